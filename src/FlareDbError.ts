@@ -1,0 +1,90 @@
+/**
+ * Every error a caller of FlareDB can see, by cause. Each says what the caller knows about the write
+ * or read that failed, because that decides whether it may be retried:
+ *
+ * | error             | was the write appended?       | retry                                   |
+ * | ----------------- | ----------------------------- | --------------------------------------- |
+ * | `NotLeader`       | no                            | at the leader it names                  |
+ * | `Overloaded`      | no                            | after a pause                           |
+ * | `InvalidArgument` | no                            | never as it is                          |
+ * | `Unavailable`     | no                            | later                                   |
+ * | `Indeterminate`   | perhaps                       | only when repeating it is harmless      |
+ * | `Fatal`           | perhaps                       | at another node; this one stops         |
+ */
+import { Schema } from "effect"
+
+/** This node does not lead. Nothing was appended: safe to retry at `leaderEndpoint`, or anywhere when it is absent. */
+export class NotLeader extends Schema.TaggedError<NotLeader>()("NotLeader", {
+  nodeId: Schema.Number,
+  leaderId: Schema.optionalKey(Schema.Number),
+  /** `host:port` of the leader's client port. */
+  leaderEndpoint: Schema.optionalKey(Schema.String)
+}) {
+  override get message() {
+    return this.leaderId === undefined
+      ? `node ${this.nodeId} does not lead and knows no leader`
+      : `node ${this.nodeId} does not lead; node ${this.leaderId} does${this.leaderEndpoint === undefined ? "" : ` at ${this.leaderEndpoint}`}`
+  }
+}
+
+/** A limit on waiting work was reached. Nothing was appended: safe to retry after a pause. */
+export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
+  /** Which limit, by its name in the configuration. */
+  limit: Schema.String,
+  current: Schema.Number,
+  maximum: Schema.Number
+}) {
+  override get message() {
+    return `overloaded: ${this.limit} is at ${this.current} of ${this.maximum}; retry after a pause`
+  }
+}
+
+/**
+ * The write may yet be committed, or may never be: leadership, the node, the connection or the deadline was
+ * lost before the answer came. Retry only what is harmless to repeat.
+ */
+export class Indeterminate extends Schema.TaggedError<Indeterminate>()("Indeterminate", {
+  reason: Schema.String
+}) {
+  override get message() {
+    return `outcome unknown: ${this.reason}. The write may or may not take effect; read the key before repeating it.`
+  }
+}
+
+/** An argument is malformed or over a limit. Nothing was appended, and the same call will fail again. */
+export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("InvalidArgument", {
+  /** The argument's name: "key", "value", "limit", "cursor" … */
+  field: Schema.String,
+  /** What is wrong with it, with the value's size or text and the limit. */
+  problem: Schema.String
+}) {
+  override get message() {
+    return `invalid ${this.field}: ${this.problem}`
+  }
+}
+
+/** No node could serve the request within its deadline, and no write was appended. */
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  reason: Schema.String
+}) {
+  override get message() {
+    return `unavailable: ${this.reason}`
+  }
+}
+
+/** Storage failed or data is corrupt: the node stops serving. */
+export class Fatal extends Schema.TaggedError<Fatal>()("Fatal", {
+  reason: Schema.String
+}) {
+  override get message() {
+    return `fatal: ${this.reason}`
+  }
+}
+
+/** How a node refuses a write. */
+export const WriteError = Schema.Union([NotLeader, Overloaded, Indeterminate, InvalidArgument, Unavailable, Fatal])
+export type WriteError = typeof WriteError.Type
+
+/** How a node refuses a read. */
+export const ReadError = Schema.Union([NotLeader, Overloaded, InvalidArgument, Unavailable, Fatal])
+export type ReadError = typeof ReadError.Type

@@ -1,0 +1,35 @@
+/**
+ * What the log drives: commands in, replies out, the same on every node. `kv/` is the first
+ * implementation (`KvStateMachine.ts`); a service with a state machine of its own provides this instead.
+ *
+ * Commands, queries and their replies are bytes here, so that one encoding made by the
+ * client serves the wire, the log and the state machine.
+ */
+import { Context } from "effect"
+import type { Effect } from "effect"
+import type { Entry, LogPoint } from "../raft/Types.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import type { InvalidArgument } from "../FlareDbError.ts"
+
+export class StateMachine extends Context.Service<StateMachine, {
+  /** The last entry whose effects the state holds. */
+  readonly recovered: LogPoint
+
+  /**
+   * Refuses a command before it reaches the log: `undefined` when it is well-formed and within every limit.
+   * Cheap and synchronous; a command that passes must never fail in `apply`.
+   */
+  readonly check: (command: Uint8Array) => InvalidArgument | undefined
+
+  /**
+   * Applies committed entries in order and answers each with its reply (empty for `noop`), in one atomic write
+   * together with the applied index. Deterministic: it reads no clock and no random source, only `entry.stampMs`.
+   */
+  readonly apply: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
+
+  /** Answers queries from the applied state, in one batch of reads. */
+  readonly query: (queries: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<QueryReply>, StorageError>
+}>()("flaredb/machine/StateMachine") {}
+
+/** A query that is malformed or over a limit is answered by its error and fails no other query of the batch. */
+export type QueryReply = Uint8Array | InvalidArgument

@@ -1,0 +1,54 @@
+/** The settings of the consensus core, counted in ticks and bytes, each with its consequence. */
+import type { NodeId } from "./Types.ts"
+
+export interface Config {
+  /** This node. Must be one of `voters`. */
+  readonly id: NodeId
+  /** All voters, ascending: one or three. */
+  readonly voters: ReadonlyArray<NodeId>
+  /** Ticks between two heartbeats of a leader. Lower finds dead leaders sooner and costs messages. */
+  readonly heartbeatTicks: number
+  /**
+   * The shortest election timeout, in ticks. A node waits between this and
+   * `electionTicksMax - 1`, drawn anew for each wait, so that two nodes rarely campaign together. (Raft §9.3)
+   */
+  readonly electionTicksMin: number
+  /** Upper end (exclusive) of the election timeout. */
+  readonly electionTicksMax: number
+  /** Most entry bytes in one AppendRequest. A single larger entry still travels alone. */
+  readonly maxAppendBytes: number
+  /** Most entries in one AppendRequest. */
+  readonly maxAppendEntries: number
+  /** Most AppendRequests to one follower without an answer. */
+  readonly maxInflightMessages: number
+  /** Most entry bytes to one follower without an answer. */
+  readonly maxInflightBytes: number
+  /** Proposals are refused as `Overloaded` once this many entry bytes wait for commitment or application. */
+  readonly maxUncommittedBytes: number
+  /** Most entry bytes in one Apply output. */
+  readonly maxApplyBytes: number
+  /** Entry bytes of durable, applied log kept in memory for followers that are a little behind. */
+  readonly maxCachedBytes: number
+  /** Most linearizable reads waiting for a round at the leader or for an answer at a follower. */
+  readonly maxPendingReads: number
+  /** Seeds the election timeouts; the core's only randomness. */
+  readonly seed: number
+}
+
+/** Bytes an entry counts for in every byte limit: its payload plus a fixed share for its frame. */
+export const entryBytes = (entry: { readonly payload: Uint8Array }): number => entry.payload.byteLength + 32
+
+export const defaults = {
+  heartbeatTicks: 5,
+  electionTicksMin: 50,
+  electionTicksMax: 100,
+  maxAppendBytes: 1024 * 1024,
+  maxAppendEntries: 4096,
+  maxInflightMessages: 64,
+  maxInflightBytes: 16 * 1024 * 1024,
+  maxUncommittedBytes: 64 * 1024 * 1024,
+  maxApplyBytes: 4 * 1024 * 1024,
+  maxCachedBytes: 32 * 1024 * 1024,
+  maxPendingReads: 65_536,
+  seed: 1
+} as const

@@ -1,0 +1,123 @@
+/**
+ * Everything one Raft node says to another.
+ *
+ * Any message may be lost, repeated, delayed or reordered; the core is right
+ * under all of it. Messages that promise durability (granted votes, append
+ * acknowledgements) leave the core inside a `Persist` output only (`Output.ts`).
+ */
+import type { Entry, LogIndex, LogPoint, NodeId, Term } from "./Types.ts"
+
+interface Envelope {
+  readonly from: NodeId
+  readonly to: NodeId
+  /** The sender's term. For pre-votes: the term the sender would campaign in (request), see each message. */
+  readonly term: Term
+}
+
+/**
+ * "Would you vote for me in `term`?" `term` is the sender's term + 1, and asking changes nothing
+ * at either side. (thesis §9.6)
+ */
+export interface PreVoteRequest extends Envelope {
+  readonly _tag: "PreVoteRequest"
+  readonly last: LogPoint
+}
+
+/** When granted, `term` echoes the request's; when refused it is the responder's own term. */
+export interface PreVoteResponse extends Envelope {
+  readonly _tag: "PreVoteResponse"
+  readonly granted: boolean
+}
+
+/** RequestVote (Raft §5.2). */
+export interface VoteRequest extends Envelope {
+  readonly _tag: "VoteRequest"
+  readonly last: LogPoint
+  /** Set when the old leader asked for this election: receivers then skip the leader-stickiness check. (thesis §3.10) */
+  readonly transfer: boolean
+}
+
+export interface VoteResponse extends Envelope {
+  readonly _tag: "VoteResponse"
+  readonly granted: boolean
+}
+
+/** AppendEntries with entries, or an empty probe (Raft §5.3). */
+export interface AppendRequest extends Envelope {
+  readonly _tag: "AppendRequest"
+  /** The entry right before `entries`; the receiver must hold it. */
+  readonly prev: LogPoint
+  readonly entries: ReadonlyArray<Entry>
+  readonly commit: LogIndex
+}
+
+/** The follower's log matches the leader's up to `match`, and is durable that far. */
+export interface AppendAccepted extends Envelope {
+  readonly _tag: "AppendAccepted"
+  readonly match: LogIndex
+}
+
+/**
+ * The follower does not hold the request's `prev`. `hint` is the last point of
+ * its log at or before `prev` whose term is at most `prev`'s: the leader skips a
+ * whole conflicting term at a time instead of one entry. (Raft §5.3, end)
+ */
+export interface AppendRejected extends Envelope {
+  readonly _tag: "AppendRejected"
+  /** The index of the refused request's `prev`, which tells a stale refusal from a fresh one. */
+  readonly rejected: LogIndex
+  readonly hint: LogPoint
+  /** The last index of the follower's log. */
+  readonly lastIndex: LogIndex
+}
+
+/**
+ * Keeps the follower's election timer quiet, carries the commit index, and, with `readRound`,
+ * asks for the proof of leadership that linearizable reads need. (thesis §6.4)
+ */
+export interface Heartbeat extends Envelope {
+  readonly _tag: "Heartbeat"
+  /** min(leader's commit, the follower's match): a follower never commits past what is known to match. */
+  readonly commit: LogIndex
+  /** The newest read round of this leader's term; 0 when there was none. */
+  readonly readRound: number
+}
+
+export interface HeartbeatResponse extends Envelope {
+  readonly _tag: "HeartbeatResponse"
+  /** Echo of the heartbeat's `readRound`. */
+  readonly readRound: number
+}
+
+/** A follower passes a batch of linearizable reads to the leader. */
+export interface ReadIndexRequest extends Envelope {
+  readonly _tag: "ReadIndexRequest"
+  /** Chosen by the follower, unique within its process lifetime. */
+  readonly readId: number
+}
+
+/** The leader's answer: reads of `readId` may be served once `index` is applied; `undefined` refuses them. */
+export interface ReadIndexResponse extends Envelope {
+  readonly _tag: "ReadIndexResponse"
+  readonly readId: number
+  readonly index: LogIndex | undefined
+}
+
+/** The leader asks its most up-to-date follower to campaign at once. (thesis §3.10) */
+export interface TimeoutNow extends Envelope {
+  readonly _tag: "TimeoutNow"
+}
+
+export type Message =
+  | PreVoteRequest
+  | PreVoteResponse
+  | VoteRequest
+  | VoteResponse
+  | AppendRequest
+  | AppendAccepted
+  | AppendRejected
+  | Heartbeat
+  | HeartbeatResponse
+  | ReadIndexRequest
+  | ReadIndexResponse
+  | TimeoutNow
