@@ -1,0 +1,283 @@
+/**
+ * The configuration of one node: every setting with its unit, default and consequence, the defaults in one
+ * record, and a validation that lists everything wrong at once, each problem with the field and what to do.
+ *
+ * Flags of `flaredb start`, `FLAREDB_…` variables and `FlareDb.layer({ … })` all end here.
+ */
+import { Config, Data, Effect, Option } from "effect"
+
+/** Where one voter of the cluster is reached. */
+export interface NodeAddress {
+  /** Positive integer, unique in the cluster, never changed for a data directory. */
+  readonly id: number
+  /** Host name or address the other nodes and the clients reach it by. */
+  readonly host: string
+  /** Client RPC. 0 lets the system choose (tests). */
+  readonly clientPort: number
+  /** Peer RPC. */
+  readonly peerPort: number
+  /** HTTP: health, metrics, status page. */
+  readonly httpPort: number
+}
+
+/** Bounds on everything that waits or is kept, each with what happens at the bound. */
+export interface Limits {
+  /** Entry bytes waiting for commitment or application before writes are refused as `Overloaded`. */
+  readonly maxUncommittedBytes: number
+  /** Entry bytes of recent log kept in memory for followers; older entries are read from disk. */
+  readonly maxCachedBytes: number
+  /** Entry bytes in one append message. Larger ones delay heartbeats on a slow link. */
+  readonly maxAppendBytes: number
+  /** Unanswered append messages per follower. More hide latency, fewer bound memory at the follower. */
+  readonly maxInflightMessages: number
+  /** Unanswered append bytes per follower. */
+  readonly maxInflightBytes: number
+  /** Commands waiting for their commit at one node before writes are refused as `Overloaded`. */
+  readonly maxPendingProposals: number
+  /** Queries waiting for their read index at one node before reads are refused as `Overloaded`. */
+  readonly maxPendingReads: number
+  /** Events waiting for the owner fiber; callers beyond it wait, peers' messages beyond it are dropped. */
+  readonly maxInboxEvents: number
+}
+
+export interface FlareDbConfig {
+  /** Names the cluster, so that nodes of two clusters never mix: 1–64 of letters, digits, dot, dash, underscore. */
+  readonly clusterId: string
+  /** Which of `nodes` this is. */
+  readonly nodeId: number
+  /** The node's own data directory, created when missing. */
+  readonly dataDir: string
+  /** All voters, one or three, the same at every node. */
+  readonly nodes: ReadonlyArray<NodeAddress>
+  /** Address to bind; the node's own `host` when absent. Containers bind `0.0.0.0` and advertise a name. */
+  readonly listenHost?: string | undefined
+  /** Milliseconds between a leader's heartbeats. Lower finds dead leaders sooner and costs messages. Default 50. */
+  readonly heartbeatMs: number
+  /**
+   * Shortest time without a leader before an election, in milliseconds. Default 500. Below about ten heartbeats a
+   * garbage collection or a slow sync deposes healthy leaders; higher means longer outages after a real loss.
+   */
+  readonly electionTimeoutMinMs: number
+  /** Longest such time. Default 1000. The spread keeps nodes from campaigning together. */
+  readonly electionTimeoutMaxMs: number
+  /** Skips every sync: benchmarks only. A power loss then loses acknowledged writes. Default false. */
+  readonly unsafeNoFsync: boolean
+  readonly limits: Limits
+}
+
+export const defaultLimits: Limits = {
+  maxUncommittedBytes: 64 * 1024 * 1024,
+  maxCachedBytes: 32 * 1024 * 1024,
+  maxAppendBytes: 1024 * 1024,
+  maxInflightMessages: 64,
+  maxInflightBytes: 16 * 1024 * 1024,
+  maxPendingProposals: 65_536,
+  maxPendingReads: 65_536,
+  maxInboxEvents: 16_384
+}
+
+/** The local cluster: node i at 127.0.0.1 on ports 700i (client), 710i (peer) and 720i (HTTP). */
+export const localNodes: ReadonlyArray<NodeAddress> = [1, 2, 3].map((id) => ({
+  id,
+  host: "127.0.0.1",
+  clientPort: 7000 + id,
+  peerPort: 7100 + id,
+  httpPort: 7200 + id
+}))
+
+/** Everything that has a default. `nodeId` has none: a wrong guess would be another node. */
+export const defaults = {
+  clusterId: "local",
+  nodes: localNodes,
+  heartbeatMs: 50,
+  electionTimeoutMinMs: 500,
+  electionTimeoutMaxMs: 1000,
+  unsafeNoFsync: false,
+  limits: defaultLimits
+} as const
+
+/** The default data directory of a node. */
+export const defaultDataDir = (nodeId: number): string => `./data/node-${nodeId}`
+
+/** One thing that is wrong, with the field and what to do about it. */
+export interface ConfigProblem {
+  readonly field: string
+  readonly problem: string
+}
+
+/** The configuration cannot be used; nothing was started and nothing on disk was touched. */
+export class InvalidConfig extends Data.TaggedError("InvalidConfig")<{
+  readonly problems: ReadonlyArray<ConfigProblem>
+}> {
+  override get message() {
+    return `invalid configuration: ${this.problems.map((p) => `${p.field}: ${p.problem}`).join("; ")}`
+  }
+}
+
+/** What a caller writes: the required fields, and any of the others. */
+export type FlareDbOptions =
+  & Pick<FlareDbConfig, "nodeId">
+  & Partial<Omit<FlareDbConfig, "nodeId" | "limits">>
+  & { readonly limits?: Partial<Limits> }
+
+/** How long one tick of the logical clock lasts: a fifth of a heartbeat, so that timeouts spread finely. */
+export const tickMs = (config: Pick<FlareDbConfig, "heartbeatMs">): number => Math.max(1, Math.round(config.heartbeatMs / 5))
+
+const portProblem = (port: number): string | undefined =>
+  Number.isInteger(port) && port >= 0 && port <= 65_535 ? undefined : `${port} is not a port (0 to 65535)`
+
+const nodesProblems = (nodes: ReadonlyArray<NodeAddress>): ReadonlyArray<ConfigProblem> => {
+  const problems: Array<ConfigProblem> = []
+  const add = (problem: string) => problems.push({ field: "nodes", problem })
+  if (nodes.length !== 1 && nodes.length !== 3) {
+    add(`${nodes.length} voters given; a cluster has 1 or 3 (an even number survives no more losses than one fewer)`)
+  }
+  const ids = new Set<number>()
+  const addresses = new Map<string, string>()
+  for (const node of nodes) {
+    if (!Number.isSafeInteger(node.id) || node.id < 1) add(`node id ${node.id} is not a positive integer`)
+    if (ids.has(node.id)) add(`node id ${node.id} is given twice`)
+    ids.add(node.id)
+    if (node.host.length === 0) add(`node ${node.id} has no host`)
+    for (const [name, port] of [["client", node.clientPort], ["peer", node.peerPort], ["http", node.httpPort]] as const) {
+      const problem = portProblem(port)
+      if (problem !== undefined) add(`node ${node.id} ${name}: ${problem}`)
+      const address = `${node.host}:${port}`
+      const owner = addresses.get(address)
+      if (port !== 0 && owner !== undefined) add(`${address} is given to ${owner} and to node ${node.id} ${name}`)
+      addresses.set(address, `node ${node.id} ${name}`)
+    }
+  }
+  return problems
+}
+
+const atLeast = (field: string, value: number, minimum: number): ReadonlyArray<ConfigProblem> =>
+  Number.isSafeInteger(value) && value >= minimum
+    ? []
+    : [{ field, problem: `must be an integer of at least ${minimum}, got ${value}` }]
+
+/** Everything wrong with a configuration; empty when it can be used. */
+export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> => {
+  const problems: Array<ConfigProblem> = []
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(config.clusterId)) {
+    problems.push({
+      field: "clusterId",
+      problem: `${JSON.stringify(config.clusterId)} must be 1 to 64 letters, digits, dots, dashes or underscores`
+    })
+  }
+  problems.push(...nodesProblems(config.nodes))
+  if (!config.nodes.some((node) => node.id === config.nodeId)) {
+    problems.push({
+      field: "nodeId",
+      problem: `${config.nodeId} is not one of the voters (${config.nodes.map((node) => node.id).join(", ")})`
+    })
+  }
+  if (config.dataDir.length === 0) problems.push({ field: "dataDir", problem: "must not be empty" })
+  problems.push(...atLeast("heartbeatMs", config.heartbeatMs, 5))
+  problems.push(...atLeast("electionTimeoutMinMs", config.electionTimeoutMinMs, 1))
+  problems.push(...atLeast("electionTimeoutMaxMs", config.electionTimeoutMaxMs, 1))
+  if (config.electionTimeoutMinMs < 3 * config.heartbeatMs) {
+    problems.push({
+      field: "electionTimeoutMinMs",
+      problem: `${config.electionTimeoutMinMs} ms must be at least three heartbeats (${3 * config.heartbeatMs} ms), or one lost heartbeat deposes a healthy leader`
+    })
+  }
+  if (config.electionTimeoutMaxMs < config.electionTimeoutMinMs + 2 * config.heartbeatMs) {
+    problems.push({
+      field: "electionTimeoutMaxMs",
+      problem: `${config.electionTimeoutMaxMs} ms must exceed electionTimeoutMinMs by two heartbeats or more, or nodes campaign together`
+    })
+  }
+  for (const [name, value] of Object.entries(config.limits)) problems.push(...atLeast(`limits.${name}`, value, 1))
+  return problems
+}
+
+/** Fills in the defaults and validates. */
+export const make = (options: FlareDbOptions): Effect.Effect<FlareDbConfig, InvalidConfig> => {
+  const config: FlareDbConfig = {
+    clusterId: options.clusterId ?? defaults.clusterId,
+    nodeId: options.nodeId,
+    dataDir: options.dataDir ?? defaultDataDir(options.nodeId),
+    nodes: options.nodes ?? defaults.nodes,
+    listenHost: options.listenHost,
+    heartbeatMs: options.heartbeatMs ?? defaults.heartbeatMs,
+    electionTimeoutMinMs: options.electionTimeoutMinMs ?? defaults.electionTimeoutMinMs,
+    electionTimeoutMaxMs: options.electionTimeoutMaxMs ?? defaults.electionTimeoutMaxMs,
+    unsafeNoFsync: options.unsafeNoFsync ?? defaults.unsafeNoFsync,
+    limits: { ...defaultLimits, ...options.limits }
+  }
+  const problems = validate(config)
+  return problems.length === 0 ? Effect.succeed(config) : Effect.fail(new InvalidConfig({ problems }))
+}
+
+/** The address of the node this configuration is for. */
+export const ownAddress = (config: FlareDbConfig): NodeAddress => {
+  const own = config.nodes.find((node) => node.id === config.nodeId)
+  if (own === undefined) throw new RangeError(`node ${config.nodeId} is not one of the voters`)
+  return own
+}
+
+/**
+ * Parses `ID=HOST:CLIENT:PEER:HTTP,…`, the text form of `nodes` in flags and variables. An IPv6 host stands in brackets.
+ */
+export const parseNodes = (text: string): Effect.Effect<ReadonlyArray<NodeAddress>, InvalidConfig> => {
+  const nodes: Array<NodeAddress> = []
+  const problems: Array<ConfigProblem> = []
+  for (const part of text.split(",")) {
+    const match = /^\s*(\d+)=(\[[0-9A-Fa-f:.]+\]|[^:\s[\]]+):(\d+):(\d+):(\d+)\s*$/.exec(part)
+    if (match === null) {
+      problems.push({
+        field: "nodes",
+        problem: `${JSON.stringify(part)} is not ID=HOST:CLIENT:PEER:HTTP, for example 1=127.0.0.1:7001:7101:7201`
+      })
+      continue
+    }
+    const [, id, host, clientPort, peerPort, httpPort] = match
+    nodes.push({
+      id: Number(id),
+      host: (host ?? "").replace(/^\[|\]$/g, ""),
+      clientPort: Number(clientPort),
+      peerPort: Number(peerPort),
+      httpPort: Number(httpPort)
+    })
+  }
+  return problems.length === 0 ? Effect.succeed(nodes) : Effect.fail(new InvalidConfig({ problems }))
+}
+
+/** The text form of `nodes`; the inverse of {@link parseNodes}. */
+export const formatNodes = (nodes: ReadonlyArray<NodeAddress>): string =>
+  nodes
+    .map((n) => `${n.id}=${n.host.includes(":") ? `[${n.host}]` : n.host}:${n.clientPort}:${n.peerPort}:${n.httpPort}`)
+    .join(",")
+
+const fromVariables = Config.all({
+  nodeId: Config.Int("FLAREDB_NODE_ID"),
+  clusterId: Config.option(Config.String("FLAREDB_CLUSTER_ID")),
+  dataDir: Config.option(Config.String("FLAREDB_DATA_DIR")),
+  nodes: Config.option(Config.String("FLAREDB_NODES")),
+  listenHost: Config.option(Config.String("FLAREDB_LISTEN_HOST")),
+  heartbeatMs: Config.option(Config.Int("FLAREDB_HEARTBEAT_MS")),
+  electionTimeoutMinMs: Config.option(Config.Int("FLAREDB_ELECTION_TIMEOUT_MIN_MS")),
+  electionTimeoutMaxMs: Config.option(Config.Int("FLAREDB_ELECTION_TIMEOUT_MAX_MS")),
+  unsafeNoFsync: Config.option(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC"))
+})
+
+/** The configuration from `FLAREDB_…` variables; only `FLAREDB_NODE_ID` is required. */
+export const fromEnv: Effect.Effect<FlareDbConfig, InvalidConfig> = Effect.gen(function*() {
+  const env = yield* fromVariables
+  const nodes = Option.isSome(env.nodes) ? yield* parseNodes(env.nodes.value) : undefined
+  return yield* make({
+    nodeId: env.nodeId,
+    clusterId: Option.getOrUndefined(env.clusterId) ?? defaults.clusterId,
+    dataDir: Option.getOrUndefined(env.dataDir) ?? defaultDataDir(env.nodeId),
+    nodes: nodes ?? defaults.nodes,
+    listenHost: Option.getOrUndefined(env.listenHost),
+    heartbeatMs: Option.getOrUndefined(env.heartbeatMs) ?? defaults.heartbeatMs,
+    electionTimeoutMinMs: Option.getOrUndefined(env.electionTimeoutMinMs) ?? defaults.electionTimeoutMinMs,
+    electionTimeoutMaxMs: Option.getOrUndefined(env.electionTimeoutMaxMs) ?? defaults.electionTimeoutMaxMs,
+    unsafeNoFsync: Option.getOrUndefined(env.unsafeNoFsync) ?? defaults.unsafeNoFsync
+  })
+}).pipe(
+  Effect.catchTag("ConfigError", (error) =>
+    Effect.fail(new InvalidConfig({ problems: [{ field: "environment", problem: error.message.replace(/\s+/g, " ") }] })))
+)
