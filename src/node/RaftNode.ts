@@ -1,15 +1,30 @@
 /**
  * One node of the cluster: takes commands, gets them committed by a majority, applies them, and answers
- * linearizable reads. `RaftNode.layer` composes the driver in this folder over the ports (`LogStore`,
+ * linearizable reads. The layer composes the driver in this folder over the ports (`LogStore`,
  * `PeerTransport`, `RaftTimer`) and a `StateMachine`.
  */
-import { Context } from "effect"
-import type { Deferred, Effect, SubscriptionRef } from "effect"
-import type { ReadError, WriteError, Fatal } from "../FlareDbError.ts"
-import type { LogIndex, LogPoint, NodeId, Role, Term } from "../raft/Types.ts"
+import { Cause, Context, Deferred, Effect, Exit, FiberSet, Layer, Queue, Random, SubscriptionRef } from "effect"
+import type { FlareDbConfig } from "../FlareDbConfig.ts"
+import { tickMs } from "../FlareDbConfig.ts"
+import type { ReadError, WriteError } from "../FlareDbError.ts"
+import { Fatal, Indeterminate, Overloaded, Unavailable } from "../FlareDbError.ts"
+import { StateMachine } from "../machine/StateMachine.ts"
+import * as RaftConfig from "../raft/Config.ts"
+import * as Raft from "../raft/Raft.ts"
+import type { LogIndex, Role, Term } from "../raft/Types.ts"
+import { compareNodeId, NodeId } from "../raft/Types.ts"
+import { LogStore } from "../storage/LogStore.ts"
+import { RaftTimer } from "../timer/RaftTimer.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
+import { PeerTransport } from "../transport/PeerTransport.ts"
+import * as Applier from "./Applier.ts"
+import { EventLoop } from "./EventLoop.ts"
+import type { Input } from "./Input.ts"
+import * as NodeMetrics from "./NodeMetrics.ts"
+import type { ReadGroup, Submission } from "./Pending.ts"
+import * as Persister from "./Persister.ts"
 
-/** Where the node stands, as its owner fiber last published it. */
+/** Where the node stands, as its owner fiber saw it. */
 export interface NodeStatus {
   readonly nodeId: NodeId
   readonly voters: ReadonlyArray<NodeId>
@@ -25,6 +40,17 @@ export interface NodeStatus {
   readonly peers: ReadonlyArray<PeerHealth>
 }
 
+/** What the node last published about its role. */
+export interface PublishedRole {
+  readonly role: Role
+  readonly term: Term
+  readonly leader: NodeId | undefined
+}
+
+/**
+ * `linearizable` sees every write acknowledged before the read began; `stale` answers at once from whatever this
+ * node has applied, which may be arbitrarily old when it is cut off.
+ */
 export type Consistency = "linearizable" | "stale"
 
 export class RaftNode extends Context.Service<RaftNode, {
@@ -35,8 +61,8 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly propose: (commands: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | WriteError>>
 
   /**
-   * Answers queries from this node's state. `linearizable` sees every write acknowledged before the call,
-   * at any node (a follower asks the leader for the read index); `stale` answers from whatever is applied here.
+   * Answers queries from this node's state. Linearizable reads work at any node: a follower asks the leader for the
+   * read index, waits until it has applied that far, and answers itself. (thesis §6.4)
    */
   readonly query: (
     queries: ReadonlyArray<Uint8Array>,
@@ -46,14 +72,239 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly status: Effect.Effect<NodeStatus>
 
   /** The published role, for waiting on state: "until this node leads", "until a leader is known". */
-  readonly role: SubscriptionRef.SubscriptionRef<{ readonly role: Role; readonly term: Term; readonly leader: NodeId | undefined }>
+  readonly role: SubscriptionRef.SubscriptionRef<PublishedRole>
 
-  /** The applied point, for waiting on state. */
-  readonly applied: SubscriptionRef.SubscriptionRef<LogPoint>
+  /** The applied index, for waiting on state. */
+  readonly applied: SubscriptionRef.SubscriptionRef<LogIndex>
 
-  /** Hands leadership to `target` (or the best follower) and returns once the request was taken. */
+  /** Hands leadership to `target` (or the best follower) and returns once the request was taken. (thesis §3.10) */
   readonly transferLeader: (target: NodeId | undefined) => Effect.Effect<void>
 
-  /** Fails when the node had to stop serving; never succeeds. The process exits on it. */
-  readonly fatal: Deferred.Deferred<never, Fatal>
-}>()("flaredb/node/RaftNode") {}
+  /** Fails when the node had to stop serving; never succeeds. The process should exit on it. */
+  readonly fatal: Effect.Effect<never, Fatal>
+}>()("flaredb/node/RaftNode") {
+  /** The node of `config`, over the ports and the state machine. Closing its scope stops it cleanly. */
+  static readonly layer = (
+    config: FlareDbConfig
+  ): Layer.Layer<RaftNode, never, LogStore | PeerTransport | RaftTimer | StateMachine> =>
+    Layer.effect(RaftNode, make(config))
+}
+
+/** The core's settings, from the node's: milliseconds become ticks. */
+const coreConfig = (config: FlareDbConfig, seed: number): RaftConfig.Config => {
+  const tick = tickMs(config)
+  const { maxAppendBytes, maxInflightMessages, maxInflightBytes, maxUncommittedBytes, maxCachedBytes, maxPendingReads } =
+    config.limits
+  return {
+    ...RaftConfig.defaults,
+    id: NodeId(config.nodeId),
+    voters: config.nodes.map((node) => NodeId(node.id)).sort(compareNodeId),
+    heartbeatTicks: Math.max(1, Math.round(config.heartbeatMs / tick)),
+    electionTicksMin: Math.round(config.electionTimeoutMinMs / tick),
+    electionTicksMax: Math.round(config.electionTimeoutMaxMs / tick),
+    maxAppendBytes,
+    maxInflightMessages,
+    maxInflightBytes,
+    maxUncommittedBytes,
+    maxCachedBytes,
+    maxPendingReads,
+    // One apply is one synchronous stretch of the state machine; half a MiB keeps it well below a heartbeat.
+    maxApplyBytes: 512 * 1024,
+    seed
+  }
+}
+
+const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
+  const log = yield* LogStore
+  const machine = yield* StateMachine
+  const transport = yield* PeerTransport
+  const timer = yield* RaftTimer
+  const metrics = yield* NodeMetrics.make
+  const nodeId = NodeId(config.nodeId)
+  const { limits } = config
+  const endpoints = new Map(config.nodes.map((node) => [NodeId(node.id), `${node.host}:${node.clientPort}`]))
+
+  const raft = Raft.make(coreConfig(config, yield* Random.nextIntBetween(1, 2 ** 31)), {
+    hardState: log.recovered.hardState,
+    compacted: log.recovered.compacted,
+    lastIndex: log.recovered.lastIndex,
+    termRuns: log.recovered.termRuns,
+    applied: machine.recovered.index
+  })
+  const start = Raft.status(raft)
+  const role = yield* SubscriptionRef.make<PublishedRole>({ role: start.role, term: start.term, leader: start.leader })
+  const applied = yield* SubscriptionRef.make<LogIndex>(start.applied)
+  const inbox = yield* Queue.bounded<Input>(limits.maxInboxEvents)
+  const persister = yield* Persister.make(log, transport, inbox)
+  const applier = yield* Applier.make(log, machine, inbox)
+  const failure = yield* Deferred.make<never, Fatal>()
+  const fibers = yield* FiberSet.make<void>()
+  /** Why the node serves no more, once it does not. */
+  let stopped: Fatal | Unavailable | undefined
+
+  /** Ends everything after a failure: what waits is told, and whoever watches `fatal` exits the process. */
+  const stop = Effect.fnUntraced(function*(reason: string, cause: Cause.Cause<unknown>) {
+    if (stopped !== undefined) return
+    const fatal = new Fatal({ reason })
+    stopped = fatal
+    yield* Effect.logFatal(`the node stops serving: ${reason}`, cause)
+    loop.abandon(fatal, fatal)
+    yield* Deferred.fail(failure, fatal)
+    // Detached, because the fiber that failed is one of those that end here.
+    yield* Effect.forkDetach(FiberSet.clear(fibers))
+  })
+
+  /** Runs a part of the node beside the others; a part that fails or dies takes the node with it. */
+  const supervise = (name: string, part: Effect.Effect<void, { readonly message: string }>) =>
+    FiberSet.run(
+      fibers,
+      Effect.catchCause(part, (cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.void
+          : stop(`${name}: ${errorText(Cause.squash(cause))}`, cause)).pipe(Effect.annotateLogs({ node: nodeId }))
+    )
+
+  const loop = new EventLoop({
+    raft,
+    nodeId,
+    inbox,
+    persister,
+    applier,
+    log,
+    transport,
+    timer,
+    metrics,
+    clientEndpoint: (node) => endpoints.get(node),
+    onRole: (change) => SubscriptionRef.set(role, { role: change.role, term: change.term, leader: change.leader }),
+    onApplied: (index) => {
+      metrics.applied(index)
+      return SubscriptionRef.set(applied, index)
+    },
+    fork: (work) => Effect.asVoid(supervise("reading the log", work))
+  })
+
+  /** Peers wait for room in the inbox; when they wait long the transport drops, and Raft repeats. */
+  const receive = Effect.forever(
+    Effect.flatMap(Queue.takeAll(transport.inbox), (batches) => {
+      const events: Array<Input> = []
+      for (const batch of batches) {
+        for (const message of batch) events.push({ _tag: "Receive", message })
+      }
+      return Queue.offerAll(inbox, events)
+    })
+  )
+
+  const stallMs = config.electionTimeoutMinMs / 2
+  const tick = Effect.forever(
+    Effect.flatMap(Queue.take(timer.ticks), ({ lateMs }) => {
+      if (lateMs < stallMs) return Queue.offer(inbox, { _tag: "Tick" })
+      metrics.stalled()
+      return Effect.andThen(
+        Effect.logWarning(`stalled for ${Math.round(lateMs)} ms; stalls near the election timeout depose leaders`),
+        Queue.offer(inbox, { _tag: "Tick" })
+      )
+    })
+  )
+
+  const lost = Effect.forever(
+    Effect.flatMap(Queue.take(transport.lost), (peer) => Queue.offer(inbox, { _tag: "PeerUnreachable", peer }))
+  )
+
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      stopped ??= new Unavailable({ reason: `node ${nodeId} is shutting down` })
+      loop.abandon(new Indeterminate({ reason: `node ${nodeId} shut down before the write was committed` }), stopped)
+    })
+  )
+  yield* supervise("the owner", loop.run)
+  yield* supervise("persisting the log", persister.run)
+  yield* supervise("applying the log", applier.run)
+  yield* supervise("receiving", receive)
+  yield* supervise("ticking", tick)
+  yield* supervise("watching links", lost)
+  yield* Effect.logInfo(
+    `node ${nodeId} starts in term ${start.term} with the log at ${start.lastIndex}, applied ${start.applied}`
+  ).pipe(Effect.annotateLogs({ node: nodeId, term: start.term, commit: start.commit }))
+
+  const propose = (commands: ReadonlyArray<Uint8Array>): Effect.Effect<ReadonlyArray<Uint8Array | WriteError>> =>
+    Effect.suspend(() => {
+      if (stopped !== undefined) return Effect.succeed(fill(commands.length, stopped))
+      const results: Array<Uint8Array | WriteError | undefined> = new Array(commands.length)
+      let open = 0
+      for (let slot = 0; slot < commands.length; slot++) {
+        const invalid = machine.check(commands[slot] as Uint8Array)
+        if (invalid === undefined) open += 1
+        else results[slot] = invalid
+      }
+      if (open === 0) return Effect.succeed(results as Array<WriteError>)
+      const submission: Submission = { commands, results, open, done: Deferred.makeUnsafe() }
+      const { waitingCommands } = loop.pending
+      if (waitingCommands + open > limits.maxPendingProposals) {
+        return Effect.succeed(fill(commands.length, overloaded("maxPendingProposals", waitingCommands, limits.maxPendingProposals)))
+      }
+      if (!Queue.offerUnsafe(inbox, { _tag: "Submit", submission })) {
+        return Effect.succeed(fill(commands.length, overloaded("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents)))
+      }
+      loop.pending.admit(submission)
+      return Deferred.await(submission.done)
+    })
+
+  /** Waits until this node may answer linearizable reads that began now. */
+  const readBarrier = (count: number): Effect.Effect<void, ReadError> =>
+    Effect.suspend(() => {
+      const { waitingQueries } = loop.pending
+      if (waitingQueries + count > limits.maxPendingReads) {
+        return Effect.fail(overloaded("maxPendingReads", waitingQueries, limits.maxPendingReads))
+      }
+      const request: ReadGroup = { count, ready: Deferred.makeUnsafe() }
+      if (!Queue.offerUnsafe(inbox, { _tag: "Read", request })) {
+        return Effect.fail(overloaded("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents))
+      }
+      loop.pending.admitRead(request)
+      return Deferred.await(request.ready)
+    })
+
+  const readState = (queries: ReadonlyArray<Uint8Array>): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ReadError> =>
+    Effect.catch(machine.query(queries), (error) =>
+      Effect.andThen(
+        stop(`reading the state: ${error.message}`, Cause.fail(error)),
+        Effect.fail(new Fatal({ reason: error.message }))
+      ))
+
+  const query = (
+    queries: ReadonlyArray<Uint8Array>,
+    consistency: Consistency
+  ): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>> =>
+    Effect.suspend(() => {
+      if (stopped !== undefined) return Effect.succeed(fill(queries.length, stopped))
+      const answers = consistency === "stale"
+        ? readState(queries)
+        : Effect.flatMap(readBarrier(queries.length), () => readState(queries))
+      return Effect.catch(answers, (error) => Effect.succeed(fill(queries.length, error)))
+    })
+
+  const status = Effect.gen(function*() {
+    const answer = yield* Deferred.make<Omit<NodeStatus, "peers">>()
+    yield* stopped === undefined
+      ? Queue.offer(inbox, { _tag: "AskStatus", answer })
+      : Effect.sync(() => Deferred.doneUnsafe(answer, Exit.succeed(loop.describe())))
+    return { ...yield* Deferred.await(answer), peers: yield* transport.health }
+  })
+
+  return RaftNode.of({
+    propose,
+    query,
+    status,
+    role,
+    applied,
+    transferLeader: (target) => Effect.asVoid(Queue.offer(inbox, { _tag: "TransferLeader", target })),
+    fatal: Deferred.await(failure)
+  })
+})
+
+const fill = <A>(length: number, value: A): Array<A> => new Array<A>(length).fill(value)
+
+const overloaded = (limit: string, current: number, maximum: number): Overloaded =>
+  new Overloaded({ limit, current, maximum })
+
+const errorText = (error: unknown): string => error instanceof Error ? error.message : String(error)

@@ -1,0 +1,66 @@
+/**
+ * Feeds committed entries to the state machine, in order and in batches, beside the owner fiber, so that heartbeats
+ * never wait for an apply. The core has one batch outstanding; entries that already left its memory are read
+ * back from the log store.
+ */
+import { Effect, Queue } from "effect"
+import type { StateMachine } from "../machine/StateMachine.ts"
+import type { Apply } from "../raft/Output.ts"
+import type { Entry } from "../raft/Types.ts"
+import { addIndex } from "../raft/Types.ts"
+import type { LogStore } from "../storage/LogStore.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import { StorageCorruption } from "../storage/StorageError.ts"
+import type { Input } from "./Input.ts"
+
+export interface Applier {
+  /** Hands over one apply output. Synchronous; at most one is outstanding. */
+  readonly applyUnsafe: (apply: Apply) => void
+  /** The loop. Ends only by failing. */
+  readonly run: Effect.Effect<never, StorageError>
+}
+
+/** Bytes read from the log store at a time when entries have left the core's memory. */
+const readBackBytes = 512 * 1024
+
+export const make = Effect.fnUntraced(function*(
+  log: LogStore["Service"],
+  machine: StateMachine["Service"],
+  inbox: Queue.Enqueue<Input>
+) {
+  const queue = yield* Queue.unbounded<Apply>()
+
+  const applyEntries = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
+    Effect.flatMap(
+      machine.apply(entries),
+      (replies) => Effect.asVoid(Queue.offer(inbox, { _tag: "AppliedBatch", entries, replies }))
+    )
+
+  /** Each part is reported as it is applied; the core hears of the batch's end with the last one. */
+  const applyFromDisk = Effect.fnUntraced(function*(apply: Apply) {
+    let next = apply.from
+    while (next <= apply.through) {
+      const entries = yield* log.read(next, apply.through, readBackBytes)
+      const last = entries[entries.length - 1]
+      if (last === undefined) {
+        return yield* new StorageCorruption({
+          path: "raft_log",
+          detail: `committed entry ${next} is missing from the log`,
+          safe: `everything applied so far, up to ${next - 1}`
+        })
+      }
+      yield* applyEntries(entries)
+      next = addIndex(last.index, 1)
+    }
+  })
+
+  const applier: Applier = {
+    applyUnsafe: (apply) => {
+      Queue.offerUnsafe(queue, apply)
+    },
+    run: Effect.forever(
+      Effect.flatMap(Queue.take(queue), (apply) => apply.entries === undefined ? applyFromDisk(apply) : applyEntries(apply.entries))
+    )
+  }
+  return applier
+})

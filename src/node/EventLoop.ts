@@ -1,0 +1,253 @@
+/**
+ * The owner of a node's Raft state. One fiber takes whatever gathered in the inbox, steps the core through it, and
+ * carries the outputs out; nobody else reads or changes term, role or log.
+ *
+ * A turn is synchronous from the first step to the last output, so that hundreds of commands cost one turn. The
+ * slow work (sync, apply, network) happens elsewhere and comes back as inputs.
+ */
+import { Deferred, Effect, Exit, Queue } from "effect"
+import type { ReadError, WriteError } from "../FlareDbError.ts"
+import { Indeterminate, NotLeader, Overloaded } from "../FlareDbError.ts"
+import type { Event } from "../raft/Event.ts"
+import type { Message } from "../raft/Message.ts"
+import type { Output, ReadLog, RefusedReason, RoleChanged, SendSnapshot, Trace } from "../raft/Output.ts"
+import * as Raft from "../raft/Raft.ts"
+import type { LogIndex, NodeId } from "../raft/Types.ts"
+import type { LogStore } from "../storage/LogStore.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import type { PeerTransport } from "../transport/PeerTransport.ts"
+import type { RaftTimer } from "../timer/RaftTimer.ts"
+import type { Applier } from "./Applier.ts"
+import type { Input } from "./Input.ts"
+import type { ReadGroup, Submission } from "./Pending.ts"
+import { Pending } from "./Pending.ts"
+import type { Persister } from "./Persister.ts"
+import type { NodeMetrics } from "./NodeMetrics.ts"
+
+export interface EventLoopOptions {
+  readonly raft: Raft.Raft
+  readonly nodeId: NodeId
+  readonly inbox: Queue.Queue<Input>
+  readonly persister: Persister
+  readonly applier: Applier
+  readonly log: LogStore["Service"]
+  readonly transport: PeerTransport["Service"]
+  readonly timer: RaftTimer["Service"]
+  readonly metrics: NodeMetrics
+  /** `host:port` of a node's client port, for `NotLeader`. */
+  readonly clientEndpoint: (node: NodeId) => string | undefined
+  /** Told about every change of role, term or leader. */
+  readonly onRole: (change: RoleChanged) => Effect.Effect<void>
+  /** Told about every applied batch. */
+  readonly onApplied: (index: LogIndex) => Effect.Effect<void>
+  /** Starts work beside the loop; its failure stops the node. */
+  readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
+}
+
+export class EventLoop {
+  readonly pending = new Pending()
+  private readonly options: EventLoopOptions
+  private leading = false
+  /** The end of the apply that is under way; the core is told only when all of it is done. */
+  private applyingThrough = 0
+  /** What this turn wants sent, in order. */
+  private outbox: Array<Message> = []
+  /** What this turn leaves for the loop to do outside the synchronous part; almost always empty. */
+  private afterwards: Array<Effect.Effect<void>> = []
+
+  constructor(options: EventLoopOptions) {
+    this.options = options
+  }
+
+  /** The loop. Dies when an invariant breaks; never ends otherwise. */
+  readonly run: Effect.Effect<never> = Effect.suspend(() =>
+    Effect.forever(Effect.flatMap(Queue.takeAll(this.options.inbox), (inputs) => this.turn(inputs)))
+  )
+
+  /** Fails everything that waits. */
+  abandon(write: WriteError, read: ReadError): void {
+    this.pending.abandonCommands(write)
+    this.pending.abandonReads(read)
+  }
+
+  /** The current state, for messages about it. Only for the owner fiber. */
+  get status(): Raft.Status {
+    return Raft.status(this.options.raft)
+  }
+
+  /**
+   * One turn:
+   * 1. step the core through the events in their order;
+   * 2. append all commands that arrived as one proposal, start one read round for all reads;
+   * 3. send what is to be sent in one call;
+   * 4. do what cannot be done synchronously: publish a role change, write log lines.
+   */
+  private turn(inputs: ReadonlyArray<Input>): Effect.Effect<void> {
+    const submissions: Array<Submission> = []
+    const reads: Array<ReadGroup> = []
+    for (const input of inputs) {
+      switch (input._tag) {
+        case "Submit":
+          submissions.push(input.submission)
+          break
+        case "Read":
+          reads.push(input.request)
+          break
+        case "AskStatus":
+          Deferred.doneUnsafe(input.answer, Exit.succeed(this.describe()))
+          break
+        case "AppliedBatch":
+          this.applyDone(input.entries[input.entries.length - 1]?.index ?? (0 as LogIndex), () =>
+            this.pending.applied(input.entries, input.replies)
+          )
+          break
+        default:
+          this.step(input)
+      }
+    }
+    if (submissions.length > 0) this.propose(submissions)
+    if (reads.length > 0) this.step({ _tag: "ReadIndex", readId: this.pending.read(reads) })
+    if (this.outbox.length > 0) {
+      this.options.transport.sendUnsafe(this.outbox)
+      this.outbox = []
+    }
+    this.options.metrics.turn(inputs.length)
+    if (this.afterwards.length === 0) return Effect.void
+    const afterwards = this.afterwards
+    this.afterwards = []
+    return Effect.all(afterwards, { discard: true })
+  }
+
+  private propose(submissions: ReadonlyArray<Submission>): void {
+    const proposals = this.pending.offer(submissions)
+    if (proposals.length > 0) this.step({ _tag: "Propose", proposals, nowMs: this.options.timer.nowMsUnsafe() })
+  }
+
+  private applyDone(index: LogIndex, answer: () => void): void {
+    answer()
+    this.pending.releaseReads(index)
+    this.afterwards.push(this.options.onApplied(index))
+    if (index >= this.applyingThrough) this.step({ _tag: "Applied", index })
+  }
+
+  private step(event: Event): void {
+    for (const output of Raft.step(this.options.raft, event)) this.carryOut(output)
+  }
+
+  private carryOut(output: Output): void {
+    switch (output._tag) {
+      case "Persist":
+        return this.options.persister.persistUnsafe(output)
+      case "Send":
+        for (const message of output.messages) this.outbox.push(message)
+        return
+      case "Apply":
+        this.applyingThrough = output.through
+        return this.options.applier.applyUnsafe(output)
+      case "Accepted":
+        return this.pending.accept(output)
+      case "Refused":
+        return this.pending.refuse(output.ids, this.refusal(output.reason))
+      case "ReadReady":
+        this.pending.readReady(output)
+        return this.pending.releaseReads(this.status.applied)
+      case "ReadRefused":
+        return this.pending.readRefused(output.readIds, this.notLeader(output.leader))
+      case "RoleChanged":
+        return this.roleChanged(output)
+      case "ReadLog":
+        return void this.afterwards.push(this.readLog(output))
+      case "SendSnapshot":
+        return this.sendSnapshot(output)
+      case "Trace":
+        return void this.afterwards.push(logTrace(output))
+    }
+  }
+
+  private roleChanged(change: RoleChanged): void {
+    const leads = change.role === "leader"
+    if (this.leading && !leads) {
+      this.pending.abandonCommands(
+        new Indeterminate({ reason: `node ${this.options.nodeId} lost leadership before the write was committed` })
+      )
+    }
+    this.leading = leads
+    this.options.metrics.roleChanged(change)
+    this.afterwards.push(
+      this.options.onRole(change),
+      Effect.logInfo(`${change.role} in term ${change.term}: ${change.reason}`).pipe(
+        Effect.annotateLogs({ term: change.term, role: change.role, leader: change.leader ?? "none" })
+      )
+    )
+  }
+
+  /** Reads old entries for a lagging follower beside the loop, which must not wait for a disk. */
+  private readLog(request: ReadLog): Effect.Effect<void> {
+    const { peer, term, from } = request
+    return this.options.fork(
+      Effect.flatMap(this.options.log.read(from, request.through, request.maxBytes), (entries) =>
+        Effect.asVoid(Queue.offer(this.options.inbox, { _tag: "LogRead", peer, term, from, entries })))
+    )
+  }
+
+  private sendSnapshot(request: SendSnapshot): void {
+    this.afterwards.push(
+      Effect.logError(
+        `node ${request.peer} needs entries up to ${request.atLeast.index} that this log no longer has; rebuild it as deploy/runbooks/lost-node.md says`
+      )
+    )
+    this.step({ _tag: "SnapshotReported", peer: request.peer, installed: undefined })
+  }
+
+  private notLeader(leader: NodeId | undefined): NotLeader {
+    const endpoint = leader === undefined ? undefined : this.options.clientEndpoint(leader)
+    return new NotLeader({
+      nodeId: this.options.nodeId,
+      ...(leader === undefined ? {} : { leaderId: leader }),
+      ...(endpoint === undefined ? {} : { leaderEndpoint: endpoint })
+    })
+  }
+
+  private refusal(reason: RefusedReason): WriteError {
+    switch (reason._tag) {
+      case "NotLeader":
+        return this.notLeader(reason.leader)
+      case "Transferring":
+        return this.notLeader(reason.target)
+      case "Overloaded":
+        return new Overloaded({
+          limit: "maxUncommittedBytes",
+          current: reason.uncommittedBytes,
+          maximum: reason.limitBytes
+        })
+    }
+  }
+
+  /** Where the node stands. For the owner fiber, or once there is none. */
+  describe() {
+    const status = this.status
+    return {
+      nodeId: this.options.nodeId,
+      voters: status.voters,
+      role: status.role,
+      term: status.term,
+      leader: status.leader,
+      commit: status.commit,
+      applied: status.applied,
+      firstIndex: status.firstIndex,
+      lastIndex: status.lastIndex,
+      matches: status.matches
+    }
+  }
+}
+
+const logTrace = (trace: Trace): Effect.Effect<void> => {
+  switch (trace.level) {
+    case "debug":
+      return Effect.logDebug(trace.message)
+    case "info":
+      return Effect.logInfo(trace.message)
+    case "warning":
+      return Effect.logWarning(trace.message)
+  }
+}

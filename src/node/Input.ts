@@ -1,0 +1,33 @@
+/** What reaches the owner fiber: events for the core, and the callers' work that becomes such events. */
+import type { Deferred } from "effect"
+import type { Event } from "../raft/Event.ts"
+import type { Entry } from "../raft/Types.ts"
+import type { NodeStatus } from "./RaftNode.ts"
+import type { ReadGroup, Submission } from "./Pending.ts"
+
+/** Commands of one caller, to be appended in order. */
+export interface Submit {
+  readonly _tag: "Submit"
+  readonly submission: Submission
+}
+
+/** Linearizable queries of one caller, waiting for a read index. */
+export interface Read {
+  readonly _tag: "Read"
+  readonly request: ReadGroup
+}
+
+/** The applier finished a batch; `replies[i]` answers `entries[i]`. */
+export interface AppliedBatch {
+  readonly _tag: "AppliedBatch"
+  readonly entries: ReadonlyArray<Entry>
+  readonly replies: ReadonlyArray<Uint8Array>
+}
+
+/** Somebody wants to know where the node stands; only the owner may look. */
+export interface AskStatus {
+  readonly _tag: "AskStatus"
+  readonly answer: Deferred.Deferred<Omit<NodeStatus, "peers">>
+}
+
+export type Input = Event | Submit | Read | AppliedBatch | AskStatus

@@ -1,0 +1,59 @@
+/**
+ * What a node measures about itself, each with why it matters. Handles are prebuilt, and the hot path updates them
+ * synchronously.
+ */
+import { Effect, Metric } from "effect"
+import type { RoleChanged } from "../raft/Output.ts"
+
+/** 1 while this node leads: summed over the cluster it should be 1. */
+const leader = Metric.gauge("flaredb_raft_is_leader", { description: "1 while this node leads its term" })
+
+/** Terms that climb without a node being lost point at a flapping network or at stalls. */
+const term = Metric.gauge("flaredb_raft_term", { description: "current Raft term" })
+
+/** Changes of role, term or leader. */
+const roleChanges = Metric.counter("flaredb_raft_role_changes_total", {
+  description: "changes of role, term or known leader",
+  incremental: true
+})
+
+/** Compare with the leader's: the difference is what a follower still has to apply. */
+const applied = Metric.gauge("flaredb_raft_applied_index", { description: "last applied log index" })
+
+/** The work of the owner fiber; inputs per turn show how well batching works under load. */
+const turns = Metric.counter("flaredb_node_turns_total", { description: "turns of the owner fiber", incremental: true })
+const inputs = Metric.counter("flaredb_node_inputs_total", {
+  description: "inputs handled by the owner fiber",
+  incremental: true
+})
+
+/** A stalled process cannot send heartbeats: stalls near the election timeout depose leaders. */
+const stalls = Metric.counter("flaredb_node_stalls_total", {
+  description: "ticks that came later than half the shortest election timeout",
+  incremental: true
+})
+
+export interface NodeMetrics {
+  readonly turn: (inputs: number) => void
+  readonly roleChanged: (change: RoleChanged) => void
+  readonly applied: (index: number) => void
+  readonly stalled: () => void
+}
+
+/** The updates, bound to the metric registry of the running fiber. */
+export const make: Effect.Effect<NodeMetrics> = Effect.map(
+  Effect.context<never>(),
+  (context) => ({
+    turn: (count) => {
+      turns.updateUnsafe(1, context)
+      inputs.updateUnsafe(count, context)
+    },
+    roleChanged: (change) => {
+      roleChanges.updateUnsafe(1, context)
+      leader.updateUnsafe(change.role === "leader" ? 1 : 0, context)
+      term.updateUnsafe(change.term, context)
+    },
+    applied: (index) => applied.updateUnsafe(index, context),
+    stalled: () => stalls.updateUnsafe(1, context)
+  })
+)

@@ -1,0 +1,194 @@
+/**
+ * Callers that wait: commands until they are applied, linearizable reads until their index is.
+ *
+ * Owned by the owner fiber and plain synchronous data, because every committed command passes through here. A
+ * command that was appended and then lost sight of (leadership or the node is gone) is answered
+ * `Indeterminate`: it may yet be committed by the next leader, and nobody here can know.
+ */
+import { Deferred, Exit } from "effect"
+import type { ReadError, WriteError } from "../FlareDbError.ts"
+import { Indeterminate } from "../FlareDbError.ts"
+import type { Proposal } from "../raft/Event.ts"
+import type { Accepted, ReadReady } from "../raft/Output.ts"
+import type { Entry, LogIndex, Term } from "../raft/Types.ts"
+
+/** The commands of one call to `propose` and the results gathered for them so far. */
+export interface Submission {
+  readonly commands: ReadonlyArray<Uint8Array>
+  /** One slot per command; a slot that is filled before submission (an invalid command) is not proposed. */
+  readonly results: Array<Uint8Array | WriteError | undefined>
+  open: number
+  readonly done: Deferred.Deferred<ReadonlyArray<Uint8Array | WriteError>>
+}
+
+/** The queries of one call to `query`, released once the state is recent enough. */
+export interface ReadGroup {
+  readonly count: number
+  /** Succeeds when the state may be read; fails when this node cannot say that it may. */
+  readonly ready: Deferred.Deferred<void, ReadError>
+}
+
+interface Waiter {
+  readonly submission: Submission
+  readonly slot: number
+  /** The term the command was appended in; another term at its index means another command. */
+  readonly term: Term
+}
+
+interface ReadyReads {
+  readonly index: LogIndex
+  readonly groups: ReadonlyArray<ReadGroup>
+}
+
+export class Pending {
+  /** Commands handed to the core in this turn, by proposal id. Empty between turns. */
+  private readonly offered = new Map<number, { readonly submission: Submission; readonly slot: number }>()
+  /** Commands in the log, by index. */
+  private readonly appended = new Map<LogIndex, Waiter>()
+  /** Reads waiting for their index, by read id. */
+  private readonly reading = new Map<number, ReadonlyArray<ReadGroup>>()
+  /** Reads whose index is known and not applied yet. Short: one element per finished round. */
+  private ready: Array<ReadyReads> = []
+  private proposalId = 0
+  private readId = 0
+  /** Commands admitted and not answered yet, for the limit on them. */
+  waitingCommands = 0
+  /** Queries admitted and not released yet, for the limit on them. */
+  waitingQueries = 0
+
+  /** Counts a submission in, from the moment it is put into the inbox. */
+  admit(submission: Submission): void {
+    this.waitingCommands += submission.open
+  }
+
+  /** Counts queries in, from the moment they are put into the inbox. */
+  admitRead(group: ReadGroup): void {
+    this.waitingQueries += group.count
+  }
+
+  private settle(submission: Submission, slot: number, result: Uint8Array | WriteError): void {
+    submission.results[slot] = result
+    submission.open -= 1
+    this.waitingCommands -= 1
+    if (submission.open === 0) {
+      Deferred.doneUnsafe(submission.done, Exit.succeed(submission.results as ReadonlyArray<Uint8Array | WriteError>))
+    }
+  }
+
+  private release(group: ReadGroup, exit: Exit.Exit<void, ReadError>): void {
+    this.waitingQueries -= group.count
+    Deferred.doneUnsafe(group.ready, exit)
+  }
+
+  /** Turns the open slots of submissions into proposals. */
+  offer(submissions: ReadonlyArray<Submission>): ReadonlyArray<Proposal> {
+    const proposals: Array<Proposal> = []
+    for (const submission of submissions) {
+      for (let slot = 0; slot < submission.commands.length; slot++) {
+        const payload = submission.commands[slot]
+        if (payload === undefined || submission.results[slot] !== undefined) continue
+        const id = ++this.proposalId
+        this.offered.set(id, { submission, slot })
+        proposals.push({ id, payload })
+      }
+    }
+    return proposals
+  }
+
+  /** The core appended these. */
+  accept(accepted: Accepted): void {
+    for (let i = 0; i < accepted.ids.length; i++) {
+      const id = accepted.ids[i] as number
+      const offered = this.offered.get(id)
+      if (offered === undefined) continue
+      this.offered.delete(id)
+      this.appended.set((accepted.firstIndex + i) as LogIndex, { ...offered, term: accepted.term })
+    }
+  }
+
+  /** The core did not append these. */
+  refuse(ids: ReadonlyArray<number>, error: WriteError): void {
+    for (const id of ids) {
+      const offered = this.offered.get(id)
+      if (offered === undefined) continue
+      this.offered.delete(id)
+      this.settle(offered.submission, offered.slot, error)
+    }
+  }
+
+  /** These entries were applied; `replies[i]` answers `entries[i]`. */
+  applied(entries: ReadonlyArray<Entry>, replies: ReadonlyArray<Uint8Array>): void {
+    if (this.appended.size === 0) return
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i] as Entry
+      const waiter = this.appended.get(entry.index)
+      if (waiter === undefined) continue
+      this.appended.delete(entry.index)
+      this.settle(
+        waiter.submission,
+        waiter.slot,
+        waiter.term === entry.term
+          ? replies[i] as Uint8Array
+          : new Indeterminate({ reason: `another leader's entry took index ${entry.index}` })
+      )
+    }
+  }
+
+  /** Leadership or the node was lost: whatever is in the log may or may not be committed. */
+  abandonCommands(error: WriteError): void {
+    const waiters = [...this.appended.values()]
+    this.appended.clear()
+    for (const waiter of waiters) this.settle(waiter.submission, waiter.slot, error)
+    const offered = [...this.offered.values()]
+    this.offered.clear()
+    for (const { submission, slot } of offered) this.settle(submission, slot, error)
+  }
+
+  /** Gathers the reads of one turn under one id. */
+  read(groups: ReadonlyArray<ReadGroup>): number {
+    const id = ++this.readId
+    this.reading.set(id, groups)
+    return id
+  }
+
+  /** The core knows from which index on these reads may be served. */
+  readReady(ready: ReadReady): void {
+    const groups: Array<ReadGroup> = []
+    for (const id of ready.readIds) {
+      groups.push(...this.reading.get(id) ?? [])
+      this.reading.delete(id)
+    }
+    if (groups.length > 0) this.ready.push({ index: ready.index, groups })
+  }
+
+  /** The core gave these reads up. */
+  readRefused(readIds: ReadonlyArray<number>, error: ReadError): void {
+    for (const id of readIds) {
+      for (const group of this.reading.get(id) ?? []) this.release(group, Exit.fail(error))
+      this.reading.delete(id)
+    }
+  }
+
+  /** Releases the reads whose index is applied. */
+  releaseReads(applied: LogIndex): void {
+    if (this.ready.length === 0) return
+    const waiting: Array<ReadyReads> = []
+    for (const reads of this.ready) {
+      if (reads.index > applied) {
+        waiting.push(reads)
+        continue
+      }
+      for (const group of reads.groups) this.release(group, Exit.void)
+    }
+    this.ready = waiting
+  }
+
+  /** The node stops: no read that waits will be served. */
+  abandonReads(error: ReadError): void {
+    this.readRefused([...this.reading.keys()], error)
+    for (const { groups } of this.ready) {
+      for (const group of groups) this.release(group, Exit.fail(error))
+    }
+    this.ready = []
+  }
+}
