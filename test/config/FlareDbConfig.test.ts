@@ -1,0 +1,122 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Schema } from "effect"
+import type { FlareDbOptions, NodeAddress } from "../../src/FlareDbConfig.ts"
+import * as FlareDbConfig from "../../src/FlareDbConfig.ts"
+
+const node = (id: number, base = 9000 + id * 10): NodeAddress => ({
+  id,
+  host: "127.0.0.1",
+  clientPort: base,
+  peerPort: base + 1,
+  httpPort: base + 2
+})
+
+const problemsOf = (options: FlareDbOptions) =>
+  Effect.map(Effect.flip(FlareDbConfig.make(options)), (error) => error.problems)
+
+describe("FlareDbConfig", () => {
+  it.effect("the defaults are the local cluster and pass their own validation", () =>
+    Effect.gen(function*() {
+      const config = yield* FlareDbConfig.make({ nodeId: 2 })
+      assert.strictEqual(config.dataDir, "./data/node-2")
+      assert.deepStrictEqual(FlareDbConfig.ownAddress(config), {
+        id: 2,
+        host: "127.0.0.1",
+        clientPort: 7002,
+        peerPort: 7102,
+        httpPort: 7202
+      })
+      assert.strictEqual(FlareDbConfig.tickMs(config), 10)
+    }))
+
+  const refused: ReadonlyArray<readonly [string, FlareDbOptions, string, RegExp]> = [
+    ["an even number of voters", { nodeId: 1, nodes: [node(1), node(2)] }, "nodes", /2 voters given/],
+    ["no voters", { nodeId: 1, nodes: [] }, "nodes", /0 voters given/],
+    ["a node id given twice", { nodeId: 1, nodes: [node(1), node(2), node(2, 9100)] }, "nodes", /node id 2 is given twice/],
+    ["an address given twice", { nodeId: 1, nodes: [node(1), node(2, 9010), node(3)] }, "nodes", /127\.0\.0\.1:9010 is given/],
+    ["a port out of range", { nodeId: 1, nodes: [node(1, 70_000)] }, "nodes", /70000 is not a port/],
+    ["a node id of nobody", { nodeId: 9 }, "nodeId", /9 is not one of the voters/],
+    ["a cluster id with blanks", { nodeId: 1, clusterId: "my cluster" }, "clusterId", /must be 1 to 64/],
+    ["an empty data directory", { nodeId: 1, dataDir: "" }, "dataDir", /must not be empty/],
+    ["a heartbeat of zero", { nodeId: 1, heartbeatMs: 0 }, "heartbeatMs", /at least 5/],
+    ["an election timeout near the heartbeat", { nodeId: 1, electionTimeoutMinMs: 100 }, "electionTimeoutMinMs", /three heartbeats/],
+    ["election timeouts without spread", { nodeId: 1, electionTimeoutMaxMs: 510 }, "electionTimeoutMaxMs", /campaign together/],
+    ["a limit of zero", { nodeId: 1, limits: { maxInboxEvents: 0 } }, "limits.maxInboxEvents", /at least 1/]
+  ]
+  for (const [what, options, field, problem] of refused) {
+    it.effect(`refuses ${what}, naming the field and the reason`, () =>
+      Effect.gen(function*() {
+        const problems = yield* problemsOf(options)
+        assert.isTrue(
+          problems.some((p) => p.field === field && problem.test(p.problem)),
+          JSON.stringify(problems)
+        )
+      }))
+  }
+
+  it.effect("lists everything that is wrong at once", () =>
+    Effect.gen(function*() {
+      const problems = yield* problemsOf({ nodeId: 9, clusterId: "", heartbeatMs: -1 })
+      assert.includeMembers(problems.map((p) => p.field), ["nodeId", "clusterId", "heartbeatMs"])
+    }))
+
+  it.effect("malformed node lists are quoted in the error", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(FlareDbConfig.parseNodes("1=127.0.0.1:7001:7101:7201,2=localhost:7002"))
+      assert.match(error.message, /"2=localhost:7002" is not ID=HOST:CLIENT:PEER:HTTP/)
+    }))
+
+  const Port = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))
+  it.effect.prop(
+    "the text form of a node list survives the round trip",
+    {
+      nodes: Schema.Array(Schema.Struct({
+        id: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })),
+        host: Schema.Literals(["127.0.0.1", "::1", "db-1.example.org"]),
+        clientPort: Port,
+        peerPort: Port,
+        httpPort: Port
+      })).check(Schema.isMinLength(1))
+    },
+    ({ nodes }) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* FlareDbConfig.parseNodes(FlareDbConfig.formatNodes(nodes)), nodes)
+      })
+  )
+
+  const withEnv = (env: Record<string, string>) =>
+    Effect.provide(FlareDbConfig.fromEnv, ConfigProvider.layer(ConfigProvider.fromEnv({ env })))
+
+  it.effect("reads every setting from FLAREDB_ variables", () =>
+    Effect.gen(function*() {
+      const config = yield* withEnv({
+        FLAREDB_NODE_ID: "7",
+        FLAREDB_CLUSTER_ID: "prod",
+        FLAREDB_DATA_DIR: "/var/lib/flaredb",
+        FLAREDB_NODES: "7=db-7:1:2:3",
+        FLAREDB_LISTEN_HOST: "0.0.0.0",
+        FLAREDB_HEARTBEAT_MS: "20",
+        FLAREDB_ELECTION_TIMEOUT_MIN_MS: "200",
+        FLAREDB_ELECTION_TIMEOUT_MAX_MS: "400",
+        FLAREDB_UNSAFE_NO_FSYNC: "true"
+      })
+      assert.deepStrictEqual({ ...config, limits: undefined }, {
+        nodeId: 7,
+        clusterId: "prod",
+        dataDir: "/var/lib/flaredb",
+        nodes: [{ id: 7, host: "db-7", clientPort: 1, peerPort: 2, httpPort: 3 }],
+        listenHost: "0.0.0.0",
+        heartbeatMs: 20,
+        electionTimeoutMinMs: 200,
+        electionTimeoutMaxMs: 400,
+        unsafeNoFsync: true,
+        limits: undefined
+      })
+    }))
+
+  it.effect("a variable that is not a number is refused, not replaced by the default", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(withEnv({ FLAREDB_NODE_ID: "1", FLAREDB_HEARTBEAT_MS: "fast" }))
+      assert.match(error.message, /FLAREDB_HEARTBEAT_MS/)
+    }))
+})
