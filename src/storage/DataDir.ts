@@ -1,0 +1,176 @@
+/**
+ * Whose data a directory holds. The marker in `raft_state` names cluster, node, voters and format; a node that
+ * finds another one refuses to start, with both values in the message, because running on another node's log
+ * would break every promise that node made.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { CodecError } from "../codec/EntryRecord.ts"
+import type { Marker } from "./Codec.ts"
+import { decodeMarker, encodeRecord, stateKeys } from "./Codec.ts"
+import { createDirectory, RocksDb } from "./RocksDb.ts"
+import type { OpenError } from "./StorageError.ts"
+import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
+
+/** The layout this code writes and the only one it reads. */
+export const formatVersion = 1
+
+export interface DataDirOptions {
+  readonly path: string
+  readonly clusterId: string
+  readonly nodeId: number
+  /** Ascending. */
+  readonly voters: ReadonlyArray<number>
+  /** Leave syncing out: benchmarks only. */
+  readonly unsafeNoFsync?: boolean
+  /** See `RocksDb.OpenOptions`. */
+  readonly writeBufferBytes?: number
+}
+
+/**
+ * Stands in the directory while the first start creates the database. A crash in there leaves a half-made database
+ * without a marker, which this file tells from somebody else's.
+ */
+const creatingFile = "flaredb-creating"
+
+const refuse = (
+  path: string,
+  reason: DataDirRefused["reason"],
+  expected: string,
+  found: string,
+  hint: string
+): DataDirRefused => new DataDirRefused({ path, reason, expected, found, hint })
+
+/** Looks at the directory before RocksDB does: `true` when a database has to be created in it. */
+const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
+  Effect.suspend((): Effect.Effect<boolean, OpenError> => {
+    try {
+      if (existsSync(path) && !statSync(path).isDirectory()) {
+        return Effect.fail(
+          refuse(path, "not-a-directory", "a directory", "a file", "Give another --data-dir, or move the file away.")
+        )
+      }
+      createDirectory(path)
+      const names = readdirSync(path)
+      if (names.includes(creatingFile)) return Effect.succeed(true)
+      if (names.includes("CURRENT")) return Effect.succeed(false)
+      if (names.length > 0) {
+        return Effect.fail(refuse(
+          path,
+          "foreign",
+          "an empty directory or a FlareDB data directory",
+          `${names.length} other files (${names.slice(0, 3).join(", ")})`,
+          "If this directory held FlareDB data, its CURRENT file is gone: see deploy/runbooks/lost-node.md. Otherwise give another --data-dir."
+        ))
+      }
+      writeFileSync(join(path, creatingFile), "")
+      return Effect.succeed(true)
+    } catch (cause) {
+      return Effect.fail(new StorageIoError({ operation: "prepare the data directory", path, cause }))
+    }
+  })
+
+/** What is wrong with a marker, compared with what the node was told it is. */
+const compare = (options: DataDirOptions, marker: Marker): DataDirRefused | undefined => {
+  const { path } = options
+  if (marker.formatVersion !== formatVersion) {
+    return refuse(
+      path,
+      "format-version",
+      `format ${formatVersion}`,
+      `format ${marker.formatVersion}`,
+      "This directory was written by another version of FlareDB; run that version, or restore from a backup."
+    )
+  }
+  if (marker.clusterId !== options.clusterId) {
+    return refuse(
+      path,
+      "cluster-id",
+      `cluster "${options.clusterId}"`,
+      `cluster "${marker.clusterId}"`,
+      "Give the cluster id the directory was made with, or another --data-dir."
+    )
+  }
+  if (marker.nodeId !== options.nodeId) {
+    return refuse(
+      path,
+      "node-id",
+      `node ${options.nodeId}`,
+      `node ${marker.nodeId}`,
+      "This is another node's data; give this node its own --data-dir."
+    )
+  }
+  if (marker.voters.join() !== [...options.voters].join()) {
+    return refuse(
+      path,
+      "voters",
+      `voters ${options.voters.join(", ")}`,
+      `voters ${marker.voters.join(", ")}`,
+      "Membership is fixed when a cluster is made; give the same nodes as then."
+    )
+  }
+  return undefined
+}
+
+/** The database of one node, opened and known to be its own. */
+export class DataDir extends Context.Service<DataDir, { readonly path: string; readonly marker: Marker }>()(
+  "flaredb/storage/DataDir"
+) {
+  /** Creates or opens the directory, checks or writes its marker, and gives the database behind it. */
+  static readonly layer = (options: DataDirOptions): Layer.Layer<DataDir | RocksDb, OpenError> =>
+    Layer.unwrap(Effect.map(prepare(options.path), (create) =>
+      Layer.provideMerge(
+        Layer.effect(DataDir, own(options, create)),
+        RocksDb.layer({
+          path: options.path,
+          create,
+          unsafeNoFsync: options.unsafeNoFsync === true,
+          ...(options.writeBufferBytes === undefined ? {} : { writeBufferBytes: options.writeBufferBytes })
+        })
+      )))
+}
+
+const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean) {
+  const { path } = options
+  const database = yield* RocksDb
+  if (options.unsafeNoFsync === true) {
+    yield* Effect.logWarning("running without fsync: a power loss will lose acknowledged writes (benchmarks only)")
+  }
+  const record = yield* database.get("raft_state", stateKeys.marker)
+  if (record === undefined && !create) {
+    return yield* new StorageCorruption({
+      path,
+      detail: "the marker is missing from raft_state",
+      safe: "nothing is known about this directory"
+    })
+  }
+  if (record !== undefined) {
+    const marker = decodeMarker(record)
+    if (marker instanceof CodecError) {
+      return yield* new StorageCorruption({ path, detail: marker.message, safe: "nothing was changed" })
+    }
+    const refusal = compare(options, marker)
+    if (refusal !== undefined) return yield* refusal
+    rmSync(join(path, creatingFile), { force: true })
+    return DataDir.of({ path, marker })
+  }
+  const marker: Marker = {
+    formatVersion,
+    clusterId: options.clusterId,
+    nodeId: options.nodeId,
+    voters: options.voters,
+    createdMs: yield* Clock.currentTimeMillis
+  }
+  yield* database.write(
+    "raft_state",
+    [
+      { _tag: "Put", key: stateKeys.confState, value: encodeRecord({ voters: options.voters }) },
+      { _tag: "Put", key: stateKeys.activeFamily, value: encodeRecord({ family: "state_a" }) },
+      { _tag: "Put", key: stateKeys.marker, value: encodeRecord(marker) }
+    ],
+    "durable"
+  )
+  rmSync(join(path, creatingFile), { force: true })
+  return DataDir.of({ path, marker })
+})

@@ -1,0 +1,195 @@
+/**
+ * Both stores in memory, for tests and for `FlareDb.layerMemory`.
+ *
+ * A {@link MemoryDisk} outlives the layer built on it, so a test can crash a node and start it again on what it had
+ * made durable: log writes are durable when they return, state commits only once a later sync covered them.
+ */
+import { Effect, Layer } from "effect"
+import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../raft/Types.ts"
+import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
+import type { LogWrite } from "./LogStore.ts"
+import { LogStore } from "./LogStore.ts"
+import type { ScanOptions, StateChange, StateRow, StateView } from "./StateStore.ts"
+import { StateStore } from "./StateStore.ts"
+import { StorageIoError } from "./StorageError.ts"
+
+interface StateImage {
+  /** Rows in byte order of their keys. Replaced, never changed, so a view can keep it. */
+  readonly rows: ReadonlyArray<StateRow>
+  readonly applied: LogPoint
+}
+
+/** What one simulated disk holds. */
+export class MemoryDisk {
+  readonly confState: ConfState
+  hardState: HardState = { term: Term(0), votedFor: undefined, commit: LogIndex(0) }
+  compacted: LogPoint = origin
+  /** Entry `i` has index `compacted.index + 1 + i`. */
+  entries: Array<Entry> = []
+  state: StateImage = { rows: [], applied: origin }
+  private durableState: StateImage = this.state
+  /** When set, every write and sync fails with this reason, as a broken disk does. */
+  failWrites: string | undefined
+  /** Durable log writes so far. */
+  appends = 0
+
+  constructor(voters: ReadonlyArray<number>) {
+    this.confState = { voters: voters.map(NodeId) }
+  }
+
+  /** Power loss: state commits that no later sync covered are gone. */
+  loseUnsynced(): void {
+    this.state = this.durableState
+  }
+
+  get last(): LogPoint {
+    const entry = this.entries[this.entries.length - 1]
+    return entry === undefined ? this.compacted : { index: entry.index, term: entry.term }
+  }
+
+  /** The write-ahead log is shared, so syncing the log makes the state before it durable as well. */
+  sync(): void {
+    this.durableState = this.state
+  }
+
+  append(write: LogWrite): void {
+    if (write.hardState !== undefined) this.hardState = write.hardState
+    if (write.truncateFrom !== undefined) this.entries.length = Math.max(0, write.truncateFrom - this.compacted.index - 1)
+    for (const entry of write.entries) {
+      if (entry.index !== this.last.index + 1) {
+        throw new RangeError(`entry ${entry.index} does not follow the log's end at ${this.last.index}`)
+      }
+      this.entries.push(entry)
+    }
+  }
+
+  compact(through: LogPoint): void {
+    this.entries.splice(0, through.index - this.compacted.index)
+    this.compacted = through
+  }
+
+  termRuns(): ReadonlyArray<TermRun> {
+    const runs: Array<TermRun> = []
+    for (const entry of this.entries) {
+      if (entry.term !== runs[runs.length - 1]?.term) runs.push({ firstIndex: entry.index, term: entry.term })
+    }
+    return runs
+  }
+}
+
+/** Runs `work` unless the disk is broken. */
+const attempt = <A>(disk: MemoryDisk, operation: string, work: () => A): Effect.Effect<A, StorageIoError> =>
+  Effect.suspend(() =>
+    disk.failWrites === undefined
+      ? Effect.sync(work)
+      : Effect.fail(new StorageIoError({ operation, path: "memory", cause: new Error(disk.failWrites) }))
+  )
+
+const makeLog = (disk: MemoryDisk): LogStore["Service"] => ({
+  recovered: {
+    hardState: disk.hardState,
+    confState: disk.confState,
+    compacted: disk.compacted,
+    lastIndex: disk.last.index,
+    termRuns: disk.termRuns()
+  },
+  append: (writes) =>
+    attempt(disk, "append", () => {
+      for (const write of writes) disk.append(write)
+      disk.appends += 1
+      disk.sync()
+    }),
+  read: (from, through, maxBytes) =>
+    Effect.sync(() => {
+      if (from > through || from <= disk.compacted.index) return []
+      const first = from - disk.compacted.index - 1
+      const entries: Array<Entry> = []
+      let bytes = 0
+      for (const entry of disk.entries.slice(first, first + through - from + 1)) {
+        bytes += entry.payload.byteLength + 32
+        if (entries.length > 0 && bytes > maxBytes) break
+        entries.push(entry)
+      }
+      return entries
+    }),
+  compact: (through) => attempt(disk, "compact", () => disk.compact(through)),
+  reset: (point) =>
+    attempt(disk, "reset", () => {
+      disk.entries = []
+      disk.compacted = point
+      disk.sync()
+    })
+})
+
+/** Where `key` is, or where it would be. */
+const position = (rows: ReadonlyArray<StateRow>, key: Uint8Array): number => {
+  let low = 0
+  let high = rows.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const row = rows[middle]
+    if (row !== undefined && Buffer.compare(row.key, key) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+const holds = (row: StateRow | undefined, key: Uint8Array): row is StateRow =>
+  row !== undefined && Buffer.compare(row.key, key) === 0
+
+const changed = (before: ReadonlyArray<StateRow>, changes: ReadonlyArray<StateChange>): ReadonlyArray<StateRow> => {
+  const rows = [...before]
+  for (const change of changes) {
+    if (change._tag === "DeleteRange") {
+      const start = position(rows, change.start)
+      rows.splice(start, position(rows, change.end) - start)
+      continue
+    }
+    const at = position(rows, change.key)
+    const existing = holds(rows[at], change.key) ? 1 : 0
+    if (change._tag === "Put") rows.splice(at, existing, { key: change.key.slice(), value: change.value.slice() })
+    else rows.splice(at, existing)
+  }
+  return rows
+}
+
+const viewOf = (rows: () => ReadonlyArray<StateRow>): StateView => ({
+  getMany: (keys) =>
+    Effect.sync(() => {
+      const current = rows()
+      return keys.map((key) => {
+        const row = current[position(current, key)]
+        return holds(row, key) ? row.value : undefined
+      })
+    }),
+  scan: (options: ScanOptions) =>
+    Effect.sync(() => {
+      const current = rows()
+      const range = current.slice(position(current, options.gte), position(current, options.lt))
+      if (options.reverse === true) range.reverse()
+      const page = range.slice(0, options.limit)
+      return options.keysOnly === true ? page.map(({ key }) => ({ key, value: new Uint8Array(0) })) : page
+    })
+})
+
+const makeState = (disk: MemoryDisk): StateStore["Service"] => ({
+  ...viewOf(() => disk.state.rows),
+  recovered: disk.state.applied,
+  commit: (changes, applied) =>
+    attempt(disk, "commit", () => {
+      disk.state = { rows: changed(disk.state.rows, changes), applied }
+    }),
+  withView: (use) =>
+    Effect.suspend(() => {
+      const { rows } = disk.state
+      return use(viewOf(() => rows))
+    }),
+  sync: attempt(disk, "sync", () => disk.sync())
+})
+
+/** Both stores on `disk`, which may hold what an earlier node left there. */
+export const layer = (disk: MemoryDisk): Layer.Layer<LogStore | StateStore> =>
+  Layer.mergeAll(
+    Layer.effect(LogStore, Effect.sync(() => LogStore.of(makeLog(disk)))),
+    Layer.effect(StateStore, Effect.sync(() => StateStore.of(makeState(disk))))
+  )

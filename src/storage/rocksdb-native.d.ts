@@ -1,0 +1,68 @@
+/** The part of rocksdb-native that `RocksDb.ts` uses; the package ships no types. */
+declare module "rocksdb-native" {
+  type Bytes = Uint8Array | string
+
+  interface Range {
+    gte?: Bytes
+    lt?: Bytes
+  }
+
+  interface IteratorOptions {
+    reverse?: boolean
+    limit?: number
+    capacity?: number
+    values?: boolean
+  }
+
+  interface FamilyOptions {
+    writeBufferSize?: number
+    maxWriteBufferNumber?: number
+    filterPolicy?: null
+  }
+
+  interface OpenOptions extends FamilyOptions {
+    columnFamilies?: ReadonlyArray<string | ColumnFamily>
+    readOnly?: boolean
+    createIfMissing?: boolean
+    createMissingColumnFamilies?: boolean
+    maxBackgroundJobs?: number
+    walRecoveryMode?: 0 | 1 | 2 | 3
+  }
+
+  export class ColumnFamily {
+    constructor(name: string, options?: FamilyOptions)
+    readonly name: string
+  }
+
+  interface WriteBatch {
+    tryPut(key: Bytes, value: Bytes): void
+    tryDelete(key: Bytes): void
+    tryDeleteRange(start: Bytes, end: Bytes): void
+    flush(): Promise<void>
+    destroy(): void
+  }
+
+  interface ReadBatch {
+    get(key: Bytes): Promise<Buffer | null>
+    tryFlush(): void
+    destroy(): void
+  }
+
+  interface Iterator extends AsyncIterable<{ key: Buffer; value: Buffer | null }> {
+    destroy(): void
+  }
+
+  export default class RocksDB {
+    constructor(path: string, options?: OpenOptions)
+    readonly path: string
+    ready(): Promise<void>
+    close(): Promise<void>
+    columnFamily(family: string): RocksDB
+    snapshot(): RocksDB
+    read(options?: { capacity?: number }): ReadBatch
+    write(options?: { capacity?: number }): WriteBatch
+    get(key: Bytes): Promise<Buffer | null>
+    iterator(range: Range, options?: IteratorOptions): Iterator
+    currentWalFile(): Promise<{ path: string; number: number; size: number }>
+  }
+}
