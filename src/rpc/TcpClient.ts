@@ -1,0 +1,44 @@
+/**
+ * One RPC connection over TCP, for as long as a scope lives. It is not reused after a failure: whoever needs a
+ * connection makes a new one, so that a poisoned parser or a growing back-off cannot outlive the failure that caused it.
+ */
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import { Effect, Layer, Schedule } from "effect"
+import type { Scope } from "effect"
+import type { Rpc, RpcGroup } from "effect/rpc"
+import { RpcClient, RpcSerialization } from "effect/rpc"
+import type { RpcClientError } from "effect/rpc/RpcClientError"
+import type { SocketError } from "effect/socket/Socket"
+
+export interface ConnectOptions {
+  readonly host: string
+  readonly port: number
+  /** Milliseconds until an attempt to connect is given up. */
+  readonly openTimeoutMs: number
+}
+
+/** Connects lazily: the first call finds out whether anybody listens. */
+export const connect = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  options: ConnectOptions
+): Effect.Effect<RpcClient.RpcClient<Rpcs, RpcClientError>, SocketError, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
+  Effect.gen(function*() {
+    const protocol = RpcClient.layerProtocolSocket({
+      retryPolicy: Schedule.spaced("1 hour"),
+      pingInterval: "1 second",
+      pingTimeout: "4 seconds"
+    }).pipe(
+      Layer.provide(
+        NodeSocket.layerNet({
+          host: options.host,
+          port: options.port,
+          noDelay: true,
+          openTimeout: options.openTimeoutMs
+        })
+      ),
+      Layer.provide(RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" }))
+    )
+    // Built into the surrounding scope: provided around `make`, the connection would close when `make` returns.
+    const context = yield* Layer.build(Layer.fresh(protocol))
+    return yield* Effect.provideContext(RpcClient.make(group, { disableTracing: true }), context)
+  })

@@ -1,0 +1,187 @@
+/**
+ * The way to one peer: two connections, so that a heartbeat never waits behind a megabyte of entries. Order is kept within
+ * each, not between them, which Raft tolerates.
+ *
+ * A connection that fails in any way is thrown away and a new one is made after a short, jittered, constant pause: a
+ * peer that comes back is found at once, and one that is gone costs a failed connect twenty times a second.
+ */
+import { Data, Deferred, Effect, Exit, FiberSet, Random } from "effect"
+import type { RpcClientError } from "effect/rpc/RpcClientError"
+import type { Message } from "../raft/Message.ts"
+import type { NodeId } from "../raft/Types.ts"
+import { connect } from "../rpc/TcpClient.ts"
+import { Outbox } from "./Outbox.ts"
+import type { PeerRefused } from "./PeerRpcs.ts"
+import { PeerRpcs, protocolVersion, toWire } from "./PeerRpcs.ts"
+import type { PeerHealth } from "./PeerTransport.ts"
+
+/** A peer's address on the peer port. */
+export interface PeerAddress {
+  readonly id: NodeId
+  readonly host: string
+  readonly port: number
+}
+
+export interface LinkLimits {
+  /** Messages that may wait for one connection. */
+  readonly maxQueuedMessages: number
+  /** Bytes that may wait for one connection. */
+  readonly maxQueuedBytes: number
+  /** Bytes in one call. */
+  readonly maxBatchBytes: number
+  /** Calls without an answer on one connection. */
+  readonly maxCallsInFlight: number
+  /** Milliseconds without an answer after which a connection is given up. */
+  readonly callTimeoutMs: number
+  /** Milliseconds between two attempts to connect, give or take a quarter. */
+  readonly reconnectMs: number
+}
+
+export const defaultLinkLimits: LinkLimits = {
+  maxQueuedMessages: 4_096,
+  maxQueuedBytes: 32 * 1024 * 1024,
+  maxBatchBytes: 2 * 1024 * 1024,
+  maxCallsInFlight: 4,
+  callTimeoutMs: 2_000,
+  reconnectMs: 50
+}
+
+export interface LinkOptions {
+  readonly clusterId: string
+  readonly nodeId: NodeId
+  readonly peer: PeerAddress
+  readonly limits: LinkLimits
+  readonly nowMsUnsafe: () => number
+  /** Told when an established link is lost. */
+  readonly onLost: (peer: NodeId) => Effect.Effect<void>
+}
+
+class CallTimeout extends Data.TaggedError("CallTimeout")<{ readonly ms: number }> {
+  override get message() {
+    return `no answer within ${this.ms} ms`
+  }
+}
+
+export class PeerLink {
+  private readonly options: LinkOptions
+  private readonly control: Outbox
+  private readonly bulk: Outbox
+  private connections = 0
+  private sinceMs: number
+  private lastError: string | undefined
+
+  constructor(options: LinkOptions) {
+    this.options = options
+    const { maxQueuedMessages: maxMessages, maxQueuedBytes: maxBytes } = options.limits
+    this.control = new Outbox({ maxMessages, maxBytes })
+    this.bulk = new Outbox({ maxMessages, maxBytes })
+    this.sinceMs = options.nowMsUnsafe()
+  }
+
+  send(message: Message): void {
+    if (message._tag === "AppendRequest" && message.entries.length > 0) this.bulk.push(message)
+    else this.control.push(message)
+  }
+
+  health(): PeerHealth {
+    return {
+      peer: this.options.peer.id,
+      connected: this.connections === 2,
+      sinceMs: this.sinceMs,
+      queued: this.control.size + this.bulk.size,
+      dropped: this.control.dropped + this.bulk.dropped,
+      lastError: this.lastError
+    }
+  }
+
+  /** Keeps both connections up. Never ends. */
+  readonly run: Effect.Effect<never> = Effect.suspend(() =>
+    Effect.all([this.keepUp(this.control), this.keepUp(this.bulk)], { concurrency: "unbounded" })
+  ) as Effect.Effect<never>
+
+  private keepUp(outbox: Outbox): Effect.Effect<never> {
+    const pause = Effect.flatMap(
+      Random.nextBetween(0.75, 1.25),
+      (jitter) => Effect.sleep(this.options.limits.reconnectMs * jitter)
+    )
+    return Effect.forever(
+      Effect.scoped(this.session(outbox)).pipe(
+        Effect.catchCause((cause) => this.failed(cause.toString())),
+        Effect.andThen(pause)
+      )
+    )
+  }
+
+  /** One connection, from `Hello` until it fails. */
+  private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
+    const { clusterId, nodeId, peer, limits } = this.options
+    const client = yield* connect(PeerRpcs, { host: peer.host, port: peer.port, openTimeoutMs: 1_000 })
+    const hello = client["peer.Hello"]({ clusterId, from: nodeId, to: peer.id, protocolVersion })
+    const calls = yield* FiberSet.make<void, RpcClientError | PeerRefused | CallTimeout>()
+    const within = <A, E>(call: Effect.Effect<A, E>) =>
+      Effect.timeoutOrElse(call, {
+        duration: limits.callTimeoutMs,
+        orElse: () => Effect.fail(new CallTimeout({ ms: limits.callTimeoutMs }))
+      })
+    yield* within(hello)
+    yield* Effect.acquireRelease(this.up(outbox), () => this.down())
+    let inFlight = 0
+    let room: Deferred.Deferred<void> | undefined
+    const sending = Effect.forever(
+      Effect.suspend(() => {
+        if (inFlight >= limits.maxCallsInFlight) {
+          room = Deferred.makeUnsafe()
+          return Deferred.await(room)
+        }
+        return Effect.flatMap(outbox.take(limits.maxBatchBytes), (messages) => {
+          inFlight += 1
+          const call = Effect.ensuring(
+            within(client["peer.Deliver"]({ messages: messages.map(toWire) })),
+            Effect.sync(() => {
+              inFlight -= 1
+              if (room !== undefined) Deferred.doneUnsafe(room, Exit.void)
+              room = undefined
+            })
+          )
+          return Effect.asVoid(FiberSet.run(calls, call))
+        })
+      })
+    )
+    return yield* Effect.raceFirst(sending, FiberSet.join(calls))
+  })
+
+  private up(outbox: Outbox): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // What gathered while the link was down is out of date, and the peer would only refuse it.
+      outbox.clear()
+      this.connections += 1
+      if (this.connections < 2) return Effect.void
+      this.sinceMs = this.options.nowMsUnsafe()
+      this.lastError = undefined
+      const { id, host, port } = this.options.peer
+      return Effect.logInfo(`peer ${id} is up at ${host}:${port}`).pipe(Effect.annotateLogs({ peer: id }))
+    })
+  }
+
+  private down(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.connections -= 1
+      if (this.connections !== 1) return Effect.void
+      this.sinceMs = this.options.nowMsUnsafe()
+      return this.options.onLost(this.options.peer.id)
+    })
+  }
+
+  /** One line per change: the same failure again and again says nothing new. */
+  private failed(reason: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const error = reason.replace(/\s+/g, " ").slice(0, 300)
+      if (error === this.lastError) return Effect.void
+      this.lastError = error
+      const { id, host, port } = this.options.peer
+      return Effect.logWarning(`peer ${id} is not reachable at ${host}:${port}: ${error}`).pipe(
+        Effect.annotateLogs({ peer: id })
+      )
+    })
+  }
+}

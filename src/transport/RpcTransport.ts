@@ -1,0 +1,150 @@
+/** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
+import { Clock, Effect, Layer, Queue } from "effect"
+import { CodecError } from "../codec/EntryRecord.ts"
+import type { Message } from "../raft/Message.ts"
+import type { NodeId } from "../raft/Types.ts"
+import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
+import { serve } from "../rpc/TcpServer.ts"
+import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
+import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
+import { fromWire, PeerRefused, PeerRpcs, protocolVersion } from "./PeerRpcs.ts"
+import { PeerTransport } from "./PeerTransport.ts"
+
+export interface RpcTransportOptions {
+  readonly clusterId: string
+  readonly nodeId: NodeId
+  /** Port 0 lets the system choose; `onListening` tells. */
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly peers: ReadonlyArray<PeerAddress>
+  readonly limits?: Partial<LinkLimits>
+  readonly onListening?: (address: BoundAddress) => Effect.Effect<void>
+}
+
+/** Batches that may wait for the owner fiber; beyond it the oldest are dropped. */
+const inboxBatches = 256
+
+/** Larger than any batch of {@link defaultLinkLimits}, which may hold one entry beyond its limit. */
+const maxFrameBytes = 16 * 1024 * 1024
+
+/** Which node is at the other end of a connection, from its `Hello` until it disconnects. */
+class Introductions {
+  private readonly options: RpcTransportOptions
+  private readonly known = new Map<number, NodeId>()
+
+  constructor(options: RpcTransportOptions) {
+    this.options = options
+  }
+
+  hello(
+    clientId: number,
+    hello: {
+      readonly clusterId: string
+      readonly from: number
+      readonly to: number
+      readonly protocolVersion: number
+    }
+  ): PeerRefused | undefined {
+    const { clusterId, nodeId, peers } = this.options
+    const refuse = (reason: PeerRefused["reason"], expected: unknown, found: unknown) =>
+      new PeerRefused({ reason, expected: String(expected), found: String(found) })
+    if (hello.protocolVersion !== protocolVersion) {
+      return refuse("protocol-version", protocolVersion, hello.protocolVersion)
+    }
+    if (hello.clusterId !== clusterId) return refuse("cluster-id", clusterId, hello.clusterId)
+    if (hello.to !== nodeId) return refuse("node-id", `node ${nodeId}`, `node ${hello.to}`)
+    const peer = peers.find(({ id }) => id === hello.from)
+    if (peer === undefined) {
+      return refuse("unknown-peer", `one of nodes ${peers.map(({ id }) => id).join(", ")}`, `node ${hello.from}`)
+    }
+    this.known.set(clientId, peer.id)
+    return undefined
+  }
+
+  sender(clientId: number): NodeId | undefined {
+    return this.known.get(clientId)
+  }
+
+  forget(clientId: number): void {
+    this.known.delete(clientId)
+  }
+}
+
+const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
+  const clock = yield* Clock.Clock
+  const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(inboxBatches)
+  const lost = yield* Queue.sliding<NodeId>(64)
+  const introductions = new Introductions(options)
+
+  const handlers = PeerRpcs.toLayer({
+    "peer.Hello": (hello, { client }) => {
+      const refused = introductions.hello(client.id, hello)
+      return refused === undefined
+        ? Effect.void
+        : Effect.andThen(
+          Effect.logWarning(`refused a connection that says it is node ${hello.from}: ${refused.message}`),
+          Effect.fail(refused)
+        )
+    },
+    "peer.Deliver": ({ messages }, { client }) => {
+      const from = introductions.sender(client.id)
+      if (from === undefined) {
+        return Effect.fail(new PeerRefused({ reason: "no-hello", expected: "Hello first", found: "Deliver" }))
+      }
+      const received: Array<Message> = []
+      for (const wire of messages) {
+        const message = fromWire(wire)
+        const problem = message instanceof CodecError
+          ? message.message
+          : message.from !== from || message.to !== options.nodeId
+          ? `a message from ${message.from} to ${message.to} on the connection from ${from} to ${options.nodeId}`
+          : undefined
+        if (problem !== undefined) {
+          return Effect.andThen(
+            Effect.logWarning(`dropped a batch from node ${from}: ${problem}`),
+            Effect.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
+          )
+        }
+        received.push(message as Message)
+      }
+      Queue.offerUnsafe(inbox, received)
+      return Effect.void
+    }
+  })
+  const address = yield* serve(PeerRpcs, {
+    name: "peer",
+    ...options.listen,
+    maxFrameBytes,
+    onDisconnect: (clientId) => Effect.sync(() => introductions.forget(clientId))
+  }).pipe(Effect.provide(handlers))
+  if (options.onListening !== undefined) yield* options.onListening(address)
+
+  const links = new Map<NodeId, PeerLink>()
+  for (const peer of options.peers) {
+    const link = new PeerLink({
+      clusterId: options.clusterId,
+      nodeId: options.nodeId,
+      peer,
+      limits: { ...defaultLinkLimits, ...options.limits },
+      nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+      onLost: (id) =>
+        Effect.sync(() => {
+          Queue.offerUnsafe(lost, id)
+        })
+    })
+    links.set(peer.id, link)
+    yield* Effect.forkScoped(link.run)
+  }
+
+  return PeerTransport.of({
+    sendUnsafe: (messages) => {
+      for (const message of messages) links.get(message.to)?.send(message)
+    },
+    inbox,
+    health: Effect.sync(() => [...links.values()].map((link) => link.health())),
+    lost
+  })
+})
+
+/** Listens for peers and keeps links to all of them up, until the scope closes. */
+export const layer = (options: RpcTransportOptions): Layer.Layer<PeerTransport, ListenError> =>
+  Layer.effect(PeerTransport, make(options))
