@@ -1,13 +1,27 @@
 /**
- * The logical clock of a node: it ticks, and it says what time it is. `layer` follows
- * the Effect `Clock` (so a `TestClock` drives it), `layerManual` ticks when a test says so.
+ * The logical clock of a node: it ticks, and it says what time it is. `layer` follows the Effect `Clock`, so a
+ * `TestClock` drives it; `layerManual` ticks when a test says so.
  */
-import { Context } from "effect"
-import type { Queue } from "effect"
+import { Clock, Context, Effect, Layer, Queue } from "effect"
 
 export interface TimerTick {
   /** How much later than due this tick came, in milliseconds: a long delay is a stall of the process. */
   readonly lateMs: number
+}
+
+/** Ticks on demand. */
+export class ManualTimer {
+  nowMs = 0
+  private readonly queues = new Set<Queue.Queue<TimerTick>>()
+
+  attach(queue: Queue.Queue<TimerTick>): void {
+    this.queues.add(queue)
+  }
+
+  /** One tick for every node that uses this timer. */
+  tick(lateMs = 0): void {
+    for (const queue of this.queues) Queue.offerUnsafe(queue, { lateMs })
+  }
 }
 
 export class RaftTimer extends Context.Service<RaftTimer, {
@@ -18,4 +32,35 @@ export class RaftTimer extends Context.Service<RaftTimer, {
   readonly ticks: Queue.Dequeue<TimerTick>
   /** Milliseconds since the epoch, for entry stamps. */
   readonly nowMsUnsafe: () => number
-}>()("flaredb/timer/RaftTimer") {}
+}>()("flaredb/timer/RaftTimer") {
+  /** Ticks every `tickMs` milliseconds. */
+  static readonly layer = (options: { readonly tickMs: number }): Layer.Layer<RaftTimer> =>
+    Layer.effect(RaftTimer, makeClocked(options.tickMs))
+
+  /** Ticks when `timer` does. */
+  static readonly layerManual = (timer: ManualTimer): Layer.Layer<RaftTimer> =>
+    Layer.effect(
+      RaftTimer,
+      Effect.map(Queue.sliding<TimerTick>(1), (ticks) => {
+        timer.attach(ticks)
+        return RaftTimer.of({ ticks, nowMsUnsafe: () => timer.nowMs })
+      })
+    )
+}
+
+const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
+  const clock = yield* Clock.Clock
+  const ticks = yield* Queue.sliding<TimerTick>(1)
+  let due = clock.currentTimeMillisUnsafe() + tickMs
+  const next = Effect.suspend(() =>
+    Effect.map(Effect.sleep(Math.max(0, due - clock.currentTimeMillisUnsafe())), () => {
+      const now = clock.currentTimeMillisUnsafe()
+      const lateMs = Math.max(0, now - due)
+      Queue.offerUnsafe(ticks, { lateMs })
+      // A late tick moves the schedule instead of being followed by those it delayed; small delays do not add up.
+      due = lateMs < tickMs ? due + tickMs : now + tickMs
+    })
+  )
+  yield* Effect.forkScoped(Effect.forever(next))
+  return RaftTimer.of({ ticks, nowMsUnsafe: () => clock.currentTimeMillisUnsafe() })
+})

@@ -1,0 +1,154 @@
+/**
+ * A network in memory, under the test's control: it drops, delays, duplicates and reorders messages, cuts links in one
+ * or both directions, and heals. Chance comes from one seed and time from the Effect `Clock`, so a test under
+ * `TestClock` sees the same run every time.
+ */
+import { Effect, Layer, Queue } from "effect"
+import type { Message } from "../raft/Message.ts"
+import type { NodeId } from "../raft/Types.ts"
+import { PeerTransport } from "./PeerTransport.ts"
+
+/** What happens to messages on a link; probabilities from 0 to 1. */
+export interface Faults {
+  readonly drop: number
+  readonly duplicate: number
+  /** Milliseconds a message takes, drawn evenly from the range. Different delays reorder messages. */
+  readonly delayMs: readonly [minimum: number, maximum: number]
+}
+
+export const noFaults: Faults = { drop: 0, duplicate: 0, delayMs: [0, 0] }
+
+interface Endpoint {
+  readonly inbox: Queue.Queue<ReadonlyArray<Message>>
+  readonly lost: Queue.Queue<NodeId>
+}
+
+/** A small generator (mulberry32), so that a network's chance does not depend on anybody else's. */
+const random = (seed: number): () => number => {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** The network that the nodes of one test share. */
+export class MemoryNetwork {
+  private readonly endpoints = new Map<NodeId, Endpoint>()
+  private readonly cuts = new Set<string>()
+  private readonly next: () => number
+  private faults: Faults = noFaults
+  /** Messages that reached an inbox, and messages that did not. */
+  readonly counts = { delivered: 0, dropped: 0, duplicated: 0 }
+
+  constructor(seed = 1) {
+    this.next = random(seed)
+  }
+
+  /** From now on, on every link. */
+  setFaults(faults: Partial<Faults>): void {
+    this.faults = { ...this.faults, ...faults }
+  }
+
+  /** Cuts the link in one direction. */
+  cut(from: NodeId, to: NodeId): void {
+    this.cuts.add(`${from}>${to}`)
+  }
+
+  /** Cuts a node off from everybody, in both directions. */
+  isolate(node: NodeId, others: ReadonlyArray<NodeId>): void {
+    for (const other of others) {
+      if (other === node) continue
+      this.cut(node, other)
+      this.cut(other, node)
+      const endpoint = this.endpoints.get(other)
+      if (endpoint !== undefined) Queue.offerUnsafe(endpoint.lost, node)
+    }
+  }
+
+  /** Every link works again, without faults. */
+  heal(): void {
+    this.cuts.clear()
+    this.faults = noFaults
+  }
+
+  connected(from: NodeId, to: NodeId): boolean {
+    return this.endpoints.has(to) && !this.cuts.has(`${from}>${to}`)
+  }
+
+  attach(node: NodeId, endpoint: Endpoint): void {
+    this.endpoints.set(node, endpoint)
+  }
+
+  detach(node: NodeId, endpoint: Endpoint): void {
+    if (this.endpoints.get(node) === endpoint) this.endpoints.delete(node)
+  }
+
+  send(message: Message, run: (delayed: Effect.Effect<void>) => void): void {
+    if (!this.connected(message.from, message.to) || this.next() < this.faults.drop) {
+      this.counts.dropped += 1
+      return
+    }
+    const copies = this.next() < this.faults.duplicate ? 2 : 1
+    this.counts.duplicated += copies - 1
+    for (let copy = 0; copy < copies; copy++) {
+      const [minimum, maximum] = this.faults.delayMs
+      const delay = minimum + this.next() * (maximum - minimum)
+      if (delay === 0) this.deliver(message)
+      else run(Effect.andThen(Effect.sleep(delay), Effect.sync(() => this.deliver(message))))
+    }
+  }
+
+  private deliver(message: Message): void {
+    const endpoint = this.endpoints.get(message.to)
+    // The link may have been cut while the message travelled.
+    if (endpoint === undefined || !this.connected(message.from, message.to)) {
+      this.counts.dropped += 1
+      return
+    }
+    this.counts.delivered += 1
+    Queue.offerUnsafe(endpoint.inbox, [message])
+  }
+}
+
+/** `node`'s place in `network`, until the scope closes. */
+export const layer = (
+  network: MemoryNetwork,
+  node: NodeId,
+  peers: ReadonlyArray<NodeId>
+): Layer.Layer<PeerTransport> =>
+  Layer.effect(
+    PeerTransport,
+    Effect.gen(function*() {
+      const context = yield* Effect.context<never>()
+      const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(4_096)
+      const lost = yield* Queue.sliding<NodeId>(64)
+      const endpoint: Endpoint = { inbox, lost }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => network.attach(node, endpoint)),
+        () => Effect.sync(() => network.detach(node, endpoint))
+      )
+      const run = (delayed: Effect.Effect<void>) => {
+        Effect.runForkWith(context)(delayed)
+      }
+      return PeerTransport.of({
+        sendUnsafe: (messages) => {
+          for (const message of messages) network.send(message, run)
+        },
+        inbox,
+        health: Effect.sync(() =>
+          peers.filter((peer) => peer !== node).map((peer) => ({
+            peer,
+            connected: network.connected(node, peer),
+            sinceMs: 0,
+            queued: 0,
+            dropped: 0,
+            lastError: undefined
+          }))
+        ),
+        lost
+      })
+    })
+  )
