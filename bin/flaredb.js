@@ -38,12 +38,16 @@ const opensDatabase = ["start"].includes(process.argv[2])
 if (!supported(process.versions.node)) {
   const node = process.env.FLAREDB_RESTARTED === undefined ? pinnedNode() : undefined
   if (node === undefined) {
-    process.stderr.write(`flaredb needs Node.js 22.19 or later, this is ${process.versions.node}; run npm ci, or install it\n`)
+    process.stderr.write(
+      `flaredb needs Node.js 22.19 or later, this is ${process.versions.node}; run npm ci, or install it\n`
+    )
     process.exitCode = 1
   } else {
     restart(node)
   }
-} else if (opensDatabase && process.env.UV_THREADPOOL_SIZE === undefined && process.env.FLAREDB_RESTARTED === undefined) {
+} else if (
+  opensDatabase && process.env.UV_THREADPOOL_SIZE === undefined && process.env.FLAREDB_RESTARTED === undefined
+) {
   restart(process.execPath)
 } else {
   if (typeof nodeModule.enableCompileCache === "function") nodeModule.enableCompileCache()

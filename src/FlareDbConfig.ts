@@ -121,7 +121,8 @@ export type FlareDbOptions =
   & { readonly limits?: Partial<Limits> }
 
 /** How long one tick of the logical clock lasts: a fifth of a heartbeat, so that timeouts spread finely. */
-export const tickMs = (config: Pick<FlareDbConfig, "heartbeatMs">): number => Math.max(1, Math.round(config.heartbeatMs / 5))
+export const tickMs = (config: Pick<FlareDbConfig, "heartbeatMs">): number =>
+  Math.max(1, Math.round(config.heartbeatMs / 5))
 
 const portProblem = (port: number): string | undefined =>
   Number.isInteger(port) && port >= 0 && port <= 65_535 ? undefined : `${port} is not a port (0 to 65535)`
@@ -139,7 +140,9 @@ const nodesProblems = (nodes: ReadonlyArray<NodeAddress>): ReadonlyArray<ConfigP
     if (ids.has(node.id)) add(`node id ${node.id} is given twice`)
     ids.add(node.id)
     if (node.host.length === 0) add(`node ${node.id} has no host`)
-    for (const [name, port] of [["client", node.clientPort], ["peer", node.peerPort], ["http", node.httpPort]] as const) {
+    for (
+      const [name, port] of [["client", node.clientPort], ["peer", node.peerPort], ["http", node.httpPort]] as const
+    ) {
       const problem = portProblem(port)
       if (problem !== undefined) add(`node ${node.id} ${name}: ${problem}`)
       const address = `${node.host}:${port}`
@@ -179,13 +182,16 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
   if (config.electionTimeoutMinMs < 3 * config.heartbeatMs) {
     problems.push({
       field: "electionTimeoutMinMs",
-      problem: `${config.electionTimeoutMinMs} ms must be at least three heartbeats (${3 * config.heartbeatMs} ms), or one lost heartbeat deposes a healthy leader`
+      problem: `${config.electionTimeoutMinMs} ms must be at least three heartbeats (${
+        3 * config.heartbeatMs
+      } ms), or one lost heartbeat deposes a healthy leader`
     })
   }
   if (config.electionTimeoutMaxMs < config.electionTimeoutMinMs + 2 * config.heartbeatMs) {
     problems.push({
       field: "electionTimeoutMaxMs",
-      problem: `${config.electionTimeoutMaxMs} ms must exceed electionTimeoutMinMs by two heartbeats or more, or nodes campaign together`
+      problem:
+        `${config.electionTimeoutMaxMs} ms must exceed electionTimeoutMinMs by two heartbeats or more, or nodes campaign together`
     })
   }
   for (const [name, value] of Object.entries(config.limits)) problems.push(...atLeast(`limits.${name}`, value, 1))
@@ -278,6 +284,11 @@ export const fromEnv: Effect.Effect<FlareDbConfig, InvalidConfig> = Effect.gen(f
     unsafeNoFsync: Option.getOrUndefined(env.unsafeNoFsync) ?? defaults.unsafeNoFsync
   })
 }).pipe(
-  Effect.catchTag("ConfigError", (error) =>
-    Effect.fail(new InvalidConfig({ problems: [{ field: "environment", problem: error.message.replace(/\s+/g, " ") }] })))
+  Effect.catchTag(
+    "ConfigError",
+    (error) =>
+      Effect.fail(
+        new InvalidConfig({ problems: [{ field: "environment", problem: error.message.replace(/\s+/g, " ") }] })
+      )
+  )
 )

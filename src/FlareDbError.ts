@@ -23,7 +23,9 @@ export class NotLeader extends Schema.TaggedError<NotLeader>()("NotLeader", {
   override get message() {
     return this.leaderId === undefined
       ? `node ${this.nodeId} does not lead and knows no leader`
-      : `node ${this.nodeId} does not lead; node ${this.leaderId} does${this.leaderEndpoint === undefined ? "" : ` at ${this.leaderEndpoint}`}`
+      : `node ${this.nodeId} does not lead; node ${this.leaderId} does${
+        this.leaderEndpoint === undefined ? "" : ` at ${this.leaderEndpoint}`
+      }`
   }
 }
 

@@ -59,7 +59,10 @@ export const make = Effect.fnUntraced(function*(
       Queue.offerUnsafe(queue, apply)
     },
     run: Effect.forever(
-      Effect.flatMap(Queue.take(queue), (apply) => apply.entries === undefined ? applyFromDisk(apply) : applyEntries(apply.entries))
+      Effect.flatMap(
+        Queue.take(queue),
+        (apply) => apply.entries === undefined ? applyFromDisk(apply) : applyEntries(apply.entries)
+      )
     )
   }
   return applier

@@ -97,8 +97,9 @@ export class EventLoop {
           Deferred.doneUnsafe(input.answer, Exit.succeed(this.describe()))
           break
         case "AppliedBatch":
-          this.applyDone(input.entries[input.entries.length - 1]?.index ?? (0 as LogIndex), () =>
-            this.pending.applied(input.entries, input.replies)
+          this.applyDone(
+            input.entries[input.entries.length - 1]?.index ?? (0 as LogIndex),
+            () => this.pending.applied(input.entries, input.replies)
           )
           break
         default:
@@ -185,8 +186,10 @@ export class EventLoop {
   private readLog(request: ReadLog): Effect.Effect<void> {
     const { peer, term, from } = request
     return this.options.fork(
-      Effect.flatMap(this.options.log.read(from, request.through, request.maxBytes), (entries) =>
-        Effect.asVoid(Queue.offer(this.options.inbox, { _tag: "LogRead", peer, term, from, entries })))
+      Effect.flatMap(
+        this.options.log.read(from, request.through, request.maxBytes),
+        (entries) => Effect.asVoid(Queue.offer(this.options.inbox, { _tag: "LogRead", peer, term, from, entries }))
+      )
     )
   }
 

@@ -93,8 +93,14 @@ export class RaftNode extends Context.Service<RaftNode, {
 /** The core's settings, from the node's: milliseconds become ticks. */
 const coreConfig = (config: FlareDbConfig, seed: number): RaftConfig.Config => {
   const tick = tickMs(config)
-  const { maxAppendBytes, maxInflightMessages, maxInflightBytes, maxUncommittedBytes, maxCachedBytes, maxPendingReads } =
-    config.limits
+  const {
+    maxAppendBytes,
+    maxInflightMessages,
+    maxInflightBytes,
+    maxUncommittedBytes,
+    maxCachedBytes,
+    maxPendingReads
+  } = config.limits
   return {
     ...RaftConfig.defaults,
     id: NodeId(config.nodeId),
@@ -240,10 +246,14 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       const submission: Submission = { commands, results, open, done: Deferred.makeUnsafe() }
       const { waitingCommands } = loop.pending
       if (waitingCommands + open > limits.maxPendingProposals) {
-        return Effect.succeed(fill(commands.length, overloaded("maxPendingProposals", waitingCommands, limits.maxPendingProposals)))
+        return Effect.succeed(
+          fill(commands.length, overloaded("maxPendingProposals", waitingCommands, limits.maxPendingProposals))
+        )
       }
       if (!Queue.offerUnsafe(inbox, { _tag: "Submit", submission })) {
-        return Effect.succeed(fill(commands.length, overloaded("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents)))
+        return Effect.succeed(
+          fill(commands.length, overloaded("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents))
+        )
       }
       loop.pending.admit(submission)
       return Deferred.await(submission.done)
@@ -264,7 +274,9 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       return Deferred.await(request.ready)
     })
 
-  const readState = (queries: ReadonlyArray<Uint8Array>): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ReadError> =>
+  const readState = (
+    queries: ReadonlyArray<Uint8Array>
+  ): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ReadError> =>
     Effect.catch(machine.query(queries), (error) =>
       Effect.andThen(
         stop(`reading the state: ${error.message}`, Cause.fail(error)),

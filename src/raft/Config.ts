@@ -31,7 +31,15 @@ export interface Config {
   readonly maxCachedBytes: number
   /** Most linearizable reads waiting for a round at the leader or for an answer at a follower. */
   readonly maxPendingReads: number
-  /** Seeds the election timeouts; the core's only randomness. */
+  /**
+   * A leader gives up its office once a persist has been outstanding for this many ticks: its heartbeats would
+   * otherwise hide a disk that has stopped answering.
+   */
+  readonly maxPersistTicks: number
+  /**
+   * Seeds the core's only randomness: election timeouts, and the numbers of forwarded reads. Must differ from one
+   * start of a node to the next, or an answer to a read from before the restart could be taken for a new one.
+   */
   readonly seed: number
 }
 
@@ -50,5 +58,6 @@ export const defaults = {
   maxApplyBytes: 4 * 1024 * 1024,
   maxCachedBytes: 32 * 1024 * 1024,
   maxPendingReads: 65_536,
+  maxPersistTicks: 300,
   seed: 1
 } as const

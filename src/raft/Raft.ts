@@ -1,13 +1,403 @@
-/** Placeholder of the consensus core's door; the core lands in the next commit. */
+/**
+ * The door of the consensus core: `step(raft, event) → outputs`.
+ *
+ * Same state and same event give the same outputs, always. The core does no I/O, reads no clock, and needs no
+ * synchronous answer from a disk: whatever takes time is an output now and an event later.
+ *
+ * ```
+ *   events ──▶ step ──▶ Persist · Send · Apply · ReadReady · RoleChanged …
+ *                ▲                    │
+ *                └── persisted, applied, messages …
+ * ```
+ */
+import { campaign, countOwnVote, preCampaign, receivePreVoteResponse, receiveVoteResponse } from "./Candidate.ts"
 import type { Config } from "./Config.ts"
-import type { LogIndex, HardState, LogPoint, TermRun } from "./Types.ts"
+import type { Applied, Compacted, Event, SnapshotInstalled } from "./Event.ts"
+import {
+  answerHeartbeat,
+  becomeFollower,
+  forwardRead,
+  receiveAppend,
+  receiveHeartbeat,
+  receivePreVoteRequest,
+  receiveReadIndexResponse,
+  receiveVoteRequest,
+  refuseRead,
+  tickFollower
+} from "./Follower.ts"
+import { checkInvariants, invariant, watermarks } from "./Invariants.ts"
+import {
+  advanceCommit,
+  logRead,
+  peerUnreachable,
+  propose,
+  read,
+  receiveAppendAccepted,
+  receiveAppendRejected,
+  receiveHeartbeatResponse,
+  receiveReadIndexRequest,
+  relieve,
+  snapshotReported,
+  tickLeader,
+  transferLeadership
+} from "./Leader.ts"
+import { Log } from "./Log.ts"
+import type { Message } from "./Message.ts"
+import type { Output } from "./Output.ts"
+import { Random } from "./Random.ts"
+import { ForwardedReads } from "./ReadIndex.ts"
+import type { Raft } from "./State.ts"
+import {
+  emit,
+  emptyGathered,
+  flush,
+  persisted,
+  promise,
+  resetElectionTimer,
+  send,
+  trace,
+  trustsLeader
+} from "./State.ts"
+import type { HardState, LogIndex, LogPoint, NodeId, Role, Term, TermRun } from "./Types.ts"
+import { addIndex, compareNodeId, compareTerm, maxIndex, minIndex } from "./Types.ts"
 
-/** What a node starts from. */
+export type { Raft } from "./State.ts"
+
+/** What a node starts from: what its disk held. */
 export interface Recovered {
   readonly hardState: HardState
+  /** The last entry that compaction removed; `origin` when none was. */
   readonly compacted: LogPoint
   readonly lastIndex: LogIndex
+  /** Where each term begins in the log after `compacted`, ascending. */
   readonly termRuns: ReadonlyArray<TermRun>
+  /** The last entry whose effects the state machine holds. */
   readonly applied: LogIndex
 }
-export type RaftConfig = Config
+
+/** Where a node stands, for people and for tests. */
+export interface Status {
+  readonly id: NodeId
+  readonly voters: ReadonlyArray<NodeId>
+  readonly role: Role
+  readonly term: Term
+  readonly votedFor: NodeId | undefined
+  readonly leader: NodeId | undefined
+  readonly commit: LogIndex
+  readonly applied: LogIndex
+  /** Every entry up to here is durable on this node. */
+  readonly stable: LogIndex
+  readonly firstIndex: LogIndex
+  readonly lastIndex: LogIndex
+  /** At a leader: how far each peer's log is known to match. */
+  readonly matches: ReadonlyArray<{ readonly peer: NodeId; readonly match: LogIndex }>
+}
+
+/**
+ * A node as it starts: a follower that knows no leader.
+ *
+ * @throws RangeError when `config` or `recovered` contradicts itself; nothing such comes from a disk this node wrote.
+ */
+export const make = (config: Config, recovered: Recovered): Raft => {
+  checkConfig(config)
+  checkRecovered(recovered)
+  const { compacted, hardState, lastIndex, termRuns } = recovered
+  const log = new Log(compacted, lastIndex, termRuns)
+  const applied = maxIndex(recovered.applied, compacted.index)
+  const random = new Random(config.seed)
+  const raft: Raft = {
+    config,
+    peers: config.voters.filter((voter) => voter !== config.id).sort(compareNodeId),
+    random,
+    log,
+    role: "follower",
+    term: hardState.term,
+    votedFor: hardState.votedFor,
+    leader: undefined,
+    commit: maxIndex(applied, minIndex(hardState.commit, lastIndex)),
+    applied,
+    stable: lastIndex,
+    applying: undefined,
+    persistId: 0,
+    outstanding: [],
+    persistElapsed: 0,
+    electionElapsed: 0,
+    electionTimeout: 0,
+    votes: new Map(),
+    ownVotePersist: 0,
+    leadership: undefined,
+    // 21 random bits above 32 bits of counting stay within the safe integers.
+    forwarded: new ForwardedReads(random.between(0, 2 ** 21) * 2 ** 32),
+    gathered: emptyGathered()
+  }
+  if (compareTerm(log.lastTerm, raft.term) > 0) {
+    raft.term = log.lastTerm
+    raft.votedFor = undefined
+    raft.gathered.hardState = true
+  }
+  resetElectionTimer(raft)
+  return raft
+}
+
+const checkConfig = ({ electionTicksMax, electionTicksMin, heartbeatTicks, id, voters }: Config): void => {
+  if (voters.length !== 1 && voters.length !== 3) {
+    throw new RangeError(`a cluster has 1 or 3 voters, not ${voters.length}`)
+  }
+  if (new Set(voters).size !== voters.length) throw new RangeError(`voters are listed twice: ${voters.join(", ")}`)
+  if (!voters.includes(id)) throw new RangeError(`node ${id} is none of the voters ${voters.join(", ")}`)
+  if (!(heartbeatTicks >= 1 && heartbeatTicks < electionTicksMin && electionTicksMin < electionTicksMax)) {
+    throw new RangeError(
+      `ticks must satisfy 1 ≤ heartbeat (${heartbeatTicks}) < shortest election timeout (${electionTicksMin}) < ` +
+        `longest (${electionTicksMax})`
+    )
+  }
+}
+
+const checkRecovered = ({ applied, compacted, lastIndex, termRuns }: Recovered): void => {
+  if (lastIndex < compacted.index) throw new RangeError(`the log ends at ${lastIndex}, before it begins`)
+  if (applied > lastIndex) throw new RangeError(`entry ${applied} was applied, but the log ends at ${lastIndex}`)
+  let end = compacted
+  for (const run of termRuns) {
+    const follows = end === compacted ?
+      run.firstIndex === end.index + 1 && run.term >= end.term
+      : run.firstIndex > end.index && run.term > end.term
+    if (!follows) throw new RangeError(`term ${run.term} cannot begin at ${run.firstIndex}`)
+    end = { index: run.firstIndex, term: run.term }
+  }
+  if (end.index > lastIndex) {
+    throw new RangeError(`term ${end.term} begins at ${end.index}, behind the end ${lastIndex}`)
+  }
+  if (lastIndex > compacted.index && termRuns.length === 0) throw new RangeError("the terms of the log are missing")
+}
+
+/**
+ * Takes one event and returns what to do about it, in order.
+ *
+ * @throws InvariantViolation when a property of Raft no longer holds: the node must stop.
+ */
+export const step = (raft: Raft, event: Event): ReadonlyArray<Output> => {
+  const { leader, role, term } = raft
+  const before = watermarks(raft)
+  handle(raft, event)
+  if (raft.leadership !== undefined) advanceCommit(raft, raft.leadership)
+  applyCommitted(raft)
+  const { persist, messages } = flush(raft)
+  const { outputs, reason } = raft.gathered
+  raft.gathered = emptyGathered()
+  // The role comes first: what follows may only make sense in it.
+  if (raft.role !== role || raft.term !== term || raft.leader !== leader) {
+    outputs.unshift({ _tag: "RoleChanged", role: raft.role, term: raft.term, leader: raft.leader, reason })
+  }
+  if (persist !== undefined) outputs.push(persist)
+  if (messages.length > 0) outputs.push({ _tag: "Send", messages })
+  raft.log.evict(raft.config.maxCachedBytes, raft.stable)
+  checkInvariants(raft, before)
+  return outputs
+}
+
+const handle = (raft: Raft, event: Event): void => {
+  const { leadership } = raft
+  switch (event._tag) {
+    case "Tick":
+      return tick(raft)
+    case "Receive":
+      return receive(raft, event.message)
+    case "Propose":
+      if (leadership !== undefined) return propose(raft, leadership, event)
+      return emit(raft, {
+        _tag: "Refused",
+        ids: event.proposals.map((proposal) => proposal.id),
+        reason: { _tag: "NotLeader", leader: raft.leader }
+      })
+    case "ReadIndex":
+      return leadership === undefined
+        ? forwardRead(raft, event.readId)
+        : read(raft, leadership, { node: raft.config.id, readId: event.readId })
+    case "Persisted":
+      persisted(raft, event.persistId)
+      if (raft.role === "candidate") countOwnVote(raft, event.persistId)
+      return
+    case "Applied":
+      return applyDone(raft, event)
+    case "LogRead":
+      return leadership === undefined ? undefined : logRead(raft, leadership, event)
+    case "SnapshotReported":
+      return leadership === undefined ? undefined : snapshotReported(raft, leadership, event)
+    case "SnapshotInstalled":
+      return snapshotInstalled(raft, event)
+    case "Compacted":
+      return compacted(raft, event)
+    case "TransferLeader":
+      if (leadership !== undefined) return transferLeadership(raft, leadership, event.target)
+      return trace(raft, "info", "was asked to hand leadership over, but does not lead")
+    case "PeerUnreachable":
+      return leadership === undefined ? undefined : peerUnreachable(leadership, event.peer)
+  }
+}
+
+const tick = (raft: Raft): void => {
+  if (raft.outstanding.length > 0) raft.persistElapsed += 1
+  if (raft.leadership !== undefined) tickLeader(raft, raft.leadership)
+  else if (tickFollower(raft)) preCampaign(raft)
+}
+
+const receive = (raft: Raft, message: Message): void => {
+  if (message.to !== raft.config.id || !raft.peers.includes(message.from)) {
+    return trace(raft, "warning", `dropped a ${message._tag} from node ${message.from} to node ${message.to}`)
+  }
+  if (message.term > raft.term && !enterLaterTerm(raft, message)) return
+  if (message.term < raft.term) return answerEarlierTerm(raft, message)
+  const { leadership } = raft
+  switch (message._tag) {
+    case "PreVoteRequest":
+      return receivePreVoteRequest(raft, message)
+    case "PreVoteResponse":
+      return raft.role === "pre-candidate" ? receivePreVoteResponse(raft, message) : undefined
+    case "VoteRequest":
+      return receiveVoteRequest(raft, message)
+    case "VoteResponse":
+      return raft.role === "candidate" ? receiveVoteResponse(raft, message) : undefined
+    case "AppendRequest":
+      return receiveAppend(raft, message)
+    case "Heartbeat":
+      return receiveHeartbeat(raft, message)
+    case "AppendAccepted":
+      return leadership === undefined ? undefined : receiveAppendAccepted(raft, leadership, message)
+    case "AppendRejected":
+      return leadership === undefined ? undefined : receiveAppendRejected(raft, leadership, message)
+    case "HeartbeatResponse":
+      return leadership === undefined ? undefined : receiveHeartbeatResponse(raft, leadership, message)
+    case "ReadIndexRequest":
+      return leadership === undefined
+        ? refuseRead(raft, message.from, message.readId)
+        : receiveReadIndexRequest(raft, leadership, message)
+    case "ReadIndexResponse":
+      return leadership === undefined ? receiveReadIndexResponse(raft, message) : undefined
+    case "TimeoutNow":
+      return raft.role === "follower" && raft.leader === message.from
+        ? campaign(raft, true, `node ${message.from} hands leadership over`)
+        : undefined
+  }
+}
+
+/**
+ * A later term: this node follows into it (Raft §5.1), except for questions and answers of a pre-vote, which
+ * belong to no term yet, and except for a candidate that would depose a leader this node still hears. `false` drops
+ * the message.
+ */
+const enterLaterTerm = (raft: Raft, message: Message): boolean => {
+  switch (message._tag) {
+    case "PreVoteRequest":
+      return true
+    case "PreVoteResponse":
+      if (message.granted) return true
+      break
+    case "VoteRequest":
+      if (!message.transfer && trustsLeader(raft)) {
+        trace(
+          raft,
+          "info",
+          `ignores the campaign of node ${message.from} for term ${message.term}: node ${raft.leader} leads`
+        )
+        return false
+      }
+      break
+    default:
+      break
+  }
+  const leads = message._tag === "AppendRequest" || message._tag === "Heartbeat"
+  const reason = leads ? `node ${message.from} leads` : `node ${message.from} is in term ${message.term}`
+  becomeFollower(raft, message.term, leads ? message.from : undefined, reason)
+  return true
+}
+
+/** Something from an earlier term: whoever acts on it must learn that it is over, or it would wait forever. */
+const answerEarlierTerm = (raft: Raft, message: Message): void => {
+  const { term } = raft
+  const { id: from } = raft.config
+  const to = message.from
+  switch (message._tag) {
+    case "AppendRequest":
+    case "Heartbeat":
+      return answerHeartbeat(raft, to, 0)
+    case "VoteRequest":
+      return send(raft, { _tag: "VoteResponse", from, to, term, granted: false })
+    case "PreVoteRequest":
+      return send(raft, { _tag: "PreVoteResponse", from, to, term, granted: false })
+    case "ReadIndexRequest":
+      return refuseRead(raft, to, message.readId)
+    default:
+      return
+  }
+}
+
+/** Hands the next committed entries to the state machine. What is applied here is durable here. */
+const applyCommitted = (raft: Raft): void => {
+  if (raft.applying !== undefined) return
+  const ready = minIndex(raft.commit, raft.stable)
+  if (raft.applied >= ready) return
+  const from = addIndex(raft.applied, 1)
+  const entries = raft.log.slice(from, ready, raft.config.maxApplyBytes, Number.MAX_SAFE_INTEGER)
+  const through = entries === undefined
+    ? minIndex(ready, addIndex(raft.log.windowFirst, -1))
+    : addIndex(raft.applied, entries.length)
+  raft.applying = through
+  emit(raft, { _tag: "Apply", from, through, entries })
+}
+
+const applyDone = (raft: Raft, { index }: Applied): void => {
+  if (raft.applying === undefined || index > raft.applying) {
+    return trace(raft, "warning", `was told that ${index} is applied, which it did not ask for`)
+  }
+  raft.applied = maxIndex(raft.applied, index)
+  if (index === raft.applying) raft.applying = undefined
+  if (raft.leadership !== undefined) relieve(raft.leadership.backlog, raft.applied)
+}
+
+/** A snapshot took the place of the state machine: the log restarts behind it. (Raft §7) */
+const snapshotInstalled = (raft: Raft, { point }: SnapshotInstalled): void => {
+  if (point.index <= raft.applied) return
+  if (raft.log.matches(point)) {
+    raft.log.compact(point)
+    raft.stable = maxIndex(raft.stable, point.index)
+  } else {
+    // Nothing of a log that contradicts the snapshot may stay, or it would be taken for what follows it.
+    raft.log.reset(point)
+    raft.stable = point.index
+    for (const persist of raft.outstanding) persist.last = minIndex(persist.last, point.index)
+  }
+  raft.commit = maxIndex(raft.commit, point.index)
+  raft.applied = point.index
+  raft.applying = undefined
+  if (raft.leader === undefined || raft.leadership !== undefined) return
+  promise(raft, {
+    _tag: "AppendAccepted",
+    from: raft.config.id,
+    to: raft.leader,
+    term: raft.term,
+    match: point.index
+  })
+}
+
+const compacted = (raft: Raft, { through }: Compacted): void => {
+  if (through <= raft.log.compacted.index) return
+  invariant(through <= raft.applied, "CompactionOfApplied", () => `compacts ${through}, applied ${raft.applied}`)
+  const term = raft.log.termAt(through)
+  if (term !== undefined) raft.log.compact({ index: through, term })
+}
+
+/** Where the node stands. */
+export const status = (raft: Raft): Status => ({
+  id: raft.config.id,
+  voters: raft.config.voters,
+  role: raft.role,
+  term: raft.term,
+  votedFor: raft.votedFor,
+  leader: raft.leader,
+  commit: raft.commit,
+  applied: raft.applied,
+  stable: raft.stable,
+  firstIndex: raft.log.firstIndex,
+  lastIndex: raft.log.lastIndex,
+  matches: [...raft.leadership?.progress ?? []].map(([peer, { match }]) => ({ peer, match }))
+})

@@ -78,7 +78,9 @@ export const recordDecoder = <A>(name: string, schema: Schema.Codec<A, unknown>)
     if (record.byteLength < 4) return new CodecError(`the ${name} record has only ${record.byteLength} bytes`)
     const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
     const json = bytes.subarray(4)
-    if (bytes.readUInt32BE(0) !== crc32(json)) return new CodecError(`the checksum of the ${name} record does not match`)
+    if (bytes.readUInt32BE(0) !== crc32(json)) {
+      return new CodecError(`the checksum of the ${name} record does not match`)
+    }
     return Option.getOrElse(
       decode(json.toString("utf8")),
       () => new CodecError(`the ${name} record has an unknown shape: ${json.toString("utf8").slice(0, 200)}`)

@@ -37,7 +37,9 @@ export const readFloor = (directory: string): Effect.Effect<LogPoint | undefined
     }
     const point = decode(bytes)
     return point instanceof CodecError
-      ? Effect.fail(new StorageCorruption({ path, detail: point.message, safe: "the database itself was not looked at" }))
+      ? Effect.fail(
+        new StorageCorruption({ path, detail: point.message, safe: "the database itself was not looked at" })
+      )
       : Effect.succeed({ index: LogIndex(point.index), term: Term(point.term) })
   })
 

@@ -44,7 +44,11 @@ export class LogStore extends Context.Service<LogStore, {
    * Entries `from..through`, in order, at least one (if the range is not empty) and then as many as fit
    * into `maxBytes`; each checked against its checksum. A range that begins at or before the compaction point gives none.
    */
-  readonly read: (from: LogIndex, through: LogIndex, maxBytes: number) => Effect.Effect<ReadonlyArray<Entry>, StorageError>
+  readonly read: (
+    from: LogIndex,
+    through: LogIndex,
+    maxBytes: number
+  ) => Effect.Effect<ReadonlyArray<Entry>, StorageError>
 
   /** Removes the log up to and including `through`; durable no later than the next `append`. */
   readonly compact: (through: LogPoint) => Effect.Effect<void, StorageError>

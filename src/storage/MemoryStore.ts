@@ -54,7 +54,9 @@ export class MemoryDisk {
 
   append(write: LogWrite): void {
     if (write.hardState !== undefined) this.hardState = write.hardState
-    if (write.truncateFrom !== undefined) this.entries.length = Math.max(0, write.truncateFrom - this.compacted.index - 1)
+    if (write.truncateFrom !== undefined) {
+      this.entries.length = Math.max(0, write.truncateFrom - this.compacted.index - 1)
+    }
     for (const entry of write.entries) {
       if (entry.index !== this.last.index + 1) {
         throw new RangeError(`entry ${entry.index} does not follow the log's end at ${this.last.index}`)

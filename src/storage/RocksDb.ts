@@ -12,7 +12,7 @@
  * lazy one needs no such care: losing the lazy one alone only means applying again.
  */
 import { Context, Effect, Layer } from "effect"
-import { mkdirSync, openSync, closeSync, fsyncSync, readdirSync, rmSync } from "node:fs"
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import RocksDB, { ColumnFamily } from "rocksdb-native"
 import type { OpenError } from "./StorageError.ts"
@@ -70,23 +70,27 @@ export interface OpenOptions {
   readonly writeBufferBytes?: number
 }
 
-export class RocksDb extends Context.Service<RocksDb, Reader & {
-  readonly path: string
-  /** One atomic batch in one family. `durable` returns after the sync that covers it and everything before it. */
-  readonly write: (
-    family: Family,
-    operations: ReadonlyArray<Operation>,
-    durability: "durable" | "lazy"
-  ) => Effect.Effect<void, StorageIoError>
-  /** Several batches in order with one sync at the end. */
-  readonly writeAll: (
-    batches: ReadonlyArray<{ readonly family: Family; readonly operations: ReadonlyArray<Operation> }>
-  ) => Effect.Effect<void, StorageIoError>
-  readonly sync: Effect.Effect<void, StorageIoError>
-  readonly withSnapshot: <A, E, R>(use: (reader: Reader) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  readonly syncStats: () => SyncStats
-}>()("flaredb/storage/RocksDb") {
-  static readonly layer = (options: OpenOptions): Layer.Layer<RocksDb, OpenError> => Layer.effect(RocksDb, open(options))
+export class RocksDb extends Context.Service<
+  RocksDb,
+  Reader & {
+    readonly path: string
+    /** One atomic batch in one family. `durable` returns after the sync that covers it and everything before it. */
+    readonly write: (
+      family: Family,
+      operations: ReadonlyArray<Operation>,
+      durability: "durable" | "lazy"
+    ) => Effect.Effect<void, StorageIoError>
+    /** Several batches in order with one sync at the end. */
+    readonly writeAll: (
+      batches: ReadonlyArray<{ readonly family: Family; readonly operations: ReadonlyArray<Operation> }>
+    ) => Effect.Effect<void, StorageIoError>
+    readonly sync: Effect.Effect<void, StorageIoError>
+    readonly withSnapshot: <A, E, R>(use: (reader: Reader) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    readonly syncStats: () => SyncStats
+  }
+>()("flaredb/storage/RocksDb") {
+  static readonly layer = (options: OpenOptions): Layer.Layer<RocksDb, OpenError> =>
+    Layer.effect(RocksDb, open(options))
 }
 
 /** Rows fetched per trip to the thread pool; 512 block the event loop for about a millisecond. */
@@ -96,7 +100,11 @@ const iteratorCapacity = 512
 const closeTimeoutMs = 5_000
 
 const ioError = (operation: string, path: string) => (cause: unknown): StorageIoError =>
-  new StorageIoError({ operation, path, cause: cause instanceof Error && cause.cause !== undefined ? cause.cause : cause })
+  new StorageIoError({
+    operation,
+    path,
+    cause: cause instanceof Error && cause.cause !== undefined ? cause.cause : cause
+  })
 
 /** Runs a promise to its end even when the fiber is interrupted: a write that began cannot be taken back. */
 const promised = <A>(operation: string, path: string, run: () => Promise<A>): Effect.Effect<A, StorageIoError> =>
@@ -327,10 +335,14 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     path,
     write: (family, operations, durability) => {
       for (const operation of operations) checkOperation(operation)
-      return promised("write", path, () =>
-        gate.enter(() =>
-          durability === "durable" ? gate.writeDurable(family, operations) : gate.writeLazy(family, operations)
-        ))
+      return promised(
+        "write",
+        path,
+        () =>
+          gate.enter(() =>
+            durability === "durable" ? gate.writeDurable(family, operations) : gate.writeLazy(family, operations)
+          )
+      )
     },
     writeAll: (batches) => {
       for (const { operations } of batches) {
@@ -370,11 +382,13 @@ const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect
     const timeout = new Promise<"late">((done) => {
       timer = setTimeout(() => done("late"), timeoutMs)
     })
-    return Promise.race([database.close().then(() => "closed" as const, () => "closed" as const), timeout]).finally(() =>
-      clearTimeout(timer)
+    return Promise.race([database.close().then(() => "closed" as const, () => "closed" as const), timeout]).finally(
+      () => clearTimeout(timer)
     )
   }).pipe(
     Effect.flatMap((outcome) =>
-      outcome === "closed" ? Effect.void : Effect.logError(`closing ${path} took longer than ${timeoutMs} ms; left open`)
+      outcome === "closed"
+        ? Effect.void
+        : Effect.logError(`closing ${path} took longer than ${timeoutMs} ms; left open`)
     )
   )

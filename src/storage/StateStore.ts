@@ -34,24 +34,31 @@ export interface StateRow {
 /** Reads of one moment: later commits are not seen. */
 export interface StateView {
   /** Values in the order of `keys`; `undefined` where there is none. One round trip to the engine. */
-  readonly getMany: (keys: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, StorageError>
+  readonly getMany: (
+    keys: ReadonlyArray<Uint8Array>
+  ) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, StorageError>
   /** Rows in byte order of their keys. */
   readonly scan: (options: ScanOptions) => Effect.Effect<ReadonlyArray<StateRow>, StorageError>
 }
 
-export class StateStore extends Context.Service<StateStore, StateView & {
-  /** The last entry whose effects the store held when it opened; `origin` when fresh. */
-  readonly recovered: LogPoint
+export class StateStore extends Context.Service<
+  StateStore,
+  StateView & {
+    /** The last entry whose effects the store held when it opened; `origin` when fresh. */
+    readonly recovered: LogPoint
 
-  /**
-   * Applies `changes` in order and moves the applied point to `applied`, all or nothing. Not synced: the
-   * log that produced it is durable, and after power loss the state is a prefix of the commits.
-   */
-  readonly commit: (changes: ReadonlyArray<StateChange>, applied: LogPoint) => Effect.Effect<void, StorageError>
+    /**
+     * Applies `changes` in order and moves the applied point to `applied`, all or nothing. Not synced: the
+     * log that produced it is durable, and after power loss the state is a prefix of the commits.
+     */
+    readonly commit: (changes: ReadonlyArray<StateChange>, applied: LogPoint) => Effect.Effect<void, StorageError>
 
-  /** Runs `use` on a view fixed at one moment (`getMany` alone already is one). */
-  readonly withView: <A, E, R>(use: (view: StateView) => Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageError, R>
+    /** Runs `use` on a view fixed at one moment (`getMany` alone already is one). */
+    readonly withView: <A, E, R>(
+      use: (view: StateView) => Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E | StorageError, R>
 
-  /** Makes all commits so far durable. */
-  readonly sync: Effect.Effect<void, StorageError>
-}>()("flaredb/storage/StateStore") {}
+    /** Makes all commits so far durable. */
+    readonly sync: Effect.Effect<void, StorageError>
+  }
+>()("flaredb/storage/StateStore") {}

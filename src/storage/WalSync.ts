@@ -9,7 +9,14 @@
  * Two syncs never run at once, and the first error is final: after a failed fsync the kernel may report success for
  * pages that never reached the disk.
  */
-import { closeSync, fdatasync as fdatasyncCallback, fstatSync, fsync as fsyncCallback, openSync, readdirSync } from "node:fs"
+import {
+  closeSync,
+  fdatasync as fdatasyncCallback,
+  fstatSync,
+  fsync as fsyncCallback,
+  openSync,
+  readdirSync
+} from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
 

@@ -32,15 +32,35 @@ describe("FlareDbConfig", () => {
   const refused: ReadonlyArray<readonly [string, FlareDbOptions, string, RegExp]> = [
     ["an even number of voters", { nodeId: 1, nodes: [node(1), node(2)] }, "nodes", /2 voters given/],
     ["no voters", { nodeId: 1, nodes: [] }, "nodes", /0 voters given/],
-    ["a node id given twice", { nodeId: 1, nodes: [node(1), node(2), node(2, 9100)] }, "nodes", /node id 2 is given twice/],
-    ["an address given twice", { nodeId: 1, nodes: [node(1), node(2, 9010), node(3)] }, "nodes", /127\.0\.0\.1:9010 is given/],
+    [
+      "a node id given twice",
+      { nodeId: 1, nodes: [node(1), node(2), node(2, 9100)] },
+      "nodes",
+      /node id 2 is given twice/
+    ],
+    [
+      "an address given twice",
+      { nodeId: 1, nodes: [node(1), node(2, 9010), node(3)] },
+      "nodes",
+      /127\.0\.0\.1:9010 is given/
+    ],
     ["a port out of range", { nodeId: 1, nodes: [node(1, 70_000)] }, "nodes", /70000 is not a port/],
     ["a node id of nobody", { nodeId: 9 }, "nodeId", /9 is not one of the voters/],
     ["a cluster id with blanks", { nodeId: 1, clusterId: "my cluster" }, "clusterId", /must be 1 to 64/],
     ["an empty data directory", { nodeId: 1, dataDir: "" }, "dataDir", /must not be empty/],
     ["a heartbeat of zero", { nodeId: 1, heartbeatMs: 0 }, "heartbeatMs", /at least 5/],
-    ["an election timeout near the heartbeat", { nodeId: 1, electionTimeoutMinMs: 100 }, "electionTimeoutMinMs", /three heartbeats/],
-    ["election timeouts without spread", { nodeId: 1, electionTimeoutMaxMs: 510 }, "electionTimeoutMaxMs", /campaign together/],
+    [
+      "an election timeout near the heartbeat",
+      { nodeId: 1, electionTimeoutMinMs: 100 },
+      "electionTimeoutMinMs",
+      /three heartbeats/
+    ],
+    [
+      "election timeouts without spread",
+      { nodeId: 1, electionTimeoutMaxMs: 510 },
+      "electionTimeoutMaxMs",
+      /campaign together/
+    ],
     ["a limit of zero", { nodeId: 1, limits: { maxInboxEvents: 0 } }, "limits.maxInboxEvents", /at least 1/]
   ]
   for (const [what, options, field, problem] of refused) {

@@ -1,0 +1,120 @@
+/**
+ * What a leader knows about one follower's log, and how it sends to it.
+ *
+ * - `probe`: the place where the logs agree is not known; one append at a time, until one is accepted.
+ * - `replicate`: it is known; appends are sent optimistically, bounded in messages and bytes.
+ * - `snapshot`: the follower needs entries the log no longer has; nothing is sent until a snapshot is installed.
+ *
+ * Each transition is a method here and nowhere else.
+ */
+import type { LogIndex } from "./Types.ts"
+import { addIndex, LogIndex as toIndex, maxIndex } from "./Types.ts"
+
+export type ProgressState = "probe" | "replicate" | "snapshot"
+
+interface Inflight {
+  readonly last: LogIndex
+  readonly bytes: number
+}
+
+export interface InflightLimits {
+  readonly maxInflightMessages: number
+  readonly maxInflightBytes: number
+}
+
+export class Progress {
+  state: ProgressState = "probe"
+  /** The highest index known to be durable at the follower and equal to the leader's. Never goes back. */
+  match: LogIndex = toIndex(0)
+  /** The next index to send; always above `match`. */
+  next: LogIndex
+  /** In `probe`: an append is out and nothing more is sent until an answer or a heartbeat's. */
+  probing = false
+  /** Entries for it are being read from disk. */
+  reading = false
+  /** Something was heard from it since the leader last counted its quorum. */
+  active = true
+  /** `match` when it last answered a heartbeat: no progress between two of them means something was lost. */
+  matchAtHeartbeat: LogIndex = toIndex(0)
+  private inflight: Array<Inflight> = []
+  private inflightBytes = 0
+
+  constructor(next: LogIndex) {
+    this.next = next
+  }
+
+  /** Whether another append may be sent now. */
+  canSend(limits: InflightLimits): boolean {
+    if (this.reading) return false
+    if (this.state === "probe") return !this.probing
+    if (this.state === "snapshot") return false
+    return this.inflight.length < limits.maxInflightMessages && this.inflightBytes < limits.maxInflightBytes
+  }
+
+  get inflightMessages(): number {
+    return this.inflight.length
+  }
+
+  /** An append that ends at `last` was sent. */
+  sent(last: LogIndex, bytes: number): void {
+    if (this.state === "probe") {
+      this.probing = true
+    } else if (bytes > 0) {
+      this.next = addIndex(last, 1)
+      this.inflight.push({ last, bytes })
+      this.inflightBytes += bytes
+    }
+  }
+
+  /** The follower has everything up to `match`. `true` when that is news. */
+  accepted(match: LogIndex): boolean {
+    const news = match > this.match
+    if (news) this.match = match
+    this.next = maxIndex(this.next, addIndex(match, 1))
+    let freed = 0
+    while (freed < this.inflight.length && (this.inflight[freed] as Inflight).last <= match) {
+      this.inflightBytes -= (this.inflight[freed] as Inflight).bytes
+      freed += 1
+    }
+    if (freed > 0) this.inflight.splice(0, freed)
+    if (this.state === "probe" && match >= this.match) this.becomeReplicate()
+    return news
+  }
+
+  /**
+   * The follower refused an append after `rejected`; the logs may agree up to `agreed`. `false` for an old
+   * answer, which is ignored.
+   */
+  rejected(rejected: LogIndex, agreed: LogIndex): boolean {
+    if (rejected <= this.match) return false
+    if (this.state === "probe" && rejected !== addIndex(this.next, -1)) return false
+    if (this.state === "snapshot") return false
+    const next = agreed < rejected ? addIndex(agreed, 1) : rejected
+    this.becomeProbe(maxIndex(addIndex(this.match, 1), next))
+    return true
+  }
+
+  becomeProbe(next: LogIndex = addIndex(this.match, 1)): void {
+    this.state = "probe"
+    this.next = maxIndex(next, addIndex(this.match, 1))
+    this.probing = false
+    this.clearInflight()
+  }
+
+  becomeSnapshot(): void {
+    this.state = "snapshot"
+    this.clearInflight()
+  }
+
+  private becomeReplicate(): void {
+    this.state = "replicate"
+    this.next = addIndex(this.match, 1)
+    this.probing = false
+    this.clearInflight()
+  }
+
+  private clearInflight(): void {
+    this.inflight = []
+    this.inflightBytes = 0
+  }
+}
