@@ -1,0 +1,39 @@
+/**
+ * A key's value together with its history's figures, as the state store holds it.
+ *
+ * ```
+ * create revision u64 · mod revision u64 · version u64 · value, to the end
+ * ```
+ */
+import { Reader, Writer } from "./Binary.ts"
+
+export interface KeyRecord {
+  /** The revision that created the key. A delete ends it; the next put creates the key anew. */
+  readonly createRevision: number
+  /** The revision of the last put. */
+  readonly modRevision: number
+  /** Puts since the key was created, from 1. */
+  readonly version: number
+  readonly value: Uint8Array
+}
+
+/** Bytes before the value. */
+export const recordHeaderBytes = 24
+
+export const encodeRecord = (record: KeyRecord): Uint8Array =>
+  new Writer(recordHeaderBytes + record.value.byteLength)
+    .u64(record.createRevision)
+    .u64(record.modRevision)
+    .u64(record.version)
+    .raw(record.value)
+    .bytes
+
+/** The record in `bytes`, or `undefined` when they are none. */
+export const decodeRecord = (bytes: Uint8Array): KeyRecord | undefined => {
+  const reader = new Reader(bytes)
+  const createRevision = reader.u64()
+  const modRevision = reader.u64()
+  const version = reader.u64()
+  const value = reader.rest()
+  return reader.complete ? { createRevision, modRevision, version, value } : undefined
+}
