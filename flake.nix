@@ -1,0 +1,72 @@
+{
+  description = "FlareDB: replicated, durable state for Effect services";
+
+  inputs.nixpkgs.url = "github:nixos/nixpkgs/nixos-unstable";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+        "aarch64-darwin"
+      ];
+      forEachSystem = make: nixpkgs.lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
+
+      # Everything here runs on Nix's own Node. The npm package `node`, which pins Node elsewhere, unpacks its binary in
+      # an install script; that binary expects the libraries of an ordinary distribution, and npm would prefer it. With
+      # install scripts left out it never appears. (No dependency needs its script: rocksdb-native ships prebuilt.)
+      environment =
+        pkgs:
+        {
+          npm_config_ignore_scripts = "true";
+        }
+        # rocksdb-native's prebuilt binding looks for libstdc++, libgcc_s and libatomic, which all come with the compiler.
+        // pkgs.lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+          LD_LIBRARY_PATH = pkgs.lib.makeLibraryPath [ pkgs.stdenv.cc.cc.lib ];
+        };
+    in
+    {
+      # `nix develop`, then `npm ci && npm start`. `ldb` and `sst_dump` look into a copy of a data directory.
+      devShells = forEachSystem (pkgs: {
+        default = pkgs.mkShell (
+          {
+            packages = [
+              pkgs.nodejs_24
+              pkgs.rocksdb.tools
+            ];
+          }
+          // environment pkgs
+        );
+      });
+
+      # `nix run .#cluster`, in a clone: three nodes on this machine, as `npm start`.
+      apps = forEachSystem (
+        pkgs:
+        let
+          cluster = pkgs.writeShellApplication {
+            name = "flaredb-cluster";
+            runtimeInputs = [ pkgs.nodejs_24 ];
+            text = ''
+              ${pkgs.lib.toShellVars (environment pkgs)}
+              export ${toString (builtins.attrNames (environment pkgs))}
+              if [[ ! -f bin/flaredb.js ]]; then
+                echo "flaredb-cluster: run this in a clone of FlareDB (there is no bin/flaredb.js in $PWD)" >&2
+                exit 1
+              fi
+              # npm writes the hidden lock file last, so it is older than the lock exactly when an install is due.
+              [[ node_modules/.package-lock.json -nt package-lock.json ]] || npm ci
+              [[ -f dist/bin/flaredb.js ]] || npm run --silent build
+              exec node bin/flaredb.js cluster "$@"
+            '';
+          };
+        in
+        {
+          cluster = {
+            type = "app";
+            program = "${cluster}/bin/flaredb-cluster";
+          };
+        }
+      );
+    };
+}
