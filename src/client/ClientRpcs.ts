@@ -1,0 +1,77 @@
+/**
+ * What clients and nodes say to each other. A call carries a whole batch of operations, because the cost of a call
+ * does not depend on how many it carries; each operation is answered for itself.
+ */
+import { Schema } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { InvalidArgument, Overloaded, ReadError, WriteError } from "../FlareDbError.ts"
+
+/** Raised by an incompatible change of anything in this file. */
+export const clientProtocolVersion = 1
+
+/** Most operations in one call. */
+export const maxBatchOperations = 4096
+
+/** Most bytes of operations in one call, except that one operation may always travel. */
+export const maxBatchBytes = 4 * 1024 * 1024
+
+/** The other side speaks another version of this protocol. */
+export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongProtocol", {
+  server: Schema.Natural,
+  client: Schema.Natural
+}) {
+  override get message() {
+    return `the node speaks client protocol ${this.server}, this client ${this.client}; upgrade the older of the two`
+  }
+}
+
+/** Who answered a `Hello`. */
+export const Welcome = Schema.Struct({ clusterId: Schema.String, nodeId: Schema.Natural, version: Schema.String })
+
+/** How far a peer's log is known to match the leader's. */
+const Match = Schema.Struct({ peer: Schema.Natural, match: Schema.Natural })
+
+/** What a node knows about its link to a peer. */
+const Peer = Schema.Struct({ peer: Schema.Natural, connected: Schema.Boolean, dropped: Schema.Natural })
+
+/** Where a node stands. */
+export const NodeReport = Schema.Struct({
+  clusterId: Schema.String,
+  version: Schema.String,
+  nodeId: Schema.Natural,
+  voters: Schema.Array(Schema.Natural),
+  role: Schema.Literals(["follower", "pre-candidate", "candidate", "leader"]),
+  term: Schema.Natural,
+  /** The leader this node follows; `null` when it knows none. */
+  leader: Schema.NullOr(Schema.Natural),
+  commit: Schema.Natural,
+  applied: Schema.Natural,
+  firstIndex: Schema.Natural,
+  lastIndex: Schema.Natural,
+  /** At a leader: how far each follower is known to be. */
+  matches: Schema.Array(Match),
+  peers: Schema.Array(Peer)
+})
+export type NodeReport = typeof NodeReport.Type
+
+/** Operations that failed, by their place in the batch; the others have their reply there. */
+const Failures = <Error extends Schema.Top>(error: Error) =>
+  Schema.Array(Schema.Struct({ slot: Schema.Natural, error }))
+
+export class ClientRpcs extends RpcGroup.make(
+  Rpc.make("Hello", { payload: { protocolVersion: Schema.Natural }, success: Welcome, error: WrongProtocol }),
+  /** `commands` and `replies` are batches (`codec/Batch.ts`); a failed command's reply is empty. */
+  Rpc.make("Write", {
+    payload: { commands: Schema.Uint8Array },
+    success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(WriteError) }),
+    error: Schema.Union([InvalidArgument, Overloaded])
+  }),
+  Rpc.make("Read", {
+    payload: { consistency: Schema.Literals(["linearizable", "stale"]), queries: Schema.Uint8Array },
+    success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
+    error: Schema.Union([InvalidArgument, Overloaded])
+  }),
+  Rpc.make("Status", { success: NodeReport }),
+  /** `target` `null` lets the leader choose. */
+  Rpc.make("TransferLeader", { payload: { target: Schema.NullOr(Schema.Natural) }, success: Schema.Void })
+).prefix("client.") {}

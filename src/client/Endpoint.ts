@@ -1,0 +1,58 @@
+/** Where a node listens for clients, as people write it: `HOST:PORT`. */
+import { Data, Effect } from "effect"
+
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+/** A text that names no endpoint. */
+export class InvalidEndpoint extends Data.TaggedError("InvalidEndpoint")<{
+  readonly text: string
+  readonly problem: string
+}> {
+  override get message() {
+    return `${
+      JSON.stringify(this.text)
+    } is not an endpoint: ${this.problem}; write HOST:PORT, for example 127.0.0.1:7001`
+  }
+}
+
+/** The client endpoints of the local cluster. */
+export const localEndpoints: ReadonlyArray<Endpoint> = [7001, 7002, 7003].map((port) => ({ host: "127.0.0.1", port }))
+
+/** `host:port`, with an IPv6 host in brackets. */
+export const formatEndpoint = ({ host, port }: Endpoint): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+
+/** Parses `HOST:PORT` or `[IPV6]:PORT`. */
+export const parseEndpoint = (text: string): Effect.Effect<Endpoint, InvalidEndpoint> => {
+  const fail = (problem: string) => Effect.fail(new InvalidEndpoint({ text, problem }))
+  const trimmed = text.trim()
+  if (trimmed === "") return fail("it is empty")
+  if (trimmed.includes("://")) return fail("it has a scheme, and endpoints have none")
+  const colon = trimmed.lastIndexOf(":")
+  if (colon < 0) return fail("the port is missing")
+  const host = trimmed.slice(0, colon)
+  const port = trimmed.slice(colon + 1)
+  if (host === "") return fail("the host is missing")
+  if (/[\s/]/.test(host)) return fail(`the host ${JSON.stringify(host)} has characters that belong in no host name`)
+  const bracketed = /^\[([0-9A-Fa-f:.]+)\]$/.exec(host)?.[1]
+  if (bracketed === undefined && /[:[\]]/.test(host)) return fail("an IPv6 host stands in brackets")
+  if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
+    return fail(`${JSON.stringify(port)} is not a port from 1 to 65535`)
+  }
+  return Effect.succeed({ host: bracketed ?? host, port: Number(port) })
+}
+
+/** Parses endpoints separated by commas; each may be named once. */
+export const parseEndpoints = (text: string): Effect.Effect<ReadonlyArray<Endpoint>, InvalidEndpoint> =>
+  Effect.flatMap(Effect.forEach(text.split(","), parseEndpoint), (endpoints) => {
+    const seen = new Set<string>()
+    for (const endpoint of endpoints) {
+      const name = formatEndpoint(endpoint)
+      if (seen.has(name)) return Effect.fail(new InvalidEndpoint({ text: name, problem: "it is named twice" }))
+      seen.add(name)
+    }
+    return Effect.succeed(endpoints)
+  })

@@ -1,0 +1,116 @@
+/** A {@link Connection} over TCP. Operations are encoded once, and hundreds of them travel in one call. */
+import { Cause, Effect, Option } from "effect"
+import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
+import { CodecError } from "../codec/EntryRecord.ts"
+import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
+import { connect as connectTcp } from "../rpc/TcpClient.ts"
+import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "./ClientRpcs.ts"
+import type { Connect, Connection } from "./Connection.ts"
+import { ConnectionLost } from "./Connection.ts"
+import { formatEndpoint } from "./Endpoint.ts"
+
+export interface TcpConnectionOptions {
+  /** Milliseconds until an attempt to connect is given up. */
+  readonly connectTimeoutMs: number
+}
+
+interface Answers<Failure> {
+  readonly replies: Uint8Array
+  readonly failures: ReadonlyArray<{ readonly slot: number; readonly error: Failure }>
+}
+
+/** Results in the order of the operations, from an answer that may come from anywhere. */
+const resultsOf = <Failure>(
+  answers: Answers<Failure>,
+  count: number
+): ReadonlyArray<Uint8Array | Failure> | CodecError => {
+  const replies = decodeBatch(answers.replies, maxBatchOperations)
+  if (replies instanceof CodecError) return replies
+  if (replies.length !== count) return new CodecError(`${replies.length} replies to ${count} operations`)
+  const results: Array<Uint8Array | Failure> = [...replies]
+  for (const { error, slot } of answers.failures) {
+    if (slot >= count) return new CodecError(`a failure of operation ${slot} of ${count}`)
+    results[slot] = error
+  }
+  return results
+}
+
+/** Why a call failed, in one line. */
+const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
+  if (!(error instanceof Error)) return String(error)
+  const inner = "reason" in error && error.reason instanceof Error ? error.reason : error
+  const code = findCode(inner)
+  if (code === "ECONNREFUSED") return "nobody listens there"
+  return code === undefined ? inner.message.replace(/\s+/g, " ") : `${inner.message.replace(/\s+/g, " ")} (${code})`
+}
+
+const findCode = (error: unknown): string | undefined => {
+  let current: unknown = error
+  for (let depth = 0; depth < 6 && current instanceof Error; depth++) {
+    if ("code" in current && typeof current.code === "string") return current.code
+    if (current instanceof AggregateError && current.errors.length > 0) current = current.errors[0]
+    else current = current.cause
+  }
+  return undefined
+}
+
+/**
+ * Opens connections with a `Hello`: nothing else is sent before the node answered it, so that whatever fails
+ * earlier was certainly not received.
+ */
+export const make = (options: TcpConnectionOptions): Connect =>
+  Effect.fnUntraced(function*(endpoint) {
+    const name = formatEndpoint(endpoint)
+    const lost = (reason: string, sent: boolean) => new ConnectionLost({ endpoint: name, reason, sent })
+    const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(lost(reasonOf(cause), sent))
+
+    const rpcs = yield* Effect.catchCause(
+      connectTcp(ClientRpcs, { ...endpoint, openTimeoutMs: options.connectTimeoutMs }),
+      failWith(false)
+    )
+    yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
+      Effect.catchCause(failWith(false)),
+      Effect.timeoutOrElse({
+        duration: options.connectTimeoutMs,
+        orElse: () => Effect.fail(lost(`no answer within ${options.connectTimeoutMs} ms`, false))
+      })
+    )
+
+    /** A batch that the node refused as a whole fails each of its operations alike. */
+    const unpack = <Failure>(
+      call: Effect.Effect<Answers<Failure>, unknown>,
+      count: number
+    ): Effect.Effect<ReadonlyArray<Uint8Array | Failure | InvalidArgument | Overloaded>, ConnectionLost> =>
+      Effect.matchCauseEffect(call, {
+        onSuccess: (answers) => {
+          const results = resultsOf(answers, count)
+          return results instanceof CodecError ? Effect.fail(lost(results.message, true)) : Effect.succeed(results)
+        },
+        onFailure: (cause) => {
+          const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+          return isRefusal(error)
+            ? Effect.succeed(new Array<InvalidArgument | Overloaded>(count).fill(error))
+            : failWith(true)(cause)
+        }
+      })
+
+    return {
+      // A payload that cannot be encoded throws at once, hence `suspend`.
+      write: (commands) =>
+        unpack(Effect.suspend(() => rpcs["client.Write"]({ commands: encodeBatch(commands) })), commands.length),
+      read: (queries, consistency) =>
+        unpack(
+          Effect.suspend(() => rpcs["client.Read"]({ consistency, queries: encodeBatch(queries) })),
+          queries.length
+        ),
+      status: Effect.catchCause(rpcs["client.Status"](), failWith(true)),
+      transferLeader: (target) =>
+        Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), failWith(true))
+    } satisfies Connection
+  })
+
+const isRefusal = (error: unknown): error is InvalidArgument | Overloaded =>
+  typeof error === "object" && error !== null && "_tag" in error &&
+  (error._tag === "InvalidArgument" || error._tag === "Overloaded")
