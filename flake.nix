@@ -47,16 +47,15 @@
           cluster = pkgs.writeShellApplication {
             name = "flaredb-cluster";
             runtimeInputs = [ pkgs.nodejs_24 ];
+            runtimeEnv = environment pkgs;
             text = ''
-              ${pkgs.lib.toShellVars (environment pkgs)}
-              export ${toString (builtins.attrNames (environment pkgs))}
               if [[ ! -f bin/flaredb.js ]]; then
                 echo "flaredb-cluster: run this in a clone of FlareDB (there is no bin/flaredb.js in $PWD)" >&2
                 exit 1
               fi
-              # npm writes the hidden lock file last, so it is older than the lock exactly when an install is due.
+              # npm writes this file last in an install, so it is older than the lock when another one is due.
               [[ node_modules/.package-lock.json -nt package-lock.json ]] || npm ci
-              [[ -f dist/bin/flaredb.js ]] || npm run --silent build
+              npm run --silent build
               exec node bin/flaredb.js cluster "$@"
             '';
           };
