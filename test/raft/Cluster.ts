@@ -1,0 +1,298 @@
+/**
+ * A few cores in memory with everything between them in the test's hands: messages wait until they are delivered,
+ * writes may wait until the disk is told to finish them.
+ */
+import type { Config } from "../../src/raft/Config.ts"
+import { defaults } from "../../src/raft/Config.ts"
+import type { Event } from "../../src/raft/Event.ts"
+import type { Message } from "../../src/raft/Message.ts"
+import type { Output, Persist } from "../../src/raft/Output.ts"
+import type { Raft, Recovered } from "../../src/raft/Raft.ts"
+import { make, status, step } from "../../src/raft/Raft.ts"
+import type { Entry, HardState, TermRun } from "../../src/raft/Types.ts"
+import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
+
+/** Short timeouts: a heartbeat each tick, an election after 10 to 19 quiet ones. */
+export const configOf = (id: number, overrides: Partial<Config> = {}): Config => ({
+  ...defaults,
+  id: NodeId(id),
+  voters: [NodeId(1), NodeId(2), NodeId(3)],
+  heartbeatTicks: 1,
+  electionTicksMin: 10,
+  electionTicksMax: 20,
+  maxPersistTicks: 30,
+  seed: id * 7_919,
+  ...overrides
+})
+
+export const entry = (index: number, term: number, text = ""): Entry => ({
+  index: LogIndex(index),
+  term: Term(term),
+  kind: text === "" ? "noop" : "command",
+  stampMs: 0,
+  payload: new TextEncoder().encode(text)
+})
+
+export const textOf = ({ payload }: Entry): string => new TextDecoder().decode(payload)
+
+/** A log written as the terms of its entries, as the paper draws them: `[1, 1, 2]`. */
+export const logOf = (terms: ReadonlyArray<number>): Array<Entry> =>
+  terms.map((term, at) => entry(at + 1, term, `${term}.${at + 1}`))
+
+/** Where each term begins in `entries`. */
+export const termRunsOf = (entries: ReadonlyArray<Entry>): Array<TermRun> => {
+  const runs: Array<TermRun> = []
+  for (const { index, term } of entries) {
+    if (runs[runs.length - 1]?.term !== term) runs.push({ firstIndex: index, term })
+  }
+  return runs
+}
+
+/** What a test disk holds: the durable part of a node. */
+export interface Disk {
+  hardState: HardState
+  compacted: Recovered["compacted"]
+  entries: Array<Entry>
+}
+
+export const diskOf = (terms: ReadonlyArray<number> = [], term = terms[terms.length - 1] ?? 0, commit = 0): Disk => ({
+  hardState: { term: Term(term), votedFor: undefined, commit: LogIndex(commit) },
+  compacted: origin,
+  entries: logOf(terms)
+})
+
+/** What a node that starts on `disk` finds. */
+export const recover = ({ compacted, entries, hardState }: Disk, applied = compacted.index): Recovered => ({
+  hardState,
+  compacted,
+  lastIndex: LogIndex(compacted.index + entries.length),
+  termRuns: termRunsOf(entries),
+  applied
+})
+
+/** Writes a persist output as a disk would. */
+export const write = (disk: Disk, { entries, hardState, truncateFrom }: Persist): void => {
+  if (hardState !== undefined) disk.hardState = hardState
+  if (truncateFrom !== undefined) disk.entries = disk.entries.filter((held) => held.index < truncateFrom)
+  disk.entries = [...disk.entries, ...entries.filter((added) => added.index > disk.compacted.index)]
+}
+
+type Tagged<Tag extends Output["_tag"]> = Extract<Output, { readonly _tag: Tag }>
+
+/** The outputs of one kind. */
+export const only = <Tag extends Output["_tag"]>(outputs: ReadonlyArray<Output>, tag: Tag): Array<Tagged<Tag>> =>
+  outputs.filter((output): output is Tagged<Tag> => output._tag === tag)
+
+/** Every message in `outputs`: those that leave now and those that wait for the disk. */
+export const messagesIn = (
+  outputs: ReadonlyArray<Output>
+): Array<Message> => [...sentIn(outputs), ...promisedIn(outputs)]
+
+/** The messages that leave now. */
+export const sentIn = (outputs: ReadonlyArray<Output>): Array<Message> =>
+  only(outputs, "Send").flatMap(({ messages }) => messages)
+
+/** The messages that leave once this step's writes are durable. */
+export const promisedIn = (outputs: ReadonlyArray<Output>): Array<Message> =>
+  only(outputs, "Persist").flatMap(({ thenSend }) => thenSend)
+
+export interface Member {
+  readonly config: Config
+  readonly disk: Disk
+  /** Writes that are on their way to the disk. */
+  writes: Array<Persist>
+  raft: Raft
+  /** What its state machine holds, in order. */
+  applied: Array<Entry>
+  /** Everything it put out since it started. */
+  outputs: Array<Output>
+}
+
+export interface ClusterOptions {
+  readonly size?: 1 | 3
+  readonly config?: Partial<Config>
+  /** The disks the nodes start from; empty ones by default. */
+  readonly disks?: ReadonlyArray<Disk>
+}
+
+export class Cluster {
+  readonly members: ReadonlyMap<number, Member>
+  /** Messages on their way, oldest first. */
+  inFlight: Array<Message> = []
+  /** Nodes whose writes wait for `sync`. The others' disks are prompt. */
+  readonly slowDisks = new Set<number>()
+  /** Nodes that hear and say nothing. */
+  readonly isolated = new Set<number>()
+  /** Called with everything that happens, for whoever prints it. */
+  watch: (id: number, event: Event, outputs: ReadonlyArray<Output>) => void = () => {}
+
+  constructor({ config = {}, disks = [], size = 3 }: ClusterOptions = {}) {
+    const ids = size === 1 ? [1] : [1, 2, 3]
+    const members = new Map<number, Member>()
+    for (const id of ids) {
+      const own = configOf(id, { voters: ids.map(NodeId), ...config })
+      const disk = disks[id - 1] ?? diskOf()
+      const raft = make(own, recover(disk))
+      members.set(id, { config: own, disk, raft, writes: [], applied: [], outputs: [] })
+    }
+    this.members = members
+  }
+
+  member(id: number): Member {
+    const member = this.members.get(id)
+    if (member === undefined) throw new Error(`there is no node ${id}`)
+    return member
+  }
+
+  status(id: number): ReturnType<typeof status> {
+    return status(this.member(id).raft)
+  }
+
+  /** The log of a node's disk as terms. */
+  terms(id: number): Array<number> {
+    return this.member(id).disk.entries.map(({ term }) => term)
+  }
+
+  /** The commands a node has applied. */
+  commands(id: number): Array<string> {
+    return this.member(id).applied.filter(({ kind }) => kind === "command").map(textOf)
+  }
+
+  /** Feeds one event and carries its outputs out. Answers what that step put out. */
+  step(id: number, event: Event): ReadonlyArray<Output> {
+    const member = this.member(id)
+    const outputs = step(member.raft, event)
+    this.watch(id, event, outputs)
+    member.outputs.push(...outputs)
+    for (const output of outputs) this.carryOut(id, member, output)
+    return outputs
+  }
+
+  private carryOut(id: number, member: Member, output: Output): void {
+    switch (output._tag) {
+      case "Send":
+        this.post(output.messages)
+        return
+      case "Persist":
+        member.writes.push(output)
+        if (!this.slowDisks.has(id)) this.sync(id)
+        return
+      case "Apply": {
+        const { from, through } = output
+        const held = output.entries ?? member.disk.entries.filter(({ index }) => index >= from && index <= through)
+        member.applied.push(...held)
+        this.step(id, { _tag: "Applied", index: through })
+        return
+      }
+      case "ReadLog": {
+        const { from, peer, term, through } = output
+        const entries = member.disk.entries.filter(({ index }) => index >= from && index <= through)
+        this.step(id, { _tag: "LogRead", peer, term, from, entries })
+        return
+      }
+      default:
+        return
+    }
+  }
+
+  private post(messages: ReadonlyArray<Message>): void {
+    for (const message of messages) {
+      if (!this.isolated.has(message.from) && !this.isolated.has(message.to)) this.inFlight.push(message)
+    }
+  }
+
+  /** The disk of a node finishes what is on its way. */
+  sync(id: number): void {
+    const member = this.member(id)
+    const { writes } = member
+    member.writes = []
+    for (const persist of writes) {
+      write(member.disk, persist)
+      this.post(persist.thenSend)
+    }
+    const last = writes[writes.length - 1]
+    if (last !== undefined) this.step(id, { _tag: "Persisted", persistId: last.persistId })
+  }
+
+  /** A node stops, loses what its disk had not finished, and starts again. */
+  restart(id: number): void {
+    const member = this.member(id)
+    member.writes = []
+    member.outputs = []
+    member.applied = member.applied.filter(({ index }) => index <= member.disk.compacted.index)
+    member.raft = make(member.config, recover(member.disk))
+  }
+
+  tick(id: number, times = 1): void {
+    for (let at = 0; at < times; at++) this.step(id, { _tag: "Tick" })
+  }
+
+  /** Ticks of all nodes, with everything delivered in between. */
+  run(ticks: number): void {
+    for (let at = 0; at < ticks; at++) {
+      for (const id of this.members.keys()) this.tick(id)
+      this.settle()
+    }
+  }
+
+  /** Delivers what is on its way, and what that leads to, until nothing is. */
+  settle(): void {
+    for (let at = 0; this.inFlight.length > 0; at++) {
+      if (at > 10_000) throw new Error("the cluster never comes to rest")
+      this.deliver()
+    }
+  }
+
+  /** Delivers the oldest message that `choose` accepts. */
+  deliver(choose: (message: Message) => boolean = () => true): Message | undefined {
+    const at = this.inFlight.findIndex(choose)
+    const message = this.inFlight.splice(at, at < 0 ? 0 : 1)[0]
+    if (message !== undefined && !this.isolated.has(message.to) && !this.isolated.has(message.from)) {
+      this.step(message.to, { _tag: "Receive", message })
+    }
+    return message
+  }
+
+  /** Loses the messages that `choose` accepts. */
+  drop(choose: (message: Message) => boolean = () => true): void {
+    this.inFlight = this.inFlight.filter((message) => !choose(message))
+  }
+
+  /** Cuts a node off, and loses what was on its way to and from it. */
+  isolate(id: number): void {
+    this.isolated.add(id)
+    this.drop(({ from, to }) => from === id || to === id)
+  }
+
+  heal(): void {
+    this.isolated.clear()
+  }
+
+  /** Ticks one node until it asks for pre-votes. The others have not heard from a leader for long enough to answer. */
+  timeout(id: number): void {
+    for (const [other, { config, raft }] of this.members) {
+      if (other !== id && raft.role !== "leader") raft.electionElapsed = config.electionTicksMin
+    }
+    const { raft } = this.member(id)
+    for (let at = 0; raft.role === "follower" || at === 0; at++) {
+      if (at > 100) throw new Error(`node ${id} never campaigns`)
+      this.tick(id)
+    }
+  }
+
+  /** Makes a node campaign, delivers everything, and demands that it wins. */
+  elect(id: number): void {
+    this.timeout(id)
+    this.settle()
+    const { role, term } = this.status(id)
+    if (role !== "leader") throw new Error(`node ${id} did not win: it is a ${role} in term ${term}`)
+  }
+
+  propose(id: number, ...texts: ReadonlyArray<string>): ReadonlyArray<Output> {
+    return this.step(id, {
+      _tag: "Propose",
+      proposals: texts.map((text, at) => ({ id: at + 1, payload: new TextEncoder().encode(text) })),
+      nowMs: 0
+    })
+  }
+}
