@@ -1,0 +1,127 @@
+/**
+ * The import rules of the source tree, and a checker that holds any set of files against them.
+ *
+ * Imports only go downwards: what decides (`raft/`, `kv/`) knows nothing of what runs it, and what a module may
+ * touch of the outside world can be read off its folder.
+ */
+import { dirname, join } from "node:path/posix"
+
+/** One file: its path inside `src/` with slashes, and its text. */
+export interface SourceFile {
+  readonly path: string
+  readonly text: string
+}
+
+/**
+ * The layers, lowest first. A file may import from its own layer and from any lower tier; layers that share a tier do
+ * not know each other. A layer is a folder, or a file at the top of `src/`.
+ */
+export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
+  ["raft"],
+  ["kv"],
+  ["codec"],
+  ["rpc"],
+  ["storage", "transport", "timer"],
+  ["machine"],
+  ["node"],
+  ["client"],
+  ["server", "ops", "integrations"],
+  ["FlareDb.ts"],
+  ["testing", "index.ts"],
+  ["bin"]
+]
+
+/** Vocabulary without behaviour: everybody above the pure layers may use it, and it uses nobody. */
+const leaves = new Set(["FlareDbConfig.ts", "FlareDbError.ts"])
+
+/** Layers that are functions of their arguments: no package, no I/O, no clock, no randomness. */
+const pure = new Set(["raft", "kv"])
+
+/** What only the named files or folders may import, by the beginning of the module's name. */
+const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: ReadonlyArray<string> }> = [
+  { module: /^rocksdb-native/, allowed: ["storage/RocksDb.ts"] },
+  { module: /^@effect\/platform-node\/NodeSocket/, allowed: ["rpc/TcpClient.ts", "rpc/TcpServer.ts"] },
+  { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/"] },
+  { module: /^@effect\/platform-node(?!\/Node(?:Socket|Http))/, allowed: ["bin/"] },
+  { module: /^node:(?:net|tls|dgram)$/, allowed: ["bin/", "testing/"] },
+  { module: /^node:https?$/, allowed: ["ops/"] },
+  { module: /^node:child_process$/, allowed: ["bin/", "testing/"] },
+  // Effect's modules that may still change within a major version are those with a lower-case name.
+  { module: /^effect\/rpc/, allowed: ["rpc/", "transport/PeerRpcs.ts", "transport/PeerLink.ts", "client/", "server/"] },
+  { module: /^effect\/socket/, allowed: ["rpc/"] },
+  { module: /^effect\/http/, allowed: ["ops/"] },
+  { module: /^effect\/observability/, allowed: ["ops/"] },
+  { module: /^effect\/cli/, allowed: ["bin/"] },
+  { module: /^effect\/(?:cluster|persistence|workflow)/, allowed: ["integrations/"] },
+  { module: /^effect\/(?!rpc|socket|http|observability|cli|cluster|persistence|workflow)[a-z]/, allowed: [] }
+]
+
+const withoutComments = (text: string): string =>
+  text.replace(/^\s*\/\*[\s\S]*?\*\//gm, "").replace(/^\s*\/\/.*$/gm, "")
+
+/** What a file imports: static, re-exported, for effect, and dynamic. */
+export const importsOf = (text: string): ReadonlyArray<string> => {
+  const code = withoutComments(text)
+  const statement = /^\s*(?:import|export)\s+(?:type\s)?(?:[\w*{}\s,]+?\sfrom\s+)?["']([^"']+)["']/gm
+  const dynamic = /\bimport\(\s*["']([^"']+)["']/g
+  return [...code.matchAll(statement), ...code.matchAll(dynamic)].map((match) => match[1] ?? "")
+}
+
+const layerOf = (path: string): string => path.split("/")[0] ?? path
+const tierOf = (layer: string): number => tiers.findIndex((tier) => tier.includes(layer))
+
+/** What is wrong with a file's import of another file of the tree, if anything. */
+const internalProblem = (file: string, target: string): string | undefined => {
+  const [from, to] = [layerOf(file), layerOf(target)]
+  if (leaves.has(from)) return leaves.has(to) ? undefined : `a leaf imports ${target}`
+  if (leaves.has(to)) return pure.has(from) ? `pure ${from}/ imports ${target}` : undefined
+  if (from === to) return undefined
+  if (tierOf(to) < 0) return `imports ${target}, which is in no layer`
+  if (from === "kv" && target !== "raft/Types.ts") return `kv/ may take only raft/Types.ts from outside, not ${target}`
+  return tierOf(to) < tierOf(from) ? undefined : `${from} imports ${target}: ${to} is not below it`
+}
+
+/** What is wrong with a file's import of a package or of Node, if anything. */
+const externalProblem = (file: string, specifier: string): string | undefined => {
+  const layer = layerOf(file)
+  if (pure.has(layer)) return `pure ${layer}/ imports ${specifier}`
+  const rule = confined.find(({ module }) => module.test(specifier))
+  return rule === undefined || rule.allowed.some((allowed) => file.startsWith(allowed))
+    ? undefined
+    : `imports ${specifier}, which only ${rule.allowed.join(", ") || "nobody"} may`
+}
+
+const importProblems = (file: SourceFile): ReadonlyArray<string> => {
+  const problems = importsOf(file.text).map((specifier) =>
+    specifier.startsWith(".")
+      ? internalProblem(file.path, join(dirname(file.path), specifier))
+      : externalProblem(file.path, specifier)
+  )
+  return problems.filter((problem) => problem !== undefined)
+}
+
+const impurities = /\b(?:Date\.now|new Date|Math\.random|performance\.|setTimeout|setInterval|queueMicrotask|process\.)/
+
+const contentProblems = ({ path, text }: SourceFile): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  const code = withoutComments(text)
+  const layer = layerOf(path)
+  if (tierOf(layer) < 0 && !leaves.has(layer)) problems.push("is in no layer: give it a place in `tiers`")
+  if (pure.has(layer)) {
+    const impurity = impurities.exec(code)
+    if (impurity !== null) problems.push(`pure ${layer}/ uses ${impurity[0]}`)
+  }
+  if (/\bconsole\.\w/.test(code)) problems.push("writes to the console; log through Effect, or print through Console")
+  if (layer !== "bin" && /import[^"']*\bConsole\b[^"']*from\s+["']effect/.test(code)) {
+    problems.push("prints through Console, which only bin/ may")
+  }
+  if (/(?:^|\/)(?:utils?|helpers?|misc|common)(?:\.|\/)/i.test(path)) problems.push("is not named after what it holds")
+  if (/\b(?:TODO|FIXME)\b/.test(text)) problems.push("leaves something to be done")
+  return problems
+}
+
+/** Everything wrong with a set of files, one line each. */
+export const violations = (files: ReadonlyArray<SourceFile>): ReadonlyArray<string> =>
+  files.flatMap((file) =>
+    [...importProblems(file), ...contentProblems(file)].map((problem) => `src/${file.path} ${problem}`)
+  )

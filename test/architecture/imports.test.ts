@@ -1,0 +1,90 @@
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "vitest"
+import { importsOf, violations } from "./Imports.ts"
+
+const source = join(import.meta.dirname, "../../src")
+const tree = readdirSync(source, { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".ts"))
+  .map((path) => ({ path, text: readFileSync(join(source, path), "utf8") }))
+
+describe("the source tree", () => {
+  it("is there", () => {
+    assert.isAbove(tree.length, 30)
+    assert.isAbove(tree.flatMap((file) => importsOf(file.text)).length, 100)
+  })
+
+  it("imports downwards only, and keeps what it touches in named places", () => {
+    assert.deepEqual(violations(tree), [])
+  })
+})
+
+describe("the checker", () => {
+  it("reads every form of import", () => {
+    const text = `
+/**
+ * import { no } from "comment"
+ */
+import first from "a"
+import type { T } from "b"
+import * as third from 'c'
+import {
+  many,
+  type Names
+} from "d"
+import "e"
+export * from "f"
+export type { U } from "g"
+// import { no } from "line"
+const late = () => import("h")
+export const from = "nowhere"
+`
+    assert.deepEqual(importsOf(text), ["a", "b", "c", "d", "e", "f", "g", "h"])
+  })
+
+  const importing = (specifier: string) => `import { thing } from "${specifier}"\n`
+
+  it.each([
+    ["raft/Raft.ts", importing("effect"), "pure raft/ imports effect"],
+    ["raft/Raft.ts", importing("../kv/Command.ts"), "raft imports kv/Command.ts: kv is not below it"],
+    ["raft/Raft.ts", importing("../FlareDbError.ts"), "pure raft/ imports FlareDbError.ts"],
+    ["raft/Raft.ts", importing("node:fs"), "pure raft/ imports node:fs"],
+    ["raft/Raft.ts", "const now = Date.now()", "pure raft/ uses Date.now"],
+    ["kv/Apply.ts", "const dice = Math.random()", "pure kv/ uses Math.random"],
+    ["kv/Apply.ts", importing("../raft/Log.ts"), "kv/ may take only raft/Types.ts from outside, not raft/Log.ts"],
+    ["storage/LogStore.ts", importing("../transport/PeerTransport.ts"), "transport is not below it"],
+    ["timer/RaftTimer.ts", importing("../node/RaftNode.ts"), "node is not below it"],
+    ["FlareDbConfig.ts", importing("./node/RaftNode.ts"), "a leaf imports node/RaftNode.ts"],
+    ["storage/DataDir.ts", importing("rocksdb-native"), "imports rocksdb-native, which only storage/RocksDb.ts may"],
+    [
+      "node/RaftNode.ts",
+      importing("@effect/platform-node/NodeSocket"),
+      "which only rpc/TcpClient.ts, rpc/TcpServer.ts"
+    ],
+    ["node/RaftNode.ts", importing("effect/rpc"), "imports effect/rpc, which only"],
+    ["node/RaftNode.ts", importing("effect/workers"), "imports effect/workers, which only nobody may"],
+    ["client/RemoteClient.ts", importing("node:net"), "imports node:net, which only bin/, testing/ may"],
+    ["node/RaftNode.ts", "console.log(1)", "writes to the console"],
+    ["node/RaftNode.ts", `import { Console, Effect } from "effect"`, "prints through Console, which only bin/ may"],
+    ["node/utils.ts", "", "is not named after what it holds"],
+    ["node/RaftNode.ts", ["// TO", "DO: later"].join(""), "leaves something to be done"],
+    ["elsewhere/Thing.ts", "", "is in no layer"]
+  ])("finds fault with %s: %s", (path, text, expected) => {
+    const found = violations([{ path, text }])
+    assert.lengthOf(found, 1)
+    assert.include(found[0], `src/${path} `)
+    assert.include(found[0], expected)
+  })
+
+  it.each([
+    ["raft/Raft.ts", importing("./Log.ts")],
+    ["kv/Apply.ts", importing("../raft/Types.ts")],
+    ["node/RaftNode.ts", importing("../storage/LogStore.ts") + importing("../raft/Raft.ts") + importing("effect")],
+    ["transport/PeerRpcs.ts", importing("../FlareDbError.ts") + importing("effect/rpc")],
+    ["transport/PeerLink.ts", importing("../rpc/TcpClient.ts")],
+    ["bin/flaredb.ts", `import { Console } from "effect"\n` + importing("effect/cli") + importing("../FlareDb.ts")],
+    ["node/RaftNode.ts", `import * as Effect from "effect/Effect"\n// console.log is not for here\n`]
+  ])("has nothing against %s: %s", (path, text) => {
+    assert.deepEqual(violations([{ path, text }]), [])
+  })
+})
