@@ -69,7 +69,7 @@ export const from = "nowhere"
     ["node/utils.ts", "", "is not named after what it holds"],
     ["node/RaftNode.ts", ["// TO", "DO: later"].join(""), "leaves something to be done"],
     ["elsewhere/Thing.ts", "", "is in no layer"]
-  ])("finds fault with %s: %s", (path, text, expected) => {
+  ])("finds fault with %s (%#)", (path, text, expected) => {
     const found = violations([{ path, text }])
     assert.lengthOf(found, 1)
     assert.include(found[0], `src/${path} `)
@@ -84,7 +84,7 @@ export const from = "nowhere"
     ["transport/PeerLink.ts", importing("../rpc/TcpClient.ts")],
     ["bin/flaredb.ts", `import { Console } from "effect"\n` + importing("effect/cli") + importing("../FlareDb.ts")],
     ["node/RaftNode.ts", `import * as Effect from "effect/Effect"\n// console.log is not for here\n`]
-  ])("has nothing against %s: %s", (path, text) => {
+  ])("accepts what %s may do (%#)", (path, text) => {
     assert.deepEqual(violations([{ path, text }]), [])
   })
 })

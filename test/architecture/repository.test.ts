@@ -1,0 +1,75 @@
+/** What the files around the code promise: a lock that works behind any registry, and settings that exist. */
+import { ConfigProvider, Effect } from "effect"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { parseEnv } from "node:util"
+import { assert, describe, it } from "vitest"
+import { fromEnv, parseNodes } from "../../src/FlareDbConfig.ts"
+
+const root = join(import.meta.dirname, "../..")
+const read = (...names: ReadonlyArray<string>) => readFileSync(join(root, ...names), "utf8")
+
+interface Lock {
+  readonly packages: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+}
+
+describe("package-lock.json", () => {
+  const lock: Lock = JSON.parse(read("package-lock.json"))
+
+  it("says what to install, not where from", () => {
+    for (const [name, { funding: _, ...entry }] of Object.entries(lock.packages)) {
+      assert.notMatch(JSON.stringify(entry), /https?:\/\//, name)
+    }
+  })
+
+  it("pins every package by its contents", () => {
+    for (const [name, entry] of Object.entries(lock.packages)) {
+      if (name !== "") assert.match(String(entry["integrity"]), /^sha512-/, name)
+    }
+  })
+})
+
+describe("deploy/", () => {
+  const files = readdirSync(join(root, "deploy"), { recursive: true, encoding: "utf8", withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+
+  it("names no setting that a node does not read", () => {
+    const known = new Set(read("src/FlareDbConfig.ts").match(/FLAREDB_[A-Z_]+/g))
+    assert.isAbove(known.size, 5)
+    let named = 0
+    for (const file of files) {
+      for (const name of readFileSync(file, "utf8").match(/FLAREDB_[A-Z_]+/g) ?? []) {
+        assert.isTrue(known.has(name), `${file} names ${name}`)
+        named++
+      }
+    }
+    assert.isAbove(named, 5)
+  })
+
+  it.each([1, 2, 3])("configures node %i under systemd", (id) => {
+    const unit = read("deploy/systemd/flaredb@.service").replaceAll("%i", String(id))
+    const fromUnit = Object.fromEntries(
+      [...unit.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value])
+    )
+    const env = { ...fromUnit, ...parseEnv(read(`deploy/systemd/node-${id}.env`)) }
+    const config = Effect.runSync(
+      Effect.provideService(fromEnv, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+    )
+    assert.equal(config.nodeId, id)
+    assert.equal(config.dataDir, `/var/lib/flaredb/node-${id}`)
+    assert.deepEqual(config.nodes.map((node) => node.id), [1, 2, 3])
+    assert.isFalse(config.unsafeNoFsync)
+  })
+
+  it("gives the three containers one cluster, and each its own place in it", () => {
+    const compose = read("deploy/docker/compose.yaml")
+    const nodes = Effect.runSync(parseNodes(/FLAREDB_NODES: (.*)/.exec(compose)?.[1] ?? ""))
+    const services = [...compose.matchAll(/^  (node-\d):\n(?: {4}.*\n)+/gm)]
+    assert.deepEqual(services.map((service) => service[1]), nodes.map((node) => node.host))
+    assert.deepEqual(
+      services.map((service) => Number(/FLAREDB_NODE_ID: "(\d)"/.exec(service[0])?.[1])),
+      nodes.map((node) => node.id)
+    )
+  })
+})
