@@ -46,6 +46,17 @@ export class RaftTimer extends Context.Service<RaftTimer, {
         return RaftTimer.of({ ticks, nowMsUnsafe: () => timer.nowMs })
       })
     )
+
+  /** Ticks once, at the start. That is all the time a cluster of one voter ever needs: to elect itself. */
+  static readonly layerOnce: Layer.Layer<RaftTimer> = Layer.effect(
+    RaftTimer,
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const ticks = yield* Queue.sliding<TimerTick>(1)
+      Queue.offerUnsafe(ticks, { lateMs: 0 })
+      return RaftTimer.of({ ticks, nowMsUnsafe: () => clock.currentTimeMillisUnsafe() })
+    })
+  )
 }
 
 const makeClocked = Effect.fnUntraced(function*(tickMs: number) {

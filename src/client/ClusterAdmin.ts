@@ -1,0 +1,106 @@
+/** What operators ask a cluster: where each node stands, and to change the leader. */
+import { Cause, Context, Effect, Exit, Schedule } from "effect"
+import { InvalidArgument, Unavailable } from "../FlareDbError.ts"
+import { within } from "../rpc/Deadline.ts"
+import type { ResolvedClientOptions } from "./ClientOptions.ts"
+import type { NodeReport } from "./ClientRpcs.ts"
+import { ConnectionLost } from "./Connection.ts"
+import type { ConnectionPool } from "./ConnectionPool.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { formatEndpoint } from "./Endpoint.ts"
+
+/** What one node answered, or why it did not. */
+export interface NodeAnswer {
+  readonly endpoint: string
+  readonly report: NodeReport | undefined
+  /** Why there is no report, in one line. */
+  readonly problem: string | undefined
+}
+
+export class ClusterAdmin extends Context.Service<ClusterAdmin, {
+  /** Asks every node of the client's endpoints where it stands. Never fails: a node that is down says so in its row. */
+  readonly status: Effect.Effect<ReadonlyArray<NodeAnswer>>
+
+  /**
+   * Hands leadership to `target`, or to the best follower, and returns the new leader's id once it leads. Writes pause
+   * for about a round trip. (thesis §3.10)
+   */
+  readonly transferLeader: (target?: number) => Effect.Effect<number, InvalidArgument | Unavailable>
+}>()("flaredb/client/ClusterAdmin") {}
+
+/** The leader among the answers: the one of the latest term, should an old one not know yet that it leads no more. */
+const leaderOf = (answers: ReadonlyArray<NodeAnswer>): NodeAnswer & { readonly report: NodeReport } | undefined => {
+  let leader: NodeAnswer & { readonly report: NodeReport } | undefined
+  for (const { endpoint, problem, report } of answers) {
+    if (report?.role === "leader" && report.term > (leader?.report.term ?? -1)) leader = { endpoint, problem, report }
+  }
+  return leader
+}
+
+export const make = (client: ResolvedClientOptions, pool: ConnectionPool): ClusterAdmin["Service"] => {
+  const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost> =>
+    Effect.flatMap(pool.get(endpoint), (connection) =>
+      connection.status.pipe(
+        within(client.attemptTimeoutMs, () =>
+          new ConnectionLost({
+            endpoint: formatEndpoint(endpoint),
+            reason: `no answer within ${client.attemptTimeoutMs} ms`,
+            sent: true
+          })),
+        Effect.tapError(() => pool.retire(endpoint, connection, 0))
+      ))
+
+  const answer = (endpoint: Endpoint): Effect.Effect<NodeAnswer> =>
+    Effect.map(Effect.exit(ask(endpoint)), (exit) => ({
+      endpoint: formatEndpoint(endpoint),
+      report: Exit.isSuccess(exit) ? exit.value : undefined,
+      problem: Exit.isSuccess(exit) ? undefined : problemOf(exit.cause)
+    }))
+
+  const status = Effect.forEach(client.endpoints, answer, { concurrency: "unbounded" })
+
+  const transferLeader = Effect.fnUntraced(function*(target?: number) {
+    const answers = yield* status
+    const leader = leaderOf(answers)
+    if (leader === undefined) {
+      return yield* new Unavailable({
+        reason: `no node leads; ${
+          answers.map((node) => node.problem ?? `${node.endpoint}: ${node.report?.role}`).join("; ")
+        }`
+      })
+    }
+    const { nodeId, voters } = leader.report
+    if (target !== undefined && !voters.includes(target)) {
+      return yield* new InvalidArgument({
+        field: "target",
+        problem: `${target} is none of the voters ${voters.join(", ")}`
+      })
+    }
+    if (target === nodeId) return nodeId
+    const endpoint = client.endpoints.find((known) => formatEndpoint(known) === leader.endpoint) as Endpoint
+    yield* Effect.flatMap(pool.get(endpoint), (connection) => connection.transferLeader(target)).pipe(
+      Effect.mapError((lost) => new Unavailable({ reason: lost.message }))
+    )
+    const moved = Effect.flatMap(status, (now) => {
+      const next = leaderOf(now)?.report.nodeId
+      return next === undefined || next === nodeId ? Effect.fail("still") : Effect.succeed(next)
+    })
+    return yield* Effect.retry(moved, Schedule.spaced(20)).pipe(
+      within(
+        client.requestTimeoutMs,
+        () =>
+          new Unavailable({
+            reason: `node ${nodeId} still leads after ${client.requestTimeoutMs} ms; is the target up and caught up?`
+          })
+      ),
+      Effect.mapError((error) => error instanceof Unavailable ? error : new Unavailable({ reason: error }))
+    )
+  })
+
+  return ClusterAdmin.of({ status, transferLeader })
+}
+
+const problemOf = (cause: Cause.Cause<ConnectionLost>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof ConnectionLost ? error.reason : String(error)
+}

@@ -1,0 +1,236 @@
+/**
+ * Carries operations of one kind to the node that can serve them. Whatever was asked for while the calls in flight
+ * were under way travels together in the next one; what is safe to repeat is repeated, at the node that leads,
+ * until its deadline; what is not says so.
+ */
+import { Cause, Clock, Effect, Exit, Fiber, Option, Queue } from "effect"
+import type { Scope } from "effect"
+import type { ReadError, WriteError } from "../FlareDbError.ts"
+import { Indeterminate, Overloaded, Unavailable } from "../FlareDbError.ts"
+import { maxBatchBytes, maxBatchOperations } from "./ClientRpcs.ts"
+import type { ResolvedClientOptions } from "./ClientOptions.ts"
+import type { Connection, ConnectionLost } from "./Connection.ts"
+import type { ConnectionPool } from "./ConnectionPool.ts"
+import { Deadlines } from "./Deadlines.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
+import { Operation } from "./Operation.ts"
+import { Router } from "./Router.ts"
+
+/** Pause after a node was overloaded, in milliseconds. */
+const overloadedPauseMs = 20
+
+/** How a node may fail an operation. */
+type NodeFailure = ReadError | WriteError
+
+/** What a caller may learn. */
+export type PipelineError = Exclude<WriteError, { readonly _tag: "NotLeader" | "Fatal" }>
+
+export interface PipelineOptions {
+  readonly client: ResolvedClientOptions
+  readonly pool: ConnectionPool
+  /** The clock of deadlines. */
+  readonly nowMs: () => number
+  /** Whether an operation may be repeated although it may have been carried out. */
+  readonly repeatable: boolean
+  readonly call: (
+    connection: Connection,
+    operations: ReadonlyArray<Uint8Array>
+  ) => Effect.Effect<ReadonlyArray<Uint8Array | NodeFailure>, ConnectionLost>
+}
+
+type Op = Operation<PipelineError>
+
+export class Pipeline {
+  private readonly options: PipelineOptions
+  private readonly router: Router
+  private readonly queue: Queue.Queue<Op>
+  private readonly deadlines: Deadlines<PipelineError>
+  private readonly scope: Scope.Scope
+
+  private constructor(options: PipelineOptions, queue: Queue.Queue<Op>, scope: Scope.Scope) {
+    this.options = options
+    this.router = new Router(options.client.endpoints)
+    this.queue = queue
+    this.scope = scope
+    this.deadlines = new Deadlines((operation) => operation.settle(this.outOfTime(operation)))
+  }
+
+  /** A pipeline that works for as long as the scope lives. */
+  static readonly make = Effect.fnUntraced(function*(options: Omit<PipelineOptions, "nowMs">) {
+    const clock = yield* Clock.Clock
+    const queue = yield* Queue.bounded<Op>(options.client.maxPendingOperations)
+    const scope = yield* Effect.scope
+    const pipeline = new Pipeline({ ...options, nowMs: () => clock.currentTimeMillisUnsafe() }, queue, scope)
+    yield* pipeline.deadlines.start
+    for (let i = 0; i < options.client.maxCallsInFlight; i++) yield* Effect.forkScoped(pipeline.worker)
+    return pipeline
+  })
+
+  /** Has an operation carried out, within `timeoutMs`. */
+  submit(bytes: Uint8Array, timeoutMs: number): Effect.Effect<Uint8Array, PipelineError> {
+    return Effect.callback<Uint8Array, PipelineError>((resume) => {
+      const operation: Op = new Operation(bytes, this.options.nowMs() + timeoutMs, (result) => {
+        this.deadlines.remove(operation)
+        resume(result instanceof Uint8Array ? Effect.succeed(result) : Effect.fail(result))
+      })
+      this.deadlines.add(operation)
+      if (!Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full())
+      return Effect.sync(() => {
+        this.deadlines.remove(operation)
+        operation.forget()
+      })
+    })
+  }
+
+  private readonly worker: Effect.Effect<never> = Effect.forever(
+    Effect.suspend(() =>
+      Effect.flatMap(Queue.takeBetween(this.queue, 1, maxBatchOperations), (taken) => this.carry(taken))
+    )
+  )
+
+  /** Sends operations in as few calls as the limit on their bytes allows. */
+  private carry(taken: ReadonlyArray<Op>): Effect.Effect<void> {
+    const open = taken.filter((operation) => !operation.settled)
+    const batches: Array<Array<Op>> = []
+    let bytes = Number.POSITIVE_INFINITY
+    for (const operation of open) {
+      bytes += operation.bytes.byteLength
+      if (bytes > maxBatchBytes) {
+        batches.push([])
+        bytes = operation.bytes.byteLength
+      }
+      batches[batches.length - 1]?.push(operation)
+    }
+    const [only] = batches
+    if (batches.length === 1 && only !== undefined) return this.attempt(only)
+    return Effect.forEach(batches, (batch) => this.attempt(batch), { discard: true })
+  }
+
+  private readonly attempt: (batch: ReadonlyArray<Op>) => Effect.Effect<void> = Effect.fnUntraced(
+    { self: this },
+    function*(this: Pipeline, batch: ReadonlyArray<Op>) {
+      const endpoint = this.router.target
+      const opened = yield* Effect.exit(this.options.pool.get(endpoint))
+      if (Exit.isFailure(opened)) return yield* this.unreachable(endpoint, batch, reasonOf(opened.cause))
+      const connection = opened.value
+      for (const operation of batch) operation.sent = true
+      const call = this.options.call(connection, batch.map((operation) => operation.bytes))
+      // In the pipeline's scope: an answer that comes late is still an answer, when nobody waits for the call any more.
+      const fiber = yield* Effect.forkIn(
+        Effect.onExit(call, (exit) => this.answered(endpoint, connection, batch, exit)),
+        this.scope,
+        { startImmediately: true }
+      )
+      const inTime = yield* Effect.timeoutOption(Fiber.await(fiber), this.options.client.attemptTimeoutMs)
+      if (Option.isSome(inTime)) return
+      this.router.failed(endpoint, `no answer within ${this.options.client.attemptTimeoutMs} ms`)
+      yield* this.options.pool.retire(endpoint, connection, this.options.client.requestTimeoutMs)
+      if (this.options.repeatable) yield* this.repeat(batch, this.router.pauseMs)
+    }
+  )
+
+  private answered(
+    endpoint: Endpoint,
+    connection: Connection,
+    batch: ReadonlyArray<Op>,
+    exit: Exit.Exit<ReadonlyArray<Uint8Array | NodeFailure>, ConnectionLost>
+  ): Effect.Effect<void> {
+    if (Exit.isFailure(exit)) {
+      const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+      const reason = error?.message ?? reasonOf(exit.cause)
+      if (error?.sent === false) return this.unreachable(endpoint, batch, reason)
+      const retire = this.options.pool.retire(endpoint, connection, 0)
+      this.router.failed(endpoint, reason)
+      if (this.options.repeatable) return Effect.andThen(retire, this.repeat(batch, this.router.pauseMs))
+      for (const operation of batch) {
+        operation.settle(new Indeterminate({ reason: `the connection was lost before the answer came (${reason})` }))
+      }
+      return retire
+    }
+    const again: Array<Op> = []
+    let pauseMs = 0
+    let settled = false
+    for (let slot = 0; slot < batch.length; slot++) {
+      const operation = batch[slot] as Op
+      const result = exit.value[slot]
+      if (result instanceof Uint8Array) {
+        settled = true
+        operation.settle(result)
+        continue
+      }
+      if (result === undefined) continue
+      const final = this.refused(endpoint, operation, result)
+      if (final !== undefined) {
+        operation.settle(final)
+        continue
+      }
+      pauseMs = Math.max(pauseMs, result._tag === "Overloaded" ? overloadedPauseMs : this.router.pauseMs)
+      again.push(operation)
+    }
+    if (settled) this.router.succeeded()
+    return again.length === 0 ? Effect.void : this.repeat(again, pauseMs)
+  }
+
+  /** What the caller learns of a failure, or `undefined` when the operation is to be tried again. */
+  private refused(endpoint: Endpoint, operation: Op, failure: NodeFailure): PipelineError | undefined {
+    switch (failure._tag) {
+      case "InvalidArgument":
+      case "Indeterminate":
+        return failure
+      case "Fatal":
+        this.router.failed(endpoint, failure.message)
+        return this.options.repeatable ? undefined : new Indeterminate({ reason: failure.message })
+      case "NotLeader": {
+        const hint = failure.leaderEndpoint === undefined
+          ? undefined
+          : Effect.runSyncExit(parseEndpoint(failure.leaderEndpoint))
+        const leader = hint !== undefined && Exit.isSuccess(hint) ? hint.value : undefined
+        this.router.redirected(endpoint, leader, failure.message)
+        return undefined
+      }
+      case "Unavailable":
+        this.router.failed(endpoint, failure.message)
+        return undefined
+      case "Overloaded":
+        operation.lastFailure = failure
+        return undefined
+    }
+  }
+
+  /** Nothing of the batch was received. */
+  private unreachable(endpoint: Endpoint, batch: ReadonlyArray<Op>, reason: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.router.failed(endpoint, reason)
+      return this.repeat(batch, this.router.pauseMs)
+    })
+  }
+
+  /** Puts what is still waited for back into the queue, after a pause. */
+  private repeat(batch: ReadonlyArray<Op>, pauseMs: number): Effect.Effect<void> {
+    for (const operation of batch) operation.sent = false
+    const offer = Effect.sync(() => {
+      for (const operation of batch) {
+        if (!operation.settled && !Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full())
+      }
+    })
+    return pauseMs === 0 ? offer : Effect.andThen(Effect.sleep(pauseMs), offer)
+  }
+
+  private outOfTime(operation: Op): PipelineError {
+    if (operation.sent && !this.options.repeatable) {
+      return new Indeterminate({ reason: `${formatEndpoint(this.router.target)} did not answer before the deadline` })
+    }
+    return operation.lastFailure ?? new Unavailable({ reason: `deadline passed; ${this.router.describe()}` })
+  }
+
+  private full(): Overloaded {
+    const maximum = this.options.client.maxPendingOperations
+    return new Overloaded({ limit: "maxPendingOperations", current: maximum, maximum })
+  }
+}
+
+const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? error.message : String(error)
+}

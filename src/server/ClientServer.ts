@@ -1,0 +1,99 @@
+/**
+ * The client port: `ClientRpcs` over TCP, answered by the node of this process. It holds no state of its own, so
+ * that any number of clients may come and go.
+ */
+import { Context, Effect, Layer } from "effect"
+import {
+  clientProtocolVersion,
+  ClientRpcs,
+  maxBatchBytes,
+  maxBatchOperations,
+  WrongProtocol
+} from "../client/ClientRpcs.ts"
+import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
+import { CodecError } from "../codec/EntryRecord.ts"
+import { InvalidArgument, Overloaded } from "../FlareDbError.ts"
+import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
+import { RaftNode } from "../node/RaftNode.ts"
+import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
+import { serve } from "../rpc/TcpServer.ts"
+import { version } from "../Version.ts"
+import * as NodeOperations from "./NodeOperations.ts"
+
+export interface ClientServerOptions {
+  readonly clusterId: string
+  readonly nodeId: number
+  /** Port 0 lets the system choose. */
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Operations of all clients under way; more are refused as `Overloaded`. */
+  readonly maxOperations: number
+}
+
+/** Where the client port really is. */
+export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>()("flaredb/server/ClientAddress") {}
+
+/** A batch, one operation of the largest size, and the frame around them. */
+const maxFrameBytes = maxBatchBytes + maxValueBytes + maxKeyBytes + 64 * 1024
+
+const noBytes = new Uint8Array(0)
+
+const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
+  const node = yield* RaftNode
+  const operations = NodeOperations.make(node, options.clusterId)
+  let underWay = 0
+
+  /** Unpacks a batch, has it answered within the limit on operations under way, and packs what comes back. */
+  const answer = <Failure>(
+    field: string,
+    batch: Uint8Array,
+    // The batch is a view of what the socket received, and its parts outlive the call: one copy for all of them.
+    use: (parts: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | Failure>>
+  ): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> =>
+    Effect.suspend((): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> => {
+      const parts = decodeBatch(batch.slice(), maxBatchOperations)
+      if (parts instanceof CodecError) return Effect.fail(new InvalidArgument({ field, problem: parts.message }))
+      if (underWay + parts.length > options.maxOperations) {
+        return Effect.fail(
+          new Overloaded({ limit: "maxClientOperations", current: underWay, maximum: options.maxOperations })
+        )
+      }
+      underWay += parts.length
+      return Effect.ensuring(
+        Effect.map(use(parts), pack),
+        Effect.sync(() => {
+          underWay -= parts.length
+        })
+      )
+    })
+
+  const handlers = ClientRpcs.toLayer({
+    "client.Hello": ({ protocolVersion }) =>
+      protocolVersion === clientProtocolVersion
+        ? Effect.succeed({ clusterId: options.clusterId, nodeId: options.nodeId, version })
+        : Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion })),
+    "client.Write": ({ commands }) => answer("commands", commands, node.propose),
+    "client.Read": ({ consistency, queries }) => answer("queries", queries, (parts) => node.query(parts, consistency)),
+    "client.Status": () => Effect.orDie(operations.status),
+    "client.TransferLeader": ({ target }) => Effect.orDie(operations.transferLeader(target ?? undefined))
+  })
+  const address = yield* serve(ClientRpcs, { name: "client", ...options.listen, maxFrameBytes }).pipe(
+    Effect.provide(handlers)
+  )
+  yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)
+  return ClientAddress.of(address)
+})
+
+/** Replies in one batch, failures beside them. */
+const pack = <Failure>(results: ReadonlyArray<Uint8Array | Failure>) => {
+  const failures: Array<{ readonly slot: number; readonly error: Failure }> = []
+  const replies = results.map((result, slot) => {
+    if (result instanceof Uint8Array) return result
+    failures.push({ slot, error: result })
+    return noBytes
+  })
+  return { replies: encodeBatch(replies), failures }
+}
+
+/** Listens for clients until the scope closes. */
+export const layer = (options: ClientServerOptions): Layer.Layer<ClientAddress, ListenError, RaftNode> =>
+  Layer.effect(ClientAddress, make(options))

@@ -1,0 +1,32 @@
+/**
+ * What a node does for clients, whichever way they come: the {@link Connection} of the process itself, and what
+ * the client port answers from.
+ */
+import { Effect } from "effect"
+import type { NodeReport } from "../client/ClientRpcs.ts"
+import type { Connection } from "../client/Connection.ts"
+import type { RaftNode } from "../node/RaftNode.ts"
+import { NodeId } from "../raft/Types.ts"
+import { version } from "../Version.ts"
+
+/** The operations of a node of the cluster `clusterId`. */
+export const make = (node: RaftNode["Service"], clusterId: string): Connection => ({
+  write: (commands) => node.propose(commands),
+  read: (queries, consistency) => node.query(queries, consistency),
+  status: Effect.map(node.status, (status): NodeReport => ({
+    clusterId,
+    version,
+    nodeId: status.nodeId,
+    voters: status.voters,
+    role: status.role,
+    term: status.term,
+    leader: status.leader ?? null,
+    commit: status.commit,
+    applied: status.applied,
+    firstIndex: status.firstIndex,
+    lastIndex: status.lastIndex,
+    matches: status.matches,
+    peers: status.peers.map(({ connected, dropped, peer }) => ({ peer, connected, dropped }))
+  })),
+  transferLeader: (target) => node.transferLeader(target === undefined ? undefined : NodeId(target))
+})
