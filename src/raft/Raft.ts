@@ -101,9 +101,8 @@ export interface Status {
 export const make = (config: Config, recovered: Recovered): Raft => {
   checkConfig(config)
   checkRecovered(recovered)
-  const { compacted, hardState, lastIndex, termRuns } = recovered
+  const { applied, compacted, hardState, lastIndex, termRuns } = recovered
   const log = new Log(compacted, lastIndex, termRuns)
-  const applied = maxIndex(recovered.applied, compacted.index)
   const random = new Random(config.seed)
   const raft: Raft = {
     config,
@@ -155,6 +154,9 @@ const checkConfig = ({ electionTicksMax, electionTicksMin, heartbeatTicks, id, v
 
 const checkRecovered = ({ applied, compacted, lastIndex, termRuns }: Recovered): void => {
   if (lastIndex < compacted.index) throw new RangeError(`the log ends at ${lastIndex}, before it begins`)
+  if (applied < compacted.index) {
+    throw new RangeError(`the log begins after ${compacted.index}, but the state machine ends at ${applied}`)
+  }
   if (applied > lastIndex) throw new RangeError(`entry ${applied} was applied, but the log ends at ${lastIndex}`)
   let end = compacted
   for (const run of termRuns) {
@@ -357,6 +359,8 @@ const applyDone = (raft: Raft, { index }: Applied): void => {
 /** A snapshot took the place of the state machine: the log restarts behind it. (Raft §7) */
 const snapshotInstalled = (raft: Raft, { point }: SnapshotInstalled): void => {
   if (point.index <= raft.applied) return
+  // A log never ends in a term its node has not reached, or the node could campaign in a term that has a leader.
+  if (point.term > raft.term) becomeFollower(raft, point.term, undefined, `its snapshot ends in term ${point.term}`)
   if (raft.log.matches(point)) {
     raft.log.compact(point)
     raft.stable = maxIndex(raft.stable, point.index)

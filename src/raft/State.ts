@@ -193,4 +193,12 @@ export const flush = (raft: Raft): { readonly persist: Persist | undefined; read
   return { persist, messages }
 }
 
-const currentHardState = (raft: Raft): HardState => ({ term: raft.term, votedFor: raft.votedFor, commit: raft.commit })
+/**
+ * The commit hint covers durable entries only. It may reach the disk before the entries of the same persist do; after a
+ * crash in between, a hint for those would commit whatever the log held in their place.
+ */
+const currentHardState = ({ commit, stable, term, votedFor }: Raft): HardState => ({
+  term,
+  votedFor,
+  commit: minIndex(commit, stable)
+})

@@ -9,7 +9,7 @@ import type { Message } from "../../src/raft/Message.ts"
 import type { Output, Persist } from "../../src/raft/Output.ts"
 import type { Raft, Recovered } from "../../src/raft/Raft.ts"
 import { make, status, step } from "../../src/raft/Raft.ts"
-import type { Entry, HardState, TermRun } from "../../src/raft/Types.ts"
+import type { Entry, HardState, LogPoint, TermRun } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 
 /** Short timeouts: a heartbeat each tick, an election after 10 to 19 quiet ones. */
@@ -221,6 +221,30 @@ export class Cluster {
     member.outputs = []
     member.applied = member.applied.filter(({ index }) => index <= member.disk.compacted.index)
     member.raft = make(member.config, recover(member.disk))
+  }
+
+  /** A node removes its log up to `through`, as after taking a snapshot. */
+  compact(id: number, through: number): void {
+    const { disk, raft } = this.member(id)
+    const term = raft.log.termAt(LogIndex(through))
+    if (term === undefined) throw new Error(`node ${id} does not hold entry ${through}`)
+    disk.compacted = { index: LogIndex(through), term }
+    disk.entries = disk.entries.filter(({ index }) => index > through)
+    this.step(id, { _tag: "Compacted", through: LogIndex(through) })
+  }
+
+  /** Copies the state machine of one node to another, whose log restarts behind it. Answers what it covers. */
+  installSnapshot(from: number, to: number): LogPoint {
+    const source = this.member(from)
+    const target = this.member(to)
+    const index = source.raft.applied
+    const point = { index, term: source.raft.log.termAt(index) as Term }
+    const agrees = target.raft.log.matches(point)
+    target.applied = [...source.applied]
+    target.disk.compacted = point
+    target.disk.entries = agrees ? target.disk.entries.filter((held) => held.index > index) : []
+    this.step(to, { _tag: "SnapshotInstalled", point })
+    return point
   }
 
   tick(id: number, times = 1): void {
