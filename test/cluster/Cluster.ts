@@ -1,0 +1,198 @@
+/**
+ * Real nodes: processes of the built package on free loopback ports with data in a temporary folder, all gone with
+ * the scope. Their logs are kept and shown when the test fails.
+ */
+import { Deferred, Effect, Exit, FileSystem, Option, Scope, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import type { ChildProcessHandle } from "effect/process/ChildProcessSpawner"
+import type { NodeReport } from "../../src/client/ClientRpcs.ts"
+import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
+import type { Endpoint } from "../../src/client/Endpoint.ts"
+import { formatEndpoint } from "../../src/client/Endpoint.ts"
+import * as FlareDb from "../../src/FlareDb.ts"
+import type { NodeAddress } from "../../src/FlareDbConfig.ts"
+import { formatNodes } from "../../src/FlareDbConfig.ts"
+import { cleanEnv, launcher } from "./Flaredb.ts"
+import { freePorts } from "./FreePorts.ts"
+
+interface Running {
+  readonly handle: ChildProcessHandle
+  readonly scope: Scope.Closeable
+}
+
+/** Log lines kept of each node. */
+const keptLines = 400
+
+export class ClusterNode {
+  readonly id: number
+  readonly address: NodeAddress
+  readonly dataDir: string
+  readonly log: Array<string> = []
+  private readonly nodes: ReadonlyArray<NodeAddress>
+  private readonly scope: Scope.Scope
+  private running: Running | undefined
+
+  constructor(address: NodeAddress, nodes: ReadonlyArray<NodeAddress>, dataDir: string, scope: Scope.Scope) {
+    this.id = address.id
+    this.address = address
+    this.nodes = nodes
+    this.dataDir = dataDir
+    this.scope = scope
+  }
+
+  get endpoint(): Endpoint {
+    return { host: this.address.host, port: this.address.clientPort }
+  }
+
+  get env(): Record<string, string> {
+    return {
+      FLAREDB_NODE_ID: String(this.id),
+      FLAREDB_NODES: formatNodes(this.nodes),
+      FLAREDB_DATA_DIR: this.dataDir,
+      FLAREDB_CLUSTER_ID: "test"
+    }
+  }
+
+  /** Starts the process and returns once it says that it is ready; fails with its log when it ends before. */
+  readonly start = Effect.suspend(() => this.startProcess())
+
+  private readonly startProcess = Effect.fnUntraced({ self: this }, function*(this: ClusterNode) {
+    const scope = yield* Scope.fork(this.scope)
+    const handle = yield* ChildProcess.make(process.execPath, [launcher, "start"], {
+      env: cleanEnv(this.env),
+      extendEnv: true,
+      stdin: "ignore",
+      killSignal: "SIGTERM",
+      forceKillAfter: "5 seconds"
+    }).pipe(Scope.provide(scope))
+    this.running = { handle, scope }
+    const ready = yield* Deferred.make<void, Error>()
+    const keep = (line: string) => {
+      this.log.push(line)
+      if (this.log.length > keptLines) this.log.shift()
+    }
+    const lines = (stream: typeof handle.stdout, each: (line: string) => void) =>
+      stream.pipe(
+        Stream.decodeText(),
+        Stream.splitLines,
+        Stream.runForEach((line) => Effect.sync(() => each(line))),
+        Effect.ignore
+      )
+    yield* Effect.forkIn(lines(handle.stderr, keep), scope)
+    yield* Effect.forkIn(
+      lines(handle.stdout, (line) => {
+        keep(line)
+        if (line.startsWith("READY ")) Deferred.doneUnsafe(ready, Exit.void)
+      }).pipe(
+        Effect.andThen(Effect.exit(handle.exitCode)),
+        Effect.andThen((exit) =>
+          Deferred.fail(ready, new Error(`node ${this.id} ended before it was ready: ${exit}\n${this.log.join("\n")}`))
+        )
+      ),
+      scope
+    )
+    yield* Deferred.await(ready)
+  })
+
+  get pid(): number {
+    if (this.running === undefined) throw new Error(`node ${this.id} does not run`)
+    return this.running.handle.pid
+  }
+
+  /** Ends the process with a signal, waits for its end and returns its exit code, absent when the signal ended it. */
+  readonly stop = Effect.fnUntraced({ self: this }, function*(this: ClusterNode, signal: "SIGKILL" | "SIGTERM") {
+    const { running } = this
+    if (running === undefined) return undefined
+    this.running = undefined
+    process.kill(running.handle.pid, signal)
+    const code = yield* Effect.exit(running.handle.exitCode)
+    yield* Scope.close(running.scope, Exit.void)
+    return Exit.isSuccess(code) ? Number(code.value) : undefined
+  })
+
+  /** Stops the process in its tracks: its sockets stay open, and nobody answers. */
+  readonly pause = Effect.sync(() => process.kill(this.pid, "SIGSTOP"))
+
+  readonly resume = Effect.sync(() => process.kill(this.pid, "SIGCONT"))
+}
+
+export interface Cluster {
+  readonly nodes: ReadonlyArray<ClusterNode>
+  readonly node: (id: number) => ClusterNode
+  readonly endpoints: ReadonlyArray<Endpoint>
+  /** For `--endpoints`. */
+  readonly endpointList: string
+  /** Waits until a node leads, and gives it. */
+  readonly leader: Effect.Effect<ClusterNode, never, ClusterAdmin>
+  readonly followers: Effect.Effect<ReadonlyArray<ClusterNode>, never, ClusterAdmin>
+  /** Waits until the reports of all running nodes satisfy a condition. */
+  readonly until: (
+    condition: (reports: ReadonlyArray<NodeReport>) => boolean
+  ) => Effect.Effect<ReadonlyArray<NodeReport>, never, ClusterAdmin>
+}
+
+/** How often the state is asked for while waiting on it. */
+const askMs = 5
+
+/** Makes a cluster of `voters` nodes; nothing runs before `start`. */
+export const make = Effect.fnUntraced(function*(voters: 1 | 3) {
+  const files = yield* FileSystem.FileSystem
+  const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-cluster-" })
+  const ports = yield* freePorts(voters * 3)
+  const addresses: ReadonlyArray<NodeAddress> = Array.from({ length: voters }, (_, i) => ({
+    id: i + 1,
+    host: "127.0.0.1",
+    clientPort: ports[3 * i] as number,
+    peerPort: ports[3 * i + 1] as number,
+    httpPort: ports[3 * i + 2] as number
+  }))
+  const scope = yield* Effect.scope
+  const nodes = addresses.map((address) => new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope))
+  yield* Effect.addFinalizer((exit) =>
+    Effect.sync(() => {
+      if (Exit.isSuccess(exit)) return
+      for (const node of nodes) process.stderr.write(`--- log of node ${node.id}\n${node.log.join("\n")}\n`)
+    })
+  )
+  const endpoints = nodes.map((node) => node.endpoint)
+  const node = (id: number): ClusterNode => {
+    const found = nodes.find((one) => one.id === id)
+    if (found === undefined) throw new Error(`there is no node ${id}`)
+    return found
+  }
+  const reports = Effect.flatMap(
+    ClusterAdmin,
+    ({ status }) =>
+      Effect.map(status, (answers) => answers.flatMap(({ report }) => report === undefined ? [] : [report]))
+  )
+  const until: Cluster["until"] = (condition) =>
+    Effect.flatMap(
+      reports,
+      (now) => condition(now) ? Effect.succeed(now) : Effect.andThen(Effect.sleep(askMs), until(condition))
+    )
+  const leads = (all: ReadonlyArray<NodeReport>) => {
+    const leaders = all.filter((report) => report.role === "leader").sort((a, b) => b.term - a.term)
+    return Option.fromUndefinedOr(leaders[0])
+  }
+  const leader = Effect.map(
+    until((all) => Option.isSome(leads(all))),
+    (all) => node(Option.getOrThrow(leads(all)).nodeId)
+  )
+  return {
+    nodes,
+    node,
+    endpoints,
+    endpointList: endpoints.map(formatEndpoint).join(","),
+    leader,
+    followers: Effect.map(leader, (leading) => nodes.filter((one) => one !== leading)),
+    until
+  } satisfies Cluster
+})
+
+/** Starts all nodes at once. */
+export const start = (cluster: Cluster) =>
+  Effect.forEach(cluster.nodes, (node) => node.start, { concurrency: "unbounded", discard: true })
+
+/** A client of the cluster, as services have it. */
+export const client = (cluster: Cluster, requestTimeoutMs = 10_000) =>
+  FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs })

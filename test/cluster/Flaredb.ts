@@ -1,0 +1,45 @@
+/** The command line as a user runs it: one process for each call, its output and its exit code. */
+import { Effect, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+
+export interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+/** The package's launcher, under the Node that runs the tests. */
+export const launcher = "bin/flaredb.js"
+
+/** Environment of every process of a test: none of the developer's own settings. */
+export const cleanEnv = (env: Readonly<Record<string, string>>): Record<string, string | undefined> => {
+  const clean: Record<string, string | undefined> = {}
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith("FLAREDB_") || name === "VITEST" || name === "NODE_ENV") clean[name] = undefined
+  }
+  // The launcher would otherwise start a second process to get a larger thread pool, and a kill would miss it.
+  return { ...clean, UV_THREADPOOL_SIZE: "8", NO_COLOR: "1", ...env }
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly stdin?: string
+}
+
+/** Runs `flaredb` with `args` to its end. */
+export const run = (args: ReadonlyArray<string>, options: RunOptions = {}) =>
+  Effect.scoped(
+    Effect.gen(function*() {
+      const handle = yield* ChildProcess.make(process.execPath, [launcher, ...args], {
+        env: cleanEnv(options.env ?? {}),
+        extendEnv: true,
+        stdin: options.stdin === undefined ? "ignore" : Stream.succeed(new TextEncoder().encode(options.stdin))
+      })
+      const [out, err, code] = yield* Effect.all([
+        Stream.mkString(Stream.decodeText(handle.stdout)),
+        Stream.mkString(Stream.decodeText(handle.stderr)),
+        handle.exitCode
+      ], { concurrency: "unbounded" })
+      return { code, out, err } satisfies Ran
+    })
+  )
