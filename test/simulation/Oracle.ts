@@ -1,0 +1,214 @@
+/**
+ * Knows what all nodes did and checks after every step what Raft promises of them together. (Figure 3) What a node can
+ * check alone is in `src/raft/Invariants.ts`.
+ */
+import type { Message } from "../../src/raft/Message.ts"
+import type { Output, Persist } from "../../src/raft/Output.ts"
+import type { Entry, LogIndex, LogPoint, Term } from "../../src/raft/Types.ts"
+import type { SimDisk } from "./SimDisk.ts"
+import type { SimNode } from "./SimNode.ts"
+
+export type Property =
+  | "election safety"
+  | "leader append-only"
+  | "log matching"
+  | "leader completeness"
+  | "state machine safety"
+  | "committed on a durable quorum"
+  | "one vote per term"
+  | "acknowledged only when durable"
+  | "acknowledged only what matches"
+  | "linearizable reads"
+  | "appears at most once"
+  | "bounded memory"
+  | "durable term and vote"
+  | "convergence"
+
+export class Violation extends Error {
+  readonly property: Property
+
+  constructor(property: Property, detail: string) {
+    super(`${property}: ${detail}`)
+    this.name = "Violation"
+    this.property = property
+  }
+}
+
+const demand = (holds: boolean, property: Property, detail: () => string): void => {
+  if (!holds) throw new Violation(property, detail())
+}
+
+const textOf = (entry: Entry): string => String.fromCharCode(...entry.payload)
+
+export class Oracle {
+  private readonly leaders = new Map<Term, number>()
+  /** Votes that left a node, by `term * 10 + node`. */
+  private readonly votes = new Map<number, number>()
+  /** Every entry anybody ever wrote, by `index/term`: the term before it and what it carries. */
+  private readonly written = new Map<string, string>()
+  /** The term of every committed entry, by index. */
+  private readonly committed: Array<Term | undefined> = []
+  /** By the term of the leader that committed: how far. */
+  private readonly commits = new Map<Term, LogIndex>()
+  private readonly applied: Array<string | undefined> = []
+  private readonly places = new Map<string, number>()
+  /** Reads that wait, and what was committed anywhere when they were asked. */
+  private readonly reads = new Map<number, number>()
+  readonly nodes: ReadonlyArray<SimNode>
+
+  constructor(nodes: ReadonlyArray<SimNode>) {
+    this.nodes = nodes
+  }
+
+  get commitIndex(): number {
+    return Math.max(0, this.committed.length - 1)
+  }
+
+  /** After one step of a node: what it put out, and where it stands. */
+  stepped(node: SimNode, outputs: ReadonlyArray<Output>): void {
+    const { raft } = node
+    if (raft === undefined) return
+    for (const output of outputs) {
+      if (output._tag === "Persist") this.persists(node, output)
+      else if (output._tag === "RoleChanged" && output.role === "leader") this.leads(node)
+      else if (output._tag === "ReadReady") this.readsServed(output.readIds, output.index)
+    }
+    this.commitsOf(node)
+    demand(
+      raft.log.windowBytes <= raft.config.maxCachedBytes || raft.log.windowFirst > raft.stable,
+      "bounded memory",
+      () => `n${node.id} holds ${raft.log.windowBytes} bytes`
+    )
+  }
+
+  private persists(node: SimNode, { entries, truncateFrom }: Persist): void {
+    const { raft } = node
+    demand(
+      raft?.role !== "leader" || truncateFrom === undefined,
+      "leader append-only",
+      () => `n${node.id} leads and truncates from ${truncateFrom}`
+    )
+    for (const [at, entry] of entries.entries()) {
+      const before = at === 0 ? raft?.log.termAt((entry.index - 1) as LogIndex) : entries[at - 1]?.term
+      const key = `${entry.index}/${entry.term}`
+      const value = `${before} ${textOf(entry)}`
+      const known = this.written.get(key)
+      if (known === undefined) this.written.set(key, value)
+      else demand(known === value, "log matching", () => `n${node.id} has ${value} at ${key}, another ${known}`)
+    }
+  }
+
+  private leads(node: SimNode): void {
+    const { raft } = node
+    if (raft === undefined) return
+    const { log, term } = raft
+    const other = this.leaders.get(term)
+    demand(other === undefined || other === node.id, "election safety", () => `n${other}, n${node.id} lead ${term}`)
+    this.leaders.set(term, node.id)
+    for (const [earlier, index] of this.commits) {
+      if (earlier >= term || index < log.compacted.index) continue
+      demand(
+        log.termAt(index) === this.committed[index],
+        "leader completeness",
+        () => `n${node.id} leads ${term} without entry ${index}, committed in ${earlier}`
+      )
+    }
+  }
+
+  private commitsOf(node: SimNode): void {
+    const { raft } = node
+    if (raft === undefined || raft.commit <= node.seenCommit) return
+    const { commit, log } = raft
+    for (let index = node.seenCommit + 1; index <= commit; index++) {
+      const term = log.termAt(index as LogIndex)
+      if (term === undefined || index < log.firstIndex) continue
+      const known = this.committed[index]
+      if (known === undefined) {
+        this.committed[index] = term
+        const holders = this.nodes.filter(({ disk }) => holds(disk, { index: index as LogIndex, term }))
+        demand(
+          holders.length * 2 > this.nodes.length,
+          "committed on a durable quorum",
+          () => `n${node.id} commits ${index}, which only ${holders.map(({ id }) => `n${id}`).join(" ")} hold`
+        )
+      } else {
+        demand(known === term, "state machine safety", () => `n${node.id} commits ${index}@${term}, others @${known}`)
+      }
+    }
+    if (raft.role === "leader") this.commits.set(raft.term, commit)
+    node.seenCommit = commit
+  }
+
+  applies(node: SimNode, entry: Entry): void {
+    const { index } = entry
+    const text = `${entry.term} ${textOf(entry)}`
+    const known = this.applied[index]
+    demand(
+      known === undefined || known === text,
+      "state machine safety",
+      () => `n${node.id} applies "${text}" at ${index}, another node "${known}"`
+    )
+    demand(this.committed[index] === entry.term, "state machine safety", () => `n${node.id} applies ${index} early`)
+    this.applied[index] = text
+    if (entry.kind === "noop") return
+    const place = this.places.get(textOf(entry))
+    demand(place === undefined || place === index, "appears at most once", () => `${text} at ${place} and ${index}`)
+    this.places.set(textOf(entry), index)
+  }
+
+  /** A message leaves a node: what it promises must be on the node's disk. */
+  leaves(node: SimNode, message: Message): void {
+    const { disk } = node
+    if (message._tag === "VoteRequest") this.votesFor(node, message.term, node.id)
+    else if (message._tag === "VoteResponse" && message.granted) this.votesFor(node, message.term, message.to)
+    else if (message._tag === "AppendAccepted") {
+      demand(
+        disk.lastIndex >= message.match && disk.hardState.term >= message.term,
+        "acknowledged only when durable",
+        () => `n${node.id} acknowledges ${message.match}, its disk ends at ${disk.lastIndex}`
+      )
+      const leader = this.nodes[message.to - 1]?.raft
+      if (leader?.role !== "leader" || leader.term !== message.term) return
+      const own = disk.termAt(message.match)
+      const theirs = leader.log.termAt(message.match)
+      demand(
+        own === undefined || theirs === undefined || own === theirs,
+        "acknowledged only what matches",
+        () => `n${node.id} acknowledges ${message.match}@${own}, its leader has @${theirs}`
+      )
+    }
+  }
+
+  private votesFor(node: SimNode, term: Term, candidate: number): void {
+    const { hardState } = node.disk
+    demand(
+      hardState.term > term || hardState.term === term && hardState.votedFor === candidate,
+      "durable term and vote",
+      () => `n${node.id} votes for n${candidate} in ${term}, its disk says n${hardState.votedFor} in ${hardState.term}`
+    )
+    const key = term * 10 + node.id
+    const earlier = this.votes.get(key)
+    demand(
+      earlier === undefined || earlier === candidate,
+      "one vote per term",
+      () => `n${node.id} votes for n${earlier} and n${candidate} in ${term}`
+    )
+    this.votes.set(key, candidate)
+  }
+
+  asks(readId: number): void {
+    this.reads.set(readId, this.commitIndex)
+  }
+
+  readsServed(readIds: ReadonlyArray<number>, index: number): void {
+    for (const readId of readIds) {
+      const floor = this.reads.get(readId)
+      demand(floor !== undefined, "linearizable reads", () => `read ${readId} is answered twice, or was never asked`)
+      demand(index >= (floor ?? 0), "linearizable reads", () => `read ${readId} at ${index}, ${floor} was committed`)
+      this.reads.delete(readId)
+    }
+  }
+}
+
+const holds = (disk: SimDisk, { index, term }: LogPoint): boolean =>
+  disk.compacted.index >= index || disk.termAt(index) === term

@@ -1,0 +1,85 @@
+/**
+ * The disk of one node: what survives a crash, and what waits to. One batch follows the other: hard state first, then
+ * the truncation together with the entries, as the storage layer writes them.
+ */
+import type { Persist } from "../../src/raft/Output.ts"
+import type { Recovered } from "../../src/raft/Raft.ts"
+import type { Entry, HardState, LogPoint, Term, TermRun } from "../../src/raft/Types.ts"
+import { LogIndex, maxIndex, origin, Term as toTerm } from "../../src/raft/Types.ts"
+import type { Random } from "./Random.ts"
+
+export class SimDisk {
+  hardState: HardState = { term: toTerm(0), votedFor: undefined, commit: LogIndex(0) }
+  compacted: LogPoint = origin
+  entries: Array<Entry> = []
+  /** The state machine on disk, which may lag behind the one in memory. */
+  applied: LogIndex = LogIndex(0)
+  /** Handed over, lost by a crash. */
+  unsynced: Array<Persist> = []
+  /** A bug to put in: truncations are forgotten. */
+  forgetTruncation = false
+
+  get lastIndex(): LogIndex {
+    return LogIndex(this.compacted.index + this.entries.length)
+  }
+
+  at(index: number): Entry | undefined {
+    return this.entries[index - this.compacted.index - 1]
+  }
+
+  termAt(index: number): Term | undefined {
+    return index === this.compacted.index ? this.compacted.term : this.at(index)?.term
+  }
+
+  /** Makes one write durable. */
+  write(persist: Persist): void {
+    if (persist.hardState !== undefined) this.hardState = persist.hardState
+    if (persist.truncateFrom !== undefined && !this.forgetTruncation) this.truncate(persist.truncateFrom)
+    for (const entry of persist.entries) {
+      const at = entry.index - this.compacted.index - 1
+      if (at < 0) continue
+      if (at > this.entries.length) throw new Error(`entry ${entry.index} leaves a gap behind ${this.lastIndex}`)
+      this.entries[at] = entry
+    }
+  }
+
+  private truncate(from: LogIndex): void {
+    this.entries.length = Math.max(0, Math.min(this.entries.length, from - this.compacted.index - 1))
+  }
+
+  /** Loses what was not synced, or all but its beginning. Answers what survived by luck: `torn` when a write was cut. */
+  crash(random: Random, appliedInMemory: LogIndex): { readonly lost: boolean; readonly torn: boolean } {
+    const kept = random.below(this.unsynced.length + 1)
+    for (const persist of this.unsynced.slice(0, kept)) this.write(persist)
+    const next = this.unsynced[kept]
+    const torn = next?.hardState !== undefined && next.entries.length > 0 && random.chance(0.7)
+    if (torn) this.write({ ...next, truncateFrom: undefined, entries: [] })
+    this.unsynced = []
+    this.applied = LogIndex(this.applied + random.below(appliedInMemory - this.applied + 1))
+    return { lost: next !== undefined, torn }
+  }
+
+  compact(through: LogIndex): void {
+    const term = this.termAt(through)
+    if (term === undefined || through <= this.compacted.index) return
+    this.entries = this.entries.slice(through - this.compacted.index)
+    this.compacted = { index: through, term }
+    this.applied = maxIndex(this.applied, through)
+  }
+
+  install(point: LogPoint): void {
+    const agrees = this.termAt(point.index) === point.term
+    this.entries = agrees ? this.entries.slice(point.index - this.compacted.index) : []
+    this.compacted = point
+    this.applied = maxIndex(this.applied, point.index)
+  }
+
+  recover(): Recovered {
+    const termRuns: Array<TermRun> = []
+    for (const { index, term } of this.entries) {
+      if (termRuns[termRuns.length - 1]?.term !== term) termRuns.push({ firstIndex: index, term })
+    }
+    const { applied, compacted, hardState, lastIndex } = this
+    return { hardState, compacted, lastIndex, termRuns, applied }
+  }
+}

@@ -1,0 +1,296 @@
+/** One node of a simulation: the core, its disk, its state machine, and what it waits for. */
+import type { Config } from "../../src/raft/Config.ts"
+import { defaults } from "../../src/raft/Config.ts"
+import { describeEvent, describeOutputLines, describeState } from "../../src/raft/Describe.ts"
+import type { Event } from "../../src/raft/Event.ts"
+import type { Message } from "../../src/raft/Message.ts"
+import type { Apply, Output, ReadLog, SendSnapshot } from "../../src/raft/Output.ts"
+import type { Raft } from "../../src/raft/Raft.ts"
+import { make, step } from "../../src/raft/Raft.ts"
+import type { Entry, LogPoint, Term } from "../../src/raft/Types.ts"
+import { LogIndex, NodeId } from "../../src/raft/Types.ts"
+import type { Oracle } from "./Oracle.ts"
+import type { Probes } from "./Probes.ts"
+import type { Random } from "./Random.ts"
+import { SimDisk } from "./SimDisk.ts"
+import type { SimNetwork } from "./SimNetwork.ts"
+
+/** Bugs of a driver or a disk that can be put in, to show that the oracle would notice. */
+export type Mutant =
+  | "answers before the disk has it"
+  | "reports writes before they are durable"
+  | "forgets its vote in a crash"
+  | "forgets to truncate"
+  | "serves reads without a round"
+  | "applies what it has not got durable"
+
+export interface World {
+  readonly random: Random
+  readonly network: SimNetwork
+  readonly oracle: Oracle
+  readonly probes: Probes
+  readonly mutant: Mutant | undefined
+  readonly trace: ((line: string) => void) | undefined
+}
+
+/** Limits so small that each of them is reached. */
+const tightLimits = {
+  ...defaults,
+  voters: [NodeId(1), NodeId(2), NodeId(3)],
+  heartbeatTicks: 2,
+  electionTicksMin: 10,
+  electionTicksMax: 20,
+  maxAppendBytes: 130,
+  maxAppendEntries: 3,
+  maxInflightMessages: 2,
+  maxInflightBytes: 200,
+  maxUncommittedBytes: 260,
+  maxApplyBytes: 100,
+  maxCachedBytes: 150,
+  maxPendingReads: 3,
+  maxPersistTicks: 15
+} satisfies Partial<Config>
+
+export class SimNode {
+  readonly id: NodeId
+  readonly disk = new SimDisk()
+  raft: Raft | undefined
+  /** How far the oracle has looked. */
+  seenCommit = 0
+  /** Neither ticks nor receives: a stopped process. */
+  paused = false
+  private world: World
+  private applied: LogIndex = LogIndex(0)
+  private applying: Apply | undefined
+  /** Durable writes the core has not been told of. */
+  private finished: Array<number> = []
+  private logReads: Array<ReadLog> = []
+  private snapshotReports: Array<{ readonly peer: NodeId; readonly installed: LogPoint | undefined }> = []
+  private accepted = new Map<LogIndex, Term>()
+  snapshotsToSend: Array<SendSnapshot> = []
+
+  constructor(id: number, world: World) {
+    this.id = NodeId(id)
+    this.world = world
+  }
+
+  attach(world: World): void {
+    this.world = world
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.applied
+  }
+
+  start(): void {
+    const recovered = this.disk.recover()
+    this.applied = recovered.applied
+    this.seenCommit = 0
+    this.raft = make({ ...tightLimits, id: this.id, seed: this.world.random.below(2 ** 31) + 1 }, recovered)
+    this.world.trace?.(`n${this.id} starts: ${describeState(this.raft)}`)
+    this.world.oracle.stepped(this, [])
+  }
+
+  crash(): void {
+    const { mutant, probes, random, trace } = this.world
+    const appliedBefore = this.applied
+    const { lost, torn } = this.disk.crash(random, this.applied)
+    if (lost) probes.hit("a crash lost writes")
+    if (torn) probes.hit("a crash tore a write")
+    if (this.disk.applied < appliedBefore) probes.hit("a crash lost applied state")
+    if (mutant === "forgets its vote in a crash") {
+      this.disk.hardState = { ...this.disk.hardState, votedFor: undefined }
+    }
+    this.raft = undefined
+    this.paused = false
+    this.applying = undefined
+    this.finished = []
+    this.logReads = []
+    this.snapshotReports = []
+    this.snapshotsToSend = []
+    this.accepted = new Map()
+    trace?.(`n${this.id} crashes: log on disk ..${this.disk.lastIndex}, applied ${this.disk.applied}`)
+  }
+
+  /** Feeds one event, lets the oracle look, and carries the outputs out as far as they happen at once. */
+  step(event: Event): void {
+    const { raft } = this
+    if (raft === undefined) return
+    const { oracle, trace } = this.world
+    const role = raft.role
+    const outputs = step(raft, event)
+    if (trace !== undefined && (outputs.length > 0 || event._tag !== "Tick")) {
+      trace(`n${this.id} ${describeEvent(event)}`)
+      for (const output of outputs) for (const line of describeOutputLines(output)) trace(`      ${line}`)
+    }
+    oracle.stepped(this, outputs)
+    if (role === "leader" && raft.role === "leader" && raft.commit > raft.stable) {
+      this.world.probes.hit("the leader committed before its own disk had the entry")
+    }
+    for (const output of outputs) this.carryOut(output)
+  }
+
+  private carryOut(output: Output): void {
+    const { mutant, probes } = this.world
+    switch (output._tag) {
+      case "Send":
+        return this.send(output.messages)
+      case "Persist":
+        if (output.truncateFrom !== undefined) probes.hit("a conflict was removed")
+        this.disk.unsynced.push(output)
+        if (mutant === "reports writes before they are durable") this.finished.push(output.persistId)
+        if (mutant === "answers before the disk has it") this.send(output.thenSend)
+        return
+      case "Apply":
+        this.applying = output
+        return
+      case "Accepted":
+        for (const at of output.ids.keys()) this.accepted.set(LogIndex(output.firstIndex + at), output.term)
+        return
+      case "Refused":
+        if (output.reason._tag === "Overloaded") probes.hit("a proposal was refused as overloaded")
+        if (output.reason._tag === "Transferring") probes.hit("a proposal was refused during a transfer")
+        return
+      case "ReadReady":
+        return probes.hit(this.raft?.role === "leader" ? "a leader served a read" : "a follower served a read")
+      case "ReadRefused":
+        return probes.hit("a read was refused")
+      case "ReadLog":
+        probes.hit("the log was read for a follower")
+        this.logReads.push(output)
+        return
+      case "SendSnapshot":
+        this.snapshotsToSend.push(output)
+        return
+      case "RoleChanged":
+        if (output.reason.startsWith("no majority")) probes.hit("a leader lost its majority")
+        if (output.reason.startsWith("the disk has not")) probes.hit("a slow disk cost an office")
+        if (output.reason.endsWith("hands leadership over")) probes.hit("leadership was handed over")
+        if (output.reason.startsWith("lost the election")) probes.hit("a split vote")
+        return
+      case "Trace":
+        return
+    }
+  }
+
+  private send(messages: ReadonlyArray<Message>): void {
+    const { network, oracle, probes } = this.world
+    for (const message of messages) {
+      oracle.leaves(this, message)
+      if (message._tag === "PreVoteResponse" && !message.granted) probes.hit("a pre-vote was refused")
+      if (message._tag === "VoteResponse" && !message.granted) probes.hit("a vote was refused")
+    }
+    network.send(messages)
+  }
+
+  /** The disk finishes some of what waits. The core hears of it later. */
+  sync(most: number): void {
+    const { mutant } = this.world
+    for (let at = 0; at < most; at++) {
+      const persist = this.disk.unsynced.shift()
+      if (persist === undefined) return
+      this.disk.write(persist)
+      if (mutant !== "reports writes before they are durable") this.finished.push(persist.persistId)
+      if (mutant !== "answers before the disk has it") this.send(persist.thenSend)
+    }
+  }
+
+  /** The core hears that writes are durable, the last of them standing for all. */
+  report(): void {
+    const { finished } = this
+    const last = finished[finished.length - 1]
+    if (last === undefined) return
+    this.finished = []
+    this.step({ _tag: "Persisted", persistId: last })
+  }
+
+  /** The state machine applies some of what it was handed. */
+  apply(): void {
+    const { applying } = this
+    if (applying === undefined) return
+    const { mutant, oracle, probes, random } = this.world
+    const next = this.applied + 1
+    let entries: ReadonlyArray<Entry>
+    if (applying.entries === undefined) {
+      probes.hit("committed entries were read back")
+      const through = Math.min(applying.through, next + random.below(4))
+      entries = this.readBack(next, through)
+    } else {
+      entries = applying.entries.filter(({ index }) => index >= next)
+    }
+    if (mutant === "applies what it has not got durable") {
+      const more = this.raft?.log.slice(LogIndex(applying.through + 1), this.raft.log.lastIndex, 100, 1) ?? []
+      entries = [...entries, ...more]
+    }
+    for (const entry of entries) {
+      oracle.applies(this, entry)
+      if (this.accepted.get(entry.index) === entry.term) probes.hit("a command was acknowledged")
+      this.accepted.delete(entry.index)
+      this.applied = entry.index
+    }
+    if (this.applied >= applying.through) this.applying = undefined
+    this.step({ _tag: "Applied", index: this.applied })
+  }
+
+  /** Reads durable entries; a committed one that is missing would be the loss of an acknowledged write. */
+  private readBack(from: number, through: number): Array<Entry> {
+    const entries: Array<Entry> = []
+    for (let index = from; index <= through; index++) {
+      const entry = this.disk.at(index)
+      if (entry === undefined) throw new Error(`n${this.id} lost committed entry ${index}`)
+      entries.push(entry)
+    }
+    return entries
+  }
+
+  answerLogRead(): void {
+    const read = this.logReads.shift()
+    if (read === undefined) return
+    const entries: Array<Entry> = []
+    for (let index = read.from; index <= read.through && entries.length < 3; index = LogIndex(index + 1)) {
+      const entry = this.disk.at(index)
+      if (entry === undefined) break
+      entries.push(entry)
+    }
+    const { from, peer, term } = read
+    this.step({ _tag: "LogRead", peer, term, from, entries })
+  }
+
+  compact(): void {
+    const through = LogIndex(
+      this.disk.compacted.index + this.world.random.below(this.applied - this.disk.compacted.index + 1)
+    )
+    if (through <= this.disk.compacted.index || through > this.disk.lastIndex) return
+    this.disk.compact(through)
+    this.step({ _tag: "Compacted", through })
+  }
+
+  /** What a snapshot taken now covers. */
+  snapshot(): LogPoint | undefined {
+    const term = this.raft?.log.termAt(this.applied)
+    return term === undefined ? undefined : { index: this.applied, term }
+  }
+
+  /** Takes over a snapshot. What waits for the disk is written first, so that it cannot reappear behind it. */
+  install(point: LogPoint): boolean {
+    const { raft } = this
+    if (raft === undefined || this.paused || raft.role === "leader") return false
+    if (point.index <= this.applied) return true
+    this.sync(this.disk.unsynced.length)
+    this.disk.install(point)
+    this.applying = undefined
+    this.applied = point.index
+    this.world.probes.hit("a snapshot was installed")
+    this.step({ _tag: "SnapshotInstalled", point })
+    return true
+  }
+
+  reportSnapshotLater(peer: NodeId, installed: LogPoint | undefined): void {
+    this.snapshotReports.push({ peer, installed })
+  }
+
+  reportSnapshot(): void {
+    const report = this.snapshotReports.shift()
+    if (report !== undefined) this.step({ _tag: "SnapshotReported", ...report })
+  }
+}

@@ -1,0 +1,252 @@
+/** A seeded run of three nodes: faults and load for a while, then quiet, in which everybody must agree. */
+import { describeState } from "../../src/raft/Describe.ts"
+import type { LogPoint } from "../../src/raft/Types.ts"
+import { NodeId } from "../../src/raft/Types.ts"
+import { Oracle, Violation } from "./Oracle.ts"
+import { Probes } from "./Probes.ts"
+import { Random } from "./Random.ts"
+import type { NetworkFaults } from "./SimNetwork.ts"
+import { noFaults, SimNetwork } from "./SimNetwork.ts"
+import type { Mutant, World } from "./SimNode.ts"
+import { SimNode } from "./SimNode.ts"
+
+export interface SimulationOptions {
+  readonly seed: number
+  /** How many things happen before the faults end. */
+  readonly events?: number
+  readonly probes?: Probes
+  readonly mutant?: Mutant | undefined
+  /** Called with each line of a readable account. */
+  readonly trace?: ((line: string) => void) | undefined
+}
+
+/** How rough a run is; each seed draws its own. */
+interface Weather {
+  readonly network: NetworkFaults
+  readonly crash: number
+  readonly partition: number
+  readonly pause: number
+  readonly sync: number
+}
+
+const drawWeather = (random: Random): Weather => ({
+  network: {
+    drop: random.pick([0, 0.02, 0.2]),
+    duplicate: random.pick([0, 0.05, 0.2]),
+    reorder: random.pick([0, 0.2, 1])
+  },
+  crash: random.pick([0, 0.3, 1]),
+  partition: random.pick([0, 0.5, 1]),
+  pause: random.pick([0, 0.3]),
+  sync: random.pick([3, 10, 30])
+})
+
+export class Simulation {
+  private readonly random: Random
+  private readonly weather: Weather
+  private readonly network: SimNetwork
+  private readonly nodes: ReadonlyArray<SimNode>
+  private readonly world: World
+  private readonly options: SimulationOptions
+  private lastId = 0
+
+  constructor(options: SimulationOptions) {
+    const { mutant, probes = new Probes(), seed, trace } = options
+    this.options = options
+    this.random = new Random(seed)
+    this.weather = drawWeather(this.random)
+    this.network = new SimNetwork(this.random, this.weather.network)
+    const nodes: Array<SimNode> = []
+    const oracle = new Oracle(nodes)
+    this.world = { random: this.random, network: this.network, oracle, probes, mutant, trace }
+    for (const id of [1, 2, 3]) nodes.push(new SimNode(id, this.world))
+    for (const { disk } of nodes) disk.forgetTruncation = mutant === "forgets to truncate"
+    this.nodes = nodes
+  }
+
+  /** @throws Violation, or what the core throws, when a promise is broken. */
+  run(): void {
+    for (const node of this.nodes) node.start()
+    for (let at = 0; at < (this.options.events ?? 800); at++) this.happen()
+    this.calm()
+    this.converge()
+  }
+
+  /** One thing happens, whichever. */
+  private happen(): void {
+    const { network, random, weather } = this
+    const node = random.pick(this.nodes)
+    switch (
+      random.weighted([
+        ["tick", 30],
+        ["deliver", Math.min(60, 5 + network.size * 4)],
+        ["sync", weather.sync],
+        ["report", 12],
+        ["apply", 12],
+        ["read log", 4],
+        ["snapshot", 2],
+        ["propose", 6],
+        ["read", 4],
+        ["transfer", 0.4],
+        ["compact", 1.5],
+        ["crash", weather.crash],
+        ["restart", 3],
+        ["partition", weather.partition],
+        ["heal", 1],
+        ["pause", weather.pause],
+        ["resume", 2],
+        ["unreachable", 0.5]
+      ])
+    ) {
+      case "tick":
+        return node.paused ? undefined : node.step({ _tag: "Tick" })
+      case "deliver":
+        return this.deliver()
+      case "sync":
+        return node.sync(1 + random.below(4))
+      case "report":
+        return node.paused ? undefined : node.report()
+      case "apply":
+        return node.paused ? undefined : node.apply()
+      case "read log":
+        return node.paused ? undefined : node.answerLogRead()
+      case "snapshot":
+        this.sendSnapshot(node)
+        return node.paused ? undefined : node.reportSnapshot()
+      case "propose":
+        return this.propose(node)
+      case "read":
+        return this.read(node)
+      case "transfer":
+        return node.step({
+          _tag: "TransferLeader",
+          target: random.pick([undefined, ...this.nodes.map(({ id }) => id)])
+        })
+      case "compact":
+        return node.raft === undefined ? undefined : node.compact()
+      case "crash":
+        return node.raft === undefined ? undefined : node.crash()
+      case "restart":
+        return node.raft === undefined ? node.start() : undefined
+      case "partition":
+        return this.partition(node)
+      case "heal":
+        return network.heal()
+      case "pause":
+        node.paused = node.raft !== undefined
+        return
+      case "resume":
+        node.paused = false
+        return
+      case "unreachable":
+        return node.step({ _tag: "PeerUnreachable", peer: NodeId(1 + random.below(3)) })
+    }
+  }
+
+  private deliver(): void {
+    const message = this.network.take()
+    if (message === undefined) return
+    const node = this.nodes[message.to - 1]
+    if (node === undefined || node.paused) return
+    node.step({ _tag: "Receive", message })
+  }
+
+  private propose(node: SimNode): void {
+    const proposals = Array.from({ length: 1 + this.random.below(3) }, () => {
+      this.lastId += 1
+      return { id: this.lastId, payload: new TextEncoder().encode(`p${this.lastId}`) }
+    })
+    node.step({ _tag: "Propose", proposals, nowMs: 0 })
+  }
+
+  private read(node: SimNode): void {
+    if (node.raft === undefined) return
+    this.lastId += 1
+    this.world.oracle.asks(this.lastId)
+    if (this.world.mutant === "serves reads without a round" && node.raft.role === "leader") {
+      return this.world.oracle.readsServed([this.lastId], node.raft.commit)
+    }
+    node.step({ _tag: "ReadIndex", readId: this.lastId })
+  }
+
+  private sendSnapshot(node: SimNode): void {
+    const request = node.snapshotsToSend.shift()
+    const target = request === undefined ? undefined : this.nodes[request.peer - 1]
+    if (request === undefined || target === undefined) return
+    const point = node.snapshot()
+    const arrives = !this.network.isCut(node.id, request.peer) && !this.random.chance(this.network.faults.drop)
+    const installed = point !== undefined && arrives && target.install(point)
+    if (!installed) this.world.probes.hit("a snapshot failed")
+    node.reportSnapshotLater(request.peer, installed ? point : undefined)
+  }
+
+  private partition(node: SimNode): void {
+    const ids = this.nodes.map(({ id }) => id)
+    if (this.random.chance(0.5)) return this.network.isolate(node.id, ids)
+    const other = this.random.pick(ids)
+    if (other !== node.id) this.network.cutOneWay(node.id, other)
+  }
+
+  /** The faults end: the network carries everything, and every node runs. */
+  private calm(): void {
+    this.world.trace?.("the faults end")
+    this.network.heal()
+    this.network.faults = noFaults
+    for (const node of this.nodes) {
+      node.paused = false
+      if (node.raft === undefined) node.start()
+    }
+  }
+
+  /** From here on a leader must come up, commit a new command, and bring everybody to the same state. */
+  private converge(): void {
+    let goal: LogPoint | undefined
+    for (let tick = 0; tick < 400; tick++) {
+      for (const node of this.nodes) node.step({ _tag: "Tick" })
+      this.settle()
+      const leader = this.nodes.find(({ raft }) => raft?.role === "leader")
+      if (leader?.raft === undefined) continue
+      // A deposed leader may have taken the command; then the next one is asked.
+      if (goal?.term !== leader.raft.term) {
+        const before = leader.raft.log.lastIndex
+        this.propose(leader)
+        goal = leader.raft.log.lastIndex > before ? leader.raft.log.last : undefined
+        this.settle()
+      }
+      const index = goal?.index
+      if (index !== undefined && this.nodes.every(({ appliedIndex }) => appliedIndex >= index)) return
+    }
+    const states = this.nodes.map(({ raft }) => raft === undefined ? "down" : describeState(raft))
+    throw new Violation("convergence", `the nodes do not agree within 400 ticks:\n${states.join("\n")}`)
+  }
+
+  private settle(): void {
+    for (let at = 0; at < 40; at++) {
+      for (let left = this.network.size; left > 0; left--) this.deliver()
+      for (const node of this.nodes) {
+        node.sync(10)
+        node.report()
+        node.apply()
+        node.answerLogRead()
+        this.sendSnapshot(node)
+        node.reportSnapshot()
+      }
+      if (this.network.size === 0) return
+    }
+  }
+}
+
+/** Runs one seed and says how to run it again when it fails. */
+export const simulate = (options: SimulationOptions): void => {
+  try {
+    new Simulation(options).run()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `seed ${options.seed}: ${reason}\nreplay: SIM_SEED=${options.seed} npx vitest run test/simulation`,
+      {
+        cause: error
+      }
+    )
+  }
+}
