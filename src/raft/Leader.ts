@@ -229,8 +229,12 @@ export const receiveHeartbeatResponse = (raft: Raft, leadership: Leadership, mes
   progress.probing = false
   const stuck = progress.match < raft.log.lastIndex && progress.match === progress.matchAtHeartbeat
   progress.matchAtHeartbeat = progress.match
-  // An empty append past the window makes the follower say what it lacks, in case the window's last append was lost.
-  if (stuck && progress.state === "replicate" && !progress.reading) sendAppend(raft, message.from, progress, [])
+  if (stuck && progress.state === "replicate" && !progress.reading) {
+    // An empty append past the window makes the follower say what it lacks, in case the window's last append was lost.
+    // Where the log was compacted past the window in the meantime, there is nothing to ask about any more.
+    if (raft.log.termAt(addIndex(progress.next, -1)) === undefined) progress.becomeProbe()
+    else sendAppend(raft, message.from, progress, [])
+  }
   replicate(raft, message.from, progress)
 }
 

@@ -47,13 +47,18 @@ export class SimDisk {
     this.entries.length = Math.max(0, Math.min(this.entries.length, from - this.compacted.index - 1))
   }
 
+  /** Whether a crash now could keep the hard state of the next write and lose its entries: rare, and worth having. */
+  get couldTear(): boolean {
+    return tearable(this.unsynced[0])
+  }
+
   /** Loses what was not synced, or all but its beginning. Answers what survived by luck: `torn` when a write was cut. */
   crash(random: Random, appliedInMemory: LogIndex): { readonly lost: boolean; readonly torn: boolean } {
     const kept = random.below(this.unsynced.length + 1)
     for (const persist of this.unsynced.slice(0, kept)) this.write(persist)
     const next = this.unsynced[kept]
-    const torn = next?.hardState !== undefined && next.entries.length > 0 && random.chance(0.7)
-    if (torn) this.write({ ...next, truncateFrom: undefined, entries: [] })
+    const torn = tearable(next) && random.chance(0.7)
+    if (next !== undefined && torn) this.write({ ...next, truncateFrom: undefined, entries: [] })
     this.unsynced = []
     this.applied = LogIndex(this.applied + random.below(appliedInMemory - this.applied + 1))
     return { lost: next !== undefined, torn }
@@ -83,3 +88,6 @@ export class SimDisk {
     return { hardState, compacted, lastIndex, termRuns, applied }
   }
 }
+
+const tearable = (persist: Persist | undefined): boolean =>
+  persist?.hardState !== undefined && persist.entries.length > 0

@@ -27,6 +27,7 @@ interface Weather {
   readonly partition: number
   readonly pause: number
   readonly sync: number
+  readonly ticks: number
 }
 
 const drawWeather = (random: Random): Weather => ({
@@ -35,10 +36,11 @@ const drawWeather = (random: Random): Weather => ({
     duplicate: random.pick([0, 0.05, 0.2]),
     reorder: random.pick([0, 0.2, 1])
   },
-  crash: random.pick([0, 0.3, 1]),
-  partition: random.pick([0, 0.5, 1]),
-  pause: random.pick([0, 0.3]),
-  sync: random.pick([3, 10, 30])
+  crash: random.pick([0, 0.1, 0.5, 1.5]),
+  partition: random.pick([0, 0.1, 0.5, 2]),
+  pause: random.pick([0, 0.2, 1]),
+  sync: random.pick([4, 15, 40]),
+  ticks: random.pick([10, 16, 40])
 })
 
 export class Simulation {
@@ -67,7 +69,7 @@ export class Simulation {
   /** @throws Violation, or what the core throws, when a promise is broken. */
   run(): void {
     for (const node of this.nodes) node.start()
-    for (let at = 0; at < (this.options.events ?? 800); at++) this.happen()
+    for (let at = 0; at < (this.options.events ?? 3_000); at++) this.happen()
     this.calm()
     this.converge()
   }
@@ -75,27 +77,31 @@ export class Simulation {
   /** One thing happens, whichever. */
   private happen(): void {
     const { network, random, weather } = this
+    if (weather.crash > 0 && random.chance(0.1)) {
+      const tearable = this.nodes.find(({ disk }) => disk.couldTear)
+      if (tearable !== undefined) return tearable.crash()
+    }
     const node = random.pick(this.nodes)
     switch (
       random.weighted([
-        ["tick", 30],
-        ["deliver", Math.min(60, 5 + network.size * 4)],
+        ["tick", weather.ticks],
+        ["deliver", Math.min(80, 5 + network.size * 5)],
         ["sync", weather.sync],
-        ["report", 12],
-        ["apply", 12],
-        ["read log", 4],
-        ["snapshot", 2],
+        ["report", 14],
+        ["apply", 14],
+        ["read log", 5],
+        ["snapshot", 3],
         ["propose", 6],
         ["read", 4],
-        ["transfer", 0.4],
-        ["compact", 1.5],
+        ["transfer", 0.3],
+        ["compact", 1],
         ["crash", weather.crash],
         ["restart", 3],
         ["partition", weather.partition],
-        ["heal", 1],
+        ["heal", 1.5],
         ["pause", weather.pause],
-        ["resume", 2],
-        ["unreachable", 0.5]
+        ["resume", 3],
+        ["unreachable", 0.3]
       ])
     ) {
       case "tick":
@@ -114,18 +120,18 @@ export class Simulation {
         this.sendSnapshot(node)
         return node.paused ? undefined : node.reportSnapshot()
       case "propose":
-        return this.propose(node)
+        return this.propose(this.likelyLeader(node))
       case "read":
-        return this.read(node)
+        return this.read(random.chance(0.5) ? node : this.likelyLeader(node))
       case "transfer":
-        return node.step({
+        return this.likelyLeader(node).step({
           _tag: "TransferLeader",
           target: random.pick([undefined, ...this.nodes.map(({ id }) => id)])
         })
       case "compact":
         return node.raft === undefined ? undefined : node.compact()
       case "crash":
-        return node.raft === undefined ? undefined : node.crash()
+        return this.crash(node)
       case "restart":
         return node.raft === undefined ? node.start() : undefined
       case "partition":
@@ -141,6 +147,20 @@ export class Simulation {
       case "unreachable":
         return node.step({ _tag: "PeerUnreachable", peer: NodeId(1 + random.below(3)) })
     }
+  }
+
+  /** Mostly a node that believes it leads, and sometimes the one drawn, whatever it is. */
+  private likelyLeader(drawn: SimNode): SimNode {
+    if (this.random.chance(0.2)) return drawn
+    const leaders = this.nodes.filter(({ raft }) => raft?.role === "leader")
+    return leaders.length === 0 ? drawn : this.random.pick(leaders)
+  }
+
+  /** Crashes hit nodes that are writing more often than chance alone would have it. */
+  private crash(drawn: SimNode): void {
+    const writing = this.nodes.filter(({ disk }) => disk.unsynced.length > 0)
+    const node = writing.length > 0 && this.random.chance(0.7) ? this.random.pick(writing) : drawn
+    if (node.raft !== undefined) node.crash()
   }
 
   private deliver(): void {
