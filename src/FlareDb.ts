@@ -20,6 +20,8 @@ import type { FlareDbConfig, FlareDbOptions, InvalidConfig, NodeAddress } from "
 import * as Config from "./FlareDbConfig.ts"
 import * as KvStateMachine from "./machine/KvStateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
+import type { HttpAddress } from "./ops/HttpServer.ts"
+import * as HttpServer from "./ops/HttpServer.ts"
 import { NodeId } from "./raft/Types.ts"
 import type { ListenError } from "./rpc/TcpServer.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
@@ -79,7 +81,7 @@ const layerLocalClient = (config: FlareDbConfig): Layer.Layer<KeyValue | Cluster
   )
 
 /** A node with what belongs to it, and a client of the cluster. */
-export type NodeServices = RaftNode | ClientAddress | KeyValue | ClusterAdmin
+export type NodeServices = RaftNode | ClientAddress | HttpAddress | KeyValue | ClusterAdmin
 
 const layerConfig = (config: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
   Layer.mergeAll(
@@ -89,6 +91,7 @@ const layerConfig = (config: FlareDbConfig): Layer.Layer<NodeServices, OpenError
       listen: listen(config, Config.ownAddress(config).clientPort),
       maxOperations: config.limits.maxPendingProposals + config.limits.maxPendingReads
     }),
+    HttpServer.layer({ clusterId: config.clusterId, listen: listen(config, Config.ownAddress(config).httpPort) }),
     layerLocalClient(config)
   ).pipe(Layer.provideMerge(layerNode(config)))
 

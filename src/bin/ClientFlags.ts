@@ -1,0 +1,48 @@
+/** What every command that talks to a cluster takes, and the client it gets from it. */
+import { Config, Effect } from "effect"
+import { Flag } from "effect/cli"
+import type { ClusterAdmin } from "../client/ClusterAdmin.ts"
+import { formatEndpoint, localEndpoints, parseEndpoints } from "../client/Endpoint.ts"
+import type { KeyValue } from "../client/KeyValue.ts"
+import * as RemoteClient from "../client/RemoteClient.ts"
+import type { Failure } from "./Failure.ts"
+import { failureOf, wrongUsage } from "./Failure.ts"
+
+export const clientFlags = {
+  endpoints: Flag.String("endpoints").pipe(
+    Flag.withAlias("e"),
+    Flag.withMetavar("HOST:PORT,…"),
+    Flag.withDescription("client endpoints of the nodes (FLAREDB_ENDPOINTS)"),
+    Flag.withFallbackConfig(Config.String("FLAREDB_ENDPOINTS")),
+    Flag.withDefault(localEndpoints.map(formatEndpoint).join(","))
+  ),
+  timeout: Flag.Int("timeout").pipe(
+    Flag.withMetavar("MS"),
+    Flag.withDescription("milliseconds until the command gives up (FLAREDB_TIMEOUT_MS)"),
+    Flag.withFallbackConfig(Config.Int("FLAREDB_TIMEOUT_MS")),
+    Flag.withDefault(5_000)
+  ),
+  json: Flag.Boolean("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
+}
+
+export interface ClientFlags {
+  readonly endpoints: string
+  readonly timeout: number
+  readonly json: boolean
+}
+
+/** Runs a command with a client of the cluster its flags name. */
+export const withClient = <A, E>(
+  flags: ClientFlags,
+  command: Effect.Effect<A, E, KeyValue | ClusterAdmin>
+): Effect.Effect<A, Failure> =>
+  Effect.gen(function*() {
+    if (flags.timeout < 1) return yield* wrongUsage(`--timeout ${flags.timeout} must be at least 1 millisecond`)
+    const endpoints = yield* parseEndpoints(flags.endpoints)
+    const client = RemoteClient.layer({
+      endpoints,
+      requestTimeoutMs: flags.timeout,
+      connectTimeoutMs: Math.min(1_000, flags.timeout)
+    })
+    return yield* Effect.provide(command, client)
+  }).pipe(Effect.mapError(failureOf))

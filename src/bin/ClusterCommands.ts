@@ -1,0 +1,80 @@
+/** The commands on a running cluster: status, transfer-leader. */
+import { Console, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import type { NodeAnswer } from "../client/ClusterAdmin.ts"
+import { ClusterAdmin } from "../client/ClusterAdmin.ts"
+import { clientFlags, withClient } from "./ClientFlags.ts"
+import { failed } from "./Failure.ts"
+import { table } from "./Table.ts"
+
+/** What a row says of a node: how far it is behind what its leader has committed. */
+const lag = (answer: NodeAnswer, commit: number | undefined): string =>
+  answer.report === undefined || commit === undefined ? "" : String(Math.max(0, commit - answer.report.applied))
+
+const rows = (answers: ReadonlyArray<NodeAnswer>): ReadonlyArray<ReadonlyArray<string>> => {
+  const terms = answers.flatMap(({ report }) => report?.role === "leader" ? [report] : [])
+  const leader = terms.sort((a, b) => b.term - a.term)[0]
+  return answers.map((answer) => {
+    const { endpoint, problem, report } = answer
+    return report === undefined
+      ? [endpoint, "?", `unreachable: ${problem ?? "no answer"}`]
+      : [
+        endpoint,
+        String(report.nodeId),
+        report.role,
+        String(report.term),
+        report.leader === null ? "none" : String(report.leader),
+        String(report.commit),
+        String(report.applied),
+        lag(answer, leader?.commit)
+      ]
+  })
+}
+
+export const status = Command.make("status", clientFlags, (flags) =>
+  withClient(
+    flags,
+    Effect.gen(function*() {
+      const answers = yield* (yield* ClusterAdmin).status
+      if (flags.json) {
+        for (const { endpoint, problem, report } of answers) {
+          yield* Console.log(JSON.stringify(report === undefined ? { endpoint, problem } : { endpoint, ...report }))
+        }
+      } else {
+        const head = ["ENDPOINT", "NODE", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAG"]
+        yield* Console.log(table([head, ...rows(answers)]))
+      }
+      const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
+      if (reports.length === 0) {
+        const problems = answers.map(({ endpoint, problem }) => `${endpoint}: ${problem ?? "no answer"}`)
+        return yield* failed(
+          `no node can be reached (${problems.join("; ")}); is the cluster running? npm start starts one here`
+        )
+      }
+      if (!reports.some(({ role }) => role === "leader")) {
+        return yield* failed("no node leads: a majority must be up before anything can be written")
+      }
+    })
+  )).pipe(
+    Command.withDescription("Where each node stands; fails when no node leads."),
+    Command.withExamples([{ command: "flaredb status", description: "The nodes of the local cluster" }])
+  )
+
+export const transferLeader = Command.make("transfer-leader", {
+  ...clientFlags,
+  to: Flag.Int("to").pipe(
+    Flag.withMetavar("NODE"),
+    Flag.withDescription("id of the node that should lead; the best follower when it is left out"),
+    Flag.optional
+  )
+}, (flags) =>
+  withClient(
+    flags,
+    Effect.gen(function*() {
+      const leader = yield* (yield* ClusterAdmin).transferLeader(Option.getOrUndefined(flags.to))
+      yield* Console.log(flags.json ? JSON.stringify({ leader }) : `node ${leader} leads`)
+    })
+  )).pipe(
+    Command.withDescription("Hand leadership to another node, for example before the leader is restarted."),
+    Command.withExamples([{ command: "flaredb transfer-leader --to 2", description: "Let node 2 lead" }])
+  )

@@ -1,0 +1,22 @@
+/** The command that tells whether a node's configuration is right, without starting anything. */
+import { Console, Effect } from "effect"
+import { Command } from "effect/cli"
+import { nodeConfig, nodeFlags } from "./NodeFlags.ts"
+
+const check = Command.make("check", nodeFlags, (flags) =>
+  Effect.gen(function*() {
+    const config = yield* nodeConfig(flags)
+    yield* Console.log(JSON.stringify(config, null, 2))
+  })).pipe(
+    Command.withDescription(
+      "Print the whole configuration that flags and FLAREDB_ variables make, or all that is wrong with it (exit code 2)."
+    ),
+    Command.withExamples([
+      { command: "flaredb config check --node-id 1", description: "What flaredb start --node-id 1 would use" }
+    ])
+  )
+
+export const config = Command.make("config").pipe(
+  Command.withDescription("Work with a node's configuration."),
+  Command.withSubcommands([check])
+)

@@ -1,0 +1,98 @@
+/** The command that reads a stopped node's directory: what it holds, for whoever has to decide what to do with it. */
+import { Console, Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import type { Command as KvCommand } from "../kv/Command.ts"
+import { decodeCommand } from "../kv/Command.ts"
+import type { Entry, LogPoint } from "../raft/Types.ts"
+import { LogIndex } from "../raft/Types.ts"
+import type { Inspection } from "../storage/Inspect.ts"
+import { failureOf, wrongUsage } from "./Failure.ts"
+import { table } from "./Table.ts"
+
+/** Most entries one call prints. */
+const maxEntries = 100_000
+
+const point = ({ index, term }: LogPoint): string => `${index} (term ${term})`
+
+const summary = (found: Inspection) => {
+  const { activeFamily, applied, floor, log, marker } = found
+  return {
+    path: found.path,
+    clusterId: marker.clusterId,
+    nodeId: marker.nodeId,
+    voters: marker.voters,
+    term: log.hardState.term,
+    votedFor: log.hardState.votedFor ?? null,
+    commit: log.hardState.commit,
+    firstIndex: log.compacted.index + 1,
+    lastIndex: log.lastIndex,
+    applied,
+    durableFloor: floor ?? null,
+    activeFamily
+  }
+}
+
+const text = (found: Inspection): string => {
+  const { applied, durableFloor, ...rest } = summary(found)
+  return table([
+    ["directory", rest.path],
+    ["cluster", rest.clusterId],
+    ["node", `${rest.nodeId} of voters ${rest.voters.join(", ")}`],
+    ["term", `${rest.term}, vote for ${rest.votedFor === null ? "nobody" : `node ${rest.votedFor}`}`],
+    ["log", rest.lastIndex < rest.firstIndex ? "empty" : `${rest.firstIndex} to ${rest.lastIndex}`],
+    ["committed", `at least ${rest.commit}`],
+    ["applied", `${point(applied)}, in ${rest.activeFamily}`],
+    ["durable floor", durableFloor === null ? "none written yet" : point(durableFloor)]
+  ])
+}
+
+const keyText = (key: Uint8Array): string => JSON.stringify(new TextDecoder().decode(key))
+
+const commandText = (command: KvCommand): string =>
+  command._tag === "Put"
+    ? `put ${keyText(command.key)}, ${command.value.byteLength} bytes`
+    : `delete ${keyText(command.key)}`
+
+const entryText = ({ kind, payload }: Entry): string => {
+  if (kind === "noop") return "noop"
+  const command = decodeCommand(payload)
+  return command._tag === "Problem" ? `${payload.byteLength} bytes that are no command` : commandText(command)
+}
+
+export const inspect = Command.make("inspect", {
+  directory: Argument.String("directory").pipe(Argument.withDescription("a node's data directory")),
+  entries: Flag.Int("entries").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("also print this many log entries"),
+    Flag.withDefault(0)
+  ),
+  from: Flag.Int("from").pipe(
+    Flag.withMetavar("INDEX"),
+    Flag.withDescription("first log entry to print"),
+    Flag.withDefault(1)
+  ),
+  json: Flag.Boolean("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
+}, (flags) =>
+  Effect.gen(function*() {
+    if (flags.entries < 0 || flags.entries > maxEntries) {
+      return yield* wrongUsage(`--entries ${flags.entries} is not from 0 to ${maxEntries}`)
+    }
+    if (flags.from < 1) return yield* wrongUsage(`--from ${flags.from} must be at least 1`)
+    const Inspect = yield* Effect.promise(() => import("../storage/Inspect.ts"))
+    yield* Inspect.inspect(flags.directory, (found) =>
+      Effect.gen(function*() {
+        yield* Console.log(flags.json ? JSON.stringify(summary(found)) : text(found))
+        if (flags.entries === 0) return
+        for (const entry of yield* found.entries(LogIndex(flags.from), flags.entries)) {
+          const { index, stampMs, term } = entry
+          const line = { index, term, at: new Date(stampMs).toISOString(), entry: entryText(entry) }
+          yield* Console.log(flags.json ? JSON.stringify(line) : `${index}\tterm ${term}\t${line.at}\t${line.entry}`)
+        }
+      }))
+  }).pipe(Effect.mapError(failureOf))).pipe(
+    Command.withDescription("Read the data directory of a stopped node. Changes nothing."),
+    Command.withExamples([
+      { command: "flaredb inspect ./data/node-1", description: "Marker, term, vote, log range" },
+      { command: "flaredb inspect ./data/node-1 --entries 10 --from 100", description: "Ten log entries as well" }
+    ])
+  )

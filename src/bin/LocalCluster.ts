@@ -1,0 +1,161 @@
+/** The command that runs a whole cluster on one machine: a process for each node, all gone when this one is. */
+import { Console, Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
+import { ChildProcess } from "effect/process"
+import { ClusterAdmin } from "../client/ClusterAdmin.ts"
+import * as RemoteClient from "../client/RemoteClient.ts"
+import type { NodeAddress } from "../FlareDbConfig.ts"
+import * as NodeConfig from "../FlareDbConfig.ts"
+import type { Failure } from "./Failure.ts"
+import { failed, failureOf, wrongUsage } from "./Failure.ts"
+import { stopWithParentVariable } from "./Start.ts"
+import { table } from "./Table.ts"
+
+/** How long a node may take to stop before it is killed. */
+const stopSeconds = 10
+
+interface ClusterOptions {
+  readonly clusterId: string
+  readonly nodes: ReadonlyArray<NodeAddress>
+  readonly dataDir: string
+}
+
+const logFile = (options: ClusterOptions, id: number) => `${options.dataDir}/node-${id}.log`
+
+/** Starts a node and returns once it is ready. `ended` learns of its end, whenever that is. */
+const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: number, ended: Queue.Queue<string>) {
+  const files = yield* FileSystem.FileSystem
+  const launcher = process.argv[1] ?? "flaredb"
+  const handle = yield* ChildProcess.make(process.execPath, [launcher, "start", "--log-format", "json"], {
+    env: {
+      FLAREDB_NODE_ID: String(id),
+      FLAREDB_NODES: NodeConfig.formatNodes(options.nodes),
+      FLAREDB_CLUSTER_ID: options.clusterId,
+      FLAREDB_DATA_DIR: `${options.dataDir}/node-${id}`,
+      FLAREDB_LISTEN_HOST: undefined,
+      [stopWithParentVariable]: "true",
+      // What the launcher would otherwise start a second process for.
+      UV_THREADPOOL_SIZE: process.env["UV_THREADPOOL_SIZE"] ?? "8"
+    },
+    extendEnv: true,
+    stdin: "pipe",
+    killSignal: "SIGTERM",
+    forceKillAfter: `${stopSeconds} seconds`
+  })
+  const ready = yield* Deferred.make<void, Failure>()
+  let lastLine = ""
+  const log = handle.stderr.pipe(
+    Stream.tap((chunk) =>
+      Effect.sync(() => {
+        const line = Buffer.from(chunk).toString().trimEnd().split("\n").at(-1)
+        if (line !== undefined && line !== "") lastLine = line
+      })
+    ),
+    Stream.run(files.sink(logFile(options, id)))
+  )
+  const logged = yield* Effect.forkScoped(Effect.ignore(log))
+  const output = handle.stdout.pipe(
+    Stream.decodeText(),
+    Stream.splitLines,
+    Stream.runForEach((line) => line.startsWith("READY ") ? Deferred.succeed(ready, undefined) : Effect.void),
+    Effect.ignore
+  )
+  const watch = Effect.gen(function*() {
+    yield* output
+    const exit = yield* Effect.exit(handle.exitCode)
+    // The last line of the log says why, and may still be on its way.
+    yield* Fiber.await(logged)
+    const how = Exit.isSuccess(exit) ? `exit code ${exit.value}` : "a signal"
+    yield* Deferred.fail(ready, failed(lastLine.replace(/^flaredb: /, "") || `node ${id} ended with ${how}`))
+    yield* Queue.offer(ended, `node ${id} ended with ${how}; its log is ${logFile(options, id)}`)
+  })
+  yield* Effect.forkScoped(watch)
+  yield* Deferred.await(ready)
+})
+
+/** Where to find the cluster, once it has a leader. */
+const describe = Effect.fnUntraced(function*(options: ClusterOptions) {
+  const { nodes } = options
+  const client = RemoteClient.layer({ endpoints: nodes.map(({ clientPort, host }) => ({ host, port: clientPort })) })
+  const leading = Effect.flatMap(ClusterAdmin, (admin) =>
+    Effect.flatMap(admin.status, (answers) => {
+      const leader = answers.find(({ report }) => report?.role === "leader")?.report?.nodeId
+      return leader === undefined ? Effect.fail("none yet") : Effect.succeed(leader)
+    }))
+  const leader = yield* Effect.provide(Effect.retry(leading, Schedule.spaced(20)), client)
+  const rows = nodes.map(({ clientPort, host, httpPort, id, peerPort }) => [
+    String(id),
+    `${host}:${clientPort}`,
+    `${host}:${peerPort}`,
+    `http://${host}:${httpPort}/`,
+    id === leader ? "leader" : "follower"
+  ])
+  const local = nodes.every((node, i) => node.clientPort === NodeConfig.localNodes[i]?.clientPort)
+  const endpoints = local ? "" : ` --endpoints ${nodes.map((node) => `${node.host}:${node.clientPort}`).join(",")}`
+  return [
+    `FlareDB runs: ${nodes.length} nodes, data and logs in ${options.dataDir}`,
+    "",
+    table([["NODE", "CLIENTS", "PEERS", "STATUS PAGE", "ROLE"], ...rows]),
+    "",
+    "In another terminal:",
+    `  npx flaredb put${endpoints} greeting "hello, world"`,
+    `  npx flaredb get${endpoints} greeting`,
+    `  npx flaredb status${endpoints}`,
+    "",
+    "Ctrl-C ends all nodes; the data stays."
+  ].join("\n")
+})
+
+/** Runs the cluster until it is interrupted, or until no node is left. */
+const run = Effect.fnUntraced(function*(options: ClusterOptions) {
+  const files = yield* FileSystem.FileSystem
+  yield* Effect.mapError(
+    files.makeDirectory(options.dataDir, { recursive: true }),
+    (error) => failed(`the data directory ${options.dataDir} cannot be made: ${error.message}`)
+  )
+  const ended = yield* Queue.unbounded<string>()
+  yield* Effect.forEach(options.nodes, ({ id }) => Effect.mapError(startNode(options, id, ended), failureOf), {
+    concurrency: "unbounded",
+    discard: true
+  })
+  yield* Console.log(yield* describe(options))
+  for (let left = options.nodes.length; left > 0; left--) {
+    const message = yield* Queue.take(ended)
+    yield* Console.error(`flaredb: ${message}`)
+    if (left === 2) {
+      yield* Console.error("flaredb: one node is left; nothing can be written until this command is run again")
+    }
+  }
+  return yield* failed("all nodes have ended")
+}, Effect.scoped)
+
+export const cluster = Command.make("cluster", {
+  dataDir: Flag.String("data-dir").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("folder for the nodes' data and logs"),
+    Flag.withDefault("./data")
+  ),
+  clusterId: Flag.String("cluster-id").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("name of the cluster"),
+    Flag.withDefault(NodeConfig.defaults.clusterId)
+  ),
+  nodes: Flag.String("nodes").pipe(
+    Flag.withMetavar("ID=HOST:CLIENT:PEER:HTTP,…"),
+    Flag.withDescription("the nodes, if not on 127.0.0.1 with ports 7001–7003, 7101–7103 and 7201–7203"),
+    Flag.optional
+  )
+}, (flags) =>
+  Effect.gen(function*() {
+    const nodes = Option.isSome(flags.nodes)
+      ? yield* NodeConfig.parseNodes(flags.nodes.value)
+      : NodeConfig.defaults.nodes
+    const [first] = nodes
+    if (first === undefined) return yield* wrongUsage("--nodes names no node")
+    if (flags.dataDir === "") return yield* wrongUsage("--data-dir is empty")
+    yield* NodeConfig.make({ nodeId: first.id, nodes, clusterId: flags.clusterId })
+    yield* run({ clusterId: flags.clusterId, nodes, dataDir: flags.dataDir })
+  }).pipe(Effect.mapError(failureOf))).pipe(
+    Command.withDescription("Run a whole cluster on this machine, for development: three real nodes."),
+    Command.withExamples([{ command: "flaredb cluster", description: "Three nodes, data in ./data" }])
+  )

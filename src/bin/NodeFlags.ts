@@ -1,0 +1,97 @@
+/** The flags that configure one node. Each has a `FLAREDB_…` variable; a flag wins over its variable. */
+import { Config, Effect, Option } from "effect"
+import { Flag } from "effect/cli"
+import type { FlareDbConfig } from "../FlareDbConfig.ts"
+import * as NodeConfig from "../FlareDbConfig.ts"
+import type { Failure } from "./Failure.ts"
+import { failureOf } from "./Failure.ts"
+
+const text = (name: string, variable: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(`${description} (${variable})`),
+    Flag.withFallbackConfig(Config.String(variable)),
+    Flag.optional
+  )
+
+const integer = (name: string, variable: string, metavar: string, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(`${description} (${variable})`),
+    Flag.withFallbackConfig(Config.Int(variable)),
+    Flag.optional
+  )
+
+const { defaults } = NodeConfig
+
+export const nodeFlags = {
+  nodeId: Flag.Int("node-id").pipe(
+    Flag.withMetavar("ID"),
+    Flag.withDescription("which of the nodes this is (FLAREDB_NODE_ID)"),
+    Flag.withFallbackConfig(Config.Int("FLAREDB_NODE_ID"))
+  ),
+  nodes: text(
+    "nodes",
+    "FLAREDB_NODES",
+    "ID=HOST:CLIENT:PEER:HTTP,…",
+    "all nodes of the cluster, one or three; default: the three local ones"
+  ),
+  clusterId: text("cluster-id", "FLAREDB_CLUSTER_ID", "NAME", `name of the cluster; default ${defaults.clusterId}`),
+  dataDir: text("data-dir", "FLAREDB_DATA_DIR", "DIR", "the node's data directory; default ./data/node-ID"),
+  listenHost: text("listen-host", "FLAREDB_LISTEN_HOST", "HOST", "address to bind; default the node's own host"),
+  heartbeatMs: integer(
+    "heartbeat-ms",
+    "FLAREDB_HEARTBEAT_MS",
+    "MS",
+    `milliseconds between heartbeats; default ${defaults.heartbeatMs}`
+  ),
+  electionTimeoutMinMs: integer(
+    "election-timeout-min-ms",
+    "FLAREDB_ELECTION_TIMEOUT_MIN_MS",
+    "MS",
+    `shortest time without a leader before an election; default ${defaults.electionTimeoutMinMs}`
+  ),
+  electionTimeoutMaxMs: integer(
+    "election-timeout-max-ms",
+    "FLAREDB_ELECTION_TIMEOUT_MAX_MS",
+    "MS",
+    `longest such time; default ${defaults.electionTimeoutMaxMs}`
+  ),
+  unsafeNoFsync: Flag.Boolean("unsafe-no-fsync").pipe(
+    Flag.withDescription("benchmarks only: a power loss then loses acknowledged writes (FLAREDB_UNSAFE_NO_FSYNC)"),
+    Flag.withFallbackConfig(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC")),
+    Flag.withDefault(false)
+  )
+}
+
+export interface NodeFlags {
+  readonly nodeId: number
+  readonly nodes: Option.Option<string>
+  readonly clusterId: Option.Option<string>
+  readonly dataDir: Option.Option<string>
+  readonly listenHost: Option.Option<string>
+  readonly heartbeatMs: Option.Option<number>
+  readonly electionTimeoutMinMs: Option.Option<number>
+  readonly electionTimeoutMaxMs: Option.Option<number>
+  readonly unsafeNoFsync: boolean
+}
+
+const given = <K extends string, A>(name: K, value: Option.Option<A>): { readonly [P in K]?: A } =>
+  Option.isSome(value) ? { [name]: value.value } as { readonly [P in K]: A } : {}
+
+/** The configuration the flags make, or everything that is wrong with them. */
+export const nodeConfig = (flags: NodeFlags): Effect.Effect<FlareDbConfig, Failure> =>
+  Effect.gen(function*() {
+    const nodes = Option.isSome(flags.nodes) ? yield* NodeConfig.parseNodes(flags.nodes.value) : defaults.nodes
+    return yield* NodeConfig.make({
+      nodeId: flags.nodeId,
+      nodes,
+      unsafeNoFsync: flags.unsafeNoFsync,
+      ...given("clusterId", flags.clusterId),
+      ...given("dataDir", flags.dataDir),
+      ...given("listenHost", flags.listenHost),
+      ...given("heartbeatMs", flags.heartbeatMs),
+      ...given("electionTimeoutMinMs", flags.electionTimeoutMinMs),
+      ...given("electionTimeoutMaxMs", flags.electionTimeoutMaxMs)
+    })
+  }).pipe(Effect.mapError(failureOf))

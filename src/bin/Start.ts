@@ -1,0 +1,78 @@
+/** The command that is a node: runs until it is told to stop, or has to. */
+import { Config, Console, Context, Effect, Layer, Option, References, Stdio, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
+import type { FlareDbConfig } from "../FlareDbConfig.ts"
+import { ownAddress } from "../FlareDbConfig.ts"
+import { failureOf } from "./Failure.ts"
+import { nodeConfig, nodeFlags } from "./NodeFlags.ts"
+
+/** Set by whoever started the node as its child: the node then stops when that process is gone. */
+export const stopWithParentVariable = "FLAREDB_STOP_WITH_PARENT"
+
+/** What a supervisor waits for on standard output, before anything else is printed there. */
+const readyLine = (config: FlareDbConfig, client: number, http: number): string => {
+  const { host, peerPort } = ownAddress(config)
+  return `READY ${
+    JSON.stringify({
+      nodeId: config.nodeId,
+      client: `${host}:${client}`,
+      peer: `${host}:${peerPort}`,
+      http: `${host}:${http}`
+    })
+  }`
+}
+
+/** Ends when standard input does, if the node is to stop with its parent, whose end of the pipe closes however it dies. */
+const parentGone = Effect.gen(function*() {
+  const wanted = yield* Config.option(Config.Boolean(stopWithParentVariable))
+  if (!Option.getOrElse(wanted, () => false)) return yield* Effect.never
+  const { stdin } = yield* Stdio.Stdio
+  yield* Effect.ignore(Stream.runDrain(stdin))
+  yield* Effect.logInfo("the process that started this node is gone; stopping")
+})
+
+/** A node from its configuration to its end. What it needs is loaded here, because the other commands do not need it. */
+const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
+  const [FlareDb, { RaftNode }, { ClientAddress }, { HttpAddress }] = yield* Effect.promise(() =>
+    Promise.all([
+      import("../FlareDb.ts"),
+      import("../node/RaftNode.ts"),
+      import("../server/ClientServer.ts"),
+      import("../ops/HttpServer.ts")
+    ])
+  )
+  const services = yield* Layer.build(FlareDb.layer(config))
+  const client = Context.get(services, ClientAddress)
+  const http = Context.get(services, HttpAddress)
+  yield* Console.log(readyLine(config, client.port, http.port))
+  yield* Effect.raceFirst(Context.get(services, RaftNode).fatal, parentGone)
+}, Effect.scoped)
+
+export const start = Command.make("start", {
+  ...nodeFlags,
+  logFormat: Flag.Literals("log-format", ["auto", "json", "pretty"]).pipe(
+    Flag.withDescription("form of the log on standard error; auto: pretty on a terminal (FLAREDB_LOG_FORMAT)"),
+    Flag.withFallbackConfig(Config.Literals(["auto", "json", "pretty"], "FLAREDB_LOG_FORMAT")),
+    Flag.withDefault("auto" as const)
+  )
+}, (flags) =>
+  Effect.gen(function*() {
+    const config = yield* nodeConfig(flags)
+    const Logging = yield* Effect.promise(() => import("../ops/Logging.ts"))
+    const logging = Logging.layer({
+      format: flags.logFormat === "auto" ? Logging.formatFor(process.stderr) : flags.logFormat,
+      level: yield* References.MinimumLogLevel,
+      annotations: { node: config.nodeId, cluster: config.clusterId }
+    })
+    yield* Effect.provide(run(config), logging)
+  }).pipe(Effect.mapError(failureOf))).pipe(
+    Command.withDescription("Run one node of a cluster in this process."),
+    Command.withExamples([
+      { command: "flaredb start --node-id 1", description: "Node 1 of the local cluster, data in ./data/node-1" },
+      {
+        command:
+          "flaredb start --node-id 2 --nodes 1=10.0.0.1:7001:7101:7201,2=10.0.0.2:7001:7101:7201,3=10.0.0.3:7001:7101:7201",
+        description: "Node 2 of a cluster on three machines"
+      }
+    ])
+  )

@@ -1,0 +1,82 @@
+/** The command line: `flaredb VERB`. Every verb's errors end here, as one line and an exit code. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
+import { CliError, CliOutput, Command } from "effect/cli"
+import { version } from "../Version.ts"
+import { status, transferLeader } from "./ClusterCommands.ts"
+import { config } from "./ConfigCheck.ts"
+import { exitCodes, Failure, failureOf } from "./Failure.ts"
+import { inspect } from "./Inspect.ts"
+import { del, get, put, scan } from "./KeyCommands.ts"
+import { cluster } from "./LocalCluster.ts"
+import { start } from "./Start.ts"
+
+const root = Command.make("flaredb").pipe(
+  Command.withDescription("FlareDB: durable, replicated state for Effect services."),
+  Command.withSubcommands([cluster, start, put, get, del, scan, status, transferLeader, inspect, config])
+)
+
+const say = (line: string) => Console.error(`flaredb: ${line}`)
+
+/** Wrong usage is one line too; the help is there for whoever asks for it. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? say(
+        `${event.errors.map((error) => error.message.replace(/\s+/g, " ")).join("; ")}; see ${
+          event.commandPath.join(" ")
+        } --help`
+      )
+      : CliOutput.defaultPresenter.present(event)
+}
+
+const reported = (exitCode: number) => new Failure({ exitCode, line: "" })
+
+const main = Command.run(root, { version }).pipe(
+  Effect.catch((error) => {
+    if (CliError.isCliError(error)) {
+      return error._tag === "ShowHelp" && error.errors.length === 0
+        ? Effect.void
+        : Effect.fail(reported(exitCodes.usage))
+    }
+    const failure = failureOf(error)
+    return Effect.andThen(say(failure.line), Effect.fail(reported(failure.exitCode)))
+  }),
+  Effect.catchDefect((defect) =>
+    Effect.andThen(
+      say(`this is a bug: ${defect instanceof Error ? defect.stack ?? defect.message : String(defect)}`),
+      Effect.fail(reported(exitCodes.failed))
+    )
+  )
+)
+
+/** Ended by a signal: nodes stop cleanly on it, everything else was cut short. */
+const interruptedCode = process.argv[2] === "start" || process.argv[2] === "cluster" ? 0 : 130
+
+/** Time for a node to close its database and its ports after a signal, in milliseconds. */
+const stopMs = 8_000
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    setTimeout(() => {
+      process.stderr.write(`flaredb: not stopped ${stopMs} ms after ${signal}; ending now\n`)
+      process.exit(exitCodes.failed)
+    }, stopMs).unref()
+  })
+}
+
+main.pipe(
+  Effect.provideService(CliOutput.Presenter, presenter),
+  Effect.provideService(Logger.LogToStderr, true),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => {
+      if (Exit.isSuccess(exit)) return onExit(0)
+      if (Cause.hasInterruptsOnly(exit.cause)) return onExit(interruptedCode)
+      const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+      onExit(failure instanceof Failure ? failure.exitCode : exitCodes.failed)
+    }
+  })
+)

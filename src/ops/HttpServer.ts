@@ -1,0 +1,76 @@
+/**
+ * A node's HTTP port, for machines and people that operate it:
+ *
+ * | path       | answers                                                                                |
+ * | ---------- | -------------------------------------------------------------------------------------- |
+ * | `/livez`   | 200 while the process works; a process that fails it should be restarted                |
+ * | `/readyz`  | 200 when the node knows a leader and has caught up, otherwise 503 with the reason       |
+ * | `/metrics` | Prometheus                                                                             |
+ * | `/status`  | where the node stands, as JSON                                                         |
+ * | `/`        | the same as a page                                                                     |
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Context, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
+import { createServer } from "node:http"
+import { RaftNode } from "../node/RaftNode.ts"
+import type { BoundAddress } from "../rpc/TcpServer.ts"
+import { ListenError } from "../rpc/TcpServer.ts"
+import { version } from "../Version.ts"
+import { readiness } from "./Health.ts"
+import * as StatusPage from "./StatusPage.ts"
+
+export interface HttpServerOptions {
+  readonly clusterId: string
+  /** Port 0 lets the system choose. */
+  readonly listen: { readonly host: string; readonly port: number }
+}
+
+/** Where the HTTP port really is. */
+export class HttpAddress extends Context.Service<HttpAddress, BoundAddress>()("flaredb/ops/HttpAddress") {}
+
+const routes = ({ clusterId }: HttpServerOptions) =>
+  Layer.unwrap(
+    Effect.map(RaftNode, (node) =>
+      Layer.mergeAll(
+        HttpRouter.add("GET", "/livez", HttpServerResponse.text("ok\n")),
+        HttpRouter.add(
+          "GET",
+          "/readyz",
+          Effect.map(node.status, (status) => {
+            const { ready, reason } = readiness(status)
+            return HttpServerResponse.text(`${ready ? "ok" : "not ready"}: ${reason}\n`, { status: ready ? 200 : 503 })
+          })
+        ),
+        HttpRouter.add(
+          "GET",
+          "/status",
+          Effect.map(node.status, (status) => HttpServerResponse.jsonUnsafe({ clusterId, version, ...status }))
+        ),
+        HttpRouter.add(
+          "GET",
+          "/",
+          Effect.map(node.status, (status) => HttpServerResponse.html(StatusPage.render(status, clusterId)))
+        ),
+        PrometheusMetrics.layerHttp()
+      ))
+  )
+
+/** Serves the paths above until the scope closes. */
+export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, ListenError, RaftNode> => {
+  const { host, port } = options.listen
+  const server = NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: 1_000 })
+  const address = Layer.effect(
+    HttpAddress,
+    Effect.map(HttpServer.HttpServer, ({ address }) => ({ host, port: "port" in address ? address.port : port }))
+  )
+  return Layer.merge(address, HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true })).pipe(
+    Layer.provide(server),
+    Layer.catchTag(
+      "ServeError",
+      (cause) =>
+        Layer.effect(HttpAddress, Effect.fail(new ListenError({ port: "http", address: `${host}:${port}`, cause })))
+    )
+  )
+}
