@@ -1,0 +1,145 @@
+/** The HTTP port of a node, asked over a socket as probes, scrapers and browsers do. */
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect, Exit, Layer, Stream, SubscriptionRef } from "effect"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import * as FlareDb from "../../src/FlareDb.ts"
+import { RaftNode } from "../../src/node/RaftNode.ts"
+import * as HttpServer from "../../src/ops/HttpServer.ts"
+import { ListenError } from "../../src/rpc/TcpServer.ts"
+import { version } from "../../src/Version.ts"
+
+interface Answer {
+  readonly status: number
+  readonly type: string
+  readonly text: string
+}
+
+const listen = { host: "127.0.0.1", port: 0 }
+
+const fetchText = (port: number, path: string, init: RequestInit = {}): Effect.Effect<Answer> =>
+  Effect.promise(async (signal) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { ...init, signal })
+    return { status: response.status, type: response.headers.get("content-type") ?? "", text: await response.text() }
+  })
+
+const get = (path: string, init?: RequestInit) =>
+  Effect.flatMap(HttpServer.HttpAddress, ({ port }) => fetchText(port, path, init))
+
+const untilLeading = Effect.flatMap(
+  RaftNode,
+  (node) => SubscriptionRef.changes(node.role).pipe(Stream.takeUntil(({ role }) => role === "leader"), Stream.runDrain)
+)
+
+const Live = HttpServer.layer({ clusterId: "test <1>", listen }).pipe(Layer.provideMerge(FlareDb.layerMemory))
+
+describe("HttpServer", () => {
+  layer(Live, { excludeTestServices: true })((it) => {
+    it.effect("binds a free port when asked for port 0, and says which", () =>
+      Effect.gen(function*() {
+        const address = yield* HttpServer.HttpAddress
+        assert.strictEqual(address.host, "127.0.0.1")
+        assert.isAbove(address.port, 0)
+      }))
+
+    it.effect("/livez answers as long as the process works", () =>
+      Effect.gen(function*() {
+        assert.deepInclude(yield* get("/livez"), { status: 200, text: "ok\n" })
+      }))
+
+    it.effect("/readyz answers 200 with the reason once there is a leader", () =>
+      Effect.gen(function*() {
+        yield* untilLeading
+        const answer = yield* get("/readyz")
+        assert.strictEqual(answer.status, 200)
+        assert.match(answer.text, /^ok: leads term \d+\n$/)
+      }))
+
+    it.effect("/status tells as JSON what the node says of itself", () =>
+      Effect.gen(function*() {
+        yield* untilLeading
+        const kv = yield* KeyValue
+        yield* kv.put("k", "v")
+        const answer = yield* get("/status")
+        assert.match(answer.type, /^application\/json/)
+        const said: unknown = JSON.parse(answer.text)
+        assert.deepInclude(said, { clusterId: "test <1>", version, nodeId: 1, role: "leader", leader: 1, voters: [1] })
+        const { applied } = yield* Effect.flatMap(RaftNode, (node) => node.status)
+        assert.deepInclude(said, { applied })
+      }))
+
+    it.effect("/metrics is Prometheus text that counts the leader", () =>
+      Effect.gen(function*() {
+        yield* untilLeading
+        const answer = yield* get("/metrics")
+        assert.strictEqual(answer.status, 200)
+        assert.match(answer.type, /^text\/plain/)
+        assert.match(answer.text, /^# TYPE flaredb_raft_is_leader gauge$/m)
+        assert.match(answer.text, /^flaredb_raft_is_leader(\{[^}]*\})? 1$/m)
+        assert.match(answer.text, /^flaredb_raft_term(\{[^}]*\})? [1-9]/m)
+      }))
+
+    it.effect("/ is a page that escapes the cluster's name", () =>
+      Effect.gen(function*() {
+        const answer = yield* get("/")
+        assert.match(answer.type, /^text\/html/)
+        assert.include(answer.text, "test &#60;1&#62;")
+      }))
+
+    it.effect("a path or method it does not have is 404, and nothing breaks", () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* get("/nowhere")).status, 404)
+        assert.strictEqual((yield* get("/status", { method: "DELETE" })).status, 404)
+        assert.strictEqual((yield* get("/livez")).status, 200)
+      }))
+
+    it.effect("a port in use is a typed error that names the address and what to do", () =>
+      Effect.gen(function*() {
+        const { port } = yield* HttpServer.HttpAddress
+        const second = Layer.build(HttpServer.layer({ clusterId: "test", listen: { host: "127.0.0.1", port } }))
+        const error = yield* Effect.flip(Effect.scoped(second))
+        assert.instanceOf(error, ListenError)
+        assert.match(
+          error.message,
+          new RegExp(`the http address 127\\.0\\.0\\.1:${port} is in use; .*another http port`)
+        )
+      }))
+
+    it.effect("the port is free again once its scope has closed", () =>
+      Effect.gen(function*() {
+        const open = (port: number) =>
+          Effect.scoped(
+            Effect.flatMap(
+              Layer.build(HttpServer.layer({ clusterId: "test", listen: { host: "127.0.0.1", port } })),
+              (services) => Effect.provide(HttpServer.HttpAddress, services)
+            )
+          )
+        const { port } = yield* open(0)
+        assert.isTrue(
+          Exit.isFailure(yield* Effect.exit(Effect.tryPromise(() => fetch(`http://127.0.0.1:${port}/livez`))))
+        )
+        assert.strictEqual((yield* open(port)).port, port)
+      }))
+  })
+
+  const leaderless = Layer.effect(
+    RaftNode,
+    Effect.map(RaftNode, (node) =>
+      RaftNode.of({
+        ...node,
+        status: Effect.map(node.status, (status) => ({ ...status, role: "candidate" as const, leader: undefined }))
+      }))
+  ).pipe(Layer.provide(FlareDb.layerMemory))
+
+  layer(HttpServer.layer({ clusterId: "test", listen }).pipe(Layer.provide(leaderless)), { excludeTestServices: true })(
+    "of a node without a leader",
+    (it) => {
+      it.effect("/readyz answers 503 with the reason, and /livez still answers 200", () =>
+        Effect.gen(function*() {
+          const answer = yield* get("/readyz")
+          assert.strictEqual(answer.status, 503)
+          assert.match(answer.text, /^not ready: candidate in term \d+: no leader is known\n$/)
+          assert.strictEqual((yield* get("/livez")).status, 200)
+        }))
+    }
+  )
+})
