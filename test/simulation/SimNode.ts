@@ -37,9 +37,9 @@ export interface World {
 const tightLimits = {
   ...defaults,
   voters: [NodeId(1), NodeId(2), NodeId(3)],
-  heartbeatTicks: 2,
-  electionTicksMin: 10,
-  electionTicksMax: 20,
+  heartbeatTicks: 1,
+  electionTicksMin: 4,
+  electionTicksMax: 9,
   maxAppendBytes: 130,
   maxAppendEntries: 3,
   maxInflightMessages: 2,
@@ -48,7 +48,7 @@ const tightLimits = {
   maxApplyBytes: 100,
   maxCachedBytes: 150,
   maxPendingReads: 3,
-  maxPersistTicks: 15
+  maxPersistTicks: 12
 } satisfies Partial<Config>
 
 export class SimNode {

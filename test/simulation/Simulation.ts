@@ -28,6 +28,7 @@ interface Weather {
   readonly pause: number
   readonly sync: number
   readonly ticks: number
+  readonly load: number
 }
 
 const drawWeather = (random: Random): Weather => ({
@@ -40,7 +41,8 @@ const drawWeather = (random: Random): Weather => ({
   partition: random.pick([0, 0.1, 0.5, 2]),
   pause: random.pick([0, 0.2, 1]),
   sync: random.pick([4, 15, 40]),
-  ticks: random.pick([10, 16, 40])
+  ticks: random.pick([10, 20, 60]),
+  load: random.pick([1, 6])
 })
 
 export class Simulation {
@@ -69,7 +71,7 @@ export class Simulation {
   /** @throws Violation, or what the core throws, when a promise is broken. */
   run(): void {
     for (const node of this.nodes) node.start()
-    for (let at = 0; at < (this.options.events ?? 3_000); at++) this.happen()
+    for (let at = 0; at < (this.options.events ?? 6_000); at++) this.happen()
     this.calm()
     this.converge()
   }
@@ -91,7 +93,7 @@ export class Simulation {
         ["apply", 14],
         ["read log", 5],
         ["snapshot", 3],
-        ["propose", 6],
+        ["propose", weather.load],
         ["read", 4],
         ["transfer", 0.3],
         ["compact", 1],
@@ -135,7 +137,7 @@ export class Simulation {
       case "restart":
         return node.raft === undefined ? node.start() : undefined
       case "partition":
-        return this.partition(node)
+        return this.partition(random.chance(0.5) ? node : this.likelyLeader(node))
       case "heal":
         return network.heal()
       case "pause":
@@ -159,7 +161,11 @@ export class Simulation {
   /** Crashes hit nodes that are writing more often than chance alone would have it. */
   private crash(drawn: SimNode): void {
     const writing = this.nodes.filter(({ disk }) => disk.unsynced.length > 0)
-    const node = writing.length > 0 && this.random.chance(0.7) ? this.random.pick(writing) : drawn
+    const node = writing.length > 0 && this.random.chance(0.5)
+      ? this.random.pick(writing)
+      : this.random.chance(0.5)
+      ? this.likelyLeader(drawn)
+      : drawn
     if (node.raft !== undefined) node.crash()
   }
 
