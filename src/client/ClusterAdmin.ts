@@ -38,7 +38,7 @@ const leaderOf = (answers: ReadonlyArray<NodeAnswer>): NodeAnswer & { readonly r
 }
 
 export const make = (client: ResolvedClientOptions, pool: ConnectionPool): ClusterAdmin["Service"] => {
-  const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost> =>
+  const askOnce = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost> =>
     Effect.flatMap(pool.get(endpoint), (connection) =>
       connection.status.pipe(
         within(client.attemptTimeoutMs, () =>
@@ -49,6 +49,10 @@ export const make = (client: ResolvedClientOptions, pool: ConnectionPool): Clust
           })),
         Effect.tapError(() => pool.retire(endpoint, connection, 0))
       ))
+
+  /** A connection that had ended since it was last used says nothing about the node: a new one does. */
+  const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost> =>
+    Effect.catch(askOnce(endpoint), (lost) => lost.sent ? Effect.fail(lost) : askOnce(endpoint))
 
   const answer = (endpoint: Endpoint): Effect.Effect<NodeAnswer> =>
     Effect.map(Effect.exit(ask(endpoint)), (exit) => ({

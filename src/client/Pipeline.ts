@@ -139,8 +139,9 @@ export class Pipeline {
     if (Exit.isFailure(exit)) {
       const error = Option.getOrUndefined(Exit.findErrorOption(exit))
       const reason = error?.message ?? reasonOf(exit.cause)
-      if (error?.sent === false) return this.unreachable(endpoint, batch, reason)
       const retire = this.options.pool.retire(endpoint, connection, 0)
+      // The connection had ended before; the node may well be there, so it is asked again first.
+      if (error?.sent === false) return Effect.andThen(retire, this.repeat(batch, this.router.pauseMs))
       this.router.failed(endpoint, reason)
       if (this.options.repeatable) return Effect.andThen(retire, this.repeat(batch, this.router.pauseMs))
       for (const operation of batch) {

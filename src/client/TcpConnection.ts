@@ -3,6 +3,8 @@ import { Cause, Effect, Option } from "effect"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
+import { describeFailure } from "../rpc/CallFailure.ts"
+import { within } from "../rpc/Deadline.ts"
 import { connect as connectTcp } from "../rpc/TcpClient.ts"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "./ClientRpcs.ts"
 import type { Connect, Connection } from "./Connection.ts"
@@ -35,26 +37,6 @@ const resultsOf = <Failure>(
   return results
 }
 
-/** Why a call failed, in one line. */
-const reasonOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
-  if (!(error instanceof Error)) return String(error)
-  const inner = "reason" in error && error.reason instanceof Error ? error.reason : error
-  const code = findCode(inner)
-  if (code === "ECONNREFUSED") return "nobody listens there"
-  return code === undefined ? inner.message.replace(/\s+/g, " ") : `${inner.message.replace(/\s+/g, " ")} (${code})`
-}
-
-const findCode = (error: unknown): string | undefined => {
-  let current: unknown = error
-  for (let depth = 0; depth < 6 && current instanceof Error; depth++) {
-    if ("code" in current && typeof current.code === "string") return current.code
-    if (current instanceof AggregateError && current.errors.length > 0) current = current.errors[0]
-    else current = current.cause
-  }
-  return undefined
-}
-
 /**
  * Opens connections with a `Hello`: nothing else is sent before the node answered it, so that whatever fails
  * earlier was certainly not received.
@@ -64,18 +46,27 @@ export const make = (options: TcpConnectionOptions): Connect =>
     const name = formatEndpoint(endpoint)
     const lost = (reason: string, sent: boolean) => new ConnectionLost({ endpoint: name, reason, sent })
     const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(lost(reasonOf(cause), sent))
+      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(lost(describeFailure(cause), sent))
 
+    let open = true
     const rpcs = yield* Effect.catchCause(
-      connectTcp(ClientRpcs, { ...endpoint, openTimeoutMs: options.connectTimeoutMs }),
+      connectTcp(ClientRpcs, {
+        ...endpoint,
+        openTimeoutMs: options.connectTimeoutMs,
+        onDisconnect: () => {
+          open = false
+        }
+      }),
       failWith(false)
     )
+    /** A call on a connection that is known to be closed is not made: the node certainly did not receive it. */
+    const whileOpen = <A, E>(call: () => Effect.Effect<A, E | ConnectionLost>): Effect.Effect<A, E | ConnectionLost> =>
+      // A payload that cannot be encoded throws at once, hence `suspend`.
+      Effect.suspend(() => open ? call() : Effect.fail(lost("the connection was closed", false)))
+
     yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
       Effect.catchCause(failWith(false)),
-      Effect.timeoutOrElse({
-        duration: options.connectTimeoutMs,
-        orElse: () => Effect.fail(lost(`no answer within ${options.connectTimeoutMs} ms`, false))
-      })
+      within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false))
     )
 
     /** A batch that the node refused as a whole fails each of its operations alike. */
@@ -97,17 +88,13 @@ export const make = (options: TcpConnectionOptions): Connect =>
       })
 
     return {
-      // A payload that cannot be encoded throws at once, hence `suspend`.
       write: (commands) =>
-        unpack(Effect.suspend(() => rpcs["client.Write"]({ commands: encodeBatch(commands) })), commands.length),
+        whileOpen(() => unpack(rpcs["client.Write"]({ commands: encodeBatch(commands) }), commands.length)),
       read: (queries, consistency) =>
-        unpack(
-          Effect.suspend(() => rpcs["client.Read"]({ consistency, queries: encodeBatch(queries) })),
-          queries.length
-        ),
-      status: Effect.catchCause(rpcs["client.Status"](), failWith(true)),
+        whileOpen(() => unpack(rpcs["client.Read"]({ consistency, queries: encodeBatch(queries) }), queries.length)),
+      status: whileOpen(() => Effect.catchCause(rpcs["client.Status"](), failWith(true))),
       transferLeader: (target) =>
-        Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), failWith(true))
+        whileOpen(() => Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), failWith(true)))
     } satisfies Connection
   })
 

@@ -15,6 +15,8 @@ export interface ConnectOptions {
   readonly port: number
   /** Milliseconds until an attempt to connect is given up. */
   readonly openTimeoutMs: number
+  /** Told as soon as the connection is known to be lost, or could not be made. */
+  readonly onDisconnect?: () => void
 }
 
 /** Connects lazily: the first call finds out whether anybody listens. */
@@ -36,7 +38,13 @@ export const connect = <Rpcs extends Rpc.Any>(
           openTimeout: options.openTimeoutMs
         })
       ),
-      Layer.provide(RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" }))
+      Layer.provide(RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" })),
+      Layer.provide(
+        Layer.succeed(RpcClient.ConnectionHooks, {
+          onConnect: Effect.void,
+          onDisconnect: Effect.sync(() => options.onDisconnect?.())
+        })
+      )
     )
     // Built into the surrounding scope: provided around `make`, the connection would close when `make` returns.
     const context = yield* Layer.build(Layer.fresh(protocol))

@@ -9,6 +9,7 @@ import { Data, Deferred, Effect, Exit, FiberSet, Random } from "effect"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId } from "../raft/Types.ts"
+import { describeFailure } from "../rpc/CallFailure.ts"
 import { connect } from "../rpc/TcpClient.ts"
 import { Outbox } from "./Outbox.ts"
 import type { PeerRefused } from "./PeerRpcs.ts"
@@ -106,7 +107,7 @@ export class PeerLink {
     )
     return Effect.forever(
       Effect.scoped(this.session(outbox)).pipe(
-        Effect.catchCause((cause) => this.failed(cause.toString())),
+        Effect.catchCause((cause) => this.failed(describeFailure(cause))),
         Effect.andThen(pause)
       )
     )

@@ -1,0 +1,47 @@
+/** Why a call failed, in one line for people. */
+import { Cause, Option } from "effect"
+
+/** What the system's codes mean to whoever reads the line. */
+const meanings: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nobody listens there",
+  ECONNRESET: "the connection was reset",
+  EPIPE: "the connection was closed",
+  ENOTFOUND: "the host name is unknown",
+  EAI_AGAIN: "the host name cannot be looked up now",
+  EHOSTUNREACH: "there is no route to the host",
+  ENETUNREACH: "there is no route to the network",
+  ETIMEDOUT: "it does not answer"
+}
+
+/** What the socket's errors mean when the system gives no code. */
+const reasons: Readonly<Record<string, string>> = {
+  SocketOpenError: "it cannot be connected to",
+  SocketCloseError: "the connection was closed",
+  SocketReadError: "the connection broke",
+  SocketWriteError: "the connection broke"
+}
+
+/** The first system code in an error and what caused it. */
+const systemCode = (error: unknown): string | undefined => {
+  let current: unknown = error
+  for (let depth = 0; depth < 6 && current instanceof Error; depth++) {
+    if ("code" in current && typeof current.code === "string") return current.code
+    if (current instanceof AggregateError && current.errors.length > 0) current = current.errors[0]
+    else if ("reason" in current && current.reason instanceof Error) current = current.reason
+    else current = current.cause
+  }
+  return undefined
+}
+
+const tagOf = (error: unknown): string | undefined =>
+  typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : undefined
+
+export const describeFailure = (cause: Cause.Cause<unknown>): string => {
+  const error = Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
+  if (!(error instanceof Error)) return String(error)
+  const code = systemCode(error)
+  if (code !== undefined && meanings[code] !== undefined) return `${meanings[code]} (${code})`
+  const inner = "reason" in error && error.reason instanceof Error ? error.reason : error
+  const text = inner.message.replace(/\s+/g, " ").slice(0, 300)
+  return reasons[tagOf(inner) ?? ""] ?? (text === "" ? inner.name : text)
+}
