@@ -169,6 +169,12 @@ export const diskStalled = (raft: Raft): boolean =>
   raft.outstanding.length > 0 && raft.persistElapsed >= raft.config.maxPersistTicks
 
 /**
+ * Behind a disk that has stopped answering, an acknowledgement asked for at every heartbeat would pile up for ever. Past
+ * this many the promise is not made: like any message it may be lost, and the leader asks again.
+ */
+const maxOutstandingPersists = 1_024
+
+/**
  * Turns what the step gathered into its persist and its messages. Promises wait for the disk whenever anything is on
  * its way there: what they promise may be part of it.
  */
@@ -179,7 +185,9 @@ export const flush = (raft: Raft): { readonly persist: Persist | undefined; read
     for (const message of promises) messages.push(message)
     return { persist: undefined, messages }
   }
-  if (!writes && promises.length === 0) return { persist: undefined, messages }
+  if (!writes && (promises.length === 0 || raft.outstanding.length >= maxOutstandingPersists)) {
+    return { persist: undefined, messages }
+  }
   raft.persistId += 1
   raft.outstanding.push({ id: raft.persistId, last: raft.log.lastIndex })
   const persist: Persist = {

@@ -376,6 +376,20 @@ describe("flow", () => {
     assert.lengthOf(cluster.commands(3), 200)
   })
 
+  // Found by reading: each repeated append left one more empty write behind the disk.
+  it("acknowledgements do not pile up behind a disk that has stopped", () => {
+    const raft = make(configOf(2), recover(diskOf([1])))
+    let writes = 0
+    for (let at = 0; at < 3_000; at++) {
+      writes += only(step(raft, { _tag: "Receive", message: append(1, 2, 1, [1, 1], [1]) }), "Persist").length
+    }
+    assert.strictEqual(raft.outstanding.length, writes)
+    assert.isAtMost(writes, 1_024)
+    step(raft, { _tag: "Persisted", persistId: raft.persistId })
+    const outputs = step(raft, { _tag: "Receive", message: append(1, 2, 1, [1, 1], [1]) })
+    assert.deepInclude(messagesIn(outputs)[0], { _tag: "AppendAccepted", match: LogIndex(2) })
+  })
+
   it("only whom TimeoutNow names may disturb a working leader", () => {
     const cluster = elected()
     cluster.step(2, {
