@@ -321,7 +321,7 @@ describe("snapshots and compaction", () => {
     assert.deepInclude(only(outputs, "SendSnapshot")[0], { peer, atLeast: { index: LogIndex(4), term: Term(1) } })
   })
 
-  // Found by simulation (seed 141): the window was lost as a whole, and compaction passed it before the leader asked again.
+  // Found by simulation: the window was lost as a whole, and compaction passed it before the leader asked again.
   // It waited for an answer for ever, and the follower for its entries.
   it("compaction may overtake a window that was lost", () => {
     const cluster = elected({ config: { maxInflightMessages: 2 } })

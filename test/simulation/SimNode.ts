@@ -36,7 +36,6 @@ export interface World {
 /** Limits so small that each of them is reached. */
 const tightLimits = {
   ...defaults,
-  voters: [NodeId(1), NodeId(2), NodeId(3)],
   heartbeatTicks: 1,
   electionTicksMin: 4,
   electionTicksMax: 9,
@@ -54,12 +53,13 @@ const tightLimits = {
 export class SimNode {
   readonly id: NodeId
   readonly disk = new SimDisk()
+  private readonly voters: ReadonlyArray<NodeId>
   raft: Raft | undefined
   /** How far the oracle has looked. */
   seenCommit = 0
   /** Neither ticks nor receives: a stopped process. */
   paused = false
-  private world: World
+  private readonly world: World
   private applied: LogIndex = LogIndex(0)
   private applying: Apply | undefined
   /** Durable writes the core has not been told of. */
@@ -69,12 +69,9 @@ export class SimNode {
   private accepted = new Map<LogIndex, Term>()
   snapshotsToSend: Array<SendSnapshot> = []
 
-  constructor(id: number, world: World) {
+  constructor(id: number, voters: ReadonlyArray<number>, world: World) {
     this.id = NodeId(id)
-    this.world = world
-  }
-
-  attach(world: World): void {
+    this.voters = voters.map(NodeId)
     this.world = world
   }
 
@@ -86,7 +83,10 @@ export class SimNode {
     const recovered = this.disk.recover()
     this.applied = recovered.applied
     this.seenCommit = 0
-    this.raft = make({ ...tightLimits, id: this.id, seed: this.world.random.below(2 ** 31) + 1 }, recovered)
+    this.raft = make(
+      { ...tightLimits, id: this.id, voters: this.voters, seed: this.world.random.below(2 ** 31) + 1 },
+      recovered
+    )
     this.world.trace?.(`n${this.id} starts: ${describeState(this.raft)}`)
     this.world.oracle.stepped(this, [])
   }

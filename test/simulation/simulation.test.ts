@@ -1,5 +1,5 @@
 /**
- * A thousand seeded lives of a three-node cluster. `SIM_SEED=123 npx vitest run test/simulation` prints the account of
+ * A thousand seeded lives of a cluster. `SIM_SEED=123 npx vitest run test/simulation` prints the account of
  * one; `SIM_SEEDS=20000` runs more of them.
  */
 import { assert, describe, it } from "@effect/vitest"
