@@ -118,6 +118,7 @@ export const make = (config: Config, recovered: Recovered): Raft => {
     stable: lastIndex,
     applying: undefined,
     persistId: 0,
+    termPersist: 0,
     outstanding: [],
     persistElapsed: 0,
     electionElapsed: 0,

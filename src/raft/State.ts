@@ -70,6 +70,8 @@ export interface Raft {
   /** The end of the `Apply` that is out, if one is. */
   applying: LogIndex | undefined
   persistId: number
+  /** The persist that made, or will make, the current term and vote durable; 0 when the disk held them at the start. */
+  termPersist: number
   readonly outstanding: Array<OutstandingPersist>
   /** Ticks since the oldest outstanding persist was handed out. */
   persistElapsed: number
@@ -179,7 +181,15 @@ const maxOutstandingPersists = 1_024
  * its way there: what they promise may be part of it.
  */
 export const flush = (raft: Raft): { readonly persist: Persist | undefined; readonly messages: Array<Message> } => {
-  const { entries, hardState, messages, promises, truncateFrom } = raft.gathered
+  const { entries, hardState, promises, truncateFrom } = raft.gathered
+  let { messages } = raft.gathered
+  if (hardState) raft.termPersist = raft.persistId + 1
+  const oldest = raft.outstanding[0]
+  if (messages.length > 0 && (hardState || oldest !== undefined && oldest.id <= raft.termPersist)) {
+    // No word leaves in a term that a crash could still take back. (Raft Figure 2: "before responding to RPCs")
+    promises.push(...messages)
+    messages = []
+  }
   const writes = hardState || truncateFrom !== undefined || entries.length > 0
   if (!writes && raft.outstanding.length === 0) {
     for (const message of promises) messages.push(message)

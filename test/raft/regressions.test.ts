@@ -42,6 +42,19 @@ describe("durability", () => {
     assert.deepEqual(cluster.commands(1), ["x"])
   })
 
+  it("nothing is said in a term before the disk has it, not even a refusal", () => {
+    const raft = make(configOf(2), recover(diskOf([1])))
+    const rejected = step(raft, { _tag: "Receive", message: append(1, 2, 5, [4, 3], []) })
+    const heartbeat = { _tag: "Heartbeat", from: NodeId(1), to: NodeId(2), term: Term(5), readRound: 1 } as const
+    const answered = step(raft, { _tag: "Receive", message: { ...heartbeat, commit: LogIndex(0) } })
+    assert.deepEqual([...sentIn(rejected), ...sentIn(answered)], [])
+    assert.deepEqual(promisedIn(rejected).map(({ _tag }) => _tag), ["AppendRejected"])
+    assert.deepEqual(promisedIn(answered).map(({ _tag }) => _tag), ["HeartbeatResponse"])
+    step(raft, { _tag: "Persisted", persistId: 2 })
+    const later = step(raft, { _tag: "Receive", message: { ...heartbeat, commit: LogIndex(0) } })
+    assert.deepEqual(sentIn(later).map(({ _tag }) => _tag), ["HeartbeatResponse"])
+  })
+
   it("an entry held in memory is not acknowledged when it is sent again", () => {
     const raft = make(configOf(2), recover(diskOf([1])))
     step(raft, { _tag: "Receive", message: append(1, 2, 1, [1, 1], [1]) })

@@ -159,6 +159,11 @@ export class Oracle {
   /** A message leaves a node: what it promises must be on the node's disk. */
   leaves(node: SimNode, message: Message): void {
     const { disk } = node
+    demand(
+      message.term <= disk.hardState.term || message._tag === "PreVoteRequest" || message._tag === "PreVoteResponse",
+      "durable term and vote",
+      () => `n${node.id} says ${message._tag} in ${message.term}, its disk is in ${disk.hardState.term}`
+    )
     if (message._tag === "VoteRequest") this.votesFor(node, message.term, node.id)
     else if (message._tag === "VoteResponse" && message.granted) this.votesFor(node, message.term, message.to)
     else if (message._tag === "AppendAccepted") {
