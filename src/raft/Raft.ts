@@ -46,6 +46,8 @@ import type { Message } from "./Message.ts"
 import type { Output } from "./Output.ts"
 import { Random } from "./Random.ts"
 import { ForwardedReads } from "./ReadIndex.ts"
+import type { Recovered } from "./Recovered.ts"
+import { checkConfig, checkRecovered } from "./Recovered.ts"
 import type { Raft } from "./State.ts"
 import {
   emit,
@@ -58,22 +60,11 @@ import {
   trace,
   trustsLeader
 } from "./State.ts"
-import type { HardState, LogIndex, LogPoint, NodeId, Role, Term, TermRun } from "./Types.ts"
+import type { LogIndex, NodeId, Role, Term } from "./Types.ts"
 import { addIndex, compareNodeId, compareTerm, maxIndex, minIndex } from "./Types.ts"
 
+export type { Recovered } from "./Recovered.ts"
 export type { Raft } from "./State.ts"
-
-/** What a node starts from: what its disk held. */
-export interface Recovered {
-  readonly hardState: HardState
-  /** The last entry that compaction removed; `origin` when none was. */
-  readonly compacted: LogPoint
-  readonly lastIndex: LogIndex
-  /** Where each term begins in the log after `compacted`, ascending. */
-  readonly termRuns: ReadonlyArray<TermRun>
-  /** The last entry whose effects the state machine holds. */
-  readonly applied: LogIndex
-}
 
 /** Where a node stands, for people and for tests. */
 export interface Status {
@@ -137,40 +128,6 @@ export const make = (config: Config, recovered: Recovered): Raft => {
   }
   resetElectionTimer(raft)
   return raft
-}
-
-const checkConfig = ({ electionTicksMax, electionTicksMin, heartbeatTicks, id, voters }: Config): void => {
-  if (voters.length !== 1 && voters.length !== 3) {
-    throw new RangeError(`a cluster has 1 or 3 voters, not ${voters.length}`)
-  }
-  if (new Set(voters).size !== voters.length) throw new RangeError(`voters are listed twice: ${voters.join(", ")}`)
-  if (!voters.includes(id)) throw new RangeError(`node ${id} is none of the voters ${voters.join(", ")}`)
-  if (!(heartbeatTicks >= 1 && heartbeatTicks < electionTicksMin && electionTicksMin < electionTicksMax)) {
-    throw new RangeError(
-      `ticks must satisfy 1 ≤ heartbeat (${heartbeatTicks}) < shortest election timeout (${electionTicksMin}) < ` +
-        `longest (${electionTicksMax})`
-    )
-  }
-}
-
-const checkRecovered = ({ applied, compacted, lastIndex, termRuns }: Recovered): void => {
-  if (lastIndex < compacted.index) throw new RangeError(`the log ends at ${lastIndex}, before it begins`)
-  if (applied < compacted.index) {
-    throw new RangeError(`the log begins after ${compacted.index}, but the state machine ends at ${applied}`)
-  }
-  if (applied > lastIndex) throw new RangeError(`entry ${applied} was applied, but the log ends at ${lastIndex}`)
-  let end = compacted
-  for (const run of termRuns) {
-    const follows = end === compacted ?
-      run.firstIndex === end.index + 1 && run.term >= end.term
-      : run.firstIndex > end.index && run.term > end.term
-    if (!follows) throw new RangeError(`term ${run.term} cannot begin at ${run.firstIndex}`)
-    end = { index: run.firstIndex, term: run.term }
-  }
-  if (end.index > lastIndex) {
-    throw new RangeError(`term ${end.term} begins at ${end.index}, behind the end ${lastIndex}`)
-  }
-  if (lastIndex > compacted.index && termRuns.length === 0) throw new RangeError("the terms of the log are missing")
 }
 
 /**
