@@ -50,7 +50,7 @@ export class LogStore extends Context.Service<LogStore, {
     maxBytes: number
   ) => Effect.Effect<ReadonlyArray<Entry>, StorageError>
 
-  /** Removes the log up to and including `through`; durable no later than the next `append`. */
+  /** Removes the log up to and including `through`; durable no later than the next `append`. Never goes back. */
   readonly compact: (through: LogPoint) => Effect.Effect<void, StorageError>
 
   /** Replaces the whole log by "everything up to `point` is in a snapshot". Durable when it succeeds. */

@@ -66,6 +66,7 @@ export class MemoryDisk {
   }
 
   compact(through: LogPoint): void {
+    if (through.index <= this.compacted.index) return
     this.entries.splice(0, through.index - this.compacted.index)
     this.compacted = through
   }

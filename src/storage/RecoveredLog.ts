@@ -49,20 +49,24 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
   let last: LogPoint = compacted
   let floorTerm: Term | undefined
   let problem: string | undefined
-  yield* reader.scan("raft_log", { gte: logKey(addIndex(compacted.index, 1)), lt: logEnd }, (row) => {
-    const entry = entryOfRow(row)
-    if (entry instanceof CodecError) problem = entry.message
-    else if (entry.index !== last.index + 1) problem = `entry ${last.index + 1} is missing, ${entry.index} follows`
-    else if (entry.term < last.term) problem = `entry ${entry.index} has term ${entry.term} after term ${last.term}`
-    else {
-      if (entry.term !== termRuns[termRuns.length - 1]?.term) {
-        termRuns.push({ firstIndex: entry.index, term: entry.term })
+  const resetting = (yield* reader.get("raft_state", stateKeys.resetting)) !== undefined
+  // An interrupted reset left entries that no longer count.
+  if (!resetting) {
+    yield* reader.scan("raft_log", { gte: logKey(addIndex(compacted.index, 1)), lt: logEnd }, (row) => {
+      const entry = entryOfRow(row)
+      if (entry instanceof CodecError) problem = entry.message
+      else if (entry.index !== last.index + 1) problem = `entry ${last.index + 1} is missing, ${entry.index} follows`
+      else if (entry.term < last.term) problem = `entry ${entry.index} has term ${entry.term} after term ${last.term}`
+      else {
+        if (entry.term !== termRuns[termRuns.length - 1]?.term) {
+          termRuns.push({ firstIndex: entry.index, term: entry.term })
+        }
+        if (floor !== undefined && entry.index === floor.index) floorTerm = entry.term
+        last = { index: entry.index, term: entry.term }
       }
-      if (floor !== undefined && entry.index === floor.index) floorTerm = entry.term
-      last = { index: entry.index, term: entry.term }
-    }
-    return problem === undefined
-  })
+      return problem === undefined
+    })
+  }
   if (problem === undefined && floor !== undefined && floor.index > compacted.index) {
     if (last.index < floor.index) {
       problem = `the log ends at ${last.index}, but it was durable up to ${floor.index}: its tail was lost`

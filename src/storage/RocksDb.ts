@@ -80,7 +80,7 @@ export class RocksDb extends Context.Service<
       operations: ReadonlyArray<Operation>,
       durability: "durable" | "lazy"
     ) => Effect.Effect<void, StorageIoError>
-    /** Several batches in order with one sync at the end. */
+    /** Several batches in order, durable when it returns: one sync, and one more before a family's next batch. */
     readonly writeAll: (
       batches: ReadonlyArray<{ readonly family: Family; readonly operations: ReadonlyArray<Operation> }>
     ) => Effect.Effect<void, StorageIoError>
@@ -350,7 +350,17 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
       }
       return promised("write", path, () =>
         gate.enter(async () => {
-          for (const { family, operations } of batches) await gate.apply(family, operations)
+          // Between two families order is enough. Within one, a power loss that kept the later batch of two WAL files
+          // would leave a gap, so the earlier one is made durable first.
+          const unsynced = new Set<Family>()
+          for (const { family, operations } of batches) {
+            if (unsynced.has(family)) {
+              await gate.sync()
+              unsynced.clear()
+            }
+            await gate.apply(family, operations)
+            unsynced.add(family)
+          }
           await gate.sync()
         }))
     },

@@ -58,11 +58,12 @@ const make = Effect.gen(function*() {
   const database = yield* RocksDb
   const { path } = yield* DataDir
   let floor = yield* readFloor(path)
+  yield* finishReset(database)
   const recovered = yield* recoverLog(database, path, floor)
   const { compacted } = recovered
   if (compacted.index > 0) {
     // A crash between the two steps of a compaction leaves entries below the point; removing them again is harmless.
-    yield* removeThrough(database, compacted)
+    yield* database.write("raft_log", [removeThrough(compacted.index)], "durable")
   }
 
   /** The last point that is synced. */
@@ -146,19 +147,25 @@ const make = Effect.gen(function*() {
     return entries
   })
 
-  const setCompacted = (point: LogPoint, remove: Operation): Effect.Effect<void, StorageError> =>
-    Effect.map(
-      database.writeAll([
-        {
-          family: "raft_state",
-          operations: [{ _tag: "Put", key: stateKeys.compacted, value: encodeRecord(point) }]
-        },
-        { family: "raft_log", operations: [remove] }
-      ]),
-      () => {
-        compactedPoint = point
-      }
+  /** The point first: entries below it are removed by the next start, a log without a head would be refused. */
+  const compact = Effect.fnUntraced(function*({ index, term }: LogPoint) {
+    if (index <= compactedPoint.index) return
+    yield* database.write("raft_state", [putPoint({ index, term })], "durable")
+    compactedPoint = { index, term }
+    yield* database.write("raft_log", [removeThrough(index)], "lazy")
+  })
+
+  const reset = Effect.fnUntraced(function*({ index, term }: LogPoint) {
+    yield* moveFloor(origin)
+    yield* database.write(
+      "raft_state",
+      [putPoint({ index, term }), { _tag: "Put", key: stateKeys.resetting, value: Uint8Array.of(1) }],
+      "durable"
     )
+    compactedPoint = { index, term }
+    durable = compactedPoint
+    yield* finishReset(database)
+  })
 
   yield* raiseFloor.pipe(
     Effect.repeat(Schedule.spaced(floorInterval)),
@@ -171,37 +178,29 @@ const make = Effect.gen(function*() {
     recovered,
     append,
     read,
-    compact: (through) =>
-      setCompacted({ index: through.index, term: through.term }, {
-        _tag: "DeleteRange",
-        start: logKey(LogIndex(1)),
-        end: logKey(addIndex(through.index, 1))
-      }),
-    reset: (point) =>
-      Semaphore.withPermit(
-        floorLock,
-        Effect.andThen(
-          moveFloor(origin),
-          Effect.map(
-            setCompacted({ index: point.index, term: point.term }, {
-              _tag: "DeleteRange",
-              start: logKey(LogIndex(1)),
-              end: logEnd
-            }),
-            () => {
-              durable = point
-            }
-          )
-        )
-      )
+    compact,
+    reset: (point) => Semaphore.withPermit(floorLock, reset(point))
   })
 })
 
-const removeThrough = (database: RocksDb["Service"], point: LogPoint) =>
-  database.writeAll([{
-    family: "raft_log",
-    operations: [{ _tag: "DeleteRange", start: logKey(LogIndex(1)), end: logKey(addIndex(point.index, 1)) }]
-  }])
+const putPoint = (point: LogPoint): Operation => ({
+  _tag: "Put",
+  key: stateKeys.compacted,
+  value: encodeRecord(point)
+})
+
+const removeThrough = (index: LogIndex): Operation => ({
+  _tag: "DeleteRange",
+  start: logKey(LogIndex(1)),
+  end: logKey(addIndex(index, 1))
+})
+
+/** Empties the log when a reset was written down, also one that a crash interrupted: the old entries contradict it. */
+const finishReset = Effect.fnUntraced(function*(database: RocksDb["Service"]) {
+  if ((yield* database.get("raft_state", stateKeys.resetting)) === undefined) return
+  yield* database.write("raft_log", [{ _tag: "DeleteRange", start: logKey(LogIndex(1)), end: logEnd }], "durable")
+  yield* database.write("raft_state", [{ _tag: "Delete", key: Buffer.from(stateKeys.resetting) }], "durable")
+})
 
 /** The log in the data directory of this node. */
 export const layer = Layer.effect(LogStore, make)
