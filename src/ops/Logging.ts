@@ -19,7 +19,8 @@ export const formatFor = (stream: { readonly isTTY?: boolean }): LogFormat => st
 
 export const layer = ({ annotations, format, level }: LoggingOptions): Layer.Layer<never> =>
   Layer.mergeAll(
-    Logger.layer([format === "json" ? Logger.consoleJson : Logger.consolePretty()]),
+    // `Logger.consoleJson` writes to standard output whatever `LogToStderr` says; the pretty form obeys it.
+    Logger.layer([format === "json" ? Logger.withConsoleError(Logger.formatJson) : Logger.consolePretty()]),
     Layer.succeed(Logger.LogToStderr, true),
     Layer.succeed(References.MinimumLogLevel, level),
     Layer.effectContext(
