@@ -4,12 +4,12 @@
  * A handler's bug fails that call only; a frame that cannot be parsed or is too large closes that connection
  * only. (Left alone, the binary parser would answer everything after it with defects, for ever.)
  */
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import { Data, Effect, Layer, References } from "effect"
-import type { Scope } from "effect"
+import { Data, Effect, Exit, Fiber, Layer, Option, References, Scope } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
-import { SocketServer } from "effect/socket"
+import { Socket, SocketServer } from "effect/socket"
 
 /** The port cannot be listened on. */
 export class ListenError extends Data.TaggedError("ListenError")<{
@@ -79,6 +79,57 @@ const strictSerialization = (maxFrameBytes: number) =>
       }))
   ).pipe(Layer.provide(RpcSerialization.layerSchemaBinary({ maxFrameSize: maxFrameBytes })))
 
+/** How long what is under way may take to end when the server closes, in milliseconds. */
+const closeMs = 500
+
+const gone = Effect.fail(
+  new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("the connection is gone") }) })
+)
+
+/** Writing to a connection that is gone would wait for room for ever, and whoever writes with it: it fails instead. */
+const failWhenGone = (socket: Socket.Socket, connection: { readonly destroyed: boolean }): Socket.Socket =>
+  Socket.make({
+    reader: socket.reader,
+    writer: Effect.map(socket.writer, ({ write, writeAll }) => ({
+      write: (chunk) => Effect.suspend(() => connection.destroyed ? gone : write(chunk)),
+      writeAll: (chunks) => Effect.suspend(() => connection.destroyed ? gone : writeAll(chunks))
+    }))
+  })
+
+/**
+ * The connections of a server, so that all of them end with it. Left alone, the server would wait for peers that hold
+ * theirs open.
+ */
+const track = (sockets: SocketServer.SocketServer["Service"]) =>
+  Effect.gen(function*() {
+    const open = new Set<{ readonly destroy: () => void }>()
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const socket of open) socket.destroy()
+      })
+    )
+    return SocketServer.SocketServer.of({
+      address: sockets.address,
+      run: (handler) =>
+        sockets.run((socket) =>
+          Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (connection) => {
+            if (Option.isNone(connection)) return handler(socket)
+            const { value } = connection
+            open.add(value)
+            value.once("close", () => open.delete(value))
+            return handler(failWhenGone(socket, value))
+          })
+        )
+    })
+  })
+
+/** A scope that closes with the surrounding one, which waits for it no longer than {@link closeMs}. */
+const hastyScope = Effect.acquireRelease(Scope.make(), (scope) =>
+  Effect.asVoid(
+    Effect.flatMap(Effect.forkDetach(Scope.close(scope, Exit.void)), (closing) =>
+      Effect.timeoutOption(Fiber.await(closing), closeMs))
+  ))
+
 /** Serves `group` until the scope closes, and says where. */
 export const serve = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
@@ -93,16 +144,18 @@ export const serve = <Rpcs extends Rpc.Any>(
       NodeSocketServer.make({ host: options.host, port: options.port, noDelay: true }),
       (cause) => new ListenError({ port: options.name, address: `${options.host}:${options.port}`, cause })
     )
-    yield* Layer.build(
+    const tracked = yield* track(sockets)
+    yield* Layer.buildWithScope(
       RpcServer.layer(group, {
         disableTracing: true,
         disableFatalDefects: true,
         ...(options.onDisconnect === undefined ? {} : { onDisconnect: options.onDisconnect })
       }).pipe(
         Layer.provide(RpcServer.layerProtocolSocketServer),
-        Layer.provide(Layer.succeed(SocketServer.SocketServer, sockets)),
+        Layer.provide(Layer.succeed(SocketServer.SocketServer, tracked)),
         Layer.provide(strictSerialization(options.maxFrameBytes))
-      )
+      ),
+      yield* hastyScope
     ).pipe(
       // Every client that goes away without a goodbye would be logged as an unhandled error.
       Effect.provideService(References.UnhandledLogLevel, undefined)
