@@ -51,9 +51,9 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
   { module: /^effect\/socket/, allowed: ["rpc/"] },
   { module: /^effect\/http/, allowed: ["ops/"] },
   { module: /^effect\/observability/, allowed: ["ops/"] },
-  { module: /^effect\/cli/, allowed: ["bin/"] },
+  { module: /^effect\/(?:cli|process)/, allowed: ["bin/"] },
   { module: /^effect\/(?:cluster|persistence|workflow)/, allowed: ["integrations/"] },
-  { module: /^effect\/(?!rpc|socket|http|observability|cli|cluster|persistence|workflow)[a-z]/, allowed: [] }
+  { module: /^effect\/(?!rpc|socket|http|observability|cli|process|cluster|persistence|workflow)[a-z]/, allowed: [] }
 ]
 
 const withoutComments = (text: string): string =>
