@@ -1,0 +1,61 @@
+/** What was tried and did not work: exit code 1, and one line with what to do. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem } from "effect"
+import { freePorts } from "../cluster/FreePorts.ts"
+import { run } from "./CommandLine.ts"
+
+describe("an unreachable cluster", () => {
+  for (
+    const args of [["put", "k", "v"], ["get", "k"], ["delete", "k"], ["scan"], ["status"]] as const
+  ) {
+    it.live(`fails ${args[0]} within its timeout, naming every endpoint`, () =>
+      Effect.gen(function*() {
+        const endpoints = (yield* freePorts(2)).map((port) => `127.0.0.1:${port}`)
+        const { code, err } = yield* run([...args, "--endpoints", endpoints.join(","), "--timeout", "400"])
+        assert.strictEqual(code, 1, err)
+        assert.match(err, /^flaredb: [^\n]+\n$/)
+        for (const endpoint of endpoints) assert.include(err, endpoint)
+      }).pipe(Effect.provide(NodeServices.layer)))
+  }
+
+  it.live("fails transfer-leader, saying that no node leads and why", () =>
+    Effect.gen(function*() {
+      const [port] = yield* freePorts(1)
+      const { code, err, out } = yield* run(["transfer-leader", "-e", `127.0.0.1:${port}`, "--timeout", "400"])
+      assert.deepInclude({ code, out }, { code: 1, out: "" }, err)
+      assert.match(err, /^flaredb: [^\n]*no node leads[^\n]*nobody listens there[^\n]*\n$/)
+    }).pipe(Effect.provide(NodeServices.layer)))
+})
+
+describe("inspect", () => {
+  it.live("refuses what is no data directory, says what it found, and creates nothing", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-inspect-" })
+      const missing = yield* run(["inspect", `${folder}/missing`])
+      assert.deepInclude(missing, { code: 1, out: "" })
+      assert.match(missing.err, /^flaredb: [^\n]*missing[^\n]*nothing there[^\n]*--data-dir[^\n]*\n$/)
+      const empty = yield* run(["inspect", folder])
+      assert.deepInclude(empty, { code: 1, out: "" })
+      assert.match(empty.err, /no CURRENT file/)
+      assert.deepStrictEqual(yield* files.readDirectory(folder), [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+})
+
+describe("config check", () => {
+  it.live("prints the configuration, a flag over its variable over the default", () =>
+    Effect.gen(function*() {
+      const { code, err, out } = yield* run(["config", "check", "--node-id", "2", "--heartbeat-ms", "20"], {
+        env: { FLAREDB_NODE_ID: "1", FLAREDB_HEARTBEAT_MS: "30", FLAREDB_CLUSTER_ID: "prod" }
+      })
+      assert.strictEqual(code, 0, err)
+      assert.deepInclude(JSON.parse(out) as object, {
+        nodeId: 2,
+        heartbeatMs: 20,
+        clusterId: "prod",
+        dataDir: "./data/node-2",
+        electionTimeoutMinMs: 500
+      })
+    }).pipe(Effect.provide(NodeServices.layer)))
+})

@@ -1,0 +1,126 @@
+/** Wrong usage of every command: exit code 2, nothing on standard output, and one line that names what is wrong. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { run } from "./CommandLine.ts"
+
+type Wrong = readonly [args: ReadonlyArray<string>, says: RegExp, env?: Readonly<Record<string, string>>]
+
+const longKey = "k".repeat(4097)
+const twoVoters = "1=127.0.0.1:1:2:3,2=127.0.0.1:4:5:6"
+const sameIds = "1=a:1:2:3,2=a:4:5:6,2=a:7:8:9"
+
+const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
+  flaredb: [
+    [["frobnicate"], /frobnicate.*; see flaredb --help/],
+    [["--frobnicate"], /--frobnicate/]
+  ],
+  put: [
+    [["put"], /Missing required argument: key; see flaredb put --help/],
+    [["put", "key"], /Missing required argument: value/],
+    [["put", "key", "value", "more"], /"more"/],
+    [["put", "key", "value", "--frobnicate"], /--frobnicate/],
+    [["put", "", "value"], /invalid key: is empty/],
+    [["put", longKey, "value"], /invalid key: has 4097 bytes; at most 4096/],
+    [["put", "abc", "00", "--encoding", "hex"], /the key "abc" is not an even number of hex digits/],
+    [["put", "key", "value", "--endpoints", "localhost"], /"localhost" is not an endpoint: the port is missing/]
+  ],
+  get: [
+    [["get"], /Missing required argument: key/],
+    [["get", "key", "--timeout", "soon"], /--timeout: "soon"/],
+    [["get", "key", "--timeout", "0"], /--timeout 0 must be at least 1 millisecond/],
+    [["get", "key", "--encoding", "morse"], /"morse".*"text" \| "hex" \| "base64"/],
+    [["get", "key", "-e", "a:1,b:2,a:1"], /"a:1".*named twice/],
+    [["get", "key"], /"a:b" is not an endpoint/, { FLAREDB_ENDPOINTS: "a:b" }],
+    [["get", "key"], /FLAREDB_TIMEOUT_MS/, { FLAREDB_TIMEOUT_MS: "soon" }]
+  ],
+  delete: [
+    [["delete"], /Missing required argument: key/],
+    [["delete", "a", "b"], /"b"/],
+    [["delete", ""], /invalid key: is empty/]
+  ],
+  scan: [
+    [["scan", "a", "b"], /"b"/],
+    [["scan", "--limit", "0"], /invalid limit: 0 /],
+    [["scan", "--limit", "10001"], /invalid limit: 10001 .*10000/],
+    [["scan", "--limit", "1.5"], /--limit: "1.5"/],
+    [["scan", "--cursor", "xyz", "--encoding", "hex"], /the cursor "xyz" is not/]
+  ],
+  status: [
+    [["status", "all"], /"all"/],
+    [["status", "--endpoints", ""], /it is empty/],
+    [["status", "--endpoints", "http://127.0.0.1:7001"], /it has a scheme/],
+    [["status", "--endpoints", "127.0.0.1:70000"], /"70000" is not a port/]
+  ],
+  "transfer-leader": [
+    [["transfer-leader", "2"], /"2"/],
+    [["transfer-leader", "--to", "two"], /--to: "two"/],
+    [["transfer-leader", "--frobnicate"], /--frobnicate/]
+  ],
+  start: [
+    [["start"], /Missing required flag: --node-id/],
+    [["start", "--node-id", "1.5"], /--node-id: "1.5"/],
+    [["start", "--node-id", "9"], /nodeId: 9 is not one of the voters \(1, 2, 3\)/],
+    [["start", "--node-id", "1", "--nodes", twoVoters], /2 voters given; a cluster has 1 or 3/],
+    [["start", "--node-id", "1", "--nodes", sameIds], /node id 2 is given twice/],
+    [["start", "--node-id", "1", "--nodes", "1=127.0.0.1"], /"1=127\.0\.0\.1" is not ID=HOST:CLIENT:PEER:HTTP/],
+    [["start", "--node-id", "1", "--log-format", "xml"], /"xml"/],
+    [["start"], /FLAREDB_NODE_ID/, { FLAREDB_NODE_ID: "first" }]
+  ],
+  cluster: [
+    [["cluster", "now"], /"now"/],
+    [["cluster", "--nodes", twoVoters], /2 voters given/],
+    [["cluster", "--cluster-id", "my cluster"], /clusterId: "my cluster"/],
+    [["cluster", "--data-dir", ""], /--data-dir is empty/]
+  ],
+  inspect: [
+    [["inspect"], /Missing required argument: directory/],
+    [["inspect", "x", "--entries", "-1"], /--entries -1/],
+    [["inspect", "x", "--from", "0"], /--from 0/]
+  ],
+  "config check": [
+    [["config", "check"], /Missing required flag: --node-id/],
+    [["config", "verify"], /"verify"/],
+    [["config", "check", "--node-id", "1", "--heartbeat-ms", "0", "--cluster-id", "a b"], /clusterId: .*heartbeatMs: /],
+    [["config", "check"], /FLAREDB_UNSAFE_NO_FSYNC/, { FLAREDB_NODE_ID: "1", FLAREDB_UNSAFE_NO_FSYNC: "maybe" }]
+  ]
+}
+
+describe("wrong usage", () => {
+  for (const [verb, cases] of Object.entries(wrong)) {
+    it.live(
+      `of ${verb} is refused before anything is tried`,
+      () =>
+        Effect.forEach(cases, ([args, says, env = {}]) =>
+          Effect.map(run(args, { env }), ({ code, err, out }) => {
+            const shown = `flaredb ${args.join(" ").slice(0, 80)}\n${out}${err}`
+            assert.strictEqual(code, 2, shown)
+            assert.strictEqual(out, "", shown)
+            assert.match(err, /^flaredb: [^\n]+\n$/, shown)
+            assert.match(err, says, shown)
+          }), { concurrency: 2, discard: true }).pipe(Effect.provide(NodeServices.layer)),
+      60_000
+    )
+  }
+})
+
+describe("help", () => {
+  it.live(
+    "of the whole lists every command; of each command it has a usage line and an example",
+    () =>
+      Effect.gen(function*() {
+        const root = yield* run(["--help"])
+        assert.strictEqual(root.code, 0)
+        const verbs = Object.keys(wrong).filter((verb) => verb !== "flaredb")
+        for (const verb of verbs) assert.match(root.out, new RegExp(`^  ${verb.split(" ")[0]} `, "m"))
+        yield* Effect.forEach(verbs, (verb) =>
+          Effect.map(run([...verb.split(" "), "--help"]), ({ code, err, out }) => {
+            assert.strictEqual(code, 0)
+            assert.strictEqual(err, "")
+            assert.include(out, `flaredb ${verb}`)
+            assert.match(out, /EXAMPLES/)
+          }), { concurrency: 2, discard: true })
+      }).pipe(Effect.provide(NodeServices.layer)),
+    60_000
+  )
+})
