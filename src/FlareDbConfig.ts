@@ -176,6 +176,12 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
     })
   }
   if (config.dataDir.length === 0) problems.push({ field: "dataDir", problem: "must not be empty" })
+  if (config.listenHost === "") {
+    problems.push({
+      field: "listenHost",
+      problem: "is empty, which would bind every interface; name an address, 0.0.0.0 if it is to be every one"
+    })
+  }
   problems.push(...atLeast("heartbeatMs", config.heartbeatMs, 5))
   problems.push(...atLeast("electionTimeoutMinMs", config.electionTimeoutMinMs, 1))
   problems.push(...atLeast("electionTimeoutMaxMs", config.electionTimeoutMaxMs, 1))

@@ -31,13 +31,18 @@ export interface ClientFlags {
   readonly json: boolean
 }
 
+/** An hour: longer waits are mistyped. */
+const maxTimeoutMs = 3_600_000
+
 /** Runs a command with a client of the cluster its flags name. */
 export const withClient = <A, E>(
   flags: ClientFlags,
   command: Effect.Effect<A, E, KeyValue | ClusterAdmin>
 ): Effect.Effect<A, Failure> =>
   Effect.gen(function*() {
-    if (flags.timeout < 1) return yield* wrongUsage(`--timeout ${flags.timeout} must be at least 1 millisecond`)
+    if (flags.timeout < 1 || flags.timeout > maxTimeoutMs) {
+      return yield* wrongUsage(`--timeout ${flags.timeout} is not from 1 to ${maxTimeoutMs} milliseconds`)
+    }
     const endpoints = yield* parseEndpoints(flags.endpoints)
     const client = RemoteClient.layer({
       endpoints,

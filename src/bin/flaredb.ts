@@ -19,14 +19,19 @@ const root = Command.make("flaredb").pipe(
 
 const say = (line: string) => Console.error(`flaredb: ${line}`)
 
+/** A flag's value may come from a variable, and then the variable is what has to be changed. */
+const usageProblem = ({ message }: { readonly message: string }): string => {
+  const line = message.replace(/\s+/g, " ")
+  const variable = /SchemaError\(Expected (?:a string representing )?(.*) at \["(\w+)"\]\)/.exec(line)
+  return variable === null ? line : `the variable ${variable[2]} is wrong: expected ${variable[1]}`
+}
+
 /** Wrong usage is one line too; the help is there for whoever asks for it. */
 const presenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
       ? say(
-        `${event.errors.map((error) => error.message.replace(/\s+/g, " ")).join("; ")}; see ${
-          event.commandPath.join(" ")
-        } --help`
+        `${event.errors.map(usageProblem).join("; ")}; see ${event.commandPath.join(" ")} --help`
       )
       : CliOutput.defaultPresenter.present(event)
 }

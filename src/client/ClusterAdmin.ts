@@ -69,7 +69,7 @@ export const make = (client: ResolvedClientOptions, pool: ConnectionPool): Clust
     if (leader === undefined) {
       return yield* new Unavailable({
         reason: `no node leads; ${
-          answers.map((node) => node.problem ?? `${node.endpoint}: ${node.report?.role}`).join("; ")
+          answers.map(({ endpoint, problem, report }) => `${endpoint}: ${problem ?? report?.role}`).join("; ")
         }`
       })
     }

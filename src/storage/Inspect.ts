@@ -1,6 +1,6 @@
 /** Reads the data directory of a stopped node without changing it, for `flaredb inspect`. */
 import { Effect, Layer } from "effect"
-import { existsSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { Entry, LogIndex, LogPoint } from "../raft/Types.ts"
@@ -80,7 +80,7 @@ export const inspect = <A, E, R>(
           path,
           reason: "foreign",
           expected: "a FlareDB data directory",
-          found: existsSync(path) ? "no CURRENT file in it" : "nothing there",
+          found: !existsSync(path) ? "nothing there" : statSync(path).isDirectory() ? "no CURRENT file in it" : "a file",
           hint: "Give the --data-dir of a node, for example ./data/node-1."
         })
       )

@@ -7,7 +7,7 @@ import { run } from "./CommandLine.ts"
 
 describe("an unreachable cluster", () => {
   for (
-    const args of [["put", "k", "v"], ["get", "k"], ["delete", "k"], ["scan"], ["status"]] as const
+    const args of [["put", "k", "v"], ["get", "k"], ["delete", "k"], ["scan"], ["status"], ["transfer-leader"]] as const
   ) {
     it.live(`fails ${args[0]} within its timeout, naming every endpoint`, () =>
       Effect.gen(function*() {
