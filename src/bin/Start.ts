@@ -45,6 +45,7 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const client = Context.get(services, ClientAddress)
   const http = Context.get(services, HttpAddress)
   yield* Console.log(readyLine(config, client.port, http.port))
+  yield* Effect.addFinalizer(() => Effect.logInfo("stopping: closing the ports and the database"))
   yield* Effect.raceFirst(Context.get(services, RaftNode).fatal, parentGone)
 }, Effect.scoped)
 

@@ -1,4 +1,4 @@
-/** `flaredb cluster`, which `npm start` runs: three nodes from one command, gone with it, their data kept. */
+/** `npm start`, which runs `flaredb cluster`: three nodes from one command, gone with it, their data kept. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, FileSystem, Stream } from "effect"
@@ -8,12 +8,17 @@ import { formatNodes } from "../../src/FlareDbConfig.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
 
-const startCluster = Effect.fnUntraced(function*(nodes: string, dataDir: string) {
-  const handle = yield* ChildProcess.make(
-    process.execPath,
-    [launcher, "cluster", "--nodes", nodes, "--data-dir", dataDir],
-    { env: cleanEnv({}), extendEnv: true, stdin: "ignore", forceKillAfter: "15 seconds" }
-  )
+const startCluster = Effect.fnUntraced(function*(
+  [program, ...args]: readonly [string, ...ReadonlyArray<string>],
+  nodes: string,
+  dataDir: string
+) {
+  const handle = yield* ChildProcess.make(program, [...args, "--nodes", nodes, "--data-dir", dataDir], {
+    env: cleanEnv({}),
+    extendEnv: true,
+    stdin: "ignore",
+    forceKillAfter: "15 seconds"
+  })
   const ready = yield* Deferred.make<string>()
   let printed = ""
   yield* Effect.forkScoped(
@@ -54,7 +59,7 @@ it.live("starts, tells where it listens, keeps its data, ends cleanly, and leave
 
     yield* Effect.scoped(Effect.gen(function*() {
       const begin = performance.now()
-      const { banner, handle } = yield* startCluster(nodes, folder)
+      const { banner, handle } = yield* startCluster(["npm", "start", "--"], nodes, folder)
       assert.strictEqual((yield* run(["put", "kept", "yes"], { env })).code, 0)
       process.stdout.write(
         `FIGURE cluster command to its first acknowledged put: ${(performance.now() - begin).toFixed(0)} ms\n`
@@ -66,13 +71,14 @@ it.live("starts, tells where it listens, keeps its data, ends cleanly, and leave
       assert.strictEqual(second.code, 1)
       assert.match(second.err, /^flaredb: the (?:client|peer|http) address 127\.0\.0\.1:\d+ is in use; /)
 
+      // npm passes the signal on to what it started, which must be the cluster and no shell around it.
       process.kill(handle.pid, "SIGTERM")
       assert.strictEqual(Number(yield* handle.exitCode), 0)
       yield* Effect.forEach(clientPorts, closed)
     }))
 
     yield* Effect.scoped(Effect.gen(function*() {
-      const { handle } = yield* startCluster(nodes, folder)
+      const { handle } = yield* startCluster([process.execPath, launcher, "cluster"], nodes, folder)
       assert.strictEqual((yield* run(["get", "kept"], { env })).out, "yes\n")
       process.kill(handle.pid, "SIGKILL")
       assert.isTrue(Exit.isFailure(yield* Effect.exit(handle.exitCode)))
