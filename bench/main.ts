@@ -40,7 +40,7 @@ const bench = Command.make(
       Flag.withDefault("1,64,256")
     ),
     valueBytes: Flag.Int("value-bytes").pipe(Flag.withDescription("size of a value"), Flag.withDefault(128)),
-    json: Flag.Boolean("json").pipe(Flag.withDescription("one JSON object per point"))
+    json: Flag.Boolean("json").pipe(Flag.withDescription("one JSON object per point"), Flag.withDefault(false))
   },
   Effect.fnUntraced(function*({ clients, json, seconds, valueBytes }) {
     const cluster = yield* Cluster.make(3)
