@@ -80,7 +80,8 @@ export class PeerLink {
   }
 
   send(message: Message): void {
-    if (message._tag === "AppendRequest" && message.entries.length > 0) this.bulk.push(message)
+    // Empty appends too: one that overtook the entries before it would be refused, and the leader would start to probe.
+    if (message._tag === "AppendRequest") this.bulk.push(message)
     else this.control.push(message)
   }
 
