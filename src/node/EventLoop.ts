@@ -193,13 +193,16 @@ export class EventLoop {
     )
   }
 
-  private sendSnapshot(request: SendSnapshot): void {
+  /** Snapshots are not sent yet; without compaction no follower can need one. */
+  private sendSnapshot({ atLeast, peer }: SendSnapshot): void {
+    const report: Input = { _tag: "SnapshotReported", peer, installed: undefined }
     this.afterwards.push(
       Effect.logError(
-        `node ${request.peer} needs entries up to ${request.atLeast.index} that this log no longer has; rebuild it as deploy/runbooks/lost-node.md says`
-      )
+        `node ${peer} needs entries up to ${atLeast.index} that this log no longer has; rebuild it as deploy/runbooks/lost-node.md says`
+      ),
+      // Through the inbox: a step in the middle of carrying out another would put its outputs before the rest of that one's.
+      this.options.fork(Effect.asVoid(Queue.offer(this.options.inbox, report)))
     )
-    this.step({ _tag: "SnapshotReported", peer: request.peer, installed: undefined })
   }
 
   private notLeader(leader: NodeId | undefined): NotLeader {

@@ -1,0 +1,227 @@
+/**
+ * A cluster of real nodes on a network, disks and a clock under a test's control. What a node is made of is the same
+ * as in production, but for the ports below it: memory in place of RocksDB and TCP.
+ *
+ * Time passes when the test says so: pass `TestClock.adjust(…)` as `passTime`, or nothing to use the real clock.
+ */
+import { Context, Effect, Exit, Layer, Option, Scope } from "effect"
+import * as FlareDbConfig from "../FlareDbConfig.ts"
+import type { ReadError, WriteError } from "../FlareDbError.ts"
+import { encodeCommand } from "../kv/Command.ts"
+import { encodeQuery } from "../kv/Query.ts"
+import type { Reply } from "../kv/Reply.ts"
+import { decodeReply } from "../kv/Reply.ts"
+import * as KvStateMachine from "../machine/KvStateMachine.ts"
+import type { Consistency, NodeStatus } from "../node/RaftNode.ts"
+import { RaftNode } from "../node/RaftNode.ts"
+import { NodeId } from "../raft/Types.ts"
+import * as MemoryStore from "../storage/MemoryStore.ts"
+import { RaftTimer } from "../timer/RaftTimer.ts"
+import * as MemoryTransport from "../transport/MemoryTransport.ts"
+
+export interface TestClusterOptions {
+  readonly voters: 1 | 3
+  /** Decides which messages the network's faults hit. */
+  readonly seed?: number
+  /** Lets a little time pass, about a heartbeat. */
+  readonly passTime?: Effect.Effect<void>
+  readonly limits?: Partial<FlareDbConfig.Limits>
+}
+
+/** Steps of waiting on a condition before it is taken for one that never comes. */
+const maxSteps = 2_000
+
+const encoder = new TextEncoder()
+
+/** One node: its disk outlives it. */
+export class TestNode {
+  readonly id: NodeId
+  readonly disk: MemoryStore.MemoryDisk
+  private readonly build: Effect.Effect<RaftNode["Service"], never, Scope.Scope>
+  private running: { readonly node: RaftNode["Service"]; readonly scope: Scope.Closeable } | undefined
+
+  constructor(
+    id: NodeId,
+    disk: MemoryStore.MemoryDisk,
+    build: Effect.Effect<RaftNode["Service"], never, Scope.Scope>
+  ) {
+    this.id = id
+    this.disk = disk
+    this.build = build
+  }
+
+  get isRunning(): boolean {
+    return this.running !== undefined
+  }
+
+  /** The service of the node while it runs. */
+  get node(): RaftNode["Service"] {
+    if (this.running === undefined) throw new Error(`node ${this.id} does not run`)
+    return this.running.node
+  }
+
+  readonly start: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() =>
+    Effect.gen({ self: this }, function*() {
+      if (this.running !== undefined) return
+      const scope = yield* Scope.fork(yield* Effect.scope)
+      this.running = { node: yield* Scope.provide(this.build, scope), scope }
+    })
+  )
+
+  /** Ends the node as SIGTERM does: what waits is answered. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    const { running } = this
+    this.running = undefined
+    return running === undefined ? Effect.void : Scope.close(running.scope, Exit.void)
+  })
+
+  /** Ends the node as a power loss does: what was not synced is gone. */
+  readonly crash: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.andThen(this.stop, Effect.sync(() => this.disk.loseUnsynced()))
+  )
+
+  /** Puts a key through this node, whether it leads or not. */
+  put(key: string, value: string): Effect.Effect<Reply | WriteError> {
+    const command = encodeCommand({ _tag: "Put", key: encoder.encode(key), value: encoder.encode(value) })
+    return Effect.map(this.node.propose([command]), ([result]) => answerOf(result))
+  }
+
+  /** The value of a key at this node. */
+  get(key: string, consistency: Consistency = "linearizable"): Effect.Effect<string | undefined | ReadError> {
+    const query = encodeQuery({ _tag: "Get", key: encoder.encode(key) })
+    return Effect.map(this.node.query([query], consistency), ([result]) => {
+      const answer = answerOf(result)
+      return answer._tag !== "GetReply"
+        ? answer as ReadError
+        : answer.record === undefined
+        ? undefined
+        : new TextDecoder().decode(answer.record.value)
+    })
+  }
+}
+
+const answerOf = <Failure extends { readonly _tag: string }>(
+  result: Uint8Array | Failure | undefined
+): Reply | Failure => {
+  if (result === undefined) throw new Error("an operation was not answered")
+  if (!(result instanceof Uint8Array)) return result
+  const reply = decodeReply(result)
+  if (reply._tag === "Problem") throw new Error(reply.problem)
+  return reply
+}
+
+export class TestCluster {
+  readonly nodes: ReadonlyArray<TestNode>
+  readonly network: MemoryTransport.MemoryNetwork
+  private readonly passTime: Effect.Effect<void>
+
+  private constructor(
+    nodes: ReadonlyArray<TestNode>,
+    network: MemoryTransport.MemoryNetwork,
+    passTime: Effect.Effect<void>
+  ) {
+    this.nodes = nodes
+    this.network = network
+    this.passTime = passTime
+  }
+
+  /** A cluster with all nodes running. It ends with the scope. */
+  static readonly make = (options: TestClusterOptions): Effect.Effect<TestCluster, never, Scope.Scope> =>
+    Effect.gen(function*() {
+      const network = new MemoryTransport.MemoryNetwork(options.seed)
+      const addresses = FlareDbConfig.localNodes.slice(0, options.voters)
+      const ids = addresses.map(({ id }) => NodeId(id))
+      const nodes = yield* Effect.forEach(ids, (id) =>
+        Effect.gen(function*() {
+          const config = yield* Effect.orDie(
+            FlareDbConfig.make({ nodeId: id, clusterId: "test", nodes: addresses, limits: options.limits ?? {} })
+          )
+          const disk = new MemoryStore.MemoryDisk(ids)
+          const layer = RaftNode.layer(config).pipe(
+            Layer.provide(KvStateMachine.layer),
+            Layer.provide([
+              MemoryStore.layer(disk),
+              MemoryTransport.layer(network, id, ids),
+              RaftTimer.layer({ tickMs: FlareDbConfig.tickMs(config) })
+            ])
+          )
+          const build = Effect.map(Effect.orDie(Layer.build(Layer.fresh(layer))), Context.get(RaftNode))
+          return new TestNode(id, disk, build)
+        }))
+      const cluster = new TestCluster(nodes, network, options.passTime ?? Effect.sleep(10))
+      yield* Effect.forEach(nodes, (node) => node.start, { discard: true })
+      return cluster
+    })
+
+  node(id: number): TestNode {
+    const found = this.nodes.find((node) => node.id === id)
+    if (found === undefined) throw new Error(`there is no node ${id}`)
+    return found
+  }
+
+  /** Lets time pass until `condition` gives a value. Dies when it never does. */
+  until<A>(what: string, condition: Effect.Effect<Option.Option<A>>): Effect.Effect<A> {
+    const attempt = (left: number): Effect.Effect<A> =>
+      Effect.flatMap(condition, (found) =>
+        Option.isSome(found)
+          ? Effect.succeed(found.value)
+          : left === 0
+          ? Effect.die(new Error(`waited in vain: ${what}`))
+          : Effect.andThen(this.passTime, attempt(left - 1)))
+    return attempt(maxSteps)
+  }
+
+  /** Where each running node stands. */
+  readonly statuses: Effect.Effect<ReadonlyArray<NodeStatus>> = Effect.suspend(() =>
+    Effect.forEach(this.nodes.filter((node) => node.isRunning), ({ node }) => node.status)
+  )
+
+  /** Waits until one of `among` leads (all running nodes unless given), and gives it. */
+  leader(among: ReadonlyArray<TestNode> = this.nodes): Effect.Effect<TestNode> {
+    return this.until(
+      "a leader",
+      Effect.gen(function*() {
+        for (const one of among) {
+          if (one.isRunning && (yield* one.node.status).role === "leader") return Option.some(one)
+        }
+        return Option.none()
+      })
+    )
+  }
+
+  /** Runs `work` while time passes, until it is done. */
+  whileTimePasses<A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.scoped(
+      Effect.flatMap(
+        Effect.forkScoped(Effect.forever(Effect.andThen(this.passTime, Effect.yieldNow))),
+        () => work
+      )
+    )
+  }
+
+  /** Waits until every running node has applied what the leader has committed. */
+  readonly converged: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.asVoid(
+      this.until(
+        "all nodes to apply the same",
+        Effect.map(this.statuses, (all) => {
+          const leader = all.find(({ role }) => role === "leader")
+          return leader !== undefined && leader.commit === leader.lastIndex &&
+              all.every(({ applied }) => applied === leader.commit)
+            ? Option.some(true)
+            : Option.none()
+        })
+      )
+    )
+  )
+
+  /** Cuts a node off from all others, in both directions. */
+  isolate(node: TestNode): void {
+    this.network.isolate(node.id, this.nodes.map(({ id }) => id))
+  }
+
+  /** Every link works again. */
+  heal(): void {
+    this.network.heal()
+  }
+}

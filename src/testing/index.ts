@@ -1,0 +1,9 @@
+/**
+ * `flaredb/testing`: a whole cluster under a test's control, and what a storage back end of one's own must do. No
+ * test runner is needed or assumed.
+ */
+export type { ConformanceCase } from "./Conformance.ts"
+export { TestCluster, TestNode } from "./TestCluster.ts"
+export type { TestClusterOptions } from "./TestCluster.ts"
+export { MemoryDisk } from "../storage/MemoryStore.ts"
+export { MemoryNetwork } from "../transport/MemoryTransport.ts"
