@@ -18,6 +18,10 @@ export class ManualTimer {
     this.queues.add(queue)
   }
 
+  detach(queue: Queue.Queue<TimerTick>): void {
+    this.queues.delete(queue)
+  }
+
   /** One tick for every node that uses this timer. */
   tick(lateMs = 0): void {
     for (const queue of this.queues) Queue.offerUnsafe(queue, { lateMs })
@@ -41,10 +45,13 @@ export class RaftTimer extends Context.Service<RaftTimer, {
   static readonly layerManual = (timer: ManualTimer): Layer.Layer<RaftTimer> =>
     Layer.effect(
       RaftTimer,
-      Effect.map(Queue.sliding<TimerTick>(1), (ticks) => {
-        timer.attach(ticks)
-        return RaftTimer.of({ ticks, nowMsUnsafe: () => timer.nowMs })
-      })
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.tap(Queue.sliding<TimerTick>(1), (ticks) => Effect.sync(() => timer.attach(ticks))),
+          (ticks) => Effect.sync(() => timer.detach(ticks))
+        ),
+        (ticks) => RaftTimer.of({ ticks, nowMsUnsafe: () => timer.nowMs })
+      )
     )
 
   /** Ticks once, at the start. That is all the time a cluster of one voter ever needs: to elect itself. */

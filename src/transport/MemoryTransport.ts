@@ -65,6 +65,8 @@ export class MemoryNetwork {
       this.cut(other, node)
       const endpoint = this.endpoints.get(other)
       if (endpoint !== undefined) Queue.offerUnsafe(endpoint.lost, node)
+      const own = this.endpoints.get(node)
+      if (own !== undefined) Queue.offerUnsafe(own.lost, other)
     }
   }
 
@@ -83,7 +85,11 @@ export class MemoryNetwork {
   }
 
   detach(node: NodeId, endpoint: Endpoint): void {
-    if (this.endpoints.get(node) === endpoint) this.endpoints.delete(node)
+    if (this.endpoints.get(node) !== endpoint) return
+    this.endpoints.delete(node)
+    for (const [other, { lost }] of this.endpoints) {
+      if (!this.cuts.has(`${other}>${node}`)) Queue.offerUnsafe(lost, node)
+    }
   }
 
   send(message: Message, run: (delayed: Effect.Effect<void>) => void): void {

@@ -63,6 +63,12 @@ class CallTimeout extends Data.TaggedError("CallTimeout")<{ readonly ms: number 
   }
 }
 
+class Disconnected extends Data.TaggedError("Disconnected") {
+  override get message() {
+    return "the connection was closed"
+  }
+}
+
 export class PeerLink {
   private readonly options: LinkOptions
   private readonly control: Outbox
@@ -117,7 +123,16 @@ export class PeerLink {
   /** One connection, from `Hello` until it fails. */
   private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
     const { clusterId, nodeId, peer, limits } = this.options
-    const client = yield* connect(PeerRpcs, { host: peer.host, port: peer.port, openTimeoutMs: 1_000 })
+    // A link on which nothing is on its way notices its end by this alone; a follower's link to the leader is often so.
+    const ended = yield* Deferred.make<never, Disconnected>()
+    const client = yield* connect(PeerRpcs, {
+      host: peer.host,
+      port: peer.port,
+      openTimeoutMs: 1_000,
+      onDisconnect: () => {
+        Deferred.doneUnsafe(ended, Exit.fail(new Disconnected()))
+      }
+    })
     const hello = client["peer.Hello"]({ clusterId, from: nodeId, to: peer.id, protocolVersion })
     const calls = yield* FiberSet.make<void, RpcClientError | PeerRefused | CallTimeout>()
     const within = <A, E>(call: Effect.Effect<A, E>) =>
@@ -149,7 +164,7 @@ export class PeerLink {
         })
       })
     )
-    return yield* Effect.raceFirst(sending, FiberSet.join(calls))
+    return yield* Effect.raceAllFirst([sending, FiberSet.join(calls), Deferred.await(ended)])
   })
 
   private up(outbox: Outbox): Effect.Effect<void> {
