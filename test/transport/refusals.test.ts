@@ -1,0 +1,209 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Logger, Queue, References, Schedule } from "effect"
+import { connect as connectSocket } from "node:net"
+import { NodeId } from "../../src/raft/Types.ts"
+import { connect } from "../../src/rpc/TcpClient.ts"
+import { heartbeat, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
+import type { LinkLimits } from "../../src/transport/PeerLink.ts"
+import { PeerRpcs, protocolVersion, toWire } from "../../src/transport/PeerRpcs.ts"
+import { PeerTransport } from "../../src/transport/PeerTransport.ts"
+import * as RpcTransport from "../../src/transport/RpcTransport.ts"
+import { freePorts } from "../cluster/FreePorts.ts"
+
+const host = "127.0.0.1"
+const one = NodeId(1)
+const two = NodeId(2)
+
+/** Starts node `node` and says where it listens. */
+const start = Effect.fnUntraced(function*(
+  node: NodeId,
+  options: {
+    readonly clusterId?: string
+    readonly port?: number
+    readonly peers?: RpcTransport.RpcTransportOptions["peers"]
+    readonly limits?: Partial<LinkLimits>
+  } = {}
+) {
+  let port = 0
+  const layer = RpcTransport.layer({
+    clusterId: options.clusterId ?? "orders",
+    nodeId: node,
+    listen: { host, port: options.port ?? 0 },
+    peers: options.peers ?? [],
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    onListening: (address) =>
+      Effect.sync(() => {
+        port = address.port
+      })
+  })
+  const transport = Context.get(yield* Layer.build(Layer.fresh(layer)), PeerTransport)
+  return { transport, port }
+})
+
+/** A node that knows node 1, so that tests can pretend to be it, at an address nobody has. */
+const server = Effect.gen(function*() {
+  const [nowhere = 0] = yield* freePorts(1)
+  return yield* start(two, { peers: [{ id: one, host, port: nowhere }] })
+})
+
+const client = (port: number) => connect(PeerRpcs, { host, port, openTimeoutMs: 1_000 })
+const hello = { clusterId: "orders", from: 1, to: 2, protocolVersion }
+
+/** Sends bytes as they are, and waits until the other side closes the connection. */
+const raw = (port: number, bytes: Uint8Array): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const socket = connectSocket(port, host, () => socket.write(bytes))
+    socket.on("error", () => undefined)
+    socket.once("close", () => resume(Effect.void))
+    return Effect.sync(() => socket.destroy())
+  }).pipe(Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.die(new Error("it stayed open")) }))
+
+const quietly = Effect.provideService(References.MinimumLogLevel, "None")
+
+/** Gathers what is logged at "Warn" and above. */
+const gatheringLogs = (lines: Array<string>) =>
+  Effect.provide(
+    Layer.merge(
+      Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))]),
+      Layer.succeed(References.MinimumLogLevel, "Warn")
+    )
+  )
+
+describe("a connection from somebody else is refused", () => {
+  const cases: ReadonlyArray<readonly [string, Partial<typeof hello>, string, string]> = [
+    ["cluster-id", { clusterId: "payments" }, "orders", "payments"],
+    ["node-id", { to: 3 }, "node 2", "node 3"],
+    ["unknown-peer", { from: 4 }, "one of nodes 1", "node 4"],
+    ["protocol-version", { protocolVersion: 99 }, String(protocolVersion), "99"]
+  ]
+  for (const [reason, change, expected, found] of cases) {
+    it.live(`by its ${reason}, with one line in the log`, () => {
+      const lines: Array<string> = []
+      return Effect.gen(function*() {
+        const { port } = yield* server
+        const peer = yield* client(port)
+        lines.length = 0
+        const error = yield* Effect.flip(peer["peer.Hello"]({ ...hello, ...change }))
+        if (error._tag !== "PeerRefused") return assert.fail(`expected a refusal, got ${error.message}`)
+        assert.deepStrictEqual([error.reason, error.expected, error.found], [reason, expected, found] as const)
+        assert.lengthOf(lines.filter((line) => line.includes("refused a connection")), 1)
+        assert.include(lines.join(), reason)
+        // Refused once, it is still a stranger.
+        const next = yield* Effect.flip(peer["peer.Deliver"]({ messages: [] }))
+        assert.strictEqual(next._tag === "PeerRefused" ? next.reason : next._tag, "no-hello")
+      }).pipe(gatheringLogs(lines))
+    })
+  }
+
+  it.live("when it speaks before its Hello, and what it said is dropped", () =>
+    Effect.gen(function*() {
+      const { port, transport } = yield* server
+      const peer = yield* client(port)
+      const error = yield* Effect.flip(peer["peer.Deliver"]({ messages: [toWire(heartbeat(one, two, 1))] }))
+      assert.strictEqual(error._tag === "PeerRefused" ? error.reason : error._tag, "no-hello")
+      yield* peer["peer.Hello"](hello)
+      yield* peer["peer.Deliver"]({ messages: [toWire(heartbeat(one, two, 2))] })
+      assert.deepStrictEqual(yield* receive(transport, 1), [heartbeat(one, two, 2)])
+    }).pipe(quietly))
+
+  it.live("when it speaks for another node, or to one, or sends entries that are none", () =>
+    Effect.gen(function*() {
+      const { port, transport } = yield* server
+      const peer = yield* client(port)
+      yield* peer["peer.Hello"](hello)
+      const good = toWire(heartbeat(one, two, 1))
+      const point = { index: 0, term: 0 }
+      const bad = [
+        toWire(heartbeat(NodeId(3), two, 1)),
+        toWire(heartbeat(one, NodeId(3), 1)),
+        {
+          _tag: "AppendRequest" as const,
+          from: 1,
+          to: 2,
+          term: 1,
+          prev: point,
+          commit: 0,
+          entries: new Uint8Array(50).fill(7)
+        }
+      ]
+      for (const wrong of bad) {
+        const error = yield* Effect.flip(peer["peer.Deliver"]({ messages: [good, wrong] }))
+        assert.strictEqual(error._tag === "PeerRefused" ? error.reason : error._tag, "malformed")
+      }
+      assert.strictEqual(Queue.sizeUnsafe(transport.inbox), 0)
+    }).pipe(quietly))
+})
+
+describe("a node that is told the wrong address", () => {
+  it.live("says why its link is down, and says it once", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function*() {
+      const { port } = yield* start(two, { clusterId: "payments", peers: [{ id: one, host, port: 1 }] })
+      const { transport } = yield* start(one, {
+        peers: [{ id: two, host, port }],
+        limits: { reconnectMs: 5 }
+      })
+      const [link] = yield* transport.health.pipe(
+        Effect.repeat({ schedule: Schedule.spaced(5), until: (links) => links[0]?.lastError !== undefined }),
+        Effect.timeout("5 seconds")
+      )
+      assert.include(link?.lastError ?? "", "cluster-id")
+      assert.isFalse(link?.connected)
+      // Several attempts later there is still one line about it.
+      const refusals = () => lines.filter((line) => line.includes("refused a connection")).length
+      yield* Effect.sync(refusals).pipe(
+        Effect.repeat({ schedule: Schedule.spaced(5), until: (count) => count > 6 }),
+        Effect.timeout("5 seconds")
+      )
+      assert.lengthOf(lines.filter((line) => line.includes("peer 2 is not reachable")), 1)
+    }).pipe(gatheringLogs(lines))
+  })
+})
+
+describe("bytes that are no call", () => {
+  const frames: ReadonlyArray<readonly [string, Uint8Array]> = [
+    ["an HTTP request", Buffer.from(`GET / HTTP/1.1\r\nHost: example\r\nCookie: ${"c".repeat(500)}\r\n\r\n`)],
+    ["a frame of 0xff", new Uint8Array(64).fill(0xff)]
+  ]
+  for (const [name, bytes] of frames) {
+    it.live(`(${name}) close their connection and no other`, () =>
+      Effect.gen(function*() {
+        const { port, transport } = yield* server
+        const peer = yield* client(port)
+        yield* peer["peer.Hello"](hello)
+        yield* raw(port, bytes)
+        yield* peer["peer.Deliver"]({ messages: [toWire(heartbeat(one, two, 5))] })
+        assert.deepStrictEqual(yield* receive(transport, 1), [heartbeat(one, two, 5)])
+      }).pipe(quietly))
+  }
+})
+
+describe("a port in use", () => {
+  it.live("is a typed error with the address and what to do", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const error = yield* Effect.flip(start(one, { port }))
+      assert.strictEqual(error._tag, "ListenError")
+      assert.include(error.message, `${host}:${port} is in use`)
+    }).pipe(quietly))
+})
+
+describe("a full queue", () => {
+  it.live("drops the oldest and never grows beyond its limit", () =>
+    Effect.gen(function*() {
+      const [nowhere = 0] = yield* freePorts(1)
+      const { transport } = yield* start(one, {
+        peers: [{ id: two, host, port: nowhere }],
+        limits: { maxQueuedMessages: 10 }
+      })
+      for (let i = 0; i < 1_000; i++) transport.sendUnsafe([heartbeat(one, two, i)])
+      const [link] = yield* transport.health
+      assert.strictEqual(link?.queued, 10)
+      assert.strictEqual(link?.dropped, 990)
+      // What waited for a peer that was not there is out of date: it starts with what is sent from then on.
+      const { transport: peer } = yield* start(two, { port: nowhere, peers: [{ id: one, host, port: 1 }] })
+      yield* untilConnected(transport, two)
+      transport.sendUnsafe([heartbeat(one, two, 1_001)])
+      assert.deepStrictEqual(yield* receive(peer, 1), [heartbeat(one, two, 1_001)])
+    }).pipe(quietly))
+})
