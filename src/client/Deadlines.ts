@@ -31,6 +31,11 @@ export class Deadlines<Failure> {
     this.buckets.get(Math.ceil(operation.deadlineMs / bucketMs))?.delete(operation)
   }
 
+  /** Expires everything now. */
+  expireAll(): void {
+    this.sweep(Number.POSITIVE_INFINITY)
+  }
+
   /** Expires what is due, for as long as the scope lives. */
   readonly start: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() =>
     Effect.asVoid(

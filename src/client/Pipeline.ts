@@ -47,6 +47,7 @@ export class Pipeline {
   private readonly queue: Queue.Queue<Op>
   private readonly deadlines: Deadlines<PipelineError>
   private readonly scope: Scope.Scope
+  private closed = false
 
   private constructor(options: PipelineOptions, queue: Queue.Queue<Op>, scope: Scope.Scope) {
     this.options = options
@@ -62,6 +63,13 @@ export class Pipeline {
     const queue = yield* Queue.bounded<Op>(options.client.maxPendingOperations)
     const scope = yield* Effect.scope
     const pipeline = new Pipeline({ ...options, nowMs: () => clock.currentTimeMillisUnsafe() }, queue, scope)
+    // Whoever waits when the client closes is told what is known, instead of being left to wait.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        pipeline.closed = true
+        pipeline.deadlines.expireAll()
+      })
+    )
     yield* pipeline.deadlines.start
     for (let i = 0; i < options.client.maxCallsInFlight; i++) yield* Effect.forkScoped(pipeline.worker)
     return pipeline
@@ -75,7 +83,8 @@ export class Pipeline {
         resume(result instanceof Uint8Array ? Effect.succeed(result) : Effect.fail(result))
       })
       this.deadlines.add(operation)
-      if (!Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full())
+      if (this.closed) operation.settle(this.outOfTime(operation))
+      else if (!Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full())
       return Effect.sync(() => {
         this.deadlines.remove(operation)
         operation.forget()
@@ -118,7 +127,7 @@ export class Pipeline {
       const call = this.options.call(connection, batch.map((operation) => operation.bytes))
       // In the pipeline's scope: an answer that comes late is still an answer, when nobody waits for the call any more.
       const fiber = yield* Effect.forkIn(
-        Effect.onExit(call, (exit) => this.answered(endpoint, connection, batch, exit)),
+        Effect.flatMap(Effect.exit(call), (exit) => this.answered(endpoint, connection, batch, exit)),
         this.scope,
         { startImmediately: true }
       )
@@ -218,11 +227,13 @@ export class Pipeline {
     return pauseMs === 0 ? offer : Effect.andThen(Effect.sleep(pauseMs), offer)
   }
 
+  /** What is known of an operation that is given up: at its deadline, or because the client closes. */
   private outOfTime(operation: Op): PipelineError {
+    const why = this.closed ? "the client was closed" : "the deadline passed"
     if (operation.sent && !this.options.repeatable) {
-      return new Indeterminate({ reason: `${formatEndpoint(this.router.target)} did not answer before the deadline` })
+      return new Indeterminate({ reason: `${why} before ${formatEndpoint(this.router.target)} answered` })
     }
-    return operation.lastFailure ?? new Unavailable({ reason: `deadline passed; ${this.router.describe()}` })
+    return operation.lastFailure ?? new Unavailable({ reason: `${why}; ${this.router.describe()}` })
   }
 
   private full(): Overloaded {

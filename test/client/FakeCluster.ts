@@ -1,0 +1,70 @@
+/** Nodes that answer as a test tells them, behind connections that break when it says so. */
+import { Effect } from "effect"
+import type { Connect, Connection } from "../../src/client/Connection.ts"
+import { ConnectionLost } from "../../src/client/Connection.ts"
+import type { Endpoint } from "../../src/client/Endpoint.ts"
+import { formatEndpoint } from "../../src/client/Endpoint.ts"
+import { NotLeader } from "../../src/FlareDbError.ts"
+import { encodeGetReply, encodePutReply } from "../../src/kv/Reply.ts"
+
+export type Answer = ReturnType<Connection["write"]>
+
+export class FakeNode {
+  readonly endpoint: Endpoint
+  /** Nobody listens. */
+  down = false
+  /** Batches of writes that arrived. */
+  readonly writes: Array<number> = []
+  /** Batches of reads that arrived, linearizable and stale. */
+  readonly reads: Array<number> = []
+  connections = 0
+  write: (count: number) => Answer
+  read: (count: number) => ReturnType<Connection["read"]>
+
+  constructor(port: number) {
+    this.endpoint = { host: "node", port }
+    this.write = acknowledge
+    this.read = (count) => Effect.succeed(Array.from({ length: count }, () => encodeGetReply(1, undefined)))
+  }
+
+  get name(): string {
+    return formatEndpoint(this.endpoint)
+  }
+
+  readonly lost = (sent: boolean, reason = "gone"): ConnectionLost =>
+    new ConnectionLost({ endpoint: this.name, reason, sent })
+}
+
+/** Every write of a batch succeeds. */
+export const acknowledge = (count: number): Answer =>
+  Effect.succeed(Array.from({ length: count }, () => encodePutReply({ revision: 1, createRevision: 1, version: 1 })))
+
+/** Every operation of a batch is sent to another node, or nowhere. */
+export const notLeader = (leader: FakeNode | undefined) => (count: number): Answer =>
+  Effect.succeed(
+    Array.from({ length: count }, () =>
+      new NotLeader(leader === undefined ? { nodeId: 9 } : { nodeId: 9, leaderId: 1, leaderEndpoint: leader.name }))
+  )
+
+export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint) =>
+  Effect.suspend(() => {
+    const node = nodes.find(({ name }) => name === formatEndpoint(endpoint))
+    if (node === undefined || node.down) {
+      return Effect.fail(
+        new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "nobody listens there", sent: false })
+      )
+    }
+    node.connections += 1
+    return Effect.succeed<Connection>({
+      write: (commands) => {
+        node.writes.push(commands.length)
+        return node.write(commands.length)
+      },
+      read: (queries) => {
+        node.reads.push(queries.length)
+        return node.read(queries.length)
+      },
+      status: Effect.fail(node.lost(true)),
+      transferLeader: () => Effect.void
+    })
+  })
