@@ -85,6 +85,24 @@ describe("a node that is killed", () => {
       }).pipe(Effect.provide(storage(copy)))
     }))
 
+  it.live("never keeps a later part of a large append without the earlier one", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      yield* Effect.gen(function*() {
+        const log = yield* LogStore
+        const { syncStats } = yield* RocksDb
+        const syncsOf = Effect.fnUntraced(function*(write: ReturnType<typeof writeOf>) {
+          const before = syncStats().count
+          yield* log.append([write])
+          return syncStats().count - before
+        })
+        const hardState = { term: Term(1), votedFor: undefined, commit: LogIndex(0) }
+        // Hard state and entries need one sync between them; each further batch of entries waits for the one before.
+        assert.strictEqual(yield* syncsOf(writeOf(sampleEntries(1, 900, 1), { hardState })), 1)
+        assert.strictEqual(yield* syncsOf(writeOf(sampleEntries(901, 3_400, 1), { hardState })), 3)
+      }).pipe(Effect.provide(storage(path)))
+    }))
+
   it.live("in the middle of a reset finishes it at the next start", () =>
     Effect.gen(function*() {
       const path = join(yield* temporaryFolder, "node-1")
