@@ -28,7 +28,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   get: [
     [["get"], /Missing required argument: key/],
     [["get", "key", "--timeout", "soon"], /--timeout: "soon"/],
-    [["get", "key", "--timeout", "0"], /--timeout 0 must be at least 1 millisecond/],
+    [["get", "key", "--timeout", "0"], /--timeout 0 is not from 1 to 3600000 milliseconds/],
     [["get", "key", "--encoding", "morse"], /"morse".*"text" \| "hex" \| "base64"/],
     [["get", "key", "-e", "a:1,b:2,a:1"], /"a:1".*named twice/],
     [["get", "key"], /"a:b" is not an endpoint/, { FLAREDB_ENDPOINTS: "a:b" }],
