@@ -80,7 +80,11 @@ export const inspect = <A, E, R>(
           path,
           reason: "foreign",
           expected: "a FlareDB data directory",
-          found: !existsSync(path) ? "nothing there" : statSync(path).isDirectory() ? "no CURRENT file in it" : "a file",
+          found: !existsSync(path)
+            ? "nothing there"
+            : statSync(path).isDirectory()
+            ? "no CURRENT file in it"
+            : "a file",
           hint: "Give the --data-dir of a node, for example ./data/node-1."
         })
       )
