@@ -1,0 +1,140 @@
+/** The client and a node's client port, with TCP between them. The node behind the port answers as the test tells it. */
+import { assert, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, References, Scope, Stream } from "effect"
+import { createConnection } from "node:net"
+import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "../../src/client/ClientRpcs.ts"
+import type { Endpoint } from "../../src/client/Endpoint.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import * as RemoteClient from "../../src/client/RemoteClient.ts"
+import * as TcpConnection from "../../src/client/TcpConnection.ts"
+import * as FlareDb from "../../src/FlareDb.ts"
+import { maxValueBytes } from "../../src/kv/Limits.ts"
+import { RaftNode } from "../../src/node/RaftNode.ts"
+import { connect } from "../../src/rpc/TcpClient.ts"
+import * as ClientServer from "../../src/server/ClientServer.ts"
+
+const host = "127.0.0.1"
+
+const quiet = Effect.provideService(References.MinimumLogLevel, "None")
+
+/** A client port in front of a cluster of one in memory. `change` puts something between the port and the node. */
+const serve = Effect.fnUntraced(function*(
+  change: (node: RaftNode["Service"]) => RaftNode["Service"] = (node) => node,
+  options: { readonly port?: number; readonly maxOperations?: number } = {}
+) {
+  const memory = yield* Layer.build(Layer.fresh(FlareDb.layerMemory)).pipe(quiet)
+  const node = change(Context.get(memory, RaftNode))
+  const server = ClientServer.layer({
+    clusterId: "test",
+    nodeId: 1,
+    listen: { host, port: options.port ?? 0 },
+    maxOperations: options.maxOperations ?? 10_000
+  }).pipe(Layer.provide(Layer.succeed(RaftNode, node)))
+  const { port } = Context.get(yield* Layer.build(Layer.fresh(server)).pipe(quiet), ClientServer.ClientAddress)
+  return { endpoint: { host, port } satisfies Endpoint, node }
+})
+
+const client = (endpoint: Endpoint) => RemoteClient.layer({ endpoints: [endpoint] })
+
+it.live("carries keys and values of every size and content, and pages of them", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve()
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const values = [new Uint8Array(0), Uint8Array.of(0, 255), new Uint8Array(maxValueBytes).fill(7)]
+      for (const [i, value] of values.entries()) {
+        assert.deepInclude(yield* kv.put(Uint8Array.of(255, i), value), { created: true, revision: i + 1 })
+        const entry = Option.getOrThrow(yield* kv.get(Uint8Array.of(255, i)))
+        assert.isTrue(Buffer.from(value).equals(entry.value))
+      }
+      assert.deepStrictEqual(yield* kv.get("missing"), Option.none())
+      yield* Effect.forEach(Array.from({ length: 250 }, (_, i) => i), (i) => kv.put(`k${i}`, "v"), {
+        concurrency: "unbounded"
+      })
+      const all = yield* Stream.runCollect(kv.scanAll("k", { limit: 100 }))
+      assert.strictEqual(all.length, 250)
+      assert.deepStrictEqual(yield* kv.delete("k7"), { revision: 254, deleted: true })
+      assert.deepStrictEqual(yield* kv.delete("k7"), { revision: 254, deleted: false })
+    }).pipe(Effect.provide(client(endpoint)))
+  }))
+
+it.live("many large values at once travel in several calls", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve()
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const value = new Uint8Array(maxValueBytes)
+      const results = yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8, 9], (i) => kv.put(`large ${i}`, value), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(results.map(({ revision }) => revision).sort((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7, 8, 9])
+    }).pipe(Effect.provide(client(endpoint)))
+  }))
+
+it.live("a server that ends during a write leaves its outcome unknown; the client works again once there is a new one", () =>
+  Effect.gen(function*() {
+    const asked = yield* Deferred.make<void>()
+    const silent = (node: RaftNode["Service"]): RaftNode["Service"] => ({
+      ...node,
+      propose: () => Effect.andThen(Deferred.succeed(asked, undefined), Effect.never)
+    })
+    const scope = yield* Scope.make()
+    const { endpoint } = yield* Scope.provide(serve(silent), scope)
+    const kv = Context.get(yield* Layer.build(client(endpoint)), KeyValue)
+    const write = yield* Effect.forkChild(Effect.flip(kv.put("a", "1")))
+    yield* Deferred.await(asked)
+    yield* Scope.close(scope, Exit.void)
+    assert.strictEqual((yield* Fiber.join(write))._tag, "Indeterminate")
+    yield* serve(undefined, { port: endpoint.port })
+    assert.strictEqual((yield* kv.put("a", "2")).created, true)
+  }))
+
+it.live("refuses a client of another protocol version, and says which", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve()
+    const rpcs = yield* connect(ClientRpcs, { ...endpoint, openTimeoutMs: 1_000 })
+    const error = yield* Effect.flip(rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion + 1 }))
+    assert.match(error.message, /the node speaks client protocol 1, this client 2/)
+  }))
+
+it.live("refuses batches that are malformed or too many, and more operations than it may have under way", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve(undefined, { maxOperations: maxBatchOperations })
+    const connection = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(endpoint)
+    const tooMany = yield* connection.write(Array.from({ length: maxBatchOperations + 1 }, () => new Uint8Array(1)))
+    assert.deepInclude(tooMany[0], { _tag: "InvalidArgument", field: "commands" })
+    const rpcs = yield* connect(ClientRpcs, { ...endpoint, openTimeoutMs: 1_000 })
+    const cut = yield* Effect.flip(rpcs["client.Write"]({ commands: Uint8Array.of(0, 0, 0, 9, 1) }))
+    assert.deepInclude(cut, { _tag: "InvalidArgument", field: "commands" })
+
+    const { endpoint: small } = yield* serve(undefined, { maxOperations: 1 })
+    const busy = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(small)
+    const [overloaded] = yield* busy.read([new Uint8Array(1), new Uint8Array(1)], "stale")
+    assert.deepInclude(overloaded, { _tag: "Overloaded", limit: "maxClientOperations" })
+  }))
+
+it.live("garbage on the port ends that connection and no other", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve()
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      yield* kv.put("a", "1")
+      const closed = Effect.callback<void>((resume) => {
+        const socket = createConnection(endpoint, () => socket.write(Buffer.alloc(4_096, 0xee)))
+        socket.on("error", () => undefined)
+        socket.once("close", () => resume(Effect.void))
+        socket.resume()
+        return Effect.sync(() => socket.destroy())
+      })
+      yield* Effect.all([closed, closed], { concurrency: 2 })
+      assert.isTrue(Option.isSome(yield* kv.get("a")))
+    }).pipe(Effect.provide(client(endpoint)))
+  }))
+
+it.live("a port in use is a typed error with the address and what to do", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve()
+    const error = yield* Effect.flip(serve(undefined, { port: endpoint.port }))
+    assert.deepInclude(error, { _tag: "ListenError", port: "client", address: `${host}:${endpoint.port}` })
+    assert.include(error.message, "stop the process that holds it")
+  }))
