@@ -3,6 +3,12 @@
  * test runner is needed or assumed.
  */
 export type { ConformanceCase } from "./Conformance.ts"
+export { logStoreCases } from "./LogStoreSuite.ts"
+export type { LogStoreSuiteOptions } from "./LogStoreSuite.ts"
+export { peerTransportCases } from "./PeerTransportSuite.ts"
+export type { PeerTransportSuiteOptions, TransportCluster } from "./PeerTransportSuite.ts"
+export { stateStoreCases } from "./StateStoreSuite.ts"
+export type { StateStoreSuiteOptions } from "./StateStoreSuite.ts"
 export { TestCluster, TestNode } from "./TestCluster.ts"
 export type { TestClusterOptions } from "./TestCluster.ts"
 export { MemoryDisk } from "../storage/MemoryStore.ts"
