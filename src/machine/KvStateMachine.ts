@@ -100,7 +100,11 @@ const make = Effect.gen(function*() {
       return isProblem(decoded) ? invalid(decoded) : undefined
     },
     apply,
-    query: (queries) => answer(store, queries)
+    query: (queries) => answer(store, queries),
+    reload: Effect.map(store.getMany([revisionKey]), ([stored]) => {
+      revision = readRevision(stored)
+    }),
+    due: () => Effect.succeed([])
   })
 })
 

@@ -12,7 +12,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import type { InvalidArgument } from "../FlareDbError.ts"
 
 export class StateMachine extends Context.Service<StateMachine, {
-  /** The last entry whose effects the state holds. */
+  /** The last entry whose effects the state held when the node started. */
   readonly recovered: LogPoint
 
   /**
@@ -29,6 +29,19 @@ export class StateMachine extends Context.Service<StateMachine, {
 
   /** Answers queries from the applied state, in one batch of reads. */
   readonly query: (queries: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<QueryReply>, StorageError>
+
+  /**
+   * A snapshot took the place of everything in the state store: read again whatever is kept in memory. Never runs
+   * beside `apply`.
+   */
+  readonly reload: Effect.Effect<void, StorageError>
+
+  /**
+   * Commands that are due by themselves at `logTimeMs`, such as the end of a lease. Asked only at a leader that has
+   * just proved its leadership, a few times a second; the commands are proposed like any other and must be harmless
+   * when they come twice or late. `[]` when time means nothing to the machine.
+   */
+  readonly due: (logTimeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 }>()("flaredb/machine/StateMachine") {}
 
 /** A query that is malformed or over a limit is answered by its error and fails no other query of the batch. */
