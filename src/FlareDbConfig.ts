@@ -38,6 +38,14 @@ export interface Limits {
   readonly maxPendingReads: number
   /** Events waiting for the owner fiber; callers beyond it wait, peers' messages beyond it are dropped. */
   readonly maxInboxEvents: number
+  /** Revisions of history kept for watches; a watch from further back is told that they are gone. */
+  readonly maxHistoryRevisions: number
+  /** Bytes of history kept for watches. */
+  readonly maxHistoryBytes: number
+  /** Milliseconds of history kept for watches, by the log's clock. */
+  readonly maxHistoryAgeMs: number
+  /** Watches served by one node at a time; more are refused as `Overloaded`. */
+  readonly maxWatches: number
 }
 
 export interface FlareDbConfig {
@@ -73,7 +81,11 @@ export const defaultLimits: Limits = {
   maxInflightBytes: 16 * 1024 * 1024,
   maxPendingProposals: 65_536,
   maxPendingReads: 65_536,
-  maxInboxEvents: 16_384
+  maxInboxEvents: 16_384,
+  maxHistoryRevisions: 1_000_000,
+  maxHistoryBytes: 512 * 1024 * 1024,
+  maxHistoryAgeMs: 3_600_000,
+  maxWatches: 10_000
 }
 
 /** The local cluster: node i at 127.0.0.1 on ports 700i (client), 710i (peer) and 720i (HTTP). */

@@ -9,6 +9,9 @@
  * | `InvalidArgument` | no                            | never as it is                          |
  * | `Unavailable`     | no                            | later                                   |
  * | `Indeterminate`   | perhaps                       | only when repeating it is harmless      |
+ * | `SessionExpired`  | perhaps                       | only when repeating it is harmless      |
+ * | `LeaseNotFound`   | committed, changed nothing    | with another lease                      |
+ * | `Compacted`       | (a watch)                     | read the keys anew, then watch          |
  * | `Fatal`           | perhaps                       | at another node; this one stops         |
  */
 import { Schema } from "effect"
@@ -71,6 +74,42 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable"
 }) {
   override get message() {
     return `unavailable: ${this.reason}`
+  }
+}
+
+/**
+ * The client's session ended before this write was answered: nothing was heard of the client for the session's time to
+ * live. The write may or may not have taken effect, and nobody can tell any more.
+ */
+export class SessionExpired extends Schema.TaggedError<SessionExpired>()("SessionExpired", {
+  session: Schema.Number
+}) {
+  override get message() {
+    return `session ${this.session} expired before the answer came; the write may or may not have taken effect`
+  }
+}
+
+/** The lease has ended, or never was. The write changed nothing. */
+export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNotFound", {
+  lease: Schema.Number
+}) {
+  override get message() {
+    return `lease ${this.lease} has ended, or never was; grant a new one`
+  }
+}
+
+/**
+ * The history that a watch asks for is gone. Read the keys anew, and watch from the revision of what was read plus
+ * one: nothing is missed that way but the states in between.
+ */
+export class Compacted extends Schema.TaggedError<Compacted>()("Compacted", {
+  /** The revision asked for. */
+  requested: Schema.Number,
+  /** The oldest revision that can still be watched from. */
+  oldest: Schema.Number
+}) {
+  override get message() {
+    return `revision ${this.requested} is gone from the history, which begins at ${this.oldest}; read the keys anew and watch from there`
   }
 }
 

@@ -48,15 +48,47 @@ const text = (found: Inspection): string => {
 
 const keyText = (key: Uint8Array): string => JSON.stringify(new TextDecoder().decode(key))
 
-const commandText = (command: KvCommand): string =>
-  command._tag === "Put"
-    ? `put ${keyText(command.key)}, ${command.value.byteLength} bytes`
-    : `delete ${keyText(command.key)}`
+const commandText = (command: KvCommand): string => {
+  switch (command._tag) {
+    case "Put":
+      return `put ${keyText(command.key)}, ${command.value.byteLength} bytes${
+        command.lease === 0 ? "" : `, lease ${command.lease}`
+      }`
+    case "Delete":
+      return `delete ${keyText(command.key)}`
+    case "Transact": {
+      const { compares, failure, success } = command.transaction
+      return `transaction of ${compares.length} compares, ${success.length} operations or else ${failure.length}`
+    }
+    case "GrantLease":
+      return `grant a lease of ${command.ttlMs} ms`
+    case "KeepAlive":
+      return `keep lease ${command.lease} alive`
+    case "RevokeLease":
+      return `revoke lease ${command.lease}`
+    case "Compact":
+      return `compact history through revision ${command.revision}`
+    case "OpenSession":
+      return `open a session of ${command.ttlMs} ms`
+    case "KeepSession":
+      return "keep the session"
+    case "CloseSession":
+      return "close the session"
+    case "Expire":
+      return `expire ${command.leases.length} leases, ${command.sessions.length} sessions`
+    case "Checkpoint":
+      return "checkpoint"
+  }
+}
 
 const entryText = ({ kind, payload }: Entry): string => {
   if (kind === "noop") return "noop"
-  const command = decodeCommand(payload)
-  return command._tag === "Problem" ? `${payload.byteLength} bytes that are no command` : commandText(command)
+  const stamped = decodeCommand(payload)
+  if (stamped._tag === "Problem") return `${payload.byteLength} bytes that are no command of the key-value store`
+  const { command, stamp } = stamped
+  return stamp.session === 0
+    ? commandText(command)
+    : `${commandText(command)} (session ${stamp.session}, number ${stamp.sequence})`
 }
 
 export const inspect = Command.make("inspect", {

@@ -9,7 +9,9 @@ import type { Command } from "../kv/Command.ts"
 import { commandProblem, encodeCommand } from "../kv/Command.ts"
 import type { KeyRecord } from "../kv/KeyRecord.ts"
 import type { Problem } from "../kv/Limits.ts"
-import { defaultScanLimit } from "../kv/Limits.ts"
+import type { KeyRange } from "../kv/KeyRange.ts"
+import { contains, prefixRange, successor } from "../kv/KeyRange.ts"
+import { defaultScanLimit, keyProblem, maxKeyBytes } from "../kv/Limits.ts"
 import type { Query } from "../kv/Query.ts"
 import { encodeQuery, queryProblem } from "../kv/Query.ts"
 import type { Reply } from "../kv/Reply.ts"
@@ -41,6 +43,8 @@ export class KeyValueEntry {
   readonly modRevision: number
   /** Puts since it was created, from 1. */
   readonly version: number
+  /** The lease that the key lives as long as; 0 for none. */
+  readonly lease: number
 
   constructor(key: Uint8Array, record: KeyRecord) {
     this.key = key
@@ -48,6 +52,7 @@ export class KeyValueEntry {
     this.createRevision = record.createRevision
     this.modRevision = record.modRevision
     this.version = record.version
+    this.lease = record.lease
   }
 
   /** The key as UTF-8 text. */
@@ -159,13 +164,19 @@ export const make = (pipelines: KeyValuePipelines): KeyValue["Service"] => {
   }
 
   const scan: KeyValue["Service"]["scan"] = (prefix, options) => {
+    const reverse = options?.reverse ?? false
+    const range = pageRange(
+      bytesOf(prefix),
+      options?.cursor === undefined ? undefined : bytesOf(options.cursor),
+      reverse
+    )
+    if (range instanceof InvalidArgument) return Effect.fail(range)
     const query: Query = {
       _tag: "Scan",
-      prefix: bytesOf(prefix),
+      range,
       limit: options?.limit ?? defaultScanLimit,
-      cursor: options?.cursor === undefined ? undefined : bytesOf(options.cursor),
       keysOnly: options?.keysOnly ?? false,
-      reverse: options?.reverse ?? false
+      reverse
     }
     return Effect.map(read(query, options), (reply) => {
       if (reply._tag !== "ScanReply") throw unexpected(reply)
@@ -183,7 +194,7 @@ export const make = (pipelines: KeyValuePipelines): KeyValue["Service"] => {
       })
     },
     put: (key, value, options) =>
-      Effect.map(write({ _tag: "Put", key: bytesOf(key), value: bytesOf(value) }, options), (reply) => {
+      Effect.map(write({ _tag: "Put", key: bytesOf(key), value: bytesOf(value), lease: 0 }, options), (reply) => {
         if (reply._tag !== "PutReply") throw unexpected(reply)
         return { revision: reply.revision, created: reply.version === 1, version: reply.version }
       }),
@@ -204,6 +215,31 @@ export const make = (pipelines: KeyValuePipelines): KeyValue["Service"] => {
             ] as const)
       )
   })
+}
+
+/** The keys of a prefix that are behind a cursor, or before it when the page goes backwards. */
+const pageRange = (
+  prefix: Uint8Array,
+  cursor: Uint8Array | undefined,
+  reverse: boolean
+): KeyRange | InvalidArgument => {
+  if (prefix.byteLength > maxKeyBytes) {
+    return new InvalidArgument({
+      field: "prefix",
+      problem: `has ${prefix.byteLength} bytes; at most ${maxKeyBytes} are allowed`
+    })
+  }
+  const range = prefixRange(prefix)
+  if (cursor === undefined) return range
+  const problem = keyProblem(cursor.byteLength, "cursor")
+  if (problem !== undefined) return invalid(problem)
+  if (!contains(range, cursor)) {
+    return new InvalidArgument({
+      field: "cursor",
+      problem: "does not begin with the prefix; pass the cursor of the page before, unchanged"
+    })
+  }
+  return reverse ? { gte: range.gte, lt: cursor } : { gte: successor(cursor), lt: range.lt }
 }
 
 const invalid = ({ field, problem }: Problem): InvalidArgument => new InvalidArgument({ field, problem })

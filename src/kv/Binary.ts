@@ -5,44 +5,74 @@
 
 const two32 = 2 ** 32
 
-/** Fills a buffer of a size known beforehand. */
+/** Fills a buffer, which grows when the size given at the start was too small. */
 export class Writer {
-  readonly bytes: Uint8Array
-  private readonly view: DataView
+  private buffer: Uint8Array
+  private view: DataView
   private offset = 0
 
   constructor(size: number) {
-    this.bytes = new Uint8Array(size)
-    this.view = new DataView(this.bytes.buffer)
+    this.buffer = new Uint8Array(size)
+    this.view = new DataView(this.buffer.buffer)
+  }
+
+  /** What was written. */
+  get bytes(): Uint8Array {
+    return this.offset === this.buffer.byteLength ? this.buffer : this.buffer.subarray(0, this.offset)
   }
 
   u8(value: number): this {
-    this.view.setUint8(this.offset, value)
-    this.offset += 1
+    const at = this.advance(1)
+    this.view.setUint8(at, value)
     return this
   }
 
   u16(value: number): this {
-    this.view.setUint16(this.offset, value)
-    this.offset += 2
+    const at = this.advance(2)
+    this.view.setUint16(at, value)
     return this
   }
 
   u32(value: number): this {
-    this.view.setUint32(this.offset, value)
-    this.offset += 4
+    const at = this.advance(4)
+    this.view.setUint32(at, value)
     return this
   }
 
   /** A safe integer ≥ 0. */
   u64(value: number): this {
-    return this.u32(Math.floor(value / two32)).u32(value % two32)
+    const at = this.advance(8)
+    this.view.setUint32(at, Math.floor(value / two32))
+    this.view.setUint32(at + 4, value % two32)
+    return this
   }
 
   raw(bytes: Uint8Array): this {
-    this.bytes.set(bytes, this.offset)
-    this.offset += bytes.byteLength
+    const at = this.advance(bytes.byteLength)
+    this.buffer.set(bytes, at)
     return this
+  }
+
+  /** A byte string of at most 64 KiB behind its length. */
+  short(bytes: Uint8Array): this {
+    return this.u16(bytes.byteLength).raw(bytes)
+  }
+
+  /** A byte string behind its length. */
+  long(bytes: Uint8Array): this {
+    return this.u32(bytes.byteLength).raw(bytes)
+  }
+
+  private advance(length: number): number {
+    const at = this.offset
+    this.offset = at + length
+    if (this.offset > this.buffer.byteLength) {
+      const larger = new Uint8Array(Math.max(this.offset, this.buffer.byteLength * 2))
+      larger.set(this.buffer)
+      this.buffer = larger
+      this.view = new DataView(larger.buffer)
+    }
+    return at
   }
 }
 
@@ -81,14 +111,29 @@ export class Reader {
     return this.advance(length) ? this.bytes.subarray(this.offset - length, this.offset) : empty
   }
 
+  /** What {@link Writer.short} wrote; a view. */
+  short(): Uint8Array {
+    return this.raw(this.u16())
+  }
+
+  /** What {@link Writer.long} wrote; a view. */
+  long(): Uint8Array {
+    return this.raw(this.u32())
+  }
+
   /** A view of everything left. */
   rest(): Uint8Array {
     return this.raw(this.bytes.byteLength - this.offset)
   }
 
+  /** Whether everything was read. */
+  get atEnd(): boolean {
+    return this.offset === this.bytes.byteLength
+  }
+
   /** Whether everything was read and nothing was missing. */
   get complete(): boolean {
-    return !this.failed && this.offset === this.bytes.byteLength
+    return !this.failed && this.atEnd
   }
 
   private advance(length: number): boolean {

@@ -2,22 +2,39 @@
  * What changes the state, as it stands in the log.
  *
  * ```
- * version u8 (1) · tag u8 · key length u16 · key · [Put: value, to the end]
+ * version u8 (2) · tag u8 · session u64 · sequence u64 · answered u64 · body
+ *   Put             lease u64 · key u16+ · value, to the end
+ *   Delete          key u16+
+ *   Transact        as in Transaction.ts
+ *   GrantLease      ttl u64
+ *   KeepAlive       lease u64
+ *   RevokeLease     lease u64
+ *   Compact         revision u64
+ *   OpenSession     ttl u64
+ *   KeepSession
+ *   CloseSession
+ *   Expire          count u32 · leases u64 … · count u32 · sessions u64 …
+ *   Checkpoint
  * ```
  *
- * A client encodes a command once; wire, log and state machine pass these bytes on.
+ * A client encodes a command once; wire, log and state machine pass these bytes on. The three numbers behind the tag make it a
+ * command of a session (`Session.ts`); they are 0 for one without.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { Problem } from "./Limits.ts"
-import { keyProblem, problem, valueProblem } from "./Limits.ts"
+import { countProblem, keyProblem, problem, ttlProblem, valueProblem } from "./Limits.ts"
+import type { Transaction } from "./Transaction.ts"
+import { readTransaction, transactionProblem, transactionSizeProblem, writeTransaction } from "./Transaction.ts"
 
 /** The version written, and the only one read. */
-export const commandVersion = 1
+export const commandVersion = 2
 
 export interface Put {
   readonly _tag: "Put"
   readonly key: Uint8Array
   readonly value: Uint8Array
+  /** The lease to attach the key to; 0 for none, which detaches it from the one it had. */
+  readonly lease: number
 }
 
 export interface Delete {
@@ -25,51 +42,257 @@ export interface Delete {
   readonly key: Uint8Array
 }
 
-export type Command = Put | Delete
+export interface Transact {
+  readonly _tag: "Transact"
+  readonly transaction: Transaction
+}
 
-const putTag = 1
-const deleteTag = 2
+/** Makes a lease, whose id is in the reply. It ends when it was not kept alive for its time to live. */
+export interface GrantLease {
+  readonly _tag: "GrantLease"
+  readonly ttlMs: number
+}
+
+/** Starts a lease's time anew. */
+export interface KeepAlive {
+  readonly _tag: "KeepAlive"
+  readonly lease: number
+}
+
+/** Ends a lease and deletes the keys attached to it, in one revision. */
+export interface RevokeLease {
+  readonly _tag: "RevokeLease"
+  readonly lease: number
+}
+
+/** Forgets the history up to and including a revision. Nobody can watch from there any more; no key changes. */
+export interface Compact {
+  readonly _tag: "Compact"
+  readonly revision: number
+}
+
+/** Opens a session, whose id is in the reply. It ends when nothing was heard of it for its time to live. */
+export interface OpenSession {
+  readonly _tag: "OpenSession"
+  readonly ttlMs: number
+}
+
+/** Says that the client of the session it is sent in is still there. */
+export interface KeepSession {
+  readonly _tag: "KeepSession"
+}
+
+/** Ends the session it is sent in, and forgets its replies. */
+export interface CloseSession {
+  readonly _tag: "CloseSession"
+}
+
+/** Proposed by a leader: ends those of these leases and sessions whose time has passed when it is applied. */
+export interface Expire {
+  readonly _tag: "Expire"
+  readonly leases: ReadonlyArray<number>
+  readonly sessions: ReadonlyArray<number>
+}
+
+/**
+ * Changes nothing. Proposed by a leader so that the log keeps telling the time while leases wait; and by whoever wants a
+ * moment that is the same on all nodes (`flaredb verify`).
+ */
+export interface Checkpoint {
+  readonly _tag: "Checkpoint"
+}
+
+export type Command =
+  | Put
+  | Delete
+  | Transact
+  | GrantLease
+  | KeepAlive
+  | RevokeLease
+  | Compact
+  | OpenSession
+  | KeepSession
+  | CloseSession
+  | Expire
+  | Checkpoint
+
+/** Which command of which session this is. (Raft §8, thesis §6.3) */
+export interface SessionStamp {
+  /** The session's id; 0 for none. */
+  readonly session: number
+  /** From 1, each used for one command. A command that is sent again keeps its number. */
+  readonly sequence: number
+  /** The client has the answer to every command up to here, and will not ask for one again. */
+  readonly answered: number
+}
+
+export const noSession: SessionStamp = { session: 0, sequence: 0, answered: 0 }
+
+/** A command and the session it belongs to. */
+export interface Stamped {
+  readonly _tag: "Stamped"
+  readonly stamp: SessionStamp
+  readonly command: Command
+}
+
+const tags = {
+  Put: 1,
+  Delete: 2,
+  Transact: 3,
+  GrantLease: 4,
+  KeepAlive: 5,
+  RevokeLease: 6,
+  Compact: 7,
+  OpenSession: 8,
+  KeepSession: 9,
+  CloseSession: 10,
+  Expire: 11,
+  Checkpoint: 12
+} as const
+
+/** Bytes before a command's body. */
+export const commandHeaderBytes = 26
 
 /** What is wrong with a command's arguments, if anything. */
-export const commandProblem = (command: Command): Problem | undefined =>
-  keyProblem(command.key.byteLength) ??
-    (command._tag === "Put" ? valueProblem(command.value.byteLength) : undefined)
-
-/** The bytes of a command that {@link commandProblem} has nothing against. */
-export const encodeCommand = (command: Command): Uint8Array => {
-  const { key } = command
+export const commandProblem = (command: Command): Problem | undefined => {
   switch (command._tag) {
     case "Put":
-      return new Writer(4 + key.byteLength + command.value.byteLength)
-        .u8(commandVersion).u8(putTag).u16(key.byteLength).raw(key).raw(command.value).bytes
+      return keyProblem(command.key.byteLength) ?? valueProblem(command.value.byteLength) ??
+        countProblem(command.lease, "lease")
     case "Delete":
-      return new Writer(4 + key.byteLength).u8(commandVersion).u8(deleteTag).u16(key.byteLength).raw(key).bytes
-  }
-}
-
-/** The command in `bytes`, whose fields are views of them, or what is wrong. */
-export const decodeCommand = (bytes: Uint8Array): Command | Problem => {
-  const reader = new Reader(bytes)
-  const version = reader.u8()
-  const tag = reader.u8()
-  const key = reader.raw(reader.u16())
-  if (reader.failed) return problem("command", `is cut short at ${bytes.byteLength} bytes`)
-  if (version !== commandVersion) {
-    return problem("command", `has version ${version}; this node reads version ${commandVersion}`)
-  }
-  const command = make(tag, key, reader)
-  if (command === undefined) return problem("command", `has the unknown tag ${tag}`)
-  if (!reader.complete) return problem("command", "has bytes behind its end")
-  return commandProblem(command) ?? command
-}
-
-const make = (tag: number, key: Uint8Array, reader: Reader): Command | undefined => {
-  switch (tag) {
-    case putTag:
-      return { _tag: "Put", key, value: reader.rest() }
-    case deleteTag:
-      return { _tag: "Delete", key }
+      return keyProblem(command.key.byteLength)
+    case "Transact":
+      return transactionProblem(command.transaction)
+    case "GrantLease":
+    case "OpenSession":
+      return ttlProblem(command.ttlMs)
+    case "KeepAlive":
+    case "RevokeLease":
+      return command.lease > 0
+        ? countProblem(command.lease, "lease")
+        : problem("lease", `${command.lease} is no lease id`)
+    case "Compact":
+      return countProblem(command.revision, "revision")
     default:
       return undefined
   }
+}
+
+const header = (command: Command, stamp: SessionStamp, bodyBytes: number): Writer =>
+  new Writer(commandHeaderBytes + bodyBytes)
+    .u8(commandVersion).u8(tags[command._tag]).u64(stamp.session).u64(stamp.sequence).u64(stamp.answered)
+
+/** The bytes of a command that {@link commandProblem} has nothing against. */
+export const encodeCommand = (command: Command, stamp: SessionStamp = noSession): Uint8Array => {
+  switch (command._tag) {
+    case "Put":
+      return header(command, stamp, 10 + command.key.byteLength + command.value.byteLength)
+        .u64(command.lease).short(command.key).raw(command.value).bytes
+    case "Delete":
+      return header(command, stamp, 2 + command.key.byteLength).short(command.key).bytes
+    case "Transact":
+      return writeTransaction(header(command, stamp, 512), command.transaction).bytes
+    case "GrantLease":
+    case "OpenSession":
+      return header(command, stamp, 8).u64(command.ttlMs).bytes
+    case "KeepAlive":
+    case "RevokeLease":
+      return header(command, stamp, 8).u64(command.lease).bytes
+    case "Compact":
+      return header(command, stamp, 8).u64(command.revision).bytes
+    case "Expire": {
+      const writer = header(command, stamp, 8 + 8 * (command.leases.length + command.sessions.length))
+      for (const ids of [command.leases, command.sessions]) {
+        writer.u32(ids.length)
+        for (const id of ids) writer.u64(id)
+      }
+      return writer.bytes
+    }
+    case "KeepSession":
+    case "CloseSession":
+    case "Checkpoint":
+      return header(command, stamp, 0).bytes
+  }
+}
+
+/**
+ * Makes an encoded command one of a session, in place. Only before it was handed to anybody: bytes in a log
+ * must not change.
+ */
+export const stampCommand = (bytes: Uint8Array, stamp: SessionStamp): void => {
+  bytes.set(new Writer(24).u64(stamp.session).u64(stamp.sequence).u64(stamp.answered).bytes, 2)
+}
+
+/** The command in `bytes`, whose fields are views of them, or what is wrong. */
+export const decodeCommand = (bytes: Uint8Array): Stamped | Problem => {
+  const reader = new Reader(bytes)
+  const version = reader.u8()
+  const tag = reader.u8()
+  const stamp: SessionStamp = { session: reader.u64(), sequence: reader.u64(), answered: reader.u64() }
+  if (!reader.failed && version !== commandVersion) {
+    return problem("command", `has version ${version}; this node reads version ${commandVersion}`)
+  }
+  if (reader.failed) return problem("command", `is cut short at ${bytes.byteLength} bytes`)
+  if (tag === tags.Transact) {
+    const tooLarge = transactionSizeProblem(bytes.byteLength)
+    if (tooLarge !== undefined) return tooLarge
+  }
+  const command = readBody(tag, reader)
+  if (reader.failed) return problem("command", `is cut short at ${bytes.byteLength} bytes`)
+  if (command === undefined) return problem("command", `has the unknown tag ${tag}, or a part that makes no sense`)
+  if (!reader.complete) return problem("command", "has bytes behind its end")
+  return commandProblem(command) ?? stampProblem(command, stamp) ?? { _tag: "Stamped", stamp, command }
+}
+
+const stampProblem = (command: Command, { answered, sequence, session }: SessionStamp): Problem | undefined => {
+  if (session === 0) {
+    return command._tag === "KeepSession" || command._tag === "CloseSession"
+      ? problem("session", "is missing")
+      : undefined
+  }
+  return sequence > answered ? undefined : problem("sequence", `${sequence} was already answered, as ${answered} says`)
+}
+
+const readBody = (tag: number, reader: Reader): Command | undefined => {
+  switch (tag) {
+    case tags.Put: {
+      const lease = reader.u64()
+      return { _tag: "Put", lease, key: reader.short(), value: reader.rest() }
+    }
+    case tags.Delete:
+      return { _tag: "Delete", key: reader.short() }
+    case tags.Transact: {
+      const transaction = readTransaction(reader)
+      return transaction === undefined ? undefined : { _tag: "Transact", transaction }
+    }
+    case tags.GrantLease:
+      return { _tag: "GrantLease", ttlMs: reader.u64() }
+    case tags.KeepAlive:
+      return { _tag: "KeepAlive", lease: reader.u64() }
+    case tags.RevokeLease:
+      return { _tag: "RevokeLease", lease: reader.u64() }
+    case tags.Compact:
+      return { _tag: "Compact", revision: reader.u64() }
+    case tags.OpenSession:
+      return { _tag: "OpenSession", ttlMs: reader.u64() }
+    case tags.KeepSession:
+      return { _tag: "KeepSession" }
+    case tags.CloseSession:
+      return { _tag: "CloseSession" }
+    case tags.Expire: {
+      const leases = readIds(reader)
+      return { _tag: "Expire", leases, sessions: readIds(reader) }
+    }
+    case tags.Checkpoint:
+      return { _tag: "Checkpoint" }
+    default:
+      return undefined
+  }
+}
+
+const readIds = (reader: Reader): ReadonlyArray<number> => {
+  const count = reader.u32()
+  const ids: Array<number> = []
+  for (let i = 0; i < count && !reader.failed; i++) ids.push(reader.u64())
+  return ids
 }

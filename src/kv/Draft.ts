@@ -1,74 +1,164 @@
 /**
- * The effects of a batch of commands before they are written: later commands see earlier ones, and a key changed
- * often is written once. Applying the same commands to the same records gives the same draft on every node.
+ * The users' keys while a batch of commands is carried out, before anything is written: later commands see earlier
+ * ones, and a key changed often is written once.
  */
-import type { Command } from "./Command.ts"
+import type { KeyRange } from "./KeyRange.ts"
+import { contains, successor } from "./KeyRange.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
-import { encodeDeleteReply, encodePutReply } from "./Reply.ts"
+import { decodeRecord } from "./KeyRecord.ts"
+import type { StoredRange } from "./Keyspace.ts"
+import { recordKey, recordRange, userKey } from "./Keyspace.ts"
+import { maxPageBytes } from "./Limits.ts"
+import type { Loading, StoredRow } from "./Loading.ts"
+import { CorruptRow } from "./Loading.ts"
+import type { Row } from "./Reply.ts"
 
 /** A key as a map's key: one character for each byte. */
 export const keyText = (key: Uint8Array): string =>
   Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
-interface Slot {
+/** One key: what it holds now, and whether that is news to the store. */
+export interface Slot {
   readonly key: Uint8Array
   record: KeyRecord | undefined
   changed: boolean
+  /** The record was loaded without its value, to be deleted and nothing else. */
+  withoutValue?: boolean
 }
 
-/** What becomes of one key: its new record, or `undefined` when it is deleted. */
-export interface KeyChange {
-  readonly key: Uint8Array
-  readonly record: KeyRecord | undefined
+/** Part of a range. */
+export interface Rows {
+  readonly rows: ReadonlyArray<Row>
+  /** Whether the range has more rows than these. */
+  readonly more: boolean
 }
+
+/** Rows asked for at once while a range is gone through; more would read far past a page of large values. */
+const loadRows = 256
+
+const nothing = new Uint8Array(0)
 
 export class Draft {
-  /** The revision of the last write; each write that changes something takes the next one. Gapless. */
-  revision: number
   private readonly slots = new Map<string, Slot>()
 
-  constructor(revision: number) {
-    this.revision = revision
-  }
-
-  /** Tells the record a key has in the store. Must precede every command on that key. */
+  /** Tells what a key holds in the store. Must precede its first `slot`. */
   load(key: Uint8Array, record: KeyRecord | undefined): void {
     this.slots.set(keyText(key), { key, record, changed: false })
   }
 
-  /** Carries out a command and answers with the bytes of its reply. */
-  apply(command: Command): Uint8Array {
-    const slot = this.slots.get(keyText(command.key))
-    if (slot === undefined) throw new Error("a command was applied before the record of its key was loaded")
-    const { record } = slot
-    switch (command._tag) {
-      case "Put": {
-        const revision = this.revision + 1
-        const createRevision = record?.createRevision ?? revision
-        const version = (record?.version ?? 0) + 1
-        this.change(slot, { createRevision, modRevision: revision, version, value: command.value })
-        return encodePutReply({ revision, createRevision, version })
-      }
-      case "Delete": {
-        if (record === undefined) return encodeDeleteReply({ revision: this.revision, deleted: false })
-        this.change(slot, undefined)
-        return encodeDeleteReply({ revision: this.revision, deleted: true })
-      }
-    }
+  /** Loads a key that is about to be deleted, without its value. */
+  loadDoomed(key: Uint8Array, record: KeyRecord): void {
+    const slot: Slot = { key, record: { ...record, value: nothing }, changed: false, withoutValue: true }
+    this.slots.set(keyText(key), slot)
   }
 
-  /** Every key that changed, once. */
-  changes(): ReadonlyArray<KeyChange> {
-    const changes: Array<KeyChange> = []
-    for (const { changed, key, record } of this.slots.values()) {
-      if (changed) changes.push({ key, record })
-    }
-    return changes
+  isLoaded(key: Uint8Array): boolean {
+    return this.slots.has(keyText(key))
   }
 
-  private change(slot: Slot, record: KeyRecord | undefined): void {
-    this.revision += 1
-    slot.record = record
-    slot.changed = true
+  /** A key that was loaded. */
+  slot(key: Uint8Array): Slot {
+    const slot = this.slots.get(keyText(key))
+    if (slot === undefined) throw new Error("a key was used before its record was loaded")
+    return slot
+  }
+
+  /** Every slot, in the order of loading. */
+  get all(): Iterable<Slot> {
+    return this.slots.values()
+  }
+
+  /** Loads those of these keys that are not loaded yet. */
+  *loadAll(keys: ReadonlyArray<Uint8Array>): Loading<void> {
+    const missing = new Map<string, Uint8Array>()
+    for (const key of keys) {
+      if (!this.isLoaded(key)) missing.set(keyText(key), key)
+    }
+    if (missing.size === 0) return
+    const found = yield { _tag: "LoadKeys", keys: [...missing.values()].map(recordKey) }
+    for (const key of missing.values()) this.load(key, undefined)
+    for (const row of found) this.load(userKey(row.key), recordOf(row))
+  }
+
+  /**
+   * The first (or last) `limit` keys of a range as they are now: the store's with this draft's changes on top. Ends
+   * early at `maxBytes` of keys and values.
+   */
+  *range(range: KeyRange, limit: number, reverse: boolean, maxBytes: number = maxPageBytes): Loading<Rows> {
+    const changed = this.changedIn(range, reverse)
+    const page = new Page(limit, maxBytes)
+    let stored: StoredRange | undefined = recordRange(range)
+    let next = 0
+    while (stored !== undefined) {
+      const wanted = Math.min(loadRows, limit + 1 - page.rows.length + changed.length - next)
+      const rows: ReadonlyArray<StoredRow> = yield { _tag: "LoadRange", range: stored, limit: wanted, reverse }
+      for (const row of rows) {
+        const key = userKey(row.key)
+        for (; next < changed.length; next++) {
+          const slot = changed[next] as Slot
+          const order = Buffer.compare(slot.key, key)
+          if (reverse ? order <= 0 : order >= 0) break
+          if (!page.add(slot.key, slot.record)) return page
+        }
+        const own = changed[next]
+        const replaced = own !== undefined && Buffer.compare(own.key, key) === 0
+        if (replaced) next += 1
+        if (!page.add(key, replaced ? own.record : recordOf(row))) return page
+      }
+      const last = rows[rows.length - 1]
+      stored = rows.length < wanted || last === undefined ? undefined : behind(stored, last.key, reverse)
+    }
+    for (; next < changed.length; next++) {
+      const slot = changed[next] as Slot
+      if (!page.add(slot.key, slot.record)) return page
+    }
+    return page
+  }
+
+  private changedIn(range: KeyRange, reverse: boolean): ReadonlyArray<Slot> {
+    const slots: Array<Slot> = []
+    for (const slot of this.slots.values()) {
+      if (slot.changed && contains(range, slot.key)) slots.push(slot)
+    }
+    return slots.sort((a, b) => reverse ? Buffer.compare(b.key, a.key) : Buffer.compare(a.key, b.key))
+  }
+}
+
+/** What is left of a range behind a stored key; `undefined` when nothing is. */
+const behind = ({ gte, lt }: StoredRange, key: Uint8Array, reverse: boolean): StoredRange | undefined => {
+  const rest = reverse ? { gte, lt: key } : { gte: successor(key), lt }
+  return Buffer.compare(rest.gte, rest.lt) < 0 ? rest : undefined
+}
+
+/** The record of a stored row of a key. */
+export const recordOf = (row: StoredRow): KeyRecord => {
+  const record = decodeRecord(row.value)
+  if (record === undefined) throw new CorruptRow(`the record of the key ${keyText(userKey(row.key))} is cut short`)
+  return record
+}
+
+/** Gathers rows until there are enough of them. */
+class Page implements Rows {
+  readonly rows: Array<Row> = []
+  more = false
+  private bytes = 0
+  private readonly limit: number
+  private readonly maxBytes: number
+
+  constructor(limit: number, maxBytes: number) {
+    this.limit = limit
+    this.maxBytes = maxBytes
+  }
+
+  /** `false` once the page is full: this row is the first that does not fit. */
+  add(key: Uint8Array, record: KeyRecord | undefined): boolean {
+    if (record === undefined) return true
+    if (this.rows.length >= this.limit || this.bytes >= this.maxBytes) {
+      this.more = true
+      return false
+    }
+    this.rows.push({ key, record })
+    this.bytes += key.byteLength + record.value.byteLength
+    return true
   }
 }

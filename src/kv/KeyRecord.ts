@@ -2,7 +2,7 @@
  * A key's value together with its history's figures, as the state store holds it.
  *
  * ```
- * create revision u64 · mod revision u64 · version u64 · value, to the end
+ * create revision u64 · mod revision u64 · version u64 · lease u64 · value, to the end
  * ```
  */
 import { Reader, Writer } from "./Binary.ts"
@@ -14,17 +14,20 @@ export interface KeyRecord {
   readonly modRevision: number
   /** Puts since the key was created, from 1. */
   readonly version: number
+  /** The lease that the key lives as long as; 0 for none. */
+  readonly lease: number
   readonly value: Uint8Array
 }
 
 /** Bytes before the value. */
-export const recordHeaderBytes = 24
+export const recordHeaderBytes = 32
 
 export const encodeRecord = (record: KeyRecord): Uint8Array =>
   new Writer(recordHeaderBytes + record.value.byteLength)
     .u64(record.createRevision)
     .u64(record.modRevision)
     .u64(record.version)
+    .u64(record.lease)
     .raw(record.value)
     .bytes
 
@@ -34,6 +37,7 @@ export const decodeRecord = (bytes: Uint8Array): KeyRecord | undefined => {
   const createRevision = reader.u64()
   const modRevision = reader.u64()
   const version = reader.u64()
+  const lease = reader.u64()
   const value = reader.rest()
-  return reader.complete ? { createRevision, modRevision, version, value } : undefined
+  return reader.complete ? { createRevision, modRevision, version, lease, value } : undefined
 }

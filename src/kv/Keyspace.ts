@@ -1,20 +1,37 @@
 /**
- * Where everything lies in the state store.
+ * Where everything lies in the state store. Numbers are u64, big-endian, so that byte order is their order.
  *
- * | first byte | what                                                     |
- * | ---------- | -------------------------------------------------------- |
- * | `00`       | the store's own: the applied point                       |
- * | `01`       | figures about the whole: `01 "revision"`                 |
- * | `10`       | the users' keys, each behind this byte (`KeyRecord.ts`)  |
+ * | first byte | key                        | value                                                              |
+ * | ---------- | -------------------------- | ------------------------------------------------------------------ |
+ * | `00`       |                            | the store's own: the applied point                                 |
+ * | `01`       | `01 "figures"`             | revision, compaction, log time, size of the history (`Figures.ts`) |
+ * | `10`       | `10 KEY`                   | a user's key (`KeyRecord.ts`)                                      |
+ * | `20`       | `20 REVISION`              | what that revision changed (`History.ts`)                          |
+ * | `30`       | `30 LEASE`                 | a lease (`Lease.ts`)                                               |
+ * | `31`       | `31 LEASE KEY`             | nothing: the key is attached to the lease                          |
+ * | `40`       | `40 SESSION`               | a session (`Session.ts`)                                           |
+ * | `41`       | `41 SESSION SEQUENCE`      | the reply to one of its commands                                   |
  *
  * All else is free for later formats.
  */
+import { Reader, Writer } from "./Binary.ts"
+import type { KeyRange } from "./KeyRange.ts"
 
-const metaByte = 0x01
 const keyByte = 0x10
+const revisionByte = 0x20
+const leaseByte = 0x30
+const leaseKeyByte = 0x31
+const sessionByte = 0x40
+const replyByte = 0x41
 
-/** Holds the revision of the last write: u64, absent before the first. */
-export const revisionKey: Uint8Array = Uint8Array.of(metaByte, ...new TextEncoder().encode("revision"))
+/** A range of stored keys; the end is not included. */
+export interface StoredRange {
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+}
+
+/** Holds the figures about the whole; absent before the first command. */
+export const figuresKey: Uint8Array = Uint8Array.of(0x01, ...new TextEncoder().encode("figures"))
 
 /** Where the record of a user's key lies. */
 export const recordKey = (key: Uint8Array): Uint8Array => {
@@ -27,24 +44,58 @@ export const recordKey = (key: Uint8Array): Uint8Array => {
 /** The user's key of a stored one; a view. */
 export const userKey = (stored: Uint8Array): Uint8Array => stored.subarray(1)
 
-/** The range of stored keys that begin with a user's prefix; the end is not included. */
-export const prefixRange = (prefix: Uint8Array): { readonly gte: Uint8Array; readonly lt: Uint8Array } => {
-  const gte = recordKey(prefix)
-  return { gte, lt: after(gte) }
-}
+/** Where the records of a range of users' keys lie. */
+export const recordRange = ({ gte, lt }: KeyRange): StoredRange => ({
+  gte: recordKey(gte),
+  lt: lt.byteLength === 0 ? Uint8Array.of(keyByte + 1) : recordKey(lt)
+})
 
-/** The first key behind all that begin with `prefix`; there is one, because stored keys begin with a byte below `ff`. */
-const after = (prefix: Uint8Array): Uint8Array => {
-  let length = prefix.byteLength
-  while (prefix[length - 1] === 0xff) length -= 1
-  const end = prefix.slice(0, length)
-  end[length - 1] = (end[length - 1] as number) + 1
-  return end
-}
+/** Where the changes of a revision lie. */
+export const revisionKey = (revision: number): Uint8Array => new Writer(9).u8(revisionByte).u64(revision).bytes
 
-/** The first key behind `key`. */
-export const successor = (key: Uint8Array): Uint8Array => {
-  const next = new Uint8Array(key.byteLength + 1)
-  next.set(key)
-  return next
-}
+/** The revision of a stored key. */
+export const revisionOf = (stored: Uint8Array): number => new Reader(stored.subarray(1)).u64()
+
+/** Where the revisions `from..through` lie. */
+export const revisionRange = (from: number, through: number): StoredRange => ({
+  gte: revisionKey(from),
+  lt: revisionKey(through + 1)
+})
+
+export const leaseKey = (lease: number): Uint8Array => new Writer(9).u8(leaseByte).u64(lease).bytes
+
+/** Every lease. */
+export const leaseRange: StoredRange = { gte: Uint8Array.of(leaseByte), lt: Uint8Array.of(leaseByte + 1) }
+
+/** Says that a user's key is attached to a lease. */
+export const leaseKeyKey = (lease: number, key: Uint8Array): Uint8Array =>
+  new Writer(9 + key.byteLength).u8(leaseKeyByte).u64(lease).raw(key).bytes
+
+/** The attached user's key; a view. */
+export const attachedKey = (stored: Uint8Array): Uint8Array => stored.subarray(9)
+
+/** Everything attached to a lease. */
+export const leaseKeysRange = (lease: number): StoredRange => ({
+  gte: new Writer(9).u8(leaseKeyByte).u64(lease).bytes,
+  lt: new Writer(9).u8(leaseKeyByte).u64(lease + 1).bytes
+})
+
+/** Everything attached to any lease. */
+export const leaseKeysOfAll: StoredRange = { gte: Uint8Array.of(leaseKeyByte), lt: Uint8Array.of(leaseKeyByte + 1) }
+
+export const sessionKey = (session: number): Uint8Array => new Writer(9).u8(sessionByte).u64(session).bytes
+
+/** Every session. */
+export const sessionRange: StoredRange = { gte: Uint8Array.of(sessionByte), lt: Uint8Array.of(sessionByte + 1) }
+
+export const replyKey = (session: number, sequence: number): Uint8Array =>
+  new Writer(17).u8(replyByte).u64(session).u64(sequence).bytes
+
+/** Every kept reply. */
+export const replyRange: StoredRange = { gte: Uint8Array.of(replyByte), lt: Uint8Array.of(replyByte + 1) }
+
+/** The number behind the first byte of a stored key: a lease's, a session's. */
+export const idOf = (stored: Uint8Array): number => new Reader(stored.subarray(1)).u64()
+
+/** The sequence number of a stored reply's key. */
+export const sequenceOf = (stored: Uint8Array): number => new Reader(stored.subarray(9)).u64()

@@ -1,4 +1,4 @@
-/** What a key, a value and a page may measure. Every limit is checked before a command reaches the log. */
+/** What keys, values, pages, transactions, leases and sessions may measure. Checked before a command reaches the log. */
 
 /** Longest key in bytes. Keys are never empty. */
 export const maxKeyBytes = 4 * 1024
@@ -15,10 +15,41 @@ export const maxScanLimit = 10_000
 /** A page ends with the row that takes it past this many bytes of keys and values, so it is at most one row larger. */
 export const maxPageBytes = 4 * 1024 * 1024
 
+/** Most compares, and most operations in each of the two lists, of a transaction. */
+export const maxTransactionOperations = 512
+
+/** Most bytes of a transaction, encoded: compares, keys and values of both lists. */
+export const maxTransactionBytes = 4 * 1024 * 1024
+
+/** Most keys that one delete-range of a transaction may remove, and that the end of one lease may. */
+export const maxRangeDeletes = 10_000
+
+/** Most bytes of keys and values that one delete-range may remove. */
+export const maxRangeDeleteBytes = 64 * 1024 * 1024
+
+/** Shortest and longest time to live of a lease or a session, in milliseconds. */
+export const minTtlMs = 1_000
+export const maxTtlMs = 30 * 24 * 3_600_000
+
+/** Most leases at a time; a grant beyond it is refused as `Overloaded`. */
+export const maxLeases = 100_000
+
+/** Most keys attached to one lease; a put beyond it is refused as `Overloaded`. */
+export const maxLeaseKeys = maxRangeDeletes
+
+/** Most sessions at a time; opening one more is refused as `Overloaded`. */
+export const maxSessions = 10_000
+
+/** Most answers kept for one session until its client has said that it has them. */
+export const maxSessionReplies = 16_384
+
+/** Most bytes of such answers, of one session. */
+export const maxSessionReplyBytes = 16 * 1024 * 1024
+
 /** One argument that is malformed or over a limit. */
 export interface Problem {
   readonly _tag: "Problem"
-  /** The argument's name: "key", "value", "prefix", "limit", "cursor". */
+  /** The argument's name: "key", "value", "prefix", "limit", "cursor", "success[3].key" … */
   readonly field: string
   readonly problem: string
 }
@@ -34,16 +65,26 @@ export const keyProblem = (bytes: number, field = "key"): Problem | undefined =>
     : undefined
 
 /** What is wrong with a value, if anything. */
-export const valueProblem = (bytes: number): Problem | undefined =>
+export const valueProblem = (bytes: number, field = "value"): Problem | undefined =>
   bytes > maxValueBytes
     ? problem(
-      "value",
+      field,
       `has ${bytes} bytes; at most ${maxValueBytes} are allowed. Store larger data elsewhere and its name here`
     )
     : undefined
 
 /** What is wrong with a page's limit, if anything. */
-export const limitProblem = (limit: number): Problem | undefined =>
+export const limitProblem = (limit: number, field = "limit"): Problem | undefined =>
   Number.isInteger(limit) && limit >= 1 && limit <= maxScanLimit
     ? undefined
-    : problem("limit", `${limit} is not an integer from 1 to ${maxScanLimit}`)
+    : problem(field, `${limit} is not an integer from 1 to ${maxScanLimit}`)
+
+/** What is wrong with a time to live, if anything. */
+export const ttlProblem = (ttlMs: number, field = "ttlMs"): Problem | undefined =>
+  Number.isSafeInteger(ttlMs) && ttlMs >= minTtlMs && ttlMs <= maxTtlMs
+    ? undefined
+    : problem(field, `${ttlMs} is not an integer from ${minTtlMs} to ${maxTtlMs} milliseconds`)
+
+/** What is wrong with a revision, an id or a sequence number, if anything. */
+export const countProblem = (value: number, field: string): Problem | undefined =>
+  Number.isSafeInteger(value) && value >= 0 ? undefined : problem(field, `${value} is not a safe integer of at least 0`)

@@ -2,18 +2,33 @@
  * What reads the state.
  *
  * ```
- * Get    version u8 (1) · tag u8 (1) · key length u16 · key
- * Scan   version u8 (1) · tag u8 (2) · flags u8 · limit u32 · prefix length u16 · prefix · cursor length u16 · cursor
+ * version u8 (2) · tag u8 · body
+ *   Get         key u16+
+ *   Scan        flags u8 · limit u32 · gte u16+ · lt u16+
+ *   Count       gte u16+ · lt u16+
+ *   Transact    as in Transaction.ts
+ *   Leases
+ *   LeaseKeys   lease u64
  * ```
  *
- * Flags: 1 keys only, 2 reverse. A cursor of no bytes starts at the beginning.
+ * Flags: 1 keys only, 2 reverse.
  */
 import { Reader, Writer } from "./Binary.ts"
+import type { KeyRange } from "./KeyRange.ts"
+import { rangeProblem } from "./KeyRange.ts"
 import type { Problem } from "./Limits.ts"
-import { keyProblem, limitProblem, maxKeyBytes, problem } from "./Limits.ts"
+import { countProblem, keyProblem, limitProblem, problem } from "./Limits.ts"
+import type { Transaction } from "./Transaction.ts"
+import {
+  onlyReads,
+  readTransaction,
+  transactionProblem,
+  transactionSizeProblem,
+  writeTransaction
+} from "./Transaction.ts"
 
 /** The version written, and the only one read. */
-export const queryVersion = 1
+export const queryVersion = 2
 
 /** One key. */
 export interface Get {
@@ -21,62 +36,87 @@ export interface Get {
   readonly key: Uint8Array
 }
 
-/** A page of the keys that begin with `prefix`, in byte order. */
+/** A page of a range, in byte order. */
 export interface Scan {
   readonly _tag: "Scan"
-  /** Empty for all keys. */
-  readonly prefix: Uint8Array
+  readonly range: KeyRange
   /** Most rows of the page. */
   readonly limit: number
-  /** The last key of the page before; this page goes on behind it. */
-  readonly cursor: Uint8Array | undefined
   /** Leave the values out. */
   readonly keysOnly: boolean
   /** From the last key to the first. */
   readonly reverse: boolean
 }
 
-export type Query = Get | Scan
+/** How many keys a range has. */
+export interface Count {
+  readonly _tag: "Count"
+  readonly range: KeyRange
+}
 
-const getTag = 1
-const scanTag = 2
+/** A transaction that only reads: several keys and ranges of one moment. */
+export interface ReadTransaction {
+  readonly _tag: "Transact"
+  readonly transaction: Transaction
+}
+
+/** Every lease. */
+export interface ListLeases {
+  readonly _tag: "Leases"
+}
+
+/** One lease with the keys attached to it. */
+export interface LeaseKeys {
+  readonly _tag: "LeaseKeys"
+  readonly lease: number
+}
+
+export type Query = Get | Scan | Count | ReadTransaction | ListLeases | LeaseKeys
+
+const tags = { Get: 1, Scan: 2, Count: 3, Transact: 4, Leases: 5, LeaseKeys: 6 } as const
 const keysOnlyFlag = 1
 const reverseFlag = 2
 
 /** What is wrong with a query's arguments, if anything. */
 export const queryProblem = (query: Query): Problem | undefined => {
-  if (query._tag === "Get") return keyProblem(query.key.byteLength)
-  const { cursor, limit, prefix } = query
-  if (prefix.byteLength > maxKeyBytes) return keyProblem(prefix.byteLength, "prefix")
-  return limitProblem(limit) ?? (cursor === undefined ? undefined : cursorProblem(cursor, prefix))
-}
-
-const cursorProblem = (cursor: Uint8Array, prefix: Uint8Array): Problem | undefined => {
-  const matches = cursor.byteLength >= prefix.byteLength && prefix.every((byte, i) => cursor[i] === byte)
-  return keyProblem(cursor.byteLength, "cursor") ??
-    (matches
-      ? undefined
-      : problem("cursor", "does not begin with the prefix; pass the cursor of the page before, unchanged"))
+  switch (query._tag) {
+    case "Get":
+      return keyProblem(query.key.byteLength)
+    case "Scan":
+      return rangeProblem(query.range) ?? limitProblem(query.limit)
+    case "Count":
+      return rangeProblem(query.range)
+    case "Transact":
+      return onlyReads(query.transaction)
+        ? transactionProblem(query.transaction)
+        : problem("transaction", "writes; send it as a command")
+    case "Leases":
+      return undefined
+    case "LeaseKeys":
+      return countProblem(query.lease, "lease")
+  }
 }
 
 /** The bytes of a query that {@link queryProblem} has nothing against. */
 export const encodeQuery = (query: Query): Uint8Array => {
-  if (query._tag === "Get") {
-    return new Writer(4 + query.key.byteLength)
-      .u8(queryVersion).u8(getTag).u16(query.key.byteLength).raw(query.key).bytes
+  const writer = (bodyBytes: number) => new Writer(2 + bodyBytes).u8(queryVersion).u8(tags[query._tag])
+  switch (query._tag) {
+    case "Get":
+      return writer(2 + query.key.byteLength).short(query.key).bytes
+    case "Scan":
+      return writer(9 + query.range.gte.byteLength + query.range.lt.byteLength)
+        .u8((query.keysOnly ? keysOnlyFlag : 0) | (query.reverse ? reverseFlag : 0))
+        .u32(query.limit).short(query.range.gte).short(query.range.lt).bytes
+    case "Count":
+      return writer(4 + query.range.gte.byteLength + query.range.lt.byteLength)
+        .short(query.range.gte).short(query.range.lt).bytes
+    case "Transact":
+      return writeTransaction(writer(256), query.transaction).bytes
+    case "Leases":
+      return writer(0).bytes
+    case "LeaseKeys":
+      return writer(8).u64(query.lease).bytes
   }
-  const { prefix } = query
-  const cursor = query.cursor ?? new Uint8Array(0)
-  return new Writer(11 + prefix.byteLength + cursor.byteLength)
-    .u8(queryVersion)
-    .u8(scanTag)
-    .u8((query.keysOnly ? keysOnlyFlag : 0) | (query.reverse ? reverseFlag : 0))
-    .u32(query.limit)
-    .u16(prefix.byteLength)
-    .raw(prefix)
-    .u16(cursor.byteLength)
-    .raw(cursor)
-    .bytes
 }
 
 /** The query in `bytes`, whose fields are views of them, or what is wrong. */
@@ -84,34 +124,45 @@ export const decodeQuery = (bytes: Uint8Array): Query | Problem => {
   const reader = new Reader(bytes)
   const version = reader.u8()
   const tag = reader.u8()
-  if (reader.failed) return problem("query", `is cut short at ${bytes.byteLength} bytes`)
-  if (version !== queryVersion) {
+  if (!reader.failed && version !== queryVersion) {
     return problem("query", `has version ${version}; this node reads version ${queryVersion}`)
   }
-  const query = make(tag, reader)
-  if (query === undefined) return problem("query", `has the unknown tag ${tag}`)
-  if (!reader.complete) return problem("query", "is not as long as it says")
+  if (tag === tags.Transact) {
+    const tooLarge = transactionSizeProblem(bytes.byteLength)
+    if (tooLarge !== undefined) return tooLarge
+  }
+  const query = readBody(tag, reader)
+  if (reader.failed) return problem("query", `is cut short at ${bytes.byteLength} bytes`)
+  if (query === undefined) return problem("query", `has the unknown tag ${tag}, or a part that makes no sense`)
+  if (!reader.complete) return problem("query", "has bytes behind its end")
   return queryProblem(query) ?? query
 }
 
-const make = (tag: number, reader: Reader): Query | undefined => {
+const readBody = (tag: number, reader: Reader): Query | undefined => {
   switch (tag) {
-    case getTag:
-      return { _tag: "Get", key: reader.raw(reader.u16()) }
-    case scanTag: {
+    case tags.Get:
+      return { _tag: "Get", key: reader.short() }
+    case tags.Scan: {
       const flags = reader.u8()
       const limit = reader.u32()
-      const prefix = reader.raw(reader.u16())
-      const cursor = reader.raw(reader.u16())
       return {
         _tag: "Scan",
-        prefix,
+        range: { gte: reader.short(), lt: reader.short() },
         limit,
-        cursor: cursor.byteLength === 0 ? undefined : cursor,
         keysOnly: (flags & keysOnlyFlag) !== 0,
         reverse: (flags & reverseFlag) !== 0
       }
     }
+    case tags.Count:
+      return { _tag: "Count", range: { gte: reader.short(), lt: reader.short() } }
+    case tags.Transact: {
+      const transaction = readTransaction(reader)
+      return transaction === undefined ? undefined : { _tag: "Transact", transaction }
+    }
+    case tags.Leases:
+      return { _tag: "Leases" }
+    case tags.LeaseKeys:
+      return { _tag: "LeaseKeys", lease: reader.u64() }
     default:
       return undefined
   }

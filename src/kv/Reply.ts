@@ -2,23 +2,35 @@
  * What commands and queries are answered with.
  *
  * ```
- * Put      version u8 (1) · tag u8 (1) · revision u64 · create revision u64 · key's version u64
- * Delete   version u8 (1) · tag u8 (2) · revision u64 · deleted u8
- * Get      version u8 (1) · tag u8 (3) · revision u64 · found u8 · [record, to the end]
- * Scan     version u8 (1) · tag u8 (4) · revision u64 · more u8 · count u32 · rows
- *   row    key length u16 · key · record length u32 · record
+ * version u8 (2) · tag u8 · revision u64 · body
+ *   Put           create revision u64 · key's version u64
+ *   Delete        deleted u8
+ *   Transaction   succeeded u8 · count u16 · results
+ *     result      tag u8 · Put: create revision u64 · version u64 | Delete: deleted u32 | Get: found u8 · [record u32+]
+ *                 | Range: rows
+ *   Lease         id u64 · ttl u64 · remaining u64
+ *   Revoked       deleted keys u32
+ *   Session       id u64 · ttl u64
+ *   Done
+ *   Refused       reason u8 · current u64 · maximum u64 · field u16+ · text u16+
+ *   Get           found u8 · [record, to the end]
+ *   Scan          rows
+ *   Count         keys u64
+ *   Leases        count u32 · { id u64 · ttl u64 · remaining u64 · keys u32 }
+ *   LeaseKeys     id u64 · ttl u64 · remaining u64 · count u32 · { key u16+ }
+ * rows            more u8 · count u32 · { key u16+ · record u32+ }
  * ```
  *
  * A record is as in `KeyRecord.ts`. Replies of commands are part of the replicated state: the same on every node.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
-import { decodeRecord } from "./KeyRecord.ts"
+import { decodeRecord, encodeRecord } from "./KeyRecord.ts"
 import type { Problem } from "./Limits.ts"
 import { problem } from "./Limits.ts"
 
 /** The version written, and the only one read. */
-export const replyVersion = 1
+export const replyVersion = 2
 
 export interface PutReply {
   readonly _tag: "PutReply"
@@ -36,6 +48,84 @@ export interface DeleteReply {
   readonly deleted: boolean
 }
 
+export interface Row {
+  readonly key: Uint8Array
+  readonly record: KeyRecord
+}
+
+/** What became of one operation of a transaction, in the place of the operation. */
+export type OperationResult =
+  | { readonly _tag: "Put"; readonly createRevision: number; readonly version: number }
+  /** Of a delete or a delete-range: how many keys it removed. */
+  | { readonly _tag: "Delete"; readonly deleted: number }
+  | { readonly _tag: "Get"; readonly record: KeyRecord | undefined }
+  | { readonly _tag: "Range"; readonly rows: ReadonlyArray<Row>; readonly more: boolean }
+
+export interface TransactionReply {
+  readonly _tag: "TransactionReply"
+  /** The revision it took; the store's revision when it changed nothing. */
+  readonly revision: number
+  /** Whether all compares held, so that `success` was carried out. */
+  readonly succeeded: boolean
+  readonly results: ReadonlyArray<OperationResult>
+}
+
+/** A lease was granted or kept alive. */
+export interface LeaseReply {
+  readonly _tag: "LeaseReply"
+  readonly revision: number
+  readonly lease: number
+  readonly ttlMs: number
+  /** What is left of its time, by the log's clock. */
+  readonly remainingMs: number
+}
+
+/** A lease was revoked, with its keys. */
+export interface RevokedReply {
+  readonly _tag: "RevokedReply"
+  readonly revision: number
+  /** How many keys were attached to it, and are deleted. */
+  readonly deleted: number
+}
+
+export interface SessionReply {
+  readonly _tag: "SessionReply"
+  readonly revision: number
+  readonly session: number
+  readonly ttlMs: number
+}
+
+/** The command was carried out; there is nothing to tell. */
+export interface DoneReply {
+  readonly _tag: "DoneReply"
+  readonly revision: number
+}
+
+/** Why a committed command changed nothing. Its field and text are those of an error message. */
+export const refusals = [
+  /** The session it was sent in has ended, or never was. */
+  "session-expired",
+  /** The client said before that it has the answer. */
+  "already-answered",
+  "lease-not-found",
+  "invalid",
+  "overloaded",
+  /** The history it asks for is gone. */
+  "compacted"
+] as const
+export type Refusal = (typeof refusals)[number]
+
+export interface RefusedReply {
+  readonly _tag: "RefusedReply"
+  readonly revision: number
+  readonly reason: Refusal
+  /** The argument or limit it is about. */
+  readonly field: string
+  readonly text: string
+  readonly current: number
+  readonly maximum: number
+}
+
 export interface GetReply {
   readonly _tag: "GetReply"
   /** The store's revision at the moment of the read. */
@@ -43,36 +133,151 @@ export interface GetReply {
   readonly record: KeyRecord | undefined
 }
 
-export interface ScanRow {
-  readonly key: Uint8Array
-  readonly record: KeyRecord
-}
-
 export interface ScanReply {
   readonly _tag: "ScanReply"
   /** The store's revision at the moment of the read. */
   readonly revision: number
-  readonly rows: ReadonlyArray<ScanRow>
+  readonly rows: ReadonlyArray<Row>
   /** Whether the page ended before the range did. */
   readonly more: boolean
 }
 
-export type Reply = PutReply | DeleteReply | GetReply | ScanReply
+export interface CountReply {
+  readonly _tag: "CountReply"
+  readonly revision: number
+  readonly count: number
+}
 
-const putTag = 1
-const deleteTag = 2
-const getTag = 3
-const scanTag = 4
+export interface LeaseRow {
+  readonly lease: number
+  readonly ttlMs: number
+  readonly remainingMs: number
+  /** How many keys are attached. */
+  readonly keys: number
+}
 
-export const encodePutReply = (reply: Omit<PutReply, "_tag">): Uint8Array =>
-  new Writer(26).u8(replyVersion).u8(putTag).u64(reply.revision).u64(reply.createRevision).u64(reply.version).bytes
+export interface LeasesReply {
+  readonly _tag: "LeasesReply"
+  readonly revision: number
+  readonly leases: ReadonlyArray<LeaseRow>
+}
 
-export const encodeDeleteReply = (reply: Omit<DeleteReply, "_tag">): Uint8Array =>
-  new Writer(11).u8(replyVersion).u8(deleteTag).u64(reply.revision).u8(reply.deleted ? 1 : 0).bytes
+export interface LeaseKeysReply {
+  readonly _tag: "LeaseKeysReply"
+  readonly revision: number
+  readonly lease: number
+  readonly ttlMs: number
+  readonly remainingMs: number
+  readonly keys: ReadonlyArray<Uint8Array>
+}
+
+export type CommandReply =
+  | PutReply
+  | DeleteReply
+  | TransactionReply
+  | LeaseReply
+  | RevokedReply
+  | SessionReply
+  | DoneReply
+  | RefusedReply
+
+export type QueryReply =
+  | TransactionReply
+  | GetReply
+  | ScanReply
+  | CountReply
+  | LeasesReply
+  | LeaseKeysReply
+  | RefusedReply
+
+export type Reply = CommandReply | QueryReply
+
+const tags = {
+  PutReply: 1,
+  DeleteReply: 2,
+  GetReply: 3,
+  ScanReply: 4,
+  TransactionReply: 5,
+  LeaseReply: 6,
+  RevokedReply: 7,
+  SessionReply: 8,
+  DoneReply: 9,
+  RefusedReply: 10,
+  CountReply: 11,
+  LeasesReply: 12,
+  LeaseKeysReply: 13
+} as const
+
+const resultTags = { Put: 1, Delete: 2, Get: 3, Range: 4 } as const
+
+const text = (value: string): Uint8Array => new TextEncoder().encode(value)
+
+const header = (tag: keyof typeof tags, revision: number, bodyBytes: number): Writer =>
+  new Writer(10 + bodyBytes).u8(replyVersion).u8(tags[tag]).u64(revision)
+
+/** The bytes of a command's reply. */
+export const encodeReply = (reply: CommandReply | CountReply | LeasesReply | LeaseKeysReply): Uint8Array => {
+  const { _tag: tag, revision } = reply
+  switch (tag) {
+    case "PutReply":
+      return header(tag, revision, 16).u64(reply.createRevision).u64(reply.version).bytes
+    case "DeleteReply":
+      return header(tag, revision, 1).u8(reply.deleted ? 1 : 0).bytes
+    case "TransactionReply": {
+      const writer = header(tag, revision, 256).u8(reply.succeeded ? 1 : 0).u16(reply.results.length)
+      for (const result of reply.results) writeResult(writer, result)
+      return writer.bytes
+    }
+    case "LeaseReply":
+      return header(tag, revision, 24).u64(reply.lease).u64(reply.ttlMs).u64(reply.remainingMs).bytes
+    case "RevokedReply":
+      return header(tag, revision, 4).u32(reply.deleted).bytes
+    case "SessionReply":
+      return header(tag, revision, 16).u64(reply.session).u64(reply.ttlMs).bytes
+    case "DoneReply":
+      return header(tag, revision, 0).bytes
+    case "RefusedReply":
+      return header(tag, revision, 64)
+        .u8(refusals.indexOf(reply.reason)).u64(reply.current).u64(reply.maximum)
+        .short(text(reply.field)).short(text(reply.text)).bytes
+    case "CountReply":
+      return header(tag, revision, 8).u64(reply.count).bytes
+    case "LeasesReply": {
+      const writer = header(tag, revision, 4 + 28 * reply.leases.length).u32(reply.leases.length)
+      for (const row of reply.leases) writer.u64(row.lease).u64(row.ttlMs).u64(row.remainingMs).u32(row.keys)
+      return writer.bytes
+    }
+    case "LeaseKeysReply": {
+      const writer = header(tag, revision, 64).u64(reply.lease).u64(reply.ttlMs).u64(reply.remainingMs)
+      writer.u32(reply.keys.length)
+      for (const key of reply.keys) writer.short(key)
+      return writer.bytes
+    }
+  }
+}
+
+const writeResult = (writer: Writer, result: OperationResult): void => {
+  writer.u8(resultTags[result._tag])
+  switch (result._tag) {
+    case "Put":
+      writer.u64(result.createRevision).u64(result.version)
+      return
+    case "Delete":
+      writer.u32(result.deleted)
+      return
+    case "Get":
+      writer.u8(result.record === undefined ? 0 : 1)
+      if (result.record !== undefined) writer.long(encodeRecord(result.record))
+      return
+    case "Range":
+      writer.u8(result.more ? 1 : 0).u32(result.rows.length)
+      for (const { key, record } of result.rows) writer.short(key).long(encodeRecord(record))
+  }
+}
 
 /** The reply to a get, whose record is passed on as it lies in the store. */
 export const encodeGetReply = (revision: number, record: Uint8Array | undefined): Uint8Array => {
-  const writer = new Writer(11 + (record?.byteLength ?? 0)).u8(replyVersion).u8(getTag).u64(revision)
+  const writer = header("GetReply", revision, 1 + (record?.byteLength ?? 0))
   return (record === undefined ? writer.u8(0) : writer.u8(1).raw(record)).bytes
 }
 
@@ -82,9 +287,9 @@ export const encodeScanReply = (
   rows: ReadonlyArray<{ readonly key: Uint8Array; readonly record: Uint8Array }>,
   more: boolean
 ): Uint8Array => {
-  const size = rows.reduce((sum, row) => sum + 6 + row.key.byteLength + row.record.byteLength, 15)
-  const writer = new Writer(size).u8(replyVersion).u8(scanTag).u64(revision).u8(more ? 1 : 0).u32(rows.length)
-  for (const { key, record } of rows) writer.u16(key.byteLength).raw(key).u32(record.byteLength).raw(record)
+  const size = rows.reduce((sum, row) => sum + 6 + row.key.byteLength + row.record.byteLength, 5)
+  const writer = header("ScanReply", revision, size).u8(more ? 1 : 0).u32(rows.length)
+  for (const { key, record } of rows) writer.short(key).long(record)
   return writer.bytes
 }
 
@@ -96,33 +301,106 @@ export const decodeReply = (bytes: Uint8Array): Reply | Problem => {
   if (!reader.failed && version !== replyVersion) {
     return problem("reply", `has version ${version}; this client reads version ${replyVersion}`)
   }
-  const reply = read(tag, reader)
+  const reply = read(tag, reader.u64(), reader)
   return reply !== undefined && reader.complete ? reply : problem("reply", `of tag ${tag} is malformed`)
 }
 
-const read = (tag: number, reader: Reader): Reply | undefined => {
-  const revision = reader.u64()
+const read = (tag: number, revision: number, reader: Reader): Reply | undefined => {
   switch (tag) {
-    case putTag:
+    case tags.PutReply:
       return { _tag: "PutReply", revision, createRevision: reader.u64(), version: reader.u64() }
-    case deleteTag:
+    case tags.DeleteReply:
       return { _tag: "DeleteReply", revision, deleted: reader.u8() === 1 }
-    case getTag: {
+    case tags.GetReply: {
       if (reader.u8() === 0) return { _tag: "GetReply", revision, record: undefined }
       const record = decodeRecord(reader.rest())
       return record === undefined ? undefined : { _tag: "GetReply", revision, record }
     }
-    case scanTag: {
-      const more = reader.u8() === 1
-      const count = reader.u32()
-      const rows: Array<ScanRow> = []
-      for (let i = 0; i < count && !reader.failed; i++) {
-        const key = reader.raw(reader.u16())
-        const record = decodeRecord(reader.raw(reader.u32()))
-        if (record === undefined) return undefined
-        rows.push({ key, record })
-      }
-      return { _tag: "ScanReply", revision, rows, more }
+    case tags.ScanReply: {
+      const rows = readRows(reader)
+      return rows === undefined ? undefined : { _tag: "ScanReply", revision, ...rows }
+    }
+    case tags.TransactionReply: {
+      const succeeded = reader.u8() === 1
+      const results = readMany(reader, reader.u16(), readResult)
+      return results === undefined ? undefined : { _tag: "TransactionReply", revision, succeeded, results }
+    }
+    case tags.LeaseReply:
+      return { _tag: "LeaseReply", revision, lease: reader.u64(), ttlMs: reader.u64(), remainingMs: reader.u64() }
+    case tags.RevokedReply:
+      return { _tag: "RevokedReply", revision, deleted: reader.u32() }
+    case tags.SessionReply:
+      return { _tag: "SessionReply", revision, session: reader.u64(), ttlMs: reader.u64() }
+    case tags.DoneReply:
+      return { _tag: "DoneReply", revision }
+    case tags.RefusedReply: {
+      const reason = refusals[reader.u8()]
+      const current = reader.u64()
+      const maximum = reader.u64()
+      const field = readText(reader)
+      return reason === undefined
+        ? undefined
+        : { _tag: "RefusedReply", revision, reason, current, maximum, field, text: readText(reader) }
+    }
+    case tags.CountReply:
+      return { _tag: "CountReply", revision, count: reader.u64() }
+    case tags.LeasesReply: {
+      const leases = readMany(reader, reader.u32(), (from): LeaseRow => ({
+        lease: from.u64(),
+        ttlMs: from.u64(),
+        remainingMs: from.u64(),
+        keys: from.u32()
+      }))
+      return leases === undefined ? undefined : { _tag: "LeasesReply", revision, leases }
+    }
+    case tags.LeaseKeysReply: {
+      const lease = reader.u64()
+      const ttlMs = reader.u64()
+      const remainingMs = reader.u64()
+      const keys = readMany(reader, reader.u32(), (from) => from.short())
+      return keys === undefined ? undefined : { _tag: "LeaseKeysReply", revision, lease, ttlMs, remainingMs, keys }
+    }
+    default:
+      return undefined
+  }
+}
+
+const readText = (reader: Reader): string => new TextDecoder().decode(reader.short())
+
+const readMany = <A>(reader: Reader, count: number, one: (reader: Reader) => A | undefined): Array<A> | undefined => {
+  const many: Array<A> = []
+  for (let i = 0; i < count; i++) {
+    const element = one(reader)
+    if (element === undefined || reader.failed) return undefined
+    many.push(element)
+  }
+  return many
+}
+
+const readRows = (reader: Reader): { readonly more: boolean; readonly rows: ReadonlyArray<Row> } | undefined => {
+  const more = reader.u8() === 1
+  const rows = readMany(reader, reader.u32(), (from) => {
+    const key = from.short()
+    const record = decodeRecord(from.long())
+    return record === undefined ? undefined : { key, record }
+  })
+  return rows === undefined ? undefined : { more, rows }
+}
+
+const readResult = (reader: Reader): OperationResult | undefined => {
+  switch (reader.u8()) {
+    case resultTags.Put:
+      return { _tag: "Put", createRevision: reader.u64(), version: reader.u64() }
+    case resultTags.Delete:
+      return { _tag: "Delete", deleted: reader.u32() }
+    case resultTags.Get: {
+      if (reader.u8() === 0) return { _tag: "Get", record: undefined }
+      const record = decodeRecord(reader.long())
+      return record === undefined ? undefined : { _tag: "Get", record }
+    }
+    case resultTags.Range: {
+      const rows = readRows(reader)
+      return rows === undefined ? undefined : { _tag: "Range", ...rows }
     }
     default:
       return undefined

@@ -15,6 +15,9 @@ export class StateMachine extends Context.Service<StateMachine, {
   /** The last entry whose effects the state held when the node started. */
   readonly recovered: LogPoint
 
+  /** The latest stamp of an entry that the state has seen; 0 before the first, and when time means nothing to it. */
+  readonly logTimeMs: () => number
+
   /**
    * Refuses a command before it reaches the log: `undefined` when it is well-formed and within every limit.
    * Cheap and synchronous; a command that passes must never fail in `apply`.

@@ -14,7 +14,7 @@ import type { OpenError } from "./StorageError.ts"
 import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
 
 /** The layout this code writes and the only one it reads. */
-export const formatVersion = 1
+export const formatVersion = 2
 
 export interface DataDirOptions {
   readonly path: string

@@ -82,7 +82,7 @@ export class TestNode {
 
   /** Puts a key through this node, whether it leads or not. */
   put(key: string, value: string): Effect.Effect<Reply | WriteError> {
-    const command = encodeCommand({ _tag: "Put", key: encoder.encode(key), value: encoder.encode(value) })
+    const command = encodeCommand({ _tag: "Put", key: encoder.encode(key), value: encoder.encode(value), lease: 0 })
     return Effect.map(this.node.propose([command]), ([result]) => answerOf(result))
   }
 

@@ -5,7 +5,7 @@ import { ConnectionLost } from "../../src/client/Connection.ts"
 import type { Endpoint } from "../../src/client/Endpoint.ts"
 import { formatEndpoint } from "../../src/client/Endpoint.ts"
 import { NotLeader } from "../../src/FlareDbError.ts"
-import { encodeGetReply, encodePutReply } from "../../src/kv/Reply.ts"
+import { encodeGetReply, encodeReply } from "../../src/kv/Reply.ts"
 
 export type Answer = ReturnType<Connection["write"]>
 
@@ -37,7 +37,9 @@ export class FakeNode {
 
 /** Every write of a batch succeeds. */
 export const acknowledge = (count: number): Answer =>
-  Effect.succeed(Array.from({ length: count }, () => encodePutReply({ revision: 1, createRevision: 1, version: 1 })))
+  Effect.succeed(
+    Array.from({ length: count }, () => encodeReply({ _tag: "PutReply", revision: 1, createRevision: 1, version: 1 }))
+  )
 
 /** Every operation of a batch is sent to another node, or nowhere. */
 export const notLeader = (leader: FakeNode | undefined) => (count: number): Answer =>

@@ -2,50 +2,153 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import type { Command } from "../../src/kv/Command.ts"
-import { decodeCommand, encodeCommand } from "../../src/kv/Command.ts"
+import { decodeCommand, encodeCommand, noSession, stampCommand } from "../../src/kv/Command.ts"
+import { decodeFigures, encodeFigures } from "../../src/kv/Figures.ts"
+import type { Revision } from "../../src/kv/History.ts"
+import { decodeRevision, decodeRevisions, encodeRevision, encodeRevisions } from "../../src/kv/History.ts"
+import { prefixRange } from "../../src/kv/KeyRange.ts"
 import { encodeRecord } from "../../src/kv/KeyRecord.ts"
-import { maxKeyBytes, maxScanLimit, maxValueBytes } from "../../src/kv/Limits.ts"
+import { maxKeyBytes, maxScanLimit, maxTransactionOperations, maxTtlMs, maxValueBytes } from "../../src/kv/Limits.ts"
 import type { Query } from "../../src/kv/Query.ts"
 import { decodeQuery, encodeQuery } from "../../src/kv/Query.ts"
-import { decodeReply, encodeDeleteReply, encodeGetReply, encodePutReply, encodeScanReply } from "../../src/kv/Reply.ts"
+import type { CommandReply, CountReply, LeaseKeysReply, LeasesReply } from "../../src/kv/Reply.ts"
+import { decodeReply, encodeGetReply, encodeReply, encodeScanReply } from "../../src/kv/Reply.ts"
+import type { Operation, Transaction } from "../../src/kv/Transaction.ts"
 
 const key = Uint8Array.of(0x6b, 0xff)
 const value = Uint8Array.of(1, 2, 3)
-const record = { createRevision: 3, modRevision: 2 ** 40, version: 7, value }
+const record = { createRevision: 3, modRevision: 2 ** 40, version: 7, lease: 12, value }
+const range = prefixRange(key)
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex")
 
+const transaction: Transaction = {
+  compares: [
+    { _tag: "CompareValue", key, operator: "<=", value },
+    { _tag: "CompareNumber", key, figure: "modRevision", operator: "!=", value: 2 ** 33 },
+    { _tag: "CompareNumber", key, figure: "lease", operator: "=", value: 0 },
+    { _tag: "CompareExists", key, exists: true }
+  ],
+  success: [
+    { _tag: "Put", key, value, lease: 9 },
+    { _tag: "DeleteRange", range: prefixRange(Uint8Array.of(0x7a)) },
+    { _tag: "Range", range, limit: 5, keysOnly: true, reverse: true }
+  ],
+  failure: [{ _tag: "Delete", key }, { _tag: "Get", key: value }]
+}
+
+const commands: ReadonlyArray<Command> = [
+  { _tag: "Put", key, value, lease: 0 },
+  { _tag: "Put", key, value: new Uint8Array(0), lease: 2 ** 40 },
+  { _tag: "Delete", key },
+  { _tag: "Transact", transaction },
+  { _tag: "GrantLease", ttlMs: 10_000 },
+  { _tag: "KeepAlive", lease: 7 },
+  { _tag: "RevokeLease", lease: 7 },
+  { _tag: "Compact", revision: 2 ** 41 },
+  { _tag: "OpenSession", ttlMs: 10_000 },
+  { _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] },
+  { _tag: "Checkpoint" }
+]
+
+const replies: ReadonlyArray<CommandReply | CountReply | LeasesReply | LeaseKeysReply> = [
+  { _tag: "PutReply", revision: 5, createRevision: 4, version: 2 },
+  { _tag: "DeleteReply", revision: 5, deleted: true },
+  {
+    _tag: "TransactionReply",
+    revision: 6,
+    succeeded: true,
+    results: [
+      { _tag: "Put", createRevision: 2, version: 3 },
+      { _tag: "Delete", deleted: 4 },
+      { _tag: "Get", record },
+      { _tag: "Get", record: undefined },
+      { _tag: "Range", more: true, rows: [{ key, record }] }
+    ]
+  },
+  { _tag: "LeaseReply", revision: 7, lease: 9, ttlMs: 5_000, remainingMs: 4_000 },
+  { _tag: "RevokedReply", revision: 8, deleted: 3 },
+  { _tag: "SessionReply", revision: 8, session: 12, ttlMs: 60_000 },
+  { _tag: "DoneReply", revision: 9 },
+  {
+    _tag: "RefusedReply",
+    revision: 9,
+    reason: "lease-not-found",
+    field: "lease",
+    text: "7 has ended",
+    current: 1,
+    maximum: 2
+  },
+  { _tag: "CountReply", revision: 9, count: 2 ** 34 },
+  { _tag: "LeasesReply", revision: 9, leases: [{ lease: 9, ttlMs: 5_000, remainingMs: 1, keys: 2 }] },
+  { _tag: "LeaseKeysReply", revision: 9, lease: 9, ttlMs: 5_000, remainingMs: 1, keys: [key, value] }
+]
+
+const revisions: ReadonlyArray<Revision> = [
+  {
+    revision: 8,
+    logTimeMs: 1_700_000_000_000,
+    changes: [
+      { key, record, previousRevision: 0, previous: undefined },
+      { key: value, record: undefined, previousRevision: 3, previous: undefined }
+    ]
+  },
+  { revision: 9, logTimeMs: 1_700_000_000_001, changes: [{ key, record, previousRevision: 8, previous: record }] }
+]
+
 describe("round trips", () => {
-  it.prop("of commands", [Schema.Uint8Array, Schema.Uint8Array], ([anyKey, anyValue]) => {
+  it.prop("of puts and deletes", [Schema.Uint8Array, Schema.Uint8Array], ([anyKey, anyValue]) => {
     const ownKey = Uint8Array.of(1, ...anyKey)
-    const commands: ReadonlyArray<Command> = [
-      { _tag: "Put", key: ownKey, value: anyValue },
+    const some: ReadonlyArray<Command> = [
+      { _tag: "Put", key: ownKey, value: anyValue, lease: 3 },
       { _tag: "Delete", key: ownKey }
     ]
-    for (const command of commands) assert.deepStrictEqual(decodeCommand(encodeCommand(command)), command)
+    for (const command of some) {
+      assert.deepStrictEqual(decodeCommand(encodeCommand(command)), { _tag: "Stamped", stamp: noSession, command })
+    }
   })
 
-  it.prop("of queries", [Schema.Uint8Array, Schema.Boolean, Schema.Boolean], ([prefix, keysOnly, reverse]) => {
+  it("of every command, with and without a session", () => {
+    const stamp = { session: 2 ** 36, sequence: 12, answered: 10 }
+    for (const command of commands) {
+      const bytes = encodeCommand(command)
+      assert.deepStrictEqual(decodeCommand(bytes), { _tag: "Stamped", stamp: noSession, command })
+      stampCommand(bytes, stamp)
+      assert.deepStrictEqual(decodeCommand(bytes), { _tag: "Stamped", stamp, command })
+      assert.deepStrictEqual(encodeCommand(command, stamp), bytes)
+    }
+    for (const command of [{ _tag: "KeepSession" }, { _tag: "CloseSession" }] as const) {
+      assert.deepStrictEqual(decodeCommand(encodeCommand(command, stamp)), { _tag: "Stamped", stamp, command })
+      assert.deepInclude(decodeCommand(encodeCommand(command)), { _tag: "Problem", field: "session" })
+    }
+  })
+
+  it.prop("of scans", [Schema.Uint8Array, Schema.Boolean, Schema.Boolean], ([prefix, keysOnly, reverse]) => {
     const queries: ReadonlyArray<Query> = [
       { _tag: "Get", key: Uint8Array.of(1, ...prefix) },
-      { _tag: "Scan", prefix, limit: 10, cursor: undefined, keysOnly, reverse },
-      { _tag: "Scan", prefix, limit: maxScanLimit, cursor: Uint8Array.of(...prefix, 1), keysOnly, reverse }
+      { _tag: "Scan", range: prefixRange(prefix), limit: 10, keysOnly, reverse },
+      { _tag: "Scan", range: { gte: new Uint8Array(0), lt: key }, limit: maxScanLimit, keysOnly, reverse }
     ]
     for (const query of queries) assert.deepStrictEqual(decodeQuery(encodeQuery(query)), query)
   })
 
+  it("of every other query", () => {
+    const reads: Transaction = { compares: transaction.compares, success: [{ _tag: "Get", key }], failure: [] }
+    const queries: ReadonlyArray<Query> = [
+      { _tag: "Count", range },
+      { _tag: "Transact", transaction: reads },
+      { _tag: "Leases" },
+      { _tag: "LeaseKeys", lease: 7 }
+    ]
+    for (const query of queries) assert.deepStrictEqual(decodeQuery(encodeQuery(query)), query)
+    assert.deepInclude(decodeQuery(encodeQuery({ _tag: "Transact", transaction })), {
+      _tag: "Problem",
+      field: "transaction"
+    })
+  })
+
   it("of replies", () => {
-    assert.deepStrictEqual(decodeReply(encodePutReply({ revision: 5, createRevision: 4, version: 2 })), {
-      _tag: "PutReply",
-      revision: 5,
-      createRevision: 4,
-      version: 2
-    })
-    assert.deepStrictEqual(decodeReply(encodeDeleteReply({ revision: 5, deleted: true })), {
-      _tag: "DeleteReply",
-      revision: 5,
-      deleted: true
-    })
+    for (const reply of replies) assert.deepStrictEqual(decodeReply(encodeReply(reply)), reply)
     assert.deepStrictEqual(decodeReply(encodeGetReply(9, undefined)), {
       _tag: "GetReply",
       revision: 9,
@@ -67,42 +170,105 @@ describe("round trips", () => {
       rows: [{ key, record }, { key: value, record: { ...record, value: key } }]
     })
   })
+
+  it("of history, on disk and to a watch", () => {
+    const [first, second] = revisions as [Revision, Revision]
+    assert.deepStrictEqual(decodeRevision(8, encodeRevision(first, 100)), first)
+    assert.deepStrictEqual(decodeRevisions(encodeRevisions(revisions, true)), revisions)
+    assert.deepStrictEqual(decodeRevisions(encodeRevisions([second], false)), [
+      { ...second, changes: [{ key, record, previousRevision: 8, previous: undefined }] }
+    ])
+    const figures = { revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 }
+    assert.deepStrictEqual(decodeFigures(encodeFigures(figures)), figures)
+  })
 })
 
 it("the formats are the ones that are on disks and wires already", () => {
-  assert.strictEqual(hex(encodeCommand({ _tag: "Put", key, value })), "010100026bff010203")
-  assert.strictEqual(hex(encodeCommand({ _tag: "Delete", key })), "010200026bff")
-  assert.strictEqual(hex(encodeQuery({ _tag: "Get", key })), "010100026bff")
+  const plain = "0".repeat(48)
   assert.strictEqual(
-    hex(encodeQuery({ _tag: "Scan", prefix: key, limit: 7, cursor: undefined, keysOnly: true, reverse: true })),
-    "0102030000000700026bff0000"
+    hex(encodeCommand({ _tag: "Put", key, value, lease: 5 })),
+    `0201${plain}000000000000000500026bff010203`
   )
-  assert.strictEqual(hex(encodeRecord(record)), "000000000000000300000100000000000000000000000007010203")
+  assert.strictEqual(hex(encodeCommand({ _tag: "Delete", key })), `0202${plain}00026bff`)
   assert.strictEqual(
-    hex(encodePutReply({ revision: 5, createRevision: 4, version: 2 })),
-    "0101000000000000000500000000000000040000000000000002"
+    hex(encodeCommand({ _tag: "KeepSession" }, { session: 1, sequence: 3, answered: 2 })),
+    "0209000000000000000100000000000000030000000000000002"
   )
-  assert.strictEqual(hex(encodeDeleteReply({ revision: 5, deleted: true })), "0102000000000000000501")
+  assert.strictEqual(hex(encodeQuery({ _tag: "Get", key })), "020100026bff")
+  assert.strictEqual(
+    hex(encodeQuery({ _tag: "Scan", range, limit: 7, keysOnly: true, reverse: true })),
+    "0202030000000700026bff00016c"
+  )
+  assert.strictEqual(
+    hex(encodeRecord(record)),
+    "000000000000000300000100000000000000000000000007000000000000000c010203"
+  )
+  assert.strictEqual(
+    hex(encodeReply({ _tag: "PutReply", revision: 5, createRevision: 4, version: 2 })),
+    "0201000000000000000500000000000000040000000000000002"
+  )
+  assert.strictEqual(hex(encodeReply({ _tag: "DeleteReply", revision: 5, deleted: true })), "0202000000000000000501")
 })
 
 describe("limits", () => {
   const put = (keyBytes: number, valueBytes: number) =>
-    decodeCommand(encodeCommand({ _tag: "Put", key: new Uint8Array(keyBytes), value: new Uint8Array(valueBytes) }))
+    decodeCommand(
+      encodeCommand({ _tag: "Put", key: new Uint8Array(keyBytes), value: new Uint8Array(valueBytes), lease: 0 })
+    )
 
   it("of keys and values, each named", () => {
-    assert.strictEqual(put(maxKeyBytes, maxValueBytes)._tag, "Put")
+    assert.strictEqual(put(maxKeyBytes, maxValueBytes)._tag, "Stamped")
     assert.deepInclude(put(0, 1), { _tag: "Problem", field: "key" })
     assert.deepInclude(put(maxKeyBytes + 1, 1), { _tag: "Problem", field: "key" })
     assert.deepInclude(put(1, maxValueBytes + 1), { _tag: "Problem", field: "value" })
   })
 
   it("of pages", () => {
-    const scan = (limit: number, cursor?: Uint8Array) =>
-      decodeQuery(encodeQuery({ _tag: "Scan", prefix: key, limit, cursor, keysOnly: false, reverse: false }))
+    const scan = (limit: number, from = range) =>
+      decodeQuery(encodeQuery({ _tag: "Scan", range: from, limit, keysOnly: false, reverse: false }))
     assert.strictEqual(scan(1)._tag, "Scan")
     assert.deepInclude(scan(0), { _tag: "Problem", field: "limit" })
     assert.deepInclude(scan(maxScanLimit + 1), { _tag: "Problem", field: "limit" })
-    assert.deepInclude(scan(1, Uint8Array.of(1)), { _tag: "Problem", field: "cursor" })
+    assert.deepInclude(scan(1, { gte: key, lt: key }), { _tag: "Problem", field: "range" })
+  })
+
+  it("of times to live", () => {
+    const grant = (ttlMs: number) => decodeCommand(encodeCommand({ _tag: "GrantLease", ttlMs }))
+    assert.strictEqual(grant(1_000)._tag, "Stamped")
+    for (const ttlMs of [0, 999, maxTtlMs + 1]) {
+      assert.deepInclude(grant(ttlMs), { _tag: "Problem", field: "ttlMs" })
+    }
+  })
+
+  it("of transactions, with the place of what is wrong", () => {
+    const check = (success: ReadonlyArray<Operation>, compares: Transaction["compares"] = []) =>
+      decodeCommand(encodeCommand({ _tag: "Transact", transaction: { compares, success, failure: [] } }))
+    const one: Operation = { _tag: "Put", key, value, lease: 0 }
+    assert.strictEqual(check([one])._tag, "Stamped")
+    assert.deepInclude(check([one, { _tag: "Delete", key }]), { _tag: "Problem", field: "success[1].key" })
+    assert.deepInclude(check([{ _tag: "DeleteRange", range }, one]), { _tag: "Problem", field: "success[1].key" })
+    assert.deepInclude(check([one, { _tag: "DeleteRange", range }]), { _tag: "Problem", field: "success[1].range" })
+    assert.deepInclude(check([{ _tag: "Get", key: new Uint8Array(0) }]), { _tag: "Problem", field: "success[0].key" })
+    assert.deepInclude(
+      check([{ _tag: "Range", range, limit: 0, keysOnly: false, reverse: false }]),
+      { _tag: "Problem", field: "success[0].limit" }
+    )
+    assert.deepInclude(check([], [{ _tag: "CompareExists", key: new Uint8Array(0), exists: true }]), {
+      _tag: "Problem",
+      field: "compares[0].key"
+    })
+    const many = Array.from({ length: maxTransactionOperations + 1 }, (_, i): Operation => ({
+      _tag: "Get",
+      key: new Uint8Array(2).fill(i + 1)
+    }))
+    assert.deepInclude(check(many), { _tag: "Problem", field: "success" })
+    const large = Array.from({ length: 5 }, (_, i): Operation => ({
+      _tag: "Put",
+      key: Uint8Array.of(i),
+      value: new Uint8Array(maxValueBytes),
+      lease: 0
+    }))
+    assert.deepInclude(check(large), { _tag: "Problem", field: "transaction" })
   })
 })
 
@@ -118,25 +284,23 @@ const randomBytes = (seed: number) => {
 it("ten thousand damaged inputs give a value or a problem, and never an exception", () => {
   const next = randomBytes(7)
   const whole = [
-    encodeCommand({ _tag: "Put", key, value }),
-    encodeQuery({
-      _tag: "Scan",
-      prefix: key,
-      limit: 7,
-      cursor: Uint8Array.of(...key, 1),
-      keysOnly: true,
-      reverse: true
-    }),
+    ...commands.map((command) => encodeCommand(command)),
+    encodeQuery({ _tag: "Scan", range, limit: 7, keysOnly: true, reverse: true }),
+    encodeRevision(revisions[0] as Revision, 0),
+    encodeRevisions(revisions, true),
+    ...replies.map(encodeReply),
     encodeScanReply(9, [{ key, record: encodeRecord(record) }], true),
     encodeGetReply(9, encodeRecord(record))
   ]
   let problems = 0
   for (let i = 0; i < 10_000; i++) {
-    const bytes = Uint8Array.from(whole[next(whole.length)] as Uint8Array).subarray(0, 1 + next(80))
+    const bytes = Uint8Array.from(whole[next(whole.length)] as Uint8Array).subarray(0, 1 + next(160))
     for (let change = next(4); change >= 0 && bytes.length > 0; change--) bytes[next(bytes.length)] = next(256)
     for (const decode of [decodeCommand, decodeQuery, decodeReply]) {
       if (decode(bytes)._tag === "Problem") problems += 1
     }
+    decodeRevision(1, bytes)
+    decodeRevisions(bytes)
   }
   assert.isAbove(problems, 10_000)
 })

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import type { Command } from "../../src/kv/Command.ts"
 import { encodeCommand } from "../../src/kv/Command.ts"
+import { prefixRange, successor } from "../../src/kv/KeyRange.ts"
 import { maxPageBytes } from "../../src/kv/Limits.ts"
 import type { Query } from "../../src/kv/Query.ts"
 import { encodeQuery } from "../../src/kv/Query.ts"
@@ -20,16 +21,16 @@ const text = (data: Uint8Array) => new TextDecoder().decode(data)
 const put = (key: string, value: string | Uint8Array): Command => ({
   _tag: "Put",
   key: bytes(key),
-  value: typeof value === "string" ? bytes(value) : value
+  value: typeof value === "string" ? bytes(value) : value,
+  lease: 0
 })
 const del = (key: string): Command => ({ _tag: "Delete", key: bytes(key) })
 
 const get = (key: string): Query => ({ _tag: "Get", key: bytes(key) })
 const scan = (prefix: string, options: Partial<Extract<Query, { _tag: "Scan" }>> = {}): Query => ({
   _tag: "Scan",
-  prefix: bytes(prefix),
+  range: prefixRange(bytes(prefix)),
   limit: 100,
-  cursor: undefined,
   keysOnly: false,
   reverse: false,
   ...options
@@ -117,7 +118,7 @@ describe("writes", () => {
       const model = new Map<string, string>()
       for (const command of commands) {
         if (command._tag === "Put") model.set(text(command.key), text(command.value))
-        else model.delete(text(command.key))
+        else if (command._tag === "Delete") model.delete(text(command.key))
       }
       const [page] = yield* Effect.provide(ask(scan("")), on(disks[0] as MemoryStore.MemoryDisk))
       assert.deepStrictEqual(
@@ -131,7 +132,10 @@ describe("writes", () => {
       const { check } = yield* StateMachine
       assert.strictEqual(check(encodeCommand(put("a", "1"))), undefined)
       assert.deepInclude(check(encodeCommand(put("", "1"))), { _tag: "InvalidArgument", field: "key" })
-      assert.deepInclude(check(Uint8Array.of(1, 9, 0, 1, 0x61)), { _tag: "InvalidArgument", field: "command" })
+      assert.deepInclude(check(Uint8Array.of(2, 99, ...new Uint8Array(24))), {
+        _tag: "InvalidArgument",
+        field: "command"
+      })
       assert.deepInclude(check(new Uint8Array(0)), { _tag: "InvalidArgument", field: "command" })
     }).pipe(Effect.provide(machine())))
 })
@@ -147,12 +151,13 @@ describe("scans", () => {
       yield* filled
       for (const reverse of [false, true]) {
         const seen: Array<string> = []
-        let cursor: Uint8Array | undefined
+        let range = prefixRange(bytes("b/"))
         for (let more = true; more;) {
-          const [page] = yield* ask(scan("b/", { limit: 3, reverse, cursor }))
+          const [page] = yield* ask(scan("b/", { limit: 3, reverse, range }))
           seen.push(...keysOf(page))
           more = (page as ScanReply).more
-          cursor = bytes(seen.at(-1) as string)
+          const last = bytes(seen.at(-1) as string)
+          range = reverse ? { ...range, lt: last } : { ...range, gte: successor(last) }
         }
         assert.deepStrictEqual(seen, reverse ? ["b/4", "b/3", "b/2", "b/1"] : ["b/1", "b/2", "b/3", "b/4"])
       }

@@ -12,7 +12,7 @@ const tagOf = (answer: unknown): string =>
   typeof answer === "object" && answer !== null && "_tag" in answer ? String(answer._tag) : typeof answer
 
 const putCommand = (key: string, bytes = 1) =>
-  encodeCommand({ _tag: "Put", key: new TextEncoder().encode(key), value: new Uint8Array(bytes) })
+  encodeCommand({ _tag: "Put", key: new TextEncoder().encode(key), value: new Uint8Array(bytes), lease: 0 })
 
 it.effect("a leader whose disk fails stops for good and says so; the others elect a new one and lose nothing", () =>
   Effect.gen(function*() {

@@ -1,0 +1,228 @@
+/**
+ * One batch of commands on its way into the store: the figures as they become, the keys, leases and sessions they
+ * change, and the history they make. The same commands on the same state give the same rows on every node, however they
+ * are grouped into batches.
+ */
+import type { Slot } from "./Draft.ts"
+import { Draft, keyText } from "./Draft.ts"
+import type { Figures } from "./Figures.ts"
+import { encodeFigures } from "./Figures.ts"
+import type { Change, Revision } from "./History.ts"
+import { decodeRevisionHead, encodeRevision } from "./History.ts"
+import type { KeyRecord } from "./KeyRecord.ts"
+import { encodeRecord } from "./KeyRecord.ts"
+import {
+  figuresKey,
+  leaseKey,
+  leaseKeyKey,
+  recordKey,
+  replyKey,
+  revisionKey,
+  revisionRange,
+  sessionKey
+} from "./Keyspace.ts"
+import type { Lease } from "./Lease.ts"
+import { encodeLease } from "./Lease.ts"
+import type { Loading } from "./Loading.ts"
+import { CorruptRow } from "./Loading.ts"
+import type { Session } from "./Session.ts"
+import { encodeSession, heardGranularityMs } from "./Session.ts"
+import type { State } from "./State.ts"
+
+/** One change of the store, in the shape that `StateStore.commit` takes. */
+export type RowChange =
+  | { readonly _tag: "Put"; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly _tag: "Delete"; readonly key: Uint8Array }
+  | { readonly _tag: "DeleteRange"; readonly start: Uint8Array; readonly end: Uint8Array }
+
+const nothing = new Uint8Array(0)
+
+export class Batch {
+  readonly state: State
+  readonly draft = new Draft()
+  /** What each revision of this batch did, in order, for those who watch. */
+  readonly revisions: Array<Revision> = []
+  /** Rows that are not users' keys; `undefined` deletes one. */
+  private readonly rows = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>()
+  private readonly heard = new Set<Session>()
+  private changing: Array<Change> | undefined
+  private readonly before: Figures
+
+  constructor(state: State) {
+    this.state = state
+    this.before = state.figures
+  }
+
+  get figures(): Figures {
+    return this.state.figures
+  }
+
+  get revision(): number {
+    return this.state.figures.revision
+  }
+
+  /** The log's clock goes on to an entry's stamp, and never back. */
+  advanceTime(stampMs: number): void {
+    const { figures } = this.state
+    if (stampMs > figures.logTimeMs) this.state.figures = { ...figures, logTimeMs: stampMs }
+  }
+
+  /** Begins a revision: the changes up to `endRevision` belong together. */
+  beginRevision(): void {
+    this.changing = []
+  }
+
+  /** Ends the revision, which is taken only when something changed. */
+  endRevision(): void {
+    const changes = this.changing ?? []
+    this.changing = undefined
+    if (changes.length > 0) this.record(changes)
+  }
+
+  private record(changes: ReadonlyArray<Change>): void {
+    const { figures } = this.state
+    const revision: Revision = { revision: figures.revision + 1, logTimeMs: figures.logTimeMs, changes }
+    const row = encodeRevision(revision, figures.historyBytes)
+    this.put(revisionKey(revision.revision), row)
+    this.revisions.push(revision)
+    this.state.figures = {
+      ...figures,
+      revision: revision.revision,
+      historyBytes: figures.historyBytes + row.byteLength
+    }
+  }
+
+  /** Sets a key. Only within a revision. */
+  putKey(slot: Slot, value: Uint8Array, lease: number): KeyRecord {
+    const { record: previous } = slot
+    const modRevision = this.revision + 1
+    const record: KeyRecord = {
+      createRevision: previous?.createRevision ?? modRevision,
+      modRevision,
+      version: (previous?.version ?? 0) + 1,
+      lease,
+      value
+    }
+    this.attach(slot.key, previous?.lease ?? 0, lease)
+    this.replace(slot, record)
+    return record
+  }
+
+  /** Removes a key that exists. Only within a revision. */
+  deleteKey(slot: Slot): void {
+    this.attach(slot.key, slot.record?.lease ?? 0, 0)
+    this.replace(slot, undefined)
+  }
+
+  private replace(slot: Slot, record: KeyRecord | undefined): void {
+    if (this.changing === undefined) throw new Error("a key was changed outside of a revision")
+    const { key, record: previous, withoutValue } = slot
+    const previousRevision = previous?.modRevision ?? 0
+    this.changing.push({ key, record, previousRevision, previous: withoutValue === true ? undefined : previous })
+    slot.record = record
+    slot.changed = true
+    slot.withoutValue = false
+  }
+
+  /** Moves a key from one lease to another; 0 is none. */
+  private attach(key: Uint8Array, from: number, to: number): void {
+    if (from === to) return
+    const left = this.state.leases.get(from)
+    if (left !== undefined) {
+      this.setLease({ ...left, keys: left.keys - 1 })
+      this.delete(leaseKeyKey(from, key))
+    }
+    const joined = this.state.leases.get(to)
+    if (joined !== undefined) {
+      this.setLease({ ...joined, keys: joined.keys + 1 })
+      this.put(leaseKeyKey(to, key), nothing)
+    }
+  }
+
+  setLease(lease: Lease): void {
+    this.state.leases.set(lease)
+    this.put(leaseKey(lease.id), encodeLease(lease))
+  }
+
+  deleteLease(id: number): void {
+    this.state.leases.delete(id)
+    this.delete(leaseKey(id))
+  }
+
+  openSession(session: Session): void {
+    this.state.sessions.set(session)
+    this.heard.add(session)
+  }
+
+  closeSession(session: Session): void {
+    for (const sequence of session.sequences) this.delete(replyKey(session.id, sequence))
+    this.state.sessions.delete(session.id)
+    this.heard.delete(session)
+    this.delete(sessionKey(session.id))
+  }
+
+  /** Something came from a session's client: it is there, and it has the replies up to `answered`. */
+  hear(session: Session, answered: number): void {
+    const { logTimeMs } = this.figures
+    if (answered > session.answered) {
+      for (const sequence of session.forget(answered)) this.delete(replyKey(session.id, sequence))
+      this.heard.add(session)
+    }
+    if (logTimeMs - session.heardMs >= heardGranularityMs) {
+      session.heardMs = logTimeMs
+      this.heard.add(session)
+    }
+  }
+
+  keepReply(session: Session, sequence: number, reply: Uint8Array): void {
+    session.keep(sequence, reply)
+    this.put(replyKey(session.id, sequence), reply)
+  }
+
+  /** Forgets the history up to and including `revision`, which is neither compacted nor ahead of the store. */
+  *compact(revision: number): Loading<void> {
+    const key = revisionKey(revision)
+    const row = this.rows.get(keyText(key))?.value ?? (yield { _tag: "LoadKeys", keys: [key] })[0]?.value
+    const head = row === undefined ? undefined : decodeRevisionHead(row)
+    if (head === undefined) throw new CorruptRow(`the history of revision ${revision} is missing or cut short`)
+    this.state.figures = { ...this.figures, compacted: revision, compactedBytes: head.historyBytes }
+  }
+
+  /** Everything the store has to change. */
+  changes(): ReadonlyArray<RowChange> {
+    const changes: Array<RowChange> = []
+    const { compacted } = this.figures
+    if (compacted > this.before.compacted) {
+      const { gte, lt } = revisionRange(this.before.compacted + 1, compacted)
+      changes.push({ _tag: "DeleteRange", start: gte, end: lt })
+      for (const { revision } of this.revisions) {
+        if (revision <= compacted) this.rows.delete(keyText(revisionKey(revision)))
+      }
+    }
+    for (const { changed, key, record } of this.draft.all) {
+      if (!changed) continue
+      const stored = recordKey(key)
+      changes.push(
+        record === undefined
+          ? { _tag: "Delete", key: stored }
+          : { _tag: "Put", key: stored, value: encodeRecord(record) }
+      )
+    }
+    for (const session of this.heard) this.put(sessionKey(session.id), encodeSession(session))
+    for (const { key, value } of this.rows.values()) {
+      changes.push(value === undefined ? { _tag: "Delete", key } : { _tag: "Put", key, value })
+    }
+    if (this.figures !== this.before) {
+      changes.push({ _tag: "Put", key: figuresKey, value: encodeFigures(this.figures) })
+    }
+    return changes
+  }
+
+  private put(key: Uint8Array, value: Uint8Array): void {
+    this.rows.set(keyText(key), { key, value })
+  }
+
+  private delete(key: Uint8Array): void {
+    this.rows.set(keyText(key), { key, value: undefined })
+  }
+}

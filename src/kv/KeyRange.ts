@@ -1,0 +1,55 @@
+/** Ranges of users' keys, in byte order: from `gte` on, up to and without `lt`. */
+import type { Problem } from "./Limits.ts"
+import { maxKeyBytes, problem } from "./Limits.ts"
+
+export interface KeyRange {
+  /** The first key; empty for "from the first key on". */
+  readonly gte: Uint8Array
+  /** The end, not included; empty for "to the last key". */
+  readonly lt: Uint8Array
+}
+
+const empty = new Uint8Array(0)
+
+/** Every key. */
+export const allKeys: KeyRange = { gte: empty, lt: empty }
+
+/** The keys that begin with `prefix`; all of them for the empty prefix. */
+export const prefixRange = (prefix: Uint8Array): KeyRange => {
+  let length = prefix.byteLength
+  while (length > 0 && prefix[length - 1] === 0xff) length -= 1
+  // A prefix of nothing but ff bytes has no end.
+  if (length === 0) return { gte: prefix, lt: empty }
+  const lt = prefix.slice(0, length)
+  lt[length - 1] = (lt[length - 1] as number) + 1
+  return { gte: prefix, lt }
+}
+
+/** The range of one key alone. */
+export const singleKey = (key: Uint8Array): KeyRange => ({ gte: key, lt: successor(key) })
+
+/** The first key behind `key`. */
+export const successor = (key: Uint8Array): Uint8Array => {
+  const next = new Uint8Array(key.byteLength + 1)
+  next.set(key)
+  return next
+}
+
+/** Whether a range holds a key. */
+export const contains = ({ gte, lt }: KeyRange, key: Uint8Array): boolean =>
+  Buffer.compare(key, gte) >= 0 && (lt.byteLength === 0 || Buffer.compare(key, lt) < 0)
+
+/** Whether two ranges share a key. */
+export const overlaps = (a: KeyRange, b: KeyRange): boolean =>
+  (b.lt.byteLength === 0 || Buffer.compare(a.gte, b.lt) < 0) &&
+  (a.lt.byteLength === 0 || Buffer.compare(b.gte, a.lt) < 0)
+
+/** What is wrong with a range, if anything. One byte more than a key may have is allowed, for the end behind a key. */
+export const rangeProblem = ({ gte, lt }: KeyRange, field = "range"): Problem | undefined =>
+  gte.byteLength > maxKeyBytes + 1
+    ? problem(`${field}.gte`, `has ${gte.byteLength} bytes; at most ${maxKeyBytes} are allowed`)
+    : lt.byteLength > maxKeyBytes + 1
+    ? problem(`${field}.lt`, `has ${lt.byteLength} bytes; at most ${maxKeyBytes} are allowed`)
+    : lt.byteLength > 0 && Buffer.compare(gte, lt) >= 0
+    ? problem(field, "ends at or before it begins")
+    : undefined

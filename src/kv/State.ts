@@ -1,0 +1,11 @@
+/** What the state machine keeps in memory between batches; all of it is in the store as well. */
+import type { Figures } from "./Figures.ts"
+import { noFigures } from "./Figures.ts"
+import { Leases } from "./Lease.ts"
+import { Sessions } from "./Session.ts"
+
+export class State {
+  figures: Figures = noFigures
+  readonly leases = new Leases()
+  readonly sessions = new Sessions()
+}

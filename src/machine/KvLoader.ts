@@ -1,0 +1,46 @@
+/** Runs the computations of `kv/`, which ask for rows, on a {@link StateView}. */
+import { Effect } from "effect"
+import type { Load, Loading, StoredRow } from "../kv/Loading.ts"
+import { CorruptRow } from "../kv/Loading.ts"
+import type { StateView } from "../storage/StateStore.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import { StorageCorruption } from "../storage/StorageError.ts"
+
+/** What a damaged row of the state means to whoever runs the node. */
+export const corrupt = (detail: string): StorageCorruption =>
+  new StorageCorruption({ path: "the state family", detail, safe: "the log, and the state of the other nodes" })
+
+const load = (view: StateView, request: Load): Effect.Effect<ReadonlyArray<StoredRow>, StorageError> => {
+  switch (request._tag) {
+    case "LoadKeys":
+      return Effect.map(view.getMany(request.keys), (values) =>
+        request.keys.flatMap((key, i) => {
+          const value = values[i]
+          return value === undefined ? [] : [{ key, value }]
+        }))
+    case "LoadRange":
+      return view.scan({ ...request.range, limit: request.limit, reverse: request.reverse })
+  }
+}
+
+/** Runs a computation to its end. */
+export const runLoading = <A>(view: StateView, loading: Loading<A>): Effect.Effect<A, StorageError> => {
+  const resume = (rows: ReadonlyArray<StoredRow>): Effect.Effect<A, StorageError> => {
+    let step: IteratorResult<Load, A>
+    try {
+      step = loading.next(rows)
+    } catch (error) {
+      if (error instanceof CorruptRow) return Effect.fail(corrupt(error.message))
+      throw error
+    }
+    return step.done === true ? Effect.succeed(step.value) : Effect.flatMap(load(view, step.value), resume)
+  }
+  return Effect.suspend(() => resume([]))
+}
+
+/** The result of a computation that needs nothing from the store. */
+export const runLoaded = <A>(loading: Loading<A>): A => {
+  const step = loading.next([])
+  if (step.done !== true) throw new Error("a command needed more of the store than was loaded for it")
+  return step.value
+}

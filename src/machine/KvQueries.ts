@@ -1,0 +1,174 @@
+/** Answers the queries of the key-value store from its applied state. */
+import { Effect } from "effect"
+import { InvalidArgument } from "../FlareDbError.ts"
+import { transact } from "../kv/Apply.ts"
+import { Batch } from "../kv/Batch.ts"
+import type { Figures } from "../kv/Figures.ts"
+import { decodeFigures } from "../kv/Figures.ts"
+import type { KeyRange } from "../kv/KeyRange.ts"
+import { successor } from "../kv/KeyRange.ts"
+import { recordHeaderBytes } from "../kv/KeyRecord.ts"
+import { attachedKey, figuresKey, leaseKeysRange, recordKey, recordRange, userKey } from "../kv/Keyspace.ts"
+import type { Lease } from "../kv/Lease.ts"
+import { maxLeaseKeys, maxPageBytes } from "../kv/Limits.ts"
+import type { Problem } from "../kv/Limits.ts"
+import type { Get, Query, Scan } from "../kv/Query.ts"
+import { decodeQuery } from "../kv/Query.ts"
+import type { LeaseRow } from "../kv/Reply.ts"
+import { encodeGetReply, encodeReply, encodeScanReply } from "../kv/Reply.ts"
+import { State } from "../kv/State.ts"
+import type { Transaction } from "../kv/Transaction.ts"
+import type { StateRow, StateStore, StateView } from "../storage/StateStore.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import { corrupt, runLoading } from "./KvLoader.ts"
+import type { QueryReply } from "./StateMachine.ts"
+
+/** Rows read at once while a page is filled; more would read far past a page of large values. */
+const scanChunk = 64
+
+/** Keys counted at once. */
+const countChunk = 4_096
+
+export const invalid = ({ field, problem }: Problem): InvalidArgument => new InvalidArgument({ field, problem })
+
+const readFigures = (bytes: Uint8Array | undefined): Effect.Effect<Figures, StorageError> => {
+  const figures = decodeFigures(bytes)
+  return figures === undefined ? Effect.fail(corrupt("the figures are cut short")) : Effect.succeed(figures)
+}
+
+/** The figures as a view has them. */
+export const loadFigures = (view: StateView): Effect.Effect<Figures, StorageError> =>
+  Effect.flatMap(view.getMany([figuresKey]), ([bytes]) => readFigures(bytes))
+
+/**
+ * Answers gets with one read, everything else one after the other, each from one moment. `state` is asked for leases, of
+ * which it has all.
+ */
+export const answer = Effect.fnUntraced(function*(
+  store: StateStore["Service"],
+  state: () => State,
+  queries: ReadonlyArray<Uint8Array>
+): Effect.fn.Return<ReadonlyArray<QueryReply>, StorageError> {
+  const decoded = queries.map((query) => decodeQuery(query))
+  const gets = decoded.filter((query): query is Get => query._tag === "Get")
+  const found = gets.length === 0
+    ? []
+    : yield* store.getMany([figuresKey, ...gets.map((get) => recordKey(get.key))])
+  const { revision } = yield* readFigures(found[0])
+  let get = 0
+  const replies: Array<QueryReply> = []
+  for (const query of decoded) {
+    if (query._tag !== "Get") {
+      replies.push(yield* other(query))
+      continue
+    }
+    get += 1
+    replies.push(encodeGetReply(revision, found[get]))
+  }
+  return replies
+
+  function other(query: Exclude<Query, Get> | Problem): Effect.Effect<QueryReply, StorageError> {
+    switch (query._tag) {
+      case "Problem":
+        return Effect.succeed(invalid(query))
+      case "Scan":
+        return store.withView((view) => scan(view, query))
+      case "Count":
+        return store.withView((view) => count(view, query.range))
+      case "Transact":
+        return store.withView((view) => readTransaction(view, query.transaction))
+      case "Leases":
+        return Effect.sync(() => listLeases(state()))
+      case "LeaseKeys":
+        return store.withView((view) => leaseKeys(view, state(), query.lease))
+    }
+  }
+})
+
+/** One page: ends at its limit of rows, at its limit of bytes, or with the range. */
+const scan = Effect.fnUntraced(function*(view: StateView, query: Scan) {
+  const { keysOnly, limit, reverse } = query
+  let { gte, lt } = recordRange(query.range)
+  const { revision } = yield* loadFigures(view)
+  const rows: Array<{ readonly key: Uint8Array; readonly record: Uint8Array }> = []
+  let bytes = 0
+  let more = true
+  while (more && Buffer.compare(gte, lt) < 0) {
+    const wanted = Math.min(scanChunk, limit - rows.length)
+    // One row beyond the page tells whether there is more.
+    const chunk: ReadonlyArray<StateRow> = yield* view.scan({ gte, lt, limit: wanted + 1, reverse })
+    more = chunk.length > wanted
+    for (const row of chunk.slice(0, wanted)) {
+      const record = keysOnly ? row.value.subarray(0, recordHeaderBytes) : row.value
+      rows.push({ key: userKey(row.key), record })
+      if (reverse) lt = row.key
+      else gte = successor(row.key)
+      bytes += row.key.byteLength + record.byteLength
+      if (rows.length === limit || bytes >= maxPageBytes) {
+        more ||= row !== chunk[Math.min(wanted, chunk.length) - 1]
+        return encodeScanReply(revision, rows, more)
+      }
+    }
+  }
+  return encodeScanReply(revision, rows, false)
+})
+
+const count = Effect.fnUntraced(function*(view: StateView, range: KeyRange) {
+  const { revision } = yield* loadFigures(view)
+  const { gte, lt } = recordRange(range)
+  let from = gte
+  let keys = 0
+  while (Buffer.compare(from, lt) < 0) {
+    const chunk = yield* view.scan({ gte: from, lt, limit: countChunk, keysOnly: true })
+    keys += chunk.length
+    const last = chunk[chunk.length - 1]
+    if (chunk.length < countChunk || last === undefined) break
+    from = successor(last.key)
+  }
+  return encodeReply({ _tag: "CountReply", revision, count: keys })
+})
+
+const readTransaction = Effect.fnUntraced(function*(view: StateView, transaction: Transaction) {
+  const state = new State()
+  state.figures = yield* loadFigures(view)
+  return encodeReply(yield* runLoading(view, transact(new Batch(state), transaction)))
+})
+
+const leaseRow = ({ deadlineMs, id, keys, ttlMs }: Lease, logTimeMs: number): LeaseRow => ({
+  lease: id,
+  ttlMs,
+  remainingMs: Math.max(0, deadlineMs - logTimeMs),
+  keys
+})
+
+const listLeases = ({ figures, leases }: State): Uint8Array =>
+  encodeReply({
+    _tag: "LeasesReply",
+    revision: figures.revision,
+    leases: [...leases.all].map((lease) => leaseRow(lease, figures.logTimeMs))
+  })
+
+const leaseKeys = Effect.fnUntraced(function*(view: StateView, { figures, leases }: State, id: number) {
+  const lease = leases.get(id)
+  if (lease === undefined) {
+    return encodeReply({
+      _tag: "RefusedReply",
+      revision: figures.revision,
+      reason: "lease-not-found",
+      field: "lease",
+      text: `${id} has ended, or never was`,
+      current: 0,
+      maximum: 0
+    })
+  }
+  const rows = yield* view.scan({ ...leaseKeysRange(id), limit: maxLeaseKeys, keysOnly: true })
+  const { remainingMs, ttlMs } = leaseRow(lease, figures.logTimeMs)
+  return encodeReply({
+    _tag: "LeaseKeysReply",
+    revision: figures.revision,
+    lease: id,
+    ttlMs,
+    remainingMs,
+    keys: rows.map(({ key }) => attachedKey(key))
+  })
+})
