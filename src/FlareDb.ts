@@ -59,7 +59,7 @@ const layerNode = (config: FlareDbConfig): Layer.Layer<RaftNode, OpenError | Lis
     }))
   })
   return RaftNode.layer(config).pipe(
-    Layer.provide(KvStateMachine.layer),
+    Layer.provide(KvStateMachine.layerWith(config.limits)),
     Layer.provide([storage, transport, RaftTimer.layer({ tickMs: Config.tickMs(config) })])
   )
 }

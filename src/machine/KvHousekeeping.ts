@@ -6,9 +6,10 @@ import { decodeRevisionHead } from "../kv/History.ts"
 import { revisionKey } from "../kv/Keyspace.ts"
 import { maxRangeDeletes } from "../kv/Limits.ts"
 import type { State } from "../kv/State.ts"
-import type { StateStore } from "../storage/StateStore.ts"
+import type { StateStore, StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { corrupt } from "./KvLoader.ts"
+import { loadFigures } from "./KvQueries.ts"
 
 /** How much history is kept for watches, whichever bound is met first. */
 export interface HistoryLimits {
@@ -49,8 +50,9 @@ export const dueCommands = Effect.fnUntraced(function*(
   const leases = endedLeases(state, logTimeMs)
   const sessions = state.sessions.ended(logTimeMs, maxExpired)
   if (leases.length > 0 || sessions.length > 0) commands.push({ _tag: "Expire", leases, sessions })
-  const revision = yield* cutRevision(store, state, limits, logTimeMs)
-  if (revision > state.figures.compacted) commands.push({ _tag: "Compact", revision })
+  // From one moment of the store: what is in memory may be ahead of it, in the middle of a batch.
+  const revision = yield* store.withView((view) => cutRevision(view, limits, logTimeMs))
+  if (revision !== undefined) commands.push({ _tag: "Compact", revision })
   const silenceMs = logTimeMs - state.figures.logTimeMs
   const checkpoint = state.leases.size > 0 && silenceMs >= leaseCheckpointMs ||
     state.sessions.size > 0 && silenceMs >= sessionCheckpointMs
@@ -70,17 +72,16 @@ const endedLeases = (state: State, logTimeMs: number): ReadonlyArray<number> => 
   return ids
 }
 
-/** Up to which revision history should go; at or below what is gone already when it should stay. */
+/** Up to which revision history should go; `undefined` when it should stay. */
 const cutRevision = Effect.fnUntraced(function*(
-  store: StateStore["Service"],
-  { figures }: State,
+  view: StateView,
   { maxHistoryAgeMs, maxHistoryBytes, maxHistoryRevisions }: HistoryLimits,
   logTimeMs: number
 ) {
-  const { compacted, compactedBytes, historyBytes, revision } = figures
+  const { compacted, compactedBytes, historyBytes, revision } = yield* loadFigures(view)
   const kept = revision - compacted
-  if (kept === 0) return compacted
-  const head = (at: number) => readHead(store, at)
+  if (kept === 0) return undefined
+  const head = (at: number) => readHead(view, at)
   let cut = compacted
   if (kept > maxHistoryRevisions * (1 + slack)) cut = revision - maxHistoryRevisions
   if (historyBytes - compactedBytes > maxHistoryBytes * (1 + slack)) {
@@ -92,11 +93,11 @@ const cutRevision = Effect.fnUntraced(function*(
     const young = (row: RevisionHead) => row.logTimeMs >= logTimeMs - maxHistoryAgeMs
     cut = Math.max(cut, (yield* firstRevision(compacted + 1, revision + 1, head, young)) - 1)
   }
-  return cut
+  return cut > compacted ? cut : undefined
 })
 
-const readHead = (store: StateStore["Service"], revision: number): Effect.Effect<RevisionHead, StorageError> =>
-  Effect.flatMap(store.getMany([revisionKey(revision)]), ([bytes]) => {
+const readHead = (view: StateView, revision: number): Effect.Effect<RevisionHead, StorageError> =>
+  Effect.flatMap(view.getMany([revisionKey(revision)]), ([bytes]) => {
     const head = bytes === undefined ? undefined : decodeRevisionHead(bytes)
     return head === undefined
       ? Effect.fail(corrupt(`the history of revision ${revision} is missing or cut short`))

@@ -16,9 +16,9 @@ import type { LogIndex, NodeId } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { PeerTransport } from "../transport/PeerTransport.ts"
-import type { RaftTimer } from "../timer/RaftTimer.ts"
 import type { Applier } from "./Applier.ts"
-import type { Input } from "./Input.ts"
+import type { AppliedBatch, Input } from "./Input.ts"
+import type { LogClock } from "./LogClock.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import { Pending } from "./Pending.ts"
 import type { Persister } from "./Persister.ts"
@@ -32,7 +32,7 @@ export interface EventLoopOptions {
   readonly applier: Applier
   readonly log: LogStore["Service"]
   readonly transport: PeerTransport["Service"]
-  readonly timer: RaftTimer["Service"]
+  readonly clock: LogClock
   readonly metrics: NodeMetrics
   /** `host:port` of a node's client port, for `NotLeader`. */
   readonly clientEndpoint: (node: NodeId) => string | undefined
@@ -70,6 +70,11 @@ export class EventLoop {
     this.pending.abandonReads(read)
   }
 
+  /** Whether this node leads, as far as it knows. */
+  get leads(): boolean {
+    return this.leading
+  }
+
   /** The current state, for messages about it. Only for the owner fiber. */
   get status(): Raft.Status {
     return Raft.status(this.options.raft)
@@ -97,10 +102,11 @@ export class EventLoop {
           Deferred.doneUnsafe(input.answer, Exit.succeed(this.describe()))
           break
         case "AppliedBatch":
-          this.applyDone(
-            input.entries[input.entries.length - 1]?.index ?? (0 as LogIndex),
-            () => this.pending.applied(input.entries, input.replies)
-          )
+          this.applyDone(input)
+          break
+        case "Tick":
+          this.options.clock.now()
+          this.step(input)
           break
         default:
           this.step(input)
@@ -121,11 +127,15 @@ export class EventLoop {
 
   private propose(submissions: ReadonlyArray<Submission>): void {
     const proposals = this.pending.offer(submissions)
-    if (proposals.length > 0) this.step({ _tag: "Propose", proposals, nowMs: this.options.timer.nowMsUnsafe() })
+    if (proposals.length > 0) this.step({ _tag: "Propose", proposals, nowMs: this.options.clock.now() })
   }
 
-  private applyDone(index: LogIndex, answer: () => void): void {
-    answer()
+  private applyDone({ entries, replies }: AppliedBatch): void {
+    const last = entries[entries.length - 1]
+    if (last === undefined) return
+    const { index } = last
+    this.options.clock.observe(last.stampMs)
+    this.pending.applied(entries, replies)
     this.pending.releaseReads(index)
     this.afterwards.push(this.options.onApplied(index))
     if (index >= this.applyingThrough) this.step({ _tag: "Applied", index })

@@ -20,6 +20,8 @@ import { PeerTransport } from "../transport/PeerTransport.ts"
 import * as Applier from "./Applier.ts"
 import { EventLoop } from "./EventLoop.ts"
 import type { Input } from "./Input.ts"
+import * as Housekeeping from "./Housekeeping.ts"
+import { LogClock } from "./LogClock.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import * as Persister from "./Persister.ts"
@@ -68,6 +70,12 @@ export class RaftNode extends Context.Service<RaftNode, {
     queries: ReadonlyArray<Uint8Array>,
     consistency: Consistency
   ) => Effect.Effect<ReadonlyArray<Uint8Array | ReadError>>
+
+  /**
+   * Succeeds once this node has applied everything that was acknowledged before the call: what linearizable reads wait
+   * for, for whoever reads the state in another way. (thesis §6.4)
+   */
+  readonly fence: Effect.Effect<void, ReadError>
 
   readonly status: Effect.Effect<NodeStatus>
 
@@ -138,6 +146,12 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     applied: machine.recovered.index
   })
   const start = Raft.status(raft)
+  const clock = new LogClock({
+    // A state that knows no time yet begins with the wall clock's, so that stamps can be read by people.
+    startMs: machine.logTimeMs() === 0 ? timer.nowMsUnsafe() : machine.logTimeMs(),
+    monotonicMs: timer.monotonicMsUnsafe,
+    maxStepMs: config.electionTimeoutMinMs
+  })
   const role = yield* SubscriptionRef.make<PublishedRole>({ role: start.role, term: start.term, leader: start.leader })
   const applied = yield* SubscriptionRef.make<LogIndex>(start.applied)
   const inbox = yield* Queue.bounded<Input>(limits.maxInboxEvents)
@@ -178,7 +192,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     applier,
     log,
     transport,
-    timer,
+    clock,
     metrics,
     clientEndpoint: (node) => endpoints.get(node),
     onRole: (change) => SubscriptionRef.set(role, { role: change.role, term: change.term, leader: change.leader }),
@@ -295,6 +309,10 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       return Effect.catch(answers, (error) => Effect.succeed(fill(queries.length, error)))
     })
 
+  const fence = Effect.suspend(() => stopped === undefined ? readBarrier(1) : Effect.fail(stopped))
+
+  yield* supervise("housekeeping", Housekeeping.run({ machine, clock, leads: () => loop.leads, fence, propose }))
+
   const status = Effect.gen(function*() {
     const answer = yield* Deferred.make<Omit<NodeStatus, "peers">>()
     yield* stopped === undefined
@@ -306,6 +324,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   return RaftNode.of({
     propose,
     query,
+    fence,
     status,
     role,
     applied,

@@ -84,9 +84,9 @@ export interface Entry {
   readonly term: Term
   readonly kind: EntryKind
   /**
-   * Milliseconds since the Unix epoch on the leader's clock when it appended the
-   * entry. Nodes never read their own clock while applying: this is the only
-   * time the state machine knows.
+   * The cluster's time in milliseconds when the leader appended the entry (`node/LogClock.ts`).
+   * Nodes never read their own clock while applying: this is the only time the state
+   * machine knows.
    */
   readonly stampMs: number
   /** The command, opaque to consensus; empty for `noop`. Never changed after it was handed over. */

@@ -34,8 +34,10 @@ export class RaftTimer extends Context.Service<RaftTimer, {
    * because the time they measured did not pass for the peers' messages that wait in the inbox.
    */
   readonly ticks: Queue.Dequeue<TimerTick>
-  /** Milliseconds since the epoch, for entry stamps. */
+  /** Milliseconds since the epoch. May jump, as wall clocks do. */
   readonly nowMsUnsafe: () => number
+  /** Milliseconds since some moment in the past. Never goes back. */
+  readonly monotonicMsUnsafe: () => number
 }>()("flaredb/timer/RaftTimer") {
   /** Ticks every `tickMs` milliseconds. */
   static readonly layer = (options: { readonly tickMs: number }): Layer.Layer<RaftTimer> =>
@@ -50,7 +52,7 @@ export class RaftTimer extends Context.Service<RaftTimer, {
           Effect.tap(Queue.sliding<TimerTick>(1), (ticks) => Effect.sync(() => timer.attach(ticks))),
           (ticks) => Effect.sync(() => timer.detach(ticks))
         ),
-        (ticks) => RaftTimer.of({ ticks, nowMsUnsafe: () => timer.nowMs })
+        (ticks) => RaftTimer.of({ ticks, nowMsUnsafe: () => timer.nowMs, monotonicMsUnsafe: () => timer.nowMs })
       )
     )
 
@@ -61,10 +63,15 @@ export class RaftTimer extends Context.Service<RaftTimer, {
       const clock = yield* Clock.Clock
       const ticks = yield* Queue.sliding<TimerTick>(1)
       Queue.offerUnsafe(ticks, { lateMs: 0 })
-      return RaftTimer.of({ ticks, nowMsUnsafe: () => clock.currentTimeMillisUnsafe() })
+      return RaftTimer.of({ ticks, ...readings(clock) })
     })
   )
 }
+
+const readings = (clock: Clock.Clock) => ({
+  nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+  monotonicMsUnsafe: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+})
 
 const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
   const clock = yield* Clock.Clock
@@ -80,5 +87,5 @@ const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
     })
   )
   yield* Effect.forkScoped(Effect.forever(next))
-  return RaftTimer.of({ ticks, nowMsUnsafe: () => clock.currentTimeMillisUnsafe() })
+  return RaftTimer.of({ ticks, ...readings(clock) })
 })

@@ -1,0 +1,53 @@
+/**
+ * Proposes what time itself asks for (`StateMachine.due`): the end of leases, for example. Only a leader does, and
+ * only after a majority has just confirmed that it still leads: one that was stopped for a while must not act on what it
+ * remembers. Everything it proposes is decided again when it is applied, so it may come late or twice.
+ */
+import { Effect } from "effect"
+import type { ReadError, WriteError } from "../FlareDbError.ts"
+import type { StateMachine } from "../machine/StateMachine.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import type { LogClock } from "./LogClock.ts"
+
+/** How often a leader looks, in milliseconds: how late a lease may end. */
+const intervalMs = 200
+
+export interface HousekeepingOptions {
+  readonly machine: StateMachine["Service"]
+  readonly clock: LogClock
+  readonly leads: () => boolean
+  /** Succeeds once this node has proved its leadership, and has applied what was committed before. */
+  readonly fence: Effect.Effect<void, ReadError>
+  readonly propose: (
+    commands: ReadonlyArray<Uint8Array>
+  ) => Effect.Effect<ReadonlyArray<Uint8Array | WriteError>>
+}
+
+const look = ({ clock, fence, leads, machine, propose }: HousekeepingOptions): Effect.Effect<void, StorageError> =>
+  Effect.suspend(() => {
+    const due = Effect.suspend(() => machine.due(clock.now()))
+    if (!leads()) return Effect.void
+    return Effect.flatMap(due, (first) => {
+      if (first.length === 0) return Effect.void
+      // What is due is looked at again behind the fence: a keep-alive may have been applied by then.
+      return Effect.matchEffect(fence, {
+        onFailure: () => Effect.void,
+        onSuccess: () =>
+          Effect.flatMap(
+            due,
+            (commands) => commands.length === 0 || !leads() ? Effect.void : Effect.flatMap(propose(commands), report)
+          )
+      })
+    })
+  })
+
+const report = (results: ReadonlyArray<Uint8Array | WriteError>): Effect.Effect<void> => {
+  const failure = results.find((result): result is WriteError => !(result instanceof Uint8Array))
+  return failure === undefined
+    ? Effect.void
+    : Effect.logDebug(`housekeeping has to be repeated: ${failure.message}`)
+}
+
+/** The loop. Ends only by failing. */
+export const run = (options: HousekeepingOptions): Effect.Effect<never, StorageError> =>
+  Effect.forever(Effect.andThen(Effect.sleep(intervalMs), look(options)))

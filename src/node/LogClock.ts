@@ -1,0 +1,39 @@
+/**
+ * The cluster's clock: what a leader stamps its entries with, and so the only time a state machine knows.
+ *
+ * It starts where the log ends and goes on with this process's monotonic clock, so it never goes back, does not jump
+ * with anybody's wall clock, and a new leader continues where the old one was: every node follows the stamps that
+ * it applies, and counts on between them. Time in which the process was stopped is left out, because a node that was not
+ * there cannot say that others had their chance: a lease may end late by that, and never early.
+ */
+export class LogClock {
+  private readonly monotonicMs: () => number
+  private readonly maxStepMs: number
+  private lastMs: number
+  private estimateMs: number
+
+  /** `maxStepMs` is the longest time without a look at the clock that still counts as time. */
+  constructor(options: {
+    readonly startMs: number
+    readonly monotonicMs: () => number
+    readonly maxStepMs: number
+  }) {
+    this.monotonicMs = options.monotonicMs
+    this.maxStepMs = options.maxStepMs
+    this.lastMs = options.monotonicMs()
+    this.estimateMs = options.startMs
+  }
+
+  /** The cluster's time as far as this node knows it, in whole milliseconds. To be called at every tick at least. */
+  now(): number {
+    const monotonicMs = this.monotonicMs()
+    this.estimateMs += Math.min(Math.max(0, monotonicMs - this.lastMs), this.maxStepMs)
+    this.lastMs = monotonicMs
+    return Math.floor(this.estimateMs)
+  }
+
+  /** An entry was applied: it was stamped before now, so it is at least this late. */
+  observe(stampMs: number): void {
+    if (stampMs > this.now()) this.estimateMs = stampMs
+  }
+}
