@@ -7,7 +7,9 @@
 import { Context, Effect, Exit, Layer, Option, Scope } from "effect"
 import * as FlareDbConfig from "../FlareDbConfig.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
+import type { Command } from "../kv/Command.ts"
 import { encodeCommand } from "../kv/Command.ts"
+import type { Query } from "../kv/Query.ts"
 import { encodeQuery } from "../kv/Query.ts"
 import type { Reply } from "../kv/Reply.ts"
 import { decodeReply } from "../kv/Reply.ts"
@@ -80,23 +82,29 @@ export class TestNode {
     Effect.andThen(this.stop, Effect.sync(() => this.disk.loseUnsynced()))
   )
 
+  /** Has a command carried out through this node, whether it leads or not. */
+  run(command: Command): Effect.Effect<Reply | WriteError> {
+    return Effect.map(this.node.propose([encodeCommand(command)]), ([result]) => answerOf(result))
+  }
+
+  /** Asks this node. */
+  ask(query: Query, consistency: Consistency = "linearizable"): Effect.Effect<Reply | ReadError> {
+    return Effect.map(this.node.query([encodeQuery(query)], consistency), ([result]) => answerOf(result))
+  }
+
   /** Puts a key through this node, whether it leads or not. */
-  put(key: string, value: string): Effect.Effect<Reply | WriteError> {
-    const command = encodeCommand({ _tag: "Put", key: encoder.encode(key), value: encoder.encode(value), lease: 0 })
-    return Effect.map(this.node.propose([command]), ([result]) => answerOf(result))
+  put(key: string, value: string, lease = 0): Effect.Effect<Reply | WriteError> {
+    return this.run({ _tag: "Put", key: encoder.encode(key), value: encoder.encode(value), lease })
   }
 
   /** The value of a key at this node. */
   get(key: string, consistency: Consistency = "linearizable"): Effect.Effect<string | undefined | ReadError> {
-    const query = encodeQuery({ _tag: "Get", key: encoder.encode(key) })
-    return Effect.map(this.node.query([query], consistency), ([result]) => {
-      const answer = answerOf(result)
-      return answer._tag !== "GetReply"
+    return Effect.map(this.ask({ _tag: "Get", key: encoder.encode(key) }, consistency), (answer) =>
+      answer._tag !== "GetReply"
         ? answer as ReadError
         : answer.record === undefined
         ? undefined
-        : new TextDecoder().decode(answer.record.value)
-    })
+        : new TextDecoder().decode(answer.record.value))
   }
 }
 
