@@ -19,7 +19,10 @@ import { loadFigures } from "./KvQueries.ts"
 /** What a reader of the feed wants. */
 export interface FeedRequest {
   readonly range: KeyRange
-  /** Whether the records that changes replaced are wanted. They are missing where compaction took them. */
+  /**
+   * Whether the records that changes replaced are wanted. They are missing where compaction took them; when they are not
+   * wanted they may be there or not.
+   */
   readonly previous: boolean
 }
 

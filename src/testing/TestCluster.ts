@@ -99,12 +99,15 @@ export class TestNode {
 
   /** The value of a key at this node. */
   get(key: string, consistency: Consistency = "linearizable"): Effect.Effect<string | undefined | ReadError> {
-    return Effect.map(this.ask({ _tag: "Get", key: encoder.encode(key) }, consistency), (answer) =>
-      answer._tag !== "GetReply"
-        ? answer as ReadError
-        : answer.record === undefined
-        ? undefined
-        : new TextDecoder().decode(answer.record.value))
+    return Effect.map(
+      this.ask({ _tag: "Get", key: encoder.encode(key) }, consistency),
+      (answer) =>
+        answer._tag !== "GetReply"
+          ? answer as ReadError
+          : answer.record === undefined
+          ? undefined
+          : new TextDecoder().decode(answer.record.value)
+    )
   }
 }
 

@@ -85,8 +85,10 @@ it.effect("a lease keeps what is left of its time under the next leader", () =>
 it.effect("after all nodes stopped a lease goes on where the log ended, and does not end at once", () =>
   Effect.gen(function*() {
     const three = yield* cluster
-    const { lease } = yield* Effect.flatMap(three.leader(), (leader) =>
-      Effect.tap(grant(leader), (granted) => leader.put("attached", "1", granted.lease)))
+    const { lease } = yield* Effect.flatMap(
+      three.leader(),
+      (leader) => Effect.tap(grant(leader), (granted) => leader.put("attached", "1", granted.lease))
+    )
     yield* TestClock.adjust(2_500)
     for (const node of three.nodes) yield* node.crash
     yield* TestClock.adjust("1 hour")

@@ -1,0 +1,220 @@
+/** What watches are fed from: every revision once, in order, from memory and from the store, until it is compacted. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import type { Command } from "../../src/kv/Command.ts"
+import { decodeCommand, encodeCommand } from "../../src/kv/Command.ts"
+import type { Revision } from "../../src/kv/History.ts"
+import { allKeys, prefixRange } from "../../src/kv/KeyRange.ts"
+import { ChangeFeed } from "../../src/machine/ChangeFeed.ts"
+import type { HistoryLimits } from "../../src/machine/KvHousekeeping.ts"
+import { defaultHistoryLimits } from "../../src/machine/KvHousekeeping.ts"
+import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
+import { StateMachine } from "../../src/machine/StateMachine.ts"
+import { LogIndex, Term } from "../../src/raft/Types.ts"
+import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+const text = (data: Uint8Array) => new TextDecoder().decode(data)
+
+const put = (key: string, value: string): Command => ({ _tag: "Put", key: bytes(key), value: bytes(value), lease: 0 })
+const del = (key: string): Command => ({ _tag: "Delete", key: bytes(key) })
+
+const on = (disk: MemoryStore.MemoryDisk, limits: Partial<HistoryLimits> = {}) =>
+  Layer.fresh(
+    KvStateMachine.layerWith({ ...defaultHistoryLimits, ...limits }).pipe(Layer.provide(MemoryStore.layer(disk)))
+  )
+
+const newDisk = () => new MemoryStore.MemoryDisk([1])
+
+/** Applies commands as entries of one batch, stamped with `stampMs`. */
+const apply = (first: number, commands: ReadonlyArray<Command>, stampMs = 0) =>
+  StateMachine.use((machine) =>
+    machine.apply(commands.map((command, i) => ({
+      index: LogIndex(first + i),
+      term: Term(1),
+      kind: "command",
+      stampMs,
+      payload: encodeCommand(command)
+    })))
+  )
+
+const line = (withPrevious: boolean) => ({ changes, revision }: Revision): string =>
+  `${revision}: ` +
+  changes.map(({ key, previous, record }) =>
+    `${text(key)}=${record === undefined ? "gone" : text(record.value)}` +
+    (previous === undefined || !withPrevious ? "" : ` (was ${text(previous.value)})`)
+  ).join(", ")
+
+/** Everything from a revision on to the last one, part by part. */
+const readAll = Effect.fnUntraced(function*(from: number, range = allKeys, previous = false) {
+  const feed = yield* ChangeFeed
+  const lines: Array<string> = []
+  for (let next = from; next <= feed.revision();) {
+    const part = yield* feed.next({ range, previous }, next)
+    assert.isAtLeast(part.through, next)
+    lines.push(...part.revisions.map(line(previous)))
+    next = part.through + 1
+  }
+  return lines
+})
+
+const some: ReadonlyArray<Command> = [
+  put("a", "1"),
+  put("b", "1"),
+  put("a", "2"),
+  {
+    _tag: "Transact",
+    transaction: {
+      compares: [],
+      success: [
+        { _tag: "Put", key: bytes("b"), value: bytes("2"), lease: 0 },
+        { _tag: "Delete", key: bytes("a") },
+        { _tag: "Put", key: bytes("c"), value: bytes("1"), lease: 0 }
+      ],
+      failure: []
+    }
+  },
+  del("nothing"),
+  put("a", "3")
+]
+
+const expected = ["1: a=1", "2: b=1", "3: a=2 (was 1)", "4: b=2 (was 1), a=gone (was 2), c=1", "5: a=3"]
+
+it.effect("tells of every revision once, in order, each whole", () =>
+  Effect.gen(function*() {
+    yield* apply(1, some)
+    assert.deepStrictEqual(yield* readAll(1, allKeys, true), expected)
+    assert.deepStrictEqual(yield* readAll(4, allKeys, true), expected.slice(3))
+  }).pipe(Effect.provide(on(newDisk()))))
+
+it.effect("tells the same from the store, after a restart", () =>
+  Effect.gen(function*() {
+    const disk = newDisk()
+    yield* Effect.provide(apply(1, some), on(disk))
+    yield* Effect.gen(function*() {
+      assert.deepStrictEqual(yield* readAll(1, allKeys, true), expected)
+      yield* apply(7, [put("d", "1")])
+      assert.deepStrictEqual(yield* readAll(2, allKeys, true), [...expected.slice(1), "6: d=1"])
+    }).pipe(Effect.provide(on(disk)))
+  }))
+
+it.effect("tells only of what is in the range, and how far it has looked", () =>
+  Effect.gen(function*() {
+    yield* apply(1, some)
+    assert.deepStrictEqual(yield* readAll(1, prefixRange(bytes("b"))), ["2: b=1", "4: b=2"])
+    const feed = yield* ChangeFeed
+    assert.deepStrictEqual(yield* feed.next({ range: prefixRange(bytes("z")), previous: false }, 1), {
+      revisions: [],
+      through: 5
+    })
+  }).pipe(Effect.provide(on(newDisk()))))
+
+it.effect("lets a reader that is ahead wait for what comes next", () =>
+  Effect.gen(function*() {
+    yield* apply(1, some)
+    const feed = yield* ChangeFeed
+    const waiting = yield* Effect.forkChild(feed.next({ range: allKeys, previous: false }, 6), {
+      startImmediately: true
+    })
+    assert.isUndefined(waiting.pollUnsafe())
+    yield* apply(7, [del("nothing")])
+    assert.isUndefined(waiting.pollUnsafe(), "nothing changed")
+    yield* apply(8, [put("x", "1")])
+    assert.deepStrictEqual((yield* Fiber.join(waiting)).revisions.map(line(false)), ["6: x=1"])
+  }).pipe(Effect.provide(on(newDisk()))))
+
+it.effect("says what is left when the beginning was compacted, and never skips", () =>
+  Effect.gen(function*() {
+    yield* apply(1, some)
+    const feed = yield* ChangeFeed
+    const request = { range: allKeys, previous: true }
+    yield* apply(7, [{ _tag: "Compact", revision: 3 }, put("a", "4")])
+    for (const from of [0, 1, 3]) {
+      assert.deepInclude(yield* Effect.flip(feed.next(request, from)), { _tag: "Compacted", oldest: 4 })
+    }
+    assert.deepStrictEqual((yield* readAll(4)).length, 3)
+    yield* apply(9, [{ _tag: "Compact", revision: 6 }])
+    assert.deepInclude(yield* Effect.flip(feed.next(request, 6)), { _tag: "Compacted", oldest: 7 })
+  }).pipe(Effect.provide(on(newDisk()))))
+
+it.effect("leaves nothing of a compacted history in the store, also of its own batch", () =>
+  Effect.gen(function*() {
+    const disk = newDisk()
+    const history = () => disk.state.rows.filter(({ key }) => key[0] === 0x20).length
+    yield* Effect.gen(function*() {
+      yield* apply(1, some)
+      assert.strictEqual(history(), 5)
+      yield* apply(7, [put("e", "1"), put("e", "2"), { _tag: "Compact", revision: 6 }, put("e", "3")])
+      assert.strictEqual(history(), 2)
+      assert.deepStrictEqual(yield* readAll(7), ["7: e=2", "8: e=3"])
+    }).pipe(Effect.provide(on(disk)))
+    const restarted = yield* Effect.provide(readAll(7), on(disk))
+    assert.deepStrictEqual(restarted, ["7: e=2", "8: e=3"])
+  }))
+
+/** The commands that are due, as tags and what they carry. */
+const due = (logTimeMs: number) =>
+  StateMachine.use((machine) =>
+    Effect.map(machine.due(logTimeMs), (commands) =>
+      commands.map((command) => {
+        const decoded = decodeCommand(command)
+        assert(decoded._tag === "Stamped")
+        return decoded.command
+      }))
+  )
+
+const bound = (limits: Partial<HistoryLimits>, work: Effect.Effect<void, unknown, StateMachine | ChangeFeed>) =>
+  Effect.provide(work, on(newDisk(), limits))
+
+it.effect("history is cut at its bound of revisions, with a little slack", () =>
+  bound(
+    { maxHistoryRevisions: 10 },
+    Effect.gen(function*() {
+      yield* apply(1, Array.from({ length: 11 }, (_, i) => put(`k${i}`, "v")))
+      assert.deepStrictEqual(yield* due(0), [])
+      yield* apply(12, [put("one", "more")])
+      assert.deepStrictEqual(yield* due(0), [{ _tag: "Compact", revision: 2 }])
+      yield* apply(13, yield* due(0))
+      assert.deepStrictEqual(yield* due(0), [])
+    })
+  ))
+
+it.effect("history is cut at its bound of bytes", () =>
+  bound(
+    { maxHistoryBytes: 10_000 },
+    Effect.gen(function*() {
+      yield* apply(1, Array.from({ length: 30 }, (_, i) => put(`k${i}`, "v".repeat(900))))
+      const [compact] = yield* due(0)
+      assert(compact?._tag === "Compact")
+      assert.isAbove(compact.revision, 15)
+      assert.isBelow(compact.revision, 25)
+      yield* apply(31, [compact])
+      assert.deepStrictEqual(yield* due(0), [])
+    })
+  ))
+
+it.effect("history is cut at its age", () =>
+  bound(
+    { maxHistoryAgeMs: 1_000 },
+    Effect.gen(function*() {
+      for (let i = 0; i < 10; i++) yield* apply(1 + i, [put(`k${i}`, "v")], 1 + i * 100)
+      assert.deepStrictEqual(yield* due(1_000), [])
+      assert.deepStrictEqual(yield* due(1_450), [{ _tag: "Compact", revision: 5 }])
+      assert.deepStrictEqual(yield* due(1_000_000), [{ _tag: "Compact", revision: 10 }])
+    })
+  ))
+
+it.effect("the log keeps telling the time while a lease waits, and ends the lease when its time is over", () =>
+  bound(
+    {},
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* due(1_000_000), [])
+      const [granted] = yield* apply(1, [{ _tag: "GrantLease", ttlMs: 10_000 }], 5_000)
+      assert.isDefined(granted)
+      assert.deepStrictEqual(yield* due(5_500), [])
+      assert.deepStrictEqual(yield* due(6_000), [{ _tag: "Checkpoint" }])
+      assert.deepStrictEqual(yield* due(15_000), [{ _tag: "Expire", leases: [1], sessions: [] }])
+      yield* apply(2, [{ _tag: "KeepAlive", lease: 1 }, { _tag: "Expire", leases: [1], sessions: [] }], 15_000)
+      assert.deepStrictEqual(yield* due(15_500), [], "a keep-alive that came first wins")
+    })
+  ))
