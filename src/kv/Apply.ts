@@ -3,7 +3,7 @@
  * nothing, on every node alike.
  */
 import type { Batch } from "./Batch.ts"
-import type { Command, SessionStamp, Stamped } from "./Command.ts"
+import type { Command, Compact, Expire, RevokeLease, SessionStamp, Stamped, Transact } from "./Command.ts"
 import type { Slot } from "./Draft.ts"
 import { recordOf } from "./Draft.ts"
 import { successor } from "./KeyRange.ts"
@@ -44,29 +44,45 @@ export const keysOf = (command: Command): ReadonlyArray<Uint8Array> => {
   }
 }
 
-/** Whether a command needs nothing from the store but {@link keysOf}. */
-export const needsOnlyKeys = (command: Command): boolean => {
+/** A command that needs more of the store than {@link keysOf}: ranges of keys, or a row of the history. */
+type Ranging = Transact | RevokeLease | Expire | Compact
+
+const isRanging = (command: Command): command is Ranging => {
   switch (command._tag) {
     case "Transact":
-      return onlySingleKeys(command.transaction)
+      return !onlySingleKeys(command.transaction)
     case "RevokeLease":
     case "Expire":
     case "Compact":
-      return false
-    default:
       return true
+    default:
+      return false
   }
 }
 
-/** Carries out one command at its place in the log and answers with the bytes of its reply. */
-export function* apply(batch: Batch, place: Place, { command, stamp }: Stamped): Loading<Uint8Array> {
+/**
+ * Carries out one command at its place in the log and answers with the bytes of its reply: at once, or after it has read
+ * what it asks for.
+ */
+export const apply = (batch: Batch, place: Place, { command, stamp }: Stamped): Uint8Array | Loading<Uint8Array> => {
   batch.advanceTime(place.stampMs)
-  if (stamp.session === 0) return encodeReply(yield* carryOut(batch, place, command, undefined))
-  return yield* applyOnce(batch, place, command, stamp)
+  const session = stamp.session === 0 ? undefined : admit(batch, stamp)
+  if (session instanceof Uint8Array) return session
+  if (isRanging(command)) return applyRanging(batch, command, stamp, session)
+  return answer(batch, command, stamp, session, carryOut(batch, place, command, session))
 }
 
-/** Carries out a command of a session, unless that was done already: then the first reply is the reply. */
-function* applyOnce(batch: Batch, place: Place, command: Command, stamp: SessionStamp): Loading<Uint8Array> {
+function* applyRanging(
+  batch: Batch,
+  command: Ranging,
+  stamp: SessionStamp,
+  session: Session | undefined
+): Loading<Uint8Array> {
+  return answer(batch, command, stamp, session, yield* carryOutRanging(batch, command))
+}
+
+/** The session a command may be carried out in, or the reply to one that was carried out before, or may not be. */
+const admit = (batch: Batch, stamp: SessionStamp): Session | Uint8Array => {
   const session = batch.state.sessions.get(stamp.session)
   if (session === undefined) {
     return encodeReply(refused(batch, "session-expired", "session", `${stamp.session} has ended, or never was`))
@@ -83,17 +99,51 @@ function* applyOnce(batch: Batch, place: Place, command: Command, stamp: Session
   if (session.replyBytes >= maxSessionReplyBytes) {
     return encodeReply(overloaded(batch, "maxSessionReplyBytes", session.replyBytes, maxSessionReplyBytes))
   }
-  const reply = encodeReply(yield* carryOut(batch, place, command, session))
-  if (command._tag !== "CloseSession") batch.keepReply(session, stamp.sequence, reply)
-  return reply
+  return session
 }
 
-function* carryOut(
+/** Encodes a reply and keeps it for the session. */
+const answer = (
+  batch: Batch,
+  command: Command,
+  { sequence }: SessionStamp,
+  session: Session | undefined,
+  reply: CommandReply
+): Uint8Array => {
+  const bytes = encodeReply(reply)
+  if (session !== undefined && command._tag !== "CloseSession") batch.keepReply(session, sequence, bytes)
+  return bytes
+}
+
+function* carryOutRanging(batch: Batch, command: Ranging): Loading<CommandReply> {
+  switch (command._tag) {
+    case "Transact":
+      return yield* transact(batch, command.transaction)
+    case "RevokeLease": {
+      if (batch.state.leases.get(command.lease) === undefined) return noLease(batch, command.lease)
+      const deleted = yield* revoke(batch, command.lease)
+      return { _tag: "RevokedReply", revision: batch.revision, deleted }
+    }
+    case "Compact": {
+      const { compacted, revision } = batch.figures
+      if (command.revision > revision) {
+        return refused(batch, "invalid", "revision", `${command.revision} is ahead of the store's revision ${revision}`)
+      }
+      if (command.revision > compacted) yield* batch.compact(command.revision)
+      return done(batch)
+    }
+    case "Expire":
+      yield* expire(batch, command.leases, command.sessions)
+      return done(batch)
+  }
+}
+
+const carryOut = (
   batch: Batch,
   place: Place,
-  command: Command,
+  command: Exclude<Command, RevokeLease | Expire | Compact>,
   session: Session | undefined
-): Loading<CommandReply> {
+): CommandReply => {
   const { leases, sessions } = batch.state
   switch (command._tag) {
     case "Put":
@@ -101,7 +151,7 @@ function* carryOut(
     case "Delete":
       return deleteKey(batch, batch.draft.slot(command.key))
     case "Transact":
-      return yield* transact(batch, command.transaction)
+      return loaded(transact(batch, command.transaction))
     case "GrantLease": {
       if (leases.size >= maxLeases) return overloaded(batch, "maxLeases", leases.size, maxLeases)
       const { ttlMs } = command
@@ -116,19 +166,6 @@ function* carryOut(
       batch.setLease({ ...lease, deadlineMs: batch.figures.logTimeMs + ttlMs })
       return { _tag: "LeaseReply", revision: batch.revision, lease: id, ttlMs, remainingMs: ttlMs }
     }
-    case "RevokeLease": {
-      if (leases.get(command.lease) === undefined) return noLease(batch, command.lease)
-      const deleted = yield* revoke(batch, command.lease)
-      return { _tag: "RevokedReply", revision: batch.revision, deleted }
-    }
-    case "Compact": {
-      const { compacted, revision } = batch.figures
-      if (command.revision > revision) {
-        return refused(batch, "invalid", "revision", `${command.revision} is ahead of the store's revision ${revision}`)
-      }
-      if (command.revision > compacted) yield* batch.compact(command.revision)
-      return done(batch)
-    }
     case "OpenSession": {
       if (sessions.size >= maxSessions) return overloaded(batch, "maxSessions", sessions.size, maxSessions)
       const { ttlMs } = command
@@ -138,13 +175,17 @@ function* carryOut(
     case "CloseSession":
       if (session !== undefined) batch.closeSession(session)
       return done(batch)
-    case "Expire":
-      yield* expire(batch, command.leases, command.sessions)
-      return done(batch)
     case "KeepSession":
     case "Checkpoint":
       return done(batch)
   }
+}
+
+/** The result of a computation all of whose keys are loaded. */
+const loaded = <A>(loading: Loading<A>): A => {
+  const step = loading.next([])
+  if (step.done !== true) throw new Error("a command needed more of the store than was loaded for it")
+  return step.value
 }
 
 const put = (batch: Batch, key: Uint8Array, value: Uint8Array, lease: number): CommandReply => {

@@ -42,7 +42,9 @@ export class Batch {
   readonly draft = new Draft()
   /** What each revision of this batch did, in order, for those who watch. */
   readonly revisions: Array<Revision> = []
-  /** Rows that are not users' keys; `undefined` deletes one. */
+  /** The rows of `revisions`, in their order. */
+  private readonly history: Array<{ readonly key: Uint8Array; readonly value: Uint8Array }> = []
+  /** Rows that are neither users' keys nor history; `undefined` deletes one. */
   private readonly rows = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>()
   private readonly heard = new Set<Session>()
   private changing: Array<Change> | undefined
@@ -63,8 +65,7 @@ export class Batch {
 
   /** The log's clock goes on to an entry's stamp, and never back. */
   advanceTime(stampMs: number): void {
-    const { figures } = this.state
-    if (stampMs > figures.logTimeMs) this.state.figures = { ...figures, logTimeMs: stampMs }
+    if (stampMs > this.state.figures.logTimeMs) this.state.figures = { ...this.state.figures, logTimeMs: stampMs }
   }
 
   /** Begins a revision: the changes up to `endRevision` belong together. */
@@ -82,13 +83,15 @@ export class Batch {
   private record(changes: ReadonlyArray<Change>): void {
     const { figures } = this.state
     const revision: Revision = { revision: figures.revision + 1, logTimeMs: figures.logTimeMs, changes }
-    const row = encodeRevision(revision, figures.historyBytes)
-    this.put(revisionKey(revision.revision), row)
+    const value = encodeRevision(revision, figures.historyBytes)
+    this.history.push({ key: revisionKey(revision.revision), value })
     this.revisions.push(revision)
     this.state.figures = {
-      ...figures,
       revision: revision.revision,
-      historyBytes: figures.historyBytes + row.byteLength
+      compacted: figures.compacted,
+      logTimeMs: figures.logTimeMs,
+      historyBytes: figures.historyBytes + value.byteLength,
+      compactedBytes: figures.compactedBytes
     }
   }
 
@@ -181,8 +184,8 @@ export class Batch {
 
   /** Forgets the history up to and including `revision`, which is neither compacted nor ahead of the store. */
   *compact(revision: number): Loading<void> {
-    const key = revisionKey(revision)
-    const row = this.rows.get(keyText(key))?.value ?? (yield { _tag: "LoadKeys", keys: [key] })[0]?.value
+    const own = this.history[revision - this.before.revision - 1]?.value
+    const row = own ?? (yield { _tag: "LoadKeys", keys: [revisionKey(revision)] })[0]?.value
     const head = row === undefined ? undefined : decodeRevisionHead(row)
     if (head === undefined) throw new CorruptRow(`the history of revision ${revision} is missing or cut short`)
     this.state.figures = { ...this.figures, compacted: revision, compactedBytes: head.historyBytes }
@@ -195,9 +198,10 @@ export class Batch {
     if (compacted > this.before.compacted) {
       const { gte, lt } = revisionRange(this.before.compacted + 1, compacted)
       changes.push({ _tag: "DeleteRange", start: gte, end: lt })
-      for (const { revision } of this.revisions) {
-        if (revision <= compacted) this.rows.delete(keyText(revisionKey(revision)))
-      }
+    }
+    for (let i = Math.max(0, compacted - this.before.revision); i < this.history.length; i++) {
+      const { key, value } = this.history[i] as { readonly key: Uint8Array; readonly value: Uint8Array }
+      changes.push({ _tag: "Put", key, value })
     }
     for (const { changed, key, record } of this.draft.all) {
       if (!changed) continue

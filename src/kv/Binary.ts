@@ -7,13 +7,12 @@ const two32 = 2 ** 32
 
 /** Fills a buffer, which grows when the size given at the start was too small. */
 export class Writer {
-  private buffer: Uint8Array
-  private view: DataView
+  private buffer: Buffer
   private offset = 0
 
   constructor(size: number) {
-    this.buffer = new Uint8Array(size)
-    this.view = new DataView(this.buffer.buffer)
+    // Every byte of what is given out is written first.
+    this.buffer = Buffer.allocUnsafe(size)
   }
 
   /** What was written. */
@@ -23,27 +22,28 @@ export class Writer {
 
   u8(value: number): this {
     const at = this.advance(1)
-    this.view.setUint8(at, value)
+    this.buffer[at] = value
     return this
   }
 
   u16(value: number): this {
     const at = this.advance(2)
-    this.view.setUint16(at, value)
+    this.buffer[at] = value >>> 8
+    this.buffer[at + 1] = value
     return this
   }
 
   u32(value: number): this {
     const at = this.advance(4)
-    this.view.setUint32(at, value)
+    put32(this.buffer, at, value)
     return this
   }
 
   /** A safe integer ≥ 0. */
   u64(value: number): this {
     const at = this.advance(8)
-    this.view.setUint32(at, Math.floor(value / two32))
-    this.view.setUint32(at + 4, value % two32)
+    put32(this.buffer, at, Math.floor(value / two32))
+    put32(this.buffer, at + 4, value)
     return this
   }
 
@@ -67,13 +67,20 @@ export class Writer {
     const at = this.offset
     this.offset = at + length
     if (this.offset > this.buffer.byteLength) {
-      const larger = new Uint8Array(Math.max(this.offset, this.buffer.byteLength * 2))
+      const larger = Buffer.allocUnsafe(Math.max(this.offset, this.buffer.byteLength * 2))
       larger.set(this.buffer)
       this.buffer = larger
-      this.view = new DataView(larger.buffer)
     }
     return at
   }
+}
+
+/** The lowest 32 bits of a number. */
+const put32 = (buffer: Buffer, at: number, value: number): void => {
+  buffer[at] = value >>> 24
+  buffer[at + 1] = value >>> 16
+  buffer[at + 2] = value >>> 8
+  buffer[at + 3] = value
 }
 
 export class Reader {

@@ -68,16 +68,25 @@ export class Draft {
     return this.slots.values()
   }
 
+  /** Makes slots for those of these keys that have none; the caller says what they hold before any is used. */
+  expect(keys: ReadonlyArray<Uint8Array>): ReadonlyArray<Slot> {
+    const expected: Array<Slot> = []
+    for (const key of keys) {
+      const text = keyText(key)
+      if (this.slots.has(text)) continue
+      const slot: Slot = { key, record: undefined, changed: false }
+      this.slots.set(text, slot)
+      expected.push(slot)
+    }
+    return expected
+  }
+
   /** Loads those of these keys that are not loaded yet. */
   *loadAll(keys: ReadonlyArray<Uint8Array>): Loading<void> {
-    const missing = new Map<string, Uint8Array>()
-    for (const key of keys) {
-      if (!this.isLoaded(key)) missing.set(keyText(key), key)
-    }
-    if (missing.size === 0) return
-    const found = yield { _tag: "LoadKeys", keys: [...missing.values()].map(recordKey) }
-    for (const key of missing.values()) this.load(key, undefined)
-    for (const row of found) this.load(userKey(row.key), recordOf(row))
+    const expected = this.expect(keys)
+    if (expected.length === 0) return
+    const found = yield { _tag: "LoadKeys", keys: expected.map(({ key }) => recordKey(key)) }
+    for (const row of found) this.slot(userKey(row.key)).record = recordOf(row)
   }
 
   /**

@@ -13,7 +13,7 @@
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
-import { decodeRecord, encodeRecord } from "./KeyRecord.ts"
+import { decodeRecord, recordBytes, writeRecord } from "./KeyRecord.ts"
 import type { Problem } from "./Limits.ts"
 import { problem } from "./Limits.ts"
 
@@ -40,8 +40,11 @@ const deleteTag = 2
 
 const writeChange = (writer: Writer, { key, previousRevision, record }: Change): void => {
   writer.u8(record === undefined ? deleteTag : putTag).short(key).u64(previousRevision)
-  if (record !== undefined) writer.long(encodeRecord(record))
+  if (record !== undefined) writeRecord(writer.u32(recordBytes(record)), record)
 }
+
+const changeBytes = ({ key, record }: Change): number =>
+  11 + key.byteLength + (record === undefined ? 0 : 4 + recordBytes(record))
 
 const readChange = (reader: Reader): Change | undefined => {
   const tag = reader.u8()
@@ -66,11 +69,11 @@ const readChanges = (reader: Reader, read: (reader: Reader) => Change | undefine
 
 /** The row of a revision. `bytesBefore` is the size of the history so far; the row says the size with itself. */
 export const encodeRevision = ({ changes, logTimeMs }: Revision, bytesBefore: number): Uint8Array => {
-  const body = new Writer(256).u32(changes.length)
-  for (const change of changes) writeChange(body, change)
-  const { bytes } = body
-  const size = 16 + bytes.byteLength
-  return new Writer(size).u64(logTimeMs).u64(bytesBefore + size).raw(bytes).bytes
+  let size = 20
+  for (const change of changes) size += changeBytes(change)
+  const writer = new Writer(size).u64(logTimeMs).u64(bytesBefore + size).u32(changes.length)
+  for (const change of changes) writeChange(writer, change)
+  return writer.bytes
 }
 
 /** What a revision's row says before its changes. */
@@ -102,8 +105,9 @@ export const encodeRevisions = (revisions: ReadonlyArray<Revision>, previous: bo
     writer.u64(revision).u64(logTimeMs).u32(changes.length)
     for (const change of changes) {
       writeChange(writer, change)
-      if (previous && change.previous !== undefined) writer.u8(1).long(encodeRecord(change.previous))
-      else writer.u8(0)
+      if (previous && change.previous !== undefined) {
+        writeRecord(writer.u8(1).u32(recordBytes(change.previous)), change.previous)
+      } else writer.u8(0)
     }
   }
   return writer.bytes

@@ -22,14 +22,20 @@ export interface KeyRecord {
 /** Bytes before the value. */
 export const recordHeaderBytes = 32
 
-export const encodeRecord = (record: KeyRecord): Uint8Array =>
-  new Writer(recordHeaderBytes + record.value.byteLength)
+/** Bytes of an encoded record. */
+export const recordBytes = (record: KeyRecord): number => recordHeaderBytes + record.value.byteLength
+
+/** Appends a record. */
+export const writeRecord = (writer: Writer, record: KeyRecord): Writer =>
+  writer
     .u64(record.createRevision)
     .u64(record.modRevision)
     .u64(record.version)
     .u64(record.lease)
     .raw(record.value)
-    .bytes
+
+export const encodeRecord = (record: KeyRecord): Uint8Array =>
+  writeRecord(new Writer(recordBytes(record)), record).bytes
 
 /** The record in `bytes`, or `undefined` when they are none. */
 export const decodeRecord = (bytes: Uint8Array): KeyRecord | undefined => {

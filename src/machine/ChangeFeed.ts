@@ -45,10 +45,10 @@ export class ChangeFeed extends Context.Service<ChangeFeed, {
   readonly next: (request: FeedRequest, from: number) => Effect.Effect<FeedPart, Compacted | StorageError>
 }>()("flaredb/machine/ChangeFeed") {}
 
-/** Most bytes of recent revisions kept in memory, previous records included. */
+/** Bytes of recent revisions kept in memory, previous records included; up to a quarter more at times. */
 const maxRecentBytes = 16 * 1024 * 1024
 
-/** Most recent revisions kept in memory. */
+/** Recent revisions kept in memory; up to a quarter more at times. */
 const maxRecentRevisions = 65_536
 
 /** Revisions looked at for one part. */
@@ -121,6 +121,8 @@ export class ChangeSource {
   }
 
   private forgetOldest(): void {
+    // A good many at a time, because removing them moves the rest.
+    if (this.recent.length < maxRecentRevisions * 1.25 && this.recentBytes < maxRecentBytes * 1.25) return
     let drop = 0
     while (
       this.recent.length - drop > maxRecentRevisions ||
@@ -129,8 +131,7 @@ export class ChangeSource {
       this.recentBytes -= revisionBytes(this.recent[drop] as Revision)
       drop += 1
     }
-    // Removing a few at a time would move the rest each time.
-    if (drop > 0) this.recent.splice(0, drop)
+    this.recent.splice(0, drop)
   }
 
   private next(request: FeedRequest, from: number): Effect.Effect<FeedPart, Compacted | StorageError> {

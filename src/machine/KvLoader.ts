@@ -37,10 +37,3 @@ export const runLoading = <A>(view: StateView, loading: Loading<A>): Effect.Effe
   }
   return Effect.suspend(() => resume([]))
 }
-
-/** The result of a computation that needs nothing from the store. */
-export const runLoaded = <A>(loading: Loading<A>): A => {
-  const step = loading.next([])
-  if (step.done !== true) throw new Error("a command needed more of the store than was loaded for it")
-  return step.value
-}

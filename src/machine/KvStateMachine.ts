@@ -5,13 +5,15 @@
  * A batch of commands costs one read of the keys they touch and one write of what became of them.
  */
 import { Context, Effect, Layer } from "effect"
-import { apply as applyCommand, keysOf, needsOnlyKeys } from "../kv/Apply.ts"
+import { apply as applyCommand, keysOf } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
 import type { Stamped } from "../kv/Command.ts"
 import { decodeCommand, encodeCommand } from "../kv/Command.ts"
+import type { Slot } from "../kv/Draft.ts"
 import { successor } from "../kv/KeyRange.ts"
+import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
-import { idOf, leaseRange, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
+import { idOf, leaseRange, recordKey, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
 import { decodeLease } from "../kv/Lease.ts"
 import { decodeSession, Session } from "../kv/Session.ts"
 import { State } from "../kv/State.ts"
@@ -22,7 +24,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { ChangeFeed, ChangeSource } from "./ChangeFeed.ts"
 import type { HistoryLimits } from "./KvHousekeeping.ts"
 import { defaultHistoryLimits, dueCommands } from "./KvHousekeeping.ts"
-import { corrupt, runLoaded, runLoading } from "./KvLoader.ts"
+import { corrupt, runLoading } from "./KvLoader.ts"
 import { answer, invalid, loadFigures } from "./KvQueries.ts"
 import { StateMachine } from "./StateMachine.ts"
 
@@ -44,6 +46,21 @@ const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Stamped | unde
     }
     return command
   })
+
+/** Reads what the slots of a batch hold, all in one trip. */
+const loadKeys = (view: StateView, slots: ReadonlyArray<Slot>): Effect.Effect<void, StorageError> =>
+  slots.length === 0
+    ? Effect.void
+    : Effect.flatMap(view.getMany(slots.map(({ key }) => recordKey(key))), (values) => {
+      for (let i = 0; i < slots.length; i++) {
+        const value = values[i]
+        if (value === undefined) continue
+        const record = decodeRecord(value)
+        if (record === undefined) return Effect.fail(corrupt("the record of a key is cut short"))
+        ;(slots[i] as Slot).record = record
+      }
+      return Effect.void
+    })
 
 /** Hands every row of a range to `use`. */
 const forEachRow = Effect.fnUntraced(function*(
@@ -97,7 +114,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
     const batch = new Batch(state)
     const keys: Array<Uint8Array> = []
     for (const stamped of commands) if (stamped !== undefined) keys.push(...keysOf(stamped.command))
-    yield* runLoading(store, batch.draft.loadAll(keys))
+    yield* loadKeys(store, batch.draft.expect(keys))
     const replies: Array<Uint8Array> = []
     for (let i = 0; i < entries.length; i++) {
       const stamped = commands[i]
@@ -105,8 +122,8 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
         replies.push(noReply)
         continue
       }
-      const applying = applyCommand(batch, entries[i] as Entry, stamped)
-      replies.push(needsOnlyKeys(stamped.command) ? runLoaded(applying) : yield* runLoading(store, applying))
+      const applied = applyCommand(batch, entries[i] as Entry, stamped)
+      replies.push(applied instanceof Uint8Array ? applied : yield* runLoading(store, applied))
     }
     yield* store.commit(batch.changes(), { index: last.index, term: last.term })
     source.publish(batch.revisions, state.figures)
