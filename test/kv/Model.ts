@@ -1,0 +1,197 @@
+/**
+ * The key-value store as plainly as it can be written: maps, no batches, no encoding. What `src/kv` does must agree
+ * with it.
+ */
+import type { Command, SessionStamp } from "../../src/kv/Command.ts"
+import type { KeyRange } from "../../src/kv/KeyRange.ts"
+import { contains } from "../../src/kv/KeyRange.ts"
+import type { Compare, Operation } from "../../src/kv/Transaction.ts"
+
+interface ModelKey {
+  createRevision: number
+  modRevision: number
+  version: number
+  lease: number
+  value: string
+}
+
+interface ModelSession {
+  readonly ttlMs: number
+  heardMs: number
+  answered: number
+  readonly replies: Map<number, unknown>
+}
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
+const bytes = (key: string): Uint8Array => Buffer.from(key, "latin1")
+
+export class Model {
+  revision = 0
+  compacted = 0
+  timeMs = 0
+  readonly keys = new Map<string, ModelKey>()
+  readonly leases = new Map<number, { readonly ttlMs: number; deadlineMs: number }>()
+  readonly sessions = new Map<number, ModelSession>()
+  /** What each revision did: `key=value` or `key gone`, sorted by nothing. */
+  readonly history = new Map<number, ReadonlyArray<string>>()
+
+  /** Carries out a command and says what its reply must say, as text that tests can compare. */
+  apply(index: number, stampMs: number, command: Command, stamp?: SessionStamp): unknown {
+    this.timeMs = Math.max(this.timeMs, stampMs)
+    if (stamp === undefined) return this.carryOut(index, command)
+    const session = this.sessions.get(stamp.session)
+    if (session === undefined) return "session-expired"
+    if (stamp.answered > session.answered) {
+      session.answered = stamp.answered
+      for (const sequence of session.replies.keys()) if (sequence <= stamp.answered) session.replies.delete(sequence)
+    }
+    if (this.timeMs - session.heardMs >= 1_000) session.heardMs = this.timeMs
+    if (session.replies.has(stamp.sequence)) return session.replies.get(stamp.sequence)
+    if (stamp.sequence <= session.answered) return "already-answered"
+    const reply = this.carryOut(index, command)
+    if (command._tag === "CloseSession") this.sessions.delete(stamp.session)
+    else session.replies.set(stamp.sequence, reply)
+    return reply
+  }
+
+  private carryOut(index: number, command: Command): unknown {
+    switch (command._tag) {
+      case "Put": {
+        if (command.lease !== 0 && !this.leases.has(command.lease)) return "lease-not-found"
+        return this.atOnce(() => this.put(text(command.key), text(command.value), command.lease))
+      }
+      case "Delete":
+        return this.atOnce(() => this.delete(text(command.key)))
+      case "Transact": {
+        const { compares, failure, success } = command.transaction
+        const holds = compares.every((compare) => this.holds(compare))
+        const operations = holds ? success : failure
+        for (const operation of operations) {
+          if (operation._tag === "Put" && operation.lease !== 0 && !this.leases.has(operation.lease)) {
+            return "lease-not-found"
+          }
+        }
+        return [holds, ...this.atOnce(() => operations.map((operation) => this.operate(operation))) as Array<unknown>]
+      }
+      case "GrantLease":
+        this.leases.set(index, { ttlMs: command.ttlMs, deadlineMs: this.timeMs + command.ttlMs })
+        return `lease ${index}`
+      case "KeepAlive": {
+        const lease = this.leases.get(command.lease)
+        if (lease === undefined) return "lease-not-found"
+        lease.deadlineMs = this.timeMs + lease.ttlMs
+        return `lease ${command.lease}`
+      }
+      case "RevokeLease":
+        return this.leases.has(command.lease) ? this.revoke(command.lease) : "lease-not-found"
+      case "Compact":
+        if (command.revision > this.revision) return "invalid"
+        for (; this.compacted < command.revision; this.compacted++) this.history.delete(this.compacted + 1)
+        return "done"
+      case "OpenSession":
+        this.sessions.set(index, { ttlMs: command.ttlMs, heardMs: this.timeMs, answered: 0, replies: new Map() })
+        return `session ${index}`
+      case "Expire":
+        for (const id of command.leases) {
+          const lease = this.leases.get(id)
+          if (lease !== undefined && lease.deadlineMs <= this.timeMs) this.revoke(id)
+        }
+        for (const id of command.sessions) {
+          const session = this.sessions.get(id)
+          if (session !== undefined && session.heardMs + session.ttlMs <= this.timeMs) this.sessions.delete(id)
+        }
+        return "done"
+      default:
+        return "done"
+    }
+  }
+
+  /** Changes made by `work` share one revision, which is taken only when there are any. */
+  private atOnce<A>(work: () => A): A {
+    this.changes = []
+    this.revision += 1
+    const result = work()
+    if (this.changes.length === 0) this.revision -= 1
+    else this.history.set(this.revision, this.changes)
+    return result
+  }
+  private changes: Array<string> = []
+
+  private put(key: string, value: string, lease: number): unknown {
+    const old = this.keys.get(key)
+    const record: ModelKey = {
+      createRevision: old?.createRevision ?? this.revision,
+      modRevision: this.revision,
+      version: (old?.version ?? 0) + 1,
+      lease,
+      value
+    }
+    this.keys.set(key, record)
+    this.changes.push(`${key}=${value}`)
+    return `created ${record.createRevision} version ${record.version}`
+  }
+
+  private delete(key: string): unknown {
+    if (!this.keys.delete(key)) return 0
+    this.changes.push(`${key} gone`)
+    return 1
+  }
+
+  private revoke(lease: number): unknown {
+    const doomed = [...this.keys].filter(([, record]) => record.lease === lease).map(([key]) => key).sort()
+    this.atOnce(() => doomed.map((key) => this.delete(key)))
+    this.leases.delete(lease)
+    return doomed.length
+  }
+
+  private holds(compare: Compare): boolean {
+    const record = this.keys.get(text(compare.key))
+    if (compare._tag === "CompareExists") return compare.exists === (record !== undefined)
+    if (compare._tag === "CompareValue" && record === undefined) return false
+    const [left, right] = compare._tag === "CompareValue"
+      ? [record?.value ?? "", text(compare.value)]
+      : [record?.[compare.figure] ?? 0, compare.value]
+    switch (compare.operator) {
+      case "=":
+        return left === right
+      case "!=":
+        return left !== right
+      case "<":
+        return left < right
+      case "<=":
+        return left <= right
+      case ">":
+        return left > right
+      case ">=":
+        return left >= right
+    }
+  }
+
+  private operate(operation: Operation): unknown {
+    switch (operation._tag) {
+      case "Put":
+        return this.put(text(operation.key), text(operation.value), operation.lease)
+      case "Delete":
+        return this.delete(text(operation.key))
+      case "DeleteRange": {
+        const doomed = this.within(operation.range).map(([key]) => key)
+        for (const key of doomed) this.delete(key)
+        return doomed.length
+      }
+      case "Get":
+        return this.keys.get(text(operation.key))?.value
+      case "Range": {
+        const rows = this.within(operation.range)
+        if (operation.reverse) rows.reverse()
+        return [
+          rows.length > operation.limit,
+          ...rows.slice(0, operation.limit).map(([key, { value }]) => `${key}=${operation.keysOnly ? "" : value}`)
+        ]
+      }
+    }
+  }
+
+  private within(range: KeyRange): Array<[string, ModelKey]> {
+    return [...this.keys].filter(([key]) => contains(range, bytes(key))).sort(([a], [b]) => a < b ? -1 : 1)
+  }
+}

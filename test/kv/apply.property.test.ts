@@ -1,0 +1,360 @@
+/**
+ * Random commands against the plain model: the same replies, keys and history, however the commands are cut into
+ * batches, and the same bytes in every store.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { apply, keysOf } from "../../src/kv/Apply.ts"
+import { Batch } from "../../src/kv/Batch.ts"
+import type { Command, SessionStamp } from "../../src/kv/Command.ts"
+import { noSession } from "../../src/kv/Command.ts"
+import { decodeFigures } from "../../src/kv/Figures.ts"
+import { decodeRevision } from "../../src/kv/History.ts"
+import { prefixRange } from "../../src/kv/KeyRange.ts"
+import { decodeRecord } from "../../src/kv/KeyRecord.ts"
+import {
+  figuresKey,
+  idOf,
+  leaseRange,
+  replyRange,
+  revisionOf,
+  sequenceOf,
+  sessionRange
+} from "../../src/kv/Keyspace.ts"
+import { decodeLease } from "../../src/kv/Lease.ts"
+import type { Load, Loading, StoredRow } from "../../src/kv/Loading.ts"
+import type { OperationResult, Reply } from "../../src/kv/Reply.ts"
+import { decodeReply } from "../../src/kv/Reply.ts"
+import { decodeSession, Session } from "../../src/kv/Session.ts"
+import { State } from "../../src/kv/State.ts"
+import type { Compare, CompareFigure, CompareOperator, Operation } from "../../src/kv/Transaction.ts"
+import { compareFigures, compareOperators, transactionProblem } from "../../src/kv/Transaction.ts"
+import { Model } from "./Model.ts"
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
+const bytes = (value: string): Uint8Array => Buffer.from(value, "latin1")
+
+/** A store of rows in a sorted array; loads are answered at once. */
+class Store {
+  readonly rows = new Map<string, Uint8Array>()
+
+  sorted(): ReadonlyArray<StoredRow> {
+    return [...this.rows].sort(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => ({ key: bytes(key), value }))
+  }
+
+  within({ gte, lt }: { readonly gte: Uint8Array; readonly lt: Uint8Array }): ReadonlyArray<StoredRow> {
+    return this.sorted().filter(({ key }) => Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0)
+  }
+
+  load(request: Load): ReadonlyArray<StoredRow> {
+    if (request._tag === "LoadKeys") {
+      return request.keys.flatMap((key) => {
+        const value = this.rows.get(text(key))
+        return value === undefined ? [] : [{ key, value }]
+      })
+    }
+    const rows = [...this.within(request.range)]
+    if (request.reverse) rows.reverse()
+    return rows.slice(0, request.limit)
+  }
+
+  run<A>(loading: Loading<A>): A {
+    let step = loading.next([])
+    while (step.done !== true) step = loading.next(this.load(step.value))
+    return step.value
+  }
+
+  commit(batch: Batch): void {
+    for (const change of batch.changes()) {
+      if (change._tag === "Put") this.rows.set(text(change.key), Uint8Array.from(change.value))
+      else if (change._tag === "Delete") this.rows.delete(text(change.key))
+      else for (const { key } of this.within({ gte: change.start, lt: change.end })) this.rows.delete(text(key))
+    }
+  }
+
+  /** The memory of a machine that starts on this store. */
+  recover(): State {
+    const state = new State()
+    state.figures = decodeFigures(this.rows.get(text(figuresKey))) ?? assert.fail("no figures")
+    for (const { key, value } of this.within(leaseRange)) {
+      state.leases.set(decodeLease(idOf(key), value) ?? assert.fail("no lease"))
+    }
+    for (const { key, value } of this.within(sessionRange)) {
+      state.sessions.set(new Session(idOf(key), decodeSession(value) ?? assert.fail("no session")))
+    }
+    for (const { key, value } of this.within(replyRange)) {
+      const session = state.sessions.get(idOf(key)) ?? assert.fail("a reply without its session")
+      session.keep(sequenceOf(key), value)
+    }
+    return state
+  }
+}
+
+interface Step {
+  readonly index: number
+  readonly stampMs: number
+  readonly command: Command
+  readonly stamp: SessionStamp | undefined
+}
+
+/** A generator of commands on few keys, leases and sessions, so that they meet. */
+class Source {
+  private state: number
+  private timeMs = 1_000
+  private readonly sequences = new Map<number, number>()
+  readonly ids: Array<number> = []
+
+  constructor(seed: number) {
+    this.state = seed
+  }
+
+  below(count: number): number {
+    this.state = (Math.imul(this.state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((this.state / 2 ** 32) * count)
+  }
+
+  pick<A>(from: ReadonlyArray<A>): A {
+    return from[this.below(from.length)] as A
+  }
+
+  key = (): Uint8Array => bytes(`${this.pick(["a", "b", "\xff"])}${this.below(4)}`)
+  value = (): Uint8Array => bytes(`v${this.below(5)}`)
+  id = (): number => this.ids.length === 0 || this.below(6) === 0 ? this.below(50) : this.pick(this.ids)
+  lease = (): number => this.below(3) === 0 ? this.id() : 0
+
+  compare(): Compare {
+    const key = this.key()
+    const operator = this.pick<CompareOperator>(compareOperators)
+    switch (this.below(3)) {
+      case 0:
+        return { _tag: "CompareExists", key, exists: this.below(2) === 0 }
+      case 1:
+        return { _tag: "CompareValue", key, operator, value: this.value() }
+      default:
+        return {
+          _tag: "CompareNumber",
+          key,
+          figure: this.pick<CompareFigure>(compareFigures),
+          operator,
+          value: this.below(4)
+        }
+    }
+  }
+
+  operation(): Operation {
+    const range = prefixRange(bytes(this.pick(["a", "b", "", "\xff", "a1"])))
+    switch (this.below(5)) {
+      case 0:
+        return { _tag: "Put", key: this.key(), value: this.value(), lease: this.lease() }
+      case 1:
+        return { _tag: "Delete", key: this.key() }
+      case 2:
+        return { _tag: "DeleteRange", range }
+      case 3:
+        return { _tag: "Get", key: this.key() }
+      default:
+        return {
+          _tag: "Range",
+          range,
+          limit: 1 + this.below(4),
+          keysOnly: this.below(2) === 0,
+          reverse: this.below(2) === 0
+        }
+    }
+  }
+
+  operations = (): ReadonlyArray<Operation> => Array.from({ length: this.below(4) }, () => this.operation())
+
+  command(revision: number): Command {
+    switch (this.below(14)) {
+      case 0:
+      case 1:
+        return { _tag: "Delete", key: this.key() }
+      case 2:
+      case 3:
+      case 4: {
+        for (;;) {
+          const transaction = {
+            compares: Array.from({ length: this.below(3) }, () => this.compare()),
+            success: this.operations(),
+            failure: this.operations()
+          }
+          if (transactionProblem(transaction) === undefined) return { _tag: "Transact", transaction }
+        }
+      }
+      case 5:
+        return { _tag: "GrantLease", ttlMs: 1_000 + this.below(5_000) }
+      case 6:
+        return { _tag: "KeepAlive", lease: Math.max(1, this.id()) }
+      case 7:
+        return { _tag: "RevokeLease", lease: Math.max(1, this.id()) }
+      case 8:
+        return { _tag: "Compact", revision: this.below(revision + 3) }
+      case 9:
+        return { _tag: "OpenSession", ttlMs: 1_000 + this.below(8_000) }
+      case 10:
+        return { _tag: "Expire", leases: [...this.ids], sessions: [...this.ids] }
+      default:
+        return { _tag: "Put", key: this.key(), value: this.value(), lease: this.lease() }
+    }
+  }
+
+  step(index: number, revision: number): Step {
+    this.timeMs += this.below(400) - 50
+    const command = this.command(revision)
+    const session = Math.max(1, this.id())
+    if (command._tag === "Expire" || this.below(2) === 0) {
+      return { index, stampMs: this.timeMs, command, stamp: undefined }
+    }
+    const last = this.sequences.get(session) ?? 0
+    // One in four is sent again, and now and then something long answered is.
+    const sequence = last > 0 && this.below(4) === 0 ? Math.max(1, last - this.below(3)) : last + 1
+    this.sequences.set(session, Math.max(last, sequence))
+    const answered = Math.max(0, Math.min(sequence - 1, last - this.below(4)))
+    const sent: Command = this.below(40) === 0 ? { _tag: "CloseSession" } : command
+    return { index, stampMs: this.timeMs, command: sent, stamp: { session, sequence, answered } }
+  }
+}
+
+/** A reply in the words of the model. */
+const words = (reply: Reply): unknown => {
+  switch (reply._tag) {
+    case "PutReply":
+      return `created ${reply.createRevision} version ${reply.version}`
+    case "DeleteReply":
+      return reply.deleted ? 1 : 0
+    case "TransactionReply":
+      return [reply.succeeded, ...reply.results.map(resultWords)]
+    case "LeaseReply":
+      return `lease ${reply.lease}`
+    case "RevokedReply":
+      return reply.deleted
+    case "SessionReply":
+      return `session ${reply.session}`
+    case "RefusedReply":
+      return reply.reason
+    default:
+      return "done"
+  }
+}
+
+const resultWords = (result: OperationResult): unknown => {
+  switch (result._tag) {
+    case "Put":
+      return `created ${result.createRevision} version ${result.version}`
+    case "Delete":
+      return result.deleted
+    case "Get":
+      return result.record === undefined ? undefined : text(result.record.value)
+    case "Range":
+      return [result.more, ...result.rows.map(({ key, record }) => `${text(key)}=${text(record.value)}`)]
+  }
+}
+
+/** Carries steps out in batches, each by a machine that has just started or by one that goes on. */
+const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: () => boolean) => {
+  const store = new Store()
+  let state = new State()
+  const replies: Array<unknown> = []
+  for (let at = 0; at < steps.length;) {
+    const part = steps.slice(at, at + batchSize())
+    at += part.length
+    const batch = new Batch(state)
+    store.run(batch.draft.loadAll(part.flatMap(({ command }) => keysOf(command))))
+    for (const { command, index, stamp, stampMs } of part) {
+      const applied = apply(batch, { index, stampMs }, { _tag: "Stamped", command, stamp: stamp ?? noSession })
+      const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))
+      if (reply._tag === "Problem") assert.fail(reply.problem)
+      replies.push(words(reply))
+    }
+    store.commit(batch)
+    if (restart()) state = store.recover()
+  }
+  return { store, replies }
+}
+
+const compareWithModel = (seed: number, count: number) => {
+  const source = new Source(seed)
+  const model = new Model()
+  const expected: Array<unknown> = []
+  const steps: Array<Step> = []
+  for (let index = 1; index <= count; index++) {
+    const step = source.step(index, model.revision)
+    steps.push(step)
+    expected.push(model.apply(index, step.stampMs, step.command, step.stamp))
+    if (step.command._tag === "GrantLease" || step.command._tag === "OpenSession") source.ids.push(index)
+    if (source.ids.length > 8) source.ids.shift()
+  }
+  const single = carryOut(steps, () => 1, () => false)
+  assert.deepStrictEqual(single.replies, expected)
+
+  const stored = new Map(
+    single.store.within({ gte: Uint8Array.of(0x10), lt: Uint8Array.of(0x11) }).map((row) => {
+      const record = decodeRecord(row.value) ?? assert.fail("no record")
+      return [text(row.key.subarray(1)), { ...record, value: text(record.value) }] as const
+    })
+  )
+  assert.deepStrictEqual(stored, new Map([...model.keys].sort(([a], [b]) => a < b ? -1 : 1)))
+
+  const history = new Map(
+    single.store.within({ gte: Uint8Array.of(0x20), lt: Uint8Array.of(0x21) }).map((row) => {
+      const revision = decodeRevision(revisionOf(row.key), row.value) ?? assert.fail("no revision")
+      return [
+        revision.revision,
+        revision.changes.map(({ key, record }) =>
+          record === undefined ? `${text(key)} gone` : `${text(key)}=${text(record.value)}`
+        )
+      ] as const
+    })
+  )
+  assert.deepStrictEqual(history, model.history)
+
+  const { rows } = single.store
+  const grouped = carryOut(steps, () => 1 + source.below(30), () => false)
+  assert.deepStrictEqual(grouped.replies, expected)
+  assert.deepStrictEqual(grouped.store.rows.size, rows.size)
+  for (const [key, value] of rows) assert.deepStrictEqual(grouped.store.rows.get(key), value, `row ${key}`)
+  const restarted = carryOut(steps, () => 1 + source.below(10), () => source.below(2) === 0)
+  assert.deepStrictEqual(restarted.replies, expected)
+  for (const [key, value] of rows) assert.deepStrictEqual(restarted.store.rows.get(key), value, `row ${key}`)
+  return expected
+}
+
+describe("random commands do what the plain model does, in batches of any size, with restarts between them", () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    it(`seed ${seed}`, () => {
+      compareWithModel(seed, 400)
+    })
+  }
+})
+
+it("and they do meet every kind of answer", () => {
+  const seen = new Set<string>()
+  for (let seed = 1; seed <= 10; seed++) {
+    for (const reply of compareWithModel(seed, 400)) {
+      seen.add(
+        typeof reply === "string"
+          ? (reply.split(" ")[0] ?? "")
+          : Array.isArray(reply)
+          ? `txn ${reply[0]}`
+          : typeof reply
+      )
+    }
+  }
+  for (
+    const kind of [
+      "created",
+      "number",
+      "txn true",
+      "txn false",
+      "lease",
+      "lease-not-found",
+      "session",
+      "session-expired",
+      "already-answered",
+      "invalid",
+      "done"
+    ]
+  ) {
+    assert.isTrue(seen.has(kind), `${kind} among ${[...seen].join(", ")}`)
+  }
+})
