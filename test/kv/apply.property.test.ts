@@ -12,8 +12,10 @@ import { decodeRevision } from "../../src/kv/History.ts"
 import { prefixRange } from "../../src/kv/KeyRange.ts"
 import { decodeRecord } from "../../src/kv/KeyRecord.ts"
 import {
+  attachedKey,
   figuresKey,
   idOf,
+  leaseKeysOfAll,
   leaseRange,
   replyRange,
   revisionOf,
