@@ -297,6 +297,10 @@ const compareWithModel = (seed: number, count: number) => {
   )
   assert.deepStrictEqual(stored, new Map([...model.keys].sort(([a], [b]) => a < b ? -1 : 1)))
 
+  const attached = single.store.within(leaseKeysOfAll).map(({ key }) => `${idOf(key)} ${text(attachedKey(key))}`)
+  const expectedAttached = [...model.keys].flatMap(([key, { lease }]) => lease === 0 ? [] : [`${lease} ${key}`])
+  assert.deepStrictEqual(new Set(attached), new Set(expectedAttached))
+
   const history = new Map(
     single.store.within({ gte: Uint8Array.of(0x20), lt: Uint8Array.of(0x21) }).map((row) => {
       const revision = decodeRevision(revisionOf(row.key), row.value) ?? assert.fail("no revision")
