@@ -1,0 +1,35 @@
+/** What a process and its data directory take, as the system tells it (Linux). */
+import { Effect } from "effect"
+import { readdirSync, readFileSync, statSync } from "node:fs"
+import { join } from "node:path"
+
+export interface Resources {
+  /** Resident memory in MiB. */
+  readonly rssMiB: number
+  /** Bytes allocated on disk under the directory, in MiB. */
+  readonly diskMiB: number
+}
+
+const mebi = 1024 * 1024
+
+const rssMiB = (pid: number): number => {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))
+  return match === null ? Number.NaN : Number(match[1]) / 1024
+}
+
+/** Files come and go while they are counted: one that is gone counts nothing. */
+const allocatedBytes = (directory: string): number => {
+  let bytes = 0
+  for (const name of readdirSync(directory)) {
+    try {
+      const stat = statSync(join(directory, name))
+      bytes += stat.isDirectory() ? allocatedBytes(join(directory, name)) : stat.blocks * 512
+    } catch {
+      continue
+    }
+  }
+  return bytes
+}
+
+export const resourcesOf = (pid: number, directory: string): Effect.Effect<Resources> =>
+  Effect.sync(() => ({ rssMiB: rssMiB(pid), diskMiB: allocatedBytes(directory) / mebi }))
