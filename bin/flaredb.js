@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // The door to the command line, in JavaScript that any Node can parse: it makes sure that the program behind it runs
-// on a Node that can run it, with a thread pool that RocksDB's background work cannot exhaust.
+// on a Node that can run it, with the settings a node's process needs (`src/bin/ProcessSettings.ts` says why).
 //
-// The pool's size is read when its first job starts, which is long before the program is loaded, so it has to be in
-// the environment of the process; where it is not, the process starts itself anew once.
+// They are read long before the program is loaded, so they have to be in the environment of the process; where they are
+// not, the process starts itself anew once.
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import * as nodeModule from "node:module"
@@ -19,10 +19,12 @@ const supported = (version) => {
 /** The pinned Node of this package or of the package that installed it. */
 const pinnedNode = () => ["../node_modules/node/bin/node", "../../node/bin/node"].map(at).find(existsSync)
 
+const nodeSettings = { UV_THREADPOOL_SIZE: "8", MALLOC_ARENA_MAX: "2", NODE_OPTIONS: "--max-semi-space-size=8" }
+
 const restart = (node) => {
   const child = spawn(node, [at("./flaredb.js"), ...process.argv.slice(2)], {
     stdio: "inherit",
-    env: { ...process.env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE || "8", FLAREDB_RESTARTED: "1" }
+    env: { ...nodeSettings, ...process.env, FLAREDB_RESTARTED: "1" }
   })
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
   child.on("exit", (code, signal) => {
@@ -32,8 +34,9 @@ const restart = (node) => {
   })
 }
 
-// Only the verbs that open a database need the larger pool; the others start faster without a second process.
-const opensDatabase = ["start"].includes(process.argv[2])
+// Only nodes need the settings; the other verbs start faster without a second process.
+const needsSettings = process.argv[2] === "start" &&
+  Object.keys(nodeSettings).some((name) => process.env[name] === undefined)
 
 if (!supported(process.versions.node)) {
   const node = process.env.FLAREDB_RESTARTED === undefined ? pinnedNode() : undefined
@@ -45,9 +48,7 @@ if (!supported(process.versions.node)) {
   } else {
     restart(node)
   }
-} else if (
-  opensDatabase && process.env.UV_THREADPOOL_SIZE === undefined && process.env.FLAREDB_RESTARTED === undefined
-) {
+} else if (needsSettings && process.env.FLAREDB_RESTARTED === undefined) {
   restart(process.execPath)
 } else {
   if (typeof nodeModule.enableCompileCache === "function") nodeModule.enableCompileCache()

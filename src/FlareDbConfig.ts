@@ -75,7 +75,7 @@ export interface FlareDbConfig {
 
 export const defaultLimits: Limits = {
   maxUncommittedBytes: 64 * 1024 * 1024,
-  maxCachedBytes: 32 * 1024 * 1024,
+  maxCachedBytes: 8 * 1024 * 1024,
   maxAppendBytes: 1024 * 1024,
   maxInflightMessages: 64,
   maxInflightBytes: 16 * 1024 * 1024,

@@ -8,6 +8,7 @@ import type { NodeAddress } from "../FlareDbConfig.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
+import { processSettings } from "./ProcessSettings.ts"
 import { stopWithParentVariable } from "./Start.ts"
 import { table } from "./Table.ts"
 
@@ -34,8 +35,7 @@ const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: numbe
       FLAREDB_DATA_DIR: `${options.dataDir}/node-${id}`,
       FLAREDB_LISTEN_HOST: undefined,
       [stopWithParentVariable]: "true",
-      // What the launcher would otherwise start a second process for.
-      UV_THREADPOOL_SIZE: process.env["UV_THREADPOOL_SIZE"] ?? "8"
+      ...processSettings(process.env)
     },
     extendEnv: true,
     stdin: "pipe",

@@ -61,6 +61,8 @@ export const encodeEntry = (entry: Entry): Uint8Array => {
   record.set(entry.payload, headerBytes)
   record.writeUInt32BE(crc32(record.subarray(4)), 0)
   entry.record = record
+  // The command lives on inside its record, and what it arrived in can go: a whole batch of a client's, often.
+  entry.payload = record.subarray(headerBytes)
   return record
 }
 

@@ -46,7 +46,7 @@ export class ChangeFeed extends Context.Service<ChangeFeed, {
 }>()("flaredb/machine/ChangeFeed") {}
 
 /** Bytes of recent revisions kept in memory, previous records included; up to a quarter more at times. */
-const maxRecentBytes = 16 * 1024 * 1024
+const maxRecentBytes = 4 * 1024 * 1024
 
 /** Recent revisions kept in memory; up to a quarter more at times. */
 const maxRecentRevisions = 65_536

@@ -89,8 +89,11 @@ export interface Entry {
    * machine knows.
    */
   readonly stampMs: number
-  /** The command, opaque to consensus; empty for `noop`. Never changed after it was handed over. */
-  readonly payload: Uint8Array
+  /**
+   * The command, opaque to consensus; empty for `noop`. Its bytes never change after it was handed over; the codec
+   * lets them move into `record`.
+   */
+  payload: Uint8Array
   /**
    * The encoded record of this entry, remembered by the codec at the first
    * encoding or decoding, so that one encoding serves the leader's disk, the

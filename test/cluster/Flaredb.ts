@@ -1,6 +1,7 @@
 /** The command line as a user runs it: one process for each call, its output and its exit code. */
 import { Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
+import { processSettings } from "../../src/bin/ProcessSettings.ts"
 
 export interface Ran {
   readonly code: number
@@ -17,8 +18,8 @@ export const cleanEnv = (env: Readonly<Record<string, string>>): Record<string, 
   for (const name of Object.keys(process.env)) {
     if (name.startsWith("FLAREDB_") || name === "VITEST" || name === "NODE_ENV") clean[name] = undefined
   }
-  // The launcher would otherwise start a second process to get a larger thread pool, and a kill would miss it.
-  return { ...clean, UV_THREADPOOL_SIZE: "8", NO_COLOR: "1", ...env }
+  // The launcher would otherwise start a second process to set these, and a kill would miss it.
+  return { ...clean, ...processSettings(process.env), NO_COLOR: "1", ...env }
 }
 
 export interface RunOptions {
