@@ -38,8 +38,8 @@ export const describeEntries = (entries: ReadonlyArray<Entry>): string => {
   return `[${describeEntry(first)} … ${describeEntry(last)}]`
 }
 
-export const describeHardState = ({ commit, term, votedFor }: HardState): string =>
-  `term ${term} vote ${node(votedFor)} commit ${commit}`
+export const describeHardState = ({ commit, standing, term, votedFor }: HardState): string =>
+  `term ${term} vote ${node(votedFor)} commit ${commit}${standing === undefined ? "" : ` ${standing}`}`
 
 /** `n1→n2 Heartbeat term 3 commit 7`. */
 export const describeMessage = (message: Message): string =>
@@ -70,6 +70,14 @@ const details = (message: Message): string => {
       return ` read ${message.readId} ${message.index === undefined ? "refused" : `index ${message.index}`}`
     case "TimeoutNow":
       return ""
+    case "JoinRequest":
+      return ""
+    case "JoinResponse":
+      return message.fresh
+        ? " fresh"
+        : message.learnThrough === undefined
+        ? " not fresh"
+        : ` learn through ${message.learnThrough}`
   }
 }
 

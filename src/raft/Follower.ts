@@ -33,7 +33,9 @@ export const becomeFollower = (raft: Raft, term: Term, leader: NodeId | undefine
 const abandonReads = (raft: Raft): void => {
   const readers = raft.leadership?.reads.takeAll() ?? []
   const own: Array<number> = []
-  for (const { node, readId } of readers) {
+  for (const { join, node, readId } of readers) {
+    // Whoever asked to join asks again by itself.
+    if (join === true) continue
     if (node === raft.config.id) own.push(readId)
     else refuseRead(raft, node, readId)
   }
@@ -143,14 +145,25 @@ export const receiveHeartbeat = (raft: Raft, message: Heartbeat): void => {
   answerHeartbeat(raft, message.from, message.readRound)
 }
 
-/** Also the answer to a deposed leader: it learns the later term from it. */
+/**
+ * Also the answer to a deposed leader: it learns the later term from it. A node that does not vote proves nothing
+ * to a round of reads.
+ */
 export const answerHeartbeat = (raft: Raft, to: NodeId, readRound: number): void =>
-  send(raft, { _tag: "HeartbeatResponse", from: raft.config.id, to, term: raft.term, readRound })
+  send(raft, {
+    _tag: "HeartbeatResponse",
+    from: raft.config.id,
+    to,
+    term: raft.term,
+    readRound: raft.standing === "voter" ? readRound : 0
+  })
 
 /** RequestVote, receiver's side, for this node's term. (Raft §5.2, §5.4.1) */
 export const receiveVoteRequest = (raft: Raft, message: VoteRequest): void => {
   const free = raft.votedFor === undefined && raft.leader === undefined
-  const refusal = raft.votedFor !== message.from && !free
+  const refusal = raft.standing !== "voter"
+    ? notVoting(raft)
+    : raft.votedFor !== message.from && !free
     ? raft.votedFor === undefined ? `node ${raft.leader} leads` : `the vote went to node ${raft.votedFor}`
     : behind(raft, message.last)
   if (refusal !== undefined) {
@@ -179,7 +192,11 @@ export const receivePreVoteRequest = (raft: Raft, message: PreVoteRequest): void
   }
   const could = message.term > raft.term || raft.votedFor === message.from ||
     message.term === raft.term && raft.votedFor === undefined && raft.leader === undefined
-  const refusal = could ? behind(raft, message.last) : `its term ${message.term} is not news in term ${raft.term}`
+  const refusal = raft.standing !== "voter"
+    ? notVoting(raft)
+    : could
+    ? behind(raft, message.last)
+    : `its term ${message.term} is not news in term ${raft.term}`
   if (refusal !== undefined) {
     trace(raft, "info", `refuses node ${message.from} its pre-vote for term ${message.term}: ${refusal}`)
   }
@@ -192,6 +209,8 @@ export const receivePreVoteRequest = (raft: Raft, message: PreVoteRequest): void
     granted
   })
 }
+
+const notVoting = (raft: Raft): string => `this node is a ${raft.standing} and does not vote`
 
 /** Why a candidate with this log must not be elected, if so. (Raft §5.4.1) */
 const behind = (raft: Raft, last: LogPoint): string | undefined => {

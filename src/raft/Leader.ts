@@ -2,7 +2,7 @@
 import { entryBytes } from "./Config.ts"
 import type { LogRead, Propose, SnapshotReported } from "./Event.ts"
 import { becomeFollower, refuseRead } from "./Follower.ts"
-import type { AppendAccepted, AppendRejected, HeartbeatResponse, ReadIndexRequest } from "./Message.ts"
+import type { AppendAccepted, AppendRejected, HeartbeatResponse, JoinRequest, ReadIndexRequest } from "./Message.ts"
 import { Progress } from "./Progress.ts"
 import { committedIndex, majority } from "./Quorum.ts"
 import type { Reader } from "./ReadIndex.ts"
@@ -23,6 +23,7 @@ export const becomeLeader = (raft: Raft, reason: string): void => {
     termStart: start,
     reads: new ReadRounds(),
     backlog: { bytes: 0, batches: [] },
+    joins: new Map(),
     transfer: undefined,
     heartbeatElapsed: 0,
     quorumElapsed: 0
@@ -181,6 +182,10 @@ export const receiveAppendRejected = (raft: Raft, leadership: Leadership, messag
   const progress = leadership.progress.get(message.from)
   if (progress === undefined) return
   progress.active = true
+  // An acknowledgement from before its disk was lost may have come in between.
+  if (leadership.joins.has(message.from) && message.lastIndex < progress.match) {
+    progress.restart(addIndex(message.rejected, 1))
+  }
   const agreed = raft.log.lastPointAtMost(message.hint.index, message.hint.term)
   if (!progress.rejected(message.rejected, agreed.index)) return
   trace(
@@ -248,7 +253,8 @@ export const read = (raft: Raft, leadership: Leadership, reader: Reader): void =
 export const receiveReadIndexRequest = (raft: Raft, leadership: Leadership, message: ReadIndexRequest): void =>
   read(raft, leadership, { node: message.from, readId: message.readId })
 
-const refuse = (raft: Raft, { node, readId }: Reader): void => {
+const refuse = (raft: Raft, { join, node, readId }: Reader): void => {
+  if (join === true) return
   if (node === raft.config.id) emit(raft, { _tag: "ReadRefused", readIds: [readId], leader: raft.leader })
   else refuseRead(raft, node, readId)
 }
@@ -265,8 +271,9 @@ const confirmReads = (raft: Raft, leadership: Leadership): void => {
   const confirmed = leadership.reads.takeConfirmed(majority(raft.config.voters.length) - 1)
   if (confirmed === undefined) return
   const own: Array<number> = []
-  for (const { node, readId } of confirmed.readers) {
-    if (node === raft.config.id) own.push(readId)
+  for (const { join, node, readId } of confirmed.readers) {
+    if (join === true) tellToLearn(raft, node, readId)
+    else if (node === raft.config.id) own.push(readId)
     else answerRead(raft, leadership, node, readId, confirmed.index)
   }
   if (own.length > 0) emit(raft, { _tag: "ReadReady", readIds: own, index: confirmed.index })
@@ -280,6 +287,34 @@ const answerRead = (raft: Raft, leadership: Leadership, to: NodeId, readId: numb
   sendHeartbeat(raft, leadership, to, progress)
   send(raft, { _tag: "ReadIndexResponse", from: raft.config.id, to, term: raft.term, readId, index })
 }
+
+/**
+ * A node with an empty disk wants to join: what this leader believed about its log is void. The answer tells it how far
+ * to learn, and waits for a round, so that another voter stands behind it.
+ */
+export const receiveJoinRequest = (raft: Raft, leadership: Leadership, { from, joinId }: JoinRequest): void => {
+  const progress = leadership.progress.get(from)
+  if (progress === undefined) return
+  progress.active = true
+  if (leadership.joins.get(from) !== joinId) {
+    leadership.joins.set(from, joinId)
+    progress.restart(addIndex(raft.log.lastIndex, 1))
+    trace(raft, "info", `node ${from} has an empty disk and starts to learn`)
+    replicate(raft, from, progress)
+  }
+  if (!leadership.reads.holds(from, joinId)) read(raft, leadership, { node: from, readId: joinId, join: true })
+}
+
+const tellToLearn = (raft: Raft, to: NodeId, joinId: number): void =>
+  send(raft, {
+    _tag: "JoinResponse",
+    from: raft.config.id,
+    to,
+    term: raft.term,
+    joinId,
+    fresh: false,
+    learnThrough: raft.log.lastIndex
+  })
 
 /** One tick in office. */
 export const tickLeader = (raft: Raft, leadership: Leadership): void => {

@@ -108,6 +108,23 @@ export interface TimeoutNow extends Envelope {
   readonly _tag: "TimeoutNow"
 }
 
+/** A node with an empty disk asks whether the cluster is new, and what it has to learn when it is not. (`Join.ts`) */
+export interface JoinRequest extends Envelope {
+  readonly _tag: "JoinRequest"
+  /** Chosen at random at each start, so that an answer from before another restart is not taken for one to this. */
+  readonly joinId: number
+}
+
+export interface JoinResponse extends Envelope {
+  readonly _tag: "JoinResponse"
+  /** Echo of the request's. */
+  readonly joinId: number
+  /** The sender has never taken part: it is empty itself. */
+  readonly fresh: boolean
+  /** From a leader that has proved its leadership since: up to here the asker has to learn. */
+  readonly learnThrough: LogIndex | undefined
+}
+
 export type Message =
   | PreVoteRequest
   | PreVoteResponse
@@ -121,3 +138,5 @@ export type Message =
   | ReadIndexRequest
   | ReadIndexResponse
   | TimeoutNow
+  | JoinRequest
+  | JoinResponse

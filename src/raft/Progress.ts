@@ -24,7 +24,10 @@ export interface InflightLimits {
 
 export class Progress {
   state: ProgressState = "probe"
-  /** The highest index known to be durable at the follower and equal to the leader's. Never goes back. */
+  /**
+   * The highest index known to be durable at the follower and equal to the leader's. It goes back only when the follower
+   * has lost its disk.
+   */
   match: LogIndex = toIndex(0)
   /** The next index to send; always above `match`. */
   next: LogIndex
@@ -99,6 +102,13 @@ export class Progress {
     this.next = maxIndex(next, addIndex(this.match, 1))
     this.probing = false
     this.clearInflight()
+  }
+
+  /** The follower's disk was lost, and with it everything it had. */
+  restart(next: LogIndex): void {
+    this.match = toIndex(0)
+    this.matchAtHeartbeat = this.match
+    this.becomeProbe(next)
   }
 
   becomeSnapshot(): void {

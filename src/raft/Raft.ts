@@ -25,6 +25,7 @@ import {
   refuseRead,
   tickFollower
 } from "./Follower.ts"
+import { answerJoin, becomeLearner, finishLearning, receiveJoinResponse, tickJoin } from "./Join.ts"
 import { checkInvariants, invariant, watermarks } from "./Invariants.ts"
 import {
   advanceCommit,
@@ -35,6 +36,7 @@ import {
   receiveAppendAccepted,
   receiveAppendRejected,
   receiveHeartbeatResponse,
+  receiveJoinRequest as admitLearner,
   receiveReadIndexRequest,
   relieve,
   snapshotReported,
@@ -42,7 +44,7 @@ import {
   transferLeadership
 } from "./Leader.ts"
 import { Log } from "./Log.ts"
-import type { Message } from "./Message.ts"
+import type { JoinRequest, Message } from "./Message.ts"
 import type { Output } from "./Output.ts"
 import { Random } from "./Random.ts"
 import { ForwardedReads } from "./ReadIndex.ts"
@@ -60,7 +62,7 @@ import {
   trace,
   trustsLeader
 } from "./State.ts"
-import type { LogIndex, NodeId, Role, Term } from "./Types.ts"
+import type { LogIndex, NodeId, Role, Standing, Term } from "./Types.ts"
 import { addIndex, compareNodeId, compareTerm, maxIndex, minIndex } from "./Types.ts"
 
 export type { Recovered } from "./Recovered.ts"
@@ -71,6 +73,8 @@ export interface Status {
   readonly id: NodeId
   readonly voters: ReadonlyArray<NodeId>
   readonly role: Role
+  /** Whether it votes. */
+  readonly standing: Standing
   readonly term: Term
   readonly votedFor: NodeId | undefined
   readonly leader: NodeId | undefined
@@ -119,6 +123,9 @@ export const make = (config: Config, recovered: Recovered): Raft => {
     leadership: undefined,
     // 21 random bits above 32 bits of counting stay within the safe integers.
     forwarded: new ForwardedReads(random.between(0, 2 ** 21) * 2 ** 32),
+    standing: config.voters.length === 1 ? "voter" : hardState.standing ?? "voter",
+    // It asks at the first tick. The seed differs from one start to the next, as the id has to.
+    join: { id: config.seed, elapsed: config.heartbeatTicks, fresh: new Set(), through: undefined },
     gathered: emptyGathered()
   }
   if (compareTerm(log.lastTerm, raft.term) > 0) {
@@ -139,6 +146,7 @@ export const step = (raft: Raft, event: Event): ReadonlyArray<Output> => {
   const { leader, role, term } = raft
   const before = watermarks(raft)
   handle(raft, event)
+  if (raft.standing !== "voter") finishLearning(raft)
   if (raft.leadership !== undefined) advanceCommit(raft, raft.leadership)
   applyCommitted(raft)
   const { persist, messages } = flush(raft)
@@ -198,7 +206,16 @@ const handle = (raft: Raft, event: Event): void => {
 const tick = (raft: Raft): void => {
   if (raft.outstanding.length > 0) raft.persistElapsed += 1
   if (raft.leadership !== undefined) tickLeader(raft, raft.leadership)
+  else if (raft.standing !== "voter") tickLearner(raft)
   else if (tickFollower(raft)) preCampaign(raft)
+}
+
+/** A node that does not vote cannot do anything about a silent leader but say that it knows none. */
+const tickLearner = (raft: Raft): void => {
+  tickJoin(raft)
+  if (tickFollower(raft) && raft.leader !== undefined) {
+    becomeFollower(raft, raft.term, undefined, "no word from a leader for an election timeout")
+  }
 }
 
 const receive = (raft: Raft, message: Message): void => {
@@ -233,11 +250,21 @@ const receive = (raft: Raft, message: Message): void => {
         : receiveReadIndexRequest(raft, leadership, message)
     case "ReadIndexResponse":
       return leadership === undefined ? receiveReadIndexResponse(raft, message) : undefined
+    case "JoinRequest":
+      return receiveJoinRequest(raft, message)
+    case "JoinResponse":
+      return receiveJoinResponse(raft, message)
     case "TimeoutNow":
-      return raft.role === "follower" && raft.leader === message.from
+      return raft.role === "follower" && raft.standing === "voter" && raft.leader === message.from
         ? campaign(raft, true, `node ${message.from} hands leadership over`)
         : undefined
   }
+}
+
+/** Every node answers whether it has ever taken part; a leader takes the asker on. */
+const receiveJoinRequest = (raft: Raft, message: JoinRequest): void => {
+  answerJoin(raft, message)
+  if (raft.leadership !== undefined) admitLearner(raft, raft.leadership, message)
 }
 
 /**
@@ -268,6 +295,7 @@ const enterLaterTerm = (raft: Raft, message: Message): boolean => {
   const leads = message._tag === "AppendRequest" || message._tag === "Heartbeat"
   const reason = leads ? `node ${message.from} leads` : `node ${message.from} is in term ${message.term}`
   becomeFollower(raft, message.term, leads ? message.from : undefined, reason)
+  if (raft.standing === "newcomer") becomeLearner(raft, reason)
   return true
 }
 
@@ -286,6 +314,8 @@ const answerEarlierTerm = (raft: Raft, message: Message): void => {
       return send(raft, { _tag: "PreVoteResponse", from, to, term, granted: false })
     case "ReadIndexRequest":
       return refuseRead(raft, to, message.readId)
+    case "JoinRequest":
+      return receiveJoinRequest(raft, message)
     default:
       return
   }
@@ -353,6 +383,7 @@ export const status = (raft: Raft): Status => ({
   id: raft.config.id,
   voters: raft.config.voters,
   role: raft.role,
+  standing: raft.standing,
   term: raft.term,
   votedFor: raft.votedFor,
   leader: raft.leader,

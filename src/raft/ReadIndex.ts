@@ -9,6 +9,8 @@ import type { LogIndex, NodeId } from "./Types.ts"
 export interface Reader {
   readonly node: NodeId
   readonly readId: number
+  /** It asks how far it has to learn, not to read: `readId` is the id of its request. (`Join.ts`) */
+  readonly join?: true
 }
 
 interface Round {
@@ -38,6 +40,12 @@ export class ReadRounds {
 
   add(reader: Reader): void {
     this.gathering.push(reader)
+  }
+
+  /** Whether this question waits already. */
+  holds(node: NodeId, readId: number): boolean {
+    const same = (reader: Reader) => reader.node === node && reader.readId === readId
+    return this.gathering.some(same) || this.round?.readers.some(same) === true
   }
 
   /** Starts the next round if there is something to read and none is out. */

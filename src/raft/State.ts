@@ -12,7 +12,7 @@ import type { Output, Persist, Trace } from "./Output.ts"
 import type { Progress } from "./Progress.ts"
 import type { Random } from "./Random.ts"
 import type { ForwardedReads, ReadRounds } from "./ReadIndex.ts"
-import type { Entry, HardState, LogIndex, NodeId, Role, Term } from "./Types.ts"
+import type { Entry, HardState, LogIndex, NodeId, Role, Standing, Term } from "./Types.ts"
 import { addIndex, maxIndex, minIndex } from "./Types.ts"
 
 /** A `Persist` that was handed out and not confirmed yet. */
@@ -48,6 +48,8 @@ export interface Leadership {
   readonly termStart: LogIndex
   readonly reads: ReadRounds
   readonly backlog: Backlog
+  /** The peers that asked to join, by the ids of their requests. Their logs were shorter than they had been. */
+  readonly joins: Map<NodeId, number>
   transfer: { readonly target: NodeId; elapsed: number; asked: boolean } | undefined
   heartbeatElapsed: number
   /** Ticks since it last made sure that a majority still answers. */
@@ -83,7 +85,20 @@ export interface Raft {
   ownVotePersist: number
   leadership: Leadership | undefined
   readonly forwarded: ForwardedReads
+  standing: Standing
+  readonly join: Joining
   gathered: Gathered
+}
+
+/** What a node that is no voter yet knows about becoming one. */
+export interface Joining {
+  readonly id: number
+  /** Ticks since it last asked. */
+  elapsed: number
+  /** Peers that have never taken part either. */
+  readonly fresh: Set<NodeId>
+  /** Up to where the leader of this term said it has to learn. */
+  through: LogIndex | undefined
 }
 
 export const emptyGathered = (): Gathered => ({
@@ -126,6 +141,7 @@ export const enterTerm = (raft: Raft, term: Term): void => {
   raft.term = term
   raft.votedFor = undefined
   raft.leader = undefined
+  raft.join.through = undefined
   raft.gathered.hardState = true
 }
 
@@ -215,8 +231,9 @@ export const flush = (raft: Raft): { readonly persist: Persist | undefined; read
  * The commit hint covers durable entries only. It may reach the disk before the entries of the same persist do; after a
  * crash in between, a hint for those would commit whatever the log held in their place.
  */
-const currentHardState = ({ commit, stable, term, votedFor }: Raft): HardState => ({
+const currentHardState = ({ commit, stable, standing, term, votedFor }: Raft): HardState => ({
   term,
   votedFor,
-  commit: minIndex(commit, stable)
+  commit: minIndex(commit, stable),
+  ...(standing === "voter" ? {} : { standing })
 })

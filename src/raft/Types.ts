@@ -102,6 +102,12 @@ export interface Entry {
   record?: Uint8Array
 }
 
+/**
+ * Whether a node's word counts: a `newcomer` has an empty disk and does not know yet why, a `learner` has lost what its disk
+ * held and is catching up, a `voter` remembers everything it ever promised. (`Join.ts`)
+ */
+export type Standing = "newcomer" | "learner" | "voter"
+
 /** What a node must never forget within a term. (Raft Figure 2, "persistent state") */
 export interface HardState {
   readonly term: Term
@@ -112,6 +118,8 @@ export interface HardState {
    * that saves work after a restart, never a promise.
    */
   readonly commit: LogIndex
+  /** `voter` when absent. */
+  readonly standing?: Standing
 }
 
 /** The fixed voters of the cluster, ascending. One or three. */

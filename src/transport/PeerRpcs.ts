@@ -9,7 +9,7 @@ import type { Message } from "../raft/Message.ts"
 import type { LogIndex, LogPoint, NodeId, Term } from "../raft/Types.ts"
 
 /** Raised by an incompatible change of anything in this file. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** The other side refuses the connection; trying again without changing the configuration is of no use. */
 export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused", {
@@ -40,7 +40,9 @@ export const WireMessage = Schema.TaggedUnion({
   HeartbeatResponse: { ...envelope, readRound: Count },
   ReadIndexRequest: { ...envelope, readId: Count },
   ReadIndexResponse: { ...envelope, readId: Count, index: Schema.NullOr(Count) },
-  TimeoutNow: envelope
+  TimeoutNow: envelope,
+  JoinRequest: { ...envelope, joinId: Count },
+  JoinResponse: { ...envelope, joinId: Count, fresh: Schema.Boolean, learnThrough: Schema.NullOr(Count) }
 })
 export type WireMessage = typeof WireMessage.Type
 
@@ -62,6 +64,8 @@ export const toWire = (message: Message): WireMessage => {
       return { ...message, entries: encodeEntries(message.entries) }
     case "ReadIndexResponse":
       return { ...message, index: message.index ?? null }
+    case "JoinResponse":
+      return { ...message, learnThrough: message.learnThrough ?? null }
     default:
       return message
   }
@@ -118,6 +122,18 @@ export const fromWire = (wire: WireMessage): Message | CodecError => {
       }
     case "TimeoutNow":
       return { _tag: "TimeoutNow", from, to, term }
+    case "JoinRequest":
+      return { _tag: "JoinRequest", from, to, term, joinId: wire.joinId }
+    case "JoinResponse":
+      return {
+        _tag: "JoinResponse",
+        from,
+        to,
+        term,
+        joinId: wire.joinId,
+        fresh: wire.fresh,
+        learnThrough: wire.learnThrough === null ? undefined : wire.learnThrough as LogIndex
+      }
   }
 }
 
