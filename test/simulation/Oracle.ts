@@ -42,8 +42,8 @@ const textOf = (entry: Entry): string => String.fromCharCode(...entry.payload)
 
 export class Oracle {
   private readonly leaders = new Map<Term, number>()
-  /** Votes that left a node, by `term * 10 + node`. */
-  private readonly votes = new Map<number, number>()
+  /** Votes that left a node, by `term * 10 + node`, with the disk that remembers them. */
+  private readonly votes = new Map<number, { readonly candidate: number; readonly disk: SimDisk }>()
   /** Every entry anybody ever wrote, by `index/term`: the term before it and what it carries. */
   private readonly written = new Map<string, string>()
   /** The term of every committed entry, by index. */
@@ -125,7 +125,7 @@ export class Oracle {
       const known = this.committed[index]
       if (known === undefined) {
         this.committed[index] = term
-        const holders = this.nodes.filter(({ disk }) => holds(disk, { index: index as LogIndex, term }))
+        const holders = this.nodes.filter(({ disk }) => held(disk, { index: index as LogIndex, term }))
         demand(
           holders.length * 2 > this.nodes.length,
           "committed on a durable quorum",
@@ -193,12 +193,14 @@ export class Oracle {
     )
     const key = term * 10 + node.id
     const earlier = this.votes.get(key)
+    // A vote that a node gave itself and lost with its disk counts for nobody: the candidate is gone as well.
+    const forgotten = earlier !== undefined && earlier.candidate === node.id && earlier.disk !== node.disk
     demand(
-      earlier === undefined || earlier === candidate,
+      earlier === undefined || earlier.candidate === candidate || forgotten,
       "one vote per term",
-      () => `n${node.id} votes for n${earlier} and n${candidate} in ${term}`
+      () => `n${node.id} votes for n${earlier?.candidate} and n${candidate} in ${term}`
     )
-    this.votes.set(key, candidate)
+    this.votes.set(key, { candidate, disk: node.disk })
   }
 
   asks(readId: number): void {
@@ -214,6 +216,10 @@ export class Oracle {
     }
   }
 }
+
+/** Whether a node holds an entry durably, or did until its disk was lost. */
+const held = (disk: SimDisk, point: LogPoint): boolean =>
+  holds(disk, point) || disk.before !== undefined && held(disk.before, point)
 
 const holds = (disk: SimDisk, { index, term }: LogPoint): boolean =>
   disk.compacted.index >= index || disk.termAt(index) === term

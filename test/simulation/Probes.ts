@@ -20,7 +20,10 @@ export const probeNames = [
   "a slow disk cost an office",
   "a split vote",
   "the leader committed before its own disk had the entry",
-  "a command was acknowledged"
+  "a command was acknowledged",
+  "a disk was lost",
+  "a learner became a voter",
+  "a new cluster began"
 ] as const
 export type Probe = typeof probeNames[number]
 

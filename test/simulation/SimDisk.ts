@@ -4,7 +4,7 @@
  */
 import type { Persist } from "../../src/raft/Output.ts"
 import type { Recovered } from "../../src/raft/Raft.ts"
-import type { Entry, HardState, LogPoint, Term, TermRun } from "../../src/raft/Types.ts"
+import type { Entry, HardState, LogPoint, Standing, Term, TermRun } from "../../src/raft/Types.ts"
 import { LogIndex, maxIndex, origin, Term as toTerm } from "../../src/raft/Types.ts"
 import type { Random } from "./Random.ts"
 
@@ -18,6 +18,18 @@ export class SimDisk {
   unsynced: Array<Persist> = []
   /** A bug to put in: truncations are forgotten. */
   forgetTruncation = false
+  /** What this node held before its disk was lost, for the oracle: it had kept its word then. */
+  readonly before: SimDisk | undefined
+
+  constructor(standing: Standing, before?: SimDisk) {
+    if (standing !== "voter") this.hardState = { ...this.hardState, standing }
+    this.before = before
+  }
+
+  /** Whether this node votes, as far as its disk knows. */
+  get votes(): boolean {
+    return this.hardState.standing === undefined
+  }
 
   get lastIndex(): LogIndex {
     return LogIndex(this.compacted.index + this.entries.length)

@@ -7,7 +7,7 @@ import type { Message } from "../../src/raft/Message.ts"
 import type { Apply, Output, ReadLog, SendSnapshot } from "../../src/raft/Output.ts"
 import type { Raft } from "../../src/raft/Raft.ts"
 import { make, step } from "../../src/raft/Raft.ts"
-import type { Entry, LogPoint, Term } from "../../src/raft/Types.ts"
+import type { Entry, LogPoint, Standing, Term } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId } from "../../src/raft/Types.ts"
 import type { Oracle } from "./Oracle.ts"
 import type { Probes } from "./Probes.ts"
@@ -52,7 +52,7 @@ const tightLimits = {
 
 export class SimNode {
   readonly id: NodeId
-  readonly disk = new SimDisk()
+  disk: SimDisk
   private readonly voters: ReadonlyArray<NodeId>
   raft: Raft | undefined
   /** How far the oracle has looked. */
@@ -69,7 +69,8 @@ export class SimNode {
   private accepted = new Map<LogIndex, Term>()
   snapshotsToSend: Array<SendSnapshot> = []
 
-  constructor(id: number, voters: ReadonlyArray<number>, world: World) {
+  constructor(id: number, voters: ReadonlyArray<number>, world: World, standing: Standing) {
+    this.disk = new SimDisk(standing)
     this.id = NodeId(id)
     this.voters = voters.map(NodeId)
     this.world = world
@@ -110,6 +111,14 @@ export class SimNode {
     this.snapshotsToSend = []
     this.accepted = new Map()
     trace?.(`n${this.id} crashes: log on disk ..${this.disk.lastIndex}, applied ${this.disk.applied}`)
+  }
+
+  /** The process ends and its disk is lost: it starts again with an empty one. */
+  wipe(): void {
+    if (this.raft !== undefined) this.crash()
+    this.disk = new SimDisk("newcomer", this.disk)
+    this.world.probes.hit("a disk was lost")
+    this.world.trace?.(`n${this.id} loses its disk`)
   }
 
   /** Feeds one event, lets the oracle look, and carries the outputs out as far as they happen at once. */
@@ -169,6 +178,8 @@ export class SimNode {
         if (output.reason.startsWith("lost the election")) probes.hit("a split vote")
         return
       case "Trace":
+        if (output.message.startsWith("is a voter: it has caught up")) probes.hit("a learner became a voter")
+        if (output.message.startsWith("is a voter: the cluster is new")) probes.hit("a new cluster began")
         return
     }
   }

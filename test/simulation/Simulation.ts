@@ -29,6 +29,7 @@ interface Weather {
   readonly sync: number
   readonly ticks: number
   readonly load: number
+  readonly wipe: number
 }
 
 const drawWeather = (random: Random): Weather => ({
@@ -42,7 +43,8 @@ const drawWeather = (random: Random): Weather => ({
   pause: random.pick([0, 0.2, 1]),
   sync: random.pick([4, 15, 40]),
   ticks: random.pick([10, 20, 60]),
-  load: random.pick([1, 6])
+  load: random.pick([1, 6]),
+  wipe: random.pick([0, 0, 0.05, 0.2])
 })
 
 export class Simulation {
@@ -65,7 +67,9 @@ export class Simulation {
     this.world = { random: this.random, network: this.network, oracle, probes, mutant, trace }
     // One run in ten has a single voter, which must keep the same promises.
     const voters = seed % 10 === 0 ? [1] : [1, 2, 3]
-    for (const id of voters) nodes.push(new SimNode(id, voters, this.world))
+    // In one run in five the nodes have to find out first that the cluster is new.
+    const standing = seed % 5 === 3 ? "newcomer" : "voter"
+    for (const id of voters) nodes.push(new SimNode(id, voters, this.world, standing))
     for (const { disk } of nodes) disk.forgetTruncation = mutant === "forgets to truncate"
     this.nodes = nodes
   }
@@ -105,7 +109,8 @@ export class Simulation {
         ["heal", 1.5],
         ["pause", weather.pause],
         ["resume", 3],
-        ["unreachable", 0.3]
+        ["unreachable", 0.3],
+        ["wipe", weather.wipe]
       ])
     ) {
       case "tick":
@@ -148,6 +153,8 @@ export class Simulation {
       case "resume":
         node.paused = false
         return
+      case "wipe":
+        return this.wipe(random.chance(0.5) ? node : this.likelyLeader(node))
       case "unreachable":
         return node.step({ _tag: "PeerUnreachable", peer: NodeId(1 + random.below(3)) })
     }
@@ -169,6 +176,13 @@ export class Simulation {
       ? this.likelyLeader(drawn)
       : drawn
     if (node.raft !== undefined) node.crash()
+  }
+
+  /** At most one disk is lost at a time: with two of three gone nobody could tell what was promised. */
+  private wipe(node: SimNode): void {
+    if (this.nodes.length === 1 || !this.nodes.every((other) => other === node || other.disk.votes)) return
+    node.wipe()
+    node.disk.forgetTruncation = this.world.mutant === "forgets to truncate"
   }
 
   private deliver(): void {
