@@ -7,6 +7,7 @@ import { encodeEntry } from "../../src/codec/EntryRecord.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 import { encodeRecord, logKey, stateKeys } from "../../src/storage/Codec.ts"
 import type { DataDirOptions } from "../../src/storage/DataDir.ts"
+import { formatVersion } from "../../src/storage/DataDir.ts"
 import { floorFile, readFloor, writeFloor } from "../../src/storage/DurableFloor.ts"
 import { inspect } from "../../src/storage/Inspect.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
@@ -83,7 +84,7 @@ describe("a data directory is refused", () => {
       const marker = { formatVersion: 99, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], createdMs: 0 }
       yield* tamper(path, "raft_state", put(stateKeys.marker, encodeRecord(marker)))
       const error = yield* refused(optionsOf(path))
-      assert.deepStrictEqual([error.reason, error.expected, error.found], ["format-version", "format 1", "format 99"])
+      assert.deepStrictEqual([error.reason, error.expected, error.found], ["format-version", `format ${formatVersion}`, "format 99"])
     }))
 
   it.live("while a node uses it", () =>
