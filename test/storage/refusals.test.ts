@@ -84,7 +84,11 @@ describe("a data directory is refused", () => {
       const marker = { formatVersion: 99, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], createdMs: 0 }
       yield* tamper(path, "raft_state", put(stateKeys.marker, encodeRecord(marker)))
       const error = yield* refused(optionsOf(path))
-      assert.deepStrictEqual([error.reason, error.expected, error.found], ["format-version", `format ${formatVersion}`, "format 99"])
+      assert.deepStrictEqual([error.reason, error.expected, error.found], [
+        "format-version",
+        `format ${formatVersion}`,
+        "format 99"
+      ])
     }))
 
   it.live("while a node uses it", () =>
