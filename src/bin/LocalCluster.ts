@@ -23,6 +23,17 @@ interface ClusterOptions {
 
 const logFile = (options: ClusterOptions, id: number) => `${options.dataDir}/node-${id}.log`
 
+const dataDir = (options: ClusterOptions, id: number) => `${options.dataDir}/node-${id}`
+
+/** The command that starts one node of this cluster again. */
+const startCommand = (options: ClusterOptions, id: number): string => {
+  const { clusterId, nodes } = options
+  const command = ["npx flaredb start --node-id", id, "--data-dir", dataDir(options, id)]
+  if (clusterId !== NodeConfig.defaults.clusterId) command.push("--cluster-id", clusterId)
+  if (nodes !== NodeConfig.defaults.nodes) command.push("--nodes", NodeConfig.formatNodes(nodes))
+  return command.join(" ")
+}
+
 /** Starts a node and returns once it is ready. `ended` learns of its end, whenever that is. */
 const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: number, ended: Queue.Queue<string>) {
   const files = yield* FileSystem.FileSystem
@@ -32,7 +43,7 @@ const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: numbe
       FLAREDB_NODE_ID: String(id),
       FLAREDB_NODES: NodeConfig.formatNodes(options.nodes),
       FLAREDB_CLUSTER_ID: options.clusterId,
-      FLAREDB_DATA_DIR: `${options.dataDir}/node-${id}`,
+      FLAREDB_DATA_DIR: dataDir(options, id),
       FLAREDB_LISTEN_HOST: undefined,
       [stopWithParentVariable]: "true",
       ...processSettings(process.env)
@@ -67,7 +78,12 @@ const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: numbe
     yield* Fiber.await(logged)
     const how = Exit.isSuccess(exit) ? `exit code ${exit.value}` : "a signal"
     yield* Deferred.fail(ready, failed(lastLine.replace(/^flaredb: /, "") || `node ${id} ended with ${how}`))
-    yield* Queue.offer(ended, `node ${id} ended with ${how}; its log is ${logFile(options, id)}`)
+    yield* Queue.offer(
+      ended,
+      `node ${id} ended with ${how}; its log is ${logFile(options, id)}; start it again with ${
+        startCommand(options, id)
+      }`
+    )
   })
   yield* Effect.forkScoped(watch)
   yield* Deferred.await(ready)
