@@ -11,6 +11,7 @@
  * | `Indeterminate`   | perhaps                       | only when repeating it is harmless      |
  * | `SessionExpired`  | perhaps                       | only when repeating it is harmless      |
  * | `LeaseNotFound`   | committed, changed nothing    | with another lease                      |
+ * | `Conflict`        | committed, changed nothing    | later, or with more attempts            |
  * | `Compacted`       | (a watch)                     | read the keys anew, then watch          |
  * | `Fatal`           | perhaps                       | at another node; this one stops         |
  */
@@ -95,6 +96,20 @@ export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNot
 }) {
   override get message() {
     return `lease ${this.lease} has ended, or never was; grant a new one`
+  }
+}
+
+/** Others changed the key between every reading of it and the write that was to follow. It was not changed by this call. */
+export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
+  /** The key, as UTF-8 text. */
+  key: Schema.String,
+  /** How often it was tried. */
+  attempts: Schema.Number
+}) {
+  override get message() {
+    return `the key ${
+      JSON.stringify(this.key)
+    } was changed by others in each of ${this.attempts} attempts; try again later`
   }
 }
 

@@ -4,6 +4,9 @@ export * as FlareDbConfig from "./FlareDbConfig.ts"
 export type { FlareDbOptions, Limits, NodeAddress } from "./FlareDbConfig.ts"
 export {
   ClusterAdmin,
+  Compacted,
+  Compare,
+  Conflict,
   Fatal,
   formatEndpoint,
   Indeterminate,
@@ -12,26 +15,41 @@ export {
   InvalidEndpoint,
   KeyValue,
   KeyValueEntry,
+  LeaseNotFound,
   localEndpoints,
   NotLeader,
+  Op,
   Overloaded,
   parseEndpoint,
   parseEndpoints,
+  SessionExpired,
   Unavailable
 } from "./client/index.ts"
 export type {
   ClientOptions,
+  Comparison,
   Data,
   DeleteResult,
   Endpoint,
+  ModifyOptions,
+  ModifyResult,
   NodeAnswer,
   NodeReport,
   OperationOptions,
+  OpPutOptions,
+  Ops,
+  OpScanOptions,
   Page,
+  PutOptions,
   PutResult,
   ReadFailure,
   ReadOptions,
+  Results,
   ScanOptions,
+  ScanResult,
+  TransactOptions,
+  Txn,
+  TxnResult,
   WriteFailure
 } from "./client/index.ts"
 export { RaftNode } from "./node/RaftNode.ts"

@@ -2,82 +2,23 @@
  * The key-value store as a service, for other services. `FlareDb.layerClient` provides it over the network,
  * `FlareDb.layer` beside a node of this process, `FlareDb.layerMemory` for tests.
  */
-import { Context, Effect, Option, Stream } from "effect"
-import type { Indeterminate, Overloaded, Unavailable } from "../FlareDbError.ts"
-import { InvalidArgument } from "../FlareDbError.ts"
-import type { Command } from "../kv/Command.ts"
-import { commandProblem, encodeCommand } from "../kv/Command.ts"
-import type { KeyRecord } from "../kv/KeyRecord.ts"
-import type { Problem } from "../kv/Limits.ts"
+import { Clock, Context, Effect, Option, Random, Stream } from "effect"
+import { Conflict, InvalidArgument } from "../FlareDbError.ts"
 import type { KeyRange } from "../kv/KeyRange.ts"
 import { contains, prefixRange, successor } from "../kv/KeyRange.ts"
 import { defaultScanLimit, keyProblem, maxKeyBytes } from "../kv/Limits.ts"
 import type { Query } from "../kv/Query.ts"
-import { encodeQuery, queryProblem } from "../kv/Query.ts"
-import type { Reply } from "../kv/Reply.ts"
-import { decodeReply } from "../kv/Reply.ts"
-import type { Pipeline } from "./Pipeline.ts"
+import { onlyReads } from "../kv/Transaction.ts"
+import type { Data } from "./Entry.ts"
+import { bytesOf, KeyValueEntry } from "./Entry.ts"
+import { KeyTurns } from "./KeyTurns.ts"
+import type { OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
+import { invalid, unexpected } from "./Requests.ts"
+import type { DeleteResult, Ops, PutResult, Txn, TxnResult } from "./Txn.ts"
+import { Compare, Op, resultOf, transactionOf } from "./Txn.ts"
 
-/** A key or a value: bytes, or text that becomes its UTF-8 bytes. */
-export type Data = string | Uint8Array
-
-/** How a write fails. `Indeterminate` alone leaves open whether it took effect. */
-export type WriteFailure = InvalidArgument | Overloaded | Unavailable | Indeterminate
-
-/** How a read fails. */
-export type ReadFailure = InvalidArgument | Overloaded | Unavailable
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
-
-const bytesOf = (data: Data): Uint8Array => typeof data === "string" ? encoder.encode(data) : data
-
-/** A key with its value, as it was at one moment. */
-export class KeyValueEntry {
-  readonly key: Uint8Array
-  /** Empty when only keys were asked for. */
-  readonly value: Uint8Array
-  /** The revision that created the key. */
-  readonly createRevision: number
-  /** The revision of its last put. */
-  readonly modRevision: number
-  /** Puts since it was created, from 1. */
-  readonly version: number
-  /** The lease that the key lives as long as; 0 for none. */
-  readonly lease: number
-
-  constructor(key: Uint8Array, record: KeyRecord) {
-    this.key = key
-    this.value = record.value
-    this.createRevision = record.createRevision
-    this.modRevision = record.modRevision
-    this.version = record.version
-    this.lease = record.lease
-  }
-
-  /** The key as UTF-8 text. */
-  get keyText(): string {
-    return decoder.decode(this.key)
-  }
-
-  /** The value as UTF-8 text. */
-  get text(): string {
-    return decoder.decode(this.value)
-  }
-}
-
-export interface OperationOptions {
-  /** Milliseconds until the operation is given up; the client's `requestTimeoutMs` when absent. */
-  readonly timeoutMs?: number | undefined
-}
-
-export interface ReadOptions extends OperationOptions {
-  /**
-   * `linearizable` (the default) sees every write that was acknowledged before the read began. `stale` answers from
-   * whatever a node has applied: cheaper, and arbitrarily old when that node is cut off.
-   */
-  readonly consistency?: "linearizable" | "stale" | undefined
-}
+export type { Data, DeleteResult, OperationOptions, PutResult, ReadFailure, ReadOptions, WriteFailure }
+export { KeyValueEntry }
 
 export interface ScanOptions extends ReadOptions {
   /** Most entries of the page, 1 to 10,000. Default 1000. A page also ends at 4 MiB. */
@@ -99,20 +40,29 @@ export interface Page {
   readonly revision: number
 }
 
-export interface PutResult {
-  /** The revision this write took: one gapless sequence for the whole store. */
-  readonly revision: number
-  /** Whether the key did not exist before. */
-  readonly created: boolean
-  /** Puts since the key was created. */
-  readonly version: number
+export interface PutOptions extends OperationOptions {
+  /** The lease that the key is to live as long as. Without one, the key is detached from the lease it had. */
+  readonly lease?: number | undefined
 }
 
-export interface DeleteResult {
-  /** The revision this delete took; the store's revision when there was nothing to delete. */
+export interface TransactOptions extends OperationOptions {
+  /** Of a transaction that only reads. One that may write is always decided on the latest state. */
+  readonly consistency?: ReadOptions["consistency"]
+}
+
+export interface ModifyOptions extends PutOptions {
+  /** Times that the key is read and written before the call fails as `Conflict`. Default 100. */
+  readonly attempts?: number | undefined
+}
+
+/** What `modify` did. */
+export interface ModifyResult {
+  /** The revision it took; the store's revision when there was nothing to delete. */
   readonly revision: number
-  /** Whether the key existed. */
-  readonly deleted: boolean
+  /** What the key held before. */
+  readonly previous: Option.Option<KeyValueEntry>
+  /** The value it holds since; absent when the key was deleted. */
+  readonly value: Uint8Array | undefined
 }
 
 export class KeyValue extends Context.Service<KeyValue, {
@@ -123,7 +73,7 @@ export class KeyValue extends Context.Service<KeyValue, {
    * Sets a key. Returns once a majority holds the write durably and it was applied: it is never lost again. Values
    * have at most 1 MiB. After `Indeterminate`, read the key before repeating the put.
    */
-  readonly put: (key: Data, value: Data, options?: OperationOptions) => Effect.Effect<PutResult, WriteFailure>
+  readonly put: (key: Data, value: Data, options?: PutOptions) => Effect.Effect<PutResult, WriteFailure>
 
   /** Removes a key; a key that does not exist is no error. */
   readonly delete: (key: Data, options?: OperationOptions) => Effect.Effect<DeleteResult, WriteFailure>
@@ -133,35 +83,47 @@ export class KeyValue extends Context.Service<KeyValue, {
 
   /** All keys that begin with `prefix`, page by page as they are consumed. `limit` is the size of a page. */
   readonly scanAll: (prefix: Data, options?: Omit<ScanOptions, "cursor">) => Stream.Stream<KeyValueEntry, ReadFailure>
+
+  /** How many keys begin with `prefix`. The store goes through all of them. */
+  readonly count: (prefix: Data, options?: ReadOptions) => Effect.Effect<number, ReadFailure>
+
+  /**
+   * Carries out a transaction (`Txn.ts`): at one moment, in one revision, all of it or nothing. The result of each
+   * operation has the type that the operation says. A whole transaction has at most 4 MiB.
+   */
+  readonly transact: <const Then extends Ops = readonly [], const Else extends Ops = readonly []>(
+    txn: Txn<Then, Else>,
+    options?: TransactOptions
+  ) => Effect.Effect<TxnResult<Then, Else>, WriteFailure>
+
+  /**
+   * Replaces the value of a key by a function of it, whoever else writes to the key meanwhile: the key is read, `change`
+   * says what it shall hold, and that is written if the key is still as it was read; if not, all of it is done again, at
+   * most `attempts` times and within the deadline. `change` may be called several times; it returns the new value, or
+   * `undefined` for "the key shall not exist", or an effect of either.
+   */
+  readonly modify: <E = never, R = never>(
+    key: Data,
+    change: (
+      current: Option.Option<KeyValueEntry>
+    ) => Data | undefined | Effect.Effect<Data | undefined, E, R>,
+    options?: ModifyOptions
+  ) => Effect.Effect<ModifyResult, WriteFailure | Conflict | E, R>
 }>()("flaredb/client/KeyValue") {}
 
-export interface KeyValuePipelines {
-  readonly writes: Pipeline
-  readonly reads: Pipeline
-  readonly staleReads: Pipeline
-  readonly requestTimeoutMs: number
-}
+/** Attempts of `modify` unless its options say otherwise. */
+const defaultAttempts = 100
 
-/** The service over pipelines of commands and queries. */
-export const make = (pipelines: KeyValuePipelines): KeyValue["Service"] => {
-  const timeout = (options: OperationOptions | undefined): number => options?.timeoutMs ?? pipelines.requestTimeoutMs
+/** The longest pause after a conflict of `modify`, in milliseconds. It grows up to there, and its length is random. */
+const longestConflictPauseMs = 64
 
-  const write = (command: Command, options: OperationOptions | undefined): Effect.Effect<Reply, WriteFailure> => {
-    const problem = commandProblem(command)
-    if (problem !== undefined) return Effect.fail(invalid(problem))
-    return Effect.map(pipelines.writes.submit(encodeCommand(command), timeout(options)), replyOf)
-  }
+/** The service over requests. */
+export const make = (requests: Requests): KeyValue["Service"] => {
+  const turns = new KeyTurns()
 
-  const read = (query: Query, options: ReadOptions | undefined): Effect.Effect<Reply, ReadFailure> => {
-    const problem = queryProblem(query)
-    if (problem !== undefined) return Effect.fail(invalid(problem))
-    const pipeline = options?.consistency === "stale" ? pipelines.staleReads : pipelines.reads
-    return Effect.map(
-      // Reads are repeated instead of being answered by "outcome unknown".
-      Effect.catchTag(pipeline.submit(encodeQuery(query), timeout(options)), "Indeterminate", Effect.die),
-      replyOf
-    )
-  }
+  const read = (query: Query, options: ReadOptions | undefined) =>
+    // Only questions about a lease are answered by it.
+    Effect.catchTag(requests.read(query, options), "LeaseNotFound", (error) => Effect.die(error))
 
   const scan: KeyValue["Service"]["scan"] = (prefix, options) => {
     const reverse = options?.reverse ?? false
@@ -185,24 +147,75 @@ export const make = (pipelines: KeyValuePipelines): KeyValue["Service"] => {
     })
   }
 
+  const transact: KeyValue["Service"]["transact"] = (txn, options) => {
+    const transaction = transactionOf(txn)
+    const answered = onlyReads(transaction)
+      ? requests.read({ _tag: "Transact", transaction }, options)
+      : requests.write({ _tag: "Transact", transaction }, options)
+    return Effect.map(answered, (reply) => {
+      if (reply._tag !== "TransactionReply") throw unexpected(reply)
+      return resultOf(txn, reply)
+    })
+  }
+
+  const modify = Effect.fnUntraced(function*<E, R>(
+    key: Uint8Array,
+    change: (current: Option.Option<KeyValueEntry>) => Data | undefined | Effect.Effect<Data | undefined, E, R>,
+    options: ModifyOptions | undefined,
+    deadlineMs: number
+  ) {
+    const clock = yield* Clock.Clock
+    const left = () => ({ timeoutMs: Math.max(1, deadlineMs - clock.currentTimeMillisUnsafe()) })
+    const attempts = options?.attempts ?? defaultAttempts
+    let previous = yield* get(key, left())
+    for (let attempt = 1;; attempt++) {
+      const changed = change(previous)
+      const next = Effect.isEffect(changed) ? yield* changed : changed
+      const value = next === undefined ? undefined : bytesOf(next)
+      const { results, revision, succeeded } = yield* transact({
+        if: [Compare.modRevision(key).equals(Option.isSome(previous) ? previous.value.modRevision : 0)],
+        then: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease: options?.lease })],
+        else: [Op.get(key)]
+      }, left())
+      if (succeeded) return { revision, previous, value } satisfies ModifyResult
+      if (attempt >= attempts || clock.currentTimeMillisUnsafe() >= deadlineMs) {
+        return yield* conflict(key, attempt)
+      }
+      previous = results[0]
+      // Others in this process wait for their turn; this one gives way to other processes.
+      yield* Effect.sleep(yield* Random.nextIntBetween(0, Math.min(2 ** attempt, longestConflictPauseMs)))
+    }
+  })
+
+  const get: KeyValue["Service"]["get"] = (key, options) => {
+    const bytes = bytesOf(key)
+    return Effect.map(read({ _tag: "Get", key: bytes }, options), (reply) => {
+      if (reply._tag !== "GetReply") throw unexpected(reply)
+      return reply.record === undefined ? Option.none() : Option.some(new KeyValueEntry(bytes, reply.record))
+    })
+  }
+
   return KeyValue.of({
-    get: (key, options) => {
-      const bytes = bytesOf(key)
-      return Effect.map(read({ _tag: "Get", key: bytes }, options), (reply) => {
-        if (reply._tag !== "GetReply") throw unexpected(reply)
-        return reply.record === undefined ? Option.none() : Option.some(new KeyValueEntry(bytes, reply.record))
-      })
-    },
+    get,
     put: (key, value, options) =>
-      Effect.map(write({ _tag: "Put", key: bytesOf(key), value: bytesOf(value), lease: 0 }, options), (reply) => {
-        if (reply._tag !== "PutReply") throw unexpected(reply)
-        return { revision: reply.revision, created: reply.version === 1, version: reply.version }
-      }),
+      Effect.map(
+        requests.write(
+          { _tag: "Put", key: bytesOf(key), value: bytesOf(value), lease: options?.lease ?? 0 },
+          options
+        ),
+        (reply) => {
+          if (reply._tag !== "PutReply") throw unexpected(reply)
+          return { revision: reply.revision, created: reply.version === 1, version: reply.version }
+        }
+      ),
     delete: (key, options) =>
-      Effect.map(write({ _tag: "Delete", key: bytesOf(key) }, options), (reply) => {
-        if (reply._tag !== "DeleteReply") throw unexpected(reply)
-        return { revision: reply.revision, deleted: reply.deleted }
-      }),
+      Effect.map(
+        requests.write({ _tag: "Delete", key: bytesOf(key) }, options),
+        (reply) => {
+          if (reply._tag !== "DeleteReply") throw unexpected(reply)
+          return { revision: reply.revision, deleted: reply.deleted }
+        }
+      ),
     scan,
     scanAll: (prefix, options) =>
       Stream.paginate(
@@ -213,9 +226,39 @@ export const make = (pipelines: KeyValuePipelines): KeyValue["Service"] => {
               page.entries,
               page.cursor === undefined ? Option.none() : Option.some<Uint8Array | undefined>(page.cursor)
             ] as const)
+      ),
+    count: (prefix, options) => {
+      const bytes = bytesOf(prefix)
+      const problem = prefixProblem(bytes)
+      if (problem !== undefined) return Effect.fail(problem)
+      return Effect.map(read({ _tag: "Count", range: prefixRange(bytes) }, options), (reply) => {
+        if (reply._tag !== "CountReply") throw unexpected(reply)
+        return reply.count
+      })
+    },
+    transact,
+    modify: (key, change, options) => {
+      const bytes = bytesOf(key)
+      const timeoutMs = options?.timeoutMs ?? requests.requestTimeoutMs
+      return Effect.flatMap(
+        Clock.currentTimeMillis,
+        (nowMs) =>
+          turns.take(bytes, timeoutMs, () => conflict(bytes, 0), modify(bytes, change, options, nowMs + timeoutMs))
       )
+    }
   })
 }
+
+const conflict = (key: Uint8Array, attempts: number): Conflict =>
+  new Conflict({ key: new TextDecoder().decode(key), attempts })
+
+const prefixProblem = (prefix: Uint8Array): InvalidArgument | undefined =>
+  prefix.byteLength > maxKeyBytes
+    ? new InvalidArgument({
+      field: "prefix",
+      problem: `has ${prefix.byteLength} bytes; at most ${maxKeyBytes} are allowed`
+    })
+    : undefined
 
 /** The keys of a prefix that are behind a cursor, or before it when the page goes backwards. */
 const pageRange = (
@@ -223,12 +266,8 @@ const pageRange = (
   cursor: Uint8Array | undefined,
   reverse: boolean
 ): KeyRange | InvalidArgument => {
-  if (prefix.byteLength > maxKeyBytes) {
-    return new InvalidArgument({
-      field: "prefix",
-      problem: `has ${prefix.byteLength} bytes; at most ${maxKeyBytes} are allowed`
-    })
-  }
+  const tooLong = prefixProblem(prefix)
+  if (tooLong !== undefined) return tooLong
   const range = prefixRange(prefix)
   if (cursor === undefined) return range
   const problem = keyProblem(cursor.byteLength, "cursor")
@@ -241,13 +280,3 @@ const pageRange = (
   }
   return reverse ? { gte: range.gte, lt: cursor } : { gte: successor(cursor), lt: range.lt }
 }
-
-const invalid = ({ field, problem }: Problem): InvalidArgument => new InvalidArgument({ field, problem })
-
-const replyOf = (bytes: Uint8Array): Reply => {
-  const reply = decodeReply(bytes)
-  if (reply._tag === "Problem") throw new Error(`${reply.field} ${reply.problem}`)
-  return reply
-}
-
-const unexpected = (reply: Reply): Error => new Error(`a ${reply._tag} answers another kind of question`)

@@ -5,7 +5,7 @@
  */
 import { Cause, Clock, Effect, Exit, Fiber, Option, Queue } from "effect"
 import type { Scope } from "effect"
-import type { ReadError, WriteError } from "../FlareDbError.ts"
+import type { ReadError, SessionExpired, WriteError } from "../FlareDbError.ts"
 import { Indeterminate, Overloaded, Unavailable } from "../FlareDbError.ts"
 import { maxBatchBytes, maxBatchOperations } from "./ClientRpcs.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
@@ -24,7 +24,7 @@ const overloadedPauseMs = 20
 type NodeFailure = ReadError | WriteError
 
 /** What a caller may learn. */
-export type PipelineError = Exclude<WriteError, { readonly _tag: "NotLeader" | "Fatal" }>
+export type PipelineError = Exclude<WriteError, { readonly _tag: "NotLeader" | "Fatal" }> | SessionExpired
 
 export interface PipelineOptions {
   readonly client: ResolvedClientOptions

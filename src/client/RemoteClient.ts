@@ -8,6 +8,7 @@ import type { Connect } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import * as KeyValue from "./KeyValue.ts"
 import { Pipeline } from "./Pipeline.ts"
+import { Requests } from "./Requests.ts"
 import * as TcpConnection from "./TcpConnection.ts"
 
 /** A client whose connections are opened by `connect`. */
@@ -40,7 +41,7 @@ export const layerConnect = (
       })
       return Context.make(
         KeyValue.KeyValue,
-        KeyValue.make({ writes, reads, staleReads, requestTimeoutMs: client.requestTimeoutMs })
+        KeyValue.make(new Requests({ writes, reads, staleReads, requestTimeoutMs: client.requestTimeoutMs }))
       ).pipe(Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool)))
     })
   )

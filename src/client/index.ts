@@ -1,5 +1,16 @@
 /** `flaredb/client`: what a service needs to use a cluster, without the node, RocksDB or the command line. */
-export { Fatal, Indeterminate, InvalidArgument, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
+export {
+  Compacted,
+  Conflict,
+  Fatal,
+  Indeterminate,
+  InvalidArgument,
+  LeaseNotFound,
+  NotLeader,
+  Overloaded,
+  SessionExpired,
+  Unavailable
+} from "../FlareDbError.ts"
 export { InvalidConfig } from "../FlareDbConfig.ts"
 export type { ClientOptions } from "./ClientOptions.ts"
 export type { NodeReport } from "./ClientRpcs.ts"
@@ -7,16 +18,22 @@ export type { NodeAnswer } from "./ClusterAdmin.ts"
 export { ClusterAdmin } from "./ClusterAdmin.ts"
 export type { Endpoint } from "./Endpoint.ts"
 export { formatEndpoint, InvalidEndpoint, localEndpoints, parseEndpoint, parseEndpoints } from "./Endpoint.ts"
+export type { Data } from "./Entry.ts"
+export { KeyValueEntry } from "./Entry.ts"
+export type { ModifyOptions, ModifyResult, Page, PutOptions, ScanOptions, TransactOptions } from "./KeyValue.ts"
+export { KeyValue } from "./KeyValue.ts"
+export type { OperationOptions, ReadFailure, ReadOptions, WriteFailure } from "./Requests.ts"
 export type {
-  Data,
+  Comparison,
   DeleteResult,
-  OperationOptions,
-  Page,
+  OpPutOptions,
+  Ops,
+  OpScanOptions,
   PutResult,
-  ReadFailure,
-  ReadOptions,
-  ScanOptions,
-  WriteFailure
-} from "./KeyValue.ts"
-export { KeyValue, KeyValueEntry } from "./KeyValue.ts"
+  Results,
+  ScanResult,
+  Txn,
+  TxnResult
+} from "./Txn.ts"
+export { Compare, Op } from "./Txn.ts"
 export { layer } from "./RemoteClient.ts"

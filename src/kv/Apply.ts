@@ -379,8 +379,11 @@ const refused = (batch: Batch, reason: Refusal, field: string, text: string): Re
   maximum: 0
 })
 
-const noLease = (batch: Batch, lease: number): RefusedReply =>
-  refused(batch, "lease-not-found", "lease", `${lease} has ended, or never was`)
+/** The lease it is about stands in `current`. */
+const noLease = (batch: Batch, lease: number): RefusedReply => ({
+  ...refused(batch, "lease-not-found", "lease", `${lease} has ended, or never was`),
+  current: lease
+})
 
 const overloaded = (batch: Batch, limit: string, current: number, maximum: number): RefusedReply => ({
   ...refused(batch, "overloaded", limit, "is reached"),

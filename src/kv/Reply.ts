@@ -122,6 +122,7 @@ export interface RefusedReply {
   /** The argument or limit it is about. */
   readonly field: string
   readonly text: string
+  /** Where the limit stood; the lease's id when that is what was not found. */
   readonly current: number
   readonly maximum: number
 }

@@ -157,7 +157,7 @@ const leaseKeys = Effect.fnUntraced(function*(view: StateView, { figures, leases
       reason: "lease-not-found",
       field: "lease",
       text: `${id} has ended, or never was`,
-      current: 0,
+      current: id,
       maximum: 0
     })
   }

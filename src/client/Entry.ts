@@ -1,0 +1,44 @@
+/** Keys and values as callers see them. */
+import type { KeyRecord } from "../kv/KeyRecord.ts"
+
+/** A key or a value: bytes, or text that becomes its UTF-8 bytes. */
+export type Data = string | Uint8Array
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+export const bytesOf = (data: Data): Uint8Array => typeof data === "string" ? encoder.encode(data) : data
+
+/** A key with its value, as it was at one moment. */
+export class KeyValueEntry {
+  readonly key: Uint8Array
+  /** Empty when only keys were asked for. */
+  readonly value: Uint8Array
+  /** The revision that created the key. */
+  readonly createRevision: number
+  /** The revision of its last put. */
+  readonly modRevision: number
+  /** Puts since it was created, from 1. */
+  readonly version: number
+  /** The lease that the key lives as long as; 0 for none. */
+  readonly lease: number
+
+  constructor(key: Uint8Array, record: KeyRecord) {
+    this.key = key
+    this.value = record.value
+    this.createRevision = record.createRevision
+    this.modRevision = record.modRevision
+    this.version = record.version
+    this.lease = record.lease
+  }
+
+  /** The key as UTF-8 text. */
+  get keyText(): string {
+    return decoder.decode(this.key)
+  }
+
+  /** The value as UTF-8 text. */
+  get text(): string {
+    return decoder.decode(this.value)
+  }
+}

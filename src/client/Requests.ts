@@ -1,0 +1,121 @@
+/**
+ * Commands and queries of the key-value store on their way through the pipelines: checked before they are sent, and what
+ * the store refused becomes an error.
+ */
+import { Effect } from "effect"
+import type { Indeterminate, SessionExpired, Unavailable } from "../FlareDbError.ts"
+import { InvalidArgument, LeaseNotFound, Overloaded } from "../FlareDbError.ts"
+import type { Command } from "../kv/Command.ts"
+import { commandProblem, encodeCommand } from "../kv/Command.ts"
+import type { Problem } from "../kv/Limits.ts"
+import type { Query } from "../kv/Query.ts"
+import { encodeQuery, queryProblem } from "../kv/Query.ts"
+import type { RefusedReply, Reply } from "../kv/Reply.ts"
+import { decodeReply } from "../kv/Reply.ts"
+import { transactionSizeProblem } from "../kv/Transaction.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import { fieldOf } from "./Txn.ts"
+
+/**
+ * How a write fails. `Indeterminate` and `SessionExpired` leave open whether it took effect; the others say that it did not.
+ * `LeaseNotFound` is for writes that name a lease.
+ */
+export type WriteFailure = InvalidArgument | Overloaded | Unavailable | Indeterminate | SessionExpired | LeaseNotFound
+
+/** How a read fails. */
+export type ReadFailure = InvalidArgument | Overloaded | Unavailable
+
+export interface OperationOptions {
+  /** Milliseconds until the operation is given up; the client's `requestTimeoutMs` when absent. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface ReadOptions extends OperationOptions {
+  /**
+   * `linearizable` (the default) sees every write that was acknowledged before the read began. `stale` answers from
+   * whatever a node has applied: cheaper, and arbitrarily old when that node is cut off.
+   */
+  readonly consistency?: "linearizable" | "stale" | undefined
+}
+
+/** A reply that is no refusal. */
+export type Answer = Exclude<Reply, RefusedReply>
+
+export interface Pipelines {
+  readonly writes: Pipeline
+  readonly reads: Pipeline
+  readonly staleReads: Pipeline
+  readonly requestTimeoutMs: number
+}
+
+export class Requests {
+  /** The client's limit on an operation, in milliseconds. */
+  readonly requestTimeoutMs: number
+  private readonly pipelines: Pipelines
+
+  constructor(pipelines: Pipelines) {
+    this.pipelines = pipelines
+    this.requestTimeoutMs = pipelines.requestTimeoutMs
+  }
+
+  /** Has a command carried out. */
+  write(command: Command, options: OperationOptions | undefined): Effect.Effect<Answer, WriteFailure> {
+    const problem = commandProblem(command)
+    if (problem !== undefined) return Effect.fail(invalid(problem))
+    const bytes = encodeCommand(command)
+    const tooLarge = command._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
+    if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
+    return Effect.flatMap(this.pipelines.writes.submit(bytes, this.timeout(options)), (reply) => answerOf(reply))
+  }
+
+  /** Has a query answered. */
+  read(query: Query, options: ReadOptions | undefined): Effect.Effect<Answer, ReadFailure | LeaseNotFound> {
+    const problem = queryProblem(query)
+    if (problem !== undefined) return Effect.fail(invalid(problem))
+    const bytes = encodeQuery(query)
+    const tooLarge = query._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
+    if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
+    const pipeline = options?.consistency === "stale" ? this.pipelines.staleReads : this.pipelines.reads
+    return Effect.flatMap(
+      // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.
+      Effect.catchTag(
+        pipeline.submit(bytes, this.timeout(options)),
+        ["Indeterminate", "SessionExpired"],
+        (error) => Effect.die(error)
+      ),
+      (reply) => answerOf(reply)
+    )
+  }
+
+  private timeout(options: OperationOptions | undefined): number {
+    return options?.timeoutMs ?? this.requestTimeoutMs
+  }
+}
+
+export const invalid = ({ field, problem }: Problem): InvalidArgument =>
+  new InvalidArgument({ field: fieldOf(field), problem })
+
+const answerOf = (bytes: Uint8Array): Effect.Effect<Answer, InvalidArgument | Overloaded | LeaseNotFound> => {
+  const reply = decodeReply(bytes)
+  if (reply._tag === "Problem") throw new Error(`${reply.field} ${reply.problem}`)
+  return reply._tag === "RefusedReply" ? refusalOf(reply) : Effect.succeed(reply)
+}
+
+/** What a refusal means to the caller. Whatever it is, the command changed nothing. */
+const refusalOf = (
+  { current, field, maximum, reason, text }: RefusedReply
+): Effect.Effect<never, InvalidArgument | Overloaded | LeaseNotFound> => {
+  switch (reason) {
+    case "invalid":
+      return Effect.fail(new InvalidArgument({ field: fieldOf(field), problem: text }))
+    case "overloaded":
+      return Effect.fail(new Overloaded({ limit: field, current, maximum }))
+    case "lease-not-found":
+      return Effect.fail(new LeaseNotFound({ lease: current }))
+    default:
+      return Effect.die(new Error(`a ${reason} (${field} ${text}) is not for this client`))
+  }
+}
+
+/** What a reply of the wrong kind means: a bug of a node, or of this client. */
+export const unexpected = (reply: Reply): Error => new Error(`a ${reply._tag} answers another kind of question`)

@@ -1,0 +1,219 @@
+/**
+ * Transactions: compare what is there, then do one list of operations or the other, all of it at one moment and in one
+ * revision.
+ *
+ * ```ts
+ * const txn = yield* kv.transact({
+ *   if: [Compare.missing("orders/17")],
+ *   then: [Op.put("orders/17", "paid"), Op.put("orders/last", "17")],
+ *   else: [Op.get("orders/17")]
+ * })
+ * if (!txn.succeeded) {
+ *   const [existing] = txn.results // Option<KeyValueEntry>: the results are those of `else`, in its order
+ * }
+ * ```
+ *
+ * A transaction is plain data. One that only reads needs no entry in the log and is answered like any read.
+ */
+import { Option } from "effect"
+import { prefixRange } from "../kv/KeyRange.ts"
+import { defaultScanLimit } from "../kv/Limits.ts"
+import type { OperationResult } from "../kv/Reply.ts"
+import type { Compare as KvCompare, CompareFigure, CompareOperator, Operation, Transaction } from "../kv/Transaction.ts"
+import type { Data } from "./Entry.ts"
+import { bytesOf, KeyValueEntry } from "./Entry.ts"
+
+/** A condition on one key. */
+export interface Compare {
+  readonly compare: KvCompare
+}
+
+/** How something is compared. `A` is a number or a value; values are compared bytewise. */
+export interface Comparison<A> {
+  readonly equals: (value: A) => Compare
+  readonly differs: (value: A) => Compare
+  readonly below: (value: A) => Compare
+  readonly atMost: (value: A) => Compare
+  readonly above: (value: A) => Compare
+  readonly atLeast: (value: A) => Compare
+}
+
+const comparison = <A>(make: (operator: CompareOperator, value: A) => KvCompare): Comparison<A> => {
+  const by = (operator: CompareOperator) => (value: A): Compare => ({ compare: make(operator, value) })
+  return { equals: by("="), differs: by("!="), below: by("<"), atMost: by("<="), above: by(">"), atLeast: by(">=") }
+}
+
+const figure = (name: CompareFigure) => (key: Data): Comparison<number> =>
+  comparison((operator, value) => ({ _tag: "CompareNumber", key: bytesOf(key), figure: name, operator, value }))
+
+const existence = (exists: boolean) => (key: Data): Compare => ({
+  compare: { _tag: "CompareExists", key: bytesOf(key), exists }
+})
+
+/** Conditions. All figures of a key that does not exist are 0. */
+export const Compare = {
+  /** The key exists. */
+  exists: existence(true),
+  /** The key does not exist. */
+  missing: existence(false),
+  /** The key's value. A key that does not exist has none: every comparison of it is false. */
+  value: (key: Data): Comparison<Data> =>
+    comparison((operator, value) => ({ _tag: "CompareValue", key: bytesOf(key), operator, value: bytesOf(value) })),
+  /** Puts since the key was created. */
+  version: figure("version"),
+  /** The revision that created the key. */
+  createRevision: figure("createRevision"),
+  /** The revision of the key's last put. */
+  modRevision: figure("modRevision"),
+  /** The lease the key is attached to. */
+  lease: figure("lease")
+} as const
+
+/** One operation of a transaction, answered by an `A`. */
+export interface Op<out A> {
+  readonly operation: Operation
+  /** The answer, from what the store says of it and the revision of the transaction. */
+  readonly read: (result: OperationResult, revision: number) => A
+}
+
+export interface PutResult {
+  /** The revision this write took: one gapless sequence for the whole store. */
+  readonly revision: number
+  /** Whether the key did not exist before. */
+  readonly created: boolean
+  /** Puts since the key was created. */
+  readonly version: number
+}
+
+export interface DeleteResult {
+  /** The revision this delete took; the store's revision when there was nothing to delete. */
+  readonly revision: number
+  /** Whether the key existed. */
+  readonly deleted: boolean
+}
+
+export interface OpPutOptions {
+  /** The lease that the key is to live as long as. Without one, the key is detached from the lease it had. */
+  readonly lease?: number | undefined
+}
+
+export interface OpScanOptions {
+  /** Most entries, 1 to 10,000. Default 1000. The values of all operations together have at most 4 MiB. */
+  readonly limit?: number | undefined
+  /** From the last key to the first. */
+  readonly reverse?: boolean | undefined
+  /** Leave the values out. */
+  readonly keysOnly?: boolean | undefined
+}
+
+/** The first keys with a prefix, or the last ones, at the moment of the transaction. */
+export interface ScanResult {
+  readonly entries: ReadonlyArray<KeyValueEntry>
+  /** Whether there were more than these. */
+  readonly more: boolean
+}
+
+const mismatch = (result: OperationResult): Error => new Error(`a result of ${result._tag} answers another operation`)
+
+/** Operations. A list may write each key once: the whole transaction is one revision. */
+export const Op = {
+  put: (key: Data, value: Data, options?: OpPutOptions): Op<PutResult> => ({
+    operation: { _tag: "Put", key: bytesOf(key), value: bytesOf(value), lease: options?.lease ?? 0 },
+    read: (result, revision) => {
+      if (result._tag !== "Put") throw mismatch(result)
+      return { revision, created: result.version === 1, version: result.version }
+    }
+  }),
+  /** Removes a key; one that does not exist is no error. */
+  delete: (key: Data): Op<DeleteResult> => ({
+    operation: { _tag: "Delete", key: bytesOf(key) },
+    read: (result, revision) => {
+      if (result._tag !== "Delete") throw mismatch(result)
+      return { revision, deleted: result.deleted === 1 }
+    }
+  }),
+  /** Removes every key with a prefix and says how many. At most 10,000 keys and 64 MiB; more refuse the transaction. */
+  deletePrefix: (prefix: Data): Op<number> => ({
+    operation: { _tag: "DeleteRange", range: prefixRange(bytesOf(prefix)) },
+    read: (result) => {
+      if (result._tag !== "Delete") throw mismatch(result)
+      return result.deleted
+    }
+  }),
+  get: (key: Data): Op<Option.Option<KeyValueEntry>> => {
+    const bytes = bytesOf(key)
+    return {
+      operation: { _tag: "Get", key: bytes },
+      read: (result) => {
+        if (result._tag !== "Get") throw mismatch(result)
+        return result.record === undefined ? Option.none() : Option.some(new KeyValueEntry(bytes, result.record))
+      }
+    }
+  },
+  /** The keys with a prefix, in byte order. */
+  scan: (prefix: Data, options?: OpScanOptions): Op<ScanResult> => ({
+    operation: {
+      _tag: "Range",
+      range: prefixRange(bytesOf(prefix)),
+      limit: options?.limit ?? defaultScanLimit,
+      keysOnly: options?.keysOnly ?? false,
+      reverse: options?.reverse ?? false
+    },
+    read: (result) => {
+      if (result._tag !== "Range") throw mismatch(result)
+      return { entries: result.rows.map(({ key, record }) => new KeyValueEntry(key, record)), more: result.more }
+    }
+  })
+} as const
+
+/** Operations, of whatever kind. */
+export type Ops = ReadonlyArray<Op<unknown>>
+
+export interface Txn<Then extends Ops = Ops, Else extends Ops = Ops> {
+  /** All of these must hold for `then`; without any, `then` is what is done. At most 512. */
+  readonly if?: ReadonlyArray<Compare> | undefined
+  /** Carried out in order when every condition holds: a later operation sees an earlier one. At most 512. */
+  readonly then?: Then | undefined
+  /** Carried out when one of them does not. At most 512. */
+  readonly else?: Else | undefined
+}
+
+/** The answers to a list of operations, in its order. */
+export type Results<List extends Ops> = { readonly [I in keyof List]: List[I] extends Op<infer A> ? A : never }
+
+/** What became of a transaction. */
+export type TxnResult<Then extends Ops, Else extends Ops> =
+  /** Every condition held. */
+  | {
+    readonly succeeded: true
+    /** The revision it took; the store's revision when it changed nothing. */
+    readonly revision: number
+    readonly results: Results<Then>
+  }
+  | { readonly succeeded: false; readonly revision: number; readonly results: Results<Else> }
+
+/** The transaction as the store takes it. */
+export const transactionOf = (txn: Txn): Transaction => ({
+  compares: (txn.if ?? []).map(({ compare }) => compare),
+  success: (txn.then ?? []).map(({ operation }) => operation),
+  failure: (txn.else ?? []).map(({ operation }) => operation)
+})
+
+/** The answers of a transaction's operations, typed as the operations say. */
+export const resultOf = <Then extends Ops, Else extends Ops>(
+  txn: Txn<Then, Else>,
+  reply: { readonly succeeded: boolean; readonly revision: number; readonly results: ReadonlyArray<OperationResult> }
+): TxnResult<Then, Else> => {
+  const { revision, succeeded } = reply
+  const ops: Ops = (succeeded ? txn.then : txn.else) ?? []
+  if (ops.length !== reply.results.length) {
+    throw new Error(`${reply.results.length} results answer ${ops.length} operations`)
+  }
+  const results = reply.results.map((result, i) => (ops[i] as Op<unknown>).read(result, revision))
+  // Each result was read by the operation in its place, which is what the type says.
+  return { succeeded, revision, results } as TxnResult<Then, Else>
+}
+
+/** What the store calls the parts of a transaction, in the words of {@link Txn}. */
+export const fieldOf = (field: string): string =>
+  field.replace(/^compares\b/, "if").replace(/^success\b/, "then").replace(/^failure\b/, "else")
