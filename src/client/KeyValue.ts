@@ -91,10 +91,10 @@ export class KeyValue extends Context.Service<KeyValue, {
    * Carries out a transaction (`Txn.ts`): at one moment, in one revision, all of it or nothing. The result of each
    * operation has the type that the operation says. A whole transaction has at most 4 MiB.
    */
-  readonly transact: <const Then extends Ops = readonly [], const Else extends Ops = readonly []>(
-    txn: Txn<Then, Else>,
+  readonly transact: <const Do extends Ops = readonly [], const Else extends Ops = readonly []>(
+    txn: Txn<Do, Else>,
     options?: TransactOptions
-  ) => Effect.Effect<TxnResult<Then, Else>, WriteFailure>
+  ) => Effect.Effect<TxnResult<Do, Else>, WriteFailure>
 
   /**
    * Replaces the value of a key by a function of it, whoever else writes to the key meanwhile: the key is read, `change`
@@ -174,7 +174,7 @@ export const make = (requests: Requests): KeyValue["Service"] => {
       const value = next === undefined ? undefined : bytesOf(next)
       const { results, revision, succeeded } = yield* transact({
         if: [Compare.modRevision(key).equals(Option.isSome(previous) ? previous.value.modRevision : 0)],
-        then: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease: options?.lease })],
+        do: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease: options?.lease })],
         else: [Op.get(key)]
       }, left())
       if (succeeded) return { revision, previous, value } satisfies ModifyResult

@@ -5,7 +5,7 @@
  * ```ts
  * const txn = yield* kv.transact({
  *   if: [Compare.missing("orders/17")],
- *   then: [Op.put("orders/17", "paid"), Op.put("orders/last", "17")],
+ *   do: [Op.put("orders/17", "paid"), Op.put("orders/last", "17")],
  *   else: [Op.get("orders/17")]
  * })
  * if (!txn.succeeded) {
@@ -169,11 +169,11 @@ export const Op = {
 /** Operations, of whatever kind. */
 export type Ops = ReadonlyArray<Op<unknown>>
 
-export interface Txn<Then extends Ops = Ops, Else extends Ops = Ops> {
-  /** All of these must hold for `then`; without any, `then` is what is done. At most 512. */
+export interface Txn<Do extends Ops = Ops, Else extends Ops = Ops> {
+  /** All of these must hold for `do`; without any, `do` is what is done. At most 512. */
   readonly if?: ReadonlyArray<Compare> | undefined
   /** Carried out in order when every condition holds: a later operation sees an earlier one. At most 512. */
-  readonly then?: Then | undefined
+  readonly do?: Do | undefined
   /** Carried out when one of them does not. At most 512. */
   readonly else?: Else | undefined
 }
@@ -182,38 +182,38 @@ export interface Txn<Then extends Ops = Ops, Else extends Ops = Ops> {
 export type Results<List extends Ops> = { readonly [I in keyof List]: List[I] extends Op<infer A> ? A : never }
 
 /** What became of a transaction. */
-export type TxnResult<Then extends Ops, Else extends Ops> =
+export type TxnResult<Do extends Ops, Else extends Ops> =
   /** Every condition held. */
   | {
     readonly succeeded: true
     /** The revision it took; the store's revision when it changed nothing. */
     readonly revision: number
-    readonly results: Results<Then>
+    readonly results: Results<Do>
   }
   | { readonly succeeded: false; readonly revision: number; readonly results: Results<Else> }
 
 /** The transaction as the store takes it. */
 export const transactionOf = (txn: Txn): Transaction => ({
   compares: (txn.if ?? []).map(({ compare }) => compare),
-  success: (txn.then ?? []).map(({ operation }) => operation),
+  success: (txn.do ?? []).map(({ operation }) => operation),
   failure: (txn.else ?? []).map(({ operation }) => operation)
 })
 
 /** The answers of a transaction's operations, typed as the operations say. */
-export const resultOf = <Then extends Ops, Else extends Ops>(
-  txn: Txn<Then, Else>,
+export const resultOf = <Do extends Ops, Else extends Ops>(
+  txn: Txn<Do, Else>,
   reply: { readonly succeeded: boolean; readonly revision: number; readonly results: ReadonlyArray<OperationResult> }
-): TxnResult<Then, Else> => {
+): TxnResult<Do, Else> => {
   const { revision, succeeded } = reply
-  const ops: Ops = (succeeded ? txn.then : txn.else) ?? []
+  const ops: Ops = (succeeded ? txn.do : txn.else) ?? []
   if (ops.length !== reply.results.length) {
     throw new Error(`${reply.results.length} results answer ${ops.length} operations`)
   }
   const results = reply.results.map((result, i) => (ops[i] as Op<unknown>).read(result, revision))
   // Each result was read by the operation in its place, which is what the type says.
-  return { succeeded, revision, results } as TxnResult<Then, Else>
+  return { succeeded, revision, results } as TxnResult<Do, Else>
 }
 
 /** What the store calls the parts of a transaction, in the words of {@link Txn}. */
 export const fieldOf = (field: string): string =>
-  field.replace(/^compares\b/, "if").replace(/^success\b/, "then").replace(/^failure\b/, "else")
+  field.replace(/^compares\b/, "if").replace(/^success\b/, "do").replace(/^failure\b/, "else")

@@ -18,7 +18,7 @@ for (const store of stores) {
         const kv = yield* KeyValue
         const create = {
           if: [Compare.missing("txn/a"), Compare.version("txn/b").equals(0)],
-          then: [Op.put("txn/a", "1"), Op.put("txn/b", "2"), Op.get("txn/a"), Op.delete("txn/none")],
+          do: [Op.put("txn/a", "1"), Op.put("txn/b", "2"), Op.get("txn/a"), Op.delete("txn/none")],
           else: [Op.get("txn/a"), Op.scan("txn/"), Op.deletePrefix("txn/b")]
         } as const
         const created = yield* kv.transact(create)
@@ -70,7 +70,7 @@ for (const store of stores) {
       Effect.gen(function*() {
         const kv = yield* KeyValue
         const { revision } = yield* kv.put("read/a", "1")
-        const read = yield* kv.transact({ then: [Op.get("read/a"), Op.scan("read/", { keysOnly: true })] })
+        const read = yield* kv.transact({ do: [Op.get("read/a"), Op.scan("read/", { keysOnly: true })] })
         assert.strictEqual(read.revision, revision)
         if (!read.succeeded) return assert.fail("nothing was compared")
         assert.strictEqual(textOf(read.results[0]), "1")
@@ -84,15 +84,15 @@ for (const store of stores) {
         const problems: ReadonlyArray<readonly [txn: Parameters<typeof kv.transact>[0], field: string, says: string]> =
           [
             [{ if: [Compare.exists("")] }, "if[0].key", "at least one byte"],
-            [{ then: [Op.get("a"), Op.put("b", new Uint8Array(maxValueBytes + 1))] }, "then[1].value", "1048576"],
+            [{ do: [Op.get("a"), Op.put("b", new Uint8Array(maxValueBytes + 1))] }, "do[1].value", "1048576"],
             [{ else: [Op.put("a", "1"), Op.delete("a")] }, "else[1].key", "already written"],
             [
-              { then: Array.from({ length: maxTransactionOperations + 1 }, () => Op.get("a")) },
-              "then",
+              { do: Array.from({ length: maxTransactionOperations + 1 }, () => Op.get("a")) },
+              "do",
               "at most 512"
             ],
             [
-              { then: Array.from({ length: 5 }, (_, i) => Op.put(`big/${i}`, new Uint8Array(maxValueBytes))) },
+              { do: Array.from({ length: 5 }, (_, i) => Op.put(`big/${i}`, new Uint8Array(maxValueBytes))) },
               "transaction",
               "at most 4194304"
             ]
@@ -103,7 +103,7 @@ for (const store of stores) {
           assert.strictEqual((error as InvalidArgument).field, field)
           assert.include(error.message, says)
         }
-        const noLease = yield* refused({ then: [Op.put("leased", "1", { lease: 987_654 })] })
+        const noLease = yield* refused({ do: [Op.put("leased", "1", { lease: 987_654 })] })
         assert.instanceOf(noLease, LeaseNotFound)
         assert.strictEqual((noLease as LeaseNotFound).lease, 987_654)
         assert.instanceOf(yield* Effect.flip(kv.put("leased", "1", { lease: 987_654 })), LeaseNotFound)
