@@ -55,14 +55,20 @@ export type Marker = typeof Marker.Type
 export const HardStateRecord = Schema.Struct({
   term: Count,
   votedFor: Schema.NullOr(NodeIdNumber),
-  commit: Count
+  commit: Count,
+  /** Absent once the node is a voter. */
+  standing: Schema.optionalKey(Schema.Literals(["newcomer", "learner"]))
 })
 
 export const ConfStateRecord = Schema.Struct({ voters: Schema.Array(NodeIdNumber) })
 
 export const PointRecord = Schema.Struct({ index: Count, term: Count })
 
-export const ActiveFamilyRecord = Schema.Struct({ family: Schema.Literals(["state_a", "state_b"]) })
+/** Which state family is active and, when it came as a snapshot, the last entry that snapshot covered. */
+export const ActiveFamilyRecord = Schema.Struct({
+  family: Schema.Literals(["state_a", "state_b"]),
+  installed: Schema.optionalKey(PointRecord)
+})
 
 /** A record: four bytes of checksum, then JSON, which stays readable in a hex dump at 3 a.m. */
 export const encodeRecord = (value: object): Uint8Array => {

@@ -4,12 +4,13 @@
  * A {@link MemoryDisk} outlives the layer built on it, so a test can crash a node and start it again on what it had
  * made durable: log writes are durable when they return, state commits only once a later sync covered them.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Semaphore } from "effect"
+import { isStateKey } from "../codec/StateRows.ts"
 import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
 import type { LogWrite } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
-import type { ScanOptions, StateChange, StateRow, StateView } from "./StateStore.ts"
+import type { ScanOptions, StateChange, StateImport, StateRow, StateView } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
 import { StorageIoError } from "./StorageError.ts"
 
@@ -17,6 +18,8 @@ interface StateImage {
   /** Rows in byte order of their keys. Replaced, never changed, so a view can keep it. */
   readonly rows: ReadonlyArray<StateRow>
   readonly applied: LogPoint
+  /** The last entry of the snapshot it came from, if it came from one. */
+  readonly installed?: LogPoint
 }
 
 /** What one simulated disk holds. */
@@ -30,6 +33,8 @@ export class MemoryDisk {
   private durableState: StateImage = this.state
   /** When set, every write and sync fails with this reason, as a broken disk does. */
   failWrites: string | undefined
+  /** A state on its way in. A start discards it. */
+  imported: Array<StateRow> | undefined
   /** Durable log writes so far. */
   appends = 0
 
@@ -40,6 +45,15 @@ export class MemoryDisk {
   /** Power loss: state commits that no later sync covered are gone. */
   loseUnsynced(): void {
     this.state = this.durableState
+  }
+
+  /** Makes the imported rows the state, durably. */
+  install(point: LogPoint): void {
+    const rows = this.imported ?? []
+    rows.sort((a, b) => Buffer.compare(a.key, b.key))
+    this.imported = undefined
+    this.state = { rows, applied: point, installed: point }
+    this.sync()
   }
 
   get last(): LogPoint {
@@ -150,6 +164,7 @@ const changed = (before: ReadonlyArray<StateRow>, changes: ReadonlyArray<StateCh
     }
     const at = position(rows, change.key)
     const existing = holds(rows[at], change.key) ? 1 : 0
+    if (!isStateKey(change.key)) throw new RangeError("the key is none of a state machine")
     if (change._tag === "Put") rows.splice(at, existing, { key: change.key.slice(), value: change.value.slice() })
     else rows.splice(at, existing)
   }
@@ -175,24 +190,79 @@ const viewOf = (rows: () => ReadonlyArray<StateRow>): StateView => ({
     })
 })
 
-const makeState = (disk: MemoryDisk): StateStore["Service"] => ({
-  ...viewOf(() => disk.state.rows),
-  recovered: disk.state.applied,
-  commit: (changes, applied) =>
-    attempt(disk, "commit", () => {
-      disk.state = { rows: changed(disk.state.rows, changes), applied }
+/** The rows from the one at `next` on, in parts. */
+const exportOf = (rows: ReadonlyArray<StateRow>) => {
+  let next = 0
+  return (maxBytes: number) =>
+    Effect.sync(() => {
+      const part: Array<StateRow> = []
+      let bytes = 0
+      for (; next < rows.length && (part.length === 0 || bytes < maxBytes); next++) {
+        const row = rows[next] as StateRow
+        part.push(row)
+        bytes += row.key.byteLength + row.value.byteLength
+      }
+      return part
+    })
+}
+
+const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
+  const importing = yield* Semaphore.make(1)
+  disk.imported = undefined
+
+  const beginImport = importing.takeScoped(1).pipe(
+    Effect.andThen(
+      Effect.acquireRelease(
+        attempt(disk, "import", () => {
+          const rows: Array<StateRow> = []
+          disk.imported = rows
+          return rows
+        }),
+        // What a later run of the node imports is not this one's.
+        (rows) =>
+          Effect.sync(() => {
+            if (disk.imported === rows) disk.imported = undefined
+          })
+      )
+    ),
+    Effect.map((imported): StateImport => ({
+      write: (rows) =>
+        attempt(disk, "import", () => {
+          for (const { key, value } of rows) {
+            if (!isStateKey(key)) throw new RangeError("the key is none of a state machine")
+            imported.push({ key: key.slice(), value: value.slice() })
+          }
+        }),
+      finish: (point) => attempt(disk, "import", () => disk.install(point))
+    }))
+  )
+
+  return StateStore.of({
+    ...viewOf(() => disk.state.rows),
+    recovered: disk.state.applied,
+    commit: (changes, applied) =>
+      attempt(disk, "commit", () => {
+        disk.state = { ...disk.state, rows: changed(disk.state.rows, changes), applied }
+      }),
+    withView: (use) =>
+      Effect.suspend(() => {
+        const { rows } = disk.state
+        return use(viewOf(() => rows))
+      }),
+    sync: attempt(disk, "sync", () => disk.sync()),
+    export: Effect.sync(() => {
+      const { applied, rows } = disk.state
+      let estimatedBytes = 0
+      for (const { key, value } of rows) estimatedBytes += key.byteLength + value.byteLength
+      return { point: applied, estimatedBytes, next: exportOf(rows) }
     }),
-  withView: (use) =>
-    Effect.suspend(() => {
-      const { rows } = disk.state
-      return use(viewOf(() => rows))
-    }),
-  sync: attempt(disk, "sync", () => disk.sync())
+    import: beginImport
+  })
 })
 
 /** Both stores on `disk`, which may hold what an earlier node left there. */
 export const layer = (disk: MemoryDisk): Layer.Layer<LogStore | StateStore> =>
   Layer.mergeAll(
     Layer.effect(LogStore, Effect.sync(() => LogStore.of(makeLog(disk)))),
-    Layer.effect(StateStore, Effect.sync(() => StateStore.of(makeState(disk))))
+    Layer.effect(StateStore, makeState(disk))
   )

@@ -10,8 +10,12 @@
  * in two WAL files, and a power loss could keep the later and lose the earlier one, because RocksDB has no continuity
  * check between them. So a lazy write that finds the one before it unsynced syncs first. A durable write after a
  * lazy one needs no such care: losing the lazy one alone only means applying again.
+ *
+ * What was deleted still takes room until RocksDB compacts it, and a log file lives as long as any family has a write in it
+ * that is in no table yet. So whoever deletes a range asks to have it reclaimed: in the background, one at a time, all
+ * families are flushed and the range is compacted.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Queue } from "effect"
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import RocksDB, { ColumnFamily } from "rocksdb-native"
@@ -42,20 +46,32 @@ export interface Row {
   readonly value: Uint8Array
 }
 
+/** A family, or where to look which one it is at the moment the read begins. */
+export type FamilyChoice = Family | (() => Family)
+
 /** Reads, of the newest state or of one moment. */
 export interface Reader {
-  readonly get: (family: Family, key: Uint8Array | string) => Effect.Effect<Uint8Array | undefined, StorageIoError>
+  readonly get: (
+    family: FamilyChoice,
+    key: Uint8Array | string
+  ) => Effect.Effect<Uint8Array | undefined, StorageIoError>
   /** One round trip for all keys, and one moment. */
   readonly getMany: (
-    family: Family,
+    family: FamilyChoice,
     keys: ReadonlyArray<Uint8Array>
   ) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, StorageIoError>
   /** Rows in order until the range, the limit or `take` ends it: `take` answers whether to go on after a row. */
   readonly scan: (
-    family: Family,
+    family: FamilyChoice,
     range: RangeOptions,
     take: (row: Row) => boolean
   ) => Effect.Effect<void, StorageIoError>
+}
+
+/** Reads of one moment, for as long as it is open. */
+export interface Snapshot {
+  readonly reader: Reader
+  readonly close: Effect.Effect<void>
 }
 
 export interface OpenOptions {
@@ -85,7 +101,18 @@ export class RocksDb extends Context.Service<
       batches: ReadonlyArray<{ readonly family: Family; readonly operations: ReadonlyArray<Operation> }>
     ) => Effect.Effect<void, StorageIoError>
     readonly sync: Effect.Effect<void, StorageIoError>
-    readonly withSnapshot: <A, E, R>(use: (reader: Reader) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    /** Fixes this moment; whoever calls it has to close it. Synchronous, so that it can be one with other decisions. */
+    readonly snapshotUnsafe: () => Snapshot
+    /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */
+    readonly readsSettled: Effect.Effect<void>
+    /** About how many bytes a range has on disk and in memory; far off for small ranges. */
+    readonly approximateBytes: (
+      family: Family,
+      start: Uint8Array,
+      end: Uint8Array
+    ) => Effect.Effect<number, StorageIoError>
+    /** Has the room of a deleted range given back, in the background. The latest range of a family stands for all. */
+    readonly reclaimUnsafe: (family: Family, start: Uint8Array, end: Uint8Array) => void
     readonly syncStats: () => SyncStats
   }
 >()("flaredb/storage/RocksDb") {
@@ -95,6 +122,9 @@ export class RocksDb extends Context.Service<
 
 /** Rows fetched per trip to the thread pool; 512 block the event loop for about a millisecond. */
 const iteratorCapacity = 512
+
+/** Least time between two rounds of reclaiming: each writes what is in memory to the disk, and holds a thread meanwhile. */
+const reclaimPause = "5 seconds"
 
 /** A close that takes longer than this is reported and left behind: the process is about to end anyway. */
 const closeTimeoutMs = 5_000
@@ -186,15 +216,41 @@ class WriteGate {
   }
 }
 
-const reader = (path: string, session: (family: Family) => RocksDB): Reader => ({
+/** The reads that are under way, so that what none of them can see any more may be deleted. */
+class OpenReads {
+  private readonly open = new Set<Promise<unknown>>()
+
+  counted<A>(read: () => Promise<A>): Promise<A> {
+    const reading = read()
+    const ended = () => {
+      this.open.delete(reading)
+    }
+    this.open.add(reading)
+    reading.then(ended, ended)
+    return reading
+  }
+
+  /** Ends with the reads that are under way now. */
+  readonly settled: Effect.Effect<void> = Effect.promise(() => Promise.allSettled(this.open).then(() => undefined))
+}
+
+const reader = (path: string, sessionOf: (family: Family) => RocksDB, reads: OpenReads): Reader => {
+  const session = (family: FamilyChoice) => sessionOf(typeof family === "function" ? family() : family)
+  return readerOf(session, (operation, read) => promised(operation, path, () => reads.counted(read)))
+}
+
+const readerOf = (
+  session: (family: FamilyChoice) => RocksDB,
+  counted: <A>(operation: string, read: () => Promise<A>) => Effect.Effect<A, StorageIoError>
+): Reader => ({
   get: (family, key) => {
     checkBytes("key", key)
-    return Effect.map(promised("read", path, () => session(family).get(key)), (value) => value ?? undefined)
+    return Effect.map(counted("read", () => session(family).get(key)), (value) => value ?? undefined)
   },
   getMany: (family, keys) => {
     if (keys.length === 0) return Effect.succeed([])
     for (const key of keys) checkBytes("key", key)
-    return promised("read", path, async () => {
+    return counted("read", async () => {
       const batch = session(family).read({ capacity: keys.length })
       try {
         const values = keys.map((key) => batch.get(key))
@@ -209,7 +265,7 @@ const reader = (path: string, session: (family: Family) => RocksDB): Reader => (
     checkRange(range.gte, range.lt)
     const limit = range.limit ?? Number.MAX_SAFE_INTEGER
     if (limit < 1) return Effect.void
-    return promised("scan", path, async () => {
+    return counted("scan", async () => {
       const iterator = session(family).iterator(
         { gte: range.gte, lt: range.lt },
         {
@@ -330,8 +386,32 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     )
   }
 
+  const reads = new OpenReads()
+
+  /** Deleted ranges whose room is to be given back, the latest of each family. */
+  const deleted = new Map<Family, { readonly start: Uint8Array; readonly end: Uint8Array }>()
+  const deletions = yield* Queue.sliding<void>(1)
+  const reclaim = Effect.suspend(() => {
+    const ranges = [...deleted]
+    deleted.clear()
+    return promised("reclaim", path, async () => {
+      for (const family of families) await sessions[family].flush()
+      for (const [family, { end, start }] of ranges) await sessions[family].compactRange(start, end)
+    })
+  })
+  if (options.readOnly !== true) {
+    yield* Queue.take(deletions).pipe(
+      Effect.andThen(reclaim),
+      Effect.andThen(Effect.sleep(reclaimPause)),
+      Effect.forever,
+      // The next write meets whatever is wrong with the disk, and ends the node.
+      Effect.tapCause((cause) => Effect.logError("room on the disk could not be reclaimed", cause)),
+      Effect.forkScoped
+    )
+  }
+
   return RocksDb.of({
-    ...reader(path, (family) => sessions[family]),
+    ...reader(path, (family) => sessions[family], reads),
     path,
     write: (family, operations, durability) => {
       for (const operation of operations) checkOperation(operation)
@@ -365,22 +445,36 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
         }))
     },
     sync: promised("sync", path, () => gate.enter(() => gate.sync())),
-    withSnapshot: (use) =>
-      Effect.acquireUseRelease(
-        Effect.sync(() => {
-          const snapshot = database.snapshot()
-          return { snapshot, sessions: new Map<Family, RocksDB>() }
-        }),
-        ({ snapshot, sessions: open }) =>
-          use(reader(path, (family) => {
-            const known = open.get(family)
-            if (known !== undefined) return known
-            const session = snapshot.columnFamily(family)
-            open.set(family, session)
-            return session
-          })),
-        ({ snapshot }) => Effect.promise(() => snapshot.close().catch(() => undefined))
-      ),
+    snapshotUnsafe: () => {
+      const snapshot = database.snapshot()
+      const open = new Map<Family, RocksDB>()
+      const session = (family: Family) => {
+        const known = open.get(family)
+        if (known !== undefined) return known
+        const opened = snapshot.columnFamily(family)
+        open.set(family, opened)
+        return opened
+      }
+      return {
+        // Whoever reads a snapshot is not in the way of a deletion.
+        reader: reader(path, session, new OpenReads()),
+        close: Effect.promise(() => snapshot.close().catch(() => undefined))
+      }
+    },
+    readsSettled: reads.settled,
+    approximateBytes: (family, start, end) => {
+      checkRange(start, end)
+      return promised(
+        "estimate",
+        path,
+        () => sessions[family].approximateSize(start, end, { includeMemtables: true })
+      )
+    },
+    reclaimUnsafe: (family, start, end) => {
+      checkRange(start, end)
+      deleted.set(family, { start, end })
+      Queue.offerUnsafe(deletions, undefined)
+    },
     syncStats: () => wal.stats
   })
 })

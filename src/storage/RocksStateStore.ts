@@ -1,16 +1,25 @@
 /**
  * The applied state machine on RocksDB, in the active one of the two state families. The applied point lives inside
  * the family, in the batch whose effects it counts, under a key no state machine can use.
+ *
+ * An import fills the other family. Its applied point is written last, as the mark that it is whole, and synced with
+ * everything before it; then one durable write in `raft_state` names the family as the active one. Before that write a
+ * crash leaves a part of a state that is not active, after it an old state that is not active any more: the start discards
+ * either. Reads look which family is active at the moment they begin, and the old family is emptied only when the
+ * reads that may still be in it have ended; views have a RocksDB snapshot, which a deletion does not touch.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Semaphore } from "effect"
 import { CodecError } from "../codec/EntryRecord.ts"
+import type { StateRow } from "../codec/StateRows.ts"
+import { firstStateKey, isStateKey, sizeProblem, stateEnd } from "../codec/StateRows.ts"
 import type { LogPoint } from "../raft/Types.ts"
 import { LogIndex, origin, Term } from "../raft/Types.ts"
 import { decodeActiveFamily, decodePoint, encodeRecord, stateKeys } from "./Codec.ts"
-import type { Family, Operation, Reader } from "./RocksDb.ts"
+import type { Family, FamilyChoice, Operation, Reader } from "./RocksDb.ts"
 import { RocksDb } from "./RocksDb.ts"
-import type { StateView } from "./StateStore.ts"
+import type { StateChange, StateExport, StateImport, StateView } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
+import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
 
 /** Keys that begin with this byte belong to the store itself; a state machine's keys begin with 0x01 or more. */
@@ -18,53 +27,219 @@ export const reservedPrefix = 0x00
 
 const appliedKey = Uint8Array.of(reservedPrefix, 0x01)
 
-/** The state family in use, and the applied point inside it. */
+/** Everything in a state family, the store's own keys included. */
+const wholeFamily = { gte: Uint8Array.of(reservedPrefix), lt: stateEnd }
+
+/** Rows of an import in one batch. */
+const importRows = 1_000
+
+/** Bytes after which a batch of an import ends. */
+const importBytes = 1024 * 1024
+
+/** Rows that an export reads at once, at most. Each may be as large as a transaction's history. */
+const exportRows = 64
+
+const pointOf = (record: { readonly index: number; readonly term: number }): LogPoint => ({
+  index: LogIndex(record.index),
+  term: Term(record.term)
+})
+
+/** The state family in use, the applied point inside it, and the snapshot it came from, if it came from one. */
 export const recoverState = Effect.fnUntraced(function*(reader: Reader, path: string) {
   const corrupt = (detail: string) => new StorageCorruption({ path, detail, safe: "the log" })
   const activeRecord = yield* reader.get("raft_state", stateKeys.activeFamily)
   if (activeRecord === undefined) return yield* corrupt("raft_state does not say which state family is active")
   const active = decodeActiveFamily(activeRecord)
   if (active instanceof CodecError) return yield* corrupt(active.message)
-  const appliedRecord = yield* reader.get(active.family, appliedKey)
-  if (appliedRecord === undefined) return { family: active.family, applied: origin }
-  const applied = decodePoint(appliedRecord)
-  if (applied instanceof CodecError) return yield* corrupt(applied.message)
-  return { family: active.family, applied: { index: LogIndex(applied.index), term: Term(applied.term) } as LogPoint }
-})
-
-const view = (reader: Reader, family: Family): StateView => ({
-  getMany: (keys) => reader.getMany(family, keys),
-  scan: (options) => {
-    const rows: Array<{ readonly key: Uint8Array; readonly value: Uint8Array }> = []
-    return Effect.map(
-      reader.scan(family, options, (row) => {
-        rows.push(row)
-        return true
-      }),
-      () => rows
+  const { family } = active
+  const installed = active.installed === undefined ? undefined : pointOf(active.installed)
+  const applied = yield* readApplied(reader, family, path)
+  if (installed !== undefined && applied.index < installed.index) {
+    return yield* corrupt(
+      `${family} came from a snapshot up to ${installed.index}, but it ends at ${applied.index}`
     )
   }
+  return { family, applied, installed }
 })
+
+/** The applied point of a family; `origin` when nothing was ever applied. */
+const readApplied = (reader: Reader, family: Family, path: string): Effect.Effect<LogPoint, StorageError> =>
+  Effect.flatMap(reader.get(family, appliedKey), (bytes): Effect.Effect<LogPoint, StorageError> => {
+    if (bytes === undefined) return Effect.succeed(origin)
+    const point = decodePoint(bytes)
+    return point instanceof CodecError
+      ? Effect.fail(new StorageCorruption({ path, detail: point.message, safe: "the log" }))
+      : Effect.succeed(pointOf(point))
+  })
+
+const view = (reader: Reader, family: FamilyChoice): StateView => ({
+  getMany: (keys) => reader.getMany(family, keys),
+  scan: (options) =>
+    Effect.suspend(() => {
+      const rows: Array<StateRow> = []
+      return Effect.map(
+        reader.scan(family, options, (row) => {
+          rows.push(row)
+          return true
+        }),
+        () => rows
+      )
+    })
+})
+
+/** @throws RangeError when a change would store a row that no snapshot could carry: a bug of the state machine. */
+const checkChange = (change: StateChange): void => {
+  const key = change._tag === "DeleteRange" ? change.start : change.key
+  if (!isStateKey(key)) throw new RangeError(`the key ${Buffer.from(key).toString("hex")} is none of a state machine`)
+  if (change._tag !== "Put") return
+  const problem = sizeProblem(key.byteLength, change.value.byteLength)
+  if (problem !== undefined) throw new RangeError(problem.message)
+}
+
+const putApplied = (point: LogPoint): Operation => ({
+  _tag: "Put",
+  key: appliedKey,
+  value: encodeRecord({ index: point.index, term: point.term })
+})
+
+/** Rows in the batches of an import. */
+const importBatches = (rows: ReadonlyArray<StateRow>): ReadonlyArray<ReadonlyArray<Operation>> => {
+  const batches: Array<ReadonlyArray<Operation>> = []
+  let batch: Array<Operation> = []
+  let bytes = 0
+  for (const { key, value } of rows) {
+    const put: Operation = { _tag: "Put", key, value }
+    checkChange({ _tag: "Put", key, value })
+    batch.push(put)
+    bytes += key.byteLength + value.byteLength
+    if (batch.length < importRows && bytes < importBytes) continue
+    batches.push(batch)
+    batch = []
+    bytes = 0
+  }
+  if (batch.length > 0) batches.push(batch)
+  return batches
+}
+
+/** The rows of a family at one moment, from the first to the last. */
+const exportOf = (reader: Reader, family: Family): StateExport["next"] => {
+  let from: Uint8Array = firstStateKey
+  let ended = false
+  /** Read already, and not asked for yet. */
+  let ahead: ReadonlyArray<StateRow> = []
+  /** Rows to read at once: few to begin with, because it is not known how large they are. */
+  let page = 4
+  return Effect.fnUntraced(function*(maxBytes: number) {
+    const rows: Array<StateRow> = []
+    let bytes = 0
+    while (rows.length === 0 || bytes < maxBytes) {
+      if (ahead.length === 0) {
+        if (ended) break
+        const read: Array<StateRow> = []
+        yield* reader.scan(family, { gte: from, lt: stateEnd, limit: page }, (row) => {
+          read.push(row)
+          return true
+        })
+        ended = read.length < page
+        let largest = 1
+        for (const row of read) largest = Math.max(largest, row.key.byteLength + row.value.byteLength)
+        page = Math.max(1, Math.min(exportRows, page * 2, Math.floor(maxBytes / largest)))
+        const last = read[read.length - 1]
+        if (last !== undefined) from = Buffer.concat([last.key, Uint8Array.of(0)])
+        ahead = read
+        continue
+      }
+      let taken = 0
+      while (taken < ahead.length && (rows.length === 0 || bytes < maxBytes)) {
+        const row = ahead[taken] as StateRow
+        rows.push(row)
+        bytes += row.key.byteLength + row.value.byteLength
+        taken += 1
+      }
+      ahead = ahead.slice(taken)
+    }
+    return rows
+  })
+}
 
 const make = Effect.gen(function*() {
   const database = yield* RocksDb
-  const { family, applied: recovered } = yield* recoverState(database, database.path)
+  const { path } = database
+  const found = yield* recoverState(database, path)
+  let active: Family = found.family
+  const inactive = (): Family => active === "state_a" ? "state_b" : "state_a"
+
+  const clearInactive = Effect.suspend(() => database.write(inactive(), [deleteWhole], "lazy"))
+
+  /** After an import, finished or not: nobody needs what the inactive family holds once the reads in it have ended. */
+  const discardInactive = Effect.andThen(database.readsSettled, clearInactive).pipe(
+    Effect.map(() => database.reclaimUnsafe(inactive(), wholeFamily.gte, wholeFamily.lt)),
+    // The node ends on whatever this was as soon as it writes again.
+    Effect.catch((error) => Effect.logError(error.message))
+  )
+
+  let leftBehind = false
+  yield* database.scan(inactive, { ...wholeFamily, limit: 1, keysOnly: true }, () => (leftBehind = true))
+  if (leftBehind) {
+    yield* Effect.logWarning("discards a state that an earlier run did not finish to install, or to remove")
+    yield* discardInactive
+  }
+
+  const importing = yield* Semaphore.make(1)
+
+  const beginImport = importing.takeScoped(1).pipe(
+    Effect.andThen(Effect.acquireRelease(Effect.sync(inactive), () => discardInactive)),
+    Effect.tap(() => clearInactive),
+    Effect.map((target): StateImport => ({
+      write: (rows) =>
+        Effect.forEach(importBatches(rows), (batch) => database.write(target, batch, "lazy"), { discard: true }),
+      finish: (point) =>
+        // Not to be interrupted between the disk's decision and this one.
+        Effect.uninterruptible(
+          Effect.gen(function*() {
+            yield* database.write(target, [putApplied(point)], "durable")
+            const record = encodeRecord({ family: target, installed: { index: point.index, term: point.term } })
+            yield* database.write(
+              "raft_state",
+              [{ _tag: "Put", key: stateKeys.activeFamily, value: record }],
+              "durable"
+            )
+            active = target
+          })
+        )
+    }))
+  )
+
+  const openView = Effect.sync(() => ({ family: active, ...database.snapshotUnsafe() }))
+
   return StateStore.of({
-    ...view(database, family),
-    recovered,
+    ...view(database, () => active),
+    recovered: found.applied,
     commit: (changes, applied) => {
-      const operations: Array<Operation> = [...changes]
-      operations.push({
-        _tag: "Put",
-        key: appliedKey,
-        value: encodeRecord({ index: applied.index, term: applied.term })
-      })
-      return database.write(family, operations, "lazy")
+      const operations: Array<Operation> = []
+      for (const change of changes) {
+        checkChange(change)
+        operations.push(change)
+      }
+      operations.push(putApplied(applied))
+      return Effect.suspend(() => database.write(active, operations, "lazy"))
     },
-    withView: (use) => database.withSnapshot((reader) => use(view(reader, family))),
-    sync: database.sync
+    withView: (use) =>
+      Effect.acquireUseRelease(openView, ({ family, reader }) => use(view(reader, family)), ({ close }) => close),
+    sync: database.sync,
+    export: Effect.gen(function*() {
+      const { family, reader } = yield* Effect.acquireRelease(openView, ({ close }) => close)
+      return {
+        point: yield* readApplied(reader, family, path),
+        estimatedBytes: yield* database.approximateBytes(family, firstStateKey, stateEnd),
+        next: exportOf(reader, family)
+      }
+    }),
+    import: beginImport
   })
 })
+
+const deleteWhole: Operation = { _tag: "DeleteRange", start: wholeFamily.gte, end: wholeFamily.lt }
 
 /** The state in the data directory of this node. */
 export const layer = Layer.effect(StateStore, make)

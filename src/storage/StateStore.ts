@@ -2,11 +2,20 @@
  * The applied state machine on disk: an ordered map of bytes with the applied index inside
  * it. A contract with a RocksDB layer (`RocksStateStore.ts`), a memory layer
  * (`MemoryStore.ts`), and a conformance suite (`flaredb/testing`) that both pass.
+ *
+ * There are two places for a state, one of them active. A snapshot is imported into the other one while the active one
+ * goes on as before; one durable write then makes it the active one. What a crash leaves of an import is discarded by the
+ * next start, so there is always one whole state.
+ *
+ * Keys begin with 0x01 to 0xfe; `codec/StateRows.ts` has the limits of a row.
  */
 import { Context } from "effect"
-import type { Effect } from "effect"
+import type { Effect, Scope } from "effect"
+import type { StateRow } from "../codec/StateRows.ts"
 import type { LogPoint } from "../raft/Types.ts"
 import type { StorageError } from "./StorageError.ts"
+
+export type { StateRow } from "../codec/StateRows.ts"
 
 /** One change of the map. `start < end` always holds for `deleteRange`; `end` is not included. */
 export type StateChange =
@@ -26,11 +35,6 @@ export interface ScanOptions {
   readonly keysOnly?: boolean
 }
 
-export interface StateRow {
-  readonly key: Uint8Array
-  readonly value: Uint8Array
-}
-
 /** Reads of one moment: later commits are not seen. */
 export interface StateView {
   /** Values in the order of `keys`; `undefined` where there is none. One round trip to the engine. */
@@ -39,6 +43,31 @@ export interface StateView {
   ) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, StorageError>
   /** Rows in byte order of their keys. */
   readonly scan: (options: ScanOptions) => Effect.Effect<ReadonlyArray<StateRow>, StorageError>
+}
+
+/** The whole state at one applied point, pulled in parts by whoever sends or saves it. */
+export interface StateExport {
+  /** The last entry whose effects are in it. */
+  readonly point: LogPoint
+  /** About how many bytes the rows have, for progress; an estimate that may be far off for a small state. */
+  readonly estimatedBytes: number
+  /**
+   * The next rows in byte order of their keys: at least one, then until they have `maxBytes`. None at the end. One call at
+   * a time; the state in memory is never more than a few rows beyond `maxBytes`.
+   */
+  readonly next: (maxBytes: number) => Effect.Effect<ReadonlyArray<StateRow>, StorageError>
+}
+
+/** A state on its way in. Nobody sees it until it is finished; closing its scope before that discards it. */
+export interface StateImport {
+  /** Adds rows that were not there yet. One call at a time; a megabyte or so per call keeps other writes from waiting. */
+  readonly write: (rows: ReadonlyArray<StateRow>) => Effect.Effect<void, StorageError>
+  /**
+   * Makes what was written the state of this store, applied up to `point`: durable when it succeeds, and seen by every
+   * read that begins afterwards; a view that is open keeps its moment. No `commit` may run beside it. The disk
+   * remembers `point` until the log covers it: see `LogStore.reset`.
+   */
+  readonly finish: (point: LogPoint) => Effect.Effect<void, StorageError>
 }
 
 export class StateStore extends Context.Service<
@@ -60,5 +89,11 @@ export class StateStore extends Context.Service<
 
     /** Makes all commits so far durable. */
     readonly sync: Effect.Effect<void, StorageError>
+
+    /** A consistent view of everything, until the scope closes. Commits go on meanwhile, and are not in it. */
+    readonly export: Effect.Effect<StateExport, StorageError, Scope.Scope>
+
+    /** Begins an import into the place that is not active, which is emptied first. Waits while another one is open. */
+    readonly import: Effect.Effect<StateImport, StorageError, Scope.Scope>
   }
 >()("flaredb/storage/StateStore") {}

@@ -63,6 +63,12 @@ declare module "rocksdb-native" {
     write(options?: { capacity?: number }): WriteBatch
     get(key: Bytes): Promise<Buffer | null>
     iterator(range: Range, options?: IteratorOptions): Iterator
+    /** Writes this family's memtable to a table, which lets go of the log files that held it. */
+    flush(): Promise<void>
+    /** Drops what was deleted in a range of this family. Never settles when the database closed before. */
+    compactRange(start: Bytes, end: Bytes): Promise<void>
+    /** Never settles when the database closed before. */
+    approximateSize(start: Bytes, end: Bytes, options?: { includeMemtables?: boolean }): Promise<number>
     currentWalFile(): Promise<{ path: string; number: number; size: number }>
   }
 }

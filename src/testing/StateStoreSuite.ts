@@ -1,9 +1,9 @@
 /** What every {@link StateStore} promises, as cases to run against any back end. */
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer } from "effect"
 import type { Scope } from "effect"
 import assert from "node:assert/strict"
 import { LogIndex, origin, Term } from "../raft/Types.ts"
-import type { ScanOptions, StateChange, StateRow, StateView } from "../storage/StateStore.ts"
+import type { ScanOptions, StateChange, StateExport, StateRow, StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { OpenError } from "../storage/StorageError.ts"
 import type { ConformanceCase } from "./Conformance.ts"
@@ -40,6 +40,23 @@ const scan = (view: StateView, options: Partial<ScanOptions> = {}) =>
 
 const get = (view: StateView, ...names: ReadonlyArray<string>) =>
   Effect.map(view.getMany(names.map(key)), (values) => values.map(textOf))
+
+const row = (name: string, text: string): StateRow => ({ key: key(name), value: value(text) })
+
+/** Pulls an export to its end, `maxBytes` at a time, and gives its rows and how many parts there were. */
+const pull = Effect.fnUntraced(function*(exported: StateExport, maxBytes: number) {
+  const rows: Array<StateRow> = []
+  let parts = 0
+  for (;;) {
+    const part = yield* exported.next(maxBytes)
+    if (part.length === 0) return { rows: rowsOf(rows), parts }
+    let before = 0
+    for (const { key, value } of part.slice(0, -1)) before += key.byteLength + value.byteLength
+    assert.ok(part.length === 1 || before < maxBytes, `${before} bytes and a row where ${maxBytes} were asked for`)
+    rows.push(...part)
+    parts += 1
+  }
+})
 
 export const stateStoreCases = (options: StateStoreSuiteOptions): ReadonlyArray<ConformanceCase> => {
   type Start = <A, E>(use: (store: StateStore["Service"]) => Effect.Effect<A, E>) => Effect.Effect<A, E | OpenError>
@@ -180,6 +197,177 @@ export const stateStoreCases = (options: StateStoreSuiteOptions): ReadonlyArray<
           })
         )
         yield* start((store) => Effect.sync(() => assert.deepEqual(store.recovered, point(50))))
-      }))
+      })),
+
+    test("an export is everything at one applied point, in order, while commits go on", (start) =>
+      start((store) =>
+        Effect.scoped(Effect.gen(function*() {
+          const names = Array.from({ length: 700 }, (_, i) => String(i).padStart(4, "0"))
+          yield* store.commit(names.map((name) => put(name, `old ${name}`)), point(7, 2))
+          const exported = yield* store.export
+          assert.deepEqual(exported.point, point(7, 2))
+          assert.ok(exported.estimatedBytes >= 0)
+          yield* store.commit([removeRange("0100", "0600"), put("0000", "new"), put("zzz", "new")], point(8, 2))
+          const { parts, rows } = yield* pull(exported, 1_000)
+          assert.deepEqual(rows, names.map((name) => [name, `old ${name}`]))
+          assert.ok(parts > 5, `${parts} parts`)
+          assert.deepEqual(yield* exported.next(1_000), [])
+          assert.deepEqual((yield* pull(yield* store.export, 1_000)).rows.length, 201)
+        }))
+      )),
+
+    test("an export of an empty state has no rows", (start) =>
+      start((store) =>
+        Effect.scoped(Effect.gen(function*() {
+          const exported = yield* store.export
+          assert.deepEqual(exported.point, origin)
+          assert.deepEqual(yield* exported.next(1), [])
+        }))
+      )),
+
+    test("a row larger than what is asked for comes alone", (start) =>
+      start((store) =>
+        Effect.scoped(Effect.gen(function*() {
+          const large = "x".repeat(2_000_000)
+          yield* store.commit([put("a", "1"), put("b", large), put("c", large), put("d", "4")], point(1))
+          const { rows } = yield* pull(yield* store.export, 4_096)
+          assert.deepEqual(rows, [["a", "1"], ["b", large], ["c", large], ["d", "4"]])
+        }))
+      )),
+
+    test("an import replaces the state at once, and durably", (start) =>
+      Effect.gen(function*() {
+        yield* start((store) =>
+          Effect.gen(function*() {
+            yield* store.commit([put("a", "old"), put("z", "old")], point(3))
+            yield* Effect.scoped(Effect.gen(function*() {
+              const incoming = yield* store.import
+              yield* incoming.write([row("b", "new"), row("c", "new")])
+              yield* incoming.write([])
+              yield* incoming.write([row("d", "x".repeat(100_000))])
+              yield* store.commit([put("a", "older still")], point(4))
+              assert.deepEqual(yield* scan(store), [["a", "older still"], ["z", "old"]])
+              yield* incoming.finish(point(40, 5))
+              assert.deepEqual((yield* scan(store)).map(([name]) => name), ["b", "c", "d"])
+              assert.deepEqual(yield* get(store, "a", "b"), [undefined, "new"])
+            }))
+            yield* store.commit([put("e", "newer")], point(41, 5))
+            yield* store.sync
+          })
+        )
+        yield* start((store) =>
+          Effect.gen(function*() {
+            assert.deepEqual(store.recovered, point(41, 5))
+            assert.deepEqual((yield* scan(store)).map(([name]) => name), ["b", "c", "d", "e"])
+          })
+        )
+      })),
+
+    test("imports take turns: each finds its place empty", (start) =>
+      Effect.gen(function*() {
+        yield* start((store) =>
+          Effect.gen(function*() {
+            for (let round = 1; round <= 4; round++) {
+              yield* Effect.scoped(Effect.gen(function*() {
+                const incoming = yield* store.import
+                yield* incoming.write([row(`only ${round}`, "")])
+                yield* incoming.finish(point(round * 10, round))
+              }))
+              assert.deepEqual(yield* scan(store), [[`only ${round}`, ""]])
+            }
+          })
+        )
+        yield* start((store) =>
+          Effect.gen(function*() {
+            assert.deepEqual(store.recovered, point(40, 4))
+            assert.deepEqual(yield* scan(store), [["only 4", ""]])
+          })
+        )
+      })),
+
+    test("an import that is given up leaves the state as it was", (start) =>
+      Effect.gen(function*() {
+        yield* start((store) =>
+          Effect.gen(function*() {
+            yield* store.commit([put("a", "1")], point(3))
+            yield* store.sync
+            yield* Effect.scoped(Effect.flatMap(store.import, (incoming) => incoming.write([row("b", "2")])))
+            assert.deepEqual(yield* scan(store), [["a", "1"]])
+            yield* Effect.scoped(Effect.gen(function*() {
+              const incoming = yield* store.import
+              yield* incoming.write([row("c", "3")])
+              yield* incoming.finish(point(9))
+            }))
+            assert.deepEqual(yield* scan(store), [["c", "3"]])
+          })
+        )
+        yield* start((store) => Effect.sync(() => assert.deepEqual(store.recovered, point(9))))
+      })),
+
+    test("a second import waits for the first", (start) =>
+      start((store) =>
+        Effect.gen(function*() {
+          const begun = yield* Deferred.make<void>()
+          const second = yield* Effect.scoped(Effect.gen(function*() {
+            const incoming = yield* store.import
+            const waiting = yield* Effect.forkDetach(
+              Effect.scoped(Effect.gen(function*() {
+                yield* Deferred.succeed(begun, undefined)
+                const other = yield* store.import
+                yield* other.write([row("second", "")])
+                yield* other.finish(point(20))
+              }))
+            )
+            yield* Deferred.await(begun)
+            yield* incoming.write([row("first", "")])
+            yield* incoming.finish(point(10))
+            assert.deepEqual(yield* scan(store), [["first", ""]])
+            return waiting
+          }))
+          yield* Fiber.join(second)
+          assert.deepEqual(yield* scan(store), [["second", ""]])
+        })
+      )),
+
+    test("views and exports that are open stay in the state that an import replaces", (start) =>
+      start((store) =>
+        Effect.scoped(Effect.gen(function*() {
+          yield* store.commit(Array.from({ length: 300 }, (_, i) => put(`old ${i}`, "")), point(1))
+          const exported = yield* store.export
+          yield* store.withView((view) =>
+            Effect.gen(function*() {
+              const reading = yield* Effect.forkChild(
+                Effect.forEach(Array.from({ length: 200 }), () => get(store, "old 1", "new")),
+                { startImmediately: true }
+              )
+              yield* Effect.scoped(Effect.gen(function*() {
+                const incoming = yield* store.import
+                yield* incoming.write([row("new", "")])
+                yield* incoming.finish(point(2))
+              }))
+              assert.equal((yield* scan(view)).length, 300)
+              assert.deepEqual(yield* get(view, "old 7", "new"), ["", undefined])
+              for (const found of yield* Fiber.join(reading)) {
+                // Each read is of the one state or of the other, never of one that is being removed.
+                assert.ok(found[0] === "" ? found[1] === undefined : found[1] === "", JSON.stringify(found))
+              }
+            })
+          )
+          assert.equal((yield* pull(exported, 500)).rows.length, 300)
+          assert.deepEqual(yield* scan(store), [["new", ""]])
+        }))
+      )),
+
+    test("keys that are not a state machine's are refused", (start) =>
+      start((store) =>
+        Effect.gen(function*() {
+          for (const first of [0x00, 0xff]) {
+            const change: StateChange = { _tag: "Put", key: Uint8Array.of(first, 1), value: value("") }
+            const exit = yield* Effect.exit(Effect.suspend(() => store.commit([change], point(1))))
+            assert.equal(exit._tag, "Failure")
+          }
+          assert.deepEqual(yield* scan(store), [])
+        })
+      ))
   ]
 }
