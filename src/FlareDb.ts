@@ -1,5 +1,5 @@
 /**
- * FlareDB as layers. A service adds one of them and asks for `KeyValue`:
+ * FlareDB as layers. A service adds one of them and asks for `KeyValue` or `Watch`:
  *
  * | layer          | what runs where                                                    | use                      |
  * | -------------- | ------------------------------------------------------------------ | ------------------------ |
@@ -10,10 +10,8 @@
  */
 import { Effect, Layer } from "effect"
 import type { ClientOptions } from "./client/ClientOptions.ts"
-import type { ClusterAdmin } from "./client/ClusterAdmin.ts"
 import type { Endpoint } from "./client/Endpoint.ts"
 import { formatEndpoint } from "./client/Endpoint.ts"
-import type { KeyValue } from "./client/KeyValue.ts"
 import * as RemoteClient from "./client/RemoteClient.ts"
 import * as TcpConnection from "./client/TcpConnection.ts"
 import type { FlareDbConfig, FlareDbOptions, InvalidConfig, NodeAddress } from "./FlareDbConfig.ts"
@@ -27,6 +25,7 @@ import type { ListenError } from "./rpc/TcpServer.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
 import * as ClientServer from "./server/ClientServer.ts"
 import * as NodeOperations from "./server/NodeOperations.ts"
+import { WatchServer } from "./server/WatchServer.ts"
 import * as MemoryStore from "./storage/MemoryStore.ts"
 import * as RocksStorage from "./storage/RocksStorage.ts"
 import type { OpenError } from "./storage/StorageError.ts"
@@ -44,8 +43,11 @@ const listen = (config: FlareDbConfig, port: number) => ({
   port
 })
 
-/** The node itself: storage, transport and clock below it, the key-value store above. */
-const layerNode = (config: FlareDbConfig): Layer.Layer<RaftNode, OpenError | ListenError> => {
+const layerWatched = (config: FlareDbConfig) =>
+  WatchServer.layer(config.limits).pipe(Layer.provideMerge(RaftNode.layer(config)))
+
+/** The node itself: storage, transport and clock below it, the key-value store and those who watch it above. */
+const layerNode = (config: FlareDbConfig): Layer.Layer<RaftNode | WatchServer, OpenError | ListenError> => {
   const { clusterId, dataDir, nodeId, nodes, unsafeNoFsync } = config
   const storage = RocksStorage.layer({ path: dataDir, clusterId, nodeId, voters: voters(config), unsafeNoFsync })
   const transport = RpcTransport.layer({
@@ -58,30 +60,31 @@ const layerNode = (config: FlareDbConfig): Layer.Layer<RaftNode, OpenError | Lis
       port: peerPort
     }))
   })
-  return RaftNode.layer(config).pipe(
+  return layerWatched(config).pipe(
     Layer.provide(KvStateMachine.layerWith(config.limits)),
     Layer.provide([storage, transport, RaftTimer.layer({ tickMs: Config.tickMs(config) })])
   )
 }
 
 /** A client of the cluster that `config` describes, which reaches the node of this process without the network. */
-const layerLocalClient = (config: FlareDbConfig): Layer.Layer<KeyValue | ClusterAdmin, InvalidConfig, RaftNode> =>
+const layerLocalClient = (
+  config: FlareDbConfig
+): Layer.Layer<RemoteClient.ClientServices, InvalidConfig, RaftNode | WatchServer> =>
   Layer.unwrap(
-    Effect.map(RaftNode, (node) => {
-      const own = formatEndpoint(clientEndpoint(Config.ownAddress(config)))
+    Effect.gen(function*() {
+      const operations = NodeOperations.make(yield* RaftNode, yield* WatchServer, config.clusterId)
+      const own = clientEndpoint(Config.ownAddress(config))
       const connect = TcpConnection.make({ connectTimeoutMs: 1_000 })
       return RemoteClient.layerConnect(
         { endpoints: config.nodes.map(clientEndpoint) },
-        (endpoint) =>
-          formatEndpoint(endpoint) === own
-            ? Effect.succeed(NodeOperations.make(node, config.clusterId))
-            : connect(endpoint)
+        (endpoint) => formatEndpoint(endpoint) === formatEndpoint(own) ? Effect.succeed(operations) : connect(endpoint),
+        own
       )
     })
   )
 
 /** A node with what belongs to it, and a client of the cluster. */
-export type NodeServices = RaftNode | ClientAddress | HttpAddress | KeyValue | ClusterAdmin
+export type NodeServices = RaftNode | WatchServer | ClientAddress | HttpAddress | RemoteClient.ClientServices
 
 const layerConfig = (config: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
   Layer.mergeAll(
@@ -110,19 +113,19 @@ export const layerFromEnv: Layer.Layer<NodeServices, OpenError | ListenError | I
 )
 
 /** A client of a cluster elsewhere. Connects when it is first used, so it can be built while the cluster is down. */
-export const layerClient = (options: ClientOptions): Layer.Layer<KeyValue | ClusterAdmin, InvalidConfig> =>
+export const layerClient = (options: ClientOptions): Layer.Layer<RemoteClient.ClientServices, InvalidConfig> =>
   RemoteClient.layer(options)
 
 /**
  * A cluster of one voter in memory: same log, same commits, nothing kept. For tests of services that use FlareDB; it
  * works under a `TestClock` too.
  */
-export const layerMemory: Layer.Layer<KeyValue | ClusterAdmin | RaftNode> = Layer.unwrap(
+export const layerMemory: Layer.Layer<RemoteClient.ClientServices | RaftNode | WatchServer> = Layer.unwrap(
   Effect.map(
     Config.make({ nodeId: 1, clusterId: "memory", nodes: Config.localNodes.slice(0, 1) }),
     (config) =>
       layerLocalClient(config).pipe(
-        Layer.provideMerge(RaftNode.layer(config)),
+        Layer.provideMerge(layerWatched(config)),
         Layer.provide(KvStateMachine.layer),
         Layer.provide([
           MemoryStore.layer(new MemoryStore.MemoryDisk([config.nodeId])),

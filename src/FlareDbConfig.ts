@@ -46,6 +46,13 @@ export interface Limits {
   readonly maxHistoryAgeMs: number
   /** Watches served by one node at a time; more are refused as `Overloaded`. */
   readonly maxWatches: number
+  /**
+   * Bytes of changes that were told to watches which did not ask for more yet. At the bound others wait, and watches
+   * that took longer than a second are cancelled; their clients go on where they were.
+   */
+  readonly maxWatchBytes: number
+  /** Milliseconds after which a watch that did not ask for more is cancelled. Its client goes on where it was. */
+  readonly maxWatchIdleMs: number
 }
 
 export interface FlareDbConfig {
@@ -85,7 +92,9 @@ export const defaultLimits: Limits = {
   maxHistoryRevisions: 1_000_000,
   maxHistoryBytes: 512 * 1024 * 1024,
   maxHistoryAgeMs: 3_600_000,
-  maxWatches: 10_000
+  maxWatches: 10_000,
+  maxWatchBytes: 64 * 1024 * 1024,
+  maxWatchIdleMs: 60_000
 }
 
 /** The local cluster: node i at 127.0.0.1 on ports 700i (client), 710i (peer) and 720i (HTTP). */

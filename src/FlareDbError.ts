@@ -13,6 +13,7 @@
  * | `LeaseNotFound`   | committed, changed nothing    | with another lease                      |
  * | `Conflict`        | committed, changed nothing    | later, or with more attempts            |
  * | `Compacted`       | (a watch)                     | read the keys anew, then watch          |
+ * | `WatchCancelled`  | (a watch)                     | watch on from the next revision         |
  * | `Fatal`           | perhaps                       | at another node; this one stops         |
  */
 import { Schema } from "effect"
@@ -128,6 +129,18 @@ export class Compacted extends Schema.TaggedError<Compacted>()("Compacted", {
   }
 }
 
+/**
+ * The node ended a watch that it served, because it was not asked to go on for too long, or lost it with a restart.
+ * Nothing is missed: watch again from the revision behind the last one that was told. `flaredb/client` does so by itself.
+ */
+export class WatchCancelled extends Schema.TaggedError<WatchCancelled>()("WatchCancelled", {
+  reason: Schema.String
+}) {
+  override get message() {
+    return `the watch ended at the node: ${this.reason}; watch again from the next revision`
+  }
+}
+
 /** Storage failed or data is corrupt: the node stops serving. */
 export class Fatal extends Schema.TaggedError<Fatal>()("Fatal", {
   reason: Schema.String
@@ -144,3 +157,7 @@ export type WriteError = typeof WriteError.Type
 /** How a node refuses a read. */
 export const ReadError = Schema.Union([NotLeader, Overloaded, InvalidArgument, Unavailable, Fatal])
 export type ReadError = typeof ReadError.Type
+
+/** How a node refuses a watch, or to go on with one. */
+export const WatchError = Schema.Union([InvalidArgument, Overloaded, Compacted, WatchCancelled, Unavailable, Fatal])
+export type WatchError = typeof WatchError.Type

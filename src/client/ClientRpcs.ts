@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { InvalidArgument, Overloaded, ReadError, WriteError } from "../FlareDbError.ts"
+import { InvalidArgument, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 
 /** Raised by an incompatible change of anything in this file. */
 export const clientProtocolVersion = 1
@@ -14,6 +14,9 @@ export const maxBatchOperations = 4096
 
 /** Most bytes of operations in one call, except that one operation may always travel. */
 export const maxBatchBytes = 4 * 1024 * 1024
+
+/** Longest time that one question for changes may wait, in milliseconds. */
+export const maxWatchWaitMs = 60_000
 
 /** The other side speaks another version of this protocol. */
 export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongProtocol", {
@@ -71,6 +74,25 @@ export class ClientRpcs extends RpcGroup.make(
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
     error: Schema.Union([InvalidArgument, Overloaded])
   }),
+  /** Begins a watch of `gte` up to `lt`, as in `kv/KeyRange.ts`. `from` `null` tells of what is acknowledged from now on. */
+  Rpc.make("Watch", {
+    payload: {
+      gte: Schema.Uint8Array,
+      lt: Schema.Uint8Array,
+      from: Schema.NullOr(Schema.Natural),
+      previous: Schema.Boolean,
+      only: Schema.NullOr(Schema.Literals(["puts", "deletes"]))
+    },
+    success: Schema.Struct({ watch: Schema.Natural, from: Schema.Natural }),
+    error: WatchError
+  }),
+  /** The next part of a watch; `changes` is a batch as in `kv/History.ts`. Belongs to the connection that began it. */
+  Rpc.make("Changes", {
+    payload: { watch: Schema.Natural, from: Schema.Natural, waitMs: Schema.Natural },
+    success: Schema.Struct({ changes: Schema.Uint8Array, through: Schema.Natural }),
+    error: WatchError
+  }),
+  Rpc.make("EndWatch", { payload: { watch: Schema.Natural }, success: Schema.Void }),
   Rpc.make("Status", { success: NodeReport }),
   /** `target` `null` lets the leader choose. */
   Rpc.make("TransferLeader", { payload: { target: Schema.NullOr(Schema.Natural) }, success: Schema.Void })

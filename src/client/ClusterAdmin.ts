@@ -8,6 +8,7 @@ import { ConnectionLost } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
+import type { Requests, WriteFailure } from "./Requests.ts"
 
 /** What one node answered, or why it did not. */
 export interface NodeAnswer {
@@ -26,6 +27,12 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
    * for about a round trip. (thesis §3.10)
    */
   readonly transferLeader: (target?: number) => Effect.Effect<number, InvalidArgument | Unavailable>
+
+  /**
+   * Forgets the history up to and including `revision`, or up to the last one there is, and returns that revision. No key
+   * changes; nobody can watch from there any more. The nodes do so by themselves as their limits on history say.
+   */
+  readonly compact: (revision?: number) => Effect.Effect<number, WriteFailure>
 }>()("flaredb/client/ClusterAdmin") {}
 
 /** The leader among the answers: the one of the latest term, should an old one not know yet that it leads no more. */
@@ -37,7 +44,11 @@ const leaderOf = (answers: ReadonlyArray<NodeAnswer>): NodeAnswer & { readonly r
   return leader
 }
 
-export const make = (client: ResolvedClientOptions, pool: ConnectionPool): ClusterAdmin["Service"] => {
+export const make = (
+  client: ResolvedClientOptions,
+  pool: ConnectionPool,
+  requests: Requests
+): ClusterAdmin["Service"] => {
   const askOnce = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost> =>
     Effect.flatMap(pool.get(endpoint), (connection) =>
       connection.status.pipe(
@@ -101,7 +112,20 @@ export const make = (client: ResolvedClientOptions, pool: ConnectionPool): Clust
     )
   })
 
-  return ClusterAdmin.of({ status, transferLeader })
+  /** The last revision, which any read tells. */
+  const lastRevision = Effect.map(
+    // It names no lease.
+    Effect.catchTag(requests.read({ _tag: "Get", key: Uint8Array.of(0) }, undefined), "LeaseNotFound", Effect.die),
+    (reply) => reply.revision
+  )
+
+  const compact = (revision?: number) =>
+    Effect.flatMap(
+      revision === undefined ? lastRevision : Effect.succeed(revision),
+      (through) => Effect.as(requests.write({ _tag: "Compact", revision: through }, undefined), through)
+    )
+
+  return ClusterAdmin.of({ status, transferLeader, compact })
 }
 
 const problemOf = (cause: Cause.Cause<ConnectionLost>): string => {

@@ -4,7 +4,9 @@
  */
 import { Data } from "effect"
 import type { Effect, Scope } from "effect"
-import type { ReadError, WriteError } from "../FlareDbError.ts"
+import type { ReadError, WatchError, WriteError } from "../FlareDbError.ts"
+import type { Revision } from "../kv/History.ts"
+import type { KeyRange } from "../kv/KeyRange.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import type { NodeReport } from "./ClientRpcs.ts"
 
@@ -21,6 +23,35 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
   }
 }
 
+/** What is to be watched. */
+export interface WatchRequest {
+  readonly range: KeyRange
+  /** The first revision to tell of; `undefined` for everything that is acknowledged from now on. */
+  readonly from: number | undefined
+  /** Whether the records that changes replaced are wanted, as far as history has them. */
+  readonly previous: boolean
+  readonly only: "puts" | "deletes" | undefined
+}
+
+/** What came of watching for a while. */
+export interface WatchPart {
+  /** What changed, in order, each revision whole; empty when nothing did. */
+  readonly revisions: ReadonlyArray<Revision>
+  /** Everything up to this revision is told by now. */
+  readonly through: number
+}
+
+/** A watch at a node. The node does nothing on its own: it is asked for each part, so that it never gets ahead of us. */
+export interface NodeWatch {
+  /** The first revision to ask for. */
+  readonly from: number
+  /**
+   * What changed from revision `from` on; waits up to `waitMs` milliseconds for a change. An answer without one is
+   * given only by a node that has just heard from a majority: it says that there was none.
+   */
+  readonly next: (from: number, waitMs: number) => Effect.Effect<WatchPart, WatchError | ConnectionLost>
+}
+
 export interface Connection {
   /** Results in the order of the commands. */
   readonly write: (
@@ -31,6 +62,8 @@ export interface Connection {
     queries: ReadonlyArray<Uint8Array>,
     consistency: "linearizable" | "stale"
   ) => Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ConnectionLost>
+  /** Begins to watch; the watch ends with the scope. */
+  readonly watch: (request: WatchRequest) => Effect.Effect<NodeWatch, WatchError | ConnectionLost, Scope.Scope>
   readonly status: Effect.Effect<NodeReport, ConnectionLost>
   readonly transferLeader: (target: number | undefined) => Effect.Effect<void, ConnectionLost>
 }

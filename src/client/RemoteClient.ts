@@ -1,21 +1,35 @@
-/** Composes the client: one pool of connections, a pipeline for each kind of operation, the services over them. */
-import { Context, Effect, Layer } from "effect"
+/**
+ * Composes the client: a pool of connections, a pipeline for each kind of operation, the services over them. Watches have
+ * a pool of their own, so that a large part of one delays no other answer.
+ */
+import { Context, Effect, Layer, Random } from "effect"
 import { InvalidConfig } from "../FlareDbConfig.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import { resolve } from "./ClientOptions.ts"
 import * as ClusterAdmin from "./ClusterAdmin.ts"
 import type { Connect } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { formatEndpoint } from "./Endpoint.ts"
 import * as KeyValue from "./KeyValue.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { Requests } from "./Requests.ts"
+import { Router } from "./Router.ts"
 import * as TcpConnection from "./TcpConnection.ts"
+import * as Watch from "./Watch.ts"
 
-/** A client whose connections are opened by `connect`. */
+/** What a client is made of. */
+export type ClientServices = KeyValue.KeyValue | ClusterAdmin.ClusterAdmin | Watch.Watch
+
+/**
+ * A client whose connections are opened by `connect`. Its watches begin at the endpoint `watchAt`, or at any, so that those of
+ * many clients spread over the nodes.
+ */
 export const layerConnect = (
   options: ClientOptions,
-  connect: Connect
-): Layer.Layer<KeyValue.KeyValue | ClusterAdmin.ClusterAdmin, InvalidConfig> =>
+  connect: Connect,
+  watchAt?: Endpoint
+): Layer.Layer<ClientServices, InvalidConfig> =>
   Layer.effectContext(
     Effect.gen(function*() {
       const client = resolve(options)
@@ -39,10 +53,18 @@ export const layerConnect = (
         repeatable: true,
         call: (connection, queries) => connection.read(queries, "stale")
       })
-      return Context.make(
-        KeyValue.KeyValue,
-        KeyValue.make(new Requests({ writes, reads, staleReads, requestTimeoutMs: client.requestTimeoutMs }))
-      ).pipe(Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool)))
+      const requests = new Requests({ writes, reads, staleReads, requestTimeoutMs: client.requestTimeoutMs })
+      const keyValue = KeyValue.make(requests)
+      const watch = Watch.make({
+        client,
+        pool: yield* ConnectionPool.make(connect),
+        router: new Router(yield* startingAt(client.endpoints, watchAt)),
+        keyValue
+      })
+      return Context.make(KeyValue.KeyValue, keyValue).pipe(
+        Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool, requests)),
+        Context.add(Watch.Watch, watch)
+      )
     })
   )
 
@@ -51,8 +73,17 @@ export const layerConnect = (
  */
 export const layer = (
   options: ClientOptions
-): Layer.Layer<KeyValue.KeyValue | ClusterAdmin.ClusterAdmin, InvalidConfig> =>
+): Layer.Layer<ClientServices, InvalidConfig> =>
   layerConnect(options, TcpConnection.make({ connectTimeoutMs: resolve(options).connectTimeoutMs }))
+
+/** The endpoints in their order, beginning with `first` or with any. */
+const startingAt = Effect.fnUntraced(function*(endpoints: ReadonlyArray<Endpoint>, first: Endpoint | undefined) {
+  const named = endpoints.findIndex((endpoint) =>
+    first !== undefined && formatEndpoint(endpoint) === formatEndpoint(first)
+  )
+  const start = named >= 0 ? named : yield* Random.nextIntBetween(0, endpoints.length)
+  return [...endpoints.slice(start), ...endpoints.slice(0, start)]
+})
 
 const validate = (client: ReturnType<typeof resolve>): Effect.Effect<void, InvalidConfig> => {
   const problems = client.endpoints.length === 0

@@ -1,13 +1,15 @@
 /** A {@link Connection} over TCP. Operations are encoded once, and hundreds of them travel in one call. */
-import { Cause, Effect, Option } from "effect"
+import { Cause, Effect, Option, Schema } from "effect"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
+import { WatchError } from "../FlareDbError.ts"
+import { decodeRevisions } from "../kv/History.ts"
 import { describeFailure } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connect as connectTcp } from "../rpc/TcpClient.ts"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "./ClientRpcs.ts"
-import type { Connect, Connection } from "./Connection.ts"
+import type { Connect, Connection, NodeWatch } from "./Connection.ts"
 import { ConnectionLost } from "./Connection.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 
@@ -87,16 +89,49 @@ export const make = (options: TcpConnectionOptions): Connect =>
         }
       })
 
+    /** What the node says against a watch stays as it is; anything else is the connection's end. */
+    const refusalsOf = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, WatchError | ConnectionLost> =>
+      Effect.catchCause(call, (cause): Effect.Effect<never, WatchError | ConnectionLost> => {
+        const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+        return isWatchError(error) ? Effect.fail(error) : failWith(true)(cause)
+      })
+
     return {
       write: (commands) =>
         whileOpen(() => unpack(rpcs["client.Write"]({ commands: encodeBatch(commands) }), commands.length)),
       read: (queries, consistency) =>
         whileOpen(() => unpack(rpcs["client.Read"]({ consistency, queries: encodeBatch(queries) }), queries.length)),
+      watch: ({ from, only, previous, range }) => {
+        const begin = whileOpen(() =>
+          refusalsOf(rpcs["client.Watch"]({ ...range, from: from ?? null, previous, only: only ?? null }))
+        )
+        // Nobody waits for it, and a stalled node would make one wait long.
+        const end = (watch: number) =>
+          Effect.forkDetach(Effect.ignoreCause(whileOpen(() => rpcs["client.EndWatch"]({ watch }))))
+        return Effect.map(
+          Effect.acquireRelease(begin, ({ watch }) => end(watch)),
+          ({ from: first, watch }): NodeWatch => ({
+            from: first,
+            next: (at, waitMs) =>
+              Effect.flatMap(
+                whileOpen(() => refusalsOf(rpcs["client.Changes"]({ watch, from: at, waitMs }))),
+                ({ changes, through }) => {
+                  const revisions = decodeRevisions(changes)
+                  return "_tag" in revisions
+                    ? Effect.fail(lost(`${revisions.field} ${revisions.problem}`, true))
+                    : Effect.succeed({ revisions, through })
+                }
+              )
+          })
+        )
+      },
       status: whileOpen(() => Effect.catchCause(rpcs["client.Status"](), failWith(true))),
       transferLeader: (target) =>
         whileOpen(() => Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), failWith(true)))
     } satisfies Connection
   })
+
+const isWatchError = Schema.is(WatchError)
 
 const isRefusal = (error: unknown): error is InvalidArgument | Overloaded =>
   typeof error === "object" && error !== null && "_tag" in error &&

@@ -36,4 +36,16 @@ export type {
   TxnResult
 } from "./Txn.ts"
 export { Compare, Op } from "./Txn.ts"
+export type {
+  Began,
+  Changes,
+  Listed,
+  Progress,
+  WatchEvent,
+  WatchFailure,
+  WatchNotice,
+  WatchOptions,
+  WatchTarget
+} from "./Watch.ts"
+export { DeleteEvent, PutEvent, Watch } from "./Watch.ts"
 export { layer } from "./RemoteClient.ts"

@@ -3,16 +3,18 @@
  * revisions are in memory, older ones are read from the history in the store. A reader asks for what comes next when it is
  * ready for it, so a slow one costs nothing but its place.
  */
-import { Context, Deferred, Effect, Exit } from "effect"
+import { Context, Deferred, Effect } from "effect"
 import { Compacted } from "../FlareDbError.ts"
 import type { Figures } from "../kv/Figures.ts"
 import type { Change, Revision } from "../kv/History.ts"
 import { decodeRevision } from "../kv/History.ts"
 import type { KeyRange } from "../kv/KeyRange.ts"
 import { contains } from "../kv/KeyRange.ts"
+import type { KeyRecord } from "../kv/KeyRecord.ts"
 import { revisionKey, revisionOf, revisionRange } from "../kv/Keyspace.ts"
 import type { StateStore, StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
+import { FeedWaiters } from "./FeedWaiters.ts"
 import { corrupt } from "./KvLoader.ts"
 import { loadFigures } from "./KvQueries.ts"
 
@@ -24,6 +26,8 @@ export interface FeedRequest {
    * wanted they may be there or not.
    */
   readonly previous: boolean
+  /** Leave deletes out, or puts; both are told when it is absent. */
+  readonly only?: "puts" | "deletes" | undefined
 }
 
 /** The next part of the feed. */
@@ -32,6 +36,8 @@ export interface FeedPart {
   readonly revisions: ReadonlyArray<Revision>
   /** Everything up to this revision was looked at; the next part begins behind it. */
   readonly through: number
+  /** About how much memory the revisions take. */
+  readonly bytes: number
 }
 
 export class ChangeFeed extends Context.Service<ChangeFeed, {
@@ -39,8 +45,15 @@ export class ChangeFeed extends Context.Service<ChangeFeed, {
   readonly revision: () => number
 
   /**
-   * What changed in a range from revision `from` on: waits until there is such a revision, changed or not, and gives as
-   * much as a part holds. Fails with `Compacted` when the history no longer reaches back to `from`.
+   * Where to go on looking for changes of a range: `from` itself when there is such a revision. Otherwise waits until
+   * one changes something in the range, or for `patienceMs` milliseconds, and then names the revision before which there
+   * is nothing. Fails with `Compacted` when the history no longer reaches back to `from`.
+   */
+  readonly wait: (range: KeyRange, from: number, patienceMs?: number) => Effect.Effect<number, Compacted>
+
+  /**
+   * What changed in a range from revision `from` on, as much as a part holds; waits as {@link wait} does. Fails with
+   * `Compacted` when the history no longer reaches back to `from`.
    */
   readonly next: (request: FeedRequest, from: number) => Effect.Effect<FeedPart, Compacted | StorageError>
 }>()("flaredb/machine/ChangeFeed") {}
@@ -55,7 +68,13 @@ const maxRecentRevisions = 65_536
 const partRevisions = 1_024
 
 /** A part ends with the revision that takes it past this many bytes. */
-const partBytes = 512 * 1024
+export const partBytes = 256 * 1024
+
+/**
+ * Bytes of replaced records told with one revision. A transaction may replace a good deal more than it brings; what is
+ * beyond this is left out, as if compaction had taken it.
+ */
+const maxPreviousBytes = 4 * 1024 * 1024
 
 const changeBytes = ({ key, previous, record }: Change): number =>
   64 + key.byteLength + (record?.value.byteLength ?? 0) + (previous?.value.byteLength ?? 0)
@@ -66,10 +85,25 @@ const revisionBytes = ({ changes }: Revision): number => {
   return bytes
 }
 
-/** What a revision did in a range; `undefined` when that is nothing. */
-const within = (range: KeyRange, revision: Revision): Revision | undefined => {
-  const changes = revision.changes.filter(({ key }) => contains(range, key))
+/** What a revision did that is asked for; `undefined` when that is nothing. */
+const within = ({ only, range }: FeedRequest, revision: Revision): Revision | undefined => {
+  const changes = revision.changes.filter(({ key, record }) =>
+    contains(range, key) && (only === undefined || (only === "puts") === (record !== undefined))
+  )
   return changes.length === 0 ? undefined : { ...revision, changes }
+}
+
+/** Leaves replaced records out where they are too many. */
+const boundPrevious = (revision: Revision): Revision => {
+  let bytes = 0
+  for (const { previous } of revision.changes) bytes += previous?.value.byteLength ?? 0
+  if (bytes <= maxPreviousBytes) return revision
+  bytes = 0
+  const changes = revision.changes.map((change): Change => {
+    bytes += change.previous?.value.byteLength ?? 0
+    return bytes <= maxPreviousBytes ? change : { ...change, previous: undefined }
+  })
+  return { ...revision, changes }
 }
 
 /** The feed, and the end where the state machine puts changes in. */
@@ -80,13 +114,14 @@ export class ChangeSource {
   /** The newest revisions, gapless, the last of them `figures.revision`. */
   private recent: Array<Revision> = []
   private recentBytes = 0
-  private waiting: Deferred.Deferred<void> | undefined
+  private readonly waiters = new FeedWaiters()
 
   private constructor(store: StateStore["Service"], figures: Figures) {
     this.store = store
     this.figures = figures
     this.feed = ChangeFeed.of({
       revision: () => this.figures.revision,
+      wait: (range, from, patienceMs) => this.wait(range, from, patienceMs),
       next: (request, from) => this.next(request, from)
     })
   }
@@ -103,21 +138,16 @@ export class ChangeSource {
       this.recentBytes += revisionBytes(revision)
     }
     this.forgetOldest()
-    this.wake()
+    this.waiters.wake(revisions)
   }
 
   /** The whole state was replaced. */
   restart(figures: Figures): void {
+    const known = this.figures.revision
     this.figures = figures
     this.recent = []
     this.recentBytes = 0
-    this.wake()
-  }
-
-  private wake(): void {
-    if (this.waiting === undefined) return
-    Deferred.doneUnsafe(this.waiting, Exit.void)
-    this.waiting = undefined
+    this.waiters.wakeAll(known + 1)
   }
 
   private forgetOldest(): void {
@@ -134,34 +164,46 @@ export class ChangeSource {
     this.recent.splice(0, drop)
   }
 
-  private next(request: FeedRequest, from: number): Effect.Effect<FeedPart, Compacted | StorageError> {
-    return Effect.suspend((): Effect.Effect<FeedPart, Compacted | StorageError> => {
+  private wait(range: KeyRange, from: number, patienceMs: number | undefined): Effect.Effect<number, Compacted> {
+    return Effect.suspend((): Effect.Effect<number, Compacted> => {
       const { compacted, revision } = this.figures
       if (from <= compacted) return Effect.fail(new Compacted({ requested: from, oldest: compacted + 1 }))
-      if (from > revision) {
-        const waiting = this.waiting ??= Deferred.makeUnsafe<void>()
-        return Effect.flatMap(Deferred.await(waiting), () => this.next(request, from))
-      }
-      const first = this.recent[0]?.revision
-      return first !== undefined && from >= first
-        ? Effect.succeed(this.fromMemory(request, from - first))
-        : this.fromStore(request, from, revision)
+      if (from <= revision || (patienceMs !== undefined && patienceMs <= 0)) return Effect.succeed(from)
+      const waiter = this.waiters.add(range, from)
+      const woken = Deferred.await(waiter.woken)
+      return (patienceMs === undefined ? woken : Effect.asVoid(Effect.timeoutOption(woken, patienceMs))).pipe(
+        Effect.ensuring(Effect.sync(() => this.waiters.remove(waiter))),
+        Effect.map(() => waiter.isWoken ? waiter.from : Math.max(from, this.figures.revision + 1))
+      )
     })
   }
 
-  private fromMemory({ range }: FeedRequest, start: number): FeedPart {
+  private next(request: FeedRequest, from: number): Effect.Effect<FeedPart, Compacted | StorageError> {
+    return Effect.flatMap(this.wait(request.range, from, undefined), (at) => {
+      const { compacted, revision } = this.figures
+      // A snapshot may have come in between, whose history begins later.
+      if (at <= compacted) return Effect.fail(new Compacted({ requested: at, oldest: compacted + 1 }))
+      const first = this.recent[0]?.revision
+      return first !== undefined && at >= first
+        ? Effect.succeed(this.fromMemory(request, at - first))
+        : this.fromStore(request, at, revision)
+    })
+  }
+
+  private fromMemory(request: FeedRequest, start: number): FeedPart {
     const revisions: Array<Revision> = []
     let through = 0
     let bytes = 0
     for (let i = start; i < this.recent.length && i < start + partRevisions && bytes < partBytes; i++) {
       const revision = this.recent[i] as Revision
       through = revision.revision
-      const matching = within(range, revision)
+      const matching = within(request, revision)
       if (matching === undefined) continue
-      revisions.push(matching)
-      bytes += revisionBytes(matching)
+      const told = request.previous ? boundPrevious(matching) : matching
+      revisions.push(told)
+      bytes += revisionBytes(told)
     }
-    return { revisions, through }
+    return { revisions, through, bytes }
   }
 
   private fromStore(
@@ -173,8 +215,9 @@ export class ChangeSource {
   }
 }
 
-/** Revisions read from the store at once; each may be as large as a transaction. */
-const storeRows = 32
+/** Revisions read from the store at once: few to begin with, for each may be as large as a transaction. */
+const firstRows = 8
+const maxRows = 256
 
 /** A part of the history as a view has it. */
 const readPart = Effect.fnUntraced(function*(view: StateView, request: FeedRequest, from: number, through: number) {
@@ -185,37 +228,55 @@ const readPart = Effect.fnUntraced(function*(view: StateView, request: FeedReque
   const last = Math.min(through, from + partRevisions - 1)
   let next = from
   let bytes = 0
+  let bytesRead = 0
   while (next <= last && bytes < partBytes) {
-    const rows = yield* view.scan({ ...revisionRange(next, last), limit: storeRows })
+    const average = bytesRead / Math.max(1, next - from)
+    const limit = next === from ? firstRows : Math.max(1, Math.min(maxRows, Math.floor(partBytes / average)))
+    const rows = yield* view.scan({ ...revisionRange(next, last), limit })
     for (const { key, value } of rows) {
       const revision = revisionOf(key) === next ? decodeRevision(next, value) : undefined
       if (revision === undefined) break
       next += 1
-      const matching = within(request.range, revision)
+      bytesRead += value.byteLength
+      const matching = within(request, revision)
       if (matching === undefined) continue
-      revisions.push(request.previous ? yield* withPrevious(view, matching) : matching)
-      bytes += value.byteLength
+      const told = request.previous ? yield* withPrevious(view, matching) : matching
+      revisions.push(told)
+      bytes += revisionBytes(told)
       if (bytes >= partBytes) break
     }
     if (rows.length === 0) break
   }
   if (next === from) return yield* corrupt(`the history of revision ${from} is missing or cut short`)
-  return { revisions, through: next - 1 }
+  return { revisions, through: next - 1, bytes }
 })
 
-/** Adds the records that the changes replaced, where history still has them. */
+/** Adds the records that the changes replaced, where history still has them, as many as may be told. */
 const withPrevious = Effect.fnUntraced(function*(view: StateView, revision: Revision) {
-  const wanted = [...new Set(revision.changes.map(({ previousRevision }) => previousRevision))].filter((at) => at > 0)
-  const rows = yield* view.getMany(wanted.map(revisionKey))
-  const found = new Map(wanted.flatMap((at, i) => {
-    const row = rows[i]
-    const earlier = row === undefined ? undefined : decodeRevision(at, row)
-    return earlier === undefined ? [] : [[at, earlier] as const]
-  }))
-  const changes = revision.changes.map((change): Change => ({
-    ...change,
-    previous: found.get(change.previousRevision)?.changes.find(({ key }) => Buffer.compare(key, change.key) === 0)
-      ?.record
-  }))
-  return { ...revision, changes }
+  const replacing = Map.groupBy(
+    revision.changes.filter(({ previousRevision }) => previousRevision > 0),
+    ({ previousRevision }) => previousRevision
+  )
+  const wanted = [...replacing.keys()]
+  const found = new Map<Change, KeyRecord>()
+  let bytes = 0
+  for (let i = 0; i < wanted.length && bytes <= maxPreviousBytes; i += firstRows) {
+    const some = wanted.slice(i, i + firstRows)
+    const rows = yield* view.getMany(some.map(revisionKey))
+    for (const [j, row] of rows.entries()) {
+      const at = some[j] as number
+      const earlier = row === undefined ? undefined : decodeRevision(at, row)
+      for (const change of earlier === undefined ? [] : replacing.get(at) ?? []) {
+        const record = earlier?.changes.find(({ key }) => Buffer.compare(key, change.key) === 0)?.record
+        if (record === undefined) continue
+        bytes += record.value.byteLength
+        // The row may be far larger than the record.
+        found.set(change, { ...record, value: record.value.slice() })
+      }
+    }
+  }
+  return boundPrevious({
+    ...revision,
+    changes: revision.changes.map((change) => ({ ...change, previous: found.get(change) }))
+  })
 })

@@ -13,12 +13,14 @@ import {
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { InvalidArgument, Overloaded } from "../FlareDbError.ts"
+import { encodeRevisions } from "../kv/History.ts"
 import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
 import * as NodeOperations from "./NodeOperations.ts"
+import { WatchServer } from "./WatchServer.ts"
 
 export interface ClientServerOptions {
   readonly clusterId: string
@@ -39,7 +41,8 @@ const noBytes = new Uint8Array(0)
 
 const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const node = yield* RaftNode
-  const operations = NodeOperations.make(node, options.clusterId)
+  const watches = yield* WatchServer
+  const operations = NodeOperations.make(node, watches, options.clusterId)
   let underWay = 0
 
   /** Unpacks a batch, has it answered within the limit on operations under way, and packs what comes back. */
@@ -73,12 +76,29 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
         : Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion })),
     "client.Write": ({ commands }) => answer("commands", commands, node.propose),
     "client.Read": ({ consistency, queries }) => answer("queries", queries, (parts) => node.query(parts, consistency)),
+    "client.Watch": ({ from, gte, lt, only, previous }, { client }) =>
+      // Kept for as long as the watch, while the key's bytes are a view of what the socket received.
+      watches.open(client.id, {
+        range: { gte: gte.slice(), lt: lt.slice() },
+        from: from ?? undefined,
+        previous,
+        only: only ?? undefined
+      }),
+    "client.Changes": ({ from, waitMs, watch }, { client }) =>
+      Effect.map(watches.next(client.id, watch, from, waitMs), ({ previous, revisions, through }) => ({
+        changes: encodeRevisions(revisions, previous),
+        through
+      })),
+    "client.EndWatch": ({ watch }, { client }) => watches.end(client.id, watch),
     "client.Status": () => Effect.orDie(operations.status),
     "client.TransferLeader": ({ target }) => Effect.orDie(operations.transferLeader(target ?? undefined))
   })
-  const address = yield* serve(ClientRpcs, { name: "client", ...options.listen, maxFrameBytes }).pipe(
-    Effect.provide(handlers)
-  )
+  const address = yield* serve(ClientRpcs, {
+    name: "client",
+    ...options.listen,
+    maxFrameBytes,
+    onDisconnect: watches.endAll
+  }).pipe(Effect.provide(handlers))
   yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)
   return ClientAddress.of(address)
 })
@@ -95,5 +115,6 @@ const pack = <Failure>(results: ReadonlyArray<Uint8Array | Failure>) => {
 }
 
 /** Listens for clients until the scope closes. */
-export const layer = (options: ClientServerOptions): Layer.Layer<ClientAddress, ListenError, RaftNode> =>
-  Layer.effect(ClientAddress, make(options))
+export const layer = (
+  options: ClientServerOptions
+): Layer.Layer<ClientAddress, ListenError, RaftNode | WatchServer> => Layer.effect(ClientAddress, make(options))

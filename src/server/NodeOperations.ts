@@ -8,11 +8,18 @@ import type { Connection } from "../client/Connection.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 import { NodeId } from "../raft/Types.ts"
 import { version } from "../Version.ts"
+import type { WatchServer } from "./WatchServer.ts"
+import { watchWithin } from "./WatchServer.ts"
 
 /** The operations of a node of the cluster `clusterId`. */
-export const make = (node: RaftNode["Service"], clusterId: string): Connection => ({
+export const make = (
+  node: RaftNode["Service"],
+  watches: WatchServer["Service"],
+  clusterId: string
+): Connection => ({
   write: (commands) => node.propose(commands),
   read: (queries, consistency) => node.query(queries, consistency),
+  watch: (request) => watchWithin(watches, request),
   status: Effect.map(node.status, (status): NodeReport => ({
     clusterId,
     version,

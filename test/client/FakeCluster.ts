@@ -66,6 +66,7 @@ export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint)
         node.reads.push(queries.length)
         return node.read(queries.length)
       },
+      watch: () => Effect.fail(node.lost(true)),
       status: Effect.fail(node.lost(true)),
       transferLeader: () => Effect.void
     })

@@ -6,6 +6,8 @@ import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "../../src
 import type { Endpoint } from "../../src/client/Endpoint.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
+import type { WatchEvent } from "../../src/client/Watch.ts"
+import { Watch } from "../../src/client/Watch.ts"
 import * as TcpConnection from "../../src/client/TcpConnection.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { maxValueBytes } from "../../src/kv/Limits.ts"
@@ -29,7 +31,7 @@ const serve = Effect.fnUntraced(function*(
     nodeId: 1,
     listen: { host, port: options.port ?? 0 },
     maxOperations: options.maxOperations ?? 10_000
-  }).pipe(Layer.provide(Layer.succeed(RaftNode, node)))
+  }).pipe(Layer.provide(Layer.succeedContext(Context.add(memory, RaftNode, node))))
   const { port } = Context.get(yield* Layer.build(Layer.fresh(server)).pipe(quiet), ClientServer.ClientAddress)
   return { endpoint: { host, port } satisfies Endpoint, node }
 })
@@ -137,4 +139,34 @@ it.live("a port in use is a typed error with the address and what to do", () =>
     const error = yield* Effect.flip(serve(undefined, { port: endpoint.port }))
     assert.deepInclude(error, { _tag: "ListenError", port: "client", address: `${host}:${endpoint.port}` })
     assert.include(error.message, "stop the process that holds it")
+  }))
+
+it.live("carries watches: the past, the present, and what was replaced, of every size", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve()
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const watch = yield* Watch
+      const large = new Uint8Array(maxValueBytes).fill(7)
+      yield* kv.put("k", large)
+      yield* kv.put("k", "small")
+      const told = yield* Effect.forkChild(
+        Stream.runCollect(Stream.take(watch.changes({ key: "k" }, { fromRevision: 1, previous: true }), 4))
+      )
+      yield* kv.put("other", "x")
+      yield* kv.delete("k")
+      yield* kv.put("k", large)
+      const changes = yield* Fiber.join(told)
+      assert.deepStrictEqual(changes.map(({ revision }) => revision), [1, 2, 4, 5])
+      const [first, second, third, fourth]: ReadonlyArray<WatchEvent | undefined> = changes.map(({ events }) =>
+        events[0]
+      )
+      assert(first?._tag === "Put" && second?._tag === "Put" && third?._tag === "Delete" && fourth?._tag === "Put")
+      assert.isTrue(Buffer.from(large).equals(first.entry.value))
+      assert.isTrue(Buffer.from(large).equals(second.previous?.value ?? new Uint8Array(0)))
+      assert.strictEqual(third.previous?.text, "small")
+      assert.isUndefined(fourth.previous)
+      assert.isTrue(Buffer.from(large).equals(fourth.entry.value))
+      assert.strictEqual(fourth.entry.value.buffer.byteLength, maxValueBytes, "a copy, not a view of a larger whole")
+    }).pipe(Effect.provide(client(endpoint)))
   }))

@@ -105,7 +105,8 @@ it.effect("tells only of what is in the range, and how far it has looked", () =>
     const feed = yield* ChangeFeed
     assert.deepStrictEqual(yield* feed.next({ range: prefixRange(bytes("z")), previous: false }, 1), {
       revisions: [],
-      through: 5
+      through: 5,
+      bytes: 0
     })
   }).pipe(Effect.provide(on(newDisk()))))
 

@@ -1,0 +1,246 @@
+/**
+ * Watching keys as a service: every change, once and in order, for as long as one listens. It goes on by itself over
+ * lost connections, restarted nodes and new leaders; `docs/watch.md` says what it promises.
+ */
+import { Context, Effect, Stream } from "effect"
+import type { Compacted } from "../FlareDbError.ts"
+import { InvalidArgument } from "../FlareDbError.ts"
+import type { Change, Revision } from "../kv/History.ts"
+import type { KeyRange } from "../kv/KeyRange.ts"
+import { prefixRange, rangeProblem, singleKey } from "../kv/KeyRange.ts"
+import type { KeyRecord } from "../kv/KeyRecord.ts"
+import type { Problem } from "../kv/Limits.ts"
+import { keyProblem, problem } from "../kv/Limits.ts"
+import type { ResolvedClientOptions } from "./ClientOptions.ts"
+import { maxWatchWaitMs } from "./ClientRpcs.ts"
+import type { WatchRequest } from "./Connection.ts"
+import type { ConnectionPool } from "./ConnectionPool.ts"
+import type { Data } from "./Entry.ts"
+import { bytesOf, KeyValueEntry } from "./Entry.ts"
+import type { KeyValue } from "./KeyValue.ts"
+import { listPrefix } from "./Listing.ts"
+import type { Router } from "./Router.ts"
+import type { Told, WatchFailure } from "./Watcher.ts"
+import { Watcher } from "./Watcher.ts"
+
+export type { WatchFailure } from "./Watcher.ts"
+
+/** Which keys: one, those that begin with a prefix (all for the empty one), or those from `from` up to and without `to`. */
+export type WatchTarget =
+  | { readonly key: Data }
+  | { readonly prefix: Data }
+  | { readonly range: { readonly from: Data; readonly to: Data } }
+
+export interface WatchOptions {
+  /**
+   * The first revision to tell of. When it is absent, everything that is acknowledged after the watch has begun is told;
+   * `Began` says from which revision on that is.
+   */
+  readonly fromRevision?: number | undefined
+  /** Tell what the changes replaced, as far as history has it, up to 4 MiB of values for one revision. Default false. */
+  readonly previous?: boolean | undefined
+  /** Only puts, or only deletes. */
+  readonly only?: "puts" | "deletes" | undefined
+  /**
+   * Milliseconds without a change after which the node has to confirm that there was none, 100 to 60,000. It bounds
+   * how long a watch stays at a node that is cut off. Default 5000.
+   */
+  readonly progressMs?: number | undefined
+  /** Parts that may wait for the consumer, each of about 256 KiB at most unless a single revision is larger. Default 4. */
+  readonly buffer?: number | undefined
+}
+
+/** What happened to one key. */
+export type WatchEvent = PutEvent | DeleteEvent
+
+/** A key was set. */
+export class PutEvent {
+  readonly _tag = "Put"
+  readonly key: Uint8Array
+  readonly entry: KeyValueEntry
+  /** What it replaced; `undefined` when the key was new, when it was not asked for, or when history has it no more. */
+  readonly previous: KeyValueEntry | undefined
+
+  constructor(key: Uint8Array, entry: KeyValueEntry, previous: KeyValueEntry | undefined) {
+    this.key = key
+    this.entry = entry
+    this.previous = previous
+  }
+
+  /** The key as UTF-8 text. */
+  get keyText(): string {
+    return this.entry.keyText
+  }
+}
+
+const decoder = new TextDecoder()
+
+/** A key was deleted: by a client, or because its lease ended. */
+export class DeleteEvent {
+  readonly _tag = "Delete"
+  readonly key: Uint8Array
+  /** What it was; `undefined` when it was not asked for, or when history has it no more. */
+  readonly previous: KeyValueEntry | undefined
+
+  constructor(key: Uint8Array, previous: KeyValueEntry | undefined) {
+    this.key = key
+    this.previous = previous
+  }
+
+  /** The key as UTF-8 text. */
+  get keyText(): string {
+    return decoder.decode(this.key)
+  }
+}
+
+/** Everything that one revision did to the watched keys; never empty, never half of it. */
+export interface Changes {
+  readonly _tag: "Changes"
+  readonly revision: number
+  /** When it happened, by the cluster's clock, in milliseconds since 1970. */
+  readonly logTimeMs: number
+  readonly events: ReadonlyArray<WatchEvent>
+}
+
+/** The watch has begun: everything from `revision` on will be told. */
+export interface Began {
+  readonly _tag: "Began"
+  readonly revision: number
+}
+
+/** Everything up to and including `revision` was told. */
+export interface Progress {
+  readonly _tag: "Progress"
+  readonly revision: number
+}
+
+export type WatchNotice = Began | Changes | Progress
+
+/** All watched keys as they were at `revision`. It takes the place of whatever was known before. */
+export interface Listed {
+  readonly _tag: "Listed"
+  readonly revision: number
+  /** In byte order of the keys. */
+  readonly entries: ReadonlyArray<KeyValueEntry>
+}
+
+export class Watch extends Context.Service<Watch, {
+  /** Every change, revision by revision, in order. */
+  readonly changes: (target: WatchTarget, options?: WatchOptions) => Stream.Stream<Changes, WatchFailure>
+
+  /**
+   * The same with where it begins, and with how far it is: at least every `progressMs` milliseconds while nothing
+   * changes.
+   */
+  readonly notices: (target: WatchTarget, options?: WatchOptions) => Stream.Stream<WatchNotice, WatchFailure>
+
+  /**
+   * All keys of a prefix, and then their changes: what a copy in memory is kept up to date with. When it was away for
+   * so long that history is gone, it lists them anew. The list is held in memory as a whole.
+   */
+  readonly mirror: (
+    prefix: Data,
+    options?: Omit<WatchOptions, "fromRevision" | "only">
+  ) => Stream.Stream<Listed | Changes, Exclude<WatchFailure, Compacted>>
+}>()("flaredb/client/Watch") {}
+
+export const defaultProgressMs = 5_000
+const minProgressMs = 100
+const defaultBuffer = 4
+const maxBuffer = 1_024
+
+export interface WatchParts {
+  readonly client: ResolvedClientOptions
+  /** Connections for watches alone. */
+  readonly pool: ConnectionPool
+  readonly router: Router
+  readonly keyValue: KeyValue["Service"]
+}
+
+export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Service"] => {
+  const notices: Watch["Service"]["notices"] = (target, options = {}) => {
+    const request = requestOf(target, options)
+    if (request instanceof InvalidArgument) return Stream.fail(request)
+    const { buffer = defaultBuffer, previous = false, progressMs = defaultProgressMs } = options
+    return Stream.unwrap(
+      Effect.map(
+        Watcher.make({ client, pool, router, request, progressMs }),
+        (watcher) =>
+          Stream.fromEffectRepeat(watcher.next).pipe(
+            Stream.buffer({ capacity: buffer }),
+            Stream.map((told) => noticesOf(told, previous)),
+            Stream.flattenArray
+          )
+      )
+    )
+  }
+
+  const changes: Watch["Service"]["changes"] = (target, options) =>
+    Stream.filter(notices(target, options), (notice) => notice._tag === "Changes")
+
+  const mirror: Watch["Service"]["mirror"] = (prefix, options) =>
+    Stream.unwrap(
+      Effect.map(listPrefix(keyValue, prefix), (listing) =>
+        Stream.mapAccum(
+          notices({ prefix }, { ...options, fromRevision: listing.from }),
+          () => listing,
+          (state, notice) => [state, state.take(notice)]
+        ))
+    ).pipe(Stream.catchTag("Compacted", () => mirror(prefix, options)))
+
+  return Watch.of({ changes, notices, mirror })
+}
+
+/** What a watch told, as its consumer gets it. */
+const noticesOf = (told: Told, previous: boolean): readonly [WatchNotice, ...ReadonlyArray<WatchNotice>] => {
+  if (told._tag === "Began") return [told]
+  const progress: Progress = { _tag: "Progress", revision: told.through }
+  const [first, ...rest] = told.revisions.map((revision) => changesOf(revision, previous))
+  return first === undefined ? [progress] : [first, ...rest, progress]
+}
+
+const changesOf = ({ changes, logTimeMs, revision }: Revision, previous: boolean): Changes => ({
+  _tag: "Changes",
+  revision,
+  logTimeMs,
+  events: changes.map((change) => eventOf(change, previous))
+})
+
+/** Copies, because what came is a view of all that came with it, or of what others see too. */
+const eventOf = ({ key: view, previous, record }: Change, wanted: boolean): WatchEvent => {
+  const key = view.slice()
+  const before = wanted && previous !== undefined ? entryOf(key, previous) : undefined
+  return record === undefined ? new DeleteEvent(key, before) : new PutEvent(key, entryOf(key, record), before)
+}
+
+const entryOf = (key: Uint8Array, record: KeyRecord): KeyValueEntry =>
+  new KeyValueEntry(key, { ...record, value: record.value.slice() })
+
+const requestOf = (target: WatchTarget, options: WatchOptions): WatchRequest | InvalidArgument => {
+  const range = rangeOf(target)
+  const found = "_tag" in range ? range : rangeProblem(range) ?? optionProblem(options)
+  if (found !== undefined) return new InvalidArgument({ field: found.field, problem: found.problem })
+  return {
+    range: range as KeyRange,
+    from: options.fromRevision,
+    previous: options.previous ?? false,
+    only: options.only
+  }
+}
+
+const rangeOf = (target: WatchTarget): KeyRange | Problem => {
+  if ("prefix" in target) return prefixRange(bytesOf(target.prefix))
+  if ("range" in target) return { gte: bytesOf(target.range.from), lt: bytesOf(target.range.to) }
+  const key = bytesOf(target.key)
+  return keyProblem(key.byteLength) ?? singleKey(key)
+}
+
+const between = (field: string, value: number | undefined, minimum: number, maximum: number): Problem | undefined =>
+  value === undefined || (Number.isSafeInteger(value) && value >= minimum && value <= maximum)
+    ? undefined
+    : problem(field, `${value} is not an integer from ${minimum} to ${maximum}`)
+
+const optionProblem = ({ buffer, fromRevision, progressMs }: WatchOptions): Problem | undefined =>
+  between("fromRevision", fromRevision, 1, Number.MAX_SAFE_INTEGER) ??
+    between("progressMs", progressMs, minProgressMs, maxWatchWaitMs) ??
+    between("buffer", buffer, 1, maxBuffer)

@@ -1,0 +1,174 @@
+/**
+ * One watch of a client, from its first question to its end, over as many connections and nodes as that takes. It knows the
+ * next revision it has to tell, asks any node for it, and asks another one when that fails: no revision is skipped, and none is
+ * told twice.
+ */
+import { Clock, Effect, Exit, Scope } from "effect"
+import type { Compacted, InvalidArgument, Overloaded, WatchError } from "../FlareDbError.ts"
+import { Unavailable } from "../FlareDbError.ts"
+import type { Revision } from "../kv/History.ts"
+import { within } from "../rpc/Deadline.ts"
+import type { ResolvedClientOptions } from "./ClientOptions.ts"
+import type { Connection, NodeWatch, WatchRequest } from "./Connection.ts"
+import { ConnectionLost } from "./Connection.ts"
+import type { ConnectionPool } from "./ConnectionPool.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { formatEndpoint } from "./Endpoint.ts"
+import type { Router } from "./Router.ts"
+
+/** How a watch ends. */
+export type WatchFailure = InvalidArgument | Overloaded | Compacted | Unavailable
+
+/** What a watch tells. */
+export type Told =
+  /** It has begun: everything from `revision` on will be told. */
+  | { readonly _tag: "Began"; readonly revision: number }
+  /** What changed, and how far that is. */
+  | { readonly _tag: "Part"; readonly revisions: ReadonlyArray<Revision>; readonly through: number }
+
+export interface WatcherOptions {
+  readonly client: ResolvedClientOptions
+  /** Connections for watches alone: a reply of many changes would delay whatever shares its connection. */
+  readonly pool: ConnectionPool
+  readonly router: Router
+  readonly request: WatchRequest
+  /** How long to wait for a change before asking whether there was none, in milliseconds. */
+  readonly progressMs: number
+}
+
+/** What a node may take beyond the time it was asked to wait, in milliseconds: to prove that it is up to date. */
+const proofMs = 2_000
+
+/** Pause after a node had too many watches, in milliseconds. */
+const overloadedPauseMs = 100
+
+interface Opened {
+  readonly endpoint: Endpoint
+  readonly connection: Connection
+  readonly watch: NodeWatch
+  readonly scope: Scope.Closeable
+}
+
+export class Watcher {
+  private readonly options: WatcherOptions
+  private readonly scope: Scope.Scope
+  /** The next revision to tell; `undefined` until a node has said which that is. */
+  private at: number | undefined
+  private opened: Opened | undefined
+  private began = false
+  /** Nodes that had too many watches, one after another. */
+  private overloads = 0
+
+  private constructor(options: WatcherOptions, scope: Scope.Scope) {
+    this.options = options
+    this.scope = scope
+    this.at = options.request.from
+  }
+
+  /** A watch that ends with the surrounding scope. */
+  static readonly make = (options: WatcherOptions): Effect.Effect<Watcher, never, Scope.Scope> =>
+    Effect.map(Effect.scope, (scope) => new Watcher(options, scope))
+
+  /** What there is to tell next; waits for it. One call at a time. */
+  readonly next: Effect.Effect<Told, WatchFailure> = Effect.suspend(() => this.tell())
+
+  private readonly tell = Effect.fnUntraced({ self: this }, function*(this: Watcher) {
+    const startedMs = yield* Clock.currentTimeMillis
+    for (;;) {
+      const endpoint = this.opened?.endpoint ?? this.options.router.target
+      const exit = yield* Effect.result(this.opened === undefined ? this.begin(endpoint) : this.ask(this.opened))
+      if (exit._tag === "Success") {
+        this.options.router.succeeded()
+        this.overloads = 0
+        if (exit.success !== undefined) return exit.success
+        continue
+      }
+      const pauseMs = yield* this.failed(endpoint, exit.failure)
+      const waitedMs = (yield* Clock.currentTimeMillis) - startedMs
+      // Once begun, it is worth waiting for the cluster as long as that takes.
+      if (!this.began && waitedMs + pauseMs > this.options.client.requestTimeoutMs) {
+        return yield* new Unavailable({ reason: `no node could be watched; ${this.options.router.describe()}` })
+      }
+      if (pauseMs > 0) yield* Effect.sleep(pauseMs)
+    }
+  })
+
+  /** Begins at a node. Only the first time there is something to tell of that. */
+  private readonly begin = Effect.fnUntraced({ self: this }, function*(this: Watcher, endpoint: Endpoint) {
+    const { client, pool, request } = this.options
+    const connection = yield* Effect.tapError(
+      pool.get(endpoint),
+      ({ reason }) => Effect.sync(() => this.options.router.failed(endpoint, reason))
+    )
+    const scope = yield* Scope.fork(this.scope)
+    const watch = yield* connection.watch({ ...request, from: this.at }).pipe(
+      Scope.provide(scope),
+      this.inTime(endpoint, proofMs + client.attemptTimeoutMs),
+      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : this.drop({ endpoint, connection, scope }, exit))
+    )
+    this.opened = { endpoint, connection, watch, scope }
+    this.at = watch.from
+    if (this.began) return undefined
+    this.began = true
+    return { _tag: "Began", revision: watch.from } satisfies Told
+  })
+
+  private ask(opened: Opened): Effect.Effect<Told, WatchError | ConnectionLost> {
+    const { client, progressMs } = this.options
+    const at = this.at as number
+    return opened.watch.next(at, progressMs).pipe(
+      this.inTime(opened.endpoint, progressMs + proofMs + client.attemptTimeoutMs),
+      Effect.map(({ revisions, through }): Told => {
+        this.at = Math.max(at, through + 1)
+        // What was told before is not told again, whatever a node says.
+        return { _tag: "Part", revisions: revisions.filter(({ revision }) => revision >= at), through: this.at - 1 }
+      }),
+      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : this.drop(opened, exit))
+    )
+  }
+
+  private inTime(endpoint: Endpoint, ms: number) {
+    const reason = `no answer within ${ms} ms`
+    return within(ms, () => new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason, sent: true }))
+  }
+
+  /** Gives up what is open at a node, and the connection with it when that is lost. */
+  private drop(
+    { connection, endpoint, scope }: Omit<Opened, "watch">,
+    exit: Exit.Exit<unknown, WatchError | ConnectionLost>
+  ): Effect.Effect<void> {
+    if (this.opened?.scope === scope) this.opened = undefined
+    const error = Exit.findErrorOption(exit)
+    const lost = error._tag === "Some" && error.value._tag === "ConnectionLost"
+    const close = Scope.close(scope, Exit.void)
+    return lost ? Effect.andThen(this.options.pool.retire(endpoint, connection, 0), close) : close
+  }
+
+  /** What a failure means: the end of the watch, or how long to wait before the next attempt, in milliseconds. */
+  private failed(
+    endpoint: Endpoint,
+    failure: WatchError | ConnectionLost
+  ): Effect.Effect<number, WatchFailure> {
+    const { client: { endpoints }, router } = this.options
+    switch (failure._tag) {
+      case "Compacted":
+      case "InvalidArgument":
+        return Effect.fail(failure)
+      case "WatchCancelled":
+        return Effect.succeed(0)
+      case "Overloaded":
+        router.failed(endpoint, failure.message)
+        this.overloads += 1
+        return !this.began && this.overloads >= endpoints.length
+          ? Effect.fail(failure)
+          : Effect.succeed(Math.max(overloadedPauseMs, router.pauseMs))
+      case "ConnectionLost":
+        // The connection had ended before; the node may well be there, so it is asked again first.
+        if (failure.sent) router.failed(endpoint, failure.reason)
+        return Effect.succeed(router.pauseMs)
+      default:
+        router.failed(endpoint, failure.message)
+        return Effect.succeed(router.pauseMs)
+    }
+  }
+}

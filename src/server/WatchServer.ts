@@ -1,0 +1,305 @@
+/**
+ * The watches that a node serves. A watch here is a place in the history and nothing more: its client asks for each part, and the
+ * part after it is looked for when the next question comes. So a slow client slows only itself; what it may cost is
+ * bounded by `maxWatchBytes` and `maxWatchIdleMs`, beyond which it is cancelled and begins again where it was.
+ *
+ * A watch is told what this node has applied, and is told that there was nothing only when a majority has just confirmed
+ * that this node is up to date. At a node that is cut off, a watch therefore ends within {@link proofMs} behind the
+ * time its client meant to wait, and goes on at another node.
+ */
+import { Clock, Context, Deferred, Effect, Exit, Latch, Layer, Schedule } from "effect"
+import type { Scope } from "effect"
+import { maxWatchWaitMs } from "../client/ClientRpcs.ts"
+import type { NodeWatch, WatchPart, WatchRequest } from "../client/Connection.ts"
+import type { Limits } from "../FlareDbConfig.ts"
+import type { Compacted, ReadError, WatchError } from "../FlareDbError.ts"
+import { Fatal, InvalidArgument, Overloaded, Unavailable, WatchCancelled } from "../FlareDbError.ts"
+import { rangeProblem } from "../kv/KeyRange.ts"
+import { countProblem } from "../kv/Limits.ts"
+import type { FeedPart, FeedRequest } from "../machine/ChangeFeed.ts"
+import { ChangeFeed, partBytes } from "../machine/ChangeFeed.ts"
+import { RaftNode } from "../node/RaftNode.ts"
+import { within } from "../rpc/Deadline.ts"
+import * as WatchMetrics from "./WatchMetrics.ts"
+
+export type WatchLimits = Pick<Limits, "maxWatches" | "maxWatchBytes" | "maxWatchIdleMs">
+
+/** Whose watch it is: a connection's number, or this process itself. Nobody else may ask for its parts. */
+export type WatchOwner = number | "process"
+
+/** How long a node may take to prove that it is up to date, in milliseconds: an election goes by unnoticed. */
+const proofMs = 2_000
+const proofPauseMs = 50
+
+/** How often idle watches are looked for, in milliseconds. */
+const sweepMs = 1_000
+
+/** When memory is short, a watch that did not ask for more within this time is cancelled, in milliseconds. */
+const patienceMs = 1_000
+
+export interface WatchFigures {
+  readonly watches: number
+  /** Bytes told to watches that did not ask for more yet. */
+  readonly unconfirmedBytes: number
+}
+
+export class WatchServer extends Context.Service<WatchServer, {
+  /** Begins a watch, and says from which revision on it will tell. */
+  readonly open: (
+    owner: WatchOwner,
+    request: WatchRequest
+  ) => Effect.Effect<{ readonly watch: number; readonly from: number }, WatchError>
+
+  /**
+   * The next part of a watch, as {@link NodeWatch.next} describes it, and whether the records that the changes replaced
+   * were asked for; they may be there when they were not.
+   */
+  readonly next: (
+    owner: WatchOwner,
+    watch: number,
+    from: number,
+    waitMs: number
+  ) => Effect.Effect<WatchPart & { readonly previous: boolean }, WatchError>
+
+  readonly end: (owner: WatchOwner, watch: number) => Effect.Effect<void>
+
+  /** The owner is gone, and all its watches with it. */
+  readonly endAll: (owner: WatchOwner) => Effect.Effect<void>
+
+  readonly figures: () => WatchFigures
+}>()("flaredb/server/WatchServer") {
+  /** The watches of the node, from the feed of its changes. */
+  static readonly layer = (limits: WatchLimits): Layer.Layer<WatchServer, never, RaftNode | ChangeFeed> =>
+    Layer.effect(WatchServer, make(limits))
+}
+
+/** A watch of this process, for as long as a scope lives. */
+export const watchWithin = (
+  server: WatchServer["Service"],
+  request: WatchRequest
+): Effect.Effect<NodeWatch, WatchError, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(server.open("process", request), ({ watch }) => server.end("process", watch)),
+    ({ from, watch }): NodeWatch => ({ from, next: (at, waitMs) => server.next("process", watch, at, waitMs) })
+  )
+
+interface Watch {
+  readonly id: number
+  readonly owner: WatchOwner
+  readonly request: FeedRequest
+  /** Whether a part is being looked for. */
+  asked: boolean
+  /** When the last part was told, or the watch began. */
+  toldMs: number
+  /** Bytes of that part, for as long as nobody asked for the next. */
+  bytes: number
+}
+
+const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWatches }: WatchLimits) {
+  const node = yield* RaftNode
+  const feed = yield* ChangeFeed
+  const clock = yield* Clock.Clock
+  const metrics = yield* WatchMetrics.make
+  const watches = new Map<number, Watch>()
+  const occupied = Latch.makeUnsafe(false)
+  let lastId = 0
+  let unconfirmed = 0
+  /** Done when there may be room for another part. */
+  let room: Deferred.Deferred<void> | undefined
+
+  const nowMs = () => clock.currentTimeMillisUnsafe()
+
+  const hold = (watch: Watch, bytes: number): void => {
+    // A watch that has ended holds nothing any more.
+    if (watches.get(watch.id) !== watch) return
+    const less = bytes < watch.bytes
+    unconfirmed += bytes - watch.bytes
+    watch.bytes = bytes
+    metrics.unconfirmed(unconfirmed)
+    if (!less || room === undefined) return
+    Deferred.doneUnsafe(room, Exit.void)
+    room = undefined
+  }
+
+  const forget = (watch: Watch): void => {
+    hold(watch, 0)
+    if (!watches.delete(watch.id)) return
+    metrics.watches(watches.size)
+    if (watches.size === 0) occupied.closeUnsafe()
+  }
+
+  /** Cancels those of `which` that were not asked to go on for so long. */
+  const cancelIdle = (idleMs: number, which: (watch: Watch) => boolean): void => {
+    const now = nowMs()
+    for (const watch of watches.values()) {
+      // They are in the order of their last parts, because each moves to the end with it.
+      if (now - watch.toldMs < idleMs) return
+      if (watch.asked || !which(watch)) continue
+      forget(watch)
+      metrics.cancelled()
+    }
+  }
+
+  const fits = (): boolean => unconfirmed === 0 || unconfirmed + partBytes <= maxWatchBytes
+
+  /** Waits until there is room for a part, and takes it. */
+  const reserve = (watch: Watch): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (fits()) {
+        hold(watch, partBytes)
+        return Effect.void
+      }
+      room ??= Deferred.makeUnsafe()
+      return Effect.flatMap(Deferred.await(room), () => reserve(watch))
+    })
+
+  yield* Effect.forkScoped(
+    Effect.forever(
+      occupied.whenOpen(
+        Effect.map(Effect.sleep(sweepMs), () => {
+          cancelIdle(maxWatchIdleMs, () => true)
+          if (room !== undefined) cancelIdle(patienceMs, ({ bytes }) => bytes > 0 && !fits())
+        })
+      )
+    )
+  )
+  /** Succeeds once this node has applied whatever was acknowledged before. */
+  const proof: Effect.Effect<void, Unavailable | Fatal> = node.fence.pipe(
+    Effect.retry({ schedule: Schedule.spaced(proofPauseMs), while: ({ _tag }) => _tag !== "Fatal" }),
+    within(
+      proofMs,
+      () => new Unavailable({ reason: `the node did not hear from a majority for ${proofMs} ms; ask another` })
+    ),
+    Effect.mapError(asWatchError)
+  )
+
+  const readNext = (
+    watch: Watch,
+    from: number
+  ): Effect.Effect<FeedPart, Compacted | Fatal> =>
+    Effect.catch(
+      feed.next(watch.request, from),
+      (error): Effect.Effect<never, Compacted | Fatal> =>
+        error._tag === "Compacted"
+          ? Effect.fail(error)
+          : Effect.andThen(
+            Effect.logError(`the history cannot be read: ${error.message}`),
+            Effect.fail(new Fatal({ reason: error.message }))
+          )
+    )
+
+  /** Looks for changes until there are some, or the time is over and it is certain that there were none. */
+  const look = Effect.fnUntraced(function*(watch: Watch, from: number, waitMs: number) {
+    const deadline = nowMs() + waitMs
+    let at = from
+    for (let proven = false;;) {
+      at = yield* feed.wait(watch.request.range, at, deadline - nowMs())
+      if (at <= feed.revision()) {
+        yield* reserve(watch)
+        const { bytes, revisions, through } = yield* readNext(watch, at)
+        hold(watch, revisions.length === 0 ? 0 : bytes)
+        if (revisions.length > 0) return { revisions, through }
+        at = through + 1
+        if (nowMs() < deadline) continue
+        // There is more to look through; the client is told how far this is.
+        if (at <= feed.revision()) return { revisions, through }
+      }
+      if (proven) return { revisions: [], through: at - 1 }
+      yield* proof
+      proven = true
+    }
+  })
+
+  const open = Effect.fnUntraced(function*(owner: WatchOwner, request: WatchRequest) {
+    const problem = requestProblem(request)
+    if (problem !== undefined) return yield* problem
+    if (watches.size >= maxWatches) {
+      return yield* new Overloaded({ limit: "maxWatches", current: watches.size, maximum: maxWatches })
+    }
+    const { only, previous, range } = request
+    const watch: Watch = {
+      id: ++lastId,
+      owner,
+      request: { range, previous, only },
+      asked: true,
+      toldMs: nowMs(),
+      bytes: 0
+    }
+    watches.set(watch.id, watch)
+    metrics.watches(watches.size)
+    occupied.openUnsafe()
+    return yield* Effect.gen(function*() {
+      if (request.from === undefined) yield* proof
+      const from = request.from ?? feed.revision() + 1
+      // Fails when that is gone.
+      yield* feed.wait(range, from, 0)
+      return { watch: watch.id, from }
+    }).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          watch.asked = false
+          watch.toldMs = nowMs()
+          if (Exit.isFailure(exit)) forget(watch)
+        })
+      )
+    )
+  })
+
+  const next = Effect.fnUntraced(function*(owner: WatchOwner, id: number, from: number, waitMs: number) {
+    const watch = watches.get(id)
+    if (watch === undefined || watch.owner !== owner) {
+      return yield* new WatchCancelled({ reason: "it was not asked to go on for too long, or the node was restarted" })
+    }
+    const problem = questionProblem(watch, from, waitMs)
+    if (problem !== undefined) return yield* problem
+    watch.asked = true
+    hold(watch, 0)
+    const part = yield* Effect.onExit(look(watch, from, waitMs), (exit) =>
+      Effect.sync(() => {
+        watch.asked = false
+        watch.toldMs = nowMs()
+        if (Exit.isFailure(exit)) hold(watch, 0)
+        // To the end of the line of those who may be cancelled.
+        if (watches.delete(id)) watches.set(id, watch)
+      }))
+    let changes = 0
+    for (const revision of part.revisions) changes += revision.changes.length
+    metrics.told(changes)
+    return { ...part, previous: watch.request.previous }
+  })
+
+  return WatchServer.of({
+    open,
+    next,
+    end: (owner, id) =>
+      Effect.sync(() => {
+        const watch = watches.get(id)
+        if (watch?.owner === owner) forget(watch)
+      }),
+    endAll: (owner) =>
+      Effect.sync(() => {
+        for (const watch of watches.values()) if (watch.owner === owner) forget(watch)
+      }),
+    figures: () => ({ watches: watches.size, unconfirmedBytes: unconfirmed })
+  })
+})
+
+const asWatchError = (error: ReadError): Unavailable | Fatal =>
+  error._tag === "Unavailable" || error._tag === "Fatal" ? error : new Unavailable({ reason: error.message })
+
+const requestProblem = ({ from, range }: WatchRequest): InvalidArgument | undefined => {
+  const problem = rangeProblem(range) ?? (from === undefined ? undefined : countProblem(from, "from"))
+  if (problem !== undefined) return new InvalidArgument({ field: problem.field, problem: problem.problem })
+  return from === 0 ? new InvalidArgument({ field: "from", problem: "is 0; revisions begin at 1" }) : undefined
+}
+
+const questionProblem = (watch: Watch, from: number, waitMs: number): InvalidArgument | undefined => {
+  if (watch.asked) {
+    return new InvalidArgument({ field: "watch", problem: "is being asked already; one question at a time" })
+  }
+  const problem = countProblem(from, "from")
+  if (problem !== undefined) return new InvalidArgument({ field: problem.field, problem: problem.problem })
+  return waitMs > maxWatchWaitMs
+    ? new InvalidArgument({ field: "waitMs", problem: `${waitMs} is more than ${maxWatchWaitMs} milliseconds` })
+    : undefined
+}

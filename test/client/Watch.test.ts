@@ -1,0 +1,174 @@
+/** Watching as a service sees it, over a cluster of one in memory. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Exit, Option, Queue, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import type { Changes, Listed, WatchNotice, WatchOptions, WatchTarget } from "../../src/client/Watch.ts"
+import { Watch } from "../../src/client/Watch.ts"
+import * as FlareDb from "../../src/FlareDb.ts"
+import { WatchServer } from "../../src/server/WatchServer.ts"
+
+const line = ({ events, revision }: Changes): string =>
+  `${revision}: ` +
+  events.map((event) =>
+    (event._tag === "Put" ? `${event.keyText}=${event.entry.text}` : `${event.keyText} deleted`) +
+    (event.previous === undefined ? "" : ` (was ${event.previous.text})`)
+  ).join(", ")
+
+const lines = (changes: ReadonlyArray<Changes>) => changes.map(line)
+
+/** Lets a watch run beside a test, which takes what it told from a queue. */
+const listen = Effect.fnUntraced(function*(target: WatchTarget, options?: WatchOptions) {
+  const told = yield* Queue.unbounded<WatchNotice>()
+  const watch = yield* Watch
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const fiber = yield* Effect.forkIn(
+    Stream.runForEach(watch.notices(target, options), (notice) => Queue.offer(told, notice)),
+    scope
+  )
+  const until = (wanted: (notice: WatchNotice) => boolean): Effect.Effect<ReadonlyArray<WatchNotice>> =>
+    Effect.flatMap(Queue.take(told), (notice) =>
+      wanted(notice)
+        ? Effect.succeed([notice])
+        : Effect.map(until(wanted), (more) => [notice, ...more]))
+  return { told, until, fiber, stop: Scope.close(scope, Exit.void) }
+})
+
+const changesIn = (notices: ReadonlyArray<WatchNotice>) => lines(notices.filter((notice) => notice._tag === "Changes"))
+
+/** Everything told up to a revision. */
+const through = (revision: number) => (notice: WatchNotice) => notice._tag === "Progress" && notice.revision >= revision
+
+const inMemory = Effect.provide(FlareDb.layerMemory)
+
+it.effect("tells of every change of a prefix from now on, whole revisions, in order", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    yield* kv.put("a/0", "before")
+    const watch = yield* listen({ prefix: "a/" })
+    assert.deepStrictEqual(yield* watch.until(({ _tag }) => _tag === "Began"), [{ _tag: "Began", revision: 2 }])
+    yield* kv.put("a/1", "1")
+    yield* kv.put("b/1", "not watched")
+    yield* kv.put("a/1", "2")
+    yield* kv.delete("a/1")
+    assert.deepStrictEqual(changesIn(yield* watch.until(through(5))), ["2: a/1=1", "4: a/1=2", "5: a/1 deleted"])
+  }).pipe(inMemory))
+
+it.effect("tells of the past from a revision on, with what was replaced", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    for (const value of ["1", "2", "3"]) yield* kv.put("k", value)
+    yield* kv.delete("k")
+    const watch = yield* listen({ key: "k" }, { fromRevision: 2, previous: true })
+    assert.deepStrictEqual(changesIn(yield* watch.until(through(4))), [
+      "2: k=2 (was 1)",
+      "3: k=3 (was 2)",
+      "4: k deleted (was 3)"
+    ])
+    const plain = yield* listen({ key: "k" }, { fromRevision: 2 })
+    assert.deepStrictEqual(changesIn(yield* plain.until(through(4))), ["2: k=2", "3: k=3", "4: k deleted"])
+  }).pipe(inMemory))
+
+it.effect("leaves puts or deletes out on request, and watches a key or a range alone", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    yield* kv.put("k", "1")
+    yield* kv.put("k2", "1")
+    yield* kv.delete("k")
+    yield* kv.put("m", "1")
+    const told = (target: WatchTarget, options: WatchOptions = {}) =>
+      Effect.flatMap(listen(target, { fromRevision: 1, ...options }), (watch) =>
+        Effect.map(watch.until(through(4)), changesIn))
+    assert.deepStrictEqual(yield* told({ key: "k" }), ["1: k=1", "3: k deleted"])
+    assert.deepStrictEqual(yield* told({ prefix: "" }, { only: "deletes" }), ["3: k deleted"])
+    assert.deepStrictEqual(yield* told({ prefix: "" }, { only: "puts" }), ["1: k=1", "2: k2=1", "4: m=1"])
+    assert.deepStrictEqual(yield* told({ range: { from: "k2", to: "m" } }), ["2: k2=1"])
+  }).pipe(inMemory))
+
+it.effect("confirms now and then that nothing changed, also when others' keys do", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const watch = yield* listen({ prefix: "quiet/" }, { progressMs: 1_000 })
+    yield* watch.until(({ _tag }) => _tag === "Began")
+    yield* kv.put("loud", "1")
+    yield* TestClock.adjust(900)
+    assert.isTrue(Option.isNone(yield* Queue.poll(watch.told)))
+    yield* TestClock.adjust(200)
+    assert.deepStrictEqual(yield* watch.until(through(1)), [{ _tag: "Progress", revision: 1 }])
+  }).pipe(inMemory))
+
+it.effect("says what is left when the past is gone", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const watch = yield* Watch
+    for (const value of ["1", "2", "3"]) yield* kv.put("k", value)
+    assert.strictEqual(yield* (yield* ClusterAdmin).compact(2), 2)
+    const error = yield* Effect.flip(Stream.runDrain(watch.changes({ key: "k" }, { fromRevision: 2 })))
+    assert.deepInclude(error, { _tag: "Compacted", requested: 2, oldest: 3 })
+  }).pipe(inMemory))
+
+it.effect("compacts up to now when no revision is named, and refuses to go beyond it", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const admin = yield* ClusterAdmin
+    for (const value of ["1", "2", "3"]) yield* kv.put("k", value)
+    assert.strictEqual(yield* admin.compact(), 3)
+    assert.strictEqual(yield* admin.compact(1), 1, "gone before")
+    assert.deepInclude(yield* Effect.flip(admin.compact(4)), { _tag: "InvalidArgument", field: "revision" })
+    assert.strictEqual(Option.getOrThrow(yield* kv.get("k")).text, "3")
+    const watch = yield* listen({ key: "k" }, { fromRevision: 4 })
+    yield* kv.put("k", "4")
+    assert.deepStrictEqual(changesIn(yield* watch.until(through(4))), ["4: k=4"])
+  }).pipe(inMemory))
+
+it.effect("mirrors a prefix: its keys, then their changes, and anew when history is gone", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const watch = yield* Watch
+    yield* Effect.forEach(
+      Array.from({ length: 2_500 }, (_, i) => i),
+      (i) => kv.put(`p/${String(i).padStart(4, "0")}`, "v"),
+      { concurrency: "unbounded" }
+    )
+    const told = yield* Queue.unbounded<Listed | Changes>()
+    yield* Effect.forkScoped(Stream.runForEach(watch.mirror("p/"), (notice) => Queue.offer(told, notice)))
+    const listed = yield* Queue.take(told)
+    assert(listed._tag === "Listed")
+    assert.strictEqual(listed.revision, 2_500)
+    assert.deepStrictEqual(
+      listed.entries.map(({ keyText }) => keyText),
+      Array.from({ length: 2_500 }, (_, i) => `p/${String(i).padStart(4, "0")}`)
+    )
+    yield* kv.delete("p/0007")
+    const change = yield* Queue.take(told)
+    assert(change._tag === "Changes")
+    assert.strictEqual(line(change), "2501: p/0007 deleted")
+  }).pipe(inMemory))
+
+it.effect("refuses what cannot be watched, and names the option", () =>
+  Effect.gen(function*() {
+    const watch = yield* Watch
+    const refusal = (target: WatchTarget, options?: WatchOptions) =>
+      Effect.map(Effect.flip(Stream.runDrain(watch.changes(target, options))), (error) => {
+        assert(error._tag === "InvalidArgument")
+        return error.field
+      })
+    assert.strictEqual(yield* refusal({ key: "" }), "key")
+    assert.strictEqual(yield* refusal({ key: "x".repeat(4_097) }), "key")
+    assert.strictEqual(yield* refusal({ prefix: "x".repeat(4_099) }), "range.gte")
+    assert.strictEqual(yield* refusal({ range: { from: "b", to: "a" } }), "range")
+    assert.strictEqual(yield* refusal({ prefix: "" }, { fromRevision: 0 }), "fromRevision")
+    assert.strictEqual(yield* refusal({ prefix: "" }, { progressMs: 99 }), "progressMs")
+    assert.strictEqual(yield* refusal({ prefix: "" }, { buffer: 0 }), "buffer")
+  }).pipe(inMemory))
+
+it.effect("leaves nothing at the node when the consumer is gone", () =>
+  Effect.gen(function*() {
+    const server = yield* WatchServer
+    const watches = yield* Effect.forEach(["a", "b"], (key) => listen({ key }))
+    for (const watch of watches) yield* watch.until(({ _tag }) => _tag === "Began")
+    assert.strictEqual(server.figures().watches, 2)
+    for (const watch of watches) yield* watch.stop
+    assert.deepStrictEqual(server.figures(), { watches: 0, unconfirmedBytes: 0 })
+  }).pipe(inMemory))
