@@ -7,16 +7,23 @@
  * | `layerFromEnv` | the same, configured by `FLAREDB_…` variables                      | containers, systemd      |
  * | `layerClient`  | a client of a cluster elsewhere                                    | most services            |
  * | `layerMemory`  | a cluster of one in memory                                         | tests                    |
+ *
+ * Each has a twin for a state machine of one's own (`docs/state-machines.md`), which provides `Commands` in place of
+ * `KeyValue`: `layerWith`, `layerFromEnvWith`, `layerCommands`, `layerMemoryWith`.
  */
 import { Effect, Layer } from "effect"
 import type { ClientOptions } from "./client/ClientOptions.ts"
 import type { Endpoint } from "./client/Endpoint.ts"
 import { formatEndpoint } from "./client/Endpoint.ts"
+import type { Connect } from "./client/Connection.ts"
 import * as RemoteClient from "./client/RemoteClient.ts"
+import * as RemoteCommands from "./client/RemoteCommands.ts"
 import * as TcpConnection from "./client/TcpConnection.ts"
 import type { FlareDbConfig, FlareDbOptions, InvalidConfig, NodeAddress } from "./FlareDbConfig.ts"
 import * as Config from "./FlareDbConfig.ts"
+import type { ChangeFeed } from "./machine/ChangeFeed.ts"
 import * as KvStateMachine from "./machine/KvStateMachine.ts"
+import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
 import type { HttpAddress } from "./ops/HttpServer.ts"
 import * as HttpServer from "./ops/HttpServer.ts"
@@ -28,9 +35,12 @@ import * as NodeOperations from "./server/NodeOperations.ts"
 import { WatchServer } from "./server/WatchServer.ts"
 import * as MemoryStore from "./storage/MemoryStore.ts"
 import * as RocksStorage from "./storage/RocksStorage.ts"
-import type { OpenError } from "./storage/StorageError.ts"
+import type { LogStore } from "./storage/LogStore.ts"
+import type { StateStore } from "./storage/StateStore.ts"
+import type { OpenError, StorageError } from "./storage/StorageError.ts"
 import { RaftTimer } from "./timer/RaftTimer.ts"
 import * as MemoryTransport from "./transport/MemoryTransport.ts"
+import type { PeerTransport } from "./transport/PeerTransport.ts"
 import * as RpcTransport from "./transport/RpcTransport.ts"
 
 const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
@@ -43,39 +53,60 @@ const listen = (config: FlareDbConfig, port: number) => ({
   port
 })
 
-const layerWatched = (config: FlareDbConfig) =>
-  WatchServer.layer(config.limits).pipe(Layer.provideMerge(RaftNode.layer(config)))
+/** A state machine over the state store of a node. */
+export type MachineLayer = Layer.Layer<StateMachine, StorageError, StateStore>
 
-/** The node itself: storage, transport and clock below it, the key-value store and those who watch it above. */
-const layerNode = (config: FlareDbConfig): Layer.Layer<RaftNode | WatchServer, OpenError | ListenError> => {
+/** A node and those who watch it, over the ports. */
+type NodeLayer = Layer.Layer<RaftNode | WatchServer, StorageError, LogStore | StateStore | PeerTransport | RaftTimer>
+
+const layerKeyValue = (
+  config: FlareDbConfig,
+  machine: Layer.Layer<StateMachine | ChangeFeed, StorageError, StateStore>
+): NodeLayer =>
+  WatchServer.layer(config.limits).pipe(Layer.provideMerge(RaftNode.layer(config)), Layer.provide(machine))
+
+/** Another state machine has no feed that could be watched. */
+const layerMachine = (config: FlareDbConfig, machine: MachineLayer): NodeLayer =>
+  WatchServer.layerNone.pipe(Layer.provideMerge(RaftNode.layer(config)), Layer.provide(machine))
+
+/** What a node stands on: its disk, its peers and its clock. */
+const layerPorts = (config: FlareDbConfig) => {
   const { clusterId, dataDir, nodeId, nodes, unsafeNoFsync } = config
-  const storage = RocksStorage.layer({ path: dataDir, clusterId, nodeId, voters: voters(config), unsafeNoFsync })
-  const transport = RpcTransport.layer({
-    clusterId,
-    nodeId: NodeId(nodeId),
-    listen: listen(config, Config.ownAddress(config).peerPort),
-    peers: nodes.filter(({ id }) => id !== nodeId).map(({ host, id, peerPort }) => ({
-      id: NodeId(id),
-      host,
-      port: peerPort
-    }))
-  })
-  return layerWatched(config).pipe(
-    Layer.provide(KvStateMachine.layerWith(config.limits)),
-    Layer.provide([storage, transport, RaftTimer.layer({ tickMs: Config.tickMs(config) })])
+  return Layer.mergeAll(
+    RocksStorage.layer({ path: dataDir, clusterId, nodeId, voters: voters(config), unsafeNoFsync }),
+    RpcTransport.layer({
+      clusterId,
+      nodeId: NodeId(nodeId),
+      listen: listen(config, Config.ownAddress(config).peerPort),
+      peers: nodes.filter(({ id }) => id !== nodeId).map(({ host, id, peerPort }) => ({
+        id: NodeId(id),
+        host,
+        port: peerPort
+      }))
+    }),
+    RaftTimer.layer({ tickMs: Config.tickMs(config) })
   )
 }
 
-/** A client of the cluster that `config` describes, which reaches the node of this process without the network. */
-const layerLocalClient = (
-  config: FlareDbConfig
-): Layer.Layer<RemoteClient.ClientServices, InvalidConfig, RaftNode | WatchServer> =>
+/** The same in memory, alone. */
+const layerMemoryPorts = (config: FlareDbConfig) =>
+  Layer.mergeAll(
+    MemoryStore.layer(new MemoryStore.MemoryDisk([config.nodeId])),
+    MemoryTransport.layer(new MemoryTransport.MemoryNetwork(), NodeId(config.nodeId), []),
+    RaftTimer.layerOnce
+  )
+
+/** Makes a client of the cluster that `config` describes, which reaches the node of this process without the network. */
+const layerLocal = <Services>(
+  config: FlareDbConfig,
+  client: (options: ClientOptions, connect: Connect, own: Endpoint) => Layer.Layer<Services, InvalidConfig>
+): Layer.Layer<Services, InvalidConfig, RaftNode | WatchServer> =>
   Layer.unwrap(
     Effect.gen(function*() {
       const operations = NodeOperations.make(yield* RaftNode, yield* WatchServer, config.clusterId)
       const own = clientEndpoint(Config.ownAddress(config))
       const connect = TcpConnection.make({ connectTimeoutMs: 1_000 })
-      return RemoteClient.layerConnect(
+      return client(
         { endpoints: config.nodes.map(clientEndpoint) },
         (endpoint) => formatEndpoint(endpoint) === formatEndpoint(own) ? Effect.succeed(operations) : connect(endpoint),
         own
@@ -83,10 +114,11 @@ const layerLocalClient = (
     })
   )
 
-/** A node with what belongs to it, and a client of the cluster. */
-export type NodeServices = RaftNode | WatchServer | ClientAddress | HttpAddress | RemoteClient.ClientServices
-
-const layerConfig = (config: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
+/** A node, with the services that answer whoever comes from outside. */
+const layerServed = (
+  config: FlareDbConfig,
+  node: NodeLayer
+): Layer.Layer<RaftNode | WatchServer | ClientAddress | HttpAddress, OpenError | ListenError> =>
   Layer.mergeAll(
     ClientServer.layer({
       clusterId: config.clusterId,
@@ -94,9 +126,29 @@ const layerConfig = (config: FlareDbConfig): Layer.Layer<NodeServices, OpenError
       listen: listen(config, Config.ownAddress(config).clientPort),
       maxOperations: config.limits.maxPendingProposals + config.limits.maxPendingReads
     }),
-    HttpServer.layer({ clusterId: config.clusterId, listen: listen(config, Config.ownAddress(config).httpPort) }),
-    layerLocalClient(config)
-  ).pipe(Layer.provideMerge(layerNode(config)))
+    HttpServer.layer({ clusterId: config.clusterId, listen: listen(config, Config.ownAddress(config).httpPort) })
+  ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(config)))
+
+/** A node with what belongs to it, and a client of the cluster. */
+export type NodeServices = RaftNode | WatchServer | ClientAddress | HttpAddress | RemoteClient.ClientServices
+
+/** The same with a state machine of one's own. */
+export type MachineNodeServices = RaftNode | ClientAddress | HttpAddress | RemoteCommands.CommandServices
+
+const layerConfig = (config: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
+  Layer.provideMerge(
+    layerLocal(config, RemoteClient.layerConnect),
+    layerServed(config, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
+  )
+
+const layerConfigWith = (
+  config: FlareDbConfig,
+  machine: MachineLayer
+): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
+  Layer.provideMerge(
+    layerLocal(config, RemoteCommands.layerConnect),
+    layerServed(config, layerMachine(config, machine))
+  )
 
 /**
  * A node of the cluster in this process. Opens (or creates) its data directory, listens for peers and clients, and
@@ -107,34 +159,55 @@ export const layer = (
 ): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
   Layer.unwrap(Effect.map(Config.make(options), layerConfig))
 
+/** {@link layer} with a state machine of one's own in place of the key-value store; the same at every node. */
+export const layerWith = (
+  options: FlareDbOptions,
+  machine: MachineLayer
+): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
+  Layer.unwrap(Effect.map(Config.make(options), (config) => layerConfigWith(config, machine)))
+
 /** {@link layer}, configured by `FLAREDB_…` variables (`FlareDbConfig.ts` lists them). */
 export const layerFromEnv: Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> = Layer.unwrap(
   Effect.map(Config.fromEnv, layerConfig)
 )
 
+/** {@link layerWith}, configured by `FLAREDB_…` variables. */
+export const layerFromEnvWith = (
+  machine: MachineLayer
+): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
+  Layer.unwrap(Effect.map(Config.fromEnv, (config) => layerConfigWith(config, machine)))
+
 /** A client of a cluster elsewhere. Connects when it is first used, so it can be built while the cluster is down. */
 export const layerClient = (options: ClientOptions): Layer.Layer<RemoteClient.ClientServices, InvalidConfig> =>
   RemoteClient.layer(options)
+
+/** {@link layerClient} for a cluster with a state machine of one's own. */
+export const layerCommands = (options: ClientOptions): Layer.Layer<RemoteCommands.CommandServices, InvalidConfig> =>
+  RemoteCommands.layer(options)
+
+const memoryConfig = Config.make({ nodeId: 1, clusterId: "memory", nodes: Config.localNodes.slice(0, 1) })
 
 /**
  * A cluster of one voter in memory: same log, same commits, nothing kept. For tests of services that use FlareDB; it
  * works under a `TestClock` too.
  */
 export const layerMemory: Layer.Layer<RemoteClient.ClientServices | RaftNode | WatchServer> = Layer.unwrap(
-  Effect.map(
-    Config.make({ nodeId: 1, clusterId: "memory", nodes: Config.localNodes.slice(0, 1) }),
-    (config) =>
-      layerLocalClient(config).pipe(
-        Layer.provideMerge(layerWatched(config)),
-        Layer.provide(KvStateMachine.layer),
-        Layer.provide([
-          MemoryStore.layer(new MemoryStore.MemoryDisk([config.nodeId])),
-          MemoryTransport.layer(new MemoryTransport.MemoryNetwork(), NodeId(config.nodeId), []),
-          RaftTimer.layerOnce
-        ])
-      )
-  )
+  Effect.map(memoryConfig, (config) =>
+    layerLocal(config, RemoteClient.layerConnect).pipe(
+      Layer.provideMerge(layerKeyValue(config, KvStateMachine.layer)),
+      Layer.provide(layerMemoryPorts(config))
+    ))
 ).pipe(
   // Memory does not fail, and this configuration is valid.
   Layer.orDie
 )
+
+/** {@link layerMemory} with a state machine of one's own. */
+export const layerMemoryWith = (machine: MachineLayer): Layer.Layer<RemoteCommands.CommandServices | RaftNode> =>
+  Layer.unwrap(
+    Effect.map(memoryConfig, (config) =>
+      layerLocal(config, RemoteCommands.layerConnect).pipe(
+        Layer.provideMerge(layerMachine(config, machine)),
+        Layer.provide(layerMemoryPorts(config))
+      ))
+  ).pipe(Layer.orDie)

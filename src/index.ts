@@ -4,6 +4,7 @@ export * as FlareDbConfig from "./FlareDbConfig.ts"
 export type { FlareDbOptions, Limits, NodeAddress } from "./FlareDbConfig.ts"
 export {
   ClusterAdmin,
+  Commands,
   Compacted,
   Compare,
   Conflict,
@@ -27,6 +28,8 @@ export {
 } from "./client/index.ts"
 export type {
   ClientOptions,
+  CommandFailure,
+  CommandOptions,
   Comparison,
   Data,
   DeleteResult,

@@ -85,7 +85,8 @@ const startingAt = Effect.fnUntraced(function*(endpoints: ReadonlyArray<Endpoint
   return [...endpoints.slice(start), ...endpoints.slice(0, start)]
 })
 
-const validate = (client: ReturnType<typeof resolve>): Effect.Effect<void, InvalidConfig> => {
+/** Fails with everything that is wrong with a client's settings. */
+export const validate = (client: ReturnType<typeof resolve>): Effect.Effect<void, InvalidConfig> => {
   const problems = client.endpoints.length === 0
     ? [{ field: "endpoints", problem: "name at least one node's client endpoint" }]
     : []

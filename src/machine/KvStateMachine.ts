@@ -22,6 +22,7 @@ import type { StateRow, StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { ChangeFeed, ChangeSource } from "./ChangeFeed.ts"
+import { checkIdentity } from "./Identity.ts"
 import type { HistoryLimits } from "./KvHousekeeping.ts"
 import { defaultHistoryLimits, dueCommands } from "./KvHousekeeping.ts"
 import { corrupt, runLoading } from "./KvLoader.ts"
@@ -104,7 +105,8 @@ const loadState = Effect.fnUntraced(function*(view: StateView) {
 
 const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
   const store = yield* StateStore
-  let state = yield* store.withView(loadState)
+  const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
+  let state = yield* load
   const source = yield* ChangeSource.make(store, state.figures)
 
   const apply = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
@@ -139,7 +141,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
     },
     apply,
     query: (queries) => answer(store, () => state, queries),
-    reload: Effect.map(store.withView(loadState), (loaded) => {
+    reload: Effect.map(load, (loaded) => {
       state = loaded
       source.restart(loaded.figures)
     }),

@@ -1,9 +1,25 @@
 /**
  * What the log drives: commands in, replies out, the same on every node. `kv/` is the first
- * implementation (`KvStateMachine.ts`); a service with a state machine of its own provides this instead.
+ * implementation (`KvStateMachine.ts`); a service with a state machine of its own provides this instead, most easily
+ * through `RowMachine.ts`. `docs/state-machines.md` has an example.
  *
  * Commands, queries and their replies are bytes here, so that one encoding made by the
  * client serves the wire, the log and the state machine.
+ *
+ * What a machine owes the node:
+ *
+ * - *Everything in the state store.* Whatever decides a reply or a later change lies there, under keys that begin with `01`
+ *   or more (`00` is the store's own), written in the same commit as the applied point. Snapshots and backups
+ *   take the store as it is, byte by byte, and know nothing else of the machine. Memory beside it is a cache, rebuilt by
+ *   `reload`.
+ * - *Determinism.* The same entries give the same rows and replies on every node, however they are cut into batches and
+ *   wherever a restart falls between them. `flaredb/testing` has a suite for it (`stateMachineCases`).
+ * - *Time from the log.* `entry.stampMs` is the cluster's clock, stamped by the leader. It hardly ever goes back from one entry to the
+ *   next; a machine takes the maximum of all it has seen.
+ * - *Old commands.* What one version accepted the next must be able to apply: it may still be in the log.
+ *
+ * The node calls `apply` and `reload` one after the other, never side by side; `check`, `query` and `due` at any time, also
+ * between two parts of an `apply`.
  */
 import { Context } from "effect"
 import type { Effect } from "effect"

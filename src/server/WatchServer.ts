@@ -71,6 +71,22 @@ export class WatchServer extends Context.Service<WatchServer, {
   /** The watches of the node, from the feed of its changes. */
   static readonly layer = (limits: WatchLimits): Layer.Layer<WatchServer, never, RaftNode | ChangeFeed> =>
     Layer.effect(WatchServer, make(limits))
+
+  /** Those of a node whose state machine has no feed of changes: every watch is refused. */
+  static readonly layerNone: Layer.Layer<WatchServer> = Layer.sync(WatchServer, () => noWatches)
+}
+
+const noFeed = new InvalidArgument({
+  field: "range",
+  problem: "cannot be watched: this cluster runs a state machine of its own, which has no feed of changes"
+})
+
+export const noWatches: WatchServer["Service"] = {
+  open: () => Effect.fail(noFeed),
+  next: () => Effect.fail(noFeed),
+  end: () => Effect.void,
+  endAll: () => Effect.void,
+  figures: () => ({ watches: 0, unconfirmedBytes: 0 })
 }
 
 /** A watch of this process, for as long as a scope lives. */

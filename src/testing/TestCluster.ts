@@ -5,6 +5,13 @@
  * Time passes when the test says so: pass `TestClock.adjust(…)` as `passTime`, or nothing to use the real clock.
  */
 import { Context, Effect, Exit, Layer, Option, Scope } from "effect"
+import type { ClusterAdmin } from "../client/ClusterAdmin.ts"
+import type { Commands } from "../client/Commands.ts"
+import type { Connect } from "../client/Connection.ts"
+import { ConnectionLost } from "../client/Connection.ts"
+import type { Endpoint } from "../client/Endpoint.ts"
+import { formatEndpoint } from "../client/Endpoint.ts"
+import * as RemoteCommands from "../client/RemoteCommands.ts"
 import * as FlareDbConfig from "../FlareDbConfig.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
 import type { Command } from "../kv/Command.ts"
@@ -14,10 +21,15 @@ import { encodeQuery } from "../kv/Query.ts"
 import type { Reply } from "../kv/Reply.ts"
 import { decodeReply } from "../kv/Reply.ts"
 import * as KvStateMachine from "../machine/KvStateMachine.ts"
+import type { StateMachine } from "../machine/StateMachine.ts"
 import type { Consistency, NodeStatus } from "../node/RaftNode.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { NodeId } from "../raft/Types.ts"
+import * as NodeOperations from "../server/NodeOperations.ts"
+import { noWatches } from "../server/WatchServer.ts"
 import * as MemoryStore from "../storage/MemoryStore.ts"
+import type { StateStore } from "../storage/StateStore.ts"
+import type { StorageError } from "../storage/StorageError.ts"
 import { RaftTimer } from "../timer/RaftTimer.ts"
 import * as MemoryTransport from "../transport/MemoryTransport.ts"
 
@@ -28,12 +40,16 @@ export interface TestClusterOptions {
   /** Lets a little time pass, about a heartbeat. */
   readonly passTime?: Effect.Effect<void>
   readonly limits?: Partial<FlareDbConfig.Limits>
+  /** What the nodes run in place of the key-value store. */
+  readonly machine?: Layer.Layer<StateMachine, StorageError, StateStore>
 }
 
 /** Steps of waiting on a condition before it is taken for one that never comes. */
 const maxSteps = 2_000
 
 const encoder = new TextEncoder()
+
+const endpointOf = (id: number): Endpoint => ({ host: "127.0.0.1", port: 7000 + id })
 
 /** One node: its disk outlives it. */
 export class TestNode {
@@ -149,7 +165,7 @@ export class TestCluster {
           )
           const disk = new MemoryStore.MemoryDisk(ids)
           const layer = RaftNode.layer(config).pipe(
-            Layer.provide(KvStateMachine.layer),
+            Layer.provide(options.machine ?? KvStateMachine.layer),
             Layer.provide([
               MemoryStore.layer(disk),
               MemoryTransport.layer(network, id, ids),
@@ -168,6 +184,38 @@ export class TestCluster {
     const found = this.nodes.find((node) => node.id === id)
     if (found === undefined) throw new Error(`there is no node ${id}`)
     return found
+  }
+
+  /** The endpoints under which {@link connect} finds the nodes. */
+  get endpoints(): ReadonlyArray<Endpoint> {
+    return this.nodes.map(({ id }) => endpointOf(id))
+  }
+
+  /** How a client reaches the nodes: `RemoteClient.layerConnect({ endpoints }, connect)`. A node that is down is not reached. */
+  readonly connect: Connect = (endpoint) =>
+    Effect.suspend(() => {
+      const name = formatEndpoint(endpoint)
+      const found = this.nodes.find((node) => formatEndpoint(endpointOf(node.id)) === name)
+      if (found?.isRunning !== true) {
+        return Effect.fail(new ConnectionLost({ endpoint: name, reason: "the node does not run", sent: false }))
+      }
+      const { node } = found
+      const down = new ConnectionLost({ endpoint: name, reason: "the node was stopped", sent: false })
+      const whileUp = <A>(work: Effect.Effect<A, ConnectionLost>): Effect.Effect<A, ConnectionLost> =>
+        Effect.suspend(() => found.isRunning && found.node === node ? work : Effect.fail(down))
+      const operations = NodeOperations.make(node, noWatches, "test")
+      return Effect.succeed({
+        ...operations,
+        write: (commands) => whileUp(operations.write(commands)),
+        read: (queries, consistency) => whileUp(operations.read(queries, consistency)),
+        status: whileUp(operations.status),
+        transferLeader: (target) => whileUp(operations.transferLeader(target))
+      })
+    })
+
+  /** A client of the cluster for the state machine that it was made with. */
+  get commands(): Layer.Layer<Commands | ClusterAdmin> {
+    return Layer.orDie(RemoteCommands.layerConnect({ endpoints: this.endpoints }, this.connect))
   }
 
   /** Lets time pass until `condition` gives a value. Dies when it never does. */

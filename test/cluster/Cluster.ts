@@ -30,9 +30,17 @@ export class ClusterNode {
   readonly log: Array<string> = []
   private readonly nodes: ReadonlyArray<NodeAddress>
   private readonly scope: Scope.Scope
+  private readonly program: ReadonlyArray<string>
   private running: Running | undefined
 
-  constructor(address: NodeAddress, nodes: ReadonlyArray<NodeAddress>, dataDir: string, scope: Scope.Scope) {
+  constructor(
+    address: NodeAddress,
+    nodes: ReadonlyArray<NodeAddress>,
+    dataDir: string,
+    scope: Scope.Scope,
+    program: ReadonlyArray<string>
+  ) {
+    this.program = program
     this.id = address.id
     this.address = address
     this.nodes = nodes
@@ -58,7 +66,7 @@ export class ClusterNode {
 
   private readonly startProcess = Effect.fnUntraced({ self: this }, function*(this: ClusterNode) {
     const scope = yield* Scope.fork(this.scope)
-    const handle = yield* ChildProcess.make(process.execPath, [launcher, "start"], {
+    const handle = yield* ChildProcess.make(process.execPath, this.program, {
       env: cleanEnv(this.env),
       extendEnv: true,
       stdin: "ignore",
@@ -82,7 +90,7 @@ export class ClusterNode {
     yield* Effect.forkIn(
       lines(handle.stdout, (line) => {
         keep(line)
-        if (line.startsWith("READY ")) Deferred.doneUnsafe(ready, Exit.void)
+        if (/^READY\b/.test(line)) Deferred.doneUnsafe(ready, Exit.void)
       }).pipe(
         Effect.andThen(Effect.exit(handle.exitCode)),
         Effect.andThen((exit) =>
@@ -134,8 +142,14 @@ export interface Cluster {
 /** How often the state is asked for while waiting on it. */
 const askMs = 5
 
-/** Makes a cluster of `voters` nodes; nothing runs before `start`. */
-export const make = Effect.fnUntraced(function*(voters: 1 | 3) {
+/**
+ * Makes a cluster of `voters` nodes; nothing runs before `start`. `program` is what Node runs for each, configured by
+ * variables: `flaredb start` unless a test says otherwise.
+ */
+export const make = Effect.fnUntraced(function*(
+  voters: 1 | 3,
+  program: ReadonlyArray<string> = [launcher, "start"]
+) {
   const files = yield* FileSystem.FileSystem
   const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-cluster-" })
   const ports = yield* freePorts(voters * 3)
@@ -147,7 +161,9 @@ export const make = Effect.fnUntraced(function*(voters: 1 | 3) {
     httpPort: ports[3 * i + 2] as number
   }))
   const scope = yield* Effect.scope
-  const nodes = addresses.map((address) => new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope))
+  const nodes = addresses.map((address) =>
+    new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope, program)
+  )
   yield* Effect.addFinalizer((exit) =>
     Effect.sync(() => {
       if (Exit.isSuccess(exit)) return

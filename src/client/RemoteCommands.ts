@@ -1,0 +1,60 @@
+/** Composes the client of a state machine of one's own: one pool of connections, a pipeline for each kind of operation. */
+import { Context, Effect, Layer } from "effect"
+import type { InvalidConfig } from "../FlareDbConfig.ts"
+import type { ClientOptions } from "./ClientOptions.ts"
+import { resolve } from "./ClientOptions.ts"
+import * as ClusterAdmin from "./ClusterAdmin.ts"
+import * as Commands from "./Commands.ts"
+import type { Connect } from "./Connection.ts"
+import { ConnectionPool } from "./ConnectionPool.ts"
+import { Pipeline } from "./Pipeline.ts"
+import { validate } from "./RemoteClient.ts"
+import { Requests } from "./Requests.ts"
+import * as TcpConnection from "./TcpConnection.ts"
+
+/** What such a client is made of. */
+export type CommandServices = Commands.Commands | ClusterAdmin.ClusterAdmin
+
+/** A client whose connections are opened by `connect`. */
+export const layerConnect = (
+  options: ClientOptions,
+  connect: Connect
+): Layer.Layer<CommandServices, InvalidConfig> =>
+  Layer.effectContext(
+    Effect.gen(function*() {
+      const client = resolve(options)
+      yield* validate(client)
+      const { attemptTimeoutMs, requestTimeoutMs } = client
+      const pool = yield* ConnectionPool.make(connect)
+      const writes = yield* Pipeline.make({
+        client,
+        pool,
+        repeatable: false,
+        call: (connection, commands) => connection.write(commands)
+      })
+      const reads = yield* Pipeline.make({
+        client,
+        pool,
+        repeatable: true,
+        call: (connection, queries) => connection.read(queries, "linearizable")
+      })
+      const staleReads = yield* Pipeline.make({
+        client,
+        pool,
+        repeatable: true,
+        call: (connection, queries) => connection.read(queries, "stale")
+      })
+      const pipelines = { writes, reads, staleReads, requestTimeoutMs }
+      return Context.make(Commands.Commands, Commands.make({ ...pipelines, attemptTimeoutMs })).pipe(
+        Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool, new Requests(pipelines)))
+      )
+    })
+  )
+
+/**
+ * A client over the network. Connects when it is first used: building the layer succeeds while the cluster is down.
+ */
+export const layer = (
+  options: ClientOptions
+): Layer.Layer<CommandServices, InvalidConfig> =>
+  layerConnect(options, TcpConnection.make({ connectTimeoutMs: resolve(options).connectTimeoutMs }))

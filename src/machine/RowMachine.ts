@@ -1,0 +1,151 @@
+/**
+ * The plain way to a state machine of one's own: commands as functions of rows. Everything that has to be right for
+ * replication is done here, once: the order of commands, one atomic write for a batch and its applied point, the cluster's
+ * clock, the name of the machine in the store. All state is rows, so snapshots and restarts need nothing more.
+ *
+ * A machine that wants to keep state in memory beside its rows implements {@link StateMachine} itself, as the key-value
+ * store does.
+ */
+import { Effect, Layer } from "effect"
+import { InvalidArgument } from "../FlareDbError.ts"
+import { Reader, Writer } from "../kv/Binary.ts"
+import type { Entry } from "../raft/Types.ts"
+import type { StateView } from "../storage/StateStore.ts"
+import { StateStore } from "../storage/StateStore.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import { checkIdentity, identityKey } from "./Identity.ts"
+import { corrupt } from "./KvLoader.ts"
+import { Rows } from "./Rows.ts"
+import type { QueryReply } from "./StateMachine.ts"
+import { StateMachine } from "./StateMachine.ts"
+
+/** When a command is carried out: the same on every node. */
+export interface Moment {
+  /** The command's place in the log: unique, and larger than that of every command before it. */
+  readonly index: number
+  /** The cluster's clock in milliseconds, as the log tells it. Never goes back. */
+  readonly timeMs: number
+}
+
+export interface RowMachine<Command, Query> {
+  /**
+   * Names the machine and the format of its rows, say `job-queue/1`. A directory that was written under one name
+   * is refused under another, so the name changes with an incompatible change of the rows.
+   */
+  readonly name: string
+
+  /**
+   * The command in these bytes, or why it is refused before it reaches the log: malformed, or over a limit. Cheap and pure.
+   * Every version of the program must read what earlier ones accepted, because it may still be in the log.
+   */
+  readonly decodeCommand: (bytes: Uint8Array) => Command | InvalidArgument
+
+  /** Rows that a command is going to read. They are read in one trip for the whole batch; only speed depends on it. */
+  readonly keysOf?: (command: Command) => ReadonlyArray<Uint8Array>
+
+  /**
+   * Carries a command out on the rows and gives its reply. A pure function of rows, command and moment: no clock, no random
+   * source, nothing remembered from command to command. It cannot refuse any more, but its reply may say no; an error
+   * or a defect stops the node, and every other node at the same place.
+   */
+  readonly apply: (rows: Rows, command: Command, at: Moment) => Effect.Effect<Uint8Array, StorageError>
+
+  readonly decodeQuery: (bytes: Uint8Array) => Query | InvalidArgument
+
+  /** Answers a query from one moment of the rows. `timeMs` is the clock of that moment. */
+  readonly query: (view: StateView, query: Query, timeMs: number) => Effect.Effect<Uint8Array, StorageError>
+
+  /** See `StateMachine.due`: the bytes of commands that are due at `timeMs` by themselves. */
+  readonly due?: (view: StateView, timeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
+}
+
+const timeKey: Uint8Array = Uint8Array.of(0x01, ...new TextEncoder().encode("time"))
+
+const noReply = new Uint8Array(0)
+
+const readTime = (view: StateView): Effect.Effect<number, StorageError> =>
+  Effect.flatMap(view.getMany([timeKey]), ([row]) => {
+    if (row === undefined) return Effect.succeed(0)
+    const reader = new Reader(row)
+    const timeMs = reader.u64()
+    return reader.complete ? Effect.succeed(timeMs) : Effect.fail(corrupt("the clock is cut short"))
+  })
+
+const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
+  Effect.gen(function*() {
+    const store = yield* StateStore
+    const identity = new TextEncoder().encode(machine.name)
+    const { due } = machine
+    const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, machine.name), readTime(view)))
+    let timeMs = yield* load
+
+    const commandOf = (entry: Entry): Command | undefined => {
+      if (entry.kind === "noop") return undefined
+      const command = machine.decodeCommand(entry.payload)
+      if (command instanceof InvalidArgument) {
+        throw new Error(
+          `entry ${entry.index} holds a command that ${machine.name} cannot read (${command.message}); ` +
+            "it was written by another version: run the same version on every node"
+        )
+      }
+      return command
+    }
+
+    const apply = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
+      const last = entries[entries.length - 1]
+      if (last === undefined) return []
+      const rows = new Rows(store)
+      const commands = entries.map(commandOf)
+      if (machine.keysOf !== undefined) {
+        const keys: Array<Uint8Array> = []
+        for (const command of commands) if (command !== undefined) keys.push(...machine.keysOf(command))
+        yield* rows.prefetch(keys)
+      }
+      const replies: Array<Uint8Array> = []
+      for (let i = 0; i < entries.length; i++) {
+        const { index, stampMs } = entries[i] as Entry
+        const command = commands[i]
+        timeMs = Math.max(timeMs, stampMs)
+        replies.push(command === undefined ? noReply : yield* machine.apply(rows, command, { index, timeMs }))
+      }
+      yield* store.commit(
+        [
+          ...rows.changes(),
+          { _tag: "Put", key: identityKey, value: identity },
+          { _tag: "Put", key: timeKey, value: new Writer(8).u64(timeMs).bytes }
+        ],
+        { index: last.index, term: last.term }
+      )
+      return replies
+    })
+
+    return StateMachine.of({
+      recovered: store.recovered,
+      logTimeMs: () => timeMs,
+      check: (bytes) => {
+        const command = machine.decodeCommand(bytes)
+        return command instanceof InvalidArgument ? command : undefined
+      },
+      apply,
+      query: (queries) =>
+        store.withView((view) =>
+          Effect.flatMap(readTime(view), (now) =>
+            Effect.forEach(queries, (bytes): Effect.Effect<QueryReply, StorageError> => {
+              const query = machine.decodeQuery(bytes)
+              return query instanceof InvalidArgument ? Effect.succeed(query) : machine.query(view, query, now)
+            }))
+        ),
+      reload: Effect.map(load, (loaded) => {
+        timeMs = loaded
+      }),
+      due: (now) =>
+        due === undefined ? Effect.succeed([]) : store.withView((view) =>
+          due(view, now)
+        )
+    })
+  })
+
+/** The machine over a node's state store. */
+export const layer = <Command, Query>(
+  machine: RowMachine<Command, Query>
+): Layer.Layer<StateMachine, StorageError, StateStore> => Layer.effect(StateMachine, make(machine))
