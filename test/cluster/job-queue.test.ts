@@ -22,17 +22,18 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
     const heldUntil = new Map<number, number>()
     const completed = new Set<number>()
     let killed = 0
+    const killing = () => killed < kills
 
     const produce = Effect.gen(function*() {
       const jobs = yield* JobQueue
-      for (let i = 0; i < count || killed < kills; i++) {
+      for (let i = 0; i < count || killing(); i++) {
         // A lost answer makes the call a duplicate of its own first attempt; the job is the same.
         const { job } = yield* jobs.enqueue(queue, { key: `job-${i}`, payload: `payload ${i}` })
         acknowledged.add(job)
       }
     })
     const kill = Effect.gen(function*() {
-      while (killed < kills) {
+      while (killing()) {
         const goal = acknowledged.size + 40
         const leader = yield* cluster.leader
         while (acknowledged.size < goal) yield* Effect.sleep(5)
@@ -42,7 +43,7 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
         killed += 1
       }
     })
-    const open = () => killed < kills || completed.size < acknowledged.size
+    const open = () => killing() || completed.size < acknowledged.size
     const work = Effect.gen(function*() {
       const jobs = yield* JobQueue
       while (open()) {
