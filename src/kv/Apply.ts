@@ -88,6 +88,14 @@ const admit = (batch: Batch, stamp: SessionStamp): Session | Uint8Array => {
     return encodeReply(refused(batch, "session-expired", "session", `${stamp.session} has ended, or never was`))
   }
   batch.hear(session, stamp.answered)
+  const reply = withoutRepeating(batch, session, stamp)
+  if (reply === undefined) return session
+  batch.recordAnswered(session)
+  return reply
+}
+
+/** The reply to a command that is not carried out, because it was before, or because too many replies are kept. */
+const withoutRepeating = (batch: Batch, session: Session, stamp: SessionStamp): Uint8Array | undefined => {
   const kept = session.reply(stamp.sequence)
   if (kept !== undefined) return kept
   if (stamp.sequence <= session.answered) {
@@ -99,7 +107,7 @@ const admit = (batch: Batch, stamp: SessionStamp): Session | Uint8Array => {
   if (session.replyBytes >= maxSessionReplyBytes) {
     return encodeReply(overloaded(batch, "maxSessionReplyBytes", session.replyBytes, maxSessionReplyBytes))
   }
-  return session
+  return undefined
 }
 
 /** Encodes a reply and keeps it for the session. */

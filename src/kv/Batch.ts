@@ -16,6 +16,7 @@ import {
   leaseKey,
   leaseKeyKey,
   recordKey,
+  replyBlockKey,
   replyKey,
   revisionKey,
   revisionRange,
@@ -47,6 +48,8 @@ export class Batch {
   /** Rows that are neither users' keys nor history; `undefined` deletes one. */
   private readonly rows = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>()
   private readonly heard = new Set<Session>()
+  /** Blocks of replies that changed. */
+  private readonly blocks = new Map<Session, Set<number>>()
   private changing: Array<Change> | undefined
   private readonly before: Figures
 
@@ -158,28 +161,54 @@ export class Batch {
   }
 
   closeSession(session: Session): void {
-    for (const sequence of session.sequences) this.delete(replyKey(session.id, sequence))
+    for (const sequence of session.largeReplies) this.delete(replyKey(session.id, sequence))
+    for (const block of [...session.blockNumbers, ...this.blocks.get(session) ?? []]) {
+      this.delete(replyBlockKey(session.id, block))
+    }
     this.state.sessions.delete(session.id)
     this.heard.delete(session)
+    this.blocks.delete(session)
     this.delete(sessionKey(session.id))
   }
 
-  /** Something came from a session's client: it is there, and it has the replies up to `answered`. */
+  /**
+   * Something came from a session's client: it is there, and it has the replies up to `answered`. Either `keepReply` or
+   * `recordAnswered` must follow.
+   */
   hear(session: Session, answered: number): void {
     const { logTimeMs } = this.figures
     if (answered > session.answered) {
-      for (const sequence of session.forget(answered)) this.delete(replyKey(session.id, sequence))
-      this.heard.add(session)
+      const { blocks, large } = session.forget(answered)
+      for (const block of blocks) this.touch(session, block)
+      for (const sequence of large) this.delete(replyKey(session.id, sequence))
     }
     if (logTimeMs - session.heardMs >= heardGranularityMs) {
       session.heardMs = logTimeMs
-      this.heard.add(session)
+      this.recordSession(session)
     }
   }
 
+  /** The command that was heard of leaves no reply behind that could say how far its client has answers. */
+  recordAnswered(session: Session): void {
+    if (session.unrecorded) this.recordSession(session)
+  }
+
   keepReply(session: Session, sequence: number, reply: Uint8Array): void {
-    session.keep(sequence, reply)
+    const block = session.keep(sequence, reply)
+    if (block !== undefined) return this.touch(session, block)
     this.put(replyKey(session.id, sequence), reply)
+    this.recordAnswered(session)
+  }
+
+  private recordSession(session: Session): void {
+    session.record()
+    this.heard.add(session)
+  }
+
+  private touch(session: Session, block: number): void {
+    const touched = this.blocks.get(session)
+    if (touched === undefined) this.blocks.set(session, new Set([block]))
+    else touched.add(block)
   }
 
   /** Forgets the history up to and including `revision`, which is neither compacted nor ahead of the store. */
@@ -212,7 +241,21 @@ export class Batch {
           : { _tag: "Put", key: stored, value: encodeRecord(record) }
       )
     }
-    for (const session of this.heard) this.put(sessionKey(session.id), encodeSession(session))
+    for (const session of this.heard) {
+      const { heardMs, recordedAnswered, ttlMs } = session
+      changes.push({
+        _tag: "Put",
+        key: sessionKey(session.id),
+        value: encodeSession({ ttlMs, heardMs, answered: recordedAnswered })
+      })
+    }
+    for (const [session, blocks] of this.blocks) {
+      for (const block of blocks) {
+        const key = replyBlockKey(session.id, block)
+        const value = session.encodeBlock(block)
+        changes.push(value === undefined ? { _tag: "Delete", key } : { _tag: "Put", key, value })
+      }
+    }
     for (const { key, value } of this.rows.values()) {
       changes.push(value === undefined ? { _tag: "Delete", key } : { _tag: "Put", key, value })
     }

@@ -10,7 +10,8 @@
  * | `30`       | `30 LEASE`                 | a lease (`Lease.ts`)                                               |
  * | `31`       | `31 LEASE KEY`             | nothing: the key is attached to the lease                          |
  * | `40`       | `40 SESSION`               | a session (`Session.ts`)                                           |
- * | `41`       | `41 SESSION SEQUENCE`      | the reply to one of its commands                                   |
+ * | `41`       | `41 SESSION SEQUENCE`      | a large reply to one of its commands                               |
+ * | `42`       | `42 SESSION BLOCK`         | the other replies to a block of its commands                       |
  *
  * All else is free for later formats.
  */
@@ -23,6 +24,7 @@ const leaseByte = 0x30
 const leaseKeyByte = 0x31
 const sessionByte = 0x40
 const replyByte = 0x41
+const replyBlockByte = 0x42
 
 /** A range of stored keys; the end is not included. */
 export interface StoredRange {
@@ -91,11 +93,20 @@ export const sessionRange: StoredRange = { gte: Uint8Array.of(sessionByte), lt: 
 export const replyKey = (session: number, sequence: number): Uint8Array =>
   new Writer(17).u8(replyByte).u64(session).u64(sequence).bytes
 
-/** Every kept reply. */
+/** Every large reply. */
 export const replyRange: StoredRange = { gte: Uint8Array.of(replyByte), lt: Uint8Array.of(replyByte + 1) }
+
+export const replyBlockKey = (session: number, block: number): Uint8Array =>
+  new Writer(17).u8(replyBlockByte).u64(session).u64(block).bytes
+
+/** Every block of replies. */
+export const replyBlockRange: StoredRange = {
+  gte: Uint8Array.of(replyBlockByte),
+  lt: Uint8Array.of(replyBlockByte + 1)
+}
 
 /** The number behind the first byte of a stored key: a lease's, a session's. */
 export const idOf = (stored: Uint8Array): number => new Reader(stored.subarray(1)).u64()
 
-/** The sequence number of a stored reply's key. */
+/** The sequence number of a stored reply's key, or the number of a block's. */
 export const sequenceOf = (stored: Uint8Array): number => new Reader(stored.subarray(9)).u64()

@@ -2,13 +2,19 @@
  * Sessions: what makes a command that is sent twice take effect once. (Raft §8, thesis §6.3)
  *
  * ```
- * ttl u64 · last heard u64 · answered u64
+ * a session      ttl u64 · last heard u64 · answered u64
+ * its replies    answered u64 · { place u8 · reply u16+ } …        those to one block of sequence numbers
+ * a large reply  the reply
  * ```
  *
  * A client numbers its commands. The reply to each is kept, on every node and in snapshots, until the client says that it
  * has it; the same number again gets the same reply, whichever node leads by then. A session that was not heard of for
  * its time to live, in log time, ends, and its commands are refused from then on: nobody could tell any more whether they
  * were carried out.
+ *
+ * A command of a session costs one row, as if it was alone, and many of one batch share it: small replies lie together in
+ * blocks, and `answered` lies with the reply that it came with. A session has answered up to the highest number that any
+ * of its rows says. What a row holds hangs on the commands alone, not on how they are grouped into batches.
  */
 import { Reader, Writer } from "./Binary.ts"
 
@@ -16,12 +22,21 @@ export interface SessionRecord {
   readonly ttlMs: number
   /** The log time of its last command, to within {@link heardGranularityMs}. */
   readonly heardMs: number
-  /** The client has the replies up to this number. */
+  /** The client has the replies up to this number, or a higher one that stands with a reply. */
   readonly answered: number
 }
 
 /** A session's row is not written again for less news than this. */
 export const heardGranularityMs = 1_000
+
+/** Sequence numbers whose replies share a row. At most 256. */
+const blockNumbers = 64
+
+/** A reply longer than this has a row of its own: a block is written again with each of its replies. */
+const maxBlockReplyBytes = 256
+
+/** The block of a sequence number. */
+const blockOf = (sequence: number): number => Math.floor(sequence / blockNumbers)
 
 export const encodeSession = ({ answered, heardMs, ttlMs }: SessionRecord): Uint8Array =>
   new Writer(24).u64(ttlMs).u64(heardMs).u64(answered).bytes
@@ -33,53 +48,152 @@ export const decodeSession = (bytes: Uint8Array): SessionRecord | undefined => {
   return reader.complete ? record : undefined
 }
 
+/** The kept replies to one block of sequence numbers. */
+interface Block {
+  /** What the client had the replies up to when the last of these was kept. */
+  answered: number
+  readonly replies: Map<number, Uint8Array>
+}
+
+/** What went out of memory with `forget`. */
+export interface Forgotten {
+  /** Blocks that lost replies. */
+  readonly blocks: ReadonlyArray<number>
+  /** Replies that had a row of their own. */
+  readonly large: ReadonlyArray<number>
+}
+
+const nothing: Forgotten = { blocks: [], large: [] }
+
 /** One session with the replies its client may still ask for. */
 export class Session {
   readonly id: number
   readonly ttlMs: number
   heardMs: number
+  /** The client has the replies up to this number. */
   answered: number
+  /** What the session's own row says of that. */
+  recordedAnswered: number
+  /** The highest number that any row says: below `answered` only within a command. */
+  private anywhereAnswered: number
+  /** How many replies are kept. */
+  size = 0
   replyBytes = 0
-  private readonly replies = new Map<number, Uint8Array>()
+  private readonly blocks = new Map<number, Block>()
+  private readonly large = new Map<number, Uint8Array>()
 
   constructor(id: number, { answered, heardMs, ttlMs }: SessionRecord) {
     this.id = id
     this.ttlMs = ttlMs
     this.heardMs = heardMs
     this.answered = answered
+    this.recordedAnswered = answered
+    this.anywhereAnswered = answered
   }
 
-  /** How many replies are kept. */
-  get size(): number {
-    return this.replies.size
+  /** The blocks that hold replies. */
+  get blockNumbers(): Iterable<number> {
+    return this.blocks.keys()
   }
 
-  /** The numbers of the replies kept. */
-  get sequences(): Iterable<number> {
-    return this.replies.keys()
+  /** The numbers of the replies with rows of their own. */
+  get largeReplies(): Iterable<number> {
+    return this.large.keys()
   }
 
   reply(sequence: number): Uint8Array | undefined {
-    return this.replies.get(sequence)
+    return this.blocks.get(blockOf(sequence))?.replies.get(sequence) ?? this.large.get(sequence)
   }
 
-  keep(sequence: number, reply: Uint8Array): void {
-    this.replies.set(sequence, reply)
+  /** Keeps a reply, and says which block has it; `undefined` when it has a row of its own. */
+  keep(sequence: number, reply: Uint8Array): number | undefined {
+    this.size += 1
     this.replyBytes += reply.byteLength
+    if (reply.byteLength > maxBlockReplyBytes) {
+      this.large.set(sequence, reply)
+      return undefined
+    }
+    const number = blockOf(sequence)
+    const block = this.blocks.get(number) ?? { answered: 0, replies: new Map() }
+    this.blocks.set(number, block)
+    block.answered = this.answered
+    block.replies.set(sequence, reply)
+    this.anywhereAnswered = this.answered
+    return number
   }
 
-  /** Forgets the replies up to `answered`, and says which those were. */
-  forget(answered: number): ReadonlyArray<number> {
-    if (answered <= this.answered) return []
+  /** Whether no row says yet how far the client has answers. */
+  get unrecorded(): boolean {
+    return this.answered > this.anywhereAnswered
+  }
+
+  /** The session's own row is to be written. */
+  record(): void {
+    this.recordedAnswered = this.answered
+    this.anywhereAnswered = this.answered
+  }
+
+  /** Forgets the replies up to `answered`. */
+  forget(answered: number): Forgotten {
+    if (answered <= this.answered) return nothing
     this.answered = answered
-    const forgotten: Array<number> = []
-    for (const [sequence, reply] of this.replies) {
-      if (sequence > answered) continue
-      this.replies.delete(sequence)
-      this.replyBytes -= reply.byteLength
-      forgotten.push(sequence)
+    const blocks: Array<number> = []
+    for (const [number, { replies }] of this.blocks) {
+      if (number * blockNumbers > answered) continue
+      const before = replies.size
+      for (const [sequence, reply] of replies) {
+        if (sequence <= answered) {
+          replies.delete(sequence)
+          this.replyBytes -= reply.byteLength
+        }
+      }
+      if (replies.size === before) continue
+      this.size -= before - replies.size
+      if (replies.size === 0) this.blocks.delete(number)
+      blocks.push(number)
     }
-    return forgotten
+    const large: Array<number> = []
+    for (const [sequence, reply] of this.large) {
+      if (sequence > answered) continue
+      this.large.delete(sequence)
+      this.size -= 1
+      this.replyBytes -= reply.byteLength
+      large.push(sequence)
+    }
+    return { blocks, large }
+  }
+
+  /** The row of a block; `undefined` when it holds nothing any more. */
+  encodeBlock(number: number): Uint8Array | undefined {
+    const block = this.blocks.get(number)
+    if (block === undefined) return undefined
+    const writer = new Writer(8 + 48 * block.replies.size).u64(block.answered)
+    // In the order of their numbers, which is not always the one they came in.
+    for (let place = 0; place < blockNumbers; place++) {
+      const reply = block.replies.get(number * blockNumbers + place)
+      if (reply !== undefined) writer.u8(place).short(reply)
+    }
+    return writer.bytes
+  }
+
+  /** Takes the row of a block into memory. `false` when it is malformed. */
+  loadBlock(number: number, bytes: Uint8Array): boolean {
+    const reader = new Reader(bytes)
+    const answered = reader.u64()
+    const replies = new Map<number, Uint8Array>()
+    while (!reader.complete && !reader.failed) {
+      const place = reader.u8()
+      // A copy, because what was read may be a view of something larger.
+      const reply = reader.short().slice()
+      replies.set(number * blockNumbers + place, reply)
+      this.size += 1
+      this.replyBytes += reply.byteLength
+    }
+    if (reader.failed || replies.size === 0) return false
+    this.blocks.set(number, { answered, replies })
+    this.answered = Math.max(this.answered, answered)
+    this.anywhereAnswered = this.answered
+    return true
   }
 }
 

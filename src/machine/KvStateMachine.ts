@@ -13,7 +13,7 @@ import type { Slot } from "../kv/Draft.ts"
 import { successor } from "../kv/KeyRange.ts"
 import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
-import { idOf, leaseRange, recordKey, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
+import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
 import { decodeLease } from "../kv/Lease.ts"
 import { decodeSession, Session } from "../kv/Session.ts"
 import { State } from "../kv/State.ts"
@@ -100,6 +100,11 @@ const loadState = Effect.fnUntraced(function*(view: StateView) {
     session?.keep(sequenceOf(key), value.slice())
     return session !== undefined
   })
+  yield* forEachRow(
+    view,
+    replyBlockRange,
+    ({ key, value }) => state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
+  )
   return state
 })
 

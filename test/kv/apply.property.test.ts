@@ -17,6 +17,7 @@ import {
   idOf,
   leaseKeysOfAll,
   leaseRange,
+  replyBlockRange,
   replyRange,
   revisionOf,
   sequenceOf,
@@ -67,6 +68,7 @@ class Store {
 
   commit(batch: Batch): void {
     for (const change of batch.changes()) {
+      if ("key" in change) written.add(change.key[0] as number)
       if (change._tag === "Put") this.rows.set(text(change.key), Uint8Array.from(change.value))
       else if (change._tag === "Delete") this.rows.delete(text(change.key))
       else for (const { key } of this.within({ gte: change.start, lt: change.end })) this.rows.delete(text(key))
@@ -87,9 +89,15 @@ class Store {
       const session = state.sessions.get(idOf(key)) ?? assert.fail("a reply without its session")
       session.keep(sequenceOf(key), value)
     }
+    for (const { key, value } of this.within(replyBlockRange)) {
+      assert.isTrue(state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value))
+    }
     return state
   }
 }
+
+/** The first bytes of all keys that were written. */
+const written = new Set<number>()
 
 interface Step {
   readonly index: number
@@ -119,7 +127,8 @@ class Source {
   }
 
   key = (): Uint8Array => bytes(`${this.pick(["a", "b", "\xff"])}${this.below(4)}`)
-  value = (): Uint8Array => bytes(`v${this.below(5)}`)
+  // A long value makes the reply to a transaction that reads it a large one.
+  value = (): Uint8Array => bytes(`v${this.below(5)}${this.below(6) === 0 ? "-".repeat(300) : ""}`)
   id = (): number => this.ids.length === 0 || this.below(6) === 0 ? this.below(50) : this.pick(this.ids)
   lease = (): number => this.below(3) === 0 ? this.id() : 0
 
@@ -362,5 +371,8 @@ it("and they do meet every kind of answer", () => {
     ]
   ) {
     assert.isTrue(seen.has(kind), `${kind} among ${[...seen].join(", ")}`)
+  }
+  for (const [name, byte] of [["a large reply", 0x41], ["a block of replies", 0x42]] as const) {
+    assert.isTrue(written.has(byte), name)
   }
 })
