@@ -17,6 +17,19 @@ export interface ClientOptions {
   readonly maxCallsInFlight?: number | undefined
   /** Operations of one kind that may wait; more fail as `Overloaded`. Default 65,536. */
   readonly maxPendingOperations?: number | undefined
+  /**
+   * Whether writes belong to a session, so that each takes effect exactly once. Default `true`: a write whose answer was
+   * lost is repeated until its deadline, and only then `Indeterminate`. The first write costs one more round, which opens
+   * the session, and closing the client one that ends it; the cluster has room for 10,000 sessions. With `false` nothing is repeated that
+   * may have been carried out: a lost connection or a change of leaders makes writes `Indeterminate`.
+   */
+  readonly sessions?: boolean | undefined
+  /**
+   * Milliseconds without a write after which the cluster forgets the session; the next write opens another. Default
+   * 300,000, at least 1,000. A write that is still being repeated by then, because its own deadline is longer, fails as
+   * `SessionExpired` when its outcome cannot be known.
+   */
+  readonly sessionTtlMs?: number | undefined
 }
 
 export type ResolvedClientOptions = { readonly [K in keyof ClientOptions]-?: Exclude<ClientOptions[K], undefined> }
@@ -27,5 +40,7 @@ export const resolve = (options: ClientOptions): ResolvedClientOptions => ({
   connectTimeoutMs: options.connectTimeoutMs ?? 1_000,
   attemptTimeoutMs: options.attemptTimeoutMs ?? 1_500,
   maxCallsInFlight: options.maxCallsInFlight ?? 4,
-  maxPendingOperations: options.maxPendingOperations ?? 65_536
+  maxPendingOperations: options.maxPendingOperations ?? 65_536,
+  sessions: options.sessions ?? true,
+  sessionTtlMs: options.sessionTtlMs ?? 300_000
 })

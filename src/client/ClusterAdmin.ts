@@ -122,7 +122,7 @@ export const make = (
   const compact = (revision?: number) =>
     Effect.flatMap(
       revision === undefined ? lastRevision : Effect.succeed(revision),
-      (through) => Effect.as(requests.write({ _tag: "Compact", revision: through }, undefined), through)
+      (through) => Effect.as(requests.writeRepeatable({ _tag: "Compact", revision: through }, undefined), through)
     )
 
   return ClusterAdmin.of({ status, transferLeader, compact })

@@ -1,10 +1,20 @@
+const noBytes = new Uint8Array(0)
+
 /** One operation of a caller, from its call to its answer: answered exactly once, whoever is first. */
 export class Operation<Failure> {
-  readonly bytes: Uint8Array
+  /** What is sent; empty once it is settled, because a session remembers operations longer than their callers do. */
+  bytes: Uint8Array
   /** When it is given up, on the clock of `Clock.currentTimeMillis`. */
   readonly deadlineMs: number
   /** Whether a node may have received it since it last learned that none has. */
   sent = false
+  /** Whether a node may have carried it out, because an attempt ended without a definite answer. */
+  uncertain = false
+  /** The session it is numbered in; 0 for none. */
+  session = 0
+  sequence = 0
+  /** Whether it is to be stamped anew before it is sent again. */
+  stale = false
   /** The last reason why it had to be tried again, for the message when time runs out. */
   lastFailure: Failure | undefined
   private answer: ((result: Uint8Array | Failure) => void) | undefined
@@ -22,12 +32,13 @@ export class Operation<Failure> {
   /** Answers the caller, unless that was done already. */
   settle(result: Uint8Array | Failure): void {
     const { answer } = this
-    this.answer = undefined
+    this.forget()
     answer?.(result)
   }
 
   /** The caller does not wait any more. */
   forget(): void {
     this.answer = undefined
+    this.bytes = noBytes
   }
 }

@@ -1,21 +1,29 @@
 /**
  * Carries operations of one kind to the node that can serve them. Whatever was asked for while the calls in flight
- * were under way travels together in the next one; what is safe to repeat is repeated, at the node that leads,
- * until its deadline; what is not says so.
+ * were under way travels together in the next one; what is safe to repeat (reads, and writes of a session) is repeated,
+ * at the node that leads, until its deadline; what is not says so.
  */
 import { Cause, Clock, Effect, Exit, Fiber, Option, Queue } from "effect"
 import type { Scope } from "effect"
-import type { ReadError, SessionExpired, WriteError } from "../FlareDbError.ts"
-import { Indeterminate, Overloaded, Unavailable } from "../FlareDbError.ts"
+import type { ReadError, WriteError } from "../FlareDbError.ts"
+import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
+import { decodeReply, refusalOf } from "../kv/Reply.ts"
 import { maxBatchBytes, maxBatchOperations } from "./ClientRpcs.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
+import type { ClientSession } from "./ClientSession.ts"
 import type { Connection, ConnectionLost } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
 import { Deadlines } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
 import { Operation } from "./Operation.ts"
-import { Router } from "./Router.ts"
+import type { Router } from "./Router.ts"
+
+/**
+ * Calls in flight with operations of a session that are sent again. They have a way of their own, because new operations
+ * wait for them once there are too many without an answer.
+ */
+const repeatCalls = 2
 
 /** Pause after a node was overloaded, in milliseconds. */
 const overloadedPauseMs = 20
@@ -29,10 +37,14 @@ export type PipelineError = Exclude<WriteError, { readonly _tag: "NotLeader" | "
 export interface PipelineOptions {
   readonly client: ResolvedClientOptions
   readonly pool: ConnectionPool
+  /** Which node to ask. Pipelines that ask the same node share it. */
+  readonly router: Router
   /** The clock of deadlines. */
   readonly nowMs: () => number
   /** Whether an operation may be repeated although it may have been carried out. */
   readonly repeatable: boolean
+  /** Numbers the operations, which makes each of them repeatable for as long as the session lives. */
+  readonly session?: ClientSession | undefined
   readonly call: (
     connection: Connection,
     operations: ReadonlyArray<Uint8Array>
@@ -45,14 +57,22 @@ export class Pipeline {
   private readonly options: PipelineOptions
   private readonly router: Router
   private readonly queue: Queue.Queue<Op>
+  /** Operations that are numbered in the session and to be sent again: no more than it lets be unanswered. */
+  private readonly repeats: Queue.Queue<Op>
   private readonly deadlines: Deadlines<PipelineError>
   private readonly scope: Scope.Scope
   private closed = false
 
-  private constructor(options: PipelineOptions, queue: Queue.Queue<Op>, scope: Scope.Scope) {
+  private constructor(
+    options: PipelineOptions,
+    queue: Queue.Queue<Op>,
+    repeats: Queue.Queue<Op>,
+    scope: Scope.Scope
+  ) {
     this.options = options
-    this.router = new Router(options.client.endpoints)
+    this.router = options.router
     this.queue = queue
+    this.repeats = repeats
     this.scope = scope
     this.deadlines = new Deadlines((operation) => operation.settle(this.outOfTime(operation)))
   }
@@ -61,8 +81,9 @@ export class Pipeline {
   static readonly make = Effect.fnUntraced(function*(options: Omit<PipelineOptions, "nowMs">) {
     const clock = yield* Clock.Clock
     const queue = yield* Queue.bounded<Op>(options.client.maxPendingOperations)
+    const repeats = yield* Queue.unbounded<Op>()
     const scope = yield* Effect.scope
-    const pipeline = new Pipeline({ ...options, nowMs: () => clock.currentTimeMillisUnsafe() }, queue, scope)
+    const pipeline = new Pipeline({ ...options, nowMs: () => clock.currentTimeMillisUnsafe() }, queue, repeats, scope)
     // Whoever waits when the client closes is told what is known, instead of being left to wait.
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -72,6 +93,9 @@ export class Pipeline {
     )
     yield* pipeline.deadlines.start
     for (let i = 0; i < options.client.maxCallsInFlight; i++) yield* Effect.forkScoped(pipeline.worker)
+    if (options.session !== undefined) {
+      for (let i = 0; i < repeatCalls; i++) yield* Effect.forkScoped(pipeline.repeater(options.session))
+    }
     return pipeline
   })
 
@@ -80,23 +104,57 @@ export class Pipeline {
     return Effect.callback<Uint8Array, PipelineError>((resume) => {
       const operation: Op = new Operation(bytes, this.options.nowMs() + timeoutMs, (result) => {
         this.deadlines.remove(operation)
+        this.options.session?.settled()
         resume(result instanceof Uint8Array ? Effect.succeed(result) : Effect.fail(result))
       })
       this.deadlines.add(operation)
       if (this.closed) operation.settle(this.outOfTime(operation))
-      else if (!Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full())
+      else if (!Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full(operation))
       return Effect.sync(() => {
         this.deadlines.remove(operation)
         operation.forget()
+        this.options.session?.settled()
       })
     })
   }
 
   private readonly worker: Effect.Effect<never> = Effect.forever(
-    Effect.suspend(() =>
-      Effect.flatMap(Queue.takeBetween(this.queue, 1, maxBatchOperations), (taken) => this.carry(taken))
-    )
+    Effect.suspend(() => {
+      const { session } = this.options
+      if (session === undefined) {
+        return Effect.flatMap(Queue.takeBetween(this.queue, 1, maxBatchOperations), (taken) => this.carry(taken))
+      }
+      return session.isFull
+        ? session.whenRoom
+        : Effect.flatMap(
+          Queue.takeBetween(this.queue, 1, session.maxCallOperations),
+          (taken) => this.carryIn(session, taken)
+        )
+    })
   )
+
+  private readonly repeater = (session: ClientSession): Effect.Effect<never> =>
+    Effect.forever(
+      Effect.flatMap(
+        Queue.takeBetween(this.repeats, 1, session.maxCallOperations),
+        (taken) => this.carryIn(session, taken)
+      )
+    )
+
+  /** Sends operations in a session, which is opened first when there is none. */
+  private carryIn(session: ClientSession, taken: ReadonlyArray<Op>): Effect.Effect<void> {
+    if (session.isOpen) return this.carry(taken)
+    const open = taken.filter((operation) => !operation.settled)
+    return open.length === 0
+      ? Effect.void
+      : Effect.matchEffect(session.open, {
+        onSuccess: () => this.carry(open),
+        onFailure: (error) => {
+          for (const operation of open) operation.lastFailure = error
+          return this.repeat(open, Math.max(this.router.pauseMs, overloadedPauseMs))
+        }
+      })
+  }
 
   /** Sends operations in as few calls as the limit on their bytes allows. */
   private carry(taken: ReadonlyArray<Op>): Effect.Effect<void> {
@@ -118,11 +176,17 @@ export class Pipeline {
 
   private readonly attempt: (batch: ReadonlyArray<Op>) => Effect.Effect<void> = Effect.fnUntraced(
     { self: this },
-    function*(this: Pipeline, batch: ReadonlyArray<Op>) {
+    function*(this: Pipeline, open: ReadonlyArray<Op>) {
+      const { session } = this.options
       const endpoint = this.router.target
       const opened = yield* Effect.exit(this.options.pool.get(endpoint))
-      if (Exit.isFailure(opened)) return yield* this.unreachable(endpoint, batch, reasonOf(opened.cause))
+      if (Exit.isFailure(opened)) return yield* this.unreachable(endpoint, open, reasonOf(opened.cause))
       const connection = opened.value
+      // It may have ended while the connection was opened.
+      if (session?.isOpen === false) return yield* this.repeat(open, 0)
+      // Nor is anything sent whose caller was told meanwhile that it was not.
+      const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.stamp(open)
+      if (batch.length === 0) return
       for (const operation of batch) operation.sent = true
       const call = this.options.call(connection, batch.map((operation) => operation.bytes))
       // In the pipeline's scope: an answer that comes late is still an answer, when nobody waits for the call any more.
@@ -135,9 +199,20 @@ export class Pipeline {
       if (Option.isSome(inTime)) return
       this.router.failed(endpoint, `no answer within ${this.options.client.attemptTimeoutMs} ms`)
       yield* this.options.pool.retire(endpoint, connection, this.options.client.requestTimeoutMs)
-      if (this.options.repeatable) yield* this.repeat(batch, this.router.pauseMs)
+      if (this.mayRepeat) yield* this.repeat(this.doubt(batch), this.router.pauseMs)
     }
   )
+
+  /** Whether what may have been carried out is sent again. */
+  private get mayRepeat(): boolean {
+    return this.options.repeatable || this.options.session !== undefined
+  }
+
+  /** No definite answer came to an attempt at these. */
+  private doubt(batch: ReadonlyArray<Op>): ReadonlyArray<Op> {
+    for (const operation of batch) operation.uncertain = true
+    return batch
+  }
 
   private answered(
     endpoint: Endpoint,
@@ -152,7 +227,7 @@ export class Pipeline {
       // The connection had ended before; the node may well be there, so it is asked again first.
       if (error?.sent === false) return Effect.andThen(retire, this.repeat(batch, this.router.pauseMs))
       this.router.failed(endpoint, reason)
-      if (this.options.repeatable) return Effect.andThen(retire, this.repeat(batch, this.router.pauseMs))
+      if (this.mayRepeat) return Effect.andThen(retire, this.repeat(this.doubt(batch), this.router.pauseMs))
       for (const operation of batch) {
         operation.settle(new Indeterminate({ reason: `the connection was lost before the answer came (${reason})` }))
       }
@@ -166,7 +241,14 @@ export class Pipeline {
       const result = exit.value[slot]
       if (result instanceof Uint8Array) {
         settled = true
-        operation.settle(result)
+        const retry = this.options.session !== undefined &&
+          this.refusedBySession(this.options.session, operation, result)
+        if (!retry) {
+          operation.settle(result)
+          continue
+        }
+        pauseMs = Math.max(pauseMs, operation.lastFailure === undefined ? 0 : overloadedPauseMs)
+        again.push(operation)
         continue
       }
       if (result === undefined) continue
@@ -186,11 +268,14 @@ export class Pipeline {
   private refused(endpoint: Endpoint, operation: Op, failure: NodeFailure): PipelineError | undefined {
     switch (failure._tag) {
       case "InvalidArgument":
-      case "Indeterminate":
         return failure
+      case "Indeterminate":
+        operation.uncertain = true
+        return this.options.session === undefined ? failure : undefined
       case "Fatal":
         this.router.failed(endpoint, failure.message)
-        return this.options.repeatable ? undefined : new Indeterminate({ reason: failure.message })
+        operation.uncertain = true
+        return this.mayRepeat ? undefined : new Indeterminate({ reason: failure.message })
       case "NotLeader": {
         const hint = failure.leaderEndpoint === undefined
           ? undefined
@@ -208,6 +293,33 @@ export class Pipeline {
     }
   }
 
+  /** Whether an operation is to be sent again because of what the store said of its session. Answers it if it cannot be. */
+  private refusedBySession(session: ClientSession, operation: Op, reply: Uint8Array): boolean {
+    // An answer to an earlier attempt may have come first.
+    if (operation.settled) return false
+    switch (refusalOf(reply)) {
+      case "session-expired":
+        session.ended(operation.session)
+        if (!operation.uncertain) return true
+        operation.settle(new SessionExpired({ session: operation.session }))
+        return false
+      case "already-answered":
+        operation.settle(new Indeterminate({ reason: "the store has forgotten the answer" }))
+        return false
+      case "overloaded": {
+        const refused = decodeReply(reply)
+        if (refused._tag !== "RefusedReply" || !refused.field.startsWith("maxSession")) return false
+        // Not carried out. It says anew how far the client has its answers, so that the store can forget some.
+        operation.stale = true
+        const { current, field, maximum } = refused
+        operation.lastFailure = new Overloaded({ limit: field, current, maximum })
+        return true
+      }
+      default:
+        return false
+    }
+  }
+
   /** Nothing of the batch was received. */
   private unreachable(endpoint: Endpoint, batch: ReadonlyArray<Op>, reason: string): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -220,8 +332,11 @@ export class Pipeline {
   private repeat(batch: ReadonlyArray<Op>, pauseMs: number): Effect.Effect<void> {
     for (const operation of batch) operation.sent = false
     const offer = Effect.sync(() => {
+      const { session } = this.options
       for (const operation of batch) {
-        if (!operation.settled && !Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full())
+        if (operation.settled) continue
+        const queue = session?.has(operation) === true ? this.repeats : this.queue
+        if (!Queue.offerUnsafe(queue, operation)) operation.settle(this.full(operation))
       }
     })
     return pauseMs === 0 ? offer : Effect.andThen(Effect.sleep(pauseMs), offer)
@@ -230,13 +345,14 @@ export class Pipeline {
   /** What is known of an operation that is given up: at its deadline, or because the client closes. */
   private outOfTime(operation: Op): PipelineError {
     const why = this.closed ? "the client was closed" : "the deadline passed"
-    if (operation.sent && !this.options.repeatable) {
+    if ((operation.sent || operation.uncertain) && !this.options.repeatable) {
       return new Indeterminate({ reason: `${why} before ${formatEndpoint(this.router.target)} answered` })
     }
     return operation.lastFailure ?? new Unavailable({ reason: `${why}; ${this.router.describe()}` })
   }
 
-  private full(): Overloaded {
+  private full(operation: Op): Overloaded | Indeterminate {
+    if (operation.uncertain) return new Indeterminate({ reason: "too many operations wait to send it again" })
     const maximum = this.options.client.maxPendingOperations
     return new Overloaded({ limit: "maxPendingOperations", current: maximum, maximum })
   }

@@ -366,6 +366,10 @@ const read = (tag: number, revision: number, reader: Reader): Reply | undefined 
   }
 }
 
+/** Why a command was refused, from its reply's bytes; `undefined` when it was not. Looks at two of them. */
+export const refusalOf = (bytes: Uint8Array): Refusal | undefined =>
+  bytes[1] === tags.RefusedReply ? refusals[bytes[10] as number] : undefined
+
 const readText = (reader: Reader): string => new TextDecoder().decode(reader.short())
 
 const readMany = <A>(reader: Reader, count: number, one: (reader: Reader) => A | undefined): Array<A> | undefined => {

@@ -18,7 +18,9 @@ export class FakeNode {
   /** Batches of reads that arrived, linearizable and stale. */
   readonly reads: Array<number> = []
   connections = 0
-  write: (count: number) => Answer
+  /** What opening a connection waits for. */
+  opening: Effect.Effect<void> = Effect.void
+  write: (count: number, commands: ReadonlyArray<Uint8Array>) => Answer
   read: (count: number) => ReturnType<Connection["read"]>
 
   constructor(port: number) {
@@ -57,17 +59,20 @@ export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint)
       )
     }
     node.connections += 1
-    return Effect.succeed<Connection>({
-      write: (commands) => {
-        node.writes.push(commands.length)
-        return node.write(commands.length)
-      },
-      read: (queries) => {
-        node.reads.push(queries.length)
-        return node.read(queries.length)
-      },
-      watch: () => Effect.fail(node.lost(true)),
-      status: Effect.fail(node.lost(true)),
-      transferLeader: () => Effect.void
-    })
+    return Effect.as(
+      node.opening,
+      {
+        write: (commands) => {
+          node.writes.push(commands.length)
+          return node.write(commands.length, commands)
+        },
+        read: (queries) => {
+          node.reads.push(queries.length)
+          return node.read(queries.length)
+        },
+        watch: () => Effect.fail(node.lost(true)),
+        status: Effect.fail(node.lost(true)),
+        transferLeader: () => Effect.void
+      } satisfies Connection
+    )
   })

@@ -12,7 +12,11 @@ import { acknowledge, connectTo, FakeNode, notLeader } from "./FakeCluster.ts"
 const threeNodes = (): readonly [FakeNode, FakeNode, FakeNode] => [new FakeNode(1), new FakeNode(2), new FakeNode(3)]
 
 const clientOf = (nodes: ReadonlyArray<FakeNode>, options: Partial<ClientOptions> = {}) =>
-  RemoteClient.layerConnect({ endpoints: nodes.map(({ endpoint }) => endpoint), ...options }, connectTo(nodes))
+  RemoteClient.layerConnect(
+    // What sessions add is in ClientSession.test.ts.
+    { endpoints: nodes.map(({ endpoint }) => endpoint), sessions: false, ...options },
+    connectTo(nodes)
+  )
 
 const put = KeyValue.use((kv) => kv.put("key", "value"))
 const get = KeyValue.use((kv) => kv.get("key"))
@@ -133,6 +137,19 @@ describe("the deadline", () => {
       const { exit, ms } = yield* inTime(get).pipe(Effect.provide(clientOf(nodes, { attemptTimeoutMs: 500 })))
       assert.isTrue(Exit.isSuccess(exit))
       assert.isAtMost(ms, 600)
+    }))
+
+  it.effect("that passes while the connection is opened: the write was not sent, and is not sent afterwards", () =>
+    Effect.gen(function*() {
+      const nodes = threeNodes()
+      nodes[0].opening = Effect.sleep(2_000)
+      yield* Effect.gen(function*() {
+        const { exit } = yield* inTime(KeyValue.use((kv) => kv.put("key", "value", { timeoutMs: 1_000 })))
+        assert.instanceOf(errorOf(exit), Unavailable)
+        yield* TestClock.adjust(2_000)
+        yield* put
+      }).pipe(Effect.provide(clientOf(nodes)))
+      assert.deepStrictEqual(nodes[0].writes, [1], "the second write alone")
     }))
 
   it.effect("of a silent node does not hold up the writes of others", () =>

@@ -36,7 +36,7 @@ const serve = Effect.fnUntraced(function*(
   return { endpoint: { host, port } satisfies Endpoint, node }
 })
 
-const client = (endpoint: Endpoint) => RemoteClient.layer({ endpoints: [endpoint] })
+const client = (endpoint: Endpoint, sessions = true) => RemoteClient.layer({ endpoints: [endpoint], sessions })
 
 it.live("carries keys and values of every size and content, and pages of them", () =>
   Effect.gen(function*() {
@@ -82,7 +82,7 @@ it.live("a server that ends during a write leaves its outcome unknown; the clien
     })
     const scope = yield* Scope.make()
     const { endpoint } = yield* Scope.provide(serve(silent), scope)
-    const kv = Context.get(yield* Layer.build(client(endpoint)), KeyValue)
+    const kv = Context.get(yield* Layer.build(client(endpoint, false)), KeyValue)
     const write = yield* Effect.forkChild(Effect.flip(kv.put("a", "1")))
     yield* Deferred.await(asked)
     yield* Scope.close(scope, Exit.void)
