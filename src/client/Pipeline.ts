@@ -41,8 +41,8 @@ export interface PipelineOptions {
   readonly router: Router
   /** The clock of deadlines. */
   readonly nowMs: () => number
-  /** Whether an operation may be repeated although it may have been carried out. */
-  readonly repeatable: boolean
+  /** Whether an operation may be repeated although it may have been carried out, and what it means when it is given up. */
+  readonly kind: "read" | "write" | "repeatable write"
   /** Numbers the operations, which makes each of them repeatable for as long as the session lives. */
   readonly session?: ClientSession | undefined
   readonly call: (
@@ -205,7 +205,7 @@ export class Pipeline {
 
   /** Whether what may have been carried out is sent again. */
   private get mayRepeat(): boolean {
-    return this.options.repeatable || this.options.session !== undefined
+    return this.options.kind !== "write" || this.options.session !== undefined
   }
 
   /** No definite answer came to an attempt at these. */
@@ -271,7 +271,7 @@ export class Pipeline {
         return failure
       case "Indeterminate":
         operation.uncertain = true
-        return this.options.session === undefined ? failure : undefined
+        return this.mayRepeat ? undefined : failure
       case "Fatal":
         this.router.failed(endpoint, failure.message)
         operation.uncertain = true
@@ -345,7 +345,7 @@ export class Pipeline {
   /** What is known of an operation that is given up: at its deadline, or because the client closes. */
   private outOfTime(operation: Op): PipelineError {
     const why = this.closed ? "the client was closed" : "the deadline passed"
-    if ((operation.sent || operation.uncertain) && !this.options.repeatable) {
+    if ((operation.sent || operation.uncertain) && this.options.kind !== "read") {
       return new Indeterminate({ reason: `${why} before ${formatEndpoint(this.router.target)} answered` })
     }
     return operation.lastFailure ?? new Unavailable({ reason: `${why}; ${this.router.describe()}` })

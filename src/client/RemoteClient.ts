@@ -4,84 +4,23 @@
  */
 import { Context, Effect, Exit, Layer, Random, Scope } from "effect"
 import { InvalidConfig } from "../FlareDbConfig.ts"
-import { encodeCommand } from "../kv/Command.ts"
 import { ttlProblem } from "../kv/Limits.ts"
-import { within } from "../rpc/Deadline.ts"
-import type { ClientOptions, ResolvedClientOptions } from "./ClientOptions.ts"
+import type { ClientOptions } from "./ClientOptions.ts"
 import { resolve } from "./ClientOptions.ts"
-import { ClientSession } from "./ClientSession.ts"
 import * as ClusterAdmin from "./ClusterAdmin.ts"
 import type { Connect } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 import * as KeyValue from "./KeyValue.ts"
-import { Pipeline } from "./Pipeline.ts"
-import { openSession, Requests } from "./Requests.ts"
+import * as Pipelines from "./Pipelines.ts"
+import { Requests } from "./Requests.ts"
 import { Router } from "./Router.ts"
 import * as TcpConnection from "./TcpConnection.ts"
 import * as Watch from "./Watch.ts"
 
 /** What a client is made of. */
 export type ClientServices = KeyValue.KeyValue | ClusterAdmin.ClusterAdmin | Watch.Watch
-
-/** Most milliseconds that a client which closes waits until its session is closed. Left open, it ends by itself. */
-const closeMs = 250
-
-/** Everything of a client that the services share. */
-const makeRequests = Effect.fnUntraced(function*(client: ResolvedClientOptions, pool: ConnectionPool) {
-  const toLeader = new Router(client.endpoints)
-  /** Commands that may be repeated as they are. */
-  const repeatable = yield* Pipeline.make({
-    client,
-    pool,
-    router: toLeader,
-    repeatable: true,
-    call: (connection, commands) => connection.write(commands)
-  })
-  const session = client.sessions
-    ? new ClientSession({
-      open: openSession(repeatable, client.sessionTtlMs, client.requestTimeoutMs),
-      maxCallsInFlight: client.maxCallsInFlight
-    }, yield* Effect.scope)
-    : undefined
-  const writes = yield* Pipeline.make({
-    client,
-    pool,
-    router: toLeader,
-    repeatable: false,
-    session,
-    call: (connection, commands) => connection.write(commands)
-  })
-  const reads = yield* Pipeline.make({
-    client,
-    pool,
-    router: new Router(client.endpoints),
-    repeatable: true,
-    call: (connection, queries) => connection.read(queries, "linearizable")
-  })
-  const staleReads = yield* Pipeline.make({
-    client,
-    pool,
-    router: new Router(client.endpoints),
-    repeatable: true,
-    call: (connection, queries) => connection.read(queries, "stale")
-  })
-  if (session !== undefined) yield* Effect.addFinalizer(() => closeSession(session, pool, toLeader))
-  return new Requests({ writes, repeatable, reads, staleReads, requestTimeoutMs: client.requestTimeoutMs })
-})
-
-/** Tells the cluster that the session is needed no more, if nothing of it is open. */
-const closeSession = (session: ClientSession, pool: ConnectionPool, router: Router): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const stamp = session.idle
-    if (stamp === undefined) return Effect.void
-    const command = encodeCommand({ _tag: "CloseSession" }, stamp)
-    return Effect.flatMap(pool.get(router.target), (connection) => connection.write([command])).pipe(
-      within(closeMs, () => "late"),
-      Effect.ignore
-    )
-  })
 
 /**
  * A client whose connections are opened by `connect`. Its watches begin at the endpoint `watchAt`, or at any, so that those of
@@ -99,7 +38,7 @@ export const layerConnect = (
       // Closes last, after what is said over the connections at the end.
       const connections = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
       const pool = yield* Scope.provide(ConnectionPool.make(connect), connections)
-      const requests = yield* makeRequests(client, pool)
+      const requests = new Requests(yield* Pipelines.make(client, pool, client.sessions))
       const keyValue = KeyValue.make(requests)
       const watch = Watch.make({
         client,

@@ -7,7 +7,7 @@ import * as ClusterAdmin from "./ClusterAdmin.ts"
 import * as Commands from "./Commands.ts"
 import type { Connect } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
-import { Pipeline } from "./Pipeline.ts"
+import * as Pipelines from "./Pipelines.ts"
 import { validate } from "./RemoteClient.ts"
 import { Requests } from "./Requests.ts"
 import * as TcpConnection from "./TcpConnection.ts"
@@ -24,28 +24,9 @@ export const layerConnect = (
     Effect.gen(function*() {
       const client = resolve(options)
       yield* validate(client)
-      const { attemptTimeoutMs, requestTimeoutMs } = client
       const pool = yield* ConnectionPool.make(connect)
-      const writes = yield* Pipeline.make({
-        client,
-        pool,
-        repeatable: false,
-        call: (connection, commands) => connection.write(commands)
-      })
-      const reads = yield* Pipeline.make({
-        client,
-        pool,
-        repeatable: true,
-        call: (connection, queries) => connection.read(queries, "linearizable")
-      })
-      const staleReads = yield* Pipeline.make({
-        client,
-        pool,
-        repeatable: true,
-        call: (connection, queries) => connection.read(queries, "stale")
-      })
-      const pipelines = { writes, reads, staleReads, requestTimeoutMs }
-      return Context.make(Commands.Commands, Commands.make({ ...pipelines, attemptTimeoutMs })).pipe(
+      const pipelines = yield* Pipelines.make(client, pool, false)
+      return Context.make(Commands.Commands, Commands.make(pipelines)).pipe(
         Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool, new Requests(pipelines)))
       )
     })

@@ -3,8 +3,8 @@
  * the store refused becomes an error.
  */
 import { Effect } from "effect"
-import type { Indeterminate, SessionExpired } from "../FlareDbError.ts"
-import { InvalidArgument, LeaseNotFound, Overloaded, Unavailable } from "../FlareDbError.ts"
+import type { Indeterminate, SessionExpired, Unavailable } from "../FlareDbError.ts"
+import { InvalidArgument, LeaseNotFound, Overloaded } from "../FlareDbError.ts"
 import type { Command } from "../kv/Command.ts"
 import { commandProblem, encodeCommand } from "../kv/Command.ts"
 import type { Problem } from "../kv/Limits.ts"
@@ -13,7 +13,8 @@ import { encodeQuery, queryProblem } from "../kv/Query.ts"
 import type { RefusedReply, Reply } from "../kv/Reply.ts"
 import { decodeReply } from "../kv/Reply.ts"
 import { transactionSizeProblem } from "../kv/Transaction.ts"
-import type { Pipeline, PipelineError } from "./Pipeline.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import type { Pipelines } from "./Pipelines.ts"
 import { fieldOf } from "./Txn.ts"
 
 /**
@@ -40,15 +41,6 @@ export interface ReadOptions extends OperationOptions {
 
 /** A reply that is no refusal. */
 export type Answer = Exclude<Reply, RefusedReply>
-
-export interface Pipelines {
-  readonly writes: Pipeline
-  /** For commands that may be carried out more than once. */
-  readonly repeatable: Pipeline
-  readonly reads: Pipeline
-  readonly staleReads: Pipeline
-  readonly requestTimeoutMs: number
-}
 
 export class Requests {
   /** The client's limit on an operation, in milliseconds. */
@@ -106,23 +98,6 @@ export class Requests {
     return options?.timeoutMs ?? this.requestTimeoutMs
   }
 }
-
-/** Opens a session at the cluster and gives its id. */
-export const openSession = (
-  pipeline: Pipeline,
-  ttlMs: number,
-  timeoutMs: number
-): Effect.Effect<number, PipelineError> =>
-  Effect.flatMap(pipeline.submit(encodeCommand({ _tag: "OpenSession", ttlMs }), timeoutMs), (bytes) => {
-    const reply = decodeReply(bytes)
-    if (reply._tag === "SessionReply") return Effect.succeed(reply.session)
-    return Effect.fail(
-      reply._tag === "RefusedReply" && reply.reason === "overloaded"
-        ? new Overloaded({ limit: reply.field, current: reply.current, maximum: reply.maximum })
-        // Whatever else it is, no write was sent.
-        : new Unavailable({ reason: `a session cannot be opened: a ${reply._tag} answers` })
-    )
-  })
 
 export const invalid = ({ field, problem }: Problem): InvalidArgument =>
   new InvalidArgument({ field: fieldOf(field), problem })

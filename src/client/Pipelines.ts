@@ -1,0 +1,83 @@
+/** The pipelines of a client, one for each kind of operation, over one pool of connections. */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import { encodeCommand } from "../kv/Command.ts"
+import { within } from "../rpc/Deadline.ts"
+import type { ResolvedClientOptions } from "./ClientOptions.ts"
+import { ClientSession } from "./ClientSession.ts"
+import type { ConnectionPool } from "./ConnectionPool.ts"
+import { Pipeline } from "./Pipeline.ts"
+import { Router } from "./Router.ts"
+import { openSession } from "./SessionOpening.ts"
+
+export interface Pipelines {
+  /** Commands. In a session, when the client has one. */
+  readonly writes: Pipeline
+  /** Commands that may be carried out more than once. They belong to no session. */
+  readonly repeatable: Pipeline
+  readonly reads: Pipeline
+  readonly staleReads: Pipeline
+  /** The client's limit on an operation, in milliseconds. */
+  readonly requestTimeoutMs: number
+}
+
+/** Most milliseconds that a client which closes waits until its session is closed. Left open, it ends by itself. */
+const closeMs = 250
+
+/** Pipelines that work for as long as the scope lives. `sessions` only with the key-value store, which knows them. */
+export const make: (
+  client: ResolvedClientOptions,
+  pool: ConnectionPool,
+  sessions: boolean
+) => Effect.Effect<Pipelines, never, Scope.Scope> = Effect.fnUntraced(function*(client, pool, sessions) {
+  const toLeader = new Router(client.endpoints)
+  const repeatable = yield* Pipeline.make({
+    client,
+    pool,
+    router: toLeader,
+    kind: "repeatable write",
+    call: (connection, commands) => connection.write(commands)
+  })
+  const session = sessions
+    ? new ClientSession({
+      open: openSession(repeatable, client.sessionTtlMs, client.requestTimeoutMs),
+      maxCallsInFlight: client.maxCallsInFlight
+    }, yield* Effect.scope)
+    : undefined
+  const writes = yield* Pipeline.make({
+    client,
+    pool,
+    router: toLeader,
+    kind: "write",
+    session,
+    call: (connection, commands) => connection.write(commands)
+  })
+  const reads = yield* Pipeline.make({
+    client,
+    pool,
+    router: new Router(client.endpoints),
+    kind: "read",
+    call: (connection, queries) => connection.read(queries, "linearizable")
+  })
+  const staleReads = yield* Pipeline.make({
+    client,
+    pool,
+    router: new Router(client.endpoints),
+    kind: "read",
+    call: (connection, queries) => connection.read(queries, "stale")
+  })
+  if (session !== undefined) yield* Effect.addFinalizer(() => closeSession(session, pool, toLeader))
+  return { writes, repeatable, reads, staleReads, requestTimeoutMs: client.requestTimeoutMs }
+})
+
+/** Tells the cluster that the session is needed no more, if nothing of it is open. */
+const closeSession = (session: ClientSession, pool: ConnectionPool, router: Router): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const stamp = session.idle
+    if (stamp === undefined) return Effect.void
+    const command = encodeCommand({ _tag: "CloseSession" }, stamp)
+    return Effect.flatMap(pool.get(router.target), (connection) => connection.write([command])).pipe(
+      within(closeMs, () => "late"),
+      Effect.ignore
+    )
+  })
