@@ -157,6 +157,8 @@ export const describeOutput = (output: Output): string => {
       } of ${output.maxBytes} bytes at most`
     case "SendSnapshot":
       return `SendSnapshot to ${node(output.peer)} at least ${describePoint(output.atLeast)}`
+    case "RestartLog":
+      return `RestartLog after ${describePoint(output.point)}` + (output.keepsTail ? " keeping its tail" : "")
     case "Trace":
       return `${output.level}: ${output.message}`
   }

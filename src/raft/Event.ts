@@ -66,7 +66,7 @@ export interface SnapshotReported {
   readonly installed: LogPoint | undefined
 }
 
-/** A snapshot replaced this node's state machine durably; its log restarts after `point`. */
+/** A snapshot replaced this node's state machine durably; its log is to restart after `point` (`RestartLog`). */
 export interface SnapshotInstalled {
   readonly _tag: "SnapshotInstalled"
   readonly point: LogPoint

@@ -104,6 +104,18 @@ export interface SendSnapshot {
   readonly atLeast: LogPoint
 }
 
+/**
+ * A snapshot took the place of this node's state: remove the log up to and including `point` and, unless `keepsTail`, all
+ * that follows it, in order with the `Persist`s before and after. Nothing waits for it: the state that covers it is durable,
+ * and a start that finds that state with the old log does the same.
+ */
+export interface RestartLog {
+  readonly _tag: "RestartLog"
+  readonly point: LogPoint
+  /** The log holds the entry at `point`, so what follows is still its continuation. */
+  readonly keepsTail: boolean
+}
+
 /** Something worth a log line that changes nothing (a refused vote and why, a conflict and how far it went back). */
 export interface Trace {
   readonly _tag: "Trace"
@@ -122,4 +134,5 @@ export type Output =
   | RoleChanged
   | ReadLog
   | SendSnapshot
+  | RestartLog
   | Trace

@@ -46,6 +46,7 @@ import {
 import { Log } from "./Log.ts"
 import type { JoinRequest, Message } from "./Message.ts"
 import type { Output } from "./Output.ts"
+import type { ProgressState } from "./Progress.ts"
 import { Random } from "./Random.ts"
 import { ForwardedReads } from "./ReadIndex.ts"
 import type { Recovered } from "./Recovered.ts"
@@ -84,8 +85,8 @@ export interface Status {
   readonly stable: LogIndex
   readonly firstIndex: LogIndex
   readonly lastIndex: LogIndex
-  /** At a leader: how far each peer's log is known to match. */
-  readonly matches: ReadonlyArray<{ readonly peer: NodeId; readonly match: LogIndex }>
+  /** At a leader: how far each peer's log is known to match, and how entries are sent to it. */
+  readonly matches: ReadonlyArray<{ readonly peer: NodeId; readonly match: LogIndex; readonly state: ProgressState }>
 }
 
 /**
@@ -349,7 +350,9 @@ const snapshotInstalled = (raft: Raft, { point }: SnapshotInstalled): void => {
   if (point.index <= raft.applied) return
   // A log never ends in a term its node has not reached, or the node could campaign in a term that has a leader.
   if (point.term > raft.term) becomeFollower(raft, point.term, undefined, `its snapshot ends in term ${point.term}`)
-  if (raft.log.matches(point)) {
+  const keepsTail = raft.log.matches(point)
+  emit(raft, { _tag: "RestartLog", point, keepsTail })
+  if (keepsTail) {
     raft.log.compact(point)
     raft.stable = maxIndex(raft.stable, point.index)
   } else {
@@ -392,5 +395,5 @@ export const status = (raft: Raft): Status => ({
   stable: raft.stable,
   firstIndex: raft.log.firstIndex,
   lastIndex: raft.log.lastIndex,
-  matches: [...raft.leadership?.progress ?? []].map(([peer, { match }]) => ({ peer, match }))
+  matches: [...raft.leadership?.progress ?? []].map(([peer, { match, state }]) => ({ peer, match, state }))
 })

@@ -165,6 +165,17 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
   yield* database.write(
     "raft_state",
     [
+      // An empty directory is a new cluster's, or one that was lost: the node does not vote before it knows. (`raft/Join.ts`)
+      {
+        _tag: "Put",
+        key: stateKeys.hardState,
+        value: encodeRecord({
+          term: 0,
+          votedFor: null,
+          commit: 0,
+          ...(options.voters.length > 1 ? { standing: "newcomer" } : {})
+        })
+      },
       { _tag: "Put", key: stateKeys.confState, value: encodeRecord({ voters: options.voters }) },
       { _tag: "Put", key: stateKeys.activeFamily, value: encodeRecord({ family: "state_a" }) },
       { _tag: "Put", key: stateKeys.marker, value: encodeRecord(marker) }

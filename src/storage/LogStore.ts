@@ -8,7 +8,10 @@ import type { Effect } from "effect"
 import type { ConfState, Entry, HardState, LogIndex, LogPoint, TermRun } from "../raft/Types.ts"
 import type { StorageError } from "./StorageError.ts"
 
-/** What start-up found. An empty directory gives term 0, no entries, and the point `origin`. */
+/**
+ * What start-up found. An empty directory gives term 0, no entries, the point `origin`, and, where there are several
+ * voters, the standing of a newcomer.
+ */
 export interface RecoveredLog {
   readonly hardState: HardState
   readonly confState: ConfState
@@ -53,6 +56,9 @@ export class LogStore extends Context.Service<LogStore, {
   /** Removes the log up to and including `through`; durable no later than the next `append`. Never goes back. */
   readonly compact: (through: LogPoint) => Effect.Effect<void, StorageError>
 
-  /** Replaces the whole log by "everything up to `point` is in a snapshot". Durable when it succeeds. */
+  /**
+   * Replaces the whole log by "everything up to `point` is in a snapshot". Durable when it succeeds. A start that finds
+   * an imported state (`StateImport.finish`) and a log that does not reach its point, or contradicts it, does this itself.
+   */
   readonly reset: (point: LogPoint) => Effect.Effect<void, StorageError>
 }>()("flaredb/storage/LogStore") {}

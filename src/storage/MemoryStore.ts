@@ -25,7 +25,7 @@ interface StateImage {
 /** What one simulated disk holds. */
 export class MemoryDisk {
   readonly confState: ConfState
-  hardState: HardState = { term: Term(0), votedFor: undefined, commit: LogIndex(0) }
+  hardState: HardState
   compacted: LogPoint = origin
   /** Entry `i` has index `compacted.index + 1 + i`. */
   entries: Array<Entry> = []
@@ -40,6 +40,12 @@ export class MemoryDisk {
 
   constructor(voters: ReadonlyArray<number>) {
     this.confState = { voters: voters.map(NodeId) }
+    this.hardState = {
+      term: Term(0),
+      votedFor: undefined,
+      commit: LogIndex(0),
+      ...(voters.length > 1 ? { standing: "newcomer" } : {})
+    }
   }
 
   /** Power loss: state commits that no later sync covered are gone. */
@@ -77,6 +83,21 @@ export class MemoryDisk {
       }
       this.entries.push(entry)
     }
+  }
+
+  /** Replaces the log by "everything up to `point` is in the state". */
+  reset(point: LogPoint): void {
+    this.entries = []
+    this.compacted = point
+    this.sync()
+  }
+
+  /** After a crash between the installation of a snapshot and what it means for the log. */
+  finishInstall(): void {
+    const { installed } = this.state
+    if (installed === undefined || installed.index <= this.compacted.index) return
+    const entry = this.entries[installed.index - this.compacted.index - 1]
+    if (entry?.term !== installed.term) this.reset(installed)
   }
 
   compact(through: LogPoint): void {
@@ -130,12 +151,7 @@ const makeLog = (disk: MemoryDisk): LogStore["Service"] => ({
       return entries
     }),
   compact: (through) => attempt(disk, "compact", () => disk.compact(through)),
-  reset: (point) =>
-    attempt(disk, "reset", () => {
-      disk.entries = []
-      disk.compacted = point
-      disk.sync()
-    })
+  reset: (point) => attempt(disk, "reset", () => disk.reset(point))
 })
 
 /** Where `key` is, or where it would be. */
@@ -263,6 +279,12 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
 /** Both stores on `disk`, which may hold what an earlier node left there. */
 export const layer = (disk: MemoryDisk): Layer.Layer<LogStore | StateStore> =>
   Layer.mergeAll(
-    Layer.effect(LogStore, Effect.sync(() => LogStore.of(makeLog(disk)))),
+    Layer.effect(
+      LogStore,
+      Effect.sync(() => {
+        disk.finishInstall()
+        return LogStore.of(makeLog(disk))
+      })
+    ),
     Layer.effect(StateStore, makeState(disk))
   )

@@ -81,7 +81,8 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
     hardState: {
       term: Term(hardState?.term ?? 0),
       votedFor: hardState === undefined || hardState.votedFor === null ? undefined : NodeId(hardState.votedFor),
-      commit: LogIndex(hardState?.commit ?? 0)
+      commit: LogIndex(hardState?.commit ?? 0),
+      ...(hardState?.standing === undefined ? {} : { standing: hardState.standing })
     },
     confState: { voters: (confState?.voters ?? []).map(NodeId) },
     compacted,

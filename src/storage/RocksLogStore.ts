@@ -5,16 +5,17 @@
  */
 import { Effect, Layer, Schedule, Semaphore } from "effect"
 import { CodecError, encodeEntry } from "../codec/EntryRecord.ts"
-import type { Entry, LogPoint } from "../raft/Types.ts"
+import type { Entry, HardState, LogPoint } from "../raft/Types.ts"
 import { addIndex, LogIndex, origin } from "../raft/Types.ts"
 import { encodeRecord, logEnd, logKey, stateKeys } from "./Codec.ts"
 import { DataDir } from "./DataDir.ts"
 import { readFloor, writeFloor } from "./DurableFloor.ts"
-import type { LogWrite } from "./LogStore.ts"
+import type { LogWrite, RecoveredLog } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
 import { entryOfRow, recoverLog } from "./RecoveredLog.ts"
 import type { Family, Operation } from "./RocksDb.ts"
 import { RocksDb } from "./RocksDb.ts"
+import { recoverState } from "./RocksStateStore.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
 
@@ -29,6 +30,14 @@ interface Batch {
   readonly operations: Array<Operation>
 }
 
+const hardStateRecord = ({ commit, standing, term, votedFor }: HardState): Uint8Array =>
+  encodeRecord({
+    term,
+    votedFor: votedFor ?? null,
+    commit,
+    ...(standing === undefined || standing === "voter" ? {} : { standing })
+  })
+
 /** The batches of some writes, in order, as few as the order allows. */
 const batches = (writes: ReadonlyArray<LogWrite>): ReadonlyArray<Batch> => {
   const result: Array<Batch> = []
@@ -42,9 +51,7 @@ const batches = (writes: ReadonlyArray<LogWrite>): ReadonlyArray<Batch> => {
   }
   for (const { hardState, truncateFrom, entries } of writes) {
     if (hardState !== undefined) {
-      const { term, votedFor, commit } = hardState
-      const value = encodeRecord({ term, votedFor: votedFor ?? null, commit })
-      add("raft_state", { _tag: "Put", key: stateKeys.hardState, value })
+      add("raft_state", { _tag: "Put", key: stateKeys.hardState, value: hardStateRecord(hardState) })
     }
     if (truncateFrom !== undefined) add("raft_log", { _tag: "DeleteRange", start: logKey(truncateFrom), end: logEnd })
     for (const entry of entries) {
@@ -59,7 +66,16 @@ const make = Effect.gen(function*() {
   const { path } = yield* DataDir
   let floor = yield* readFloor(path)
   yield* finishReset(database)
-  const recovered = yield* recoverLog(database, path, floor)
+  let recovered = yield* recoverLog(database, path, floor)
+  const { installed } = yield* recoverState(database, path)
+  if (installed !== undefined && !covers(recovered, installed)) {
+    yield* Effect.logWarning(
+      `a snapshot through ${installed.index} was installed when the node stopped, and the log does not reach it: restarts it there`
+    )
+    yield* restartAfter(database, path, installed)
+    floor = origin
+    recovered = { ...recovered, compacted: installed, lastIndex: installed.index, termRuns: [] }
+  }
   const { compacted } = recovered
   if (compacted.index > 0) {
     // A crash between the two steps of a compaction leaves entries below the point; removing them again is harmless.
@@ -77,7 +93,10 @@ const make = Effect.gen(function*() {
       floor = point
     })
 
-  /** Raising the floor and removing a tail exclude each other, or a slow raise could land above a removed tail. */
+  /**
+   * Raising the floor and removing a part of the log exclude each other: a slow raise could land above a removed tail, and a
+   * compaction could take the beginning of the log back to before a reset.
+   */
   const floorLock = yield* Semaphore.make(1)
 
   /** The floor follows the log lazily; only here does it rise. */
@@ -153,18 +172,15 @@ const make = Effect.gen(function*() {
     yield* database.write("raft_state", [putPoint({ index, term })], "durable")
     compactedPoint = { index, term }
     yield* database.write("raft_log", [removeThrough(index)], "lazy")
+    database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), logKey(addIndex(index, 1)))
   })
 
   const reset = Effect.fnUntraced(function*({ index, term }: LogPoint) {
-    yield* moveFloor(origin)
-    yield* database.write(
-      "raft_state",
-      [putPoint({ index, term }), { _tag: "Put", key: stateKeys.resetting, value: Uint8Array.of(1) }],
-      "durable"
-    )
+    yield* restartAfter(database, path, { index, term })
+    floor = origin
     compactedPoint = { index, term }
     durable = compactedPoint
-    yield* finishReset(database)
+    database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), logEnd)
   })
 
   yield* raiseFloor.pipe(
@@ -178,7 +194,7 @@ const make = Effect.gen(function*() {
     recovered,
     append,
     read,
-    compact,
+    compact: (through) => Semaphore.withPermit(floorLock, compact(through)),
     reset: (point) => Semaphore.withPermit(floorLock, reset(point))
   })
 })
@@ -186,13 +202,33 @@ const make = Effect.gen(function*() {
 const putPoint = (point: LogPoint): Operation => ({
   _tag: "Put",
   key: stateKeys.compacted,
-  value: encodeRecord(point)
+  value: encodeRecord({ index: point.index, term: point.term })
 })
 
 const removeThrough = (index: LogIndex): Operation => ({
   _tag: "DeleteRange",
   start: logKey(LogIndex(1)),
   end: logKey(addIndex(index, 1))
+})
+
+/** Whether a log is one that a snapshot up to `point` leaves behind: it holds that entry, or begins later. */
+const covers = ({ compacted, lastIndex, termRuns }: RecoveredLog, point: LogPoint): boolean => {
+  if (point.index <= compacted.index) return true
+  if (point.index > lastIndex) return false
+  let term = compacted.term
+  for (const run of termRuns) if (run.firstIndex <= point.index) term = run.term
+  return term === point.term
+}
+
+/** Replaces the log by "everything up to `point` is in the state". A crash on the way is finished by the next start. */
+const restartAfter = Effect.fnUntraced(function*(database: RocksDb["Service"], path: string, point: LogPoint) {
+  yield* writeFloor(path, origin)
+  yield* database.write(
+    "raft_state",
+    [putPoint(point), { _tag: "Put", key: stateKeys.resetting, value: Uint8Array.of(1) }],
+    "durable"
+  )
+  yield* finishReset(database)
 })
 
 /** Empties the log when a reset was written down, also one that a crash interrupted: the old entries contradict it. */

@@ -94,7 +94,10 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
       start((store) =>
         Effect.gen(function*() {
           assert.deepEqual(store.recovered, {
-            hardState: hardState(0, undefined, 0),
+            hardState: {
+              ...hardState(0, undefined, 0),
+              ...(options.voters.length > 1 ? { standing: "newcomer" } : {})
+            },
             confState: { voters: options.voters.map(NodeId) },
             compacted: origin,
             lastIndex: 0,

@@ -222,4 +222,4 @@ const held = (disk: SimDisk, point: LogPoint): boolean =>
   holds(disk, point) || disk.before !== undefined && held(disk.before, point)
 
 const holds = (disk: SimDisk, { index, term }: LogPoint): boolean =>
-  disk.compacted.index >= index || disk.termAt(index) === term
+  disk.base.index >= index || disk.termAt(index) === term

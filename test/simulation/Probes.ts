@@ -16,6 +16,7 @@ export const probeNames = [
   "a crash lost writes",
   "a crash tore a write",
   "a crash lost applied state",
+  "a crash came between a snapshot and its log",
   "a leader lost its majority",
   "a slow disk cost an office",
   "a split vote",

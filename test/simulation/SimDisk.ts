@@ -2,7 +2,7 @@
  * The disk of one node: what survives a crash, and what waits to. One batch follows the other: hard state first, then
  * the truncation together with the entries, as the storage layer writes them.
  */
-import type { Persist } from "../../src/raft/Output.ts"
+import type { Persist, RestartLog } from "../../src/raft/Output.ts"
 import type { Recovered } from "../../src/raft/Raft.ts"
 import type { Entry, HardState, LogPoint, Standing, Term, TermRun } from "../../src/raft/Types.ts"
 import { LogIndex, maxIndex, origin, Term as toTerm } from "../../src/raft/Types.ts"
@@ -14,8 +14,10 @@ export class SimDisk {
   entries: Array<Entry> = []
   /** The state machine on disk, which may lag behind the one in memory. */
   applied: LogIndex = LogIndex(0)
+  /** The last entry of the snapshot the state came from. */
+  private installed: LogPoint = origin
   /** Handed over, lost by a crash. */
-  unsynced: Array<Persist> = []
+  unsynced: Array<Persist | RestartLog> = []
   /** A bug to put in: truncations are forgotten. */
   forgetTruncation = false
   /** What this node held before its disk was lost, for the oracle: it had kept its word then. */
@@ -31,8 +33,19 @@ export class SimDisk {
     return this.hardState.standing === undefined
   }
 
+  /** Whether a snapshot was installed whose meaning for the log has not reached the disk: a start would see to it. */
+  get restartsLog(): boolean {
+    const { index, term } = this.installed
+    return index > this.compacted.index && this.at(index)?.term !== term
+  }
+
+  /** The entry behind which a start would find the log to begin. */
+  get base(): LogPoint {
+    return this.restartsLog ? this.installed : this.compacted
+  }
+
   get lastIndex(): LogIndex {
-    return LogIndex(this.compacted.index + this.entries.length)
+    return this.restartsLog ? this.installed.index : LogIndex(this.compacted.index + this.entries.length)
   }
 
   at(index: number): Entry | undefined {
@@ -40,17 +53,19 @@ export class SimDisk {
   }
 
   termAt(index: number): Term | undefined {
-    return index === this.compacted.index ? this.compacted.term : this.at(index)?.term
+    if (index === this.base.index) return this.base.term
+    return this.restartsLog ? undefined : this.at(index)?.term
   }
 
   /** Makes one write durable. */
-  write(persist: Persist): void {
+  write(persist: Persist | RestartLog): void {
+    if (persist._tag === "RestartLog") return this.restart(persist)
     if (persist.hardState !== undefined) this.hardState = persist.hardState
     if (persist.truncateFrom !== undefined && !this.forgetTruncation) this.truncate(persist.truncateFrom)
     for (const entry of persist.entries) {
       const at = entry.index - this.compacted.index - 1
       if (at < 0) continue
-      if (at > this.entries.length) throw new Error(`entry ${entry.index} leaves a gap behind ${this.lastIndex}`)
+      if (at > this.entries.length) throw new Error(`entry ${entry.index} leaves a gap in the log`)
       this.entries[at] = entry
     }
   }
@@ -70,7 +85,7 @@ export class SimDisk {
     for (const persist of this.unsynced.slice(0, kept)) this.write(persist)
     const next = this.unsynced[kept]
     const torn = tearable(next) && random.chance(0.7)
-    if (next !== undefined && torn) this.write({ ...next, truncateFrom: undefined, entries: [] })
+    if (next?._tag === "Persist" && torn) this.write({ ...next, truncateFrom: undefined, entries: [] })
     this.unsynced = []
     this.applied = LogIndex(this.applied + random.below(appliedInMemory - this.applied + 1))
     return { lost: next !== undefined, torn }
@@ -78,20 +93,26 @@ export class SimDisk {
 
   compact(through: LogIndex): void {
     const term = this.termAt(through)
-    if (term === undefined || through <= this.compacted.index) return
+    if (this.restartsLog || term === undefined || through <= this.compacted.index) return
     this.entries = this.entries.slice(through - this.compacted.index)
     this.compacted = { index: through, term }
     this.applied = maxIndex(this.applied, through)
   }
 
+  /** Makes a snapshot the state; the log is another matter. */
   install(point: LogPoint): void {
-    const agrees = this.termAt(point.index) === point.term
-    this.entries = agrees ? this.entries.slice(point.index - this.compacted.index) : []
-    this.compacted = point
+    this.installed = point
     this.applied = maxIndex(this.applied, point.index)
   }
 
+  private restart({ keepsTail, point }: Pick<RestartLog, "point" | "keepsTail">): void {
+    if (keepsTail && point.index <= this.compacted.index) return
+    this.entries = keepsTail ? this.entries.slice(point.index - this.compacted.index) : []
+    this.compacted = point
+  }
+
   recover(): Recovered {
+    if (this.restartsLog) this.restart({ point: this.installed, keepsTail: false })
     const termRuns: Array<TermRun> = []
     for (const { index, term } of this.entries) {
       if (termRuns[termRuns.length - 1]?.term !== term) termRuns.push({ firstIndex: index, term })
@@ -101,5 +122,5 @@ export class SimDisk {
   }
 }
 
-const tearable = (persist: Persist | undefined): boolean =>
-  persist?.hardState !== undefined && persist.entries.length > 0
+const tearable = (persist: Persist | RestartLog | undefined): boolean =>
+  persist?._tag === "Persist" && persist.hardState !== undefined && persist.entries.length > 0

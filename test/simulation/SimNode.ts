@@ -98,6 +98,7 @@ export class SimNode {
     const { lost, torn } = this.disk.crash(random, this.applied)
     if (lost) probes.hit("a crash lost writes")
     if (torn) probes.hit("a crash tore a write")
+    if (this.disk.restartsLog) probes.hit("a crash came between a snapshot and its log")
     if (this.disk.applied < appliedBefore) probes.hit("a crash lost applied state")
     if (mutant === "forgets its vote in a crash") {
       this.disk.hardState = { ...this.disk.hardState, votedFor: undefined }
@@ -150,6 +151,9 @@ export class SimNode {
         if (mutant === "reports writes before they are durable") this.finished.push(output.persistId)
         if (mutant === "answers before the disk has it") this.send(output.thenSend)
         return
+      case "RestartLog":
+        this.disk.unsynced.push(output)
+        return
       case "Apply":
         this.applying = output
         return
@@ -201,6 +205,7 @@ export class SimNode {
       const persist = this.disk.unsynced.shift()
       if (persist === undefined) return
       this.disk.write(persist)
+      if (persist._tag === "RestartLog") continue
       if (mutant !== "reports writes before they are durable") this.finished.push(persist.persistId)
       if (mutant !== "answers before the disk has it") this.send(persist.thenSend)
     }
@@ -282,12 +287,11 @@ export class SimNode {
     return term === undefined ? undefined : { index: this.applied, term }
   }
 
-  /** Takes over a snapshot. What waits for the disk is written first, so that it cannot reappear behind it. */
+  /** Takes over a snapshot, whatever waits for the disk. */
   install(point: LogPoint): boolean {
     const { raft } = this
     if (raft === undefined || this.paused || raft.role === "leader") return false
     if (point.index <= this.applied) return true
-    this.sync(this.disk.unsynced.length)
     this.disk.install(point)
     this.applying = undefined
     this.applied = point.index
