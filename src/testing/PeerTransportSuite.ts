@@ -1,9 +1,10 @@
 /** What every {@link PeerTransport} promises, as cases to run against any implementation. Wants real time. */
-import { Effect, Exit, Queue, Schedule, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Queue, Schedule, Scope } from "effect"
 import assert from "node:assert/strict"
 import type { Message } from "../raft/Message.ts"
 import { LogIndex, NodeId, Term } from "../raft/Types.ts"
-import type { PeerTransport } from "../transport/PeerTransport.ts"
+import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
+import { SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 import { sampleEntries, sampleEntry } from "./LogStoreSuite.ts"
 
@@ -106,6 +107,36 @@ const plain = (message: Message) =>
 const sorted = (messages: ReadonlyArray<Message>) =>
   messages.map(plain).toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 
+const offerOf = (from: NodeId, to: NodeId): SnapshotOffer => ({
+  from,
+  to,
+  term: Term(2 ** 40),
+  point: { index: LogIndex(2 ** 33), term: Term(7) },
+  estimatedBytes: 12_345
+})
+
+/** A taker that keeps what it gets and notes what it is told. */
+const keeping = () => {
+  const chunks: Array<Uint8Array> = []
+  const seen: Array<string> = []
+  const take = (offer: SnapshotOffer) =>
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          seen.push(`offer ${offer.from}>${offer.to} ${offer.term} ${offer.point.index}@${offer.point.term}`)
+        }),
+        () => Effect.sync(() => void seen.push("closed"))
+      ),
+      () => ({
+        write: (chunk: Uint8Array) =>
+          Effect.sync(() => {
+            chunks.push(chunk)
+          })
+      })
+    )
+  return { chunks, seen, take }
+}
+
 export const peerTransportCases = (options: PeerTransportSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const test = (
     name: string,
@@ -205,6 +236,98 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
           const lost = yield* Effect.timeout(Queue.take(first.lost), "10 seconds")
           assert.equal(lost, 2)
           yield* untilConnected(first, two, false)
+        }
+      })),
+
+    test("the chunks of a snapshot arrive whole and in order, and its end is seen at the other side", (cluster) =>
+      Effect.gen(function*() {
+        const { first, second } = yield* pair(cluster)
+        const { chunks, seen, take } = keeping()
+        yield* second.takeSnapshots(take)
+        const sent = Array.from({ length: 40 }, (_, i) => Buffer.alloc(i % 4 === 0 ? 256 * 1024 : 100 + i, i))
+        yield* Effect.scoped(Effect.gen(function*() {
+          const sink = yield* first.sendSnapshot(offerOf(one, two))
+          yield* Effect.forEach(sent, (chunk) => sink.write(chunk), { concurrency: 4, discard: true })
+        }))
+        assert.equal(chunks.length, sent.length)
+        for (let i = 0; i < sent.length; i++) {
+          assert.ok(Buffer.compare(chunks[i] as Uint8Array, sent[i] as Buffer) === 0)
+        }
+        yield* eventually("the way is closed", Effect.sync(() => seen.length === 2))
+        assert.deepEqual(seen, [`offer 1>2 ${2 ** 40} ${2 ** 33}@7`, "closed"])
+      })),
+
+    test("a snapshot is refused where nobody takes any, and by whoever does not want it", (cluster) =>
+      Effect.gen(function*() {
+        const { first, second } = yield* pair(cluster)
+        const send = Effect.scoped(
+          Effect.flatMap(first.sendSnapshot(offerOf(one, two)), ({ write }) => write(Buffer.alloc(10)))
+        )
+        const unwanted = yield* Effect.flip(send)
+        assert.ok(unwanted instanceof SnapshotRefused && !unwanted.covered)
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* second.takeSnapshots(() => Effect.fail(new SnapshotRefused({ reason: "has it", covered: true })))
+          const refused = yield* Effect.flip(send)
+          assert.ok(refused instanceof SnapshotRefused && refused.covered && refused.reason === "has it")
+        }))
+        yield* second.takeSnapshots(() =>
+          Effect.succeed({ write: () => Effect.fail(new SnapshotRefused({ reason: "broken chunk", covered: false })) })
+        )
+        const broken = yield* Effect.flip(send)
+        assert.ok(broken instanceof SnapshotRefused && broken.reason === "broken chunk")
+      })),
+
+    test("a snapshot waits for its receiver, and messages do not wait for it", (cluster) =>
+      Effect.gen(function*() {
+        const { first, second } = yield* pair(cluster)
+        const gate = yield* Deferred.make<void>()
+        let stored = 0
+        yield* second.takeSnapshots(() =>
+          Effect.succeed({ write: () => Effect.andThen(Deferred.await(gate), Effect.sync(() => void (stored += 1))) })
+        )
+        yield* Effect.scoped(Effect.gen(function*() {
+          const sink = yield* first.sendSnapshot(offerOf(one, two))
+          const writing = yield* Effect.forkScoped(
+            Effect.forEach([1, 2, 3], () => sink.write(Buffer.alloc(200_000)), { concurrency: 2, discard: true })
+          )
+          for (let round = 1; round <= 20; round++) first.sendUnsafe([heartbeat(one, two, round)])
+          assert.equal((yield* receive(second, 20)).length, 20)
+          assert.equal(stored, 0)
+          yield* Deferred.succeed(gate, undefined)
+          yield* Fiber.join(writing)
+          assert.equal(stored, 3)
+        }))
+      })),
+
+    test("a snapshot that is given up, or whose receiver goes, ends at both sides", (cluster) =>
+      Effect.gen(function*() {
+        const first = yield* cluster.start(one)
+        const scope = yield* Scope.make()
+        const second = yield* Scope.provide(cluster.start(two), scope)
+        yield* untilConnected(first, two)
+        const { chunks, seen, take } = keeping()
+        yield* Scope.provide(second.takeSnapshots(take), scope)
+        yield* Effect.scoped(
+          Effect.flatMap(first.sendSnapshot(offerOf(one, two)), ({ write }) => write(Buffer.alloc(10)))
+        )
+        yield* eventually("the way is closed", Effect.sync(() => seen[1] === "closed"))
+        yield* Effect.scoped(Effect.gen(function*() {
+          const sink = yield* first.sendSnapshot(offerOf(one, two))
+          yield* sink.write(Buffer.alloc(10))
+          yield* Scope.close(scope, Exit.void)
+          const lost = yield* Effect.flip(sink.write(Buffer.alloc(10)))
+          assert.ok(lost._tag === "SnapshotLost" || lost._tag === "SnapshotRefused")
+        }))
+        assert.equal(chunks.length, 2)
+        assert.equal(seen[3], "closed")
+      })),
+
+    test("a snapshot to a peer that is not there is lost", (cluster) =>
+      Effect.gen(function*() {
+        const first = yield* cluster.start(one)
+        for (const to of [three, NodeId(9)]) {
+          const lost = yield* Effect.flip(Effect.scoped(first.sendSnapshot(offerOf(one, to))))
+          assert.equal(lost._tag, "SnapshotLost")
         }
       }))
   ]

@@ -3,10 +3,11 @@
  * or both directions, and heals. Chance comes from one seed and time from the Effect `Clock`, so a test under
  * `TestClock` sees the same run every time.
  */
-import { Effect, Layer, Queue } from "effect"
+import { Deferred, Effect, Layer, Queue, Semaphore } from "effect"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId } from "../raft/Types.ts"
-import { PeerTransport } from "./PeerTransport.ts"
+import type { SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
+import { PeerTransport, SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
 
 /** What happens to messages on a link; probabilities from 0 to 1. */
 export interface Faults {
@@ -21,6 +22,16 @@ export const noFaults: Faults = { drop: 0, duplicate: 0, delayMs: [0, 0] }
 interface Endpoint {
   readonly inbox: Queue.Queue<ReadonlyArray<Message>>
   readonly lost: Queue.Queue<NodeId>
+  taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
+  /** Done when the node is gone. */
+  readonly gone: Deferred.Deferred<void>
+}
+
+/** A chunk of a snapshot on its way, for tests that want to be there. */
+export interface ChunkOnItsWay {
+  readonly offer: SnapshotOffer
+  /** Its place among the chunks of its snapshot, from 0. */
+  readonly number: number
 }
 
 /** A small generator (mulberry32), so that a network's chance does not depend on anybody else's. */
@@ -42,6 +53,10 @@ export class MemoryNetwork {
   private faults: Faults = noFaults
   /** Messages that reached an inbox, and messages that did not. */
   readonly counts = { delivered: 0, dropped: 0, duplicated: 0 }
+  /** Chunks of snapshots that were stored. */
+  chunks = 0
+  /** Runs before each chunk of a snapshot is delivered: a test may hold it up, or do something meanwhile. */
+  beforeChunk: (chunk: ChunkOnItsWay) => Effect.Effect<void> = () => Effect.void
 
   constructor(seed = 1) {
     this.next = random(seed)
@@ -107,6 +122,37 @@ export class MemoryNetwork {
     }
   }
 
+  /** A way for one snapshot. It breaks when the link is cut in either direction, or when the receiver goes. */
+  readonly sendSnapshot: PeerTransport["Service"]["sendSnapshot"] = (offer) =>
+    Effect.gen({ self: this }, function*() {
+      const lost = new SnapshotLost({ reason: `the network has no way to node ${offer.to}` })
+      const endpoint = this.endpoints.get(offer.to)
+      const open = () => this.connected(offer.from, offer.to) && this.connected(offer.to, offer.from)
+      if (endpoint === undefined || !open()) return yield* lost
+      if (endpoint.taker === undefined) {
+        return yield* new SnapshotRefused({ reason: `node ${offer.to} is not ready for snapshots`, covered: false })
+      }
+      const whileThere = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | SnapshotLost, R> =>
+        Effect.raceFirst(work, Effect.andThen(Deferred.await(endpoint.gone), Effect.fail(lost)))
+      const sink = yield* whileThere(endpoint.taker(offer))
+      const turn = yield* Semaphore.make(1)
+      let number = 0
+      const way: SnapshotSink<SnapshotRefused | SnapshotLost> = {
+        write: (chunk) =>
+          Effect.gen({ self: this }, function*() {
+            const [minimum, maximum] = this.faults.delayMs
+            const delay = minimum + this.next() * (maximum - minimum)
+            yield* this.beforeChunk({ offer, number: number++ })
+            if (delay > 0) yield* Effect.sleep(delay)
+            if (!open() || this.next() < this.faults.drop) return yield* lost
+            yield* whileThere(sink.write(chunk.slice()))
+            if (!open()) return yield* lost
+            this.chunks += 1
+          }).pipe((write) => Semaphore.withPermit(turn, write))
+      }
+      return way
+    })
+
   private deliver(message: Message): void {
     const endpoint = this.endpoints.get(message.to)
     // The link may have been cut while the message travelled.
@@ -131,10 +177,14 @@ export const layer = (
       const context = yield* Effect.context<never>()
       const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(4_096)
       const lost = yield* Queue.sliding<NodeId>(64)
-      const endpoint: Endpoint = { inbox, lost }
+      const endpoint: Endpoint = { inbox, lost, taker: undefined, gone: yield* Deferred.make<void>() }
       yield* Effect.acquireRelease(
         Effect.sync(() => network.attach(node, endpoint)),
-        () => Effect.sync(() => network.detach(node, endpoint))
+        () =>
+          Effect.suspend(() => {
+            network.detach(node, endpoint)
+            return Deferred.succeed(endpoint.gone, undefined)
+          })
       )
       const run = (delayed: Effect.Effect<void>) => {
         Effect.runForkWith(context)(delayed)
@@ -154,7 +204,19 @@ export const layer = (
             lastError: undefined
           }))
         ),
-        lost
+        lost,
+        sendSnapshot: network.sendSnapshot,
+        takeSnapshots: (taker) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              endpoint.taker = taker
+            }),
+            () =>
+              Effect.suspend(() => {
+                endpoint.taker = undefined
+                return Deferred.succeed(endpoint.gone, undefined)
+              })
+          )
       })
     })
   )

@@ -1,15 +1,17 @@
 /**
  * What travels between nodes: a `Hello` that opens each connection, then `Deliver` calls with batches of messages.
- * Entries travel as one blob of records (`codec/EntryRecord.ts`), encoded once at the leader.
+ * Entries travel as one blob of records (`codec/EntryRecord.ts`), encoded once at the leader. A connection may instead
+ * carry one snapshot: its offer, then its chunks (`codec/SnapshotChunk.ts`), each answered once it is stored.
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { CodecError, decodeEntries, encodeEntries } from "../codec/EntryRecord.ts"
 import type { Message } from "../raft/Message.ts"
 import type { LogIndex, LogPoint, NodeId, Term } from "../raft/Types.ts"
+import { SnapshotRefused } from "./PeerTransport.ts"
 
 /** Raised by an incompatible change of anything in this file. */
-export const protocolVersion = 2
+export const protocolVersion = 3
 
 /** The other side refuses the connection; trying again without changing the configuration is of no use. */
 export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused", {
@@ -54,6 +56,14 @@ export class PeerRpcs extends RpcGroup.make(
   Rpc.make("Deliver", {
     payload: { messages: Schema.Array(WireMessage) },
     error: PeerRefused
+  }),
+  Rpc.make("OfferSnapshot", {
+    payload: { term: Count, point: Point, estimatedBytes: Count },
+    error: Schema.Union([PeerRefused, SnapshotRefused])
+  }),
+  Rpc.make("SnapshotChunk", {
+    payload: { chunk: Schema.Uint8Array },
+    error: Schema.Union([PeerRefused, SnapshotRefused])
   })
 ).prefix("peer.") {}
 
@@ -137,7 +147,8 @@ export const fromWire = (wire: WireMessage): Message | CodecError => {
   }
 }
 
-const point = (wire: { readonly index: number; readonly term: number }): LogPoint => ({
+/** A point that arrived. */
+export const point = (wire: { readonly index: number; readonly term: number }): LogPoint => ({
   index: wire.index as LogIndex,
   term: wire.term as Term
 })

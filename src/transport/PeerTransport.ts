@@ -1,13 +1,12 @@
 /**
- * How the nodes of one cluster talk: fire-and-forget batches of messages out, one inbox in. A
- * contract with a live layer over Effect RPC and TCP (`RpcTransport.ts`), an in-memory network under the
+ * How the nodes of one cluster talk: fire-and-forget batches of messages out, one inbox in, and snapshots on ways of their
+ * own. A contract with a live layer over Effect RPC and TCP (`RpcTransport.ts`), an in-memory network under the
  * test's control (`MemoryTransport.ts`), and a conformance suite (`flaredb/testing`) that both pass.
  */
-import { Context } from "effect"
-import type { Queue } from "effect"
-import type { Effect } from "effect"
+import { Context, Data, Schema } from "effect"
+import type { Effect, Queue, Scope } from "effect"
 import type { Message } from "../raft/Message.ts"
-import type { NodeId } from "../raft/Types.ts"
+import type { LogPoint, NodeId, Term } from "../raft/Types.ts"
 
 /** The link to one peer, as this node sees it. */
 export interface PeerHealth {
@@ -21,6 +20,45 @@ export interface PeerHealth {
   readonly dropped: number
   /** Why it is not connected, in one line. */
   readonly lastError: string | undefined
+}
+
+/** What is told of a snapshot before its first chunk. */
+export interface SnapshotOffer {
+  readonly from: NodeId
+  readonly to: NodeId
+  /** The term of the leader that sends it. */
+  readonly term: Term
+  /** The last entry it covers. */
+  readonly point: LogPoint
+  /** About how many bytes it has, for progress. */
+  readonly estimatedBytes: number
+}
+
+/** The other side does not take the snapshot, or no more of it. */
+export class SnapshotRefused extends Schema.TaggedError<SnapshotRefused>()("SnapshotRefused", {
+  reason: Schema.String,
+  /** Because it has applied everything in it already. */
+  covered: Schema.Boolean
+}) {
+  override get message() {
+    return this.reason
+  }
+}
+
+/** The way of a snapshot broke, or the other side did not answer in time. */
+export class SnapshotLost extends Data.TaggedError("SnapshotLost")<{ readonly reason: string }> {
+  override get message() {
+    return this.reason
+  }
+}
+
+/** Where the chunks of a snapshot go (`codec/SnapshotChunk.ts`): at the sender the way to the peer, at the peer the state. */
+export interface SnapshotSink<E> {
+  /**
+   * Succeeds once the chunk is stored, and for the last one once the snapshot is installed. Several may be under way; they
+   * are taken in the order of the calls.
+   */
+  readonly write: (chunk: Uint8Array) => Effect.Effect<void, E>
 }
 
 export class PeerTransport extends Context.Service<PeerTransport, {
@@ -39,4 +77,20 @@ export class PeerTransport extends Context.Service<PeerTransport, {
 
   /** Peers whose link was lost, one element per loss. */
   readonly lost: Queue.Dequeue<NodeId>
+
+  /**
+   * Opens a way of its own to the peer of `offer`, until the scope closes, so that a snapshot delays no heartbeat and a slow
+   * receiver slows down its sender only.
+   */
+  readonly sendSnapshot: (
+    offer: SnapshotOffer
+  ) => Effect.Effect<SnapshotSink<SnapshotRefused | SnapshotLost>, SnapshotRefused | SnapshotLost, Scope.Scope>
+
+  /**
+   * Hands the snapshots that peers offer to `take`, until the scope closes; before and afterwards they are refused. The
+   * scope that `take` gets ends with the way of the snapshot. One taker at a time.
+   */
+  readonly takeSnapshots: (
+    take: (offer: SnapshotOffer) => Effect.Effect<SnapshotSink<SnapshotRefused>, SnapshotRefused, Scope.Scope>
+  ) => Effect.Effect<void, never, Scope.Scope>
 }>()("flaredb/transport/PeerTransport") {}

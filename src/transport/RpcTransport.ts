@@ -1,14 +1,16 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
-import { Clock, Effect, Layer, Queue } from "effect"
+import { Clock, Effect, Exit, Layer, Queue, Scope } from "effect"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { Message } from "../raft/Message.ts"
-import type { NodeId } from "../raft/Types.ts"
+import type { NodeId, Term } from "../raft/Types.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
-import { fromWire, PeerRefused, PeerRpcs, protocolVersion } from "./PeerRpcs.ts"
-import { PeerTransport } from "./PeerTransport.ts"
+import { fromWire, PeerRefused, PeerRpcs, point, protocolVersion } from "./PeerRpcs.ts"
+import type { SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
+import { PeerTransport, SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
+import * as SnapshotLink from "./SnapshotLink.ts"
 
 export interface RpcTransportOptions {
   readonly clusterId: string
@@ -17,6 +19,8 @@ export interface RpcTransportOptions {
   readonly listen: { readonly host: string; readonly port: number }
   readonly peers: ReadonlyArray<PeerAddress>
   readonly limits?: Partial<LinkLimits>
+  /** Milliseconds without an answer after which a snapshot is given up. Default 30,000: installing one takes a while. */
+  readonly snapshotTimeoutMs?: number
   readonly onListening?: (address: BoundAddress) => Effect.Effect<void>
 }
 
@@ -69,11 +73,65 @@ class Introductions {
   }
 }
 
+type Taker = Parameters<PeerTransport["Service"]["takeSnapshots"]>[0]
+
+/** The snapshots on their way in, one for each connection that carries one. */
+class Arrivals {
+  private taker: Taker | undefined
+  private readonly arriving = new Map<
+    number,
+    { readonly scope: Scope.Closeable; readonly sink: SnapshotSink<SnapshotRefused> }
+  >()
+
+  readonly takeSnapshots = (taker: Taker): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        this.taker = taker
+      }),
+      () =>
+        Effect.suspend(() => {
+          this.taker = undefined
+          return Effect.forEach([...this.arriving.keys()], (clientId) => this.end(clientId), { discard: true })
+        })
+    )
+
+  offer(clientId: number, offer: SnapshotOffer): Effect.Effect<void, SnapshotRefused> {
+    const { taker } = this
+    if (taker === undefined) {
+      return Effect.fail(new SnapshotRefused({ reason: `node ${offer.to} is not ready for snapshots`, covered: false }))
+    }
+    return Effect.gen({ self: this }, function*() {
+      yield* this.end(clientId)
+      const scope = yield* Scope.make()
+      const sink = yield* Scope.provide(taker(offer), scope).pipe(
+        Effect.onError(() => Scope.close(scope, Exit.void))
+      )
+      this.arriving.set(clientId, { scope, sink })
+    })
+  }
+
+  chunk(clientId: number, chunk: Uint8Array): Effect.Effect<void, SnapshotRefused | PeerRefused> {
+    const arriving = this.arriving.get(clientId)
+    return arriving === undefined
+      ? Effect.fail(new PeerRefused({ reason: "malformed", expected: "OfferSnapshot first", found: "SnapshotChunk" }))
+      // What arrives is a view of everything that came with it.
+      : arriving.sink.write(chunk.slice())
+  }
+
+  end(clientId: number): Effect.Effect<void> {
+    const arriving = this.arriving.get(clientId)
+    this.arriving.delete(clientId)
+    return arriving === undefined ? Effect.void : Scope.close(arriving.scope, Exit.void)
+  }
+}
+
 const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const clock = yield* Clock.Clock
   const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(inboxBatches)
   const lost = yield* Queue.sliding<NodeId>(64)
   const introductions = new Introductions(options)
+  const arrivals = new Arrivals()
+  const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
 
   const handlers = PeerRpcs.toLayer({
     "peer.Hello": (hello, { client }) => {
@@ -88,7 +146,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     "peer.Deliver": ({ messages }, { client }) => {
       const from = introductions.sender(client.id)
       if (from === undefined) {
-        return Effect.fail(new PeerRefused({ reason: "no-hello", expected: "Hello first", found: "Deliver" }))
+        return Effect.fail(noHello("Deliver"))
       }
       const received: Array<Message> = []
       for (const wire of messages) {
@@ -108,13 +166,30 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
       }
       Queue.offerUnsafe(inbox, received)
       return Effect.void
-    }
+    },
+    "peer.OfferSnapshot": (offered, { client }) => {
+      const from = introductions.sender(client.id)
+      if (from === undefined) return Effect.fail(noHello("OfferSnapshot"))
+      const { estimatedBytes, term } = offered
+      return arrivals.offer(client.id, {
+        from,
+        to: options.nodeId,
+        term: term as Term,
+        point: point(offered.point),
+        estimatedBytes
+      })
+    },
+    "peer.SnapshotChunk": ({ chunk }, { client }) => arrivals.chunk(client.id, chunk)
   })
   const address = yield* serve(PeerRpcs, {
     name: "peer",
     ...options.listen,
     maxFrameBytes,
-    onDisconnect: (clientId) => Effect.sync(() => introductions.forget(clientId))
+    onDisconnect: (clientId) =>
+      Effect.suspend(() => {
+        introductions.forget(clientId)
+        return arrivals.end(clientId)
+      })
   }).pipe(Effect.provide(handlers))
   if (options.onListening !== undefined) yield* options.onListening(address)
 
@@ -141,7 +216,18 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     inbox,
     health: Effect.sync(() => [...links.values()].map((link) => link.health())),
-    lost
+    lost,
+    sendSnapshot: (offer) => {
+      const peer = options.peers.find(({ id }) => id === offer.to)
+      return peer === undefined
+        ? Effect.fail(new SnapshotLost({ reason: `node ${offer.to} is not a peer` }))
+        : SnapshotLink.open(offer, {
+          clusterId: options.clusterId,
+          peer,
+          timeoutMs: options.snapshotTimeoutMs ?? 30_000
+        })
+    },
+    takeSnapshots: arrivals.takeSnapshots
   })
 })
 
