@@ -38,6 +38,18 @@ export interface Limits {
   readonly maxPendingReads: number
   /** Events waiting for the owner fiber; callers beyond it wait, peers' messages beyond it are dropped. */
   readonly maxInboxEvents: number
+  /**
+   * Applied entries of the log past which it is compacted. More let a follower be away for longer without being sent the whole
+   * state; fewer make starts faster, which read the whole log.
+   */
+  readonly maxLogEntries: number
+  /** Bytes of applied entries past which the log is compacted; half of it stays at most. */
+  readonly maxLogBytes: number
+  /**
+   * Entries that a compaction leaves, for followers that were away briefly. While a follower is being sent the state, or
+   * catches up, a leader keeps what it needs, up to four times the two limits above.
+   */
+  readonly logSlackEntries: number
   /** Revisions of history kept for watches; a watch from further back is told that they are gone. */
   readonly maxHistoryRevisions: number
   /** Bytes of history kept for watches. */
@@ -89,6 +101,9 @@ export const defaultLimits: Limits = {
   maxPendingProposals: 65_536,
   maxPendingReads: 65_536,
   maxInboxEvents: 16_384,
+  maxLogEntries: 1_000_000,
+  maxLogBytes: 256 * 1024 * 1024,
+  logSlackEntries: 500_000,
   maxHistoryRevisions: 1_000_000,
   maxHistoryBytes: 512 * 1024 * 1024,
   maxHistoryAgeMs: 3_600_000,
@@ -221,8 +236,22 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
         `${config.electionTimeoutMaxMs} ms must exceed electionTimeoutMinMs by two heartbeats or more, or nodes campaign together`
     })
   }
+  if (config.limits.logSlackEntries >= config.limits.maxLogEntries) {
+    problems.push({
+      field: "limits.logSlackEntries",
+      problem:
+        `${config.limits.logSlackEntries} must be less than maxLogEntries (${config.limits.maxLogEntries}), or nothing is ever compacted`
+    })
+  }
   for (const [name, value] of Object.entries(config.limits)) problems.push(...atLeast(`limits.${name}`, value, 1))
   return problems
+}
+
+/** A log that may be short needs a slack that is shorter. */
+const limitsOf = (limits: Partial<Limits> = {}): Limits => {
+  const maxLogEntries = limits.maxLogEntries ?? defaultLimits.maxLogEntries
+  const logSlackEntries = Math.min(defaultLimits.logSlackEntries, Math.ceil(maxLogEntries / 2))
+  return { ...defaultLimits, logSlackEntries, ...limits }
 }
 
 /** Fills in the defaults and validates. */
@@ -237,7 +266,7 @@ export const make = (options: FlareDbOptions): Effect.Effect<FlareDbConfig, Inva
     electionTimeoutMinMs: options.electionTimeoutMinMs ?? defaults.electionTimeoutMinMs,
     electionTimeoutMaxMs: options.electionTimeoutMaxMs ?? defaults.electionTimeoutMaxMs,
     unsafeNoFsync: options.unsafeNoFsync ?? defaults.unsafeNoFsync,
-    limits: { ...defaultLimits, ...options.limits }
+    limits: limitsOf(options.limits)
   }
   const problems = validate(config)
   return problems.length === 0 ? Effect.succeed(config) : Effect.fail(new InvalidConfig({ problems }))

@@ -2,11 +2,14 @@
  * Feeds committed entries to the state machine, in order and in batches, beside the owner fiber, so that heartbeats
  * never wait for an apply. The core has one batch outstanding; entries that already left its memory are read
  * back from the log store.
+ *
+ * A snapshot takes the place of entries that would have been applied. Applying pauses for that, and what had been handed
+ * over and is covered now is dropped: the core hands over again what follows.
  */
-import { Effect, Queue } from "effect"
+import { Effect, Queue, Semaphore } from "effect"
 import type { StateMachine } from "../machine/StateMachine.ts"
 import type { Apply } from "../raft/Output.ts"
-import type { Entry } from "../raft/Types.ts"
+import type { Entry, LogIndex } from "../raft/Types.ts"
 import { addIndex } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
@@ -16,6 +19,12 @@ import type { Input } from "./Input.ts"
 export interface Applier {
   /** Hands over one apply output. Synchronous; at most one is outstanding. */
   readonly applyUnsafe: (apply: Apply) => void
+  /** The last entry that was applied, or that a snapshot covers. */
+  readonly applied: () => LogIndex
+  /** Runs `work` while nothing is being applied. */
+  readonly whilePaused: <A, E>(work: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  /** The state covers everything through `index` now. Only while paused. */
+  readonly skipUnsafe: (index: LogIndex) => void
   /** The loop. Ends only by failing. */
   readonly run: Effect.Effect<never, StorageError>
 }
@@ -29,11 +38,20 @@ export const make = Effect.fnUntraced(function*(
   inbox: Queue.Enqueue<Input>
 ) {
   const queue = yield* Queue.unbounded<Apply>()
+  const turn = yield* Semaphore.make(1)
+  let applied = machine.recovered.index
 
   const applyEntries = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
-    Effect.flatMap(
-      machine.apply(entries),
-      (replies) => Effect.asVoid(Queue.offer(inbox, { _tag: "AppliedBatch", entries, replies }))
+    Semaphore.withPermit(
+      turn,
+      Effect.suspend(() => {
+        const last = entries[entries.length - 1]
+        if (last === undefined || entries[0]?.index !== applied + 1) return Effect.void
+        return Effect.flatMap(machine.apply(entries), (replies) => {
+          applied = last.index
+          return Effect.asVoid(Queue.offer(inbox, { _tag: "AppliedBatch", entries, replies }))
+        })
+      })
     )
 
   /** Each part is reported as it is applied; the core hears of the batch's end with the last one. */
@@ -41,6 +59,8 @@ export const make = Effect.fnUntraced(function*(
     let next = apply.from
     while (next <= apply.through) {
       const entries = yield* log.read(next, apply.through, readBackBytes)
+      // A snapshot came in between, and the log behind it may be gone.
+      if (applied >= next) return
       const last = entries[entries.length - 1]
       if (last === undefined) {
         return yield* new StorageCorruption({
@@ -57,6 +77,11 @@ export const make = Effect.fnUntraced(function*(
   const applier: Applier = {
     applyUnsafe: (apply) => {
       Queue.offerUnsafe(queue, apply)
+    },
+    applied: () => applied,
+    whilePaused: (work) => Semaphore.withPermit(turn, work),
+    skipUnsafe: (index) => {
+      applied = index
     },
     run: Effect.forever(
       Effect.flatMap(

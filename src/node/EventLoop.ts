@@ -10,19 +10,21 @@ import type { ReadError, WriteError } from "../FlareDbError.ts"
 import { Indeterminate, NotLeader, Overloaded } from "../FlareDbError.ts"
 import type { Event } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
-import type { Output, ReadLog, RefusedReason, RoleChanged, SendSnapshot, Trace } from "../raft/Output.ts"
+import type { Output, ReadLog, RefusedReason, RoleChanged, Trace } from "../raft/Output.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
-import type { PeerTransport } from "../transport/PeerTransport.ts"
+import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
+import { SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { Applier } from "./Applier.ts"
-import type { AppliedBatch, Input } from "./Input.ts"
+import type { AppliedBatch, Input, Installed } from "./Input.ts"
 import type { LogClock } from "./LogClock.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import { Pending } from "./Pending.ts"
 import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
+import type { Snapshotter } from "./Snapshotter.ts"
 
 export interface EventLoopOptions {
   readonly raft: Raft.Raft
@@ -30,6 +32,7 @@ export interface EventLoopOptions {
   readonly inbox: Queue.Queue<Input>
   readonly persister: Persister
   readonly applier: Applier
+  readonly snapshotter: Snapshotter
   readonly log: LogStore["Service"]
   readonly transport: PeerTransport["Service"]
   readonly clock: LogClock
@@ -104,6 +107,16 @@ export class EventLoop {
         case "AppliedBatch":
           this.applyDone(input)
           break
+        case "Compacted":
+          this.options.snapshotter.compacted(input.through)
+          this.step(input)
+          break
+        case "SnapshotOffered":
+          Deferred.doneUnsafe(input.answer, Exit.succeed(this.unwanted(input.offer)))
+          break
+        case "Installed":
+          this.installed(input)
+          break
         case "Tick":
           this.options.clock.now()
           this.step(input)
@@ -139,6 +152,41 @@ export class EventLoop {
     this.pending.releaseReads(index)
     this.afterwards.push(this.options.onApplied(index))
     if (index >= this.applyingThrough) this.step({ _tag: "Applied", index })
+    const { snapshotter } = this.options
+    snapshotter.applied(entries)
+    if (snapshotter.isDue) this.compact()
+  }
+
+  /** Has what is applied and not needed any more removed from the log, beside the loop. */
+  private compact(): void {
+    const { raft, snapshotter } = this.options
+    const index = snapshotter.compactable(this.status)
+    const term = index === undefined ? undefined : raft.log.termAt(index)
+    if (index !== undefined && term !== undefined) this.afterwards.push(snapshotter.compact({ index, term }))
+  }
+
+  /** Why this node does not want the state that a peer offers. */
+  private unwanted({ from, point, term }: SnapshotOffer): SnapshotRefused | undefined {
+    const own = this.status
+    if (point.index <= own.applied) {
+      return new SnapshotRefused({ reason: `node ${own.id} has applied ${own.applied} already`, covered: true })
+    }
+    if (term >= own.term && own.role !== "leader") return undefined
+    return new SnapshotRefused({
+      reason: `node ${own.id} is in term ${own.term}, and node ${from} sends in term ${term}`,
+      covered: false
+    })
+  }
+
+  private installed({ known, logTimeMs, point }: Installed): void {
+    const { clock, snapshotter } = this.options
+    clock.observe(logTimeMs)
+    this.step({ _tag: "SnapshotInstalled", point })
+    snapshotter.installed(point.index)
+    this.pending.skipped(point.index)
+    this.pending.releaseReads(point.index)
+    this.afterwards.push(this.options.onApplied(point.index))
+    Deferred.doneUnsafe(known, Exit.void)
   }
 
   private step(event: Event): void {
@@ -169,7 +217,9 @@ export class EventLoop {
       case "ReadLog":
         return void this.afterwards.push(this.readLog(output))
       case "SendSnapshot":
-        return this.sendSnapshot(output)
+        return void this.afterwards.push(this.options.snapshotter.send(output))
+      case "RestartLog":
+        return this.options.persister.restartLogUnsafe(output)
       case "Trace":
         return void this.afterwards.push(logTrace(output))
     }
@@ -182,6 +232,7 @@ export class EventLoop {
         new Indeterminate({ reason: `node ${this.options.nodeId} lost leadership before the write was committed` })
       )
     }
+    if (!leads) this.options.snapshotter.abandon()
     this.leading = leads
     this.options.metrics.roleChanged(change)
     this.afterwards.push(
@@ -200,18 +251,6 @@ export class EventLoop {
         this.options.log.read(from, request.through, request.maxBytes),
         (entries) => Effect.asVoid(Queue.offer(this.options.inbox, { _tag: "LogRead", peer, term, from, entries }))
       )
-    )
-  }
-
-  /** Snapshots are not sent yet; without compaction no follower can need one. */
-  private sendSnapshot({ atLeast, peer }: SendSnapshot): void {
-    const report: Input = { _tag: "SnapshotReported", peer, installed: undefined }
-    this.afterwards.push(
-      Effect.logError(
-        `node ${peer} needs entries up to ${atLeast.index} that this log no longer has; rebuild it as deploy/runbooks/lost-node.md says`
-      ),
-      // Through the inbox: a step in the middle of carrying out another would put its outputs before the rest of that one's.
-      this.options.fork(Effect.asVoid(Queue.offer(this.options.inbox, report)))
     )
   }
 
@@ -246,13 +285,15 @@ export class EventLoop {
       nodeId: this.options.nodeId,
       voters: status.voters,
       role: status.role,
+      standing: status.standing,
       term: status.term,
       leader: status.leader,
       commit: status.commit,
       applied: status.applied,
       firstIndex: status.firstIndex,
       lastIndex: status.lastIndex,
-      matches: status.matches
+      matches: status.matches,
+      snapshots: this.options.snapshotter.status
     }
   }
 }

@@ -1,7 +1,8 @@
 /** What reaches the owner fiber: events for the core, and the callers' work that becomes such events. */
 import type { Deferred } from "effect"
 import type { Event } from "../raft/Event.ts"
-import type { Entry } from "../raft/Types.ts"
+import type { Entry, LogPoint } from "../raft/Types.ts"
+import type { SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { NodeStatus } from "./RaftNode.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 
@@ -30,4 +31,21 @@ export interface AskStatus {
   readonly answer: Deferred.Deferred<Omit<NodeStatus, "peers">>
 }
 
-export type Input = Event | Submit | Read | AppliedBatch | AskStatus
+/** A peer offers the state; only the owner knows whether it is wanted. */
+export interface SnapshotOffered {
+  readonly _tag: "SnapshotOffered"
+  readonly offer: SnapshotOffer
+  readonly answer: Deferred.Deferred<SnapshotRefused | undefined>
+}
+
+/** A snapshot is the state of this node now, on disk and in memory. */
+export interface Installed {
+  readonly _tag: "Installed"
+  readonly point: LogPoint
+  /** The latest stamp that the new state has seen. */
+  readonly logTimeMs: number
+  /** Done once the core knows. */
+  readonly known: Deferred.Deferred<void>
+}
+
+export type Input = Event | Submit | Read | AppliedBatch | AskStatus | SnapshotOffered | Installed

@@ -134,6 +134,15 @@ export class Pending {
     }
   }
 
+  /** The state covers everything through `index` without this node having applied it: what became of it is not known here. */
+  skipped(index: LogIndex): void {
+    for (const [at, { slot, submission }] of this.appended) {
+      if (at > index) continue
+      this.appended.delete(at)
+      this.settle(submission, slot, new Indeterminate({ reason: `a snapshot took the place of entry ${at}` }))
+    }
+  }
+
   /** Leadership or the node was lost: whatever is in the log may or may not be committed. */
   abandonCommands(error: WriteError): void {
     const waiters = [...this.appended.values()]

@@ -3,12 +3,14 @@
  * one, so a sync is shared by everything that waited for it. Once it succeeded, and only then, the messages that
  * promise durability leave and the core is told.
  *
+ * What a snapshot means for the log takes its place among the writes, in the order in which the core put them out.
+ *
  * A write or sync that fails ends the node: what reached the disk is unknown, and asking again would only
  * hide it. (The lesson of "fsyncgate", 2018.)
  */
 import { Effect, Queue } from "effect"
 import type { Message } from "../raft/Message.ts"
-import type { Persist } from "../raft/Output.ts"
+import type { Persist, RestartLog } from "../raft/Output.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { PeerTransport } from "../transport/PeerTransport.ts"
@@ -17,6 +19,8 @@ import type { Input } from "./Input.ts"
 export interface Persister {
   /** Hands over one persist output. Synchronous; the core's own limits bound what can wait. */
   readonly persistUnsafe: (persist: Persist) => void
+  /** Hands over what a snapshot means for the log. Synchronous. */
+  readonly restartLogUnsafe: (restart: RestartLog) => void
   /** The loop. Ends only by failing. */
   readonly run: Effect.Effect<never, StorageError>
 }
@@ -26,7 +30,7 @@ export const make = Effect.fnUntraced(function*(
   transport: PeerTransport["Service"],
   inbox: Queue.Enqueue<Input>
 ) {
-  const queue = yield* Queue.unbounded<Persist>()
+  const queue = yield* Queue.unbounded<Persist | RestartLog>()
 
   const commit = (persists: ReadonlyArray<Persist>): Effect.Effect<void, StorageError> => {
     const writes = persists.filter(writesSomething)
@@ -39,14 +43,39 @@ export const make = Effect.fnUntraced(function*(
     })
   }
 
+  const restart = ({ keepsTail, point }: RestartLog): Effect.Effect<void, StorageError> =>
+    keepsTail ? log.compact(point) : log.reset(point)
+
+  const carryOut = (outputs: ReadonlyArray<Persist | RestartLog>): Effect.Effect<void, StorageError> => {
+    if (outputs.every(isPersist)) return commit(outputs)
+    const steps: Array<Effect.Effect<void, StorageError>> = []
+    let gathered: Array<Persist> = []
+    for (const output of outputs) {
+      if (output._tag === "Persist") {
+        gathered.push(output)
+        continue
+      }
+      if (gathered.length > 0) steps.push(commit(gathered))
+      gathered = []
+      steps.push(restart(output))
+    }
+    if (gathered.length > 0) steps.push(commit(gathered))
+    return Effect.all(steps, { discard: true })
+  }
+
   const persister: Persister = {
     persistUnsafe: (persist) => {
       Queue.offerUnsafe(queue, persist)
     },
-    run: Effect.forever(Effect.flatMap(Queue.takeAll(queue), commit))
+    restartLogUnsafe: (output) => {
+      Queue.offerUnsafe(queue, output)
+    },
+    run: Effect.forever(Effect.flatMap(Queue.takeAll(queue), carryOut))
   }
   return persister
 })
+
+const isPersist = (output: Persist | RestartLog): output is Persist => output._tag === "Persist"
 
 /** An empty persist only keeps its messages behind the writes before it. */
 const writesSomething = (persist: Persist): boolean =>

@@ -1,7 +1,8 @@
 /**
  * One node of the cluster: takes commands, gets them committed by a majority, applies them, and answers
- * linearizable reads. The layer composes the driver in this folder over the ports (`LogStore`,
- * `PeerTransport`, `RaftTimer`) and a `StateMachine`.
+ * linearizable reads. The layer composes the driver in this folder over the ports (`LogStore`, `StateStore`,
+ * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is what a
+ * snapshot carries.
  */
 import { Cause, Context, Deferred, Effect, Exit, FiberSet, Layer, Queue, Random, SubscriptionRef } from "effect"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
@@ -11,9 +12,10 @@ import { Fatal, Indeterminate, Overloaded, Unavailable } from "../FlareDbError.t
 import { StateMachine } from "../machine/StateMachine.ts"
 import * as RaftConfig from "../raft/Config.ts"
 import * as Raft from "../raft/Raft.ts"
-import type { LogIndex, Role, Term } from "../raft/Types.ts"
+import type { LogIndex, Role, Standing, Term } from "../raft/Types.ts"
 import { compareNodeId, NodeId } from "../raft/Types.ts"
 import { LogStore } from "../storage/LogStore.ts"
+import { StateStore } from "../storage/StateStore.ts"
 import { RaftTimer } from "../timer/RaftTimer.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
 import { PeerTransport } from "../transport/PeerTransport.ts"
@@ -25,20 +27,25 @@ import { LogClock } from "./LogClock.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import * as Persister from "./Persister.ts"
+import type { SnapshotStatus } from "./Snapshotter.ts"
+import { Snapshotter } from "./Snapshotter.ts"
 
 /** Where the node stands, as its owner fiber saw it. */
 export interface NodeStatus {
   readonly nodeId: NodeId
   readonly voters: ReadonlyArray<NodeId>
   readonly role: Role
+  /** Whether it votes: a node with an empty disk learns first. */
+  readonly standing: Standing
   readonly term: Term
   readonly leader: NodeId | undefined
   readonly commit: LogIndex
   readonly applied: LogIndex
   readonly firstIndex: LogIndex
   readonly lastIndex: LogIndex
-  /** At a leader: how far each peer's log is known to match. */
-  readonly matches: ReadonlyArray<{ readonly peer: NodeId; readonly match: LogIndex }>
+  /** At a leader: how far each peer's log is known to match, and how it is brought on. */
+  readonly matches: Raft.Status["matches"]
+  readonly snapshots: SnapshotStatus
   readonly peers: ReadonlyArray<PeerHealth>
 }
 
@@ -94,7 +101,7 @@ export class RaftNode extends Context.Service<RaftNode, {
   /** The node of `config`, over the ports and the state machine. Closing its scope stops it cleanly. */
   static readonly layer = (
     config: FlareDbConfig
-  ): Layer.Layer<RaftNode, never, LogStore | PeerTransport | RaftTimer | StateMachine> =>
+  ): Layer.Layer<RaftNode, never, LogStore | PeerTransport | RaftTimer | StateMachine | StateStore> =>
     Layer.effect(RaftNode, make(config))
 }
 
@@ -130,6 +137,7 @@ const coreConfig = (config: FlareDbConfig, seed: number): RaftConfig.Config => {
 
 const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const log = yield* LogStore
+  const state = yield* StateStore
   const machine = yield* StateMachine
   const transport = yield* PeerTransport
   const timer = yield* RaftTimer
@@ -184,12 +192,25 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
           : stop(`${name}: ${errorText(Cause.squash(cause))}`, cause)).pipe(Effect.annotateLogs({ node: nodeId }))
     )
 
+  const snapshotter = yield* Snapshotter.make({
+    nodeId,
+    limits,
+    log,
+    state,
+    machine,
+    transport,
+    applier,
+    inbox,
+    fork: (work) => Effect.asVoid(supervise("snapshots", work))
+  }, start.applied)
+
   const loop = new EventLoop({
     raft,
     nodeId,
     inbox,
     persister,
     applier,
+    snapshotter,
     log,
     transport,
     clock,

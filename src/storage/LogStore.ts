@@ -19,6 +19,8 @@ export interface RecoveredLog {
   readonly compacted: LogPoint
   /** The last index on disk; `compacted.index` when the log holds no entry. */
   readonly lastIndex: LogIndex
+  /** Bytes of the entries on disk. */
+  readonly bytes: number
   /** Where each term begins, ascending, covering `compacted.index + 1 .. lastIndex`. */
   readonly termRuns: ReadonlyArray<TermRun>
 }

@@ -6,6 +6,7 @@
  */
 import { Effect, Layer, Semaphore } from "effect"
 import { isStateKey } from "../codec/StateRows.ts"
+import { entryBytes } from "../raft/Config.ts"
 import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
 import type { LogWrite } from "./LogStore.ts"
@@ -129,6 +130,7 @@ const makeLog = (disk: MemoryDisk): LogStore["Service"] => ({
     confState: disk.confState,
     compacted: disk.compacted,
     lastIndex: disk.last.index,
+    bytes: disk.entries.reduce((bytes, entry) => bytes + entryBytes(entry), 0),
     termRuns: disk.termRuns()
   },
   append: (writes) =>

@@ -48,6 +48,7 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
   const termRuns: Array<TermRun> = []
   let last: LogPoint = compacted
   let floorTerm: Term | undefined
+  let bytes = 0
   let problem: string | undefined
   const resetting = (yield* reader.get("raft_state", stateKeys.resetting)) !== undefined
   // An interrupted reset left entries that no longer count.
@@ -63,6 +64,7 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
         }
         if (floor !== undefined && entry.index === floor.index) floorTerm = entry.term
         last = { index: entry.index, term: entry.term }
+        bytes += row.value.byteLength
       }
       return problem === undefined
     })
@@ -87,6 +89,7 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
     confState: { voters: (confState?.voters ?? []).map(NodeId) },
     compacted,
     lastIndex: last.index,
+    bytes,
     termRuns
   }
   return recovered

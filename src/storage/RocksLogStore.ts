@@ -74,7 +74,7 @@ const make = Effect.gen(function*() {
     )
     yield* restartAfter(database, path, installed)
     floor = origin
-    recovered = { ...recovered, compacted: installed, lastIndex: installed.index, termRuns: [] }
+    recovered = { ...recovered, compacted: installed, lastIndex: installed.index, bytes: 0, termRuns: [] }
   }
   const { compacted } = recovered
   if (compacted.index > 0) {

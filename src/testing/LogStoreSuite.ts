@@ -101,6 +101,7 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
             confState: { voters: options.voters.map(NodeId) },
             compacted: origin,
             lastIndex: 0,
+            bytes: 0,
             termRuns: []
           })
           yield* holds(store, 1, 10, [])

@@ -9,6 +9,7 @@ const follower: NodeStatus = {
   nodeId: NodeId(2),
   voters: [NodeId(1), NodeId(2), NodeId(3)],
   role: "follower",
+  standing: "voter",
   term: Term(7),
   leader: NodeId(1),
   commit: LogIndex(120),
@@ -16,6 +17,7 @@ const follower: NodeStatus = {
   firstIndex: LogIndex(1),
   lastIndex: LogIndex(125),
   matches: [],
+  snapshots: { sending: [], receiving: undefined, sentBytes: 0, receivedBytes: 0 },
   peers: []
 }
 
@@ -56,7 +58,7 @@ describe("the status page", () => {
       ...follower,
       role: "leader",
       leader: NodeId(2),
-      matches: [{ peer: NodeId(1), match: LogIndex(115) }],
+      matches: [{ peer: NodeId(1), match: LogIndex(115), state: "replicate" }],
       peers: [
         { peer: NodeId(1), connected: true, sinceMs: 0, queued: 0, dropped: 0, lastError: undefined },
         { peer: NodeId(3), connected: false, sinceMs: 0, queued: 0, dropped: 4, lastError: "<refused> & \"gone\"" }
