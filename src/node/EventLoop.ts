@@ -120,6 +120,8 @@ export class EventLoop {
         case "Tick":
           this.options.clock.now()
           this.step(input)
+          // What was kept for a follower may not be needed any more, also when nobody writes.
+          if (this.options.snapshotter.isDue) this.compact()
           break
         default:
           this.step(input)

@@ -36,6 +36,8 @@ export class MemoryDisk {
   failWrites: string | undefined
   /** A state on its way in. A start discards it. */
   imported: Array<StateRow> | undefined
+  /** Told of each write that has been done: by its name, so that a test may look at what a crash would leave behind. */
+  onWrite: (operation: string) => void = () => {}
   /** Durable log writes so far. */
   appends = 0
 
@@ -47,6 +49,17 @@ export class MemoryDisk {
       commit: LogIndex(0),
       ...(voters.length > 1 ? { standing: "newcomer" } : {})
     }
+  }
+
+  /** A disk as a power loss at this moment would leave it. */
+  image(): MemoryDisk {
+    const image = new MemoryDisk(this.confState.voters)
+    image.hardState = this.hardState
+    image.compacted = this.compacted
+    image.entries = [...this.entries]
+    image.state = this.durableState
+    image.durableState = this.durableState
+    return image
   }
 
   /** Power loss: state commits that no later sync covered are gone. */
@@ -120,7 +133,11 @@ export class MemoryDisk {
 const attempt = <A>(disk: MemoryDisk, operation: string, work: () => A): Effect.Effect<A, StorageIoError> =>
   Effect.suspend(() =>
     disk.failWrites === undefined
-      ? Effect.sync(work)
+      ? Effect.sync(() => {
+        const result = work()
+        disk.onWrite(operation)
+        return result
+      })
       : Effect.fail(new StorageIoError({ operation, path: "memory", cause: new Error(disk.failWrites) }))
   )
 
@@ -251,7 +268,7 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
             imported.push({ key: key.slice(), value: value.slice() })
           }
         }),
-      finish: (point) => attempt(disk, "import", () => disk.install(point))
+      finish: (point) => attempt(disk, "install", () => disk.install(point))
     }))
   )
 

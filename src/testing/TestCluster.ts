@@ -54,14 +54,14 @@ const endpointOf = (id: number): Endpoint => ({ host: "127.0.0.1", port: 7000 + 
 /** One node: its disk outlives it. */
 export class TestNode {
   readonly id: NodeId
-  readonly disk: MemoryStore.MemoryDisk
-  private readonly build: Effect.Effect<RaftNode["Service"], never, Scope.Scope>
+  disk: MemoryStore.MemoryDisk
+  private readonly build: (disk: MemoryStore.MemoryDisk) => Effect.Effect<RaftNode["Service"], never, Scope.Scope>
   private running: { readonly node: RaftNode["Service"]; readonly scope: Scope.Closeable } | undefined
 
   constructor(
     id: NodeId,
     disk: MemoryStore.MemoryDisk,
-    build: Effect.Effect<RaftNode["Service"], never, Scope.Scope>
+    build: (disk: MemoryStore.MemoryDisk) => Effect.Effect<RaftNode["Service"], never, Scope.Scope>
   ) {
     this.id = id
     this.disk = disk
@@ -82,7 +82,7 @@ export class TestNode {
     Effect.gen({ self: this }, function*() {
       if (this.running !== undefined) return
       const scope = yield* Scope.fork(yield* Effect.scope)
-      this.running = { node: yield* Scope.provide(this.build, scope), scope }
+      this.running = { node: yield* Scope.provide(this.build(this.disk), scope), scope }
     })
   )
 
@@ -97,6 +97,16 @@ export class TestNode {
   readonly crash: Effect.Effect<void> = Effect.suspend(() =>
     Effect.andThen(this.stop, Effect.sync(() => this.disk.loseUnsynced()))
   )
+
+  /** Ends the node and loses its disk: the next start finds an empty one, or `disk`. */
+  wipe(disk?: MemoryStore.MemoryDisk): Effect.Effect<void> {
+    return Effect.andThen(
+      this.stop,
+      Effect.sync(() => {
+        this.disk = disk ?? new MemoryStore.MemoryDisk(this.disk.confState.voters)
+      })
+    )
+  }
 
   /** Has a command carried out through this node, whether it leads or not. */
   run(command: Command): Effect.Effect<Reply | WriteError> {
@@ -163,17 +173,20 @@ export class TestCluster {
           const config = yield* Effect.orDie(
             FlareDbConfig.make({ nodeId: id, clusterId: "test", nodes: addresses, limits: options.limits ?? {} })
           )
-          const disk = new MemoryStore.MemoryDisk(ids)
-          const layer = RaftNode.layer(config).pipe(
-            Layer.provide(options.machine ?? KvStateMachine.layer),
-            Layer.provide([
-              MemoryStore.layer(disk),
-              MemoryTransport.layer(network, id, ids),
-              RaftTimer.layer({ tickMs: FlareDbConfig.tickMs(config) })
-            ])
+          const layer = (disk: MemoryStore.MemoryDisk) =>
+            RaftNode.layer(config).pipe(
+              Layer.provide(options.machine ?? KvStateMachine.layer),
+              Layer.provide([
+                MemoryStore.layer(disk),
+                MemoryTransport.layer(network, id, ids),
+                RaftTimer.layer({ tickMs: FlareDbConfig.tickMs(config) })
+              ])
+            )
+          return new TestNode(
+            id,
+            new MemoryStore.MemoryDisk(ids),
+            (disk) => Effect.map(Effect.orDie(Layer.build(Layer.fresh(layer(disk)))), Context.get(RaftNode))
           )
-          const build = Effect.map(Effect.orDie(Layer.build(Layer.fresh(layer))), Context.get(RaftNode))
-          return new TestNode(id, disk, build)
         }))
       const cluster = new TestCluster(nodes, network, options.passTime ?? Effect.sleep(10))
       yield* Effect.forEach(nodes, (node) => node.start, { discard: true })

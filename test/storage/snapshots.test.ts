@@ -1,0 +1,192 @@
+/** A snapshot that is installed and a log that is compacted on a real disk: what a crash leaves, and what the disk gets back. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Schedule } from "effect"
+import { cpSync, readdirSync, rmSync, statSync } from "node:fs"
+import { join } from "node:path"
+import type { LogPoint } from "../../src/raft/Types.ts"
+import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
+import { LogStore } from "../../src/storage/LogStore.ts"
+import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import * as RocksStorage from "../../src/storage/RocksStorage.ts"
+import type { StateRow } from "../../src/storage/StateStore.ts"
+import { StateStore } from "../../src/storage/StateStore.ts"
+import type { OpenError } from "../../src/storage/StorageError.ts"
+import { sampleEntries, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { put } from "../../src/testing/StateStoreSuite.ts"
+import { temporaryFolder } from "./TemporaryFolder.ts"
+
+const storage = (path: string, voters: ReadonlyArray<number> = [1, 2, 3]) =>
+  Layer.fresh(RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters }))
+
+const point = (index: number, term: number): LogPoint => ({ index: LogIndex(index), term: Term(term) })
+
+const row = (name: string, value: string | Uint8Array = ""): StateRow => ({
+  key: Buffer.concat([Uint8Array.of(1), Buffer.from(name)]),
+  value: typeof value === "string" ? Buffer.from(value) : value
+})
+
+const everything = { gte: Uint8Array.of(1), lt: Uint8Array.of(0xff), limit: 1_000_000 }
+
+/** What kill -9 leaves behind: the files as they are, without a close. */
+const killed = (path: string, copy: string) =>
+  Effect.sync(() => {
+    cpSync(path, copy, { recursive: true })
+    rmSync(join(copy, "LOCK"), { force: true })
+    return copy
+  })
+
+const bytesIn = (path: string): number =>
+  readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name), { throwIfNoEntry: false })!.size, 0)
+
+/** Waits until the directory has at most so many bytes. */
+const untilAtMost = (path: string, bytes: number) =>
+  Effect.suspend(() => Effect.succeed(bytesIn(path))).pipe(
+    Effect.repeat({ schedule: Schedule.spaced(50), until: (size) => size <= bytes }),
+    Effect.timeoutOrElse({
+      duration: "15 seconds",
+      orElse: () => Effect.fail(new Error(`the directory has ${bytesIn(path)} bytes, not ${bytes}`))
+    })
+  )
+
+/** Starts on a disk and says what is there. */
+const found = <E extends OpenError>(layer: Layer.Layer<LogStore | StateStore, E>) =>
+  Effect.gen(function*() {
+    const log = yield* LogStore
+    const state = yield* StateStore
+    const { compacted, hardState, lastIndex } = log.recovered
+    return {
+      log: `${compacted.index}@${compacted.term}..${lastIndex}`,
+      applied: state.recovered,
+      keys: (yield* state.scan(everything)).map(({ key }) => Buffer.from(key.subarray(1)).toString()),
+      standing: hardState.standing
+    }
+  }).pipe(Effect.provide(layer))
+
+/** Logs that a node may have when a snapshot through 6@3 comes, and what its log is afterwards. */
+const cases: ReadonlyArray<{ readonly name: string; readonly terms: ReadonlyArray<number>; readonly after: string }> = [
+  { name: "ends before it", terms: [1, 1, 1], after: "6@3..6" },
+  { name: "is empty", terms: [], after: "6@3..6" },
+  { name: "contradicts it", terms: [1, 1, 1, 1, 2, 2, 2, 2], after: "6@3..6" },
+  { name: "holds its last entry, and more", terms: [1, 1, 1, 1, 2, 3, 3, 4], after: "0@0..8" }
+]
+
+describe.each(cases)("a crash between a snapshot and the log, which $name", ({ after, terms }) => {
+  const prepare = Effect.gen(function*() {
+    const log = yield* LogStore
+    const state = yield* StateStore
+    yield* log.append(terms.map((term, at) => writeOf(sampleEntries(at + 1, at + 1, term))))
+    yield* state.commit([put("old", "")], point(Math.min(2, terms.length), 1))
+    yield* state.sync
+  })
+
+  const importing = (step: (name: string) => Effect.Effect<unknown>) =>
+    Effect.scoped(Effect.gen(function*() {
+      const state = yield* StateStore
+      const incoming = yield* state.import
+      yield* step("begun")
+      yield* incoming.write([row("new 1"), row("new 2")])
+      yield* step("written")
+      yield* incoming.finish(point(6, 3))
+      yield* step("finished")
+    }))
+
+  it.live("leaves a usable node on RocksDB", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const path = join(folder, "node-1")
+      yield* Effect.andThen(
+        prepare,
+        importing((name) => killed(path, join(folder, name)))
+      ).pipe(Effect.provide(storage(path)))
+      for (const step of ["begun", "written"]) {
+        const { applied, keys, log } = yield* found(storage(join(folder, step)))
+        assert.strictEqual(log, `0@0..${terms.length}`)
+        assert.deepStrictEqual([applied.index, keys], [Math.min(2, terms.length), ["old"]])
+      }
+      // Once more, and once more: what a start finishes stays finished.
+      for (const again of [1, 2, 3]) {
+        const { applied, keys, log } = yield* found(storage(join(folder, "finished")))
+        assert.deepStrictEqual([log, applied, keys], [after, point(6, 3), ["new 1", "new 2"]], `start ${again}`)
+      }
+    }))
+
+  it.live("leaves a usable node in memory", () =>
+    Effect.gen(function*() {
+      const disk = new MemoryStore.MemoryDisk([1, 2, 3])
+      const images = new Map<string, MemoryStore.MemoryDisk>()
+      yield* Effect.andThen(
+        prepare,
+        importing((name) => Effect.sync(() => images.set(name, disk.image())))
+      ).pipe(Effect.provide(Layer.fresh(MemoryStore.layer(disk))))
+      const finished = yield* found(Layer.fresh(MemoryStore.layer(images.get("finished") as MemoryStore.MemoryDisk)))
+      assert.deepStrictEqual([finished.log, finished.applied, finished.keys], [
+        after,
+        point(6, 3),
+        ["new 1", "new 2"]
+      ])
+      const written = yield* found(Layer.fresh(MemoryStore.layer(images.get("written") as MemoryStore.MemoryDisk)))
+      assert.deepStrictEqual(written.keys, ["old"])
+    }))
+})
+
+describe("an empty directory", () => {
+  it.live("is a newcomer's until the node is a voter, and that is remembered", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const hardState = { term: Term(4), votedFor: NodeId(2), commit: LogIndex(0) }
+      const write = (standing?: "learner") =>
+        Effect.flatMap(
+          LogStore,
+          (log) => log.append([writeOf([], { hardState: { ...hardState, ...(standing && { standing }) } })])
+        ).pipe(Effect.provide(storage(path)))
+      assert.strictEqual((yield* found(storage(path))).standing, "newcomer")
+      yield* write("learner")
+      assert.strictEqual((yield* found(storage(path))).standing, "learner")
+      yield* write()
+      assert.strictEqual((yield* found(storage(path))).standing, undefined)
+    }))
+
+  it.live("of a cluster of one is a voter's: there is nobody to have forgotten", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      assert.strictEqual((yield* found(storage(path, [1]))).standing, undefined)
+    }))
+})
+
+describe("the disk", () => {
+  const megabyte = Buffer.alloc(1024 * 1024, 7)
+
+  it.live("gets back what compaction removes from the log", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      yield* Effect.gen(function*() {
+        const log = yield* LogStore
+        for (let index = 1; index <= 40; index++) {
+          yield* log.append([writeOf(sampleEntries(index, index, 1).map((entry) => ({ ...entry, payload: megabyte })))])
+        }
+        assert.isAbove(bytesIn(path), 40 * megabyte.byteLength)
+        yield* log.compact(point(38, 1))
+        yield* untilAtMost(path, 8 * megabyte.byteLength)
+        assert.lengthOf(yield* log.read(LogIndex(39), LogIndex(40), Number.MAX_SAFE_INTEGER), 2)
+      }).pipe(Effect.provide(storage(path)))
+      assert.strictEqual((yield* found(storage(path))).log, "38@1..40")
+    }), 30_000)
+
+  it.live("gets back the state that a snapshot replaces", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      yield* Effect.gen(function*() {
+        const state = yield* StateStore
+        for (let i = 0; i < 40; i++) {
+          yield* state.commit([{ _tag: "Put", ...row(`old ${i}`, megabyte) }], point(i + 1, 1))
+        }
+        yield* Effect.scoped(Effect.gen(function*() {
+          const incoming = yield* state.import
+          yield* incoming.write([row("new", megabyte)])
+          yield* incoming.finish(point(50, 2))
+        }))
+        yield* untilAtMost(path, 8 * megabyte.byteLength)
+        assert.lengthOf(yield* state.scan({ ...everything, keysOnly: true }), 1)
+      }).pipe(Effect.provide(storage(path)))
+    }), 30_000)
+})
