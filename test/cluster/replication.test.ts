@@ -92,6 +92,10 @@ it.live("a follower that was down catches up from the leader's log", () =>
 it.live("one node of three acknowledges no write, and says so within the deadline", () =>
   Effect.gen(function*() {
     const cluster = yield* Cluster.make(3)
+    // A cluster begins with all its nodes.
+    yield* Cluster.start(cluster)
+    yield* Effect.provide(cluster.leader, Cluster.client(cluster))
+    for (const node of cluster.nodes) yield* node.stop("SIGTERM")
     yield* cluster.node(2).start
     const attempt = Effect.flatMap(KeyValue, (kv) => Effect.flip(kv.put("lonely", "write", { timeoutMs: 2_000 })))
     const error = yield* Effect.provide(attempt, Cluster.client(cluster))

@@ -11,7 +11,7 @@ import * as RocksStorage from "../../src/storage/RocksStorage.ts"
 import type { StateRow } from "../../src/storage/StateStore.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import type { OpenError } from "../../src/storage/StorageError.ts"
-import { sampleEntries, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { put } from "../../src/testing/StateStoreSuite.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
@@ -162,7 +162,7 @@ describe("the disk", () => {
       yield* Effect.gen(function*() {
         const log = yield* LogStore
         for (let index = 1; index <= 40; index++) {
-          yield* log.append([writeOf(sampleEntries(index, index, 1).map((entry) => ({ ...entry, payload: megabyte })))])
+          yield* log.append([writeOf([sampleEntry(index, 1, "x".repeat(megabyte.byteLength))])])
         }
         assert.isAbove(bytesIn(path), 40 * megabyte.byteLength)
         yield* log.compact(point(38, 1))
