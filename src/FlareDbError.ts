@@ -11,6 +11,7 @@
  * | `Indeterminate`   | perhaps                       | only when repeating it is harmless      |
  * | `SessionExpired`  | perhaps                       | only when repeating it is harmless      |
  * | `LeaseNotFound`   | committed, changed nothing    | with another lease                      |
+ * | `LeaseLost`       | (what the lease protected)    | from the beginning, with another lease  |
  * | `Conflict`        | committed, changed nothing    | later, or with more attempts            |
  * | `Compacted`       | (a watch)                     | read the keys anew, then watch          |
  * | `WatchCancelled`  | (a watch)                     | watch on from the next revision         |
@@ -97,6 +98,25 @@ export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNot
 }) {
   override get message() {
     return `lease ${this.lease} has ended, or never was; grant a new one`
+  }
+}
+
+/**
+ * A lease that was held has ended, or may have: what it protected is no longer this holder's. Whatever was done on the strength
+ * of it and is not yet visible must be given up.
+ */
+export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
+  lease: Schema.Number,
+  /**
+   * `ended`: the cluster says so. `unconfirmed`: no keep-alive was answered for the lease's time to live, by this process's
+   * clock; it may live on for a while.
+   */
+  reason: Schema.Literals(["ended", "unconfirmed"])
+}) {
+  override get message() {
+    return this.reason === "ended"
+      ? `lease ${this.lease} has ended`
+      : `lease ${this.lease} may have ended: no keep-alive was answered for its time to live`
   }
 }
 

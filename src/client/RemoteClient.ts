@@ -12,7 +12,10 @@ import type { Connect } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
+import * as Elections from "./Election.ts"
 import * as KeyValue from "./KeyValue.ts"
+import * as Leases from "./Lease.ts"
+import * as Locks from "./Lock.ts"
 import * as Pipelines from "./Pipelines.ts"
 import { Requests } from "./Requests.ts"
 import { Router } from "./Router.ts"
@@ -20,7 +23,13 @@ import * as TcpConnection from "./TcpConnection.ts"
 import * as Watch from "./Watch.ts"
 
 /** What a client is made of. */
-export type ClientServices = KeyValue.KeyValue | ClusterAdmin.ClusterAdmin | Watch.Watch
+export type ClientServices =
+  | KeyValue.KeyValue
+  | Watch.Watch
+  | Leases.Leases
+  | Locks.Locks
+  | Elections.Elections
+  | ClusterAdmin.ClusterAdmin
 
 /**
  * A client whose connections are opened by `connect`. Its watches begin at the endpoint `watchAt`, or at any, so that those of
@@ -46,9 +55,14 @@ export const layerConnect = (
         router: new Router(yield* startingAt(client.endpoints, watchAt)),
         keyValue
       })
+      const leases = Leases.make(requests)
+      const parts = { keyValue, leases, watch }
       return Context.make(KeyValue.KeyValue, keyValue).pipe(
         Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool, requests)),
-        Context.add(Watch.Watch, watch)
+        Context.add(Watch.Watch, watch),
+        Context.add(Leases.Leases, leases),
+        Context.add(Locks.Locks, Locks.make(parts)),
+        Context.add(Elections.Elections, Elections.make(parts))
       )
     })
   )

@@ -5,6 +5,7 @@ export {
   Fatal,
   Indeterminate,
   InvalidArgument,
+  LeaseLost,
   LeaseNotFound,
   NotLeader,
   Overloaded,
@@ -18,12 +19,19 @@ export type { NodeAnswer } from "./ClusterAdmin.ts"
 export { ClusterAdmin } from "./ClusterAdmin.ts"
 export type { CommandFailure, CommandOptions } from "./Commands.ts"
 export { Commands } from "./Commands.ts"
+export type { CampaignOptions, Leader, Leadership } from "./Election.ts"
+export { Elections } from "./Election.ts"
 export type { Endpoint } from "./Endpoint.ts"
 export { formatEndpoint, InvalidEndpoint, localEndpoints, parseEndpoint, parseEndpoints } from "./Endpoint.ts"
 export type { Data } from "./Entry.ts"
 export { KeyValueEntry } from "./Entry.ts"
 export type { ModifyOptions, ModifyResult, Page, PutOptions, ScanOptions, TransactOptions } from "./KeyValue.ts"
 export { KeyValue } from "./KeyValue.ts"
+export type { HeldLease, Lease, LeaseDetails, LeaseStatus } from "./Lease.ts"
+export { Leases } from "./Lease.ts"
+export type { LineFailure } from "./Line.ts"
+export type { HeldLock, LockFailure, LockOptions } from "./Lock.ts"
+export { Locks } from "./Lock.ts"
 export type { OperationOptions, ReadFailure, ReadOptions, WriteFailure } from "./Requests.ts"
 export type {
   Comparison,

@@ -1,0 +1,153 @@
+/**
+ * Leases: times to live that keys can be attached to. A lease that is not kept alive ends, and its keys are deleted with
+ * it, in one revision. Their time is the log's: it stands still while nobody leads, and what is left of it is the same under
+ * the next leader.
+ */
+import { Clock, Context, Deferred, Effect } from "effect"
+import type { Scope } from "effect"
+import type { LeaseNotFound } from "../FlareDbError.ts"
+import { LeaseLost } from "../FlareDbError.ts"
+import type { Answer, OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
+import { unexpected } from "./Requests.ts"
+
+export interface Lease {
+  /** For `put(key, value, { lease: id })`. */
+  readonly id: number
+  readonly ttlMs: number
+}
+
+export interface LeaseStatus extends Lease {
+  /** What is left of its time, in milliseconds. */
+  readonly remainingMs: number
+  /** How many keys are attached. */
+  readonly keys: number
+}
+
+export interface LeaseDetails extends Lease {
+  readonly remainingMs: number
+  /** The keys attached, in byte order. */
+  readonly keys: ReadonlyArray<Uint8Array>
+}
+
+/** A lease that is kept alive in the background. */
+export interface HeldLease extends Lease {
+  /**
+   * Never succeeds, and fails when the lease is lost: race what depends on it against this. It fails at the latest when
+   * the lease's time has passed since the last keep-alive that was answered, so a holder that is cut off learns of
+   * it no later than the cluster decides it. A process that was stopped meanwhile learns when it goes on.
+   */
+  readonly lost: Effect.Effect<never, LeaseLost>
+}
+
+export class Leases extends Context.Service<Leases, {
+  /** Grants a lease of 1,000 to 2,592,000,000 milliseconds (30 days). */
+  readonly grant: (ttlMs: number, options?: OperationOptions) => Effect.Effect<Lease, WriteFailure>
+
+  /** Starts a lease's time anew, once. */
+  readonly keepAlive: (lease: number, options?: OperationOptions) => Effect.Effect<Lease, WriteFailure>
+
+  /** Keeps a lease alive for as long as the scope lives. It is not revoked afterwards. */
+  readonly hold: (lease: number) => Effect.Effect<HeldLease, WriteFailure, Scope.Scope>
+
+  /** Grants a lease, keeps it alive for as long as the scope lives, and revokes it then. */
+  readonly scoped: (ttlMs: number) => Effect.Effect<HeldLease, WriteFailure, Scope.Scope>
+
+  /** What is left of a lease, and which keys are attached. */
+  readonly timeToLive: (
+    lease: number,
+    options?: ReadOptions
+  ) => Effect.Effect<LeaseDetails, ReadFailure | LeaseNotFound>
+
+  /** Ends a lease and deletes its keys, in one revision. Gives how many those were. */
+  readonly revoke: (lease: number, options?: OperationOptions) => Effect.Effect<number, WriteFailure>
+
+  /** Every lease, in the order in which they were granted. */
+  readonly list: (options?: ReadOptions) => Effect.Effect<ReadonlyArray<LeaseStatus>, ReadFailure>
+}>()("flaredb/client/Leases") {}
+
+/** Keep-alives within the time to live of a lease. Two may be lost. */
+const keepAlivesPerTtl = 3
+
+/** Pause before a keep-alive that failed is repeated, in milliseconds. */
+const retryMs = 100
+
+const leaseOf = (reply: Answer): Lease => {
+  if (reply._tag !== "LeaseReply") throw unexpected(reply)
+  return { id: reply.lease, ttlMs: reply.ttlMs }
+}
+
+export const make = (requests: Requests): Leases["Service"] => {
+  const grant: Leases["Service"]["grant"] = (ttlMs, options) =>
+    Effect.map(requests.write({ _tag: "GrantLease", ttlMs }, options), leaseOf)
+
+  // One that comes twice does no harm, and one that waits behind writes comes late.
+  const keepAlive: Leases["Service"]["keepAlive"] = (lease, options) =>
+    Effect.map(requests.writeRepeatable({ _tag: "KeepAlive", lease }, options), leaseOf)
+
+  const revoke: Leases["Service"]["revoke"] = (lease, options) =>
+    Effect.map(requests.write({ _tag: "RevokeLease", lease }, options), (reply) => {
+      if (reply._tag !== "RevokedReply") throw unexpected(reply)
+      return reply.deleted
+    })
+
+  /** Keeps a lease alive that was alive at `aliveMs`, until it is lost. */
+  const keepOn = Effect.fnUntraced(function*({ id, ttlMs }: Lease, aliveMs: number) {
+    const clock = yield* Clock.Clock
+    let confirmedMs = aliveMs
+    for (;;) {
+      yield* Effect.sleep(ttlMs / keepAlivesPerTtl)
+      for (;;) {
+        const sentMs = clock.currentTimeMillisUnsafe()
+        const leftMs = confirmedMs + ttlMs - sentMs
+        if (leftMs <= 0) return new LeaseLost({ lease: id, reason: "unconfirmed" })
+        const kept = yield* Effect.result(
+          keepAlive(id, { timeoutMs: Math.min(leftMs, Math.max(1, Math.floor(ttlMs / keepAlivesPerTtl))) })
+        )
+        if (kept._tag === "Success") {
+          // Its time began anew when the leader took the command, which was not before it was sent.
+          confirmedMs = sentMs
+          break
+        }
+        if (kept.failure._tag === "LeaseNotFound") return new LeaseLost({ lease: id, reason: "ended" })
+        yield* Effect.sleep(Math.min(retryMs, leftMs))
+      }
+    }
+  })
+
+  const held = Effect.fnUntraced(function*(lease: Lease, aliveMs: number) {
+    const lost = yield* Deferred.make<never, LeaseLost>()
+    yield* Effect.forkScoped(Effect.flatMap(keepOn(lease, aliveMs), (error) => Deferred.fail(lost, error)))
+    return { ...lease, lost: Deferred.await(lost) } satisfies HeldLease
+  })
+
+  return Leases.of({
+    grant,
+    keepAlive,
+    revoke,
+    hold: (id) =>
+      Effect.flatMap(
+        Clock.currentTimeMillis,
+        (sentMs) => Effect.flatMap(keepAlive(id), (lease) => held(lease, sentMs))
+      ),
+    scoped: (ttlMs) =>
+      Effect.flatMap(Clock.currentTimeMillis, (sentMs) =>
+        Effect.flatMap(
+          // Its end by time is what remains when the revocation fails.
+          Effect.acquireRelease(grant(ttlMs), ({ id }) => Effect.ignore(revoke(id, { timeoutMs: ttlMs }))),
+          (lease) => held(lease, sentMs)
+        )),
+    timeToLive: (lease, options) =>
+      Effect.map(requests.read({ _tag: "LeaseKeys", lease }, options), (reply) => {
+        if (reply._tag !== "LeaseKeysReply") throw unexpected(reply)
+        return { id: reply.lease, ttlMs: reply.ttlMs, remainingMs: reply.remainingMs, keys: reply.keys }
+      }),
+    list: (options) =>
+      Effect.map(
+        Effect.catchTag(requests.read({ _tag: "Leases" }, options), "LeaseNotFound", (error) => Effect.die(error)),
+        (reply) => {
+          if (reply._tag !== "LeasesReply") throw unexpected(reply)
+          return reply.leases.map(({ keys, lease, remainingMs, ttlMs }) => ({ id: lease, ttlMs, remainingMs, keys }))
+        }
+      )
+  })
+}

@@ -1,0 +1,170 @@
+/**
+ * Clients in a line: what locks and elections are made of. Each has a key under the line's prefix, attached to a lease of
+ * its own; the key that was created first is the head of the line, and everybody else waits for the one before to go. So
+ * they come to the head in the order in which their keys were created, and one's going wakes one.
+ */
+import { Effect, Exit, Scope, Stream } from "effect"
+import type { InvalidArgument } from "../FlareDbError.ts"
+import { LeaseLost } from "../FlareDbError.ts"
+import type { Data, KeyValueEntry } from "./Entry.ts"
+import { bytesOf } from "./Entry.ts"
+import type { KeyValue } from "./KeyValue.ts"
+import type { HeldLease, Leases } from "./Lease.ts"
+import type { ReadFailure, WriteFailure } from "./Requests.ts"
+import { Compare, Op } from "./Txn.ts"
+import type { Watch } from "./Watch.ts"
+
+/** How waiting in a line fails. */
+export type LineFailure = WriteFailure | LeaseLost
+
+/** A client's place in a line. */
+export interface Place {
+  /** Its key, which is there for as long as the place is. */
+  readonly key: Uint8Array
+  /** The revision that created the key: higher than that of everybody who was at the head of this line before. */
+  readonly revision: number
+  readonly lease: HeldLease
+}
+
+export interface LineParts {
+  readonly keyValue: KeyValue["Service"]
+  readonly leases: Leases["Service"]
+  readonly watch: Watch["Service"]
+}
+
+/** Pause before a read that failed is repeated while waiting, in milliseconds. */
+const retryMs = 200
+
+/** The prefix of a line. Names are encoded, so that no line's keys are within another's. */
+export const linePrefix = (kind: "lock" | "election", name: string): string =>
+  `flaredb/${kind}/${encodeURIComponent(name)}/`
+
+/** A condition that holds while a place is kept: it makes what is done in a transaction depend on it. */
+export const kept = ({ key, revision }: Pick<Place, "key" | "revision">): Compare =>
+  Compare.createRevision(key).equals(revision)
+
+export class Line {
+  private readonly parts: LineParts
+  private readonly prefix: string
+
+  constructor(parts: LineParts, prefix: string) {
+    this.parts = parts
+    this.prefix = prefix
+  }
+
+  /**
+   * Takes a place at the end, for as long as the scope lives and the lease with it, and carries `then` out. Leaves the line at
+   * once when that fails or is interrupted: nobody shall wait for somebody who does not wait any more.
+   */
+  enter<A, E>(
+    value: Data,
+    ttlMs: number,
+    then: (place: Place) => Effect.Effect<A, E>
+  ): Effect.Effect<
+    { readonly place: Place; readonly result: A; readonly leave: Effect.Effect<void> },
+    E | LineFailure,
+    Scope.Scope
+  > {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.flatMap(Effect.scope, Scope.fork), (scope) => {
+        const leave = Scope.close(scope, Exit.void)
+        return restore(Effect.flatMap(
+          Scope.provide(this.join(value, ttlMs), scope),
+          (place) => Effect.map(then(place), (result) => ({ place, result, leave }))
+        )).pipe(Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : leave))
+      })
+    )
+  }
+
+  private join(value: Data, ttlMs: number): Effect.Effect<Place, LineFailure, Scope.Scope> {
+    return Effect.flatMap(this.parts.leases.scoped(ttlMs), (lease) => {
+      // Digits enough for every lease, so that the keys of a line list in the order of their leases.
+      const key = bytesOf(this.prefix + lease.id.toString(16).padStart(14, "0"))
+      return Effect.map(this.create(key, bytesOf(value), lease), (revision) => ({ key, revision, lease }))
+    })
+  }
+
+  /** The key is this client's alone, so that whatever became of an attempt, another one does no harm. */
+  private create(key: Uint8Array, value: Uint8Array, lease: HeldLease): Effect.Effect<number, LineFailure> {
+    const created = this.parts.keyValue.transact({
+      if: [Compare.missing(key)],
+      do: [Op.put(key, value, { lease: lease.id })],
+      else: [Op.get(key)]
+    })
+    return created.pipe(
+      Effect.flatMap((txn) => {
+        if (txn.succeeded) return Effect.succeed(txn.revision)
+        const [entry] = txn.results
+        return entry._tag === "Some"
+          ? Effect.succeed(entry.value.createRevision)
+          : Effect.die(new Error("a key is neither missing nor there"))
+      }),
+      Effect.catchTags({
+        Indeterminate: () => this.create(key, value, lease),
+        SessionExpired: () => this.create(key, value, lease),
+        LeaseNotFound: () => Effect.fail(new LeaseLost({ lease: lease.id, reason: "ended" }))
+      })
+    )
+  }
+
+  /** Waits until a place is the head of the line; fails when its lease is lost before. */
+  readonly untilHead = (place: Place): Effect.Effect<void, LineFailure> => {
+    const wait: Effect.Effect<void, LineFailure> = Effect.flatMap(
+      this.patiently(this.before(place)),
+      (predecessor) =>
+        predecessor === undefined
+          ? Effect.void
+          : Effect.andThen(this.patiently(this.untilGone(predecessor.key)), wait)
+    )
+    return Effect.raceFirst(wait, place.lease.lost)
+  }
+
+  /** The place right before another one; `undefined` at the head. */
+  readonly before = (place: Place): Effect.Effect<KeyValueEntry | undefined, LeaseLost | ReadFailure> => {
+    return Effect.flatMap(this.entries, (entries) => {
+      // A list of several pages is not of one moment, but what stood before this place all the time is in it.
+      let predecessor: KeyValueEntry | undefined
+      let own = false
+      for (const entry of entries) {
+        const { createRevision } = entry
+        if (createRevision === place.revision) own = true
+        if (createRevision < place.revision && createRevision > (predecessor?.createRevision ?? 0)) predecessor = entry
+      }
+      return own
+        ? Effect.succeed(predecessor)
+        : Effect.fail(new LeaseLost({ lease: place.lease.id, reason: "ended" }))
+    })
+  }
+
+  /** Everybody's keys. */
+  private get entries(): Effect.Effect<ReadonlyArray<KeyValueEntry>, ReadFailure> {
+    return Stream.runCollect(this.parts.keyValue.scanAll(this.prefix, { keysOnly: true }))
+  }
+
+  /** Waits until a key does not exist. */
+  private untilGone(key: Uint8Array): Effect.Effect<void, ReadFailure> {
+    const { keyValue, watch } = this.parts
+    return Effect.flatMap(
+      Effect.catchTags(keyValue.transact({ do: [Op.get(key)] }), {
+        LeaseNotFound: Effect.die,
+        SessionExpired: Effect.die,
+        Indeterminate: Effect.die
+      }),
+      (txn) =>
+        !txn.succeeded || txn.results[0]._tag === "None"
+          ? Effect.void
+          : watch.changes({ key }, { fromRevision: txn.revision + 1, only: "deletes" }).pipe(
+            Stream.take(1),
+            Stream.runDrain,
+            // It was so long ago that nobody knows any more: it is looked up again.
+            Effect.catchTag("Compacted", () => this.untilGone(key))
+          )
+    )
+  }
+
+  /** What is waited for is worth more than one deadline: the lease says when waiting has an end. */
+  private patiently<A>(read: Effect.Effect<A, LeaseLost | ReadFailure>): Effect.Effect<A, LeaseLost | InvalidArgument> {
+    const again = () => Effect.andThen(Effect.sleep(retryMs), this.patiently(read))
+    return Effect.catchTags(read, { Unavailable: again, Overloaded: again })
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Locks between processes: one holder at a time, first come first served.
+ *
+ * A lock is held for as long as its lease is. A holder that is stopped, cut off or slow loses it without taking part, and
+ * learns of that after the fact, so a lock alone protects nothing that such a holder still does. What it writes to this
+ * store it can make depend on the lock: `held` is a condition for transactions. What it does elsewhere has to be refused
+ * there by `revision`, which is higher for each later holder. `docs/locks.md` has examples.
+ */
+import { Context, Effect, Option } from "effect"
+import type { Scope } from "effect"
+import type { LeaseLost } from "../FlareDbError.ts"
+import type { Data } from "./Entry.ts"
+import type { LineFailure, LineParts, Place } from "./Line.ts"
+import { kept, Line, linePrefix } from "./Line.ts"
+import type { Compare } from "./Txn.ts"
+
+export interface LockOptions {
+  /**
+   * Milliseconds that the lock outlives its holder when that ends without a word, and that a holder may be cut off without
+   * losing it. Default 10,000, at least 1,000.
+   */
+  readonly ttlMs?: number | undefined
+  /** Who holds it, for people who look: the value of the lock's key. Default empty. */
+  readonly owner?: Data | undefined
+}
+
+/** A lock that is held. */
+export interface HeldLock {
+  readonly name: string
+  /** The key that exists while it is held. */
+  readonly key: Uint8Array
+  /** The fencing revision: higher for each later holder of this lock. */
+  readonly revision: number
+  /** The lease, to which more keys can be attached that go with the lock. */
+  readonly lease: number
+  /** For `transact({ if: [lock.held, …] })`: does nothing once the lock is lost. */
+  readonly held: Compare
+  /** Never succeeds, and fails when the lock is lost. */
+  readonly lost: Effect.Effect<never, LeaseLost>
+}
+
+/** How taking a lock fails. */
+export type LockFailure = LineFailure
+
+export class Locks extends Context.Service<Locks, {
+  /**
+   * Waits for the lock and holds it for as long as the scope lives. It tells of its loss by `lost`, and interrupts nobody:
+   * race what depends on it against that, or use `withLock`.
+   */
+  readonly acquire: (name: string, options?: LockOptions) => Effect.Effect<HeldLock, LockFailure, Scope.Scope>
+
+  /** The same without waiting: `None` when somebody else has it. */
+  readonly tryAcquire: (
+    name: string,
+    options?: LockOptions
+  ) => Effect.Effect<Option.Option<HeldLock>, LockFailure, Scope.Scope>
+
+  /** Waits for the lock, runs `work` with it, and releases it. `work` is interrupted when the lock is lost. */
+  readonly withLock: <A, E, R>(
+    name: string,
+    work: (lock: HeldLock) => Effect.Effect<A, E, R>,
+    options?: LockOptions
+  ) => Effect.Effect<A, E | LockFailure, R>
+}>()("flaredb/client/Locks") {}
+
+export const defaultLockTtlMs = 10_000
+
+export const make = (parts: LineParts): Locks["Service"] => {
+  const lineOf = (name: string) => new Line(parts, linePrefix("lock", name))
+
+  const acquire: Locks["Service"]["acquire"] = (name, { owner = "", ttlMs = defaultLockTtlMs } = {}) => {
+    const line = lineOf(name)
+    return Effect.map(line.enter(owner, ttlMs, line.untilHead), ({ place }) => lockOf(name, place))
+  }
+
+  return Locks.of({
+    acquire,
+    tryAcquire: (name, { owner = "", ttlMs = defaultLockTtlMs } = {}) => {
+      const line = lineOf(name)
+      return Effect.flatMap(
+        line.enter(owner, ttlMs, line.before),
+        ({ leave, place, result }) =>
+          result === undefined ? Effect.succeed(Option.some(lockOf(name, place))) : Effect.as(leave, Option.none())
+      )
+    },
+    withLock: (name, work, options) =>
+      Effect.scoped(
+        Effect.flatMap(acquire(name, options), (lock) => Effect.raceFirst(work(lock), lock.lost))
+      )
+  })
+}
+
+const lockOf = (name: string, place: Place): HeldLock => ({
+  name,
+  key: place.key,
+  revision: place.revision,
+  lease: place.lease.id,
+  held: kept(place),
+  lost: place.lease.lost
+})
