@@ -14,12 +14,16 @@
  * What was deleted still takes room until RocksDB compacts it, and a log file lives as long as any family has a write in it
  * that is in no table yet. So whoever deletes a range asks to have it reclaimed: in the background, one at a time, all
  * families are flushed and the range is compacted.
+ *
+ * Commits to a state family gather in memory first (`StateRows.ts`). Whatever else is written, scanned or synced lets them
+ * be written before, so that nobody can tell; except an append to the log.
  */
 import { Context, Effect, Layer, Queue } from "effect"
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import RocksDB, { ColumnFamily } from "rocksdb-native"
 import type { OpenError } from "./StorageError.ts"
+import { defaultRowLimits, StateRows } from "./StateRows.ts"
 import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
 import type { SyncStats } from "./WalSync.ts"
 import { WalSync } from "./WalSync.ts"
@@ -96,13 +100,24 @@ export class RocksDb extends Context.Service<
       operations: ReadonlyArray<Operation>,
       durability: "durable" | "lazy"
     ) => Effect.Effect<void, StorageIoError>
-    /** Several batches in order, durable when it returns: one sync, and one more before a family's next batch. */
+    /**
+     * Changes of a state family, as one with what the same call says about the applied index. Done when memory has them: every
+     * read sees them from then on, and they are written soon, in order, see `StateRows.ts`.
+     */
+    readonly commit: (family: Family, operations: ReadonlyArray<Operation>) => Effect.Effect<void, StorageIoError>
+    /**
+     * Several batches in order, durable when it returns: one sync, and one more before a family's next batch. Alone among
+     * the writes it may overtake what was committed to a state family: it is for what that is computed from.
+     */
     readonly writeAll: (
       batches: ReadonlyArray<{ readonly family: Family; readonly operations: ReadonlyArray<Operation> }>
     ) => Effect.Effect<void, StorageIoError>
     readonly sync: Effect.Effect<void, StorageIoError>
-    /** Fixes this moment; whoever calls it has to close it. Synchronous, so that it can be one with other decisions. */
-    readonly snapshotUnsafe: () => Snapshot
+    /**
+     * Fixes a moment with everything that was committed before the call; whoever calls it has to close it. `also` is asked
+     * at that very moment.
+     */
+    readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageIoError>
     /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */
     readonly readsSettled: Effect.Effect<void>
     /** About how many bytes a range has on disk and in memory; far off for small ranges. */
@@ -140,6 +155,8 @@ const ioError = (operation: string, path: string) => (cause: unknown): StorageIo
 const promised = <A>(operation: string, path: string, run: () => Promise<A>): Effect.Effect<A, StorageIoError> =>
   Effect.uninterruptible(Effect.tryPromise({ try: run, catch: ioError(operation, path) }))
 
+const isState = (family: Family): boolean => family === "state_a" || family === "state_b"
+
 const checkBytes = (what: string, bytes: Uint8Array | string): void => {
   if (typeof bytes !== "string" && !(bytes instanceof Uint8Array)) throw new TypeError(`${what} is not bytes`)
   if (what === "key" && bytes.length === 0) throw new RangeError("a key must not be empty")
@@ -162,7 +179,8 @@ class WriteGate {
   private readonly sessions: Record<Family, RocksDB>
   private readonly wal: WalSync
   private tail: Promise<void> = Promise.resolve()
-  private failure: unknown
+  /** Why nothing is written any more. */
+  failure: unknown
   private unsynced = false
 
   constructor(sessions: Record<Family, RocksDB>, wal: WalSync) {
@@ -234,6 +252,20 @@ class OpenReads {
   readonly settled: Effect.Effect<void> = Effect.promise(() => Promise.allSettled(this.open).then(() => undefined))
 }
 
+const multiGet = async (
+  session: RocksDB,
+  keys: ReadonlyArray<Uint8Array>
+): Promise<ReadonlyArray<Uint8Array | undefined>> => {
+  const batch = session.read({ capacity: keys.length })
+  try {
+    const values = keys.map((key) => batch.get(key))
+    batch.tryFlush()
+    return (await Promise.all(values)).map((value) => value ?? undefined)
+  } finally {
+    batch.destroy()
+  }
+}
+
 const reader = (path: string, sessionOf: (family: Family) => RocksDB, reads: OpenReads): Reader => {
   const session = (family: FamilyChoice) => sessionOf(typeof family === "function" ? family() : family)
   return readerOf(session, (operation, read) => promised(operation, path, () => reads.counted(read)))
@@ -250,16 +282,7 @@ const readerOf = (
   getMany: (family, keys) => {
     if (keys.length === 0) return Effect.succeed([])
     for (const key of keys) checkBytes("key", key)
-    return counted("read", async () => {
-      const batch = session(family).read({ capacity: keys.length })
-      try {
-        const values = keys.map((key) => batch.get(key))
-        batch.tryFlush()
-        return (await Promise.all(values)).map((value) => value ?? undefined)
-      } finally {
-        batch.destroy()
-      }
-    })
+    return counted("read", () => multiGet(session(family), keys))
   },
   scan: (family, range, take) => {
     checkRange(range.gte, range.lt)
@@ -378,15 +401,30 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     (sync) => Effect.sync(() => sync.close())
   )
   const gate = new WriteGate(sessions, wal)
-  if (options.readOnly !== true) {
-    yield* Effect.addFinalizer(() =>
-      promised("sync at close", path, () => gate.enter(() => gate.sync())).pipe(
-        Effect.catch((error) => Effect.logError(error.message))
-      )
-    )
-  }
-
   const reads = new OpenReads()
+  const direct = reader(path, (family) => sessions[family], reads)
+  const rowsOf = new Map<Family, StateRows>()
+  const rows = (family: Family): StateRows => {
+    const known = rowsOf.get(family)
+    if (known !== undefined) return known
+    const made = new StateRows({
+      write: (operations) => gate.enter(() => gate.writeLazy(family, operations)),
+      read: (keys) => multiGet(sessions[family], keys)
+    }, defaultRowLimits)
+    rowsOf.set(family, made)
+    return made
+  }
+  const drain = async (): Promise<void> => {
+    for (const made of rowsOf.values()) await made.drain()
+  }
+  const drained = promised("write", path, drain)
+  const sync = promised("sync", path, async () => {
+    await drain()
+    await gate.enter(() => gate.sync())
+  })
+  if (options.readOnly !== true) {
+    yield* Effect.addFinalizer(() => Effect.catch(sync, (error) => Effect.logError(`at close: ${error.message}`)))
+  }
 
   /** Deleted ranges whose room is to be given back, the latest of each family. */
   const deleted = new Map<Family, { readonly start: Uint8Array; readonly end: Uint8Array }>()
@@ -411,18 +449,38 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   }
 
   return RocksDb.of({
-    ...reader(path, (family) => sessions[family], reads),
+    get: direct.get,
+    getMany: (choice, keys) => {
+      for (const key of keys) checkBytes("key", key)
+      return Effect.suspend(() => {
+        const family = typeof choice === "function" ? choice() : choice
+        if (options.readOnly === true || !isState(family)) return direct.getMany(family, keys)
+        const values = rows(family).getMany(keys)
+        return Array.isArray(values)
+          ? Effect.succeed(values)
+          : promised("read", path, () => reads.counted(() => values))
+      })
+    },
+    scan: (family, range, take) => Effect.andThen(drained, direct.scan(family, range, take)),
     path,
+    commit: (family, operations) => {
+      if (!isState(family)) throw new TypeError(`${family} is no state family`)
+      for (const operation of operations) checkOperation(operation)
+      return Effect.suspend(() => {
+        if (gate.failure !== undefined) return Effect.fail(ioError("write", path)(gate.failure))
+        const waiting = rows(family).commit(operations)
+        return waiting === undefined ? Effect.void : promised("write", path, () => waiting)
+      })
+    },
     write: (family, operations, durability) => {
       for (const operation of operations) checkOperation(operation)
-      return promised(
-        "write",
-        path,
-        () =>
-          gate.enter(() =>
-            durability === "durable" ? gate.writeDurable(family, operations) : gate.writeLazy(family, operations)
-          )
-      )
+      return promised("write", path, async () => {
+        await drain()
+        await gate.enter(() =>
+          durability === "durable" ? gate.writeDurable(family, operations) : gate.writeLazy(family, operations)
+        )
+        rowsOf.get(family)?.forget()
+      })
     },
     writeAll: (batches) => {
       for (const { operations } of batches) {
@@ -444,23 +502,25 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
           await gate.sync()
         }))
     },
-    sync: promised("sync", path, () => gate.enter(() => gate.sync())),
-    snapshotUnsafe: () => {
-      const snapshot = database.snapshot()
-      const open = new Map<Family, RocksDB>()
-      const session = (family: Family) => {
-        const known = open.get(family)
-        if (known !== undefined) return known
-        const opened = snapshot.columnFamily(family)
-        open.set(family, opened)
-        return opened
-      }
-      return {
-        // Whoever reads a snapshot is not in the way of a deletion.
-        reader: reader(path, session, new OpenReads()),
-        close: Effect.promise(() => snapshot.close().catch(() => undefined))
-      }
-    },
+    sync,
+    snapshot: (also) =>
+      Effect.map(drained, () => {
+        const snapshot = database.snapshot()
+        const open = new Map<Family, RocksDB>()
+        const session = (family: Family) => {
+          const known = open.get(family)
+          if (known !== undefined) return known
+          const opened = snapshot.columnFamily(family)
+          open.set(family, opened)
+          return opened
+        }
+        return {
+          also: also(),
+          // Whoever reads a snapshot is not in the way of a deletion.
+          reader: reader(path, session, new OpenReads()),
+          close: Effect.promise(() => snapshot.close().catch(() => undefined))
+        }
+      }),
     readsSettled: reads.settled,
     approximateBytes: (family, start, end) => {
       checkRange(start, end)

@@ -210,7 +210,7 @@ const make = Effect.gen(function*() {
     }))
   )
 
-  const openView = Effect.sync(() => ({ family: active, ...database.snapshotUnsafe() }))
+  const openView = database.snapshot(() => active)
 
   return StateStore.of({
     ...view(database, () => active),
@@ -222,13 +222,13 @@ const make = Effect.gen(function*() {
         operations.push(change)
       }
       operations.push(putApplied(applied))
-      return Effect.suspend(() => database.write(active, operations, "lazy"))
+      return Effect.suspend(() => database.commit(active, operations))
     },
     withView: (use) =>
-      Effect.acquireUseRelease(openView, ({ family, reader }) => use(view(reader, family)), ({ close }) => close),
+      Effect.acquireUseRelease(openView, ({ also: family, reader }) => use(view(reader, family)), ({ close }) => close),
     sync: database.sync,
     export: Effect.gen(function*() {
-      const { family, reader } = yield* Effect.acquireRelease(openView, ({ close }) => close)
+      const { also: family, reader } = yield* Effect.acquireRelease(openView, ({ close }) => close)
       return {
         point: yield* readApplied(reader, family, path),
         estimatedBytes: yield* database.approximateBytes(family, firstStateKey, stateEnd),

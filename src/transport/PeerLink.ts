@@ -1,6 +1,7 @@
 /**
  * The way to one peer: two connections, so that a heartbeat never waits behind a megabyte of entries. Order is kept within
- * each, not between them, which Raft tolerates.
+ * each, not between them, which Raft tolerates. Batches travel as notifications: an answer to each would wake two
+ * processes to say what Raft's own answers say.
  *
  * A connection that fails in any way is thrown away and a new one is made after a short, jittered, constant pause: a
  * peer that comes back is found at once, and one that is gone costs a failed connect twenty times a second.
@@ -10,7 +11,7 @@ import type { RpcClientError } from "effect/rpc/RpcClientError"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId } from "../raft/Types.ts"
 import { describeFailure } from "../rpc/CallFailure.ts"
-import { connect } from "../rpc/TcpClient.ts"
+import { connectNotifying } from "../rpc/TcpClient.ts"
 import { Outbox } from "./Outbox.ts"
 import type { PeerRefused } from "./PeerRpcs.ts"
 import { PeerRpcs, protocolVersion, toWire } from "./PeerRpcs.ts"
@@ -30,9 +31,12 @@ export interface LinkLimits {
   readonly maxQueuedBytes: number
   /** Bytes in one call. */
   readonly maxBatchBytes: number
-  /** Calls without an answer on one connection. */
-  readonly maxCallsInFlight: number
-  /** Milliseconds without an answer after which a connection is given up. */
+  /**
+   * Milliseconds between two batches that ask for an answer, of which one is out at a time. It tells that the peer is there
+   * and takes what it is sent; the batches in between are answered by what Raft itself answers.
+   */
+  readonly askMs: number
+  /** Milliseconds without an answer, or without the peer's reading, after which a connection is given up. */
   readonly callTimeoutMs: number
   /** Milliseconds between two attempts to connect, give or take a quarter. */
   readonly reconnectMs: number
@@ -42,7 +46,7 @@ export const defaultLinkLimits: LinkLimits = {
   maxQueuedMessages: 4_096,
   maxQueuedBytes: 32 * 1024 * 1024,
   maxBatchBytes: 2 * 1024 * 1024,
-  maxCallsInFlight: 4,
+  askMs: 100,
   callTimeoutMs: 2_000,
   reconnectMs: 50
 }
@@ -125,7 +129,7 @@ export class PeerLink {
     const { clusterId, nodeId, peer, limits } = this.options
     // A link on which nothing is on its way notices its end by this alone; a follower's link to the leader is often so.
     const ended = yield* Deferred.make<never, Disconnected>()
-    const client = yield* connect(PeerRpcs, {
+    const { calls, notify } = yield* connectNotifying(PeerRpcs, {
       host: peer.host,
       port: peer.port,
       openTimeoutMs: 1_000,
@@ -133,38 +137,51 @@ export class PeerLink {
         Deferred.doneUnsafe(ended, Exit.fail(new Disconnected()))
       }
     })
-    const hello = client["peer.Hello"]({ clusterId, from: nodeId, to: peer.id, protocolVersion })
-    const calls = yield* FiberSet.make<void, RpcClientError | PeerRefused | CallTimeout>()
     const within = <A, E>(call: Effect.Effect<A, E>) =>
       Effect.timeoutOrElse(call, {
         duration: limits.callTimeoutMs,
         orElse: () => Effect.fail(new CallTimeout({ ms: limits.callTimeoutMs }))
       })
-    yield* within(hello)
+    yield* within(calls["peer.Hello"]({ clusterId, from: nodeId, to: peer.id, protocolVersion }))
     yield* Effect.acquireRelease(this.up(outbox), () => this.down())
-    let inFlight = 0
-    let room: Deferred.Deferred<void> | undefined
-    const sending = Effect.forever(
-      Effect.suspend(() => {
-        if (inFlight >= limits.maxCallsInFlight) {
-          room = Deferred.makeUnsafe()
-          return Deferred.await(room)
-        }
-        return Effect.flatMap(outbox.take(limits.maxBatchBytes), (messages) => {
-          inFlight += 1
-          const call = Effect.ensuring(
-            within(client["peer.Deliver"]({ messages: messages.map(toWire) })),
-            Effect.sync(() => {
-              inFlight -= 1
-              if (room !== undefined) Deferred.doneUnsafe(room, Exit.void)
-              room = undefined
-            })
-          )
-          return Effect.asVoid(FiberSet.run(calls, call))
+
+    const deliver = notify("peer.Deliver")
+    const questions = yield* FiberSet.make<void, RpcClientError | PeerRefused | CallTimeout>()
+    let asking = false
+    let askedMs = 0
+    /** Since when the peer does not read what is sent. */
+    let stuckMs: number | undefined
+    const send = (messages: ReadonlyArray<Message>) => {
+      const batch = { messages: messages.map(toWire) }
+      const nowMs = this.options.nowMsUnsafe()
+      if (asking || nowMs - askedMs < limits.askMs) {
+        stuckMs = nowMs
+        return Effect.map(deliver(batch), () => {
+          stuckMs = undefined
         })
-      })
+      }
+      asking = true
+      askedMs = nowMs
+      const question = Effect.ensuring(
+        within(calls["peer.Deliver"](batch)),
+        Effect.sync(() => {
+          asking = false
+        })
+      )
+      return Effect.asVoid(FiberSet.run(questions, question))
+    }
+    const sending = Effect.forever(Effect.flatMap(outbox.take(limits.maxBatchBytes), send))
+    const watching = Effect.forever(
+      Effect.andThen(
+        Effect.sleep(limits.callTimeoutMs / 2),
+        Effect.suspend(() =>
+          stuckMs !== undefined && this.options.nowMsUnsafe() - stuckMs > limits.callTimeoutMs
+            ? Effect.fail(new CallTimeout({ ms: limits.callTimeoutMs }))
+            : Effect.void
+        )
+      )
     )
-    return yield* Effect.raceAllFirst([sending, FiberSet.join(calls), Deferred.await(ended)])
+    return yield* Effect.raceAllFirst([sending, watching, FiberSet.join(questions), Deferred.await(ended)])
   })
 
   private up(outbox: Outbox): Effect.Effect<void> {
