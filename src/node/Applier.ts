@@ -15,6 +15,7 @@ import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { StorageCorruption } from "../storage/StorageError.ts"
 import type { Input } from "./Input.ts"
+import { post } from "./Input.ts"
 
 export interface Applier {
   /** Hands over one apply output. Synchronous; at most one is outstanding. */
@@ -49,7 +50,7 @@ export const make = Effect.fnUntraced(function*(
         if (last === undefined || entries[0]?.index !== applied + 1) return Effect.void
         return Effect.flatMap(machine.apply(entries), (replies) => {
           applied = last.index
-          return Effect.asVoid(Queue.offer(inbox, { _tag: "AppliedBatch", entries, replies }))
+          return post(inbox, { _tag: "AppliedBatch", entries, replies })
         })
       })
     )
@@ -87,7 +88,8 @@ export const make = Effect.fnUntraced(function*(
       Effect.flatMap(
         Queue.take(queue),
         (apply) => apply.entries === undefined ? applyFromDisk(apply) : applyEntries(apply.entries)
-      )
+      ),
+      { disableYield: true }
     )
   }
   return applier

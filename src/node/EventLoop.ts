@@ -64,7 +64,9 @@ export class EventLoop {
 
   /** The loop. Dies when an invariant breaks; never ends otherwise. */
   readonly run: Effect.Effect<never> = Effect.suspend(() =>
-    Effect.forever(Effect.flatMap(Queue.takeAll(this.options.inbox), (inputs) => this.turn(inputs)))
+    Effect.forever(Effect.flatMap(Queue.takeAll(this.options.inbox), (inputs) => this.turn(inputs)), {
+      disableYield: true
+    })
   )
 
   /** Fails everything that waits. */

@@ -15,6 +15,7 @@ import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { PeerTransport } from "../transport/PeerTransport.ts"
 import type { Input } from "./Input.ts"
+import { post } from "./Input.ts"
 
 export interface Persister {
   /** Hands over one persist output. Synchronous; the core's own limits bound what can wait. */
@@ -39,7 +40,7 @@ export const make = Effect.fnUntraced(function*(
       for (const persist of persists) messages.push(...persist.thenSend)
       if (messages.length > 0) transport.sendUnsafe(messages)
       const last = persists[persists.length - 1] as Persist
-      return Effect.asVoid(Queue.offer(inbox, { _tag: "Persisted", persistId: last.persistId }))
+      return post(inbox, { _tag: "Persisted", persistId: last.persistId })
     })
   }
 
@@ -70,7 +71,7 @@ export const make = Effect.fnUntraced(function*(
     restartLogUnsafe: (output) => {
       Queue.offerUnsafe(queue, output)
     },
-    run: Effect.forever(Effect.flatMap(Queue.takeAll(queue), carryOut))
+    run: Effect.forever(Effect.flatMap(Queue.takeAll(queue), carryOut), { disableYield: true })
   }
   return persister
 })

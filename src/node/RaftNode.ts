@@ -231,8 +231,9 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       for (const batch of batches) {
         for (const message of batch) events.push({ _tag: "Receive", message })
       }
-      return Queue.offerAll(inbox, events)
-    })
+      return Effect.map(Queue.offerAll(inbox, events), () => Queue.flushUnsafe(inbox))
+    }),
+    { disableYield: true }
   )
 
   const stallMs = config.electionTimeoutMinMs / 2

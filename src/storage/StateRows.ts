@@ -52,8 +52,7 @@ const rowOverhead = 160
 const bytesOf = ({ key, value }: Row): number => rowOverhead + 2 * key.byteLength + (value?.byteLength ?? 0)
 
 /** A key as a map's key: one character for each byte. */
-const textOf = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+const textOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
 type Values = Array<Uint8Array | undefined>
 
