@@ -89,8 +89,7 @@ export class StateRows {
   /** Values of one moment. A promise only when a row is not in memory. */
   getMany(keys: ReadonlyArray<Uint8Array>): Values | Promise<Values> {
     const values: Values = new Array(keys.length)
-    const missing = this.lookUp(keys, values)
-    return missing.length === 0 ? values : this.readMissing(keys, values, missing)
+    return this.lookUp(keys, values).length === 0 ? values : this.readMissing(keys, values)
   }
 
   /** Writes everything that was committed before the call. */
@@ -133,21 +132,22 @@ export class StateRows {
    * While the store is read, commits go on. They are among the rows, which are looked at again when the values are there;
    * only if a batch was written meanwhile, the store may have told of some of it and not of the rest.
    */
-  private async readMissing(keys: ReadonlyArray<Uint8Array>, values: Values, first: Array<number>): Promise<Values> {
-    for (let missing = first;;) {
+  private async readMissing(keys: ReadonlyArray<Uint8Array>, values: Values): Promise<Values> {
+    for (;;) {
+      while (this.through !== undefined) await this.through
       if (this.failure !== undefined) throw this.failure
-      if (this.through !== undefined) await this.through
+      const missing = this.lookUp(keys, values)
       const { written } = this
-      const read = await this.store.read(missing.map((i) => keys[i] as Uint8Array))
-      if (written === this.written && this.through === undefined) {
-        for (let i = 0; i < missing.length; i++) this.learn(keys[missing[i] as number] as Uint8Array, read[i])
-        for (let i = 0; i < missing.length; i++) values[missing[i] as number] = read[i]
-        this.lookUp(keys, values)
-        this.evict()
-        return values
+      const read = missing.length === 0 ? [] : await this.store.read(missing.map((i) => keys[i] as Uint8Array))
+      if (written !== this.written || this.through !== undefined) continue
+      for (let i = 0; i < missing.length; i++) {
+        const at = missing[i] as number
+        this.learn(keys[at] as Uint8Array, read[i])
+        values[at] = read[i]
       }
-      missing = this.lookUp(keys, values)
-      if (missing.length === 0) return values
+      this.lookUp(keys, values)
+      this.evict()
+      return values
     }
   }
 
