@@ -51,6 +51,9 @@ const rowOverhead = 160
 
 const bytesOf = ({ key, value }: Row): number => rowOverhead + 2 * key.byteLength + (value?.byteLength ?? 0)
 
+/** Times a read is repeated because something was written meanwhile, before writing has to wait for it. */
+const patience = 3
+
 /** A key as a map's key: one character for each byte. */
 const textOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
@@ -133,12 +136,15 @@ export class StateRows {
    * only if a batch was written meanwhile, the store may have told of some of it and not of the rest.
    */
   private async readMissing(keys: ReadonlyArray<Uint8Array>, values: Values): Promise<Values> {
-    for (;;) {
-      while (this.through !== undefined) await this.through
+    for (let attempt = 1;; attempt++) {
+      const quietly = attempt > patience
+      while (this.through !== undefined || quietly && this.writing !== undefined) await (this.through ?? this.writing)
       if (this.failure !== undefined) throw this.failure
       const missing = this.lookUp(keys, values)
       const { written } = this
-      const read = missing.length === 0 ? [] : await this.store.read(missing.map((i) => keys[i] as Uint8Array))
+      const reading = this.store.read(missing.map((i) => keys[i] as Uint8Array))
+      if (quietly) this.holdWritesUntil(reading)
+      const read = await reading
       if (written !== this.written || this.through !== undefined) continue
       for (let i = 0; i < missing.length; i++) {
         const at = missing[i] as number
@@ -149,6 +155,15 @@ export class StateRows {
       this.evict()
       return values
     }
+  }
+
+  /** Otherwise a disk that reads slowly and a state that changes fast would keep a reader for ever. */
+  private holdWritesUntil(reading: Promise<unknown>): void {
+    const ended = (): void => {
+      this.writing = undefined
+      this.writeSoon()
+    }
+    this.writing = reading.then(ended, ended)
   }
 
   private learn(key: Uint8Array, value: Uint8Array | undefined): void {

@@ -163,6 +163,31 @@ describe("rows that are read", () => {
     assert.deepStrictEqual(await store.values("a"), ["1"])
   })
 
+  it("are answered although every read is overtaken by a batch: writing waits in the end", async () => {
+    const store = new FakeStore({ batchRows: 1 })
+    store.content.set("cold", "v")
+    store.holding = true
+    const reading = store.values("cold")
+    let answer: ReadonlyArray<string | undefined> | undefined
+    void reading.then((values) => {
+      answer = values
+    })
+    let commits = 0
+    while (answer === undefined && commits < 100) {
+      void store.rows.commit([put("hot", String(++commits))])
+      // The youngest first: what was committed is written before the read ends, if it may be.
+      store.held.pop()?.()
+      await new Promise((later) => setImmediate(later))
+      store.held.shift()?.()
+      await new Promise((later) => setImmediate(later))
+    }
+    assert.deepStrictEqual(answer, ["v"])
+    assert.isAtMost(store.reads.length, 4)
+    store.holding = false
+    for (const go of store.held.splice(0)) go()
+    await store.rows.drain()
+  })
+
   it("are let go when there are too many, those of unwritten commits never", async () => {
     const store = new FakeStore({ maxBytes: 2_000 })
     for (let i = 0; i < 100; i++) store.content.set(`k${i}`, "v")
