@@ -141,6 +141,7 @@ export class StateRows {
       while (this.through !== undefined || quietly && this.writing !== undefined) await (this.through ?? this.writing)
       if (this.failure !== undefined) throw this.failure
       const missing = this.lookUp(keys, values)
+      if (missing.length === 0) return values
       const { written } = this
       const reading = this.store.read(missing.map((i) => keys[i] as Uint8Array))
       if (quietly) this.holdWritesUntil(reading)
