@@ -137,14 +137,15 @@ export class StateRows {
    */
   private async readMissing(keys: ReadonlyArray<Uint8Array>, values: Values): Promise<Values> {
     for (let attempt = 1;; attempt++) {
-      const quietly = attempt > patience
-      while (this.through !== undefined || quietly && this.writing !== undefined) await (this.through ?? this.writing)
+      while (this.through !== undefined || attempt > patience && this.writing !== undefined) {
+        await (this.through ?? this.writing)
+      }
       if (this.failure !== undefined) throw this.failure
       const missing = this.lookUp(keys, values)
       if (missing.length === 0) return values
       const { written } = this
       const reading = this.store.read(missing.map((i) => keys[i] as Uint8Array))
-      if (quietly) this.holdWritesUntil(reading)
+      if (attempt > patience) this.holdWritesUntil(reading)
       const read = await reading
       if (written !== this.written || this.through !== undefined) continue
       for (let i = 0; i < missing.length; i++) {
