@@ -137,8 +137,10 @@ export class StateRows {
    */
   private async readMissing(keys: ReadonlyArray<Uint8Array>, values: Values): Promise<Values> {
     for (let attempt = 1;; attempt++) {
-      while (this.through !== undefined || attempt > patience && this.writing !== undefined) {
-        await (this.through ?? this.writing)
+      const busy = this.through ?? (attempt > patience ? this.writing : undefined)
+      if (busy !== undefined) {
+        await busy
+        continue
       }
       if (this.failure !== undefined) throw this.failure
       const missing = this.lookUp(keys, values)
