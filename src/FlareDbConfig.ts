@@ -59,8 +59,9 @@ export interface Limits {
   /** Watches served by one node at a time; more are refused as `Overloaded`. */
   readonly maxWatches: number
   /**
-   * Bytes of changes that were told to watches which did not ask for more yet. At the bound others wait, and watches
-   * that took longer than a second are cancelled; their clients go on where they were.
+   * Bytes of changes that were told to watches and are not known to have arrived, a quarter of them to one client. At the
+   * bound watches wait; those that did not ask for more for 20 seconds are cancelled, and their clients go on where they
+   * were.
    */
   readonly maxWatchBytes: number
   /** Milliseconds after which a watch that did not ask for more is cancelled. Its client goes on where it was. */

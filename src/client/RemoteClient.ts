@@ -80,7 +80,7 @@ const startingAt = Effect.fnUntraced(function*(endpoints: ReadonlyArray<Endpoint
   const named = endpoints.findIndex((endpoint) =>
     first !== undefined && formatEndpoint(endpoint) === formatEndpoint(first)
   )
-  const start = named >= 0 ? named : yield* Random.nextIntBetween(0, endpoints.length)
+  const start = named >= 0 ? named : yield* Random.nextIntBetween(0, endpoints.length - 1)
   return [...endpoints.slice(start), ...endpoints.slice(0, start)]
 })
 

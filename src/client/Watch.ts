@@ -208,13 +208,13 @@ const changesOf = ({ changes, logTimeMs, revision }: Revision, previous: boolean
 
 /** Copies, because what came is a view of all that came with it, or of what others see too. */
 const eventOf = ({ key: view, previous, record }: Change, wanted: boolean): WatchEvent => {
-  const key = view.slice()
+  const key = new Uint8Array(view)
   const before = wanted && previous !== undefined ? entryOf(key, previous) : undefined
   return record === undefined ? new DeleteEvent(key, before) : new PutEvent(key, entryOf(key, record), before)
 }
 
 const entryOf = (key: Uint8Array, record: KeyRecord): KeyValueEntry =>
-  new KeyValueEntry(key, { ...record, value: record.value.slice() })
+  new KeyValueEntry(key, { ...record, value: new Uint8Array(record.value) })
 
 const requestOf = (target: WatchTarget, options: WatchOptions): WatchRequest | InvalidArgument => {
   const range = rangeOf(target)

@@ -20,7 +20,8 @@ export const prefixRange = (prefix: Uint8Array): KeyRange => {
   while (length > 0 && prefix[length - 1] === 0xff) length -= 1
   // A prefix of nothing but ff bytes has no end.
   if (length === 0) return { gte: prefix, lt: empty }
-  const lt = prefix.slice(0, length)
+  // A copy: `slice` of a Buffer would be a view, and what is behind it the caller's.
+  const lt = new Uint8Array(prefix.subarray(0, length))
   lt[length - 1] = (lt[length - 1] as number) + 1
   return { gte: prefix, lt }
 }

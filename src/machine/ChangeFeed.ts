@@ -271,7 +271,7 @@ const withPrevious = Effect.fnUntraced(function*(view: StateView, revision: Revi
         if (record === undefined) continue
         bytes += record.value.byteLength
         // The row may be far larger than the record.
-        found.set(change, { ...record, value: record.value.slice() })
+        found.set(change, { ...record, value: new Uint8Array(record.value) })
       }
     }
   }

@@ -97,7 +97,7 @@ const loadState = Effect.fnUntraced(function*(view: StateView) {
   })
   yield* forEachRow(view, replyRange, ({ key, value }) => {
     const session = state.sessions.get(idOf(key))
-    session?.keep(sequenceOf(key), value.slice())
+    session?.keep(sequenceOf(key), new Uint8Array(value))
     return session !== undefined
   })
   yield* forEachRow(

@@ -46,6 +46,11 @@ export interface ServeOptions {
   readonly port: number
   /** A larger frame closes its connection. */
   readonly maxFrameBytes: number
+  /**
+   * Milliseconds after which a connection on which nothing moved is closed. Clients say something every second, so one
+   * that does not has stopped, or its network has, and what waits to be sent to it would stay in memory.
+   */
+  readonly idleTimeoutMs?: number
   /** Told when a connection ended. */
   readonly onDisconnect?: (clientId: number) => Effect.Effect<void>
 }
@@ -100,7 +105,7 @@ const failWhenGone = (socket: Socket.Socket, connection: { readonly destroyed: b
  * The connections of a server, so that all of them end with it. Left alone, the server would wait for peers that hold
  * theirs open.
  */
-const track = (sockets: SocketServer.SocketServer["Service"]) =>
+const track = (sockets: SocketServer.SocketServer["Service"], idleTimeoutMs: number | undefined) =>
   Effect.gen(function*() {
     const open = new Set<{ readonly destroy: () => void }>()
     yield* Effect.addFinalizer(() =>
@@ -117,6 +122,7 @@ const track = (sockets: SocketServer.SocketServer["Service"]) =>
             const { value } = connection
             open.add(value)
             value.once("close", () => open.delete(value))
+            if (idleTimeoutMs !== undefined) value.setTimeout(idleTimeoutMs, () => value.destroy())
             return handler(failWhenGone(socket, value))
           })
         )
@@ -144,7 +150,7 @@ export const serve = <Rpcs extends Rpc.Any>(
       NodeSocketServer.make({ host: options.host, port: options.port, noDelay: true }),
       (cause) => new ListenError({ port: options.name, address: `${options.host}:${options.port}`, cause })
     )
-    const tracked = yield* track(sockets)
+    const tracked = yield* track(sockets, options.idleTimeoutMs)
     yield* Layer.buildWithScope(
       RpcServer.layer(group, {
         disableTracing: true,

@@ -29,7 +29,11 @@ export interface ClientServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** Operations of all clients under way; more are refused as `Overloaded`. */
   readonly maxOperations: number
+  /** Milliseconds after which a connection on which nothing moves is closed. Default 15,000. */
+  readonly idleTimeoutMs?: number | undefined
 }
+
+const defaultIdleTimeoutMs = 15_000
 
 /** Where the client port really is. */
 export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>()("flaredb/server/ClientAddress") {}
@@ -53,7 +57,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     use: (parts: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | Failure>>
   ): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> =>
     Effect.suspend((): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> => {
-      const parts = decodeBatch(batch.slice(), maxBatchOperations)
+      const parts = decodeBatch(new Uint8Array(batch), maxBatchOperations)
       if (parts instanceof CodecError) return Effect.fail(new InvalidArgument({ field, problem: parts.message }))
       if (underWay + parts.length > options.maxOperations) {
         return Effect.fail(
@@ -79,7 +83,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     "client.Watch": ({ from, gte, lt, only, previous }, { client }) =>
       // Kept for as long as the watch, while the key's bytes are a view of what the socket received.
       watches.open(client.id, {
-        range: { gte: gte.slice(), lt: lt.slice() },
+        range: { gte: new Uint8Array(gte), lt: new Uint8Array(lt) },
         from: from ?? undefined,
         previous,
         only: only ?? undefined
@@ -97,6 +101,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     name: "client",
     ...options.listen,
     maxFrameBytes,
+    idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     onDisconnect: watches.endAll
   }).pipe(Effect.provide(handlers))
   yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)

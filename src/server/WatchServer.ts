@@ -7,7 +7,7 @@
  * that this node is up to date. At a node that is cut off, a watch therefore ends within {@link proofMs} behind the
  * time its client meant to wait, and goes on at another node.
  */
-import { Clock, Context, Deferred, Effect, Exit, Latch, Layer, Schedule } from "effect"
+import { Clock, Context, Effect, Exit, Latch, Layer, Schedule } from "effect"
 import type { Scope } from "effect"
 import { maxWatchWaitMs } from "../client/ClientRpcs.ts"
 import type { NodeWatch, WatchPart, WatchRequest } from "../client/Connection.ts"
@@ -20,6 +20,8 @@ import type { FeedPart, FeedRequest } from "../machine/ChangeFeed.ts"
 import { ChangeFeed, partBytes } from "../machine/ChangeFeed.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { within } from "../rpc/Deadline.ts"
+import type { Part } from "./Unconfirmed.ts"
+import { Recipient, Unconfirmed } from "./Unconfirmed.ts"
 import * as WatchMetrics from "./WatchMetrics.ts"
 
 export type WatchLimits = Pick<Limits, "maxWatches" | "maxWatchBytes" | "maxWatchIdleMs">
@@ -34,8 +36,11 @@ const proofPauseMs = 50
 /** How often idle watches are looked for, in milliseconds. */
 const sweepMs = 1_000
 
-/** When memory is short, a watch that did not ask for more within this time is cancelled, in milliseconds. */
-const patienceMs = 1_000
+/**
+ * When memory is short, a watch that did not ask for more within this time is cancelled, in milliseconds. Connections that do
+ * not move were closed before, so that the memory is really there.
+ */
+const patienceMs = 20_000
 
 export interface WatchFigures {
   readonly watches: number
@@ -102,13 +107,14 @@ export const watchWithin = (
 interface Watch {
   readonly id: number
   readonly owner: WatchOwner
+  readonly recipient: Recipient
   readonly request: FeedRequest
   /** Whether a part is being looked for. */
   asked: boolean
   /** When the last part was told, or the watch began. */
   toldMs: number
-  /** Bytes of that part, for as long as nobody asked for the next. */
-  bytes: number
+  /** That part, for as long as nobody asked for the next. */
+  part: Part | undefined
 }
 
 const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWatches }: WatchLimits) {
@@ -119,27 +125,19 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
   const watches = new Map<number, Watch>()
   const occupied = Latch.makeUnsafe(false)
   let lastId = 0
-  let unconfirmed = 0
-  /** Done when there may be room for another part. */
-  let room: Deferred.Deferred<void> | undefined
+  const recipients = new Map<WatchOwner, Recipient>()
+  const unconfirmed = new Unconfirmed(maxWatchBytes, metrics.unconfirmed)
 
   const nowMs = () => clock.currentTimeMillisUnsafe()
 
-  const hold = (watch: Watch, bytes: number): void => {
-    // A watch that has ended holds nothing any more.
-    if (watches.get(watch.id) !== watch) return
-    const less = bytes < watch.bytes
-    unconfirmed += bytes - watch.bytes
-    watch.bytes = bytes
-    metrics.unconfirmed(unconfirmed)
-    if (!less || room === undefined) return
-    Deferred.doneUnsafe(room, Exit.void)
-    room = undefined
+  const letGo = (watch: Watch): void => {
+    if (watch.part !== undefined) unconfirmed.drop(watch.part)
+    watch.part = undefined
   }
 
   const forget = (watch: Watch): void => {
-    hold(watch, 0)
     if (!watches.delete(watch.id)) return
+    letGo(watch)
     metrics.watches(watches.size)
     if (watches.size === 0) occupied.closeUnsafe()
   }
@@ -156,25 +154,12 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
     }
   }
 
-  const fits = (): boolean => unconfirmed === 0 || unconfirmed + partBytes <= maxWatchBytes
-
-  /** Waits until there is room for a part, and takes it. */
-  const reserve = (watch: Watch): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (fits()) {
-        hold(watch, partBytes)
-        return Effect.void
-      }
-      room ??= Deferred.makeUnsafe()
-      return Effect.flatMap(Deferred.await(room), () => reserve(watch))
-    })
-
   yield* Effect.forkScoped(
     Effect.forever(
       occupied.whenOpen(
         Effect.map(Effect.sleep(sweepMs), () => {
           cancelIdle(maxWatchIdleMs, () => true)
-          if (room !== undefined) cancelIdle(patienceMs, ({ bytes }) => bytes > 0 && !fits())
+          cancelIdle(patienceMs, ({ part }) => part !== undefined && unconfirmed.isFull)
         })
       )
     )
@@ -189,12 +174,9 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
     Effect.mapError(asWatchError)
   )
 
-  const readNext = (
-    watch: Watch,
-    from: number
-  ): Effect.Effect<FeedPart, Compacted | Fatal> =>
+  const read = (request: FeedRequest, from: number): Effect.Effect<FeedPart, Compacted | Fatal> =>
     Effect.catch(
-      feed.next(watch.request, from),
+      feed.next(request, from),
       (error): Effect.Effect<never, Compacted | Fatal> =>
         error._tag === "Compacted"
           ? Effect.fail(error)
@@ -204,6 +186,17 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
           )
     )
 
+  /** Reads a part, once there is room for it. */
+  const readInto = Effect.fnUntraced(function*(watch: Watch, from: number) {
+    yield* unconfirmed.reserve(watch.recipient, partBytes, (part) => {
+      watch.part = part
+    })
+    const found = yield* read(watch.request, from)
+    if (found.revisions.length === 0) letGo(watch)
+    else if (watch.part !== undefined) unconfirmed.told(watch.part, found.bytes)
+    return found
+  })
+
   /** Looks for changes until there are some, or the time is over and it is certain that there were none. */
   const look = Effect.fnUntraced(function*(watch: Watch, from: number, waitMs: number) {
     const deadline = nowMs() + waitMs
@@ -211,9 +204,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
     for (let proven = false;;) {
       at = yield* feed.wait(watch.request.range, at, deadline - nowMs())
       if (at <= feed.revision()) {
-        yield* reserve(watch)
-        const { bytes, revisions, through } = yield* readNext(watch, at)
-        hold(watch, revisions.length === 0 ? 0 : bytes)
+        const { revisions, through } = yield* readInto(watch, at)
         if (revisions.length > 0) return { revisions, through }
         at = through + 1
         if (nowMs() < deadline) continue
@@ -233,13 +224,16 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
       return yield* new Overloaded({ limit: "maxWatches", current: watches.size, maximum: maxWatches })
     }
     const { only, previous, range } = request
+    const recipient = recipients.get(owner) ?? new Recipient()
+    recipients.set(owner, recipient)
     const watch: Watch = {
       id: ++lastId,
       owner,
+      recipient,
       request: { range, previous, only },
       asked: true,
       toldMs: nowMs(),
-      bytes: 0
+      part: undefined
     }
     watches.set(watch.id, watch)
     metrics.watches(watches.size)
@@ -269,14 +263,17 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
     const problem = questionProblem(watch, from, waitMs)
     if (problem !== undefined) return yield* problem
     watch.asked = true
-    hold(watch, 0)
+    if (watch.part !== undefined) unconfirmed.arrived(watch.part)
+    watch.part = undefined
     const part = yield* Effect.onExit(look(watch, from, waitMs), (exit) =>
       Effect.sync(() => {
         watch.asked = false
         watch.toldMs = nowMs()
-        if (Exit.isFailure(exit)) hold(watch, 0)
-        // To the end of the line of those who may be cancelled.
+        // Within a process nothing is on its way.
+        if (Exit.isFailure(exit) || owner === "process") letGo(watch)
+        // To the end of the line of those who may be cancelled. It may have ended in the meantime.
         if (watches.delete(id)) watches.set(id, watch)
+        else letGo(watch)
       }))
     let changes = 0
     for (const revision of part.revisions) changes += revision.changes.length
@@ -295,8 +292,9 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
     endAll: (owner) =>
       Effect.sync(() => {
         for (const watch of watches.values()) if (watch.owner === owner) forget(watch)
+        recipients.delete(owner)
       }),
-    figures: () => ({ watches: watches.size, unconfirmedBytes: unconfirmed })
+    figures: () => ({ watches: watches.size, unconfirmedBytes: unconfirmed.bytes })
   })
 })
 

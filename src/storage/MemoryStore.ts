@@ -200,8 +200,9 @@ const changed = (before: ReadonlyArray<StateRow>, changes: ReadonlyArray<StateCh
     const at = position(rows, change.key)
     const existing = holds(rows[at], change.key) ? 1 : 0
     if (!isStateKey(change.key)) throw new RangeError("the key is none of a state machine")
-    if (change._tag === "Put") rows.splice(at, existing, { key: change.key.slice(), value: change.value.slice() })
-    else rows.splice(at, existing)
+    if (change._tag === "Put") {
+      rows.splice(at, existing, { key: new Uint8Array(change.key), value: new Uint8Array(change.value) })
+    } else rows.splice(at, existing)
   }
   return rows
 }
@@ -265,7 +266,7 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
         attempt(disk, "import", () => {
           for (const { key, value } of rows) {
             if (!isStateKey(key)) throw new RangeError("the key is none of a state machine")
-            imported.push({ key: key.slice(), value: value.slice() })
+            imported.push({ key: new Uint8Array(key), value: new Uint8Array(value) })
           }
         }),
       finish: (point) => attempt(disk, "install", () => disk.install(point))

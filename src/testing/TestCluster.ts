@@ -26,7 +26,7 @@ import type { Consistency, NodeStatus } from "../node/RaftNode.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { NodeId } from "../raft/Types.ts"
 import * as NodeOperations from "../server/NodeOperations.ts"
-import { noWatches } from "../server/WatchServer.ts"
+import { WatchServer } from "../server/WatchServer.ts"
 import * as MemoryStore from "../storage/MemoryStore.ts"
 import type { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
@@ -51,17 +51,19 @@ const encoder = new TextEncoder()
 
 const endpointOf = (id: number): Endpoint => ({ host: "127.0.0.1", port: 7000 + id })
 
+type Running = Context.Context<RaftNode | WatchServer>
+
 /** One node: its disk outlives it. */
 export class TestNode {
   readonly id: NodeId
   disk: MemoryStore.MemoryDisk
-  private readonly build: (disk: MemoryStore.MemoryDisk) => Effect.Effect<RaftNode["Service"], never, Scope.Scope>
-  private running: { readonly node: RaftNode["Service"]; readonly scope: Scope.Closeable } | undefined
+  private readonly build: (disk: MemoryStore.MemoryDisk) => Effect.Effect<Running, never, Scope.Scope>
+  private running: { readonly services: Running; readonly scope: Scope.Closeable } | undefined
 
   constructor(
     id: NodeId,
     disk: MemoryStore.MemoryDisk,
-    build: (disk: MemoryStore.MemoryDisk) => Effect.Effect<RaftNode["Service"], never, Scope.Scope>
+    build: (disk: MemoryStore.MemoryDisk) => Effect.Effect<Running, never, Scope.Scope>
   ) {
     this.id = id
     this.disk = disk
@@ -74,15 +76,24 @@ export class TestNode {
 
   /** The service of the node while it runs. */
   get node(): RaftNode["Service"] {
+    return Context.get(this.services, RaftNode)
+  }
+
+  /** The watches that the node serves while it runs. */
+  get watches(): WatchServer["Service"] {
+    return Context.get(this.services, WatchServer)
+  }
+
+  private get services(): Running {
     if (this.running === undefined) throw new Error(`node ${this.id} does not run`)
-    return this.running.node
+    return this.running.services
   }
 
   readonly start: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() =>
     Effect.gen({ self: this }, function*() {
       if (this.running !== undefined) return
       const scope = yield* Scope.fork(yield* Effect.scope)
-      this.running = { node: yield* Scope.provide(this.build(this.disk), scope), scope }
+      this.running = { services: yield* Scope.provide(this.build(this.disk), scope), scope }
     })
   )
 
@@ -173,19 +184,20 @@ export class TestCluster {
           const config = yield* Effect.orDie(
             FlareDbConfig.make({ nodeId: id, clusterId: "test", nodes: addresses, limits: options.limits ?? {} })
           )
-          const layer = (disk: MemoryStore.MemoryDisk) =>
-            RaftNode.layer(config).pipe(
-              Layer.provide(options.machine ?? KvStateMachine.layer),
-              Layer.provide([
-                MemoryStore.layer(disk),
-                MemoryTransport.layer(network, id, ids),
-                RaftTimer.layer({ tickMs: FlareDbConfig.tickMs(config) })
-              ])
+          const ports = (disk: MemoryStore.MemoryDisk) =>
+            Layer.mergeAll(
+              MemoryStore.layer(disk),
+              MemoryTransport.layer(network, id, ids),
+              RaftTimer.layer({ tickMs: FlareDbConfig.tickMs(config) })
             )
+          const node = RaftNode.layer(config)
+          const layer = options.machine === undefined
+            ? WatchServer.layer(config.limits).pipe(Layer.provideMerge(node), Layer.provide(KvStateMachine.layer))
+            : Layer.merge(WatchServer.layerNone, node).pipe(Layer.provide(options.machine))
           return new TestNode(
             id,
             new MemoryStore.MemoryDisk(ids),
-            (disk) => Effect.map(Effect.orDie(Layer.build(Layer.fresh(layer(disk)))), Context.get(RaftNode))
+            (disk) => Effect.orDie(Layer.build(Layer.fresh(Layer.provide(layer, ports(disk)))))
           )
         }))
       const cluster = new TestCluster(nodes, network, options.passTime ?? Effect.sleep(10))
@@ -212,11 +224,11 @@ export class TestCluster {
       if (found?.isRunning !== true) {
         return Effect.fail(new ConnectionLost({ endpoint: name, reason: "the node does not run", sent: false }))
       }
-      const { node } = found
+      const { node, watches } = found
       const down = new ConnectionLost({ endpoint: name, reason: "the node was stopped", sent: false })
       const whileUp = <A>(work: Effect.Effect<A, ConnectionLost>): Effect.Effect<A, ConnectionLost> =>
         Effect.suspend(() => found.isRunning && found.node === node ? work : Effect.fail(down))
-      const operations = NodeOperations.make(node, noWatches, "test")
+      const operations = NodeOperations.make(node, watches, "test")
       return Effect.succeed({
         ...operations,
         write: (commands) => whileUp(operations.write(commands)),

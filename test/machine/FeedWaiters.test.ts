@@ -1,0 +1,75 @@
+/** Who is woken by a change: exactly those whose range has the key, as a plain search among all would find them. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import type { Revision } from "../../src/kv/History.ts"
+import type { KeyRange } from "../../src/kv/KeyRange.ts"
+import { allKeys, contains, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
+import { FeedWaiters } from "../../src/machine/FeedWaiters.ts"
+
+/** Keys of few different bytes, so that they meet. */
+const Key = Schema.Array(Schema.Literals([0, 1, 97, 255])).check(Schema.isMinLength(1), Schema.isMaxLength(3))
+
+const Case = Schema.Struct({
+  watched: Schema.Array(Schema.Struct({ kind: Schema.Literals(["key", "prefix", "range", "all"]), key: Key, to: Key })),
+  changed: Schema.Array(Key)
+})
+
+const rangeOf = ({ key, kind, to }: (typeof Case.Type)["watched"][number]): KeyRange => {
+  const bytes = Uint8Array.from(key)
+  switch (kind) {
+    case "key":
+      return singleKey(bytes)
+    case "prefix":
+      return prefixRange(bytes)
+    case "range":
+      return { gte: bytes, lt: Uint8Array.from(to) }
+    case "all":
+      return allKeys
+  }
+}
+
+const revision = (number: number, key: Uint8Array): Revision => ({
+  revision: number,
+  logTimeMs: 0,
+  changes: [{ key, record: undefined, previousRevision: 0, previous: undefined }]
+})
+
+it.effect.prop(
+  "a change wakes those whose range has its key, and nobody else",
+  { case: Case },
+  ({ case: { changed, watched } }) =>
+    Effect.sync(() => {
+      const waiters = new FeedWaiters()
+      const all = watched.map((one) => waiters.add(rangeOf(one), 1))
+      const sleeping = new Set(all)
+      for (const [i, key] of changed.entries()) {
+        const bytes = Uint8Array.from(key)
+        waiters.wake([revision(i + 1, bytes)])
+        for (const waiter of sleeping) {
+          if (!contains(waiter.range, bytes)) continue
+          assert.isTrue(waiter.isWoken)
+          assert.strictEqual(waiter.from, i + 1)
+          sleeping.delete(waiter)
+        }
+        for (const waiter of sleeping) assert.isFalse(waiter.isWoken)
+        assert.strictEqual(waiters.size, sleeping.size)
+      }
+      for (const waiter of all) waiters.remove(waiter)
+      assert.strictEqual(waiters.size, 0)
+    }),
+  { arbitrary: { runs: 500, seed: "waiters" } }
+)
+
+it("one that waits for a later revision sleeps on, until everybody is woken", () => {
+  const waiters = new FeedWaiters()
+  const waiter = waiters.add(allKeys, 5)
+  const other = waiters.add(allKeys, 2)
+  waiters.wake([revision(4, Uint8Array.of(1))])
+  assert.isFalse(waiter.isWoken)
+  assert.deepStrictEqual([other.isWoken, other.from], [true, 4])
+  const third = waiters.add(singleKey(Uint8Array.of(1)), 2)
+  waiters.wakeAll(4)
+  assert.deepStrictEqual([waiter.isWoken, waiter.from], [true, 5])
+  assert.deepStrictEqual([third.isWoken, third.from], [true, 4])
+  assert.strictEqual(waiters.size, 0)
+})

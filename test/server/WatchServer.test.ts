@@ -1,0 +1,268 @@
+/** The watches of a node: what it tells and when, what it holds back, and what it ends. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import type { WatchRequest } from "../../src/client/Connection.ts"
+import { allKeys, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
+import { partBytes } from "../../src/machine/ChangeFeed.ts"
+import type { TestNode } from "../../src/testing/TestCluster.ts"
+import { TestCluster } from "../../src/testing/TestCluster.ts"
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+const request = (change: Partial<WatchRequest> = {}): WatchRequest => ({
+  range: allKeys,
+  from: undefined,
+  previous: false,
+  only: undefined,
+  ...change
+})
+
+const passTime = TestClock.adjust(10)
+const alone = (limits = {}) => TestCluster.make({ voters: 1, passTime, limits })
+
+/** The node of a cluster of one, once it leads. */
+const leading = Effect.fnUntraced(function*(limits = {}) {
+  const cluster = yield* alone(limits)
+  return { cluster, node: yield* cluster.leader() }
+})
+
+const revisionsOf = (part: { readonly revisions: ReadonlyArray<{ readonly revision: number }> }) =>
+  part.revisions.map(({ revision }) => revision)
+
+/** Puts so much that it fills `parts` parts and a little more. */
+const fill = Effect.fnUntraced(function*(node: TestNode, parts: number) {
+  const value = "v".repeat(partBytes / 8)
+  for (let i = 0; i < parts * 8 + 1; i++) yield* node.put(`k${i}`, value)
+})
+
+it.effect("begins behind everything acknowledged, at a follower as well", () =>
+  Effect.gen(function*() {
+    const cluster = yield* TestCluster.make({ voters: 3, passTime })
+    const leader = yield* cluster.leader()
+    yield* cluster.whileTimePasses(leader.put("a", "1"))
+    yield* cluster.whileTimePasses(leader.put("a", "2"))
+    for (const node of cluster.nodes) {
+      const { from } = yield* cluster.whileTimePasses(node.watches.open(1, request()))
+      assert.strictEqual(from, 3, `at node ${node.id}`)
+    }
+  }))
+
+it.effect("answers with a change as soon as there is one, and only to whom it concerns", () =>
+  Effect.gen(function*() {
+    const { node } = yield* leading()
+    const { watches } = node
+    const ask = Effect.fnUntraced(function*(change: Partial<WatchRequest>) {
+      const { from, watch } = yield* watches.open(1, request(change))
+      return yield* Effect.forkChild(watches.next(1, watch, from, 60_000), { startImmediately: true })
+    })
+    const key = yield* ask({ range: singleKey(bytes("a/1")) })
+    const prefix = yield* ask({ range: prefixRange(bytes("a/")) })
+    const range = yield* ask({ range: { gte: bytes("a/0"), lt: bytes("a/2") } })
+    const other = yield* ask({ range: prefixRange(bytes("b/")) })
+    yield* node.put("a/1", "1")
+    for (const told of [key, prefix, range]) {
+      const part = yield* Fiber.join(told)
+      assert.deepStrictEqual(revisionsOf(part), [1])
+      assert.strictEqual(part.through, 1)
+    }
+    assert.isUndefined(other.pollUnsafe())
+    yield* node.put("b/1", "1")
+    assert.deepStrictEqual(revisionsOf(yield* Fiber.join(other)), [2])
+  }))
+
+it.effect("says that nothing changed only when it has just heard from a majority", () =>
+  Effect.gen(function*() {
+    const cluster = yield* TestCluster.make({ voters: 3, passTime })
+    const leader = yield* cluster.leader()
+    yield* cluster.whileTimePasses(leader.put("a", "1"))
+    yield* cluster.converged
+    const follower = cluster.nodes.find((node) => node !== leader) as TestNode
+    const { from, watch } = yield* cluster.whileTimePasses(follower.watches.open(1, request()))
+    const quiet = yield* cluster.whileTimePasses(follower.watches.next(1, watch, from, 1_000))
+    assert.deepStrictEqual([quiet.revisions, quiet.through], [[], 1])
+
+    cluster.isolate(follower)
+    yield* cluster.whileTimePasses(leader.put("a", "2"))
+    const cutOff = yield* cluster.whileTimePasses(Effect.flip(follower.watches.next(1, watch, from, 1_000)))
+    assert.deepInclude(cutOff, { _tag: "Unavailable" })
+
+    cluster.heal()
+    const healed = yield* cluster.whileTimePasses(follower.watches.next(1, watch, from, 10_000))
+    assert.deepStrictEqual(revisionsOf(healed), [2])
+  }))
+
+it.effect("an old leader that is cut off tells nobody that nothing changed", () =>
+  Effect.gen(function*() {
+    const cluster = yield* TestCluster.make({ voters: 3, passTime })
+    const old = yield* cluster.leader()
+    const { from, watch } = yield* cluster.whileTimePasses(old.watches.open(1, request()))
+    cluster.isolate(old)
+    // At once: it still believes to lead.
+    const error = yield* cluster.whileTimePasses(Effect.flip(old.watches.next(1, watch, from, 0)))
+    assert.deepInclude(error, { _tag: "Unavailable" })
+    const others = cluster.nodes.filter((node) => node !== old)
+    const next = yield* cluster.leader(others)
+    assert.deepInclude(yield* cluster.whileTimePasses(next.put("a", "1")), { _tag: "PutReply" })
+  }))
+
+it.effect("an election in the middle goes by unnoticed", () =>
+  Effect.gen(function*() {
+    const cluster = yield* TestCluster.make({ voters: 3, passTime })
+    const old = yield* cluster.leader()
+    const others = cluster.nodes.filter((node) => node !== old)
+    const [follower] = others
+    assert(follower !== undefined)
+    const { from, watch } = yield* cluster.whileTimePasses(follower.watches.open(1, request()))
+    yield* old.stop
+    const part = yield* cluster.whileTimePasses(follower.watches.next(1, watch, from, 100))
+    assert.deepStrictEqual(part.revisions, [])
+  }))
+
+it.effect("serves as many watches as its limit allows, and more when some have ended", () =>
+  Effect.gen(function*() {
+    const { node: { watches } } = yield* leading({ maxWatches: 2 })
+    const first = yield* watches.open(1, request())
+    yield* watches.open(2, request())
+    const refused = yield* Effect.flip(watches.open(3, request()))
+    assert.deepInclude(refused, { _tag: "Overloaded", limit: "maxWatches", current: 2, maximum: 2 })
+    yield* watches.end(2, first.watch)
+    assert.strictEqual((yield* Effect.flip(watches.open(3, request())))._tag, "Overloaded", "not the owner's to end")
+    yield* watches.end(1, first.watch)
+    yield* watches.open(3, request())
+    yield* watches.endAll(2)
+    yield* watches.open(4, request())
+    assert.strictEqual(watches.figures().watches, 2)
+  }))
+
+it.effect("a watch that fails to begin takes no place", () =>
+  Effect.gen(function*() {
+    const { node } = yield* leading({ maxWatches: 1 })
+    yield* node.put("a", "1")
+    yield* node.run({ _tag: "Compact", revision: 1 })
+    assert.strictEqual((yield* Effect.flip(node.watches.open(1, request({ from: 1 }))))._tag, "Compacted")
+    assert.strictEqual((yield* Effect.flip(node.watches.open(1, request({ from: 0 }))))._tag, "InvalidArgument")
+    assert.strictEqual(node.watches.figures().watches, 0)
+  }))
+
+it.effect("cancels a watch that is not asked to go on, and says how to go on; another one is not affected", () =>
+  Effect.gen(function*() {
+    const { node } = yield* leading({ maxWatchIdleMs: 30_000 })
+    const { watches } = node
+    const slow = yield* watches.open(1, request({ from: 1 }))
+    const other = yield* watches.open(1, request({ from: 1 }))
+    for (let i = 0; i < 4; i++) {
+      yield* TestClock.adjust(10_000)
+      yield* watches.next(1, other.watch, 1, 0)
+    }
+    const error = yield* Effect.flip(watches.next(1, slow.watch, 1, 0))
+    assert.strictEqual(error._tag, "WatchCancelled")
+    assert.strictEqual(watches.figures().watches, 1)
+    yield* node.put("a", "1")
+    const again = yield* watches.open(1, request({ from: 1 }))
+    assert.deepStrictEqual(revisionsOf(yield* watches.next(1, again.watch, 1, 0)), [1])
+  }))
+
+it.effect("never cancels a watch that waits for a change", () =>
+  Effect.gen(function*() {
+    const { node } = yield* leading({ maxWatchIdleMs: 5_000 })
+    const { watches } = node
+    const { watch } = yield* watches.open(1, request())
+    const waiting = yield* Effect.forkChild(watches.next(1, watch, 1, 60_000), { startImmediately: true })
+    yield* TestClock.adjust(30_000)
+    yield* node.put("a", "1")
+    assert.deepStrictEqual(revisionsOf(yield* Fiber.join(waiting)), [1])
+  }))
+
+it.effect("holds no more than its bound for clients that do not take their parts, and lets others have theirs", () =>
+  Effect.gen(function*() {
+    const { node } = yield* leading({ maxWatchBytes: 16 * partBytes })
+    const { watches } = node
+    yield* fill(node, 2)
+    const bound = 4 * (partBytes + partBytes / 4)
+    const stuck = yield* Effect.forEach(
+      Array.from({ length: 20 }, () => 1),
+      (owner) => Effect.map(watches.open(owner, request({ from: 1 })), ({ watch }) => watch)
+    )
+    const asked = yield* Effect.forEach(
+      stuck,
+      (watch) => Effect.forkChild(watches.next(1, watch, 1, 60_000), { startImmediately: true })
+    )
+    const answered = asked.filter((fiber) => fiber.pollUnsafe() !== undefined)
+    assert.isAtLeast(answered.length, 1)
+    assert.isBelow(answered.length, 8)
+    assert.isAtMost(watches.figures().unconfirmedBytes, bound)
+
+    const other = yield* watches.open(2, request({ from: 1 }))
+    assert.isNotEmpty(revisionsOf(yield* watches.next(2, other.watch, 1, 0)))
+
+    // One of them goes on: what was told before it has arrived as well.
+    yield* Effect.forkChild(watches.next(1, stuck[answered.length - 1] as number, 5, 60_000), {
+      startImmediately: true
+    })
+    assert.isAbove(asked.filter((fiber) => fiber.pollUnsafe() !== undefined).length, answered.length)
+    assert.isAtMost(watches.figures().unconfirmedBytes, bound + 2 * partBytes)
+
+    yield* watches.endAll(1)
+    yield* watches.endAll(2)
+    for (const fiber of asked) yield* Fiber.interrupt(fiber)
+    assert.deepStrictEqual(watches.figures(), { watches: 0, unconfirmedBytes: 0 })
+  }))
+
+it.effect("cancels those that hold their parts for too long when others wait for room", () =>
+  Effect.gen(function*() {
+    const { node } = yield* leading({ maxWatchBytes: partBytes })
+    const { watches } = node
+    yield* fill(node, 1)
+    const slow = yield* watches.open(1, request({ from: 1 }))
+    yield* watches.next(1, slow.watch, 1, 0)
+    const other = yield* watches.open(2, request({ from: 1 }))
+    const waiting = yield* Effect.forkChild(watches.next(2, other.watch, 1, 60_000), { startImmediately: true })
+    yield* TestClock.adjust(10_000)
+    assert.isUndefined(waiting.pollUnsafe())
+    yield* TestClock.adjust(15_000)
+    assert.isNotEmpty(revisionsOf(yield* Fiber.join(waiting)))
+    assert.strictEqual((yield* Effect.flip(watches.next(1, slow.watch, 9, 0)))._tag, "WatchCancelled")
+  }))
+
+it.effect("says so when compaction overtakes a watch", () =>
+  Effect.gen(function*() {
+    const { node } = yield* leading()
+    for (const value of ["1", "2", "3"]) yield* node.put("a", value)
+    const { watch } = yield* node.watches.open(1, request({ from: 1 }))
+    yield* node.run({ _tag: "Compact", revision: 2 })
+    const error = yield* Effect.flip(node.watches.next(1, watch, 1, 0))
+    assert.deepInclude(error, { _tag: "Compacted", requested: 1, oldest: 3 })
+    assert.deepStrictEqual(revisionsOf(yield* node.watches.next(1, watch, 3, 0)), [3])
+  }))
+
+it.effect("looks through a long past that does not concern it, and says how far it is when the time is over", () =>
+  Effect.gen(function*() {
+    const { node } = yield* leading()
+    for (let i = 0; i < 3_000; i++) yield* node.put("a", String(i))
+    const { watch } = yield* node.watches.open(1, request({ range: singleKey(bytes("b")), from: 1 }))
+    const part = yield* node.watches.next(1, watch, 1, 0)
+    assert.deepStrictEqual(part.revisions, [])
+    assert.isAbove(part.through, 0)
+    assert.isBelow(part.through, 3_000)
+    const rest = yield* Effect.forkChild(node.watches.next(1, watch, part.through + 1, 60_000), {
+      startImmediately: true
+    })
+    yield* node.put("b", "1")
+    assert.deepStrictEqual(revisionsOf(yield* Fiber.join(rest)), [3_001])
+  }))
+
+it.effect("answers nobody but the owner, and one question at a time", () =>
+  Effect.gen(function*() {
+    const { node: { watches } } = yield* leading()
+    const { watch } = yield* watches.open(1, request())
+    assert.strictEqual((yield* Effect.flip(watches.next(2, watch, 1, 0)))._tag, "WatchCancelled")
+    assert.deepInclude(yield* Effect.flip(watches.next(1, watch, 1, 60_001)), {
+      _tag: "InvalidArgument",
+      field: "waitMs"
+    })
+    const waiting = yield* Effect.forkChild(watches.next(1, watch, 1, 1_000), { startImmediately: true })
+    assert.deepInclude(yield* Effect.flip(watches.next(1, watch, 1, 0)), { _tag: "InvalidArgument", field: "watch" })
+    yield* Fiber.interrupt(waiting)
+    assert.strictEqual((yield* watches.next(1, watch, 1, 0)).through, 0)
+  }))
