@@ -71,7 +71,7 @@ const run = (test: (setting: Setting) => Effect.Effect<void, unknown, Watch>) =>
     return Effect.provide(test(setting), setting.client)
   })
 
-const seeds = 60
+const seeds = 30
 const stepsPerSeed = 60
 
 it.effect(`${seeds} unlucky clusters: each revision is told once and in order`, () =>

@@ -1,0 +1,192 @@
+/** Watches over real sockets: consumers and connections that stop cost the node no more than its bound, and nobody else anything. */
+import { assert, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Latch, Layer, References, Stream } from "effect"
+import type { Scope } from "effect"
+import type { Socket } from "node:net"
+import { createConnection, createServer } from "node:net"
+import type { Endpoint } from "../../src/client/Endpoint.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import * as RemoteClient from "../../src/client/RemoteClient.ts"
+import * as TcpConnection from "../../src/client/TcpConnection.ts"
+import { Watch } from "../../src/client/Watch.ts"
+import type { Limits } from "../../src/FlareDbConfig.ts"
+import { prefixRange } from "../../src/kv/KeyRange.ts"
+import { partBytes } from "../../src/machine/ChangeFeed.ts"
+import { RaftNode } from "../../src/node/RaftNode.ts"
+import * as ClientServer from "../../src/server/ClientServer.ts"
+import type { WatchFigures } from "../../src/server/WatchServer.ts"
+import { WatchServer } from "../../src/server/WatchServer.ts"
+import { TestCluster } from "../../src/testing/TestCluster.ts"
+
+const host = "127.0.0.1"
+
+/** A node of its own with a client port. */
+const serve = (limits: Partial<Limits> = {}, idleTimeoutMs = 15_000) =>
+  Effect.provideService(build(limits, idleTimeoutMs), References.MinimumLogLevel, "None")
+
+const build = Effect.fnUntraced(function*(limits: Partial<Limits>, idleTimeoutMs: number) {
+  const cluster = yield* TestCluster.make({ voters: 1, limits })
+  const { node, watches } = yield* cluster.leader()
+  const server = ClientServer.layer({
+    clusterId: "test",
+    nodeId: 1,
+    listen: { host, port: 0 },
+    maxOperations: 10_000,
+    idleTimeoutMs
+  }).pipe(Layer.provide([Layer.succeed(RaftNode, node), Layer.succeed(WatchServer, watches)]))
+  const { port } = Context.get(yield* Layer.build(Layer.fresh(server)), ClientServer.ClientAddress)
+  return { endpoint: { host, port } satisfies Endpoint, figures: watches.figures }
+})
+
+const client = (endpoint: Endpoint) => Layer.fresh(RemoteClient.layer({ endpoints: [endpoint] }))
+
+/** Waits until the figures of the watches are as wanted. */
+const until = (
+  figures: () => WatchFigures,
+  wanted: (now: WatchFigures) => boolean
+): Effect.Effect<WatchFigures> =>
+  Effect.suspend(() =>
+    wanted(figures()) ? Effect.succeed(figures()) : Effect.andThen(Effect.sleep(5), until(figures, wanted))
+  )
+
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
+
+const value = new Uint8Array(partBytes / 4).fill(7)
+
+/** Puts as many values as fill `parts` parts. */
+const fill = (parts: number) =>
+  Effect.flatMap(
+    KeyValue,
+    (kv) => Effect.forEach(upTo(parts * 4), (i) => kv.put(`hot/${i}`, value), { concurrency: 16, discard: true })
+  )
+
+it.live(
+  "a consumer that stops costs one part and delays nobody; when it goes on it has missed nothing",
+  () =>
+    Effect.gen(function*() {
+      const { endpoint, figures } = yield* serve()
+      yield* Effect.gen(function*() {
+        const watch = yield* Watch
+        const parts = 40
+        const gate = yield* Latch.make(false)
+        const began = yield* Deferred.make<void>()
+        const told: Array<number> = []
+        const slow = yield* Effect.forkScoped(
+          Stream.runForEach(
+            Stream.take(watch.changes({ prefix: "hot/" }, { fromRevision: 1, buffer: 1 }), parts * 4),
+            ({ revision }) =>
+              Effect.andThen(
+                Effect.sync(() => told.push(revision)),
+                Effect.andThen(Deferred.succeed(began, undefined), gate.await)
+              )
+          )
+        )
+        const fast = yield* Effect.forkScoped(
+          Stream.runCollect(Stream.take(watch.changes({ prefix: "hot/" }, { fromRevision: 1 }), parts * 4))
+        )
+        yield* fill(parts)
+        yield* Deferred.await(began)
+        const all = yield* Fiber.join(fast)
+        assert.deepStrictEqual(all.map(({ revision }) => revision), upTo(parts * 4))
+        assert.deepStrictEqual(told, [1])
+        assert.isAtMost(figures().unconfirmedBytes, 2 * (partBytes + value.byteLength + 1_024))
+        const kv = yield* KeyValue
+        yield* kv.put("elsewhere", "1")
+        yield* gate.open
+        yield* Fiber.join(slow)
+        assert.deepStrictEqual(told, upTo(parts * 4))
+      }).pipe(Effect.provide(client(endpoint)))
+      yield* until(figures, ({ unconfirmedBytes, watches }) => watches === 0 && unconfirmedBytes === 0)
+    }),
+  30_000
+)
+
+/** A way to a node that can stop to move, in both directions. */
+const proxy = Effect.fnUntraced(function*(target: Endpoint): Effect.fn.Return<
+  { readonly endpoint: Endpoint; readonly stop: Effect.Effect<void> },
+  never,
+  Scope.Scope
+> {
+  const sockets: Array<Socket> = []
+  const server = createServer((near) => {
+    const far = createConnection(target)
+    for (const socket of [near, far]) {
+      sockets.push(socket)
+      socket.on("error", () => undefined)
+    }
+    near.pipe(far)
+    far.pipe(near)
+  })
+  const port = yield* Effect.callback<number>((resume) => {
+    server.listen(0, host, () => {
+      const address = server.address()
+      resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
+    })
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+  )
+  const stop = Effect.sync(() => {
+    for (const socket of sockets) {
+      socket.unpipe()
+      socket.pause()
+    }
+  })
+  return { endpoint: { host, port }, stop }
+})
+
+it.live(
+  "a connection that does not move holds no more than its share, and is closed with its watches in the end",
+  () =>
+    Effect.gen(function*() {
+      const maxWatchBytes = 16 * partBytes
+      const { endpoint, figures } = yield* serve({ maxWatchBytes }, 1_500)
+      yield* Effect.provide(fill(8), client(endpoint))
+      const way = yield* proxy(endpoint)
+      const connection = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(way.endpoint)
+      const request = { range: prefixRange(new Uint8Array(0)), from: 1, previous: false, only: undefined }
+      const watches = yield* Effect.forEach(upTo(100), () => connection.watch(request))
+      const asked = yield* Effect.forEach(watches, (watch) => Effect.forkScoped(watch.next(33, 60_000)))
+      yield* until(figures, (now) => now.watches === 100)
+      yield* way.stop
+
+      // A hundred watches want to be told of a part each, and nobody takes it. Another client has its own as if nothing were.
+      yield* Effect.gen(function*() {
+        const watch = yield* Watch
+        const other = yield* Effect.forkScoped(
+          Stream.runDrain(Stream.take(watch.changes({ prefix: "hot/" }, { fromRevision: 33 }), 16))
+        )
+        yield* fill(4)
+        yield* Fiber.join(other)
+      }).pipe(Effect.provide(client(endpoint)))
+      const stuck = figures()
+      assert.strictEqual(stuck.watches, 100)
+      assert.isAbove(stuck.unconfirmedBytes, 0)
+      assert.isAtMost(stuck.unconfirmedBytes, maxWatchBytes / 4 + partBytes + value.byteLength)
+
+      yield* until(figures, (now) => now.watches === 0 && now.unconfirmedBytes === 0)
+      for (const fiber of asked) assert.isUndefined(fiber.pollUnsafe(), "nothing came through")
+    }),
+  30_000
+)
+
+it.live(
+  "a connection that says something every second is not closed, however little it is",
+  () =>
+    Effect.gen(function*() {
+      const { endpoint, figures } = yield* serve({}, 1_500)
+      yield* Effect.gen(function*() {
+        const watch = yield* Watch
+        const told = yield* Effect.forkScoped(Stream.runCollect(Stream.take(watch.changes({ prefix: "" }), 1)))
+        yield* until(figures, ({ watches }) => watches === 1)
+        yield* Effect.sleep(3_500)
+        assert.strictEqual(figures().watches, 1)
+        yield* (yield* KeyValue).put("a", "1")
+        assert.strictEqual((yield* Fiber.join(told)).length, 1)
+      }).pipe(Effect.provide(client(endpoint)))
+    }),
+  30_000
+)
