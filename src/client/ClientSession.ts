@@ -130,7 +130,7 @@ export class ClientSession {
         continue
       }
       // Bytes that were handed over may stand in a log, and must not change.
-      if (operation.session !== 0) operation.bytes = operation.bytes.slice()
+      if (operation.session !== 0) operation.bytes = new Uint8Array(operation.bytes)
       if (operation.session !== this.id) {
         operation.session = this.id
         operation.sequence = ++this.lastSequence

@@ -145,7 +145,7 @@ export class MemoryNetwork {
             yield* this.beforeChunk({ offer, number: number++ })
             if (delay > 0) yield* Effect.sleep(delay)
             if (!open() || this.next() < this.faults.drop) return yield* lost
-            yield* whileThere(sink.write(chunk.slice()))
+            yield* whileThere(sink.write(new Uint8Array(chunk)))
             if (!open()) return yield* lost
             this.chunks += 1
           }).pipe((write) => Semaphore.withPermit(turn, write))

@@ -115,7 +115,7 @@ class Arrivals {
     return arriving === undefined
       ? Effect.fail(new PeerRefused({ reason: "malformed", expected: "OfferSnapshot first", found: "SnapshotChunk" }))
       // What arrives is a view of everything that came with it.
-      : arriving.sink.write(chunk.slice())
+      : arriving.sink.write(new Uint8Array(chunk))
   }
 
   end(clientId: number): Effect.Effect<void> {

@@ -116,6 +116,9 @@ const contentProblems = ({ path, text }: SourceFile): ReadonlyArray<string> => {
     problems.push("prints through Console, which only bin/ may")
   }
   if (/(?:^|\/)(?:utils?|helpers?|misc|common)(?:\.|\/)/i.test(path)) problems.push("is not named after what it holds")
+  if (/\.slice\(\)/.test(code)) {
+    problems.push("copies with slice(), which gives a view of a Buffer; use new Uint8Array(…)")
+  }
   if (/\b(?:TODO|FIXME)\b/.test(text)) problems.push("leaves something to be done")
   return problems
 }

@@ -110,8 +110,7 @@ it.effect("an election in the middle goes by unnoticed", () =>
   Effect.gen(function*() {
     const cluster = yield* TestCluster.make({ voters: 3, passTime })
     const old = yield* cluster.leader()
-    const others = cluster.nodes.filter((node) => node !== old)
-    const [follower] = others
+    const follower = cluster.nodes.find((node) => node !== old)
     assert(follower !== undefined)
     const { from, watch } = yield* cluster.whileTimePasses(follower.watches.open(1, request()))
     yield* old.stop

@@ -149,8 +149,10 @@ it.live(
       const connection = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(way.endpoint)
       const request = { range: prefixRange(new Uint8Array(0)), from: 1, previous: false, only: undefined }
       const watches = yield* Effect.forEach(upTo(100), () => connection.watch(request))
-      const asked = yield* Effect.forEach(watches, (watch) => Effect.forkScoped(watch.next(33, 60_000)))
-      yield* until(figures, (now) => now.watches === 100)
+      const asked = yield* Effect.forEach(watches, (watch) =>
+        Effect.forkScoped(watch.next(33, 60_000), { startImmediately: true }))
+      // Calls are taken in the order in which they come: those before this one are being served.
+      yield* connection.status
       yield* way.stop
 
       // A hundred watches want to be told of a part each, and nobody takes it. Another client has its own as if nothing were.
@@ -167,7 +169,8 @@ it.live(
       assert.isAbove(stuck.unconfirmedBytes, 0)
       assert.isAtMost(stuck.unconfirmedBytes, maxWatchBytes / 4 + partBytes + value.byteLength)
 
-      yield* until(figures, (now) => now.watches === 0 && now.unconfirmedBytes === 0)
+      yield* until(figures, (now) =>
+        now.watches === 0 && now.unconfirmedBytes === 0)
       for (const fiber of asked) assert.isUndefined(fiber.pollUnsafe(), "nothing came through")
     }),
   30_000
