@@ -184,7 +184,7 @@ export class Session {
     while (!reader.complete && !reader.failed) {
       const place = reader.u8()
       // A copy, because what was read may be a view of something larger.
-      const reply = reader.short().slice()
+      const reply = new Uint8Array(reader.short())
       replies.set(number * blockNumbers + place, reply)
       this.size += 1
       this.replyBytes += reply.byteLength
