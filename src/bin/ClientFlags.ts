@@ -1,9 +1,8 @@
 /** What every command that talks to a cluster takes, and the client it gets from it. */
 import { Config, Effect } from "effect"
 import { Flag } from "effect/cli"
-import type { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import { formatEndpoint, localEndpoints, parseEndpoints } from "../client/Endpoint.ts"
-import type { KeyValue } from "../client/KeyValue.ts"
+import type { ClientServices } from "../client/RemoteClient.ts"
 import * as RemoteClient from "../client/RemoteClient.ts"
 import type { Failure } from "./Failure.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
@@ -37,7 +36,7 @@ const maxTimeoutMs = 3_600_000
 /** Runs a command with a client of the cluster its flags name. */
 export const withClient = <A, E>(
   flags: ClientFlags,
-  command: Effect.Effect<A, E, KeyValue | ClusterAdmin>
+  command: Effect.Effect<A, E, ClientServices>
 ): Effect.Effect<A, Failure> =>
   Effect.gen(function*() {
     if (flags.timeout < 1 || flags.timeout > maxTimeoutMs) {

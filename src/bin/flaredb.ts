@@ -7,6 +7,7 @@ import { version } from "../Version.ts"
 import { status, transferLeader } from "./ClusterCommands.ts"
 import { config } from "./ConfigCheck.ts"
 import { exitCodes, Failure, failureOf } from "./Failure.ts"
+import { compact, watch } from "./HistoryCommands.ts"
 import { inspect } from "./Inspect.ts"
 import { del, get, put, scan } from "./KeyCommands.ts"
 import { cluster } from "./LocalCluster.ts"
@@ -14,7 +15,20 @@ import { start } from "./Start.ts"
 
 const root = Command.make("flaredb").pipe(
   Command.withDescription("FlareDB: durable, replicated state for Effect services."),
-  Command.withSubcommands([cluster, start, put, get, del, scan, status, transferLeader, inspect, config])
+  Command.withSubcommands([
+    cluster,
+    start,
+    put,
+    get,
+    del,
+    scan,
+    watch,
+    compact,
+    status,
+    transferLeader,
+    inspect,
+    config
+  ])
 )
 
 const say = (line: string) => Console.error(`flaredb: ${line}`)
@@ -56,8 +70,8 @@ const main = Command.run(root, { version }).pipe(
   )
 )
 
-/** Ended by a signal: nodes stop cleanly on it, everything else was cut short. */
-const interruptedCode = process.argv[2] === "start" || process.argv[2] === "cluster" ? 0 : 130
+/** Ended by a signal: what runs until it is stopped stops cleanly on it, everything else was cut short. */
+const interruptedCode = ["start", "cluster", "watch"].includes(process.argv[2] ?? "") ? 0 : 130
 
 /** Time for a node to close its database and its ports after a signal, in milliseconds. */
 const stopMs = 8_000

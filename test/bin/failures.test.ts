@@ -6,9 +6,17 @@ import { freePorts } from "../cluster/FreePorts.ts"
 import { run } from "./CommandLine.ts"
 
 describe("an unreachable cluster", () => {
-  for (
-    const args of [["put", "k", "v"], ["get", "k"], ["delete", "k"], ["scan"], ["status"], ["transfer-leader"]] as const
-  ) {
+  const commands: ReadonlyArray<ReadonlyArray<string>> = [
+    ["put", "k", "v"],
+    ["get", "k"],
+    ["delete", "k"],
+    ["scan"],
+    ["watch"],
+    ["compact"],
+    ["status"],
+    ["transfer-leader"]
+  ]
+  for (const args of commands) {
     it.live(`fails ${args[0]} within its timeout, naming every endpoint`, () =>
       Effect.gen(function*() {
         const endpoints = (yield* freePorts(2)).map((port) => `127.0.0.1:${port}`)

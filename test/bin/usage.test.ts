@@ -46,6 +46,19 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["scan", "--limit", "1.5"], /--limit: "1.5"/],
     [["scan", "--cursor", "xyz", "--encoding", "hex"], /the cursor "xyz" is not/]
   ],
+  watch: [
+    [["watch", "a", "b"], /"b"/],
+    [["watch", "--key"], /invalid key: is empty/],
+    [["watch", "--from-revision", "0"], /invalid fromRevision: 0 /],
+    [["watch", "--limit", "0"], /--limit 0 is less than 1/],
+    [["watch", "--timeout", "0"], /--timeout 0 is not from 1 to 86400000 milliseconds/],
+    [["watch", "xyz", "--encoding", "hex"], /the prefix "xyz" is not/]
+  ],
+  compact: [
+    [["compact", "all"], /<revision>: "all"/],
+    [["compact", "1", "2"], /"2"/],
+    [["compact", "--", "-1"], /invalid revision: -1 /]
+  ],
   status: [
     [["status", "all"], /"all"/],
     [["status", "--endpoints", ""], /it is empty/],

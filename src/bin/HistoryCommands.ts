@@ -1,0 +1,152 @@
+/** The commands on what happened to keys: watch, compact. */
+import { Console, Effect, Option, Stream } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { ClusterAdmin } from "../client/ClusterAdmin.ts"
+import type { KeyValueEntry } from "../client/KeyValue.ts"
+import type { Changes, WatchEvent } from "../client/Watch.ts"
+import { Watch } from "../client/Watch.ts"
+import { clientFlags, withClient } from "./ClientFlags.ts"
+import type { Encoding } from "./Encoding.ts"
+import { encodingFlag, read, write } from "./Encoding.ts"
+import { failed, failureOf, wrongUsage } from "./Failure.ts"
+
+/** How long to look for a node that can be watched, in milliseconds. */
+const beginTimeoutMs = 5_000
+
+/** A day: longer is "until it is stopped". */
+const maxTimeoutMs = 86_400_000
+
+const value = (key: string, entry: KeyValueEntry | undefined, encoding: Encoding) =>
+  entry === undefined ? Effect.succeed(undefined) : write(`value of ${key}`, entry.value, encoding)
+
+/** An event as a line: revision, what happened, key, value, and what was replaced, with tabs between them. */
+const textLine = Effect.fnUntraced(function*(revision: number, event: WatchEvent, encoding: Encoding) {
+  const key = yield* write("key", event.key, encoding)
+  const now = event._tag === "Put" ? yield* value(key, event.entry, encoding) : undefined
+  const before = yield* value(key, event.previous, encoding)
+  const parts = [String(revision), event._tag === "Put" ? "put" : "delete", key]
+  return [...parts, ...(now === undefined ? [] : [now]), ...(before === undefined ? [] : [before])].join("\t")
+})
+
+const jsonEntry = Effect.fnUntraced(function*(key: string, entry: KeyValueEntry, encoding: Encoding) {
+  const { createRevision, lease, modRevision, version } = entry
+  const text = yield* value(key, entry, encoding)
+  return { value: text, createRevision, modRevision, version, ...(lease === 0 ? {} : { lease }) }
+})
+
+const jsonLine = Effect.fnUntraced(function*(
+  { logTimeMs, revision }: Changes,
+  event: WatchEvent,
+  encoding: Encoding
+) {
+  const key = yield* write("key", event.key, encoding)
+  const previous = event.previous === undefined ? {} : { previous: yield* jsonEntry(key, event.previous, encoding) }
+  const now = event._tag === "Put" ? yield* jsonEntry(key, event.entry, encoding) : {}
+  const at = new Date(logTimeMs).toISOString()
+  return JSON.stringify({ revision, at, type: event._tag === "Put" ? "put" : "delete", key, ...now, ...previous })
+})
+
+export const watch = Command.make("watch", {
+  ...clientFlags,
+  encoding: encodingFlag,
+  timeout: Flag.Int("timeout").pipe(
+    Flag.withMetavar("MS"),
+    Flag.withDescription("end after so many milliseconds; until it is stopped when left out"),
+    Flag.optional
+  ),
+  limit: Flag.Int("limit").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("end after so many events; with --timeout, fail when there were fewer by then"),
+    Flag.optional
+  ),
+  fromRevision: Flag.Int("from-revision").pipe(
+    Flag.withMetavar("REVISION"),
+    Flag.withDescription("begin with this revision instead of now"),
+    Flag.optional
+  ),
+  key: Flag.Boolean("key").pipe(
+    Flag.withDescription("watch the key that is named, not all that begin with it"),
+    Flag.withDefault(false)
+  ),
+  previous: Flag.Boolean("previous").pipe(
+    Flag.withDescription("print what was replaced as well, behind the value"),
+    Flag.withDefault(false)
+  ),
+  prefix: Argument.String("prefix").pipe(
+    Argument.withDescription("only keys that begin with it; all keys when it is left out"),
+    Argument.withDefault("")
+  )
+}, (flags) =>
+  Effect.gen(function*() {
+    const { encoding, previous } = flags
+    const limit = Option.getOrUndefined(flags.limit)
+    const timeoutMs = Option.getOrUndefined(flags.timeout)
+    if (limit !== undefined && limit < 1) return yield* wrongUsage(`--limit ${limit} is less than 1`)
+    if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > maxTimeoutMs)) {
+      return yield* wrongUsage(`--timeout ${timeoutMs} is not from 1 to ${maxTimeoutMs} milliseconds`)
+    }
+    const name = yield* read(flags.key ? "key" : "prefix", flags.prefix, encoding)
+    let events = 0
+    const print = Effect.fnUntraced(function*(changes: Changes) {
+      for (const event of changes.events) {
+        if (limit !== undefined && events >= limit) return
+        yield* Effect.flatMap(
+          flags.json ? jsonLine(changes, event, encoding) : textLine(changes.revision, event, encoding),
+          Console.log
+        )
+        events += 1
+      }
+    })
+    const watching = Effect.flatMap(Watch, ({ changes }) =>
+      changes(flags.key ? { key: name } : { prefix: name }, {
+        fromRevision: Option.getOrUndefined(flags.fromRevision),
+        previous
+      }).pipe(
+        Stream.mapEffect(print),
+        Stream.takeUntil(() => limit !== undefined && events >= limit),
+        Stream.runDrain,
+        Effect.mapError(failureOf)
+      ))
+    // Less than the whole time: that no node could be watched is not the same as that nothing happened.
+    const client = { ...flags, timeout: Math.min(beginTimeoutMs, Math.ceil((timeoutMs ?? beginTimeoutMs) * 0.8)) }
+    yield* withClient(
+      client,
+      timeoutMs === undefined ? watching : Effect.timeoutOption(watching, timeoutMs)
+    )
+    if (limit !== undefined && events < limit) {
+      return yield* failed(`there were ${events} of ${limit} events within ${timeoutMs} ms`)
+    }
+  })).pipe(
+    Command.withDescription("Print every change of the keys with a prefix as it happens, each once and in order."),
+    Command.withExamples([
+      { command: "flaredb watch users/", description: "Until Ctrl-C: revision, put or delete, key, value" },
+      {
+        command: "flaredb watch users/ --from-revision 17 --json",
+        description: "Everything since revision 17, as JSON"
+      },
+      { command: "flaredb watch job/7 --key --limit 1 --timeout 5000", description: "Wait for a change of one key" }
+    ])
+  )
+
+export const compact = Command.make("compact", {
+  ...clientFlags,
+  revision: Argument.Int("revision").pipe(
+    Argument.withDescription("the last revision to forget; the last one there is when left out"),
+    Argument.optional
+  )
+}, (flags) =>
+  withClient(
+    flags,
+    Effect.gen(function*() {
+      const revision = yield* (yield* ClusterAdmin).compact(Option.getOrUndefined(flags.revision))
+      yield* Console.log(flags.json ? JSON.stringify({ revision }) : `history up to revision ${revision} is gone`)
+    })
+  )).pipe(
+    Command.withDescription(
+      "Forget history, which watches read. No key changes. Nodes do it by themselves at their limits."
+    ),
+    Command.withExamples([{
+      command: "flaredb compact 1000",
+      description: "Nobody can watch from before revision 1001"
+    }])
+  )
