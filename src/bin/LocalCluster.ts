@@ -15,7 +15,7 @@ import { table } from "./Table.ts"
 /** How long a node may take to stop before it is killed. */
 const stopSeconds = 10
 
-interface ClusterOptions {
+export interface ClusterOptions {
   readonly clusterId: string
   readonly nodes: ReadonlyArray<NodeAddress>
   readonly dataDir: string
@@ -34,8 +34,8 @@ const startCommand = (options: ClusterOptions, id: number): string => {
   return command.join(" ")
 }
 
-/** Starts a node and returns once it is ready. `ended` learns of its end, whenever that is. */
-const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: number, ended: Queue.Queue<string>) {
+/** Starts a node and gives its process id once it is ready. `ended` learns of its end, whenever that is. */
+export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: number, ended: Queue.Queue<string>) {
   const files = yield* FileSystem.FileSystem
   const launcher = process.argv[1] ?? "flaredb"
   const handle = yield* ChildProcess.make(process.execPath, [launcher, "start", "--log-format", "json"], {
@@ -87,6 +87,7 @@ const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: numbe
   })
   yield* Effect.forkScoped(watch)
   yield* Deferred.await(ready)
+  return Number(handle.pid)
 })
 
 /** Where to find the cluster, once it has a leader. */

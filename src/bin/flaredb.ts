@@ -4,6 +4,8 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { version } from "../Version.ts"
+import { bench } from "./Bench.ts"
+import { benchLoad } from "./bench/Load.ts"
 import { status, transferLeader } from "./ClusterCommands.ts"
 import { config } from "./ConfigCheck.ts"
 import { exitCodes, Failure, failureOf } from "./Failure.ts"
@@ -27,7 +29,9 @@ const root = Command.make("flaredb").pipe(
     status,
     transferLeader,
     inspect,
-    config
+    config,
+    bench,
+    benchLoad
   ])
 )
 

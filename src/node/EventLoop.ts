@@ -212,6 +212,7 @@ export class EventLoop {
       case "Refused":
         return this.pending.refuse(output.ids, this.refusal(output.reason))
       case "ReadReady":
+        this.options.metrics.readRound()
         this.pending.readReady(output)
         return this.pending.releaseReads(this.status.applied)
       case "ReadRefused":

@@ -33,7 +33,14 @@ const stalls = Metric.counter("flaredb_node_stalls_total", {
   incremental: true
 })
 
+/** Each linearizable read waited for a round of heartbeats; many reads that came together share one. */
+const readRounds = Metric.counter("flaredb_node_read_rounds_total", {
+  description: "rounds in which this node learned from which index on linearizable reads may be served",
+  incremental: true
+})
+
 export interface NodeMetrics {
+  readonly readRound: () => void
   readonly turn: (inputs: number) => void
   readonly roleChanged: (change: RoleChanged) => void
   readonly applied: (index: number) => void
@@ -54,6 +61,7 @@ export const make: Effect.Effect<NodeMetrics> = Effect.map(
       term.updateUnsafe(change.term, context)
     },
     applied: (index) => applied.updateUnsafe(index, context),
+    readRound: () => readRounds.updateUnsafe(1, context),
     stalled: () => stalls.updateUnsafe(1, context)
   })
 )

@@ -25,6 +25,7 @@ import RocksDB, { ColumnFamily } from "rocksdb-native"
 import type { OpenError } from "./StorageError.ts"
 import { defaultRowLimits, StateRows } from "./StateRows.ts"
 import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
+import * as StorageMetrics from "./StorageMetrics.ts"
 import type { SyncStats } from "./WalSync.ts"
 import { WalSync } from "./WalSync.ts"
 
@@ -395,9 +396,10 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     Family,
     RocksDB
   >
+  const metrics = yield* StorageMetrics.make
   const syncing = options.unsafeNoFsync !== true && options.readOnly !== true
   const wal = yield* Effect.acquireRelease(
-    Effect.try({ try: () => new WalSync(database, syncing), catch: ioError("open", path) }),
+    Effect.try({ try: () => new WalSync(database, syncing, metrics.synced), catch: ioError("open", path) }),
     (sync) => Effect.sync(() => sync.close())
   )
   const gate = new WriteGate(sessions, wal)

@@ -42,6 +42,7 @@ export class WalSync {
   private readonly source: WalSource
   private readonly folder: number
   private readonly enabled: boolean
+  private readonly onSync: (elapsedMs: number) => void
   private current = -1
   private currentNumber = 0
   private currentSize = 0
@@ -51,10 +52,11 @@ export class WalSync {
   private totalMs = 0
   private maxMs = 0
 
-  /** `enabled: false` counts and does nothing else: benchmarks only. */
-  constructor(source: WalSource, enabled: boolean) {
+  /** `enabled: false` counts and does nothing else: benchmarks only. `onSync` is told of every sync. */
+  constructor(source: WalSource, enabled: boolean, onSync: (elapsedMs: number) => void = () => undefined) {
     this.source = source
     this.enabled = enabled
+    this.onSync = onSync
     this.folder = openSync(source.path, "r")
   }
 
@@ -80,6 +82,7 @@ export class WalSync {
     this.count += 1
     this.totalMs += elapsed
     if (elapsed > this.maxMs) this.maxMs = elapsed
+    this.onSync(elapsed)
   }
 
   close(): void {

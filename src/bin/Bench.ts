@@ -1,0 +1,165 @@
+/** The command that measures: how many operations a cluster carries out, how long they take, and what they cost. */
+import { Console, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import { parseEndpoints } from "../client/Endpoint.ts"
+import { KeyValue } from "../client/KeyValue.ts"
+import * as RemoteClient from "../client/RemoteClient.ts"
+import * as NodeConfig from "../FlareDbConfig.ts"
+import { brokenClaims } from "./bench/Claims.ts"
+import { keyOf } from "./bench/Load.ts"
+import type { Result, Target } from "./bench/Measure.ts"
+import { measure } from "./bench/Measure.ts"
+import { ownCluster, runningCluster } from "./bench/OwnCluster.ts"
+import type { BenchOperation, Plan } from "./bench/Plan.ts"
+import { operations, usualConnections } from "./bench/Plan.ts"
+import { Progress } from "./bench/Progress.ts"
+import { legend, machine, resultTable } from "./bench/Report.ts"
+import type { Failure } from "./Failure.ts"
+import { failed, failureOf, wrongUsage } from "./Failure.ts"
+
+/** A load that runs before the first point: a node that has just started has to compile what it runs. */
+const heatUp = { operation: "put", clients: 64, measureMs: 100, warmUpMs: 4_000 } as const
+
+const list = <A>(
+  flag: string,
+  text: string,
+  parse: (part: string) => A | undefined
+): Effect.Effect<ReadonlyArray<A>, Failure> => {
+  const parts = text.split(",").map((part) => part.trim())
+  const parsed = parts.map(parse)
+  const wrong = parsed.findIndex((value) => value === undefined)
+  return wrong < 0
+    ? Effect.succeed(parsed as Array<A>)
+    : Effect.fail(wrongUsage(`--${flag}: ${JSON.stringify(parts[wrong])} cannot be measured`))
+}
+
+const positive = (most: number) => (part: string): number | undefined => {
+  const value = Number(part)
+  return Number.isInteger(value) && value >= 1 && value <= most ? value : undefined
+}
+
+const operationOf = (part: string): BenchOperation | undefined => operations.find((known) => known === part)
+
+/** Writes every key once, so that reads find them. */
+export const fill = (target: Target, keys: number, valueBytes: number) =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const value = new Uint8Array(valueBytes).fill(0x78)
+    yield* Effect.forEach(Array.from({ length: keys }, (_, i) => i), (i) => kv.put(keyOf(i), value), {
+      concurrency: 1_024,
+      discard: true
+    })
+  }).pipe(
+    Effect.provide(
+      RemoteClient.layer({
+        endpoints: Effect.runSync(parseEndpoints(target.endpoints)),
+        requestTimeoutMs: 30_000
+      })
+    ),
+    Effect.mapError(failureOf)
+  )
+
+/** Measures all of `plans` one after the other, the first of them on nodes that have run for a while. */
+export const measureAll = Effect.fnUntraced(function*(
+  target: Target,
+  plans: ReadonlyArray<Plan>,
+  progress: Progress
+) {
+  const results: Array<Result> = []
+  let filled = 0
+  for (const plan of plans) {
+    if (filled !== plan.valueBytes) {
+      yield* fill(target, plan.keys, plan.valueBytes)
+      yield* measure({ ...plan, ...heatUp, connections: 8 }, target)
+      filled = plan.valueBytes
+    }
+    progress.begin(`${plan.operation}, ${plan.clients} clients, ${plan.valueBytes} B`)
+    results.push(yield* measure(plan, target))
+    progress.end()
+  }
+  return results
+})
+
+export const bench = Command.make("bench", {
+  nodes: Flag.String("nodes").pipe(
+    Flag.withMetavar("ID=HOST:CLIENT:PEER:HTTP,…"),
+    Flag.withDescription("measure this running cluster; without it three nodes are started here, and removed again"),
+    Flag.optional
+  ),
+  operations: Flag.String("operations").pipe(
+    Flag.withDescription(`what to measure, with commas: ${operations.join(", ")}`),
+    Flag.withDefault(operations.join(","))
+  ),
+  clients: Flag.String("clients").pipe(
+    Flag.withDescription("numbers of clients, with commas; each waits for its answer, then asks again"),
+    Flag.withDefault("1,16,64,256,1000")
+  ),
+  valueBytes: Flag.String("value-bytes").pipe(
+    Flag.withDescription("sizes of a value, with commas"),
+    Flag.withDefault("128,4096")
+  ),
+  seconds: Flag.Int("seconds").pipe(Flag.withDescription("measured seconds per point"), Flag.withDefault(5)),
+  warmUp: Flag.Int("warm-up").pipe(
+    Flag.withDescription("seconds of load per point before that"),
+    Flag.withDefault(2)
+  ),
+  connections: Flag.Int("connections").pipe(
+    Flag.withDescription("connections of the load; without it 1 for one client, otherwise 8"),
+    Flag.optional
+  ),
+  processes: Flag.Int("processes").pipe(Flag.withDescription("processes of the load"), Flag.withDefault(1)),
+  keys: Flag.Int("keys").pipe(Flag.withDescription("keys the load spreads over"), Flag.withDefault(10_000)),
+  json: Flag.Boolean("json").pipe(Flag.withDescription("print one JSON object per point"), Flag.withDefault(false))
+}, (flags) =>
+  Effect.gen(function*() {
+    const wanted = yield* list("operations", flags.operations, operationOf)
+    const clients = yield* list("clients", flags.clients, positive(100_000))
+    const sizes = yield* list("value-bytes", flags.valueBytes, positive(1024 * 1024))
+    for (const name of ["seconds", "processes", "keys"] as const) {
+      if (flags[name] < 1) return yield* wrongUsage(`--${name} ${flags[name]} is not at least 1`)
+    }
+    if (flags.warmUp < 0) return yield* wrongUsage(`--warm-up ${flags.warmUp} is negative`)
+    const plans = sizes.flatMap((valueBytes) =>
+      wanted.flatMap((operation) =>
+        clients.map((count): Plan => ({
+          operation,
+          clients: count,
+          connections: Math.min(count, Option.getOrElse(flags.connections, () => usualConnections(count))),
+          processes: flags.processes,
+          valueBytes,
+          keys: flags.keys,
+          warmUpMs: flags.warmUp * 1_000,
+          measureMs: flags.seconds * 1_000
+        }))
+      )
+    )
+    const target = Option.isSome(flags.nodes)
+      ? runningCluster(yield* NodeConfig.parseNodes(flags.nodes.value))
+      : yield* ownCluster
+    if (!flags.json) {
+      yield* Console.log(
+        `${machine()}; ${target.nodes.length} nodes${
+          Option.isSome(flags.nodes) ? "" : " and the load on it"
+        }, every write synced on a majority; ` +
+          `${flags.processes} load process(es), ${flags.keys} keys, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up`
+      )
+    }
+    const progress = new Progress(plans.length, (flags.warmUp + flags.seconds + 1) * 1_000)
+    const results = yield* Effect.ensuring(
+      measureAll(target, plans, progress),
+      Effect.sync(() => progress.close())
+    )
+    if (flags.json) { for (const result of results) yield* Console.log(JSON.stringify(result)) }
+    else {
+      yield* Console.log(resultTable(results))
+      yield* Console.log(legend)
+    }
+    const broken = results.flatMap(brokenClaims)
+    if (broken.length > 0) return yield* failed(`the measurement is void: ${broken.join("; ")}`)
+  }).pipe(Effect.scoped, Effect.mapError(failureOf))).pipe(
+    Command.withDescription("Measure a cluster: throughput, latency, syncs, processor time, bytes on the wire."),
+    Command.withExamples([
+      { command: "flaredb bench --clients 1,64", description: "Three nodes started for the purpose" },
+      { command: "flaredb bench --operations put --json", description: "For other programs" }
+    ])
+  )

@@ -1,0 +1,40 @@
+/** Three nodes on this machine for the length of a scope, with data in a temporary folder: real processes, every commit synced. */
+import { Effect, FileSystem, Queue } from "effect"
+import type { NodeAddress } from "../../FlareDbConfig.ts"
+import { failureOf } from "../Failure.ts"
+import { freePorts } from "../FreePorts.ts"
+import { startNode } from "../LocalCluster.ts"
+import type { Target } from "./Measure.ts"
+
+export const ownCluster = Effect.gen(function*() {
+  const files = yield* FileSystem.FileSystem
+  const dataDir = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-bench-" })
+  const ports = yield* freePorts(9)
+  const nodes = [1, 2, 3].map((id): NodeAddress => {
+    const [clientPort = 0, peerPort = 0, httpPort = 0] = ports.slice(3 * id - 3)
+    return { id, host: "127.0.0.1", clientPort, peerPort, httpPort }
+  })
+  const ended = yield* Queue.unbounded<string>()
+  const pids = yield* Effect.forEach(
+    nodes,
+    ({ id }) => startNode({ clusterId: "bench", nodes, dataDir }, id, ended),
+    { concurrency: "unbounded" }
+  )
+  return {
+    endpoints: nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(","),
+    nodes: nodes.map(({ clientPort, host, httpPort, peerPort }, i) => ({
+      http: `${host}:${httpPort}`,
+      pid: pids[i],
+      ports: [clientPort, peerPort]
+    }))
+  } satisfies Target
+}).pipe(Effect.mapError(failureOf))
+
+/** A cluster that runs already, of which only the network is known. */
+export const runningCluster = (nodes: ReadonlyArray<NodeAddress>): Target => ({
+  endpoints: nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(","),
+  nodes: nodes.map(({ clientPort, host, httpPort, peerPort }) => ({
+    http: `${host}:${httpPort}`,
+    ports: [clientPort, peerPort]
+  }))
+})

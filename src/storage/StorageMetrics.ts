@@ -1,0 +1,26 @@
+/** What the storage measures about itself, each with why it matters. Updated synchronously, on the hot path. */
+import { Effect, Metric } from "effect"
+
+/** Against committed entries it tells how many commands share a sync; a sync is what a lone write mostly waits for. */
+const syncs = Metric.counter("flaredb_storage_syncs_total", {
+  description: "syncs of the write-ahead log to the disk",
+  incremental: true
+})
+
+/** Divided by the syncs: how long one takes. A disk that becomes slow shows here first. */
+const syncSeconds = Metric.counter("flaredb_storage_sync_seconds_total", {
+  description: "seconds spent waiting for syncs of the write-ahead log",
+  incremental: true
+})
+
+export interface StorageMetrics {
+  readonly synced: (elapsedMs: number) => void
+}
+
+/** The updates, bound to the metric registry of the running fiber. */
+export const make: Effect.Effect<StorageMetrics> = Effect.map(Effect.context<never>(), (context) => ({
+  synced: (elapsedMs) => {
+    syncs.updateUnsafe(1, context)
+    syncSeconds.updateUnsafe(elapsedMs / 1000, context)
+  }
+}))
