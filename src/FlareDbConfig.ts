@@ -322,6 +322,9 @@ const fromVariables = Config.all({
   heartbeatMs: Config.option(Config.Int("FLAREDB_HEARTBEAT_MS")),
   electionTimeoutMinMs: Config.option(Config.Int("FLAREDB_ELECTION_TIMEOUT_MIN_MS")),
   electionTimeoutMaxMs: Config.option(Config.Int("FLAREDB_ELECTION_TIMEOUT_MAX_MS")),
+  maxLogEntries: Config.option(Config.Int("FLAREDB_MAX_LOG_ENTRIES")),
+  maxLogBytes: Config.option(Config.Int("FLAREDB_MAX_LOG_BYTES")),
+  logSlackEntries: Config.option(Config.Int("FLAREDB_LOG_SLACK_ENTRIES")),
   unsafeNoFsync: Config.option(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC"))
 })
 
@@ -338,7 +341,12 @@ export const fromEnv: Effect.Effect<FlareDbConfig, InvalidConfig> = Effect.gen(f
     heartbeatMs: Option.getOrUndefined(env.heartbeatMs) ?? defaults.heartbeatMs,
     electionTimeoutMinMs: Option.getOrUndefined(env.electionTimeoutMinMs) ?? defaults.electionTimeoutMinMs,
     electionTimeoutMaxMs: Option.getOrUndefined(env.electionTimeoutMaxMs) ?? defaults.electionTimeoutMaxMs,
-    unsafeNoFsync: Option.getOrUndefined(env.unsafeNoFsync) ?? defaults.unsafeNoFsync
+    unsafeNoFsync: Option.getOrUndefined(env.unsafeNoFsync) ?? defaults.unsafeNoFsync,
+    limits: {
+      ...(Option.isSome(env.maxLogEntries) ? { maxLogEntries: env.maxLogEntries.value } : {}),
+      ...(Option.isSome(env.maxLogBytes) ? { maxLogBytes: env.maxLogBytes.value } : {}),
+      ...(Option.isSome(env.logSlackEntries) ? { logSlackEntries: env.logSlackEntries.value } : {})
+    }
   })
 }).pipe(
   Effect.catchTag(

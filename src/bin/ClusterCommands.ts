@@ -1,6 +1,7 @@
 /** The commands on a running cluster: status, transfer-leader. */
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
+import type { NodeReport } from "../client/ClientRpcs.ts"
 import type { NodeAnswer } from "../client/ClusterAdmin.ts"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
@@ -10,6 +11,23 @@ import { table } from "./Table.ts"
 /** What a row says of a node: how far it is behind what its leader has committed. */
 const lag = (answer: NodeAnswer, commit: number | undefined): string =>
   answer.report === undefined || commit === undefined ? "" : String(Math.max(0, commit - answer.report.applied))
+
+const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(bytes < 10 * 1024 * 1024 ? 1 : 0)
+
+/** How a node is being brought on: nothing for one that keeps up. */
+const catchUp = (report: NodeReport, leader: NodeReport | undefined): string => {
+  const { nodeId, receiving, standing } = report
+  if (receiving !== null) {
+    const { bytes, estimatedBytes, peer } = receiving
+    const percent = estimatedBytes === 0 ? 0 : Math.min(99, Math.floor(100 * bytes / estimatedBytes))
+    return `state from node ${peer}: ${percent}%, ${mebibytes(bytes)} of about ${mebibytes(estimatedBytes)} MiB`
+  }
+  const match = leader?.matches.find(({ peer }) => peer === nodeId)
+  if (match?.state === "snapshot") return "needs the whole state"
+  if (standing === "learner") return "learns before it votes"
+  if (standing === "newcomer") return "waits for the other nodes"
+  return match?.state === "probe" ? "is being looked for in the log" : ""
+}
 
 const rows = (answers: ReadonlyArray<NodeAnswer>): ReadonlyArray<ReadonlyArray<string>> => {
   const terms = answers.flatMap(({ report }) => report?.role === "leader" ? [report] : [])
@@ -26,7 +44,8 @@ const rows = (answers: ReadonlyArray<NodeAnswer>): ReadonlyArray<ReadonlyArray<s
         report.leader === null ? "none" : String(report.leader),
         String(report.commit),
         String(report.applied),
-        lag(answer, leader?.commit)
+        lag(answer, leader?.commit),
+        catchUp(report, leader)
       ]
   })
 }
@@ -41,7 +60,7 @@ export const status = Command.make("status", clientFlags, (flags) =>
           yield* Console.log(JSON.stringify(report === undefined ? { endpoint, problem } : { endpoint, ...report }))
         }
       } else {
-        const head = ["ENDPOINT", "NODE", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAG"]
+        const head = ["ENDPOINT", "NODE", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAG", "CATCH-UP"]
         yield* Console.log(table([head, ...rows(answers)]))
       }
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])

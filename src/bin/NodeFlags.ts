@@ -57,6 +57,24 @@ export const nodeFlags = {
     "MS",
     `longest such time; default ${defaults.electionTimeoutMaxMs}`
   ),
+  maxLogEntries: integer(
+    "max-log-entries",
+    "FLAREDB_MAX_LOG_ENTRIES",
+    "COUNT",
+    `applied log entries past which the log is compacted; default ${defaults.limits.maxLogEntries}`
+  ),
+  maxLogBytes: integer(
+    "max-log-bytes",
+    "FLAREDB_MAX_LOG_BYTES",
+    "BYTES",
+    `bytes of applied log past which it is compacted; default ${defaults.limits.maxLogBytes}`
+  ),
+  logSlackEntries: integer(
+    "log-slack-entries",
+    "FLAREDB_LOG_SLACK_ENTRIES",
+    "COUNT",
+    `entries that a compaction leaves; default ${defaults.limits.logSlackEntries}, or half of --max-log-entries if that is less`
+  ),
   unsafeNoFsync: Flag.Boolean("unsafe-no-fsync").pipe(
     Flag.withDescription("benchmarks only: a power loss then loses acknowledged writes (FLAREDB_UNSAFE_NO_FSYNC)"),
     Flag.withFallbackConfig(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC")),
@@ -73,6 +91,9 @@ export interface NodeFlags {
   readonly heartbeatMs: Option.Option<number>
   readonly electionTimeoutMinMs: Option.Option<number>
   readonly electionTimeoutMaxMs: Option.Option<number>
+  readonly maxLogEntries: Option.Option<number>
+  readonly maxLogBytes: Option.Option<number>
+  readonly logSlackEntries: Option.Option<number>
   readonly unsafeNoFsync: boolean
 }
 
@@ -92,6 +113,11 @@ export const nodeConfig = (flags: NodeFlags): Effect.Effect<FlareDbConfig, Failu
       ...given("listenHost", flags.listenHost),
       ...given("heartbeatMs", flags.heartbeatMs),
       ...given("electionTimeoutMinMs", flags.electionTimeoutMinMs),
-      ...given("electionTimeoutMaxMs", flags.electionTimeoutMaxMs)
+      ...given("electionTimeoutMaxMs", flags.electionTimeoutMaxMs),
+      limits: {
+        ...given("maxLogEntries", flags.maxLogEntries),
+        ...given("maxLogBytes", flags.maxLogBytes),
+        ...given("logSlackEntries", flags.logSlackEntries)
+      }
     })
   }).pipe(Effect.mapError(failureOf))

@@ -31,8 +31,15 @@ export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongPro
 /** Who answered a `Hello`. */
 export const Welcome = Schema.Struct({ clusterId: Schema.String, nodeId: Schema.Natural, version: Schema.String })
 
-/** How far a peer's log is known to match the leader's. */
-const Match = Schema.Struct({ peer: Schema.Natural, match: Schema.Natural })
+/** How far a peer's log is known to match the leader's, and how it is brought on. */
+const Match = Schema.Struct({
+  peer: Schema.Natural,
+  match: Schema.Natural,
+  state: Schema.Literals(["probe", "replicate", "snapshot"])
+})
+
+/** The state as a whole on its way to or from a peer; `estimatedBytes` says about how much it will be. */
+const Transfer = Schema.Struct({ peer: Schema.Natural, bytes: Schema.Natural, estimatedBytes: Schema.Natural })
 
 /** What a node knows about its link to a peer. */
 const Peer = Schema.Struct({ peer: Schema.Natural, connected: Schema.Boolean, dropped: Schema.Natural })
@@ -44,6 +51,8 @@ export const NodeReport = Schema.Struct({
   nodeId: Schema.Natural,
   voters: Schema.Array(Schema.Natural),
   role: Schema.Literals(["follower", "pre-candidate", "candidate", "leader"]),
+  /** Only a voter votes; a node with an empty disk is a newcomer or a learner until it has caught up. */
+  standing: Schema.Literals(["newcomer", "learner", "voter"]),
   term: Schema.Natural,
   /** The leader this node follows; `null` when it knows none. */
   leader: Schema.NullOr(Schema.Natural),
@@ -53,6 +62,9 @@ export const NodeReport = Schema.Struct({
   lastIndex: Schema.Natural,
   /** At a leader: how far each follower is known to be. */
   matches: Schema.Array(Match),
+  sending: Schema.Array(Transfer),
+  /** `null` when no state is on its way to this node. */
+  receiving: Schema.NullOr(Transfer),
   peers: Schema.Array(Peer)
 })
 export type NodeReport = typeof NodeReport.Type

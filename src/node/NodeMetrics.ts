@@ -39,12 +39,31 @@ const readRounds = Metric.counter("flaredb_node_read_rounds_total", {
   incremental: true
 })
 
+/** Follows the writes in steps; one that stays while the node is written to means a log that grows. */
+const compactions = Metric.counter("flaredb_log_compactions_total", {
+  description: "times the log was compacted",
+  incremental: true
+})
+
+/** Bytes of whole states. Often means followers that are away longer than the log reaches back, or disks that are lost. */
+const snapshotSent = Metric.counter("flaredb_snapshot_sent_bytes_total", {
+  description: "bytes of snapshots that followers have stored",
+  incremental: true
+})
+const snapshotReceived = Metric.counter("flaredb_snapshot_received_bytes_total", {
+  description: "bytes of snapshots received",
+  incremental: true
+})
+
 export interface NodeMetrics {
   readonly readRound: () => void
   readonly turn: (inputs: number) => void
   readonly roleChanged: (change: RoleChanged) => void
   readonly applied: (index: number) => void
   readonly stalled: () => void
+  readonly compacted: () => void
+  readonly snapshotSent: (bytes: number) => void
+  readonly snapshotReceived: (bytes: number) => void
 }
 
 /** The updates, bound to the metric registry of the running fiber. */
@@ -62,6 +81,9 @@ export const make: Effect.Effect<NodeMetrics> = Effect.map(
     },
     applied: (index) => applied.updateUnsafe(index, context),
     readRound: () => readRounds.updateUnsafe(1, context),
-    stalled: () => stalls.updateUnsafe(1, context)
+    stalled: () => stalls.updateUnsafe(1, context),
+    compacted: () => compactions.updateUnsafe(1, context),
+    snapshotSent: (bytes) => snapshotSent.updateUnsafe(bytes, context),
+    snapshotReceived: (bytes) => snapshotReceived.updateUnsafe(bytes, context)
   })
 )

@@ -201,6 +201,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     transport,
     applier,
     inbox,
+    metrics,
     fork: (work) => Effect.asVoid(supervise("snapshots", work))
   }, start.applied)
 

@@ -36,6 +36,8 @@ export interface SnapshotReceiverOptions {
   readonly consider: (offer: SnapshotOffer) => Effect.Effect<SnapshotRefused | undefined>
   /** Makes an import that is whole the state of this node; `false` when the node had gone past it meanwhile. */
   readonly install: (incoming: StateImport, offer: SnapshotOffer) => Effect.Effect<boolean, StorageError>
+  /** Told of the bytes that arrive. */
+  readonly onReceived: (bytes: number) => void
   /** Starts work whose failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
@@ -145,6 +147,7 @@ export class SnapshotReceiver {
       }
       arrival.bytes += bytes.byteLength
       this.receivedBytes += bytes.byteLength
+      this.options.onReceived(bytes.byteLength)
       if (part._tag === "Rows") {
         yield* incoming.write(part.rows)
         Deferred.doneUnsafe(stored, Exit.void)

@@ -33,35 +33,33 @@ export interface SnapshotProgress {
 
 type Way = SnapshotSink<SnapshotRefused | SnapshotLost>
 
+export interface SnapshotSenderOptions {
+  readonly nodeId: NodeId
+  readonly state: StateStore["Service"]
+  readonly transport: PeerTransport["Service"]
+  /** Told of the bytes that a peer has stored. */
+  readonly onSent: (bytes: number) => void
+}
+
 export class SnapshotSender {
-  private readonly nodeId: NodeId
-  private readonly state: StateStore["Service"]
-  private readonly transport: PeerTransport["Service"]
+  private readonly options: SnapshotSenderOptions
   private readonly transfers: FiberMap.FiberMap<NodeId, void, StorageError>
   private readonly running = new Map<NodeId, SnapshotProgress & { bytes: number }>()
   /** Bytes sent since the start. */
   sentBytes = 0
 
   private constructor(
-    nodeId: NodeId,
-    state: StateStore["Service"],
-    transport: PeerTransport["Service"],
+    options: SnapshotSenderOptions,
     transfers: FiberMap.FiberMap<NodeId, void, StorageError>
   ) {
-    this.nodeId = nodeId
-    this.state = state
-    this.transport = transport
+    this.options = options
     this.transfers = transfers
   }
 
-  static readonly make = (
-    nodeId: NodeId,
-    state: StateStore["Service"],
-    transport: PeerTransport["Service"]
-  ): Effect.Effect<SnapshotSender, never, Scope.Scope> =>
+  static readonly make = (options: SnapshotSenderOptions): Effect.Effect<SnapshotSender, never, Scope.Scope> =>
     Effect.map(
       FiberMap.make<NodeId, void, StorageError>(),
-      (transfers) => new SnapshotSender(nodeId, state, transport, transfers)
+      (transfers) => new SnapshotSender(options, transfers)
     )
 
   get progress(): ReadonlyArray<SnapshotProgress> {
@@ -105,8 +103,9 @@ export class SnapshotSender {
 
   private readonly transfer = Effect.fnUntraced({ self: this }, function*(this: SnapshotSender, request: SendSnapshot) {
     const { peer, term } = request
+    const { nodeId, onSent, transport } = this.options
     const start = yield* Clock.currentTimeMillis
-    const exported = yield* this.state.export
+    const exported = yield* this.options.state.export
     const { estimatedBytes, point } = exported
     const progress = { peer, point, bytes: 0, estimatedBytes }
     yield* Effect.acquireRelease(
@@ -116,7 +115,7 @@ export class SnapshotSender {
     yield* Effect.logInfo(
       `sends node ${peer} the state through ${point.index}: it needs entries up to ${request.atLeast.index} that are compacted`
     ).pipe(Effect.annotateLogs({ estimatedBytes }))
-    const opened = this.transport.sendSnapshot({ from: this.nodeId, to: peer, term, point, estimatedBytes })
+    const opened = transport.sendSnapshot({ from: nodeId, to: peer, term, point, estimatedBytes })
     const way = yield* Effect.catchIf(
       opened,
       (failure) => failure instanceof SnapshotRefused && failure.covered,
@@ -135,6 +134,7 @@ export class SnapshotSender {
       const stored = Effect.map(way.write(chunk), () => {
         progress.bytes += chunk.byteLength
         this.sentBytes += chunk.byteLength
+        onSent(chunk.byteLength)
       })
       inFlight.push(yield* Effect.forkScoped(stored, { startImmediately: true }))
     })

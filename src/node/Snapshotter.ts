@@ -32,6 +32,7 @@ import type { Applier } from "./Applier.ts"
 import type { Input } from "./Input.ts"
 import type { LogMeterLimits } from "./LogMeter.ts"
 import { LogMeter } from "./LogMeter.ts"
+import type { NodeMetrics } from "./NodeMetrics.ts"
 import { SnapshotReceiver } from "./SnapshotReceiver.ts"
 import type { SnapshotProgress } from "./SnapshotSender.ts"
 import { SnapshotSender } from "./SnapshotSender.ts"
@@ -48,6 +49,7 @@ export interface SnapshotterOptions {
   readonly transport: PeerTransport["Service"]
   readonly applier: Applier
   readonly inbox: Queue.Enqueue<Input>
+  readonly metrics: NodeMetrics
   /** Starts work beside the owner; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
@@ -78,6 +80,7 @@ export class Snapshotter {
     this.receiver = new SnapshotReceiver({
       state: options.state,
       fork: options.fork,
+      onReceived: options.metrics.snapshotReceived,
       consider: (offer) => this.consider(offer),
       install: (incoming, offer) => this.install(incoming, offer.point)
     })
@@ -89,7 +92,12 @@ export class Snapshotter {
     applied: LogIndex
   ): Effect.Effect<Snapshotter, never, Scope.Scope> =>
     Effect.gen(function*() {
-      const sender = yield* SnapshotSender.make(options.nodeId, options.state, options.transport)
+      const sender = yield* SnapshotSender.make({
+        nodeId: options.nodeId,
+        state: options.state,
+        transport: options.transport,
+        onSent: options.metrics.snapshotSent
+      })
       const snapshotter = new Snapshotter(options, sender, options.log.recovered, applied)
       yield* options.fork(sender.join)
       yield* options.transport.takeSnapshots(snapshotter.receiver.take)
@@ -150,6 +158,7 @@ export class Snapshotter {
   /** The log is gone through `through`. For the owner. */
   compacted(through: LogIndex): void {
     this.compacting = false
+    this.options.metrics.compacted()
     this.meter.compacted(through)
   }
 

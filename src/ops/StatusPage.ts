@@ -1,5 +1,6 @@
 /** A page for people: where the node stands, without scripts or anything from elsewhere. It reloads itself. */
 import type { NodeStatus } from "../node/RaftNode.ts"
+import type { SnapshotProgress } from "../node/SnapshotSender.ts"
 import { version } from "../Version.ts"
 import { readiness } from "./Health.ts"
 
@@ -18,6 +19,9 @@ const style =
 table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.2rem 1.5rem .2rem 0;vertical-align:top}
 td{font-variant-numeric:tabular-nums}th{font-weight:500;opacity:.75}`
 
+const mebibytes = ({ bytes, estimatedBytes }: SnapshotProgress): string =>
+  `${(bytes / 2 ** 20).toFixed(1)} of about ${(estimatedBytes / 2 ** 20).toFixed(1)} MiB`
+
 export const render = (status: NodeStatus, clusterId: string): string => {
   const { ready, reason } = readiness(status)
   const title = `FlareDB node ${status.nodeId}: ${status.role}`
@@ -27,7 +31,9 @@ export const render = (status: NodeStatus, clusterId: string): string => {
       ? "connected"
       : `not connected${peer.lastError === undefined ? "" : `: ${peer.lastError}`}`
     const lag = match === undefined ? "" : `, ${status.lastIndex - match.match} entries behind`
-    return [`node ${peer.peer}`, `${link}${lag}`] as const
+    const sending = status.snapshots.sending.find((transfer) => transfer.peer === peer.peer)
+    const state = sending === undefined ? "" : `, is sent the state: ${mebibytes(sending)}`
+    return [`node ${peer.peer}`, `${link}${lag}${state}`] as const
   })
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="${reloadSeconds}">` +
     `<meta name="viewport" content="width=device-width"><title>${
@@ -42,6 +48,9 @@ export const render = (status: NodeStatus, clusterId: string): string => {
       ["committed", status.commit],
       ["applied", status.applied],
       ["log", `${status.firstIndex} to ${status.lastIndex}`],
+      ...(status.snapshots.receiving === undefined
+        ? []
+        : [["receives the state", mebibytes(status.snapshots.receiving)] as const]),
       ["version", version]
     ]) +
     (peers.length === 0 ? "" : `<h2>Peers</h2>${table(peers)}`) +

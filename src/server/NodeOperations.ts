@@ -6,10 +6,13 @@ import { Effect } from "effect"
 import type { NodeReport } from "../client/ClientRpcs.ts"
 import type { Connection } from "../client/Connection.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
+import type { SnapshotProgress } from "../node/SnapshotSender.ts"
 import { NodeId } from "../raft/Types.ts"
 import { version } from "../Version.ts"
 import type { WatchServer } from "./WatchServer.ts"
 import { watchWithin } from "./WatchServer.ts"
+
+const transfer = ({ bytes, estimatedBytes, peer }: SnapshotProgress) => ({ peer, bytes, estimatedBytes })
 
 /** The operations of a node of the cluster `clusterId`. */
 export const make = (
@@ -26,6 +29,7 @@ export const make = (
     nodeId: status.nodeId,
     voters: status.voters,
     role: status.role,
+    standing: status.standing,
     term: status.term,
     leader: status.leader ?? null,
     commit: status.commit,
@@ -33,6 +37,8 @@ export const make = (
     firstIndex: status.firstIndex,
     lastIndex: status.lastIndex,
     matches: status.matches,
+    sending: status.snapshots.sending.map(transfer),
+    receiving: status.snapshots.receiving === undefined ? null : transfer(status.snapshots.receiving),
     peers: status.peers.map(({ connected, dropped, peer }) => ({ peer, connected, dropped }))
   })),
   transferLeader: (target) => node.transferLeader(target === undefined ? undefined : NodeId(target))

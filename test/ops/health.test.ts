@@ -26,6 +26,16 @@ describe("readiness", () => {
     assert.deepStrictEqual(readiness(follower), { ready: true, reason: "follows node 1 in term 7" })
   })
 
+  it("a node that is sent the state, or has lost its disk, is not ready, whatever it knows to be committed", () => {
+    const receiving = { peer: NodeId(1), point: { index: LogIndex(9), term: Term(1) }, bytes: 1, estimatedBytes: 2 }
+    assert.deepStrictEqual(readiness({ ...follower, snapshots: { ...follower.snapshots, receiving } }), {
+      ready: false,
+      reason: "receives the state from node 1"
+    })
+    assert.isFalse(readiness({ ...follower, standing: "learner" }).ready)
+    assert.isFalse(readiness({ ...follower, standing: "newcomer" }).ready)
+  })
+
   it("a leader is ready, and says so", () => {
     assert.deepStrictEqual(readiness({ ...follower, role: "leader", leader: NodeId(2) }), {
       ready: true,
