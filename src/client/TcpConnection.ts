@@ -89,11 +89,15 @@ export const make = (options: TcpConnectionOptions): Connect =>
         }
       })
 
-    /** What the node says against a watch stays as it is; anything else is the connection's end. */
+    /**
+     * What the node says against a watch stays as it is; anything else is the connection's end. So is the interruption of
+     * the call at a node that stops, which must not interrupt whoever waits for the call.
+     */
     const refusalsOf = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, WatchError | ConnectionLost> =>
       Effect.catchCause(call, (cause): Effect.Effect<never, WatchError | ConnectionLost> => {
         const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-        return isWatchError(error) ? Effect.fail(error) : failWith(true)(cause)
+        if (isWatchError(error)) return Effect.fail(error)
+        return Effect.fail(lost(Cause.hasInterruptsOnly(cause) ? "the node is stopping" : describeFailure(cause), true))
       })
 
     return {

@@ -1,10 +1,11 @@
 /** The command line against a real cluster: what each verb prints, and the exit code scripts rely on. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Option, Stream } from "effect"
+import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
 import * as Cluster from "./Cluster.ts"
-import { run } from "./Flaredb.ts"
+import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
 const commandLineOf = (cluster: Cluster.Cluster) => (...args: ReadonlyArray<string>) =>
   run(args, { env: { FLAREDB_ENDPOINTS: cluster.endpointList } })
@@ -65,6 +66,55 @@ it.live("put, get, scan, delete, status and transfer-leader do what they say", (
     const leader = before.find(({ role }) => role === "leader").nodeId
     const target = (leader % 3) + 1
     assert.strictEqual((yield* flaredb("transfer-leader", "--to", String(target))).out, `node ${target} leads\n`)
+  }).pipe(Effect.provide(NodeServices.layer)))
+
+it.live("watch prints changes until it is stopped, and compact takes the past away", () =>
+  Effect.gen(function*() {
+    const cluster = yield* Cluster.make(1)
+    yield* Cluster.start(cluster)
+    const flaredb = commandLineOf(cluster)
+    for (const value of ["one", "two"]) yield* flaredb("put", "greeting", value)
+    yield* flaredb("put", "greetings", "others")
+    yield* flaredb("delete", "greeting")
+
+    const past = yield* flaredb("watch", "greeting", "--key", "--from-revision", "1", "--limit", "3")
+    assert.deepStrictEqual(past, {
+      code: 0,
+      out: "1\tput\tgreeting\tone\n2\tput\tgreeting\ttwo\n4\tdelete\tgreeting\n",
+      err: ""
+    })
+    const json = yield* flaredb("watch", "gree", "--from-revision", "2", "--previous", "--json", "--limit", "1")
+    const { at, ...event } = JSON.parse(json.out)
+    assert.isFalse(Number.isNaN(Date.parse(at)), json.out)
+    assert.deepStrictEqual(event, {
+      revision: 2,
+      type: "put",
+      key: "greeting",
+      value: "two",
+      createRevision: 1,
+      modRevision: 2,
+      version: 2,
+      previous: { value: "one", createRevision: 1, modRevision: 1, version: 1 }
+    })
+    const none = yield* flaredb("watch", "nothing", "--limit", "1", "--timeout", "1000")
+    assert.deepStrictEqual(none, { code: 1, out: "", err: "flaredb: there were 0 of 1 events within 1000 ms\n" })
+
+    const going = yield* ChildProcess.make(process.execPath, [launcher, "watch", "--from-revision", "4"], {
+      env: cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }),
+      extendEnv: true,
+      stdin: "ignore"
+    })
+    const line = yield* Stream.runHead(Stream.splitLines(Stream.decodeText(going.stdout)))
+    assert.deepStrictEqual(line, Option.some("4\tdelete\tgreeting"))
+    process.kill(going.pid, "SIGINT")
+    assert.strictEqual(Number(yield* going.exitCode), 0)
+
+    assert.strictEqual((yield* flaredb("compact", "2")).out, "history up to revision 2 is gone\n")
+    const gone = yield* flaredb("watch", "--from-revision", "2")
+    assert.strictEqual(gone.code, 1)
+    assert.match(gone.err, /revision 2 is gone from the history, which begins at 3/)
+    assert.strictEqual((yield* flaredb("compact")).out, "history up to revision 4 is gone\n")
+    assert.strictEqual((yield* flaredb("compact", "5")).code, 2)
   }).pipe(Effect.provide(NodeServices.layer)))
 
 it.live("inspect reads a stopped node, and RocksDB's own tool finds its column families", () =>

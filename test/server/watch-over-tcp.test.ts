@@ -1,7 +1,6 @@
 /** Watches over real sockets: consumers and connections that stop cost the node no more than its bound, and nobody else anything. */
 import { assert, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Latch, Layer, References, Stream } from "effect"
-import type { Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Latch, Layer, References, Scope, Stream } from "effect"
 import type { Socket } from "node:net"
 import { createConnection, createServer } from "node:net"
 import type { Endpoint } from "../../src/client/Endpoint.ts"
@@ -13,29 +12,45 @@ import type { Limits } from "../../src/FlareDbConfig.ts"
 import { prefixRange } from "../../src/kv/KeyRange.ts"
 import { partBytes } from "../../src/machine/ChangeFeed.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
+import type { ListenError } from "../../src/rpc/TcpServer.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
 import type { WatchFigures } from "../../src/server/WatchServer.ts"
 import { WatchServer } from "../../src/server/WatchServer.ts"
+import type { TestNode } from "../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 
 const host = "127.0.0.1"
 
-/** A node of its own with a client port. */
-const serve = (limits: Partial<Limits> = {}, idleTimeoutMs = 15_000) =>
-  Effect.provideService(build(limits, idleTimeoutMs), References.MinimumLogLevel, "None")
+const quiet = Effect.provideService(References.MinimumLogLevel, "None")
 
-const build = Effect.fnUntraced(function*(limits: Partial<Limits>, idleTimeoutMs: number) {
-  const cluster = yield* TestCluster.make({ voters: 1, limits })
-  const { node, watches } = yield* cluster.leader()
+/** A client port in front of a node, until the scope closes. */
+const listen = (
+  { node, watches }: Pick<TestNode, "node" | "watches">,
+  options: { readonly port?: number; readonly idleTimeoutMs?: number } = {}
+): Effect.Effect<Endpoint, ListenError, Scope.Scope> => {
   const server = ClientServer.layer({
     clusterId: "test",
     nodeId: 1,
-    listen: { host, port: 0 },
+    listen: { host, port: options.port ?? 0 },
     maxOperations: 10_000,
-    idleTimeoutMs
+    idleTimeoutMs: options.idleTimeoutMs
   }).pipe(Layer.provide([Layer.succeed(RaftNode, node), Layer.succeed(WatchServer, watches)]))
-  const { port } = Context.get(yield* Layer.build(Layer.fresh(server)), ClientServer.ClientAddress)
-  return { endpoint: { host, port } satisfies Endpoint, figures: watches.figures }
+  return quiet(
+    Effect.map(Layer.build(Layer.fresh(server)), (built) => ({
+      host,
+      port: Context.get(built, ClientServer.ClientAddress).port
+    }))
+  )
+}
+
+/** A node of its own. */
+const start = (limits: Partial<Limits> = {}) =>
+  quiet(Effect.flatMap(TestCluster.make({ voters: 1, limits }), (cluster) => cluster.leader()))
+
+const serve = Effect.fnUntraced(function*(limits: Partial<Limits> = {}, idleTimeoutMs?: number) {
+  const node = yield* start(limits)
+  const endpoint = yield* listen(node, idleTimeoutMs === undefined ? {} : { idleTimeoutMs })
+  return { endpoint, figures: node.watches.figures }
 })
 
 const client = (endpoint: Endpoint) => Layer.fresh(RemoteClient.layer({ endpoints: [endpoint] }))
@@ -193,3 +208,20 @@ it.live(
     }),
   30_000
 )
+
+it.live("goes on when the port was closed in good order and is there again", () =>
+  Effect.gen(function*() {
+    const node = yield* start()
+    const scope = yield* Scope.make()
+    const endpoint = yield* Scope.provide(listen(node), scope)
+    yield* Effect.gen(function*() {
+      const watch = yield* Watch
+      const told = yield* Effect.forkScoped(Stream.runCollect(Stream.take(watch.changes({ prefix: "" }), 2)))
+      yield* until(node.watches.figures, ({ watches }) => watches === 1)
+      yield* node.put("a", "1")
+      yield* Scope.close(scope, Exit.void)
+      yield* node.put("a", "2")
+      yield* listen(node, { port: endpoint.port })
+      assert.deepStrictEqual((yield* Fiber.join(told)).map(({ revision }) => revision), [1, 2])
+    }).pipe(Effect.provide(client(endpoint)))
+  }), 30_000)
