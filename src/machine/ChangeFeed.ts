@@ -233,6 +233,7 @@ const readPart = Effect.fnUntraced(function*(view: StateView, request: FeedReque
     const average = bytesRead / Math.max(1, next - from)
     const limit = next === from ? firstRows : Math.max(1, Math.min(maxRows, Math.floor(partBytes / average)))
     const rows = yield* view.scan({ ...revisionRange(next, last), limit })
+    const before = next
     for (const { key, value } of rows) {
       const revision = revisionOf(key) === next ? decodeRevision(next, value) : undefined
       if (revision === undefined) break
@@ -245,7 +246,8 @@ const readPart = Effect.fnUntraced(function*(view: StateView, request: FeedReque
       bytes += revisionBytes(told)
       if (bytes >= partBytes) break
     }
-    if (rows.length === 0) break
+    // A row that is missing or damaged ends the part; asked for again, it is what is told of.
+    if (next === before) break
   }
   if (next === from) return yield* corrupt(`the history of revision ${from} is missing or cut short`)
   return { revisions, through: next - 1, bytes }

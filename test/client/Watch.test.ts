@@ -1,13 +1,15 @@
 /** Watching as a service sees it, over a cluster of one in memory. */
-import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Option, Queue, Scope, Stream } from "effect"
+import { assert, it, layer } from "@effect/vitest"
+import { Effect, Exit, Fiber, Option, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Op } from "../../src/client/Txn.ts"
 import type { Changes, Listed, WatchNotice, WatchOptions, WatchTarget } from "../../src/client/Watch.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { WatchServer } from "../../src/server/WatchServer.ts"
+import { stores } from "./Stores.ts"
 
 const line = ({ events, revision }: Changes): string =>
   `${revision}: ` +
@@ -172,3 +174,32 @@ it.effect("leaves nothing at the node when the consumer is gone", () =>
     for (const watch of watches) yield* watch.stop
     assert.deepStrictEqual(server.figures(), { watches: 0, unconfirmedBytes: 0 })
   }).pipe(inMemory))
+
+for (const store of stores) {
+  layer(store.layer, { excludeTestServices: true })(`on ${store.name}`, (it) => {
+    it.effect("tells of the past and the present of whole transactions, until the past is compacted", () =>
+      Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const watch = yield* Watch
+        const { revision: first } = yield* kv.put("w/a", "1")
+        yield* kv.put("w/b", "1")
+        yield* kv.transact({ do: [Op.put("w/a", "2"), Op.delete("w/b"), Op.put("elsewhere", "1")] })
+        const told = yield* Effect.forkChild(
+          Stream.runCollect(
+            Stream.take(watch.changes({ prefix: "w/" }, { fromRevision: first, previous: true }), 4)
+          ),
+          { startImmediately: true }
+        )
+        yield* kv.delete("w/a")
+        assert.deepStrictEqual(lines(yield* Fiber.join(told)), [
+          `${first}: w/a=1`,
+          `${first + 1}: w/b=1`,
+          `${first + 2}: w/a=2 (was 1), w/b deleted (was 1)`,
+          `${first + 3}: w/a deleted (was 2)`
+        ])
+        yield* (yield* ClusterAdmin).compact(first + 2)
+        const changes = watch.changes({ prefix: "w/" }, { fromRevision: first + 2 })
+        assert.deepInclude(yield* Effect.flip(Stream.runDrain(changes)), { _tag: "Compacted", oldest: first + 3 })
+      }))
+  })
+}

@@ -153,6 +153,22 @@ it.effect("leaves nothing of a compacted history in the store, also of its own b
     assert.deepStrictEqual(restarted, ["7: e=2", "8: e=3"])
   }))
 
+it.effect("ends before a damaged row, and names its revision when that is asked for", () =>
+  Effect.gen(function*() {
+    const disk = newDisk()
+    yield* Effect.provide(apply(1, some), on(disk))
+    const row = disk.state.rows.filter(({ key }) => key[0] === 0x20)[2]
+    assert(row !== undefined)
+    row.value.fill(0xff)
+    yield* Effect.gen(function*() {
+      const feed = yield* ChangeFeed
+      assert.strictEqual((yield* feed.next({ range: allKeys, previous: false }, 1)).through, 2)
+      const error = yield* Effect.flip(feed.next({ range: allKeys, previous: false }, 3))
+      assert.deepInclude(error, { _tag: "StorageCorruption" })
+      assert.include(error.message, "revision 3")
+    }).pipe(Effect.provide(on(disk)))
+  }))
+
 /** The commands that are due, as tags and what they carry. */
 const due = (logTimeMs: number) =>
   StateMachine.use((machine) =>
