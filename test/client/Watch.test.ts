@@ -1,6 +1,6 @@
 /** Watching as a service sees it, over a cluster of one in memory. */
 import { assert, it, layer } from "@effect/vitest"
-import { Effect, Exit, Fiber, Option, Queue, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Option, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
@@ -124,7 +124,7 @@ it.effect("compacts up to now when no revision is named, and refuses to go beyon
     assert.deepStrictEqual(changesIn(yield* watch.until(through(4))), ["4: k=4"])
   }).pipe(inMemory))
 
-it.effect("mirrors a prefix: its keys, then their changes, and anew when history is gone", () =>
+it.effect("mirrors a prefix: its keys, and then their changes", () =>
   Effect.gen(function*() {
     const kv = yield* KeyValue
     const watch = yield* Watch
@@ -146,6 +146,36 @@ it.effect("mirrors a prefix: its keys, then their changes, and anew when history
     const change = yield* Queue.take(told)
     assert(change._tag === "Changes")
     assert.strictEqual(line(change), "2501: p/0007 deleted")
+  }).pipe(inMemory))
+
+it.effect("mirrors anew when it was too slow for history", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const watch = yield* Watch
+    yield* kv.put("p/a", "1")
+    const gate = yield* Latch.make(false)
+    const told: Array<Listed | Changes> = []
+    yield* Effect.forkScoped(
+      Stream.runForEach(watch.mirror("p/", { buffer: 1 }), (notice) =>
+        Effect.andThen(Effect.sync(() => told.push(notice)), gate.await))
+    )
+    const large = new Uint8Array(128 * 1024)
+    for (let i = 0; i < 40; i++) {
+      yield* kv.put("p/a", large)
+    }
+    yield* kv.put("p/b", "2")
+    yield* (yield* ClusterAdmin).compact()
+    yield* gate.open
+    while (told.at(-1)?.revision !== 42) {
+      yield* TestClock.adjust(100)
+    }
+    assert.deepStrictEqual(
+      told.flatMap((one) =>
+        one._tag === "Listed" ? [one.entries.map(({ keyText }) => keyText)] : []
+      ),
+      [["p/a"], ["p/a", "p/b"]]
+    )
+    assert.isBelow(told.length, 41, "what was compacted is not told")
   }).pipe(inMemory))
 
 it.effect("refuses what cannot be watched, and names the option", () =>
