@@ -31,6 +31,7 @@ export class ClusterNode {
   private readonly nodes: ReadonlyArray<NodeAddress>
   private readonly scope: Scope.Scope
   private readonly program: ReadonlyArray<string>
+  private readonly settings: Readonly<Record<string, string>>
   private running: Running | undefined
 
   constructor(
@@ -38,9 +39,11 @@ export class ClusterNode {
     nodes: ReadonlyArray<NodeAddress>,
     dataDir: string,
     scope: Scope.Scope,
-    program: ReadonlyArray<string>
+    program: ReadonlyArray<string>,
+    settings: Readonly<Record<string, string>>
   ) {
     this.program = program
+    this.settings = settings
     this.id = address.id
     this.address = address
     this.nodes = nodes
@@ -57,7 +60,8 @@ export class ClusterNode {
       FLAREDB_NODE_ID: String(this.id),
       FLAREDB_NODES: formatNodes(this.nodes),
       FLAREDB_DATA_DIR: this.dataDir,
-      FLAREDB_CLUSTER_ID: "test"
+      FLAREDB_CLUSTER_ID: "test",
+      ...this.settings
     }
   }
 
@@ -144,11 +148,12 @@ const askMs = 5
 
 /**
  * Makes a cluster of `voters` nodes; nothing runs before `start`. `program` is what Node runs for each, configured by
- * variables: `flaredb start` unless a test says otherwise.
+ * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all.
  */
 export const make = Effect.fnUntraced(function*(
   voters: 1 | 3,
-  program: ReadonlyArray<string> = [launcher, "start"]
+  program: ReadonlyArray<string> = [launcher, "start"],
+  settings: Readonly<Record<string, string>> = {}
 ) {
   const files = yield* FileSystem.FileSystem
   const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-cluster-" })
@@ -162,7 +167,7 @@ export const make = Effect.fnUntraced(function*(
   }))
   const scope = yield* Effect.scope
   const nodes = addresses.map((address) =>
-    new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope, program)
+    new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope, program, settings)
   )
   yield* Effect.addFinalizer((exit) =>
     Effect.sync(() => {

@@ -1,0 +1,172 @@
+/**
+ * A log that is kept short, and followers that come back too late for it: one whose disk is gone, one whose transfer is
+ * killed at either end. The cluster goes on meanwhile, and all three have the same state afterwards.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber, FileSystem, Stream } from "effect"
+import { createHash } from "node:crypto"
+import { readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import type { NodeReport } from "../../src/client/ClientRpcs.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import * as FlareDb from "../../src/FlareDb.ts"
+import type { ClusterNode } from "./Cluster.ts"
+import * as Cluster from "./Cluster.ts"
+import { report } from "./Figures.ts"
+
+/** Large enough for a transfer that can be met in the middle: 24 MiB, and the history of that. */
+const largeValues = 1_024
+const valueBytes = 24 * 1024
+
+const settings = { FLAREDB_MAX_LOG_ENTRIES: "1000", FLAREDB_MAX_LOG_BYTES: String(16 * 1024 * 1024) }
+
+const reportOf = (all: ReadonlyArray<NodeReport>, { id }: ClusterNode): NodeReport | undefined =>
+  all.find(({ nodeId }) => nodeId === id)
+
+/** A digest of everything a node has applied, asked of that node alone. */
+const digestOf = (node: ClusterNode) =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const hash = createHash("sha256")
+    let keys = 0
+    yield* Stream.runForEach(kv.scanAll("", { consistency: "stale", limit: 100 }), (entry) =>
+      Effect.sync(() => {
+        keys += 1
+        hash.update(`${entry.keyText} ${entry.createRevision} ${entry.modRevision} ${entry.version} `).update(
+          entry.value
+        )
+      }))
+    return { keys, digest: hash.digest("hex") }
+  }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: [node.endpoint], requestTimeoutMs: 10_000 })))
+
+const diskBytes = (folder: string): number => {
+  let bytes = 0
+  for (const name of readdirSync(folder)) bytes += statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0
+  return bytes
+}
+
+/** Counts up in one key until it is interrupted; `count` is what was acknowledged last. */
+const counter = () => {
+  const state = { count: 0 }
+  const run = Effect.gen(function*() {
+    const kv = yield* KeyValue
+    for (let value = 1;; value++) {
+      const outcome = yield* Effect.result(kv.put("counter", String(value)))
+      if (outcome._tag === "Success") state.count = value
+    }
+  })
+  return { state, run }
+}
+
+it.live("followers that come too late for the log get the state, whatever is killed meanwhile", () =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const cluster = yield* Cluster.make(3, undefined, settings)
+    yield* Cluster.start(cluster)
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const value = new Uint8Array(valueBytes)
+      const fill = (byte: number) =>
+        Effect.forEach(
+          Array.from({ length: largeValues }, (_, i) => i),
+          (i) => kv.put(`large/${i}`, value.map((_, at) => byte + i + at)),
+          { concurrency: 64, discard: true }
+        )
+      yield* fill(1)
+      const { run, state } = counter()
+      const counting = yield* Effect.forkChild(run)
+
+      /** Waits until the state is on its way to a node; fails when it is through before anybody saw it. */
+      const untilReceiving = (node: ClusterNode) =>
+        Effect.map(
+          cluster.until((all) => {
+            const own = reportOf(all, node)
+            const first = all.find(({ role }) => role === "leader")?.firstIndex
+            return own !== undefined && first !== undefined &&
+              ((own.receiving?.bytes ?? 0) > 0 || own.applied >= first)
+          }),
+          (all) => assert.isNotNull(reportOf(all, node)?.receiving, "the state arrived before anybody looked")
+        )
+      const untilCaughtUp = (node: ClusterNode) =>
+        Effect.gen(function*() {
+          const { revision } = yield* kv.put("goal", "reached")
+          const own = FlareDb.layerClient({ endpoints: [node.endpoint], requestTimeoutMs: 1_000 })
+          const reached = Effect.gen(function*() {
+            const found = yield* Effect.option(
+              Effect.flatMap(KeyValue, (alone) => alone.scan("goal", { consistency: "stale" }))
+            )
+            return found._tag === "Some" && found.value.revision >= revision
+          })
+          const wait: Effect.Effect<void, never, KeyValue> = Effect.flatMap(
+            reached,
+            (done) => done ? Effect.void : Effect.andThen(Effect.sleep(20), wait)
+          )
+          yield* Effect.provide(wait, own)
+        })
+      /** Waits until what a stopped node is missing has left the logs of the others. */
+      const untilCompactedPast = (index: number) =>
+        cluster.until((all) => all.length === 2 && all.every(({ firstIndex }) => firstIndex > index + 1))
+      const lastIndexOf = (node: ClusterNode) =>
+        Effect.map(
+          cluster.until((all) => reportOf(all, node) !== undefined),
+          (all) => reportOf(all, node)?.lastIndex ?? 0
+        )
+
+      // The disk of a follower is lost, and its process is killed in the middle of the transfer as well.
+      const wiped = (yield* cluster.followers)[0] as ClusterNode
+      const wipedEnd = yield* lastIndexOf(wiped)
+      yield* wiped.stop("SIGKILL")
+      yield* files.remove(wiped.dataDir, { recursive: true })
+      yield* fill(2)
+      yield* untilCompactedPast(wipedEnd)
+      yield* wiped.start
+      yield* untilReceiving(wiped)
+      const before = state.count
+      yield* wiped.stop("SIGKILL")
+      const begin = performance.now()
+      yield* wiped.start
+      yield* untilReceiving(wiped)
+      yield* untilCaughtUp(wiped)
+      report("wiped follower, 24 MiB of values and 48 MiB of history: start of its process to caught up", [
+        performance.now() - begin
+      ])
+      yield* cluster.until((all) => all.length === 3 && all.every(({ standing }) => standing === "voter"))
+      assert.isAbove(state.count, before, "writes went on while the state was sent")
+
+      // A follower was away for too long, and the leader that sends it the state is killed.
+      const late = (yield* cluster.followers)[0] as ClusterNode
+      const lateEnd = yield* lastIndexOf(late)
+      yield* late.stop("SIGKILL")
+      yield* fill(3)
+      yield* untilCompactedPast(lateEnd)
+      yield* late.start
+      yield* untilReceiving(late)
+      const leader = yield* cluster.leader
+      yield* leader.stop("SIGKILL")
+      yield* untilCaughtUp(late)
+      yield* leader.start
+      yield* untilCaughtUp(leader)
+
+      yield* Fiber.interrupt(counting)
+      const { revision } = yield* kv.put("last", "of all")
+      yield* Effect.forEach(cluster.nodes, untilCaughtUp)
+      assert.isAbove(revision, 3 * largeValues)
+      const digests = yield* Effect.forEach(cluster.nodes, digestOf)
+      assert.strictEqual(digests[0]?.keys, largeValues + 3)
+      assert.deepStrictEqual(digests[1], digests[0])
+      assert.deepStrictEqual(digests[2], digests[0])
+      const counted = yield* kv.get("counter")
+      assert.isTrue(counted._tag === "Some" && Number(counted.value.text) >= state.count)
+
+      // What is left is the state, its history up to the bound on that, and a short log.
+      for (const { firstIndex, lastIndex } of yield* cluster.until((all) => all.length === 3)) {
+        assert.isBelow(lastIndex - firstIndex, 5_000)
+      }
+      process.stdout.write(
+        `FIGURE MiB on disk per node after ${(3 * largeValues * valueBytes) / 2 ** 20} MiB of writes: ${
+          cluster.nodes.map(({ dataDir }) => (diskBytes(dataDir) / 2 ** 20).toFixed(0)).join(", ")
+        }\n`
+      )
+    }).pipe(Effect.provide(Cluster.client(cluster, 20_000)))
+  }).pipe(Effect.provide(NodeServices.layer)))
