@@ -1,6 +1,6 @@
 /** What a process and its data directory take, as the system tells it (Linux). */
 import { Effect } from "effect"
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
 export interface Resources {
@@ -12,10 +12,17 @@ export interface Resources {
 
 const mebi = 1024 * 1024
 
-const rssMiB = (pid: number): number => {
-  const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))
+const statusMiB = (pid: number, field: string): number => {
+  const match = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))
   return match === null ? Number.NaN : Number(match[1]) / 1024
 }
+
+/** The most resident memory since the process started, or since {@link forgetPeak}, in MiB. */
+export const peakMiB = (pid: number): Effect.Effect<number> => Effect.sync(() => statusMiB(pid, "VmHWM"))
+
+/** Lets the peak of a process begin anew with what it takes now. */
+export const forgetPeak = (pid: number): Effect.Effect<void> =>
+  Effect.sync(() => writeFileSync(`/proc/${pid}/clear_refs`, "5"))
 
 /** Files come and go while they are counted: one that is gone counts nothing. */
 const allocatedBytes = (directory: string): number => {
@@ -32,4 +39,4 @@ const allocatedBytes = (directory: string): number => {
 }
 
 export const resourcesOf = (pid: number, directory: string): Effect.Effect<Resources> =>
-  Effect.sync(() => ({ rssMiB: rssMiB(pid), diskMiB: allocatedBytes(directory) / mebi }))
+  Effect.sync(() => ({ rssMiB: statusMiB(pid, "VmRSS"), diskMiB: allocatedBytes(directory) / mebi }))
