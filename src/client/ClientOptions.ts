@@ -1,4 +1,5 @@
 /** The settings of a client, each with its default and its consequence. */
+import type { Consistency, ReadFrom } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 
 export interface ClientOptions {
@@ -15,6 +16,14 @@ export interface ClientOptions {
   readonly attemptTimeoutMs?: number | undefined
   /** Calls of one kind in flight. More hide latency, fewer make larger batches. Default 4. */
   readonly maxCallsInFlight?: number | undefined
+  /** Consistency of reads that name none. Default `linearizable`. */
+  readonly consistency?: Consistency | undefined
+  /**
+   * Which node answers reads that name none. Default `any`: the first endpoint that works, so name the nearest first and
+   * spread the load by naming them in different orders. `leader` saves a linearizable read the way from a follower to the leader and
+   * has all reads done by one node.
+   */
+  readonly readFrom?: ReadFrom | undefined
   /** Operations of one kind that may wait; more fail as `Overloaded`. Default 65,536. */
   readonly maxPendingOperations?: number | undefined
   /**
@@ -40,6 +49,8 @@ export const resolve = (options: ClientOptions): ResolvedClientOptions => ({
   connectTimeoutMs: options.connectTimeoutMs ?? 1_000,
   attemptTimeoutMs: options.attemptTimeoutMs ?? 1_500,
   maxCallsInFlight: options.maxCallsInFlight ?? 4,
+  consistency: options.consistency ?? "linearizable",
+  readFrom: options.readFrom ?? "any",
   maxPendingOperations: options.maxPendingOperations ?? 65_536,
   sessions: options.sessions ?? true,
   sessionTtlMs: options.sessionTtlMs ?? 300_000

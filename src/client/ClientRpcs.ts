@@ -81,8 +81,13 @@ export class ClientRpcs extends RpcGroup.make(
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(WriteError) }),
     error: Schema.Union([InvalidArgument, Overloaded])
   }),
+  /** A node that does not lead answers `NotLeader` to what is asked `from` the leader. */
   Rpc.make("Read", {
-    payload: { consistency: Schema.Literals(["linearizable", "stale"]), queries: Schema.Uint8Array },
+    payload: {
+      consistency: Schema.Literals(["linearizable", "stale"]),
+      from: Schema.Literals(["leader", "any"]),
+      queries: Schema.Uint8Array
+    },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
     error: Schema.Union([InvalidArgument, Overloaded])
   }),

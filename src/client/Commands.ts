@@ -43,7 +43,7 @@ export const make = (pipelines: Pipelines): Commands["Service"] => {
       )
     },
     read: (query, options) => {
-      const pipeline = options?.consistency === "stale" ? pipelines.staleReads : pipelines.reads
+      const pipeline = pipelines.reads(options?.consistency, options?.readFrom)
       return Effect.catchTag(
         pipeline.submit(query, options?.timeoutMs ?? requestTimeoutMs),
         // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.

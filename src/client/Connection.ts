@@ -52,6 +52,12 @@ export interface NodeWatch {
   readonly next: (from: number, waitMs: number) => Effect.Effect<WatchPart, WatchError | ConnectionLost>
 }
 
+/** How recent an answer has to be; `ReadOptions` explains it. */
+export type Consistency = "linearizable" | "stale"
+
+/** Which node may answer. */
+export type ReadFrom = "leader" | "any"
+
 export interface Connection {
   /** Results in the order of the commands. */
   readonly write: (
@@ -60,7 +66,8 @@ export interface Connection {
   /** Results in the order of the queries. */
   readonly read: (
     queries: ReadonlyArray<Uint8Array>,
-    consistency: "linearizable" | "stale"
+    consistency: Consistency,
+    from: ReadFrom
   ) => Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ConnectionLost>
   /** Begins to watch; the watch ends with the scope. */
   readonly watch: (request: WatchRequest) => Effect.Effect<NodeWatch, WatchError | ConnectionLost, Scope.Scope>

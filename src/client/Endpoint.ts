@@ -25,6 +25,17 @@ export const localEndpoints: ReadonlyArray<Endpoint> = [7001, 7002, 7003].map((p
 export const formatEndpoint = ({ host, port }: Endpoint): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 
+/** The endpoints in their order from `first` on, then those before it; as they are when it is none of them. */
+export const beginningWith = (
+  endpoints: ReadonlyArray<Endpoint>,
+  first: Endpoint | undefined
+): ReadonlyArray<Endpoint> => {
+  const start = first === undefined
+    ? 0
+    : Math.max(0, endpoints.findIndex((endpoint) => formatEndpoint(endpoint) === formatEndpoint(first)))
+  return [...endpoints.slice(start), ...endpoints.slice(0, start)]
+}
+
 /** Parses `HOST:PORT` or `[IPV6]:PORT`. */
 export const parseEndpoint = (text: string): Effect.Effect<Endpoint, InvalidEndpoint> => {
   const fail = (problem: string) => Effect.fail(new InvalidEndpoint({ text, problem }))

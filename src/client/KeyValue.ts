@@ -45,10 +45,8 @@ export interface PutOptions extends OperationOptions {
   readonly lease?: number | undefined
 }
 
-export interface TransactOptions extends OperationOptions {
-  /** Of a transaction that only reads. One that may write is always decided on the latest state. */
-  readonly consistency?: ReadOptions["consistency"]
-}
+/** `consistency` and `readFrom` are for transactions that only read. One that may write is decided on the latest state. */
+export type TransactOptions = ReadOptions
 
 export interface ModifyOptions extends PutOptions {
   /** Times that the key is read and written before the call fails as `Conflict`. Default 100. */

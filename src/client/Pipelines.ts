@@ -5,7 +5,10 @@ import { encodeCommand } from "../kv/Command.ts"
 import { within } from "../rpc/Deadline.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import { ClientSession } from "./ClientSession.ts"
+import type { Consistency, ReadFrom } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { beginningWith } from "./Endpoint.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { Router } from "./Router.ts"
 import { openSession } from "./SessionOpening.ts"
@@ -15,8 +18,8 @@ export interface Pipelines {
   readonly writes: Pipeline
   /** Commands that may be carried out more than once. They belong to no session. */
   readonly repeatable: Pipeline
-  readonly reads: Pipeline
-  readonly staleReads: Pipeline
+  /** Queries. Those that were asked for alike share calls. */
+  readonly reads: (consistency: Consistency | undefined, from: ReadFrom | undefined) => Pipeline
   /** The client's limit on an operation, in milliseconds. */
   readonly requestTimeoutMs: number
 }
@@ -24,12 +27,19 @@ export interface Pipelines {
 /** Most milliseconds that a client which closes waits until its session is closed. Left open, it ends by itself. */
 const closeMs = 250
 
-/** Pipelines that work for as long as the scope lives. `sessions` only with the key-value store, which knows them. */
+export interface PipelinesOptions {
+  /** Whether writes belong to a session. Only the key-value store knows them. */
+  readonly sessions: boolean
+  /** Where reads at any node begin, instead of the first endpoint. */
+  readonly readAt?: Endpoint | undefined
+}
+
+/** Pipelines that work for as long as the scope lives. */
 export const make: (
   client: ResolvedClientOptions,
   pool: ConnectionPool,
-  sessions: boolean
-) => Effect.Effect<Pipelines, never, Scope.Scope> = Effect.fnUntraced(function*(client, pool, sessions) {
+  options: PipelinesOptions
+) => Effect.Effect<Pipelines, never, Scope.Scope> = Effect.fnUntraced(function*(client, pool, { readAt, sessions }) {
   const toLeader = new Router(client.endpoints)
   const repeatable = yield* Pipeline.make({
     client,
@@ -52,22 +62,32 @@ export const make: (
     session,
     call: (connection, commands) => connection.write(commands)
   })
-  const reads = yield* Pipeline.make({
-    client,
-    pool,
-    router: new Router(client.endpoints),
-    kind: "read",
-    call: (connection, queries) => connection.read(queries, "linearizable")
-  })
-  const staleReads = yield* Pipeline.make({
-    client,
-    pool,
-    router: new Router(client.endpoints),
-    kind: "read",
-    call: (connection, queries) => connection.read(queries, "stale")
-  })
+  const readPipeline = (consistency: Consistency, from: ReadFrom, router: Router) =>
+    Pipeline.make({
+      client,
+      pool,
+      router,
+      kind: "read",
+      call: (connection, queries) => connection.read(queries, consistency, from)
+    })
+  const toAny = new Router(beginningWith(client.endpoints, readAt))
+  const reads = {
+    linearizable: {
+      leader: yield* readPipeline("linearizable", "leader", toLeader),
+      any: yield* readPipeline("linearizable", "any", toAny)
+    },
+    stale: {
+      leader: yield* readPipeline("stale", "leader", toLeader),
+      any: yield* readPipeline("stale", "any", toAny)
+    }
+  }
   if (session !== undefined) yield* Effect.addFinalizer(() => closeSession(session, pool, toLeader))
-  return { writes, repeatable, reads, staleReads, requestTimeoutMs: client.requestTimeoutMs }
+  return {
+    writes,
+    repeatable,
+    reads: (consistency = client.consistency, from = client.readFrom) => reads[consistency][from],
+    requestTimeoutMs: client.requestTimeoutMs
+  }
 })
 
 /** Tells the cluster that the session is needed no more, if nothing of it is open. */

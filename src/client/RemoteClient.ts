@@ -32,13 +32,13 @@ export type ClientServices =
   | ClusterAdmin.ClusterAdmin
 
 /**
- * A client whose connections are opened by `connect`. Its watches begin at the endpoint `watchAt`, or at any, so that those of
- * many clients spread over the nodes.
+ * A client whose connections are opened by `connect`. Its watches, and its reads at any node, begin at the endpoint `own`;
+ * without one, watches begin at any, so that those of many clients spread over the nodes.
  */
 export const layerConnect = (
   options: ClientOptions,
   connect: Connect,
-  watchAt?: Endpoint
+  own?: Endpoint
 ): Layer.Layer<ClientServices, InvalidConfig> =>
   Layer.effectContext(
     Effect.gen(function*() {
@@ -47,12 +47,12 @@ export const layerConnect = (
       // Closes last, after what is said over the connections at the end.
       const connections = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
       const pool = yield* Scope.provide(ConnectionPool.make(connect), connections)
-      const requests = new Requests(yield* Pipelines.make(client, pool, client.sessions))
+      const requests = new Requests(yield* Pipelines.make(client, pool, { sessions: client.sessions, readAt: own }))
       const keyValue = KeyValue.make(requests)
       const watch = Watch.make({
         client,
         pool: yield* ConnectionPool.make(connect),
-        router: new Router(yield* startingAt(client.endpoints, watchAt)),
+        router: new Router(yield* startingAt(client.endpoints, own)),
         keyValue
       })
       const leases = Leases.make(requests)

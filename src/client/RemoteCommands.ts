@@ -7,6 +7,7 @@ import * as ClusterAdmin from "./ClusterAdmin.ts"
 import * as Commands from "./Commands.ts"
 import type { Connect } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
+import type { Endpoint } from "./Endpoint.ts"
 import * as Pipelines from "./Pipelines.ts"
 import { validate } from "./RemoteClient.ts"
 import { Requests } from "./Requests.ts"
@@ -15,17 +16,18 @@ import * as TcpConnection from "./TcpConnection.ts"
 /** What such a client is made of. */
 export type CommandServices = Commands.Commands | ClusterAdmin.ClusterAdmin
 
-/** A client whose connections are opened by `connect`. */
+/** A client whose connections are opened by `connect`. Its reads at any node begin at the endpoint `own`. */
 export const layerConnect = (
   options: ClientOptions,
-  connect: Connect
+  connect: Connect,
+  own?: Endpoint
 ): Layer.Layer<CommandServices, InvalidConfig> =>
   Layer.effectContext(
     Effect.gen(function*() {
       const client = resolve(options)
       yield* validate(client)
       const pool = yield* ConnectionPool.make(connect)
-      const pipelines = yield* Pipelines.make(client, pool, false)
+      const pipelines = yield* Pipelines.make(client, pool, { sessions: false, readAt: own })
       return Context.make(Commands.Commands, Commands.make(pipelines)).pipe(
         Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool, new Requests(pipelines)))
       )

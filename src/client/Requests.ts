@@ -13,6 +13,7 @@ import { encodeQuery, queryProblem } from "../kv/Query.ts"
 import type { RefusedReply, Reply } from "../kv/Reply.ts"
 import { decodeReply } from "../kv/Reply.ts"
 import { transactionSizeProblem } from "../kv/Transaction.ts"
+import type { Consistency, ReadFrom } from "./Connection.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { Pipelines } from "./Pipelines.ts"
 import { fieldOf } from "./Txn.ts"
@@ -33,10 +34,15 @@ export interface OperationOptions {
 
 export interface ReadOptions extends OperationOptions {
   /**
-   * `linearizable` (the default) sees every write that was acknowledged before the read began. `stale` answers from
-   * whatever a node has applied: cheaper, and arbitrarily old when that node is cut off.
+   * `linearizable` sees every write that was acknowledged before the read began. `stale` answers from whatever a node has
+   * applied: cheaper, and arbitrarily old when that node is cut off. The client's `consistency` when absent.
    */
-  readonly consistency?: "linearizable" | "stale" | undefined
+  readonly consistency?: Consistency | undefined
+  /**
+   * `leader`: only the node that leads answers. `any`: whichever node the client reaches first, in the order of its endpoints;
+   * a follower asks the leader how far it has to be, waits until it is, and answers itself. The client's `readFrom` when absent.
+   */
+  readonly readFrom?: ReadFrom | undefined
 }
 
 /** A reply that is no refusal. */
@@ -82,7 +88,7 @@ export class Requests {
     const bytes = encodeQuery(query)
     const tooLarge = query._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
     if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
-    const pipeline = options?.consistency === "stale" ? this.pipelines.staleReads : this.pipelines.reads
+    const pipeline = this.pipelines.reads(options?.consistency, options?.readFrom)
     return Effect.flatMap(
       // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.
       Effect.catchTag(

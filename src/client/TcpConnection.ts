@@ -103,8 +103,10 @@ export const make = (options: TcpConnectionOptions): Connect =>
     return {
       write: (commands) =>
         whileOpen(() => unpack(rpcs["client.Write"]({ commands: encodeBatch(commands) }), commands.length)),
-      read: (queries, consistency) =>
-        whileOpen(() => unpack(rpcs["client.Read"]({ consistency, queries: encodeBatch(queries) }), queries.length)),
+      read: (queries, consistency, from) =>
+        whileOpen(() =>
+          unpack(rpcs["client.Read"]({ consistency, from, queries: encodeBatch(queries) }), queries.length)
+        ),
       watch: ({ from, only, previous, range }) => {
         const begin = whileOpen(() =>
           refusalsOf(rpcs["client.Watch"]({ ...range, from: from ?? null, previous, only: only ?? null }))

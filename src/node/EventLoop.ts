@@ -259,7 +259,8 @@ export class EventLoop {
     )
   }
 
-  private notLeader(leader: NodeId | undefined): NotLeader {
+  /** How whoever asks for the leader is told who that is. */
+  notLeader(leader: NodeId | undefined): NotLeader {
     const endpoint = leader === undefined ? undefined : this.options.clientEndpoint(leader)
     return new NotLeader({
       nodeId: this.options.nodeId,

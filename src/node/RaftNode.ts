@@ -62,6 +62,9 @@ export interface PublishedRole {
  */
 export type Consistency = "linearizable" | "stale"
 
+/** Which node may answer: the leader alone, or any. */
+export type ReadFrom = "leader" | "any"
+
 export class RaftNode extends Context.Service<RaftNode, {
   /**
    * Appends the commands in order when this node leads and answers each once it was committed and applied.
@@ -71,11 +74,13 @@ export class RaftNode extends Context.Service<RaftNode, {
 
   /**
    * Answers queries from this node's state. Linearizable reads work at any node: a follower asks the leader for the
-   * read index, waits until it has applied that far, and answers itself. (thesis §6.4)
+   * read index, waits until it has applied that far, and answers itself (thesis §6.4), unless they are for the leader
+   * only: then it says who that is.
    */
   readonly query: (
     queries: ReadonlyArray<Uint8Array>,
-    consistency: Consistency
+    consistency: Consistency,
+    from?: ReadFrom
   ) => Effect.Effect<ReadonlyArray<Uint8Array | ReadError>>
 
   /**
@@ -322,10 +327,14 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
 
   const query = (
     queries: ReadonlyArray<Uint8Array>,
-    consistency: Consistency
+    consistency: Consistency,
+    from: ReadFrom = "any"
   ): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>> =>
     Effect.suspend(() => {
       if (stopped !== undefined) return Effect.succeed(fill(queries.length, stopped))
+      if (from === "leader" && !loop.leads) {
+        return Effect.succeed(fill(queries.length, loop.notLeader(SubscriptionRef.getUnsafe(role).leader)))
+      }
       const answers = consistency === "stale"
         ? readState(queries)
         : Effect.flatMap(readBarrier(queries.length), () => readState(queries))

@@ -79,7 +79,8 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
         ? Effect.succeed({ clusterId: options.clusterId, nodeId: options.nodeId, version })
         : Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion })),
     "client.Write": ({ commands }) => answer("commands", commands, node.propose),
-    "client.Read": ({ consistency, queries }) => answer("queries", queries, (parts) => node.query(parts, consistency)),
+    "client.Read": ({ consistency, from, queries }) =>
+      answer("queries", queries, (parts) => node.query(parts, consistency, from)),
     "client.Watch": ({ from, gte, lt, only, previous }, { client }) =>
       // Kept for as long as the watch, while the key's bytes are a view of what the socket received.
       watches.open(client.id, {

@@ -21,7 +21,7 @@ export const make = (
   clusterId: string
 ): Connection => ({
   write: (commands) => node.propose(commands),
-  read: (queries, consistency) => node.query(queries, consistency),
+  read: (queries, consistency, from) => node.query(queries, consistency, from),
   watch: (request) => watchWithin(watches, request),
   status: Effect.map(node.status, (status): NodeReport => ({
     clusterId,

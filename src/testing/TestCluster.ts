@@ -232,7 +232,7 @@ export class TestCluster {
       return Effect.succeed({
         ...operations,
         write: (commands) => whileUp(operations.write(commands)),
-        read: (queries, consistency) => whileUp(operations.read(queries, consistency)),
+        read: (queries, consistency, from) => whileUp(operations.read(queries, consistency, from)),
         status: whileUp(operations.status),
         transferLeader: (target) => whileUp(operations.transferLeader(target))
       })
