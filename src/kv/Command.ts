@@ -14,7 +14,7 @@
  *   KeepSession
  *   CloseSession
  *   Expire          count u32 · leases u64 … · count u32 · sessions u64 …
- *   Checkpoint
+ *   Checkpoint      token u64, or nothing
  * ```
  *
  * A client encodes a command once; wire, log and state machine pass these bytes on. The three numbers behind the tag make it a
@@ -100,6 +100,8 @@ export interface Expire {
  */
 export interface Checkpoint {
   readonly _tag: "Checkpoint"
+  /** Tells this moment from others; for whoever waits for it. */
+  readonly token?: number
 }
 
 export type Command =
@@ -208,9 +210,12 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
       }
       return writer.bytes
     }
+    case "Checkpoint":
+      return command.token === undefined
+        ? header(command, stamp, 0).bytes
+        : header(command, stamp, 8).u64(command.token).bytes
     case "KeepSession":
     case "CloseSession":
-    case "Checkpoint":
       return header(command, stamp, 0).bytes
   }
 }
@@ -284,7 +289,7 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
       return { _tag: "Expire", leases, sessions: readIds(reader) }
     }
     case tags.Checkpoint:
-      return { _tag: "Checkpoint" }
+      return reader.atEnd ? { _tag: "Checkpoint" } : { _tag: "Checkpoint", token: reader.u64() }
     default:
       return undefined
   }

@@ -13,7 +13,8 @@
  * | `41`       | `41 SESSION SEQUENCE`      | a large reply to one of its commands                               |
  * | `42`       | `42 SESSION BLOCK`         | the other replies to a block of its commands                       |
  *
- * All else is free for later formats.
+ * All else is free for later formats; those that begin with `4` are about sessions, and are left out of what is restored from
+ * a backup.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { KeyRange } from "./KeyRange.ts"
@@ -110,3 +111,6 @@ export const idOf = (stored: Uint8Array): number => new Reader(stored.subarray(1
 
 /** The sequence number of a stored reply's key, or the number of a block's. */
 export const sequenceOf = (stored: Uint8Array): number => new Reader(stored.subarray(9)).u64()
+
+/** Whether a stored key is of a session or of its replies, of today's formats or later ones. */
+export const isSessionRow = (stored: Uint8Array): boolean => (stored[0] ?? 0) >> 4 === sessionByte >> 4

@@ -16,6 +16,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { checkIdentity, identityKey } from "./Identity.ts"
 import { corrupt } from "./KvLoader.ts"
 import { Rows } from "./Rows.ts"
+import { clockKey } from "./StateFacts.ts"
 import type { QueryReply } from "./StateMachine.ts"
 import { StateMachine } from "./StateMachine.ts"
 
@@ -59,12 +60,10 @@ export interface RowMachine<Command, Query> {
   readonly due?: (view: StateView, timeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 }
 
-const timeKey: Uint8Array = Uint8Array.of(0x01, ...new TextEncoder().encode("time"))
-
 const noReply = new Uint8Array(0)
 
 const readTime = (view: StateView): Effect.Effect<number, StorageError> =>
-  Effect.flatMap(view.getMany([timeKey]), ([row]) => {
+  Effect.flatMap(view.getMany([clockKey]), ([row]) => {
     if (row === undefined) return Effect.succeed(0)
     const reader = new Reader(row)
     const timeMs = reader.u64()
@@ -112,7 +111,7 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
         [
           ...rows.changes(),
           { _tag: "Put", key: identityKey, value: identity },
-          { _tag: "Put", key: timeKey, value: new Writer(8).u64(timeMs).bytes }
+          { _tag: "Put", key: clockKey, value: new Writer(8).u64(timeMs).bytes }
         ],
         { index: last.index, term: last.term }
       )

@@ -30,7 +30,15 @@ export class StorageCorruption extends Data.TaggedError("StorageCorruption")<{
 /** The data directory belongs to another cluster, node, voter set or format version, or another process holds it. */
 export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
   readonly path: string
-  readonly reason: "cluster-id" | "node-id" | "voters" | "format-version" | "locked" | "not-a-directory" | "foreign"
+  readonly reason:
+    | "cluster-id"
+    | "node-id"
+    | "voters"
+    | "format-version"
+    | "locked"
+    | "not-a-directory"
+    | "not-empty"
+    | "foreign"
   readonly expected: string
   readonly found: string
   readonly hint: string

@@ -40,6 +40,8 @@ export interface TestClusterOptions {
   /** Lets a little time pass, about a heartbeat. */
   readonly passTime?: Effect.Effect<void>
   readonly limits?: Partial<FlareDbConfig.Limits>
+  /** What the nodes start from; empty disks when absent. */
+  readonly disks?: ReadonlyArray<MemoryStore.MemoryDisk>
   /** What the nodes run in place of the key-value store. */
   readonly machine?: Layer.Layer<StateMachine, StorageError, StateStore>
 }
@@ -179,7 +181,7 @@ export class TestCluster {
       const network = new MemoryTransport.MemoryNetwork(options.seed)
       const addresses = FlareDbConfig.localNodes.slice(0, options.voters)
       const ids = addresses.map(({ id }) => NodeId(id))
-      const nodes = yield* Effect.forEach(ids, (id) =>
+      const nodes = yield* Effect.forEach(ids, (id, i) =>
         Effect.gen(function*() {
           const config = yield* Effect.orDie(
             FlareDbConfig.make({ nodeId: id, clusterId: "test", nodes: addresses, limits: options.limits ?? {} })
@@ -196,7 +198,7 @@ export class TestCluster {
             : Layer.merge(WatchServer.layerNone, node).pipe(Layer.provide(options.machine))
           return new TestNode(
             id,
-            new MemoryStore.MemoryDisk(ids),
+            options.disks?.[i] ?? new MemoryStore.MemoryDisk(ids),
             (disk) => Effect.orDie(Layer.build(Layer.fresh(Layer.provide(layer, ports(disk)))))
           )
         }))

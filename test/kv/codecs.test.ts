@@ -48,7 +48,8 @@ const commands: ReadonlyArray<Command> = [
   { _tag: "Compact", revision: 2 ** 41 },
   { _tag: "OpenSession", ttlMs: 10_000 },
   { _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] },
-  { _tag: "Checkpoint" }
+  { _tag: "Checkpoint" },
+  { _tag: "Checkpoint", token: 2 ** 40 + 7 }
 ]
 
 const replies: ReadonlyArray<CommandReply | CountReply | LeasesReply | LeaseKeysReply> = [
