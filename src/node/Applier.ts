@@ -16,6 +16,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { StorageCorruption } from "../storage/StorageError.ts"
 import type { Input } from "./Input.ts"
 import { post } from "./Input.ts"
+import type { Moments } from "./Moments.ts"
 
 export interface Applier {
   /** Hands over one apply output. Synchronous; at most one is outstanding. */
@@ -36,24 +37,37 @@ const readBackBytes = 512 * 1024
 export const make = Effect.fnUntraced(function*(
   log: LogStore["Service"],
   machine: StateMachine["Service"],
+  moments: Moments,
   inbox: Queue.Enqueue<Input>
 ) {
   const queue = yield* Queue.unbounded<Apply>()
   const turn = yield* Semaphore.make(1)
   let applied = machine.recovered.index
 
+  const applyInTurn = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> => {
+    const last = entries[entries.length - 1]
+    if (last === undefined || entries[0]?.index !== applied + 1) return Effect.void
+    const moment = moments.find(entries)
+    if (moment >= 0) return applyAround(entries, moment)
+    return Effect.flatMap(machine.apply(entries), (replies) => {
+      applied = last.index
+      return post(inbox, { _tag: "AppliedBatch", entries, replies })
+    })
+  }
+
+  /** Somebody wants the state as it is behind one of the entries. */
+  const applyAround = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>, moment: number) {
+    const through = entries.slice(0, moment + 1)
+    const replies = yield* machine.apply(through)
+    const last = through[moment] as Entry
+    applied = last.index
+    yield* moments.take(last)
+    yield* post(inbox, { _tag: "AppliedBatch", entries: through, replies })
+    yield* applyInTurn(entries.slice(moment + 1))
+  })
+
   const applyEntries = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
-    Semaphore.withPermit(
-      turn,
-      Effect.suspend(() => {
-        const last = entries[entries.length - 1]
-        if (last === undefined || entries[0]?.index !== applied + 1) return Effect.void
-        return Effect.flatMap(machine.apply(entries), (replies) => {
-          applied = last.index
-          return post(inbox, { _tag: "AppliedBatch", entries, replies })
-        })
-      })
-    )
+    Semaphore.withPermit(turn, Effect.suspend(() => applyInTurn(entries)))
 
   /** Each part is reported as it is applied; the core hears of the batch's end with the last one. */
   const applyFromDisk = Effect.fnUntraced(function*(apply: Apply) {
@@ -83,6 +97,7 @@ export const make = Effect.fnUntraced(function*(
     whilePaused: (work) => Semaphore.withPermit(turn, work),
     skipUnsafe: (index) => {
       applied = index
+      moments.skipped()
     },
     run: Effect.forever(
       Effect.flatMap(

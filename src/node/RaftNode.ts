@@ -5,6 +5,7 @@
  * snapshot carries.
  */
 import { Cause, Context, Deferred, Effect, Exit, FiberSet, Layer, Queue, Random, SubscriptionRef } from "effect"
+import type { Scope } from "effect"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
 import { tickMs } from "../FlareDbConfig.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
@@ -12,10 +13,12 @@ import { Fatal, Indeterminate, Overloaded, Unavailable } from "../FlareDbError.t
 import { StateMachine } from "../machine/StateMachine.ts"
 import * as RaftConfig from "../raft/Config.ts"
 import * as Raft from "../raft/Raft.ts"
-import type { LogIndex, Role, Standing, Term } from "../raft/Types.ts"
+import type { LogIndex, LogPoint, Role, Standing, Term } from "../raft/Types.ts"
 import { compareNodeId, NodeId } from "../raft/Types.ts"
 import { LogStore } from "../storage/LogStore.ts"
+import type { StateExport, StateRow } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
+import type { StorageError } from "../storage/StorageError.ts"
 import { RaftTimer } from "../timer/RaftTimer.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
 import { PeerTransport } from "../transport/PeerTransport.ts"
@@ -24,6 +27,7 @@ import { EventLoop } from "./EventLoop.ts"
 import type { Input } from "./Input.ts"
 import * as Housekeeping from "./Housekeeping.ts"
 import { LogClock } from "./LogClock.ts"
+import { Moments } from "./Moments.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import * as Persister from "./Persister.ts"
@@ -54,6 +58,13 @@ export interface PublishedRole {
   readonly role: Role
   readonly term: Term
   readonly leader: NodeId | undefined
+}
+
+/** The whole state at one applied point, in parts, as `StateStore.export` has it. */
+export interface NodeExport {
+  readonly point: LogPoint
+  readonly estimatedBytes: number
+  readonly next: (maxBytes: number) => Effect.Effect<ReadonlyArray<StateRow>, Fatal>
 }
 
 /**
@@ -88,6 +99,17 @@ export class RaftNode extends Context.Service<RaftNode, {
    * for, for whoever reads the state in another way. (thesis §6.4)
    */
   readonly fence: Effect.Effect<void, ReadError>
+
+  /** The whole state as it is now, while the scope is open. Commits go on meanwhile, and are not in it. */
+  readonly exportState: Effect.Effect<NodeExport, Unavailable | Fatal, Scope.Scope>
+
+  /**
+   * The whole state as it is right behind the next command with these bytes: the same on every node that is asked before the
+   * command is committed. What is returned waits for that moment.
+   */
+  readonly exportBehind: (
+    marker: Uint8Array
+  ) => Effect.Effect<Effect.Effect<NodeExport, Unavailable | Fatal>, Unavailable | Fatal, Scope.Scope>
 
   readonly status: Effect.Effect<NodeStatus>
 
@@ -169,7 +191,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const applied = yield* SubscriptionRef.make<LogIndex>(start.applied)
   const inbox = yield* Queue.bounded<Input>(limits.maxInboxEvents)
   const persister = yield* Persister.make(log, transport, inbox)
-  const applier = yield* Applier.make(log, machine, inbox)
+  const moments = new Moments(state)
+  const applier = yield* Applier.make(log, machine, moments, inbox)
   const failure = yield* Deferred.make<never, Fatal>()
   const fibers = yield* FiberSet.make<void>()
   /** Why the node serves no more, once it does not. */
@@ -316,14 +339,28 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       return Deferred.await(request.ready)
     })
 
+  /** Storage that cannot be read ends the node. */
+  const orStop = <A, R>(what: string, work: Effect.Effect<A, StorageError, R>): Effect.Effect<A, Fatal, R> =>
+    Effect.catch(work, (error) =>
+      Effect.andThen(
+        stop(`${what}: ${error.message}`, Cause.fail(error)),
+        Effect.fail(new Fatal({ reason: error.message }))
+      ))
+
   const readState = (
     queries: ReadonlyArray<Uint8Array>
   ): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ReadError> =>
-    Effect.catch(machine.query(queries), (error) =>
-      Effect.andThen(
-        stop(`reading the state: ${error.message}`, Cause.fail(error)),
-        Effect.fail(new Fatal({ reason: error.message }))
-      ))
+    orStop("reading the state", machine.query(queries))
+
+  const exported = (view: StateExport): NodeExport => ({
+    ...view,
+    next: (maxBytes) => orStop("reading the state", view.next(maxBytes))
+  })
+
+  const whileRunning = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | Unavailable | Fatal, R> =>
+    Effect.suspend((): Effect.Effect<A, E | Unavailable | Fatal, R> =>
+      stopped === undefined ? work : Effect.fail(stopped)
+    )
 
   const query = (
     queries: ReadonlyArray<Uint8Array>,
@@ -357,6 +394,14 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     propose,
     query,
     fence,
+    exportState: whileRunning(Effect.map(orStop("reading the state", state.export), exported)),
+    exportBehind: (marker) =>
+      whileRunning(
+        Effect.map(
+          moments.await(marker),
+          (view) => Effect.raceFirst(Effect.map(view, exported), Deferred.await(failure))
+        )
+      ),
     status,
     role,
     applied,
