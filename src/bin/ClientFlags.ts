@@ -1,6 +1,7 @@
 /** What every command that talks to a cluster takes, and the client it gets from it. */
 import { Config, Effect } from "effect"
 import { Flag } from "effect/cli"
+import type { ClientOptions } from "../client/ClientOptions.ts"
 import { formatEndpoint, localEndpoints, parseEndpoints } from "../client/Endpoint.ts"
 import type { ClientServices } from "../client/RemoteClient.ts"
 import * as RemoteClient from "../client/RemoteClient.ts"
@@ -33,20 +34,25 @@ export interface ClientFlags {
 /** An hour: longer waits are mistyped. */
 const maxTimeoutMs = 3_600_000
 
+/** The settings of the client that the flags describe. */
+export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, Failure> =>
+  Effect.gen(function*() {
+    if (flags.timeout < 1 || flags.timeout > maxTimeoutMs) {
+      return yield* wrongUsage(`--timeout ${flags.timeout} is not from 1 to ${maxTimeoutMs} milliseconds`)
+    }
+    return {
+      endpoints: yield* parseEndpoints(flags.endpoints),
+      requestTimeoutMs: flags.timeout,
+      connectTimeoutMs: Math.min(1_000, flags.timeout)
+    }
+  }).pipe(Effect.mapError(failureOf))
+
 /** Runs a command with a client of the cluster its flags name. */
 export const withClient = <A, E>(
   flags: ClientFlags,
   command: Effect.Effect<A, E, ClientServices>
 ): Effect.Effect<A, Failure> =>
-  Effect.gen(function*() {
-    if (flags.timeout < 1 || flags.timeout > maxTimeoutMs) {
-      return yield* wrongUsage(`--timeout ${flags.timeout} is not from 1 to ${maxTimeoutMs} milliseconds`)
-    }
-    const endpoints = yield* parseEndpoints(flags.endpoints)
-    const client = RemoteClient.layer({
-      endpoints,
-      requestTimeoutMs: flags.timeout,
-      connectTimeoutMs: Math.min(1_000, flags.timeout)
-    })
-    return yield* Effect.provide(command, client)
-  }).pipe(Effect.mapError(failureOf))
+  Effect.flatMap(
+    clientOptions(flags),
+    (options) => Effect.mapError(Effect.provide(command, RemoteClient.layer(options)), failureOf)
+  )

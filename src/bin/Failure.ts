@@ -38,6 +38,7 @@ export const failureOf = (error: unknown): Failure => {
   if (error instanceof Failure) return error
   const text = error instanceof Error ? error.message : String(error)
   switch (typeof error === "object" && error !== null && "_tag" in error ? error._tag : undefined) {
+    case "BackupExists":
     case "InvalidArgument":
     case "InvalidConfig":
     case "InvalidEndpoint":

@@ -4,6 +4,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { version } from "../Version.ts"
+import { backup, restore, verify } from "./BackupCommands.ts"
 import { bench } from "./Bench.ts"
 import { benchLoad } from "./bench/Load.ts"
 import { status, transferLeader } from "./ClusterCommands.ts"
@@ -28,6 +29,9 @@ const root = Command.make("flaredb").pipe(
     compact,
     status,
     transferLeader,
+    backup,
+    restore,
+    verify,
     inspect,
     config,
     bench,

@@ -43,8 +43,10 @@ const resultsOf = <Failure>(
  * Opens connections with a `Hello`: nothing else is sent before the node answered it, so that whatever fails
  * earlier was certainly not received.
  */
-export const make = (options: TcpConnectionOptions): Connect =>
-  Effect.fnUntraced(function*(endpoint) {
+export const make = (options: TcpConnectionOptions): Connect => {
+  /** The cluster that this client talks to: the first one that it met. */
+  let cluster: string | undefined
+  return Effect.fnUntraced(function*(endpoint) {
     const name = formatEndpoint(endpoint)
     const lost = (reason: string, sent: boolean) => new ConnectionLost({ endpoint: name, reason, sent })
     const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
@@ -66,10 +68,18 @@ export const make = (options: TcpConnectionOptions): Connect =>
       // A payload that cannot be encoded throws at once, hence `suspend`.
       Effect.suspend(() => open ? call() : Effect.fail(lost("the connection was closed", false)))
 
-    yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
+    const { clusterId } = yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
       Effect.catchCause(failWith(false)),
       within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false))
     )
+    cluster ??= clusterId
+    // A cluster restored from a backup may listen where the old one did: revisions and sessions mean nothing there.
+    if (clusterId !== cluster) {
+      return yield* lost(
+        `it is of the cluster ${clusterId}, and this client has been using ${cluster}; start the client anew`,
+        false
+      )
+    }
 
     /** A batch that the node refused as a whole fails each of its operations alike. */
     const unpack = <Failure>(
@@ -136,6 +146,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
         whileOpen(() => Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), failWith(true)))
     } satisfies Connection
   })
+}
 
 const isWatchError = Schema.is(WatchError)
 

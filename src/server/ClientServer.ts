@@ -10,6 +10,7 @@ import {
   maxBatchOperations,
   WrongProtocol
 } from "../client/ClientRpcs.ts"
+import { StateRpcs } from "../client/StateRpcs.ts"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { InvalidArgument, Overloaded } from "../FlareDbError.ts"
@@ -20,6 +21,7 @@ import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
 import * as NodeOperations from "./NodeOperations.ts"
+import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
 
 export interface ClientServerOptions {
@@ -46,6 +48,7 @@ const noBytes = new Uint8Array(0)
 const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const node = yield* RaftNode
   const watches = yield* WatchServer
+  const states = yield* StateServer
   const operations = NodeOperations.make(node, watches, options.clusterId)
   let underWay = 0
 
@@ -98,13 +101,17 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     "client.Status": () => Effect.orDie(operations.status),
     "client.TransferLeader": ({ target }) => Effect.orDie(operations.transferLeader(target ?? undefined))
   })
-  const address = yield* serve(ClientRpcs, {
+  const stateHandlers = StateRpcs.toLayer({
+    "state.Backup": () => states.backup,
+    "state.HashState": ({ marker }) => states.hashState(new Uint8Array(marker))
+  })
+  const address = yield* serve(ClientRpcs.merge(StateRpcs), {
     name: "client",
     ...options.listen,
     maxFrameBytes,
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     onDisconnect: watches.endAll
-  }).pipe(Effect.provide(handlers))
+  }).pipe(Effect.provide(Layer.merge(handlers, stateHandlers)))
   yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)
   return ClientAddress.of(address)
 })
@@ -123,4 +130,5 @@ const pack = <Failure>(results: ReadonlyArray<Uint8Array | Failure>) => {
 /** Listens for clients until the scope closes. */
 export const layer = (
   options: ClientServerOptions
-): Layer.Layer<ClientAddress, ListenError, RaftNode | WatchServer> => Layer.effect(ClientAddress, make(options))
+): Layer.Layer<ClientAddress, ListenError, RaftNode | WatchServer> =>
+  Layer.effect(ClientAddress, make(options)).pipe(Layer.provide(StateServer.layer(options)))

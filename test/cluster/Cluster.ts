@@ -28,6 +28,8 @@ export class ClusterNode {
   readonly address: NodeAddress
   readonly dataDir: string
   readonly log: Array<string> = []
+  /** The name that the node is started under. */
+  clusterId = "test"
   private readonly nodes: ReadonlyArray<NodeAddress>
   private readonly scope: Scope.Scope
   private readonly program: ReadonlyArray<string>
@@ -60,7 +62,7 @@ export class ClusterNode {
       FLAREDB_NODE_ID: String(this.id),
       FLAREDB_NODES: formatNodes(this.nodes),
       FLAREDB_DATA_DIR: this.dataDir,
-      FLAREDB_CLUSTER_ID: "test",
+      FLAREDB_CLUSTER_ID: this.clusterId,
       ...this.settings
     }
   }

@@ -5,11 +5,13 @@
 import { assert, it } from "@effect/vitest"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { clientProtocolVersion, ClientRpcs } from "../../src/client/ClientRpcs.ts"
+import { StateRpcs } from "../../src/client/StateRpcs.ts"
 import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { renderGroup } from "./renderGroup.ts"
 
 const protocols = [
   ["client", renderGroup(ClientRpcs, clientProtocolVersion)],
+  ["state", renderGroup(StateRpcs, clientProtocolVersion)],
   ["peer", renderGroup(PeerRpcs, protocolVersion)]
 ] as const
 
@@ -19,6 +21,6 @@ for (const [name, rendered] of protocols) {
     if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(golden, rendered)
     assert.isTrue(existsSync(golden), "npm run golden writes it")
     assert.strictEqual(rendered, readFileSync(golden, "utf8"))
-    assert.include(rendered, `"${name}.Hello"`)
+    assert.include(rendered, `"${name}.`)
   })
 }

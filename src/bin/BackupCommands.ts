@@ -1,0 +1,242 @@
+/** The commands on the whole state: backup, restore, verify. */
+import { Console, Effect, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import type { NodeHash } from "../client/Backups.ts"
+import { Backups } from "../client/Backups.ts"
+import * as NodeConfig from "../FlareDbConfig.ts"
+import type { BackupContents } from "../storage/BackupReader.ts"
+import type { ClientFlags } from "./ClientFlags.ts"
+import { clientFlags, clientOptions } from "./ClientFlags.ts"
+import type { Failure } from "./Failure.ts"
+import { failed, failureOf, wrongUsage } from "./Failure.ts"
+import { nodeFlags } from "./NodeFlags.ts"
+import { formatBytes, make as makeProgress } from "./Progress.ts"
+import { table } from "./Table.ts"
+
+const withBackups = <A, E>(flags: ClientFlags, command: Effect.Effect<A, E, Backups>): Effect.Effect<A, Failure> =>
+  Effect.gen(function*() {
+    const options = yield* clientOptions(flags)
+    const Client = yield* Effect.promise(() => import("../client/Backups.ts"))
+    return yield* Effect.provide(command, Client.layer(options))
+  }).pipe(Effect.mapError(failureOf))
+
+const fileArgument = Argument.String("file").pipe(Argument.withDescription("the backup file"))
+
+const summary = (file: string, { header, totals }: BackupContents) => ({
+  file,
+  clusterId: header.clusterId,
+  machine: header.machine,
+  revision: header.revision,
+  index: header.index,
+  term: header.term,
+  logTime: new Date(header.logTimeMs).toISOString(),
+  created: new Date(header.createdMs).toISOString(),
+  servedBy: header.nodeId,
+  rows: totals.rows,
+  bytes: totals.bytes,
+  sha256: totals.digest
+})
+
+const sentence = ({ header, totals }: BackupContents): string =>
+  `cluster ${header.clusterId} at revision ${header.revision} (log index ${header.index}), ${totals.rows} rows, ${
+    formatBytes(totals.bytes)
+  }, sha256 ${totals.digest}`
+
+export const backup = Command.make("backup", {
+  ...clientFlags,
+  force: Flag.Boolean("force").pipe(
+    Flag.withDescription("replace the file if it exists, once the new backup is whole"),
+    Flag.withDefault(false)
+  ),
+  file: fileArgument
+}, (flags) =>
+  withBackups(
+    flags,
+    Effect.gen(function*() {
+      const { download } = yield* Backups
+      const { writeBackup } = yield* Effect.promise(() => import("../storage/BackupWriter.ts"))
+      const progress = yield* makeProgress("backup", { quiet: flags.json })
+      const written = yield* writeBackup(flags.file, download, {
+        force: flags.force,
+        onProgress: progress.report
+      }).pipe(Effect.ensuring(progress.end))
+      yield* Console.log(
+        flags.json ? JSON.stringify(summary(flags.file, written)) : `${flags.file}: ${sentence(written)}`
+      )
+    })
+  )).pipe(
+    Command.withDescription(
+      "Save the whole state of a running cluster to a file: everything acknowledged before, at one moment. Writes go on meanwhile."
+    ),
+    Command.withExamples([
+      { command: "flaredb backup nightly.flaredb", description: "Back up the local cluster" },
+      {
+        command: "flaredb backup nightly.flaredb --force --endpoints 10.0.0.2:7001",
+        description: "From one node, over the file of yesterday"
+      }
+    ])
+  )
+
+/** The name of the new cluster unless one is given: nodes restored from different backups then refuse each other. */
+const restoredClusterId = ({ header, totals }: BackupContents): string =>
+  `${header.clusterId.slice(0, 48)}-${totals.digest.slice(0, 12)}`
+
+export const restore = Command.make("restore", {
+  nodeId: Flag.optional(nodeFlags.nodeId),
+  nodes: nodeFlags.nodes,
+  clusterId: Flag.String("cluster-id").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription(
+      "name of the new cluster, other than the old one's; default: the old name with the beginning of the backup's hash"
+    ),
+    Flag.optional
+  ),
+  dataDir: nodeFlags.dataDir,
+  dryRun: Flag.Boolean("dry-run").pipe(
+    Flag.withDescription("only check the file, and change nothing"),
+    Flag.withDefault(false)
+  ),
+  json: Flag.Boolean("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false)),
+  file: fileArgument
+}, (flags) =>
+  Effect.gen(function*() {
+    const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }] = yield* Effect.promise(() =>
+      Promise.all([
+        import("../storage/BackupReader.ts"),
+        import("../storage/Restore.ts"),
+        import("../kv/Keyspace.ts"),
+        import("../machine/StateFacts.ts")
+      ])
+    )
+    const checking = yield* makeProgress("check", { quiet: flags.json })
+    const restoring = yield* makeProgress("restore", { quiet: flags.json })
+    const checked = yield* readBackup(flags.file, { onProgress: checking.report }).pipe(Effect.ensuring(checking.end))
+    if (flags.dryRun) {
+      return yield* Console.log(
+        flags.json ? JSON.stringify(summary(flags.file, checked)) : `${flags.file} is whole: ${sentence(checked)}`
+      )
+    }
+    if (Option.isNone(flags.nodeId)) return yield* wrongUsage("--node-id is missing: which of the nodes is this to be?")
+    const clusterId = Option.getOrElse(flags.clusterId, () => restoredClusterId(checked))
+    if (clusterId === checked.header.clusterId) {
+      return yield* wrongUsage(
+        `--cluster-id ${clusterId} is the name of the cluster that was backed up; give the new cluster another one, so that nodes of the two never mix`
+      )
+    }
+    const config = yield* NodeConfig.make({
+      nodeId: flags.nodeId.value,
+      clusterId,
+      nodes: Option.isSome(flags.nodes) ? yield* NodeConfig.parseNodes(flags.nodes.value) : NodeConfig.defaults.nodes,
+      ...(Option.isSome(flags.dataDir) ? { dataDir: flags.dataDir.value } : {})
+    })
+    const restored = yield* restore({
+      file: flags.file,
+      path: config.dataDir,
+      clusterId,
+      nodeId: config.nodeId,
+      voters: config.nodes.map(({ id }) => id).sort((a, b) => a - b),
+      keeps: ({ machine }, { key }) => machine !== keyValueMachine || !isSessionRow(key),
+      onProgress: (step, bytes, ofBytes) => (step === "check" ? checking : restoring).report(bytes, ofBytes)
+    }).pipe(Effect.ensuring(Effect.andThen(checking.end, restoring.end)))
+    yield* flags.json
+      ? Console.log(
+        JSON.stringify({
+          ...summary(flags.file, restored),
+          dataDir: config.dataDir,
+          nodeId: config.nodeId,
+          newClusterId: clusterId,
+          restoredRows: restored.rows
+        })
+      )
+      : Console.log(
+        `${config.dataDir}: node ${config.nodeId} of the new cluster ${clusterId}, from ${sentence(restored)}\n` +
+          `restore the same file for the other nodes, then start all with --cluster-id ${clusterId}`
+      )
+  }).pipe(Effect.mapError(failureOf))).pipe(
+    Command.withDescription(
+      "Make the data directory of one node of a new cluster from a backup. The same file, restored for each node, makes the cluster."
+    ),
+    Command.withExamples([
+      { command: "flaredb restore nightly.flaredb --dry-run", description: "Check a backup" },
+      {
+        command: "flaredb restore nightly.flaredb --node-id 1 --data-dir ./restored/node-1",
+        description: "Node 1 of a new local cluster"
+      }
+    ])
+  )
+
+/** The digest that most nodes have, if one has more than any other. */
+const commonDigest = (answers: ReadonlyArray<NodeHash>): string | undefined => {
+  const counts = new Map<string, number>()
+  for (const { hash } of answers) {
+    if (hash !== undefined) counts.set(hash.digest, (counts.get(hash.digest) ?? 0) + 1)
+  }
+  const [first, second] = [...counts].sort(([, a], [, b]) => b - a)
+  return first !== undefined && first[1] > (second?.[1] ?? 0) ? first[0] : undefined
+}
+
+/** What is wrong, in one line; `undefined` when all nodes were compared and are equal. */
+export const verdict = (answers: ReadonlyArray<NodeHash>): string | undefined => {
+  const hashes = answers.flatMap(({ hash }) => hash === undefined ? [] : [hash])
+  const common = commonDigest(answers)
+  const differing = hashes.filter(({ digest }) => digest !== common).map(({ nodeId }) => `node ${nodeId}`)
+  const missing = answers.filter(({ hash }) => hash === undefined).map(({ endpoint, problem }) =>
+    `${endpoint}: ${problem}`
+  )
+  const problems: Array<string> = []
+  if (hashes.length > 0 && common === undefined) {
+    problems.push("the nodes differ, and none has a majority; stop writing and see deploy/runbooks/restore.md")
+  } else if (differing.length > 0) {
+    problems.push(
+      `${differing.join(", ")} differs from the others; stop it and rebuild it as deploy/runbooks/lost-node.md says`
+    )
+  }
+  if (missing.length > 0) problems.push(`not compared: ${missing.join("; ")}`)
+  return problems.length === 0 ? undefined : problems.join("; ")
+}
+
+const row = ({ endpoint, hash, problem }: NodeHash, common: string | undefined): ReadonlyArray<string> =>
+  hash === undefined
+    ? [endpoint, "?", `not compared: ${problem ?? "no answer"}`]
+    : [
+      endpoint,
+      String(hash.nodeId),
+      hash.digest === common ? "equal" : "DIFFERS",
+      String(hash.revision),
+      String(hash.index),
+      String(hash.rows),
+      hash.digest
+    ]
+
+export const verify = Command.make("verify", clientFlags, (flags) =>
+  withBackups(
+    flags,
+    Effect.gen(function*() {
+      const { hashes } = yield* Backups
+      const progress = yield* makeProgress("hash", { quiet: flags.json })
+      const answers = yield* hashes({
+        onStep: (_, step) => step._tag === "Hashing" ? progress.report(step.bytes, step.estimatedBytes) : Effect.void
+      }).pipe(Effect.ensuring(progress.end))
+      const common = commonDigest(answers)
+      if (flags.json) {
+        for (const { endpoint, hash, problem } of answers) {
+          const { _tag, ...fields } = hash ?? { _tag: "Hashed" }
+          yield* Console.log(
+            JSON.stringify(
+              hash === undefined ? { endpoint, problem } : { endpoint, equal: hash.digest === common, ...fields }
+            )
+          )
+        }
+      } else {
+        const head = ["ENDPOINT", "NODE", "STATE", "REVISION", "INDEX", "ROWS", "SHA256"]
+        yield* Console.log(table([head, ...answers.map((answer) => row(answer, common))]))
+      }
+      const problem = verdict(answers)
+      if (problem !== undefined) return yield* failed(problem)
+    })
+  )).pipe(
+    Command.withDescription(
+      "Compare the whole state of all nodes at one moment of the log; exit code 1 when one differs or could not be compared."
+    ),
+    Command.withExamples([{ command: "flaredb verify", description: "Compare the nodes of the local cluster" }])
+  )
