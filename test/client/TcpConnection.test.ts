@@ -22,12 +22,12 @@ const quiet = Effect.provideService(References.MinimumLogLevel, "None")
 /** A client port in front of a cluster of one in memory. `change` puts something between the port and the node. */
 const serve = Effect.fnUntraced(function*(
   change: (node: RaftNode["Service"]) => RaftNode["Service"] = (node) => node,
-  options: { readonly port?: number; readonly maxOperations?: number } = {}
+  options: { readonly port?: number; readonly maxOperations?: number; readonly clusterId?: string } = {}
 ) {
   const memory = yield* Layer.build(Layer.fresh(FlareDb.layerMemory)).pipe(quiet)
   const node = change(Context.get(memory, RaftNode))
   const server = ClientServer.layer({
-    clusterId: "test",
+    clusterId: options.clusterId ?? "test",
     nodeId: 1,
     listen: { host, port: options.port ?? 0 },
     maxOperations: options.maxOperations ?? 10_000
@@ -169,4 +169,19 @@ it.live("carries watches: the past, the present, and what was replaced, of every
       assert.isTrue(Buffer.from(large).equals(fourth.entry.value))
       assert.strictEqual(fourth.entry.value.buffer.byteLength, maxValueBytes, "a copy, not a view of a larger whole")
     }).pipe(Effect.provide(client(endpoint)))
+  }))
+
+it.live("a client keeps to the cluster it met first, also when another one listens in its place", () =>
+  Effect.gen(function*() {
+    const old = yield* Scope.fork(yield* Effect.scope)
+    const { endpoint } = yield* Scope.provide(serve(), old)
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      yield* kv.put("a", "1")
+      yield* Scope.close(old, Exit.void)
+      yield* serve(undefined, { port: endpoint.port, clusterId: "restored" })
+      const refused = yield* Effect.flip(kv.get("a", { timeoutMs: 1_500 }))
+      assert.match(refused.message, /it is of the cluster restored, and this client has been using test/)
+    }).pipe(Effect.provide(client(endpoint)))
+    yield* Effect.flatMap(KeyValue, (kv) => kv.get("a")).pipe(Effect.provide(client(endpoint)))
   }))

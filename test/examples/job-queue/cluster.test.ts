@@ -4,6 +4,7 @@ import { Clock, Effect, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { layer as machine } from "../../../examples/job-queue/JobMachine.ts"
 import { JobQueue } from "../../../examples/job-queue/JobQueue.ts"
+import { answerBytes, queryBytes } from "../../../examples/job-queue/Protocol.ts"
 import type { TestNode } from "../../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../../src/testing/TestCluster.ts"
 
@@ -167,3 +168,46 @@ it.effect(
     }),
   60_000
 )
+
+it.effect("a node that comes too late for the log gets the queue as a snapshot, and goes on with it", () =>
+  Effect.gen(function*() {
+    const three = yield* TestCluster.make({
+      voters: 3,
+      passTime: TestClock.adjust(10),
+      machine,
+      limits: { maxLogEntries: 40, logSlackEntries: 5 }
+    })
+    const first = yield* three.leader()
+    const late = three.nodes.find((node) => node !== first) as TestNode
+    yield* late.stop
+    const held = yield* using(
+      three,
+      Effect.gen(function*() {
+        const jobs = yield* JobQueue
+        yield* Effect.forEach(Array.from({ length: 120 }, (_, i) => `job-${i}`), (key) => jobs.enqueue(queue, job(key)))
+        return Option.getOrThrow(yield* jobs.take(queue, "1 hour"))
+      })
+    )
+    const leader = yield* three.leader()
+    assert.isAbove((yield* leader.node.status).firstIndex, 60, "the log was compacted")
+    yield* late.start
+    yield* three.converged
+    const [stale] = yield* late.node.query([queryBytes.encode({ _tag: "Stats", queue })], "stale")
+    assert(stale instanceof Uint8Array)
+    const answer = answerBytes.decode(stale)
+    assert.deepInclude(answer, { _tag: "StatsOf" })
+    assert.deepInclude((answer as { readonly stats: unknown }).stats, { waiting: 119, taken: 1, enqueued: 120 })
+    // With the others gone in turn, the late node is needed for every commit.
+    const gone = three.nodes.find((node) => node !== late && node !== leader)
+    yield* (gone as TestNode).stop
+    yield* using(three, Effect.flatMap(JobQueue, (jobs) => jobs.complete(held)))
+    yield* (gone as TestNode).start
+    yield* three.converged
+    const images = three.nodes.map(({ disk }) =>
+      disk.state.rows.map(({ key, value }) =>
+        `${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("hex")}`
+      )
+    )
+    assert.deepStrictEqual(images[1], images[0])
+    assert.deepStrictEqual(images[2], images[0])
+  }))
