@@ -48,10 +48,10 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
   }).pipe(Effect.mapError(failureOf))
 
 /** Runs a command with a client of the cluster its flags name. */
-export const withClient = <A, E>(
+export const withClient = <A, E, R>(
   flags: ClientFlags,
-  command: Effect.Effect<A, E, ClientServices>
-): Effect.Effect<A, Failure> =>
+  command: Effect.Effect<A, E, R | ClientServices>
+): Effect.Effect<A, Failure, Exclude<R, ClientServices>> =>
   Effect.flatMap(
     clientOptions(flags),
     (options) => Effect.mapError(Effect.provide(command, RemoteClient.layer(options)), failureOf)

@@ -42,13 +42,19 @@ const standardInput = Effect.gen(function*() {
 export const put = Command.make("put", {
   ...clientFlags,
   encoding: encodingFlag,
+  lease: Flag.Int("lease").pipe(
+    Flag.withMetavar("ID"),
+    Flag.withDescription("the lease that the key is to live as long as"),
+    Flag.optional
+  ),
   key: keyArgument,
   value: Argument.String("value").pipe(Argument.withDescription("at most 1 MiB; - reads standard input"))
 }, (flags) =>
   Effect.gen(function*() {
     const key = yield* read("key", flags.key, flags.encoding)
     const value = flags.value === "-" ? yield* standardInput : yield* read("value", flags.value, flags.encoding)
-    const result = yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => kv.put(key, value)))
+    const lease = Option.getOrUndefined(flags.lease)
+    const result = yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => kv.put(key, value, { lease })))
     yield* flags.json
       ? printJson({ key: flags.key, ...result })
       : Console.log(`${result.created ? "created" : "updated"} at revision ${result.revision}`)

@@ -13,8 +13,11 @@ import { exitCodes, Failure, failureOf } from "./Failure.ts"
 import { compact, watch } from "./HistoryCommands.ts"
 import { inspect } from "./Inspect.ts"
 import { del, get, put, scan } from "./KeyCommands.ts"
+import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
+import { lock } from "./LockCommand.ts"
 import { start } from "./Start.ts"
+import { txn } from "./TxnCommand.ts"
 
 const root = Command.make("flaredb").pipe(
   Command.withDescription("FlareDB: durable, replicated state for Effect services."),
@@ -25,8 +28,11 @@ const root = Command.make("flaredb").pipe(
     get,
     del,
     scan,
+    txn,
     watch,
     compact,
+    lease,
+    lock,
     status,
     transferLeader,
     backup,
@@ -68,7 +74,10 @@ const main = Command.run(root, { version }).pipe(
         : Effect.fail(reported(exitCodes.usage))
     }
     const failure = failureOf(error)
-    return Effect.andThen(say(failure.line), Effect.fail(reported(failure.exitCode)))
+    return Effect.andThen(
+      failure.line === "" ? Effect.void : say(failure.line),
+      Effect.fail(reported(failure.exitCode))
+    )
   }),
   Effect.catchDefect((defect) =>
     Effect.andThen(

@@ -59,6 +59,29 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["compact", "1", "2"], /"2"/],
     [["compact", "--", "-1"], /invalid revision: -1 /]
   ],
+  txn: [
+    [["txn"], /the transaction is empty/],
+    [["txn", "--if", "misses k"], /"misses k" is no condition; write missing KEY/],
+    [["txn", "--if", "version k = soon"], /"soon" is no number/],
+    [["txn", "--if", "version k ~ 1"], /is no condition/],
+    [["txn", "--do", "put k"], /"put k" is no operation; write put KEY VALUE/],
+    [["txn", "--do", "put k v", "-"], /with - alone/],
+    [["txn", "--else", "get \"\""], /invalid else\[0\]\.key: is empty/]
+  ],
+  "lease grant": [
+    [["lease", "grant"], /Missing required argument: ttl/],
+    [["lease", "grant", "soon"], /soon/],
+    [["lease", "grant", "10"], /invalid ttlMs: 10 is not an integer from 1000/]
+  ],
+  "lease keep-alive": [[["lease", "keep-alive", "0"], /0 is no lease id/]],
+  "lease revoke": [[["lease", "revoke", "x"], /"x"/]],
+  "lease ttl": [[["lease", "ttl"], /Missing required argument: id/]],
+  "lease list": [[["lease", "list", "all"], /"all"/]],
+  lock: [
+    [["lock"], /Missing required argument: name/],
+    [["lock", "a"], /command/],
+    [["lock", "a", "--ttl", "5", "--", "true"], /invalid ttlMs: 5/]
+  ],
   status: [
     [["status", "all"], /"all"/],
     [["status", "--endpoints", ""], /it is empty/],

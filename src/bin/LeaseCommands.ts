@@ -1,0 +1,106 @@
+/** The commands on leases: grant, keep-alive, revoke, ttl, list. */
+import { Console, Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { Leases } from "../client/Lease.ts"
+import { clientFlags, withClient } from "./ClientFlags.ts"
+import { encodingFlag, write } from "./Encoding.ts"
+import { failureOf, wrongUsage } from "./Failure.ts"
+import { table } from "./Table.ts"
+
+const printJson = (value: unknown) => Console.log(JSON.stringify(value))
+
+const idArgument = Argument.Int("id").pipe(Argument.withDescription("the lease, as grant printed it"))
+
+const validId = (id: number) => id > 0 ? Effect.succeed(id) : Effect.fail(wrongUsage(`${id} is no lease id`))
+
+const grant = Command.make("grant", {
+  ...clientFlags,
+  ttl: Argument.Int("ttl").pipe(Argument.withDescription("time to live in milliseconds, 1000 to 2592000000"))
+}, (flags) =>
+  Effect.gen(function*() {
+    const lease = yield* withClient(flags, Leases.use((leases) => leases.grant(flags.ttl)))
+    yield* flags.json
+      ? printJson(lease)
+      : Console.log(`${lease.id}\tlives for ${lease.ttlMs} ms unless it is kept alive`)
+  })).pipe(
+    Command.withDescription("Grant a lease: keys put with it are deleted when it ends."),
+    Command.withExamples([{ command: "flaredb lease grant 60000", description: "A lease of a minute" }])
+  )
+
+const keepAlive = Command.make("keep-alive", {
+  ...clientFlags,
+  once: Flag.Boolean("once").pipe(
+    Flag.withDescription("once, instead of until it is stopped"),
+    Flag.withDefault(false)
+  ),
+  id: idArgument
+}, (flags) =>
+  Effect.gen(function*() {
+    const id = yield* validId(flags.id)
+    const kept = (lease: { readonly id: number; readonly ttlMs: number }) =>
+      flags.json ? printJson(lease) : Console.log(`lease ${lease.id} lives for ${lease.ttlMs} ms from now`)
+    if (flags.once) {
+      return yield* Effect.flatMap(withClient(flags, Leases.use((leases) => leases.keepAlive(id))), kept)
+    }
+    yield* withClient(
+      flags,
+      Leases.use((leases) =>
+        Effect.scoped(
+          Effect.flatMap(leases.hold(id), (held) => Effect.andThen(kept({ id: held.id, ttlMs: held.ttlMs }), held.lost))
+        )
+      )
+    )
+  })).pipe(
+    Command.withDescription("Keep a lease alive until this command is stopped; fails when the lease is lost."),
+    Command.withExamples([{ command: "flaredb lease keep-alive 17", description: "Keep lease 17 alive" }])
+  )
+
+const revoke = Command.make("revoke", { ...clientFlags, id: idArgument }, (flags) =>
+  Effect.gen(function*() {
+    const id = yield* validId(flags.id)
+    const deleted = yield* withClient(flags, Leases.use((leases) => leases.revoke(id)))
+    yield* flags.json
+      ? printJson({ id, deleted })
+      : Console.log(`revoked; ${deleted} keys deleted`)
+  })).pipe(
+    Command.withDescription("End a lease and delete its keys."),
+    Command.withExamples([{ command: "flaredb lease revoke 17", description: "End lease 17" }])
+  )
+
+const ttl = Command.make(
+  "ttl",
+  { ...clientFlags, encoding: encodingFlag, id: idArgument },
+  (flags) =>
+    Effect.gen(function*() {
+      const id = yield* validId(flags.id)
+      const lease = yield* withClient(flags, Leases.use((leases) => leases.timeToLive(id)))
+      const keys = yield* Effect.forEach(lease.keys, (key) => write("key", key, flags.encoding))
+      if (flags.json) return yield* printJson({ ...lease, keys })
+      yield* Console.log(`${lease.remainingMs} ms of ${lease.ttlMs} ms are left`)
+      for (const key of keys) yield* Console.log(key)
+    })
+).pipe(
+  Command.withDescription("Print what is left of a lease, and the keys attached to it."),
+  Command.withExamples([{ command: "flaredb lease ttl 17", description: "How long lease 17 still lives" }])
+)
+
+const list = Command.make("list", clientFlags, (flags) =>
+  Effect.gen(function*() {
+    const leases = yield* withClient(flags, Leases.use((service) => service.list()))
+    if (flags.json) return yield* Effect.forEach(leases, printJson, { discard: true })
+    yield* Console.log(
+      table([
+        ["LEASE", "TTL MS", "LEFT MS", "KEYS"],
+        ...leases.map(({ id, keys, remainingMs, ttlMs }) => [id, ttlMs, remainingMs, keys].map(String))
+      ])
+    )
+  }).pipe(Effect.mapError(failureOf))).pipe(
+    Command.withDescription("Print all leases."),
+    Command.withExamples([{ command: "flaredb lease list --json", description: "One JSON object for each" }])
+  )
+
+export const lease = Command.make("lease").pipe(
+  Command.withDescription("Leases: times to live that keys can be attached to."),
+  Command.withSubcommands([grant, keepAlive, revoke, ttl, list]),
+  Command.withExamples([{ command: "flaredb lease grant 60000", description: "A lease of a minute" }])
+)
