@@ -25,19 +25,23 @@ it.live("two runs of the example service see the same flag", () =>
     assert.strictEqual(yield* runProgram("examples/feature-flags.ts", cluster.endpointList), "dark-mode is off\n")
   }).pipe(Effect.provide(NodeServices.layer)))
 
-it.live("the program in the README runs", () =>
+it.live("the programs in the README run", () =>
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
     const readme = yield* files.readFileString("README.md")
-    const program = /```ts\n([\s\S]*?)```/.exec(readme)?.[1]
-    if (program === undefined) throw new Error("the README shows no program")
+    // The README's programs use the local cluster, whose ports a test does not take.
+    const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, text = ""]) => text)
+      .filter((text) => text.includes("endpoints: localEndpoints"))
+    assert.strictEqual(programs.length, 2)
     const cluster = yield* Cluster.make(1)
     yield* Cluster.start(cluster)
-    // The README's program uses the local cluster, whose ports a test does not take.
-    const here = program.replace("endpoints: localEndpoints", `endpoints: ${JSON.stringify(cluster.endpoints)}`)
-    assert.notStrictEqual(here, program)
-    // Inside the package, so that it finds `flaredb/client` as a user's program would.
+    // Inside the package, so that they find `flaredb/client` as a user's program would.
     const folder = yield* files.makeTempDirectoryScoped({ directory: "examples", prefix: "readme-" })
-    yield* files.writeFileString(`${folder}/program.ts`, here)
-    assert.match(yield* runProgram(`${folder}/program.ts`, cluster.endpointList), /paid/)
+    const outputs = yield* Effect.forEach(programs, (program, i) => {
+      const here = program.replace("endpoints: localEndpoints", `endpoints: ${JSON.stringify(cluster.endpoints)}`)
+      const path = `${folder}/program-${i}.ts`
+      return Effect.andThen(files.writeFileString(path, here), runProgram(path, cluster.endpointList))
+    })
+    assert.match(outputs[0] ?? "", /paid/)
+    assert.match(outputs[1] ?? "", /created[\s\S]*3 orders/)
   }).pipe(Effect.provide(NodeServices.layer)))
