@@ -109,7 +109,6 @@ export const restore = Command.make("restore", {
       ])
     )
     const checking = yield* makeProgress("check", { quiet: flags.json })
-    const restoring = yield* makeProgress("restore", { quiet: flags.json })
     const checked = yield* readBackup(flags.file, { onProgress: checking.report }).pipe(Effect.ensuring(checking.end))
     if (flags.dryRun) {
       return yield* Console.log(
@@ -129,6 +128,7 @@ export const restore = Command.make("restore", {
       nodes: Option.isSome(flags.nodes) ? yield* NodeConfig.parseNodes(flags.nodes.value) : NodeConfig.defaults.nodes,
       ...(Option.isSome(flags.dataDir) ? { dataDir: flags.dataDir.value } : {})
     })
+    const progress = yield* makeProgress("restore", { quiet: flags.json })
     const restored = yield* restore({
       file: flags.file,
       path: config.dataDir,
@@ -136,8 +136,9 @@ export const restore = Command.make("restore", {
       nodeId: config.nodeId,
       voters: config.nodes.map(({ id }) => id).sort((a, b) => a - b),
       keeps: ({ machine }, { key }) => machine !== keyValueMachine || !isSessionRow(key),
-      onProgress: (step, bytes, ofBytes) => (step === "check" ? checking : restoring).report(bytes, ofBytes)
-    }).pipe(Effect.ensuring(Effect.andThen(checking.end, restoring.end)))
+      checked: true,
+      onProgress: (_, bytes, ofBytes) => progress.report(bytes, ofBytes)
+    }).pipe(Effect.ensuring(progress.end))
     yield* flags.json
       ? Console.log(
         JSON.stringify({
@@ -220,11 +221,14 @@ export const verify = Command.make("verify", clientFlags, (flags) =>
       const common = commonDigest(answers)
       if (flags.json) {
         for (const { endpoint, hash, problem } of answers) {
-          const { _tag, ...fields } = hash ?? { _tag: "Hashed" }
+          if (hash === undefined) {
+            yield* Console.log(JSON.stringify({ endpoint, problem }))
+            continue
+          }
+          const { bytes, digest, index, nodeId, revision, rows, term } = hash
+          const equal = digest === common
           yield* Console.log(
-            JSON.stringify(
-              hash === undefined ? { endpoint, problem } : { endpoint, equal: hash.digest === common, ...fields }
-            )
+            JSON.stringify({ endpoint, nodeId, equal, revision, index, term, rows, bytes, sha256: digest })
           )
         }
       } else {

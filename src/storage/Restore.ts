@@ -42,6 +42,8 @@ export interface RestoreOptions extends DataDirOptions {
   readonly file: string
   /** Whether a row of the backup's state machine is carried over. */
   readonly keeps: (header: BackupHeader, row: StateRow) => boolean
+  /** The file was read to its end and found whole just now, so it need not be checked once more. Default false. */
+  readonly checked?: boolean
   /** Told how far the reader is in the file: first while it is checked, then while it is restored. */
   readonly onProgress?: (step: "check" | "restore", bytes: number, ofBytes: number) => Effect.Effect<void>
 }
@@ -115,9 +117,11 @@ const attempt = <A>(operation: string, path: string, run: () => A): Effect.Effec
 export const restore = Effect.fnUntraced(function*(options: RestoreOptions): Effect.fn.Return<Restored, RestoreError> {
   const { path } = options
   yield* requireEmpty(path)
-  yield* readBackup(options.file, {
-    onProgress: (bytes, ofBytes) => options.onProgress?.("check", bytes, ofBytes) ?? Effect.void
-  })
+  if (options.checked !== true) {
+    yield* readBackup(options.file, {
+      onProgress: (bytes, ofBytes) => options.onProgress?.("check", bytes, ofBytes) ?? Effect.void
+    })
+  }
   const parent = dirname(resolve(path))
   const temporary = `${path}.restoring-${process.pid}`
   const filled = Effect.scoped(

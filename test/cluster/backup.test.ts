@@ -93,7 +93,8 @@ it.live(
         assert.isTrue(found.every(Option.isSome), "everything acknowledged before the backup is there")
         const equal = yield* run(["verify", "--json", "--endpoints", restored.endpointList])
         assert.strictEqual(equal.code, 0, equal.err)
-        assert.strictEqual(new Set(json(equal.out).map((line) => line["sha256"] ?? line["digest"])).size, 1)
+        assert.match(equal.out, /"sha256":"[0-9a-f]{64}"/)
+        assert.strictEqual(new Set(json(equal.out).map((line) => line["sha256"])).size, 1)
 
         const damaged = restored.node(3)
         yield* damaged.stop("SIGTERM")
@@ -135,7 +136,7 @@ it.live("a backup whose node is killed on the way ends with an error and leaves 
     yield* Effect.gen(function*() {
       const kv = yield* KeyValue
       const value = new Uint8Array(500_000).map((_, i) => i)
-      yield* Effect.forEach(Array.from({ length: 300 }, (_, i) => `large/${i}`), (key) => kv.put(key, value), {
+      yield* Effect.forEach(Array.from({ length: 120 }, (_, i) => `large/${i}`), (key) => kv.put(key, value), {
         concurrency: 8
       })
     }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 30_000 })))
