@@ -59,7 +59,7 @@ it.live("put, get, scan, delete, status and transfer-leader do what they say", (
 
     const status = yield* flaredb("status")
     assert.strictEqual(status.code, 0)
-    assert.match(status.out, /^ENDPOINT +NODE +ROLE +TERM +LEADER +COMMIT +APPLIED +LAG\n/)
+    assert.match(status.out, /^ENDPOINT +NODE +ROLE +TERM +LEADER +COMMIT +APPLIED +LAG +CATCH-UP\n/)
     assert.strictEqual(status.out.match(/ follower /g)?.length, 2, status.out)
 
     const before = (yield* flaredb("status", "--json")).out.trim().split("\n").map((line) => JSON.parse(line))
@@ -129,8 +129,13 @@ it.live("inspect reads a stopped node, and RocksDB's own tool finds its column f
     const found = yield* flaredb("inspect", node.dataDir, "--json", "--entries", "10")
     assert.strictEqual(found.code, 0, found.err)
     const [summary, ...entries] = found.out.trim().split("\n").map((line) => JSON.parse(line))
-    assert.deepInclude(summary, { clusterId: "test", nodeId: 1, voters: [1], firstIndex: 1, lastIndex: 2 })
-    assert.deepStrictEqual(entries.map(({ entry }) => entry), ["noop", "put \"key\", 5 bytes"])
+    assert.deepInclude(summary, { clusterId: "test", nodeId: 1, voters: [1], firstIndex: 1, lastIndex: 4 })
+    assert.deepStrictEqual(entries.map(({ entry }) => entry), [
+      "noop",
+      "open a session of 300000 ms",
+      "put \"key\", 5 bytes (session 2, number 1)",
+      "close the session (session 2, number 2)"
+    ])
 
     const files = yield* FileSystem.FileSystem
     const copy = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-copy-" })
