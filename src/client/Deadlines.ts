@@ -2,8 +2,9 @@
  * The deadlines of many operations on one timer: operations wait in buckets of {@link bucketMs}, and one fiber empties
  * the buckets that are due. A timer for each would cost more than the operation.
  */
-import { Clock, Effect, Latch } from "effect"
+import { Effect, Latch } from "effect"
 import type { Scope } from "effect"
+import { monotonicMs } from "../Monotonic.ts"
 import type { Operation } from "./Operation.ts"
 
 /** How late an operation may learn that its time is over, in milliseconds. */
@@ -42,7 +43,7 @@ export class Deadlines<Failure> {
       Effect.forkScoped(
         Effect.forever(
           this.waiting.whenOpen(
-            Effect.andThen(Effect.sleep(bucketMs), Effect.map(Clock.currentTimeMillis, (now) => this.sweep(now)))
+            Effect.andThen(Effect.sleep(bucketMs), Effect.map(monotonicMs, (now) => this.sweep(now)))
           )
         )
       )

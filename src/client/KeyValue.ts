@@ -3,6 +3,7 @@
  * `FlareDb.layer` beside a node of this process, `FlareDb.layerMemory` for tests.
  */
 import { Clock, Context, Effect, Option, Random, Stream } from "effect"
+import { monotonicMs, monotonicMsOf } from "../Monotonic.ts"
 import { Conflict, InvalidArgument } from "../FlareDbError.ts"
 import type { KeyRange } from "../kv/KeyRange.ts"
 import { contains, prefixRange, successor } from "../kv/KeyRange.ts"
@@ -163,7 +164,7 @@ export const make = (requests: Requests): KeyValue["Service"] => {
     deadlineMs: number
   ) {
     const clock = yield* Clock.Clock
-    const left = () => ({ timeoutMs: Math.max(1, deadlineMs - clock.currentTimeMillisUnsafe()) })
+    const left = () => ({ timeoutMs: Math.max(1, deadlineMs - monotonicMsOf(clock)) })
     const attempts = options?.attempts ?? defaultAttempts
     let previous = yield* get(key, left())
     for (let attempt = 1;; attempt++) {
@@ -176,7 +177,7 @@ export const make = (requests: Requests): KeyValue["Service"] => {
         else: [Op.get(key)]
       }, left())
       if (succeeded) return { revision, previous, value } satisfies ModifyResult
-      if (attempt >= attempts || clock.currentTimeMillisUnsafe() >= deadlineMs) {
+      if (attempt >= attempts || monotonicMsOf(clock) >= deadlineMs) {
         return yield* conflict(key, attempt)
       }
       previous = results[0]
@@ -239,7 +240,7 @@ export const make = (requests: Requests): KeyValue["Service"] => {
       const bytes = bytesOf(key)
       const timeoutMs = options?.timeoutMs ?? requests.requestTimeoutMs
       return Effect.flatMap(
-        Clock.currentTimeMillis,
+        monotonicMs,
         (nowMs) =>
           turns.take(bytes, timeoutMs, () => conflict(bytes, 0), modify(bytes, change, options, nowMs + timeoutMs))
       )

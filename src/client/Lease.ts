@@ -5,6 +5,7 @@
  */
 import { Clock, Context, Deferred, Effect } from "effect"
 import type { Scope } from "effect"
+import { monotonicMs, monotonicMsOf } from "../Monotonic.ts"
 import type { LeaseNotFound } from "../FlareDbError.ts"
 import { LeaseLost } from "../FlareDbError.ts"
 import type { Answer, OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
@@ -97,7 +98,7 @@ export const make = (requests: Requests): Leases["Service"] => {
     for (;;) {
       yield* Effect.sleep(ttlMs / keepAlivesPerTtl)
       for (;;) {
-        const sentMs = clock.currentTimeMillisUnsafe()
+        const sentMs = monotonicMsOf(clock)
         const leftMs = confirmedMs + ttlMs - sentMs
         if (leftMs <= 0) return new LeaseLost({ lease: id, reason: "unconfirmed" })
         const kept = yield* Effect.result(
@@ -126,11 +127,11 @@ export const make = (requests: Requests): Leases["Service"] => {
     revoke,
     hold: (id) =>
       Effect.flatMap(
-        Clock.currentTimeMillis,
+        monotonicMs,
         (sentMs) => Effect.flatMap(keepAlive(id), (lease) => held(lease, sentMs))
       ),
     scoped: (ttlMs) =>
-      Effect.flatMap(Clock.currentTimeMillis, (sentMs) =>
+      Effect.flatMap(monotonicMs, (sentMs) =>
         Effect.flatMap(
           // Its end by time is what remains when the revocation fails.
           Effect.acquireRelease(grant(ttlMs), ({ id }) => Effect.ignore(revoke(id, { timeoutMs: ttlMs }))),

@@ -4,7 +4,7 @@ const noBytes = new Uint8Array(0)
 export class Operation<Failure> {
   /** What is sent; empty once it is settled, because a session remembers operations longer than their callers do. */
   bytes: Uint8Array
-  /** When it is given up, on the clock of `Clock.currentTimeMillis`. */
+  /** When it is given up, on the clock of `Monotonic.ts`. */
   readonly deadlineMs: number
   /** Whether a node may have received it since it last learned that none has. */
   sent = false

@@ -5,6 +5,7 @@
  */
 import { Cause, Clock, Effect, Exit, Fiber, Option, Queue } from "effect"
 import type { Scope } from "effect"
+import { monotonicMsOf } from "../Monotonic.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../kv/Reply.ts"
@@ -83,7 +84,7 @@ export class Pipeline {
     const queue = yield* Queue.bounded<Op>(options.client.maxPendingOperations)
     const repeats = yield* Queue.unbounded<Op>()
     const scope = yield* Effect.scope
-    const pipeline = new Pipeline({ ...options, nowMs: () => clock.currentTimeMillisUnsafe() }, queue, repeats, scope)
+    const pipeline = new Pipeline({ ...options, nowMs: () => monotonicMsOf(clock) }, queue, repeats, scope)
     // Whoever waits when the client closes is told what is known, instead of being left to wait.
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {

@@ -3,7 +3,8 @@
  * next revision it has to tell, asks any node for it, and asks another one when that fails: no revision is skipped, and none is
  * told twice.
  */
-import { Clock, Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
+import { monotonicMs } from "../Monotonic.ts"
 import type { Compacted, InvalidArgument, Overloaded, WatchError } from "../FlareDbError.ts"
 import { Unavailable } from "../FlareDbError.ts"
 import type { Revision } from "../kv/History.ts"
@@ -73,7 +74,7 @@ export class Watcher {
   readonly next: Effect.Effect<Told, WatchFailure> = Effect.suspend(() => this.tell())
 
   private readonly tell = Effect.fnUntraced({ self: this }, function*(this: Watcher) {
-    const startedMs = yield* Clock.currentTimeMillis
+    const startedMs = yield* monotonicMs
     for (;;) {
       const endpoint = this.opened?.endpoint ?? this.options.router.target
       const exit = yield* Effect.result(this.opened === undefined ? this.begin(endpoint) : this.ask(this.opened))
@@ -84,7 +85,7 @@ export class Watcher {
         continue
       }
       const pauseMs = yield* this.failed(endpoint, exit.failure)
-      const waitedMs = (yield* Clock.currentTimeMillis) - startedMs
+      const waitedMs = (yield* monotonicMs) - startedMs
       // Once begun, it is worth waiting for the cluster as long as that takes.
       if (!this.began && waitedMs + pauseMs > this.options.client.requestTimeoutMs) {
         return yield* new Unavailable({ reason: `no node could be watched; ${this.options.router.describe()}` })

@@ -25,6 +25,7 @@ import { Pending } from "./Pending.ts"
 import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
 import type { Snapshotter } from "./Snapshotter.ts"
+import type { StepObserver } from "./StepObserver.ts"
 
 export interface EventLoopOptions {
   readonly raft: Raft.Raft
@@ -37,6 +38,7 @@ export interface EventLoopOptions {
   readonly transport: PeerTransport["Service"]
   readonly clock: LogClock
   readonly metrics: NodeMetrics
+  readonly observe: StepObserver | undefined
   /** `host:port` of a node's client port, for `NotLeader`. */
   readonly clientEndpoint: (node: NodeId) => string | undefined
   /** Told about every change of role, term or leader. */
@@ -151,7 +153,7 @@ export class EventLoop {
     const last = entries[entries.length - 1]
     if (last === undefined) return
     const { index } = last
-    this.options.clock.observe(last.stampMs)
+    this.options.clock.observe(last.stampMs, this.leading)
     this.pending.applied(entries, replies)
     this.pending.releaseReads(index)
     this.afterwards.push(this.options.onApplied(index))
@@ -184,7 +186,7 @@ export class EventLoop {
 
   private installed({ known, logTimeMs, point }: Installed): void {
     const { clock, snapshotter } = this.options
-    clock.observe(logTimeMs)
+    clock.observe(logTimeMs, this.leading)
     this.step({ _tag: "SnapshotInstalled", point })
     snapshotter.installed(point.index)
     this.pending.skipped(point.index)
@@ -194,7 +196,10 @@ export class EventLoop {
   }
 
   private step(event: Event): void {
-    for (const output of Raft.step(this.options.raft, event)) this.carryOut(output)
+    const { observe, raft } = this.options
+    const outputs = Raft.step(raft, event)
+    if (observe !== undefined) observe(raft, event, outputs)
+    for (const output of outputs) this.carryOut(output)
   }
 
   private carryOut(output: Output): void {

@@ -33,6 +33,7 @@ import type { ReadGroup, Submission } from "./Pending.ts"
 import * as Persister from "./Persister.ts"
 import type { SnapshotStatus } from "./Snapshotter.ts"
 import { Snapshotter } from "./Snapshotter.ts"
+import { StepObserver } from "./StepObserver.ts"
 
 /** Where the node stands, as its owner fiber saw it. */
 export interface NodeStatus {
@@ -244,6 +245,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     transport,
     clock,
     metrics,
+    observe: yield* StepObserver,
     clientEndpoint: (node) => endpoints.get(node),
     onRole: (change) => SubscriptionRef.set(role, { role: change.role, term: change.term, leader: change.leader }),
     onApplied: (index) => {

@@ -5,8 +5,9 @@
  * One snapshot at a time. A newer one, or the same one from the beginning, takes the place of one that is on its way; an
  * older leader's does not take that of a newer one's.
  */
-import { Clock, Data, Deferred, Effect, Exit, Queue, Semaphore } from "effect"
+import { Data, Deferred, Effect, Exit, Queue, Semaphore } from "effect"
 import type { Scope } from "effect"
+import { monotonicMs } from "../Monotonic.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { SnapshotDecoder } from "../codec/SnapshotChunk.ts"
 import type { StateImport, StateStore } from "../storage/StateStore.ts"
@@ -131,7 +132,7 @@ export class SnapshotReceiver {
 
   private readonly receive = Effect.fnUntraced({ self: this }, function*(this: SnapshotReceiver, arrival: Arrival) {
     const { offer } = arrival
-    const start = yield* Clock.currentTimeMillis
+    const start = yield* monotonicMs
     yield* Effect.logInfo(`receives the state through ${offer.point.index} from node ${offer.from}`).pipe(
       Effect.annotateLogs({ estimatedBytes: offer.estimatedBytes })
     )
@@ -154,7 +155,7 @@ export class SnapshotReceiver {
         continue
       }
       const installed = yield* this.options.install(incoming, offer)
-      const elapsedMs = (yield* Clock.currentTimeMillis) - start
+      const elapsedMs = Math.round((yield* monotonicMs) - start)
       const { totals } = part
       yield* Effect.logInfo(
         installed

@@ -5,8 +5,9 @@
  * A transfer that breaks is not resumed. It is reported as failed after a pause, the core finds out again where the
  * follower stands, and asks for a new one if there is need.
  */
-import { Clock, Effect, Fiber, FiberMap } from "effect"
+import { Effect, Fiber, FiberMap } from "effect"
 import type { Scope } from "effect"
+import { monotonicMs } from "../Monotonic.ts"
 import { maxChunkBytes, SnapshotEncoder } from "../codec/SnapshotChunk.ts"
 import type { SendSnapshot } from "../raft/Output.ts"
 import type { LogPoint, NodeId } from "../raft/Types.ts"
@@ -104,7 +105,7 @@ export class SnapshotSender {
   private readonly transfer = Effect.fnUntraced({ self: this }, function*(this: SnapshotSender, request: SendSnapshot) {
     const { peer, term } = request
     const { nodeId, onSent, transport } = this.options
-    const start = yield* Clock.currentTimeMillis
+    const start = yield* monotonicMs
     const exported = yield* this.options.state.export
     const { estimatedBytes, point } = exported
     const progress = { peer, point, bytes: 0, estimatedBytes }
@@ -148,7 +149,7 @@ export class SnapshotSender {
     const { chunks, totals } = encoder.end()
     for (const chunk of chunks) yield* write(way, chunk)
     for (const fiber of inFlight) yield* Fiber.join(fiber)
-    const elapsedMs = (yield* Clock.currentTimeMillis) - start
+    const elapsedMs = Math.round((yield* monotonicMs) - start)
     yield* Effect.logInfo(`node ${peer} has installed the state through ${point.index}`).pipe(
       Effect.annotateLogs({ rows: totals.rows, bytes: totals.bytes, elapsedMs, digest: totals.digest.slice(0, 16) })
     )

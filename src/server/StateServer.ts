@@ -3,6 +3,7 @@
  * keeps what it sees on the disk, so there are few at a time and none for ever.
  */
 import { Clock, Context, Effect, Exit, Layer, Queue, Scope, Stream } from "effect"
+import { monotonicMsOf } from "../Monotonic.ts"
 import type { HashStep, StateError } from "../client/StateRpcs.ts"
 import { maxBackupIdleMs, maxBackups, maxMarkerWaitMs, maxStateHashes } from "../client/StateRpcs.ts"
 import type { BackupHeader } from "../codec/BackupFile.ts"
@@ -88,14 +89,14 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
     const createdMs = clock.currentTimeMillisUnsafe()
     yield* Effect.logInfo(`sends a backup of the state through ${exported.point.index}`)
 
-    let askedMs = createdMs
+    let askedMs = monotonicMsOf(clock)
     let sending = false
     let idle = false
     yield* Effect.forkScoped(
       Effect.gen(function*() {
         for (;;) {
           yield* Effect.sleep(maxBackupIdleMs / 4)
-          if (sending || clock.currentTimeMillisUnsafe() - askedMs < maxBackupIdleMs) continue
+          if (sending || monotonicMsOf(clock) - askedMs < maxBackupIdleMs) continue
           idle = true
           yield* Scope.close(view, Exit.void)
           return yield* Effect.logWarning(`gives up a backup: its client took nothing for ${maxBackupIdleMs} ms`)
@@ -131,7 +132,7 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
         piece,
         Effect.sync(() => {
           sending = false
-          askedMs = clock.currentTimeMillisUnsafe()
+          askedMs = monotonicMsOf(clock)
         })
       )
     })

@@ -9,6 +9,7 @@
  */
 import { Clock, Context, Effect, Exit, Latch, Layer, Schedule } from "effect"
 import type { Scope } from "effect"
+import { monotonicMsOf } from "../Monotonic.ts"
 import { maxWatchWaitMs } from "../client/ClientRpcs.ts"
 import type { NodeWatch, WatchPart, WatchRequest } from "../client/Connection.ts"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -128,7 +129,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
   const recipients = new Map<WatchOwner, Recipient>()
   const unconfirmed = new Unconfirmed(maxWatchBytes, metrics.unconfirmed)
 
-  const nowMs = () => clock.currentTimeMillisUnsafe()
+  const nowMs = () => monotonicMsOf(clock)
 
   const letGo = (watch: Watch): void => {
     if (watch.part !== undefined) unconfirmed.drop(watch.part)

@@ -117,11 +117,20 @@ const compare = (options: DataDirOptions, marker: Marker): DataDirRefused | unde
 export class DataDir extends Context.Service<DataDir, { readonly path: string; readonly marker: Marker }>()(
   "flaredb/storage/DataDir"
 ) {
+  /** Checks or, when the database was just created, writes the marker of a database that is open. */
+  static readonly layerOpened = (
+    options: DataDirOptions,
+    created: boolean
+  ): Layer.Layer<DataDir, OpenError, RocksDb> => Layer.effect(DataDir, own(options, created))
+
   /** Creates or opens the directory, checks or writes its marker, and gives the database behind it. */
   static readonly layer = (options: DataDirOptions): Layer.Layer<DataDir | RocksDb, OpenError> =>
     Layer.unwrap(Effect.map(prepare(options.path), (create) =>
       Layer.provideMerge(
-        Layer.effect(DataDir, own(options, create)),
+        Layer.tap(
+          DataDir.layerOpened(options, create),
+          () => Effect.sync(() => rmSync(join(options.path, creatingFile), { force: true }))
+        ),
         RocksDb.layer({
           path: options.path,
           create,
@@ -152,7 +161,6 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
     }
     const refusal = compare(options, marker)
     if (refusal !== undefined) return yield* refusal
-    rmSync(join(path, creatingFile), { force: true })
     return DataDir.of({ path, marker })
   }
   const marker: Marker = {
@@ -182,6 +190,5 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
     ],
     "durable"
   )
-  rmSync(join(path, creatingFile), { force: true })
   return DataDir.of({ path, marker })
 })

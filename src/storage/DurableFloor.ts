@@ -7,7 +7,7 @@
  * there, is corrupt. It is advisory in one direction only: a floor that lags behind is fine, one that runs ahead is not,
  * so it is lowered durably before a conflicting tail is removed.
  */
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import { readFileSync } from "node:fs"
 import { open, rename } from "node:fs/promises"
 import { join } from "node:path"
@@ -23,34 +23,31 @@ export const floorFile = "durable-floor"
 
 const decode = recordDecoder("durable floor", PointRecord)
 
-/** The floor of a directory; `undefined` when it has none yet. */
-export const readFloor = (directory: string): Effect.Effect<LogPoint | undefined, StorageError> =>
-  Effect.suspend((): Effect.Effect<LogPoint | undefined, StorageError> => {
-    const path = join(directory, floorFile)
-    let bytes: Uint8Array
-    try {
-      bytes = readFileSync(path)
-    } catch (cause) {
-      return cause instanceof Error && "code" in cause && cause.code === "ENOENT"
-        ? Effect.succeed(undefined)
-        : Effect.fail(new StorageIoError({ operation: "read", path, cause }))
-    }
-    const point = decode(bytes)
-    return point instanceof CodecError
-      ? Effect.fail(
-        new StorageCorruption({ path, detail: point.message, safe: "the database itself was not looked at" })
-      )
-      : Effect.succeed({ index: LogIndex(point.index), term: Term(point.term) })
-  })
+/** Where the bytes of the floor are kept: a file, or what a simulation has in its place. */
+export interface FloorFile {
+  /** `undefined` when there is none. Throws what the file system does. */
+  readonly read: (directory: string) => Uint8Array | undefined
+  /** Replaces the file durably, all or nothing. */
+  readonly replace: (directory: string, bytes: Uint8Array) => Effect.Effect<void, StorageIoError>
+}
 
-/** Replaces the floor durably: a new file, synced, renamed over the old one, and the directory synced. */
-export const writeFloor = (directory: string, floor: LogPoint): Effect.Effect<void, StorageIoError> =>
+const readFile: FloorFile["read"] = (directory) => {
+  try {
+    return readFileSync(join(directory, floorFile))
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined
+    throw cause
+  }
+}
+
+/** A new file, synced, renamed over the old one, and the directory synced. */
+const replaceFile: FloorFile["replace"] = (directory, bytes) =>
   Effect.uninterruptible(Effect.tryPromise({
     try: async () => {
       const path = join(directory, floorFile)
       const next = await open(`${path}.next`, "w")
       try {
-        await next.write(encodeRecord({ index: floor.index, term: floor.term }))
+        await next.write(bytes)
         await next.sync()
       } finally {
         await next.close()
@@ -65,3 +62,33 @@ export const writeFloor = (directory: string, floor: LogPoint): Effect.Effect<vo
     },
     catch: (cause) => new StorageIoError({ operation: "write the durable floor", path: directory, cause })
   }))
+
+export const FloorFile: Context.Reference<FloorFile> = Context.Reference<FloorFile>("flaredb/storage/FloorFile", {
+  defaultValue: () => ({ read: readFile, replace: replaceFile })
+})
+
+/** The floor of a directory; `undefined` when it has none yet. */
+export const readFloor = (directory: string): Effect.Effect<LogPoint | undefined, StorageError> =>
+  Effect.flatMap(FloorFile, (file): Effect.Effect<LogPoint | undefined, StorageError> => {
+    const path = join(directory, floorFile)
+    let bytes: Uint8Array | undefined
+    try {
+      bytes = file.read(directory)
+    } catch (cause) {
+      return Effect.fail(new StorageIoError({ operation: "read", path, cause }))
+    }
+    if (bytes === undefined) return Effect.succeed(undefined)
+    const point = decode(bytes)
+    return point instanceof CodecError
+      ? Effect.fail(
+        new StorageCorruption({ path, detail: point.message, safe: "the database itself was not looked at" })
+      )
+      : Effect.succeed({ index: LogIndex(point.index), term: Term(point.term) })
+  })
+
+/** Replaces the floor durably. */
+export const writeFloor = (directory: string, floor: LogPoint): Effect.Effect<void, StorageIoError> =>
+  Effect.flatMap(
+    FloorFile,
+    (file) => file.replace(directory, encodeRecord({ index: floor.index, term: floor.term }))
+  )

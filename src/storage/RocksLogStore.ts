@@ -137,7 +137,12 @@ const make = Effect.gen(function*() {
         else if (truncateFrom !== undefined && truncateFrom <= durable.index) durable = floor ?? compactedPoint
       }
     })
-    return truncates ? Semaphore.withPermit(floorLock, Effect.andThen(lowerFloor(writes), written)) : written
+    if (!truncates) return written
+    // How low the floor has to go is decided once nobody else moves it, and what was written is known as written even when
+    // the node is asked to stop in the middle: the floor that is raised last must not speak of entries that are gone.
+    return Effect.uninterruptible(
+      Semaphore.withPermit(floorLock, Effect.andThen(Effect.suspend(() => lowerFloor(writes)), written))
+    )
   }
 
   const read = Effect.fnUntraced(function*(from: LogIndex, through: LogIndex, maxBytes: number) {

@@ -3,6 +3,7 @@
  * `TestClock` drives it; `layerManual` ticks when a test says so.
  */
 import { Clock, Context, Effect, Layer, Queue } from "effect"
+import { monotonicMsOf } from "../Monotonic.ts"
 
 export interface TimerTick {
   /** How much later than due this tick came, in milliseconds: a long delay is a stall of the process. */
@@ -70,16 +71,16 @@ export class RaftTimer extends Context.Service<RaftTimer, {
 
 const readings = (clock: Clock.Clock) => ({
   nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
-  monotonicMsUnsafe: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  monotonicMsUnsafe: () => monotonicMsOf(clock)
 })
 
 const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
   const clock = yield* Clock.Clock
   const ticks = yield* Queue.sliding<TimerTick>(1)
-  let due = clock.currentTimeMillisUnsafe() + tickMs
+  let due = monotonicMsOf(clock) + tickMs
   const next = Effect.suspend(() =>
-    Effect.map(Effect.sleep(Math.max(0, due - clock.currentTimeMillisUnsafe())), () => {
-      const now = clock.currentTimeMillisUnsafe()
+    Effect.map(Effect.sleep(Math.max(0, due - monotonicMsOf(clock))), () => {
+      const now = monotonicMsOf(clock)
       const lateMs = Math.max(0, now - due)
       Queue.offerUnsafe(ticks, { lateMs })
       // A late tick moves the schedule instead of being followed by those it delayed; small delays do not add up.

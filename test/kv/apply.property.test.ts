@@ -25,13 +25,13 @@ import {
 } from "../../src/kv/Keyspace.ts"
 import { decodeLease } from "../../src/kv/Lease.ts"
 import type { Load, Loading, StoredRow } from "../../src/kv/Loading.ts"
-import type { OperationResult, Reply } from "../../src/kv/Reply.ts"
 import { decodeReply } from "../../src/kv/Reply.ts"
 import { decodeSession, Session } from "../../src/kv/Session.ts"
 import { State } from "../../src/kv/State.ts"
 import type { Compare, CompareFigure, CompareOperator, Operation } from "../../src/kv/Transaction.ts"
 import { compareFigures, compareOperators, transactionProblem } from "../../src/kv/Transaction.ts"
 import { Model } from "./Model.ts"
+import { words } from "./ReplyWords.ts"
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 const bytes = (value: string): Uint8Array => Buffer.from(value, "latin1")
@@ -223,41 +223,6 @@ class Source {
     const answered = Math.max(0, Math.min(sequence - 1, last - this.below(4)))
     const sent: Command = this.below(40) === 0 ? { _tag: "CloseSession" } : command
     return { index, stampMs: this.timeMs, command: sent, stamp: { session, sequence, answered } }
-  }
-}
-
-/** A reply in the words of the model. */
-const words = (reply: Reply): unknown => {
-  switch (reply._tag) {
-    case "PutReply":
-      return `created ${reply.createRevision} version ${reply.version}`
-    case "DeleteReply":
-      return reply.deleted ? 1 : 0
-    case "TransactionReply":
-      return [reply.succeeded, ...reply.results.map(resultWords)]
-    case "LeaseReply":
-      return `lease ${reply.lease}`
-    case "RevokedReply":
-      return reply.deleted
-    case "SessionReply":
-      return `session ${reply.session}`
-    case "RefusedReply":
-      return reply.reason
-    default:
-      return "done"
-  }
-}
-
-const resultWords = (result: OperationResult): unknown => {
-  switch (result._tag) {
-    case "Put":
-      return `created ${result.createRevision} version ${result.version}`
-    case "Delete":
-      return result.deleted
-    case "Get":
-      return result.record === undefined ? undefined : text(result.record.value)
-    case "Range":
-      return [result.more, ...result.rows.map(({ key, record }) => `${text(key)}=${text(record.value)}`)]
   }
 }
 

@@ -4,9 +4,29 @@
  */
 import type { Message } from "../../src/raft/Message.ts"
 import type { Output, Persist } from "../../src/raft/Output.ts"
-import type { Entry, LogIndex, LogPoint, Term } from "../../src/raft/Types.ts"
-import type { SimDisk } from "./SimDisk.ts"
-import type { SimNode } from "./SimNode.ts"
+import type { Raft } from "../../src/raft/Raft.ts"
+import type { Entry, HardState, LogIndex, LogPoint, NodeId, Term } from "../../src/raft/Types.ts"
+
+/** What a disk keeps through any crash. */
+export interface ObservedDisk {
+  readonly hardState: HardState
+  /** The last entry that is gone from the log, by compaction or because a snapshot stands for it. */
+  readonly base: LogPoint
+  readonly lastIndex: LogIndex
+  /** The term of the entry at an index, also of the one that compaction removed last. */
+  readonly termAt: (index: number) => Term | undefined
+  /** What the node held before its disk was lost: it had kept its word then. */
+  readonly before: ObservedDisk | undefined
+}
+
+/** A node, whatever it is made of. */
+export interface ObservedNode {
+  readonly id: NodeId
+  readonly disk: ObservedDisk
+  readonly raft: Raft | undefined
+  /** How far the oracle has looked. */
+  seenCommit: number
+}
 
 export type Property =
   | "election safety"
@@ -23,6 +43,17 @@ export type Property =
   | "bounded memory"
   | "durable term and vote"
   | "convergence"
+  | "the answer is the model's"
+  | "real-time order"
+  | "an error says what is known"
+  | "a write appears once per attempt"
+  | "watch without gaps"
+  | "a lease keeps its time"
+  | "stale reads do not go back"
+  | "identical states"
+  | "no node stops without a cause"
+  | "a failed write stops the node"
+  | "damage is never silent"
 
 export class Violation extends Error {
   readonly property: Property
@@ -34,16 +65,17 @@ export class Violation extends Error {
   }
 }
 
-const demand = (holds: boolean, property: Property, detail: () => string): void => {
+export function demand(holds: boolean, property: Property, detail: () => string): asserts holds {
   if (!holds) throw new Violation(property, detail())
 }
 
-const textOf = (entry: Entry): string => String.fromCharCode(...entry.payload)
+const textOf = ({ payload }: Entry): string =>
+  Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString("latin1")
 
 export class Oracle {
   private readonly leaders = new Map<Term, number>()
   /** Votes that left a node, by `term * 10 + node`, with the disk that remembers them. */
-  private readonly votes = new Map<number, { readonly candidate: number; readonly disk: SimDisk }>()
+  private readonly votes = new Map<number, { readonly candidate: number; readonly disk: ObservedDisk }>()
   /** Every entry anybody ever wrote, by `index/term`: the term before it and what it carries. */
   private readonly written = new Map<string, string>()
   /** The term of every committed entry, by index. */
@@ -54,10 +86,13 @@ export class Oracle {
   private readonly places = new Map<string, number>()
   /** Reads that wait, and what was committed anywhere when they were asked. */
   private readonly reads = new Map<number, number>()
-  readonly nodes: ReadonlyArray<SimNode>
+  readonly nodes: ReadonlyArray<ObservedNode>
+  private readonly repeats: boolean
 
-  constructor(nodes: ReadonlyArray<SimNode>) {
+  /** `repeats` says that clients may send a command again, so that it may be in the log several times. */
+  constructor(nodes: ReadonlyArray<ObservedNode>, options: { readonly repeats: boolean } = { repeats: false }) {
     this.nodes = nodes
+    this.repeats = options.repeats
   }
 
   get commitIndex(): number {
@@ -65,7 +100,7 @@ export class Oracle {
   }
 
   /** After one step of a node: what it put out, and where it stands. */
-  stepped(node: SimNode, outputs: ReadonlyArray<Output>): void {
+  stepped(node: ObservedNode, outputs: ReadonlyArray<Output>): void {
     const { raft } = node
     if (raft === undefined) return
     for (const output of outputs) {
@@ -81,7 +116,7 @@ export class Oracle {
     )
   }
 
-  private persists(node: SimNode, { entries, truncateFrom }: Persist): void {
+  private persists(node: ObservedNode, { entries, truncateFrom }: Persist): void {
     const { raft } = node
     demand(
       raft?.role !== "leader" || truncateFrom === undefined,
@@ -98,7 +133,7 @@ export class Oracle {
     }
   }
 
-  private leads(node: SimNode): void {
+  private leads(node: ObservedNode): void {
     const { raft } = node
     if (raft === undefined) return
     const { log, term } = raft
@@ -115,7 +150,7 @@ export class Oracle {
     }
   }
 
-  private commitsOf(node: SimNode): void {
+  private commitsOf(node: ObservedNode): void {
     const { raft } = node
     if (raft === undefined || raft.commit <= node.seenCommit) return
     const { commit, log } = raft
@@ -139,7 +174,7 @@ export class Oracle {
     node.seenCommit = commit
   }
 
-  applies(node: SimNode, entry: Entry): void {
+  applies(node: ObservedNode, entry: Entry): void {
     const { index } = entry
     const text = `${entry.term} ${textOf(entry)}`
     const known = this.applied[index]
@@ -150,17 +185,17 @@ export class Oracle {
     )
     demand(this.committed[index] === entry.term, "state machine safety", () => `n${node.id} applies ${index} early`)
     this.applied[index] = text
-    if (entry.kind === "noop") return
+    if (entry.kind === "noop" || this.repeats) return
     const place = this.places.get(textOf(entry))
     demand(place === undefined || place === index, "appears at most once", () => `${text} at ${place} and ${index}`)
     this.places.set(textOf(entry), index)
   }
 
   /** A message leaves a node: what it promises must be on the node's disk. */
-  leaves(node: SimNode, message: Message): void {
+  leaves(node: ObservedNode, message: Message): void {
     const { disk } = node
     demand(
-      message.term <= disk.hardState.term || message._tag === "PreVoteRequest" || message._tag === "PreVoteResponse",
+      message.term <= durableTerm(disk) || message._tag === "PreVoteRequest" || message._tag === "PreVoteResponse",
       "durable term and vote",
       () => `n${node.id} says ${message._tag} in ${message.term}, its disk is in ${disk.hardState.term}`
     )
@@ -168,7 +203,7 @@ export class Oracle {
     else if (message._tag === "VoteResponse" && message.granted) this.votesFor(node, message.term, message.to)
     else if (message._tag === "AppendAccepted") {
       demand(
-        disk.lastIndex >= message.match && disk.hardState.term >= message.term,
+        disk.lastIndex >= message.match && durableTerm(disk) >= message.term,
         "acknowledged only when durable",
         () => `n${node.id} acknowledges ${message.match}, its disk ends at ${disk.lastIndex}`
       )
@@ -184,7 +219,7 @@ export class Oracle {
     }
   }
 
-  private votesFor(node: SimNode, term: Term, candidate: number): void {
+  private votesFor(node: ObservedNode, term: Term, candidate: number): void {
     const { hardState } = node.disk
     demand(
       hardState.term > term || hardState.term === term && hardState.votedFor === candidate,
@@ -217,9 +252,15 @@ export class Oracle {
   }
 }
 
+/** The term a disk is in, or was in before it was damaged under a node that goes on. */
+const durableTerm = ({ before, hardState }: ObservedDisk): Term =>
+  before === undefined ? hardState.term : maxTerm(hardState.term, before.hardState.term)
+
+const maxTerm = (a: Term, b: Term): Term => (a > b ? a : b)
+
 /** Whether a node holds an entry durably, or did until its disk was lost. */
-const held = (disk: SimDisk, point: LogPoint): boolean =>
+const held = (disk: ObservedDisk, point: LogPoint): boolean =>
   holds(disk, point) || disk.before !== undefined && held(disk.before, point)
 
-const holds = (disk: SimDisk, { index, term }: LogPoint): boolean =>
+const holds = (disk: ObservedDisk, { index, term }: LogPoint): boolean =>
   disk.base.index >= index || disk.termAt(index) === term

@@ -30,7 +30,16 @@ const everything = { gte: Uint8Array.of(1), lt: Uint8Array.of(0xff), limit: 1_00
 /** What kill -9 leaves behind: the files as they are, without a close. */
 const killed = (path: string, copy: string) =>
   Effect.sync(() => {
-    cpSync(path, copy, { recursive: true })
+    for (let left = 10;; left--) {
+      try {
+        cpSync(path, copy, { recursive: true })
+        break
+      } catch (error) {
+        // A file that was renamed or deleted while the others were copied: this was no moment at all, so another one is taken.
+        if (left === 0 || !(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error
+        rmSync(copy, { recursive: true, force: true })
+      }
+    }
     rmSync(join(copy, "LOCK"), { force: true })
     return copy
   })

@@ -43,6 +43,19 @@ describe("RaftTimer on the Effect clock", () => {
       assert.strictEqual((yield* waiting(timer)).length, 1)
     }))
 
+  it.effect("goes on ticking when the wall clock is set", () => {
+    let setMs = 0
+    return Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const wall: Clock.Clock = { ...clock, currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + setMs }
+      const timer = yield* build(RaftTimer.layer({ tickMs })).pipe(Effect.provideService(Clock.Clock, wall))
+      for (setMs of [-3_600_000, 0, 3_600_000]) {
+        yield* TestClock.adjust(tickMs)
+        assert.deepStrictEqual(yield* waiting(timer), [{ lateMs: 0 }])
+      }
+    })
+  })
+
   it.effect("says how late a tick is, and does not replay what a stall delayed", () => {
     // A clock that jumps while the process stands still, as it does in a stall.
     let stalledMs = 0
@@ -50,7 +63,7 @@ describe("RaftTimer on the Effect clock", () => {
       const clock = yield* Clock.Clock
       const late: Clock.Clock = {
         ...clock,
-        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + stalledMs,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + BigInt(stalledMs) * 1_000_000n,
         sleep: (duration) => clock.sleep(duration)
       }
       const timer = yield* build(RaftTimer.layer({ tickMs })).pipe(Effect.provideService(Clock.Clock, late))
@@ -71,7 +84,7 @@ describe("RaftTimer on the Effect clock", () => {
       const clock = yield* Clock.Clock
       const late: Clock.Clock = {
         ...clock,
-        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + stalledMs,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + BigInt(stalledMs) * 1_000_000n,
         sleep: (duration) => clock.sleep(duration)
       }
       const timer = yield* build(RaftTimer.layer({ tickMs })).pipe(Effect.provideService(Clock.Clock, late))

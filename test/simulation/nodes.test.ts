@@ -1,0 +1,65 @@
+/**
+ * Whole nodes under simulation: a few seeds of every kind of weather, and that a seed is a life. `npm run simulate` runs campaigns of
+ * thousands, and `npm run mutants` shows that they would find the bugs they are there for.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { hunt } from "./mutants/main.ts"
+import { mutants } from "./mutants/Mutants.ts"
+import { runSeeds } from "./nodes/campaign.ts"
+import { Probes } from "./nodes/Probes.ts"
+import type { Probe } from "./nodes/Probes.ts"
+import { simulate } from "./nodes/Simulation.ts"
+
+/** What a handful of seeds cannot but meet. */
+const certain: ReadonlyArray<Probe> = [
+  "a write was acknowledged",
+  "a leader served a read",
+  "a follower served a read",
+  "a leader crashed",
+  "a session's reply was replayed",
+  "the log was compacted",
+  "a snapshot was installed",
+  "a watch was resumed at another node"
+]
+
+describe("whole nodes", () => {
+  it("keep every promise through 40 seeds", () => {
+    const { failures, probes: counts } = runSeeds({ seed: 1, count: 40 })
+    assert.deepEqual(failures, [])
+    const probes = new Probes()
+    probes.add(counts)
+    assert.deepEqual(certain.filter((probe) => probes.count(probe) === 0), [])
+  }, 120_000)
+
+  /** `docs/bugs.md` says what each of them met. */
+  it.each([125, 245, 1241, 1273])("seed %i, which found a bug, does not any more", (seed) => {
+    assert.deepEqual(runSeeds({ seed, count: 1 }).failures, [])
+  }, 60_000)
+
+  it("live the same life from the same seed", () => {
+    const account = (seed: number): string => {
+      const lines: Array<string> = []
+      simulate({ seed, trace: (line) => lines.push(line) })
+      return lines.join("\n")
+    }
+    assert.strictEqual(account(1), account(1))
+    assert.notStrictEqual(account(1), account(2))
+  }, 60_000)
+})
+
+describe("mutants", () => {
+  it("find their places in the sources", () => {
+    for (const { changes, name } of mutants) assert.isAbove(changes.length, 0, name)
+    assert.strictEqual(new Set(mutants.map(({ name }) => name)).size, mutants.length)
+  })
+
+  // The others take more seeds than a test run has time for.
+  for (const mutant of mutants.filter(({ quick }) => quick)) {
+    it.live(
+      `a node that ${mutant.name} is caught`,
+      () => Effect.map(hunt(mutant), ({ complaint }) => assert.isDefined(complaint)),
+      60_000
+    )
+  }
+})

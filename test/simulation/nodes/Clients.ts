@@ -1,0 +1,504 @@
+/**
+ * Clients of a simulated cluster: each does one thing after the other, tries again where that is safe, and holds every
+ * answer against the {@link Ledger}. What a client was told bounds what anybody may be told later: that is
+ * linearizability, for the revisions give every answer its place in the one order.
+ */
+import type { Exit } from "effect"
+import type { ReadError, WriteError } from "../../../src/FlareDbError.ts"
+import type { Command, SessionStamp } from "../../../src/kv/Command.ts"
+import { encodeCommand, noSession } from "../../../src/kv/Command.ts"
+import { prefixRange } from "../../../src/kv/KeyRange.ts"
+import type { Query } from "../../../src/kv/Query.ts"
+import { encodeQuery } from "../../../src/kv/Query.ts"
+import type { CommandReply, Reply } from "../../../src/kv/Reply.ts"
+import { decodeReply } from "../../../src/kv/Reply.ts"
+import type { Operation } from "../../../src/kv/Transaction.ts"
+import { demand } from "../Oracle.ts"
+import type { Random } from "../Random.ts"
+import type { Consequence, Ledger } from "./Ledger.ts"
+import { latin, sameRecord } from "./Ledger.ts"
+import type { Probes } from "./Probes.ts"
+import type { SimNode } from "./SimNode.ts"
+import type { Timeline } from "./Timeline.ts"
+
+const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1")
+
+/** A command and what became of it. Its bytes are like no other's, so the log can be searched for it. */
+interface Write {
+  readonly name: string
+  readonly bytes: Uint8Array
+  /** Everything that was answered before it was first sent is at or before this entry. */
+  readonly after: number
+  /** Times it was sent and not refused. */
+  possible: number
+  readonly indices: Array<number>
+  unknown: boolean
+}
+
+type Outcome =
+  | { readonly _tag: "Answered"; readonly reply: CommandReply }
+  /** Not appended, and never will be. */
+  | { readonly _tag: "Refused" }
+  | { readonly _tag: "Unknown" }
+
+/** What is known of everything that was answered, for everything that is asked later. */
+export class Answers {
+  index = 0
+  revision = 0
+  private readonly writes = new Map<string, Write>()
+  private count = 0
+  acknowledged = 0
+  served = 0
+
+  /** A number that no other command has. */
+  next(): number {
+    this.count += 1
+    return this.count
+  }
+
+  intend(name: string, command: Command, stamp: SessionStamp = noSession): Write {
+    const encoded = encodeCommand(command, stamp)
+    const payload = latin(encoded)
+    const known = this.writes.get(payload)
+    if (known !== undefined) return known
+    const write: Write = { name, bytes: encoded, after: this.index, possible: 0, indices: [], unknown: false }
+    this.writes.set(payload, write)
+    return write
+  }
+
+  /** An entry was committed and applied: if it is somebody's write, then one that may be there. */
+  committed({ index, payload }: Consequence): void {
+    const write = this.writes.get(payload)
+    if (write === undefined) return
+    write.indices.push(index)
+    this.plausible(write)
+    demand(
+      index > write.after,
+      "real-time order",
+      () => `${write.name} is entry ${index}, but entry ${write.after} was answered before it was sent`
+    )
+  }
+
+  /** Each time it was sent accounts for one entry at most; a time it was refused for none. */
+  plausible(write: Write): void {
+    demand(
+      write.indices.length <= write.possible,
+      write.possible === 0 ? "an error says what is known" : "a write appears once per attempt",
+      () => `${write.name} was sent ${write.possible} times without being refused; it is entry ${write.indices}`
+    )
+  }
+
+  get fates(): { readonly tookPlace: number; readonly didNot: number } {
+    let tookPlace = 0
+    let didNot = 0
+    for (const { indices, unknown } of this.writes.values()) {
+      if (unknown && indices.length > 0) tookPlace += 1
+      if (unknown && indices.length === 0) didNot += 1
+    }
+    return { tookPlace, didNot }
+  }
+}
+
+export interface ClientWorld {
+  readonly random: Random
+  readonly timeline: Timeline
+  readonly nodes: ReadonlyArray<SimNode>
+  readonly ledger: Ledger
+  readonly answers: Answers
+  readonly probes: Probes
+  readonly trace: ((line: string) => void) | undefined
+  readonly pauseMs: number
+}
+
+/** After this a client no longer waits. */
+const patienceMs = 700
+
+interface OpenSession {
+  readonly id: number
+  sequence: number
+  answered: number
+}
+
+export class Client {
+  private readonly id: number
+  private readonly world: ClientWorld
+  private target: SimNode
+  private session: OpenSession | undefined
+  /** A command of the session that is to be sent again until it is answered. */
+  private unanswered: Write | undefined
+  private lease: number | undefined
+  private retired = false
+
+  constructor(id: number, world: ClientWorld) {
+    this.id = id
+    this.world = world
+    this.target = world.random.pick(world.nodes)
+    this.pause()
+  }
+
+  /** Does nothing more once what it does now has ended. */
+  retire(): void {
+    this.retired = true
+  }
+
+  private pause(): void {
+    const { pauseMs, random, timeline } = this.world
+    timeline.after(1 + random.below(pauseMs), () => {
+      if (!this.retired) this.act()
+    })
+  }
+
+  private act(): void {
+    const { random } = this.world
+    if (random.chance(0.1)) this.target = random.pick(this.world.nodes)
+    if (this.unanswered !== undefined) return this.sendInSession(this.unanswered)
+    switch (
+      random.weighted([
+        ["read", 10],
+        ["put", 6],
+        ["session", this.session === undefined ? 2 : 10],
+        ["delete", 1],
+        ["transaction", 3],
+        ["lease", this.lease === undefined ? 1 : 4],
+        ["compact", 0.3]
+      ])
+    ) {
+      case "read":
+        return this.read()
+      case "put":
+        return this.write(this.named({ _tag: "Put", key: this.key(), value: this.value(), lease: 0 }))
+      case "session":
+        return this.inSession()
+      case "delete":
+        // A compare with something unique tells this delete from any other.
+        return this.write(this.named(this.transact([{ _tag: "Delete", key: this.key() }])))
+      case "transaction":
+        return this.write(this.named(this.transaction()))
+      case "lease":
+        return this.leasing()
+      case "compact": {
+        const revision = Math.max(0, this.world.answers.revision - random.below(20))
+        return this.world.random.chance(0.5) && revision > 0
+          ? this.writeAnonymous({ _tag: "Compact", revision })
+          : this.read()
+      }
+    }
+  }
+
+  private key = (): Uint8Array => bytes(`k${this.world.random.below(8)}`)
+  private value = (): Uint8Array => bytes(`v${this.world.answers.next()}`)
+
+  private named(command: Command): Write {
+    return this.world.answers.intend(`c${this.id}'s ${command._tag} #${this.world.answers.next()}`, command)
+  }
+
+  private transact(success: ReadonlyArray<Operation>): Command {
+    const unique = this.value()
+    return {
+      _tag: "Transact",
+      transaction: {
+        compares: [{ _tag: "CompareValue", key: bytes("never"), operator: "!=", value: unique }],
+        success: [],
+        // The key does not exist, so every compare of its value is false.
+        failure: success
+      }
+    }
+  }
+
+  private transaction(): Command {
+    const { random } = this.world
+    const key = this.key()
+    const operations: Array<Operation> = [{ _tag: "Put", key, value: this.value(), lease: 0 }]
+    if (random.chance(0.3)) operations.push({ _tag: "Get", key: this.key() })
+    if (random.chance(0.3)) {
+      operations.push({ _tag: "Range", range: prefixRange(bytes("k")), limit: 4, keysOnly: false, reverse: false })
+    }
+    if (random.chance(0.1)) return this.transact([{ _tag: "DeleteRange", range: prefixRange(bytes("k1")) }])
+    return {
+      _tag: "Transact",
+      transaction: {
+        compares: [{ _tag: "CompareNumber", key, figure: "version", operator: "<", value: 1 + random.below(12) }],
+        success: operations,
+        failure: [{ _tag: "Delete", key }, { _tag: "Put", key: bytes("t"), value: this.value(), lease: 0 }]
+      }
+    }
+  }
+
+  private leasing(): void {
+    const { random } = this.world
+    const { lease } = this
+    if (lease === undefined) {
+      // Nothing in a grant is unique but its time to live.
+      const ttlMs = 200 + this.world.answers.next()
+      return this.write(this.named({ _tag: "GrantLease", ttlMs }), (reply) => {
+        if (reply._tag === "LeaseReply") this.lease = reply.lease
+      })
+    }
+    const forget = (reply: CommandReply) => {
+      if (reply._tag === "RefusedReply") this.lease = undefined
+    }
+    if (random.chance(0.1)) {
+      this.lease = undefined
+      return this.pause()
+    }
+    if (random.chance(0.1)) return this.writeAnonymous({ _tag: "RevokeLease", lease })
+    if (random.chance(0.5)) return this.writeAnonymous({ _tag: "KeepAlive", lease }, forget)
+    this.write(this.named({ _tag: "Put", key: bytes(`l${random.below(4)}`), value: this.value(), lease }), forget)
+  }
+
+  private inSession(): void {
+    const { answers, random } = this.world
+    const { session } = this
+    if (session === undefined) {
+      const ttlMs = 1_000 + answers.next()
+      return this.write(this.named({ _tag: "OpenSession", ttlMs }), (reply) => {
+        if (reply._tag === "SessionReply") this.session = { id: reply.session, sequence: 0, answered: 0 }
+      })
+    }
+    session.sequence += 1
+    const stamp: SessionStamp = { session: session.id, sequence: session.sequence, answered: session.answered }
+    const command: Command = random.chance(0.05)
+      ? { _tag: "CloseSession" }
+      : random.chance(0.3)
+      ? this.transaction()
+      : { _tag: "Put", key: this.key(), value: this.value(), lease: 0 }
+    if (command._tag === "CloseSession") this.session = undefined
+    this.sendInSession(
+      answers.intend(`c${this.id}'s ${command._tag} ${session.id}/${session.sequence}`, command, stamp)
+    )
+  }
+
+  /** Sends it until it is answered: that is what sessions are for. */
+  private sendInSession(write: Write): void {
+    const { probes, random } = this.world
+    if (write.possible > 0) probes.hit("a session's command was repeated")
+    this.unanswered = write
+    this.attempt(write, (outcome) => {
+      if (outcome._tag === "Answered") {
+        this.unanswered = undefined
+        if (write.indices.length > 1) probes.hit("a session's reply was replayed")
+        if (this.session !== undefined) this.session.answered = this.session.sequence
+        if (outcome.reply._tag === "RefusedReply" && outcome.reply.reason === "session-expired") {
+          this.session = undefined
+        } // An answer may be lost on its way, and then the client asks again.
+        else if (random.chance(0.1) && this.session !== undefined) {
+          this.session.answered -= 1
+          this.unanswered = write
+        }
+      }
+      this.pause()
+    })
+  }
+
+  private write(write: Write, answered: (reply: CommandReply) => void = () => {}): void {
+    this.attempt(write, (outcome) => {
+      if (outcome._tag === "Answered") answered(outcome.reply)
+      else if (outcome._tag === "Unknown") write.unknown = true
+      this.pause()
+    })
+  }
+
+  /** A command that looks like others: only its answer is held against the ledger, by the revision. */
+  private writeAnonymous(command: Command, answered: (reply: CommandReply) => void = () => {}): void {
+    this.send(encodeCommand(command), `c${this.id}'s ${command._tag}`, (outcome) => {
+      if (outcome._tag === "Answered") answered(outcome.reply)
+      this.pause()
+    })
+  }
+
+  private attempt(write: Write, done: (outcome: Outcome) => void): void {
+    const { answers, ledger, probes } = this.world
+    write.possible += 1
+    this.send(write.bytes, write.name, (outcome, reply) => {
+      if (outcome._tag === "Refused") {
+        write.possible -= 1
+        answers.plausible(write)
+      } else if (outcome._tag === "Answered" && reply !== undefined) {
+        const text = latin(reply)
+        const index = write.indices.find((at) => ledger.at(at)?.reply === text)
+        demand(
+          index !== undefined,
+          "the answer is the model's",
+          () =>
+            `${write.name} is answered ${outcome.reply._tag} at ${outcome.reply.revision}, not by entry ${write.indices}`
+        )
+        answers.index = Math.max(answers.index, index)
+        answers.revision = Math.max(answers.revision, ledger.at(index)?.revision ?? 0)
+        answers.acknowledged += 1
+        probes.hit("a write was acknowledged")
+        const { reply: said } = outcome
+        if (said._tag === "TransactionReply" && !said.succeeded) probes.hit("a transaction's compares failed")
+      }
+      done(outcome)
+    })
+  }
+
+  private send(encoded: Uint8Array, name: string, done: (outcome: Outcome, reply?: Uint8Array) => void): void {
+    const { probes, trace } = this.world
+    const node = this.target
+    this.call<ReadonlyArray<Uint8Array | WriteError>>(
+      node,
+      name,
+      (running) => running.node.propose([encoded]),
+      (results) => {
+        const result = results?.[0]
+        if (result === undefined) {
+          trace?.(`${name} at n${node.id}: no answer`)
+          return done({ _tag: "Unknown" })
+        }
+        if (result instanceof Uint8Array) {
+          const reply = decodeReply(result)
+          if (reply._tag === "Problem") throw new Error(`the reply to ${name}: ${reply.problem}`)
+          trace?.(`${name} at n${node.id}: ${reply._tag} at revision ${reply.revision}`)
+          return done({ _tag: "Answered", reply: reply as CommandReply }, result)
+        }
+        trace?.(`${name} at n${node.id}: ${result._tag}`)
+        this.follow(result)
+        const refused = result._tag === "NotLeader" || result._tag === "Overloaded"
+        if (refused) probes.hit("a write was refused")
+        if (result._tag === "Overloaded") probes.hit("a write was refused as overloaded")
+        done({ _tag: refused ? "Refused" : "Unknown" })
+      }
+    )
+  }
+
+  private follow(error: WriteError | ReadError): void {
+    const { nodes, random } = this.world
+    const leader = error._tag === "NotLeader" ? error.leaderId : undefined
+    this.target = nodes.find(({ id }) => id === leader) ?? random.pick(nodes)
+  }
+
+  /** Calls a node. `undefined` when there was no answer in time, or nobody to ask. */
+  private call<A>(
+    node: SimNode,
+    name: string,
+    begin: (running: NonNullable<SimNode["running"]>) => Parameters<SimNode["run"]>[0],
+    done: (result: A | undefined) => void
+  ): void {
+    const { random, timeline, trace } = this.world
+    const { process, running } = node
+    trace?.(`${name} → n${node.id}`)
+    let open = true
+    const finish = (result: A | undefined): void => {
+      if (!open) return
+      open = false
+      if (result === undefined) this.target = random.pick(this.world.nodes)
+      done(result)
+    }
+    if (process === undefined || running === undefined) {
+      timeline.after(5, () => finish(undefined))
+      return
+    }
+    timeline.after(patienceMs, () => finish(undefined))
+    process.enter(() =>
+      node.run(begin(running), (exit) => {
+        if (process.isGone) return
+        if (exit._tag === "Failure") throw new Error(`${name} at n${node.id} died: ${String(exit.cause)}`)
+        finish((exit as Exit.Success<A>).value)
+      })
+    )
+  }
+
+  private read(): void {
+    const { answers, ledger, probes, random } = this.world
+    const node = random.chance(0.3) ? random.pick(this.world.nodes) : this.target
+    const consistency = random.chance(0.2) ? "stale" : "linearizable"
+    const key = this.key()
+    const range = prefixRange(bytes(random.pick(["k", "l", ""])))
+    const query: Query = random.weighted([["get", 6], ["scan", 2], ["count", 1], ["transaction", 1]]) === "get"
+      ? { _tag: "Get", key }
+      : random.chance(0.6)
+      ? { _tag: "Scan", range, limit: 1 + random.below(12), keysOnly: false, reverse: random.chance(0.3) }
+      : random.chance(0.5)
+      ? { _tag: "Count", range }
+      : {
+        _tag: "Transact",
+        transaction: { compares: [], success: [{ _tag: "Get", key }, { _tag: "Get", key: this.key() }], failure: [] }
+      }
+    const floor = answers.revision
+    const shown = node.shownRevision
+    const name = `c${this.id}'s ${consistency} ${query._tag} #${answers.next()}`
+    this.call<ReadonlyArray<Uint8Array | ReadError>>(
+      node,
+      name,
+      (running) => running.node.query([encodeQuery(query)], consistency),
+      (results) => {
+        const result = results?.[0]
+        if (result === undefined || !(result instanceof Uint8Array)) {
+          if (result !== undefined) {
+            probes.hit("a read was refused")
+            this.follow(result)
+          }
+          this.world.trace?.(`${name} at n${node.id}: ${result?._tag ?? "no answer"}`)
+          return this.pause()
+        }
+        const reply = decodeReply(result)
+        if (reply._tag === "Problem") throw new Error(`the reply to ${name}: ${reply.problem}`)
+        this.world.trace?.(`${name} at n${node.id}: revision ${reply.revision}`)
+        demand(
+          consistency === "stale" || reply.revision >= floor,
+          "linearizable reads",
+          () => `${name} at n${node.id} sees revision ${reply.revision}, ${floor} was answered before`
+        )
+        demand(
+          reply.revision <= ledger.revision,
+          "linearizable reads",
+          () => `${name} at n${node.id} sees revision ${reply.revision}, only ${ledger.revision} is committed`
+        )
+        this.compare(name, query, reply)
+        if (consistency === "stale") node.sawStale(reply.revision, shown)
+        if (reply.revision < floor) probes.hit("a stale read was behind")
+        if (consistency === "linearizable") {
+          probes.hit(node.raft?.role === "leader" ? "a leader served a read" : "a follower served a read")
+        }
+        answers.revision = Math.max(answers.revision, reply.revision)
+        answers.index = Math.max(answers.index, ledger.indexOf(reply.revision))
+        answers.served += 1
+        this.pause()
+      }
+    )
+  }
+
+  /** A read shows the state as it was at its revision, and nothing else. */
+  private compare(name: string, query: Query, reply: Reply): void {
+    const { ledger } = this.world
+    const { revision } = reply
+    const wrong = (detail: string) =>
+      demand(false, "the answer is the model's", () => `${name} at ${revision}: ${detail}`)
+    const check = (key: Uint8Array, record: Parameters<typeof sameRecord>[0]) => {
+      const known = ledger.recordAt(latin(key), revision)
+      if (!sameRecord(record, known)) wrong(`${latin(key)} is ${valueOf(record)}, the model has ${valueOf(known)}`)
+    }
+    if (query._tag === "Get" && reply._tag === "GetReply") return check(query.key, reply.record)
+    if (query._tag === "Count" && reply._tag === "CountReply") {
+      const { length } = ledger.rowsAt(query.range, revision)
+      if (reply.count !== length) wrong(`counts ${reply.count}, the model ${length}`)
+      return
+    }
+    if (query._tag === "Scan" && reply._tag === "ScanReply") {
+      const rows = [...ledger.rowsAt(query.range, revision)]
+      if (query.reverse) rows.reverse()
+      const page = rows.slice(0, query.limit)
+      const names = (keys: ReadonlyArray<string>) => keys.join(" ")
+      const seen = names(reply.rows.map(({ key }) => latin(key)))
+      if (seen !== names(page.map(([key]) => key))) wrong(`scans ${seen}, the model ${names(page.map(([key]) => key))}`)
+      for (const { key, record } of reply.rows) check(key, record)
+      if (reply.more !== rows.length > query.limit) wrong(`says more: ${reply.more}`)
+      return
+    }
+    if (query._tag === "Transact" && reply._tag === "TransactionReply") {
+      for (const [at, operation] of query.transaction.success.entries()) {
+        const result = reply.results[at]
+        if (operation._tag === "Get" && result?._tag === "Get") check(operation.key, result.record)
+        else wrong(`operation ${at} is answered ${result?._tag}`)
+      }
+      return
+    }
+    wrong(`is answered ${reply._tag}`)
+  }
+}
+
+const valueOf = (record: Parameters<typeof sameRecord>[0]): string =>
+  record === undefined
+    ? "gone"
+    : `${latin(record.value)} (${record.createRevision}/${record.modRevision}/${record.version})`

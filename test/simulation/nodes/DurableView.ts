@@ -1,0 +1,119 @@
+/** What a node's disk keeps through any crash, as the oracle asks for it: read from the durable rows, as a start would. */
+import { logKey, stateKeys } from "../../../src/storage/Codec.ts"
+import type { HardState, LogPoint } from "../../../src/raft/Types.ts"
+import { LogIndex, NodeId, origin, Term } from "../../../src/raft/Types.ts"
+import type { ObservedDisk } from "../Oracle.ts"
+import type { SimDisk, StoredRow } from "./SimDisk.ts"
+import { find, nameOf } from "./SimDisk.ts"
+
+const two32 = 2 ** 32
+
+const u64 = (bytes: Uint8Array, at: number): number => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return view.getUint32(at) * two32 + view.getUint32(at + 4)
+}
+
+const json = (row: StoredRow): unknown => JSON.parse(Buffer.from(row.value).toString("utf8", 4))
+
+/** The last reading of a record, good for as long as the row is the same. */
+class Remembered<A> {
+  private row: StoredRow | undefined
+  private value: A
+  private readonly absent: A
+  private readonly decode: (row: StoredRow) => A
+
+  constructor(absent: A, decode: (row: StoredRow) => A) {
+    this.absent = absent
+    this.value = absent
+    this.decode = decode
+  }
+
+  of(row: StoredRow | undefined): A {
+    if (row === this.row) return this.value
+    this.row = row
+    try {
+      this.value = row === undefined ? this.absent : this.decode(row)
+    } catch {
+      // A damaged record says nothing.
+      this.value = this.absent
+    }
+    return this.value
+  }
+}
+
+const pointOf = ({ index, term }: { readonly index: number; readonly term: number }): LogPoint => ({
+  index: LogIndex(index),
+  term: Term(term)
+})
+
+const noHardState: HardState = { term: Term(0), votedFor: undefined, commit: LogIndex(0) }
+
+export class DurableView implements ObservedDisk {
+  readonly before: ObservedDisk | undefined
+  private readonly disk: Pick<SimDisk, "durable">
+
+  private readonly hardStates = new Remembered<HardState>(noHardState, (row) => {
+    const { standing, term, votedFor } = json(row) as {
+      readonly term: number
+      readonly votedFor: number | null
+      readonly standing?: "newcomer" | "learner"
+    }
+    return {
+      term: Term(term),
+      votedFor: votedFor === null ? undefined : NodeId(votedFor),
+      commit: LogIndex(0),
+      ...(standing === undefined ? {} : { standing })
+    }
+  })
+
+  private readonly points = new Remembered<LogPoint>(origin, (row) => pointOf(json(row) as LogPoint))
+
+  /** The snapshot that the active state came from. */
+  private readonly snapshots = new Remembered<LogPoint>(origin, (row) => {
+    const { installed } = json(row) as { readonly installed?: LogPoint }
+    return installed === undefined ? origin : pointOf(installed)
+  })
+
+  constructor(disk: Pick<SimDisk, "durable">, before: ObservedDisk | undefined) {
+    this.disk = disk
+    this.before = before
+  }
+
+  private record(name: string): StoredRow | undefined {
+    return find(this.disk.durable.raft_state, name)
+  }
+
+  /** Rows of the log; none while a reset is under way. */
+  private get log(): ReadonlyArray<StoredRow> {
+    return this.record(stateKeys.resetting) === undefined ? this.disk.durable.raft_log : []
+  }
+
+  get hardState(): HardState {
+    return this.hardStates.of(this.record(stateKeys.hardState))
+  }
+
+  get base(): LogPoint {
+    const compacted = this.points.of(this.record(stateKeys.compacted))
+    const installed = this.snapshots.of(this.record(stateKeys.activeFamily))
+    // A state that came from elsewhere stands for the log up to its point, whatever the log says there.
+    return installed.index > compacted.index && this.logTerm(installed.index) !== installed.term ? installed : compacted
+  }
+
+  get lastIndex(): LogIndex {
+    const { base, log } = this
+    const last = log[log.length - 1]
+    if (last === undefined) return base.index
+    const index = u64(last.key, 0)
+    return index < base.index || this.termAt(base.index) === undefined ? base.index : LogIndex(index)
+  }
+
+  private logTerm(index: number): Term | undefined {
+    const row = find(this.log, nameOf(logKey(LogIndex(index))))
+    return row === undefined ? undefined : Term(u64(row.value, 8))
+  }
+
+  termAt(index: number): Term | undefined {
+    const { base } = this
+    return index === base.index ? base.term : index < base.index ? undefined : this.logTerm(index)
+  }
+}

@@ -1,0 +1,317 @@
+/**
+ * What goes wrong. One kind of thing at a time is drawn, as often as the seed says; most of it mends itself after a
+ * while, and what needs an operator finds one, who does what the runbooks say.
+ */
+import { demand } from "../Oracle.ts"
+import type { Random } from "../Random.ts"
+import { floorFile } from "../../../src/storage/DurableFloor.ts"
+import type { NodeId } from "../../../src/raft/Types.ts"
+import type { Probe, Probes } from "./Probes.ts"
+import type { Rates } from "./Rates.ts"
+import type { DiskHealth } from "./SimEngine.ts"
+import { noFaults } from "./SimNetwork.ts"
+import type { SimNetwork } from "./SimNetwork.ts"
+import type { SimNode } from "./SimNode.ts"
+import type { Timeline } from "./Timeline.ts"
+
+export interface FaultWorld {
+  readonly random: Random
+  readonly timeline: Timeline
+  readonly network: SimNetwork
+  readonly nodes: ReadonlyArray<SimNode>
+  readonly probes: Probes
+  readonly trace: ((line: string) => void) | undefined
+  readonly rates: Rates
+}
+
+/** The condition of one node's disk. */
+interface Condition {
+  slowMs: number
+  failNext: "write" | "sync" | undefined
+  full: boolean
+}
+
+/** What an operator needs to notice a node that is down. */
+const operatorMs = 400
+
+/** Words of the errors that tell of damage, with the probe for each. */
+const refusals: ReadonlyArray<readonly [RegExp, Probe]> = [
+  [new RegExp(`${floorFile}|durable floor`), "a damaged floor was refused"],
+  [/its tail was lost|was durable there/, "a lost tail of the log was noticed"],
+  [/entry \d+: |entry \d+ is missing|raft_log/, "a damaged log was refused"],
+  [/record does not match|has an unknown shape|has only \d+ bytes/, "a damaged record was refused"],
+  [/block checksum mismatch/, "a damaged state was refused"]
+]
+
+export class Faults {
+  private readonly world: FaultWorld
+  private readonly conditions = new Map<NodeId, Condition>()
+  private over = false
+
+  constructor(world: FaultWorld) {
+    this.world = world
+  }
+
+  begin(): void {
+    this.next()
+  }
+
+  private next(): void {
+    const { random, rates, timeline } = this.world
+    timeline.after(rates.everyMs * (0.2 + random.next() * 1.6), () => {
+      if (this.over) return
+      this.happen()
+      this.next()
+    })
+  }
+
+  /** From now on everything works: links, disks, and an operator who starts what is down. */
+  end(): void {
+    const { network, nodes } = this.world
+    this.over = true
+    network.heal()
+    network.faults = noFaults
+    for (const node of nodes) {
+      this.repair(node)
+      node.process?.resume()
+      // Damage that nobody has met yet may be met at any time.
+      if (node.storage.damaged.size > 0) this.wipe(node, "replaced")
+      if (node.process === undefined) this.startSoon(node)
+    }
+  }
+
+  private condition(id: NodeId): Condition {
+    const known = this.conditions.get(id)
+    if (known !== undefined) return known
+    const condition: Condition = { slowMs: 0, failNext: undefined, full: false }
+    this.conditions.set(id, condition)
+    return condition
+  }
+
+  private repair(node: SimNode): void {
+    const condition = this.condition(node.id)
+    condition.full = false
+    condition.slowMs = 0
+    condition.failNext = undefined
+  }
+
+  healthOf(id: NodeId): DiskHealth {
+    const { nodes, probes, random, rates } = this.world
+    const condition = this.condition(id)
+    const excuse = (operation: Parameters<DiskHealth["failure"]>[0], reason: string) => {
+      const node = nodes.find((one) => one.id === id)
+      if (node === undefined) return reason
+      node.excuse = reason
+      // What memory took before is found out about by the next write, and a floor that stays low does no harm.
+      if (operation === "write" || operation === "sync") this.mustStop(node, reason)
+      return reason
+    }
+    return {
+      writeMs: () => 0.05 + random.next() * 0.3,
+      syncMs: () => (0.3 + random.next()) * rates.syncMs + condition.slowMs * random.next(),
+      readMs: () => rates.readMs === 0 || random.chance(0.5) ? 0 : random.next() * rates.readMs,
+      failure: (operation) => {
+        if (condition.full && operation !== "sync") {
+          probes.hit("a disk was full")
+          return excuse(operation, "No space left on device")
+        }
+        if (condition.failNext !== (operation === "commit" ? "write" : operation)) return undefined
+        condition.failNext = undefined
+        probes.hit(operation === "sync" ? "a sync failed" : "a write failed")
+        return excuse(operation, `the simulated ${operation} failed`)
+      }
+    }
+  }
+
+  /** Whatever reached the disk is unknown now: the node must not go on as if nothing had happened. */
+  private mustStop(node: SimNode, reason: string): void {
+    const { process } = node
+    this.world.timeline.after(500, () =>
+      demand(
+        node.process !== process || process?.isStopped === true,
+        "a failed write stops the node",
+        () => `n${node.id} goes on after: ${reason}`
+      ))
+  }
+
+  private leaderOr(drawn: SimNode): SimNode {
+    const leaders = this.world.nodes.filter(({ raft }) => raft?.role === "leader")
+    return leaders.length > 0 && this.world.random.chance(0.6) ? this.world.random.pick(leaders) : drawn
+  }
+
+  private happen(): void {
+    const { network, nodes, probes, random, rates, timeline, trace } = this.world
+    const node = this.leaderOr(random.pick(nodes))
+    const ids = nodes.map(({ id }) => id)
+    const leads = node.raft?.role === "leader"
+    const kind = random.weighted(rates.kinds)
+    switch (kind) {
+      case "crash":
+      case "power":
+        if (node.process === undefined) return
+        if (leads) probes.hit("a leader crashed")
+        this.crash(node, kind === "power")
+        return this.startSoon(node)
+      case "shutdown":
+        trace?.(`n${node.id} is asked to end`)
+        return node.shutDown(() => {
+          trace?.(`n${node.id} has ended`)
+          probes.hit("a node ended in an orderly way")
+          this.startSoon(node)
+        })
+      case "pause": {
+        const { process } = node
+        if (process === undefined || process.isStopped) return
+        const pauseMs = 20 + random.below(900)
+        trace?.(`n${node.id} is stopped for ${pauseMs} ms`)
+        if (leads && pauseMs > 300) probes.hit("a leader was stopped for long")
+        process.stop()
+        return timeline.after(pauseMs, () => process.resume())
+      }
+      case "isolate":
+        trace?.(`n${node.id} is cut off`)
+        network.isolate(node.id, ids)
+        return this.healSoon()
+      case "one-way": {
+        const other = random.pick(ids)
+        if (other === node.id) return
+        const [from, to] = random.chance(0.5) ? [node.id, other] as const : [other, node.id] as const
+        trace?.(`nothing gets from n${from} to n${to}`)
+        network.cut(from, to)
+        return this.healSoon()
+      }
+      case "swizzle":
+        trace?.("links are cut and mended one by one")
+        for (const from of ids) {
+          for (const to of ids) {
+            if (from === to || random.chance(0.5)) continue
+            timeline.after(random.below(300), () => network.cut(from, to))
+            timeline.after(random.below(600) + 100, () => network.mend(from, to))
+          }
+        }
+        return this.healSoon()
+      case "slow disk": {
+        const condition = this.condition(node.id)
+        condition.slowMs = random.pick([50, 400, 4_000])
+        trace?.(`the disk of n${node.id} is slow: ${condition.slowMs} ms`)
+        return timeline.after(random.below(1_500), () => {
+          condition.slowMs = 0
+        })
+      }
+      case "write error":
+      case "sync error":
+        this.condition(node.id).failNext = kind === "write error" ? "write" : "sync"
+        trace?.(`the next ${kind === "write error" ? "write" : "sync"} of n${node.id} fails`)
+        return
+      case "disk full": {
+        const condition = this.condition(node.id)
+        condition.full = true
+        trace?.(`the disk of n${node.id} is full`)
+        return timeline.after(random.below(1_000), () => {
+          condition.full = false
+        })
+      }
+      case "damage":
+        return this.damage(node)
+      case "wipe":
+        return this.mayLose(node) ? this.wipe(node, "lost") : undefined
+      case "clock": {
+        const jumpMs = random.pick([-3_600_000, -500, 500, 60_000, 3_600_000])
+        trace?.(`the wall clock of n${node.id} jumps by ${jumpMs} ms`)
+        probes.hit("a clock jumped")
+        node.clock.wallOffsetMs += jumpMs
+        return
+      }
+      case "transfer": {
+        const { process, running } = node
+        if (process === undefined || running === undefined) return
+        const target = random.pick([undefined, ...ids])
+        trace?.(`n${node.id} is asked to hand over to n${target ?? "-"}`)
+        return process.enter(() => node.run(running.node.transferLeader(target), () => {}))
+      }
+    }
+  }
+
+  private healSoon(): void {
+    const { network, random, timeline } = this.world
+    timeline.after(50 + random.below(900), () => network.heal())
+  }
+
+  private crash(node: SimNode, power: boolean): void {
+    const { probes, random, trace } = this.world
+    node.kill()
+    if (!power) return trace?.(`n${node.id} is killed`)
+    const { hole, kept, lost, lostState } = node.losePower(random)
+    if (lost > 0) probes.hit("a crash lost writes")
+    if (hole) probes.hit("a crash left a hole")
+    if (lostState) probes.hit("a crash lost applied state")
+    trace?.(`n${node.id} loses power: ${lost} batches lost, ${kept} kept, its log ends at ${node.disk.lastIndex}`)
+  }
+
+  private startSoon(node: SimNode): void {
+    const { random, timeline, trace } = this.world
+    timeline.after(20 + random.below(operatorMs), () => {
+      if (node.process !== undefined) return
+      trace?.(`n${node.id} is started`)
+      node.start()
+    })
+  }
+
+  /** One node at most may lose what it promised, and only while the others have all of it. */
+  private mayLose(node: SimNode): boolean {
+    const { nodes } = this.world
+    return nodes.length > 1 && nodes.every((other) => other === node || other.isWhole)
+  }
+
+  private wipe(node: SimNode, reason: string): void {
+    const { probes, trace } = this.world
+    if (node.process !== undefined) this.crash(node, false)
+    trace?.(`the disk of n${node.id} is ${reason}: it gets an empty one`)
+    probes.hit("a disk was lost")
+    node.wipe()
+    this.startSoon(node)
+  }
+
+  private damage(node: SimNode): void {
+    const { random, trace } = this.world
+    if (!this.mayLose(node) || !node.isWhole) return
+    const what = node.damage(random)
+    if (what === undefined) return
+    trace?.(`damage on the disk of n${node.id}: ${what}`)
+    if (node.process !== undefined && random.chance(0.8)) {
+      this.crash(node, false)
+      this.startSoon(node)
+    }
+  }
+
+  /** A node has stopped serving, or refuses to start. That needs a cause. */
+  ended(node: SimNode, reason: string, ran: boolean): void {
+    const { probes, timeline, trace } = this.world
+    const damaged = node.storage.damaged.size > 0
+    trace?.(`n${node.id} ${ran ? "stops" : "does not start"}: ${reason}`)
+    demand(
+      node.excuse !== undefined || damaged,
+      "no node stops without a cause",
+      () => `n${node.id} ${ran ? "stopped" : "refused to start"}: ${reason}`
+    )
+    demand(
+      !/InvariantViolation|is violated/.test(reason),
+      "no node stops without a cause",
+      () => `n${node.id}: ${reason}`
+    )
+    const { process } = node
+    timeline.after(1 + this.world.random.below(30), () => {
+      if (node.process !== process) return
+      // What a failed sync was about may never have reached the disk.
+      this.crash(node, true)
+      if (!damaged) return this.startSoon(node)
+      for (const [words, probe] of refusals) {
+        if (!words.test(reason)) continue
+        probes.hit(probe)
+        break
+      }
+      // deploy/runbooks/lost-node.md: the other two have everything; the node starts again with an empty directory.
+      this.wipe(node, "given up")
+    })
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * The database of one process on a {@link SimDisk}: what `storage/RocksDb.ts` makes of RocksDB, with its single write gate,
+ * at the pace and with the failures that the simulation draws.
+ */
+import { Effect } from "effect"
+import type { FamilyChoice, Operation, Reader, RocksDb } from "../../../src/storage/RocksDb.ts"
+import type { Family } from "../../../src/storage/RocksDb.ts"
+import { StorageIoError } from "../../../src/storage/StorageError.ts"
+import type { Image, SimBatch, StoredRow } from "./SimDisk.ts"
+import { find, nameOf, SimDisk, withBatch } from "./SimDisk.ts"
+import type { SimProcess } from "./SimProcess.ts"
+
+/** How a disk is doing. Changed by the simulation while nodes use it. */
+export interface DiskHealth {
+  readonly writeMs: () => number
+  readonly syncMs: () => number
+  readonly readMs: () => number
+  /** Decides whether the next write or sync fails, and with which words. */
+  readonly failure: (operation: "write" | "commit" | "sync" | "floor") => string | undefined
+}
+
+type Step =
+  | {
+    readonly _tag: "Write"
+    readonly batch: SimBatch
+    /** Whether memory had it before, so that reads see it already. */
+    readonly seen: boolean
+  }
+  | { readonly _tag: "Sync" }
+
+interface Job {
+  readonly steps: ReadonlyArray<Step>
+  readonly resume: (result: Effect.Effect<void, StorageIoError>) => void
+}
+
+const sync: Step = { _tag: "Sync" }
+
+/** How long a commit may wait to be written with those after it, as in `storage/StateRows.ts`. */
+const gatherMs = 20
+
+export class SimEngine {
+  private readonly disk: SimDisk
+  private readonly process: SimProcess
+  private readonly health: DiskHealth
+  private readonly path: string
+  private readonly completes: (index: number, digest: number) => void
+  private readonly jobs: Array<Job> = []
+  private busy = false
+  private failure: StorageIoError | undefined
+  private lazyUnsynced = false
+  private openReads = 0
+  /** Commits that only memory has, by family. The process's end takes them along. */
+  private gathered = new Map<Family, Array<Operation>>()
+  /** What reads see while some commits are only in memory, or on their way to the disk. */
+  private seen: Image | undefined
+  /** Batches of commits on their way to the disk. */
+  private leaving = 0
+  private readonly readsWaited: Array<() => void> = []
+
+  /** `completes` is told of every state that a batch completes. */
+  constructor(
+    disk: SimDisk,
+    process: SimProcess,
+    health: DiskHealth,
+    path: string,
+    completes: (index: number, digest: number) => void
+  ) {
+    this.disk = disk
+    this.completes = completes
+    this.process = process
+    this.health = health
+    this.path = path
+    // RocksDB writes what it recovers into tables, and syncs those, before it opens.
+    disk.synced(disk.image, disk.unsynced.length)
+  }
+
+  /** What reads see. */
+  get image(): Image {
+    return this.seen ?? this.disk.image
+  }
+
+  private enqueue(steps: ReadonlyArray<Step>): Effect.Effect<void, StorageIoError> {
+    return Effect.uninterruptible(Effect.callback<void, StorageIoError>((resume) => this.push({ steps, resume })))
+  }
+
+  private push(job: Job): void {
+    this.jobs.push(job)
+    if (!this.busy) this.nextJob()
+  }
+
+  private nextJob(): void {
+    const job = this.jobs.shift()
+    this.busy = job !== undefined
+    if (job !== undefined) this.step(job, 0)
+  }
+
+  /** Carries out the steps from `at` on. Writes of one job take no time of their own before a sync. */
+  private step(job: Job, at: number): void {
+    if (this.failure !== undefined) return this.finish(job, Effect.fail(this.failure))
+    const { disk, health, process } = this
+    for (let next = at; next < job.steps.length; next++) {
+      const planned = job.steps[next] as Step
+      // Two lazy batches in a row could end in two files, of which a power loss keeps the later one.
+      const syncsFirst = planned._tag === "Write" && planned.batch.lazy && this.lazyUnsynced
+      const step = syncsFirst ? sync : planned
+      const failure = health.failure(step._tag === "Sync" ? "sync" : step.seen ? "commit" : "write")
+      if (failure !== undefined) {
+        process.later(health.writeMs(), () => this.fail(job, failure))
+        return
+      }
+      if (step._tag === "Write") {
+        const state = disk.apply(step.batch)
+        if (step.batch.lazy) this.lazyUnsynced = true
+        if (this.seen !== undefined && !step.seen) this.seen = withBatch(this.seen, step.batch)
+        if (state !== undefined) this.completes(state.index, state.digest)
+        continue
+      }
+      const { image } = disk
+      const covered = disk.unsynced.length
+      process.later(health.syncMs(), () => {
+        disk.synced(image, covered)
+        this.lazyUnsynced = false
+        this.step(job, syncsFirst ? next : next + 1)
+      })
+      return
+    }
+    if (job.steps[job.steps.length - 1] === sync) this.finish(job, Effect.void)
+    else process.later(health.writeMs(), () => this.finish(job, Effect.void))
+  }
+
+  private fail(job: Job, words: string): void {
+    this.failure = new StorageIoError({ operation: "write", path: this.path, cause: new Error(words) })
+    this.finish(job, Effect.fail(this.failure))
+  }
+
+  private finish(job: Job, result: Effect.Effect<void, StorageIoError>): void {
+    this.busy = false
+    job.resume(result)
+    if (!this.busy) this.nextJob()
+  }
+
+  private steps(batch: SimBatch, seen = false): ReadonlyArray<Step> {
+    const steps: Array<Step> = [{ _tag: "Write", batch, seen }]
+    if (!batch.lazy) steps.push(sync)
+    return steps
+  }
+
+  /** Takes a commit into memory; what gathered is written a little later. */
+  private commit(family: Family, operations: ReadonlyArray<Operation>): Effect.Effect<void, StorageIoError> {
+    return Effect.suspend(() => {
+      if (this.failure !== undefined) return Effect.fail(this.failure)
+      const gathered = this.gathered.get(family)
+      if (gathered === undefined) {
+        this.gathered.set(family, [...operations])
+        this.process.later(gatherMs, () => this.leave())
+      } else gathered.push(...operations)
+      this.seen = withBatch(this.image, { family, operations, lazy: true })
+      return operations.some(({ _tag }) => _tag === "DeleteRange") ? this.drained : Effect.void
+    })
+  }
+
+  /** Sends what gathered on its way to the disk. */
+  private leave(): void {
+    const { gathered } = this
+    this.gathered = new Map()
+    for (const [family, operations] of gathered) {
+      this.leaving += 1
+      this.push({
+        steps: this.steps({ family, operations, lazy: true }, true),
+        resume: () => {
+          this.leaving -= 1
+          this.settle()
+        }
+      })
+    }
+  }
+
+  /** Once the disk has every commit, reads see what it has. */
+  private settle(): void {
+    if (this.leaving === 0 && this.gathered.size === 0 && this.failure === undefined) this.seen = undefined
+  }
+
+  /** Everything committed before is on the disk. */
+  private readonly drained: Effect.Effect<void, StorageIoError> = Effect.suspend(() => {
+    this.leave()
+    if (this.failure !== undefined) return Effect.fail(this.failure)
+    return this.leaving === 0 ? Effect.void : this.enqueue([])
+  })
+
+  private write(family: Family, operations: ReadonlyArray<Operation>, lazy: boolean) {
+    return Effect.andThen(
+      this.drained,
+      Effect.suspend(() => this.enqueue(this.steps({ family, operations, lazy })))
+    )
+  }
+
+  private read<A>(image: () => Image, use: (image: Image) => A, counted: boolean): Effect.Effect<A, StorageIoError> {
+    return Effect.callback<A, StorageIoError>((resume) => {
+      let result: Effect.Effect<A, StorageIoError>
+      try {
+        result = Effect.succeed(use(image()))
+      } catch (error) {
+        if (!(error instanceof StorageIoError)) throw error
+        result = Effect.fail(error)
+      }
+      const delayMs = this.health.readMs()
+      if (delayMs === 0) return resume(result)
+      if (counted) this.openReads += 1
+      this.process.later(delayMs, () => {
+        if (counted) this.readEnded()
+        resume(result)
+      })
+    })
+  }
+
+  private readEnded(): void {
+    this.openReads -= 1
+    if (this.openReads === 0) { for (const settled of this.readsWaited.splice(0)) settled() }
+  }
+
+  /** RocksDB notices damage by the checksums of its blocks. */
+  private intact(family: Family, row: StoredRow): StoredRow {
+    if (!this.disk.damaged.has(`${family}/${row.name}`)) return row
+    throw new StorageIoError({ operation: "read", path: this.path, cause: new Error("block checksum mismatch") })
+  }
+
+  private reader(image: () => Image, counted: boolean): Reader {
+    const chosen = (family: FamilyChoice): Family => typeof family === "function" ? family() : family
+    const value = (from: Image, family: Family, key: Uint8Array | string): Uint8Array | undefined => {
+      const row = find(from[family], nameOf(key))
+      return row === undefined ? undefined : this.intact(family, row).value
+    }
+    return {
+      get: (family, key) => this.read(image, (from) => value(from, chosen(family), key), counted),
+      getMany: (family, keys) =>
+        keys.length === 0
+          ? Effect.succeed([])
+          : this.read(image, (from) => keys.map((key) => value(from, chosen(family), key)), counted),
+      scan: (family, range, take) =>
+        this.read(image, (from) => {
+          const name = chosen(family)
+          for (const row of SimDisk.rows(from[name], range)) {
+            this.intact(name, row)
+            if (!take(range.keysOnly === true ? { key: row.key, value: nothing } : row)) break
+          }
+        }, counted)
+    }
+  }
+
+  get service(): RocksDb["Service"] {
+    const { disk } = this
+    return {
+      ...this.reader(() => this.image, true),
+      commit: (family, operations) => this.commit(family, operations),
+      path: this.path,
+      write: (family, operations, durability) => this.write(family, operations, durability === "lazy"),
+      writeAll: (batches) =>
+        Effect.suspend(() => {
+          const steps: Array<Step> = []
+          const unsynced = new Set<Family>()
+          for (const { family, operations } of batches) {
+            if (unsynced.has(family)) {
+              steps.push(sync)
+              unsynced.clear()
+            }
+            steps.push({ _tag: "Write", batch: { family, operations, lazy: false }, seen: false })
+            unsynced.add(family)
+          }
+          steps.push(sync)
+          return this.enqueue(steps)
+        }),
+      sync: Effect.andThen(this.drained, Effect.suspend(() => this.enqueue([sync]))),
+      snapshot: (also) =>
+        Effect.map(this.drained, () => {
+          const { image } = disk
+          return { also: also(), reader: this.reader(() => image, false), close: Effect.void }
+        }),
+      readsSettled: Effect.callback<void>((resume) => {
+        if (this.openReads === 0) resume(Effect.void)
+        else this.readsWaited.push(() => resume(Effect.void))
+      }),
+      approximateBytes: (family, start, end) =>
+        this.read(() => this.image, (from) => {
+          let bytes = 0
+          for (const { key, value } of SimDisk.rows(from[family], { gte: start, lt: end })) {
+            bytes += key.byteLength + value.byteLength
+          }
+          return bytes
+        }, true),
+      reclaimUnsafe: () => {},
+      syncStats: () => ({ count: 0, totalMs: 0, maxMs: 0 })
+    }
+  }
+}
+
+const nothing = new Uint8Array(0)

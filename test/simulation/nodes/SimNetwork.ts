@@ -1,0 +1,152 @@
+/** The network between the nodes of a simulation: it delays, loses, repeats, reorders, and can be cut in each direction. */
+import type { Effect, Exit } from "effect"
+import { Queue } from "effect"
+import type { Message } from "../../../src/raft/Message.ts"
+import type { NodeId } from "../../../src/raft/Types.ts"
+import type { PeerTransport } from "../../../src/transport/PeerTransport.ts"
+import type { Random } from "../Random.ts"
+import type { SimProcess } from "./SimProcess.ts"
+import type { Timeline } from "./Timeline.ts"
+
+export interface NetworkFaults {
+  readonly drop: number
+  readonly duplicate: number
+  /** How likely a message overtakes those before it, or comes much later than they. */
+  readonly reorder: number
+  /** Milliseconds a message takes, evenly drawn. */
+  readonly delayMs: readonly [minimum: number, maximum: number]
+}
+
+export const noFaults: NetworkFaults = { drop: 0, duplicate: 0, reorder: 0, delayMs: [1, 2] }
+
+/** Where a node takes its messages. */
+export interface Endpoint {
+  readonly process: SimProcess
+  readonly inbox: Queue.Queue<ReadonlyArray<Message>>
+  readonly lost: Queue.Queue<NodeId>
+  /** Takes snapshots, once the node is ready for them. */
+  taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
+  /** Runs an effect in the node's process. */
+  readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void) => void
+}
+
+export class SimNetwork {
+  faults: NetworkFaults
+  private readonly endpoints = new Map<NodeId, Endpoint>()
+  private readonly cuts = new Set<number>()
+  /** Told when a node is gone. */
+  private readonly ways = new Set<{ readonly from: NodeId; readonly end: () => void }>()
+  /** When the last message of a link arrives, so that the next one comes after it. */
+  private readonly lastArrival = new Map<number, number>()
+  private readonly random: Random
+  private readonly timeline: Timeline
+
+  constructor(random: Random, timeline: Timeline, faults: NetworkFaults) {
+    this.random = random
+    this.timeline = timeline
+    this.faults = faults
+  }
+
+  attach(node: NodeId, endpoint: Endpoint): void {
+    this.endpoints.set(node, endpoint)
+  }
+
+  /** The process behind an endpoint ended: its peers notice. */
+  detach(node: NodeId): void {
+    if (!this.endpoints.delete(node)) return
+    for (const other of this.endpoints.keys()) this.tellLost(other, node)
+    for (const way of this.ways) if (way.from === node) way.end()
+  }
+
+  /** What a node finds at another one now; `undefined` when the way there is cut, or nobody is there. */
+  endpoint(from: NodeId, to: NodeId): Endpoint | undefined {
+    return this.isCut(from, to) || this.isCut(to, from) ? undefined : this.endpoints.get(to)
+  }
+
+  /** Ends a way when the process at its beginning does. */
+  watchWay(way: { readonly from: NodeId; readonly end: () => void }): () => void {
+    this.ways.add(way)
+    return () => this.ways.delete(way)
+  }
+
+  private tellLost(node: NodeId, peer: NodeId): void {
+    const endpoint = this.endpoints.get(node)
+    if (endpoint === undefined) return
+    this.timeline.after(1 + this.random.below(20), () =>
+      endpoint.process.enter(() => {
+        Queue.offerUnsafe(endpoint.lost, peer)
+      }))
+  }
+
+  isCut(from: number, to: number): boolean {
+    return this.cuts.has(from * 10 + to)
+  }
+
+  cut(from: NodeId, to: NodeId): void {
+    this.cuts.add(from * 10 + to)
+    if (this.random.chance(0.5)) this.tellLost(from, to)
+  }
+
+  mend(from: NodeId, to: NodeId): void {
+    this.cuts.delete(from * 10 + to)
+  }
+
+  isolate(node: NodeId, nodes: ReadonlyArray<NodeId>): void {
+    for (const other of nodes) {
+      if (other === node) continue
+      this.cut(node, other)
+      this.cut(other, node)
+    }
+  }
+
+  heal(): void {
+    this.cuts.clear()
+  }
+
+  reaches(from: NodeId, to: NodeId): boolean {
+    return !this.isCut(from, to) && this.endpoints.has(to)
+  }
+
+  /** Messages of one turn of a node. Those for one peer travel together, unless chance parts them. */
+  send(messages: ReadonlyArray<Message>): void {
+    let batch: Array<Message> = []
+    for (let at = 0; at < messages.length; at++) {
+      const message = messages[at] as Message
+      batch.push(copyOf(message))
+      if (messages[at + 1]?.to === message.to && !this.random.chance(this.faults.reorder)) continue
+      this.sendBatch(message.from, message.to, batch)
+      batch = []
+    }
+  }
+
+  private sendBatch(from: NodeId, to: NodeId, batch: ReadonlyArray<Message>): void {
+    const { faults, random } = this
+    if (this.isCut(from, to) || random.chance(faults.drop)) return
+    const copies = random.chance(faults.duplicate) ? 2 : 1
+    for (let copy = 0; copy < copies; copy++) {
+      const [least, most] = faults.delayMs
+      let delayMs = least + random.next() * (most - least)
+      const link = from * 10 + to
+      if (random.chance(faults.reorder)) delayMs += random.chance(0.1) ? random.below(1_000) : random.below(30)
+      else {
+        delayMs = Math.max(delayMs, (this.lastArrival.get(link) ?? 0) - this.timeline.nowMs)
+        this.lastArrival.set(link, this.timeline.nowMs + delayMs)
+      }
+      this.timeline.after(delayMs, () => this.deliver(from, to, batch))
+    }
+  }
+
+  private deliver(from: NodeId, to: NodeId, batch: ReadonlyArray<Message>): void {
+    const endpoint = this.endpoints.get(to)
+    if (endpoint === undefined || this.isCut(from, to)) return
+    endpoint.process.enter(() => {
+      Queue.offerUnsafe(endpoint.inbox, batch)
+    })
+  }
+}
+
+/** Nodes share nothing: what one changes in its entries later must not reach another. */
+const copyOf = (message: Message): Message =>
+  message._tag === "AppendRequest" && message.entries.length > 0
+    ? { ...message, entries: message.entries.map((entry) => ({ ...entry })) }
+    : message

@@ -1,0 +1,354 @@
+/** One node of a simulation: its machine (disk, clocks), and the process that runs on it while one does. */
+import type { Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  Exit,
+  Layer,
+  Logger,
+  Queue,
+  References,
+  Scheduler,
+  Scope as Scopes
+} from "effect"
+import { Random as EffectRandom } from "effect"
+import type { FlareDbConfig } from "../../../src/FlareDbConfig.ts"
+import { tickMs } from "../../../src/FlareDbConfig.ts"
+import { recordKey } from "../../../src/kv/Keyspace.ts"
+import { ChangeFeed } from "../../../src/machine/ChangeFeed.ts"
+import * as KvStateMachine from "../../../src/machine/KvStateMachine.ts"
+import { StateMachine } from "../../../src/machine/StateMachine.ts"
+import { RaftNode } from "../../../src/node/RaftNode.ts"
+import { StepObserver } from "../../../src/node/StepObserver.ts"
+import type { Message } from "../../../src/raft/Message.ts"
+import type { Raft } from "../../../src/raft/Raft.ts"
+import type { Entry } from "../../../src/raft/Types.ts"
+import { NodeId } from "../../../src/raft/Types.ts"
+import { DataDir } from "../../../src/storage/DataDir.ts"
+import { FloorFile } from "../../../src/storage/DurableFloor.ts"
+import { RocksDb } from "../../../src/storage/RocksDb.ts"
+import * as RocksLogStore from "../../../src/storage/RocksLogStore.ts"
+import * as RocksStateStore from "../../../src/storage/RocksStateStore.ts"
+import { StorageIoError } from "../../../src/storage/StorageError.ts"
+import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
+import type { SnapshotOffer } from "../../../src/transport/PeerTransport.ts"
+import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
+import type { ObservedNode } from "../Oracle.ts"
+import { demand } from "../Oracle.ts"
+import type { Random } from "../Random.ts"
+import { DurableView } from "./DurableView.ts"
+import type { MachineClock } from "./SimClock.ts"
+import { makeClock } from "./SimClock.ts"
+import { damageDisk } from "./Damage.ts"
+import type { CrashLoss } from "./SimDisk.ts"
+import { nameOf, SimDisk } from "./SimDisk.ts"
+import type { DiskHealth } from "./SimEngine.ts"
+import { SimEngine } from "./SimEngine.ts"
+import type { Endpoint, SimNetwork } from "./SimNetwork.ts"
+import { SimProcess } from "./SimProcess.ts"
+import { SnapshotWay } from "./SnapshotWay.ts"
+import type { Timeline } from "./Timeline.ts"
+
+/** The services of a node that runs. */
+export interface Running {
+  readonly node: RaftNode["Service"]
+  readonly feed: ChangeFeed["Service"]
+}
+
+/** What the simulation wants to know of its nodes. */
+export interface NodeWatcher {
+  readonly stepped: (node: SimNode, ...step: Parameters<StepObserver>) => void
+  readonly sends: (node: SimNode, messages: ReadonlyArray<Message>) => void
+  readonly started: (node: SimNode) => void
+  /** The node stopped serving, or, when it never `ran`, refuses to start. */
+  readonly ended: (node: SimNode, reason: string, ran: boolean) => void
+  /** Entries are about to be applied. */
+  readonly applies: (node: SimNode, entries: ReadonlyArray<Entry>) => void
+  /** Commands were applied and answered, before anybody hears of it. */
+  readonly applied: (node: SimNode, entries: ReadonlyArray<Entry>, replies: ReadonlyArray<Uint8Array>) => void
+  /** A state is complete up to an entry. */
+  readonly completes: (node: SimNode, index: number, digest: number) => void
+  /** A chunk of a snapshot reaches its receiver. */
+  readonly snapshotArrives: (offer: SnapshotOffer) => void
+  readonly log: ((node: SimNode, line: string) => void) | undefined
+}
+
+export interface World {
+  readonly random: Random
+  readonly timeline: Timeline
+  readonly network: SimNetwork
+  readonly watcher: NodeWatcher
+  readonly health: (node: NodeId) => DiskHealth
+}
+
+/** What the stored key of a record begins with. */
+const recordPrefix = nameOf(recordKey(new Uint8Array(0)))
+
+const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}
+
+export class SimNode implements ObservedNode {
+  readonly id: NodeId
+  readonly config: FlareDbConfig
+  storage = new SimDisk()
+  /** What the disk keeps, for the oracle. */
+  disk = new DurableView(this.storage, undefined)
+  readonly clock: MachineClock
+  process: SimProcess | undefined
+  running: Running | undefined
+  raft: Raft | undefined
+  seenCommit = 0
+  /** Processes so far. */
+  runs = 0
+  /** Why this process may stop, once there is a reason. */
+  excuse: string | undefined
+  /** The last revision of the state that the process found when it started. */
+  startRevision = 0
+  private staleRevision = 0
+  private context: Context.Context<never> = Context.empty()
+  private scope: Scope.Closeable | undefined
+  private engine: SimEngine | undefined
+  private readonly world: World
+
+  constructor(config: FlareDbConfig, world: World, clock: MachineClock) {
+    this.id = NodeId(config.nodeId)
+    this.config = config
+    this.world = world
+    this.clock = clock
+  }
+
+  /** The disk is replaced by an empty one. */
+  wipe(): void {
+    this.storage = new SimDisk()
+    this.disk = new DurableView(this.storage, this.disk)
+  }
+
+  /** Whether this node has all that it ever promised, as far as its disk knows. */
+  get isWhole(): boolean {
+    return this.storage.durable.raft_state.length > 0 && this.disk.hardState.standing === undefined &&
+      this.storage.damaged.size === 0
+  }
+
+  /** Power is lost while no process runs. */
+  losePower(random: Random): CrashLoss & { readonly lostState: boolean } {
+    const before = this.storage.applied
+    const loss = this.storage.crash(random)
+    return { ...loss, lostState: this.storage.applied < before }
+  }
+
+  /** Damages the disk in some way and says how; what it held before is what the oracle still goes by. */
+  damage(random: Random): string | undefined {
+    const before = new DurableView({ durable: this.storage.durable }, this.disk.before)
+    const what = damageDisk(this.storage, random)
+    if (what === undefined) return undefined
+    this.disk = new DurableView(this.storage, before)
+    this.excuse ??= what
+    return what
+  }
+
+  /** The keys of the state that is active, as their clients know them. */
+  userKeys(): ReadonlyArray<string> {
+    const rows = (this.engine?.image ?? this.storage.image)[this.storage.active]
+    return rows.flatMap(({ name }) => name.startsWith(recordPrefix) ? [name.slice(1)] : [])
+  }
+
+  /** The latest revision that a stale read of this process has shown. */
+  get shownRevision(): number {
+    return this.staleRevision
+  }
+
+  /** A stale read shows a revision; `floor` was shown when it began. */
+  sawStale(revision: number, floor: number): void {
+    demand(
+      revision >= floor,
+      "stale reads do not go back",
+      () => `n${this.id} showed revision ${floor} before ${revision}`
+    )
+    this.staleRevision = Math.max(this.staleRevision, revision)
+  }
+
+  /** Runs an effect in the node's process. */
+  run<A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void): void {
+    Effect.runForkWith(this.context)(effect).addObserver(done)
+  }
+
+  start(): void {
+    const { random, timeline, watcher } = this.world
+    const process = new SimProcess(timeline)
+    this.process = process
+    this.seenCommit = 0
+    this.runs += 1
+    this.staleRevision = 0
+    this.excuse = undefined
+    const seeded = random.below(2 ** 31)
+    this.context = Context.empty().pipe(
+      Context.add(Scheduler.Scheduler, process.queue),
+      Context.add(Clock.Clock, makeClock(process, this.clock)),
+      Context.add(EffectRandom.Random, {
+        nextIntUnsafe: () => seeded,
+        nextDoubleUnsafe: () => seeded / 2 ** 31
+      }),
+      Context.add(StepObserver, (raft, event, outputs) => {
+        this.raft = raft
+        watcher.stepped(this, raft, event, outputs)
+      }),
+      Context.add(References.MinimumLogLevel, watcher.log === undefined ? "None" : "Debug"),
+      Context.add(Logger.CurrentLoggers, new Set(this.loggers())),
+      Context.add(FloorFile, this.floorFile(process))
+    ) as Context.Context<never>
+    const scope = Scopes.makeUnsafe()
+    this.scope = scope
+    process.enter(() =>
+      this.run(Scopes.provide(Layer.build(Layer.fresh(this.layer(process))), scope), (exit) => {
+        if (this.process !== process) return
+        if (Exit.isFailure(exit)) return watcher.ended(this, reasonOf(exit.cause), false)
+        this.running = { node: Context.get(exit.value, RaftNode), feed: Context.get(exit.value, ChangeFeed) }
+        this.startRevision = this.running.feed.revision()
+        this.run(this.running.node.fatal, (end) => {
+          if (this.process === process && Exit.isFailure(end)) watcher.ended(this, reasonOf(end.cause), true)
+        })
+        watcher.started(this)
+      })
+    )
+  }
+
+  private loggers(): ReadonlyArray<Logger.Logger<unknown, void>> {
+    const { log } = this.world.watcher
+    return log === undefined
+      ? []
+      : [Logger.make(({ message }) => log(this, [message].flat().map(String).join(" ")))]
+  }
+
+  private layer(process: SimProcess) {
+    const { config } = this
+    const { health } = this.world
+    const path = `n${this.id}`
+    const created = this.storage.isNew
+    const engine = new SimEngine(
+      this.storage,
+      process,
+      health(this.id),
+      path,
+      (index, digest) => this.world.watcher.completes(this, index, digest)
+    )
+    this.engine = engine
+    const voters = config.nodes.map(({ id }) => id)
+    const directory = DataDir.layerOpened({ path, clusterId: config.clusterId, nodeId: this.id, voters }, created)
+    const stores = Layer.mergeAll(RocksLogStore.layer, RocksStateStore.layer).pipe(
+      Layer.provideMerge(directory),
+      Layer.provideMerge(Layer.succeed(RocksDb, engine.service))
+    )
+    return RaftNode.layer(config).pipe(
+      Layer.provideMerge(Layer.effect(StateMachine, Effect.map(StateMachine, (machine) => this.watched(machine)))),
+      Layer.provideMerge(KvStateMachine.layerWith(config.limits)),
+      Layer.provide([stores, this.transport(process), RaftTimer.layer({ tickMs: tickMs(config) })])
+    )
+  }
+
+  private watched(machine: StateMachine["Service"]): StateMachine["Service"] {
+    const { watcher } = this.world
+    return {
+      ...machine,
+      apply: (entries) =>
+        Effect.suspend(() => {
+          watcher.applies(this, entries)
+          return Effect.map(machine.apply(entries), (replies) => {
+            watcher.applied(this, entries, replies)
+            return replies
+          })
+        })
+    }
+  }
+
+  private transport(process: SimProcess) {
+    const { network, random, timeline, watcher } = this.world
+    return Layer.effect(
+      PeerTransport,
+      Effect.gen({ self: this }, function*() {
+        const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(4_096)
+        const lost = yield* Queue.sliding<NodeId>(64)
+        const endpoint: Endpoint = {
+          process,
+          inbox,
+          lost,
+          taker: undefined,
+          run: (effect, done) => this.run(effect, done)
+        }
+        network.attach(this.id, endpoint)
+        return PeerTransport.of({
+          sendUnsafe: (messages) => {
+            watcher.sends(this, messages)
+            network.send(messages)
+          },
+          inbox,
+          health: Effect.succeed([]),
+          lost,
+          sendSnapshot: (offer) =>
+            SnapshotWay.open({ network, random, timeline, process, offer, arrived: watcher.snapshotArrives }),
+          takeSnapshots: (taker) =>
+            Effect.acquireRelease(
+              Effect.sync(() => {
+                endpoint.taker = taker
+              }),
+              () =>
+                Effect.sync(() => {
+                  endpoint.taker = undefined
+                })
+            )
+        })
+      })
+    )
+  }
+
+  private floorFile(process: SimProcess): FloorFile {
+    const { storage } = this
+    const health = this.world.health(this.id)
+    return {
+      read: () => storage.floor,
+      replace: (directory, bytes) =>
+        Effect.uninterruptible(Effect.callback<void, StorageIoError>((resume) => {
+          process.later(health.syncMs(), () => {
+            const failure = health.failure("floor")
+            if (failure !== undefined) {
+              const cause = new Error(failure)
+              return resume(
+                Effect.fail(new StorageIoError({ operation: "write the durable floor", path: directory, cause }))
+              )
+            }
+            storage.floor = bytes
+            this.world.watcher.log?.(this, `the floor is ${Buffer.from(bytes).toString("utf8", 4)}`)
+            resume(Effect.void)
+          })
+        }))
+    }
+  }
+
+  /** The process ends without a word; what its system had been given to write is still written. */
+  kill(): void {
+    this.process?.kill()
+    this.process = undefined
+    this.running = undefined
+    this.raft = undefined
+    this.engine = undefined
+    this.scope = undefined
+    this.world.network.detach(this.id)
+  }
+
+  /** The process is asked to end (SIGTERM), and ends once it has finished. */
+  shutDown(ended: () => void): void {
+    const { process, scope } = this
+    if (process === undefined || scope === undefined) return
+    this.excuse ??= "it was asked to end"
+    process.enter(() =>
+      this.run(Scopes.close(scope, Exit.void), () => {
+        if (this.process !== process) return
+        this.kill()
+        ended()
+      })
+    )
+  }
+}

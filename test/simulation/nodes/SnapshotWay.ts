@@ -1,0 +1,118 @@
+/**
+ * The way of one snapshot between two processes of a simulation, a connection of its own: its chunks arrive in order, it breaks when the
+ * link is cut, when a chunk is lost, and when either process ends.
+ */
+import { Effect, Exit, Scope } from "effect"
+import type { SnapshotOffer, SnapshotSink } from "../../../src/transport/PeerTransport.ts"
+import { SnapshotLost, SnapshotRefused } from "../../../src/transport/PeerTransport.ts"
+import type { Random } from "../Random.ts"
+import type { Endpoint, SimNetwork } from "./SimNetwork.ts"
+import type { SimProcess } from "./SimProcess.ts"
+import type { Timeline } from "./Timeline.ts"
+
+/** How long a sender waits for an answer, in milliseconds. */
+const patienceMs = 1_500
+
+type Failure = SnapshotRefused | SnapshotLost
+
+export interface WayParts {
+  readonly network: SimNetwork
+  readonly random: Random
+  readonly timeline: Timeline
+  readonly process: SimProcess
+  readonly offer: SnapshotOffer
+  /** Told of every chunk that arrives. */
+  readonly arrived: (offer: SnapshotOffer) => void
+}
+
+export class SnapshotWay {
+  private readonly parts: WayParts
+  private readonly scope = Scope.makeUnsafe()
+  private receiver: Endpoint | undefined
+  private broken = false
+  private lastArrivalMs = 0
+
+  constructor(parts: WayParts) {
+    this.parts = parts
+  }
+
+  /** Opens a way that lasts as long as the scope. */
+  static readonly open = (parts: WayParts): Effect.Effect<SnapshotSink<Failure>, Failure, Scope.Scope> =>
+    Effect.gen(function*() {
+      const way = new SnapshotWay(parts)
+      const forget = parts.network.watchWay({ from: parts.offer.from, end: () => way.end() })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          forget()
+          way.end()
+        })
+      )
+      const sink = yield* way.ask((receiver) =>
+        receiver.taker === undefined
+          ? Effect.fail(new SnapshotRefused({ reason: "the node is not ready for snapshots", covered: false }))
+          : Scope.provide(receiver.taker(parts.offer), way.scope)
+      )
+      return {
+        write: (chunk: Uint8Array) =>
+          way.ask(() => {
+            parts.arrived(parts.offer)
+            return sink.write(new Uint8Array(chunk))
+          })
+      }
+    })
+
+  private get lost(): SnapshotLost {
+    return new SnapshotLost({ reason: `the way to node ${this.parts.offer.to} broke` })
+  }
+
+  /** What a message takes in one direction; it overtakes none before it. */
+  private delayMs(): number {
+    const { network, random, timeline } = this.parts
+    const [least, most] = network.faults.delayMs
+    const arrivalMs = Math.max(this.lastArrivalMs, timeline.nowMs + least + random.next() * (most - least))
+    this.lastArrivalMs = arrivalMs
+    return arrivalMs - timeline.nowMs
+  }
+
+  /** Has something done at the receiver, and brings the answer back. */
+  private ask<A>(work: (receiver: Endpoint) => Effect.Effect<A, SnapshotRefused>): Effect.Effect<A, Failure> {
+    const { network, offer, process, random, timeline } = this.parts
+    return Effect.callback<A, Failure>((resume) => {
+      let answered = false
+      const answer = (result: Effect.Effect<A, Failure>) => {
+        if (answered) return
+        answered = true
+        resume(result)
+      }
+      process.later(patienceMs, () => answer(Effect.fail(this.lost)))
+      if (random.chance(network.faults.drop / 10)) this.broken = true
+      timeline.after(this.delayMs(), () => {
+        const receiver = network.endpoint(offer.from, offer.to)
+        // A node that was started again knows nothing of a way to the process before it.
+        if (receiver === undefined || this.broken || (this.receiver !== undefined && this.receiver !== receiver)) {
+          this.broken = true
+          return process.later(1, () => answer(Effect.fail(this.lost)))
+        }
+        this.receiver = receiver
+        receiver.process.enter(() =>
+          receiver.run(work(receiver), (exit) => {
+            const open = network.endpoint(offer.from, offer.to) === receiver
+            process.later(this.delayMs(), () => answer(open ? exit : Effect.fail(this.lost)))
+          })
+        )
+      })
+    })
+  }
+
+  /** The receiver notices that its sender is gone. */
+  private end(): void {
+    this.broken = true
+    const { receiver } = this
+    this.receiver = undefined
+    if (receiver === undefined) return
+    this.parts.timeline.after(
+      1,
+      () => receiver.process.enter(() => receiver.run(Scope.close(this.scope, Exit.void), () => {}))
+    )
+  }
+}

@@ -1,0 +1,124 @@
+/** Watches everything that changes, from one node after another, and misses nothing. */
+import { Cause, Effect } from "effect"
+import type { ChangeFeed, FeedPart, FeedRequest } from "../../../src/machine/ChangeFeed.ts"
+import { prefixRange } from "../../../src/kv/KeyRange.ts"
+import { demand } from "../Oracle.ts"
+import type { ClientWorld } from "./Clients.ts"
+import { keyOf, latin } from "./Ledger.ts"
+import type { SimNode } from "./SimNode.ts"
+import type { SimProcess } from "./SimProcess.ts"
+
+/** How often a watcher looks whether its node is still there. */
+const checkMs = 60
+
+/** How long it waits for a change that concerns it. */
+const patienceMs = 100
+
+export class Watcher {
+  /** The revision it wants next. */
+  from = 1
+  private readonly name: string
+  private readonly prefix: string
+  private readonly world: ClientWorld
+  private readonly previous: boolean
+  private process: SimProcess | undefined
+  private asking = false
+
+  constructor(id: number, world: ClientWorld) {
+    this.world = world
+    this.name = `w${id}`
+    this.prefix = world.random.pick(["", "k", "l"])
+    this.previous = world.random.chance(0.3)
+    this.look()
+  }
+
+  /** Goes to another node when its own is gone, and now and then for no reason. */
+  private look(): void {
+    const { nodes, probes, random, timeline, trace } = this.world
+    timeline.after(checkMs, () => this.look())
+    const moves = this.process === undefined || this.process.isGone || random.chance(0.01)
+    if (!moves) return
+    const node = random.pick(nodes)
+    if (node.process === undefined || node.running === undefined || node.process === this.process) return
+    if (this.process !== undefined) probes.hit("a watch was resumed at another node")
+    trace?.(`${this.name} watches n${node.id} from ${this.from}`)
+    this.process = node.process
+    this.asking = false
+    this.ask(node)
+  }
+
+  private ask(node: SimNode): void {
+    const { process } = this
+    const { running } = node
+    if (process === undefined || running === undefined || node.process !== process || this.asking) return
+    this.asking = true
+    const { from } = this
+    const request = { range: prefixRange(Buffer.from(this.prefix, "latin1")), previous: this.previous }
+    process.enter(() =>
+      node.run(this.next(running.feed, request), (exit) => {
+        if (process.isGone || this.process !== process) return
+        this.asking = false
+        if (exit._tag === "Success") this.sees(node, from, exit.value)
+        else this.fails(node, exit.cause)
+        // Some watchers are slow, and then a part holds more than one revision.
+        process.later(this.world.random.chance(0.7) ? 1 : this.world.random.below(200), () => this.ask(node))
+      })
+    )
+  }
+
+  /** The next changes, or after a while how far there are none. */
+  private next(feed: ChangeFeed["Service"], request: FeedRequest): Effect.Effect<FeedPart, unknown> {
+    return Effect.flatMap(
+      feed.wait(request.range, this.from, patienceMs),
+      (at) =>
+        at <= feed.revision() ? feed.next(request, at) : Effect.succeed({ revisions: [], through: at - 1, bytes: 0 })
+    )
+  }
+
+  private fails(node: SimNode, cause: Cause.Cause<unknown>): void {
+    const { ledger, probes, trace } = this.world
+    const error = Cause.squash(cause)
+    if (typeof error !== "object" || error === null || !("_tag" in error) || error._tag !== "Compacted") return
+    const { oldest } = error as unknown as { readonly oldest: number }
+    trace?.(`${this.name} at n${node.id}: revision ${this.from} is gone, the oldest is ${oldest}`)
+    probes.hit("a watch came too late for the history")
+    demand(
+      oldest > this.from && oldest <= ledger.model.compacted + 1,
+      "watch without gaps",
+      () => `${this.name} is told that ${oldest} is the oldest, but only ${ledger.model.compacted} is compacted`
+    )
+    this.from = oldest
+  }
+
+  private sees(node: SimNode, from: number, part: FeedPart): void {
+    const { ledger, probes, trace } = this.world
+    const { revisions, through } = part
+    if (through < from) return
+    trace?.(`${this.name} at n${node.id}: ${from} to ${through}, ${revisions.length} of them matter`)
+    demand(
+      through <= ledger.revision,
+      "watch without gaps",
+      () => `${this.name} at n${node.id} is told of ${through}, asked from ${from}, ${ledger.revision} is committed`
+    )
+    // A node has no revision in memory that it did not apply itself.
+    if (revisions.length > 0 && from <= node.startRevision) probes.hit("a watch read old revisions from the store")
+    const told = new Map(revisions.map((revision) => [revision.revision, revision]))
+    for (let revision = from; revision <= through; revision++) {
+      const changes = (ledger.changes[revision] ?? []).filter((change) => keyOf(change).startsWith(this.prefix))
+      const seen = (told.get(revision)?.changes ?? []).map(({ key, record }) =>
+        record === undefined ? `${latin(key)} gone` : `${latin(key)}=${latin(record.value)}`
+      )
+      demand(
+        changes.slice().sort().join() === seen.sort().join(),
+        "watch without gaps",
+        () => `${this.name} at n${node.id} sees ${seen.join()} at ${revision}, the model has ${changes.join()}`
+      )
+    }
+    demand(
+      revisions.every(({ revision }, at) => revision >= from && revision > (revisions[at - 1]?.revision ?? 0)),
+      "watch without gaps",
+      () => `${this.name} at n${node.id} sees revisions out of order`
+    )
+    this.from = through + 1
+  }
+}
