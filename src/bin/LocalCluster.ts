@@ -8,6 +8,7 @@ import type { NodeAddress } from "../FlareDbConfig.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
+import { launcher } from "./Launcher.ts"
 import { processSettings } from "./ProcessSettings.ts"
 import { stopWithParentVariable } from "./Start.ts"
 import { table } from "./Table.ts"
@@ -37,7 +38,6 @@ const startCommand = (options: ClusterOptions, id: number): string => {
 /** Starts a node and gives its process id once it is ready. `ended` learns of its end, whenever that is. */
 export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: number, ended: Queue.Queue<string>) {
   const files = yield* FileSystem.FileSystem
-  const launcher = process.argv[1] ?? "flaredb"
   const handle = yield* ChildProcess.make(process.execPath, [launcher, "start", "--log-format", "json"], {
     env: {
       FLAREDB_NODE_ID: String(id),

@@ -3,6 +3,7 @@ import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
+import { launcher } from "../Launcher.ts"
 import type { LoadShare } from "./Plan.ts"
 
 export class LoadProcess {
@@ -10,7 +11,6 @@ export class LoadProcess {
   private readonly lines: AsyncIterator<string>
 
   constructor(share: LoadShare) {
-    const launcher = process.argv[1] ?? "flaredb"
     this.child = spawn(process.execPath, [launcher, "bench-load", JSON.stringify(share)], {
       stdio: ["pipe", "pipe", "inherit"]
     })
