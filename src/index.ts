@@ -3,11 +3,13 @@ export * as FlareDb from "./FlareDb.ts"
 export * as FlareDbConfig from "./FlareDbConfig.ts"
 export type { FlareDbOptions, Limits, NodeAddress } from "./FlareDbConfig.ts"
 export {
+  Backups,
   ClusterAdmin,
   Commands,
   Compacted,
   Compare,
   Conflict,
+  DeleteEvent,
   Elections,
   Fatal,
   formatEndpoint,
@@ -27,15 +29,19 @@ export {
   Overloaded,
   parseEndpoint,
   parseEndpoints,
+  PutEvent,
   SessionExpired,
-  Unavailable
+  Unavailable,
+  Watch
 } from "./client/index.ts"
 export type {
   CampaignOptions,
+  Changes,
   ClientOptions,
   CommandFailure,
   CommandOptions,
   Comparison,
+  Consistency,
   Data,
   DeleteResult,
   Endpoint,
@@ -61,6 +67,7 @@ export type {
   PutOptions,
   PutResult,
   ReadFailure,
+  ReadFrom,
   ReadOptions,
   Results,
   ScanOptions,
@@ -68,6 +75,11 @@ export type {
   TransactOptions,
   Txn,
   TxnResult,
+  WatchEvent,
+  WatchFailure,
+  WatchNotice,
+  WatchOptions,
+  WatchTarget,
   WriteFailure
 } from "./client/index.ts"
 export { RaftNode } from "./node/RaftNode.ts"

@@ -15,6 +15,7 @@ export {
 export { InvalidConfig } from "../FlareDbConfig.ts"
 export type { BackupFailure, NodeHash, VerifyOptions } from "./Backups.ts"
 export { Backups, layer as layerBackups } from "./Backups.ts"
+export type { Consistency, ReadFrom } from "./Connection.ts"
 export type { ClientOptions } from "./ClientOptions.ts"
 export type { NodeReport } from "./ClientRpcs.ts"
 export type { NodeAnswer } from "./ClusterAdmin.ts"
