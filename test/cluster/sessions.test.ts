@@ -86,6 +86,15 @@ it.live(`${clients} clients count exactly through ${kills} leader kills`, () =>
       assert.strictEqual(onceCount, once.calls)
       assert.isAtLeast(plainCount, plain.acknowledged)
       assert.isAtMost(plainCount, plain.acknowledged + plain.indeterminate)
+      // A follower that was asked alone answers as recently as the leader, by asking it how far that is.
+      for (const { endpoint } of yield* cluster.followers) {
+        const alone = Effect.flatMap(
+          KeyValue,
+          (own) => own.get("once", { consistency: "linearizable", readFrom: "any" })
+        )
+        const seen = yield* Effect.provide(alone, FlareDb.layerClient({ endpoints: [endpoint] }))
+        assert.strictEqual(Option.map(seen, ({ text }) => Number(text)).pipe(Option.getOrNull), onceCount)
+      }
       process.stdout.write(
         `FIGURE increments through ${kills} leader kills: with sessions ${onceCount} of ${once.calls} calls; ` +
           `without ${plainCount}, ${plain.acknowledged} acknowledged and ${plain.indeterminate} indeterminate\n`
