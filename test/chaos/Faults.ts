@@ -17,6 +17,8 @@ export interface Victims {
   readonly leader: () => Promise<NodeProcess>
   /** Waits until every node says that it is ready. */
   readonly ready: () => Promise<void>
+  /** Writes much, until told that it is enough. */
+  readonly press: (enough: AbortSignal) => Promise<void>
 }
 
 export type FaultName = (typeof faultNames)[number]
@@ -56,19 +58,27 @@ const killAndStart = async (victims: ReadonlyArray<NodeProcess>, downMs: number)
   await Promise.all(victims.map(startNode))
 }
 
-/** Fills the file system of a node until the node stops, makes room again and starts it. */
-const fillDisk = async (node: NodeProcess, note: Victims["note"]): Promise<void> => {
+/**
+ * Fills the file system of a node until the node stops, makes room again and starts it. RocksDB sets room for its log
+ * aside, so that much has to be written before it notices.
+ */
+const fillDisk = async (node: NodeProcess, { note, press }: Victims): Promise<void> => {
   const ballast = join(node.dataDir, "..", "ballast")
   const ending = node.expectEnd()
   const { bavail, bsize } = statfsSync(join(node.dataDir, ".."))
   writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize)))
+  const enough = new AbortController()
+  const pressing = press(enough.signal)
   const ended = await Promise.race([ending, wait(20_000, "still there" as const)])
+  enough.abort()
+  await pressing
   if (ended === "still there") {
-    note(`node ${node.id} had room left in what RocksDB had set aside; it is killed`)
-    await node.end("SIGKILL")
-  } else if (ended.code !== 1) {
+    throw new Error(`node ${node.id} went on for 20 s although its disk was full`)
+  }
+  if (ended.code !== 1) {
     throw new Error(`with a full disk node ${node.id} ended with ${ended.code ?? ended.signal}`)
   }
+  note(`node ${node.id} stopped: ${node.log.findLast((line) => /fatal|space/i.test(line)) ?? "without a word"}`)
   rmSync(ballast)
   await startNode(node)
 }
@@ -177,7 +187,7 @@ export const inflict = async (name: FaultName, victims: Victims): Promise<void> 
       const full = small[0]
       if (full === undefined) return note("disk-full is skipped: no small file system could be mounted")
       note(`the disk of node ${full.id} is full`)
-      return fillDisk(full, note)
+      return fillDisk(full, victims)
     }
   }
   await wait(longMs)

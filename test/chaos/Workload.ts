@@ -20,6 +20,8 @@ export interface WorkloadOptions {
   readonly fibers: number
   readonly nowMs: () => number
   readonly stopAtMs: number
+  /** Reads from whatever a node has: wrong, and to be found so. */
+  readonly stale: boolean
 }
 
 const keysAtATime = 6
@@ -94,8 +96,11 @@ const noted = (
     )
   })
 
-const getOp = (kv: Client, key: string): Effect.Effect<Answer, WriteFailure> =>
-  Effect.map(kv.get(key), (entry) => ({ succeeded: true, seen: [H.saw(key, valueOf(entry))] }))
+const getOp = (kv: Client, key: string, stale = false): Effect.Effect<Answer, WriteFailure> =>
+  Effect.map(
+    kv.get(key, { consistency: stale ? "stale" : "linearizable" }),
+    (entry) => ({ succeeded: true, seen: [H.saw(key, valueOf(entry))] })
+  )
 
 const compareAndSetOp = (
   kv: Client,
@@ -159,7 +164,7 @@ const loop = Effect.fnUntraced(function*(ledger: Ledger, options: WorkloadOption
       case "get":
         yield* note(
           H.get(key),
-          Effect.tap(getOp(kv, key), ({ seen: [first] }) =>
+          Effect.tap(getOp(kv, key, options.stale), ({ seen: [first] }) =>
             Effect.sync(() => {
               if (first?._tag === "Value") lastSeen.set(key, first.value)
             }))
@@ -239,6 +244,14 @@ export const run = (ledger: Ledger, options: WorkloadOptions): Effect.Effect<voi
       }))),
     { concurrency: "unbounded", discard: true }
   ).pipe(Effect.orDie)
+
+/** Writes large values to one key until it is enough; nobody reads them. */
+export const press = (options: WorkloadOptions, enough: AbortSignal) =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const value = new Uint8Array(256 * 1024).fill(0x78)
+    while (!enough.aborted) yield* Effect.ignore(kv.put("pressed", value))
+  }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: options.endpoints, requestTimeoutMs: 3_000 })))
 
 /** Reads every key once more, into the same history, and everything in the ledger. */
 export const readBack = (ledger: Ledger, options: WorkloadOptions) =>

@@ -1,7 +1,10 @@
 /**
- * `npm run test:chaos -- [--minutes 10] [--seed N] [--faults a,b] [--keep]`: three real nodes, clients that read and write
+ * `npm run test:chaos -- [--minutes 10] [--seed N] [--faults a,b] [--stale]`: three real nodes, clients that read and write
  * at once, and one fault after another. At the end the history must be linearizable, the revisions in order, and
  * everything that was acknowledged there. Exits with 1 when it is not, and leaves a page that shows the history.
+ *
+ * `--stale` lets clients read from whatever a node has applied, which must be found not to be linearizable: it shows that
+ * the run can fail.
  *
  * The seed decides which faults come in which order; how the processes run under them is the machine's doing.
  */
@@ -30,7 +33,8 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     faults: { type: "string", default: faultNames.join() },
     clients: { type: "string", default: "4" },
-    fibers: { type: "string", default: "4" }
+    fibers: { type: "string", default: "4" },
+    stale: { type: "boolean", default: false }
   }
 })
 const seed = Number(flags.seed)
@@ -73,7 +77,9 @@ const nodes = addresses.map((address) =>
     address,
     nodes: network.seenBy(address.id),
     dataDir: mounted && address.id === 3 ? join(smallFolder, "data") : join(folder, `node-${address.id}`),
-    program: ["bin/flaredb.js", "start"]
+    program: ["bin/flaredb.js", "start"],
+    // Little enough that a node which was away for a while is sent the state.
+    env: { FLAREDB_MAX_LOG_ENTRIES: "2000", FLAREDB_LOG_SLACK_ENTRIES: "500" }
   })
 )
 
@@ -111,7 +117,8 @@ const victims: Victims = {
         await wait(50)
       }
     }
-  }
+  },
+  press: (enough) => Effect.runPromise(Workload.press(options, enough))
 }
 
 const problems: Array<string> = []
@@ -122,7 +129,8 @@ const options: Workload.WorkloadOptions = {
   clients: Number(flags.clients),
   fibers: Number(flags.fibers),
   nowMs,
-  stopAtMs: Number(flags.minutes) * 60_000
+  stopAtMs: Number(flags.minutes) * 60_000,
+  stale: flags.stale
 }
 const ledger = new Workload.Ledger(nowMs)
 let longestOutageMs = 0
