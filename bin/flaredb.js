@@ -19,7 +19,11 @@ const supported = (version) => {
 /** The pinned Node of this package or of the package that installed it. */
 const pinnedNode = () => ["../node_modules/node/bin/node", "../../node/bin/node"].map(at).find(existsSync)
 
-const nodeSettings = { UV_THREADPOOL_SIZE: "8", MALLOC_ARENA_MAX: "2", NODE_OPTIONS: "--max-semi-space-size=8" }
+const nodeSettings = {
+  UV_THREADPOOL_SIZE: "8",
+  MALLOC_ARENA_MAX: "2",
+  NODE_OPTIONS: "--max-semi-space-size=8 --max-old-space-size=1536"
+}
 
 const restart = (node) => {
   const child = spawn(node, [at("./flaredb.js"), ...process.argv.slice(2)], {

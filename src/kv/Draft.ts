@@ -15,7 +15,7 @@ import type { Row } from "./Reply.ts"
 
 /** A key as a map's key: one character for each byte. */
 export const keyText = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+  (key instanceof Buffer ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString("latin1")
 
 /** One key: what it holds now, and whether that is news to the store. */
 export interface Slot {

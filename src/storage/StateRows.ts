@@ -42,8 +42,6 @@ interface Row {
   value: Uint8Array | undefined
   /** How many batches hold it: the one that gathers, the one that is being written. Never let go before 0. */
   unwritten: number
-  /** Whether it was ever asked for. What is only written, like history, is not worth keeping. */
-  asked: boolean
 }
 
 /** Bytes of a row's objects beside its key and value. */
@@ -55,18 +53,22 @@ const bytesOf = ({ key, value }: Row): number => rowOverhead + 2 * key.byteLengt
 const patience = 3
 
 /** A key as a map's key: one character for each byte. */
-const textOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+const textOf = (key: Uint8Array): string =>
+  (key instanceof Buffer ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString("latin1")
 
 type Values = Array<Uint8Array | undefined>
 
 export class StateRows {
   private readonly store: RowStore
   private readonly limits: RowLimits
-  /** By key, the one used longest ago first. */
+  /** What was asked for, by key, the one used longest ago first. What is only written, like history, is not kept here. */
   private readonly rows = new Map<string, Row>()
   private bytes = 0
+  /** The next batch. */
   private gathering = new Map<string, Row>()
   private gatheringBytes = 0
+  /** The batch that is being written. */
+  private leaving: ReadonlyMap<string, Row> = new Map()
   private writing: Promise<void> | undefined
   /** A commit that goes around the rows, see `commitThrough`. */
   private through: Promise<void> | undefined
@@ -119,14 +121,16 @@ export class StateRows {
     const missing: Array<number> = []
     for (let i = 0; i < keys.length; i++) {
       const text = textOf(keys[i] as Uint8Array)
-      const row = this.rows.get(text)
+      let row = this.rows.get(text)
       if (row === undefined) {
-        missing.push(i)
-        continue
-      }
+        row = this.gathering.get(text) ?? this.leaving.get(text)
+        if (row === undefined) {
+          missing.push(i)
+          continue
+        }
+        this.add(text, row)
+      } else this.touch(text, row)
       values[i] = row.value
-      row.asked = true
-      this.touch(text, row)
     }
     return missing
   }
@@ -172,7 +176,8 @@ export class StateRows {
 
   private learn(key: Uint8Array, value: Uint8Array | undefined): void {
     const text = textOf(key)
-    if (!this.rows.has(text)) this.add(text, { key, value, unwritten: 0, asked: true })
+    if (this.rows.has(text) || this.gathering.has(text) || this.leaving.has(text)) return
+    this.add(text, { key, value, unwritten: 0 })
   }
 
   private take(operation: Operation): void {
@@ -180,16 +185,12 @@ export class StateRows {
     const { key } = operation
     const value = operation._tag === "Put" ? operation.value : undefined
     const text = textOf(key)
-    let row = this.rows.get(text)
-    if (row === undefined) {
-      row = { key, value, unwritten: 0, asked: false }
-      this.add(text, row)
-    } else {
-      this.bytes += (value?.byteLength ?? 0) - (row.value?.byteLength ?? 0)
-      row.value = value
-    }
+    const gathered = this.gathering.get(text)
+    const row = gathered ?? this.rows.get(text) ?? { key, value, unwritten: 0 }
+    if (this.rows.has(text)) this.bytes += (value?.byteLength ?? 0) - (row.value?.byteLength ?? 0)
+    row.value = value
     this.gatheringBytes += value?.byteLength ?? 0
-    if (this.gathering.has(text)) return
+    if (gathered !== undefined) return
     this.gathering.set(text, row)
     row.unwritten += 1
   }
@@ -226,6 +227,7 @@ export class StateRows {
     // A failure is kept, and whoever comes next learns of it.
     if (this.holds(1)) return void this.writeGathered().catch(() => undefined)
     this.timer ??= setTimeout(() => {
+      this.timer = undefined
       if (this.writing === undefined) void this.writeGathered().catch(() => undefined)
     }, this.limits.delayMs)
   }
@@ -237,6 +239,7 @@ export class StateRows {
     const batch = this.gathering
     this.gathering = new Map()
     this.gatheringBytes = 0
+    this.leaving = batch
     const operations: Array<Operation> = []
     for (const { key, value } of batch.values()) {
       operations.push(value === undefined ? { _tag: "Delete", key } : { _tag: "Put", key, value })
@@ -252,11 +255,9 @@ export class StateRows {
 
   private done(batch: ReadonlyMap<string, Row>): void {
     this.writing = undefined
+    this.leaving = new Map()
     this.written += 1
-    for (const [text, row] of batch) {
-      row.unwritten -= 1
-      if (row.unwritten === 0 && !row.asked) this.remove(text, row)
-    }
+    for (const row of batch.values()) row.unwritten -= 1
     this.evict()
     this.writeSoon()
   }

@@ -148,6 +148,22 @@ describe("rows that are read", () => {
     assert.deepStrictEqual(await reading, ["1", "1"])
   })
 
+  it("do not become what they were before a commit that is being written", async () => {
+    const store = new FakeStore()
+    store.content.set("a", "0")
+    store.holding = true
+    const reading = store.values("a")
+    void store.rows.commit([put("a", "1")])
+    const drained = store.rows.drain()
+    // The read ends first, with what the store held before.
+    store.held.shift()?.()
+    assert.deepStrictEqual(await reading, ["1"])
+    store.holding = false
+    store.held.shift()?.()
+    await drained
+    assert.deepStrictEqual(await store.values("a"), ["1"])
+  })
+
   it("do not become what they were before a commit that was written and let go meanwhile", async () => {
     const store = new FakeStore({ maxBytes: 1 })
     store.content.set("a", "0")
