@@ -28,7 +28,10 @@ export interface Limits {
   readonly maxCachedBytes: number
   /** Entry bytes in one append message. Larger ones delay heartbeats on a slow link. */
   readonly maxAppendBytes: number
-  /** Unanswered append messages per follower. More hide latency, fewer bound memory at the follower. */
+  /**
+   * Unanswered append messages per follower. What comes while so many are on their way travels together in the next one: fewer
+   * make larger batches, more hide the latency of a slow link.
+   */
   readonly maxInflightMessages: number
   /** Unanswered append bytes per follower. */
   readonly maxInflightBytes: number
@@ -97,7 +100,7 @@ export const defaultLimits: Limits = {
   maxUncommittedBytes: 64 * 1024 * 1024,
   maxCachedBytes: 8 * 1024 * 1024,
   maxAppendBytes: 1024 * 1024,
-  maxInflightMessages: 64,
+  maxInflightMessages: 4,
   maxInflightBytes: 16 * 1024 * 1024,
   maxPendingProposals: 65_536,
   maxPendingReads: 65_536,

@@ -91,15 +91,37 @@ const gone = Effect.fail(
   new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause: new Error("the connection is gone") }) })
 )
 
-/** Writing to a connection that is gone would wait for room for ever, and whoever writes with it: it fails instead. */
-const failWhenGone = (socket: Socket.Socket, connection: { readonly destroyed: boolean }): Socket.Socket =>
-  Socket.make({
+/**
+ * Writing to a connection that is gone would wait for room for ever, and whoever writes with it: it fails instead. What is
+ * written in one go of the program leaves together: one commit often answers several calls of a connection, and each packet
+ * costs more than what is in it.
+ */
+const inOneGo = (socket: Socket.Socket, connection: Connection): Socket.Socket => {
+  const write = <A>(how: () => Effect.Effect<A, Socket.SocketError>): Effect.Effect<A, Socket.SocketError> =>
+    Effect.suspend(() => {
+      if (connection.destroyed) return gone
+      if (connection.writableCorked === 0) {
+        connection.cork()
+        process.nextTick(() => connection.uncork())
+      }
+      return how()
+    })
+  return Socket.make({
     reader: socket.reader,
-    writer: Effect.map(socket.writer, ({ write, writeAll }) => ({
-      write: (chunk) => Effect.suspend(() => connection.destroyed ? gone : write(chunk)),
-      writeAll: (chunks) => Effect.suspend(() => connection.destroyed ? gone : writeAll(chunks))
+    writer: Effect.map(socket.writer, (writer) => ({
+      write: (chunk) => write(() => writer.write(chunk)),
+      writeAll: (chunks) => write(() => writer.writeAll(chunks))
     }))
   })
+}
+
+/** What is needed of Node's socket. */
+interface Connection {
+  readonly destroyed: boolean
+  readonly writableCorked: number
+  readonly cork: () => void
+  readonly uncork: () => void
+}
 
 /**
  * The connections of a server, so that all of them end with it. Left alone, the server would wait for peers that hold
@@ -123,7 +145,7 @@ const track = (sockets: SocketServer.SocketServer["Service"], idleTimeoutMs: num
             open.add(value)
             value.once("close", () => open.delete(value))
             if (idleTimeoutMs !== undefined) value.setTimeout(idleTimeoutMs, () => value.destroy())
-            return handler(failWhenGone(socket, value))
+            return handler(inOneGo(socket, value))
           })
         )
     })
