@@ -84,7 +84,10 @@ export interface TransferLeader {
   readonly target: NodeId | undefined
 }
 
-/** The transport lost or regained the link to `peer`: an optimistic window falls back to probing. */
+/**
+ * The transport lost the link to `peer`: a leader's optimistic window falls back to probing, and a follower that lost its
+ * leader does not wait for a whole election timeout.
+ */
 export interface PeerUnreachable {
   readonly _tag: "PeerUnreachable"
   readonly peer: NodeId

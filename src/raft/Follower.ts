@@ -240,6 +240,22 @@ export const receiveReadIndexResponse = (raft: Raft, message: ReadIndexResponse)
   else emit(raft, { _tag: "ReadReady", readIds: [readId], index: message.index })
 }
 
+/**
+ * The link to the leader broke, as it does the moment a leader's process dies: this node trusts it no more, and campaigns
+ * after a wait that is short, and random because the other follower sees the same. The timeout stays where it may be drawn
+ * from. A leader that lives sets the clock back with its next word, and where only this node lost it, the others, which
+ * still trust it, give no pre-vote. (thesis §4.2.3, §9.6)
+ */
+export const leaderUnreachable = (raft: Raft, peer: NodeId): void => {
+  const { electionTicksMax, electionTicksMin, heartbeatTicks } = raft.config
+  if (raft.role !== "follower" || raft.leader !== peer || raft.electionElapsed >= electionTicksMin) return
+  trace(raft, "info", `the link to node ${peer}, which leads, is broken`)
+  refuseForwarded(raft)
+  raft.electionElapsed = electionTicksMin
+  const latest = Math.min(electionTicksMax, electionTicksMin + 3 * heartbeatTicks + 1)
+  raft.electionTimeout = raft.random.between(electionTicksMin + 1, latest)
+}
+
 /** One tick of waiting for a leader's word; `true` when it is time to campaign. */
 export const tickFollower = (raft: Raft): boolean => {
   const expired = raft.forwarded.expire(raft.config.electionTicksMin)

@@ -17,6 +17,7 @@ import {
   answerHeartbeat,
   becomeFollower,
   forwardRead,
+  leaderUnreachable,
   receiveAppend,
   receiveHeartbeat,
   receivePreVoteRequest,
@@ -200,7 +201,7 @@ const handle = (raft: Raft, event: Event): void => {
       if (leadership !== undefined) return transferLeadership(raft, leadership, event.target)
       return trace(raft, "info", "was asked to hand leadership over, but does not lead")
     case "PeerUnreachable":
-      return leadership === undefined ? undefined : peerUnreachable(leadership, event.peer)
+      return leadership === undefined ? leaderUnreachable(raft, event.peer) : peerUnreachable(leadership, event.peer)
   }
 }
 
