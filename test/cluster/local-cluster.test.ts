@@ -42,6 +42,9 @@ const closed = (port: number): Effect.Effect<void> =>
     (gone) => gone ? Effect.void : Effect.andThen(Effect.sleep(20), closed(port))
   )
 
+/** Waits until a node's directory can be opened: its process has ended, or at least let go of it. */
+const released = (dataDir: string) => Effect.repeat(run(["inspect", dataDir]), { until: ({ code }) => code === 0 })
+
 it.live("starts, tells where it listens, keeps its data, ends cleanly, and leaves no node behind when it is killed", () =>
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
@@ -83,5 +86,7 @@ it.live("starts, tells where it listens, keeps its data, ends cleanly, and leave
       process.kill(handle.pid, "SIGKILL")
       assert.isTrue(Exit.isFailure(yield* Effect.exit(handle.exitCode)))
       yield* Effect.forEach(clientPorts, closed)
+      // Their parent is gone and waits for nobody: without this, the folder would be removed under nodes that still write.
+      yield* Effect.forEach([1, 2, 3], (id) => released(`${folder}/node-${id}`))
     }))
   }).pipe(Effect.provide(NodeServices.layer)))
