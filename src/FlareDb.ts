@@ -78,6 +78,7 @@ const layerPorts = (config: FlareDbConfig) => {
       clusterId,
       nodeId: NodeId(nodeId),
       listen: listen(config, Config.ownAddress(config).peerPort),
+      portLimits: config.limits,
       peers: nodes.filter(({ id }) => id !== nodeId).map(({ host, id, peerPort }) => ({
         id: NodeId(id),
         host,
@@ -124,9 +125,14 @@ const layerServed = (
       clusterId: config.clusterId,
       nodeId: config.nodeId,
       listen: listen(config, Config.ownAddress(config).clientPort),
+      limits: config.limits,
       maxOperations: config.limits.maxPendingProposals + config.limits.maxPendingReads
     }),
-    HttpServer.layer({ clusterId: config.clusterId, listen: listen(config, Config.ownAddress(config).httpPort) })
+    HttpServer.layer({
+      clusterId: config.clusterId,
+      listen: listen(config, Config.ownAddress(config).httpPort),
+      limits: config.limits
+    })
   ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(config)))
 
 /** A node with what belongs to it, and a client of the cluster. */

@@ -69,6 +69,27 @@ export interface Limits {
   readonly maxWatchBytes: number
   /** Milliseconds after which a watch that did not ask for more is cancelled. Its client goes on where it was. */
   readonly maxWatchIdleMs: number
+  /**
+   * Clients connected to one node at a time; more are refused as `Overloaded`. At this limit and the two below, a connection
+   * that has said nothing yet gives way to a new one.
+   */
+  readonly maxClientConnections: number
+  /** Connections to the peer port; more are closed. The other nodes need three each, and a few that have not ended yet. */
+  readonly maxPeerConnections: number
+  /** Connections to the HTTP port; more are closed. */
+  readonly maxHttpConnections: number
+  /** Milliseconds that a new connection may take to make its first call before it is closed. */
+  readonly maxHandshakeMs: number
+  /**
+   * Milliseconds from the first byte of a call to its last before its connection is closed. Fewer end slow attacks sooner, and
+   * large writes over slow links with them.
+   */
+  readonly maxFrameMs: number
+  /**
+   * Bytes of calls that have begun to arrive at one port and are not whole. At the bound the connection with the oldest of
+   * them is closed.
+   */
+  readonly maxUnfinishedBytes: number
 }
 
 export interface FlareDbConfig {
@@ -113,7 +134,13 @@ export const defaultLimits: Limits = {
   maxHistoryAgeMs: 3_600_000,
   maxWatches: 10_000,
   maxWatchBytes: 64 * 1024 * 1024,
-  maxWatchIdleMs: 60_000
+  maxWatchIdleMs: 60_000,
+  maxClientConnections: 4_096,
+  maxPeerConnections: 64,
+  maxHttpConnections: 256,
+  maxHandshakeMs: 10_000,
+  maxFrameMs: 30_000,
+  maxUnfinishedBytes: 64 * 1024 * 1024
 }
 
 /** The local cluster: node i at 127.0.0.1 on ports 700i (client), 710i (peer) and 720i (HTTP). */
@@ -328,6 +355,12 @@ const fromVariables = Config.all({
   maxLogEntries: Config.option(Config.Int("FLAREDB_MAX_LOG_ENTRIES")),
   maxLogBytes: Config.option(Config.Int("FLAREDB_MAX_LOG_BYTES")),
   logSlackEntries: Config.option(Config.Int("FLAREDB_LOG_SLACK_ENTRIES")),
+  maxClientConnections: Config.option(Config.Int("FLAREDB_MAX_CLIENT_CONNECTIONS")),
+  maxPeerConnections: Config.option(Config.Int("FLAREDB_MAX_PEER_CONNECTIONS")),
+  maxHttpConnections: Config.option(Config.Int("FLAREDB_MAX_HTTP_CONNECTIONS")),
+  maxHandshakeMs: Config.option(Config.Int("FLAREDB_MAX_HANDSHAKE_MS")),
+  maxFrameMs: Config.option(Config.Int("FLAREDB_MAX_FRAME_MS")),
+  maxUnfinishedBytes: Config.option(Config.Int("FLAREDB_MAX_UNFINISHED_BYTES")),
   unsafeNoFsync: Config.option(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC"))
 })
 
@@ -348,7 +381,13 @@ export const fromEnv: Effect.Effect<FlareDbConfig, InvalidConfig> = Effect.gen(f
     limits: {
       ...(Option.isSome(env.maxLogEntries) ? { maxLogEntries: env.maxLogEntries.value } : {}),
       ...(Option.isSome(env.maxLogBytes) ? { maxLogBytes: env.maxLogBytes.value } : {}),
-      ...(Option.isSome(env.logSlackEntries) ? { logSlackEntries: env.logSlackEntries.value } : {})
+      ...(Option.isSome(env.logSlackEntries) ? { logSlackEntries: env.logSlackEntries.value } : {}),
+      ...(Option.isSome(env.maxClientConnections) ? { maxClientConnections: env.maxClientConnections.value } : {}),
+      ...(Option.isSome(env.maxPeerConnections) ? { maxPeerConnections: env.maxPeerConnections.value } : {}),
+      ...(Option.isSome(env.maxHttpConnections) ? { maxHttpConnections: env.maxHttpConnections.value } : {}),
+      ...(Option.isSome(env.maxHandshakeMs) ? { maxHandshakeMs: env.maxHandshakeMs.value } : {}),
+      ...(Option.isSome(env.maxFrameMs) ? { maxFrameMs: env.maxFrameMs.value } : {}),
+      ...(Option.isSome(env.maxUnfinishedBytes) ? { maxUnfinishedBytes: env.maxUnfinishedBytes.value } : {})
     }
   })
 }).pipe(

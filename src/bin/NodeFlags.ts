@@ -75,6 +75,42 @@ export const nodeFlags = {
     "COUNT",
     `entries that a compaction leaves; default ${defaults.limits.logSlackEntries}, or half of --max-log-entries if that is less`
   ),
+  maxClientConnections: integer(
+    "max-client-connections",
+    "FLAREDB_MAX_CLIENT_CONNECTIONS",
+    "COUNT",
+    `clients connected at a time; more are refused as Overloaded; default ${defaults.limits.maxClientConnections}`
+  ),
+  maxPeerConnections: integer(
+    "max-peer-connections",
+    "FLAREDB_MAX_PEER_CONNECTIONS",
+    "COUNT",
+    `connections to the peer port; more are closed; default ${defaults.limits.maxPeerConnections}`
+  ),
+  maxHttpConnections: integer(
+    "max-http-connections",
+    "FLAREDB_MAX_HTTP_CONNECTIONS",
+    "COUNT",
+    `connections to the HTTP port; more are closed; default ${defaults.limits.maxHttpConnections}`
+  ),
+  maxHandshakeMs: integer(
+    "max-handshake-ms",
+    "FLAREDB_MAX_HANDSHAKE_MS",
+    "MS",
+    `milliseconds for the first call of a connection before it is closed; default ${defaults.limits.maxHandshakeMs}`
+  ),
+  maxFrameMs: integer(
+    "max-frame-ms",
+    "FLAREDB_MAX_FRAME_MS",
+    "MS",
+    `milliseconds from a call's first byte to its last before its connection is closed; default ${defaults.limits.maxFrameMs}`
+  ),
+  maxUnfinishedBytes: integer(
+    "max-unfinished-bytes",
+    "FLAREDB_MAX_UNFINISHED_BYTES",
+    "BYTES",
+    `bytes of calls that are not whole yet, per port; beyond, the connection with the oldest is closed; default ${defaults.limits.maxUnfinishedBytes}`
+  ),
   unsafeNoFsync: Flag.Boolean("unsafe-no-fsync").pipe(
     Flag.withDescription("benchmarks only: a power loss then loses acknowledged writes (FLAREDB_UNSAFE_NO_FSYNC)"),
     Flag.withFallbackConfig(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC")),
@@ -94,6 +130,12 @@ export interface NodeFlags {
   readonly maxLogEntries: Option.Option<number>
   readonly maxLogBytes: Option.Option<number>
   readonly logSlackEntries: Option.Option<number>
+  readonly maxClientConnections: Option.Option<number>
+  readonly maxPeerConnections: Option.Option<number>
+  readonly maxHttpConnections: Option.Option<number>
+  readonly maxHandshakeMs: Option.Option<number>
+  readonly maxFrameMs: Option.Option<number>
+  readonly maxUnfinishedBytes: Option.Option<number>
   readonly unsafeNoFsync: boolean
 }
 
@@ -117,7 +159,13 @@ export const nodeConfig = (flags: NodeFlags): Effect.Effect<FlareDbConfig, Failu
       limits: {
         ...given("maxLogEntries", flags.maxLogEntries),
         ...given("maxLogBytes", flags.maxLogBytes),
-        ...given("logSlackEntries", flags.logSlackEntries)
+        ...given("logSlackEntries", flags.logSlackEntries),
+        ...given("maxClientConnections", flags.maxClientConnections),
+        ...given("maxPeerConnections", flags.maxPeerConnections),
+        ...given("maxHttpConnections", flags.maxHttpConnections),
+        ...given("maxHandshakeMs", flags.maxHandshakeMs),
+        ...given("maxFrameMs", flags.maxFrameMs),
+        ...given("maxUnfinishedBytes", flags.maxUnfinishedBytes)
       }
     })
   }).pipe(Effect.mapError(failureOf))

@@ -74,7 +74,11 @@ const Failures = <Error extends Schema.Top>(error: Error) =>
   Schema.Array(Schema.Struct({ slot: Schema.Natural, error }))
 
 export class ClientRpcs extends RpcGroup.make(
-  Rpc.make("Hello", { payload: { protocolVersion: Schema.Natural }, success: Welcome, error: WrongProtocol }),
+  Rpc.make("Hello", {
+    payload: { protocolVersion: Schema.Natural },
+    success: Welcome,
+    error: Schema.Union([WrongProtocol, Overloaded])
+  }),
   /** `commands` and `replies` are batches (`codec/Batch.ts`); a failed command's reply is empty. */
   Rpc.make("Write", {
     payload: { commands: Schema.Uint8Array },

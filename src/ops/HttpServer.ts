@@ -14,7 +14,10 @@ import { Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { createServer } from "node:http"
+import type { Limits } from "../FlareDbConfig.ts"
+import { defaultLimits } from "../FlareDbConfig.ts"
 import { RaftNode } from "../node/RaftNode.ts"
+import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress } from "../rpc/TcpServer.ts"
 import { ListenError } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
@@ -25,7 +28,14 @@ export interface HttpServerOptions {
   readonly clusterId: string
   /** Port 0 lets the system choose. */
   readonly listen: { readonly host: string; readonly port: number }
+  /** See `FlareDbConfig.Limits`. */
+  readonly limits?: PortLimits
 }
+
+type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxHttpConnections">
+
+/** How often Node looks for connections whose time is over, in milliseconds. */
+const checkMs = 500
 
 /** Where the HTTP port really is. */
 export class HttpAddress extends Context.Service<HttpAddress, BoundAddress>()("flaredb/ops/HttpAddress") {}
@@ -57,10 +67,52 @@ const routes = ({ clusterId }: HttpServerOptions) =>
       ))
   )
 
+/** Node's server with the limits of the port, which tells of whoever goes beyond them. */
+const guardedServer = (limits: PortLimits, offences: Offences) => {
+  const { maxFrameMs, maxHandshakeMs, maxHttpConnections } = limits
+  const server = createServer({
+    headersTimeout: Math.min(maxHandshakeMs, maxFrameMs),
+    requestTimeout: maxFrameMs,
+    connectionsCheckingInterval: checkMs
+  })
+  server.maxConnections = maxHttpConnections
+  server.on("drop", (dropped) => {
+    offences.report(
+      "too-many-connections",
+      `${dropped?.remoteAddress ?? "unknown"}:${dropped?.remotePort ?? 0}`,
+      `refused a connection: all ${maxHttpConnections} are in use`
+    )
+  })
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    // Whoever goes away in the middle of something offends nobody.
+    if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
+      const { remoteAddress = "unknown", remotePort = 0 } = socket as { remoteAddress?: string; remotePort?: number }
+      offences.report(
+        "malformed-request",
+        `${remoteAddress}:${remotePort}`,
+        `closed a connection: ${error.code ?? error.name}: ${error.message}`
+      )
+      if (socket.writable) socket.write("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    }
+    socket.destroy()
+  })
+  return server
+}
+
 /** Serves the paths above until the scope closes. */
 export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, ListenError, RaftNode> => {
   const { host, port } = options.listen
-  const server = NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: 1_000 })
+  const server = Layer.unwrap(
+    Effect.map(
+      Offences.make("http"),
+      (offences) =>
+        NodeHttpServer.layer(() => guardedServer(options.limits ?? defaultLimits, offences), {
+          host,
+          port,
+          gracefulShutdownTimeout: 1_000
+        })
+    )
+  )
   const address = Layer.effect(
     HttpAddress,
     Effect.map(HttpServer.HttpServer, ({ address }) => ({ host, port: "port" in address ? address.port : port }))

@@ -10,6 +10,9 @@ import { Data, Effect, Exit, Fiber, Layer, Option, References, Scope } from "eff
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
+import type { ConnectionLimits, Guarded } from "./Connections.ts"
+import { Connections, defaultConnectionLimits, sweepMs } from "./Connections.ts"
+import { Offences } from "./Offences.ts"
 
 /** The port cannot be listened on. */
 export class ListenError extends Data.TaggedError("ListenError")<{
@@ -51,6 +54,9 @@ export interface ServeOptions {
    * that does not has stopped, or its network has, and what waits to be sent to it would stay in memory.
    */
   readonly idleTimeoutMs?: number
+  readonly limits?: ConnectionLimits
+  /** Where offences are told of; handlers that tell of their own give it. */
+  readonly offences?: Offences
   /** Told when a connection ended. */
   readonly onDisconnect?: (clientId: number) => Effect.Effect<void>
 }
@@ -61,8 +67,16 @@ export interface BoundAddress {
   readonly port: number
 }
 
-/** The binary serialization, with parse failures turned into the error that makes the server close the socket. */
-const strictSerialization = (maxFrameBytes: number) =>
+/**
+ * The binary serialization, with parse failures turned into the error that makes the server close the socket, and with the
+ * limits of the port.
+ */
+const strictSerialization = (
+  maxFrameBytes: number,
+  connections: Connections,
+  accepting: Accepting,
+  knows: (tag: string) => boolean
+) =>
   Layer.effect(
     RpcSerialization.RpcSerialization,
     Effect.map(RpcSerialization.RpcSerialization, (binary) =>
@@ -70,19 +84,62 @@ const strictSerialization = (maxFrameBytes: number) =>
         ...binary,
         makeUnsafe: () => {
           const parser = binary.makeUnsafe()
+          const guarded = accepting.take()
+          const close = (): never => {
+            throw new RpcSerialization.MaxBufferSizeExceeded({ maxBufferSize: maxFrameBytes })
+          }
           return {
             encode: parser.encode,
             decode: (data) => {
+              if (guarded !== undefined && typeof data !== "string" && !connections.took(guarded, data)) return close()
               try {
-                return parser.decode(data)
-              } catch {
-                throw new RpcSerialization.MaxBufferSizeExceeded({ maxBufferSize: maxFrameBytes })
+                const messages = parser.decode(data)
+                for (const message of messages as ReadonlyArray<FromClient>) {
+                  if (message._tag !== "Request" || knows(message.tag) || guarded === undefined) continue
+                  // It is answered: a client of a later version may ask for what it can do without.
+                  connections.offences.report("unknown-call", guarded.remote, `no call has the name ${message.tag}`)
+                }
+                return messages
+              } catch (error) {
+                if (guarded !== undefined) {
+                  connections.expel(guarded, "malformed-frame", `closed a connection: its bytes are no call: ${error}`)
+                }
+                return close()
               }
             }
           }
         }
       }))
   ).pipe(Layer.provide(RpcSerialization.layerSchemaBinary({ maxFrameSize: maxFrameBytes })))
+
+/** What is looked at of a message. */
+type FromClient = { readonly _tag: "Request"; readonly tag: string } | { readonly _tag: "Other" }
+
+/**
+ * Which connection a parser is made for, and the number that handlers know it by. The RPC server asks for a parser when
+ * it takes on a connection, before anything else, and numbers connections in that order.
+ */
+class Accepting {
+  private next: Guarded | undefined
+  private count = 0
+  private readonly remotes: Map<number, string>
+
+  constructor(remotes: Map<number, string>) {
+    this.remotes = remotes
+  }
+
+  offer(guarded: Guarded): void {
+    this.next = guarded
+  }
+
+  take(): Guarded | undefined {
+    const guarded = this.next
+    this.next = undefined
+    const id = this.count++
+    if (guarded !== undefined) this.remotes.set(id, guarded.remote)
+    return guarded
+  }
+}
 
 /** How long what is under way may take to end when the server closes, in milliseconds. */
 const closeMs = 500
@@ -107,7 +164,12 @@ const inOneGo = (socket: Socket.Socket, connection: Connection): Socket.Socket =
       return how()
     })
   return Socket.make({
-    reader: socket.reader,
+    reader: Effect.map(socket.reader, (reader) => {
+      const pull = Effect.suspend(() => connection.writableNeedDrain ? untilDrained : reader.pull)
+      // Whoever does not read its answers is not asked for more calls: what waits to be sent would grow for ever.
+      const untilDrained: typeof reader.pull = Effect.flatMap(drained(connection), () => pull)
+      return { ...reader, pull }
+    }),
     writer: Effect.map(socket.writer, (writer) => ({
       write: (chunk) => write(() => writer.write(chunk)),
       writeAll: (chunks) => write(() => writer.writeAll(chunks))
@@ -115,25 +177,47 @@ const inOneGo = (socket: Socket.Socket, connection: Connection): Socket.Socket =
   })
 }
 
+/** Until what was written is with the system, or nobody is there to take it. */
+const drained = (connection: Connection): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const done = () => {
+      end()
+      resume(Effect.void)
+    }
+    const end = () => {
+      connection.off("drain", done)
+      connection.off("close", done)
+    }
+    connection.on("drain", done)
+    connection.on("close", done)
+    return Effect.sync(end)
+  })
+
 /** What is needed of Node's socket. */
 interface Connection {
   readonly destroyed: boolean
+  readonly writableNeedDrain: boolean
+  readonly on: (event: "drain" | "close", listener: () => void) => unknown
+  readonly off: (event: "drain" | "close", listener: () => void) => unknown
   readonly writableCorked: number
   readonly cork: () => void
   readonly uncork: () => void
 }
 
 /**
- * The connections of a server, so that all of them end with it. Left alone, the server would wait for peers that hold
- * theirs open.
+ * The connections of a server, so that the limits hold and all of them end with it. Left alone, the server would wait for peers
+ * that hold theirs open.
  */
-const track = (sockets: SocketServer.SocketServer["Service"], idleTimeoutMs: number | undefined) =>
+const guard = (
+  sockets: SocketServer.SocketServer["Service"],
+  connections: Connections,
+  accepting: Accepting,
+  idleTimeoutMs: number | undefined
+) =>
   Effect.gen(function*() {
-    const open = new Set<{ readonly destroy: () => void }>()
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        for (const socket of open) socket.destroy()
-      })
+    yield* Effect.addFinalizer(() => Effect.sync(() => connections.destroyAll()))
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => connections.sweep())))
     )
     return SocketServer.SocketServer.of({
       address: sockets.address,
@@ -142,9 +226,13 @@ const track = (sockets: SocketServer.SocketServer["Service"], idleTimeoutMs: num
           Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (connection) => {
             if (Option.isNone(connection)) return handler(socket)
             const { value } = connection
-            open.add(value)
-            value.once("close", () => open.delete(value))
+            const guarded = connections.accept(value)
+            if (guarded === undefined) return Effect.void
+            value.once("close", () => connections.forget(guarded))
             if (idleTimeoutMs !== undefined) value.setTimeout(idleTimeoutMs, () => value.destroy())
+            // Each answer that waits to be sent listens for its turn.
+            value.setMaxListeners(0)
+            accepting.offer(guarded)
             return handler(inOneGo(socket, value))
           })
         )
@@ -172,16 +260,26 @@ export const serve = <Rpcs extends Rpc.Any>(
       NodeSocketServer.make({ host: options.host, port: options.port, noDelay: true }),
       (cause) => new ListenError({ port: options.name, address: `${options.host}:${options.port}`, cause })
     )
-    const tracked = yield* track(sockets, options.idleTimeoutMs)
+    const offences = options.offences ?? (yield* Offences.make(options.name))
+    const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
+    const accepting = new Accepting(offences.remotes)
+    const guarded = yield* guard(sockets, connections, accepting, options.idleTimeoutMs)
+    const { onDisconnect } = options
     yield* Layer.buildWithScope(
       RpcServer.layer(group, {
         disableTracing: true,
         disableFatalDefects: true,
-        ...(options.onDisconnect === undefined ? {} : { onDisconnect: options.onDisconnect })
+        onDisconnect: (clientId) =>
+          Effect.suspend(() => {
+            offences.remotes.delete(clientId)
+            return onDisconnect === undefined ? Effect.void : onDisconnect(clientId)
+          })
       }).pipe(
         Layer.provide(RpcServer.layerProtocolSocketServer),
-        Layer.provide(Layer.succeed(SocketServer.SocketServer, tracked)),
-        Layer.provide(strictSerialization(options.maxFrameBytes))
+        Layer.provide(Layer.succeed(SocketServer.SocketServer, guarded)),
+        Layer.provide(
+          strictSerialization(options.maxFrameBytes, connections, accepting, (tag) => group.requests.has(tag))
+        )
       ),
       yield* hastyScope
     ).pipe(

@@ -8,15 +8,19 @@ import {
   ClientRpcs,
   maxBatchBytes,
   maxBatchOperations,
+  type Welcome,
   WrongProtocol
 } from "../client/ClientRpcs.ts"
 import { StateRpcs } from "../client/StateRpcs.ts"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
+import type { Limits } from "../FlareDbConfig.ts"
+import { defaultLimits } from "../FlareDbConfig.ts"
 import { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/History.ts"
 import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
 import { RaftNode } from "../node/RaftNode.ts"
+import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
@@ -31,11 +35,18 @@ export interface ClientServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** Operations of all clients under way; more are refused as `Overloaded`. */
   readonly maxOperations: number
+  /** See `FlareDbConfig.Limits`. */
+  readonly limits?: PortLimits
   /** Milliseconds after which a connection on which nothing moves is closed. Default 15,000. */
   readonly idleTimeoutMs?: number | undefined
 }
 
 const defaultIdleTimeoutMs = 15_000
+
+type PortLimits = Pick<Limits, "maxClientConnections" | "maxFrameMs" | "maxHandshakeMs" | "maxUnfinishedBytes">
+
+/** Connections beyond the limit on clients: a client is told that there is no room for it, rather than cut off. */
+const spareConnections = 64
 
 /** Where the client port really is. */
 export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>()("flaredb/server/ClientAddress") {}
@@ -51,6 +62,37 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const states = yield* StateServer
   const operations = NodeOperations.make(node, watches, options.clusterId)
   let underWay = 0
+  const limits = options.limits ?? defaultLimits
+  const { maxClientConnections } = limits
+  const offences = yield* Offences.make("client")
+  /** The connections that said `Hello`. */
+  const clients = new Set<number>()
+
+  const welcome = (
+    clientId: number,
+    protocolVersion: number
+  ): Effect.Effect<typeof Welcome.Type, WrongProtocol | Overloaded> => {
+    if (protocolVersion !== clientProtocolVersion) {
+      offences.reportCaller(
+        "refused-hello",
+        clientId,
+        `refused a client with protocol ${protocolVersion}; this node speaks ${clientProtocolVersion}`
+      )
+      return Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion }))
+    }
+    if (clients.size >= maxClientConnections && !clients.has(clientId)) {
+      offences.reportCaller(
+        "too-many-connections",
+        clientId,
+        `refused a client: maxClientConnections is at ${clients.size} of ${maxClientConnections}`
+      )
+      return Effect.fail(
+        new Overloaded({ limit: "maxClientConnections", current: clients.size, maximum: maxClientConnections })
+      )
+    }
+    clients.add(clientId)
+    return Effect.succeed({ clusterId: options.clusterId, nodeId: options.nodeId, version })
+  }
 
   /** Unpacks a batch, has it answered within the limit on operations under way, and packs what comes back. */
   const answer = <Failure>(
@@ -77,10 +119,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     })
 
   const handlers = ClientRpcs.toLayer({
-    "client.Hello": ({ protocolVersion }) =>
-      protocolVersion === clientProtocolVersion
-        ? Effect.succeed({ clusterId: options.clusterId, nodeId: options.nodeId, version })
-        : Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion })),
+    "client.Hello": ({ protocolVersion }, { client }) => Effect.suspend(() => welcome(client.id, protocolVersion)),
     "client.Write": ({ commands }) => answer("commands", commands, node.propose),
     "client.Read": ({ consistency, from, queries }) =>
       answer("queries", queries, (parts) => node.query(parts, consistency, from)),
@@ -110,7 +149,13 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     ...options.listen,
     maxFrameBytes,
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
-    onDisconnect: watches.endAll
+    limits: { ...limits, maxConnections: maxClientConnections + spareConnections },
+    offences,
+    onDisconnect: (clientId) =>
+      Effect.suspend(() => {
+        clients.delete(clientId)
+        return watches.endAll(clientId)
+      })
   }).pipe(Effect.provide(Layer.merge(handlers, stateHandlers)))
   yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)
   return ClientAddress.of(address)

@@ -1,8 +1,11 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
 import { Clock, Effect, Exit, Layer, Queue, Scope } from "effect"
 import { CodecError } from "../codec/EntryRecord.ts"
+import type { Limits } from "../FlareDbConfig.ts"
+import { defaultLimits } from "../FlareDbConfig.ts"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId, Term } from "../raft/Types.ts"
+import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
@@ -19,6 +22,8 @@ export interface RpcTransportOptions {
   readonly listen: { readonly host: string; readonly port: number }
   readonly peers: ReadonlyArray<PeerAddress>
   readonly limits?: Partial<LinkLimits>
+  /** What the port takes of others; see `FlareDbConfig.Limits`. */
+  readonly portLimits?: PortLimits
   /** Milliseconds without an answer after which a snapshot is given up. Default 30,000: installing one takes a while. */
   readonly snapshotTimeoutMs?: number
   readonly onListening?: (address: BoundAddress) => Effect.Effect<void>
@@ -29,6 +34,14 @@ const inboxBatches = 256
 
 /** Larger than any batch of {@link defaultLinkLimits}, which may hold one entry beyond its limit. */
 const maxFrameBytes = 16 * 1024 * 1024
+
+/**
+ * Milliseconds after which a connection on which nothing moves is closed. The sides of a link say something every second; one that
+ * does not has stopped, or its network has.
+ */
+const idleTimeoutMs = 15_000
+
+type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxPeerConnections" | "maxUnfinishedBytes">
 
 /** Which node is at the other end of a connection, from its `Hello` until it disconnects. */
 class Introductions {
@@ -131,22 +144,27 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const lost = yield* Queue.sliding<NodeId>(64)
   const introductions = new Introductions(options)
   const arrivals = new Arrivals()
-  const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
+  const offences = yield* Offences.make("peer")
+  const noHello = (clientId: number, found: string) => {
+    offences.reportCaller("malformed-messages", clientId, `${found} came before a Hello that was accepted`)
+    return new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
+  }
 
   const handlers = PeerRpcs.toLayer({
     "peer.Hello": (hello, { client }) => {
       const refused = introductions.hello(client.id, hello)
-      return refused === undefined
-        ? Effect.void
-        : Effect.andThen(
-          Effect.logWarning(`refused a connection that says it is node ${hello.from}: ${refused.message}`),
-          Effect.fail(refused)
-        )
+      if (refused === undefined) return Effect.void
+      offences.reportCaller(
+        "refused-hello",
+        client.id,
+        `refused a connection that says it is node ${hello.from}: ${refused.message}`
+      )
+      return Effect.fail(refused)
     },
     "peer.Deliver": ({ messages }, { client }) => {
       const from = introductions.sender(client.id)
       if (from === undefined) {
-        return Effect.fail(noHello("Deliver"))
+        return Effect.fail(noHello(client.id, "Deliver"))
       }
       const received: Array<Message> = []
       for (const wire of messages) {
@@ -157,10 +175,8 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
           ? `a message from ${message.from} to ${message.to} on the connection from ${from} to ${options.nodeId}`
           : undefined
         if (problem !== undefined) {
-          return Effect.andThen(
-            Effect.logWarning(`dropped a batch from node ${from}: ${problem}`),
-            Effect.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
-          )
+          offences.reportCaller("malformed-messages", client.id, `dropped a batch from node ${from}: ${problem}`)
+          return Effect.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
         }
         received.push(message as Message)
       }
@@ -169,7 +185,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     "peer.OfferSnapshot": (offered, { client }) => {
       const from = introductions.sender(client.id)
-      if (from === undefined) return Effect.fail(noHello("OfferSnapshot"))
+      if (from === undefined) return Effect.fail(noHello(client.id, "OfferSnapshot"))
       const { estimatedBytes, term } = offered
       return arrivals.offer(client.id, {
         from,
@@ -181,10 +197,14 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     "peer.SnapshotChunk": ({ chunk }, { client }) => arrivals.chunk(client.id, chunk)
   })
+  const portLimits = options.portLimits ?? defaultLimits
   const address = yield* serve(PeerRpcs, {
     name: "peer",
     ...options.listen,
     maxFrameBytes,
+    idleTimeoutMs,
+    limits: { ...portLimits, maxConnections: portLimits.maxPeerConnections },
+    offences,
     onDisconnect: (clientId) =>
       Effect.suspend(() => {
         introductions.forget(clientId)

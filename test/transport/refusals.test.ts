@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, Queue, References, Schedule } from "effect"
 import { connect as connectSocket } from "node:net"
 import { NodeId } from "../../src/raft/Types.ts"
+import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import { connect } from "../../src/rpc/TcpClient.ts"
 import { heartbeat, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
 import type { LinkLimits } from "../../src/transport/PeerLink.ts"
@@ -149,10 +150,10 @@ describe("a node that is told the wrong address", () => {
       )
       assert.include(link?.lastError ?? "", "cluster-id")
       assert.isFalse(link?.connected)
-      // Several attempts later there is still one line about it.
+      // Several attempts later, as many as the other side tells of, there is still one line about it here.
       const refusals = () => lines.filter((line) => line.includes("refused a connection")).length
       yield* Effect.sync(refusals).pipe(
-        Effect.repeat({ schedule: Schedule.spaced(5), until: (count) => count > 6 }),
+        Effect.repeat({ schedule: Schedule.spaced(5), until: (count) => count >= linesPerWindow }),
         Effect.timeout("5 seconds")
       )
       assert.lengthOf(lines.filter((line) => line.includes("peer 2 is not reachable")), 1)
