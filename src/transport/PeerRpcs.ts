@@ -81,8 +81,15 @@ export const toWire = (message: Message): WireMessage => {
   }
 }
 
+/**
+ * The highest term that is believed: an election every millisecond for nine thousand years. Terms never go back, so one near the
+ * end of the safe integers, taken over once, would leave no term to elect a leader in.
+ */
+export const maxTerm = 2 ** 48
+
 /** A message that arrived, or what is wrong with it. The schema has checked every number. */
 export const fromWire = (wire: WireMessage): Message | CodecError => {
+  if (wire.term > maxTerm) return new CodecError(`term ${wire.term} is beyond ${maxTerm}`)
   const from = wire.from as NodeId
   const to = wire.to as NodeId
   const term = wire.term as Term

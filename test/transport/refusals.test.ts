@@ -116,6 +116,8 @@ describe("a connection from somebody else is refused", () => {
       const point = { index: 0, term: 0 }
       const bad = [
         toWire(heartbeat(NodeId(3), two, 1)),
+        // A term that no election could follow.
+        { ...toWire(heartbeat(one, two, 1)), term: Number.MAX_SAFE_INTEGER },
         toWire(heartbeat(one, NodeId(3), 1)),
         {
           _tag: "AppendRequest" as const,
