@@ -19,7 +19,8 @@ export interface WorkloadOptions {
   /** Loops in each client. */
   readonly fibers: number
   readonly nowMs: () => number
-  readonly stopAtMs: number
+  /** Asked between operations. */
+  readonly stopped: () => boolean
   /** Reads from whatever a node has: wrong, and to be found so. */
   readonly stale: boolean
 }
@@ -141,7 +142,7 @@ const loop = Effect.fnUntraced(function*(ledger: Ledger, options: WorkloadOption
   const kv = yield* KeyValue
   const lastSeen = new Map<string, Value>()
   let written = 0
-  while (nowMs() < options.stopAtMs) {
+  while (!options.stopped()) {
     const key = `r/${Math.floor(nowMs() / keyEpochMs)}/${random.below(keysAtATime)}`
     const group = ["a", "b"].map((name) => `t/${Math.floor(nowMs() / groupEpochMs)}/${name}`)
     const value = `${client}.${++written}`

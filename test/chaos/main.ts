@@ -16,7 +16,6 @@ import { join } from "node:path"
 import { setTimeout as wait } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import type { NodeAddress } from "../../src/FlareDbConfig.ts"
-import { freePorts } from "../cluster/FreePorts.ts"
 import { check, describeVerdict } from "../linearizability/Checker.ts"
 import { revisionProblems } from "../linearizability/Revisions.ts"
 import { renderTimeline } from "../linearizability/Timeline.ts"
@@ -25,6 +24,7 @@ import type { FaultName, Victims } from "./Faults.ts"
 import { faultNames, inflict, startNode } from "./Faults.ts"
 import { Network } from "./Network.ts"
 import { NodeProcess } from "./NodeProcess.ts"
+import { quietPorts } from "./QuietPorts.ts"
 import * as Workload from "./Workload.ts"
 
 const { values: flags } = parseArgs({
@@ -39,6 +39,7 @@ const { values: flags } = parseArgs({
 })
 const seed = Number(flags.seed)
 const random = new Random(seed)
+const command = `npm run test:chaos -- --minutes ${flags.minutes} --seed ${seed}${flags.stale ? " --stale" : ""}`
 const startedMs = performance.now()
 const nowMs = () => performance.now() - startedMs
 const note = (line: string) => console.log(`${(nowMs() / 1000).toFixed(1).padStart(7)} s  ${line}`)
@@ -47,7 +48,7 @@ const wanted = flags.faults.split(",").filter((name): name is FaultName =>
 )
 
 const folder = mkdtempSync(join(tmpdir(), "flaredb-chaos-"))
-const ports = await Effect.runPromise(freePorts(9))
+const ports = await quietPorts(9)
 const addresses: ReadonlyArray<NodeAddress> = [1, 2, 3].map((id, i) => ({
   id,
   host: "127.0.0.1",
@@ -122,6 +123,9 @@ const victims: Victims = {
 }
 
 const problems: Array<string> = []
+const stopAtMs = Number(flags.minutes) * 60_000
+/** Set once the last fault is over, not by the clock: what follows a fault is asked of clients that still work. */
+let over = false
 const done = new Map<string, number>()
 const options: Workload.WorkloadOptions = {
   random,
@@ -129,7 +133,7 @@ const options: Workload.WorkloadOptions = {
   clients: Number(flags.clients),
   fibers: Number(flags.fibers),
   nowMs,
-  stopAtMs: Number(flags.minutes) * 60_000,
+  stopped: () => over,
   stale: flags.stale
 }
 const ledger = new Workload.Ledger(nowMs)
@@ -140,7 +144,7 @@ const faults = async (): Promise<void> => {
   const chance = new Random(seed + 1)
   const drawn = { ...victims, random: chance }
   let bag: Array<FaultName> = []
-  while (nowMs() < options.stopAtMs - 8_000) {
+  while (nowMs() < stopAtMs - 8_000) {
     if (bag.length === 0) bag = [...wanted]
     const name = bag.splice(chance.below(bag.length), 1)[0] as FaultName
     done.set(name, (done.get(name) ?? 0) + 1)
@@ -171,7 +175,12 @@ try {
   note(`seed ${seed}, ${flags.minutes} minutes, data in ${folder}`)
   await Promise.all(nodes.map(startNode))
   await victims.ready()
-  const results = await Promise.allSettled([Effect.runPromise(Workload.run(ledger, options)), faults()])
+  const results = await Promise.allSettled([
+    Effect.runPromise(Workload.run(ledger, options)),
+    faults().finally(() => {
+      over = true
+    })
+  ])
   for (const result of results) if (result.status === "rejected") problems.push(String(result.reason))
   network.heal()
   for (const node of nodes) if (!node.running) await startNode(node)
@@ -196,7 +205,7 @@ try {
   if (verdict._tag !== "Linearizable") problems.push(describeVerdict(verdict))
   if (verdict._tag === "Violation") {
     const page = join(process.cwd(), `chaos-${seed}.html`)
-    writeFileSync(page, renderTimeline(verdict, `npm run test:chaos -- --minutes ${flags.minutes} --seed ${seed}`))
+    writeFileSync(page, renderTimeline(verdict, command))
     console.log(`the history is shown in ${page}`)
   }
 } catch (error) {
@@ -211,7 +220,5 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 for (const problem of problems) console.log(`PROBLEM: ${problem}`)
-console.log(
-  problems.length === 0 ? "PASSED" : `FAILED; npm run test:chaos -- --minutes ${flags.minutes} --seed ${seed}`
-)
+console.log(problems.length === 0 ? "PASSED" : `FAILED; ${command}`)
 process.exit(problems.length === 0 ? 0 : 1)

@@ -1,0 +1,177 @@
+/** What the power-loss run takes for durable: it can only find what this takes away. */
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import { Random } from "../simulation/Random.ts"
+import { LinkShadow } from "./LinkShadow.ts"
+import type { Call } from "./SystemCalls.ts"
+import { readTrace } from "./SystemCalls.ts"
+import { VolatileDisk } from "./VolatileDisk.ts"
+
+let folder: string
+let directory: string
+let shadow: LinkShadow | undefined
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "flaredb-disk-"))
+  directory = join(folder, "data")
+})
+
+afterEach(() => {
+  shadow?.close()
+  shadow = undefined
+  rmSync(folder, { recursive: true })
+})
+
+const start = (files: Readonly<Record<string, string>>): VolatileDisk => {
+  rmSync(directory, { recursive: true, force: true })
+  const made = mkdtempSync(join(folder, "made-"))
+  renameSync(made, directory)
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
+  return new VolatileDisk(directory)
+}
+
+/** Tells the disk of calls; `%` stands for the directory. */
+const told = (disk: VolatileDisk, trace: string): void =>
+  readTrace(trace.replaceAll("%", directory), { begin: (call) => disk.begin(call), end: (call) => disk.end(call) })
+
+const keep = (): LinkShadow => shadow = new LinkShadow(directory, () => undefined)
+
+const contents = (): Record<string, string> =>
+  Object.fromEntries(readdirSync(directory).sort().map((name) => [name, readFileSync(join(directory, name), "utf8")]))
+
+describe("a loss of everything that was not synced", () => {
+  it("cuts a file to what it had when its last sync began", () => {
+    const disk = start({ "1.log": "" })
+    told(
+      disk,
+      `7 write(20<%/1.log>, ""..., 5) = 5
+8 fdatasync(20<%/1.log> <unfinished ...>
+7 write(20<%/1.log>, ""..., 6) = 6
+8 <... fdatasync resumed>)  = 0`
+    )
+    writeFileSync(join(directory, "1.log"), "first, later")
+    disk.lose("all", keep(), new Random(1))
+    assert.deepEqual(contents(), { "1.log": "first" })
+  })
+
+  it("takes no sync for done that failed or did not end", () => {
+    const disk = start({ "1.log": "", "2.log": "" })
+    told(
+      disk,
+      `7 write(20<%/1.log>, ""..., 5) = 5
+7 fsync(20<%/1.log>) = -1 EIO (Input/output error)
+7 write(21<%/2.log>, ""..., 5) = 5
+7 fsync(21<%/2.log> <unfinished ...>`
+    )
+    for (const name of ["1.log", "2.log"]) writeFileSync(join(directory, name), "first")
+    disk.lose("all", keep(), new Random(1))
+    assert.deepEqual(contents(), { "1.log": "", "2.log": "" })
+  })
+
+  it("loses a file whose name was not synced, however often the file was", () => {
+    const disk = start({ old: "old" })
+    told(
+      disk,
+      `7 openat(AT_FDCWD</>, "%/1.log", O_WRONLY|O_CREAT, 0644) = 20<%/1.log>
+7 fsync(9<%>) = 0
+7 openat(AT_FDCWD</>, "%/2.log", O_WRONLY|O_CREAT, 0644) = 21<%/2.log>
+7 write(20<%/1.log>, ""..., 3) = 3
+7 write(21<%/2.log>, ""..., 3) = 3
+7 fdatasync(20<%/1.log>) = 0
+7 fdatasync(21<%/2.log>) = 0`
+    )
+    for (const name of ["1.log", "2.log"]) writeFileSync(join(directory, name), "new")
+    disk.lose("all", keep(), new Random(1))
+    assert.deepEqual(contents(), { "1.log": "new", old: "old" })
+  })
+
+  it("undoes a rename over a file, and brings back what was removed", () => {
+    const disk = start({ floor: "1", "1.log": "log" })
+    const links = keep()
+    writeFileSync(join(directory, "floor.next"), "2")
+    renameSync(join(directory, "floor.next"), join(directory, "floor"))
+    unlinkSync(join(directory, "1.log"))
+    told(
+      disk,
+      `7 openat(AT_FDCWD</>, "%/floor.next", O_WRONLY|O_CREAT|O_TRUNC, 0644) = 20<%/floor.next>
+7 write(20<%/floor.next>, ""..., 1) = 1
+7 fsync(20<%/floor.next>) = 0
+7 rename("%/floor.next", "%/floor") = 0
+7 unlink("%/1.log") = 0
+7 write(21<%/1.log>(deleted), ""..., 1) = 1`
+    )
+    disk.lose("all", links, new Random(1))
+    assert.deepEqual(contents(), { floor: "1", "1.log": "log" })
+    assert.isFalse(existsSync(`${directory}.image`))
+  })
+
+  it("takes what is left for durable the next time", () => {
+    const disk = start({ "1.log": "" })
+    told(disk, `7 write(20<%/1.log>, ""..., 5) = 5\n7 fsync(20<%/1.log>) = 0`)
+    writeFileSync(join(directory, "1.log"), "first")
+    disk.lose("all", keep(), new Random(1))
+    assert.deepEqual(new VolatileDisk(directory).describe(), ["now: 1.log 5/5", "durable: 1.log 5/5"])
+  })
+})
+
+describe("a loss of some of it", () => {
+  it("keeps what was synced, whatever it draws, and now and then damages the rest", () => {
+    const tails = new Set<string>()
+    for (let seed = 0; seed < 60; seed++) {
+      const disk = start({ "1.log": "" })
+      told(
+        disk,
+        `7 write(20<%/1.log>, ""..., 5) = 5\n7 fsync(20<%/1.log>) = 0\n7 write(20<%/1.log>, ""..., 7) = 7`
+      )
+      writeFileSync(join(directory, "1.log"), "first, later")
+      disk.lose("some", keep(), new Random(seed))
+      shadow?.close()
+      const { "1.log": text = "" } = contents()
+      assert.equal(text.slice(0, 5), "first")
+      tails.add(text.length === 12 ? text === "first, later" ? "whole" : "damaged" : "cut")
+    }
+    assert.deepEqual([...tails].sort(), ["cut", "damaged", "whole"])
+  })
+})
+
+describe("a trace", () => {
+  const calls = (trace: string): ReadonlyArray<Call> => {
+    const ended: Array<Call> = []
+    readTrace(trace, { begin: () => undefined, end: (call) => ended.push(call) })
+    return ended
+  }
+
+  it("tells of calls by the order of their ends, without those that failed", () => {
+    const found = calls(`7 write(3</a>, ""..., 9 <unfinished ...>
+8 unlink("/b") = -1 ENOENT (No such file or directory)
+8 rename("/c", "/d") = 0
+7 <... write resumed>) = 9
+7 +++ killed by SIGKILL +++`)
+    assert.deepEqual(found.map(({ name, paths, result }) => [name, paths.join(" "), result]), [
+      ["rename", "/c /d", 0],
+      ["write", "/a", 9]
+    ])
+  })
+
+  it("is not read past a line that is not understood", () => {
+    assert.throws(() => calls("what is this"), /not understood/)
+  })
+
+  it("stops the run at what the disk does not model", () => {
+    const disk = start({ "1.log": "first" })
+    assert.throws(() => told(disk, `7 pwrite64(20<%/1.log>, ""..., 2, 0) = 2`), /written over/)
+    assert.throws(() => told(disk, `7 fallocate(20<%/1.log>, 0, 0, 4096) = 0`), /grows without a write/)
+    assert.throws(() => told(disk, `7 link("%/1.log", "%/2.log") = 0`), /not foreseen/)
+  })
+})
