@@ -64,6 +64,13 @@ export const ConfStateRecord = Schema.Struct({ voters: Schema.Array(NodeIdNumber
 
 export const PointRecord = Schema.Struct({ index: Count, term: Count })
 
+/** How far a log is known to be durable, and which vote. Versions before votes were in it wrote none. */
+export const FloorRecord = Schema.Struct({
+  index: Count,
+  term: Count,
+  vote: Schema.optionalKey(Schema.Struct({ term: Count, votedFor: Schema.NullOr(NodeIdNumber) }))
+})
+
 /** Which state family is active and, when it came as a snapshot, the last entry that snapshot covered. */
 export const ActiveFamilyRecord = Schema.Struct({
   family: Schema.Literals(["state_a", "state_b"]),

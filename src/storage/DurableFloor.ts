@@ -4,7 +4,7 @@
  * RocksDB's recovery drops everything behind a damaged WAL record without a word, so a log that lost its tail would
  * look like one that simply ends there, and the node would break promises it made. The floor is written after the
  * sync it speaks of, about once a second and at close; a log that ends below its floor, or has another term
- * there, is corrupt. It is advisory in one direction only: a floor that lags behind is fine, one that runs ahead is not,
+ * there, is corrupt. So is one whose vote is an older one than the floor knows of: a vote that is forgotten can be given twice. It is advisory in one direction only: a floor that lags behind is fine, one that runs ahead is not,
  * so it is lowered durably before a conflicting tail is removed.
  */
 import { Context, Effect } from "effect"
@@ -13,15 +13,26 @@ import { open, rename } from "node:fs/promises"
 import { join } from "node:path"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { LogPoint } from "../raft/Types.ts"
-import { LogIndex, Term } from "../raft/Types.ts"
-import { encodeRecord, PointRecord, recordDecoder } from "./Codec.ts"
+import { LogIndex, NodeId, Term } from "../raft/Types.ts"
+import { encodeRecord, FloorRecord, recordDecoder } from "./Codec.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption, StorageIoError } from "./StorageError.ts"
 
 /** The file's name inside the data directory. */
 export const floorFile = "durable-floor"
 
-const decode = recordDecoder("durable floor", PointRecord)
+/** A term, and who got this node's vote in it. */
+export interface Vote {
+  readonly term: Term
+  readonly votedFor: NodeId | undefined
+}
+
+/** How far the log is durable, and the last vote that is; no vote where none is known of. */
+export interface DurableFloor extends LogPoint {
+  readonly vote?: Vote
+}
+
+const decode = recordDecoder("durable floor", FloorRecord)
 
 /** Where the bytes of the floor are kept: a file, or what a simulation has in its place. */
 export interface FloorFile {
@@ -68,8 +79,8 @@ export const FloorFile: Context.Reference<FloorFile> = Context.Reference<FloorFi
 })
 
 /** The floor of a directory; `undefined` when it has none yet. */
-export const readFloor = (directory: string): Effect.Effect<LogPoint | undefined, StorageError> =>
-  Effect.flatMap(FloorFile, (file): Effect.Effect<LogPoint | undefined, StorageError> => {
+export const readFloor = (directory: string): Effect.Effect<DurableFloor | undefined, StorageError> =>
+  Effect.flatMap(FloorFile, (file): Effect.Effect<DurableFloor | undefined, StorageError> => {
     const path = join(directory, floorFile)
     let bytes: Uint8Array | undefined
     try {
@@ -83,12 +94,29 @@ export const readFloor = (directory: string): Effect.Effect<LogPoint | undefined
       ? Effect.fail(
         new StorageCorruption({ path, detail: point.message, safe: "the database itself was not looked at" })
       )
-      : Effect.succeed({ index: LogIndex(point.index), term: Term(point.term) })
+      : Effect.succeed({
+        index: LogIndex(point.index),
+        term: Term(point.term),
+        ...(point.vote === undefined ? {} : {
+          vote: {
+            term: Term(point.vote.term),
+            votedFor: point.vote.votedFor === null ? undefined : NodeId(point.vote.votedFor)
+          }
+        })
+      })
   })
 
 /** Replaces the floor durably. */
-export const writeFloor = (directory: string, floor: LogPoint): Effect.Effect<void, StorageIoError> =>
-  Effect.flatMap(
-    FloorFile,
-    (file) => file.replace(directory, encodeRecord({ index: floor.index, term: floor.term }))
-  )
+export const writeFloor = (
+  directory: string,
+  { index, term, vote }: DurableFloor
+): Effect.Effect<void, StorageIoError> =>
+  Effect.flatMap(FloorFile, (file) =>
+    file.replace(
+      directory,
+      encodeRecord({
+        index,
+        term,
+        ...(vote === undefined ? {} : { vote: { term: vote.term, votedFor: vote.votedFor ?? null } })
+      })
+    ))

@@ -7,6 +7,7 @@ import type { Entry, LogIndex, LogPoint } from "../raft/Types.ts"
 import { addIndex } from "../raft/Types.ts"
 import type { Marker } from "./Codec.ts"
 import { decodeMarker, logEnd, logKey, stateKeys } from "./Codec.ts"
+import type { DurableFloor } from "./DurableFloor.ts"
 import { readFloor } from "./DurableFloor.ts"
 import type { RecoveredLog } from "./LogStore.ts"
 import { entryOfRow, recoverLog } from "./RecoveredLog.ts"
@@ -23,7 +24,7 @@ export interface Inspection {
   readonly log: RecoveredLog
   readonly applied: LogPoint
   readonly activeFamily: Family
-  readonly floor: LogPoint | undefined
+  readonly floor: DurableFloor | undefined
   /** Up to `limit` entries from `from` on. */
   readonly entries: (from: LogIndex, limit: number) => Effect.Effect<ReadonlyArray<Entry>, StorageError>
 }

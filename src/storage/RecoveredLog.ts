@@ -3,7 +3,9 @@ import { Effect } from "effect"
 import { CodecError, decodeEntry } from "../codec/EntryRecord.ts"
 import type { Entry, LogPoint, TermRun } from "../raft/Types.ts"
 import { addIndex, LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
+import type { HardStateRecord } from "./Codec.ts"
 import { decodeConfState, decodeHardState, decodePoint, indexOfLogKey, logEnd, logKey, stateKeys } from "./Codec.ts"
+import type { DurableFloor, Vote } from "./DurableFloor.ts"
 import type { RecoveredLog } from "./LogStore.ts"
 import type { Reader, Row } from "./RocksDb.ts"
 import type { StorageError } from "./StorageError.ts"
@@ -33,11 +35,27 @@ const record = <A>(
       : Effect.succeed(value)
   })
 
+/** What is wrong with a hard state when `known` was durable: terms never go back, and in one term nobody takes a vote back. */
+const voteProblem = (
+  hardState: typeof HardStateRecord.Type | undefined,
+  known: Vote | undefined
+): string | undefined => {
+  if (known === undefined) return undefined
+  const term = hardState?.term ?? 0
+  const votedFor = hardState?.votedFor ?? undefined
+  if (term > known.term || (term === known.term && (known.votedFor === undefined || votedFor === known.votedFor))) {
+    return undefined
+  }
+  const vote = (inTerm: number, node: number | undefined) =>
+    `term ${inTerm} with ${node === undefined ? "no vote" : `a vote for node ${node}`}`
+  return `the hard state says ${vote(term, votedFor)}, but ${vote(known.term, known.votedFor)} was durable: it was lost`
+}
+
 /**
  * Everything start-up needs to know. The whole log is read once: each record's checksum, no gap between indices, no
  * term that goes back. `floor` is how far the log must reach.
  */
-export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: string, floor: LogPoint | undefined) {
+export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: string, floor: DurableFloor | undefined) {
   const hardState = yield* record(reader, path, stateKeys.hardState, decodeHardState)
   const confState = yield* record(reader, path, stateKeys.confState, decodeConfState)
   const compactedRecord = yield* record(reader, path, stateKeys.compacted, decodePoint)
@@ -76,6 +94,7 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
       problem = `entry ${floor.index} has term ${floorTerm}, but term ${floor.term} was durable there`
     }
   }
+  problem ??= voteProblem(hardState, floor?.vote)
   if (problem !== undefined) {
     return yield* new StorageCorruption({ path, detail: problem, safe: `log entries up to ${last.index}` })
   }

@@ -9,6 +9,7 @@ import type { Entry, HardState, LogPoint } from "../raft/Types.ts"
 import { addIndex, LogIndex, origin } from "../raft/Types.ts"
 import { encodeRecord, logEnd, logKey, stateKeys } from "./Codec.ts"
 import { DataDir } from "./DataDir.ts"
+import type { DurableFloor, Vote } from "./DurableFloor.ts"
 import { readFloor, writeFloor } from "./DurableFloor.ts"
 import type { LogWrite, RecoveredLog } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
@@ -88,9 +89,15 @@ const make = Effect.gen(function*() {
     term: recovered.termRuns[recovered.termRuns.length - 1]?.term ?? compacted.term
   }
 
-  const moveFloor = (point: LogPoint): Effect.Effect<void, StorageError> =>
-    Effect.map(writeFloor(path, point), () => {
-      floor = point
+  /** The last vote that is synced. */
+  let vote: Vote | undefined = recovered.hardState.term === 0 ? undefined : voteOf(recovered.hardState)
+
+  const moveFloor = ({ index, term }: LogPoint): Effect.Effect<void, StorageError> =>
+    Effect.suspend(() => {
+      const next: DurableFloor = vote === undefined ? { index, term } : { index, term, vote }
+      return Effect.map(writeFloor(path, next), () => {
+        floor = next
+      })
     })
 
   /**
@@ -103,7 +110,8 @@ const make = Effect.gen(function*() {
   const raiseFloor = Semaphore.withPermit(
     floorLock,
     Effect.suspend(() =>
-      floor === undefined || floor.index !== durable.index || floor.term !== durable.term
+      floor === undefined || floor.index !== durable.index || floor.term !== durable.term ||
+        floor.vote?.term !== vote?.term || floor.vote?.votedFor !== vote?.votedFor
         ? moveFloor(durable)
         : Effect.void
     )
@@ -131,7 +139,8 @@ const make = Effect.gen(function*() {
     if (writes.length === 0) return Effect.void
     const truncates = writes.some((write) => write.truncateFrom !== undefined)
     const written = Effect.map(database.writeAll(batches(writes)), () => {
-      for (const { entries, truncateFrom } of writes) {
+      for (const { entries, hardState, truncateFrom } of writes) {
+        if (hardState !== undefined) vote = voteOf(hardState)
         const last = entries[entries.length - 1]
         if (last !== undefined) durable = { index: last.index, term: last.term }
         else if (truncateFrom !== undefined && truncateFrom <= durable.index) durable = floor ?? compactedPoint
@@ -203,6 +212,8 @@ const make = Effect.gen(function*() {
     reset: (point) => Semaphore.withPermit(floorLock, reset(point))
   })
 })
+
+const voteOf = ({ term, votedFor }: HardState): Vote => ({ term, votedFor })
 
 const putPoint = (point: LogPoint): Operation => ({
   _tag: "Put",

@@ -270,6 +270,44 @@ describe("the durable floor", () => {
       assert.include(error.message, "lost-node.md")
     }))
 
+  it.live("refuses a directory whose last vote was cut off", () =>
+    Effect.gen(function*() {
+      const path = yield* usedDirectory
+      const vote = { term: Term(4), votedFor: NodeId(3) }
+      yield* start(
+        optionsOf(path),
+        LogStore.use((log) => log.append([writeOf([], { hardState: { ...vote, commit: LogIndex(0) } })]))
+      )
+      assert.deepStrictEqual((yield* readFloor(path))?.vote, vote)
+      // The vote is the last record of the write-ahead log, and every entry stays.
+      const wals = readdirSync(path).filter((name) => name.endsWith(".log")).toSorted()
+      const wal = join(path, wals.at(-1) ?? "")
+      truncateSync(wal, readFileSync(wal).byteLength - 10)
+      assert.match((yield* corrupt(optionsOf(path))).detail, /term 4 with a vote for node 3 was durable: it was lost/)
+    }))
+
+  it.live("knows that a later term has no vote to keep", () =>
+    Effect.gen(function*() {
+      const path = yield* usedDirectory
+      const hardState = (term: number, votedFor: NodeId | undefined) =>
+        start(
+          optionsOf(path),
+          LogStore.use((log) =>
+            log.append([writeOf([], { hardState: { term: Term(term), votedFor, commit: LogIndex(0) } })])
+          )
+        )
+      yield* hardState(4, NodeId(3))
+      yield* hardState(5, undefined)
+      yield* hardState(5, NodeId(1))
+      yield* start(
+        optionsOf(path),
+        LogStore.use(({ recovered }) => Effect.sync(() => assert.strictEqual(recovered.hardState.votedFor, NodeId(1))))
+      )
+      // What an earlier version wrote says nothing of votes.
+      yield* writeFloor(path, { index: LogIndex(5), term: Term(2) })
+      yield* start(optionsOf(path), Effect.void)
+    }))
+
   it.live("refuses a log with another term at the floor", () =>
     Effect.gen(function*() {
       const path = yield* usedDirectory
@@ -331,7 +369,11 @@ describe("inspection", () => {
           assert.deepStrictEqual(found.log.hardState.votedFor, NodeId(2))
           assert.deepStrictEqual(found.applied, { index: LogIndex(6), term: Term(3) })
           assert.strictEqual(found.activeFamily, "state_a")
-          assert.deepStrictEqual(found.floor, { index: LogIndex(8), term: Term(3) })
+          assert.deepStrictEqual(found.floor, {
+            index: LogIndex(8),
+            term: Term(3),
+            vote: { term: Term(3), votedFor: NodeId(2) }
+          })
           const entries = yield* found.entries(LogIndex(1), 4)
           assert.deepStrictEqual(entries.map(({ index }) => Number(index)), [3, 4, 5, 6])
         }))
