@@ -87,7 +87,9 @@ export const readTrace = (trace: string, { begin, end }: Listener): void => {
     if (last !== null && call !== undefined) {
       open.delete(last[1] as string)
       finish(call, last[3] as string)
-    } else if (line !== "" && !/^\d+ +(\+\+\+|---|<\.\.\.)/.test(line) && !/<unfinished|resumed|\) += \?/.test(line)) {
+    } else if (
+      line !== "" && !/^\d+ +(\+\+\+|---|<\.\.\.)/.test(line) && !/<unfinished|<detached|resumed|\) += \?/.test(line)
+    ) {
       throw new Error(`not understood in a trace: ${line.slice(0, 200)}`)
     }
   }

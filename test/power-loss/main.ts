@@ -193,14 +193,16 @@ try {
         note(`${name}: ${round} rounds, ${site.load.acknowledged} writes acknowledged`)
       }
     }
-    totals.acknowledged += site.load.acknowledged
-    totals.unknown += site.load.unknown
     await site.end()
   }
 } catch (error) {
   problems = [error instanceof Error ? error.message : String(error)]
 } finally {
   await Promise.all(sites.map(({ site }) => site.end()))
+  for (const { site: { load } } of sites) {
+    totals.acknowledged += load.acknowledged
+    totals.unknown += load.unknown
+  }
   if (problems.length > 0 && flags.keep) note(`the directories are left in ${folder}`)
   else rmSync(folder, { recursive: true, force: true })
 }

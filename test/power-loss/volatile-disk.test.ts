@@ -157,6 +157,7 @@ describe("a trace", () => {
 8 unlink("/b") = -1 ENOENT (No such file or directory)
 8 rename("/c", "/d") = 0
 7 <... write resumed>) = 9
+9 ???( <detached ...>
 7 +++ killed by SIGKILL +++`)
     assert.deepEqual(found.map(({ name, paths, result }) => [name, paths.join(" "), result]), [
       ["rename", "/c /d", 0],
