@@ -75,6 +75,19 @@ const leads = (client: string): Effect.Effect<boolean, Error> =>
     catch: (cause) => new Error(`${client}: ${String(cause)}`)
   })
 
+/** Writes a key over the member's HTTP gateway; fails unless it was committed. */
+export const put = (client: string, key: string, value: string): Effect.Effect<void, Error> =>
+  Effect.tryPromise({
+    try: async (signal) => {
+      const base64 = (text: string) => Buffer.from(text).toString("base64")
+      const body = JSON.stringify({ key: base64(key), value: base64(value) })
+      const answer = await fetch(`${client}/v3/kv/put`, { method: "POST", body, signal })
+      const text = await answer.text()
+      if (!answer.ok) throw new Error(text)
+    },
+    catch: (cause) => new Error(`${client}: ${String(cause)}`)
+  })
+
 /** `flags` may set other time-outs: what etcd has by default are 100 and 1000 ms. */
 export const start = Effect.fnUntraced(function*(flags: Readonly<Record<string, number>> = {}) {
   const folder = mkdtempSync(join(tmpdir(), "flaredb-etcd-"))
