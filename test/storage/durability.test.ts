@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { execFileSync } from "node:child_process"
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs"
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs"
 import { join } from "node:path"
+import { encodeEntry } from "../../src/codec/EntryRecord.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
 import { logEnd, logKey, stateKeys } from "../../src/storage/Codec.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
@@ -25,6 +26,8 @@ const storage = (path: string, writeBufferBytes?: number) =>
       ...(writeBufferBytes === undefined ? {} : { writeBufferBytes })
     })
   )
+
+const unsyncedEntry = encodeEntry(sampleEntry(2, 1, "unsynced"))
 
 const point = (index: number, term = 1) => ({ index: LogIndex(index), term: Term(term) })
 
@@ -157,6 +160,63 @@ describe("a node that is killed", () => {
         assert.isDefined(yield* database.get("raft_log", logKey(LogIndex(7))))
       }).pipe(Effect.provide(storage(path)))
     }))
+})
+
+describe("the start of a node", () => {
+  it.live("makes durable what it recovered: the write-ahead log that held it is not needed any more", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const path = join(folder, "node-1")
+      const left = join(folder, "left-by-the-first")
+      const second = join(folder, "left-by-the-second")
+      yield* Effect.gen(function*() {
+        const log = yield* LogStore
+        const database = yield* RocksDb
+        yield* log.append([writeOf([sampleEntry(1, 1)])])
+        // Nobody syncs this: only the system's memory has it when the process is gone.
+        yield* database.write("raft_log", [{ _tag: "Put", key: logKey(LogIndex(2)), value: unsyncedEntry }], "lazy")
+        yield* killed(path, left)
+      }).pipe(Effect.provide(storage(path)))
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* LogStore).recovered.lastIndex, 2)
+        yield* killed(left, second)
+      }).pipe(Effect.provide(storage(left)))
+      // What recovery wrote into tables was synced; what was written since then is all that a loss of power could take.
+      for (const name of walsOf(second)) truncateSync(join(second, name), 0)
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* LogStore).recovered.lastIndex, 2)
+      }).pipe(Effect.provide(storage(second)))
+    }))
+
+  it.live("counts a torn record of the write-ahead log as lost, wherever it is torn", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const path = join(folder, "node-1")
+      const whole = join(folder, "killed")
+      let before = 0
+      yield* Effect.gen(function*() {
+        const log = yield* LogStore
+        yield* log.append([writeOf([sampleEntry(1, 1)])])
+        before = statSync(join(path, walsOf(path).at(-1) ?? "")).size
+        yield* log.append([writeOf([sampleEntry(2, 1, "two"), sampleEntry(3, 1, "three")])])
+        yield* killed(path, whole)
+      }).pipe(Effect.provide(storage(path)))
+      const wal = walsOf(whole).at(-1) ?? ""
+      const after = statSync(join(whole, wal)).size
+      assert.isAbove(after, before)
+      for (
+        let length = before;
+        length <= after;
+        length += length === after - 1 ? 1 : Math.min(9, Math.max(1, after - 1 - length))
+      ) {
+        const torn = join(folder, `torn-${length}`)
+        cpSync(whole, torn, { recursive: true })
+        truncateSync(join(torn, wal), length)
+        yield* Effect.gen(function*() {
+          assert.strictEqual((yield* LogStore).recovered.lastIndex, length === after ? 3 : 1, `torn at ${length}`)
+        }).pipe(Effect.provide(storage(torn)))
+      }
+    }), 30_000)
 })
 
 describe("a failed sync", () => {
