@@ -108,6 +108,8 @@ export interface ClientWorld {
   readonly probes: Probes
   readonly trace: ((line: string) => void) | undefined
   readonly pauseMs: number
+  /** Whether whoever has a lease renews it at the last moment. */
+  readonly brinkmanship: boolean
 }
 
 /** After this a client no longer waits. */
@@ -127,6 +129,8 @@ export class Client {
   /** A command of the session that is to be sent again until it is answered. */
   private unanswered: Write | undefined
   private lease: number | undefined
+  /** The time to live that the lease was given just now. */
+  private dueMs: number | undefined
   private retired = false
 
   constructor(id: number, world: ClientWorld) {
@@ -142,7 +146,16 @@ export class Client {
   }
 
   private pause(): void {
-    const { pauseMs, random, timeline } = this.world
+    const { brinkmanship, pauseMs, random, timeline } = this.world
+    const { dueMs, lease } = this
+    this.dueMs = undefined
+    if (brinkmanship && lease !== undefined && dueMs !== undefined && random.chance(0.6)) {
+      // The leader ends the lease at about that time: what it decides then may be out of date once it is carried out.
+      timeline.after(dueMs - 40 + random.below(50), () => {
+        if (!this.retired) this.renew(lease)
+      })
+      return
+    }
     timeline.after(1 + random.below(pauseMs), () => {
       if (!this.retired) this.act()
     })
@@ -232,18 +245,27 @@ export class Client {
       const ttlMs = 200 + this.world.answers.next()
       return this.write(this.named({ _tag: "GrantLease", ttlMs }), (reply) => {
         if (reply._tag === "LeaseReply") this.lease = reply.lease
+        this.dueMs = ttlMs
       })
     }
-    const forget = (reply: CommandReply) => {
-      if (reply._tag === "RefusedReply") this.lease = undefined
-    }
+    if (this.world.brinkmanship) return this.renew(lease)
     if (random.chance(0.1)) {
       this.lease = undefined
       return this.pause()
     }
     if (random.chance(0.1)) return this.writeAnonymous({ _tag: "RevokeLease", lease })
-    if (random.chance(0.5)) return this.writeAnonymous({ _tag: "KeepAlive", lease }, forget)
-    this.write(this.named({ _tag: "Put", key: bytes(`l${random.below(4)}`), value: this.value(), lease }), forget)
+    if (random.chance(0.5)) return this.renew(lease)
+    const put: Command = { _tag: "Put", key: bytes(`l${random.below(4)}`), value: this.value(), lease }
+    this.write(this.named(put), (reply) => this.renewed(reply))
+  }
+
+  private renew(lease: number): void {
+    this.writeAnonymous({ _tag: "KeepAlive", lease }, (reply) => this.renewed(reply))
+  }
+
+  private renewed(reply: CommandReply): void {
+    if (reply._tag === "RefusedReply") this.lease = undefined
+    else if (reply._tag === "LeaseReply") this.dueMs = reply.ttlMs
   }
 
   private inSession(): void {

@@ -1,11 +1,11 @@
 /** Damage to a disk at rest: bits that changed, and a write-ahead log that ends before its time. */
-import { logKey } from "../../../src/storage/Codec.ts"
-import { LogIndex } from "../../../src/raft/Types.ts"
+import { stateKeys } from "../../../src/storage/Codec.ts"
 import type { Random } from "../Random.ts"
 import type { Image, SimDisk, StoredRow } from "./SimDisk.ts"
-import { nameOf } from "./SimDisk.ts"
+import { compactedIn, find, lastIndexIn, position } from "./SimDisk.ts"
 
-const flipped = (bytes: Uint8Array, random: Random): Uint8Array => {
+/** A copy with one bit changed. */
+export const flipped = (bytes: Uint8Array, random: Random): Uint8Array => {
   const copy = Uint8Array.from(bytes)
   const at = random.below(copy.byteLength)
   copy[at] = (copy[at] as number) ^ 1 << random.below(8)
@@ -24,11 +24,22 @@ const change = (disk: SimDisk, changed: (image: Image) => Image): void => {
   disk.durable = changed(disk.durable)
 }
 
-/** Damages something, when there is something, and says what. Everything written lately is synced first. */
-export const damageDisk = (disk: SimDisk, random: Random): string | undefined => {
+export interface Damage {
+  readonly what: string
+  /** Whether a node that starts with it has to refuse: all that a start reads. */
+  readonly showsAtStart: boolean
+}
+
+/**
+ * Damages something, when there is something, and says what. Nothing may be under way to the disk. `atRest` says that no process
+ * runs on it.
+ */
+export const damageDisk = (disk: SimDisk, random: Random, atRest: boolean): Damage | undefined => {
+  // A system that goes on without the process writes what it was given.
+  if (atRest) disk.synced(disk.image, disk.unsynced.length)
   if (disk.unsynced.length > 0 || disk.isNew) return undefined
   const { image } = disk
-  switch (random.pick(["log", "log", "record", "record", "state", "floor", "tail"] as const)) {
+  switch (random.pick(["log", "log", "hard state", "record", "state", "state", "floor", "tail", "tail"] as const)) {
     case "log": {
       if (image.raft_log.length === 0) return undefined
       const at = random.below(image.raft_log.length)
@@ -36,7 +47,18 @@ export const damageDisk = (disk: SimDisk, random: Random): string | undefined =>
       const value = flipped(row.value, random)
       change(disk, (from) => ({ ...from, raft_log: withRow(from.raft_log, at, value) }))
       disk.damaged.add("a bit of the log")
-      return `a bit of log entry ${Buffer.from(row.key).readUInt32BE(4)} flips`
+      const index = Buffer.from(row.key).readUInt32BE(4)
+      // Entries that a compaction leaves behind, or a reset, are not read again.
+      const showsAtStart = index > compactedIn(image) && find(image.raft_state, stateKeys.resetting) === undefined
+      return { what: `a bit of log entry ${index} flips`, showsAtStart }
+    }
+    case "hard state": {
+      const at = position(image.raft_state, stateKeys.hardState)
+      const row = image.raft_state[at] as StoredRow
+      const value = flipped(row.value, random)
+      change(disk, (from) => ({ ...from, raft_state: withRow(from.raft_state, at, value) }))
+      disk.damaged.add("a bit of the hard state")
+      return { what: "a bit of the hard state flips", showsAtStart: true }
     }
     case "record": {
       const at = random.below(image.raft_state.length)
@@ -44,32 +66,34 @@ export const damageDisk = (disk: SimDisk, random: Random): string | undefined =>
       const value = flipped(row.value, random)
       change(disk, (from) => ({ ...from, raft_state: withRow(from.raft_state, at, value) }))
       disk.damaged.add("a bit of a record")
-      return `a bit of the record ${row.name} flips`
+      return { what: `a bit of the record ${row.name} flips`, showsAtStart: row.name !== stateKeys.resetting }
     }
     case "state": {
       const family = random.chance(0.9) ? "state_a" : "state_b"
       if (image[family].length === 0) return undefined
       const row = image[family][random.below(image[family].length)] as StoredRow
       disk.damaged.add(`${family}/${row.name}`)
-      return `a block of ${family} cannot be read`
+      return { what: `a block of ${family} cannot be read`, showsAtStart: false }
     }
     case "floor": {
       if (disk.floor === undefined) return undefined
       disk.floor = flipped(disk.floor, random)
       disk.damaged.add("a bit of the floor")
-      return "a bit of the floor flips"
+      return { what: "a bit of the floor flips", showsAtStart: true }
     }
     case "tail": {
-      if (disk.floor === undefined) return undefined
+      // Only a start reads the write-ahead log.
+      if (disk.floor === undefined || !atRest) return undefined
       const floor = (JSON.parse(Buffer.from(disk.floor).toString("utf8", 4)) as { readonly index: number }).index
-      const first = image.raft_log[0]
-      if (first === undefined || floor < 1) return undefined
-      const from = Math.max(1, floor - random.below(5))
-      const name = nameOf(logKey(LogIndex(from)))
-      if (name < first.name) return undefined
-      change(disk, (before) => ({ ...before, raft_log: before.raft_log.filter((row) => row.name < name) }))
+      // Recovery drops all that follows a damaged record of the write-ahead log, in every family and without a word. What the
+      // floor does not speak of would go unnoticed: the floor is what there is against that.
+      const earlier = disk.earlier.filter((image) => compactedIn(image) < floor && lastIndexIn(image) < floor)
+      if (earlier.length === 0) return undefined
+      const left = random.pick(earlier)
+      const last = lastIndexIn(left)
+      change(disk, () => left)
       disk.damaged.add("the tail of the log")
-      return `the log loses everything from ${from} on, and the floor is ${floor}`
+      return { what: `the log loses everything after ${last}, and the floor is ${floor}`, showsAtStart: true }
     }
   }
 }

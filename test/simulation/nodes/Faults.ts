@@ -39,6 +39,7 @@ const refusals: ReadonlyArray<readonly [RegExp, Probe]> = [
   [new RegExp(`${floorFile}|durable floor`), "a damaged floor was refused"],
   [/its tail was lost|was durable there/, "a lost tail of the log was noticed"],
   [/entry \d+: |entry \d+ is missing|raft_log/, "a damaged log was refused"],
+  [/hard state record/, "a damaged hard state was refused"],
   [/record does not match|has an unknown shape|has only \d+ bytes/, "a damaged record was refused"],
   [/block checksum mismatch/, "a damaged state was refused"]
 ]
@@ -96,7 +97,7 @@ export class Faults {
   }
 
   healthOf(id: NodeId): DiskHealth {
-    const { nodes, probes, random, rates } = this.world
+    const { nodes, probes, random, rates, timeline } = this.world
     const condition = this.condition(id)
     const excuse = (operation: Parameters<DiskHealth["failure"]>[0], reason: string) => {
       const node = nodes.find((one) => one.id === id)
@@ -109,6 +110,16 @@ export class Faults {
     return {
       writeMs: () => 0.05 + random.next() * 0.3,
       syncMs: () => (0.3 + random.next()) * rates.syncMs + condition.slowMs * random.next(),
+      tearable: () => {
+        if (this.over || !random.chance(0.02)) return
+        const node = nodes.find((one) => one.id === id)
+        const process = node?.process
+        timeline.after(0.1, () => {
+          if (node === undefined || process === undefined || node.process !== process) return
+          this.crash(node, true)
+          this.startSoon(node)
+        })
+      },
       readMs: () => rates.readMs === 0 || random.chance(0.5) ? 0 : random.next() * rates.readMs,
       failure: (operation) => {
         if (condition.full && operation !== "sync") {
@@ -194,7 +205,7 @@ export class Faults {
         const condition = this.condition(node.id)
         condition.slowMs = random.pick([50, 400, 4_000])
         trace?.(`the disk of n${node.id} is slow: ${condition.slowMs} ms`)
-        return timeline.after(random.below(1_500), () => {
+        return timeline.after(random.below(condition.slowMs > 1_000 ? 3_000 : 1_500), () => {
           condition.slowMs = 0
         })
       }
@@ -241,8 +252,9 @@ export class Faults {
     const { probes, random, trace } = this.world
     node.kill()
     if (!power) return trace?.(`n${node.id} is killed`)
-    const { hole, kept, lost, lostState } = node.losePower(random)
+    const { hole, kept, lost, lostState, torn } = node.losePower(random)
     if (lost > 0) probes.hit("a crash lost writes")
+    if (torn) probes.hit("a crash tore a write")
     if (hole) probes.hit("a crash left a hole")
     if (lostState) probes.hit("a crash lost applied state")
     trace?.(`n${node.id} loses power: ${lost} batches lost, ${kept} kept, its log ends at ${node.disk.lastIndex}`)
@@ -275,13 +287,13 @@ export class Faults {
   private damage(node: SimNode): void {
     const { random, trace } = this.world
     if (!this.mayLose(node) || !node.isWhole) return
-    const what = node.damage(random)
-    if (what === undefined) return
-    trace?.(`damage on the disk of n${node.id}: ${what}`)
+    // What a node is reading while it runs it may not read again.
     if (node.process !== undefined && random.chance(0.8)) {
       this.crash(node, false)
       this.startSoon(node)
     }
+    const what = node.damage(random)
+    if (what !== undefined) trace?.(`damage on the disk of n${node.id}: ${what}`)
   }
 
   /** A node has stopped serving, or refuses to start. That needs a cause. */

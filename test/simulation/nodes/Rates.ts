@@ -31,6 +31,8 @@ export interface Rates {
   readonly syncMs: number
   readonly readMs: number
   readonly limits: Partial<Limits>
+  /** Clients renew their leases at the last moment. */
+  readonly brinkmanship: boolean
 }
 
 export const drawRates = (random: Random): Rates => ({
@@ -38,7 +40,8 @@ export const drawRates = (random: Random): Rates => ({
     drop: random.pick([0, 0.01, 0.1]),
     duplicate: random.pick([0, 0.02, 0.1]),
     reorder: random.pick([0, 0.05, 0.5]),
-    delayMs: random.pick([[0.2, 1], [1, 8], [2, 30]] as const)
+    delayMs: random.pick([[0.2, 1], [1, 8], [2, 30]] as const),
+    flip: random.pick([0, 0.05])
   },
   everyMs: random.pick([150, 300, 600]),
   kinds: [
@@ -49,11 +52,11 @@ export const drawRates = (random: Random): Rates => ({
     ["isolate", random.pick([0, 2, 6])],
     ["one-way", random.pick([0, 2, 4])],
     ["swizzle", random.pick([0, 1])],
-    ["slow disk", random.pick([0, 2])],
+    ["slow disk", random.pick([0, 3])],
     ["write error", random.pick([0, 0.5])],
     ["sync error", random.pick([0, 0.5])],
     ["disk full", random.pick([0, 0.5])],
-    ["damage", random.pick([0, 0, 1])],
+    ["damage", random.pick([0, 0, 2])],
     ["wipe", random.pick([0, 0, 1])],
     ["clock", random.pick([0, 1])],
     ["transfer", random.pick([0, 3])]
@@ -62,6 +65,7 @@ export const drawRates = (random: Random): Rates => ({
   pauseMs: random.pick([20, 60, 150]),
   syncMs: random.pick([0.5, 3, 12]),
   readMs: random.pick([0, 0, 0.5, 4]),
+  brinkmanship: random.chance(0.3),
   limits: {
     maxCachedBytes: random.pick([400, 3_000, 100_000]),
     maxAppendBytes: random.pick([200, 2_000, 100_000]),

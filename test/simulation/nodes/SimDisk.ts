@@ -3,8 +3,9 @@
  * beside them. It outlives the processes that use it.
  *
  * A batch is seen by reads once it was applied, and survives a crash once a sync covered it. A crash keeps some of the
- * unsynced batches, from the first on; only a *lazy* one may be missing in between, because RocksDB can have put it into
- * another file than those after it.
+ * unsynced batches, from the first on: a record of the write-ahead log that is torn counts as lost, with everything behind it,
+ * because its checksum is wrong (`test/storage/durability.test.ts`). Only a *lazy* batch may be missing in between, because
+ * RocksDB can have put it into another file than those after it. What a process left unsynced is still so for the next one.
  */
 import type { Family, Operation, RangeOptions } from "../../../src/storage/RocksDb.ts"
 import { stateKeys } from "../../../src/storage/Codec.ts"
@@ -35,6 +36,8 @@ export interface SimBatch {
   readonly family: Family
   readonly operations: ReadonlyArray<Operation>
   readonly lazy: boolean
+  /** Whether the next batch belongs to the same write. */
+  readonly goesOn?: boolean
 }
 
 const emptyImage: Image = {
@@ -111,12 +114,29 @@ export const withBatch = (image: Image, { family, operations }: SimBatch): Image
   return { ...image, [family]: rows, digests: { ...image.digests, [family]: digest } }
 }
 
+/** How far the log of an image was compacted. */
+export const compactedIn = (image: Image): number => {
+  const row = find(image.raft_state, stateKeys.compacted)
+  return row === undefined ? 0 : (JSON.parse(Buffer.from(row.value).toString("utf8", 4)) as { index: number }).index
+}
+
+/** The last entry in the log of an image. */
+export const lastIndexIn = (image: Image): number => {
+  const row = image.raft_log[image.raft_log.length - 1]
+  return row === undefined ? compactedIn(image) : Buffer.from(row.key).readUInt32BE(4)
+}
+
+/** Syncs that damage to the write-ahead log can take back. */
+const maxEarlier = 12
+
 /** What a crash did to a disk. */
 export interface CrashLoss {
   readonly lost: number
   readonly kept: number
   /** Whether a lazy batch was lost and one after it kept. */
   readonly hole: boolean
+  /** Whether of one write the first batches were kept and the others lost. */
+  readonly torn: boolean
 }
 
 export class SimDisk {
@@ -124,9 +144,13 @@ export class SimDisk {
   image: Image = emptyImage
   /** What a crash leaves for certain. */
   durable: Image = emptyImage
+  /** What was durable before, since the write-ahead log began. */
+  earlier: Array<Image> = []
   /** Applied, and covered by no sync yet. */
   unsynced: Array<SimBatch> = []
   floor: Uint8Array | undefined
+  /** The floor as it is after a loss of power, unless the directory had it by chance. */
+  private durableFloor: Uint8Array | undefined
   /** Rows whose bytes cannot be read: `family/name`. */
   readonly damaged = new Set<string>()
 
@@ -143,13 +167,33 @@ export class SimDisk {
 
   /** A sync that began when `covered` batches were unsynced has ended. */
   synced(image: Image, covered: number): void {
+    this.earlier.push(this.durable)
+    // The first one is what a start recovered, which damage to its write-ahead log leaves in any case.
+    if (this.earlier.length > maxEarlier) this.earlier.splice(1, 1)
     this.durable = image
     this.unsynced.splice(0, covered)
   }
 
+  /** The write-ahead log was made into tables: nothing of it is needed any more. */
+  flushed(image: Image, covered: number): void {
+    this.synced(image, covered)
+    this.earlier = []
+  }
+
+  /** A new floor has its name; it is durable once the directory is. */
+  renameFloor(bytes: Uint8Array): void {
+    this.floor = bytes
+  }
+
+  syncFloor(): void {
+    this.durableFloor = this.floor
+  }
+
   crash(random: Random): CrashLoss {
     const { unsynced } = this
-    const through = random.below(unsynced.length + 1)
+    const tear = unsynced.findIndex(({ goesOn }) => goesOn === true)
+    // A crash in the middle of a write is rare, and worth having.
+    const through = tear >= 0 && random.chance(0.5) ? tear + 1 : random.below(unsynced.length + 1)
     let kept = 0
     let hole = false
     let image = this.durable
@@ -163,9 +207,13 @@ export class SimDisk {
       kept += 1
     }
     this.unsynced = []
+    this.earlier = []
     this.image = image
     this.durable = image
-    return { lost: unsynced.length - kept, kept, hole }
+    if (this.floor !== this.durableFloor && random.chance(0.5)) this.floor = this.durableFloor
+    this.durableFloor = this.floor
+    const torn = through < unsynced.length && through > 0 && unsynced[through - 1]?.goesOn === true
+    return { lost: unsynced.length - kept, kept, hole, torn }
   }
 
   /** The state family that is in use. */

@@ -15,6 +15,8 @@ export interface DiskHealth {
   readonly writeMs: () => number
   readonly syncMs: () => number
   readonly readMs: () => number
+  /** Told of a sync that begins while of some write not all may be kept. */
+  readonly tearable: () => void
   /** Decides whether the next write or sync fails, and with which words. */
   readonly failure: (operation: "write" | "commit" | "sync" | "floor") => string | undefined
 }
@@ -26,14 +28,16 @@ type Step =
     /** Whether memory had it before, so that reads see it already. */
     readonly seen: boolean
   }
-  | { readonly _tag: "Sync" }
+  /** `flush` makes the write-ahead log into tables. */
+  | { readonly _tag: "Sync"; readonly flush: boolean }
 
 interface Job {
   readonly steps: ReadonlyArray<Step>
   readonly resume: (result: Effect.Effect<void, StorageIoError>) => void
 }
 
-const sync: Step = { _tag: "Sync" }
+const sync: Step = { _tag: "Sync", flush: false }
+const flush: Step = { _tag: "Sync", flush: true }
 
 /** How long a commit may wait to be written with those after it, as in `storage/StateRows.ts`. */
 const gatherMs = 20
@@ -70,8 +74,14 @@ export class SimEngine {
     this.process = process
     this.health = health
     this.path = path
-    // RocksDB writes what it recovers into tables, and syncs those, before it opens.
-    disk.synced(disk.image, disk.unsynced.length)
+  }
+
+  /**
+   * RocksDB writes what it recovers into tables, and syncs those, before it opens (`test/storage/durability.test.ts`). Until
+   * that has ended, a process before this one may have left what a loss of power still takes away.
+   */
+  get open(): Effect.Effect<RocksDb["Service"], StorageIoError> {
+    return Effect.map(this.enqueue([flush]), () => this.service)
   }
 
   /** What reads see. */
@@ -117,14 +127,16 @@ export class SimEngine {
       }
       const { image } = disk
       const covered = disk.unsynced.length
+      if (disk.unsynced.some(({ goesOn }) => goesOn === true)) health.tearable()
       process.later(health.syncMs(), () => {
-        disk.synced(image, covered)
+        if (step.flush) disk.flushed(image, covered)
+        else disk.synced(image, covered)
         this.lazyUnsynced = false
         this.step(job, syncsFirst ? next : next + 1)
       })
       return
     }
-    if (job.steps[job.steps.length - 1] === sync) this.finish(job, Effect.void)
+    if (job.steps[job.steps.length - 1]?._tag === "Sync") this.finish(job, Effect.void)
     else process.later(health.writeMs(), () => this.finish(job, Effect.void))
   }
 
@@ -247,7 +259,7 @@ export class SimEngine {
     }
   }
 
-  get service(): RocksDb["Service"] {
+  private get service(): RocksDb["Service"] {
     const { disk } = this
     return {
       ...this.reader(() => this.image, true),
@@ -258,12 +270,16 @@ export class SimEngine {
         Effect.suspend(() => {
           const steps: Array<Step> = []
           const unsynced = new Set<Family>()
-          for (const { family, operations } of batches) {
+          for (const [at, { family, operations }] of batches.entries()) {
             if (unsynced.has(family)) {
               steps.push(sync)
               unsynced.clear()
             }
-            steps.push({ _tag: "Write", batch: { family, operations, lazy: false }, seen: false })
+            steps.push({
+              _tag: "Write",
+              batch: { family, operations, lazy: false, goesOn: at + 1 < batches.length },
+              seen: false
+            })
             unsynced.add(family)
           }
           steps.push(sync)

@@ -15,9 +15,11 @@ export interface NetworkFaults {
   readonly reorder: number
   /** Milliseconds a message takes, evenly drawn. */
   readonly delayMs: readonly [minimum: number, maximum: number]
+  /** How likely a bit of a snapshot's chunk flips on its way. */
+  readonly flip: number
 }
 
-export const noFaults: NetworkFaults = { drop: 0, duplicate: 0, reorder: 0, delayMs: [1, 2] }
+export const noFaults: NetworkFaults = { drop: 0, duplicate: 0, reorder: 0, delayMs: [1, 2], flip: 0 }
 
 /** Where a node takes its messages. */
 export interface Endpoint {

@@ -72,6 +72,8 @@ export interface NodeWatcher {
   readonly completes: (node: SimNode, index: number, digest: number) => void
   /** A chunk of a snapshot reaches its receiver. */
   readonly snapshotArrives: (offer: SnapshotOffer) => void
+  /** A bit of a chunk had flipped on its way. */
+  readonly snapshotFlipped: (offer: SnapshotOffer, taken: boolean) => void
   readonly log: ((node: SimNode, line: string) => void) | undefined
 }
 
@@ -104,6 +106,8 @@ export class SimNode implements ObservedNode {
   seenCommit = 0
   /** Processes so far. */
   runs = 0
+  /** Damage to the disk since its last process ended, which the next one has to notice when it starts. */
+  unnoticed: string | undefined
   /** Why this process may stop, once there is a reason. */
   excuse: string | undefined
   /** The last revision of the state that the process found when it started. */
@@ -124,6 +128,7 @@ export class SimNode implements ObservedNode {
   /** The disk is replaced by an empty one. */
   wipe(): void {
     this.storage = new SimDisk()
+    this.unnoticed = undefined
     this.disk = new DurableView(this.storage, this.disk)
   }
 
@@ -143,11 +148,12 @@ export class SimNode implements ObservedNode {
   /** Damages the disk in some way and says how; what it held before is what the oracle still goes by. */
   damage(random: Random): string | undefined {
     const before = new DurableView({ durable: this.storage.durable }, this.disk.before)
-    const what = damageDisk(this.storage, random)
-    if (what === undefined) return undefined
+    const damage = damageDisk(this.storage, random, this.process === undefined)
+    if (damage === undefined) return undefined
     this.disk = new DurableView(this.storage, before)
-    this.excuse ??= what
-    return what
+    this.excuse ??= damage.what
+    if (this.process === undefined && damage.showsAtStart) this.unnoticed = damage.what
+    return damage.what
   }
 
   /** The keys of the state that is active, as their clients know them. */
@@ -240,7 +246,7 @@ export class SimNode implements ObservedNode {
     const directory = DataDir.layerOpened({ path, clusterId: config.clusterId, nodeId: this.id, voters }, created)
     const stores = Layer.mergeAll(RocksLogStore.layer, RocksStateStore.layer).pipe(
       Layer.provideMerge(directory),
-      Layer.provideMerge(Layer.succeed(RocksDb, engine.service))
+      Layer.provideMerge(Layer.effect(RocksDb, engine.open))
     )
     return RaftNode.layer(config).pipe(
       Layer.provideMerge(Layer.effect(StateMachine, Effect.map(StateMachine, (machine) => this.watched(machine)))),
@@ -288,7 +294,15 @@ export class SimNode implements ObservedNode {
           health: Effect.succeed([]),
           lost,
           sendSnapshot: (offer) =>
-            SnapshotWay.open({ network, random, timeline, process, offer, arrived: watcher.snapshotArrives }),
+            SnapshotWay.open({
+              network,
+              random,
+              timeline,
+              process,
+              offer,
+              arrived: watcher.snapshotArrives,
+              flipped: watcher.snapshotFlipped
+            }),
           takeSnapshots: (taker) =>
             Effect.acquireRelease(
               Effect.sync(() => {
@@ -311,7 +325,7 @@ export class SimNode implements ObservedNode {
       read: () => storage.floor,
       replace: (directory, bytes) =>
         Effect.uninterruptible(Effect.callback<void, StorageIoError>((resume) => {
-          process.later(health.syncMs(), () => {
+          process.later(health.syncMs() / 2, () => {
             const failure = health.failure("floor")
             if (failure !== undefined) {
               const cause = new Error(failure)
@@ -319,9 +333,12 @@ export class SimNode implements ObservedNode {
                 Effect.fail(new StorageIoError({ operation: "write the durable floor", path: directory, cause }))
               )
             }
-            storage.floor = bytes
+            storage.renameFloor(bytes)
             this.world.watcher.log?.(this, `the floor is ${Buffer.from(bytes).toString("utf8", 4)}`)
-            resume(Effect.void)
+            process.later(health.syncMs() / 2, () => {
+              storage.syncFloor()
+              resume(Effect.void)
+            })
           })
         }))
     }

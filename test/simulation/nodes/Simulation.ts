@@ -32,8 +32,12 @@ export interface SimulationOptions {
   readonly trace?: ((line: string) => void) | undefined
 }
 
-/** How long the faults last, and how long the cluster may take to be well again, in milliseconds. */
-const roughMs = 4_500
+/** The faults last until this much has happened and this much time has passed, but no longer than that, in milliseconds. */
+const roughEvents = 2_000
+const roughMsMin = 2_400
+const roughMsMax = 8_000
+
+/** How long the cluster may take to be well again, in milliseconds. */
 const calmMs = 6_000
 
 /** The clocks of two machines differ by this share at most. */
@@ -103,7 +107,8 @@ export class Simulation {
       answers: this.answers,
       probes,
       trace: this.trace,
-      pauseMs: rates.pauseMs
+      pauseMs: rates.pauseMs,
+      brinkmanship: rates.brinkmanship
     }
     for (let id = 1; id <= rates.clients; id++) this.clients.push(new Client(id, clientWorld))
     for (let id = 1; id <= 2; id++) this.watchers.push(new Watcher(id, clientWorld))
@@ -113,7 +118,7 @@ export class Simulation {
   run(): void {
     for (const node of this.nodes) node.start()
     this.faults.begin()
-    this.until(() => false, roughMs)
+    this.until(() => this.events >= roughEvents && this.timeline.nowMs >= roughMsMin, roughMsMax)
     this.trace?.("the faults end")
     this.faults.end()
     const calmFromMs = this.timeline.nowMs
@@ -194,7 +199,15 @@ export class Simulation {
     return {
       stepped: (node, raft, event, outputs) => this.heard(() => this.stepped(node, raft, event, outputs)),
       sends: (node, messages) => this.heard(() => this.sends(node, messages)),
-      started: (node) => this.trace?.(`n${node.id} is up`),
+      started: (node) =>
+        this.heard(() => {
+          this.trace?.(`n${node.id} is up`)
+          demand(
+            node.unnoticed === undefined,
+            "damage is never silent",
+            () => `n${node.id} starts, although ${node.unnoticed}`
+          )
+        }),
       ended: (node, reason, ran) => this.heard(() => this.faults.ended(node, reason, ran)),
       applies: (node, entries) => this.heard(() => this.applies(node, entries)),
       applied: (node, entries, replies) =>
@@ -202,6 +215,12 @@ export class Simulation {
           for (const [at, entry] of entries.entries()) {
             this.ledger.answered(node.id, entry, replies[at] ?? new Uint8Array(0))
           }
+        }),
+      snapshotFlipped: (offer, taken) =>
+        this.heard(() => {
+          this.trace?.(`a bit of a snapshot flipped on its way to n${offer.to}`)
+          demand(!taken, "damage is never silent", () => `n${offer.to} takes a chunk of a snapshot with a bit flipped`)
+          this.probes.hit("a damaged snapshot was refused")
         }),
       snapshotArrives: (offer) => this.trace?.(`n${offer.to} gets a chunk of a snapshot through ${offer.point.index}`),
       completes: (node, index, digest) => this.heard(() => this.ledger.completes(node.id, index, digest)),

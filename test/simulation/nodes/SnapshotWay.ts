@@ -6,6 +6,7 @@ import { Effect, Exit, Scope } from "effect"
 import type { SnapshotOffer, SnapshotSink } from "../../../src/transport/PeerTransport.ts"
 import { SnapshotLost, SnapshotRefused } from "../../../src/transport/PeerTransport.ts"
 import type { Random } from "../Random.ts"
+import { flipped } from "./Damage.ts"
 import type { Endpoint, SimNetwork } from "./SimNetwork.ts"
 import type { SimProcess } from "./SimProcess.ts"
 import type { Timeline } from "./Timeline.ts"
@@ -23,6 +24,8 @@ export interface WayParts {
   readonly offer: SnapshotOffer
   /** Told of every chunk that arrives. */
   readonly arrived: (offer: SnapshotOffer) => void
+  /** Told of a chunk in which a bit had flipped, and whether the receiver took it. */
+  readonly flipped: (offer: SnapshotOffer, taken: boolean) => void
 }
 
 export class SnapshotWay {
@@ -56,7 +59,11 @@ export class SnapshotWay {
         write: (chunk: Uint8Array) =>
           way.ask(() => {
             parts.arrived(parts.offer)
-            return sink.write(new Uint8Array(chunk))
+            if (!parts.random.chance(parts.network.faults.flip)) return sink.write(new Uint8Array(chunk))
+            return Effect.onExit(
+              sink.write(flipped(chunk, parts.random)),
+              (exit) => Effect.sync(() => parts.flipped(parts.offer, Exit.isSuccess(exit)))
+            )
           })
       }
     })

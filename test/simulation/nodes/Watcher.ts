@@ -55,7 +55,7 @@ export class Watcher {
     const { from } = this
     const request = { range: prefixRange(Buffer.from(this.prefix, "latin1")), previous: this.previous }
     process.enter(() =>
-      node.run(this.next(running.feed, request), (exit) => {
+      node.run(this.next(running.feed, request, from), (exit) => {
         if (process.isGone || this.process !== process) return
         this.asking = false
         if (exit._tag === "Success") this.sees(node, from, exit.value)
@@ -67,9 +67,9 @@ export class Watcher {
   }
 
   /** The next changes, or after a while how far there are none. */
-  private next(feed: ChangeFeed["Service"], request: FeedRequest): Effect.Effect<FeedPart, unknown> {
+  private next(feed: ChangeFeed["Service"], request: FeedRequest, from: number): Effect.Effect<FeedPart, unknown> {
     return Effect.flatMap(
-      feed.wait(request.range, this.from, patienceMs),
+      feed.wait(request.range, from, patienceMs),
       (at) =>
         at <= feed.revision() ? feed.next(request, at) : Effect.succeed({ revisions: [], through: at - 1, bytes: 0 })
     )
