@@ -52,6 +52,7 @@ export type Property =
   | "stale reads do not go back"
   | "identical states"
   | "no node stops without a cause"
+  | "a slow disk costs the office"
   | "a failed write stops the node"
   | "damage is never silent"
 

@@ -10,6 +10,7 @@ import { make, step } from "../../src/raft/Raft.ts"
 import type { Entry, LogPoint, Standing, Term } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId } from "../../src/raft/Types.ts"
 import type { Oracle } from "./Oracle.ts"
+import { demand } from "./Oracle.ts"
 import type { Probes } from "./Probes.ts"
 import type { Random } from "./Random.ts"
 import { SimDisk } from "./SimDisk.ts"
@@ -57,6 +58,8 @@ export class SimNode {
   raft: Raft | undefined
   /** How far the oracle has looked. */
   seenCommit = 0
+  /** Ticks since the core last heard that the disk finished something, while it has something to do. */
+  private stalledTicks = 0
   /** Neither ticks nor receives: a stopped process. */
   paused = false
   private readonly world: World
@@ -104,6 +107,7 @@ export class SimNode {
       this.disk.hardState = { ...this.disk.hardState, votedFor: undefined }
     }
     this.raft = undefined
+    this.stalledTicks = 0
     this.paused = false
     this.applying = undefined
     this.finished = []
@@ -128,12 +132,19 @@ export class SimNode {
     if (raft === undefined) return
     const { oracle, trace } = this.world
     const role = raft.role
+    if (!this.disk.unsynced.some(({ _tag }) => _tag === "Persist")) this.stalledTicks = 0
+    else if (event._tag === "Tick") this.stalledTicks += 1
     const outputs = step(raft, event)
     if (trace !== undefined && (outputs.length > 0 || event._tag !== "Tick")) {
       trace(`n${this.id} ${describeEvent(event)}`)
       for (const output of outputs) for (const line of describeOutputLines(output)) trace(`      ${line}`)
     }
     oracle.stepped(this, outputs)
+    demand(
+      raft.role !== "leader" || raft.peers.length === 0 || this.stalledTicks <= raft.config.maxPersistTicks,
+      "a slow disk costs the office",
+      () => `n${this.id} leads, and its disk has finished nothing for ${this.stalledTicks} ticks`
+    )
     if (role === "leader" && raft.role === "leader" && raft.commit > raft.stable) {
       this.world.probes.hit("the leader committed before its own disk had the entry")
     }
@@ -217,6 +228,7 @@ export class SimNode {
     const last = finished[finished.length - 1]
     if (last === undefined) return
     this.finished = []
+    this.stalledTicks = 0
     this.step({ _tag: "Persisted", persistId: last })
   }
 

@@ -5,10 +5,14 @@ import { NodeId } from "../../src/raft/Types.ts"
 import { Oracle, Violation } from "./Oracle.ts"
 import { Probes } from "./Probes.ts"
 import { Random } from "./Random.ts"
-import type { NetworkFaults } from "./SimNetwork.ts"
 import { noFaults, SimNetwork } from "./SimNetwork.ts"
 import type { Mutant, World } from "./SimNode.ts"
 import { SimNode } from "./SimNode.ts"
+import type { Weather } from "./Weather.ts"
+import { drawWeather } from "./Weather.ts"
+
+/** How many things happen while a leader is stranded. */
+const strandedEvents = 400
 
 export interface SimulationOptions {
   readonly seed: number
@@ -20,33 +24,6 @@ export interface SimulationOptions {
   readonly trace?: ((line: string) => void) | undefined
 }
 
-/** How rough a run is; each seed draws its own. */
-interface Weather {
-  readonly network: NetworkFaults
-  readonly crash: number
-  readonly partition: number
-  readonly pause: number
-  readonly sync: number
-  readonly ticks: number
-  readonly load: number
-  readonly wipe: number
-}
-
-const drawWeather = (random: Random): Weather => ({
-  network: {
-    drop: random.pick([0, 0.02, 0.2]),
-    duplicate: random.pick([0, 0.05, 0.2]),
-    reorder: random.pick([0, 0.2, 1])
-  },
-  crash: random.pick([0, 0.1, 0.5, 1.5]),
-  partition: random.pick([0, 0.1, 0.5, 2]),
-  pause: random.pick([0, 0.2, 1]),
-  sync: random.pick([4, 15, 40]),
-  ticks: random.pick([10, 20, 60]),
-  load: random.pick([1, 6]),
-  wipe: random.pick([0, 0, 0.05, 0.2])
-})
-
 export class Simulation {
   private readonly random: Random
   private readonly weather: Weather
@@ -55,6 +32,10 @@ export class Simulation {
   private readonly world: World
   private readonly options: SimulationOptions
   private lastId = 0
+  /** Things that still happen before those who were parted by {@link strand} meet again. */
+  private stranded = 0
+  /** Whether little is proposed meanwhile. */
+  private quiet = false
 
   constructor(options: SimulationOptions) {
     const { mutant, probes = new Probes(), seed, trace } = options
@@ -77,7 +58,10 @@ export class Simulation {
   /** @throws Violation, or what the core throws, when a promise is broken. */
   run(): void {
     for (const node of this.nodes) node.start()
-    for (let at = 0; at < (this.options.events ?? 6_000); at++) this.happen()
+    for (let at = 0; at < (this.options.events ?? 6_000); at++) {
+      if (this.stranded > 0 && --this.stranded === 0) this.network.heal()
+      this.happen()
+    }
     this.calm()
     this.converge()
   }
@@ -102,7 +86,7 @@ export class Simulation {
         ["propose", weather.load],
         ["read", 4],
         ["transfer", 0.3],
-        ["compact", 1],
+        ["compact", this.stranded > 0 ? 12 : weather.compact],
         ["crash", weather.crash],
         ["restart", 3],
         ["partition", weather.partition],
@@ -110,7 +94,8 @@ export class Simulation {
         ["pause", weather.pause],
         ["resume", 3],
         ["unreachable", 0.3],
-        ["wipe", weather.wipe]
+        ["wipe", weather.wipe],
+        ["fall", weather.fall]
       ])
     ) {
       case "tick":
@@ -129,7 +114,7 @@ export class Simulation {
         this.sendSnapshot(node)
         return node.paused ? undefined : node.reportSnapshot()
       case "propose":
-        return this.propose(this.likelyLeader(node))
+        return this.stranded > 0 && this.quiet && random.chance(0.9) ? undefined : this.propose(this.likelyLeader(node))
       case "read":
         return this.read(random.chance(0.5) ? node : this.likelyLeader(node))
       case "transfer":
@@ -146,18 +131,48 @@ export class Simulation {
       case "partition":
         return this.partition(random.chance(0.5) ? node : this.likelyLeader(node))
       case "heal":
-        return network.heal()
+        return this.stranded > 0 ? undefined : network.heal()
       case "pause":
         node.paused = node.raft !== undefined
         return
       case "resume":
         node.paused = false
         return
+      case "fall":
+        return weather.profile === "short reigns" ? this.fall() : this.strand()
       case "wipe":
         return this.wipe(random.chance(0.5) ? node : this.likelyLeader(node))
       case "unreachable":
         return node.step({ _tag: "PeerUnreachable", peer: NodeId(1 + random.below(3)) })
     }
+  }
+
+  /** A leader goes while it has entries that are not committed, and another one comes back. */
+  private fall(): void {
+    const { network, nodes, random } = this
+    const leader = nodes.find(({ raft }) => raft?.role === "leader" && raft.log.lastIndex > raft.commit)
+    if (leader === undefined) return
+    if (random.chance(0.5)) network.heal()
+    for (const node of nodes) if (node.raft === undefined && random.chance(0.7)) node.start()
+    if (random.chance(0.5)) leader.crash()
+    else network.isolate(leader.id, nodes.map(({ id }) => id))
+  }
+
+  /**
+   * A leader is cut off with a tail of its own, and for a while the others do little but compact; or a follower is, with a
+   * window full of entries on their way to it, and the others write and compact.
+   */
+  private strand(): void {
+    const { network, nodes, random } = this
+    const leader = nodes.find(({ raft }) => raft?.role === "leader")
+    if (leader === undefined || this.stranded > 0) return
+    this.stranded = strandedEvents
+    this.quiet = random.chance(0.5)
+    network.heal()
+    if (this.quiet) network.isolate(leader.id, nodes.map(({ id }) => id))
+    const follower = nodes.find(({ id }) => id !== leader.id)
+    if (!this.quiet && follower !== undefined) network.cutOneWay(leader.id, follower.id)
+    for (let left = 2 + random.below(4); left > 0; left--) this.propose(leader)
   }
 
   /** Mostly a node that believes it leads, and sometimes the one drawn, whatever it is. */

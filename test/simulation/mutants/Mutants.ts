@@ -10,171 +10,232 @@ export interface Change {
   readonly replace: string
 }
 
+/** Seeds within which a mutant has to be caught, by the simulator that is put on it. */
+export type Budget = { readonly cores: number } | { readonly nodes: number }
+
 export interface Mutant {
   readonly name: string
+  readonly within: Budget
   readonly changes: ReadonlyArray<Change>
-  /** Seeds within which it has to be caught. */
-  readonly within: number
-  /** Caught within a few seeds, and so in every test run. */
+  /** Caught in a moment, and so in every test run. */
   readonly quick: boolean
 }
 
-const one = (name: string, file: string, find: string, replace: string, within = 100): Mutant => ({
+/** A source file with the mutant in it. */
+export const mutate = (mutant: Mutant, file: string, text: string): string => {
+  let result = text
+  for (const { file: changed, find, replace } of mutant.changes) {
+    if (changed !== file) continue
+    if (result.split(find).length !== 2) {
+      throw new Error(`the mutant "${mutant.name}" does not find its place in src/${file}: change it with the code`)
+    }
+    result = result.replace(find, () => replace)
+  }
+  return result
+}
+
+const one = (name: string, within: Budget, file: string, find: string, replace: string): Mutant => ({
   name,
-  changes: [{ file, find, replace }],
   within,
-  quick: within <= 20
+  changes: [{ file, find, replace }],
+  quick: "cores" in within ? within.cores <= 50 : within.nodes <= 20
 })
 
 export const mutants: ReadonlyArray<Mutant> = [
   one(
     "commits an entry of an earlier term by counting",
+    { cores: 5_000 },
     "raft/Leader.ts",
     "held <= raft.commit || raft.log.termAt(held) !== raft.term",
-    "held <= raft.commit",
-    300
+    "held <= raft.commit"
   ),
   one(
     "sends votes and acknowledgements before they are durable",
+    { cores: 50 },
     "raft/State.ts",
     "export const promise = (raft: Raft, message: Message): void => {\n  raft.gathered.promises.push(message)",
     "export const promise = (raft: Raft, message: Message): void => {\n  raft.gathered.messages.push(message)"
   ),
   one(
     "forgets its vote in a crash",
+    { nodes: 20 },
     "storage/RocksLogStore.ts",
     "votedFor: votedFor ?? null",
     "votedFor: null"
   ),
   one(
     "votes twice in a term",
+    { cores: 50 },
     "raft/Follower.ts",
     "const free = raft.votedFor === undefined && raft.leader === undefined",
     "const free = true"
   ),
   one(
     "sorts what followers have as text",
+    { cores: 50 },
     "raft/Quorum.ts",
     "[...matches].sort((a, b) => compareIndex(b, a))",
     "[...matches].sort().reverse()"
   ),
   one(
     "removes entries that do not conflict",
+    { cores: 50 },
     "raft/Follower.ts",
     "while (known < entries.length && log.matches(entries[known] as Entry)) known += 1",
     "known = 0"
   ),
   one(
     "commits beyond the last entry that matches",
-    "raft/Follower.ts",
-    "minIndex(message.commit, lastMatched)",
-    "minIndex(message.commit, log.lastIndex)",
-    300
+    { cores: 50 },
+    "raft/Leader.ts",
+    "commit: minIndex(raft.commit, progress.match),",
+    "commit: raft.commit,"
   ),
   one(
     "compares logs by their length first",
+    { cores: 500 },
     "raft/Types.ts",
     "candidate.term !== own.term ? candidate.term > own.term : candidate.index >= own.index",
-    "candidate.index !== own.index ? candidate.index > own.index : candidate.term >= own.term",
-    300
+    "candidate.index !== own.index ? candidate.index > own.index : candidate.term >= own.term"
   ),
   one(
     "counts its own log before it is durable",
+    { cores: 50 },
     "raft/Leader.ts",
     "const matches: Array<LogIndex> = [raft.stable]",
     "const matches: Array<LogIndex> = [raft.log.lastIndex]"
   ),
   one(
     "reads before anything of its own term is committed",
+    { cores: 50 },
     "raft/Leader.ts",
     "if (raft.commit < leadership.termStart) return\n  if (!leadership.reads",
-    "if (!leadership.reads",
-    300
+    "if (!leadership.reads"
   ),
   one(
     "answers a read with the round before it",
+    { nodes: 200 },
     "raft/ReadIndex.ts",
     "round === undefined || round.answered.size < others",
     "round === undefined"
   ),
   one(
     "believes answers of an earlier term",
+    { cores: 500 },
     "raft/Raft.ts",
     "if (message.term < raft.term) return answerEarlierTerm(raft, message)",
-    "if (message.term < raft.term && !(\"match\" in message)) return answerEarlierTerm(raft, message)",
-    300
+    "if (message.term < raft.term && !/Accepted|Response/.test(message._tag)) return answerEarlierTerm(raft, message)"
   ),
   one(
-    "trusts a silent leader for ever",
-    "raft/State.ts",
-    "raft.leader !== undefined && raft.electionElapsed < raft.config.electionTicksMin",
-    "raft.leader !== undefined"
+    "gives a leader of an earlier term no answer",
+    { cores: 500 },
+    "raft/Raft.ts",
+    "      return answerHeartbeat(raft, to, 0)\n",
+    "      return\n"
   ),
   one(
     "keeps a log that contradicts an installed snapshot",
+    { cores: 5_000 },
     "raft/Raft.ts",
     "const keepsTail = raft.log.matches(point)",
-    "const keepsTail = raft.log.lastIndex >= point.index",
-    300
+    "const keepsTail = raft.log.lastIndex >= point.index"
   ),
   one(
     "forgets that a lagging follower needs what is compacted",
+    { cores: 2_000 },
     "raft/Leader.ts",
     "if (raft.log.termAt(addIndex(progress.next, -1)) === undefined) progress.becomeProbe()\n    else ",
-    "if (raft.log.termAt(addIndex(progress.next, -1)) !== undefined) ",
-    300
+    "if (raft.log.termAt(addIndex(progress.next, -1)) !== undefined) "
   ),
   one(
     "says that entries are applied before they are",
+    { nodes: 50 },
     "raft/Raft.ts",
     "  raft.applying = through\n",
     "  raft.applying = through\n  raft.applied = through\n"
   ),
   one(
     "takes a log whose tail was lost for one that ends there",
+    { nodes: 1_000 },
     "storage/RecoveredLog.ts",
     "floor !== undefined && floor.index > compacted.index",
-    "floor !== undefined && floor.index < 0",
-    300
+    "floor !== undefined && floor.index < 0"
   ),
   one(
     "calls a write failed whose fate is unknown",
+    { nodes: 50 },
     "node/EventLoop.ts",
     "new Indeterminate({ reason: `node ${this.options.nodeId} lost leadership before the write was committed` })",
     "this.notLeader(undefined)"
   ),
   one(
     "ends leases by what a deposed leader remembers",
+    { nodes: 50 },
     "kv/Apply.ts",
     "if (lease !== undefined && lease.deadlineMs <= logTimeMs) yield* revoke(batch, id)",
-    "if (lease !== undefined) yield* revoke(batch, id)",
-    300
+    "if (lease !== undefined) yield* revoke(batch, id)"
   ),
   one(
     "decides leases by the local clock",
+    { nodes: 50 },
     "node/LogClock.ts",
     "this.estimateMs += Math.min(Math.max(0, monotonicMs - this.lastMs), this.maxStepMs)",
-    "this.estimateMs += 3 * Math.max(0, monotonicMs - this.lastMs)",
-    300
+    "this.estimateMs += 3 * Math.max(0, monotonicMs - this.lastMs)"
   ),
   one(
     "carries out a repeated command again",
+    { nodes: 20 },
     "kv/Apply.ts",
     "if (kept !== undefined) return kept\n  if (stamp.sequence <= session.answered) {",
     "if (kept === undefined && stamp.sequence <= session.answered) {"
   ),
   one(
     "goes on after a write that failed",
+    { nodes: 50 },
     "storage/RocksLogStore.ts",
     "const written = Effect.map(database.writeAll(batches(writes)), () => {",
-    "const written = Effect.map(Effect.ignore(database.writeAll(batches(writes))), () => {",
-    300
+    "const written = Effect.map(Effect.ignore(database.writeAll(batches(writes))), () => {"
   ),
   one(
     "lets a node with an empty disk vote",
+    { cores: 200 },
     "raft/Follower.ts",
     "const refusal = raft.standing !== \"voter\"\n    ? notVoting(raft)\n    : raft.votedFor",
-    "const refusal = raft.votedFor",
-    300
+    "const refusal = raft.votedFor"
+  ),
+  one(
+    "commits alone what its disk has not",
+    { cores: 50 },
+    "raft/Leader.ts",
+    "const matches: Array<LogIndex> = [raft.stable]",
+    "const matches: Array<LogIndex> = [raft.peers.length === 0 ? raft.log.lastIndex : raft.stable]"
+  ),
+  one(
+    "leads on behind a disk that has stopped",
+    { cores: 50 },
+    "raft/State.ts",
+    "raft.outstanding.length > 0 && raft.persistElapsed >= raft.config.maxPersistTicks",
+    "raft.outstanding.length < 0"
+  ),
+  one(
+    "steps the core in the middle of a step",
+    { nodes: 50 },
+    "node/EventLoop.ts",
+    "        return this.roleChanged(output)\n",
+    "        this.step({ _tag: \"Tick\" })\n        return this.roleChanged(output)\n"
+  ),
+  one(
+    "decides how low its floor goes while it rises",
+    { nodes: 3_000 },
+    "storage/RocksLogStore.ts",
+    "Effect.andThen(Effect.suspend(() => lowerFloor(writes)), written)",
+    "Effect.andThen(lowerFloor(writes), written)"
+  ),
+  one(
+    "stops in the middle of removing a tail",
+    { nodes: 3_000 },
+    "storage/RocksLogStore.ts",
+    "    return Effect.uninterruptible(\n      Semaphore",
+    "    return Effect.suspend(() =>\n      Semaphore"
   )
 ]

@@ -35,18 +35,21 @@ const command = Command.make("mutants", {
 }, ({ only, workers }) =>
   Effect.gen(function*() {
     const survivors: Array<string> = []
+    const begin = performance.now()
     yield* Effect.forEach(
       mutants.filter(({ name }) => name.includes(only)),
       (mutant) =>
-        Effect.flatMap(hunt(mutant), ({ complaint, seeds }) => {
+        Effect.flatMap(hunt(mutant), ({ complaint, seeds, simulator }) => {
           if (complaint === undefined) survivors.push(mutant.name)
+          const [budget] = Object.values(mutant.within)
           const found = complaint === undefined
-            ? `NOT FOUND within ${seeds} seeds`
-            : `seed ${seeds}: ${complaint.split("\n")[0]?.replace(/^seed \d+: /, "").slice(0, 110)}`
-          return Console.log(`${mutant.name.padEnd(60)} ${found}`)
+            ? "NOT FOUND"
+            : complaint.split("\n")[0]?.replace(/^seed \d+: /, "").slice(0, 110)
+          return Console.log(`| ${mutant.name} | ${simulator} | ${seeds} of ${budget} | ${found} |`)
         }),
       { concurrency: workers, discard: true }
     )
+    yield* Console.log(`${((performance.now() - begin) / 1000).toFixed(0)} s`)
     if (survivors.length > 0) return yield* new Survived({ message: `not found: ${survivors.join("; ")}` })
   })).pipe(Command.withDescription("Puts known bugs into the nodes, one at a time; the simulation has to find each."))
 

@@ -4,9 +4,11 @@ import { registerHooks } from "node:module"
 import { fileURLToPath } from "node:url"
 import { parentPort, workerData } from "node:worker_threads"
 import type { Mutant } from "./Mutants.ts"
+import { mutate } from "./Mutants.ts"
 
 /** What became of a mutant. */
 export interface Verdict {
+  readonly simulator: "cores" | "nodes"
   /** Seeds that were run; the last of them caught it, if it was caught. */
   readonly seeds: number
   /** What the one that caught it said. */
@@ -16,38 +18,35 @@ export interface Verdict {
 const source = fileURLToPath(new URL("../../../src/", import.meta.url))
 const mutant = workerData as Mutant
 
-const changed = (path: string, text: string): string => {
-  let result = text
-  for (const { file, find, replace } of mutant.changes) {
-    if (source + file !== path) continue
-    if (result.split(find).length !== 2) {
-      throw new Error(`the mutant "${mutant.name}" does not find its place in src/${file}: change it with the code`)
-    }
-    result = result.replace(find, () => replace)
-  }
-  return result
-}
-
 registerHooks({
   load: (url, context, next) => {
     const path = url.startsWith("file:") ? fileURLToPath(url) : ""
     if (!mutant.changes.some(({ file }) => source + file === path)) return next(url, context)
-    return { format: "module-typescript", shortCircuit: true, source: changed(path, readFileSync(path, "utf8")) }
+    return {
+      format: "module-typescript",
+      shortCircuit: true,
+      source: mutate(mutant, path.slice(source.length), readFileSync(path, "utf8"))
+    }
   }
 })
 
+const { within } = mutant
+const [simulator, most] = "cores" in within ? ["cores", within.cores] as const : ["nodes", within.nodes] as const
+
 // Only now, so that the sources are loaded with the change.
-const { simulate } = await import("../nodes/Simulation.ts")
+const simulate: (options: { readonly seed: number }) => unknown = simulator === "cores"
+  ? (await import("../Simulation.ts")).simulate
+  : (await import("../nodes/Simulation.ts")).simulate
 
 const verdict = (): Verdict => {
-  for (let seed = 1; seed <= mutant.within; seed++) {
+  for (let seed = 1; seed <= most; seed++) {
     try {
       simulate({ seed })
     } catch (error) {
-      return { seeds: seed, complaint: error instanceof Error ? error.message : String(error) }
+      return { simulator, seeds: seed, complaint: error instanceof Error ? error.message : String(error) }
     }
   }
-  return { seeds: mutant.within, complaint: undefined }
+  return { simulator, seeds: most, complaint: undefined }
 }
 
 parentPort?.postMessage(verdict())
