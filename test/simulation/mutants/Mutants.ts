@@ -121,7 +121,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "believes answers of an earlier term",
-    { cores: 500 },
+    { cores: 5_000 },
     "raft/Raft.ts",
     "if (message.term < raft.term) return answerEarlierTerm(raft, message)",
     "if (message.term < raft.term && !/Accepted|Response/.test(message._tag)) return answerEarlierTerm(raft, message)"
