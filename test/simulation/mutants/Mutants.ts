@@ -170,7 +170,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "ends leases by what a deposed leader remembers",
-    { nodes: 50 },
+    { nodes: 1_000 },
     "kv/Apply.ts",
     "if (lease !== undefined && lease.deadlineMs <= logTimeMs) yield* revoke(batch, id)",
     "if (lease !== undefined) yield* revoke(batch, id)"
@@ -198,7 +198,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "lets a node with an empty disk vote",
-    { cores: 200 },
+    { cores: 5_000 },
     "raft/Follower.ts",
     "const refusal = raft.standing !== \"voter\"\n    ? notVoting(raft)\n    : raft.votedFor",
     "const refusal = raft.votedFor"

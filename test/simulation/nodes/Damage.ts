@@ -77,7 +77,8 @@ export const damageDisk = (disk: SimDisk, random: Random, atRest: boolean): Dama
     }
     case "floor": {
       if (disk.floor === undefined) return undefined
-      disk.floor = flipped(disk.floor, random)
+      disk.renameFloor(flipped(disk.floor, random))
+      disk.syncFloor()
       disk.damaged.add("a bit of the floor")
       return { what: "a bit of the floor flips", showsAtStart: true }
     }
