@@ -1,0 +1,88 @@
+/** The durable floor and a tail that is removed: whatever happens in between, the floor never speaks of entries that are gone. */
+import { assert, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import { cpSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { LogIndex } from "../../src/raft/Types.ts"
+import { FloorFile, readFloor } from "../../src/storage/DurableFloor.ts"
+import { LogStore } from "../../src/storage/LogStore.ts"
+import * as RocksStorage from "../../src/storage/RocksStorage.ts"
+import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { temporaryFolder } from "./TemporaryFolder.ts"
+
+const storage = (path: string) =>
+  Layer.fresh(RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3] }))
+
+/** Entry 2 of another leader takes the place of entries 2 and 3. */
+const conflicting = { ...writeOf([sampleEntry(2, 2, "another leader's")]), truncateFrom: LogIndex(2) }
+
+const recoveredFrom = (path: string) =>
+  Effect.gen(function*() {
+    return (yield* LogStore).recovered
+  }).pipe(Effect.provide(storage(path)))
+
+const floorAt = (path: string) => Effect.map(readFloor(path), (floor) => floor?.index ?? 0)
+
+it.live("is lowered only once a raise that was under way has ended", () =>
+  Effect.gen(function*() {
+    const folder = yield* temporaryFolder
+    const path = join(folder, "node-1")
+    const file = yield* FloorFile
+    const raising = yield* Deferred.make<void>()
+    const goOn = yield* Deferred.make<void>()
+    let holds = false
+    const gated: FloorFile = {
+      read: file.read,
+      replace: (directory, bytes) =>
+        Effect.suspend(() => {
+          if (!holds) return file.replace(directory, bytes)
+          holds = false
+          return Deferred.succeed(raising, undefined).pipe(
+            Effect.andThen(Deferred.await(goOn)),
+            Effect.andThen(file.replace(directory, bytes))
+          )
+        })
+    }
+    const killed = join(folder, "killed")
+    yield* Effect.gen(function*() {
+      const log = yield* LogStore
+      holds = true
+      yield* log.append([writeOf(sampleEntries(1, 3, 1))])
+      yield* Deferred.await(raising)
+      const removing = yield* Effect.forkChild(log.append([conflicting]), { startImmediately: true })
+      yield* Deferred.succeed(goOn, undefined)
+      yield* Fiber.join(removing)
+      cpSync(path, killed, { recursive: true })
+      rmSync(join(killed, "LOCK"), { force: true })
+    }).pipe(Effect.provide(storage(path)), Effect.provideService(FloorFile, gated))
+    assert.isAtMost(yield* floorAt(killed), 2)
+    assert.strictEqual((yield* recoveredFrom(killed)).lastIndex, 2)
+  }))
+
+it.live("is not raised to a tail that was being removed when the node was asked to stop", () =>
+  Effect.gen(function*() {
+    const path = join(yield* temporaryFolder, "node-1")
+    const file = yield* FloorFile
+    const lowered = yield* Deferred.make<void>()
+    let lowering = false
+    const observed: FloorFile = {
+      read: file.read,
+      replace: (directory, bytes) =>
+        Effect.tap(
+          file.replace(directory, bytes),
+          () => lowering ? Deferred.succeed(lowered, undefined) : Effect.void
+        )
+    }
+    yield* Effect.gen(function*() {
+      const log = yield* LogStore
+      yield* log.append([writeOf(sampleEntries(1, 3, 1))])
+      while ((yield* floorAt(path)) < 3) yield* Effect.sleep(5)
+      lowering = true
+      const removing = yield* Effect.forkChild(log.append([conflicting]), { startImmediately: true })
+      // From here on the log itself is being written, which takes longer than asking the fiber to end.
+      yield* Deferred.await(lowered)
+      yield* Fiber.interrupt(removing)
+    }).pipe(Effect.provide(storage(path)), Effect.provideService(FloorFile, observed))
+    assert.strictEqual(yield* floorAt(path), 2)
+    assert.strictEqual((yield* recoveredFrom(path)).lastIndex, 2)
+  }))
