@@ -1,5 +1,6 @@
 import { join } from "node:path"
 import { defineConfig } from "vitest/config"
+import { mutants, mutantVariable, mutate } from "./test/simulation/mutants/Mutants.ts"
 
 /** The examples import the package by name; in a test process they get its sources, like the tests themselves. */
 const alias = Object.fromEntries(
@@ -7,12 +8,22 @@ const alias = Object.fromEntries(
 )
 const resolve = { alias: { ...alias, flaredb: join(import.meta.dirname, "src/index.ts") } }
 
+/** Puts the bug that the environment names into the sources: `npm run mutants` asks for it, to see that a test finds it. */
+const mutant = mutants.find(({ name }) => name === process.env[mutantVariable])
+const source = join(import.meta.dirname, "src/")
+const withMutant = mutant === undefined ? [] : [{
+  name: "mutant",
+  enforce: "pre" as const,
+  transform: (code: string, id: string) => id.startsWith(source) ? mutate(mutant, id.slice(source.length), code) : code
+}]
+
 /** `unit` runs in this process tree and in parallel; `cluster` starts real nodes and must have the cores to itself. */
 export default defineConfig({
   test: {
     projects: [
       {
         resolve,
+        plugins: withMutant,
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],

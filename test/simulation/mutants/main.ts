@@ -6,19 +6,58 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Data, Effect, Runtime } from "effect"
 import { Command, Flag } from "effect/cli"
-import { availableParallelism } from "node:os"
+import { spawn } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { availableParallelism, tmpdir } from "node:os"
+import { join } from "node:path"
 import { Worker } from "node:worker_threads"
 import type { Verdict } from "./mutant.ts"
 import type { Mutant } from "./Mutants.ts"
-import { mutants } from "./Mutants.ts"
+import { mutants, mutantVariable } from "./Mutants.ts"
 
 class Survived extends Data.TaggedError("Survived")<{ readonly message: string }> {
   override readonly [Runtime.errorExitCode] = 1
   override readonly [Runtime.errorReported] = false
 }
 
-/** Runs a mutant in a thread of its own. */
+/** Runs a mutant, by seeds or under a test. */
 export const hunt = (mutant: Mutant): Effect.Effect<Verdict, Error> =>
+  "test" in mutant.within ? underTest(mutant.name, mutant.within.test) : bySeeds(mutant)
+
+/** Runs a test file with a mutant in the sources, which `vitest.config.ts` puts there. It has to fail, by its assertions. */
+const underTest = (name: string, file: string): Effect.Effect<Verdict, Error> =>
+  Effect.callback<Verdict, Error>((resume) => {
+    const folder = mkdtempSync(join(tmpdir(), "flaredb-mutant-"))
+    const report = join(folder, "report.json")
+    const child = spawn(
+      process.execPath,
+      ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", "--reporter=json", `--outputFile=${report}`, file],
+      { env: { ...process.env, [mutantVariable]: name }, stdio: "ignore" }
+    )
+    child.once("error", (error) => resume(Effect.fail(error)))
+    child.once("close", () => {
+      try {
+        const { numFailedTests, numTotalTests } = JSON.parse(readFileSync(report, "utf8")) as {
+          readonly numFailedTests: number
+          readonly numTotalTests: number
+        }
+        if (numTotalTests === 0) throw new Error("it ran no test")
+        resume(Effect.succeed({
+          simulator: "test",
+          seeds: 0,
+          complaint: numFailedTests === 0 ? undefined : `${numFailedTests} of ${numTotalTests} fail in ${file}`
+        }))
+      } catch (error) {
+        resume(Effect.fail(new Error(`${file} could not be run with a mutant: ${String(error)}`)))
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    })
+    return Effect.sync(() => child.kill())
+  })
+
+/** Runs a mutant in a thread of its own. */
+const bySeeds = (mutant: Mutant): Effect.Effect<Verdict, Error> =>
   Effect.callback<Verdict, Error>((resume) => {
     const worker = new Worker(new URL("./mutant.ts", import.meta.url), { workerData: mutant })
     worker.once("message", (verdict: Verdict) => {
@@ -41,11 +80,17 @@ const command = Command.make("mutants", {
       (mutant) =>
         Effect.flatMap(hunt(mutant), ({ complaint, seeds, simulator }) => {
           if (complaint === undefined) survivors.push(mutant.name)
-          const [budget] = Object.values(mutant.within)
+          const budget = "cores" in mutant.within
+            ? mutant.within.cores
+            : "nodes" in mutant.within
+            ? mutant.within.nodes
+            : undefined
           const found = complaint === undefined
             ? "NOT FOUND"
             : complaint.split("\n")[0]?.replace(/^seed \d+: /, "").slice(0, 110)
-          return Console.log(`| ${mutant.name} | ${simulator} | ${seeds} of ${budget} | ${found} |`)
+          return Console.log(
+            `| ${mutant.name} | ${simulator} | ${budget === undefined ? "" : `${seeds} of ${budget}`} | ${found} |`
+          )
         }),
       { concurrency: workers, discard: true }
     )

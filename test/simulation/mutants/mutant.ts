@@ -8,8 +8,8 @@ import { mutate } from "./Mutants.ts"
 
 /** What became of a mutant. */
 export interface Verdict {
-  readonly simulator: "cores" | "nodes"
-  /** Seeds that were run; the last of them caught it, if it was caught. */
+  readonly simulator: "cores" | "nodes" | "test"
+  /** Seeds that were run; the last of them caught it, if it was caught. None for a test. */
   readonly seeds: number
   /** What the one that caught it said. */
   readonly complaint: string | undefined
@@ -31,6 +31,7 @@ registerHooks({
 })
 
 const { within } = mutant
+if ("test" in within) throw new Error(`no seed finds a node that ${mutant.name}; ${within.test} does`)
 const [simulator, most] = "cores" in within ? ["cores", within.cores] as const : ["nodes", within.nodes] as const
 
 // Only now, so that the sources are loaded with the change.
