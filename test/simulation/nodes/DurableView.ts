@@ -109,7 +109,10 @@ export class DurableView implements ObservedDisk {
 
   private logTerm(index: number): Term | undefined {
     const row = find(this.log, nameOf(logKey(LogIndex(index))))
-    return row === undefined ? undefined : Term(u64(row.value, 8))
+    if (row === undefined) return undefined
+    const term = u64(row.value, 8)
+    // A damaged record may say anything, and one that cannot be true says nothing.
+    return Number.isSafeInteger(term) ? Term(term) : undefined
   }
 
   termAt(index: number): Term | undefined {

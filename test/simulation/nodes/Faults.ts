@@ -196,7 +196,10 @@ export class Faults {
         for (const from of ids) {
           for (const to of ids) {
             if (from === to || random.chance(0.5)) continue
-            timeline.after(random.below(300), () => network.cut(from, to))
+            timeline.after(random.below(300), () => {
+              // The end of all faults may come in between, and nobody would mend what is cut after it.
+              if (!this.over) network.cut(from, to)
+            })
             timeline.after(random.below(600) + 100, () => network.mend(from, to))
           }
         }
