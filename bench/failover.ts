@@ -9,7 +9,7 @@ import { Console, Effect, Fiber } from "effect"
 import { Command, Flag } from "effect/cli"
 import { machine } from "../src/bin/bench/Report.ts"
 import { table } from "../src/bin/Table.ts"
-import { ClusterAdmin, KeyValue } from "../src/client/index.ts"
+import { KeyValue } from "../src/client/index.ts"
 import * as Cluster from "../test/cluster/Cluster.ts"
 import { summarize } from "../test/cluster/Figures.ts"
 import * as Etcd from "./peers/Etcd.ts"
@@ -28,7 +28,6 @@ const flaredbKills = Effect.fnUntraced(function*(kills: number) {
   yield* Cluster.start(cluster)
   return yield* Effect.gen(function*() {
     const kv = yield* KeyValue
-    yield* ClusterAdmin
     const pauses: Array<number> = []
     for (let i = 0; i < kills; i++) {
       const leader = yield* cluster.leader

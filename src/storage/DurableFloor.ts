@@ -4,8 +4,9 @@
  * RocksDB's recovery drops everything behind a damaged WAL record without a word, so a log that lost its tail would
  * look like one that simply ends there, and the node would break promises it made. The floor is written after the
  * sync it speaks of, about once a second and at close; a log that ends below its floor, or has another term
- * there, is corrupt. So is one whose vote is an older one than the floor knows of: a vote that is forgotten can be given twice. It is advisory in one direction only: a floor that lags behind is fine, one that runs ahead is not,
- * so it is lowered durably before a conflicting tail is removed.
+ * there, is corrupt. So is one whose vote is an older one than the floor knows of: a vote that is forgotten can be given
+ * twice. The floor is advisory in one direction only: one that lags behind is fine, one that runs ahead is not, so it is
+ * lowered durably before a conflicting tail is removed.
  */
 import { Context, Effect } from "effect"
 import { readFileSync } from "node:fs"

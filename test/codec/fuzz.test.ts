@@ -46,18 +46,14 @@ import {
 import { sampleEntries } from "../../src/testing/LogStoreSuite.ts"
 import type { WireMessage } from "../../src/transport/PeerRpcs.ts"
 import { fromWire, PeerRpcs, protocolVersion, toWire } from "../../src/transport/PeerRpcs.ts"
+import { Random } from "../simulation/Random.ts"
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 1)
 
-/** Numbers below a bound, the same ones for the same seed (mulberry32). */
+/** Numbers below a bound, the same ones for the same seed. */
 const numbersFrom = (start: number) => {
-  let state = start >>> 0
-  return (below: number): number => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below)
-  }
+  const random = new Random(start)
+  return (below: number): number => random.below(below)
 }
 
 /** Numbers that programs get wrong: the ends of every width, and what is beside them. */
