@@ -13,13 +13,17 @@
       ];
       forEachSystem = make: nixpkgs.lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
 
-      # Everything here runs on Nix's own Node. The npm package `node`, which pins Node elsewhere, unpacks its binary in
-      # an install script; that binary expects the libraries of an ordinary distribution, and npm would prefer it. With
-      # install scripts left out it never appears. (No dependency needs its script: rocksdb-native ships prebuilt.)
+      # Everything here runs on Nix's own Node. The Node that npm installs to pin it elsewhere expects the libraries of an
+      # ordinary distribution, and npm's scripts would find it first; so they get a shell that finds Nix's before it.
+      # (No dependency needs its install script: rocksdb-native ships prebuilt.)
       environment =
         pkgs:
         {
           npm_config_ignore_scripts = "true";
+          npm_config_script_shell = "${pkgs.writeShellScript "npm-script-shell" ''
+            export PATH="${pkgs.nodejs_24}/bin:$PATH"
+            exec ${pkgs.runtimeShell} "$@"
+          ''}";
         }
         # rocksdb-native's prebuilt binding looks for libstdc++, libgcc_s and libatomic, which all come with the compiler.
         // pkgs.lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {

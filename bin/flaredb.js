@@ -16,8 +16,8 @@ const supported = (version) => {
   return major > 22 || (major === 22 && minor >= 19)
 }
 
-/** The pinned Node of this package or of the package that installed it. */
-const pinnedNode = () => ["../node_modules/node/bin/node", "../../node/bin/node"].map(at).find(existsSync)
+/** The pinned Node of this package or of the package that installed it; npm has linked the one for this machine. */
+const pinnedNode = () => ["../node_modules/.bin/node", "../../.bin/node"].map(at).find(existsSync)
 
 const nodeSettings = {
   UV_THREADPOOL_SIZE: "8",

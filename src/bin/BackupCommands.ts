@@ -2,7 +2,7 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { NodeHash } from "../client/Backups.ts"
-import { Backups } from "../client/Backups.ts"
+import { Backups, layer as backupsLayer } from "../client/Backups.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
 import type { BackupContents } from "../storage/BackupReader.ts"
 import type { ClientFlags } from "./ClientFlags.ts"
@@ -16,8 +16,7 @@ import { table } from "./Table.ts"
 const withBackups = <A, E>(flags: ClientFlags, command: Effect.Effect<A, E, Backups>): Effect.Effect<A, Failure> =>
   Effect.gen(function*() {
     const options = yield* clientOptions(flags)
-    const Client = yield* Effect.promise(() => import("../client/Backups.ts"))
-    return yield* Effect.provide(command, Client.layer(options))
+    return yield* Effect.provide(command, backupsLayer(options))
   }).pipe(Effect.mapError(failureOf))
 
 const fileArgument = Argument.String("file").pipe(Argument.withDescription("the backup file"))

@@ -23,8 +23,27 @@ describe("package-lock.json", () => {
   })
 
   it("pins every package by its contents", () => {
+    const own = new Set(["", "tools/node"])
     for (const [name, entry] of Object.entries(lock.packages)) {
-      if (name !== "") assert.match(String(entry["integrity"]), /^sha512-/, name)
+      if (own.has(name) || entry["link"] === true) assert.isTrue(own.has(String(entry["resolved"] ?? name)), name)
+      else assert.match(String(entry["integrity"]), /^sha512-/, name)
+    }
+  })
+
+  it("brings a Node to develop on, and none to whoever installs the package", () => {
+    const nodes = Object.entries(lock.packages).filter(([name]) => /^node_modules\/node(-linux-\w+)?$/.test(name))
+    assert.sameMembers(nodes.map(([, { cpu }]) => cpu), ["x64", "arm64"])
+    for (const [name, { dev, optional, os }] of nodes) {
+      assert.deepEqual({ dev, optional, os }, { dev: true, optional: true, os: "linux" }, name)
+    }
+  })
+
+  it("lets no package run a script when it is installed", () => {
+    const { allowScripts } = JSON.parse(read("package.json"))
+    for (const [name, entry] of Object.entries(lock.packages)) {
+      if (entry["hasInstallScript"] === true && entry["optional"] !== true) {
+        assert.isFalse(allowScripts[name.replace(/.*node_modules\//, "")], name)
+      }
     }
   })
 })

@@ -82,6 +82,14 @@ describe.skipIf(!hasNix)("flake.nix", () => {
     })
   })
 
+  it.each(systems)("has npm's scripts find Nix's Node first on %s", (system) => {
+    const shell = evaluate(`devShells.${system}.default.npm_config_script_shell`) as string
+    const file = at("store", shell)
+    const run = spawnSync("bash", [file, "-c", "echo $PATH"], { encoding: "utf8", env: { PATH: "/usr/bin:/bin" } })
+    assert.equal(run.stdout, `/nixpkgs-stub/${system}/nodejs-24/bin:/usr/bin:/bin\n`, run.stderr)
+    assert.include(readFileSync(clusterScript(system), "utf8"), `export npm_config_script_shell="${shell}"`)
+  })
+
   /** The script behind `nix run .#cluster`. */
   const clusterScript = (system: string): string => {
     const app = evaluate(`apps.${system}.cluster`) as { readonly type: string; readonly program: string }

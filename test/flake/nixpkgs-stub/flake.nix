@@ -36,6 +36,14 @@
           rocksdb = package "rocksdb" // {
             tools = package "rocksdb-tools";
           };
+          runtimeShell = "/bin/sh";
+          # (Reading one of these back executable needs a builder; nixpkgs has one, and `toFile` none.)
+          writeShellScript =
+            name: text:
+            builtins.toFile name ''
+              #!/bin/sh
+              ${text}
+            '';
           mkShell =
             attributes:
             derivation (

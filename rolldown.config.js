@@ -1,0 +1,11 @@
+// The command line as a few files instead of six hundred modules: that is what most of a process's start went to.
+// The library next to it, `dist/**` without `dist/bin`, stays module by module (`tsconfig.build.json`).
+import { defineConfig } from "rolldown"
+
+export default defineConfig({
+  input: "src/bin/flaredb.ts",
+  platform: "node",
+  // It brings a binary that it looks for beside itself.
+  external: ["rocksdb-native"],
+  output: { dir: "dist/bin", cleanDir: true, chunkFileNames: "[name].js" }
+})
