@@ -23,6 +23,12 @@ export class ConnectionPool {
   static readonly make = (connect: Connect): Effect.Effect<ConnectionPool, never, Scope.Scope> =>
     Effect.map(Effect.scope, (scope) => new ConnectionPool(connect, scope))
 
+  /** The connection to a node when there is one already. */
+  current(endpoint: Endpoint): Connection | undefined {
+    const slot = this.slots.get(formatEndpoint(endpoint))
+    return slot === undefined ? undefined : this.connections.get(slot)
+  }
+
   /** The connection to a node. Those who ask at the same time share one attempt. */
   get(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost> {
     return Effect.suspend(() => {

@@ -1,35 +1,39 @@
 /**
- * The deadlines of many operations on one timer: operations wait in buckets of {@link bucketMs}, and one fiber empties
- * the buckets that are due. A timer for each would cost more than the operation.
+ * The deadlines of many operations, or of attempts at them, on one timer: they wait in buckets of {@link bucketMs}, and one
+ * fiber empties the buckets that are due. A timer for each would cost more than the operation.
  */
 import { Effect, Latch } from "effect"
 import type { Scope } from "effect"
 import { monotonicMs } from "../Monotonic.ts"
-import type { Operation } from "./Operation.ts"
 
-/** How late an operation may learn that its time is over, in milliseconds. */
+/** How late one may learn that its time is over, in milliseconds. */
 const bucketMs = 20
 
-export class Deadlines<Failure> {
-  private readonly buckets = new Map<number, Set<Operation<Failure>>>()
-  private readonly waiting = Latch.makeUnsafe(false)
-  private readonly expire: (operation: Operation<Failure>) => void
+/** What has a deadline, on the clock of `Monotonic.ts`. */
+export interface Limited {
+  readonly deadlineMs: number
+}
 
-  /** `expire` is called for each operation whose deadline passed before it was removed. */
-  constructor(expire: (operation: Operation<Failure>) => void) {
+export class Deadlines<Item extends Limited> {
+  private readonly buckets = new Map<number, Set<Item>>()
+  private readonly waiting = Latch.makeUnsafe(false)
+  private readonly expire: (item: Item) => void
+
+  /** `expire` is called for each item whose deadline passed before it was removed. */
+  constructor(expire: (item: Item) => void) {
     this.expire = expire
   }
 
-  add(operation: Operation<Failure>): void {
-    const due = Math.ceil(operation.deadlineMs / bucketMs)
+  add(item: Item): void {
+    const due = Math.ceil(item.deadlineMs / bucketMs)
     const bucket = this.buckets.get(due)
-    if (bucket !== undefined) bucket.add(operation)
-    else this.buckets.set(due, new Set([operation]))
+    if (bucket !== undefined) bucket.add(item)
+    else this.buckets.set(due, new Set([item]))
     this.waiting.openUnsafe()
   }
 
-  remove(operation: Operation<Failure>): void {
-    this.buckets.get(Math.ceil(operation.deadlineMs / bucketMs))?.delete(operation)
+  remove(item: Item): void {
+    this.buckets.get(Math.ceil(item.deadlineMs / bucketMs))?.delete(item)
   }
 
   /** Expires everything now. */
@@ -52,10 +56,10 @@ export class Deadlines<Failure> {
 
   private sweep(nowMs: number): void {
     const now = Math.floor(nowMs / bucketMs)
-    for (const [due, operations] of this.buckets) {
+    for (const [due, items] of this.buckets) {
       if (due > now) continue
       this.buckets.delete(due)
-      for (const operation of operations) this.expire(operation)
+      for (const item of items) this.expire(item)
     }
     if (this.buckets.size === 0) this.waiting.closeUnsafe()
   }

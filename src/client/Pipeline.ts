@@ -3,7 +3,8 @@
  * were under way travels together in the next one; what is safe to repeat (reads, and writes of a session) is repeated,
  * at the node that leads, until its deadline; what is not says so.
  */
-import { Cause, Clock, Effect, Exit, Fiber, Option, Queue } from "effect"
+import type { Fiber } from "effect"
+import { Cause, Clock, Effect, Exit, Option, Queue } from "effect"
 import type { Scope } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
@@ -14,6 +15,7 @@ import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { ClientSession } from "./ClientSession.ts"
 import type { Connection, ConnectionLost } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
+import type { Limited } from "./Deadlines.ts"
 import { Deadlines } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
@@ -54,13 +56,19 @@ export interface PipelineOptions {
 
 type Op = Operation<PipelineError>
 
+/** One call to a node that is waited for. */
+interface Attempt extends Limited {
+  readonly expire: () => void
+}
+
 export class Pipeline {
   private readonly options: PipelineOptions
   private readonly router: Router
   private readonly queue: Queue.Queue<Op>
   /** Operations that are numbered in the session and to be sent again: no more than it lets be unanswered. */
   private readonly repeats: Queue.Queue<Op>
-  private readonly deadlines: Deadlines<PipelineError>
+  private readonly deadlines: Deadlines<Op>
+  private readonly attempts = new Deadlines<Attempt>(({ expire }) => expire())
   private readonly scope: Scope.Scope
   private closed = false
 
@@ -93,6 +101,7 @@ export class Pipeline {
       })
     )
     yield* pipeline.deadlines.start
+    yield* pipeline.attempts.start
     for (let i = 0; i < options.client.maxCallsInFlight; i++) yield* Effect.forkScoped(pipeline.worker)
     if (options.session !== undefined) {
       for (let i = 0; i < repeatCalls; i++) yield* Effect.forkScoped(pipeline.repeater(options.session))
@@ -175,34 +184,60 @@ export class Pipeline {
     return Effect.forEach(batches, (batch) => this.attempt(batch), { discard: true })
   }
 
-  private readonly attempt: (batch: ReadonlyArray<Op>) => Effect.Effect<void> = Effect.fnUntraced(
-    { self: this },
-    function*(this: Pipeline, open: ReadonlyArray<Op>) {
-      const { session } = this.options
-      const endpoint = this.router.target
-      const opened = yield* Effect.exit(this.options.pool.get(endpoint))
-      if (Exit.isFailure(opened)) return yield* this.unreachable(endpoint, open, reasonOf(opened.cause))
-      const connection = opened.value
-      // It may have ended while the connection was opened.
-      if (session?.isOpen === false) return yield* this.repeat(open, 0)
-      // Nor is anything sent whose caller was told meanwhile that it was not.
-      const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.stamp(open)
-      if (batch.length === 0) return
-      for (const operation of batch) operation.sent = true
-      const call = this.options.call(connection, batch.map((operation) => operation.bytes))
-      // In the pipeline's scope: an answer that comes late is still an answer, when nobody waits for the call any more.
-      const fiber = yield* Effect.forkIn(
-        Effect.flatMap(Effect.exit(call), (exit) => this.answered(endpoint, connection, batch, exit)),
+  private attempt(open: ReadonlyArray<Op>): Effect.Effect<void> {
+    const { pool } = this.options
+    const endpoint = this.router.target
+    const connection = pool.current(endpoint)
+    if (connection !== undefined) return this.send(endpoint, connection, open)
+    return Effect.matchCauseEffect(pool.get(endpoint), {
+      onSuccess: (opened) => this.send(endpoint, opened, open),
+      onFailure: (cause) => this.unreachable(endpoint, open, reasonOf(cause))
+    })
+  }
+
+  private send(endpoint: Endpoint, connection: Connection, open: ReadonlyArray<Op>): Effect.Effect<void> {
+    const { call, session } = this.options
+    // It may have ended while the connection was opened.
+    if (session?.isOpen === false) return this.repeat(open, 0)
+    // Nor is anything sent whose caller was told meanwhile that it was not.
+    const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.stamp(open)
+    if (batch.length === 0) return Effect.void
+    for (const operation of batch) operation.sent = true
+    const answers = call(connection, batch.map((operation) => operation.bytes))
+    // In the pipeline's scope: an answer that comes late is still an answer, when nobody waits for the call any more.
+    return Effect.flatMap(
+      Effect.forkIn(
+        Effect.flatMap(Effect.exit(answers), (exit) => this.answered(endpoint, connection, batch, exit)),
         this.scope,
         { startImmediately: true }
-      )
-      const inTime = yield* Effect.timeoutOption(Fiber.await(fiber), this.options.client.attemptTimeoutMs)
-      if (Option.isSome(inTime)) return
-      this.router.failed(endpoint, `no answer within ${this.options.client.attemptTimeoutMs} ms`)
-      yield* this.options.pool.retire(endpoint, connection, this.options.client.requestTimeoutMs)
-      if (this.mayRepeat) yield* this.repeat(this.doubt(batch), this.router.pauseMs)
-    }
-  )
+      ),
+      (fiber) =>
+        Effect.flatMap(this.endsInTime(fiber), (inTime) => inTime ? Effect.void : this.late(endpoint, connection, batch))
+    )
+  }
+
+  /** Waits for an attempt, and says whether it ended before its time was over. */
+  private endsInTime(attempt: Fiber.Fiber<void>): Effect.Effect<boolean> {
+    return Effect.callback((resume) => {
+      const waiting: Attempt = {
+        deadlineMs: this.options.nowMs() + this.options.client.attemptTimeoutMs,
+        expire: () => resume(Effect.succeed(false))
+      }
+      this.attempts.add(waiting)
+      attempt.addObserver(() => {
+        this.attempts.remove(waiting)
+        resume(Effect.succeed(true))
+      })
+      return Effect.sync(() => this.attempts.remove(waiting))
+    })
+  }
+
+  private late(endpoint: Endpoint, connection: Connection, batch: ReadonlyArray<Op>): Effect.Effect<void> {
+    const { attemptTimeoutMs, requestTimeoutMs } = this.options.client
+    this.router.failed(endpoint, `no answer within ${attemptTimeoutMs} ms`)
+    const retire = this.options.pool.retire(endpoint, connection, requestTimeoutMs)
+    return this.mayRepeat ? Effect.andThen(retire, this.repeat(this.doubt(batch), this.router.pauseMs)) : retire
+  }
 
   /** Whether what may have been carried out is sent again. */
   private get mayRepeat(): boolean {

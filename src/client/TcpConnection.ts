@@ -7,7 +7,7 @@ import { WatchError } from "../FlareDbError.ts"
 import { decodeRevisions } from "../kv/History.ts"
 import { describeFailure } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
-import { connect as connectTcp } from "../rpc/TcpClient.ts"
+import { connectDirect } from "../rpc/TcpClient.ts"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "./ClientRpcs.ts"
 import type { Connect, Connection, NodeWatch } from "./Connection.ts"
 import { ConnectionLost } from "./Connection.ts"
@@ -53,8 +53,8 @@ export const make = (options: TcpConnectionOptions): Connect => {
       Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(lost(describeFailure(cause), sent))
 
     let open = true
-    const rpcs = yield* Effect.catchCause(
-      connectTcp(ClientRpcs, {
+    const { calls: rpcs, direct } = yield* Effect.catchCause(
+      connectDirect(ClientRpcs, {
         ...endpoint,
         openTimeoutMs: options.connectTimeoutMs,
         onDisconnect: () => {
@@ -72,6 +72,8 @@ export const make = (options: TcpConnectionOptions): Connect => {
       Effect.catchCause(failWith(false)),
       within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false))
     )
+    const write = direct.call("client.Write")
+    const read = direct.call("client.Read")
     cluster ??= clusterId
     // A cluster restored from a backup may listen where the old one did: revisions and sessions mean nothing there.
     if (clusterId !== cluster) {
@@ -112,10 +114,10 @@ export const make = (options: TcpConnectionOptions): Connect => {
 
     return {
       write: (commands) =>
-        whileOpen(() => unpack(rpcs["client.Write"]({ commands: encodeBatch(commands) }), commands.length)),
+        whileOpen(() => unpack(write({ commands: encodeBatch(commands) }), commands.length)),
       read: (queries, consistency, from) =>
         whileOpen(() =>
-          unpack(rpcs["client.Read"]({ consistency, from, queries: encodeBatch(queries) }), queries.length)
+          unpack(read({ consistency, from, queries: encodeBatch(queries) }), queries.length)
         ),
       watch: ({ from, only, previous, range }) => {
         const begin = whileOpen(() =>

@@ -3,12 +3,13 @@
  * connection makes a new one, so that a poisoned parser or a growing back-off cannot outlive the failure that caused it.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Context, Effect, Layer, Schedule, Schema } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import type { Scope } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
-import { RpcClient, RpcMessage, RpcSerialization } from "effect/rpc"
+import { RpcClient, RpcSerialization } from "effect/rpc"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
 import type { SocketError } from "effect/socket/Socket"
+import * as DirectClient from "./DirectClient.ts"
 
 export interface ConnectOptions {
   readonly host: string
@@ -26,54 +27,24 @@ export const connect = <Rpcs extends Rpc.Any>(
 ): Effect.Effect<RpcClient.RpcClient<Rpcs, RpcClientError>, SocketError, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
   Effect.flatMap(protocolOf(options), (protocol) => callsOf(group, protocol))
 
-/** A connection that can also say things that nobody answers. */
-export interface Notifying<Rpcs extends Rpc.Any> {
+/** A connection with both kinds of client on it. */
+export interface Connected<Rpcs extends Rpc.Any> {
   readonly calls: RpcClient.RpcClient<Rpcs, RpcClientError>
-  /**
-   * Has the other side carry out a call of `tag` without an answer, neither to its success nor to its failure. Done when the
-   * bytes are with the system; waits while the other side reads more slowly than this side writes.
-   */
-  readonly notify: (tag: Rpcs["_tag"]) => (payload: unknown) => Effect.Effect<void, RpcClientError>
+  readonly direct: DirectClient.DirectClient<Rpcs>
 }
 
-/**
- * {@link connect}, with notifications beside calls. Without an answer, a message costs half the packets, half the
- * waking of processes, and neither a fiber nor a timer at the sender.
- */
-export const connectNotifying = <Rpcs extends Rpc.Any>(
+/** {@link connect}, with direct calls beside the others, for what is said often. */
+export const connectDirect = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
   options: ConnectOptions
-): Effect.Effect<Notifying<Rpcs>, SocketError, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
+): Effect.Effect<Connected<Rpcs>, SocketError, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
   Effect.gen(function*() {
     const protocol = yield* protocolOf(options)
-    const { codecFor, send } = Context.get(protocol, RpcClient.Protocol)
     return {
       calls: yield* callsOf(group, protocol),
-      notify: (tag) => {
-        const rpc = group.requests.get(tag)
-        if (rpc === undefined) throw new Error(`there is no call ${tag}`)
-        const { payloadSchema } = rpc as Rpc.Any as Rpc.AnyWithProps
-        const encode = Schema.encodeUnknownSync(codecFor(payloadSchema) as Schema.Codec<unknown, unknown>)
-        return (payload) =>
-          Effect.suspend(() =>
-            send(notifierId, {
-              _tag: "Request",
-              id: notificationId,
-              tag,
-              payload: encode(payload),
-              headers: [],
-              isNotification: true
-            })
-          )
-      }
+      direct: yield* DirectClient.make(group, Context.get(protocol, RpcClient.Protocol))
     }
   })
-
-/** No client of the protocol has it: nothing is ever answered to it. */
-const notifierId = -1
-
-/** All share one, because no answer names it. */
-const notificationId = RpcMessage.RequestId("notification")
 
 /** Built into the surrounding scope: provided around what uses it, the connection would close when that returns. */
 const protocolOf = (options: ConnectOptions): Effect.Effect<

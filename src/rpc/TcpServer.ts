@@ -12,6 +12,8 @@ import { RpcSerialization, RpcServer } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
 import type { ConnectionLimits, Guarded } from "./Connections.ts"
 import { Connections, defaultConnectionLimits, sweepMs } from "./Connections.ts"
+import type { DirectHandlers } from "./DirectCalls.ts"
+import * as DirectCalls from "./DirectCalls.ts"
 import { Offences } from "./Offences.ts"
 
 /** The port cannot be listened on. */
@@ -42,7 +44,7 @@ const describeCause = (cause: unknown): string => {
   return texts.length === 0 ? String(cause) : texts.join(": ")
 }
 
-export interface ServeOptions {
+export interface ServeOptions<Rpcs extends Rpc.Any> {
   readonly name: string
   readonly host: string
   /** 0 lets the system choose. */
@@ -59,6 +61,8 @@ export interface ServeOptions {
   readonly offences?: Offences
   /** Told when a connection ended. */
   readonly onDisconnect?: (clientId: number) => Effect.Effect<void>
+  /** The calls that are made most, see `DirectCalls.ts`. Their other handlers are never called. */
+  readonly direct?: DirectHandlers<Rpcs>
 }
 
 /** Where a server really listens. */
@@ -249,7 +253,7 @@ const hastyScope = Effect.acquireRelease(Scope.make(), (scope) =>
 /** Serves `group` until the scope closes, and says where. */
 export const serve = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
-  options: ServeOptions
+  options: ServeOptions<Rpcs>
 ): Effect.Effect<
   BoundAddress,
   ListenError,
@@ -275,7 +279,14 @@ export const serve = <Rpcs extends Rpc.Any>(
             return onDisconnect === undefined ? Effect.void : onDisconnect(clientId)
           })
       }).pipe(
-        Layer.provide(RpcServer.layerProtocolSocketServer),
+        Layer.provide(
+          Layer.effect(
+            RpcServer.Protocol,
+            Effect.flatMap(RpcServer.makeProtocolSocketServer, (protocol) =>
+              DirectCalls.make(protocol, group, options.direct ?? {}, (clientId, _, problem) =>
+                offences.reportCaller("malformed-messages", clientId, problem)))
+          )
+        ),
         Layer.provide(Layer.succeed(SocketServer.SocketServer, guarded)),
         Layer.provide(
           strictSerialization(options.maxFrameBytes, connections, accepting, (tag) => group.requests.has(tag))

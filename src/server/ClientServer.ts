@@ -11,6 +11,7 @@ import {
   type Welcome,
   WrongProtocol
 } from "../client/ClientRpcs.ts"
+import type { Consistency, ReadFrom } from "../client/Connection.ts"
 import { StateRpcs } from "../client/StateRpcs.ts"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
@@ -118,11 +119,18 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
     })
 
+  const write = ({ commands }: { readonly commands: Uint8Array }) => answer("commands", commands, node.propose)
+  const read = (
+    { consistency, from, queries }: {
+      readonly consistency: Consistency
+      readonly from: ReadFrom
+      readonly queries: Uint8Array
+    }
+  ) => answer("queries", queries, (parts) => node.query(parts, consistency, from))
   const handlers = ClientRpcs.toLayer({
     "client.Hello": ({ protocolVersion }, { client }) => Effect.suspend(() => welcome(client.id, protocolVersion)),
-    "client.Write": ({ commands }) => answer("commands", commands, node.propose),
-    "client.Read": ({ consistency, from, queries }) =>
-      answer("queries", queries, (parts) => node.query(parts, consistency, from)),
+    "client.Write": write,
+    "client.Read": read,
     "client.Watch": ({ from, gte, lt, only, previous }, { client }) =>
       // Kept for as long as the watch, while the key's bytes are a view of what the socket received.
       watches.open(client.id, {
@@ -151,6 +159,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     limits: { ...limits, maxConnections: maxClientConnections + spareConnections },
     offences,
+    direct: { "client.Write": write, "client.Read": read },
     onDisconnect: (clientId) =>
       Effect.suspend(() => {
         clients.delete(clientId)

@@ -11,7 +11,7 @@ import type { RpcClientError } from "effect/rpc/RpcClientError"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId } from "../raft/Types.ts"
 import { describeFailure } from "../rpc/CallFailure.ts"
-import { connectNotifying } from "../rpc/TcpClient.ts"
+import { connectDirect } from "../rpc/TcpClient.ts"
 import { Outbox } from "./Outbox.ts"
 import type { PeerRefused } from "./PeerRpcs.ts"
 import { PeerRpcs, protocolVersion, toWire } from "./PeerRpcs.ts"
@@ -32,8 +32,8 @@ export interface LinkLimits {
   /** Bytes in one call. */
   readonly maxBatchBytes: number
   /**
-   * Milliseconds between two batches that ask for an answer, of which one is out at a time. It tells that the peer is there
-   * and takes what it is sent; the batches in between are answered by what Raft itself answers.
+   * Milliseconds between two questions, asked behind a batch and one at a time. The answer tells that the peer is there and
+   * has read what was sent before; what was in the batches is answered by what Raft itself answers.
    */
   readonly askMs: number
   /** Milliseconds without an answer, or without the peer's reading, after which a connection is given up. */
@@ -46,7 +46,7 @@ export const defaultLinkLimits: LinkLimits = {
   maxQueuedMessages: 4_096,
   maxQueuedBytes: 32 * 1024 * 1024,
   maxBatchBytes: 2 * 1024 * 1024,
-  askMs: 100,
+  askMs: 500,
   callTimeoutMs: 2_000,
   reconnectMs: 50
 }
@@ -129,7 +129,7 @@ export class PeerLink {
     const { clusterId, nodeId, peer, limits } = this.options
     // A link on which nothing is on its way notices its end by this alone; a follower's link to the leader is often so.
     const ended = yield* Deferred.make<never, Disconnected>()
-    const { calls, notify } = yield* connectNotifying(PeerRpcs, {
+    const { calls, direct } = yield* connectDirect(PeerRpcs, {
       host: peer.host,
       port: peer.port,
       openTimeoutMs: 1_000,
@@ -145,30 +145,29 @@ export class PeerLink {
     yield* within(calls["peer.Hello"]({ clusterId, from: nodeId, to: peer.id, protocolVersion }))
     yield* Effect.acquireRelease(this.up(outbox), () => this.down())
 
-    const deliver = notify("peer.Deliver")
+    const deliver = direct.notify("peer.Deliver")
+    const ask = direct.call("peer.Deliver")
     const questions = yield* FiberSet.make<void, RpcClientError | PeerRefused | CallTimeout>()
     let asking = false
     let askedMs = 0
     /** Since when the peer does not read what is sent. */
     let stuckMs: number | undefined
+    const question = Effect.ensuring(
+      within(ask({ messages: [] })),
+      Effect.sync(() => {
+        asking = false
+      })
+    )
     const send = (messages: ReadonlyArray<Message>) => {
-      const batch = { messages: messages.map(toWire) }
       const nowMs = this.options.nowMsUnsafe()
-      if (asking || nowMs - askedMs < limits.askMs) {
-        stuckMs = nowMs
-        return Effect.map(deliver(batch), () => {
-          stuckMs = undefined
-        })
-      }
-      asking = true
-      askedMs = nowMs
-      const question = Effect.ensuring(
-        within(calls["peer.Deliver"](batch)),
-        Effect.sync(() => {
-          asking = false
-        })
-      )
-      return Effect.asVoid(FiberSet.run(questions, question))
+      stuckMs = nowMs
+      return Effect.flatMap(deliver({ messages: messages.map(toWire) }), () => {
+        stuckMs = undefined
+        if (asking || nowMs - askedMs < limits.askMs) return Effect.void
+        asking = true
+        askedMs = nowMs
+        return FiberSet.run(questions, question)
+      })
     }
     const sending = Effect.forever(Effect.flatMap(outbox.take(limits.maxBatchBytes), send))
     const watching = Effect.forever(

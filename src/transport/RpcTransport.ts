@@ -10,6 +10,7 @@ import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
+import type { WireMessage } from "./PeerRpcs.ts"
 import { fromWire, PeerRefused, PeerRpcs, point, protocolVersion } from "./PeerRpcs.ts"
 import type { SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
 import { PeerTransport, SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
@@ -150,6 +151,30 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     return new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
   }
 
+  const deliver = (
+    { messages }: { readonly messages: ReadonlyArray<WireMessage> },
+    clientId: number
+  ): Exit.Exit<void, PeerRefused> => {
+    const from = introductions.sender(clientId)
+    if (from === undefined) return Exit.fail(noHello(clientId, "Deliver"))
+    const received: Array<Message> = []
+    for (const wire of messages) {
+      const message = fromWire(wire)
+      const problem = message instanceof CodecError
+        ? message.message
+        : message.from !== from || message.to !== options.nodeId
+        ? `a message from ${message.from} to ${message.to} on the connection from ${from} to ${options.nodeId}`
+        : undefined
+      if (problem !== undefined) {
+        offences.reportCaller("malformed-messages", clientId, `dropped a batch from node ${from}: ${problem}`)
+        return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
+      }
+      received.push(message as Message)
+    }
+    if (received.length > 0) Queue.offerUnsafe(inbox, received)
+    return Exit.void
+  }
+
   const handlers = PeerRpcs.toLayer({
     "peer.Hello": (hello, { client }) => {
       const refused = introductions.hello(client.id, hello)
@@ -161,28 +186,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
       )
       return Effect.fail(refused)
     },
-    "peer.Deliver": ({ messages }, { client }) => {
-      const from = introductions.sender(client.id)
-      if (from === undefined) {
-        return Effect.fail(noHello(client.id, "Deliver"))
-      }
-      const received: Array<Message> = []
-      for (const wire of messages) {
-        const message = fromWire(wire)
-        const problem = message instanceof CodecError
-          ? message.message
-          : message.from !== from || message.to !== options.nodeId
-          ? `a message from ${message.from} to ${message.to} on the connection from ${from} to ${options.nodeId}`
-          : undefined
-        if (problem !== undefined) {
-          offences.reportCaller("malformed-messages", client.id, `dropped a batch from node ${from}: ${problem}`)
-          return Effect.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
-        }
-        received.push(message as Message)
-      }
-      Queue.offerUnsafe(inbox, received)
-      return Effect.void
-    },
+    "peer.Deliver": (batch, { client }) => deliver(batch, client.id),
     "peer.OfferSnapshot": (offered, { client }) => {
       const from = introductions.sender(client.id)
       if (from === undefined) return Effect.fail(noHello(client.id, "OfferSnapshot"))
@@ -205,6 +209,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     idleTimeoutMs,
     limits: { ...portLimits, maxConnections: portLimits.maxPeerConnections },
     offences,
+    direct: { "peer.Deliver": deliver },
     onDisconnect: (clientId) =>
       Effect.suspend(() => {
         introductions.forget(clientId)
