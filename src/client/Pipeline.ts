@@ -212,7 +212,10 @@ export class Pipeline {
         { startImmediately: true }
       ),
       (fiber) =>
-        Effect.flatMap(this.endsInTime(fiber), (inTime) => inTime ? Effect.void : this.late(endpoint, connection, batch))
+        Effect.flatMap(
+          this.endsInTime(fiber),
+          (inTime) => inTime ? Effect.void : this.late(endpoint, connection, batch)
+        )
     )
   }
 

@@ -113,12 +113,9 @@ export const make = (options: TcpConnectionOptions): Connect => {
       })
 
     return {
-      write: (commands) =>
-        whileOpen(() => unpack(write({ commands: encodeBatch(commands) }), commands.length)),
+      write: (commands) => whileOpen(() => unpack(write({ commands: encodeBatch(commands) }), commands.length)),
       read: (queries, consistency, from) =>
-        whileOpen(() =>
-          unpack(read({ consistency, from, queries: encodeBatch(queries) }), queries.length)
-        ),
+        whileOpen(() => unpack(read({ consistency, from, queries: encodeBatch(queries) }), queries.length)),
       watch: ({ from, only, previous, range }) => {
         const begin = whileOpen(() =>
           refusalsOf(rpcs["client.Watch"]({ ...range, from: from ?? null, previous, only: only ?? null }))

@@ -37,12 +37,7 @@ export interface StoredRange {
 export const figuresKey: Uint8Array = Uint8Array.of(0x01, ...new TextEncoder().encode("figures"))
 
 /** Where the record of a user's key lies. */
-export const recordKey = (key: Uint8Array): Uint8Array => {
-  const stored = new Uint8Array(1 + key.byteLength)
-  stored[0] = keyByte
-  stored.set(key, 1)
-  return stored
-}
+export const recordKey = (key: Uint8Array): Uint8Array => new Writer(1 + key.byteLength).u8(keyByte).raw(key).bytes
 
 /** The user's key of a stored one; a view. */
 export const userKey = (stored: Uint8Array): Uint8Array => stored.subarray(1)

@@ -289,7 +289,8 @@ export const serve = <Rpcs extends Rpc.Any>(
         ),
         Layer.provide(Layer.succeed(SocketServer.SocketServer, guarded)),
         Layer.provide(
-          strictSerialization(options.maxFrameBytes, connections, accepting, (tag) => group.requests.has(tag))
+          strictSerialization(options.maxFrameBytes, connections, accepting, (tag) =>
+            group.requests.has(tag))
         )
       ),
       yield* hastyScope

@@ -42,12 +42,17 @@ interface Row {
   value: Uint8Array | undefined
   /** How many batches hold it: the one that gathers, the one that is being written. Never let go before 0. */
   unwritten: number
+  /** Whether it was asked for since eviction last came by. */
+  used: boolean
 }
 
 /** Bytes of a row's objects beside its key and value. */
 const rowOverhead = 160
 
 const bytesOf = ({ key, value }: Row): number => rowOverhead + 2 * key.byteLength + (value?.byteLength ?? 0)
+
+/** The share of its limit to which the memory of rows shrinks at a time, so that eviction is rare. */
+const shrinkTo = 15 / 16
 
 /** Times a read is repeated because something was written meanwhile, before writing has to wait for it. */
 const patience = 3
@@ -61,7 +66,9 @@ type Values = Array<Uint8Array | undefined>
 export class StateRows {
   private readonly store: RowStore
   private readonly limits: RowLimits
-  /** What was asked for, by key, the one used longest ago first. What is only written, like history, is not kept here. */
+  /**
+   * What was asked for, by key, in the order in which eviction comes by. What is only written, like history, is not kept here.
+   */
   private readonly rows = new Map<string, Row>()
   private bytes = 0
   /** The next batch. */
@@ -129,7 +136,8 @@ export class StateRows {
           continue
         }
         this.add(text, row)
-      } else this.touch(text, row)
+      }
+      row.used = true
       values[i] = row.value
     }
     return missing
@@ -177,7 +185,7 @@ export class StateRows {
   private learn(key: Uint8Array, value: Uint8Array | undefined): void {
     const text = textOf(key)
     if (this.rows.has(text) || this.gathering.has(text) || this.leaving.has(text)) return
-    this.add(text, { key, value, unwritten: 0 })
+    this.add(text, { key, value, unwritten: 0, used: true })
   }
 
   private take(operation: Operation): void {
@@ -185,9 +193,10 @@ export class StateRows {
     const { key } = operation
     const value = operation._tag === "Put" ? operation.value : undefined
     const text = textOf(key)
+    const kept = this.rows.get(text)
     const gathered = this.gathering.get(text)
-    const row = gathered ?? this.rows.get(text) ?? { key, value, unwritten: 0 }
-    if (this.rows.has(text)) this.bytes += (value?.byteLength ?? 0) - (row.value?.byteLength ?? 0)
+    const row = gathered ?? kept ?? { key, value, unwritten: 0, used: false }
+    if (kept !== undefined) this.bytes += (value?.byteLength ?? 0) - (row.value?.byteLength ?? 0)
     row.value = value
     this.gatheringBytes += value?.byteLength ?? 0
     if (gathered !== undefined) return
@@ -267,23 +276,28 @@ export class StateRows {
     this.bytes += bytesOf(row)
   }
 
-  /** Puts it behind all others: it was used last. */
-  private touch(text: string, row: Row): void {
-    this.rows.delete(text)
-    this.rows.set(text, row)
-  }
-
   private remove(text: string, row: Row): void {
     this.rows.delete(text)
     this.bytes -= bytesOf(row)
   }
 
+  /**
+   * Lets go of rows once they are too many, in the order of their coming, but gives one that was used since the last time, or
+   * is not written yet, another round. (The CLOCK algorithm: using a row costs nothing, where keeping the order of use exact
+   * would move it each time.)
+   */
   private evict(): void {
-    if (this.bytes <= this.limits.maxBytes) return
-    for (let left = this.rows.size; left > 0 && this.bytes > this.limits.maxBytes; left--) {
-      const [text, row] = this.rows.entries().next().value as [string, Row]
-      if (row.unwritten === 0) this.remove(text, row)
-      else this.touch(text, row)
+    const { maxBytes } = this.limits
+    if (this.bytes <= maxBytes) return
+    let left = 2 * this.rows.size
+    for (const [text, row] of this.rows) {
+      if (row.used || row.unwritten > 0) {
+        row.used = false
+        this.rows.delete(text)
+        this.rows.set(text, row)
+      } else this.remove(text, row)
+      left -= 1
+      if (left === 0 || this.bytes <= maxBytes * shrinkTo) return
     }
   }
 }
