@@ -5,7 +5,8 @@
 import { Effect, Exit, Schema } from "effect"
 import type { Scope } from "effect"
 import type { RpcGroup } from "effect/rpc"
-import { Rpc, RpcClient, RpcMessage } from "effect/rpc"
+import type { RpcClient } from "effect/rpc"
+import { Rpc, RpcMessage } from "effect/rpc"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
 import type { FromServerEncoded } from "effect/rpc/RpcMessage"
 
@@ -65,7 +66,9 @@ export const make = <Rpcs extends Rpc.Any>(
       call.resume?.(call.exit)
     }
     const settleAll = (exit: AnyExit): void => {
-      for (const id of [...pending.keys()]) settle(id, () => exit)
+      // Whoever is told may make a new call at once.
+      const ids = Array.from(pending.keys())
+      for (const id of ids) settle(id, () => exit)
     }
     const receive = (message: FromServerEncoded): void => {
       switch (message._tag) {
