@@ -11,15 +11,17 @@ import { Bench } from "tinybench"
 import { machine } from "../../src/bin/bench/Report.ts"
 import { table } from "../../src/bin/Table.ts"
 import { decodeBatch, encodeBatch } from "../../src/codec/Batch.ts"
-import { decodeEntry, encodeEntry } from "../../src/codec/EntryRecord.ts"
+import { CodecError, decodeEntry, encodeEntry } from "../../src/codec/EntryRecord.ts"
+import { decodeMessages, encodeMessages } from "../../src/codec/MessageBatch.ts"
 import { decodeCommand, encodeCommand } from "../../src/kv/Command.ts"
 import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
+import type { Message } from "../../src/raft/Message.ts"
 import type { Entry } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 import { RocksDb } from "../../src/storage/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/RocksStorage.ts"
-import { fromWire, PeerRpcs, toWire } from "../../src/transport/PeerRpcs.ts"
+import { PeerRpcs } from "../../src/transport/PeerRpcs.ts"
 import { Cores } from "./Cores.ts"
 
 const batch = 64
@@ -46,7 +48,7 @@ const frame = Effect.gen(function*() {
   const receiver = makeUnsafe()
   const id = RpcMessage.RequestId("1")
   return (entries: ReadonlyArray<Entry>): void => {
-    const message = toWire({
+    const message: Message = {
       _tag: "AppendRequest",
       from: NodeId(1),
       to: NodeId(2),
@@ -54,8 +56,8 @@ const frame = Effect.gen(function*() {
       prev: origin,
       entries,
       commit: LogIndex(0)
-    })
-    const payload = encode({ messages: [message] })
+    }
+    const payload = encode({ messages: encodeMessages([message]) })
     const bytes = sender.encode({
       _tag: "Request",
       id,
@@ -65,8 +67,8 @@ const frame = Effect.gen(function*() {
       isNotification: true
     })
     const [request] = receiver.decode(bytes as Uint8Array) as ReadonlyArray<{ readonly payload: unknown }>
-    const { messages: [received] } = decode(request?.payload) as { readonly messages: ReadonlyArray<typeof message> }
-    if (received === undefined || !("entries" in (fromWire(received) as object))) throw new Error("it did not arrive")
+    const { messages } = decode(request?.payload) as { readonly messages: Uint8Array }
+    if (decodeMessages(messages) instanceof CodecError) throw new Error("it did not arrive")
   }
 }).pipe(Effect.provide(RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" })))
 

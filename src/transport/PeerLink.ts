@@ -8,13 +8,14 @@
  */
 import { Data, Deferred, Effect, Exit, FiberSet, Random } from "effect"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
+import { encodeMessages } from "../codec/MessageBatch.ts"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId } from "../raft/Types.ts"
 import { describeFailure } from "../rpc/CallFailure.ts"
 import { connectDirect } from "../rpc/TcpClient.ts"
 import { Outbox } from "./Outbox.ts"
 import type { PeerRefused } from "./PeerRpcs.ts"
-import { PeerRpcs, protocolVersion, toWire } from "./PeerRpcs.ts"
+import { PeerRpcs, protocolVersion } from "./PeerRpcs.ts"
 import type { PeerHealth } from "./PeerTransport.ts"
 
 /** A peer's address on the peer port. */
@@ -60,6 +61,9 @@ export interface LinkOptions {
   /** Told when an established link is lost. */
   readonly onLost: (peer: NodeId) => Effect.Effect<void>
 }
+
+/** What a question carries. */
+const noMessages = encodeMessages([])
 
 class CallTimeout extends Data.TaggedError("CallTimeout")<{ readonly ms: number }> {
   override get message() {
@@ -153,7 +157,7 @@ export class PeerLink {
     /** Since when the peer does not read what is sent. */
     let stuckMs: number | undefined
     const question = Effect.ensuring(
-      within(ask({ messages: [] })),
+      within(ask({ messages: noMessages })),
       Effect.sync(() => {
         asking = false
       })
@@ -161,7 +165,7 @@ export class PeerLink {
     const send = (messages: ReadonlyArray<Message>) => {
       const nowMs = this.options.nowMsUnsafe()
       stuckMs = nowMs
-      return Effect.flatMap(deliver({ messages: messages.map(toWire) }), () => {
+      return Effect.flatMap(deliver({ messages: encodeMessages(messages) }), () => {
         stuckMs = undefined
         if (asking || nowMs - askedMs < limits.askMs) return Effect.void
         asking = true

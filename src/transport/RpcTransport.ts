@@ -1,6 +1,7 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
 import { Clock, Effect, Exit, Layer, Queue, Scope } from "effect"
 import { CodecError } from "../codec/EntryRecord.ts"
+import { decodeMessages } from "../codec/MessageBatch.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import { defaultLimits } from "../FlareDbConfig.ts"
 import type { Message } from "../raft/Message.ts"
@@ -10,8 +11,7 @@ import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
-import type { WireMessage } from "./PeerRpcs.ts"
-import { fromWire, PeerRefused, PeerRpcs, point, protocolVersion } from "./PeerRpcs.ts"
+import { PeerRefused, PeerRpcs, point, protocolVersion } from "./PeerRpcs.ts"
 import type { SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
 import { PeerTransport, SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
 import * as SnapshotLink from "./SnapshotLink.ts"
@@ -152,27 +152,28 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   }
 
   const deliver = (
-    { messages }: { readonly messages: ReadonlyArray<WireMessage> },
+    { messages: batch }: { readonly messages: Uint8Array },
     clientId: number
   ): Exit.Exit<void, PeerRefused> => {
     const from = introductions.sender(clientId)
     if (from === undefined) return Exit.fail(noHello(clientId, "Deliver"))
-    const received: Array<Message> = []
-    for (const wire of messages) {
-      const message = fromWire(wire)
-      const problem = message instanceof CodecError
-        ? message.message
-        : message.from !== from || message.to !== options.nodeId
-        ? `a message from ${message.from} to ${message.to} on the connection from ${from} to ${options.nodeId}`
-        : undefined
-      if (problem !== undefined) {
-        offences.reportCaller("malformed-messages", clientId, `dropped a batch from node ${from}: ${problem}`)
-        return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
-      }
-      received.push(message as Message)
+    const messages = decodeMessages(batch)
+    const problem = messages instanceof CodecError ? messages.message : misdirected(messages, from)
+    if (problem !== undefined) {
+      offences.reportCaller("malformed-messages", clientId, `dropped a batch from node ${from}: ${problem}`)
+      return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
     }
+    const received = messages as ReadonlyArray<Message>
     if (received.length > 0) Queue.offerUnsafe(inbox, received)
     return Exit.void
+  }
+  /** Nobody speaks for another node, or to one. */
+  const misdirected = (messages: ReadonlyArray<Message>, sender: NodeId): string | undefined => {
+    for (const { from, to } of messages) {
+      if (from === sender && to === options.nodeId) continue
+      return `a message from ${from} to ${to} on the connection from ${sender} to ${options.nodeId}`
+    }
+    return undefined
   }
 
   const handlers = PeerRpcs.toLayer({

@@ -15,6 +15,7 @@ import { StateRpcs } from "../../src/client/StateRpcs.ts"
 import { BackupDecoder, encodeBackupHeader } from "../../src/codec/BackupFile.ts"
 import { decodeBatch, encodeBatch } from "../../src/codec/Batch.ts"
 import { CodecError, decodeEntries, decodeEntry, encodeEntries, encodeEntry } from "../../src/codec/EntryRecord.ts"
+import { decodeMessages, encodeMessages } from "../../src/codec/MessageBatch.ts"
 import { SnapshotDecoder, SnapshotEncoder } from "../../src/codec/SnapshotChunk.ts"
 import { decodeCommand, encodeCommand } from "../../src/kv/Command.ts"
 import { decodeFigures, encodeFigures } from "../../src/kv/Figures.ts"
@@ -43,9 +44,9 @@ import {
   encodeRecord,
   indexOfLogKey
 } from "../../src/storage/Codec.ts"
+import type { Message } from "../../src/raft/Message.ts"
 import { sampleEntries } from "../../src/testing/LogStoreSuite.ts"
-import type { WireMessage } from "../../src/transport/PeerRpcs.ts"
-import { fromWire, PeerRpcs, protocolVersion, toWire } from "../../src/transport/PeerRpcs.ts"
+import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { Random } from "../simulation/Random.ts"
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 1)
@@ -149,6 +150,27 @@ const header = encodeBackupHeader({
   estimatedBytes: 500
 })
 
+const messages: ReadonlyArray<Message> = [
+  {
+    _tag: "AppendRequest",
+    from: NodeId(1),
+    to: NodeId(2),
+    term: Term(2),
+    prev: { index: LogIndex(0), term: Term(0) },
+    entries: sampleEntries(1, 2, 2),
+    commit: LogIndex(1)
+  },
+  {
+    _tag: "JoinResponse",
+    from: NodeId(1),
+    to: NodeId(2),
+    term: Term(3),
+    joinId: 4,
+    fresh: true,
+    learnThrough: undefined
+  }
+]
+
 const kv: ReadonlyArray<Target> = [
   {
     name: "commands",
@@ -243,6 +265,11 @@ const disk: ReadonlyArray<Target> = [
     decode: (bytes) => accepted(decodeEntries(bytes))
   },
   {
+    name: "batches of messages",
+    valid: [encodeMessages(messages), ...messages.map((message) => encodeMessages([message]))],
+    decode: (bytes) => accepted(decodeMessages(bytes))
+  },
+  {
     name: "batches",
     valid: [encodeBatch([key, value, new Uint8Array(0), new Uint8Array(90)])],
     decode: (bytes) => accepted(decodeBatch(bytes, maxBatchOperations))
@@ -311,18 +338,7 @@ const calls: ReadonlyArray<readonly [rpc: string, payload: unknown]> = [
   [
     "peer.Deliver",
     {
-      messages: [
-        toWire({
-          _tag: "AppendRequest",
-          from: NodeId(1),
-          to: NodeId(2),
-          term: Term(2),
-          prev: { index: LogIndex(0), term: Term(0) },
-          entries: sampleEntries(1, 2, 2),
-          commit: LogIndex(1)
-        }),
-        { _tag: "JoinResponse", from: 1, to: 2, term: 3, joinId: 4, fresh: true, learnThrough: null }
-      ]
+      messages: encodeMessages(messages)
     }
   ]
 ]
@@ -343,9 +359,7 @@ const payloads = calls.map(([tag, payload]): Target => {
     valid: [Schema.encodeUnknownSync(codec)(payload) as Uint8Array],
     decode: (bytes) =>
       unlessSchemaError(() => {
-        const decoded = decode(bytes)
-        if (tag !== "peer.Deliver") return
-        for (const message of (decoded as { readonly messages: ReadonlyArray<WireMessage> }).messages) fromWire(message)
+        decode(bytes)
       })
   }
 })

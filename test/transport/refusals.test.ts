@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, Queue, References, Schedule } from "effect"
 import { connect as connectSocket } from "node:net"
-import { NodeId } from "../../src/raft/Types.ts"
+import { encodeMessages } from "../../src/codec/MessageBatch.ts"
+import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import { connect } from "../../src/rpc/TcpClient.ts"
 import { heartbeat, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
 import type { LinkLimits } from "../../src/transport/PeerLink.ts"
-import { PeerRpcs, protocolVersion, toWire } from "../../src/transport/PeerRpcs.ts"
+import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 import * as RpcTransport from "../../src/transport/RpcTransport.ts"
 import { freePorts } from "../cluster/FreePorts.ts"
@@ -90,7 +91,7 @@ describe("a connection from somebody else is refused", () => {
         assert.lengthOf(lines.filter((line) => line.includes("refused a connection")), 1)
         assert.include(lines.join(), reason)
         // Refused once, it is still a stranger.
-        const next = yield* Effect.flip(peer["peer.Deliver"]({ messages: [] }))
+        const next = yield* Effect.flip(peer["peer.Deliver"]({ messages: new Uint8Array(0) }))
         assert.strictEqual(next._tag === "PeerRefused" ? next.reason : next._tag, "no-hello")
       }).pipe(gatheringLogs(lines))
     })
@@ -100,10 +101,10 @@ describe("a connection from somebody else is refused", () => {
     Effect.gen(function*() {
       const { port, transport } = yield* server
       const peer = yield* client(port)
-      const error = yield* Effect.flip(peer["peer.Deliver"]({ messages: [toWire(heartbeat(one, two, 1))] }))
+      const error = yield* Effect.flip(peer["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 1)]) }))
       assert.strictEqual(error._tag === "PeerRefused" ? error.reason : error._tag, "no-hello")
       yield* peer["peer.Hello"](hello)
-      yield* peer["peer.Deliver"]({ messages: [toWire(heartbeat(one, two, 2))] })
+      yield* peer["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 2)]) })
       assert.deepStrictEqual(yield* receive(transport, 1), [heartbeat(one, two, 2)])
     }).pipe(quietly))
 
@@ -112,25 +113,29 @@ describe("a connection from somebody else is refused", () => {
       const { port, transport } = yield* server
       const peer = yield* client(port)
       yield* peer["peer.Hello"](hello)
-      const good = toWire(heartbeat(one, two, 1))
-      const point = { index: 0, term: 0 }
+      const good = heartbeat(one, two, 1)
+      const entries = encodeMessages([{
+        _tag: "AppendRequest",
+        from: one,
+        to: two,
+        term: Term(1),
+        prev: origin,
+        commit: LogIndex(0),
+        entries: [{ index: LogIndex(1), term: Term(1), kind: "command", stampMs: 0, payload: new Uint8Array(8) }]
+      }])
+      // In the payload of the entry, whose checksum then does not match.
+      const flipped = Uint8Array.from(entries, (byte, at) => at === entries.byteLength - 1 ? byte ^ 1 : byte)
       const bad = [
-        toWire(heartbeat(NodeId(3), two, 1)),
+        encodeMessages([good, heartbeat(NodeId(3), two, 1)]),
         // A term that no election could follow.
-        { ...toWire(heartbeat(one, two, 1)), term: Number.MAX_SAFE_INTEGER },
-        toWire(heartbeat(one, NodeId(3), 1)),
-        {
-          _tag: "AppendRequest" as const,
-          from: 1,
-          to: 2,
-          term: 1,
-          prev: point,
-          commit: 0,
-          entries: new Uint8Array(50).fill(7)
-        }
+        encodeMessages([good, { ...good, term: Number.MAX_SAFE_INTEGER as Term }]),
+        encodeMessages([good, heartbeat(one, NodeId(3), 1)]),
+        Buffer.concat([encodeMessages([good]), flipped]),
+        Buffer.concat([encodeMessages([good]), entries.subarray(0, 60)]),
+        new Uint8Array(50).fill(7)
       ]
-      for (const wrong of bad) {
-        const error = yield* Effect.flip(peer["peer.Deliver"]({ messages: [good, wrong] }))
+      for (const messages of bad) {
+        const error = yield* Effect.flip(peer["peer.Deliver"]({ messages }))
         assert.strictEqual(error._tag === "PeerRefused" ? error.reason : error._tag, "malformed")
       }
       assert.strictEqual(Queue.sizeUnsafe(transport.inbox), 0)
@@ -175,7 +180,7 @@ describe("bytes that are no call", () => {
         const peer = yield* client(port)
         yield* peer["peer.Hello"](hello)
         yield* raw(port, bytes)
-        yield* peer["peer.Deliver"]({ messages: [toWire(heartbeat(one, two, 5))] })
+        yield* peer["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 5)]) })
         assert.deepStrictEqual(yield* receive(transport, 1), [heartbeat(one, two, 5)])
       }).pipe(quietly))
   }
