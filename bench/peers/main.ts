@@ -1,5 +1,5 @@
 /**
- * `npm run bench:peers [-- --rounds 3] [--clients 1,16,64,256] [--seconds 4]`: etcd and FlareDB by turns, on fresh data, at
+ * `npm run bench:peers [-- --rounds 3] [--clients 1,16,64,256] [--seconds 4] [--heat-up 30]`: etcd and FlareDB by turns, on fresh data, at
  * the same points: same clients, connections, keys, sizes, warm-up and duration. Prints the medians, and the median of the
  * rounds' ratios with their spread.
  *
@@ -41,7 +41,11 @@ const bench = Command.make("bench:peers", {
   operations: Flag.String("operations").pipe(Flag.withDefault("put,get")),
   clients: Flag.String("clients").pipe(Flag.withDefault("1,16,64,256")),
   seconds: Flag.Int("seconds").pipe(Flag.withDefault(4)),
-  warmUp: Flag.Int("warm-up").pipe(Flag.withDefault(1)),
+  warmUp: Flag.Int("warm-up").pipe(Flag.withDefault(4)),
+  heatUp: Flag.Int("heat-up").pipe(
+    Flag.withDescription("seconds of load on either system before its first point"),
+    Flag.withDefault(30)
+  ),
   valueBytes: Flag.Int("value-bytes").pipe(Flag.withDefault(128)),
   connections: Flag.Int("connections").pipe(
     Flag.withDescription("for FlareDB and etcd alike; 0: 1 for one client, otherwise 8"),
@@ -69,13 +73,13 @@ const bench = Command.make("bench:peers", {
     const progress = new Progress(2 * flags.rounds * plans.length, (flags.seconds + flags.warmUp + 1) * 1_000)
     const etcdRound = Effect.gen(function*() {
       const etcd = yield* Etcd.start()
-      // FlareDB's nodes get as much to warm up on, see `measureAll`.
+      // FlareDB's nodes get as much, see `measureAll`: they get faster while they are compiled, for about that long.
       yield* Etcd.load(program, etcd, {
         ...first,
         operation: "put",
         clients: 64,
         connections: 8,
-        warmUpMs: 4_000,
+        warmUpMs: flags.heatUp * 1_000,
         measureMs: 100
       })
       return yield* Effect.forEach(plans, (plan) => {
@@ -83,7 +87,9 @@ const bench = Command.make("bench:peers", {
         return Effect.tap(Etcd.load(program, etcd, plan), () => Effect.sync(() => progress.end()))
       })
     }).pipe(Effect.scoped)
-    const flaredbRound = Effect.scoped(Effect.flatMap(ownCluster, (target) => measureAll(target, plans, progress)))
+    const flaredbRound = Effect.scoped(
+      Effect.flatMap(ownCluster, (target) => measureAll(target, plans, flags.heatUp * 1_000, progress))
+    )
 
     const rounds: Array<Round> = []
     for (let i = 0; i < flags.rounds; i++) rounds.push({ etcd: yield* etcdRound, flaredb: yield* flaredbRound })
@@ -110,7 +116,7 @@ const bench = Command.make("bench:peers", {
       ]
     })
     yield* Console.log(
-      `${machine()}; ${flags.rounds} rounds, ${flags.valueBytes}-byte values, ${flags.seconds} s per point`
+      `${machine()}; ${flags.rounds} rounds, ${flags.valueBytes}-byte values, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up, ${flags.heatUp} s of load before the first`
     )
     yield* Console.log(
       table([

@@ -18,7 +18,7 @@ import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 
 /** A load that runs before the first point: a node that has just started has to compile what it runs. */
-const heatUp = { operation: "put", clients: 64, measureMs: 100, warmUpMs: 4_000 } as const
+const heatUp = { operation: "put", clients: 64, connections: 8, measureMs: 100 } as const
 
 const list = <A>(
   flag: string,
@@ -59,10 +59,11 @@ export const fill = (target: Target, keys: number, valueBytes: number) =>
     Effect.mapError(failureOf)
   )
 
-/** Measures all of `plans` one after the other, the first of them on nodes that have run for a while. */
+/** Measures all of `plans` one after the other, the first of them on nodes that were under load for `heatUpMs`. */
 export const measureAll = Effect.fnUntraced(function*(
   target: Target,
   plans: ReadonlyArray<Plan>,
+  heatUpMs: number,
   progress: Progress
 ) {
   const results: Array<Result> = []
@@ -70,7 +71,7 @@ export const measureAll = Effect.fnUntraced(function*(
   for (const plan of plans) {
     if (filled !== plan.valueBytes) {
       yield* fill(target, plan.keys, plan.valueBytes)
-      yield* measure({ ...plan, ...heatUp, connections: 8 }, target)
+      if (heatUpMs > 0) yield* measure({ ...plan, ...heatUp, warmUpMs: heatUpMs }, target)
       filled = plan.valueBytes
     }
     progress.begin(`${plan.operation}, ${plan.clients} clients, ${plan.valueBytes} B`)
@@ -103,6 +104,12 @@ export const bench = Command.make("bench", {
     Flag.withDescription("seconds of load per point before that"),
     Flag.withDefault(2)
   ),
+  heatUp: Flag.Int("heat-up").pipe(
+    Flag.withDescription(
+      "seconds of load before the first point; nodes that have just started get faster for half a minute"
+    ),
+    Flag.withDefault(4)
+  ),
   connections: Flag.Int("connections").pipe(
     Flag.withDescription("connections of the load; without it 1 for one client, otherwise 8"),
     Flag.optional
@@ -118,7 +125,9 @@ export const bench = Command.make("bench", {
     for (const name of ["seconds", "processes", "keys"] as const) {
       if (flags[name] < 1) return yield* wrongUsage(`--${name} ${flags[name]} is not at least 1`)
     }
-    if (flags.warmUp < 0) return yield* wrongUsage(`--warm-up ${flags.warmUp} is negative`)
+    for (const [name, value] of [["warm-up", flags.warmUp], ["heat-up", flags.heatUp]] as const) {
+      if (value < 0) return yield* wrongUsage(`--${name} ${value} is negative`)
+    }
     const plans = sizes.flatMap((valueBytes) =>
       wanted.flatMap((operation) =>
         clients.map((count): Plan => ({
@@ -146,7 +155,7 @@ export const bench = Command.make("bench", {
     }
     const progress = new Progress(plans.length, (flags.warmUp + flags.seconds + 1) * 1_000)
     const results = yield* Effect.ensuring(
-      measureAll(target, plans, progress),
+      measureAll(target, plans, flags.heatUp * 1_000, progress),
       Effect.sync(() => progress.close())
     )
     if (flags.json) { for (const result of results) yield* Console.log(JSON.stringify(result)) }
