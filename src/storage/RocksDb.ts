@@ -520,7 +520,8 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
           also: also(),
           // Whoever reads a snapshot is not in the way of a deletion.
           reader: reader(path, session, new OpenReads()),
-          close: Effect.promise(() => snapshot.close().catch(() => undefined))
+          // Each of these holds the snapshot by itself, and RocksDB keeps every value that it can see.
+          close: Effect.promise(() => Promise.allSettled([...open.values(), snapshot].map((held) => held.close())))
         }
       }),
     readsSettled: reads.settled,
