@@ -13,6 +13,10 @@ import { connect } from "node:net"
 import { clientProtocolVersion, ClientRpcs } from "../../src/client/ClientRpcs.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { encodeBatch } from "../../src/codec/Batch.ts"
+import { encodeMessages } from "../../src/codec/MessageBatch.ts"
+import type { Message } from "../../src/raft/Message.ts"
+import type { LogIndex, NodeId } from "../../src/raft/Types.ts"
+import { Term } from "../../src/raft/Types.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import * as Cluster from "./Cluster.ts"
@@ -89,38 +93,44 @@ const toClientPort = (): ReadonlyArray<Uint8Array> => [
 /** What is said to the peer port of node `to` by somebody who says that it is node `from`. */
 const toPeerPort = (from: number, to: number): ReadonlyArray<Uint8Array> => {
   const hello = { clusterId: "test", from, to, protocolVersion }
-  const point = { index: huge, term: huge }
-  const envelope = { from, to, term: huge }
-  const deliver = (...messages: ReadonlyArray<object>) => peerCall(2, "peer.Deliver", { messages })
+  const index = huge as LogIndex
+  const point = { index, term: huge as Term }
+  const envelope = { from: from as NodeId, to: to as NodeId, term: huge as Term }
+  const bytes = (messages: Uint8Array) => peerCall(2, "peer.Deliver", { messages })
+  const deliver = (message: Message) => bytes(encodeMessages([message]))
   const introduced = (said: Uint8Array) => Buffer.concat([peerCall(1, "peer.Hello", hello), said])
-  const absurd = [
+  const probe: Message = { _tag: "AppendRequest", ...envelope, term: Term(1), prev: point, entries: [], commit: index }
+  const absurd: ReadonlyArray<Message> = [
     { _tag: "VoteRequest", ...envelope, last: point, transfer: true },
     { _tag: "VoteResponse", ...envelope, granted: true },
     { _tag: "PreVoteRequest", ...envelope, last: point },
-    { _tag: "AppendRequest", ...envelope, prev: point, entries: new Uint8Array(0), commit: huge },
-    { _tag: "AppendRequest", ...envelope, term: 1, prev: point, entries: garbage, commit: huge },
-    { _tag: "AppendAccepted", ...envelope, match: huge },
-    { _tag: "AppendRejected", ...envelope, rejected: huge, hint: point, lastIndex: huge },
-    { _tag: "Heartbeat", ...envelope, commit: huge, readRound: huge },
+    { ...probe, term: envelope.term },
+    { _tag: "AppendAccepted", ...envelope, match: index },
+    { _tag: "AppendRejected", ...envelope, rejected: index, hint: point, lastIndex: index },
+    { _tag: "Heartbeat", ...envelope, commit: index, readRound: huge },
     { _tag: "HeartbeatResponse", ...envelope, readRound: huge },
-    { _tag: "ReadIndexResponse", ...envelope, readId: huge, index: huge },
+    { _tag: "ReadIndexResponse", ...envelope, readId: huge, index },
     { _tag: "TimeoutNow", ...envelope },
-    { _tag: "JoinResponse", ...envelope, joinId: huge, fresh: true, learnThrough: huge }
+    { _tag: "JoinResponse", ...envelope, joinId: huge, fresh: true, learnThrough: index }
   ]
+  // A probe ends in the length of its entries, which is 0: here some follow, and are none.
+  const strayEntries = Buffer.concat([encodeMessages([probe]).subarray(0, -4), Buffer.alloc(4, 1), garbage])
   return [
     peerCall(1, "peer.Hello", { ...hello, clusterId: "another" }),
     peerCall(1, "peer.Hello", { ...hello, to: 77 }),
     peerCall(1, "peer.Hello", { ...hello, from: 77 }),
     peerCall(1, "peer.Hello", { ...hello, from: huge }),
     peerCall(1, "peer.Hello", { ...hello, protocolVersion: protocolVersion + 1 }),
-    deliver({ _tag: "TimeoutNow", ...envelope, term: 1 }),
+    deliver({ _tag: "TimeoutNow", ...envelope, term: Term(1) }),
     peerCall(1, "peer.SnapshotChunk", { chunk: garbage }),
     peerCall(1, "peer.OfferSnapshot", { term: huge, point, estimatedBytes: huge }),
     request(1, "peer.Nothing", garbage),
     request(1, "peer.Deliver", garbage),
     introduced(peerCall(2, "peer.SnapshotChunk", { chunk: garbage })),
     introduced(request(2, "peer.Deliver", garbage)),
-    introduced(deliver({ _tag: "TimeoutNow", ...envelope, from: to, to: from })),
+    introduced(deliver({ _tag: "TimeoutNow", ...envelope, from: envelope.to, to: envelope.from })),
+    introduced(bytes(garbage)),
+    introduced(bytes(strayEntries)),
     ...absurd.map((message) => introduced(deliver(message)))
   ]
 }
