@@ -9,7 +9,7 @@ import { Console, Context, Effect, Layer, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { fill } from "../src/bin/Bench.ts"
 import { keyOf } from "../src/bin/bench/Load.ts"
-import type { Result, Target } from "../src/bin/bench/Measure.ts"
+import type { Target } from "../src/bin/bench/Measure.ts"
 import { measure } from "../src/bin/bench/Measure.ts"
 import { ownCluster } from "../src/bin/bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../src/bin/bench/Plan.ts"
@@ -18,6 +18,7 @@ import { table } from "../src/bin/Table.ts"
 import { parseEndpoints } from "../src/client/Endpoint.ts"
 import { Watch } from "../src/client/index.ts"
 import * as RemoteClient from "../src/client/RemoteClient.ts"
+import { median } from "./Median.ts"
 
 const operations = ["put", "get"] as const satisfies ReadonlyArray<BenchOperation>
 
@@ -32,7 +33,7 @@ const plan: Plan = {
   measureMs: 3_000
 }
 
-/** Watchers to begin with. Each watches a hundredth of the keys. */
+/** Watchers to begin with. Each watches a hundred keys of its own, a hundredth of all that there are to begin with. */
 const watchers = 10
 
 /** Entries of the log to begin with, about: what fills the keys and warms the nodes up. */
@@ -41,16 +42,12 @@ const entries = 100_000
 /** Operations per second, by operation. */
 type Rates = Record<typeof operations[number], Array<number>>
 
-const median = (values: ReadonlyArray<number>): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-
 /** Watches that take what they are told and do nothing with it, for the length of a scope. */
 const watching = (target: Target, count: number) =>
   Effect.gen(function*() {
     const client = RemoteClient.layer({ endpoints: yield* parseEndpoints(target.endpoints) })
     const watch = Context.get(yield* Layer.build(Layer.fresh(client)), Watch)
     for (let i = 0; i < count; i++) {
-      // Keys end in their number, so a watch from one to the next hundredth has its share of any number of them.
       const range = { from: keyOf(i * 100), to: keyOf((i + 1) * 100) }
       yield* Effect.forkScoped(Stream.runDrain(watch.changes({ range })))
     }
@@ -66,7 +63,7 @@ const bench = Command.make("bench:scale", {
     const rates = (): Rates => ({ put: [], get: [] })
     const into = Effect.fnUntraced(function*(into: Rates, change: Partial<Plan>) {
       for (const operation of operations) {
-        const { perSecond } = (yield* measure({ ...plan, ...change, operation }, target)) satisfies Result
+        const { perSecond } = yield* measure({ ...plan, ...change, operation }, target)
         into[operation].push(perSecond)
       }
     })

@@ -18,14 +18,9 @@ import { usualConnections } from "../../src/bin/bench/Plan.ts"
 import { Progress } from "../../src/bin/bench/Progress.ts"
 import { machine } from "../../src/bin/bench/Report.ts"
 import { table } from "../../src/bin/Table.ts"
+import { median } from "../Median.ts"
 import type { PeerResult } from "./Etcd.ts"
 import * as Etcd from "./Etcd.ts"
-
-const median = (values: ReadonlyArray<number>): number => {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1 ? sorted[middle] as number : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
-}
 
 /** A ratio's median, and where the rounds lie. */
 const spread = (values: ReadonlyArray<number>): string =>

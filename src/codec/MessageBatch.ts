@@ -9,8 +9,8 @@
 import { Reader, Writer } from "../kv/Binary.ts"
 import { entryBytes } from "../raft/Config.ts"
 import type { Message } from "../raft/Message.ts"
-import type { Entry, LogIndex, LogPoint, NodeId, Term } from "../raft/Types.ts"
-import { CodecError, decodeEntries, encodeEntry } from "./EntryRecord.ts"
+import type { LogIndex, LogPoint, NodeId, Term } from "../raft/Types.ts"
+import { CodecError, decodeEntries, encodeEntries } from "./EntryRecord.ts"
 
 /** The place of a message's tag is its kind on the wire: new ones come last. */
 const kinds = [
@@ -49,7 +49,7 @@ const sizeOf = (message: Message): number => {
   return bytes
 }
 
-/** The messages in their order. Entries are their records (`EntryRecord.ts`), each behind its length, all behind theirs. */
+/** The messages in their order. Entries are a blob of records (`EntryRecord.ts`) behind its length. */
 export const encodeMessages = (messages: ReadonlyArray<Message>): Uint8Array => {
   let size = 0
   for (const message of messages) size += sizeOf(message)
@@ -69,8 +69,7 @@ const encodeMessage = (writer: Writer, message: Message): void => {
     case "VoteResponse":
       return void writer.u8(message.granted ? 1 : 0)
     case "AppendRequest":
-      writePoint(writer, message.prev).u64(message.commit)
-      return writeEntries(writer, message.entries)
+      return void writePoint(writer, message.prev).u64(message.commit).long(encodeEntries(message.entries))
     case "AppendAccepted":
       return void writer.u64(message.match)
     case "AppendRejected":
@@ -97,13 +96,6 @@ const writePoint = (writer: Writer, { index, term }: LogPoint): Writer => writer
 const writeOptional = (writer: Writer, value: number | undefined): void => {
   if (value === undefined) writer.u8(0)
   else writer.u8(1).u64(value)
-}
-
-const writeEntries = (writer: Writer, entries: ReadonlyArray<Entry>): void => {
-  let bytes = 0
-  for (const entry of entries) bytes += 4 + entryBytes(entry)
-  writer.u32(bytes)
-  for (const entry of entries) writer.long(encodeEntry(entry))
 }
 
 /** The messages of a batch, or what is wrong with it. Entries are views of a copy of their own. */

@@ -1,13 +1,14 @@
 /**
  * What travels between nodes: a `Hello` that opens each connection, then `Deliver` calls with batches of messages
- * (`codec/MessageBatch.ts`), whose entries were encoded once, at the leader. A connection may instead carry one snapshot: its offer, then its chunks (`codec/SnapshotChunk.ts`), each answered once it is stored.
+ * (`codec/MessageBatch.ts`), whose entries were encoded once, at the leader. A connection may instead carry one snapshot:
+ * its offer, then its chunks (`codec/SnapshotChunk.ts`), each answered once it is stored.
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import type { LogIndex, LogPoint, Term } from "../raft/Types.ts"
 import { SnapshotRefused } from "./PeerTransport.ts"
 
-/** Raised by an incompatible change of anything in this file. */
+/** Raised by an incompatible change of anything in this file or in `codec/MessageBatch.ts`. */
 export const protocolVersion = 4
 
 /** The other side refuses the connection; trying again without changing the configuration is of no use. */

@@ -1,6 +1,7 @@
 /** A view costs something for as long as it is open, and nothing afterwards. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
+import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import { createDirectory, RocksDb } from "../../src/storage/RocksDb.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
@@ -9,15 +10,6 @@ const key = Uint8Array.of(1, 1)
 const range = { start: Uint8Array.of(1), end: Uint8Array.of(2) }
 
 const valueBytes = 256 * 1024
-
-/** Values that do not compress. */
-const noise = (seed: number): Uint8Array => {
-  let state = seed + 1
-  return Uint8Array.from({ length: valueBytes }, () => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
-    return state >>> 24
-  })
-}
 
 describe("a view that was read and closed", () => {
   it.live("does not keep what was overwritten since", () =>
@@ -28,12 +20,14 @@ describe("a view that was read and closed", () => {
         const database = yield* RocksDb
         const overwrites = 30
         for (let i = 0; i < overwrites; i++) {
-          yield* database.commit("state_a", [{ _tag: "Put", key, value: noise(i) }])
+          // It does not compress.
+          const value = randomBytes(valueBytes)
+          yield* database.commit("state_a", [{ _tag: "Put", key, value }])
           yield* Effect.acquireUseRelease(
             database.snapshot(() => i),
             ({ reader }) =>
               Effect.gen(function*() {
-                assert.deepStrictEqual(yield* reader.get("state_a", key), noise(i))
+                assert.deepStrictEqual(yield* reader.get("state_a", key), value)
                 assert.strictEqual(yield* reader.get("state_b", key), undefined)
               }),
             ({ close }) => close
