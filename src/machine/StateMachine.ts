@@ -41,8 +41,10 @@ export class StateMachine extends Context.Service<StateMachine, {
   readonly check: (command: Uint8Array) => InvalidArgument | undefined
 
   /**
-   * Applies committed entries in order and answers each with its reply (empty for `noop`), in one atomic write
-   * together with the applied index. Deterministic: it reads no clock and no random source, only `entry.stampMs`.
+   * Applies committed entries in order and answers each with its reply (empty for `noop`). Each atomic write holds whole
+   * entries together with the applied index they end at. A machine that would have to keep too much in memory may stop
+   * after any entry: it answers with fewer replies, at least one, and is called again with the rest. Deterministic: it reads
+   * no clock and no random source, only `entry.stampMs`.
    */
   readonly apply: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 

@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { apply, keysOf } from "../../src/kv/Apply.ts"
 import { Batch } from "../../src/kv/Batch.ts"
+import { ReadBudget } from "../../src/kv/ReadBudget.ts"
 import type { Command, SessionStamp } from "../../src/kv/Command.ts"
 import { noSession } from "../../src/kv/Command.ts"
 import { decodeFigures } from "../../src/kv/Figures.ts"
@@ -57,7 +58,9 @@ class Store {
     }
     const rows = [...this.within(request.range)]
     if (request.reverse) rows.reverse()
-    return rows.slice(0, request.limit)
+    let bytes = 0
+    const last = rows.findIndex(({ key, value }) => (bytes += key.length + value.length) >= request.maxBytes)
+    return rows.slice(0, last < 0 ? request.limit : Math.min(request.limit, last + 1))
   }
 
   run<A>(loading: Loading<A>): A {
@@ -235,7 +238,7 @@ const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: 
     const part = steps.slice(at, at + batchSize())
     at += part.length
     const batch = new Batch(state)
-    store.run(batch.draft.loadAll(part.flatMap(({ command }) => keysOf(command))))
+    store.run(batch.draft.loadAll(part.flatMap(({ command }) => keysOf(command)), new ReadBudget()))
     for (const { command, index, stamp, stampMs } of part) {
       const applied = apply(batch, { index, stampMs }, { _tag: "Stamped", command, stamp: stamp ?? noSession })
       const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))
