@@ -1,22 +1,15 @@
 /** What can be done to a running cluster, each with its end: when the promise is done, the fault is over. */
-import { existsSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs"
+import { rmSync, statfsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as wait } from "node:timers/promises"
-import type { Random } from "../simulation/Random.ts"
-import type { Network } from "./Network.ts"
 import type { NodeProcess } from "./NodeProcess.ts"
+import { startNode } from "./Site.ts"
+import type { Stage } from "./StaleLeader.ts"
+import { staleLeader } from "./StaleLeader.ts"
 
-export interface Victims {
-  readonly nodes: ReadonlyArray<NodeProcess>
-  readonly network: Network
-  readonly random: Random
+export interface Victims extends Stage {
   /** Nodes whose data lies on a small file system of its own. */
   readonly small: ReadonlyArray<NodeProcess>
-  readonly note: (line: string) => void
-  /** The node that leads, or any. */
-  readonly leader: () => Promise<NodeProcess>
-  /** Waits until every node says that it is ready. */
-  readonly ready: () => Promise<void>
   /** Writes much, until told that it is enough. */
   readonly press: (enough: AbortSignal) => Promise<void>
 }
@@ -41,16 +34,23 @@ export const faultNames = [
   "clients-held",
   "rolling-restart",
   "wiped",
+  "stale-leader-killed",
+  "stale-leader-cut-off",
   "disk-full"
 ] as const
 
-/** Starts a node that has to come up. */
-export const startNode = async (node: NodeProcess): Promise<void> => {
-  const ended = await node.start()
-  if (ended !== undefined) {
-    throw new Error(`node ${node.id} did not start (${ended.code ?? ended.signal}):\n${node.log.slice(-20).join("\n")}`)
-  }
-}
+/**
+ * The faults that a list of names asks for. A name that is none is the beginning of some: `stale-leader` means both kinds.
+ *
+ * @throws Error when a name means nothing.
+ */
+export const faultsNamed = (list: string): ReadonlyArray<FaultName> =>
+  list.split(",").flatMap((wanted) => {
+    const exact = faultNames.filter((name) => name === wanted)
+    const found = exact.length > 0 ? exact : faultNames.filter((name) => name.startsWith(`${wanted}-`))
+    if (found.length === 0) throw new Error(`there is no fault ${wanted}; there are ${faultNames.join(", ")}`)
+    return found
+  })
 
 const killAndStart = async (victims: ReadonlyArray<NodeProcess>, downMs: number): Promise<void> => {
   await Promise.all(victims.map((node) => node.end("SIGKILL")))
@@ -183,11 +183,13 @@ export const inflict = async (name: FaultName, victims: Victims): Promise<void> 
       await ready()
       note(`node ${any.id} loses its disk`)
       await any.end("SIGKILL")
-      if (existsSync(any.dataDir)) {
-        for (const file of readdirSync(any.dataDir)) rmSync(join(any.dataDir, file), { recursive: true })
-      }
+      any.wipe()
       await startNode(any)
       return ready()
+    case "stale-leader-killed":
+      return staleLeader("killed", victims)
+    case "stale-leader-cut-off":
+      return staleLeader("cut-off", victims)
     case "disk-full": {
       const full = small[0]
       if (full === undefined) return note("disk-full is skipped: no small file system could be mounted")
