@@ -6,6 +6,7 @@ import type { NodeProcess } from "./NodeProcess.ts"
 import { startNode } from "./Site.ts"
 import type { Stage } from "./StaleLeader.ts"
 import { staleLeader } from "./StaleLeader.ts"
+import { until } from "./Until.ts"
 
 export interface Victims extends Stage {
   /** Nodes whose data lies on a small file system of its own. */
@@ -34,6 +35,7 @@ export const faultNames = [
   "clients-held",
   "rolling-restart",
   "wiped",
+  "rolled-back",
   "stale-leader-killed",
   "stale-leader-cut-off",
   "disk-full"
@@ -86,6 +88,32 @@ const fillDisk = async (node: NodeProcess, { note, press }: Victims): Promise<vo
   note(`node ${node.id} stopped: ${node.log.findLast((line) => /fatal|space/i.test(line)) ?? "without a word"}`)
   rmSync(ballast)
   await startNode(node)
+}
+
+/**
+ * Puts an old copy of a follower's directory in its place, made while the node was stopped in good order. The leader that
+ * saw what the node acknowledged since then lives on.
+ */
+const rollBack = async ({ answered, leader, nodes, note, random, ready, status }: Victims): Promise<void> => {
+  await ready()
+  const leading = await leader()
+  const node = random.pick(nodes.filter((one) => one !== leading))
+  await node.end("SIGTERM")
+  const putBack = node.copyData()
+  await startNode(node)
+  await ready()
+  const enough = answered().writes + 1 + random.below(1_000)
+  await until("writes after a copy of a directory was made", 20_000, () => answered().writes >= enough)
+  const goal = (await status(node))?.commit ?? 0
+  await node.end(random.pick(["SIGKILL", "SIGTERM"] as const))
+  putBack()
+  note(`node ${node.id} starts on an old copy of its directory`)
+  await startNode(node)
+  await until(`node ${node.id}, on an old copy of its directory, catches up`, 10_000, async () => {
+    const { commit = 0 } = await status(node) ?? {}
+    return commit >= goal
+  })
+  return ready()
 }
 
 /** Carries out one fault on nodes of its choice. */
@@ -186,6 +214,8 @@ export const inflict = async (name: FaultName, victims: Victims): Promise<void> 
       any.wipe()
       await startNode(any)
       return ready()
+    case "rolled-back":
+      return rollBack(victims)
     case "stale-leader-killed":
       return staleLeader("killed", victims)
     case "stale-leader-cut-off":

@@ -16,6 +16,7 @@ import type { Network } from "./Network.ts"
 import type { NodeProcess } from "./NodeProcess.ts"
 import type { NodeStatus } from "./Site.ts"
 import { startNode } from "./Site.ts"
+import { until } from "./Until.ts"
 
 /** What happens to the new leader. */
 export type NewLeader = "killed" | "cut-off"
@@ -40,14 +41,6 @@ const leadsStillMs = 400
 
 /** Milliseconds for the new leader to be elected and to acknowledge writes. */
 const newLeaderMs = 20_000
-
-const until = async (what: string, limitMs: number, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  const deadlineMs = performance.now() + limitMs
-  while (!(await holds())) {
-    if (performance.now() > deadlineMs) throw new Error(`${what}: not within ${limitMs} ms`)
-    await wait(5)
-  }
-}
 
 /** Cuts the leader off and suspends it while it has entries that no other node has. `false` when it stepped down before. */
 const suspendWithEntries = async (leading: NodeProcess, stage: Stage): Promise<boolean> => {
