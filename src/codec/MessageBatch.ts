@@ -71,13 +71,15 @@ const encodeMessage = (writer: Writer, message: Message): void => {
     case "AppendRequest":
       return void writePoint(writer, message.prev).u64(message.commit).long(encodeEntries(message.entries))
     case "AppendAccepted":
-      return void writer.u64(message.match)
+      return void writer.u64(message.match).u8(message.voter ? 1 : 0)
     case "AppendRejected":
-      return void writePoint(writer.u64(message.rejected), message.hint).u64(message.lastIndex)
+      return void writePoint(writer.u64(message.rejected), message.hint)
+        .u64(message.lastIndex)
+        .u8(message.voter ? 1 : 0)
     case "Heartbeat":
-      return void writer.u64(message.commit).u64(message.readRound)
+      return void writePoint(writer, message.match).u64(message.commit).u64(message.readRound)
     case "HeartbeatResponse":
-      return void writer.u64(message.readRound)
+      return void writer.u64(message.readRound).u8(message.voter ? 1 : 0)
     case "ReadIndexRequest":
       return void writer.u64(message.readId)
     case "ReadIndexResponse":
@@ -140,7 +142,7 @@ const decodeMessage = (reader: Reader): Message | CodecError => {
       return { _tag, from, to, term, prev, entries, commit }
     }
     case "AppendAccepted":
-      return { _tag, from, to, term, match: readIndex(reader) }
+      return { _tag, from, to, term, match: readIndex(reader), voter: readFlag(reader) }
     case "AppendRejected":
       return {
         _tag,
@@ -149,12 +151,13 @@ const decodeMessage = (reader: Reader): Message | CodecError => {
         term,
         rejected: readIndex(reader),
         hint: readPoint(reader),
-        lastIndex: readIndex(reader)
+        lastIndex: readIndex(reader),
+        voter: readFlag(reader)
       }
     case "Heartbeat":
-      return { _tag, from, to, term, commit: readIndex(reader), readRound: reader.u64() }
+      return { _tag, from, to, term, match: readPoint(reader), commit: readIndex(reader), readRound: reader.u64() }
     case "HeartbeatResponse":
-      return { _tag, from, to, term, readRound: reader.u64() }
+      return { _tag, from, to, term, readRound: reader.u64(), voter: readFlag(reader) }
     case "ReadIndexRequest":
       return { _tag, from, to, term, readId: reader.u64() }
     case "ReadIndexResponse":

@@ -10,7 +10,7 @@ import type { ReadError, WriteError } from "../FlareDbError.ts"
 import { Indeterminate, NotLeader, Overloaded } from "../FlareDbError.ts"
 import type { Event } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
-import type { Output, ReadLog, RefusedReason, RoleChanged, Trace } from "../raft/Output.ts"
+import type { DirectoryRolledBack, Output, ReadLog, RefusedReason, RoleChanged, Trace } from "../raft/Output.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
@@ -230,6 +230,8 @@ export class EventLoop {
         return void this.afterwards.push(this.options.snapshotter.send(output))
       case "RestartLog":
         return this.options.persister.restartLogUnsafe(output)
+      case "DirectoryRolledBack":
+        return void this.afterwards.push(logRolledBack(output))
       case "Trace":
         return void this.afterwards.push(logTrace(output))
     }
@@ -308,6 +310,23 @@ export class EventLoop {
     }
   }
 }
+
+const logRolledBack = ({ acknowledged, last, leader }: DirectoryRolledBack): Effect.Effect<void> =>
+  Effect.logError(
+    `the data directory is older than what this node acknowledged: node ${leader}, which leads, holds its acknowledgement ` +
+      `of entry ${acknowledged.index} of term ${acknowledged.term}, and its log ends at ${last.index} of term ` +
+      `${last.term}. The node is no voter until it has caught up. If the directory was restored from a copy, see ` +
+      "deploy/runbooks/lost-node.md."
+  ).pipe(
+    Effect.annotateLogs({
+      event: "DirectoryRolledBack",
+      leader,
+      acknowledgedIndex: acknowledged.index,
+      acknowledgedTerm: acknowledged.term,
+      lastIndex: last.index,
+      lastTerm: last.term
+    })
+  )
 
 const logTrace = (trace: Trace): Effect.Effect<void> => {
   switch (trace.level) {

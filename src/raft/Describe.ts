@@ -57,13 +57,14 @@ const details = (message: Message): string => {
     case "AppendRequest":
       return ` prev ${describePoint(message.prev)} commit ${message.commit} ${describeEntries(message.entries)}`
     case "AppendAccepted":
-      return ` match ${message.match}`
+      return ` match ${message.match}${nonVoter(message)}`
     case "AppendRejected":
-      return ` rejected ${message.rejected} hint ${describePoint(message.hint)} lastIndex ${message.lastIndex}`
+      return ` rejected ${message.rejected} hint ${describePoint(message.hint)} lastIndex ${message.lastIndex}` +
+        nonVoter(message)
     case "Heartbeat":
-      return ` commit ${message.commit}${round(message.readRound)}`
+      return ` match ${describePoint(message.match)} commit ${message.commit}${round(message.readRound)}`
     case "HeartbeatResponse":
-      return round(message.readRound)
+      return `${round(message.readRound)}${nonVoter(message)}`
     case "ReadIndexRequest":
       return ` read ${message.readId}`
     case "ReadIndexResponse":
@@ -80,6 +81,8 @@ const details = (message: Message): string => {
         : ` learn through ${message.learnThrough}`
   }
 }
+
+const nonVoter = ({ voter }: { readonly voter: boolean }): string => voter ? "" : " non-voter"
 
 const round = (readRound: number): string => readRound === 0 ? "" : ` round ${readRound}`
 
@@ -159,6 +162,9 @@ export const describeOutput = (output: Output): string => {
       return `SendSnapshot to ${node(output.peer)} at least ${describePoint(output.atLeast)}`
     case "RestartLog":
       return `RestartLog after ${describePoint(output.point)}` + (output.keepsTail ? " keeping its tail" : "")
+    case "DirectoryRolledBack":
+      return `DirectoryRolledBack to ${describePoint(output.last)}: ` +
+        `${node(output.leader)} holds an acknowledgement of ${describePoint(output.acknowledged)}`
     case "Trace":
       return `${output.level}: ${output.message}`
   }

@@ -1,19 +1,22 @@
 /** A follower: takes the leader's entries, votes, and passes reads on. (Raft §5.2, §5.3) */
 import { invariant } from "./Invariants.ts"
+import { acknowledgedEntriesLost } from "./Join.ts"
 import type { AppendRequest, Heartbeat, PreVoteRequest, ReadIndexResponse, VoteRequest } from "./Message.ts"
 import type { Raft } from "./State.ts"
 import {
+  acknowledge,
   appendEntries,
   emit,
   enterTerm,
   promise,
   resetElectionTimer,
   send,
+  termIsDurable,
   trace,
   truncateFrom,
   trustsLeader
 } from "./State.ts"
-import type { Entry, LogIndex, LogPoint, NodeId, Term } from "./Types.ts"
+import type { Entry, LogPoint, NodeId, Term } from "./Types.ts"
 import { addIndex, isUpToDate, maxIndex, minIndex } from "./Types.ts"
 
 /** Follows `leader` (when it is known) in `term`, giving up whatever role this node had. */
@@ -25,6 +28,7 @@ export const becomeFollower = (raft: Raft, term: Term, leader: NodeId | undefine
   raft.leader = leader
   raft.leadership = undefined
   raft.votes.clear()
+  raft.preVotes.clear()
   raft.gathered.reason = reason
   resetElectionTimer(raft)
 }
@@ -130,32 +134,29 @@ const rejectAppend = (raft: Raft, message: AppendRequest): void => {
     term: raft.term,
     rejected: prev.index,
     hint,
-    lastIndex
+    lastIndex,
+    voter: raft.standing === "voter"
   })
 }
 
-/** Says that the log matches the leader's up to `match`, once it is durable that far. */
-const acknowledge = (raft: Raft, to: NodeId, match: LogIndex): void =>
-  promise(raft, { _tag: "AppendAccepted", from: raft.config.id, to, term: raft.term, match })
-
 export const receiveHeartbeat = (raft: Raft, message: Heartbeat): void => {
   follow(raft, message.from)
-  // The leader sends what it knows to match here; a log that was lost since then must not be committed blindly.
-  raft.commit = maxIndex(raft.commit, minIndex(message.commit, raft.log.lastIndex))
+  const { match } = message
+  // What lies before the compaction point is committed, and the leader holds the same.
+  if (match.index > raft.log.compacted.index && !raft.log.matches(match)) acknowledgedEntriesLost(raft, message)
+  else raft.commit = maxIndex(raft.commit, minIndex(message.commit, match.index))
   answerHeartbeat(raft, message.from, message.readRound)
 }
 
-/**
- * Also the answer to a deposed leader: it learns the later term from it. A node that does not vote proves nothing
- * to a round of reads.
- */
+/** Also the answer to a deposed leader: it learns the later term from it. */
 export const answerHeartbeat = (raft: Raft, to: NodeId, readRound: number): void =>
   send(raft, {
     _tag: "HeartbeatResponse",
     from: raft.config.id,
     to,
     term: raft.term,
-    readRound: raft.standing === "voter" ? readRound : 0
+    readRound,
+    voter: raft.standing === "voter"
   })
 
 /** RequestVote, receiver's side, for this node's term. (Raft §5.2, §5.4.1) */
@@ -189,6 +190,14 @@ export const receiveVoteRequest = (raft: Raft, message: VoteRequest): void => {
 export const receivePreVoteRequest = (raft: Raft, message: PreVoteRequest): void => {
   if (trustsLeader(raft)) {
     return trace(raft, "debug", `ignores node ${message.from}, which asks for pre-votes: node ${raft.leader} leads`)
+  }
+  // It could not vote yet, and whoever asks may only wait for the vote that is on its way to the disk.
+  if (!termIsDurable(raft)) {
+    return trace(
+      raft,
+      "debug",
+      `ignores node ${message.from}, which asks for pre-votes: its last vote is not durable yet`
+    )
   }
   const could = message.term > raft.term || raft.votedFor === message.from ||
     message.term === raft.term && raft.votedFor === undefined && raft.leader === undefined

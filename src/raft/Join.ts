@@ -1,23 +1,22 @@
 /**
- * How a node with an empty disk comes into the cluster. It cannot know whether the cluster is new or its disk was lost;
- * if the disk was lost it has forgotten votes and acknowledgements, and must not vote as if it had never given any.
+ * How a node that may have forgotten what it promised comes back. Its disk was lost, or it is older than what the node
+ * acknowledged; a node with an empty disk cannot even know whether the cluster is new.
  *
- * - A *newcomer* asks its peers. Only when every one of them says that it has never taken part is the cluster new, and
- *   the newcomer a voter. Anything else, and any word of a term, makes it a learner.
- * - A *learner* takes entries and acknowledges them like a follower; it neither votes nor campaigns, and its heartbeats
- *   prove nothing to a reading leader. It asks the leader how far it has to learn. The leader answers with the end of its
- *   log, once another voter has confirmed, after the question, that it still leads. With the log committed and durable up
- *   to there the learner is a voter again.
+ * - A *newcomer* has an empty disk and asks its peers. Only when every one of them says that it has never taken part is the
+ *   cluster new, and the newcomer a voter. Anything else, and any word of a term, makes it a learner.
+ * - A *learner* is no voter. It takes entries and acknowledges them, so that the leader knows what to send next, but it
+ *   neither votes nor campaigns, and nothing it says counts: not towards a commit, a quorum check or a read round, and
+ *   leadership is not handed to it. It asks the leader how far it has to learn. The leader answers with the end of its log,
+ *   once another voter has confirmed, after the question, that it still leads. With the log committed and durable up to
+ *   there the learner is a voter again.
+ * - A *voter* whose log does not hold what the leader of its term says it acknowledged becomes a learner.
  *
- * Why that is enough. What the lost disk had acknowledged to this leader, it was sent before the question: it is within
- * the leader's log at that time, so the learner has it again before it votes. What it had acknowledged to an earlier
- * leader was either committed, and then this leader has it, or it was not. And a vote that was lost can elect nobody any
- * more: the leader and the voter that confirmed it are both in the leader's term, so no candidate of a later
- * term has anything to count; in this term the node holds itself to the leader it follows.
+ * `docs/divergence.md` has the argument that this keeps every promise. It holds for one disk at a time: the other two nodes
+ * must keep theirs, and both have to be there, until the learner is a voter again.
  */
-import type { JoinRequest, JoinResponse } from "./Message.ts"
+import type { Heartbeat, JoinRequest, JoinResponse } from "./Message.ts"
 import type { Raft } from "./State.ts"
-import { resetElectionTimer, send, trace } from "./State.ts"
+import { acknowledge, emit, resetElectionTimer, send, trace } from "./State.ts"
 
 /** One tick of a node that is no voter: it asks everybody, at the pace of heartbeats. */
 export const tickJoin = (raft: Raft): void => {
@@ -63,12 +62,27 @@ export const becomeLearner = (raft: Raft, reason: string): void => {
   trace(raft, "warning", `has an empty disk in a cluster that exists (${reason}): does not vote until it has caught up`)
 }
 
-/** A learner that has what the leader told it to learn is a voter. */
+/**
+ * The leader of this term has an acknowledgement of this node for an entry that this node does not hold. Within a term a
+ * follower never loses what it acknowledged, so its disk went back. A learner hears this of the disk that was lost, when an
+ * acknowledgement from before arrived after its question: it asks again, and the leader begins again with it.
+ */
+export const acknowledgedEntriesLost = (raft: Raft, { from, match }: Heartbeat): void => {
+  raft.join.id += 1
+  raft.join.through = undefined
+  if (raft.standing !== "voter") return
+  emit(raft, { _tag: "DirectoryRolledBack", leader: from, acknowledged: match, last: raft.log.last })
+  raft.standing = "learner"
+  raft.gathered.hardState = true
+}
+
+/** A learner that has what the leader told it to learn is a voter, and what it holds counts from now on. */
 export const finishLearning = (raft: Raft): void => {
   const { through } = raft.join
   if (raft.standing !== "learner" || through === undefined || raft.commit < through || raft.stable < through) return
   raft.votedFor ??= raft.leader
   becomeVoter(raft, `it has caught up through ${through}`)
+  if (raft.leader !== undefined) acknowledge(raft, raft.leader, raft.commit)
 }
 
 const becomeVoter = (raft: Raft, reason: string): void => {

@@ -10,7 +10,7 @@ import { ReadRounds } from "./ReadIndex.ts"
 import type { Backlog, Leadership, Raft } from "./State.ts"
 import { appendEntries, diskStalled, emit, send, trace } from "./State.ts"
 import type { Entry, LogIndex, NodeId } from "./Types.ts"
-import { addIndex, LogIndex as toIndex, minIndex } from "./Types.ts"
+import { addIndex, LogIndex as toIndex, maxIndex, minIndex, origin } from "./Types.ts"
 
 /**
  * Takes office: opens the term with an entry of its own, because only entries of its own term tell a leader
@@ -25,6 +25,8 @@ export const becomeLeader = (raft: Raft, reason: string): void => {
     backlog: { bytes: 0, batches: [] },
     joins: new Map(),
     transfer: undefined,
+    transferPause: 0,
+    diskLagTicks: 0,
     heartbeatElapsed: 0,
     quorumElapsed: 0
   }
@@ -166,12 +168,13 @@ export const logRead = (raft: Raft, leadership: Leadership, event: LogRead): voi
 export const receiveAppendAccepted = (raft: Raft, leadership: Leadership, message: AppendAccepted): void => {
   const progress = leadership.progress.get(message.from)
   if (progress === undefined) return
-  progress.active = true
+  progress.answered(message.voter)
   if (message.match > raft.log.lastIndex) {
     return trace(raft, "warning", `node ${message.from} acknowledges ${message.match}, which this leader never sent`)
   }
   if (progress.state === "snapshot" && message.match >= raft.log.compacted.index) progress.becomeProbe()
   progress.accepted(message.match)
+  if (message.voter) progress.acknowledged = maxIndex(progress.acknowledged, message.match)
   advanceCommit(raft, leadership)
   completeTransfer(raft, leadership)
   replicate(raft, message.from, progress)
@@ -181,11 +184,7 @@ export const receiveAppendAccepted = (raft: Raft, leadership: Leadership, messag
 export const receiveAppendRejected = (raft: Raft, leadership: Leadership, message: AppendRejected): void => {
   const progress = leadership.progress.get(message.from)
   if (progress === undefined) return
-  progress.active = true
-  // An acknowledgement from before its disk was lost may have come in between.
-  if (leadership.joins.has(message.from) && message.lastIndex < progress.match) {
-    progress.restart(addIndex(message.rejected, 1))
-  }
+  progress.answered(message.voter)
   const agreed = raft.log.lastPointAtMost(message.hint.index, message.hint.term)
   if (!progress.rejected(message.rejected, agreed.index)) return
   trace(
@@ -198,27 +197,36 @@ export const receiveAppendRejected = (raft: Raft, leadership: Leadership, messag
 }
 
 /**
- * Commits what a majority holds durably, and only entries of this term by counting: an older entry on a majority
+ * Commits what a majority of voters holds durably, and only entries of this term by counting: an older entry on a majority
  * can still be replaced. (Raft §5.4.2, Figure 8)
  */
 export const advanceCommit = (raft: Raft, leadership: Leadership): void => {
-  const matches: Array<LogIndex> = [raft.stable]
-  for (const progress of leadership.progress.values()) matches.push(progress.match)
-  const held = committedIndex(matches)
+  const held = committedIndex(heldByVoters(leadership, raft.stable))
   if (held <= raft.commit || raft.log.termAt(held) !== raft.term) return
   raft.commit = held
   startReads(raft, leadership)
 }
 
-const sendHeartbeat = (raft: Raft, leadership: Leadership, peer: NodeId, progress: Progress): void =>
+/** What every voter holds durably, this leader's own disk taken to hold `own`. */
+const heldByVoters = (leadership: Leadership, own: LogIndex): Array<LogIndex> => {
+  const held = [own]
+  for (const progress of leadership.progress.values()) held.push(progress.acknowledged)
+  return held
+}
+
+const sendHeartbeat = (raft: Raft, leadership: Leadership, peer: NodeId, progress: Progress): void => {
+  const matchTerm = raft.log.termAt(progress.match)
+  const match = matchTerm === undefined ? origin : { index: progress.match, term: matchTerm }
   send(raft, {
     _tag: "Heartbeat",
     from: raft.config.id,
     to: peer,
     term: raft.term,
-    commit: minIndex(raft.commit, progress.match),
+    match,
+    commit: minIndex(raft.commit, match.index),
     readRound: leadership.reads.newest
   })
+}
 
 const heartbeatAll = (raft: Raft, leadership: Leadership): void => {
   for (const [peer, progress] of leadership.progress) sendHeartbeat(raft, leadership, peer, progress)
@@ -227,13 +235,16 @@ const heartbeatAll = (raft: Raft, leadership: Leadership): void => {
 export const receiveHeartbeatResponse = (raft: Raft, leadership: Leadership, message: HeartbeatResponse): void => {
   const progress = leadership.progress.get(message.from)
   if (progress === undefined) return
-  progress.active = true
-  leadership.reads.answered(message.from, message.readRound)
-  confirmReads(raft, leadership)
+  progress.answered(message.voter)
+  if (message.voter) {
+    leadership.reads.answered(message.from, message.readRound)
+    confirmReads(raft, leadership)
+  }
   // The connection works, so a probe that was not answered by now was lost.
   progress.probing = false
-  const stuck = progress.match < raft.log.lastIndex && progress.match === progress.matchAtHeartbeat
-  progress.matchAtHeartbeat = progress.match
+  const { held } = progress
+  const stuck = held < raft.log.lastIndex && held === progress.heldAtHeartbeat
+  progress.heldAtHeartbeat = held
   if (stuck && progress.state === "replicate" && !progress.reading) {
     // An empty append past the window makes the follower say what it lacks, in case the window's last append was lost.
     // Where the log was compacted past the window in the meantime, there is nothing to ask about any more.
@@ -289,17 +300,18 @@ const answerRead = (raft: Raft, leadership: Leadership, to: NodeId, readId: numb
 }
 
 /**
- * A node with an empty disk wants to join: what this leader believed about its log is void. The answer tells it how far
- * to learn, and waits for a round, so that another voter stands behind it.
+ * A node that is no voter wants to be one: its disk was lost or is older than what it acknowledged, so what this leader
+ * believed about its log is void. The answer tells it how far to learn, and waits for a round, so that another voter
+ * stands behind it.
  */
 export const receiveJoinRequest = (raft: Raft, leadership: Leadership, { from, joinId }: JoinRequest): void => {
   const progress = leadership.progress.get(from)
   if (progress === undefined) return
-  progress.active = true
+  progress.answered(false)
   if (leadership.joins.get(from) !== joinId) {
     leadership.joins.set(from, joinId)
     progress.restart(addIndex(raft.log.lastIndex, 1))
-    trace(raft, "info", `node ${from} has an empty disk and starts to learn`)
+    trace(raft, "info", `node ${from} is no voter and starts to learn: its disk was lost or went back`)
     replicate(raft, from, progress)
   }
   if (!leadership.reads.holds(from, joinId)) read(raft, leadership, { node: from, readId: joinId, join: true })
@@ -319,6 +331,7 @@ const tellToLearn = (raft: Raft, to: NodeId, joinId: number): void =>
 /** One tick in office. */
 export const tickLeader = (raft: Raft, leadership: Leadership): void => {
   const { electionTicksMin, heartbeatTicks } = raft.config
+  for (const progress of leadership.progress.values()) progress.silentTicks += 1
   leadership.quorumElapsed += 1
   if (leadership.quorumElapsed >= electionTicksMin) {
     leadership.quorumElapsed = 0
@@ -334,11 +347,14 @@ export const tickLeader = (raft: Raft, leadership: Leadership): void => {
       `the disk has not finished a write for ${raft.persistElapsed} ticks`
     )
   }
+  if (leadership.transferPause > 0) leadership.transferPause -= 1
   const { transfer } = leadership
   if (transfer !== undefined && ++transfer.elapsed >= electionTicksMin) {
     leadership.transfer = undefined
+    leadership.transferPause = electionTicksMin
     trace(raft, "warning", `gives up handing leadership to node ${transfer.target}: it did not take over in time`)
   }
+  handOverSlowDisk(raft, leadership)
   leadership.heartbeatElapsed += 1
   if (leadership.heartbeatElapsed >= heartbeatTicks) {
     leadership.heartbeatElapsed = 0
@@ -346,33 +362,74 @@ export const tickLeader = (raft: Raft, leadership: Leadership): void => {
   }
 }
 
-/** Whether a majority, this node included, was heard from since the last time this was asked. (thesis §6.2) */
+/** Whether a voter was heard from within the shortest election timeout. */
+const isHeard = (raft: Raft, { silentTicks }: Progress): boolean => silentTicks <= raft.config.electionTicksMin
+
+/** Whether a majority of the voters, this node included, was heard from within an election timeout. (thesis §6.2) */
 const heardMajority = (raft: Raft, leadership: Leadership): boolean => {
   let heard = 1
   for (const progress of leadership.progress.values()) {
-    if (progress.active) heard += 1
-    progress.active = false
+    if (isHeard(raft, progress)) heard += 1
   }
   return heard >= majority(raft.config.voters.length)
 }
 
-/** Begins to hand leadership over: no new commands, and the target is asked once it has the whole log. (thesis §3.10) */
+/**
+ * A leader whose own disk is far slower than the followers' hands leadership over, because nothing is applied before it is
+ * durable here. "Far slower" is a write that has taken a heartbeat interval while a majority of the others has finished it,
+ * and that for an election timeout in total, not counting the time between writes.
+ */
+const handOverSlowDisk = (raft: Raft, leadership: Leadership): void => {
+  const { config, outstanding, persistElapsed, stable } = raft
+  if (outstanding.length === 0 || persistElapsed < config.heartbeatTicks || raft.peers.length === 0) return
+  if (committedIndex(heldByVoters(leadership, toIndex(0))) <= stable) return
+  leadership.diskLagTicks += 1
+  if (leadership.diskLagTicks < config.electionTicksMin || leadership.transfer !== undefined) return
+  leadership.diskLagTicks = 0
+  const target = bestFollower(raft, leadership)
+  if (target === undefined) return
+  trace(raft, "warning", `its disk has not finished in ${persistElapsed} ticks what a majority of the others holds`)
+  transferLeadership(raft, leadership, target)
+}
+
+/** The leader's own disk finished a write: in time, or late. */
+export const ownWriteFinished = (raft: Raft, leadership: Leadership, ticks: number): void => {
+  if (ticks < raft.config.heartbeatTicks && leadership.diskLagTicks > 0) leadership.diskLagTicks -= 1
+}
+
+/**
+ * Begins to hand leadership over: no new commands, and the target is asked once it has the whole log. (thesis §3.10) To ask
+ * again while a transfer is under way does not lengthen it, also for another target, and a transfer that failed is followed
+ * by a pause of the same length: writes are refused for a bounded share of the time, however often somebody asks.
+ */
 export const transferLeadership = (raft: Raft, leadership: Leadership, wanted: NodeId | undefined): void => {
-  const target = wanted ?? bestFollower(leadership)
-  if (target === raft.config.id) return
-  if (target === undefined || !leadership.progress.has(target)) {
-    return trace(raft, "warning", `cannot hand leadership to node ${target ?? "(none)"}: it is no voter`)
+  const target = wanted ?? leadership.transfer?.target ?? bestFollower(raft, leadership)
+  if (target === raft.config.id || target !== undefined && target === leadership.transfer?.target) return
+  const refusal = target === undefined ? "no voter answers" : refuseTransfer(raft, leadership, target)
+  if (target === undefined || refusal !== undefined) {
+    return trace(raft, "warning", `does not hand leadership to node ${target ?? "(none)"}: ${refusal}`)
   }
-  leadership.transfer = { target, elapsed: 0, asked: false }
+  leadership.transfer = { target, elapsed: leadership.transfer?.elapsed ?? 0, asked: false }
   trace(raft, "info", `hands leadership to node ${target}`)
   completeTransfer(raft, leadership)
 }
 
-const bestFollower = (leadership: Leadership): NodeId | undefined => {
+/** Why leadership cannot go to a node, if so. */
+const refuseTransfer = (raft: Raft, leadership: Leadership, target: NodeId): string | undefined => {
+  const progress = leadership.progress.get(target)
+  if (progress === undefined) return "it is no member of this cluster"
+  if (!progress.voter) return "it is no voter until it has caught up"
+  if (!isHeard(raft, progress)) return `it has not answered for ${progress.silentTicks} ticks`
+  if (leadership.transferPause > 0) return "a transfer has just failed"
+  return undefined
+}
+
+/** The voter that is furthest of those that answer. */
+const bestFollower = (raft: Raft, leadership: Leadership): NodeId | undefined => {
   let best: NodeId | undefined
   let match = toIndex(0)
   for (const [peer, progress] of leadership.progress) {
-    if (!progress.active || (best !== undefined && progress.match <= match)) continue
+    if (!progress.voter || !isHeard(raft, progress) || (best !== undefined && progress.match <= match)) continue
     best = peer
     match = progress.match
   }

@@ -51,8 +51,17 @@ export interface AppendRequest extends Envelope {
   readonly commit: LogIndex
 }
 
+/** An answer to a leader. */
+interface Answer extends Envelope {
+  /**
+   * The sender is a voter. What a non-voter says tells the leader what to send it next and counts for nothing else: no
+   * commit, no quorum check, no read round, no transfer. (`Join.ts`)
+   */
+  readonly voter: boolean
+}
+
 /** The follower's log matches the leader's up to `match`, and is durable that far. */
-export interface AppendAccepted extends Envelope {
+export interface AppendAccepted extends Answer {
   readonly _tag: "AppendAccepted"
   readonly match: LogIndex
 }
@@ -62,7 +71,7 @@ export interface AppendAccepted extends Envelope {
  * its log at or before `prev` whose term is at most `prev`'s: the leader skips a
  * whole conflicting term at a time instead of one entry. (Raft §5.3, end)
  */
-export interface AppendRejected extends Envelope {
+export interface AppendRejected extends Answer {
   readonly _tag: "AppendRejected"
   /** The index of the refused request's `prev`, which tells a stale refusal from a fresh one. */
   readonly rejected: LogIndex
@@ -77,13 +86,19 @@ export interface AppendRejected extends Envelope {
  */
 export interface Heartbeat extends Envelope {
   readonly _tag: "Heartbeat"
-  /** min(leader's commit, the follower's match): a follower never commits past what is known to match. */
+  /**
+   * The last entry that the follower acknowledged to this leader in this term: `origin` before the first one, and while
+   * the leader's log no longer holds it. A follower that holds it has the leader's log up to there. One that does not has
+   * lost what it acknowledged.
+   */
+  readonly match: LogPoint
+  /** min(leader's commit, match): a follower never commits past what is known to match in this term. */
   readonly commit: LogIndex
   /** The newest read round of this leader's term; 0 when there was none. */
   readonly readRound: number
 }
 
-export interface HeartbeatResponse extends Envelope {
+export interface HeartbeatResponse extends Answer {
   readonly _tag: "HeartbeatResponse"
   /** Echo of the heartbeat's `readRound`. */
   readonly readRound: number

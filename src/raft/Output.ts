@@ -116,6 +116,20 @@ export interface RestartLog {
   readonly keepsTail: boolean
 }
 
+/**
+ * The leader of this term holds an acknowledgement of this node that the node's log does not bear out: the data directory is
+ * older than what was acknowledged (a copy, a restored disk image), or the disk lost synced writes. The node is no voter
+ * until it has caught up.
+ */
+export interface DirectoryRolledBack {
+  readonly _tag: "DirectoryRolledBack"
+  readonly leader: NodeId
+  /** The last entry that this node acknowledged to that leader. */
+  readonly acknowledged: LogPoint
+  /** The last entry that this node has. */
+  readonly last: LogPoint
+}
+
 /** Something worth a log line that changes nothing (a refused vote and why, a conflict and how far it went back). */
 export interface Trace {
   readonly _tag: "Trace"
@@ -135,4 +149,5 @@ export type Output =
   | ReadLog
   | SendSnapshot
   | RestartLog
+  | DirectoryRolledBack
   | Trace

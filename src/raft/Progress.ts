@@ -26,19 +26,26 @@ export class Progress {
   state: ProgressState = "probe"
   /**
    * The highest index known to be durable at the follower and equal to the leader's. It goes back only when the follower
-   * has lost its disk.
+   * has lost its disk. It decides what to send, never what is committed.
    */
   match: LogIndex = toIndex(0)
+  /**
+   * The highest index that the follower acknowledged as a voter. Only this counts towards a commit. It never goes back: an
+   * acknowledgement stays true after the disk behind it was lost, because the follower is no voter then. (`Join.ts`)
+   */
+  acknowledged: LogIndex = toIndex(0)
+  /** Whether the follower was a voter when it last answered. */
+  voter = true
   /** The next index to send; always above `match`. */
   next: LogIndex
   /** In `probe`: an append is out and nothing more is sent until an answer or a heartbeat's. */
   probing = false
   /** Entries for it are being read from disk. */
   reading = false
-  /** Something was heard from it since the leader last counted its quorum. */
-  active = true
-  /** `match` when it last answered a heartbeat: no progress between two of them means something was lost. */
-  matchAtHeartbeat: LogIndex = toIndex(0)
+  /** Ticks since it last answered as a voter. */
+  silentTicks = 0
+  /** {@link held} when it last answered a heartbeat: no progress between two of them means something was lost. */
+  heldAtHeartbeat: LogIndex = toIndex(0)
   private inflight: Array<Inflight> = []
   private inflightBytes = 0
 
@@ -52,6 +59,17 @@ export class Progress {
     if (this.state === "probe") return !this.probing
     if (this.state === "snapshot") return false
     return this.inflight.length < limits.maxInflightMessages && this.inflightBytes < limits.maxInflightBytes
+  }
+
+  /** How far it has come in what it is: a voter's acknowledgements, a non-voter's log. */
+  get held(): LogIndex {
+    return this.voter ? this.acknowledged : this.match
+  }
+
+  /** It answered, as a voter or not. */
+  answered(voter: boolean): void {
+    this.voter = voter
+    if (voter) this.silentTicks = 0
   }
 
   get inflightMessages(): number {
@@ -107,7 +125,8 @@ export class Progress {
   /** The follower's disk was lost, and with it everything it had. */
   restart(next: LogIndex): void {
     this.match = toIndex(0)
-    this.matchAtHeartbeat = this.match
+    this.heldAtHeartbeat = this.match
+    this.voter = false
     this.becomeProbe(next)
   }
 

@@ -12,7 +12,7 @@
  */
 import { campaign, countOwnVote, preCampaign, receivePreVoteResponse, receiveVoteResponse } from "./Candidate.ts"
 import type { Config } from "./Config.ts"
-import type { Applied, Compacted, Event, SnapshotInstalled } from "./Event.ts"
+import type { Applied, Compacted, Event, Persisted, SnapshotInstalled } from "./Event.ts"
 import {
   answerHeartbeat,
   becomeFollower,
@@ -31,6 +31,7 @@ import { checkInvariants, invariant, watermarks } from "./Invariants.ts"
 import {
   advanceCommit,
   logRead,
+  ownWriteFinished,
   peerUnreachable,
   propose,
   read,
@@ -54,13 +55,14 @@ import type { Recovered } from "./Recovered.ts"
 import { checkConfig, checkRecovered } from "./Recovered.ts"
 import type { Raft } from "./State.ts"
 import {
+  acknowledge,
   emit,
   emptyGathered,
   flush,
   persisted,
-  promise,
   resetElectionTimer,
   send,
+  termIsDurable,
   trace,
   trustsLeader
 } from "./State.ts"
@@ -121,6 +123,7 @@ export const make = (config: Config, recovered: Recovered): Raft => {
     electionElapsed: 0,
     electionTimeout: 0,
     votes: new Map(),
+    preVotes: new Map(),
     ownVotePersist: 0,
     leadership: undefined,
     // 21 random bits above 32 bits of counting stay within the safe integers.
@@ -184,9 +187,7 @@ const handle = (raft: Raft, event: Event): void => {
         ? forwardRead(raft, event.readId)
         : read(raft, leadership, { node: raft.config.id, readId: event.readId })
     case "Persisted":
-      persisted(raft, event.persistId)
-      if (raft.role === "candidate") countOwnVote(raft, event.persistId)
-      return
+      return persistDone(raft, event)
     case "Applied":
       return applyDone(raft, event)
     case "LogRead":
@@ -203,6 +204,22 @@ const handle = (raft: Raft, event: Event): void => {
     case "PeerUnreachable":
       return leadership === undefined ? leaderUnreachable(raft, event.peer) : peerUnreachable(leadership, event.peer)
   }
+}
+
+/**
+ * A write is durable. Who voted, or asks for votes, begins to wait now: nothing could come of it before. A candidate gives
+ * the others' disks as long as its own took.
+ */
+const persistDone = (raft: Raft, { persistId }: Persisted): void => {
+  const { leadership, persistElapsed } = raft
+  const wasDurable = termIsDurable(raft)
+  persisted(raft, persistId)
+  if (!wasDurable && termIsDurable(raft) && raft.leader === undefined) {
+    if (raft.role === "candidate") raft.electionTimeout += raft.electionElapsed
+    raft.electionElapsed = 0
+  }
+  if (leadership !== undefined) ownWriteFinished(raft, leadership, persistElapsed)
+  if (raft.role === "candidate") countOwnVote(raft, persistId)
 }
 
 const tick = (raft: Raft): void => {
@@ -235,7 +252,7 @@ const receive = (raft: Raft, message: Message): void => {
     case "VoteRequest":
       return receiveVoteRequest(raft, message)
     case "VoteResponse":
-      return raft.role === "candidate" ? receiveVoteResponse(raft, message) : undefined
+      return receiveVoteResponse(raft, message)
     case "AppendRequest":
       return receiveAppend(raft, message)
     case "Heartbeat":
@@ -366,13 +383,7 @@ const snapshotInstalled = (raft: Raft, { point }: SnapshotInstalled): void => {
   raft.applied = point.index
   raft.applying = undefined
   if (raft.leader === undefined || raft.leadership !== undefined) return
-  promise(raft, {
-    _tag: "AppendAccepted",
-    from: raft.config.id,
-    to: raft.leader,
-    term: raft.term,
-    match: point.index
-  })
+  acknowledge(raft, raft.leader, point.index)
 }
 
 const compacted = (raft: Raft, { through }: Compacted): void => {

@@ -51,6 +51,13 @@ export interface Leadership {
   /** The peers that asked to join, by the ids of their requests. Their logs were shorter than they had been. */
   readonly joins: Map<NodeId, number>
   transfer: { readonly target: NodeId; elapsed: number; asked: boolean } | undefined
+  /** Ticks before another transfer may begin, after one that failed: writes are refused during each. */
+  transferPause: number
+  /**
+   * Ticks during which the followers held what this node's own disk had not finished. A write that its disk finishes in time
+   * takes one back.
+   */
+  diskLagTicks: number
   heartbeatElapsed: number
   /** Ticks since it last made sure that a majority still answers. */
   quorumElapsed: number
@@ -79,8 +86,10 @@ export interface Raft {
   persistElapsed: number
   electionElapsed: number
   electionTimeout: number
-  /** Answers to this node's (pre-)campaign. */
+  /** Answers to this node's campaign in the present term. They count until it follows a leader or enters another term. */
   readonly votes: Map<NodeId, boolean>
+  /** Answers to this node's pre-vote. */
+  readonly preVotes: Map<NodeId, boolean>
   /** The persist that makes this candidate's vote for itself durable; the vote counts from then on. */
   ownVotePersist: number
   leadership: Leadership | undefined
@@ -92,7 +101,8 @@ export interface Raft {
 
 /** What a node that is no voter yet knows about becoming one. */
 export interface Joining {
-  readonly id: number
+  /** The id of its requests. It changes when a leader has to begin again with it. */
+  id: number
   /** Ticks since it last asked. */
   elapsed: number
   /** Peers that have never taken part either. */
@@ -121,6 +131,17 @@ export const promise = (raft: Raft, message: Message): void => {
   raft.gathered.promises.push(message)
 }
 
+/** Says that the log matches the leader's up to `match`, once it is durable that far. */
+export const acknowledge = (raft: Raft, leader: NodeId, match: LogIndex): void =>
+  promise(raft, {
+    _tag: "AppendAccepted",
+    from: raft.config.id,
+    to: leader,
+    term: raft.term,
+    match,
+    voter: raft.standing === "voter"
+  })
+
 export const emit = (raft: Raft, output: Output): void => {
   raft.gathered.outputs.push(output)
 }
@@ -136,11 +157,16 @@ export const resetElectionTimer = (raft: Raft): void => {
   raft.electionTimeout = voters.length === 1 ? 1 : raft.random.between(electionTicksMin, electionTicksMax)
 }
 
+/** Whether the disk holds the present term and vote. */
+export const termIsDurable = ({ outstanding, termPersist }: Raft): boolean =>
+  outstanding[0] === undefined || outstanding[0].id > termPersist
+
 /** Enters a later term, in which this node has not voted and knows no leader. (Raft §5.1) */
 export const enterTerm = (raft: Raft, term: Term): void => {
   raft.term = term
   raft.votedFor = undefined
   raft.leader = undefined
+  raft.votes.clear()
   raft.join.through = undefined
   raft.gathered.hardState = true
 }
@@ -200,8 +226,7 @@ export const flush = (raft: Raft): { readonly persist: Persist | undefined; read
   const { entries, hardState, promises, truncateFrom } = raft.gathered
   let { messages } = raft.gathered
   if (hardState) raft.termPersist = raft.persistId + 1
-  const oldest = raft.outstanding[0]
-  if (messages.length > 0 && (hardState || oldest !== undefined && oldest.id <= raft.termPersist)) {
+  if (messages.length > 0 && (hardState || !termIsDurable(raft))) {
     // No word leaves in a term that a crash could still take back. (Raft Figure 2: "before responding to RPCs")
     promises.push(...messages)
     messages = []

@@ -2,7 +2,7 @@
 import { Deferred, Effect, Exit, Fiber, Queue, Schedule, Scope } from "effect"
 import assert from "node:assert/strict"
 import type { Message } from "../raft/Message.ts"
-import { LogIndex, NodeId, Term } from "../raft/Types.ts"
+import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
 import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
 import { SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { ConformanceCase } from "./Conformance.ts"
@@ -50,6 +50,7 @@ export const heartbeat = (from: NodeId, to: NodeId, readRound: number): Message 
   from,
   to,
   term: Term(3),
+  match: origin,
   commit: LogIndex(0),
   readRound
 })
@@ -79,10 +80,10 @@ const everyKind = (from: NodeId, to: NodeId): ReadonlyArray<Message> => {
     { _tag: "VoteRequest", ...envelope, last: point, transfer: true },
     { _tag: "VoteResponse", ...envelope, granted: false },
     { _tag: "AppendRequest", ...envelope, prev: point, entries: [], commit: LogIndex(5) },
-    { _tag: "AppendAccepted", ...envelope, match: LogIndex(9) },
-    { _tag: "AppendRejected", ...envelope, rejected: LogIndex(8), hint: point, lastIndex: LogIndex(0) },
-    { _tag: "Heartbeat", ...envelope, commit: LogIndex(4), readRound: 11 },
-    { _tag: "HeartbeatResponse", ...envelope, readRound: 12 },
+    { _tag: "AppendAccepted", ...envelope, match: LogIndex(9), voter: true },
+    { _tag: "AppendRejected", ...envelope, rejected: LogIndex(8), hint: point, lastIndex: LogIndex(0), voter: false },
+    { _tag: "Heartbeat", ...envelope, match: point, commit: LogIndex(4), readRound: 11 },
+    { _tag: "HeartbeatResponse", ...envelope, readRound: 12, voter: false },
     { _tag: "ReadIndexRequest", ...envelope, readId: 13 },
     { _tag: "ReadIndexResponse", ...envelope, readId: 13, index: LogIndex(6) },
     { _tag: "ReadIndexResponse", ...envelope, readId: 14, index: undefined },

@@ -20,14 +20,18 @@ const all: ReadonlyArray<readonly [message: Message, kind: string, rest: string]
     "04",
     "0000000000000004 0000000000000002 0000010000000001 00000000"
   ],
-  [{ ...envelope, _tag: "AppendAccepted", match: far }, "05", "0000010000000001"],
+  [{ ...envelope, _tag: "AppendAccepted", match: far, voter: true }, "05", "0000010000000001 01"],
   [
-    { ...envelope, _tag: "AppendRejected", rejected: LogIndex(9), hint: last, lastIndex: far },
+    { ...envelope, _tag: "AppendRejected", rejected: LogIndex(9), hint: last, lastIndex: far, voter: false },
     "06",
-    "0000000000000009 0000000000000004 0000000000000002 0000010000000001"
+    "0000000000000009 0000000000000004 0000000000000002 0000010000000001 00"
   ],
-  [{ ...envelope, _tag: "Heartbeat", commit: far, readRound: 7 }, "07", "0000010000000001 0000000000000007"],
-  [{ ...envelope, _tag: "HeartbeatResponse", readRound: 7 }, "08", "0000000000000007"],
+  [
+    { ...envelope, _tag: "Heartbeat", match: last, commit: far, readRound: 7 },
+    "07",
+    "0000000000000004 0000000000000002 0000010000000001 0000000000000007"
+  ],
+  [{ ...envelope, _tag: "HeartbeatResponse", readRound: 7, voter: true }, "08", "0000000000000007 01"],
   [{ ...envelope, _tag: "ReadIndexRequest", readId: 8 }, "09", "0000000000000008"],
   [{ ...envelope, _tag: "ReadIndexResponse", readId: 8, index: far }, "0a", "0000000000000008 01 0000010000000001"],
   [{ ...envelope, _tag: "ReadIndexResponse", readId: 8, index: undefined }, "0a", "0000000000000008 00"],
@@ -106,7 +110,7 @@ describe("a batch of messages", () => {
   })
 
   it("with a kind, node, term, flag or number that cannot be is refused", () => {
-    const heartbeat: Message = { ...envelope, _tag: "Heartbeat", commit: LogIndex(1), readRound: 1 }
+    const heartbeat: Message = { ...envelope, _tag: "Heartbeat", match: origin, commit: LogIndex(1), readRound: 1 }
     const granted = encodeMessages([{ ...envelope, _tag: "VoteResponse", granted: true }])
     assert.include(problem(Uint8Array.of(14, ...new Uint8Array(24))), "no kind 14")
     assert.include(problem(encodeMessages([{ ...heartbeat, from: 0 as NodeId }])), "nodes count from 1")

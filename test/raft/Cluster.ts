@@ -61,6 +61,12 @@ export const diskOf = (terms: ReadonlyArray<number> = [], term = terms[terms.len
   entries: logOf(terms)
 })
 
+/** The disk of a node that cannot know whether the cluster is new. */
+export const lostDisk = (): Disk => {
+  const disk = diskOf()
+  return { ...disk, hardState: { ...disk.hardState, standing: "newcomer" } }
+}
+
 /** What a node that starts on `disk` finds. */
 export const recover = ({ compacted, entries, hardState }: Disk, applied = compacted.index): Recovered => ({
   hardState,
@@ -97,8 +103,8 @@ export const promisedIn = (outputs: ReadonlyArray<Output>): Array<Message> =>
   only(outputs, "Persist").flatMap(({ thenSend }) => thenSend)
 
 export interface Member {
-  readonly config: Config
-  readonly disk: Disk
+  config: Config
+  disk: Disk
   /** Writes that are on their way to the disk. */
   writes: Array<Persist>
   raft: Raft
@@ -221,6 +227,22 @@ export class Cluster {
     member.outputs = []
     member.applied = member.applied.filter(({ index }) => index <= member.disk.compacted.index)
     member.raft = make(member.config, recover(member.disk))
+  }
+
+  /** What a node's disk holds now, to be put back later. */
+  copyDisk(id: number): Disk {
+    const { compacted, entries, hardState } = this.member(id).disk
+    return { compacted, entries: [...entries], hardState }
+  }
+
+  /** A node stops and starts on another disk: an empty one, as after a loss, or a copy of an earlier state. */
+  replaceDisk(id: number, disk: Disk = lostDisk()): void {
+    const member = this.member(id)
+    member.disk = disk
+    // The seed differs from one start to the next, and with it the id of the node's questions.
+    member.config = { ...member.config, seed: member.config.seed + 1 }
+    this.drop(({ from, to }) => from === id || to === id)
+    this.restart(id)
   }
 
   /** A node removes its log up to `through`, as after taking a snapshot. */

@@ -9,6 +9,7 @@ import { describeEvent, describeMessage, describeOutputLines, describeState } fr
 import type { Event } from "../../src/raft/Event.ts"
 import type { Output } from "../../src/raft/Output.ts"
 import { LogIndex, NodeId } from "../../src/raft/Types.ts"
+import type { Disk } from "./Cluster.ts"
 import { Cluster, diskOf } from "./Cluster.ts"
 
 /** What a command prints unless it is said `quietly`: everything but steps in which nothing happened. */
@@ -19,15 +20,19 @@ const describeStep = (id: number, event: Event, outputs: ReadonlyArray<Output>):
   return [`n${id} ${describeEvent(event)}`, ...outputs.flatMap(describeOutputLines).map((line) => `    ${line}`)]
 }
 
+const worthSaying = new Set<Output["_tag"]>(["RoleChanged", "ReadReady", "ReadRefused", "DirectoryRolledBack"])
+
 /** What is worth saying even then. */
 const describeQuietly = (id: number, _event: Event, outputs: ReadonlyArray<Output>): Array<string> =>
-  outputs.filter(({ _tag }) => _tag === "RoleChanged" || _tag === "ReadReady" || _tag === "ReadRefused")
+  outputs.filter(({ _tag }) => worthSaying.has(_tag))
     .flatMap(describeOutputLines).map((line) => `n${id} ${line}`)
 
 class Scenario {
   private cluster = new Cluster()
   private lines: Array<string> = []
   private quiet = false
+  /** Disks as they once were, by node. */
+  private readonly copies = new Map<number, Disk>()
 
   play(command: string): ReadonlyArray<string> {
     this.lines = []
@@ -85,6 +90,12 @@ class Scenario {
         return cluster.sync(id)
       case "restart":
         return cluster.restart(id)
+      case "copy":
+        return void this.copies.set(id, cluster.copyDisk(id))
+      case "lose":
+        return cluster.replaceDisk(id)
+      case "putback":
+        return cluster.replaceDisk(id, this.copies.get(id))
       case "propose":
         return void cluster.propose(id, ...args.slice(1))
       case "read":

@@ -17,6 +17,7 @@ const heartbeat: Message = {
   from: NodeId(1),
   to: NodeId(2),
   term: Term(3),
+  match: { index: LogIndex(9), term: Term(2) },
   commit: LogIndex(7),
   readRound: 4
 }
@@ -32,10 +33,10 @@ describe("Describe", () => {
   })
 
   it("shows messages with sender, receiver and term", () => {
-    assert.strictEqual(describeMessage(heartbeat), "n1→n2 Heartbeat term 3 commit 7 round 4")
+    assert.strictEqual(describeMessage(heartbeat), "n1→n2 Heartbeat term 3 match 9@2 commit 7 round 4")
     assert.strictEqual(
       describeEvent({ _tag: "Receive", message: heartbeat }),
-      "Receive n1→n2 Heartbeat term 3 commit 7 round 4"
+      "Receive n1→n2 Heartbeat term 3 match 9@2 commit 7 round 4"
     )
   })
 
@@ -51,11 +52,11 @@ describe("Describe", () => {
       }),
       [
         "Persist #4 · term 3 vote n1 commit 0 · truncate from 5 · [5@3 noop]",
-        "  then n1→n2 Heartbeat term 3 commit 7 round 4"
+        "  then n1→n2 Heartbeat term 3 match 9@2 commit 7 round 4"
       ]
     )
     assert.deepEqual(describeOutputLines({ _tag: "Send", messages: [heartbeat] }), [
-      "→ n1→n2 Heartbeat term 3 commit 7 round 4"
+      "→ n1→n2 Heartbeat term 3 match 9@2 commit 7 round 4"
     ])
   })
 

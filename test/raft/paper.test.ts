@@ -65,7 +65,7 @@ describe("§5.1 Raft basics", () => {
     cluster.elect(1)
     cluster.step(1, {
       _tag: "Receive",
-      message: { _tag: "HeartbeatResponse", from: NodeId(2), to: NodeId(1), term: Term(9), readRound: 0 }
+      message: { _tag: "HeartbeatResponse", from: NodeId(2), to: NodeId(1), term: Term(9), readRound: 0, voter: true }
     })
     assert.strictEqual(cluster.status(1).role, "follower")
     assert.strictEqual(cluster.status(1).term, 9)
@@ -343,7 +343,7 @@ describe("§5.3 Log replication", () => {
     const outputs = receive(raft, append({ term: 1, prev: [0, 0], terms: [1, 1] }))
     assert.strictEqual(status(raft).lastIndex, 4)
     assert.isTrue(only(outputs, "Persist").every(({ truncateFrom }) => truncateFrom === undefined))
-    assert.deepInclude(messagesIn(outputs)[0], { _tag: "AppendAccepted", match: LogIndex(2) })
+    assert.deepInclude(messagesIn(outputs)[0], { _tag: "AppendAccepted", match: LogIndex(2), voter: true })
   })
 
   // Figure 2, AppendEntries 5: "set commitIndex = min(leaderCommit, index of last new entry)".
@@ -452,10 +452,10 @@ describe("§5.4 Safety", () => {
     cluster.drop(({ _tag }) => _tag === "AppendRequest")
     const { raft } = cluster.member(1)
     const { term } = raft
-    receive(raft, { _tag: "AppendAccepted", from: NodeId(2), to: NodeId(1), term, match: LogIndex(2) })
-    receive(raft, { _tag: "AppendAccepted", from: NodeId(3), to: NodeId(1), term, match: LogIndex(2) })
+    receive(raft, { _tag: "AppendAccepted", from: NodeId(2), to: NodeId(1), term, match: LogIndex(2), voter: true })
+    receive(raft, { _tag: "AppendAccepted", from: NodeId(3), to: NodeId(1), term, match: LogIndex(2), voter: true })
     assert.strictEqual(raft.commit, 0)
-    receive(raft, { _tag: "AppendAccepted", from: NodeId(3), to: NodeId(1), term, match: LogIndex(3) })
+    receive(raft, { _tag: "AppendAccepted", from: NodeId(3), to: NodeId(1), term, match: LogIndex(3), voter: true })
     assert.strictEqual(raft.commit, 3)
   })
 

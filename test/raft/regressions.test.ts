@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Message } from "../../src/raft/Message.ts"
 import { make, step } from "../../src/raft/Raft.ts"
-import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
+import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 import { Cluster, configOf, diskOf, entry, messagesIn, only, promisedIn, recover, sentIn, write } from "./Cluster.ts"
 
 const elected = (options: ConstructorParameters<typeof Cluster>[0] = {}): Cluster => {
@@ -45,7 +45,14 @@ describe("durability", () => {
   it("nothing is said in a term before the disk has it, not even a refusal", () => {
     const raft = make(configOf(2), recover(diskOf([1])))
     const rejected = step(raft, { _tag: "Receive", message: append(1, 2, 5, [4, 3], []) })
-    const heartbeat = { _tag: "Heartbeat", from: NodeId(1), to: NodeId(2), term: Term(5), readRound: 1 } as const
+    const heartbeat = {
+      _tag: "Heartbeat",
+      from: NodeId(1),
+      to: NodeId(2),
+      term: Term(5),
+      match: origin,
+      readRound: 1
+    } as const
     const answered = step(raft, { _tag: "Receive", message: { ...heartbeat, commit: LogIndex(0) } })
     assert.deepEqual([...sentIn(rejected), ...sentIn(answered)], [])
     assert.deepEqual(promisedIn(rejected).map(({ _tag }) => _tag), ["AppendRejected"])
@@ -156,7 +163,7 @@ describe("terms", () => {
     cluster.propose(1, "b")
     const lastIndex = cluster.status(1).lastIndex
     const late = { from: NodeId(2), to: NodeId(1), term: Term(1) }
-    cluster.step(1, { _tag: "Receive", message: { ...late, _tag: "AppendAccepted", match: lastIndex } })
+    cluster.step(1, { _tag: "Receive", message: { ...late, _tag: "AppendAccepted", match: lastIndex, voter: true } })
     assert.isBelow(cluster.status(1).commit, lastIndex)
   })
 
@@ -242,7 +249,7 @@ describe("reads", () => {
     assert.strictEqual(cluster.status(1).role, "leader")
     cluster.isolate(1)
     cluster.step(1, { _tag: "ReadIndex", readId: 2 })
-    const answer = { _tag: "HeartbeatResponse", from: NodeId(2), to: NodeId(1), readRound: 9 } as const
+    const answer = { _tag: "HeartbeatResponse", from: NodeId(2), to: NodeId(1), readRound: 9, voter: true } as const
     cluster.step(1, { _tag: "Receive", message: { ...answer, term: Term(1) } })
     assert.deepEqual(ready(cluster, 1), [])
   })
@@ -322,14 +329,22 @@ describe("snapshots and compaction", () => {
         term: raft.term,
         rejected: LogIndex(4),
         hint: { index: LogIndex(0), term: Term(0) },
-        lastIndex: LogIndex(0)
+        lastIndex: LogIndex(0),
+        voter: true
       }
     })
     assert.deepInclude(only(refused, "ReadLog")[0], { peer: NodeId(3), from: LogIndex(1) })
     cluster.compact(1, 4)
     const peer = NodeId(3)
     step(raft, { _tag: "LogRead", peer, term: raft.term, from: LogIndex(1), entries: [] })
-    const response = { _tag: "HeartbeatResponse", from: peer, to: NodeId(1), term: raft.term, readRound: 0 } as const
+    const response = {
+      _tag: "HeartbeatResponse",
+      from: peer,
+      to: NodeId(1),
+      term: raft.term,
+      readRound: 0,
+      voter: true
+    } as const
     const outputs = [1, 2].flatMap(() => step(raft, { _tag: "Receive", message: response }))
     assert.deepInclude(only(outputs, "SendSnapshot")[0], { peer, atLeast: { index: LogIndex(4), term: Term(1) } })
   })

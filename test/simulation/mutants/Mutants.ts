@@ -91,13 +91,19 @@ export const mutants: ReadonlyArray<Mutant> = [
     "while (known < entries.length && log.matches(entries[known] as Entry)) known += 1",
     "known = 0"
   ),
-  one(
-    "commits beyond the last entry that matches",
-    { cores: 50 },
-    "raft/Leader.ts",
-    "commit: minIndex(raft.commit, progress.match),",
-    "commit: raft.commit,"
-  ),
+  {
+    name: "commits beyond the last entry that matches",
+    within: { cores: 50 },
+    changes: [
+      { file: "raft/Leader.ts", find: "commit: minIndex(raft.commit, match.index),", replace: "commit: raft.commit," },
+      {
+        file: "raft/Follower.ts",
+        find: "minIndex(message.commit, match.index)",
+        replace: "minIndex(message.commit, raft.log.lastIndex)"
+      }
+    ],
+    quick: true
+  },
   one(
     "compares logs by their length first",
     { cores: 500 },
@@ -109,8 +115,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "counts its own log before it is durable",
     { cores: 50 },
     "raft/Leader.ts",
-    "const matches: Array<LogIndex> = [raft.stable]",
-    "const matches: Array<LogIndex> = [raft.log.lastIndex]"
+    "committedIndex(heldByVoters(leadership, raft.stable))",
+    "committedIndex(heldByVoters(leadership, raft.log.lastIndex))"
   ),
   one(
     "reads before anything of its own term is committed",
@@ -214,8 +220,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "commits alone what its disk has not",
     { cores: 50 },
     "raft/Leader.ts",
-    "const matches: Array<LogIndex> = [raft.stable]",
-    "const matches: Array<LogIndex> = [raft.peers.length === 0 ? raft.log.lastIndex : raft.stable]"
+    "committedIndex(heldByVoters(leadership, raft.stable))",
+    "committedIndex(heldByVoters(leadership, raft.peers.length === 0 ? raft.log.lastIndex : raft.stable))"
   ),
   one(
     "leads on behind a disk that has stopped",
