@@ -55,6 +55,6 @@ it.live("asking again and again for a transfer to a suspended node does not stop
       )
       process.stdout.write(`FIGURE writes acknowledged while a transfer was asked for: ${during}\n`)
       assert.isBelow(max, requests * betweenMs / 2, "the pause does not grow with the requests")
-      yield* cluster.until((all) => all.length === 3 && all.some(({ role }) => role === "leader"))
+      yield* cluster.until((all) => all.length === 2 && all.some(({ role }) => role === "leader"))
     }).pipe(Effect.provide(layer))
   }).pipe(Effect.provide(NodeServices.layer)))
