@@ -94,7 +94,7 @@ const fillDisk = async (node: NodeProcess, { note, press }: Victims): Promise<vo
  * Puts an old copy of a follower's directory in its place, made while the node was stopped in good order. The leader that
  * saw what the node acknowledged since then lives on.
  */
-const rollBack = async ({ answered, leader, nodes, note, random, ready, status }: Victims): Promise<void> => {
+const rollBack = async ({ acknowledgedWrites, leader, nodes, note, random, ready, status }: Victims): Promise<void> => {
   await ready()
   const leading = await leader()
   const node = random.pick(nodes.filter((one) => one !== leading))
@@ -102,8 +102,8 @@ const rollBack = async ({ answered, leader, nodes, note, random, ready, status }
   const putBack = node.copyData()
   await startNode(node)
   await ready()
-  const enough = answered().writes + 1 + random.below(1_000)
-  await until("writes after a copy of a directory was made", 20_000, () => answered().writes >= enough)
+  const enough = acknowledgedWrites() + 1 + random.below(1_000)
+  await until("writes after a copy of a directory was made", 20_000, () => acknowledgedWrites() >= enough)
   const goal = (await status(node))?.commit ?? 0
   await node.end(random.pick(["SIGKILL", "SIGTERM"] as const))
   putBack()

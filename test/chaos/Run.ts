@@ -80,7 +80,12 @@ export const run = async (options: RunOptions): Promise<Ran> => {
     status: (node) => site.status(node),
     leader: () => leaderOf(site),
     ready: () => site.ready(),
-    answered: () => ({ writes: ledger.revised.length, all: ledger.counts.ok }),
+    acknowledgedWrites: () => ledger.revised.length,
+    nowMs,
+    answeredSince: (calledMs) =>
+      ledger.recorder.operations.filter(({ callMs, outcome }) => callMs >= calledMs && outcome._tag === "Ok").map((
+        { action, callMs, client, endMs }
+      ) => `${client} ${action.name} (called at ${callMs.toFixed(0)} ms, answered at ${endMs.toFixed(0)} ms)`),
     press: (enough) => Effect.runPromise(Workload.press(workload, enough))
   }
   const nextAnswer = async (when: string): Promise<number> => {

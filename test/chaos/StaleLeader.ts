@@ -32,8 +32,11 @@ export interface Stage {
   readonly status: (node: NodeProcess) => Promise<NodeStatus | undefined>
   readonly leader: () => Promise<NodeProcess>
   readonly ready: () => Promise<void>
-  /** How many writes, and how many operations of any kind, clients were answered so far. */
-  readonly answered: () => { readonly writes: number; readonly all: number }
+  /** How many writes were acknowledged so far. */
+  readonly acknowledgedWrites: () => number
+  readonly nowMs: () => number
+  /** The operations that were called at or after a moment and have been answered, in lines for people. */
+  readonly answeredSince: (calledMs: number) => ReadonlyArray<string>
 }
 
 /** Milliseconds within which a leader that was cut off can be expected to lead still. */
@@ -63,7 +66,8 @@ const suspendWithEntries = async (leading: NodeProcess, stage: Stage): Promise<b
 
 /** Tells the story once on a cluster whose clients write all the time. At the end every node is ready. */
 export const staleLeader = async (fate: NewLeader, stage: Stage): Promise<void> => {
-  const { answered, leader, network, nodes, note, problem, random, ready, status } = stage
+  const { acknowledgedWrites, answeredSince, leader, network, nodes, note, nowMs, problem, random, ready, status } =
+    stage
   await ready()
   let stale = await leader()
   while (!(await suspendWithEntries(stale, stage))) {
@@ -82,8 +86,8 @@ export const staleLeader = async (fate: NewLeader, stage: Stage): Promise<void> 
     }
     return false
   })
-  const acknowledged = answered().writes + 1 + random.below(60)
-  await until("writes at the new leader", newLeaderMs, () => answered().writes >= acknowledged)
+  const enough = acknowledgedWrites() + 1 + random.below(60)
+  await until("writes at the new leader", newLeaderMs, () => acknowledgedWrites() >= enough)
 
   const wiped = others.find((node) => node !== next) as NodeProcess
   await wiped.end("SIGKILL")
@@ -91,18 +95,24 @@ export const staleLeader = async (fate: NewLeader, stage: Stage): Promise<void> 
   await wait(random.below(200))
   if (fate === "killed") await next.end("SIGKILL")
   else network.around(next.id, "both", { refuse: true })
+  // What was called before may have been decided before, and be answered when the leader wakes up.
+  const calledMs = nowMs()
   note(
     `node ${stale.id} led and is suspended, node ${next.id} leads now and is ${fate}, node ${wiped.id} loses its disk`
   )
   await startNode(wiped)
-  const before = answered().all
   for (const [from, to] of [[stale.id, wiped.id], [wiped.id, stale.id]] as const) network.link(from, to).set({})
   await wait(random.below(300))
   stale.resume()
   await wait(1_000 + random.below(1_500))
-  const answers = answered().all - before
+  const answers = answeredSince(calledMs)
   const standing = (await status(wiped))?.standing
-  if (answers > 0) problem(`${answers} operations were answered by one voter and a node that had lost its disk`)
+  if (answers.length > 0) {
+    problem(
+      `${answers.length} operations were answered by one voter and a node that had lost its disk: ` +
+        answers.slice(0, 10).join("; ")
+    )
+  }
   if (standing === "voter") problem(`node ${wiped.id} lost its disk and votes, without having caught up`)
 
   if (fate === "killed") await startNode(next)
