@@ -102,14 +102,14 @@ const rollBack = async ({ acknowledgedWrites, leader, nodes, note, random, ready
   const putBack = node.copyData()
   await startNode(node)
   await ready()
-  const enough = acknowledgedWrites() + 1 + random.below(1_000)
-  await until("writes after a copy of a directory was made", 20_000, () => acknowledgedWrites() >= enough)
+  const enough = acknowledgedWrites() + 1 + random.below(300)
+  await until("writes after a copy of a directory was made", 60_000, () => acknowledgedWrites() >= enough)
   const goal = (await status(node))?.commit ?? 0
   await node.end(random.pick(["SIGKILL", "SIGTERM"] as const))
   putBack()
   note(`node ${node.id} starts on an old copy of its directory`)
   await startNode(node)
-  await until(`node ${node.id}, on an old copy of its directory, catches up`, 10_000, async () => {
+  await until(`node ${node.id}, on an old copy of its directory, catches up`, 20_000, async () => {
     const { commit = 0 } = await status(node) ?? {}
     return commit >= goal
   })
