@@ -34,6 +34,7 @@ export class ClusterNode {
   private readonly scope: Scope.Scope
   private readonly program: ReadonlyArray<string>
   private readonly settings: Readonly<Record<string, string>>
+  private readonly under: (dataDir: string) => ReadonlyArray<string>
   private running: Running | undefined
 
   constructor(
@@ -42,10 +43,12 @@ export class ClusterNode {
     dataDir: string,
     scope: Scope.Scope,
     program: ReadonlyArray<string>,
-    settings: Readonly<Record<string, string>>
+    settings: Readonly<Record<string, string>>,
+    under: (dataDir: string) => ReadonlyArray<string>
   ) {
     this.program = program
     this.settings = settings
+    this.under = under
     this.id = address.id
     this.address = address
     this.nodes = nodes
@@ -72,7 +75,8 @@ export class ClusterNode {
 
   private readonly startProcess = Effect.fnUntraced({ self: this }, function*(this: ClusterNode) {
     const scope = yield* Scope.fork(this.scope)
-    const handle = yield* ChildProcess.make(process.execPath, this.program, {
+    const [command, ...args] = [...this.under(this.dataDir), process.execPath, ...this.program]
+    const handle = yield* ChildProcess.make(command as string, args, {
       env: cleanEnv(this.env),
       extendEnv: true,
       stdin: "ignore",
@@ -150,12 +154,14 @@ const askMs = 5
 
 /**
  * Makes a cluster of `voters` nodes; nothing runs before `start`. `program` is what Node runs for each, configured by
- * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all.
+ * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all. `under` is
+ * what runs Node, and must become the node's own process: a tracer, for example.
  */
 export const make = Effect.fnUntraced(function*(
   voters: 1 | 3,
   program: ReadonlyArray<string> = [launcher, "start"],
-  settings: Readonly<Record<string, string>> = {}
+  settings: Readonly<Record<string, string>> = {},
+  under: (dataDir: string) => ReadonlyArray<string> = () => []
 ) {
   const files = yield* FileSystem.FileSystem
   const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-cluster-" })
@@ -169,7 +175,7 @@ export const make = Effect.fnUntraced(function*(
   }))
   const scope = yield* Effect.scope
   const nodes = addresses.map((address) =>
-    new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope, program, settings)
+    new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope, program, settings, under)
   )
   yield* Effect.addFinalizer((exit) =>
     Effect.sync(() => {
