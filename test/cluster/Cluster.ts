@@ -150,19 +150,21 @@ const askMs = 5
 
 /**
  * Makes a cluster of `voters` nodes; nothing runs before `start`. `program` is what Node runs for each, configured by
- * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all.
+ * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all. `hosts` are the
+ * names that nodes are known by, in order; 127.0.0.1 where there is none.
  */
 export const make = Effect.fnUntraced(function*(
   voters: 1 | 3,
   program: ReadonlyArray<string> = [launcher, "start"],
-  settings: Readonly<Record<string, string>> = {}
+  settings: Readonly<Record<string, string>> = {},
+  hosts: ReadonlyArray<string> = []
 ) {
   const files = yield* FileSystem.FileSystem
   const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-cluster-" })
   const ports = yield* freePorts(voters * 3)
   const addresses: ReadonlyArray<NodeAddress> = Array.from({ length: voters }, (_, i) => ({
     id: i + 1,
-    host: "127.0.0.1",
+    host: hosts[i] ?? "127.0.0.1",
     clientPort: ports[3 * i] as number,
     peerPort: ports[3 * i + 1] as number,
     httpPort: ports[3 * i + 2] as number
