@@ -83,6 +83,11 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
       `refused a connection: all ${maxHttpConnections} are in use`
     )
   })
+  // A connection that could not be taken, for want of a descriptor. Unheard, it would end the process.
+  server.on(
+    "error",
+    (error) => offences.report("too-many-connections", "unknown", `lost a connection: ${error.message}`)
+  )
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // Whoever goes away in the middle of something offends nobody.
     if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
