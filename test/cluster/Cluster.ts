@@ -152,23 +152,30 @@ export interface Cluster {
 /** How often the state is asked for while waiting on it. */
 const askMs = 5
 
+/** What the nodes of a cluster find around them. */
+export interface Surroundings {
+  /** The names that the nodes are known by, in order; 127.0.0.1 where there is none. */
+  readonly hosts?: ReadonlyArray<string>
+  /** What runs Node, and must become the node's own process: a tracer, for example. */
+  readonly under?: (dataDir: string) => ReadonlyArray<string>
+}
+
 /**
  * Makes a cluster of `voters` nodes; nothing runs before `start`. `program` is what Node runs for each, configured by
- * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all. `under` is
- * what runs Node, and must become the node's own process: a tracer, for example.
+ * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all.
  */
 export const make = Effect.fnUntraced(function*(
   voters: 1 | 3,
   program: ReadonlyArray<string> = [launcher, "start"],
   settings: Readonly<Record<string, string>> = {},
-  under: (dataDir: string) => ReadonlyArray<string> = () => []
+  { hosts = [], under = () => [] }: Surroundings = {}
 ) {
   const files = yield* FileSystem.FileSystem
   const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-cluster-" })
   const ports = yield* freePorts(voters * 3)
   const addresses: ReadonlyArray<NodeAddress> = Array.from({ length: voters }, (_, i) => ({
     id: i + 1,
-    host: "127.0.0.1",
+    host: hosts[i] ?? "127.0.0.1",
     clientPort: ports[3 * i] as number,
     peerPort: ports[3 * i + 1] as number,
     httpPort: ports[3 * i + 2] as number

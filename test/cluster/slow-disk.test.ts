@@ -51,7 +51,7 @@ describe.skipIf(missing !== undefined)("slow disks", () => {
     Effect.gen(function*() {
       for (const [ms, under] of [[15, slowDisk(15)], [1_000, slowLog(1_000)]] as const) {
         const elapsedMs = yield* Effect.scoped(
-          Effect.flatMap(Cluster.make(1, undefined, {}, under), serves)
+          Effect.flatMap(Cluster.make(1, undefined, {}, { under }), serves)
         )
         report(`single node, ${ms} ms a sync: start of the process to its first commit`, [elapsedMs])
       }
@@ -59,7 +59,7 @@ describe.skipIf(missing !== undefined)("slow disks", () => {
 
   it.live("three nodes elect a leader and commit with a second for each sync", () =>
     Effect.gen(function*() {
-      const cluster = yield* Cluster.make(3, undefined, {}, slowLog(1_000))
+      const cluster = yield* Cluster.make(3, undefined, {}, { under: slowLog(1_000) })
       const elapsedMs = yield* serves(cluster)
       report("three nodes, 1,000 ms a sync: start of the processes to the first majority commit", [elapsedMs])
     }).pipe(Effect.provide(NodeServices.layer)))

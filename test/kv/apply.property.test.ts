@@ -272,7 +272,7 @@ const compareWithModel = (seed: number, count: number) => {
       return [text(row.key.subarray(1)), { ...record, value: text(record.value) }] as const
     })
   )
-  assert.deepStrictEqual(stored, new Map([...model.keys].sort(([a], [b]) => a < b ? -1 : 1)))
+  assert.deepStrictEqual([...stored], [...model.keys].sort(([a], [b]) => a < b ? -1 : 1))
 
   const attached = single.store.within(leaseKeysOfAll).map(({ key }) => `${idOf(key)} ${text(attachedKey(key))}`)
   const expectedAttached = [...model.keys].flatMap(([key, { lease }]) => lease === 0 ? [] : [`${lease} ${key}`])
@@ -289,7 +289,7 @@ const compareWithModel = (seed: number, count: number) => {
       ] as const
     })
   )
-  assert.deepStrictEqual(history, model.history)
+  assert.deepStrictEqual([...history], [...model.history])
 
   const { rows } = single.store
   const grouped = carryOut(steps, () => 1 + source.below(30), () => false)
