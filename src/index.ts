@@ -29,15 +29,18 @@ export {
   Overloaded,
   parseEndpoint,
   parseEndpoints,
+  Position,
   PutEvent,
   SessionExpired,
   Unavailable,
-  Watch
+  Watch,
+  WrongCluster
 } from "./client/index.ts"
 export type {
   CampaignOptions,
   Changes,
   ClientOptions,
+  ClusterIdentity,
   CommandFailure,
   CommandOptions,
   Comparison,

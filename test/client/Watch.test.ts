@@ -3,6 +3,7 @@ import { assert, it, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Option, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
+import { Position } from "../../src/client/Position.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Op } from "../../src/client/Txn.ts"
 import type { Changes, Listed, WatchNotice, WatchOptions, WatchTarget } from "../../src/client/Watch.ts"
@@ -49,7 +50,10 @@ it.effect("tells of every change of a prefix from now on, whole revisions, in or
     const kv = yield* KeyValue
     yield* kv.put("a/0", "before")
     const watch = yield* listen({ prefix: "a/" })
-    assert.deepStrictEqual(yield* watch.until(({ _tag }) => _tag === "Began"), [{ _tag: "Began", revision: 2 }])
+    const cluster = yield* (yield* ClusterAdmin).identity
+    assert.deepStrictEqual(yield* watch.until(({ _tag }) => _tag === "Began"), [
+      { _tag: "Began", revision: 2, position: new Position(cluster, 1) }
+    ])
     yield* kv.put("a/1", "1")
     yield* kv.put("b/1", "not watched")
     yield* kv.put("a/1", "2")
@@ -97,7 +101,8 @@ it.effect("confirms now and then that nothing changed, also when others' keys do
     yield* TestClock.adjust(900)
     assert.isTrue(Option.isNone(yield* Queue.poll(watch.told)))
     yield* TestClock.adjust(200)
-    assert.deepStrictEqual(yield* watch.until(through(1)), [{ _tag: "Progress", revision: 1 }])
+    const position = new Position(yield* (yield* ClusterAdmin).identity, 1)
+    assert.deepStrictEqual(yield* watch.until(through(1)), [{ _tag: "Progress", revision: 1, position }])
   }).pipe(inMemory))
 
 it.effect("says what is left when the past is gone", () =>

@@ -5,9 +5,11 @@ import { BackupDecoder, encodeBackupHeader } from "../../src/codec/BackupFile.ts
 import { CodecError } from "../../src/codec/EntryRecord.ts"
 import { SnapshotEncoder } from "../../src/codec/SnapshotChunk.ts"
 import type { StateRow } from "../../src/codec/StateRows.ts"
+import { someCluster } from "../client/Identities.ts"
 
 const header: BackupHeader = {
   clusterId: "orders",
+  identity: someCluster,
   nodeId: 2,
   version: "0.1.0",
   machine: "key-value",
