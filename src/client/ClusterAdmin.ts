@@ -88,19 +88,24 @@ export const make = (
       ? undefined
       : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster
 
-  const identity = Effect.suspend((): Effect.Effect<ClusterIdentity, Unavailable | WrongCluster> => {
-    const known = Effect.suspend(() =>
-      pool.cluster.identity === undefined
-        ? Effect.fail(new Unavailable({ reason: "no node that can be reached knows which cluster it is of" }))
-        : Effect.succeed(pool.cluster.identity)
-    )
-    return pool.cluster.identity !== undefined
-      ? known
-      : Effect.flatMap(status, (answers): Effect.Effect<ClusterIdentity, Unavailable | WrongCluster> => {
-        const wrong = misdirected(answers)
-        return wrong === undefined ? known : Effect.fail(wrong)
+  const meet = Effect.flatMap(
+    status,
+    (answers): Effect.Effect<ClusterIdentity, Unavailable | WrongCluster> => {
+      const wrong = misdirected(answers)
+      if (wrong !== undefined) return Effect.fail(wrong)
+      if (pool.cluster.identity !== undefined) return Effect.succeed(pool.cluster.identity)
+      return Effect.fail(new Unavailable({ reason: "no node that can be reached knows which cluster it is of" }))
+    }
+  )
+
+  const identity = Effect.suspend(() =>
+    pool.cluster.identity !== undefined
+      ? Effect.succeed(pool.cluster.identity)
+      : Effect.retry(meet, {
+        schedule: Schedule.spaced(20).pipe(Schedule.upTo({ duration: client.requestTimeoutMs })),
+        while: ({ _tag }) => _tag === "Unavailable"
       })
-  })
+  )
 
   const transferLeader = Effect.fnUntraced(function*(target?: number) {
     const answers = yield* status

@@ -83,6 +83,9 @@ const make = Effect.gen(function*() {
     const identity = decodeIdentityEntry(payload) as ClusterIdentity
     if (current !== undefined) return yield* store.commit([], { index, term })
     yield* store.commit([{ _tag: "Put", key: identityRowKey, value: encodeIdentityRow(identity) }], { index, term })
+    // Durable before anybody is told, so that a restart knows it at once: a node that does not know its cluster may be taken
+    // into another one.
+    yield* store.sync
     learn(identity)
     yield* Effect.logInfo(`the cluster has the identity ${identity}`)
   })

@@ -246,11 +246,9 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
     metrics.watches(watches.size)
     occupied.openUnsafe()
     return yield* Effect.gen(function*() {
-      if ((yield* node.identity) === undefined) {
-        return yield* new Unavailable({ reason: "the node does not know the identity of its cluster yet" })
-      }
-      // A follower may be behind what its client was told elsewhere.
-      if (request.from === undefined || request.from > feed.revision() + 1) yield* proof
+      // A follower may be behind what its client was told elsewhere, and a new one not know yet which cluster it is of.
+      const identity = yield* node.identity
+      if (identity === undefined || request.from === undefined || request.from > feed.revision() + 1) yield* proof
       const from = request.from ?? feed.revision() + 1
       if (from > feed.revision() + 1) {
         return yield* new FutureRevision({ requested: from, revision: feed.revision() })
