@@ -68,8 +68,14 @@ export const make = (options: TcpConnectionOptions): Connect =>
       // A payload that cannot be encoded throws at once, hence `suspend`.
       Effect.suspend(() => open ? call() : Effect.fail(lost("the connection was closed", false)))
 
+    // A node that stops interrupts its answer, and another user of the connection may close it meanwhile: neither may
+    // interrupt whoever asks here.
     const hello = rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
-      Effect.catchCause(failWith(false)),
+      Effect.catchCause((cause) =>
+        Effect.fail(
+          lost(Cause.hasInterruptsOnly(cause) ? "the connection was closed" : describeFailure(cause), false)
+        )
+      ),
       within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false)),
       Effect.flatMap((welcome) => clusterOf(welcome, lost))
     )

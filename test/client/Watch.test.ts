@@ -272,7 +272,9 @@ it.effect("goes on behind a position of its cluster, and refuses one of another"
     assert.deepInclude(error, { _tag: "WrongCluster", expected: otherCluster, found: after.cluster })
     const both = yield* Effect.flip(Stream.runDrain(watch.changes({ key: "k" }, { after, fromRevision: 1 })))
     assert.deepInclude(both, { _tag: "InvalidArgument", field: "after" })
-    for (const text of ["", "7", `${after.cluster}`, `${after.cluster}@`, `${after.cluster}@-1`, `${after.cluster}@9e9`]) {
+    for (
+      const text of ["", "7", `${after.cluster}`, `${after.cluster}@`, `${after.cluster}@-1`, `${after.cluster}@9e9`]
+    ) {
       assert.strictEqual((yield* Effect.flip(Position.decode(text)))._tag, "InvalidArgument", text)
     }
   }).pipe(inMemory))

@@ -9,8 +9,7 @@ import { TestCluster } from "../../src/testing/TestCluster.ts"
 
 const passTime = TestClock.adjust(10)
 
-const identities = (cluster: TestCluster) =>
-  Effect.map(cluster.statuses, (all) => all.map(({ identity }) => identity))
+const identities = (cluster: TestCluster) => Effect.map(cluster.statuses, (all) => all.map(({ identity }) => identity))
 
 /** A machine that counts its commands. */
 const counter = RowMachine.layer<Uint8Array, Uint8Array>({
@@ -45,8 +44,7 @@ for (const [name, machine] of [["the key-value store", undefined], ["a machine o
       yield* again?.start ?? Effect.void
       yield* three.until(
         "the node without a disk to know its cluster again",
-        Effect.map(identities(three), (all) =>
-          all.every((one) => one === identity) ? Option.some(true) : Option.none())
+        Effect.map(identities(three), (all) => all.every((one) => one === identity) ? Option.some(true) : Option.none())
       )
     }))
 }
@@ -142,4 +140,3 @@ it.effect("keeps a node of an earlier cluster out, which never makes a second hi
     assert.strictEqual((yield* third.node.status).identity, oldIdentity)
     assert.isTrue((yield* third.node.status).applied <= (left[2]?.last.index ?? 0), "it takes no entry of theirs")
   }))
-
