@@ -305,10 +305,14 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       loop.abandon(new Indeterminate({ reason: `node ${nodeId} shut down before the write was committed` }), stopped)
     })
   )
-  const identified = Effect.flatMap(identity.known, (known) => Effect.sync(() => transport.identifyUnsafe(known)))
+  const identify = (own: ClusterIdentity) => {
+    metrics.identified(own)
+    transport.identifyUnsafe(own)
+  }
   const known = identity.current()
-  if (known === undefined) yield* supervise("learning the identity", identified)
-  else transport.identifyUnsafe(known)
+  // At once where possible: peers of another cluster are refused before the owner hears anything.
+  if (known === undefined) yield* supervise("learning the identity", Effect.map(identity.known, identify))
+  else identify(known)
   yield* supervise("the owner", loop.run)
   yield* supervise("persisting the log", persister.run)
   yield* supervise("applying the log", applier.run)

@@ -275,3 +275,19 @@ it.live("a client that expects a cluster uses no other, and one that does not kn
     assert.strictEqual(error._tag, "Unavailable")
     assert.match(error.message, /does not know yet which cluster it is of/)
   }))
+
+it.live("an interrupted answer to the first call is a lost connection, and interrupts nobody", () =>
+  Effect.gen(function*() {
+    let hellos = 0
+    const { endpoint } = yield* serve((node) => ({
+      ...node,
+      // As a node does that stops while it is asked.
+      identity: Effect.suspend(() => ++hellos <= 2 ? Effect.interrupt : node.identity)
+    }))
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const outcome = yield* Effect.exit(kv.put("a", "1"))
+      assert.isTrue(Exit.isSuccess(outcome))
+      assert.isAbove(hellos, 2)
+    }).pipe(Effect.provide(client(endpoint)))
+  }))

@@ -178,8 +178,12 @@ it.live(
       const seen = left.log.length
       yield* left.start
       const refused = () => left.log.slice(seen).find((line) => line.includes("cluster-identity"))
-      yield* Effect.repeat(Effect.void, { schedule: Schedule.spaced(5), until: () => refused() !== undefined })
-      const line = refused() ?? ""
+      yield* Effect.timeoutOption(
+        Effect.repeat(Effect.void, { schedule: Schedule.spaced(5), until: () => refused() !== undefined }),
+        20_000
+      )
+      const line = refused() ?? assert.fail("the node of the earlier cluster was not refused")
+      assert.notStrictEqual(identity, oldIdentity)
       for (const part of [String(identity), String(oldIdentity), "move its directory away"]) assert.include(line, part)
       for (let i = 0; i < 20; i++) yield* put(`new/after/${i}`)
       yield* left.stop("SIGTERM")
