@@ -13,6 +13,7 @@ export {
   Elections,
   Fatal,
   formatEndpoint,
+  FutureRevision,
   Indeterminate,
   InvalidArgument,
   InvalidConfig,

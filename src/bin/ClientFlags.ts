@@ -16,12 +16,12 @@ export const clientFlags = {
     Flag.withFallbackConfig(Config.String("FLAREDB_ENDPOINTS")),
     Flag.withDefault(localEndpoints.map(formatEndpoint).join(","))
   ),
-  cluster: Flag.String("cluster").pipe(
+  clusterIdentity: Flag.String("cluster-identity").pipe(
     Flag.withMetavar("IDENTITY"),
     Flag.withDescription(
-      "fail unless the cluster has this identity, as flaredb status shows it; a script that keeps revisions or leases keeps it beside them (FLAREDB_CLUSTER)"
+      "fail unless the cluster has this identity, as flaredb status shows it; a script that keeps revisions or leases keeps it beside them (FLAREDB_CLUSTER_IDENTITY)"
     ),
-    Flag.withFallbackConfig(Config.String("FLAREDB_CLUSTER")),
+    Flag.withFallbackConfig(Config.String("FLAREDB_CLUSTER_IDENTITY")),
     Flag.optional
   ),
   timeout: Flag.Int("timeout").pipe(
@@ -35,7 +35,7 @@ export const clientFlags = {
 
 export interface ClientFlags {
   readonly endpoints: string
-  readonly cluster: Option.Option<string>
+  readonly clusterIdentity: Option.Option<string>
   readonly timeout: number
   readonly json: boolean
 }
@@ -51,7 +51,7 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
     }
     return {
       endpoints: yield* parseEndpoints(flags.endpoints),
-      cluster: Option.getOrUndefined(flags.cluster),
+      clusterIdentity: Option.getOrUndefined(flags.clusterIdentity),
       requestTimeoutMs: flags.timeout,
       connectTimeoutMs: Math.min(1_000, flags.timeout)
     }

@@ -10,7 +10,7 @@ export interface ClientOptions {
    * fencing revisions from one run to the next keeps this beside them: then the client fails with `WrongCluster` wherever
    * another cluster answers. By default a client keeps to the first cluster that it meets.
    */
-  readonly cluster?: string | undefined
+  readonly clusterIdentity?: string | undefined
   /**
    * Milliseconds an operation may take, retries included. Default 5000: enough for the election that follows the
    * loss of a leader. A write that was sent and not answered by then is `Indeterminate`.
@@ -48,12 +48,12 @@ export interface ClientOptions {
 }
 
 export type ResolvedClientOptions =
-  & { readonly [K in Exclude<keyof ClientOptions, "cluster">]-?: Exclude<ClientOptions[K], undefined> }
-  & Pick<ClientOptions, "cluster">
+  & { readonly [K in Exclude<keyof ClientOptions, "clusterIdentity">]-?: Exclude<ClientOptions[K], undefined> }
+  & Pick<ClientOptions, "clusterIdentity">
 
 export const resolve = (options: ClientOptions): ResolvedClientOptions => ({
   endpoints: options.endpoints,
-  cluster: options.cluster,
+  clusterIdentity: options.clusterIdentity,
   requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
   connectTimeoutMs: options.connectTimeoutMs ?? 1_000,
   attemptTimeoutMs: options.attemptTimeoutMs ?? 1_500,

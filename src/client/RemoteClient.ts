@@ -91,12 +91,12 @@ const startingAt = Effect.fnUntraced(function*(endpoints: ReadonlyArray<Endpoint
 
 /** The cluster that a client is to keep to, when its settings name one. */
 export const expectedCluster = (
-  { cluster }: ReturnType<typeof resolve>
+  { clusterIdentity }: ReturnType<typeof resolve>
 ): Effect.Effect<ClusterIdentity | undefined, InvalidConfig> => {
-  if (cluster === undefined) return Effect.succeed(undefined)
-  const identity = parseIdentity(cluster)
+  if (clusterIdentity === undefined) return Effect.succeed(undefined)
+  const identity = parseIdentity(clusterIdentity)
   return identity instanceof CodecError
-    ? Effect.fail(new InvalidConfig({ problems: [{ field: "cluster", problem: identity.message }] }))
+    ? Effect.fail(new InvalidConfig({ problems: [{ field: "clusterIdentity", problem: identity.message }] }))
     : Effect.succeed(identity)
 }
 

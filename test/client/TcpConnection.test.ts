@@ -262,7 +262,7 @@ it.live("a client that expects a cluster uses no other, and one that does not kn
     )
     const read = Effect.flatMap(KeyValue, (kv) => kv.get("a", { timeoutMs: 400 }))
     const expecting = (cluster: string, at = endpoint) =>
-      Effect.provide(read, RemoteClient.layer({ endpoints: [at], cluster }))
+      Effect.provide(read, RemoteClient.layer({ endpoints: [at], clusterIdentity: cluster }))
     assert.isTrue(Option.isNone(yield* expecting(identity)))
     assert.deepInclude(yield* Effect.flip(expecting(otherCluster)), {
       _tag: "WrongCluster",

@@ -129,12 +129,14 @@ it.live("inspect reads a stopped node, and RocksDB's own tool finds its column f
     const found = yield* flaredb("inspect", node.dataDir, "--json", "--entries", "10")
     assert.strictEqual(found.code, 0, found.err)
     const [summary, ...entries] = found.out.trim().split("\n").map((line) => JSON.parse(line))
-    assert.deepInclude(summary, { clusterId: "test", nodeId: 1, voters: [1], firstIndex: 1, lastIndex: 4 })
+    assert.deepInclude(summary, { clusterId: "test", nodeId: 1, voters: [1], firstIndex: 1, lastIndex: 5 })
+    assert.match(summary.identity, /^[0-9a-f-]{36}$/)
     assert.deepStrictEqual(entries.map(({ entry }) => entry), [
       "noop",
+      `cluster identity ${summary.identity}`,
       "open a session of 300000 ms",
-      "put \"key\", 5 bytes (session 2, number 1)",
-      "close the session (session 2, number 2)"
+      "put \"key\", 5 bytes (session 3, number 1)",
+      "close the session (session 3, number 2)"
     ])
 
     const files = yield* FileSystem.FileSystem
