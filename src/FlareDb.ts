@@ -23,6 +23,7 @@ import type { FlareDbConfig, FlareDbOptions, InvalidConfig, NodeAddress } from "
 import * as Config from "./FlareDbConfig.ts"
 import type { ChangeFeed } from "./machine/ChangeFeed.ts"
 import * as KvStateMachine from "./machine/KvStateMachine.ts"
+import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
 import * as Descriptors from "./ops/Descriptors.ts"
@@ -64,11 +65,17 @@ const layerKeyValue = (
   config: FlareDbConfig,
   machine: Layer.Layer<StateMachine | ChangeFeed, StorageError, StateStore>
 ): NodeLayer =>
-  WatchServer.layer(config.limits).pipe(Layer.provideMerge(RaftNode.layer(config)), Layer.provide(machine))
+  WatchServer.layer(config.limits).pipe(
+    Layer.provideMerge(RaftNode.layer(config)),
+    Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
+  )
 
 /** Another state machine has no feed that could be watched. */
 const layerMachine = (config: FlareDbConfig, machine: MachineLayer): NodeLayer =>
-  WatchServer.layerNone.pipe(Layer.provideMerge(RaftNode.layer(config)), Layer.provide(machine))
+  WatchServer.layerNone.pipe(
+    Layer.provideMerge(RaftNode.layer(config)),
+    Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
+  )
 
 /** What a node stands on: its disk, its peers and its clock. */
 const layerPorts = (config: FlareDbConfig, maxOpenTables: number | undefined) => {

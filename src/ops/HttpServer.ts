@@ -56,7 +56,11 @@ const routes = ({ clusterId }: HttpServerOptions) =>
         HttpRouter.add(
           "GET",
           "/status",
-          Effect.map(node.status, (status) => HttpServerResponse.jsonUnsafe({ clusterId, version, ...status }))
+          Effect.map(
+            node.status,
+            (status) =>
+              HttpServerResponse.jsonUnsafe({ clusterId, version, ...status, identity: status.identity ?? null })
+          )
         ),
         HttpRouter.add(
           "GET",

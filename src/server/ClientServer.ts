@@ -89,7 +89,12 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
     }
     clients.add(clientId)
-    return Effect.succeed({ clusterId: options.clusterId, nodeId: options.nodeId, version })
+    return Effect.map(node.identity, (identity) => ({
+      clusterId: options.clusterId,
+      identity: identity ?? null,
+      nodeId: options.nodeId,
+      version
+    }))
   }
 
   /** Unpacks a batch, has it answered within the limit on operations under way, and packs what comes back. */
