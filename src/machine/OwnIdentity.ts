@@ -90,17 +90,12 @@ const make = Effect.gen(function*() {
     yield* Effect.logInfo(`the cluster has the identity ${identity}`)
   })
 
+  /** Stops before an identity entry, and behind it: the node calls again with what is left. */
   const apply = (entries: ReadonlyArray<Entry>): Effect.Effect<ReadonlyArray<Uint8Array>, StorageError> => {
     const at = entries.findIndex(isIdentityEntry)
-    return at < 0 ? machine.apply(entries) : applyAround(entries, at)
+    if (at === 0) return Effect.as(adopt(entries[0] as Entry), [noReply])
+    return machine.apply(at < 0 ? entries : entries.slice(0, at))
   }
-
-  const applyAround = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>, at: number) {
-    const before = at === 0 ? [] : yield* machine.apply(entries.slice(0, at))
-    yield* adopt(entries[at] as Entry)
-    const after = at + 1 === entries.length ? [] : yield* apply(entries.slice(at + 1))
-    return [...before, noReply, ...after]
-  })
 
   yield* load
   return Context.make(
