@@ -294,8 +294,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   yield* supervise("applying the log", applier.run)
   yield* supervise("receiving", receive)
   yield* supervise("ticking", tick)
-  yield* supervise("the log on the disk", log.failed)
-  yield* supervise("the state on the disk", state.failed)
+  yield* supervise("the log store", log.failed)
+  yield* supervise("the state store", state.failed)
   yield* supervise("watching links", lost)
   yield* Effect.logInfo(
     `node ${nodeId} starts in term ${start.term} with the log at ${start.lastIndex}, applied ${start.applied}`
