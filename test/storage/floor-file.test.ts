@@ -1,6 +1,7 @@
 /** What makes a new durable floor durable: the calls, in their order. */
 import { Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
+import type * as Files from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { afterEach, assert, beforeEach, it, vi } from "vitest"
@@ -9,7 +10,7 @@ import { LogIndex, Term } from "../../src/raft/Types.ts"
 const calls = vi.hoisted(() => ({ made: [] as Array<string>, failing: undefined as string | undefined }))
 
 vi.mock("node:fs/promises", async (original) => {
-  const real = await original<typeof import("node:fs/promises")>()
+  const real = await original<typeof Files>()
   const made = (call: string): void => {
     calls.made.push(call)
     if (call === calls.failing) throw Object.assign(new Error(`EIO: i/o error, ${call}`), { code: "EIO" })

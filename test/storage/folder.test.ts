@@ -1,4 +1,5 @@
 /** A data directory is as durable as the folders above it. */
+import type * as Fs from "node:fs"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
@@ -8,7 +9,7 @@ import { afterEach, assert, beforeEach, it, vi } from "vitest"
 const calls = vi.hoisted(() => ({ opened: new Map<number, string>(), synced: [] as Array<string> }))
 
 vi.mock("node:fs", async (original) => {
-  const real = await original<typeof import("node:fs")>()
+  const real = await original<typeof Fs>()
   return {
     ...real,
     openSync: (path: string, ...rest: [string]) => {
