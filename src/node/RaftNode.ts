@@ -123,6 +123,12 @@ export class RaftNode extends Context.Service<RaftNode, {
   /** Hands leadership to `target` (or the best follower) and returns once the request was taken. (thesis §3.10) */
   readonly transferLeader: (target: NodeId | undefined) => Effect.Effect<void>
 
+  /**
+   * Runs work on the state of this node, for those beside it that read the state by themselves. Storage that cannot be read
+   * stops the node; `what` is part of the reason.
+   */
+  readonly orStop: <A, R>(what: string, work: Effect.Effect<A, StorageError, R>) => Effect.Effect<A, Fatal, R>
+
   /** Fails when the node had to stop serving; never succeeds. The process should exit on it. */
   readonly fatal: Effect.Effect<never, Fatal>
 }>()("flaredb/node/RaftNode") {
@@ -410,6 +416,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     role,
     applied,
     transferLeader: (target) => Effect.asVoid(Queue.offer(inbox, { _tag: "TransferLeader", target })),
+    orStop,
     fatal: Deferred.await(failure)
   })
 })

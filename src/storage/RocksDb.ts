@@ -609,13 +609,14 @@ const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect
     const timeout = new Promise<"late">((done) => {
       timer = setTimeout(() => done("late"), timeoutMs)
     })
-    return Promise.race([database.close().then(() => "closed" as const, () => "closed" as const), timeout]).finally(
-      () => clearTimeout(timer)
-    )
+    const closed = database.close().then(() => "closed" as const, (error: unknown) => failureIn("close", path, error))
+    return Promise.race([closed, timeout]).finally(() => clearTimeout(timer))
   }).pipe(
-    Effect.flatMap((outcome) =>
-      outcome === "closed"
-        ? Effect.void
-        : Effect.logError(`closing ${path} took longer than ${timeoutMs} ms; left open`)
-    )
+    Effect.flatMap((outcome) => {
+      if (outcome === "closed") return Effect.void
+      // Everything was synced before, or its failure has been reported.
+      return Effect.logError(
+        outcome === "late" ? `closing ${path} took longer than ${timeoutMs} ms; left open` : outcome.message
+      )
+    })
   )
