@@ -2,8 +2,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setImmediate as nextTurn } from "node:timers/promises"
+import RocksDB from "rocksdb-native"
 import { afterEach, assert, beforeEach, it } from "vitest"
 import { missingManifest, missingTable, missingWal, tablesIn } from "../../src/storage/LiveFiles.ts"
+import { WalSync } from "../../src/storage/WalSync.ts"
 
 let path: string
 
@@ -63,4 +66,50 @@ it("tables are read from RocksDB's list by their lines, whatever their keys are"
     ),
     [20, 16]
   )
+})
+
+it("nothing is missing of a database that flushes, compacts and begins new logs all the time", async () => {
+  const database = new RocksDB(path, { createIfMissing: true, writeBufferSize: 32 * 1024, maxBackgroundJobs: 4 })
+  await database.ready()
+  const wal = new WalSync(database, true)
+  const live = {
+    path,
+    tables: async () => tablesIn(await database.getProperty("rocksdb.sstables") ?? ""),
+    oldestWal: async () => Number(await database.getProperty("rocksdb.min-log-number-to-keep"))
+  }
+  const value = Buffer.alloc(1_000, 1)
+  const tables = new Set<number>()
+  const logs = new Set<number>()
+  const run = { goesOn: true }
+  const end = (): void => {
+    run.goesOn = false
+  }
+  const looking = (async () => {
+    while (run.goesOn) {
+      for (const number of await live.tables()) tables.add(number)
+      for (const number of wal.known) logs.add(number)
+      assert.isUndefined(missingManifest(path))
+      assert.isUndefined(await missingTable(live))
+      assert.isUndefined(await missingWal(live, wal.known))
+      await wal.check()
+      // Properties are there at once, without a turn of the event loop.
+      await nextTurn()
+    }
+  })()
+  const writing = (async () => {
+    for (let i = 0; run.goesOn && (tables.size < 25 || logs.size < 25); i++) {
+      const batch = database.write()
+      for (let row = 0; row < 10; row++) batch.tryPut(Buffer.from(`${i % 7}/${row}/${i % 50}`), value)
+      await batch.flush()
+      batch.destroy()
+      wal.wrote()
+      await wal.sync()
+      if (i % 20 === 0) await database.flush()
+      if (i % 100 === 0) await database.compactRange("0", "9")
+    }
+    end()
+  })()
+  await Promise.all([looking.finally(end), writing.finally(end)])
+  wal.close()
+  await database.close()
 })
