@@ -88,4 +88,4 @@ export type {
 } from "./client/index.ts"
 export { RaftNode } from "./node/RaftNode.ts"
 export { ListenError } from "./rpc/TcpServer.ts"
-export { DataDirRefused, StorageCorruption, StorageIoError } from "./storage/StorageError.ts"
+export { DataDirLost, DataDirRefused, StorageCorruption, StorageIoError } from "./storage/StorageError.ts"

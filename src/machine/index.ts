@@ -6,7 +6,7 @@ export type { Entry, EntryKind, LogIndex, LogPoint, Term } from "../raft/Types.t
 export type { ScanOptions, StateChange, StateRow, StateView } from "../storage/StateStore.ts"
 export { StateStore } from "../storage/StateStore.ts"
 export type { StorageError } from "../storage/StorageError.ts"
-export { StorageCorruption, StorageIoError } from "../storage/StorageError.ts"
+export { DataDirLost, StorageCorruption, StorageIoError } from "../storage/StorageError.ts"
 export type { Moment, RowMachine } from "./RowMachine.ts"
 export { layer } from "./RowMachine.ts"
 export type { RowRange } from "./Rows.ts"

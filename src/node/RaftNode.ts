@@ -137,6 +137,12 @@ export class RaftNode extends Context.Service<RaftNode, {
   /** Hands leadership to `target` (or the best follower) and returns once the request was taken. (thesis §3.10) */
   readonly transferLeader: (target: NodeId | undefined) => Effect.Effect<void>
 
+  /**
+   * Runs work on the state of this node, for those beside it that read the state by themselves. Storage that cannot be read
+   * stops the node; `what` is part of the reason.
+   */
+  readonly orStop: <A, R>(what: string, work: Effect.Effect<A, StorageError, R>) => Effect.Effect<A, Fatal, R>
+
   /** Fails when the node had to stop serving; never succeeds. The process should exit on it. */
   readonly fatal: Effect.Effect<never, Fatal>
 }>()("flaredb/node/RaftNode") {
@@ -318,6 +324,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   yield* supervise("applying the log", applier.run)
   yield* supervise("receiving", receive)
   yield* supervise("ticking", tick)
+  yield* supervise("the log store", log.failed)
+  yield* supervise("the state store", state.failed)
   yield* supervise("watching links", lost)
   yield* Effect.logInfo(
     `node ${nodeId} starts in term ${start.term} with the log at ${start.lastIndex}, applied ${start.applied}`
@@ -465,6 +473,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     role,
     applied,
     transferLeader: (target) => Effect.asVoid(Queue.offer(inbox, { _tag: "TransferLeader", target })),
+    orStop,
     fatal: Deferred.await(failure)
   })
 })

@@ -3,7 +3,7 @@
  *
  * | path       | answers                                                                                |
  * | ---------- | -------------------------------------------------------------------------------------- |
- * | `/livez`   | 200 while the process works; a process that fails it should be restarted                |
+ * | `/livez`   | 200 while the node works; a process that fails it should be restarted                   |
  * | `/readyz`  | 200 when the node knows a leader and has caught up, otherwise 503 with the reason       |
  * | `/metrics` | Prometheus                                                                             |
  * | `/status`  | where the node stands, as JSON                                                         |
@@ -16,6 +16,7 @@ import { PrometheusMetrics } from "effect/observability"
 import { createServer } from "node:http"
 import type { Limits } from "../FlareDbConfig.ts"
 import { defaultLimits } from "../FlareDbConfig.ts"
+import type { Fatal } from "../FlareDbError.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress } from "../rpc/TcpServer.ts"
@@ -40,18 +41,28 @@ const checkMs = 500
 /** Where the HTTP port really is. */
 export class HttpAddress extends Context.Service<HttpAddress, BoundAddress>()("flaredb/ops/HttpAddress") {}
 
+/** Fails when the node has stopped serving, which its status does not show: that is the last one it had. */
+const stopped = (node: RaftNode["Service"]): Effect.Effect<void, Fatal> =>
+  Effect.raceFirst(node.fatal, Effect.asVoid(Effect.yieldNow))
+
+const orUnavailable = <R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, Fatal, R>) =>
+  Effect.catch(
+    answer,
+    ({ reason }) => Effect.succeed(HttpServerResponse.text(`the node has stopped: ${reason}\n`, { status: 503 }))
+  )
+
 const routes = ({ clusterId }: HttpServerOptions) =>
   Layer.unwrap(
     Effect.map(RaftNode, (node) =>
       Layer.mergeAll(
-        HttpRouter.add("GET", "/livez", HttpServerResponse.text("ok\n")),
+        HttpRouter.add("GET", "/livez", Effect.as(stopped(node), HttpServerResponse.text("ok\n")).pipe(orUnavailable)),
         HttpRouter.add(
           "GET",
           "/readyz",
-          Effect.map(node.status, (status) => {
+          Effect.map(Effect.andThen(stopped(node), node.status), (status) => {
             const { ready, reason } = readiness(status)
             return HttpServerResponse.text(`${ready ? "ok" : "not ready"}: ${reason}\n`, { status: ready ? 200 : 503 })
-          })
+          }).pipe(orUnavailable)
         ),
         HttpRouter.add(
           "GET",

@@ -13,8 +13,8 @@ import { monotonicMsOf } from "../Monotonic.ts"
 import { maxWatchWaitMs } from "../client/ClientRpcs.ts"
 import type { NodeWatch, WatchPart, WatchRequest } from "../client/Connection.ts"
 import type { Limits } from "../FlareDbConfig.ts"
-import type { Compacted, ReadError, WatchError } from "../FlareDbError.ts"
-import { Fatal, FutureRevision, InvalidArgument, Overloaded, Unavailable, WatchCancelled } from "../FlareDbError.ts"
+import type { Compacted, Fatal, ReadError, WatchError } from "../FlareDbError.ts"
+import { FutureRevision, InvalidArgument, Overloaded, Unavailable, WatchCancelled } from "../FlareDbError.ts"
 import { rangeProblem } from "../kv/KeyRange.ts"
 import { countProblem } from "../kv/Limits.ts"
 import type { FeedPart, FeedRequest } from "../machine/ChangeFeed.ts"
@@ -181,10 +181,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
       (error): Effect.Effect<never, Compacted | Fatal> =>
         error._tag === "Compacted"
           ? Effect.fail(error)
-          : Effect.andThen(
-            Effect.logError(`the history cannot be read: ${error.message}`),
-            Effect.fail(new Fatal({ reason: error.message }))
-          )
+          : node.orStop("reading the history", Effect.fail(error))
     )
 
   /** Reads a part, once there is room for it. */

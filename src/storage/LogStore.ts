@@ -63,4 +63,10 @@ export class LogStore extends Context.Service<LogStore, {
    * an imported state (`StateImport.finish`) and a log that does not reach its point, or contradicts it, does this itself.
    */
   readonly reset: (point: LogPoint) => Effect.Effect<void, StorageError>
+
+  /**
+   * Fails once the store cannot keep its promises any more: after the first failure of any call, and when something fails or
+   * is found lost between calls. Nothing is written from then on. Never succeeds; whoever runs the store waits for it, and stops.
+   */
+  readonly failed: Effect.Effect<never, StorageError>
 }>()("flaredb/storage/LogStore") {}

@@ -13,6 +13,8 @@ import type { LogWrite } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
 import type { ScanOptions, StateChange, StateImport, StateRow, StateView } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
+import { FirstFailure } from "./FirstFailure.ts"
+import type { StorageError } from "./StorageError.ts"
 import { StorageIoError } from "./StorageError.ts"
 
 interface StateImage {
@@ -34,6 +36,8 @@ export class MemoryDisk {
   private durableState: StateImage = this.state
   /** When set, every write and sync fails with this reason, as a broken disk does. */
   failWrites: string | undefined
+  /** What the store of the running node found out between calls; a start begins without. */
+  failure = new FirstFailure("memory")
   /** A state on its way in. A start discards it. */
   imported: Array<StateRow> | undefined
   /** Told of each write that has been done: by its name, so that a test may look at what a crash would leave behind. */
@@ -130,16 +134,18 @@ export class MemoryDisk {
 }
 
 /** Runs `work` unless the disk is broken. */
-const attempt = <A>(disk: MemoryDisk, operation: string, work: () => A): Effect.Effect<A, StorageIoError> =>
-  Effect.suspend(() =>
-    disk.failWrites === undefined
-      ? Effect.sync(() => {
-        const result = work()
-        disk.onWrite(operation)
-        return result
-      })
-      : Effect.fail(new StorageIoError({ operation, path: "memory", cause: new Error(disk.failWrites) }))
-  )
+const attempt = <A>(disk: MemoryDisk, operation: string, work: () => A): Effect.Effect<A, StorageError> =>
+  Effect.suspend(() => {
+    if (disk.failWrites !== undefined) {
+      disk.failure.record(new StorageIoError({ operation, path: "memory", cause: new Error(disk.failWrites) }))
+    }
+    if (disk.failure.error !== undefined) return Effect.fail(disk.failure.error)
+    return Effect.sync(() => {
+      const result = work()
+      disk.onWrite(operation)
+      return result
+    })
+  })
 
 const makeLog = (disk: MemoryDisk): LogStore["Service"] => ({
   recovered: {
@@ -170,7 +176,8 @@ const makeLog = (disk: MemoryDisk): LogStore["Service"] => ({
       return entries
     }),
   compact: (through) => attempt(disk, "compact", () => disk.compact(through)),
-  reset: (point) => attempt(disk, "reset", () => disk.reset(point))
+  reset: (point) => attempt(disk, "reset", () => disk.reset(point)),
+  failed: disk.failure.failed
 })
 
 /** Where `key` is, or where it would be. */
@@ -299,19 +306,20 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
       for (const { key, value } of rows) estimatedBytes += key.byteLength + value.byteLength
       return { point: applied, estimatedBytes, next: exportOf(rows) }
     }),
-    import: beginImport
+    import: beginImport,
+    failed: disk.failure.failed
   })
 })
 
 /** Both stores on `disk`, which may hold what an earlier node left there. */
 export const layer = (disk: MemoryDisk): Layer.Layer<LogStore | StateStore> =>
-  Layer.mergeAll(
-    Layer.effect(
-      LogStore,
-      Effect.sync(() => {
-        disk.finishInstall()
-        return LogStore.of(makeLog(disk))
-      })
-    ),
-    Layer.effect(StateStore, makeState(disk))
+  Layer.unwrap(
+    Effect.sync(() => {
+      disk.failure = new FirstFailure("memory")
+      disk.finishInstall()
+      return Layer.mergeAll(
+        Layer.effect(LogStore, Effect.sync(() => LogStore.of(makeLog(disk)))),
+        Layer.effect(StateStore, makeState(disk))
+      )
+    })
   )

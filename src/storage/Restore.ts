@@ -13,17 +13,7 @@
  * session learns that it has expired.
  */
 import { Effect, Layer } from "effect"
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  statSync
-} from "node:fs"
+import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { isIdentityRow } from "../codec/ClusterIdentity.ts"
 import type { BackupHeader } from "../codec/BackupFile.ts"
@@ -31,7 +21,7 @@ import { LogIndex, Term } from "../raft/Types.ts"
 import type { BackupContents, BackupCorrupt } from "./BackupReader.ts"
 import { BackupIoError, readBackup } from "./BackupReader.ts"
 import type { DataDirOptions } from "./DataDir.ts"
-import { createDirectory } from "./RocksDb.ts"
+import { createDirectory, syncFolder } from "./Folder.ts"
 import { LogStore } from "./LogStore.ts"
 import * as RocksStorage from "./RocksStorage.ts"
 import type { StateRow } from "./StateStore.ts"
@@ -139,12 +129,7 @@ export const restore = Effect.fnUntraced(function*(options: RestoreOptions): Eff
       attempt("name", path, () => {
         if (existsSync(path)) rmdirSync(path)
         renameSync(temporary, path)
-        const folder = openSync(parent, "r")
-        try {
-          fsyncSync(folder)
-        } finally {
-          closeSync(folder)
-        }
+        syncFolder(parent)
       })
     ),
     Effect.onExit((exit) =>

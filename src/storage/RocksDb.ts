@@ -17,14 +17,20 @@
  *
  * Commits to a state family gather in memory first (`StateRows.ts`). Whatever else is written, scanned or synced lets them
  * be written before, so that nobody can tell; except an append to the log.
+ *
+ * The first error of any operation is final, also of one that no caller waits for: `failure` has it, and later writes are
+ * refused. The directory is looked after too, because RocksDB does not notice when its files are removed.
  */
 import { Context, Effect, Layer, Queue } from "effect"
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs"
-import { dirname, join, resolve } from "node:path"
+import { readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
 import RocksDB, { ColumnFamily } from "rocksdb-native"
-import type { OpenError } from "./StorageError.ts"
+import { FirstFailure } from "./FirstFailure.ts"
+import type { LiveFileSource } from "./LiveFiles.ts"
+import { missingManifest, missingTable, missingWal, tablesIn } from "./LiveFiles.ts"
+import type { OpenError, StorageError } from "./StorageError.ts"
 import { defaultRowLimits, StateRows } from "./StateRows.ts"
-import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
+import { DataDirLost, DataDirRefused, failureIn, StorageCorruption, StorageIoError } from "./StorageError.ts"
 import * as StorageMetrics from "./StorageMetrics.ts"
 import type { SyncStats } from "./WalSync.ts"
 import { WalSync } from "./WalSync.ts"
@@ -59,18 +65,18 @@ export interface Reader {
   readonly get: (
     family: FamilyChoice,
     key: Uint8Array | string
-  ) => Effect.Effect<Uint8Array | undefined, StorageIoError>
+  ) => Effect.Effect<Uint8Array | undefined, StorageError>
   /** One round trip for all keys, and one moment. */
   readonly getMany: (
     family: FamilyChoice,
     keys: ReadonlyArray<Uint8Array>
-  ) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, StorageIoError>
+  ) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, StorageError>
   /** Rows in order until the range, the limit or `take` ends it: `take` answers whether to go on after a row. */
   readonly scan: (
     family: FamilyChoice,
     range: RangeOptions,
     take: (row: Row) => boolean
-  ) => Effect.Effect<void, StorageIoError>
+  ) => Effect.Effect<void, StorageError>
 }
 
 /** Reads of one moment, for as long as it is open. */
@@ -97,30 +103,32 @@ export class RocksDb extends Context.Service<
   RocksDb,
   Reader & {
     readonly path: string
+    /** The first failure, after which nothing is written any more. Whoever writes files beside the database records its own. */
+    readonly failure: FirstFailure
     /** One atomic batch in one family. `durable` returns after the sync that covers it and everything before it. */
     readonly write: (
       family: Family,
       operations: ReadonlyArray<Operation>,
       durability: "durable" | "lazy"
-    ) => Effect.Effect<void, StorageIoError>
+    ) => Effect.Effect<void, StorageError>
     /**
      * Changes of a state family, as one with what the same call says about the applied index. Done when memory has them: every
      * read sees them from then on, and they are written soon, in order, see `StateRows.ts`.
      */
-    readonly commit: (family: Family, operations: ReadonlyArray<Operation>) => Effect.Effect<void, StorageIoError>
+    readonly commit: (family: Family, operations: ReadonlyArray<Operation>) => Effect.Effect<void, StorageError>
     /**
      * Several batches in order, durable when it returns: one sync, and one more before a family's next batch. Alone among
      * the writes it may overtake what was committed to a state family: it is for what that is computed from.
      */
     readonly writeAll: (
       batches: ReadonlyArray<{ readonly family: Family; readonly operations: ReadonlyArray<Operation> }>
-    ) => Effect.Effect<void, StorageIoError>
-    readonly sync: Effect.Effect<void, StorageIoError>
+    ) => Effect.Effect<void, StorageError>
+    readonly sync: Effect.Effect<void, StorageError>
     /**
      * Fixes a moment with everything that was committed before the call; whoever calls it has to close it. `also` is asked
      * at that very moment.
      */
-    readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageIoError>
+    readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageError>
     /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */
     readonly readsSettled: Effect.Effect<void>
     /** About how many bytes a range has on disk and in memory; far off for small ranges. */
@@ -128,7 +136,7 @@ export class RocksDb extends Context.Service<
       family: Family,
       start: Uint8Array,
       end: Uint8Array
-    ) => Effect.Effect<number, StorageIoError>
+    ) => Effect.Effect<number, StorageError>
     /** Has the room of a deleted range given back, in the background. The latest range of a family stands for all. */
     readonly reclaimUnsafe: (family: Family, start: Uint8Array, end: Uint8Array) => void
     readonly syncStats: () => SyncStats
@@ -144,19 +152,29 @@ const iteratorCapacity = 512
 /** Least time between two rounds of reclaiming: each writes what is in memory to the disk, and holds a thread meanwhile. */
 const reclaimPause = "5 seconds"
 
+/** How often the directory is looked at. The WAL in use is, with each sync. */
+const checkInterval = "1 second"
+
+/** Looks at all tables every so many checks: RocksDB lists them, which takes longer the more there are. */
+const checksBetweenTables = 10
+
 /** A close that takes longer than this is reported and left behind: the process is about to end anyway. */
 const closeTimeoutMs = 5_000
 
-const ioError = (operation: string, path: string) => (cause: unknown): StorageIoError =>
-  new StorageIoError({
-    operation,
-    path,
-    cause: cause instanceof Error && cause.cause !== undefined ? cause.cause : cause
-  })
-
 /** Runs a promise to its end even when the fiber is interrupted: a write that began cannot be taken back. */
-const promised = <A>(operation: string, path: string, run: () => Promise<A>): Effect.Effect<A, StorageIoError> =>
-  Effect.uninterruptible(Effect.tryPromise({ try: run, catch: ioError(operation, path) }))
+type Promised = <A>(operation: string, run: () => Promise<A>) => Effect.Effect<A, StorageError>
+
+const promisedIn = (path: string, failure: FirstFailure): Promised => (operation, run) =>
+  Effect.uninterruptible(
+    Effect.tryPromise({
+      try: run,
+      catch: (cause) => {
+        const error = failureIn(operation, path, cause)
+        failure.record(error)
+        return error
+      }
+    })
+  )
 
 const isState = (family: Family): boolean => family === "state_a" || family === "state_b"
 
@@ -181,26 +199,28 @@ const checkOperation = (operation: Operation): void => {
 class WriteGate {
   private readonly sessions: Record<Family, RocksDB>
   private readonly wal: WalSync
+  private readonly failure: FirstFailure
   private tail: Promise<void> = Promise.resolve()
-  /** Why nothing is written any more. */
-  failure: unknown
   private unsynced = false
 
-  constructor(sessions: Record<Family, RocksDB>, wal: WalSync) {
+  constructor(sessions: Record<Family, RocksDB>, wal: WalSync, failure: FirstFailure) {
     this.sessions = sessions
     this.wal = wal
+    this.failure = failure
   }
 
   enter(work: () => Promise<void>): Promise<void> {
     const turn = this.tail.then(async () => {
-      if (this.failure !== undefined) throw this.failure
+      if (this.failure.error !== undefined) throw this.failure.error
       try {
         await work()
-      } catch (error) {
-        this.failure = error
+      } catch (cause) {
+        const error = failureIn("write", this.wal.path, cause)
+        this.failure.record(error)
         throw error
       }
     })
+    // Only for the order of the writes: the caller has the error, and so has `failure`.
     this.tail = turn.catch(() => undefined)
     return turn
   }
@@ -269,14 +289,14 @@ const multiGet = async (
   }
 }
 
-const reader = (path: string, sessionOf: (family: Family) => RocksDB, reads: OpenReads): Reader => {
+const reader = (promised: Promised, sessionOf: (family: Family) => RocksDB, reads: OpenReads): Reader => {
   const session = (family: FamilyChoice) => sessionOf(typeof family === "function" ? family() : family)
-  return readerOf(session, (operation, read) => promised(operation, path, () => reads.counted(read)))
+  return readerOf(session, (operation, read) => promised(operation, () => reads.counted(read)))
 }
 
 const readerOf = (
   session: (family: FamilyChoice) => RocksDB,
-  counted: <A>(operation: string, read: () => Promise<A>) => Effect.Effect<A, StorageIoError>
+  counted: Promised
 ): Reader => ({
   get: (family, key) => {
     checkBytes("key", key)
@@ -315,17 +335,6 @@ const empty = new Uint8Array(0)
 const removeOldInfoLogs = (path: string): void => {
   for (const name of readdirSync(path)) {
     if (name.startsWith("LOG.old.")) rmSync(join(path, name), { force: true })
-  }
-}
-
-/** Creates the directory and makes its name durable; RocksDB syncs what is inside, not the entry in the parent. */
-export const createDirectory = (path: string): void => {
-  mkdirSync(path, { recursive: true })
-  const parent = openSync(dirname(resolve(path)), "r")
-  try {
-    fsyncSync(parent)
-  } finally {
-    closeSync(parent)
   }
 }
 
@@ -369,8 +378,42 @@ const openError = (path: string, cause: unknown): OpenError => {
   return new StorageIoError({ operation: "open", path, cause })
 }
 
+/** What RocksDB counts on, to be compared with what its directory has. */
+const liveFiles = (path: string, sessions: Record<Family, RocksDB>): LiveFileSource => ({
+  path,
+  tables: async () => {
+    const properties = await Promise.all(families.map((family) => sessions[family].getProperty("rocksdb.sstables")))
+    return properties.flatMap((property = "") => tablesIn(property))
+  },
+  oldestWal: async () => Number(await sessions.raft_log.getProperty("rocksdb.min-log-number-to-keep") ?? 0)
+})
+
+/** Flushes and compactions that failed in the background, of all families. */
+const backgroundErrors = async (sessions: Record<Family, RocksDB>): Promise<number> => {
+  const counts = await Promise.all(families.map((family) => sessions[family].getProperty("rocksdb.background-errors")))
+  return counts.reduce((sum, count = "0") => sum + Number(count), 0)
+}
+
+/** Fails when files that RocksDB counts on are gone, or its background work failed. */
+const checkDirectory = async (
+  wal: WalSync,
+  files: LiveFileSource,
+  sessions: Record<Family, RocksDB>,
+  tablesToo: boolean
+): Promise<void> => {
+  const { path } = files
+  await wal.check()
+  const missing = missingManifest(path) ?? await missingWal(files, wal.known) ??
+    (tablesToo ? await missingTable(files) : undefined)
+  if (missing !== undefined) throw new DataDirLost({ path, detail: `${missing} is not there any more` })
+  const errors = await backgroundErrors(sessions)
+  if (errors > 0) throw new Error(`RocksDB reports ${errors} failed flushes or compactions; its LOG says why`)
+}
+
 const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const { path } = options
+  const failure = new FirstFailure(path)
+  const promised = promisedIn(path, failure)
   const writeBufferSize = options.writeBufferBytes ?? 8 * 1024 * 1024
   const database = yield* Effect.acquireRelease(
     Effect.tryPromise({
@@ -403,12 +446,15 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const metrics = yield* StorageMetrics.make
   const syncing = options.unsafeNoFsync !== true && options.readOnly !== true
   const wal = yield* Effect.acquireRelease(
-    Effect.try({ try: () => new WalSync(database, syncing, metrics.synced), catch: ioError("open", path) }),
+    Effect.try({
+      try: () => new WalSync(database, syncing, metrics.synced),
+      catch: (cause) => failureIn("open", path, cause)
+    }),
     (sync) => Effect.sync(() => sync.close())
   )
-  const gate = new WriteGate(sessions, wal)
+  const gate = new WriteGate(sessions, wal, failure)
   const reads = new OpenReads()
-  const direct = reader(path, (family) => sessions[family], reads)
+  const direct = reader(promised, (family) => sessions[family], reads)
   const rowsOf = new Map<Family, StateRows>()
   const rows = (family: Family): StateRows => {
     const known = rowsOf.get(family)
@@ -423,13 +469,13 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const drain = async (): Promise<void> => {
     for (const made of rowsOf.values()) await made.drain()
   }
-  const drained = promised("write", path, drain)
-  const sync = promised("sync", path, async () => {
+  const drained = promised("write", drain)
+  const sync = promised("sync", async () => {
     await drain()
     await gate.enter(() => gate.sync())
   })
   if (options.readOnly !== true) {
-    yield* Effect.addFinalizer(() => Effect.catch(sync, (error) => Effect.logError(`at close: ${error.message}`)))
+    yield* Effect.addFinalizer(() => Effect.suspend(() => failure.error === undefined ? closing(sync) : Effect.void))
   }
 
   /** Deleted ranges whose room is to be given back, the latest of each family. */
@@ -438,7 +484,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const reclaim = Effect.suspend(() => {
     const ranges = [...deleted]
     deleted.clear()
-    return promised("reclaim", path, async () => {
+    return promised("reclaim", async () => {
       for (const family of families) await sessions[family].flush()
       for (const [family, { end, start }] of ranges) await sessions[family].compactRange(start, end)
     })
@@ -448,9 +494,16 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
       Effect.andThen(reclaim),
       Effect.andThen(Effect.sleep(reclaimPause)),
       Effect.forever,
-      // The next write meets whatever is wrong with the disk, and ends the node.
-      Effect.tapCause((cause) => Effect.logError("room on the disk could not be reclaimed", cause)),
-      Effect.forkScoped
+      (reclaiming) => failure.inBackground("reclaim", reclaiming)
+    )
+    const files = liveFiles(path, sessions)
+    let checks = 0
+    yield* Effect.suspend(() =>
+      promised("check", () => checkDirectory(wal, files, sessions, ++checks % checksBetweenTables === 0))
+    ).pipe(
+      Effect.andThen(Effect.sleep(checkInterval)),
+      Effect.forever,
+      (checking) => failure.inBackground("check", checking)
     )
   }
 
@@ -464,23 +517,24 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
         const values = rows(family).getMany(keys)
         return Array.isArray(values)
           ? Effect.succeed(values)
-          : promised("read", path, () => reads.counted(() => values))
+          : promised("read", () => reads.counted(() => values))
       })
     },
     scan: (family, range, take) => Effect.andThen(drained, direct.scan(family, range, take)),
     path,
+    failure,
     commit: (family, operations) => {
       if (!isState(family)) throw new TypeError(`${family} is no state family`)
       for (const operation of operations) checkOperation(operation)
       return Effect.suspend(() => {
-        if (gate.failure !== undefined) return Effect.fail(ioError("write", path)(gate.failure))
+        if (failure.error !== undefined) return Effect.fail(failure.error)
         const waiting = rows(family).commit(operations)
-        return waiting === undefined ? Effect.void : promised("write", path, () => waiting)
+        return waiting === undefined ? Effect.void : promised("write", () => waiting)
       })
     },
     write: (family, operations, durability) => {
       for (const operation of operations) checkOperation(operation)
-      return promised("write", path, async () => {
+      return promised("write", async () => {
         await drain()
         await gate.enter(() =>
           durability === "durable" ? gate.writeDurable(family, operations) : gate.writeLazy(family, operations)
@@ -492,7 +546,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
       for (const { operations } of batches) {
         for (const operation of operations) checkOperation(operation)
       }
-      return promised("write", path, () =>
+      return promised("write", () =>
         gate.enter(async () => {
           // Between two families order is enough. Within one, a power loss that kept the later batch of two WAL files
           // would leave a gap, so the earlier one is made durable first.
@@ -523,7 +577,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
         return {
           also: also(),
           // Whoever reads a snapshot is not in the way of a deletion.
-          reader: reader(path, session, new OpenReads()),
+          reader: reader(promised, session, new OpenReads()),
           // Each of these holds the snapshot by itself, and RocksDB keeps every value that it can see.
           close: Effect.promise(() => Promise.allSettled([...open.values(), snapshot].map((held) => held.close())))
         }
@@ -533,7 +587,6 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
       checkRange(start, end)
       return promised(
         "estimate",
-        path,
         () => sessions[family].approximateSize(start, end, { includeMemtables: true })
       )
     },
@@ -546,6 +599,13 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   })
 })
 
+/**
+ * Work that is left for the close. There is no caller who could be told of its failure: it is logged, and the close itself
+ * fails with it, so that a process ends with an exit code other than 0.
+ */
+export const closing = (work: Effect.Effect<void, StorageError>): Effect.Effect<void> =>
+  work.pipe(Effect.tapError((error) => Effect.logFatal(`at close: ${error.message}`)), Effect.orDie)
+
 /** `close` of the binding waits for ever while an iterator or batch is alive; that would be our bug, and is reported. */
 const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect.Effect<void> =>
   Effect.promise(() => {
@@ -553,13 +613,14 @@ const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect
     const timeout = new Promise<"late">((done) => {
       timer = setTimeout(() => done("late"), timeoutMs)
     })
-    return Promise.race([database.close().then(() => "closed" as const, () => "closed" as const), timeout]).finally(
-      () => clearTimeout(timer)
-    )
+    const closed = database.close().then(() => "closed" as const, (error: unknown) => failureIn("close", path, error))
+    return Promise.race([closed, timeout]).finally(() => clearTimeout(timer))
   }).pipe(
-    Effect.flatMap((outcome) =>
-      outcome === "closed"
-        ? Effect.void
-        : Effect.logError(`closing ${path} took longer than ${timeoutMs} ms; left open`)
-    )
+    Effect.flatMap((outcome) => {
+      if (outcome === "closed") return Effect.void
+      // Everything was synced before, or its failure has been reported.
+      return Effect.logError(
+        outcome === "late" ? `closing ${path} took longer than ${timeoutMs} ms; left open` : outcome.message
+      )
+    })
   )

@@ -15,7 +15,7 @@ import type { LogWrite, RecoveredLog } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
 import { entryOfRow, recoverLog } from "./RecoveredLog.ts"
 import type { Family, Operation } from "./RocksDb.ts"
-import { RocksDb } from "./RocksDb.ts"
+import { closing, RocksDb } from "./RocksDb.ts"
 import { recoverState } from "./RocksStateStore.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
@@ -197,19 +197,21 @@ const make = Effect.gen(function*() {
     database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), logEnd)
   })
 
-  yield* raiseFloor.pipe(
-    Effect.repeat(Schedule.spaced(floorInterval)),
-    Effect.tapCause((cause) => Effect.logError("the durable floor could not be written", cause)),
-    Effect.forkScoped
+  yield* database.failure.inBackground(
+    "write the durable floor",
+    Effect.repeat(raiseFloor, Schedule.spaced(floorInterval))
   )
-  yield* Effect.addFinalizer(() => Effect.ignore(raiseFloor))
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => database.failure.error === undefined ? closing(raiseFloor) : Effect.void)
+  )
 
   return LogStore.of({
     recovered,
     append,
     read,
     compact: (through) => Semaphore.withPermit(floorLock, compact(through)),
-    reset: (point) => Semaphore.withPermit(floorLock, reset(point))
+    reset: (point) => Semaphore.withPermit(floorLock, reset(point)),
+    failed: database.failure.failed
   })
 })
 

@@ -226,9 +226,7 @@ const make = Effect.gen(function*() {
 
   /** After an import, finished or not: nobody needs what the inactive family holds once the reads in it have ended. */
   const discardInactive = Effect.andThen(database.readsSettled, clearInactive).pipe(
-    Effect.map(() => database.reclaimUnsafe(inactive(), wholeFamily.gte, wholeFamily.lt)),
-    // The node ends on whatever this was as soon as it writes again.
-    Effect.catch((error) => Effect.logError(error.message))
+    Effect.map(() => database.reclaimUnsafe(inactive(), wholeFamily.gte, wholeFamily.lt))
   )
 
   let leftBehind = false
@@ -241,7 +239,13 @@ const make = Effect.gen(function*() {
   const importing = yield* Semaphore.make(1)
 
   const beginImport = importing.takeScoped(1).pipe(
-    Effect.andThen(Effect.acquireRelease(Effect.sync(inactive), () => discardInactive)),
+    Effect.andThen(
+      Effect.acquireRelease(
+        Effect.sync(inactive),
+        // A finalizer has no error: the node hears of this one by `failed`.
+        () => Effect.catch(discardInactive, (error) => Effect.sync(() => database.failure.record(error)))
+      )
+    ),
     Effect.tap(() => clearInactive),
     Effect.map((target): StateImport => ({
       write: (rows) =>
@@ -288,7 +292,8 @@ const make = Effect.gen(function*() {
         next: exportOf(reader, family)
       }
     }),
-    import: beginImport
+    import: beginImport,
+    failed: database.failure.failed
   })
 })
 

@@ -100,5 +100,11 @@ export class StateStore extends Context.Service<
 
     /** Begins an import into the place that is not active, which is emptied first. Waits while another one is open. */
     readonly import: Effect.Effect<StateImport, StorageError, Scope.Scope>
+
+    /**
+     * Fails once the store cannot keep its promises any more, also when that is found between calls: a commit may be written
+     * after it succeeded. Never succeeds; whoever runs the store waits for it, and stops.
+     */
+    readonly failed: Effect.Effect<never, StorageError>
   }
 >()("flaredb/storage/StateStore") {}

@@ -27,6 +27,17 @@ export class StorageCorruption extends Data.TaggedError("StorageCorruption")<{
   }
 }
 
+/** Files of the running node were removed, moved or replaced by another program, or its data directory was. */
+export class DataDirLost extends Data.TaggedError("DataDirLost")<{
+  readonly path: string
+  /** Which file or folder is not where it was. */
+  readonly detail: string
+}> {
+  override get message() {
+    return `the data directory ${this.path} was removed, moved or replaced while the node runs: ${this.detail}. The node stops, because a start would not find what it writes. Move the directory back before the next start if it still exists; see deploy/runbooks/lost-node.md.`
+  }
+}
+
 /** The data directory belongs to another cluster, node, voter set or format version, or another process holds it. */
 export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
   readonly path: string
@@ -48,5 +59,22 @@ export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
   }
 }
 
-export type StorageError = StorageIoError | StorageCorruption
+export type StorageError = StorageIoError | StorageCorruption | DataDirLost
+
+export const isStorageError = (error: unknown): error is StorageError =>
+  error instanceof StorageIoError || error instanceof StorageCorruption || error instanceof DataDirLost
+
+/** The file system, or RocksDB in its words, says that a file or folder does not exist. */
+const isMissing = (cause: unknown): boolean =>
+  cause instanceof Error &&
+  (("code" in cause && cause.code === "ENOENT") || isMissing(cause.cause))
+
+/** Why an operation in the data directory of a running node failed. */
+export const failureIn = (operation: string, path: string, cause: unknown): StorageError => {
+  if (isStorageError(cause)) return cause
+  const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause
+  if (!isMissing(cause)) return new StorageIoError({ operation, path, cause: inner })
+  return new DataDirLost({ path, detail: inner instanceof Error ? inner.message : String(inner) })
+}
+
 export type OpenError = StorageError | DataDirRefused

@@ -70,6 +70,8 @@ declare module "rocksdb-native" {
     compactRange(start: Bytes, end: Bytes): Promise<void>
     /** Never settles when the database closed before. */
     approximateSize(start: Bytes, end: Bytes, options?: { includeMemtables?: boolean }): Promise<number>
+    /** A property by RocksDB's name for it; of this family, where there is one for each. */
+    getProperty(name: string): Promise<string | undefined>
     currentWalFile(): Promise<{ path: string; number: number; size: number }>
   }
 }

@@ -128,6 +128,16 @@ export class ClusterNode {
     return Exit.isSuccess(code) ? Number(code.value) : undefined
   })
 
+  /** Waits until the process ends by itself, and gives its exit code, absent when a signal ended it. */
+  readonly ended = Effect.suspend(() => {
+    const { running } = this
+    if (running === undefined) throw new Error(`node ${this.id} does not run`)
+    return Effect.flatMap(Effect.exit(running.handle.exitCode), (code) => {
+      this.running = undefined
+      return Effect.as(Scope.close(running.scope, Exit.void), Exit.isSuccess(code) ? Number(code.value) : undefined)
+    })
+  })
+
   /** Stops the process in its tracks: its sockets stay open, and nobody answers. */
   readonly pause = Effect.sync(() => process.kill(this.pid, "SIGSTOP"))
 

@@ -3,6 +3,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Exit, Layer, Stream, SubscriptionRef } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { Fatal } from "../../src/FlareDbError.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import * as HttpServer from "../../src/ops/HttpServer.ts"
 import { ListenError } from "../../src/rpc/TcpServer.ts"
@@ -139,6 +140,28 @@ describe("HttpServer", () => {
           assert.strictEqual(answer.status, 503)
           assert.match(answer.text, /^not ready: candidate in term \d+: no leader is known\n$/)
           assert.strictEqual((yield* get("/livez")).status, 200)
+        }))
+    }
+  )
+
+  const stopped = Layer.effect(
+    RaftNode,
+    Effect.map(
+      RaftNode,
+      (node) => RaftNode.of({ ...node, fatal: Effect.fail(new Fatal({ reason: "the disk is gone" })) })
+    )
+  ).pipe(Layer.provide(FlareDb.layerMemory))
+
+  layer(HttpServer.layer({ clusterId: "test", listen }).pipe(Layer.provide(stopped)), { excludeTestServices: true })(
+    "of a node that has stopped, in a process that goes on",
+    (it) => {
+      it.effect("/readyz and /livez answer 503 with the reason", () =>
+        Effect.gen(function*() {
+          for (const path of ["/readyz", "/livez"]) {
+            const answer = yield* get(path)
+            assert.strictEqual(answer.status, 503, path)
+            assert.strictEqual(answer.text, "the node has stopped: the disk is gone\n")
+          }
         }))
     }
   )

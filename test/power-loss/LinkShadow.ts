@@ -11,9 +11,9 @@ export class LinkShadow implements Shadow {
   private readonly seen = new Map<string, Array<number>>()
   private closed = false
 
-  /** `appeared` is told of each name as soon as it is there. */
-  constructor(directory: string, appeared: (name: string) => void) {
-    this.folder = `${directory}.shadow`
+  /** `appeared` is told of each name as soon as it is there. `folder` is on the same file system, and is created. */
+  constructor(directory: string, appeared: (name: string) => void, folder = `${directory}.shadow`) {
+    this.folder = folder
     mkdirSync(this.folder)
     const keep = (name: string): void => {
       const path = join(directory, name)

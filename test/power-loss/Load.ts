@@ -77,6 +77,14 @@ export class Load {
     this.refused.clear()
   }
 
+  /** The nodes begin again with nothing: whatever was written before is not expected any more. */
+  forget(): void {
+    this.rounds.clear()
+    this.refused.clear()
+    this.counters.clear()
+    this.revision = 0
+  }
+
   private client(options: { readonly sessions?: boolean; readonly requestTimeoutMs?: number }) {
     return FlareDb.layerClient({
       endpoints: this.endpoints,

@@ -5,7 +5,17 @@
  *
  * The directory has to be flat and its files may only grow; anything else is an error here, not an inexact image.
  */
-import { copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from "node:fs"
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync
+} from "node:fs"
 import { closeSync, openSync, writeSync } from "node:fs"
 import { dirname, join } from "node:path"
 import type { Random } from "../simulation/Random.ts"
@@ -58,10 +68,10 @@ export class VolatileDisk {
   /** What was durable when a call began that has not ended. */
   private readonly begun = new Map<Call, () => void>()
 
-  /** Takes everything that is in the directory for durable. */
+  /** Takes everything that is in the directory for durable; one that does not exist yet holds nothing. */
   constructor(directory: string) {
     this.directory = directory
-    for (const name of readdirSync(directory)) {
+    for (const name of existsSync(directory) ? readdirSync(directory) : []) {
       const stat = statSync(join(directory, name))
       if (!stat.isFile()) throw new Error(`${name} in ${directory} is not a file`)
       this.named.set(name, { size: stat.size, synced: stat.size, names: [name] })

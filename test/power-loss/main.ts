@@ -5,6 +5,8 @@
  * value and its revision, and the cluster serves. Exits with 1 when that is not so.
  *
  * Three quarters of the rounds are a cluster of three, of which all lose power at once, or some; the rest is a node alone.
+ * Nodes create their data directories, and the folders above them. In some rounds a node of three loses its directory before the
+ * power goes, and begins in new folders, and in some a node alone begins with nothing.
  * `--no-sync` runs the nodes without syncing, which must be found to lose: it shows that the run can fail.
  *
  * The seed decides what is drawn; how the processes run is the machine's doing. `--keep` leaves the directories of a failure.
@@ -46,7 +48,25 @@ if (missing !== undefined) {
 /** Rounds after which everything is looked at again, and removed. */
 const roundsBetweenClearings = 15
 
-const totals = { losses: 0, acknowledged: 0, unknown: 0, bytes: 0, files: 0, names: 0, starts: 0, rotations: 0 }
+/** The share of rounds that begin with a new directory for one of the nodes. */
+const newDirectories = 0.35
+
+/** A node that was wiped has caught up, and votes, within this time. */
+const readyWithinMs = 60_000
+
+const totals = {
+  losses: 0,
+  acknowledged: 0,
+  unknown: 0,
+  bytes: 0,
+  files: 0,
+  names: 0,
+  folders: 0,
+  starts: 0,
+  rotations: 0,
+  wipes: 0,
+  anew: 0
+}
 
 /** Nodes that lose their power round after round. */
 class Site {
@@ -61,7 +81,7 @@ class Site {
       new PowerNode({
         address,
         nodes: addresses,
-        dataDir: join(folder, `node-${address.id}`),
+        home: join(folder, `node-${address.id}`),
         env: {
           FLAREDB_CLUSTER_ID: "power-loss",
           // Little enough that the log is compacted in most rounds, and a node that lost much is sent the state.
@@ -89,14 +109,16 @@ class Site {
   /** One load and one loss. Answers what is wrong afterwards. */
   async round(round: number): Promise<ReadonlyArray<string>> {
     const { load } = this
+    const renewed = random.chance(newDirectories)
+    if (renewed && this.nodes.length === 1 && round > 1) await this.beginAnew()
     const stop = load.start(round)
     const when = random.weighted([["at random", 50], ["at a rotation", 40], ["while it starts again", 10]])
     try {
-      const answered = load.acknowledged + 1 + random.below(400)
-      const deadlineMs = performance.now() + 20_000
-      while (load.acknowledged < answered) {
-        if (performance.now() > deadlineMs) return ["hardly anything was acknowledged for 20 s"]
-        await wait(2)
+      const problem = await this.moreAcknowledged(1 + random.below(400))
+      if (problem !== undefined) return [problem]
+      if (renewed && this.nodes.length > 1) {
+        const problem = await this.wipeOne() ?? await this.moreAcknowledged(1 + random.below(200))
+        if (problem !== undefined) return [problem]
       }
       if (when === "at a rotation") {
         await Promise.race([new Promise<void>((resolve) => this.rotation = resolve), wait(2_000)])
@@ -123,6 +145,48 @@ class Site {
     return [...problems, ...this.surprises()]
   }
 
+  private async moreAcknowledged(count: number): Promise<string | undefined> {
+    const goal = this.load.acknowledged + count
+    const deadlineMs = performance.now() + 20_000
+    while (this.load.acknowledged < goal) {
+      if (performance.now() > deadlineMs) return "hardly anything was acknowledged for 20 s"
+      await wait(2)
+    }
+    return undefined
+  }
+
+  /**
+   * One of the nodes loses its directory, and starts again without. Only once the last one to which that happened has caught
+   * up: two lost disks of three may have held the only copies of a write.
+   */
+  private async wipeOne(): Promise<string | undefined> {
+    const deadlineMs = performance.now() + readyWithinMs
+    for (const node of this.nodes) {
+      while (!await node.isReady()) {
+        if (performance.now() > deadlineMs) {
+          return `node ${node.process.id} has not caught up within ${readyWithinMs} ms:\n${
+            node.process.log.slice(-8).join("\n")
+          }`
+        }
+        await wait(20)
+      }
+    }
+    totals.wipes += 1
+    const problem = await random.pick(this.nodes).wipe(
+      random.chance(0.5) ? "the node runs" : "the node was killed before"
+    )
+    if (problem === undefined) await this.start()
+    return problem
+  }
+
+  /** A node alone begins with nothing: what it had is not missed. */
+  private async beginAnew(): Promise<void> {
+    totals.anew += 1
+    for (const node of this.nodes) await node.wipe("the node was killed before")
+    this.load.forget()
+    await this.start()
+  }
+
   /** Looks at all that was written since this was last done, and removes it. */
   async clear(): Promise<ReadonlyArray<string>> {
     const problems = await this.load.problems(0)
@@ -145,11 +209,12 @@ class Site {
   private async lose(victims: ReadonlyArray<PowerNode>): Promise<void> {
     await Promise.all(victims.map((node) => node.cut()))
     for (const node of victims) {
-      const { bytes, files, names } = node.lose(random.chance(0.5) ? "all" : "some", random)
+      const { bytes, files, folders, names } = node.lose(random.chance(0.5) ? "all" : "some", random)
       totals.losses += 1
       totals.bytes += bytes
       totals.files += files
       totals.names += names
+      totals.folders += folders
     }
   }
 
@@ -211,7 +276,8 @@ console.log(
     `${totals.starts} once more while starting): ${totals.files} files cut, ${
       (totals.bytes / 1024).toFixed(0)
     } KiB lost, ` +
-    `${totals.names} changes of names undone`
+    `${totals.names} changes of names undone, ${totals.folders} folders lost; ${totals.wipes} nodes of three wiped, ` +
+    `${totals.anew} times a node alone began with nothing`
 )
 console.log(`${totals.acknowledged} writes acknowledged, ${totals.unknown} with unknown outcome`)
 for (const problem of problems.slice(0, 20)) console.log(`PROBLEM: ${problem}`)

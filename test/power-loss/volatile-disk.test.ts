@@ -1,6 +1,7 @@
 /** What the power-loss run takes for durable: it can only find what this takes away. */
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -17,6 +18,7 @@ import { LinkShadow } from "./LinkShadow.ts"
 import type { Call } from "./SystemCalls.ts"
 import { readTrace } from "./SystemCalls.ts"
 import { VolatileDisk } from "./VolatileDisk.ts"
+import { VolatileFolders } from "./VolatileFolders.ts"
 
 let folder: string
 let directory: string
@@ -174,5 +176,45 @@ describe("a trace", () => {
     assert.throws(() => told(disk, `7 pwrite64(20<%/1.log>, ""..., 2, 0) = 2`), /written over/)
     assert.throws(() => told(disk, `7 fallocate(20<%/1.log>, 0, 0, 4096) = 0`), /grows without a write/)
     assert.throws(() => told(disk, `7 link("%/1.log", "%/2.log") = 0`), /not foreseen/)
+  })
+})
+
+describe("folders above the directory", () => {
+  const made = `7 mkdir("%/a", 0777) = 0
+7 mkdir("%/a/b", 0777) = 0
+7 mkdir("%/a/b/data", 0777) = 0
+`
+  /** What is left of `a/b/data` after a loss of everything that was not durable. */
+  const left = (trace: string): ReadonlyArray<string> => {
+    const data = join(directory, "a", "b", "data")
+    mkdirSync(directory)
+    const folders = new VolatileFolders(directory, data)
+    mkdirSync(data, { recursive: true })
+    readTrace(trace.replaceAll("%", directory), {
+      begin: (call) => folders.begin(call),
+      end: (call) => folders.end(call)
+    })
+    folders.lose("all", new Random(1))
+    return readdirSync(directory, { recursive: true, encoding: "utf8" }).sort()
+  }
+
+  it("are all there when each parent was synced", () => {
+    const synced = `7 fsync(9<%/a/b>) = 0\n7 fsync(9<%/a>) = 0\n7 fsync(9<%>) = 0`
+    assert.deepEqual(left(made + synced), ["a", "a/b", "a/b/data"])
+  })
+
+  it("go with everything below the first one whose parent was not synced", () => {
+    assert.deepEqual(left(`${made}7 fsync(9<%/a/b>) = 0`), [])
+  })
+
+  it("are not durable by a sync that began before they were made, or that failed", () => {
+    assert.deepEqual(left(`${made}7 fsync(9<%>) = 0\n7 fsync(9<%/a>) = 0\n7 fsync(9<%/a/b>) = -1 EIO (error)`), [
+      "a",
+      "a/b"
+    ])
+    rmSync(directory, { recursive: true })
+    const early = `7 mkdir("%/a", 0777) = 0\n8 fsync(9<%/a> <unfinished ...>\n7 mkdir("%/a/b", 0777) = 0
+8 <... fsync resumed>) = 0\n7 fsync(9<%>) = 0`
+    assert.deepEqual(left(early), ["a"])
   })
 })

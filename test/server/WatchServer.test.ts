@@ -265,3 +265,24 @@ it.effect("answers nobody but the owner, and one question at a time", () =>
     yield* Fiber.interrupt(waiting)
     assert.strictEqual((yield* watches.next(1, watch, 1, 0)).through, 0)
   }))
+
+it.effect("a history that cannot be read stops the node, as any other part of its state does", () =>
+  Effect.gen(function*() {
+    const { cluster, node } = yield* leading()
+    for (const value of ["1", "2", "3"]) yield* node.put("a", value)
+    // The latest revisions are in memory until then.
+    yield* node.stop
+    const { state } = node.disk
+    const historyByte = 0x20
+    const garbage = Uint8Array.of(0xff)
+    node.disk.state = {
+      ...state,
+      rows: state.rows.map(({ key, value }) => ({ key, value: key[0] === historyByte ? garbage : value }))
+    }
+    yield* node.start
+    yield* cluster.leader()
+    const { watch } = yield* node.watches.open(1, request({ from: 1 }))
+    const error = yield* Effect.flip(node.watches.next(1, watch, 1, 0))
+    assert.strictEqual(error._tag, "Fatal")
+    assert.match((yield* Effect.flip(node.node.fatal)).reason, /^reading the history: corrupt data/)
+  }))

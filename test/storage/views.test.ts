@@ -3,7 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
-import { createDirectory, RocksDb } from "../../src/storage/RocksDb.ts"
+import { createDirectory } from "../../src/storage/Folder.ts"
+import { RocksDb } from "../../src/storage/RocksDb.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const key = Uint8Array.of(1, 1)

@@ -250,5 +250,47 @@ export const mutants: ReadonlyArray<Mutant> = [
     "storage/RocksLogStore.ts",
     "    return Effect.uninterruptible(\n      Semaphore",
     "    return Effect.suspend(() =>\n      Semaphore"
+  ),
+  one(
+    "gives the durable floor its name before its bytes are synced",
+    { test: "test/storage/floor-file.test.ts" },
+    "storage/DurableFloor.ts",
+    "        await next.sync()\n",
+    ""
+  ),
+  one(
+    "does not sync the name of a new durable floor",
+    { test: "test/storage/floor-file.test.ts" },
+    "storage/DurableFloor.ts",
+    "        await folder.sync()\n",
+    ""
+  ),
+  one(
+    "syncs only the folder right above a data directory",
+    { test: "test/storage/folder.test.ts" },
+    "storage/Folder.ts",
+    "parent !== child; child = parent, parent = dirname(child)",
+    "parent !== child; parent = child"
+  ),
+  one(
+    "does not notice that its directory was removed before it acknowledges",
+    { test: "test/storage/failures.test.ts" },
+    "storage/WalSync.ts",
+    "if (this.rotated || !isAt(this.currentPath, this.currentId))",
+    "if (this.rotated)"
+  ),
+  one(
+    "goes on when the durable floor could not be written",
+    { test: "test/storage/failures.test.ts" },
+    "storage/FirstFailure.ts",
+    "if (Cause.hasInterruptsOnly(cause)) return\n",
+    "if (Cause.isCause(cause)) return\n"
+  ),
+  one(
+    "keeps to itself that a batch of the state was refused",
+    { test: "test/storage/failures.test.ts" },
+    "storage/RocksDb.ts",
+    "        this.failure.record(error)\n        throw error\n      }\n    })",
+    "        throw error\n      }\n    })"
   )
 ]

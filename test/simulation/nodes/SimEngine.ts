@@ -5,6 +5,8 @@
 import { Effect } from "effect"
 import type { FamilyChoice, Operation, Reader, RocksDb } from "../../../src/storage/RocksDb.ts"
 import type { Family } from "../../../src/storage/RocksDb.ts"
+import { FirstFailure } from "../../../src/storage/FirstFailure.ts"
+import type { StorageError } from "../../../src/storage/StorageError.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import type { Image, SimBatch, StoredRow } from "./SimDisk.ts"
 import { find, nameOf, SimDisk, withBatch } from "./SimDisk.ts"
@@ -33,7 +35,7 @@ type Step =
 
 interface Job {
   readonly steps: ReadonlyArray<Step>
-  readonly resume: (result: Effect.Effect<void, StorageIoError>) => void
+  readonly resume: (result: Effect.Effect<void, StorageError>) => void
 }
 
 const sync: Step = { _tag: "Sync", flush: false }
@@ -50,7 +52,7 @@ export class SimEngine {
   private readonly completes: (index: number, digest: number) => void
   private readonly jobs: Array<Job> = []
   private busy = false
-  private failure: StorageIoError | undefined
+  private readonly first: FirstFailure
   private lazyUnsynced = false
   private openReads = 0
   /** Commits that only memory has, by family. The process's end takes them along. */
@@ -74,13 +76,19 @@ export class SimEngine {
     this.process = process
     this.health = health
     this.path = path
+    this.first = new FirstFailure(path)
+  }
+
+  /** Why nothing is written any more. */
+  private get failure(): StorageError | undefined {
+    return this.first.error
   }
 
   /**
    * RocksDB writes what it recovers into tables, and syncs those, before it opens (`test/storage/durability.test.ts`). Until
    * that has ended, a process before this one may have left what a loss of power still takes away.
    */
-  get open(): Effect.Effect<RocksDb["Service"], StorageIoError> {
+  get open(): Effect.Effect<RocksDb["Service"], StorageError> {
     return Effect.map(this.enqueue([flush]), () => this.service)
   }
 
@@ -89,8 +97,8 @@ export class SimEngine {
     return this.seen ?? this.disk.image
   }
 
-  private enqueue(steps: ReadonlyArray<Step>): Effect.Effect<void, StorageIoError> {
-    return Effect.uninterruptible(Effect.callback<void, StorageIoError>((resume) => this.push({ steps, resume })))
+  private enqueue(steps: ReadonlyArray<Step>): Effect.Effect<void, StorageError> {
+    return Effect.uninterruptible(Effect.callback<void, StorageError>((resume) => this.push({ steps, resume })))
   }
 
   private push(job: Job): void {
@@ -141,11 +149,12 @@ export class SimEngine {
   }
 
   private fail(job: Job, words: string): void {
-    this.failure = new StorageIoError({ operation: "write", path: this.path, cause: new Error(words) })
-    this.finish(job, Effect.fail(this.failure))
+    const error = new StorageIoError({ operation: "write", path: this.path, cause: new Error(words) })
+    this.first.record(error)
+    this.finish(job, Effect.fail(error))
   }
 
-  private finish(job: Job, result: Effect.Effect<void, StorageIoError>): void {
+  private finish(job: Job, result: Effect.Effect<void, StorageError>): void {
     this.busy = false
     job.resume(result)
     if (!this.busy) this.nextJob()
@@ -158,7 +167,7 @@ export class SimEngine {
   }
 
   /** Takes a commit into memory; what gathered is written a little later. */
-  private commit(family: Family, operations: ReadonlyArray<Operation>): Effect.Effect<void, StorageIoError> {
+  private commit(family: Family, operations: ReadonlyArray<Operation>): Effect.Effect<void, StorageError> {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(this.failure)
       const gathered = this.gathered.get(family)
@@ -193,7 +202,7 @@ export class SimEngine {
   }
 
   /** Everything committed before is on the disk. */
-  private readonly drained: Effect.Effect<void, StorageIoError> = Effect.suspend(() => {
+  private readonly drained: Effect.Effect<void, StorageError> = Effect.suspend(() => {
     this.leave()
     if (this.failure !== undefined) return Effect.fail(this.failure)
     return this.leaving === 0 ? Effect.void : this.enqueue([])
@@ -206,13 +215,14 @@ export class SimEngine {
     )
   }
 
-  private read<A>(image: () => Image, use: (image: Image) => A, counted: boolean): Effect.Effect<A, StorageIoError> {
-    return Effect.callback<A, StorageIoError>((resume) => {
-      let result: Effect.Effect<A, StorageIoError>
+  private read<A>(image: () => Image, use: (image: Image) => A, counted: boolean): Effect.Effect<A, StorageError> {
+    return Effect.callback<A, StorageError>((resume) => {
+      let result: Effect.Effect<A, StorageError>
       try {
         result = Effect.succeed(use(image()))
       } catch (error) {
         if (!(error instanceof StorageIoError)) throw error
+        this.first.record(error)
         result = Effect.fail(error)
       }
       const delayMs = this.health.readMs()
@@ -265,6 +275,7 @@ export class SimEngine {
       ...this.reader(() => this.image, true),
       commit: (family, operations) => this.commit(family, operations),
       path: this.path,
+      failure: this.first,
       write: (family, operations, durability) => this.write(family, operations, durability === "lazy"),
       writeAll: (batches) =>
         Effect.suspend(() => {

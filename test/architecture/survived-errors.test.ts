@@ -1,0 +1,43 @@
+/**
+ * A node that cannot keep its promise stops. So the code that promises does not drop errors, and does not start work beside
+ * itself whose error has no reader; where it does, the place is listed here with the reason why nothing is lost.
+ */
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, it } from "vitest"
+
+const source = join(import.meta.dirname, "../../src")
+
+/** Ways to drop an error, or to start work that nobody waits for. */
+const drops =
+  /\b(tapCause|tapErrorCause|ignore|ignoreCause|orElseSucceed|catchCause|forkScoped|forkDetach|forkIn|runFork\w*)\b|Effect\.option\(|catch\(\(\) =>|, \(\) => undefined\)/
+
+/** How many such places a file may have, and why. */
+const accepted: Readonly<Record<string, readonly [places: number, why: string]>> = {
+  "node/RaftNode.ts": [2, "`supervise` turns any cause into a stop; after a stop the other fibers end beside it"],
+  "node/SnapshotSender.ts": [1, "each chunk's fiber is joined before the transfer is called done"],
+  "storage/BackupReader.ts": [1, "closes a file that was only read"],
+  "storage/BackupWriter.ts": [
+    2,
+    "closes and removes what is left of a backup that failed; a good one was synced before"
+  ],
+  "storage/FirstFailure.ts": [2, "where failures of background work are recorded, which stops the node"],
+  "storage/RocksDb.ts": [1, "keeps the order of writes; the caller has the error, and `FirstFailure` too"],
+  "storage/StateRows.ts": [3, "the write gate has recorded the error before it comes here"]
+}
+
+it("no error is dropped in storage, node and machine but where it is explained", () => {
+  const found: Record<string, Array<string>> = {}
+  for (const folder of ["storage", "node", "machine"]) {
+    for (const name of readdirSync(join(source, folder))) {
+      for (const line of readFileSync(join(source, folder, name), "utf8").split("\n")) {
+        if (/^\s*(\*|\/\/|\/\*|import)/.test(line) || !drops.test(line)) continue
+        ;(found[`${folder}/${name}`] ??= []).push(line.trim())
+      }
+    }
+  }
+  for (const [file, lines] of Object.entries(found)) {
+    assert.equal(lines.length, accepted[file]?.[0] ?? 0, `${file}:\n${lines.join("\n")}`)
+  }
+  assert.sameMembers(Object.keys(found), Object.keys(accepted))
+})

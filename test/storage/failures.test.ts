@@ -1,0 +1,204 @@
+/**
+ * A node on a real directory that loses it, or whose storage fails where no caller waits: it stops, and says why. Nothing
+ * is written or asked here after the failure, so that no later call can be what notices it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect"
+import { cpSync, readdirSync, renameSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import RocksDB from "rocksdb-native"
+import * as Config from "../../src/FlareDbConfig.ts"
+import { encodeCommand } from "../../src/kv/Command.ts"
+import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
+import * as OwnIdentity from "../../src/machine/OwnIdentity.ts"
+import { RaftNode } from "../../src/node/RaftNode.ts"
+import { NodeId } from "../../src/raft/Types.ts"
+import { FloorFile } from "../../src/storage/DurableFloor.ts"
+import { RocksDb } from "../../src/storage/RocksDb.ts"
+import * as RocksStorage from "../../src/storage/RocksStorage.ts"
+import { StorageIoError } from "../../src/storage/StorageError.ts"
+import { RaftTimer } from "../../src/timer/RaftTimer.ts"
+import * as MemoryTransport from "../../src/transport/MemoryTransport.ts"
+import { temporaryFolder } from "./TemporaryFolder.ts"
+
+const clusterId = "failures"
+
+/** A node of one in `path`, and the database under it. */
+const start = Effect.fnUntraced(function*(path: string) {
+  const config = yield* Config.make({ nodeId: 1, clusterId, nodes: Config.localNodes.slice(0, 1), dataDir: path })
+  const ports = Layer.mergeAll(
+    RocksStorage.layer({ path, clusterId, nodeId: 1, voters: [1], writeBufferBytes: 64 * 1024 }),
+    MemoryTransport.layer(new MemoryTransport.MemoryNetwork(), NodeId(1), []),
+    RaftTimer.layer({ tickMs: Config.tickMs(config) })
+  )
+  const layer = RaftNode.layer(config).pipe(
+    Layer.provide(Layer.provideMerge(OwnIdentity.layer, KvStateMachine.layer)),
+    Layer.provideMerge(ports)
+  )
+  const services = yield* Layer.build(Layer.fresh(layer))
+  const node = Context.get(services, RaftNode)
+  const put = (key: string, bytes = 1) =>
+    Effect.map(
+      node.propose([
+        encodeCommand({ _tag: "Put", key: new TextEncoder().encode(key), value: new Uint8Array(bytes), lease: 0 })
+      ]),
+      ([answer]) => answer
+    )
+  const acknowledged = (key: string, bytes = 1): Effect.Effect<void> =>
+    Effect.map(put(key, bytes), (answer) => assert.instanceOf(answer, Uint8Array))
+  yield* SubscriptionRef.changes(node.role).pipe(
+    Stream.filter(({ role }) => role === "leader"),
+    Stream.take(1),
+    Stream.runDrain
+  )
+  return { node, put, acknowledged, database: Context.get(services, RocksDb), reason: reasonOf(node) }
+})
+
+const reasonOf = (node: RaftNode["Service"]) => Effect.map(Effect.flip(node.fatal), ({ reason }) => reason)
+
+const named = (path: string, pattern: RegExp) => readdirSync(path).filter((name) => pattern.test(name)).sort()
+
+describe("a directory under a running node", () => {
+  it.live("that is removed: the next write is not acknowledged, and the node stops", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const { acknowledged, put, reason } = yield* start(path)
+      yield* acknowledged("a")
+      rmSync(path, { recursive: true })
+      const answer = yield* put("b")
+      assert.isFalse(answer instanceof Uint8Array)
+      assert.match(yield* reason, /node-1 was removed, moved or replaced while the node runs.*lost-node\.md/)
+    }))
+
+  const losses: ReadonlyArray<readonly [what: string, how: (path: string) => void, missing: RegExp]> = [
+    ["is removed", (path) => rmSync(path, { recursive: true }), /removed, moved or replaced/],
+    ["is moved", (path) => renameSync(path, `${path}.away`), /the directory itself is not there/],
+    ["is replaced by a copy", (path) => {
+      renameSync(path, `${path}.away`)
+      cpSync(`${path}.away`, path, { recursive: true })
+    }, /the directory itself is not there/],
+    ["is emptied", (path) => {
+      for (const name of readdirSync(path)) rmSync(join(path, name))
+    }, /removed, moved or replaced/],
+    ["loses the write-ahead log in use", (path) => {
+      for (const name of named(path, /\.log$/)) rmSync(join(path, name))
+    }, /\d+\.log/],
+    ["loses its CURRENT", (path) => rmSync(join(path, "CURRENT")), /CURRENT/],
+    ["loses its manifest", (path) => {
+      for (const name of named(path, /^MANIFEST-/)) rmSync(join(path, name))
+    }, /MANIFEST-\d+ is not there/]
+  ]
+  it.live.each(losses)(
+    "that %s: the node stops, though nothing is written",
+    ([, lose, missing]) =>
+      Effect.gen(function*() {
+        const path = join(yield* temporaryFolder, "node-1")
+        const { acknowledged, reason } = yield* start(path)
+        yield* acknowledged("a")
+        lose(path)
+        assert.match(yield* reason, missing)
+      })
+  )
+
+  it.live("that loses a table or an older write-ahead log: the node stops, though nothing is written", () =>
+    Effect.gen(function*() {
+      for (const pattern of [/\.sst$/, /\.log$/]) {
+        const path = join(yield* temporaryFolder, "node-1")
+        const { acknowledged, reason } = yield* start(path)
+        // A log whose rows in one family are in no table yet stays, while the buffers of others are written.
+        while (named(path, /\.log$/).length < 2 || named(path, /\.sst$/).length < 1) yield* acknowledged("a", 10_000)
+        const [oldest] = named(path, pattern)
+        rmSync(join(path, oldest as string))
+        assert.match(yield* reason, new RegExp(oldest as string))
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("in which RocksDB itself removes files all the time is not taken for lost", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const { acknowledged, database, node } = yield* start(path)
+      const logs = new Set<string>()
+      while (logs.size < 40) {
+        yield* acknowledged("a", 20_000)
+        for (const name of named(path, /\.log$/)) logs.add(name)
+        database.reclaimUnsafe("state_b", Uint8Array.of(1), Uint8Array.of(2))
+      }
+      assert.isUndefined(database.failure.error)
+      assert.strictEqual((yield* node.status).role, "leader")
+    }))
+})
+
+describe("a failure that no caller waits for", () => {
+  it.live("the durable floor cannot be written, once: the node stops", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const file = yield* FloorFile
+      let fails = false
+      const failing: FloorFile = {
+        read: file.read,
+        replace: (directory, bytes) =>
+          Effect.suspend(() => {
+            if (!fails) return file.replace(directory, bytes)
+            fails = false
+            const cause = new Error("no space left on device")
+            return Effect.fail(new StorageIoError({ operation: "write the durable floor", path: directory, cause }))
+          })
+      }
+      const { acknowledged, reason } = yield* start(path).pipe(Effect.provideService(FloorFile, failing))
+      fails = true
+      yield* acknowledged("a")
+      assert.match(yield* reason, /write the durable floor failed .*no space left on device/)
+    }))
+
+  it.live("the disk refuses a batch of the state that memory took: the node stops at once", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const { acknowledged, reason } = yield* start(path)
+      const { write } = RocksDB.prototype
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          RocksDB.prototype.write = function(options) {
+            const batch = write.call(this, options)
+            // The state's batches delete or put rows of the state machine; the log's keys begin with a zero byte.
+            const tryPut = batch.tryPut.bind(batch)
+            const flush = batch.flush.bind(batch)
+            let ofState = false
+            batch.tryPut = (key, value) => {
+              if (typeof key !== "string" && key[0] !== 0) ofState = true
+              tryPut(key, value)
+            }
+            batch.flush = () => ofState ? Promise.reject(new Error("input/output error")) : flush()
+            return batch
+          }
+        }),
+        () => Effect.sync(() => RocksDB.prototype.write = write)
+      )
+      yield* acknowledged("a")
+      assert.match(yield* reason, /^the (log|state) store: write failed .*input\/output error/)
+    }))
+})
+
+describe("an orderly stop", () => {
+  it.live("whose last durable floor cannot be written fails", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const file = yield* FloorFile
+      let fails = false
+      const failing: FloorFile = {
+        read: file.read,
+        replace: (directory, bytes) =>
+          Effect.suspend(() => {
+            if (!fails) return file.replace(directory, bytes)
+            const cause = new Error("no space left on device")
+            return Effect.fail(new StorageIoError({ operation: "write the durable floor", path: directory, cause }))
+          })
+      }
+      const exit = yield* Effect.gen(function*() {
+        const { acknowledged } = yield* start(path)
+        fails = true
+        yield* acknowledged("a")
+      }).pipe(Effect.scoped, Effect.provideService(FloorFile, failing), Effect.exit)
+      assert.strictEqual(exit._tag, "Failure")
+      assert.include(String(exit), "no space left on device")
+    }))
+})
