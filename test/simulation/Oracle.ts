@@ -55,6 +55,8 @@ export type Property =
   | "a slow disk costs the office"
   | "a failed write stops the node"
   | "damage is never silent"
+  | "a voter holds what it acknowledged"
+  | "a directory that went back is noticed"
 
 export class Violation extends Error {
   readonly property: Property
@@ -84,6 +86,8 @@ export class Oracle {
   /** By the term of the leader that committed: how far. */
   private readonly commits = new Map<Term, LogIndex>()
   private readonly applied: Array<string | undefined> = []
+  /** Nodes whose disk was lost and which are no voters yet. */
+  private readonly nonVoters = new Set<NodeId>()
   private readonly places = new Map<string, number>()
   /** Reads that wait, and what was committed anywhere when they were asked. */
   private readonly reads = new Map<number, number>()
@@ -110,6 +114,7 @@ export class Oracle {
       else if (output._tag === "ReadReady") this.readsServed(output.readIds, output.index)
     }
     this.commitsOf(node)
+    this.becomesVoter(node)
     demand(
       raft.log.windowBytes <= raft.config.maxCachedBytes || raft.log.windowFirst > raft.stable,
       "bounded memory",
@@ -151,6 +156,23 @@ export class Oracle {
     }
   }
 
+  /** A node that lost its disk is a voter again: committed entries that it acknowledged before are durable there again. */
+  private becomesVoter({ disk, id }: ObservedNode): void {
+    if (!votes(disk)) {
+      this.nonVoters.add(id)
+      return
+    }
+    if (!this.nonVoters.delete(id) || disk.before === undefined) return
+    for (const [index, term] of this.committed.entries()) {
+      if (term === undefined || !held(disk.before, { index: index as LogIndex, term })) continue
+      demand(
+        holds(disk, { index: index as LogIndex, term }),
+        "a voter holds what it acknowledged",
+        () => `n${id} is a voter again and lacks entry ${index}, which it held before and which is committed`
+      )
+    }
+  }
+
   private commitsOf(node: ObservedNode): void {
     const { raft } = node
     if (raft === undefined || raft.commit <= node.seenCommit) return
@@ -165,7 +187,12 @@ export class Oracle {
         demand(
           holders.length * 2 > this.nodes.length,
           "committed on a durable quorum",
-          () => `n${node.id} commits ${index}, which only ${holders.map(({ id }) => `n${id}`).join(" ")} hold`
+          () => `n${node.id} commits ${index}, which only ${holders.map(({ id }) => `n${id}`).join(" ")} hold as voters`
+        )
+        demand(
+          raft.role === "leader",
+          "state machine safety",
+          () => `n${node.id} commits ${index}@${term}, which no leader has committed`
         )
       } else {
         demand(known === term, "state machine safety", () => `n${node.id} commits ${index}@${term}, others @${known}`)
@@ -229,8 +256,10 @@ export class Oracle {
     )
     const key = term * 10 + node.id
     const earlier = this.votes.get(key)
-    // A vote that a node gave itself and lost with its disk counts for nobody: the candidate is gone as well.
-    const forgotten = earlier !== undefined && earlier.candidate === node.id && earlier.disk !== node.disk
+    // A vote that a node gave itself and lost with its disk elects nobody: the candidate is gone as well. It may vote again
+    // for whoever won the term without it.
+    const forgotten = earlier !== undefined && earlier.candidate === node.id && earlier.disk !== node.disk &&
+      this.leaders.get(term) === candidate
     demand(
       earlier === undefined || earlier.candidate === candidate || forgotten,
       "one vote per term",
@@ -259,9 +288,12 @@ const durableTerm = ({ before, hardState }: ObservedDisk): Term =>
 
 const maxTerm = (a: Term, b: Term): Term => (a > b ? a : b)
 
-/** Whether a node holds an entry durably, or did until its disk was lost. */
+/** Whether a disk is that of a voter. */
+const votes = ({ hardState }: ObservedDisk): boolean => hardState.standing === undefined
+
+/** Whether a node holds an entry durably as a voter, or did until its disk was lost. */
 const held = (disk: ObservedDisk, point: LogPoint): boolean =>
-  holds(disk, point) || disk.before !== undefined && held(disk.before, point)
+  votes(disk) && holds(disk, point) || disk.before !== undefined && held(disk.before, point)
 
 const holds = (disk: ObservedDisk, { index, term }: LogPoint): boolean =>
   disk.base.index >= index || disk.termAt(index) === term
