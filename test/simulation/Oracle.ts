@@ -2,6 +2,7 @@
  * Knows what all nodes did and checks after every step what Raft promises of them together. (Figure 3) What a node can
  * check alone is in `src/raft/Invariants.ts`.
  */
+import type { Event } from "../../src/raft/Event.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Output, Persist } from "../../src/raft/Output.ts"
 import type { Raft } from "../../src/raft/Raft.ts"
@@ -105,9 +106,10 @@ export class Oracle {
   }
 
   /** After one step of a node: what it put out, and where it stands. */
-  stepped(node: ObservedNode, outputs: ReadonlyArray<Output>): void {
+  stepped(node: ObservedNode, outputs: ReadonlyArray<Output>, event: Event | undefined): void {
     const { raft } = node
     if (raft === undefined) return
+    if (event?._tag === "Receive") this.received(node, outputs, event.message)
     for (const output of outputs) {
       if (output._tag === "Persist") this.persists(node, output)
       else if (output._tag === "RoleChanged" && output.role === "leader") this.leads(node)
@@ -120,6 +122,25 @@ export class Oracle {
       "bounded memory",
       () => `n${node.id} holds ${raft.log.windowBytes} bytes`
     )
+  }
+
+  /** A read is confirmed by a voter, and a node whose leader remembers more than its log holds is no voter. */
+  private received(node: ObservedNode, outputs: ReadonlyArray<Output>, message: Message): void {
+    const { raft } = node
+    if (message._tag === "HeartbeatResponse") {
+      demand(
+        message.voter || !outputs.some(({ _tag }) => _tag === "ReadReady"),
+        "linearizable reads",
+        () => `n${node.id} serves a read because n${message.from} answers, which is no voter`
+      )
+    } else if (message._tag === "Heartbeat" && raft !== undefined && raft.term === message.term) {
+      const { index, term } = message.match
+      demand(
+        raft.standing !== "voter" || index <= raft.log.compacted.index || raft.log.termAt(index) === term,
+        "a directory that went back is noticed",
+        () => `n${node.id} votes without ${index}@${term}, which its leader knows that it acknowledged`
+      )
+    }
   }
 
   private persists(node: ObservedNode, { entries, truncateFrom }: Persist): void {
@@ -256,10 +277,9 @@ export class Oracle {
     )
     const key = term * 10 + node.id
     const earlier = this.votes.get(key)
-    // A vote that a node gave itself and lost with its disk elects nobody: the candidate is gone as well. It may vote again
-    // for whoever won the term without it.
+    // A vote that a node gave itself and lost with its disk elects nobody, unless it did before: the candidate is gone as well.
     const forgotten = earlier !== undefined && earlier.candidate === node.id && earlier.disk !== node.disk &&
-      this.leaders.get(term) === candidate
+      this.leaders.get(term) !== node.id
     demand(
       earlier === undefined || earlier.candidate === candidate || forgotten,
       "one vote per term",

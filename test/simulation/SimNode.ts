@@ -96,7 +96,7 @@ export class SimNode {
       recovered
     )
     this.world.trace?.(`n${this.id} starts: ${describeState(this.raft)}`)
-    this.world.oracle.stepped(this, [])
+    this.world.oracle.stepped(this, [], undefined)
   }
 
   crash(): void {
@@ -192,7 +192,7 @@ export class SimNode {
       trace(`n${this.id} ${describeEvent(event)}`)
       for (const output of outputs) for (const line of describeOutputLines(output)) trace(`      ${line}`)
     }
-    oracle.stepped(this, outputs)
+    oracle.stepped(this, outputs, event)
     demand(
       raft.role !== "leader" || raft.peers.length === 0 || this.stalledTicks <= raft.config.maxPersistTicks,
       "a slow disk costs the office",

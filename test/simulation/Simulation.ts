@@ -313,9 +313,10 @@ export class Simulation {
   }
 
   private sendSnapshot(node: SimNode): void {
+    if (node.isSuspended) return
     const request = node.snapshotsToSend.shift()
     const target = request === undefined ? undefined : this.nodes[request.peer - 1]
-    if (request === undefined || target === undefined || node.isSuspended) return
+    if (request === undefined || target === undefined) return
     const point = node.snapshot()
     const arrives = !this.network.isCut(node.id, request.peer) && !this.random.chance(this.network.faults.drop)
     const installed = point !== undefined && arrives && target.install(point)
