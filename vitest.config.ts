@@ -26,6 +26,7 @@ export default defineConfig({
         plugins: withMutant,
         test: {
           name: "unit",
+          setupFiles: ["test/Comparison.ts"],
           include: ["test/**/*.test.ts"],
           exclude: ["test/cluster/**"],
           testTimeout: 30_000,
@@ -36,6 +37,7 @@ export default defineConfig({
         resolve,
         test: {
           name: "cluster",
+          setupFiles: ["test/Comparison.ts"],
           include: ["test/cluster/**/*.test.ts"],
           globalSetup: ["test/cluster/build.ts"],
           testTimeout: 180_000,

@@ -2,11 +2,12 @@
 // The door to the command line, in JavaScript that any Node can parse: it makes sure that the program behind it runs
 // on a Node that can run it, with the settings a node's process needs (`src/bin/ProcessSettings.ts` says why).
 //
-// They are read long before the program is loaded, so they have to be in the environment of the process; where they are
-// not, the process starts itself anew once.
+// They are read long before the program is loaded, so they have to be in the environment of the process. Where they are
+// not, the process becomes another program with them, in place: a signal to its id, kill -9 too, is one to the node.
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import * as nodeModule from "node:module"
+import { Socket } from "node:net"
 import { fileURLToPath, pathToFileURL } from "node:url"
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
@@ -25,10 +26,18 @@ const nodeSettings = {
   NODE_OPTIONS: "--max-semi-space-size=8 --max-old-space-size=1536"
 }
 
+/** The descriptor of a child that closes when its parent is gone, however that ended. */
+const parentPipe = 3
+const parentPipeVariable = "FLAREDB_PARENT_PIPE"
+
 const restart = (node) => {
-  const child = spawn(node, [at("./flaredb.js"), ...process.argv.slice(2)], {
-    stdio: "inherit",
-    env: { ...nodeSettings, ...process.env, FLAREDB_RESTARTED: "1" }
+  const args = [...(node === process.execPath ? process.execArgv : []), at("./flaredb.js"), ...process.argv.slice(2)]
+  const env = { ...nodeSettings, ...process.env, FLAREDB_RESTARTED: "1" }
+  if (typeof process.execve === "function") process.execve(node, [node, ...args], env)
+  // Before Node 22.15 a process cannot become another program.
+  const child = spawn(node, args, {
+    stdio: ["inherit", "inherit", "inherit", "pipe"],
+    env: { ...env, [parentPipeVariable]: "true" }
   })
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
   child.on("exit", (code, signal) => {
@@ -38,7 +47,17 @@ const restart = (node) => {
   })
 }
 
-// Only nodes need the settings; the other verbs start faster without a second process.
+if (process.env[parentPipeVariable] !== undefined) {
+  // Its own children have other parents.
+  delete process.env[parentPipeVariable]
+  const pipe = new Socket({ fd: parentPipe })
+  pipe.on("error", () => undefined)
+  pipe.once("close", () => process.kill(process.pid, "SIGTERM"))
+  pipe.resume()
+  pipe.unref()
+}
+
+// Only nodes need the settings; the other verbs start faster without them.
 const needsSettings = process.argv[2] === "start" &&
   Object.keys(nodeSettings).some((name) => process.env[name] === undefined)
 

@@ -23,8 +23,10 @@ import type { FlareDbConfig, FlareDbOptions, InvalidConfig, NodeAddress } from "
 import * as Config from "./FlareDbConfig.ts"
 import type { ChangeFeed } from "./machine/ChangeFeed.ts"
 import * as KvStateMachine from "./machine/KvStateMachine.ts"
+import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
+import * as Descriptors from "./ops/Descriptors.ts"
 import type { HttpAddress } from "./ops/HttpServer.ts"
 import * as HttpServer from "./ops/HttpServer.ts"
 import { NodeId } from "./raft/Types.ts"
@@ -63,17 +65,23 @@ const layerKeyValue = (
   config: FlareDbConfig,
   machine: Layer.Layer<StateMachine | ChangeFeed, StorageError, StateStore>
 ): NodeLayer =>
-  WatchServer.layer(config.limits).pipe(Layer.provideMerge(RaftNode.layer(config)), Layer.provide(machine))
+  WatchServer.layer(config.limits).pipe(
+    Layer.provideMerge(RaftNode.layer(config)),
+    Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
+  )
 
 /** Another state machine has no feed that could be watched. */
 const layerMachine = (config: FlareDbConfig, machine: MachineLayer): NodeLayer =>
-  WatchServer.layerNone.pipe(Layer.provideMerge(RaftNode.layer(config)), Layer.provide(machine))
+  WatchServer.layerNone.pipe(
+    Layer.provideMerge(RaftNode.layer(config)),
+    Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
+  )
 
 /** What a node stands on: its disk, its peers and its clock. */
-const layerPorts = (config: FlareDbConfig) => {
+const layerPorts = (config: FlareDbConfig, maxOpenTables: number | undefined) => {
   const { clusterId, dataDir, nodeId, nodes, unsafeNoFsync } = config
   return Layer.mergeAll(
-    RocksStorage.layer({ path: dataDir, clusterId, nodeId, voters: voters(config), unsafeNoFsync }),
+    RocksStorage.layer({ path: dataDir, clusterId, nodeId, voters: voters(config), unsafeNoFsync, maxOpenTables }),
     RpcTransport.layer({
       clusterId,
       nodeId: NodeId(nodeId),
@@ -117,10 +125,11 @@ const layerLocal = <Services>(
 
 /** A node, with the services that answer whoever comes from outside. */
 const layerServed = (
-  config: FlareDbConfig,
+  { config, maxOpenTables }: FittedConfig,
   node: NodeLayer
 ): Layer.Layer<RaftNode | WatchServer | ClientAddress | HttpAddress, OpenError | ListenError> =>
   Layer.mergeAll(
+    Descriptors.layerMetrics,
     ClientServer.layer({
       clusterId: config.clusterId,
       nodeId: config.nodeId,
@@ -133,7 +142,7 @@ const layerServed = (
       listen: listen(config, Config.ownAddress(config).httpPort),
       limits: config.limits
     })
-  ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(config)))
+  ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(config, maxOpenTables)))
 
 /** A node with what belongs to it, and a client of the cluster. */
 export type NodeServices = RaftNode | WatchServer | ClientAddress | HttpAddress | RemoteClient.ClientServices
@@ -141,20 +150,27 @@ export type NodeServices = RaftNode | WatchServer | ClientAddress | HttpAddress 
 /** The same with a state machine of one's own. */
 export type MachineNodeServices = RaftNode | ClientAddress | HttpAddress | RemoteCommands.CommandServices
 
-const layerConfig = (config: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.provideMerge(
-    layerLocal(config, RemoteClient.layerConnect),
-    layerServed(config, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
-  )
+/** A configuration whose limits fit into the descriptors of this process. */
+type FittedConfig = Effect.Success<ReturnType<typeof Descriptors.fit>>
+
+const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
+  Layer.unwrap(Effect.map(Descriptors.fit(given), (fitted) => {
+    const { config } = fitted
+    return Layer.provideMerge(
+      layerLocal(config, RemoteClient.layerConnect),
+      layerServed(fitted, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
+    )
+  }))
 
 const layerConfigWith = (
-  config: FlareDbConfig,
+  given: FlareDbConfig,
   machine: MachineLayer
 ): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.provideMerge(
-    layerLocal(config, RemoteCommands.layerConnect),
-    layerServed(config, layerMachine(config, machine))
-  )
+  Layer.unwrap(Effect.map(Descriptors.fit(given), (fitted) =>
+    Layer.provideMerge(
+      layerLocal(fitted.config, RemoteCommands.layerConnect),
+      layerServed(fitted, layerMachine(fitted.config, machine))
+    )))
 
 /**
  * A node of the cluster in this process. Opens (or creates) its data directory, listens for peers and clients, and

@@ -71,7 +71,8 @@ export interface Limits {
   readonly maxWatchIdleMs: number
   /**
    * Clients connected to one node at a time; more are refused as `Overloaded`. At this limit and the two below, a connection
-   * that has said nothing yet gives way to a new one.
+   * that has said nothing yet gives way to a new one. A node lowers the three, with a warning, where they do not fit into the
+   * descriptors of its process beside the files of the store (`ops/Descriptors.ts`).
    */
   readonly maxClientConnections: number
   /** Connections to the peer port; more are closed. The other nodes need three each, and a few that have not ended yet. */
@@ -142,6 +143,10 @@ export const defaultLimits: Limits = {
   maxFrameMs: 30_000,
   maxUnfinishedBytes: 64 * 1024 * 1024
 }
+
+/** Connections of the client port in all: beyond the limit on clients, a few are told so rather than cut off. */
+export const clientPortConnections = (maxClientConnections: number): number =>
+  maxClientConnections + Math.min(64, Math.max(8, Math.ceil(maxClientConnections / 4)))
 
 /** The local cluster: node i at 127.0.0.1 on ports 700i (client), 710i (peer) and 720i (HTTP). */
 export const localNodes: ReadonlyArray<NodeAddress> = [1, 2, 3].map((id) => ({

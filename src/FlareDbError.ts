@@ -13,6 +13,8 @@
  * | `LeaseNotFound`   | committed, changed nothing    | with another lease                      |
  * | `LeaseLost`       | (what the lease protected)    | from the beginning, with another lease  |
  * | `Conflict`        | committed, changed nothing    | later, or with more attempts            |
+ * | `WrongCluster`    | no                            | never; another client, other endpoints  |
+ * | `FutureRevision`  | (a watch)                     | never as it is                          |
  * | `Compacted`       | (a watch)                     | read the keys anew, then watch          |
  * | `WatchCancelled`  | (a watch)                     | watch on from the next revision         |
  * | `Fatal`           | perhaps                       | at another node; this one stops         |
@@ -109,11 +111,13 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
   lease: Schema.Number,
   /**
    * `ended`: the cluster says so. `unconfirmed`: no keep-alive was answered for the lease's time to live, by this process's
-   * clock; it may live on for a while.
+   * clock; it may live on for a while. `wrong-cluster`: the endpoints belong to another cluster now, which knows nothing of
+   * the lease.
    */
-  reason: Schema.Literals(["ended", "unconfirmed"])
+  reason: Schema.Literals(["ended", "unconfirmed", "wrong-cluster"])
 }) {
   override get message() {
+    if (this.reason === "wrong-cluster") return `lease ${this.lease} is of another cluster than the endpoints are now`
     return this.reason === "ended"
       ? `lease ${this.lease} has ended`
       : `lease ${this.lease} may have ended: no keep-alive was answered for its time to live`
@@ -131,6 +135,46 @@ export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
     return `the key ${
       JSON.stringify(this.key)
     } was changed by others in each of ${this.attempts} attempts; try again later`
+  }
+}
+
+/**
+ * The endpoints belong to another cluster than the one that the client has been using: it was restored from a backup, or
+ * wiped and made again, or the endpoints are wrong. Nothing was sent there. Revisions, leases, locks and sessions of
+ * the one mean nothing in the other, so a client never changes over by itself: make a new one, and read everything again.
+ */
+export class WrongCluster extends Schema.TaggedError<WrongCluster>()("WrongCluster", {
+  /** `host:port` of the node that answered. */
+  endpoint: Schema.String,
+  /** The identity that was expected. */
+  expected: Schema.String,
+  /** The identity that was found; absent when that cluster is new and has none yet. */
+  found: Schema.optionalKey(Schema.String),
+  /** The name of the cluster that was found. */
+  foundName: Schema.String
+}) {
+  override get message() {
+    return `${this.endpoint} belongs to the cluster ${this.foundName} (identity ${
+      this.found ?? "not known yet"
+    }), not to the ` +
+      `one with the identity ${this.expected} that is expected. What was read or held there means nothing here: make a ` +
+      "new client and read everything again, or correct the endpoints"
+  }
+}
+
+/**
+ * A watch asks for a revision behind the next one, which nobody can have seen: it is of another history, or mistyped.
+ * The node heard from a majority before it said so.
+ */
+export class FutureRevision extends Schema.TaggedError<FutureRevision>()("FutureRevision", {
+  /** The revision asked for. */
+  requested: Schema.Number,
+  /** The last revision there is. */
+  revision: Schema.Number
+}) {
+  override get message() {
+    return `revision ${this.requested} is not the next one: the last revision is ${this.revision}. It may be of another ` +
+      "cluster; read the keys anew and watch from there"
   }
 }
 
@@ -179,5 +223,13 @@ export const ReadError = Schema.Union([NotLeader, Overloaded, InvalidArgument, U
 export type ReadError = typeof ReadError.Type
 
 /** How a node refuses a watch, or to go on with one. */
-export const WatchError = Schema.Union([InvalidArgument, Overloaded, Compacted, WatchCancelled, Unavailable, Fatal])
+export const WatchError = Schema.Union([
+  InvalidArgument,
+  Overloaded,
+  Compacted,
+  FutureRevision,
+  WatchCancelled,
+  Unavailable,
+  Fatal
+])
 export type WatchError = typeof WatchError.Type

@@ -13,6 +13,7 @@ export {
   Elections,
   Fatal,
   formatEndpoint,
+  FutureRevision,
   Indeterminate,
   InvalidArgument,
   InvalidConfig,
@@ -29,15 +30,18 @@ export {
   Overloaded,
   parseEndpoint,
   parseEndpoints,
+  Position,
   PutEvent,
   SessionExpired,
   Unavailable,
-  Watch
+  Watch,
+  WrongCluster
 } from "./client/index.ts"
 export type {
   CampaignOptions,
   Changes,
   ClientOptions,
+  ClusterIdentity,
   CommandFailure,
   CommandOptions,
   Comparison,

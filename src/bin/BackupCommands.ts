@@ -24,6 +24,7 @@ const fileArgument = Argument.String("file").pipe(Argument.withDescription("the 
 const summary = (file: string, { header, totals }: BackupContents) => ({
   file,
   clusterId: header.clusterId,
+  identity: header.identity,
   machine: header.machine,
   revision: header.revision,
   index: header.index,
@@ -37,7 +38,7 @@ const summary = (file: string, { header, totals }: BackupContents) => ({
 })
 
 const sentence = ({ header, totals }: BackupContents): string =>
-  `cluster ${header.clusterId} at revision ${header.revision} (log index ${header.index}), ${totals.rows} rows, ${
+  `cluster ${header.clusterId} at revision ${header.revision} (log index ${header.index}, identity ${header.identity}), ${totals.rows} rows, ${
     formatBytes(totals.bytes)
   }, sha256 ${totals.digest}`
 

@@ -1,5 +1,5 @@
 /** What every command that talks to a cluster takes, and the client it gets from it. */
-import { Config, Effect } from "effect"
+import { Config, Effect, Option } from "effect"
 import { Flag } from "effect/cli"
 import type { ClientOptions } from "../client/ClientOptions.ts"
 import { formatEndpoint, localEndpoints, parseEndpoints } from "../client/Endpoint.ts"
@@ -16,6 +16,14 @@ export const clientFlags = {
     Flag.withFallbackConfig(Config.String("FLAREDB_ENDPOINTS")),
     Flag.withDefault(localEndpoints.map(formatEndpoint).join(","))
   ),
+  clusterIdentity: Flag.String("cluster-identity").pipe(
+    Flag.withMetavar("IDENTITY"),
+    Flag.withDescription(
+      "fail unless the cluster has this identity, as flaredb status shows it; a script that keeps revisions or leases keeps it beside them (FLAREDB_CLUSTER_IDENTITY)"
+    ),
+    Flag.withFallbackConfig(Config.String("FLAREDB_CLUSTER_IDENTITY")),
+    Flag.optional
+  ),
   timeout: Flag.Int("timeout").pipe(
     Flag.withMetavar("MS"),
     Flag.withDescription("milliseconds until the command gives up (FLAREDB_TIMEOUT_MS)"),
@@ -27,6 +35,7 @@ export const clientFlags = {
 
 export interface ClientFlags {
   readonly endpoints: string
+  readonly clusterIdentity: Option.Option<string>
   readonly timeout: number
   readonly json: boolean
 }
@@ -42,6 +51,7 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
     }
     return {
       endpoints: yield* parseEndpoints(flags.endpoints),
+      clusterIdentity: Option.getOrUndefined(flags.clusterIdentity),
       requestTimeoutMs: flags.timeout,
       connectTimeoutMs: Math.min(1_000, flags.timeout)
     }

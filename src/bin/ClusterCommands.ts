@@ -50,6 +50,16 @@ const rows = (answers: ReadonlyArray<NodeAnswer>): ReadonlyArray<ReadonlyArray<s
   })
 }
 
+/** The clusters that the nodes are of: one, unless something is wrong. */
+const clusters = (answers: ReadonlyArray<NodeAnswer>): ReadonlySet<string> =>
+  new Set(
+    answers.flatMap(({ report }) =>
+      report === undefined || report.identity === null
+        ? []
+        : [`cluster ${report.clusterId}, identity ${report.identity}`]
+    )
+  )
+
 export const status = Command.make("status", clientFlags, (flags) =>
   withClient(
     flags,
@@ -62,6 +72,7 @@ export const status = Command.make("status", clientFlags, (flags) =>
       } else {
         const head = ["ENDPOINT", "NODE", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAG", "CATCH-UP"]
         yield* Console.log(table([head, ...rows(answers)]))
+        for (const cluster of clusters(answers)) yield* Console.log(cluster)
       }
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
       if (reports.length === 0) {

@@ -3,6 +3,7 @@ import { Console, Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import type { KeyValueEntry } from "../client/KeyValue.ts"
+import { Position } from "../client/Position.ts"
 import type { Changes, WatchEvent } from "../client/Watch.ts"
 import { Watch } from "../client/Watch.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
@@ -35,7 +36,7 @@ const jsonEntry = Effect.fnUntraced(function*(key: string, entry: KeyValueEntry,
 })
 
 const jsonLine = Effect.fnUntraced(function*(
-  { logTimeMs, revision }: Changes,
+  { logTimeMs, position, revision }: Changes,
   event: WatchEvent,
   encoding: Encoding
 ) {
@@ -43,7 +44,15 @@ const jsonLine = Effect.fnUntraced(function*(
   const previous = event.previous === undefined ? {} : { previous: yield* jsonEntry(key, event.previous, encoding) }
   const now = event._tag === "Put" ? yield* jsonEntry(key, event.entry, encoding) : {}
   const at = new Date(logTimeMs).toISOString()
-  return JSON.stringify({ revision, at, type: event._tag === "Put" ? "put" : "delete", key, ...now, ...previous })
+  return JSON.stringify({
+    revision,
+    position: position.encode(),
+    at,
+    type: event._tag === "Put" ? "put" : "delete",
+    key,
+    ...now,
+    ...previous
+  })
 })
 
 export const watch = Command.make("watch", {
@@ -62,6 +71,13 @@ export const watch = Command.make("watch", {
   fromRevision: Flag.Int("from-revision").pipe(
     Flag.withMetavar("REVISION"),
     Flag.withDescription("begin with this revision instead of now"),
+    Flag.optional
+  ),
+  from: Flag.String("from").pipe(
+    Flag.withMetavar("POSITION"),
+    Flag.withDescription(
+      "go on behind a position that --json printed; fails when the cluster is not the same one any more"
+    ),
     Flag.optional
   ),
   key: Flag.Boolean("key").pipe(
@@ -85,6 +101,12 @@ export const watch = Command.make("watch", {
     if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > maxTimeoutMs)) {
       return yield* wrongUsage(`--timeout ${timeoutMs} is not from 1 to ${maxTimeoutMs} milliseconds`)
     }
+    const after = Option.isSome(flags.from)
+      ? yield* Effect.mapError(Position.decode(flags.from.value), failureOf)
+      : undefined
+    if (after !== undefined && Option.isSome(flags.fromRevision)) {
+      return yield* wrongUsage("--from and --from-revision are both given; one of them says where to begin")
+    }
     const name = yield* read(flags.key ? "key" : "prefix", flags.prefix, encoding)
     let events = 0
     const print = Effect.fnUntraced(function*(changes: Changes) {
@@ -100,6 +122,7 @@ export const watch = Command.make("watch", {
     const watching = Effect.flatMap(Watch, ({ changes }) =>
       changes(flags.key ? { key: name } : { prefix: name }, {
         fromRevision: Option.getOrUndefined(flags.fromRevision),
+        after,
         previous
       }).pipe(
         Stream.mapEffect(print),

@@ -1,6 +1,7 @@
 /** The command that reads a stopped node's directory: what it holds, for whoever has to decide what to do with it. */
 import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { decodeIdentityEntry } from "../codec/ClusterIdentity.ts"
 import type { Command as KvCommand } from "../kv/Command.ts"
 import { decodeCommand } from "../kv/Command.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
@@ -19,6 +20,7 @@ const summary = (found: Inspection) => {
   return {
     path: found.path,
     clusterId: marker.clusterId,
+    identity: found.identity ?? null,
     nodeId: marker.nodeId,
     voters: marker.voters,
     term: log.hardState.term,
@@ -37,6 +39,7 @@ const text = (found: Inspection): string => {
   return table([
     ["directory", rest.path],
     ["cluster", rest.clusterId],
+    ["identity", rest.identity ?? "none applied yet"],
     ["node", `${rest.nodeId} of voters ${rest.voters.join(", ")}`],
     ["term", `${rest.term}, vote for ${rest.votedFor === null ? "nobody" : `node ${rest.votedFor}`}`],
     ["log", rest.lastIndex < rest.firstIndex ? "empty" : `${rest.firstIndex} to ${rest.lastIndex}`],
@@ -83,6 +86,8 @@ const commandText = (command: KvCommand): string => {
 
 const entryText = ({ kind, payload }: Entry): string => {
   if (kind === "noop") return "noop"
+  const identity = decodeIdentityEntry(payload)
+  if (identity !== undefined) return `cluster identity ${identity}`
   const stamped = decodeCommand(payload)
   if (stamped._tag === "Problem") return `${payload.byteLength} bytes that are no command of the key-value store`
   const { command, stamp } = stamped

@@ -123,6 +123,23 @@ const describe = Effect.fnUntraced(function*(options: ClusterOptions) {
   ].join("\n")
 })
 
+/** How often it is looked for whether npm still runs, in milliseconds. */
+const npmCheckMs = 500
+
+/**
+ * Fails once the `npm start` that this process belongs to is gone. npm gives its scripts no pipe that would close with it, but
+ * this process then gets another parent. Other scripts may start a cluster and end before it does, so only this one counts.
+ */
+const npmGone = Effect.suspend(() => {
+  const { npm_lifecycle_event: script, npm_package_name: name } = process.env
+  if (script !== "start" || name !== "flaredb") return Effect.never
+  const npm = process.ppid
+  return Effect.sync(() => process.ppid).pipe(
+    Effect.repeat({ schedule: Schedule.spaced(npmCheckMs), until: (parent) => parent !== npm }),
+    Effect.andThen(failed("npm is gone; stopping the nodes"))
+  )
+})
+
 /** Runs the cluster until it is interrupted, or until no node is left. */
 const run = Effect.fnUntraced(function*(options: ClusterOptions) {
   const files = yield* FileSystem.FileSystem
@@ -171,7 +188,7 @@ export const cluster = Command.make("cluster", {
     if (first === undefined) return yield* wrongUsage("--nodes names no node")
     if (flags.dataDir === "") return yield* wrongUsage("--data-dir is empty")
     yield* NodeConfig.make({ nodeId: first.id, nodes, clusterId: flags.clusterId })
-    yield* run({ clusterId: flags.clusterId, nodes, dataDir: flags.dataDir })
+    yield* Effect.raceFirst(run({ clusterId: flags.clusterId, nodes, dataDir: flags.dataDir }), npmGone)
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription("Run a whole cluster on this machine, for development: three real nodes."),
     Command.withExamples([{ command: "flaredb cluster", description: "Three nodes, data in ./data" }])

@@ -1,6 +1,6 @@
 /**
- * The environment a node's process needs, which has to be there when it starts. `bin/flaredb.js` starts itself anew to
- * set it, with the same values; whoever starts nodes sets it at once and saves the second process.
+ * The environment a node's process needs, which has to be there when it starts. `bin/flaredb.js` starts itself again
+ * with the same values where they are missing; a program that starts nodes sets them at once and saves the second start.
  */
 
 /** The values; what the environment has already wins. */

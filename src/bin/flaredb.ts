@@ -109,7 +109,8 @@ main.pipe(
   NodeRuntime.runMain({
     disableErrorReporting: true,
     teardown: (exit, onExit) => {
-      if (Exit.isSuccess(exit)) return onExit(0)
+      // A look-up of a host name may be in flight, and would keep the process for as long as it takes.
+      if (Exit.isSuccess(exit)) return void process.stdout.write("", () => process.exit(0))
       if (Cause.hasInterruptsOnly(exit.cause)) return onExit(interruptedCode)
       const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
       onExit(failure instanceof Failure ? failure.exitCode : exitCodes.failed)

@@ -1,6 +1,7 @@
 /** Backups of a cluster, and the comparison of its nodes' states. */
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Random, Schedule, Scope, Stream } from "effect"
 import type { InvalidConfig } from "../FlareDbConfig.ts"
+import type { WrongCluster } from "../FlareDbError.ts"
 import { Unavailable } from "../FlareDbError.ts"
 import { encodeCommand } from "../kv/Command.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
@@ -11,13 +12,15 @@ import { Commands } from "./Commands.ts"
 import { ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
+import { KnownCluster } from "./KnownCluster.ts"
+import { expectedCluster } from "./RemoteClient.ts"
 import * as RemoteCommands from "./RemoteCommands.ts"
 import type { ConnectState } from "./StateConnection.ts"
 import * as StateConnection from "./StateConnection.ts"
 import type { HashStep, StateError } from "./StateRpcs.ts"
 
 /** How a backup fails. */
-export type BackupFailure = StateError | ConnectionLost
+export type BackupFailure = StateError | ConnectionLost | WrongCluster
 
 /** The hash of a node's state, or why there is none. */
 export interface NodeHash {
@@ -180,14 +183,20 @@ export const make = (
 /** The service for the cluster at `endpoints`, over the network. */
 export const layer = (options: ClientOptions): Layer.Layer<Backups, InvalidConfig> => {
   const { attemptTimeoutMs, connectTimeoutMs, endpoints, requestTimeoutMs } = resolve(options)
-  return Layer.effect(
-    Backups,
-    Effect.gen(function*() {
-      return make(
-        { endpoints, connect: StateConnection.make({ connectTimeoutMs }), attemptTimeoutMs, requestTimeoutMs },
-        yield* Commands,
-        yield* ClusterAdmin
-      )
+  return Layer.unwrap(
+    Effect.map(expectedCluster(resolve(options)), (expected) => {
+      const cluster = new KnownCluster(expected)
+      const connect = StateConnection.make({ connectTimeoutMs, cluster })
+      return Layer.effect(
+        Backups,
+        Effect.gen(function*() {
+          return make(
+            { endpoints, connect, attemptTimeoutMs, requestTimeoutMs },
+            yield* Commands,
+            yield* ClusterAdmin
+          )
+        })
+      ).pipe(Layer.provide(RemoteCommands.layer(options, cluster)))
     })
-  ).pipe(Layer.provide(RemoteCommands.layer(options)))
+  )
 }

@@ -6,6 +6,12 @@ export interface ClientOptions {
   /** Client endpoints of the nodes. One is enough to find the leader, all survive the loss of any. */
   readonly endpoints: ReadonlyArray<Endpoint>
   /**
+   * The identity of the cluster to use (`flaredb status`, `ClusterAdmin.identity`). A program that keeps revisions, leases or
+   * fencing revisions from one run to the next keeps this beside them: then the client fails with `WrongCluster` wherever
+   * another cluster answers. By default a client keeps to the first cluster that it meets.
+   */
+  readonly clusterIdentity?: string | undefined
+  /**
    * Milliseconds an operation may take, retries included. Default 5000: enough for the election that follows the
    * loss of a leader. A write that was sent and not answered by then is `Indeterminate`.
    */
@@ -41,10 +47,13 @@ export interface ClientOptions {
   readonly sessionTtlMs?: number | undefined
 }
 
-export type ResolvedClientOptions = { readonly [K in keyof ClientOptions]-?: Exclude<ClientOptions[K], undefined> }
+export type ResolvedClientOptions =
+  & { readonly [K in Exclude<keyof ClientOptions, "clusterIdentity">]-?: Exclude<ClientOptions[K], undefined> }
+  & Pick<ClientOptions, "clusterIdentity">
 
 export const resolve = (options: ClientOptions): ResolvedClientOptions => ({
   endpoints: options.endpoints,
+  clusterIdentity: options.clusterIdentity,
   requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
   connectTimeoutMs: options.connectTimeoutMs ?? 1_000,
   attemptTimeoutMs: options.attemptTimeoutMs ?? 1_500,

@@ -7,7 +7,7 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { InvalidArgument, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 
 /** Raised by an incompatible change of anything in this file. */
-export const clientProtocolVersion = 1
+export const clientProtocolVersion = 2
 
 /** Most operations in one call. */
 export const maxBatchOperations = 4096
@@ -29,7 +29,13 @@ export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongPro
 }
 
 /** Who answered a `Hello`. */
-export const Welcome = Schema.Struct({ clusterId: Schema.String, nodeId: Schema.Natural, version: Schema.String })
+export const Welcome = Schema.Struct({
+  clusterId: Schema.String,
+  /** See `codec/ClusterIdentity.ts`. `null` while the node does not know it; the client asks again before it trusts it. */
+  identity: Schema.NullOr(Schema.String),
+  nodeId: Schema.Natural,
+  version: Schema.String
+})
 
 /** How far a peer's log is known to match the leader's, and how it is brought on. */
 const Match = Schema.Struct({
@@ -47,6 +53,8 @@ const Peer = Schema.Struct({ peer: Schema.Natural, connected: Schema.Boolean, dr
 /** Where a node stands. */
 export const NodeReport = Schema.Struct({
   clusterId: Schema.String,
+  /** `null` while the node does not know it. */
+  identity: Schema.NullOr(Schema.String),
   version: Schema.String,
   nodeId: Schema.Natural,
   voters: Schema.Array(Schema.Natural),

@@ -1,6 +1,7 @@
 /** What operators ask a cluster: where each node stands, and to change the leader. */
 import { Cause, Context, Effect, Exit, Schedule } from "effect"
-import { InvalidArgument, Unavailable } from "../FlareDbError.ts"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import { InvalidArgument, Unavailable, WrongCluster } from "../FlareDbError.ts"
 import { within } from "../rpc/Deadline.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { NodeReport } from "./ClientRpcs.ts"
@@ -16,9 +17,14 @@ export interface NodeAnswer {
   readonly report: NodeReport | undefined
   /** Why there is no report, in one line. */
   readonly problem: string | undefined
+  /** Set when the node is of another cluster than the client's. */
+  readonly wrongCluster: WrongCluster | undefined
 }
 
 export class ClusterAdmin extends Context.Service<ClusterAdmin, {
+  /** The identity of the cluster that this client keeps to. Meets the cluster first when the client has not done so yet. */
+  readonly identity: Effect.Effect<ClusterIdentity, Unavailable | WrongCluster>
+
   /** Asks every node of the client's endpoints where it stands. Never fails: a node that is down says so in its row. */
   readonly status: Effect.Effect<ReadonlyArray<NodeAnswer>>
 
@@ -26,7 +32,7 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
    * Hands leadership to `target`, or to the best follower, and returns the new leader's id once it leads. Writes pause
    * for about a round trip. (thesis §3.10)
    */
-  readonly transferLeader: (target?: number) => Effect.Effect<number, InvalidArgument | Unavailable>
+  readonly transferLeader: (target?: number) => Effect.Effect<number, InvalidArgument | Unavailable | WrongCluster>
 
   /**
    * Forgets the history up to and including `revision`, or up to the last one there is, and returns that revision. No key
@@ -38,8 +44,9 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
 /** The leader among the answers: the one of the latest term, should an old one not know yet that it leads no more. */
 const leaderOf = (answers: ReadonlyArray<NodeAnswer>): NodeAnswer & { readonly report: NodeReport } | undefined => {
   let leader: NodeAnswer & { readonly report: NodeReport } | undefined
-  for (const { endpoint, problem, report } of answers) {
-    if (report?.role === "leader" && report.term > (leader?.report.term ?? -1)) leader = { endpoint, problem, report }
+  for (const answer of answers) {
+    const { report } = answer
+    if (report?.role === "leader" && report.term > (leader?.report.term ?? -1)) leader = { ...answer, report }
   }
   return leader
 }
@@ -49,8 +56,8 @@ export const make = (
   pool: ConnectionPool,
   requests: Requests
 ): ClusterAdmin["Service"] => {
-  const askOnce = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost> =>
-    Effect.flatMap(pool.get(endpoint), (connection) =>
+  const askOnce = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost | WrongCluster> =>
+    Effect.flatMap(pool.reach(endpoint), (connection) =>
       connection.status.pipe(
         within(client.attemptTimeoutMs, () =>
           new ConnectionLost({
@@ -62,22 +69,50 @@ export const make = (
       ))
 
   /** A connection that had ended since it was last used says nothing about the node: a new one does. */
-  const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost> =>
-    Effect.catch(askOnce(endpoint), (lost) => lost.sent ? Effect.fail(lost) : askOnce(endpoint))
+  const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost | WrongCluster> =>
+    Effect.catchTag(askOnce(endpoint), "ConnectionLost", (lost) => lost.sent ? Effect.fail(lost) : askOnce(endpoint))
 
   const answer = (endpoint: Endpoint): Effect.Effect<NodeAnswer> =>
     Effect.map(Effect.exit(ask(endpoint)), (exit) => ({
       endpoint: formatEndpoint(endpoint),
       report: Exit.isSuccess(exit) ? exit.value : undefined,
-      problem: Exit.isSuccess(exit) ? undefined : problemOf(exit.cause)
+      problem: Exit.isSuccess(exit) ? undefined : problemOf(exit.cause),
+      wrongCluster: Exit.isSuccess(exit) ? undefined : wrongClusterOf(exit.cause)
     }))
 
   const status = Effect.forEach(client.endpoints, answer, { concurrency: "unbounded" })
+
+  /** What a look at every node came to when none of them is of the client's cluster. */
+  const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | undefined =>
+    answers.some(({ report }) => report !== undefined)
+      ? undefined
+      : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster
+
+  const meet = Effect.flatMap(
+    status,
+    (answers): Effect.Effect<ClusterIdentity, Unavailable | WrongCluster> => {
+      const wrong = misdirected(answers)
+      if (wrong !== undefined) return Effect.fail(wrong)
+      if (pool.cluster.identity !== undefined) return Effect.succeed(pool.cluster.identity)
+      return Effect.fail(new Unavailable({ reason: "no node that can be reached knows which cluster it is of" }))
+    }
+  )
+
+  const identity = Effect.suspend(() =>
+    pool.cluster.identity !== undefined
+      ? Effect.succeed(pool.cluster.identity)
+      : Effect.retry(meet, {
+        schedule: Schedule.spaced(20).pipe(Schedule.upTo({ duration: client.requestTimeoutMs })),
+        while: ({ _tag }) => _tag === "Unavailable"
+      })
+  )
 
   const transferLeader = Effect.fnUntraced(function*(target?: number) {
     const answers = yield* status
     const leader = leaderOf(answers)
     if (leader === undefined) {
+      const wrong = misdirected(answers)
+      if (wrong !== undefined) return yield* wrong
       return yield* new Unavailable({
         reason: `no node leads; ${
           answers.map(({ endpoint, problem, report }) => `${endpoint}: ${problem ?? report?.role}`).join("; ")
@@ -94,7 +129,7 @@ export const make = (
     if (target === nodeId) return nodeId
     const endpoint = client.endpoints.find((known) => formatEndpoint(known) === leader.endpoint) as Endpoint
     yield* Effect.flatMap(pool.get(endpoint), (connection) => connection.transferLeader(target)).pipe(
-      Effect.mapError((lost) => new Unavailable({ reason: lost.message }))
+      Effect.mapError((error) => error._tag === "WrongCluster" ? error : new Unavailable({ reason: error.message }))
     )
     const moved = Effect.flatMap(status, (now) => {
       const next = leaderOf(now)?.report.nodeId
@@ -125,10 +160,16 @@ export const make = (
       (through) => Effect.as(requests.writeRepeatable({ _tag: "Compact", revision: through }, undefined), through)
     )
 
-  return ClusterAdmin.of({ status, transferLeader, compact })
+  return ClusterAdmin.of({ identity, status, transferLeader, compact })
 }
 
-const problemOf = (cause: Cause.Cause<ConnectionLost>): string => {
+const problemOf = (cause: Cause.Cause<ConnectionLost | WrongCluster>): string => {
   const error = Cause.squash(cause)
+  if (error instanceof WrongCluster) return error.message
   return error instanceof ConnectionLost ? error.reason : String(error)
+}
+
+const wrongClusterOf = (cause: Cause.Cause<ConnectionLost | WrongCluster>): WrongCluster | undefined => {
+  const error = Cause.squash(cause)
+  return error instanceof WrongCluster ? error : undefined
 }

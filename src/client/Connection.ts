@@ -4,6 +4,7 @@
  */
 import { Data } from "effect"
 import type { Effect, Scope } from "effect"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import type { ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 import type { Revision } from "../kv/History.ts"
 import type { KeyRange } from "../kv/KeyRange.ts"
@@ -58,7 +59,20 @@ export type Consistency = "linearizable" | "stale"
 /** Which node may answer. */
 export type ReadFrom = "leader" | "any"
 
+/** Which cluster a node says it is of. */
+export interface ClusterInfo {
+  /** The name that people gave it. */
+  readonly name: string
+  /** `undefined` while the node does not know it. */
+  readonly identity: ClusterIdentity | undefined
+}
+
 export interface Connection {
+  /**
+   * Which cluster the node is of. Asked before anything else is, and again while the identity is not known. `ConnectionPool`
+   * uses no connection to another cluster than the client's.
+   */
+  readonly cluster: Effect.Effect<ClusterInfo, ConnectionLost>
   /** Results in the order of the commands. */
   readonly write: (
     commands: ReadonlyArray<Uint8Array>

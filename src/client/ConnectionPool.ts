@@ -1,8 +1,14 @@
-/** One connection to each node, opened when first asked for and opened anew after it was lost. */
+/**
+ * One connection to each node, opened when first asked for and opened anew after it was lost. No connection is given out
+ * before its node has said that it is of the client's cluster.
+ */
 import { Deferred, Effect, Exit, Scope } from "effect"
-import type { Connect, Connection, ConnectionLost } from "./Connection.ts"
+import type { WrongCluster } from "../FlareDbError.ts"
+import type { Connect, Connection } from "./Connection.ts"
+import { ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
+import type { KnownCluster } from "./KnownCluster.ts"
 
 interface Slot {
   readonly opened: Deferred.Deferred<Connection, ConnectionLost>
@@ -11,26 +17,68 @@ interface Slot {
 
 export class ConnectionPool {
   private readonly slots = new Map<string, Slot>()
+  /** The cluster that the connections belong to. */
+  readonly cluster: KnownCluster
   private readonly connect: Connect
   private readonly scope: Scope.Scope
+  /** The connections whose nodes are known to be of the cluster. */
+  private readonly accepted = new WeakSet<Connection>()
 
-  private constructor(connect: Connect, scope: Scope.Scope) {
+  private constructor(connect: Connect, cluster: KnownCluster, scope: Scope.Scope) {
     this.connect = connect
+    this.cluster = cluster
     this.scope = scope
   }
 
   /** A pool whose connections close with the surrounding scope. */
-  static readonly make = (connect: Connect): Effect.Effect<ConnectionPool, never, Scope.Scope> =>
-    Effect.map(Effect.scope, (scope) => new ConnectionPool(connect, scope))
+  static readonly make = (
+    connect: Connect,
+    cluster: KnownCluster
+  ): Effect.Effect<ConnectionPool, never, Scope.Scope> =>
+    Effect.map(Effect.scope, (scope) => new ConnectionPool(connect, cluster, scope))
 
   /** The connection to a node when there is one already. */
   current(endpoint: Endpoint): Connection | undefined {
     const slot = this.slots.get(formatEndpoint(endpoint))
-    return slot === undefined ? undefined : this.connections.get(slot)
+    const connection = slot === undefined ? undefined : this.connections.get(slot)
+    return connection !== undefined && this.accepted.has(connection) ? connection : undefined
   }
 
-  /** The connection to a node. Those who ask at the same time share one attempt. */
-  get(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost> {
+  /**
+   * The connection to a node. Those who ask at the same time share one attempt. Fails with `WrongCluster` when the node is
+   * of another cluster, and as not sent while it does not know which cluster it is of.
+   */
+  get(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+    return this.checked(endpoint, false)
+  }
+
+  /** The same to ask where a node stands, which one that does not know its cluster yet can say too. */
+  reach(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+    return this.checked(endpoint, true)
+  }
+
+  private checked(
+    endpoint: Endpoint,
+    mayBeUnknown: boolean
+  ): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+    return Effect.flatMap(this.opened(endpoint), (connection) => {
+      if (this.accepted.has(connection)) return Effect.succeed(connection)
+      return Effect.flatMap(
+        Effect.tapError(connection.cluster, () => this.retire(endpoint, connection, 0)),
+        (info): Effect.Effect<Connection, ConnectionLost | WrongCluster> => {
+          const name = formatEndpoint(endpoint)
+          const check = this.cluster.check(name, info)
+          if (check === "same") this.accepted.add(connection)
+          if (check === "same" || (check === "unknown" && mayBeUnknown)) return Effect.succeed(connection)
+          if (check !== "unknown") return Effect.andThen(this.retire(endpoint, connection, 0), Effect.fail(check))
+          const reason = "the node does not know yet which cluster it is of"
+          return Effect.fail(new ConnectionLost({ endpoint: name, reason, sent: false }))
+        }
+      )
+    })
+  }
+
+  private opened(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost> {
     return Effect.suspend(() => {
       const known = this.slots.get(formatEndpoint(endpoint))
       return known === undefined ? this.open(endpoint) : Deferred.await(known.opened)

@@ -109,6 +109,7 @@ export const make = (requests: Requests): Leases["Service"] => {
           confirmedMs = sentMs
           break
         }
+        if (kept.failure._tag === "WrongCluster") return new LeaseLost({ lease: id, reason: "wrong-cluster" })
         if (kept.failure._tag === "LeaseNotFound") return new LeaseLost({ lease: id, reason: "ended" })
         yield* Effect.sleep(Math.min(retryMs, leftMs))
       }

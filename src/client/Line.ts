@@ -4,7 +4,7 @@
  * they come to the head in the order in which their keys were created, and one's going wakes one.
  */
 import { Effect, Exit, Scope, Stream } from "effect"
-import type { InvalidArgument } from "../FlareDbError.ts"
+import type { InvalidArgument, WrongCluster } from "../FlareDbError.ts"
 import { LeaseLost } from "../FlareDbError.ts"
 import type { Data, KeyValueEntry } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
@@ -157,13 +157,15 @@ export class Line {
             Stream.take(1),
             Stream.runDrain,
             // It was so long ago that nobody knows any more: it is looked up again.
-            Effect.catchTag("Compacted", () => this.untilGone(key))
+            Effect.catchTag(["Compacted", "FutureRevision"], () => this.untilGone(key))
           )
     )
   }
 
   /** What is waited for is worth more than one deadline: the lease says when waiting has an end. */
-  private patiently<A>(read: Effect.Effect<A, LeaseLost | ReadFailure>): Effect.Effect<A, LeaseLost | InvalidArgument> {
+  private patiently<A>(
+    read: Effect.Effect<A, LeaseLost | ReadFailure>
+  ): Effect.Effect<A, LeaseLost | InvalidArgument | WrongCluster> {
     const again = () => Effect.andThen(Effect.sleep(retryMs), this.patiently(read))
     return Effect.catchTags(read, { Unavailable: again, Overloaded: again })
   }

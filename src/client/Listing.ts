@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import type { Data, KeyValue, KeyValueEntry, ReadFailure } from "./KeyValue.ts"
+import { Position } from "./Position.ts"
 import type { Changes, Listed, WatchNotice } from "./Watch.ts"
 
 /** Where a page ends, and the revision it is of. */
@@ -38,20 +39,21 @@ export class Listing {
   /** Takes the next notice of the watch; gives the list when it is complete, and every change after it. */
   take(notice: WatchNotice): ReadonlyArray<Listed | Changes> {
     if (notice._tag === "Changes") {
-      if (notice.revision > this.revision) return [...this.complete(), notice]
+      if (notice.revision > this.revision) return [...this.complete(notice.position), notice]
       this.carryOut(notice)
       return []
     }
     const told = notice._tag === "Began" ? notice.revision - 1 : notice.revision
-    return told >= this.revision ? this.complete() : []
+    return told >= this.revision ? this.complete(notice.position) : []
   }
 
-  private complete(): ReadonlyArray<Listed> {
+  private complete({ cluster }: Position): ReadonlyArray<Listed> {
     const { entries } = this
     if (entries === undefined) return []
     this.entries = undefined
     const sorted = [...entries.values()].sort((a, b) => Buffer.compare(a.key, b.key))
-    return [{ _tag: "Listed", revision: this.revision, entries: sorted }]
+    const { revision } = this
+    return [{ _tag: "Listed", revision, position: new Position(cluster, revision), entries: sorted }]
   }
 
   private carryOut({ events, revision }: Changes): void {

@@ -8,7 +8,7 @@ import { Cause, Clock, Effect, Exit, Option, Queue } from "effect"
 import type { Scope } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
-import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
+import { Indeterminate, Overloaded, SessionExpired, Unavailable, WrongCluster } from "../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../kv/Reply.ts"
 import { maxBatchBytes, maxBatchOperations } from "./ClientRpcs.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
@@ -35,7 +35,10 @@ const overloadedPauseMs = 20
 type NodeFailure = ReadError | WriteError
 
 /** What a caller may learn. */
-export type PipelineError = Exclude<WriteError, { readonly _tag: "NotLeader" | "Fatal" }> | SessionExpired
+export type PipelineError =
+  | Exclude<WriteError, { readonly _tag: "NotLeader" | "Fatal" }>
+  | SessionExpired
+  | WrongCluster
 
 export interface PipelineOptions {
   readonly client: ResolvedClientOptions
@@ -160,6 +163,7 @@ export class Pipeline {
       : Effect.matchEffect(session.open, {
         onSuccess: () => this.carry(open),
         onFailure: (error) => {
+          if (error._tag === "WrongCluster") return Effect.sync(() => this.misdirected(open, error))
           for (const operation of open) operation.lastFailure = error
           return this.repeat(open, Math.max(this.router.pauseMs, overloadedPauseMs))
         }
@@ -191,7 +195,7 @@ export class Pipeline {
     if (connection !== undefined) return this.send(endpoint, connection, open)
     return Effect.matchCauseEffect(pool.get(endpoint), {
       onSuccess: (opened) => this.send(endpoint, opened, open),
-      onFailure: (cause) => this.unreachable(endpoint, open, reasonOf(cause))
+      onFailure: (cause) => this.unreachable(endpoint, open, cause)
     })
   }
 
@@ -312,7 +316,7 @@ export class Pipeline {
         operation.uncertain = true
         return this.mayRepeat ? undefined : failure
       case "Fatal":
-        this.router.failed(endpoint, failure.message)
+        this.router.failed(endpoint, failure.message, "answered")
         operation.uncertain = true
         return this.mayRepeat ? undefined : new Indeterminate({ reason: failure.message })
       case "NotLeader": {
@@ -324,7 +328,7 @@ export class Pipeline {
         return undefined
       }
       case "Unavailable":
-        this.router.failed(endpoint, failure.message)
+        this.router.failed(endpoint, failure.message, "answered")
         return undefined
       case "Overloaded":
         operation.lastFailure = failure
@@ -360,11 +364,26 @@ export class Pipeline {
   }
 
   /** Nothing of the batch was received. */
-  private unreachable(endpoint: Endpoint, batch: ReadonlyArray<Op>, reason: string): Effect.Effect<void> {
+  private unreachable(
+    endpoint: Endpoint,
+    batch: ReadonlyArray<Op>,
+    cause: Cause.Cause<ConnectionLost | WrongCluster>
+  ): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.router.failed(endpoint, reason)
-      return this.repeat(batch, this.router.pauseMs)
+      const error = Cause.squash(cause)
+      this.router.failed(endpoint, reasonOf(cause), error instanceof WrongCluster ? error : "silent")
+      const { wrongCluster } = this.router
+      if (wrongCluster === undefined) return this.repeat(batch, this.router.pauseMs)
+      return Effect.sync(() => this.misdirected(batch, wrongCluster))
     })
+  }
+
+  /** No node of the client's cluster is there any more: nothing is gained by waiting for the deadline. */
+  private misdirected(batch: ReadonlyArray<Op>, error: WrongCluster): void {
+    for (const operation of batch) {
+      const lost = operation.uncertain && this.options.kind !== "read"
+      operation.settle(lost ? new Indeterminate({ reason: error.message }) : error)
+    }
   }
 
   /** Puts what is still waited for back into the queue, after a pause. */

@@ -3,6 +3,9 @@
  * a pool of their own, so that a large part of one delays no other answer.
  */
 import { Context, Effect, Exit, Layer, Random, Scope } from "effect"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import { parseIdentity } from "../codec/ClusterIdentity.ts"
+import { CodecError } from "../codec/EntryRecord.ts"
 import { InvalidConfig } from "../FlareDbConfig.ts"
 import { ttlProblem } from "../kv/Limits.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
@@ -13,6 +16,7 @@ import { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 import * as Elections from "./Election.ts"
+import { KnownCluster } from "./KnownCluster.ts"
 import * as KeyValue from "./KeyValue.ts"
 import * as Leases from "./Lease.ts"
 import * as Locks from "./Lock.ts"
@@ -46,12 +50,13 @@ export const layerConnect = (
       yield* validate(client)
       // Closes last, after what is said over the connections at the end.
       const connections = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
-      const pool = yield* Scope.provide(ConnectionPool.make(connect), connections)
+      const cluster = new KnownCluster(yield* expectedCluster(client))
+      const pool = yield* Scope.provide(ConnectionPool.make(connect, cluster), connections)
       const requests = new Requests(yield* Pipelines.make(client, pool, { sessions: client.sessions, readAt: own }))
       const keyValue = KeyValue.make(requests)
       const watch = Watch.make({
         client,
-        pool: yield* ConnectionPool.make(connect),
+        pool: yield* ConnectionPool.make(connect, cluster),
         router: new Router(yield* startingAt(client.endpoints, own)),
         keyValue
       })
@@ -83,6 +88,17 @@ const startingAt = Effect.fnUntraced(function*(endpoints: ReadonlyArray<Endpoint
   const start = named >= 0 ? named : yield* Random.nextIntBetween(0, endpoints.length - 1)
   return [...endpoints.slice(start), ...endpoints.slice(0, start)]
 })
+
+/** The cluster that a client is to keep to, when its settings name one. */
+export const expectedCluster = (
+  { clusterIdentity }: ReturnType<typeof resolve>
+): Effect.Effect<ClusterIdentity | undefined, InvalidConfig> => {
+  if (clusterIdentity === undefined) return Effect.succeed(undefined)
+  const identity = parseIdentity(clusterIdentity)
+  return identity instanceof CodecError
+    ? Effect.fail(new InvalidConfig({ problems: [{ field: "clusterIdentity", problem: identity.message }] }))
+    : Effect.succeed(identity)
+}
 
 /** Fails with everything that is wrong with a client's settings. */
 export const validate = (client: ReturnType<typeof resolve>): Effect.Effect<void, InvalidConfig> => {

@@ -8,25 +8,31 @@ import * as Commands from "./Commands.ts"
 import type { Connect } from "./Connection.ts"
 import { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
+import { KnownCluster } from "./KnownCluster.ts"
 import * as Pipelines from "./Pipelines.ts"
-import { validate } from "./RemoteClient.ts"
+import { expectedCluster, validate } from "./RemoteClient.ts"
 import { Requests } from "./Requests.ts"
 import * as TcpConnection from "./TcpConnection.ts"
 
 /** What such a client is made of. */
 export type CommandServices = Commands.Commands | ClusterAdmin.ClusterAdmin
 
-/** A client whose connections are opened by `connect`. Its reads at any node begin at the endpoint `own`. */
+/**
+ * A client whose connections are opened by `connect`. Its reads at any node begin at the endpoint `own`. `shared` is the
+ * cluster that it keeps to together with other connections.
+ */
 export const layerConnect = (
   options: ClientOptions,
   connect: Connect,
-  own?: Endpoint
+  own?: Endpoint,
+  shared?: KnownCluster
 ): Layer.Layer<CommandServices, InvalidConfig> =>
   Layer.effectContext(
     Effect.gen(function*() {
       const client = resolve(options)
       yield* validate(client)
-      const pool = yield* ConnectionPool.make(connect)
+      const cluster = shared ?? new KnownCluster(yield* expectedCluster(client))
+      const pool = yield* ConnectionPool.make(connect, cluster)
       const pipelines = yield* Pipelines.make(client, pool, { sessions: false, readAt: own })
       return Context.make(Commands.Commands, Commands.make(pipelines)).pipe(
         Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool, new Requests(pipelines)))
@@ -38,6 +44,12 @@ export const layerConnect = (
  * A client over the network. Connects when it is first used: building the layer succeeds while the cluster is down.
  */
 export const layer = (
-  options: ClientOptions
+  options: ClientOptions,
+  shared?: KnownCluster
 ): Layer.Layer<CommandServices, InvalidConfig> =>
-  layerConnect(options, TcpConnection.make({ connectTimeoutMs: resolve(options).connectTimeoutMs }))
+  layerConnect(
+    options,
+    TcpConnection.make({ connectTimeoutMs: resolve(options).connectTimeoutMs }),
+    undefined,
+    shared
+  )

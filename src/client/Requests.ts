@@ -3,7 +3,7 @@
  * the store refused becomes an error.
  */
 import { Effect } from "effect"
-import type { Indeterminate, SessionExpired, Unavailable } from "../FlareDbError.ts"
+import type { Indeterminate, SessionExpired, Unavailable, WrongCluster } from "../FlareDbError.ts"
 import { InvalidArgument, LeaseNotFound, Overloaded } from "../FlareDbError.ts"
 import type { Command } from "../kv/Command.ts"
 import { commandProblem, encodeCommand } from "../kv/Command.ts"
@@ -22,10 +22,17 @@ import { fieldOf } from "./Txn.ts"
  * How a write fails. `Indeterminate` and `SessionExpired` leave open whether it took effect; the others say that it did not.
  * `LeaseNotFound` is for writes that name a lease.
  */
-export type WriteFailure = InvalidArgument | Overloaded | Unavailable | Indeterminate | SessionExpired | LeaseNotFound
+export type WriteFailure =
+  | InvalidArgument
+  | Overloaded
+  | Unavailable
+  | Indeterminate
+  | SessionExpired
+  | LeaseNotFound
+  | WrongCluster
 
 /** How a read fails. */
-export type ReadFailure = InvalidArgument | Overloaded | Unavailable
+export type ReadFailure = InvalidArgument | Overloaded | Unavailable | WrongCluster
 
 export interface OperationOptions {
   /** Milliseconds until the operation is given up; the client's `requestTimeoutMs` when absent. */

@@ -2,6 +2,7 @@
  * Which node to ask next: the leader as far as the client knows it, another one when that fails, with pauses once all
  * have failed.
  */
+import type { WrongCluster } from "../FlareDbError.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 
@@ -9,12 +10,17 @@ import { formatEndpoint } from "./Endpoint.ts"
 const firstPauseMs = 10
 const longestPauseMs = 200
 
+/** What an attempt says of a node: no answer, an answer of the client's cluster, or one of another cluster. */
+export type Standing = "silent" | "answered" | WrongCluster
+
 export class Router {
   private readonly endpoints: ReadonlyArray<Endpoint>
   private current: Endpoint
   private next = 1
   /** Failures since the last success. */
   private failures = 0
+  /** What became of the last attempt at each node, since one of them last answered as it should. */
+  private readonly standings = new Map<string, Standing>()
   /** Why each node failed last. */
   private readonly troubles = new Map<string, string>()
 
@@ -33,10 +39,15 @@ export class Router {
   /** The node answered as it should. */
   succeeded(): void {
     this.failures = 0
+    this.standings.clear()
   }
 
-  /** The node failed; the next in turn is tried. Does nothing when another operation has moved on already. */
-  failed(endpoint: Endpoint, reason: string): void {
+  /**
+   * The node failed; the next in turn is tried. Does nothing when another operation has moved on already. `standing` says
+   * what the failure tells of the node.
+   */
+  failed(endpoint: Endpoint, reason: string, standing: Standing = "silent"): void {
+    this.standings.set(formatEndpoint(endpoint), standing)
     this.troubles.set(formatEndpoint(endpoint), reason)
     if (endpoint !== this.current) return
     this.failures += 1
@@ -46,12 +57,29 @@ export class Router {
 
   /** The node says that it does not lead, and perhaps who does. */
   redirected(endpoint: Endpoint, leader: Endpoint | undefined, reason: string): void {
-    if (leader === undefined || leader.port === 0 || endpoint !== this.current) return this.failed(endpoint, reason)
+    if (leader === undefined || leader.port === 0 || endpoint !== this.current) {
+      return this.failed(endpoint, reason, "answered")
+    }
     const name = formatEndpoint(leader)
-    if (name === formatEndpoint(endpoint)) return this.failed(endpoint, reason)
+    if (name === formatEndpoint(endpoint)) return this.failed(endpoint, reason, "answered")
+    this.standings.set(formatEndpoint(endpoint), "answered")
     this.troubles.set(formatEndpoint(endpoint), reason)
     this.failures += 1
     this.current = this.endpoints.find((known) => formatEndpoint(known) === name) ?? leader
+  }
+
+  /**
+   * Set when every node was tried since the last good answer, and every one that answered is of another cluster. One
+   * node of another cluster among the right ones is passed over.
+   */
+  get wrongCluster(): WrongCluster | undefined {
+    let found: WrongCluster | undefined
+    for (const endpoint of this.endpoints) {
+      const standing = this.standings.get(formatEndpoint(endpoint))
+      if (standing === undefined || standing === "answered") return undefined
+      if (standing !== "silent") found = standing
+    }
+    return found
   }
 
   /** How long to wait before the next attempt, in milliseconds: nothing until every node was tried. */

@@ -5,11 +5,14 @@ import { describeFailure } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connect as connectTcp } from "../rpc/TcpClient.ts"
 import { clientProtocolVersion, ClientRpcs } from "./ClientRpcs.ts"
+import type { WrongCluster } from "../FlareDbError.ts"
 import { ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
+import type { KnownCluster } from "./KnownCluster.ts"
 import type { HashStep } from "./StateRpcs.ts"
 import { StateError, StateRpcs } from "./StateRpcs.ts"
+import { clusterOf } from "./TcpConnection.ts"
 
 export interface StateConnection {
   /** See `StateRpcs.Backup`. */
@@ -18,15 +21,19 @@ export interface StateConnection {
   readonly hashState: (marker: Uint8Array) => Stream.Stream<HashStep, StateError | ConnectionLost>
 }
 
-/** Opens such a connection, which lasts as long as its scope. */
-export type ConnectState = (endpoint: Endpoint) => Effect.Effect<StateConnection, ConnectionLost, Scope.Scope>
+/** Opens such a connection, which lasts as long as its scope. Only to a node of the cluster that the client keeps to. */
+export type ConnectState = (
+  endpoint: Endpoint
+) => Effect.Effect<StateConnection, ConnectionLost | WrongCluster, Scope.Scope>
 
 const isStateError = Schema.is(StateError)
 
 class Rpcs extends ClientRpcs.merge(StateRpcs) {}
 
 /** Connects over TCP. */
-export const make = (options: { readonly connectTimeoutMs: number }): ConnectState =>
+export const make = (
+  options: { readonly connectTimeoutMs: number; readonly cluster: KnownCluster }
+): ConnectState =>
   Effect.fnUntraced(function*(endpoint) {
     const name = formatEndpoint(endpoint)
     const lost = (reason: string, sent: boolean) => new ConnectionLost({ endpoint: name, reason, sent })
@@ -36,10 +43,13 @@ export const make = (options: { readonly connectTimeoutMs: number }): ConnectSta
       connectTcp(Rpcs, { ...endpoint, openTimeoutMs: options.connectTimeoutMs }),
       failWith(false)
     )
-    yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
+    const welcome = yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
       Effect.catchCause(failWith(false)),
       within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false))
     )
+    const check = options.cluster.check(name, yield* clusterOf(welcome, lost))
+    if (check === "unknown") return yield* lost("the node does not know yet which cluster it is of", false)
+    if (check !== "same") return yield* check
     /** What the node says against it stays as it is; anything else is the connection's end. */
     const refusals = <A>(stream: Stream.Stream<A, unknown>): Stream.Stream<A, StateError | ConnectionLost> =>
       Stream.catchCause(stream, (cause) => {

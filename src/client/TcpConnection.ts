@@ -1,6 +1,7 @@
 /** A {@link Connection} over TCP. Operations are encoded once, and hundreds of them travel in one call. */
 import { Cause, Effect, Option, Schema } from "effect"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
+import { parseIdentity } from "../codec/ClusterIdentity.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 import { WatchError } from "../FlareDbError.ts"
@@ -8,8 +9,9 @@ import { decodeRevisions } from "../kv/History.ts"
 import { describeFailure } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connectDirect } from "../rpc/TcpClient.ts"
+import type { Welcome } from "./ClientRpcs.ts"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "./ClientRpcs.ts"
-import type { Connect, Connection, NodeWatch } from "./Connection.ts"
+import type { ClusterInfo, Connect, Connection, NodeWatch } from "./Connection.ts"
 import { ConnectionLost } from "./Connection.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 
@@ -43,10 +45,8 @@ const resultsOf = <Failure>(
  * Opens connections with a `Hello`: nothing else is sent before the node answered it, so that whatever fails
  * earlier was certainly not received.
  */
-export const make = (options: TcpConnectionOptions): Connect => {
-  /** The cluster that this client talks to: the first one that it met. */
-  let cluster: string | undefined
-  return Effect.fnUntraced(function*(endpoint) {
+export const make = (options: TcpConnectionOptions): Connect =>
+  Effect.fnUntraced(function*(endpoint) {
     const name = formatEndpoint(endpoint)
     const lost = (reason: string, sent: boolean) => new ConnectionLost({ endpoint: name, reason, sent })
     const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
@@ -68,20 +68,20 @@ export const make = (options: TcpConnectionOptions): Connect => {
       // A payload that cannot be encoded throws at once, hence `suspend`.
       Effect.suspend(() => open ? call() : Effect.fail(lost("the connection was closed", false)))
 
-    const { clusterId } = yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
-      Effect.catchCause(failWith(false)),
-      within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false))
+    // A node that stops interrupts its answer, and another user of the connection may close it meanwhile: neither may
+    // interrupt whoever asks here.
+    const hello = rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
+      Effect.catchCause((cause) =>
+        Effect.fail(
+          lost(Cause.hasInterruptsOnly(cause) ? "the connection was closed" : describeFailure(cause), false)
+        )
+      ),
+      within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false)),
+      Effect.flatMap((welcome) => clusterOf(welcome, lost))
     )
+    let cluster = yield* hello
     const write = direct.call("client.Write")
     const read = direct.call("client.Read")
-    cluster ??= clusterId
-    // A cluster restored from a backup may listen where the old one did: revisions and sessions mean nothing there.
-    if (clusterId !== cluster) {
-      return yield* lost(
-        `it is of the cluster ${clusterId}, and this client has been using ${cluster}; start the client anew`,
-        false
-      )
-    }
 
     /** A batch that the node refused as a whole fails each of its operations alike. */
     const unpack = <Failure>(
@@ -113,6 +113,14 @@ export const make = (options: TcpConnectionOptions): Connect => {
       })
 
     return {
+      cluster: whileOpen(() =>
+        cluster.identity !== undefined
+          ? Effect.succeed(cluster)
+          : Effect.map(hello, (now) => {
+            cluster = now
+            return now
+          })
+      ),
       write: (commands) => whileOpen(() => unpack(write({ commands: encodeBatch(commands) }), commands.length)),
       read: (queries, consistency, from) =>
         whileOpen(() => unpack(read({ consistency, from, queries: encodeBatch(queries) }), queries.length)),
@@ -145,6 +153,17 @@ export const make = (options: TcpConnectionOptions): Connect => {
         whileOpen(() => Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), failWith(true)))
     } satisfies Connection
   })
+
+/** Which cluster a node says it is of. */
+export const clusterOf = (
+  { clusterId: name, identity }: typeof Welcome.Type,
+  lost: (reason: string, sent: boolean) => ConnectionLost
+): Effect.Effect<ClusterInfo, ConnectionLost> => {
+  if (identity === null) return Effect.succeed({ name, identity: undefined })
+  const parsed = parseIdentity(identity)
+  return parsed instanceof CodecError
+    ? Effect.fail(lost(parsed.message, false))
+    : Effect.succeed({ name, identity: parsed })
 }
 
 const isWatchError = Schema.is(WatchError)

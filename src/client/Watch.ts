@@ -3,6 +3,7 @@
  * lost connections, restarted nodes and new leaders; `docs/watch.md` says what it promises.
  */
 import { Context, Effect, Stream } from "effect"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import type { Compacted } from "../FlareDbError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 import type { Change, Revision } from "../kv/History.ts"
@@ -19,6 +20,7 @@ import type { Data } from "./Entry.ts"
 import { bytesOf, KeyValueEntry } from "./Entry.ts"
 import type { KeyValue } from "./KeyValue.ts"
 import { listPrefix } from "./Listing.ts"
+import { Position } from "./Position.ts"
 import type { Router } from "./Router.ts"
 import type { Told, WatchFailure } from "./Watcher.ts"
 import { Watcher } from "./Watcher.ts"
@@ -37,6 +39,11 @@ export interface WatchOptions {
    * `Began` says from which revision on that is.
    */
   readonly fromRevision?: number | undefined
+  /**
+   * Go on behind this position, which another watch told of: with the revision after it, in the same cluster. In another one
+   * the watch fails with `WrongCluster`. Takes the place of `fromRevision`, which says nothing of the cluster.
+   */
+  readonly after?: Position | undefined
   /** Tell what the changes replaced, as far as history has it, up to 4 MiB of values for one revision. Default false. */
   readonly previous?: boolean | undefined
   /** Only puts, or only deletes. */
@@ -99,6 +106,8 @@ export interface Changes {
   readonly revision: number
   /** When it happened, by the cluster's clock, in milliseconds since 1970. */
   readonly logTimeMs: number
+  /** To go on behind this change, also in another process. */
+  readonly position: Position
   readonly events: ReadonlyArray<WatchEvent>
 }
 
@@ -106,12 +115,15 @@ export interface Changes {
 export interface Began {
   readonly _tag: "Began"
   readonly revision: number
+  /** To begin here again: it is behind the revision before. */
+  readonly position: Position
 }
 
 /** Everything up to and including `revision` was told. */
 export interface Progress {
   readonly _tag: "Progress"
   readonly revision: number
+  readonly position: Position
 }
 
 export type WatchNotice = Began | Changes | Progress
@@ -120,6 +132,7 @@ export type WatchNotice = Began | Changes | Progress
 export interface Listed {
   readonly _tag: "Listed"
   readonly revision: number
+  readonly position: Position
   /** In byte order of the keys. */
   readonly entries: ReadonlyArray<KeyValueEntry>
 }
@@ -140,7 +153,7 @@ export class Watch extends Context.Service<Watch, {
    */
   readonly mirror: (
     prefix: Data,
-    options?: Omit<WatchOptions, "fromRevision" | "only">
+    options?: Omit<WatchOptions, "after" | "fromRevision" | "only">
   ) => Stream.Stream<Listed | Changes, Exclude<WatchFailure, Compacted>>
 }>()("flaredb/client/Watch") {}
 
@@ -164,7 +177,7 @@ export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Ser
     const { buffer = defaultBuffer, previous = false, progressMs = defaultProgressMs } = options
     return Stream.unwrap(
       Effect.map(
-        Watcher.make({ client, pool, router, request, progressMs }),
+        Watcher.make({ client, pool, router, request, cluster: options.after?.cluster, progressMs }),
         (watcher) =>
           Stream.fromEffectRepeat(watcher.next).pipe(
             Stream.buffer({ capacity: buffer }),
@@ -193,16 +206,29 @@ export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Ser
 
 /** What a watch told, as its consumer gets it. */
 const noticesOf = (told: Told, previous: boolean): readonly [WatchNotice, ...ReadonlyArray<WatchNotice>] => {
-  if (told._tag === "Began") return [told]
-  const progress: Progress = { _tag: "Progress", revision: told.through }
-  const [first, ...rest] = told.revisions.map((revision) => changesOf(revision, previous))
+  const { cluster } = told
+  if (told._tag === "Began") {
+    const { revision } = told
+    return [{ _tag: "Began", revision, position: new Position(cluster, revision - 1) }]
+  }
+  const progress: Progress = {
+    _tag: "Progress",
+    revision: told.through,
+    position: new Position(cluster, told.through)
+  }
+  const [first, ...rest] = told.revisions.map((revision) => changesOf(revision, cluster, previous))
   return first === undefined ? [progress] : [first, ...rest, progress]
 }
 
-const changesOf = ({ changes, logTimeMs, revision }: Revision, previous: boolean): Changes => ({
+const changesOf = (
+  { changes, logTimeMs, revision }: Revision,
+  cluster: ClusterIdentity,
+  previous: boolean
+): Changes => ({
   _tag: "Changes",
   revision,
   logTimeMs,
+  position: new Position(cluster, revision),
   events: changes.map((change) => eventOf(change, previous))
 })
 
@@ -222,7 +248,7 @@ const requestOf = (target: WatchTarget, options: WatchOptions): WatchRequest | I
   if (found !== undefined) return new InvalidArgument({ field: found.field, problem: found.problem })
   return {
     range: range as KeyRange,
-    from: options.fromRevision,
+    from: options.after === undefined ? options.fromRevision : options.after.revision + 1,
     previous: options.previous ?? false,
     only: options.only
   }
@@ -240,7 +266,11 @@ const between = (field: string, value: number | undefined, minimum: number, maxi
     ? undefined
     : problem(field, `${value} is not an integer from ${minimum} to ${maximum}`)
 
-const optionProblem = ({ buffer, fromRevision, progressMs }: WatchOptions): Problem | undefined =>
-  between("fromRevision", fromRevision, 1, Number.MAX_SAFE_INTEGER) ??
+const optionProblem = ({ after, buffer, fromRevision, progressMs }: WatchOptions): Problem | undefined =>
+  (after === undefined || fromRevision === undefined
+    ? undefined
+    : problem("after", "and fromRevision are both given; one of them says where to begin")) ??
+    between("after", after?.revision, 0, Number.MAX_SAFE_INTEGER - 1) ??
+    between("fromRevision", fromRevision, 1, Number.MAX_SAFE_INTEGER) ??
     between("progressMs", progressMs, minProgressMs, maxWatchWaitMs) ??
     between("buffer", buffer, 1, maxBuffer)

@@ -3,10 +3,11 @@
  * next revision it has to tell, asks any node for it, and asks another one when that fails: no revision is skipped, and none is
  * told twice.
  */
-import { Effect, Exit, Scope } from "effect"
+import { Data, Effect, Exit, Scope } from "effect"
 import { monotonicMs } from "../Monotonic.ts"
-import type { Compacted, InvalidArgument, Overloaded, WatchError } from "../FlareDbError.ts"
-import { Unavailable } from "../FlareDbError.ts"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import type { Compacted, FutureRevision, InvalidArgument, Overloaded, WatchError } from "../FlareDbError.ts"
+import { Unavailable, WrongCluster } from "../FlareDbError.ts"
 import type { Revision } from "../kv/History.ts"
 import { within } from "../rpc/Deadline.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
@@ -18,14 +19,19 @@ import { formatEndpoint } from "./Endpoint.ts"
 import type { Router } from "./Router.ts"
 
 /** How a watch ends. */
-export type WatchFailure = InvalidArgument | Overloaded | Compacted | Unavailable
+export type WatchFailure = InvalidArgument | Overloaded | Compacted | FutureRevision | Unavailable | WrongCluster
 
 /** What a watch tells. */
 export type Told =
   /** It has begun: everything from `revision` on will be told. */
-  | { readonly _tag: "Began"; readonly revision: number }
+  | { readonly _tag: "Began"; readonly revision: number; readonly cluster: ClusterIdentity }
   /** What changed, and how far that is. */
-  | { readonly _tag: "Part"; readonly revisions: ReadonlyArray<Revision>; readonly through: number }
+  | {
+    readonly _tag: "Part"
+    readonly revisions: ReadonlyArray<Revision>
+    readonly through: number
+    readonly cluster: ClusterIdentity
+  }
 
 export interface WatcherOptions {
   readonly client: ResolvedClientOptions
@@ -33,6 +39,8 @@ export interface WatcherOptions {
   readonly pool: ConnectionPool
   readonly router: Router
   readonly request: WatchRequest
+  /** The cluster whose history `request.from` belongs to; `undefined` when that is not known. */
+  readonly cluster: ClusterIdentity | undefined
   /** How long to wait for a change before asking whether there was none, in milliseconds. */
   readonly progressMs: number
 }
@@ -42,6 +50,13 @@ const proofMs = 2_000
 
 /** Pause after a node had too many watches, in milliseconds. */
 const overloadedPauseMs = 100
+
+/** The position to go on from is of another cluster than the client's: no other node can help. */
+class PositionElsewhere extends Data.TaggedError("PositionElsewhere")<{ readonly error: WrongCluster }> {
+  constructor(error: WrongCluster) {
+    super({ error })
+  }
+}
 
 interface Opened {
   readonly endpoint: Endpoint
@@ -55,6 +70,8 @@ export class Watcher {
   private readonly scope: Scope.Scope
   /** The next revision to tell; `undefined` until a node has said which that is. */
   private at: number | undefined
+  /** The cluster whose history `at` belongs to, once that is known. */
+  private expected: ClusterIdentity | undefined
   private opened: Opened | undefined
   private began = false
   /** Nodes that had too many watches, one after another. */
@@ -64,6 +81,7 @@ export class Watcher {
     this.options = options
     this.scope = scope
     this.at = options.request.from
+    this.expected = options.cluster
   }
 
   /** A watch that ends with the surrounding scope. */
@@ -99,8 +117,25 @@ export class Watcher {
     const { client, pool, request } = this.options
     const connection = yield* Effect.tapError(
       pool.get(endpoint),
-      ({ reason }) => Effect.sync(() => this.options.router.failed(endpoint, reason))
+      (error) =>
+        Effect.sync(() =>
+          this.options.router.failed(endpoint, error.message, error._tag === "WrongCluster" ? error : "silent")
+        )
     )
+    // A connection that may be used is of a cluster that is known.
+    const cluster = pool.cluster.identity as ClusterIdentity
+    this.expected ??= cluster
+    if (this.expected !== cluster) {
+      const { name } = yield* connection.cluster
+      return yield* new PositionElsewhere(
+        new WrongCluster({
+          endpoint: formatEndpoint(endpoint),
+          expected: this.expected,
+          found: cluster,
+          foundName: name
+        })
+      )
+    }
     const scope = yield* Scope.fork(this.scope)
     const watch = yield* connection.watch({ ...request, from: this.at }).pipe(
       Scope.provide(scope),
@@ -111,7 +146,7 @@ export class Watcher {
     this.at = watch.from
     if (this.began) return undefined
     this.began = true
-    return { _tag: "Began", revision: watch.from } satisfies Told
+    return { _tag: "Began", revision: watch.from, cluster } satisfies Told
   })
 
   private ask(opened: Opened): Effect.Effect<Told, WatchError | ConnectionLost> {
@@ -122,7 +157,12 @@ export class Watcher {
       Effect.map(({ revisions, through }): Told => {
         this.at = Math.max(at, through + 1)
         // What was told before is not told again, whatever a node says.
-        return { _tag: "Part", revisions: revisions.filter(({ revision }) => revision >= at), through: this.at - 1 }
+        return {
+          _tag: "Part",
+          revisions: revisions.filter(({ revision }) => revision >= at),
+          through: this.at - 1,
+          cluster: this.expected as ClusterIdentity
+        }
       }),
       Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : this.drop(opened, exit))
     )
@@ -148,17 +188,23 @@ export class Watcher {
   /** What a failure means: the end of the watch, or how long to wait before the next attempt, in milliseconds. */
   private failed(
     endpoint: Endpoint,
-    failure: WatchError | ConnectionLost
+    failure: WatchError | ConnectionLost | WrongCluster | PositionElsewhere
   ): Effect.Effect<number, WatchFailure> {
     const { client: { endpoints }, router } = this.options
     switch (failure._tag) {
       case "Compacted":
+      case "FutureRevision":
       case "InvalidArgument":
         return Effect.fail(failure)
+      case "PositionElsewhere":
+        return Effect.fail(failure.error)
+      case "WrongCluster":
+        // The router was told already.
+        return this.waitUnlessMisdirected()
       case "WatchCancelled":
         return Effect.succeed(0)
       case "Overloaded":
-        router.failed(endpoint, failure.message)
+        router.failed(endpoint, failure.message, "answered")
         this.overloads += 1
         return !this.began && this.overloads >= endpoints.length
           ? Effect.fail(failure)
@@ -166,10 +212,16 @@ export class Watcher {
       case "ConnectionLost":
         // The connection had ended before; the node may well be there, so it is asked again first.
         if (failure.sent) router.failed(endpoint, failure.reason)
-        return Effect.succeed(router.pauseMs)
+        return this.waitUnlessMisdirected()
       default:
-        router.failed(endpoint, failure.message)
+        router.failed(endpoint, failure.message, "answered")
         return Effect.succeed(router.pauseMs)
     }
+  }
+
+  /** How long to wait before the next attempt, unless no node of the client's cluster is there any more. */
+  private waitUnlessMisdirected(): Effect.Effect<number, WrongCluster> {
+    const { router } = this.options
+    return router.wrongCluster === undefined ? Effect.succeed(router.pauseMs) : Effect.fail(router.wrongCluster)
   }
 }

@@ -3,6 +3,7 @@ export {
   Compacted,
   Conflict,
   Fatal,
+  FutureRevision,
   Indeterminate,
   InvalidArgument,
   LeaseLost,
@@ -10,8 +11,10 @@ export {
   NotLeader,
   Overloaded,
   SessionExpired,
-  Unavailable
+  Unavailable,
+  WrongCluster
 } from "../FlareDbError.ts"
+export type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 export { InvalidConfig } from "../FlareDbConfig.ts"
 export type { BackupFailure, NodeHash, VerifyOptions } from "./Backups.ts"
 export { Backups, layer as layerBackups } from "./Backups.ts"
@@ -35,6 +38,7 @@ export { Leases } from "./Lease.ts"
 export type { LineFailure } from "./Line.ts"
 export type { HeldLock, LockFailure, LockOptions } from "./Lock.ts"
 export { Locks } from "./Lock.ts"
+export { Position } from "./Position.ts"
 export type { OperationOptions, ReadFailure, ReadOptions, WriteFailure } from "./Requests.ts"
 export type {
   Comparison,

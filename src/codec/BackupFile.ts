@@ -5,7 +5,7 @@
  * offset  size  field
  *      0     8  "FLAREDBB"
  *      8     4  CRC-32 of everything from here to the end of the header, big-endian like all numbers here
- *     12     2  format version (1)
+ *     12     2  format version (2)
  *     14     2  bytes of the header's text
  *     16     n  the header's text: JSON, which stays readable in a hex dump
  *   16+n        chunks, as in `SnapshotChunk.ts`; the last one has the number of rows, their bytes and their SHA-256
@@ -22,7 +22,7 @@ import { chunkHeaderBytes, chunkLength, SnapshotDecoder } from "./SnapshotChunk.
 import type { StateRow } from "./StateRows.ts"
 
 /** The version this code writes and the only one it reads. */
-export const backupFormatVersion = 1
+export const backupFormatVersion = 2
 
 const magic = Buffer.from("FLAREDBB", "latin1")
 
@@ -35,6 +35,8 @@ const Count = Schema.Natural
 export const BackupHeader = Schema.Struct({
   /** The cluster it was taken of. */
   clusterId: Schema.String,
+  /** The identity of that cluster. What is restored from the backup is another cluster, with an identity of its own. */
+  identity: Schema.String,
   /** The node that served it. */
   nodeId: Count,
   /** The version of FlareDB that wrote it. */

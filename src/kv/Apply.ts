@@ -12,24 +12,32 @@ import {
   maxLeaseKeys,
   maxLeases,
   maxPageBytes,
-  maxRangeDeleteBytes,
   maxRangeDeletes,
   maxSessionReplies,
   maxSessionReplyBytes,
-  maxSessions
+  maxSessions,
+  maxTransactionReadBytes,
+  maxTransactionReadRows
 } from "./Limits.ts"
 import type { Loading } from "./Loading.ts"
 import type { CommandReply, OperationResult, Refusal, RefusedReply, Row, TransactionReply } from "./Reply.ts"
+import { ReadBudget } from "./ReadBudget.ts"
 import { encodeReply } from "./Reply.ts"
 import { Session } from "./Session.ts"
 import type { Operation, RangeOperation, Transaction } from "./Transaction.ts"
-import { holds, onlySingleKeys, touchedKeys } from "./Transaction.ts"
+import { holds, onlySingleKeys, touchedKeys, writes } from "./Transaction.ts"
 
 /** Where a command stands in the log. */
 export interface Place {
   readonly index: number
   readonly stampMs: number
 }
+
+/** A transaction of more parts reads the keys that it names by itself, and stops when they are too much. */
+const maxReadAhead = 16
+
+const isReadAhead = ({ compares, failure, success }: Transaction): boolean =>
+  compares.length + failure.length + success.length <= maxReadAhead
 
 /** The keys a command certainly looks at, for one read of all of a batch's. */
 export const keysOf = (command: Command): ReadonlyArray<Uint8Array> => {
@@ -38,7 +46,7 @@ export const keysOf = (command: Command): ReadonlyArray<Uint8Array> => {
     case "Delete":
       return [command.key]
     case "Transact":
-      return touchedKeys(command.transaction)
+      return isReadAhead(command.transaction) ? touchedKeys(command.transaction) : []
     default:
       return []
   }
@@ -50,7 +58,7 @@ type Ranging = Transact | RevokeLease | Expire | Compact
 const isRanging = (command: Command): command is Ranging => {
   switch (command._tag) {
     case "Transact":
-      return !onlySingleKeys(command.transaction)
+      return !onlySingleKeys(command.transaction) || !isReadAhead(command.transaction)
     case "RevokeLease":
     case "Expire":
     case "Compact":
@@ -230,23 +238,47 @@ const deleteKey = (batch: Batch, slot: Slot): CommandReply => {
  * nothing has to be taken back.
  */
 export function* transact(batch: Batch, transaction: Transaction): Loading<TransactionReply | RefusedReply> {
+  const budget = new ReadBudget()
+  const reply = yield* transactWithin(batch, transaction, budget)
+  batch.readBytes += budget.bytes
+  return reply ?? refused(
+    batch,
+    "invalid",
+    "transaction",
+    `looks at more than maxTransactionReadBytes = ${maxTransactionReadBytes} bytes or maxTransactionReadRows = ` +
+      `${maxTransactionReadRows} keys (all that it names, and the rows of its ranges); split it into smaller ones`
+  )
+}
+
+/** The reply, or `undefined` when the transaction looks at more than it may. Nothing is changed then. */
+function* transactWithin(
+  batch: Batch,
+  transaction: Transaction,
+  budget: ReadBudget
+): Loading<TransactionReply | RefusedReply | undefined> {
   const { draft } = batch
-  yield* draft.loadAll(touchedKeys(transaction))
+  yield* draft.loadAll(touchedKeys(transaction), budget)
+  if (budget.exceeded) return undefined
   const succeeded = transaction.compares.every((compare) => holds(compare, draft.slot(compare.key).record))
   const list = succeeded ? "success" : "failure"
   const operations = transaction[list]
-  const doomed = yield* prepare(batch, operations, list)
+  const doomed = yield* prepare(batch, operations, list, budget)
   if (!Array.isArray(doomed)) return doomed
   const results: Array<OperationResult> = []
   let room = maxPageBytes
-  batch.beginRevision()
+  // A range sees what the operations before it changed, so what it looks at is known only then.
+  batch.beginRevision(operations.some(writes) && operations.some(({ _tag }) => _tag === "Range"))
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
     if (operation._tag !== "Range") {
       results.push(step(batch, operation, doomed[i] ?? []))
       continue
     }
-    const { more, rows } = yield* draft.range(operation.range, operation.limit, operation.reverse, room)
+    const { more, rows } = yield* draft.range(operation.range, operation.limit, operation.reverse, room, budget)
+    if (budget.exceeded) {
+      batch.abandonRevision()
+      return undefined
+    }
     room -= rows.reduce((sum, { key, record }) => sum + key.byteLength + record.value.byteLength, 0)
     results.push({ _tag: "Range", more, rows: operation.keysOnly ? rows.map(withoutValue) : rows })
   }
@@ -258,15 +290,18 @@ export function* transact(batch: Batch, transaction: Transaction): Loading<Trans
 function* prepare(
   batch: Batch,
   operations: ReadonlyArray<Operation>,
-  list: string
-): Loading<Array<ReadonlyArray<Uint8Array>> | RefusedReply> {
+  list: string,
+  budget: ReadBudget
+): Loading<Array<ReadonlyArray<Uint8Array>> | RefusedReply | undefined> {
   const { draft } = batch
   const doomed = new Array<ReadonlyArray<Uint8Array>>(operations.length)
   let readBytes = 0
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
     if (operation._tag === "DeleteRange") {
-      const { more, rows } = yield* draft.range(operation.range, maxRangeDeletes, false, maxRangeDeleteBytes)
+      const { range } = operation
+      const { more, rows } = yield* draft.range(range, maxRangeDeletes, false, maxTransactionReadBytes, budget)
+      if (budget.exceeded) return undefined
       if (more) return tooLarge(batch, `${list}[${i}].range`)
       for (const { key, record } of rows) if (!draft.isLoaded(key)) draft.load(key, record)
       doomed[i] = rows.map(({ key }) => key)
@@ -287,7 +322,7 @@ const tooLarge = (batch: Batch, field: string): RefusedReply =>
     batch,
     "invalid",
     field,
-    `holds more than ${maxRangeDeletes} keys or ${maxRangeDeleteBytes} bytes; delete it in smaller ranges`
+    `holds more than maxRangeDeletes = ${maxRangeDeletes} keys; delete it in smaller ranges`
   )
 
 const withoutValue = ({ key, record }: Row): Row => ({ key, record: { ...record, value: nothing } })
@@ -338,8 +373,11 @@ function* expire(
   }
 }
 
-/** Keys of a lease that are looked up at once. */
-const revokeKeys = 256
+/** Keys of a lease that are looked up at once; each may have a value of the largest size. */
+const revokeKeys = 32
+
+/** The values of a lease's keys that are kept for those who watch; those beyond are deleted without being told. */
+const maxRevokedBytes = 32 * 1024 * 1024
 
 /** Ends a lease and deletes what is attached to it, all in one revision. Answers with how many keys that were. */
 function* revoke(batch: Batch, lease: number): Loading<number> {
@@ -348,7 +386,13 @@ function* revoke(batch: Batch, lease: number): Loading<number> {
   let from = gte
   let bytes = 0
   for (;;) {
-    const attached = yield { _tag: "LoadRange", range: { gte: from, lt }, limit: revokeKeys, reverse: false }
+    const attached = yield {
+      _tag: "LoadRange",
+      range: { gte: from, lt },
+      limit: revokeKeys,
+      maxBytes: Number.MAX_SAFE_INTEGER,
+      reverse: false
+    }
     const keys = attached.map((row) => attachedKey(row.key)).filter((key) => !draft.isLoaded(key))
     if (keys.length > 0) {
       for (const row of yield { _tag: "LoadKeys", keys: keys.map(recordKey) }) {
@@ -356,7 +400,7 @@ function* revoke(batch: Batch, lease: number): Loading<number> {
         const record = recordOf(row)
         bytes += record.value.byteLength
         // What a lease holds may be more than fits into memory; beyond a bound the values stay where they are.
-        if (bytes > maxRangeDeleteBytes) draft.loadDoomed(key, record)
+        if (bytes > maxRevokedBytes) draft.loadDoomed(key, record)
         else draft.load(key, record)
       }
     }

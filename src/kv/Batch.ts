@@ -51,6 +51,10 @@ export class Batch {
   /** Blocks of replies that changed. */
   private readonly blocks = new Map<Session, Set<number>>()
   private changing: Array<Change> | undefined
+  /** How to take back what was done in the revision that is open, the latest last; `undefined` when nobody will. */
+  private undo: Array<() => void> | undefined
+  /** Bytes that the transactions of this batch have looked at. */
+  readBytes = 0
   private readonly before: Figures
 
   constructor(state: State) {
@@ -71,15 +75,25 @@ export class Batch {
     if (stampMs > this.state.figures.logTimeMs) this.state.figures = { ...this.state.figures, logTimeMs: stampMs }
   }
 
-  /** Begins a revision: the changes up to `endRevision` belong together. */
-  beginRevision(): void {
+  /** Begins a revision: the changes up to `endRevision` belong together. `abandonRevision` may end a revocable one instead. */
+  beginRevision(revocable = false): void {
     this.changing = []
+    this.undo = revocable ? [] : undefined
+  }
+
+  /** Takes back everything that was done in a revocable revision. */
+  abandonRevision(): void {
+    const undo = this.undo ?? []
+    this.undo = undefined
+    this.changing = undefined
+    for (let i = undo.length - 1; i >= 0; i--) undo[i]?.()
   }
 
   /** Ends the revision, which is taken only when something changed. */
   endRevision(): void {
     const changes = this.changing ?? []
     this.changing = undefined
+    this.undo = undefined
     if (changes.length > 0) this.record(changes)
   }
 
@@ -125,6 +139,10 @@ export class Batch {
     const { key, record: previous, withoutValue } = slot
     const previousRevision = previous?.modRevision ?? 0
     this.changing.push({ key, record, previousRevision, previous: withoutValue === true ? undefined : previous })
+    if (this.undo !== undefined) {
+      const { changed } = slot
+      this.undo.push(() => Object.assign(slot, { record: previous, changed, withoutValue }))
+    }
     slot.record = record
     slot.changed = true
     slot.withoutValue = false
@@ -146,6 +164,8 @@ export class Batch {
   }
 
   setLease(lease: Lease): void {
+    const before = this.state.leases.get(lease.id)
+    if (this.undo !== undefined && before !== undefined) this.undo.push(() => this.state.leases.set(before))
     this.state.leases.set(lease)
     this.put(leaseKey(lease.id), encodeLease(lease))
   }
@@ -266,10 +286,22 @@ export class Batch {
   }
 
   private put(key: Uint8Array, value: Uint8Array): void {
-    this.rows.set(keyText(key), { key, value })
+    this.setRow(key, value)
   }
 
   private delete(key: Uint8Array): void {
-    this.rows.set(keyText(key), { key, value: undefined })
+    this.setRow(key, undefined)
+  }
+
+  private setRow(key: Uint8Array, value: Uint8Array | undefined): void {
+    const text = keyText(key)
+    if (this.undo !== undefined) {
+      const before = this.rows.get(text)
+      this.undo.push(() => {
+        if (before === undefined) this.rows.delete(text)
+        else this.rows.set(text, before)
+      })
+    }
+    this.rows.set(text, { key, value })
   }
 }

@@ -8,9 +8,9 @@ import type { KeyRecord } from "./KeyRecord.ts"
 import { decodeRecord } from "./KeyRecord.ts"
 import type { StoredRange } from "./Keyspace.ts"
 import { recordKey, recordRange, userKey } from "./Keyspace.ts"
-import { maxPageBytes } from "./Limits.ts"
 import type { Loading, StoredRow } from "./Loading.ts"
 import { CorruptRow } from "./Loading.ts"
+import type { ReadBudget } from "./ReadBudget.ts"
 import type { Row } from "./Reply.ts"
 
 /** A key as a map's key: one character for each byte. */
@@ -33,8 +33,8 @@ export interface Rows {
   readonly more: boolean
 }
 
-/** Rows asked for at once while a range is gone through; more would read far past a page of large values. */
-const loadRows = 256
+/** Keys loaded at once while a budget is watched: a whole load may be this many of the largest values too much. */
+const loadKeys = 16
 
 const nothing = new Uint8Array(0)
 
@@ -81,27 +81,43 @@ export class Draft {
     return expected
   }
 
-  /** Loads those of these keys that are not loaded yet. */
-  *loadAll(keys: ReadonlyArray<Uint8Array>): Loading<void> {
-    const expected = this.expect(keys)
-    if (expected.length === 0) return
-    const found = yield { _tag: "LoadKeys", keys: expected.map(({ key }) => recordKey(key)) }
-    for (const row of found) this.slot(userKey(row.key)).record = recordOf(row)
+  /** Loads those of these keys that are not loaded yet. Ends early when all of them are too much for the budget. */
+  *loadAll(keys: ReadonlyArray<Uint8Array>, budget: ReadBudget): Loading<void> {
+    for (let from = 0; from < keys.length; from += loadKeys) {
+      const some = keys.slice(from, from + loadKeys)
+      const expected = this.expect(some)
+      if (expected.length > 0) {
+        const found = yield { _tag: "LoadKeys", keys: expected.map(({ key }) => recordKey(key)) }
+        for (const row of found) this.slot(userKey(row.key)).record = recordOf(row)
+      }
+      // What other commands of the batch have loaded counts as well: how commands are grouped must not matter.
+      for (const key of some) budget.charge(key.byteLength, this.slot(key).record?.value.byteLength ?? 0)
+      if (budget.exceeded) return
+    }
   }
 
   /**
    * The first (or last) `limit` keys of a range as they are now: the store's with this draft's changes on top. Ends
-   * early at `maxBytes` of keys and values.
+   * early at `maxBytes` of keys and values, and where the budget does.
    */
-  *range(range: KeyRange, limit: number, reverse: boolean, maxBytes: number = maxPageBytes): Loading<Rows> {
+  *range(range: KeyRange, limit: number, reverse: boolean, maxBytes: number, budget: ReadBudget): Loading<Rows> {
     const changed = this.changedIn(range, reverse)
-    const page = new Page(limit, maxBytes)
+    const page = new Page(limit, maxBytes, budget)
     let stored: StoredRange | undefined = recordRange(range)
     let next = 0
     while (stored !== undefined) {
-      const wanted = Math.min(loadRows, limit + 1 - page.rows.length + changed.length - next)
-      const rows: ReadonlyArray<StoredRow> = yield { _tag: "LoadRange", range: stored, limit: wanted, reverse }
+      const wanted = limit + 1 - page.rows.length + changed.length - next
+      const room = page.room
+      const rows: ReadonlyArray<StoredRow> = yield {
+        _tag: "LoadRange",
+        range: stored,
+        limit: wanted,
+        maxBytes: room,
+        reverse
+      }
+      let bytes = 0
       for (const row of rows) {
+        bytes += row.key.byteLength + row.value.byteLength
         const key = userKey(row.key)
         for (; next < changed.length; next++) {
           const slot = changed[next] as Slot
@@ -115,7 +131,8 @@ export class Draft {
         if (!page.add(key, replaced ? own.record : recordOf(row))) return page
       }
       const last = rows[rows.length - 1]
-      stored = rows.length < wanted || last === undefined ? undefined : behind(stored, last.key, reverse)
+      const ended = last === undefined || rows.length < wanted && bytes < room
+      stored = ended ? undefined : behind(stored, last.key, reverse)
     }
     for (; next < changed.length; next++) {
       const slot = changed[next] as Slot
@@ -153,15 +170,23 @@ class Page implements Rows {
   private bytes = 0
   private readonly limit: number
   private readonly maxBytes: number
+  private readonly budget: ReadBudget
 
-  constructor(limit: number, maxBytes: number) {
+  constructor(limit: number, maxBytes: number, budget: ReadBudget) {
     this.limit = limit
     this.maxBytes = maxBytes
+    this.budget = budget
   }
 
-  /** `false` once the page is full: this row is the first that does not fit. */
+  /** Bytes of rows after which it is full. The row that says so is looked at as well, so there is always room for one. */
+  get room(): number {
+    return Math.max(1, this.maxBytes - this.bytes)
+  }
+
+  /** `false` once the page is full, or the budget is spent: this row is the first that does not fit. */
   add(key: Uint8Array, record: KeyRecord | undefined): boolean {
     if (record === undefined) return true
+    if (!this.budget.charge(key.byteLength, record.value.byteLength)) return false
     if (this.rows.length >= this.limit || this.bytes >= this.maxBytes) {
       this.more = true
       return false

@@ -4,7 +4,8 @@
  * | first byte | key                        | value                                                              |
  * | ---------- | -------------------------- | ------------------------------------------------------------------ |
  * | `00`       |                            | the store's own: the applied point                                 |
- * | `01`       | `01 "figures"`             | revision, compaction, log time, size of the history (`Figures.ts`) |
+ * | `01`       | `01 "cluster"`             | the identity of the cluster, which is the node's                   |
+ * |            | `01 "figures"`             | revision, compaction, log time, size of the history (`Figures.ts`) |
  * | `10`       | `10 KEY`                   | a user's key (`KeyRecord.ts`)                                      |
  * | `20`       | `20 REVISION`              | what that revision changed (`History.ts`)                          |
  * | `30`       | `30 LEASE`                 | a lease (`Lease.ts`)                                               |

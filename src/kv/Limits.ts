@@ -24,8 +24,15 @@ export const maxTransactionBytes = 4 * 1024 * 1024
 /** Most keys that one delete-range of a transaction may remove, and that the end of one lease may. */
 export const maxRangeDeletes = 10_000
 
-/** Most bytes of keys and values that one delete-range may remove. */
-export const maxRangeDeleteBytes = 64 * 1024 * 1024
+/**
+ * Most records that one transaction may look at: the keys it names, and the rows of all its ranges. Beyond it the whole
+ * transaction is refused. Every node decides that by itself when it applies the transaction, so another value is another
+ * format of the log: nodes with different values would come to different states.
+ */
+export const maxTransactionReadRows = 40_000
+
+/** Most bytes of keys and values of these records. The same holds. */
+export const maxTransactionReadBytes = 32 * 1024 * 1024
 
 /** Shortest and longest time to live of a lease or a session, in milliseconds. */
 export const minTtlMs = 1_000

@@ -20,6 +20,8 @@ export interface LoadRange {
   readonly _tag: "LoadRange"
   readonly range: StoredRange
   readonly limit: number
+  /** Ends with the row that takes their keys and values to this many bytes. */
+  readonly maxBytes: number
   readonly reverse: boolean
 }
 

@@ -72,7 +72,10 @@ export interface DeleteOperation {
   readonly key: Uint8Array
 }
 
-/** Removes every key of a range, at most `maxRangeDeletes` of them; more refuse the whole transaction. */
+/**
+ * Removes every key of a range, at most `maxRangeDeletes` of them and as many as the transaction may look at; more refuse
+ * the whole transaction.
+ */
 export interface DeleteRangeOperation {
   readonly _tag: "DeleteRange"
   readonly range: KeyRange

@@ -19,7 +19,12 @@ const load = (view: StateView, request: Load): Effect.Effect<ReadonlyArray<Store
           return value === undefined ? [] : [{ key, value }]
         }))
     case "LoadRange":
-      return view.scan({ ...request.range, limit: request.limit, reverse: request.reverse })
+      return view.scan({
+        ...request.range,
+        limit: request.limit,
+        maxBytes: request.maxBytes,
+        reverse: request.reverse
+      })
   }
 }
 

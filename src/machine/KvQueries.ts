@@ -1,5 +1,5 @@
 /** Answers the queries of the key-value store from its applied state. */
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import { InvalidArgument } from "../FlareDbError.ts"
 import { transact } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
@@ -23,8 +23,8 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { corrupt, runLoading } from "./KvLoader.ts"
 import type { QueryReply } from "./StateMachine.ts"
 
-/** Rows read at once while a page is filled; more would read far past a page of large values. */
-const scanChunk = 64
+/** Bytes of values that a page may leave out before it ends: what is read for it is bounded, not only what it answers. */
+const maxReadBytes = 4 * maxPageBytes
 
 /** Keys counted at once. */
 const countChunk = 4_096
@@ -41,13 +41,14 @@ export const loadFigures = (view: StateView): Effect.Effect<Figures, StorageErro
   Effect.flatMap(view.getMany([figuresKey]), ([bytes]) => readFigures(bytes))
 
 /**
- * Answers gets with one read, everything else one after the other, each from one moment. `state` is asked for leases, of
- * which it has all.
+ * Answers gets with one read, everything else one after the other, each from one moment and with one of `permits`: what is
+ * read for it is in memory until it is answered. `state` is asked for leases, of which it has all.
  */
 export const answer = Effect.fnUntraced(function*(
   store: StateStore["Service"],
   state: () => State,
-  queries: ReadonlyArray<Uint8Array>
+  queries: ReadonlyArray<Uint8Array>,
+  permits: Semaphore.Semaphore
 ): Effect.fn.Return<ReadonlyArray<QueryReply>, StorageError> {
   const decoded = queries.map((query) => decodeQuery(query))
   const gets = decoded.filter((query): query is Get => query._tag === "Get")
@@ -59,7 +60,7 @@ export const answer = Effect.fnUntraced(function*(
   const replies: Array<QueryReply> = []
   for (const query of decoded) {
     if (query._tag !== "Get") {
-      replies.push(yield* other(query))
+      replies.push(yield* Semaphore.withPermit(permits, other(query)))
       continue
     }
     get += 1
@@ -85,32 +86,40 @@ export const answer = Effect.fnUntraced(function*(
   }
 })
 
-/** One page: ends at its limit of rows, at its limit of bytes, or with the range. */
+/**
+ * One page: ends at its limit of rows, at its limit of bytes, or with the range. Without values it ends once it has read, and
+ * left out, a few pages' worth of them; the caller goes on behind its last row.
+ */
 const scan = Effect.fnUntraced(function*(view: StateView, query: Scan) {
   const { keysOnly, limit, reverse } = query
   let { gte, lt } = recordRange(query.range)
   const { revision } = yield* loadFigures(view)
   const rows: Array<{ readonly key: Uint8Array; readonly record: Uint8Array }> = []
   let bytes = 0
-  let more = true
-  while (more && Buffer.compare(gte, lt) < 0) {
-    const wanted = Math.min(scanChunk, limit - rows.length)
-    // One row beyond the page tells whether there is more.
-    const chunk: ReadonlyArray<StateRow> = yield* view.scan({ gte, lt, limit: wanted + 1, reverse })
-    more = chunk.length > wanted
-    for (const row of chunk.slice(0, wanted)) {
-      const record = keysOnly ? row.value.subarray(0, recordHeaderBytes) : row.value
+  let readBytes = 0
+  while (rows.length < limit && bytes < maxPageBytes && readBytes < maxReadBytes && Buffer.compare(gte, lt) < 0) {
+    const wanted = limit - rows.length
+    const maxBytes = maxPageBytes - bytes
+    const chunk: ReadonlyArray<StateRow> = yield* view.scan({ gte, lt, limit: wanted, maxBytes, reverse })
+    let chunkBytes = 0
+    for (const row of chunk) {
+      chunkBytes += row.key.byteLength + row.value.byteLength
+      // A copy: a part of the value's bytes would keep all of them.
+      const record = keysOnly ? Buffer.from(row.value.subarray(0, recordHeaderBytes)) : row.value
       rows.push({ key: userKey(row.key), record })
-      if (reverse) lt = row.key
-      else gte = successor(row.key)
       bytes += row.key.byteLength + record.byteLength
-      if (rows.length === limit || bytes >= maxPageBytes) {
-        more ||= row !== chunk[Math.min(wanted, chunk.length) - 1]
-        return encodeScanReply(revision, rows, more)
-      }
     }
+    readBytes += chunkBytes
+    const last = chunk[chunk.length - 1]
+    if (last === undefined || chunk.length < wanted && chunkBytes < maxBytes) {
+      return encodeScanReply(revision, rows, false)
+    }
+    if (reverse) lt = last.key
+    else gte = successor(last.key)
   }
-  return encodeScanReply(revision, rows, false)
+  // One row beyond the page tells whether there is more, and its value is not needed for that.
+  const more = Buffer.compare(gte, lt) < 0 && (yield* view.scan({ gte, lt, limit: 1, keysOnly: true })).length > 0
+  return encodeScanReply(revision, rows, more)
 })
 
 const count = Effect.fnUntraced(function*(view: StateView, range: KeyRange) {

@@ -2,9 +2,10 @@
  * The key-value store as a {@link StateMachine}: `kv/` decides, the {@link StateStore} keeps, and {@link ChangeFeed}
  * tells those who watch.
  *
- * A batch of commands costs one read of the keys they touch and one write of what became of them.
+ * A batch of commands costs one read of the keys they touch and one write of what became of them; commands that look at
+ * much are carried out in several.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Semaphore } from "effect"
 import { apply as applyCommand, keysOf } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
 import type { Stamped } from "../kv/Command.ts"
@@ -29,8 +30,19 @@ import { corrupt, runLoading } from "./KvLoader.ts"
 import { answer, invalid, loadFigures } from "./KvQueries.ts"
 import { StateMachine } from "./StateMachine.ts"
 
-/** Rows read at once while the memory of the machine is filled. */
+/** Rows, and bytes of rows, read at once while the memory of the machine is filled. */
 const loadChunk = 512
+const loadBytes = 4 * 1024 * 1024
+
+/** Bytes of values in memory at a time while commands are carried out; one transaction may look at more. */
+const workBytes = 16 * 1024 * 1024
+
+/** Keys that are read ahead at a time: at least this many, and at most so many when their values were small lately. */
+const minReadAheadKeys = 16
+const maxReadAheadKeys = 512
+
+/** Queries other than gets that are answered side by side; each may hold a page of values. */
+const concurrentQueries = 8
 
 const noReply = new Uint8Array(0)
 
@@ -63,6 +75,14 @@ const loadKeys = (view: StateView, slots: ReadonlyArray<Slot>): Effect.Effect<vo
       return Effect.void
     })
 
+/** How many keys of such values fit into memory. */
+const keysThatFit = (slots: ReadonlyArray<Slot>): number => {
+  let bytes = 0
+  for (const { record } of slots) bytes += record?.value.byteLength ?? 0
+  const fitting = Math.floor(workBytes * slots.length / Math.max(1, bytes))
+  return Math.min(maxReadAheadKeys, Math.max(minReadAheadKeys, fitting))
+}
+
 /** Hands every row of a range to `use`. */
 const forEachRow = Effect.fnUntraced(function*(
   view: StateView,
@@ -71,12 +91,14 @@ const forEachRow = Effect.fnUntraced(function*(
 ) {
   let from = gte
   for (;;) {
-    const rows = yield* view.scan({ gte: from, lt, limit: loadChunk })
+    const rows: ReadonlyArray<StateRow> = yield* view.scan({ gte: from, lt, limit: loadChunk, maxBytes: loadBytes })
+    let bytes = 0
     for (const row of rows) {
+      bytes += row.key.byteLength + row.value.byteLength
       if (!use(row)) return yield* corrupt(`the row ${Buffer.from(row.key).toString("hex")} is malformed`)
     }
     const last = rows[rows.length - 1]
-    if (rows.length < loadChunk || last === undefined) return
+    if (last === undefined || rows.length < loadChunk && bytes < loadBytes) return
     from = successor(last.key)
   }
 })
@@ -114,28 +136,60 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
   let state = yield* load
   const source = yield* ChangeSource.make(store, state.figures)
 
-  const apply = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
-    const last = entries[entries.length - 1]
-    if (last === undefined) return []
-    const commands = commandsOf(entries)
+  /** How many keys may be read ahead, from what they held lately. */
+  let readAheadKeys = maxReadAheadKeys
+
+  /**
+   * Carries out the first of the commands in one write: as many as memory has room for. Answers with their replies, at
+   * least one.
+   */
+  const applySome = Effect.fnUntraced(function*(
+    entries: ReadonlyArray<Entry>,
+    commands: ReadonlyArray<Stamped | undefined>,
+    from: number
+  ) {
     const batch = new Batch(state)
     const keys: Array<Uint8Array> = []
-    for (const stamped of commands) if (stamped !== undefined) keys.push(...keysOf(stamped.command))
-    yield* loadKeys(store, batch.draft.expect(keys))
-    const replies: Array<Uint8Array> = []
-    for (let i = 0; i < entries.length; i++) {
-      const stamped = commands[i]
-      if (stamped === undefined) {
-        replies.push(noReply)
-        continue
-      }
-      const applied = applyCommand(batch, entries[i] as Entry, stamped)
-      replies.push(applied instanceof Uint8Array ? applied : yield* runLoading(store, applied))
+    let end = from
+    for (; end < entries.length && (end === from || keys.length < readAheadKeys); end++) {
+      const stamped = commands[end]
+      if (stamped !== undefined) keys.push(...keysOf(stamped.command))
     }
+    const slots = batch.draft.expect(keys)
+    yield* loadKeys(store, slots)
+    readAheadKeys = keysThatFit(slots)
+    const replies: Array<Uint8Array> = []
+    let replyBytes = 0
+    for (let i = from; i < end && (i === from || replyBytes + batch.readBytes < workBytes); i++) {
+      const stamped = commands[i]
+      let reply: Uint8Array = noReply
+      if (stamped !== undefined) {
+        const applied = applyCommand(batch, entries[i] as Entry, stamped)
+        reply = applied instanceof Uint8Array ? applied : yield* runLoading(store, applied)
+      }
+      replyBytes += reply.byteLength
+      replies.push(reply)
+    }
+    const last = entries[from + replies.length - 1] as Entry
     yield* store.commit(batch.changes(), { index: last.index, term: last.term })
     source.publish(batch.revisions, state.figures)
     return replies
   })
+
+  const apply = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
+    const commands = commandsOf(entries)
+    const replies: Array<Uint8Array> = []
+    let bytes = 0
+    while (replies.length < entries.length && bytes < workBytes) {
+      for (const reply of yield* applySome(entries, commands, replies.length)) {
+        replies.push(reply)
+        bytes += reply.byteLength
+      }
+    }
+    return replies
+  })
+
+  const queries = yield* Semaphore.make(concurrentQueries)
 
   const machine = StateMachine.of({
     recovered: store.recovered,
@@ -145,7 +199,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
       return decoded._tag === "Problem" ? invalid(decoded) : undefined
     },
     apply,
-    query: (queries) => answer(store, () => state, queries),
+    query: (asked) => answer(store, () => state, asked, queries),
     reload: Effect.map(load, (loaded) => {
       state = loaded
       source.restart(loaded.figures)

@@ -1,4 +1,5 @@
 /** What the first rows of a state say about it: whose it is, how far it has come, what time it is in it. */
+import { identityRowKey } from "../codec/ClusterIdentity.ts"
 import { Reader } from "../kv/Binary.ts"
 import { decodeFigures } from "../kv/Figures.ts"
 import { figuresKey } from "../kv/Keyspace.ts"
@@ -9,6 +10,8 @@ import { identityKey } from "./Identity.ts"
 export const keyValueMachine = "key-value"
 
 export interface StateFacts {
+  /** The identity of the cluster whose state it is; `undefined` for a state from before the first one. */
+  readonly identity: string | undefined
   readonly machine: string
   /** 0 for a machine without revisions. */
   readonly revision: number
@@ -24,12 +27,14 @@ const find = (rows: ReadonlyArray<StateRow>, key: Uint8Array): Uint8Array | unde
 
 /** The facts, from the rows whose keys begin with `01`: the first ones of every state. */
 export const factsOf = (rows: ReadonlyArray<StateRow>): StateFacts => {
-  const identity = find(rows, identityKey)
-  if (identity === undefined) {
+  const cluster = find(rows, identityRowKey)
+  const identity = cluster === undefined ? undefined : new TextDecoder().decode(cluster)
+  const machine = find(rows, identityKey)
+  if (machine === undefined) {
     const figures = decodeFigures(find(rows, figuresKey))
-    return { machine: keyValueMachine, revision: figures?.revision ?? 0, logTimeMs: figures?.logTimeMs ?? 0 }
+    return { identity, machine: keyValueMachine, revision: figures?.revision ?? 0, logTimeMs: figures?.logTimeMs ?? 0 }
   }
   const clock = new Reader(find(rows, clockKey) ?? new Uint8Array(0))
   const timeMs = clock.u64()
-  return { machine: new TextDecoder().decode(identity), revision: 0, logTimeMs: clock.failed ? 0 : timeMs }
+  return { identity, machine: new TextDecoder().decode(machine), revision: 0, logTimeMs: clock.failed ? 0 : timeMs }
 }

@@ -9,7 +9,7 @@
  * What a machine owes the node:
  *
  * - *Everything in the state store.* Whatever decides a reply or a later change lies there, under keys that begin with `01`
- *   or more (`00` is the store's own), written in the same commit as the applied point. Snapshots and backups
+ *   or more (`00` is the store's own, and the row `01 "cluster"` the node's), written in the same commit as the applied point. Snapshots and backups
  *   take the store as it is, byte by byte, and know nothing else of the machine. Memory beside it is a cache, rebuilt by
  *   `reload`.
  * - *Determinism.* The same entries give the same rows and replies on every node, however they are cut into batches and
@@ -17,6 +17,9 @@
  * - *Time from the log.* `entry.stampMs` is the cluster's clock, stamped by the leader. It hardly ever goes back from one entry to the
  *   next; a machine takes the maximum of all it has seen.
  * - *Old commands.* What one version accepted the next must be able to apply: it may still be in the log.
+ *
+ * One entry that a machine never sees is the identity of the cluster (`OwnIdentity.ts`): `apply` may be called with entries
+ * whose indices have a gap there.
  *
  * The node calls `apply` and `reload` one after the other, never side by side; `check`, `query` and `due` at any time, also
  * between two parts of an `apply`.
@@ -41,8 +44,10 @@ export class StateMachine extends Context.Service<StateMachine, {
   readonly check: (command: Uint8Array) => InvalidArgument | undefined
 
   /**
-   * Applies committed entries in order and answers each with its reply (empty for `noop`), in one atomic write
-   * together with the applied index. Deterministic: it reads no clock and no random source, only `entry.stampMs`.
+   * Applies committed entries in order and answers each with its reply (empty for `noop`). Each atomic write holds whole
+   * entries together with the applied index they end at. A machine that would have to keep too much in memory may stop
+   * after any entry: it answers with fewer replies, at least one, and is called again with the rest. Deterministic: it reads
+   * no clock and no random source, only `entry.stampMs`.
    */
   readonly apply: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 

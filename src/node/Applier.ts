@@ -45,24 +45,31 @@ export const make = Effect.fnUntraced(function*(
   let applied = machine.recovered.index
 
   const applyInTurn = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> => {
-    const last = entries[entries.length - 1]
-    if (last === undefined || entries[0]?.index !== applied + 1) return Effect.void
+    if (entries[0]?.index !== applied + 1) return Effect.void
     const moment = moments.find(entries)
-    if (moment >= 0) return applyAround(entries, moment)
-    return Effect.flatMap(machine.apply(entries), (replies) => {
-      applied = last.index
-      return post(inbox, { _tag: "AppliedBatch", entries, replies })
-    })
+    return moment < 0 ? applyAll(entries) : applyAround(entries, moment)
   }
 
-  /** Somebody wants the state as it is behind one of the entries. */
+  /** Hands entries to the machine until it has applied all of them, and reports each part. */
+  const applyAll = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
+    Effect.flatMap(machine.apply(entries), (replies) => {
+      const last = entries[replies.length - 1]
+      if (last === undefined) {
+        return Effect.die(new Error("the state machine applied nothing, or more than it was given"))
+      }
+      applied = last.index
+      if (replies.length === entries.length) return post(inbox, { _tag: "AppliedBatch", entries, replies })
+      return Effect.andThen(
+        post(inbox, { _tag: "AppliedBatch", entries: entries.slice(0, replies.length), replies }),
+        Effect.suspend(() => applyAll(entries.slice(replies.length)))
+      )
+    })
+
+  /** Somebody wants the state as it is behind one of the entries. Nothing else is applied meanwhile. */
   const applyAround = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>, moment: number) {
     const through = entries.slice(0, moment + 1)
-    const replies = yield* machine.apply(through)
-    const last = through[moment] as Entry
-    applied = last.index
-    yield* moments.take(last)
-    yield* post(inbox, { _tag: "AppliedBatch", entries: through, replies })
+    yield* applyAll(through)
+    yield* moments.take(through[moment] as Entry)
     yield* applyInTurn(entries.slice(moment + 1))
   })
 

@@ -7,7 +7,8 @@
  */
 import { Deferred, Effect, Exit, Queue } from "effect"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
-import { Indeterminate, NotLeader, Overloaded } from "../FlareDbError.ts"
+import { Indeterminate, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
+import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { Event } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
 import type { DirectoryRolledBack, Output, ReadLog, RefusedReason, RoleChanged, Trace } from "../raft/Output.ts"
@@ -39,6 +40,8 @@ export interface EventLoopOptions {
   readonly clock: LogClock
   readonly metrics: NodeMetrics
   readonly observe: StepObserver | undefined
+  /** The identity of the cluster, which this node proposes when it leads and the cluster has none. */
+  readonly identity: OwnIdentity["Service"]
   /** `host:port` of a node's client port, for `NotLeader`. */
   readonly clientEndpoint: (node: NodeId) => string | undefined
   /** Told about every change of role, term or leader. */
@@ -49,10 +52,15 @@ export interface EventLoopOptions {
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
 
+/** The proposal id of the cluster's identity. `Pending` counts its own from 1. */
+const identityProposal = 0
+
 export class EventLoop {
   readonly pending = new Pending()
   private readonly options: EventLoopOptions
   private leading = false
+  /** Whether the log of this leader holds an identity that it proposed in its term. */
+  private identityProposed = false
   /** The end of the apply that is under way; the core is told only when all of it is done. */
   private applyingThrough = 0
   /** What this turn wants sent, in order. */
@@ -131,6 +139,7 @@ export class EventLoop {
           this.step(input)
       }
     }
+    this.proposeIdentity()
     if (submissions.length > 0) this.propose(submissions)
     if (reads.length > 0) this.step({ _tag: "ReadIndex", readId: this.pending.read(reads) })
     if (this.outbox.length > 0) {
@@ -144,8 +153,25 @@ export class EventLoop {
     return Effect.all(afterwards, { discard: true })
   }
 
+  /**
+   * Has the log say which cluster this is, in the turn in which this node becomes leader: no command of a client can be
+   * ahead of it. A leader that has not applied an identity yet cannot know whether its log holds one, so there may be
+   * several; the first one wins.
+   */
+  private proposeIdentity(): void {
+    const { clock, identity } = this.options
+    if (!this.leading || this.identityProposed || identity.current() !== undefined) return
+    this.identityProposed = true
+    const proposals = [{ id: identityProposal, payload: identity.proposal }]
+    this.step({ _tag: "Propose", proposals, nowMs: clock.now() })
+  }
+
   private propose(submissions: ReadonlyArray<Submission>): void {
     const proposals = this.pending.offer(submissions)
+    if (this.leading && !this.identityProposed && this.options.identity.current() === undefined) {
+      const reason = "the identity of the cluster could not be proposed yet"
+      return this.pending.refuse(proposals.map(({ id }) => id), new Unavailable({ reason }))
+    }
     if (proposals.length > 0) this.step({ _tag: "Propose", proposals, nowMs: this.options.clock.now() })
   }
 
@@ -215,6 +241,8 @@ export class EventLoop {
       case "Accepted":
         return this.pending.accept(output)
       case "Refused":
+        // Proposed again with the next turn.
+        if (output.ids.includes(identityProposal)) this.identityProposed = false
         return this.pending.refuse(output.ids, this.refusal(output.reason))
       case "ReadReady":
         this.options.metrics.readRound()
@@ -245,6 +273,7 @@ export class EventLoop {
       )
     }
     if (!leads) this.options.snapshotter.abandon()
+    if (leads !== this.leading) this.identityProposed = false
     this.leading = leads
     this.options.metrics.roleChanged(change)
     this.afterwards.push(

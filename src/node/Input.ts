@@ -4,7 +4,7 @@ import { Effect, Queue } from "effect"
 import type { Event } from "../raft/Event.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
-import type { NodeStatus } from "./RaftNode.ts"
+import type { OwnerStatus } from "./RaftNode.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 
 /** Commands of one caller, to be appended in order. */
@@ -29,7 +29,7 @@ export interface AppliedBatch {
 /** Somebody wants to know where the node stands; only the owner may look. */
 export interface AskStatus {
   readonly _tag: "AskStatus"
-  readonly answer: Deferred.Deferred<Omit<NodeStatus, "peers">>
+  readonly answer: Deferred.Deferred<OwnerStatus>
 }
 
 /** A peer offers the state; only the owner knows whether it is wanted. */

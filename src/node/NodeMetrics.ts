@@ -55,7 +55,13 @@ const snapshotReceived = Metric.counter("flaredb_snapshot_received_bytes_total",
   incremental: true
 })
 
+/** Nodes that show different identities do not form one cluster, whatever their names say. */
+const identified = Metric.gauge("flaredb_cluster_info", {
+  description: "1, with the identity of the cluster as a label, once the node knows it"
+})
+
 export interface NodeMetrics {
+  readonly identified: (identity: string) => void
   readonly readRound: () => void
   readonly turn: (inputs: number) => void
   readonly roleChanged: (change: RoleChanged) => void
@@ -80,6 +86,7 @@ export const make: Effect.Effect<NodeMetrics> = Effect.map(
       term.updateUnsafe(change.term, context)
     },
     applied: (index) => applied.updateUnsafe(index, context),
+    identified: (identity) => Metric.withAttributes(identified, { identity }).updateUnsafe(1, context),
     readRound: () => readRounds.updateUnsafe(1, context),
     stalled: () => stalls.updateUnsafe(1, context),
     compacted: () => compactions.updateUnsafe(1, context),

@@ -4,12 +4,14 @@
  * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is what a
  * snapshot carries.
  */
-import { Cause, Context, Deferred, Effect, Exit, FiberSet, Layer, Queue, Random, SubscriptionRef } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, FiberSet, Layer, Queue, Random, Stream, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
 import { tickMs } from "../FlareDbConfig.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
 import { Fatal, Indeterminate, Overloaded, Unavailable } from "../FlareDbError.ts"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import { OwnIdentity } from "../machine/OwnIdentity.ts"
 import { StateMachine } from "../machine/StateMachine.ts"
 import * as RaftConfig from "../raft/Config.ts"
 import * as Raft from "../raft/Raft.ts"
@@ -38,6 +40,8 @@ import { StepObserver } from "./StepObserver.ts"
 /** Where the node stands, as its owner fiber saw it. */
 export interface NodeStatus {
   readonly nodeId: NodeId
+  /** The identity of the cluster; `undefined` until this node has applied it. */
+  readonly identity: ClusterIdentity | undefined
   readonly voters: ReadonlyArray<NodeId>
   readonly role: Role
   /** Whether it votes: a node with an empty disk learns first. */
@@ -53,6 +57,9 @@ export interface NodeStatus {
   readonly snapshots: SnapshotStatus
   readonly peers: ReadonlyArray<PeerHealth>
 }
+
+/** What the owner fiber knows of it. */
+export type OwnerStatus = Omit<NodeStatus, "identity" | "peers">
 
 /** What the node last published about its role. */
 export interface PublishedRole {
@@ -114,6 +121,13 @@ export class RaftNode extends Context.Service<RaftNode, {
 
   readonly status: Effect.Effect<NodeStatus>
 
+  /**
+   * The identity of the cluster, which every connection is told first; `undefined` while this node does not know it:
+   * a new cluster has none before its first commit, a node with an empty disk none before it has caught up. A node that
+   * has just begun to lead waits for it, for as long as it leads.
+   */
+  readonly identity: Effect.Effect<ClusterIdentity | undefined>
+
   /** The published role, for waiting on state: "until this node leads", "until a leader is known". */
   readonly role: SubscriptionRef.SubscriptionRef<PublishedRole>
 
@@ -129,7 +143,7 @@ export class RaftNode extends Context.Service<RaftNode, {
   /** The node of `config`, over the ports and the state machine. Closing its scope stops it cleanly. */
   static readonly layer = (
     config: FlareDbConfig
-  ): Layer.Layer<RaftNode, never, LogStore | PeerTransport | RaftTimer | StateMachine | StateStore> =>
+  ): Layer.Layer<RaftNode, never, LogStore | OwnIdentity | PeerTransport | RaftTimer | StateMachine | StateStore> =>
     Layer.effect(RaftNode, make(config))
 }
 
@@ -167,6 +181,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const log = yield* LogStore
   const state = yield* StateStore
   const machine = yield* StateMachine
+  const identity = yield* OwnIdentity
   const transport = yield* PeerTransport
   const timer = yield* RaftTimer
   const metrics = yield* NodeMetrics.make
@@ -246,6 +261,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     clock,
     metrics,
     observe: yield* StepObserver,
+    identity,
     clientEndpoint: (node) => endpoints.get(node),
     onRole: (change) => SubscriptionRef.set(role, { role: change.role, term: change.term, leader: change.leader }),
     onApplied: (index) => {
@@ -289,6 +305,14 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       loop.abandon(new Indeterminate({ reason: `node ${nodeId} shut down before the write was committed` }), stopped)
     })
   )
+  const identify = (own: ClusterIdentity) => {
+    metrics.identified(own)
+    transport.identifyUnsafe(own)
+  }
+  const known = identity.current()
+  // At once where possible: peers of another cluster are refused before the owner hears anything.
+  if (known === undefined) yield* supervise("learning the identity", Effect.map(identity.known, identify))
+  else identify(known)
   yield* supervise("the owner", loop.run)
   yield* supervise("persisting the log", persister.run)
   yield* supervise("applying the log", applier.run)
@@ -326,6 +350,34 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       return Deferred.await(submission.done)
     })
 
+  /** The identity as soon as it is known, or `undefined` once this node does not lead or serves no more. */
+  const identityWhileLeading: Effect.Effect<ClusterIdentity | undefined> = Effect.suspend(() => {
+    const current = identity.current()
+    if (current !== undefined) return Effect.succeed(current)
+    const ends = SubscriptionRef.changes(role).pipe(
+      Stream.filter((published) => published.role !== "leader"),
+      Stream.take(1),
+      Stream.runDrain
+    )
+    const failed = Effect.catch(Deferred.await(failure), () => Effect.void)
+    return Effect.raceFirst(
+      identity.known,
+      Effect.map(Effect.raceFirst(ends, failed), () => identity.current())
+    )
+  })
+
+  /** Positions in a history mean nothing before it is known which history that is. */
+  const identityKnown: Effect.Effect<void, ReadError> = Effect.suspend(() =>
+    identity.current() !== undefined
+      ? Effect.void
+      : Effect.flatMap(identityWhileLeading, (current) =>
+        current === undefined
+          ? Effect.fail(
+            stopped ?? new Unavailable({ reason: `node ${nodeId} does not know the identity of its cluster yet` })
+          )
+          : Effect.void)
+  )
+
   /** Waits until this node may answer linearizable reads that began now. */
   const readBarrier = (count: number): Effect.Effect<void, ReadError> =>
     Effect.suspend(() => {
@@ -338,7 +390,9 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
         return Effect.fail(overloaded("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents))
       }
       loop.pending.admitRead(request)
-      return Deferred.await(request.ready)
+      return identity.current() === undefined
+        ? Effect.andThen(Deferred.await(request.ready), identityKnown)
+        : Deferred.await(request.ready)
     })
 
   /** Storage that cannot be read ends the node. */
@@ -375,7 +429,9 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
         return Effect.succeed(fill(queries.length, loop.notLeader(SubscriptionRef.getUnsafe(role).leader)))
       }
       const answers = consistency === "stale"
-        ? readState(queries)
+        ? identity.current() === undefined
+          ? Effect.andThen(identityKnown, readState(queries))
+          : readState(queries)
         : Effect.flatMap(readBarrier(queries.length), () => readState(queries))
       return Effect.catch(answers, (error) => Effect.succeed(fill(queries.length, error)))
     })
@@ -385,11 +441,11 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   yield* supervise("housekeeping", Housekeeping.run({ machine, clock, leads: () => loop.leads, fence, propose }))
 
   const status = Effect.gen(function*() {
-    const answer = yield* Deferred.make<Omit<NodeStatus, "peers">>()
+    const answer = yield* Deferred.make<OwnerStatus>()
     yield* stopped === undefined
       ? Queue.offer(inbox, { _tag: "AskStatus", answer })
       : Effect.sync(() => Deferred.doneUnsafe(answer, Exit.succeed(loop.describe())))
-    return { ...yield* Deferred.await(answer), peers: yield* transport.health }
+    return { ...yield* Deferred.await(answer), identity: identity.current(), peers: yield* transport.health }
   })
 
   return RaftNode.of({
@@ -405,6 +461,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
         )
       ),
     status,
+    identity: identityWhileLeading,
     role,
     applied,
     transferLeader: (target) => Effect.asVoid(Queue.offer(inbox, { _tag: "TransferLeader", target })),

@@ -19,7 +19,9 @@ export const readiness = (status: NodeStatus): Readiness => {
   if (snapshots.receiving !== undefined) {
     return { ready: false, reason: `receives the state from node ${snapshots.receiving.peer}` }
   }
-  if (standing === "learner") return { ready: false, reason: "its disk was empty, and it has not caught up yet" }
+  if (standing === "learner") {
+    return { ready: false, reason: "its disk was lost or went back, and it has not caught up yet" }
+  }
   if (standing === "newcomer") {
     return { ready: false, reason: "its disk is empty, and it has not heard from all others yet" }
   }

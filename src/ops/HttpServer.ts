@@ -19,7 +19,7 @@ import { defaultLimits } from "../FlareDbConfig.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress } from "../rpc/TcpServer.ts"
-import { ListenError } from "../rpc/TcpServer.ts"
+import { listenAddress, ListenError } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
 import { readiness } from "./Health.ts"
 import * as StatusPage from "./StatusPage.ts"
@@ -56,7 +56,11 @@ const routes = ({ clusterId }: HttpServerOptions) =>
         HttpRouter.add(
           "GET",
           "/status",
-          Effect.map(node.status, (status) => HttpServerResponse.jsonUnsafe({ clusterId, version, ...status }))
+          Effect.map(
+            node.status,
+            (status) =>
+              HttpServerResponse.jsonUnsafe({ clusterId, version, ...status, identity: status.identity ?? null })
+          )
         ),
         HttpRouter.add(
           "GET",
@@ -83,6 +87,11 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
       `refused a connection: all ${maxHttpConnections} are in use`
     )
   })
+  // A connection that could not be taken, for want of a descriptor. Unheard, it would end the process.
+  server.on(
+    "error",
+    (error) => offences.report("too-many-connections", "unknown", `lost a connection: ${error.message}`)
+  )
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // Whoever goes away in the middle of something offends nobody.
     if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
@@ -102,16 +111,17 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
 /** Serves the paths above until the scope closes. */
 export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, ListenError, RaftNode> => {
   const { host, port } = options.listen
+  const failed = (cause: unknown) => new ListenError({ port: "http", address: `${host}:${port}`, cause })
   const server = Layer.unwrap(
-    Effect.map(
-      Offences.make("http"),
-      (offences) =>
-        NodeHttpServer.layer(() => guardedServer(options.limits ?? defaultLimits, offences), {
-          host,
-          port,
-          gracefulShutdownTimeout: 1_000
-        })
-    )
+    Effect.gen(function*() {
+      const offences = yield* Offences.make("http")
+      const address = yield* Effect.mapError(listenAddress(host), failed)
+      return NodeHttpServer.layer(() => guardedServer(options.limits ?? defaultLimits, offences), {
+        host: address,
+        port,
+        gracefulShutdownTimeout: 1_000
+      })
+    })
   )
   const address = Layer.effect(
     HttpAddress,
@@ -119,10 +129,6 @@ export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, List
   )
   return Layer.merge(address, HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true })).pipe(
     Layer.provide(server),
-    Layer.catchTag(
-      "ServeError",
-      (cause) =>
-        Layer.effect(HttpAddress, Effect.fail(new ListenError({ port: "http", address: `${host}:${port}`, cause })))
-    )
+    Layer.catchTag("ServeError", (cause) => Layer.effect(HttpAddress, Effect.fail(failed(cause))))
   )
 }

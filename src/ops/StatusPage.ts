@@ -42,6 +42,7 @@ export const render = (status: NodeStatus, clusterId: string): string => {
     `<h1>${escape(title)}</h1><p>${ready ? "Ready" : "Not ready"}: ${escape(reason)}.</p>` +
     table([
       ["cluster", clusterId],
+      ["identity", status.identity ?? "not known yet"],
       ["voters", status.voters.join(", ")],
       ["term", status.term],
       ["leader", status.leader === undefined ? "none known" : `node ${status.leader}`],

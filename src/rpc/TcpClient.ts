@@ -10,6 +10,7 @@ import { RpcClient, RpcSerialization } from "effect/rpc"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
 import type { SocketError } from "effect/socket/Socket"
 import * as DirectClient from "./DirectClient.ts"
+import { hostNames } from "./HostNames.ts"
 
 export interface ConnectOptions {
   readonly host: string
@@ -62,6 +63,7 @@ const protocolOf = (options: ConnectOptions): Effect.Effect<
         host: options.host,
         port: options.port,
         noDelay: true,
+        lookup: hostNames.lookup,
         openTimeout: options.openTimeoutMs
       })
     ),

@@ -14,6 +14,7 @@ import type { ConnectionLimits, Guarded } from "./Connections.ts"
 import { Connections, defaultConnectionLimits, sweepMs } from "./Connections.ts"
 import type { DirectHandlers } from "./DirectCalls.ts"
 import * as DirectCalls from "./DirectCalls.ts"
+import { HostNameError, hostNames } from "./HostNames.ts"
 import { Offences } from "./Offences.ts"
 
 /** The port cannot be listened on. */
@@ -29,9 +30,18 @@ export class ListenError extends Data.TaggedError("ListenError")<{
     const inUse = /EADDRINUSE/.test(text)
     return inUse
       ? `the ${this.port} address ${this.address} is in use; stop the process that holds it, or give this node another ${this.port} port`
-      : `cannot listen on the ${this.port} address ${this.address}: ${text}`
+      : `cannot listen on the ${this.port} address ${this.address}: ${text}${
+        this.cause instanceof HostNameError ? "; listen on a number, or name this host in /etc/hosts" : ""
+      }`
   }
 }
+
+/** Milliseconds that the look-up of a name to listen on may take. */
+const listenLookupMs = 10_000
+
+/** The address to listen on. Left to Node, the look-up of a name would have no limit, and would be made for each port. */
+export const listenAddress = (host: string): Effect.Effect<string, HostNameError> =>
+  hostNames.toListen(host, listenLookupMs)
 
 const describeCause = (cause: unknown): string => {
   const texts: Array<string> = []
@@ -261,8 +271,10 @@ export const serve = <Rpcs extends Rpc.Any>(
 > =>
   Effect.gen(function*() {
     const sockets = yield* Effect.mapError(
-      NodeSocketServer.make({ host: options.host, port: options.port, noDelay: true }),
-      (cause) => new ListenError({ port: options.name, address: `${options.host}:${options.port}`, cause })
+      Effect.flatMap(listenAddress(options.host), (host) =>
+        NodeSocketServer.make({ host, port: options.port, noDelay: true })),
+      (cause) =>
+        new ListenError({ port: options.name, address: `${options.host}:${options.port}`, cause })
     )
     const offences = options.offences ?? (yield* Offences.make(options.name))
     const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)

@@ -16,7 +16,7 @@ import { StateRpcs } from "../client/StateRpcs.ts"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { Limits } from "../FlareDbConfig.ts"
-import { defaultLimits } from "../FlareDbConfig.ts"
+import { clientPortConnections, defaultLimits } from "../FlareDbConfig.ts"
 import { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/History.ts"
 import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
@@ -45,9 +45,6 @@ export interface ClientServerOptions {
 const defaultIdleTimeoutMs = 15_000
 
 type PortLimits = Pick<Limits, "maxClientConnections" | "maxFrameMs" | "maxHandshakeMs" | "maxUnfinishedBytes">
-
-/** Connections beyond the limit on clients: a client is told that there is no room for it, rather than cut off. */
-const spareConnections = 64
 
 /** Where the client port really is. */
 export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>()("flaredb/server/ClientAddress") {}
@@ -92,7 +89,12 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
     }
     clients.add(clientId)
-    return Effect.succeed({ clusterId: options.clusterId, nodeId: options.nodeId, version })
+    return Effect.map(node.identity, (identity) => ({
+      clusterId: options.clusterId,
+      identity: identity ?? null,
+      nodeId: options.nodeId,
+      version
+    }))
   }
 
   /** Unpacks a batch, has it answered within the limit on operations under way, and packs what comes back. */
@@ -157,7 +159,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     ...options.listen,
     maxFrameBytes,
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
-    limits: { ...limits, maxConnections: maxClientConnections + spareConnections },
+    limits: { ...limits, maxConnections: clientPortConnections(maxClientConnections) },
     offences,
     direct: { "client.Write": write, "client.Read": read },
     onDisconnect: (clientId) =>

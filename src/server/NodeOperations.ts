@@ -20,11 +20,13 @@ export const make = (
   watches: WatchServer["Service"],
   clusterId: string
 ): Connection => ({
+  cluster: Effect.map(node.identity, (identity) => ({ name: clusterId, identity })),
   write: (commands) => node.propose(commands),
   read: (queries, consistency, from) => node.query(queries, consistency, from),
   watch: (request) => watchWithin(watches, request),
   status: Effect.map(node.status, (status): NodeReport => ({
     clusterId,
+    identity: status.identity ?? null,
     version,
     nodeId: status.nodeId,
     voters: status.voters,

@@ -62,10 +62,16 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
   const backups = places("maxBackups", maxBackups)
   const hashes = places("maxStateHashes", maxStateHashes)
 
-  const headerOf = (exported: NodeExport, { logTimeMs, machine, revision }: StateFacts, createdMs: number) =>
+  const headerOf = (
+    exported: NodeExport,
+    { identity, logTimeMs, machine, revision }: StateFacts,
+    createdMs: number
+  ) =>
     encodeBackupHeader(
       {
         clusterId,
+        // It is in the state behind the fence.
+        identity: identity ?? "",
         nodeId,
         version,
         machine,

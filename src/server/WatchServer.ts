@@ -14,7 +14,7 @@ import { maxWatchWaitMs } from "../client/ClientRpcs.ts"
 import type { NodeWatch, WatchPart, WatchRequest } from "../client/Connection.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import type { Compacted, ReadError, WatchError } from "../FlareDbError.ts"
-import { Fatal, InvalidArgument, Overloaded, Unavailable, WatchCancelled } from "../FlareDbError.ts"
+import { Fatal, FutureRevision, InvalidArgument, Overloaded, Unavailable, WatchCancelled } from "../FlareDbError.ts"
 import { rangeProblem } from "../kv/KeyRange.ts"
 import { countProblem } from "../kv/Limits.ts"
 import type { FeedPart, FeedRequest } from "../machine/ChangeFeed.ts"
@@ -212,7 +212,13 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
         // There is more to look through; the client is told how far this is.
         if (at <= feed.revision()) return { revisions, through }
       }
-      if (proven) return { revisions: [], through: at - 1 }
+      if (proven) {
+        // This node is up to date, so nobody can have told of what is before `from`.
+        if (from > feed.revision() + 1) {
+          return yield* new FutureRevision({ requested: from, revision: feed.revision() })
+        }
+        return { revisions: [], through: at - 1 }
+      }
       yield* proof
       proven = true
     }
@@ -240,8 +246,13 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
     metrics.watches(watches.size)
     occupied.openUnsafe()
     return yield* Effect.gen(function*() {
-      if (request.from === undefined) yield* proof
+      // A follower may be behind what its client was told elsewhere, and a new one not know yet which cluster it is of.
+      const identity = yield* node.identity
+      if (identity === undefined || request.from === undefined || request.from > feed.revision() + 1) yield* proof
       const from = request.from ?? feed.revision() + 1
+      if (from > feed.revision() + 1) {
+        return yield* new FutureRevision({ requested: from, revision: feed.revision() })
+      }
       // Fails when that is gone.
       yield* feed.wait(range, from, 0)
       return { watch: watch.id, from }

@@ -26,6 +26,8 @@ export interface DataDirOptions {
   readonly unsafeNoFsync?: boolean
   /** See `RocksDb.OpenOptions`. */
   readonly writeBufferBytes?: number
+  /** See `RocksDb.OpenOptions`. */
+  readonly maxOpenTables?: number | undefined
 }
 
 /**
@@ -135,6 +137,7 @@ export class DataDir extends Context.Service<DataDir, { readonly path: string; r
           path: options.path,
           create,
           unsafeNoFsync: options.unsafeNoFsync === true,
+          maxOpenTables: options.maxOpenTables,
           ...(options.writeBufferBytes === undefined ? {} : { writeBufferBytes: options.writeBufferBytes })
         })
       )))

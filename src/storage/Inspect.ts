@@ -2,6 +2,8 @@
 import { Effect, Layer } from "effect"
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import { decodeIdentityRow, identityRowKey } from "../codec/ClusterIdentity.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { Entry, LogIndex, LogPoint } from "../raft/Types.ts"
 import { addIndex } from "../raft/Types.ts"
@@ -23,6 +25,8 @@ export interface Inspection {
   readonly marker: Marker
   readonly log: RecoveredLog
   readonly applied: LogPoint
+  /** The identity of the cluster; `undefined` when none was applied yet. */
+  readonly identity: ClusterIdentity | undefined
   readonly activeFamily: Family
   readonly floor: DurableFloor | undefined
   /** Up to `limit` entries from `from` on. */
@@ -39,6 +43,11 @@ const inspectOpen = Effect.fnUntraced(function*(path: string) {
   const floor = yield* readFloor(path)
   const log = yield* recoverLog(database, path, floor)
   const state = yield* recoverState(database, path)
+  const [row] = yield* database.getMany(state.family, [identityRowKey])
+  const identity = row === undefined ? undefined : decodeIdentityRow(row)
+  if (identity instanceof CodecError) {
+    return yield* new StorageCorruption({ path, detail: identity.message, safe: "nothing was changed" })
+  }
   const entries = Effect.fnUntraced(function*(from: LogIndex, limit: number) {
     const found: Array<Entry> = []
     let problem: string | undefined
@@ -59,6 +68,7 @@ const inspectOpen = Effect.fnUntraced(function*(path: string) {
     marker,
     log,
     applied: state.applied,
+    identity,
     activeFamily: state.family,
     floor,
     entries

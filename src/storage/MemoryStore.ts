@@ -221,10 +221,17 @@ const viewOf = (rows: () => ReadonlyArray<StateRow>): StateView => ({
       const current = rows()
       const range = current.slice(position(current, options.gte), position(current, options.lt))
       if (options.reverse === true) range.reverse()
-      const page = range.slice(0, options.limit)
+      const page = upToBytes(range.slice(0, options.limit), options.maxBytes ?? Number.MAX_SAFE_INTEGER)
       return options.keysOnly === true ? page.map(({ key }) => ({ key, value: new Uint8Array(0) })) : page
     })
 })
+
+/** The first rows, up to the one that takes them to `maxBytes`. */
+const upToBytes = (rows: ReadonlyArray<StateRow>, maxBytes: number): ReadonlyArray<StateRow> => {
+  let bytes = 0
+  const last = rows.findIndex(({ key, value }) => (bytes += key.byteLength + value.byteLength) >= maxBytes)
+  return last < 0 ? rows : rows.slice(0, last + 1)
+}
 
 /** The rows from the one at `next` on, in parts. */
 const exportOf = (rows: ReadonlyArray<StateRow>) => {

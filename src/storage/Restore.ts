@@ -8,7 +8,8 @@
  * it.
  *
  * Kept as it is: keys, revisions, history, leases with what is left of their time, everything of other state machines. Dropped:
- * the sessions of clients, which speak of a cluster that went on after the backup; a client that still believes in its
+ * the identity of the cluster, because what is restored is another one with a history of its own, and its first leader gives it
+ * another identity; and the sessions of clients, which speak of a cluster that went on after the backup; a client that still believes in its
  * session learns that it has expired.
  */
 import { Effect, Layer } from "effect"
@@ -24,6 +25,7 @@ import {
   statSync
 } from "node:fs"
 import { dirname, resolve } from "node:path"
+import { isIdentityRow } from "../codec/ClusterIdentity.ts"
 import type { BackupHeader } from "../codec/BackupFile.ts"
 import { LogIndex, Term } from "../raft/Types.ts"
 import type { BackupContents, BackupCorrupt } from "./BackupReader.ts"
@@ -68,7 +70,7 @@ export const restoreInto = Effect.fnUntraced(function*(
       const incoming = yield* state.import
       const read = yield* readBackup<StorageError>(options.file, {
         onRows: (part, header) => {
-          const kept = part.filter((row) => options.keeps(header, row))
+          const kept = part.filter((row) => !isIdentityRow(row.key) && options.keeps(header, row))
           rows += kept.length
           return kept.length === 0 ? Effect.void : incoming.write(kept)
         },

@@ -89,6 +89,8 @@ export interface OpenOptions {
   readonly unsafeNoFsync?: boolean
   /** Bytes of unflushed writes per family; tests make it small to see rotations. Default 8 MiB. */
   readonly writeBufferBytes?: number
+  /** Tables that stay open; others are opened anew for each read of them. All by default. */
+  readonly maxOpenTables?: number | undefined
 }
 
 export class RocksDb extends Context.Service<
@@ -378,6 +380,8 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
           // Point-in-time recovery: after a torn tail it opens with a clean prefix.
           walRecoveryMode: 2,
           maxBackgroundJobs: 4,
+          // RocksDB takes ten of them for its other files.
+          maxOpenFiles: options.maxOpenTables === undefined ? -1 : options.maxOpenTables + 10,
           writeBufferSize,
           createIfMissing: options.create,
           createMissingColumnFamilies: options.create,

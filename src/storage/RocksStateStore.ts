@@ -17,7 +17,7 @@ import { LogIndex, origin, Term } from "../raft/Types.ts"
 import { decodeActiveFamily, decodePoint, encodeRecord, stateKeys } from "./Codec.ts"
 import type { Family, FamilyChoice, Operation, Reader } from "./RocksDb.ts"
 import { RocksDb } from "./RocksDb.ts"
-import type { StateChange, StateExport, StateImport, StateView } from "./StateStore.ts"
+import type { ScanOptions, StateChange, StateExport, StateImport, StateView } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
@@ -35,6 +35,10 @@ const importRows = 1_000
 
 /** Bytes after which a batch of an import ends. */
 const importBytes = 1024 * 1024
+
+/** Rows of the first page of a scan that is bounded in bytes, and most rows of a later one. */
+const firstPageRows = 8
+const maxPageRows = 256
 
 /** Rows that an export reads at once, at most. Each may be as large as a transaction's history. */
 const exportRows = 64
@@ -75,16 +79,65 @@ const readApplied = (reader: Reader, family: Family, path: string): Effect.Effec
 const view = (reader: Reader, family: FamilyChoice): StateView => ({
   getMany: (keys) => reader.getMany(family, keys),
   scan: (options) =>
-    Effect.suspend(() => {
-      const rows: Array<StateRow> = []
-      return Effect.map(
-        reader.scan(family, options, (row) => {
-          rows.push(row)
-          return true
-        }),
-        () => rows
-      )
+    options.maxBytes === undefined || options.keysOnly === true
+      ? scanAll(reader, family, options)
+      : scanInPages(reader, family, options, options.maxBytes)
+})
+
+const scanAll = (
+  reader: Reader,
+  family: FamilyChoice,
+  options: ScanOptions
+): Effect.Effect<ReadonlyArray<StateRow>, StorageError> =>
+  Effect.suspend(() => {
+    const rows: Array<StateRow> = []
+    return Effect.map(
+      reader.scan(family, options, (row) => {
+        rows.push(row)
+        return true
+      }),
+      () => rows
+    )
+  })
+
+/**
+ * The engine reads as many rows ahead as it is asked for, whatever their size. So it is asked for few to begin with, and for
+ * more when those were small.
+ */
+const scanInPages = Effect.fnUntraced(function*(
+  reader: Reader,
+  family: FamilyChoice,
+  options: ScanOptions,
+  maxBytes: number
+) {
+  const { limit, reverse } = options
+  const rows: Array<StateRow> = []
+  let { gte, lt } = options
+  let bytes = 0
+  let page = firstPageRows
+  while (rows.length < limit && bytes < maxBytes && Buffer.compare(gte, lt) < 0) {
+    const wanted = Math.min(page, limit - rows.length)
+    const read = yield* scanAll(reader, family, {
+      gte,
+      lt,
+      limit: wanted,
+      ...(reverse === undefined ? {} : { reverse })
     })
+    let largest = 1
+    for (const row of read) {
+      const size = row.key.byteLength + row.value.byteLength
+      largest = Math.max(largest, size)
+      if (bytes >= maxBytes) break
+      rows.push(row)
+      bytes += size
+    }
+    const last = read[read.length - 1]
+    if (read.length < wanted || last === undefined) break
+    if (reverse === true) lt = last.key
+    else gte = Buffer.concat([last.key, Uint8Array.of(0)])
+    page = Math.max(1, Math.min(maxPageRows, page * 4, Math.ceil((maxBytes - bytes) / largest)))
+  }
+  return rows
 })
 
 /** @throws RangeError when a change would store a row that no snapshot could carry: a bug of the state machine. */

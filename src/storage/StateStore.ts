@@ -30,6 +30,11 @@ export interface ScanOptions {
   readonly lt: Uint8Array
   /** Most rows to return, ≥ 1. */
   readonly limit: number
+  /**
+   * Ends with the row that takes keys and values to this many bytes, ≥ 1. Then not much more than that is read either, however
+   * large the rows behind it are. Rows of one moment only in a view, or where nothing is committed meanwhile.
+   */
+  readonly maxBytes?: number
   readonly reverse?: boolean
   /** Leave the values out (each row's value is empty). */
   readonly keysOnly?: boolean

@@ -26,6 +26,7 @@ declare module "rocksdb-native" {
     createIfMissing?: boolean
     createMissingColumnFamilies?: boolean
     maxBackgroundJobs?: number
+    maxOpenFiles?: number
     walRecoveryMode?: 0 | 1 | 2 | 3
   }
 

@@ -142,6 +142,26 @@ export const stateStoreCases = (options: StateStoreSuiteOptions): ReadonlyArray<
         })
       )),
 
+    test("a scan ends with the row that takes it to its limit of bytes, whatever lies behind", (start) =>
+      start((store) =>
+        Effect.gen(function*() {
+          const names = Array.from({ length: 40 }, (_, i) => String(i).padStart(2, "0"))
+          yield* store.commit(names.map((name, i) => put(name, "x".repeat(i % 10 === 9 ? 5_000 : 50))), point(1))
+          const sizes = (yield* store.scan(all)).map((row) => row.key.byteLength + row.value.byteLength)
+          for (const reverse of [false, true]) {
+            const ordered = reverse ? names.toReversed() : names
+            const orderedSizes = reverse ? sizes.toReversed() : sizes
+            for (const maxBytes of [1, 52, 53, 600, 6_000, 1_000_000]) {
+              const found = (yield* scan(store, { maxBytes, reverse })).map(([name]) => name)
+              let bytes = 0
+              const last = orderedSizes.findIndex((size) => (bytes += size) >= maxBytes)
+              assert.deepEqual(found, last < 0 ? ordered : ordered.slice(0, last + 1), `${maxBytes} bytes`)
+            }
+          }
+          assert.equal((yield* scan(store, { maxBytes: 1_000_000, limit: 17 })).length, 17)
+        })
+      )),
+
     test("a scan of thousands of rows is whole and in byte order", (start) =>
       start((store) =>
         Effect.gen(function*() {

@@ -21,6 +21,7 @@ import { encodeQuery } from "../kv/Query.ts"
 import type { Reply } from "../kv/Reply.ts"
 import { decodeReply } from "../kv/Reply.ts"
 import * as KvStateMachine from "../machine/KvStateMachine.ts"
+import * as OwnIdentity from "../machine/OwnIdentity.ts"
 import type { StateMachine } from "../machine/StateMachine.ts"
 import type { Consistency, NodeStatus } from "../node/RaftNode.ts"
 import { RaftNode } from "../node/RaftNode.ts"
@@ -194,8 +195,13 @@ export class TestCluster {
             )
           const node = RaftNode.layer(config)
           const layer = options.machine === undefined
-            ? WatchServer.layer(config.limits).pipe(Layer.provideMerge(node), Layer.provide(KvStateMachine.layer))
-            : Layer.merge(WatchServer.layerNone, node).pipe(Layer.provide(options.machine))
+            ? WatchServer.layer(config.limits).pipe(
+              Layer.provideMerge(node),
+              Layer.provide(Layer.provideMerge(OwnIdentity.layer, KvStateMachine.layer))
+            )
+            : Layer.merge(WatchServer.layerNone, node).pipe(
+              Layer.provide(Layer.provideMerge(OwnIdentity.layer, options.machine))
+            )
           return new TestNode(
             id,
             options.disks?.[i] ?? new MemoryStore.MemoryDisk(ids),
@@ -262,13 +268,15 @@ export class TestCluster {
     Effect.forEach(this.nodes.filter((node) => node.isRunning), ({ node }) => node.status)
   )
 
-  /** Waits until one of `among` leads (all running nodes unless given), and gives it. */
+  /** Waits until one of `among` leads (all running nodes unless given) and knows the cluster's identity, and gives it. */
   leader(among: ReadonlyArray<TestNode> = this.nodes): Effect.Effect<TestNode> {
     return this.until(
       "a leader",
       Effect.gen(function*() {
         for (const one of among) {
-          if (one.isRunning && (yield* one.node.status).role === "leader") return Option.some(one)
+          if (!one.isRunning) continue
+          const { identity, role } = yield* one.node.status
+          if (role === "leader" && identity !== undefined) return Option.some(one)
         }
         return Option.none()
       })

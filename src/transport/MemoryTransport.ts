@@ -4,6 +4,7 @@
  * `TestClock` sees the same run every time.
  */
 import { Deferred, Effect, Layer, Queue, Semaphore } from "effect"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId } from "../raft/Types.ts"
 import type { SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
@@ -23,6 +24,8 @@ interface Endpoint {
   readonly inbox: Queue.Queue<ReadonlyArray<Message>>
   readonly lost: Queue.Queue<NodeId>
   taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
+  /** The cluster that the node is of, once it knows. */
+  identity: ClusterIdentity | undefined
   /** Done when the node is gone. */
   readonly gone: Deferred.Deferred<void>
 }
@@ -92,7 +95,10 @@ export class MemoryNetwork {
   }
 
   connected(from: NodeId, to: NodeId): boolean {
-    return this.endpoints.has(to) && !this.cuts.has(`${from}>${to}`)
+    const sender = this.endpoints.get(from)?.identity
+    const receiver = this.endpoints.get(to)
+    if (receiver === undefined || this.cuts.has(`${from}>${to}`)) return false
+    return sender === undefined || receiver.identity === undefined || sender === receiver.identity
   }
 
   attach(node: NodeId, endpoint: Endpoint): void {
@@ -177,7 +183,13 @@ export const layer = (
       const context = yield* Effect.context<never>()
       const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(4_096)
       const lost = yield* Queue.sliding<NodeId>(64)
-      const endpoint: Endpoint = { inbox, lost, taker: undefined, gone: yield* Deferred.make<void>() }
+      const endpoint: Endpoint = {
+        inbox,
+        lost,
+        taker: undefined,
+        identity: undefined,
+        gone: yield* Deferred.make<void>()
+      }
       yield* Effect.acquireRelease(
         Effect.sync(() => network.attach(node, endpoint)),
         () =>
@@ -192,6 +204,9 @@ export const layer = (
       return PeerTransport.of({
         sendUnsafe: (messages) => {
           for (const message of messages) network.send(message, run)
+        },
+        identifyUnsafe: (identity) => {
+          endpoint.identity = identity
         },
         inbox,
         health: Effect.sync(() =>

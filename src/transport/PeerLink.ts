@@ -13,6 +13,7 @@ import type { Message } from "../raft/Message.ts"
 import type { NodeId } from "../raft/Types.ts"
 import { describeFailure } from "../rpc/CallFailure.ts"
 import { connectDirect } from "../rpc/TcpClient.ts"
+import type { IdentitySlot } from "./IdentitySlot.ts"
 import { Outbox } from "./Outbox.ts"
 import type { PeerRefused } from "./PeerRpcs.ts"
 import { PeerRpcs, protocolVersion } from "./PeerRpcs.ts"
@@ -54,6 +55,7 @@ export const defaultLinkLimits: LinkLimits = {
 
 export interface LinkOptions {
   readonly clusterId: string
+  readonly identity: IdentitySlot
   readonly nodeId: NodeId
   readonly peer: PeerAddress
   readonly limits: LinkLimits
@@ -130,7 +132,7 @@ export class PeerLink {
 
   /** One connection, from `Hello` until it fails. */
   private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
-    const { clusterId, nodeId, peer, limits } = this.options
+    const { clusterId, identity, nodeId, peer, limits } = this.options
     // A link on which nothing is on its way notices its end by this alone; a follower's link to the leader is often so.
     const ended = yield* Deferred.make<never, Disconnected>()
     const { calls, direct } = yield* connectDirect(PeerRpcs, {
@@ -146,7 +148,12 @@ export class PeerLink {
         duration: limits.callTimeoutMs,
         orElse: () => Effect.fail(new CallTimeout({ ms: limits.callTimeoutMs }))
       })
-    yield* within(calls["peer.Hello"]({ clusterId, from: nodeId, to: peer.id, protocolVersion }))
+    const hello = () =>
+      within(
+        calls["peer.Hello"]({ clusterId, identity: identity.wire, from: nodeId, to: peer.id, protocolVersion })
+      )
+    const unidentified = identity.identity === undefined
+    yield* hello()
     yield* Effect.acquireRelease(this.up(outbox), () => this.down())
 
     const deliver = direct.notify("peer.Deliver")
@@ -184,7 +191,11 @@ export class PeerLink {
         )
       )
     )
-    return yield* Effect.raceAllFirst([sending, watching, FiberSet.join(questions), Deferred.await(ended)])
+    // A peer of another cluster could not refuse what was not known yet.
+    const identifying = unidentified
+      ? Effect.andThen(Effect.flatMap(identity.known, hello), Effect.never)
+      : Effect.never
+    return yield* Effect.raceAllFirst([sending, watching, identifying, FiberSet.join(questions), Deferred.await(ended)])
   })
 
   private up(outbox: Outbox): Effect.Effect<void> {

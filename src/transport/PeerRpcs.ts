@@ -13,12 +13,24 @@ export const protocolVersion = 5
 
 /** The other side refuses the connection; trying again without changing the configuration is of no use. */
 export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused", {
-  reason: Schema.Literals(["cluster-id", "node-id", "unknown-peer", "protocol-version", "no-hello", "malformed"]),
+  reason: Schema.Literals([
+    "cluster-id",
+    "cluster-identity",
+    "node-id",
+    "unknown-peer",
+    "protocol-version",
+    "no-hello",
+    "malformed"
+  ]),
   expected: Schema.String,
   found: Schema.String
 }) {
   override get message() {
-    return `refused (${this.reason}): expected ${this.expected}, got ${this.found}`
+    const refused = `refused (${this.reason}): expected ${this.expected}, got ${this.found}`
+    return this.reason === "cluster-identity"
+      ? `${refused}. The two nodes belong to different clusters of the same name: one kept the data directory of an earlier ` +
+        "cluster. Stop that node and move its directory away; see deploy/runbooks/lost-node.md"
+      : refused
   }
 }
 
@@ -28,7 +40,14 @@ const Point = Schema.Struct({ index: Count, term: Count })
 
 export class PeerRpcs extends RpcGroup.make(
   Rpc.make("Hello", {
-    payload: { clusterId: Schema.String, from: Node, to: Node, protocolVersion: Count },
+    payload: {
+      clusterId: Schema.String,
+      /** `null` while the caller does not know it. A caller that learns it says `Hello` once more. */
+      identity: Schema.NullOr(Schema.String),
+      from: Node,
+      to: Node,
+      protocolVersion: Count
+    },
     error: PeerRefused
   }),
   /** `messages` is a batch as in `codec/MessageBatch.ts`. */

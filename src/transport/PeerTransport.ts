@@ -5,6 +5,7 @@
  */
 import { Context, Data, Schema } from "effect"
 import type { Effect, Queue, Scope } from "effect"
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import type { Message } from "../raft/Message.ts"
 import type { LogPoint, NodeId, Term } from "../raft/Types.ts"
 
@@ -68,6 +69,12 @@ export class PeerTransport extends Context.Service<PeerTransport, {
    * among the messages that arrive. Synchronous, for the hot path.
    */
   readonly sendUnsafe: (messages: ReadonlyArray<Message>) => void
+
+  /**
+   * Tells the transport which cluster this node is of, once it is known. From then on nothing is exchanged with a node that
+   * knows another identity, also over connections that are open already. Messages received before are dropped.
+   */
+  readonly identifyUnsafe: (identity: ClusterIdentity) => void
 
   /** Batches received from peers, in order per peer. Bounded: when the owner falls behind, the oldest are dropped. */
   readonly inbox: Queue.Dequeue<ReadonlyArray<Message>>

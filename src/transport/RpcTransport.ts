@@ -1,5 +1,5 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
-import { Clock, Effect, Exit, Layer, Queue, Scope } from "effect"
+import { Clock, Effect, Exit, FiberSet, Layer, Queue, Scope } from "effect"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { decodeMessages } from "../codec/MessageBatch.ts"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -9,6 +9,7 @@ import type { NodeId, Term } from "../raft/Types.ts"
 import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
+import { IdentitySlot } from "./IdentitySlot.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
 import { PeerRefused, PeerRpcs, point, protocolVersion } from "./PeerRpcs.ts"
@@ -47,39 +48,62 @@ type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxPeerConnect
 /** Which node is at the other end of a connection, from its `Hello` until it disconnects. */
 class Introductions {
   private readonly options: RpcTransportOptions
-  private readonly known = new Map<number, NodeId>()
+  private readonly own: IdentitySlot
+  private readonly known = new Map<number, { readonly peer: NodeId; readonly identity: string | null }>()
+  /** The identities that peers named before this node knew its own. */
+  private readonly unchecked = new Set<string>()
 
-  constructor(options: RpcTransportOptions) {
+  constructor(options: RpcTransportOptions, own: IdentitySlot) {
     this.options = options
+    this.own = own
   }
 
   hello(
     clientId: number,
     hello: {
       readonly clusterId: string
+      readonly identity: string | null
       readonly from: number
       readonly to: number
       readonly protocolVersion: number
     }
   ): PeerRefused | undefined {
     const { clusterId, nodeId, peers } = this.options
+    const { identity } = this.own
     const refuse = (reason: PeerRefused["reason"], expected: unknown, found: unknown) =>
       new PeerRefused({ reason, expected: String(expected), found: String(found) })
     if (hello.protocolVersion !== protocolVersion) {
       return refuse("protocol-version", protocolVersion, hello.protocolVersion)
     }
     if (hello.clusterId !== clusterId) return refuse("cluster-id", clusterId, hello.clusterId)
+    if (identity !== undefined && hello.identity !== null && hello.identity !== identity) {
+      this.known.delete(clientId)
+      return refuse("cluster-identity", `cluster identity ${identity}`, hello.identity)
+    }
     if (hello.to !== nodeId) return refuse("node-id", `node ${nodeId}`, `node ${hello.to}`)
     const peer = peers.find(({ id }) => id === hello.from)
     if (peer === undefined) {
       return refuse("unknown-peer", `one of nodes ${peers.map(({ id }) => id).join(", ")}`, `node ${hello.from}`)
     }
-    this.known.set(clientId, peer.id)
+    this.known.set(clientId, { peer: peer.id, identity: hello.identity })
+    if (identity === undefined && hello.identity !== null) this.unchecked.add(hello.identity)
     return undefined
   }
 
   sender(clientId: number): NodeId | undefined {
-    return this.known.get(clientId)
+    return this.known.get(clientId)?.peer
+  }
+
+  /** Whether a node of another cluster may have been listened to before `identity` was known. */
+  metAnother(identity: string): boolean {
+    return [...this.unchecked].some((met) => met !== identity)
+  }
+
+  /** Forgets the nodes of other clusters, and names their connections. They have to say `Hello` again, which is refused. */
+  identified(identity: string): ReadonlyArray<number> {
+    const others = [...this.known].filter(([, hello]) => hello.identity !== null && hello.identity !== identity)
+    for (const [clientId] of others) this.known.delete(clientId)
+    return others.map(([clientId]) => clientId)
   }
 
   forget(clientId: number): void {
@@ -141,9 +165,11 @@ class Arrivals {
 
 const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const clock = yield* Clock.Clock
+  const runFork = yield* FiberSet.makeRuntime<never>()
   const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(inboxBatches)
   const lost = yield* Queue.sliding<NodeId>(64)
-  const introductions = new Introductions(options)
+  const own = new IdentitySlot()
+  const introductions = new Introductions(options, own)
   const arrivals = new Arrivals()
   const offences = yield* Offences.make("peer")
   const noHello = (clientId: number, found: string) => {
@@ -223,6 +249,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   for (const peer of options.peers) {
     const link = new PeerLink({
       clusterId: options.clusterId,
+      identity: own,
       nodeId: options.nodeId,
       peer,
       limits: { ...defaultLinkLimits, ...options.limits },
@@ -240,6 +267,12 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     sendUnsafe: (messages) => {
       for (const message of messages) links.get(message.to)?.send(message)
     },
+    identifyUnsafe: (identity) => {
+      own.learn(identity)
+      for (const clientId of introductions.identified(identity)) runFork(arrivals.end(clientId))
+      // Raft makes up for what is lost here; it could not make up for a message of another history.
+      if (introductions.metAnother(identity)) Effect.runSync(Queue.clear(inbox))
+    },
     inbox,
     health: Effect.sync(() => [...links.values()].map((link) => link.health())),
     lost,
@@ -249,6 +282,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
         ? Effect.fail(new SnapshotLost({ reason: `node ${offer.to} is not a peer` }))
         : SnapshotLink.open(offer, {
           clusterId: options.clusterId,
+          identity: own,
           peer,
           timeoutMs: options.snapshotTimeoutMs ?? 30_000
         })

@@ -8,6 +8,7 @@ import type { Cause, Scope } from "effect"
 import { describeFailure } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connect } from "../rpc/TcpClient.ts"
+import type { IdentitySlot } from "./IdentitySlot.ts"
 import type { PeerAddress } from "./PeerLink.ts"
 import { PeerRpcs, protocolVersion } from "./PeerRpcs.ts"
 import type { SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
@@ -15,6 +16,7 @@ import { SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
 
 export interface SnapshotLinkOptions {
   readonly clusterId: string
+  readonly identity: IdentitySlot
   readonly peer: PeerAddress
   /** Milliseconds without an answer after which the transfer is given up. */
   readonly timeoutMs: number
@@ -37,7 +39,7 @@ export const open = Effect.fnUntraced(function*(
   offer: SnapshotOffer,
   options: SnapshotLinkOptions
 ): Effect.fn.Return<SnapshotSink<Failure>, Failure, Scope.Scope> {
-  const { clusterId, peer, timeoutMs } = options
+  const { clusterId, identity, peer, timeoutMs } = options
   const call = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, Failure> =>
     work.pipe(
       within(timeoutMs, () => new SnapshotLost({ reason: `no answer within ${timeoutMs} ms` })),
@@ -47,7 +49,7 @@ export const open = Effect.fnUntraced(function*(
     Effect.catchCause((cause) => Effect.fail(failure(cause)))
   )
   const { estimatedBytes, from, point, term, to } = offer
-  yield* call(client["peer.Hello"]({ clusterId, from, to, protocolVersion }))
+  yield* call(client["peer.Hello"]({ clusterId, identity: identity.wire, from, to, protocolVersion }))
   yield* call(client["peer.OfferSnapshot"]({ term, point, estimatedBytes }))
   return { write: (chunk) => call(Effect.suspend(() => client["peer.SnapshotChunk"]({ chunk }))) }
 })

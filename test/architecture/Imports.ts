@@ -44,6 +44,8 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
   { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/"] },
   { module: /^@effect\/platform-node(?!\/Node(?:Socket|Http))/, allowed: ["bin/"] },
   { module: /^node:(?:net|tls|dgram)$/, allowed: ["bin/", "testing/"] },
+  // Whatever else looks names up would do so in the threads that the disk needs, and without a limit.
+  { module: /^node:dns/, allowed: ["rpc/NameService.ts"] },
   { module: /^node:https?$/, allowed: ["ops/"] },
   { module: /^node:child_process$/, allowed: ["bin/", "testing/"] },
   // Effect's modules that may still change within a major version are those with a lower-case name.

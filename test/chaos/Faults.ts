@@ -1,22 +1,16 @@
 /** What can be done to a running cluster, each with its end: when the promise is done, the fault is over. */
-import { existsSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs"
+import { rmSync, statfsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as wait } from "node:timers/promises"
-import type { Random } from "../simulation/Random.ts"
-import type { Network } from "./Network.ts"
 import type { NodeProcess } from "./NodeProcess.ts"
+import { startNode } from "./Site.ts"
+import type { Stage } from "./StaleLeader.ts"
+import { staleLeader } from "./StaleLeader.ts"
+import { until } from "./Until.ts"
 
-export interface Victims {
-  readonly nodes: ReadonlyArray<NodeProcess>
-  readonly network: Network
-  readonly random: Random
+export interface Victims extends Stage {
   /** Nodes whose data lies on a small file system of its own. */
   readonly small: ReadonlyArray<NodeProcess>
-  readonly note: (line: string) => void
-  /** The node that leads, or any. */
-  readonly leader: () => Promise<NodeProcess>
-  /** Waits until every node says that it is ready. */
-  readonly ready: () => Promise<void>
   /** Writes much, until told that it is enough. */
   readonly press: (enough: AbortSignal) => Promise<void>
 }
@@ -41,16 +35,24 @@ export const faultNames = [
   "clients-held",
   "rolling-restart",
   "wiped",
+  "rolled-back",
+  "stale-leader-killed",
+  "stale-leader-cut-off",
   "disk-full"
 ] as const
 
-/** Starts a node that has to come up. */
-export const startNode = async (node: NodeProcess): Promise<void> => {
-  const ended = await node.start()
-  if (ended !== undefined) {
-    throw new Error(`node ${node.id} did not start (${ended.code ?? ended.signal}):\n${node.log.slice(-20).join("\n")}`)
-  }
-}
+/**
+ * The faults that a list of names asks for. A name that is none is the beginning of some: `stale-leader` means both kinds.
+ *
+ * @throws Error when a name means nothing.
+ */
+export const faultsNamed = (list: string): ReadonlyArray<FaultName> =>
+  list.split(",").flatMap((wanted) => {
+    const exact = faultNames.filter((name) => name === wanted)
+    const found = exact.length > 0 ? exact : faultNames.filter((name) => name.startsWith(`${wanted}-`))
+    if (found.length === 0) throw new Error(`there is no fault ${wanted}; there are ${faultNames.join(", ")}`)
+    return found
+  })
 
 const killAndStart = async (victims: ReadonlyArray<NodeProcess>, downMs: number): Promise<void> => {
   await Promise.all(victims.map((node) => node.end("SIGKILL")))
@@ -86,6 +88,32 @@ const fillDisk = async (node: NodeProcess, { note, press }: Victims): Promise<vo
   note(`node ${node.id} stopped: ${node.log.findLast((line) => /fatal|space/i.test(line)) ?? "without a word"}`)
   rmSync(ballast)
   await startNode(node)
+}
+
+/**
+ * Puts an old copy of a follower's directory in its place, made while the node was stopped in good order. The leader that
+ * saw what the node acknowledged since then lives on.
+ */
+const rollBack = async ({ acknowledgedWrites, leader, nodes, note, random, ready, status }: Victims): Promise<void> => {
+  await ready()
+  const leading = await leader()
+  const node = random.pick(nodes.filter((one) => one !== leading))
+  await node.end("SIGTERM")
+  const putBack = node.copyData()
+  await startNode(node)
+  await ready()
+  const enough = acknowledgedWrites() + 1 + random.below(300)
+  await until("writes after a copy of a directory was made", 60_000, () => acknowledgedWrites() >= enough)
+  const goal = (await status(node))?.commit ?? 0
+  await node.end(random.pick(["SIGKILL", "SIGTERM"] as const))
+  putBack()
+  note(`node ${node.id} starts on an old copy of its directory`)
+  await startNode(node)
+  await until(`node ${node.id}, on an old copy of its directory, catches up`, 20_000, async () => {
+    const { commit = 0 } = await status(node) ?? {}
+    return commit >= goal
+  })
+  return ready()
 }
 
 /** Carries out one fault on nodes of its choice. */
@@ -183,11 +211,15 @@ export const inflict = async (name: FaultName, victims: Victims): Promise<void> 
       await ready()
       note(`node ${any.id} loses its disk`)
       await any.end("SIGKILL")
-      if (existsSync(any.dataDir)) {
-        for (const file of readdirSync(any.dataDir)) rmSync(join(any.dataDir, file), { recursive: true })
-      }
+      any.wipe()
       await startNode(any)
       return ready()
+    case "rolled-back":
+      return rollBack(victims)
+    case "stale-leader-killed":
+      return staleLeader("killed", victims)
+    case "stale-leader-cut-off":
+      return staleLeader("cut-off", victims)
     case "disk-full": {
       const full = small[0]
       if (full === undefined) return note("disk-full is skipped: no small file system could be mounted")

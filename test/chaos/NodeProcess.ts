@@ -1,6 +1,8 @@
 /** A node as a process of its own, under the control of a harness that means it no good. */
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
+import { cpSync, existsSync, readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { processSettings } from "../../src/bin/ProcessSettings.ts"
 import type { NodeAddress } from "../../src/FlareDbConfig.ts"
@@ -113,6 +115,25 @@ export class NodeProcess {
 
   resume(): void {
     this.signal("SIGCONT")
+  }
+
+  /** Removes everything in the data directory of a node that does not run; the directory itself may be a mount point. */
+  wipe(): void {
+    if (this.running) throw new Error(`node ${this.id} runs`)
+    if (!existsSync(this.dataDir)) return
+    for (const file of readdirSync(this.dataDir)) rmSync(join(this.dataDir, file), { recursive: true })
+  }
+
+  /** Copies the data directory of a node that does not run, and gives what puts the copy in its place again. */
+  copyData(): () => void {
+    if (this.running) throw new Error(`node ${this.id} runs`)
+    const copy = `${this.dataDir}.copy`
+    cpSync(this.dataDir, copy, { recursive: true })
+    return () => {
+      this.wipe()
+      cpSync(copy, this.dataDir, { recursive: true })
+      rmSync(copy, { recursive: true })
+    }
   }
 
   /** The process that is the node: the child, or the child of what runs it. */

@@ -1,11 +1,12 @@
 /** Nodes that answer as a test tells them, behind connections that break when it says so. */
 import { Effect } from "effect"
-import type { Connect, Connection } from "../../src/client/Connection.ts"
+import type { ClusterInfo, Connect, Connection } from "../../src/client/Connection.ts"
 import { ConnectionLost } from "../../src/client/Connection.ts"
 import type { Endpoint } from "../../src/client/Endpoint.ts"
 import { formatEndpoint } from "../../src/client/Endpoint.ts"
 import { NotLeader } from "../../src/FlareDbError.ts"
 import { encodeGetReply, encodeReply } from "../../src/kv/Reply.ts"
+import { someCluster } from "./Identities.ts"
 
 export type Answer = ReturnType<Connection["write"]>
 
@@ -18,6 +19,8 @@ export class FakeNode {
   /** Batches of reads that arrived, linearizable and stale. */
   readonly reads: Array<number> = []
   connections = 0
+  /** Which cluster it says it is of. */
+  cluster: ClusterInfo = { name: "fake", identity: someCluster }
   /** What opening a connection waits for. */
   opening: Effect.Effect<void> = Effect.void
   write: (count: number, commands: ReadonlyArray<Uint8Array>) => Answer
@@ -62,6 +65,7 @@ export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint)
     return Effect.as(
       node.opening,
       {
+        cluster: Effect.sync(() => node.cluster),
         write: (commands) => {
           node.writes.push(commands.length)
           return node.write(commands.length, commands)

@@ -8,6 +8,7 @@ import type { WatchError } from "../../src/FlareDbError.ts"
 import { Compacted, Overloaded, Unavailable, WatchCancelled } from "../../src/FlareDbError.ts"
 import type { Revision } from "../../src/kv/History.ts"
 import { contains } from "../../src/kv/KeyRange.ts"
+import { someCluster } from "./Identities.ts"
 
 export const faults = [
   /** The connection ends with the question on its way. */
@@ -61,6 +62,7 @@ export class FakeWatchNode {
 
   connect(): Connection {
     return {
+      cluster: Effect.succeed({ name: "fake", identity: someCluster }),
       write: () => Effect.fail(this.lost(true)),
       read: () => Effect.fail(this.lost(true)),
       status: Effect.fail(this.lost(true)),

@@ -4,6 +4,7 @@ import { KeyValueEntry } from "../../src/client/KeyValue.ts"
 import { Listing } from "../../src/client/Listing.ts"
 import type { Changes } from "../../src/client/Watch.ts"
 import { DeleteEvent, PutEvent } from "../../src/client/Watch.ts"
+import { at } from "./Identities.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 
@@ -19,6 +20,7 @@ const entry = (key: string, revision: number) =>
 const put = (key: string, revision: number): Changes => ({
   _tag: "Changes",
   revision,
+  position: at(revision),
   logTimeMs: 0,
   events: [new PutEvent(bytes(key), entry(key, revision), undefined)]
 })
@@ -26,6 +28,7 @@ const put = (key: string, revision: number): Changes => ({
 const del = (key: string, revision: number): Changes => ({
   _tag: "Changes",
   revision,
+  position: at(revision),
   logTimeMs: 0,
   events: [new DeleteEvent(bytes(key), undefined)]
 })
@@ -48,16 +51,16 @@ it("carries out what a page did not see yet, and nothing that it saw", () => {
   const list = listing()
   assert.strictEqual(list.from, 11)
   const notices = [
-    { _tag: "Began", revision: 11 } as const,
+    { _tag: "Began", revision: 11, position: at(10) } as const,
     put("c", 11), // its page saw it
     del("a", 12), // its page did not
     put("aa", 13), // nor this one
     put("e", 14), // seen
     del("d", 15), // not seen
-    { _tag: "Progress", revision: 14 } as const
+    { _tag: "Progress", revision: 14, position: at(14) } as const
   ]
   for (const notice of notices) assert.deepStrictEqual(list.take(notice), [])
-  assert.deepStrictEqual(shown(list.take({ _tag: "Progress", revision: 15 })), [
+  assert.deepStrictEqual(shown(list.take({ _tag: "Progress", revision: 15, position: at(15) })), [
     "15: aa of 13, b of 2, c of 11, e of 14, f of 4"
   ])
   assert.deepStrictEqual(shown(list.take(put("a", 16))), ["change 16"])
@@ -69,5 +72,5 @@ it("is complete with the first change behind it, or at once when all pages are o
     "change 16"
   ])
   const single = new Listing([{ key: undefined, revision: 7 }], [entry("a", 1)])
-  assert.deepStrictEqual(shown(single.take({ _tag: "Began", revision: 8 })), ["7: a of 1"])
+  assert.deepStrictEqual(shown(single.take({ _tag: "Began", revision: 8, position: at(7) })), ["7: a of 1"])
 })

@@ -4,7 +4,10 @@ import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, References, Scop
 import { createConnection } from "node:net"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "../../src/client/ClientRpcs.ts"
 import type { Endpoint } from "../../src/client/Endpoint.ts"
+import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Leases } from "../../src/client/Lease.ts"
+import { Locks } from "../../src/client/Lock.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import type { WatchEvent } from "../../src/client/Watch.ts"
 import { Watch } from "../../src/client/Watch.ts"
@@ -14,17 +17,26 @@ import { maxValueBytes } from "../../src/kv/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { connect } from "../../src/rpc/TcpClient.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
+import { otherCluster } from "./Identities.ts"
 
 const host = "127.0.0.1"
 
 const quiet = Effect.provideService(References.MinimumLogLevel, "None")
 
+/** A cluster of one in memory. */
+const newCluster = quiet(Layer.build(Layer.fresh(FlareDb.layerMemory)))
+
 /** A client port in front of a cluster of one in memory. `change` puts something between the port and the node. */
 const serve = Effect.fnUntraced(function*(
   change: (node: RaftNode["Service"]) => RaftNode["Service"] = (node) => node,
-  options: { readonly port?: number; readonly maxOperations?: number; readonly clusterId?: string } = {}
+  options: {
+    readonly port?: number
+    readonly maxOperations?: number
+    readonly clusterId?: string
+    readonly cluster?: Effect.Success<typeof newCluster>
+  } = {}
 ) {
-  const memory = yield* Layer.build(Layer.fresh(FlareDb.layerMemory)).pipe(quiet)
+  const memory = options.cluster ?? (yield* newCluster)
   const node = change(Context.get(memory, RaftNode))
   const server = ClientServer.layer({
     clusterId: options.clusterId ?? "test",
@@ -81,13 +93,14 @@ it.live("a server that ends during a write leaves its outcome unknown; the clien
       propose: () => Effect.andThen(Deferred.succeed(asked, undefined), Effect.never)
     })
     const scope = yield* Scope.make()
-    const { endpoint } = yield* Scope.provide(serve(silent), scope)
+    const cluster = yield* newCluster
+    const { endpoint } = yield* Scope.provide(serve(silent, { cluster }), scope)
     const kv = Context.get(yield* Layer.build(client(endpoint, false)), KeyValue)
     const write = yield* Effect.forkChild(Effect.flip(kv.put("a", "1")))
     yield* Deferred.await(asked)
     yield* Scope.close(scope, Exit.void)
     assert.strictEqual((yield* Fiber.join(write))._tag, "Indeterminate")
-    yield* serve(undefined, { port: endpoint.port })
+    yield* serve(undefined, { port: endpoint.port, cluster })
     assert.strictEqual((yield* kv.put("a", "2")).created, true)
   }))
 
@@ -96,7 +109,7 @@ it.live("refuses a client of another protocol version, and says which", () =>
     const { endpoint } = yield* serve()
     const rpcs = yield* connect(ClientRpcs, { ...endpoint, openTimeoutMs: 1_000 })
     const error = yield* Effect.flip(rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion + 1 }))
-    assert.match(error.message, /the node speaks client protocol 1, this client 2/)
+    assert.match(error.message, /the node speaks client protocol 2, this client 3/)
   }))
 
 it.live("refuses batches that are malformed or too many, and more operations than it may have under way", () =>
@@ -171,17 +184,110 @@ it.live("carries watches: the past, the present, and what was replaced, of every
     }).pipe(Effect.provide(client(endpoint)))
   }))
 
-it.live("a client keeps to the cluster it met first, also when another one listens in its place", () =>
+for (const clusterId of ["test", "restored"]) {
+  it.live(`a client keeps to the cluster it met first: one named ${clusterId} in its place is refused at once`, () =>
+    Effect.gen(function*() {
+      const old = yield* Scope.fork(yield* Effect.scope)
+      const { endpoint } = yield* Scope.provide(serve(), old)
+      yield* Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const leases = yield* Leases
+        const locks = yield* Locks
+        const watch = yield* Watch
+        const admin = yield* ClusterAdmin
+        const expected = yield* admin.identity
+        yield* kv.put("a", "1")
+        const held = yield* leases.scoped(60_000)
+        const lock = yield* locks.acquire("l", { ttlMs: 1_000 })
+        const told = yield* Effect.forkChild(Stream.runDrain(watch.notices({ prefix: "" })).pipe(Effect.flip))
+        const mirrored = yield* Effect.forkChild(Stream.runDrain(watch.mirror("")).pipe(Effect.flip))
+        yield* Scope.close(old, Exit.void)
+        yield* serve(undefined, { port: endpoint.port, clusterId })
+
+        // Each call may take a minute, which no test has.
+        const timeoutMs = 60_000
+        const refusals = yield* Effect.all({
+          read: Effect.flip(kv.get("a", { timeoutMs })),
+          write: Effect.flip(kv.put("a", "2", { timeoutMs })),
+          scan: Effect.flip(kv.scan("", { timeoutMs })),
+          keepAlive: Effect.flip(leases.keepAlive(held.id, { timeoutMs })),
+          grant: Effect.flip(leases.grant(5_000, { timeoutMs })),
+          compact: Effect.flip(admin.compact()),
+          transfer: Effect.flip(admin.transferLeader()),
+          watch: Fiber.join(told),
+          mirror: Fiber.join(mirrored)
+        })
+        for (const [what, error] of Object.entries(refusals)) {
+          assert.deepInclude(error, { _tag: "WrongCluster", expected, foundName: clusterId }, what)
+        }
+        assert.deepInclude(yield* Effect.flip(lock.lost), { reason: "wrong-cluster" })
+        const [answer] = yield* admin.status
+        assert.match(answer?.problem ?? "", /make a new client/)
+      }).pipe(Effect.provide(RemoteClient.layer({ endpoints: [endpoint], requestTimeoutMs: 60_000 })))
+      yield* Effect.flatMap(KeyValue, (kv) => kv.get("a")).pipe(Effect.provide(client(endpoint)))
+    }))
+}
+
+it.live("a node of another cluster among the right ones is passed over", () =>
   Effect.gen(function*() {
-    const old = yield* Scope.fork(yield* Effect.scope)
-    const { endpoint } = yield* Scope.provide(serve(), old)
+    const cluster = yield* newCluster
+    const first = yield* Scope.fork(yield* Effect.scope)
+    const { endpoint } = yield* Scope.provide(serve(undefined, { cluster }), first)
+    const stray = yield* serve()
+    const { endpoint: second } = yield* serve(undefined, { cluster })
     yield* Effect.gen(function*() {
       const kv = yield* KeyValue
+      const watch = yield* Watch
+      const admin = yield* ClusterAdmin
       yield* kv.put("a", "1")
-      yield* Scope.close(old, Exit.void)
-      yield* serve(undefined, { port: endpoint.port, clusterId: "restored" })
-      const refused = yield* Effect.flip(kv.get("a", { timeoutMs: 1_500 }))
-      assert.match(refused.message, /it is of the cluster restored, and this client has been using test/)
+      const changes = yield* Effect.forkChild(
+        Stream.runCollect(Stream.take(watch.changes({ prefix: "" }, { fromRevision: 1 }), 2))
+      )
+      // The stray node is the next in turn.
+      yield* Scope.close(first, Exit.void)
+      assert.isTrue(Option.isSome(yield* kv.get("a")))
+      assert.strictEqual((yield* kv.put("a", "2")).created, false)
+      assert.deepStrictEqual((yield* Fiber.join(changes)).map(({ revision }) => revision), [1, 2])
+      const answers = yield* admin.status
+      assert.deepStrictEqual(answers.map(({ report }) => report !== undefined), [false, false, true])
+      assert.deepStrictEqual(answers.map(({ wrongCluster }) => wrongCluster !== undefined), [false, true, false])
+    }).pipe(Effect.provide(RemoteClient.layer({ endpoints: [endpoint, stray.endpoint, second] })))
+  }))
+
+it.live("a client that expects a cluster uses no other, and one that does not know its identity is not trusted", () =>
+  Effect.gen(function*() {
+    const { endpoint } = yield* serve()
+    const identity = yield* Effect.flatMap(ClusterAdmin, (admin) => admin.identity).pipe(
+      Effect.provide(client(endpoint))
+    )
+    const read = Effect.flatMap(KeyValue, (kv) => kv.get("a", { timeoutMs: 400 }))
+    const expecting = (cluster: string, at = endpoint) =>
+      Effect.provide(read, RemoteClient.layer({ endpoints: [at], clusterIdentity: cluster }))
+    assert.isTrue(Option.isNone(yield* expecting(identity)))
+    assert.deepInclude(yield* Effect.flip(expecting(otherCluster)), {
+      _tag: "WrongCluster",
+      expected: otherCluster,
+      found: identity
+    })
+    assert.strictEqual((yield* Effect.flip(expecting("no UUID")))._tag, "InvalidConfig")
+    const unknown = yield* serve((real) => ({ ...real, identity: Effect.succeed(undefined) }))
+    const error = yield* Effect.flip(expecting(identity, unknown.endpoint))
+    assert.strictEqual(error._tag, "Unavailable")
+    assert.match(error.message, /does not know yet which cluster it is of/)
+  }))
+
+it.live("an interrupted answer to the first call is a lost connection, and interrupts nobody", () =>
+  Effect.gen(function*() {
+    let hellos = 0
+    const { endpoint } = yield* serve((node) => ({
+      ...node,
+      // As a node does that stops while it is asked.
+      identity: Effect.suspend(() => ++hellos <= 2 ? Effect.interrupt : node.identity)
+    }))
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const outcome = yield* Effect.exit(kv.put("a", "1"))
+      assert.isTrue(Exit.isSuccess(outcome))
+      assert.isAbove(hellos, 2)
     }).pipe(Effect.provide(client(endpoint)))
-    yield* Effect.flatMap(KeyValue, (kv) => kv.get("a")).pipe(Effect.provide(client(endpoint)))
   }))

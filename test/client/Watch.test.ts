@@ -3,6 +3,8 @@ import { assert, it, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Option, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
+import { Position } from "../../src/client/Position.ts"
+import { otherCluster } from "./Identities.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Op } from "../../src/client/Txn.ts"
 import type { Changes, Listed, WatchNotice, WatchOptions, WatchTarget } from "../../src/client/Watch.ts"
@@ -49,7 +51,10 @@ it.effect("tells of every change of a prefix from now on, whole revisions, in or
     const kv = yield* KeyValue
     yield* kv.put("a/0", "before")
     const watch = yield* listen({ prefix: "a/" })
-    assert.deepStrictEqual(yield* watch.until(({ _tag }) => _tag === "Began"), [{ _tag: "Began", revision: 2 }])
+    const cluster = yield* (yield* ClusterAdmin).identity
+    assert.deepStrictEqual(yield* watch.until(({ _tag }) => _tag === "Began"), [
+      { _tag: "Began", revision: 2, position: new Position(cluster, 1) }
+    ])
     yield* kv.put("a/1", "1")
     yield* kv.put("b/1", "not watched")
     yield* kv.put("a/1", "2")
@@ -97,7 +102,8 @@ it.effect("confirms now and then that nothing changed, also when others' keys do
     yield* TestClock.adjust(900)
     assert.isTrue(Option.isNone(yield* Queue.poll(watch.told)))
     yield* TestClock.adjust(200)
-    assert.deepStrictEqual(yield* watch.until(through(1)), [{ _tag: "Progress", revision: 1 }])
+    const position = new Position(yield* (yield* ClusterAdmin).identity, 1)
+    assert.deepStrictEqual(yield* watch.until(through(1)), [{ _tag: "Progress", revision: 1, position }])
   }).pipe(inMemory))
 
 it.effect("says what is left when the past is gone", () =>
@@ -233,3 +239,42 @@ for (const store of stores) {
       }))
   })
 }
+
+it.effect("refuses a revision that nobody can have seen, instead of claiming progress up to it", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const watch = yield* Watch
+    yield* kv.put("k", "1")
+    for (const fromRevision of [3, 1_000]) {
+      const notices = watch.notices({ prefix: "" }, { fromRevision })
+      const error = yield* Effect.flip(Stream.runDrain(notices))
+      assert.deepInclude(error, { _tag: "FutureRevision", requested: fromRevision, revision: 1 })
+    }
+    const next = yield* listen({ prefix: "" }, { fromRevision: 2 })
+    yield* kv.put("k", "2")
+    assert.deepStrictEqual(changesIn(yield* next.until(through(2))), ["2: k=2"])
+  }).pipe(inMemory))
+
+it.effect("goes on behind a position of its cluster, and refuses one of another", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const watch = yield* Watch
+    for (const value of ["1", "2", "3"]) yield* kv.put("k", value)
+    const told = yield* Stream.runCollect(Stream.take(watch.changes({ key: "k" }, { fromRevision: 1 }), 2))
+    const stored = told[1]?.position.encode() ?? ""
+    const after = yield* Position.decode(stored)
+    assert.deepStrictEqual(after, told[1]?.position)
+    const rest = yield* listen({ key: "k" }, { after })
+    assert.deepStrictEqual(changesIn(yield* rest.until(through(3))), ["3: k=3"])
+
+    const foreign = new Position(otherCluster, 2)
+    const error = yield* Effect.flip(Stream.runDrain(watch.changes({ key: "k" }, { after: foreign })))
+    assert.deepInclude(error, { _tag: "WrongCluster", expected: otherCluster, found: after.cluster })
+    const both = yield* Effect.flip(Stream.runDrain(watch.changes({ key: "k" }, { after, fromRevision: 1 })))
+    assert.deepInclude(both, { _tag: "InvalidArgument", field: "after" })
+    for (
+      const text of ["", "7", `${after.cluster}`, `${after.cluster}@`, `${after.cluster}@-1`, `${after.cluster}@9e9`]
+    ) {
+      assert.strictEqual((yield* Effect.flip(Position.decode(text)))._tag, "InvalidArgument", text)
+    }
+  }).pipe(inMemory))

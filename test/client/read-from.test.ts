@@ -31,6 +31,7 @@ it.effect("a follower answers linearizable reads when any node may, and sends th
         if (node === undefined) return assert.fail("no such node")
         const lost = new ConnectionLost({ endpoint: "", reason: "not here", sent: false })
         return Effect.succeed({
+          cluster: Effect.map(node.node.identity, (identity) => ({ name: "test", identity })),
           write: (commands) => node.node.propose(commands),
           read: (queries, consistency, from) =>
             Effect.tap(node.node.query(queries, consistency, from), (answers) =>

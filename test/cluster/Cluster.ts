@@ -34,6 +34,7 @@ export class ClusterNode {
   private readonly scope: Scope.Scope
   private readonly program: ReadonlyArray<string>
   private readonly settings: Readonly<Record<string, string>>
+  private readonly under: (dataDir: string) => ReadonlyArray<string>
   private running: Running | undefined
 
   constructor(
@@ -42,10 +43,12 @@ export class ClusterNode {
     dataDir: string,
     scope: Scope.Scope,
     program: ReadonlyArray<string>,
-    settings: Readonly<Record<string, string>>
+    settings: Readonly<Record<string, string>>,
+    under: (dataDir: string) => ReadonlyArray<string>
   ) {
     this.program = program
     this.settings = settings
+    this.under = under
     this.id = address.id
     this.address = address
     this.nodes = nodes
@@ -72,7 +75,8 @@ export class ClusterNode {
 
   private readonly startProcess = Effect.fnUntraced({ self: this }, function*(this: ClusterNode) {
     const scope = yield* Scope.fork(this.scope)
-    const handle = yield* ChildProcess.make(process.execPath, this.program, {
+    const [command, ...args] = [...this.under(this.dataDir), process.execPath, ...this.program]
+    const handle = yield* ChildProcess.make(command as string, args, {
       env: cleanEnv(this.env),
       extendEnv: true,
       stdin: "ignore",
@@ -148,6 +152,14 @@ export interface Cluster {
 /** How often the state is asked for while waiting on it. */
 const askMs = 5
 
+/** What the nodes of a cluster find around them. */
+export interface Surroundings {
+  /** The names that the nodes are known by, in order; 127.0.0.1 where there is none. */
+  readonly hosts?: ReadonlyArray<string>
+  /** What runs Node, and must become the node's own process: a tracer, for example. */
+  readonly under?: (dataDir: string) => ReadonlyArray<string>
+}
+
 /**
  * Makes a cluster of `voters` nodes; nothing runs before `start`. `program` is what Node runs for each, configured by
  * variables: `flaredb start` unless a test says otherwise. `settings` are further variables, the same for all.
@@ -155,21 +167,22 @@ const askMs = 5
 export const make = Effect.fnUntraced(function*(
   voters: 1 | 3,
   program: ReadonlyArray<string> = [launcher, "start"],
-  settings: Readonly<Record<string, string>> = {}
+  settings: Readonly<Record<string, string>> = {},
+  { hosts = [], under = () => [] }: Surroundings = {}
 ) {
   const files = yield* FileSystem.FileSystem
   const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-cluster-" })
   const ports = yield* freePorts(voters * 3)
   const addresses: ReadonlyArray<NodeAddress> = Array.from({ length: voters }, (_, i) => ({
     id: i + 1,
-    host: "127.0.0.1",
+    host: hosts[i] ?? "127.0.0.1",
     clientPort: ports[3 * i] as number,
     peerPort: ports[3 * i + 1] as number,
     httpPort: ports[3 * i + 2] as number
   }))
   const scope = yield* Effect.scope
   const nodes = addresses.map((address) =>
-    new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope, program, settings)
+    new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope, program, settings, under)
   )
   yield* Effect.addFinalizer((exit) =>
     Effect.sync(() => {

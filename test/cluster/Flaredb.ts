@@ -18,7 +18,7 @@ export const cleanEnv = (env: Readonly<Record<string, string>>): Record<string, 
   for (const name of Object.keys(process.env)) {
     if (name.startsWith("FLAREDB_") || name === "VITEST" || name === "NODE_ENV") clean[name] = undefined
   }
-  // The launcher would otherwise start a second process to set these, and a kill would miss it.
+  // The launcher would otherwise start twice to set these.
   return { ...clean, ...processSettings(process.env), NO_COLOR: "1", ...env }
 }
 

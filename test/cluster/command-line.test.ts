@@ -84,8 +84,17 @@ it.live("watch prints changes until it is stopped, and compact takes the past aw
       err: ""
     })
     const json = yield* flaredb("watch", "gree", "--from-revision", "2", "--previous", "--json", "--limit", "1")
-    const { at, ...event } = JSON.parse(json.out)
+    const { at, position, ...event } = JSON.parse(json.out)
     assert.isFalse(Number.isNaN(Date.parse(at)), json.out)
+    assert.match(position, /^[0-9a-f-]{36}@2$/)
+    const on = yield* flaredb("watch", "gree", "--from", position, "--limit", "1")
+    assert.deepStrictEqual(on, { code: 0, out: "3\tput\tgreetings\tothers\n", err: "" })
+    const elsewhere = yield* flaredb("watch", "gree", "--from", "00000000-0000-4000-8000-000000000000@2")
+    assert.strictEqual(elsewhere.code, 1)
+    assert.match(elsewhere.err, /belongs to the cluster test .*make a new client/)
+    const future = yield* flaredb("watch", "gree", "--from-revision", "1000")
+    assert.strictEqual(future.code, 1)
+    assert.match(future.err, /revision 1000 is not the next one: the last revision is 4/)
     assert.deepStrictEqual(event, {
       revision: 2,
       type: "put",
@@ -129,12 +138,14 @@ it.live("inspect reads a stopped node, and RocksDB's own tool finds its column f
     const found = yield* flaredb("inspect", node.dataDir, "--json", "--entries", "10")
     assert.strictEqual(found.code, 0, found.err)
     const [summary, ...entries] = found.out.trim().split("\n").map((line) => JSON.parse(line))
-    assert.deepInclude(summary, { clusterId: "test", nodeId: 1, voters: [1], firstIndex: 1, lastIndex: 4 })
+    assert.deepInclude(summary, { clusterId: "test", nodeId: 1, voters: [1], firstIndex: 1, lastIndex: 5 })
+    assert.match(summary.identity, /^[0-9a-f-]{36}$/)
     assert.deepStrictEqual(entries.map(({ entry }) => entry), [
       "noop",
+      `cluster identity ${summary.identity}`,
       "open a session of 300000 ms",
-      "put \"key\", 5 bytes (session 2, number 1)",
-      "close the session (session 2, number 2)"
+      "put \"key\", 5 bytes (session 3, number 1)",
+      "close the session (session 3, number 2)"
     ])
 
     const files = yield* FileSystem.FileSystem

@@ -80,13 +80,15 @@ it.live("starts, tells where it listens, keeps its data, ends cleanly, and leave
       yield* Effect.forEach(clientPorts, closed)
     }))
 
-    yield* Effect.scoped(Effect.gen(function*() {
-      const { handle } = yield* startCluster([process.execPath, launcher, "cluster"], nodes, folder)
-      assert.strictEqual((yield* run(["get", "kept"], { env })).out, "yes\n")
-      process.kill(handle.pid, "SIGKILL")
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(handle.exitCode)))
-      yield* Effect.forEach(clientPorts, closed)
-      // Their parent is gone and waits for nobody: without this, the folder would be removed under nodes that still write.
-      yield* Effect.forEach([1, 2, 3], (id) => released(`${folder}/node-${id}`))
-    }))
+    for (const command of [[process.execPath, launcher, "cluster"], ["npm", "start", "--"]] as const) {
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { handle } = yield* startCluster(command, nodes, folder)
+        assert.strictEqual((yield* run(["get", "kept"], { env })).out, "yes\n")
+        process.kill(handle.pid, "SIGKILL")
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(handle.exitCode)))
+        yield* Effect.forEach(clientPorts, closed)
+        // Their parent is gone and waits for nobody: without this, the folder would be removed under nodes that still write.
+        yield* Effect.forEach([1, 2, 3], (id) => released(`${folder}/node-${id}`))
+      }))
+    }
   }).pipe(Effect.provide(NodeServices.layer)))

@@ -5,9 +5,11 @@ import { BackupDecoder, encodeBackupHeader } from "../../src/codec/BackupFile.ts
 import { CodecError } from "../../src/codec/EntryRecord.ts"
 import { SnapshotEncoder } from "../../src/codec/SnapshotChunk.ts"
 import type { StateRow } from "../../src/codec/StateRows.ts"
+import { someCluster } from "../client/Identities.ts"
 
 const header: BackupHeader = {
   clusterId: "orders",
+  identity: someCluster,
   nodeId: 2,
   version: "0.1.0",
   machine: "key-value",
@@ -93,8 +95,8 @@ describe("a backup", () => {
       /no backup of FlareDB/
     )
     const later = encode([])
-    later.writeUInt16BE(2, 12)
-    assert.match((read(later, 512) as CodecError).message, /has format 2; this version of FlareDB reads format 1/)
+    later.writeUInt16BE(3, 12)
+    assert.match((read(later, 512) as CodecError).message, /has format 3; this version of FlareDB reads format 2/)
   })
 
   it("that is noise never makes the reader throw", () => {

@@ -48,6 +48,7 @@ import type { Message } from "../../src/raft/Message.ts"
 import { sampleEntries } from "../../src/testing/LogStoreSuite.ts"
 import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { Random } from "../simulation/Random.ts"
+import { someCluster } from "../client/Identities.ts"
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 1)
 
@@ -139,6 +140,7 @@ const snapshot = () => {
 }
 const header = encodeBackupHeader({
   clusterId: "orders",
+  identity: someCluster,
   nodeId: 1,
   version: "1",
   machine: "kv",

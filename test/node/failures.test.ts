@@ -96,7 +96,7 @@ it.effect("answers each command of a call for itself", () =>
       results.map((result) => result instanceof Uint8Array ? "reply" : result._tag),
       ["reply", "InvalidArgument", "reply", "InvalidArgument"]
     )
-    assert.strictEqual((yield* leader.node.status).lastIndex, 3, "the no-op and two commands")
+    assert.strictEqual((yield* leader.node.status).lastIndex, 4, "the no-op, the identity and two commands")
   }))
 
 it.effect("publishes its role for whoever waits on it", () =>

@@ -110,6 +110,7 @@ it.effect("a follower that was cut off catches up without an election", () =>
   Effect.gen(function*() {
     const three = yield* cluster(3)
     const leader = yield* three.leader()
+    yield* three.converged
     const { term } = yield* leader.node.status
     const follower = three.nodes.find((node) => node !== leader) as TestNode
     three.isolate(follower)

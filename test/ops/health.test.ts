@@ -6,6 +6,7 @@ import * as StatusPage from "../../src/ops/StatusPage.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 
 const follower: NodeStatus = {
+  identity: undefined,
   nodeId: NodeId(2),
   voters: [NodeId(1), NodeId(2), NodeId(3)],
   role: "follower",

@@ -3,6 +3,8 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { KnownCluster } from "../../src/client/KnownCluster.ts"
+import type { ConnectState } from "../../src/client/StateConnection.ts"
 import { make as connectState } from "../../src/client/StateConnection.ts"
 import { maxBackupIdleMs } from "../../src/client/StateRpcs.ts"
 import { BackupDecoder } from "../../src/codec/BackupFile.ts"
@@ -13,7 +15,9 @@ import { RaftNode } from "../../src/node/RaftNode.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
 import { StateServer } from "../../src/server/StateServer.ts"
 
-const connect = connectState({ connectTimeoutMs: 1_000 })
+/** A client of its own each time, because each test has a cluster of its own. */
+const connect: ConnectState = (endpoint) =>
+  connectState({ connectTimeoutMs: 1_000, cluster: new KnownCluster() })(endpoint)
 
 const server = ClientServer.layer({
   clusterId: "memory",

@@ -20,9 +20,11 @@ import * as RocksStorage from "../../src/storage/RocksStorage.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
+import { someCluster } from "../client/Identities.ts"
 
 const header: BackupHeader = {
   clusterId: "old",
+  identity: someCluster,
   nodeId: 1,
   version: "0",
   machine: keyValueMachine,

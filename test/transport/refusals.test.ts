@@ -10,6 +10,7 @@ import type { LinkLimits } from "../../src/transport/PeerLink.ts"
 import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 import * as RpcTransport from "../../src/transport/RpcTransport.ts"
+import { otherCluster, someCluster } from "../client/Identities.ts"
 import { freePorts } from "../cluster/FreePorts.ts"
 
 const host = "127.0.0.1"
@@ -49,7 +50,7 @@ const server = Effect.gen(function*() {
 })
 
 const client = (port: number) => connect(PeerRpcs, { host, port, openTimeoutMs: 1_000 })
-const hello = { clusterId: "orders", from: 1, to: 2, protocolVersion }
+const hello = { clusterId: "orders", identity: null, from: 1, to: 2, protocolVersion }
 
 /** Sends bytes as they are, and waits until the other side closes the connection. */
 const raw = (port: number, bytes: Uint8Array): Effect.Effect<void> =>
@@ -96,6 +97,60 @@ describe("a connection from somebody else is refused", () => {
       }).pipe(gatheringLogs(lines))
     })
   }
+
+  it.live("by the identity of its cluster, also when that is learned on an open connection, on either side", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function*() {
+      const { port, transport } = yield* server
+      const stranger = yield* client(port)
+      const late = yield* client(port)
+      const known = yield* client(port)
+      // Nobody knows anything yet: all are let in.
+      yield* stranger["peer.Hello"]({ ...hello, identity: otherCluster })
+      yield* late["peer.Hello"](hello)
+      yield* known["peer.Hello"]({ ...hello, identity: someCluster })
+      yield* stranger["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 1)]) })
+      transport.identifyUnsafe(someCluster)
+
+      // What the stranger sent is gone, and it is not listened to any more.
+      const cut = yield* Effect.flip(
+        stranger["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 2)]) })
+      )
+      assert.strictEqual(cut._tag === "PeerRefused" ? cut.reason : cut._tag, "no-hello")
+      const again = yield* Effect.flip(stranger["peer.Hello"]({ ...hello, identity: otherCluster }))
+      if (again._tag !== "PeerRefused") return assert.fail(again.message)
+      assert.strictEqual(again.reason, "cluster-identity")
+      for (const part of [someCluster, otherCluster, "move its directory away", "lost-node.md"]) {
+        assert.include(again.message, part)
+      }
+      assert.include(lines.join(), "cluster-identity")
+
+      // One that did not know says so once more when it does, on the connection that it has.
+      yield* late["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 3)]) })
+      yield* Effect.flip(late["peer.Hello"]({ ...hello, identity: otherCluster }))
+      yield* Effect.flip(late["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 4)]) }))
+      yield* known["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 5)]) })
+      assert.deepStrictEqual(yield* receive(transport, 2), [heartbeat(one, two, 3), heartbeat(one, two, 5)])
+    }).pipe(gatheringLogs(lines))
+  })
+
+  it.live("and a link breaks when its node learns that the peer is of another cluster", () =>
+    Effect.gen(function*() {
+      const [portOne = 0, portTwo = 0] = yield* freePorts(2)
+      const first = yield* start(one, { port: portOne, peers: [{ id: two, host, port: portTwo }] })
+      const second = yield* start(two, { port: portTwo, peers: [{ id: one, host, port: portOne }] })
+      yield* untilConnected(first.transport, two)
+      yield* untilConnected(second.transport, one)
+      first.transport.identifyUnsafe(someCluster)
+      second.transport.identifyUnsafe(otherCluster)
+      const refused = (transport: PeerTransport["Service"]) =>
+        Effect.repeat(transport.health, {
+          schedule: Schedule.spaced(5),
+          until: ([link]) => link?.connected === false && link.lastError?.includes("cluster-identity") === true
+        })
+      yield* refused(first.transport)
+      yield* refused(second.transport)
+    }).pipe(quietly))
 
   it.live("when it speaks before its Hello, and what it said is dropped", () =>
     Effect.gen(function*() {

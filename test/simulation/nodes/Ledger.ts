@@ -2,6 +2,7 @@
  * What the cluster should be: the plain model of the key-value store, fed with the committed entries in their order, and
  * everything that was ever true of it. Answers of nodes, reads, watches and states are held against it.
  */
+import { decodeIdentityEntry } from "../../../src/codec/ClusterIdentity.ts"
 import { decodeCommand } from "../../../src/kv/Command.ts"
 import type { Stamped } from "../../../src/kv/Command.ts"
 import type { KeyRange } from "../../../src/kv/KeyRange.ts"
@@ -75,7 +76,10 @@ export class Ledger {
     if (this.settled[index] !== undefined) return undefined
     demand(index === this.settled.length, "state machine safety", () => `n${node} applies ${index} out of turn`)
     const payload = latin(entry.payload)
-    const decoded = entry.kind === "noop" ? undefined : decodeCommand(entry.payload)
+    // The identity of the cluster concerns no state machine.
+    const decoded = entry.kind === "noop" || decodeIdentityEntry(entry.payload) !== undefined
+      ? undefined
+      : decodeCommand(entry.payload)
     if (decoded?._tag === "Problem") throw new Error(`entry ${index}: ${decoded.field} ${decoded.problem}`)
     const { model } = this
     let expected = ""

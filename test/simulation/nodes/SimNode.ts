@@ -19,6 +19,8 @@ import { tickMs } from "../../../src/FlareDbConfig.ts"
 import { recordKey } from "../../../src/kv/Keyspace.ts"
 import { ChangeFeed } from "../../../src/machine/ChangeFeed.ts"
 import * as KvStateMachine from "../../../src/machine/KvStateMachine.ts"
+import * as OwnIdentity from "../../../src/machine/OwnIdentity.ts"
+import { IdentitySource } from "../../../src/machine/OwnIdentity.ts"
 import { StateMachine } from "../../../src/machine/StateMachine.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
 import { StepObserver } from "../../../src/node/StepObserver.ts"
@@ -229,6 +231,11 @@ export class SimNode implements ObservedNode {
       }),
       Context.add(References.MinimumLogLevel, watcher.log === undefined ? "None" : "Debug"),
       Context.add(Logger.CurrentLoggers, new Set(this.loggers())),
+      // The same bytes for every candidate would hide which one wins.
+      Context.add(
+        IdentitySource,
+        Effect.sync(() => Buffer.from([this.id, this.runs, ...new Uint8Array(14)]))
+      ),
       Context.add(FloorFile, this.floorFile(process))
     ) as Context.Context<never>
     const scope = Scopes.makeUnsafe()
@@ -275,7 +282,7 @@ export class SimNode implements ObservedNode {
     )
     return RaftNode.layer(config).pipe(
       Layer.provideMerge(Layer.effect(StateMachine, Effect.map(StateMachine, (machine) => this.watched(machine)))),
-      Layer.provideMerge(KvStateMachine.layerWith(config.limits)),
+      Layer.provideMerge(Layer.provideMerge(OwnIdentity.layer, KvStateMachine.layerWith(config.limits))),
       Layer.provide([stores, this.transport(process), RaftTimer.layer({ tickMs: tickMs(config) })])
     )
   }
@@ -315,6 +322,8 @@ export class SimNode implements ObservedNode {
             watcher.sends(this, messages)
             network.send(messages)
           },
+          // Every node of a simulation is of one cluster.
+          identifyUnsafe: () => undefined,
           inbox,
           health: Effect.succeed([]),
           lost,

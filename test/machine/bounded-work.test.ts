@@ -1,0 +1,255 @@
+/** What lies between a request and its answer is bounded: rows and bytes looked at, and what is in memory at a time. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import type { Command } from "../../src/kv/Command.ts"
+import { encodeCommand } from "../../src/kv/Command.ts"
+import { prefixRange } from "../../src/kv/KeyRange.ts"
+import { maxPageBytes, maxTransactionReadBytes, maxTransactionReadRows } from "../../src/kv/Limits.ts"
+import type { Query } from "../../src/kv/Query.ts"
+import { encodeQuery } from "../../src/kv/Query.ts"
+import type { Reply, ScanReply } from "../../src/kv/Reply.ts"
+import { decodeReply } from "../../src/kv/Reply.ts"
+import type { Operation } from "../../src/kv/Transaction.ts"
+import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
+import { StateMachine } from "../../src/machine/StateMachine.ts"
+import type { Entry } from "../../src/raft/Types.ts"
+import { LogIndex, Term } from "../../src/raft/Types.ts"
+import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import type { StateRow, StateView } from "../../src/storage/StateStore.ts"
+import { StateStore } from "../../src/storage/StateStore.ts"
+
+const mebibyte = 1024 * 1024
+const bytes = (text: string) => new TextEncoder().encode(text)
+const put = (key: string, value: Uint8Array, lease = 0): Command => ({ _tag: "Put", key: bytes(key), value, lease })
+const large = (key: string): Command => put(key, new Uint8Array(mebibyte))
+const transact = (success: ReadonlyArray<Operation>): Command => ({
+  _tag: "Transact",
+  transaction: { compares: [], success, failure: [] }
+})
+const range = (prefix: string, limit: number, options: { readonly keysOnly?: boolean } = {}): Operation => ({
+  _tag: "Range",
+  range: prefixRange(bytes(prefix)),
+  limit,
+  keysOnly: options.keysOnly ?? false,
+  reverse: false
+})
+const putOperation = (key: string, lease = 0): Operation => ({
+  _tag: "Put",
+  key: bytes(key),
+  value: bytes("value"),
+  lease
+})
+
+const entries = (first: number, commands: ReadonlyArray<Command>): ReadonlyArray<Entry> =>
+  commands.map((command, i) => ({
+    index: LogIndex(first + i),
+    term: Term(1),
+    kind: "command",
+    stampMs: 1_000,
+    payload: encodeCommand(command)
+  }))
+
+/** Applies all of them, in as many calls as the machine takes. */
+const applyAll = Effect.fnUntraced(function*(first: number, commands: ReadonlyArray<Command>) {
+  const machine = yield* StateMachine
+  const replies: Array<Reply> = []
+  const all = entries(first, commands)
+  while (replies.length < all.length) {
+    const some = yield* machine.apply(all.slice(replies.length))
+    assert.isAbove(some.length, 0)
+    for (const reply of some) replies.push(decodeReply(reply) as Reply)
+  }
+  return replies
+})
+
+const ask = (query: Query) =>
+  StateMachine.use((machine) =>
+    Effect.map(machine.query([encodeQuery(query)]), ([reply]) => decodeReply(reply as Uint8Array) as Reply)
+  )
+
+/** What a machine had of the store at a time, and in all. */
+class Reads {
+  bytes = 0
+  largest = 0
+
+  count(rows: ReadonlyArray<StateRow | Uint8Array | undefined>): void {
+    let bytes = 0
+    for (const row of rows) {
+      bytes += row === undefined ? 0 : row instanceof Uint8Array ? row.byteLength : row.key.length + row.value.length
+    }
+    this.bytes += bytes
+    this.largest = Math.max(this.largest, bytes)
+  }
+
+  reset(): void {
+    this.bytes = 0
+    this.largest = 0
+  }
+
+  readonly watch = (view: StateView): StateView => ({
+    getMany: (keys) => Effect.tap(view.getMany(keys), (values) => Effect.sync(() => this.count(values))),
+    scan: (options) => Effect.tap(view.scan(options), (rows) => Effect.sync(() => this.count(rows)))
+  })
+
+  readonly layer = Layer.fresh(KvStateMachine.layer.pipe(
+    Layer.provide(Layer.effect(
+      StateStore,
+      Effect.map(StateStore, (store) =>
+        StateStore.of({
+          ...store,
+          ...this.watch(store),
+          withView: (use) => store.withView((view) => use(this.watch(view)))
+        }))
+    )),
+    Layer.provide(MemoryStore.layer(new MemoryStore.MemoryDisk([1])))
+  ))
+}
+
+const machine = (reads = new Reads()) => reads.layer
+
+describe("a transaction that looks at too much is refused", () => {
+  it.effect("however little it answers, and changes nothing", () =>
+    Effect.gen(function*() {
+      const reads = new Reads()
+      yield* Effect.gen(function*() {
+        yield* applyAll(1, ["v/1", "v/2", "v/3", "v/4"].map(large))
+        const [lease] = yield* applyAll(5, [{ _tag: "GrantLease", ttlMs: 60_000 }])
+        const id = lease?._tag === "LeaseReply" ? lease.lease : 0
+        yield* applyAll(6, [put("leased", bytes("1"), id)])
+        const before = [yield* ask(everything), yield* ask({ _tag: "LeaseKeys", lease: id })]
+        reads.reset()
+        const [reply] = yield* applyAll(7, [
+          transact([
+            putOperation("new", id),
+            { _tag: "Delete", key: bytes("leased") },
+            ...Array.from({ length: 500 }, () => range("v/", 1))
+          ])
+        ])
+        assert.strictEqual(reply?._tag, "RefusedReply")
+        if (reply?._tag === "RefusedReply") {
+          assert.strictEqual(reply.reason, "invalid")
+          assert.include(reply.text, "maxTransactionReadBytes")
+        }
+        assert.isAtMost(reads.bytes, 2 * maxTransactionReadBytes)
+        assert.deepEqual([yield* ask(everything), yield* ask({ _tag: "LeaseKeys", lease: id })], before)
+        // What was taken back is not in the way of what comes next.
+        const [after] = yield* applyAll(8, [transact([putOperation("new", id), range("v/", 1)])])
+        assert.strictEqual(after?._tag, "TransactionReply")
+      }).pipe(Effect.provide(machine(reads)))
+    }))
+
+  const everything: Query = {
+    _tag: "Scan",
+    range: prefixRange(bytes("")),
+    limit: 100,
+    keysOnly: true,
+    reverse: false
+  }
+
+  it.effect("for the keys that it names as for those of its ranges", () =>
+    Effect.gen(function*() {
+      const reads = new Reads()
+      yield* Effect.gen(function*() {
+        const keys = Array.from({ length: 64 }, (_, i) => `k/${String(i).padStart(2, "0")}`)
+        yield* applyAll(1, keys.map(large))
+        reads.reset()
+        const compares = keys.map((key) => ({
+          _tag: "CompareValue" as const,
+          key: bytes(key),
+          operator: "!=" as const,
+          value: bytes("x")
+        }))
+        const transaction = { compares, success: [putOperation("new")], failure: [] }
+        const deletes = keys.map((key): Operation => ({ _tag: "Delete", key: bytes(key) }))
+        for (const command of [{ _tag: "Transact" as const, transaction }, transact(deletes)]) {
+          const [reply] = yield* applyAll(100, [command])
+          assert.strictEqual(reply?._tag, "RefusedReply")
+        }
+        assert.isAtMost(reads.bytes, 4 * maxTransactionReadBytes)
+        assert.isAtMost(reads.largest, 17 * mebibyte)
+      }).pipe(Effect.provide(machine(reads)))
+    }))
+
+  it.effect("when it is the number of rows", () =>
+    Effect.gen(function*() {
+      yield* applyAll(1, Array.from({ length: 2_000 }, (_, i) => put(`k/${i}`, bytes("v"))))
+      const times = Math.ceil(maxTransactionReadRows / 2_000)
+      const scans = (count: number) => Array.from({ length: count }, () => range("k/", 2_000, { keysOnly: true }))
+      const [fits, over] = yield* applyAll(3_000, [
+        transact([putOperation("new"), ...scans(times - 1)]),
+        transact([putOperation("new"), ...scans(times + 1)])
+      ])
+      assert.strictEqual(fits?._tag, "TransactionReply")
+      assert.strictEqual(over?._tag, "RefusedReply")
+    }).pipe(Effect.provide(machine())))
+
+  it.effect("wherever batches end, and by a machine that has just started as by another", () =>
+    Effect.gen(function*() {
+      const commands = Array.from({ length: 60 }, (_, i): Command =>
+        i % 4 === 0
+          ? put(`v/${i % 12}`, new Uint8Array(mebibyte).fill(i))
+          : i % 4 === 1
+          ? transact([{ _tag: "Delete", key: bytes(`v/${i % 12}`) }, range("v/", 3), putOperation(`w/${i}`)])
+          : transact([putOperation(`w/${i}`), ...Array.from({ length: i }, () => range("v/", 1))]))
+      const answers: Array<ReadonlyArray<string>> = []
+      for (const size of [1, 7, commands.length]) {
+        const disk = new MemoryStore.MemoryDisk([1])
+        const layer = Layer.fresh(KvStateMachine.layer.pipe(Layer.provide(MemoryStore.layer(disk))))
+        const replies: Array<string> = []
+        for (let at = 0; at < commands.length; at += size) {
+          const part = yield* Effect.provide(applyAll(at + 1, commands.slice(at, at + size)), layer)
+          for (const reply of part) replies.push(`${reply._tag} ${"revision" in reply ? reply.revision : ""}`)
+        }
+        answers.push(replies)
+      }
+      assert.isTrue(answers[0]?.some((reply) => reply.startsWith("RefusedReply")))
+      assert.deepEqual(answers[1], answers[0])
+      assert.deepEqual(answers[2], answers[0])
+    }))
+})
+
+describe("memory", () => {
+  it.effect("holds the answers of a few transactions at a time, not of a whole batch", () =>
+    Effect.gen(function*() {
+      yield* applyAll(1, Array.from({ length: 8 }, (_, i) => large(`v/${i}`)))
+      const all = entries(10, Array.from({ length: 40 }, (_, i) => transact([putOperation(`w/${i}`), range("v/", 8)])))
+      const { apply } = yield* StateMachine
+      const replies = yield* apply(all)
+      assert.isBelow(replies.length, all.length)
+      assert.isAtMost(replies.reduce((sum, reply) => sum + reply.byteLength, 0), 40 * mebibyte)
+    }).pipe(Effect.provide(machine())))
+
+  it.effect("holds a few of the values that small writes replace", () =>
+    Effect.gen(function*() {
+      const reads = new Reads()
+      yield* Effect.gen(function*() {
+        const keys = Array.from({ length: 100 }, (_, i) => `k/${i}`)
+        yield* applyAll(1, keys.map(large))
+        // The first of them finds out how large the values are.
+        yield* applyAll(200, keys.slice(0, 20).map((key) => ({ _tag: "Delete", key: bytes(key) })))
+        reads.reset()
+        yield* applyAll(300, keys.slice(20).map((key) => ({ _tag: "Delete", key: bytes(key) })))
+        assert.isAtMost(reads.largest, 17 * mebibyte)
+      }).pipe(Effect.provide(machine(reads)))
+    }))
+
+  it.effect("holds a page of a scan, not hundreds of rows whatever their size", () =>
+    Effect.gen(function*() {
+      const reads = new Reads()
+      yield* Effect.gen(function*() {
+        yield* applyAll(1, Array.from({ length: 60 }, (_, i) => large(`v/${i}`)))
+        reads.reset()
+        const query = { _tag: "Scan", range: prefixRange(bytes("v/")), limit: 1_000, reverse: false } as const
+        const page = (yield* ask({ ...query, keysOnly: false })) as ScanReply
+        assert.strictEqual(page.rows.length, maxPageBytes / mebibyte)
+        assert.isTrue(page.more)
+        assert.isAtMost(reads.bytes, maxPageBytes + mebibyte)
+        reads.reset()
+        const keys = (yield* ask({ ...query, keysOnly: true })) as ScanReply
+        assert.isAbove(keys.rows.length, 0)
+        assert.isTrue(keys.more)
+        assert.isAtMost(reads.largest, maxPageBytes + mebibyte)
+        assert.isAtMost(reads.bytes, 5 * maxPageBytes)
+      }).pipe(Effect.provide(machine(reads)))
+    }))
+})
