@@ -141,7 +141,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "gives a leader of an earlier term no answer",
-    { cores: 500 },
+    { cores: 2_000 },
     "raft/Raft.ts",
     "      return answerHeartbeat(raft, to, 0)\n",
     "      return\n"

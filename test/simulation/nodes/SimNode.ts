@@ -295,7 +295,8 @@ export class SimNode implements ObservedNode {
         Effect.suspend(() => {
           watcher.applies(this, entries)
           return Effect.map(machine.apply(entries), (replies) => {
-            watcher.applied(this, entries, replies)
+            // A machine may stop before the last entry; the node calls again with what is left.
+            watcher.applied(this, entries.slice(0, replies.length), replies)
             return replies
           })
         })
