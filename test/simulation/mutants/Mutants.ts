@@ -155,7 +155,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "forgets that a lagging follower needs what is compacted",
-    { cores: 2_000 },
+    { cores: 8_000 },
     "raft/Leader.ts",
     "if (raft.log.termAt(addIndex(progress.next, -1)) === undefined) progress.becomeProbe()\n    else ",
     "if (raft.log.termAt(addIndex(progress.next, -1)) !== undefined) "
