@@ -2,6 +2,7 @@
  * Knows what all nodes did and checks after every step what Raft promises of them together. (Figure 3) What a node can
  * check alone is in `src/raft/Invariants.ts`.
  */
+import type { Event } from "../../src/raft/Event.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Output, Persist } from "../../src/raft/Output.ts"
 import type { Raft } from "../../src/raft/Raft.ts"
@@ -55,6 +56,8 @@ export type Property =
   | "a slow disk costs the office"
   | "a failed write stops the node"
   | "damage is never silent"
+  | "a voter holds what it acknowledged"
+  | "a directory that went back is noticed"
 
 export class Violation extends Error {
   readonly property: Property
@@ -84,6 +87,8 @@ export class Oracle {
   /** By the term of the leader that committed: how far. */
   private readonly commits = new Map<Term, LogIndex>()
   private readonly applied: Array<string | undefined> = []
+  /** Nodes whose disk was lost and which are no voters yet. */
+  private readonly nonVoters = new Set<NodeId>()
   private readonly places = new Map<string, number>()
   /** Reads that wait, and what was committed anywhere when they were asked. */
   private readonly reads = new Map<number, number>()
@@ -101,20 +106,41 @@ export class Oracle {
   }
 
   /** After one step of a node: what it put out, and where it stands. */
-  stepped(node: ObservedNode, outputs: ReadonlyArray<Output>): void {
+  stepped(node: ObservedNode, outputs: ReadonlyArray<Output>, event: Event | undefined): void {
     const { raft } = node
     if (raft === undefined) return
+    if (event?._tag === "Receive") this.received(node, outputs, event.message)
     for (const output of outputs) {
       if (output._tag === "Persist") this.persists(node, output)
       else if (output._tag === "RoleChanged" && output.role === "leader") this.leads(node)
       else if (output._tag === "ReadReady") this.readsServed(output.readIds, output.index)
     }
     this.commitsOf(node)
+    this.becomesVoter(node)
     demand(
       raft.log.windowBytes <= raft.config.maxCachedBytes || raft.log.windowFirst > raft.stable,
       "bounded memory",
       () => `n${node.id} holds ${raft.log.windowBytes} bytes`
     )
+  }
+
+  /** A read is confirmed by a voter, and a node whose leader remembers more than its log holds is no voter. */
+  private received(node: ObservedNode, outputs: ReadonlyArray<Output>, message: Message): void {
+    const { raft } = node
+    if (message._tag === "HeartbeatResponse") {
+      demand(
+        message.voter || !outputs.some(({ _tag }) => _tag === "ReadReady"),
+        "linearizable reads",
+        () => `n${node.id} serves a read because n${message.from} answers, which is no voter`
+      )
+    } else if (message._tag === "Heartbeat" && raft !== undefined && raft.term === message.term) {
+      const { index, term } = message.match
+      demand(
+        raft.standing !== "voter" || index <= raft.log.compacted.index || raft.log.termAt(index) === term,
+        "a directory that went back is noticed",
+        () => `n${node.id} votes without ${index}@${term}, which its leader knows that it acknowledged`
+      )
+    }
   }
 
   private persists(node: ObservedNode, { entries, truncateFrom }: Persist): void {
@@ -151,6 +177,23 @@ export class Oracle {
     }
   }
 
+  /** A node that lost its disk is a voter again: committed entries that it acknowledged before are durable there again. */
+  private becomesVoter({ disk, id }: ObservedNode): void {
+    if (!votes(disk)) {
+      this.nonVoters.add(id)
+      return
+    }
+    if (!this.nonVoters.delete(id) || disk.before === undefined) return
+    for (const [index, term] of this.committed.entries()) {
+      if (term === undefined || !held(disk.before, { index: index as LogIndex, term })) continue
+      demand(
+        holds(disk, { index: index as LogIndex, term }),
+        "a voter holds what it acknowledged",
+        () => `n${id} is a voter again and lacks entry ${index}, which it held before and which is committed`
+      )
+    }
+  }
+
   private commitsOf(node: ObservedNode): void {
     const { raft } = node
     if (raft === undefined || raft.commit <= node.seenCommit) return
@@ -165,7 +208,12 @@ export class Oracle {
         demand(
           holders.length * 2 > this.nodes.length,
           "committed on a durable quorum",
-          () => `n${node.id} commits ${index}, which only ${holders.map(({ id }) => `n${id}`).join(" ")} hold`
+          () => `n${node.id} commits ${index}, which only ${holders.map(({ id }) => `n${id}`).join(" ")} hold as voters`
+        )
+        demand(
+          raft.role === "leader",
+          "state machine safety",
+          () => `n${node.id} commits ${index}@${term}, which no leader has committed`
         )
       } else {
         demand(known === term, "state machine safety", () => `n${node.id} commits ${index}@${term}, others @${known}`)
@@ -229,8 +277,9 @@ export class Oracle {
     )
     const key = term * 10 + node.id
     const earlier = this.votes.get(key)
-    // A vote that a node gave itself and lost with its disk counts for nobody: the candidate is gone as well.
-    const forgotten = earlier !== undefined && earlier.candidate === node.id && earlier.disk !== node.disk
+    // A vote that a node gave itself and lost with its disk elects nobody, unless it did before: the candidate is gone as well.
+    const forgotten = earlier !== undefined && earlier.candidate === node.id && earlier.disk !== node.disk &&
+      this.leaders.get(term) !== node.id
     demand(
       earlier === undefined || earlier.candidate === candidate || forgotten,
       "one vote per term",
@@ -259,9 +308,12 @@ const durableTerm = ({ before, hardState }: ObservedDisk): Term =>
 
 const maxTerm = (a: Term, b: Term): Term => (a > b ? a : b)
 
-/** Whether a node holds an entry durably, or did until its disk was lost. */
+/** Whether a disk is that of a voter. */
+const votes = ({ hardState }: ObservedDisk): boolean => hardState.standing === undefined
+
+/** Whether a node holds an entry durably as a voter, or did until its disk was lost. */
 const held = (disk: ObservedDisk, point: LogPoint): boolean =>
-  holds(disk, point) || disk.before !== undefined && held(disk.before, point)
+  votes(disk) && holds(disk, point) || disk.before !== undefined && held(disk.before, point)
 
 const holds = (disk: ObservedDisk, { index, term }: LogPoint): boolean =>
   disk.base.index >= index || disk.termAt(index) === term

@@ -24,7 +24,14 @@ export const probeNames = [
   "a command was acknowledged",
   "a disk was lost",
   "a learner became a voter",
-  "a new cluster began"
+  "a new cluster began",
+  "a node was suspended",
+  "a leader was suspended",
+  "a learner lost its disk again",
+  "a disk was lost while another node was suspended",
+  "an older leader met a node that lost its disk",
+  "a directory was put back",
+  "a directory that went back was noticed"
 ] as const
 export type Probe = typeof probeNames[number]
 

@@ -22,10 +22,24 @@ export class SimDisk {
   forgetTruncation = false
   /** What this node held before its disk was lost, for the oracle: it had kept its word then. */
   readonly before: SimDisk | undefined
+  /** Whether this is an older state of the directory, which was put back. */
+  wasPutBack = false
 
   constructor(standing: Standing, before?: SimDisk) {
     if (standing !== "voter") this.hardState = { ...this.hardState, standing }
     this.before = before
+  }
+
+  /** What a copy of the directory holds: everything that is durable now. */
+  copy(before?: SimDisk): SimDisk {
+    const copy = new SimDisk("voter", before)
+    copy.hardState = this.hardState
+    copy.compacted = this.compacted
+    copy.entries = [...this.entries]
+    copy.applied = this.applied
+    copy.installed = this.installed
+    copy.forgetTruncation = this.forgetTruncation
+    return copy
   }
 
   /** Whether this node votes, as far as its disk knows. */

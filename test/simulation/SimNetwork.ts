@@ -47,6 +47,11 @@ export class SimNetwork {
     return message === undefined || this.isCut(message.from, message.to) ? undefined : message
   }
 
+  /** What a node has sent and nobody has received is lost with its connections. */
+  loseFrom(node: number): void {
+    this.inFlight = this.inFlight.filter(({ from }) => from !== node)
+  }
+
   cutOneWay(from: number, to: number): void {
     this.cut.add(from * 10 + to)
   }

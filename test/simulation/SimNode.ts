@@ -60,8 +60,12 @@ export class SimNode {
   seenCommit = 0
   /** Ticks since the core last heard that the disk finished something, while it has something to do. */
   private stalledTicks = 0
-  /** Neither ticks nor receives: a stopped process. */
+  /** Neither ticks nor receives: a process that is stopped for a moment. */
   paused = false
+  /** Events for which the process is still suspended: nothing happens in it, and what is sent to it is lost. */
+  suspendedFor = 0
+  /** An older state of the directory. */
+  private backup: SimDisk | undefined
   private readonly world: World
   private applied: LogIndex = LogIndex(0)
   private applying: Apply | undefined
@@ -92,7 +96,7 @@ export class SimNode {
       recovered
     )
     this.world.trace?.(`n${this.id} starts: ${describeState(this.raft)}`)
-    this.world.oracle.stepped(this, [])
+    this.world.oracle.stepped(this, [], undefined)
   }
 
   crash(): void {
@@ -109,6 +113,7 @@ export class SimNode {
     this.raft = undefined
     this.stalledTicks = 0
     this.paused = false
+    this.suspendedFor = 0
     this.applying = undefined
     this.finished = []
     this.logReads = []
@@ -121,15 +126,63 @@ export class SimNode {
   /** The process ends and its disk is lost: it starts again with an empty one. */
   wipe(): void {
     if (this.raft !== undefined) this.crash()
+    if (!this.disk.votes) this.world.probes.hit("a learner lost its disk again")
     this.disk = new SimDisk("newcomer", this.disk)
+    this.backup = undefined
     this.world.probes.hit("a disk was lost")
     this.world.trace?.(`n${this.id} loses its disk`)
   }
 
+  /** The directory is copied, to be put back later. */
+  backUp(): void {
+    if (this.disk.votes) this.backup = this.disk.copy()
+  }
+
+  get canPutBack(): boolean {
+    return this.backup !== undefined
+  }
+
+  /** The process ends, its directory becomes what it was when it was copied, and it starts again. */
+  putBack(): void {
+    const { backup } = this
+    if (backup === undefined) return
+    if (this.raft !== undefined) this.crash()
+    this.world.network.loseFrom(this.id)
+    this.disk = backup.copy(this.disk)
+    this.disk.wasPutBack = true
+    this.world.probes.hit("a directory was put back")
+    this.world.trace?.(`the directory of n${this.id} is put back to ..${this.disk.lastIndex}`)
+    this.start()
+  }
+
+  get isSuspended(): boolean {
+    return this.suspendedFor > 0
+  }
+
+  /** Whether the process runs and is not stopped. */
+  get isAwake(): boolean {
+    return this.raft !== undefined && !this.paused && !this.isSuspended
+  }
+
+  /** The process is suspended, as by SIGSTOP. What it has sent still arrives. */
+  suspend(events: number): void {
+    if (this.raft === undefined || this.isSuspended) return
+    this.suspendedFor = events
+    this.world.probes.hit(this.raft.role === "leader" ? "a leader was suspended" : "a node was suspended")
+    this.world.trace?.(`n${this.id} is suspended for ${events} events`)
+  }
+
+  /** The process goes on. Its connections may have broken meanwhile. */
+  wake(): void {
+    if (!this.isSuspended) return
+    this.suspendedFor = 0
+    this.world.trace?.(`n${this.id} wakes up`)
+  }
+
   /** Feeds one event, lets the oracle look, and carries the outputs out as far as they happen at once. */
-  step(event: Event): void {
+  step(event: Event): ReadonlyArray<Output> {
     const { raft } = this
-    if (raft === undefined) return
+    if (raft === undefined || this.isSuspended) return []
     const { oracle, trace } = this.world
     const role = raft.role
     if (!this.disk.unsynced.some(({ _tag }) => _tag === "Persist")) this.stalledTicks = 0
@@ -139,7 +192,7 @@ export class SimNode {
       trace(`n${this.id} ${describeEvent(event)}`)
       for (const output of outputs) for (const line of describeOutputLines(output)) trace(`      ${line}`)
     }
-    oracle.stepped(this, outputs)
+    oracle.stepped(this, outputs, event)
     demand(
       raft.role !== "leader" || raft.peers.length === 0 || this.stalledTicks <= raft.config.maxPersistTicks,
       "a slow disk costs the office",
@@ -149,6 +202,7 @@ export class SimNode {
       this.world.probes.hit("the leader committed before its own disk had the entry")
     }
     for (const output of outputs) this.carryOut(output)
+    return outputs
   }
 
   private carryOut(output: Output): void {
@@ -192,6 +246,13 @@ export class SimNode {
         if (output.reason.endsWith("hands leadership over")) probes.hit("leadership was handed over")
         if (output.reason.startsWith("lost the election")) probes.hit("a split vote")
         return
+      case "DirectoryRolledBack":
+        demand(
+          this.disk.wasPutBack,
+          "a directory that went back is noticed",
+          () => `n${this.id} says that its directory went back, which it did not`
+        )
+        return probes.hit("a directory that went back was noticed")
       case "Trace":
         if (output.message.startsWith("is a voter: it has caught up")) probes.hit("a learner became a voter")
         if (output.message.startsWith("is a voter: the cluster is new")) probes.hit("a new cluster began")
@@ -212,6 +273,7 @@ export class SimNode {
   /** The disk finishes some of what waits. The core hears of it later. */
   sync(most: number): void {
     const { mutant } = this.world
+    if (this.isSuspended) return
     for (let at = 0; at < most; at++) {
       const persist = this.disk.unsynced.shift()
       if (persist === undefined) return
@@ -225,6 +287,7 @@ export class SimNode {
   /** The core hears that writes are durable, the last of them standing for all. */
   report(): void {
     const { finished } = this
+    if (this.isSuspended) return
     const last = finished[finished.length - 1]
     if (last === undefined) return
     this.finished = []
@@ -235,7 +298,7 @@ export class SimNode {
   /** The state machine applies some of what it was handed. */
   apply(): void {
     const { applying } = this
-    if (applying === undefined) return
+    if (applying === undefined || this.isSuspended) return
     const { mutant, oracle, probes, random } = this.world
     const next = this.applied + 1
     let entries: ReadonlyArray<Entry>
@@ -272,6 +335,7 @@ export class SimNode {
   }
 
   answerLogRead(): void {
+    if (this.isSuspended) return
     const read = this.logReads.shift()
     if (read === undefined) return
     const entries: Array<Entry> = []
@@ -285,6 +349,7 @@ export class SimNode {
   }
 
   compact(): void {
+    if (this.isSuspended) return
     const through = LogIndex(
       this.disk.compacted.index + this.world.random.below(this.applied - this.disk.compacted.index + 1)
     )
@@ -302,7 +367,7 @@ export class SimNode {
   /** Takes over a snapshot, whatever waits for the disk. */
   install(point: LogPoint): boolean {
     const { raft } = this
-    if (raft === undefined || this.paused || raft.role === "leader") return false
+    if (raft === undefined || !this.isAwake || raft.role === "leader") return false
     if (point.index <= this.applied) return true
     this.disk.install(point)
     this.applying = undefined
@@ -317,6 +382,7 @@ export class SimNode {
   }
 
   reportSnapshot(): void {
+    if (this.isSuspended) return
     const report = this.snapshotReports.shift()
     if (report !== undefined) this.step({ _tag: "SnapshotReported", ...report })
   }

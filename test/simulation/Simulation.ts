@@ -2,12 +2,13 @@
 import { describeState } from "../../src/raft/Describe.ts"
 import type { LogPoint } from "../../src/raft/Types.ts"
 import { NodeId } from "../../src/raft/Types.ts"
-import { Oracle, Violation } from "./Oracle.ts"
+import { demand, Oracle, Violation } from "./Oracle.ts"
 import { Probes } from "./Probes.ts"
 import { Random } from "./Random.ts"
 import { noFaults, SimNetwork } from "./SimNetwork.ts"
 import type { Mutant, World } from "./SimNode.ts"
 import { SimNode } from "./SimNode.ts"
+import { StaleLeader } from "./StaleLeader.ts"
 import type { Weather } from "./Weather.ts"
 import { drawWeather } from "./Weather.ts"
 
@@ -31,6 +32,7 @@ export class Simulation {
   private readonly nodes: ReadonlyArray<SimNode>
   private readonly world: World
   private readonly options: SimulationOptions
+  private readonly staleLeader: StaleLeader
   private lastId = 0
   /** Things that still happen before those who were parted by {@link strand} meet again. */
   private stranded = 0
@@ -53,6 +55,12 @@ export class Simulation {
     for (const id of voters) nodes.push(new SimNode(id, voters, this.world, standing))
     for (const { disk } of nodes) disk.forgetTruncation = mutant === "forgets to truncate"
     this.nodes = nodes
+    this.staleLeader = new StaleLeader({
+      ...this.world,
+      nodes,
+      propose: (node) => this.propose(node),
+      wipe: (node) => this.wipe(node)
+    })
   }
 
   /** @throws Violation, or what the core throws, when a promise is broken. */
@@ -60,6 +68,8 @@ export class Simulation {
     for (const node of this.nodes) node.start()
     for (let at = 0; at < (this.options.events ?? 6_000); at++) {
       if (this.stranded > 0 && --this.stranded === 0) this.network.heal()
+      this.wakeNodes()
+      this.staleLeader.happen()
       this.happen()
     }
     this.calm()
@@ -93,13 +103,16 @@ export class Simulation {
         ["heal", 1.5],
         ["pause", weather.pause],
         ["resume", 3],
-        ["unreachable", 0.3],
+        ["unreachable", this.nodes.every(({ isAwake }) => isAwake) ? 0.3 : 1],
         ["wipe", weather.wipe],
+        ["suspend", weather.suspend],
+        ["back up", weather.putBack],
+        ["put back", weather.putBack],
         ["fall", weather.fall]
       ])
     ) {
       case "tick":
-        return node.paused ? undefined : node.step({ _tag: "Tick" })
+        return node.paused ? undefined : void node.step({ _tag: "Tick" })
       case "deliver":
         return this.deliver()
       case "sync":
@@ -118,7 +131,7 @@ export class Simulation {
       case "read":
         return this.read(random.chance(0.5) ? node : this.likelyLeader(node))
       case "transfer":
-        return this.likelyLeader(node).step({
+        return void this.likelyLeader(node).step({
           _tag: "TransferLeader",
           target: random.pick([undefined, ...this.nodes.map(({ id }) => id)])
         })
@@ -127,11 +140,11 @@ export class Simulation {
       case "crash":
         return this.crash(node)
       case "restart":
-        return node.raft === undefined ? node.start() : undefined
+        return node.raft === undefined && !this.staleLeader.holds(node) ? node.start() : undefined
       case "partition":
         return this.partition(random.chance(0.5) ? node : this.likelyLeader(node))
       case "heal":
-        return this.stranded > 0 ? undefined : network.heal()
+        return this.stranded > 0 || this.staleLeader.isUnderWay ? undefined : network.heal()
       case "pause":
         node.paused = node.raft !== undefined
         return
@@ -139,11 +152,21 @@ export class Simulation {
         node.paused = false
         return
       case "fall":
-        return weather.profile === "short reigns" ? this.fall() : this.strand()
+        return weather.profile === "short reigns"
+          ? this.fall()
+          : weather.profile === "stale leader"
+          ? this.staleLeader.begin()
+          : this.strand()
       case "wipe":
-        return this.wipe(random.chance(0.5) ? node : this.likelyLeader(node))
+        return this.wipe(this.likelyLoser(node))
       case "unreachable":
-        return node.step({ _tag: "PeerUnreachable", peer: NodeId(1 + random.below(3)) })
+        return void node.step({ _tag: "PeerUnreachable", peer: this.likelyGone() })
+      case "suspend":
+        return (random.chance(0.5) ? node : this.likelyLeader(node)).suspend(1 + random.below(weather.suspendEvents))
+      case "back up":
+        return node.backUp()
+      case "put back":
+        return this.putBack(node)
     }
   }
 
@@ -193,9 +216,72 @@ export class Simulation {
     if (node.raft !== undefined) node.crash()
   }
 
-  /** At most one disk is lost at a time: with two of three gone nobody could tell what was promised. */
+  /** A node that is no voter yet, sometimes, and otherwise mostly one that leads. */
+  private likelyLoser(drawn: SimNode): SimNode {
+    const learner = this.nodes.find(({ disk }) => !disk.votes)
+    if (learner !== undefined && this.random.chance(0.3)) return learner
+    return this.random.chance(0.5) ? drawn : this.likelyLeader(drawn)
+  }
+
+  /** Mostly a node that does not answer. */
+  private likelyGone(): NodeId {
+    const gone = this.nodes.filter(({ isAwake }) => !isAwake)
+    return gone.length > 0 && this.random.chance(0.7) ? this.random.pick(gone).id : NodeId(1 + this.random.below(3))
+  }
+
+  private wakeNodes(): void {
+    for (const node of this.nodes) {
+      if (!node.isSuspended || node.suspendedFor-- > 1) continue
+      node.suspendedFor = 1
+      node.wake()
+    }
+  }
+
+  /** Whether every node but this one has its disk: at most one is lost at a time. */
+  private othersAreWhole(node: SimNode): boolean {
+    return this.nodes.length > 1 && this.nodes.every((other) => other === node || other.disk.votes)
+  }
+
+  /**
+   * An older state of a directory comes back. Only a leader that remembers what the node acknowledged can tell, so that is
+   * when it is done: it leads the node's present term, has an acknowledgement of the node in this term, and the two can reach
+   * each other. Its next heartbeat is the first thing that the node hears, and what the node learns from it is durable before
+   * anything else happens. What the node had sent and nobody received is lost with its connections.
+   */
+  private putBack(node: SimNode): void {
+    const { network, nodes } = this
+    if (!node.canPutBack || !node.disk.votes || !this.othersAreWhole(node)) return
+    const leader = nodes.find(({ id, isAwake, raft }) =>
+      isAwake && raft?.role === "leader" && raft.term === node.disk.hardState.term && id !== node.id &&
+      !network.isCut(id, node.id) && !network.isCut(node.id, id)
+    )
+    const told = leader?.step({ _tag: "Tick" }) ?? []
+    const heartbeat = told.flatMap((output) => output._tag === "Send" ? output.messages : [])
+      .find(({ _tag, to }) => _tag === "Heartbeat" && to === node.id)
+    const { raft } = leader ?? {}
+    const match = raft?.leadership?.progress.get(node.id)?.match
+    if (raft?.leadership === undefined || heartbeat === undefined || match === undefined) return
+    if (match < raft.leadership.termStart) return
+    const term = raft.log.termAt(match)
+    node.putBack()
+    const { base } = node.disk
+    const lacks = term !== undefined && base.index < match && node.disk.termAt(match) !== term
+    node.step({ _tag: "Receive", message: heartbeat })
+    demand(
+      !lacks || node.raft?.standing === "learner",
+      "a directory that went back is noticed",
+      () => `n${node.id} has lost ${match}@${term}, which its leader n${leader?.id} knows that it acknowledged`
+    )
+    node.sync(1_000)
+    node.report()
+  }
+
+  /** With two of three disks gone nobody could tell what was promised. */
   private wipe(node: SimNode): void {
-    if (this.nodes.length === 1 || !this.nodes.every((other) => other === node || other.disk.votes)) return
+    if (!this.othersAreWhole(node)) return
+    if (this.nodes.some(({ isSuspended }) => isSuspended)) {
+      this.world.probes.hit("a disk was lost while another node was suspended")
+    }
     node.wipe()
     node.disk.forgetTruncation = this.world.mutant === "forgets to truncate"
   }
@@ -227,6 +313,7 @@ export class Simulation {
   }
 
   private sendSnapshot(node: SimNode): void {
+    if (node.isSuspended) return
     const request = node.snapshotsToSend.shift()
     const target = request === undefined ? undefined : this.nodes[request.peer - 1]
     if (request === undefined || target === undefined) return
@@ -247,10 +334,12 @@ export class Simulation {
   /** The faults end: the network carries everything, and every node runs. */
   private calm(): void {
     this.world.trace?.("the faults end")
+    this.staleLeader.end()
     this.network.heal()
     this.network.faults = noFaults
     for (const node of this.nodes) {
       node.paused = false
+      node.wake()
       if (node.raft === undefined) node.start()
     }
   }

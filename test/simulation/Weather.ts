@@ -10,8 +10,10 @@ import type { NetworkFaults } from "./SimNetwork.ts"
  * - `stranded leaders`: a leader is cut off with a long tail that nobody else has, while the others commit little, compact it
  *   and have to send it a snapshot that ends within that tail. Or a follower is cut off with a window full of entries on their
  *   way, while the others compact what it lacks.
+ * - `stale leader`: a leader is suspended with an entry that only it has, the others elect another one and commit, one of them
+ *   loses its disk, the new leader is cut off, suspended or down, and the old one wakes up (`StaleLeader.ts`).
  */
-export type Profile = "plain" | "short reigns" | "stranded leaders"
+export type Profile = "plain" | "short reigns" | "stranded leaders" | "stale leader"
 
 export interface Weather {
   readonly profile: Profile
@@ -24,12 +26,17 @@ export interface Weather {
   readonly load: number
   readonly wipe: number
   readonly compact: number
+  /** How often a process is suspended, and for how many events at most: several election timeouts. */
+  readonly suspend: number
+  readonly suspendEvents: number
+  /** How often the directory of a node is put back to an older state. */
+  readonly putBack: number
   /** How often a leader loses its office, or is stranded; see {@link Profile}. */
   readonly fall: number
 }
 
 export const drawWeather = (random: Random): Weather => {
-  const profile = random.weighted([["plain", 6], ["short reigns", 1], ["stranded leaders", 1]])
+  const profile = random.weighted([["plain", 6], ["short reigns", 1], ["stranded leaders", 1], ["stale leader", 1]])
   return {
     profile,
     network: {
@@ -45,6 +52,9 @@ export const drawWeather = (random: Random): Weather => {
     load: random.pick([1, 6]),
     wipe: random.pick([0, 0, 0.05, 0.2]),
     compact: random.pick([1, 1, 12]),
+    suspend: random.pick([0, 0, 0.05, 0.2]),
+    suspendEvents: random.pick([300, 700, 1_500]),
+    putBack: random.pick([0, 0, 0.1, 0.4]),
     fall: profile === "plain" ? 0 : random.pick([0.5, 2])
   }
 }

@@ -141,7 +141,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "gives a leader of an earlier term no answer",
-    { cores: 500 },
+    { cores: 2_000 },
     "raft/Raft.ts",
     "      return answerHeartbeat(raft, to, 0)\n",
     "      return\n"
@@ -155,7 +155,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "forgets that a lagging follower needs what is compacted",
-    { cores: 2_000 },
+    { cores: 8_000 },
     "raft/Leader.ts",
     "if (raft.log.termAt(addIndex(progress.next, -1)) === undefined) progress.becomeProbe()\n    else ",
     "if (raft.log.termAt(addIndex(progress.next, -1)) !== undefined) "
@@ -232,7 +232,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "steps the core in the middle of a step",
-    { nodes: 50 },
+    { nodes: 500 },
     "node/EventLoop.ts",
     "        return this.roleChanged(output)\n",
     "        this.step({ _tag: \"Tick\" })\n        return this.roleChanged(output)\n"
@@ -250,6 +250,44 @@ export const mutants: ReadonlyArray<Mutant> = [
     "storage/RocksLogStore.ts",
     "    return Effect.uninterruptible(\n      Semaphore",
     "    return Effect.suspend(() =>\n      Semaphore"
+  ),
+  one(
+    "counts what a non-voter acknowledges",
+    { cores: 50 },
+    "raft/Leader.ts",
+    "if (message.voter) progress.acknowledged =",
+    "progress.acknowledged ="
+  ),
+  one(
+    "believes a heartbeat's commit beyond what its leader knows of it",
+    { cores: 2_000 },
+    "raft/Follower.ts",
+    "if (match.index > raft.log.compacted.index && !raft.log.matches(match)) acknowledgedEntriesLost(raft, message)\n" +
+      "  else raft.commit = maxIndex(raft.commit, minIndex(message.commit, match.index))",
+    "const unknown = match.index > raft.log.compacted.index && !raft.log.matches(match)\n" +
+      "  if (unknown && raft.standing === \"voter\") acknowledgedEntriesLost(raft, message)\n" +
+      "  else raft.commit = maxIndex(raft.commit, minIndex(message.commit, raft.log.lastIndex))"
+  ),
+  one(
+    "does not notice that its directory was put back",
+    { cores: 200 },
+    "raft/Join.ts",
+    "  if (raft.standing !== \"voter\") return\n  emit(raft, { _tag: \"DirectoryRolledBack\"",
+    "  if (raft.term >= 0) return\n  emit(raft, { _tag: \"DirectoryRolledBack\""
+  ),
+  one(
+    "counts a non-voter's answer in a read round",
+    { cores: 200 },
+    "raft/Leader.ts",
+    "  if (message.voter) {\n    leadership.reads.answered",
+    "  {\n    leadership.reads.answered"
+  ),
+  one(
+    "is a voter before its log is durable, and forgets its vote",
+    { cores: 5_000 },
+    "raft/Join.ts",
+    "|| raft.commit < through || raft.stable < through) return\n  raft.votedFor ??= raft.leader\n",
+    "|| raft.commit < through) return\n"
   ),
   one(
     "gives the durable floor its name before its bytes are synced",

@@ -11,7 +11,10 @@ import type { Rates } from "./Rates.ts"
 import type { DiskHealth } from "./SimEngine.ts"
 import { noFaults } from "./SimNetwork.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
+import { PutBack } from "./PutBack.ts"
 import type { SimNode } from "./SimNode.ts"
+import type { Stage } from "./StaleLeader.ts"
+import { StaleLeader } from "./StaleLeader.ts"
 import type { Timeline } from "./Timeline.ts"
 
 export interface FaultWorld {
@@ -48,9 +51,24 @@ export class Faults {
   private readonly world: FaultWorld
   private readonly conditions = new Map<NodeId, Condition>()
   private over = false
+  private readonly staleLeader: StaleLeader
+  private readonly putBacks: PutBack
 
   constructor(world: FaultWorld) {
     this.world = world
+    const stage: Stage = {
+      ...world,
+      stop: (node) => this.stop(node),
+      wake: (node) => this.wake(node),
+      kill: (node) => this.crash(node, false),
+      wipe: (node) => {
+        if (!this.mayLose(node)) return false
+        this.wipe(node, "lost")
+        return true
+      }
+    }
+    this.staleLeader = new StaleLeader(stage)
+    this.putBacks = new PutBack(stage)
   }
 
   begin(): void {
@@ -61,20 +79,27 @@ export class Faults {
     const { random, rates, timeline } = this.world
     timeline.after(rates.everyMs * (0.2 + random.next() * 1.6), () => {
       if (this.over) return
-      this.happen()
+      // Other faults would undo what a history is made of.
+      if (!this.storyGoesOn) this.happen()
       this.next()
     })
+  }
+
+  private get storyGoesOn(): boolean {
+    return this.staleLeader.goesOn || this.putBacks.goesOn
   }
 
   /** From now on everything works: links, disks, and an operator who starts what is down. */
   end(): void {
     const { network, nodes } = this.world
     this.over = true
+    this.staleLeader.end()
+    this.putBacks.end()
     network.heal()
     network.faults = noFaults
     for (const node of nodes) {
       this.repair(node)
-      node.process?.resume()
+      this.wake(node)
       // Damage that nobody has met yet may be met at any time.
       if (node.storage.damaged.size > 0) this.wipe(node, "replaced")
       if (node.process === undefined) this.startSoon(node)
@@ -137,12 +162,17 @@ export class Faults {
   /** Whatever reached the disk is unknown now: the node must not go on as if nothing had happened. */
   private mustStop(node: SimNode, reason: string): void {
     const { process } = node
-    this.world.timeline.after(500, () =>
+    this.world.timeline.after(500, () => {
+      if (node.process !== process || process?.isStopped === true) return
+      // A node that was asked to end is no longer served by anything that could stop it earlier. It ends when its disk lets it,
+      // and until then nothing may be heard of it.
+      if (node.isClosing) node.silenced = reason
       demand(
-        node.process !== process || process?.isStopped === true,
+        node.isClosing,
         "a failed write stops the node",
         () => `n${node.id} goes on after: ${reason}`
-      ))
+      )
+    })
   }
 
   private leaderOr(drawn: SimNode): SimNode {
@@ -179,6 +209,12 @@ export class Faults {
         process.stop()
         return timeline.after(pauseMs, () => process.resume())
       }
+      case "suspend":
+        return this.suspend(node, 400 + random.below(2_000))
+      case "stale leader":
+        return this.staleLeader.begin()
+      case "put back":
+        return this.putBacks.begin(node)
       case "isolate":
         trace?.(`n${node.id} is cut off`)
         network.isolate(node.id, ids)
@@ -198,9 +234,11 @@ export class Faults {
             if (from === to || random.chance(0.5)) continue
             timeline.after(random.below(300), () => {
               // The end of all faults may come in between, and nobody would mend what is cut after it.
-              if (!this.over) network.cut(from, to)
+              if (!this.over && !this.storyGoesOn) network.cut(from, to)
             })
-            timeline.after(random.below(600) + 100, () => network.mend(from, to))
+            timeline.after(random.below(600) + 100, () => {
+              if (!this.storyGoesOn) network.mend(from, to)
+            })
           }
         }
         return this.healSoon()
@@ -248,7 +286,32 @@ export class Faults {
 
   private healSoon(): void {
     const { network, random, timeline } = this.world
-    timeline.after(50 + random.below(900), () => network.heal())
+    timeline.after(50 + random.below(900), () => {
+      if (!this.storyGoesOn) network.heal()
+    })
+  }
+
+  /** A process is stopped for several election timeouts; meanwhile its connections break. */
+  private suspend(node: SimNode, ms: number): void {
+    const { probes, timeline, trace } = this.world
+    const { process } = node
+    if (process === undefined || process.isStopped) return
+    trace?.(`n${node.id} is suspended for ${ms} ms`)
+    probes.hit("a node was suspended for several election timeouts")
+    this.stop(node)
+    timeline.after(ms, () => {
+      if (node.process === process) this.wake(node)
+    })
+  }
+
+  private stop(node: SimNode): void {
+    node.process?.stop()
+    this.world.network.suspend(node.id)
+  }
+
+  private wake(node: SimNode): void {
+    node.process?.resume()
+    this.world.network.wake(node.id)
   }
 
   private crash(node: SimNode, power: boolean): void {
@@ -279,7 +342,14 @@ export class Faults {
   }
 
   private wipe(node: SimNode, reason: string): void {
-    const { probes, trace } = this.world
+    const { network, nodes, probes, trace } = this.world
+    if (node.disk.hardState.standing === "learner") probes.hit("a learner lost its disk")
+    const isAway = ({ id, process }: SimNode): boolean =>
+      process === undefined || process.isStopped ||
+      nodes.some((other) => other.id !== id && network.isCut(id, other.id))
+    if (nodes.some((other) => other !== node && isAway(other))) {
+      probes.hit("a disk was lost while another node was out of reach")
+    }
     if (node.process !== undefined) this.crash(node, false)
     trace?.(`the disk of n${node.id} is ${reason}: it gets an empty one`)
     probes.hit("a disk was lost")

@@ -8,6 +8,9 @@ export type FaultKind =
   | "power"
   | "shutdown"
   | "pause"
+  | "suspend"
+  | "stale leader"
+  | "put back"
   | "isolate"
   | "one-way"
   | "swizzle"
@@ -49,6 +52,9 @@ export const drawRates = (random: Random): Rates => ({
     ["power", random.pick([1, 6])],
     ["shutdown", 1],
     ["pause", random.pick([0, 2, 4])],
+    ["suspend", random.pick([0, 0, 1, 3])],
+    ["stale leader", random.pick([0, 0, 0, 10])],
+    ["put back", random.pick([0, 0, 0, 6])],
     ["isolate", random.pick([0, 2, 6])],
     ["one-way", random.pick([0, 2, 4])],
     ["swizzle", random.pick([0, 1])],

@@ -154,6 +154,16 @@ export class SimDisk {
   /** Rows whose bytes cannot be read: `family/name`. */
   readonly damaged = new Set<string>()
 
+  /** What is durable now, as a directory of its own. */
+  copy(): SimDisk {
+    const copy = new SimDisk()
+    copy.image = this.durable
+    copy.durable = this.durable
+    copy.floor = this.durableFloor
+    copy.durableFloor = this.durableFloor
+    return copy
+  }
+
   /** Answers with the state that is complete by this batch, when one is. */
   apply(batch: SimBatch): { readonly index: number; readonly digest: number } | undefined {
     this.image = withBatch(this.image, batch)

@@ -1,7 +1,7 @@
 /** The network between the nodes of a simulation: it delays, loses, repeats, reorders, and can be cut in each direction. */
 import type { Effect, Exit } from "effect"
 import { Queue } from "effect"
-import type { Message } from "../../../src/raft/Message.ts"
+import type { Heartbeat, Message } from "../../../src/raft/Message.ts"
 import type { NodeId } from "../../../src/raft/Types.ts"
 import type { PeerTransport } from "../../../src/transport/PeerTransport.ts"
 import type { Random } from "../Random.ts"
@@ -36,10 +36,16 @@ export class SimNetwork {
   faults: NetworkFaults
   private readonly endpoints = new Map<NodeId, Endpoint>()
   private readonly cuts = new Set<number>()
+  /** Nodes whose process is suspended for so long that their connections broke. */
+  private readonly suspended = new Set<NodeId>()
   /** Told when a node is gone. */
   private readonly ways = new Set<{ readonly from: NodeId; readonly end: () => void }>()
   /** When the last message of a link arrives, so that the next one comes after it. */
   private readonly lastArrival = new Map<number, number>()
+  /** The last heartbeat on each link, whatever became of it. */
+  private readonly heartbeats = new Map<number, Heartbeat>()
+  /** Until when what a node sent is lost, in milliseconds. */
+  private readonly lostBefore = new Map<NodeId, number>()
   private readonly random: Random
   private readonly timeline: Timeline
 
@@ -55,14 +61,29 @@ export class SimNetwork {
 
   /** The process behind an endpoint ended: its peers notice. */
   detach(node: NodeId): void {
+    this.suspended.delete(node)
     if (!this.endpoints.delete(node)) return
     for (const other of this.endpoints.keys()) this.tellLost(other, node)
     for (const way of this.ways) if (way.from === node) way.end()
   }
 
+  /** The process of a node is stopped for long: what is sent to it is lost, and its peers notice that links break. */
+  suspend(node: NodeId): void {
+    if (!this.endpoints.has(node)) return
+    this.suspended.add(node)
+    for (const other of this.endpoints.keys()) if (other !== node) this.tellLost(other, node)
+    for (const way of this.ways) if (way.from === node) way.end()
+  }
+
+  /** The process goes on, and finds its links broken. */
+  wake(node: NodeId): void {
+    if (!this.suspended.delete(node)) return
+    for (const other of this.endpoints.keys()) if (other !== node) this.tellLost(node, other)
+  }
+
   /** What a node finds at another one now; `undefined` when the way there is cut, or nobody is there. */
   endpoint(from: NodeId, to: NodeId): Endpoint | undefined {
-    return this.isCut(from, to) || this.isCut(to, from) ? undefined : this.endpoints.get(to)
+    return this.suspended.has(to) || this.isCut(from, to) || this.isCut(to, from) ? undefined : this.endpoints.get(to)
   }
 
   /** Ends a way when the process at its beginning does. */
@@ -115,6 +136,7 @@ export class SimNetwork {
     for (let at = 0; at < messages.length; at++) {
       const message = messages[at] as Message
       batch.push(copyOf(message))
+      if (message._tag === "Heartbeat") this.heartbeats.set(message.from * 10 + message.to, message)
       if (messages[at + 1]?.to === message.to && !this.random.chance(this.faults.reorder)) continue
       this.sendBatch(message.from, message.to, batch)
       batch = []
@@ -134,13 +156,26 @@ export class SimNetwork {
         delayMs = Math.max(delayMs, (this.lastArrival.get(link) ?? 0) - this.timeline.nowMs)
         this.lastArrival.set(link, this.timeline.nowMs + delayMs)
       }
-      this.timeline.after(delayMs, () => this.deliver(from, to, batch))
+      const sentMs = this.timeline.nowMs
+      this.timeline.after(delayMs, () => {
+        if (sentMs > (this.lostBefore.get(from) ?? -1)) this.deliver(from, to, batch)
+      })
     }
+  }
+
+  /** The last heartbeat that a node sent to another. */
+  heartbeat(from: NodeId, to: NodeId): Heartbeat | undefined {
+    return this.heartbeats.get(from * 10 + to)
+  }
+
+  /** What a node has sent and nobody has received yet is lost. */
+  lose(node: NodeId): void {
+    this.lostBefore.set(node, this.timeline.nowMs)
   }
 
   private deliver(from: NodeId, to: NodeId, batch: ReadonlyArray<Message>): void {
     const endpoint = this.endpoints.get(to)
-    if (endpoint === undefined || this.isCut(from, to)) return
+    if (endpoint === undefined || this.suspended.has(to) || this.isCut(from, to)) return
     endpoint.process.enter(() => {
       Queue.offerUnsafe(endpoint.inbox, batch)
     })

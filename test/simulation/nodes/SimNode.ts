@@ -37,7 +37,7 @@ import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
 import type { SnapshotOffer } from "../../../src/transport/PeerTransport.ts"
 import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
-import type { ObservedNode } from "../Oracle.ts"
+import type { ObservedDisk, ObservedNode } from "../Oracle.ts"
 import { demand } from "../Oracle.ts"
 import type { Random } from "../Random.ts"
 import { DurableView } from "./DurableView.ts"
@@ -114,6 +114,11 @@ export class SimNode implements ObservedNode {
   excuse: string | undefined
   /** The last revision of the state that the process found when it started. */
   startRevision = 0
+  private copied: SimDisk | undefined
+  /** The process is ending, or has to: why nothing may be heard of it any more. */
+  silenced: string | undefined
+  /** It was asked to end, and waits for its disk. */
+  private closing = false
   private staleRevision = 0
   private context: Context.Context<never> = Context.empty()
   private scope: Scope.Closeable | undefined
@@ -127,8 +132,26 @@ export class SimNode implements ObservedNode {
     this.clock = clock
   }
 
+  /** Copies the directory as it is on the disk, while a process may use it. */
+  copyDirectory(): void {
+    if (this.isWhole) this.copied = this.storage.copy()
+  }
+
+  /** The directory is put back to what it was when it was copied. Only for a node without a process. */
+  putBack(): void {
+    if (this.copied === undefined) return
+    this.storage = this.copied.copy()
+    this.disk = new DurableView(this.storage, this.disk)
+  }
+
+  /** What would be there after {@link putBack}. */
+  get older(): ObservedDisk | undefined {
+    return this.copied === undefined ? undefined : new DurableView(this.copied, undefined)
+  }
+
   /** The disk is replaced by an empty one. */
   wipe(): void {
+    this.copied = undefined
     this.storage = new SimDisk()
     this.unnoticed = undefined
     this.disk = new DurableView(this.storage, this.disk)
@@ -192,6 +215,8 @@ export class SimNode implements ObservedNode {
     this.runs += 1
     this.staleRevision = 0
     this.excuse = undefined
+    this.silenced = undefined
+    this.closing = false
     const seeded = random.below(2 ** 31)
     this.context = Context.empty().pipe(
       Context.add(Scheduler.Scheduler, process.queue),
@@ -270,7 +295,8 @@ export class SimNode implements ObservedNode {
         Effect.suspend(() => {
           watcher.applies(this, entries)
           return Effect.map(machine.apply(entries), (replies) => {
-            watcher.applied(this, entries, replies)
+            // A machine may stop before the last entry; the node calls again with what is left.
+            watcher.applied(this, entries.slice(0, replies.length), replies)
             return replies
           })
         })
@@ -364,10 +390,16 @@ export class SimNode implements ObservedNode {
     this.world.network.detach(this.id)
   }
 
+  /** Whether the process was asked to end and has not ended yet. */
+  get isClosing(): boolean {
+    return this.closing
+  }
+
   /** The process is asked to end (SIGTERM), and ends once it has finished. */
   shutDown(ended: () => void): void {
     const { process, scope } = this
     if (process === undefined || scope === undefined) return
+    this.closing = true
     this.excuse ??= "it was asked to end"
     process.enter(() =>
       this.run(Scopes.close(scope, Exit.void), () => {

@@ -234,6 +234,11 @@ export class Simulation {
       trace(`n${node.id} ${describeEvent(event)}`)
       for (const output of outputs) for (const line of describeOutputLines(output)) trace(`      ${line}`)
     }
+    demand(
+      node.silenced === undefined,
+      "a failed write stops the node",
+      () => `n${node.id} was ending, and goes on after: ${node.silenced}`
+    )
     if (event._tag === "ReadIndex") oracle.asks(node.runs * 1_000_000 + node.id * 100_000_000 + event.readId)
     oracle.stepped(
       node,
@@ -241,7 +246,8 @@ export class Simulation {
         output._tag === "ReadReady"
           ? { ...output, readIds: output.readIds.map((id) => node.runs * 1_000_000 + node.id * 100_000_000 + id) }
           : output
-      )
+      ),
+      event
     )
     if (raft.role === "leader" && raft.commit > raft.stable) {
       probes.hit("the leader committed before its own disk had the entry")
@@ -260,6 +266,8 @@ export class Simulation {
   private put(output: Output): void {
     const { probes } = this
     switch (output._tag) {
+      case "DirectoryRolledBack":
+        return probes.hit("a directory that was put back was noticed")
       case "Persist":
         if (output.truncateFrom !== undefined) probes.hit("a conflict was removed")
         for (const { index, term } of output.entries) {

@@ -14,7 +14,8 @@ export interface Answer {
   readonly seeds: number
   readonly events: number
   readonly failures: ReadonlyArray<string>
-  readonly probes: ReadonlyArray<readonly [Probe, number]>
+  /** How often each thing happened, and in how many of the seeds. */
+  readonly probes: ReadonlyArray<readonly [probe: Probe, count: number, seeds: number]>
 }
 
 /** Runs seeds one after the other. */
@@ -23,13 +24,15 @@ export const runSeeds = ({ count, seed }: Task): Omit<Answer, "thread"> => {
   const failures: Array<string> = []
   let events = 0
   for (let at = seed; at < seed + count; at++) {
+    const own = new Probes()
     try {
-      events += simulate({ seed: at, probes }).events
+      events += simulate({ seed: at, probes: own }).events
     } catch (error) {
       failures.push(error instanceof Error ? error.message : String(error))
     }
+    probes.add([...own.counts].map(([probe, hits]) => [probe, hits, 1]))
   }
-  return { seeds: count, events, failures, probes: [...probes.counts] }
+  return { seeds: count, events, failures, probes: probes.all }
 }
 
 parentPort?.on("message", (task: Task) => {
