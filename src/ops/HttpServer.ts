@@ -14,6 +14,7 @@ import { Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { createServer } from "node:http"
+import { watchTables } from "../BoundedTables.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import { defaultLimits } from "../FlareDbConfig.ts"
 import { RaftNode } from "../node/RaftNode.ts"
@@ -102,17 +103,25 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
 /** Serves the paths above until the scope closes. */
 export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, ListenError, RaftNode> => {
   const { host, port } = options.listen
-  const server = Layer.unwrap(
-    Effect.map(
-      Offences.make("http"),
-      (offences) =>
-        NodeHttpServer.layer(() => guardedServer(options.limits ?? defaultLimits, offences), {
-          host,
-          port,
-          gracefulShutdownTimeout: 1_000
+  const limits = options.limits ?? defaultLimits
+  const server = Layer.unwrap(Effect.gen(function*() {
+    const offences = yield* Offences.make("http")
+    let connections = 0
+    yield* watchTables([{
+      table: "http_connections",
+      entries: () => connections,
+      limit: limits.maxHttpConnections,
+      setting: "maxHttpConnections"
+    }])
+    const make = () =>
+      guardedServer(limits, offences).on("connection", (socket) => {
+        connections += 1
+        socket.once("close", () => {
+          connections -= 1
         })
-    )
-  )
+      })
+    return NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
+  }))
   const address = Layer.effect(
     HttpAddress,
     Effect.map(HttpServer.HttpServer, ({ address }) => ({ host, port: "port" in address ? address.port : port }))

@@ -219,7 +219,7 @@ class Source {
   }
 
   step(index: number, revision: number): Step {
-    this.timeMs += this.below(400) - 50
+    this.timeMs += this.below(3) === 0 ? 0 : this.below(500) - 50
     // Long silences let sessions be evicted, those with kept replies too.
     if (this.below(30) === 0) this.timeMs += this.below(70_000)
     const command = this.command(revision)

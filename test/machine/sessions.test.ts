@@ -88,9 +88,13 @@ describe("a full table of sessions", () => {
   it.effect("refuses a new client while every session was heard of lately, or keeps a recent reply", () =>
     Effect.gen(function*() {
       const log = new Log()
-      yield* log.openAll(1_000, maxSessions)
+      const [oldest = 0, next = 0] = yield* log.openAll(1_000, maxSessions)
       assert.deepInclude(yield* log.openOne(10_999), full)
       assert.strictEqual((yield* log.openOne(11_000))?._tag, "SessionReply")
+      // Of those that are idle for equally long the oldest gave way.
+      const [first, second] = yield* log.writeAll(11_000, [oldest, next])
+      assert.deepInclude(first, { _tag: "RefusedReply", reason: "session-expired" } as const)
+      assert.strictEqual(second?._tag, "PutReply")
     }))
 
   it.effect("keeps the session with an unacknowledged recent reply, and its write takes effect once", () =>
