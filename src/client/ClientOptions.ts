@@ -35,13 +35,13 @@ export interface ClientOptions {
   /**
    * Whether writes belong to a session, so that each takes effect exactly once. Default `true`: a write whose answer was
    * lost is repeated until its deadline, and only then `Indeterminate`. The first write costs one more round, which opens
-   * the session, and closing the client one that ends it; the cluster has room for 10,000 sessions. With `false` nothing is repeated that
+   * the session, and closing the client one that ends it; the cluster has room for 10,000 sessions, and then ends idle ones. With `false` nothing is repeated that
    * may have been carried out: a lost connection or a change of leaders makes writes `Indeterminate`.
    */
   readonly sessions?: boolean | undefined
   /**
    * Milliseconds without a write after which the cluster forgets the session; the next write opens another. Default
-   * 300,000, at least 1,000. A write that is still being repeated by then, because its own deadline is longer, fails as
+   * 300,000, at least 1,000. A cluster whose sessions are all taken ends it after 60 seconds, or 10 when it keeps no reply. A write that is still being repeated by then, because its own deadline is longer, fails as
    * `SessionExpired` when its outcome cannot be known.
    */
   readonly sessionTtlMs?: number | undefined

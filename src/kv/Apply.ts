@@ -15,7 +15,6 @@ import {
   maxRangeDeletes,
   maxSessionReplies,
   maxSessionReplyBytes,
-  maxSessions,
   maxTransactionReadBytes,
   maxTransactionReadRows
 } from "./Limits.ts"
@@ -160,7 +159,7 @@ const carryOut = (
   command: Exclude<Command, RevokeLease | Expire | Compact>,
   session: Session | undefined
 ): CommandReply => {
-  const { leases, sessions } = batch.state
+  const { leases, maxSessions, sessions } = batch.state
   switch (command._tag) {
     case "Put":
       return put(batch, command.key, command.value, command.lease)
@@ -183,7 +182,11 @@ const carryOut = (
       return { _tag: "LeaseReply", revision: batch.revision, lease: id, ttlMs, remainingMs: ttlMs }
     }
     case "OpenSession": {
-      if (sessions.size >= maxSessions) return overloaded(batch, "maxSessions", sessions.size, maxSessions)
+      if (sessions.size >= maxSessions) {
+        const idle = sessions.evictable(batch.figures.logTimeMs)
+        if (idle === undefined) return overloaded(batch, "maxSessions", sessions.size, maxSessions)
+        batch.closeSession(idle)
+      }
       const { ttlMs } = command
       batch.openSession(new Session(place.index, { ttlMs, heardMs: batch.figures.logTimeMs, answered: 0 }))
       return { _tag: "SessionReply", revision: batch.revision, session: place.index, ttlMs }

@@ -44,8 +44,25 @@ export const maxLeases = 100_000
 /** Most keys attached to one lease; a put beyond it is refused as `Overloaded`. */
 export const maxLeaseKeys = maxRangeDeletes
 
-/** Most sessions at a time; opening one more is refused as `Overloaded`. */
+/**
+ * Most sessions at a time. Opening one more evicts a session that was idle for long enough (the two times below), and is
+ * refused as `Overloaded` when there is none. Every node decides that by itself when it applies the command, so another
+ * value of any of the three is another format of the log.
+ */
 export const maxSessions = 10_000
+
+/**
+ * Milliseconds of log time without a command after which a full table may evict a session that keeps no reply. It
+ * protects clients that have just opened theirs from a burst of others.
+ */
+export const minEvictionIdleMs = 10_000
+
+/**
+ * The same for a session that keeps replies. A client acknowledges a reply with its next write, so a client that stopped
+ * after its last one leaves a reply behind for good. After this time, twelve times the default deadline of a write, the
+ * reply counts as abandoned.
+ */
+export const minEvictionUnacknowledgedMs = 60_000
 
 /** Most answers kept for one session until its client has said that it has them. */
 export const maxSessionReplies = 16_384

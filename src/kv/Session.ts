@@ -15,8 +15,16 @@
  * A command of a session costs one row, as if it was alone, and many of one batch share it: small replies lie together in
  * blocks, and `answered` lies with the reply that it came with. A session has answered up to the highest number that any
  * of its rows says. What a row holds hangs on the commands alone, not on how they are grouped into batches.
+ *
+ * When the table of sessions is full, a new session evicts an idle one (`Session.evictableMs`). Each command still takes
+ * effect at most once: the evicted session's commands are refused, and ids are log indexes, which are never used twice.
+ * What a client may lose is the answer to a write whose first answer was lost. That takes a client which repeats the
+ * write and yet reaches the log with no attempt for `minEvictionUnacknowledgedMs`, because each attempt that is applied
+ * counts as heard. Its next attempt gets `SessionExpired`, as after the time to live. A client without such a write opens
+ * another session and sends its refused write again.
  */
 import { Reader, Writer } from "./Binary.ts"
+import { minEvictionIdleMs, minEvictionUnacknowledgedMs } from "./Limits.ts"
 
 export interface SessionRecord {
   readonly ttlMs: number
@@ -89,6 +97,17 @@ export class Session {
     this.answered = answered
     this.recordedAnswered = answered
     this.anywhereAnswered = answered
+  }
+
+  /**
+   * The log time from which on a full table may evict the session. It follows from what the rows hold, so a node that has
+   * just started agrees with one that has run for long.
+   *
+   * A command at log time `t` leaves it above `t`: `heardMs` is then above `t - heardGranularityMs`, and both the times to
+   * live and the idle times are at least `heardGranularityMs`.
+   */
+  get evictableMs(): number {
+    return this.heardMs + Math.min(this.ttlMs, this.size === 0 ? minEvictionIdleMs : minEvictionUnacknowledgedMs)
   }
 
   /** The blocks that hold replies. */
@@ -197,9 +216,20 @@ export class Session {
   }
 }
 
+interface Candidate {
+  readonly id: number
+  readonly evictableMs: number
+}
+
 /** Every session of the store. */
 export class Sessions {
   private readonly sessions = new Map<number, Session>()
+  /**
+   * The sessions that were evictable at the last scan, the first to go at the end. Only a cache: what `evictable` answers
+   * does not depend on when it was called before.
+   */
+  private candidates: Array<Candidate> = []
+  private scannedMs = -1
 
   get size(): number {
     return this.sessions.size
@@ -215,6 +245,36 @@ export class Sessions {
 
   delete(id: number): void {
     this.sessions.delete(id)
+  }
+
+  /**
+   * The session that a full table evicts at `logTimeMs`: of those that are evictable, the one that has been so for longest,
+   * and of several the oldest. `undefined` when there is none. `logTimeMs` never decreases.
+   *
+   * It scans the table (`maxSessions` rows of memory) only when the candidates of the last scan are used up and time has
+   * passed. A session that was opened or heard of since that scan became evictable after it, if at all, so it comes after
+   * all candidates.
+   */
+  evictable(logTimeMs: number): Session | undefined {
+    const kept = this.nextCandidate()
+    if (kept !== undefined || logTimeMs <= this.scannedMs) return kept
+    this.scannedMs = logTimeMs
+    for (const { evictableMs, id } of this.sessions.values()) {
+      if (evictableMs <= logTimeMs) this.candidates.push({ id, evictableMs })
+    }
+    this.candidates.sort((a, b) => b.evictableMs - a.evictableMs || b.id - a.id)
+    return this.nextCandidate()
+  }
+
+  /** The first candidate that was not heard of since the scan. It stays one until it is evicted. */
+  private nextCandidate(): Session | undefined {
+    for (;;) {
+      const last = this.candidates[this.candidates.length - 1]
+      if (last === undefined) return undefined
+      const session = this.sessions.get(last.id)
+      if (session?.evictableMs === last.evictableMs) return session
+      this.candidates.pop()
+    }
   }
 
   /** The ids of at most `limit` sessions that were not heard of for too long. */

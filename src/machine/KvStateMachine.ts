@@ -6,6 +6,7 @@
  * much are carried out in several.
  */
 import { Context, Effect, Layer, Semaphore } from "effect"
+import { watchTables } from "../BoundedTables.ts"
 import { apply as applyCommand, keysOf } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
 import type { Stamped } from "../kv/Command.ts"
@@ -16,6 +17,7 @@ import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
 import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
 import { decodeLease } from "../kv/Lease.ts"
+import { maxLeases } from "../kv/Limits.ts"
 import { decodeSession, Session } from "../kv/Session.ts"
 import { State } from "../kv/State.ts"
 import type { Entry } from "../raft/Types.ts"
@@ -135,6 +137,10 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
   const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
   let state = yield* load
   const source = yield* ChangeSource.make(store, state.figures)
+  yield* watchTables([
+    { table: "sessions", entries: () => state.sessions.size, limit: state.maxSessions, setting: "maxSessions" },
+    { table: "leases", entries: () => state.leases.size, limit: maxLeases, setting: "maxLeases" }
+  ])
 
   /** How many keys may be read ahead, from what they held lately. */
   let readAheadKeys = maxReadAheadKeys

@@ -6,6 +6,7 @@
  */
 import { Cause, Context, Deferred, Effect, Exit, FiberSet, Layer, Queue, Random, Stream, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
+import { watchTables } from "../BoundedTables.ts"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
 import { tickMs } from "../FlareDbConfig.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
@@ -276,6 +277,27 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     },
     fork: (work) => Effect.asVoid(supervise("reading the log", work))
   })
+
+  yield* watchTables([
+    {
+      table: "pending_proposals",
+      entries: () => loop.pending.waitingCommands,
+      limit: limits.maxPendingProposals,
+      setting: "maxPendingProposals"
+    },
+    {
+      table: "pending_reads",
+      entries: () => loop.pending.waitingQueries,
+      limit: limits.maxPendingReads,
+      setting: "maxPendingReads"
+    },
+    {
+      table: "inbox",
+      entries: () => Queue.sizeUnsafe(inbox),
+      limit: limits.maxInboxEvents,
+      setting: "maxInboxEvents"
+    }
+  ])
 
   /** Peers wait for room in the inbox; when they wait long the transport drops, and Raft repeats. */
   const receive = Effect.forever(

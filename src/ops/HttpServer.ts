@@ -14,6 +14,7 @@ import { Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { createServer } from "node:http"
+import { watchTables } from "../BoundedTables.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import { defaultLimits } from "../FlareDbConfig.ts"
 import type { Fatal } from "../FlareDbError.ts"
@@ -123,15 +124,26 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
 export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, ListenError, RaftNode> => {
   const { host, port } = options.listen
   const failed = (cause: unknown) => new ListenError({ port: "http", address: `${host}:${port}`, cause })
+  const limits = options.limits ?? defaultLimits
   const server = Layer.unwrap(
     Effect.gen(function*() {
       const offences = yield* Offences.make("http")
       const address = yield* Effect.mapError(listenAddress(host), failed)
-      return NodeHttpServer.layer(() => guardedServer(options.limits ?? defaultLimits, offences), {
-        host: address,
-        port,
-        gracefulShutdownTimeout: 1_000
-      })
+      let connections = 0
+      yield* watchTables([{
+        table: "http_connections",
+        entries: () => connections,
+        limit: limits.maxHttpConnections,
+        setting: "maxHttpConnections"
+      }])
+      const make = () =>
+        guardedServer(limits, offences).on("connection", (socket) => {
+          connections += 1
+          socket.once("close", () => {
+            connections -= 1
+          })
+        })
+      return NodeHttpServer.layer(make, { host: address, port, gracefulShutdownTimeout: 1_000 })
     })
   )
   const address = Layer.effect(

@@ -73,6 +73,11 @@ export class Connections {
     this.maxFrameBytes = maxFrameBytes
   }
 
+  /** How many there are. */
+  get size(): number {
+    return this.open.size
+  }
+
   /** A new connection; `undefined` when there is no room for it, and it is closed. */
   accept(connection: Destroyable): Guarded | undefined {
     const guarded = new Guarded(connection, this.maxFrameBytes, this.offences.nowMs())

@@ -10,6 +10,7 @@ import { Data, Effect, Exit, Fiber, Layer, Option, References, Scope } from "eff
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
+import { watchTables } from "../BoundedTables.ts"
 import type { ConnectionLimits, Guarded } from "./Connections.ts"
 import { Connections, defaultConnectionLimits, sweepMs } from "./Connections.ts"
 import type { DirectHandlers } from "./DirectCalls.ts"
@@ -67,6 +68,8 @@ export interface ServeOptions<Rpcs extends Rpc.Any> {
    */
   readonly idleTimeoutMs?: number
   readonly limits?: ConnectionLimits
+  /** The setting behind `limits.maxConnections`. When given, the connections are measured against the limit. */
+  readonly connectionsSetting?: string
   /** Where offences are told of; handlers that tell of their own give it. */
   readonly offences?: Offences
   /** Told when a connection ended. */
@@ -278,6 +281,14 @@ export const serve = <Rpcs extends Rpc.Any>(
     )
     const offences = options.offences ?? (yield* Offences.make(options.name))
     const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
+    if (options.connectionsSetting !== undefined) {
+      yield* watchTables([{
+        table: `${options.name}_connections`,
+        entries: () => connections.size,
+        limit: (options.limits ?? defaultConnectionLimits).maxConnections,
+        setting: options.connectionsSetting
+      }])
+    }
     const accepting = new Accepting(offences.remotes)
     const guarded = yield* guard(sockets, connections, accepting, options.idleTimeoutMs)
     const { onDisconnect } = options

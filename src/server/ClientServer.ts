@@ -3,6 +3,7 @@
  * that any number of clients may come and go.
  */
 import { Context, Effect, Layer } from "effect"
+import { watchTables } from "../BoundedTables.ts"
 import {
   clientProtocolVersion,
   ClientRpcs,
@@ -65,6 +66,20 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const offences = yield* Offences.make("client")
   /** The connections that said `Hello`. */
   const clients = new Set<number>()
+  yield* watchTables([
+    {
+      table: "client_connections",
+      entries: () => clients.size,
+      limit: maxClientConnections,
+      setting: "maxClientConnections"
+    },
+    {
+      table: "client_operations",
+      entries: () => underWay,
+      limit: options.maxOperations,
+      setting: "maxPendingProposals + maxPendingReads"
+    }
+  ])
 
   const welcome = (
     clientId: number,

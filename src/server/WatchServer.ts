@@ -10,6 +10,7 @@
 import { Clock, Context, Effect, Exit, Latch, Layer, Schedule } from "effect"
 import type { Scope } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"
+import { watchTables } from "../BoundedTables.ts"
 import { maxWatchWaitMs } from "../client/ClientRpcs.ts"
 import type { NodeWatch, WatchPart, WatchRequest } from "../client/Connection.ts"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -128,6 +129,11 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
   let lastId = 0
   const recipients = new Map<WatchOwner, Recipient>()
   const unconfirmed = new Unconfirmed(maxWatchBytes, metrics.unconfirmed)
+
+  yield* watchTables([
+    { table: "watches", entries: () => watches.size, limit: maxWatches, setting: "maxWatches" },
+    { table: "watch_bytes", entries: () => unconfirmed.bytes, limit: maxWatchBytes, setting: "maxWatchBytes" }
+  ])
 
   const nowMs = () => monotonicMsOf(clock)
 

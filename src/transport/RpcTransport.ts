@@ -235,6 +235,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     maxFrameBytes,
     idleTimeoutMs,
     limits: { ...portLimits, maxConnections: portLimits.maxPeerConnections },
+    connectionsSetting: "maxPeerConnections",
     offences,
     direct: { "peer.Deliver": deliver },
     onDisconnect: (clientId) =>

@@ -7,8 +7,8 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { Indeterminate, NotLeader, Overloaded, SessionExpired } from "../../src/FlareDbError.ts"
 import type { Stamped } from "../../src/kv/Command.ts"
-import { decodeCommand } from "../../src/kv/Command.ts"
-import { maxSessionReplies } from "../../src/kv/Limits.ts"
+import { decodeCommand, encodeCommand } from "../../src/kv/Command.ts"
+import { maxSessionReplies, maxSessions } from "../../src/kv/Limits.ts"
 import { encodeReply } from "../../src/kv/Reply.ts"
 import type { Answer } from "./FakeCluster.ts"
 import { connectTo, FakeNode } from "./FakeCluster.ts"
@@ -175,6 +175,23 @@ describe("a session that has ended", () => {
         "Put",
         "CloseSession"
       ])
+      assert.strictEqual(new Set(puts(arrived).map(({ stamp }) => stamp.session)).size, 2)
+    }))
+
+  it.effect("because new clients needed its place, while the client was idle, is replaced: the write is done once", () =>
+    Effect.gen(function*() {
+      const { arrived, client, store } = yield* cluster
+      yield* Effect.gen(function*() {
+        yield* put()
+        store.nowMs += 60_000
+        const open = encodeCommand({ _tag: "OpenSession", ttlMs: 300_000 })
+        yield* store.carryOut(Array.from({ length: maxSessions }, () => open))
+        const result = yield* inTime(put())
+        assert.instanceOf(errorOf(result), Overloaded, "all places are taken by sessions that are new")
+        store.nowMs += 10_000
+        // The refused one was not carried out, and this one is, once.
+        assert.deepInclude(yield* put(), { created: false, version: 2 })
+      }).pipe(Effect.provide(client()))
       assert.strictEqual(new Set(puts(arrived).map(({ stamp }) => stamp.session)).size, 2)
     }))
 

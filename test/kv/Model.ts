@@ -26,6 +26,10 @@ const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1"
 const bytes = (key: string): Uint8Array => Buffer.from(key, "latin1")
 
 export class Model {
+  /** Most sessions at a time. */
+  readonly maxSessions: number
+  /** How many sessions gave way to new ones: those that kept no reply, those that kept some, those that had ended. */
+  readonly evicted = { silent: 0, unacknowledged: 0, ended: 0 }
   revision = 0
   compacted = 0
   timeMs = 0
@@ -34,6 +38,10 @@ export class Model {
   readonly sessions = new Map<number, ModelSession>()
   /** What each revision did: `key=value` or `key gone`, sorted by nothing. */
   readonly history = new Map<number, ReadonlyArray<string>>()
+
+  constructor(maxSessions = 10_000) {
+    this.maxSessions = maxSessions
+  }
 
   /** Carries out a command and says what its reply must say, as text that tests can compare. */
   apply(index: number, stampMs: number, command: Command, stamp?: SessionStamp): unknown {
@@ -89,6 +97,7 @@ export class Model {
         for (; this.compacted < command.revision; this.compacted++) this.history.delete(this.compacted + 1)
         return "done"
       case "OpenSession":
+        if (this.sessions.size >= this.maxSessions && !this.evict()) return "overloaded"
         this.sessions.set(index, { ttlMs: command.ttlMs, heardMs: this.timeMs, answered: 0, replies: new Map() })
         return `session ${index}`
       case "Expire":
@@ -104,6 +113,17 @@ export class Model {
       default:
         return "done"
     }
+  }
+
+  /** Ends the session whose time to give way came first. `false` when none has come. */
+  private evict(): boolean {
+    const at = ({ heardMs, replies, ttlMs }: ModelSession) =>
+      heardMs + Math.min(ttlMs, replies.size === 0 ? 10_000 : 60_000)
+    const [first] = [...this.sessions].sort(([a, left], [b, right]) => at(left) - at(right) || a - b)
+    if (first === undefined || at(first[1]) > this.timeMs) return false
+    const [id, { heardMs, replies, ttlMs }] = first
+    this.evicted[heardMs + ttlMs <= this.timeMs ? "ended" : replies.size === 0 ? "silent" : "unacknowledged"] += 1
+    return this.sessions.delete(id)
   }
 
   /** Changes made by `work` share one revision, which is taken only when there are any. */

@@ -80,7 +80,7 @@ class Store {
 
   /** The memory of a machine that starts on this store. */
   recover(): State {
-    const state = new State()
+    const state = new State({ maxSessions })
     state.figures = decodeFigures(this.rows.get(text(figuresKey))) ?? assert.fail("no figures")
     for (const { key, value } of this.within(leaseRange)) {
       state.leases.set(decodeLease(idOf(key), value) ?? assert.fail("no lease"))
@@ -98,6 +98,12 @@ class Store {
     return state
   }
 }
+
+/** Few sessions, so that their table is full most of the time. */
+const maxSessions = 4
+
+/** Sessions that were evicted, by kind. */
+const evicted = { silent: 0, unacknowledged: 0, ended: 0 }
 
 /** The first bytes of all keys that were written. */
 const written = new Set<number>()
@@ -204,7 +210,7 @@ class Source {
       case 8:
         return { _tag: "Compact", revision: this.below(revision + 3) }
       case 9:
-        return { _tag: "OpenSession", ttlMs: 1_000 + this.below(8_000) }
+        return { _tag: "OpenSession", ttlMs: this.below(2) === 0 ? 1_000 + this.below(8_000) : 300_000 }
       case 10:
         return { _tag: "Expire", leases: [...this.ids], sessions: [...this.ids] }
       default:
@@ -213,7 +219,9 @@ class Source {
   }
 
   step(index: number, revision: number): Step {
-    this.timeMs += this.below(400) - 50
+    this.timeMs += this.below(3) === 0 ? 0 : this.below(500) - 50
+    // Long silences let sessions be evicted, those with kept replies too.
+    if (this.below(30) === 0) this.timeMs += this.below(70_000)
     const command = this.command(revision)
     const session = Math.max(1, this.id())
     if (command._tag === "Expire" || this.below(2) === 0) {
@@ -232,7 +240,7 @@ class Source {
 /** Carries steps out in batches, each by a machine that has just started or by one that goes on. */
 const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: () => boolean) => {
   const store = new Store()
-  let state = new State()
+  let state = new State({ maxSessions })
   const replies: Array<unknown> = []
   for (let at = 0; at < steps.length;) {
     const part = steps.slice(at, at + batchSize())
@@ -253,7 +261,7 @@ const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: 
 
 const compareWithModel = (seed: number, count: number) => {
   const source = new Source(seed)
-  const model = new Model()
+  const model = new Model(maxSessions)
   const expected: Array<unknown> = []
   const steps: Array<Step> = []
   for (let index = 1; index <= count; index++) {
@@ -263,6 +271,7 @@ const compareWithModel = (seed: number, count: number) => {
     if (step.command._tag === "GrantLease" || step.command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
   }
+  for (const kind of ["silent", "unacknowledged", "ended"] as const) evicted[kind] += model.evicted[kind]
   const single = carryOut(steps, () => 1, () => false)
   assert.deepStrictEqual(single.replies, expected)
 
@@ -334,12 +343,14 @@ it("and they do meet every kind of answer", () => {
       "session",
       "session-expired",
       "already-answered",
+      "overloaded",
       "invalid",
       "done"
     ]
   ) {
     assert.isTrue(seen.has(kind), `${kind} among ${[...seen].join(", ")}`)
   }
+  for (const [kind, count] of Object.entries(evicted)) assert.isAbove(count, 10, `evicted sessions: ${kind}`)
   for (const [name, byte] of [["a large reply", 0x41], ["a block of replies", 0x42]] as const) {
     assert.isTrue(written.has(byte), name)
   }

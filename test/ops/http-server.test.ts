@@ -4,6 +4,8 @@ import { Effect, Exit, Layer, Stream, SubscriptionRef } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { Fatal } from "../../src/FlareDbError.ts"
+import { defaultLimits } from "../../src/FlareDbConfig.ts"
+import { maxLeases, maxSessions } from "../../src/kv/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import * as HttpServer from "../../src/ops/HttpServer.ts"
 import { ListenError } from "../../src/rpc/TcpServer.ts"
@@ -77,6 +79,26 @@ describe("HttpServer", () => {
         assert.match(answer.text, /^# TYPE flaredb_raft_is_leader gauge$/m)
         assert.match(answer.text, /^flaredb_raft_is_leader(\{[^}]*\})? 1$/m)
         assert.match(answer.text, /^flaredb_raft_term(\{[^}]*\})? [1-9]/m)
+      }))
+
+    it.effect("/metrics has every bounded table with its limit", () =>
+      Effect.gen(function*() {
+        const { text } = yield* get("/metrics")
+        const limits = [...text.matchAll(/^flaredb_table_limit\{[^}]*table="(\w+)"[^}]*\} (\d+)$/gm)]
+        const expected = {
+          sessions: maxSessions,
+          leases: maxLeases,
+          pending_proposals: defaultLimits.maxPendingProposals,
+          pending_reads: defaultLimits.maxPendingReads,
+          inbox: defaultLimits.maxInboxEvents,
+          watches: defaultLimits.maxWatches,
+          watch_bytes: defaultLimits.maxWatchBytes,
+          http_connections: defaultLimits.maxHttpConnections
+        }
+        assert.deepInclude(Object.fromEntries(limits.map(([, table, limit]) => [table, Number(limit)])), expected)
+        for (const table of Object.keys(expected)) {
+          assert.match(text, new RegExp(`^flaredb_table_entries\\{[^}]*table="${table}"[^}]*\\} \\d+$`, "m"))
+        }
       }))
 
     it.effect("/ is a page that escapes the cluster's name", () =>

@@ -1,0 +1,130 @@
+/** A table of sessions that clients without a word have filled: a new client gets a session, and no answer is lost. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import type { Command, SessionStamp } from "../../src/kv/Command.ts"
+import { encodeCommand } from "../../src/kv/Command.ts"
+import { maxSessions } from "../../src/kv/Limits.ts"
+import type { Reply } from "../../src/kv/Reply.ts"
+import { decodeReply } from "../../src/kv/Reply.ts"
+import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
+import { StateMachine } from "../../src/machine/StateMachine.ts"
+import { LogIndex, Term } from "../../src/raft/Types.ts"
+import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+
+const ttlMs = 300_000
+const open: Command = { _tag: "OpenSession", ttlMs }
+const put: Command = { _tag: "Put", key: Uint8Array.of(1), value: Uint8Array.of(2), lease: 0 }
+
+/** A log of commands, each with its session and its time, on a machine that can be started again. */
+class Log {
+  private readonly disk = new MemoryStore.MemoryDisk([1])
+  private index = 0
+  private machine: StateMachine["Service"] | undefined
+
+  readonly restart = Effect.gen({ self: this }, function*() {
+    const layer = Layer.fresh(KvStateMachine.layer.pipe(Layer.provide(MemoryStore.layer(this.disk))))
+    this.machine = Context.get(yield* Layer.build(layer), StateMachine)
+  })
+
+  readonly apply = Effect.fnUntraced({ self: this }, function*(
+    stampMs: number,
+    commands: ReadonlyArray<{ readonly command: Command; readonly stamp?: SessionStamp }>
+  ) {
+    if (this.machine === undefined) yield* this.restart
+    const entries = commands.map(({ command, stamp }) => ({
+      index: LogIndex(++this.index),
+      term: Term(1),
+      kind: "command" as const,
+      stampMs,
+      payload: encodeCommand(command, stamp)
+    }))
+    const replies: Array<Reply> = []
+    while (replies.length < entries.length) {
+      const some = yield* (this.machine as StateMachine["Service"]).apply(entries.slice(replies.length))
+      for (const reply of some) replies.push(decodeReply(reply) as Reply)
+    }
+    return replies
+  })
+
+  /** Opens sessions and gives their ids. */
+  readonly openAll = (stampMs: number, count: number) =>
+    Effect.map(
+      this.apply(stampMs, Array.from({ length: count }, () => ({ command: open }))),
+      (replies) =>
+        replies.map((reply) => {
+          assert.strictEqual(reply._tag, "SessionReply")
+          return reply._tag === "SessionReply" ? reply.session : 0
+        })
+    )
+
+  /** One write in each of the sessions, whose reply no client acknowledges. */
+  readonly writeAll = (stampMs: number, sessions: ReadonlyArray<number>, sequence = 1) =>
+    this.apply(
+      stampMs,
+      sessions.map((session) => ({ command: put, stamp: { session, sequence, answered: sequence - 1 } }))
+    )
+
+  readonly openOne = (stampMs: number) => Effect.map(this.apply(stampMs, [{ command: open }]), ([reply]) => reply)
+}
+
+const full = { _tag: "RefusedReply", reason: "overloaded", field: "maxSessions", current: maxSessions } as const
+
+describe("a full table of sessions", () => {
+  for (const restarted of [false, true]) {
+    it.effect(`makes room for a new client once the old ones are idle${restarted ? ", after a restart too" : ""}`, () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const sessions = yield* log.openAll(1_000, maxSessions)
+        yield* log.writeAll(2_000, sessions)
+        if (restarted) yield* log.restart
+        assert.deepInclude(yield* log.openOne(61_999), full)
+        assert.strictEqual((yield* log.openOne(62_000))?._tag, "SessionReply")
+        // As many new clients as there were old ones, and not one more.
+        assert.strictEqual((yield* log.openAll(62_000, maxSessions - 1)).length, maxSessions - 1)
+        assert.deepInclude(yield* log.openOne(62_000), full)
+      }))
+  }
+
+  it.effect("refuses a new client while every session was heard of lately, or keeps a recent reply", () =>
+    Effect.gen(function*() {
+      const log = new Log()
+      const [oldest = 0, next = 0] = yield* log.openAll(1_000, maxSessions)
+      assert.deepInclude(yield* log.openOne(10_999), full)
+      assert.strictEqual((yield* log.openOne(11_000))?._tag, "SessionReply")
+      // Of those that are idle for equally long the oldest gave way.
+      const [first, second] = yield* log.writeAll(11_000, [oldest, next])
+      assert.deepInclude(first, { _tag: "RefusedReply", reason: "session-expired" } as const)
+      assert.strictEqual(second?._tag, "PutReply")
+    }))
+
+  it.effect("keeps the session with an unacknowledged recent reply, and its write takes effect once", () =>
+    Effect.gen(function*() {
+      const log = new Log()
+      const [writer = 0, ...silent] = yield* log.openAll(1_000, maxSessions)
+      const [first] = yield* log.writeAll(1_000, [writer])
+      // All others give way, and then those that came in their places do.
+      yield* log.openAll(12_000, silent.length)
+      assert.deepInclude(yield* log.openOne(12_000), full)
+      yield* log.openAll(23_000, silent.length)
+      const [again] = yield* log.writeAll(23_000, [writer])
+      assert.deepStrictEqual(again, first)
+      assert.deepInclude(again, { version: 1 })
+    }))
+
+  it.effect("refuses what comes from an evicted session, and carries it out neither once nor twice", () =>
+    Effect.gen(function*() {
+      const log = new Log()
+      const [evicted = 0, ...others] = yield* log.openAll(1_000, maxSessions)
+      yield* log.writeAll(1_000, [evicted])
+      yield* log.writeAll(2_000, others)
+      assert.strictEqual((yield* log.openOne(61_500))?._tag, "SessionReply")
+      const [repeated] = yield* log.writeAll(61_500, [evicted])
+      const [next] = yield* log.writeAll(61_500, [evicted], 2)
+      for (const reply of [repeated, next]) {
+        assert.deepInclude(reply, { _tag: "RefusedReply", reason: "session-expired" } as const)
+      }
+      // The write of the evicted session, those of all others, and this one.
+      const [counted] = yield* log.apply(61_500, [{ command: put }])
+      assert.deepInclude(counted, { _tag: "PutReply", version: maxSessions + 1 })
+    }))
+})
