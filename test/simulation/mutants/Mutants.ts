@@ -141,7 +141,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "gives a leader of an earlier term no answer",
-    { cores: 500 },
+    { cores: 2_000 },
     "raft/Raft.ts",
     "      return answerHeartbeat(raft, to, 0)\n",
     "      return\n"
@@ -295,5 +295,33 @@ export const mutants: ReadonlyArray<Mutant> = [
     "storage/DurableFloor.ts",
     "        await next.sync()\n",
     ""
+  ),
+  one(
+    "tells a node how far to learn before anybody else stands behind it",
+    { cores: 2_000 },
+    "raft/Leader.ts",
+    "if (!leadership.reads.holds(from, joinId)) read(raft, leadership, { node: from, readId: joinId, join: true })",
+    "tellToLearn(raft, from, joinId)"
+  ),
+  one(
+    "forgets the vote of a learner",
+    { test: "test/raft/non-voters.test.ts" },
+    "raft/Join.ts",
+    "  raft.votedFor ??= raft.leader\n",
+    ""
+  ),
+  one(
+    "campaigns before its last vote is durable",
+    { test: "test/raft/elections-and-disks.test.ts" },
+    "raft/Candidate.ts",
+    "  if (!termIsDurable(raft) && !diskStalled(raft)) return\n",
+    ""
+  ),
+  one(
+    "lets a learner keep its leader in power",
+    { test: "test/raft/non-voters.test.ts" },
+    "raft/Progress.ts",
+    "if (voter) this.silentTicks = 0",
+    "this.silentTicks = 0"
   )
 ]
