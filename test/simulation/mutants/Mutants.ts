@@ -155,7 +155,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "forgets that a lagging follower needs what is compacted",
-    { cores: 2_000 },
+    { cores: 10_000 },
     "raft/Leader.ts",
     "if (raft.log.termAt(addIndex(progress.next, -1)) === undefined) progress.becomeProbe()\n    else ",
     "if (raft.log.termAt(addIndex(progress.next, -1)) !== undefined) "
@@ -297,24 +297,10 @@ export const mutants: ReadonlyArray<Mutant> = [
     ""
   ),
   one(
-    "tells a node how far to learn before anybody else stands behind it",
-    { cores: 2_000 },
-    "raft/Leader.ts",
-    "if (!leadership.reads.holds(from, joinId)) read(raft, leadership, { node: from, readId: joinId, join: true })",
-    "tellToLearn(raft, from, joinId)"
-  ),
-  one(
     "forgets the vote of a learner",
     { test: "test/raft/non-voters.test.ts" },
     "raft/Join.ts",
     "  raft.votedFor ??= raft.leader\n",
-    ""
-  ),
-  one(
-    "campaigns before its last vote is durable",
-    { test: "test/raft/elections-and-disks.test.ts" },
-    "raft/Candidate.ts",
-    "  if (!termIsDurable(raft) && !diskStalled(raft)) return\n",
     ""
   ),
   one(
