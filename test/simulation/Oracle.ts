@@ -87,8 +87,8 @@ export class Oracle {
   /** By the term of the leader that committed: how far. */
   private readonly commits = new Map<Term, LogIndex>()
   private readonly applied: Array<string | undefined> = []
-  /** Nodes whose disk was lost and which are no voters yet. */
-  private readonly nonVoters = new Set<NodeId>()
+  /** The disks of nodes that lost one and are no voters yet. */
+  private readonly nonVoters = new Map<NodeId, ObservedDisk>()
   private readonly places = new Map<string, number>()
   /** Reads that wait, and what was committed anywhere when they were asked. */
   private readonly reads = new Map<number, number>()
@@ -180,10 +180,12 @@ export class Oracle {
   /** A node that lost its disk is a voter again: committed entries that it acknowledged before are durable there again. */
   private becomesVoter({ disk, id }: ObservedNode): void {
     if (!votes(disk)) {
-      this.nonVoters.add(id)
+      this.nonVoters.set(id, disk)
       return
     }
-    if (!this.nonVoters.delete(id) || disk.before === undefined) return
+    const learned = this.nonVoters.get(id) === disk
+    this.nonVoters.delete(id)
+    if (!learned || disk.before === undefined) return
     for (const [index, term] of this.committed.entries()) {
       if (term === undefined || !held(disk.before, { index: index as LogIndex, term })) continue
       demand(
@@ -277,7 +279,7 @@ export class Oracle {
     )
     const key = term * 10 + node.id
     const earlier = this.votes.get(key)
-    // A vote that a node gave itself and lost with its disk elects nobody, unless it did before: the candidate is gone as well.
+    // A campaign ends with the disk of its candidate. If it had not been won, the vote of the candidate elects nobody.
     const forgotten = earlier !== undefined && earlier.candidate === node.id && earlier.disk !== node.disk &&
       this.leaders.get(term) !== node.id
     demand(

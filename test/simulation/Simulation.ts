@@ -219,7 +219,7 @@ export class Simulation {
   /** A node that is no voter yet, sometimes, and otherwise mostly one that leads. */
   private likelyLoser(drawn: SimNode): SimNode {
     const learner = this.nodes.find(({ disk }) => !disk.votes)
-    if (learner !== undefined && this.random.chance(0.3)) return learner
+    if (learner !== undefined && this.random.chance(0.1)) return learner
     return this.random.chance(0.5) ? drawn : this.likelyLeader(drawn)
   }
 

@@ -2,7 +2,7 @@
  * A leader that sleeps through an election and wakes up beside a node that has forgotten it. It takes several things in a
  * row, which would hardly come about by chance:
  *
- * 1. A leader takes commands that reach nobody else, and is suspended.
+ * 1. A leader is suspended, mostly with commands that no other node has.
  * 2. The others elect a leader of a later term, and it commits.
  * 3. The third node loses its disk; the new leader is cut off, suspended or down.
  * 4. The old leader wakes up, and only the node without its disk hears it.
@@ -57,11 +57,11 @@ export class StaleLeader {
     if (leader === undefined || nodes.length === 1 || this.isUnderWay || !nodes.every(({ disk }) => disk.votes)) return
     network.heal()
     network.isolate(leader.id, nodes.map(({ id }) => id))
-    for (let left = 1 + random.below(3); left > 0; left--) propose(leader)
+    for (let left = random.below(4); left > 0; left--) propose(leader)
     leader.sync(100)
     leader.report()
     network.heal()
-    if (leader.raft?.role !== "leader" || leader.raft.log.lastIndex === leader.raft.commit) return
+    if (leader.raft?.role !== "leader") return
     leader.suspend(Number.MAX_SAFE_INTEGER)
     this.stale = leader
     this.left = electionEvents

@@ -37,7 +37,7 @@ export interface Weather {
 
 export const drawWeather = (random: Random): Weather => {
   const profile = random.weighted([["plain", 6], ["short reigns", 1], ["stranded leaders", 1], ["stale leader", 1]])
-  return {
+  const weather: Weather = {
     profile,
     network: {
       drop: random.pick([0, 0.02, 0.2]),
@@ -56,5 +56,18 @@ export const drawWeather = (random: Random): Weather => {
     suspendEvents: random.pick([300, 700, 1_500]),
     putBack: random.pick([0, 0, 0.1, 0.4]),
     fall: profile === "plain" ? 0 : random.pick([0.5, 2])
+  }
+  if (profile !== "stale leader") return weather
+  // Its parts take leaders that last, which hardly any do when everything else goes wrong as well.
+  return {
+    ...weather,
+    network: { ...weather.network, drop: Math.min(weather.network.drop, 0.02) },
+    crash: Math.min(weather.crash, 0.1),
+    partition: Math.min(weather.partition, 0.1),
+    pause: Math.min(weather.pause, 0.2),
+    sync: 40,
+    ticks: 10,
+    suspend: Math.min(weather.suspend, 0.05),
+    wipe: Math.min(weather.wipe, 0.02)
   }
 }
