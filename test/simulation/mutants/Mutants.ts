@@ -155,7 +155,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "forgets that a lagging follower needs what is compacted",
-    { cores: 8_000 },
+    { cores: 10_000 },
     "raft/Leader.ts",
     "if (raft.log.termAt(addIndex(progress.next, -1)) === undefined) progress.becomeProbe()\n    else ",
     "if (raft.log.termAt(addIndex(progress.next, -1)) !== undefined) "
@@ -330,5 +330,26 @@ export const mutants: ReadonlyArray<Mutant> = [
     "storage/RocksDb.ts",
     "        this.failure.record(error)\n        throw error\n      }\n    })",
     "        throw error\n      }\n    })"
+  ),
+  one(
+    "forgets the vote of a learner",
+    { test: "test/raft/non-voters.test.ts" },
+    "raft/Join.ts",
+    "  raft.votedFor ??= raft.leader\n",
+    ""
+  ),
+  one(
+    "lets a learner keep its leader in power",
+    { test: "test/raft/non-voters.test.ts" },
+    "raft/Progress.ts",
+    "if (voter) this.silentTicks = 0",
+    "this.silentTicks = 0"
+  ),
+  one(
+    "campaigns before its last vote is durable",
+    { test: "test/raft/elections-and-disks.test.ts" },
+    "raft/Candidate.ts",
+    "  if (!termIsDurable(raft) && !diskStalled(raft)) return\n",
+    ""
   )
 ]
