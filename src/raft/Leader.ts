@@ -26,6 +26,7 @@ export const becomeLeader = (raft: Raft, reason: string): void => {
     joins: new Map(),
     transfer: undefined,
     transferPause: 0,
+    diskBehindTicks: 0,
     diskLagTicks: 0,
     heartbeatElapsed: 0,
     quorumElapsed: 0
@@ -376,13 +377,16 @@ const heardMajority = (raft: Raft, leadership: Leadership): boolean => {
 
 /**
  * A leader whose own disk is far slower than the followers' hands leadership over, because nothing is applied before it is
- * durable here. "Far slower" is a write that has taken a heartbeat interval while a majority of the others has finished it,
- * and that for an election timeout in total, not counting the time between writes.
+ * durable here. "Far slower" is a majority of the others that has held an entry for a heartbeat interval before this disk
+ * has it, and that for an election timeout in total. Disks that are as slow as each other finish in any order, and a write
+ * in which this one is not far behind takes a heartbeat interval back.
  */
 const handOverSlowDisk = (raft: Raft, leadership: Leadership): void => {
   const { config, outstanding, persistElapsed, stable } = raft
-  if (outstanding.length === 0 || persistElapsed < config.heartbeatTicks || raft.peers.length === 0) return
-  if (committedIndex(heldByVoters(leadership, toIndex(0))) <= stable) return
+  const behind = outstanding.length > 0 && raft.peers.length > 0 &&
+    committedIndex(heldByVoters(leadership, toIndex(0))) > stable
+  leadership.diskBehindTicks = behind ? leadership.diskBehindTicks + 1 : 0
+  if (leadership.diskBehindTicks < config.heartbeatTicks) return
   leadership.diskLagTicks += 1
   if (leadership.diskLagTicks < config.electionTicksMin || leadership.transfer !== undefined) return
   leadership.diskLagTicks = 0
@@ -392,9 +396,13 @@ const handOverSlowDisk = (raft: Raft, leadership: Leadership): void => {
   transferLeadership(raft, leadership, target)
 }
 
-/** The leader's own disk finished a write: in time, or late. */
-export const ownWriteFinished = (raft: Raft, leadership: Leadership, ticks: number): void => {
-  if (ticks < raft.config.heartbeatTicks && leadership.diskLagTicks > 0) leadership.diskLagTicks -= 1
+/** The leader's own disk finished a write: with the others' disks, or long after them. */
+export const ownWriteFinished = (raft: Raft, leadership: Leadership): void => {
+  const { heartbeatTicks } = raft.config
+  if (leadership.diskBehindTicks < heartbeatTicks) {
+    leadership.diskLagTicks = Math.max(0, leadership.diskLagTicks - heartbeatTicks)
+  }
+  leadership.diskBehindTicks = 0
 }
 
 /**

@@ -211,14 +211,14 @@ const handle = (raft: Raft, event: Event): void => {
  * the others' disks as long as its own took.
  */
 const persistDone = (raft: Raft, { persistId }: Persisted): void => {
-  const { leadership, persistElapsed } = raft
+  const { leadership } = raft
   const wasDurable = termIsDurable(raft)
   persisted(raft, persistId)
   if (!wasDurable && termIsDurable(raft) && raft.leader === undefined) {
     if (raft.role === "candidate") raft.electionTimeout += raft.electionElapsed
     raft.electionElapsed = 0
   }
-  if (leadership !== undefined) ownWriteFinished(raft, leadership, persistElapsed)
+  if (leadership !== undefined) ownWriteFinished(raft, leadership)
   if (raft.role === "candidate") countOwnVote(raft, persistId)
 }
 

@@ -53,10 +53,9 @@ export interface Leadership {
   transfer: { readonly target: NodeId; elapsed: number; asked: boolean } | undefined
   /** Ticks before another transfer may begin, after one that failed: writes are refused during each. */
   transferPause: number
-  /**
-   * Ticks during which the followers held what this node's own disk had not finished. A write that its disk finishes in time
-   * takes one back.
-   */
+  /** Ticks for which a majority of the others has held more than this node's own disk, within one write of that disk. */
+  diskBehindTicks: number
+  /** Ticks of writes in which that took long. A write in which it did not takes some back. */
   diskLagTicks: number
   heartbeatElapsed: number
   /** Ticks since it last made sure that a majority still answers. */
