@@ -4,6 +4,8 @@ const noBytes = new Uint8Array(0)
 export class Operation<Failure> {
   /** What is sent; empty once it is settled, because a session remembers operations longer than their callers do. */
   bytes: Uint8Array
+  /** Bytes that its answer may have, when that may be many. */
+  readonly answerBytes: number
   /** When it is given up, on the clock of `Monotonic.ts`. */
   readonly deadlineMs: number
   /** Whether a node may have received it since it last learned that none has. */
@@ -19,8 +21,14 @@ export class Operation<Failure> {
   lastFailure: Failure | undefined
   private answer: ((result: Uint8Array | Failure) => void) | undefined
 
-  constructor(bytes: Uint8Array, deadlineMs: number, answer: (result: Uint8Array | Failure) => void) {
+  constructor(
+    bytes: Uint8Array,
+    answerBytes: number,
+    deadlineMs: number,
+    answer: (result: Uint8Array | Failure) => void
+  ) {
     this.bytes = bytes
+    this.answerBytes = answerBytes
     this.deadlineMs = deadlineMs
     this.answer = answer
   }

@@ -112,10 +112,13 @@ export class Pipeline {
     return pipeline
   })
 
-  /** Has an operation carried out, within `timeoutMs`. */
-  submit(bytes: Uint8Array, timeoutMs: number): Effect.Effect<Uint8Array, PipelineError> {
+  /**
+   * Has an operation carried out, within `timeoutMs`. `answerBytes` says how large the answer of one may be that can have a
+   * page of values: such operations do not share a call, whose answer would be hundreds of MiB in one piece.
+   */
+  submit(bytes: Uint8Array, timeoutMs: number, answerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
     return Effect.callback<Uint8Array, PipelineError>((resume) => {
-      const operation: Op = new Operation(bytes, this.options.nowMs() + timeoutMs, (result) => {
+      const operation: Op = new Operation(bytes, answerBytes, this.options.nowMs() + timeoutMs, (result) => {
         this.deadlines.remove(operation)
         this.options.session?.settled()
         resume(result instanceof Uint8Array ? Effect.succeed(result) : Effect.fail(result))
@@ -170,16 +173,17 @@ export class Pipeline {
       })
   }
 
-  /** Sends operations in as few calls as the limit on their bytes allows. */
+  /** Sends operations in as few calls as the limit on their bytes, and on those of their answers, allows. */
   private carry(taken: ReadonlyArray<Op>): Effect.Effect<void> {
     const open = taken.filter((operation) => !operation.settled)
     const batches: Array<Array<Op>> = []
     let bytes = Number.POSITIVE_INFINITY
     for (const operation of open) {
-      bytes += operation.bytes.byteLength
+      const more = operation.bytes.byteLength + operation.answerBytes
+      bytes += more
       if (bytes > maxBatchBytes) {
         batches.push([])
-        bytes = operation.bytes.byteLength
+        bytes = more
       }
       batches[batches.length - 1]?.push(operation)
     }

@@ -8,11 +8,12 @@ import { InvalidArgument, LeaseNotFound, Overloaded } from "../FlareDbError.ts"
 import type { Command } from "../kv/Command.ts"
 import { commandProblem, encodeCommand } from "../kv/Command.ts"
 import type { Problem } from "../kv/Limits.ts"
+import { maxPageBytes } from "../kv/Limits.ts"
 import type { Query } from "../kv/Query.ts"
 import { encodeQuery, queryProblem } from "../kv/Query.ts"
 import type { RefusedReply, Reply } from "../kv/Reply.ts"
 import { decodeReply } from "../kv/Reply.ts"
-import { transactionSizeProblem } from "../kv/Transaction.ts"
+import { mayAnswerMuch, transactionSizeProblem } from "../kv/Transaction.ts"
 import type { Consistency, ReadFrom } from "./Connection.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { Pipelines } from "./Pipelines.ts"
@@ -85,7 +86,8 @@ export class Requests {
     const bytes = encodeCommand(command)
     const tooLarge = command._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
     if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
-    return Effect.flatMap(pipeline.submit(bytes, this.timeout(options)), (reply) => answerOf(reply))
+    const submitted = pipeline.submit(bytes, this.timeout(options), answerBytes(command))
+    return Effect.flatMap(submitted, (reply) => answerOf(reply))
   }
 
   /** Has a query answered. */
@@ -99,7 +101,7 @@ export class Requests {
     return Effect.flatMap(
       // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.
       Effect.catchTag(
-        pipeline.submit(bytes, this.timeout(options)),
+        pipeline.submit(bytes, this.timeout(options), answerBytes(query)),
         ["Indeterminate", "SessionExpired"],
         (error) => Effect.die(error)
       ),
@@ -111,6 +113,10 @@ export class Requests {
     return options?.timeoutMs ?? this.requestTimeoutMs
   }
 }
+
+/** Bytes that an answer may have: a page of values, or little. */
+const answerBytes = (asked: Command | Query): number =>
+  asked._tag === "Scan" || asked._tag === "Transact" && mayAnswerMuch(asked.transaction) ? maxPageBytes : 0
 
 export const invalid = ({ field, problem }: Problem): InvalidArgument =>
   new InvalidArgument({ field: fieldOf(field), problem })

@@ -114,6 +114,12 @@ const reverseFlag = 2
 /** Whether an operation may change something. */
 export const writes = (operation: Operation): boolean => operation._tag !== "Get" && operation._tag !== "Range"
 
+/** Whether a transaction reads values, whichever way it goes: its answer may then be a page of them. */
+export const mayAnswerMuch = ({ failure, success }: Transaction): boolean => {
+  const reads = (operation: Operation): boolean => operation._tag === "Get" || operation._tag === "Range"
+  return success.some(reads) || failure.some(reads)
+}
+
 /** Whether a transaction only reads, whichever way it goes: it then needs no entry in the log. */
 export const onlyReads = (transaction: Transaction): boolean =>
   !transaction.success.some(writes) && !transaction.failure.some(writes)

@@ -1,6 +1,6 @@
 /** Answers the queries of the key-value store from its applied state. */
 import { Effect, Semaphore } from "effect"
-import { InvalidArgument } from "../FlareDbError.ts"
+import { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 import { transact } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
 import type { Figures } from "../kv/Figures.ts"
@@ -29,6 +29,28 @@ const maxReadBytes = 4 * maxPageBytes
 /** Keys counted at once. */
 const countChunk = 4_096
 
+/** Bytes after which a call is given no more answers; what is left of it is asked for again. */
+const maxAnswerBytes = 4 * maxPageBytes
+
+/** Gets that are read at once. */
+const getChunk = 64
+
+/** The figures, and what the gets find, until that is as much as one call is answered. Mostly one read. */
+const getSome = Effect.fnUntraced(function*(view: StateView, gets: ReadonlyArray<Get>) {
+  const found: Array<Uint8Array | undefined> = []
+  if (gets.length === 0) return found
+  let bytes = 0
+  for (let from = 0; from < gets.length && bytes < maxAnswerBytes; from += getChunk) {
+    const keys = gets.slice(from, from + getChunk).map((get) => recordKey(get.key))
+    if (from === 0) keys.unshift(figuresKey)
+    for (const value of yield* view.getMany(keys)) {
+      bytes += value?.byteLength ?? 0
+      found.push(value)
+    }
+  }
+  return found
+})
+
 export const invalid = ({ field, problem }: Problem): InvalidArgument => new InvalidArgument({ field, problem })
 
 const readFigures = (bytes: Uint8Array | undefined): Effect.Effect<Figures, StorageError> => {
@@ -52,19 +74,21 @@ export const answer = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ReadonlyArray<QueryReply>, StorageError> {
   const decoded = queries.map((query) => decodeQuery(query))
   const gets = decoded.filter((query): query is Get => query._tag === "Get")
-  const found = gets.length === 0
-    ? []
-    : yield* store.getMany([figuresKey, ...gets.map((get) => recordKey(get.key))])
+  // Several reads are of one moment only in a view.
+  const found = yield* gets.length <= getChunk ? getSome(store, gets) : store.withView((view) => getSome(view, gets))
   const { revision } = yield* readFigures(found[0])
   let get = 0
+  let bytes = 0
   const replies: Array<QueryReply> = []
   for (const query of decoded) {
-    if (query._tag !== "Get") {
-      replies.push(yield* Semaphore.withPermit(permits, other(query)))
-      continue
-    }
-    get += 1
-    replies.push(encodeGetReply(revision, found[get]))
+    if (query._tag === "Get") get += 1
+    const reply = bytes >= maxAnswerBytes || query._tag === "Get" && get >= found.length
+      ? new Overloaded({ limit: "maxAnswerBytes", current: bytes, maximum: maxAnswerBytes })
+      : query._tag === "Get"
+      ? encodeGetReply(revision, found[get])
+      : yield* Semaphore.withPermit(permits, other(query))
+    if (reply instanceof Uint8Array) bytes += reply.byteLength
+    replies.push(reply)
   }
   return replies
 

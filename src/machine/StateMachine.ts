@@ -28,7 +28,7 @@ import { Context } from "effect"
 import type { Effect } from "effect"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { StorageError } from "../storage/StorageError.ts"
-import type { InvalidArgument } from "../FlareDbError.ts"
+import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 
 export class StateMachine extends Context.Service<StateMachine, {
   /** The last entry whose effects the state held when the node started. */
@@ -68,5 +68,8 @@ export class StateMachine extends Context.Service<StateMachine, {
   readonly due: (logTimeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 }>()("flaredb/machine/StateMachine") {}
 
-/** A query that is malformed or over a limit is answered by its error and fails no other query of the batch. */
-export type QueryReply = Uint8Array | InvalidArgument
+/**
+ * A query that is malformed or over a limit is answered by its error and fails no other query of the batch. `Overloaded`
+ * asks the caller to ask again, because the answers of one call would be too large.
+ */
+export type QueryReply = Uint8Array | InvalidArgument | Overloaded

@@ -198,7 +198,9 @@ it.effect("a malformed query fails alone", () =>
     const { query } = yield* StateMachine
     const replies = yield* query([Uint8Array.of(7), encodeQuery(get("a")), encodeQuery(scan("", { limit: 0 }))])
     assert.deepStrictEqual(
-      replies.map((reply) => reply instanceof Uint8Array ? "reply" : `${reply._tag} ${reply.field}`),
+      replies.map((reply) =>
+        reply instanceof Uint8Array ? "reply" : `${reply._tag} ${"field" in reply ? reply.field : reply.limit}`
+      ),
       ["InvalidArgument query", "reply", "InvalidArgument limit"]
     )
   }).pipe(Effect.provide(machine())))
