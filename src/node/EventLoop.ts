@@ -14,6 +14,7 @@ import type { Message } from "../raft/Message.ts"
 import type { DirectoryRolledBack, Output, ReadLog, RefusedReason, RoleChanged, Trace } from "../raft/Output.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
+import { lastStampOf } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
@@ -231,6 +232,8 @@ export class EventLoop {
   private carryOut(output: Output): void {
     switch (output._tag) {
       case "Persist":
+        // Also of entries that are not applied when this node leads: what they began, such as a lease, is in their leader's time.
+        if (!this.leading) this.options.clock.observe(lastStampOf(output.entries), false)
         return this.options.persister.persistUnsafe(output)
       case "Send":
         for (const message of output.messages) this.outbox.push(message)

@@ -205,8 +205,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   })
   const start = Raft.status(raft)
   const clock = new LogClock({
-    // A state that knows no time yet begins with the wall clock's, so that stamps can be read by people.
-    startMs: machine.logTimeMs() === 0 ? timer.nowMsUnsafe() : machine.logTimeMs(),
+    // Where neither the state nor the log knows a time, it begins with the wall clock's, so that people can read stamps.
+    startMs: Math.max(machine.logTimeMs(), log.recovered.lastStampMs) || timer.nowMsUnsafe(),
     monotonicMs: timer.monotonicMsUnsafe,
     maxStepMs: config.electionTimeoutMinMs
   })

@@ -102,6 +102,10 @@ export interface Entry {
   record?: Uint8Array
 }
 
+/** The last stamp of some entries that follow one another; 0 when none of them has one. */
+export const lastStampOf = (entries: ReadonlyArray<Entry>): number =>
+  entries.findLast(({ stampMs }) => stampMs !== 0)?.stampMs ?? 0
+
 /**
  * Whether a node's word counts: a `newcomer` has an empty disk and does not know yet why, a `learner` has lost what its disk
  * held and is catching up, a `voter` remembers everything it ever promised. (`Join.ts`)

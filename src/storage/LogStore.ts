@@ -21,6 +21,8 @@ export interface RecoveredLog {
   readonly lastIndex: LogIndex
   /** Bytes of the entries on disk. */
   readonly bytes: number
+  /** The stamp of the last entry that has one; 0 when none has. */
+  readonly lastStampMs: number
   /** Where each term begins, ascending, covering `compacted.index + 1 .. lastIndex`. */
   readonly termRuns: ReadonlyArray<TermRun>
 }

@@ -8,7 +8,7 @@ import { Effect, Layer, Semaphore } from "effect"
 import { isStateKey } from "../codec/StateRows.ts"
 import { entryBytes } from "../raft/Config.ts"
 import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../raft/Types.ts"
-import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
+import { lastStampOf, LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
 import type { LogWrite } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
 import type { ScanOptions, StateChange, StateImport, StateRow, StateView } from "./StateStore.ts"
@@ -154,6 +154,7 @@ const makeLog = (disk: MemoryDisk): LogStore["Service"] => ({
     compacted: disk.compacted,
     lastIndex: disk.last.index,
     bytes: disk.entries.reduce((bytes, entry) => bytes + entryBytes(entry), 0),
+    lastStampMs: lastStampOf(disk.entries),
     termRuns: disk.termRuns()
   },
   append: (writes) =>

@@ -66,6 +66,7 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
   const termRuns: Array<TermRun> = []
   let last: LogPoint = compacted
   let floorTerm: Term | undefined
+  let lastStampMs = 0
   let bytes = 0
   let problem: string | undefined
   const resetting = (yield* reader.get("raft_state", stateKeys.resetting)) !== undefined
@@ -83,6 +84,7 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
         if (floor !== undefined && entry.index === floor.index) floorTerm = entry.term
         last = { index: entry.index, term: entry.term }
         bytes += row.value.byteLength
+        if (entry.stampMs !== 0) lastStampMs = entry.stampMs
       }
       return problem === undefined
     })
@@ -109,6 +111,7 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
     compacted,
     lastIndex: last.index,
     bytes,
+    lastStampMs,
     termRuns
   }
   return recovered

@@ -75,7 +75,14 @@ const make = Effect.gen(function*() {
     )
     yield* restartAfter(database, path, installed)
     floor = origin
-    recovered = { ...recovered, compacted: installed, lastIndex: installed.index, bytes: 0, termRuns: [] }
+    recovered = {
+      ...recovered,
+      compacted: installed,
+      lastIndex: installed.index,
+      bytes: 0,
+      lastStampMs: 0,
+      termRuns: []
+    }
   }
   const { compacted } = recovered
   if (compacted.index > 0) {

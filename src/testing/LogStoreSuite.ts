@@ -102,6 +102,7 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
             compacted: origin,
             lastIndex: 0,
             bytes: 0,
+            lastStampMs: 0,
             termRuns: []
           })
           yield* holds(store, 1, 10, [])
@@ -122,6 +123,7 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
           Effect.gen(function*() {
             assert.deepEqual(store.recovered.hardState, hardState(3, 2, 1))
             assert.equal(store.recovered.lastIndex, 6)
+            assert.equal(store.recovered.lastStampMs, written[5]?.stampMs)
             assert.deepEqual(store.recovered.termRuns, runs([1, 1], [5, 3]))
             yield* holds(store, 1, 6, written)
             yield* holds(store, 3, 5, written.slice(2, 5))
