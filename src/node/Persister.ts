@@ -36,8 +36,7 @@ export const make = Effect.fnUntraced(function*(
   const commit = (persists: ReadonlyArray<Persist>): Effect.Effect<void, StorageError> => {
     const writes = persists.filter(writesSomething)
     return Effect.flatMap(writes.length === 0 ? Effect.void : log.append(writes), () => {
-      const messages: Array<Message> = []
-      for (const persist of persists) messages.push(...persist.thenSend)
+      const messages = promisesKept(persists)
       if (messages.length > 0) transport.sendUnsafe(messages)
       const last = persists[persists.length - 1] as Persist
       return post(inbox, { _tag: "Persisted", persistId: last.persistId })
@@ -75,6 +74,22 @@ export const make = Effect.fnUntraced(function*(
   }
   return persister
 })
+
+/**
+ * What may be said now that all of these writes are durable. Entries that a later one of them removed never were on the disk,
+ * so nobody acknowledges them.
+ */
+const promisesKept = (persists: ReadonlyArray<Persist>): Array<Message> => {
+  const messages: Array<Message> = []
+  for (let i = 0; i < persists.length; i++) {
+    for (const message of (persists[i] as Persist).thenSend) {
+      const removed = message._tag === "AppendAccepted" &&
+        persists.slice(i + 1).some(({ truncateFrom }) => truncateFrom !== undefined && truncateFrom <= message.match)
+      if (!removed) messages.push(message)
+    }
+  }
+  return messages
+}
 
 const isPersist = (output: Persist | RestartLog): output is Persist => output._tag === "Persist"
 

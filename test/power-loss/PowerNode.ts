@@ -99,7 +99,8 @@ export class PowerNode {
     if (end === undefined) return undefined
     if (end === "runs on") return `node ${id} runs on ${endsWithinMs} ms after its directory was removed`
     const said = log.slice(linesBefore).some((line) =>
-      /the node stops serving/.test(line) && /removed, moved/.test(line)
+      // It notices by itself, or RocksDB first fails at something that needs the directory.
+      /the node stops serving/.test(line) && (/removed, moved/.test(line) || /failed in/.test(line))
     )
     return end.code === 1 && said
       ? undefined
