@@ -26,6 +26,8 @@ export default defineConfig({
         plugins: withMutant,
         test: {
           name: "unit",
+          // Vitest keeps transformed modules between runs, and does not know that a mutant changed one.
+          ...(mutant === undefined ? {} : { fsModuleCache: false }),
           setupFiles: ["test/Comparison.ts"],
           include: ["test/**/*.test.ts"],
           exclude: ["test/cluster/**"],
