@@ -20,7 +20,9 @@ export interface BoundedTable {
 /** How often tables are looked at, in milliseconds. */
 export const sampleMs = 1_000
 
-/** Shares of the limit: a table is reported when it comes to the first, and again only after it fell below the second. */
+/**
+ * Shares of the limit: a table is reported when it comes to the first, and again only after it fell below the second.
+ */
 export const warnShare = 0.8
 export const calmShare = 0.7
 
@@ -31,8 +33,8 @@ const entriesGauge = Metric.gauge("flaredb_table_entries", { description: "what 
 const limitGauge = Metric.gauge("flaredb_table_limit", { description: "the limit of a bounded table of this node" })
 
 /**
- * Publishes `flaredb_table_entries` and `flaredb_table_limit` for each of the tables while the scope is open, and warns in
- * the log once each time a table comes to {@link warnShare} of its limit.
+ * Publishes `flaredb_table_entries` and `flaredb_table_limit` for each of the tables while the scope is open, and
+ * warns in the log once each time a table comes to {@link warnShare} of its limit.
  */
 export const watchTables = Effect.fnUntraced(function*(
   tables: ReadonlyArray<BoundedTable>

@@ -105,7 +105,9 @@ const layerMemoryPorts = (config: FlareDbConfig) =>
     RaftTimer.layerOnce
   )
 
-/** Makes a client of the cluster that `config` describes, which reaches the node of this process without the network. */
+/**
+ * Makes a client of the cluster that `config` describes, which reaches the node of this process without the network.
+ */
 const layerLocal = <Services>(
   config: FlareDbConfig,
   client: (options: ClientOptions, connect: Connect, own: Endpoint) => Layer.Layer<Services, InvalidConfig>

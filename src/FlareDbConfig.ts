@@ -29,8 +29,8 @@ export interface Limits {
   /** Entry bytes in one append message. Larger ones delay heartbeats on a slow link. */
   readonly maxAppendBytes: number
   /**
-   * Unanswered append messages per follower. What comes while so many are on their way travels together in the next one: fewer
-   * make larger batches, more hide the latency of a slow link.
+   * Unanswered append messages per follower. What comes while so many are on their way travels together in the next
+   * one: fewer make larger batches, more hide the latency of a slow link.
    */
   readonly maxInflightMessages: number
   /** Unanswered append bytes per follower. */
@@ -42,15 +42,15 @@ export interface Limits {
   /** Events waiting for the owner fiber; callers beyond it wait, peers' messages beyond it are dropped. */
   readonly maxInboxEvents: number
   /**
-   * Applied entries of the log past which it is compacted. More let a follower be away for longer without being sent the whole
-   * state; fewer make starts faster, which read the whole log.
+   * Applied entries of the log past which it is compacted. More let a follower be away for longer without being sent
+   * the whole state; fewer make starts faster, which read the whole log.
    */
   readonly maxLogEntries: number
   /** Bytes of applied entries past which the log is compacted; half of it stays at most. */
   readonly maxLogBytes: number
   /**
-   * Entries that a compaction leaves, for followers that were away briefly. While a follower is being sent the state, or
-   * catches up, a leader keeps what it needs, up to four times the two limits above.
+   * Entries that a compaction leaves, for followers that were away briefly. While a follower is being sent the state,
+   * or catches up, a leader keeps what it needs, up to four times the two limits above.
    */
   readonly logSlackEntries: number
   /** Revisions of history kept for watches; a watch from further back is told that they are gone. */
@@ -62,33 +62,35 @@ export interface Limits {
   /** Watches served by one node at a time; more are refused as `Overloaded`. */
   readonly maxWatches: number
   /**
-   * Bytes of changes that were told to watches and are not known to have arrived, a quarter of them to one client. At the
-   * bound watches wait; those that did not ask for more for 20 seconds are cancelled, and their clients go on where they
-   * were.
+   * Bytes of changes that were told to watches and are not known to have arrived, a quarter of them to one client. At
+   * the bound watches wait; those that did not ask for more for 20 seconds are cancelled, and their clients go on
+   * where they were.
    */
   readonly maxWatchBytes: number
   /** Milliseconds after which a watch that did not ask for more is cancelled. Its client goes on where it was. */
   readonly maxWatchIdleMs: number
   /**
-   * Clients connected to one node at a time; more are refused as `Overloaded`. At this limit and the two below, a connection
-   * that has said nothing yet gives way to a new one. A node lowers the three, with a warning, where they do not fit into the
-   * descriptors of its process beside the files of the store (`ops/Descriptors.ts`).
+   * Clients connected to one node at a time; more are refused as `Overloaded`. At this limit and the two below, a
+   * connection that has said nothing yet gives way to a new one. A node lowers the three, with a warning, where they
+   * do not fit into the descriptors of its process beside the files of the store (`ops/Descriptors.ts`).
    */
   readonly maxClientConnections: number
-  /** Connections to the peer port; more are closed. The other nodes need three each, and a few that have not ended yet. */
+  /**
+   * Connections to the peer port; more are closed. The other nodes need three each, and a few that have not ended yet.
+   */
   readonly maxPeerConnections: number
   /** Connections to the HTTP port; more are closed. */
   readonly maxHttpConnections: number
   /** Milliseconds that a new connection may take to make its first call before it is closed. */
   readonly maxHandshakeMs: number
   /**
-   * Milliseconds from the first byte of a call to its last before its connection is closed. Fewer end slow attacks sooner, and
-   * large writes over slow links with them.
+   * Milliseconds from the first byte of a call to its last before its connection is closed. Fewer end slow attacks
+   * sooner, and large writes over slow links with them.
    */
   readonly maxFrameMs: number
   /**
-   * Bytes of calls that have begun to arrive at one port and are not whole. At the bound the connection with the oldest of
-   * them is closed.
+   * Bytes of calls that have begun to arrive at one port and are not whole. At the bound the connection with the
+   * oldest of them is closed.
    */
   readonly maxUnfinishedBytes: number
 }
@@ -316,7 +318,8 @@ export const ownAddress = (config: FlareDbConfig): NodeAddress => {
 }
 
 /**
- * Parses `ID=HOST:CLIENT:PEER:HTTP,…`, the text form of `nodes` in flags and variables. An IPv6 host stands in brackets.
+ * Parses `ID=HOST:CLIENT:PEER:HTTP,…`, the text form of `nodes` in flags and variables. An IPv6 host stands in
+ * brackets.
  */
 export const parseNodes = (text: string): Effect.Effect<ReadonlyArray<NodeAddress>, InvalidConfig> => {
   const nodes: Array<NodeAddress> = []

@@ -104,15 +104,15 @@ export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNot
 }
 
 /**
- * A lease that was held has ended, or may have: what it protected is no longer this holder's. Whatever was done on the strength
- * of it and is not yet visible must be given up.
+ * A lease that was held has ended, or may have: what it protected is no longer this holder's. Whatever was done on the
+ * strength of it and is not yet visible must be given up.
  */
 export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
   lease: Schema.Number,
   /**
    * `ended`: the cluster says so. `unconfirmed`: no keep-alive was answered for the lease's time to live, by this process's
-   * clock; it may live on for a while. `wrong-cluster`: the endpoints belong to another cluster now, which knows nothing of
-   * the lease.
+   * clock; it may live on for a while. `wrong-cluster`: the endpoints belong to another cluster now, which knows
+   * nothing of the lease.
    */
   reason: Schema.Literals(["ended", "unconfirmed", "wrong-cluster"])
 }) {
@@ -124,7 +124,9 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
   }
 }
 
-/** Others changed the key between every reading of it and the write that was to follow. It was not changed by this call. */
+/**
+ * Others changed the key between every reading of it and the write that was to follow. It was not changed by this call.
+ */
 export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
   /** The key, as UTF-8 text. */
   key: Schema.String,
@@ -139,9 +141,10 @@ export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
 }
 
 /**
- * The endpoints belong to another cluster than the one that the client has been using: it was restored from a backup, or
- * wiped and made again, or the endpoints are wrong. Nothing was sent there. Revisions, leases, locks and sessions of
- * the one mean nothing in the other, so a client never changes over by itself: make a new one, and read everything again.
+ * The endpoints belong to another cluster than the one that the client has been using: it was restored from a backup,
+ * or wiped and made again, or the endpoints are wrong. Nothing was sent there. Revisions, leases, locks and sessions
+ * of the one mean nothing in the other, so a client never changes over by itself: make a new one, and read everything
+ * again.
  */
 export class WrongCluster extends Schema.TaggedError<WrongCluster>()("WrongCluster", {
   /** `host:port` of the node that answered. */
@@ -195,7 +198,8 @@ export class Compacted extends Schema.TaggedError<Compacted>()("Compacted", {
 
 /**
  * The node ended a watch that it served, because it was not asked to go on for too long, or lost it with a restart.
- * Nothing is missed: watch again from the revision behind the last one that was told. `flaredb/client` does so by itself.
+ * Nothing is missed: watch again from the revision behind the last one that was told. `flaredb/client` does so by
+ * itself.
  */
 export class WatchCancelled extends Schema.TaggedError<WatchCancelled>()("WatchCancelled", {
   reason: Schema.String

@@ -127,8 +127,9 @@ const describe = Effect.fnUntraced(function*(options: ClusterOptions) {
 const npmCheckMs = 500
 
 /**
- * Fails once the `npm start` that this process belongs to is gone. npm gives its scripts no pipe that would close with it, but
- * this process then gets another parent. Other scripts may start a cluster and end before it does, so only this one counts.
+ * Fails once the `npm start` that this process belongs to is gone. npm gives its scripts no pipe that would close with
+ * it, but this process then gets another parent. Other scripts may start a cluster and end before it does, so only
+ * this one counts.
  */
 const npmGone = Effect.suspend(() => {
   const { npm_lifecycle_event: script, npm_package_name: name } = process.env

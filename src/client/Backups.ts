@@ -32,8 +32,8 @@ export interface NodeHash {
 
 export interface VerifyOptions {
   /**
-   * A command that changes nothing, as the moment at which all nodes are compared. A `Checkpoint` of the key-value store
-   * unless given; a state machine of one's own needs one of its own.
+   * A command that changes nothing, as the moment at which all nodes are compared. A `Checkpoint` of the key-value
+   * store unless given; a state machine of one's own needs one of its own.
    */
   readonly marker?: Uint8Array | undefined
   /** Milliseconds that a node may take from that moment on. Default 300,000. */
@@ -44,15 +44,16 @@ export interface VerifyOptions {
 
 export class Backups extends Context.Service<Backups, {
   /**
-   * The bytes of a backup of the cluster, header first, as `codec/BackupFile.ts` has them: everything that was acknowledged
-   * before it began, and nothing half. One node serves all of it, a follower if there is one; when that node is lost on the way
-   * the stream fails. The node sends no faster than the bytes are taken, and gives up when they are not taken for a minute.
+   * The bytes of a backup of the cluster, header first, as `codec/BackupFile.ts` has them: everything that was
+   * acknowledged before it began, and nothing half. One node serves all of it, a follower if there is one; when that
+   * node is lost on the way the stream fails. The node sends no faster than the bytes are taken, and gives up when
+   * they are not taken for a minute.
    */
   readonly download: Stream.Stream<Uint8Array, BackupFailure>
 
   /**
-   * Has every node hash its whole state right behind the same command. Nodes that do not answer are in the result with the
-   * reason. Fails only when that command could not be committed.
+   * Has every node hash its whole state right behind the same command. Nodes that do not answer are in the result with
+   * the reason. Fails only when that command could not be committed.
    */
   readonly hashes: (options?: VerifyOptions) => Effect.Effect<ReadonlyArray<NodeHash>, CommandFailure>
 }>()("flaredb/client/Backups") {}

@@ -6,9 +6,9 @@ export interface ClientOptions {
   /** Client endpoints of the nodes. One is enough to find the leader, all survive the loss of any. */
   readonly endpoints: ReadonlyArray<Endpoint>
   /**
-   * The identity of the cluster to use (`flaredb status`, `ClusterAdmin.identity`). A program that keeps revisions, leases or
-   * fencing revisions from one run to the next keeps this beside them: then the client fails with `WrongCluster` wherever
-   * another cluster answers. By default a client keeps to the first cluster that it meets.
+   * The identity of the cluster to use (`flaredb status`, `ClusterAdmin.identity`). A program that keeps revisions,
+   * leases or fencing revisions from one run to the next keeps this beside them: then the client fails with
+   * `WrongCluster` wherever another cluster answers. By default a client keeps to the first cluster that it meets.
    */
   readonly clusterIdentity?: string | undefined
   /**
@@ -25,23 +25,25 @@ export interface ClientOptions {
   /** Consistency of reads that name none. Default `linearizable`. */
   readonly consistency?: Consistency | undefined
   /**
-   * Which node answers reads that name none. Default `any`: the first endpoint that works, so name the nearest first and
-   * spread the load by naming them in different orders. `leader` saves a linearizable read the way from a follower to the leader and
-   * has all reads done by one node.
+   * Which node answers reads that name none. Default `any`: the first endpoint that works, so name the nearest first
+   * and spread the load by naming them in different orders. `leader` saves a linearizable read the way from a follower
+   * to the leader and has all reads done by one node.
    */
   readonly readFrom?: ReadFrom | undefined
   /** Operations of one kind that may wait; more fail as `Overloaded`. Default 65,536. */
   readonly maxPendingOperations?: number | undefined
   /**
-   * Whether writes belong to a session, so that each takes effect exactly once. Default `true`: a write whose answer was
-   * lost is repeated until its deadline, and only then `Indeterminate`. The first write costs one more round, which opens
-   * the session, and closing the client one that ends it; the cluster has room for 10,000 sessions, and then ends idle ones. With `false` nothing is repeated that
-   * may have been carried out: a lost connection or a change of leaders makes writes `Indeterminate`.
+   * Whether writes belong to a session, so that each takes effect exactly once. Default `true`: a write whose answer
+   * was lost is repeated until its deadline, and only then `Indeterminate`. The first write costs one more round,
+   * which opens the session, and closing the client one that ends it; the cluster has room for 10,000 sessions, and
+   * then ends idle ones. With `false` nothing is repeated that may have been carried out: a lost connection or a
+   * change of leaders makes writes `Indeterminate`.
    */
   readonly sessions?: boolean | undefined
   /**
    * Milliseconds without a write after which the cluster forgets the session; the next write opens another. Default
-   * 300,000, at least 1,000. A cluster whose sessions are all taken ends it after 60 seconds, or 10 when it keeps no reply. A write that is still being repeated by then, because its own deadline is longer, fails as
+   * 300,000, at least 1,000. A cluster whose sessions are all taken ends it after 60 seconds, or 10 when it keeps no
+   * reply. A write that is still being repeated by then, because its own deadline is longer, fails as
    * `SessionExpired` when its outcome cannot be known.
    */
   readonly sessionTtlMs?: number | undefined

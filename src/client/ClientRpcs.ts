@@ -31,7 +31,9 @@ export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongPro
 /** Who answered a `Hello`. */
 export const Welcome = Schema.Struct({
   clusterId: Schema.String,
-  /** See `codec/ClusterIdentity.ts`. `null` while the node does not know it; the client asks again before it trusts it. */
+  /**
+   * See `codec/ClusterIdentity.ts`. `null` while the node does not know it; the client asks again before it trusts it.
+   */
   identity: Schema.NullOr(Schema.String),
   nodeId: Schema.Natural,
   version: Schema.String
@@ -103,7 +105,10 @@ export class ClientRpcs extends RpcGroup.make(
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
     error: Schema.Union([InvalidArgument, Overloaded])
   }),
-  /** Begins a watch of `gte` up to `lt`, as in `kv/KeyRange.ts`. `from` `null` tells of what is acknowledged from now on. */
+  /**
+   * Begins a watch of `gte` up to `lt`, as in `kv/KeyRange.ts`. `from` `null` tells of what is acknowledged from now
+   * on.
+   */
   Rpc.make("Watch", {
     payload: {
       gte: Schema.Uint8Array,

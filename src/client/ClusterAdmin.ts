@@ -22,7 +22,9 @@ export interface NodeAnswer {
 }
 
 export class ClusterAdmin extends Context.Service<ClusterAdmin, {
-  /** The identity of the cluster that this client keeps to. Meets the cluster first when the client has not done so yet. */
+  /**
+   * The identity of the cluster that this client keeps to. Meets the cluster first when the client has not done so yet.
+   */
   readonly identity: Effect.Effect<ClusterIdentity, Unavailable | WrongCluster>
 
   /** Asks every node of the client's endpoints where it stands. Never fails: a node that is down says so in its row. */
@@ -35,8 +37,8 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly transferLeader: (target?: number) => Effect.Effect<number, InvalidArgument | Unavailable | WrongCluster>
 
   /**
-   * Forgets the history up to and including `revision`, or up to the last one there is, and returns that revision. No key
-   * changes; nobody can watch from there any more. The nodes do so by themselves as their limits on history say.
+   * Forgets the history up to and including `revision`, or up to the last one there is, and returns that revision. No
+   * key changes; nobody can watch from there any more. The nodes do so by themselves as their limits on history say.
    */
   readonly compact: (revision?: number) => Effect.Effect<number, WriteFailure>
 }>()("flaredb/client/ClusterAdmin") {}

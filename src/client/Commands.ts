@@ -20,8 +20,8 @@ export interface CommandOptions extends OperationOptions {
 
 export class Commands extends Context.Service<Commands, {
   /**
-   * Has a command carried out and gives the machine's reply. Returns once a majority holds the command durably and it was
-   * applied: it is never lost again.
+   * Has a command carried out and gives the machine's reply. Returns once a majority holds the command durably and it
+   * was applied: it is never lost again.
    */
   readonly write: (command: Uint8Array, options?: CommandOptions) => Effect.Effect<Uint8Array, CommandFailure>
 

@@ -42,7 +42,9 @@ export interface WatchPart {
   readonly through: number
 }
 
-/** A watch at a node. The node does nothing on its own: it is asked for each part, so that it never gets ahead of us. */
+/**
+ * A watch at a node. The node does nothing on its own: it is asked for each part, so that it never gets ahead of us.
+ */
 export interface NodeWatch {
   /** The first revision to ask for. */
   readonly from: number
@@ -69,8 +71,8 @@ export interface ClusterInfo {
 
 export interface Connection {
   /**
-   * Which cluster the node is of. Asked before anything else is, and again while the identity is not known. `ConnectionPool`
-   * uses no connection to another cluster than the client's.
+   * Which cluster the node is of. Asked before anything else is, and again while the identity is not known.
+   * `ConnectionPool` uses no connection to another cluster than the client's.
    */
   readonly cluster: Effect.Effect<ClusterInfo, ConnectionLost>
   /** Results in the order of the commands. */

@@ -1,6 +1,6 @@
 /**
- * One connection to each node, opened when first asked for and opened anew after it was lost. No connection is given out
- * before its node has said that it is of the client's cluster.
+ * One connection to each node, opened when first asked for and opened anew after it was lost. No connection is given
+ * out before its node has said that it is of the client's cluster.
  */
 import { Deferred, Effect, Exit, Scope } from "effect"
 import type { WrongCluster } from "../FlareDbError.ts"
@@ -45,8 +45,8 @@ export class ConnectionPool {
   }
 
   /**
-   * The connection to a node. Those who ask at the same time share one attempt. Fails with `WrongCluster` when the node is
-   * of another cluster, and as not sent while it does not know which cluster it is of.
+   * The connection to a node. Those who ask at the same time share one attempt. Fails with `WrongCluster` when the
+   * node is of another cluster, and as not sent while it does not know which cluster it is of.
    */
   get(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
     return this.checked(endpoint, false)

@@ -1,7 +1,7 @@
 /**
  * The cluster that a client keeps to: the first one that it met, or the one it was told to expect. What a client holds
- * (sessions, leases, locks, positions of watches) belongs to one history and means nothing in another, so every connection
- * is checked here before it is used.
+ * (sessions, leases, locks, positions of watches) belongs to one history and means nothing in another, so every
+ * connection is checked here before it is used.
  */
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import { WrongCluster } from "../FlareDbError.ts"

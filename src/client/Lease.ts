@@ -1,7 +1,7 @@
 /**
- * Leases: times to live that keys can be attached to. A lease that is not kept alive ends, and its keys are deleted with
- * it, in one revision. Their time is the log's: it stands still while nobody leads, and what is left of it is the same under
- * the next leader.
+ * Leases: times to live that keys can be attached to. A lease that is not kept alive ends, and its keys are deleted
+ * with it, in one revision. Their time is the log's: it stands still while nobody leads, and what is left of it is the
+ * same under the next leader.
  */
 import { Clock, Context, Deferred, Effect } from "effect"
 import type { Scope } from "effect"

@@ -1,7 +1,7 @@
 /**
- * Clients in a line: what locks and elections are made of. Each has a key under the line's prefix, attached to a lease of
- * its own; the key that was created first is the head of the line, and everybody else waits for the one before to go. So
- * they come to the head in the order in which their keys were created, and one's going wakes one.
+ * Clients in a line: what locks and elections are made of. Each has a key under the line's prefix, attached to a lease
+ * of its own; the key that was created first is the head of the line, and everybody else waits for the one before to
+ * go. So they come to the head in the order in which their keys were created, and one's going wakes one.
  */
 import { Effect, Exit, Scope, Stream } from "effect"
 import type { InvalidArgument, WrongCluster } from "../FlareDbError.ts"
@@ -53,8 +53,8 @@ export class Line {
   }
 
   /**
-   * Takes a place at the end, for as long as the scope lives and the lease with it, and carries `then` out. Leaves the line at
-   * once when that fails or is interrupted: nobody shall wait for somebody who does not wait any more.
+   * Takes a place at the end, for as long as the scope lives and the lease with it, and carries `then` out. Leaves the
+   * line at once when that fails or is interrupted: nobody shall wait for somebody who does not wait any more.
    */
   enter<A, E>(
     value: Data,

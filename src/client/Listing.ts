@@ -1,6 +1,7 @@
 /**
- * The keys of a prefix as they were at one moment, from pages of several: the changes between the first page and the last
- * are watched and carried out on what the pages said. It is what makes "list, then watch" miss nothing and repeat nothing.
+ * The keys of a prefix as they were at one moment, from pages of several: the changes between the first page and the
+ * last are watched and carried out on what the pages said. It is what makes "list, then watch" miss nothing and repeat
+ * nothing.
  */
 import { Effect } from "effect"
 import type { Data, KeyValue, KeyValueEntry, ReadFailure } from "./KeyValue.ts"

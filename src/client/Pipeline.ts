@@ -23,8 +23,8 @@ import { Operation } from "./Operation.ts"
 import type { Router } from "./Router.ts"
 
 /**
- * Calls in flight with operations of a session that are sent again. They have a way of their own, because new operations
- * wait for them once there are too many without an answer.
+ * Calls in flight with operations of a session that are sent again. They have a way of their own, because new
+ * operations wait for them once there are too many without an answer.
  */
 const repeatCalls = 2
 
@@ -47,7 +47,9 @@ export interface PipelineOptions {
   readonly router: Router
   /** The clock of deadlines. */
   readonly nowMs: () => number
-  /** Whether an operation may be repeated although it may have been carried out, and what it means when it is given up. */
+  /**
+   * Whether an operation may be repeated although it may have been carried out, and what it means when it is given up.
+   */
   readonly kind: "read" | "write" | "repeatable write"
   /** Numbers the operations, which makes each of them repeatable for as long as the session lives. */
   readonly session?: ClientSession | undefined
@@ -113,8 +115,8 @@ export class Pipeline {
   })
 
   /**
-   * Has an operation carried out, within `timeoutMs`. `answerBytes` says how large the answer of one may be that can have a
-   * page of values: such operations do not share a call, whose answer would be hundreds of MiB in one piece.
+   * Has an operation carried out, within `timeoutMs`. `answerBytes` says how large the answer of one may be that can
+   * have a page of values: such operations do not share a call, whose answer would be hundreds of MiB in one piece.
    */
   submit(bytes: Uint8Array, timeoutMs: number, answerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
     return Effect.callback<Uint8Array, PipelineError>((resume) => {
@@ -340,7 +342,9 @@ export class Pipeline {
     }
   }
 
-  /** Whether an operation is to be sent again because of what the store said of its session. Answers it if it cannot be. */
+  /**
+   * Whether an operation is to be sent again because of what the store said of its session. Answers it if it cannot be.
+   */
   private refusedBySession(session: ClientSession, operation: Op, reply: Uint8Array): boolean {
     // An answer to an earlier attempt may have come first.
     if (operation.settled) return false

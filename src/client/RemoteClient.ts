@@ -1,6 +1,6 @@
 /**
- * Composes the client: a pool of connections, a pipeline for each kind of operation, the services over them. Watches have
- * a pool of their own, so that a large part of one delays no other answer.
+ * Composes the client: a pool of connections, a pipeline for each kind of operation, the services over them. Watches
+ * have a pool of their own, so that a large part of one delays no other answer.
  */
 import { Context, Effect, Exit, Layer, Random, Scope } from "effect"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
@@ -36,8 +36,8 @@ export type ClientServices =
   | ClusterAdmin.ClusterAdmin
 
 /**
- * A client whose connections are opened by `connect`. Its watches, and its reads at any node, begin at the endpoint `own`;
- * without one, watches begin at any, so that those of many clients spread over the nodes.
+ * A client whose connections are opened by `connect`. Its watches, and its reads at any node, begin at the endpoint
+ * `own`; without one, watches begin at any, so that those of many clients spread over the nodes.
  */
 export const layerConnect = (
   options: ClientOptions,

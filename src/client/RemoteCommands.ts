@@ -1,4 +1,6 @@
-/** Composes the client of a state machine of one's own: one pool of connections, a pipeline for each kind of operation. */
+/**
+ * Composes the client of a state machine of one's own: one pool of connections, a pipeline for each kind of operation.
+ */
 import { Context, Effect, Layer } from "effect"
 import type { InvalidConfig } from "../FlareDbConfig.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
@@ -18,8 +20,8 @@ import * as TcpConnection from "./TcpConnection.ts"
 export type CommandServices = Commands.Commands | ClusterAdmin.ClusterAdmin
 
 /**
- * A client whose connections are opened by `connect`. Its reads at any node begin at the endpoint `own`. `shared` is the
- * cluster that it keeps to together with other connections.
+ * A client whose connections are opened by `connect`. Its reads at any node begin at the endpoint `own`. `shared` is
+ * the cluster that it keeps to together with other connections.
  */
 export const layerConnect = (
   options: ClientOptions,

@@ -1,6 +1,6 @@
 /**
- * Commands and queries of the key-value store on their way through the pipelines: checked before they are sent, and what
- * the store refused becomes an error.
+ * Commands and queries of the key-value store on their way through the pipelines: checked before they are sent, and
+ * what the store refused becomes an error.
  */
 import { Effect } from "effect"
 import type { Indeterminate, SessionExpired, Unavailable, WrongCluster } from "../FlareDbError.ts"
@@ -20,7 +20,8 @@ import type { Pipelines } from "./Pipelines.ts"
 import { fieldOf } from "./Txn.ts"
 
 /**
- * How a write fails. `Indeterminate` and `SessionExpired` leave open whether it took effect; the others say that it did not.
+ * How a write fails. `Indeterminate` and `SessionExpired` leave open whether it took effect; the others say that it
+ * did not.
  * `LeaseNotFound` is for writes that name a lease.
  */
 export type WriteFailure =
@@ -48,7 +49,8 @@ export interface ReadOptions extends OperationOptions {
   readonly consistency?: Consistency | undefined
   /**
    * `leader`: only the node that leads answers. `any`: whichever node the client reaches first, in the order of its endpoints;
-   * a follower asks the leader how far it has to be, waits until it is, and answers itself. The client's `readFrom` when absent.
+   * a follower asks the leader how far it has to be, waits until it is, and answers itself. The client's `readFrom`
+   * when absent.
    */
   readonly readFrom?: ReadFrom | undefined
 }

@@ -43,8 +43,8 @@ export class Router {
   }
 
   /**
-   * The node failed; the next in turn is tried. Does nothing when another operation has moved on already. `standing` says
-   * what the failure tells of the node.
+   * The node failed; the next in turn is tried. Does nothing when another operation has moved on already. `standing`
+   * says what the failure tells of the node.
    */
   failed(endpoint: Endpoint, reason: string, standing: Standing = "silent"): void {
     this.standings.set(formatEndpoint(endpoint), standing)

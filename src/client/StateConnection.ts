@@ -21,7 +21,9 @@ export interface StateConnection {
   readonly hashState: (marker: Uint8Array) => Stream.Stream<HashStep, StateError | ConnectionLost>
 }
 
-/** Opens such a connection, which lasts as long as its scope. Only to a node of the cluster that the client keeps to. */
+/**
+ * Opens such a connection, which lasts as long as its scope. Only to a node of the cluster that the client keeps to.
+ */
 export type ConnectState = (
   endpoint: Endpoint
 ) => Effect.Effect<StateConnection, ConnectionLost | WrongCluster, Scope.Scope>

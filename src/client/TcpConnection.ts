@@ -102,8 +102,8 @@ export const make = (options: TcpConnectionOptions): Connect =>
       })
 
     /**
-     * What the node says against a watch stays as it is; anything else is the connection's end. So is the interruption of
-     * the call at a node that stops, which must not interrupt whoever waits for the call.
+     * What the node says against a watch stays as it is; anything else is the connection's end. So is the interruption
+     * of the call at a node that stops, which must not interrupt whoever waits for the call.
      */
     const refusalsOf = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, WatchError | ConnectionLost> =>
       Effect.catchCause(call, (cause): Effect.Effect<never, WatchError | ConnectionLost> => {

@@ -27,7 +27,9 @@ import { Watcher } from "./Watcher.ts"
 
 export type { WatchFailure } from "./Watcher.ts"
 
-/** Which keys: one, those that begin with a prefix (all for the empty one), or those from `from` up to and without `to`. */
+/**
+ * Which keys: one, those that begin with a prefix (all for the empty one), or those from `from` up to and without `to`.
+ */
 export type WatchTarget =
   | { readonly key: Data }
   | { readonly prefix: Data }
@@ -35,16 +37,20 @@ export type WatchTarget =
 
 export interface WatchOptions {
   /**
-   * The first revision to tell of. When it is absent, everything that is acknowledged after the watch has begun is told;
+   * The first revision to tell of. When it is absent, everything that is acknowledged after the watch has begun is
+   * told;
    * `Began` says from which revision on that is.
    */
   readonly fromRevision?: number | undefined
   /**
-   * Go on behind this position, which another watch told of: with the revision after it, in the same cluster. In another one
-   * the watch fails with `WrongCluster`. Takes the place of `fromRevision`, which says nothing of the cluster.
+   * Go on behind this position, which another watch told of: with the revision after it, in the same cluster. In
+   * another one the watch fails with `WrongCluster`. Takes the place of `fromRevision`, which says nothing of the
+   * cluster.
    */
   readonly after?: Position | undefined
-  /** Tell what the changes replaced, as far as history has it, up to 4 MiB of values for one revision. Default false. */
+  /**
+   * Tell what the changes replaced, as far as history has it, up to 4 MiB of values for one revision. Default false.
+   */
   readonly previous?: boolean | undefined
   /** Only puts, or only deletes. */
   readonly only?: "puts" | "deletes" | undefined
@@ -53,7 +59,9 @@ export interface WatchOptions {
    * how long a watch stays at a node that is cut off. Default 5000.
    */
   readonly progressMs?: number | undefined
-  /** Parts that may wait for the consumer, each of about 256 KiB at most unless a single revision is larger. Default 4. */
+  /**
+   * Parts that may wait for the consumer, each of about 256 KiB at most unless a single revision is larger. Default 4.
+   */
   readonly buffer?: number | undefined
 }
 

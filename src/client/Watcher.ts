@@ -1,7 +1,7 @@
 /**
- * One watch of a client, from its first question to its end, over as many connections and nodes as that takes. It knows the
- * next revision it has to tell, asks any node for it, and asks another one when that fails: no revision is skipped, and none is
- * told twice.
+ * One watch of a client, from its first question to its end, over as many connections and nodes as that takes. It
+ * knows the next revision it has to tell, asks any node for it, and asks another one when that fails: no revision is
+ * skipped, and none is told twice.
  */
 import { Data, Effect, Exit, Scope } from "effect"
 import { monotonicMs } from "../Monotonic.ts"

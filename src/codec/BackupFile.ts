@@ -11,8 +11,8 @@
  *   16+n        chunks, as in `SnapshotChunk.ts`; the last one has the number of rows, their bytes and their SHA-256
  * ```
  *
- * Nothing follows the last chunk. Decoding never throws, takes the bytes in pieces of any size, and holds no more than one chunk
- * and one row of them.
+ * Nothing follows the last chunk. Decoding never throws, takes the bytes in pieces of any size, and holds no more than
+ * one chunk and one row of them.
  */
 import { Option, Schema } from "effect"
 import { crc32 } from "node:zlib"
@@ -94,7 +94,9 @@ export class BackupDecoder {
     return this.chunks.decodedBytes
   }
 
-  /** Takes the next piece, whose bytes must not change afterwards. After a {@link CodecError} the backup is of no use. */
+  /**
+   * Takes the next piece, whose bytes must not change afterwards. After a {@link CodecError} the backup is of no use.
+   */
   take(piece: Uint8Array): ReadonlyArray<BackupPart> | CodecError {
     this.pending.push(piece)
     this.pendingBytes += piece.byteLength

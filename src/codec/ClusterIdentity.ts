@@ -1,10 +1,11 @@
 /**
- * The identity of a cluster: which history its revisions, sessions and leases belong to. It is random, made once when the
- * cluster is created, and part of the replicated state, so it is the same on every node and survives restarts and
+ * The identity of a cluster: which history its revisions, sessions and leases belong to. It is random, made once when
+ * the cluster is created, and part of the replicated state, so it is the same on every node and survives restarts and
  * snapshots. The cluster's name is given by people and may be used again; the identity is not.
  *
  * The first leader of a cluster proposes an identity as a log entry. The first such entry that is applied wins, and
- * every later one changes nothing. The entry is the node's own: no state machine sees it, and no client may propose one.
+ * every later one changes nothing. The entry is the node's own: no state machine sees it, and no client may propose
+ * one.
  *
  * | where        | what                                                        |
  * | ------------ | ----------------------------------------------------------- |

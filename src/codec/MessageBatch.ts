@@ -1,10 +1,11 @@
 /**
- * What nodes say to each other, as bytes: messages behind one another. Numbers are u64 and big-endian, points are `index · term`,
- * and every message begins with `kind u8 · from · to · term`; the table in {@link encodeMessages} has what follows.
+ * What nodes say to each other, as bytes: messages behind one another. Numbers are u64 and big-endian, points are
+ * `index · term`, and every message begins with `kind u8 · from · to · term`; the table in {@link encodeMessages} has
+ * what follows.
  *
- * They are encoded by hand, where the rest of the protocol has schemas: a commit is four of these messages, and decoding them
- * by schema took more of a follower's time than storing what was in them. Decoding never throws and checks everything a
- * schema would.
+ * They are encoded by hand, where the rest of the protocol has schemas: a commit is four of these messages, and
+ * decoding them by schema took more of a follower's time than storing what was in them. Decoding never throws and
+ * checks everything a schema would.
  */
 import { Reader, Writer } from "../kv/Binary.ts"
 import { entryBytes } from "../raft/Config.ts"
@@ -33,8 +34,8 @@ const kinds = [
 const kindOf = new Map<Message["_tag"], number>(kinds.map((tag, kind) => [tag, kind]))
 
 /**
- * The highest term that is believed: an election every millisecond for nine thousand years. Terms never go back, so one near the
- * end of the safe integers, taken over once, would leave no term to elect a leader in.
+ * The highest term that is believed: an election every millisecond for nine thousand years. Terms never go back, so
+ * one near the end of the safe integers, taken over once, would leave no term to elect a leader in.
  */
 export const maxTerm = 2 ** 48
 

@@ -1,6 +1,6 @@
 /**
- * What each command does. Nothing here fails: a command that cannot be carried out is answered `RefusedReply` and changes
- * nothing, on every node alike.
+ * What each command does. Nothing here fails: a command that cannot be carried out is answered `RefusedReply` and
+ * changes nothing, on every node alike.
  */
 import type { Batch } from "./Batch.ts"
 import type { Command, Compact, Expire, RevokeLease, SessionStamp, Stamped, Transact } from "./Command.ts"
@@ -68,8 +68,8 @@ const isRanging = (command: Command): command is Ranging => {
 }
 
 /**
- * Carries out one command at its place in the log and answers with the bytes of its reply: at once, or after it has read
- * what it asks for.
+ * Carries out one command at its place in the log and answers with the bytes of its reply: at once, or after it has
+ * read what it asks for.
  */
 export const apply = (batch: Batch, place: Place, { command, stamp }: Stamped): Uint8Array | Loading<Uint8Array> => {
   batch.advanceTime(place.stampMs)

@@ -75,7 +75,10 @@ export class Batch {
     if (stampMs > this.state.figures.logTimeMs) this.state.figures = { ...this.state.figures, logTimeMs: stampMs }
   }
 
-  /** Begins a revision: the changes up to `endRevision` belong together. `abandonRevision` may end a revocable one instead. */
+  /**
+   * Begins a revision: the changes up to `endRevision` belong together. `abandonRevision` may end a revocable one
+   * instead.
+   */
   beginRevision(revocable = false): void {
     this.changing = []
     this.undo = revocable ? [] : undefined

@@ -178,7 +178,9 @@ class Page implements Rows {
     this.budget = budget
   }
 
-  /** Bytes of rows after which it is full. The row that says so is looked at as well, so there is always room for one. */
+  /**
+   * Bytes of rows after which it is full. The row that says so is looked at as well, so there is always room for one.
+   */
   get room(): number {
     return Math.max(1, this.maxBytes - this.bytes)
   }

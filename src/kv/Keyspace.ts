@@ -14,8 +14,8 @@
  * | `41`       | `41 SESSION SEQUENCE`      | a large reply to one of its commands                               |
  * | `42`       | `42 SESSION BLOCK`         | the other replies to a block of its commands                       |
  *
- * All else is free for later formats; those that begin with `4` are about sessions, and are left out of what is restored from
- * a backup.
+ * All else is free for later formats; those that begin with `4` are about sessions, and are left out of what is
+ * restored from a backup.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { KeyRange } from "./KeyRange.ts"

@@ -1,4 +1,6 @@
-/** What keys, values, pages, transactions, leases and sessions may measure. Checked before a command reaches the log. */
+/**
+ * What keys, values, pages, transactions, leases and sessions may measure. Checked before a command reaches the log.
+ */
 
 /** Longest key in bytes. Keys are never empty. */
 export const maxKeyBytes = 4 * 1024
@@ -25,9 +27,9 @@ export const maxTransactionBytes = 4 * 1024 * 1024
 export const maxRangeDeletes = 10_000
 
 /**
- * Most records that one transaction may look at: the keys it names, and the rows of all its ranges. Beyond it the whole
- * transaction is refused. Every node decides that by itself when it applies the transaction, so another value is another
- * format of the log: nodes with different values would come to different states.
+ * Most records that one transaction may look at: the keys it names, and the rows of all its ranges. Beyond it the
+ * whole transaction is refused. Every node decides that by itself when it applies the transaction, so another value is
+ * another format of the log: nodes with different values would come to different states.
  */
 export const maxTransactionReadRows = 40_000
 
@@ -45,9 +47,9 @@ export const maxLeases = 100_000
 export const maxLeaseKeys = maxRangeDeletes
 
 /**
- * Most sessions at a time. Opening one more evicts a session that was idle for long enough (the two times below), and is
- * refused as `Overloaded` when there is none. Every node decides that by itself when it applies the command, so another
- * value of any of the three is another format of the log.
+ * Most sessions at a time. Opening one more evicts a session that was idle for long enough (the two times below), and
+ * is refused as `Overloaded` when there is none. Every node decides that by itself when it applies the command, so
+ * another value of any of the three is another format of the log.
  */
 export const maxSessions = 10_000
 
@@ -58,9 +60,9 @@ export const maxSessions = 10_000
 export const minEvictionIdleMs = 10_000
 
 /**
- * The same for a session that keeps replies. A client acknowledges a reply with its next write, so a client that stopped
- * after its last one leaves a reply behind for good. After this time, twelve times the default deadline of a write, the
- * reply counts as abandoned.
+ * The same for a session that keeps replies. A client acknowledges a reply with its next write, so a client that
+ * stopped after its last one leaves a reply behind for good. After this time, twelve times the default deadline of a
+ * write, the reply counts as abandoned.
  */
 export const minEvictionUnacknowledgedMs = 60_000
 

@@ -1,6 +1,6 @@
 /**
- * How this folder reads what it cannot know beforehand and stays pure: a computation yields what it needs from the store
- * and is resumed with the rows. Whoever runs it decides how rows are read.
+ * How this folder reads what it cannot know beforehand and stays pure: a computation yields what it needs from the
+ * store and is resumed with the rows. Whoever runs it decides how rows are read.
  */
 import type { StoredRange } from "./Keyspace.ts"
 

@@ -1,9 +1,9 @@
 /**
- * What one transaction may look at: the records of the keys it names and of every row that its ranges come by, also those
- * that only tell whether there is more.
+ * What one transaction may look at: the records of the keys it names and of every row that its ranges come by, also
+ * those that only tell whether there is more.
  *
- * The limits on what a transaction says and is answered do not bound the work in between, which every node does for it, one
- * transaction after the other. What is charged depends on the state and the transaction alone, so every node
+ * The limits on what a transaction says and is answered do not bound the work in between, which every node does for
+ * it, one transaction after the other. What is charged depends on the state and the transaction alone, so every node
  * refuses the same ones, however it reads its rows.
  */
 import { maxTransactionReadBytes, maxTransactionReadRows } from "./Limits.ts"

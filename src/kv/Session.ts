@@ -7,21 +7,21 @@
  * a large reply  the reply
  * ```
  *
- * A client numbers its commands. The reply to each is kept, on every node and in snapshots, until the client says that it
- * has it; the same number again gets the same reply, whichever node leads by then. A session that was not heard of for
- * its time to live, in log time, ends, and its commands are refused from then on: nobody could tell any more whether they
- * were carried out.
+ * A client numbers its commands. The reply to each is kept, on every node and in snapshots, until the client says that
+ * it has it; the same number again gets the same reply, whichever node leads by then. A session that was not heard of
+ * for its time to live, in log time, ends, and its commands are refused from then on: nobody could tell any more
+ * whether they were carried out.
  *
- * A command of a session costs one row, as if it was alone, and many of one batch share it: small replies lie together in
- * blocks, and `answered` lies with the reply that it came with. A session has answered up to the highest number that any
- * of its rows says. What a row holds hangs on the commands alone, not on how they are grouped into batches.
+ * A command of a session costs one row, as if it was alone, and many of one batch share it: small replies lie together
+ * in blocks, and `answered` lies with the reply that it came with. A session has answered up to the highest number
+ * that any of its rows says. What a row holds hangs on the commands alone, not on how they are grouped into batches.
  *
- * When the table of sessions is full, a new session evicts an idle one (`Session.evictableMs`). Each command still takes
- * effect at most once: the evicted session's commands are refused, and ids are log indexes, which are never used twice.
- * What a client may lose is the answer to a write whose first answer was lost. That takes a client which repeats the
- * write and yet reaches the log with no attempt for `minEvictionUnacknowledgedMs`, because each attempt that is applied
- * counts as heard. Its next attempt gets `SessionExpired`, as after the time to live. A client without such a write opens
- * another session and sends its refused write again.
+ * When the table of sessions is full, a new session evicts an idle one (`Session.evictableMs`). Each command still
+ * takes effect at most once: the evicted session's commands are refused, and ids are log indexes, which are never used
+ * twice. What a client may lose is the answer to a write whose first answer was lost. That takes a client which
+ * repeats the write and yet reaches the log with no attempt for `minEvictionUnacknowledgedMs`, because each attempt
+ * that is applied counts as heard. Its next attempt gets `SessionExpired`, as after the time to live. A client without
+ * such a write opens another session and sends its refused write again.
  */
 import { Reader, Writer } from "./Binary.ts"
 import { minEvictionIdleMs, minEvictionUnacknowledgedMs } from "./Limits.ts"
@@ -100,11 +100,11 @@ export class Session {
   }
 
   /**
-   * The log time from which on a full table may evict the session. It follows from what the rows hold, so a node that has
-   * just started agrees with one that has run for long.
+   * The log time from which on a full table may evict the session. It follows from what the rows hold, so a node that
+   * has just started agrees with one that has run for long.
    *
-   * A command at log time `t` leaves it above `t`: `heardMs` is then above `t - heardGranularityMs`, and both the times to
-   * live and the idle times are at least `heardGranularityMs`.
+   * A command at log time `t` leaves it above `t`: `heardMs` is then above `t - heardGranularityMs`, and both the
+   * times to live and the idle times are at least `heardGranularityMs`.
    */
   get evictableMs(): number {
     return this.heardMs + Math.min(this.ttlMs, this.size === 0 ? minEvictionIdleMs : minEvictionUnacknowledgedMs)
@@ -225,8 +225,8 @@ interface Candidate {
 export class Sessions {
   private readonly sessions = new Map<number, Session>()
   /**
-   * The sessions that were evictable at the last scan, the first to go at the end. Only a cache: what `evictable` answers
-   * does not depend on when it was called before.
+   * The sessions that were evictable at the last scan, the first to go at the end. Only a cache: what `evictable`
+   * answers does not depend on when it was called before.
    */
   private candidates: Array<Candidate> = []
   private scannedMs = -1
@@ -248,12 +248,12 @@ export class Sessions {
   }
 
   /**
-   * The session that a full table evicts at `logTimeMs`: of those that are evictable, the one that has been so for longest,
-   * and of several the oldest. `undefined` when there is none. `logTimeMs` never decreases.
+   * The session that a full table evicts at `logTimeMs`: of those that are evictable, the one that has been so for
+   * longest, and of several the oldest. `undefined` when there is none. `logTimeMs` never decreases.
    *
-   * It scans the table (`maxSessions` rows of memory) only when the candidates of the last scan are used up and time has
-   * passed. A session that was opened or heard of since that scan became evictable after it, if at all, so it comes after
-   * all candidates.
+   * It scans the table (`maxSessions` rows of memory) only when the candidates of the last scan are used up and time
+   * has passed. A session that was opened or heard of since that scan became evictable after it, if at all, so it
+   * comes after all candidates.
    */
   evictable(logTimeMs: number): Session | undefined {
     const kept = this.nextCandidate()

@@ -73,8 +73,8 @@ export interface DeleteOperation {
 }
 
 /**
- * Removes every key of a range, at most `maxRangeDeletes` of them and as many as the transaction may look at; more refuse
- * the whole transaction.
+ * Removes every key of a range, at most `maxRangeDeletes` of them and as many as the transaction may look at; more
+ * refuse the whole transaction.
  */
 export interface DeleteRangeOperation {
   readonly _tag: "DeleteRange"

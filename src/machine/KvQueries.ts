@@ -23,7 +23,9 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { corrupt, runLoading } from "./KvLoader.ts"
 import type { QueryReply } from "./StateMachine.ts"
 
-/** Bytes of values that a page may leave out before it ends: what is read for it is bounded, not only what it answers. */
+/**
+ * Bytes of values that a page may leave out before it ends: what is read for it is bounded, not only what it answers.
+ */
 const maxReadBytes = 4 * maxPageBytes
 
 /** Keys counted at once. */
@@ -63,8 +65,8 @@ export const loadFigures = (view: StateView): Effect.Effect<Figures, StorageErro
   Effect.flatMap(view.getMany([figuresKey]), ([bytes]) => readFigures(bytes))
 
 /**
- * Answers gets with one read, everything else one after the other, each from one moment and with one of `permits`: what is
- * read for it is in memory until it is answered. `state` is asked for leases, of which it has all.
+ * Answers gets with one read, everything else one after the other, each from one moment and with one of `permits`:
+ * what is read for it is in memory until it is answered. `state` is asked for leases, of which it has all.
  */
 export const answer = Effect.fnUntraced(function*(
   store: StateStore["Service"],
@@ -111,8 +113,8 @@ export const answer = Effect.fnUntraced(function*(
 })
 
 /**
- * One page: ends at its limit of rows, at its limit of bytes, or with the range. Without values it ends once it has read, and
- * left out, a few pages' worth of them; the caller goes on behind its last row.
+ * One page: ends at its limit of rows, at its limit of bytes, or with the range. Without values it ends once it has
+ * read, and left out, a few pages' worth of them; the caller goes on behind its last row.
  */
 const scan = Effect.fnUntraced(function*(view: StateView, query: Scan) {
   const { keysOnly, limit, reverse } = query

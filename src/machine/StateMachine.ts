@@ -18,11 +18,11 @@
  *   next; a machine takes the maximum of all it has seen.
  * - *Old commands.* What one version accepted the next must be able to apply: it may still be in the log.
  *
- * One entry that a machine never sees is the identity of the cluster (`OwnIdentity.ts`): `apply` may be called with entries
- * whose indices have a gap there.
+ * One entry that a machine never sees is the identity of the cluster (`OwnIdentity.ts`): `apply` may be called with
+ * entries whose indices have a gap there.
  *
- * The node calls `apply` and `reload` one after the other, never side by side; `check`, `query` and `due` at any time, also
- * between two parts of an `apply`.
+ * The node calls `apply` and `reload` one after the other, never side by side; `check`, `query` and `due` at any time,
+ * also between two parts of an `apply`.
  */
 import { Context } from "effect"
 import type { Effect } from "effect"
@@ -44,10 +44,10 @@ export class StateMachine extends Context.Service<StateMachine, {
   readonly check: (command: Uint8Array) => InvalidArgument | undefined
 
   /**
-   * Applies committed entries in order and answers each with its reply (empty for `noop`). Each atomic write holds whole
-   * entries together with the applied index they end at. A machine that would have to keep too much in memory may stop
-   * after any entry: it answers with fewer replies, at least one, and is called again with the rest. Deterministic: it reads
-   * no clock and no random source, only `entry.stampMs`.
+   * Applies committed entries in order and answers each with its reply (empty for `noop`). Each atomic write holds
+   * whole entries together with the applied index they end at. A machine that would have to keep too much in memory
+   * may stop after any entry: it answers with fewer replies, at least one, and is called again with the rest.
+   * Deterministic: it reads no clock and no random source, only `entry.stampMs`.
    */
   readonly apply: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 
@@ -69,7 +69,7 @@ export class StateMachine extends Context.Service<StateMachine, {
 }>()("flaredb/machine/StateMachine") {}
 
 /**
- * A query that is malformed or over a limit is answered by its error and fails no other query of the batch. `Overloaded`
- * asks the caller to ask again, because the answers of one call would be too large.
+ * A query that is malformed or over a limit is answered by its error and fails no other query of the batch.
+ * `Overloaded` asks the caller to ask again, because the answers of one call would be too large.
  */
 export type QueryReply = Uint8Array | InvalidArgument | Overloaded

@@ -3,8 +3,8 @@
  * never wait for an apply. The core has one batch outstanding; entries that already left its memory are read
  * back from the log store.
  *
- * A snapshot takes the place of entries that would have been applied. Applying pauses for that, and what had been handed
- * over and is covered now is dropped: the core hands over again what follows.
+ * A snapshot takes the place of entries that would have been applied. Applying pauses for that, and what had been
+ * handed over and is covered now is dropped: the core hands over again what follows.
  */
 import { Effect, Queue, Semaphore } from "effect"
 import type { StateMachine } from "../machine/StateMachine.ts"

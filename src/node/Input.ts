@@ -52,8 +52,8 @@ export interface Installed {
 export type Input = Event | Submit | Read | AppliedBatch | AskStatus | SnapshotOffered | Installed
 
 /**
- * Hands an input to the owner at once. Left to itself the queue would wake it a turn of the event loop later, which is right
- * for what comes by the hundred, and a detour on the way of a single command.
+ * Hands an input to the owner at once. Left to itself the queue would wake it a turn of the event loop later, which is
+ * right for what comes by the hundred, and a detour on the way of a single command.
  */
 export const post = (inbox: Queue.Enqueue<Input>, input: Input): Effect.Effect<void> =>
   Effect.map(Queue.offer(inbox, input), () => Queue.flushUnsafe(inbox))

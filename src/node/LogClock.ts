@@ -2,10 +2,11 @@
  * The cluster's clock: what a leader stamps its entries with, and so the only time a state machine knows.
  *
  * It starts where the log ends and goes on with this process's monotonic clock, so it never goes back, does not jump
- * with anybody's wall clock, and a new leader continues where the old one was: every node sets its clock by the stamps that
- * come to it, applied yet or not, and counts on between them. No two clocks run alike, so a follower that only ever went on counting would be ahead
- * of its leaders by more every day, and would make leases end early once it leads. Time in which the process was stopped is left out, because a node that was not
- * there cannot say that others had their chance: a lease may end late by that, and never early.
+ * with anybody's wall clock, and a new leader continues where the old one was: every node sets its clock by the stamps
+ * that come to it, applied yet or not, and counts on between them. No two clocks run alike, so a follower that only
+ * ever went on counting would be ahead of its leaders by more every day, and would make leases end early once it
+ * leads. Time in which the process was stopped is left out, because a node that was not there cannot say that others
+ * had their chance: a lease may end late by that, and never early.
  */
 export class LogClock {
   private readonly monotonicMs: () => number
@@ -34,8 +35,9 @@ export class LogClock {
   }
 
   /**
-   * An entry came, or was applied, that a leader stamped. A follower sets its clock by it, which leaves it behind by the time that the entry
-   * took to arrive; a leader, who makes the stamps, only makes sure that it is not behind. 0 is no stamp.
+   * An entry came, or was applied, that a leader stamped. A follower sets its clock by it, which leaves it behind by
+   * the time that the entry took to arrive; a leader, who makes the stamps, only makes sure that it is not behind. 0
+   * is no stamp.
    */
   observe(stampMs: number, leads: boolean): void {
     if (stampMs === 0 || (leads && stampMs <= this.now())) return

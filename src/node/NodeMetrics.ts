@@ -45,7 +45,9 @@ const compactions = Metric.counter("flaredb_log_compactions_total", {
   incremental: true
 })
 
-/** Bytes of whole states. Often means followers that are away longer than the log reaches back, or disks that are lost. */
+/**
+ * Bytes of whole states. Often means followers that are away longer than the log reaches back, or disks that are lost.
+ */
 const snapshotSent = Metric.counter("flaredb_snapshot_sent_bytes_total", {
   description: "bytes of snapshots that followers have stored",
   incremental: true

@@ -76,8 +76,8 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
- * What may be said now that all of these writes are durable. Entries that a later one of them removed never were on the disk,
- * so nobody acknowledges them.
+ * What may be said now that all of these writes are durable. Entries that a later one of them removed never were on
+ * the disk, so nobody acknowledges them.
  */
 const promisesKept = (persists: ReadonlyArray<Persist>): Array<Message> => {
   const messages: Array<Message> = []

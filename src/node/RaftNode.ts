@@ -113,8 +113,8 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly exportState: Effect.Effect<NodeExport, Unavailable | Fatal, Scope.Scope>
 
   /**
-   * The whole state as it is right behind the next command with these bytes: the same on every node that is asked before the
-   * command is committed. What is returned waits for that moment.
+   * The whole state as it is right behind the next command with these bytes: the same on every node that is asked
+   * before the command is committed. What is returned waits for that moment.
    */
   readonly exportBehind: (
     marker: Uint8Array
@@ -139,8 +139,8 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly transferLeader: (target: NodeId | undefined) => Effect.Effect<void>
 
   /**
-   * Runs work on the state of this node, for those beside it that read the state by themselves. Storage that cannot be read
-   * stops the node; `what` is part of the reason.
+   * Runs work on the state of this node, for those beside it that read the state by themselves. Storage that cannot be
+   * read stops the node; `what` is part of the reason.
    */
   readonly orStop: <A, R>(what: string, work: Effect.Effect<A, StorageError, R>) => Effect.Effect<A, Fatal, R>
 

@@ -1,13 +1,17 @@
 /**
- * The descriptors that this process may have open: files and connections share them. A store that gets none any more cannot begin
- * a log file, and the node ends. So connections together get what the store and the process leave, whatever their limits say.
+ * The descriptors that this process may have open: files and connections share them. A store that gets none any more
+ * cannot begin a log file, and the node ends. So connections together get what the store and the process leave,
+ * whatever their limits say.
  */
 import { Duration, Effect, Layer, Metric, Option, Schedule } from "effect"
 import { readdir, readFile } from "node:fs/promises"
 import type { FlareDbConfig, Limits } from "../FlareDbConfig.ts"
 import { clientPortConnections, InvalidConfig } from "../FlareDbConfig.ts"
 
-/** For the runtime, the ports, links to peers, logs and backups. A node that does nothing has 34 open, the store's with them. */
+/**
+ * For the runtime, the ports, links to peers, logs and backups. A node that does nothing has 34 open, the store's with
+ * them.
+ */
 const processDescriptors = 64
 
 /** For the store: enough for its logs and the tables that a compaction reads. */
@@ -53,7 +57,10 @@ const clientsWithin = (count: number): number => {
   return clients
 }
 
-/** Divides `available` descriptors, at least {@link minDescriptors}: the limits are as configured, or less where they do not fit. */
+/**
+ * Divides `available` descriptors, at least {@link minDescriptors}: the limits are as configured, or less where they do
+ * not fit.
+ */
 export const share = (limits: Limits, available: number): Shares => {
   const forAll = available - processDescriptors
   if (connections(limits) + maxStoreDescriptors <= forAll) return { limits, maxOpenTables: undefined }
@@ -78,8 +85,8 @@ export const limitOf = (text: string): number | undefined => {
 }
 
 /**
- * How many descriptors this process may have open; none where the system does not say. Node has raised the soft limit to the
- * hard one when it started.
+ * How many descriptors this process may have open; none where the system does not say. Node has raised the soft limit
+ * to the hard one when it started.
  */
 const limit: Effect.Effect<Option.Option<number>> = Effect.promise(async () => {
   const text = await readFile("/proc/self/limits", "utf8").catch(() => undefined)
@@ -97,8 +104,8 @@ const limit: Effect.Effect<Option.Option<number>> = Effect.promise(async () => {
 })
 
 /**
- * The configuration with limits that fit into the descriptors of this process, and what the store gets. A limit that is lowered is
- * logged as a warning with all numbers; it fails when not even the least fits.
+ * The configuration with limits that fit into the descriptors of this process, and what the store gets. A limit that
+ * is lowered is logged as a warning with all numbers; it fails when not even the least fits.
  */
 export const fit = Effect.fnUntraced(function*(config: FlareDbConfig): Effect.fn.Return<
   { readonly config: FlareDbConfig; readonly maxOpenTables: number | undefined },

@@ -11,8 +11,8 @@ export interface Readiness {
 const maxLag = 10_000
 
 /**
- * A node is ready once it knows a leader and has applied nearly all that it knows to be committed. One that lost its disk, or
- * is being sent the state as a whole, knows too little to say so.
+ * A node is ready once it knows a leader and has applied nearly all that it knows to be committed. One that lost its
+ * disk, or is being sent the state as a whole, knows too little to say so.
  */
 export const readiness = (status: NodeStatus): Readiness => {
   const { applied, commit, leader, role, snapshots, standing, term } = status

@@ -12,9 +12,9 @@ import { nextTerm } from "./Types.ts"
  * Asks whether an election could be won before any term is disturbed, so that a node that was cut off does not
  * depose a working leader when it comes back.
  *
- * Elections do not outrun the disk. A candidate whose vote for itself is not durable yet waits for it instead of starting
- * over, or a disk slower than the election timeout would never see a vote counted. Votes of the present term count during
- * a pre-vote too: those who gave them may have slow disks.
+ * Elections do not outrun the disk. A candidate whose vote for itself is not durable yet waits for it instead of
+ * starting over, or a disk slower than the election timeout would never see a vote counted. Votes of the present term
+ * count during a pre-vote too: those who gave them may have slow disks.
  */
 export const preCampaign = (raft: Raft): void => {
   if (!termIsDurable(raft) && !diskStalled(raft)) return
@@ -74,7 +74,10 @@ export const countOwnVote = (raft: Raft, persistId: number): void => {
   if (persistId >= raft.ownVotePersist) countVote(raft, raft.config.id, true)
 }
 
-/** Counts in a candidate, also while it asks for pre-votes for the next term. Any other node has no campaign in this term. */
+/**
+ * Counts in a candidate, also while it asks for pre-votes for the next term. Any other node has no campaign in this
+ * term.
+ */
 export const receiveVoteResponse = (raft: Raft, message: VoteResponse): void => {
   if (diskStalled(raft)) return
   if (raft.role === "candidate" || raft.role === "pre-candidate" && raft.votes.size > 0) {

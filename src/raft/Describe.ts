@@ -170,7 +170,10 @@ export const describeOutput = (output: Output): string => {
   }
 }
 
-/** An output and, indented below it, its messages: `→` for those that leave now, `then` for those that wait for the disk. */
+/**
+ * An output and, indented below it, its messages: `→` for those that leave now, `then` for those that wait for the
+ * disk.
+ */
 export const describeOutputLines = (output: Output): Array<string> => {
   switch (output._tag) {
     case "Send":

@@ -250,10 +250,10 @@ export const receiveReadIndexResponse = (raft: Raft, message: ReadIndexResponse)
 }
 
 /**
- * The link to the leader broke, as it does the moment a leader's process dies: this node trusts it no more, and campaigns
- * after a wait that is short, and random because the other follower sees the same. The timeout stays where it may be drawn
- * from. A leader that lives sets the clock back with its next word, and where only this node lost it, the others, which
- * still trust it, give no pre-vote. (thesis §4.2.3, §9.6)
+ * The link to the leader broke, as it does the moment a leader's process dies: this node trusts it no more, and
+ * campaigns after a wait that is short, and random because the other follower sees the same. The timeout stays where
+ * it may be drawn from. A leader that lives sets the clock back with its next word, and where only this node lost it,
+ * the others, which still trust it, give no pre-vote. (thesis §4.2.3, §9.6)
  */
 export const leaderUnreachable = (raft: Raft, peer: NodeId): void => {
   const { electionTicksMax, electionTicksMin, heartbeatTicks } = raft.config

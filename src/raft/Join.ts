@@ -63,9 +63,9 @@ export const becomeLearner = (raft: Raft, reason: string): void => {
 }
 
 /**
- * The leader of this term has an acknowledgement of this node for an entry that this node does not hold. Within a term a
- * follower never loses what it acknowledged, so its disk went back. A learner hears this of the disk that was lost, when an
- * acknowledgement from before arrived after its question: it asks again, and the leader begins again with it.
+ * The leader of this term has an acknowledgement of this node for an entry that this node does not hold. Within a term
+ * a follower never loses what it acknowledged, so its disk went back. A learner hears this of the disk that was lost,
+ * when an acknowledgement from before arrived after its question: it asks again, and the leader begins again with it.
  */
 export const acknowledgedEntriesLost = (raft: Raft, { from, match }: Heartbeat): void => {
   raft.join.id += 1

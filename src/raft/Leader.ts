@@ -1,4 +1,6 @@
-/** A leader: appends, replicates, commits, proves that it still leads, hands over. (Raft §5.3, §5.4, thesis §3.10, §6.4) */
+/**
+ * A leader: appends, replicates, commits, proves that it still leads, hands over. (Raft §5.3, §5.4, thesis §3.10, §6.4)
+ */
 import { entryBytes } from "./Config.ts"
 import type { LogRead, Propose, SnapshotReported } from "./Event.ts"
 import { becomeFollower, refuseRead } from "./Follower.ts"
@@ -198,8 +200,8 @@ export const receiveAppendRejected = (raft: Raft, leadership: Leadership, messag
 }
 
 /**
- * Commits what a majority of voters holds durably, and only entries of this term by counting: an older entry on a majority
- * can still be replaced. (Raft §5.4.2, Figure 8)
+ * Commits what a majority of voters holds durably, and only entries of this term by counting: an older entry on a
+ * majority can still be replaced. (Raft §5.4.2, Figure 8)
  */
 export const advanceCommit = (raft: Raft, leadership: Leadership): void => {
   const held = committedIndex(heldByVoters(leadership, raft.stable))
@@ -271,7 +273,9 @@ const refuse = (raft: Raft, { join, node, readId }: Reader): void => {
   else refuseRead(raft, node, readId)
 }
 
-/** Starts a round unless one is out. Before an own-term commit a leader does not know what is committed. (thesis §6.4) */
+/**
+ * Starts a round unless one is out. Before an own-term commit a leader does not know what is committed. (thesis §6.4)
+ */
 const startReads = (raft: Raft, leadership: Leadership): void => {
   if (raft.commit < leadership.termStart) return
   if (!leadership.reads.start(raft.commit)) return
@@ -376,10 +380,10 @@ const heardMajority = (raft: Raft, leadership: Leadership): boolean => {
 }
 
 /**
- * A leader whose own disk is far slower than the followers' hands leadership over, because nothing is applied before it is
- * durable here. "Far slower" is a majority of the others that has held an entry for a heartbeat interval before this disk
- * has it, and that for an election timeout in total. Disks that are as slow as each other finish in any order, and a write
- * in which this one is not far behind takes a heartbeat interval back.
+ * A leader whose own disk is far slower than the followers' hands leadership over, because nothing is applied before
+ * it is durable here. "Far slower" is a majority of the others that has held an entry for a heartbeat interval before
+ * this disk has it, and that for an election timeout in total. Disks that are as slow as each other finish in any
+ * order, and a write in which this one is not far behind takes a heartbeat interval back.
  */
 const handOverSlowDisk = (raft: Raft, leadership: Leadership): void => {
   const { config, outstanding, persistElapsed, stable } = raft
@@ -406,9 +410,10 @@ export const ownWriteFinished = (raft: Raft, leadership: Leadership): void => {
 }
 
 /**
- * Begins to hand leadership over: no new commands, and the target is asked once it has the whole log. (thesis §3.10) To ask
- * again while a transfer is under way does not lengthen it, also for another target, and a transfer that failed is followed
- * by a pause of the same length: writes are refused for a bounded share of the time, however often somebody asks.
+ * Begins to hand leadership over: no new commands, and the target is asked once it has the whole log. (thesis §3.10)
+ * To ask again while a transfer is under way does not lengthen it, also for another target, and a transfer that failed
+ * is followed by a pause of the same length: writes are refused for a bounded share of the time, however often
+ * somebody asks.
  */
 export const transferLeadership = (raft: Raft, leadership: Leadership, wanted: NodeId | undefined): void => {
   const target = wanted ?? leadership.transfer?.target ?? bestFollower(raft, leadership)

@@ -33,7 +33,9 @@ export interface PreVoteResponse extends Envelope {
 export interface VoteRequest extends Envelope {
   readonly _tag: "VoteRequest"
   readonly last: LogPoint
-  /** Set when the old leader asked for this election: receivers then skip the leader-stickiness check. (thesis §3.10) */
+  /**
+   * Set when the old leader asked for this election: receivers then skip the leader-stickiness check. (thesis §3.10)
+   */
   readonly transfer: boolean
 }
 
@@ -87,9 +89,9 @@ export interface AppendRejected extends Answer {
 export interface Heartbeat extends Envelope {
   readonly _tag: "Heartbeat"
   /**
-   * The last entry that the follower acknowledged to this leader in this term: `origin` before the first one, and while
-   * the leader's log no longer holds it. A follower that holds it has the leader's log up to there. One that does not has
-   * lost what it acknowledged.
+   * The last entry that the follower acknowledged to this leader in this term: `origin` before the first one, and
+   * while the leader's log no longer holds it. A follower that holds it has the leader's log up to there. One that
+   * does not has lost what it acknowledged.
    */
   readonly match: LogPoint
   /** min(leader's commit, match): a follower never commits past what is known to match in this term. */

@@ -96,7 +96,9 @@ export interface ReadLog {
   readonly maxBytes: number
 }
 
-/** `peer` needs entries the log no longer has. Send a snapshot of at least `atLeast`; answer with `SnapshotReported`. */
+/**
+ * `peer` needs entries the log no longer has. Send a snapshot of at least `atLeast`; answer with `SnapshotReported`.
+ */
 export interface SendSnapshot {
   readonly _tag: "SendSnapshot"
   readonly peer: NodeId
@@ -105,9 +107,9 @@ export interface SendSnapshot {
 }
 
 /**
- * A snapshot took the place of this node's state: remove the log up to and including `point` and, unless `keepsTail`, all
- * that follows it, in order with the `Persist`s before and after. Nothing waits for it: the state that covers it is durable,
- * and a start that finds that state with the old log does the same.
+ * A snapshot took the place of this node's state: remove the log up to and including `point` and, unless `keepsTail`,
+ * all that follows it, in order with the `Persist`s before and after. Nothing waits for it: the state that covers it
+ * is durable, and a start that finds that state with the old log does the same.
  */
 export interface RestartLog {
   readonly _tag: "RestartLog"
@@ -117,9 +119,9 @@ export interface RestartLog {
 }
 
 /**
- * The leader of this term holds an acknowledgement of this node that the node's log does not bear out: the data directory is
- * older than what was acknowledged (a copy, a restored disk image), or the disk lost synced writes. The node is no voter
- * until it has caught up.
+ * The leader of this term holds an acknowledgement of this node that the node's log does not bear out: the data
+ * directory is older than what was acknowledged (a copy, a restored disk image), or the disk lost synced writes. The
+ * node is no voter until it has caught up.
  */
 export interface DirectoryRolledBack {
   readonly _tag: "DirectoryRolledBack"

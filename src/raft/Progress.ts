@@ -25,13 +25,14 @@ export interface InflightLimits {
 export class Progress {
   state: ProgressState = "probe"
   /**
-   * The highest index known to be durable at the follower and equal to the leader's. It goes back only when the follower
-   * has lost its disk. It decides what to send, never what is committed.
+   * The highest index known to be durable at the follower and equal to the leader's. It goes back only when the
+   * follower has lost its disk. It decides what to send, never what is committed.
    */
   match: LogIndex = toIndex(0)
   /**
-   * The highest index that the follower acknowledged as a voter. Only this counts towards a commit. It never goes back: an
-   * acknowledgement stays true after the disk behind it was lost, because the follower is no voter then. (`Join.ts`)
+   * The highest index that the follower acknowledged as a voter. Only this counts towards a commit. It never goes
+   * back: an acknowledgement stays true after the disk behind it was lost, because the follower is no voter then.
+   * (`Join.ts`)
    */
   acknowledged: LogIndex = toIndex(0)
   /** Whether the follower was a voter when it last answered. */

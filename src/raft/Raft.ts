@@ -207,8 +207,8 @@ const handle = (raft: Raft, event: Event): void => {
 }
 
 /**
- * A write is durable. Who voted, or asks for votes, begins to wait now: nothing could come of it before. A candidate gives
- * the others' disks as long as its own took.
+ * A write is durable. Who voted, or asks for votes, begins to wait now: nothing could come of it before. A candidate
+ * gives the others' disks as long as its own took.
  */
 const persistDone = (raft: Raft, { persistId }: Persisted): void => {
   const { leadership } = raft

@@ -53,7 +53,9 @@ export interface Leadership {
   transfer: { readonly target: NodeId; elapsed: number; asked: boolean } | undefined
   /** Ticks before another transfer may begin, after one that failed: writes are refused during each. */
   transferPause: number
-  /** Ticks for which a majority of the others has held more than this node's own disk, within one write of that disk. */
+  /**
+   * Ticks for which a majority of the others has held more than this node's own disk, within one write of that disk.
+   */
   diskBehindTicks: number
   /** Ticks of writes in which that took long. A write in which it did not takes some back. */
   diskLagTicks: number
@@ -85,7 +87,9 @@ export interface Raft {
   persistElapsed: number
   electionElapsed: number
   electionTimeout: number
-  /** Answers to this node's campaign in the present term. They count until it follows a leader or enters another term. */
+  /**
+   * Answers to this node's campaign in the present term. They count until it follows a leader or enters another term.
+   */
   readonly votes: Map<NodeId, boolean>
   /** Answers to this node's pre-vote. */
   readonly preVotes: Map<NodeId, boolean>
@@ -212,8 +216,8 @@ export const diskStalled = (raft: Raft): boolean =>
   raft.outstanding.length > 0 && raft.persistElapsed >= raft.config.maxPersistTicks
 
 /**
- * Behind a disk that has stopped answering, an acknowledgement asked for at every heartbeat would pile up for ever. Past
- * this many the promise is not made: like any message it may be lost, and the leader asks again.
+ * Behind a disk that has stopped answering, an acknowledgement asked for at every heartbeat would pile up for ever.
+ * Past this many the promise is not made: like any message it may be lost, and the leader asks again.
  */
 const maxOutstandingPersists = 1_024
 

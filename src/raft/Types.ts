@@ -107,8 +107,8 @@ export const lastStampOf = (entries: ReadonlyArray<Entry>): number =>
   entries.findLast(({ stampMs }) => stampMs !== 0)?.stampMs ?? 0
 
 /**
- * Whether a node's word counts: a `newcomer` has an empty disk and does not know yet why, a `learner` has lost what its disk
- * held and is catching up, a `voter` remembers everything it ever promised. (`Join.ts`)
+ * Whether a node's word counts: a `newcomer` has an empty disk and does not know yet why, a `learner` has lost what
+ * its disk held and is catching up, a `voter` remembers everything it ever promised. (`Join.ts`)
  */
 export type Standing = "newcomer" | "learner" | "voter"
 
@@ -137,5 +137,7 @@ export interface TermRun {
   readonly term: Term
 }
 
-/** The role of a node. A pre-candidate asks whether an election could succeed before it disturbs the term. (thesis §9.6) */
+/**
+ * The role of a node. A pre-candidate asks whether an election could succeed before it disturbs the term. (thesis §9.6)
+ */
 export type Role = "follower" | "pre-candidate" | "candidate" | "leader"

@@ -1,10 +1,10 @@
 /**
  * The connections of one port and the limits on what they may hold: how many there are, how long one may take to say
- * something, and how long, and in how many bytes, calls may be on their way in. Whoever goes beyond is disconnected and told of
- * in the log.
+ * something, and how long, and in how many bytes, calls may be on their way in. Whoever goes beyond is disconnected
+ * and told of in the log.
  *
- * It costs a connection that behaves nothing but looking at its bytes' lengths: no timer, and no clock, unless a read ends
- * inside a frame.
+ * It costs a connection that behaves nothing but looking at its bytes' lengths: no timer, and no clock, unless a read
+ * ends inside a frame.
  */
 import type { Limits } from "../FlareDbConfig.ts"
 import { defaultLimits } from "../FlareDbConfig.ts"

@@ -1,6 +1,6 @@
 /**
- * The addresses of host names, for everything in this process that connects or listens. A look-up may take as long as the
- * resolver of the system likes, cannot be cancelled, and is wanted again with every attempt to connect. So:
+ * The addresses of host names, for everything in this process that connects or listens. A look-up may take as long as
+ * the resolver of the system likes, cannot be cancelled, and is wanted again with every attempt to connect. So:
  *
  * - each name has at most one look-up in flight, which all who ask share;
  * - whoever asks waits a limited time, and not at all for a name whose last look-up failed;

@@ -1,10 +1,12 @@
 /**
- * Asks the system for the addresses of a name, as `getaddrinfo` finds them: with `/etc/hosts`, search domains, mDNS and whatever
- * else `nsswitch.conf` names. That call has three faults for a database: it runs in the thread pool that the disk needs, it
- * cannot be cancelled, and a process does not exit before it has ended, which without a name server is ten seconds or more.
+ * Asks the system for the addresses of a name, as `getaddrinfo` finds them: with `/etc/hosts`, search domains, mDNS
+ * and whatever else `nsswitch.conf` names. That call has three faults for a database: it runs in the thread pool that
+ * the disk needs, it cannot be cancelled, and a process does not exit before it has ended, which without a name server
+ * is ten seconds or more.
  *
- * So a question goes ahead to the name servers by themselves, which takes no thread and has a limit. Only when one of them
- * answers, whatever it says, `getaddrinfo` is called: it then ends soon. Names that need no name server are spared the question.
+ * So a question goes ahead to the name servers by themselves, which takes no thread and has a limit. Only when one of
+ * them answers, whatever it says, `getaddrinfo` is called: it then ends soon. Names that need no name server are
+ * spared the question.
  */
 import type { LookupAddress } from "node:dns"
 import dns from "node:dns"

@@ -1,6 +1,7 @@
 /**
  * One RPC connection over TCP, for as long as a scope lives. It is not reused after a failure: whoever needs a
- * connection makes a new one, so that a poisoned parser or a growing back-off cannot outlive the failure that caused it.
+ * connection makes a new one, so that a poisoned parser or a growing back-off cannot outlive the failure that caused
+ * it.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Context, Effect, Layer, Schedule } from "effect"

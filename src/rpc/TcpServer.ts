@@ -40,7 +40,9 @@ export class ListenError extends Data.TaggedError("ListenError")<{
 /** Milliseconds that the look-up of a name to listen on may take. */
 const listenLookupMs = 10_000
 
-/** The address to listen on. Left to Node, the look-up of a name would have no limit, and would be made for each port. */
+/**
+ * The address to listen on. Left to Node, the look-up of a name would have no limit, and would be made for each port.
+ */
 export const listenAddress = (host: string): Effect.Effect<string, HostNameError> =>
   hostNames.toListen(host, listenLookupMs)
 
@@ -85,8 +87,8 @@ export interface BoundAddress {
 }
 
 /**
- * The binary serialization, with parse failures turned into the error that makes the server close the socket, and with the
- * limits of the port.
+ * The binary serialization, with parse failures turned into the error that makes the server close the socket, and with
+ * the limits of the port.
  */
 const strictSerialization = (
   maxFrameBytes: number,
@@ -166,9 +168,9 @@ const gone = Effect.fail(
 )
 
 /**
- * Writing to a connection that is gone would wait for room for ever, and whoever writes with it: it fails instead. What is
- * written in one go of the program leaves together: one commit often answers several calls of a connection, and each packet
- * costs more than what is in it.
+ * Writing to a connection that is gone would wait for room for ever, and whoever writes with it: it fails instead.
+ * What is written in one go of the program leaves together: one commit often answers several calls of a connection,
+ * and each packet costs more than what is in it.
  */
 const inOneGo = (socket: Socket.Socket, connection: Connection): Socket.Socket => {
   const write = <A>(how: () => Effect.Effect<A, Socket.SocketError>): Effect.Effect<A, Socket.SocketError> =>
@@ -222,8 +224,8 @@ interface Connection {
 }
 
 /**
- * The connections of a server, so that the limits hold and all of them end with it. Left alone, the server would wait for peers
- * that hold theirs open.
+ * The connections of a server, so that the limits hold and all of them end with it. Left alone, the server would wait
+ * for peers that hold theirs open.
  */
 const guard = (
   sockets: SocketServer.SocketServer["Service"],

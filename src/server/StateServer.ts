@@ -1,6 +1,6 @@
 /**
- * The whole state of this node, for operators: as the bytes of a backup, and as a hash. Either holds a view of the state open, which
- * keeps what it sees on the disk, so there are few at a time and none for ever.
+ * The whole state of this node, for operators: as the bytes of a backup, and as a hash. Either holds a view of the
+ * state open, which keeps what it sees on the disk, so there are few at a time and none for ever.
  */
 import { Clock, Context, Effect, Exit, Layer, Queue, Scope, Stream } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"

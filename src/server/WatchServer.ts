@@ -1,11 +1,12 @@
 /**
- * The watches that a node serves. A watch here is a place in the history and nothing more: its client asks for each part, and the
- * part after it is looked for when the next question comes. So a slow client slows only itself; what it may cost is
- * bounded by `maxWatchBytes` and `maxWatchIdleMs`, beyond which it is cancelled and begins again where it was.
+ * The watches that a node serves. A watch here is a place in the history and nothing more: its client asks for each
+ * part, and the part after it is looked for when the next question comes. So a slow client slows only itself; what it
+ * may cost is bounded by `maxWatchBytes` and `maxWatchIdleMs`, beyond which it is cancelled and begins again where it
+ * was.
  *
- * A watch is told what this node has applied, and is told that there was nothing only when a majority has just confirmed
- * that this node is up to date. At a node that is cut off, a watch therefore ends within {@link proofMs} behind the
- * time its client meant to wait, and goes on at another node.
+ * A watch is told what this node has applied, and is told that there was nothing only when a majority has just
+ * confirmed that this node is up to date. At a node that is cut off, a watch therefore ends within {@link proofMs}
+ * behind the time its client meant to wait, and goes on at another node.
  */
 import { Clock, Context, Effect, Exit, Latch, Layer, Schedule } from "effect"
 import type { Scope } from "effect"
@@ -39,8 +40,8 @@ const proofPauseMs = 50
 const sweepMs = 1_000
 
 /**
- * When memory is short, a watch that did not ask for more within this time is cancelled, in milliseconds. Connections that do
- * not move were closed before, so that the memory is really there.
+ * When memory is short, a watch that did not ask for more within this time is cancelled, in milliseconds. Connections
+ * that do not move were closed before, so that the memory is really there.
  */
 const patienceMs = 20_000
 

@@ -1,6 +1,7 @@
 /**
- * The first failure of a node's storage, which is final: later writes are refused with it, and `failed` tells the node, which
- * stops. It also covers what no caller waits for: a batch that is written later, the durable floor, reclaiming.
+ * The first failure of a node's storage, which is final: later writes are refused with it, and `failed` tells the
+ * node, which stops. It also covers what no caller waits for: a batch that is written later, the durable floor,
+ * reclaiming.
  */
 import { Cause, Deferred, Effect, Exit } from "effect"
 import type { Scope } from "effect"

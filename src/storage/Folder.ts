@@ -12,15 +12,17 @@ export const syncFolder = (path: string): void => {
   }
 }
 
-/** A folder that others made may be one that this process may not read, or on a file system that cannot sync folders. */
+/**
+ * A folder that others made may be one that this process may not read, or on a file system that cannot sync folders.
+ */
 const notToBeSynced = new Set(["EACCES", "EPERM", "EINVAL", "ENOTSUP", "EROFS"])
 
 /**
- * Creates a folder and those above it, and makes their names durable: RocksDB syncs what is inside, not the entry in the
- * parent, and a parent that is lost takes everything below it along.
+ * Creates a folder and those above it, and makes their names durable: RocksDB syncs what is inside, not the entry in
+ * the parent, and a parent that is lost takes everything below it along.
  *
- * Every folder above is synced, up to the mount point, and not only those that did not exist: who has just created the others,
- * an earlier start that was killed or an operator's `mkdir -p`, has not synced them.
+ * Every folder above is synced, up to the mount point, and not only those that did not exist: who has just created the
+ * others, an earlier start that was killed or an operator's `mkdir -p`, has not synced them.
  */
 export const createDirectory = (path: string): void => {
   const first = mkdirSync(path, { recursive: true })

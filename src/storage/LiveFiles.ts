@@ -1,9 +1,9 @@
 /**
- * Whether the files that an open database consists of are still in its directory. RocksDB keeps them open, so a file that
- * was removed from outside is missed only by the next start.
+ * Whether the files that an open database consists of are still in its directory. RocksDB keeps them open, so a file
+ * that was removed from outside is missed only by the next start.
  *
- * RocksDB removes files too, but only after it stopped counting on them. So a file is missing when it is gone, and RocksDB,
- * asked afterwards, still counts on it.
+ * RocksDB removes files too, but only after it stopped counting on them. So a file is missing when it is gone, and
+ * RocksDB, asked afterwards, still counts on it.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -39,7 +39,9 @@ export const missingTable = async ({ path, tables }: LiveFileSource): Promise<st
   return missing === undefined ? undefined : tableFile(missing)
 }
 
-/** A write-ahead log of `known` that is needed and gone. Those that are not needed any more are removed from `known`. */
+/**
+ * A write-ahead log of `known` that is needed and gone. Those that are not needed any more are removed from `known`.
+ */
 export const missingWal = async (
   { oldestWal, path }: LiveFileSource,
   known: Set<number>

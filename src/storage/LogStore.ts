@@ -48,8 +48,8 @@ export class LogStore extends Context.Service<LogStore, {
   readonly append: (writes: ReadonlyArray<LogWrite>) => Effect.Effect<void, StorageError>
 
   /**
-   * Entries `from..through`, in order, at least one (if the range is not empty) and then as many as fit
-   * into `maxBytes`; each checked against its checksum. A range that begins at or before the compaction point gives none.
+   * Entries `from..through`, in order, at least one (if the range is not empty) and then as many as fit into
+   * `maxBytes`; each checked against its checksum. A range that begins at or before the compaction point gives none.
    */
   readonly read: (
     from: LogIndex,
@@ -61,14 +61,16 @@ export class LogStore extends Context.Service<LogStore, {
   readonly compact: (through: LogPoint) => Effect.Effect<void, StorageError>
 
   /**
-   * Replaces the whole log by "everything up to `point` is in a snapshot". Durable when it succeeds. A start that finds
-   * an imported state (`StateImport.finish`) and a log that does not reach its point, or contradicts it, does this itself.
+   * Replaces the whole log by "everything up to `point` is in a snapshot". Durable when it succeeds. A start that
+   * finds an imported state (`StateImport.finish`) and a log that does not reach its point, or contradicts it, does
+   * this itself.
    */
   readonly reset: (point: LogPoint) => Effect.Effect<void, StorageError>
 
   /**
-   * Fails once the store cannot keep its promises any more: after the first failure of any call, and when something fails or
-   * is found lost between calls. Nothing is written from then on. Never succeeds; whoever runs the store waits for it, and stops.
+   * Fails once the store cannot keep its promises any more: after the first failure of any call, and when something
+   * fails or is found lost between calls. Nothing is written from then on. Never succeeds; whoever runs the store
+   * waits for it, and stops.
    */
   readonly failed: Effect.Effect<never, StorageError>
 }>()("flaredb/storage/LogStore") {}

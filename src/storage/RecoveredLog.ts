@@ -35,7 +35,10 @@ const record = <A>(
       : Effect.succeed(value)
   })
 
-/** What is wrong with a hard state when `known` was durable: terms never go back, and in one term nobody takes a vote back. */
+/**
+ * What is wrong with a hard state when `known` was durable: terms never go back, and in one term nobody takes a vote
+ * back.
+ */
 const voteProblem = (
   hardState: typeof HardStateRecord.Type | undefined,
   known: Vote | undefined

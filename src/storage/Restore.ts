@@ -1,16 +1,16 @@
 /**
  * Makes the data directory of a new cluster's node from a backup.
  *
- * What the node then is: a voter whose log begins behind the entry that the backup was taken at, with that entry's term and
- * nothing promised to anybody in it. Nodes restored from one file begin at the same place with the same state, as if all of them had
- * installed the same snapshot; the first election is in the term after it. That it is a new cluster, under a name of
- * its own, is what makes this safe: no node of the old one, which may know more entries and later terms, will ever talk to
- * it.
+ * What the node then is: a voter whose log begins behind the entry that the backup was taken at, with that entry's
+ * term and nothing promised to anybody in it. Nodes restored from one file begin at the same place with the same
+ * state, as if all of them had installed the same snapshot; the first election is in the term after it. That it is a
+ * new cluster, under a name of its own, is what makes this safe: no node of the old one, which may know more entries
+ * and later terms, will ever talk to it.
  *
- * Kept as it is: keys, revisions, history, leases with what is left of their time, everything of other state machines. Dropped:
- * the identity of the cluster, because what is restored is another one with a history of its own, and its first leader gives it
- * another identity; and the sessions of clients, which speak of a cluster that went on after the backup; a client that still believes in its
- * session learns that it has expired.
+ * Kept as it is: keys, revisions, history, leases with what is left of their time, everything of other state machines.
+ * Dropped: the identity of the cluster, because what is restored is another one with a history of its own, and its
+ * first leader gives it another identity; and the sessions of clients, which speak of a cluster that went on after the
+ * backup; a client that still believes in its session learns that it has expired.
  */
 import { Effect, Layer } from "effect"
 import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs"
@@ -103,8 +103,8 @@ const attempt = <A>(operation: string, path: string, run: () => A): Effect.Effec
   Effect.try({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
 
 /**
- * Restores the backup into a new data directory. Everything is checked before anything is written; the directory appears
- * under its name when it is complete.
+ * Restores the backup into a new data directory. Everything is checked before anything is written; the directory
+ * appears under its name when it is complete.
  */
 export const restore = Effect.fnUntraced(function*(options: RestoreOptions): Effect.fn.Return<Restored, RestoreError> {
   const { path } = options

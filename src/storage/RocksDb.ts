@@ -11,15 +11,15 @@
  * check between them. So a lazy write that finds the one before it unsynced syncs first. A durable write after a
  * lazy one needs no such care: losing the lazy one alone only means applying again.
  *
- * What was deleted still takes room until RocksDB compacts it, and a log file lives as long as any family has a write in it
- * that is in no table yet. So whoever deletes a range asks to have it reclaimed: in the background, one at a time, all
- * families are flushed and the range is compacted.
+ * What was deleted still takes room until RocksDB compacts it, and a log file lives as long as any family has a write
+ * in it that is in no table yet. So whoever deletes a range asks to have it reclaimed: in the background, one at a
+ * time, all families are flushed and the range is compacted.
  *
- * Commits to a state family gather in memory first (`StateRows.ts`). Whatever else is written, scanned or synced lets them
- * be written before, so that nobody can tell; except an append to the log.
+ * Commits to a state family gather in memory first (`StateRows.ts`). Whatever else is written, scanned or synced lets
+ * them be written before, so that nobody can tell; except an append to the log.
  *
- * The first error of any operation is final, also of one that no caller waits for: `failure` has it, and later writes are
- * refused. The directory is looked after too, because RocksDB does not notice when its files are removed.
+ * The first error of any operation is final, also of one that no caller waits for: `failure` has it, and later writes
+ * are refused. The directory is looked after too, because RocksDB does not notice when its files are removed.
  */
 import { Context, Effect, Layer, Queue } from "effect"
 import { readdirSync, rmSync } from "node:fs"
@@ -103,7 +103,10 @@ export class RocksDb extends Context.Service<
   RocksDb,
   Reader & {
     readonly path: string
-    /** The first failure, after which nothing is written any more. Whoever writes files beside the database records its own. */
+    /**
+     * The first failure, after which nothing is written any more. Whoever writes files beside the database records its
+     * own.
+     */
     readonly failure: FirstFailure
     /** One atomic batch in one family. `durable` returns after the sync that covers it and everything before it. */
     readonly write: (
@@ -112,21 +115,21 @@ export class RocksDb extends Context.Service<
       durability: "durable" | "lazy"
     ) => Effect.Effect<void, StorageError>
     /**
-     * Changes of a state family, as one with what the same call says about the applied index. Done when memory has them: every
-     * read sees them from then on, and they are written soon, in order, see `StateRows.ts`.
+     * Changes of a state family, as one with what the same call says about the applied index. Done when memory has
+     * them: every read sees them from then on, and they are written soon, in order, see `StateRows.ts`.
      */
     readonly commit: (family: Family, operations: ReadonlyArray<Operation>) => Effect.Effect<void, StorageError>
     /**
-     * Several batches in order, durable when it returns: one sync, and one more before a family's next batch. Alone among
-     * the writes it may overtake what was committed to a state family: it is for what that is computed from.
+     * Several batches in order, durable when it returns: one sync, and one more before a family's next batch. Alone
+     * among the writes it may overtake what was committed to a state family: it is for what that is computed from.
      */
     readonly writeAll: (
       batches: ReadonlyArray<{ readonly family: Family; readonly operations: ReadonlyArray<Operation> }>
     ) => Effect.Effect<void, StorageError>
     readonly sync: Effect.Effect<void, StorageError>
     /**
-     * Fixes a moment with everything that was committed before the call; whoever calls it has to close it. `also` is asked
-     * at that very moment.
+     * Fixes a moment with everything that was committed before the call; whoever calls it has to close it. `also` is
+     * asked at that very moment.
      */
     readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageError>
     /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */
@@ -149,7 +152,9 @@ export class RocksDb extends Context.Service<
 /** Rows fetched per trip to the thread pool; 512 block the event loop for about a millisecond. */
 const iteratorCapacity = 512
 
-/** Least time between two rounds of reclaiming: each writes what is in memory to the disk, and holds a thread meanwhile. */
+/**
+ * Least time between two rounds of reclaiming: each writes what is in memory to the disk, and holds a thread meanwhile.
+ */
 const reclaimPause = "5 seconds"
 
 /** How often the directory is looked at. The WAL in use is, with each sync. */
@@ -600,13 +605,15 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
 })
 
 /**
- * Work that is left for the close. There is no caller who could be told of its failure: it is logged, and the close itself
- * fails with it, so that a process ends with an exit code other than 0.
+ * Work that is left for the close. There is no caller who could be told of its failure: it is logged, and the close
+ * itself fails with it, so that a process ends with an exit code other than 0.
  */
 export const closing = (work: Effect.Effect<void, StorageError>): Effect.Effect<void> =>
   work.pipe(Effect.tapError((error) => Effect.logFatal(`at close: ${error.message}`)), Effect.orDie)
 
-/** `close` of the binding waits for ever while an iterator or batch is alive; that would be our bug, and is reported. */
+/**
+ * `close` of the binding waits for ever while an iterator or batch is alive; that would be our bug, and is reported.
+ */
 const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect.Effect<void> =>
   Effect.promise(() => {
     let timer: NodeJS.Timeout | undefined

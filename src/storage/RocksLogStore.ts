@@ -20,7 +20,10 @@ import { recoverState } from "./RocksStateStore.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
 
-/** Operations in one RocksDB batch: the binding marshals them on the main thread, a thousand in about half a millisecond. */
+/**
+ * Operations in one RocksDB batch: the binding marshals them on the main thread, a thousand in about half a
+ * millisecond.
+ */
 const batchOperations = 1_000
 
 /** How often the durable floor follows the log. */
@@ -108,8 +111,8 @@ const make = Effect.gen(function*() {
     })
 
   /**
-   * Raising the floor and removing a part of the log exclude each other: a slow raise could land above a removed tail, and a
-   * compaction could take the beginning of the log back to before a reset.
+   * Raising the floor and removing a part of the log exclude each other: a slow raise could land above a removed tail,
+   * and a compaction could take the beginning of the log back to before a reset.
    */
   const floorLock = yield* Semaphore.make(1)
 

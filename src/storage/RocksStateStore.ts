@@ -4,9 +4,9 @@
  *
  * An import fills the other family. Its applied point is written last, as the mark that it is whole, and synced with
  * everything before it; then one durable write in `raft_state` names the family as the active one. Before that write a
- * crash leaves a part of a state that is not active, after it an old state that is not active any more: the start discards
- * either. Reads look which family is active at the moment they begin, and the old family is emptied only when the
- * reads that may still be in it have ended; views have a RocksDB snapshot, which a deletion does not touch.
+ * crash leaves a part of a state that is not active, after it an old state that is not active any more: the start
+ * discards either. Reads look which family is active at the moment they begin, and the old family is emptied only when
+ * the reads that may still be in it have ended; views have a RocksDB snapshot, which a deletion does not touch.
  */
 import { Effect, Layer, Semaphore } from "effect"
 import { CodecError } from "../codec/EntryRecord.ts"
@@ -101,8 +101,8 @@ const scanAll = (
   })
 
 /**
- * The engine reads as many rows ahead as it is asked for, whatever their size. So it is asked for few to begin with, and for
- * more when those were small.
+ * The engine reads as many rows ahead as it is asked for, whatever their size. So it is asked for few to begin with,
+ * and for more when those were small.
  */
 const scanInPages = Effect.fnUntraced(function*(
   reader: Reader,

@@ -4,8 +4,8 @@
  * (`MemoryStore.ts`), and a conformance suite (`flaredb/testing`) that both pass.
  *
  * There are two places for a state, one of them active. A snapshot is imported into the other one while the active one
- * goes on as before; one durable write then makes it the active one. What a crash leaves of an import is discarded by the
- * next start, so there is always one whole state.
+ * goes on as before; one durable write then makes it the active one. What a crash leaves of an import is discarded by
+ * the next start, so there is always one whole state.
  *
  * Keys begin with 0x01 to 0xfe; `codec/StateRows.ts` has the limits of a row.
  */
@@ -31,8 +31,8 @@ export interface ScanOptions {
   /** Most rows to return, ≥ 1. */
   readonly limit: number
   /**
-   * Ends with the row that takes keys and values to this many bytes, ≥ 1. Then not much more than that is read either, however
-   * large the rows behind it are. Rows of one moment only in a view, or where nothing is committed meanwhile.
+   * Ends with the row that takes keys and values to this many bytes, ≥ 1. Then not much more than that is read either,
+   * however large the rows behind it are. Rows of one moment only in a view, or where nothing is committed meanwhile.
    */
   readonly maxBytes?: number
   readonly reverse?: boolean
@@ -57,15 +57,17 @@ export interface StateExport {
   /** About how many bytes the rows have, for progress; an estimate that may be far off for a small state. */
   readonly estimatedBytes: number
   /**
-   * The next rows in byte order of their keys: at least one, then until they have `maxBytes`. None at the end. One call at
-   * a time; the state in memory is never more than a few rows beyond `maxBytes`.
+   * The next rows in byte order of their keys: at least one, then until they have `maxBytes`. None at the end. One
+   * call at a time; the state in memory is never more than a few rows beyond `maxBytes`.
    */
   readonly next: (maxBytes: number) => Effect.Effect<ReadonlyArray<StateRow>, StorageError>
 }
 
 /** A state on its way in. Nobody sees it until it is finished; closing its scope before that discards it. */
 export interface StateImport {
-  /** Adds rows that were not there yet. One call at a time; a megabyte or so per call keeps other writes from waiting. */
+  /**
+   * Adds rows that were not there yet. One call at a time; a megabyte or so per call keeps other writes from waiting.
+   */
   readonly write: (rows: ReadonlyArray<StateRow>) => Effect.Effect<void, StorageError>
   /**
    * Makes what was written the state of this store, applied up to `point`: durable when it succeeds, and seen by every
@@ -102,8 +104,8 @@ export class StateStore extends Context.Service<
     readonly import: Effect.Effect<StateImport, StorageError, Scope.Scope>
 
     /**
-     * Fails once the store cannot keep its promises any more, also when that is found between calls: a commit may be written
-     * after it succeeded. Never succeeds; whoever runs the store waits for it, and stops.
+     * Fails once the store cannot keep its promises any more, also when that is found between calls: a commit may be
+     * written after it succeeded. Never succeeds; whoever runs the store waits for it, and stops.
      */
     readonly failed: Effect.Effect<never, StorageError>
   }

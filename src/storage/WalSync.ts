@@ -6,8 +6,8 @@
  * each WAL since the last known one is synced, oldest first so that no hole can form, and then the folder itself,
  * because RocksDB creates a WAL without syncing the entry that names it.
  *
- * A file that was removed, or whose folder was, still takes writes and syncs; only its name is gone, and the next start would
- * not find it. So each sync ends with a look whether the file is still known by its path. (One `stat`.)
+ * A file that was removed, or whose folder was, still takes writes and syncs; only its name is gone, and the next
+ * start would not find it. So each sync ends with a look whether the file is still known by its path. (One `stat`.)
  *
  * Two syncs never run at once, and the first error is final: after a failed fsync the kernel may report success for
  * pages that never reached the disk.

@@ -224,7 +224,10 @@ export class TestCluster {
     return this.nodes.map(({ id }) => endpointOf(id))
   }
 
-  /** How a client reaches the nodes: `RemoteClient.layerConnect({ endpoints }, connect)`. A node that is down is not reached. */
+  /**
+   * How a client reaches the nodes: `RemoteClient.layerConnect({ endpoints }, connect)`. A node that is down is not
+   * reached.
+   */
   readonly connect: Connect = (endpoint) =>
     Effect.suspend(() => {
       const name = formatEndpoint(endpoint)
@@ -268,7 +271,9 @@ export class TestCluster {
     Effect.forEach(this.nodes.filter((node) => node.isRunning), ({ node }) => node.status)
   )
 
-  /** Waits until one of `among` leads (all running nodes unless given) and knows the cluster's identity, and gives it. */
+  /**
+   * Waits until one of `among` leads (all running nodes unless given) and knows the cluster's identity, and gives it.
+   */
   leader(among: ReadonlyArray<TestNode> = this.nodes): Effect.Effect<TestNode> {
     return this.until(
       "a leader",

@@ -1,7 +1,7 @@
 /**
- * The way to one peer: two connections, so that a heartbeat never waits behind a megabyte of entries. Order is kept within
- * each, not between them, which Raft tolerates. Batches travel as notifications: an answer to each would wake two
- * processes to say what Raft's own answers say.
+ * The way to one peer: two connections, so that a heartbeat never waits behind a megabyte of entries. Order is kept
+ * within each, not between them, which Raft tolerates. Batches travel as notifications: an answer to each would wake
+ * two processes to say what Raft's own answers say.
  *
  * A connection that fails in any way is thrown away and a new one is made after a short, jittered, constant pause: a
  * peer that comes back is found at once, and one that is gone costs a failed connect twenty times a second.
@@ -34,8 +34,8 @@ export interface LinkLimits {
   /** Bytes in one call. */
   readonly maxBatchBytes: number
   /**
-   * Milliseconds between two questions, asked behind a batch and one at a time. The answer tells that the peer is there and
-   * has read what was sent before; what was in the batches is answered by what Raft itself answers.
+   * Milliseconds between two questions, asked behind a batch and one at a time. The answer tells that the peer is
+   * there and has read what was sent before; what was in the batches is answered by what Raft itself answers.
    */
   readonly askMs: number
   /** Milliseconds without an answer, or without the peer's reading, after which a connection is given up. */

@@ -1,7 +1,7 @@
 /**
  * What travels between nodes: a `Hello` that opens each connection, then `Deliver` calls with batches of messages
- * (`codec/MessageBatch.ts`), whose entries were encoded once, at the leader. A connection may instead carry one snapshot:
- * its offer, then its chunks (`codec/SnapshotChunk.ts`), each answered once it is stored.
+ * (`codec/MessageBatch.ts`), whose entries were encoded once, at the leader. A connection may instead carry one
+ * snapshot: its offer, then its chunks (`codec/SnapshotChunk.ts`), each answered once it is stored.
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"

@@ -1,6 +1,6 @@
 /**
- * How the nodes of one cluster talk: fire-and-forget batches of messages out, one inbox in, and snapshots on ways of their
- * own. A contract with a live layer over Effect RPC and TCP (`RpcTransport.ts`), an in-memory network under the
+ * How the nodes of one cluster talk: fire-and-forget batches of messages out, one inbox in, and snapshots on ways of
+ * their own. A contract with a live layer over Effect RPC and TCP (`RpcTransport.ts`), an in-memory network under the
  * test's control (`MemoryTransport.ts`), and a conformance suite (`flaredb/testing`) that both pass.
  */
 import { Context, Data, Schema } from "effect"
@@ -53,11 +53,14 @@ export class SnapshotLost extends Data.TaggedError("SnapshotLost")<{ readonly re
   }
 }
 
-/** Where the chunks of a snapshot go (`codec/SnapshotChunk.ts`): at the sender the way to the peer, at the peer the state. */
+/**
+ * Where the chunks of a snapshot go (`codec/SnapshotChunk.ts`): at the sender the way to the peer, at the peer the
+ * state.
+ */
 export interface SnapshotSink<E> {
   /**
-   * Succeeds once the chunk is stored, and for the last one once the snapshot is installed. Several may be under way; they
-   * are taken in the order of the calls.
+   * Succeeds once the chunk is stored, and for the last one once the snapshot is installed. Several may be under way;
+   * they are taken in the order of the calls.
    */
   readonly write: (chunk: Uint8Array) => Effect.Effect<void, E>
 }
@@ -71,8 +74,8 @@ export class PeerTransport extends Context.Service<PeerTransport, {
   readonly sendUnsafe: (messages: ReadonlyArray<Message>) => void
 
   /**
-   * Tells the transport which cluster this node is of, once it is known. From then on nothing is exchanged with a node that
-   * knows another identity, also over connections that are open already. Messages received before are dropped.
+   * Tells the transport which cluster this node is of, once it is known. From then on nothing is exchanged with a node
+   * that knows another identity, also over connections that are open already. Messages received before are dropped.
    */
   readonly identifyUnsafe: (identity: ClusterIdentity) => void
 
@@ -86,8 +89,8 @@ export class PeerTransport extends Context.Service<PeerTransport, {
   readonly lost: Queue.Dequeue<NodeId>
 
   /**
-   * Opens a way of its own to the peer of `offer`, until the scope closes, so that a snapshot delays no heartbeat and a slow
-   * receiver slows down its sender only.
+   * Opens a way of its own to the peer of `offer`, until the scope closes, so that a snapshot delays no heartbeat and
+   * a slow receiver slows down its sender only.
    */
   readonly sendSnapshot: (
     offer: SnapshotOffer

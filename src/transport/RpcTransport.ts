@@ -26,7 +26,9 @@ export interface RpcTransportOptions {
   readonly limits?: Partial<LinkLimits>
   /** What the port takes of others; see `FlareDbConfig.Limits`. */
   readonly portLimits?: PortLimits
-  /** Milliseconds without an answer after which a snapshot is given up. Default 30,000: installing one takes a while. */
+  /**
+   * Milliseconds without an answer after which a snapshot is given up. Default 30,000: installing one takes a while.
+   */
   readonly snapshotTimeoutMs?: number
   readonly onListening?: (address: BoundAddress) => Effect.Effect<void>
 }
@@ -38,8 +40,8 @@ const inboxBatches = 256
 const maxFrameBytes = 16 * 1024 * 1024
 
 /**
- * Milliseconds after which a connection on which nothing moves is closed. The sides of a link say something every second; one that
- * does not has stopped, or its network has.
+ * Milliseconds after which a connection on which nothing moves is closed. The sides of a link say something every
+ * second; one that does not has stopped, or its network has.
  */
 const idleTimeoutMs = 15_000
 
@@ -99,7 +101,9 @@ class Introductions {
     return [...this.unchecked].some((met) => met !== identity)
   }
 
-  /** Forgets the nodes of other clusters, and names their connections. They have to say `Hello` again, which is refused. */
+  /**
+   * Forgets the nodes of other clusters, and names their connections. They have to say `Hello` again, which is refused.
+   */
   identified(identity: string): ReadonlyArray<number> {
     const others = [...this.known].filter(([, hello]) => hello.identity !== null && hello.identity !== identity)
     for (const [clientId] of others) this.known.delete(clientId)

@@ -1,7 +1,7 @@
 /**
- * The way of one snapshot to one peer: a connection that carries nothing else, so that its megabytes delay no heartbeat
- * and its receiver's pace holds up nothing but its sender. It lives as long as its scope; a snapshot that failed is sent
- * again from the beginning on a new one.
+ * The way of one snapshot to one peer: a connection that carries nothing else, so that its megabytes delay no
+ * heartbeat and its receiver's pace holds up nothing but its sender. It lives as long as its scope; a snapshot that
+ * failed is sent again from the beginning on a new one.
  */
 import { Effect } from "effect"
 import type { Cause, Scope } from "effect"
