@@ -12,6 +12,7 @@ import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { Event } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
 import type { DirectoryRolledBack, Output, ReadLog, RefusedReason, RoleChanged, Trace } from "../raft/Output.ts"
+import { invariant } from "../raft/Invariants.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
 import { lastStampOf } from "../raft/Types.ts"
@@ -60,6 +61,8 @@ export class EventLoop {
   readonly pending = new Pending()
   private readonly options: EventLoopOptions
   private leading = false
+  /** Whether the outputs of a step are being carried out: another step would have its own overtake the rest of them. */
+  private stepping = false
   /** Whether the log of this leader holds an identity that it proposed in its term. */
   private identityProposed = false
   /** The end of the apply that is under way; the core is told only when all of it is done. */
@@ -224,9 +227,12 @@ export class EventLoop {
 
   private step(event: Event): void {
     const { observe, raft } = this.options
+    invariant(!this.stepping, "OneStepAtATime", () => `${event._tag} came in the middle of a step`)
+    this.stepping = true
     const outputs = Raft.step(raft, event)
     if (observe !== undefined) observe(raft, event, outputs)
     for (const output of outputs) this.carryOut(output)
+    this.stepping = false
   }
 
   private carryOut(output: Output): void {

@@ -20,6 +20,7 @@ export type InvariantName =
   | "LeaderIsItself"
   | "VoteIsForVoter"
   | "CompactionOfApplied"
+  | "OneStepAtATime"
 
 /** A property of Raft does not hold: a bug here, or a peer that broke its word. Never to be caught and ignored. */
 export class InvariantViolation extends Error {

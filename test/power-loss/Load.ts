@@ -1,5 +1,5 @@
 /** Clients that write as fast as they are answered, and what they know afterwards. */
-import { Effect, Fiber, Option, Stream } from "effect"
+import { Effect, Fiber, Latch, Option, Stream } from "effect"
 import type { Endpoint, WriteFailure } from "../../src/client/index.ts"
 import { KeyValue, Op } from "../../src/client/index.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
@@ -30,6 +30,7 @@ export class Load {
   private revision = 0
   acknowledged = 0
   unknown = 0
+  private readonly gate = Latch.makeUnsafe(true)
   private readonly endpoints: ReadonlyArray<Endpoint>
   private readonly random: Random
 
@@ -53,6 +54,15 @@ export class Load {
     return async () => {
       await Effect.runPromise(Effect.forEach(fibers, Fiber.interrupt, { discard: true }))
     }
+  }
+
+  /** No further write begins until {@link resume}. */
+  pause(): void {
+    this.gate.closeUnsafe()
+  }
+
+  resume(): void {
+    this.gate.openUnsafe()
   }
 
   /** Whatever clients were told and is not so: in this round, or since keys were last removed. */
@@ -115,6 +125,7 @@ export class Load {
         else for (const key of keys) this.refused.add(key)
       })
     for (let i = 0;; i++) {
+      yield* this.gate.await
       const key = `w/${round}/${name}/${i}`
       const length = random.chance(0.05) ? 20_000 : 50 + random.below(1_500)
       const value = `${key} `.padEnd(length, "x")

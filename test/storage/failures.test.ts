@@ -73,6 +73,27 @@ const atRest = (path: string, before = ""): Effect.Effect<void> =>
     return now === before ? Effect.void : Effect.andThen(Effect.sleep("1 second"), atRest(path, now))
   })
 
+/** From here on the disk refuses each batch with rows of the state machine; the log's keys begin with a zero byte. */
+const refuseStateBatches = Effect.acquireRelease(
+  Effect.sync(() => {
+    const { write } = RocksDB.prototype
+    RocksDB.prototype.write = function(options) {
+      const batch = write.call(this, options)
+      const tryPut = batch.tryPut.bind(batch)
+      const flush = batch.flush.bind(batch)
+      let ofState = false
+      batch.tryPut = (key, value) => {
+        if (typeof key !== "string" && key[0] !== 0) ofState = true
+        tryPut(key, value)
+      }
+      batch.flush = () => ofState ? Promise.reject(new Error("input/output error")) : flush()
+      return batch
+    }
+    return write
+  }),
+  (write) => Effect.sync(() => RocksDB.prototype.write = write)
+)
+
 describe("a directory under a running node", () => {
   it.live("that is removed: the next write is not acknowledged, and the node stops", () =>
     Effect.gen(function*() {
@@ -166,31 +187,24 @@ describe("a failure that no caller waits for", () => {
       assert.match(yield* reason, /write the durable floor failed .*no space left on device/)
     }))
 
+  it.live("the disk refuses a batch of the state that memory took: the failure is final, though nobody reads", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      const layer = RocksStorage.layer({ path, clusterId, nodeId: 1, voters: [1] })
+      const database = Context.get(yield* Layer.build(Layer.fresh(layer)), RocksDb)
+      yield* refuseStateBatches
+      yield* database.commit("state_a", [{ _tag: "Put", key: Uint8Array.of(1), value: Uint8Array.of(1) }])
+      const error = yield* Effect.flip(database.failure.failed)
+      assert.match(error.message, /write failed .*input\/output error/)
+    }))
+
   it.live("the disk refuses a batch of the state that memory took: the node stops at once", () =>
     Effect.gen(function*() {
       const path = join(yield* temporaryFolder, "node-1")
       const { acknowledged, reason, state } = yield* start(path)
       // Rows of the commits so far are not to be what fails.
       yield* state.sync
-      const { write } = RocksDB.prototype
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          RocksDB.prototype.write = function(options) {
-            const batch = write.call(this, options)
-            // The state's batches delete or put rows of the state machine; the log's keys begin with a zero byte.
-            const tryPut = batch.tryPut.bind(batch)
-            const flush = batch.flush.bind(batch)
-            let ofState = false
-            batch.tryPut = (key, value) => {
-              if (typeof key !== "string" && key[0] !== 0) ofState = true
-              tryPut(key, value)
-            }
-            batch.flush = () => ofState ? Promise.reject(new Error("input/output error")) : flush()
-            return batch
-          }
-        }),
-        () => Effect.sync(() => RocksDB.prototype.write = write)
-      )
+      yield* refuseStateBatches
       yield* acknowledged("a")
       assert.match(yield* reason, /^the (log|state) store: write failed .*input\/output error/)
     }))

@@ -232,7 +232,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   one(
     "steps the core in the middle of a step",
-    { nodes: 500 },
+    { nodes: 50 },
     "node/EventLoop.ts",
     "        return this.roleChanged(output)\n",
     "        this.step({ _tag: \"Tick\" })\n        return this.roleChanged(output)\n"
