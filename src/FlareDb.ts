@@ -142,6 +142,7 @@ const layerServed = (
     HttpServer.layer({
       clusterId: config.clusterId,
       listen: listen(config, Config.ownAddress(config).httpPort),
+      hosts: [...config.nodes.map(({ host }) => host), ...config.httpHosts],
       limits: config.limits
     })
   ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(config, maxOpenTables)))

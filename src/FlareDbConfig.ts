@@ -106,6 +106,11 @@ export interface FlareDbConfig {
   readonly nodes: ReadonlyArray<NodeAddress>
   /** Address to bind; the node's own `host` when absent. Containers bind `0.0.0.0` and advertise a name. */
   readonly listenHost?: string | undefined
+  /**
+   * Names under which the HTTP port is asked for, beside `localhost`, addresses and the hosts of `nodes`: those of a
+   * proxy or a load balancer. Under any other name only `/livez` and `/readyz` answer. Default none, at most 64.
+   */
+  readonly httpHosts: ReadonlyArray<string>
   /** Milliseconds between a leader's heartbeats. Lower finds dead leaders sooner and costs messages. Default 50. */
   readonly heartbeatMs: number
   /**
@@ -119,6 +124,8 @@ export interface FlareDbConfig {
   readonly unsafeNoFsync: boolean
   readonly limits: Limits
 }
+
+const maxHttpHosts = 64
 
 export const defaultLimits: Limits = {
   maxUncommittedBytes: 64 * 1024 * 1024,
@@ -256,6 +263,14 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
       problem: "is empty, which would bind every interface; name an address, 0.0.0.0 if it is to be every one"
     })
   }
+  for (const name of config.httpHosts) {
+    if (!/^[A-Za-z0-9._-]{1,253}$/.test(name)) {
+      problems.push({ field: "httpHosts", problem: `${JSON.stringify(name)} is no host name without a port` })
+    }
+  }
+  if (config.httpHosts.length > maxHttpHosts) {
+    problems.push({ field: "httpHosts", problem: `has ${config.httpHosts.length} names; at most ${maxHttpHosts}` })
+  }
   problems.push(...atLeast("heartbeatMs", config.heartbeatMs, 5))
   problems.push(...atLeast("electionTimeoutMinMs", config.electionTimeoutMinMs, 1))
   problems.push(...atLeast("electionTimeoutMaxMs", config.electionTimeoutMaxMs, 1))
@@ -300,6 +315,7 @@ export const make = (options: FlareDbOptions): Effect.Effect<FlareDbConfig, Inva
     dataDir: options.dataDir ?? defaultDataDir(options.nodeId),
     nodes: options.nodes ?? defaults.nodes,
     listenHost: options.listenHost,
+    httpHosts: options.httpHosts ?? [],
     heartbeatMs: options.heartbeatMs ?? defaults.heartbeatMs,
     electionTimeoutMinMs: options.electionTimeoutMinMs ?? defaults.electionTimeoutMinMs,
     electionTimeoutMaxMs: options.electionTimeoutMaxMs ?? defaults.electionTimeoutMaxMs,
@@ -351,12 +367,17 @@ export const formatNodes = (nodes: ReadonlyArray<NodeAddress>): string =>
     .map((n) => `${n.id}=${n.host.includes(":") ? `[${n.host}]` : n.host}:${n.clientPort}:${n.peerPort}:${n.httpPort}`)
     .join(",")
 
+/** Reads `NAME,NAME`; nothing is no name. */
+export const parseHosts = (text: string): ReadonlyArray<string> =>
+  text.trim() === "" ? [] : text.split(",").map((name) => name.trim())
+
 const fromVariables = Config.all({
   nodeId: Config.Int("FLAREDB_NODE_ID"),
   clusterId: Config.option(Config.String("FLAREDB_CLUSTER_ID")),
   dataDir: Config.option(Config.String("FLAREDB_DATA_DIR")),
   nodes: Config.option(Config.String("FLAREDB_NODES")),
   listenHost: Config.option(Config.String("FLAREDB_LISTEN_HOST")),
+  httpHosts: Config.option(Config.String("FLAREDB_HTTP_HOSTS")),
   heartbeatMs: Config.option(Config.Int("FLAREDB_HEARTBEAT_MS")),
   electionTimeoutMinMs: Config.option(Config.Int("FLAREDB_ELECTION_TIMEOUT_MIN_MS")),
   electionTimeoutMaxMs: Config.option(Config.Int("FLAREDB_ELECTION_TIMEOUT_MAX_MS")),
@@ -382,6 +403,7 @@ export const fromEnv: Effect.Effect<FlareDbConfig, InvalidConfig> = Effect.gen(f
     dataDir: Option.getOrUndefined(env.dataDir) ?? defaultDataDir(env.nodeId),
     nodes: nodes ?? defaults.nodes,
     listenHost: Option.getOrUndefined(env.listenHost),
+    httpHosts: Option.isSome(env.httpHosts) ? parseHosts(env.httpHosts.value) : [],
     heartbeatMs: Option.getOrUndefined(env.heartbeatMs) ?? defaults.heartbeatMs,
     electionTimeoutMinMs: Option.getOrUndefined(env.electionTimeoutMinMs) ?? defaults.electionTimeoutMinMs,
     electionTimeoutMaxMs: Option.getOrUndefined(env.electionTimeoutMaxMs) ?? defaults.electionTimeoutMaxMs,

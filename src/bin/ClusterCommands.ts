@@ -1,11 +1,12 @@
 /** The commands on a running cluster: status, transfer-leader. */
-import { Console, Effect, Option } from "effect"
+import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { NodeReport } from "../client/ClientRpcs.ts"
 import type { NodeAnswer } from "../client/ClusterAdmin.ts"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
 import { failed } from "./Failure.ts"
+import * as Output from "./Output.ts"
 import { table } from "./Table.ts"
 
 /** What a row says of a node: how far it is behind what its leader has committed. */
@@ -67,12 +68,12 @@ export const status = Command.make("status", clientFlags, (flags) =>
       const answers = yield* (yield* ClusterAdmin).status
       if (flags.json) {
         for (const { endpoint, problem, report } of answers) {
-          yield* Console.log(JSON.stringify(report === undefined ? { endpoint, problem } : { endpoint, ...report }))
+          yield* Output.json(report === undefined ? { endpoint, problem } : { endpoint, ...report })
         }
       } else {
         const head = ["ENDPOINT", "NODE", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAG", "CATCH-UP"]
-        yield* Console.log(table([head, ...rows(answers)]))
-        for (const cluster of clusters(answers)) yield* Console.log(cluster)
+        yield* Output.lines(table([head, ...rows(answers)]))
+        for (const cluster of clusters(answers)) yield* Output.line(cluster)
       }
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
       if (reports.length === 0) {
@@ -102,7 +103,7 @@ export const transferLeader = Command.make("transfer-leader", {
     flags,
     Effect.gen(function*() {
       const leader = yield* (yield* ClusterAdmin).transferLeader(Option.getOrUndefined(flags.to))
-      yield* Console.log(flags.json ? JSON.stringify({ leader }) : `node ${leader} leads`)
+      yield* flags.json ? Output.json({ leader }) : Output.line(`node ${leader} leads`)
     })
   )).pipe(
     Command.withDescription("Hand leadership to another node, for example before the leader is restarted."),

@@ -1,12 +1,13 @@
 /** The command that tells whether a node's configuration is right, without starting anything. */
-import { Console, Effect } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { nodeConfig, nodeFlags } from "./NodeFlags.ts"
+import * as Output from "./Output.ts"
 
 const check = Command.make("check", nodeFlags, (flags) =>
   Effect.gen(function*() {
     const config = yield* nodeConfig(flags)
-    yield* Console.log(JSON.stringify(config, null, 2))
+    yield* Output.lines(JSON.stringify(config, null, 2))
   })).pipe(
     Command.withDescription(
       "Print the whole configuration that flags and FLAREDB_ variables make, or all that is wrong with it (exit code 2)."

@@ -1,5 +1,5 @@
 /** The commands on what happened to keys: watch, compact. */
-import { Console, Effect, Option, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import type { KeyValueEntry } from "../client/KeyValue.ts"
@@ -10,6 +10,7 @@ import { clientFlags, withClient } from "./ClientFlags.ts"
 import type { Encoding } from "./Encoding.ts"
 import { encodingFlag, read, write } from "./Encoding.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
+import * as Output from "./Output.ts"
 
 /** How long to look for a node that can be watched, in milliseconds. */
 const beginTimeoutMs = 5_000
@@ -20,13 +21,13 @@ const maxTimeoutMs = 86_400_000
 const value = (key: string, entry: KeyValueEntry | undefined, encoding: Encoding) =>
   entry === undefined ? Effect.succeed(undefined) : write(`value of ${key}`, entry.value, encoding)
 
-/** An event as a line: revision, what happened, key, value, and what was replaced, with tabs between them. */
-const textLine = Effect.fnUntraced(function*(revision: number, event: WatchEvent, encoding: Encoding) {
+/** The cells of an event: revision, what happened, key, value, and what was replaced. */
+const cells = Effect.fnUntraced(function*(revision: number, event: WatchEvent, encoding: Encoding) {
   const key = yield* write("key", event.key, encoding)
   const now = event._tag === "Put" ? yield* value(key, event.entry, encoding) : undefined
   const before = yield* value(key, event.previous, encoding)
   const parts = [String(revision), event._tag === "Put" ? "put" : "delete", key]
-  return [...parts, ...(now === undefined ? [] : [now]), ...(before === undefined ? [] : [before])].join("\t")
+  return [...parts, ...(now === undefined ? [] : [now]), ...(before === undefined ? [] : [before])]
 })
 
 const jsonEntry = Effect.fnUntraced(function*(key: string, entry: KeyValueEntry, encoding: Encoding) {
@@ -35,7 +36,7 @@ const jsonEntry = Effect.fnUntraced(function*(key: string, entry: KeyValueEntry,
   return { value: text, createRevision, modRevision, version, ...(lease === 0 ? {} : { lease }) }
 })
 
-const jsonLine = Effect.fnUntraced(function*(
+const jsonEvent = Effect.fnUntraced(function*(
   { logTimeMs, position, revision }: Changes,
   event: WatchEvent,
   encoding: Encoding
@@ -44,7 +45,7 @@ const jsonLine = Effect.fnUntraced(function*(
   const previous = event.previous === undefined ? {} : { previous: yield* jsonEntry(key, event.previous, encoding) }
   const now = event._tag === "Put" ? yield* jsonEntry(key, event.entry, encoding) : {}
   const at = new Date(logTimeMs).toISOString()
-  return JSON.stringify({
+  return {
     revision,
     position: position.encode(),
     at,
@@ -52,12 +53,13 @@ const jsonLine = Effect.fnUntraced(function*(
     key,
     ...now,
     ...previous
-  })
+  }
 })
 
 export const watch = Command.make("watch", {
   ...clientFlags,
   encoding: encodingFlag,
+  raw: Output.rawFlag,
   timeout: Flag.Int("timeout").pipe(
     Flag.withMetavar("MS"),
     Flag.withDescription("end after so many milliseconds; until it is stopped when left out"),
@@ -112,10 +114,9 @@ export const watch = Command.make("watch", {
     const print = Effect.fnUntraced(function*(changes: Changes) {
       for (const event of changes.events) {
         if (limit !== undefined && events >= limit) return
-        yield* Effect.flatMap(
-          flags.json ? jsonLine(changes, event, encoding) : textLine(changes.revision, event, encoding),
-          Console.log
-        )
+        yield* flags.json
+          ? Effect.flatMap(jsonEvent(changes, event, encoding), Output.json)
+          : Effect.flatMap(cells(changes.revision, event, encoding), (event) => Output.row(event, flags.raw))
         events += 1
       }
     })
@@ -162,7 +163,7 @@ export const compact = Command.make("compact", {
     flags,
     Effect.gen(function*() {
       const revision = yield* (yield* ClusterAdmin).compact(Option.getOrUndefined(flags.revision))
-      yield* Console.log(flags.json ? JSON.stringify({ revision }) : `history up to revision ${revision} is gone`)
+      yield* flags.json ? Output.json({ revision }) : Output.line(`history up to revision ${revision} is gone`)
     })
   )).pipe(
     Command.withDescription(

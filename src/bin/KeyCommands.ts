@@ -1,5 +1,5 @@
 /** The commands on keys: put, get, delete, scan. */
-import { Console, Effect, Option, Stdio, Stream } from "effect"
+import { Effect, Option, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { KeyValueEntry } from "../client/KeyValue.ts"
 import { KeyValue } from "../client/KeyValue.ts"
@@ -8,6 +8,7 @@ import { clientFlags, withClient } from "./ClientFlags.ts"
 import type { Encoding } from "./Encoding.ts"
 import { encodingFlag, read, write } from "./Encoding.ts"
 import { failed, notFound, wrongUsage } from "./Failure.ts"
+import * as Output from "./Output.ts"
 
 const keyArgument = Argument.String("key").pipe(Argument.withDescription("1 to 4096 bytes"))
 
@@ -15,8 +16,6 @@ const staleFlag = Flag.Boolean("stale").pipe(
   Flag.withDescription("answer from what a node has applied, which may be old, instead of linearizably"),
   Flag.withDefault(false)
 )
-
-const printJson = (value: unknown) => Console.log(JSON.stringify(value))
 
 /** All of standard input, up to the largest value. */
 const standardInput = Effect.gen(function*() {
@@ -56,8 +55,8 @@ export const put = Command.make("put", {
     const lease = Option.getOrUndefined(flags.lease)
     const result = yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => kv.put(key, value, { lease })))
     yield* flags.json
-      ? printJson({ key: flags.key, ...result })
-      : Console.log(`${result.created ? "created" : "updated"} at revision ${result.revision}`)
+      ? Output.json({ key: flags.key, ...result })
+      : Output.line(`${result.created ? "created" : "updated"} at revision ${result.revision}`)
   })).pipe(
     Command.withDescription("Set a key. Returns once a majority of the nodes has it on disk."),
     Command.withExamples([
@@ -75,7 +74,7 @@ const entryJson = Effect.fnUntraced(function*(entry: KeyValueEntry, encoding: En
 
 export const get = Command.make(
   "get",
-  { ...clientFlags, encoding: encodingFlag, stale: staleFlag, key: keyArgument },
+  { ...clientFlags, encoding: encodingFlag, stale: staleFlag, raw: Output.rawFlag, key: keyArgument },
   (flags) =>
     Effect.gen(function*() {
       const key = yield* read("key", flags.key, flags.encoding)
@@ -83,8 +82,8 @@ export const get = Command.make(
       const found = yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => kv.get(key, { consistency })))
       if (Option.isNone(found)) return yield* notFound(`the key ${JSON.stringify(flags.key)} does not exist`)
       yield* flags.json
-        ? Effect.flatMap(entryJson(found.value, flags.encoding, false), printJson)
-        : Effect.flatMap(write("value", found.value.value, flags.encoding), Console.log)
+        ? Effect.flatMap(entryJson(found.value, flags.encoding, false), Output.json)
+        : Effect.flatMap(write("value", found.value.value, flags.encoding), (text) => Output.value(text, flags.raw))
     })
 ).pipe(
   Command.withDescription("Print the value of a key; exit code 3 when it does not exist."),
@@ -103,8 +102,8 @@ export const del = Command.make(
       const result = yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => kv.delete(key)))
       if (!result.deleted) return yield* notFound(`the key ${JSON.stringify(flags.key)} does not exist`)
       yield* flags.json
-        ? printJson({ key: flags.key, ...result })
-        : Console.log(`deleted at revision ${result.revision}`)
+        ? Output.json({ key: flags.key, ...result })
+        : Output.line(`deleted at revision ${result.revision}`)
     })
 ).pipe(
   Command.withDescription("Remove a key; exit code 3 when it does not exist."),
@@ -128,6 +127,7 @@ export const scan = Command.make("scan", {
     Flag.withDescription("from the last key to the first"),
     Flag.withDefault(false)
   ),
+  raw: Output.rawFlag,
   keysOnly: Flag.Boolean("keys-only").pipe(Flag.withDescription("leave the values out"), Flag.withDefault(false)),
   prefix: Argument.String("prefix").pipe(
     Argument.withDescription("only keys that begin with it; all keys when it is left out"),
@@ -145,11 +145,11 @@ export const scan = Command.make("scan", {
     )
     for (const entry of page.entries) {
       const row = yield* entryJson(entry, encoding, keysOnly)
-      yield* flags.json ? printJson(row) : Console.log(keysOnly ? row.key : `${row.key}\t${row.value}`)
+      yield* flags.json ? Output.json(row) : Output.row(keysOnly ? [row.key] : [row.key, row.value ?? ""], flags.raw)
     }
     if (page.cursor !== undefined) {
       const next = yield* write("cursor", page.cursor, encoding)
-      yield* Console.error(`there is more; go on with --cursor ${JSON.stringify(next)}`)
+      yield* Output.problem(`there is more; go on with --cursor ${JSON.stringify(next)}`)
     }
   })).pipe(
     Command.withDescription("Print the keys with a prefix in byte order, each with its value behind a tab."),

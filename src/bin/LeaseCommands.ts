@@ -1,13 +1,12 @@
 /** The commands on leases: grant, keep-alive, revoke, ttl, list. */
-import { Console, Effect } from "effect"
+import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Leases } from "../client/Lease.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
 import { encodingFlag, write } from "./Encoding.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
+import * as Output from "./Output.ts"
 import { table } from "./Table.ts"
-
-const printJson = (value: unknown) => Console.log(JSON.stringify(value))
 
 const idArgument = Argument.Int("id").pipe(Argument.withDescription("the lease, as grant printed it"))
 
@@ -20,8 +19,8 @@ const grant = Command.make("grant", {
   Effect.gen(function*() {
     const lease = yield* withClient(flags, Leases.use((leases) => leases.grant(flags.ttl)))
     yield* flags.json
-      ? printJson(lease)
-      : Console.log(`${lease.id}\tlives for ${lease.ttlMs} ms unless it is kept alive`)
+      ? Output.json(lease)
+      : Output.line(`${lease.id}\tlives for ${lease.ttlMs} ms unless it is kept alive`)
   })).pipe(
     Command.withDescription("Grant a lease: keys put with it are deleted when it ends."),
     Command.withExamples([{ command: "flaredb lease grant 60000", description: "A lease of a minute" }])
@@ -38,7 +37,7 @@ const keepAlive = Command.make("keep-alive", {
   Effect.gen(function*() {
     const id = yield* validId(flags.id)
     const kept = (lease: { readonly id: number; readonly ttlMs: number }) =>
-      flags.json ? printJson(lease) : Console.log(`lease ${lease.id} lives for ${lease.ttlMs} ms from now`)
+      flags.json ? Output.json(lease) : Output.line(`lease ${lease.id} lives for ${lease.ttlMs} ms from now`)
     if (flags.once) {
       return yield* Effect.flatMap(withClient(flags, Leases.use((leases) => leases.keepAlive(id))), kept)
     }
@@ -60,8 +59,8 @@ const revoke = Command.make("revoke", { ...clientFlags, id: idArgument }, (flags
     const id = yield* validId(flags.id)
     const deleted = yield* withClient(flags, Leases.use((leases) => leases.revoke(id)))
     yield* flags.json
-      ? printJson({ id, deleted })
-      : Console.log(`revoked; ${deleted} keys deleted`)
+      ? Output.json({ id, deleted })
+      : Output.line(`revoked; ${deleted} keys deleted`)
   })).pipe(
     Command.withDescription("End a lease and delete its keys."),
     Command.withExamples([{ command: "flaredb lease revoke 17", description: "End lease 17" }])
@@ -69,15 +68,15 @@ const revoke = Command.make("revoke", { ...clientFlags, id: idArgument }, (flags
 
 const ttl = Command.make(
   "ttl",
-  { ...clientFlags, encoding: encodingFlag, id: idArgument },
+  { ...clientFlags, encoding: encodingFlag, raw: Output.rawFlag, id: idArgument },
   (flags) =>
     Effect.gen(function*() {
       const id = yield* validId(flags.id)
       const lease = yield* withClient(flags, Leases.use((leases) => leases.timeToLive(id)))
       const keys = yield* Effect.forEach(lease.keys, (key) => write("key", key, flags.encoding))
-      if (flags.json) return yield* printJson({ ...lease, keys })
-      yield* Console.log(`${lease.remainingMs} ms of ${lease.ttlMs} ms are left`)
-      for (const key of keys) yield* Console.log(key)
+      if (flags.json) return yield* Output.json({ ...lease, keys })
+      yield* Output.line(`${lease.remainingMs} ms of ${lease.ttlMs} ms are left`)
+      for (const key of keys) yield* Output.row([key], flags.raw)
     })
 ).pipe(
   Command.withDescription("Print what is left of a lease, and the keys attached to it."),
@@ -87,8 +86,8 @@ const ttl = Command.make(
 const list = Command.make("list", clientFlags, (flags) =>
   Effect.gen(function*() {
     const leases = yield* withClient(flags, Leases.use((service) => service.list()))
-    if (flags.json) return yield* Effect.forEach(leases, printJson, { discard: true })
-    yield* Console.log(
+    if (flags.json) return yield* Effect.forEach(leases, Output.json, { discard: true })
+    yield* Output.lines(
       table([
         ["LEASE", "TTL MS", "LEFT MS", "KEYS"],
         ...leases.map(({ id, keys, remainingMs, ttlMs }) => [id, ttlMs, remainingMs, keys].map(String))

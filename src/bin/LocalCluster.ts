@@ -1,5 +1,5 @@
 /** The command that runs a whole cluster on one machine: a process for each node, all gone when this one is. */
-import { Console, Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess } from "effect/process"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
@@ -9,6 +9,7 @@ import * as NodeConfig from "../FlareDbConfig.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import { launcher } from "./Launcher.ts"
+import * as Output from "./Output.ts"
 import { processSettings } from "./ProcessSettings.ts"
 import { stopWithParentVariable } from "./Start.ts"
 import { table } from "./Table.ts"
@@ -153,12 +154,12 @@ const run = Effect.fnUntraced(function*(options: ClusterOptions) {
     concurrency: "unbounded",
     discard: true
   })
-  yield* Console.log(yield* describe(options))
+  yield* Output.lines(yield* describe(options))
   for (let left = options.nodes.length; left > 0; left--) {
     const message = yield* Queue.take(ended)
-    yield* Console.error(`flaredb: ${message}`)
+    yield* Output.problem(`flaredb: ${message}`)
     if (left === 2) {
-      yield* Console.error("flaredb: one node is left; nothing can be written until this command is run again")
+      yield* Output.problem("flaredb: one node is left; nothing can be written until this command is run again")
     }
   }
   return yield* failed("all nodes have ended")

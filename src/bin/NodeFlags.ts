@@ -39,6 +39,12 @@ export const nodeFlags = {
   clusterId: text("cluster-id", "FLAREDB_CLUSTER_ID", "NAME", `name of the cluster; default ${defaults.clusterId}`),
   dataDir: text("data-dir", "FLAREDB_DATA_DIR", "DIR", "the node's data directory; default ./data/node-ID"),
   listenHost: text("listen-host", "FLAREDB_LISTEN_HOST", "HOST", "address to bind; default the node's own host"),
+  httpHosts: text(
+    "http-hosts",
+    "FLAREDB_HTTP_HOSTS",
+    "NAME,…",
+    "names under which the HTTP port answers, beside localhost, addresses and the hosts of --nodes; default none"
+  ),
   heartbeatMs: integer(
     "heartbeat-ms",
     "FLAREDB_HEARTBEAT_MS",
@@ -124,6 +130,7 @@ export interface NodeFlags {
   readonly clusterId: Option.Option<string>
   readonly dataDir: Option.Option<string>
   readonly listenHost: Option.Option<string>
+  readonly httpHosts: Option.Option<string>
   readonly heartbeatMs: Option.Option<number>
   readonly electionTimeoutMinMs: Option.Option<number>
   readonly electionTimeoutMaxMs: Option.Option<number>
@@ -153,6 +160,7 @@ export const nodeConfig = (flags: NodeFlags): Effect.Effect<FlareDbConfig, Failu
       ...given("clusterId", flags.clusterId),
       ...given("dataDir", flags.dataDir),
       ...given("listenHost", flags.listenHost),
+      ...given("httpHosts", Option.map(flags.httpHosts, NodeConfig.parseHosts)),
       ...given("heartbeatMs", flags.heartbeatMs),
       ...given("electionTimeoutMinMs", flags.electionTimeoutMinMs),
       ...given("electionTimeoutMaxMs", flags.electionTimeoutMaxMs),

@@ -2,7 +2,7 @@
  * `flaredb txn`: a transaction in words. Conditions and operations are lists of words, given as text (words with blanks in
  * double quotes) or as JSON on standard input, where each is an array of strings.
  */
-import { Console, Effect, Option, Stdio, Stream } from "effect"
+import { Effect, Option, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { KeyValueEntry } from "../client/Entry.ts"
 import { KeyValue } from "../client/KeyValue.ts"
@@ -14,6 +14,7 @@ import type { Encoding } from "./Encoding.ts"
 import { encodingFlag, read, write } from "./Encoding.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, wrongUsage } from "./Failure.ts"
+import * as Output from "./Output.ts"
 
 type Words = ReadonlyArray<string>
 
@@ -190,13 +191,13 @@ export const txn = Command.make("txn", {
       KeyValue.use((kv) => kv.transact(transaction))
     )
     const printed = yield* Effect.forEach(results, (result) => printable(result, encoding))
-    if (flags.json) return yield* Console.log(JSON.stringify({ succeeded, revision, results: printed }))
-    yield* Console.log(
+    if (flags.json) return yield* Output.json({ succeeded, revision, results: printed })
+    yield* Output.line(
       `${succeeded ? "the conditions hold" : "a condition does not hold"}; ${
         succeeded ? "do" : "else"
       } at revision ${revision}`
     )
-    for (const result of printed) yield* Console.log(JSON.stringify(result))
+    for (const result of printed) yield* Output.json(result)
   })).pipe(
     Command.withDescription("Compare keys, then do one list of operations or the other, all at one moment."),
     Command.withExamples([

@@ -1,7 +1,7 @@
 /** The command line: `flaredb VERB`. Every verb's errors end here, as one line and an exit code. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
+import { Cause, Effect, Exit, Logger, Option } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { version } from "../Version.ts"
 import { backup, restore, verify } from "./BackupCommands.ts"
@@ -16,6 +16,7 @@ import { del, get, put, scan } from "./KeyCommands.ts"
 import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
 import { lock } from "./LockCommand.ts"
+import * as Output from "./Output.ts"
 import { start } from "./Start.ts"
 import { txn } from "./TxnCommand.ts"
 
@@ -45,7 +46,7 @@ const root = Command.make("flaredb").pipe(
   ])
 )
 
-const say = (line: string) => Console.error(`flaredb: ${line}`)
+const say = (text: string) => Output.problem(`flaredb: ${text}`)
 
 /** A flag's value may come from a variable, and then the variable is what has to be changed. */
 const usageProblem = ({ message }: { readonly message: string }): string => {

@@ -8,6 +8,8 @@
  * | `/metrics` | Prometheus                                                                             |
  * | `/status`  | where the node stands, as JSON                                                         |
  * | `/`        | the same as a page                                                                     |
+ *
+ * `/livez` and `/readyz` answer whoever asks, the others only under a name that {@link HttpGuard} allows.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer } from "effect"
@@ -24,12 +26,15 @@ import type { BoundAddress } from "../rpc/TcpServer.ts"
 import { listenAddress, ListenError } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
 import { readiness } from "./Health.ts"
+import * as HttpGuard from "./HttpGuard.ts"
 import * as StatusPage from "./StatusPage.ts"
 
 export interface HttpServerOptions {
   readonly clusterId: string
   /** Port 0 lets the system choose. */
   readonly listen: { readonly host: string; readonly port: number }
+  /** Names under which the port is asked for, beside `localhost` and addresses. */
+  readonly hosts?: ReadonlyArray<string>
   /** See `FlareDbConfig.Limits`. */
   readonly limits?: PortLimits
 }
@@ -52,10 +57,11 @@ const orUnavailable = <R>(answer: Effect.Effect<HttpServerResponse.HttpServerRes
     ({ reason }) => Effect.succeed(HttpServerResponse.text(`the node has stopped: ${reason}\n`, { status: 503 }))
   )
 
-const routes = ({ clusterId }: HttpServerOptions) =>
+const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions) =>
   Layer.unwrap(
     Effect.map(RaftNode, (node) =>
       Layer.mergeAll(
+        HttpGuard.layer([listen.host, ...hosts]),
         HttpRouter.add("GET", "/livez", Effect.as(stopped(node), HttpServerResponse.text("ok\n")).pipe(orUnavailable)),
         HttpRouter.add(
           "GET",
@@ -92,6 +98,8 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
     connectionsCheckingInterval: checkMs
   })
   server.maxConnections = maxHttpConnections
+  const headers = HttpGuard.headersFor(StatusPage.style)
+  server.on("request", (_, response) => response.setHeaders(headers))
   server.on("drop", (dropped) => {
     offences.report(
       "too-many-connections",

@@ -14,7 +14,8 @@ const table = (rows: ReadonlyArray<readonly [name: string, value: string | numbe
     rows.map(([name, value]) => `<tr><th>${escape(name)}</th><td>${escape(String(value))}</td></tr>`).join("")
   }</table>`
 
-const style =
+/** The only style of the page. */
+export const style =
   `body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:44rem;padding:0 1rem;color-scheme:light dark}
 table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.2rem 1.5rem .2rem 0;vertical-align:top}
 td{font-variant-numeric:tabular-nums}th{font-weight:500;opacity:.75}`

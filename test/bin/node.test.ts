@@ -135,6 +135,31 @@ describe("a node that flaredb start runs", () => {
         assert.deepInclude(JSON.parse(line) as object, { nodeId: 1, role: "leader", leader: 1 })
       }), 60_000)
 
+    it.effect("shows no control characters of keys and values unless --raw is given", () =>
+      Effect.gen(function*() {
+        const key = "esc/\u001b[2J\u009b\u202e"
+        const value = "a\tb\n\u001b]0;title\u0007"
+        const shown = "esc/\\u001b[2J\\u009b\\u202e"
+        const watch = ["watch", "esc/", "--from-revision", "1", "--limit", "1"]
+        assert.strictEqual((yield* on(0, ["put", key, value])).code, 0)
+        assert.strictEqual(
+          (yield* on(0, ["scan", "esc/"])).out,
+          `${shown}\ta\\tb\\n\\u001b]0;title\\u0007\n`
+        )
+        assert.strictEqual((yield* on(0, ["scan", "esc/", "--raw"])).out, `${key}\t${value}\n`)
+        assert.strictEqual((yield* on(0, watch)).out.split("\t")[2], shown)
+        assert.strictEqual((yield* on(0, [...watch, "--raw"])).out.split("\t")[2], key)
+        // A pipe takes a value as it is.
+        assert.strictEqual((yield* on(0, ["get", key])).out, `${value}\n`)
+        for (const args of [["get", key], ["scan", "esc/"], watch]) {
+          const { out } = yield* on(0, [...args, "--json"])
+          assert.notMatch(out.trimEnd(), /[\p{Cc}\u202e]/u, args.join(" "))
+          assert.deepInclude(JSON.parse(out), { key, value })
+        }
+        const missing = yield* on(3, ["get", "no/\u001b[2J\u009b"])
+        assert.notMatch(missing.err.trimEnd(), /\p{Cc}/u)
+      }), 60_000)
+
     it.effect(
       "keeps a second node off its ports and off its directory, which says so in one line",
       () =>

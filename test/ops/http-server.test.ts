@@ -1,6 +1,8 @@
 /** The HTTP port of a node, asked over a socket as probes, scrapers and browsers do. */
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Exit, Layer, Stream, SubscriptionRef } from "effect"
+import { createHash } from "node:crypto"
+import { request } from "node:http"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { Fatal } from "../../src/FlareDbError.ts"
@@ -33,7 +35,18 @@ const untilLeading = Effect.flatMap(
   (node) => SubscriptionRef.changes(node.role).pipe(Stream.takeUntil(({ role }) => role === "leader"), Stream.runDrain)
 )
 
-const Live = HttpServer.layer({ clusterId: "test <1>", listen }).pipe(Layer.provideMerge(FlareDb.layerMemory))
+/** The status of an answer to a request with this `Host`, which `fetch` does not let one choose. */
+const statusUnder = (port: number, path: string, host: string): Effect.Effect<number | undefined> =>
+  Effect.callback((resume) => {
+    request({ host: "127.0.0.1", port, path, headers: { host } }, (response) => {
+      response.resume()
+      resume(Effect.succeed(response.statusCode))
+    }).end()
+  })
+
+const Live = HttpServer.layer({ clusterId: "test <1>", listen, hosts: ["db.example.org"] }).pipe(
+  Layer.provideMerge(FlareDb.layerMemory)
+)
 
 describe("HttpServer", () => {
   layer(Live, { excludeTestServices: true })((it) => {
@@ -106,6 +119,39 @@ describe("HttpServer", () => {
         const answer = yield* get("/")
         assert.match(answer.type, /^text\/html/)
         assert.include(answer.text, "test &#60;1&#62;")
+      }))
+
+    it.effect("answers only under names that an operator gave, and under addresses", () =>
+      Effect.gen(function*() {
+        const asked = (host: string, path = "/status") =>
+          Effect.flatMap(HttpServer.HttpAddress, ({ port }) => statusUnder(port, path, host))
+        for (const host of ["attacker.example", "attacker.example:7201", "127.0.0.1.attacker.example", "[::1"]) {
+          for (const path of ["/status", "/metrics", "/"]) {
+            assert.strictEqual(yield* asked(host, path), 421, `${host} ${path}`)
+          }
+          assert.strictEqual(yield* asked(host, "/livez"), 200, host)
+        }
+        for (
+          const host of ["localhost:1", "LOCALHOST.", "10.1.2.3", "[::1]:7201", "db.example.org", "DB.example.org:443"]
+        ) {
+          assert.strictEqual(yield* asked(host), 200, host)
+        }
+      }))
+
+    it.effect("lets browsers neither guess types, nor run scripts, nor frame or keep a page", () =>
+      Effect.gen(function*() {
+        const { port } = yield* HttpServer.HttpAddress
+        for (const path of ["/", "/status", "/metrics", "/livez", "/nowhere"]) {
+          const { headers } = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}${path}`))
+          assert.strictEqual(headers.get("x-content-type-options"), "nosniff", path)
+          assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'; .*frame-ancestors 'none'$/)
+          assert.strictEqual(headers.get("cache-control"), "no-store")
+        }
+        const page = yield* get("/")
+        const [, style = ""] = /<style>([^]*)<\/style>/.exec(page.text) ?? []
+        const hash = createHash("sha256").update(style).digest("base64")
+        const { headers } = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/`))
+        assert.include(headers.get("content-security-policy") ?? "", `style-src 'sha256-${hash}'`)
       }))
 
     it.effect("a path or method it does not have is 404, and nothing breaks", () =>

@@ -1,6 +1,6 @@
 /** Logs go to standard error, in a form for machines or for people, and say which node they are of. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import { TestConsole } from "effect/testing"
 import type { LoggingOptions } from "../../src/ops/Logging.ts"
 import * as Logging from "../../src/ops/Logging.ts"
@@ -44,6 +44,25 @@ describe("Logging", () => {
       assert.include(err.join("\n"), "node 2 starts")
       assert.match(err.join("\n"), /cluster\W+test/)
     }))
+
+  it.effect.each(["json", "pretty"] as const)(
+    "%s: what strangers say cannot steer a terminal or forge a line",
+    (format) =>
+      Effect.gen(function*() {
+        const hostile = "a\u001b[2J\u009b2J\u202eb\r"
+        const { err } = yield* logged(
+          Effect.logWarning(`said ${hostile}`, Cause.fail(new Error(`of ${hostile}`))).pipe(
+            Effect.annotateLogs({ [`name ${hostile}`]: hostile, more: { deep: hostile } })
+          ),
+          { format }
+        )
+        assert.strictEqual(err.length, 1)
+        assert.include(err[0], "u001b[2J")
+        // oxlint-disable-next-line no-control-regex
+        assert.notMatch(err[0] as string, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+        if (format === "json") assert.notInclude(err[0], "\n")
+      })
+  )
 
   it("is readable on a terminal and JSON off it", () => {
     assert.strictEqual(Logging.formatFor({ isTTY: true }), "pretty")

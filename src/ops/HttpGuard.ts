@@ -1,0 +1,62 @@
+/**
+ * What every answer of the HTTP port is held to, because browsers reach it too. A page of somebody else can have its own
+ * name resolve to a node and then read what the node answers (DNS rebinding): its name stands in the `Host` header, so
+ * only names that an operator gave, and addresses, are answered.
+ */
+import { Effect } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { createHash } from "node:crypto"
+import { isIP } from "node:net"
+import { printable } from "../Printable.ts"
+
+/** Probes come under any name, and tell nothing but whether the node works. */
+const openPaths: ReadonlySet<string> = new Set(["/livez", "/readyz"])
+
+/** The name in a `Host` header, lower-case and without its port, brackets or the dot of the root. */
+export const hostName = (header: string): string =>
+  header.toLowerCase().replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "")
+
+/** Whether `header` names a host in `names`, `localhost` or an address: nobody else can have an address as a name. */
+export const isAllowedHost = (header: string | undefined, names: ReadonlySet<string>): boolean => {
+  // HTTP/1.0 may leave it out; browsers do not.
+  if (header === undefined) return true
+  const name = hostName(header)
+  return name === "localhost" || isIP(name) !== 0 || names.has(name)
+}
+
+/** Headers of every answer, also of those that no route gives. `style` is the one style that pages have. */
+export const headersFor = (style: string): Map<string, string> =>
+  new Map([
+    ["x-content-type-options", "nosniff"],
+    [
+      "content-security-policy",
+      `default-src 'none'; style-src 'sha256-${
+        createHash("sha256").update(style).digest("base64")
+      }'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+    ],
+    ["referrer-policy", "no-referrer"],
+    ["cross-origin-resource-policy", "same-origin"],
+    ["cache-control", "no-store"]
+  ])
+
+const misdirected = (host: string): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(
+    `this node does not answer as ${printable(host).slice(0, 200)}; --http-hosts names the hosts that it answers as\n`,
+    { status: 421 }
+  )
+
+/** Holds all routes to the names that are answered. */
+export const layer = (names: ReadonlyArray<string>) => {
+  const allowed = new Set(names.map(hostName))
+  return HttpRouter.middleware(
+    (answer) =>
+      Effect.flatMap(
+        HttpServerRequest.HttpServerRequest,
+        ({ headers: { host }, url }) =>
+          openPaths.has(url.split("?", 1)[0] as string) || isAllowedHost(host, allowed)
+            ? answer
+            : Effect.succeed(misdirected(host as string))
+      ),
+    { global: true }
+  )
+}
