@@ -41,7 +41,7 @@ export const untilConnected = (transport: Transport, peer: NodeId, connected = t
 /** The next `count` messages, in the order of their arrival. */
 export const receive = Effect.fnUntraced(function*(transport: Transport, count: number) {
   const messages: Array<Message> = []
-  while (messages.length < count) messages.push(...(yield* Queue.take(transport.inbox)))
+  while (messages.length < count) messages.push(...(yield* Queue.take(transport.inbox)).messages)
   return messages
 }, Effect.timeout("10 seconds"))
 

@@ -32,7 +32,14 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
 ]
 
 /** Vocabulary without behaviour: everybody above the pure layers may use it, and it uses nobody. */
-const leaves = new Set(["BoundedTables.ts", "FlareDbConfig.ts", "FlareDbError.ts", "Monotonic.ts", "Version.ts"])
+const leaves = new Set([
+  "BoundedTables.ts",
+  "FlareDbConfig.ts",
+  "FlareDbError.ts",
+  "LogLimiter.ts",
+  "Monotonic.ts",
+  "Version.ts"
+])
 
 /** Layers that are functions of their arguments: no package, no I/O, no clock, no randomness. */
 const pure = new Set(["raft", "kv"])
