@@ -73,10 +73,10 @@ export const implausibleOffer = (
   farTerm(raft, from, term) ?? secondLeader(raft, from, term) ?? farIndex(raft, point.index, "its state ends at") ??
     (point.term > term ? `its state ends in term ${point.term}, after its own term ${term}` : undefined)
 
-/** The term that the sender is in. A pre-vote speaks of the term after it. */
+/** The term that the sender is in, as far as it says so: a granted pre-vote repeats the term of its question. */
 const termOfSender = (message: Message): number => {
-  const asks = message._tag === "PreVoteRequest" || message._tag === "PreVoteResponse" && message.granted
-  return asks ? message.term - 1 : message.term
+  if (message._tag === "PreVoteResponse" && message.granted) return 0
+  return message._tag === "PreVoteRequest" ? message.term - 1 : message.term
 }
 
 const farTerm = ({ claims, term: own }: Raft, from: NodeId, term: number): string | undefined => {
@@ -99,7 +99,6 @@ const secondLeader = (raft: Raft, from: NodeId, term: Term): string | undefined 
 
 const contradiction = (raft: Raft, message: Message): string | undefined => {
   const { from, term } = message
-  const { log } = raft
   switch (message._tag) {
     case "PreVoteRequest":
     case "VoteRequest":
@@ -120,10 +119,17 @@ const contradiction = (raft: Raft, message: Message): string | undefined => {
         ? undefined
         : farIndex(raft, message.learnThrough, "this node has to learn through")
     default:
-      break
+      return undefined
   }
-  // What follows answers a leader: only in its own term, in which its log never gets shorter.
-  if (raft.leadership === undefined || term !== raft.term) return undefined
+}
+
+/**
+ * What a leader could not have asked, if an answer speaks of such a thing. The answering node may be right: a stranger that
+ * speaks to it in the leader's name is answered to the leader. So the answer is dropped, and nobody is accused.
+ */
+export const unasked = ({ leadership, log, term }: Raft, message: Message): string | undefined => {
+  // In its own term a leader's log never gets shorter.
+  if (leadership === undefined || message.term !== term) return undefined
   switch (message._tag) {
     case "AppendAccepted":
       return message.match <= log.lastIndex
@@ -137,9 +143,9 @@ const contradiction = (raft: Raft, message: Message): string | undefined => {
         ? undefined
         : `it refused entries after ${message.rejected}, and may agree up to ${message.hint.index}`
     case "HeartbeatResponse":
-      return message.readRound <= raft.leadership.reads.newest
+      return message.readRound <= leadership.reads.newest
         ? undefined
-        : `it answers round ${message.readRound}, and the newest is ${raft.leadership.reads.newest}`
+        : `it answers round ${message.readRound}, and the newest is ${leadership.reads.newest}`
     default:
       return undefined
   }

@@ -11,7 +11,7 @@
  * ```
  */
 import { campaign, countOwnVote, preCampaign, receivePreVoteResponse, receiveVoteResponse } from "./Candidate.ts"
-import { implausible, implausibleOffer, noClaims, spendTerms, tickClaims } from "./Claims.ts"
+import { implausible, implausibleOffer, noClaims, spendTerms, tickClaims, unasked } from "./Claims.ts"
 import type { Config } from "./Config.ts"
 import type { Applied, Compacted, Event, Persisted, SnapshotInstalled } from "./Event.ts"
 import {
@@ -246,6 +246,8 @@ const receive = (raft: Raft, message: Message): void => {
   }
   const claim = implausible(raft, message)
   if (claim !== undefined) return emit(raft, { _tag: "PeerViolation", peer: message.from, claim })
+  const invented = unasked(raft, message)
+  if (invented !== undefined) return trace(raft, "warning", `ignores node ${message.from}: ${invented}`)
   if (message.term > raft.term && !enterLaterTerm(raft, message)) return
   if (message.term < raft.term) return answerEarlierTerm(raft, message)
   const { leadership } = raft

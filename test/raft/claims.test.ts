@@ -116,34 +116,6 @@ describe("a claim that cannot be changes nothing, and names its sender", () => {
       commit: LogIndex(0),
       readRound: 0
     }],
-    ["an entry that the leader never had", leader, {
-      _tag: "AppendAccepted",
-      ...to(1, 3, 2),
-      match: LogIndex(4),
-      voter: true
-    }],
-    ["a refusal of an entry that the leader never had", leader, {
-      _tag: "AppendRejected",
-      ...to(1, 3, 2),
-      rejected: LogIndex(2 ** 53 - 1),
-      hint: point(0, 0),
-      lastIndex: LogIndex(0),
-      voter: true
-    }],
-    ["agreement after what was refused", leader, {
-      _tag: "AppendRejected",
-      ...to(1, 3, 2),
-      rejected: LogIndex(2),
-      hint: point(3, 1),
-      lastIndex: LogIndex(3),
-      voter: true
-    }],
-    ["an answer to a round that was never asked", leader, {
-      _tag: "HeartbeatResponse",
-      ...to(1, 3, 2),
-      readRound: 9,
-      voter: true
-    }],
     ["a read that waits for an entry nobody can write", follower, {
       _tag: "ReadIndexResponse",
       ...to(2, 1, 2),
@@ -182,6 +154,56 @@ describe("a claim that cannot be changes nothing, and names its sender", () => {
         { point: point(2 ** 53 - 1, 2) }
       ]
     ) assert.isString(offerProblem(raft, { ...offer, ...wrong }))
+  })
+})
+
+/** A stranger in the leader's name is answered to the leader: nobody may lose a connection for that. */
+describe("an answer to what a leader never asked is dropped, and accuses nobody", () => {
+  const cases: ReadonlyArray<readonly [answer: string, message: Message]> = [
+    ["an entry that the leader never had", {
+      _tag: "AppendAccepted",
+      ...to(1, 3, 2),
+      match: LogIndex(4),
+      voter: true
+    }],
+    ["a refusal of an entry that the leader never had", {
+      _tag: "AppendRejected",
+      ...to(1, 3, 2),
+      rejected: LogIndex(2 ** 53 - 1),
+      hint: point(0, 0),
+      lastIndex: LogIndex(0),
+      voter: true
+    }],
+    ["agreement after what was refused", {
+      _tag: "AppendRejected",
+      ...to(1, 3, 2),
+      rejected: LogIndex(2),
+      hint: point(3, 1),
+      lastIndex: LogIndex(3),
+      voter: true
+    }],
+    ["an answer to a round that was never asked", {
+      _tag: "HeartbeatResponse",
+      ...to(1, 3, 2),
+      readRound: 9,
+      voter: true
+    }]
+  ]
+  for (const [answer, message] of cases) {
+    it(answer, () => {
+      const raft = leader()
+      step(raft, { _tag: "ReadIndex", readId: 1 })
+      const before = { ...status(raft), progress: structuredClone(raft.leadership?.progress) }
+      const outputs = receive(raft, message)
+      assert.deepEqual(outputs.map(({ _tag }) => _tag), ["Trace"], "the read is served, or somebody is accused")
+      assert.deepEqual({ ...status(raft), progress: structuredClone(raft.leadership?.progress) }, before)
+    })
+  }
+
+  it("a granted pre-vote for a term that nobody here asked for", () => {
+    const raft = follower()
+    assert.deepEqual(receive(raft, { _tag: "PreVoteResponse", ...to(2, 3, 2 ** 40), granted: true }), [])
+    assert.strictEqual(raft.term, 2)
   })
 })
 
