@@ -74,7 +74,11 @@ const start = Effect.fnUntraced(function*(
   const say = (message: Message) =>
     Effect.andThen(Effect.sync(() => transport.sendUnsafe([message])), TestClock.adjust(1))
   /** Says it until it is done: the node drops what comes before it is up. */
-  const sayUntil = (done: () => boolean, message: Message) => Effect.repeat(say(message), { until: done, times: 1_000 })
+  const sayUntil = (done: () => boolean, message: Message) =>
+    Effect.andThen(
+      Effect.repeat(say(message), { until: done, times: 1_000 }),
+      Effect.sync(() => assert.isTrue(done(), "it never happened"))
+    )
   /** The last entry that the node acknowledged. */
   const acknowledged = Effect.map(Queue.clear(transport.inbox), (batches) =>
     Math.max(
