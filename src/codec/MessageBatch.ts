@@ -8,6 +8,7 @@
  * checks everything a schema would.
  */
 import { Reader, Writer } from "../kv/Binary.ts"
+import { maxTerm } from "../raft/Claims.ts"
 import { entryBytes } from "../raft/Config.ts"
 import type { Message } from "../raft/Message.ts"
 import type { LogIndex, LogPoint, NodeId, Term } from "../raft/Types.ts"
@@ -32,12 +33,6 @@ const kinds = [
 ] as const satisfies ReadonlyArray<Message["_tag"]>
 
 const kindOf = new Map<Message["_tag"], number>(kinds.map((tag, kind) => [tag, kind]))
-
-/**
- * The highest term that is believed: an election every millisecond for nine thousand years. Terms never go back, so
- * one near the end of the safe integers, taken over once, would leave no term to elect a leader in.
- */
-export const maxTerm = 2 ** 48
 
 /** Bytes of a message without entries, at most. */
 const messageBytes = 64

@@ -52,6 +52,7 @@ const noReply = new Uint8Array(0)
 const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Stamped | undefined> =>
   entries.map((entry) => {
     if (entry.kind === "noop") return undefined
+    if (entry.decoded !== undefined) return entry.decoded as Stamped
     const command = decodeCommand(entry.payload)
     if (command._tag === "Problem") {
       throw new Error(
@@ -177,6 +178,8 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
       replies.push(reply)
     }
     const last = entries[from + replies.length - 1] as Entry
+    // The log keeps entries for followers that are behind, and has no use for their commands.
+    for (let i = from; i < from + replies.length; i++) (entries[i] as Entry).decoded = undefined
     yield* store.commit(batch.changes(), { index: last.index, term: last.term })
     source.publish(batch.revisions, state.figures)
     return replies
@@ -200,9 +203,11 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
   const machine = StateMachine.of({
     recovered: store.recovered,
     logTimeMs: () => state.figures.logTimeMs,
-    check: (command) => {
+    check: (command, entry) => {
       const decoded = decodeCommand(command)
-      return decoded._tag === "Problem" ? invalid(decoded) : undefined
+      if (decoded._tag === "Problem") return invalid(decoded)
+      if (entry !== undefined) entry.decoded = decoded
+      return undefined
     },
     apply,
     query: (asked) => answer(store, () => state, asked, queries),

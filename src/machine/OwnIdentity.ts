@@ -102,7 +102,10 @@ const make = Effect.gen(function*() {
     StateMachine,
     StateMachine.of({
       ...machine,
-      check: (command) => decodeIdentityEntry(command) === undefined ? machine.check(command) : reserved,
+      check: (command, entry) => {
+        if (decodeIdentityEntry(command) === undefined) return machine.check(command, entry)
+        return entry === undefined ? reserved : undefined
+      },
       apply,
       reload: Effect.andThen(machine.reload, load)
     })

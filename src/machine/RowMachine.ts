@@ -80,6 +80,7 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
 
     const commandOf = (entry: Entry): Command | undefined => {
       if (entry.kind === "noop") return undefined
+      if (entry.decoded !== undefined) return entry.decoded as Command
       const command = machine.decodeCommand(entry.payload)
       if (command instanceof InvalidArgument) {
         throw new Error(
@@ -95,6 +96,7 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
       if (last === undefined) return []
       const rows = new Rows(store)
       const commands = entries.map(commandOf)
+      for (const entry of entries) entry.decoded = undefined
       if (machine.keysOf !== undefined) {
         const keys: Array<Uint8Array> = []
         for (const command of commands) if (command !== undefined) keys.push(...machine.keysOf(command))
@@ -121,9 +123,11 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
     return StateMachine.of({
       recovered: store.recovered,
       logTimeMs: () => timeMs,
-      check: (bytes) => {
+      check: (bytes, entry) => {
         const command = machine.decodeCommand(bytes)
-        return command instanceof InvalidArgument ? command : undefined
+        if (command instanceof InvalidArgument) return command
+        if (entry !== undefined) entry.decoded = command
+        return undefined
       },
       apply,
       query: (queries) =>

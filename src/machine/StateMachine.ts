@@ -40,8 +40,12 @@ export class StateMachine extends Context.Service<StateMachine, {
   /**
    * Refuses a command before it reaches the log: `undefined` when it is well-formed and within every limit.
    * Cheap and synchronous; a command that passes must never fail in `apply`.
+   *
+   * `entry` is given when the command comes in the log of another node, before this one persists it. The node refuses
+   * such an entry when the answer is an error, whatever the leader says. The machine may keep what it decoded in
+   * `entry.decoded`, and use it in `apply`.
    */
-  readonly check: (command: Uint8Array) => InvalidArgument | undefined
+  readonly check: (command: Uint8Array, entry?: Entry) => InvalidArgument | undefined
 
   /**
    * Applies committed entries in order and answers each with its reply (empty for `noop`). Each atomic write holds

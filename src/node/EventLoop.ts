@@ -8,6 +8,8 @@
 import { Deferred, Effect, Exit, Queue } from "effect"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
 import { Indeterminate, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
+import type { LogLimiter } from "../LogLimiter.ts"
+import { kindOfLine, windowMs } from "../LogLimiter.ts"
 import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { Event } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
@@ -21,7 +23,8 @@ import type { StorageError } from "../storage/StorageError.ts"
 import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
 import { SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { Applier } from "./Applier.ts"
-import type { AppliedBatch, Input, Installed } from "./Input.ts"
+import type { IncomingEntries } from "./IncomingEntries.ts"
+import type { AppliedBatch, FromPeer, Input, Installed } from "./Input.ts"
 import type { LogClock } from "./LogClock.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import { Pending } from "./Pending.ts"
@@ -40,6 +43,9 @@ export interface EventLoopOptions {
   readonly log: LogStore["Service"]
   readonly transport: PeerTransport["Service"]
   readonly clock: LogClock
+  readonly incoming: IncomingEntries
+  /** Bounds the lines that peers and clients can cause. */
+  readonly lines: LogLimiter
   readonly metrics: NodeMetrics
   readonly observe: StepObserver | undefined
   /** The identity of the cluster, which this node proposes when it leads and the cluster has none. */
@@ -67,6 +73,8 @@ export class EventLoop {
   private identityProposed = false
   /** The end of the apply that is under way; the core is told only when all of it is done. */
   private applyingThrough = 0
+  /** The connection of the message that is being handled. */
+  private connection = 0
   /** What this turn wants sent, in order. */
   private outbox: Array<Message> = []
   /** What this turn leaves for the loop to do outside the synchronous part; almost always empty. */
@@ -136,8 +144,12 @@ export class EventLoop {
         case "Tick":
           this.options.clock.now()
           this.step(input)
+          this.tellSuppressed()
           // What was kept for a follower may not be needed any more, also when nobody writes.
           if (this.options.snapshotter.isDue) this.compact()
+          break
+        case "Receive":
+          this.receive(input)
           break
         default:
           this.step(input)
@@ -204,6 +216,12 @@ export class EventLoop {
   /** Why this node does not want the state that a peer offers. */
   private unwanted({ from, point, term }: SnapshotOffer): SnapshotRefused | undefined {
     const own = this.status
+    const claim = Raft.offerProblem(this.options.raft, { from, point, term })
+    if (claim !== undefined) {
+      this.options.metrics.peerViolation()
+      this.tell(Effect.logWarning, `refused a snapshot of node ${from}, which is wrong: ${claim}`, { peer: from })
+      return new SnapshotRefused({ reason: claim, covered: false })
+    }
     if (point.index <= own.applied) {
       return new SnapshotRefused({ reason: `node ${own.id} has applied ${own.applied} already`, covered: true })
     }
@@ -212,6 +230,38 @@ export class EventLoop {
       reason: `node ${own.id} is in term ${own.term}, and node ${from} sends in term ${term}`,
       covered: false
     })
+  }
+
+  private receive(input: FromPeer): void {
+    const { incoming, raft } = this.options
+    const { message } = input
+    this.connection = input.connection
+    const claim = message._tag === "AppendRequest" ? incoming.problem(message, raft.log) : undefined
+    if (claim === undefined) this.step(input)
+    else this.expel(message.from, claim)
+  }
+
+  /** What a peer sent cannot be, and changes nothing: its connection is closed. */
+  private expel(peer: NodeId, claim: string): void {
+    this.options.metrics.peerViolation()
+    this.options.transport.expelUnsafe(this.connection, peer, claim)
+  }
+
+  /** Leaves a line for after the turn, unless there were too many like it just now. */
+  private tell(
+    log: (line: string) => Effect.Effect<void>,
+    line: string,
+    annotations: Record<string, unknown> = {}
+  ): void {
+    if (!this.options.lines.allows(kindOfLine(line))) return
+    this.afterwards.push(Effect.annotateLogs(log(line), annotations))
+  }
+
+  private tellSuppressed(): void {
+    for (const { count, kind } of this.options.lines.roll()) {
+      const line = Effect.logWarning(`${count} more lines like "${kind}" within ${windowMs / 1_000} seconds`)
+      this.afterwards.push(Effect.annotateLogs(line, { suppressed: count }))
+    }
   }
 
   private installed({ known, logTimeMs, point }: Installed): void {
@@ -268,9 +318,11 @@ export class EventLoop {
       case "RestartLog":
         return this.options.persister.restartLogUnsafe(output)
       case "DirectoryRolledBack":
-        return void this.afterwards.push(logRolledBack(output))
+        return this.tellRolledBack(output)
+      case "PeerViolation":
+        return this.expel(output.peer, output.claim)
       case "Trace":
-        return void this.afterwards.push(logTrace(output))
+        return this.trace(output)
     }
   }
 
@@ -285,12 +337,9 @@ export class EventLoop {
     if (leads !== this.leading) this.identityProposed = false
     this.leading = leads
     this.options.metrics.roleChanged(change)
-    this.afterwards.push(
-      this.options.onRole(change),
-      Effect.logInfo(`${change.role} in term ${change.term}: ${change.reason}`).pipe(
-        Effect.annotateLogs({ term: change.term, role: change.role, leader: change.leader ?? "none" })
-      )
-    )
+    this.afterwards.push(this.options.onRole(change))
+    const { leader = "none", reason, role, term } = change
+    this.tell(Effect.logInfo, `${role} in term ${term}: ${reason}`, { term, role, leader })
   }
 
   /** Reads old entries for a lagging follower beside the loop, which must not wait for a disk. */
@@ -329,6 +378,34 @@ export class EventLoop {
     }
   }
 
+  private tellRolledBack({ acknowledged, last, leader }: DirectoryRolledBack): void {
+    const line =
+      `the data directory is older than what this node acknowledged: node ${leader}, which leads, holds its acknowledgement ` +
+      `of entry ${acknowledged.index} of term ${acknowledged.term}, and its log ends at ${last.index} of term ` +
+      `${last.term}. The node is no voter until it has caught up. If the directory was restored from a copy, see ` +
+      "deploy/runbooks/lost-node.md."
+    this.tell(Effect.logError, line, {
+      event: "DirectoryRolledBack",
+      leader,
+      acknowledgedIndex: acknowledged.index,
+      acknowledgedTerm: acknowledged.term,
+      lastIndex: last.index,
+      lastTerm: last.term
+    })
+  }
+
+  private trace({ level, message }: Trace): void {
+    switch (level) {
+      case "debug":
+        // Nobody asks for these but to see all of them.
+        return void this.afterwards.push(Effect.logDebug(message))
+      case "info":
+        return this.tell(Effect.logInfo, message)
+      case "warning":
+        return this.tell(Effect.logWarning, message)
+    }
+  }
+
   /** Where the node stands. For the owner fiber, or once there is none. */
   describe() {
     const status = this.status
@@ -346,33 +423,5 @@ export class EventLoop {
       matches: status.matches,
       snapshots: this.options.snapshotter.status
     }
-  }
-}
-
-const logRolledBack = ({ acknowledged, last, leader }: DirectoryRolledBack): Effect.Effect<void> =>
-  Effect.logError(
-    `the data directory is older than what this node acknowledged: node ${leader}, which leads, holds its acknowledgement ` +
-      `of entry ${acknowledged.index} of term ${acknowledged.term}, and its log ends at ${last.index} of term ` +
-      `${last.term}. The node is no voter until it has caught up. If the directory was restored from a copy, see ` +
-      "deploy/runbooks/lost-node.md."
-  ).pipe(
-    Effect.annotateLogs({
-      event: "DirectoryRolledBack",
-      leader,
-      acknowledgedIndex: acknowledged.index,
-      acknowledgedTerm: acknowledged.term,
-      lastIndex: last.index,
-      lastTerm: last.term
-    })
-  )
-
-const logTrace = (trace: Trace): Effect.Effect<void> => {
-  switch (trace.level) {
-    case "debug":
-      return Effect.logDebug(trace.message)
-    case "info":
-      return Effect.logInfo(trace.message)
-    case "warning":
-      return Effect.logWarning(trace.message)
   }
 }

@@ -1,11 +1,16 @@
 /** What reaches the owner fiber: events for the core, and the callers' work that becomes such events. */
 import type { Deferred } from "effect"
 import { Effect, Queue } from "effect"
-import type { Event } from "../raft/Event.ts"
+import type { Event, Receive } from "../raft/Event.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { OwnerStatus } from "./RaftNode.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
+
+/** A message, and the connection that it came on, to close it where the message cannot be. */
+export interface FromPeer extends Receive {
+  readonly connection: number
+}
 
 /** Commands of one caller, to be appended in order. */
 export interface Submit {
@@ -49,7 +54,15 @@ export interface Installed {
   readonly known: Deferred.Deferred<void>
 }
 
-export type Input = Event | Submit | Read | AppliedBatch | AskStatus | SnapshotOffered | Installed
+export type Input =
+  | Exclude<Event, Receive>
+  | FromPeer
+  | Submit
+  | Read
+  | AppliedBatch
+  | AskStatus
+  | SnapshotOffered
+  | Installed
 
 /**
  * Hands an input to the owner at once. Left to itself the queue would wake it a turn of the event loop later, which is

@@ -13,10 +13,13 @@ export class LogClock {
   private readonly maxStepMs: number
   private lastMs: number
   private estimateMs: number
+  /** Whether the log or the state told a time; where neither did, the clock runs on from this node's wall clock. */
+  knowsTime: boolean
 
   /** `maxStepMs` is the longest time without a look at the clock that still counts as time. */
   constructor(options: {
     readonly startMs: number
+    readonly knowsTime: boolean
     readonly monotonicMs: () => number
     readonly maxStepMs: number
   }) {
@@ -24,6 +27,7 @@ export class LogClock {
     this.maxStepMs = options.maxStepMs
     this.lastMs = options.monotonicMs()
     this.estimateMs = options.startMs
+    this.knowsTime = options.knowsTime
   }
 
   /** The cluster's time as far as this node knows it, in whole milliseconds. To be called at every tick at least. */
@@ -40,7 +44,9 @@ export class LogClock {
    * is no stamp.
    */
   observe(stampMs: number, leads: boolean): void {
-    if (stampMs === 0 || (leads && stampMs <= this.now())) return
+    if (stampMs === 0) return
+    this.knowsTime = true
+    if (leads && stampMs <= this.now()) return
     this.now()
     this.estimateMs = stampMs
   }

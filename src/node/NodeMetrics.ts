@@ -57,6 +57,12 @@ const snapshotReceived = Metric.counter("flaredb_snapshot_received_bytes_total",
   incremental: true
 })
 
+/** A peer that cannot be right: a stranger in its name, another version, a bug, or failing memory. */
+const violations = Metric.counter("flaredb_peer_violations_total", {
+  description: "messages and snapshots of peers that were dropped because no correct node could send them",
+  incremental: true
+})
+
 /** Nodes that show different identities do not form one cluster, whatever their names say. */
 const identified = Metric.gauge("flaredb_cluster_info", {
   description: "1, with the identity of the cluster as a label, once the node knows it"
@@ -65,6 +71,7 @@ const identified = Metric.gauge("flaredb_cluster_info", {
 export interface NodeMetrics {
   readonly identified: (identity: string) => void
   readonly readRound: () => void
+  readonly peerViolation: () => void
   readonly turn: (inputs: number) => void
   readonly roleChanged: (change: RoleChanged) => void
   readonly applied: (index: number) => void
@@ -90,6 +97,7 @@ export const make: Effect.Effect<NodeMetrics> = Effect.map(
     applied: (index) => applied.updateUnsafe(index, context),
     identified: (identity) => Metric.withAttributes(identified, { identity }).updateUnsafe(1, context),
     readRound: () => readRounds.updateUnsafe(1, context),
+    peerViolation: () => violations.updateUnsafe(1, context),
     stalled: () => stalls.updateUnsafe(1, context),
     compacted: () => compactions.updateUnsafe(1, context),
     snapshotSent: (bytes) => snapshotSent.updateUnsafe(bytes, context),

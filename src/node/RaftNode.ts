@@ -10,6 +10,7 @@ import { watchTables } from "../BoundedTables.ts"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
 import { tickMs } from "../FlareDbConfig.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
+import { LogLimiter } from "../LogLimiter.ts"
 import { Fatal, Indeterminate, Overloaded, Unavailable } from "../FlareDbError.ts"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import { OwnIdentity } from "../machine/OwnIdentity.ts"
@@ -29,6 +30,7 @@ import * as Applier from "./Applier.ts"
 import { EventLoop } from "./EventLoop.ts"
 import type { Input } from "./Input.ts"
 import * as Housekeeping from "./Housekeeping.ts"
+import { IncomingEntries } from "./IncomingEntries.ts"
 import { LogClock } from "./LogClock.ts"
 import { Moments } from "./Moments.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
@@ -204,9 +206,11 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     applied: machine.recovered.index
   })
   const start = Raft.status(raft)
+  const knownMs = Math.max(machine.logTimeMs(), log.recovered.lastStampMs)
   const clock = new LogClock({
     // Where neither the state nor the log knows a time, it begins with the wall clock's, so that people can read stamps.
-    startMs: Math.max(machine.logTimeMs(), log.recovered.lastStampMs) || timer.nowMsUnsafe(),
+    startMs: knownMs || timer.nowMsUnsafe(),
+    knowsTime: knownMs > 0,
     monotonicMs: timer.monotonicMsUnsafe,
     maxStepMs: config.electionTimeoutMinMs
   })
@@ -243,6 +247,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
           : stop(`${name}: ${errorText(Cause.squash(cause))}`, cause)).pipe(Effect.annotateLogs({ node: nodeId }))
     )
 
+  const lines = new LogLimiter(timer.monotonicMsUnsafe)
   const snapshotter = yield* Snapshotter.make({
     nodeId,
     limits,
@@ -253,6 +258,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     applier,
     inbox,
     metrics,
+    lines,
     fork: (work) => Effect.asVoid(supervise("snapshots", work))
   }, start.applied)
 
@@ -266,6 +272,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     log,
     transport,
     clock,
+    incoming: new IncomingEntries({ check: machine.check, clock, wallMs: timer.nowMsUnsafe }),
+    lines,
     metrics,
     observe: yield* StepObserver,
     identity,
@@ -303,8 +311,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const receive = Effect.forever(
     Effect.flatMap(Queue.takeAll(transport.inbox), (batches) => {
       const events: Array<Input> = []
-      for (const batch of batches) {
-        for (const message of batch) events.push({ _tag: "Receive", message })
+      for (const { connection, messages } of batches) {
+        for (const message of messages) events.push({ _tag: "Receive", message, connection })
       }
       return Effect.map(Queue.offerAll(inbox, events), () => Queue.flushUnsafe(inbox))
     }),

@@ -7,6 +7,7 @@
  */
 import { Data, Deferred, Effect, Exit, Queue, Semaphore } from "effect"
 import type { Scope } from "effect"
+import type { LogLimiter } from "../LogLimiter.ts"
 import { monotonicMs } from "../Monotonic.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { SnapshotDecoder } from "../codec/SnapshotChunk.ts"
@@ -37,6 +38,8 @@ export interface SnapshotReceiverOptions {
   readonly consider: (offer: SnapshotOffer) => Effect.Effect<SnapshotRefused | undefined>
   /** Makes an import that is whole the state of this node; `false` when the node had gone past it meanwhile. */
   readonly install: (incoming: StateImport, offer: SnapshotOffer) => Effect.Effect<boolean, StorageError>
+  /** Bounds the lines that peers can cause. */
+  readonly lines: LogLimiter
   /** Told of the bytes that arrive. */
   readonly onReceived: (bytes: number) => void
   /** Starts work whose failure stops the node. */
@@ -118,7 +121,8 @@ export class SnapshotReceiver {
     return Effect.scoped(this.receive(arrival)).pipe(
       Effect.catchTag(
         "Ended",
-        () => Effect.logWarning(`the state from node ${from} did not arrive whole; discards it`)
+        () =>
+          this.options.lines.tell(Effect.logWarning, `the state from node ${from} did not arrive whole; discards it`)
       ),
       Effect.ensuring(
         Effect.suspend(() => {
@@ -133,7 +137,10 @@ export class SnapshotReceiver {
   private readonly receive = Effect.fnUntraced({ self: this }, function*(this: SnapshotReceiver, arrival: Arrival) {
     const { offer } = arrival
     const start = yield* monotonicMs
-    yield* Effect.logInfo(`receives the state through ${offer.point.index} from node ${offer.from}`).pipe(
+    yield* this.options.lines.tell(
+      Effect.logInfo,
+      `receives the state through ${offer.point.index} from node ${offer.from}`
+    ).pipe(
       Effect.annotateLogs({ estimatedBytes: offer.estimatedBytes })
     )
     const incoming = yield* this.options.state.import
@@ -142,7 +149,7 @@ export class SnapshotReceiver {
       const { bytes, stored } = yield* Queue.take(arrival.chunks)
       const part = decoder.take(bytes)
       if (part instanceof CodecError) {
-        yield* Effect.logWarning(`refused a snapshot from node ${offer.from}: ${part.message}`)
+        yield* this.options.lines.tell(Effect.logWarning, `refused a snapshot from node ${offer.from}: ${part.message}`)
         Deferred.doneUnsafe(stored, Exit.fail(refused(part.message)))
         return
       }
@@ -157,7 +164,8 @@ export class SnapshotReceiver {
       const installed = yield* this.options.install(incoming, offer)
       const elapsedMs = Math.round((yield* monotonicMs) - start)
       const { totals } = part
-      yield* Effect.logInfo(
+      yield* this.options.lines.tell(
+        Effect.logInfo,
         installed
           ? `installed the state through ${offer.point.index} from node ${offer.from}`
           : `has gone past ${offer.point.index} while the state arrived; discards it`

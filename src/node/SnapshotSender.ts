@@ -7,6 +7,7 @@
  */
 import { Effect, Fiber, FiberMap } from "effect"
 import type { Scope } from "effect"
+import type { LogLimiter } from "../LogLimiter.ts"
 import { monotonicMs } from "../Monotonic.ts"
 import { maxChunkBytes, SnapshotEncoder } from "../codec/SnapshotChunk.ts"
 import type { SendSnapshot } from "../raft/Output.ts"
@@ -38,6 +39,8 @@ export interface SnapshotSenderOptions {
   readonly nodeId: NodeId
   readonly state: StateStore["Service"]
   readonly transport: PeerTransport["Service"]
+  /** Bounds the lines that peers can cause. */
+  readonly lines: LogLimiter
   /** Told of the bytes that a peer has stored. */
   readonly onSent: (bytes: number) => void
 }
@@ -91,7 +94,10 @@ export class SnapshotSender {
         onSuccess: (point) => report(point),
         onFailure: (failure) =>
           failure._tag === "SnapshotLost" || failure._tag === "SnapshotRefused"
-            ? Effect.logWarning(`could not send the state to node ${peer}: ${failure.message}; tries again`).pipe(
+            ? this.options.lines.tell(
+              Effect.logWarning,
+              `could not send the state to node ${peer}: ${failure.message}; tries again`
+            ).pipe(
               Effect.andThen(Effect.sleep(pauseAfterFailure)),
               Effect.andThen(report(undefined))
             )
@@ -113,7 +119,8 @@ export class SnapshotSender {
       Effect.sync(() => this.running.set(peer, progress)),
       () => Effect.sync(() => this.running.get(peer) === progress && this.running.delete(peer))
     )
-    yield* Effect.logInfo(
+    yield* this.options.lines.tell(
+      Effect.logInfo,
       `sends node ${peer} the state through ${point.index}: it needs entries up to ${request.atLeast.index} that are compacted`
     ).pipe(Effect.annotateLogs({ estimatedBytes }))
     const opened = transport.sendSnapshot({ from: nodeId, to: peer, term, point, estimatedBytes })
@@ -123,7 +130,10 @@ export class SnapshotSender {
       () => Effect.succeed(undefined)
     )
     if (way === undefined) {
-      yield* Effect.logInfo(`node ${peer} has applied everything through ${point.index} already`)
+      yield* this.options.lines.tell(
+        Effect.logInfo,
+        `node ${peer} has applied everything through ${point.index} already`
+      )
       return point
     }
 
@@ -150,7 +160,7 @@ export class SnapshotSender {
     for (const chunk of chunks) yield* write(way, chunk)
     for (const fiber of inFlight) yield* Fiber.join(fiber)
     const elapsedMs = Math.round((yield* monotonicMs) - start)
-    yield* Effect.logInfo(`node ${peer} has installed the state through ${point.index}`).pipe(
+    yield* this.options.lines.tell(Effect.logInfo, `node ${peer} has installed the state through ${point.index}`).pipe(
       Effect.annotateLogs({ rows: totals.rows, bytes: totals.bytes, elapsedMs, digest: totals.digest.slice(0, 16) })
     )
     return point

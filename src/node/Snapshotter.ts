@@ -19,6 +19,7 @@
  */
 import { Deferred, Effect, Queue } from "effect"
 import type { Scope } from "effect"
+import type { LogLimiter } from "../LogLimiter.ts"
 import type { StateMachine } from "../machine/StateMachine.ts"
 import type { SendSnapshot } from "../raft/Output.ts"
 import type { Status } from "../raft/Raft.ts"
@@ -49,6 +50,8 @@ export interface SnapshotterOptions {
   readonly transport: PeerTransport["Service"]
   readonly applier: Applier
   readonly inbox: Queue.Enqueue<Input>
+  /** Bounds the lines that peers can cause. */
+  readonly lines: LogLimiter
   readonly metrics: NodeMetrics
   /** Starts work beside the owner; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
@@ -79,6 +82,7 @@ export class Snapshotter {
     )
     this.receiver = new SnapshotReceiver({
       state: options.state,
+      lines: options.lines,
       fork: options.fork,
       onReceived: options.metrics.snapshotReceived,
       consider: (offer) => this.consider(offer),
@@ -96,6 +100,7 @@ export class Snapshotter {
         nodeId: options.nodeId,
         state: options.state,
         transport: options.transport,
+        lines: options.lines,
         onSent: options.metrics.snapshotSent
       })
       const snapshotter = new Snapshotter(options, sender, options.log.recovered, applied)

@@ -165,6 +165,8 @@ export const describeOutput = (output: Output): string => {
     case "DirectoryRolledBack":
       return `DirectoryRolledBack to ${describePoint(output.last)}: ` +
         `${node(output.leader)} holds an acknowledgement of ${describePoint(output.acknowledged)}`
+    case "PeerViolation":
+      return `PeerViolation of ${node(output.peer)}: ${output.claim}`
     case "Trace":
       return `${output.level}: ${output.message}`
   }

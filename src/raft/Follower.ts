@@ -73,9 +73,6 @@ export const receiveAppend = (raft: Raft, message: AppendRequest): void => {
   follow(raft, message.from)
   const { log } = raft
   const { entries, prev } = message
-  if (!consecutive(message)) {
-    return trace(raft, "warning", `dropped a malformed append from node ${message.from} after ${prev.index}`)
-  }
   // Everything before the compaction point is committed, so the leader holds the same.
   if (prev.index < log.compacted.index) return acknowledge(raft, message.from, raft.commit)
   if (!log.matches(prev)) return rejectAppend(raft, message)
@@ -90,15 +87,6 @@ export const receiveAppend = (raft: Raft, message: AppendRequest): void => {
   const lastMatched = addIndex(prev.index, entries.length)
   raft.commit = maxIndex(raft.commit, minIndex(message.commit, lastMatched))
   acknowledge(raft, message.from, lastMatched)
-}
-
-const consecutive = ({ entries, prev, term }: AppendRequest): boolean => {
-  let last: LogPoint = prev
-  for (const entry of entries) {
-    if (entry.index !== last.index + 1 || entry.term < last.term || entry.term > term) return false
-    last = entry
-  }
-  return true
 }
 
 /** The log from `first` on contradicts the leader's. (Raft §5.3) */

@@ -22,7 +22,10 @@ export type InvariantName =
   | "CompactionOfApplied"
   | "OneStepAtATime"
 
-/** A property of Raft does not hold: a bug here, or a peer that broke its word. Never to be caught and ignored. */
+/**
+ * A property of Raft does not hold at this node: a bug here. What peers claim was looked at before (`Claims.ts`). Never to
+ * be caught and ignored.
+ */
 export class InvariantViolation extends Error {
   readonly property: InvariantName
 

@@ -172,9 +172,6 @@ export const receiveAppendAccepted = (raft: Raft, leadership: Leadership, messag
   const progress = leadership.progress.get(message.from)
   if (progress === undefined) return
   progress.answered(message.voter)
-  if (message.match > raft.log.lastIndex) {
-    return trace(raft, "warning", `node ${message.from} acknowledges ${message.match}, which this leader never sent`)
-  }
   if (progress.state === "snapshot" && message.match >= raft.log.compacted.index) progress.becomeProbe()
   progress.accepted(message.match)
   if (message.voter) progress.acknowledged = maxIndex(progress.acknowledged, message.match)

@@ -132,6 +132,17 @@ export interface DirectoryRolledBack {
   readonly last: LogPoint
 }
 
+/**
+ * A peer claims what no node that follows Raft can claim. Its message was dropped and changed nothing; the connection it
+ * came on is to be closed, and the peer named in the log.
+ */
+export interface PeerViolation {
+  readonly _tag: "PeerViolation"
+  readonly peer: NodeId
+  /** What it claims, and what stands against it. */
+  readonly claim: string
+}
+
 /** Something worth a log line that changes nothing (a refused vote and why, a conflict and how far it went back). */
 export interface Trace {
   readonly _tag: "Trace"
@@ -152,4 +163,5 @@ export type Output =
   | SendSnapshot
   | RestartLog
   | DirectoryRolledBack
+  | PeerViolation
   | Trace

@@ -11,6 +11,7 @@
  * ```
  */
 import { campaign, countOwnVote, preCampaign, receivePreVoteResponse, receiveVoteResponse } from "./Candidate.ts"
+import { implausible, implausibleOffer, noClaims, spendTerms, tickClaims, unasked } from "./Claims.ts"
 import type { Config } from "./Config.ts"
 import type { Applied, Compacted, Event, Persisted, SnapshotInstalled } from "./Event.ts"
 import {
@@ -66,7 +67,7 @@ import {
   trace,
   trustsLeader
 } from "./State.ts"
-import type { LogIndex, NodeId, Role, Standing, Term } from "./Types.ts"
+import type { LogIndex, LogPoint, NodeId, Role, Standing, Term } from "./Types.ts"
 import { addIndex, compareNodeId, compareTerm, maxIndex, minIndex } from "./Types.ts"
 
 export type { Recovered } from "./Recovered.ts"
@@ -131,6 +132,7 @@ export const make = (config: Config, recovered: Recovered): Raft => {
     standing: config.voters.length === 1 ? "voter" : hardState.standing ?? "voter",
     // It asks at the first tick. The seed differs from one start to the next, as the id has to.
     join: { id: config.seed, elapsed: config.heartbeatTicks, fresh: new Set(), through: undefined },
+    claims: noClaims(),
     gathered: emptyGathered()
   }
   if (compareTerm(log.lastTerm, raft.term) > 0) {
@@ -223,6 +225,7 @@ const persistDone = (raft: Raft, { persistId }: Persisted): void => {
 }
 
 const tick = (raft: Raft): void => {
+  tickClaims(raft)
   if (raft.outstanding.length > 0) raft.persistElapsed += 1
   if (raft.leadership !== undefined) tickLeader(raft, raft.leadership)
   else if (raft.standing !== "voter") tickLearner(raft)
@@ -241,6 +244,10 @@ const receive = (raft: Raft, message: Message): void => {
   if (message.to !== raft.config.id || !raft.peers.includes(message.from)) {
     return trace(raft, "warning", `dropped a ${message._tag} from node ${message.from} to node ${message.to}`)
   }
+  const claim = implausible(raft, message)
+  if (claim !== undefined) return emit(raft, { _tag: "PeerViolation", peer: message.from, claim })
+  const invented = unasked(raft, message)
+  if (invented !== undefined) return trace(raft, "warning", `ignores node ${message.from}: ${invented}`)
   if (message.term > raft.term && !enterLaterTerm(raft, message)) return
   if (message.term < raft.term) return answerEarlierTerm(raft, message)
   const { leadership } = raft
@@ -313,6 +320,7 @@ const enterLaterTerm = (raft: Raft, message: Message): boolean => {
   }
   const leads = message._tag === "AppendRequest" || message._tag === "Heartbeat"
   const reason = leads ? `node ${message.from} leads` : `node ${message.from} is in term ${message.term}`
+  spendTerms(raft, message.term)
   becomeFollower(raft, message.term, leads ? message.from : undefined, reason)
   if (raft.standing === "newcomer") becomeLearner(raft, reason)
   return true
@@ -392,6 +400,12 @@ const compacted = (raft: Raft, { through }: Compacted): void => {
   const term = raft.log.termAt(through)
   if (term !== undefined) raft.log.compact({ index: through, term })
 }
+
+/** Why a snapshot that a peer offers cannot be what it says, if so. Changes nothing. */
+export const offerProblem = (
+  raft: Raft,
+  offer: { readonly from: NodeId; readonly point: LogPoint; readonly term: Term }
+): string | undefined => implausibleOffer(raft, offer)
 
 /** Where the node stands. */
 export const status = (raft: Raft): Status => ({

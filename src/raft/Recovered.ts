@@ -1,4 +1,5 @@
 /** What a node starts from, and whether it makes sense. Nothing that fails here was written by a healthy node. */
+import { lastTerm } from "./Claims.ts"
 import type { Config } from "./Config.ts"
 import type { HardState, LogIndex, LogPoint, TermRun } from "./Types.ts"
 
@@ -30,7 +31,13 @@ export const checkConfig = ({ electionTicksMax, electionTicksMin, heartbeatTicks
 }
 
 /** @throws RangeError when what the disk held cannot be the log of a Raft node. */
-export const checkRecovered = ({ applied, compacted, lastIndex, termRuns }: Recovered): void => {
+export const checkRecovered = ({ applied, compacted, hardState, lastIndex, termRuns }: Recovered): void => {
+  if (hardState.term > lastTerm) {
+    throw new RangeError(
+      `the hard state is in term ${hardState.term}, and no election may follow term ${lastTerm}: an earlier version ` +
+        "believed a wrong term. Restore a backup into new data directories (deploy/runbooks/restore.md)"
+    )
+  }
   if (lastIndex < compacted.index) throw new RangeError(`the log ends at ${lastIndex}, before it begins`)
   if (applied < compacted.index) {
     throw new RangeError(`the log begins after ${compacted.index}, but the state machine ends at ${applied}`)

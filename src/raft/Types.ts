@@ -100,6 +100,11 @@ export interface Entry {
    * wire and the follower's disk. Consensus itself never looks at it.
    */
   record?: Uint8Array
+  /**
+   * The command as the state machine read it when the entry came from another node, until it is applied. Consensus itself
+   * never looks at it.
+   */
+  decoded?: unknown
 }
 
 /** The last stamp of some entries that follow one another; 0 when none of them has one. */

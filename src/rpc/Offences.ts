@@ -1,9 +1,9 @@
 /**
  * What strangers do to a port, told in the log: one line for each offence, with the port, who it came from and what was
- * wrong. Of each kind no more than {@link linesPerWindow} in {@link windowMs}; those beyond are counted, and the count is told
- * when the window ends. A flood costs a few lines, and none goes without a trace.
+ * wrong. `LogLimiter.ts` bounds the lines of each kind.
  */
 import { Clock, Effect } from "effect"
+import { LogLimiter, windowMs } from "../LogLimiter.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
 
 export type OffenceKind =
@@ -24,29 +24,29 @@ export type OffenceKind =
   | "refused-hello"
   /** Calls before a `Hello`, or messages that are none. */
   | "malformed-messages"
+  /** What no correct node could claim. */
+  | "peer-violation"
   /** HTTP that is none, or not in the time for it. */
   | "malformed-request"
 
-/** Lines of one kind in one window. */
-export const linesPerWindow = 5
-
-/** Milliseconds. */
-export const windowMs = 10_000
+export { linesPerWindow } from "../LogLimiter.ts"
 
 export class Offences {
   /** Where the connections of an RPC server come from, by the number that its handlers know them by. */
   readonly remotes = new Map<number, string>()
+  /** How to close them, by the same number. */
+  readonly closers = new Map<number, () => void>()
   /** The time that windows are measured with. */
   readonly nowMs: () => number
   private readonly port: string
   private readonly log: (line: Effect.Effect<void>) => void
-  private readonly counts = new Map<OffenceKind, number>()
-  private windowEndsMs = 0
+  private readonly lines: LogLimiter
 
   private constructor(port: string, nowMs: () => number, log: (line: Effect.Effect<void>) => void) {
     this.port = port
     this.nowMs = nowMs
     this.log = log
+    this.lines = new LogLimiter(nowMs)
   }
 
   /** For the port of that name: "client", "peer" or "http". */
@@ -60,9 +60,7 @@ export class Offences {
   /** Tells of an offence, unless there were too many of its kind just now. */
   report(offence: OffenceKind, remote: string, problem: string): void {
     this.roll()
-    const count = (this.counts.get(offence) ?? 0) + 1
-    this.counts.set(offence, count)
-    if (count > linesPerWindow) return
+    if (!this.lines.allows(offence)) return
     const { port } = this
     const text = problem.replace(/\s+/g, " ").slice(0, 300)
     this.log(
@@ -75,20 +73,29 @@ export class Offences {
     this.report(offence, this.remotes.get(clientId) ?? "an address that is gone", problem)
   }
 
+  /** {@link reportCaller}, and closes the caller's connection once what it was answered has left. */
+  expelCaller(offence: OffenceKind, clientId: number, problem: string): void {
+    this.reportCaller(offence, clientId, problem)
+    const close = this.closers.get(clientId)
+    if (close !== undefined) setImmediate(close)
+  }
+
+  /** Another line that others can cause, unless there were too many of its kind just now. */
+  limited(kind: string, line: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.roll()
+      return this.lines.allows(kind) ? line : Effect.void
+    })
+  }
+
   /** Ends the window once its time is over, and tells of what it kept back. To be called now and then. */
   roll(): void {
-    const nowMs = this.nowMs()
-    if (nowMs < this.windowEndsMs) return
-    this.windowEndsMs = nowMs + windowMs
     const { port } = this
-    for (const [offence, count] of this.counts) {
-      const suppressed = count - linesPerWindow
-      if (suppressed <= 0) continue
+    for (const { count: suppressed, kind: offence } of this.lines.roll()) {
       const line = Effect.logWarning(
         `${port} port: ${suppressed} more of ${offence} within ${windowMs / 1_000} seconds`
       )
       this.log(Effect.annotateLogs(line, { port, offence, suppressed }))
     }
-    this.counts.clear()
   }
 }

@@ -141,10 +141,10 @@ type FromClient = { readonly _tag: "Request"; readonly tag: string } | { readonl
 class Accepting {
   private next: Guarded | undefined
   private count = 0
-  private readonly remotes: Map<number, string>
+  private readonly offences: Offences
 
-  constructor(remotes: Map<number, string>) {
-    this.remotes = remotes
+  constructor(offences: Offences) {
+    this.offences = offences
   }
 
   offer(guarded: Guarded): void {
@@ -155,7 +155,10 @@ class Accepting {
     const guarded = this.next
     this.next = undefined
     const id = this.count++
-    if (guarded !== undefined) this.remotes.set(id, guarded.remote)
+    if (guarded !== undefined) {
+      this.offences.remotes.set(id, guarded.remote)
+      this.offences.closers.set(id, () => guarded.destroy())
+    }
     return guarded
   }
 }
@@ -291,7 +294,7 @@ export const serve = <Rpcs extends Rpc.Any>(
         setting: options.connectionsSetting
       }])
     }
-    const accepting = new Accepting(offences.remotes)
+    const accepting = new Accepting(offences)
     const guarded = yield* guard(sockets, connections, accepting, options.idleTimeoutMs)
     const { onDisconnect } = options
     yield* Layer.buildWithScope(
@@ -301,6 +304,7 @@ export const serve = <Rpcs extends Rpc.Any>(
         onDisconnect: (clientId) =>
           Effect.suspend(() => {
             offences.remotes.delete(clientId)
+            offences.closers.delete(clientId)
             return onDisconnect === undefined ? Effect.void : onDisconnect(clientId)
           })
       }).pipe(

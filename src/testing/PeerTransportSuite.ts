@@ -41,7 +41,7 @@ export const untilConnected = (transport: Transport, peer: NodeId, connected = t
 /** The next `count` messages, in the order of their arrival. */
 export const receive = Effect.fnUntraced(function*(transport: Transport, count: number) {
   const messages: Array<Message> = []
-  while (messages.length < count) messages.push(...(yield* Queue.take(transport.inbox)))
+  while (messages.length < count) messages.push(...(yield* Queue.take(transport.inbox)).messages)
   return messages
 }, Effect.timeout("10 seconds"))
 
@@ -238,6 +238,21 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
           assert.equal(lost, 2)
           yield* untilConnected(first, two, false)
         }
+      })),
+
+    test("a connection that is closed for a claim is lost at its sender, and made anew", (cluster) =>
+      Effect.gen(function*() {
+        const { first, second } = yield* pair(cluster)
+        first.sendUnsafe([heartbeat(one, two, 1)])
+        const { connection } = yield* Effect.timeout(Queue.take(second.inbox), "10 seconds")
+        second.expelUnsafe(connection, one, "an example of a claim")
+        assert.equal(yield* Effect.timeout(Queue.take(first.lost), "10 seconds"), 2)
+        yield* untilConnected(first, two)
+        first.sendUnsafe([heartbeat(one, two, 2)])
+        const [message] = yield* receive(second, 1)
+        assert.equal(message?._tag === "Heartbeat" ? message.readRound : undefined, 2)
+        // Who asks for a connection that is gone already asks for nothing.
+        second.expelUnsafe(connection, one, "an example of a claim")
       })),
 
     test("the chunks of a snapshot arrive whole and in order, and its end is seen at the other side", (cluster) =>

@@ -163,6 +163,29 @@ export const stateMachineCases = (options: StateMachineSuiteOptions): ReadonlyAr
       }))
     ),
     make(
+      "entries of another node that were checked before make the same rows and replies",
+      Effect.scoped(Effect.gen(function*() {
+        const expected = yield* plain
+        const machine = new Machine(layer)
+        const service = yield* machine.service
+        const broken = { ...(entries[1] as Entry), payload: new Uint8Array(0) }
+        yield* ensure(service.check(broken.payload, broken) !== undefined, "an entry without a command is accepted")
+        yield* ensure(broken.decoded === undefined, "a command is kept that was refused")
+        for (let next = 0; next < entries.length;) {
+          const batch = entries.slice(next, next + 1 + below(16)).map((entry) => ({ ...entry }))
+          for (const entry of batch) {
+            const refusal = entry.kind === "noop" ? undefined : service.check(entry.payload, entry)
+            yield* ensure(refusal === undefined, `a command of the sample is refused in an entry: ${refusal?.message}`)
+          }
+          yield* machine.apply(batch)
+          // The log keeps its entries, and would keep what was decoded of them.
+          yield* ensure(batch.every(({ decoded }) => decoded === undefined), "a command is kept that was applied")
+          next += batch.length
+        }
+        yield* agree(expected, machine)
+      }))
+    ),
+    make(
       "the same entries make the same rows and replies in batches of any size",
       Effect.scoped(Effect.gen(function*() {
         const expected = yield* plain

@@ -7,7 +7,7 @@ import { Deferred, Effect, Layer, Queue, Semaphore } from "effect"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId } from "../raft/Types.ts"
-import type { SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
+import type { Received, SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
 import { PeerTransport, SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
 
 /** What happens to messages on a link; probabilities from 0 to 1. */
@@ -18,10 +18,13 @@ export interface Faults {
   readonly delayMs: readonly [minimum: number, maximum: number]
 }
 
+/** Claims that a network remembers, for tests. */
+const keptClaims = 100
+
 export const noFaults: Faults = { drop: 0, duplicate: 0, delayMs: [0, 0] }
 
 interface Endpoint {
-  readonly inbox: Queue.Queue<ReadonlyArray<Message>>
+  readonly inbox: Queue.Queue<Received>
   readonly lost: Queue.Queue<NodeId>
   taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
   /** The cluster that the node is of, once it knows. */
@@ -56,6 +59,8 @@ export class MemoryNetwork {
   private faults: Faults = noFaults
   /** Messages that reached an inbox, and messages that did not. */
   readonly counts = { delivered: 0, dropped: 0, duplicated: 0 }
+  /** Claims for which a connection was closed, the latest last; no more than {@link keptClaims}. */
+  readonly expelled: Array<{ readonly by: NodeId; readonly peer: NodeId; readonly claim: string }> = []
   /** Chunks of snapshots that were stored. */
   chunks = 0
   /** Runs before each chunk of a snapshot is delivered: a test may hold it up, or do something meanwhile. */
@@ -113,6 +118,14 @@ export class MemoryNetwork {
     }
   }
 
+  /** The connection on which a peer made a claim ends, and the peer notices. */
+  expel(by: NodeId, peer: NodeId, claim: string): void {
+    this.expelled.push({ by, peer, claim })
+    if (this.expelled.length > keptClaims) this.expelled.shift()
+    const endpoint = this.endpoints.get(peer)
+    if (endpoint !== undefined) Queue.offerUnsafe(endpoint.lost, by)
+  }
+
   send(message: Message, run: (delayed: Effect.Effect<void>) => void): void {
     if (!this.connected(message.from, message.to) || this.next() < this.faults.drop) {
       this.counts.dropped += 1
@@ -167,7 +180,8 @@ export class MemoryNetwork {
       return
     }
     this.counts.delivered += 1
-    Queue.offerUnsafe(endpoint.inbox, [message])
+    // There is one connection for each direction of a link, and its sender is its number.
+    Queue.offerUnsafe(endpoint.inbox, { messages: [message], connection: message.from })
   }
 }
 
@@ -181,7 +195,7 @@ export const layer = (
     PeerTransport,
     Effect.gen(function*() {
       const context = yield* Effect.context<never>()
-      const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(4_096)
+      const inbox = yield* Queue.sliding<Received>(4_096)
       const lost = yield* Queue.sliding<NodeId>(64)
       const endpoint: Endpoint = {
         inbox,
@@ -209,6 +223,7 @@ export const layer = (
           endpoint.identity = identity
         },
         inbox,
+        expelUnsafe: (_connection, peer, claim) => network.expel(node, peer, claim),
         health: Effect.sync(() =>
           peers.filter((peer) => peer !== node).map((peer) => ({
             peer,

@@ -60,6 +60,8 @@ export interface LinkOptions {
   readonly peer: PeerAddress
   readonly limits: LinkLimits
   readonly nowMsUnsafe: () => number
+  /** Writes a line to the log, unless there were too many of its kind just now. */
+  readonly tell: (kind: string, line: Effect.Effect<void>) => Effect.Effect<void>
   /** Told when an established link is lost. */
   readonly onLost: (peer: NodeId) => Effect.Effect<void>
 }
@@ -207,7 +209,8 @@ export class PeerLink {
       this.sinceMs = this.options.nowMsUnsafe()
       this.lastError = undefined
       const { id, host, port } = this.options.peer
-      return Effect.logInfo(`peer ${id} is up at ${host}:${port}`).pipe(Effect.annotateLogs({ peer: id }))
+      const line = Effect.logInfo(`peer ${id} is up at ${host}:${port}`)
+      return this.options.tell(`"peer ${id} is up"`, Effect.annotateLogs(line, { peer: id }))
     })
   }
 
@@ -227,9 +230,8 @@ export class PeerLink {
       if (error === this.lastError) return Effect.void
       this.lastError = error
       const { id, host, port } = this.options.peer
-      return Effect.logWarning(`peer ${id} is not reachable at ${host}:${port}: ${error}`).pipe(
-        Effect.annotateLogs({ peer: id })
-      )
+      const line = Effect.logWarning(`peer ${id} is not reachable at ${host}:${port}: ${error}`)
+      return this.options.tell(`"peer ${id} is not reachable"`, Effect.annotateLogs(line, { peer: id }))
     })
   }
 }

@@ -23,6 +23,13 @@ export interface PeerHealth {
   readonly lastError: string | undefined
 }
 
+/** Messages that came together. */
+export interface Received {
+  readonly messages: ReadonlyArray<Message>
+  /** Which connection they came on, for {@link PeerTransport} to close it. */
+  readonly connection: number
+}
+
 /** What is told of a snapshot before its first chunk. */
 export interface SnapshotOffer {
   readonly from: NodeId
@@ -80,7 +87,14 @@ export class PeerTransport extends Context.Service<PeerTransport, {
   readonly identifyUnsafe: (identity: ClusterIdentity) => void
 
   /** Batches received from peers, in order per peer. Bounded: when the owner falls behind, the oldest are dropped. */
-  readonly inbox: Queue.Dequeue<ReadonlyArray<Message>>
+  readonly inbox: Queue.Dequeue<Received>
+
+  /**
+   * Closes the connection of a peer that claims what no correct node could, and names the peer and its claim in the log, as
+   * far as the limits on such lines allow. Other connections, also those of the same peer, stay: a stranger may have used its
+   * name. The peer may connect again.
+   */
+  readonly expelUnsafe: (connection: number, peer: NodeId, claim: string) => void
 
   /** The state of each link. */
   readonly health: Effect.Effect<ReadonlyArray<PeerHealth>>

@@ -13,7 +13,7 @@ import { IdentitySlot } from "./IdentitySlot.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
 import { PeerRefused, PeerRpcs, point, protocolVersion } from "./PeerRpcs.ts"
-import type { SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
+import type { Received, SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
 import { PeerTransport, SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
 import * as SnapshotLink from "./SnapshotLink.ts"
 
@@ -170,7 +170,7 @@ class Arrivals {
 const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const clock = yield* Clock.Clock
   const runFork = yield* FiberSet.makeRuntime<never>()
-  const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(inboxBatches)
+  const inbox = yield* Queue.sliding<Received>(inboxBatches)
   const lost = yield* Queue.sliding<NodeId>(64)
   const own = new IdentitySlot()
   const introductions = new Introductions(options, own)
@@ -190,11 +190,12 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     const messages = decodeMessages(batch)
     const problem = messages instanceof CodecError ? messages.message : misdirected(messages, from)
     if (problem !== undefined) {
-      offences.reportCaller("malformed-messages", clientId, `dropped a batch from node ${from}: ${problem}`)
+      introductions.forget(clientId)
+      offences.expelCaller("malformed-messages", clientId, `closed a connection of node ${from}: ${problem}`)
       return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
     }
     const received = messages as ReadonlyArray<Message>
-    if (received.length > 0) Queue.offerUnsafe(inbox, received)
+    if (received.length > 0) Queue.offerUnsafe(inbox, { messages: received, connection: clientId })
     return Exit.void
   }
   /** Nobody speaks for another node, or to one. */
@@ -259,6 +260,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
       peer,
       limits: { ...defaultLinkLimits, ...options.limits },
       nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+      tell: (kind, line) => offences.limited(kind, line),
       onLost: (id) =>
         Effect.sync(() => {
           Queue.offerUnsafe(lost, id)
@@ -279,6 +281,14 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
       if (introductions.metAnother(identity)) Effect.runSync(Queue.clear(inbox))
     },
     inbox,
+    expelUnsafe: (connection, peer, claim) => {
+      introductions.forget(connection)
+      offences.expelCaller(
+        "peer-violation",
+        connection,
+        `closed a connection of node ${peer}, which is wrong: ${claim}`
+      )
+    },
     health: Effect.sync(() => [...links.values()].map((link) => link.health())),
     lost,
     sendSnapshot: (offer) => {

@@ -36,6 +36,7 @@ const leaves = new Set([
   "BoundedTables.ts",
   "FlareDbConfig.ts",
   "FlareDbError.ts",
+  "LogLimiter.ts",
   "Monotonic.ts",
   "Printable.ts",
   "Version.ts"

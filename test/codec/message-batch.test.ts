@@ -1,7 +1,8 @@
 /** What nodes say to each other: every kind of message there and back, its very bytes, and what is refused. */
 import { assert, describe, it } from "@effect/vitest"
 import { CodecError } from "../../src/codec/EntryRecord.ts"
-import { decodeMessages, encodeMessages, maxTerm } from "../../src/codec/MessageBatch.ts"
+import { decodeMessages, encodeMessages } from "../../src/codec/MessageBatch.ts"
+import { maxTerm } from "../../src/raft/Claims.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 

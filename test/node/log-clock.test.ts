@@ -4,7 +4,7 @@ import { LogClock } from "../../src/node/LogClock.ts"
 
 const make = (startMs = 1_000) => {
   const process = { ms: 50 }
-  const clock = new LogClock({ startMs, monotonicMs: () => process.ms, maxStepMs: 500 })
+  const clock = new LogClock({ startMs, knowsTime: true, monotonicMs: () => process.ms, maxStepMs: 500 })
   return { clock, process }
 }
 

@@ -55,8 +55,8 @@ const start = Effect.fnUntraced(function*(network: MemoryTransport.MemoryNetwork
 /** Grants node 1 every vote, and gives the first stamp that it makes as a leader. */
 const stampOfLeader = Effect.fnUntraced(function*(transport: PeerTransport["Service"]) {
   for (;;) {
-    for (const batch of yield* Effect.andThen(TestClock.adjust(10), Queue.clear(transport.inbox))) {
-      for (const message of batch) {
+    for (const { messages } of yield* Effect.andThen(TestClock.adjust(10), Queue.clear(transport.inbox))) {
+      for (const message of messages) {
         const { term } = message
         const answer = { from: peer, to: own, term, granted: true }
         if (message._tag === "PreVoteRequest") transport.sendUnsafe([{ _tag: "PreVoteResponse", ...answer }])

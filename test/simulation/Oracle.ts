@@ -4,9 +4,11 @@
  */
 import type { Event } from "../../src/raft/Event.ts"
 import type { Message } from "../../src/raft/Message.ts"
-import type { Output, Persist } from "../../src/raft/Output.ts"
+import type { Output, PeerViolation, Persist } from "../../src/raft/Output.ts"
 import type { Raft } from "../../src/raft/Raft.ts"
 import type { Entry, HardState, LogIndex, LogPoint, NodeId, Term } from "../../src/raft/Types.ts"
+import type { TermFlips } from "./TermFlips.ts"
+import { mostTerms } from "./TermFlips.ts"
 
 /** What a disk keeps through any crash. */
 export interface ObservedDisk {
@@ -58,6 +60,8 @@ export type Property =
   | "damage is never silent"
   | "a voter holds what it acknowledged"
   | "a directory that went back is noticed"
+  | "a term counts elections"
+  | "no node is accused without a cause"
 
 export class Violation extends Error {
   readonly property: Property
@@ -94,10 +98,16 @@ export class Oracle {
   private readonly reads = new Map<number, number>()
   readonly nodes: ReadonlyArray<ObservedNode>
   private readonly repeats: boolean
+  private readonly flips: TermFlips
 
   /** `repeats` says that clients may send a command again, so that it may be in the log several times. */
-  constructor(nodes: ReadonlyArray<ObservedNode>, options: { readonly repeats: boolean } = { repeats: false }) {
+  constructor(
+    nodes: ReadonlyArray<ObservedNode>,
+    flips: TermFlips,
+    options: { readonly repeats: boolean } = { repeats: false }
+  ) {
     this.nodes = nodes
+    this.flips = flips
     this.repeats = options.repeats
   }
 
@@ -114,13 +124,24 @@ export class Oracle {
       if (output._tag === "Persist") this.persists(node, output)
       else if (output._tag === "RoleChanged" && output.role === "leader") this.leads(node)
       else if (output._tag === "ReadReady") this.readsServed(output.readIds, output.index)
+      else if (output._tag === "PeerViolation") this.accuses(node, output, event)
     }
     this.commitsOf(node)
     this.becomesVoter(node)
+    demand(raft.term < mostTerms, "a term counts elections", () => `n${node.id} is in term ${raft.term}`)
     demand(
       raft.log.windowBytes <= raft.config.maxCachedBytes || raft.log.windowFirst > raft.stable,
       "bounded memory",
       () => `n${node.id} holds ${raft.log.windowBytes} bytes`
+    )
+  }
+
+  /** Every node here follows Raft, so only what changed on its way is wrong. */
+  private accuses({ id }: ObservedNode, { claim, peer }: PeerViolation, event: Event | undefined): void {
+    demand(
+      event?._tag === "Receive" && this.flips.has(event.message),
+      "no node is accused without a cause",
+      () => `n${id} accuses n${peer}: ${claim}`
     )
   }
 

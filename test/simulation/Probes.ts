@@ -31,7 +31,8 @@ export const probeNames = [
   "a disk was lost while another node was suspended",
   "an older leader met a node that lost its disk",
   "a directory was put back",
-  "a directory that went back was noticed"
+  "a directory that went back was noticed",
+  "a bit flipped in a term"
 ] as const
 export type Probe = typeof probeNames[number]
 

@@ -9,6 +9,7 @@ import { noFaults, SimNetwork } from "./SimNetwork.ts"
 import type { Mutant, World } from "./SimNode.ts"
 import { SimNode } from "./SimNode.ts"
 import { StaleLeader } from "./StaleLeader.ts"
+import { TermFlips } from "./TermFlips.ts"
 import type { Weather } from "./Weather.ts"
 import { drawWeather } from "./Weather.ts"
 
@@ -27,6 +28,7 @@ export interface SimulationOptions {
 
 export class Simulation {
   private readonly random: Random
+  private readonly flips: TermFlips
   private readonly weather: Weather
   private readonly network: SimNetwork
   private readonly nodes: ReadonlyArray<SimNode>
@@ -46,7 +48,8 @@ export class Simulation {
     this.weather = drawWeather(this.random)
     this.network = new SimNetwork(this.random, this.weather.network)
     const nodes: Array<SimNode> = []
-    const oracle = new Oracle(nodes)
+    this.flips = new TermFlips(seed)
+    const oracle = new Oracle(nodes, this.flips)
     this.world = { random: this.random, network: this.network, oracle, probes, mutant, trace }
     // One run in ten has a single voter, which must keep the same promises.
     const voters = seed % 10 === 0 ? [1] : [1, 2, 3]
@@ -287,10 +290,12 @@ export class Simulation {
   }
 
   private deliver(): void {
-    const message = this.network.take()
-    if (message === undefined) return
-    const node = this.nodes[message.to - 1]
+    const sent = this.network.take()
+    if (sent === undefined) return
+    const node = this.nodes[sent.to - 1]
     if (node === undefined || node.paused) return
+    const message = this.flips.pass(sent)
+    if (message !== sent) this.world.probes.hit("a bit flipped in a term")
     node.step({ _tag: "Receive", message })
   }
 

@@ -26,6 +26,7 @@ const watcher: NodeWatcher = {
   completes: nothing,
   snapshotArrives: nothing,
   snapshotFlipped: nothing,
+  expels: nothing,
   log: undefined
 }
 

@@ -23,7 +23,10 @@ const arrived = (transport: PeerTransport["Service"]): Effect.Effect<ReadonlyArr
       ? Effect.succeed([])
       : Effect.map(
         Queue.takeAll(transport.inbox),
-        (batches) => batches.flat().map((message) => message._tag === "Heartbeat" ? message.readRound : -1)
+        (batches) =>
+          batches.flatMap(({ messages }) => messages).map((message) =>
+            message._tag === "Heartbeat" ? message.readRound : -1
+          )
       )
   )
 

@@ -163,11 +163,9 @@ describe("a connection from somebody else is refused", () => {
       assert.deepStrictEqual(yield* receive(transport, 1), [heartbeat(one, two, 2)])
     }).pipe(quietly))
 
-  it.live("when it speaks for another node, or to one, or sends entries that are none", () =>
+  it.live("when it speaks for another node, or to one, or sends entries that are none, and loses its connection", () =>
     Effect.gen(function*() {
       const { port, transport } = yield* server
-      const peer = yield* client(port)
-      yield* peer["peer.Hello"](hello)
       const good = heartbeat(one, two, 1)
       const entries = encodeMessages([{
         _tag: "AppendRequest",
@@ -190,8 +188,15 @@ describe("a connection from somebody else is refused", () => {
         new Uint8Array(50).fill(7)
       ]
       for (const messages of bad) {
-        const error = yield* Effect.flip(peer["peer.Deliver"]({ messages }))
-        assert.strictEqual(error._tag === "PeerRefused" ? error.reason : error._tag, "malformed")
+        yield* Effect.scoped(Effect.gen(function*() {
+          const peer = yield* client(port)
+          yield* peer["peer.Hello"](hello)
+          const error = yield* Effect.flip(peer["peer.Deliver"]({ messages }))
+          assert.strictEqual(error._tag === "PeerRefused" ? error.reason : error._tag, "malformed")
+          // Told why, it is not listened to any more.
+          const after = yield* Effect.flip(peer["peer.Deliver"]({ messages: encodeMessages([good]) }))
+          assert.isTrue(after._tag !== "PeerRefused" || after.reason === "no-hello")
+        }))
       }
       assert.strictEqual(Queue.sizeUnsafe(transport.inbox), 0)
     }).pipe(quietly))

@@ -346,6 +346,27 @@ export const mutants: ReadonlyArray<Mutant> = [
     "this.silentTicks = 0"
   ),
   one(
+    "believes whatever term it is told",
+    { cores: 50 },
+    "raft/Claims.ts",
+    "if (term <= own + claims.allowance && term <= lastTerm) return undefined\n",
+    "if (term >= 0) return undefined\n"
+  ),
+  one(
+    "takes entries that it cannot apply",
+    { test: "test/node/peer-claims.test.ts" },
+    "node/IncomingEntries.ts",
+    "if (invalid !== undefined) {",
+    "if (invalid !== undefined && entry.index < 0) {"
+  ),
+  one(
+    "stops for what a peer claims",
+    { test: "test/raft/claims.test.ts" },
+    "raft/Claims.ts",
+    "return brokenAppend(message) ?? secondLeader(raft, from, term) ?? againstCommitted(raft, message)",
+    "return brokenAppend(message)"
+  ),
+  one(
     "campaigns before its last vote is durable",
     { test: "test/raft/elections-and-disks.test.ts" },
     "raft/Candidate.ts",

@@ -58,7 +58,8 @@ export const probeNames = [
   "a learner lost its disk",
   "a disk was lost while another node was out of reach",
   "a stale leader met a node that had lost its disk",
-  "a directory that was put back was noticed"
+  "a directory that was put back was noticed",
+  "a bit flipped in a term"
 ] as const
 export type Probe = typeof probeNames[number]
 
@@ -125,7 +126,8 @@ const perThousandSeeds: Readonly<Record<Probe, number>> = {
   "a learner lost its disk": 0,
   "a disk was lost while another node was out of reach": 100,
   "a stale leader met a node that had lost its disk": 63.7,
-  "a directory that was put back was noticed": 3.7
+  "a directory that was put back was noticed": 3.7,
+  "a bit flipped in a term": 100
 }
 
 /** How improbable it has to be that chance alone explains why something never happened. */

@@ -3,8 +3,9 @@ import type { Effect, Exit } from "effect"
 import { Queue } from "effect"
 import type { Heartbeat, Message } from "../../../src/raft/Message.ts"
 import type { NodeId } from "../../../src/raft/Types.ts"
-import type { PeerTransport } from "../../../src/transport/PeerTransport.ts"
+import type { PeerTransport, Received } from "../../../src/transport/PeerTransport.ts"
 import type { Random } from "../Random.ts"
+import { TermFlips } from "../TermFlips.ts"
 import type { SimProcess } from "./SimProcess.ts"
 import type { Timeline } from "./Timeline.ts"
 
@@ -24,7 +25,7 @@ export const noFaults: NetworkFaults = { drop: 0, duplicate: 0, reorder: 0, dela
 /** Where a node takes its messages. */
 export interface Endpoint {
   readonly process: SimProcess
-  readonly inbox: Queue.Queue<ReadonlyArray<Message>>
+  readonly inbox: Queue.Queue<Received>
   readonly lost: Queue.Queue<NodeId>
   /** Takes snapshots, once the node is ready for them. */
   taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
@@ -47,9 +48,11 @@ export class SimNetwork {
   /** Until when what a node sent is lost, in milliseconds. */
   private readonly lostBefore = new Map<NodeId, number>()
   private readonly random: Random
+  private readonly flips: TermFlips
   private readonly timeline: Timeline
 
-  constructor(random: Random, timeline: Timeline, faults: NetworkFaults) {
+  constructor(random: Random, timeline: Timeline, faults: NetworkFaults, flips = new TermFlips(0)) {
+    this.flips = flips
     this.random = random
     this.timeline = timeline
     this.faults = faults
@@ -90,6 +93,11 @@ export class SimNetwork {
   watchWay(way: { readonly from: NodeId; readonly end: () => void }): () => void {
     this.ways.add(way)
     return () => this.ways.delete(way)
+  }
+
+  /** A node closes the connection of a peer, which notices. */
+  expel(by: NodeId, peer: NodeId): void {
+    this.tellLost(peer, by)
   }
 
   private tellLost(node: NodeId, peer: NodeId): void {
@@ -177,7 +185,10 @@ export class SimNetwork {
     const endpoint = this.endpoints.get(to)
     if (endpoint === undefined || this.suspended.has(to) || this.isCut(from, to)) return
     endpoint.process.enter(() => {
-      Queue.offerUnsafe(endpoint.inbox, batch)
+      Queue.offerUnsafe(endpoint.inbox, {
+        messages: batch.map((message) => this.flips.pass(message)),
+        connection: from
+      })
     })
   }
 }

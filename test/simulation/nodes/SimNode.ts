@@ -35,7 +35,7 @@ import * as RocksLogStore from "../../../src/storage/RocksLogStore.ts"
 import * as RocksStateStore from "../../../src/storage/RocksStateStore.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
-import type { SnapshotOffer } from "../../../src/transport/PeerTransport.ts"
+import type { Received, SnapshotOffer } from "../../../src/transport/PeerTransport.ts"
 import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
 import type { ObservedDisk, ObservedNode } from "../Oracle.ts"
 import { demand } from "../Oracle.ts"
@@ -76,6 +76,8 @@ export interface NodeWatcher {
   readonly snapshotArrives: (offer: SnapshotOffer) => void
   /** A bit of a chunk had flipped on its way. */
   readonly snapshotFlipped: (offer: SnapshotOffer, taken: boolean) => void
+  /** A node closes the connection of a peer. */
+  readonly expels: (node: SimNode, peer: NodeId, claim: string) => void
   readonly log: ((node: SimNode, line: string) => void) | undefined
 }
 
@@ -308,7 +310,7 @@ export class SimNode implements ObservedNode {
     return Layer.effect(
       PeerTransport,
       Effect.gen({ self: this }, function*() {
-        const inbox = yield* Queue.sliding<ReadonlyArray<Message>>(4_096)
+        const inbox = yield* Queue.sliding<Received>(4_096)
         const lost = yield* Queue.sliding<NodeId>(64)
         const endpoint: Endpoint = {
           process,
@@ -325,6 +327,7 @@ export class SimNode implements ObservedNode {
           },
           // Every node of a simulation is of one cluster.
           identifyUnsafe: () => undefined,
+          expelUnsafe: (_connection, peer, claim) => watcher.expels(this, peer, claim),
           inbox,
           health: Effect.succeed([]),
           lost,

@@ -13,6 +13,7 @@ import type { Raft } from "../../../src/raft/Raft.ts"
 import type { Entry, NodeId } from "../../../src/raft/Types.ts"
 import { demand, Oracle } from "../Oracle.ts"
 import { Random } from "../Random.ts"
+import { TermFlips } from "../TermFlips.ts"
 import { Answers, Client } from "./Clients.ts"
 import type { ClientWorld } from "./Clients.ts"
 import { Faults } from "./Faults.ts"
@@ -74,8 +75,9 @@ export class Simulation {
       ? undefined
       : (line) => trace(`${timeline.nowMs.toFixed(2).padStart(9)} ${line}`)
     const rates = drawRates(random)
-    this.network = new SimNetwork(random, timeline, rates.network)
-    this.oracle = new Oracle(this.nodes, { repeats: true })
+    const flips = new TermFlips(seed)
+    this.network = new SimNetwork(random, timeline, rates.network, flips)
+    this.oracle = new Oracle(this.nodes, flips, { repeats: true })
     this.faults = new Faults({
       random,
       timeline,
@@ -224,6 +226,12 @@ export class Simulation {
         }),
       snapshotArrives: (offer) => this.trace?.(`n${offer.to} gets a chunk of a snapshot through ${offer.point.index}`),
       completes: (node, index, digest) => this.heard(() => this.ledger.completes(node.id, index, digest)),
+      expels: (node, peer, claim) => {
+        this.trace?.(`n${node.id} closes a connection of n${peer}: ${claim}`)
+        this.network.expel(node.id, peer)
+        if (claim.startsWith("term ")) return this.probes.hit("a bit flipped in a term")
+        this.heard(() => demand(false, "no node is accused without a cause", () => `n${node.id}: n${peer}: ${claim}`))
+      },
       log: this.trace === undefined ? undefined : (node, line) => this.trace?.(`n${node.id} logs: ${line}`)
     }
   }
