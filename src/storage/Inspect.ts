@@ -1,7 +1,6 @@
 /** Reads the data directory of a stopped node without changing it, for `flaredb inspect`. */
 import { Effect, Layer } from "effect"
-import { existsSync, statSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import { decodeIdentityRow, identityRowKey } from "../codec/ClusterIdentity.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
@@ -81,8 +80,9 @@ export const inspect = <A, E, R>(
   path: string,
   use: (inspection: Inspection) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | OpenError, R> =>
-  Effect.suspend((): Effect.Effect<A, E | OpenError, R> =>
-    existsSync(join(path, "CURRENT"))
+  Effect.suspend((): Effect.Effect<A, E | OpenError, R> => {
+    const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+    return isDirectory && readdirSync(path).includes("CURRENT")
       ? Effect.flatMap(inspectOpen(path), use).pipe(
         Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false, readOnly: true })))
       )
@@ -91,12 +91,8 @@ export const inspect = <A, E, R>(
           path,
           reason: "foreign",
           expected: "a FlareDB data directory",
-          found: !existsSync(path)
-            ? "nothing there"
-            : statSync(path).isDirectory()
-            ? "no CURRENT file in it"
-            : "a file",
+          found: isDirectory ? "no CURRENT file in it" : existsSync(path) ? "a file" : "nothing there",
           hint: "Give the --data-dir of a node, for example ./data/node-1."
         })
       )
-  )
+  })

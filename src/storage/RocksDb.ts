@@ -25,6 +25,7 @@ import { Context, Effect, Layer, Queue } from "effect"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import RocksDB, { ColumnFamily } from "rocksdb-native"
+import { unusableFile } from "./DirectoryFiles.ts"
 import { FirstFailure } from "./FirstFailure.ts"
 import type { LiveFileSource } from "./LiveFiles.ts"
 import { missingManifest, missingTable, missingWal, tablesIn } from "./LiveFiles.ts"
@@ -417,6 +418,8 @@ const checkDirectory = async (
 
 const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const { path } = options
+  const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
+  if (unusable !== undefined) return yield* unusable
   const failure = new FirstFailure(path)
   const promised = promisedIn(path, failure)
   const writeBufferSize = options.writeBufferBytes ?? 8 * 1024 * 1024

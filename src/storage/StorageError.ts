@@ -49,6 +49,7 @@ export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
     | "locked"
     | "not-a-directory"
     | "not-empty"
+    | "unusable-file"
     | "foreign"
   readonly expected: string
   readonly found: string
