@@ -100,16 +100,20 @@ export const restore = Command.make("restore", {
   file: fileArgument
 }, (flags) =>
   Effect.gen(function*() {
-    const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }] = yield* Effect.promise(() =>
-      Promise.all([
-        import("../storage/BackupReader.ts"),
-        import("../storage/Restore.ts"),
-        import("../kv/Keyspace.ts"),
-        import("../machine/StateFacts.ts")
-      ])
-    )
+    const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }, { checkOfBackup }] = yield* Effect
+      .promise(() =>
+        Promise.all([
+          import("../storage/BackupReader.ts"),
+          import("../storage/Restore.ts"),
+          import("../kv/Keyspace.ts"),
+          import("../machine/StateFacts.ts"),
+          import("../machine/StateCheck.ts")
+        ])
+      )
     const checking = yield* makeProgress("check", { quiet: flags.json })
-    const checked = yield* readBackup(flags.file, { onProgress: checking.report }).pipe(Effect.ensuring(checking.end))
+    const checked = yield* readBackup(flags.file, { check: checkOfBackup, onProgress: checking.report }).pipe(
+      Effect.ensuring(checking.end)
+    )
     if (flags.dryRun) {
       return yield* Console.log(
         flags.json ? JSON.stringify(summary(flags.file, checked)) : `${flags.file} is whole: ${sentence(checked)}`
@@ -136,6 +140,7 @@ export const restore = Command.make("restore", {
       nodeId: config.nodeId,
       voters: config.nodes.map(({ id }) => id).sort((a, b) => a - b),
       keeps: ({ machine }, { key }) => machine !== keyValueMachine || !isSessionRow(key),
+      check: checkOfBackup,
       checked: true,
       onProgress: (_, bytes, ofBytes) => progress.report(bytes, ofBytes)
     }).pipe(Effect.ensuring(progress.end))
