@@ -253,6 +253,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     applier,
     inbox,
     metrics,
+    identity: identity.current,
     fork: (work) => Effect.asVoid(supervise("snapshots", work))
   }, start.applied)
 

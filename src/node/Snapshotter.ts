@@ -50,6 +50,8 @@ export interface SnapshotterOptions {
   readonly applier: Applier
   readonly inbox: Queue.Enqueue<Input>
   readonly metrics: NodeMetrics
+  /** The identity of the cluster, once this node knows it. */
+  readonly identity: () => string | undefined
   /** Starts work beside the owner; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
@@ -80,6 +82,7 @@ export class Snapshotter {
     this.receiver = new SnapshotReceiver({
       state: options.state,
       fork: options.fork,
+      identity: options.identity,
       onReceived: options.metrics.snapshotReceived,
       consider: (offer) => this.consider(offer),
       install: (incoming, offer) => this.install(incoming, offer.point)

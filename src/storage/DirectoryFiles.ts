@@ -9,7 +9,7 @@ import { DataDirRefused } from "./StorageError.ts"
 
 /** The names under which RocksDB and FlareDB keep files in a data directory. */
 const databaseFile =
-  /^(?:CURRENT|IDENTITY|LOCK|LOG(?:\.old\..*)?|MANIFEST-.*|OPTIONS-.*|.*\.(?:log|sst|blob|dbtmp)|durable-floor.*|flaredb-.*)$/
+  /^(?:CURRENT|IDENTITY|SESSION_ID|LOCK|LOG(?:\.old\..*)?|MANIFEST-.*|OPTIONS-.*|.*\.(?:log|sst|blob|dbtmp)|durable-floor.*|flaredb-.*)$/
 
 /** What a file is, in the words of `ls`; `undefined` for what RocksDB may open. */
 const kindOf = (stats: Stats | undefined, isDatabaseFile: boolean): string | undefined => {
