@@ -50,6 +50,8 @@ export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
     | "not-a-directory"
     | "not-empty"
     | "unusable-file"
+    | "nothing-applied"
+    | "nothing-replaced"
     | "foreign"
   readonly expected: string
   readonly found: string

@@ -1,52 +1,14 @@
 /** Data directories that would block a process, and what others than their owner can reach. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, layer } from "@effect/vitest"
-import { Deferred, Effect, Stream } from "effect"
+import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
 import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { freePorts } from "../cluster/FreePorts.ts"
 import { temporaryFolder } from "../storage/TemporaryFolder.ts"
-import { spawn } from "./CommandLine.ts"
-
-const startArgs = (ports: ReadonlyArray<number>, dataDir: string, ...more: ReadonlyArray<string>) => [
-  "start",
-  "--node-id",
-  "1",
-  "--nodes",
-  `1=127.0.0.1:${ports.join(":")}`,
-  "--data-dir",
-  dataDir,
-  ...more
-]
-
-/** Starts a command, and waits for a line of either output that matches. */
-const untilLine = Effect.fnUntraced(function*(
-  args: ReadonlyArray<string>,
-  pattern: RegExp,
-  env: Readonly<Record<string, string>> = {}
-) {
-  const handle = yield* spawn(args, { env })
-  const matched = yield* Deferred.make<void, Error>()
-  const lines: Array<string> = []
-  const reading = (from: typeof handle.stdout) =>
-    from.pipe(
-      Stream.decodeText(),
-      Stream.splitLines,
-      Stream.runForEach((line) => {
-        lines.push(line)
-        return pattern.test(line) ? Deferred.succeed(matched, undefined) : Effect.void
-      }),
-      Effect.ignore
-    )
-  const out = Effect.all([reading(handle.stdout), reading(handle.stderr)], { concurrency: "unbounded" })
-  yield* Effect.forkScoped(
-    Effect.andThen(out, Effect.suspend(() => Deferred.fail(matched, new Error(`it ended: ${lines.join("\n")}`))))
-  )
-  yield* Deferred.await(matched)
-  return { handle, lines }
-})
+import { startArgs, untilLine } from "./CommandLine.ts"
 
 const pipeAt = (path: string) => Effect.sync(() => execFileSync("mkfifo", [path]))
 
@@ -74,8 +36,8 @@ describe("a data directory", () => {
               assert.match(lines.at(-1) ?? "", expected)
               assert.strictEqual(Number(yield* handle.exitCode), 1)
             }
-          }).pipe(Effect.scoped, Effect.timeout("15 seconds")),
-        20_000
+          }).pipe(Effect.scoped, Effect.timeout("40 seconds")),
+        60_000
       )
     }
 
@@ -96,10 +58,10 @@ describe("a data directory", () => {
               NODE_OPTIONS: `--import ${pathToFileURL(join(import.meta.dirname, "BlockedOpen.ts")).href}`
             })
             process.kill(handle.pid, "SIGTERM")
-            yield* Effect.exit(handle.exitCode).pipe(Effect.timeout("14 seconds"))
+            yield* Effect.exit(handle.exitCode).pipe(Effect.timeout("30 seconds"))
             assert.match(lines.join("\n"), /not stopped \d+ ms after SIGTERM/)
           }).pipe(Effect.scoped),
-        20_000
+        60_000
       )
     }
 
@@ -128,7 +90,7 @@ describe("a data directory", () => {
           assert.include(warning, `chmod -R go-rwx ${dataDir}`)
           assert.match(warning, /WARN/)
         }).pipe(Effect.scoped),
-      20_000
+      60_000
     )
   })
 })
