@@ -240,10 +240,13 @@ const atLeast = (field: string, value: number, minimum: number): ReadonlyArray<C
     ? []
     : [{ field, problem: `must be an integer of at least ${minimum}, got ${value}` }]
 
+/** What a cluster may be called, wherever the name comes from. */
+export const isClusterId = (text: string): boolean => /^[A-Za-z0-9._-]{1,64}$/.test(text)
+
 /** Everything wrong with a configuration; empty when it can be used. */
 export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> => {
   const problems: Array<ConfigProblem> = []
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(config.clusterId)) {
+  if (!isClusterId(config.clusterId)) {
     problems.push({
       field: "clusterId",
       problem: `${JSON.stringify(config.clusterId)} must be 1 to 64 letters, digits, dots, dashes or underscores`

@@ -42,15 +42,61 @@ const sentence = ({ header, totals }: BackupContents): string =>
     formatBytes(totals.bytes)
   }, sha256 ${totals.digest}`
 
+interface FromFlags {
+  readonly file: string
+  readonly force: boolean
+  readonly from: string
+  readonly json: boolean
+  readonly replaced: boolean
+}
+
+/** What a backup of a stopped node cannot hold. */
+const missing = (index: number, lastIndex: number): string =>
+  lastIndex > index
+    ? `not in it: log entries ${index + 1} to ${lastIndex} of this node, which it had not applied; ` +
+      "a stopped node cannot tell which of them were committed. Compare with the other nodes, and take the one that is furthest"
+    : "not in it: whatever this node had not received. Compare with the other nodes, and take the one that is furthest"
+
+const backupFrom = ({ file, force, from, json, replaced }: FromFlags) =>
+  Effect.gen(function*() {
+    const { offlineBackup } = yield* Effect.promise(() => import("./OfflineBackup.ts"))
+    const progress = yield* makeProgress("backup", { quiet: json })
+    const written = yield* offlineBackup({ file, force, from, replaced, onProgress: progress.report }).pipe(
+      Effect.ensuring(progress.end)
+    )
+    const { header, lastIndex, problem } = written
+    yield* Console.log(
+      json
+        ? JSON.stringify({ ...summary(file, written), from, replaced, lastIndex })
+        : `${file}: ${sentence(written)}\n${missing(header.index, lastIndex)}`
+    )
+    if (problem !== undefined) {
+      return yield* failed(`${file} was written, but restore will not take it, because ${from} is damaged: ${problem}`)
+    }
+  }).pipe(Effect.mapError(failureOf))
+
 export const backup = Command.make("backup", {
   ...clientFlags,
   force: Flag.Boolean("force").pipe(
     Flag.withDescription("replace the file if it exists, once the new backup is whole"),
     Flag.withDefault(false)
   ),
+  from: Flag.String("from").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("read the data directory of a stopped node instead, for the day nothing leads"),
+    Flag.optional
+  ),
+  replaced: Flag.Boolean("replaced").pipe(
+    Flag.withDescription("with --from: the state that the node's last snapshot replaced, as long as it is kept"),
+    Flag.withDefault(false)
+  ),
   file: fileArgument
-}, (flags) =>
-  withBackups(
+}, (flags) => {
+  if (Option.isSome(flags.from)) return backupFrom({ ...flags, from: flags.from.value })
+  if (flags.replaced) {
+    return Effect.fail(wrongUsage("--replaced goes with --from DIR: nodes that run serve their own state"))
+  }
+  return withBackups(
     flags,
     Effect.gen(function*() {
       const { download } = yield* Backups
@@ -64,18 +110,23 @@ export const backup = Command.make("backup", {
         flags.json ? JSON.stringify(summary(flags.file, written)) : `${flags.file}: ${sentence(written)}`
       )
     })
-  )).pipe(
-    Command.withDescription(
-      "Save the whole state of a running cluster to a file: everything acknowledged before, at one moment. Writes go on meanwhile."
-    ),
-    Command.withExamples([
-      { command: "flaredb backup nightly.flaredb", description: "Back up the local cluster" },
-      {
-        command: "flaredb backup nightly.flaredb --force --endpoints 10.0.0.2:7001",
-        description: "From one node, over the file of yesterday"
-      }
-    ])
   )
+}).pipe(
+  Command.withDescription(
+    "Save the whole state of a running cluster to a file: everything acknowledged before, at one moment. Writes go on meanwhile."
+  ),
+  Command.withExamples([
+    { command: "flaredb backup nightly.flaredb", description: "Back up the local cluster" },
+    {
+      command: "flaredb backup nightly.flaredb --force --endpoints 10.0.0.2:7001",
+      description: "From one node, over the file of yesterday"
+    },
+    {
+      command: "flaredb backup rescue.flaredb --from ./data/node-1",
+      description: "What a stopped node had applied, when no node leads"
+    }
+  ])
+)
 
 /** The name of the new cluster unless one is given: nodes restored from different backups then refuse each other. */
 const restoredClusterId = ({ header, totals }: BackupContents): string =>
@@ -100,16 +151,20 @@ export const restore = Command.make("restore", {
   file: fileArgument
 }, (flags) =>
   Effect.gen(function*() {
-    const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }] = yield* Effect.promise(() =>
-      Promise.all([
-        import("../storage/BackupReader.ts"),
-        import("../storage/Restore.ts"),
-        import("../kv/Keyspace.ts"),
-        import("../machine/StateFacts.ts")
-      ])
-    )
+    const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }, { checkOfBackup }] = yield* Effect
+      .promise(() =>
+        Promise.all([
+          import("../storage/BackupReader.ts"),
+          import("../storage/Restore.ts"),
+          import("../kv/Keyspace.ts"),
+          import("../machine/StateFacts.ts"),
+          import("../machine/StateCheck.ts")
+        ])
+      )
     const checking = yield* makeProgress("check", { quiet: flags.json })
-    const checked = yield* readBackup(flags.file, { onProgress: checking.report }).pipe(Effect.ensuring(checking.end))
+    const checked = yield* readBackup(flags.file, { check: checkOfBackup, onProgress: checking.report }).pipe(
+      Effect.ensuring(checking.end)
+    )
     if (flags.dryRun) {
       return yield* Console.log(
         flags.json ? JSON.stringify(summary(flags.file, checked)) : `${flags.file} is whole: ${sentence(checked)}`
@@ -136,6 +191,7 @@ export const restore = Command.make("restore", {
       nodeId: config.nodeId,
       voters: config.nodes.map(({ id }) => id).sort((a, b) => a - b),
       keeps: ({ machine }, { key }) => machine !== keyValueMachine || !isSessionRow(key),
+      check: checkOfBackup,
       checked: true,
       onProgress: (_, bytes, ofBytes) => progress.report(bytes, ofBytes)
     }).pipe(Effect.ensuring(progress.end))

@@ -16,7 +16,7 @@ const maxEntries = 100_000
 const point = ({ index, term }: LogPoint): string => `${index} (term ${term})`
 
 const summary = (found: Inspection) => {
-  const { activeFamily, applied, floor, log, marker } = found
+  const { activeFamily, applied, floor, log, marker, replaced } = found
   return {
     path: found.path,
     clusterId: marker.clusterId,
@@ -30,12 +30,13 @@ const summary = (found: Inspection) => {
     lastIndex: log.lastIndex,
     applied,
     durableFloor: floor ?? null,
-    activeFamily
+    activeFamily,
+    replaced: replaced ?? null
   }
 }
 
 const text = (found: Inspection): string => {
-  const { applied, durableFloor, ...rest } = summary(found)
+  const { applied, durableFloor, replaced, ...rest } = summary(found)
   return table([
     ["directory", rest.path],
     ["cluster", rest.clusterId],
@@ -45,6 +46,7 @@ const text = (found: Inspection): string => {
     ["log", rest.lastIndex < rest.firstIndex ? "empty" : `${rest.firstIndex} to ${rest.lastIndex}`],
     ["committed", `at least ${rest.commit}`],
     ["applied", `${point(applied)}, in ${rest.activeFamily}`],
+    ["replaced state", replaced === null ? "none kept" : `${point(replaced)}; see flaredb backup --replaced`],
     ["durable floor", durableFloor === null ? "none written yet" : point(durableFloor)]
   ])
 }

@@ -3,6 +3,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Logger, Option } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
+import { writeSync } from "node:fs"
 import { version } from "../Version.ts"
 import { backup, restore, verify } from "./BackupCommands.ts"
 import { bench } from "./Bench.ts"
@@ -19,6 +20,9 @@ import { lock } from "./LockCommand.ts"
 import * as Output from "./Output.ts"
 import { start } from "./Start.ts"
 import { txn } from "./TxnCommand.ts"
+
+// Whatever a command creates, a data directory or a backup, holds values: nobody else may read it.
+process.umask(0o077)
 
 const root = Command.make("flaredb").pipe(
   Command.withDescription("FlareDB: durable, replicated state for Effect services."),
@@ -91,14 +95,15 @@ const main = Command.run(root, { version }).pipe(
 /** Ended by a signal: what runs until it is stopped stops cleanly on it, everything else was cut short. */
 const interruptedCode = ["start", "cluster", "watch"].includes(process.argv[2] ?? "") ? 0 : 130
 
-/** Time for a node to close its database and its ports after a signal, in milliseconds. */
-const stopMs = 8_000
+/** Time after a signal: for a node to close its database and its ports, for other commands to clean up. */
+const stopMs = ["start", "cluster"].includes(process.argv[2] ?? "") ? 8_000 : 3_000
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     setTimeout(() => {
-      process.stderr.write(`flaredb: not stopped ${stopMs} ms after ${signal}; ending now\n`)
-      process.exit(exitCodes.failed)
+      writeSync(2, `flaredb: not stopped ${stopMs} ms after ${signal}; ending now\n`)
+      // `process.exit` waits for the threads of the pool, and one that the disk blocks never ends.
+      process.kill(process.pid, "SIGKILL")
     }, stopMs).unref()
   })
 }

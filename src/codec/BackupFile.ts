@@ -16,6 +16,9 @@
  */
 import { Option, Schema } from "effect"
 import { crc32 } from "node:zlib"
+import { isClusterId } from "../FlareDbConfig.ts"
+import { maxStoredNumber } from "../kv/Limits.ts"
+import { parseIdentity } from "./ClusterIdentity.ts"
 import { CodecError } from "./EntryRecord.ts"
 import type { SnapshotTotals } from "./SnapshotChunk.ts"
 import { chunkHeaderBytes, chunkLength, SnapshotDecoder } from "./SnapshotChunk.ts"
@@ -56,6 +59,35 @@ export const BackupHeader = Schema.Struct({
   estimatedBytes: Count
 })
 export type BackupHeader = typeof BackupHeader.Type
+
+/** Names of state machines and versions: what a terminal shows as it is. */
+const isName = (text: string): boolean => /^[\x20-\x7e]{1,256}$/.test(text)
+
+/** Why a header that is well-formed cannot be used: its names and numbers are held to what a configuration may say. */
+const headerProblem = (header: BackupHeader): string | undefined => {
+  const { clusterId, identity, machine, version } = header
+  if (!isClusterId(clusterId)) {
+    return `the cluster name ${shown(clusterId)} is not 1 to 64 letters, digits, dots, dashes or underscores`
+  }
+  if (parseIdentity(identity) instanceof CodecError) return `the cluster identity ${shown(identity)} is no UUID`
+  for (const [what, text] of [["state machine", machine], ["version", version]] as const) {
+    if (!isName(text)) return `the name of the ${what}, ${shown(text)}, is not 1 to 256 printable characters`
+  }
+  for (const field of ["nodeId", "index", "term", "revision", "logTimeMs", "createdMs", "estimatedBytes"] as const) {
+    const least = field === "nodeId" || field === "index" || field === "term" ? 1 : 0
+    if (header[field] < least || header[field] > maxStoredNumber) {
+      return `${field} ${header[field]} is not from ${least} to ${maxStoredNumber}`
+    }
+  }
+  return undefined
+}
+
+/** A name that breaks the rules, for a terminal. */
+const shown = (text: string): string =>
+  JSON.stringify(text.slice(0, 80)).replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+  )
 
 const decodeText = Schema.decodeUnknownOption(Schema.fromJsonString(BackupHeader))
 
@@ -138,6 +170,8 @@ export class BackupDecoder {
     }
     const header = Option.getOrUndefined(decodeText(bytes.toString("utf8", fixedBytes)))
     if (header === undefined) return new CodecError("its header has an unknown shape")
+    const problem = headerProblem(header)
+    if (problem !== undefined) return new CodecError(`its header cannot be used: ${problem}`)
     this.header = header
     return { _tag: "Header", header }
   }

@@ -259,6 +259,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     inbox,
     metrics,
     lines,
+    identity: identity.current,
     fork: (work) => Effect.asVoid(supervise("snapshots", work))
   }, start.applied)
 

@@ -11,6 +11,8 @@ import type { LogLimiter } from "../LogLimiter.ts"
 import { monotonicMs } from "../Monotonic.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { SnapshotDecoder } from "../codec/SnapshotChunk.ts"
+import { checkOf } from "../machine/StateCheck.ts"
+import { CheckedRows } from "../storage/RowsCheck.ts"
 import type { StateImport, StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { SnapshotOffer, SnapshotSink } from "../transport/PeerTransport.ts"
@@ -40,6 +42,8 @@ export interface SnapshotReceiverOptions {
   readonly install: (incoming: StateImport, offer: SnapshotOffer) => Effect.Effect<boolean, StorageError>
   /** Bounds the lines that peers can cause. */
   readonly lines: LogLimiter
+  /** The identity of the cluster, which a snapshot must be of; `undefined` while this node does not know it. */
+  readonly identity: () => string | undefined
   /** Told of the bytes that arrive. */
   readonly onReceived: (bytes: number) => void
   /** Starts work whose failure stops the node. */
@@ -50,6 +54,12 @@ const refused = (reason: string, covered = false) => new SnapshotRefused({ reaso
 
 /** Chunks that wait to be stored; more than a sender has on its way. */
 const waitingChunks = 16
+
+/** A state that has less than half the rows of the one before is suspicious, when that had more than these. */
+const fewRows = 100
+
+/** Rows that are counted of a state before it is said that there are at least so many. */
+const maxCountedRows = 1_000_000
 
 export class SnapshotReceiver {
   private readonly options: SnapshotReceiverOptions
@@ -145,9 +155,16 @@ export class SnapshotReceiver {
     )
     const incoming = yield* this.options.state.import
     const decoder = new SnapshotDecoder()
+    const rows = new CheckedRows(checkOf({ index: offer.point.index, identity: this.options.identity() }))
     for (;;) {
       const { bytes, stored } = yield* Queue.take(arrival.chunks)
-      const part = decoder.take(bytes)
+      const decoded = decoder.take(bytes)
+      const wrong = decoded instanceof CodecError
+        ? undefined
+        : decoded._tag === "Rows"
+        ? rows.take(decoded.rows)
+        : rows.end()
+      const part = wrong ?? decoded
       if (part instanceof CodecError) {
         yield* this.options.lines.tell(Effect.logWarning, `refused a snapshot from node ${offer.from}: ${part.message}`)
         Deferred.doneUnsafe(stored, Exit.fail(refused(part.message)))
@@ -173,7 +190,27 @@ export class SnapshotReceiver {
         Effect.annotateLogs({ rows: totals.rows, bytes: totals.bytes, elapsedMs, digest: totals.digest.slice(0, 16) })
       )
       Deferred.doneUnsafe(stored, Exit.void)
+      if (installed) yield* this.compare(offer, totals.rows)
       return
     }
+  })
+
+  /** Warns when far fewer rows came than there were: somebody's mistake, or worse, and the only time to go back. */
+  private readonly compare = Effect.fnUntraced({ self: this }, function*(
+    this: SnapshotReceiver,
+    { from, point }: SnapshotOffer,
+    rows: number
+  ) {
+    const replaced = yield* this.options.state.replaced
+    if (replaced === undefined) return
+    const expected = 2 * rows + fewRows
+    if ((yield* replaced.countRows(expected + 1)) <= expected) return
+    const had = yield* replaced.countRows(maxCountedRows)
+    yield* Effect.logWarning(
+      `the state from node ${from} through ${point.index} has ${rows} rows, and the one that it replaced, through ` +
+        `${replaced.point.index}, ${had === maxCountedRows ? "at least " : ""}${had}. If rows are missing, stop this ` +
+        `node before another snapshot comes, and save the replaced state: flaredb backup FILE --from ` +
+        `${replaced.path} --replaced; see deploy/runbooks/restore.md`
+    ).pipe(Effect.annotateLogs({ rows, had }))
   })
 }

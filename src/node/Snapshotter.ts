@@ -53,6 +53,8 @@ export interface SnapshotterOptions {
   /** Bounds the lines that peers can cause. */
   readonly lines: LogLimiter
   readonly metrics: NodeMetrics
+  /** The identity of the cluster, once this node knows it. */
+  readonly identity: () => string | undefined
   /** Starts work beside the owner; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
@@ -84,6 +86,7 @@ export class Snapshotter {
       state: options.state,
       lines: options.lines,
       fork: options.fork,
+      identity: options.identity,
       onReceived: options.metrics.snapshotReceived,
       consider: (offer) => this.consider(offer),
       install: (incoming, offer) => this.install(incoming, offer.point)

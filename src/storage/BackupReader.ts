@@ -1,11 +1,13 @@
 /** Reads a backup file from its beginning to its end, held to all its checksums. */
 import { Data, Effect } from "effect"
 import type { FileHandle } from "node:fs/promises"
-import { open } from "node:fs/promises"
+import { open, stat } from "node:fs/promises"
 import type { BackupHeader } from "../codec/BackupFile.ts"
 import { BackupDecoder } from "../codec/BackupFile.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { SnapshotTotals } from "../codec/SnapshotChunk.ts"
+import type { RowsCheck } from "./RowsCheck.ts"
+import { anyRows, CheckedRows } from "./RowsCheck.ts"
 import type { StateRow } from "./StateStore.ts"
 
 /** The file is no backup, or not whole, or damaged. */
@@ -39,6 +41,8 @@ export interface BackupContents {
 }
 
 export interface ReadBackupOptions<E> {
+  /** Looks into the rows, before `onRows` is told of them. */
+  readonly check?: (header: BackupHeader) => RowsCheck
   /** Told of the rows in the order of their keys, at most a few hundred KiB or one row at a time. */
   readonly onRows?: (rows: ReadonlyArray<StateRow>, header: BackupHeader) => Effect.Effect<void, E>
   /** Told how far the reader is in the file. */
@@ -52,7 +56,15 @@ const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Eff
     Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
   )
 
-const opened = (path: string): Effect.Effect<FileHandle, BackupIoError> => attempt("open", path, () => open(path, "r"))
+/** A pipe would block the thread that opens it, and could not be read twice. */
+const opened = (path: string): Effect.Effect<FileHandle, BackupCorrupt | BackupIoError> =>
+  Effect.flatMap(
+    attempt("open", path, () => stat(path)),
+    (found): Effect.Effect<FileHandle, BackupCorrupt | BackupIoError> =>
+      found.isFile()
+        ? attempt("open", path, () => open(path, "r"))
+        : Effect.fail(new BackupCorrupt({ path, detail: "it is no regular file" }))
+  )
 
 /** Reads the whole file. Rows are handed on before the end is known to be right: whoever keeps them waits for it. */
 export const readBackup = <E = never>(
@@ -65,6 +77,8 @@ export const readBackup = <E = never>(
       const decoder = new BackupDecoder()
       const corrupt = (error: CodecError) => new BackupCorrupt({ path, detail: error.message })
       const { size } = yield* attempt("read", path, () => file.stat())
+      let checked: CheckedRows | undefined
+      const rowsOf = (header: BackupHeader) => (checked ??= new CheckedRows(options.check?.(header) ?? anyRows))
       let read = 0
       for (;;) {
         // A new buffer each time: rows are views of it.
@@ -79,8 +93,16 @@ export const readBackup = <E = never>(
           return yield* corrupt(parts)
         }
         for (const part of parts) {
-          if (part._tag === "Rows" && part.rows.length > 0 && options.onRows !== undefined) {
-            yield* options.onRows(part.rows, decoder.header as BackupHeader)
+          if (part._tag !== "Rows" || part.rows.length === 0) {
+            continue
+          }
+          const header = decoder.header as BackupHeader
+          const problem = rowsOf(header).take(part.rows)
+          if (problem !== undefined) {
+            return yield* corrupt(problem)
+          }
+          if (options.onRows !== undefined) {
+            yield* options.onRows(part.rows, header)
           }
         }
         if (options.onProgress !== undefined) {
@@ -91,7 +113,9 @@ export const readBackup = <E = never>(
       if (totals instanceof CodecError) {
         return yield* corrupt(totals)
       }
-      return { header: decoder.header as BackupHeader, totals } satisfies BackupContents
+      const header = decoder.header as BackupHeader
+      const problem = rowsOf(header).end()
+      return problem === undefined ? { header, totals } satisfies BackupContents : yield* corrupt(problem)
     }),
     (file) =>
       Effect.promise(() =>

@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { Marker } from "./Codec.ts"
 import { decodeMarker, encodeRecord, stateKeys } from "./Codec.ts"
-import { createDirectory } from "./Folder.ts"
+import { createDirectory, openToOthers } from "./Folder.ts"
 import { RocksDb } from "./RocksDb.ts"
 import type { OpenError } from "./StorageError.ts"
 import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
@@ -67,7 +67,7 @@ const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
           "If this directory held FlareDB data, its CURRENT file is gone: see deploy/runbooks/lost-node.md. Otherwise give another --data-dir."
         ))
       }
-      writeFileSync(join(path, creatingFile), "")
+      writeFileSync(join(path, creatingFile), "", { mode: 0o600 })
       return Effect.succeed(true)
     } catch (cause) {
       return Effect.fail(new StorageIoError({ operation: "prepare the data directory", path, cause }))
@@ -132,7 +132,12 @@ export class DataDir extends Context.Service<DataDir, { readonly path: string; r
       Layer.provideMerge(
         Layer.tap(
           DataDir.layerOpened(options, create),
-          () => Effect.sync(() => rmSync(join(options.path, creatingFile), { force: true }))
+          () =>
+            Effect.suspend(() => {
+              rmSync(join(options.path, creatingFile), { force: true })
+              const open = openToOthers(options.path)
+              return open === undefined ? Effect.void : Effect.logWarning(open)
+            })
         ),
         RocksDb.layer({
           path: options.path,

@@ -57,7 +57,7 @@ const replaceFile: FloorFile["replace"] = (directory, bytes) =>
   Effect.uninterruptible(Effect.tryPromise({
     try: async () => {
       const path = join(directory, floorFile)
-      const next = await open(`${path}.next`, "w")
+      const next = await open(`${path}.next`, "w", 0o600)
       try {
         await next.write(bytes)
         await next.sync()

@@ -1,21 +1,24 @@
 /** Reads the data directory of a stopped node without changing it, for `flaredb inspect`. */
 import { Effect, Layer } from "effect"
-import { existsSync, statSync } from "node:fs"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import { decodeIdentityRow, identityRowKey } from "../codec/ClusterIdentity.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
-import type { Entry, LogIndex, LogPoint } from "../raft/Types.ts"
-import { addIndex } from "../raft/Types.ts"
+import type { Entry, LogPoint } from "../raft/Types.ts"
+import { firstStateKey, stateEnd } from "../codec/StateRows.ts"
+import { addIndex, LogIndex } from "../raft/Types.ts"
 import type { Marker } from "./Codec.ts"
-import { decodeMarker, logEnd, logKey, stateKeys } from "./Codec.ts"
+import { decodeMarker, indexOfLogKey, logEnd, logKey, stateKeys } from "./Codec.ts"
+import { formatVersion } from "./DataDir.ts"
 import type { DurableFloor } from "./DurableFloor.ts"
 import { readFloor } from "./DurableFloor.ts"
 import type { RecoveredLog } from "./LogStore.ts"
 import { entryOfRow, recoverLog } from "./RecoveredLog.ts"
 import type { Family } from "./RocksDb.ts"
-import { RocksDb } from "./RocksDb.ts"
-import { recoverState } from "./RocksStateStore.ts"
+import { requireUnused, RocksDb } from "./RocksDb.ts"
+import { exportOf, otherFamily, readReplaced, recoverState } from "./RocksStateStore.ts"
+import type { StateExport } from "./StateStore.ts"
 import type { OpenError, StorageError } from "./StorageError.ts"
 import { DataDirRefused, StorageCorruption } from "./StorageError.ts"
 
@@ -28,18 +31,25 @@ export interface Inspection {
   /** The identity of the cluster; `undefined` when none was applied yet. */
   readonly identity: ClusterIdentity | undefined
   readonly activeFamily: Family
+  /** The last entry in the state that the last snapshot replaced; `undefined` when none is kept. */
+  readonly replaced: LogPoint | undefined
   readonly floor: DurableFloor | undefined
   /** Up to `limit` entries from `from` on. */
   readonly entries: (from: LogIndex, limit: number) => Effect.Effect<ReadonlyArray<Entry>, StorageError>
 }
 
-const inspectOpen = Effect.fnUntraced(function*(path: string) {
-  const database = yield* RocksDb
-  const record = yield* database.get("raft_state", stateKeys.marker)
+const markerOf = Effect.fnUntraced(function*(path: string) {
+  const record = yield* (yield* RocksDb).get("raft_state", stateKeys.marker)
   const marker = record === undefined ? new CodecError("the marker is missing from raft_state") : decodeMarker(record)
   if (marker instanceof CodecError) {
     return yield* new StorageCorruption({ path, detail: marker.message, safe: "nothing was changed" })
   }
+  return marker
+})
+
+const inspectOpen = Effect.fnUntraced(function*(path: string) {
+  const database = yield* RocksDb
+  const marker = yield* markerOf(path)
   const floor = yield* readFloor(path)
   const log = yield* recoverLog(database, path, floor)
   const state = yield* recoverState(database, path)
@@ -70,33 +80,98 @@ const inspectOpen = Effect.fnUntraced(function*(path: string) {
     applied: state.applied,
     identity,
     activeFamily: state.family,
+    replaced: yield* readReplaced(database, path, state),
     floor,
     entries
   }
   return inspection
 })
 
-/** Opens `path` read-only and hands what it holds to `use`. */
-export const inspect = <A, E, R>(
+/** Does `work` on the database of a directory, opened read-only. */
+const opened = <A, E, R>(
   path: string,
-  use: (inspection: Inspection) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | OpenError, R> =>
-  Effect.suspend((): Effect.Effect<A, E | OpenError, R> =>
-    existsSync(join(path, "CURRENT"))
-      ? Effect.flatMap(inspectOpen(path), use).pipe(
-        Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false, readOnly: true })))
-      )
+  work: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | OpenError, Exclude<R, RocksDb>> =>
+  Effect.suspend((): Effect.Effect<A, E | OpenError, Exclude<R, RocksDb>> => {
+    const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+    return isDirectory && readdirSync(path).includes("CURRENT")
+      ? Effect.provide(work, Layer.fresh(RocksDb.layer({ path, create: false, readOnly: true })))
       : Effect.fail(
         new DataDirRefused({
           path,
           reason: "foreign",
           expected: "a FlareDB data directory",
-          found: !existsSync(path)
-            ? "nothing there"
-            : statSync(path).isDirectory()
-            ? "no CURRENT file in it"
-            : "a file",
+          found: isDirectory ? "no CURRENT file in it" : existsSync(path) ? "a file" : "nothing there",
           hint: "Give the --data-dir of a node, for example ./data/node-1."
         })
       )
+  })
+
+/** Opens `path` read-only and hands what it holds to `use`. */
+export const inspect = <A, E, R>(
+  path: string,
+  use: (inspection: Inspection) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | OpenError, Exclude<R, RocksDb>> => opened(path, Effect.flatMap(inspectOpen(path), use))
+
+/** A state of a stopped node, to be read to its end. */
+export interface StoppedState extends StateExport {
+  readonly marker: Marker
+  /** The last entry of the log, whose entries behind `point` this state knows nothing of; 0 when it has none. */
+  readonly lastIndex: number
+}
+
+const readStateOpen = Effect.fnUntraced(function*(path: string, replaced: boolean) {
+  const database = yield* RocksDb
+  const marker = yield* markerOf(path)
+  if (marker.formatVersion !== formatVersion) {
+    return yield* new DataDirRefused({
+      path,
+      reason: "format-version",
+      expected: `format ${formatVersion}`,
+      found: `format ${marker.formatVersion}`,
+      hint: "This directory was written by another version of FlareDB; use that version."
+    })
+  }
+  const active = yield* recoverState(database, path)
+  const point = replaced ? yield* readReplaced(database, path, active) : active.applied
+  if (point === undefined || point.index === 0) {
+    return yield* new DataDirRefused({
+      path,
+      reason: replaced ? "nothing-replaced" : "nothing-applied",
+      expected: replaced ? "a state that a snapshot replaced" : "a state with applied entries",
+      found: "none",
+      hint: replaced
+        ? "No snapshot was installed here, or the next one has begun since and took its place."
+        : "This node has applied nothing yet; back up another one."
+    })
+  }
+  const family = replaced ? otherFamily(active.family) : active.family
+  let lastIndex = 0
+  yield* database.scan("raft_log", { gte: logKey(LogIndex(1)), lt: logEnd, limit: 1, reverse: true, keysOnly: true }, (
+    { key }
+  ) => {
+    lastIndex = Math.max(0, indexOfLogKey(key))
+    return false
+  })
+  const state: StoppedState = {
+    marker,
+    point,
+    lastIndex,
+    estimatedBytes: yield* database.approximateBytes(family, firstStateKey, stateEnd),
+    next: exportOf(database, family)
+  }
+  return state
+})
+
+/**
+ * Reads the applied state of a directory that no process uses, or the one that its last snapshot replaced. The log is
+ * not looked at: a state can be saved whatever became of it.
+ */
+export const readState = <A, E, R>(
+  path: string,
+  replaced: boolean,
+  use: (state: StoppedState) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | OpenError, Exclude<R, RocksDb>> =>
+  Effect.suspend(() => existsSync(join(path, "CURRENT")) ? requireUnused(path) : Effect.void).pipe(
+    Effect.andThen(opened(path, Effect.flatMap(readStateOpen(path, replaced), use)))
   )

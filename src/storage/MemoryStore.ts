@@ -11,7 +11,7 @@ import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../raft/Typ
 import { lastStampOf, LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
 import type { LogWrite } from "./LogStore.ts"
 import { LogStore } from "./LogStore.ts"
-import type { ScanOptions, StateChange, StateImport, StateRow, StateView } from "./StateStore.ts"
+import type { ReplacedState, ScanOptions, StateChange, StateImport, StateRow, StateView } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
 import { FirstFailure } from "./FirstFailure.ts"
 import type { StorageError } from "./StorageError.ts"
@@ -40,6 +40,8 @@ export class MemoryDisk {
   failure = new FirstFailure("memory")
   /** A state on its way in. A start discards it. */
   imported: Array<StateRow> | undefined
+  /** The state that the last import took the place of. */
+  replaced: StateImage | undefined
   /** Told of each write that has been done: by its name, so that a test may look at what a crash would leave behind. */
   onWrite: (operation: string) => void = () => {}
   /** Durable log writes so far. */
@@ -63,6 +65,7 @@ export class MemoryDisk {
     image.entries = [...this.entries]
     image.state = this.durableState
     image.durableState = this.durableState
+    image.replaced = this.replaced
     return image
   }
 
@@ -76,6 +79,7 @@ export class MemoryDisk {
     const rows = this.imported ?? []
     rows.sort((a, b) => Buffer.compare(a.key, b.key))
     this.imported = undefined
+    if (this.state.applied.index > 0) this.replaced = this.state
     this.state = { rows, applied: point, installed: point }
     this.sync()
   }
@@ -234,6 +238,9 @@ const viewOf = (rows: () => ReadonlyArray<StateRow>): StateView => ({
     })
 })
 
+const bytesOf = (rows: ReadonlyArray<StateRow>): number =>
+  rows.reduce((bytes, { key, value }) => bytes + key.byteLength + value.byteLength, 0)
+
 /** The first rows, up to the one that takes them to `maxBytes`. */
 const upToBytes = (rows: ReadonlyArray<StateRow>, maxBytes: number): ReadonlyArray<StateRow> => {
   let bytes = 0
@@ -267,6 +274,7 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
         attempt(disk, "import", () => {
           const rows: Array<StateRow> = []
           disk.imported = rows
+          disk.replaced = undefined
           return rows
         }),
         // What a later run of the node imports is not this one's.
@@ -303,11 +311,20 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
     sync: attempt(disk, "sync", () => disk.sync()),
     export: Effect.sync(() => {
       const { applied, rows } = disk.state
-      let estimatedBytes = 0
-      for (const { key, value } of rows) estimatedBytes += key.byteLength + value.byteLength
-      return { point: applied, estimatedBytes, next: exportOf(rows) }
+      return { point: applied, estimatedBytes: bytesOf(rows), next: exportOf(rows) }
     }),
     import: beginImport,
+    replaced: Effect.sync(() => {
+      const { replaced } = disk
+      if (replaced === undefined) return undefined
+      const { applied: point, rows } = replaced
+      return {
+        path: "memory",
+        point,
+        estimatedBytes: bytesOf(rows),
+        countRows: (limit) => Effect.succeed(Math.min(limit, rows.length))
+      } satisfies ReplacedState
+    }),
     failed: disk.failure.failed
   })
 })

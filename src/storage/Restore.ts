@@ -23,6 +23,7 @@ import { BackupIoError, readBackup } from "./BackupReader.ts"
 import type { DataDirOptions } from "./DataDir.ts"
 import { createDirectory, syncFolder } from "./Folder.ts"
 import { LogStore } from "./LogStore.ts"
+import type { RowsCheck } from "./RowsCheck.ts"
 import * as RocksStorage from "./RocksStorage.ts"
 import type { StateRow } from "./StateStore.ts"
 import { StateStore } from "./StateStore.ts"
@@ -34,6 +35,8 @@ export interface RestoreOptions extends DataDirOptions {
   readonly file: string
   /** Whether a row of the backup's state machine is carried over. */
   readonly keeps: (header: BackupHeader, row: StateRow) => boolean
+  /** Looks into the rows of the backup, when it is checked and once more when it is restored. */
+  readonly check: (header: BackupHeader) => RowsCheck
   /** The file was read to its end and found whole just now, so it need not be checked once more. Default false. */
   readonly checked?: boolean
   /** Told how far the reader is in the file: first while it is checked, then while it is restored. */
@@ -50,7 +53,7 @@ export type RestoreError = BackupCorrupt | BackupIoError | OpenError
 
 /** Fills empty stores with what the backup holds, so that a node starts behind it. */
 export const restoreInto = Effect.fnUntraced(function*(
-  options: Pick<RestoreOptions, "file" | "keeps" | "onProgress">
+  options: Pick<RestoreOptions, "check" | "file" | "keeps" | "onProgress">
 ): Effect.fn.Return<Restored, BackupCorrupt | BackupIoError | StorageError, LogStore | StateStore> {
   const log = yield* LogStore
   const state = yield* StateStore
@@ -59,6 +62,7 @@ export const restoreInto = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       const incoming = yield* state.import
       const read = yield* readBackup<StorageError>(options.file, {
+        check: options.check,
         onRows: (part, header) => {
           const kept = part.filter((row) => !isIdentityRow(row.key) && options.keeps(header, row))
           rows += kept.length
@@ -111,6 +115,7 @@ export const restore = Effect.fnUntraced(function*(options: RestoreOptions): Eff
   yield* requireEmpty(path)
   if (options.checked !== true) {
     yield* readBackup(options.file, {
+      check: options.check,
       onProgress: (bytes, ofBytes) => options.onProgress?.("check", bytes, ofBytes) ?? Effect.void
     })
   }

@@ -25,6 +25,7 @@ import { Context, Effect, Layer, Queue } from "effect"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import RocksDB, { ColumnFamily } from "rocksdb-native"
+import { unusableFile } from "./DirectoryFiles.ts"
 import { FirstFailure } from "./FirstFailure.ts"
 import type { LiveFileSource } from "./LiveFiles.ts"
 import { missingManifest, missingTable, missingWal, tablesIn } from "./LiveFiles.ts"
@@ -383,6 +384,28 @@ const openError = (path: string, cause: unknown): OpenError => {
   return new StorageIoError({ operation: "open", path, cause })
 }
 
+/**
+ * Refuses a directory that another process has open; RocksDB takes its lock before it reads anything, and not at all
+ * when it opens read-only. So it is asked to open without the families, which it refuses once it has the lock. Only
+ * its info log changes.
+ */
+export const requireUnused = (path: string): Effect.Effect<void, OpenError> =>
+  Effect.gen(function*() {
+    const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
+    if (unusable !== undefined) return yield* unusable
+    const opened = yield* Effect.tryPromise({
+      try: async () => {
+        const probe = new RocksDB(path, { createIfMissing: false })
+        await probe.ready()
+        await probe.close()
+      },
+      catch: (cause) => cause
+    }).pipe(Effect.result)
+    if (opened._tag === "Success") return yield* openError(path, new Error("Column families are missing"))
+    if (/Column families not opened/.test(String(opened.failure))) return
+    return yield* openError(path, opened.failure)
+  })
+
 /** What RocksDB counts on, to be compared with what its directory has. */
 const liveFiles = (path: string, sessions: Record<Family, RocksDB>): LiveFileSource => ({
   path,
@@ -417,6 +440,8 @@ const checkDirectory = async (
 
 const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const { path } = options
+  const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
+  if (unusable !== undefined) return yield* unusable
   const failure = new FirstFailure(path)
   const promised = promisedIn(path, failure)
   const writeBufferSize = options.writeBufferBytes ?? 8 * 1024 * 1024

@@ -4,8 +4,9 @@
  *
  * An import fills the other family. Its applied point is written last, as the mark that it is whole, and synced with
  * everything before it; then one durable write in `raft_state` names the family as the active one. Before that write a
- * crash leaves a part of a state that is not active, after it an old state that is not active any more: the start
- * discards either. Reads look which family is active at the moment they begin, and the old family is emptied only when
+ * crash leaves a part of a state, or one that is ahead of the active one: the start discards it. After it the other
+ * family holds a whole state that is behind the active one: it stays until the next import begins, so that an operator
+ * can go back to it. Reads look which family is active at the moment they begin, and the old family is emptied only when
  * the reads that may still be in it have ended; views have a RocksDB snapshot, which a deletion does not touch.
  */
 import { Effect, Layer, Semaphore } from "effect"
@@ -21,6 +22,7 @@ import type { ScanOptions, StateChange, StateExport, StateImport, StateView } fr
 import { StateStore } from "./StateStore.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
+import * as StorageMetrics from "./StorageMetrics.ts"
 
 /** Keys that begin with this byte belong to the store itself; a state machine's keys begin with 0x01 or more. */
 export const reservedPrefix = 0x00
@@ -66,8 +68,50 @@ export const recoverState = Effect.fnUntraced(function*(reader: Reader, path: st
   return { family, applied, installed }
 })
 
+/** The family that is not active. */
+export const otherFamily = (family: Family): Family => family === "state_a" ? "state_b" : "state_a"
+
+/**
+ * The applied point of a whole state in the inactive family that the active one replaced. A state there that is ahead
+ * was about to be installed, and is none.
+ */
+export const readReplaced = (
+  reader: Reader,
+  path: string,
+  { applied, family, installed }: Effect.Success<ReturnType<typeof recoverState>>
+): Effect.Effect<LogPoint | undefined, StorageError> =>
+  readApplied(reader, otherFamily(family), path).pipe(
+    Effect.catchTag("StorageCorruption", () => Effect.succeed(origin)),
+    Effect.map((point) =>
+      installed === undefined || point.index === 0 || point.index > applied.index ? undefined : point
+    )
+  )
+
+/** Rows that are counted at once. */
+const countedRows = 2_000
+
+/** How many rows a family has, up to `limit`. */
+const countRows = Effect.fnUntraced(function*(reader: Reader, family: Family, limit: number) {
+  let rows = 0
+  let gte = firstStateKey
+  while (rows < limit) {
+    const page = Math.min(countedRows, limit - rows)
+    let counted = 0
+    let last = gte
+    yield* reader.scan(family, { gte, lt: stateEnd, limit: page, keysOnly: true }, ({ key }) => {
+      counted += 1
+      last = key
+      return true
+    })
+    rows += counted
+    if (counted < page) break
+    gte = Buffer.concat([last, Uint8Array.of(0)])
+  }
+  return rows
+})
+
 /** The applied point of a family; `origin` when nothing was ever applied. */
-const readApplied = (reader: Reader, family: Family, path: string): Effect.Effect<LogPoint, StorageError> =>
+export const readApplied = (reader: Reader, family: Family, path: string): Effect.Effect<LogPoint, StorageError> =>
   Effect.flatMap(reader.get(family, appliedKey), (bytes): Effect.Effect<LogPoint, StorageError> => {
     if (bytes === undefined) return Effect.succeed(origin)
     const point = decodePoint(bytes)
@@ -175,7 +219,7 @@ const importBatches = (rows: ReadonlyArray<StateRow>): ReadonlyArray<ReadonlyArr
 }
 
 /** The rows of a family at one moment, from the first to the last. */
-const exportOf = (reader: Reader, family: Family): StateExport["next"] => {
+export const exportOf = (reader: Reader, family: Family): StateExport["next"] => {
   let from: Uint8Array = firstStateKey
   let ended = false
   /** Read already, and not asked for yet. */
@@ -220,33 +264,57 @@ const make = Effect.gen(function*() {
   const { path } = database
   const found = yield* recoverState(database, path)
   let active: Family = found.family
-  const inactive = (): Family => active === "state_a" ? "state_b" : "state_a"
+  const inactive = (): Family => otherFamily(active)
+  const metrics = yield* StorageMetrics.make
 
   const clearInactive = Effect.suspend(() => database.write(inactive(), [deleteWhole], "lazy"))
 
-  /** After an import, finished or not: nobody needs what the inactive family holds once the reads in it have ended. */
+  /** Nobody needs what the inactive family holds once the reads in it have ended. */
   const discardInactive = Effect.andThen(database.readsSettled, clearInactive).pipe(
     Effect.map(() => database.reclaimUnsafe(inactive(), wholeFamily.gte, wholeFamily.lt))
   )
 
-  let leftBehind = false
-  yield* database.scan(inactive, { ...wholeFamily, limit: 1, keysOnly: true }, () => (leftBehind = true))
-  if (leftBehind) {
-    yield* Effect.logWarning("discards a state that an earlier run did not finish to install, or to remove")
-    yield* discardInactive
+  let replaced = yield* readReplaced(database, path, found)
+  const measure = Effect.suspend(() =>
+    replaced === undefined
+      ? Effect.succeed(0)
+      : database.approximateBytes(inactive(), wholeFamily.gte, wholeFamily.lt)
+  ).pipe(Effect.tap((bytes) => Effect.sync(() => metrics.replacedState(bytes))))
+  if (replaced === undefined) {
+    let leftBehind = false
+    yield* database.scan(inactive, { ...wholeFamily, limit: 1, keysOnly: true }, () => (leftBehind = true))
+    if (leftBehind) {
+      yield* Effect.logWarning("discards a state that an earlier run did not finish to install, or to remove")
+      yield* discardInactive
+    }
+  } else {
+    const bytes = yield* measure
+    yield* Effect.logInfo(`keeps the replaced state through ${replaced.index} until the next snapshot comes`).pipe(
+      Effect.annotateLogs({ bytes })
+    )
   }
 
   const importing = yield* Semaphore.make(1)
+
+  /** Empties the place of the import. What it held is given back to the disk early, while there is little of the new. */
+  const makeRoom = Effect.suspend(() => {
+    if (replaced === undefined) return clearInactive
+    replaced = undefined
+    return Effect.andThen(discardInactive, measure)
+  })
+
+  /** What is left of an import that did not finish, or took the place of nothing, is of no use. */
+  const tidyUp = Effect.suspend(() => replaced === undefined ? discardInactive : Effect.void)
 
   const beginImport = importing.takeScoped(1).pipe(
     Effect.andThen(
       Effect.acquireRelease(
         Effect.sync(inactive),
         // A finalizer has no error: the node hears of this one by `failed`.
-        () => Effect.catch(discardInactive, (error) => Effect.sync(() => database.failure.record(error)))
+        () => Effect.catch(tidyUp, (error) => Effect.sync(() => database.failure.record(error)))
       )
     ),
-    Effect.tap(() => clearInactive),
+    Effect.tap(() => makeRoom),
     Effect.map((target): StateImport => ({
       write: (rows) =>
         Effect.forEach(importBatches(rows), (batch) => database.write(target, batch, "lazy"), { discard: true }),
@@ -255,6 +323,7 @@ const make = Effect.gen(function*() {
         Effect.uninterruptible(
           Effect.gen(function*() {
             yield* database.write(target, [putApplied(point)], "durable")
+            const before = yield* readApplied(database, active, path)
             const record = encodeRecord({ family: target, installed: { index: point.index, term: point.term } })
             yield* database.write(
               "raft_state",
@@ -262,6 +331,10 @@ const make = Effect.gen(function*() {
               "durable"
             )
             active = target
+            replaced = before.index === 0 ? undefined : before
+            // Its rows go to tables: in memory they would keep the log files of everything that comes.
+            database.reclaimUnsafe(inactive(), wholeFamily.gte, firstStateKey)
+            yield* measure
           })
         )
     }))
@@ -293,6 +366,12 @@ const make = Effect.gen(function*() {
       }
     }),
     import: beginImport,
+    replaced: Effect.gen(function*() {
+      const point = replaced
+      if (point === undefined) return undefined
+      const estimatedBytes = yield* database.approximateBytes(inactive(), wholeFamily.gte, wholeFamily.lt)
+      return { path, point, estimatedBytes, countRows: (limit) => countRows(database, inactive(), limit) }
+    }),
     failed: database.failure.failed
   })
 })

@@ -5,7 +5,8 @@
  *
  * There are two places for a state, one of them active. A snapshot is imported into the other one while the active one
  * goes on as before; one durable write then makes it the active one. What a crash leaves of an import is discarded by
- * the next start, so there is always one whole state.
+ * the next start, so there is always one whole state. The state that was replaced stays in its place until the next
+ * import begins, so that an operator can go back.
  *
  * Keys begin with 0x01 to 0xfe; `codec/StateRows.ts` has the limits of a row.
  */
@@ -77,6 +78,17 @@ export interface StateImport {
   readonly finish: (point: LogPoint) => Effect.Effect<void, StorageError>
 }
 
+/** The state that the last import took the place of. */
+export interface ReplacedState {
+  /** Where it is, for whoever goes back to it. */
+  readonly path: string
+  readonly point: LogPoint
+  /** About how many bytes it takes; see `StateExport.estimatedBytes`. */
+  readonly estimatedBytes: number
+  /** How many rows it has, counted up to `limit`: a page at a time, so that other work goes on. */
+  readonly countRows: (limit: number) => Effect.Effect<number, StorageError>
+}
+
 export class StateStore extends Context.Service<
   StateStore,
   StateView & {
@@ -102,6 +114,9 @@ export class StateStore extends Context.Service<
 
     /** Begins an import into the place that is not active, which is emptied first. Waits while another one is open. */
     readonly import: Effect.Effect<StateImport, StorageError, Scope.Scope>
+
+    /** `undefined` when no import took the place of a state, or the next one has begun. */
+    readonly replaced: Effect.Effect<ReplacedState | undefined, StorageError>
 
     /**
      * Fails once the store cannot keep its promises any more, also when that is found between calls: a commit may be

@@ -49,6 +49,9 @@ export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
     | "locked"
     | "not-a-directory"
     | "not-empty"
+    | "unusable-file"
+    | "nothing-applied"
+    | "nothing-replaced"
     | "foreign"
   readonly expected: string
   readonly found: string

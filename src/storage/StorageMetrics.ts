@@ -13,12 +13,19 @@ const syncSeconds = Metric.counter("flaredb_storage_sync_seconds_total", {
   incremental: true
 })
 
+/** Room that the state before the last snapshot takes until the next one comes: at most one state. */
+const replacedState = Metric.gauge("flaredb_storage_replaced_state_bytes", {
+  description: "about how many bytes the state takes that the last snapshot replaced, kept to go back to"
+})
+
 export interface StorageMetrics {
+  readonly replacedState: (bytes: number) => void
   readonly synced: (elapsedMs: number) => void
 }
 
 /** The updates, bound to the metric registry of the running fiber. */
 export const make: Effect.Effect<StorageMetrics> = Effect.map(Effect.context<never>(), (context) => ({
+  replacedState: (bytes) => replacedState.updateUnsafe(bytes, context),
   synced: (elapsedMs) => {
     syncs.updateUnsafe(1, context)
     syncSeconds.updateUnsafe(elapsedMs / 1000, context)

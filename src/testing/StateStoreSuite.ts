@@ -283,6 +283,45 @@ export const stateStoreCases = (options: StateStoreSuiteOptions): ReadonlyArray<
         )
       })),
 
+    test("the state that an import replaces stays until the next import begins", (start) =>
+      Effect.gen(function*() {
+        const replacedRows = (store: StateStore["Service"]) =>
+          Effect.gen(function*() {
+            const replaced = yield* store.replaced
+            if (replaced === undefined) return undefined
+            return [replaced.point, yield* replaced.countRows(1), yield* replaced.countRows(10)]
+          })
+        yield* start((store) =>
+          Effect.gen(function*() {
+            assert.equal(yield* replacedRows(store), undefined)
+            yield* store.commit([put("a", "1"), put("b", "2"), put("c", "3")], point(3))
+            yield* store.sync
+            yield* Effect.scoped(Effect.gen(function*() {
+              const incoming = yield* store.import
+              yield* incoming.write([row("d", "4")])
+              assert.equal(yield* replacedRows(store), undefined)
+              yield* incoming.finish(point(9))
+            }))
+            yield* store.commit([put("e", "5")], point(10))
+            yield* store.sync
+            assert.deepEqual(yield* replacedRows(store), [point(3), 1, 3])
+          })
+        )
+        yield* start((store) =>
+          Effect.gen(function*() {
+            assert.deepEqual(yield* replacedRows(store), [point(3), 1, 3])
+            yield* Effect.scoped(Effect.gen(function*() {
+              const incoming = yield* store.import
+              assert.equal(yield* replacedRows(store), undefined)
+              yield* incoming.write([row("f", "6")])
+            }))
+            assert.equal(yield* replacedRows(store), undefined)
+            assert.deepEqual(yield* scan(store), [["d", "4"], ["e", "5"]])
+          })
+        )
+        yield* start((store) => Effect.map(replacedRows(store), (rows) => assert.equal(rows, undefined)))
+      })),
+
     test("imports take turns: each finds its place empty", (start) =>
       Effect.gen(function*() {
         yield* start((store) =>

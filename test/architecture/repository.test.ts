@@ -53,6 +53,19 @@ describe("deploy/", () => {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
 
+  it("lets nobody but the service read what it stores, and writes no memory to the disk", () => {
+    const unit = read("deploy/systemd/flaredb@.service")
+    for (const line of ["StateDirectoryMode=0700", "UMask=0077", "LimitCORE=0"]) assert.include(unit.split("\n"), line)
+  })
+
+  it("binds no address beyond loopback unless whoever runs it writes that down", () => {
+    assert.notMatch(read("deploy/docker/Dockerfile"), /FLAREDB_LISTEN_HOST=/)
+    assert.notMatch(read("flake.nix"), /FLAREDB_LISTEN_HOST/)
+    for (const name of ["node-1.env", "node-2.env", "node-3.env"]) {
+      assert.notMatch(read("deploy/systemd", name), /^FLAREDB_LISTEN_HOST=/m)
+    }
+  })
+
   it("names no setting that a node does not read", () => {
     const known = new Set(read("src/FlareDbConfig.ts").match(/FLAREDB_[A-Z_]+/g))
     assert.isAbove(known.size, 5)

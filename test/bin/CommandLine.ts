@@ -1,5 +1,5 @@
 /** The command line from its sources: a process for each call, as users run it, without a build before. */
-import { Effect, Stream } from "effect"
+import { Deferred, Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { cleanEnv } from "../cluster/Flaredb.ts"
 
@@ -31,3 +31,42 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions = {}) =>
       return { code: Number(code), out, err }
     })
   )
+
+/** What starts a cluster of one. */
+export const startArgs = (ports: ReadonlyArray<number>, dataDir: string, ...more: ReadonlyArray<string>) => [
+  "start",
+  "--node-id",
+  "1",
+  "--nodes",
+  `1=127.0.0.1:${ports.join(":")}`,
+  "--data-dir",
+  dataDir,
+  ...more
+]
+
+/** Starts a command, and waits for a line of either output that matches. */
+export const untilLine = Effect.fnUntraced(function*(
+  args: ReadonlyArray<string>,
+  pattern: RegExp,
+  env: Readonly<Record<string, string>> = {}
+) {
+  const handle = yield* spawn(args, { env })
+  const matched = yield* Deferred.make<void, Error>()
+  const lines: Array<string> = []
+  const reading = (from: typeof handle.stdout) =>
+    from.pipe(
+      Stream.decodeText(),
+      Stream.splitLines,
+      Stream.runForEach((line) => {
+        lines.push(line)
+        return pattern.test(line) ? Deferred.succeed(matched, undefined) : Effect.void
+      }),
+      Effect.ignore
+    )
+  const out = Effect.all([reading(handle.stdout), reading(handle.stderr)], { concurrency: "unbounded" })
+  yield* Effect.forkScoped(
+    Effect.andThen(out, Effect.suspend(() => Deferred.fail(matched, new Error(`it ended: ${lines.join("\n")}`))))
+  )
+  yield* Deferred.await(matched)
+  return { handle, lines }
+})

@@ -29,6 +29,7 @@ import type { Load, Loading, StoredRow } from "../../src/kv/Loading.ts"
 import { decodeReply } from "../../src/kv/Reply.ts"
 import { decodeSession, Session } from "../../src/kv/Session.ts"
 import { State } from "../../src/kv/State.ts"
+import { StateCheck } from "../../src/kv/StateCheck.ts"
 import type { Compare, CompareFigure, CompareOperator, Operation } from "../../src/kv/Transaction.ts"
 import { compareFigures, compareOperators, transactionProblem } from "../../src/kv/Transaction.ts"
 import { Model } from "./Model.ts"
@@ -308,8 +309,98 @@ const compareWithModel = (seed: number, count: number) => {
   const restarted = carryOut(steps, () => 1 + source.below(10), () => source.below(2) === 0)
   assert.deepStrictEqual(restarted.replies, expected)
   for (const [key, value] of rows) assert.deepStrictEqual(restarted.store.rows.get(key), value, `row ${key}`)
+  assert.isUndefined(checkRows(single.store, count), "rows that the store wrote itself")
   return expected
 }
+
+/** What is wrong with the rows of a store, were they to come from outside. */
+const checkRows = (store: Store, index: number): string | undefined => {
+  const check = new StateCheck(index)
+  for (const row of store.sorted()) {
+    const problem = check.row(row)
+    if (problem !== undefined) return `${Buffer.from(row.key).toString("hex")}: ${problem}`
+  }
+  return check.end()
+}
+
+/** A store that went through many commands. */
+const usedStore = (seed: number, count: number): { readonly store: Store; readonly source: Source } => {
+  const source = new Source(seed)
+  const model = new Model(maxSessions)
+  const steps: Array<Step> = []
+  for (let index = 1; index <= count; index++) {
+    const step = source.step(index, model.revision)
+    steps.push(step)
+    model.apply(index, step.stampMs, step.command, step.stamp)
+    if (step.command._tag === "GrantLease" || step.command._tag === "OpenSession") source.ids.push(index)
+    if (source.ids.length > 8) source.ids.shift()
+  }
+  return { store: carryOut(steps, () => 10, () => false).store, source }
+}
+
+describe("rows that were changed outside are refused, or the store goes on with them", () => {
+  let refused = 0
+  let taken = 0
+  for (let seed = 1; seed <= 20; seed++) {
+    it(`seed ${seed}`, () => {
+      const count = 200
+      const { source, store } = usedStore(seed, count)
+      const rows = [...store.rows]
+      for (let run = 0; run < 100; run++) {
+        const changed = new Store()
+        for (const [key, value] of rows) changed.rows.set(key, value)
+        for (let times = 1 + source.below(2); times > 0; times--) {
+          const [key, value] = rows[source.below(rows.length)] ?? assert.fail("no rows")
+          const part = source.below(3)
+          if (part === 0) changed.rows.delete(key)
+          const inKey = part === 1
+          const at = inKey ? 1 + source.below(Math.max(1, key.length - 1)) : source.below(Math.max(1, value.length))
+          const damaged = Buffer.from(inKey ? bytes(key) : value)
+          if (damaged.length > 0 && part !== 0) damaged[at] = source.below(256)
+          if (inKey) changed.rows.delete(key)
+          if (part !== 0) changed.rows.set(inKey ? text(damaged) : key, inKey ? value : damaged)
+        }
+        if (checkRows(changed, count) !== undefined) {
+          refused += 1
+          continue
+        }
+        taken += 1
+        goOn(changed, count)
+      }
+    })
+  }
+
+  it("and both happen", () => {
+    assert.isAbove(refused, 500)
+    assert.isAbove(taken, 100)
+  })
+
+  /** Every key is put and deleted, every lease ends, and the history goes: none of it may throw. */
+  const goOn = (store: Store, index: number): void => {
+    const state = store.rows.has(text(figuresKey)) ? store.recover() : new State({ maxSessions })
+    const keys = store.within({ gte: Uint8Array.of(0x10), lt: Uint8Array.of(0x11) }).map(({ key }) => key.subarray(1))
+    const leases = store.within(leaseRange).map(({ key }) => idOf(key))
+    const before = state.figures.revision
+    const commands: ReadonlyArray<Command> = [
+      ...keys.map((key): Command => ({ _tag: "Put", key, value: bytes("after"), lease: 0 })),
+      ...leases.map((lease): Command => ({ _tag: "RevokeLease", lease })),
+      ...keys.map((key): Command => ({ _tag: "Delete", key })),
+      { _tag: "Put", key: bytes("new"), value: bytes("new"), lease: 0 },
+      { _tag: "Compact", revision: before }
+    ]
+    for (const [i, command] of commands.entries()) {
+      const batch = new Batch(state)
+      store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
+      const place = { index: index + 1 + i, stampMs: 0 }
+      const applied = apply(batch, place, { _tag: "Stamped", command, stamp: noSession })
+      const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))
+      assert.notStrictEqual(reply._tag, "Problem")
+      store.commit(batch)
+    }
+    assert.isAbove(state.figures.revision, before)
+    assert.isUndefined(checkRows(store, index + commands.length), "what it wrote since")
+  }
+})
 
 describe("random commands do what the plain model does, in batches of any size, with restarts between them", () => {
   for (let seed = 1; seed <= 40; seed++) {

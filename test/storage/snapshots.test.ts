@@ -7,6 +7,8 @@ import type { LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
 import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import { encodeRecord } from "../../src/storage/Codec.ts"
+import { RocksDb } from "../../src/storage/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/RocksStorage.ts"
 import type { StateRow } from "../../src/storage/StateStore.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
@@ -138,6 +140,87 @@ describe.each(cases)("a crash between a snapshot and the log, which $name", ({ a
     }))
 })
 
+describe("a crash between one snapshot and the next", () => {
+  it.live("leaves the state whole, and the one that was replaced whole or gone", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const path = join(folder, "node-1")
+      const kept: Array<readonly [string, string]> = []
+      const look = (name: string) =>
+        Effect.gen(function*() {
+          const state = yield* StateStore
+          const replaced = yield* state.replaced
+          const rows = replaced === undefined ? "gone" : `${replaced.point.index}: ${yield* replaced.countRows(100)}`
+          const keys = (yield* state.scan(everything)).map(({ key }) => Buffer.from(key.subarray(1)).toString())
+          kept.push([name, `${keys.join()} (${rows})`])
+        })
+      const step = (name: string) => killed(path, join(folder, name))
+      yield* Effect.gen(function*() {
+        const state = yield* StateStore
+        yield* state.commit([{ _tag: "Put", ...row("old 1") }, { _tag: "Put", ...row("old 2") }], point(2, 1))
+        yield* state.sync
+        for (const [index, name] of [[10, "first"], [20, "second"]] as const) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const incoming = yield* state.import
+            yield* step(`${name} begun`)
+            yield* incoming.write([row(name)])
+            yield* state.sync
+            yield* step(`${name} written`)
+            yield* incoming.finish(point(index, 2))
+            yield* step(`${name} finished`)
+          }))
+        }
+      }).pipe(Effect.provide(storage(path)))
+      for (const name of ["first", "second"]) {
+        for (const at of ["begun", "written", "finished"]) {
+          const image = join(folder, `${name} ${at}`)
+          for (const again of ["", " again"]) {
+            yield* look(`${name} ${at}${again}`).pipe(Effect.provide(storage(image)))
+          }
+        }
+      }
+      assert.deepStrictEqual(kept.filter(([name]) => !name.startsWith("second begun")), [
+        ["first begun", "old 1,old 2 (gone)"],
+        ["first begun again", "old 1,old 2 (gone)"],
+        ["first written", "old 1,old 2 (gone)"],
+        ["first written again", "old 1,old 2 (gone)"],
+        ["first finished", "first (2: 2)"],
+        ["first finished again", "first (2: 2)"],
+        ["second written", "first (gone)"],
+        ["second written again", "first (gone)"],
+        ["second finished", "second (10: 1)"],
+        ["second finished again", "second (10: 1)"]
+      ])
+      // The removal need not be on the disk yet.
+      for (const [, found] of kept.filter(([name]) => name.startsWith("second begun"))) {
+        assert.include(["first (gone)", "first (2: 2)"], found)
+      }
+    }), 30_000)
+
+  it.live("discards a state that was whole and not named yet, and keeps the one in use", () =>
+    Effect.gen(function*() {
+      const path = join(yield* temporaryFolder, "node-1")
+      yield* Effect.gen(function*() {
+        const state = yield* StateStore
+        yield* state.commit([{ _tag: "Put", ...row("old") }], point(2, 1))
+        yield* Effect.scoped(Effect.gen(function*() {
+          const incoming = yield* state.import
+          yield* incoming.write([row("new")])
+          yield* incoming.finish(point(10, 2))
+        }))
+        yield* state.sync
+        // The batch that ends an import, without the write that names its place.
+        const database = yield* RocksDb
+        const mark = encodeRecord({ index: 20, term: 2 })
+        yield* database.write("state_a", [{ _tag: "Put", key: Uint8Array.of(0, 1), value: mark }], "durable")
+      }).pipe(Effect.provide(storage(path)))
+      yield* Effect.gen(function*() {
+        assert.isUndefined(yield* (yield* StateStore).replaced)
+      }).pipe(Effect.provide(storage(path)))
+      assert.deepStrictEqual((yield* found(storage(path))).keys, ["new"])
+    }))
+})
+
 describe("an empty directory", () => {
   it.live("is a newcomer's until the node is a voter, and that is remembered", () =>
     Effect.gen(function*() {
@@ -181,21 +264,32 @@ describe("the disk", () => {
       assert.strictEqual((yield* found(storage(path))).log, "38@1..40")
     }), 30_000)
 
-  it.live("gets back the state that a snapshot replaces", () =>
-    Effect.gen(function*() {
-      const path = join(yield* temporaryFolder, "node-1")
-      yield* Effect.gen(function*() {
-        const state = yield* StateStore
-        for (let i = 0; i < 40; i++) {
-          yield* state.commit([{ _tag: "Put", ...row(`old ${i}`, megabyte) }], point(i + 1, 1))
-        }
-        yield* Effect.scoped(Effect.gen(function*() {
-          const incoming = yield* state.import
-          yield* incoming.write([row("new", megabyte)])
-          yield* incoming.finish(point(50, 2))
-        }))
-        yield* untilAtMost(path, 8 * megabyte.byteLength)
-        assert.lengthOf(yield* state.scan({ ...everything, keysOnly: true }), 1)
-      }).pipe(Effect.provide(storage(path)))
-    }), 30_000)
+  it.live(
+    "gets back the state that a snapshot replaced when the next one begins, and no more than one is kept",
+    () =>
+      Effect.gen(function*() {
+        const path = join(yield* temporaryFolder, "node-1")
+        yield* Effect.gen(function*() {
+          const state = yield* StateStore
+          for (let i = 0; i < 40; i++) {
+            yield* state.commit([{ _tag: "Put", ...row(`old ${i}`, megabyte) }], point(i + 1, 1))
+          }
+          yield* Effect.scoped(Effect.gen(function*() {
+            const incoming = yield* state.import
+            yield* incoming.write([row("new", megabyte)])
+            yield* incoming.finish(point(50, 2))
+          }))
+          // RocksDB compresses nothing here: what is kept has its size.
+          assert.isAbove(bytesIn(path), 40 * megabyte.byteLength)
+          yield* Effect.scoped(Effect.gen(function*() {
+            const incoming = yield* state.import
+            yield* incoming.write([row("newer", megabyte)])
+            yield* incoming.finish(point(60, 3))
+          }))
+          yield* untilAtMost(path, 8 * megabyte.byteLength)
+          assert.lengthOf(yield* state.scan({ ...everything, keysOnly: true }), 1)
+        }).pipe(Effect.provide(storage(path)))
+      }),
+    30_000
+  )
 })

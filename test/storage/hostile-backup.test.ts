@@ -1,0 +1,286 @@
+/** Backups whose checksums are right and whose content is not: refused before anything is written. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { readdirSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { join } from "node:path"
+import type { BackupHeader } from "../../src/codec/BackupFile.ts"
+import { encodeBackupHeader } from "../../src/codec/BackupFile.ts"
+import { identityRowKey } from "../../src/codec/ClusterIdentity.ts"
+import { SnapshotEncoder } from "../../src/codec/SnapshotChunk.ts"
+import type { StateRow } from "../../src/codec/StateRows.ts"
+import { Writer } from "../../src/kv/Binary.ts"
+import { decodeFigures, encodeFigures } from "../../src/kv/Figures.ts"
+import { encodeRevision } from "../../src/kv/History.ts"
+import { decodeRecord, encodeRecord } from "../../src/kv/KeyRecord.ts"
+import { figuresKey, leaseKey, leaseKeyKey, recordKey, revisionKey, sessionKey } from "../../src/kv/Keyspace.ts"
+import { encodeLease } from "../../src/kv/Lease.ts"
+import { encodeSession } from "../../src/kv/Session.ts"
+import { checkOfBackup } from "../../src/machine/StateCheck.ts"
+import { factsOf, keyValueMachine } from "../../src/machine/StateFacts.ts"
+import { readBackup } from "../../src/storage/BackupReader.ts"
+import { MemoryDisk } from "../../src/storage/MemoryStore.ts"
+import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import { restore, restoreInto } from "../../src/storage/Restore.ts"
+import { TestCluster } from "../../src/testing/TestCluster.ts"
+import { temporaryFolder } from "./TemporaryFolder.ts"
+
+const passTime = TestClock.adjust(10)
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+const hex = (key: Uint8Array): string => Buffer.from(key).toString("hex")
+const largest = Number.MAX_SAFE_INTEGER
+
+interface Good {
+  readonly header: BackupHeader
+  readonly rows: ReadonlyMap<string, StateRow>
+}
+
+/** A state with every kind of row, as a store wrote it. */
+const goodState = Effect.gen(function*() {
+  const cluster = yield* TestCluster.make({ voters: 1, passTime })
+  const leader = yield* cluster.leader()
+  for (let i = 0; i < 5; i++) yield* cluster.whileTimePasses(leader.put(`key ${i}`, `value ${i}`))
+  const granted = yield* cluster.whileTimePasses(leader.run({ _tag: "GrantLease", ttlMs: 60_000 }))
+  assert(granted._tag === "LeaseReply")
+  yield* cluster.whileTimePasses(leader.put("leased", "1", granted.lease))
+  yield* cluster.whileTimePasses(leader.run({ _tag: "OpenSession", ttlMs: 60_000 }))
+  yield* cluster.whileTimePasses(leader.run({ _tag: "Delete", key: utf8("key 4") }))
+  yield* cluster.whileTimePasses(leader.run({ _tag: "Compact", revision: 2 }))
+  const all = yield* Effect.scoped(Effect.gen(function*() {
+    const exported = yield* leader.node.exportState
+    return { point: exported.point, rows: yield* exported.next(10_000_000) }
+  }))
+  for (const node of cluster.nodes) yield* node.stop
+  const { identity = "", logTimeMs, machine, revision } = factsOf(all.rows)
+  const header: BackupHeader = {
+    clusterId: "old",
+    identity,
+    nodeId: 1,
+    version: "0",
+    machine,
+    index: all.point.index,
+    term: all.point.term,
+    revision,
+    logTimeMs,
+    createdMs: 6_000,
+    estimatedBytes: 100
+  }
+  return { header, rows: new Map(all.rows.map((row) => [hex(row.key), row])) } satisfies Good
+})
+
+const fileOf = (path: string, header: BackupHeader, rows: Iterable<StateRow>) => {
+  const encoder = new SnapshotEncoder()
+  const chunks = [...rows].sort((a, b) => Buffer.compare(a.key, b.key)).flatMap((row) => [...encoder.add(row)])
+  writeFileSync(path, Buffer.concat([encodeBackupHeader(header), ...chunks, ...encoder.end().chunks]))
+}
+
+const lease = (good: Good): number => {
+  const row = [...good.rows.values()].find(({ key }) => key[0] === 0x30) ?? assert.fail("no lease")
+  return Number(Buffer.from(row.key).readBigUInt64BE(1))
+}
+
+const valueOf = ({ rows }: Good, key: Uint8Array): Uint8Array => rows.get(hex(key))?.value ?? assert.fail("no row")
+
+const figures = (good: Good) => decodeFigures(valueOf(good, figuresKey)) ?? assert.fail("no figures")
+
+const record = (good: Good, key: string) =>
+  decodeRecord(valueOf(good, recordKey(utf8(key)))) ?? assert.fail("no record")
+
+type Change = (good: Good) => { readonly header?: Partial<BackupHeader>; readonly rows?: ReadonlyArray<StateRow> }
+
+const row = (key: Uint8Array, value: Uint8Array) => ({ rows: [{ key, value }] })
+
+/** What is changed about a good backup, and what is said of it. */
+const attacks: ReadonlyArray<readonly [string, Change, RegExp]> = [
+  ["a term of 2^53 - 1", () => ({ header: { term: largest } }), /header.*term 9007199254740991 is not from 1 to/],
+  ["an index of 2^53 - 1", () => ({ header: { index: largest } }), /header.*index 9007199254740991/],
+  ["a time that no date has", () => ({ header: { createdMs: largest } }), /header.*createdMs/],
+  ["a cluster name with an escape", () => ({ header: { clusterId: "a\u001b[2J" } }), /name "a\\u001b\[2J" is not/],
+  ["a machine name with an escape", () => ({ header: { machine: "\u009b2J" } }), /state machine, "\\u009b2J"/],
+  ["an identity that is none", () => ({ header: { identity: "me" } }), /identity "me" is no UUID/],
+  ["another machine's name", () => ({ header: { machine: "jobs/1" } }), /machine of the state is "key-value"/],
+  ["a revision that the rows do not have", () => ({ header: { revision: 3 } }), /revision of the state is/],
+  ["an identity that the rows do not have", () => row(identityRowKey, utf8("a")), /"a" is not a cluster identity/],
+  ["figures that are cut short", () => row(figuresKey, new Uint8Array(39)), /figures of the store are malformed/],
+  [
+    "a revision of 2^53 - 1",
+    (good) => row(figuresKey, encodeFigures({ ...figures(good), revision: largest })),
+    /store's revision 9007199254740991/
+  ],
+  [
+    "a log time of 2^53 - 1",
+    (good) => row(figuresKey, encodeFigures({ ...figures(good), logTimeMs: largest })),
+    /log time 9007199254740991/
+  ],
+  ["a record that is cut short", () => row(recordKey(utf8("key 1")), new Uint8Array(31)), /key 1.*record.*malformed/],
+  [
+    "a key of a later revision",
+    (good) => row(recordKey(utf8("key 1")), encodeRecord({ ...record(good, "key 1"), modRevision: 1_000 })),
+    /stored as "\\x10key 1": the mod revision 1000 is not from 1 to/
+  ],
+  [
+    "a version of 2^53 - 1",
+    (good) => row(recordKey(utf8("key 1")), encodeRecord({ ...record(good, "key 1"), version: largest })),
+    /the version 9007199254740991/
+  ],
+  [
+    "a lease that is not there",
+    (good) => row(recordKey(utf8("key 1")), encodeRecord({ ...record(good, "key 1"), lease: 1 })),
+    /lease 1 has 0 keys, 1 keys name it/
+  ],
+  [
+    "a value that is too large",
+    (good) => row(recordKey(utf8("key 1")), encodeRecord({ ...record(good, "key 1"), value: new Uint8Array(2 ** 21) })),
+    /the value has 2097152 bytes/
+  ],
+  [
+    "a key that is too long",
+    (good) => row(recordKey(new Uint8Array(5_000)), valueOf(good, recordKey(utf8("key 1")))),
+    /5000/
+  ],
+  ["history that is cut short", () => row(revisionKey(4), new Uint8Array(19)), /history of revision 4 is malformed/],
+  [
+    "history of another size",
+    () => row(revisionKey(4), encodeRevision({ revision: 4, logTimeMs: 1, changes: [] }, 7)),
+    /size of the history is 27/
+  ],
+  ["history of a later revision", () => row(revisionKey(900), new Uint8Array(20)), /revision 900 came where/],
+  ["a lease that is cut short", (good) => row(leaseKey(lease(good)), new Uint8Array(3)), /lease is malformed/],
+  [
+    "a lease that never ends",
+    (good) => row(leaseKey(lease(good)), encodeLease({ id: 0, ttlMs: 60_000, deadlineMs: largest, keys: 1 })),
+    /the deadline 9007199254740991/
+  ],
+  [
+    "a lease id beyond the log",
+    () => row(leaseKey(largest), encodeLease({ id: 0, ttlMs: 60_000, deadlineMs: 1, keys: 0 })),
+    /the lease 9007199254740991/
+  ],
+  [
+    "a key attached to no lease",
+    () => row(leaseKeyKey(5_000, utf8("a")), new Uint8Array(0)),
+    /lease 5000, which is not/
+  ],
+  ["a session that is cut short", () => row(sessionKey(1), new Uint8Array(5)), /session is malformed/],
+  [
+    "a session heard of in the future",
+    () => row(sessionKey(1), encodeSession({ ttlMs: 60_000, heardMs: largest, answered: 0 })),
+    /last command 9007199254740991/
+  ],
+  ["a reply without a session", () => row(new Writer(17).u8(0x42).u64(77).u64(1).bytes, utf8("x")), /session 77/],
+  [
+    "a row of an unknown kind",
+    () => row(Uint8Array.of(0x50, 0x1b), utf8("x")),
+    /stored as "P\\x1b": no row of this kind/
+  ]
+]
+
+const optionsOf = (folder: string, file: string) => ({
+  file,
+  path: join(folder, "node-1"),
+  clusterId: "new",
+  nodeId: 1,
+  voters: [1],
+  keeps: () => true,
+  check: checkOfBackup
+})
+
+describe("a backup with right checksums is refused, and nothing is written, for", () => {
+  it.effect.each(attacks)("%s", ([, change, message]) =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const good = yield* goodState
+      assert.strictEqual(good.header.machine, keyValueMachine)
+      const file = join(folder, "a")
+      const rows = new Map(good.rows)
+      const changed = change(good)
+      for (const each of changed.rows ?? []) rows.set(hex(each.key), each)
+      fileOf(file, { ...good.header, ...changed.header }, rows.values())
+      const dry = yield* Effect.flip(readBackup(file, { check: checkOfBackup }))
+      const error = yield* Effect.flip(restore(optionsOf(folder, file)))
+      assert.deepStrictEqual([dry._tag, error._tag], ["BackupCorrupt", "BackupCorrupt"])
+      assert.match(error.message, message)
+      assert.match(error.message, /^[\x20-\x7e…]*$/)
+      assert.deepStrictEqual(readdirSync(folder), ["a"])
+    }))
+
+  it.effect("a pipe in the place of a file", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = join(folder, "a")
+      execFileSync("mkfifo", [file])
+      const error = yield* Effect.flip(restore(optionsOf(folder, file)))
+      assert.match(error.message, /it is no regular file/)
+    }))
+})
+
+/** A reproducible source of small numbers. */
+const numbers = (seed: number) => {
+  let state = seed
+  return (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor(state / 2 ** 32 * below)
+  }
+}
+
+it.effect(
+  "a backup with mutated rows is refused, or the restored node starts and takes a put of every key",
+  () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const good = yield* goodState
+      const file = join(folder, "a")
+      const rows = [...good.rows.values()]
+      const below = numbers(7)
+      let started = 0
+      for (let run = 0; run < 150; run++) {
+        const changed = new Map(good.rows)
+        const { key, value } = rows[below(rows.length)] ?? assert.fail("no rows")
+        const inKey = below(4) === 0
+        const damaged = Uint8Array.from(inKey ? key : value)
+        const at = below(Math.max(1, damaged.byteLength))
+        if (damaged.byteLength > 0) damaged[at] = below(256)
+        changed.delete(hex(key))
+        const mutated = inKey ? { key: damaged, value } : { key, value: damaged }
+        if (mutated.key[0] === 0x00 || mutated.key[0] === 0xff) continue
+        changed.set(hex(mutated.key), mutated)
+        fileOf(file, good.header, changed.values())
+        const disk = new MemoryDisk([1])
+        const restored = yield* Effect.exit(
+          Effect.provide(
+            restoreInto({ file, keeps: () => true, check: checkOfBackup }),
+            Layer.fresh(MemoryStore.layer(disk))
+          )
+        )
+        if (restored._tag === "Failure") {
+          assert.strictEqual((yield* Effect.flip(restored))._tag, "BackupCorrupt")
+          continue
+        }
+        started += 1
+        yield* Effect.scoped(Effect.gen(function*() {
+          const cluster = yield* TestCluster.make({ voters: 1, passTime, disks: [disk] })
+          const leader = yield* cluster.leader()
+          for (const each of changed.values()) {
+            if (each.key[0] !== 0x10) continue
+            const put = leader.run({ _tag: "Put", key: each.key.subarray(1), value: utf8("after"), lease: 0 })
+            assert.strictEqual((yield* cluster.whileTimePasses(put))._tag, "PutReply")
+          }
+          for (const node of cluster.nodes) yield* node.stop
+        }))
+      }
+      assert.isAbove(started, 10)
+    }),
+  20_000
+)
+
+it.effect("a good backup is restored whatever is in it", () =>
+  Effect.gen(function*() {
+    const folder = yield* temporaryFolder
+    const good = yield* goodState
+    const file = join(folder, "a")
+    fileOf(file, good.header, good.rows.values())
+    const kinds = new Set([...good.rows.values()].map(({ key }) => key[0]))
+    assert.includeMembers([...kinds], [0x01, 0x10, 0x20, 0x30, 0x31, 0x40])
+    assert.strictEqual((yield* restore(optionsOf(folder, file))).rows, good.rows.size - 1)
+  }))
