@@ -63,7 +63,11 @@ export const from = "nowhere"
     ],
     ["node/RaftNode.ts", importing("effect/rpc"), "imports effect/rpc, which only"],
     ["node/RaftNode.ts", importing("effect/workers"), "imports effect/workers, which only nobody may"],
-    ["client/RemoteClient.ts", importing("node:net"), "imports node:net, which only bin/, testing/ may"],
+    [
+      "client/RemoteClient.ts",
+      importing("node:net"),
+      "imports node:net, which only bin/, testing/, ops/HttpGuard.ts may"
+    ],
     ["rpc/TcpClient.ts", importing("node:dns"), "imports node:dns, which only rpc/NameService.ts may"],
     ["node/RaftNode.ts", "console.log(1)", "writes to the console"],
     ["node/RaftNode.ts", `import { Console, Effect } from "effect"`, "prints through Console, which only bin/ may"],
