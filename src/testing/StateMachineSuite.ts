@@ -172,7 +172,7 @@ export const stateMachineCases = (options: StateMachineSuiteOptions): ReadonlyAr
         yield* ensure(service.check(broken.payload, broken) !== undefined, "an entry without a command is accepted")
         yield* ensure(broken.decoded === undefined, "a command is kept that was refused")
         for (let next = 0; next < entries.length;) {
-          const batch = entries.slice(next, next + 1 + below(16)).map((entry) => ({ ...entry }))
+          const batch = Array.from(entries.slice(next, next + 1 + below(16)), (entry): Entry => ({ ...entry }))
           for (const entry of batch) {
             const refusal = entry.kind === "noop" ? undefined : service.check(entry.payload, entry)
             yield* ensure(refusal === undefined, `a command of the sample is refused in an entry: ${refusal?.message}`)
