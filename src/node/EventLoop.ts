@@ -236,7 +236,7 @@ export class EventLoop {
     const { incoming, raft } = this.options
     const { message } = input
     this.connection = input.connection
-    const claim = message._tag === "AppendRequest" ? incoming.problem(message, raft.log) : undefined
+    const claim = message._tag === "AppendRequest" ? incoming.problem(message, raft) : undefined
     if (claim === undefined) this.step(input)
     else this.expel(message.from, claim)
   }

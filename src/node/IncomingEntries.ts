@@ -5,12 +5,19 @@
  * with its entry, so that this costs nothing: it is not decoded again where it is applied.
  */
 import type { StateMachine } from "../machine/StateMachine.ts"
-import type { Log } from "../raft/Log.ts"
 import type { AppendRequest } from "../raft/Message.ts"
+import type { Raft } from "../raft/Raft.ts"
 import type { LogClock } from "./LogClock.ts"
 
 /** Milliseconds that a stamp may be ahead of both the log and this node's wall clock. */
 export const maxStampAheadMs = 24 * 60 * 60 * 1_000
+
+/**
+ * Commands that are kept decoded: of so many entries after the last applied one, and of so many bytes each. A follower that
+ * applies more slowly than it persists decodes the others again, so that its memory is bounded.
+ */
+export const keptCommands = 4_096
+export const keptCommandBytes = 1_024
 
 export interface IncomingEntriesOptions {
   readonly check: StateMachine["Service"]["check"]
@@ -27,7 +34,7 @@ export class IncomingEntries {
   }
 
   /** Why the entries of an append must not be taken, if so. */
-  problem({ commit, entries }: AppendRequest, log: Log): string | undefined {
+  problem({ commit, entries }: AppendRequest, { applied, log }: Pick<Raft, "applied" | "log">): string | undefined {
     const { check, clock, wallMs } = this.options
     let latestMs = -1
     for (const entry of entries) {
@@ -41,6 +48,7 @@ export class IncomingEntries {
         return `entry ${entry.index} holds a command that this node cannot apply (${invalid.message}); ` +
           "if the versions differ, run the same version on every node"
       }
+      if (entry.payload.byteLength > keptCommandBytes || entry.index > applied + keptCommands) entry.decoded = undefined
       // Without any time of its own the node takes that of the cluster, whatever its wall clock says.
       if (!clock.knowsTime) continue
       if (latestMs < 0) latestMs = Math.max(clock.now(), wallMs())

@@ -74,13 +74,18 @@ export const implausibleOffer = (
     (point.term > term ? `its state ends in term ${point.term}, after its own term ${term}` : undefined)
 
 /** The term that the sender is in, as far as it says so: a granted pre-vote repeats the term of its question. */
-const termOfSender = (message: Message): number => {
-  if (message._tag === "PreVoteResponse" && message.granted) return 0
+const termOfSender = (message: Message): number | undefined => {
+  if (message._tag === "PreVoteResponse" && message.granted) return undefined
   return message._tag === "PreVoteRequest" ? message.term - 1 : message.term
 }
 
-const farTerm = ({ claims, term: own }: Raft, from: NodeId, term: number): string | undefined => {
-  if (term <= own + claims.allowance && term <= lastTerm) return undefined
+const farTerm = ({ claims, term: own }: Raft, from: NodeId, term: number | undefined): string | undefined => {
+  if (term === undefined) return undefined
+  if (term <= own + claims.allowance && term <= lastTerm) {
+    // Its last word counts: a bit that flipped once is no claim that lasts.
+    if (claims.far.size > 0) claims.far.delete(from)
+    return undefined
+  }
   if (term > lastTerm) return `term ${term} is beyond the last term ${lastTerm}`
   claims.far.set(from, { term, elapsed: 0 })
   return `term ${term} is more than ${claims.allowance} terms after the term ${own} of this node`

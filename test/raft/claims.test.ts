@@ -250,6 +250,16 @@ describe("terms", () => {
     })
   }
 
+  it("a peer that is in an earlier term after all has claimed nothing", () => {
+    const raft = make(configOf(2), recover(diskOf([1], 5)))
+    for (let tick = 0; tick < 2_000; tick++) {
+      for (const from of [1, 3]) receive(raft, heartbeatAnswer(2, from, 2 ** 40))
+      receive(raft, heartbeatAnswer(2, 1, 5))
+      quiet(raft, 1)
+    }
+    assert.strictEqual(raft.claims.allowance, jump)
+  })
+
   it("no claims of all peers together reach a term from which nobody can campaign", () => {
     const raft = make(configOf(2), recover(diskOf([1], last - 1)))
     for (let tick = 0; tick < 200; tick++) {

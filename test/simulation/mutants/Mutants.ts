@@ -349,8 +349,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "believes whatever term it is told",
     { cores: 50 },
     "raft/Claims.ts",
-    "if (term <= own + claims.allowance && term <= lastTerm) return undefined\n",
-    "if (term >= 0) return undefined\n"
+    "if (term <= own + claims.allowance && term <= lastTerm) {",
+    "if (term >= 0) {"
   ),
   one(
     "takes entries that it cannot apply",
