@@ -111,6 +111,24 @@ export const nodeFlags = {
     "BYTES",
     `bytes of calls that are not whole yet, per port; beyond, the connection with the oldest is closed; default ${defaults.limits.maxUnfinishedBytes}`
   ),
+  maxPendingCalls: integer(
+    "max-pending-calls",
+    "FLAREDB_MAX_PENDING_CALLS",
+    "N",
+    `calls of a port that are not answered, a quarter of them of one connection; default ${defaults.limits.maxPendingCalls}`
+  ),
+  maxPendingCallBytes: integer(
+    "max-pending-call-bytes",
+    "FLAREDB_MAX_PENDING_CALL_BYTES",
+    "BYTES",
+    `bytes of these calls, a quarter of them of one connection; default ${defaults.limits.maxPendingCallBytes}`
+  ),
+  maxPendingAnswerBytes: integer(
+    "max-pending-answer-bytes",
+    "FLAREDB_MAX_PENDING_ANSWER_BYTES",
+    "BYTES",
+    `bytes of answers that clients have not taken, a quarter of them of one; default ${defaults.limits.maxPendingAnswerBytes}`
+  ),
   unsafeNoFsync: Flag.Boolean("unsafe-no-fsync").pipe(
     Flag.withDescription("benchmarks only: a power loss then loses acknowledged writes (FLAREDB_UNSAFE_NO_FSYNC)"),
     Flag.withFallbackConfig(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC")),
@@ -136,6 +154,9 @@ export interface NodeFlags {
   readonly maxHandshakeMs: Option.Option<number>
   readonly maxFrameMs: Option.Option<number>
   readonly maxUnfinishedBytes: Option.Option<number>
+  readonly maxPendingCalls: Option.Option<number>
+  readonly maxPendingCallBytes: Option.Option<number>
+  readonly maxPendingAnswerBytes: Option.Option<number>
   readonly unsafeNoFsync: boolean
 }
 
@@ -165,7 +186,10 @@ export const nodeConfig = (flags: NodeFlags): Effect.Effect<FlareDbConfig, Failu
         ...given("maxHttpConnections", flags.maxHttpConnections),
         ...given("maxHandshakeMs", flags.maxHandshakeMs),
         ...given("maxFrameMs", flags.maxFrameMs),
-        ...given("maxUnfinishedBytes", flags.maxUnfinishedBytes)
+        ...given("maxUnfinishedBytes", flags.maxUnfinishedBytes),
+        ...given("maxPendingCalls", flags.maxPendingCalls),
+        ...given("maxPendingCallBytes", flags.maxPendingCallBytes),
+        ...given("maxPendingAnswerBytes", flags.maxPendingAnswerBytes)
       }
     })
   }).pipe(Effect.mapError(failureOf))

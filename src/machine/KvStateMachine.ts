@@ -10,14 +10,14 @@ import { watchTables } from "../BoundedTables.ts"
 import { apply as applyCommand, keysOf } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
 import type { Stamped } from "../kv/Command.ts"
-import { decodeCommand, encodeCommand } from "../kv/Command.ts"
+import { decodeCommand, encodeCommand, proposers } from "../kv/Command.ts"
 import type { Slot } from "../kv/Draft.ts"
 import { successor } from "../kv/KeyRange.ts"
 import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
 import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
 import { decodeLease } from "../kv/Lease.ts"
-import { maxLeases } from "../kv/Limits.ts"
+import { maxLeases, problem } from "../kv/Limits.ts"
 import { decodeSession, Session } from "../kv/Session.ts"
 import { State } from "../kv/State.ts"
 import type { Entry } from "../raft/Types.ts"
@@ -200,12 +200,16 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
   const machine = StateMachine.of({
     recovered: store.recovered,
     logTimeMs: () => state.figures.logTimeMs,
-    check: (command) => {
+    check: (command, proposer = "client") => {
       const decoded = decodeCommand(command)
-      return decoded._tag === "Problem" ? invalid(decoded) : undefined
+      if (decoded._tag === "Problem") return invalid(decoded)
+      const { _tag } = decoded.command
+      return proposers[_tag] === proposer || proposer === "node"
+        ? undefined
+        : invalid(problem("command", `${_tag} is proposed by nodes only`))
     },
     apply,
-    query: (asked) => answer(store, () => state, asked, queries),
+    query: (asked, room) => answer(store, () => state, asked, queries, room),
     reload: Effect.map(load, (loaded) => {
       state = loaded
       source.restart(loaded.figures)

@@ -102,7 +102,8 @@ const make = Effect.gen(function*() {
     StateMachine,
     StateMachine.of({
       ...machine,
-      check: (command) => decodeIdentityEntry(command) === undefined ? machine.check(command) : reserved,
+      check: (command, proposer) =>
+        decodeIdentityEntry(command) === undefined ? machine.check(command, proposer) : reserved,
       apply,
       reload: Effect.andThen(machine.reload, load)
     })

@@ -3,6 +3,7 @@
  * that any number of clients may come and go.
  */
 import { Context, Effect, Layer } from "effect"
+import type { RpcGroup } from "effect/rpc"
 import { watchTables } from "../BoundedTables.ts"
 import {
   clientProtocolVersion,
@@ -18,14 +19,19 @@ import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import { clientPortConnections, defaultLimits } from "../FlareDbConfig.ts"
-import { InvalidArgument, Overloaded } from "../FlareDbError.ts"
+import { InvalidArgument, NoHello, Overloaded } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/History.ts"
 import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
 import { RaftNode } from "../node/RaftNode.ts"
+import type { DirectCall } from "../rpc/DirectCalls.ts"
+import { Gate } from "../rpc/Gate.ts"
+import { sweepMs } from "../rpc/Connections.ts"
 import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
+import type { CallRoom } from "./AnswerBudget.ts"
+import { AnswerBudget, maxWaiting } from "./AnswerBudget.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
@@ -45,7 +51,16 @@ export interface ClientServerOptions {
 
 const defaultIdleTimeoutMs = 15_000
 
-type PortLimits = Pick<Limits, "maxClientConnections" | "maxFrameMs" | "maxHandshakeMs" | "maxUnfinishedBytes">
+type PortLimits = Pick<
+  Limits,
+  | "maxClientConnections"
+  | "maxFrameMs"
+  | "maxHandshakeMs"
+  | "maxPendingAnswerBytes"
+  | "maxPendingCallBytes"
+  | "maxPendingCalls"
+  | "maxUnfinishedBytes"
+>
 
 /** Where the client port really is. */
 export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>()("flaredb/server/ClientAddress") {}
@@ -54,6 +69,20 @@ export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>(
 const maxFrameBytes = maxBatchBytes + maxValueBytes + maxKeyBytes + 64 * 1024
 
 const noBytes = new Uint8Array(0)
+
+/** Answers to writes up to this many bytes are not counted. */
+const smallBytes = 64 * 1024
+
+const Rpcs = ClientRpcs.merge(StateRpcs)
+
+/** The handler of a call that is made directly; it is never called. */
+const notDirect = () => Effect.die(new Error("this call has a direct handler"))
+
+const bytesOf = (results: ReadonlyArray<unknown>): number => {
+  let bytes = 0
+  for (const result of results) if (result instanceof Uint8Array) bytes += result.byteLength
+  return bytes
+}
 
 const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const node = yield* RaftNode
@@ -64,12 +93,19 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const limits = options.limits ?? defaultLimits
   const { maxClientConnections } = limits
   const offences = yield* Offences.make("client")
-  /** The connections that said `Hello`. */
-  const clients = new Set<number>()
+  const gate = new Gate<RpcGroup.Rpcs<typeof Rpcs>>({
+    hello: "client.Hello",
+    noHello: (call) => new NoHello({ call }),
+    overloaded: (error) => error
+  })
+  const answers = new AnswerBudget(limits.maxPendingAnswerBytes, offences.nowMs)
+  yield* Effect.forkScoped(
+    Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => answers.sweep())))
+  )
   yield* watchTables([
     {
       table: "client_connections",
-      entries: () => clients.size,
+      entries: () => gate.size,
       limit: maxClientConnections,
       setting: "maxClientConnections"
     },
@@ -78,7 +114,14 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       entries: () => underWay,
       limit: options.maxOperations,
       setting: "maxPendingProposals + maxPendingReads"
-    }
+    },
+    {
+      table: "client_answer_bytes",
+      entries: () => answers.bytes,
+      limit: answers.maxBytes,
+      setting: "maxPendingAnswerBytes"
+    },
+    { table: "client_answers_waiting", entries: () => answers.waiting, limit: maxWaiting, setting: "maxWaiting" }
   ])
 
   const welcome = (
@@ -86,6 +129,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     protocolVersion: number
   ): Effect.Effect<typeof Welcome.Type, WrongProtocol | Overloaded> => {
     if (protocolVersion !== clientProtocolVersion) {
+      gate.dismiss(clientId)
       offences.reportCaller(
         "refused-hello",
         clientId,
@@ -93,17 +137,17 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
       return Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion }))
     }
-    if (clients.size >= maxClientConnections && !clients.has(clientId)) {
+    if (gate.size >= maxClientConnections && !gate.admits(clientId)) {
       offences.reportCaller(
         "too-many-connections",
         clientId,
-        `refused a client: maxClientConnections is at ${clients.size} of ${maxClientConnections}`
+        `refused a client: maxClientConnections is at ${gate.size} of ${maxClientConnections}`
       )
       return Effect.fail(
-        new Overloaded({ limit: "maxClientConnections", current: clients.size, maximum: maxClientConnections })
+        new Overloaded({ limit: "maxClientConnections", current: gate.size, maximum: maxClientConnections })
       )
     }
-    clients.add(clientId)
+    gate.admit(clientId)
     return Effect.map(node.identity, (identity) => ({
       clusterId: options.clusterId,
       identity: identity ?? null,
@@ -136,18 +180,42 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
     })
 
-  const write = ({ commands }: { readonly commands: Uint8Array }) => answer("commands", commands, node.propose)
+  const write = ({ commands }: { readonly commands: Uint8Array }, call: DirectCall) => {
+    const excess = answers.excess(call.clientId)
+    if (excess !== undefined) return Effect.fail(excess)
+    return answer("commands", commands, (parts) =>
+      Effect.map(node.propose(parts), (results) => {
+        // What was committed is answered, however large. It counts against what this client may read meanwhile.
+        const bytes = bytesOf(results)
+        if (bytes > smallBytes) keepRoom(call).trim(bytes)
+        return results
+      }))
+  }
+  /** Room for the answers of a call, until they were taken. */
+  const keepRoom = (call: DirectCall): CallRoom => {
+    const room = answers.room(call.clientId)
+    call.onTaken = () => room.release()
+    return room
+  }
   const read = (
     { consistency, from, queries }: {
       readonly consistency: Consistency
       readonly from: ReadFrom
       readonly queries: Uint8Array
-    }
-  ) => answer("queries", queries, (parts) => node.query(parts, consistency, from))
+    },
+    call: DirectCall
+  ) =>
+    answer("queries", queries, (parts) => {
+      const room = keepRoom(call)
+      return Effect.map(node.query(parts, consistency, from, room), (results) => {
+        room.trim(bytesOf(results))
+        return results
+      })
+    })
   const handlers = ClientRpcs.toLayer({
     "client.Hello": ({ protocolVersion }, { client }) => Effect.suspend(() => welcome(client.id, protocolVersion)),
-    "client.Write": write,
-    "client.Read": read,
+    "client.Write": notDirect,
+    "client.Read": notDirect,
     "client.Watch": ({ from, gte, lt, only, previous }, { client }) =>
       // Kept for as long as the watch, while the key's bytes are a view of what the socket received.
       watches.open(client.id, {
@@ -169,19 +237,20 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     "state.Backup": () => states.backup,
     "state.HashState": ({ marker }) => states.hashState(new Uint8Array(marker))
   })
-  const address = yield* serve(ClientRpcs.merge(StateRpcs), {
+  const address = yield* serve(Rpcs, {
     name: "client",
     ...options.listen,
     maxFrameBytes,
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     limits: { ...limits, maxConnections: clientPortConnections(maxClientConnections) },
     offences,
-    direct: { "client.Write": write, "client.Read": read },
-    onDisconnect: (clientId) =>
-      Effect.suspend(() => {
-        clients.delete(clientId)
-        return watches.endAll(clientId)
-      })
+    callLimits: limits,
+    gate,
+    direct: {
+      "client.Write": (payload, _, call) => write(payload, call),
+      "client.Read": (payload, _, call) => read(payload, call)
+    },
+    onDisconnect: (clientId) => watches.endAll(clientId)
   }).pipe(Effect.provide(Layer.merge(handlers, stateHandlers)))
   yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)
   return ClientAddress.of(address)
