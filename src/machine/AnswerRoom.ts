@@ -7,10 +7,10 @@ import type { Overloaded } from "../FlareDbError.ts"
 
 export interface AnswerRoom {
   /**
-   * Reserves `bytes`. A call that holds none waits for room; one that holds some is refused at once, because others may
-   * wait for what it holds. Succeeds with the refusal.
+   * Has the call hold `bytes` at least. One that was answered nothing yet waits for room; one that holds answers is
+   * refused at once, because others may wait for what it holds. Succeeds with the refusal.
    */
   readonly reserve: (bytes: number) => Effect.Effect<Overloaded | undefined>
-  /** Less is needed than was reserved: the call now holds `bytes`. */
+  /** The answers so far have `bytes`, and the call holds no more. */
   readonly trim: (bytes: number) => void
 }

@@ -33,13 +33,24 @@ const maxReadBytes = 4 * maxPageBytes
 const countChunk = 4_096
 
 /** Bytes after which a call is given no more answers; what is left of it is asked for again. */
-const maxAnswerBytes = 2 * maxPageBytes
+const maxAnswerBytes = maxPageBytes
 
-/** Gets that are read at once. */
+/** Gets that are read at once when what they find is small. */
 const getChunk = 64
 
-/** Bytes that are reserved for what one get finds, before it is known. */
+/** Gets of the first read of a call with more than that: little is known of what it asks for. */
+const firstChunk = 16
+
+/** Bytes that the gets of one read find, as far as can be known before. */
+const getChunkBytes = 1024 * 1024
+
+/** Least bytes that are reserved for what one get finds. */
 const getBytes = 256 * 1024
+
+/** What gets found lately, in bytes of each: how many are read at once is decided by it. */
+export interface FoundLately {
+  bytesPerGet: number
+}
 
 /** Bytes and queries answered in one go; then heartbeats have their turn. */
 const stretchBytes = 1024 * 1024
@@ -48,26 +59,36 @@ const stretchQueries = 512
 /** Bytes of a lease in the list of all. */
 const leaseRowBytes = 32
 
+const atOnce = ({ bytesPerGet }: FoundLately): number => Math.min(getChunk, Math.ceil(getChunkBytes / bytesPerGet))
+
 /** The figures, and what the gets find, until that is as much as one call is answered. Mostly one read. */
 const getSome = Effect.fnUntraced(function*(
   view: StateView,
   gets: ReadonlyArray<Get>,
+  lately: FoundLately,
   room: AnswerRoom | undefined
 ) {
   const found: Array<Uint8Array | undefined> = []
   let bytes = 0
   let refusal: Overloaded | undefined
-  for (let from = 0; from < gets.length && bytes < maxAnswerBytes; from += getChunk) {
+  for (let from = 0; from < gets.length && bytes < maxAnswerBytes;) {
+    const fitting = from === 0 && gets.length > getChunk ? Math.min(firstChunk, atOnce(lately)) : atOnce(lately)
+    const keys = gets.slice(from, from + fitting).map((get) => recordKey(get.key))
+    const count = keys.length
     if (room !== undefined) {
-      refusal = yield* room.reserve(Math.min(getChunk, gets.length - from) * getBytes)
+      refusal = yield* room.reserve(bytes + count * Math.max(getBytes, lately.bytesPerGet))
       if (refusal !== undefined) break
     }
-    const keys = gets.slice(from, from + getChunk).map((get) => recordKey(get.key))
     if (from === 0) keys.unshift(figuresKey)
+    let chunkBytes = 0
     for (const value of yield* view.getMany(keys)) {
-      bytes += value?.byteLength ?? 0
+      chunkBytes += value?.byteLength ?? 0
       found.push(value)
     }
+    bytes += chunkBytes
+    from += count
+    // Up at once, down by and by: somebody else's small values say little about the next large ones.
+    lately.bytesPerGet = Math.max(1, chunkBytes / count, lately.bytesPerGet * 0.95)
     room?.trim(bytes)
   }
   return { found, bytes, refusal }
@@ -111,14 +132,19 @@ export const answer = Effect.fnUntraced(function*(
   state: () => State,
   queries: ReadonlyArray<Uint8Array>,
   permits: Semaphore.Semaphore,
+  lately: FoundLately,
   room?: AnswerRoom
 ): Effect.fn.Return<ReadonlyArray<QueryReply>, StorageError> {
-  const decoded = queries.map((query) => decodeQuery(query))
+  const decoded: Array<Query | Problem> = []
+  for (const query of queries) {
+    decoded.push(decodeQuery(query))
+    if (decoded.length % stretchQueries === 0) yield* Effect.yieldNow
+  }
   const gets = decoded.filter((query): query is Get => query._tag === "Get")
   // Several reads are of one moment only in a view.
-  const read = yield* gets.length <= getChunk
-    ? getSome(store, gets, room)
-    : store.withView((view) => getSome(view, gets, room))
+  const read = yield* gets.length <= atOnce(lately)
+    ? getSome(store, gets, lately, room)
+    : store.withView((view) => getSome(view, gets, lately, room))
   const { found } = read
   let { refusal } = read
   const revision = found.length === 0 ? 0 : (yield* readFigures(found[0])).revision
@@ -127,7 +153,10 @@ export const answer = Effect.fnUntraced(function*(
   let get = 0
   let bytes = 0
   let stretch = 0
-  const full = () => refusal ?? new Overloaded({ limit: "maxAnswerBytes", current: bytes, maximum: maxAnswerBytes })
+  /** One for all, because there may be thousands. */
+  let refused: Overloaded | undefined
+  const full = () =>
+    refused ??= refusal ?? new Overloaded({ limit: "maxAnswerBytes", current: bytes, maximum: maxAnswerBytes })
   const replies: Array<QueryReply> = []
   for (const query of decoded) {
     if (stretch >= stretchBytes || replies.length % stretchQueries === stretchQueries - 1) {
@@ -145,7 +174,9 @@ export const answer = Effect.fnUntraced(function*(
     } else if (bytes >= maxAnswerBytes || refusal !== undefined) {
       reply = full()
     } else {
-      refusal = yield* room === undefined ? noRefusal : room.reserve(reservedFor(query, state().leases.size))
+      refusal = yield* room === undefined
+        ? noRefusal
+        : room.reserve(bytes + unanswered + reservedFor(query, state().leases.size))
       reply = refusal ?? (yield* other(query))
     }
     const size = reply instanceof Uint8Array ? reply.byteLength : 0

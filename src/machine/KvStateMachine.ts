@@ -29,6 +29,7 @@ import { checkIdentity } from "./Identity.ts"
 import type { HistoryLimits } from "./KvHousekeeping.ts"
 import { defaultHistoryLimits, dueCommands } from "./KvHousekeeping.ts"
 import { corrupt, runLoading } from "./KvLoader.ts"
+import type { FoundLately } from "./KvQueries.ts"
 import { answer, invalid, loadFigures } from "./KvQueries.ts"
 import { StateMachine } from "./StateMachine.ts"
 
@@ -196,6 +197,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
   })
 
   const queries = yield* Semaphore.make(concurrentQueries)
+  const foundLately: FoundLately = { bytesPerGet: 1 }
 
   const machine = StateMachine.of({
     recovered: store.recovered,
@@ -209,7 +211,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
         : invalid(problem("command", `${_tag} is proposed by nodes only`))
     },
     apply,
-    query: (asked, room) => answer(store, () => state, asked, queries, room),
+    query: (asked, room) => answer(store, () => state, asked, queries, foundLately, room),
     reload: Effect.map(load, (loaded) => {
       state = loaded
       source.restart(loaded.figures)

@@ -51,7 +51,9 @@ export const make = <Rpcs extends Rpc.Any>(
 > =>
   Effect.gen(function*() {
     const underWay = new Map<number, Set<Fiber.Fiber<unknown, unknown>>>()
-    yield* Effect.addFinalizer(() => Fiber.interruptAll([...underWay.values()].flatMap((fibers) => [...fibers])))
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach(underWay.values(), Fiber.interruptAll, { concurrency: "unbounded", discard: true })
+    )
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const calls = new Map<string, Call>()
     for (const [tag, handler] of Object.entries(handlers)) {

@@ -5,7 +5,7 @@
  *
  * It is also where a caller's identity belongs: whoever decides by it finds the connection admitted here.
  */
-import type { Rpc } from "effect/rpc"
+import type { Rpc, RpcGroup } from "effect/rpc"
 import type { Overloaded } from "../FlareDbError.ts"
 
 /** Refusals of one connection after which it is closed. */
@@ -23,11 +23,14 @@ export interface GateOptions<Rpcs extends Rpc.Any> {
 }
 
 export class Gate<Rpcs extends Rpc.Any> {
+  /** The calls that it stands before. */
+  readonly group: RpcGroup.RpcGroup<Rpcs>
   readonly options: GateOptions<Rpcs>
   private readonly admitted = new Set<number>()
   private onAdmit: ((clientId: number) => void) | undefined
 
-  constructor(options: GateOptions<Rpcs>) {
+  constructor(group: RpcGroup.RpcGroup<Rpcs>, options: GateOptions<Rpcs>) {
+    this.group = group
     this.options = options
   }
 

@@ -3,7 +3,6 @@
  * handler, direct or not.
  */
 import { Effect, Exit, Schema } from "effect"
-import type { RpcGroup } from "effect/rpc"
 import { Rpc, RpcServer } from "effect/rpc"
 import type { FromClientEncoded, RequestEncoded } from "effect/rpc/RpcMessage"
 import { Overloaded } from "../FlareDbError.ts"
@@ -25,7 +24,6 @@ export interface GatedOptions {
 /** The protocol, and what is to be called when a connection ended. */
 export const make = <Rpcs extends Rpc.Any>(
   protocol: Protocol,
-  group: RpcGroup.RpcGroup<Rpcs>,
   gate: Gate<Rpcs>,
   { calls, expel, report }: GatedOptions
 ): { readonly protocol: Protocol; readonly forget: (clientId: number) => void } => {
@@ -34,7 +32,7 @@ export const make = <Rpcs extends Rpc.Any>(
   const encoders = new Map<string, (error: unknown) => unknown>()
   /** The answers to calls before `Hello`. A call that could not fail so would end the server here, at its start. */
   const strangers = new Map<string, unknown>()
-  for (const [tag, rpc] of group.requests) {
+  for (const [tag, rpc] of gate.group.requests) {
     const encode = Schema.encodeUnknownSync(protocol.codecFor(Rpc.exitSchema(rpc)) as Schema.Codec<unknown, unknown>)
     const failure = (error: unknown) => encode(Exit.fail(error))
     encoders.set(tag, failure)

@@ -367,7 +367,7 @@ export const serve = <Rpcs extends Rpc.Any>(
           Layer.effect(
             RpcServer.Protocol,
             Effect.flatMap(RpcServer.makeProtocolSocketServer, (protocol) => {
-              const gated = GatedProtocol.make(protocol, group, gate, {
+              const gated = GatedProtocol.make(protocol, gate, {
                 calls,
                 report: (clientId, offence, problem) => offences.reportCaller(offence, clientId, problem),
                 expel: (clientId, offence, problem) => {

@@ -74,20 +74,26 @@ export class AnswerBudget {
   reserve(call: CallRoom, bytes: number): Effect.Effect<Overloaded | undefined> {
     // What is larger than the share of a connection takes all of it.
     const wanted = Math.min(bytes, this.share)
+    if (wanted <= call.bytes) return none
     const own = this.own(call.clientId)
-    if (this.fits(own, wanted)) {
-      this.hold(call, call.bytes + wanted)
+    if (this.fits(own, wanted - call.bytes)) {
+      this.hold(call, wanted)
       return none
     }
+    if (!call.filled) this.hold(call, 0)
     const { size } = this.waiters
-    if (call.bytes > 0 || size >= maxWaiting || own.waiting >= connectionShare(maxWaiting)) {
+    if (call.filled || size >= maxWaiting || own.waiting >= connectionShare(maxWaiting)) {
       return Effect.succeed(this.refusal(call.clientId))
     }
     const waiter: Waiter = { call, bytes: wanted, sinceMs: this.nowMs(), ready: Deferred.makeUnsafe() }
     this.waiters.add(waiter)
     own.waiting += 1
-    return Effect.onInterrupt(Deferred.await(waiter.ready), () =>
-      Effect.sync(() => this.settle(waiter, this.refusal(call.clientId))))
+    // The connection is known by its waiter now, or was forgotten when it held nothing.
+    this.connections.set(call.clientId, own)
+    return Effect.onInterrupt(
+      Deferred.await(waiter.ready),
+      () => Effect.sync(() => this.settle(waiter, this.refusal(call.clientId)))
+    )
   }
 
   /** For {@link CallRoom}: it now holds `bytes`. */
@@ -106,7 +112,7 @@ export class AnswerBudget {
       if (this.bytes >= this.maxBytes) return
       const { bytes, call } = waiter
       if (!this.fits(this.own(call.clientId), bytes)) continue
-      this.hold(call, call.bytes + bytes)
+      this.hold(call, bytes)
       this.settle(waiter, undefined)
     }
   }
@@ -146,6 +152,8 @@ const none: Effect.Effect<undefined> = Effect.succeed(undefined)
 export class CallRoom implements AnswerRoom {
   readonly clientId: number
   bytes = 0
+  /** Whether it holds answers, not only room for them. */
+  filled = false
   private readonly budget: AnswerBudget
 
   constructor(budget: AnswerBudget, clientId: number) {
@@ -158,6 +166,7 @@ export class CallRoom implements AnswerRoom {
   }
 
   trim(bytes: number): void {
+    this.filled = bytes > 0
     if (bytes !== this.bytes) this.budget.hold(this, bytes)
   }
 

@@ -2,8 +2,7 @@
  * The client port: `ClientRpcs` over TCP, answered by the node of this process. It holds no state of its own, so
  * that any number of clients may come and go.
  */
-import { Context, Effect, Layer } from "effect"
-import type { RpcGroup } from "effect/rpc"
+import { Context, Effect, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"
 import {
   clientProtocolVersion,
@@ -21,7 +20,7 @@ import type { Limits } from "../FlareDbConfig.ts"
 import { clientPortConnections, defaultLimits } from "../FlareDbConfig.ts"
 import { InvalidArgument, NoHello, Overloaded } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/History.ts"
-import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
+import { maxKeyBytes, maxPageBytes, maxValueBytes } from "../kv/Limits.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import type { DirectCall } from "../rpc/DirectCalls.ts"
 import { Gate } from "../rpc/Gate.ts"
@@ -70,10 +69,17 @@ const maxFrameBytes = maxBatchBytes + maxValueBytes + maxKeyBytes + 64 * 1024
 
 const noBytes = new Uint8Array(0)
 
+/** Answers to reads from this many bytes on are large. */
+const largeBytes = 256 * 1024
+
 /** Answers to writes up to this many bytes are not counted. */
 const smallBytes = 64 * 1024
 
 const Rpcs = ClientRpcs.merge(StateRpcs)
+
+/** Bytes of a query and of its answer, as far as they are known before they are looked at. */
+const queryBytes = 64
+const answerBytes = 64 * 1024
 
 /** The handler of a call that is made directly; it is never called. */
 const notDirect = () => Effect.die(new Error("this call has a direct handler"))
@@ -93,7 +99,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const limits = options.limits ?? defaultLimits
   const { maxClientConnections } = limits
   const offences = yield* Offences.make("client")
-  const gate = new Gate<RpcGroup.Rpcs<typeof Rpcs>>({
+  const gate = new Gate(Rpcs, {
     hello: "client.Hello",
     noHello: (call) => new NoHello({ call }),
     overloaded: (error) => error
@@ -161,7 +167,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     field: string,
     batch: Uint8Array,
     // The batch is a view of what the socket received, and its parts outlive the call: one copy for all of them.
-    use: (parts: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | Failure>>
+    use: (parts: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | Failure>, Overloaded>
   ): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> =>
     Effect.suspend((): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> => {
       const parts = decodeBatch(new Uint8Array(batch), maxBatchOperations)
@@ -197,6 +203,11 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     call.onTaken = () => room.release()
     return room
   }
+  const turns = yield* Semaphore.make(1)
+  /** Large answers are packed and encoded one in a turn of the event loop: heartbeats and others go between. */
+  const turn = Effect.map(turns.take(1), () => {
+    setImmediate(() => Effect.runFork(turns.release(1)))
+  })
   const read = (
     { consistency, from, queries }: {
       readonly consistency: Consistency
@@ -204,14 +215,27 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       readonly queries: Uint8Array
     },
     call: DirectCall
-  ) =>
-    answer("queries", queries, (parts) => {
-      const room = keepRoom(call)
-      return Effect.map(node.query(parts, consistency, from, room), (results) => {
-        room.trim(bytesOf(results))
-        return results
-      })
-    })
+  ) => {
+    const room = keepRoom(call)
+    const answered = answer(
+      "queries",
+      queries,
+      (parts) =>
+        Effect.flatMap(node.query(parts, consistency, from, room), (results) => {
+          const bytes = bytesOf(results)
+          room.trim(bytes)
+          if (bytes > largeBytes) return Effect.as(turn, results)
+          const [first] = results
+          // One refusal for all is a short answer; thousands would be a long one.
+          return first instanceof Overloaded && results.every((result) => result === first)
+            ? Effect.fail(first)
+            : Effect.succeed(results)
+        })
+    )
+    // Room comes first: a call that waits for it is neither unpacked nor copied.
+    const expected = Math.min(Math.ceil(queries.byteLength / queryBytes) * answerBytes, maxPageBytes)
+    return Effect.flatMap(room.reserve(expected), (refusal) => refusal === undefined ? answered : Effect.fail(refusal))
+  }
   const handlers = ClientRpcs.toLayer({
     "client.Hello": ({ protocolVersion }, { client }) => Effect.suspend(() => welcome(client.id, protocolVersion)),
     "client.Write": notDirect,

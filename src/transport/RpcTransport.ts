@@ -1,6 +1,5 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
 import { Clock, Effect, Exit, FiberSet, Layer, Queue, Scope } from "effect"
-import type { RpcGroup } from "effect/rpc"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { decodeMessages } from "../codec/MessageBatch.ts"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -187,7 +186,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const arrivals = new Arrivals()
   const offences = yield* Offences.make("peer")
   const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
-  const gate = new Gate<RpcGroup.Rpcs<typeof PeerRpcs>>({
+  const gate = new Gate(PeerRpcs, {
     hello: "peer.Hello",
     noHello,
     overloaded: ({ current, limit, maximum }) =>

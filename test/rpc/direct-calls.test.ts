@@ -30,7 +30,7 @@ class OpenGate extends Gate<RpcGroup.Rpcs<typeof Rpcs>> {
   }
 }
 
-const gate = new OpenGate({
+const gate = new OpenGate(Rpcs, {
   hello: "Plain",
   noHello: (call) => new NoHello({ call }),
   overloaded: (excess) => excess,
