@@ -81,11 +81,11 @@ export interface Limits {
   readonly maxPeerConnections: number
   /** Connections to the HTTP port; more are closed. */
   readonly maxHttpConnections: number
-  /** Milliseconds that a new connection may take to make its first call before it is closed. */
+  /** Milliseconds that a new connection may take until its `Hello` is accepted before it is closed. */
   readonly maxHandshakeMs: number
   /**
-   * Milliseconds from the first byte of a call to its last before its connection is closed. Fewer end slow attacks
-   * sooner, and large writes over slow links with them.
+   * Milliseconds from the first byte of a call to its last, and until answers are taken, before the connection is
+   * closed. Fewer end slow attacks sooner, and large writes and reads over slow links with them.
    */
   readonly maxFrameMs: number
   /**

@@ -97,13 +97,13 @@ export const nodeFlags = {
     "max-handshake-ms",
     "FLAREDB_MAX_HANDSHAKE_MS",
     "MS",
-    `milliseconds for the first call of a connection before it is closed; default ${defaults.limits.maxHandshakeMs}`
+    `milliseconds until the Hello of a connection is accepted before it is closed; default ${defaults.limits.maxHandshakeMs}`
   ),
   maxFrameMs: integer(
     "max-frame-ms",
     "FLAREDB_MAX_FRAME_MS",
     "MS",
-    `milliseconds from a call's first byte to its last before its connection is closed; default ${defaults.limits.maxFrameMs}`
+    `milliseconds from a call's first byte to its last, and for taking answers, before the connection is closed; default ${defaults.limits.maxFrameMs}`
   ),
   maxUnfinishedBytes: integer(
     "max-unfinished-bytes",

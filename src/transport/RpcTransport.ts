@@ -1,5 +1,6 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
 import { Clock, Effect, Exit, FiberSet, Layer, Queue, Scope } from "effect"
+import { watchTables } from "../BoundedTables.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { decodeMessages } from "../codec/MessageBatch.ts"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -286,6 +287,22 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     links.set(peer.id, link)
     yield* Effect.forkScoped(link.run)
   }
+
+  const { maxQueuedMessages } = { ...defaultLinkLimits, ...options.limits }
+  yield* watchTables([
+    {
+      table: "peer_inbox_batches",
+      entries: () => Queue.sizeUnsafe(inbox),
+      limit: inboxBatches,
+      setting: "inboxBatches"
+    },
+    {
+      table: "peer_outbox_messages",
+      entries: () => [...links.values()].reduce((most, link) => Math.max(most, link.health().queued), 0),
+      limit: 2 * maxQueuedMessages,
+      setting: "maxQueuedMessages"
+    }
+  ])
 
   return PeerTransport.of({
     sendUnsafe: (messages) => {
