@@ -81,11 +81,11 @@ export interface Limits {
   readonly maxPeerConnections: number
   /** Connections to the HTTP port; more are closed. */
   readonly maxHttpConnections: number
-  /** Milliseconds that a new connection may take to make its first call before it is closed. */
+  /** Milliseconds that a new connection may take until its `Hello` is accepted before it is closed. */
   readonly maxHandshakeMs: number
   /**
-   * Milliseconds from the first byte of a call to its last before its connection is closed. Fewer end slow attacks
-   * sooner, and large writes over slow links with them.
+   * Milliseconds from the first byte of a call to its last, and until answers are taken, before the connection is
+   * closed. Fewer end slow attacks sooner, and large writes and reads over slow links with them.
    */
   readonly maxFrameMs: number
   /**
@@ -93,6 +93,18 @@ export interface Limits {
    * oldest of them is closed.
    */
   readonly maxUnfinishedBytes: number
+  /**
+   * Calls of all connections to one port that are not answered, a quarter of them of one connection; more are refused
+   * as `Overloaded`.
+   */
+  readonly maxPendingCalls: number
+  /** Bytes of the arguments of these calls, a quarter of them of one connection; more are refused as `Overloaded`. */
+  readonly maxPendingCallBytes: number
+  /**
+   * Bytes of answers to reads that were computed and that clients have not taken, a quarter of them of one connection.
+   * At the bound reads wait for room, and are refused as `Overloaded` when too many wait, or for too long.
+   */
+  readonly maxPendingAnswerBytes: number
 }
 
 export interface FlareDbConfig {
@@ -150,7 +162,10 @@ export const defaultLimits: Limits = {
   maxHttpConnections: 256,
   maxHandshakeMs: 10_000,
   maxFrameMs: 30_000,
-  maxUnfinishedBytes: 64 * 1024 * 1024
+  maxUnfinishedBytes: 64 * 1024 * 1024,
+  maxPendingCalls: 65_536,
+  maxPendingCallBytes: 256 * 1024 * 1024,
+  maxPendingAnswerBytes: 128 * 1024 * 1024
 }
 
 /** Connections of the client port in all: beyond the limit on clients, a few are told so rather than cut off. */
@@ -393,6 +408,9 @@ const fromVariables = Config.all({
   maxHandshakeMs: Config.option(Config.Int("FLAREDB_MAX_HANDSHAKE_MS")),
   maxFrameMs: Config.option(Config.Int("FLAREDB_MAX_FRAME_MS")),
   maxUnfinishedBytes: Config.option(Config.Int("FLAREDB_MAX_UNFINISHED_BYTES")),
+  maxPendingCalls: Config.option(Config.Int("FLAREDB_MAX_PENDING_CALLS")),
+  maxPendingCallBytes: Config.option(Config.Int("FLAREDB_MAX_PENDING_CALL_BYTES")),
+  maxPendingAnswerBytes: Config.option(Config.Int("FLAREDB_MAX_PENDING_ANSWER_BYTES")),
   unsafeNoFsync: Config.option(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC"))
 })
 
@@ -420,7 +438,10 @@ export const fromEnv: Effect.Effect<FlareDbConfig, InvalidConfig> = Effect.gen(f
       ...(Option.isSome(env.maxHttpConnections) ? { maxHttpConnections: env.maxHttpConnections.value } : {}),
       ...(Option.isSome(env.maxHandshakeMs) ? { maxHandshakeMs: env.maxHandshakeMs.value } : {}),
       ...(Option.isSome(env.maxFrameMs) ? { maxFrameMs: env.maxFrameMs.value } : {}),
-      ...(Option.isSome(env.maxUnfinishedBytes) ? { maxUnfinishedBytes: env.maxUnfinishedBytes.value } : {})
+      ...(Option.isSome(env.maxUnfinishedBytes) ? { maxUnfinishedBytes: env.maxUnfinishedBytes.value } : {}),
+      ...(Option.isSome(env.maxPendingCalls) ? { maxPendingCalls: env.maxPendingCalls.value } : {}),
+      ...(Option.isSome(env.maxPendingCallBytes) ? { maxPendingCallBytes: env.maxPendingCallBytes.value } : {}),
+      ...(Option.isSome(env.maxPendingAnswerBytes) ? { maxPendingAnswerBytes: env.maxPendingAnswerBytes.value } : {})
     }
   })
 }).pipe(

@@ -73,6 +73,16 @@ export class InvalidArgument extends Schema.TaggedError<InvalidArgument>()("Inva
   }
 }
 
+/** A call came on a connection that has not said a `Hello` that was accepted. It was not carried out. */
+export class NoHello extends Schema.TaggedError<NoHello>()("NoHello", {
+  /** The name of the call. */
+  call: Schema.String
+}) {
+  override get message() {
+    return `${this.call} came before a Hello that was accepted; say Hello first on each connection`
+  }
+}
+
 /** No node could serve the request within its deadline, and no write was appended. */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
   reason: Schema.String

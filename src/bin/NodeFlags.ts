@@ -103,19 +103,37 @@ export const nodeFlags = {
     "max-handshake-ms",
     "FLAREDB_MAX_HANDSHAKE_MS",
     "MS",
-    `milliseconds for the first call of a connection before it is closed; default ${defaults.limits.maxHandshakeMs}`
+    `milliseconds until the Hello of a connection is accepted before it is closed; default ${defaults.limits.maxHandshakeMs}`
   ),
   maxFrameMs: integer(
     "max-frame-ms",
     "FLAREDB_MAX_FRAME_MS",
     "MS",
-    `milliseconds from a call's first byte to its last before its connection is closed; default ${defaults.limits.maxFrameMs}`
+    `milliseconds from a call's first byte to its last, and for taking answers, before the connection is closed; default ${defaults.limits.maxFrameMs}`
   ),
   maxUnfinishedBytes: integer(
     "max-unfinished-bytes",
     "FLAREDB_MAX_UNFINISHED_BYTES",
     "BYTES",
     `bytes of calls that are not whole yet, per port; beyond, the connection with the oldest is closed; default ${defaults.limits.maxUnfinishedBytes}`
+  ),
+  maxPendingCalls: integer(
+    "max-pending-calls",
+    "FLAREDB_MAX_PENDING_CALLS",
+    "N",
+    `calls of a port that are not answered, a quarter of them of one connection; default ${defaults.limits.maxPendingCalls}`
+  ),
+  maxPendingCallBytes: integer(
+    "max-pending-call-bytes",
+    "FLAREDB_MAX_PENDING_CALL_BYTES",
+    "BYTES",
+    `bytes of these calls, a quarter of them of one connection; default ${defaults.limits.maxPendingCallBytes}`
+  ),
+  maxPendingAnswerBytes: integer(
+    "max-pending-answer-bytes",
+    "FLAREDB_MAX_PENDING_ANSWER_BYTES",
+    "BYTES",
+    `bytes of answers that clients have not taken, a quarter of them of one; default ${defaults.limits.maxPendingAnswerBytes}`
   ),
   unsafeNoFsync: Flag.Boolean("unsafe-no-fsync").pipe(
     Flag.withDescription("benchmarks only: a power loss then loses acknowledged writes (FLAREDB_UNSAFE_NO_FSYNC)"),
@@ -143,6 +161,9 @@ export interface NodeFlags {
   readonly maxHandshakeMs: Option.Option<number>
   readonly maxFrameMs: Option.Option<number>
   readonly maxUnfinishedBytes: Option.Option<number>
+  readonly maxPendingCalls: Option.Option<number>
+  readonly maxPendingCallBytes: Option.Option<number>
+  readonly maxPendingAnswerBytes: Option.Option<number>
   readonly unsafeNoFsync: boolean
 }
 
@@ -173,7 +194,10 @@ export const nodeConfig = (flags: NodeFlags): Effect.Effect<FlareDbConfig, Failu
         ...given("maxHttpConnections", flags.maxHttpConnections),
         ...given("maxHandshakeMs", flags.maxHandshakeMs),
         ...given("maxFrameMs", flags.maxFrameMs),
-        ...given("maxUnfinishedBytes", flags.maxUnfinishedBytes)
+        ...given("maxUnfinishedBytes", flags.maxUnfinishedBytes),
+        ...given("maxPendingCalls", flags.maxPendingCalls),
+        ...given("maxPendingCallBytes", flags.maxPendingCallBytes),
+        ...given("maxPendingAnswerBytes", flags.maxPendingAnswerBytes)
       }
     })
   }).pipe(Effect.mapError(failureOf))

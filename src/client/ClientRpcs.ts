@@ -4,10 +4,10 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { InvalidArgument, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
+import { InvalidArgument, NoHello, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 
 /** Raised by an incompatible change of anything in this file. */
-export const clientProtocolVersion = 2
+export const clientProtocolVersion = 3
 
 /** Most operations in one call. */
 export const maxBatchOperations = 4096
@@ -79,6 +79,9 @@ export const NodeReport = Schema.Struct({
 })
 export type NodeReport = typeof NodeReport.Type
 
+/** How the port refuses any call: it came before `Hello`, or is one too many. */
+const CallRefused = Schema.Union([NoHello, Overloaded])
+
 /** Operations that failed, by their place in the batch; the others have their reply there. */
 const Failures = <Error extends Schema.Top>(error: Error) =>
   Schema.Array(Schema.Struct({ slot: Schema.Natural, error }))
@@ -93,7 +96,7 @@ export class ClientRpcs extends RpcGroup.make(
   Rpc.make("Write", {
     payload: { commands: Schema.Uint8Array },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(WriteError) }),
-    error: Schema.Union([InvalidArgument, Overloaded])
+    error: Schema.Union([InvalidArgument, Overloaded, NoHello])
   }),
   /** A node that does not lead answers `NotLeader` to what is asked `from` the leader. */
   Rpc.make("Read", {
@@ -103,7 +106,7 @@ export class ClientRpcs extends RpcGroup.make(
       queries: Schema.Uint8Array
     },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
-    error: Schema.Union([InvalidArgument, Overloaded])
+    error: Schema.Union([InvalidArgument, Overloaded, NoHello])
   }),
   /**
    * Begins a watch of `gte` up to `lt`, as in `kv/KeyRange.ts`. `from` `null` tells of what is acknowledged from now
@@ -118,16 +121,20 @@ export class ClientRpcs extends RpcGroup.make(
       only: Schema.NullOr(Schema.Literals(["puts", "deletes"]))
     },
     success: Schema.Struct({ watch: Schema.Natural, from: Schema.Natural }),
-    error: WatchError
+    error: Schema.Union([WatchError, NoHello])
   }),
   /** The next part of a watch; `changes` is a batch as in `kv/History.ts`. Belongs to the connection that began it. */
   Rpc.make("Changes", {
     payload: { watch: Schema.Natural, from: Schema.Natural, waitMs: Schema.Natural },
     success: Schema.Struct({ changes: Schema.Uint8Array, through: Schema.Natural }),
-    error: WatchError
+    error: Schema.Union([WatchError, NoHello])
   }),
-  Rpc.make("EndWatch", { payload: { watch: Schema.Natural }, success: Schema.Void }),
-  Rpc.make("Status", { success: NodeReport }),
+  Rpc.make("EndWatch", { payload: { watch: Schema.Natural }, success: Schema.Void, error: CallRefused }),
+  Rpc.make("Status", { success: NodeReport, error: CallRefused }),
   /** `target` `null` lets the leader choose. */
-  Rpc.make("TransferLeader", { payload: { target: Schema.NullOr(Schema.Natural) }, success: Schema.Void })
+  Rpc.make("TransferLeader", {
+    payload: { target: Schema.NullOr(Schema.Natural) },
+    success: Schema.Void,
+    error: CallRefused
+  })
 ).prefix("client.") {}

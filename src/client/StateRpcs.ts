@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { Fatal, InvalidArgument, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
+import { Fatal, InvalidArgument, NoHello, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
 
 /** Backups that a node serves at a time; more are refused as `Overloaded`. Each holds a view of the state open. */
 export const maxBackups = 1
@@ -42,12 +42,14 @@ export const HashStep = Schema.TaggedUnion({
 })
 export type HashStep = typeof HashStep.Type
 
+const RpcError = Schema.Union([StateError, NoHello])
+
 export class StateRpcs extends RpcGroup.make(
   /**
    * The bytes of a backup file (`codec/BackupFile.ts`), header first, in pieces of at most 256 KiB: the state as it was when
    * everything acknowledged before the call was applied.
    */
-  Rpc.make("Backup", { success: Schema.Uint8Array, error: StateError, stream: true }),
+  Rpc.make("Backup", { success: Schema.Uint8Array, error: RpcError, stream: true }),
   /** The hash of the state right behind the next command with these very bytes. */
-  Rpc.make("HashState", { payload: { marker: Schema.Uint8Array }, success: HashStep, error: StateError, stream: true })
+  Rpc.make("HashState", { payload: { marker: Schema.Uint8Array }, success: HashStep, error: RpcError, stream: true })
 ).prefix("state.") {}

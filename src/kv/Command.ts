@@ -118,6 +118,25 @@ export type Command =
   | Expire
   | Checkpoint
 
+/**
+ * Who may propose a command: a client, or only a node by itself. A client's `Expire` would end what has not expired by
+ * the clock of a leader that proved itself.
+ */
+export const proposers: { readonly [Tag in Command["_tag"]]: "client" | "node" } = {
+  Put: "client",
+  Delete: "client",
+  Transact: "client",
+  GrantLease: "client",
+  KeepAlive: "client",
+  RevokeLease: "client",
+  Compact: "client",
+  OpenSession: "client",
+  KeepSession: "client",
+  CloseSession: "client",
+  Expire: "node",
+  Checkpoint: "client"
+}
+
 /** Which command of which session this is. (Raft §8, thesis §6.3) */
 export interface SessionStamp {
   /** The session's id; 0 for none. */

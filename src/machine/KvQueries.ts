@@ -10,9 +10,9 @@ import { successor } from "../kv/KeyRange.ts"
 import { recordHeaderBytes } from "../kv/KeyRecord.ts"
 import { attachedKey, figuresKey, leaseKeysRange, recordKey, recordRange, userKey } from "../kv/Keyspace.ts"
 import type { Lease } from "../kv/Lease.ts"
-import { maxLeaseKeys, maxPageBytes } from "../kv/Limits.ts"
+import { maxLeaseKeys, maxPageBytes, maxTransactionReadBytes, maxValueBytes } from "../kv/Limits.ts"
 import type { Problem } from "../kv/Limits.ts"
-import type { Get, Query, Scan } from "../kv/Query.ts"
+import type { Count, Get, Query, Scan } from "../kv/Query.ts"
 import { decodeQuery } from "../kv/Query.ts"
 import type { LeaseRow } from "../kv/Reply.ts"
 import { encodeGetReply, encodeReply, encodeScanReply } from "../kv/Reply.ts"
@@ -20,6 +20,7 @@ import { State } from "../kv/State.ts"
 import type { Transaction } from "../kv/Transaction.ts"
 import type { StateRow, StateStore, StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
+import type { AnswerRoom } from "./AnswerRoom.ts"
 import { corrupt, runLoading } from "./KvLoader.ts"
 import type { QueryReply } from "./StateMachine.ts"
 
@@ -32,26 +33,84 @@ const maxReadBytes = 4 * maxPageBytes
 const countChunk = 4_096
 
 /** Bytes after which a call is given no more answers; what is left of it is asked for again. */
-const maxAnswerBytes = 4 * maxPageBytes
+const maxAnswerBytes = maxPageBytes
 
-/** Gets that are read at once. */
+/** Gets that are read at once when what they find is small. */
 const getChunk = 64
 
+/** Gets of the first read of a call with more than that: little is known of what it asks for. */
+const firstChunk = 16
+
+/** Bytes that the gets of one read find, as far as can be known before. */
+const getChunkBytes = 1024 * 1024
+
+/** Least bytes that are reserved for what one get finds. */
+const getBytes = 256 * 1024
+
+/** What gets found lately, in bytes of each: how many are read at once is decided by it. */
+export interface FoundLately {
+  bytesPerGet: number
+}
+
+/** Bytes and queries answered in one go; then heartbeats have their turn. */
+const stretchBytes = 1024 * 1024
+const stretchQueries = 512
+
+/** Bytes of a lease in the list of all. */
+const leaseRowBytes = 32
+
+const atOnce = ({ bytesPerGet }: FoundLately): number => Math.min(getChunk, Math.ceil(getChunkBytes / bytesPerGet))
+
 /** The figures, and what the gets find, until that is as much as one call is answered. Mostly one read. */
-const getSome = Effect.fnUntraced(function*(view: StateView, gets: ReadonlyArray<Get>) {
+const getSome = Effect.fnUntraced(function*(
+  view: StateView,
+  gets: ReadonlyArray<Get>,
+  lately: FoundLately,
+  room: AnswerRoom | undefined
+) {
   const found: Array<Uint8Array | undefined> = []
-  if (gets.length === 0) return found
   let bytes = 0
-  for (let from = 0; from < gets.length && bytes < maxAnswerBytes; from += getChunk) {
-    const keys = gets.slice(from, from + getChunk).map((get) => recordKey(get.key))
+  let refusal: Overloaded | undefined
+  for (let from = 0; from < gets.length && bytes < maxAnswerBytes;) {
+    const fitting = from === 0 && gets.length > getChunk ? Math.min(firstChunk, atOnce(lately)) : atOnce(lately)
+    const keys = gets.slice(from, from + fitting).map((get) => recordKey(get.key))
+    const count = keys.length
+    if (room !== undefined) {
+      refusal = yield* room.reserve(bytes + count * Math.max(getBytes, lately.bytesPerGet))
+      if (refusal !== undefined) break
+    }
     if (from === 0) keys.unshift(figuresKey)
+    let chunkBytes = 0
     for (const value of yield* view.getMany(keys)) {
-      bytes += value?.byteLength ?? 0
+      chunkBytes += value?.byteLength ?? 0
       found.push(value)
     }
+    bytes += chunkBytes
+    from += count
+    // Up at once, down by and by: somebody else's small values say little about the next large ones.
+    lately.bytesPerGet = Math.max(1, chunkBytes / count, lately.bytesPerGet * 0.95)
+    room?.trim(bytes)
   }
-  return found
+  return { found, bytes, refusal }
 })
+
+/** Most bytes that a query may be answered with, as far as they are known before it is carried out. */
+const reservedFor = (query: Exclude<Query, Get>, leases: number): number => {
+  switch (query._tag) {
+    case "Scan":
+      return maxPageBytes + maxValueBytes
+    case "Count":
+      return smallReplyBytes
+    case "Transact":
+      return maxTransactionReadBytes
+    case "Leases":
+      return smallReplyBytes + leases * leaseRowBytes
+    case "LeaseKeys":
+      return maxPageBytes
+  }
+}
+
+const smallReplyBytes = 64
 
 export const invalid = ({ field, problem }: Problem): InvalidArgument => new InvalidArgument({ field, problem })
 
@@ -72,36 +131,73 @@ export const answer = Effect.fnUntraced(function*(
   store: StateStore["Service"],
   state: () => State,
   queries: ReadonlyArray<Uint8Array>,
-  permits: Semaphore.Semaphore
+  permits: Semaphore.Semaphore,
+  lately: FoundLately,
+  room?: AnswerRoom
 ): Effect.fn.Return<ReadonlyArray<QueryReply>, StorageError> {
-  const decoded = queries.map((query) => decodeQuery(query))
+  const decoded: Array<Query | Problem> = []
+  for (const query of queries) {
+    decoded.push(decodeQuery(query))
+    if (decoded.length % stretchQueries === 0) yield* Effect.yieldNow
+  }
   const gets = decoded.filter((query): query is Get => query._tag === "Get")
   // Several reads are of one moment only in a view.
-  const found = yield* gets.length <= getChunk ? getSome(store, gets) : store.withView((view) => getSome(view, gets))
-  const { revision } = yield* readFigures(found[0])
+  const read = yield* gets.length <= atOnce(lately)
+    ? getSome(store, gets, lately, room)
+    : store.withView((view) => getSome(view, gets, lately, room))
+  const { found } = read
+  let { refusal } = read
+  const revision = found.length === 0 ? 0 : (yield* readFigures(found[0])).revision
+  /** Bytes that were read for gets and are not answered yet. */
+  let unanswered = read.bytes
   let get = 0
   let bytes = 0
+  let stretch = 0
+  /** One for all, because there may be thousands. */
+  let refused: Overloaded | undefined
+  const full = () =>
+    refused ??= refusal ?? new Overloaded({ limit: "maxAnswerBytes", current: bytes, maximum: maxAnswerBytes })
   const replies: Array<QueryReply> = []
   for (const query of decoded) {
-    if (query._tag === "Get") get += 1
-    const reply = bytes >= maxAnswerBytes || query._tag === "Get" && get >= found.length
-      ? new Overloaded({ limit: "maxAnswerBytes", current: bytes, maximum: maxAnswerBytes })
-      : query._tag === "Get"
-      ? encodeGetReply(revision, found[get])
-      : yield* Semaphore.withPermit(permits, other(query))
-    if (reply instanceof Uint8Array) bytes += reply.byteLength
+    if (stretch >= stretchBytes || replies.length % stretchQueries === stretchQueries - 1) {
+      stretch = 0
+      yield* Effect.yieldNow
+    }
+    let reply: QueryReply
+    if (query._tag === "Get") {
+      get += 1
+      const record = found[get]
+      unanswered -= record?.byteLength ?? 0
+      reply = get >= found.length || bytes >= maxAnswerBytes ? full() : encodeGetReply(revision, record)
+    } else if (query._tag === "Problem") {
+      reply = invalid(query)
+    } else if (bytes >= maxAnswerBytes || refusal !== undefined) {
+      reply = full()
+    } else {
+      refusal = yield* room === undefined
+        ? noRefusal
+        : room.reserve(bytes + unanswered + reservedFor(query, state().leases.size))
+      reply = refusal ?? (yield* other(query))
+    }
+    const size = reply instanceof Uint8Array ? reply.byteLength : 0
+    bytes += size
+    stretch += size
+    // The answers so far, and the gets to come: less than was reserved.
+    if (query._tag !== "Get" && size > 0) room?.trim(bytes + unanswered)
     replies.push(reply)
   }
   return replies
 
-  function other(query: Exclude<Query, Get> | Problem): Effect.Effect<QueryReply, StorageError> {
+  function other(query: Exclude<Query, Get>): Effect.Effect<QueryReply, StorageError> {
+    return query._tag === "Count"
+      ? store.withView((view) => count(view, query.range, permits))
+      : Semaphore.withPermit(permits, page(query))
+  }
+
+  function page(query: Exclude<Query, Get | Count>): Effect.Effect<QueryReply, StorageError> {
     switch (query._tag) {
-      case "Problem":
-        return Effect.succeed(invalid(query))
       case "Scan":
         return store.withView((view) => scan(view, query))
-      case "Count":
-        return store.withView((view) => count(view, query.range))
       case "Transact":
         return store.withView((view) => readTransaction(view, query.transaction))
       case "Leases":
@@ -148,13 +244,17 @@ const scan = Effect.fnUntraced(function*(view: StateView, query: Scan) {
   return encodeScanReply(revision, rows, more)
 })
 
-const count = Effect.fnUntraced(function*(view: StateView, range: KeyRange) {
+const noRefusal: Effect.Effect<Overloaded | undefined> = Effect.succeed(undefined)
+
+/** Takes a permit for each page, so that a long count has others go between. */
+const count = Effect.fnUntraced(function*(view: StateView, range: KeyRange, permits: Semaphore.Semaphore) {
   const { revision } = yield* loadFigures(view)
   const { gte, lt } = recordRange(range)
   let from = gte
   let keys = 0
   while (Buffer.compare(from, lt) < 0) {
-    const chunk = yield* view.scan({ gte: from, lt, limit: countChunk, keysOnly: true })
+    const page = view.scan({ gte: from, lt, limit: countChunk, keysOnly: true })
+    const chunk: ReadonlyArray<StateRow> = yield* Semaphore.withPermit(permits, page)
     keys += chunk.length
     const last = chunk[chunk.length - 1]
     if (chunk.length < countChunk || last === undefined) break

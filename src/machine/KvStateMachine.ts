@@ -10,14 +10,14 @@ import { watchTables } from "../BoundedTables.ts"
 import { apply as applyCommand, keysOf } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
 import type { Stamped } from "../kv/Command.ts"
-import { decodeCommand, encodeCommand } from "../kv/Command.ts"
+import { decodeCommand, encodeCommand, proposers } from "../kv/Command.ts"
 import type { Slot } from "../kv/Draft.ts"
 import { successor } from "../kv/KeyRange.ts"
 import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
 import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
 import { decodeLease } from "../kv/Lease.ts"
-import { maxLeases } from "../kv/Limits.ts"
+import { maxLeases, problem } from "../kv/Limits.ts"
 import { decodeSession, Session } from "../kv/Session.ts"
 import { State } from "../kv/State.ts"
 import type { Entry } from "../raft/Types.ts"
@@ -29,6 +29,7 @@ import { checkIdentity } from "./Identity.ts"
 import type { HistoryLimits } from "./KvHousekeeping.ts"
 import { defaultHistoryLimits, dueCommands } from "./KvHousekeeping.ts"
 import { corrupt, runLoading } from "./KvLoader.ts"
+import type { FoundLately } from "./KvQueries.ts"
 import { answer, invalid, loadFigures } from "./KvQueries.ts"
 import { StateMachine } from "./StateMachine.ts"
 
@@ -199,18 +200,23 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
   })
 
   const queries = yield* Semaphore.make(concurrentQueries)
+  const foundLately: FoundLately = { bytesPerGet: 1 }
 
   const machine = StateMachine.of({
     recovered: store.recovered,
     logTimeMs: () => state.figures.logTimeMs,
-    check: (command, entry) => {
+    check: (command, proposer = "client", entry) => {
       const decoded = decodeCommand(command)
       if (decoded._tag === "Problem") return invalid(decoded)
+      const { _tag } = decoded.command
+      if (proposer === "client" && proposers[_tag] !== "client") {
+        return invalid(problem("command", `${_tag} is proposed by nodes only`))
+      }
       if (entry !== undefined) entry.decoded = decoded
       return undefined
     },
     apply,
-    query: (asked) => answer(store, () => state, asked, queries),
+    query: (asked, room) => answer(store, () => state, asked, queries, foundLately, room),
     reload: Effect.map(load, (loaded) => {
       state = loaded
       source.restart(loaded.figures)

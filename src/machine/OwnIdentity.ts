@@ -102,8 +102,8 @@ const make = Effect.gen(function*() {
     StateMachine,
     StateMachine.of({
       ...machine,
-      check: (command, entry) => {
-        if (decodeIdentityEntry(command) === undefined) return machine.check(command, entry)
+      check: (command, proposer, entry) => {
+        if (decodeIdentityEntry(command) === undefined) return machine.check(command, proposer, entry)
         return entry === undefined ? reserved : undefined
       },
       apply,

@@ -123,7 +123,7 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
     return StateMachine.of({
       recovered: store.recovered,
       logTimeMs: () => timeMs,
-      check: (bytes, entry) => {
+      check: (bytes, _proposer, entry) => {
         const command = machine.decodeCommand(bytes)
         if (command instanceof InvalidArgument) return command
         if (entry !== undefined) entry.decoded = command

@@ -29,6 +29,10 @@ import type { Effect } from "effect"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
+import type { AnswerRoom } from "./AnswerRoom.ts"
+
+/** Who proposes a command. */
+export type Proposer = "client" | "node"
 
 export class StateMachine extends Context.Service<StateMachine, {
   /** The last entry whose effects the state held when the node started. */
@@ -39,13 +43,14 @@ export class StateMachine extends Context.Service<StateMachine, {
 
   /**
    * Refuses a command before it reaches the log: `undefined` when it is well-formed and within every limit.
-   * Cheap and synchronous; a command that passes must never fail in `apply`.
+   * Cheap and synchronous; a command that passes must never fail in `apply`. `proposer` says who proposes it: what the
+   * machine's own `due` asks for comes from the node, everything else from a client.
    *
    * `entry` is given when the command comes in the log of another node, before this one persists it. The node refuses
    * such an entry when the answer is an error, whatever the leader says. The machine may keep what it decoded in
    * `entry.decoded`, and use it in `apply`.
    */
-  readonly check: (command: Uint8Array, entry?: Entry) => InvalidArgument | undefined
+  readonly check: (command: Uint8Array, proposer?: Proposer, entry?: Entry) => InvalidArgument | undefined
 
   /**
    * Applies committed entries in order and answers each with its reply (empty for `noop`). Each atomic write holds
@@ -55,8 +60,14 @@ export class StateMachine extends Context.Service<StateMachine, {
    */
   readonly apply: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 
-  /** Answers queries from the applied state, in one batch of reads. */
-  readonly query: (queries: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<QueryReply>, StorageError>
+  /**
+   * Answers queries from the applied state, in one batch of reads. With `room`, reserves there before it reads what may
+   * be large; work that is interrupted ends soon.
+   */
+  readonly query: (
+    queries: ReadonlyArray<Uint8Array>,
+    room?: AnswerRoom
+  ) => Effect.Effect<ReadonlyArray<QueryReply>, StorageError>
 
   /**
    * A snapshot took the place of everything in the state store: read again whatever is kept in memory. Never runs

@@ -43,7 +43,7 @@ export class IncomingEntries {
         if (entry.payload.byteLength > 0) return `entry ${entry.index} opens a term and carries a command`
         continue
       }
-      const invalid = check(entry.payload, entry)
+      const invalid = check(entry.payload, "node", entry)
       if (invalid !== undefined) {
         return `entry ${entry.index} holds a command that this node cannot apply (${invalid.message}); ` +
           "if the versions differ, run the same version on every node"

@@ -14,6 +14,8 @@ import { LogLimiter } from "../LogLimiter.ts"
 import { Fatal, Indeterminate, Overloaded, Unavailable } from "../FlareDbError.ts"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import { OwnIdentity } from "../machine/OwnIdentity.ts"
+import type { AnswerRoom } from "../machine/AnswerRoom.ts"
+import type { Proposer } from "../machine/StateMachine.ts"
 import { StateMachine } from "../machine/StateMachine.ts"
 import * as RaftConfig from "../raft/Config.ts"
 import * as Raft from "../raft/Raft.ts"
@@ -91,8 +93,12 @@ export class RaftNode extends Context.Service<RaftNode, {
   /**
    * Appends the commands in order when this node leads and answers each once it was committed and applied.
    * The result of each command stands alone: an error of one says nothing about the next. Resolves when all have one.
+   * Commands are a client's unless the node itself proposes them.
    */
-  readonly propose: (commands: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | WriteError>>
+  readonly propose: (
+    commands: ReadonlyArray<Uint8Array>,
+    proposer?: Proposer
+  ) => Effect.Effect<ReadonlyArray<Uint8Array | WriteError>>
 
   /**
    * Answers queries from this node's state. Linearizable reads work at any node: a follower asks the leader for the
@@ -102,7 +108,8 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly query: (
     queries: ReadonlyArray<Uint8Array>,
     consistency: Consistency,
-    from?: ReadFrom
+    from?: ReadFrom,
+    room?: AnswerRoom
   ) => Effect.Effect<ReadonlyArray<Uint8Array | ReadError>>
 
   /**
@@ -362,13 +369,16 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     `node ${nodeId} starts in term ${start.term} with the log at ${start.lastIndex}, applied ${start.applied}`
   ).pipe(Effect.annotateLogs({ node: nodeId, term: start.term, commit: start.commit }))
 
-  const propose = (commands: ReadonlyArray<Uint8Array>): Effect.Effect<ReadonlyArray<Uint8Array | WriteError>> =>
+  const propose = (
+    commands: ReadonlyArray<Uint8Array>,
+    proposer: Proposer = "client"
+  ): Effect.Effect<ReadonlyArray<Uint8Array | WriteError>> =>
     Effect.suspend(() => {
       if (stopped !== undefined) return Effect.succeed(fill(commands.length, stopped))
       const results: Array<Uint8Array | WriteError | undefined> = new Array(commands.length)
       let open = 0
       for (let slot = 0; slot < commands.length; slot++) {
-        const invalid = machine.check(commands[slot] as Uint8Array)
+        const invalid = machine.check(commands[slot] as Uint8Array, proposer)
         if (invalid === undefined) open += 1
         else results[slot] = invalid
       }
@@ -443,9 +453,10 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       ))
 
   const readState = (
-    queries: ReadonlyArray<Uint8Array>
+    queries: ReadonlyArray<Uint8Array>,
+    room: AnswerRoom | undefined
   ): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ReadError> =>
-    orStop("reading the state", machine.query(queries))
+    orStop("reading the state", machine.query(queries, room))
 
   const exported = (view: StateExport): NodeExport => ({
     ...view,
@@ -460,7 +471,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const query = (
     queries: ReadonlyArray<Uint8Array>,
     consistency: Consistency,
-    from: ReadFrom = "any"
+    from: ReadFrom = "any",
+    room?: AnswerRoom
   ): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>> =>
     Effect.suspend(() => {
       if (stopped !== undefined) return Effect.succeed(fill(queries.length, stopped))
@@ -469,15 +481,24 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       }
       const answers = consistency === "stale"
         ? identity.current() === undefined
-          ? Effect.andThen(identityKnown, readState(queries))
-          : readState(queries)
-        : Effect.flatMap(readBarrier(queries.length), () => readState(queries))
+          ? Effect.andThen(identityKnown, readState(queries, room))
+          : readState(queries, room)
+        : Effect.flatMap(readBarrier(queries.length), () => readState(queries, room))
       return Effect.catch(answers, (error) => Effect.succeed(fill(queries.length, error)))
     })
 
   const fence = Effect.suspend(() => stopped === undefined ? readBarrier(1) : Effect.fail(stopped))
 
-  yield* supervise("housekeeping", Housekeeping.run({ machine, clock, leads: () => loop.leads, fence, propose }))
+  yield* supervise(
+    "housekeeping",
+    Housekeeping.run({
+      machine,
+      clock,
+      leads: () => loop.leads,
+      fence,
+      propose: (commands) => propose(commands, "node")
+    })
+  )
 
   const status = Effect.gen(function*() {
     const answer = yield* Deferred.make<OwnerStatus>()

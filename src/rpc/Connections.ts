@@ -61,11 +61,13 @@ export class Connections {
   private readonly limits: ConnectionLimits
   private readonly maxFrameBytes: number
   private readonly open = new Set<Guarded>()
-  /** Those that have not sent a whole frame yet, in the order in which they came. */
+  /** Those that were not admitted yet, in the order in which they came. */
   private readonly silent = new Set<Guarded>()
   /** Those inside a frame, in the order in which these began. */
   private readonly unfinished = new Set<Guarded>()
   private unfinishedBytes = 0
+  /** Those that do not take what is sent to them, and since when. */
+  private readonly stuck = new Map<Guarded, number>()
 
   constructor(offences: Offences, limits: ConnectionLimits, maxFrameBytes: number) {
     this.offences = offences
@@ -76,6 +78,22 @@ export class Connections {
   /** How many there are. */
   get size(): number {
     return this.open.size
+  }
+
+  /** Bytes of calls that are not whole. */
+  get pendingBytes(): number {
+    return this.unfinishedBytes
+  }
+
+  /** The connection said a `Hello` that was accepted: it gives way to nobody any more. */
+  admit(guarded: Guarded): void {
+    this.silent.delete(guarded)
+  }
+
+  /** What is sent waits for the other side, or no longer does. */
+  waits(guarded: Guarded, is: boolean): void {
+    if (!is) this.stuck.delete(guarded)
+    else if (this.open.has(guarded) && !this.stuck.has(guarded)) this.stuck.set(guarded, this.offences.nowMs())
   }
 
   /** A new connection; `undefined` when there is no room for it, and it is closed. */
@@ -109,6 +127,7 @@ export class Connections {
     this.open.delete(guarded)
     this.silent.delete(guarded)
     this.unfinished.delete(guarded)
+    this.stuck.delete(guarded)
     this.unfinishedBytes -= guarded.unfinishedBytes
     guarded.unfinishedBytes = 0
   }
@@ -124,13 +143,12 @@ export class Connections {
   /** Bytes have come. `false` when the connection is closed because of them. */
   took(guarded: Guarded, bytes: Uint8Array): boolean {
     const { meter } = guarded
-    const { begun, spoken } = meter
+    const { begun } = meter
     const problem = meter.take(bytes)
     if (problem !== undefined) {
       this.expel(guarded, "oversized-frame", `closed a connection: ${problem}`)
       return false
     }
-    if (!spoken && meter.spoken) this.silent.delete(guarded)
     if (meter.unfinishedBytes !== guarded.unfinishedBytes) this.count(guarded, meter.begun !== begun)
     return true
   }
@@ -165,11 +183,19 @@ export class Connections {
     const { maxFrameMs, maxHandshakeMs } = this.limits
     for (const guarded of this.silent) {
       if (nowMs - guarded.sinceMs < maxHandshakeMs) break
-      this.expel(guarded, "no-handshake", `closed a connection: no call within maxHandshakeMs (${maxHandshakeMs})`)
+      this.expel(guarded, "no-handshake", `closed a connection: no Hello within maxHandshakeMs (${maxHandshakeMs})`)
     }
     for (const guarded of this.unfinished) {
       if (nowMs - guarded.frameSinceMs < maxFrameMs) break
       this.expel(guarded, "slow-frame", `closed a connection: a call was not whole within maxFrameMs (${maxFrameMs})`)
+    }
+    for (const [guarded, sinceMs] of this.stuck) {
+      if (nowMs - sinceMs < maxFrameMs) break
+      this.expel(
+        guarded,
+        "unread-answers",
+        `closed a connection: it did not take what was sent to it within maxFrameMs (${maxFrameMs})`
+      )
     }
     this.offences.roll()
   }

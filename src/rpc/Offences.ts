@@ -9,7 +9,7 @@ import { monotonicMsOf } from "../Monotonic.ts"
 export type OffenceKind =
   /** The port's limit on connections. */
   | "too-many-connections"
-  /** Not one whole call in the time for it. */
+  /** No `Hello` that was accepted in the time for it. */
   | "no-handshake"
   /** A frame that began and did not end in the time for it. */
   | "slow-frame"
@@ -20,9 +20,15 @@ export type OffenceKind =
   | "malformed-frame"
   /** A call that this version does not know. */
   | "unknown-call"
+  /** A call before a `Hello` that was accepted. */
+  | "no-hello"
+  /** Beyond the limits on calls under way. */
+  | "too-many-calls"
+  /** Answers that its connection does not take. */
+  | "unread-answers"
   /** Another cluster, node or protocol version. */
   | "refused-hello"
-  /** Calls before a `Hello`, or messages that are none. */
+  /** Messages that are none, or calls that are made in a wrong way. */
   | "malformed-messages"
   /** What no correct node could claim. */
   | "peer-violation"

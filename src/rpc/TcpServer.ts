@@ -11,10 +11,15 @@ import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
 import { watchTables } from "../BoundedTables.ts"
+import { defaultLimits } from "../FlareDbConfig.ts"
+import type { CallLimits } from "./CallsUnderWay.ts"
+import { CallsUnderWay } from "./CallsUnderWay.ts"
 import type { ConnectionLimits, Guarded } from "./Connections.ts"
 import { Connections, defaultConnectionLimits, sweepMs } from "./Connections.ts"
 import type { DirectHandlers } from "./DirectCalls.ts"
 import * as DirectCalls from "./DirectCalls.ts"
+import type { Gate } from "./Gate.ts"
+import * as GatedProtocol from "./GatedProtocol.ts"
 import { HostNameError, hostNames } from "./HostNames.ts"
 import { Offences } from "./Offences.ts"
 
@@ -70,6 +75,10 @@ export interface ServeOptions<Rpcs extends Rpc.Any> {
    */
   readonly idleTimeoutMs?: number
   readonly limits?: ConnectionLimits
+  /** Bounds the calls that are not answered yet. */
+  readonly callLimits?: CallLimits
+  /** Who may call. */
+  readonly gate: Gate<Rpcs>
   /** The setting behind `limits.maxConnections`. When given, the connections are measured against the limit. */
   readonly connectionsSetting?: string
   /** Where offences are told of; handlers that tell of their own give it. */
@@ -141,6 +150,8 @@ type FromClient = { readonly _tag: "Request"; readonly tag: string } | { readonl
 class Accepting {
   private next: Guarded | undefined
   private count = 0
+  /** The connections by their numbers. */
+  readonly connections = new Map<number, Guarded>()
   private readonly offences: Offences
 
   constructor(offences: Offences) {
@@ -158,9 +169,15 @@ class Accepting {
     if (guarded !== undefined) {
       this.offences.remotes.set(id, guarded.remote)
       this.offences.closers.set(id, () => guarded.destroy())
+      this.connections.set(id, guarded)
     }
     return guarded
   }
+}
+
+const defaultCallLimits: CallLimits = {
+  maxPendingCalls: defaultLimits.maxPendingCalls,
+  maxPendingCallBytes: defaultLimits.maxPendingCallBytes
 }
 
 /** How long what is under way may take to end when the server closes, in milliseconds. */
@@ -175,13 +192,22 @@ const gone = Effect.fail(
  * What is written in one go of the program leaves together: one commit often answers several calls of a connection,
  * and each packet costs more than what is in it.
  */
-const inOneGo = (socket: Socket.Socket, connection: Connection): Socket.Socket => {
+const inOneGo = (
+  socket: Socket.Socket,
+  connection: Connection,
+  /** Told when what is written begins to wait for the other side, and when it no longer does. */
+  waits: (is: boolean) => void
+): Socket.Socket => {
+  connection.on("drain", () => waits(false))
   const write = <A>(how: () => Effect.Effect<A, Socket.SocketError>): Effect.Effect<A, Socket.SocketError> =>
     Effect.suspend(() => {
       if (connection.destroyed) return gone
       if (connection.writableCorked === 0) {
         connection.cork()
-        process.nextTick(() => connection.uncork())
+        process.nextTick(() => {
+          connection.uncork()
+          if (connection.writableNeedDrain) waits(true)
+        })
       }
       return how()
     })
@@ -255,7 +281,7 @@ const guard = (
             // Each answer that waits to be sent listens for its turn.
             value.setMaxListeners(0)
             accepting.offer(guarded)
-            return handler(inOneGo(socket, value))
+            return handler(inOneGo(socket, value, (is) => connections.waits(guarded, is)))
           })
         )
     })
@@ -295,25 +321,71 @@ export const serve = <Rpcs extends Rpc.Any>(
       }])
     }
     const accepting = new Accepting(offences)
+    const calls = new CallsUnderWay(options.callLimits ?? defaultCallLimits)
+    const { gate } = options
+    gate.watch((clientId) => {
+      const admitted = accepting.connections.get(clientId)
+      if (admitted !== undefined) connections.admit(admitted)
+    })
+    yield* watchTables([
+      {
+        table: `${options.name}_unfinished_bytes`,
+        entries: () => connections.pendingBytes,
+        limit: (options.limits ?? defaultConnectionLimits).maxUnfinishedBytes,
+        setting: "maxUnfinishedBytes"
+      },
+      {
+        table: `${options.name}_calls`,
+        entries: () => calls.calls,
+        limit: (options.callLimits ?? defaultCallLimits).maxPendingCalls,
+        setting: "maxPendingCalls"
+      },
+      {
+        table: `${options.name}_call_bytes`,
+        entries: () => calls.bytes,
+        limit: (options.callLimits ?? defaultCallLimits).maxPendingCallBytes,
+        setting: "maxPendingCallBytes"
+      }
+    ])
     const guarded = yield* guard(sockets, connections, accepting, options.idleTimeoutMs)
     const { onDisconnect } = options
+    const forgets: Array<(clientId: number) => void> = [
+      (clientId) => gate.dismiss(clientId),
+      (clientId) => void accepting.connections.delete(clientId),
+      (clientId) => void offences.remotes.delete(clientId),
+      (clientId) => void offences.closers.delete(clientId)
+    ]
     yield* Layer.buildWithScope(
       RpcServer.layer(group, {
         disableTracing: true,
         disableFatalDefects: true,
         onDisconnect: (clientId) =>
           Effect.suspend(() => {
-            offences.remotes.delete(clientId)
-            offences.closers.delete(clientId)
+            for (const forget of forgets) forget(clientId)
             return onDisconnect === undefined ? Effect.void : onDisconnect(clientId)
           })
       }).pipe(
         Layer.provide(
           Layer.effect(
             RpcServer.Protocol,
-            Effect.flatMap(RpcServer.makeProtocolSocketServer, (protocol) =>
-              DirectCalls.make(protocol, group, options.direct ?? {}, (clientId, _, problem) =>
-                offences.reportCaller("malformed-messages", clientId, problem)))
+            Effect.flatMap(RpcServer.makeProtocolSocketServer, (protocol) => {
+              const gated = GatedProtocol.make(protocol, gate, {
+                calls,
+                report: (clientId, offence, problem) => offences.reportCaller(offence, clientId, problem),
+                expel: (clientId, offence, problem) => {
+                  const guarded = accepting.connections.get(clientId)
+                  if (guarded !== undefined) connections.expel(guarded, offence, problem)
+                }
+              })
+              return Effect.map(
+                DirectCalls.make(gated.protocol, group, options.direct ?? {}, (clientId, _, problem) =>
+                  offences.reportCaller("malformed-messages", clientId, problem)),
+                (direct) => {
+                  forgets.push(direct.forget, gated.forget)
+                  return direct.protocol
+                }
+              )
+            })
           )
         ),
         Layer.provide(Layer.succeed(SocketServer.SocketServer, guarded)),

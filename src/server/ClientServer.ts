@@ -2,7 +2,7 @@
  * The client port: `ClientRpcs` over TCP, answered by the node of this process. It holds no state of its own, so
  * that any number of clients may come and go.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"
 import {
   clientProtocolVersion,
@@ -18,14 +18,19 @@ import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import { clientPortConnections, defaultLimits } from "../FlareDbConfig.ts"
-import { InvalidArgument, Overloaded } from "../FlareDbError.ts"
+import { InvalidArgument, NoHello, Overloaded } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/History.ts"
-import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
+import { maxKeyBytes, maxPageBytes, maxValueBytes } from "../kv/Limits.ts"
 import { RaftNode } from "../node/RaftNode.ts"
+import type { DirectCall } from "../rpc/DirectCalls.ts"
+import { Gate } from "../rpc/Gate.ts"
+import { sweepMs } from "../rpc/Connections.ts"
 import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
+import type { CallRoom } from "./AnswerBudget.ts"
+import { AnswerBudget, maxWaiting } from "./AnswerBudget.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
@@ -45,7 +50,16 @@ export interface ClientServerOptions {
 
 const defaultIdleTimeoutMs = 15_000
 
-type PortLimits = Pick<Limits, "maxClientConnections" | "maxFrameMs" | "maxHandshakeMs" | "maxUnfinishedBytes">
+type PortLimits = Pick<
+  Limits,
+  | "maxClientConnections"
+  | "maxFrameMs"
+  | "maxHandshakeMs"
+  | "maxPendingAnswerBytes"
+  | "maxPendingCallBytes"
+  | "maxPendingCalls"
+  | "maxUnfinishedBytes"
+>
 
 /** Where the client port really is. */
 export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>()("flaredb/server/ClientAddress") {}
@@ -54,6 +68,27 @@ export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>(
 const maxFrameBytes = maxBatchBytes + maxValueBytes + maxKeyBytes + 64 * 1024
 
 const noBytes = new Uint8Array(0)
+
+/** Answers to reads from this many bytes on are large. */
+const largeBytes = 256 * 1024
+
+/** Answers to writes up to this many bytes are not counted. */
+const smallBytes = 64 * 1024
+
+const Rpcs = ClientRpcs.merge(StateRpcs)
+
+/** Bytes of a query and of its answer, as far as they are known before they are looked at. */
+const queryBytes = 64
+const answerBytes = 64 * 1024
+
+/** The handler of a call that is made directly; it is never called. */
+const notDirect = () => Effect.die(new Error("this call has a direct handler"))
+
+const bytesOf = (results: ReadonlyArray<unknown>): number => {
+  let bytes = 0
+  for (const result of results) if (result instanceof Uint8Array) bytes += result.byteLength
+  return bytes
+}
 
 const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const node = yield* RaftNode
@@ -64,12 +99,19 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const limits = options.limits ?? defaultLimits
   const { maxClientConnections } = limits
   const offences = yield* Offences.make("client")
-  /** The connections that said `Hello`. */
-  const clients = new Set<number>()
+  const gate = new Gate(Rpcs, {
+    hello: "client.Hello",
+    noHello: (call) => new NoHello({ call }),
+    overloaded: (error) => error
+  })
+  const answers = new AnswerBudget(limits.maxPendingAnswerBytes, offences.nowMs)
+  yield* Effect.forkScoped(
+    Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => answers.sweep())))
+  )
   yield* watchTables([
     {
       table: "client_connections",
-      entries: () => clients.size,
+      entries: () => gate.size,
       limit: maxClientConnections,
       setting: "maxClientConnections"
     },
@@ -78,7 +120,14 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       entries: () => underWay,
       limit: options.maxOperations,
       setting: "maxPendingProposals + maxPendingReads"
-    }
+    },
+    {
+      table: "client_answer_bytes",
+      entries: () => answers.bytes,
+      limit: answers.maxBytes,
+      setting: "maxPendingAnswerBytes"
+    },
+    { table: "client_answers_waiting", entries: () => answers.waiting, limit: maxWaiting, setting: "maxWaiting" }
   ])
 
   const welcome = (
@@ -86,6 +135,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     protocolVersion: number
   ): Effect.Effect<typeof Welcome.Type, WrongProtocol | Overloaded> => {
     if (protocolVersion !== clientProtocolVersion) {
+      gate.dismiss(clientId)
       offences.reportCaller(
         "refused-hello",
         clientId,
@@ -93,17 +143,17 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
       return Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion }))
     }
-    if (clients.size >= maxClientConnections && !clients.has(clientId)) {
+    if (gate.size >= maxClientConnections && !gate.admits(clientId)) {
       offences.reportCaller(
         "too-many-connections",
         clientId,
-        `refused a client: maxClientConnections is at ${clients.size} of ${maxClientConnections}`
+        `refused a client: maxClientConnections is at ${gate.size} of ${maxClientConnections}`
       )
       return Effect.fail(
-        new Overloaded({ limit: "maxClientConnections", current: clients.size, maximum: maxClientConnections })
+        new Overloaded({ limit: "maxClientConnections", current: gate.size, maximum: maxClientConnections })
       )
     }
-    clients.add(clientId)
+    gate.admit(clientId)
     return Effect.map(node.identity, (identity) => ({
       clusterId: options.clusterId,
       identity: identity ?? null,
@@ -117,7 +167,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     field: string,
     batch: Uint8Array,
     // The batch is a view of what the socket received, and its parts outlive the call: one copy for all of them.
-    use: (parts: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | Failure>>
+    use: (parts: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | Failure>, Overloaded>
   ): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> =>
     Effect.suspend((): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> => {
       const parts = decodeBatch(new Uint8Array(batch), maxBatchOperations)
@@ -136,18 +186,60 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
     })
 
-  const write = ({ commands }: { readonly commands: Uint8Array }) => answer("commands", commands, node.propose)
+  const write = ({ commands }: { readonly commands: Uint8Array }, call: DirectCall) => {
+    const excess = answers.excess(call.clientId)
+    if (excess !== undefined) return Effect.fail(excess)
+    return answer("commands", commands, (parts) =>
+      Effect.map(node.propose(parts), (results) => {
+        // What was committed is answered, however large. It counts against what this client may read meanwhile.
+        const bytes = bytesOf(results)
+        if (bytes > smallBytes) keepRoom(call).trim(bytes)
+        return results
+      }))
+  }
+  /** Room for the answers of a call, until they were taken. */
+  const keepRoom = (call: DirectCall): CallRoom => {
+    const room = answers.room(call.clientId)
+    call.onTaken = () => room.release()
+    return room
+  }
+  const turns = yield* Semaphore.make(1)
+  /** Large answers are packed and encoded one in a turn of the event loop: heartbeats and others go between. */
+  const turn = Effect.map(turns.take(1), () => {
+    setImmediate(() => Effect.runFork(turns.release(1)))
+  })
   const read = (
     { consistency, from, queries }: {
       readonly consistency: Consistency
       readonly from: ReadFrom
       readonly queries: Uint8Array
-    }
-  ) => answer("queries", queries, (parts) => node.query(parts, consistency, from))
+    },
+    call: DirectCall
+  ) => {
+    const room = keepRoom(call)
+    const answered = answer(
+      "queries",
+      queries,
+      (parts) =>
+        Effect.flatMap(node.query(parts, consistency, from, room), (results) => {
+          const bytes = bytesOf(results)
+          room.trim(bytes)
+          if (bytes > largeBytes) return Effect.as(turn, results)
+          const [first] = results
+          // One refusal for all is a short answer; thousands would be a long one.
+          return first instanceof Overloaded && results.every((result) => result === first)
+            ? Effect.fail(first)
+            : Effect.succeed(results)
+        })
+    )
+    // Room comes first: a call that waits for it is neither unpacked nor copied.
+    const expected = Math.min(Math.ceil(queries.byteLength / queryBytes) * answerBytes, maxPageBytes)
+    return Effect.flatMap(room.reserve(expected), (refusal) => refusal === undefined ? answered : Effect.fail(refusal))
+  }
   const handlers = ClientRpcs.toLayer({
     "client.Hello": ({ protocolVersion }, { client }) => Effect.suspend(() => welcome(client.id, protocolVersion)),
-    "client.Write": write,
-    "client.Read": read,
+    "client.Write": notDirect,
+    "client.Read": notDirect,
     "client.Watch": ({ from, gte, lt, only, previous }, { client }) =>
       // Kept for as long as the watch, while the key's bytes are a view of what the socket received.
       watches.open(client.id, {
@@ -169,19 +261,20 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     "state.Backup": () => states.backup,
     "state.HashState": ({ marker }) => states.hashState(new Uint8Array(marker))
   })
-  const address = yield* serve(ClientRpcs.merge(StateRpcs), {
+  const address = yield* serve(Rpcs, {
     name: "client",
     ...options.listen,
     maxFrameBytes,
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     limits: { ...limits, maxConnections: clientPortConnections(maxClientConnections) },
     offences,
-    direct: { "client.Write": write, "client.Read": read },
-    onDisconnect: (clientId) =>
-      Effect.suspend(() => {
-        clients.delete(clientId)
-        return watches.endAll(clientId)
-      })
+    callLimits: limits,
+    gate,
+    direct: {
+      "client.Write": (payload, _, call) => write(payload, call),
+      "client.Read": (payload, _, call) => read(payload, call)
+    },
+    onDisconnect: (clientId) => watches.endAll(clientId)
   }).pipe(Effect.provide(Layer.merge(handlers, stateHandlers)))
   yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)
   return ClientAddress.of(address)

@@ -3,6 +3,7 @@
  * state open, which keeps what it sees on the disk, so there are few at a time and none for ever.
  */
 import { Clock, Context, Effect, Exit, Layer, Queue, Scope, Stream } from "effect"
+import { watchTables } from "../BoundedTables.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
 import type { HashStep, StateError } from "../client/StateRpcs.ts"
 import { maxBackupIdleMs, maxBackups, maxMarkerWaitMs, maxStateHashes } from "../client/StateRpcs.ts"
@@ -35,9 +36,9 @@ export class StateServer extends Context.Service<StateServer, {
 }
 
 /** Lets in as many as there are places, for as long as their scope. */
-const places = (limit: string, maximum: number): Effect.Effect<void, Overloaded, Scope.Scope> => {
+const places = (limit: string, maximum: number) => {
   let taken = 0
-  return Effect.asVoid(Effect.acquireRelease(
+  const enter: Effect.Effect<void, Overloaded, Scope.Scope> = Effect.asVoid(Effect.acquireRelease(
     Effect.suspend(() => {
       if (taken >= maximum) return Effect.fail(new Overloaded({ limit, current: taken, maximum }))
       taken += 1
@@ -48,6 +49,7 @@ const places = (limit: string, maximum: number): Effect.Effect<void, Overloaded,
         taken -= 1
       })
   ))
+  return { enter, taken: () => taken }
 }
 
 /** What the state says about itself, with the rows that were read to know it. */
@@ -61,6 +63,10 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
   const node = yield* RaftNode
   const backups = places("maxBackups", maxBackups)
   const hashes = places("maxStateHashes", maxStateHashes)
+  yield* watchTables([
+    { table: "backups", entries: backups.taken, limit: maxBackups, setting: "maxBackups" },
+    { table: "state_hashes", entries: hashes.taken, limit: maxStateHashes, setting: "maxStateHashes" }
+  ])
 
   const headerOf = (
     exported: NodeExport,
@@ -85,7 +91,7 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
     )
 
   const backup = Effect.fnUntraced(function*() {
-    yield* backups
+    yield* backups.enter
     yield* node.fence
     // A scope of its own, so that the view can be closed under a client that does not come back.
     const view = yield* Scope.fork(yield* Effect.scope)
@@ -183,7 +189,7 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
         problem: `has ${marker.byteLength} bytes; 1 to ${maxMarkerBytes} are allowed`
       })
     }
-    yield* hashes
+    yield* hashes.enter
     const exported = yield* node.exportBehind(marker)
     report({ _tag: "Armed", nodeId })
     const state = yield* Effect.timeoutOrElse(exported, {

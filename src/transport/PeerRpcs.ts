@@ -9,7 +9,7 @@ import type { LogIndex, LogPoint, Term } from "../raft/Types.ts"
 import { SnapshotRefused } from "./PeerTransport.ts"
 
 /** Raised by an incompatible change of anything in this file or in `codec/MessageBatch.ts`. */
-export const protocolVersion = 5
+export const protocolVersion = 6
 
 /** The other side refuses the connection; trying again without changing the configuration is of no use. */
 export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused", {
@@ -20,6 +20,7 @@ export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused"
     "unknown-peer",
     "protocol-version",
     "no-hello",
+    "overloaded",
     "malformed"
   ]),
   expected: Schema.String,

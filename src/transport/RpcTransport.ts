@@ -1,11 +1,13 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
 import { Clock, Effect, Exit, FiberSet, Layer, Queue, Scope } from "effect"
+import { watchTables } from "../BoundedTables.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { decodeMessages } from "../codec/MessageBatch.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import { defaultLimits } from "../FlareDbConfig.ts"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId, Term } from "../raft/Types.ts"
+import { Gate } from "../rpc/Gate.ts"
 import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
@@ -45,7 +47,15 @@ const maxFrameBytes = 16 * 1024 * 1024
  */
 const idleTimeoutMs = 15_000
 
-type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxPeerConnections" | "maxUnfinishedBytes">
+type PortLimits = Pick<
+  Limits,
+  | "maxFrameMs"
+  | "maxHandshakeMs"
+  | "maxPeerConnections"
+  | "maxPendingCallBytes"
+  | "maxPendingCalls"
+  | "maxUnfinishedBytes"
+>
 
 /** Which node is at the other end of a connection, from its `Hello` until it disconnects. */
 class Introductions {
@@ -176,17 +186,21 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const introductions = new Introductions(options, own)
   const arrivals = new Arrivals()
   const offences = yield* Offences.make("peer")
-  const noHello = (clientId: number, found: string) => {
-    offences.reportCaller("malformed-messages", clientId, `${found} came before a Hello that was accepted`)
-    return new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
-  }
+  const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
+  const gate = new Gate(PeerRpcs, {
+    hello: "peer.Hello",
+    noHello,
+    overloaded: ({ current, limit, maximum }) =>
+      new PeerRefused({ reason: "overloaded", expected: `at most ${maximum} (${limit})`, found: String(current) }),
+    notifications: ["peer.Deliver"]
+  })
 
   const deliver = (
     { messages: batch }: { readonly messages: Uint8Array },
     clientId: number
   ): Exit.Exit<void, PeerRefused> => {
     const from = introductions.sender(clientId)
-    if (from === undefined) return Exit.fail(noHello(clientId, "Deliver"))
+    if (from === undefined) return Exit.fail(noHello("peer.Deliver"))
     const messages = decodeMessages(batch)
     const problem = messages instanceof CodecError ? messages.message : misdirected(messages, from)
     if (problem !== undefined) {
@@ -210,7 +224,11 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const handlers = PeerRpcs.toLayer({
     "peer.Hello": (hello, { client }) => {
       const refused = introductions.hello(client.id, hello)
-      if (refused === undefined) return Effect.void
+      if (refused === undefined) {
+        gate.admit(client.id)
+        return Effect.void
+      }
+      if (introductions.sender(client.id) === undefined) gate.dismiss(client.id)
       offences.reportCaller(
         "refused-hello",
         client.id,
@@ -221,7 +239,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     "peer.Deliver": (batch, { client }) => deliver(batch, client.id),
     "peer.OfferSnapshot": (offered, { client }) => {
       const from = introductions.sender(client.id)
-      if (from === undefined) return Effect.fail(noHello(client.id, "OfferSnapshot"))
+      if (from === undefined) return Effect.fail(noHello("peer.OfferSnapshot"))
       const { estimatedBytes, term } = offered
       return arrivals.offer(client.id, {
         from,
@@ -241,6 +259,8 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     idleTimeoutMs,
     limits: { ...portLimits, maxConnections: portLimits.maxPeerConnections },
     connectionsSetting: "maxPeerConnections",
+    callLimits: portLimits,
+    gate,
     offences,
     direct: { "peer.Deliver": deliver },
     onDisconnect: (clientId) =>
@@ -270,13 +290,32 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     yield* Effect.forkScoped(link.run)
   }
 
+  const { maxQueuedMessages } = { ...defaultLinkLimits, ...options.limits }
+  yield* watchTables([
+    {
+      table: "peer_inbox_batches",
+      entries: () => Queue.sizeUnsafe(inbox),
+      limit: inboxBatches,
+      setting: "inboxBatches"
+    },
+    {
+      table: "peer_outbox_messages",
+      entries: () => [...links.values()].reduce((most, link) => Math.max(most, link.health().queued), 0),
+      limit: 2 * maxQueuedMessages,
+      setting: "maxQueuedMessages"
+    }
+  ])
+
   return PeerTransport.of({
     sendUnsafe: (messages) => {
       for (const message of messages) links.get(message.to)?.send(message)
     },
     identifyUnsafe: (identity) => {
       own.learn(identity)
-      for (const clientId of introductions.identified(identity)) runFork(arrivals.end(clientId))
+      for (const clientId of introductions.identified(identity)) {
+        gate.dismiss(clientId)
+        runFork(arrivals.end(clientId))
+      }
       // Raft makes up for what is lost here; it could not make up for a message of another history.
       if (introductions.metAnother(identity)) Effect.runSync(Queue.clear(inbox))
     },

@@ -109,7 +109,7 @@ it.live("refuses a client of another protocol version, and says which", () =>
     const { endpoint } = yield* serve()
     const rpcs = yield* connect(ClientRpcs, { ...endpoint, openTimeoutMs: 1_000 })
     const error = yield* Effect.flip(rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion + 1 }))
-    assert.match(error.message, /the node speaks client protocol 2, this client 3/)
+    assert.match(error.message, /the node speaks client protocol 3, this client 4/)
   }))
 
 it.live("refuses batches that are malformed or too many, and more operations than it may have under way", () =>
@@ -119,6 +119,7 @@ it.live("refuses batches that are malformed or too many, and more operations tha
     const tooMany = yield* connection.write(Array.from({ length: maxBatchOperations + 1 }, () => new Uint8Array(1)))
     assert.deepInclude(tooMany[0], { _tag: "InvalidArgument", field: "commands" })
     const rpcs = yield* connect(ClientRpcs, { ...endpoint, openTimeoutMs: 1_000 })
+    yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion })
     const cut = yield* Effect.flip(rpcs["client.Write"]({ commands: Uint8Array.of(0, 0, 0, 9, 1) }))
     assert.deepInclude(cut, { _tag: "InvalidArgument", field: "commands" })
 

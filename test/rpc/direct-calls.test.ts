@@ -2,22 +2,40 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Logger, Queue, Schema, Scope } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { NoHello, Overloaded } from "../../src/FlareDbError.ts"
+import { Gate } from "../../src/rpc/Gate.ts"
 import { connectDirect } from "../../src/rpc/TcpClient.ts"
 import { serve } from "../../src/rpc/TcpServer.ts"
 
 class TooLarge extends Schema.TaggedError<TooLarge>()("TooLarge", { limit: Schema.Natural }) {}
 
+const error = Schema.Union([TooLarge, NoHello, Overloaded])
+
 class Rpcs extends RpcGroup.make(
-  Rpc.make("Double", { payload: { value: Schema.Natural }, success: Schema.Natural, error: TooLarge }),
-  Rpc.make("Wait", { success: Schema.String }),
-  Rpc.make("Note", { payload: { text: Schema.String } }),
-  Rpc.make("Plain", { payload: { value: Schema.Natural }, success: Schema.Natural })
+  Rpc.make("Double", { payload: { value: Schema.Natural }, success: Schema.Natural, error }),
+  Rpc.make("Wait", { success: Schema.String, error }),
+  Rpc.make("Note", { payload: { text: Schema.String }, error }),
+  Rpc.make("Plain", { payload: { value: Schema.Natural }, success: Schema.Natural, error })
 ) {}
 
 /** A call of the same name with another payload. */
 class Other extends RpcGroup.make(
-  Rpc.make("Double", { payload: { value: Schema.String }, success: Schema.Natural, error: TooLarge })
+  Rpc.make("Double", { payload: { value: Schema.String }, success: Schema.Natural, error })
 ) {}
+
+/** Lets everybody in: what is tested here comes behind it. */
+class OpenGate extends Gate<RpcGroup.Rpcs<typeof Rpcs>> {
+  override admits(): boolean {
+    return true
+  }
+}
+
+const gate = new OpenGate(Rpcs, {
+  hello: "Plain",
+  noHello: (call) => new NoHello({ call }),
+  overloaded: (excess) => excess,
+  notifications: ["Note"]
+})
 
 const port = Effect.gen(function*() {
   const notes = yield* Queue.unbounded<string>()
@@ -35,6 +53,7 @@ const port = Effect.gen(function*() {
     host: "127.0.0.1",
     port: 0,
     maxFrameBytes: 64 * 1024,
+    gate,
     direct: {
       Double: ({ value }) =>
         value > 1_000_000 ? Effect.fail(new TooLarge({ limit: 1_000_000 })) : Effect.succeed(2 * value),

@@ -4,6 +4,7 @@ import { Context, Effect, Layer, Logger, References, Schedule, Schema } from "ef
 import { RpcSerialization } from "effect/rpc"
 import type { Socket } from "node:net"
 import { connect } from "node:net"
+import { clientProtocolVersion } from "../../src/client/ClientRpcs.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
@@ -90,6 +91,16 @@ const serialization = Effect.runSync(
   Effect.provide(RpcSerialization.RpcSerialization, RpcSerialization.layerSchemaBinary())
 )
 
+const hello = serialization.makeUnsafe().encode({
+  _tag: "Request",
+  id: "hello",
+  tag: "client.Hello",
+  payload: Schema.encodeUnknownSync(serialization.codecFor(Schema.Struct({ protocolVersion: Schema.Natural })))({
+    protocolVersion: clientProtocolVersion
+  }),
+  headers: []
+}) as Uint8Array
+
 /** Calls that are longer than they need to be, as the binary serialization writes them. */
 const statusCalls = (count: number): ReadonlyArray<Uint8Array> => {
   const { encode } = serialization.makeUnsafe()
@@ -121,7 +132,7 @@ describe("a port", () => {
       clearInterval(drip)
       yield* until(() => offences("no-handshake").length === 2)
       const [line] = offences("no-handshake")
-      assert.match(line?.text ?? "", /^client port: closed a connection: no call within maxHandshakeMs \(300\)/)
+      assert.match(line?.text ?? "", /^client port: closed a connection: no Hello within maxHandshakeMs \(300\)/)
       assert.deepInclude(line?.fields, { port: "client" })
       assert.match(String(line?.fields["remote"]), /^127\.0\.0\.1:\d+$/)
     }))
@@ -186,6 +197,7 @@ describe("a port", () => {
           const deaf = connect(port, host)
           deaf.on("error", () => undefined)
           deaf.pause()
+          deaf.write(hello)
           // As many bytes of answers as of calls, 40 MB: more than fit into the buffers of a socket.
           for (const call of statusCalls(calls)) deaf.write(call)
           let before = -1

@@ -1,0 +1,14 @@
+/** Calls come in at one place: a second RPC server would have no gate before it. */
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, it } from "vitest"
+
+const source = join(import.meta.dirname, "../../src")
+
+it("only rpc/TcpServer.ts builds an RPC server, and it has a gate", () => {
+  const builders = readdirSync(source, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .filter((name) => /RpcServer\.(layer|make|toHttp|toHttpEffect)/.test(readFileSync(join(source, name), "utf8")))
+  assert.deepEqual(builders, ["rpc/TcpServer.ts"])
+  assert.match(readFileSync(join(source, "rpc/TcpServer.ts"), "utf8"), /^ {2}readonly gate: Gate<Rpcs>$/m)
+})

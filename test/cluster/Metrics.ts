@@ -1,0 +1,24 @@
+/** What a node says of itself at `/metrics`. */
+import { Effect, Schedule } from "effect"
+import type * as Cluster from "./Cluster.ts"
+
+/** What is in a bounded table of the node; 0 when it has none of that name. */
+export const tableEntries = (node: Cluster.ClusterNode, table: string): Effect.Effect<number> =>
+  Effect.promise(async () => {
+    const { host, httpPort } = node.address
+    const text = await (await fetch(`http://${host}:${httpPort}/metrics`)).text()
+    const line = text.split("\n").find((one) =>
+      one.startsWith("flaredb_table_entries") && one.includes(`table="${table}"`)
+    )
+    return line === undefined ? 0 : Number(line.split(" ").at(-1))
+  })
+
+/** Waits until a table of the node has so many entries. */
+export const untilEntries = (node: Cluster.ClusterNode, table: string, holds: (entries: number) => boolean) =>
+  tableEntries(node, table).pipe(
+    Effect.repeat({ schedule: Schedule.spaced(100), until: holds }),
+    Effect.timeoutOrElse({
+      duration: "10 seconds",
+      orElse: () => Effect.die(new Error(`the table ${table} of node ${node.id} did not come to what was expected`))
+    })
+  )
