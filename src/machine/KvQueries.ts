@@ -12,9 +12,9 @@ import { attachedKey, figuresKey, leaseKeysRange, recordKey, recordRange, userKe
 import type { Lease } from "../kv/Lease.ts"
 import { maxLeaseKeys, maxPageBytes } from "../kv/Limits.ts"
 import type { Problem } from "../kv/Limits.ts"
-import type { Get, Query, Scan } from "../kv/Query.ts"
+import type { Get, ListSessions, Query, Scan } from "../kv/Query.ts"
 import { decodeQuery } from "../kv/Query.ts"
-import type { LeaseRow } from "../kv/Reply.ts"
+import type { LeaseRow, SessionRow } from "../kv/Reply.ts"
 import { encodeGetReply, encodeReply, encodeScanReply } from "../kv/Reply.ts"
 import { State } from "../kv/State.ts"
 import type { Transaction } from "../kv/Transaction.ts"
@@ -108,6 +108,8 @@ export const answer = Effect.fnUntraced(function*(
         return Effect.sync(() => listLeases(state()))
       case "LeaseKeys":
         return store.withView((view) => leaseKeys(view, state(), query.lease))
+      case "Sessions":
+        return Effect.sync(() => listSessions(state(), query))
     }
   }
 })
@@ -182,6 +184,30 @@ const listLeases = ({ figures, leases }: State): Uint8Array =>
     revision: figures.revision,
     leases: [...leases.all].map((lease) => leaseRow(lease, figures.logTimeMs))
   })
+
+/** One page of sessions. Their secrets stay where they are. */
+const listSessions = ({ figures, sessions }: State, { after, limit }: ListSessions): Uint8Array => {
+  const { logTimeMs, revision } = figures
+  const rows: Array<SessionRow> = []
+  let more = false
+  for (const session of sessions.all) {
+    if (session.id <= after) continue
+    more = rows.length >= limit
+    if (more) break
+    const { heardMs, id, keptBytes, lastSequence, openedMs, owner, size, ttlMs } = session
+    rows.push({
+      session: id,
+      owner,
+      ageMs: Math.max(0, logTimeMs - openedMs),
+      ttlMs,
+      remainingMs: Math.max(0, heardMs + ttlMs - logTimeMs),
+      lastSequence,
+      replies: size,
+      keptBytes
+    })
+  }
+  return encodeReply({ _tag: "SessionsReply", revision, sessions: rows, more })
+}
 
 const leaseKeys = Effect.fnUntraced(function*(view: StateView, { figures, leases }: State, id: number) {
   const lease = leases.get(id)

@@ -17,8 +17,8 @@ import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
 import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
 import { decodeLease } from "../kv/Lease.ts"
-import { maxLeases } from "../kv/Limits.ts"
-import { decodeSession, Session } from "../kv/Session.ts"
+import { maxKeptReplyBytes, maxLeases } from "../kv/Limits.ts"
+import { decodeSession } from "../kv/Session.ts"
 import { State } from "../kv/State.ts"
 import type { Entry } from "../raft/Types.ts"
 import type { StateRow, StateView } from "../storage/StateStore.ts"
@@ -116,14 +116,14 @@ const loadState = Effect.fnUntraced(function*(view: StateView) {
   })
   yield* forEachRow(view, sessionRange, ({ key, value }) => {
     const record = decodeSession(value)
-    if (record !== undefined) state.sessions.set(new Session(idOf(key), record))
+    if (record !== undefined) state.sessions.open(idOf(key), record)
     return record !== undefined
   })
-  yield* forEachRow(view, replyRange, ({ key, value }) => {
-    const session = state.sessions.get(idOf(key))
-    session?.keep(sequenceOf(key), new Uint8Array(value))
-    return session !== undefined
-  })
+  yield* forEachRow(
+    view,
+    replyRange,
+    ({ key, value }) => state.sessions.get(idOf(key))?.loadLarge(sequenceOf(key), value) ?? false
+  )
   yield* forEachRow(
     view,
     replyBlockRange,
@@ -139,6 +139,12 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
   const source = yield* ChangeSource.make(store, state.figures)
   yield* watchTables([
     { table: "sessions", entries: () => state.sessions.size, limit: state.maxSessions, setting: "maxSessions" },
+    {
+      table: "kept_reply_bytes",
+      entries: () => state.sessions.kept.bytes,
+      limit: maxKeptReplyBytes,
+      setting: "maxKeptReplyBytes"
+    },
     { table: "leases", entries: () => state.leases.size, limit: maxLeases, setting: "maxLeases" }
   ])
 
