@@ -111,6 +111,30 @@ export const nodeFlags = {
     "BYTES",
     `bytes of calls that are not whole yet, per port; beyond, the connection with the oldest is closed; default ${defaults.limits.maxUnfinishedBytes}`
   ),
+  maxConnectionSessions: integer(
+    "max-connection-sessions",
+    "FLAREDB_MAX_CONNECTION_SESSIONS",
+    "N",
+    `sessions that one connection opened and that are alive; more are refused; default ${defaults.limits.maxConnectionSessions}`
+  ),
+  maxConnectionLeases: integer(
+    "max-connection-leases",
+    "FLAREDB_MAX_CONNECTION_LEASES",
+    "N",
+    `leases that one connection granted and that are alive; more are refused; default ${defaults.limits.maxConnectionLeases}`
+  ),
+  maxSessionTtlMs: integer(
+    "max-session-ttl-ms",
+    "FLAREDB_MAX_SESSION_TTL_MS",
+    "MS",
+    `longest time to live of a session in milliseconds; default ${defaults.limits.maxSessionTtlMs}`
+  ),
+  maxLeaseTtlMs: integer(
+    "max-lease-ttl-ms",
+    "FLAREDB_MAX_LEASE_TTL_MS",
+    "MS",
+    `longest time to live of a lease in milliseconds; default ${defaults.limits.maxLeaseTtlMs}`
+  ),
   unsafeNoFsync: Flag.Boolean("unsafe-no-fsync").pipe(
     Flag.withDescription("benchmarks only: a power loss then loses acknowledged writes (FLAREDB_UNSAFE_NO_FSYNC)"),
     Flag.withFallbackConfig(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC")),
@@ -136,6 +160,10 @@ export interface NodeFlags {
   readonly maxHandshakeMs: Option.Option<number>
   readonly maxFrameMs: Option.Option<number>
   readonly maxUnfinishedBytes: Option.Option<number>
+  readonly maxConnectionSessions: Option.Option<number>
+  readonly maxConnectionLeases: Option.Option<number>
+  readonly maxSessionTtlMs: Option.Option<number>
+  readonly maxLeaseTtlMs: Option.Option<number>
   readonly unsafeNoFsync: boolean
 }
 
@@ -165,7 +193,11 @@ export const nodeConfig = (flags: NodeFlags): Effect.Effect<FlareDbConfig, Failu
         ...given("maxHttpConnections", flags.maxHttpConnections),
         ...given("maxHandshakeMs", flags.maxHandshakeMs),
         ...given("maxFrameMs", flags.maxFrameMs),
-        ...given("maxUnfinishedBytes", flags.maxUnfinishedBytes)
+        ...given("maxUnfinishedBytes", flags.maxUnfinishedBytes),
+        ...given("maxConnectionSessions", flags.maxConnectionSessions),
+        ...given("maxConnectionLeases", flags.maxConnectionLeases),
+        ...given("maxSessionTtlMs", flags.maxSessionTtlMs),
+        ...given("maxLeaseTtlMs", flags.maxLeaseTtlMs)
       }
     })
   }).pipe(Effect.mapError(failureOf))

@@ -7,6 +7,7 @@
  */
 import { Context, Effect, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"
+import { InvalidArgument } from "../FlareDbError.ts"
 import { apply as applyCommand, keysOf } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
 import type { Stamped } from "../kv/Command.ts"
@@ -17,7 +18,7 @@ import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
 import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
 import { decodeLease } from "../kv/Lease.ts"
-import { maxKeptReplyBytes, maxLeases } from "../kv/Limits.ts"
+import { maxKeptReplyBytes, maxLeases, maxTtlMs } from "../kv/Limits.ts"
 import { decodeSession } from "../kv/Session.ts"
 import { State } from "../kv/State.ts"
 import type { Entry } from "../raft/Types.ts"
@@ -25,6 +26,7 @@ import type { StateRow, StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { ChangeFeed, ChangeSource } from "./ChangeFeed.ts"
+import { Grants } from "./Grants.ts"
 import { checkIdentity } from "./Identity.ts"
 import type { HistoryLimits } from "./KvHousekeeping.ts"
 import { defaultHistoryLimits, dueCommands } from "./KvHousekeeping.ts"
@@ -132,7 +134,28 @@ const loadState = Effect.fnUntraced(function*(view: StateView) {
   return state
 })
 
-const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
+/** Longest times to live that this node lets into the log. */
+export interface TtlLimits {
+  readonly maxSessionTtlMs: number
+  readonly maxLeaseTtlMs: number
+}
+
+/**
+ * Why a command that asks for a time to live is not let into the log. It is a setting of this node and not part of the
+ * format, so it must not be looked at when a command is applied.
+ */
+const ttlRefusal = ({ command }: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
+  if (command._tag !== "OpenSession" && command._tag !== "GrantLease") return undefined
+  const name = command._tag === "OpenSession" ? "maxSessionTtlMs" : "maxLeaseTtlMs"
+  const maximum = limits[name]
+  return command.ttlMs <= maximum ? undefined : new InvalidArgument({
+    field: "ttlMs",
+    problem: `${command.ttlMs} is more than ${name} = ${maximum} milliseconds; ask for less, or raise the limit on ` +
+      "every node"
+  })
+}
+
+const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
   const store = yield* StateStore
   const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
   let state = yield* load
@@ -208,7 +231,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
     logTimeMs: () => state.figures.logTimeMs,
     check: (command) => {
       const decoded = decodeCommand(command)
-      return decoded._tag === "Problem" ? invalid(decoded) : undefined
+      return decoded._tag === "Problem" ? invalid(decoded) : ttlRefusal(decoded, limits)
     },
     apply,
     query: (asked) => answer(store, () => state, asked, queries),
@@ -222,13 +245,19 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
         (commands) => commands.map((command) => encodeCommand(command))
       )
   })
-  return Context.make(StateMachine, machine).pipe(Context.add(ChangeFeed, source.feed))
+  const grants = Grants.of({
+    isAlive: (kind, id) => (kind === "session" ? state.sessions.get(id) : state.leases.get(id)) !== undefined
+  })
+  return Context.make(StateMachine, machine).pipe(Context.add(ChangeFeed, source.feed), Context.add(Grants, grants))
 })
 
 /** The key-value state machine over the state store, and the feed of its changes. */
 export const layerWith = (
-  limits: HistoryLimits
-): Layer.Layer<StateMachine | ChangeFeed, StorageError, StateStore> => Layer.effectContext(make(limits))
+  limits: HistoryLimits & Partial<TtlLimits>
+): Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore> =>
+  Layer.effectContext(make({ maxLeaseTtlMs: maxTtlMs, maxSessionTtlMs: maxTtlMs, ...limits }))
 
 /** {@link layerWith} the default limits on history. */
-export const layer: Layer.Layer<StateMachine | ChangeFeed, StorageError, StateStore> = layerWith(defaultHistoryLimits)
+export const layer: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore> = layerWith(
+  defaultHistoryLimits
+)

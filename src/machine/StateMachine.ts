@@ -39,7 +39,8 @@ export class StateMachine extends Context.Service<StateMachine, {
 
   /**
    * Refuses a command before it reaches the log: `undefined` when it is well-formed and within every limit.
-   * Cheap and synchronous; a command that passes must never fail in `apply`.
+   * Cheap and synchronous; a command that passes must never fail in `apply`. Asked only where a command is proposed, and
+   * may depend on the settings of that node: what another node let into the log is applied without asking.
    */
   readonly check: (command: Uint8Array) => InvalidArgument | undefined
 

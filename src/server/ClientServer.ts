@@ -26,6 +26,8 @@ import { Offences } from "../rpc/Offences.ts"
 import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
+import type { ConnectionQuota } from "./ConnectionQuotas.ts"
+import { ConnectionQuotas } from "./ConnectionQuotas.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
@@ -66,6 +68,8 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const offences = yield* Offences.make("client")
   /** The connections that said `Hello`. */
   const clients = new Set<number>()
+  const newQuota = yield* ConnectionQuotas
+  const quotas = new Map<number, ConnectionQuota>()
   yield* watchTables([
     {
       table: "client_connections",
@@ -136,7 +140,21 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
     })
 
-  const write = ({ commands }: { readonly commands: Uint8Array }) => answer("commands", commands, node.propose)
+  const quotaOf = (clientId: number) => {
+    const known = quotas.get(clientId)
+    if (known !== undefined) return known
+    const quota = newQuota()
+    if (quota !== undefined) quotas.set(clientId, quota)
+    return quota
+  }
+  const writeFor = (clientId: number, commands: Uint8Array) => {
+    const quota = quotaOf(clientId)
+    return answer(
+      "commands",
+      commands,
+      quota === undefined ? node.propose : (parts) => quota.write(parts, node.propose)
+    )
+  }
   const read = (
     { consistency, from, queries }: {
       readonly consistency: Consistency
@@ -146,7 +164,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   ) => answer("queries", queries, (parts) => node.query(parts, consistency, from))
   const handlers = ClientRpcs.toLayer({
     "client.Hello": ({ protocolVersion }, { client }) => Effect.suspend(() => welcome(client.id, protocolVersion)),
-    "client.Write": write,
+    "client.Write": ({ commands }, { client }) => writeFor(client.id, commands),
     "client.Read": read,
     "client.Watch": ({ from, gte, lt, only, previous }, { client }) =>
       // Kept for as long as the watch, while the key's bytes are a view of what the socket received.
@@ -176,10 +194,11 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     limits: { ...limits, maxConnections: clientPortConnections(maxClientConnections) },
     offences,
-    direct: { "client.Write": write, "client.Read": read },
+    direct: { "client.Write": ({ commands }, clientId) => writeFor(clientId, commands), "client.Read": read },
     onDisconnect: (clientId) =>
       Effect.suspend(() => {
         clients.delete(clientId)
+        quotas.delete(clientId)
         return watches.endAll(clientId)
       })
   }).pipe(Effect.provide(Layer.merge(handlers, stateHandlers)))
