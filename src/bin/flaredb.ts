@@ -16,6 +16,7 @@ import { del, get, put, scan } from "./KeyCommands.ts"
 import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
 import { lock } from "./LockCommand.ts"
+import { session } from "./SessionCommands.ts"
 import { start } from "./Start.ts"
 import { txn } from "./TxnCommand.ts"
 
@@ -33,6 +34,7 @@ const root = Command.make("flaredb").pipe(
     compact,
     lease,
     lock,
+    session,
     status,
     transferLeader,
     backup,

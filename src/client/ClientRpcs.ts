@@ -7,7 +7,7 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { InvalidArgument, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 
 /** Raised by an incompatible change of anything in this file. */
-export const clientProtocolVersion = 2
+export const clientProtocolVersion = 3
 
 /** Most operations in one call. */
 export const maxBatchOperations = 4096

@@ -42,7 +42,8 @@ export const openSession = (
     // Whatever became of the session, the writes that wait for it were not sent.
     onFailure: (error) =>
       Effect.fail(
-        error._tag === "InvalidArgument" || error._tag === "Overloaded" || error._tag === "Unavailable" || error._tag === "WrongCluster"
+        error._tag === "InvalidArgument" || error._tag === "Overloaded" || error._tag === "Unavailable" ||
+          error._tag === "WrongCluster"
           ? error
           : new Unavailable({ reason: `a session cannot be opened: ${error.message}` })
       )

@@ -23,6 +23,7 @@ import {
   sessionKey
 } from "./Keyspace.ts"
 import type { Lease } from "./Lease.ts"
+import { maxWholeReplyBytes } from "./Limits.ts"
 import { encodeLease } from "./Lease.ts"
 import type { Loading } from "./Loading.ts"
 import { CorruptRow } from "./Loading.ts"
@@ -228,9 +229,10 @@ export class Batch {
     return true
   }
 
-  /** Keeps the reply to the command at `index` of the log; a large one only if there is room for it. */
+  /** Keeps the reply to the command at `index` of the log; a large one whole only if there is room for it. */
   keepReply(session: Session, sequence: number, reply: Uint8Array, index: number): void {
-    const whole = !isLarge(reply) || this.makeReplyRoom(session, keptBytesOf(reply))
+    const whole = !isLarge(reply) ||
+      reply.byteLength <= maxWholeReplyBytes && this.makeReplyRoom(session, keptBytesOf(reply))
     const block = session.keep(sequence, whole ? reply : digestOf(reply), index)
     if (block !== undefined) return this.touch(session, block)
     this.put(replyKey(session.id, sequence), session.encodeLarge(sequence) as Uint8Array)

@@ -84,6 +84,12 @@ export const maxKeptReplyBytes = 64 * 1024 * 1024
 /** What a kept answer takes in memory beside its bytes, about. */
 export const replyOverheadBytes = 64
 
+/**
+ * Most bytes of an answer that is kept whole. A larger one is kept as a digest from the beginning: a command of a few
+ * bytes would otherwise write megabytes on every node.
+ */
+export const maxWholeReplyBytes = 64 * 1024
+
 /** Most bytes of a kept answer that has no row of its own. */
 export const maxSmallReplyBytes = 512
 

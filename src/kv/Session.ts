@@ -21,7 +21,8 @@
  * every command in the log has it as well, and a hash for each command would cost more than all else it does.
  *
  * The replies of all sessions have a bound on their sum (`KeptReplies.ts`). At the bound large replies become digests,
- * which say what a transaction did and not what it read. Whoever repeats such a command learns that it took effect.
+ * which say what a transaction did and not what it read; above `maxWholeReplyBytes` they are so at once. Whoever repeats
+ * such a command learns that it took effect.
  *
  * When the table of sessions is full, a new session evicts an unused or an idle one (`Sessions.evictable`). Each command
  * still
@@ -330,7 +331,9 @@ export class Session {
   /** The row of a large reply. */
   encodeLarge(sequence: number): Uint8Array | undefined {
     const reply = this.large.get(sequence)
-    return reply === undefined ? undefined : new Writer(8 + reply.bytes.byteLength).u64(reply.index).raw(reply.bytes).bytes
+    return reply === undefined
+      ? undefined
+      : new Writer(8 + reply.bytes.byteLength).u64(reply.index).raw(reply.bytes).bytes
   }
 
   /** Takes the row of a large reply into memory. `false` when it is malformed. */
@@ -374,6 +377,9 @@ export class Sessions {
     return this.sessions.size
   }
 
+  /** How many have ended since this memory was filled. */
+  ended = 0
+
   get(id: number): Session | undefined {
     return this.sessions.get(id)
   }
@@ -393,6 +399,7 @@ export class Sessions {
 
   delete(session: Session): void {
     session.release()
+    this.ended += 1
     this.sessions.delete(session.id)
     this.unused.delete(session)
   }
@@ -453,7 +460,7 @@ export class Sessions {
   }
 
   /** The ids of at most `limit` sessions that were not heard of for too long. */
-  ended(logTimeMs: number, limit: number): ReadonlyArray<number> {
+  expired(logTimeMs: number, limit: number): ReadonlyArray<number> {
     const ids: Array<number> = []
     for (const { heardMs, id, ttlMs } of this.sessions.values()) {
       if (heardMs + ttlMs <= logTimeMs && ids.push(id) >= limit) break

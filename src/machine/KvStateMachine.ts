@@ -246,7 +246,8 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
       )
   })
   const grants = Grants.of({
-    isAlive: (kind, id) => (kind === "session" ? state.sessions.get(id) : state.leases.get(id)) !== undefined
+    isAlive: (kind, id) => (kind === "session" ? state.sessions.get(id) : state.leases.get(id)) !== undefined,
+    ended: (kind) => kind === "session" ? state.sessions.ended : state.leases.ended
   })
   return Context.make(StateMachine, machine).pipe(Context.add(ChangeFeed, source.feed), Context.add(Grants, grants))
 })

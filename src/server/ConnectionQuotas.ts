@@ -2,8 +2,9 @@
  * What one connection may have of the tables that all clients share: sessions that it opened and leases that it granted,
  * and that are still alive. The tables are in the replicated state; this count is not, and ends with the connection.
  *
- * Each grant looks at a few earlier ones of its connection and forgets those that have ended, so a connection that
- * grants and revokes stays below its quota, and no call has to look at thousands.
+ * Each grant looks at two earlier ones of its connection and forgets those that have ended, so what is remembered is
+ * about what is alive. All are looked at when the quota seems used up and something has ended since the last time: at
+ * most once for each call.
  */
 import { Context, Effect, Layer } from "effect"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -13,8 +14,8 @@ import { grantedId } from "../kv/Reply.ts"
 import type { GrantKind } from "../machine/Grants.ts"
 import { Grants } from "../machine/Grants.ts"
 
-/** Earlier grants that a new one looks at. */
-const looksPerGrant = 16
+/** Earlier grants that a new one looks at: more than one, so that the ones that have ended do not gather. */
+const looksPerGrant = 2
 
 type Write<Failure> = (
   commands: ReadonlyArray<Uint8Array>
@@ -27,6 +28,8 @@ export class ConnectionQuota {
   private readonly ids: Readonly<Record<GrantKind, Set<number>>> = { session: new Set(), lease: new Set() }
   /** Grants that are under way. */
   private readonly pending: Record<GrantKind, number> = { session: 0, lease: 0 }
+  /** What `Grants.ended` said when all were looked at. */
+  private readonly lookedAt: Record<GrantKind, number> = { session: -1, lease: -1 }
 
   constructor(grants: Grants["Service"], maximum: Readonly<Record<GrantKind, number>>) {
     this.grants = grants
@@ -75,9 +78,15 @@ export class ConnectionQuota {
   }
 
   private take(kind: GrantKind): Overloaded | undefined {
-    this.forgetEnded(kind)
-    const current = this.ids[kind].size + this.pending[kind]
     const maximum = this.maximum[kind]
+    const used = () => this.ids[kind].size + this.pending[kind]
+    this.forgetEnded(kind, looksPerGrant)
+    if (used() >= maximum) {
+      const ended = this.grants.ended(kind)
+      if (ended !== this.lookedAt[kind]) this.forgetEnded(kind, maximum)
+      this.lookedAt[kind] = ended
+    }
+    const current = used()
     if (current >= maximum) {
       const limit = kind === "session" ? "maxConnectionSessions" : "maxConnectionLeases"
       return new Overloaded({ limit, current, maximum })
@@ -87,9 +96,9 @@ export class ConnectionQuota {
   }
 
   /** Looks at those that were not looked at for longest. */
-  private forgetEnded(kind: GrantKind): void {
+  private forgetEnded(kind: GrantKind, most: number): void {
     const ids = this.ids[kind]
-    let looks = Math.min(looksPerGrant, ids.size)
+    let looks = Math.min(most, ids.size)
     for (const id of ids) {
       if (looks-- <= 0) return
       ids.delete(id)

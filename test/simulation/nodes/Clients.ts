@@ -277,9 +277,12 @@ export class Client {
     const { session } = this
     if (session === undefined) {
       const ttlMs = 1_000 + answers.next()
-      return this.write(this.named({ _tag: "OpenSession", ttlMs, secret: secretOf(this.id), owner: `c${this.id}` }), (reply) => {
-        if (reply._tag === "SessionReply") this.session = { id: reply.session, sequence: 0, answered: 0 }
-      })
+      return this.write(
+        this.named({ _tag: "OpenSession", ttlMs, secret: secretOf(this.id), owner: `c${this.id}` }),
+        (reply) => {
+          if (reply._tag === "SessionReply") this.session = { id: reply.session, sequence: 0, answered: 0 }
+        }
+      )
     }
     session.sequence += 1
     const { answered, id, sequence } = session
