@@ -297,7 +297,7 @@ const disk: ReadonlyArray<Target> = [
   {
     name: "records of raft_state and the durable floor",
     valid: [
-      encodeRecord({ formatVersion: 2, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], createdMs: 5 }),
+      encodeRecord({ formatVersion: 3, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], createdMs: 5 }),
       encodeRecord({ term: 4, votedFor: null, commit: 7, standing: "newcomer" }),
       encodeRecord({ voters: [1, 2, 3] }),
       encodeRecord(point),
