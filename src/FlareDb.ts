@@ -22,6 +22,7 @@ import * as TcpConnection from "./client/TcpConnection.ts"
 import type { FlareDbConfig, FlareDbOptions, InvalidConfig, NodeAddress } from "./FlareDbConfig.ts"
 import * as Config from "./FlareDbConfig.ts"
 import type { ChangeFeed } from "./machine/ChangeFeed.ts"
+import type { Grants } from "./machine/Grants.ts"
 import * as KvStateMachine from "./machine/KvStateMachine.ts"
 import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
@@ -33,6 +34,7 @@ import { NodeId } from "./raft/Types.ts"
 import type { ListenError } from "./rpc/TcpServer.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
 import * as ClientServer from "./server/ClientServer.ts"
+import * as ConnectionQuotas from "./server/ConnectionQuotas.ts"
 import * as NodeOperations from "./server/NodeOperations.ts"
 import { WatchServer } from "./server/WatchServer.ts"
 import * as MemoryStore from "./storage/MemoryStore.ts"
@@ -63,9 +65,9 @@ type NodeLayer = Layer.Layer<RaftNode | WatchServer, StorageError, LogStore | St
 
 const layerKeyValue = (
   config: FlareDbConfig,
-  machine: Layer.Layer<StateMachine | ChangeFeed, StorageError, StateStore>
+  machine: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore>
 ): NodeLayer =>
-  WatchServer.layer(config.limits).pipe(
+  Layer.merge(WatchServer.layer(config.limits), ConnectionQuotas.layer(config.limits)).pipe(
     Layer.provideMerge(RaftNode.layer(config)),
     Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
   )

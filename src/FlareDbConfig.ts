@@ -105,6 +105,20 @@ export interface Limits {
    * At the bound reads wait for room, and are refused as `Overloaded` when too many wait, or for too long.
    */
   readonly maxPendingAnswerBytes: number
+  /**
+   * Sessions that one connection opened and that are alive; more are refused as `Overloaded`. A client opens one, and
+   * another one only when that has ended.
+   */
+  readonly maxConnectionSessions: number
+  /** Leases that one connection granted and that are alive; more are refused as `Overloaded`. */
+  readonly maxConnectionLeases: number
+  /**
+   * Longest time to live of a session in milliseconds, at most 30 days; longer ones are refused as `InvalidArgument`.
+   * A session that nobody ends keeps its place for so long after a client that is gone.
+   */
+  readonly maxSessionTtlMs: number
+  /** Longest time to live of a lease in milliseconds, at most 30 days; longer ones are refused likewise. */
+  readonly maxLeaseTtlMs: number
 }
 
 export interface FlareDbConfig {
@@ -165,7 +179,11 @@ export const defaultLimits: Limits = {
   maxUnfinishedBytes: 64 * 1024 * 1024,
   maxPendingCalls: 65_536,
   maxPendingCallBytes: 256 * 1024 * 1024,
-  maxPendingAnswerBytes: 128 * 1024 * 1024
+  maxPendingAnswerBytes: 128 * 1024 * 1024,
+  maxConnectionSessions: 16,
+  maxConnectionLeases: 10_000,
+  maxSessionTtlMs: 3_600_000,
+  maxLeaseTtlMs: 7 * 24 * 3_600_000
 }
 
 /** Connections of the client port in all: beyond the limit on clients, a few are told so rather than cut off. */
@@ -257,6 +275,9 @@ const atLeast = (field: string, value: number, minimum: number): ReadonlyArray<C
 
 /** What a cluster may be called, wherever the name comes from. */
 export const isClusterId = (text: string): boolean => /^[A-Za-z0-9._-]{1,64}$/.test(text)
+/** Every time to live is between these, whatever the configuration says (`kv/Limits.ts`). */
+const shortestTtlMs = 1_000
+const longestTtlMs = 30 * 24 * 3_600_000
 
 /** Everything wrong with a configuration; empty when it can be used. */
 export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> => {
@@ -313,6 +334,15 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
       problem:
         `${config.limits.logSlackEntries} must be less than maxLogEntries (${config.limits.maxLogEntries}), or nothing is ever compacted`
     })
+  }
+  for (const name of ["maxSessionTtlMs", "maxLeaseTtlMs"] as const) {
+    const value = config.limits[name]
+    if (value < shortestTtlMs || value > longestTtlMs) {
+      problems.push({
+        field: `limits.${name}`,
+        problem: `${value} ms is not from ${shortestTtlMs} to ${longestTtlMs}, the times to live that there can be`
+      })
+    }
   }
   for (const [name, value] of Object.entries(config.limits)) problems.push(...atLeast(`limits.${name}`, value, 1))
   return problems
@@ -411,6 +441,10 @@ const fromVariables = Config.all({
   maxPendingCalls: Config.option(Config.Int("FLAREDB_MAX_PENDING_CALLS")),
   maxPendingCallBytes: Config.option(Config.Int("FLAREDB_MAX_PENDING_CALL_BYTES")),
   maxPendingAnswerBytes: Config.option(Config.Int("FLAREDB_MAX_PENDING_ANSWER_BYTES")),
+  maxConnectionSessions: Config.option(Config.Int("FLAREDB_MAX_CONNECTION_SESSIONS")),
+  maxConnectionLeases: Config.option(Config.Int("FLAREDB_MAX_CONNECTION_LEASES")),
+  maxSessionTtlMs: Config.option(Config.Int("FLAREDB_MAX_SESSION_TTL_MS")),
+  maxLeaseTtlMs: Config.option(Config.Int("FLAREDB_MAX_LEASE_TTL_MS")),
   unsafeNoFsync: Config.option(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC"))
 })
 
@@ -441,7 +475,11 @@ export const fromEnv: Effect.Effect<FlareDbConfig, InvalidConfig> = Effect.gen(f
       ...(Option.isSome(env.maxUnfinishedBytes) ? { maxUnfinishedBytes: env.maxUnfinishedBytes.value } : {}),
       ...(Option.isSome(env.maxPendingCalls) ? { maxPendingCalls: env.maxPendingCalls.value } : {}),
       ...(Option.isSome(env.maxPendingCallBytes) ? { maxPendingCallBytes: env.maxPendingCallBytes.value } : {}),
-      ...(Option.isSome(env.maxPendingAnswerBytes) ? { maxPendingAnswerBytes: env.maxPendingAnswerBytes.value } : {})
+      ...(Option.isSome(env.maxPendingAnswerBytes) ? { maxPendingAnswerBytes: env.maxPendingAnswerBytes.value } : {}),
+      ...(Option.isSome(env.maxConnectionSessions) ? { maxConnectionSessions: env.maxConnectionSessions.value } : {}),
+      ...(Option.isSome(env.maxConnectionLeases) ? { maxConnectionLeases: env.maxConnectionLeases.value } : {}),
+      ...(Option.isSome(env.maxSessionTtlMs) ? { maxSessionTtlMs: env.maxSessionTtlMs.value } : {}),
+      ...(Option.isSome(env.maxLeaseTtlMs) ? { maxLeaseTtlMs: env.maxLeaseTtlMs.value } : {})
     }
   })
 }).pipe(

@@ -10,6 +10,7 @@
  * | `Unavailable`     | no                            | later                                   |
  * | `Indeterminate`   | perhaps                       | only when repeating it is harmless      |
  * | `SessionExpired`  | perhaps                       | only when repeating it is harmless      |
+ * | `ResultsNotKept`  | yes, and carried out          | never; read the keys again              |
  * | `LeaseNotFound`   | committed, changed nothing    | with another lease                      |
  * | `LeaseLost`       | (what the lease protected)    | from the beginning, with another lease  |
  * | `Conflict`        | committed, changed nothing    | later, or with more attempts            |
@@ -37,6 +38,15 @@ export class NotLeader extends Schema.TaggedError<NotLeader>()("NotLeader", {
   }
 }
 
+/** What helps against limits on what lasts, where a pause alone does not. */
+const overloadAdvice: Readonly<Record<string, string>> = {
+  maxSessions: "see who has them with flaredb session list, end some with flaredb session end, or write without one",
+  maxConnectionSessions: "close sessions of this connection before it opens another one, or raise the limit",
+  maxConnectionLeases: "revoke leases that this connection granted before it grants another one, or raise the limit",
+  maxLeases: "revoke leases that are not needed; flaredb lease list shows them",
+  maxKeptReplyBytes: "too many answers wait for clients to acknowledge them; retry after a pause"
+}
+
 /** A limit on waiting work was reached. Nothing was appended: safe to retry after a pause. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   /** Which limit, by its name in the configuration. */
@@ -45,7 +55,9 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   maximum: Schema.Number
 }) {
   override get message() {
-    return `overloaded: ${this.limit} is at ${this.current} of ${this.maximum}; retry after a pause`
+    return `overloaded: ${this.limit} is at ${this.current} of ${this.maximum}; ${
+      overloadAdvice[this.limit] ?? "retry after a pause"
+    }`
   }
 }
 
@@ -101,6 +113,24 @@ export class SessionExpired extends Schema.TaggedError<SessionExpired>()("Sessio
 }) {
   override get message() {
     return `session ${this.session} expired before the answer came; the write may or may not have taken effect`
+  }
+}
+
+/**
+ * The transaction took effect exactly once, and this is the answer to a repetition of it. The first answer was lost on
+ * its way, and it was too large for the cluster to keep: of the results only this is known. Do not repeat the
+ * transaction. Read the keys to learn what they hold now.
+ */
+export class ResultsNotKept extends Schema.TaggedError<ResultsNotKept>()("ResultsNotKept", {
+  /** The revision that the transaction took; the store's revision at that moment when it changed nothing. */
+  revision: Schema.Number,
+  /** Whether all conditions held, so that `do` was carried out and not `else`. */
+  succeeded: Schema.Boolean
+}) {
+  override get message() {
+    return `the transaction took effect at revision ${this.revision} (${
+      this.succeeded ? "the conditions held" : "a condition did not hold"
+    }), but its answer was lost and its results were not kept; read the keys instead of repeating it`
   }
 }
 

@@ -32,6 +32,7 @@ export {
   parseEndpoints,
   Position,
   PutEvent,
+  ResultsNotKept,
   SessionExpired,
   Unavailable,
   Watch,

@@ -5,6 +5,7 @@ import type { ClientOptions } from "../client/ClientOptions.ts"
 import { formatEndpoint, localEndpoints, parseEndpoints } from "../client/Endpoint.ts"
 import type { ClientServices } from "../client/RemoteClient.ts"
 import * as RemoteClient from "../client/RemoteClient.ts"
+import { Overloaded } from "../FlareDbError.ts"
 import type { Failure } from "./Failure.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 
@@ -53,9 +54,31 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
       endpoints: yield* parseEndpoints(flags.endpoints),
       clusterIdentity: Option.getOrUndefined(flags.clusterIdentity),
       requestTimeoutMs: flags.timeout,
-      connectTimeoutMs: Math.min(1_000, flags.timeout)
+      connectTimeoutMs: Math.min(1_000, flags.timeout),
+      name: "flaredb"
     }
   }).pipe(Effect.mapError(failureOf))
+
+/** How opening a session fails while the cluster, or the connection, may have no more of them. */
+const isWithoutSession = (error: unknown): boolean =>
+  error instanceof Overloaded && (error.limit === "maxSessions" || error.limit === "maxConnectionSessions")
+
+/**
+ * {@link withClient} for a command that makes one write. While the cluster has no place for another session the write
+ * is done without one: what failed was the opening, and nothing else was sent. Without a session a write whose answer
+ * is lost is not repeated, and the command says that its outcome is unknown.
+ */
+export const withWriter = <A, E, R>(
+  flags: ClientFlags,
+  command: Effect.Effect<A, E, R | ClientServices>
+): Effect.Effect<A, Failure, Exclude<R, ClientServices>> =>
+  Effect.flatMap(clientOptions(flags), (options) => {
+    const carryOut = (sessions: boolean) => Effect.provide(command, RemoteClient.layer({ ...options, sessions }))
+    return carryOut(true).pipe(
+      Effect.catchIf(isWithoutSession, () => carryOut(false)),
+      Effect.mapError(failureOf)
+    )
+  })
 
 /** Runs a command with a client of the cluster its flags name. */
 export const withClient = <A, E, R>(

@@ -75,6 +75,8 @@ const commandText = (command: KvCommand): string => {
       return `compact history through revision ${command.revision}`
     case "OpenSession":
       return `open a session of ${command.ttlMs} ms`
+    case "EndSession":
+      return `end session ${command.session}`
     case "KeepSession":
       return "keep the session"
     case "CloseSession":

@@ -4,7 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import type { KeyValueEntry } from "../client/KeyValue.ts"
 import { KeyValue } from "../client/KeyValue.ts"
 import { defaultScanLimit, maxValueBytes } from "../kv/Limits.ts"
-import { clientFlags, withClient } from "./ClientFlags.ts"
+import { clientFlags, withClient, withWriter } from "./ClientFlags.ts"
 import type { Encoding } from "./Encoding.ts"
 import { encodingFlag, read, write } from "./Encoding.ts"
 import { failed, notFound, wrongUsage } from "./Failure.ts"
@@ -53,7 +53,7 @@ export const put = Command.make("put", {
     const key = yield* read("key", flags.key, flags.encoding)
     const value = flags.value === "-" ? yield* standardInput : yield* read("value", flags.value, flags.encoding)
     const lease = Option.getOrUndefined(flags.lease)
-    const result = yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => kv.put(key, value, { lease })))
+    const result = yield* withWriter(flags, Effect.flatMap(KeyValue, (kv) => kv.put(key, value, { lease })))
     yield* flags.json
       ? Output.json({ key: flags.key, ...result })
       : Output.line(`${result.created ? "created" : "updated"} at revision ${result.revision}`)
@@ -99,7 +99,7 @@ export const del = Command.make(
   (flags) =>
     Effect.gen(function*() {
       const key = yield* read("key", flags.key, flags.encoding)
-      const result = yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => kv.delete(key)))
+      const result = yield* withWriter(flags, Effect.flatMap(KeyValue, (kv) => kv.delete(key)))
       if (!result.deleted) return yield* notFound(`the key ${JSON.stringify(flags.key)} does not exist`)
       yield* flags.json
         ? Output.json({ key: flags.key, ...result })

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Leases } from "../client/Lease.ts"
-import { clientFlags, withClient } from "./ClientFlags.ts"
+import { clientFlags, withClient, withWriter } from "./ClientFlags.ts"
 import { encodingFlag, write } from "./Encoding.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
@@ -17,7 +17,7 @@ const grant = Command.make("grant", {
   ttl: Argument.Int("ttl").pipe(Argument.withDescription("time to live in milliseconds, 1000 to 2592000000"))
 }, (flags) =>
   Effect.gen(function*() {
-    const lease = yield* withClient(flags, Leases.use((leases) => leases.grant(flags.ttl)))
+    const lease = yield* withWriter(flags, Leases.use((leases) => leases.grant(flags.ttl)))
     yield* flags.json
       ? Output.json(lease)
       : Output.line(`${lease.id}\tlives for ${lease.ttlMs} ms unless it is kept alive`)
@@ -57,7 +57,7 @@ const keepAlive = Command.make("keep-alive", {
 const revoke = Command.make("revoke", { ...clientFlags, id: idArgument }, (flags) =>
   Effect.gen(function*() {
     const id = yield* validId(flags.id)
-    const deleted = yield* withClient(flags, Leases.use((leases) => leases.revoke(id)))
+    const deleted = yield* withWriter(flags, Leases.use((leases) => leases.revoke(id)))
     yield* flags.json
       ? Output.json({ id, deleted })
       : Output.line(`revoked; ${deleted} keys deleted`)

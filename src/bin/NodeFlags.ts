@@ -135,6 +135,30 @@ export const nodeFlags = {
     "BYTES",
     `bytes of answers that clients have not taken, a quarter of them of one; default ${defaults.limits.maxPendingAnswerBytes}`
   ),
+  maxConnectionSessions: integer(
+    "max-connection-sessions",
+    "FLAREDB_MAX_CONNECTION_SESSIONS",
+    "N",
+    `sessions that one connection opened and that are alive; more are refused; default ${defaults.limits.maxConnectionSessions}`
+  ),
+  maxConnectionLeases: integer(
+    "max-connection-leases",
+    "FLAREDB_MAX_CONNECTION_LEASES",
+    "N",
+    `leases that one connection granted and that are alive; more are refused; default ${defaults.limits.maxConnectionLeases}`
+  ),
+  maxSessionTtlMs: integer(
+    "max-session-ttl-ms",
+    "FLAREDB_MAX_SESSION_TTL_MS",
+    "MS",
+    `longest time to live of a session in milliseconds; default ${defaults.limits.maxSessionTtlMs}`
+  ),
+  maxLeaseTtlMs: integer(
+    "max-lease-ttl-ms",
+    "FLAREDB_MAX_LEASE_TTL_MS",
+    "MS",
+    `longest time to live of a lease in milliseconds; default ${defaults.limits.maxLeaseTtlMs}`
+  ),
   unsafeNoFsync: Flag.Boolean("unsafe-no-fsync").pipe(
     Flag.withDescription("benchmarks only: a power loss then loses acknowledged writes (FLAREDB_UNSAFE_NO_FSYNC)"),
     Flag.withFallbackConfig(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC")),
@@ -164,6 +188,10 @@ export interface NodeFlags {
   readonly maxPendingCalls: Option.Option<number>
   readonly maxPendingCallBytes: Option.Option<number>
   readonly maxPendingAnswerBytes: Option.Option<number>
+  readonly maxConnectionSessions: Option.Option<number>
+  readonly maxConnectionLeases: Option.Option<number>
+  readonly maxSessionTtlMs: Option.Option<number>
+  readonly maxLeaseTtlMs: Option.Option<number>
   readonly unsafeNoFsync: boolean
 }
 
@@ -197,7 +225,11 @@ export const nodeConfig = (flags: NodeFlags): Effect.Effect<FlareDbConfig, Failu
         ...given("maxUnfinishedBytes", flags.maxUnfinishedBytes),
         ...given("maxPendingCalls", flags.maxPendingCalls),
         ...given("maxPendingCallBytes", flags.maxPendingCallBytes),
-        ...given("maxPendingAnswerBytes", flags.maxPendingAnswerBytes)
+        ...given("maxPendingAnswerBytes", flags.maxPendingAnswerBytes),
+        ...given("maxConnectionSessions", flags.maxConnectionSessions),
+        ...given("maxConnectionLeases", flags.maxConnectionLeases),
+        ...given("maxSessionTtlMs", flags.maxSessionTtlMs),
+        ...given("maxLeaseTtlMs", flags.maxLeaseTtlMs)
       }
     })
   }).pipe(Effect.mapError(failureOf))

@@ -9,7 +9,7 @@ import { KeyValue } from "../client/KeyValue.ts"
 import type { Comparison, Ops } from "../client/Txn.ts"
 import { Compare, Op } from "../client/Txn.ts"
 import { maxTransactionBytes } from "../kv/Limits.ts"
-import { clientFlags, withClient } from "./ClientFlags.ts"
+import { clientFlags, withWriter } from "./ClientFlags.ts"
 import type { Encoding } from "./Encoding.ts"
 import { encodingFlag, read, write } from "./Encoding.ts"
 import type { Failure } from "./Failure.ts"
@@ -186,7 +186,7 @@ export const txn = Command.make("txn", {
       do: yield* operations(lists.do),
       else: yield* operations(lists.else)
     }
-    const { results, revision, succeeded } = yield* withClient(
+    const { results, revision, succeeded } = yield* withWriter(
       flags,
       KeyValue.use((kv) => kv.transact(transaction))
     )

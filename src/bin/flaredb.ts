@@ -18,6 +18,7 @@ import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
 import { lock } from "./LockCommand.ts"
 import * as Output from "./Output.ts"
+import { session } from "./SessionCommands.ts"
 import { start } from "./Start.ts"
 import { txn } from "./TxnCommand.ts"
 
@@ -38,6 +39,7 @@ const root = Command.make("flaredb").pipe(
     compact,
     lease,
     lock,
+    session,
     status,
     transferLeader,
     backup,

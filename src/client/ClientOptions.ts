@@ -12,6 +12,11 @@ export interface ClientOptions {
    */
   readonly clusterIdentity?: string | undefined
   /**
+   * What this client is called where operators see it (`flaredb session list`): up to 64 letters, digits, dots, dashes
+   * or underscores. Nobody proves it. Default empty.
+   */
+  readonly name?: string | undefined
+  /**
    * Milliseconds an operation may take, retries included. Default 5000: enough for the election that follows the
    * loss of a leader. A write that was sent and not answered by then is `Indeterminate`.
    */
@@ -36,7 +41,7 @@ export interface ClientOptions {
    * Whether writes belong to a session, so that each takes effect exactly once. Default `true`: a write whose answer
    * was lost is repeated until its deadline, and only then `Indeterminate`. The first write costs one more round,
    * which opens the session, and closing the client one that ends it; the cluster has room for 10,000 sessions, and
-   * then ends idle ones. With `false` nothing is repeated that may have been carried out: a lost connection or a
+   * then ends unused and idle ones. With `false` nothing is repeated that may have been carried out: a lost connection or a
    * change of leaders makes writes `Indeterminate`.
    */
   readonly sessions?: boolean | undefined
@@ -56,6 +61,7 @@ export type ResolvedClientOptions =
 export const resolve = (options: ClientOptions): ResolvedClientOptions => ({
   endpoints: options.endpoints,
   clusterIdentity: options.clusterIdentity,
+  name: options.name ?? "",
   requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
   connectTimeoutMs: options.connectTimeoutMs ?? 1_000,
   attemptTimeoutMs: options.attemptTimeoutMs ?? 1_500,

@@ -13,9 +13,11 @@
 import { Deferred, Effect, Latch } from "effect"
 import type { Scope } from "effect"
 import { SessionExpired } from "../FlareDbError.ts"
-import { stampCommand } from "../kv/Command.ts"
+import type { SessionStamp } from "../kv/Command.ts"
+import { noSession, stampCommand } from "../kv/Command.ts"
 import type { PipelineError } from "./Pipeline.ts"
 import type { Operation } from "./Operation.ts"
+import type { OpenedSession } from "./SessionOpening.ts"
 
 type Op = Operation<PipelineError>
 
@@ -29,18 +31,19 @@ const maxUnanswered = 4_096
 const maxEmpty = 1_024
 
 export interface ClientSessionOptions {
-  /** Opens a session at the cluster and gives its id. */
-  readonly open: Effect.Effect<number, PipelineError>
+  /** Opens a session at the cluster. */
+  readonly open: Effect.Effect<OpenedSession, PipelineError>
   readonly maxCallsInFlight: number
 }
 
 export class ClientSession {
   /** Most operations of one call. */
   readonly maxCallOperations: number
-  private readonly openAtCluster: Effect.Effect<number, PipelineError>
+  private readonly openAtCluster: Effect.Effect<OpenedSession, PipelineError>
   private readonly scope: Scope.Scope
   /** The session; 0 for none. */
   private id = 0
+  private secret = noSession.secret
   private lastSequence = 0
   /** The session's writes in the order of their numbers, from `oldest` on; the ones before have their answers. */
   private writes: Array<Op | undefined> = []
@@ -60,10 +63,10 @@ export class ClientSession {
   }
 
   /** The session, when there is one and all its writes have answers. */
-  get idle(): { readonly session: number; readonly sequence: number; readonly answered: number } | undefined {
+  get idle(): SessionStamp | undefined {
     const answered = this.answered
     return this.id !== 0 && answered === this.lastSequence
-      ? { session: this.id, sequence: answered + 1, answered }
+      ? { session: this.id, sequence: answered + 1, answered, secret: this.secret }
       : undefined
   }
 
@@ -73,8 +76,9 @@ export class ClientSession {
     if (this.opening !== undefined) return Deferred.await(this.opening)
     const opening = Deferred.makeUnsafe<void, PipelineError>()
     this.opening = opening
-    const opened = Effect.map(this.openAtCluster, (id) => {
+    const opened = Effect.map(this.openAtCluster, ({ id, secret }) => {
       this.id = id
+      this.secret = secret
       this.lastSequence = 0
       this.writes = []
       this.oldest = 0
@@ -137,7 +141,8 @@ export class ClientSession {
         this.writes.push(operation)
       }
       operation.stale = false
-      stampCommand(operation.bytes, { session: this.id, sequence: operation.sequence, answered: this.answered })
+      const { answered, id: session, secret } = this
+      stampCommand(operation.bytes, { session, sequence: operation.sequence, answered, secret })
       sent.push(operation)
     }
     return sent

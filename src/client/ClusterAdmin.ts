@@ -9,7 +9,9 @@ import { ConnectionLost } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
-import type { Requests, WriteFailure } from "./Requests.ts"
+import type { SessionRow } from "../kv/Reply.ts"
+import type { ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
+import { unexpected } from "./Requests.ts"
 
 /** What one node answered, or why it did not. */
 export interface NodeAnswer {
@@ -41,7 +43,31 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
    * key changes; nobody can watch from there any more. The nodes do so by themselves as their limits on history say.
    */
   readonly compact: (revision?: number) => Effect.Effect<number, WriteFailure>
+
+  /** One page of the sessions of the key-value store, in the order in which they were opened. */
+  readonly sessions: (options?: SessionsOptions) => Effect.Effect<SessionPage, ReadFailure>
+
+  /**
+   * Ends a session, whoever has it. Its client is told `SessionExpired` for a write whose outcome it does not know, and
+   * opens another session for the next one. Fails with `InvalidArgument` when there is no such session.
+   */
+  readonly endSession: (session: number) => Effect.Effect<void, WriteFailure>
 }>()("flaredb/client/ClusterAdmin") {}
+
+export interface SessionsOptions extends ReadOptions {
+  /** Only sessions with larger ids: the last one of the page before. */
+  readonly after?: number | undefined
+  /** Most sessions of the page, 1 to 1,000. Default 100. */
+  readonly limit?: number | undefined
+}
+
+export interface SessionPage {
+  readonly sessions: ReadonlyArray<SessionRow>
+  /** Whether there are sessions behind the last one. */
+  readonly more: boolean
+}
+
+const defaultSessionPage = 100
 
 /** The leader among the answers: the one of the latest term, should an old one not know yet that it leads no more. */
 const leaderOf = (answers: ReadonlyArray<NodeAnswer>): NodeAnswer & { readonly report: NodeReport } | undefined => {
@@ -162,7 +188,22 @@ export const make = (
       (through) => Effect.as(requests.writeRepeatable({ _tag: "Compact", revision: through }, undefined), through)
     )
 
-  return ClusterAdmin.of({ identity, status, transferLeader, compact })
+  const sessions: ClusterAdmin["Service"]["sessions"] = (options) => {
+    const query = { _tag: "Sessions", after: options?.after ?? 0, limit: options?.limit ?? defaultSessionPage } as const
+    return Effect.map(
+      // It names no lease.
+      Effect.catchTag(requests.read(query, options), "LeaseNotFound", (error) => Effect.die(error)),
+      (reply) => {
+        if (reply._tag !== "SessionsReply") throw unexpected(reply)
+        return { sessions: reply.sessions, more: reply.more }
+      }
+    )
+  }
+
+  const endSession = (session: number) =>
+    Effect.asVoid(requests.writeRepeatable({ _tag: "EndSession", session }, undefined))
+
+  return ClusterAdmin.of({ identity, status, transferLeader, compact, sessions, endSession })
 }
 
 const problemOf = (cause: Cause.Cause<ConnectionLost | WrongCluster>): string => {

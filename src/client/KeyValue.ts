@@ -4,7 +4,7 @@
  */
 import { Clock, Context, Effect, Option, Random, Stream } from "effect"
 import { monotonicMs, monotonicMsOf } from "../Monotonic.ts"
-import { Conflict, InvalidArgument } from "../FlareDbError.ts"
+import { Conflict, InvalidArgument, ResultsNotKept } from "../FlareDbError.ts"
 import type { KeyRange } from "../kv/KeyRange.ts"
 import { contains, prefixRange, successor } from "../kv/KeyRange.ts"
 import { defaultScanLimit, keyProblem, maxKeyBytes } from "../kv/Limits.ts"
@@ -88,7 +88,8 @@ export class KeyValue extends Context.Service<KeyValue, {
 
   /**
    * Carries out a transaction (`Txn.ts`): at one moment, in one revision, all of it or nothing. The result of each
-   * operation has the type that the operation says. A whole transaction has at most 4 MiB.
+   * operation has the type that the operation says. A whole transaction has at most 4 MiB. `ResultsNotKept` says that
+   * it took effect, and that its first answer was lost and too large to be kept.
    */
   readonly transact: <const Do extends Ops = readonly [], const Else extends Ops = readonly []>(
     txn: Txn<Do, Else>,
@@ -151,9 +152,13 @@ export const make = (requests: Requests): KeyValue["Service"] => {
     const answered = onlyReads(transaction)
       ? requests.read({ _tag: "Transact", transaction }, options)
       : requests.write({ _tag: "Transact", transaction }, options)
-    return Effect.map(answered, (reply) => {
+    return Effect.flatMap(answered, (reply) => {
+      if (reply._tag === "DigestReply") {
+        const { revision, succeeded } = reply
+        return Effect.fail(new ResultsNotKept({ revision, succeeded }))
+      }
       if (reply._tag !== "TransactionReply") throw unexpected(reply)
-      return resultOf(txn, reply)
+      return Effect.succeed(resultOf(txn, reply))
     })
   }
 
@@ -171,11 +176,17 @@ export const make = (requests: Requests): KeyValue["Service"] => {
       const changed = change(previous)
       const next = Effect.isEffect(changed) ? yield* changed : changed
       const value = next === undefined ? undefined : bytesOf(next)
-      const { results, revision, succeeded } = yield* transact({
+      const swap = transact({
         if: [Compare.modRevision(key).equals(Option.isSome(previous) ? previous.value.modRevision : 0)],
         do: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease: options?.lease })],
         else: [Op.get(key)]
       }, left())
+      const { results, revision, succeeded } = yield* Effect.catchTag(
+        swap,
+        "ResultsNotKept",
+        // Only what the key held can have been too large to keep. It is read again.
+        () => Effect.map(get(key, left()), (found) => ({ succeeded: false, revision: 0, results: [found] } as const))
+      )
       if (succeeded) return { revision, previous, value } satisfies ModifyResult
       if (attempt >= attempts || monotonicMsOf(clock) >= deadlineMs) {
         return yield* conflict(key, attempt)

@@ -102,6 +102,7 @@ export class Line {
       Effect.catchTags({
         Indeterminate: () => this.create(key, value, lease),
         SessionExpired: () => this.create(key, value, lease),
+        ResultsNotKept: () => this.create(key, value, lease),
         LeaseNotFound: () => Effect.fail(new LeaseLost({ lease: lease.id, reason: "ended" }))
       })
     )
@@ -148,6 +149,7 @@ export class Line {
       Effect.catchTags(keyValue.transact({ do: [Op.get(key)] }), {
         LeaseNotFound: Effect.die,
         SessionExpired: Effect.die,
+        ResultsNotKept: Effect.die,
         Indeterminate: Effect.die
       }),
       (txn) =>

@@ -28,6 +28,9 @@ import type { Router } from "./Router.ts"
  */
 const repeatCalls = 2
 
+/** The limits on kept replies. Whoever is refused by them says how far it has its answers, and asks again. */
+const replyLimits: ReadonlySet<string> = new Set(["maxSessionReplies", "maxSessionReplyBytes", "maxKeptReplyBytes"])
+
 /** Pause after a node was overloaded, in milliseconds. */
 const overloadedPauseMs = 20
 
@@ -349,7 +352,9 @@ export class Pipeline {
     // An answer to an earlier attempt may have come first.
     if (operation.settled) return false
     switch (refusalOf(reply)) {
+      // The other one cannot happen to a session that this client opened; a new one is the way out nevertheless.
       case "session-expired":
+      case "wrong-secret":
         session.ended(operation.session)
         if (!operation.uncertain) return true
         operation.settle(new SessionExpired({ session: operation.session }))
@@ -359,7 +364,7 @@ export class Pipeline {
         return false
       case "overloaded": {
         const refused = decodeReply(reply)
-        if (refused._tag !== "RefusedReply" || !refused.field.startsWith("maxSession")) return false
+        if (refused._tag !== "RefusedReply" || !replyLimits.has(refused.field)) return false
         // Not carried out. It says anew how far the client has its answers, so that the store can forget some.
         operation.stale = true
         const { current, field, maximum } = refused

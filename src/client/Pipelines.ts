@@ -50,7 +50,11 @@ export const make: (
   })
   const session = sessions
     ? new ClientSession({
-      open: openSession(repeatable, client.sessionTtlMs, client.requestTimeoutMs),
+      open: openSession(repeatable, {
+        ttlMs: client.sessionTtlMs,
+        timeoutMs: client.requestTimeoutMs,
+        owner: client.name
+      }),
       maxCallsInFlight: client.maxCallsInFlight
     }, yield* Effect.scope)
     : undefined

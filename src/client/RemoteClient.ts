@@ -7,7 +7,7 @@ import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import { parseIdentity } from "../codec/ClusterIdentity.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { InvalidConfig } from "../FlareDbConfig.ts"
-import { ttlProblem } from "../kv/Limits.ts"
+import { ownerProblem, ttlProblem } from "../kv/Limits.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import { resolve } from "./ClientOptions.ts"
 import * as ClusterAdmin from "./ClusterAdmin.ts"
@@ -112,5 +112,7 @@ export const validate = (client: ReturnType<typeof resolve>): Effect.Effect<void
   }
   const ttl = ttlProblem(client.sessionTtlMs, "sessionTtlMs")
   if (ttl !== undefined) problems.push(ttl)
+  const name = ownerProblem(client.name, "name")
+  if (name !== undefined) problems.push(name)
   return problems.length === 0 ? Effect.void : Effect.fail(new InvalidConfig({ problems }))
 }

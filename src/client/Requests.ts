@@ -3,7 +3,7 @@
  * what the store refused becomes an error.
  */
 import { Effect } from "effect"
-import type { Indeterminate, SessionExpired, Unavailable, WrongCluster } from "../FlareDbError.ts"
+import type { Indeterminate, ResultsNotKept, SessionExpired, Unavailable, WrongCluster } from "../FlareDbError.ts"
 import { InvalidArgument, LeaseNotFound, Overloaded } from "../FlareDbError.ts"
 import type { Command } from "../kv/Command.ts"
 import { commandProblem, encodeCommand } from "../kv/Command.ts"
@@ -22,7 +22,7 @@ import { fieldOf } from "./Txn.ts"
 /**
  * How a write fails. `Indeterminate` and `SessionExpired` leave open whether it took effect; the others say that it
  * did not.
- * `LeaseNotFound` is for writes that name a lease.
+ * `LeaseNotFound` is for writes that name a lease. `ResultsNotKept` is for transactions, and says that one took effect.
  */
 export type WriteFailure =
   | InvalidArgument
@@ -30,6 +30,7 @@ export type WriteFailure =
   | Unavailable
   | Indeterminate
   | SessionExpired
+  | ResultsNotKept
   | LeaseNotFound
   | WrongCluster
 

@@ -10,6 +10,7 @@ export {
   LeaseNotFound,
   NotLeader,
   Overloaded,
+  ResultsNotKept,
   SessionExpired,
   Unavailable,
   WrongCluster
@@ -21,7 +22,8 @@ export { Backups, layer as layerBackups } from "./Backups.ts"
 export type { Consistency, ReadFrom } from "./Connection.ts"
 export type { ClientOptions } from "./ClientOptions.ts"
 export type { NodeReport } from "./ClientRpcs.ts"
-export type { NodeAnswer } from "./ClusterAdmin.ts"
+export type { NodeAnswer, SessionPage, SessionsOptions } from "./ClusterAdmin.ts"
+export type { SessionRow } from "../kv/Reply.ts"
 export { ClusterAdmin } from "./ClusterAdmin.ts"
 export type { CommandFailure, CommandOptions } from "./Commands.ts"
 export { Commands } from "./Commands.ts"

@@ -22,7 +22,7 @@ import type { Loading } from "./Loading.ts"
 import type { CommandReply, OperationResult, Refusal, RefusedReply, Row, TransactionReply } from "./Reply.ts"
 import { ReadBudget } from "./ReadBudget.ts"
 import { encodeReply } from "./Reply.ts"
-import { Session } from "./Session.ts"
+import type { Session } from "./Session.ts"
 import type { Operation, RangeOperation, Transaction } from "./Transaction.ts"
 import { holds, onlySingleKeys, touchedKeys, writes } from "./Transaction.ts"
 
@@ -73,60 +73,78 @@ const isRanging = (command: Command): command is Ranging => {
  */
 export const apply = (batch: Batch, place: Place, { command, stamp }: Stamped): Uint8Array | Loading<Uint8Array> => {
   batch.advanceTime(place.stampMs)
-  const session = stamp.session === 0 ? undefined : admit(batch, stamp)
+  const session = stamp.session === 0 ? undefined : admit(batch, command, stamp)
   if (session instanceof Uint8Array) return session
-  if (isRanging(command)) return applyRanging(batch, command, stamp, session)
-  return answer(batch, command, stamp, session, carryOut(batch, place, command, session))
+  if (isRanging(command)) return applyRanging(batch, place, command, stamp, session)
+  return answer(batch, place, stamp, session, carryOut(batch, place, command, session))
 }
 
 function* applyRanging(
   batch: Batch,
+  place: Place,
   command: Ranging,
   stamp: SessionStamp,
   session: Session | undefined
 ): Loading<Uint8Array> {
-  return answer(batch, command, stamp, session, yield* carryOutRanging(batch, command))
+  return answer(batch, place, stamp, session, yield* carryOutRanging(batch, command))
 }
 
 /** The session a command may be carried out in, or the reply to one that was carried out before, or may not be. */
-const admit = (batch: Batch, stamp: SessionStamp): Session | Uint8Array => {
+const admit = (batch: Batch, command: Command, stamp: SessionStamp): Session | Uint8Array => {
   const session = batch.state.sessions.get(stamp.session)
   if (session === undefined) {
     return encodeReply(refused(batch, "session-expired", "session", `${stamp.session} has ended, or never was`))
   }
+  if (!session.hasSecret(stamp.secret)) {
+    const text = `${stamp.session} was opened with another secret; only its own client can send commands in it`
+    return encodeReply(refused(batch, "wrong-secret", "session", text))
+  }
   batch.hear(session, stamp.answered)
-  const reply = withoutRepeating(batch, session, stamp)
+  const reply = withoutRepeating(batch, command, session, stamp)
   if (reply === undefined) return session
   batch.recordAnswered(session)
   return reply
 }
 
 /** The reply to a command that is not carried out, because it was before, or because too many replies are kept. */
-const withoutRepeating = (batch: Batch, session: Session, stamp: SessionStamp): Uint8Array | undefined => {
+const withoutRepeating = (
+  batch: Batch,
+  command: Command,
+  session: Session,
+  stamp: SessionStamp
+): Uint8Array | undefined => {
   const kept = session.reply(stamp.sequence)
   if (kept !== undefined) return kept
   if (stamp.sequence <= session.answered) {
     return encodeReply(refused(batch, "already-answered", "sequence", `${stamp.sequence} was answered before`))
   }
+  // It keeps no reply, and makes room for others.
+  if (command._tag === "CloseSession") return undefined
   if (session.size >= maxSessionReplies) {
     return encodeReply(overloaded(batch, "maxSessionReplies", session.size, maxSessionReplies))
   }
   if (session.replyBytes >= maxSessionReplyBytes) {
     return encodeReply(overloaded(batch, "maxSessionReplyBytes", session.replyBytes, maxSessionReplyBytes))
   }
+  if (!batch.makeReplyRoom(session)) {
+    const { bytes, maximum } = batch.state.sessions.kept
+    return encodeReply(overloaded(batch, "maxKeptReplyBytes", bytes, maximum))
+  }
   return undefined
 }
 
-/** Encodes a reply and keeps it for the session. */
+/** Encodes a reply and keeps it for the session, unless the command ended it. */
 const answer = (
   batch: Batch,
-  command: Command,
+  { index }: Place,
   { sequence }: SessionStamp,
   session: Session | undefined,
   reply: CommandReply
 ): Uint8Array => {
   const bytes = encodeReply(reply)
-  if (session !== undefined && command._tag !== "CloseSession") batch.keepReply(session, sequence, bytes)
+  if (session !== undefined && batch.state.sessions.get(session.id) === session) {
+    batch.keepReply(session, sequence, bytes, index)
+  }
   return bytes
 }
 
@@ -187,13 +205,22 @@ const carryOut = (
         if (idle === undefined) return overloaded(batch, "maxSessions", sessions.size, maxSessions)
         batch.closeSession(idle)
       }
-      const { ttlMs } = command
-      batch.openSession(new Session(place.index, { ttlMs, heardMs: batch.figures.logTimeMs, answered: 0 }))
+      const { owner, secret, ttlMs } = command
+      const openedMs = batch.figures.logTimeMs
+      batch.openSession(place.index, { ttlMs, heardMs: openedMs, answered: 0, openedMs, secret, owner })
       return { _tag: "SessionReply", revision: batch.revision, session: place.index, ttlMs }
     }
     case "CloseSession":
       if (session !== undefined) batch.closeSession(session)
       return done(batch)
+    case "EndSession": {
+      const ended = sessions.get(command.session)
+      if (ended === undefined) {
+        return refused(batch, "invalid", "session", `${command.session} has ended, or never was`)
+      }
+      batch.closeSession(ended)
+      return done(batch)
+    }
     case "KeepSession":
     case "Checkpoint":
       return done(batch)

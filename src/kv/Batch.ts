@@ -23,11 +23,13 @@ import {
   sessionKey
 } from "./Keyspace.ts"
 import type { Lease } from "./Lease.ts"
+import { maxWholeReplyBytes } from "./Limits.ts"
 import { encodeLease } from "./Lease.ts"
 import type { Loading } from "./Loading.ts"
 import { CorruptRow } from "./Loading.ts"
-import type { Session } from "./Session.ts"
-import { encodeSession, heardGranularityMs } from "./Session.ts"
+import { digestOf } from "./Reply.ts"
+import type { Session, SessionRecord } from "./Session.ts"
+import { encodeSession, heardGranularityMs, isLarge, keptBytesOf, reservedReplyBytes } from "./Session.ts"
 import type { State } from "./State.ts"
 
 /** One change of the store, in the shape that `StateStore.commit` takes. */
@@ -178,9 +180,8 @@ export class Batch {
     this.delete(leaseKey(id))
   }
 
-  openSession(session: Session): void {
-    this.state.sessions.set(session)
-    this.heard.add(session)
+  openSession(id: number, record: SessionRecord): void {
+    this.heard.add(this.state.sessions.open(id, record))
   }
 
   closeSession(session: Session): void {
@@ -188,7 +189,7 @@ export class Batch {
     for (const block of [...session.blockNumbers, ...this.blocks.get(session) ?? []]) {
       this.delete(replyBlockKey(session.id, block))
     }
-    this.state.sessions.delete(session.id)
+    this.state.sessions.delete(session)
     this.heard.delete(session)
     this.blocks.delete(session)
     this.delete(sessionKey(session.id))
@@ -216,10 +217,25 @@ export class Batch {
     if (session.unrecorded) this.recordSession(session)
   }
 
-  keepReply(session: Session, sequence: number, reply: Uint8Array): void {
-    const block = session.keep(sequence, reply)
+  /** Makes room for one more reply of a session, or for its digest. `false` when others take all of it. */
+  makeReplyRoom(session: Session, bytes = reservedReplyBytes): boolean {
+    const { kept } = this.state.sessions
+    while (!kept.fits(session.keptBytes, bytes)) {
+      const { oldest } = kept
+      if (oldest === undefined) return false
+      this.touch(oldest.session, oldest.session.digest(oldest))
+      this.delete(replyKey(oldest.session.id, oldest.sequence))
+    }
+    return true
+  }
+
+  /** Keeps the reply to the command at `index` of the log; a large one whole only if there is room for it. */
+  keepReply(session: Session, sequence: number, reply: Uint8Array, index: number): void {
+    const whole = !isLarge(reply) ||
+      reply.byteLength <= maxWholeReplyBytes && this.makeReplyRoom(session, keptBytesOf(reply))
+    const block = session.keep(sequence, whole ? reply : digestOf(reply), index)
     if (block !== undefined) return this.touch(session, block)
-    this.put(replyKey(session.id, sequence), reply)
+    this.put(replyKey(session.id, sequence), session.encodeLarge(sequence) as Uint8Array)
     this.recordAnswered(session)
   }
 
@@ -265,12 +281,7 @@ export class Batch {
       )
     }
     for (const session of this.heard) {
-      const { heardMs, recordedAnswered, ttlMs } = session
-      changes.push({
-        _tag: "Put",
-        key: sessionKey(session.id),
-        value: encodeSession({ ttlMs, heardMs, answered: recordedAnswered })
-      })
+      changes.push({ _tag: "Put", key: sessionKey(session.id), value: encodeSession(session.row) })
     }
     for (const [session, blocks] of this.blocks) {
       for (const block of blocks) {

@@ -2,7 +2,7 @@
  * What changes the state, as it stands in the log.
  *
  * ```
- * version u8 (2) · tag u8 · session u64 · sequence u64 · answered u64 · body
+ * version u8 (3) · tag u8 · session u64 · sequence u64 · answered u64 · secret 16 bytes · body
  *   Put             lease u64 · key u16+ · value, to the end
  *   Delete          key u16+
  *   Transact        as in Transaction.ts
@@ -10,24 +10,34 @@
  *   KeepAlive       lease u64
  *   RevokeLease     lease u64
  *   Compact         revision u64
- *   OpenSession     ttl u64
+ *   OpenSession     ttl u64 · secret 16 bytes · owner u16+
  *   KeepSession
  *   CloseSession
  *   Expire          count u32 · leases u64 … · count u32 · sessions u64 …
  *   Checkpoint      token u64, or nothing
+ *   EndSession      session u64
  * ```
  *
- * A client encodes a command once; wire, log and state machine pass these bytes on. The three numbers behind the tag make it a
- * command of a session (`Session.ts`); they are 0 for one without.
+ * A client encodes a command once; wire, log and state machine pass these bytes on. The four fields behind the tag make it
+ * a command of a session (`Session.ts`); they are 0 for one without.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { Problem } from "./Limits.ts"
-import { countProblem, keyProblem, problem, ttlProblem, valueProblem } from "./Limits.ts"
+import {
+  countProblem,
+  keyProblem,
+  ownerProblem,
+  problem,
+  secretBytes,
+  secretProblem,
+  ttlProblem,
+  valueProblem
+} from "./Limits.ts"
 import type { Transaction } from "./Transaction.ts"
 import { readTransaction, transactionProblem, transactionSizeProblem, writeTransaction } from "./Transaction.ts"
 
 /** The version written, and the only one read. */
-export const commandVersion = 2
+export const commandVersion = 3
 
 export interface Put {
   readonly _tag: "Put"
@@ -75,6 +85,10 @@ export interface Compact {
 export interface OpenSession {
   readonly _tag: "OpenSession"
   readonly ttlMs: number
+  /** Random, and made by the client: every command of the session carries it. */
+  readonly secret: Uint8Array
+  /** Whose session it is, for operators; may be empty. */
+  readonly owner: string
 }
 
 /** Says that the client of the session it is sent in is still there. */
@@ -104,6 +118,12 @@ export interface Checkpoint {
   readonly token?: number
 }
 
+/** Ends any session, as an operator does. */
+export interface EndSession {
+  readonly _tag: "EndSession"
+  readonly session: number
+}
+
 export type Command =
   | Put
   | Delete
@@ -117,6 +137,7 @@ export type Command =
   | CloseSession
   | Expire
   | Checkpoint
+  | EndSession
 
 /**
  * Who may propose a command: a client, or only a node by itself. A client's `Expire` would end what has not expired by
@@ -134,7 +155,8 @@ export const proposers: { readonly [Tag in Command["_tag"]]: "client" | "node" }
   KeepSession: "client",
   CloseSession: "client",
   Expire: "node",
-  Checkpoint: "client"
+  Checkpoint: "client",
+  EndSession: "client"
 }
 
 /** Which command of which session this is. (Raft §8, thesis §6.3) */
@@ -145,9 +167,13 @@ export interface SessionStamp {
   readonly sequence: number
   /** The client has the answer to every command up to here, and will not ask for one again. */
   readonly answered: number
+  /** The session's secret. A command with another one is refused and changes nothing. */
+  readonly secret: Uint8Array
 }
 
-export const noSession: SessionStamp = { session: 0, sequence: 0, answered: 0 }
+const noSecret = new Uint8Array(secretBytes)
+
+export const noSession: SessionStamp = { session: 0, sequence: 0, answered: 0, secret: noSecret }
 
 /** A command and the session it belongs to. */
 export interface Stamped {
@@ -168,11 +194,12 @@ const tags = {
   KeepSession: 9,
   CloseSession: 10,
   Expire: 11,
-  Checkpoint: 12
+  Checkpoint: 12,
+  EndSession: 13
 } as const
 
 /** Bytes before a command's body. */
-export const commandHeaderBytes = 26
+export const commandHeaderBytes = 26 + secretBytes
 
 /** What is wrong with a command's arguments, if anything. */
 export const commandProblem = (command: Command): Problem | undefined => {
@@ -185,8 +212,13 @@ export const commandProblem = (command: Command): Problem | undefined => {
     case "Transact":
       return transactionProblem(command.transaction)
     case "GrantLease":
-    case "OpenSession":
       return ttlProblem(command.ttlMs)
+    case "OpenSession":
+      return ttlProblem(command.ttlMs) ?? secretProblem(command.secret.byteLength) ?? ownerProblem(command.owner)
+    case "EndSession":
+      return command.session > 0
+        ? countProblem(command.session, "session")
+        : problem("session", `${command.session} is no session id`)
     case "KeepAlive":
     case "RevokeLease":
       return command.lease > 0
@@ -202,6 +234,7 @@ export const commandProblem = (command: Command): Problem | undefined => {
 const header = (command: Command, stamp: SessionStamp, bodyBytes: number): Writer =>
   new Writer(commandHeaderBytes + bodyBytes)
     .u8(commandVersion).u8(tags[command._tag]).u64(stamp.session).u64(stamp.sequence).u64(stamp.answered)
+    .raw(stamp.secret)
 
 /** The bytes of a command that {@link commandProblem} has nothing against. */
 export const encodeCommand = (command: Command, stamp: SessionStamp = noSession): Uint8Array => {
@@ -214,8 +247,12 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
     case "Transact":
       return writeTransaction(header(command, stamp, 512), command.transaction).bytes
     case "GrantLease":
-    case "OpenSession":
       return header(command, stamp, 8).u64(command.ttlMs).bytes
+    case "OpenSession":
+      return header(command, stamp, 10 + secretBytes + command.owner.length)
+        .u64(command.ttlMs).raw(command.secret).short(new TextEncoder().encode(command.owner)).bytes
+    case "EndSession":
+      return header(command, stamp, 8).u64(command.session).bytes
     case "KeepAlive":
     case "RevokeLease":
       return header(command, stamp, 8).u64(command.lease).bytes
@@ -244,7 +281,8 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
  * must not change.
  */
 export const stampCommand = (bytes: Uint8Array, stamp: SessionStamp): void => {
-  bytes.set(new Writer(24).u64(stamp.session).u64(stamp.sequence).u64(stamp.answered).bytes, 2)
+  const { answered, secret, sequence, session } = stamp
+  bytes.set(new Writer(24 + secretBytes).u64(session).u64(sequence).u64(answered).raw(secret).bytes, 2)
 }
 
 /** The command in `bytes`, whose fields are views of them, or what is wrong. */
@@ -252,10 +290,10 @@ export const decodeCommand = (bytes: Uint8Array): Stamped | Problem => {
   const reader = new Reader(bytes)
   const version = reader.u8()
   const tag = reader.u8()
-  const stamp: SessionStamp = { session: reader.u64(), sequence: reader.u64(), answered: reader.u64() }
   if (!reader.failed && version !== commandVersion) {
     return problem("command", `has version ${version}; this node reads version ${commandVersion}`)
   }
+  const stamp = readStamp(reader)
   if (reader.failed) return problem("command", `is cut short at ${bytes.byteLength} bytes`)
   if (tag === tags.Transact) {
     const tooLarge = transactionSizeProblem(bytes.byteLength)
@@ -266,6 +304,15 @@ export const decodeCommand = (bytes: Uint8Array): Stamped | Problem => {
   if (command === undefined) return problem("command", `has the unknown tag ${tag}, or a part that makes no sense`)
   if (!reader.complete) return problem("command", "has bytes behind its end")
   return commandProblem(command) ?? stampProblem(command, stamp) ?? { _tag: "Stamped", stamp, command }
+}
+
+const readStamp = (reader: Reader): SessionStamp => {
+  const session = reader.u64()
+  const sequence = reader.u64()
+  const answered = reader.u64()
+  const secret = reader.raw(secretBytes)
+  // A command without a session is asked for none, and need not carry a view of its bytes.
+  return { session, sequence, answered, secret: session === 0 ? noSecret : secret }
 }
 
 const stampProblem = (command: Command, { answered, sequence, session }: SessionStamp): Problem | undefined => {
@@ -298,7 +345,15 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
     case tags.Compact:
       return { _tag: "Compact", revision: reader.u64() }
     case tags.OpenSession:
-      return { _tag: "OpenSession", ttlMs: reader.u64() }
+      return {
+        _tag: "OpenSession",
+        ttlMs: reader.u64(),
+        // A copy: the session keeps it for longer than its entry is in memory.
+        secret: Uint8Array.from(reader.raw(secretBytes)),
+        owner: new TextDecoder().decode(reader.short())
+      }
+    case tags.EndSession:
+      return { _tag: "EndSession", session: reader.u64() }
     case tags.KeepSession:
       return { _tag: "KeepSession" }
     case tags.CloseSession:
@@ -313,6 +368,10 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
       return undefined
   }
 }
+
+/** What a command makes, when it is one that outlives its connection: looks at one byte. */
+export const grantOf = (bytes: Uint8Array): "lease" | "session" | undefined =>
+  bytes[1] === tags.OpenSession ? "session" : bytes[1] === tags.GrantLease ? "lease" : undefined
 
 const readIds = (reader: Reader): ReadonlyArray<number> => {
   const count = reader.u32()

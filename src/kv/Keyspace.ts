@@ -11,7 +11,7 @@
  * | `30`       | `30 LEASE`                 | a lease (`Lease.ts`)                                               |
  * | `31`       | `31 LEASE KEY`             | nothing: the key is attached to the lease                          |
  * | `40`       | `40 SESSION`               | a session (`Session.ts`)                                           |
- * | `41`       | `41 SESSION SEQUENCE`      | a large reply to one of its commands                               |
+ * | `41`       | `41 SESSION SEQUENCE`      | a large reply to one of its commands, with its place in the log    |
  * | `42`       | `42 SESSION BLOCK`         | the other replies to a block of its commands                       |
  *
  * All else is free for later formats; those that begin with `4` are about sessions, and are left out of what is

@@ -46,8 +46,11 @@ export class Leases {
     this.leases.set(lease.id, lease)
   }
 
+  /** How many have ended since this memory was filled. */
+  ended = 0
+
   delete(id: number): void {
-    this.leases.delete(id)
+    if (this.leases.delete(id)) this.ended += 1
   }
 
   /** All of them, in the order in which they were granted. */
@@ -56,7 +59,7 @@ export class Leases {
   }
 
   /** The ids of at most `limit` leases whose time has passed. */
-  ended(logTimeMs: number, limit: number): ReadonlyArray<number> {
+  expired(logTimeMs: number, limit: number): ReadonlyArray<number> {
     const ids: Array<number> = []
     for (const { deadlineMs, id } of this.leases.values()) {
       if (deadlineMs <= logTimeMs && ids.push(id) >= limit) break

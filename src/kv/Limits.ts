@@ -47,24 +47,24 @@ export const maxLeases = 100_000
 export const maxLeaseKeys = maxRangeDeletes
 
 /**
- * Most sessions at a time. Opening one more evicts a session that was idle for long enough (the two times below), and
- * is refused as `Overloaded` when there is none. Every node decides that by itself when it applies the command, so
- * another value of any of the three is another format of the log.
+ * Most sessions at a time. Opening one more evicts a session that is unused or idle (`Sessions.evictable`), and is
+ * refused as `Overloaded` when there is none. Every node decides that by itself when it applies the command, so another
+ * value of this limit or of the two times below is another format of the log.
  */
 export const maxSessions = 10_000
 
 /**
- * Milliseconds of log time without a command after which a full table may evict a session that keeps no reply. It
- * protects clients that have just opened theirs from a burst of others.
+ * Milliseconds of log time after which a session in which nothing was sent gives way before all others. A younger one
+ * gives way only when no other does, which protects clients that have just opened theirs from a burst of others.
  */
-export const minEvictionIdleMs = 10_000
+export const minEvictionUnusedMs = 10_000
 
 /**
- * The same for a session that keeps replies. A client acknowledges a reply with its next write, so a client that
- * stopped after its last one leaves a reply behind for good. After this time, twelve times the default deadline of a
- * write, the reply counts as abandoned.
+ * Milliseconds of log time without a command after which a full table may evict a session that was used. A client
+ * acknowledges a reply with its next write, so a client that stopped after its last one leaves a reply behind for good.
+ * After this time, twelve times the default deadline of a write, the reply counts as abandoned.
  */
-export const minEvictionUnacknowledgedMs = 60_000
+export const minEvictionIdleMs = 60_000
 
 /** Most answers kept for one session until its client has said that it has them. */
 export const maxSessionReplies = 16_384
@@ -77,6 +77,36 @@ export const maxSessionReplyBytes = 16 * 1024 * 1024
  * other nodes, so that what comes after it is still in bounds. A million a second take four years to get there.
  */
 export const maxStoredNumber = 2 ** 47
+
+/**
+ * Most bytes of kept answers of all sessions, with {@link replyOverheadBytes} for each. One half is divided equally
+ * among `maxSessions`, so a session that keeps little is never refused for what others keep. The other half is shared.
+ * When that is taken, large answers become digests, the oldest first. When no large one is left, a session above its
+ * part is refused as `Overloaded`. Every node decides that by itself when it applies a command, so another value is
+ * another format of the log.
+ */
+export const maxKeptReplyBytes = 64 * 1024 * 1024
+
+/** What a kept answer takes in memory beside its bytes, about. */
+export const replyOverheadBytes = 64
+
+/**
+ * Most bytes of an answer that is kept whole. A larger one is kept as a digest from the beginning: a command of a few
+ * bytes would otherwise write megabytes on every node.
+ */
+export const maxWholeReplyBytes = 64 * 1024
+
+/** Most bytes of a kept answer that has no row of its own. */
+export const maxSmallReplyBytes = 512
+
+/** Bytes of the secret that proves that a command comes from the client which opened the session. */
+export const secretBytes = 16
+
+/** Most characters of the name of a session's owner. */
+export const maxOwnerLength = 64
+
+/** Most sessions of one page of the list. */
+export const maxSessionPage = 1_000
 
 /** One argument that is malformed or over a limit. */
 export interface Problem {
@@ -116,6 +146,16 @@ export const ttlProblem = (ttlMs: number, field = "ttlMs"): Problem | undefined 
   Number.isSafeInteger(ttlMs) && ttlMs >= minTtlMs && ttlMs <= maxTtlMs
     ? undefined
     : problem(field, `${ttlMs} is not an integer from ${minTtlMs} to ${maxTtlMs} milliseconds`)
+
+/** What is wrong with the name of a session's owner, if anything. */
+export const ownerProblem = (owner: string, field = "owner"): Problem | undefined =>
+  owner.length <= maxOwnerLength && /^[A-Za-z0-9._-]*$/.test(owner)
+    ? undefined
+    : problem(field, `is not up to ${maxOwnerLength} letters, digits, dots, dashes or underscores`)
+
+/** What is wrong with a session's secret, if anything. */
+export const secretProblem = (bytes: number, field = "secret"): Problem | undefined =>
+  bytes === secretBytes ? undefined : problem(field, `has ${bytes} bytes; it must have ${secretBytes}`)
 
 /** What is wrong with a revision, an id or a sequence number, if anything. */
 export const countProblem = (value: number, field: string): Problem | undefined =>

@@ -2,13 +2,14 @@
  * What reads the state.
  *
  * ```
- * version u8 (2) · tag u8 · body
+ * version u8 (3) · tag u8 · body
  *   Get         key u16+
  *   Scan        flags u8 · limit u32 · gte u16+ · lt u16+
  *   Count       gte u16+ · lt u16+
  *   Transact    as in Transaction.ts
  *   Leases
  *   LeaseKeys   lease u64
+ *   Sessions    after u64 · limit u32
  * ```
  *
  * Flags: 1 keys only, 2 reverse.
@@ -17,7 +18,7 @@ import { Reader, Writer } from "./Binary.ts"
 import type { KeyRange } from "./KeyRange.ts"
 import { rangeProblem } from "./KeyRange.ts"
 import type { Problem } from "./Limits.ts"
-import { countProblem, keyProblem, limitProblem, problem } from "./Limits.ts"
+import { countProblem, keyProblem, limitProblem, maxSessionPage, problem } from "./Limits.ts"
 import type { Transaction } from "./Transaction.ts"
 import {
   onlyReads,
@@ -28,7 +29,7 @@ import {
 } from "./Transaction.ts"
 
 /** The version written, and the only one read. */
-export const queryVersion = 2
+export const queryVersion = 3
 
 /** One key. */
 export interface Get {
@@ -71,9 +72,17 @@ export interface LeaseKeys {
   readonly lease: number
 }
 
-export type Query = Get | Scan | Count | ReadTransaction | ListLeases | LeaseKeys
+/** A page of the sessions, in the order in which they were opened. */
+export interface ListSessions {
+  readonly _tag: "Sessions"
+  /** Only sessions with larger ids. */
+  readonly after: number
+  readonly limit: number
+}
 
-const tags = { Get: 1, Scan: 2, Count: 3, Transact: 4, Leases: 5, LeaseKeys: 6 } as const
+export type Query = Get | Scan | Count | ReadTransaction | ListLeases | LeaseKeys | ListSessions
+
+const tags = { Get: 1, Scan: 2, Count: 3, Transact: 4, Leases: 5, LeaseKeys: 6, Sessions: 7 } as const
 const keysOnlyFlag = 1
 const reverseFlag = 2
 
@@ -94,6 +103,11 @@ export const queryProblem = (query: Query): Problem | undefined => {
       return undefined
     case "LeaseKeys":
       return countProblem(query.lease, "lease")
+    case "Sessions":
+      return countProblem(query.after, "after") ??
+        (query.limit >= 1 && query.limit <= maxSessionPage
+          ? undefined
+          : problem("limit", `${query.limit} is not from 1 to ${maxSessionPage}`))
   }
 }
 
@@ -116,6 +130,8 @@ export const encodeQuery = (query: Query): Uint8Array => {
       return writer(0).bytes
     case "LeaseKeys":
       return writer(8).u64(query.lease).bytes
+    case "Sessions":
+      return writer(12).u64(query.after).u32(query.limit).bytes
   }
 }
 
@@ -163,6 +179,8 @@ const readBody = (tag: number, reader: Reader): Query | undefined => {
       return { _tag: "Leases" }
     case tags.LeaseKeys:
       return { _tag: "LeaseKeys", lease: reader.u64() }
+    case tags.Sessions:
+      return { _tag: "Sessions", after: reader.u64(), limit: reader.u32() }
     default:
       return undefined
   }

@@ -2,7 +2,7 @@
  * What commands and queries are answered with.
  *
  * ```
- * version u8 (2) · tag u8 · revision u64 · body
+ * version u8 (3) · tag u8 · revision u64 · body
  *   Put           create revision u64 · key's version u64
  *   Delete        deleted u8
  *   Transaction   succeeded u8 · count u16 · results
@@ -18,6 +18,9 @@
  *   Count         keys u64
  *   Leases        count u32 · { id u64 · ttl u64 · remaining u64 · keys u32 }
  *   LeaseKeys     id u64 · ttl u64 · remaining u64 · count u32 · { key u16+ }
+ *   Digest        succeeded u8 · results u16 · bytes u32
+ *   Sessions      more u8 · count u32 · { id u64 · age u64 · ttl u64 · remaining u64 · last sequence u64 · replies u32
+ *                 · their bytes u64 · owner u16+ }
  * rows            more u8 · count u32 · { key u16+ · record u32+ }
  * ```
  *
@@ -30,7 +33,7 @@ import type { Problem } from "./Limits.ts"
 import { problem } from "./Limits.ts"
 
 /** The version written, and the only one read. */
-export const replyVersion = 2
+export const replyVersion = 3
 
 export interface PutReply {
   readonly _tag: "PutReply"
@@ -68,6 +71,20 @@ export interface TransactionReply {
   /** Whether all compares held, so that `success` was carried out. */
   readonly succeeded: boolean
   readonly results: ReadonlyArray<OperationResult>
+}
+
+/**
+ * A transaction was carried out, and its reply was too large to be kept until it was asked for again. Only whoever
+ * repeats a command gets this; the first answer is whole.
+ */
+export interface DigestReply {
+  readonly _tag: "DigestReply"
+  /** The revision that the transaction took; the store's revision when it changed nothing. */
+  readonly revision: number
+  readonly succeeded: boolean
+  /** How many results it had, and the bytes of the whole reply. */
+  readonly results: number
+  readonly bytes: number
 }
 
 /** A lease was granted or kept alive. */
@@ -111,7 +128,9 @@ export const refusals = [
   "invalid",
   "overloaded",
   /** The history it asks for is gone. */
-  "compacted"
+  "compacted",
+  /** The command does not carry the secret of the session it names. */
+  "wrong-secret"
 ] as const
 export type Refusal = (typeof refusals)[number]
 
@@ -172,10 +191,32 @@ export interface LeaseKeysReply {
   readonly keys: ReadonlyArray<Uint8Array>
 }
 
+export interface SessionRow {
+  readonly session: number
+  readonly owner: string
+  readonly ageMs: number
+  readonly ttlMs: number
+  /** What is left until it ends, unless something is heard of it. */
+  readonly remainingMs: number
+  /** The highest number of its commands so far. */
+  readonly lastSequence: number
+  /** How many replies are kept, and the bytes that they take. */
+  readonly replies: number
+  readonly keptBytes: number
+}
+
+export interface SessionsReply {
+  readonly _tag: "SessionsReply"
+  readonly revision: number
+  readonly sessions: ReadonlyArray<SessionRow>
+  readonly more: boolean
+}
+
 export type CommandReply =
   | PutReply
   | DeleteReply
   | TransactionReply
+  | DigestReply
   | LeaseReply
   | RevokedReply
   | SessionReply
@@ -189,6 +230,7 @@ export type QueryReply =
   | CountReply
   | LeasesReply
   | LeaseKeysReply
+  | SessionsReply
   | RefusedReply
 
 export type Reply = CommandReply | QueryReply
@@ -206,7 +248,9 @@ const tags = {
   RefusedReply: 10,
   CountReply: 11,
   LeasesReply: 12,
-  LeaseKeysReply: 13
+  LeaseKeysReply: 13,
+  DigestReply: 14,
+  SessionsReply: 15
 } as const
 
 const resultTags = { Put: 1, Delete: 2, Get: 3, Range: 4 } as const
@@ -217,7 +261,9 @@ const header = (tag: keyof typeof tags, revision: number, bodyBytes: number): Wr
   new Writer(10 + bodyBytes).u8(replyVersion).u8(tags[tag]).u64(revision)
 
 /** The bytes of a command's reply. */
-export const encodeReply = (reply: CommandReply | CountReply | LeasesReply | LeaseKeysReply): Uint8Array => {
+export const encodeReply = (
+  reply: CommandReply | CountReply | LeasesReply | LeaseKeysReply | SessionsReply
+): Uint8Array => {
   const { _tag: tag, revision } = reply
   switch (tag) {
     case "PutReply":
@@ -227,6 +273,17 @@ export const encodeReply = (reply: CommandReply | CountReply | LeasesReply | Lea
     case "TransactionReply": {
       const writer = header(tag, revision, 256).u8(reply.succeeded ? 1 : 0).u16(reply.results.length)
       for (const result of reply.results) writeResult(writer, result)
+      return writer.bytes
+    }
+    case "DigestReply":
+      return header(tag, revision, 7).u8(reply.succeeded ? 1 : 0).u16(reply.results).u32(reply.bytes).bytes
+    case "SessionsReply": {
+      const writer = header(tag, revision, 5 + 70 * reply.sessions.length)
+        .u8(reply.more ? 1 : 0).u32(reply.sessions.length)
+      for (const row of reply.sessions) {
+        writer.u64(row.session).u64(row.ageMs).u64(row.ttlMs).u64(row.remainingMs)
+          .u64(row.lastSequence).u32(row.replies).u64(row.keptBytes).short(text(row.owner))
+      }
       return writer.bytes
     }
     case "LeaseReply":
@@ -361,10 +418,45 @@ const read = (tag: number, revision: number, reader: Reader): Reply | undefined 
       const keys = readMany(reader, reader.u32(), (from) => from.short())
       return keys === undefined ? undefined : { _tag: "LeaseKeysReply", revision, lease, ttlMs, remainingMs, keys }
     }
+    case tags.DigestReply: {
+      const succeeded = reader.u8() === 1
+      return { _tag: "DigestReply", revision, succeeded, results: reader.u16(), bytes: reader.u32() }
+    }
+    case tags.SessionsReply: {
+      const more = reader.u8() === 1
+      const sessions = readMany(reader, reader.u32(), readSession)
+      return sessions === undefined ? undefined : { _tag: "SessionsReply", revision, more, sessions }
+    }
     default:
       return undefined
   }
 }
+
+const readSession = (reader: Reader): SessionRow => ({
+  session: reader.u64(),
+  ageMs: reader.u64(),
+  ttlMs: reader.u64(),
+  remainingMs: reader.u64(),
+  lastSequence: reader.u64(),
+  replies: reader.u32(),
+  keptBytes: reader.u64(),
+  owner: readText(reader)
+})
+
+/** Whether a reply is one that a digest can take the place of. Looks at one byte. */
+export const isDigestible = (bytes: Uint8Array): boolean => bytes[1] === tags.TransactionReply
+
+/** What is kept in the place of a transaction's reply. */
+export const digestOf = (bytes: Uint8Array): Uint8Array => {
+  const reader = new Reader(bytes.subarray(2))
+  const revision = reader.u64()
+  const succeeded = reader.u8() === 1
+  return encodeReply({ _tag: "DigestReply", revision, succeeded, results: reader.u16(), bytes: bytes.byteLength })
+}
+
+/** The id of the session or lease that a reply tells of; `undefined` when it tells of none. */
+export const grantedId = (bytes: Uint8Array): number | undefined =>
+  bytes[1] === tags.SessionReply || bytes[1] === tags.LeaseReply ? new Reader(bytes.subarray(10)).u64() : undefined
 
 /** Why a command was refused, from its reply's bytes; `undefined` when it was not. Looks at two of them. */
 export const refusalOf = (bytes: Uint8Array): Refusal | undefined =>

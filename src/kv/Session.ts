@@ -2,9 +2,9 @@
  * Sessions: what makes a command that is sent twice take effect once. (Raft §8, thesis §6.3)
  *
  * ```
- * a session      ttl u64 · last heard u64 · answered u64
+ * a session      ttl u64 · last heard u64 · answered u64 · opened u64 · secret 16 bytes · owner, to the end
  * its replies    answered u64 · { place u8 · reply u16+ } …        those to one block of sequence numbers
- * a large reply  the reply
+ * a large reply  place of its command in the log u64 · reply, to the end
  * ```
  *
  * A client numbers its commands. The reply to each is kept, on every node and in snapshots, until the client says that
@@ -16,15 +16,34 @@
  * in blocks, and `answered` lies with the reply that it came with. A session has answered up to the highest number
  * that any of its rows says. What a row holds hangs on the commands alone, not on how they are grouped into batches.
  *
- * When the table of sessions is full, a new session evicts an idle one (`Session.evictableMs`). Each command still
+ * Ids and sequence numbers can be guessed, so each command carries the secret that the client made when it opened the
+ * session. A command with another secret is refused before anything else is looked at. The secret is kept as it is:
+ * every command in the log has it as well, and a hash for each command would cost more than all else it does.
+ *
+ * The replies of all sessions have a bound on their sum (`KeptReplies.ts`). At the bound large replies become digests,
+ * which say what a transaction did and not what it read; above `maxWholeReplyBytes` they are so at once. Whoever repeats
+ * such a command learns that it took effect.
+ *
+ * When the table of sessions is full, a new session evicts an unused or an idle one (`Sessions.evictable`). Each command
+ * still
  * takes effect at most once: the evicted session's commands are refused, and ids are log indexes, which are never used
  * twice. What a client may lose is the answer to a write whose first answer was lost. That takes a client which
- * repeats the write and yet reaches the log with no attempt for `minEvictionUnacknowledgedMs`, because each attempt
+ * repeats the write and yet reaches the log with no attempt for `minEvictionIdleMs`, because each attempt
  * that is applied counts as heard. Its next attempt gets `SessionExpired`, as after the time to live. A client without
  * such a write opens another session and sends its refused write again.
  */
 import { Reader, Writer } from "./Binary.ts"
-import { minEvictionIdleMs, minEvictionUnacknowledgedMs } from "./Limits.ts"
+import type { KeptReplies, LargeReply } from "./KeptReplies.ts"
+import {
+  maxSmallReplyBytes,
+  minEvictionIdleMs,
+  minEvictionUnusedMs,
+  ownerProblem,
+  replyOverheadBytes,
+  secretBytes
+} from "./Limits.ts"
+import { OrderedSet } from "./OrderedSet.ts"
+import { digestOf, isDigestible } from "./Reply.ts"
 
 export interface SessionRecord {
   readonly ttlMs: number
@@ -32,6 +51,11 @@ export interface SessionRecord {
   readonly heardMs: number
   /** The client has the replies up to this number, or a higher one that stands with a reply. */
   readonly answered: number
+  /** The log time at which it was opened. */
+  readonly openedMs: number
+  readonly secret: Uint8Array
+  /** Whose it is, for operators; empty when nobody said. */
+  readonly owner: string
 }
 
 /** A session's row is not written again for less news than this. */
@@ -43,17 +67,38 @@ const blockNumbers = 64
 /** A reply longer than this has a row of its own: a block is written again with each of its replies. */
 const maxBlockReplyBytes = 256
 
+/** Whether a reply gets a row of its own. All others are below `maxSmallReplyBytes`. */
+export const isLarge = (reply: Uint8Array): boolean => reply.byteLength > maxBlockReplyBytes && isDigestible(reply)
+
+/** What a reply takes of the room for kept replies. */
+export const keptBytesOf = (reply: Uint8Array): number => reply.byteLength + replyOverheadBytes
+
+/** The room that a command needs before it is carried out: its reply, or the digest of it. */
+export const reservedReplyBytes = maxSmallReplyBytes + replyOverheadBytes
+
 /** The block of a sequence number. */
 const blockOf = (sequence: number): number => Math.floor(sequence / blockNumbers)
 
-export const encodeSession = ({ answered, heardMs, ttlMs }: SessionRecord): Uint8Array =>
-  new Writer(24).u64(ttlMs).u64(heardMs).u64(answered).bytes
+export const encodeSession = (record: SessionRecord): Uint8Array => {
+  const owner = new TextEncoder().encode(record.owner)
+  return new Writer(32 + secretBytes + owner.byteLength)
+    .u64(record.ttlMs).u64(record.heardMs).u64(record.answered).u64(record.openedMs)
+    .raw(record.secret).raw(owner).bytes
+}
 
 /** The session in `bytes`, or `undefined` when they are none. */
 export const decodeSession = (bytes: Uint8Array): SessionRecord | undefined => {
   const reader = new Reader(bytes)
-  const record: SessionRecord = { ttlMs: reader.u64(), heardMs: reader.u64(), answered: reader.u64() }
-  return reader.complete ? record : undefined
+  const record: SessionRecord = {
+    ttlMs: reader.u64(),
+    heardMs: reader.u64(),
+    answered: reader.u64(),
+    openedMs: reader.u64(),
+    // Copies, because what was read may be a view of something larger.
+    secret: Uint8Array.from(reader.raw(secretBytes)),
+    owner: new TextDecoder().decode(reader.rest())
+  }
+  return reader.complete && ownerProblem(record.owner) === undefined ? record : undefined
 }
 
 /** The kept replies to one block of sequence numbers. */
@@ -77,9 +122,13 @@ const nothing: Forgotten = { blocks: [], large: [] }
 export class Session {
   readonly id: number
   readonly ttlMs: number
+  readonly openedMs: number
+  readonly owner: string
   heardMs: number
   /** The client has the replies up to this number. */
   answered: number
+  /** The highest number of its commands. */
+  lastSequence: number
   /** What the session's own row says of that. */
   recordedAnswered: number
   /** The highest number that any row says: below `answered` only within a command. */
@@ -87,11 +136,19 @@ export class Session {
   /** How many replies are kept. */
   size = 0
   replyBytes = 0
+  private readonly secret: Uint8Array
+  private readonly kept: KeptReplies<Session>
   private readonly blocks = new Map<number, Block>()
-  private readonly large = new Map<number, Uint8Array>()
+  private readonly large = new Map<number, LargeReply<Session>>()
 
-  constructor(id: number, { answered, heardMs, ttlMs }: SessionRecord) {
+  constructor(id: number, record: SessionRecord, kept: KeptReplies<Session>) {
+    const { answered, heardMs, openedMs, owner, secret, ttlMs } = record
     this.id = id
+    this.openedMs = openedMs
+    this.owner = owner
+    this.secret = secret
+    this.kept = kept
+    this.lastSequence = answered
     this.ttlMs = ttlMs
     this.heardMs = heardMs
     this.answered = answered
@@ -100,14 +157,37 @@ export class Session {
   }
 
   /**
-   * The log time from which on a full table may evict the session. It follows from what the rows hold, so a node that
+   * The log time from which on a full table may evict a session that was used. It follows from what the rows hold, so a node that
    * has just started agrees with one that has run for long.
    *
-   * A command at log time `t` leaves it above `t`: `heardMs` is then above `t - heardGranularityMs`, and both the
-   * times to live and the idle times are at least `heardGranularityMs`.
+   * A command at log time `t` leaves it above `t`: `heardMs` is then above `t - heardGranularityMs`, and the
+   * times to live and the idle time are at least `heardGranularityMs`.
    */
   get evictableMs(): number {
-    return this.heardMs + Math.min(this.ttlMs, this.size === 0 ? minEvictionIdleMs : minEvictionUnacknowledgedMs)
+    return this.heardMs + Math.min(this.ttlMs, minEvictionIdleMs)
+  }
+
+  /** What its row says, when it is to be written. */
+  get row(): SessionRecord {
+    const { heardMs, openedMs, owner, recordedAnswered: answered, secret, ttlMs } = this
+    return { ttlMs, heardMs, answered, openedMs, secret, owner }
+  }
+
+  /** Whether no command was sent in it yet. */
+  get isUnused(): boolean {
+    return this.size === 0 && this.answered === 0
+  }
+
+  /** What its replies take of the room for all. */
+  get keptBytes(): number {
+    return this.replyBytes + replyOverheadBytes * this.size
+  }
+
+  /** Whether a command carries the secret of this session. Looks at every byte, whatever the first ones are. */
+  hasSecret(secret: Uint8Array): boolean {
+    let difference = secret.byteLength ^ secretBytes
+    for (let i = 0; i < secretBytes; i++) difference |= (secret[i] as number) ^ (this.secret[i] as number)
+    return difference === 0
   }
 
   /** The blocks that hold replies. */
@@ -121,17 +201,34 @@ export class Session {
   }
 
   reply(sequence: number): Uint8Array | undefined {
-    return this.blocks.get(blockOf(sequence))?.replies.get(sequence) ?? this.large.get(sequence)
+    return this.blocks.get(blockOf(sequence))?.replies.get(sequence) ?? this.large.get(sequence)?.bytes
   }
 
-  /** Keeps a reply, and says which block has it; `undefined` when it has a row of its own. */
-  keep(sequence: number, reply: Uint8Array): number | undefined {
-    this.size += 1
-    this.replyBytes += reply.byteLength
-    if (reply.byteLength > maxBlockReplyBytes) {
-      this.large.set(sequence, reply)
-      return undefined
-    }
+  /**
+   * Keeps the reply to the command at `index` of the log, and says which block has it; `undefined` when it has a row of
+   * its own.
+   */
+  keep(sequence: number, reply: Uint8Array, index: number): number | undefined {
+    const large = isLarge(reply)
+    this.resize(1, reply.byteLength)
+    this.lastSequence = Math.max(this.lastSequence, sequence)
+    if (!large) return this.keepInBlock(sequence, reply)
+    const kept: LargeReply<Session> = { session: this, sequence, bytes: reply, index }
+    this.large.set(sequence, kept)
+    this.kept.add(kept)
+    return undefined
+  }
+
+  /** Keeps only the digest of a large reply from now on, and says which block has it. */
+  digest(reply: LargeReply<Session>): number {
+    const digest = digestOf(reply.bytes)
+    this.large.delete(reply.sequence)
+    this.kept.remove(reply)
+    this.resize(0, digest.byteLength - reply.bytes.byteLength)
+    return this.keepInBlock(reply.sequence, digest)
+  }
+
+  private keepInBlock(sequence: number, reply: Uint8Array): number {
     const number = blockOf(sequence)
     const block = this.blocks.get(number) ?? { answered: 0, replies: new Map() }
     this.blocks.set(number, block)
@@ -156,18 +253,20 @@ export class Session {
   forget(answered: number): Forgotten {
     if (answered <= this.answered) return nothing
     this.answered = answered
+    this.lastSequence = Math.max(this.lastSequence, answered)
     const blocks: Array<number> = []
     for (const [number, { replies }] of this.blocks) {
       if (number * blockNumbers > answered) continue
       const before = replies.size
+      let bytes = 0
       for (const [sequence, reply] of replies) {
         if (sequence <= answered) {
           replies.delete(sequence)
-          this.replyBytes -= reply.byteLength
+          bytes += reply.byteLength
         }
       }
       if (replies.size === before) continue
-      this.size -= before - replies.size
+      this.resize(replies.size - before, -bytes)
       if (replies.size === 0) this.blocks.delete(number)
       blocks.push(number)
     }
@@ -175,11 +274,24 @@ export class Session {
     for (const [sequence, reply] of this.large) {
       if (sequence > answered) continue
       this.large.delete(sequence)
-      this.size -= 1
-      this.replyBytes -= reply.byteLength
+      this.kept.remove(reply)
+      this.resize(-1, -reply.bytes.byteLength)
       large.push(sequence)
     }
     return { blocks, large }
+  }
+
+  /** The session has ended: its replies take no room any more. */
+  release(): void {
+    for (const reply of this.large.values()) this.kept.remove(reply)
+    this.resize(-this.size, -this.replyBytes)
+  }
+
+  private resize(replies: number, bytes: number): void {
+    const before = this.keptBytes
+    this.size += replies
+    this.replyBytes += bytes
+    this.kept.resize(before, this.keptBytes)
   }
 
   /** The row of a block; `undefined` when it holds nothing any more. */
@@ -204,14 +316,42 @@ export class Session {
       const place = reader.u8()
       // A copy, because what was read may be a view of something larger.
       const reply = new Uint8Array(reader.short())
-      replies.set(number * blockNumbers + place, reply)
-      this.size += 1
-      this.replyBytes += reply.byteLength
+      const sequence = number * blockNumbers + place
+      replies.set(sequence, reply)
+      this.resize(1, reply.byteLength)
+      this.lastSequence = Math.max(this.lastSequence, sequence)
     }
     if (reader.failed || replies.size === 0) return false
     this.blocks.set(number, { answered, replies })
     this.answered = Math.max(this.answered, answered)
     this.anywhereAnswered = this.answered
+    return true
+  }
+
+  /** The row of a large reply. */
+  encodeLarge(sequence: number): Uint8Array | undefined {
+    const reply = this.large.get(sequence)
+    return reply === undefined
+      ? undefined
+      : new Writer(8 + reply.bytes.byteLength).u64(reply.index).raw(reply.bytes).bytes
+  }
+
+  /** The place in the log of the command that has a large reply; 0 when it has none. */
+  largeIndex(sequence: number): number {
+    return this.large.get(sequence)?.index ?? 0
+  }
+
+  /** Takes the row of a large reply into memory. `false` when it is malformed. */
+  loadLarge(sequence: number, row: Uint8Array): boolean {
+    const reader = new Reader(row)
+    const index = reader.u64()
+    const bytes = new Uint8Array(reader.rest())
+    if (reader.failed || !isLarge(bytes)) return false
+    const reply: LargeReply<Session> = { session: this, sequence, bytes, index }
+    this.large.set(sequence, reply)
+    this.kept.load(reply)
+    this.resize(1, bytes.byteLength)
+    this.lastSequence = Math.max(this.lastSequence, sequence)
     return true
   }
 }
@@ -223,7 +363,10 @@ interface Candidate {
 
 /** Every session of the store. */
 export class Sessions {
+  readonly kept: KeptReplies<Session>
   private readonly sessions = new Map<number, Session>()
+  /** Every session in which no command was sent yet, in the order of opening, and some others. */
+  private readonly unused = new OrderedSet<Session>()
   /**
    * The sessions that were evictable at the last scan, the first to go at the end. Only a cache: what `evictable`
    * answers does not depend on when it was called before.
@@ -231,36 +374,80 @@ export class Sessions {
   private candidates: Array<Candidate> = []
   private scannedMs = -1
 
+  constructor(kept: KeptReplies<Session>) {
+    this.kept = kept
+  }
+
   get size(): number {
     return this.sessions.size
   }
+
+  /** How many have ended since this memory was filled. */
+  ended = 0
 
   get(id: number): Session | undefined {
     return this.sessions.get(id)
   }
 
-  set(session: Session): void {
-    this.sessions.set(session.id, session)
+  /** All of them, in the order in which they were opened. */
+  get all(): Iterable<Session> {
+    return this.sessions.values()
   }
 
-  delete(id: number): void {
-    this.sessions.delete(id)
+  /** Ids grow from one session to the next. */
+  open(id: number, record: SessionRecord): Session {
+    const session = new Session(id, record, this.kept)
+    this.sessions.set(id, session)
+    if (session.isUnused) this.unused.add(session)
+    return session
+  }
+
+  delete(session: Session): void {
+    session.release()
+    this.ended += 1
+    this.sessions.delete(session.id)
+    this.unused.delete(session)
+  }
+
+  /** The session that was opened first of those in which no command was sent yet. */
+  private get firstUnused(): Session | undefined {
+    for (;;) {
+      const { first } = this.unused
+      if (first === undefined || first.isUnused) return first
+      this.unused.delete(first)
+    }
   }
 
   /**
-   * The session that a full table evicts at `logTimeMs`: of those that are evictable, the one that has been so for
-   * longest, and of several the oldest. `undefined` when there is none. `logTimeMs` never decreases.
+   * The session that a full table evicts at `logTimeMs`, in this order; `undefined` when there is none:
    *
-   * It scans the table (`maxSessions` rows of memory) only when the candidates of the last scan are used up and time
-   * has passed. A session that was opened or heard of since that scan became evictable after it, if at all, so it
-   * comes after all candidates.
+   * 1. the oldest one in which no command was sent, when it had time enough for its first one;
+   * 2. of those that are idle, the one that has been so for longest, and of several the oldest;
+   * 3. the oldest one in which no command was sent, however young it is.
+   *
+   * Whoever opens sessions and does nothing with them takes the place of nobody else for long. `logTimeMs` never
+   * decreases.
    */
   evictable(logTimeMs: number): Session | undefined {
+    const unused = this.firstUnused
+    return unused !== undefined && unused.openedMs + minEvictionUnusedMs <= logTimeMs
+      ? unused
+      : this.firstIdle(logTimeMs) ?? unused
+  }
+
+  /**
+   * The session that has been idle for longest.
+   *
+   * It scans the table (`maxSessions` rows of memory) only when the candidates of the last scan are used up and time
+   * has passed. A session that was used or heard of since that scan became evictable after it, if at all, so it
+   * comes after all candidates.
+   */
+  private firstIdle(logTimeMs: number): Session | undefined {
     const kept = this.nextCandidate()
     if (kept !== undefined || logTimeMs <= this.scannedMs) return kept
     this.scannedMs = logTimeMs
-    for (const { evictableMs, id } of this.sessions.values()) {
-      if (evictableMs <= logTimeMs) this.candidates.push({ id, evictableMs })
+    for (const { evictableMs, id, isUnused } of this.sessions.values()) {
+      if (!isUnused && evictableMs <= logTimeMs) this.candidates.push({ id, evictableMs })
     }
     this.candidates.sort((a, b) => b.evictableMs - a.evictableMs || b.id - a.id)
     return this.nextCandidate()
@@ -278,7 +465,7 @@ export class Sessions {
   }
 
   /** The ids of at most `limit` sessions that were not heard of for too long. */
-  ended(logTimeMs: number, limit: number): ReadonlyArray<number> {
+  expired(logTimeMs: number, limit: number): ReadonlyArray<number> {
     const ids: Array<number> = []
     for (const { heardMs, id, ttlMs } of this.sessions.values()) {
       if (heardMs + ttlMs <= logTimeMs && ids.push(id) >= limit) break

@@ -2,17 +2,19 @@
 import type { Figures } from "./Figures.ts"
 import { noFigures } from "./Figures.ts"
 import { Leases } from "./Lease.ts"
-import { maxSessions } from "./Limits.ts"
+import { maxKeptReplyBytes, maxSessions } from "./Limits.ts"
+import { KeptReplies } from "./KeptReplies.ts"
 import { Sessions } from "./Session.ts"
 
 export class State {
   figures: Figures = noFigures
   readonly leases = new Leases()
-  readonly sessions = new Sessions()
-  /** Most sessions at a time. Only tests give another than `Limits.maxSessions`, which is the same on all nodes. */
+  readonly sessions: Sessions
+  /** Most sessions at a time. Only tests give other limits than those of `Limits.ts`, which are the same on all nodes. */
   readonly maxSessions: number
 
-  constructor(options: { readonly maxSessions?: number } = {}) {
+  constructor(options: { readonly maxSessions?: number; readonly maxKeptReplyBytes?: number } = {}) {
     this.maxSessions = options.maxSessions ?? maxSessions
+    this.sessions = new Sessions(new KeptReplies(options.maxKeptReplyBytes ?? maxKeptReplyBytes, this.maxSessions))
   }
 }

@@ -8,21 +8,25 @@
 import { decodeFigures, noFigures } from "./Figures.ts"
 import type { Change } from "./History.ts"
 import { decodeRevision, decodeRevisionHead } from "./History.ts"
+import { KeptReplies } from "./KeptReplies.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
 import { decodeRecord } from "./KeyRecord.ts"
 import { attachedKey, figuresKey, idOf, revisionOf, sequenceOf, userKey } from "./Keyspace.ts"
 import { decodeLease } from "./Lease.ts"
 import {
   keyProblem,
+  maxKeptReplyBytes,
   maxLeaseKeys,
   maxLeases,
   maxSessions,
   maxStoredNumber,
   maxTransactionOperations,
+  secretBytes,
   ttlProblem,
   valueProblem
 } from "./Limits.ts"
 import type { StoredRow } from "./Loading.ts"
+import type { SessionRecord } from "./Session.ts"
 import { decodeSession, Session } from "./Session.ts"
 
 /** Bytes of the keys that hold one number behind the first byte, and of those that hold two. */
@@ -41,6 +45,16 @@ interface LeaseKeys {
   attached: number
 }
 
+/** Kept replies are decoded into a session, whichever. */
+const anySession: SessionRecord = {
+  ttlMs: 0,
+  heardMs: 0,
+  answered: 0,
+  openedMs: 0,
+  secret: new Uint8Array(secretBytes),
+  owner: ""
+}
+
 const isFigures = (key: Uint8Array): boolean =>
   key.byteLength === figuresKey.byteLength && key.every((byte, i) => byte === figuresKey[i])
 
@@ -55,6 +69,7 @@ export class StateCheck {
   private readonly leases = new Map<number, LeaseKeys>()
   private grantedLeases = 0
   private readonly sessions = new Set<number>()
+  private keptBytes = 0
   private nextRevision = 1
   private historyBytes = 0
   private historyTimeMs = 0
@@ -215,6 +230,7 @@ export class StateCheck {
     return range("the session", id, 1, this.index) ??
       problemText("the time to live", ttlProblem(session.ttlMs)) ??
       range("the time of the last command", session.heardMs, 0, this.figures.logTimeMs) ??
+      range("the time of opening", session.openedMs, 0, session.heardMs) ??
       range("the acknowledged number", session.answered, 0, Number.MAX_SAFE_INTEGER)
   }
 
@@ -222,9 +238,19 @@ export class StateCheck {
     if (key.byteLength !== twoNumbers) return "the key of a kept reply is malformed"
     const id = idOf(key)
     if (!this.sessions.has(id)) return `a reply is kept for session ${id}, which is not there`
-    if (key[0] === 0x41) return range("the number", sequenceOf(key), 1, Number.MAX_SAFE_INTEGER)
-    const session = new Session(id, { ttlMs: 0, heardMs: 0, answered: 0 })
-    return session.loadBlock(sequenceOf(key), value) ? undefined : "the block of kept replies is malformed"
+    this.keptBytes += value.byteLength
+    const tooMany = range("the size of all kept replies", this.keptBytes, 0, maxKeptReplyBytes)
+    if (tooMany !== undefined) return tooMany
+    const session = new Session(id, anySession, new KeptReplies(maxKeptReplyBytes, maxSessions))
+    const sequence = sequenceOf(key)
+    if (key[0] === 0x42) {
+      return session.loadBlock(sequence, value)
+        ? undefined
+        : "the block of kept replies is malformed"
+    }
+    if (!session.loadLarge(sequence, value)) return "the large reply is malformed"
+    return range("the number", sequence, 1, Number.MAX_SAFE_INTEGER) ??
+      range("the place of the command in the log", session.largeIndex(sequence), 1, this.index)
   }
 }
 

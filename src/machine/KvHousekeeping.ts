@@ -48,7 +48,7 @@ export const dueCommands = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ReadonlyArray<Command>, StorageError> {
   const commands: Array<Command> = []
   const leases = endedLeases(state, logTimeMs)
-  const sessions = state.sessions.ended(logTimeMs, maxExpired)
+  const sessions = state.sessions.expired(logTimeMs, maxExpired)
   if (leases.length > 0 || sessions.length > 0) commands.push({ _tag: "Expire", leases, sessions })
   // From one moment of the store: what is in memory may be ahead of it, in the middle of a batch.
   const revision = yield* store.withView((view) => cutRevision(view, limits, logTimeMs))
@@ -64,7 +64,7 @@ export const dueCommands = Effect.fnUntraced(function*(
 const endedLeases = (state: State, logTimeMs: number): ReadonlyArray<number> => {
   const ids: Array<number> = []
   let keys = 0
-  for (const id of state.leases.ended(logTimeMs, maxExpired)) {
+  for (const id of state.leases.expired(logTimeMs, maxExpired)) {
     keys += state.leases.get(id)?.keys ?? 0
     if (ids.length > 0 && keys > maxRangeDeletes) break
     ids.push(id)

@@ -10,11 +10,11 @@ import { successor } from "../kv/KeyRange.ts"
 import { recordHeaderBytes } from "../kv/KeyRecord.ts"
 import { attachedKey, figuresKey, leaseKeysRange, recordKey, recordRange, userKey } from "../kv/Keyspace.ts"
 import type { Lease } from "../kv/Lease.ts"
-import { maxLeaseKeys, maxPageBytes, maxTransactionReadBytes, maxValueBytes } from "../kv/Limits.ts"
+import { maxLeaseKeys, maxOwnerLength, maxPageBytes, maxTransactionReadBytes, maxValueBytes } from "../kv/Limits.ts"
 import type { Problem } from "../kv/Limits.ts"
-import type { Count, Get, Query, Scan } from "../kv/Query.ts"
+import type { Count, Get, ListSessions, Query, Scan } from "../kv/Query.ts"
 import { decodeQuery } from "../kv/Query.ts"
-import type { LeaseRow } from "../kv/Reply.ts"
+import type { LeaseRow, SessionRow } from "../kv/Reply.ts"
 import { encodeGetReply, encodeReply, encodeScanReply } from "../kv/Reply.ts"
 import { State } from "../kv/State.ts"
 import type { Transaction } from "../kv/Transaction.ts"
@@ -107,10 +107,15 @@ const reservedFor = (query: Exclude<Query, Get>, leases: number): number => {
       return smallReplyBytes + leases * leaseRowBytes
     case "LeaseKeys":
       return maxPageBytes
+    case "Sessions":
+      return smallReplyBytes + query.limit * sessionRowBytes
   }
 }
 
 const smallReplyBytes = 64
+
+/** Six numbers, and the name of an owner. */
+const sessionRowBytes = 56 + maxOwnerLength
 
 export const invalid = ({ field, problem }: Problem): InvalidArgument => new InvalidArgument({ field, problem })
 
@@ -204,6 +209,8 @@ export const answer = Effect.fnUntraced(function*(
         return Effect.sync(() => listLeases(state()))
       case "LeaseKeys":
         return store.withView((view) => leaseKeys(view, state(), query.lease))
+      case "Sessions":
+        return Effect.sync(() => listSessions(state(), query))
     }
   }
 })
@@ -282,6 +289,30 @@ const listLeases = ({ figures, leases }: State): Uint8Array =>
     revision: figures.revision,
     leases: [...leases.all].map((lease) => leaseRow(lease, figures.logTimeMs))
   })
+
+/** One page of sessions. Their secrets stay where they are. */
+const listSessions = ({ figures, sessions }: State, { after, limit }: ListSessions): Uint8Array => {
+  const { logTimeMs, revision } = figures
+  const rows: Array<SessionRow> = []
+  let more = false
+  for (const session of sessions.all) {
+    if (session.id <= after) continue
+    more = rows.length >= limit
+    if (more) break
+    const { heardMs, id, keptBytes, lastSequence, openedMs, owner, size, ttlMs } = session
+    rows.push({
+      session: id,
+      owner,
+      ageMs: Math.max(0, logTimeMs - openedMs),
+      ttlMs,
+      remainingMs: Math.max(0, heardMs + ttlMs - logTimeMs),
+      lastSequence,
+      replies: size,
+      keptBytes
+    })
+  }
+  return encodeReply({ _tag: "SessionsReply", revision, sessions: rows, more })
+}
 
 const leaseKeys = Effect.fnUntraced(function*(view: StateView, { figures, leases }: State, id: number) {
   const lease = leases.get(id)

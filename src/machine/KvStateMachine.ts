@@ -7,6 +7,7 @@
  */
 import { Context, Effect, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"
+import { InvalidArgument } from "../FlareDbError.ts"
 import { apply as applyCommand, keysOf } from "../kv/Apply.ts"
 import { Batch } from "../kv/Batch.ts"
 import type { Stamped } from "../kv/Command.ts"
@@ -17,14 +18,15 @@ import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
 import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "../kv/Keyspace.ts"
 import { decodeLease } from "../kv/Lease.ts"
-import { maxLeases, problem } from "../kv/Limits.ts"
-import { decodeSession, Session } from "../kv/Session.ts"
+import { maxKeptReplyBytes, maxLeases, maxTtlMs, problem } from "../kv/Limits.ts"
+import { decodeSession } from "../kv/Session.ts"
 import { State } from "../kv/State.ts"
 import type { Entry } from "../raft/Types.ts"
 import type { StateRow, StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { ChangeFeed, ChangeSource } from "./ChangeFeed.ts"
+import { Grants } from "./Grants.ts"
 import { checkIdentity } from "./Identity.ts"
 import type { HistoryLimits } from "./KvHousekeeping.ts"
 import { defaultHistoryLimits, dueCommands } from "./KvHousekeeping.ts"
@@ -118,14 +120,14 @@ const loadState = Effect.fnUntraced(function*(view: StateView) {
   })
   yield* forEachRow(view, sessionRange, ({ key, value }) => {
     const record = decodeSession(value)
-    if (record !== undefined) state.sessions.set(new Session(idOf(key), record))
+    if (record !== undefined) state.sessions.open(idOf(key), record)
     return record !== undefined
   })
-  yield* forEachRow(view, replyRange, ({ key, value }) => {
-    const session = state.sessions.get(idOf(key))
-    session?.keep(sequenceOf(key), new Uint8Array(value))
-    return session !== undefined
-  })
+  yield* forEachRow(
+    view,
+    replyRange,
+    ({ key, value }) => state.sessions.get(idOf(key))?.loadLarge(sequenceOf(key), value) ?? false
+  )
   yield* forEachRow(
     view,
     replyBlockRange,
@@ -134,13 +136,48 @@ const loadState = Effect.fnUntraced(function*(view: StateView) {
   return state
 })
 
-const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
+/** Longest times to live that this node lets into the log. */
+export interface TtlLimits {
+  readonly maxSessionTtlMs: number
+  readonly maxLeaseTtlMs: number
+}
+
+/**
+ * Why a command that asks for a time to live is not let into the log. It is a setting of this node and not part of the
+ * format, so it must not be looked at when a command is applied.
+ */
+const ttlRefusal = ({ command }: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
+  if (command._tag !== "OpenSession" && command._tag !== "GrantLease") return undefined
+  const name = command._tag === "OpenSession" ? "maxSessionTtlMs" : "maxLeaseTtlMs"
+  const maximum = limits[name]
+  return command.ttlMs <= maximum ? undefined : new InvalidArgument({
+    field: "ttlMs",
+    problem: `${command.ttlMs} is more than ${name} = ${maximum} milliseconds; ask for less, or raise the limit on ` +
+      "every node"
+  })
+}
+
+/** Why a client may not propose a command that is well-formed. */
+const refusal = (stamped: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
+  const { _tag } = stamped.command
+  return proposers[_tag] === "client"
+    ? ttlRefusal(stamped, limits)
+    : invalid(problem("command", `${_tag} is proposed by nodes only`))
+}
+
+const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
   const store = yield* StateStore
   const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
   let state = yield* load
   const source = yield* ChangeSource.make(store, state.figures)
   yield* watchTables([
     { table: "sessions", entries: () => state.sessions.size, limit: state.maxSessions, setting: "maxSessions" },
+    {
+      table: "kept_reply_bytes",
+      entries: () => state.sessions.kept.bytes,
+      limit: maxKeptReplyBytes,
+      setting: "maxKeptReplyBytes"
+    },
     { table: "leases", entries: () => state.leases.size, limit: maxLeases, setting: "maxLeases" }
   ])
 
@@ -208,10 +245,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
     check: (command, proposer = "client", entry) => {
       const decoded = decodeCommand(command)
       if (decoded._tag === "Problem") return invalid(decoded)
-      const { _tag } = decoded.command
-      if (proposer === "client" && proposers[_tag] !== "client") {
-        return invalid(problem("command", `${_tag} is proposed by nodes only`))
-      }
+      if (proposer === "client") return refusal(decoded, limits)
       if (entry !== undefined) entry.decoded = decoded
       return undefined
     },
@@ -227,13 +261,20 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits) {
         (commands) => commands.map((command) => encodeCommand(command))
       )
   })
-  return Context.make(StateMachine, machine).pipe(Context.add(ChangeFeed, source.feed))
+  const grants = Grants.of({
+    isAlive: (kind, id) => (kind === "session" ? state.sessions.get(id) : state.leases.get(id)) !== undefined,
+    ended: (kind) => kind === "session" ? state.sessions.ended : state.leases.ended
+  })
+  return Context.make(StateMachine, machine).pipe(Context.add(ChangeFeed, source.feed), Context.add(Grants, grants))
 })
 
 /** The key-value state machine over the state store, and the feed of its changes. */
 export const layerWith = (
-  limits: HistoryLimits
-): Layer.Layer<StateMachine | ChangeFeed, StorageError, StateStore> => Layer.effectContext(make(limits))
+  limits: HistoryLimits & Partial<TtlLimits>
+): Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore> =>
+  Layer.effectContext(make({ maxLeaseTtlMs: maxTtlMs, maxSessionTtlMs: maxTtlMs, ...limits }))
 
 /** {@link layerWith} the default limits on history. */
-export const layer: Layer.Layer<StateMachine | ChangeFeed, StorageError, StateStore> = layerWith(defaultHistoryLimits)
+export const layer: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore> = layerWith(
+  defaultHistoryLimits
+)

@@ -44,7 +44,8 @@ export class StateMachine extends Context.Service<StateMachine, {
   /**
    * Refuses a command before it reaches the log: `undefined` when it is well-formed and within every limit.
    * Cheap and synchronous; a command that passes must never fail in `apply`. `proposer` says who proposes it: what the
-   * machine's own `due` asks for comes from the node, everything else from a client.
+   * machine's own `due` asks for comes from the node, everything else from a client. What a
+   * client proposes may be held to the settings of this node, which other nodes need not share.
    *
    * `entry` is given when the command comes in the log of another node, before this one persists it. The node refuses
    * such an entry when the answer is an error, whatever the leader says. The machine may keep what it decoded in

@@ -31,6 +31,8 @@ import { serve } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
 import type { CallRoom } from "./AnswerBudget.ts"
 import { AnswerBudget, maxWaiting } from "./AnswerBudget.ts"
+import type { ConnectionQuota } from "./ConnectionQuotas.ts"
+import { ConnectionQuotas } from "./ConnectionQuotas.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
@@ -108,6 +110,8 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   yield* Effect.forkScoped(
     Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => answers.sweep())))
   )
+  const newQuota = yield* ConnectionQuotas
+  const quotas = new Map<number, ConnectionQuota>()
   yield* watchTables([
     {
       table: "client_connections",
@@ -186,16 +190,28 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       )
     })
 
+  const quotaOf = (clientId: number) => {
+    const known = quotas.get(clientId)
+    if (known !== undefined) return known
+    const quota = newQuota()
+    if (quota !== undefined) quotas.set(clientId, quota)
+    return quota
+  }
   const write = ({ commands }: { readonly commands: Uint8Array }, call: DirectCall) => {
     const excess = answers.excess(call.clientId)
     if (excess !== undefined) return Effect.fail(excess)
-    return answer("commands", commands, (parts) =>
-      Effect.map(node.propose(parts), (results) => {
-        // What was committed is answered, however large. It counts against what this client may read meanwhile.
-        const bytes = bytesOf(results)
-        if (bytes > smallBytes) keepRoom(call).trim(bytes)
-        return results
-      }))
+    const quota = quotaOf(call.clientId)
+    return answer(
+      "commands",
+      commands,
+      (parts) =>
+        Effect.map(quota === undefined ? node.propose(parts) : quota.write(parts, node.propose), (results) => {
+          // What was committed is answered, however large. It counts against what this client may read meanwhile.
+          const bytes = bytesOf(results)
+          if (bytes > smallBytes) keepRoom(call).trim(bytes)
+          return results
+        })
+    )
   }
   /** Room for the answers of a call, until they were taken. */
   const keepRoom = (call: DirectCall): CallRoom => {
@@ -274,7 +290,11 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       "client.Write": (payload, _, call) => write(payload, call),
       "client.Read": (payload, _, call) => read(payload, call)
     },
-    onDisconnect: (clientId) => watches.endAll(clientId)
+    onDisconnect: (clientId) =>
+      Effect.suspend(() => {
+        quotas.delete(clientId)
+        return watches.endAll(clientId)
+      })
   }).pipe(Effect.provide(Layer.merge(handlers, stateHandlers)))
   yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)
   return ClientAddress.of(address)

@@ -15,7 +15,7 @@ import type { OpenError } from "./StorageError.ts"
 import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
 
 /** The layout this code writes and the only one it reads. */
-export const formatVersion = 2
+export const formatVersion = 3
 
 export interface DataDirOptions {
   readonly path: string

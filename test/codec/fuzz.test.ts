@@ -110,7 +110,8 @@ const key = Uint8Array.of(0x6b, 0xff)
 const value = Uint8Array.of(1, 2, 3)
 const record = { createRevision: 3, modRevision: 2 ** 40, version: 7, lease: 12, value }
 const range = prefixRange(key)
-const stamp = { session: 2 ** 36, sequence: 12, answered: 10 }
+const secret = Uint8Array.from({ length: 16 }, (_, i) => i)
+const stamp = { session: 2 ** 36, sequence: 12, answered: 10, secret }
 const transaction = {
   compares: [
     { _tag: "CompareValue", key, operator: "<=", value },
@@ -242,7 +243,7 @@ const kv: ReadonlyArray<Target> = [
     valid: [
       encodeKeyRecord(record),
       encodeLease({ id: 1, ttlMs: 2, deadlineMs: 3, keys: 4 }),
-      encodeSession({ ttlMs: 1, heardMs: 2, answered: 3 }),
+      encodeSession({ ttlMs: 1, heardMs: 2, answered: 3, openedMs: 1, secret, owner: "orders" }),
       encodeFigures({ revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 })
     ],
     decode: (bytes) => {
@@ -296,7 +297,7 @@ const disk: ReadonlyArray<Target> = [
   {
     name: "records of raft_state and the durable floor",
     valid: [
-      encodeRecord({ formatVersion: 2, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], createdMs: 5 }),
+      encodeRecord({ formatVersion: 3, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], createdMs: 5 }),
       encodeRecord({ term: 4, votedFor: null, commit: 7, standing: "newcomer" }),
       encodeRecord({ voters: [1, 2, 3] }),
       encodeRecord(point),

@@ -20,6 +20,8 @@ interface ModelSession {
   heardMs: number
   answered: number
   readonly replies: Map<number, unknown>
+  readonly secret: string
+  readonly openedMs: number
 }
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
@@ -28,8 +30,11 @@ const bytes = (key: string): Uint8Array => Buffer.from(key, "latin1")
 export class Model {
   /** Most sessions at a time. */
   readonly maxSessions: number
-  /** How many sessions gave way to new ones: those that kept no reply, those that kept some, those that had ended. */
-  readonly evicted = { silent: 0, unacknowledged: 0, ended: 0 }
+  /**
+   * How many sessions gave way to new ones: in which nothing was sent, those that were idle, those that had
+   * ended.
+   */
+  readonly evicted = { unused: 0, idle: 0, ended: 0 }
   revision = 0
   compacted = 0
   timeMs = 0
@@ -49,6 +54,7 @@ export class Model {
     if (stamp === undefined) return this.carryOut(index, command)
     const session = this.sessions.get(stamp.session)
     if (session === undefined) return "session-expired"
+    if (text(stamp.secret) !== session.secret) return "wrong-secret"
     if (stamp.answered > session.answered) {
       session.answered = stamp.answered
       for (const sequence of session.replies.keys()) if (sequence <= stamp.answered) session.replies.delete(sequence)
@@ -98,8 +104,17 @@ export class Model {
         return "done"
       case "OpenSession":
         if (this.sessions.size >= this.maxSessions && !this.evict()) return "overloaded"
-        this.sessions.set(index, { ttlMs: command.ttlMs, heardMs: this.timeMs, answered: 0, replies: new Map() })
+        this.sessions.set(index, {
+          ttlMs: command.ttlMs,
+          heardMs: this.timeMs,
+          answered: 0,
+          replies: new Map(),
+          secret: text(command.secret),
+          openedMs: this.timeMs
+        })
         return `session ${index}`
+      case "EndSession":
+        return this.sessions.delete(command.session) ? "done" : "invalid"
       case "Expire":
         for (const id of command.leases) {
           const lease = this.leases.get(id)
@@ -115,14 +130,25 @@ export class Model {
     }
   }
 
-  /** Ends the session whose time to give way came first. `false` when none has come. */
+  /**
+   * Ends the oldest session in which nothing was sent for ten seconds, or else the one that became idle first, or else
+   * the oldest one in which nothing was sent. `false` when there is none of them.
+   */
   private evict(): boolean {
-    const at = ({ heardMs, replies, ttlMs }: ModelSession) =>
-      heardMs + Math.min(ttlMs, replies.size === 0 ? 10_000 : 60_000)
-    const [first] = [...this.sessions].sort(([a, left], [b, right]) => at(left) - at(right) || a - b)
-    if (first === undefined || at(first[1]) > this.timeMs) return false
-    const [id, { heardMs, replies, ttlMs }] = first
-    this.evicted[heardMs + ttlMs <= this.timeMs ? "ended" : replies.size === 0 ? "silent" : "unacknowledged"] += 1
+    const isUnused = ({ answered, replies }: ModelSession) => answered === 0 && replies.size === 0
+    const unused = [...this.sessions].find(([, session]) => isUnused(session))
+    const endUnused = () => {
+      if (unused === undefined) return false
+      this.evicted.unused += 1
+      return this.sessions.delete(unused[0])
+    }
+    if (unused !== undefined && unused[1].openedMs + 10_000 <= this.timeMs) return endUnused()
+    const at = ({ heardMs, ttlMs }: ModelSession) => heardMs + Math.min(ttlMs, 60_000)
+    const used = [...this.sessions].filter(([, session]) => !isUnused(session))
+    const [first] = used.sort(([a, left], [b, right]) => at(left) - at(right) || a - b)
+    if (first === undefined || at(first[1]) > this.timeMs) return endUnused()
+    const [id, { heardMs, ttlMs }] = first
+    this.evicted[heardMs + ttlMs <= this.timeMs ? "ended" : "idle"] += 1
     return this.sessions.delete(id)
   }
 

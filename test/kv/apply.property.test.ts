@@ -27,7 +27,7 @@ import {
 import { decodeLease } from "../../src/kv/Lease.ts"
 import type { Load, Loading, StoredRow } from "../../src/kv/Loading.ts"
 import { decodeReply } from "../../src/kv/Reply.ts"
-import { decodeSession, Session } from "../../src/kv/Session.ts"
+import { decodeSession } from "../../src/kv/Session.ts"
 import { State } from "../../src/kv/State.ts"
 import { StateCheck } from "../../src/kv/StateCheck.ts"
 import type { Compare, CompareFigure, CompareOperator, Operation } from "../../src/kv/Transaction.ts"
@@ -87,11 +87,11 @@ class Store {
       state.leases.set(decodeLease(idOf(key), value) ?? assert.fail("no lease"))
     }
     for (const { key, value } of this.within(sessionRange)) {
-      state.sessions.set(new Session(idOf(key), decodeSession(value) ?? assert.fail("no session")))
+      state.sessions.open(idOf(key), decodeSession(value) ?? assert.fail("no session"))
     }
     for (const { key, value } of this.within(replyRange)) {
       const session = state.sessions.get(idOf(key)) ?? assert.fail("a reply without its session")
-      session.keep(sequenceOf(key), value)
+      assert.isTrue(session.loadLarge(sequenceOf(key), value))
     }
     for (const { key, value } of this.within(replyBlockRange)) {
       assert.isTrue(state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value))
@@ -104,7 +104,7 @@ class Store {
 const maxSessions = 4
 
 /** Sessions that were evicted, by kind. */
-const evicted = { silent: 0, unacknowledged: 0, ended: 0 }
+const evicted = { unused: 0, idle: 0, ended: 0 }
 
 /** The first bytes of all keys that were written. */
 const written = new Set<number>()
@@ -115,6 +115,9 @@ interface Step {
   readonly command: Command
   readonly stamp: SessionStamp | undefined
 }
+
+/** The secret of the session that the entry at an index opens. */
+const secretOf = (index: number): Uint8Array => new Uint8Array(16).fill(index)
 
 /** A generator of commands on few keys, leases and sessions, so that they meet. */
 class Source {
@@ -185,7 +188,7 @@ class Source {
 
   operations = (): ReadonlyArray<Operation> => Array.from({ length: this.below(4) }, () => this.operation())
 
-  command(revision: number): Command {
+  command(index: number, revision: number): Command {
     switch (this.below(14)) {
       case 0:
       case 1:
@@ -211,8 +214,14 @@ class Source {
       case 8:
         return { _tag: "Compact", revision: this.below(revision + 3) }
       case 9:
-        return { _tag: "OpenSession", ttlMs: this.below(2) === 0 ? 1_000 + this.below(8_000) : 300_000 }
+        return {
+          _tag: "OpenSession",
+          ttlMs: this.below(2) === 0 ? 1_000 + this.below(8_000) : 300_000,
+          secret: secretOf(index),
+          owner: this.pick(["", "orders"])
+        }
       case 10:
+        if (this.below(6) === 0) return { _tag: "EndSession", session: Math.max(1, this.id()) }
         return { _tag: "Expire", leases: [...this.ids], sessions: [...this.ids] }
       default:
         return { _tag: "Put", key: this.key(), value: this.value(), lease: this.lease() }
@@ -223,7 +232,7 @@ class Source {
     this.timeMs += this.below(3) === 0 ? 0 : this.below(500) - 50
     // Long silences let sessions be evicted, those with kept replies too.
     if (this.below(30) === 0) this.timeMs += this.below(70_000)
-    const command = this.command(revision)
+    const command = this.command(index, revision)
     const session = Math.max(1, this.id())
     if (command._tag === "Expire" || this.below(2) === 0) {
       return { index, stampMs: this.timeMs, command, stamp: undefined }
@@ -233,8 +242,10 @@ class Source {
     const sequence = last > 0 && this.below(4) === 0 ? Math.max(1, last - this.below(3)) : last + 1
     this.sequences.set(session, Math.max(last, sequence))
     const answered = Math.max(0, Math.min(sequence - 1, last - this.below(4)))
+    // One in ten comes from somebody who guesses.
+    const secret = secretOf(this.below(10) === 0 ? session + 1 : session)
     const sent: Command = this.below(40) === 0 ? { _tag: "CloseSession" } : command
-    return { index, stampMs: this.timeMs, command: sent, stamp: { session, sequence, answered } }
+    return { index, stampMs: this.timeMs, command: sent, stamp: { session, sequence, answered, secret } }
   }
 }
 
@@ -272,7 +283,7 @@ const compareWithModel = (seed: number, count: number) => {
     if (step.command._tag === "GrantLease" || step.command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
   }
-  for (const kind of ["silent", "unacknowledged", "ended"] as const) evicted[kind] += model.evicted[kind]
+  for (const kind of ["unused", "idle", "ended"] as const) evicted[kind] += model.evicted[kind]
   const single = carryOut(steps, () => 1, () => false)
   assert.deepStrictEqual(single.replies, expected)
 
@@ -433,6 +444,7 @@ it("and they do meet every kind of answer", () => {
       "lease-not-found",
       "session",
       "session-expired",
+      "wrong-secret",
       "already-answered",
       "overloaded",
       "invalid",

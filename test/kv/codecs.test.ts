@@ -37,6 +37,8 @@ const transaction: Transaction = {
   failure: [{ _tag: "Delete", key }, { _tag: "Get", key: value }]
 }
 
+const secret = Uint8Array.from({ length: 16 }, (_, i) => i)
+
 const commands: ReadonlyArray<Command> = [
   { _tag: "Put", key, value, lease: 0 },
   { _tag: "Put", key, value: new Uint8Array(0), lease: 2 ** 40 },
@@ -46,7 +48,8 @@ const commands: ReadonlyArray<Command> = [
   { _tag: "KeepAlive", lease: 7 },
   { _tag: "RevokeLease", lease: 7 },
   { _tag: "Compact", revision: 2 ** 41 },
-  { _tag: "OpenSession", ttlMs: 10_000 },
+  { _tag: "OpenSession", ttlMs: 10_000, secret, owner: "orders" },
+  { _tag: "EndSession", session: 2 ** 35 },
   { _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] },
   { _tag: "Checkpoint" },
   { _tag: "Checkpoint", token: 2 ** 40 + 7 }
@@ -70,6 +73,7 @@ const replies: ReadonlyArray<CommandReply | CountReply | LeasesReply | LeaseKeys
   { _tag: "LeaseReply", revision: 7, lease: 9, ttlMs: 5_000, remainingMs: 4_000 },
   { _tag: "RevokedReply", revision: 8, deleted: 3 },
   { _tag: "SessionReply", revision: 8, session: 12, ttlMs: 60_000 },
+  { _tag: "DigestReply", revision: 9, succeeded: true, results: 3, bytes: 2 ** 31 },
   { _tag: "DoneReply", revision: 9 },
   {
     _tag: "RefusedReply",
@@ -110,7 +114,7 @@ describe("round trips", () => {
   })
 
   it("of every command, with and without a session", () => {
-    const stamp = { session: 2 ** 36, sequence: 12, answered: 10 }
+    const stamp = { session: 2 ** 36, sequence: 12, answered: 10, secret }
     for (const command of commands) {
       const bytes = encodeCommand(command)
       assert.deepStrictEqual(decodeCommand(bytes), { _tag: "Stamped", stamp: noSession, command })
@@ -185,20 +189,20 @@ describe("round trips", () => {
 })
 
 it("the formats are the ones that are on disks and wires already", () => {
-  const plain = "0".repeat(48)
+  const plain = "0".repeat(80)
   assert.strictEqual(
     hex(encodeCommand({ _tag: "Put", key, value, lease: 5 })),
-    `0201${plain}000000000000000500026bff010203`
+    `0301${plain}000000000000000500026bff010203`
   )
-  assert.strictEqual(hex(encodeCommand({ _tag: "Delete", key })), `0202${plain}00026bff`)
+  assert.strictEqual(hex(encodeCommand({ _tag: "Delete", key })), `0302${plain}00026bff`)
   assert.strictEqual(
-    hex(encodeCommand({ _tag: "KeepSession" }, { session: 1, sequence: 3, answered: 2 })),
-    "0209000000000000000100000000000000030000000000000002"
+    hex(encodeCommand({ _tag: "KeepSession" }, { session: 1, sequence: 3, answered: 2, secret })),
+    "0309000000000000000100000000000000030000000000000002000102030405060708090a0b0c0d0e0f"
   )
-  assert.strictEqual(hex(encodeQuery({ _tag: "Get", key })), "020100026bff")
+  assert.strictEqual(hex(encodeQuery({ _tag: "Get", key })), "030100026bff")
   assert.strictEqual(
     hex(encodeQuery({ _tag: "Scan", range, limit: 7, keysOnly: true, reverse: true })),
-    "0202030000000700026bff00016c"
+    "0302030000000700026bff00016c"
   )
   assert.strictEqual(
     hex(encodeRecord(record)),
@@ -206,9 +210,9 @@ it("the formats are the ones that are on disks and wires already", () => {
   )
   assert.strictEqual(
     hex(encodeReply({ _tag: "PutReply", revision: 5, createRevision: 4, version: 2 })),
-    "0201000000000000000500000000000000040000000000000002"
+    "0301000000000000000500000000000000040000000000000002"
   )
-  assert.strictEqual(hex(encodeReply({ _tag: "DeleteReply", revision: 5, deleted: true })), "0202000000000000000501")
+  assert.strictEqual(hex(encodeReply({ _tag: "DeleteReply", revision: 5, deleted: true })), "0302000000000000000501")
 })
 
 describe("limits", () => {

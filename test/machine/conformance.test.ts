@@ -20,7 +20,7 @@ const kvCommands: ReadonlyArray<SampleCommand> = Array.from({ length: 200 }, (_,
     { _tag: "GrantLease", ttlMs: 1_000 + i },
     { _tag: "Put", key, value: bytes(`leased ${i}`), lease: 3 },
     { _tag: "Delete", key },
-    { _tag: "OpenSession", ttlMs: 60_000 },
+    { _tag: "OpenSession", ttlMs: 60_000, secret: new Uint8Array(16), owner: "" },
     { _tag: "KeepAlive", lease: 3 },
     { _tag: "Checkpoint" }
   ]

@@ -12,7 +12,8 @@ import { LogIndex, Term } from "../../src/raft/Types.ts"
 import * as MemoryStore from "../../src/storage/MemoryStore.ts"
 
 const ttlMs = 300_000
-const open: Command = { _tag: "OpenSession", ttlMs }
+const secret = Uint8Array.from({ length: 16 }, (_, i) => i)
+const open: Command = { _tag: "OpenSession", ttlMs, secret, owner: "" }
 const put: Command = { _tag: "Put", key: Uint8Array.of(1), value: Uint8Array.of(2), lease: 0 }
 
 /** A log of commands, each with its session and its time, on a machine that can be started again. */
@@ -61,7 +62,7 @@ class Log {
   readonly writeAll = (stampMs: number, sessions: ReadonlyArray<number>, sequence = 1) =>
     this.apply(
       stampMs,
-      sessions.map((session) => ({ command: put, stamp: { session, sequence, answered: sequence - 1 } }))
+      sessions.map((session) => ({ command: put, stamp: { session, sequence, answered: sequence - 1, secret } }))
     )
 
   readonly openOne = (stampMs: number) => Effect.map(this.apply(stampMs, [{ command: open }]), ([reply]) => reply)
@@ -78,21 +79,37 @@ describe("a full table of sessions", () => {
         yield* log.writeAll(2_000, sessions)
         if (restarted) yield* log.restart
         assert.deepInclude(yield* log.openOne(61_999), full)
-        assert.strictEqual((yield* log.openOne(62_000))?._tag, "SessionReply")
         // As many new clients as there were old ones, and not one more.
-        assert.strictEqual((yield* log.openAll(62_000, maxSessions - 1)).length, maxSessions - 1)
+        const newcomers = yield* log.openAll(62_000, maxSessions)
+        yield* log.writeAll(62_000, newcomers)
         assert.deepInclude(yield* log.openOne(62_000), full)
+      }))
+
+    it.effect(`ends the oldest session without a command first, at once${restarted ? ", after a restart too" : ""}`, () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const [writer = 0, unused = 0, next = 0] = yield* log.openAll(1_000, maxSessions)
+        yield* log.writeAll(1_000, [writer])
+        if (restarted) yield* log.restart
+        assert.strictEqual((yield* log.openOne(1_000))?._tag, "SessionReply")
+        const [kept, ended, other] = yield* log.writeAll(1_000, [writer, unused, next], 2)
+        assert.strictEqual(kept?._tag, "PutReply")
+        assert.deepInclude(ended, { _tag: "RefusedReply", reason: "session-expired" } as const)
+        assert.strictEqual(other?._tag, "PutReply")
       }))
   }
 
-  it.effect("refuses a new client while every session was heard of lately, or keeps a recent reply", () =>
+  it.effect("refuses a new client while every session was heard of lately", () =>
     Effect.gen(function*() {
       const log = new Log()
-      const [oldest = 0, next = 0] = yield* log.openAll(1_000, maxSessions)
-      assert.deepInclude(yield* log.openOne(10_999), full)
-      assert.strictEqual((yield* log.openOne(11_000))?._tag, "SessionReply")
+      const sessions = yield* log.openAll(1_000, maxSessions)
+      yield* log.writeAll(1_000, sessions)
+      const [oldest = 0, next = 0] = sessions
+      assert.deepInclude(yield* log.openOne(60_999), full)
+      const [newcomer = 0] = yield* log.openAll(61_000, 1)
+      yield* log.writeAll(61_000, [newcomer])
       // Of those that are idle for equally long the oldest gave way.
-      const [first, second] = yield* log.writeAll(11_000, [oldest, next])
+      const [first, second] = yield* log.writeAll(61_000, [oldest, next], 2)
       assert.deepInclude(first, { _tag: "RefusedReply", reason: "session-expired" } as const)
       assert.strictEqual(second?._tag, "PutReply")
     }))
@@ -100,12 +117,10 @@ describe("a full table of sessions", () => {
   it.effect("keeps the session with an unacknowledged recent reply, and its write takes effect once", () =>
     Effect.gen(function*() {
       const log = new Log()
-      const [writer = 0, ...silent] = yield* log.openAll(1_000, maxSessions)
+      const [writer = 0] = yield* log.openAll(1_000, 1)
       const [first] = yield* log.writeAll(1_000, [writer])
-      // All others give way, and then those that came in their places do.
-      yield* log.openAll(12_000, silent.length)
-      assert.deepInclude(yield* log.openOne(12_000), full)
-      yield* log.openAll(23_000, silent.length)
+      // Somebody opens every place three times over, and sends nothing.
+      for (let round = 0; round < 3; round++) yield* log.openAll(1_000, maxSessions)
       const [again] = yield* log.writeAll(23_000, [writer])
       assert.deepStrictEqual(again, first)
       assert.deepInclude(again, { version: 1 })
@@ -127,4 +142,41 @@ describe("a full table of sessions", () => {
       const [counted] = yield* log.apply(61_500, [{ command: put }])
       assert.deepInclude(counted, { _tag: "PutReply", version: maxSessions + 1 })
     }))
+
+  it.effect("goes on when a session without a command opens another one and takes its own place by that", () =>
+    Effect.gen(function*() {
+      const log = new Log()
+      const [first = 0] = yield* log.openAll(1_000, maxSessions)
+      const stamp = { session: first, sequence: 1, answered: 0, secret }
+      const [opened] = yield* log.apply(1_000, [{ command: open, stamp }])
+      assert.strictEqual(opened?._tag, "SessionReply")
+      // No reply was left behind without its session: the machine starts.
+      yield* log.restart
+      const [again] = yield* log.apply(1_000, [{ command: open, stamp }])
+      assert.deepInclude(again, { _tag: "RefusedReply", reason: "session-expired" } as const)
+    }))
+})
+
+describe("the secret of a session", () => {
+  for (const restarted of [false, true]) {
+    it.effect(`keeps out whoever guesses the numbers${restarted ? ", after a restart too" : ""}`, () =>
+      Effect.gen(function*() {
+        const log = new Log()
+        const [session = 0] = yield* log.openAll(1_000, 1)
+        if (restarted) yield* log.restart
+        for (let i = 0; i < 16; i++) {
+          const guess = secret.map((byte, at) => at === i ? byte ^ 1 : byte)
+          const stamps = [{ sequence: 1, answered: 0 }, { sequence: 9, answered: 8 }]
+          for (const command of [put, { _tag: "CloseSession" } as const, { _tag: "KeepSession" } as const]) {
+            for (const stamp of stamps) {
+              const [reply] = yield* log.apply(1_000, [{ command, stamp: { ...stamp, session, secret: guess } }])
+              assert.deepInclude(reply, { _tag: "RefusedReply", reason: "wrong-secret", revision: 0 } as const)
+            }
+          }
+        }
+        // Nothing was written, answered or ended meanwhile.
+        const [own] = yield* log.writeAll(1_000, [session])
+        assert.deepInclude(own, { _tag: "PutReply", version: 1, revision: 1 })
+      }))
+  }
 })

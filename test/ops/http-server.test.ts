@@ -7,7 +7,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { Fatal } from "../../src/FlareDbError.ts"
 import { defaultLimits } from "../../src/FlareDbConfig.ts"
-import { maxLeases, maxSessions } from "../../src/kv/Limits.ts"
+import { maxKeptReplyBytes, maxLeases, maxSessions } from "../../src/kv/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import * as HttpServer from "../../src/ops/HttpServer.ts"
 import { ListenError } from "../../src/rpc/TcpServer.ts"
@@ -101,6 +101,7 @@ describe("HttpServer", () => {
         const expected = {
           sessions: maxSessions,
           leases: maxLeases,
+          kept_reply_bytes: maxKeptReplyBytes,
           pending_proposals: defaultLimits.maxPendingProposals,
           pending_reads: defaultLimits.maxPendingReads,
           inbox: defaultLimits.maxInboxEvents,

@@ -163,7 +163,8 @@ describe("a command that only nodes propose", () => {
     KeepSession: undefined,
     CloseSession: undefined,
     Expire: { _tag: "Expire", leases: [], sessions: [1] },
-    Checkpoint: undefined
+    Checkpoint: undefined,
+    EndSession: undefined
   }
   for (const [tag, sample] of Object.entries(samples)) {
     if (sample === undefined) continue

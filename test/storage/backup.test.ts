@@ -175,7 +175,8 @@ it.effect("three nodes restored from one file elect a leader and go on where the
     const leader = yield* old.leader()
     for (let i = 0; i < 20; i++) yield* old.whileTimePasses(leader.put(`key ${i}`, `value ${i}`))
     const granted = yield* old.whileTimePasses(leader.run({ _tag: "GrantLease", ttlMs: 60_000 }))
-    yield* old.whileTimePasses(leader.run({ _tag: "OpenSession", ttlMs: 60_000 }))
+    const open = { _tag: "OpenSession", ttlMs: 60_000, secret: new Uint8Array(16), owner: "" } as const
+    yield* old.whileTimePasses(leader.run(open))
     assert(granted._tag === "LeaseReply")
     yield* TestClock.adjust(20_000)
     yield* old.whileTimePasses(leader.put("leased", "1", granted.lease))

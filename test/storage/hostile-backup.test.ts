@@ -29,6 +29,8 @@ import { temporaryFolder } from "./TemporaryFolder.ts"
 const passTime = TestClock.adjust(10)
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const hex = (key: Uint8Array): string => Buffer.from(key).toString("hex")
+const secret = new Uint8Array(16).fill(7)
+const session = { ttlMs: 60_000, heardMs: 0, answered: 0, openedMs: 0, secret, owner: "shop" }
 const largest = Number.MAX_SAFE_INTEGER
 
 interface Good {
@@ -44,7 +46,7 @@ const goodState = Effect.gen(function*() {
   const granted = yield* cluster.whileTimePasses(leader.run({ _tag: "GrantLease", ttlMs: 60_000 }))
   assert(granted._tag === "LeaseReply")
   yield* cluster.whileTimePasses(leader.put("leased", "1", granted.lease))
-  yield* cluster.whileTimePasses(leader.run({ _tag: "OpenSession", ttlMs: 60_000 }))
+  yield* cluster.whileTimePasses(leader.run({ _tag: "OpenSession", ttlMs: 60_000, secret, owner: "shop" }))
   yield* cluster.whileTimePasses(leader.run({ _tag: "Delete", key: utf8("key 4") }))
   yield* cluster.whileTimePasses(leader.run({ _tag: "Compact", revision: 2 }))
   const all = yield* Effect.scoped(Effect.gen(function*() {
@@ -165,8 +167,13 @@ const attacks: ReadonlyArray<readonly [string, Change, RegExp]> = [
   ["a session that is cut short", () => row(sessionKey(1), new Uint8Array(5)), /session is malformed/],
   [
     "a session heard of in the future",
-    () => row(sessionKey(1), encodeSession({ ttlMs: 60_000, heardMs: largest, answered: 0 })),
+    () => row(sessionKey(1), encodeSession({ ...session, heardMs: largest })),
     /last command 9007199254740991/
+  ],
+  [
+    "a session opened after its last command",
+    () => row(sessionKey(1), encodeSession({ ...session, openedMs: largest })),
+    /time of opening 9007199254740991/
   ],
   ["a reply without a session", () => row(new Writer(17).u8(0x42).u64(77).u64(1).bytes, utf8("x")), /session 77/],
   [

@@ -7,6 +7,7 @@ import type { Exit } from "effect"
 import type { ReadError, WriteError } from "../../../src/FlareDbError.ts"
 import type { Command, SessionStamp } from "../../../src/kv/Command.ts"
 import { encodeCommand, noSession } from "../../../src/kv/Command.ts"
+import { secretBytes } from "../../../src/kv/Limits.ts"
 import { prefixRange } from "../../../src/kv/KeyRange.ts"
 import type { Query } from "../../../src/kv/Query.ts"
 import { encodeQuery } from "../../../src/kv/Query.ts"
@@ -114,6 +115,9 @@ export interface ClientWorld {
 
 /** After this a client no longer waits. */
 const patienceMs = 700
+
+/** The secret of a client's sessions: no other client has it. */
+const secretOf = (client: number): Uint8Array => new Uint8Array(secretBytes).fill(client)
 
 interface OpenSession {
   readonly id: number
@@ -273,12 +277,16 @@ export class Client {
     const { session } = this
     if (session === undefined) {
       const ttlMs = 1_000 + answers.next()
-      return this.write(this.named({ _tag: "OpenSession", ttlMs }), (reply) => {
-        if (reply._tag === "SessionReply") this.session = { id: reply.session, sequence: 0, answered: 0 }
-      })
+      return this.write(
+        this.named({ _tag: "OpenSession", ttlMs, secret: secretOf(this.id), owner: `c${this.id}` }),
+        (reply) => {
+          if (reply._tag === "SessionReply") this.session = { id: reply.session, sequence: 0, answered: 0 }
+        }
+      )
     }
     session.sequence += 1
-    const stamp: SessionStamp = { session: session.id, sequence: session.sequence, answered: session.answered }
+    const { answered, id, sequence } = session
+    const stamp: SessionStamp = { session: id, sequence, answered, secret: secretOf(this.id) }
     const command: Command = random.chance(0.05)
       ? { _tag: "CloseSession" }
       : random.chance(0.3)
