@@ -71,7 +71,7 @@ const goodState = Effect.gen(function*() {
 
 const fileOf = (path: string, header: BackupHeader, rows: Iterable<StateRow>) => {
   const encoder = new SnapshotEncoder()
-  const chunks = [...rows].sort((a, b) => Buffer.compare(a.key, b.key)).flatMap((row) => [...encoder.add(row)])
+  const chunks = [...rows].sort((a, b) => Buffer.compare(a.key, b.key)).flatMap((row) => encoder.add(row))
   writeFileSync(path, Buffer.concat([encodeBackupHeader(header), ...chunks, ...encoder.end().chunks]))
 }
 
