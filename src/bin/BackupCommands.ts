@@ -1,5 +1,5 @@
 /** The commands on the whole state: backup, restore, verify. */
-import { Console, Effect, Option } from "effect"
+import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { NodeHash } from "../client/Backups.ts"
 import { Backups, layer as backupsLayer } from "../client/Backups.ts"
@@ -10,6 +10,7 @@ import { clientFlags, clientOptions } from "./ClientFlags.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import { nodeFlags } from "./NodeFlags.ts"
+import * as Output from "./Output.ts"
 import { formatBytes, make as makeProgress } from "./Progress.ts"
 import { table } from "./Table.ts"
 
@@ -65,7 +66,7 @@ const backupFrom = ({ file, force, from, json, replaced }: FromFlags) =>
       Effect.ensuring(progress.end)
     )
     const { header, lastIndex, problem } = written
-    yield* Console.log(
+    yield* Output.lines(
       json
         ? JSON.stringify({ ...summary(file, written), from, replaced, lastIndex })
         : `${file}: ${sentence(written)}\n${missing(header.index, lastIndex)}`
@@ -106,7 +107,7 @@ export const backup = Command.make("backup", {
         force: flags.force,
         onProgress: progress.report
       }).pipe(Effect.ensuring(progress.end))
-      yield* Console.log(
+      yield* Output.lines(
         flags.json ? JSON.stringify(summary(flags.file, written)) : `${flags.file}: ${sentence(written)}`
       )
     })
@@ -166,7 +167,7 @@ export const restore = Command.make("restore", {
       Effect.ensuring(checking.end)
     )
     if (flags.dryRun) {
-      return yield* Console.log(
+      return yield* Output.lines(
         flags.json ? JSON.stringify(summary(flags.file, checked)) : `${flags.file} is whole: ${sentence(checked)}`
       )
     }
@@ -196,7 +197,7 @@ export const restore = Command.make("restore", {
       onProgress: (_, bytes, ofBytes) => progress.report(bytes, ofBytes)
     }).pipe(Effect.ensuring(progress.end))
     yield* flags.json
-      ? Console.log(
+      ? Output.lines(
         JSON.stringify({
           ...summary(flags.file, restored),
           dataDir: config.dataDir,
@@ -205,7 +206,7 @@ export const restore = Command.make("restore", {
           restoredRows: restored.rows
         })
       )
-      : Console.log(
+      : Output.lines(
         `${config.dataDir}: node ${config.nodeId} of the new cluster ${clusterId}, from ${sentence(restored)}\n` +
           `restore the same file for the other nodes, then start all with --cluster-id ${clusterId}`
       )
@@ -278,18 +279,18 @@ export const verify = Command.make("verify", clientFlags, (flags) =>
       if (flags.json) {
         for (const { endpoint, hash, problem } of answers) {
           if (hash === undefined) {
-            yield* Console.log(JSON.stringify({ endpoint, problem }))
+            yield* Output.json({ endpoint, problem })
             continue
           }
           const { bytes, digest, index, nodeId, revision, rows, term } = hash
           const equal = digest === common
-          yield* Console.log(
+          yield* Output.lines(
             JSON.stringify({ endpoint, nodeId, equal, revision, index, term, rows, bytes, sha256: digest })
           )
         }
       } else {
         const head = ["ENDPOINT", "NODE", "STATE", "REVISION", "INDEX", "ROWS", "SHA256"]
-        yield* Console.log(table([head, ...answers.map((answer) => row(answer, common))]))
+        yield* Output.lines(table([head, ...answers.map((answer) => row(answer, common))]))
       }
       const problem = verdict(answers)
       if (problem !== undefined) return yield* failed(problem)

@@ -1,5 +1,5 @@
 /** The command that measures: how many operations a cluster carries out, how long they take, and what they cost. */
-import { Console, Effect, Option } from "effect"
+import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { parseEndpoints } from "../client/Endpoint.ts"
 import { KeyValue } from "../client/KeyValue.ts"
@@ -16,6 +16,7 @@ import { Progress } from "./bench/Progress.ts"
 import { legend, machine, resultTable } from "./bench/Report.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
+import * as Output from "./Output.ts"
 
 /** A load that runs before the first point: a node that has just started has to compile what it runs. */
 const heatUp = { operation: "put", clients: 64, connections: 8, measureMs: 100 } as const
@@ -146,7 +147,7 @@ export const bench = Command.make("bench", {
       ? runningCluster(yield* NodeConfig.parseNodes(flags.nodes.value))
       : yield* ownCluster
     if (!flags.json) {
-      yield* Console.log(
+      yield* Output.lines(
         `${machine()}; ${target.nodes.length} nodes${
           Option.isSome(flags.nodes) ? "" : " and the load on it"
         }, every write synced on a majority; ` +
@@ -158,10 +159,10 @@ export const bench = Command.make("bench", {
       measureAll(target, plans, flags.heatUp * 1_000, progress),
       Effect.sync(() => progress.close())
     )
-    if (flags.json) { for (const result of results) yield* Console.log(JSON.stringify(result)) }
+    if (flags.json) { for (const result of results) yield* Output.json(result) }
     else {
-      yield* Console.log(resultTable(results))
-      yield* Console.log(legend)
+      yield* Output.lines(resultTable(results))
+      yield* Output.lines(legend)
     }
     const broken = results.flatMap(brokenClaims)
     if (broken.length > 0) return yield* failed(`the measurement is void: ${broken.join("; ")}`)

@@ -1,5 +1,5 @@
 /** The command that reads a stopped node's directory: what it holds, for whoever has to decide what to do with it. */
-import { Console, Effect } from "effect"
+import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { decodeIdentityEntry } from "../codec/ClusterIdentity.ts"
 import type { Command as KvCommand } from "../kv/Command.ts"
@@ -8,6 +8,7 @@ import type { Entry, LogPoint } from "../raft/Types.ts"
 import { LogIndex } from "../raft/Types.ts"
 import type { Inspection } from "../storage/Inspect.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
+import * as Output from "./Output.ts"
 import { table } from "./Table.ts"
 
 /** Most entries one call prints. */
@@ -122,12 +123,12 @@ export const inspect = Command.make("inspect", {
     const Inspect = yield* Effect.promise(() => import("../storage/Inspect.ts"))
     yield* Inspect.inspect(flags.directory, (found) =>
       Effect.gen(function*() {
-        yield* Console.log(flags.json ? JSON.stringify(summary(found)) : text(found))
+        yield* Output.lines(flags.json ? JSON.stringify(summary(found)) : text(found))
         if (flags.entries === 0) return
         for (const entry of yield* found.entries(LogIndex(flags.from), flags.entries)) {
           const { index, stampMs, term } = entry
           const line = { index, term, at: new Date(stampMs).toISOString(), entry: entryText(entry) }
-          yield* Console.log(flags.json ? JSON.stringify(line) : `${index}\tterm ${term}\t${line.at}\t${line.entry}`)
+          yield* Output.lines(flags.json ? JSON.stringify(line) : `${index}\tterm ${term}\t${line.at}\t${line.entry}`)
         }
       }))
   }).pipe(Effect.mapError(failureOf))).pipe(

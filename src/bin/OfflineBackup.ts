@@ -57,7 +57,7 @@ const save = Effect.fnUntraced(function*(options: OfflineBackupOptions, state: S
   const encoder = new SnapshotEncoder()
   const chunksOf = (rows: ReadonlyArray<StateRow>): ReadonlyArray<Uint8Array> => {
     problem ??= checked.take(rows)?.message
-    return rows.flatMap((row) => [...encoder.add(row)])
+    return rows.flatMap((row) => encoder.add(row))
   }
   type Step = "header" | ReadonlyArray<StateRow> | "end"
   const bytes = Stream.unfold<Step, ReadonlyArray<Uint8Array>, StorageError, never>("header", (step) => {

@@ -1,12 +1,11 @@
 /** The commands on sessions: list, end. They need no session themselves, so they work when the table is full. */
-import { Console, Effect, Option } from "effect"
+import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
 import { wrongUsage } from "./Failure.ts"
+import * as Output from "./Output.ts"
 import { table } from "./Table.ts"
-
-const printJson = (value: unknown) => Console.log(JSON.stringify(value))
 
 const list = Command.make("list", {
   ...clientFlags,
@@ -27,9 +26,9 @@ const list = Command.make("list", {
       ClusterAdmin.use((admin) => admin.sessions({ after: Option.getOrUndefined(flags.after), limit: flags.limit }))
     )
     const { more, sessions } = page
-    if (flags.json) yield* Effect.forEach(sessions, printJson, { discard: true })
+    if (flags.json) yield* Effect.forEach(sessions, Output.json, { discard: true })
     else {
-      yield* Console.log(
+      yield* Output.lines(
         table([
           ["SESSION", "OWNER", "AGE MS", "LEFT MS", "LAST NUMBER", "REPLIES", "REPLY BYTES"],
           ...sessions.map(({ ageMs, keptBytes, lastSequence, owner, remainingMs, replies, session }) =>
@@ -39,7 +38,7 @@ const list = Command.make("list", {
       )
     }
     const last = sessions[sessions.length - 1]
-    if (more && last !== undefined) yield* Console.error(`there are more; go on with --after ${last.session}`)
+    if (more && last !== undefined) yield* Output.problem(`there are more; go on with --after ${last.session}`)
   })).pipe(
     Command.withDescription("Print the sessions of clients, a page at a time, in the order in which they were opened."),
     Command.withExamples([
@@ -55,7 +54,7 @@ const end = Command.make("end", {
   Effect.gen(function*() {
     if (flags.id < 1) return yield* wrongUsage(`${flags.id} is no session id`)
     yield* withClient(flags, ClusterAdmin.use((admin) => admin.endSession(flags.id)))
-    yield* flags.json ? printJson({ session: flags.id, ended: true }) : Console.log(`session ${flags.id} has ended`)
+    yield* flags.json ? Output.json({ session: flags.id, ended: true }) : Output.lines(`session ${flags.id} has ended`)
   })).pipe(
     Command.withDescription("End a session. Its client opens another one with its next write."),
     Command.withExamples([{ command: "flaredb session end 1234", description: "End session 1234" }])

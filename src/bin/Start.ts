@@ -1,10 +1,11 @@
 /** The command that is a node: runs until it is told to stop, or has to. */
-import { Config, Console, Context, Effect, Layer, Option, References, Stdio, Stream } from "effect"
+import { Config, Context, Effect, Layer, Option, References, Stdio, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
 import { ownAddress } from "../FlareDbConfig.ts"
 import { failureOf } from "./Failure.ts"
 import { nodeConfig, nodeFlags } from "./NodeFlags.ts"
+import * as Output from "./Output.ts"
 
 /** Set by whoever started the node as its child: the node then stops when that process is gone. */
 export const stopWithParentVariable = "FLAREDB_STOP_WITH_PARENT"
@@ -44,7 +45,7 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const services = yield* Layer.build(FlareDb.layer(config))
   const client = Context.get(services, ClientAddress)
   const http = Context.get(services, HttpAddress)
-  yield* Console.log(readyLine(config, client.port, http.port))
+  yield* Output.lines(readyLine(config, client.port, http.port))
   yield* Effect.addFinalizer(() => Effect.logInfo("stopping: closing the ports and the database"))
   yield* Effect.raceFirst(Context.get(services, RaftNode).fatal, parentGone)
 }, Effect.scoped)

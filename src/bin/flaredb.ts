@@ -97,8 +97,8 @@ const main = Command.run(root, { version }).pipe(
 /** Ended by a signal: what runs until it is stopped stops cleanly on it, everything else was cut short. */
 const interruptedCode = ["start", "cluster", "watch"].includes(process.argv[2] ?? "") ? 0 : 130
 
-/** Time after a signal: for a node to close its database and its ports, for other commands to clean up. */
-const stopMs = ["start", "cluster"].includes(process.argv[2] ?? "") ? 8_000 : 3_000
+/** Milliseconds after a signal: for nodes to close their database and ports, less for commands that only read files. */
+const stopMs = ["inspect", "backup", "restore"].includes(process.argv[2] ?? "") ? 3_000 : 8_000
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {

@@ -70,7 +70,11 @@ export const from = "nowhere"
     ],
     ["rpc/TcpClient.ts", importing("node:dns"), "imports node:dns, which only rpc/NameService.ts may"],
     ["node/RaftNode.ts", "console.log(1)", "writes to the console"],
-    ["node/RaftNode.ts", `import { Console, Effect } from "effect"`, "prints through Console, which only bin/ may"],
+    [
+      "node/RaftNode.ts",
+      `import { Console, Effect } from "effect"`,
+      "prints through Console, which only bin/Output.ts may"
+    ],
     ["node/utils.ts", "", "is not named after what it holds"],
     ["node/RaftNode.ts", ["// TO", "DO: later"].join(""), "leaves something to be done"],
     ["elsewhere/Thing.ts", "", "is in no layer"]
