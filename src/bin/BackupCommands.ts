@@ -12,6 +12,7 @@ import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import { nodeFlags } from "./NodeFlags.ts"
 import * as Output from "./Output.ts"
 import { formatBytes, make as makeProgress } from "./Progress.ts"
+import { makeSwitch } from "./Switch.ts"
 import { table } from "./Table.ts"
 
 const withBackups = <A, E>(flags: ClientFlags, command: Effect.Effect<A, E, Backups>): Effect.Effect<A, Failure> =>
@@ -78,7 +79,7 @@ const backupFrom = ({ file, force, from, json, replaced }: FromFlags) =>
 
 export const backup = Command.make("backup", {
   ...clientFlags,
-  force: Flag.Boolean("force").pipe(
+  force: makeSwitch("force").pipe(
     Flag.withDescription("replace the file if it exists, once the new backup is whole"),
     Flag.withDefault(false)
   ),
@@ -87,7 +88,7 @@ export const backup = Command.make("backup", {
     Flag.withDescription("read the data directory of a stopped node instead, for the day nothing leads"),
     Flag.optional
   ),
-  replaced: Flag.Boolean("replaced").pipe(
+  replaced: makeSwitch("replaced").pipe(
     Flag.withDescription("with --from: the state that the node's last snapshot replaced, as long as it is kept"),
     Flag.withDefault(false)
   ),
@@ -144,11 +145,11 @@ export const restore = Command.make("restore", {
     Flag.optional
   ),
   dataDir: nodeFlags.dataDir,
-  dryRun: Flag.Boolean("dry-run").pipe(
+  dryRun: makeSwitch("dry-run").pipe(
     Flag.withDescription("only check the file, and change nothing"),
     Flag.withDefault(false)
   ),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false)),
+  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false)),
   file: fileArgument
 }, (flags) =>
   Effect.gen(function*() {

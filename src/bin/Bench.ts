@@ -17,6 +17,7 @@ import { legend, machine, resultTable } from "./bench/Report.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
+import { makeSwitch } from "./Switch.ts"
 
 /** A load that runs before the first point: a node that has just started has to compile what it runs. */
 const heatUp = { operation: "put", clients: 64, connections: 8, measureMs: 100 } as const
@@ -117,7 +118,7 @@ export const bench = Command.make("bench", {
   ),
   processes: Flag.Int("processes").pipe(Flag.withDescription("processes of the load"), Flag.withDefault(1)),
   keys: Flag.Int("keys").pipe(Flag.withDescription("keys the load spreads over"), Flag.withDefault(10_000)),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("print one JSON object per point"), Flag.withDefault(false))
+  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per point"), Flag.withDefault(false))
 }, (flags) =>
   Effect.gen(function*() {
     const wanted = yield* list("operations", flags.operations, operationOf)

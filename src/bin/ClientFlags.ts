@@ -8,6 +8,7 @@ import * as RemoteClient from "../client/RemoteClient.ts"
 import { Overloaded } from "../FlareDbError.ts"
 import type { Failure } from "./Failure.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
+import { makeSwitch } from "./Switch.ts"
 
 export const clientFlags = {
   endpoints: Flag.String("endpoints").pipe(
@@ -31,7 +32,7 @@ export const clientFlags = {
     Flag.withFallbackConfig(Config.Int("FLAREDB_TIMEOUT_MS")),
     Flag.withDefault(5_000)
   ),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
+  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
 }
 
 export interface ClientFlags {

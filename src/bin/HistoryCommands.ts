@@ -11,6 +11,7 @@ import type { Encoding } from "./Encoding.ts"
 import { encodingFlag, read, write } from "./Encoding.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
+import { makeSwitch } from "./Switch.ts"
 
 /** How long to look for a node that can be watched, in milliseconds. */
 const beginTimeoutMs = 5_000
@@ -82,11 +83,11 @@ export const watch = Command.make("watch", {
     ),
     Flag.optional
   ),
-  key: Flag.Boolean("key").pipe(
+  key: makeSwitch("key").pipe(
     Flag.withDescription("watch the key that is named, not all that begin with it"),
     Flag.withDefault(false)
   ),
-  previous: Flag.Boolean("previous").pipe(
+  previous: makeSwitch("previous").pipe(
     Flag.withDescription("print what was replaced as well, behind the value"),
     Flag.withDefault(false)
   ),

@@ -9,6 +9,7 @@ import { LogIndex } from "../raft/Types.ts"
 import type { Inspection } from "../storage/Inspect.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
+import { makeSwitch } from "./Switch.ts"
 import { table } from "./Table.ts"
 
 /** Most entries one call prints. */
@@ -113,7 +114,7 @@ export const inspect = Command.make("inspect", {
     Flag.withDescription("first log entry to print"),
     Flag.withDefault(1)
   ),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
+  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
 }, (flags) =>
   Effect.gen(function*() {
     if (flags.entries < 0 || flags.entries > maxEntries) {

@@ -9,10 +9,11 @@ import type { Encoding } from "./Encoding.ts"
 import { encodingFlag, read, write } from "./Encoding.ts"
 import { failed, notFound, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
+import { makeSwitch } from "./Switch.ts"
 
 const keyArgument = Argument.String("key").pipe(Argument.withDescription("1 to 4096 bytes"))
 
-const staleFlag = Flag.Boolean("stale").pipe(
+const staleFlag = makeSwitch("stale").pipe(
   Flag.withDescription("answer from what a node has applied, which may be old, instead of linearizably"),
   Flag.withDefault(false)
 )
@@ -123,12 +124,12 @@ export const scan = Command.make("scan", {
     Flag.withDescription("go on behind this key, the last of the page before"),
     Flag.optional
   ),
-  reverse: Flag.Boolean("reverse").pipe(
+  reverse: makeSwitch("reverse").pipe(
     Flag.withDescription("from the last key to the first"),
     Flag.withDefault(false)
   ),
   raw: Output.rawFlag,
-  keysOnly: Flag.Boolean("keys-only").pipe(Flag.withDescription("leave the values out"), Flag.withDefault(false)),
+  keysOnly: makeSwitch("keys-only").pipe(Flag.withDescription("leave the values out"), Flag.withDefault(false)),
   prefix: Argument.String("prefix").pipe(
     Argument.withDescription("only keys that begin with it; all keys when it is left out"),
     Argument.withDefault("")

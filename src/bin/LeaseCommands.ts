@@ -6,6 +6,7 @@ import { clientFlags, withClient, withWriter } from "./ClientFlags.ts"
 import { encodingFlag, write } from "./Encoding.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
+import { makeSwitch } from "./Switch.ts"
 import { table } from "./Table.ts"
 
 const idArgument = Argument.Int("id").pipe(Argument.withDescription("the lease, as grant printed it"))
@@ -28,7 +29,7 @@ const grant = Command.make("grant", {
 
 const keepAlive = Command.make("keep-alive", {
   ...clientFlags,
-  once: Flag.Boolean("once").pipe(
+  once: makeSwitch("once").pipe(
     Flag.withDescription("once, instead of until it is stopped"),
     Flag.withDefault(false)
   ),

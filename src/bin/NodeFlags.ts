@@ -5,6 +5,7 @@ import type { FlareDbConfig } from "../FlareDbConfig.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
 import type { Failure } from "./Failure.ts"
 import { failureOf } from "./Failure.ts"
+import { makeSwitch } from "./Switch.ts"
 
 const text = (name: string, variable: string, metavar: string, description: string) =>
   Flag.String(name).pipe(
@@ -159,7 +160,7 @@ export const nodeFlags = {
     "MS",
     `longest time to live of a lease in milliseconds; default ${defaults.limits.maxLeaseTtlMs}`
   ),
-  unsafeNoFsync: Flag.Boolean("unsafe-no-fsync").pipe(
+  unsafeNoFsync: makeSwitch("unsafe-no-fsync").pipe(
     Flag.withDescription("benchmarks only: a power loss then loses acknowledged writes (FLAREDB_UNSAFE_NO_FSYNC)"),
     Flag.withFallbackConfig(Config.Boolean("FLAREDB_UNSAFE_NO_FSYNC")),
     Flag.withDefault(false)

@@ -5,8 +5,9 @@
 import { Console, Effect } from "effect"
 import { Flag } from "effect/cli"
 import { cell, printable, printableJson, printableLines } from "../Printable.ts"
+import { makeSwitch } from "./Switch.ts"
 
-export const rawFlag = Flag.Boolean("raw").pipe(
+export const rawFlag = makeSwitch("raw").pipe(
   Flag.withDescription("print keys and values as they are, control characters included; for pipes, not for terminals"),
   Flag.withDefault(false)
 )

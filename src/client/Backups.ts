@@ -18,6 +18,7 @@ import * as RemoteCommands from "./RemoteCommands.ts"
 import type { ConnectState } from "./StateConnection.ts"
 import * as StateConnection from "./StateConnection.ts"
 import type { HashStep, StateError } from "./StateRpcs.ts"
+import { timeoutProblem } from "./Timeout.ts"
 
 /** How a backup fails. */
 export type BackupFailure = StateError | ConnectionLost | WrongCluster
@@ -149,6 +150,8 @@ export const make = (
 
   const hashes = Effect.fnUntraced(function*(options: VerifyOptions = {}) {
     const { onStep, timeoutMs = 300_000 } = options
+    const problem = timeoutProblem(timeoutMs)
+    if (problem !== undefined) return yield* Effect.fail(problem)
     const marker = options.marker ?? encodeCommand({ _tag: "Checkpoint", token: yield* newToken })
     const missing = (endpoint: Endpoint, problem: string): NodeHash => ({
       endpoint: formatEndpoint(endpoint),

@@ -15,6 +15,7 @@ import { bytesOf, KeyValueEntry } from "./Entry.ts"
 import { KeyTurns } from "./KeyTurns.ts"
 import type { OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
 import { invalid, unexpected } from "./Requests.ts"
+import { timeLeft, timeoutProblem } from "./Timeout.ts"
 import type { DeleteResult, Ops, PutResult, Txn, TxnResult } from "./Txn.ts"
 import { Compare, Op, resultOf, transactionOf } from "./Txn.ts"
 
@@ -169,7 +170,7 @@ export const make = (requests: Requests): KeyValue["Service"] => {
     deadlineMs: number
   ) {
     const clock = yield* Clock.Clock
-    const left = () => ({ timeoutMs: Math.max(1, deadlineMs - monotonicMsOf(clock)) })
+    const left = () => ({ timeoutMs: timeLeft(deadlineMs, monotonicMsOf(clock)) })
     const attempts = options?.attempts ?? defaultAttempts
     let previous = yield* get(key, left())
     for (let attempt = 1;; attempt++) {
@@ -250,6 +251,8 @@ export const make = (requests: Requests): KeyValue["Service"] => {
     modify: (key, change, options) => {
       const bytes = bytesOf(key)
       const timeoutMs = options?.timeoutMs ?? requests.requestTimeoutMs
+      const problem = timeoutProblem(timeoutMs)
+      if (problem !== undefined) return Effect.fail(problem)
       return Effect.flatMap(
         monotonicMs,
         (nowMs) =>

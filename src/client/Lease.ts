@@ -10,6 +10,7 @@ import type { LeaseNotFound } from "../FlareDbError.ts"
 import { LeaseLost } from "../FlareDbError.ts"
 import type { Answer, OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
 import { unexpected } from "./Requests.ts"
+import { timeLeft } from "./Timeout.ts"
 
 export interface Lease {
   /** For `put(key, value, { lease: id })`. */
@@ -102,7 +103,7 @@ export const make = (requests: Requests): Leases["Service"] => {
         const leftMs = confirmedMs + ttlMs - sentMs
         if (leftMs <= 0) return new LeaseLost({ lease: id, reason: "unconfirmed" })
         const kept = yield* Effect.result(
-          keepAlive(id, { timeoutMs: Math.min(leftMs, Math.max(1, Math.floor(ttlMs / keepAlivesPerTtl))) })
+          keepAlive(id, { timeoutMs: timeLeft(Math.min(leftMs, Math.floor(ttlMs / keepAlivesPerTtl)), 0) })
         )
         if (kept._tag === "Success") {
           // Its time began anew when the leader took the command, which was not before it was sent.

@@ -21,6 +21,7 @@ import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
 import { Operation } from "./Operation.ts"
 import type { Router } from "./Router.ts"
+import { timeoutProblem } from "./Timeout.ts"
 
 /**
  * Calls in flight with operations of a session that are sent again. They have a way of their own, because new
@@ -122,6 +123,8 @@ export class Pipeline {
    * have a page of values: such operations do not share a call, whose answer would be hundreds of MiB in one piece.
    */
   submit(bytes: Uint8Array, timeoutMs: number, answerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
+    const problem = timeoutProblem(timeoutMs)
+    if (problem !== undefined) return Effect.fail(problem)
     return Effect.callback<Uint8Array, PipelineError>((resume) => {
       const operation: Op = new Operation(bytes, answerBytes, this.options.nowMs() + timeoutMs, (result) => {
         this.deadlines.remove(operation)

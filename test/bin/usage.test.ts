@@ -77,6 +77,31 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   "lease revoke": [[["lease", "revoke", "x"], /"x"/]],
   "lease ttl": [[["lease", "ttl"], /Missing required argument: id/]],
   "lease list": [[["lease", "list", "all"], /"all"/]],
+  "session list": [
+    [["session", "list", "all"], /"all"/],
+    [["session", "list", "--limit", "0"], /invalid limit: 0 /],
+    [["session", "list", "--after", "x"], /--after: "x"/]
+  ],
+  "session end": [
+    [["session", "end"], /Missing required argument: id/],
+    [["session", "end", "0"], /0 is no session id/],
+    [["session", "end", "x"], /"x"/]
+  ],
+  backup: [
+    [["backup"], /Missing required argument: file/],
+    [["backup", "a", "b"], /"b"/],
+    [["backup", "a", "--frobnicate"], /--frobnicate/]
+  ],
+  restore: [
+    [["restore"], /Missing required argument: file/],
+    [["restore", "a", "b"], /"b"/],
+    [["restore", "a", "--node-id", "x"], /--node-id: "x"/]
+  ],
+  verify: [
+    [["verify", "all"], /"all"/],
+    [["verify", "--timeout", "0"], /--timeout 0/],
+    [["verify", "--endpoints", ""], /it is empty/]
+  ],
   lock: [
     [["lock"], /Missing required argument: name/],
     [["lock", "a"], /command/],
@@ -155,6 +180,9 @@ describe("help", () => {
             assert.strictEqual(err, "")
             assert.include(out, `flaredb ${verb}`)
             assert.match(out, /EXAMPLES/)
+            // A Boolean flag without an optional value would take the next word for its value.
+            const [, flags = ""] = /FLAGS\n([^]*?)\n\n/.exec(out) ?? []
+            assert.notMatch(flags, /^ +--[\w-]+(?:, -\w)? {2,}/m, `flaredb ${verb}: a flag of src/bin/Switch.ts`)
           }), { concurrency: 2, discard: true })
       }).pipe(Effect.provide(NodeServices.layer)),
     60_000

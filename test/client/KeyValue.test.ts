@@ -42,6 +42,29 @@ for (const store of stores) {
         assert.strictEqual(again.revision, created.revision + 1)
       }))
 
+    it.effect("sends nothing with a time limit that is none", () =>
+      Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const { revision } = yield* kv.put("limit/before", "1")
+        for (const timeoutMs of [-5, 0, Number.NaN, 1.5, Number.POSITIVE_INFINITY, 2 ** 31]) {
+          const options = { timeoutMs }
+          const refusals = yield* Effect.forEach([
+            kv.put("limit/a", "1", options),
+            kv.delete("limit/before", options),
+            kv.transact({ do: [Op.put("limit/a", "1")] }, options),
+            kv.modify("limit/a", () => "1", options),
+            kv.get("limit/before", options),
+            kv.scan("limit/", options),
+            kv.count("limit/", options)
+          ], (call: Effect.Effect<unknown, unknown>) => Effect.flip(call))
+          for (const refusal of refusals) {
+            assert.instanceOf(refusal, InvalidArgument)
+            assert.include(refusal.message, `invalid timeoutMs: ${timeoutMs} is not an integer from 1 to 2147483647`)
+          }
+        }
+        assert.strictEqual((yield* kv.put("limit/after", "1")).revision, revision + 1)
+      }))
+
     it.effect("compares every figure of a key", () =>
       Effect.gen(function*() {
         const kv = yield* KeyValue
