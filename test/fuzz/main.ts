@@ -2,7 +2,7 @@
  * `npm run test:fuzz -- [--frames 1000000] [--rate 4000] [--seed N] [--ports client,peer,http]`: mutated calls on each port of a
  * live cluster, one port after the other, while a client writes. Exits with 1 unless, for every port,
  *
- * - no node ends, no term changes, no write fails, and the client's p99 is at most three times the quiet one;
+ * - no node ends, no term changes, no follower misses its leader for an election timeout, no write fails, and the client's p99 is at most three times the quiet one;
  * - memory is back to within a tenth of what it was, or below, within a minute;
  * - no log line is above WARN, and there are few lines.
  *
@@ -176,6 +176,9 @@ const round = async (port: Port): Promise<void> => {
       if (/"level":"(?:ERROR|FATAL)"/.test(line)) problems.push(`${port}: node ${id} says ${line}`)
     }
     const most = maxLinesPerMinute * Math.max(1, minutes)
+    // A follower that misses heartbeats for an election timeout asks whether it would be elected.
+    const late = said.filter((line) => /"pre-candidate in term/.test(line)).length
+    if (late > 0) problems.push(`${port}: node ${id} heard of no leader ${late} times`)
     if (said.length > most) problems.push(`${port}: node ${id} wrote ${said.length} lines, more than ${most}`)
   }
   if (await terms() !== term) problems.push(`${port}: the terms were ${term} and are ${await terms()}`)
