@@ -82,12 +82,12 @@ export const status = Command.make("status", clientFlags, (flags) =>
           `no node can be reached (${problems.join("; ")}); is the cluster running? npm start starts one here`
         )
       }
-      if (!reports.some(({ role }) => role === "leader")) {
-        return yield* failed("no node leads: a majority must be up before anything can be written")
+      if (!reports.some(({ leader }) => leader !== null)) {
+        return yield* failed("no node leads or knows who does: a majority must be up before anything can be written")
       }
     })
   )).pipe(
-    Command.withDescription("Where each node stands; fails when no node leads."),
+    Command.withDescription("Where each node stands; fails when none of them leads or knows a leader."),
     Command.withExamples([{ command: "flaredb status", description: "The nodes of the local cluster" }])
   )
 

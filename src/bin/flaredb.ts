@@ -19,6 +19,7 @@ import { cluster } from "./LocalCluster.ts"
 import { lock } from "./LockCommand.ts"
 import * as Output from "./Output.ts"
 import { session } from "./SessionCommands.ts"
+import { endWithSuccess, watchStandardOutput } from "./StandardOutput.ts"
 import { start } from "./Start.ts"
 import { txn } from "./TxnCommand.ts"
 
@@ -110,6 +111,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   })
 }
 
+watchStandardOutput()
+
 main.pipe(
   Effect.provideService(CliOutput.Presenter, presenter),
   Effect.provideService(Logger.LogToStderr, true),
@@ -118,7 +121,7 @@ main.pipe(
     disableErrorReporting: true,
     teardown: (exit, onExit) => {
       // A look-up of a host name may be in flight, and would keep the process for as long as it takes.
-      if (Exit.isSuccess(exit)) return void process.stdout.write("", () => process.exit(0))
+      if (Exit.isSuccess(exit)) return endWithSuccess()
       if (Cause.hasInterruptsOnly(exit.cause)) return onExit(interruptedCode)
       const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
       onExit(failure instanceof Failure ? failure.exitCode : exitCodes.failed)

@@ -43,6 +43,15 @@ interface LeaseKeys {
   stated: number
   /** As the rows of attached keys say. */
   attached: number
+  /** The hashes of the keys that name the lease, less those of the keys attached to it: 0 when they are the same keys. */
+  difference: number
+}
+
+/** FNV-1a, with 32 bits. It finds rows that were changed by accident; a forged pair of keys only outlives its lease. */
+const hashOf = (bytes: Uint8Array): number => {
+  let hash = 0x811c9dc5
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193)
+  return hash
 }
 
 /** Kept replies are decoded into a session, whichever. */
@@ -120,10 +129,11 @@ export class StateCheck {
     if (this.historyBytes !== historyBytes) {
       return `the history after revision ${compacted} ends at ${this.historyBytes} bytes, and not at ${historyBytes}`
     }
-    for (const [id, { attached, named, stated }] of this.leases) {
+    for (const [id, { attached, difference, named, stated }] of this.leases) {
       if (named !== stated || attached !== stated) {
         return `lease ${id} has ${stated} keys, ${named} keys name it, and ${attached} rows attach keys to it`
       }
+      if (difference !== 0) return `the keys that name lease ${id} are not those that are attached to it`
     }
     return undefined
   }
@@ -157,9 +167,11 @@ export class StateCheck {
     const wrong = this.record(record)
     if (wrong !== undefined || record.lease === 0) return wrong
     const lease = this.leases.get(record.lease)
-    if (lease !== undefined) lease.named += 1
-    else if (this.leases.size === maxLeases) return `keys name more than ${maxLeases} leases`
-    else this.leases.set(record.lease, { named: 1, stated: 0, attached: 0 })
+    if (lease !== undefined) {
+      lease.named += 1
+      lease.difference = lease.difference + hashOf(key) | 0
+    } else if (this.leases.size === maxLeases) return `keys name more than ${maxLeases} leases`
+    else this.leases.set(record.lease, { named: 1, stated: 0, attached: 0, difference: hashOf(key) })
     return undefined
   }
 
@@ -203,7 +215,7 @@ export class StateCheck {
     this.grantedLeases += 1
     if (this.grantedLeases > maxLeases) return `there are more than ${maxLeases} leases`
     const counted = this.leases.get(id)
-    if (counted === undefined) this.leases.set(id, { named: 0, stated: lease.keys, attached: 0 })
+    if (counted === undefined) this.leases.set(id, { named: 0, stated: lease.keys, attached: 0, difference: 0 })
     else counted.stated = lease.keys
     return range("the lease", id, 1, this.index) ??
       problemText("the time to live", ttlProblem(lease.ttlMs)) ??
@@ -216,6 +228,7 @@ export class StateCheck {
     const lease = this.leases.get(idOf(key))
     if (lease === undefined) return `a key is attached to lease ${idOf(key)}, which is not there`
     lease.attached += 1
+    lease.difference = lease.difference - hashOf(attachedKey(key)) | 0
     return problemText("the attached key", keyProblem(attachedKey(key).byteLength)) ??
       (value.byteLength === 0 ? undefined : "the row of an attached key has a value")
   }

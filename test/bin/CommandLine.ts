@@ -1,6 +1,8 @@
 /** The command line from its sources: a process for each call, as users run it, without a build before. */
 import { Deferred, Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
+import { spawn as spawnProcess } from "node:child_process"
+import { closeSync, openSync } from "node:fs"
 import { cleanEnv } from "../cluster/Flaredb.ts"
 
 export interface RunOptions {
@@ -31,6 +33,24 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions = {}) =>
       return { code: Number(code), out, err }
     })
   )
+
+/** Runs `flaredb` with its standard output at a file, or at a pipe whose reader has gone. */
+export const runInto = (target: "/dev/full" | "a closed pipe", args: ReadonlyArray<string>) =>
+  Effect.callback<{ readonly code: number | null; readonly err: string }>((resume) => {
+    const file = target === "/dev/full" ? openSync(target, "w") : undefined
+    const child = spawnProcess(process.execPath, ["src/bin/flaredb.ts", ...args], {
+      env: { ...process.env, ...cleanEnv({ NODE_COMPILE_CACHE: "node_modules/.cache/flaredb-bin" }) },
+      stdio: ["ignore", file ?? "pipe", "pipe"]
+    })
+    if (file !== undefined) closeSync(file)
+    child.stdout?.destroy()
+    let err = ""
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      err += text
+    })
+    child.once("close", (code) => resume(Effect.succeed({ code, err })))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
 
 /** What starts a cluster of one. */
 export const startArgs = (ports: ReadonlyArray<number>, dataDir: string, ...more: ReadonlyArray<string>) => [

@@ -4,7 +4,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, FileSystem, Layer, Stream } from "effect"
 import { freePorts } from "../cluster/FreePorts.ts"
 import type { RunOptions } from "./CommandLine.ts"
-import { run, spawn } from "./CommandLine.ts"
+import { run, runInto, spawn } from "./CommandLine.ts"
 
 /** A node that runs, and what the commands need to reach it. */
 class RunningNode extends Context.Service<RunningNode, {
@@ -159,6 +159,40 @@ describe("a node that flaredb start runs", () => {
         const missing = yield* on(3, ["get", "no/\u001b[2J\u009b"])
         assert.notMatch(missing.err.trimEnd(), /\p{Cc}/u)
       }), 60_000)
+
+    it.effect(
+      "tells when standard output cannot be written, and ends quietly when its reader has gone",
+      () =>
+        Effect.gen(function*() {
+          const { args, endpoint } = yield* RunningNode
+          yield* on(0, ["put", "out/1", "x".repeat(1_000)])
+          const reads = [
+            ["put", "out/2", "1"],
+            ["get", "out/1"],
+            ["scan", "out/"],
+            ["watch", "out/", "--from-revision", "1", "--limit", "1"],
+            ["txn", "--do", "get out/1"],
+            ["lease", "list"],
+            ["session", "list"],
+            ["status"],
+            ["verify"]
+          ]
+          const verbs = [
+            ...reads.flatMap((verb) => [[...verb, "-e", endpoint], [...verb, "-e", endpoint, "--json"]]),
+            ["config", "check", ...args.slice(1)],
+            ["--help"]
+          ]
+          yield* Effect.forEach(verbs, (verb) =>
+            Effect.gen(function*() {
+              const full = yield* runInto("/dev/full", verb)
+              assert.strictEqual(full.code, 1, `${verb.join(" ")}: ${full.err}`)
+              assert.match(full.err, /flaredb: standard output cannot be written: .*no space left.*; what was printed/)
+              const closed = yield* runInto("a closed pipe", verb)
+              assert.deepStrictEqual(closed, { code: 141, err: "" }, verb.join(" "))
+            }), { concurrency: 2, discard: true })
+        }),
+      120_000
+    )
 
     it.effect(
       "keeps a second node off its ports and off its directory, which says so in one line",
