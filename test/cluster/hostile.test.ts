@@ -4,13 +4,11 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule, Schema } from "effect"
-import { RpcSerialization } from "effect/rpc"
-import type { Rpc } from "effect/rpc"
+import { Effect, Fiber, Schedule } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { connect } from "node:net"
-import { clientProtocolVersion, ClientRpcs } from "../../src/client/ClientRpcs.ts"
+import { clientProtocolVersion } from "../../src/client/ClientRpcs.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { encodeBatch } from "../../src/codec/Batch.ts"
 import { encodeMessages } from "../../src/codec/MessageBatch.ts"
@@ -18,34 +16,14 @@ import type { Message } from "../../src/raft/Message.ts"
 import type { LogIndex, NodeId } from "../../src/raft/Types.ts"
 import { Term } from "../../src/raft/Types.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
-import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { clientCall, frame, peerCall, request } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
 
 /** Bytes of memory that a node under attack may have more than before. */
 const maxGrowthBytes = 256 * 1024 * 1024
 const idleConnections = 2_000
 const handshakeMs = 1_500
-
-const serialization = Effect.runSync(
-  Effect.provide(RpcSerialization.RpcSerialization, RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" }))
-)
-
-const frame = (message: object): Uint8Array => serialization.makeUnsafe().encode(message as never) as Uint8Array
-
-const request = (id: unknown, tag: string, payload: Uint8Array, more: object = {}): Uint8Array =>
-  frame({ _tag: "Request", id, tag, payload, headers: [], ...more })
-
-const payloadOf = (group: { readonly requests: ReadonlyMap<string, Rpc.Any> }, tag: string, payload: unknown) => {
-  const rpc = group.requests.get(tag) as Rpc.AnyWithProps
-  return Schema.encodeUnknownSync(serialization.codecFor(rpc.payloadSchema as Schema.Codec<unknown, unknown>))(
-    payload
-  ) as Uint8Array
-}
-
-const clientCall = (id: unknown, tag: string, payload: unknown): Uint8Array =>
-  request(id, tag, payloadOf(ClientRpcs, tag, payload))
-const peerCall = (id: unknown, tag: string, payload: unknown): Uint8Array =>
-  request(id, tag, payloadOf(PeerRpcs, tag, payload))
 
 /** The same bytes in every run. */
 const randomBytes = (seed: number, size: number): Uint8Array => {

@@ -4,9 +4,7 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Schema } from "effect"
-import { RpcSerialization } from "effect/rpc"
-import type { Rpc } from "effect/rpc"
+import { Effect, Fiber, Option } from "effect"
 import { connect } from "node:net"
 import { windowMs } from "../../src/LogLimiter.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
@@ -15,34 +13,22 @@ import type { Message } from "../../src/raft/Message.ts"
 import type { Entry, LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
-import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { peerCall } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
 
 /** How often everything is said to each node: lines about it are bounded all the same. */
 const rounds = 12
-
-const serialization = Effect.runSync(
-  Effect.provide(RpcSerialization.RpcSerialization, RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" }))
-)
-
-const call = (id: number, tag: string, payload: unknown): Uint8Array => {
-  const { payloadSchema } = PeerRpcs.requests.get(tag) as unknown as Rpc.AnyWithProps
-  const codec = serialization.codecFor(payloadSchema as Schema.Codec<unknown, unknown>)
-  const encoded = Schema.encodeUnknownSync(codec)(payload)
-  return serialization.makeUnsafe().encode(
-    { _tag: "Request", id, tag, payload: encoded, headers: [] } as never
-  ) as Uint8Array
-}
 
 /** Says `messages` to a node in the name of another, and waits until it is answered or disconnected. */
 const say = (to: Cluster.ClusterNode, from: number, messages: ReadonlyArray<Message>) =>
   Effect.callback<void>((resume) => {
     const { host, peerPort } = to.address
     const socket = connect(peerPort, host, () => {
-      socket.write(call(1, "peer.Hello", { clusterId: "test", identity: null, from, to: to.id, protocolVersion }))
+      socket.write(peerCall(1, "peer.Hello", { clusterId: "test", identity: null, from, to: to.id, protocolVersion }))
     })
     socket.once("data", () => {
-      socket.write(call(2, "peer.Deliver", { messages: encodeMessages(messages) }))
+      socket.write(peerCall(2, "peer.Deliver", { messages: encodeMessages(messages) }))
       socket.once("data", () => resume(Effect.void))
     })
     socket.on("error", () => undefined)

@@ -11,7 +11,7 @@ import { decodeMessages } from "../../src/codec/MessageBatch.ts"
 import { Random } from "../simulation/Random.ts"
 import type { Port, Sample } from "./Corpus.ts"
 import { samples } from "./Corpus.ts"
-import { payloadsOf } from "./Frames.ts"
+import { payloadsOf } from "../wire/Frames.ts"
 import { mutate } from "./Mutation.ts"
 
 export interface Order {

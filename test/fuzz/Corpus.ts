@@ -7,7 +7,7 @@ import type { Command } from "../../src/kv/Command.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
-import { clientCall, peerCall, stateCall } from "./Frames.ts"
+import { clientCall, peerCall, stateCall } from "../wire/Frames.ts"
 
 /** A call, and what is said on the connection before it. */
 export interface Sample {

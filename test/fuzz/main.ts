@@ -39,6 +39,10 @@ const chosen = flags.ports.split(",") as ReadonlyArray<Port>
 const writeEveryMs = 10
 const quietMs = 30_000
 
+/** Milliseconds of full load before everything else, and how many puts are under way. */
+const heatMs = 60_000
+const heatLoops = 64
+
 /** Milliseconds for memory to come back. */
 const settleMs = 60_000
 
@@ -67,6 +71,7 @@ const nodes = addresses.map((address) =>
   })
 )
 
+const endpoints = addresses.map(({ clientPort: port, host }) => ({ host, port }))
 const problems: Array<string> = []
 const note = (line: string) => console.log(line)
 
@@ -108,7 +113,7 @@ const writing = async (
       yield* Effect.sleep(Math.max(0, writeEveryMs - tookMs))
     }
   }).pipe(
-    Effect.provide(FlareDb.layerClient({ endpoints: addresses.map(({ clientPort: port, host }) => ({ host, port })) }))
+    Effect.provide(FlareDb.layerClient({ endpoints }))
   )
   const fiber = Effect.runFork(write)
   try {
@@ -117,6 +122,20 @@ const writing = async (
     await Effect.runPromise(Fiber.interrupt(fiber))
   }
   return { times, failed }
+}
+
+/** Full load first: code is compiled, and caches and write buffers are filled, as on a node that has run for long. */
+const heatUp = async (): Promise<void> => {
+  const value = "x".repeat(1_000)
+  const load = Effect.gen(function*() {
+    const kv = yield* KeyValue
+    yield* Effect.forEach(
+      Array.from({ length: heatLoops }, (_, loop) => loop),
+      (loop) => Effect.forever(kv.put(`heat ${loop}`, value)),
+      { concurrency: "unbounded", discard: true }
+    )
+  }).pipe(Effect.timeoutOption(heatMs), Effect.provide(FlareDb.layerClient({ endpoints })))
+  await Effect.runPromise(load)
 }
 
 const attack = async (port: Port): Promise<Report> => {
@@ -190,8 +209,7 @@ const round = async (port: Port): Promise<void> => {
 try {
   note(`seed ${seed}, ${frames} frames on each of ${chosen.join(", ")}, ${rate} a second`)
   await Promise.all(nodes.map((node) => node.start()))
-  // Code is compiled and caches are filled first, so that the quiet time is not the slow one.
-  await writing(wait(quietMs))
+  await heatUp()
   for (const port of chosen) await round(port)
 } catch (error) {
   problems.push(error instanceof Error ? error.stack ?? error.message : String(error))
