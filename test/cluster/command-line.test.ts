@@ -64,6 +64,9 @@ it.live("put, get, scan, delete, status and transfer-leader do what they say", (
 
     const before = (yield* flaredb("status", "--json")).out.trim().split("\n").map((line) => JSON.parse(line))
     const leader = before.find(({ role }) => role === "leader").nodeId
+    const follower = before.find(({ role }) => role === "follower").endpoint
+    const alone = yield* flaredb("status", "--endpoints", follower)
+    assert.strictEqual(alone.code, 0, alone.err)
     const target = (leader % 3) + 1
     assert.strictEqual((yield* flaredb("transfer-leader", "--to", String(target))).out, `node ${target} leads\n`)
   }).pipe(Effect.provide(NodeServices.layer)))

@@ -12,6 +12,7 @@ import { clientProtocolVersion, ClientRpcs } from "../../src/client/ClientRpcs.t
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { StateRpcs } from "../../src/client/StateRpcs.ts"
+import { defaultLimits } from "../../src/FlareDbConfig.ts"
 import { encodeBatch } from "../../src/codec/Batch.ts"
 import { encodeQuery } from "../../src/kv/Query.ts"
 import type { RawConnection } from "../server/RawConnection.ts"
@@ -162,6 +163,41 @@ it.live("what is full is full for whoever fills it", () =>
         })
       )
       yield* untilEntries(node, "backups", (taken) => taken === 0)
+
+      yield* filled(
+        "hashes of the state",
+        Effect.gen(function*() {
+          const first = yield* admitted(clientPort)
+          say(first, 1, "state.HashState", { marker: bytes("a command that never comes") })
+          yield* untilEntries(node, "state_hashes", (taken) => taken === 1)
+          const second = yield* admitted(clientPort)
+          say(second, 1, "state.HashState", { marker: bytes("another one") })
+          assert.deepInclude(yield* answered(second, "state.HashState"), {
+            _tag: "Overloaded",
+            limit: "maxStateHashes"
+          })
+        })
+      )
+      yield* untilEntries(node, "state_hashes", (taken) => taken === 0)
+
+      yield* filled(
+        "watches",
+        Effect.gen(function*() {
+          const connection = yield* admitted(clientPort)
+          const watch = { gte: bytes("w"), lt: bytes("x"), from: null, previous: false, only: null }
+          const atATime = limits.calls / 8
+          for (let refused: unknown; refused === undefined;) {
+            for (let id = 0; id < atATime; id++) say(connection, id, "client.Watch", watch)
+            for (let id = 0; id < atATime; id++) {
+              const answer = yield* answered(connection, "client.Watch")
+              if (typeof answer === "object" && answer !== null && "_tag" in answer) refused = answer
+            }
+            if (refused !== undefined) assert.deepInclude(refused, { _tag: "Overloaded", limit: "maxWatches" })
+          }
+          yield* untilEntries(node, "watches", (watches) => watches === defaultLimits.maxWatches)
+        })
+      )
+      yield* untilEntries(node, "watches", (watches) => watches === 0)
 
       yield* filled(
         "connections of clients",

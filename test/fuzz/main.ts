@@ -39,8 +39,10 @@ const chosen = flags.ports.split(",") as ReadonlyArray<Port>
 const writeEveryMs = 10
 const quietMs = 30_000
 
-/** Milliseconds of full load before everything else, and how many puts are under way. */
-const heatMs = 60_000
+/** The full load before everything else: memory is level when it grows by no more than this from step to step. */
+const heatStepMs = 15_000
+const maxHeatMs = 180_000
+const levelGrowth = 1.02
 const heatLoops = 64
 
 /** Milliseconds for memory to come back. */
@@ -124,7 +126,10 @@ const writing = async (
   return { times, failed }
 }
 
-/** Full load first: code is compiled, and caches and write buffers are filled, as on a node that has run for long. */
+/**
+ * Full load first, until memory is level: code is compiled, and caches, write buffers and the heap have the size that they
+ * have on a node that has run for long.
+ */
 const heatUp = async (): Promise<void> => {
   const value = "x".repeat(1_000)
   const load = Effect.gen(function*() {
@@ -134,8 +139,16 @@ const heatUp = async (): Promise<void> => {
       (loop) => Effect.forever(kv.put(`heat ${loop}`, value)),
       { concurrency: "unbounded", discard: true }
     )
-  }).pipe(Effect.timeoutOption(heatMs), Effect.provide(FlareDb.layerClient({ endpoints })))
-  await Effect.runPromise(load)
+  }).pipe(Effect.provide(FlareDb.layerClient({ endpoints })))
+  const fiber = Effect.runFork(load)
+  const deadlineMs = performance.now() + maxHeatMs
+  for (let level = 0, before = 0; level < 3 && performance.now() < deadlineMs;) {
+    await wait(heatStepMs)
+    const now = Math.max(...nodes.map(residentMiB))
+    level = now <= before * levelGrowth ? level + 1 : 0
+    before = Math.max(before, now)
+  }
+  await Effect.runPromise(Fiber.interrupt(fiber))
 }
 
 const attack = async (port: Port): Promise<Report> => {
