@@ -1,6 +1,6 @@
 /**
- * `npm run sbom`: the parts of what is shipped, as CycloneDX JSON on standard output, without a network. It is npm's own
- * `sbom` over the lock file, less what `npm ci --omit=dev --omit=peer` leaves out by the marks in the lock file.
+ * `npm run sbom`: the parts of what is shipped, as CycloneDX JSON on standard output, without a network. It is npm's
+ * own `sbom` over the lock file, less what `npm ci --omit=dev --omit=peer` leaves out by the marks in the lock file.
  * `npm sbom --omit=dev` would also drop what is shipped and needed for development as well
  * (findings/npm-sbom-omit-dev.sh).
  */

@@ -1,6 +1,6 @@
 /**
- * What a command could not say. Node drops the errors of its console, so a dump onto a full disk would be cut off, and the
- * command succeed.
+ * What a command could not say. Node drops the errors of its console, so a dump onto a full disk would be cut off, and
+ * the command succeed.
  */
 import { exitCodes } from "./Failure.ts"
 

@@ -39,9 +39,9 @@ export interface ClientOptions {
   readonly maxPendingOperations?: number | undefined
   /**
    * Whether writes belong to a session, so that each takes effect exactly once. Default `true`: a write whose answer
-   * was lost is repeated until its deadline, and only then `Indeterminate`. The first write costs one more round,
-   * which opens the session, and closing the client one that ends it; the cluster has room for 10,000 sessions, and
-   * then ends unused and idle ones. With `false` nothing is repeated that may have been carried out: a lost connection or a
+   * was lost is repeated until its deadline, and only then `Indeterminate`. The first write costs one more round, which
+   * opens the session, and closing the client one that ends it; the cluster has room for 10,000 sessions, and then ends
+   * unused and idle ones. With `false` nothing is repeated that may have been carried out: a lost connection or a
    * change of leaders makes writes `Indeterminate`.
    */
   readonly sessions?: boolean | undefined

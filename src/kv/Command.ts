@@ -18,8 +18,8 @@
  *   EndSession      session u64
  * ```
  *
- * A client encodes a command once; wire, log and state machine pass these bytes on. The four fields behind the tag make it
- * a command of a session (`Session.ts`); they are 0 for one without.
+ * A client encodes a command once; wire, log and state machine pass these bytes on. The four fields behind the tag make
+ * it a command of a session (`Session.ts`); they are 0 for one without.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { Problem } from "./Limits.ts"

@@ -73,8 +73,8 @@ export const maxSessionReplies = 16_384
 export const maxSessionReplyBytes = 16 * 1024 * 1024
 
 /**
- * Largest term, index, revision, version or time that is taken from a backup or a snapshot: half of what is refused from
- * other nodes, so that what comes after it is still in bounds. A million a second take four years to get there.
+ * Largest term, index, revision, version or time that is taken from a backup or a snapshot: half of what is refused
+ * from other nodes, so that what comes after it is still in bounds. A million a second take four years to get there.
  */
 export const maxStoredNumber = 2 ** 47
 

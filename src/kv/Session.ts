@@ -21,14 +21,13 @@
  * every command in the log has it as well, and a hash for each command would cost more than all else it does.
  *
  * The replies of all sessions have a bound on their sum (`KeptReplies.ts`). At the bound large replies become digests,
- * which say what a transaction did and not what it read; above `maxWholeReplyBytes` they are so at once. Whoever repeats
- * such a command learns that it took effect.
+ * which say what a transaction did and not what it read; above `maxWholeReplyBytes` they are so at once. Whoever
+ * repeats such a command learns that it took effect.
  *
- * When the table of sessions is full, a new session evicts an unused or an idle one (`Sessions.evictable`). Each command
- * still
- * takes effect at most once: the evicted session's commands are refused, and ids are log indexes, which are never used
- * twice. What a client may lose is the answer to a write whose first answer was lost. That takes a client which
- * repeats the write and yet reaches the log with no attempt for `minEvictionIdleMs`, because each attempt
+ * When the table of sessions is full, a new session evicts an unused or an idle one (`Sessions.evictable`). Each
+ * command still takes effect at most once: the evicted session's commands are refused, and ids are log indexes, which
+ * are never used twice. What a client may lose is the answer to a write whose first answer was lost. That takes a
+ * client which repeats the write and yet reaches the log with no attempt for `minEvictionIdleMs`, because each attempt
  * that is applied counts as heard. Its next attempt gets `SessionExpired`, as after the time to live. A client without
  * such a write opens another session and sends its refused write again.
  */
@@ -157,8 +156,8 @@ export class Session {
   }
 
   /**
-   * The log time from which on a full table may evict a session that was used. It follows from what the rows hold, so a node that
-   * has just started agrees with one that has run for long.
+   * The log time from which on a full table may evict a session that was used. It follows from what the rows hold, so a
+   * node that has just started agrees with one that has run for long.
    *
    * A command at log time `t` leaves it above `t`: `heardMs` is then above `t - heardGranularityMs`, and the
    * times to live and the idle time are at least `heardGranularityMs`.

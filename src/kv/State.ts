@@ -10,7 +10,9 @@ export class State {
   figures: Figures = noFigures
   readonly leases = new Leases()
   readonly sessions: Sessions
-  /** Most sessions at a time. Only tests give other limits than those of `Limits.ts`, which are the same on all nodes. */
+  /**
+   * Most sessions at a time. Only tests give other limits than those of `Limits.ts`, which are the same on all nodes.
+   */
   readonly maxSessions: number
 
   constructor(options: { readonly maxSessions?: number; readonly maxKeptReplyBytes?: number } = {}) {

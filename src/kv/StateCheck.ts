@@ -43,7 +43,9 @@ interface LeaseKeys {
   stated: number
   /** As the rows of attached keys say. */
   attached: number
-  /** The hashes of the keys that name the lease, less those of the keys attached to it: 0 when they are the same keys. */
+  /**
+   * The hashes of the keys that name the lease, less those of the keys attached to it: 0 when they are the same keys.
+   */
   difference: number
 }
 

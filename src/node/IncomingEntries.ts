@@ -1,8 +1,8 @@
 /**
- * Whether this node may take the entries that another one sends. What it takes it acknowledges, and an entry that a majority
- * acknowledged is applied by every node: a command that cannot be applied would stop all of them, and a stamp far in the
- * future would end every lease and session. So each command is decoded before it is persisted. The decoded command stays
- * with its entry, so that this costs nothing: it is not decoded again where it is applied.
+ * Whether this node may take the entries that another one sends. What it takes it acknowledges, and an entry that a
+ * majority acknowledged is applied by every node: a command that cannot be applied would stop all of them, and a stamp
+ * far in the future would end every lease and session. So each command is decoded before it is persisted. The decoded
+ * command stays with its entry, so that this costs nothing: it is not decoded again where it is applied.
  */
 import type { StateMachine } from "../machine/StateMachine.ts"
 import type { AppendRequest } from "../raft/Message.ts"
@@ -13,8 +13,8 @@ import type { LogClock } from "./LogClock.ts"
 export const maxStampAheadMs = 24 * 60 * 60 * 1_000
 
 /**
- * Commands that are kept decoded: of so many entries after the last applied one, and of so many bytes each. A follower that
- * applies more slowly than it persists decodes the others again, so that its memory is bounded.
+ * Commands that are kept decoded: of so many entries after the last applied one, and of so many bytes each. A follower
+ * that applies more slowly than it persists decodes the others again, so that its memory is bounded.
  */
 export const keptCommands = 4_096
 export const keptCommandBytes = 1_024

@@ -1,7 +1,7 @@
 /**
- * What every answer of the HTTP port is held to, because browsers reach it too. A page of somebody else can have its own
- * name resolve to a node and then read what the node answers (DNS rebinding): its name stands in the `Host` header, so
- * only names that an operator gave, and addresses, are answered.
+ * What every answer of the HTTP port is held to, because browsers reach it too. A page of somebody else can have its
+ * own name resolve to a node and then read what the node answers (DNS rebinding): its name stands in the `Host` header,
+ * so only names that an operator gave, and addresses, are answered.
  */
 import { Effect } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"

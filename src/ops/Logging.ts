@@ -26,8 +26,8 @@ const colors: Partial<Record<LogLevel.LogLevel, number>> = { Info: 32, Warn: 33,
 const text = (value: unknown): string => typeof value === "string" ? value : JSON.stringify(value) ?? String(value)
 
 /**
- * A line for people: when, how grave, what, and the fields; a cause below it. Effect's own pretty form prints messages and
- * fields as they are, and peers and clients have a say in some of them: control characters are escaped here.
+ * A line for people: when, how grave, what, and the fields; a cause below it. Effect's own pretty form prints messages
+ * and fields as they are, and peers and clients have a say in some of them: control characters are escaped here.
  */
 const formatPretty = (stream: { readonly isTTY?: boolean }) => {
   const color = (code: number | undefined, shown: string): string =>

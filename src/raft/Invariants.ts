@@ -23,8 +23,8 @@ export type InvariantName =
   | "OneStepAtATime"
 
 /**
- * A property of Raft does not hold at this node: a bug here. What peers claim was looked at before (`Claims.ts`). Never to
- * be caught and ignored.
+ * A property of Raft does not hold at this node: a bug here. What peers claim was looked at before (`Claims.ts`). Never
+ * to be caught and ignored.
  */
 export class InvariantViolation extends Error {
   readonly property: InvariantName

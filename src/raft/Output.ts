@@ -133,8 +133,8 @@ export interface DirectoryRolledBack {
 }
 
 /**
- * A peer claims what no node that follows Raft can claim. Its message was dropped and changed nothing; the connection it
- * came on is to be closed, and the peer named in the log.
+ * A peer claims what no node that follows Raft can claim. Its message was dropped and changed nothing; the connection
+ * it came on is to be closed, and the peer named in the log.
  */
 export interface PeerViolation {
   readonly _tag: "PeerViolation"

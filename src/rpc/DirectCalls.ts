@@ -36,8 +36,8 @@ type Protocol = RpcServer.Protocol["Service"]
 type Call = (clientId: number, request: RequestEncoded) => Effect.Effect<void>
 
 /**
- * A protocol that has these calls carried out before the RPC server sees them. What is under way ends with the scope, and
- * with its connection, of whose end `forget` is to be told.
+ * A protocol that has these calls carried out before the RPC server sees them. What is under way ends with the scope,
+ * and with its connection, of whose end `forget` is to be told.
  */
 export const make = <Rpcs extends Rpc.Any>(
   protocol: Protocol,

@@ -1,6 +1,7 @@
 /**
- * What one connection may have of the tables that all clients share: sessions that it opened and leases that it granted,
- * and that are still alive. The tables are in the replicated state; this count is not, and ends with the connection.
+ * What one connection may have of the tables that all clients share: sessions that it opened and leases that it
+ * granted, and that are still alive. The tables are in the replicated state; this count is not, and ends with the
+ * connection.
  *
  * Each grant looks at two earlier ones of its connection and forgets those that have ended, so what is remembered is
  * about what is alive. All are looked at when the quota seems used up and something has ended since the last time: at

@@ -27,8 +27,8 @@ export const openToOthers = (path: string): string | undefined => {
 }
 
 /**
- * Creates a folder and those above it, for their owner alone, and makes their names durable: RocksDB syncs what is inside, not the entry in
- * the parent, and a parent that is lost takes everything below it along.
+ * Creates a folder and those above it, for their owner alone, and makes their names durable: RocksDB syncs what is
+ * inside, not the entry in the parent, and a parent that is lost takes everything below it along.
  *
  * Every folder above is synced, up to the mount point, and not only those that did not exist: who has just created the
  * others, an earlier start that was killed or an operator's `mkdir -p`, has not synced them.

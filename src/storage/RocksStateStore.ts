@@ -6,8 +6,8 @@
  * everything before it; then one durable write in `raft_state` names the family as the active one. Before that write a
  * crash leaves a part of a state, or one that is ahead of the active one: the start discards it. After it the other
  * family holds a whole state that is behind the active one: it stays until the next import begins, so that an operator
- * can go back to it. Reads look which family is active at the moment they begin, and the old family is emptied only when
- * the reads that may still be in it have ended; views have a RocksDB snapshot, which a deletion does not touch.
+ * can go back to it. Reads look which family is active at the moment they begin, and the old family is emptied only
+ * when the reads that may still be in it have ended; views have a RocksDB snapshot, which a deletion does not touch.
  */
 import { Effect, Layer, Semaphore } from "effect"
 import { CodecError } from "../codec/EntryRecord.ts"
@@ -296,7 +296,9 @@ const make = Effect.gen(function*() {
 
   const importing = yield* Semaphore.make(1)
 
-  /** Empties the place of the import. What it held is given back to the disk early, while there is little of the new. */
+  /**
+   * Empties the place of the import. What it held is given back to the disk early, while there is little of the new.
+   */
   const makeRoom = Effect.suspend(() => {
     if (replaced === undefined) return clearInactive
     replaced = undefined

@@ -90,9 +90,9 @@ export class PeerTransport extends Context.Service<PeerTransport, {
   readonly inbox: Queue.Dequeue<Received>
 
   /**
-   * Closes the connection of a peer that claims what no correct node could, and names the peer and its claim in the log, as
-   * far as the limits on such lines allow. Other connections, also those of the same peer, stay: a stranger may have used its
-   * name. The peer may connect again.
+   * Closes the connection of a peer that claims what no correct node could, and names the peer and its claim in the
+   * log, as far as the limits on such lines allow. Other connections, also those of the same peer, stay: a stranger may
+   * have used its name. The peer may connect again.
    */
   readonly expelUnsafe: (connection: number, peer: NodeId, claim: string) => void
 

@@ -1,7 +1,7 @@
 /**
- * A stranger offers an empty state with right checksums, in a later term, to the followers of a live cluster. Without the
- * identity of the cluster it is refused. With it one node takes it, which no node can tell from a right one before TLS: then
- * the log says how to go back, and what was replaced can be saved.
+ * A stranger offers an empty state with right checksums, in a later term, to the followers of a live cluster. Without
+ * the identity of the cluster it is refused. With it one node takes it, which no node can tell from a right one before
+ * TLS: then the log says how to go back, and what was replaced can be saved.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"

@@ -1,7 +1,7 @@
 /**
- * Each thing that a client or a stranger can fill, filled to its limit, one after the other. Meanwhile the cluster keeps
- * its leader, a put is acknowledged and administration is answered; afterwards the room is there again. Where others
- * share a limit, three connections take all that three may have: the last quarter is what the others live from.
+ * Each thing that a client or a stranger can fill, filled to its limit, one after the other. Meanwhile the cluster
+ * keeps its leader, a put is acknowledged and administration is answered; afterwards the room is there again. Where
+ * others share a limit, three connections take all that three may have: the last quarter is what the others live from.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"

@@ -1,6 +1,6 @@
 /**
- * Messages that no correct node can send, said by hand to real nodes in the name of their peers while a client writes: no
- * election, no process ends, writes go on, and every node starts again afterwards.
+ * Messages that no correct node can send, said by hand to real nodes in the name of their peers while a client writes:
+ * no election, no process ends, writes go on, and every node starts again afterwards.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"

@@ -1,7 +1,7 @@
 /**
- * The process that attacks: `node Attacker.ts '{"port":"peer","targets":[…],"frames":1000,"rate":4000,"seed":1}'`. Prints
- * one JSON line when it is done. A few connections at a time, each with some dozens of mutated calls, ended in good order
- * or not.
+ * The process that attacks: `node Attacker.ts '{"port":"peer","targets":[…],"frames":1000,"rate":4000,"seed":1}'`.
+ * Prints one JSON line when it is done. A few connections at a time, each with some dozens of mutated calls, ended in
+ * good order or not.
  */
 import type { Socket } from "node:net"
 import { connect } from "node:net"
@@ -28,7 +28,9 @@ export interface Report {
   readonly frames: number
   readonly bytes: number
   readonly connections: number
-  /** Frames left out, because they were what a node says: only TLS tells a forged message that is right from a real one. */
+  /**
+   * Frames left out, because they were what a node says: only TLS tells a forged message that is right from a real one.
+   */
   readonly forged: number
 }
 

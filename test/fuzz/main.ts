@@ -1,8 +1,9 @@
 /**
- * `npm run test:fuzz -- [--frames 1000000] [--rate 4000] [--seed N] [--ports client,peer,http]`: mutated calls on each port of a
- * live cluster, one port after the other, while a client writes. Exits with 1 unless, for every port,
+ * `npm run test:fuzz -- [--frames 1000000] [--rate 4000] [--seed N] [--ports client,peer,http]`: mutated calls on each
+ * port of a live cluster, one port after the other, while a client writes. Exits with 1 unless, for every port,
  *
- * - no node ends, no term changes, no follower misses its leader for an election timeout, no write fails, and the client's p99 is at most three times the quiet one;
+ * - no node ends, no term changes, no follower misses its leader for an election timeout, no write fails, and the
+ *   client's p99 is at most three times the quiet one;
  * - memory is back to within a tenth of what it was, or below, within a minute;
  * - no log line is above WARN, and there are few lines.
  *
@@ -127,8 +128,8 @@ const writing = async (
 }
 
 /**
- * Full load first, until memory is level: code is compiled, and caches, write buffers and the heap have the size that they
- * have on a node that has run for long.
+ * Full load first, until memory is level: code is compiled, and caches, write buffers and the heap have the size that
+ * they have on a node that has run for long.
  */
 const heatUp = async (): Promise<void> => {
   const value = "x".repeat(1_000)

@@ -160,7 +160,8 @@ class Site {
    * up: two lost disks of three may have held the only copies of a write.
    */
   private async wipeOne(): Promise<string | undefined> {
-    // The log of this harness is so short that under full load it is compacted past each snapshot before that has arrived.
+    // The log of this harness is so short that under full load it is compacted past each snapshot before that has
+    // arrived.
     this.load.pause()
     const problem = await this.allReady()
     this.load.resume()

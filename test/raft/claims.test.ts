@@ -1,6 +1,6 @@
 /**
- * What a peer claims moves a node only as far as elections and logs can explain, and what no node that follows Raft can say
- * stops nobody: it changes nothing, and its sender is named.
+ * What a peer claims moves a node only as far as elections and logs can explain, and what no node that follows Raft can
+ * say stops nobody: it changes nothing, and its sender is named.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { decodeMessages, encodeMessages } from "../../src/codec/MessageBatch.ts"

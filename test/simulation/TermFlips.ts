@@ -1,6 +1,7 @@
 /**
- * Bits that flip in the terms of messages on their way: only those whose flip makes a term that no elections explain, because
- * a term that is plausible cannot be told from a right one. Chance of its own, so that other lives stay as they were.
+ * Bits that flip in the terms of messages on their way: only those whose flip makes a term that no elections explain,
+ * because a term that is plausible cannot be told from a right one. Chance of its own, so that other lives stay as they
+ * were.
  */
 import type { Message } from "../../src/raft/Message.ts"
 import type { Term } from "../../src/raft/Types.ts"
