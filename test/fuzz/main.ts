@@ -4,7 +4,7 @@
  *
  * - no node ends, no term changes, no follower misses its leader for an election timeout, no write fails, and the
  *   client's p99 is at most three times the quiet one;
- * - memory is back to within a tenth of what it was, or below, within a minute;
+ * - memory without garbage is back to within a tenth of what it was, or below, within a minute;
  * - no log line is above WARN, and there are few lines.
  *
  * Frames that are right by luck and say what only a node may say are left out: without TLS nobody can tell them apart.
@@ -22,6 +22,7 @@ import type { NodeAddress } from "../../src/FlareDbConfig.ts"
 import { NodeProcess } from "../chaos/NodeProcess.ts"
 import { quietPorts } from "../chaos/QuietPorts.ts"
 import type { Order, Report } from "./Attacker.ts"
+import { collect, inspectorFlag } from "./Collect.ts"
 import type { Port } from "./Corpus.ts"
 import { ports } from "./Corpus.ts"
 
@@ -69,7 +70,7 @@ const nodes = addresses.map((address) =>
     address,
     nodes: addresses,
     dataDir: join(folder, `node-${address.id}`),
-    program: ["bin/flaredb.js", "start"],
+    program: [inspectorFlag, "bin/flaredb.js", "start"],
     env: { FLAREDB_CLUSTER_ID: clusterId }
   })
 )
@@ -80,6 +81,12 @@ const note = (line: string) => console.log(line)
 
 const residentMiB = (node: NodeProcess): number =>
   Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${node.pid()}/status`, "utf8"))?.[1]) / 1024
+
+/** Resident memory without garbage. */
+const heldMiB = async (): Promise<ReadonlyArray<number>> => {
+  for (const node of nodes) await collect(node)
+  return nodes.map(residentMiB)
+}
 
 /** The terms of the nodes, and how often they have become something else. */
 const terms = async (): Promise<string> => {
@@ -168,15 +175,15 @@ const attack = async (port: Port): Promise<Report> => {
 const comeBack = async (before: ReadonlyArray<number>): Promise<ReadonlyArray<number>> => {
   const deadlineMs = performance.now() + settleMs
   for (;;) {
-    const now = nodes.map(residentMiB)
+    const now = await heldMiB()
     if (now.every((mebi, i) => mebi <= (before[i] as number) * maxGrown) || performance.now() > deadlineMs) return now
-    await wait(500)
+    await wait(5_000)
   }
 }
 
 const round = async (port: Port): Promise<void> => {
   const quiet = percentile((await writing(wait(quietMs))).times, 0.99)
-  const before = nodes.map(residentMiB)
+  const before = await heldMiB()
   const term = await terms()
   const linesBefore = nodes.map(({ log }) => log.length)
   const startedMs = performance.now()
