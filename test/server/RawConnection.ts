@@ -1,30 +1,11 @@
 /** A connection that says exactly what a test has it say, and hears what the other side answers. */
 import { Effect, Queue, Schema } from "effect"
 import type { Exit, Scope } from "effect"
-import { Rpc, RpcSerialization } from "effect/rpc"
+import { Rpc } from "effect/rpc"
 import type { RpcGroup } from "effect/rpc"
 import type { Socket } from "node:net"
 import { connect } from "node:net"
-
-const serialization = Effect.runSync(
-  Effect.provide(RpcSerialization.RpcSerialization, RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" }))
-)
-
-/** The bytes of one message. */
-export const frame = (message: object): Uint8Array => serialization.makeUnsafe().encode(message as never) as Uint8Array
-
-/** The bytes of one call. */
-export const call = (
-  group: { readonly requests: ReadonlyMap<string, Rpc.Any> },
-  id: string | number,
-  tag: string,
-  payload: unknown,
-  more: object = {}
-): Uint8Array => {
-  const { payloadSchema } = group.requests.get(tag) as Rpc.AnyWithProps
-  const encode = Schema.encodeUnknownSync(serialization.codecFor(payloadSchema as Schema.Codec<unknown, unknown>))
-  return frame({ _tag: "Request", id, tag, payload: encode(payload), headers: [], ...more })
-}
+import { serialization } from "../wire/Frames.ts"
 
 /** What comes back. */
 interface Answer {

@@ -17,7 +17,8 @@ import { maxRefusals } from "../../src/rpc/Gate.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
 import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import * as RpcTransport from "../../src/transport/RpcTransport.ts"
-import { call, exitOf, open } from "./RawConnection.ts"
+import { exitOf, open } from "./RawConnection.ts"
+import { call } from "../wire/Frames.ts"
 
 const host = "127.0.0.1"
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
