@@ -10,15 +10,19 @@ const brokenPipe = 141
 const problemOf = (error: NodeJS.ErrnoException): string =>
   `flaredb: standard output cannot be written: ${error.message}; what was printed is not complete\n`
 
-/** Ends the process when standard output fails: quietly when its reader has gone, and with the reason otherwise. */
-export const watchStandardOutput = (): void => {
+/**
+ * Ends the process when standard output fails: quietly when its reader has gone, and with the reason otherwise. A process
+ * that serves goes on, whoever reads what it says.
+ */
+export const watchStandardOutput = (serves: boolean): void => {
+  // Unheard, it would end the process. Nobody is left to be told.
+  process.stderr.on("error", () => undefined)
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (serves) return
     if (error.code === "EPIPE") process.exit(brokenPipe)
     process.stderr.write(problemOf(error), () => process.exit(exitCodes.failed))
     process.exitCode = exitCodes.failed
   })
-  // Nobody is left to be told.
-  process.stderr.on("error", () => process.exit(exitCodes.failed))
 }
 
 /** Ends with success once everything was written. */

@@ -111,7 +111,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   })
 }
 
-watchStandardOutput()
+watchStandardOutput(["start", "cluster"].includes(process.argv[2] ?? ""))
 
 main.pipe(
   Effect.provideService(CliOutput.Presenter, presenter),
