@@ -3,6 +3,7 @@ import { Deferred, Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { spawn as spawnProcess } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
+import { connect } from "node:net"
 import { cleanEnv } from "../cluster/Flaredb.ts"
 
 export interface RunOptions {
@@ -50,6 +51,32 @@ export const runInto = (target: "/dev/full" | "a closed pipe", args: ReadonlyArr
     })
     child.once("close", (code) => resume(Effect.succeed({ code, err })))
     return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
+/**
+ * Starts a node whose output nobody reads once it is ready, has it write log lines, and stops it. Tells whether it still
+ * answered then, and its exit code.
+ */
+export const runUnread = (args: ReadonlyArray<string>, clientPort: number, httpPort: number) =>
+  Effect.promise(async () => {
+    const child = spawnProcess(process.execPath, ["src/bin/flaredb.ts", ...args], {
+      env: { ...process.env, ...cleanEnv({ NODE_COMPILE_CACHE: "node_modules/.cache/flaredb-bin" }) },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    const ended = new Promise<number | null>((resolve) => child.once("close", resolve))
+    await Promise.race([new Promise((resolve) => child.stdout.once("data", resolve)), ended])
+    child.stdout.destroy()
+    child.stderr.destroy()
+    // A frame of a stranger is a line in the log; the port closes the connection.
+    await new Promise<void>((resolve) => {
+      const stranger = connect(clientPort, "127.0.0.1", () => stranger.write(new Uint8Array(64).fill(0xff)))
+      stranger.on("error", () => undefined)
+      stranger.once("close", () => resolve())
+      stranger.resume()
+    })
+    const lives = await fetch(`http://127.0.0.1:${httpPort}/livez`).then(({ ok }) => ok, () => false)
+    child.kill("SIGTERM")
+    return { lives, code: await ended }
   })
 
 /** What starts a cluster of one. */

@@ -4,7 +4,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, FileSystem, Layer, Stream } from "effect"
 import { freePorts } from "../cluster/FreePorts.ts"
 import type { RunOptions } from "./CommandLine.ts"
-import { run, runInto, spawn } from "./CommandLine.ts"
+import { run, runInto, runUnread, spawn } from "./CommandLine.ts"
 
 /** A node that runs, and what the commands need to reach it. */
 class RunningNode extends Context.Service<RunningNode, {
@@ -216,6 +216,16 @@ describe("a node that flaredb start runs", () => {
   })
 
   layer(NodeServices.layer, { excludeTestServices: true })((it) => {
+    it.effect("goes on when whoever read its output has gone", () =>
+      Effect.gen(function*() {
+        const files = yield* FileSystem.FileSystem
+        const dataDir = `${yield* files.makeTempDirectoryScoped({ prefix: "flaredb-bin-" })}/node`
+        const ports = yield* freePorts(3)
+        const { code, lives } = yield* runUnread(startArgs(1, ports, dataDir), ports[0] as number, ports[2] as number)
+        assert.isTrue(lives)
+        assert.strictEqual(code, 0)
+      }), 60_000)
+
     it.effect(
       "ends on SIGTERM with exit code 0, and another node may not have its directory",
       () =>
