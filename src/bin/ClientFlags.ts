@@ -6,6 +6,8 @@ import { formatEndpoint, localEndpoints, parseEndpoints } from "../client/Endpoi
 import type { ClientServices } from "../client/RemoteClient.ts"
 import * as RemoteClient from "../client/RemoteClient.ts"
 import { Overloaded } from "../FlareDbError.ts"
+import { withVariable } from "./DefaultValue.ts"
+import { durationFlag, formatDuration } from "./Duration.ts"
 import type { Failure } from "./Failure.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import { makeSwitch } from "./Switch.ts"
@@ -14,23 +16,27 @@ export const clientFlags = {
   endpoints: Flag.String("endpoints").pipe(
     Flag.withAlias("e"),
     Flag.withMetavar("HOST:PORT,…"),
-    Flag.withDescription("client endpoints of the nodes (FLAREDB_ENDPOINTS)"),
-    Flag.withFallbackConfig(Config.String("FLAREDB_ENDPOINTS")),
-    Flag.withDefault(localEndpoints.map(formatEndpoint).join(","))
+    withVariable(
+      "client endpoints of the nodes",
+      { name: "FLAREDB_ENDPOINTS", config: Config.String },
+      localEndpoints.map(formatEndpoint).join(",")
+    )
   ),
   clusterIdentity: Flag.String("cluster-identity").pipe(
     Flag.withMetavar("IDENTITY"),
     Flag.withDescription(
-      "fail unless the cluster has this identity, as flaredb status shows it; a script that keeps revisions or leases keeps it beside them (FLAREDB_CLUSTER_IDENTITY)"
+      "fail unless the cluster has this identity, as flaredb status shows it; default any. A script that keeps revisions or leases keeps it beside them (FLAREDB_CLUSTER_IDENTITY)"
     ),
     Flag.withFallbackConfig(Config.String("FLAREDB_CLUSTER_IDENTITY")),
     Flag.optional
   ),
-  timeout: Flag.Int("timeout").pipe(
-    Flag.withMetavar("MS"),
-    Flag.withDescription("milliseconds until the command gives up (FLAREDB_TIMEOUT_MS)"),
-    Flag.withFallbackConfig(Config.Int("FLAREDB_TIMEOUT_MS")),
-    Flag.withDefault(5_000)
+  timeout: durationFlag("timeout").pipe(
+    withVariable(
+      "how long until the command gives up, at most 1h; a number without a unit is milliseconds",
+      { name: "FLAREDB_TIMEOUT_MS", config: Config.Int },
+      5_000,
+      "5s"
+    )
   ),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
 }
@@ -49,7 +55,9 @@ const maxTimeoutMs = 3_600_000
 export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, Failure> =>
   Effect.gen(function*() {
     if (flags.timeout < 1 || flags.timeout > maxTimeoutMs) {
-      return yield* wrongUsage(`--timeout ${flags.timeout} is not from 1 to ${maxTimeoutMs} milliseconds`)
+      return yield* wrongUsage(
+        `--timeout ${formatDuration(flags.timeout)} is not from 1ms to ${formatDuration(maxTimeoutMs)}`
+      )
     }
     return {
       endpoints: yield* parseEndpoints(flags.endpoints),

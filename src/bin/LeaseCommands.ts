@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Leases } from "../client/Lease.ts"
 import { clientFlags, withClient, withWriter } from "./ClientFlags.ts"
+import { durationArgument, formatDuration } from "./Duration.ts"
 import { encodingFlag, write } from "./Encoding.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
@@ -15,16 +16,18 @@ const validId = (id: number) => id > 0 ? Effect.succeed(id) : Effect.fail(wrongU
 
 const grant = Command.make("grant", {
   ...clientFlags,
-  ttl: Argument.Int("ttl").pipe(Argument.withDescription("time to live in milliseconds, 1000 to 2592000000"))
+  ttl: durationArgument("ttl").pipe(
+    Argument.withDescription("time to live, from 1s to what the nodes allow (--max-lease-ttl-ms), such as 60s or 2h")
+  )
 }, (flags) =>
   Effect.gen(function*() {
     const lease = yield* withWriter(flags, Leases.use((leases) => leases.grant(flags.ttl)))
     yield* flags.json
       ? Output.json(lease)
-      : Output.line(`${lease.id}\tlives for ${lease.ttlMs} ms unless it is kept alive`)
+      : Output.line(`${lease.id}\tlives for ${formatDuration(lease.ttlMs)} unless it is kept alive`)
   })).pipe(
     Command.withDescription("Grant a lease: keys put with it are deleted when it ends."),
-    Command.withExamples([{ command: "flaredb lease grant 60000", description: "A lease of a minute" }])
+    Command.withExamples([{ command: "flaredb lease grant 60s", description: "A lease of a minute" }])
   )
 
 const keepAlive = Command.make("keep-alive", {
@@ -38,7 +41,9 @@ const keepAlive = Command.make("keep-alive", {
   Effect.gen(function*() {
     const id = yield* validId(flags.id)
     const kept = (lease: { readonly id: number; readonly ttlMs: number }) =>
-      flags.json ? Output.json(lease) : Output.line(`lease ${lease.id} lives for ${lease.ttlMs} ms from now`)
+      flags.json
+        ? Output.json(lease)
+        : Output.line(`lease ${lease.id} lives for ${formatDuration(lease.ttlMs)} from now`)
     if (flags.once) {
       return yield* Effect.flatMap(withClient(flags, Leases.use((leases) => leases.keepAlive(id))), kept)
     }
@@ -76,7 +81,7 @@ const ttl = Command.make(
       const lease = yield* withClient(flags, Leases.use((leases) => leases.timeToLive(id)))
       const keys = yield* Effect.forEach(lease.keys, (key) => write("key", key, flags.encoding))
       if (flags.json) return yield* Output.json({ ...lease, keys })
-      yield* Output.line(`${lease.remainingMs} ms of ${lease.ttlMs} ms are left`)
+      yield* Output.line(`${formatDuration(lease.remainingMs)} of ${formatDuration(lease.ttlMs)} are left`)
       for (const key of keys) yield* Output.row([key], flags.raw)
     })
 ).pipe(
@@ -90,8 +95,13 @@ const list = Command.make("list", clientFlags, (flags) =>
     if (flags.json) return yield* Effect.forEach(leases, Output.json, { discard: true })
     yield* Output.lines(
       table([
-        ["LEASE", "TTL MS", "LEFT MS", "KEYS"],
-        ...leases.map(({ id, keys, remainingMs, ttlMs }) => [id, ttlMs, remainingMs, keys].map(String))
+        ["LEASE", "TTL", "LEFT", "KEYS"],
+        ...leases.map(({ id, keys, remainingMs, ttlMs }) => [
+          String(id),
+          formatDuration(ttlMs),
+          formatDuration(remainingMs),
+          String(keys)
+        ])
       ])
     )
   }).pipe(Effect.mapError(failureOf))).pipe(
@@ -102,5 +112,5 @@ const list = Command.make("list", clientFlags, (flags) =>
 export const lease = Command.make("lease").pipe(
   Command.withDescription("Leases: times to live that keys can be attached to."),
   Command.withSubcommands([grant, keepAlive, revoke, ttl, list]),
-  Command.withExamples([{ command: "flaredb lease grant 60000", description: "A lease of a minute" }])
+  Command.withExamples([{ command: "flaredb lease grant 60s", description: "A lease of a minute" }])
 )

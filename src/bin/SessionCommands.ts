@@ -1,49 +1,75 @@
 /** The commands on sessions: list, end. They need no session themselves, so they work when the table is full. */
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import type { SessionRow } from "../client/index.ts"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
+import { formatDuration } from "./Duration.ts"
 import { wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
 import { table } from "./Table.ts"
+
+/** Most sessions of one page. */
+const pageSize = 1_000
+
+/** The sessions behind one, up to `limit` of them, from as many pages as it takes; and whether there are more. */
+const sessionsAfter = Effect.fnUntraced(function*(after: number | undefined, limit: number) {
+  const admin = yield* ClusterAdmin
+  const found: Array<SessionRow> = []
+  let more = true
+  while (more && found.length < limit) {
+    const last = found[found.length - 1]?.session ?? after
+    const page = yield* admin.sessions({ after: last, limit: Math.min(pageSize, limit - found.length) })
+    found.push(...page.sessions)
+    more = page.more
+  }
+  return { sessions: found, more }
+})
+
+const row = ({ ageMs, keptBytes, lastSequence, owner, remainingMs, replies, session }: SessionRow) => [
+  String(session),
+  owner === "" ? "-" : owner,
+  formatDuration(ageMs),
+  formatDuration(remainingMs),
+  String(lastSequence),
+  String(replies),
+  String(keptBytes)
+]
 
 const list = Command.make("list", {
   ...clientFlags,
   after: Flag.Int("after").pipe(
     Flag.withMetavar("ID"),
-    Flag.withDescription("only sessions behind this one: the last one of the page before"),
+    Flag.withDescription("only sessions behind this one; default all"),
     Flag.optional
   ),
   limit: Flag.Int("limit").pipe(
     Flag.withMetavar("N"),
-    Flag.withDescription("most sessions to print, 1 to 1000"),
-    Flag.withDefault(100)
+    Flag.withDescription("most sessions to print; default all"),
+    Flag.optional
   )
 }, (flags) =>
   Effect.gen(function*() {
-    const page = yield* withClient(
-      flags,
-      ClusterAdmin.use((admin) => admin.sessions({ after: Option.getOrUndefined(flags.after), limit: flags.limit }))
-    )
-    const { more, sessions } = page
+    const limit = Option.getOrElse(flags.limit, () => Number.MAX_SAFE_INTEGER)
+    if (limit < 1) return yield* wrongUsage(`--limit ${limit} is less than 1`)
+    const { more, sessions } = yield* withClient(flags, sessionsAfter(Option.getOrUndefined(flags.after), limit))
     if (flags.json) yield* Effect.forEach(sessions, Output.json, { discard: true })
     else {
-      yield* Output.lines(
-        table([
-          ["SESSION", "OWNER", "AGE MS", "LEFT MS", "LAST NUMBER", "REPLIES", "REPLY BYTES"],
-          ...sessions.map(({ ageMs, keptBytes, lastSequence, owner, remainingMs, replies, session }) =>
-            [session, owner === "" ? "-" : owner, ageMs, remainingMs, lastSequence, replies, keptBytes].map(String)
-          )
-        ])
-      )
+      const head = ["SESSION", "OWNER", "AGE", "LEFT", "LAST NUMBER", "REPLIES", "REPLY BYTES"]
+      yield* Output.lines(table([head, ...sessions.map(row)]))
     }
     const last = sessions[sessions.length - 1]
-    if (more && last !== undefined) yield* Output.problem(`there are more; go on with --after ${last.session}`)
+    if (!more || last === undefined) return
+    if (flags.json) yield* Output.json({ more: true, after: last.session })
+    yield* Output.problem(`there are more; go on with --after ${last.session}`)
   })).pipe(
-    Command.withDescription("Print the sessions of clients, a page at a time, in the order in which they were opened."),
+    Command.withDescription("Print the sessions of clients in the order in which they were opened."),
     Command.withExamples([
-      { command: "flaredb session list", description: "The first hundred" },
-      { command: "flaredb session list --after 1234 --json", description: "The next hundred, one JSON object for each" }
+      { command: "flaredb session list", description: "All of them" },
+      {
+        command: "flaredb session list --limit 100 --after 1234 --json",
+        description: "A hundred behind session 1234, one JSON object for each"
+      }
     ])
   )
 

@@ -12,6 +12,7 @@ import { status, transferLeader } from "./ClusterCommands.ts"
 import { config } from "./ConfigCheck.ts"
 import { exitCodes, Failure, failureOf } from "./Failure.ts"
 import { compact, watch } from "./HistoryCommands.ts"
+import { makeHelp } from "./HelpCommand.ts"
 import { inspect } from "./Inspect.ts"
 import { del, get, put, scan } from "./KeyCommands.ts"
 import { lease } from "./LeaseCommands.ts"
@@ -26,31 +27,36 @@ import { txn } from "./TxnCommand.ts"
 // Whatever a command creates, a data directory or a backup, holds values: nobody else may read it.
 process.umask(0o077)
 
-const root = Command.make("flaredb").pipe(
-  Command.withDescription("FlareDB: durable, replicated state for Effect services."),
-  Command.withSubcommands([
-    cluster,
-    start,
-    put,
-    get,
-    del,
-    scan,
-    txn,
-    watch,
-    compact,
-    lease,
-    lock,
-    session,
-    status,
-    transferLeader,
-    backup,
-    restore,
-    verify,
-    inspect,
-    config,
-    bench,
-    benchLoad
-  ])
+const command = Command.make("flaredb").pipe(
+  Command.withDescription("FlareDB: durable, replicated state for Effect services.")
+)
+
+const verbs = [
+  cluster,
+  start,
+  put,
+  get,
+  del,
+  scan,
+  txn,
+  watch,
+  compact,
+  lease,
+  lock,
+  session,
+  status,
+  transferLeader,
+  backup,
+  restore,
+  verify,
+  inspect,
+  config,
+  bench,
+  benchLoad
+] as const
+
+const root = command.pipe(
+  Command.withSubcommands([...verbs, makeHelp(command.pipe(Command.withSubcommands(verbs)))])
 )
 
 const say = (text: string) => Output.problem(`flaredb: ${text}`)

@@ -28,11 +28,16 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   get: [
     [["get"], /Missing required argument: key/],
     [["get", "key", "--timeout", "soon"], /--timeout: "soon"/],
-    [["get", "key", "--timeout", "0"], /--timeout 0 is not from 1 to 3600000 milliseconds/],
+    [["get", "key", "--timeout", "0"], /--timeout 0ms is not from 1ms to 1h/],
     [["get", "key", "--encoding", "morse"], /"morse".*"text" \| "hex" \| "base64"/],
     [["get", "key", "-e", "a:1,b:2,a:1"], /"a:1".*named twice/],
     [["get", "key"], /"a:b" is not an endpoint/, { FLAREDB_ENDPOINTS: "a:b" }],
     [["get", "key"], /FLAREDB_TIMEOUT_MS/, { FLAREDB_TIMEOUT_MS: "soon" }]
+  ],
+  help: [
+    [["help", "frobnicate"], /"frobnicate" is no command/],
+    [["help", "lease", "frobnicate"], /"frobnicate" is no command/],
+    [["help", "--frobnicate"], /--frobnicate/]
   ],
   delete: [
     [["delete"], /Missing required argument: key/],
@@ -79,7 +84,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   "lease list": [[["lease", "list", "all"], /"all"/]],
   "session list": [
     [["session", "list", "all"], /"all"/],
-    [["session", "list", "--limit", "0"], /invalid limit: 0 /],
+    [["session", "list", "--limit", "0"], /--limit 0 is less than 1/],
     [["session", "list", "--after", "x"], /--after: "x"/]
   ],
   "session end": [
@@ -181,7 +186,7 @@ describe("help", () => {
             assert.include(out, `flaredb ${verb}`)
             assert.match(out, /EXAMPLES/)
             // A Boolean flag without an optional value would take the next word for its value.
-            const [, flags = ""] = /FLAGS\n([^]*?)\n\n/.exec(out) ?? []
+            const [, flags = ""] = /^FLAGS\n([^]*?)\n\n/m.exec(out) ?? []
             assert.notMatch(flags, /^ +--[\w-]+(?:, -\w)? {2,}/m, `flaredb ${verb}: a flag of src/bin/Switch.ts`)
           }), { concurrency: 2, discard: true })
       }).pipe(Effect.provide(NodeServices.layer)),
