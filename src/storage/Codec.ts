@@ -17,6 +17,12 @@ export const logKey = (index: LogIndex): Uint8Array => {
   return key
 }
 
+/**
+ * Past the key of `index`, and before the next one's. A range that ended with the next key itself would meet the table
+ * that begins with it, and RocksDB would compact the two together.
+ */
+export const behindLogKey = (index: LogIndex): Uint8Array => Buffer.concat([logKey(index), Uint8Array.of(0)])
+
 /** Past every log key. */
 export const logEnd: Uint8Array = new Uint8Array(8).fill(0xff)
 

@@ -7,7 +7,7 @@ import { Effect, Layer, Schedule, Semaphore } from "effect"
 import { CodecError, encodeEntry } from "../codec/EntryRecord.ts"
 import type { Entry, HardState, LogPoint } from "../raft/Types.ts"
 import { addIndex, LogIndex, origin } from "../raft/Types.ts"
-import { encodeRecord, logEnd, logKey, stateKeys } from "./Codec.ts"
+import { behindLogKey, encodeRecord, logEnd, logKey, stateKeys } from "./Codec.ts"
 import { DataDir } from "./DataDir.ts"
 import type { DurableFloor, Vote } from "./DurableFloor.ts"
 import { readFloor, writeFloor } from "./DurableFloor.ts"
@@ -195,8 +195,9 @@ const make = Effect.gen(function*() {
     if (index <= compactedPoint.index) return
     yield* database.write("raft_state", [putPoint({ index, term })], "durable")
     compactedPoint = { index, term }
+    yield* database.flush("raft_log")
     yield* database.write("raft_log", [removeThrough(index)], "lazy")
-    database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), logKey(addIndex(index, 1)))
+    database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), behindLogKey(index))
   })
 
   const reset = Effect.fnUntraced(function*({ index, term }: LogPoint) {
@@ -236,7 +237,7 @@ const putPoint = (point: LogPoint): Operation => ({
 const removeThrough = (index: LogIndex): Operation => ({
   _tag: "DeleteRange",
   start: logKey(LogIndex(1)),
-  end: logKey(addIndex(index, 1))
+  end: behindLogKey(index)
 })
 
 /** Whether a log is one that a snapshot up to `point` leaves behind: it holds that entry, or begins later. */

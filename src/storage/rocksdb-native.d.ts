@@ -28,6 +28,11 @@ declare module "rocksdb-native" {
     maxBackgroundJobs?: number
     maxOpenFiles?: number
     walRecoveryMode?: 0 | 1 | 2 | 3
+    /** How keys are written, where a session has no other way; bounds of a compaction always. */
+    keyEncoding?: {
+      preencode: (state: { end: number }, key: string) => void
+      encode: (state: { start: number; readonly buffer: Buffer }, key: string) => void
+    }
   }
 
   export class ColumnFamily {
@@ -58,7 +63,7 @@ declare module "rocksdb-native" {
     readonly path: string
     ready(): Promise<void>
     close(): Promise<void>
-    columnFamily(family: string): RocksDB
+    columnFamily(family: string, options?: { keyEncoding: null }): RocksDB
     snapshot(): RocksDB
     read(options?: { capacity?: number }): ReadBatch
     write(options?: { capacity?: number }): WriteBatch
@@ -67,9 +72,9 @@ declare module "rocksdb-native" {
     /** Writes this family's memtable to a table, which lets go of the log files that held it. */
     flush(): Promise<void>
     /** Drops what was deleted in a range of this family. Never settles when the database closed before. */
-    compactRange(start: Bytes, end: Bytes): Promise<void>
+    compactRange(start: string, end: string): Promise<void>
     /** Never settles when the database closed before. */
-    approximateSize(start: Bytes, end: Bytes, options?: { includeMemtables?: boolean }): Promise<number>
+    approximateSize(start: string, end: string, options?: { includeMemtables?: boolean }): Promise<number>
     /** A property by RocksDB's name for it; of this family, where there is one for each. */
     getProperty(name: string): Promise<string | undefined>
     currentWalFile(): Promise<{ path: string; number: number; size: number }>

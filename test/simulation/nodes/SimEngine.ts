@@ -314,6 +314,7 @@ export class SimEngine {
           }
           return bytes
         }, true),
+      flush: () => Effect.void,
       reclaimUnsafe: () => {},
       syncStats: () => ({ count: 0, totalMs: 0, maxMs: 0 })
     }
