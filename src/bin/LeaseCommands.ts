@@ -24,7 +24,7 @@ const grant = Command.make("grant", {
     const lease = yield* withWriter(flags, Leases.use((leases) => leases.grant(flags.ttl)))
     yield* flags.json
       ? Output.json(lease)
-      : Output.line(`${lease.id}\tlives for ${formatDuration(lease.ttlMs)} unless it is kept alive`)
+      : Output.row([String(lease.id), `lives for ${formatDuration(lease.ttlMs)} unless it is kept alive`], false)
   })).pipe(
     Command.withDescription("Grant a lease: keys put with it are deleted when it ends."),
     Command.withExamples([{ command: "flaredb lease grant 60s", description: "A lease of a minute" }])
