@@ -13,11 +13,12 @@ import { config } from "./ConfigCheck.ts"
 import { exitCodes, Failure, failureOf } from "./Failure.ts"
 import { compact, watch } from "./HistoryCommands.ts"
 import { inspect } from "./Inspect.ts"
-import { del, get, put, scan } from "./KeyCommands.ts"
+import { del, get, put } from "./KeyCommands.ts"
 import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
 import { lock } from "./LockCommand.ts"
 import * as Output from "./Output.ts"
+import { count, scan } from "./ScanCommands.ts"
 import { session } from "./SessionCommands.ts"
 import { endWithSuccess, watchStandardOutput } from "./StandardOutput.ts"
 import { start } from "./Start.ts"
@@ -35,6 +36,7 @@ const root = Command.make("flaredb").pipe(
     get,
     del,
     scan,
+    count,
     txn,
     watch,
     compact,
