@@ -9,6 +9,7 @@ import { existsSync } from "node:fs"
 import * as nodeModule from "node:module"
 import { Socket } from "node:net"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { argumentProblem, variableProblem } from "./arguments.js"
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -61,7 +62,12 @@ if (process.env[parentPipeVariable] !== undefined) {
 const needsSettings = process.argv[2] === "start" &&
   Object.keys(nodeSettings).some((name) => process.env[name] === undefined)
 
-if (!supported(process.versions.node)) {
+const problem = argumentProblem(process.argv.slice(2)) || variableProblem()
+
+if (problem !== undefined) {
+  process.stderr.write(`flaredb: ${problem}\n`)
+  process.exitCode = 2
+} else if (!supported(process.versions.node)) {
   const node = process.env.FLAREDB_RESTARTED === undefined ? pinnedNode() : undefined
   if (node === undefined) {
     process.stderr.write(
