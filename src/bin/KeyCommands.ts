@@ -50,6 +50,7 @@ export const put = Command.make("put", {
   Effect.gen(function*() {
     const encodings = encodingsOf(flags)
     const lease = Option.getOrUndefined(flags.lease)
+    if (lease !== undefined && lease < 1) return yield* wrongUsage(`--lease ${lease} is no lease id`)
     if (flags.rows) {
       if (Option.isSome(flags.key)) {
         return yield* wrongUsage("--rows reads keys and values from standard input: name none")

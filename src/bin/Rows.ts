@@ -154,7 +154,9 @@ export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], opti
     yield* Output.problem(`${leased} rows had a lease, and were put without one; --lease names one for all`)
   }
   if (isCut) yield* Output.problem("the rows were cut off by --limit of the scan that printed them: there are more")
-  yield* json ? Output.json({ rows, revision }) : Output.line(`${rows} rows put, up to revision ${revision}`)
+  yield* json
+    ? Output.json({ rows, revision })
+    : Output.line(`${rows} rows put${rows === 0 ? "" : `, up to revision ${revision}`}`)
 })
 
 /** Prints the rows of the keys that standard input names, in its order. */

@@ -9,6 +9,7 @@ import { KeyValue } from "../client/KeyValue.ts"
 import type { Comparison, Ops } from "../client/Txn.ts"
 import { Compare, Op } from "../client/Txn.ts"
 import { maxTransactionBytes } from "../kv/Limits.ts"
+import { compareOperators } from "../kv/Transaction.ts"
 import { clientFlags, withWriter } from "./ClientFlags.ts"
 import type { Encodings } from "./Encoding.ts"
 import { encodingFlags, encodingsOf, jsonField, read, textOf } from "./Encoding.ts"
@@ -39,6 +40,9 @@ const wordsOf = (text: string): Effect.Effect<Words, Failure> =>
     for (let at = 0; at < end; at = word.lastIndex) {
       word.lastIndex = at
       const [, inQuotes, plain] = word.exec(text) ?? []
+      if (plain?.startsWith("'") === true) {
+        return Effect.fail(wrongUsage(`the clause ${text} has single quotes, which mean nothing here; ${quoting}`))
+      }
       if (inQuotes === undefined && plain === undefined) {
         return Effect.fail(wrongUsage(`the clause ${text} has a double quote that does not fit; ${quoting}`))
       }
@@ -50,11 +54,6 @@ const wordsOf = (text: string): Effect.Effect<Words, Failure> =>
     }
     return Effect.succeed(words)
   })
-
-const numberOf = (text: string): Effect.Effect<number, Failure> =>
-  /^\d{1,16}$/.test(text)
-    ? Effect.succeed(Number(text))
-    : Effect.fail(wrongUsage(`${JSON.stringify(text)} is no number`))
 
 const related = <A>(comparison: Comparison<A>, operator: string | undefined, value: A): Compare | undefined => {
   switch (operator) {
@@ -95,6 +94,10 @@ const wrongClause = (words: Words, kind: keyof typeof clauses, why?: string): Fa
   )
 }
 
+const isNumber = (text: string): boolean => /^\d{1,16}$/.test(text) && Number.isSafeInteger(Number(text))
+
+const operators: ReadonlyArray<string | undefined> = compareOperators
+
 const conditionOf = Effect.fnUntraced(function*(words: Words, encodings: Encodings) {
   const [what = "", keyWord, operator, operand] = words
   if (keyWord === undefined) return yield* wrongClause(words, "if")
@@ -105,9 +108,18 @@ const conditionOf = Effect.fnUntraced(function*(words: Words, encodings: Encodin
   } else if (what === "value" && (words.length === 3 || words.length > 4)) {
     return yield* wrongClause(words, "if", words.length === 3 ? `the value is missing, and ${quoting}` : quoting)
   } else if (words.length === 4 && operand !== undefined) {
+    if ((what === "value" || isFigure(what)) && !operators.includes(operator)) {
+      const why = `${JSON.stringify(operator)} compares nothing, ${operators.join(" ")} do`
+      return yield* wrongClause(words, "if", why)
+    }
     if (what === "value") {
       condition = related(Compare.value(key), operator, yield* read("value", operand, encodings.value))
-    } else if (isFigure(what)) condition = related(figures[what](key), operator, yield* numberOf(operand))
+    } else if (isFigure(what)) {
+      if (!isNumber(operand)) {
+        return yield* wrongClause(words, "if", `${JSON.stringify(operand)} is no whole number`)
+      }
+      condition = related(figures[what](key), operator, Number(operand))
+    }
   }
   return condition ?? (yield* wrongClause(words, "if"))
 })
@@ -116,10 +128,8 @@ const putOf = Effect.fnUntraced(function*(words: Words, key: Uint8Array, encodin
   const [, , valueWord, leaseWord] = words
   if (valueWord === undefined) return yield* wrongClause(words, "do", `the value is missing, and ${quoting}`)
   if (words.length > 4) return yield* wrongClause(words, "do", quoting)
-  if (leaseWord !== undefined && !/^\d{1,16}$/.test(leaseWord)) {
-    const why = `the word behind the value is the id of a lease, and ${
-      JSON.stringify(leaseWord)
-    } is no number; ${quoting}`
+  if (leaseWord !== undefined && !(isNumber(leaseWord) && Number(leaseWord) > 0)) {
+    const why = `the word behind the value is the id of a lease, and ${JSON.stringify(leaseWord)} is none; ${quoting}`
     return yield* wrongClause(words, "do", why)
   }
   const lease = leaseWord === undefined ? undefined : Number(leaseWord)

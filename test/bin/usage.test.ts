@@ -31,6 +31,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["put", "k", "QR==", "--value-encoding", "base64"], /the value "QR==" is not base64/],
     [["put", "k", "AAA==", "--value-encoding", "base64"], /the value "AAA==" is not base64/],
     [["put", "k", "g".repeat(5_000), "--value-encoding", "hex"], /the value "g{60}…" is not/],
+    [["put", "k", "v", "--lease", "0"], /--lease 0 is no lease id/],
     [["put", "--rows", "key"], /--rows reads keys and values from standard input: name none/],
     [["put", "key", "value", "--endpoints", "localhost"], /"localhost" is not an endpoint: the port is missing/]
   ],
@@ -82,8 +83,11 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   txn: [
     [["txn"], /the transaction is empty/],
     [["txn", "--if", "misses k"], /'misses k' is no condition; write missing KEY/],
-    [["txn", "--if", "version k = soon"], /"soon" is no number/],
-    [["txn", "--if", "version k ~ 1"], /is no condition/],
+    [["txn", "--if", "version k = soon"], /'version k = soon' is no condition: "soon" is no whole number; write/],
+    [["txn", "--if", "version k ~ 1"], /'version k ~ 1' is no condition: "~" compares nothing, = != < <= > >= do/],
+    [["txn", "--if", "lease k = 9999999999999999"], /"9999999999999999" is no whole number/],
+    [["txn", "--do", "put k 'hello world'"], /has single quotes, which mean nothing here; .* in double quotes/],
+    [["txn", "--do", "put k v 0"], /the id of a lease, and "0" is none/],
     [
       ["txn", "--if", "value k = "],
       /'value k =' is no condition: the value is missing, and .* an empty one is written ""; /
@@ -92,7 +96,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["txn", "--do", "put k"], /'put k' is no operation: the value is missing, .*; write put KEY VALUE/],
     [
       ["txn", "--do", "put k hello world"],
-      /the id of a lease, and "world" is no number; .*as in put KEY "hello world"/
+      /the id of a lease, and "world" is none; .*as in put KEY "hello world"/
     ],
     [["txn", "--do", "put k hello wide world"], /is no operation: a word with blanks goes in double quotes/],
     [["txn", "--do", "delete k l"], /'delete k l' is no operation: it has 3 words, and a word with blanks/],
