@@ -39,6 +39,15 @@ const advice =
   "give a key or a prefix as hex with --key-encoding hex, a value with --value-encoding hex, or a value from " +
   "standard input with -"
 
+const wantsJson = (args) => {
+  const end = args.indexOf("--")
+  return (end < 0 ? args : args.slice(0, end)).some((arg) => /^--json(=(true|yes|on|1|y))?$/i.test(arg))
+}
+
+/** The line on standard error, in the form that every error of the command line has. */
+export const errorLine = (message, args) =>
+  wantsJson(args) ? JSON.stringify({ error: { tag: "WrongUsage", message, exitCode: 2 } }) : `flaredb: ${message}`
+
 /** Why the arguments cannot be taken; undefined when they can. */
 export const argumentProblem = (args) => {
   const given = stringsOf("/proc/self/cmdline")

@@ -3,7 +3,8 @@ import { Effect } from "effect"
 import type { Data, KeyValue, WriteFailure } from "../client/KeyValue.ts"
 import { Op } from "../client/Txn.ts"
 import { maxTransactionOperations } from "../kv/Limits.ts"
-import { Failure, failureOf } from "./Failure.ts"
+import type { Failure } from "./Failure.ts"
+import { amended } from "./Failure.ts"
 
 export interface PrefixDeletion {
   readonly deleted: number
@@ -44,11 +45,11 @@ const inPieces = Effect.fnUntraced(function*(kv: KeyValue["Service"], prefix: Da
     if (page.entries.length > 0) done = add(done, yield* deleteKeys(kv, page.entries.map(({ key }) => key)))
     return page.cursor
   })
-  const brokenOff = (error: unknown): Failure => {
-    const { exitCode, line } = failureOf(error)
-    const rest = `${done.deleted} keys were deleted before; repeat the command for the others`
-    return new Failure({ exitCode, line: done.transactions === 0 ? line : `${line}; ${rest}` })
-  }
+  const brokenOff = (error: unknown): Failure =>
+    amended(error, (line) =>
+      done.transactions === 0
+        ? line
+        : `${line}; ${done.deleted} keys were deleted before; repeat the command for the others`)
   let cursor: Uint8Array | undefined
   for (;;) {
     cursor = yield* Effect.mapError(piece(cursor), brokenOff)

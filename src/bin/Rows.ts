@@ -5,7 +5,8 @@ import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
 import type { Encoding, Encodings } from "./Encoding.ts"
 import { encodings as knownEncodings, jsonField, read } from "./Encoding.ts"
 import { entryJson } from "./EntryJson.ts"
-import { Failure, failureOf, notFound, wrongUsage } from "./Failure.ts"
+import type { Failure } from "./Failure.ts"
+import { amended, notFound, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
 import { make as makeProgress } from "./Progress.ts"
 import type { Line } from "./StandardInput.ts"
@@ -56,10 +57,8 @@ const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffs
 /** The mark of a scan that `--limit` ended. */
 const isMore = (fields: Fields): boolean => fields["more"] === true && fields["key"] === undefined
 
-const at = (number: number, error: unknown, rest: string): Failure => {
-  const { exitCode, line } = failureOf(error)
-  return new Failure({ exitCode, line: `line ${number}: ${line}${rest}` })
-}
+const at = (number: number, error: unknown, rest: string): Failure =>
+  amended(error, (line) => `line ${number}: ${line}${rest}`)
 
 interface Row {
   readonly number: number
@@ -143,10 +142,7 @@ export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], opti
     Effect.mapError((failure) =>
       failure === refusal
         ? failure
-        : new Failure({
-          exitCode: failure.exitCode,
-          line: `${failure.line}; the lines before it were put, ${rows} rows in all`
-        })
+        : amended(failure, (line) => `${line}; the lines before it were put, ${rows} rows in all`)
     ),
     Effect.ensuring(progress.end)
   )
@@ -196,7 +192,7 @@ export const getRows = Effect.fnUntraced(function*(
       }
     })
   ).pipe(
-    Effect.mapError(({ exitCode, line }) => new Failure({ exitCode, line: `${line}; ${rows} rows were printed` }))
+    Effect.mapError((failure) => amended(failure, (line) => `${line}; ${rows} rows were printed`))
   )
   if (missing > 0) return yield* notFound(`${missing} of ${rows} keys do not exist`)
 })

@@ -7,7 +7,8 @@ import { clientFlags, withClient } from "./ClientFlags.ts"
 import { cursorFlags } from "./Cursor.ts"
 import { encodingFlags, encodings, encodingsOf, jsonField, keyEncodingFlags, read, shown } from "./Encoding.ts"
 import { entryJson } from "./EntryJson.ts"
-import { Failure, failureOf, wrongUsage } from "./Failure.ts"
+import type { Failure } from "./Failure.ts"
+import { amended, wrongUsage } from "./Failure.ts"
 import { staleFlag } from "./KeyCommands.ts"
 import * as Output from "./Output.ts"
 import { makeSwitch } from "./Switch.ts"
@@ -55,12 +56,11 @@ export const scan = Command.make("scan", {
     const consistency = flags.stale ? "stale" : "linearizable"
     let printed = 0
     /** What a script has to know when the rest does not come. */
-    const cutOff = (error: unknown): Failure => {
-      const { exitCode, line } = failureOf(error)
-      if (printed === 0 || cursor === undefined) return new Failure({ exitCode, line })
-      const go = cursorFlags(cursor, encodings.key)
-      return new Failure({ exitCode, line: `${line}; ${printed} keys were printed, go on with ${go}` })
-    }
+    const cutOff = (error: unknown): Failure =>
+      amended(error, (line) =>
+        cursor === undefined || printed === 0
+          ? line
+          : `${line}; ${printed} keys were printed, go on with ${cursorFlags(cursor, encodings.key)}`)
     const pages = Effect.fnUntraced(function*(kv: KeyValue["Service"]) {
       do {
         const wanted = Math.min(defaultScanLimit, limit - printed)

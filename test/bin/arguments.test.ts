@@ -57,6 +57,15 @@ describe.runIf(process.platform === "linux")("an argument that is not UTF-8", ()
     }
   }, 30_000)
 
+  it("is an object for whoever asked for JSON", async () => {
+    const { code, err } = await run(`get --json ${bad}`)
+    assert.strictEqual(code, 2)
+    const { error } = JSON.parse(err)
+    assert.deepInclude(error, { tag: "WrongUsage", exitCode: 2 })
+    assert.match(error.message, /^argument 3 is not UTF-8: k\\xff; /)
+    assert.match((await run(`lock name -- echo --json ${bad}`)).err, /^flaredb: argument 6 /)
+  })
+
   it("is told apart from the character U+FFFD, which is text", async () => {
     const { code, err } = await run("get \ufffd \ufffd")
     assert.strictEqual(code, 2)
