@@ -19,7 +19,7 @@ const maxLineBytes = 6 * (maxKeyBytes + maxValueBytes) + 1_024
 const maxPuts = 512
 
 /** Gets at a time, at most: each may be answered with a value of 1 MiB. */
-const maxGets = 32
+const maxGets = 64
 
 const isEncoding = (value: unknown): value is Encoding => knownEncodings.some((known) => known === value)
 
