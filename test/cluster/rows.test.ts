@@ -71,6 +71,8 @@ describe("many keys", () => {
       yield* flaredb(0, ["put", "--rows"], rowsOf(keys.map((key) => ({ key, value: "" }))))
       yield* flaredb(0, ["put", "--key-encoding", "hex", "22ff", "x"])
       const whole = (yield* flaredb(0, ["scan", "--keys-only"])).out
+      const [, more] = json((yield* flaredb(0, ["scan", "--limit", "1", "--json"])).out)
+      assert.deepStrictEqual(more, { more: true, cursor: "Iv8=", cursorEncoding: "base64" })
       let seen = ""
       let flags = ""
       const shell = (line: string) =>
