@@ -9,6 +9,7 @@ import { existsSync } from "node:fs"
 import * as nodeModule from "node:module"
 import { Socket } from "node:net"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { argumentProblem, errorLine, variableProblem } from "./arguments.js"
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -61,7 +62,13 @@ if (process.env[parentPipeVariable] !== undefined) {
 const needsSettings = process.argv[2] === "start" &&
   Object.keys(nodeSettings).some((name) => process.env[name] === undefined)
 
-if (!supported(process.versions.node)) {
+const args = process.argv.slice(2)
+const problem = argumentProblem(args) || variableProblem()
+
+if (problem !== undefined) {
+  process.stderr.write(`${errorLine(problem, args)}\n`)
+  process.exitCode = 2
+} else if (!supported(process.versions.node)) {
   const node = process.env.FLAREDB_RESTARTED === undefined ? pinnedNode() : undefined
   if (node === undefined) {
     process.stderr.write(

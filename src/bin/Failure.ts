@@ -49,3 +49,9 @@ export const failureOf = (error: unknown): Failure => {
       return failed(text)
   }
 }
+
+/** The failure that tells of an error, and of what it means for the command. */
+export const amended = (error: unknown, amend: (line: string) => string): Failure => {
+  const failure = failureOf(error)
+  return new Failure({ ...failure, line: oneLine(amend(failure.line)) })
+}

@@ -2,13 +2,14 @@
 import { Effect, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
-import type { KeyValueEntry } from "../client/KeyValue.ts"
+import { KeyValue } from "../client/KeyValue.ts"
 import { Position } from "../client/Position.ts"
 import type { Changes, WatchEvent } from "../client/Watch.ts"
 import { Watch } from "../client/Watch.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
-import type { Encoding } from "./Encoding.ts"
-import { encodingFlag, read, write } from "./Encoding.ts"
+import type { Encodings } from "./Encoding.ts"
+import { encodingFlags, encodingsOf, jsonField, read, shown } from "./Encoding.ts"
+import { entryFields } from "./EntryJson.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
 import { makeSwitch } from "./Switch.ts"
@@ -19,47 +20,28 @@ const beginTimeoutMs = 5_000
 /** A day: longer is "until it is stopped". */
 const maxTimeoutMs = 86_400_000
 
-const value = (key: string, entry: KeyValueEntry | undefined, encoding: Encoding) =>
-  entry === undefined ? Effect.succeed(undefined) : write(`value of ${key}`, entry.value, encoding)
-
 /** The cells of an event: revision, what happened, key, value, and what was replaced. */
-const cells = Effect.fnUntraced(function*(revision: number, event: WatchEvent, encoding: Encoding) {
-  const key = yield* write("key", event.key, encoding)
-  const now = event._tag === "Put" ? yield* value(key, event.entry, encoding) : undefined
-  const before = yield* value(key, event.previous, encoding)
-  const parts = [String(revision), event._tag === "Put" ? "put" : "delete", key]
-  return [...parts, ...(now === undefined ? [] : [now]), ...(before === undefined ? [] : [before])]
-})
+const cells = (revision: number, event: WatchEvent, encodings: Encodings): ReadonlyArray<Output.Cell> => [
+  String(revision),
+  event._tag === "Put" ? "put" : "delete",
+  shown(event.key, encodings.key),
+  ...(event._tag === "Put" ? [shown(event.entry.value, encodings.value)] : []),
+  ...(event.previous === undefined ? [] : [shown(event.previous.value, encodings.value)])
+]
 
-const jsonEntry = Effect.fnUntraced(function*(key: string, entry: KeyValueEntry, encoding: Encoding) {
-  const { createRevision, lease, modRevision, version } = entry
-  const text = yield* value(key, entry, encoding)
-  return { value: text, createRevision, modRevision, version, ...(lease === 0 ? {} : { lease }) }
-})
-
-const jsonEvent = Effect.fnUntraced(function*(
-  { logTimeMs, position, revision }: Changes,
-  event: WatchEvent,
-  encoding: Encoding
-) {
-  const key = yield* write("key", event.key, encoding)
-  const previous = event.previous === undefined ? {} : { previous: yield* jsonEntry(key, event.previous, encoding) }
-  const now = event._tag === "Put" ? yield* jsonEntry(key, event.entry, encoding) : {}
-  const at = new Date(logTimeMs).toISOString()
-  return {
-    revision,
-    position: position.encode(),
-    at,
-    type: event._tag === "Put" ? "put" : "delete",
-    key,
-    ...now,
-    ...previous
-  }
+const jsonEvent = ({ logTimeMs, position, revision }: Changes, event: WatchEvent, encodings: Encodings) => ({
+  revision,
+  position: position.encode(),
+  at: new Date(logTimeMs).toISOString(),
+  type: event._tag === "Put" ? "put" : "delete",
+  ...jsonField("key", event.key, encodings.key),
+  ...(event._tag === "Put" ? entryFields(event.entry, encodings) : {}),
+  ...(event.previous === undefined ? {} : { previous: entryFields(event.previous, encodings) })
 })
 
 export const watch = Command.make("watch", {
   ...clientFlags,
-  encoding: encodingFlag,
+  ...encodingFlags,
   raw: Output.rawFlag,
   timeout: Flag.Int("timeout").pipe(
     Flag.withMetavar("MS"),
@@ -97,7 +79,8 @@ export const watch = Command.make("watch", {
   )
 }, (flags) =>
   Effect.gen(function*() {
-    const { encoding, previous } = flags
+    const { previous } = flags
+    const encodings = encodingsOf(flags)
     const limit = Option.getOrUndefined(flags.limit)
     const timeoutMs = Option.getOrUndefined(flags.timeout)
     if (limit !== undefined && limit < 1) return yield* wrongUsage(`--limit ${limit} is less than 1`)
@@ -110,16 +93,14 @@ export const watch = Command.make("watch", {
     if (after !== undefined && Option.isSome(flags.fromRevision)) {
       return yield* wrongUsage("--from and --from-revision are both given; one of them says where to begin")
     }
-    const name = yield* read(flags.key ? "key" : "prefix", flags.prefix, encoding)
+    const name = yield* read(flags.key ? "key" : "prefix", flags.prefix, encodings.key)
     let events = 0
     const print = Effect.fnUntraced(function*(changes: Changes) {
-      for (const event of changes.events) {
-        if (limit !== undefined && events >= limit) return
-        yield* flags.json
-          ? Effect.flatMap(jsonEvent(changes, event, encoding), Output.json)
-          : Effect.flatMap(cells(changes.revision, event, encoding), (event) => Output.row(event, flags.raw))
-        events += 1
-      }
+      const told = changes.events.slice(0, limit === undefined ? undefined : limit - events)
+      yield* flags.json
+        ? Output.jsonLines(told.map((event) => jsonEvent(changes, event, encodings)))
+        : Output.rows(told.map((event) => cells(changes.revision, event, encodings)), flags.raw)
+      events += told.length
     })
     const watching = Effect.flatMap(Watch, ({ changes }) =>
       changes(flags.key ? { key: name } : { prefix: name }, {
@@ -142,7 +123,10 @@ export const watch = Command.make("watch", {
       return yield* failed(`there were ${events} of ${limit} events within ${timeoutMs} ms`)
     }
   })).pipe(
-    Command.withDescription("Print every change of the keys with a prefix as it happens, each once and in order."),
+    Command.withDescription(
+      "Print every change of the keys with a prefix as it happens, each once and in order. Bytes that are no text are shown " +
+        "as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
+    ),
     Command.withExamples([
       { command: "flaredb watch users/", description: "Until Ctrl-C: revision, put or delete, key, value" },
       {
@@ -151,6 +135,17 @@ export const watch = Command.make("watch", {
       },
       { command: "flaredb watch job/7 --key --limit 1 --timeout 5000", description: "Wait for a change of one key" }
     ])
+  )
+
+/** The first revision that history has, when it has not this one any more. */
+const historyAfter = (revision: number) =>
+  Watch.use(({ notices }) =>
+    // Any key will do: the watch ends as soon as it has begun.
+    notices({ key: Uint8Array.of(0) }, { fromRevision: revision }).pipe(
+      Stream.runHead,
+      Effect.as(undefined),
+      Effect.catch((error) => Effect.succeed(error._tag === "Compacted" ? error.oldest : undefined))
+    )
   )
 
 export const compact = Command.make("compact", {
@@ -163,7 +158,17 @@ export const compact = Command.make("compact", {
   withClient(
     flags,
     Effect.gen(function*() {
-      const revision = yield* (yield* ClusterAdmin).compact(Option.getOrUndefined(flags.revision))
+      const through = Option.isSome(flags.revision)
+        ? flags.revision.value
+        : (yield* KeyValue.use((kv) => kv.scan("", { limit: 1, keysOnly: true }))).revision
+      const oldest = through < 1 ? undefined : yield* historyAfter(through)
+      if (oldest !== undefined) {
+        const gone = oldest - 1
+        return yield* flags.json
+          ? Output.json({ revision: gone, already: true })
+          : Output.line(`history up to revision ${gone} was gone already; nothing changed`)
+      }
+      const revision = yield* (yield* ClusterAdmin).compact(through)
       yield* flags.json ? Output.json({ revision }) : Output.line(`history up to revision ${revision} is gone`)
     })
   )).pipe(

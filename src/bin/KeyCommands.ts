@@ -1,105 +1,201 @@
-/** The commands on keys: put, get, delete, scan. */
-import { Effect, Option, Stdio, Stream } from "effect"
+/** The commands on keys: put, get, delete. */
+import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import type { KeyValueEntry } from "../client/KeyValue.ts"
 import { KeyValue } from "../client/KeyValue.ts"
-import { defaultScanLimit, maxValueBytes } from "../kv/Limits.ts"
+import { maxValueBytes } from "../kv/Limits.ts"
 import { clientFlags, withClient, withWriter } from "./ClientFlags.ts"
-import type { Encoding } from "./Encoding.ts"
-import { encodingFlag, read, write } from "./Encoding.ts"
-import { failed, notFound, wrongUsage } from "./Failure.ts"
+import { encodingFlags, encodingsOf, keyEncodingFlags, read, shown } from "./Encoding.ts"
+import { entryFields, entryJson } from "./EntryJson.ts"
+import type { Failure } from "./Failure.ts"
+import { notFound, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
+import { checkOutputFile, isStandardOutput, writeOutputFile } from "./OutputFile.ts"
+import { deletePrefix } from "./PrefixDeletion.ts"
+import { getRows, putRows } from "./Rows.ts"
+import { allOfInput } from "./StandardInput.ts"
 import { makeSwitch } from "./Switch.ts"
 
-const keyArgument = Argument.String("key").pipe(Argument.withDescription("1 to 4096 bytes"))
+const keyDescription = "1 to 4096 bytes"
 
-const staleFlag = makeSwitch("stale").pipe(
+export const staleFlag = makeSwitch("stale").pipe(
   Flag.withDescription("answer from what a node has applied, which may be old, instead of linearizably"),
   Flag.withDefault(false)
 )
 
-/** All of standard input, up to the largest value. */
-const standardInput = Effect.gen(function*() {
-  const { stdin } = yield* Stdio.Stdio
-  const chunks: Array<Uint8Array> = []
-  let size = 0
-  yield* stdin.pipe(
-    Stream.takeWhile(() => size <= maxValueBytes),
-    Stream.runForEach((chunk) =>
-      Effect.sync(() => {
-        chunks.push(chunk)
-        size += chunk.byteLength
-      })
-    ),
-    Effect.mapError((error) => failed(`standard input cannot be read: ${error.message}`))
-  )
-  if (size > maxValueBytes) {
-    return yield* wrongUsage(`standard input has more than ${maxValueBytes} bytes, the most a value may have`)
-  }
-  return Uint8Array.from(Buffer.concat(chunks))
-})
+/** An argument that `--rows` takes the place of. */
+const needed = (verb: string, name: string, value: Option.Option<string>): Effect.Effect<string, Failure> =>
+  Option.match(value, {
+    onNone: () => Effect.fail(wrongUsage(`Missing required argument: ${name}; see flaredb ${verb} --help`)),
+    onSome: Effect.succeed
+  })
 
 export const put = Command.make("put", {
   ...clientFlags,
-  encoding: encodingFlag,
+  ...encodingFlags,
   lease: Flag.Int("lease").pipe(
     Flag.withMetavar("ID"),
     Flag.withDescription("the lease that the key is to live as long as"),
     Flag.optional
   ),
-  key: keyArgument,
-  value: Argument.String("value").pipe(Argument.withDescription("at most 1 MiB; - reads standard input"))
+  rows: makeSwitch("rows").pipe(
+    Flag.withDescription("read JSON lines with key and value from standard input, as flaredb scan --json prints them"),
+    Flag.withDefault(false)
+  ),
+  key: Argument.String("key").pipe(Argument.withDescription(keyDescription), Argument.optional),
+  value: Argument.String("value").pipe(
+    Argument.withDescription("at most 1 MiB; - reads standard input, which may hold any bytes"),
+    Argument.optional
+  )
 }, (flags) =>
   Effect.gen(function*() {
-    const key = yield* read("key", flags.key, flags.encoding)
-    const value = flags.value === "-" ? yield* standardInput : yield* read("value", flags.value, flags.encoding)
+    const encodings = encodingsOf(flags)
     const lease = Option.getOrUndefined(flags.lease)
+    if (lease !== undefined && lease < 1) return yield* wrongUsage(`--lease ${lease} is no lease id`)
+    if (flags.rows) {
+      if (Option.isSome(flags.key)) {
+        return yield* wrongUsage("--rows reads keys and values from standard input: name none")
+      }
+      const { json } = flags
+      return yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => putRows(kv, { encodings, lease, json })))
+    }
+    const keyText = yield* needed("put", "key", flags.key)
+    const valueText = yield* needed("put", "value", flags.value)
+    const key = yield* read("key", keyText, encodings.key)
+    const value = valueText === "-"
+      ? yield* allOfInput(maxValueBytes, "a value")
+      : yield* read("value", valueText, encodings.value)
     const result = yield* withWriter(flags, Effect.flatMap(KeyValue, (kv) => kv.put(key, value, { lease })))
     yield* flags.json
-      ? Output.json({ key: flags.key, ...result })
+      ? Output.json({ key: keyText, ...result })
       : Output.line(`${result.created ? "created" : "updated"} at revision ${result.revision}`)
   })).pipe(
     Command.withDescription("Set a key. Returns once a majority of the nodes has it on disk."),
     Command.withExamples([
       { command: "flaredb put greeting \"hello, world\"", description: "Set a key" },
-      { command: "flaredb put photo - < photo.jpg", description: "Set a key to what a file holds" }
+      { command: "flaredb put photo - < photo.jpg", description: "Set a key to what a file holds" },
+      { command: "flaredb put --key-encoding hex 00ff hello", description: "Set a key that is no text" },
+      {
+        command: "flaredb scan --json | flaredb put --rows --endpoints 10.0.0.2:7001",
+        description: "Copy all keys into another cluster"
+      }
     ])
   )
 
-const entryJson = Effect.fnUntraced(function*(entry: KeyValueEntry, encoding: Encoding, keysOnly: boolean) {
-  const key = yield* write("key", entry.key, encoding)
-  const { createRevision, modRevision, version } = entry
-  const value = keysOnly ? {} : { value: yield* write(`value of ${key}`, entry.value, encoding) }
-  return { key, ...value, createRevision, modRevision, version }
-})
-
 export const get = Command.make(
   "get",
-  { ...clientFlags, encoding: encodingFlag, stale: staleFlag, raw: Output.rawFlag, key: keyArgument },
+  {
+    ...clientFlags,
+    ...encodingFlags,
+    stale: staleFlag,
+    raw: Output.rawFlag,
+    output: Flag.String("output").pipe(
+      Flag.withAlias("o"),
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("write the bytes of the value to a file, or with - to standard output, and nothing else"),
+      Flag.optional
+    ),
+    force: makeSwitch("force").pipe(
+      Flag.withDescription("with --output: replace the file if it exists"),
+      Flag.withDefault(false)
+    ),
+    rows: makeSwitch("rows").pipe(
+      Flag.withDescription(
+        "read JSON lines with a key from standard input, and print them as flaredb scan --json does"
+      ),
+      Flag.withDefault(false)
+    ),
+    key: Argument.String("key").pipe(Argument.withDescription(keyDescription), Argument.optional)
+  },
   (flags) =>
     Effect.gen(function*() {
-      const key = yield* read("key", flags.key, flags.encoding)
+      const encodings = encodingsOf(flags)
       const consistency = flags.stale ? "stale" : "linearizable"
+      const output = Option.getOrUndefined(flags.output)
+      if (flags.rows) {
+        if (Option.isSome(flags.key)) return yield* wrongUsage("--rows reads keys from standard input: name none")
+        if (output !== undefined || flags.raw) {
+          return yield* wrongUsage("--rows prints JSON; leave --output and --raw out")
+        }
+        return yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => getRows(kv, { encodings, consistency })))
+      }
+      const keyText = yield* needed("get", "key", flags.key)
+      const key = yield* read("key", keyText, encodings.key)
+      const toFile = output !== undefined && !isStandardOutput(output)
+      if (flags.force && !toFile) return yield* wrongUsage("--force goes with --output FILE")
+      if (toFile) yield* checkOutputFile(output, flags.force)
+      else if (output !== undefined && flags.json) {
+        return yield* wrongUsage("--json and --output - both print to standard output; leave one of them out")
+      }
       const found = yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => kv.get(key, { consistency })))
-      if (Option.isNone(found)) return yield* notFound(`the key ${JSON.stringify(flags.key)} does not exist`)
+      if (Option.isNone(found)) return yield* notFound(`the key ${JSON.stringify(keyText)} does not exist`)
+      const entry = found.value
+      if (toFile) {
+        yield* writeOutputFile(output, entry.value, flags.force)
+        if (!flags.json) return
+        return yield* Output.json({
+          key: keyText,
+          output,
+          bytes: entry.value.byteLength,
+          ...entryFields(entry, encodings, true)
+        })
+      }
+      if (output !== undefined) return yield* Output.bytes(entry.value)
       yield* flags.json
-        ? Effect.flatMap(entryJson(found.value, flags.encoding, false), Output.json)
-        : Effect.flatMap(write("value", found.value.value, flags.encoding), (text) => Output.value(text, flags.raw))
+        ? Output.json(entryJson(entry, encodings))
+        : Output.value(shown(entry.value, encodings.value), flags.raw)
     })
 ).pipe(
-  Command.withDescription("Print the value of a key; exit code 3 when it does not exist."),
+  Command.withDescription(
+    "Print the value of a key; exit code 3 when it does not exist. Text gets a line end. Other bytes go to a pipe or a " +
+      "file as they are; a terminal shows them as (base64) and their base64."
+  ),
   Command.withExamples([
     { command: "flaredb get greeting", description: "Print a value" },
-    { command: "flaredb get greeting --json", description: "Print it with its revisions" }
+    { command: "flaredb get greeting --json", description: "Print it with its revisions" },
+    { command: "flaredb get photo --output photo.jpg", description: "Save its bytes as they are" },
+    {
+      command: "flaredb scan users/ --json --keys-only | flaredb get --rows",
+      description: "Many keys with their values"
+    }
   ])
 )
 
 export const del = Command.make(
   "delete",
-  { ...clientFlags, encoding: encodingFlag, key: keyArgument },
+  {
+    ...clientFlags,
+    ...keyEncodingFlags,
+    prefix: makeSwitch("prefix").pipe(
+      Flag.withDescription("delete all keys that begin with the key, in one transaction where its limits allow it"),
+      Flag.withDefault(false)
+    ),
+    all: makeSwitch("all").pipe(
+      Flag.withDescription("with --prefix and an empty key: delete every key there is"),
+      Flag.withDefault(false)
+    ),
+    key: Argument.String("key").pipe(
+      Argument.withDescription(`${keyDescription}; with --prefix, a prefix of 0 to 4096`)
+    )
+  },
   (flags) =>
     Effect.gen(function*() {
-      const key = yield* read("key", flags.key, flags.encoding)
+      const key = yield* read(flags.prefix ? "prefix" : "key", flags.key, encodingsOf(flags).key)
+      if (flags.all && (!flags.prefix || key.byteLength > 0)) {
+        return yield* wrongUsage("--all goes with --prefix \"\", which is every key there is")
+      }
+      if (flags.prefix) {
+        if (key.byteLength === 0 && !flags.all) {
+          return yield* wrongUsage("the empty prefix is every key there is; add --all to delete them all")
+        }
+        const result = yield* withWriter(flags, Effect.flatMap(KeyValue, (kv) => deletePrefix(kv, key)))
+        if (flags.json) return yield* Output.json({ prefix: flags.key, ...result })
+        const { deleted, revision, transactions } = result
+        return yield* Output.line(
+          `${deleted} keys deleted at revision ${revision}${
+            transactions > 1 ? `, in ${transactions} transactions` : ""
+          }`
+        )
+      }
       const result = yield* withWriter(flags, Effect.flatMap(KeyValue, (kv) => kv.delete(key)))
       if (!result.deleted) return yield* notFound(`the key ${JSON.stringify(flags.key)} does not exist`)
       yield* flags.json
@@ -107,55 +203,12 @@ export const del = Command.make(
         : Output.line(`deleted at revision ${result.revision}`)
     })
 ).pipe(
-  Command.withDescription("Remove a key; exit code 3 when it does not exist."),
-  Command.withExamples([{ command: "flaredb delete greeting", description: "Remove a key" }])
+  Command.withDescription(
+    "Remove a key; exit code 3 when it does not exist. With --prefix, remove all keys that begin with it: more than one " +
+      "transaction may delete (10000 keys, 32 MiB) go in several, which are not of one moment."
+  ),
+  Command.withExamples([
+    { command: "flaredb delete greeting", description: "Remove a key" },
+    { command: "flaredb delete --prefix users/", description: "Remove all keys under users/" }
+  ])
 )
-
-export const scan = Command.make("scan", {
-  ...clientFlags,
-  encoding: encodingFlag,
-  stale: staleFlag,
-  limit: Flag.Int("limit").pipe(
-    Flag.withDescription("most keys to print, 1 to 10000"),
-    Flag.withDefault(defaultScanLimit)
-  ),
-  cursor: Flag.String("cursor").pipe(
-    Flag.withMetavar("KEY"),
-    Flag.withDescription("go on behind this key, the last of the page before"),
-    Flag.optional
-  ),
-  reverse: makeSwitch("reverse").pipe(
-    Flag.withDescription("from the last key to the first"),
-    Flag.withDefault(false)
-  ),
-  raw: Output.rawFlag,
-  keysOnly: makeSwitch("keys-only").pipe(Flag.withDescription("leave the values out"), Flag.withDefault(false)),
-  prefix: Argument.String("prefix").pipe(
-    Argument.withDescription("only keys that begin with it; all keys when it is left out"),
-    Argument.withDefault("")
-  )
-}, (flags) =>
-  Effect.gen(function*() {
-    const { encoding, keysOnly, limit, reverse } = flags
-    const prefix = yield* read("prefix", flags.prefix, encoding)
-    const cursor = Option.isNone(flags.cursor) ? undefined : yield* read("cursor", flags.cursor.value, encoding)
-    const consistency = flags.stale ? "stale" : "linearizable"
-    const page = yield* withClient(
-      flags,
-      Effect.flatMap(KeyValue, (kv) => kv.scan(prefix, { limit, cursor, reverse, keysOnly, consistency }))
-    )
-    for (const entry of page.entries) {
-      const row = yield* entryJson(entry, encoding, keysOnly)
-      yield* flags.json ? Output.json(row) : Output.row(keysOnly ? [row.key] : [row.key, row.value ?? ""], flags.raw)
-    }
-    if (page.cursor !== undefined) {
-      const next = yield* write("cursor", page.cursor, encoding)
-      yield* Output.problem(`there is more; go on with --cursor ${JSON.stringify(next)}`)
-    }
-  })).pipe(
-    Command.withDescription("Print the keys with a prefix in byte order, each with its value behind a tab."),
-    Command.withExamples([
-      { command: "flaredb scan users/", description: "All keys under users/" },
-      { command: "flaredb scan --keys-only --limit 10", description: "The first ten keys" }
-    ])
-  )

@@ -4,7 +4,8 @@ import { Argument, Command, Flag } from "effect/cli"
 import { Leases } from "../client/Lease.ts"
 import { clientFlags, withClient, withWriter } from "./ClientFlags.ts"
 import { durationArgument, formatDuration } from "./Duration.ts"
-import { encodingFlag, write } from "./Encoding.ts"
+import type { Encoding } from "./Encoding.ts"
+import { encodingsOf, jsonField, keyEncodingFlags, shown, written } from "./Encoding.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
 import { makeSwitch } from "./Switch.ts"
@@ -72,17 +73,24 @@ const revoke = Command.make("revoke", { ...clientFlags, id: idArgument }, (flags
     Command.withExamples([{ command: "flaredb lease revoke 17", description: "End lease 17" }])
   )
 
+/** A key that is no text is an object, which says how it is written. */
+const keysJson = (keys: ReadonlyArray<Uint8Array>, asked: Encoding) =>
+  keys.map((key) => {
+    const { encoding, text } = written(key, asked)
+    return encoding === asked ? text : jsonField("key", key, asked)
+  })
+
 const ttl = Command.make(
   "ttl",
-  { ...clientFlags, encoding: encodingFlag, raw: Output.rawFlag, id: idArgument },
+  { ...clientFlags, ...keyEncodingFlags, raw: Output.rawFlag, id: idArgument },
   (flags) =>
     Effect.gen(function*() {
       const id = yield* validId(flags.id)
       const lease = yield* withClient(flags, Leases.use((leases) => leases.timeToLive(id)))
-      const keys = yield* Effect.forEach(lease.keys, (key) => write("key", key, flags.encoding))
-      if (flags.json) return yield* Output.json({ ...lease, keys })
+      const encoding = encodingsOf(flags).key
+      if (flags.json) return yield* Output.json({ ...lease, keys: keysJson(lease.keys, encoding) })
       yield* Output.line(`${formatDuration(lease.remainingMs)} of ${formatDuration(lease.ttlMs)} are left`)
-      for (const key of keys) yield* Output.row([key], flags.raw)
+      yield* Output.rows(lease.keys.map((key) => [shown(key, encoding)]), flags.raw)
     })
 ).pipe(
   Command.withDescription("Print what is left of a lease, and the keys attached to it."),

@@ -2,19 +2,21 @@
  * `flaredb txn`: a transaction in words. Conditions and operations are lists of words, given as text (words with blanks in
  * double quotes) or as JSON on standard input, where each is an array of strings.
  */
-import { Effect, Option, Stdio, Stream } from "effect"
+import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { KeyValueEntry } from "../client/Entry.ts"
 import { KeyValue } from "../client/KeyValue.ts"
 import type { Comparison, Ops } from "../client/Txn.ts"
 import { Compare, Op } from "../client/Txn.ts"
 import { maxTransactionBytes } from "../kv/Limits.ts"
+import { compareOperators } from "../kv/Transaction.ts"
 import { clientFlags, withWriter } from "./ClientFlags.ts"
-import type { Encoding } from "./Encoding.ts"
-import { encodingFlag, read, write } from "./Encoding.ts"
+import type { Encodings } from "./Encoding.ts"
+import { encodingFlags, encodingsOf, jsonField, read, textOf } from "./Encoding.ts"
 import type { Failure } from "./Failure.ts"
-import { failed, wrongUsage } from "./Failure.ts"
+import { wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
+import { allOfInput } from "./StandardInput.ts"
 
 type Words = ReadonlyArray<string>
 
@@ -23,19 +25,35 @@ const clauses = {
   do: "put KEY VALUE [LEASE] | delete KEY | delete-prefix PREFIX | get KEY | scan PREFIX"
 } as const
 
-/** The words of a clause. */
-const wordsOf = (text: string): Effect.Effect<Words, Failure> => {
-  const words = text.match(/"(?:[^"\\]|\\.)*"|[^\s"]+/g) ?? []
-  return Effect.try({
-    try: () => words.map((word) => word.startsWith("\"") ? String(JSON.parse(word)) : word),
-    catch: () => wrongUsage(`the clause ${text} has a quoted word that is not JSON`)
-  })
-}
+/** How words are told apart. */
+const quoting =
+  "a word with blanks goes in double quotes, as in put KEY \"hello world\", and an empty one is written \"\""
 
-const numberOf = (text: string): Effect.Effect<number, Failure> =>
-  /^\d{1,16}$/.test(text)
-    ? Effect.succeed(Number(text))
-    : Effect.fail(wrongUsage(`${JSON.stringify(text)} is no number`))
+/** A word: in double quotes as in JSON, or up to the next blank. */
+const word = /\s*(?:("(?:[^"\\]|\\.)*")|([^\s"]+))(?=\s|$)/y
+
+/** The words of a clause. */
+const wordsOf = (text: string): Effect.Effect<Words, Failure> =>
+  Effect.suspend(() => {
+    const words: Array<string> = []
+    const end = text.trimEnd().length
+    for (let at = 0; at < end; at = word.lastIndex) {
+      word.lastIndex = at
+      const [, inQuotes, plain] = word.exec(text) ?? []
+      if (plain?.startsWith("'") === true) {
+        return Effect.fail(wrongUsage(`the clause ${text} has single quotes, which mean nothing here; ${quoting}`))
+      }
+      if (inQuotes === undefined && plain === undefined) {
+        return Effect.fail(wrongUsage(`the clause ${text} has a double quote that does not fit; ${quoting}`))
+      }
+      try {
+        words.push(plain ?? String(JSON.parse(inQuotes as string)))
+      } catch {
+        return Effect.fail(wrongUsage(`the clause ${text} has a word in quotes that is not JSON: ${inQuotes}`))
+      }
+    }
+    return Effect.succeed(words)
+  })
 
 const related = <A>(comparison: Comparison<A>, operator: string | undefined, value: A): Compare | undefined => {
   switch (operator) {
@@ -65,31 +83,65 @@ const figures = {
 
 const isFigure = (word: string): word is keyof typeof figures => Object.hasOwn(figures, word)
 
-const conditionOf = Effect.fnUntraced(function*(words: Words, encoding: Encoding) {
-  const wrong = wrongUsage(`${JSON.stringify(words.join(" "))} is no condition; write ${clauses.if}`)
+/** A clause that is wrong: as it was read, why, and what can be written. */
+const wrongClause = (words: Words, kind: keyof typeof clauses, why?: string): Failure => {
+  const read = words.map((text) => /^[^\s"]+$/.test(text) ? text : JSON.stringify(text)).join(" ")
+  const name = kind === "if" ? "condition" : "operation"
+  return wrongUsage(
+    `${read === "" ? "an empty clause" : `'${read}'`} is no ${name}${why === undefined ? "" : `: ${why}`}; write ${
+      clauses[kind]
+    }`
+  )
+}
+
+const isNumber = (text: string): boolean => /^\d{1,16}$/.test(text) && Number.isSafeInteger(Number(text))
+
+const operators: ReadonlyArray<string | undefined> = compareOperators
+
+const conditionOf = Effect.fnUntraced(function*(words: Words, encodings: Encodings) {
   const [what = "", keyWord, operator, operand] = words
-  if (keyWord === undefined) return yield* wrong
-  const key = yield* read("key", keyWord, encoding)
+  if (keyWord === undefined) return yield* wrongClause(words, "if")
+  const key = yield* read("key", keyWord, encodings.key)
   let condition: Compare | undefined
   if (words.length === 2) {
     condition = what === "missing" ? Compare.missing(key) : what === "exists" ? Compare.exists(key) : undefined
+  } else if (what === "value" && (words.length === 3 || words.length > 4)) {
+    return yield* wrongClause(words, "if", words.length === 3 ? `the value is missing, and ${quoting}` : quoting)
   } else if (words.length === 4 && operand !== undefined) {
-    if (what === "value") condition = related(Compare.value(key), operator, yield* read("value", operand, encoding))
-    else if (isFigure(what)) condition = related(figures[what](key), operator, yield* numberOf(operand))
+    if ((what === "value" || isFigure(what)) && !operators.includes(operator)) {
+      const why = `${JSON.stringify(operator)} compares nothing, ${operators.join(" ")} do`
+      return yield* wrongClause(words, "if", why)
+    }
+    if (what === "value") {
+      condition = related(Compare.value(key), operator, yield* read("value", operand, encodings.value))
+    } else if (isFigure(what)) {
+      if (!isNumber(operand)) {
+        return yield* wrongClause(words, "if", `${JSON.stringify(operand)} is no whole number`)
+      }
+      condition = related(figures[what](key), operator, Number(operand))
+    }
   }
-  return condition ?? (yield* wrong)
+  return condition ?? (yield* wrongClause(words, "if"))
 })
 
-const operationOf = Effect.fnUntraced(function*(words: Words, encoding: Encoding) {
-  const wrong = wrongUsage(`${JSON.stringify(words.join(" "))} is no operation; write ${clauses.do}`)
-  const [what, keyWord, valueWord, leaseWord] = words
-  if (keyWord === undefined) return yield* wrong
-  const key = yield* read("key", keyWord, encoding)
-  if (what === "put" && valueWord !== undefined && words.length <= 4) {
-    const lease = leaseWord === undefined ? undefined : yield* numberOf(leaseWord)
-    return Op.put(key, yield* read("value", valueWord, encoding), { lease })
+const putOf = Effect.fnUntraced(function*(words: Words, key: Uint8Array, encodings: Encodings) {
+  const [, , valueWord, leaseWord] = words
+  if (valueWord === undefined) return yield* wrongClause(words, "do", `the value is missing, and ${quoting}`)
+  if (words.length > 4) return yield* wrongClause(words, "do", quoting)
+  if (leaseWord !== undefined && !(isNumber(leaseWord) && Number(leaseWord) > 0)) {
+    const why = `the word behind the value is the id of a lease, and ${JSON.stringify(leaseWord)} is none; ${quoting}`
+    return yield* wrongClause(words, "do", why)
   }
-  if (words.length !== 2) return yield* wrong
+  const lease = leaseWord === undefined ? undefined : Number(leaseWord)
+  return Op.put(key, yield* read("value", valueWord, encodings.value), { lease })
+})
+
+const operationOf = Effect.fnUntraced(function*(words: Words, encodings: Encodings) {
+  const [what, keyWord] = words
+  if (keyWord === undefined) return yield* wrongClause(words, "do")
+  const key = yield* read("key", keyWord, encodings.key)
+  if (what === "put") return yield* putOf(words, key, encodings)
+  if (words.length !== 2) return yield* wrongClause(words, "do", `it has ${words.length} words, and ${quoting}`)
   switch (what) {
     case "delete":
       return Op.delete(key)
@@ -100,7 +152,7 @@ const operationOf = Effect.fnUntraced(function*(words: Words, encoding: Encoding
     case "scan":
       return Op.scan(key)
     default:
-      return yield* wrong
+      return yield* wrongClause(words, "do")
   }
 })
 
@@ -108,18 +160,18 @@ const isClauses = (value: unknown): value is ReadonlyArray<Words> =>
   Array.isArray(value) &&
   value.every((words) => Array.isArray(words) && words.every((word) => typeof word === "string"))
 
+/** JSON writes a byte in six characters at most. */
+const maxInputBytes = 6 * maxTransactionBytes
+
 /** The lists of a transaction in JSON. */
 const fromStandardInput = Effect.gen(function*() {
-  const { stdin } = yield* Stdio.Stdio
-  const text = yield* Stream.mkString(Stream.decodeText(stdin)).pipe(
-    Effect.mapError((error) => failed(`standard input cannot be read: ${error.message}`))
-  )
+  const text = textOf(yield* allOfInput(maxInputBytes, "a transaction"))
+  if (text === undefined) {
+    return yield* wrongUsage("standard input is not UTF-8; write keys and values as base64, with --encoding base64")
+  }
   const wrong = wrongUsage(
     "standard input is no transaction; write {\"if\":[[\"missing\",\"k\"]],\"do\":[[\"put\",\"k\",\"v\"]],\"else\":[[\"get\",\"k\"]]}"
   )
-  if (text.length > 2 * maxTransactionBytes) {
-    return yield* wrongUsage("standard input is larger than a transaction may be")
-  }
   const parsed: unknown = yield* Effect.try({ try: () => JSON.parse(text), catch: () => wrong })
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return yield* wrong
   const lists = { if: [], do: [], else: [], ...parsed }
@@ -129,36 +181,31 @@ const fromStandardInput = Effect.gen(function*() {
 })
 
 /** A result as it is printed: bytes in their encoding. */
-const printable = Effect.fnUntraced(function*(result: unknown, encoding: Encoding) {
-  const entryOf = Effect.fnUntraced(
-    function*({ createRevision, key, lease, modRevision, value, version }: KeyValueEntry) {
-      return {
-        key: yield* write("key", key, encoding),
-        value: yield* write("value", value, encoding),
-        createRevision,
-        modRevision,
-        version,
-        lease
-      }
-    }
-  )
+const printable = (result: unknown, encodings: Encodings) => {
+  const entryOf = ({ createRevision, key, lease, modRevision, value, version }: KeyValueEntry) => ({
+    ...jsonField("key", key, encodings.key),
+    ...jsonField("value", value, encodings.value),
+    createRevision,
+    modRevision,
+    version,
+    lease
+  })
   if (Option.isOption(result)) {
     const value = Option.getOrUndefined(result)
-    return value instanceof KeyValueEntry ? yield* entryOf(value) : null
+    return value instanceof KeyValueEntry ? entryOf(value) : null
   }
   if (typeof result === "object" && result !== null && "entries" in result && Array.isArray(result.entries)) {
-    const entries = result.entries.filter((entry) => entry instanceof KeyValueEntry)
-    return { ...result, entries: yield* Effect.forEach(entries, entryOf) }
+    return { ...result, entries: result.entries.filter((entry) => entry instanceof KeyValueEntry).map(entryOf) }
   }
   return typeof result === "number" ? { deleted: result } : result
-})
+}
 
 const clauseFlag = (name: string, description: string) =>
   Flag.String(name).pipe(Flag.withDescription(description), Flag.atLeast(0))
 
 export const txn = Command.make("txn", {
   ...clientFlags,
-  encoding: encodingFlag,
+  ...encodingFlags,
   if: clauseFlag("if", `a condition: ${clauses.if}`),
   do: clauseFlag("do", `an operation if all conditions hold: ${clauses.do}`),
   else: clauseFlag("else", "an operation if one does not"),
@@ -168,7 +215,7 @@ export const txn = Command.make("txn", {
   )
 }, (flags) =>
   Effect.gen(function*() {
-    const { encoding } = flags
+    const encodings = encodingsOf(flags)
     const given = flags.if.length + flags.do.length + flags.else.length
     if (Option.isSome(flags.input) && (flags.input.value !== "-" || given > 0)) {
       return yield* wrongUsage("write the transaction with --if, --do and --else, or read it with - alone")
@@ -180,9 +227,9 @@ export const txn = Command.make("txn", {
       else: yield* Effect.forEach(flags.else, wordsOf)
     }
     const operations = (list: ReadonlyArray<Words>): Effect.Effect<Ops, Failure> =>
-      Effect.forEach(list, (words) => operationOf(words, encoding))
+      Effect.forEach(list, (words) => operationOf(words, encodings))
     const transaction = {
-      if: yield* Effect.forEach(lists.if, (words) => conditionOf(words, encoding)),
+      if: yield* Effect.forEach(lists.if, (words) => conditionOf(words, encodings)),
       do: yield* operations(lists.do),
       else: yield* operations(lists.else)
     }
@@ -190,16 +237,19 @@ export const txn = Command.make("txn", {
       flags,
       KeyValue.use((kv) => kv.transact(transaction))
     )
-    const printed = yield* Effect.forEach(results, (result) => printable(result, encoding))
+    const printed = results.map((result) => printable(result, encodings))
     if (flags.json) return yield* Output.json({ succeeded, revision, results: printed })
     yield* Output.line(
       `${succeeded ? "the conditions hold" : "a condition does not hold"}; ${
         succeeded ? "do" : "else"
       } at revision ${revision}`
     )
-    for (const result of printed) yield* Output.json(result)
+    yield* Output.jsonLines(printed)
   })).pipe(
-    Command.withDescription("Compare keys, then do one list of operations or the other, all at one moment."),
+    Command.withDescription(
+      "Compare keys, then do one list of operations or the other, all at one moment. In a clause, a word with blanks goes " +
+        "in double quotes, as in --do 'put KEY \"hello world\"', and an empty one is written \"\"."
+    ),
     Command.withExamples([
       {
         command: "flaredb txn --if \"missing orders/17\" --do \"put orders/17 paid\" --else \"get orders/17\"",

@@ -14,11 +14,12 @@ import { exitCodes, Failure, failureOf } from "./Failure.ts"
 import { compact, watch } from "./HistoryCommands.ts"
 import { makeHelp } from "./HelpCommand.ts"
 import { inspect } from "./Inspect.ts"
-import { del, get, put, scan } from "./KeyCommands.ts"
+import { del, get, put } from "./KeyCommands.ts"
 import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
 import { lock } from "./LockCommand.ts"
 import * as Output from "./Output.ts"
+import { count, scan } from "./ScanCommands.ts"
 import { session } from "./SessionCommands.ts"
 import { endWithSuccess, watchStandardOutput } from "./StandardOutput.ts"
 import { start } from "./Start.ts"
@@ -38,6 +39,7 @@ const verbs = [
   get,
   del,
   scan,
+  count,
   txn,
   watch,
   compact,

@@ -1,0 +1,198 @@
+/** Many keys at a time, as JSON lines on standard input: `put --rows` and `get --rows`. */
+import { Effect, Option, Result } from "effect"
+import type { KeyValue } from "../client/KeyValue.ts"
+import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
+import type { Encoding, Encodings } from "./Encoding.ts"
+import { encodings as knownEncodings, jsonField, read } from "./Encoding.ts"
+import { entryJson } from "./EntryJson.ts"
+import type { Failure } from "./Failure.ts"
+import { amended, notFound, wrongUsage } from "./Failure.ts"
+import * as Output from "./Output.ts"
+import { make as makeProgress } from "./Progress.ts"
+import type { Line } from "./StandardInput.ts"
+import { forEachLines } from "./StandardInput.ts"
+
+/** JSON writes a byte in six characters at most. */
+const maxLineBytes = 6 * (maxKeyBytes + maxValueBytes) + 1_024
+
+/** Puts at a time, at most. Their values were all in one piece of standard input, which bounds their bytes. */
+const maxPuts = 512
+
+/** Gets at a time, at most: each may be answered with a value of 1 MiB. */
+const maxGets = 64
+
+const isEncoding = (value: unknown): value is Encoding => knownEncodings.some((known) => known === value)
+
+type Fields = Readonly<Record<string, unknown>>
+
+const fieldsOf = ({ number, text }: Line): Effect.Effect<Fields, Failure> =>
+  Effect.suspend(() => {
+    let fields: unknown
+    try {
+      fields = JSON.parse(text)
+    } catch {
+      fields = undefined
+    }
+    return typeof fields === "object" && fields !== null && !Array.isArray(fields)
+      ? Effect.succeed(fields as Fields)
+      : Effect.fail(wrongUsage(`line ${number} is no JSON object such as flaredb scan --json prints`))
+  })
+
+/** The bytes of a field, in the encoding that the row names beside it or else in the command's. */
+const bytesOf = Effect.fnUntraced(function*(fields: Fields, name: "key" | "value", number: number, asked: Encoding) {
+  const text = fields[name]
+  const encoding = fields[`${name}Encoding`] ?? asked
+  if (typeof text !== "string") return yield* wrongUsage(`line ${number} has no ${name}`)
+  if (!isEncoding(encoding)) {
+    return yield* wrongUsage(
+      `line ${number} has the ${name}Encoding ${JSON.stringify(encoding)}, which is none of ` +
+        knownEncodings.join(", ")
+    )
+  }
+  return yield* read(`${name} of line ${number}`, text, encoding)
+})
+
+const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+
+/** The mark of a scan that `--limit` ended. */
+const isMore = (fields: Fields): boolean => fields["more"] === true && fields["key"] === undefined
+
+const at = (number: number, error: unknown, rest: string): Failure =>
+  amended(error, (line) => `line ${number}: ${line}${rest}`)
+
+interface Row {
+  readonly number: number
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+export interface PutRowsOptions {
+  readonly encodings: Encodings
+  readonly lease: number | undefined
+  readonly json: boolean
+}
+
+/** Puts the rows of standard input. Rows are put side by side, those of one key one after the other. */
+export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], options: PutRowsOptions) {
+  const { encodings, json, lease } = options
+  const progress = yield* makeProgress("put", { quiet: json })
+  let rows = 0
+  let revision = 0
+  let leased = 0
+  let isCut = false
+  /** Why a row was not put: it says by itself how far that went. */
+  let refusal: Failure | undefined
+  let waiting: Array<Row> = []
+  let names = new Set<string>()
+
+  const flush = Effect.fnUntraced(function*() {
+    const batch = waiting
+    waiting = []
+    names = new Set()
+    const results = yield* Effect.forEach(
+      batch,
+      ({ key, value }) => Effect.result(kv.put(key, value, { lease })),
+      { concurrency: "unbounded" }
+    )
+    for (const result of results) {
+      if (Result.isFailure(result)) continue
+      rows += 1
+      revision = Math.max(revision, result.success.revision)
+    }
+    const failing = results.findIndex(Result.isFailure)
+    const row = batch[failing]
+    const result = results[failing]
+    if (row === undefined || result === undefined || Result.isSuccess(result)) return
+    refusal = at(
+      row.number,
+      result.failure,
+      `; the lines before it were put, and perhaps some up to line ${
+        batch[batch.length - 1]?.number
+      }: ${rows} rows in ` +
+        "all. Putting them again does no harm"
+    )
+    return yield* refusal
+  })
+
+  const take = Effect.fnUntraced(function*(line: Line) {
+    const fields = yield* fieldsOf(line)
+    if (isMore(fields)) {
+      isCut = true
+      return
+    }
+    const key = yield* bytesOf(fields, "key", line.number, encodings.key)
+    const value = yield* bytesOf(fields, "value", line.number, encodings.value)
+    if (typeof fields["lease"] === "number" && lease === undefined) leased += 1
+    if (waiting.length >= maxPuts || names.has(nameOf(key))) yield* flush()
+    waiting.push({ number: line.number, key, value })
+    names.add(nameOf(key))
+  })
+
+  /** A row that is wrong ends the command once those before it were put. */
+  const takeAll = Effect.fnUntraced(function*(lines: ReadonlyArray<Line>, bytesRead: number) {
+    for (const line of lines) {
+      if (line.text.trim() === "") continue
+      yield* Effect.catchTag(take(line), "Failure", (failure) => Effect.andThen(flush(), Effect.fail(failure)))
+    }
+    yield* flush()
+    yield* progress.report(bytesRead, 0)
+  })
+
+  yield* forEachLines(maxLineBytes, takeAll).pipe(
+    Effect.mapError((failure) =>
+      failure === refusal
+        ? failure
+        : amended(failure, (line) => `${line}; the lines before it were put, ${rows} rows in all`)
+    ),
+    Effect.ensuring(progress.end)
+  )
+  if (leased > 0) {
+    yield* Output.problem(`${leased} rows had a lease, and were put without one; --lease names one for all`)
+  }
+  if (isCut) yield* Output.problem("the rows were cut off by --limit of the scan that printed them: there are more")
+  yield* json
+    ? Output.json({ rows, revision })
+    : Output.line(`${rows} rows put${rows === 0 ? "" : `, up to revision ${revision}`}`)
+})
+
+/** Prints the rows of the keys that standard input names, in its order. */
+export const getRows = Effect.fnUntraced(function*(
+  kv: KeyValue["Service"],
+  { consistency, encodings }: { readonly encodings: Encodings; readonly consistency: "stale" | "linearizable" }
+) {
+  let rows = 0
+  let missing = 0
+
+  const answer = Effect.fnUntraced(function*(line: Line) {
+    const key = yield* bytesOf(yield* fieldsOf(line), "key", line.number, encodings.key)
+    const found = yield* Effect.mapError(kv.get(key, { consistency }), (error) => at(line.number, error, ""))
+    return Option.match(found, {
+      onSome: (entry): object => entryJson(entry, encodings),
+      onNone: (): object => ({ ...jsonField("key", key, encodings.key), missing: true })
+    })
+  })
+
+  yield* forEachLines(
+    maxLineBytes,
+    Effect.fnUntraced(function*(lines) {
+      const named = lines.filter(({ text }) => text.trim() !== "")
+      for (let i = 0; i < named.length; i += maxGets) {
+        const results = yield* Effect.forEach(
+          named.slice(i, i + maxGets),
+          (line) => Effect.result(answer(line)),
+          { concurrency: "unbounded" }
+        )
+        const failing = results.find(Result.isFailure)
+        const answers = results.slice(0, failing === undefined ? results.length : results.indexOf(failing))
+          .flatMap((result) => Result.isSuccess(result) ? [result.success] : [])
+        rows += answers.length
+        missing += answers.filter((row) => "missing" in row).length
+        yield* Output.jsonLines(answers)
+        if (failing !== undefined) return yield* failing.failure
+      }
+    })
+  ).pipe(
+    Effect.mapError((failure) => amended(failure, (line) => `${line}; ${rows} rows were printed`))
+  )
+  if (missing > 0) return yield* notFound(`${missing} of ${rows} keys do not exist`)
+})

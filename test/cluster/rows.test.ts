@@ -1,0 +1,182 @@
+/** Many keys on the command line: whole scans, rows in and out, counts, and prefixes that are deleted. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import type { Scope } from "effect"
+import { Effect } from "effect"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { flaredbAt } from "../binary/Flaredb.ts"
+import * as Cluster from "./Cluster.ts"
+import { cleanEnv, launcher } from "./Flaredb.ts"
+
+/** A cluster of one, and the command line at it: expects an exit code, and gives both outputs. */
+const start = Effect.gen(function*() {
+  const cluster = yield* Cluster.make(1)
+  yield* Cluster.start(cluster)
+  const at = flaredbAt(launcher, cluster.endpointList)
+  const flaredb = (code: number, args: ReadonlyArray<string>, stdin?: string | Uint8Array) =>
+    Effect.map(Effect.promise(() => at(args, stdin)), (ran) => {
+      assert.strictEqual(ran.code, code, `flaredb ${args.join(" ")}\n${ran.err}`)
+      return { out: ran.out.toString(), err: ran.err }
+    })
+  return { cluster, flaredb }
+})
+
+const live = (name: string, test: Effect.Effect<void, unknown, NodeServices.NodeServices | Scope.Scope>) =>
+  it.live(name, () => Effect.scoped(test).pipe(Effect.provide(NodeServices.layer)))
+
+const linesOf = (out: string): ReadonlyArray<string> => out.split("\n").filter((line) => line !== "")
+
+const json = (out: string): ReadonlyArray<Readonly<Record<string, unknown>>> =>
+  linesOf(out).map((line) => JSON.parse(line))
+
+const rowsOf = (rows: ReadonlyArray<object>): string => rows.map((row) => `${JSON.stringify(row)}\n`).join("")
+
+const numbered = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, i) => ({ key: `${prefix}${String(i).padStart(5, "0")}`, value: String(i) }))
+
+describe("many keys", () => {
+  live(
+    "are all scanned, up to --limit, which says what is left out where a script sees it",
+    Effect.gen(function*() {
+      const { flaredb } = yield* start
+      const loaded = yield* flaredb(0, ["put", "--rows"], rowsOf(numbered("k/", 2_500)))
+      assert.strictEqual(loaded.out, "2500 rows put, up to revision 2500\n")
+      const all = yield* flaredb(0, ["scan", "k/"])
+      assert.strictEqual(linesOf(all.out).length, 2_500)
+      assert.strictEqual(all.err, "")
+      const reversed = json((yield* flaredb(0, ["scan", "--json", "--keys-only", "--reverse"])).out)
+      assert.deepStrictEqual(
+        reversed.map(({ key }) => `${key}`),
+        json((yield* flaredb(0, ["scan", "--json"])).out)
+          .map(({ key }) => `${key}`).toReversed()
+      )
+
+      const first = yield* flaredb(0, ["scan", "--limit", "1500"])
+      assert.strictEqual(linesOf(first.out).length, 1_500)
+      assert.strictEqual(first.err, "there is more; go on with --cursor k/01499\n")
+      const rest = yield* flaredb(0, ["scan", "--cursor", "k/01499"])
+      assert.strictEqual(first.out + rest.out, all.out)
+      const page = yield* flaredb(0, ["scan", "--limit", "1500", "--json"])
+      assert.deepStrictEqual(json(page.out)[1_500], { more: true, cursor: "k/01499" })
+      assert.strictEqual((yield* flaredb(0, ["scan", "--limit", "2500"])).err, "")
+    })
+  )
+
+  live(
+    "have cursors that a shell takes as they are, whoever chose the key",
+    Effect.gen(function*() {
+      const { cluster, flaredb } = yield* start
+      const keys = ["-e", "a b", "it's $(id)", "tab\t", "z"]
+      yield* flaredb(0, ["put", "--rows"], rowsOf(keys.map((key) => ({ key, value: "" }))))
+      yield* flaredb(0, ["put", "--key-encoding", "hex", "22ff", "x"])
+      const whole = (yield* flaredb(0, ["scan", "--keys-only"])).out
+      const [, more] = json((yield* flaredb(0, ["scan", "--limit", "1", "--json"])).out)
+      assert.deepStrictEqual(more, { more: true, cursor: "Iv8=", cursorEncoding: "base64" })
+      let seen = ""
+      let flags = ""
+      const shell = (line: string) =>
+        Effect.promise(async () => {
+          const child = spawn("sh", ["-c", line], {
+            env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }) }
+          })
+          let [out, err] = ["", ""]
+          child.stdout.on("data", (chunk) => out += chunk)
+          child.stderr.on("data", (chunk) => err += chunk)
+          await once(child, "close")
+          return { out, err }
+        })
+      for (let pages = 0; pages < linesOf(whole).length; pages++) {
+        const { err, out } = yield* shell(`"${process.execPath}" ${launcher} scan --keys-only --limit 1 ${flags}`)
+        seen += out
+        flags = /^there is more; go on with (.*)\n$/.exec(err)?.[1] ?? "--none"
+      }
+      assert.strictEqual(flags, "--none")
+      assert.strictEqual(seen, whole)
+    })
+  )
+
+  live(
+    "are named as far as they were printed when the rest does not come",
+    Effect.gen(function*() {
+      const { cluster, flaredb } = yield* start
+      const value = "x".repeat(1_024 * 1_024)
+      yield* flaredb(0, ["put", "--rows"], rowsOf(numbered("k/", 12).map(({ key }) => ({ key, value }))))
+      const scan = spawn(process.execPath, [launcher, "scan", "--timeout", "500"], {
+        env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }) }
+      })
+      let [out, err] = ["", ""]
+      scan.stderr.setEncoding("utf8").on("data", (text: string) => err += text)
+      // A scan reads no further than its reader does: it has a page or two when the node ends.
+      yield* Effect.promise(() => once(scan.stdout, "readable"))
+      yield* cluster.node(1).stop("SIGKILL")
+      scan.stdout.setEncoding("utf8").on("data", (text: string) => out += text)
+      const [code] = yield* Effect.promise(() => once(scan, "close"))
+      assert.strictEqual(code, 1, err)
+      const keys = linesOf(out).map((line) => line.slice(0, line.indexOf("\t")))
+      assert.isBelow(keys.length, 12)
+      assert.include(err, `; ${keys.length} keys were printed, go on with --cursor ${keys.at(-1)}\n`)
+    })
+  )
+
+  live(
+    "are counted, and deleted by their prefix, however many they are",
+    Effect.gen(function*() {
+      const { flaredb } = yield* start
+      yield* flaredb(0, ["put", "--rows"], rowsOf([...numbered("few/", 20), ...numbered("many/", 10_500)]))
+      assert.strictEqual((yield* flaredb(0, ["count"])).out, "10520\n")
+      assert.strictEqual((yield* flaredb(0, ["count", "few/", "--json"])).out, "{\"prefix\":\"few/\",\"count\":20}\n")
+      assert.match((yield* flaredb(0, ["delete", "--prefix", "few/"])).out, /^20 keys deleted at revision 10521\n$/)
+      assert.match((yield* flaredb(0, ["delete", "--prefix", "few/"])).out, /^0 keys deleted/)
+      const many = yield* flaredb(0, ["delete", "many/", "--prefix"])
+      assert.match(many.out, /^10500 keys deleted at revision \d+, in 21 transactions\n$/)
+      yield* flaredb(0, ["put", "left", "1"])
+      assert.match((yield* flaredb(2, ["delete", "--prefix", ""])).err, /every key there is; add --all/)
+      assert.match((yield* flaredb(2, ["delete", "--all", "left"])).err, /--all goes with --prefix ""/)
+      assert.strictEqual((yield* flaredb(0, ["count"])).out, "1\n")
+      assert.match((yield* flaredb(0, ["delete", "--prefix", "", "--all", "--json"])).out, /"deleted":1,/)
+      assert.strictEqual((yield* flaredb(0, ["count"])).out, "0\n")
+    })
+  )
+
+  live(
+    "go in and out as rows; a row that is wrong is named by its line",
+    Effect.gen(function*() {
+      const { flaredb } = yield* start
+      const rows = [
+        { key: "a", value: "1" },
+        { key: "AP8=", keyEncoding: "base64", value: "ff", valueEncoding: "hex" },
+        { key: "a", value: "2" },
+        { more: true, cursor: "a" }
+      ]
+      const put = yield* flaredb(0, ["put", "--rows", "--json"], `\n${rowsOf(rows)}`)
+      assert.deepStrictEqual(json(put.out), [{ rows: 3, revision: 3 }])
+      assert.match(put.err, /cut off by --limit/)
+      const asked = rowsOf([{ key: "no" }, { key: "AP8=", keyEncoding: "base64" }, { key: "a" }])
+      const got = yield* flaredb(3, ["get", "--rows"], asked.trimEnd())
+      assert.deepStrictEqual(
+        json(got.out).map(({ key, missing, value }) => [key, value ?? missing]),
+        [["no", true], ["AP8=", "/w=="], ["a", "2"]]
+      )
+      assert.match(got.err, /1 of 3 keys do not exist/)
+
+      const wrong: ReadonlyArray<readonly [row: string | Uint8Array, says: RegExp]> = [
+        ["frobnicate", /line 2 is no JSON object such as flaredb scan --json prints/],
+        ["{\"key\":\"x\"}", /line 2 has no value/],
+        ["{\"value\":\"x\"}", /line 2 has no key/],
+        ["{\"key\":\"\",\"value\":\"x\"}", /line 2: invalid key: is empty/],
+        ["{\"key\":\"x\",\"keyEncoding\":\"morse\",\"value\":\"x\"}", /line 2 has the keyEncoding "morse"/],
+        ["{\"key\":\"A\",\"keyEncoding\":\"base64\",\"value\":\"x\"}", /the key of line 2 "A" is not base64/],
+        ["{\"key\":\"\\ud800\",\"value\":\"x\"}", /the key of line 2 .* half of a surrogate pair/],
+        [Uint8Array.of(0x22, 0xff, 0x22), /line 2 is not UTF-8/]
+      ]
+      for (const [i, [row, says]] of wrong.entries()) {
+        const good = `{"key":"good/${i}","value":"1"}\n`
+        const refused = yield* flaredb(2, ["put", "--rows"], Buffer.concat([Buffer.from(good), Buffer.from(row)]))
+        assert.match(refused.err, says)
+        assert.match(refused.err, /the lines before it were put/)
+        assert.strictEqual((yield* flaredb(0, ["get", `good/${i}`])).out, "1\n")
+      }
+    })
+  )
+})
