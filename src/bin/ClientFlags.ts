@@ -32,7 +32,7 @@ export const clientFlags = {
   ),
   timeout: durationFlag("timeout").pipe(
     withVariable(
-      "how long until the command gives up, at most 1h; a number without a unit is milliseconds",
+      "how long until the command gives up, at most 1h",
       { name: "FLAREDB_TIMEOUT_MS", config: Config.Int },
       5_000,
       "5s"

@@ -8,15 +8,15 @@ const isUnit = (text: string): text is Unit => Object.hasOwn(unitMs, text)
 
 const written = /^(-?\d+(?:\.\d+)?)([a-z]*)$/
 
-/** The milliseconds that `text` means: a number and its unit, or milliseconds without one. Throws what is expected. */
+/** The milliseconds that `text` means: a number and its unit. Throws what is expected. */
 export const parseDuration = (text: string): number => {
   const [, amount = "", unit = ""] = written.exec(text.trim()) ?? []
-  const factor = unit === "" ? 1 : isUnit(unit) ? unitMs[unit] : undefined
+  const factor = isUnit(unit) ? unitMs[unit] : amount === "0" ? 1 : undefined
   const ms = factor === undefined || amount === "" ? undefined : Number(amount) * factor
   if (ms !== undefined && Number.isSafeInteger(Math.round(ms)) && Math.abs(ms - Math.round(ms)) < 1e-6) {
     return Math.round(ms)
   }
-  throw new Error("a duration in whole milliseconds, such as 500ms, 1.5s, 2m, 1h or 7d")
+  throw new Error("a duration with its unit, in whole milliseconds: 500ms, 1.5s, 2m, 1h or 7d")
 }
 
 /** Milliseconds in the largest unit that writes them exactly enough: `1500` is `1.5s`, `90061000` is `1d1h1m1s`. */

@@ -1,6 +1,7 @@
 /** How keys and values, which are bytes, are written on a command line and in its output. */
 import { Effect, Option } from "effect"
 import { Flag } from "effect/cli"
+import { withDefault } from "./DefaultValue.ts"
 import type { Failure } from "./Failure.ts"
 import { wrongUsage } from "./Failure.ts"
 
@@ -16,8 +17,7 @@ export interface Encodings {
 /** For commands that take and print keys alone. */
 export const keyEncodingFlags = {
   encoding: Flag.Literals("encoding", encodings).pipe(
-    Flag.withDescription("how keys and values are written, in arguments and in the output"),
-    Flag.withDefault("text" as const)
+    withDefault<Encoding>("how keys and values are written, in arguments and in the output", "text")
   ),
   keyEncoding: Flag.Literals("key-encoding", encodings).pipe(
     Flag.withDescription("how keys are written; as --encoding says when left out"),

@@ -7,6 +7,7 @@ import { Position } from "../client/Position.ts"
 import type { Changes, WatchEvent } from "../client/Watch.ts"
 import { Watch } from "../client/Watch.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
+import { durationFlag, formatDuration } from "./Duration.ts"
 import type { Encodings } from "./Encoding.ts"
 import { encodingFlags, encodingsOf, jsonField, read, shown } from "./Encoding.ts"
 import { entryFields } from "./EntryJson.ts"
@@ -43,25 +44,24 @@ export const watch = Command.make("watch", {
   ...clientFlags,
   ...encodingFlags,
   raw: Output.rawFlag,
-  timeout: Flag.Int("timeout").pipe(
-    Flag.withMetavar("MS"),
-    Flag.withDescription("end after so many milliseconds; until it is stopped when left out"),
+  timeout: durationFlag("timeout").pipe(
+    Flag.withDescription("end after so long, at most 1d; default never"),
     Flag.optional
   ),
   limit: Flag.Int("limit").pipe(
     Flag.withMetavar("N"),
-    Flag.withDescription("end after so many events; with --timeout, fail when there were fewer by then"),
+    Flag.withDescription("end after so many events, default never; with --timeout, fail when there were fewer by then"),
     Flag.optional
   ),
   fromRevision: Flag.Int("from-revision").pipe(
     Flag.withMetavar("REVISION"),
-    Flag.withDescription("begin with this revision instead of now"),
+    Flag.withDescription("begin with this revision; default now"),
     Flag.optional
   ),
   from: Flag.String("from").pipe(
     Flag.withMetavar("POSITION"),
     Flag.withDescription(
-      "go on behind a position that --json printed; fails when the cluster is not the same one any more"
+      "go on behind a position that --json printed, default now; fails when the cluster is not the same one any more"
     ),
     Flag.optional
   ),
@@ -85,7 +85,9 @@ export const watch = Command.make("watch", {
     const timeoutMs = Option.getOrUndefined(flags.timeout)
     if (limit !== undefined && limit < 1) return yield* wrongUsage(`--limit ${limit} is less than 1`)
     if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > maxTimeoutMs)) {
-      return yield* wrongUsage(`--timeout ${timeoutMs} is not from 1 to ${maxTimeoutMs} milliseconds`)
+      return yield* wrongUsage(
+        `--timeout ${formatDuration(timeoutMs)} is not from 1ms to ${formatDuration(maxTimeoutMs)}`
+      )
     }
     const after = Option.isSome(flags.from)
       ? yield* Effect.mapError(Position.decode(flags.from.value), failureOf)
@@ -120,7 +122,7 @@ export const watch = Command.make("watch", {
       timeoutMs === undefined ? watching : Effect.timeoutOption(watching, timeoutMs)
     )
     if (limit !== undefined && events < limit) {
-      return yield* failed(`there were ${events} of ${limit} events within ${timeoutMs} ms`)
+      return yield* failed(`there were ${events} of ${limit} events within ${formatDuration(timeoutMs ?? 0)}`)
     }
   })).pipe(
     Command.withDescription(
@@ -133,7 +135,7 @@ export const watch = Command.make("watch", {
         command: "flaredb watch users/ --from-revision 17 --json",
         description: "Everything since revision 17, as JSON"
       },
-      { command: "flaredb watch job/7 --key --limit 1 --timeout 5000", description: "Wait for a change of one key" }
+      { command: "flaredb watch job/7 --key --limit 1 --timeout 5s", description: "Wait for a change of one key" }
     ])
   )
 

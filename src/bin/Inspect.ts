@@ -7,6 +7,7 @@ import { decodeCommand } from "../kv/Command.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import { LogIndex } from "../raft/Types.ts"
 import type { Inspection } from "../storage/Inspect.ts"
+import { withDefault } from "./DefaultValue.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
 import { makeSwitch } from "./Switch.ts"
@@ -106,13 +107,11 @@ export const inspect = Command.make("inspect", {
   directory: Argument.String("directory").pipe(Argument.withDescription("a node's data directory")),
   entries: Flag.Int("entries").pipe(
     Flag.withMetavar("N"),
-    Flag.withDescription("also print this many log entries"),
-    Flag.withDefault(0)
+    withDefault("also print this many log entries", 0)
   ),
   from: Flag.Int("from").pipe(
     Flag.withMetavar("INDEX"),
-    Flag.withDescription("first log entry to print"),
-    Flag.withDefault(1)
+    withDefault("first log entry to print", 1)
   ),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
 }, (flags) =>

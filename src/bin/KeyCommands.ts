@@ -34,7 +34,7 @@ export const put = Command.make("put", {
   ...encodingFlags,
   lease: Flag.Int("lease").pipe(
     Flag.withMetavar("ID"),
-    Flag.withDescription("the lease that the key is to live as long as"),
+    Flag.withDescription("the lease that the key is to live as long as; default none"),
     Flag.optional
   ),
   rows: makeSwitch("rows").pipe(
@@ -91,7 +91,9 @@ export const get = Command.make(
     output: Flag.String("output").pipe(
       Flag.withAlias("o"),
       Flag.withMetavar("FILE"),
-      Flag.withDescription("write the bytes of the value to a file, or with - to standard output, and nothing else"),
+      Flag.withDescription(
+        "write the bytes of the value to a file, or with - to standard output, and nothing else; default as text"
+      ),
       Flag.optional
     ),
     force: makeSwitch("force").pipe(

@@ -29,7 +29,7 @@ export const scan = Command.make("scan", {
   ),
   cursor: Flag.String("cursor").pipe(
     Flag.withMetavar("KEY"),
-    Flag.withDescription("go on behind this key, the last one that was printed before"),
+    Flag.withDescription("go on behind this key, the last one that was printed before; default from the first"),
     Flag.optional
   ),
   cursorEncoding: Flag.Literals("cursor-encoding", encodings).pipe(

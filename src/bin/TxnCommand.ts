@@ -201,7 +201,7 @@ const printable = (result: unknown, encodings: Encodings) => {
 }
 
 const clauseFlag = (name: string, description: string) =>
-  Flag.String(name).pipe(Flag.withDescription(description), Flag.atLeast(0))
+  Flag.String(name).pipe(Flag.withDescription(`${description}; default none, may be repeated`), Flag.atLeast(0))
 
 export const txn = Command.make("txn", {
   ...clientFlags,

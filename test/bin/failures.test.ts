@@ -20,7 +20,7 @@ describe("an unreachable cluster", () => {
     it.live(`fails ${args[0]} within its timeout, naming every endpoint`, () =>
       Effect.gen(function*() {
         const endpoints = (yield* freePorts(2)).map((port) => `127.0.0.1:${port}`)
-        const { code, err } = yield* run([...args, "--endpoints", endpoints.join(","), "--timeout", "400"])
+        const { code, err } = yield* run([...args, "--endpoints", endpoints.join(","), "--timeout", "400ms"])
         assert.strictEqual(code, 1, err)
         assert.match(err, /^flaredb: [^\n]+\n$/)
         for (const endpoint of endpoints) assert.include(err, endpoint)
@@ -30,7 +30,7 @@ describe("an unreachable cluster", () => {
   it.live("fails transfer-leader, saying that no node leads and why", () =>
     Effect.gen(function*() {
       const [port] = yield* freePorts(1)
-      const { code, err, out } = yield* run(["transfer-leader", "-e", `127.0.0.1:${port}`, "--timeout", "400"])
+      const { code, err, out } = yield* run(["transfer-leader", "-e", `127.0.0.1:${port}`, "--timeout", "400ms"])
       assert.deepInclude({ code, out }, { code: 1, out: "" }, err)
       assert.match(err, /^flaredb: [^\n]*no node leads[^\n]*nobody listens there[^\n]*\n$/)
     }).pipe(Effect.provide(NodeServices.layer)))

@@ -77,7 +77,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["watch", "--key"], /invalid key: is empty/],
     [["watch", "--from-revision", "0"], /invalid fromRevision: 0 /],
     [["watch", "--limit", "0"], /--limit 0 is less than 1/],
-    [["watch", "--timeout", "0"], /--timeout 0 is not from 1 to 86400000 milliseconds/],
+    [["watch", "--timeout", "0"], /--timeout 0ms is not from 1ms to 1d/],
     [["watch", "xyz", "--encoding", "hex"], /the prefix "xyz" is not/]
   ],
   compact: [
@@ -117,7 +117,8 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   "lease grant": [
     [["lease", "grant"], /Missing required argument: ttl/],
     [["lease", "grant", "soon"], /soon/],
-    [["lease", "grant", "10"], /invalid ttlMs: 10 is not an integer from 1000/]
+    [["lease", "grant", "3600"], /a duration with its unit/],
+    [["lease", "grant", "10ms"], /invalid ttlMs: 10 is not an integer from 1000/]
   ],
   "lease keep-alive": [[["lease", "keep-alive", "0"], /0 is no lease id/]],
   "lease revoke": [[["lease", "revoke", "x"], /"x"/]],

@@ -111,7 +111,7 @@ describe("keys and values of any bytes", () => {
       const [, got] = json((yield* flaredb(0, ["txn", "--do", "scan k/"])).out.replace(/^.*\n/, "[]\n"))
       assert.deepInclude((got as { readonly entries: ReadonlyArray<object> }).entries[2], named)
 
-      const [lease] = json((yield* flaredb(0, ["lease", "grant", "60000", "--json"])).out)
+      const [lease] = json((yield* flaredb(0, ["lease", "grant", "60s", "--json"])).out)
       const id = String((lease as { readonly id: number }).id)
       yield* flaredb(0, ["put", "k/1", "again", "--lease", id])
       yield* flaredb(0, ["put", "--key-encoding", "hex", "6b2fff", "again", "--lease", id])

@@ -30,7 +30,7 @@ it.live("transactions, leases and locks on the command line", () =>
     })
     assert.strictEqual(JSON.parse(piped.out).results[0].entries[0].key, "a", piped.err)
 
-    const { id } = yield* json("lease", "grant", "60000")
+    const { id } = yield* json("lease", "grant", "60s")
     yield* json("put", "leased", "1", "--lease", String(id))
     assert.deepInclude(yield* json("lease", "ttl", String(id)), { id, ttlMs: 60_000, keys: ["leased"] })
     assert.deepInclude(yield* json("lease", "list"), { id, keys: 1 })

@@ -102,7 +102,7 @@ describe("many keys", () => {
       const { cluster, flaredb } = yield* start
       const value = "x".repeat(1_024 * 1_024)
       yield* flaredb(0, ["put", "--rows"], rowsOf(numbered("k/", 12).map(({ key }) => ({ key, value }))))
-      const scan = spawn(process.execPath, [launcher, "scan", "--timeout", "500"], {
+      const scan = spawn(process.execPath, [launcher, "scan", "--timeout", "500ms"], {
         env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }) }
       })
       let [out, err] = ["", ""]
