@@ -42,6 +42,12 @@ export interface ClientFlags {
   readonly json: boolean
 }
 
+/**
+ * Milliseconds for which a command tries again while every endpoint refuses connections. Long enough for a few attempts,
+ * and short enough that a wrong endpoint is known within a second.
+ */
+export const refusedTimeoutMs = 300
+
 /** An hour: longer waits are mistyped. */
 const maxTimeoutMs = 3_600_000
 
@@ -55,6 +61,7 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
       endpoints: yield* parseEndpoints(flags.endpoints),
       clusterIdentity: Option.getOrUndefined(flags.clusterIdentity),
       requestTimeoutMs: flags.timeout,
+      refusedTimeoutMs,
       connectTimeoutMs: Math.min(1_000, flags.timeout),
       name: "flaredb"
     }
