@@ -11,7 +11,7 @@ import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import { nodeFlags } from "./NodeFlags.ts"
 import * as Output from "./Output.ts"
-import { formatBytes, make as makeProgress } from "./Progress.ts"
+import { formatBytes, make as makeProgress, progressFlag } from "./Progress.ts"
 import { makeSwitch } from "./Switch.ts"
 import { table } from "./Table.ts"
 
@@ -49,6 +49,7 @@ interface FromFlags {
   readonly force: boolean
   readonly from: string
   readonly json: boolean
+  readonly progress: Option.Option<boolean>
   readonly replaced: boolean
 }
 
@@ -59,10 +60,10 @@ const missing = (index: number, lastIndex: number): string =>
       "a stopped node cannot tell which of them were committed. Compare with the other nodes, and take the one that is furthest"
     : "not in it: whatever this node had not received. Compare with the other nodes, and take the one that is furthest"
 
-const backupFrom = ({ file, force, from, json, replaced }: FromFlags) =>
+const backupFrom = ({ file, force, from, json, progress: shown, replaced }: FromFlags) =>
   Effect.gen(function*() {
     const { offlineBackup } = yield* Effect.promise(() => import("./OfflineBackup.ts"))
-    const progress = yield* makeProgress("backup", { quiet: json })
+    const progress = yield* makeProgress("backup", { json, progress: shown })
     const written = yield* offlineBackup({ file, force, from, replaced, onProgress: progress.report }).pipe(
       Effect.ensuring(progress.end)
     )
@@ -92,6 +93,7 @@ export const backup = Command.make("backup", {
     Flag.withDescription("with --from: the state that the node's last snapshot replaced, as long as it is kept"),
     Flag.withDefault(false)
   ),
+  progress: progressFlag,
   file: fileArgument
 }, (flags) => {
   if (Option.isSome(flags.from)) return backupFrom({ ...flags, from: flags.from.value })
@@ -103,7 +105,7 @@ export const backup = Command.make("backup", {
     Effect.gen(function*() {
       const { download } = yield* Backups
       const { writeBackup } = yield* Effect.promise(() => import("../storage/BackupWriter.ts"))
-      const progress = yield* makeProgress("backup", { quiet: flags.json })
+      const progress = yield* makeProgress("backup", flags)
       const written = yield* writeBackup(flags.file, download, {
         force: flags.force,
         onProgress: progress.report
@@ -150,6 +152,7 @@ export const restore = Command.make("restore", {
     Flag.withDefault(false)
   ),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false)),
+  progress: progressFlag,
   file: fileArgument
 }, (flags) =>
   Effect.gen(function*() {
@@ -163,7 +166,7 @@ export const restore = Command.make("restore", {
           import("../machine/StateCheck.ts")
         ])
       )
-    const checking = yield* makeProgress("check", { quiet: flags.json })
+    const checking = yield* makeProgress("check", flags)
     const checked = yield* readBackup(flags.file, { check: checkOfBackup, onProgress: checking.report }).pipe(
       Effect.ensuring(checking.end)
     )
@@ -185,7 +188,7 @@ export const restore = Command.make("restore", {
       nodes: Option.isSome(flags.nodes) ? yield* NodeConfig.parseNodes(flags.nodes.value) : NodeConfig.defaults.nodes,
       ...(Option.isSome(flags.dataDir) ? { dataDir: flags.dataDir.value } : {})
     })
-    const progress = yield* makeProgress("restore", { quiet: flags.json })
+    const progress = yield* makeProgress("restore", flags)
     const restored = yield* restore({
       file: flags.file,
       path: config.dataDir,
@@ -267,12 +270,12 @@ const row = ({ endpoint, hash, problem }: NodeHash, common: string | undefined):
       hash.digest
     ]
 
-export const verify = Command.make("verify", clientFlags, (flags) =>
+export const verify = Command.make("verify", { ...clientFlags, progress: progressFlag }, (flags) =>
   withBackups(
     flags,
     Effect.gen(function*() {
       const { hashes } = yield* Backups
-      const progress = yield* makeProgress("hash", { quiet: flags.json })
+      const progress = yield* makeProgress("hash", flags)
       const answers = yield* hashes({
         onStep: (_, step) => step._tag === "Hashing" ? progress.report(step.bytes, step.estimatedBytes) : Effect.void
       }).pipe(Effect.ensuring(progress.end))

@@ -10,6 +10,9 @@ import type { Failure } from "./Failure.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import { makeSwitch } from "./Switch.ts"
 
+/** Milliseconds until a command gives up, unless it is said otherwise. */
+export const defaultTimeoutMs = 5_000
+
 export const clientFlags = {
   endpoints: Flag.String("endpoints").pipe(
     Flag.withAlias("e"),
@@ -30,7 +33,7 @@ export const clientFlags = {
     Flag.withMetavar("MS"),
     Flag.withDescription("milliseconds until the command gives up (FLAREDB_TIMEOUT_MS)"),
     Flag.withFallbackConfig(Config.Int("FLAREDB_TIMEOUT_MS")),
-    Flag.withDefault(5_000)
+    Flag.withDefault(defaultTimeoutMs)
   ),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
 }

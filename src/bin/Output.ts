@@ -5,6 +5,7 @@
 import { Console, Effect } from "effect"
 import { Flag } from "effect/cli"
 import { cell, printable, printableJson, printableLines } from "../Printable.ts"
+import * as Messages from "./Messages.ts"
 import { makeSwitch } from "./Switch.ts"
 
 export const rawFlag = makeSwitch("raw").pipe(
@@ -29,5 +30,5 @@ export const row = (cells: ReadonlyArray<string>, raw: boolean): Effect.Effect<v
 export const value = (text: string, raw: boolean): Effect.Effect<void> =>
   Effect.suspend(() => Console.log(raw || process.stdout.isTTY !== true ? text : printableLines(text)))
 
-/** A line on standard error; a stack has several. */
-export const problem = (text: string): Effect.Effect<void> => Console.error(printableLines(text))
+/** What is worth knowing beside the output, on standard error. */
+export const problem = Messages.notice
