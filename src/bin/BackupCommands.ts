@@ -1,17 +1,19 @@
 /** The commands on the whole state: backup, restore, verify. */
-import { Effect, Option } from "effect"
+import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { NodeHash } from "../client/Backups.ts"
 import { Backups, layer as backupsLayer } from "../client/Backups.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
+import { printableLines } from "../Printable.ts"
 import type { BackupContents } from "../storage/BackupReader.ts"
+import type { BackupSink } from "../storage/BackupWriter.ts"
 import type { ClientFlags } from "./ClientFlags.ts"
 import { clientFlags, clientOptions } from "./ClientFlags.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import { nodeFlags } from "./NodeFlags.ts"
 import * as Output from "./Output.ts"
-import { formatBytes, make as makeProgress, progressFlag } from "./Progress.ts"
+import { formatBytes, isShown, make as makeProgress, progressFlag } from "./Progress.ts"
 import { makeSwitch } from "./Switch.ts"
 import { table } from "./Table.ts"
 
@@ -22,6 +24,30 @@ const withBackups = <A, E>(flags: ClientFlags, command: Effect.Effect<A, E, Back
   }).pipe(Effect.mapError(failureOf))
 
 const fileArgument = Argument.String("file").pipe(Argument.withDescription("the backup file"))
+
+/** What a file is called that is none. Replacing one of these names would take it from every other program. */
+const standardOutputs: ReadonlySet<string> = new Set(["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+
+/** Standard output, when a backup is to go there. */
+const standardOutput = (file: string): Effect.Effect<BackupSink | undefined, Failure> => {
+  if (!standardOutputs.has(file)) return Effect.succeed(undefined)
+  if (process.stdout.isTTY) {
+    return Effect.fail(wrongUsage("a backup is no text for a terminal; send it on: flaredb backup - > FILE"))
+  }
+  return Effect.succeed({
+    // A reader that has gone, or a full disk, ends the process: `StandardOutput.ts` says why.
+    write: (piece) => new Promise<void>((resolve) => process.stdout.write(piece, () => resolve())),
+    sync: () => Promise.resolve()
+  })
+}
+
+/** What came of a backup: on standard output, unless the backup is there. Then only who looks is told. */
+const report = (sink: BackupSink | undefined, text: string, flags: Parameters<typeof isShown>[0]) =>
+  sink === undefined
+    ? Output.lines(text)
+    : flags.json || isShown(flags)
+    ? Console.error(printableLines(text))
+    : Effect.void
 
 const summary = (file: string, { header, totals }: BackupContents) => ({
   file,
@@ -63,15 +89,18 @@ const missing = (index: number, lastIndex: number): string =>
 const backupFrom = ({ file, force, from, json, progress: shown, replaced }: FromFlags) =>
   Effect.gen(function*() {
     const { offlineBackup } = yield* Effect.promise(() => import("./OfflineBackup.ts"))
+    const sink = yield* standardOutput(file)
     const progress = yield* makeProgress("backup", { json, progress: shown })
-    const written = yield* offlineBackup({ file, force, from, replaced, onProgress: progress.report }).pipe(
+    const written = yield* offlineBackup({ file, sink, force, from, replaced, onProgress: progress.report }).pipe(
       Effect.ensuring(progress.end)
     )
     const { header, lastIndex, problem } = written
-    yield* Output.lines(
+    yield* report(
+      sink,
       json
         ? JSON.stringify({ ...summary(file, written), from, replaced, lastIndex })
-        : `${file}: ${sentence(written)}\n${missing(header.index, lastIndex)}`
+        : `${file}: ${sentence(written)}\n${missing(header.index, lastIndex)}`,
+      { json, progress: shown }
     )
     if (problem !== undefined) {
       return yield* failed(`${file} was written, but restore will not take it, because ${from} is damaged: ${problem}`)
@@ -94,7 +123,7 @@ export const backup = Command.make("backup", {
     Flag.withDefault(false)
   ),
   progress: progressFlag,
-  file: fileArgument
+  file: Argument.String("file").pipe(Argument.withDescription("the backup file; - for standard output"))
 }, (flags) => {
   if (Option.isSome(flags.from)) return backupFrom({ ...flags, from: flags.from.value })
   if (flags.replaced) {
@@ -104,14 +133,17 @@ export const backup = Command.make("backup", {
     flags,
     Effect.gen(function*() {
       const { download } = yield* Backups
-      const { writeBackup } = yield* Effect.promise(() => import("../storage/BackupWriter.ts"))
+      const { writeBackup, writeBackupTo } = yield* Effect.promise(() => import("../storage/BackupWriter.ts"))
+      const sink = yield* standardOutput(flags.file)
       const progress = yield* makeProgress("backup", flags)
-      const written = yield* writeBackup(flags.file, download, {
-        force: flags.force,
-        onProgress: progress.report
-      }).pipe(Effect.ensuring(progress.end))
-      yield* Output.lines(
-        flags.json ? JSON.stringify(summary(flags.file, written)) : `${flags.file}: ${sentence(written)}`
+      const options = { force: flags.force, onProgress: progress.report }
+      const written = yield* (sink === undefined
+        ? writeBackup(flags.file, download, options)
+        : writeBackupTo(sink, flags.file, download, options)).pipe(Effect.ensuring(progress.end))
+      yield* report(
+        sink,
+        flags.json ? JSON.stringify(summary(flags.file, written)) : `${flags.file}: ${sentence(written)}`,
+        flags
       )
     })
   )
@@ -124,6 +156,10 @@ export const backup = Command.make("backup", {
     {
       command: "flaredb backup nightly.flaredb --force --endpoints 10.0.0.2:7001",
       description: "From one node, over the file of yesterday"
+    },
+    {
+      command: "flaredb backup - | ssh store 'cat > nightly.flaredb'",
+      description: "To standard output, which holds nothing else then"
     },
     {
       command: "flaredb backup rescue.flaredb --from ./data/node-1",
@@ -156,6 +192,11 @@ export const restore = Command.make("restore", {
   file: fileArgument
 }, (flags) =>
   Effect.gen(function*() {
+    if (flags.file === "-") {
+      return yield* wrongUsage(
+        "a backup is read twice, once to check all of it before anything is changed; save standard input to a file, and name that"
+      )
+    }
     const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }, { checkOfBackup }] = yield* Effect
       .promise(() =>
         Promise.all([

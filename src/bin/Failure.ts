@@ -50,7 +50,8 @@ const internal: ReadonlySet<string> = new Set(["_tag", "name", "message", "stack
 const isPlain = (value: unknown): boolean =>
   value === null || ["string", "number", "boolean"].includes(typeof value) ||
   (Array.isArray(value) && value.every(isPlain)) ||
-  (typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isPlain))
+  (typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype &&
+    Object.values(value).every(isPlain))
 
 const fieldsOf = (error: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(error).filter(([name, value]) => !internal.has(name) && isPlain(value)))

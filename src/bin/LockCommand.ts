@@ -119,7 +119,10 @@ const runLocked = (lock: HeldLock, ttlMs: number, program: string, args: Readonl
           `${ended.problem}; ${program} was stopped ${Math.round(nowMs() - startedMs)} ms after it had begun`
         )
     }
-  }).pipe(Effect.uninterruptible, Effect.flatMap((failure) => failure === undefined ? Effect.void : Effect.fail(failure)))
+  }).pipe(
+    Effect.uninterruptible,
+    Effect.flatMap((failure) => failure === undefined ? Effect.void : Effect.fail(failure))
+  )
 
 export const lock = Command.make("lock", {
   ...clientFlags,

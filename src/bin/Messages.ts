@@ -2,7 +2,8 @@
  * What a command says beside its output, on standard error: a line for people, or with `--json` an object on a line for
  * programs. The form is part of the command line's interface: `docs/command-line.md` has it.
  */
-import { Console, Effect } from "effect"
+import type { Effect } from "effect"
+import { Console } from "effect"
 import { printableJson, printableLines } from "../Printable.ts"
 import type { Failure } from "./Failure.ts"
 

@@ -134,7 +134,9 @@ export class Line {
     const wait = (told: boolean): Effect.Effect<void, LineFailure> =>
       Effect.flatMap(this.patiently(this.before(place)), (predecessor) => {
         if (predecessor === undefined) return Effect.void
-        const tell = told || onWait === undefined ? Effect.void : Effect.flatMap(this.patiently(this.headOf(undefined)), onWait)
+        const tell = told || onWait === undefined
+          ? Effect.void
+          : Effect.flatMap(this.patiently(this.headOf(undefined)), onWait)
         return Effect.andThen(tell, Effect.andThen(this.patiently(this.untilGone(predecessor.key)), wait(true)))
       })
     return Effect.raceFirst(wait(false), place.lease.lost)
@@ -144,7 +146,9 @@ export class Line {
   headOf(options: ReadOptions | undefined): Effect.Effect<Option.Option<KeyValueEntry>, ReadFailure> {
     return Effect.flatMap(this.entriesOf(options), (entries) => {
       let head: KeyValueEntry | undefined
-      for (const entry of entries) if (entry.createRevision < (head?.createRevision ?? Number.POSITIVE_INFINITY)) head = entry
+      for (const entry of entries) {
+        if (entry.createRevision < (head?.createRevision ?? Number.POSITIVE_INFINITY)) head = entry
+      }
       return head === undefined ? Effect.succeed(Option.none()) : this.parts.keyValue.get(head.key, options)
     })
   }

@@ -41,7 +41,9 @@ export const make = (
     const lost = (reason: string, sent: boolean, refused = false) =>
       new ConnectionLost({ endpoint: name, reason, sent, refused })
     const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(lost(describeFailure(cause), sent, isRefusedConnection(cause)))
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.interrupt
+        : Effect.fail(lost(describeFailure(cause), sent, isRefusedConnection(cause)))
     const rpcs = yield* Effect.catchCause(
       connectTcp(Rpcs, { ...endpoint, openTimeoutMs: options.connectTimeoutMs }),
       failWith(false)

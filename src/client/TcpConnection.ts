@@ -51,7 +51,9 @@ export const make = (options: TcpConnectionOptions): Connect =>
     const lost = (reason: string, sent: boolean, refused = false) =>
       new ConnectionLost({ endpoint: name, reason, sent, refused })
     const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(lost(describeFailure(cause), sent, isRefusedConnection(cause)))
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.interrupt
+        : Effect.fail(lost(describeFailure(cause), sent, isRefusedConnection(cause)))
 
     let open = true
     const { calls: rpcs, direct } = yield* Effect.catchCause(

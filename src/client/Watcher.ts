@@ -124,10 +124,7 @@ export class Watcher {
     const { client, pool, request } = this.options
     const connection = yield* Effect.tapError(
       pool.get(endpoint),
-      (error) =>
-        Effect.sync(() =>
-          this.options.router.failed(endpoint, error.message, standingOf(error))
-        )
+      (error) => Effect.sync(() => this.options.router.failed(endpoint, error.message, standingOf(error)))
     )
     // A connection that may be used is of a cluster that is known.
     const cluster = pool.cluster.identity as ClusterIdentity

@@ -47,7 +47,8 @@ const errorOf = (cause: Cause.Cause<unknown>): unknown =>
   Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
 
 /** Whether a connection was refused, instead of lost or not made in time. */
-export const isRefusedConnection = (cause: Cause.Cause<unknown>): boolean => refusals.has(systemCode(errorOf(cause)) ?? "")
+export const isRefusedConnection = (cause: Cause.Cause<unknown>): boolean =>
+  refusals.has(systemCode(errorOf(cause)) ?? "")
 
 const tagOf = (error: unknown): string | undefined =>
   typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : undefined

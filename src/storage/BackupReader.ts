@@ -63,7 +63,12 @@ const opened = (path: string): Effect.Effect<FileHandle, BackupCorrupt | BackupI
     (found): Effect.Effect<FileHandle, BackupCorrupt | BackupIoError> =>
       found.isFile()
         ? attempt("open", path, () => open(path, "r"))
-        : Effect.fail(new BackupCorrupt({ path, detail: "it is no regular file" }))
+        : Effect.fail(
+          new BackupCorrupt({
+            path,
+            detail: "it is no regular file, and it is read twice; save it to a file, and name that"
+          })
+        )
   )
 
 /** Reads the whole file. Rows are handed on before the end is known to be right: whoever keeps them waits for it. */

@@ -41,7 +41,9 @@ const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: stri
   yield* Effect.forkScoped(
     Effect.flatMap(Stream.mkString(Stream.decodeText(handle.stderr)), (text) => Deferred.succeed(lines, text))
   )
-  const pids = Effect.sync(() => readFileSync(file, "utf8").trim().split("\n").filter((line) => line !== "").map(Number))
+  const pids = Effect.sync(() =>
+    readFileSync(file, "utf8").trim().split("\n").filter((line) => line !== "").map(Number)
+  )
   yield* Effect.repeat(pids, { until: (found) => found.length === 2, schedule: Schedule.spaced(10) })
   yield* Effect.addFinalizer(() =>
     Effect.map(pids, (all) => {
@@ -60,39 +62,52 @@ const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: stri
 /** Those that end the supervisor, and the one that leaves it there without doing anything. */
 const ends = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGKILL", "SIGSTOP"] as const
 
-it.live("a signal to flaredb lock ends its command and the children of that before the next holder begins", () =>
-  Effect.gen(function*() {
-    const cluster = yield* Cluster.make(1)
-    yield* Cluster.start(cluster)
-    const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
-    yield* Effect.forEach(ends, (signal) =>
-      Effect.scoped(Effect.gen(function*() {
-        const ttlMs = signal === "SIGKILL" || signal === "SIGSTOP" ? 2_000 : 10_000
-        const { file, handle } = yield* holding(cluster, signal, ttlMs)
-        const waiting = yield* Effect.forkScoped(run(["lock", signal, "--", "sh", "-c", next(file)], { env }))
-        process.kill(handle.pid, signal)
-        const { code, out } = yield* Fiber.join(waiting)
-        assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
-      })), { concurrency: "unbounded", discard: true })
-  }).pipe(Effect.provide(NodeServices.layer)), 40_000)
+it.live(
+  "a signal to flaredb lock ends its command and the children of that before the next holder begins",
+  () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make(1)
+      yield* Cluster.start(cluster)
+      const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
+      yield* Effect.forEach(ends, (signal) =>
+        Effect.scoped(Effect.gen(function*() {
+          const ttlMs = signal === "SIGKILL" || signal === "SIGSTOP" ? 2_000 : 10_000
+          const { file, handle } = yield* holding(cluster, signal, ttlMs)
+          const waiting = yield* Effect.forkScoped(run(["lock", signal, "--", "sh", "-c", next(file)], { env }))
+          process.kill(handle.pid, signal)
+          const { code, out } = yield* Fiber.join(waiting)
+          assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
+        })), { concurrency: "unbounded", discard: true })
+    }).pipe(Effect.provide(NodeServices.layer)),
+  40_000
+)
 
-it.live("a lease that is confirmed no more ends the command before it can run out, and says so", () =>
-  Effect.gen(function*() {
-    const cluster = yield* Cluster.make(1)
-    yield* Cluster.start(cluster)
-    const node = cluster.node(1)
-    const { err, file, handle } = yield* holding(cluster, "cut off", 3_000)
-    yield* node.pause
-    const pausedMs = performance.now()
-    const gone = Effect.sync(() => execFileSync("sh", ["-c", next(file)], { encoding: "utf8" }))
-    yield* Effect.repeat(gone, { until: (out) => out === "next\n", schedule: Schedule.spaced(20) })
-    const afterMs = performance.now() - pausedMs
-    process.stdout.write(`FIGURE command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl 3000 ms\n`)
-    yield* node.resume
-    assert.strictEqual(Number(yield* handle.exitCode), 1)
-    assert.match(yield* err, /^flaredb: no keep-alive of the lock was answered for \d+ ms; sh was stopped \d+ ms after/)
-    assert.isBelow(afterMs, 3_000)
-  }).pipe(Effect.provide(NodeServices.layer)), 30_000)
+it.live(
+  "a lease that is confirmed no more ends the command before it can run out, and says so",
+  () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make(1)
+      yield* Cluster.start(cluster)
+      const node = cluster.node(1)
+      const { err, file, handle } = yield* holding(cluster, "cut off", 3_000)
+      yield* node.pause
+      const pausedMs = performance.now()
+      const gone = Effect.sync(() => execFileSync("sh", ["-c", next(file)], { encoding: "utf8" }))
+      yield* Effect.repeat(gone, { until: (out) => out === "next\n", schedule: Schedule.spaced(20) })
+      const afterMs = performance.now() - pausedMs
+      process.stdout.write(
+        `FIGURE command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl 3000 ms\n`
+      )
+      yield* node.resume
+      assert.strictEqual(Number(yield* handle.exitCode), 1)
+      assert.match(
+        yield* err,
+        /^flaredb: no keep-alive of the lock was answered for \d+ ms; sh was stopped \d+ ms after/
+      )
+      assert.isBelow(afterMs, 3_000)
+    }).pipe(Effect.provide(NodeServices.layer)),
+  30_000
+)
 
 it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
   Effect.gen(function*() {

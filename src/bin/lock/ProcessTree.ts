@@ -57,8 +57,7 @@ const hasMark = (pid: number, mark: string): boolean => {
 }
 
 /** The process as it is now; `undefined` when it has ended. */
-export const rootOf = (pid: number): Root | undefined =>
-  process.platform === "linux" ? seen(pid) : { pid, started: "" }
+export const rootOf = (pid: number): Root | undefined => process.platform === "linux" ? seen(pid) : { pid, started: "" }
 
 /** Whether this process is in the foreground of a terminal, which then sends its signals to the command as well. */
 export const inForeground = (): boolean => {
