@@ -5,56 +5,14 @@ import { Cause, Effect, Exit, Logger, Option } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { writeSync } from "node:fs"
 import { version } from "../Version.ts"
-import { backup, restore, verify } from "./BackupCommands.ts"
-import { bench } from "./Bench.ts"
-import { benchLoad } from "./bench/Load.ts"
-import { status, transferLeader } from "./ClusterCommands.ts"
-import { config } from "./ConfigCheck.ts"
 import { exitCodes, exitWith, failed, Failure, failureOf, wrongUsage } from "./Failure.ts"
-import { compact, watch } from "./HistoryCommands.ts"
-import { inspect } from "./Inspect.ts"
-import { del, get, put, scan } from "./KeyCommands.ts"
-import { lease } from "./LeaseCommands.ts"
-import { cluster } from "./LocalCluster.ts"
-import { lockGuard } from "./lock/Guard.ts"
 import { supervises } from "./lock/LockedCommand.ts"
-import { lock } from "./LockCommand.ts"
 import * as Messages from "./Messages.ts"
-import { session } from "./SessionCommands.ts"
+import { root } from "./Root.ts"
 import { endWithSuccess, watchStandardOutput } from "./StandardOutput.ts"
-import { start } from "./Start.ts"
-import { txn } from "./TxnCommand.ts"
 
 // Whatever a command creates, a data directory or a backup, holds values: nobody else may read it.
 process.umask(0o077)
-
-const root = Command.make("flaredb").pipe(
-  Command.withDescription("FlareDB: durable, replicated state for Effect services."),
-  Command.withSubcommands([
-    cluster,
-    start,
-    put,
-    get,
-    del,
-    scan,
-    txn,
-    watch,
-    compact,
-    lease,
-    lock,
-    session,
-    status,
-    transferLeader,
-    backup,
-    restore,
-    verify,
-    inspect,
-    config,
-    bench,
-    benchLoad,
-    lockGuard
-  ])
-)
 
 /** A flag's value may come from a variable, and then the variable is what has to be changed. */
 const usageProblem = ({ message }: { readonly message: string }): string => {
