@@ -24,6 +24,7 @@ const heatUp = { operation: "put", clients: 64, connections: 8, measureMs: 100 }
 const list = <A>(
   flag: string,
   text: string,
+  known: string,
   parse: (part: string) => A | undefined
 ): Effect.Effect<ReadonlyArray<A>, Failure> => {
   const parts = text.split(",").map((part) => part.trim())
@@ -31,7 +32,9 @@ const list = <A>(
   const wrong = parsed.findIndex((value) => value === undefined)
   return wrong < 0
     ? Effect.succeed(parsed as Array<A>)
-    : Effect.fail(wrongUsage(`--${flag}: ${JSON.stringify(parts[wrong])} cannot be measured`))
+    : Effect.fail(
+      wrongUsage(`--${flag}: ${JSON.stringify(parts[wrong])} is not ${known}; several are separated by commas`)
+    )
 }
 
 const positive = (most: number) => (part: string): number | undefined => {
@@ -123,9 +126,9 @@ export const bench = Command.make("bench", {
   progress: progressFlag
 }, (flags) =>
   Effect.gen(function*() {
-    const wanted = yield* list("operations", flags.operations, operationOf)
-    const clients = yield* list("clients", flags.clients, positive(100_000))
-    const sizes = yield* list("value-bytes", flags.valueBytes, positive(1024 * 1024))
+    const wanted = yield* list("operations", flags.operations, `one of ${operations.join(", ")}`, operationOf)
+    const clients = yield* list("clients", flags.clients, "an integer from 1 to 100000", positive(100_000))
+    const sizes = yield* list("value-bytes", flags.valueBytes, "an integer from 1 to 1048576", positive(1024 * 1024))
     const connections = Option.getOrUndefined(flags.connections)
     for (
       const [name, value, least, most] of [

@@ -78,7 +78,7 @@ export const failureOf = (error: unknown): Failure => {
     case "Unavailable":
       return new Failure({
         exitCode: exitCodes.failed,
-        line: oneLine(`${text}. ${unavailableAdvice(text)}`),
+        line: oneLine(text.endsWith("?") ? text : `${text}. ${unavailableAdvice(text)}`),
         tag,
         fields
       })

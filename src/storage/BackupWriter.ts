@@ -85,6 +85,12 @@ const isOther = (path: string): Effect.Effect<boolean, BackupIoError> =>
     return found !== undefined && !found.isFile()
   })
 
+/** The system names the temporary file, which nobody has asked for. */
+const withFolder = (path: string, error: unknown): unknown =>
+  error instanceof Error && "code" in error && error.code === "ENOENT"
+    ? new Error(`the folder ${dirname(path)} does not exist; make it first`)
+    : error
+
 /** Writes to a pipe or a device, which has to be there and keeps its name. */
 const writeStraight = <E>(path: string, bytes: Stream.Stream<Uint8Array, E>, options: WriteBackupOptions) =>
   Effect.acquireUseRelease(
@@ -109,7 +115,11 @@ export const writeBackup = <E>(
     if (!options.force && existsSync(path)) return Effect.fail(new BackupExists({ path }))
     const temporary = `${path}.partial-${process.pid}`
     const filled = Effect.acquireUseRelease(
-      attempt("create", temporary, () => open(temporary, "w", 0o600)),
+      attempt(
+        "create",
+        path,
+        () => open(temporary, "w", 0o600).catch((error) => Promise.reject(withFolder(path, error)))
+      ),
       (file) => writeBackupTo(sinkOf(file, true), temporary, bytes, options),
       (file) => Effect.promise(() => file.close().catch(() => undefined))
     )

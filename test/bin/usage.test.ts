@@ -90,12 +90,14 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   backup: [
     [["backup"], /Missing required argument: file/],
     [["backup", "a", "b"], /"b"/],
-    [["backup", "a", "--frobnicate"], /--frobnicate/]
+    [["backup", "a", "--frobnicate"], /--frobnicate/],
+    [["backup", "a", "--replaced"], /--replaced goes with --from DIR/]
   ],
   restore: [
     [["restore"], /Missing required argument: file/],
     [["restore", "a", "b"], /"b"/],
-    [["restore", "a", "--node-id", "x"], /--node-id: "x"/]
+    [["restore", "a", "--node-id", "x"], /--node-id: "x"/],
+    [["restore", "-"], /a backup is read twice.*save standard input to a file/]
   ],
   verify: [
     [["verify", "all"], /"all"/],
@@ -105,7 +107,19 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   lock: [
     [["lock"], /Missing required argument: name/],
     [["lock", "a"], /command/],
-    [["lock", "a", "--ttl", "5", "--", "true"], /invalid ttlMs: 5/]
+    [["lock", "a", "--ttl", "5", "--", "true"], /invalid ttlMs: 5/],
+    [["lock", "", "--", "true"], /invalid name: is empty; give the lock a name/],
+    [["lock", "é".repeat(700), "--", "true"], /invalid name: takes 4214 bytes of a key; at most 4082/],
+    [["lock", "a", "--", ""], /the command to run is empty/],
+    [["lock", "a", "--timeout", "0", "--", "true"], /--timeout 0 is not from 1 to 86400000 milliseconds/]
+  ],
+  bench: [
+    [["bench", "now"], /"now"/],
+    [["bench", "--clients", "1,0"], /--clients: "0" is not an integer from 1 to 100000/],
+    [["bench", "--operations", "read"], /--operations: "read" is not one of put, get/],
+    [["bench", "--keys", "0"], /--keys 0 is not from 1 to 10000000/],
+    [["bench", "--connections", "0"], /--connections 0 is not from 1 to 1000/],
+    [["bench", "--nodes", "here"], /"here" is not ID=HOST:CLIENT:PEER:HTTP/]
   ],
   status: [
     [["status", "all"], /"all"/],
@@ -160,6 +174,26 @@ describe("wrong usage", () => {
             assert.match(err, /^flaredb: [^\n]+\n$/, shown)
             assert.match(err, says, shown)
           }), { concurrency: 2, discard: true }).pipe(Effect.provide(NodeServices.layer)),
+      60_000
+    )
+
+    it.live(
+      `of ${verb} is an object on standard error with --json`,
+      () => {
+        const [[args, says, env = {}] = [[], /^/]] = cases as readonly [Wrong, ...ReadonlyArray<Wrong>]
+        const [first = "", ...rest] = args
+        return Effect.map(
+          run([first, ...verb.split(" ").slice(1), "--json", ...rest.slice(verb.split(" ").length - 1)], { env }),
+          ({ code, err, out }) => {
+            assert.deepStrictEqual({ code, out }, { code: 2, out: "" }, err)
+            const { error } = JSON.parse(err)
+            assert.strictEqual(error.exitCode, 2)
+            assert.isString(error.tag)
+            // Verbs without output have no such flag, and say that.
+            if (!error.message.includes("--json")) assert.match(error.message, says)
+          }
+        ).pipe(Effect.provide(NodeServices.layer))
+      },
       60_000
     )
   }
