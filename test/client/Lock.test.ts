@@ -77,8 +77,8 @@ for (const store of stores) {
             assert.match(error.message, says)
           }
         }
-        yield* locks.acquire("x".repeat(4_069))
-        yield* elections.campaign("x".repeat(4_065), "")
+        yield* locks.acquire("x".repeat(4_068))
+        yield* elections.campaign("x".repeat(4_064), "")
       })))
 
     it.effect("say who has them, to those who look and once to those who wait", () =>
