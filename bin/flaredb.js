@@ -40,7 +40,7 @@ const restart = (node) => {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
     env: { ...env, [parentPipeVariable]: "true" }
   })
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
+  for (const signal of ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]) process.on(signal, () => child.kill(signal))
   child.on("exit", (code, signal) => {
     if (signal === null) process.exit(code === null ? 1 : code)
     process.removeAllListeners(signal)

@@ -1,17 +1,19 @@
 /** The commands on the whole state: backup, restore, verify. */
-import { Effect, Option } from "effect"
+import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { NodeHash } from "../client/Backups.ts"
 import { Backups, layer as backupsLayer } from "../client/Backups.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
+import { printableLines } from "../Printable.ts"
 import type { BackupContents } from "../storage/BackupReader.ts"
+import type { BackupSink } from "../storage/BackupWriter.ts"
 import type { ClientFlags } from "./ClientFlags.ts"
 import { clientFlags, clientOptions } from "./ClientFlags.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import { nodeFlags } from "./NodeFlags.ts"
 import * as Output from "./Output.ts"
-import { formatBytes, make as makeProgress } from "./Progress.ts"
+import { formatBytes, isShown, make as makeProgress, progressFlag } from "./Progress.ts"
 import { makeSwitch } from "./Switch.ts"
 import { table } from "./Table.ts"
 
@@ -22,6 +24,30 @@ const withBackups = <A, E>(flags: ClientFlags, command: Effect.Effect<A, E, Back
   }).pipe(Effect.mapError(failureOf))
 
 const fileArgument = Argument.String("file").pipe(Argument.withDescription("the backup file"))
+
+/** What a file is called that is none. Replacing one of these names would take it from every other program. */
+const standardOutputs: ReadonlySet<string> = new Set(["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+
+/** Standard output, when a backup is to go there. */
+const standardOutput = (file: string): Effect.Effect<BackupSink | undefined, Failure> => {
+  if (!standardOutputs.has(file)) return Effect.succeed(undefined)
+  if (process.stdout.isTTY) {
+    return Effect.fail(wrongUsage("a backup is no text for a terminal; send it on: flaredb backup - > FILE"))
+  }
+  return Effect.succeed({
+    // A reader that has gone, or a full disk, ends the process: `StandardOutput.ts` says why.
+    write: (piece) => new Promise<void>((resolve) => process.stdout.write(piece, () => resolve())),
+    sync: () => Promise.resolve()
+  })
+}
+
+/** What came of a backup: on standard output, unless the backup is there. Then only who looks is told. */
+const report = (sink: BackupSink | undefined, text: string, flags: Parameters<typeof isShown>[0]) =>
+  sink === undefined
+    ? Output.lines(text)
+    : flags.json || isShown(flags)
+    ? Console.error(printableLines(text))
+    : Effect.void
 
 const summary = (file: string, { header, totals }: BackupContents) => ({
   file,
@@ -49,6 +75,7 @@ interface FromFlags {
   readonly force: boolean
   readonly from: string
   readonly json: boolean
+  readonly progress: Option.Option<boolean>
   readonly replaced: boolean
 }
 
@@ -59,18 +86,21 @@ const missing = (index: number, lastIndex: number): string =>
       "a stopped node cannot tell which of them were committed. Compare with the other nodes, and take the one that is furthest"
     : "not in it: whatever this node had not received. Compare with the other nodes, and take the one that is furthest"
 
-const backupFrom = ({ file, force, from, json, replaced }: FromFlags) =>
+const backupFrom = ({ file, force, from, json, progress: shown, replaced }: FromFlags) =>
   Effect.gen(function*() {
     const { offlineBackup } = yield* Effect.promise(() => import("./OfflineBackup.ts"))
-    const progress = yield* makeProgress("backup", { quiet: json })
-    const written = yield* offlineBackup({ file, force, from, replaced, onProgress: progress.report }).pipe(
+    const sink = yield* standardOutput(file)
+    const progress = yield* makeProgress("backup", { json, progress: shown })
+    const written = yield* offlineBackup({ file, sink, force, from, replaced, onProgress: progress.report }).pipe(
       Effect.ensuring(progress.end)
     )
     const { header, lastIndex, problem } = written
-    yield* Output.lines(
+    yield* report(
+      sink,
       json
         ? JSON.stringify({ ...summary(file, written), from, replaced, lastIndex })
-        : `${file}: ${sentence(written)}\n${missing(header.index, lastIndex)}`
+        : `${file}: ${sentence(written)}\n${missing(header.index, lastIndex)}`,
+      { json, progress: shown }
     )
     if (problem !== undefined) {
       return yield* failed(`${file} was written, but restore will not take it, because ${from} is damaged: ${problem}`)
@@ -85,14 +115,17 @@ export const backup = Command.make("backup", {
   ),
   from: Flag.String("from").pipe(
     Flag.withMetavar("DIR"),
-    Flag.withDescription("read the data directory of a stopped node instead, for the day nothing leads"),
+    Flag.withDescription(
+      "read the data directory of a stopped node instead, for the day nothing leads; default a running cluster"
+    ),
     Flag.optional
   ),
   replaced: makeSwitch("replaced").pipe(
     Flag.withDescription("with --from: the state that the node's last snapshot replaced, as long as it is kept"),
     Flag.withDefault(false)
   ),
-  file: fileArgument
+  progress: progressFlag,
+  file: Argument.String("file").pipe(Argument.withDescription("the backup file; - for standard output"))
 }, (flags) => {
   if (Option.isSome(flags.from)) return backupFrom({ ...flags, from: flags.from.value })
   if (flags.replaced) {
@@ -102,14 +135,17 @@ export const backup = Command.make("backup", {
     flags,
     Effect.gen(function*() {
       const { download } = yield* Backups
-      const { writeBackup } = yield* Effect.promise(() => import("../storage/BackupWriter.ts"))
-      const progress = yield* makeProgress("backup", { quiet: flags.json })
-      const written = yield* writeBackup(flags.file, download, {
-        force: flags.force,
-        onProgress: progress.report
-      }).pipe(Effect.ensuring(progress.end))
-      yield* Output.lines(
-        flags.json ? JSON.stringify(summary(flags.file, written)) : `${flags.file}: ${sentence(written)}`
+      const { writeBackup, writeBackupTo } = yield* Effect.promise(() => import("../storage/BackupWriter.ts"))
+      const sink = yield* standardOutput(flags.file)
+      const progress = yield* makeProgress("backup", flags)
+      const options = { force: flags.force, onProgress: progress.report }
+      const written = yield* (sink === undefined
+        ? writeBackup(flags.file, download, options)
+        : writeBackupTo(sink, flags.file, download, options)).pipe(Effect.ensuring(progress.end))
+      yield* report(
+        sink,
+        flags.json ? JSON.stringify(summary(flags.file, written)) : `${flags.file}: ${sentence(written)}`,
+        flags
       )
     })
   )
@@ -122,6 +158,10 @@ export const backup = Command.make("backup", {
     {
       command: "flaredb backup nightly.flaredb --force --endpoints 10.0.0.2:7001",
       description: "From one node, over the file of yesterday"
+    },
+    {
+      command: "flaredb backup - | ssh store 'cat > nightly.flaredb'",
+      description: "To standard output, which holds nothing else then"
     },
     {
       command: "flaredb backup rescue.flaredb --from ./data/node-1",
@@ -150,9 +190,15 @@ export const restore = Command.make("restore", {
     Flag.withDefault(false)
   ),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false)),
+  progress: progressFlag,
   file: fileArgument
 }, (flags) =>
   Effect.gen(function*() {
+    if (flags.file === "-") {
+      return yield* wrongUsage(
+        "a backup is read twice, once to check all of it before anything is changed; save standard input to a file, and name that"
+      )
+    }
     const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }, { checkOfBackup }] = yield* Effect
       .promise(() =>
         Promise.all([
@@ -163,7 +209,7 @@ export const restore = Command.make("restore", {
           import("../machine/StateCheck.ts")
         ])
       )
-    const checking = yield* makeProgress("check", { quiet: flags.json })
+    const checking = yield* makeProgress("check", flags)
     const checked = yield* readBackup(flags.file, { check: checkOfBackup, onProgress: checking.report }).pipe(
       Effect.ensuring(checking.end)
     )
@@ -185,7 +231,7 @@ export const restore = Command.make("restore", {
       nodes: Option.isSome(flags.nodes) ? yield* NodeConfig.parseNodes(flags.nodes.value) : NodeConfig.defaults.nodes,
       ...(Option.isSome(flags.dataDir) ? { dataDir: flags.dataDir.value } : {})
     })
-    const progress = yield* makeProgress("restore", { quiet: flags.json })
+    const progress = yield* makeProgress("restore", flags)
     const restored = yield* restore({
       file: flags.file,
       path: config.dataDir,
@@ -267,12 +313,12 @@ const row = ({ endpoint, hash, problem }: NodeHash, common: string | undefined):
       hash.digest
     ]
 
-export const verify = Command.make("verify", clientFlags, (flags) =>
+export const verify = Command.make("verify", { ...clientFlags, progress: progressFlag }, (flags) =>
   withBackups(
     flags,
     Effect.gen(function*() {
       const { hashes } = yield* Backups
-      const progress = yield* makeProgress("hash", { quiet: flags.json })
+      const progress = yield* makeProgress("hash", flags)
       const answers = yield* hashes({
         onStep: (_, step) => step._tag === "Hashing" ? progress.report(step.bytes, step.estimatedBytes) : Effect.void
       }).pipe(Effect.ensuring(progress.end))

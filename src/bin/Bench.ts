@@ -1,22 +1,22 @@
 /** The command that measures: how many operations a cluster carries out, how long they take, and what they cost. */
 import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import { parseEndpoints } from "../client/Endpoint.ts"
 import { KeyValue } from "../client/KeyValue.ts"
-import * as RemoteClient from "../client/RemoteClient.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
 import { brokenClaims } from "./bench/Claims.ts"
-import { keyOf } from "./bench/Load.ts"
 import type { Result, Target } from "./bench/Measure.ts"
-import { measure } from "./bench/Measure.ts"
+import { checkFigures, measure } from "./bench/Measure.ts"
 import { ownCluster, runningCluster } from "./bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "./bench/Plan.ts"
 import { operations, usualConnections } from "./bench/Plan.ts"
 import { Progress } from "./bench/Progress.ts"
 import { legend, machine, resultTable } from "./bench/Report.ts"
+import { clientOf, keyOf, removeKeys } from "./bench/RunKeys.ts"
+import { withDefault } from "./DefaultValue.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
+import { isShown, progressFlag } from "./Progress.ts"
 import { makeSwitch } from "./Switch.ts"
 
 /** A load that runs before the first point: a node that has just started has to compile what it runs. */
@@ -25,6 +25,7 @@ const heatUp = { operation: "put", clients: 64, connections: 8, measureMs: 100 }
 const list = <A>(
   flag: string,
   text: string,
+  known: string,
   parse: (part: string) => A | undefined
 ): Effect.Effect<ReadonlyArray<A>, Failure> => {
   const parts = text.split(",").map((part) => part.trim())
@@ -32,7 +33,9 @@ const list = <A>(
   const wrong = parsed.findIndex((value) => value === undefined)
   return wrong < 0
     ? Effect.succeed(parsed as Array<A>)
-    : Effect.fail(wrongUsage(`--${flag}: ${JSON.stringify(parts[wrong])} cannot be measured`))
+    : Effect.fail(
+      wrongUsage(`--${flag}: ${JSON.stringify(parts[wrong])} is not ${known}; several are separated by commas`)
+    )
 }
 
 const positive = (most: number) => (part: string): number | undefined => {
@@ -47,18 +50,18 @@ export const fill = (target: Target, keys: number, valueBytes: number) =>
   Effect.gen(function*() {
     const kv = yield* KeyValue
     const value = new Uint8Array(valueBytes).fill(0x78)
-    yield* Effect.forEach(Array.from({ length: keys }, (_, i) => i), (i) => kv.put(keyOf(i), value), {
-      concurrency: 1_024,
-      discard: true
-    })
-  }).pipe(
-    Effect.provide(
-      RemoteClient.layer({
-        endpoints: Effect.runSync(parseEndpoints(target.endpoints)),
-        requestTimeoutMs: 30_000
-      })
-    ),
-    Effect.mapError(failureOf)
+    yield* Effect.forEach(
+      Array.from({ length: keys }, (_, i) => i),
+      (i) => kv.put(keyOf(i, target.keyPrefix), value),
+      { concurrency: 1_024, discard: true }
+    )
+  }).pipe(Effect.provide(clientOf(target)), Effect.mapError(failureOf))
+
+/** Fails at once when the cluster, or what its nodes say of themselves, cannot be reached. */
+const check = (target: Target) =>
+  Effect.andThen(
+    Effect.provide(KeyValue.use((kv) => kv.get(keyOf(0, target.keyPrefix))), clientOf(target)),
+    checkFigures(target)
   )
 
 /** Measures all of `plans` one after the other, the first of them on nodes that were under load for `heatUpMs`. */
@@ -72,9 +75,11 @@ export const measureAll = Effect.fnUntraced(function*(
   let filled = 0
   for (const plan of plans) {
     if (filled !== plan.valueBytes) {
+      progress.begin(`writing ${plan.keys} keys of ${plan.valueBytes} B, then warming up`)
       yield* fill(target, plan.keys, plan.valueBytes)
       if (heatUpMs > 0) yield* measure({ ...plan, ...heatUp, warmUpMs: heatUpMs }, target)
       filled = plan.valueBytes
+      progress.end()
     }
     progress.begin(`${plan.operation}, ${plan.clients} clients, ${plan.valueBytes} B`)
     results.push(yield* measure(plan, target))
@@ -90,52 +95,53 @@ export const bench = Command.make("bench", {
     Flag.optional
   ),
   operations: Flag.String("operations").pipe(
-    Flag.withDescription(`what to measure, with commas: ${operations.join(", ")}`),
-    Flag.withDefault(operations.join(","))
+    withDefault(`what to measure, with commas: ${operations.join(", ")}`, operations.join(","))
   ),
   clients: Flag.String("clients").pipe(
-    Flag.withDescription("numbers of clients, with commas; each waits for its answer, then asks again"),
-    Flag.withDefault("1,16,64,256,1000")
+    withDefault("numbers of clients, with commas; each waits for its answer, then asks again", "1,16,64,256,1000")
   ),
   valueBytes: Flag.String("value-bytes").pipe(
-    Flag.withDescription("sizes of a value, with commas"),
-    Flag.withDefault("128,4096")
+    withDefault("sizes of a value, with commas", "128,4096")
   ),
-  seconds: Flag.Int("seconds").pipe(Flag.withDescription("measured seconds per point"), Flag.withDefault(5)),
+  seconds: Flag.Int("seconds").pipe(withDefault("measured seconds per point", 5)),
   warmUp: Flag.Int("warm-up").pipe(
-    Flag.withDescription("seconds of load per point before that"),
-    Flag.withDefault(2)
+    withDefault("seconds of load per point before that", 2)
   ),
   heatUp: Flag.Int("heat-up").pipe(
-    Flag.withDescription(
-      "seconds of load before the first point; nodes that have just started get faster for half a minute"
-    ),
-    Flag.withDefault(4)
+    withDefault("seconds of load before the first point; nodes that have just started get faster for half a minute", 4)
   ),
   connections: Flag.Int("connections").pipe(
-    Flag.withDescription("connections of the load; without it 1 for one client, otherwise 8"),
+    Flag.withDescription("connections of the load; default 1 for one client, otherwise 8"),
     Flag.optional
   ),
-  processes: Flag.Int("processes").pipe(Flag.withDescription("processes of the load"), Flag.withDefault(1)),
-  keys: Flag.Int("keys").pipe(Flag.withDescription("keys the load spreads over"), Flag.withDefault(10_000)),
-  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per point"), Flag.withDefault(false))
+  processes: Flag.Int("processes").pipe(withDefault("processes of the load", 1)),
+  keys: Flag.Int("keys").pipe(withDefault("keys the load spreads over", 10_000)),
+  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per point"), Flag.withDefault(false)),
+  progress: progressFlag
 }, (flags) =>
   Effect.gen(function*() {
-    const wanted = yield* list("operations", flags.operations, operationOf)
-    const clients = yield* list("clients", flags.clients, positive(100_000))
-    const sizes = yield* list("value-bytes", flags.valueBytes, positive(1024 * 1024))
-    for (const name of ["seconds", "processes", "keys"] as const) {
-      if (flags[name] < 1) return yield* wrongUsage(`--${name} ${flags[name]} is not at least 1`)
-    }
-    for (const [name, value] of [["warm-up", flags.warmUp], ["heat-up", flags.heatUp]] as const) {
-      if (value < 0) return yield* wrongUsage(`--${name} ${value} is negative`)
+    const wanted = yield* list("operations", flags.operations, `one of ${operations.join(", ")}`, operationOf)
+    const clients = yield* list("clients", flags.clients, "an integer from 1 to 100000", positive(100_000))
+    const sizes = yield* list("value-bytes", flags.valueBytes, "an integer from 1 to 1048576", positive(1024 * 1024))
+    const connections = Option.getOrUndefined(flags.connections)
+    for (
+      const [name, value, least, most] of [
+        ["seconds", flags.seconds, 1, 86_400],
+        ["processes", flags.processes, 1, 64],
+        ["keys", flags.keys, 1, 10_000_000],
+        ["connections", connections ?? 1, 1, 1_000],
+        ["warm-up", flags.warmUp, 0, 3_600],
+        ["heat-up", flags.heatUp, 0, 3_600]
+      ] as const
+    ) {
+      if (value < least || value > most) return yield* wrongUsage(`--${name} ${value} is not from ${least} to ${most}`)
     }
     const plans = sizes.flatMap((valueBytes) =>
       wanted.flatMap((operation) =>
         clients.map((count): Plan => ({
           operation,
           clients: count,
-          connections: Math.min(count, Option.getOrElse(flags.connections, () => usualConnections(count))),
+          connections: Math.min(count, connections ?? usualConnections(count)),
           processes: flags.processes,
           valueBytes,
           keys: flags.keys,
@@ -147,6 +153,10 @@ export const bench = Command.make("bench", {
     const target = Option.isSome(flags.nodes)
       ? runningCluster(yield* NodeConfig.parseNodes(flags.nodes.value))
       : yield* ownCluster
+    if (Option.isSome(flags.nodes)) {
+      yield* check(target)
+      yield* Effect.addFinalizer(() => removeKeys(target, flags.keys, Math.max(...sizes)))
+    }
     if (!flags.json) {
       yield* Output.lines(
         `${machine()}; ${target.nodes.length} nodes${
@@ -155,7 +165,8 @@ export const bench = Command.make("bench", {
           `${flags.processes} load process(es), ${flags.keys} keys, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up`
       )
     }
-    const progress = new Progress(plans.length, (flags.warmUp + flags.seconds + 1) * 1_000)
+    const shown = isShown({ json: flags.json, progress: flags.progress })
+    const progress = new Progress(plans.length + sizes.length, (flags.warmUp + flags.seconds + 1) * 1_000, shown)
     const results = yield* Effect.ensuring(
       measureAll(target, plans, flags.heatUp * 1_000, progress),
       Effect.sync(() => progress.close())

@@ -12,6 +12,9 @@ import type { Failure } from "./Failure.ts"
 import { failureOf, wrongUsage } from "./Failure.ts"
 import { makeSwitch } from "./Switch.ts"
 
+/** Milliseconds until a command gives up, unless it is said otherwise. */
+export const defaultTimeoutMs = 5_000
+
 export const clientFlags = {
   endpoints: Flag.String("endpoints").pipe(
     Flag.withAlias("e"),
@@ -34,8 +37,8 @@ export const clientFlags = {
     withVariable(
       "how long until the command gives up, at most 1h",
       { name: "FLAREDB_TIMEOUT_MS", config: Config.Int },
-      5_000,
-      "5s"
+      defaultTimeoutMs,
+      formatDuration(defaultTimeoutMs)
     )
   ),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
@@ -47,6 +50,12 @@ export interface ClientFlags {
   readonly timeout: number
   readonly json: boolean
 }
+
+/**
+ * Milliseconds for which a command tries again while every endpoint refuses connections. Long enough for a few attempts,
+ * and short enough that a wrong endpoint is known within a second.
+ */
+export const refusedTimeoutMs = 300
 
 /** An hour: longer waits are mistyped. */
 const maxTimeoutMs = 3_600_000
@@ -63,6 +72,7 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
       endpoints: yield* parseEndpoints(flags.endpoints),
       clusterIdentity: Option.getOrUndefined(flags.clusterIdentity),
       requestTimeoutMs: flags.timeout,
+      refusedTimeoutMs,
       connectTimeoutMs: Math.min(1_000, flags.timeout),
       name: "flaredb"
     }

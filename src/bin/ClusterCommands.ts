@@ -79,7 +79,9 @@ export const status = Command.make("status", clientFlags, (flags) =>
       if (reports.length === 0) {
         const problems = answers.map(({ endpoint, problem }) => `${endpoint}: ${problem ?? "no answer"}`)
         return yield* failed(
-          `no node can be reached (${problems.join("; ")}); is the cluster running? npm start starts one here`
+          `no node can be reached (${
+            problems.join("; ")
+          }); is the cluster running, and are these its client ports? npm start starts one here`
         )
       }
       if (!reports.some(({ leader }) => leader !== null)) {

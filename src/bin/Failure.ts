@@ -15,6 +15,10 @@ export class Failure extends Data.TaggedError("Failure")<{
   readonly exitCode: number
   /** Empty when it was said already. */
   readonly line: string
+  /** What happened, as `--json` names it. */
+  readonly tag: string
+  /** More about it, for `--json`. */
+  readonly fields: Readonly<Record<string, unknown>>
 }> {
   override readonly [Runtime.errorExitCode] = this.exitCode
   /** Printed by the command line itself, so the runtime adds no log line of its own. */
@@ -27,26 +31,59 @@ export class Failure extends Data.TaggedError("Failure")<{
 
 const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ").trim()
 
-export const failed = (text: string): Failure => new Failure({ exitCode: exitCodes.failed, line: oneLine(text) })
+const make = (exitCode: number, tag: string) => (text: string): Failure =>
+  new Failure({ exitCode, line: oneLine(text), tag, fields: {} })
 
-export const wrongUsage = (text: string): Failure => new Failure({ exitCode: exitCodes.usage, line: oneLine(text) })
+export const failed = make(exitCodes.failed, "Failed")
 
-export const notFound = (text: string): Failure => new Failure({ exitCode: exitCodes.notFound, line: oneLine(text) })
+export const wrongUsage = make(exitCodes.usage, "WrongUsage")
+
+export const notFound = make(exitCodes.notFound, "NotFound")
+
+/** Ends with an exit code of another program's, or one that was explained already: then there is nothing to tell. */
+export const exitWith = (exitCode: number, text = ""): Failure => make(exitCode, "Failed")(text)
+
+/** Properties that every error has, or that say nothing outside the process. */
+const internal: ReadonlySet<string> = new Set(["_tag", "name", "message", "stack", "cause"])
+
+/** Text, numbers and lists of them. What else an error carries is for the program that it comes from. */
+const isPlain = (value: unknown): boolean =>
+  value === null || ["string", "number", "boolean"].includes(typeof value) ||
+  (Array.isArray(value) && value.every(isPlain)) ||
+  (typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype &&
+    Object.values(value).every(isPlain))
+
+const fieldsOf = (error: object): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Object.entries(error).filter(([name, value]) => !internal.has(name) && isPlain(value)))
+
+/** What to look at when no node answers as it should. */
+const unavailableAdvice = (text: string): string =>
+  text.includes("no node can be reached")
+    ? "Does the cluster run, and are these its client endpoints? flaredb status tells, flaredb cluster starts one here"
+    : "Is a majority of the nodes running? flaredb status tells"
 
 /** The failure that tells of any error: its tag decides the exit code. */
 export const failureOf = (error: unknown): Failure => {
   if (error instanceof Failure) return error
   const text = error instanceof Error ? error.message : String(error)
-  switch (typeof error === "object" && error !== null && "_tag" in error ? error._tag : undefined) {
+  if (typeof error !== "object" || error === null || !("_tag" in error)) return failed(text)
+  const tag = String(error._tag)
+  const fields = fieldsOf(error)
+  switch (tag) {
     case "BackupExists":
     case "InvalidArgument":
     case "InvalidConfig":
     case "InvalidEndpoint":
-      return wrongUsage(text)
+      return new Failure({ exitCode: exitCodes.usage, line: oneLine(text), tag, fields })
     case "Unavailable":
-      return failed(`${text}. Is a majority of the nodes running? flaredb status tells`)
+      return new Failure({
+        exitCode: exitCodes.failed,
+        line: oneLine(text.endsWith("?") ? text : `${text}. ${unavailableAdvice(text)}`),
+        tag,
+        fields
+      })
     default:
-      return failed(text)
+      return new Failure({ exitCode: exitCodes.failed, line: oneLine(text), tag, fields })
   }
 }
 

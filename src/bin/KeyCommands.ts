@@ -13,6 +13,7 @@ import { checkOutputFile, isStandardOutput, writeOutputFile } from "./OutputFile
 import { deletePrefix } from "./PrefixDeletion.ts"
 import { getRows, putRows } from "./Rows.ts"
 import { allOfInput } from "./StandardInput.ts"
+import { progressFlag } from "./Progress.ts"
 import { makeSwitch } from "./Switch.ts"
 
 const keyDescription = "1 to 4096 bytes"
@@ -41,6 +42,7 @@ export const put = Command.make("put", {
     Flag.withDescription("read JSON lines with key and value from standard input, as flaredb scan --json prints them"),
     Flag.withDefault(false)
   ),
+  progress: progressFlag,
   key: Argument.String("key").pipe(Argument.withDescription(keyDescription), Argument.optional),
   value: Argument.String("value").pipe(
     Argument.withDescription("at most 1 MiB; - reads standard input, which may hold any bytes"),
@@ -55,8 +57,11 @@ export const put = Command.make("put", {
       if (Option.isSome(flags.key)) {
         return yield* wrongUsage("--rows reads keys and values from standard input: name none")
       }
-      const { json } = flags
-      return yield* withClient(flags, Effect.flatMap(KeyValue, (kv) => putRows(kv, { encodings, lease, json })))
+      const { json, progress } = flags
+      return yield* withClient(
+        flags,
+        Effect.flatMap(KeyValue, (kv) => putRows(kv, { encodings, lease, json, progress }))
+      )
     }
     const keyText = yield* needed("put", "key", flags.key)
     const valueText = yield* needed("put", "value", flags.value)

@@ -28,7 +28,7 @@ const { defaults } = NodeConfig
 export const nodeFlags = {
   nodeId: Flag.Int("node-id").pipe(
     Flag.withMetavar("ID"),
-    Flag.withDescription("which of the nodes this is (FLAREDB_NODE_ID)"),
+    Flag.withDescription("which of the nodes this is; required (FLAREDB_NODE_ID)"),
     Flag.withFallbackConfig(Config.Int("FLAREDB_NODE_ID"))
   ),
   nodes: text(

@@ -7,8 +7,8 @@ import type { StateRow } from "../codec/StateRows.ts"
 import { checkOfBackup } from "../machine/StateCheck.ts"
 import { factsOf } from "../machine/StateFacts.ts"
 import type { BackupContents, BackupCorrupt, BackupIoError } from "../storage/BackupReader.ts"
-import type { BackupExists, WriteBackupOptions } from "../storage/BackupWriter.ts"
-import { writeBackup } from "../storage/BackupWriter.ts"
+import type { BackupExists, BackupSink, WriteBackupOptions } from "../storage/BackupWriter.ts"
+import { writeBackup, writeBackupTo } from "../storage/BackupWriter.ts"
 import type { StoppedState } from "../storage/Inspect.ts"
 import { readState } from "../storage/Inspect.ts"
 import { CheckedRows } from "../storage/RowsCheck.ts"
@@ -19,6 +19,8 @@ export interface OfflineBackupOptions extends WriteBackupOptions {
   /** The data directory. */
   readonly from: string
   readonly file: string
+  /** Where the bytes go instead of into a file. */
+  readonly sink?: BackupSink | undefined
   /** The state that the last snapshot replaced, and not the one in use. */
   readonly replaced: boolean
 }
@@ -67,7 +69,9 @@ const save = Effect.fnUntraced(function*(options: OfflineBackupOptions, state: S
     const chunks = chunksOf(step)
     return Effect.map(state.next(maxChunkBytes), (rows) => [chunks, rows] as const)
   }).pipe(Stream.flatMap((chunks) => Stream.fromIterable(chunks)))
-  const written = yield* writeBackup(options.file, bytes, options)
+  const written = yield* options.sink === undefined
+    ? writeBackup(options.file, bytes, options)
+    : writeBackupTo(options.sink, options.file, bytes, options)
   problem ??= checked.end()?.message
   return { ...written, lastIndex: state.lastIndex, problem } satisfies OfflineBackup
 })

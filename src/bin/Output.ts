@@ -5,6 +5,7 @@
 import { Console, Effect } from "effect"
 import { Flag } from "effect/cli"
 import { cell, printable, printableJson, printableLines } from "../Printable.ts"
+import * as Messages from "./Messages.ts"
 import { makeSwitch } from "./Switch.ts"
 
 export const rawFlag = makeSwitch("raw").pipe(
@@ -69,5 +70,5 @@ export const value = (content: Cell, raw: boolean): Effect.Effect<void> =>
     return Console.log(asIs ? content : printableLines(content))
   })
 
-/** A line on standard error; a stack has several. */
-export const problem = (text: string): Effect.Effect<void> => Console.error(printableLines(text))
+/** What is worth knowing beside the output, on standard error. */
+export const problem = Messages.notice

@@ -1,5 +1,18 @@
-/** How far long work has come, on standard error: a bar that is drawn anew on a terminal, a line now and then elsewhere. */
-import { Clock, Effect } from "effect"
+/**
+ * How far long work has come, on standard error: a bar that is drawn anew on a terminal. Elsewhere it is a line now and
+ * then, for whoever asks for it: what a timer starts reports only what came of it.
+ */
+import { Clock, Effect, Option } from "effect"
+import { Flag } from "effect/cli"
+import { printableJson } from "../Printable.ts"
+import { makeSwitch } from "./Switch.ts"
+
+export const progressFlag = makeSwitch("progress").pipe(
+  Flag.withDescription(
+    "say on standard error how far it is; default: on a terminal and without --json; --no-progress: never"
+  ),
+  Flag.optional
+)
 
 export interface Progress {
   /** Tells how far it is; `of` is 0 while that is unknown. */
@@ -43,14 +56,23 @@ interface Output {
   readonly write: (text: string) => boolean
 }
 
-/** Progress of `what`; `quiet` says nothing at all. */
-export const make = (
-  what: string,
-  options: { readonly quiet: boolean; readonly output?: Output }
-): Effect.Effect<Progress> =>
+export interface ProgressOptions {
+  /** Whether it was asked for, either way. */
+  readonly progress: Option.Option<boolean>
+  readonly json: boolean
+  readonly output?: Output
+}
+
+/** Whether progress is shown. */
+export const isShown = ({ json, output, progress }: ProgressOptions): boolean =>
+  Option.getOrElse(progress, () => (output ?? process.stderr).isTTY === true && !json)
+
+/** Progress of `what`. */
+export const make = (what: string, options: ProgressOptions): Effect.Effect<Progress> =>
   Effect.map(Clock.Clock, (clock) => {
     const output: Output = options.output ?? process.stderr
-    const terminal = output.isTTY === true
+    const shown = isShown(options)
+    const bar = output.isTTY === true && !options.json
     const startMs = clock.currentTimeMillisUnsafe()
     let toldMs = startMs
     let drawn = false
@@ -58,11 +80,15 @@ export const make = (
       report: (done, of) =>
         Effect.sync(() => {
           const nowMs = clock.currentTimeMillisUnsafe()
-          if (options.quiet || nowMs - toldMs < (terminal ? barMs : lineMs)) return
+          if (!shown || nowMs - toldMs < (bar ? barMs : lineMs)) return
           toldMs = nowMs
+          drawn = bar
+          if (options.json) {
+            output.write(`${printableJson({ progress: { what, bytes: done, ofBytes: of } })}\n`)
+            return
+          }
           const line = progressLine(what, done, of, nowMs - startMs)
-          drawn = terminal
-          output.write(terminal ? `\r\u001b[K${line}` : `${line}\n`)
+          output.write(bar ? `\r\u001b[K${line}` : `${line}\n`)
         }),
       end: Effect.sync(() => {
         if (drawn) output.write("\r\u001b[K")

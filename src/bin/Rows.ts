@@ -70,12 +70,14 @@ export interface PutRowsOptions {
   readonly encodings: Encodings
   readonly lease: number | undefined
   readonly json: boolean
+  /** Whether progress was asked for, either way. */
+  readonly progress: Option.Option<boolean>
 }
 
 /** Puts the rows of standard input. Rows are put side by side, those of one key one after the other. */
 export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], options: PutRowsOptions) {
   const { encodings, json, lease } = options
-  const progress = yield* makeProgress("put", { quiet: json })
+  const progress = yield* makeProgress("put", { progress: options.progress, json })
   let rows = 0
   let revision = 0
   let leased = 0

@@ -2,13 +2,14 @@
  * What a command could not say. Node drops the errors of its console, so a dump onto a full disk would be cut off, and
  * the command succeed.
  */
-import { exitCodes } from "./Failure.ts"
+import { exitCodes, failed } from "./Failure.ts"
+import { errorText } from "./Messages.ts"
 
 /** 128 and the number of SIGPIPE: what the shell shows of a program whose reader has gone. */
 const brokenPipe = 141
 
 const problemOf = (error: NodeJS.ErrnoException): string =>
-  `flaredb: standard output cannot be written: ${error.message}; what was printed is not complete\n`
+  `${errorText(failed(`standard output cannot be written: ${error.message}; what was printed is not complete`))}\n`
 
 /**
  * Ends the process when standard output fails: quietly when its reader has gone, and with the reason otherwise. A process

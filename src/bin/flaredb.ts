@@ -5,63 +5,14 @@ import { Cause, Effect, Exit, Logger, Option } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { writeSync } from "node:fs"
 import { version } from "../Version.ts"
-import { backup, restore, verify } from "./BackupCommands.ts"
-import { bench } from "./Bench.ts"
-import { benchLoad } from "./bench/Load.ts"
-import { status, transferLeader } from "./ClusterCommands.ts"
-import { config } from "./ConfigCheck.ts"
-import { exitCodes, Failure, failureOf } from "./Failure.ts"
-import { compact, watch } from "./HistoryCommands.ts"
-import { makeHelp } from "./HelpCommand.ts"
-import { inspect } from "./Inspect.ts"
-import { del, get, put } from "./KeyCommands.ts"
-import { lease } from "./LeaseCommands.ts"
-import { cluster } from "./LocalCluster.ts"
-import { lock } from "./LockCommand.ts"
-import * as Output from "./Output.ts"
-import { count, scan } from "./ScanCommands.ts"
-import { session } from "./SessionCommands.ts"
+import { exitCodes, exitWith, failed, Failure, failureOf, wrongUsage } from "./Failure.ts"
+import { supervises } from "./lock/LockedCommand.ts"
+import * as Messages from "./Messages.ts"
+import { root } from "./Root.ts"
 import { endWithSuccess, watchStandardOutput } from "./StandardOutput.ts"
-import { start } from "./Start.ts"
-import { txn } from "./TxnCommand.ts"
 
 // Whatever a command creates, a data directory or a backup, holds values: nobody else may read it.
 process.umask(0o077)
-
-const command = Command.make("flaredb").pipe(
-  Command.withDescription("FlareDB: durable, replicated state for Effect services.")
-)
-
-const verbs = [
-  cluster,
-  start,
-  put,
-  get,
-  del,
-  scan,
-  count,
-  txn,
-  watch,
-  compact,
-  lease,
-  lock,
-  session,
-  status,
-  transferLeader,
-  backup,
-  restore,
-  verify,
-  inspect,
-  config,
-  bench,
-  benchLoad
-] as const
-
-const root = command.pipe(
-  Command.withSubcommands([...verbs, makeHelp(command.pipe(Command.withSubcommands(verbs)))])
-)
-
-const say = (text: string) => Output.problem(`flaredb: ${text}`)
 
 /** A flag's value may come from a variable, and then the variable is what has to be changed. */
 const usageProblem = ({ message }: { readonly message: string }): string => {
@@ -74,33 +25,35 @@ const usageProblem = ({ message }: { readonly message: string }): string => {
 const presenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
-      ? say(
-        `${event.errors.map(usageProblem).join("; ")}; see ${event.commandPath.join(" ")} --help`
+      ? Messages.error(
+        wrongUsage(`${event.errors.map(usageProblem).join("; ")}; see ${event.commandPath.join(" ")} --help`)
       )
       : CliOutput.defaultPresenter.present(event)
 }
 
-const reported = (exitCode: number) => new Failure({ exitCode, line: "" })
+/** A stack has several lines. */
+const bugOf = (defect: unknown): Failure =>
+  new Failure({
+    exitCode: exitCodes.failed,
+    line: `this is a bug: ${defect instanceof Error ? defect.stack ?? defect.message : String(defect)}`,
+    tag: "Bug",
+    fields: {}
+  })
 
 const main = Command.run(root, { version }).pipe(
   Effect.catch((error) => {
     if (CliError.isCliError(error)) {
       return error._tag === "ShowHelp" && error.errors.length === 0
         ? Effect.void
-        : Effect.fail(reported(exitCodes.usage))
+        : Effect.fail(exitWith(exitCodes.usage))
     }
     const failure = failureOf(error)
     return Effect.andThen(
-      failure.line === "" ? Effect.void : say(failure.line),
-      Effect.fail(reported(failure.exitCode))
+      failure.line === "" ? Effect.void : Messages.error(failure),
+      Effect.fail(exitWith(failure.exitCode))
     )
   }),
-  Effect.catchDefect((defect) =>
-    Effect.andThen(
-      say(`this is a bug: ${defect instanceof Error ? defect.stack ?? defect.message : String(defect)}`),
-      Effect.fail(reported(exitCodes.failed))
-    )
-  )
+  Effect.catchDefect((defect) => Effect.andThen(Messages.error(bugOf(defect)), Effect.fail(exitWith(exitCodes.failed))))
 )
 
 /** Ended by a signal: what runs until it is stopped stops cleanly on it, everything else was cut short. */
@@ -109,13 +62,24 @@ const interruptedCode = ["start", "cluster", "watch"].includes(process.argv[2] ?
 /** Milliseconds after a signal: for nodes to close their database and ports, less for commands that only read files. */
 const stopMs = ["inspect", "backup", "restore"].includes(process.argv[2] ?? "") ? 3_000 : 8_000
 
+let stopping = false
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
+  process.on(signal, () => {
+    // They are for the command that runs under a lock, and it has a limit of its own.
+    if (stopping || supervises()) return
+    stopping = true
     setTimeout(() => {
-      writeSync(2, `flaredb: not stopped ${stopMs} ms after ${signal}; ending now\n`)
+      writeSync(2, `${Messages.errorText(failed(`not stopped ${stopMs} ms after ${signal}; ending now`))}\n`)
       // `process.exit` waits for the threads of the pool, and one that the disk blocks never ends.
       process.kill(process.pid, "SIGKILL")
     }, stopMs).unref()
+  })
+}
+
+// They would end the process at once, and leave behind what it has begun: keys, files, processes.
+for (const signal of ["SIGHUP", "SIGQUIT"] as const) {
+  process.on(signal, () => {
+    if (!supervises()) process.kill(process.pid, "SIGTERM")
   })
 }
 
@@ -130,7 +94,7 @@ main.pipe(
     teardown: (exit, onExit) => {
       // A look-up of a host name may be in flight, and would keep the process for as long as it takes.
       if (Exit.isSuccess(exit)) return endWithSuccess()
-      if (Cause.hasInterruptsOnly(exit.cause)) return onExit(interruptedCode)
+      if (Cause.hasInterruptsOnly(exit.cause)) return onExit(Number(process.exitCode ?? interruptedCode))
       const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
       onExit(failure instanceof Failure ? failure.exitCode : exitCodes.failed)
     }

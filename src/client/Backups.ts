@@ -71,6 +71,9 @@ export interface BackupsOptions {
 /** Pause before all nodes are asked for a backup once more, in milliseconds. */
 const beginPauseMs = 200
 
+/** During an election nobody can tell what is acknowledged: the nodes are asked again. */
+const isElection = ({ _tag }: BackupFailure): boolean => _tag === "NotLeader" || _tag === "Unavailable"
+
 /** A random number that no other comparison has. */
 const newToken = Random.nextIntBetween(1, Number.MAX_SAFE_INTEGER)
 
@@ -105,12 +108,29 @@ export const make = (
     return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(pull)))
   })
 
-  const begin = Effect.flatMap(byLoad, (candidates) => Effect.firstSuccessOf(candidates.map(beginAt))).pipe(
+  /** A backup from the first node that serves one. What every node said is in the error when none can be reached. */
+  const beginAnywhere = Effect.fnUntraced(function*(candidates: ReadonlyArray<Endpoint>) {
+    const failures: Array<BackupFailure> = []
+    for (const endpoint of candidates) {
+      const begun = yield* Effect.result(beginAt(endpoint))
+      if (begun._tag === "Success") return begun.success
+      failures.push(begun.failure)
+    }
+    const error = failures.find(isElection) ?? failures.find(({ _tag }) => _tag !== "ConnectionLost")
+    const everyone = failures.map(({ message }) => message).join("; ")
+    return yield* Effect.fail(
+      error === undefined
+        ? { again: false, error: new Unavailable({ reason: `no node can be reached; ${everyone}` }) }
+        : { again: isElection(error), error }
+    )
+  })
+
+  const begin = Effect.flatMap(byLoad, beginAnywhere).pipe(
     Effect.retry({
       schedule: Schedule.spaced(beginPauseMs).pipe(Schedule.upTo({ duration: requestTimeoutMs })),
-      // During an election nobody can tell what is acknowledged.
-      while: ({ _tag }) => _tag === "NotLeader" || _tag === "Unavailable"
-    })
+      while: ({ again }) => again
+    }),
+    Effect.mapError(({ error }) => error)
   )
 
   const hashOf = (

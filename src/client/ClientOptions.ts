@@ -21,6 +21,12 @@ export interface ClientOptions {
    * loss of a leader. A write that was sent and not answered by then is `Indeterminate`.
    */
   readonly requestTimeoutMs?: number | undefined
+  /**
+   * Milliseconds after which an operation that was not sent fails while every endpoint refuses connections or its name
+   * is unknown. Default: the whole time of the operation, because nodes that restart refuse connections for seconds. A
+   * command line sets it low, so that a wrong endpoint is known at once.
+   */
+  readonly refusedTimeoutMs?: number | undefined
   /** Milliseconds until an attempt to connect is given up and the next node is tried. Default 1000. */
   readonly connectTimeoutMs?: number | undefined
   /** Milliseconds without an answer after which new operations go to another node. Default 1500. */
@@ -55,14 +61,20 @@ export interface ClientOptions {
 }
 
 export type ResolvedClientOptions =
-  & { readonly [K in Exclude<keyof ClientOptions, "clusterIdentity">]-?: Exclude<ClientOptions[K], undefined> }
-  & Pick<ClientOptions, "clusterIdentity">
+  & {
+    readonly [K in Exclude<keyof ClientOptions, "clusterIdentity" | "refusedTimeoutMs">]-?: Exclude<
+      ClientOptions[K],
+      undefined
+    >
+  }
+  & Pick<ClientOptions, "clusterIdentity" | "refusedTimeoutMs">
 
 export const resolve = (options: ClientOptions): ResolvedClientOptions => ({
   endpoints: options.endpoints,
   clusterIdentity: options.clusterIdentity,
   name: options.name ?? "",
   requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
+  refusedTimeoutMs: options.refusedTimeoutMs,
   connectTimeoutMs: options.connectTimeoutMs ?? 1_000,
   attemptTimeoutMs: options.attemptTimeoutMs ?? 1_500,
   maxCallsInFlight: options.maxCallsInFlight ?? 4,

@@ -155,6 +155,12 @@ export const make = (
       })
     }
     if (target === nodeId) return nodeId
+    if (voters.length === 1) {
+      return yield* new InvalidArgument({
+        field: "target",
+        problem: `node ${nodeId} is the only voter, so no other can lead`
+      })
+    }
     const endpoint = client.endpoints.find((known) => formatEndpoint(known) === leader.endpoint) as Endpoint
     yield* Effect.flatMap(pool.get(endpoint), (connection) => connection.transferLeader(target)).pipe(
       Effect.mapError((error) => error._tag === "WrongCluster" ? error : new Unavailable({ reason: error.message }))

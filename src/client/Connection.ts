@@ -18,6 +18,8 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
   readonly reason: string
   /** Whether the node may have received what was asked of it. */
   readonly sent: boolean
+  /** Whether the system said at once that nobody listens there, or that there is no such host. */
+  readonly refused?: boolean
 }> {
   override get message() {
     return `${this.endpoint}: ${this.reason}`

@@ -6,8 +6,8 @@ import { Context, Effect, Option, Stream } from "effect"
 import type { Scope } from "effect"
 import { LeaseLost } from "../FlareDbError.ts"
 import type { Data, KeyValueEntry } from "./Entry.ts"
-import type { LineFailure, LineParts } from "./Line.ts"
-import { kept, Line, linePrefix } from "./Line.ts"
+import type { LineFailure, LineParts, Place } from "./Line.ts"
+import { kept, Line, lineOf } from "./Line.ts"
 import { defaultLockTtlMs } from "./Lock.ts"
 import type { ReadFailure, ReadOptions, WriteFailure } from "./Requests.ts"
 import type { Compare } from "./Txn.ts"
@@ -68,8 +68,9 @@ export const make = (parts: LineParts): Elections["Service"] => {
 
   const campaign: Elections["Service"]["campaign"] = Effect.fnUntraced(
     function*(election: string, value: Data, options?: CampaignOptions) {
-      const line = new Line(parts, linePrefix("election", election))
-      const { leave, place } = yield* line.enter(value, options?.ttlMs ?? defaultLockTtlMs, line.untilHead)
+      const line = new Line(parts, yield* lineOf("election", election))
+      const untilHead = (place: Place) => line.untilHead(place, undefined)
+      const { leave, place } = yield* line.enter(value, options?.ttlMs ?? defaultLockTtlMs, untilHead)
       const { key, lease, revision } = place
       const held = kept(place)
       const proclaim = (next: Data): Effect.Effect<void, WriteFailure | LeaseLost> =>
@@ -98,11 +99,14 @@ export const make = (parts: LineParts): Elections["Service"] => {
     campaign,
     leader: (election, options) =>
       Effect.map(
-        Stream.runCollect(keyValue.scanAll(linePrefix("election", election), options)),
+        Effect.flatMap(
+          lineOf("election", election),
+          (prefix) => Stream.runCollect(keyValue.scanAll(prefix, options))
+        ),
         leaderAmong
       ),
     observe: (election) =>
-      watch.mirror(linePrefix("election", election)).pipe(
+      Stream.unwrap(Effect.map(lineOf("election", election), (prefix) => watch.mirror(prefix))).pipe(
         Stream.mapAccum(
           () => new Map<string, KeyValueEntry>(),
           (entries, notice) => {

@@ -39,6 +39,11 @@ export interface HeldLease extends Lease {
    * it no later than the cluster decides it. A process that was stopped meanwhile learns when it goes on.
    */
   readonly lost: Effect.Effect<never, LeaseLost>
+  /**
+   * Milliseconds for which the cluster certainly keeps the lease, as far as the last keep-alive that was answered says.
+   * What takes time to stop is stopped before this is 0; `lost` comes at 0.
+   */
+  readonly remainingMs: Effect.Effect<number>
 }
 
 export class Leases extends Context.Service<Leases, {
@@ -93,7 +98,11 @@ export const make = (requests: Requests): Leases["Service"] => {
     })
 
   /** Keeps a lease alive that was alive at `aliveMs`, until it is lost. */
-  const keepOn = Effect.fnUntraced(function*({ id, ttlMs }: Lease, aliveMs: number) {
+  const keepOn = Effect.fnUntraced(function*(
+    { id, ttlMs }: Lease,
+    aliveMs: number,
+    confirmed: (atMs: number) => void
+  ) {
     const clock = yield* Clock.Clock
     let confirmedMs = aliveMs
     for (;;) {
@@ -108,6 +117,7 @@ export const make = (requests: Requests): Leases["Service"] => {
         if (kept._tag === "Success") {
           // Its time began anew when the leader took the command, which was not before it was sent.
           confirmedMs = sentMs
+          confirmed(sentMs)
           break
         }
         if (kept.failure._tag === "WrongCluster") return new LeaseLost({ lease: id, reason: "wrong-cluster" })
@@ -119,8 +129,19 @@ export const make = (requests: Requests): Leases["Service"] => {
 
   const held = Effect.fnUntraced(function*(lease: Lease, aliveMs: number) {
     const lost = yield* Deferred.make<never, LeaseLost>()
-    yield* Effect.forkScoped(Effect.flatMap(keepOn(lease, aliveMs), (error) => Deferred.fail(lost, error)))
-    return { ...lease, lost: Deferred.await(lost) } satisfies HeldLease
+    let endsMs = aliveMs + lease.ttlMs
+    const keeping = keepOn(lease, aliveMs, (atMs) => {
+      endsMs = atMs + lease.ttlMs
+    })
+    yield* Effect.forkScoped(Effect.flatMap(keeping, (error) => {
+      endsMs = Number.NEGATIVE_INFINITY
+      return Deferred.fail(lost, error)
+    }))
+    return {
+      ...lease,
+      lost: Deferred.await(lost),
+      remainingMs: Effect.map(monotonicMs, (nowMs) => Math.max(0, endsMs - nowMs))
+    } satisfies HeldLease
   })
 
   return Leases.of({

@@ -3,14 +3,15 @@
  * of its own; the key that was created first is the head of the line, and everybody else waits for the one before to
  * go. So they come to the head in the order in which their keys were created, and one's going wakes one.
  */
-import { Effect, Exit, Scope, Stream } from "effect"
-import type { InvalidArgument, WrongCluster } from "../FlareDbError.ts"
-import { LeaseLost } from "../FlareDbError.ts"
+import { Effect, Exit, Option, Scope, Stream } from "effect"
+import type { WrongCluster } from "../FlareDbError.ts"
+import { InvalidArgument, LeaseLost } from "../FlareDbError.ts"
 import type { Data, KeyValueEntry } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
 import type { KeyValue } from "./KeyValue.ts"
+import { maxKeyBytes } from "../kv/Limits.ts"
 import type { HeldLease, Leases } from "./Lease.ts"
-import type { ReadFailure, WriteFailure } from "./Requests.ts"
+import type { ReadFailure, ReadOptions, WriteFailure } from "./Requests.ts"
 import { Compare, Op } from "./Txn.ts"
 import type { Watch } from "./Watch.ts"
 
@@ -26,6 +27,9 @@ export interface Place {
   readonly lease: HeldLease
 }
 
+/** Told who is at the head, when one has to wait; `None` when that one has just gone. */
+export type OnWait = (head: Option.Option<KeyValueEntry>) => Effect.Effect<void>
+
 export interface LineParts {
   readonly keyValue: KeyValue["Service"]
   readonly leases: Leases["Service"]
@@ -35,9 +39,24 @@ export interface LineParts {
 /** Pause before a read that failed is repeated while waiting, in milliseconds. */
 const retryMs = 200
 
+/** Hexadecimal digits enough for every lease, so that the keys of a line list in the order of their leases. */
+const leaseDigits = 14
+
 /** The prefix of a line. Names are encoded, so that no line's keys are within another's. */
-export const linePrefix = (kind: "lock" | "election", name: string): string =>
-  `flaredb/${kind}/${encodeURIComponent(name)}/`
+const linePrefix = (kind: "lock" | "election", name: string): string => `flaredb/${kind}/${encodeURIComponent(name)}/`
+
+/** The prefix of the line of this name. A name that is empty, or that no key has room for, is refused. */
+export const lineOf = (kind: "lock" | "election", name: string): Effect.Effect<string, InvalidArgument> => {
+  const refused = (problem: string) => Effect.fail(new InvalidArgument({ field: "name", problem }))
+  if (name === "") return refused(`is empty; give the ${kind} a name`)
+  if (!name.isWellFormed()) return refused("is no Unicode text: it has half of a surrogate pair")
+  const prefix = linePrefix(kind, name)
+  // Whatever is not a letter or a digit takes three bytes and more.
+  const most = maxKeyBytes - leaseDigits
+  return prefix.length > most
+    ? refused(`takes ${prefix.length} bytes of a key; at most ${most}, so give a shorter name`)
+    : Effect.succeed(prefix)
+}
 
 /** A condition that holds while a place is kept: it makes what is done in a transaction depend on it. */
 export const kept = ({ key, revision }: Pick<Place, "key" | "revision">): Compare =>
@@ -78,8 +97,7 @@ export class Line {
 
   private join(value: Data, ttlMs: number): Effect.Effect<Place, LineFailure, Scope.Scope> {
     return Effect.flatMap(this.parts.leases.scoped(ttlMs), (lease) => {
-      // Digits enough for every lease, so that the keys of a line list in the order of their leases.
-      const key = bytesOf(this.prefix + lease.id.toString(16).padStart(14, "0"))
+      const key = bytesOf(this.prefix + lease.id.toString(16).padStart(leaseDigits, "0"))
       return Effect.map(this.create(key, bytesOf(value), lease), (revision) => ({ key, revision, lease }))
     })
   }
@@ -108,21 +126,36 @@ export class Line {
     )
   }
 
-  /** Waits until a place is the head of the line; fails when its lease is lost before. */
-  readonly untilHead = (place: Place): Effect.Effect<void, LineFailure> => {
-    const wait: Effect.Effect<void, LineFailure> = Effect.flatMap(
-      this.patiently(this.before(place)),
-      (predecessor) =>
-        predecessor === undefined
+  /**
+   * Waits until a place is the head of the line; fails when its lease is lost before. `onWait` is carried out once, when
+   * there is somebody to wait for.
+   */
+  readonly untilHead = (place: Place, onWait: OnWait | undefined): Effect.Effect<void, LineFailure> => {
+    const wait = (told: boolean): Effect.Effect<void, LineFailure> =>
+      Effect.flatMap(this.patiently(this.before(place)), (predecessor) => {
+        if (predecessor === undefined) return Effect.void
+        const tell = told || onWait === undefined
           ? Effect.void
-          : Effect.andThen(this.patiently(this.untilGone(predecessor.key)), wait)
-    )
-    return Effect.raceFirst(wait, place.lease.lost)
+          : Effect.flatMap(this.patiently(this.headOf(undefined)), onWait)
+        return Effect.andThen(tell, Effect.andThen(this.patiently(this.untilGone(predecessor.key)), wait(true)))
+      })
+    return Effect.raceFirst(wait(false), place.lease.lost)
+  }
+
+  /** The key of whoever is at the head, with its value. */
+  headOf(options: ReadOptions | undefined): Effect.Effect<Option.Option<KeyValueEntry>, ReadFailure> {
+    return Effect.flatMap(this.entriesOf(options), (entries) => {
+      let head: KeyValueEntry | undefined
+      for (const entry of entries) {
+        if (entry.createRevision < (head?.createRevision ?? Number.POSITIVE_INFINITY)) head = entry
+      }
+      return head === undefined ? Effect.succeed(Option.none()) : this.parts.keyValue.get(head.key, options)
+    })
   }
 
   /** The place right before another one; `undefined` at the head. */
   readonly before = (place: Place): Effect.Effect<KeyValueEntry | undefined, LeaseLost | ReadFailure> => {
-    return Effect.flatMap(this.entries, (entries) => {
+    return Effect.flatMap(this.entriesOf(undefined), (entries) => {
       // A list of several pages is not of one moment, but what stood before this place all the time is in it.
       let predecessor: KeyValueEntry | undefined
       let own = false
@@ -138,8 +171,8 @@ export class Line {
   }
 
   /** Everybody's keys. */
-  private get entries(): Effect.Effect<ReadonlyArray<KeyValueEntry>, ReadFailure> {
-    return Stream.runCollect(this.parts.keyValue.scanAll(this.prefix, { keysOnly: true }))
+  private entriesOf(options: ReadOptions | undefined): Effect.Effect<ReadonlyArray<KeyValueEntry>, ReadFailure> {
+    return Stream.runCollect(this.parts.keyValue.scanAll(this.prefix, { ...options, keysOnly: true }))
   }
 
   /** Waits until a key does not exist. */

@@ -9,9 +9,10 @@
 import { Context, Effect, Option } from "effect"
 import type { Scope } from "effect"
 import type { LeaseLost } from "../FlareDbError.ts"
-import type { Data } from "./Entry.ts"
+import type { Data, KeyValueEntry } from "./Entry.ts"
 import type { LineFailure, LineParts, Place } from "./Line.ts"
-import { kept, Line, linePrefix } from "./Line.ts"
+import { kept, Line, lineOf } from "./Line.ts"
+import type { ReadFailure, ReadOptions } from "./Requests.ts"
 import type { Compare } from "./Txn.ts"
 
 export interface LockOptions {
@@ -22,6 +23,16 @@ export interface LockOptions {
   readonly ttlMs?: number | undefined
   /** Who holds it, for people who look: the value of the lock's key. Default empty. */
   readonly owner?: Data | undefined
+  /** Carried out once, when somebody else has the lock: who that is, or `None` when it was given back just now. */
+  readonly onWait?: ((holder: Option.Option<LockHolder>) => Effect.Effect<void>) | undefined
+}
+
+/** Who has a lock, for people who look. */
+export interface LockHolder {
+  /** What the holder said of itself. */
+  readonly owner: Uint8Array
+  readonly revision: number
+  readonly lease: number
 }
 
 /** A lock that is held. */
@@ -37,6 +48,8 @@ export interface HeldLock {
   readonly held: Compare
   /** Never succeeds, and fails when the lock is lost. */
   readonly lost: Effect.Effect<never, LeaseLost>
+  /** Milliseconds for which the lock is certainly held, as `HeldLease` says it of the lease. */
+  readonly remainingMs: Effect.Effect<number>
 }
 
 /** How taking a lock fails. */
@@ -55,6 +68,9 @@ export class Locks extends Context.Service<Locks, {
     options?: LockOptions
   ) => Effect.Effect<Option.Option<HeldLock>, LockFailure, Scope.Scope>
 
+  /** Who has a lock, if anybody has. */
+  readonly holder: (name: string, options?: ReadOptions) => Effect.Effect<Option.Option<LockHolder>, ReadFailure>
+
   /** Waits for the lock, runs `work` with it, and releases it. `work` is interrupted when the lock is lost. */
   readonly withLock: <A, E, R>(
     name: string,
@@ -66,23 +82,33 @@ export class Locks extends Context.Service<Locks, {
 export const defaultLockTtlMs = 10_000
 
 export const make = (parts: LineParts): Locks["Service"] => {
-  const lineOf = (name: string) => new Line(parts, linePrefix("lock", name))
+  const line = (name: string) => Effect.map(lineOf("lock", name), (prefix) => new Line(parts, prefix))
 
-  const acquire: Locks["Service"]["acquire"] = (name, { owner = "", ttlMs = defaultLockTtlMs } = {}) => {
-    const line = lineOf(name)
-    return Effect.map(line.enter(owner, ttlMs, line.untilHead), ({ place }) => lockOf(name, place))
+  const acquire: Locks["Service"]["acquire"] = (name, { onWait, owner = "", ttlMs = defaultLockTtlMs } = {}) => {
+    const tell = onWait === undefined
+      ? undefined
+      : (head: Option.Option<KeyValueEntry>) => onWait(Option.map(head, holderOf))
+    return Effect.flatMap(line(name), (line) =>
+      Effect.map(
+        line.enter(owner, ttlMs, (place) => line.untilHead(place, tell)),
+        ({ place }) => lockOf(name, place)
+      ))
   }
 
   return Locks.of({
     acquire,
-    tryAcquire: (name, { owner = "", ttlMs = defaultLockTtlMs } = {}) => {
-      const line = lineOf(name)
-      return Effect.flatMap(
-        line.enter(owner, ttlMs, line.before),
-        ({ leave, place, result }) =>
-          result === undefined ? Effect.succeed(Option.some(lockOf(name, place))) : Effect.as(leave, Option.none())
-      )
-    },
+    tryAcquire: (name, { owner = "", ttlMs = defaultLockTtlMs } = {}) =>
+      Effect.flatMap(line(name), (line) =>
+        Effect.flatMap(
+          line.enter(owner, ttlMs, line.before),
+          ({ leave, place, result }) =>
+            result === undefined ? Effect.succeed(Option.some(lockOf(name, place))) : Effect.as(leave, Option.none())
+        )),
+    holder: (name, options) =>
+      Effect.map(
+        Effect.flatMap(line(name), (line) => line.headOf(options)),
+        Option.map(holderOf)
+      ),
     withLock: (name, work, options) =>
       Effect.scoped(
         Effect.flatMap(acquire(name, options), (lock) => Effect.raceFirst(work(lock), lock.lost))
@@ -90,11 +116,18 @@ export const make = (parts: LineParts): Locks["Service"] => {
   })
 }
 
+const holderOf = ({ createRevision, lease, value }: KeyValueEntry): LockHolder => ({
+  owner: value,
+  revision: createRevision,
+  lease
+})
+
 const lockOf = (name: string, place: Place): HeldLock => ({
   name,
   key: place.key,
   revision: place.revision,
   lease: place.lease.id,
   held: kept(place),
-  lost: place.lease.lost
+  lost: place.lease.lost,
+  remainingMs: place.lease.remainingMs
 })

@@ -8,7 +8,8 @@ import { Cause, Clock, Effect, Exit, Option, Queue } from "effect"
 import type { Scope } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
-import { Indeterminate, Overloaded, SessionExpired, Unavailable, WrongCluster } from "../FlareDbError.ts"
+import type { WrongCluster } from "../FlareDbError.ts"
+import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../kv/Reply.ts"
 import { maxBatchBytes, maxBatchOperations } from "./ClientRpcs.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
@@ -21,6 +22,7 @@ import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
 import { Operation } from "./Operation.ts"
 import type { Router } from "./Router.ts"
+import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
 
 /**
@@ -176,6 +178,7 @@ export class Pipeline {
         onFailure: (error) => {
           if (error._tag === "WrongCluster") return Effect.sync(() => this.misdirected(open, error))
           for (const operation of open) operation.lastFailure = error
+          if (this.isRefused) return Effect.sync(() => this.refusedEverywhere(open))
           return this.repeat(open, Math.max(this.router.pauseMs, overloadedPauseMs))
         }
       })
@@ -387,9 +390,13 @@ export class Pipeline {
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const error = Cause.squash(cause)
-      this.router.failed(endpoint, reasonOf(cause), error instanceof WrongCluster ? error : "silent")
+      this.router.failed(endpoint, reasonOf(cause), standingOf(error))
       const { wrongCluster } = this.router
-      if (wrongCluster === undefined) return this.repeat(batch, this.router.pauseMs)
+      if (wrongCluster === undefined) {
+        return this.isRefused
+          ? Effect.sync(() => this.refusedEverywhere(batch))
+          : this.repeat(batch, this.router.pauseMs)
+      }
       return Effect.sync(() => this.misdirected(batch, wrongCluster))
     })
   }
@@ -399,6 +406,21 @@ export class Pipeline {
     for (const operation of batch) {
       const lost = operation.uncertain && this.options.kind !== "read"
       operation.settle(lost ? new Indeterminate({ reason: error.message }) : error)
+    }
+  }
+
+  /** Whether all endpoints have refused connections for as long as the client is to bear it. */
+  private get isRefused(): boolean {
+    const { refusedTimeoutMs } = this.options.client
+    const forMs = this.router.refusedForMs(this.options.nowMs())
+    return refusedTimeoutMs !== undefined && forMs !== undefined && forMs >= refusedTimeoutMs
+  }
+
+  private refusedEverywhere(batch: ReadonlyArray<Op>): void {
+    const reason = `no node can be reached; ${this.router.describe()}`
+    for (const operation of batch) {
+      const lost = operation.uncertain && this.options.kind !== "read"
+      operation.settle(lost ? new Indeterminate({ reason }) : new Unavailable({ reason }))
     }
   }
 

@@ -2,7 +2,8 @@
  * Which node to ask next: the leader as far as the client knows it, another one when that fails, with pauses once all
  * have failed.
  */
-import type { WrongCluster } from "../FlareDbError.ts"
+import { WrongCluster } from "../FlareDbError.ts"
+import { ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 
@@ -10,8 +11,17 @@ import { formatEndpoint } from "./Endpoint.ts"
 const firstPauseMs = 10
 const longestPauseMs = 200
 
-/** What an attempt says of a node: no answer, an answer of the client's cluster, or one of another cluster. */
-export type Standing = "silent" | "answered" | WrongCluster
+/**
+ * What an attempt says of a node: no answer, no connection to be had, an answer of the client's cluster, or one of
+ * another cluster.
+ */
+export type Standing = "silent" | "refused" | "answered" | WrongCluster
+
+/** What a failed attempt to connect says of the node. */
+export const standingOf = (error: unknown): Standing => {
+  if (error instanceof WrongCluster) return error
+  return error instanceof ConnectionLost && error.refused === true ? "refused" : "silent"
+}
 
 export class Router {
   private readonly endpoints: ReadonlyArray<Endpoint>
@@ -19,6 +29,8 @@ export class Router {
   private next = 1
   /** Failures since the last success. */
   private failures = 0
+  /** When every endpoint was first found to refuse connections, since one last did not. */
+  private refusedSinceMs: number | undefined
   /** What became of the last attempt at each node, since one of them last answered as it should. */
   private readonly standings = new Map<string, Standing>()
   /** Why each node failed last. */
@@ -39,6 +51,7 @@ export class Router {
   /** The node answered as it should. */
   succeeded(): void {
     this.failures = 0
+    this.refusedSinceMs = undefined
     this.standings.clear()
   }
 
@@ -77,9 +90,19 @@ export class Router {
     for (const endpoint of this.endpoints) {
       const standing = this.standings.get(formatEndpoint(endpoint))
       if (standing === undefined || standing === "answered") return undefined
-      if (standing !== "silent") found = standing
+      if (standing !== "silent" && standing !== "refused") found = standing
     }
     return found
+  }
+
+  /**
+   * Milliseconds for which every endpoint has refused connections; `undefined` while one of them does not, or was not
+   * tried.
+   */
+  refusedForMs(nowMs: number): number | undefined {
+    const refused = this.endpoints.every((endpoint) => this.standings.get(formatEndpoint(endpoint)) === "refused")
+    this.refusedSinceMs = refused ? this.refusedSinceMs ?? nowMs : undefined
+    return this.refusedSinceMs === undefined ? undefined : nowMs - this.refusedSinceMs
   }
 
   /** How long to wait before the next attempt, in milliseconds: nothing until every node was tried. */

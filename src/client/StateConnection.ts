@@ -1,7 +1,7 @@
 /** A connection of its own to one node, for what is large: the state, or what it takes to hash it. */
 import { Cause, Effect, Option, Schema, Stream } from "effect"
 import type { Scope } from "effect"
-import { describeFailure } from "../rpc/CallFailure.ts"
+import { describeFailure, isRefusedConnection } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connect as connectTcp } from "../rpc/TcpClient.ts"
 import { clientProtocolVersion, ClientRpcs } from "./ClientRpcs.ts"
@@ -38,9 +38,12 @@ export const make = (
 ): ConnectState =>
   Effect.fnUntraced(function*(endpoint) {
     const name = formatEndpoint(endpoint)
-    const lost = (reason: string, sent: boolean) => new ConnectionLost({ endpoint: name, reason, sent })
+    const lost = (reason: string, sent: boolean, refused = false) =>
+      new ConnectionLost({ endpoint: name, reason, sent, refused })
     const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(lost(describeFailure(cause), sent))
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.interrupt
+        : Effect.fail(lost(describeFailure(cause), sent, isRefusedConnection(cause)))
     const rpcs = yield* Effect.catchCause(
       connectTcp(Rpcs, { ...endpoint, openTimeoutMs: options.connectTimeoutMs }),
       failWith(false)

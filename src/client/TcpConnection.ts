@@ -6,7 +6,7 @@ import { CodecError } from "../codec/EntryRecord.ts"
 import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 import { WatchError } from "../FlareDbError.ts"
 import { decodeRevisions } from "../kv/History.ts"
-import { describeFailure } from "../rpc/CallFailure.ts"
+import { describeFailure, isRefusedConnection } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connectDirect } from "../rpc/TcpClient.ts"
 import type { Welcome } from "./ClientRpcs.ts"
@@ -48,9 +48,12 @@ const resultsOf = <Failure>(
 export const make = (options: TcpConnectionOptions): Connect =>
   Effect.fnUntraced(function*(endpoint) {
     const name = formatEndpoint(endpoint)
-    const lost = (reason: string, sent: boolean) => new ConnectionLost({ endpoint: name, reason, sent })
+    const lost = (reason: string, sent: boolean, refused = false) =>
+      new ConnectionLost({ endpoint: name, reason, sent, refused })
     const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(lost(describeFailure(cause), sent))
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.interrupt
+        : Effect.fail(lost(describeFailure(cause), sent, isRefusedConnection(cause)))
 
     let open = true
     const { calls: rpcs, direct } = yield* Effect.catchCause(
@@ -73,7 +76,9 @@ export const make = (options: TcpConnectionOptions): Connect =>
     const hello = rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
       Effect.catchCause((cause) =>
         Effect.fail(
-          lost(Cause.hasInterruptsOnly(cause) ? "the connection was closed" : describeFailure(cause), false)
+          Cause.hasInterruptsOnly(cause)
+            ? lost("the connection was closed", false)
+            : lost(describeFailure(cause), false, isRefusedConnection(cause))
         )
       ),
       within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false)),

@@ -17,6 +17,7 @@ import type { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 import type { Router } from "./Router.ts"
+import { standingOf } from "./Router.ts"
 
 /** How a watch ends. */
 export type WatchFailure = InvalidArgument | Overloaded | Compacted | FutureRevision | Unavailable | WrongCluster
@@ -93,6 +94,7 @@ export class Watcher {
 
   private readonly tell = Effect.fnUntraced({ self: this }, function*(this: Watcher) {
     const startedMs = yield* monotonicMs
+    const { refusedTimeoutMs } = this.options.client
     for (;;) {
       const endpoint = this.opened?.endpoint ?? this.options.router.target
       const exit = yield* Effect.result(this.opened === undefined ? this.begin(endpoint) : this.ask(this.opened))
@@ -103,7 +105,12 @@ export class Watcher {
         continue
       }
       const pauseMs = yield* this.failed(endpoint, exit.failure)
-      const waitedMs = (yield* monotonicMs) - startedMs
+      const nowMs = yield* monotonicMs
+      const waitedMs = nowMs - startedMs
+      const refusedForMs = this.options.router.refusedForMs(nowMs)
+      if (!this.began && refusedForMs !== undefined && refusedForMs >= (refusedTimeoutMs ?? Number.POSITIVE_INFINITY)) {
+        return yield* new Unavailable({ reason: `no node can be reached; ${this.options.router.describe()}` })
+      }
       // Once begun, it is worth waiting for the cluster as long as that takes.
       if (!this.began && waitedMs + pauseMs > this.options.client.requestTimeoutMs) {
         return yield* new Unavailable({ reason: `no node could be watched; ${this.options.router.describe()}` })
@@ -117,10 +124,7 @@ export class Watcher {
     const { client, pool, request } = this.options
     const connection = yield* Effect.tapError(
       pool.get(endpoint),
-      (error) =>
-        Effect.sync(() =>
-          this.options.router.failed(endpoint, error.message, error._tag === "WrongCluster" ? error : "silent")
-        )
+      (error) => Effect.sync(() => this.options.router.failed(endpoint, error.message, standingOf(error)))
     )
     // A connection that may be used is of a cluster that is known.
     const cluster = pool.cluster.identity as ClusterIdentity

@@ -33,11 +33,28 @@ const systemCode = (error: unknown): string | undefined => {
   return undefined
 }
 
+/** What the system says when it knows at once that no node can be reached there. */
+const refusals: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EADDRNOTAVAIL"
+])
+
+const errorOf = (cause: Cause.Cause<unknown>): unknown =>
+  Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
+
+/** Whether a connection was refused, instead of lost or not made in time. */
+export const isRefusedConnection = (cause: Cause.Cause<unknown>): boolean =>
+  refusals.has(systemCode(errorOf(cause)) ?? "")
+
 const tagOf = (error: unknown): string | undefined =>
   typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : undefined
 
 export const describeFailure = (cause: Cause.Cause<unknown>): string => {
-  const error = Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
+  const error = errorOf(cause)
   if (!(error instanceof Error)) return String(error)
   const code = systemCode(error)
   if (code !== undefined && meanings[code] !== undefined) return `${meanings[code]} (${code})`

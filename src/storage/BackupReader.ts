@@ -57,14 +57,11 @@ const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Eff
   )
 
 /** A pipe would block the thread that opens it, and could not be read twice. */
-const opened = (path: string): Effect.Effect<FileHandle, BackupCorrupt | BackupIoError> =>
-  Effect.flatMap(
-    attempt("open", path, () => stat(path)),
-    (found): Effect.Effect<FileHandle, BackupCorrupt | BackupIoError> =>
-      found.isFile()
-        ? attempt("open", path, () => open(path, "r"))
-        : Effect.fail(new BackupCorrupt({ path, detail: "it is no regular file" }))
-  )
+const opened = (path: string): Effect.Effect<FileHandle, BackupIoError> =>
+  attempt("read", path, async () => {
+    if ((await stat(path)).isFile()) return open(path, "r")
+    throw new Error("it is no regular file, and a backup is read twice; save it to a file, and name that")
+  })
 
 /** Reads the whole file. Rows are handed on before the end is known to be right: whoever keeps them waits for it. */
 export const readBackup = <E = never>(

@@ -1,6 +1,6 @@
 /** Progress as people see it, on a terminal and off one, and what `verify` says. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { verdict } from "../../src/bin/BackupCommands.ts"
 import { formatBytes, make, progressLine } from "../../src/bin/Progress.ts"
@@ -22,13 +22,24 @@ describe("progress", () => {
     assert.strictEqual(formatBytes(3 * 1024 ** 3), "3.0 GiB")
   })
 
-  it.effect("is drawn over itself on a terminal, and is a line now and then elsewhere", () =>
+  it.effect("is drawn over itself on a terminal, and elsewhere is a line now and then when it is asked for", () =>
     Effect.gen(function*() {
-      const [terminal, file, quiet] = [output(true), output(false), output(true)]
+      const [terminal, file, forced, refused, json, asked] = [
+        output(true),
+        output(false),
+        output(false),
+        output(true),
+        output(true),
+        output(true)
+      ]
+      const [unsaid, yes, no] = [Option.none<boolean>(), Option.some(true), Option.some(false)]
       const all = [
-        yield* make("hash", { quiet: false, output: terminal }),
-        yield* make("hash", { quiet: false, output: file }),
-        yield* make("hash", { quiet: true, output: quiet })
+        yield* make("hash", { progress: unsaid, json: false, output: terminal }),
+        yield* make("hash", { progress: unsaid, json: false, output: file }),
+        yield* make("hash", { progress: yes, json: false, output: forced }),
+        yield* make("hash", { progress: no, json: false, output: refused }),
+        yield* make("hash", { progress: unsaid, json: true, output: json }),
+        yield* make("hash", { progress: yes, json: true, output: asked })
       ]
       for (let i = 1; i <= 50; i++) {
         yield* TestClock.adjust(100)
@@ -38,9 +49,10 @@ describe("progress", () => {
       assert.strictEqual(terminal.written.length, 51)
       assert.isTrue(terminal.written.every((text) => text.startsWith("\r\u001b[K")))
       assert.strictEqual(terminal.written[50], "\r\u001b[K", "the bar is taken away")
-      assert.strictEqual(file.written.length, 2)
-      assert.isTrue(file.written.every((text) => text.endsWith("\n")))
-      assert.deepStrictEqual(quiet.written, [])
+      assert.strictEqual(forced.written.length, 2)
+      assert.isTrue(forced.written.every((text) => text.endsWith("\n")))
+      assert.deepStrictEqual([file.written, refused.written, json.written], [[], [], []])
+      assert.deepStrictEqual(JSON.parse(asked.written[0] ?? ""), { progress: { what: "hash", bytes: 20, ofBytes: 50 } })
     }))
 })
 

@@ -137,12 +137,14 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   backup: [
     [["backup"], /Missing required argument: file/],
     [["backup", "a", "b"], /"b"/],
-    [["backup", "a", "--frobnicate"], /--frobnicate/]
+    [["backup", "a", "--frobnicate"], /--frobnicate/],
+    [["backup", "a", "--replaced"], /--replaced goes with --from DIR/]
   ],
   restore: [
     [["restore"], /Missing required argument: file/],
     [["restore", "a", "b"], /"b"/],
-    [["restore", "a", "--node-id", "x"], /--node-id: "x"/]
+    [["restore", "a", "--node-id", "x"], /--node-id: "x"/],
+    [["restore", "-"], /a backup is read twice.*save standard input to a file/]
   ],
   verify: [
     [["verify", "all"], /"all"/],
@@ -152,7 +154,19 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   lock: [
     [["lock"], /Missing required argument: name/],
     [["lock", "a"], /command/],
-    [["lock", "a", "--ttl", "5", "--", "true"], /invalid ttlMs: 5/]
+    [["lock", "a", "--ttl", "5ms", "--", "true"], /invalid ttlMs: 5/],
+    [["lock", "", "--", "true"], /invalid name: is empty; give the lock a name/],
+    [["lock", "é".repeat(700), "--", "true"], /invalid name: takes 4214 bytes of a key; at most 4082/],
+    [["lock", "a", "--", ""], /the command to run is empty/],
+    [["lock", "a", "--timeout", "0", "--", "true"], /--timeout 0ms is not from 1ms to 1d/]
+  ],
+  bench: [
+    [["bench", "now"], /"now"/],
+    [["bench", "--clients", "1,0"], /--clients: "0" is not an integer from 1 to 100000/],
+    [["bench", "--operations", "read"], /--operations: "read" is not one of put, get/],
+    [["bench", "--keys", "0"], /--keys 0 is not from 1 to 10000000/],
+    [["bench", "--connections", "0"], /--connections 0 is not from 1 to 1000/],
+    [["bench", "--nodes", "here"], /"here" is not ID=HOST:CLIENT:PEER:HTTP/]
   ],
   status: [
     [["status", "all"], /"all"/],
@@ -209,6 +223,26 @@ describe("wrong usage", () => {
           }), { concurrency: 2, discard: true }).pipe(Effect.provide(NodeServices.layer)),
       60_000
     )
+
+    it.live(
+      `of ${verb} is an object on standard error with --json`,
+      () => {
+        const [[args, says, env = {}] = [[], /^/]] = cases as readonly [Wrong, ...ReadonlyArray<Wrong>]
+        const [first = "", ...rest] = args
+        return Effect.map(
+          run([first, ...verb.split(" ").slice(1), "--json", ...rest.slice(verb.split(" ").length - 1)], { env }),
+          ({ code, err, out }) => {
+            assert.deepStrictEqual({ code, out }, { code: 2, out: "" }, err)
+            const { error } = JSON.parse(err)
+            assert.strictEqual(error.exitCode, 2)
+            assert.isString(error.tag)
+            // Verbs without output have no such flag, and say that.
+            if (!error.message.includes("--json")) assert.match(error.message, says)
+          }
+        ).pipe(Effect.provide(NodeServices.layer))
+      },
+      60_000
+    )
   }
 })
 
@@ -230,6 +264,10 @@ describe("help", () => {
             // A Boolean flag without an optional value would take the next word for its value.
             const [, flags = ""] = /^FLAGS\n([^]*?)\n\n/m.exec(out) ?? []
             assert.notMatch(flags, /^ +--[\w-]+(?:, -\w)? {2,}/m, `flaredb ${verb}: a flag of src/bin/Switch.ts`)
+            // What holds when a flag is not given.
+            for (const flag of flags.split("\n").filter((line) => !line.includes("[=boolean]"))) {
+              assert.match(flag, /^$|default|required|when (?:it is )?left out/, `flaredb ${verb}`)
+            }
           }), { concurrency: 2, discard: true })
       }).pipe(Effect.provide(NodeServices.layer)),
     60_000

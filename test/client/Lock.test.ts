@@ -55,9 +55,58 @@ for (const store of stores) {
       Effect.scoped(
         Effect.gen(function*() {
           const locks = yield* Locks
-          for (const name of ["a", "a/b", "a/", "a%2Fb", "ä", ""]) yield* locks.acquire(name)
+          for (const name of ["a", "a/b", "a/", "a%2Fb", "ä", "_"]) yield* locks.acquire(name)
         })
       ))
+
+    it.effect("and elections have names: none that is empty, no text, or too long for a key", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const [locks, elections] = [yield* Locks, yield* Elections]
+        const wrong = [["", /is empty/], ["\ud800", /surrogate/], ["x".repeat(4_100), /at most 4082/]] as const
+        for (const [name, says] of wrong) {
+          const failures = yield* Effect.all([
+            Effect.flip(locks.acquire(name)),
+            Effect.flip(locks.tryAcquire(name)),
+            Effect.flip(locks.holder(name)),
+            Effect.flip(elections.campaign(name, "")),
+            Effect.flip(elections.leader(name)),
+            Effect.flip(Stream.runDrain(elections.observe(name)))
+          ])
+          for (const error of failures) {
+            assert.deepInclude(error, { _tag: "InvalidArgument", field: "name" })
+            assert.match(error.message, says)
+          }
+        }
+        yield* locks.acquire("x".repeat(4_068))
+        yield* elections.campaign("x".repeat(4_064), "")
+      })))
+
+    it.effect("say who has them, to those who look and once to those who wait", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const locks = yield* Locks
+        assert.isTrue(Option.isNone(yield* locks.holder("who")))
+        const release = yield* Scope.make()
+        const held = yield* Scope.provide(locks.acquire("who", { owner: "me", ttlMs: 5_000 }), release)
+        const remainingMs = yield* held.remainingMs
+        assert.isAbove(remainingMs, 0)
+        assert.isAtMost(remainingMs, 5_000)
+        const now = Option.getOrThrow(yield* locks.holder("who"))
+        assert.deepInclude(now, { revision: held.revision, lease: held.lease })
+        assert.strictEqual(new TextDecoder().decode(now.owner), "me")
+        const told: Array<string> = []
+        const waiting = yield* Effect.forkChild(Effect.scoped(locks.acquire("who", {
+          owner: "next",
+          onWait: (holder) =>
+            Effect.andThen(
+              Effect.sync(() => told.push(new TextDecoder().decode(Option.getOrThrow(holder).owner))),
+              Scope.close(release, Exit.void)
+            )
+        })))
+        yield* Fiber.join(waiting)
+        assert.deepStrictEqual(told, ["me"])
+        yield* Effect.scoped(locks.acquire("who", { onWait: () => Effect.sync(() => told.push("free")) }))
+        assert.deepStrictEqual(told, ["me"], "nobody had it")
+      })))
 
     it.effect("that somebody else has are not waited for by those who only try", () =>
       Effect.gen(function*() {

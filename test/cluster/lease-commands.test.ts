@@ -50,6 +50,6 @@ it.live("transactions, leases and locks on the command line", () =>
     )
     assert.deepStrictEqual(exits, { code: 7, out: "", err: "" })
     const missing = yield* flaredb("lock", "job", "--", "no-such-program")
-    assert.strictEqual(missing.code, 1)
+    assert.strictEqual(missing.code, 127)
     assert.match(missing.err, /^flaredb: no-such-program: /)
   }).pipe(Effect.provide(NodeServices.layer)))

@@ -3,7 +3,7 @@
  * nodes', and it says how busy it was: a load without time left measures itself.
  *
  * It says `READY` when its connections are there, begins when it reads a line, prints its report, and keeps its
- * connections until its standard input ends, so that whoever started it may look at them.
+ * connections until its standard input ends, so that whoever started it may look at them. It ends with its input.
  */
 import { Console, Context, Deferred, Effect, Exit, Fiber, Layer, Stdio, Stream } from "effect"
 import { Argument, Command } from "effect/cli"
@@ -12,10 +12,12 @@ import type { KeyValue as KeyValueService } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import * as RemoteClient from "../../client/RemoteClient.ts"
 import { Compare, Op } from "../../client/Txn.ts"
+import { refusedTimeoutMs } from "../ClientFlags.ts"
 import { failureOf } from "../Failure.ts"
 import type { HistogramJson } from "./Histogram.ts"
 import { Histogram } from "./Histogram.ts"
 import type { LoadShare } from "./Plan.ts"
+import { keyOf } from "./RunKeys.ts"
 
 /** What one process did. */
 export interface LoadReport {
@@ -29,11 +31,8 @@ export interface LoadReport {
 
 type Kv = KeyValueService["Service"]
 
-/** The key of a number, of 16 bytes. */
-export const keyOf = (number: number): string => `bench/${String(number).padStart(10, "0")}`
-
 const ask = (kv: Kv, share: LoadShare, value: Uint8Array, number: number): Effect.Effect<unknown, unknown> => {
-  const key = keyOf(number % share.keys)
+  const key = keyOf(number % share.keys, share.keyPrefix)
   switch (share.operation) {
     case "put":
       return kv.put(key, value)
@@ -51,10 +50,10 @@ const connect = Effect.fnUntraced(function*(share: LoadShare) {
   const endpoints = yield* parseEndpoints(share.endpoints)
   const open = Effect.gen(function*() {
     const kv = Context.get(
-      yield* Layer.build(Layer.fresh(RemoteClient.layer({ endpoints, requestTimeoutMs: 30_000 }))),
+      yield* Layer.build(Layer.fresh(RemoteClient.layer({ endpoints, requestTimeoutMs: 30_000, refusedTimeoutMs }))),
       KeyValue
     )
-    yield* kv.get(keyOf(0))
+    yield* kv.get(keyOf(0, share.keyPrefix))
     return kv
   })
   return yield* Effect.all(Array.from({ length: share.sockets }, () => open), { concurrency: "unbounded" })
@@ -110,14 +109,16 @@ export const benchLoad = Command.make(
       const { stdin } = yield* Stdio.Stdio
       const told = yield* Deferred.make<void>()
       const ended = yield* Effect.forkScoped(
-        Effect.ignore(Stream.runForEach(stdin, () => Deferred.succeed(told, undefined))).pipe(
-          Effect.andThen(Deferred.succeed(told, undefined))
-        )
+        Effect.ignore(Stream.runForEach(stdin, () => Deferred.succeed(told, undefined)))
       )
-      yield* Console.log("READY")
-      yield* Deferred.await(told)
-      yield* Console.log(JSON.stringify(yield* run(share, clients)))
-      yield* Fiber.await(ended)
+      const work = Effect.gen(function*() {
+        yield* Console.log("READY")
+        yield* Deferred.await(told)
+        yield* Console.log(JSON.stringify(yield* run(share, clients)))
+        return yield* Effect.never
+      })
+      // However the process that started this one ended, its end of the pipe is closed.
+      yield* Effect.raceFirst(work, Fiber.await(ended))
     }).pipe(Effect.scoped, Effect.mapError(failureOf))
 ).pipe(
   Command.withDescription("A part of the load of `flaredb bench`, in a process of its own."),

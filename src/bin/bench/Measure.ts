@@ -17,6 +17,8 @@ export interface Target {
   /** For `--endpoints`. */
   readonly endpoints: string
   readonly nodes: ReadonlyArray<TargetNode>
+  /** What all keys of the load begin with. */
+  readonly keyPrefix: string
 }
 
 export interface TargetNode {
@@ -61,6 +63,10 @@ interface Look {
   readonly bytes: number | undefined
 }
 
+/** Fails when a node does not say what it does: without that there is nothing to report. */
+export const checkFigures = (target: Target) =>
+  Effect.forEach(target.nodes, ({ http }) => figuresOf(http), { concurrency: "unbounded", discard: true })
+
 const look = Effect.fnUntraced(function*(target: Target) {
   const figures = yield* Effect.forEach(target.nodes, ({ http }) => figuresOf(http), { concurrency: "unbounded" })
   const usage = target.nodes.map(({ pid }) => pid === undefined ? undefined : usageOf(pid))
@@ -71,7 +77,7 @@ const look = Effect.fnUntraced(function*(target: Target) {
 /** The load's processes, ready to begin; they end with the scope. */
 const startLoads = (plan: Plan, target: Target) =>
   Effect.forEach(
-    shares(plan, target.endpoints),
+    shares(plan, target),
     (share) =>
       Effect.tap(
         Effect.acquireRelease(Effect.sync(() => new LoadProcess(share)), (load) => Effect.promise(() => load.end())),

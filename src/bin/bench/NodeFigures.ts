@@ -21,9 +21,15 @@ export const parseFigures = (page: string): NodeFigures => ({
   leads: valueOf(page, "flaredb_raft_is_leader") === 1
 })
 
+/** `fetch` says only that it failed; what it was is in the cause. */
+const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause instanceof Error ? error.cause.message : error.message
+}
+
 /** Asks the node with this HTTP address. */
 export const figuresOf = (address: string): Effect.Effect<NodeFigures, Error> =>
   Effect.tryPromise({
     try: async () => parseFigures(await (await fetch(`http://${address}/metrics`)).text()),
-    catch: (cause) => new Error(`${address} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`)
+    catch: (cause) => new Error(`the HTTP port ${address} does not answer: ${reasonOf(cause)}`)
   })

@@ -5,6 +5,7 @@ import { failureOf } from "../Failure.ts"
 import { freePorts } from "../FreePorts.ts"
 import { startNode } from "../LocalCluster.ts"
 import type { Target } from "./Measure.ts"
+import { newPrefix } from "./RunKeys.ts"
 
 export const ownCluster = Effect.gen(function*() {
   const files = yield* FileSystem.FileSystem
@@ -22,6 +23,7 @@ export const ownCluster = Effect.gen(function*() {
   )
   return {
     endpoints: nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(","),
+    keyPrefix: "bench/",
     nodes: nodes.map(({ clientPort, host, httpPort, peerPort }, i) => ({
       http: `${host}:${httpPort}`,
       pid: pids[i],
@@ -33,6 +35,7 @@ export const ownCluster = Effect.gen(function*() {
 /** A cluster that runs already, of which only the network is known. */
 export const runningCluster = (nodes: ReadonlyArray<NodeAddress>): Target => ({
   endpoints: nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(","),
+  keyPrefix: newPrefix(),
   nodes: nodes.map(({ clientPort, host, httpPort, peerPort }) => ({
     http: `${host}:${httpPort}`,
     ports: [clientPort, peerPort]

@@ -22,6 +22,8 @@ export interface Plan {
 /** The part of a plan that one process carries out. */
 export interface LoadShare extends Plan {
   readonly endpoints: string
+  /** What all keys begin with. */
+  readonly keyPrefix: string
   /** The clients of this process are `first`, `first + 1`, … `first + count - 1`. */
   readonly first: number
   readonly count: number
@@ -30,13 +32,23 @@ export interface LoadShare extends Plan {
 }
 
 /** Divides a plan between its processes, as evenly as it goes. Each process has at least one client and one connection. */
-export const shares = (plan: Plan, endpoints: string): ReadonlyArray<LoadShare> => {
+export const shares = (
+  plan: Plan,
+  { endpoints, keyPrefix }: Pick<LoadShare, "endpoints" | "keyPrefix">
+): ReadonlyArray<LoadShare> => {
   const processes = Math.min(plan.processes, plan.clients)
   const part = (total: number, i: number) => Math.floor(total * (i + 1) / processes) - Math.floor(total * i / processes)
   let first = 0
   return Array.from({ length: processes }, (_, i) => {
     const count = part(plan.clients, i)
-    const share = { ...plan, endpoints, first, count, sockets: Math.min(count, Math.max(1, part(plan.connections, i))) }
+    const share = {
+      ...plan,
+      endpoints,
+      keyPrefix,
+      first,
+      count,
+      sockets: Math.min(count, Math.max(1, part(plan.connections, i)))
+    }
     first += count
     return share
   })

@@ -1,4 +1,5 @@
-/** A bar on standard error while a measurement runs. Silent where nobody looks: when that is no terminal. */
+/** A bar on standard error while a measurement runs; a line for each step where that is no terminal, when it is wanted. */
+import { noticeText } from "../Messages.ts"
 
 const width = 24
 
@@ -10,15 +11,22 @@ export class Progress {
   private text = ""
   private timer: NodeJS.Timeout | undefined
 
+  private readonly shown: boolean
+
   /** `steps` of about `stepMs` milliseconds each. */
-  constructor(steps: number, stepMs: number) {
+  constructor(steps: number, stepMs: number, shown = process.stderr.isTTY) {
+    this.shown = shown
     this.steps = steps
     this.stepMs = stepMs
   }
 
   /** The next step begins. */
   begin(text: string): void {
-    if (!process.stderr.isTTY) return
+    if (!this.shown) return
+    if (!process.stderr.isTTY) {
+      process.stderr.write(`${noticeText(`${this.done + 1}/${this.steps} ${text}`)}\n`)
+      return
+    }
     this.text = text
     this.startedMs = performance.now()
     this.timer ??= setInterval(() => this.draw(), 200)
@@ -33,7 +41,7 @@ export class Progress {
   /** Removes the bar. */
   close(): void {
     clearInterval(this.timer)
-    if (process.stderr.isTTY) process.stderr.write("\r\u001b[K")
+    if (this.timer !== undefined) process.stderr.write("\r\u001b[K")
   }
 
   private draw(): void {

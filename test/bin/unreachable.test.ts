@@ -1,0 +1,86 @@
+/**
+ * Every verb against endpoints where nobody listens: it answers after a few attempts, and not after its timeout. The
+ * table has all verbs of the command line, so that a new one has to say which kind it is.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { root } from "../../src/bin/Root.ts"
+import { freePorts } from "../cluster/FreePorts.ts"
+import { run } from "./CommandLine.ts"
+
+interface Verb {
+  readonly name: string
+  readonly subcommands: ReadonlyArray<{ readonly commands: ReadonlyArray<Verb> }>
+}
+
+/** The verbs of a command, with their own: "lease grant". */
+const verbsOf = (command: Verb, path: ReadonlyArray<string> = []): ReadonlyArray<string> => {
+  const own = command.subcommands.flatMap(({ commands }) => commands)
+  return own.length === 0 ? [path.join(" ")] : own.flatMap((verb) => verbsOf(verb, [...path, verb.name]))
+}
+
+/** What a verb is given behind its flags; `undefined` for those that talk to no running cluster. */
+const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
+  put: ["key", "value"],
+  get: ["key"],
+  delete: ["key"],
+  scan: [],
+  txn: ["--do", "get key"],
+  watch: [],
+  compact: [],
+  "lease grant": ["60000"],
+  "lease keep-alive": ["17"],
+  "lease revoke": ["17"],
+  "lease ttl": ["17"],
+  "lease list": [],
+  lock: ["name", "--", "true"],
+  "session list": [],
+  "session end": ["17"],
+  status: [],
+  "transfer-leader": [],
+  backup: ["never-written"],
+  verify: [],
+  bench: [],
+  "bench-load": undefined,
+  "lock-guard": undefined,
+  cluster: undefined,
+  start: undefined,
+  restore: undefined,
+  inspect: undefined,
+  "config check": undefined
+}
+
+/** Far below the timeout that the verbs are given, and far above what a few attempts take on a busy machine. */
+const bound = "20 seconds"
+
+const timeout = "1m"
+
+describe("endpoints that refuse every connection", () => {
+  it("are tried by every verb there is", () => {
+    assert.deepStrictEqual([...verbsOf(root as unknown as Verb)].sort(), Object.keys(talks).sort())
+  })
+
+  for (const [verb, args] of Object.entries(talks)) {
+    if (args === undefined) continue
+    it.live(`end ${verb} after a few attempts, with what each of them said`, () =>
+      Effect.gen(function*() {
+        const ports = yield* freePorts(3)
+        const [one, two, three] = ports
+        const endpoints = [`127.0.0.1:${one}`, `no-such-host.invalid:${two}`]
+        const flags = verb === "bench"
+          ? ["--nodes", `1=127.0.0.1:${one}:${two}:${three}`, "--json"]
+          : ["--endpoints", endpoints.join(","), "--timeout", timeout, "--json"]
+        const ended = yield* Effect.timeoutOption(run([...verb.split(" "), ...flags, ...args]), bound)
+        if (Option.isNone(ended)) return assert.fail(`${verb} still tries after ${bound}`)
+        const { code, err, out } = ended.value
+        assert.strictEqual(code, 1, err)
+        // `status` tells of each node, whether or not it can be reached.
+        if (verb !== "status") assert.strictEqual(out, "")
+        const { error } = JSON.parse(err)
+        assert.strictEqual(error.exitCode, 1)
+        assert.include(error.message, `127.0.0.1:${one}: nobody listens there`)
+        if (verb !== "bench") assert.include(error.message, "no-such-host.invalid")
+      }).pipe(Effect.provide(NodeServices.layer)))
+  }
+})

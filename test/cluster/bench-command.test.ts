@@ -1,0 +1,89 @@
+/** `flaredb bench` on a cluster that is somebody's: it says at once what is wrong, and leaves nothing behind. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber, Schedule, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { execFileSync } from "node:child_process"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import { formatNodes } from "../../src/FlareDbConfig.ts"
+import * as Cluster from "./Cluster.ts"
+import { cleanEnv, launcher, run } from "./Flaredb.ts"
+
+const short = ["--operations", "put", "--clients", "4", "--value-bytes", "64", "--warm-up", "0", "--heat-up", "0"]
+
+const loadsOf = (pid: number): ReadonlyArray<number> => {
+  try {
+    return execFileSync("pgrep", ["-P", String(pid), "-f", "bench-load"], { encoding: "utf8" })
+      .trim().split("\n").map(Number)
+  } catch {
+    return []
+  }
+}
+
+const runs = (pid: number): boolean => {
+  try {
+    return !/^State:\s+[XZ]/m.test(execFileSync("cat", [`/proc/${pid}/status`], { encoding: "utf8", stdio: "pipe" }))
+  } catch {
+    return false
+  }
+}
+
+const spaced = Schedule.spaced(20)
+
+it.live(
+  "bench says at once that nothing listens, and removes its keys and its processes however it ends",
+  () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make(1)
+      const nodes = ["bench", "--nodes", formatNodes(cluster.nodes.map(({ address }) => address)), ...short]
+      // Three times thirty seconds once; the bound leaves room for a busy machine.
+      const refused = yield* Effect.timeoutOption(run(nodes), "10 seconds")
+      assert.strictEqual(refused._tag, "Some", "it answers at once")
+      if (refused._tag === "Some") {
+        const { code, err, out } = refused.value
+        assert.strictEqual(Number(code), 1, err)
+        assert.strictEqual(out, "")
+        assert.match(
+          err,
+          /^flaredb: unavailable: no node can be reached; 127\.0\.0\.1:\d+: nobody listens there [^\n]+\n$/
+        )
+      }
+
+      yield* Cluster.start(cluster)
+      yield* Effect.gen(function*() {
+        const kv = yield* KeyValue
+        // Keys that look like the bench's own are a user's all the same.
+        const users = ["bench/0000000000", "flaredb-bench/", "flaredb-bench/mine/0000000001"]
+        for (const key of users) yield* kv.put(key, "a user's")
+        const left = Effect.map(kv.scan(""), ({ entries }) => entries.map(({ keyText }) => keyText))
+        const started = (seconds: number) =>
+          ChildProcess.make(process.execPath, [launcher, ...nodes, "--keys", "500", "--seconds", String(seconds)], {
+            env: cleanEnv({}),
+            extendEnv: true,
+            stdin: "ignore",
+            killSignal: "SIGKILL"
+          })
+
+        const whole = yield* run([...nodes, "--keys", "500", "--seconds", "1", "--json"])
+        assert.strictEqual(JSON.parse(whole.out).keys, 500, whole.err)
+        assert.strictEqual(whole.err, "")
+        assert.deepStrictEqual(yield* left, users)
+
+        for (const signal of ["SIGINT", "SIGHUP", "SIGKILL"] as const) {
+          const bench = yield* started(60)
+          const text = yield* Effect.forkScoped(Stream.mkString(Stream.decodeText(bench.stderr)))
+          const loads = yield* Effect.repeat(Effect.sync(() => loadsOf(bench.pid)), {
+            until: (pids) => pids.length === 1,
+            schedule: spaced
+          })
+          process.kill(bench.pid, signal)
+          const ended = yield* Effect.exit(bench.exitCode)
+          yield* Effect.repeat(Effect.sync(() => loads.some(runs)), { until: (any) => !any, schedule: spaced })
+          if (signal === "SIGKILL") continue
+          assert.deepStrictEqual(yield* left, users, `${signal}: ${yield* Fiber.join(text)}`)
+          assert.strictEqual(ended._tag === "Success" ? Number(ended.value) : undefined, 130)
+        }
+      }).pipe(Effect.provide(Cluster.client(cluster)))
+    }).pipe(Effect.provide(NodeServices.layer)),
+  60_000
+)
