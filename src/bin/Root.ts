@@ -10,7 +10,6 @@ import { inspect } from "./Inspect.ts"
 import { del, get, put, scan } from "./KeyCommands.ts"
 import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
-import { lockGuard } from "./lock/Guard.ts"
 import { lock } from "./LockCommand.ts"
 import { session } from "./SessionCommands.ts"
 import { start } from "./Start.ts"
@@ -39,7 +38,6 @@ export const root = Command.make("flaredb").pipe(
     inspect,
     config,
     bench,
-    benchLoad,
-    lockGuard
+    benchLoad
   ])
 )

@@ -43,7 +43,6 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   verify: [],
   bench: [],
   "bench-load": undefined,
-  "lock-guard": undefined,
   cluster: undefined,
   start: undefined,
   restore: undefined,
