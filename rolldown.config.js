@@ -3,7 +3,8 @@
 import { defineConfig } from "rolldown"
 
 export default defineConfig({
-  input: "src/bin/flaredb.ts",
+  // The guard of `flaredb lock` is a process that loads no more than it needs.
+  input: { flaredb: "src/bin/flaredb.ts", "lock-guard": "src/bin/lock/GuardProcess.ts" },
   platform: "node",
   // It brings a binary that it looks for beside itself.
   external: ["rocksdb-native"],

@@ -1,10 +1,9 @@
 /** The commands on the whole state: backup, restore, verify. */
-import { Console, Effect, Option } from "effect"
+import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { NodeHash } from "../client/Backups.ts"
 import { Backups, layer as backupsLayer } from "../client/Backups.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
-import { printableLines } from "../Printable.ts"
 import type { BackupContents } from "../storage/BackupReader.ts"
 import type { BackupSink } from "../storage/BackupWriter.ts"
 import type { ClientFlags } from "./ClientFlags.ts"
@@ -12,6 +11,7 @@ import { clientFlags, clientOptions } from "./ClientFlags.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import { nodeFlags } from "./NodeFlags.ts"
+import * as Messages from "./Messages.ts"
 import * as Output from "./Output.ts"
 import { formatBytes, isShown, make as makeProgress, progressFlag } from "./Progress.ts"
 import { makeSwitch } from "./Switch.ts"
@@ -46,7 +46,7 @@ const report = (sink: BackupSink | undefined, text: string, flags: Parameters<ty
   sink === undefined
     ? Output.lines(text)
     : flags.json || isShown(flags)
-    ? Console.error(printableLines(text))
+    ? Messages.result(text)
     : Effect.void
 
 const summary = (file: string, { header, totals }: BackupContents) => ({

@@ -72,7 +72,7 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
       endpoints: yield* parseEndpoints(flags.endpoints),
       clusterIdentity: Option.getOrUndefined(flags.clusterIdentity),
       requestTimeoutMs: flags.timeout,
-      refusedTimeoutMs,
+      refusedTimeoutMs: Math.ceil(Math.min(refusedTimeoutMs, flags.timeout / 2)),
       connectTimeoutMs: Math.min(1_000, flags.timeout),
       name: "flaredb"
     }

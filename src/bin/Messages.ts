@@ -36,4 +36,7 @@ export const noticeText = (text: string, asJson = json): string =>
 
 export const error = (failure: Failure): Effect.Effect<void> => Console.error(errorText(failure))
 
+/** A result that standard output has no place for. */
+export const result = (text: string): Effect.Effect<void> => Console.error(printableLines(text))
+
 export const notice = (text: string): Effect.Effect<void> => Console.error(noticeText(text))

@@ -11,7 +11,6 @@ import { makeHelp } from "./HelpCommand.ts"
 import { del, get, put } from "./KeyCommands.ts"
 import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
-import { lockGuard } from "./lock/Guard.ts"
 import { lock } from "./LockCommand.ts"
 import { count, scan } from "./ScanCommands.ts"
 import { session } from "./SessionCommands.ts"
@@ -44,8 +43,7 @@ const verbs = [
   inspect,
   config,
   bench,
-  benchLoad,
-  lockGuard
+  benchLoad
 ] as const
 
 export const root = command.pipe(

@@ -80,9 +80,10 @@ const sinkOf = (file: FileHandle, regular: boolean): BackupSink => ({
 /** Whether there is something other than a file under a name. */
 const isOther = (path: string): Effect.Effect<boolean, BackupIoError> =>
   attempt("write", path, async () => {
-    const found = await stat(path).catch(() => undefined)
-    if (found?.isDirectory() === true) throw new Error("it is a directory; name a file in it")
-    return found !== undefined && !found.isFile()
+    if (!existsSync(path)) return false
+    const found = await stat(path)
+    if (found.isDirectory()) throw new Error("it is a directory; name a file in it")
+    return !found.isFile()
   })
 
 /** The system names the temporary file, which nobody has asked for. */

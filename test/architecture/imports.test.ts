@@ -73,7 +73,7 @@ export const from = "nowhere"
     [
       "node/RaftNode.ts",
       `import { Console, Effect } from "effect"`,
-      "prints through Console, which only bin/Output.ts may"
+      "prints through Console, which only bin/Output.ts and bin/Messages.ts may"
     ],
     ["node/utils.ts", "", "is not named after what it holds"],
     ["node/RaftNode.ts", ["// TO", "DO: later"].join(""), "leaves something to be done"],

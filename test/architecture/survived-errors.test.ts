@@ -18,8 +18,8 @@ const accepted: Readonly<Record<string, readonly [places: number, why: string]>>
   "node/SnapshotSender.ts": [1, "each chunk's fiber is joined before the transfer is called done"],
   "storage/BackupReader.ts": [1, "closes a file that was only read"],
   "storage/BackupWriter.ts": [
-    2,
-    "closes and removes what is left of a backup that failed; a good one was synced before"
+    3,
+    "closes and removes what is left of a backup that failed; a good one was synced before, or is in a pipe"
   ],
   "storage/FirstFailure.ts": [2, "where failures of background work are recorded, which stops the node"],
   "storage/RocksDb.ts": [1, "keeps the order of writes; the caller has the error, and `FirstFailure` too"],

@@ -26,10 +26,11 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   get: ["key"],
   delete: ["key"],
   scan: [],
+  count: [],
   txn: ["--do", "get key"],
   watch: [],
   compact: [],
-  "lease grant": ["60000"],
+  "lease grant": ["60s"],
   "lease keep-alive": ["17"],
   "lease revoke": ["17"],
   "lease ttl": ["17"],
@@ -43,12 +44,12 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   verify: [],
   bench: [],
   "bench-load": undefined,
-  "lock-guard": undefined,
   cluster: undefined,
   start: undefined,
   restore: undefined,
   inspect: undefined,
-  "config check": undefined
+  "config check": undefined,
+  help: undefined
 }
 
 /** Far below the timeout that the verbs are given, and far above what a few attempts take on a busy machine. */

@@ -71,13 +71,13 @@ it.live(
       const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
       yield* Effect.forEach(ends, (signal) =>
         Effect.scoped(Effect.gen(function*() {
-          const ttlMs = signal === "SIGKILL" || signal === "SIGSTOP" ? 2_000 : 10_000
+          const ttlMs = signal === "SIGKILL" || signal === "SIGSTOP" ? 4_000 : 10_000
           const { file, handle } = yield* holding(cluster, signal, ttlMs)
           const waiting = yield* Effect.forkScoped(run(["lock", signal, "--", "sh", "-c", next(file)], { env }))
           process.kill(handle.pid, signal)
           const { code, out } = yield* Fiber.join(waiting)
           assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
-        })), { concurrency: "unbounded", discard: true })
+        })), { concurrency: 3, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
   40_000
 )
@@ -150,7 +150,7 @@ it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
       }))
     assert.strictEqual(Number(yield* waiting.exitCode), 0)
     assert.match(lines.join("\n"), /^flaredb: waiting for .*\nflaredb: holds the lock "job" after \d+\.\d s$/)
-  }).pipe(Effect.provide(NodeServices.layer)), 30_000)
+  }).pipe(Effect.provide(NodeServices.layer)), 90_000)
 
 it.live("on a terminal the command reads from it, and Ctrl-C is the command's to handle", () =>
   Effect.gen(function*() {
@@ -187,4 +187,4 @@ it.live("on a terminal the command reads from it, and Ctrl-C is the command's to
     assert.strictEqual(Number(yield* handle.exitCode), 9, out)
     assert.strictEqual(out.match(/caught/g)?.length, 1, out)
     assert.include(out, "got hello")
-  }).pipe(Effect.provide(NodeServices.layer)), 30_000)
+  }).pipe(Effect.provide(NodeServices.layer)), 90_000)

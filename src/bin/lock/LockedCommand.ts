@@ -7,7 +7,8 @@ import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { constants } from "node:os"
-import { Guard, machineMs } from "./Guard.ts"
+import { Guard } from "./Guard.ts"
+import { machineMs } from "./GuardLines.ts"
 import { endAll, inForeground, rootOf, signalAll } from "./ProcessTree.ts"
 import { killAtMs, stopMs, tellAtMs } from "./Times.ts"
 
@@ -74,6 +75,7 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
   const handlers = signals.map((signal) => [signal, () => passOn(signal)] as const)
   for (const [signal, handler] of handlers) process.on(signal, handler)
   try {
+    if (!await guard.ready) return { _tag: "Stopped", problem: "its guard process could not be started" }
     const child = await start(program, args, { ...process.env, ...env, [markVariable]: mark })
     return "_tag" in child ? child : await supervise(child)
   } finally {
