@@ -201,7 +201,7 @@ describe("wrong usage", () => {
             assert.match(err, /^flaredb: [^\n]+\n$/, shown)
             assert.match(err, says, shown)
           }), { concurrency: 2, discard: true }).pipe(Effect.provide(NodeServices.layer)),
-      60_000
+      120_000
     )
   }
 })
@@ -226,6 +226,6 @@ describe("help", () => {
             assert.notMatch(flags, /^ +--[\w-]+(?:, -\w)? {2,}/m, `flaredb ${verb}: a flag of src/bin/Switch.ts`)
           }), { concurrency: 2, discard: true })
       }).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    120_000
   )
 })
