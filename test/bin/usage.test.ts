@@ -221,7 +221,7 @@ describe("wrong usage", () => {
             assert.match(err, /^flaredb: [^\n]+\n$/, shown)
             assert.match(err, says, shown)
           }), { concurrency: 2, discard: true }).pipe(Effect.provide(NodeServices.layer)),
-      60_000
+      120_000
     )
 
     it.live(
@@ -270,6 +270,6 @@ describe("help", () => {
             }
           }), { concurrency: 2, discard: true })
       }).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    120_000
   )
 })
