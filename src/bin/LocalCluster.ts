@@ -6,6 +6,7 @@ import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import * as RemoteClient from "../client/RemoteClient.ts"
 import type { NodeAddress } from "../FlareDbConfig.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
+import { createDirectory } from "../storage/Folder.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import { launcher } from "./Launcher.ts"
@@ -144,11 +145,7 @@ const npmGone = Effect.suspend(() => {
 
 /** Runs the cluster until it is interrupted, or until no node is left. */
 const run = Effect.fnUntraced(function*(options: ClusterOptions) {
-  const files = yield* FileSystem.FileSystem
-  yield* Effect.mapError(
-    files.makeDirectory(options.dataDir, { recursive: true }),
-    (error) => failed(`the data directory ${options.dataDir} cannot be made: ${error.message}`)
-  )
+  yield* Effect.try({ try: () => createDirectory(options.dataDir), catch: failureOf })
   const ended = yield* Queue.unbounded<string>()
   yield* Effect.forEach(options.nodes, ({ id }) => Effect.mapError(startNode(options, id, ended), failureOf), {
     concurrency: "unbounded",

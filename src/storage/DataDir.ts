@@ -12,7 +12,7 @@ import { decodeMarker, encodeRecord, stateKeys } from "./Codec.ts"
 import { createDirectory, openToOthers } from "./Folder.ts"
 import { RocksDb } from "./RocksDb.ts"
 import type { OpenError } from "./StorageError.ts"
-import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
+import { DataDirRefused, FolderError, StorageCorruption, StorageIoError } from "./StorageError.ts"
 
 /** The layout this code writes and the only one it reads. */
 export const formatVersion = 3
@@ -70,6 +70,7 @@ const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
       writeFileSync(join(path, creatingFile), "", { mode: 0o600 })
       return Effect.succeed(true)
     } catch (cause) {
+      if (cause instanceof FolderError) return Effect.fail(cause)
       return Effect.fail(new StorageIoError({ operation: "prepare the data directory", path, cause }))
     }
   })

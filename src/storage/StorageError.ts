@@ -62,6 +62,18 @@ export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
   }
 }
 
+/** A folder cannot be created. */
+export class FolderError extends Data.TaggedError("FolderError")<{
+  /** The folder that was asked for. */
+  readonly path: string
+  /** Why there is none, in words. */
+  readonly problem: string
+}> {
+  override get message() {
+    return `cannot create the folder ${this.path}: ${this.problem}. Give another one, or make room for this one.`
+  }
+}
+
 export type StorageError = StorageIoError | StorageCorruption | DataDirLost
 
 export const isStorageError = (error: unknown): error is StorageError =>
@@ -80,4 +92,4 @@ export const failureIn = (operation: string, path: string, cause: unknown): Stor
   return new DataDirLost({ path, detail: inner instanceof Error ? inner.message : String(inner) })
 }
 
-export type OpenError = StorageError | DataDirRefused
+export type OpenError = StorageError | DataDirRefused | FolderError
