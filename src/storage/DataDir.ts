@@ -10,6 +10,7 @@ import { CodecError } from "../codec/EntryRecord.ts"
 import type { Marker } from "./Codec.ts"
 import { decodeMarker, encodeRecord, stateKeys } from "./Codec.ts"
 import { createDirectory, openToOthers } from "./Folder.ts"
+import * as NativeModule from "./NativeModule.ts"
 import { RocksDb } from "./RocksDb.ts"
 import type { OpenError } from "./StorageError.ts"
 import { DataDirRefused, FolderError, StorageCorruption, StorageIoError } from "./StorageError.ts"
@@ -129,7 +130,7 @@ export class DataDir extends Context.Service<DataDir, { readonly path: string; r
 
   /** Creates or opens the directory, checks or writes its marker, and gives the database behind it. */
   static readonly layer = (options: DataDirOptions): Layer.Layer<DataDir | RocksDb, OpenError> =>
-    Layer.unwrap(Effect.map(prepare(options.path), (create) =>
+    Layer.unwrap(Effect.map(Effect.andThen(NativeModule.load, prepare(options.path)), (create) =>
       Layer.provideMerge(
         Layer.tap(
           DataDir.layerOpened(options, create),

@@ -74,6 +74,17 @@ export class FolderError extends Data.TaggedError("FolderError")<{
   }
 }
 
+/** RocksDB itself cannot be loaded into this process. */
+export class NativeModuleError extends Data.TaggedError("NativeModuleError")<{
+  /** Why not, and what to do about it. */
+  readonly problem: string
+  readonly cause: unknown
+}> {
+  override get message() {
+    return `RocksDB (rocksdb-native) cannot be loaded: ${this.problem}`
+  }
+}
+
 export type StorageError = StorageIoError | StorageCorruption | DataDirLost
 
 export const isStorageError = (error: unknown): error is StorageError =>
@@ -92,4 +103,4 @@ export const failureIn = (operation: string, path: string, cause: unknown): Stor
   return new DataDirLost({ path, detail: inner instanceof Error ? inner.message : String(inner) })
 }
 
-export type OpenError = StorageError | DataDirRefused | FolderError
+export type OpenError = StorageError | DataDirRefused | FolderError | NativeModuleError
