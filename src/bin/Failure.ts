@@ -44,7 +44,7 @@ export const failureOf = (error: unknown): Failure => {
     case "InvalidEndpoint":
       return wrongUsage(text)
     case "Unavailable":
-      return failed(`${text}. Is a majority of the nodes running? flaredb status tells`)
+      return failed(`${text}. flaredb status says what each node waits for`)
     default:
       return failed(text)
   }

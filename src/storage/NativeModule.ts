@@ -110,13 +110,13 @@ export const explain = (cause: unknown, { arch, glibc, platform }: System): stri
     }); run npm ci on this machine`
   }
   const code = codeOf(cause)
-  if (code === "ADDON_NOT_FOUND" || /^Cannot find addon/.test(text)) {
+  if (code === "ADDON_NOT_FOUND" || text.startsWith("Cannot find addon")) {
     return platform === "linux" && glibc === undefined
       ? `there is none for ${machine} with musl, as on Alpine; use a system with glibc, or the image in deploy/docker`
       : `its file for ${machine} is not there; run npm ci on this machine (built for linux-x64, linux-arm64, darwin-x64, ` +
         "darwin-arm64, win32-x64 and win32-arm64)"
   }
-  if (/MODULE_NOT_FOUND$/.test(code)) {
+  if (code.endsWith("MODULE_NOT_FOUND")) {
     return `a package is not installed (${texts[0]?.split(/ (?:imported from|Require stack)/)[0]}); run npm ci, ` +
       "without leaving out packages"
   }
