@@ -74,6 +74,9 @@ export const status = Command.make("status", clientFlags, (flags) =>
         const head = ["ENDPOINT", "NODE", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAG", "CATCH-UP"]
         yield* Output.lines(table([head, ...rows(answers)]))
         for (const cluster of clusters(answers)) yield* Output.line(cluster)
+        for (const { report } of answers) {
+          if (typeof report?.waiting === "string") yield* Output.line(`node ${report.nodeId}: ${report.waiting}`)
+        }
       }
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
       if (reports.length === 0) {
@@ -85,6 +88,8 @@ export const status = Command.make("status", clientFlags, (flags) =>
         )
       }
       if (!reports.some(({ leader }) => leader !== null)) {
+        const waiting = reports.find(({ standing }) => standing === "newcomer")?.waiting
+        if (typeof waiting === "string") return yield* failed(`the cluster has not begun: ${waiting}`)
         return yield* failed("no node leads or knows who does: a majority must be up before anything can be written")
       }
     })

@@ -60,7 +60,7 @@ const fieldsOf = (error: object): Readonly<Record<string, unknown>> =>
 const unavailableAdvice = (text: string): string =>
   text.includes("no node can be reached")
     ? "Does the cluster run, and are these its client endpoints? flaredb status tells, flaredb cluster starts one here"
-    : "Is a majority of the nodes running? flaredb status tells"
+    : "flaredb status says what each node waits for"
 
 /** The failure that tells of any error: its tag decides the exit code. */
 export const failureOf = (error: unknown): Failure => {

@@ -6,8 +6,9 @@ import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import * as RemoteClient from "../client/RemoteClient.ts"
 import type { NodeAddress } from "../FlareDbConfig.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
-import type { Failure } from "./Failure.ts"
-import { failed, failureOf, wrongUsage } from "./Failure.ts"
+import { createDirectory } from "../storage/Folder.ts"
+import { exitCodes, failed, Failure, failureOf, wrongUsage } from "./Failure.ts"
+import { LastWords } from "./LastWords.ts"
 import { launcher } from "./Launcher.ts"
 import * as Output from "./Output.ts"
 import { processSettings } from "./ProcessSettings.ts"
@@ -55,14 +56,9 @@ export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id
     forceKillAfter: `${stopSeconds} seconds`
   })
   const ready = yield* Deferred.make<void, Failure>()
-  let lastLine = ""
+  const words = new LastWords()
   const log = handle.stderr.pipe(
-    Stream.tap((chunk) =>
-      Effect.sync(() => {
-        const line = Buffer.from(chunk).toString().trimEnd().split("\n").at(-1)
-        if (line !== undefined && line !== "") lastLine = line
-      })
-    ),
+    Stream.tap((chunk) => Effect.sync(() => words.take(chunk))),
     Stream.run(files.sink(logFile(options, id)))
   )
   const logged = yield* Effect.forkScoped(Effect.ignore(log))
@@ -78,11 +74,23 @@ export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id
     // The last line of the log says why, and may still be on its way.
     yield* Fiber.await(logged)
     const how = Exit.isSuccess(exit) ? `exit code ${exit.value}` : "a signal"
-    yield* Deferred.fail(ready, failed(lastLine.replace(/^flaredb: /, "") || `node ${id} ended with ${how}`))
+    const why = words.text()
+    const log = `its log is ${logFile(options, id)}`
+    // Whoever waits for it to be ready reports its end.
+    const early = yield* Deferred.fail(
+      ready,
+      new Failure({
+        exitCode: exitCodes.failed,
+        line: why === "" ? `node ${id} ended with ${how}; ${log}` : `${why} (node ${id} ended; ${log})`,
+        tag: "Failed",
+        fields: {}
+      })
+    )
+    if (early) return
     yield* Queue.offer(
       ended,
-      `node ${id} ended with ${how}; its log is ${logFile(options, id)}; start it again with ${
-        startCommand(options, id)
+      `node ${id} ended with ${how}; ${log}; start it again with ${startCommand(options, id)}${
+        why === "" ? "" : `\nflaredb: node ${id} said: ${why}`
       }`
     )
   })
@@ -144,11 +152,7 @@ const npmGone = Effect.suspend(() => {
 
 /** Runs the cluster until it is interrupted, or until no node is left. */
 const run = Effect.fnUntraced(function*(options: ClusterOptions) {
-  const files = yield* FileSystem.FileSystem
-  yield* Effect.mapError(
-    files.makeDirectory(options.dataDir, { recursive: true }),
-    (error) => failed(`the data directory ${options.dataDir} cannot be made: ${error.message}`)
-  )
+  yield* Effect.try({ try: () => createDirectory(options.dataDir), catch: failureOf })
   const ended = yield* Queue.unbounded<string>()
   yield* Effect.forEach(options.nodes, ({ id }) => Effect.mapError(startNode(options, id, ended), failureOf), {
     concurrency: "unbounded",

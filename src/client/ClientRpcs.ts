@@ -7,7 +7,7 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { InvalidArgument, NoHello, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 
 /** Raised by an incompatible change of anything in this file. */
-export const clientProtocolVersion = 3
+export const clientProtocolVersion = 4
 
 /** Most operations in one call. */
 export const maxBatchOperations = 4096
@@ -75,7 +75,9 @@ export const NodeReport = Schema.Struct({
   sending: Schema.Array(Transfer),
   /** `null` when no state is on its way to this node. */
   receiving: Schema.NullOr(Transfer),
-  peers: Schema.Array(Peer)
+  peers: Schema.Array(Peer),
+  /** What the node waits for before it can serve, in words; `null` when it can. */
+  waiting: Schema.NullOr(Schema.String)
 })
 export type NodeReport = typeof NodeReport.Type
 

@@ -122,7 +122,12 @@ export const make = (
       const wrong = misdirected(answers)
       if (wrong !== undefined) return Effect.fail(wrong)
       if (pool.cluster.identity !== undefined) return Effect.succeed(pool.cluster.identity)
-      return Effect.fail(new Unavailable({ reason: "no node that can be reached knows which cluster it is of" }))
+      const waiting = answers.find(({ report }) => typeof report?.waiting === "string")?.report?.waiting ?? ""
+      return Effect.fail(
+        new Unavailable({
+          reason: `no node that can be reached knows which cluster it is of${waiting === "" ? "" : `: ${waiting}`}`
+        })
+      )
     }
   )
 

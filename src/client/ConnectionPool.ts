@@ -4,6 +4,7 @@
  */
 import { Deferred, Effect, Exit, Scope } from "effect"
 import type { WrongCluster } from "../FlareDbError.ts"
+import { within } from "../rpc/Deadline.ts"
 import type { Connect, Connection } from "./Connection.ts"
 import { ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
@@ -14,6 +15,20 @@ interface Slot {
   readonly opened: Deferred.Deferred<Connection, ConnectionLost>
   readonly scope: Scope.Closeable
 }
+
+/** Milliseconds that a node has to say what it waits for. */
+const whyMs = 500
+
+/** Why a node does not know its cluster: it says what it waits for. */
+const whyUnknown = (connection: Connection): Effect.Effect<string> =>
+  connection.status.pipe(
+    Effect.map(({ waiting }) => waiting),
+    within(whyMs, () => new ConnectionLost({ endpoint: "", reason: "", sent: true })),
+    Effect.catch(() => Effect.succeed(null)),
+    Effect.map((waiting) =>
+      `the node does not know yet which cluster it is of${waiting === null ? "" : `: ${waiting}`}`
+    )
+  )
 
 export class ConnectionPool {
   private readonly slots = new Map<string, Slot>()
@@ -71,8 +86,10 @@ export class ConnectionPool {
           if (check === "same") this.accepted.add(connection)
           if (check === "same" || (check === "unknown" && mayBeUnknown)) return Effect.succeed(connection)
           if (check !== "unknown") return Effect.andThen(this.retire(endpoint, connection, 0), Effect.fail(check))
-          const reason = "the node does not know yet which cluster it is of"
-          return Effect.fail(new ConnectionLost({ endpoint: name, reason, sent: false }))
+          return Effect.flatMap(
+            whyUnknown(connection),
+            (reason) => Effect.fail(new ConnectionLost({ endpoint: name, reason, sent: false }))
+          )
         }
       )
     })

@@ -32,6 +32,8 @@ import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
 import type { Snapshotter } from "./Snapshotter.ts"
 import type { StepObserver } from "./StepObserver.ts"
+import type { WaitReport } from "./WaitReport.ts"
+import { waitingOf } from "./Waiting.ts"
 
 export interface EventLoopOptions {
   readonly raft: Raft.Raft
@@ -44,6 +46,8 @@ export interface EventLoopOptions {
   readonly transport: PeerTransport["Service"]
   readonly clock: LogClock
   readonly incoming: IncomingEntries
+  /** Tells what the node waits for. */
+  readonly waits: WaitReport
   /** Bounds the lines that peers and clients can cause. */
   readonly lines: LogLimiter
   readonly metrics: NodeMetrics
@@ -145,6 +149,7 @@ export class EventLoop {
           this.options.clock.now()
           this.step(input)
           this.tellSuppressed()
+          if (this.options.waits.isDue()) this.afterwards.push(this.tellWaiting())
           // What was kept for a follower may not be needed any more, also when nobody writes.
           if (this.options.snapshotter.isDue) this.compact()
           break
@@ -255,6 +260,16 @@ export class EventLoop {
   ): void {
     if (!this.options.lines.allows(kindOfLine(line))) return
     this.afterwards.push(Effect.annotateLogs(log(line), annotations))
+  }
+
+  private tellWaiting(): Effect.Effect<void> {
+    const { metrics, transport, waits } = this.options
+    const now = this.describe()
+    return Effect.flatMap(transport.health, (peers) => {
+      const waiting = waitingOf({ ...now, peers })
+      metrics.waiting(waiting?.kind)
+      return waits.look(waiting)
+    })
   }
 
   private tellSuppressed(): void {
@@ -414,6 +429,7 @@ export class EventLoop {
       voters: status.voters,
       role: status.role,
       standing: status.standing,
+      fresh: status.fresh,
       term: status.term,
       leader: status.leader,
       commit: status.commit,

@@ -4,6 +4,8 @@
  */
 import { Effect, Metric } from "effect"
 import type { RoleChanged } from "../raft/Output.ts"
+import type { WaitKind } from "./Waiting.ts"
+import { waitKinds } from "./Waiting.ts"
 
 /** 1 while this node leads: summed over the cluster it should be 1. */
 const leader = Metric.gauge("flaredb_raft_is_leader", { description: "1 while this node leads its term" })
@@ -19,6 +21,11 @@ const roleChanges = Metric.counter("flaredb_raft_role_changes_total", {
 
 /** Compare with the leader's: the difference is what a follower still has to apply. */
 const applied = Metric.gauge("flaredb_raft_applied_index", { description: "last applied log index" })
+
+/** Which of the things that a node can wait for it waits for; all are 0 on one that can serve. */
+const waiting = Metric.gauge("flaredb_node_waiting", {
+  description: "1 while the node waits for what the label says before it can serve"
+})
 
 /** The work of the owner fiber; inputs per turn show how well batching works under load. */
 const turns = Metric.counter("flaredb_node_turns_total", { description: "turns of the owner fiber", incremental: true })
@@ -76,6 +83,7 @@ export interface NodeMetrics {
   readonly roleChanged: (change: RoleChanged) => void
   readonly applied: (index: number) => void
   readonly stalled: () => void
+  readonly waiting: (kind: WaitKind | undefined) => void
   readonly compacted: () => void
   readonly snapshotSent: (bytes: number) => void
   readonly snapshotReceived: (bytes: number) => void
@@ -98,6 +106,11 @@ export const make: Effect.Effect<NodeMetrics> = Effect.map(
     identified: (identity) => Metric.withAttributes(identified, { identity }).updateUnsafe(1, context),
     readRound: () => readRounds.updateUnsafe(1, context),
     peerViolation: () => violations.updateUnsafe(1, context),
+    waiting: (kind) => {
+      for (const one of waitKinds) {
+        Metric.withAttributes(waiting, { for: one }).updateUnsafe(one === kind ? 1 : 0, context)
+      }
+    },
     stalled: () => stalls.updateUnsafe(1, context),
     compacted: () => compactions.updateUnsafe(1, context),
     snapshotSent: (bytes) => snapshotSent.updateUnsafe(bytes, context),

@@ -41,6 +41,9 @@ import * as Persister from "./Persister.ts"
 import type { SnapshotStatus } from "./Snapshotter.ts"
 import { Snapshotter } from "./Snapshotter.ts"
 import { StepObserver } from "./StepObserver.ts"
+import { WaitReport } from "./WaitReport.ts"
+import type { Waiting } from "./Waiting.ts"
+import { waitingOf } from "./Waiting.ts"
 
 /** Where the node stands, as its owner fiber saw it. */
 export interface NodeStatus {
@@ -51,6 +54,10 @@ export interface NodeStatus {
   readonly role: Role
   /** Whether it votes: a node with an empty disk learns first. */
   readonly standing: Standing
+  /** At a newcomer: the peers that said that they have never taken part either. */
+  readonly fresh: ReadonlyArray<NodeId>
+  /** What it waits for before it can serve; `undefined` when it can. */
+  readonly waiting: Waiting | undefined
   readonly term: Term
   readonly leader: NodeId | undefined
   readonly commit: LogIndex
@@ -64,7 +71,7 @@ export interface NodeStatus {
 }
 
 /** What the owner fiber knows of it. */
-export type OwnerStatus = Omit<NodeStatus, "identity" | "peers">
+export type OwnerStatus = Omit<NodeStatus, "identity" | "peers" | "waiting">
 
 /** What the node last published about its role. */
 export interface PublishedRole {
@@ -281,6 +288,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     transport,
     clock,
     incoming: new IncomingEntries({ check: machine.check, clock, wallMs: timer.nowMsUnsafe }),
+    waits: new WaitReport(timer.monotonicMsUnsafe, lines),
     lines,
     metrics,
     observe: yield* StepObserver,
@@ -505,7 +513,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     yield* stopped === undefined
       ? Queue.offer(inbox, { _tag: "AskStatus", answer })
       : Effect.sync(() => Deferred.doneUnsafe(answer, Exit.succeed(loop.describe())))
-    return { ...yield* Deferred.await(answer), identity: identity.current(), peers: yield* transport.health }
+    const now = { ...yield* Deferred.await(answer), identity: identity.current(), peers: yield* transport.health }
+    return { ...now, waiting: waitingOf(now) }
   })
 
   return RaftNode.of({

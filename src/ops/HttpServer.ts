@@ -77,7 +77,13 @@ const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions) =>
           Effect.map(
             node.status,
             (status) =>
-              HttpServerResponse.jsonUnsafe({ clusterId, version, ...status, identity: status.identity ?? null })
+              HttpServerResponse.jsonUnsafe({
+                clusterId,
+                version,
+                ...status,
+                identity: status.identity ?? null,
+                waiting: status.waiting ?? null
+              })
           )
         ),
         HttpRouter.add(

@@ -80,6 +80,8 @@ export interface Status {
   readonly role: Role
   /** Whether it votes. */
   readonly standing: Standing
+  /** At a newcomer: the peers that said that they have never taken part either. */
+  readonly fresh: ReadonlyArray<NodeId>
   readonly term: Term
   readonly votedFor: NodeId | undefined
   readonly leader: NodeId | undefined
@@ -413,6 +415,7 @@ export const status = (raft: Raft): Status => ({
   voters: raft.config.voters,
   role: raft.role,
   standing: raft.standing,
+  fresh: raft.standing === "newcomer" ? [...raft.join.fresh] : [],
   term: raft.term,
   votedFor: raft.votedFor,
   leader: raft.leader,

@@ -10,9 +10,10 @@ import { CodecError } from "../codec/EntryRecord.ts"
 import type { Marker } from "./Codec.ts"
 import { decodeMarker, encodeRecord, stateKeys } from "./Codec.ts"
 import { createDirectory, openToOthers } from "./Folder.ts"
+import * as NativeModule from "./NativeModule.ts"
 import { RocksDb } from "./RocksDb.ts"
 import type { OpenError } from "./StorageError.ts"
-import { DataDirRefused, StorageCorruption, StorageIoError } from "./StorageError.ts"
+import { DataDirRefused, FolderError, StorageCorruption, StorageIoError } from "./StorageError.ts"
 
 /** The layout this code writes and the only one it reads. */
 export const formatVersion = 3
@@ -70,6 +71,7 @@ const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
       writeFileSync(join(path, creatingFile), "", { mode: 0o600 })
       return Effect.succeed(true)
     } catch (cause) {
+      if (cause instanceof FolderError) return Effect.fail(cause)
       return Effect.fail(new StorageIoError({ operation: "prepare the data directory", path, cause }))
     }
   })
@@ -128,7 +130,7 @@ export class DataDir extends Context.Service<DataDir, { readonly path: string; r
 
   /** Creates or opens the directory, checks or writes its marker, and gives the database behind it. */
   static readonly layer = (options: DataDirOptions): Layer.Layer<DataDir | RocksDb, OpenError> =>
-    Layer.unwrap(Effect.map(prepare(options.path), (create) =>
+    Layer.unwrap(Effect.map(Effect.andThen(NativeModule.load, prepare(options.path)), (create) =>
       Layer.provideMerge(
         Layer.tap(
           DataDir.layerOpened(options, create),

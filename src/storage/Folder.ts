@@ -1,6 +1,7 @@
 /** Folders whose names survive a power loss. */
-import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs"
+import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, statSync } from "node:fs"
 import { dirname, resolve } from "node:path"
+import { FolderError } from "./StorageError.ts"
 
 /** Makes the names in a folder durable: what was created, renamed or removed there. */
 export const syncFolder = (path: string): void => {
@@ -34,8 +35,7 @@ export const openToOthers = (path: string): string | undefined => {
  * others, an earlier start that was killed or an operator's `mkdir -p`, has not synced them.
  */
 export const createDirectory = (path: string): void => {
-  const first = mkdirSync(path, { recursive: true, mode: 0o700 })
-  const made = first === undefined ? undefined : resolve(first)
+  const made = createMissing(path)
   const device = statSync(path).dev
   let own = made !== undefined
   for (let child = resolve(path), parent = dirname(child); parent !== child; child = parent, parent = dirname(child)) {
@@ -47,4 +47,75 @@ export const createDirectory = (path: string): void => {
     }
     if (child === made) own = false
   }
+}
+
+/** What the system's codes mean where a folder is to be created. */
+const meanings: Readonly<Record<string, (parent: string) => string>> = {
+  EACCES: (parent) => `this process may not create anything in ${parent}`,
+  EPERM: (parent) => `nothing may be created in ${parent}`,
+  ENOENT: (parent) => `nothing can be created in ${parent}`,
+  EROFS: (parent) => `the file system of ${parent} is read-only`,
+  ENOSPC: (parent) => `the file system of ${parent} is full`,
+  EDQUOT: (parent) => `the quota in ${parent} is used up`,
+  ENAMETOOLONG: () => "a name in it is too long for the file system",
+  ELOOP: () => "its links lead in a circle"
+}
+
+const folderError = (path: string, at: string, cause: unknown): FolderError => {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
+  const meaning = meanings[code]?.(dirname(at))
+  const text = cause instanceof Error ? cause.message : String(cause)
+  return new FolderError({ path, problem: meaning === undefined ? text : `${meaning} (${code})` })
+}
+
+/** Whether something has this name, if only a link. What is below a file is not there. */
+const isThere = (path: string): boolean => {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOTDIR") return false
+    throw error
+  }
+}
+
+/**
+ * Creates the folders that are missing, one at a time, and gives the first of them. `mkdir` with `recursive` of Node
+ * never ends where the system says of a folder that exists that it does not: in `/proc`, or behind a link to nothing.
+ */
+const createMissing = (path: string): string | undefined => {
+  const missing: Array<string> = []
+  let made: string | undefined
+  let at = resolve(path)
+  try {
+    while (!isThere(at) && dirname(at) !== at) {
+      missing.push(at)
+      at = dirname(at)
+    }
+    requireFolder(path, at)
+    for (at = missing.pop() ?? ""; at !== ""; at = missing.pop() ?? "") {
+      // Another process may have created it meanwhile.
+      if (makeFolder(at)) made ??= at
+      else requireFolder(path, at)
+    }
+  } catch (cause) {
+    throw cause instanceof FolderError ? cause : folderError(path, at, cause)
+  }
+  return made
+}
+
+/** Whether this call created it; otherwise something with its name is there. */
+const makeFolder = (path: string): boolean => {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+    return true
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false
+    throw error
+  }
+}
+
+const requireFolder = (path: string, at: string): void => {
+  const stats = statSync(at, { throwIfNoEntry: false })
+  if (stats?.isDirectory() === true) return
+  throw new FolderError({ path, problem: `${at} is ${stats === undefined ? "a link to nothing" : "no folder"}` })
 }

@@ -1,5 +1,6 @@
 /**
- * The one door to RocksDB: scoped open and close, reads, and a single write gate. No other file imports the binding.
+ * The one door to RocksDB: scoped open and close, reads, and a single write gate. No other file uses the binding,
+ * which `NativeModule.ts` loads.
  *
  * The binding checks nothing: a wrong argument stores garbage or poisons the database, so every key, value
  * and range is checked here first. It also applies two batches in flight in either order, so all writes of a node go
@@ -24,11 +25,12 @@
 import { Context, Effect, Layer, Queue } from "effect"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import RocksDB, { ColumnFamily } from "rocksdb-native"
+import type RocksDB from "rocksdb-native"
 import { unusableFile } from "./DirectoryFiles.ts"
 import { FirstFailure } from "./FirstFailure.ts"
 import type { LiveFileSource } from "./LiveFiles.ts"
 import { missingManifest, missingTable, missingWal, tablesIn } from "./LiveFiles.ts"
+import * as NativeModule from "./NativeModule.ts"
 import type { OpenError, StorageError } from "./StorageError.ts"
 import { defaultRowLimits, StateRows } from "./StateRows.ts"
 import { DataDirLost, DataDirRefused, failureIn, StorageCorruption, StorageIoError } from "./StorageError.ts"
@@ -413,9 +415,10 @@ export const requireUnused = (path: string): Effect.Effect<void, OpenError> =>
   Effect.gen(function*() {
     const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
     if (unusable !== undefined) return yield* unusable
+    const native = yield* NativeModule.load
     const opened = yield* Effect.tryPromise({
       try: async () => {
-        const probe = new RocksDB(path, { createIfMissing: false })
+        const probe = new native.default(path, { createIfMissing: false })
         await probe.ready()
         await probe.close()
       },
@@ -460,6 +463,7 @@ const checkDirectory = async (
 
 const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const { path } = options
+  const native = yield* NativeModule.load
   const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
   if (unusable !== undefined) return yield* unusable
   const failure = new FirstFailure(path)
@@ -469,7 +473,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     Effect.tryPromise({
       try: async () => {
         if (options.readOnly !== true) removeOldInfoLogs(path)
-        const opened = new RocksDB(path, {
+        const opened = new native.default(path, {
           // Point-in-time recovery: after a torn tail it opens with a clean prefix.
           walRecoveryMode: 2,
           maxBackgroundJobs: 4,
@@ -481,7 +485,10 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
           createMissingColumnFamilies: options.create,
           readOnly: options.readOnly === true,
           // The log is read by range, so a bloom filter would only cost memory.
-          columnFamilies: [new ColumnFamily("raft_log", { writeBufferSize, filterPolicy: null }), ...families.slice(1)]
+          columnFamilies: [
+            new native.ColumnFamily("raft_log", { writeBufferSize, filterPolicy: null }),
+            ...families.slice(1)
+          ]
         })
         await opened.ready()
         return opened

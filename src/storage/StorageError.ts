@@ -62,6 +62,29 @@ export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
   }
 }
 
+/** A folder cannot be created. */
+export class FolderError extends Data.TaggedError("FolderError")<{
+  /** The folder that was asked for. */
+  readonly path: string
+  /** Why there is none, in words. */
+  readonly problem: string
+}> {
+  override get message() {
+    return `cannot create the folder ${this.path}: ${this.problem}. Give another one, or make room for this one.`
+  }
+}
+
+/** RocksDB itself cannot be loaded into this process. */
+export class NativeModuleError extends Data.TaggedError("NativeModuleError")<{
+  /** Why not, and what to do about it. */
+  readonly problem: string
+  readonly cause: unknown
+}> {
+  override get message() {
+    return `RocksDB (rocksdb-native) cannot be loaded: ${this.problem}`
+  }
+}
+
 export type StorageError = StorageIoError | StorageCorruption | DataDirLost
 
 export const isStorageError = (error: unknown): error is StorageError =>
@@ -80,4 +103,4 @@ export const failureIn = (operation: string, path: string, cause: unknown): Stor
   return new DataDirLost({ path, detail: inner instanceof Error ? inner.message : String(inner) })
 }
 
-export type OpenError = StorageError | DataDirRefused
+export type OpenError = StorageError | DataDirRefused | FolderError | NativeModuleError

@@ -106,6 +106,7 @@ export class PeerLink {
   health(): PeerHealth {
     return {
       peer: this.options.peer.id,
+      address: `${this.options.peer.host}:${this.options.peer.port}`,
       connected: this.connections === 2,
       sinceMs: this.sinceMs,
       queued: this.control.size + this.bulk.size,

@@ -12,6 +12,8 @@ import type { LogPoint, NodeId, Term } from "../raft/Types.ts"
 /** The link to one peer, as this node sees it. */
 export interface PeerHealth {
   readonly peer: NodeId
+  /** Where it is looked for, where the transport has addresses. */
+  readonly address?: string | undefined
   readonly connected: boolean
   /** When the link last changed, in milliseconds since the epoch. */
   readonly sinceMs: number

@@ -139,7 +139,7 @@ describe("a data directory is refused", () => {
       writeFileSync(file, "")
       const path = join(file, "node-1")
       const error = yield* Effect.flip(start(optionsOf(path), Effect.void))
-      assert.strictEqual(error._tag, "StorageIoError")
+      assert.strictEqual(error._tag, "FolderError")
       assert.include(error.message, path)
     }))
 

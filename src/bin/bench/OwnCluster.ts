@@ -1,7 +1,8 @@
 /** Three nodes on this machine for the length of a scope, with data in a temporary folder: real processes, every commit synced. */
 import { Effect, FileSystem, Queue } from "effect"
+import { tmpdir } from "node:os"
 import type { NodeAddress } from "../../FlareDbConfig.ts"
-import { failureOf } from "../Failure.ts"
+import { failed, failureOf } from "../Failure.ts"
 import { freePorts } from "../FreePorts.ts"
 import { startNode } from "../LocalCluster.ts"
 import type { Target } from "./Measure.ts"
@@ -9,7 +10,10 @@ import { newPrefix } from "./RunKeys.ts"
 
 export const ownCluster = Effect.gen(function*() {
   const files = yield* FileSystem.FileSystem
-  const dataDir = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-bench-" })
+  const dataDir = yield* Effect.mapError(
+    files.makeTempDirectoryScoped({ prefix: "flaredb-bench-" }),
+    ({ message }) => failed(`no folder for the nodes' data can be created in ${tmpdir()} (TMPDIR): ${message}`)
+  )
   const ports = yield* freePorts(9)
   const nodes = [1, 2, 3].map((id): NodeAddress => {
     const [clientPort = 0, peerPort = 0, httpPort = 0] = ports.slice(3 * id - 3)
