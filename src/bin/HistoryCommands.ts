@@ -4,7 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import { KeyValue } from "../client/KeyValue.ts"
 import { Position } from "../client/Position.ts"
-import type { Changes, WatchEvent } from "../client/Watch.ts"
+import type { Changes, WatchEvent, WatchNotice } from "../client/Watch.ts"
 import { Watch } from "../client/Watch.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
 import { durationFlag, formatDuration } from "./Duration.ts"
@@ -97,15 +97,18 @@ export const watch = Command.make("watch", {
     }
     const name = yield* read(flags.key ? "key" : "prefix", flags.prefix, encodings.key)
     let events = 0
-    const print = Effect.fnUntraced(function*(changes: Changes) {
+    let hasBegun = false
+    const print = Effect.fnUntraced(function*(changes: WatchNotice) {
+      hasBegun = true
+      if (changes._tag !== "Changes") return
       const told = changes.events.slice(0, limit === undefined ? undefined : limit - events)
       yield* flags.json
         ? Output.jsonLines(told.map((event) => jsonEvent(changes, event, encodings)))
         : Output.rows(told.map((event) => cells(changes.revision, event, encodings)), flags.raw)
       events += told.length
     })
-    const watching = Effect.flatMap(Watch, ({ changes }) =>
-      changes(flags.key ? { key: name } : { prefix: name }, {
+    const watching = Effect.flatMap(Watch, ({ notices }) =>
+      notices(flags.key ? { key: name } : { prefix: name }, {
         fromRevision: Option.getOrUndefined(flags.fromRevision),
         after,
         previous
@@ -121,6 +124,9 @@ export const watch = Command.make("watch", {
       client,
       timeoutMs === undefined ? watching : Effect.timeoutOption(watching, timeoutMs)
     )
+    if (!hasBegun) {
+      return yield* failed(`nothing was watched within ${formatDuration(timeoutMs ?? 0)}: no node answered in time`)
+    }
     if (limit !== undefined && events < limit) {
       return yield* failed(`there were ${events} of ${limit} events within ${formatDuration(timeoutMs ?? 0)}`)
     }

@@ -67,7 +67,7 @@ const revoke = Command.make("revoke", { ...clientFlags, id: idArgument }, (flags
     const deleted = yield* withWriter(flags, Leases.use((leases) => leases.revoke(id)))
     yield* flags.json
       ? Output.json({ id, deleted })
-      : Output.line(`revoked; ${deleted} keys deleted`)
+      : Output.line(`revoked; ${deleted} ${deleted === 1 ? "key" : "keys"} deleted`)
   })).pipe(
     Command.withDescription("End a lease and delete its keys."),
     Command.withExamples([{ command: "flaredb lease revoke 17", description: "End lease 17" }])
