@@ -26,8 +26,6 @@ export class Mirror {
   private readonly rows = new Map<string, QueueRow>()
   /** The places of all rows, in order. */
   private readonly places: Array<string> = []
-  /** Rows that were told to be gone before the watch said so, with the revision that removed them. */
-  private readonly gone = new Map<string, number>()
   /** Everything up to this revision was told by the watch. */
   private watched = 0
   /** Whether the queue has rows behind `through`, which are not held. */
@@ -47,6 +45,11 @@ export class Mirror {
 
   get watchedRevision(): number {
     return this.watched
+  }
+
+  /** Whether it holds all rows of the queue. */
+  get isWhole(): boolean {
+    return !this.more
   }
 
   /** Begins to read more when few rows are left: gives the place after which to read. */
@@ -77,7 +80,6 @@ export class Mirror {
       this.missed?.push(row)
       return
     }
-    if (revision <= (this.gone.get(place) ?? 0)) return
     const known = this.rows.get(place)
     if (known !== undefined && known.revision >= revision) return
     this.rows.set(place, row)
@@ -89,10 +91,9 @@ export class Mirror {
     this.more = true
   }
 
-  /** A row does not exist at a revision. */
+  /** A row does not exist at a revision. A late watch may bring it back until it tells of the same: nobody can claim it. */
   remove(place: string, revision: number): void {
     this.missed?.push({ place, removed: revision })
-    if (revision > this.watched) this.gone.set(place, Math.max(revision, this.gone.get(place) ?? 0))
     const known = this.rows.get(place)
     if (known === undefined || known.revision > revision) return
     this.rows.delete(place)
@@ -106,7 +107,6 @@ export class Mirror {
   /** The watch has told everything up to `revision`. */
   watchedTo(revision: number): void {
     this.watched = Math.max(this.watched, revision)
-    for (const [place, removed] of this.gone) if (removed <= this.watched) this.gone.delete(place)
   }
 
   /** Whether nobody who is there has claimed a row. */
