@@ -280,7 +280,8 @@ export class Claimer {
     if (attempt?.succeeded === true) {
       return yield* this.hand(mirror, { ...next, revision: attempt.revision }, attempt.results[1], spent)
     }
-    const { results: [found, own], revision } = attempt ?? (yield* Effect.map(kv.transact({ do: look }), read))
+    const { results: [found, own], revision } = attempt ??
+      (yield* Effect.map(kv.transact({ do: look }, { consistency: "linearizable" }), read))
     if (Option.isNone(own)) {
       Deferred.doneUnsafe(presence.gone, Effect.fail(new PresenceLost({ message: `${presence.key} is gone` })))
       return
@@ -291,7 +292,7 @@ export class Claimer {
     if (seen === undefined) mirror.remove(row.place, revision)
     // An earlier attempt, whose answer was lost, took effect.
     else if (seen.claim?.token === claim.token) {
-      yield* this.hand(mirror, { ...seen, claim }, yield* kv.get(element), spent)
+      yield* this.hand(mirror, { ...seen, claim }, yield* kv.get(element, { consistency: "linearizable" }), spent)
     } else if (seen.revision !== row.revision) mirror.put(seen)
     // Whoever claimed it is there, which the watch has yet to tell.
     else if (row.claim !== undefined && revision > mirror.watchedRevision) mirror.claimers.add(row.claim.claimer)

@@ -1,0 +1,169 @@
+/** Effect's rate limiter on FlareDB in memory: the suite, and Effect's own memory store as the model. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Context, Duration, Effect, Layer } from "effect"
+import { RateLimiter } from "effect/persistence"
+import { layerRateLimiterStore } from "../../src/actors/index.ts"
+import { LogTime } from "../../src/actors/persistence/LogTime.ts"
+import * as RateLimiterStore from "../../src/actors/persistence/RateLimiterStore.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Indeterminate } from "../../src/FlareDbError.ts"
+import { eventually } from "../../src/testing/Checks.ts"
+import { rateLimiterCases } from "../../src/testing/index.ts"
+import type { Services } from "./Stores.ts"
+import { memory, onMemory } from "./Stores.ts"
+
+describe("a rate limiter in FlareDB", () => {
+  onMemory((services) => rateLimiterCases({ layer: Layer.provide(layerRateLimiterStore(), services) }))
+})
+
+describe("Effect's memory store", () => {
+  const cases = rateLimiterCases({ layer: RateLimiter.layerStoreMemory, shared: false })
+  for (const { effect, name } of cases) it.live(name, () => effect)
+})
+
+const random = (seed: number) => (below: number): number => {
+  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
+  return Math.floor((seed / 2 ** 32) * below)
+}
+
+/** Any step at a store, and what it answers. */
+const anyStep = (
+  below: (bound: number) => number
+): (store: RateLimiter.RateLimiterStore["Service"]) => Effect.Effect<unknown, unknown> => {
+  const key = `key ${below(2)}`
+  const tokens = [1, 1, 2, 3, 7, 0.5, 0][below(7)] as number
+  const refillRate = Duration.millis([7, 100, 1_000 / 3][below(3)] as number)
+  const retryAfter = [Duration.millis(40), Duration.millis(900), Duration.hours(5), Duration.zero, undefined][below(5)]
+  switch (below(5)) {
+    case 0: {
+      const options = { key, tokens, refillRate, limit: below(3) === 0 ? undefined : 5 }
+      return (store) => store.fixedWindow(options)
+    }
+    case 1: {
+      // A bucket has one size: what it is filled up to while nobody looks is not defined otherwise.
+      const options = {
+        key: `${key} of 5`,
+        tokens,
+        refillRate: Duration.millis(100),
+        limit: 5,
+        allowOverflow: below(2) === 0
+      }
+      return (store) => store.tokenBucket(options)
+    }
+    case 2:
+    case 3: {
+      const options = { key, tokens: Math.ceil(tokens), fallbackLimit: 5, fallbackWindow: Duration.millis(500) }
+      return (store) => store.adaptiveConsume(options)
+    }
+    default: {
+      const options = { key, epoch: below(6), tokens: 1 + below(3), status: below(5) === 0 ? 200 : 429, retryAfter }
+      return (store) => store.adaptiveFeedback(options)
+    }
+  }
+}
+
+describe("what each step answers", () => {
+  for (const seed of [1, 2, 3, 4]) {
+    it.live(`is what Effect's memory store answers (seed ${seed})`, () =>
+      Effect.scoped(Effect.gen(function*() {
+        const below = random(seed)
+        let nowMs = 1_000
+        const time = Layer.succeed(LogTime, { now: Effect.sync(() => nowMs) })
+        const own = Effect.provide(RateLimiterStore.make({}), Layer.merge(yield* memory, time))
+        // Two processes: each is behind after the other has changed a row.
+        const stores = [yield* own, yield* own]
+        const clock = yield* Clock.Clock
+        const stopped: Clock.Clock = {
+          ...clock,
+          currentTimeMillisUnsafe: () => nowMs,
+          currentTimeMillis: Effect.sync(() => nowMs),
+          monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+          sleep: (duration) => clock.sleep(duration)
+        }
+        const model = Context.get(yield* Layer.build(RateLimiter.layerStoreMemory), RateLimiter.RateLimiterStore)
+        for (let n = 0; n < 300; n++) {
+          const step = anyStep(below)
+          const expected = yield* Effect.provideService(step(model), Clock.Clock, stopped)
+          const found = yield* step(stores[below(2)]!)
+          assert.deepStrictEqual(found, expected, `step ${n}`)
+          if (below(3) === 0) nowMs += [1, 7, 100, 650, 4_000, 100_000][below(6)] as number
+        }
+      })))
+  }
+})
+
+/** The same services, with a key-value store that does something else when it writes. */
+const withWrites = (
+  services: Services,
+  transact: (kv: KeyValue["Service"]) => (txn: Parameters<KeyValue["Service"]["transact"]>[0]) => unknown
+): Services =>
+  Layer.effectContext(Effect.map(Layer.build(services), (context) => {
+    const kv = Context.get(context, KeyValue)
+    const changed = transact(kv) as KeyValue["Service"]["transact"]
+    return Context.add(context, KeyValue, { ...kv, transact: (txn) => Effect.suspend(() => changed(txn)) })
+  }))
+
+const storeOf = (services: Services) =>
+  Effect.map(
+    Layer.build(Layer.fresh(Layer.provide(layerRateLimiterStore(), services))),
+    (context) => Context.get(context, RateLimiter.RateLimiterStore)
+  )
+
+const window = { key: "key", tokens: 1, refillRate: Duration.hours(1), limit: 1_000 }
+
+describe("a step", () => {
+  it.live("costs one write, and those that wait for a key share one", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let writes = 0
+      const store = yield* storeOf(withWrites(yield* memory, (kv) => (txn) => {
+        writes++
+        return kv.transact(txn)
+      }))
+      yield* store.fixedWindow(window)
+      writes = 0
+      for (let n = 0; n < 10; n++) yield* store.fixedWindow(window)
+      assert.strictEqual(writes, 10)
+      writes = 0
+      const counts = yield* Effect.all(Array.from({ length: 100 }, () => store.fixedWindow(window)), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(counts.map(([count]) => count), Array.from({ length: 100 }, (_, i) => 12 + i))
+      assert.isAtMost(writes, 2)
+    })))
+
+  it.live("takes its tokens once when the answer is lost", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let n = 0
+      const lost = Effect.fail(new Indeterminate({ reason: "a test" }))
+      const store = yield* storeOf(withWrites(yield* memory, (kv) => (txn) => {
+        n++
+        return n % 3 === 1 ? Effect.andThen(kv.transact(txn), lost) : n % 3 === 2 ? lost : kv.transact(txn)
+      }))
+      for (let count = 1; count <= 10; count++) {
+        assert.strictEqual((yield* store.fixedWindow(window))[0], count)
+      }
+    })))
+
+  it.live("whose outcome stays unknown fails with the reason", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const store = yield* storeOf(
+        withWrites(yield* memory, () => () => Effect.fail(new Indeterminate({ reason: "a test" })))
+      )
+      const error = yield* Effect.flip(store.fixedWindow(window))
+      assert.strictEqual(error.reason._tag, "RateLimitStoreError")
+      assert.match(error.message, /unable to take tokens of the window for the key key: outcome unknown: a test/)
+      assert.instanceOf((error.reason as RateLimiter.RateLimitStoreError).cause, Indeterminate)
+    })))
+
+  it.live("leaves nothing behind once its time has run out", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const store = yield* storeOf(services)
+      const kv = yield* Effect.provide(KeyValue, services)
+      for (let n = 0; n < 20; n++) {
+        yield* store.fixedWindow({ ...window, key: `key ${n}`, refillRate: Duration.millis(1) })
+      }
+      assert.isAbove(yield* kv.count("fx/l/"), 0)
+      yield* eventually("the rows are gone", Effect.map(kv.count("fx/l/"), (rows) => rows === 0))
+    })))
+})
