@@ -26,38 +26,44 @@ const random = (seed: number) => (below: number): number => {
   return Math.floor((seed / 2 ** 32) * below)
 }
 
-/** Any step at a store, and what it answers. */
-const anyStep = (
-  below: (bound: number) => number
-): (store: RateLimiter.RateLimiterStore["Service"]) => Effect.Effect<unknown, unknown> => {
+interface AnyStep {
+  readonly key: string
+  readonly take: (store: RateLimiter.RateLimiterStore["Service"]) => Effect.Effect<unknown, unknown>
+}
+
+/** Any step at a store. Most answers to requests are of the epoch in which they were let through. */
+const anyStep = (below: (bound: number) => number, epochs: ReadonlyMap<string, number>): AnyStep => {
   const key = `key ${below(2)}`
   const tokens = [1, 1, 2, 3, 7, 0.5, 0][below(7)] as number
   const refillRate = Duration.millis([7, 100, 1_000 / 3][below(3)] as number)
-  const retryAfter = [Duration.millis(40), Duration.millis(900), Duration.hours(5), Duration.zero, undefined][below(5)]
-  switch (below(5)) {
+  const retryAfter = below(40) === 0
+    ? Duration.hours(5)
+    : [Duration.millis(40), Duration.millis(900), Duration.millis(5), Duration.zero, undefined][below(5)]
+  switch (below(6)) {
     case 0: {
       const options = { key, tokens, refillRate, limit: below(3) === 0 ? undefined : 5 }
-      return (store) => store.fixedWindow(options)
+      return { key, take: (store) => store.fixedWindow(options) }
     }
     case 1: {
       // A bucket has one size: what it is filled up to while nobody looks is not defined otherwise.
-      const options = {
-        key: `${key} of 5`,
-        tokens,
-        refillRate: Duration.millis(100),
-        limit: 5,
-        allowOverflow: below(2) === 0
-      }
-      return (store) => store.tokenBucket(options)
+      const size = { refillRate: Duration.millis(100), limit: 5 }
+      const options = { key: `${key} of 5`, tokens, ...size, allowOverflow: below(2) === 0 }
+      return { key, take: (store) => store.tokenBucket(options) }
     }
     case 2:
     case 3: {
-      const options = { key, tokens: Math.ceil(tokens), fallbackLimit: 5, fallbackWindow: Duration.millis(500) }
-      return (store) => store.adaptiveConsume(options)
+      const options = {
+        key,
+        tokens: Math.ceil(tokens),
+        fallbackLimit: 5,
+        fallbackWindow: Duration.millis(500)
+      }
+      return { key, take: (store) => store.adaptiveConsume(options) }
     }
     default: {
-      const options = { key, epoch: below(6), tokens: 1 + below(3), status: below(5) === 0 ? 200 : 429, retryAfter }
-      return (store) => store.adaptiveFeedback(options)
+      const epoch = below(5) === 0 ? below(6) : epochs.get(key) ?? 0
+      const options = { key, epoch, tokens: below(4), status: below(5) === 0 ? 200 : 429, retryAfter }
+      return { key, take: (store) => store.adaptiveFeedback(options) }
     }
   }
 }
@@ -67,6 +73,7 @@ describe("what each step answers", () => {
     it.live(`is what Effect's memory store answers (seed ${seed})`, () =>
       Effect.scoped(Effect.gen(function*() {
         const below = random(seed)
+        const epochs = new Map<string, number>()
         let nowMs = 1_000
         const time = Layer.succeed(LogTime, { now: Effect.sync(() => nowMs) })
         const own = Effect.provide(RateLimiterStore.make({}), Layer.merge(yield* memory, time))
@@ -82,11 +89,13 @@ describe("what each step answers", () => {
         }
         const model = Context.get(yield* Layer.build(RateLimiter.layerStoreMemory), RateLimiter.RateLimiterStore)
         for (let n = 0; n < 300; n++) {
-          const step = anyStep(below)
-          const expected = yield* Effect.provideService(step(model), Clock.Clock, stopped)
-          const found = yield* step(stores[below(2)]!)
+          const { key, take } = anyStep(below, epochs)
+          const expected = yield* Effect.provideService(take(model), Clock.Clock, stopped)
+          const found = yield* take(stores[below(2)]!)
           assert.deepStrictEqual(found, expected, `step ${n}`)
-          if (below(3) === 0) nowMs += [1, 7, 100, 650, 4_000, 100_000][below(6)] as number
+          const { epoch } = (expected ?? {}) as { readonly epoch?: number }
+          if (epoch !== undefined) epochs.set(key, epoch)
+          if (below(4) === 0) nowMs += [1, 7, 100, 650, 4_000, 100_000, 4_000_000][below(7)] as number
         }
       })))
   }
