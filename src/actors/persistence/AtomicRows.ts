@@ -169,8 +169,8 @@ export class AtomicRows {
       used = lease
       return kv.transact({
         if: [Compare.modRevision(key).equals(seen.revision)],
-        do: [Op.put(key, row, { lease })],
-        else: [Op.get(key)]
+        // A transaction that reads shares no call with others: what the row holds otherwise is read afterwards.
+        do: [Op.put(key, row, { lease })]
       })
     }
     const txn = yield* Effect.retry(leases.with({ ttlMs, had: seen.lease }, put), {
@@ -180,7 +180,7 @@ export class AtomicRows {
     if (txn.succeeded) {
       return { written: true, seen: { state, by, revision: txn.revision, lease: used, confirmed: false } }
     }
-    const found = seenOf(txn.results[0])
+    const found = seenOf(yield* kv.get(key, { consistency: "linearizable" }))
     return { written: found.by === by, seen: found }
   })
 
