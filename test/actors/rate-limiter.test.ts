@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { layerRateLimiterStore } from "../../src/actors/index.ts"
+import { LongLived } from "../../src/actors/persistence/LongLived.ts"
 import { LogTime } from "../../src/actors/persistence/LogTime.ts"
 import * as RateLimiterStore from "../../src/actors/persistence/RateLimiterStore.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
@@ -162,6 +163,20 @@ describe("a step", () => {
       assert.strictEqual(error.reason._tag, "RateLimitStoreError")
       assert.match(error.message, /unable to take tokens of the window for the key key: outcome unknown: a test/)
       assert.instanceOf((error.reason as RateLimiter.RateLimitStoreError).cause, Indeterminate)
+    })))
+
+  it.live("of a window that outlives every lease is marked once, for the sweep", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const store = yield* storeOf(services)
+      const kv = yield* Effect.provide(KeyValue, services)
+      const month = { ...window, refillRate: Duration.days(30), limit: undefined }
+      for (let n = 0; n < 5; n++) yield* store.fixedWindow(month)
+      assert.strictEqual(yield* kv.count("fx/x/"), 1)
+      yield* new LongLived(kv, "fx/").sweep(Date.now() + Duration.toMillis(Duration.days(149)))
+      assert.strictEqual((yield* store.fixedWindow(month))[0], 6)
+      yield* new LongLived(kv, "fx/").sweep(Date.now() + Duration.toMillis(Duration.days(181)))
+      assert.strictEqual(yield* kv.count("fx/"), 1, "nothing but the clock is left")
     })))
 
   it.live("leaves nothing behind once its time has run out", () =>

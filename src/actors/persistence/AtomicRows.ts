@@ -15,6 +15,7 @@ import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../c
 import { Compare, Op } from "../../client/Txn.ts"
 import type { ExpiryLeases } from "./ExpiryLeases.ts"
 import type { LogTimeFailure } from "./LogTime.ts"
+import type { LongLived } from "./LongLived.ts"
 import { outcomeOf } from "./Outcome.ts"
 
 /** Others changed the row in every attempt. No step of this call took effect. */
@@ -72,6 +73,7 @@ const maxRepeats = 2
 export interface AtomicRowsParts {
   readonly kv: KeyValue["Service"]
   readonly leases: ExpiryLeases
+  readonly longLived: LongLived
   readonly now: Effect.Effect<number, LogTimeFailure>
 }
 
@@ -160,7 +162,12 @@ export class AtomicRows {
     state: TimedState,
     nowMs: number
   ): Effect.fn.Return<{ readonly written: boolean; readonly seen: Seen }, StepFailure> {
-    const { kv, leases } = this.parts
+    const { kv, leases, longLived } = this.parts
+    const marked = seen.lease === 0 && seen.state !== undefined && seen.state.expiresAt !== state.expiresAt
+    const marks = [
+      longLived.mark(key, state.expiresAt),
+      ...(marked ? [longLived.unmark(key, seen.state.expiresAt)] : [])
+    ]
     const by = randomUUID()
     const row = JSON.stringify({ by, state })
     const ttlMs = Math.max(1, state.expiresAt - nowMs)
@@ -170,7 +177,7 @@ export class AtomicRows {
       return kv.transact({
         if: [Compare.modRevision(key).equals(seen.revision)],
         // A transaction that reads shares no call with others: what the row holds otherwise is read afterwards.
-        do: [Op.put(key, row, { lease })]
+        do: [Op.put(key, row, { lease }), ...(lease === 0 ? marks : [])]
       })
     }
     const txn = yield* Effect.retry(leases.with({ ttlMs, had: seen.lease }, put), {

@@ -6,6 +6,7 @@
  * client's error as its cause; after `Indeterminate` its tokens may be taken.
  */
 import { Effect, Layer } from "effect"
+import type { Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
@@ -15,6 +16,7 @@ import { AtomicRows } from "./AtomicRows.ts"
 import { ExpiryLeases } from "./ExpiryLeases.ts"
 import { defaultPrefix, encodeName, encodeOwnPart } from "./Keys.ts"
 import * as LogTime from "./LogTime.ts"
+import { LongLived } from "./LongLived.ts"
 import * as RateLimits from "./RateLimits.ts"
 
 export interface RateLimiterStoreOptions {
@@ -29,12 +31,12 @@ const { RateLimiterError, RateLimitStoreError, RateLimiterStore } = RateLimiter
 /** The store, by whatever time there is. */
 export const make = Effect.fnUntraced(function*(
   { name = "default", prefix = defaultPrefix }: RateLimiterStoreOptions
-): Effect.fn.Return<RateLimiter.RateLimiterStore["Service"], never, KeyValue | Leases | LogTime.LogTime> {
-  const rows = new AtomicRows({
-    kv: yield* KeyValue,
-    leases: new ExpiryLeases(yield* Leases),
-    now: (yield* LogTime.LogTime).now
-  })
+): Effect.fn.Return<RateLimiter.RateLimiterStore["Service"], never, KeyValue | Leases | LogTime.LogTime | Scope.Scope> {
+  const kv = yield* KeyValue
+  const { now } = yield* LogTime.LogTime
+  const longLived = new LongLived(kv, prefix)
+  yield* longLived.sweeping(now)
+  const rows = new AtomicRows({ kv, now, longLived, leases: new ExpiryLeases(yield* Leases) })
 
   /** `kind` keeps the ways of limiting apart, which may use one key. */
   const keyOf = (kind: string, key: string) => `${prefix}l/${encodeName(name)}/${kind}/${encodeOwnPart(key)}`
