@@ -117,10 +117,74 @@ layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (i
     30_000
   )
 
+  it.effect(
+    "every element is handled once while the leader is killed, and every token given once",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { clients, cluster } = yield* Site
+        const count = 180
+        const queues = yield* Effect.forEach(clients, (client) => queueOf(client, "leader loss"))
+        const limiter = Context.get(
+          yield* Layer.build(Layer.fresh(Layer.provide(layerRateLimiterStore(), clients[1]!))),
+          RateLimiter.RateLimiterStore
+        )
+        const handled = new Map<number, number>()
+        const counts: Array<number> = []
+        const done = yield* Deferred.make<void>()
+        const half = yield* Deferred.make<void>()
+        let completed = 0
+        const work = (queue: PersistedQueue.PersistedQueue<number>) =>
+          queue.take((n) =>
+            Effect.gen(function*() {
+              handled.set(n, (handled.get(n) ?? 0) + 1)
+              const [tokens] = yield* limiter.fixedWindow({
+                key: "leader loss",
+                tokens: 1,
+                refillRate: Duration.hours(1),
+                limit: undefined
+              })
+              counts.push(tokens)
+            })
+          ).pipe(
+            Effect.andThen(Effect.suspend(() => {
+              completed++
+              return Deferred.succeed(completed === count ? done : half, undefined).pipe(
+                Effect.when(Effect.sync(() => completed === count || completed === count / 3))
+              )
+            })),
+            Effect.forever
+          )
+        yield* Effect.forkScoped(
+          Effect.forEach(
+            Array.from({ length: count }, (_, n) => n),
+            (n) => queues[n % 2]!.offer(n, { id: String(n) }),
+            {
+              concurrency: 10,
+              discard: true
+            }
+          )
+        )
+        for (const queue of queues) {
+          yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.forkScoped(work(queue)))
+        }
+        yield* Deferred.await(half)
+        const leader = yield* Effect.provide(cluster.leader, clients[0]!)
+        yield* leader.stop("SIGKILL")
+        yield* Effect.timeout(Deferred.await(done), 40_000)
+        assert.deepStrictEqual([handled.size, Math.max(...handled.values())], [count, 1])
+        assert.deepStrictEqual(
+          counts.sort((a, b) => a - b),
+          Array.from({ length: count }, (_, i) => i + 1)
+        )
+        yield* Effect.provide(leader.start, NodeServices.layer)
+      })),
+    60_000
+  )
+
   it.effect("what it costs", () =>
     Effect.scoped(Effect.gen(function*() {
       const { clients } = yield* Site
-      for (const [workers, count] of [[1, 200], [16, 3_000]] as const) {
+      for (const [workers, count] of [[1, 200], [16, 1_300]] as const) {
         const queue = yield* queueOf(clients[0]!, `of ${workers}`)
         let since = performance.now()
         yield* Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => queue.offer(n), {
