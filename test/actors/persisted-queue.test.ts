@@ -68,6 +68,42 @@ describe("an element", () => {
       assert.deepStrictEqual({ writes, others }, { writes: 300, others: 0 })
     })))
 
+  it.live("is claimed while the worker that comes back for it completes the one before", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let completing = 0
+      let meanwhile = 0
+      const services = withWrites(yield* memory, (kv) => (txn) => {
+        const kind = txn.do?.map(({ operation }) => operation._tag).join()
+        if (kind === "Put" && completing > 0) meanwhile++
+        if (kind !== "Delete,Put,Put") return kv.transact(txn)
+        completing++
+        return Effect.ensuring(Effect.delay(kv.transact(txn), 20), Effect.sync(() => completing--))
+      })
+      const queue = yield* queueOf(services)
+      for (let n = 0; n < 10; n++) yield* queue.offer(n)
+      for (let n = 0; n < 10; n++) assert.strictEqual(yield* queue.take(Effect.succeed), n)
+      assert.strictEqual(meanwhile, 9)
+    })))
+
+  it.live("that was claimed for a worker that does not come back goes to another one, as the first attempt", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const kv = yield* Effect.provide(KeyValue, services)
+      const queue = yield* queueOf(services, 60_000)
+      const other = yield* queueOf(services, 60_000)
+      for (let n = 0; n < 2; n++) yield* queue.offer(n)
+      assert.strictEqual(yield* queue.take(Effect.succeed), 0)
+      assert.deepStrictEqual(yield* other.take((n, { attempts }) => Effect.succeed([n, attempts])), [1, 1])
+
+      // Also when its process ends in that moment.
+      for (let n = 2; n < 4; n++) yield* queue.offer(n)
+      const first = yield* Effect.scoped(
+        Effect.flatMap(queueOf(services, 60_000), (ending) => ending.take(Effect.succeed))
+      )
+      assert.deepStrictEqual(yield* other.take((n, { attempts }) => Effect.succeed([n, attempts])), [5 - first, 1])
+      assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 0)
+    })))
+
   it.live("is handled once by a handler that runs longer than a lock lives", () =>
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory

@@ -157,7 +157,9 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
             yield* claimed.fail(`the element is no JSON: ${String(element.failure)}`)
             continue
           }
-          yield* Effect.addFinalizer((exit) => exit._tag === "Success" ? claimed.complete : settle(claimed, exit.cause))
+          yield* Effect.addFinalizer((exit) =>
+            exit._tag === "Success" ? claimer.complete(claimed, maxAttempts) : settle(claimed, exit.cause)
+          )
           const { attempts, id } = claimed
           return { id, attempts, element: element.success } satisfies Taken
         }

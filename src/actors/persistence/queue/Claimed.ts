@@ -18,6 +18,9 @@ const retryMs = 200
 /** How long a worker waits for its settlement before it goes on, in milliseconds. The settlement goes on too. */
 const patienceMs = 10_000
 
+/** The same at the end of a process, in milliseconds. */
+export const lastPatienceMs = 1_000
+
 export interface SettlingParts {
   readonly kv: KeyValue["Service"]
   readonly keys: QueueKeys
@@ -86,12 +89,20 @@ export class Claimed {
 
   /** Gives the attempt back: others find the element where it was. */
   get release(): Effect.Effect<void> {
-    const free = { ...this.row, attempts: this.attempts - 1, claim: undefined, copy: copyOf(this.text) }
-    return this.settle(
-      "given back",
-      Effect.succeed([Op.put(this.parts.keys.row(free.place), encodeQueueRow(free))]),
-      free
+    return this.settle("given back", Effect.succeed([this.freed.put]), this.freed.row)
+  }
+
+  /** The same at the end of a process: there is no time to repeat it. */
+  get releaseAtOnce(): Effect.Effect<void> {
+    const { put, row } = this.freed
+    return Effect.asVoid(
+      Effect.timeoutOption(this.settling("given back", Effect.succeed([put]), row), lastPatienceMs)
     )
+  }
+
+  private get freed(): { readonly row: QueueRow; readonly put: Op<unknown> } {
+    const row = { ...this.row, attempts: this.attempts - 1, claim: undefined, copy: copyOf(this.text) }
+    return { row, put: Op.put(this.parts.keys.row(row.place), encodeQueueRow(row)) }
   }
 
   /** No more attempts: a dead letter. */
@@ -135,7 +146,7 @@ export class Claimed {
     const { place, revision } = this.row
     const key = keys.row(place)
     // Made once, so that repeating it is repeating the same.
-    const ops = yield* Effect.retry(operations, Schedule.spaced(retryMs))
+    const ops = yield* Effect.orDie(Effect.retry(operations, Schedule.spaced(retryMs)))
     const settle = kv.transact({ if: [Compare.modRevision(key).equals(revision)], do: ops })
     let doubtful = false
     for (;;) {

@@ -14,7 +14,7 @@ import type { HeldLease, Leases } from "../../../client/Lease.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import type { Changes, Watch } from "../../../client/Watch.ts"
 import { outcomeOf } from "../Outcome.ts"
-import { Claimed } from "./Claimed.ts"
+import { Claimed, lastPatienceMs } from "./Claimed.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
 import { decodeElement, decodeQueueRow, encodeQueueRow } from "./Layout.ts"
 import { maxRows, Mirror } from "./Mirror.ts"
@@ -37,6 +37,14 @@ interface Worker {
   readonly given: Deferred.Deferred<Claimed>
   readonly maxAttempts: number
 }
+
+/** A worker that completes an element, and is likely to come back for the next one. */
+interface Returning {
+  readonly maxAttempts: number
+}
+
+/** How long a worker may take to come back, in milliseconds. */
+const returnMs = 50
 
 /** Pause before something that failed is tried again, in milliseconds. */
 const retryMs = 200
@@ -64,11 +72,16 @@ export class Claimer {
   private readonly parts: ClaimerParts
   private readonly scope: Scope.Scope
   private readonly workers = new Set<Worker>()
+  /** They are claimed for while they complete, which saves a worker that goes on half of its waiting. */
+  private readonly returning = new Set<Returning>()
+  /** What was claimed for them. */
+  private readonly stock: Array<Claimed> = []
   private readonly wake = Latch.makeUnsafe(false)
   /** Places of the claims under way. */
   private readonly claiming = new Set<string>()
   private mirror: Mirror | undefined
   private claims = 0
+  private ending = false
 
   private constructor(parts: ClaimerParts, scope: Scope.Scope) {
     this.parts = parts
@@ -79,20 +92,62 @@ export class Claimer {
   static readonly make = Effect.fnUntraced(function*(parts: ClaimerParts) {
     const claimer = new Claimer(parts, yield* Effect.scope)
     yield* Effect.forkScoped(claimer.run)
+    yield* Effect.addFinalizer(() => claimer.end)
     return claimer
   })
+
+  /** Gives back what nobody got, while the lease still lives: also what is being claimed. */
+  private readonly end: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    this.ending = true
+    while (this.claiming.size > 0) {
+      this.wake.closeUnsafe()
+      yield* this.wake.await
+    }
+  }).pipe(
+    Effect.interruptible,
+    Effect.timeoutOption(lastPatienceMs),
+    Effect.andThen(Effect.suspend(() =>
+      Effect.forEach(this.stock.splice(0), (claimed) => claimed.releaseAtOnce, {
+        concurrency: "unbounded",
+        discard: true
+      })
+    ))
+  )
 
   /** Waits for an element. Whoever gets it has to settle it. */
   take(maxAttempts: number): Effect.Effect<Claimed> {
     return Effect.suspend(() => {
       const worker: Worker = { given: Deferred.makeUnsafe(), maxAttempts }
-      this.workers.add(worker)
-      this.wake.openUnsafe()
+      const returned: Returning | undefined = this.returning.values().next().value
+      if (returned !== undefined) this.returning.delete(returned)
+      const ready = this.stock.shift()
+      if (ready === undefined) {
+        this.workers.add(worker)
+        this.wake.openUnsafe()
+      } else Deferred.doneUnsafe(worker.given, Effect.succeed(ready))
       return Effect.onInterrupt(Deferred.await(worker.given), () =>
         // It may have been given one in the same moment.
         this.workers.delete(worker)
           ? Effect.void
           : Effect.flatMap(Deferred.await(worker.given), (claimed) => claimed.release))
+    })
+  }
+
+  /** Completes an element, and claims the next one meanwhile. */
+  complete(claimed: Claimed, maxAttempts: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const returning: Returning = { maxAttempts }
+      this.returning.add(returning)
+      this.wake.openUnsafe()
+      const left = Effect.suspend(() => {
+        this.returning.delete(returning)
+        const surplus = this.stock.splice(this.returning.size)
+        return Effect.forEach(surplus, (one) => one.release, { concurrency: "unbounded", discard: true })
+      })
+      return Effect.andThen(
+        claimed.complete,
+        Effect.forkIn(Effect.andThen(Effect.interruptible(Effect.sleep(returnMs)), left), this.scope)
+      )
     })
   }
 
@@ -225,7 +280,8 @@ export class Claimer {
       for (;;) {
         this.wake.closeUnsafe()
         yield* this.readOn(mirror)
-        const wanted = Math.min(this.workers.size, maxClaims) - this.claiming.size
+        const expected = this.workers.size + this.returning.size - this.stock.length
+        const wanted = this.ending ? 0 : Math.min(expected, maxClaims) - this.claiming.size
         let waitMs = Infinity
         if (wanted > 0) {
           const nowMs = yield* this.parts.now
@@ -258,7 +314,9 @@ export class Claimer {
   ) {
     const { keys, kv } = this.parts
     const claim: Claim = { claimer: presence.id, token: `${presence.id}/${++this.claims}` }
-    const maxAttempts = this.workers.values().next().value?.maxAttempts ?? Infinity
+    const taker: Worker | Returning | undefined = this.workers.values().next().value ??
+      this.returning.values().next().value
+    const maxAttempts = taker?.maxAttempts ?? Infinity
     const spent = row.attempts >= maxAttempts
     const next = { ...row, attempts: row.attempts + (spent ? 0 : 1), claim, copy: undefined }
     const key = keys.row(row.place)
@@ -324,10 +382,14 @@ export class Claimer {
     if (json === undefined) return claimed.fail("the element is gone, or was not written by a queue")
     if (spent) return claimed.fail("the process of its last attempt ended before the attempt did")
     const worker: Worker | undefined = this.workers.values().next().value
-    // It stopped waiting meanwhile.
-    if (worker === undefined) return claimed.release
-    this.workers.delete(worker)
-    Deferred.doneUnsafe(worker.given, Effect.succeed(claimed))
+    if (worker !== undefined) {
+      this.workers.delete(worker)
+      Deferred.doneUnsafe(worker.given, Effect.succeed(claimed))
+      return Effect.void
+    }
+    // Whoever it was claimed for stopped waiting meanwhile.
+    if (!this.ending && this.stock.length >= this.returning.size) return claimed.release
+    this.stock.push(claimed)
     return Effect.void
   }
 }
