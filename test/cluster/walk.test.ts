@@ -7,7 +7,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { spawn as spawnProcess } from "node:child_process"
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { startArgs, untilLine } from "../bin/CommandLine.ts"
 import { launcher } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
@@ -64,7 +64,7 @@ it.live("prints what the walk says, in its order", () =>
     const bin = join(folder, "bin")
     mkdirSync(bin)
     const program = join(bin, "flaredb")
-    writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${launcher}" "$@"\n`)
+    writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${resolve(launcher)}" "$@"\n`)
     chmodSync(program, 0o755)
     const ports = yield* freePorts(3)
     yield* untilLine(startArgs(ports, join(folder, "node-1")), /^READY /)
