@@ -134,7 +134,12 @@ describe("an element", () => {
       const leases = Context.get(context, Leases)
       const silent = Layer.succeedContext(Context.add(context, Leases, {
         ...leases,
-        scoped: (ttlMs) => Effect.map(leases.grant(ttlMs), (lease) => ({ ...lease, lost: Effect.never }))
+        scoped: (ttlMs) =>
+          Effect.map(leases.grant(ttlMs), (lease) => ({
+            ...lease,
+            lost: Effect.never,
+            remainingMs: Effect.succeed(ttlMs)
+          }))
       }))
       const gone = yield* queueOf(silent)
       const queue = yield* queueOf(services)
