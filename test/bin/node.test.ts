@@ -172,6 +172,9 @@ describe("a node that flaredb start runs", () => {
             ["scan", "out/"],
             ["watch", "out/", "--from-revision", "1", "--limit", "1"],
             ["txn", "--do", "get out/1"],
+            ["count", "out/"],
+            ["compact"],
+            ["lease", "grant", "10m"],
             ["lease", "list"],
             ["session", "list"],
             ["status"],
@@ -180,6 +183,7 @@ describe("a node that flaredb start runs", () => {
           const verbs = [
             ...reads.flatMap((verb) => [[...verb, "-e", endpoint], [...verb, "-e", endpoint, "--json"]]),
             ["config", "check", ...args.slice(1)],
+            ["help"],
             ["--help"]
           ]
           yield* Effect.forEach(verbs, (verb) =>
