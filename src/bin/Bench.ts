@@ -91,7 +91,7 @@ export const measureAll = Effect.fnUntraced(function*(
 export const bench = Command.make("bench", {
   nodes: Flag.String("nodes").pipe(
     Flag.withMetavar("ID=HOST:CLIENT:PEER:HTTP,…"),
-    Flag.withDescription("measure this running cluster; without it three nodes are started here, and removed again"),
+    Flag.withDescription("measure this running cluster; default three nodes, started here and removed again"),
     Flag.optional
   ),
   operations: Flag.String("operations").pipe(

@@ -228,7 +228,7 @@ describe("wrong usage", () => {
             const shown = `flaredb ${args.join(" ").slice(0, 80)}\n${out}${err}`
             assert.strictEqual(code, 2, shown)
             assert.strictEqual(out, "", shown)
-            assert.match(err, /^flaredb: [^\n]+\n$/, shown)
+            assert.match(err, args.includes("--json") ? /^\{"error":[^\n]+\n$/ : /^flaredb: [^\n]+\n$/, shown)
             assert.match(err, says, shown)
           }), { concurrency: 2, discard: true }).pipe(Effect.provide(NodeServices.layer)),
       120_000
