@@ -7,6 +7,7 @@ import * as RemoteClient from "../client/RemoteClient.ts"
 import type { NodeAddress } from "../FlareDbConfig.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
 import { createDirectory } from "../storage/Folder.ts"
+import { withDefault } from "./DefaultValue.ts"
 import { exitCodes, failed, Failure, failureOf, wrongUsage } from "./Failure.ts"
 import { LastWords } from "./LastWords.ts"
 import { launcher } from "./Launcher.ts"
@@ -172,17 +173,15 @@ const run = Effect.fnUntraced(function*(options: ClusterOptions) {
 export const cluster = Command.make("cluster", {
   dataDir: Flag.String("data-dir").pipe(
     Flag.withMetavar("DIR"),
-    Flag.withDescription("folder for the nodes' data and logs"),
-    Flag.withDefault("./data")
+    withDefault("folder for the nodes' data and logs", "./data")
   ),
   clusterId: Flag.String("cluster-id").pipe(
     Flag.withMetavar("NAME"),
-    Flag.withDescription("name of the cluster"),
-    Flag.withDefault(NodeConfig.defaults.clusterId)
+    withDefault<string>("name of the cluster", NodeConfig.defaults.clusterId)
   ),
   nodes: Flag.String("nodes").pipe(
     Flag.withMetavar("ID=HOST:CLIENT:PEER:HTTP,…"),
-    Flag.withDescription("the nodes, if not on 127.0.0.1 with ports 7001–7003, 7101–7103 and 7201–7203"),
+    Flag.withDescription("the nodes; default 127.0.0.1 with ports 7001–7003, 7101–7103 and 7201–7203"),
     Flag.optional
   )
 }, (flags) =>

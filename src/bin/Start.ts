@@ -53,7 +53,7 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
 export const start = Command.make("start", {
   ...nodeFlags,
   logFormat: Flag.Literals("log-format", ["auto", "json", "pretty"]).pipe(
-    Flag.withDescription("form of the log on standard error; auto: pretty on a terminal (FLAREDB_LOG_FORMAT)"),
+    Flag.withDescription("form of the log on standard error; default auto, pretty on a terminal (FLAREDB_LOG_FORMAT)"),
     Flag.withFallbackConfig(Config.Literals(["auto", "json", "pretty"], "FLAREDB_LOG_FORMAT")),
     Flag.withDefault("auto" as const)
   )
