@@ -1,6 +1,6 @@
 /** What each of the actors' examples promises, on whatever back end it is given. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, References } from "effect"
 import { HttpRouter } from "effect/http"
 import { KeyValueStore, RateLimiter } from "effect/persistence"
 import { Api, limit } from "../../../examples/actors/Api.ts"
@@ -61,7 +61,8 @@ const until = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
 /** Runs the examples: each test has the back end for itself, made by the layer afresh. */
 export const suite = <E>(name: string, backEnd: Layer.Layer<ActorServices, E>, timeoutMs = 20_000): void => {
   const on = <A, F, R extends ActorServices>(program: Effect.Effect<A, F, R>) =>
-    Effect.provide(program, Layer.fresh(backEnd))
+    // Runners tell of each start, and of the deaths that a test makes.
+    Effect.provide(program, Layer.fresh(backEnd)).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
 
   describe(`the examples on ${name}`, () => {
     it.live(
