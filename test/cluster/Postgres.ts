@@ -78,7 +78,10 @@ export const start = Effect.acquireRelease(
         join(dataDir, "data"),
         "-p",
         String(port),
-        ...["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "unix_socket_directories=",
         ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
       ],
       { ...common, stdio: "ignore" }
