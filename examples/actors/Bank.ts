@@ -11,7 +11,7 @@
  *   other at once would wait for ever: an entity handles one message at a time.
  */
 import type { Layer } from "effect"
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Schedule, Schema } from "effect"
 import type { Sharding } from "effect/cluster"
 import { ClusterSchema, Entity } from "effect/cluster"
 import { KeyValueStore } from "effect/persistence"
@@ -97,10 +97,18 @@ const balance = Effect.fnUntraced(function*(account: string) {
   return yield* (yield* Account.client)(account).Balance()
 })
 
+/** An answer that did not come, because a runner died or the store was away: the same message gets it later. */
+const untilAnswered = <A, E extends { readonly _tag: string }, R>(call: Effect.Effect<A, E, R>) =>
+  Effect.retry(call, {
+    while: ({ _tag }) => _tag !== "InsufficientFunds",
+    schedule: Schedule.spaced("100 millis"),
+    times: 600
+  })
+
 /** Makes the transfer, however often it is called: says whether the money moved. */
 export const transfer = Effect.fnUntraced(function*({ from, ...payload }: Transfer) {
   const accountOf = yield* Account.client
-  return yield* accountOf(from).Send(payload).pipe(
+  return yield* untilAnswered(accountOf(from).Send(payload)).pipe(
     Effect.as(true),
     Effect.catchTag("InsufficientFunds", () => Effect.succeed(false))
   )
@@ -108,59 +116,67 @@ export const transfer = Effect.fnUntraced(function*({ from, ...payload }: Transf
 
 /** Puts money into an account that came from outside the bank. */
 export const deposit = Effect.fnUntraced(function*(account: string, payload: Omit<Transfer, "from" | "to">) {
-  yield* (yield* Account.client)(account).Deposit(payload)
+  yield* untilAnswered((yield* Account.client)(account).Deposit(payload))
+})
+
+export type Balances = ReadonlyMap<string, number>
+
+/** What each account must have after the transfers that were accepted. */
+export const books = (opening: Balances, accepted: ReadonlyArray<Transfer>): Balances => {
+  const balances = new Map(opening)
+  const add = (account: string, cents: number) => balances.set(account, (balances.get(account) ?? 0) + cents)
+  for (const { cents, from, to } of accepted) {
+    add(from, -cents)
+    add(to, cents)
+  }
+  return balances
+}
+
+/** Waits until each account has what the books say: what it was sent arrives a little after the sender's answer. */
+export const settled = Effect.fnUntraced(function*(expected: Balances) {
+  const found = Effect.forEach(
+    [...expected],
+    ([account, cents]) => Effect.map(untilAnswered(balance(account)), (has) => has === cents),
+    { concurrency: 16 }
+  )
+  yield* Effect.repeat(found, {
+    until: (right) => right.every((is) => is) ? Effect.succeed(true) : Effect.as(Effect.sleep("20 millis"), false)
+  })
+})
+
+const opening = 10_000
+
+/** Opens an account for each of the names, with 100.00. */
+export const open = Effect.fnUntraced(function*(accounts: ReadonlyArray<string>) {
+  yield* Effect.forEach(
+    accounts,
+    (account) => deposit(account, { transfer: `opening of ${account}`, cents: opening }),
+    { concurrency: 16, discard: true }
+  )
+  return new Map(accounts.map((account) => [account, opening])) as Balances
 })
 
 export interface Audit {
   readonly accepted: number
   readonly declined: number
-  readonly balances: ReadonlyMap<string, number>
+  readonly balances: Balances
 }
 
-/**
- * Opens accounts with 100.00 each, makes the transfers, every one of them twice, and waits until each account has
- * what the accepted transfers say.
- */
-export const program = (transfers: ReadonlyArray<Transfer>) =>
-  Effect.gen(function*() {
-    const opening = 10_000
-    const books = new Map(transfers.flatMap(({ from, to }) => [[from, opening], [to, opening]]))
-    const accounts = [...books.keys()]
-    yield* Effect.forEach(
-      accounts,
-      (account) => deposit(account, { transfer: `opening of ${account}`, cents: opening }),
-      { concurrency: "unbounded", discard: true }
-    )
-
-    const outcomes = yield* Effect.forEach(
-      transfers,
-      (one) =>
-        Effect.gen(function*() {
-          const moved = yield* transfer(one)
-          const again = yield* transfer(one)
-          if (moved !== again) return yield* Effect.die(`${one.transfer}: the second answer is not the first`)
-          return moved
-        }),
-      { concurrency: 16 }
-    )
-    for (const [i, moved] of outcomes.entries()) {
-      const { cents, from, to } = transfers[i] as Transfer
-      if (!moved) continue
-      books.set(from, (books.get(from) ?? 0) - cents)
-      books.set(to, (books.get(to) ?? 0) + cents)
-    }
-
-    // What an account was sent arrives a little after the sender's answer.
-    const balances = Effect.map(
-      Effect.forEach(accounts, (account) => Effect.map(balance(account), (cents) => [account, cents] as const), {
-        concurrency: 16
+/** Opens the accounts, makes each transfer and asks for it a second time, and waits until the money is where it goes. */
+export const program = Effect.fnUntraced(function*(transfers: ReadonlyArray<Transfer>) {
+  const opened = yield* open([...new Set(transfers.flatMap(({ from, to }) => [from, to]))])
+  const outcomes = yield* Effect.forEach(
+    transfers,
+    (one) =>
+      Effect.gen(function*() {
+        const moved = yield* transfer(one)
+        if ((yield* transfer(one)) !== moved) return yield* Effect.die(`${one.transfer} has two answers`)
+        return moved
       }),
-      (entries) => new Map(entries)
-    )
-    const settled = yield* Effect.repeat(balances, {
-      while: (found) =>
-        Effect.as(Effect.sleep("20 millis"), accounts.some((account) => found.get(account) !== books.get(account)))
-    })
-    const accepted = outcomes.filter((moved) => moved).length
-    return { accepted, declined: outcomes.length - accepted, balances: settled } satisfies Audit
-  })
+    { concurrency: 16 }
+  )
+  const accepted = transfers.filter((_, i) => outcomes[i])
+  const balances = books(opened, accepted)
+  yield* settled(balances)
+  return { accepted: accepted.length, declined: transfers.length - accepted.length, balances } satisfies Audit
+})

@@ -2,8 +2,8 @@
  * An order as a workflow: reserve the goods, charge the card, ship. An order that cannot be shipped gives back what the
  * steps before it took, last step first, and the workflow resumes where it was when its runner dies.
  *
- * Each step is an activity: its result is stored, and it does not run again once it is. A crash after the step and before
- * its result is stored repeats the step, so the shop gets the order's number with each and does a thing once for it.
+ * Each step is an activity: once its result is stored, it does not run again. A crash after the step and before its
+ * result is stored repeats the step, so the shop gets the order's number with each, and does a thing once for it.
  */
 import { Context, Effect, Schema } from "effect"
 import { Activity, Workflow } from "effect/workflow"

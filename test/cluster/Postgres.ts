@@ -10,8 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { freePorts } from "./FreePorts.ts"
 
-export const howToInstall =
-  "PostgreSQL 15 is not here. On Debian: apt-get install -y postgresql-15 (and postgresql-common makes the user postgres)"
+export const howToInstall = "PostgreSQL is not here, or no user to run it. On Debian: apt-get install -y postgresql-15"
 
 const versions = "/usr/lib/postgresql"
 
