@@ -1,22 +1,27 @@
 /** The back ends by name: the process or processes behind one, and the layer of a runner on it. */
 import { Effect, Layer } from "effect"
+import { RateLimiter } from "effect/persistence"
+import { layerKeyValueStore, layerPersistedQueue } from "flaredb/actors"
+import { layer as layerClient, parseEndpoints } from "flaredb/client"
 import type { ActorServices } from "../../examples/actors/BackEnd.ts"
 import * as Memory from "../../examples/actors/Memory.ts"
 import * as PostgresBackEnd from "../../examples/actors/Postgres.ts"
+import { ownCluster } from "../../src/bin/bench/OwnCluster.ts"
 import { freePorts } from "../../src/bin/FreePorts.ts"
 import * as Postgres from "../../test/cluster/Postgres.ts"
-import type { backEnds, Target } from "./Points.ts"
+import type { BackEnd, Target } from "./Points.ts"
 
 /** Starts what is behind the back end, empty, for the length of the scope. */
-export const start = (backEnd: typeof backEnds[number]) =>
+export const start = (backEnd: BackEnd) =>
   Effect.gen(function*() {
     if (backEnd === "memory") return { backEnd } satisfies Target
+    if (backEnd === "flaredb") return { backEnd, endpoints: (yield* ownCluster).endpoints } satisfies Target
     const { database, host, port, username } = yield* Postgres.start
     return { backEnd, host, port, username, database: yield* database("bench") } satisfies Target
   })
 
 /** What is missing to start it, if anything. */
-export const missing = (backEnd: typeof backEnds[number]): string | undefined =>
+export const missing = (backEnd: BackEnd): string | undefined =>
   backEnd === "sql-pg" && !Postgres.isInstalled() ? Postgres.howToInstall : undefined
 
 /** Ten, the default, keep 64 calls in flight waiting for a connection; more than these are no faster on two cores. */
@@ -25,6 +30,16 @@ const maxConnections = 32
 /** A runner on it, with Effect's own settings: what they cost is part of what is compared. */
 export const runner = (target: Target): Layer.Layer<ActorServices, unknown> => {
   if (target.backEnd === "memory") return Memory.layer
+  if (target.backEnd === "flaredb") {
+    return Layer.unwrap(
+      Effect.map(parseEndpoints(target.endpoints), (endpoints) =>
+        Layer.mergeAll(
+          Memory.runners,
+          RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory)),
+          Layer.merge(layerKeyValueStore(), layerPersistedQueue()).pipe(Layer.provide(layerClient({ endpoints })))
+        ))
+    )
+  }
   const { database, host, port, username } = target
   return Layer.unwrap(Effect.map(freePorts(1), ([runnerPort = 0]) =>
     PostgresBackEnd.layer({

@@ -71,5 +71,15 @@ export type Target =
     readonly username: string
     readonly database: string
   }
+  | { readonly backEnd: "flaredb"; readonly endpoints: string }
 
-export const backEnds = ["memory", "sql-pg"] as const
+export const backEnds = ["memory", "sql-pg", "flaredb"] as const
+export type BackEnd = typeof backEnds[number]
+
+/** Whether the back end has what is measured. */
+export const has = (backEnd: BackEnd, point: Point): boolean =>
+  // A memory is one process's: nobody takes over.
+  backEnd === "memory"
+    ? point.kind !== "takeover"
+    // Its runners and messages are Effect's memory until they are there.
+    : backEnd !== "flaredb" || (point.kind === "throughput" && point.work === "queue")

@@ -16,10 +16,9 @@ import { machine } from "../../src/bin/bench/Report.ts"
 import { table } from "../../src/bin/Table.ts"
 import { median } from "../Median.ts"
 import * as BackEnds from "./BackEnds.ts"
-import type { Plan, Point, Result, Target } from "./Points.ts"
-import { backEnds, points } from "./Points.ts"
+import type { BackEnd, Plan, Point, Result, Target } from "./Points.ts"
+import { backEnds, has, points } from "./Points.ts"
 
-type BackEnd = typeof backEnds[number]
 type Results = ReadonlyMap<string, Result>
 
 /** What the others are compared with. */
@@ -104,7 +103,10 @@ const spread = (values: ReadonlyArray<number>, format: (value: number) => string
   `${format(median(values))} (${format(Math.min(...values))}–${format(Math.max(...values))})`
 
 const bench = Command.make("bench:actors", {
-  backEnds: Flag.String("back-ends").pipe(Flag.withDescription(backEnds.join(", ")), Flag.withDefault("sql-pg,memory")),
+  backEnds: Flag.String("back-ends").pipe(
+    Flag.withDescription(backEnds.join(", ")),
+    Flag.withDefault("sql-pg,flaredb")
+  ),
   points: Flag.String("points").pipe(
     Flag.withDescription(points({ waiting: 0, processed: 0 }).map(({ name }) => name).join(", ")),
     Flag.withDefault(usual)
@@ -134,8 +136,7 @@ const bench = Command.make("bench:actors", {
       Effect.flatMap(BackEnds.start(backEnd), (target: Target) =>
         run({
           target,
-          // A memory is one process's: nobody else takes over.
-          points: wanted.filter(({ kind }) => kind !== "takeover" || backEnd !== "memory"),
+          points: wanted.filter((point) => has(backEnd, point)),
           warmUpMs: flags.warmUp * 1_000,
           measureMs: flags.seconds * 1_000,
           heatUpMs: flags.heatUp * 1_000

@@ -20,8 +20,11 @@ const sharding = Sharding.layer.pipe(
   Layer.provide(ShardingConfig.layer({ entityMessagePollInterval: "100 millis" }))
 )
 
+/** Runners, messages and workflows. */
+export const runners = Layer.provideMerge(ClusterWorkflowEngine.layer, sharding)
+
 export const layer: BackEnd = Layer.mergeAll(
-  Layer.provideMerge(ClusterWorkflowEngine.layer, sharding),
+  runners,
   KeyValueStore.layerMemory,
   PersistedQueue.layer.pipe(Layer.provide(PersistedQueue.layerStoreMemory)),
   RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
