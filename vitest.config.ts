@@ -4,7 +4,9 @@ import { mutants, mutantVariable, mutate } from "./test/simulation/mutants/Mutan
 
 /** The examples import the package by name; in a test process they get its sources, like the tests themselves. */
 const alias = Object.fromEntries(
-  ["client", "machine", "testing"].map((name) => [`flaredb/${name}`, join(import.meta.dirname, `src/${name}/index.ts`)])
+  ["actors", "client", "machine", "testing"].map((
+    name
+  ) => [`flaredb/${name}`, join(import.meta.dirname, `src/${name}/index.ts`)])
 )
 const resolve = { alias: { ...alias, flaredb: join(import.meta.dirname, "src/index.ts") } }
 

@@ -3,8 +3,12 @@
  * test runner is needed or assumed.
  */
 export type { ConformanceCase } from "./Conformance.ts"
+export { keyValueStoreCases } from "./KeyValueStoreSuite.ts"
+export type { KeyValueStoreSuiteOptions } from "./KeyValueStoreSuite.ts"
 export { logStoreCases } from "./LogStoreSuite.ts"
 export type { LogStoreSuiteOptions } from "./LogStoreSuite.ts"
+export { persistenceCases } from "./PersistenceSuite.ts"
+export type { PersistenceSuiteOptions } from "./PersistenceSuite.ts"
 export { peerTransportCases } from "./PeerTransportSuite.ts"
 export type { PeerTransportSuiteOptions, TransportCluster } from "./PeerTransportSuite.ts"
 export { stateMachineCases } from "./StateMachineSuite.ts"

@@ -25,7 +25,7 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
   ["machine"],
   ["node"],
   ["client"],
-  ["server", "ops", "integrations"],
+  ["server", "ops", "actors"],
   ["FlareDb.ts"],
   ["testing", "index.ts"],
   ["bin"]
@@ -62,8 +62,13 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
   { module: /^effect\/http/, allowed: ["ops/"] },
   { module: /^effect\/observability/, allowed: ["ops/"] },
   { module: /^effect\/(?:cli|process)/, allowed: ["bin/"] },
-  { module: /^effect\/(?:cluster|persistence|workflow)/, allowed: ["integrations/"] },
-  { module: /^effect\/(?!rpc|socket|http|observability|cli|process|cluster|persistence|workflow)[a-z]/, allowed: [] }
+  { module: /^effect\/(?:cluster|eventlog|persistence|workflow)/, allowed: ["actors/", "testing/"] },
+  { module: /^effect\/encoding/, allowed: ["actors/", "testing/"] },
+  {
+    module:
+      /^effect\/(?!rpc|socket|http|observability|cli|process|cluster|eventlog|persistence|workflow|encoding)[a-z]/,
+    allowed: []
+  }
 ]
 
 /** What a command says goes through one door, which escapes what others wrote; a load process speaks to its parent. */
@@ -91,6 +96,7 @@ const internalProblem = (file: string, target: string): string | undefined => {
   if (from === to) return undefined
   if (tierOf(to) < 0) return `imports ${target}, which is in no layer`
   if (from === "kv" && target !== "raft/Types.ts") return `kv/ may take only raft/Types.ts from outside, not ${target}`
+  if (from === "actors" && to !== "client") return `actors/ stands on client/ alone, not on ${target}`
   return tierOf(to) < tierOf(from) ? undefined : `${from} imports ${target}: ${to} is not below it`
 }
 

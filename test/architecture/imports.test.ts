@@ -62,6 +62,8 @@ export const from = "nowhere"
       "which only rpc/TcpClient.ts, rpc/TcpServer.ts"
     ],
     ["node/RaftNode.ts", importing("effect/rpc"), "imports effect/rpc, which only"],
+    ["client/KeyValue.ts", importing("effect/persistence"), "imports effect/persistence, which only actors/, testing/"],
+    ["actors/Rows.ts", importing("../kv/Limits.ts"), "actors/ stands on client/ alone, not on kv/Limits.ts"],
     ["node/RaftNode.ts", importing("effect/workers"), "imports effect/workers, which only nobody may"],
     [
       "client/RemoteClient.ts",
@@ -91,6 +93,10 @@ export const from = "nowhere"
     ["node/RaftNode.ts", importing("../storage/LogStore.ts") + importing("../raft/Raft.ts") + importing("effect")],
     ["transport/PeerRpcs.ts", importing("../FlareDbError.ts") + importing("effect/rpc")],
     ["transport/PeerLink.ts", importing("../rpc/TcpClient.ts")],
+    [
+      "actors/Rows.ts",
+      importing("../client/Txn.ts") + importing("../FlareDbError.ts") + importing("effect/persistence")
+    ],
     ["bin/flaredb.ts", importing("effect/cli") + importing("../FlareDb.ts")],
     ["bin/Output.ts", `import { Console } from "effect"\n`],
     ["node/RaftNode.ts", `import * as Effect from "effect/Effect"\n// console.log is not for here\n`]

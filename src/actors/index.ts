@@ -1,0 +1,5 @@
+/**
+ * `flaredb/actors`: Effect's services for state, kept in FlareDB in place of a SQL database or Redis. They stand on the
+ * public client alone. `docs/actors.md` says what each keeps and promises.
+ */
+export * from "./persistence/index.ts"

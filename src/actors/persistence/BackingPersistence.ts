@@ -1,0 +1,194 @@
+/**
+ * Effect's `BackingPersistence` in FlareDB: what `Persistence` and `PersistedCache` stand on.
+ *
+ * A row with a time to live carries the moment of its end in the cluster's time, and is gone for readers from then on,
+ * whatever their own clocks say. The cluster deletes it some time after, with a lease that it shares with others. No
+ * lease lives longer than 30 days: a row that lives longer than almost 25 is deleted when it is next read, or by `clear`.
+ *
+ * `setMany` writes up to 256 rows and 2 MiB in one step, and more in several. A write whose answer was lost fails as
+ * `PersistenceError`, with the client's error as its cause; what a cache keeps may be written twice.
+ */
+import { Duration, Effect, Layer, Option } from "effect"
+import { Persistence } from "effect/persistence"
+import type { KeyValueEntry } from "../../client/KeyValue.ts"
+import { KeyValue } from "../../client/KeyValue.ts"
+import { Leases } from "../../client/Lease.ts"
+import { Compare, Op } from "../../client/Txn.ts"
+import type { Watch } from "../../client/Watch.ts"
+import { clearPrefix } from "./Clearing.ts"
+import { ExpiryLeases } from "./ExpiryLeases.ts"
+import { defaultPrefix, encodeName, encodeOwnPart } from "./Keys.ts"
+import * as LogTime from "./LogTime.ts"
+
+export interface BackingPersistenceOptions {
+  /** Before every key. Default `fx/`. */
+  readonly prefix?: string | undefined
+}
+
+/** Bytes before the value of a row: its format, and the end of its time in milliseconds, 0 for none. */
+const headBytes = 9
+const format = 1
+
+/** Rows and bytes that one transaction of `setMany` writes. */
+const maxBatchRows = 256
+const maxBatchBytes = 2 * 1024 * 1024
+
+/** Rows that `getMany` reads at a time. */
+const readConcurrency = 64
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+interface Row {
+  readonly endsMs: number
+  readonly value: object
+}
+
+const encodeRow = (json: Uint8Array, endsMs: number): Uint8Array => {
+  const row = new Uint8Array(headBytes + json.byteLength)
+  row[0] = format
+  new DataView(row.buffer).setBigUint64(1, BigInt(endsMs))
+  row.set(json, headBytes)
+  return row
+}
+
+const decodeRow = ({ value }: KeyValueEntry): Row => {
+  if (value[0] !== format || value.byteLength < headBytes) throw new Error("the row is not of a known format")
+  const head = new DataView(value.buffer, value.byteOffset, headBytes)
+  return { endsMs: Number(head.getBigUint64(1)), value: JSON.parse(decoder.decode(value.subarray(headBytes))) }
+}
+
+/** An entry that is ready to be written. One without a time to live stays. */
+interface Encoded {
+  readonly key: string
+  readonly json: Uint8Array
+  readonly ttlMs: number | undefined
+}
+
+const failed = (what: string) => (cause: unknown): Persistence.PersistenceError =>
+  new Persistence.PersistenceError({
+    message: `${what}${cause instanceof Error ? `: ${cause.message}` : ""}`,
+    cause
+  })
+
+const make = Effect.fnUntraced(function*({ prefix = defaultPrefix }: BackingPersistenceOptions) {
+  const kv = yield* KeyValue
+  const time = yield* LogTime.LogTime
+  const leases = new ExpiryLeases(yield* Leases)
+
+  const store = (storeId: string): Persistence.BackingPersistenceStore => {
+    const base = `${prefix}p/${encodeName(storeId)}/`
+    const keyOf = (key: string) => base + encodeOwnPart(key)
+
+    const encode = (key: string, value: object, ttl: Duration.Duration | undefined) =>
+      Effect.try({
+        try: (): Encoded => ({
+          key: keyOf(key),
+          json: encoder.encode(JSON.stringify(value)),
+          ttlMs: ttl === undefined || !Duration.isFinite(ttl)
+            ? undefined
+            : Math.max(0, Math.ceil(Duration.toMillis(ttl)))
+        }),
+        catch: failed(`unable to write the value of ${key} as JSON`)
+      })
+
+    const put = (entry: Encoded, endsMs: number, lease: number) =>
+      Op.put(entry.key, encodeRow(entry.json, endsMs), { lease })
+
+    /** Writes entries of one time to live in one step. */
+    const write = ([first, ...rest]: readonly [Encoded, ...ReadonlyArray<Encoded>]) => {
+      const { ttlMs } = first
+      const entries = [first, ...rest]
+      if (ttlMs === undefined) return kv.transact({ do: entries.map((entry) => put(entry, 0, 0)) })
+      return Effect.flatMap(
+        time.now,
+        (nowMs) =>
+          leases.with(
+            { ttlMs, rows: entries.length },
+            (lease) => kv.transact({ do: entries.map((entry) => put(entry, nowMs + ttlMs, lease)) })
+          )
+      )
+    }
+
+    const get = (key: string): Effect.Effect<object | undefined, Persistence.PersistenceError> =>
+      Effect.gen(function*() {
+        const found = yield* kv.get(keyOf(key))
+        if (Option.isNone(found)) return undefined
+        const { endsMs, value } = yield* Effect.try({ try: () => decodeRow(found.value), catch: (cause) => cause })
+        if (endsMs === 0 || endsMs > (yield* time.now)) return value
+        if (found.value.lease === 0) {
+          // No lease will delete it. Another reader does when this fails.
+          yield* Effect.ignore(kv.transact({
+            if: [Compare.modRevision(found.value.key).equals(found.value.modRevision)],
+            do: [Op.delete(found.value.key)]
+          }))
+        }
+        return undefined
+      }).pipe(Effect.mapError(failed(`unable to get ${key} of the store ${storeId}`)))
+
+    return {
+      get,
+      getMany: ([first, ...rest]) =>
+        Effect.forEach([first, ...rest] as const, get, { concurrency: readConcurrency }) as ReturnType<
+          Persistence.BackingPersistenceStore["getMany"]
+        >,
+      set: (key, value, ttl) =>
+        Effect.flatMap(
+          encode(key, value, ttl),
+          (entry) =>
+            Effect.mapError(Effect.asVoid(write([entry])), failed(`unable to set ${key} of the store ${storeId}`))
+        ),
+      setMany: (entries) =>
+        Effect.flatMap(
+          Effect.forEach(entries, ([key, value, ttl]) => encode(key, value, ttl)),
+          (encoded) =>
+            Effect.mapError(
+              Effect.forEach(batchesOf(encoded), write, { discard: true }),
+              failed(`unable to set ${entries.length} keys of the store ${storeId}`)
+            )
+        ),
+      remove: (key) =>
+        Effect.mapError(
+          Effect.asVoid(kv.delete(keyOf(key))),
+          failed(`unable to remove ${key} of the store ${storeId}`)
+        ),
+      clear: Effect.mapError(clearPrefix(kv, encoder.encode(base)), failed(`unable to clear the store ${storeId}`))
+    }
+  }
+
+  return Persistence.BackingPersistence.of({ make: (storeId) => Effect.sync(() => store(storeId)) })
+})
+
+/** Entries in the steps they are written in: of each key the last one, and all of a step with one time to live. */
+const batchesOf = (entries: ReadonlyArray<Encoded>): ReadonlyArray<readonly [Encoded, ...ReadonlyArray<Encoded>]> => {
+  const last = new Map(entries.map((entry) => [entry.key, entry]))
+  const batches: Array<[Encoded, ...Array<Encoded>]> = []
+  const open = new Map<number | undefined, { readonly batch: Array<Encoded>; bytes: number }>()
+  for (const entry of last.values()) {
+    const bytes = entry.key.length + entry.json.byteLength
+    const current = open.get(entry.ttlMs)
+    if (current !== undefined && current.batch.length < maxBatchRows && current.bytes + bytes <= maxBatchBytes) {
+      current.batch.push(entry)
+      current.bytes += bytes
+    } else {
+      const batch: [Encoded, ...Array<Encoded>] = [entry]
+      batches.push(batch)
+      open.set(entry.ttlMs, { batch, bytes })
+    }
+  }
+  return batches
+}
+
+/** Effect's `BackingPersistence`, kept in FlareDB; `Persistence.layer` makes a `Persistence` of it. */
+export const layer = (
+  options: BackingPersistenceOptions = {}
+): Layer.Layer<Persistence.BackingPersistence, never, KeyValue | Leases | Watch> =>
+  Layer.effect(Persistence.BackingPersistence, make(options)).pipe(
+    Layer.provide(LogTime.layer(options.prefix ?? defaultPrefix))
+  )
+
+/** Effect's `Persistence`, kept in FlareDB. */
+export const layerPersistence = (
+  options: BackingPersistenceOptions = {}
+): Layer.Layer<Persistence.Persistence, never, KeyValue | Leases | Watch> =>
+  Layer.provide(Persistence.layer, layer(options))

@@ -1,0 +1,40 @@
+/**
+ * Where each service keeps its rows:
+ *
+ * ```
+ * <prefix> kv/<store>/<key>              KeyValueStore
+ * <prefix> p/<store>/<key or its hash>   BackingPersistence
+ * <prefix> clock                         LogTime
+ * ```
+ *
+ * A name is encoded, so that it holds no slash: the keys of one name never lie within those of another. What comes last
+ * in a key needs no encoding.
+ */
+import { createHash } from "node:crypto"
+
+/** The prefix of every key of `flaredb/actors`, unless an option says otherwise. */
+export const defaultPrefix = "fx/"
+
+/** Longest part of a key that a caller gives, in bytes; where nobody lists keys, a longer one is kept as its hash. */
+export const maxOwnPartBytes = 1_024
+
+const encoder = new TextEncoder()
+
+/**
+ * A name as one part of a key. A string that is no Unicode text keeps its lone surrogates apart from each other and from
+ * every other name.
+ */
+export const encodeName = (name: string): string =>
+  name.isWellFormed()
+    ? encodeURIComponent(name)
+    : [...name].map((character) =>
+      character.isWellFormed() ? encodeURIComponent(character) : `%u${character.charCodeAt(0).toString(16)}`
+    ).join("")
+
+/** A caller's key as the last part of a key, whatever its length and characters. It cannot be turned back. */
+export const encodeOwnPart = (key: string): string => {
+  const encoded = encodeName(key)
+  return encoder.encode(encoded).byteLength <= maxOwnPartBytes
+    ? `=${encoded}`
+    : `#${createHash("sha256").update(encoded).digest("hex")}`
+}

@@ -1,0 +1,80 @@
+/** Effect's persistence on FlareDB in memory, and the suite on Effect's own memory store. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer } from "effect"
+import { Persistence } from "effect/persistence"
+import { layerBackingPersistence } from "../../src/actors/index.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Leases } from "../../src/client/Lease.ts"
+import { eventually } from "../../src/testing/Checks.ts"
+import { persistenceCases } from "../../src/testing/index.ts"
+import { memory, onMemory } from "./Stores.ts"
+
+describe("persistence in FlareDB", () => {
+  onMemory((services) => persistenceCases({ layer: Layer.provide(layerBackingPersistence(), services) }))
+})
+
+describe("Effect's memory store", () => {
+  const cases = persistenceCases({ layer: Persistence.layerBackingMemory, shared: false, ownTime: false })
+  for (const { effect, name } of cases) it.live(name, () => effect)
+})
+
+describe("rows with a time to live", () => {
+  it.live("share a lease, and are deleted by it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      yield* Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const { list, revoke } = yield* Leases
+        const store = yield* (yield* Persistence.BackingPersistence).make("rows")
+        yield* Effect.forEach(
+          Array.from({ length: 300 }),
+          (_, i) => store.set(`key ${i}`, { i }, Duration.millis(60_000 + i)),
+          { concurrency: 100 }
+        )
+        yield* store.set("long", {}, Duration.days(20))
+        yield* store.set("longer", {}, Duration.days(400))
+        assert.strictEqual(yield* kv.count("fx/p/"), 302)
+        const leases = yield* list()
+        assert.deepStrictEqual(leases.map(({ keys }) => keys), [300, 1])
+        yield* store.set("short", {}, Duration.millis(600))
+        assert.strictEqual(yield* kv.count("fx/p/"), 303)
+        yield* eventually("nobody swept, and the row is gone", Effect.map(kv.count("fx/p/"), (keys) => keys === 302))
+
+        // A lease that somebody revoked is no reason to fail.
+        yield* store.set("other", {}, Duration.days(20))
+        for (const { id } of yield* list()) yield* revoke(id)
+        yield* store.set("other", { a: 1 }, Duration.days(20))
+        assert.deepStrictEqual(yield* store.get("other"), { a: 1 })
+      }).pipe(Effect.provide(Layer.provideMerge(layerBackingPersistence(), services)))
+    })))
+
+  it.live("are deleted by who reads them when no lease lives that long", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      yield* Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const store = yield* (yield* Persistence.BackingPersistence).make("rows")
+        yield* store.set("key", { a: 1 }, Duration.days(400))
+        const row = new Uint8Array((yield* kv.scan("fx/p/")).entries[0]!.value)
+        // As if it had been written long ago.
+        new DataView(row.buffer).setBigUint64(1, 1n)
+        yield* kv.put((yield* kv.scan("fx/p/")).entries[0]!.key, row)
+        assert.isUndefined(yield* store.get("key"))
+        assert.strictEqual(yield* kv.count("fx/p/"), 0)
+      }).pipe(Effect.provide(Layer.provideMerge(layerBackingPersistence(), services)))
+    })))
+
+  it.live("that another writer made are an error that says so", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      yield* Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const store = yield* (yield* Persistence.BackingPersistence).make("rows")
+        yield* kv.put("fx/p/rows/=key", "no row")
+        const error = yield* Effect.flip(store.get("key"))
+        assert.strictEqual(error._tag, "PersistenceError")
+        assert.match(error.message, /unable to get key of the store rows: the row is not of a known format/)
+        assert.match((yield* Effect.flip(store.set("key", { self: BigInt(1) }, undefined))).message, /as JSON/)
+      }).pipe(Effect.provide(Layer.provideMerge(layerBackingPersistence(), services)))
+    })))
+})
