@@ -98,6 +98,11 @@ export class Mirror {
     return this.through
   }
 
+  /** Whether it has failed; it follows nothing any more. */
+  get isEnded(): boolean {
+    return this.failure !== undefined
+  }
+
   get size(): number {
     return this.entriesByName.size
   }

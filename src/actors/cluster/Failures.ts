@@ -36,3 +36,31 @@ const isUnknown = ({ _tag }: { readonly _tag: string }): boolean =>
 export const repeatable = <A, E extends { readonly _tag: string }, R>(
   write: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => Effect.retry(write, { times: repeats, while: isUnknown })
+
+/** This process commits for a shard whose lock it does not hold. What it would have stored was not. */
+export class ShardLockLost extends Data.TaggedError("ShardLockLost")<{ readonly shard: string }> {
+  override get message() {
+    return `the lock of shard ${this.shard} is not this runner's any more; nothing was stored, and its owner goes on`
+  }
+}
+
+/** Another message has this id. */
+export class IdTaken extends Data.TaggedError("IdTaken")<{ readonly id: string }> {
+  override get message() {
+    return `message ${this.id} is not stored: another one has its id. Two clients may draw the same machine id; send it anew`
+  }
+}
+
+/** A reply to a request that has another exit already. */
+export class RequestFinished extends Data.TaggedError("RequestFinished")<{ readonly id: string }> {
+  override get message() {
+    return `request ${this.id} has an exit already; the reply is not stored`
+  }
+}
+
+/** Others changed the same message again and again. */
+export class Contended extends Data.TaggedError("Contended")<{ readonly id: string; readonly attempts: number }> {
+  override get message() {
+    return `message ${this.id} was changed by others ${this.attempts} times; try again later`
+  }
+}

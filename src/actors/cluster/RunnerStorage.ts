@@ -317,7 +317,7 @@ class Runners {
     if (owner.lockLease !== lease) return
     owner.lockLease = 0
     owner.confirmedMs = -Infinity
-    for (const shard of [...owner.locks.keys()]) this.loses(owner, shard)
+    for (const shard of owner.locks.keys()) this.loses(owner, shard)
   }
 
   private refresh(owner: Owner, shards: ReadonlyArray<string>): Result<ReadonlyArray<string>> {

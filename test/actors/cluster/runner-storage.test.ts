@@ -84,9 +84,9 @@ it.live("a refresh fails when the store is away, also that of no shard", () =>
     const leases = yield* Leases
     const away = Effect.fail(new Unavailable({ reason: "no quorum" }))
     let down = false
-    const failing =
-      (method: (...args: ReadonlyArray<any>) => Effect.Effect<any, any>) =>
-      (...args: ReadonlyArray<any>): Effect.Effect<any, any> => Effect.suspend(() => down ? away : method(...args))
+    /** The method, which fails while the store is away. */
+    const failing = <Method extends (...args: Array<never>) => unknown>(method: Method): Method =>
+      ((...args: Parameters<Method>) => down ? away : method(...args)) as Method
     yield* Effect.gen(function*() {
       const storage = yield* RunnerStorage.RunnerStorage
       yield* storage.refresh(address, [])
@@ -105,7 +105,7 @@ it.live("a refresh fails when the store is away, also that of no shard", () =>
         Layer.fresh(storage("test")).pipe(
           Layer.provide(ShardingConfig.layer()),
           Layer.provide(
-            Layer.succeed(KeyValue, { ...kv, get: failing(kv.get), transact: failing(kv.transact as never) })
+            Layer.succeed(KeyValue, { ...kv, get: failing(kv.get), transact: failing(kv.transact) })
           ),
           Layer.provide(Layer.succeed(Leases, { ...leases, keepAlive: failing(leases.keepAlive) }))
         )
