@@ -3,3 +3,4 @@
  * public client alone. `docs/actors.md` says what each keeps and promises.
  */
 export * from "./persistence/index.ts"
+export * from "./cluster/index.ts"
