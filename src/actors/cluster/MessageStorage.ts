@@ -487,7 +487,7 @@ export const makeEncoded = Effect.fnUntraced(function*(options: MessageStorageOp
   const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes)
   const retention = yield* Retention.make(keys, options)
   const messages = new Messages(keys, kv, yield* HeldShards, queues, retention)
-  return { encoded: messages.encoded, retention, work: MessageWork.of({ await: queues.work.await }) }
+  return { encoded: messages.encoded, retention, work: MessageWork.of({ next: queues.next }) }
 })
 
 /** `MessageStorage`, and `MessageWork`, which says when there is something to read. */

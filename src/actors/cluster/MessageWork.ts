@@ -3,23 +3,16 @@ import { Context, Effect, Layer } from "effect"
 import { Sharding } from "effect/cluster"
 
 export class MessageWork extends Context.Service<MessageWork, {
-  /** Waits until there is something to read. */
-  readonly await: Effect.Effect<void>
+  /** Waits until there is something that was not there when this was last called. One caller at a time. */
+  readonly next: Effect.Effect<void>
 }>()("flaredb/actors/MessageWork") {
   /** Has the runner read its queues as soon as there is something in them, instead of at its next poll. */
   static readonly layerWake: Layer.Layer<never, never, MessageWork | Sharding.Sharding> = Layer.effectDiscard(
     Effect.gen(function*() {
       const work = yield* MessageWork
       const sharding = yield* Sharding.Sharding
-      // A reading closes the latch; until it does, the runner is told once in a while.
-      yield* Effect.forkScoped(
-        Effect.forever(
-          Effect.andThen(work.await, Effect.andThen(sharding.pollStorage, Effect.sleep(wakePauseMs)))
-        )
-      )
+      // What comes during a reading has the runner read once more.
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(work.next, sharding.pollStorage)))
     })
   )
 }
-
-/** Least time between two wakes, in milliseconds. */
-const wakePauseMs = 2

@@ -84,8 +84,7 @@ export class ShardQueues {
   /** What was handed out, the oldest first, and when. */
   private readonly claims = new Map<Item, number>()
   private nextDueMs = Infinity
-  /** Open while there may be something to read that was not there at the last reading. */
-  readonly work = Latch.makeUnsafe(false)
+  private readonly work = Latch.makeUnsafe(false)
   private readonly due = Latch.makeUnsafe(false)
 
   private constructor(
@@ -120,6 +119,13 @@ export class ShardQueues {
     return queues
   })
 
+  /** Waits until there is something to read that was not there when this was last called. */
+  readonly next: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.map(this.work.await, () => {
+      this.work.closeUnsafe()
+    })
+  )
+
   /** A request that one of the mirrors knows. */
   find(id: string): Waiting | undefined {
     for (const requests of this.shards.values()) {
@@ -140,7 +146,6 @@ export class ShardQueues {
     addresses?: ReadonlyArray<EntityAddress.EntityAddress>
   ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure> {
     const asked = new Set(shards)
-    this.work.closeUnsafe()
     yield* this.covering.withPermit(this.cover(asked))
     const groups = this.groups.filter((group) => [...group.shards].some((shard) => asked.has(shard)))
     const first = groups[0]

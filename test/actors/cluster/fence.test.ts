@@ -136,12 +136,12 @@ it.live("work is there when a message comes, and when one is due", () =>
     assert.isTrue(yield* one.acquire)
     assert.deepStrictEqual(yield* one.read, [])
     yield* send(sender.encoded, "1")
-    yield* one.work.await
+    yield* one.work.next
     assert.deepStrictEqual(yield* one.read, ["1"])
     const dueMs = Date.now() + 300
     yield* send(sender.encoded, "2", dueMs)
     assert.deepStrictEqual(yield* one.read, [])
-    yield* one.work.await
+    yield* one.work.next
     assert.isAtLeast(Date.now(), dueMs)
     assert.deepStrictEqual(yield* one.read, ["2"])
   })))
