@@ -17,6 +17,7 @@ const row = (place: string, revision: number, claimer?: string): QueueRow => ({
   id: place,
   attempts: 0,
   delayed: false,
+  copy: undefined,
   claim: claimer === undefined ? undefined : { claimer, token: String(revision) },
   revision
 })

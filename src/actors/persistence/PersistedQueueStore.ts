@@ -26,7 +26,14 @@ import { outcomeOf } from "./Outcome.ts"
 import type { Claimed } from "./queue/Claimed.ts"
 import { Claimer } from "./queue/Claimer.ts"
 import { cleanup } from "./queue/Cleanup.ts"
-import { completedPrefix, encodePending, encodeQueueRow, failedPrefix, maxElementBytes } from "./queue/Layout.ts"
+import {
+  completedPrefix,
+  copyOf,
+  encodePending,
+  encodeQueueRow,
+  failedPrefix,
+  maxElementBytes
+} from "./queue/Layout.ts"
 import { maxIdLength, placeOf, QueueKeys } from "./queue/Layout.ts"
 
 export interface PersistedQueueStoreOptions {
@@ -114,7 +121,7 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
         if: [Compare.missing(key)],
         do: [
           Op.put(key, value),
-          Op.put(row, encodeQueueRow({ id, attempts: 0, delayed: delayMs > 0, claim: undefined }))
+          Op.put(row, encodeQueueRow({ id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(json) }))
         ]
       })
       // It takes effect once at most: a second attempt finds the key. The same as for an id that was offered before.

@@ -10,7 +10,7 @@ import type { Ops } from "../../../client/Txn.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import { outcomeOf } from "../Outcome.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
-import { encodeCompleted, encodeFailed, encodeQueueRow } from "./Layout.ts"
+import { copyOf, encodeCompleted, encodeFailed, encodeQueueRow } from "./Layout.ts"
 
 /** Pause before a settlement that did not get through is repeated, in milliseconds. */
 const retryMs = 200
@@ -78,7 +78,7 @@ export class Claimed {
         Op.delete(keys.row(this.row.place)),
         Op.put(
           keys.row(place(ms + delayMs)),
-          encodeQueueRow({ id, attempts, delayed: delayMs > 0, claim: undefined })
+          encodeQueueRow({ id, attempts, delayed: delayMs > 0, claim: undefined, copy: copyOf(this.text) })
         )
       ])
     )
@@ -86,7 +86,7 @@ export class Claimed {
 
   /** Gives the attempt back: others find the element where it was. */
   get release(): Effect.Effect<void> {
-    const free = { ...this.row, attempts: this.attempts - 1, claim: undefined }
+    const free = { ...this.row, attempts: this.attempts - 1, claim: undefined, copy: copyOf(this.text) }
     return this.settle(
       "given back",
       Effect.succeed([Op.put(this.parts.keys.row(free.place), encodeQueueRow(free))]),

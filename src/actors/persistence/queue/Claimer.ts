@@ -260,27 +260,32 @@ export class Claimer {
     const claim: Claim = { claimer: presence.id, token: `${presence.id}/${++this.claims}` }
     const maxAttempts = this.workers.values().next().value?.maxAttempts ?? Infinity
     const spent = row.attempts >= maxAttempts
-    const next = { ...row, attempts: row.attempts + (spent ? 0 : 1), claim }
+    const next = { ...row, attempts: row.attempts + (spent ? 0 : 1), claim, copy: undefined }
     const key = keys.row(row.place)
     const element = keys.element(row.id)
-    const other = row.claim === undefined ? presence.key : keys.claimer(row.claim.claimer)
-    const look = [Op.get(key), Op.get(presence.key)] as const
-    const attempt = yield* repeated(kv.transact({
+    const txn = {
       if: [
         Compare.modRevision(key).equals(row.revision),
         Compare.createRevision(presence.key).equals(presence.revision),
-        ...(row.claim === undefined ? [] : [Compare.missing(other)])
+        ...(row.claim === undefined ? [] : [Compare.missing(keys.claimer(row.claim.claimer))])
       ],
-      do: [Op.put(key, encodeQueueRow(next)), Op.get(element)],
-      else: look
-    })).pipe(
-      // The element is too large for an answer that is kept. The row says what became of it.
-      Effect.catchTag("ResultsNotKept", () => Effect.undefined)
-    )
-    if (attempt?.succeeded === true) {
-      return yield* this.hand(mirror, { ...next, revision: attempt.revision }, attempt.results[1], spent)
+      do: [Op.put(key, encodeQueueRow(next))] as const
     }
-    const { results: [found, own], revision } = attempt ?? (yield* Effect.map(kv.transact({ do: look }), read))
+    const hand = (revision: number, json: Uint8Array | undefined) =>
+      this.hand(mirror, { ...next, revision }, json, spent)
+    if (row.copy === undefined) {
+      const attempt = yield* repeated(kv.transact({ ...txn, do: [...txn.do, Op.get(element)] })).pipe(
+        // The element is too large for an answer that is kept. The row says what became of it.
+        Effect.catchTag("ResultsNotKept", () => Effect.undefined)
+      )
+      if (attempt?.succeeded === true) return yield* hand(attempt.revision, jsonOf(attempt.results[1]))
+    } else {
+      const attempt = yield* repeated(kv.transact(txn))
+      if (attempt.succeeded) return yield* hand(attempt.revision, encoder.encode(row.copy))
+    }
+    const { results: [found, own], revision } = read(
+      yield* kv.transact({ do: [Op.get(key), Op.get(presence.key)] }, { consistency: "linearizable" })
+    )
     if (Option.isNone(own)) {
       Deferred.doneUnsafe(presence.gone, Effect.fail(new PresenceLost({ message: `${presence.key} is gone` })))
       return
@@ -291,7 +296,8 @@ export class Claimer {
     if (seen === undefined) mirror.remove(row.place, revision)
     // An earlier attempt, whose answer was lost, took effect.
     else if (seen.claim?.token === claim.token) {
-      yield* this.hand(mirror, { ...seen, claim }, yield* kv.get(element), spent)
+      const answer = yield* kv.get(element, { consistency: "linearizable" })
+      yield* hand(seen.revision, jsonOf(answer))
     } else if (seen.revision !== row.revision) mirror.put(seen)
     // Whoever claimed it is there, which the watch has yet to tell.
     else if (row.claim !== undefined && revision > mirror.watchedRevision) mirror.claimers.add(row.claim.claimer)
@@ -301,12 +307,10 @@ export class Claimer {
   private hand(
     mirror: Mirror,
     row: QueueRow & { readonly claim: Claim },
-    element: Option.Option<KeyValueEntry>,
+    json: Uint8Array | undefined,
     spent: boolean
   ): Effect.Effect<void> {
     mirror.put(row)
-    const state = Option.isNone(element) ? undefined : decodeElement(element.value.value)
-    const json = state?._tag === "Pending" ? state.json : undefined
     const { keys, kv, now, place } = this.parts
     const claimed = new Claimed(row, json ?? new Uint8Array(0), {
       kv,
@@ -338,6 +342,14 @@ const read = <Results>(
 ): { readonly revision: number; readonly results: Results } => {
   if (!txn.succeeded) throw new Error("a transaction without conditions did not succeed")
   return txn
+}
+
+const encoder = new TextEncoder()
+
+/** The element, if its key still holds it. */
+const jsonOf = (element: Option.Option<KeyValueEntry>): Uint8Array | undefined => {
+  const state = Option.isNone(element) ? undefined : decodeElement(element.value.value)
+  return state?._tag === "Pending" ? state.json : undefined
 }
 
 const pause = Effect.sleep(retryMs)

@@ -3,13 +3,13 @@
  *
  * ```
  * <prefix> q/<queue>/e/<id>                   the element; then, that it is completed or failed
- * <prefix> q/<queue>/w/r/<place>              an element that waits or is claimed: id, attempts, claim
+ * <prefix> q/<queue>/w/r/<place>              an element that waits or is claimed: id, attempts, claim, a small copy
  * <prefix> q/<queue>/w/k/<claimer>            a claimer, on its lease
  * <prefix> qc/<moment>/<queue>/<id>           completed at that moment, for cleanup
  * <prefix> qx/<moment>/<queue>/<id>           failed at that moment
  * ```
  *
- * What consumers watch is small: `w` holds no elements. A place sorts by the moment from which its element may be taken,
+ * What consumers watch is small: `w` holds no large elements. A place sorts by the moment from which its element may be taken,
  * then in the order in which one process offered.
  */
 import { encodeName, encodeOwnPart } from "../Keys.ts"
@@ -105,25 +105,40 @@ export interface QueueRow {
   /** Whether it may only be taken from the moment of its place on. */
   readonly delayed: boolean
   readonly claim: Claim | undefined
+  /** A copy of a small element as JSON, while nobody has claimed it. */
+  readonly copy: string | undefined
   /** The revision of its last change. */
   readonly revision: number
 }
 
-export const encodeQueueRow = ({ attempts, claim, delayed, id }: Omit<QueueRow, "place" | "revision">): string =>
+/**
+ * Most characters of an element whose row has a copy. A transaction that reads a value shares no call with others: without
+ * the copy, workers of one process would claim one after another.
+ */
+export const maxCopyLength = 2_048
+
+/** The copy for a row, of an element as JSON. */
+export const copyOf = (json: string): string | undefined => json.length <= maxCopyLength ? json : undefined
+
+export const encodeQueueRow = (
+  { attempts, claim, copy, delayed, id }: Omit<QueueRow, "place" | "revision">
+): string =>
   JSON.stringify({
     id,
     n: attempts,
     ...(delayed ? { d: 1 } : {}),
-    ...(claim === undefined ? {} : { c: claim.claimer, t: claim.token })
+    ...(claim === undefined ? {} : { c: claim.claimer, t: claim.token }),
+    ...(copy === undefined ? {} : { e: copy })
   })
 
 /** `undefined` for what no queue wrote. */
 export const decodeQueueRow = (place: string, value: Uint8Array, revision: number): QueueRow | undefined => {
   try {
-    const { c, d, id, n, t } = JSON.parse(decoder.decode(value)) as Record<string, unknown>
+    const { c, d, e, id, n, t } = JSON.parse(decoder.decode(value)) as Record<string, unknown>
     if (typeof id !== "string" || !Number.isSafeInteger(n)) return undefined
     const claim = typeof c === "string" && typeof t === "string" ? { claimer: c, token: t } : undefined
-    return { place, id, attempts: n as number, delayed: d === 1, claim, revision }
+    const copy = typeof e === "string" ? e : undefined
+    return { place, id, attempts: n as number, delayed: d === 1, claim, copy, revision }
   } catch {
     return undefined
   }
