@@ -1,9 +1,8 @@
 /** The back ends by name: the process or processes behind one, and the layer of a runner on it. */
 import { Effect, Layer } from "effect"
-import { RateLimiter } from "effect/persistence"
-import { layerKeyValueStore, layerPersistedQueue } from "flaredb/actors"
-import { layer as layerClient, parseEndpoints } from "flaredb/client"
+import { parseEndpoints } from "flaredb/client"
 import type { ActorServices } from "../../examples/actors/BackEnd.ts"
+import * as FlareDbBackEnd from "../../examples/actors/FlareDb.ts"
 import * as Memory from "../../examples/actors/Memory.ts"
 import * as PostgresBackEnd from "../../examples/actors/Postgres.ts"
 import { ownCluster } from "../../src/bin/bench/OwnCluster.ts"
@@ -27,18 +26,15 @@ export const missing = (backEnd: BackEnd): string | undefined =>
 /** Ten, the default, keep 64 calls in flight waiting for a connection; more than these are no faster on two cores. */
 const maxConnections = 32
 
-/** A runner on it, with Effect's own settings: what they cost is part of what is compared. */
+/** A runner on it with the settings that it comes with: what they cost is part of what is compared. */
 export const runner = (target: Target): Layer.Layer<ActorServices, unknown> => {
   if (target.backEnd === "memory") return Memory.layer
   if (target.backEnd === "flaredb") {
-    return Layer.unwrap(
-      Effect.map(parseEndpoints(target.endpoints), (endpoints) =>
-        Layer.mergeAll(
-          Memory.runners,
-          RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory)),
-          Layer.merge(layerKeyValueStore(), layerPersistedQueue()).pipe(Layer.provide(layerClient({ endpoints })))
-        ))
-    )
+    return Layer.unwrap(Effect.gen(function*() {
+      const [port = 0] = yield* freePorts(1)
+      const endpoints = yield* parseEndpoints(target.endpoints)
+      return FlareDbBackEnd.layer({ endpoints, runner: { host: "127.0.0.1", port } })
+    }))
   }
   const { database, host, port, username } = target
   return Layer.unwrap(Effect.map(freePorts(1), ([runnerPort = 0]) =>

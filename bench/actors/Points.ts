@@ -76,10 +76,5 @@ export type Target =
 export const backEnds = ["memory", "sql-pg", "flaredb"] as const
 export type BackEnd = typeof backEnds[number]
 
-/** Whether the back end has what is measured. */
-export const has = (backEnd: BackEnd, point: Point): boolean =>
-  // A memory is one process's: nobody takes over.
-  backEnd === "memory"
-    ? point.kind !== "takeover"
-    // Its runners and messages are Effect's memory until they are there.
-    : backEnd !== "flaredb" || (point.kind === "throughput" && point.work === "queue")
+/** Whether the back end has what is measured: a memory is one process's, and nobody takes over. */
+export const has = (backEnd: BackEnd, point: Point): boolean => backEnd !== "memory" || point.kind !== "takeover"

@@ -1,6 +1,6 @@
 /**
  * What the examples in this folder ask of whoever runs them. All of it is Effect's own, so a back end is one layer:
- * `Memory.ts` and `Postgres.ts` are two, and no example knows which one it runs on.
+ * `FlareDb.ts`, `Postgres.ts` and `Memory.ts` are three, and no example knows which one it runs on.
  */
 import type { Layer } from "effect"
 import type { MessageStorage, Sharding } from "effect/cluster"

@@ -20,11 +20,8 @@ const sharding = Sharding.layer.pipe(
   Layer.provide(ShardingConfig.layer({ entityMessagePollInterval: "100 millis" }))
 )
 
-/** Runners, messages and workflows. */
-export const runners = Layer.provideMerge(ClusterWorkflowEngine.layer, sharding)
-
 export const layer: BackEnd = Layer.mergeAll(
-  runners,
+  Layer.provideMerge(ClusterWorkflowEngine.layer, sharding),
   KeyValueStore.layerMemory,
   PersistedQueue.layer.pipe(Layer.provide(PersistedQueue.layerStoreMemory)),
   RateLimiter.layer.pipe(Layer.provide(RateLimiter.layerStoreMemory))
