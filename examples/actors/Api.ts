@@ -1,5 +1,5 @@
 /**
- * An HTTP API that lets each caller make five requests in ten seconds, however many processes serve it: the limiter
+ * An HTTP API that lets each caller make five requests a minute, however many processes serve it: the limiter
  * counts in the back end. More are refused with 429, and the answer says when to come again.
  */
 import { Duration, Effect, Layer } from "effect"
@@ -7,7 +7,7 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { RateLimiter } from "effect/persistence"
 
 export const limit = 5
-export const window = Duration.seconds(10)
+export const window = Duration.minutes(1)
 
 /** Asked before every route. A limiter that cannot be reached refuses nobody: this limit protects, it does not bill. */
 const limited = HttpRouter.middleware(

@@ -1,7 +1,8 @@
 /**
- * Runs one of the examples, in memory or on a PostgreSQL:
+ * Runs one of the examples, in memory, on FlareDB or on a PostgreSQL:
  *
  *   npx node examples/actors/main.ts bank
+ *   npx node examples/actors/main.ts bank --flaredb 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003
  *   npx node examples/actors/main.ts orders --postgres postgres://user:password@127.0.0.1:5432/actors
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -10,9 +11,11 @@ import { Console, Effect, Layer, Option, Redacted } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { HttpRouter } from "effect/http"
 import { RateLimiter } from "effect/persistence"
+import { parseEndpoints } from "flaredb/client"
 import { Api } from "./Api.ts"
-import type { ActorServices } from "./BackEnd.ts"
+import type { ActorServices, BackEnd } from "./BackEnd.ts"
 import * as Bank from "./Bank.ts"
+import * as FlareDb from "./FlareDb.ts"
 import * as Mails from "./Mails.ts"
 import * as Memory from "./Memory.ts"
 import * as Nightly from "./Nightly.ts"
@@ -94,17 +97,17 @@ const examples = { bank, orders, mails, nightly, api } satisfies Record<
 
 const main = Command.make("actors", {
   example: Argument.Literals("example", ["bank", "orders", "mails", "nightly", "api"]),
-  postgres: Flag.String("postgres").pipe(Flag.withDescription("URL of a PostgreSQL; without it, memory"), Flag.optional)
-}, ({ example, postgres }) => {
+  flaredb: Flag.String("flaredb").pipe(Flag.withDescription("endpoints of FlareDB"), Flag.optional),
+  postgres: Flag.String("postgres").pipe(Flag.withDescription("URL of a PostgreSQL"), Flag.optional)
+}, ({ example, flaredb, postgres }) => {
   const program: Effect.Effect<void, unknown, ActorServices> = examples[example]
-  return Option.match(postgres, {
-    onNone: () => Effect.provide(program, Memory.layer),
-    onSome: (url) =>
-      Effect.provide(
-        program,
-        Postgres.layer({ database: { url: Redacted.make(url) }, runner: { host: "127.0.0.1", port: 34_431 } })
-      )
-  })
+  const runner = { host: "127.0.0.1", port: 34_431 }
+  const backEnd: BackEnd<unknown> = Option.isSome(flaredb)
+    ? Layer.unwrap(Effect.map(parseEndpoints(flaredb.value), (endpoints) => FlareDb.layer({ endpoints, runner })))
+    : Option.isSome(postgres)
+    ? Postgres.layer({ database: { url: Redacted.make(postgres.value) }, runner })
+    : Memory.layer
+  return Effect.provide(program, backEnd)
 })
 
 main.pipe(Command.run({ version: "1" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

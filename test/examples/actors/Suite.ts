@@ -195,7 +195,8 @@ export const suite = <E>(name: string, backEnd: Layer.Layer<ActorServices, E>, t
         }
         const refused = yield* ask("ada")
         assert.strictEqual(refused.status, 429)
-        assert.include(["1", "2"], refused.headers.get("retry-after"))
+        const seconds = Number(refused.headers.get("retry-after"))
+        assert.isTrue(seconds >= 1 && seconds <= 12, `a request more in ${seconds} s`)
         assert.strictEqual((yield* ask("alan")).status, 200, "a limit of one caller is not another's")
       }).pipe(Effect.scoped, on), timeoutMs)
   })
