@@ -105,10 +105,8 @@ if (!Postgres.isInstalled()) {
       Effect.gen(function*() {
         const { database, host, port, username } = yield* Postgres.start
         const name = yield* database("bank")
-        const flags = [
-          ...["--postgres", `postgres://${username}@${host}:${port}/${name}`],
-          ...["--lock-expiration", String(lockExpiration)]
-        ]
+        const url = `postgres://${username}@${host}:${port}/${name}`
+        const flags = ["--postgres", url, "--lock-expiration", String(lockExpiration)]
         // One after the other: the first makes the tables.
         const first = yield* runner(flags)
         yield* runner(flags)
