@@ -23,7 +23,7 @@ export const start = (backEnd: BackEnd) =>
 export const missing = (backEnd: BackEnd): string | undefined =>
   backEnd === "sql-pg" && !Postgres.isInstalled() ? Postgres.howToInstall : undefined
 
-/** Ten, the default, keep 64 calls in flight waiting for a connection; more than these are no faster on two cores. */
+/** The best of five settings in one round each on a busy machine (10 to 64, with and without multiplexing). */
 const maxConnections = 32
 
 /** A runner on it with the settings that it comes with: what they cost is part of what is compared. */
