@@ -3,3 +3,5 @@
  * public client alone. `docs/actors.md` says what each keeps and promises.
  */
 export * from "./persistence/index.ts"
+export * as Actors from "./Actors.ts"
+export * from "./cluster/index.ts"

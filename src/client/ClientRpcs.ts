@@ -111,13 +111,12 @@ export class ClientRpcs extends RpcGroup.make(
     error: Schema.Union([InvalidArgument, Overloaded, NoHello])
   }),
   /**
-   * Begins a watch of `gte` up to `lt`, as in `kv/KeyRange.ts`. `from` `null` tells of what is acknowledged from now
-   * on.
+   * Begins a watch of several ranges, written as in `kv/KeyRanges.ts`. `from` `null` tells of what is acknowledged from
+   * now on.
    */
   Rpc.make("Watch", {
     payload: {
-      gte: Schema.Uint8Array,
-      lt: Schema.Uint8Array,
+      ranges: Schema.Uint8Array,
       from: Schema.NullOr(Schema.Natural),
       previous: Schema.Boolean,
       only: Schema.NullOr(Schema.Literals(["puts", "deletes"]))
@@ -131,6 +130,8 @@ export class ClientRpcs extends RpcGroup.make(
     success: Schema.Struct({ changes: Schema.Uint8Array, through: Schema.Natural }),
     error: Schema.Union([WatchError, NoHello])
   }),
+  /** The question for changes that is open, or the next one, is answered without waiting for a change. */
+  Rpc.make("WatchProgress", { payload: { watch: Schema.Natural }, success: Schema.Void, error: CallRefused }),
   Rpc.make("EndWatch", { payload: { watch: Schema.Natural }, success: Schema.Void, error: CallRefused }),
   Rpc.make("Status", { success: NodeReport, error: CallRefused }),
   /** `target` `null` lets the leader choose. */

@@ -7,7 +7,7 @@ import type { Effect, Scope } from "effect"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import type { ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 import type { Revision } from "../kv/History.ts"
-import type { KeyRange } from "../kv/KeyRange.ts"
+import type { KeyRanges } from "../kv/KeyRanges.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import type { NodeReport } from "./ClientRpcs.ts"
 
@@ -28,7 +28,7 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
 
 /** What is to be watched. */
 export interface WatchRequest {
-  readonly range: KeyRange
+  readonly ranges: KeyRanges
   /** The first revision to tell of; `undefined` for everything that is acknowledged from now on. */
   readonly from: number | undefined
   /** Whether the records that changes replaced are wanted, as far as history has them. */
@@ -55,6 +55,8 @@ export interface NodeWatch {
    * given only by a node that has just heard from a majority: it says that there was none.
    */
   readonly next: (from: number, waitMs: number) => Effect.Effect<WatchPart, WatchError | ConnectionLost>
+  /** Has the node answer what is asked of it, or what is asked next, without waiting for a change. */
+  readonly progress: Effect.Effect<void>
 }
 
 /** How recent an answer has to be; `ReadOptions` explains it. */

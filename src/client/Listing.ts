@@ -1,40 +1,51 @@
 /**
- * The keys of a prefix as they were at one moment, from pages of several: the changes between the first page and the
+ * The keys of one or more prefixes as they were at one moment, from pages of several: the changes between the first page and the
  * last are watched and carried out on what the pages said. It is what makes "list, then watch" miss nothing and repeat
  * nothing.
  */
-import { Effect } from "effect"
-import type { Data, KeyValue, KeyValueEntry, ReadFailure } from "./KeyValue.ts"
+import { Data, Effect } from "effect"
+import type { KeyRanges } from "../kv/KeyRanges.ts"
+import type { KeyValue, KeyValueEntry, ReadFailure } from "./KeyValue.ts"
 import { Position } from "./Position.ts"
 import type { Changes, Listed, WatchNotice } from "./Watch.ts"
 
 /** Where a page ends, and the revision it is of. */
 interface PageEnd {
-  /** The last key; `undefined` for the last page, which ends with the prefix. */
+  /** The last key; `undefined` for the last page of all, which ends with its prefix. */
   readonly key: Uint8Array | undefined
+  /** The page ends before that key: with its prefix, behind which another one begins. */
+  readonly before?: boolean | undefined
   readonly revision: number
 }
 
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+/** A key as text that is equal when its bytes are. */
+export const nameOf = (key: Uint8Array): string =>
+  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
 export class Listing {
   private readonly pages: ReadonlyArray<PageEnd>
+  /** The first page's revision at the latest, and the last one's: pages of several prefixes are in no order. */
+  private readonly earliest: number
+  private readonly revision: number
   /** By key; `undefined` once it was told. */
   private entries: Map<string, KeyValueEntry> | undefined
 
   constructor(pages: ReadonlyArray<PageEnd>, entries: ReadonlyArray<KeyValueEntry>) {
     this.pages = pages
+    const revisions = pages.map(({ revision }) => revision)
+    this.earliest = revisions.reduce((a, b) => Math.min(a, b), revisions[0] ?? 0)
+    this.revision = revisions.reduce((a, b) => Math.max(a, b), 0)
     this.entries = new Map(entries.map((entry) => [nameOf(entry.key), entry]))
   }
 
   /** The revision from which on changes have to be watched. */
   get from(): number {
-    return (this.pages[0]?.revision ?? 0) + 1
+    return this.earliest + 1
   }
 
-  /** The revision the list is of, once it is complete. */
-  private get revision(): number {
-    return this.pages[this.pages.length - 1]?.revision ?? 0
+  /** Whether the list was given; changes go through since then. */
+  get isComplete(): boolean {
+    return this.entries === undefined
   }
 
   /** Takes the next notice of the watch; gives the list when it is complete, and every change after it. */
@@ -67,24 +78,57 @@ export class Listing {
 
   /** The revision of the page that a key belongs to. */
   private revisionAt(key: Uint8Array): number {
-    const page = this.pages.find((one) => one.key === undefined || Buffer.compare(key, one.key) <= 0)
-    return page?.revision ?? this.revision
+    const { pages } = this
+    let low = 0
+    let high = pages.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (endsBefore(pages[middle] as PageEnd, key)) low = middle + 1
+      else high = middle
+    }
+    return pages[low]?.revision ?? this.revision
   }
 }
 
-/** Reads all keys of a prefix. */
-export const listPrefix = Effect.fnUntraced(function*(
+const endsBefore = (page: PageEnd, key: Uint8Array): boolean => {
+  if (page.key === undefined) return false
+  const order = Buffer.compare(page.key, key)
+  return page.before === true ? order <= 0 : order < 0
+}
+
+/** More was listed than was allowed. */
+export class ListTooLarge extends Data.TaggedError("ListTooLarge")<{ readonly bytes: number }> {}
+
+/** Prefixes that are read at once. */
+const prefixesAtOnce = 16
+
+/** Reads all keys of one or more prefixes, as long as they take no more than `maxBytes`. */
+export const listPrefixes = Effect.fnUntraced(function*(
   keyValue: KeyValue["Service"],
-  prefix: Data
-): Effect.fn.Return<Listing, ReadFailure> {
-  const pages: Array<PageEnd> = []
-  const entries: Array<KeyValueEntry> = []
-  let cursor: Uint8Array | undefined
-  do {
-    const page = yield* keyValue.scan(prefix, { cursor })
-    for (const entry of page.entries) entries.push(entry)
-    cursor = page.cursor
-    pages.push({ key: cursor, revision: page.revision })
-  } while (cursor !== undefined)
-  return new Listing(pages, entries)
+  ranges: KeyRanges,
+  maxBytes: number
+): Effect.fn.Return<Listing, ReadFailure | ListTooLarge> {
+  let bytes = 0
+  const lists = yield* Effect.forEach(ranges.all, (range, index) =>
+    Effect.gen(function*() {
+      const pages: Array<PageEnd> = []
+      const entries: Array<KeyValueEntry> = []
+      let cursor: Uint8Array | undefined
+      do {
+        const page = yield* keyValue.scan(range.gte, { cursor })
+        for (const entry of page.entries) {
+          entries.push(entry)
+          bytes += entryBytes(entry)
+        }
+        if (bytes > maxBytes) return yield* new ListTooLarge({ bytes })
+        cursor = page.cursor
+        const last = cursor === undefined && index < ranges.count - 1
+        pages.push({ key: last ? range.lt : cursor, before: last, revision: page.revision })
+      } while (cursor !== undefined)
+      return { pages, entries }
+    }), { concurrency: prefixesAtOnce })
+  return new Listing(lists.flatMap(({ pages }) => pages), lists.flatMap(({ entries }) => entries))
 })
+
+/** About how much memory an entry takes. */
+export const entryBytes = ({ key, value }: KeyValueEntry): number => 2 * key.byteLength + value.byteLength + 200

@@ -6,6 +6,7 @@ import { CodecError } from "../codec/EntryRecord.ts"
 import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 import { WatchError } from "../FlareDbError.ts"
 import { decodeRevisions } from "../kv/History.ts"
+import { encodeRanges } from "../kv/KeyRanges.ts"
 import { describeFailure, isRefusedConnection } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connectDirect } from "../rpc/TcpClient.ts"
@@ -129,9 +130,11 @@ export const make = (options: TcpConnectionOptions): Connect =>
       write: (commands) => whileOpen(() => unpack(write({ commands: encodeBatch(commands) }), commands.length)),
       read: (queries, consistency, from) =>
         whileOpen(() => unpack(read({ consistency, from, queries: encodeBatch(queries) }), queries.length)),
-      watch: ({ from, only, previous, range }) => {
+      watch: ({ from, only, previous, ranges }) => {
         const begin = whileOpen(() =>
-          refusalsOf(rpcs["client.Watch"]({ ...range, from: from ?? null, previous, only: only ?? null }))
+          refusalsOf(
+            rpcs["client.Watch"]({ ranges: encodeRanges(ranges), from: from ?? null, previous, only: only ?? null })
+          )
         )
         // Nobody waits for it, and a stalled node would make one wait long.
         const end = (watch: number) =>
@@ -149,7 +152,9 @@ export const make = (options: TcpConnectionOptions): Connect =>
                     ? Effect.fail(lost(`${revisions.field} ${revisions.problem}`, true))
                     : Effect.succeed({ revisions, through })
                 }
-              )
+              ),
+            // A connection that is lost fails the question that is open.
+            progress: Effect.ignoreCause(whileOpen(() => rpcs["client.WatchProgress"]({ watch })))
           })
         )
       },

@@ -3,12 +3,14 @@
  * lost connections, restarted nodes and new leaders; `docs/watch.md` says what it promises.
  */
 import { Context, Effect, Stream } from "effect"
+import type { Scope } from "effect"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import type { Compacted } from "../FlareDbError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 import type { Change, Revision } from "../kv/History.ts"
 import type { KeyRange } from "../kv/KeyRange.ts"
-import { prefixRange, rangeProblem, singleKey } from "../kv/KeyRange.ts"
+import { prefixRange, singleKey } from "../kv/KeyRange.ts"
+import { KeyRanges } from "../kv/KeyRanges.ts"
 import type { KeyRecord } from "../kv/KeyRecord.ts"
 import type { Problem } from "../kv/Limits.ts"
 import { keyProblem, problem } from "../kv/Limits.ts"
@@ -19,7 +21,7 @@ import type { ConnectionPool } from "./ConnectionPool.ts"
 import type { Data } from "./Entry.ts"
 import { bytesOf, KeyValueEntry } from "./Entry.ts"
 import type { KeyValue } from "./KeyValue.ts"
-import { listPrefix } from "./Listing.ts"
+import { listPrefixes } from "./Listing.ts"
 import { Position } from "./Position.ts"
 import type { Router } from "./Router.ts"
 import type { Told, WatchFailure } from "./Watcher.ts"
@@ -27,13 +29,25 @@ import { Watcher } from "./Watcher.ts"
 
 export type { WatchFailure } from "./Watcher.ts"
 
+/** Keys from `from` up to and without `to`. */
+export interface WatchedRange {
+  readonly from: Data
+  readonly to: Data
+}
+
 /**
- * Which keys: one, those that begin with a prefix (all for the empty one), or those from `from` up to and without `to`.
+ * Which keys: one, those that begin with a prefix (all for the empty one), or those of a range. `keys`, `prefixes` and
+ * `ranges` are several at once, up to 512 with 64 KiB in all: one watch, whose changes of one revision come together.
  */
 export type WatchTarget =
   | { readonly key: Data }
   | { readonly prefix: Data }
-  | { readonly range: { readonly from: Data; readonly to: Data } }
+  | { readonly range: WatchedRange }
+  | {
+    readonly keys?: ReadonlyArray<Data> | undefined
+    readonly prefixes?: ReadonlyArray<Data> | undefined
+    readonly ranges?: ReadonlyArray<WatchedRange> | undefined
+  }
 
 export interface WatchOptions {
   /**
@@ -145,6 +159,16 @@ export interface Listed {
   readonly entries: ReadonlyArray<KeyValueEntry>
 }
 
+/** A watch that can be asked how far the cluster is. */
+export interface WatchHandle {
+  readonly notices: Stream.Stream<WatchNotice, WatchFailure>
+  /**
+   * Has a `Progress` come as soon as possible, whose revision is at least that of anything acknowledged before. Without
+   * it, one comes after `progressMs` milliseconds without a change. Returns at once.
+   */
+  readonly requestProgress: Effect.Effect<void>
+}
+
 export class Watch extends Context.Service<Watch, {
   /** Every change, revision by revision, in order. */
   readonly changes: (target: WatchTarget, options?: WatchOptions) => Stream.Stream<Changes, WatchFailure>
@@ -154,6 +178,9 @@ export class Watch extends Context.Service<Watch, {
    * changes.
    */
   readonly notices: (target: WatchTarget, options?: WatchOptions) => Stream.Stream<WatchNotice, WatchFailure>
+
+  /** As `notices`, with a way to ask how far the cluster is. It ends with the scope; `notices` is run once. */
+  readonly open: (target: WatchTarget, options?: WatchOptions) => Effect.Effect<WatchHandle, never, Scope.Scope>
 
   /**
    * All keys of a prefix, and then their changes: what a copy in memory is kept up to date with. When it was away for
@@ -179,29 +206,34 @@ export interface WatchParts {
 }
 
 export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Service"] => {
-  const notices: Watch["Service"]["notices"] = (target, options = {}) => {
+  const open: Watch["Service"]["open"] = (target, options = {}) => {
     const request = requestOf(target, options)
-    if (request instanceof InvalidArgument) return Stream.fail(request)
+    if (request instanceof InvalidArgument) {
+      return Effect.succeed({ notices: Stream.fail(request), requestProgress: Effect.void })
+    }
     const { buffer = defaultBuffer, previous = false, progressMs = defaultProgressMs } = options
-    return Stream.unwrap(
-      Effect.map(
-        Watcher.make({ client, pool, router, request, cluster: options.after?.cluster, progressMs }),
-        (watcher) =>
-          Stream.fromEffectRepeat(watcher.next).pipe(
-            Stream.buffer({ capacity: buffer }),
-            Stream.map((told) => noticesOf(told, previous)),
-            Stream.flattenArray
-          )
-      )
+    return Effect.map(
+      Watcher.make({ client, pool, router, request, cluster: options.after?.cluster, progressMs }),
+      (watcher): WatchHandle => ({
+        notices: Stream.fromEffectRepeat(watcher.next).pipe(
+          Stream.buffer({ capacity: buffer }),
+          Stream.map((told) => noticesOf(told, previous)),
+          Stream.flattenArray
+        ),
+        requestProgress: Effect.asVoid(watcher.requestProgress)
+      })
     )
   }
+
+  const notices: Watch["Service"]["notices"] = (target, options) =>
+    Stream.unwrap(Effect.map(open(target, options), (handle) => handle.notices))
 
   const changes: Watch["Service"]["changes"] = (target, options) =>
     Stream.filter(notices(target, options), (notice) => notice._tag === "Changes")
 
   const mirror: Watch["Service"]["mirror"] = (prefix, options) =>
     Stream.unwrap(
-      Effect.map(listPrefix(keyValue, prefix), (listing) =>
+      Effect.map(listing(keyValue, prefix), (listing) =>
         Stream.mapAccum(
           notices({ prefix }, { ...options, fromRevision: listing.from }),
           () => listing,
@@ -209,8 +241,16 @@ export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Ser
         ))
     ).pipe(Stream.catchTag("Compacted", () => mirror(prefix, options)))
 
-  return Watch.of({ changes, notices, mirror })
+  return Watch.of({ changes, notices, open, mirror })
 }
+
+/** A list without a bound: the stream's consumer holds it. */
+const listing = (keyValue: KeyValue["Service"], prefix: Data) =>
+  Effect.catchTag(
+    listPrefixes(keyValue, KeyRanges.of(prefixRange(bytesOf(prefix))), Number.MAX_SAFE_INTEGER),
+    "ListTooLarge",
+    Effect.die
+  )
 
 /** What a watch told, as its consumer gets it. */
 const noticesOf = (told: Told, previous: boolean): readonly [WatchNotice, ...ReadonlyArray<WatchNotice>] => {
@@ -251,23 +291,36 @@ const entryOf = (key: Uint8Array, record: KeyRecord): KeyValueEntry =>
   new KeyValueEntry(key, { ...record, value: new Uint8Array(record.value) })
 
 const requestOf = (target: WatchTarget, options: WatchOptions): WatchRequest | InvalidArgument => {
-  const range = rangeOf(target)
-  const found = "_tag" in range ? range : rangeProblem(range) ?? optionProblem(options)
+  const ranges = rangesOf(target)
+  if (!(ranges instanceof KeyRanges)) return new InvalidArgument({ field: ranges.field, problem: ranges.problem })
+  const found = optionProblem(options)
   if (found !== undefined) return new InvalidArgument({ field: found.field, problem: found.problem })
   return {
-    range: range as KeyRange,
+    ranges,
     from: options.after === undefined ? options.fromRevision : options.after.revision + 1,
     previous: options.previous ?? false,
     only: options.only
   }
 }
 
-const rangeOf = (target: WatchTarget): KeyRange | Problem => {
-  if ("prefix" in target) return prefixRange(bytesOf(target.prefix))
-  if ("range" in target) return { gte: bytesOf(target.range.from), lt: bytesOf(target.range.to) }
-  const key = bytesOf(target.key)
-  return keyProblem(key.byteLength) ?? singleKey(key)
+/** The ranges of a target, or what is wrong with them. */
+export const rangesOf = (target: WatchTarget): KeyRanges | Problem => {
+  if ("prefix" in target) return KeyRanges.make([prefixRange(bytesOf(target.prefix))])
+  if ("range" in target) return KeyRanges.make([boundsOf(target.range)])
+  const keys = ("key" in target ? [target.key] : target.keys ?? []).map(bytesOf)
+  for (const [i, key] of keys.entries()) {
+    const found = keyProblem(key.byteLength, "key" in target ? "key" : `keys[${i}]`)
+    if (found !== undefined) return found
+  }
+  const { prefixes = [], ranges = [] } = "key" in target ? {} : target
+  return KeyRanges.make([
+    ...keys.map(singleKey),
+    ...prefixes.map((prefix) => prefixRange(bytesOf(prefix))),
+    ...ranges.map(boundsOf)
+  ])
 }
+
+const boundsOf = ({ from, to }: WatchedRange): KeyRange => ({ gte: bytesOf(from), lt: bytesOf(to) })
 
 const between = (field: string, value: number | undefined, minimum: number, maximum: number): Problem | undefined =>
   value === undefined || (Number.isSafeInteger(value) && value >= minimum && value <= maximum)

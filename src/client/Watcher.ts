@@ -75,6 +75,8 @@ export class Watcher {
   private expected: ClusterIdentity | undefined
   private opened: Opened | undefined
   private began = false
+  /** Whether somebody waits for how far the cluster is. A node that is asked next has to be told. */
+  private progressRequested = false
   /** Nodes that had too many watches, one after another. */
   private overloads = 0
 
@@ -91,6 +93,16 @@ export class Watcher {
 
   /** What there is to tell next; waits for it. One call at a time. */
   readonly next: Effect.Effect<Told, WatchFailure> = Effect.suspend(() => this.tell())
+
+  /**
+   * Has answers come without waiting for a change, up to one that says how far the cluster is: at least as far as
+   * anything that was acknowledged before this.
+   */
+  readonly requestProgress: Effect.Effect<unknown> = Effect.suspend(() => {
+    this.progressRequested = true
+    // Nobody waits for a node that does not answer; the question it was asked has a deadline.
+    return this.opened === undefined ? Effect.void : Effect.forkIn(this.opened.watch.progress, this.opened.scope)
+  })
 
   private readonly tell = Effect.fnUntraced({ self: this }, function*(this: Watcher) {
     const startedMs = yield* monotonicMs
@@ -148,6 +160,7 @@ export class Watcher {
     )
     this.opened = { endpoint, connection, watch, scope }
     this.at = watch.from
+    if (this.progressRequested) yield* this.requestProgress
     if (this.began) return undefined
     this.began = true
     return { _tag: "Began", revision: watch.from, cluster } satisfies Told
@@ -160,6 +173,7 @@ export class Watcher {
       this.inTime(opened.endpoint, progressMs + proofMs + client.attemptTimeoutMs),
       Effect.map(({ revisions, through }): Told => {
         this.at = Math.max(at, through + 1)
+        if (revisions.length === 0) this.progressRequested = false
         // What was told before is not told again, whatever a node says.
         return {
           _tag: "Part",

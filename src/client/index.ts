@@ -40,6 +40,8 @@ export { Leases } from "./Lease.ts"
 export type { LineFailure } from "./Line.ts"
 export type { HeldLock, LockFailure, LockHolder, LockOptions } from "./Lock.ts"
 export { Locks } from "./Lock.ts"
+export type { MirrorFailure, MirrorOptions } from "./Mirror.ts"
+export { Mirror, MirrorFull } from "./Mirror.ts"
 export { Position } from "./Position.ts"
 export type { OperationOptions, ReadFailure, ReadOptions, WriteFailure } from "./Requests.ts"
 export type {
@@ -60,8 +62,10 @@ export type {
   Changes,
   Listed,
   Progress,
+  WatchedRange,
   WatchEvent,
   WatchFailure,
+  WatchHandle,
   WatchNotice,
   WatchOptions,
   WatchTarget

@@ -105,6 +105,12 @@ export const secretBytes = 16
 /** Most characters of the name of a session's owner. */
 export const maxOwnerLength = 64
 
+/** Most ranges of keys that one watch may have. Each counts as a watch of the node's `maxWatches`. */
+export const maxWatchRanges = 512
+
+/** Most bytes of the ranges of one watch, both ends counted. */
+export const maxWatchRangeBytes = 64 * 1024
+
 /** Most sessions of one page of the list. */
 export const maxSessionPage = 1_000
 

@@ -8,8 +8,7 @@ import { Compacted } from "../FlareDbError.ts"
 import type { Figures } from "../kv/Figures.ts"
 import type { Change, Revision } from "../kv/History.ts"
 import { decodeRevision } from "../kv/History.ts"
-import type { KeyRange } from "../kv/KeyRange.ts"
-import { contains } from "../kv/KeyRange.ts"
+import type { KeyRanges } from "../kv/KeyRanges.ts"
 import type { KeyRecord } from "../kv/KeyRecord.ts"
 import { revisionKey, revisionOf, revisionRange } from "../kv/Keyspace.ts"
 import type { StateStore, StateView } from "../storage/StateStore.ts"
@@ -20,7 +19,7 @@ import { loadFigures } from "./KvQueries.ts"
 
 /** What a reader of the feed wants. */
 export interface FeedRequest {
-  readonly range: KeyRange
+  readonly ranges: KeyRanges
   /**
    * Whether the records that changes replaced are wanted. They are missing where compaction took them; when they are not
    * wanted they may be there or not.
@@ -32,7 +31,7 @@ export interface FeedRequest {
 
 /** The next part of the feed. */
 export interface FeedPart {
-  /** Revisions that changed something in the range, with those changes, in order. */
+  /** Revisions that changed something in the ranges, with those changes, in order. */
   readonly revisions: ReadonlyArray<Revision>
   /** Everything up to this revision was looked at; the next part begins behind it. */
   readonly through: number
@@ -40,19 +39,32 @@ export interface FeedPart {
   readonly bytes: number
 }
 
+const nothing = () => {}
+
+/** Lets somebody else end a wait. */
+export class Hurry {
+  /** Ends the wait that is going on, as if its time were over. */
+  now: () => void = nothing
+}
+
 export class ChangeFeed extends Context.Service<ChangeFeed, {
   /** The last revision of this node. */
   readonly revision: () => number
 
   /**
-   * Where to go on looking for changes of a range: `from` itself when there is such a revision. Otherwise waits until
-   * one changes something in the range, or for `patienceMs` milliseconds, and then names the revision before which there
-   * is nothing. Fails with `Compacted` when the history no longer reaches back to `from`.
+   * Where to go on looking for changes of ranges: `from` itself when there is such a revision. Otherwise waits until
+   * one changes something in a range, or for `patienceMs` milliseconds, or until it is hurried, and then names the
+   * revision before which there is nothing. Fails with `Compacted` when the history no longer reaches back to `from`.
    */
-  readonly wait: (range: KeyRange, from: number, patienceMs?: number) => Effect.Effect<number, Compacted>
+  readonly wait: (
+    ranges: KeyRanges,
+    from: number,
+    patienceMs?: number,
+    hurry?: Hurry
+  ) => Effect.Effect<number, Compacted>
 
   /**
-   * What changed in a range from revision `from` on, as much as a part holds; waits as {@link wait} does. Fails with
+   * What changed in ranges from revision `from` on, as much as a part holds; waits as {@link wait} does. Fails with
    * `Compacted` when the history no longer reaches back to `from`.
    */
   readonly next: (request: FeedRequest, from: number) => Effect.Effect<FeedPart, Compacted | StorageError>
@@ -86,9 +98,9 @@ const revisionBytes = ({ changes }: Revision): number => {
 }
 
 /** What a revision did that is asked for; `undefined` when that is nothing. */
-const within = ({ only, range }: FeedRequest, revision: Revision): Revision | undefined => {
+const within = ({ only, ranges }: FeedRequest, revision: Revision): Revision | undefined => {
   const changes = revision.changes.filter(({ key, record }) =>
-    contains(range, key) && (only === undefined || (only === "puts") === (record !== undefined))
+    ranges.contains(key) && (only === undefined || (only === "puts") === (record !== undefined))
   )
   return changes.length === 0 ? undefined : { ...revision, changes }
 }
@@ -121,7 +133,7 @@ export class ChangeSource {
     this.figures = figures
     this.feed = ChangeFeed.of({
       revision: () => this.figures.revision,
-      wait: (range, from, patienceMs) => this.wait(range, from, patienceMs),
+      wait: (ranges, from, patienceMs, hurry) => this.wait(ranges, from, patienceMs, hurry),
       next: (request, from) => this.next(request, from)
     })
   }
@@ -164,22 +176,33 @@ export class ChangeSource {
     this.recent.splice(0, drop)
   }
 
-  private wait(range: KeyRange, from: number, patienceMs: number | undefined): Effect.Effect<number, Compacted> {
+  private wait(
+    ranges: KeyRanges,
+    from: number,
+    patienceMs: number | undefined,
+    hurry?: Hurry
+  ): Effect.Effect<number, Compacted> {
     return Effect.suspend((): Effect.Effect<number, Compacted> => {
       const { compacted, revision } = this.figures
       if (from <= compacted) return Effect.fail(new Compacted({ requested: from, oldest: compacted + 1 }))
       if (from <= revision || (patienceMs !== undefined && patienceMs <= 0)) return Effect.succeed(from)
-      const waiter = this.waiters.add(range, from)
+      const waiter = this.waiters.add(ranges, from)
+      if (hurry !== undefined) hurry.now = () => this.waiters.hurry(waiter, this.figures.revision + 1)
       const woken = Deferred.await(waiter.woken)
       return (patienceMs === undefined ? woken : Effect.asVoid(Effect.timeoutOption(woken, patienceMs))).pipe(
-        Effect.ensuring(Effect.sync(() => this.waiters.remove(waiter))),
+        Effect.ensuring(
+          Effect.sync(() => {
+            if (hurry !== undefined) hurry.now = nothing
+            this.waiters.remove(waiter)
+          })
+        ),
         Effect.map(() => waiter.isWoken ? waiter.from : Math.max(from, this.figures.revision + 1))
       )
     })
   }
 
   private next(request: FeedRequest, from: number): Effect.Effect<FeedPart, Compacted | StorageError> {
-    return Effect.flatMap(this.wait(request.range, from, undefined), (at) => {
+    return Effect.flatMap(this.wait(request.ranges, from, undefined), (at) => {
       const { compacted, revision } = this.figures
       // A snapshot may have come in between, whose history begins later.
       if (at <= compacted) return Effect.fail(new Compacted({ requested: at, oldest: compacted + 1 }))

@@ -6,10 +6,18 @@
 import { Deferred, Exit } from "effect"
 import type { Revision } from "../kv/History.ts"
 import type { KeyRange } from "../kv/KeyRange.ts"
-import { contains, prefixRange, successor } from "../kv/KeyRange.ts"
+import { prefixRange, successor } from "../kv/KeyRange.ts"
+import type { KeyRanges } from "../kv/KeyRanges.ts"
 
 /** Those who wait, by the key or prefix they wait for. */
 type Places = Map<string, Set<Waiter>>
+
+/** Where a range is found. */
+interface Spot {
+  readonly kind: "key" | "prefix" | "other"
+  /** The key or the prefix. */
+  readonly name: string
+}
 
 /** Bytes as a string that is equal when they are. */
 const nameOf = (bytes: Uint8Array, length = bytes.byteLength): string =>
@@ -19,20 +27,35 @@ const isSingleKey = ({ gte, lt }: KeyRange): boolean => Buffer.compare(successor
 
 const isPrefix = ({ gte, lt }: KeyRange): boolean => Buffer.compare(prefixRange(gte).lt, lt) === 0
 
-export class Waiter {
-  readonly range: KeyRange
-  readonly woken = Deferred.makeUnsafe<void>()
-  /** Where to look once it is woken: nothing before this revision, from where it began to wait, is in the range. */
-  from: number
-  /** Where it is found; `undefined` for ranges that are neither a key nor a prefix. */
-  readonly places: Places | undefined
-  readonly name: string
+const spotOf = (range: KeyRange): Spot =>
+  isSingleKey(range)
+    ? { kind: "key", name: nameOf(range.gte) }
+    : isPrefix(range)
+    ? { kind: "prefix", name: nameOf(range.gte) }
+    : { kind: "other", name: "" }
 
-  constructor(range: KeyRange, from: number, places: Places | undefined) {
-    this.range = range
+/** Hundreds of ranges are waited for again after every change; where each is found is worked out once. */
+const knownSpots = new WeakMap<KeyRanges, ReadonlyArray<Spot>>()
+
+const spotsOf = (ranges: KeyRanges): ReadonlyArray<Spot> => {
+  const known = knownSpots.get(ranges)
+  if (known !== undefined) return known
+  const spots = ranges.all.map(spotOf)
+  knownSpots.set(ranges, spots)
+  return spots
+}
+
+export class Waiter {
+  readonly ranges: KeyRanges
+  readonly woken = Deferred.makeUnsafe<void>()
+  /** Where to look once it is woken: nothing before this revision, from where it began to wait, is in the ranges. */
+  from: number
+  /** Whether it still waits. */
+  waits = true
+
+  constructor(ranges: KeyRanges, from: number) {
+    this.ranges = ranges
     this.from = from
-    this.places = places
-    this.name = places === undefined ? "" : nameOf(range.gte)
   }
 
   get isWoken(): boolean {
@@ -52,25 +75,36 @@ export class FeedWaiters {
   }
 
   /** Waits for revisions from `from` on. */
-  add(range: KeyRange, from: number): Waiter {
-    const waiter = new Waiter(range, from, this.placesOf(range))
-    const { name, places } = waiter
-    const place = places === undefined ? this.others : places.get(name) ?? new Set()
-    places?.set(name, place)
-    place.add(waiter)
+  add(ranges: KeyRanges, from: number): Waiter {
+    const waiter = new Waiter(ranges, from)
+    for (const spot of spotsOf(ranges)) {
+      const places = this.placesOf(spot)
+      const place = places === undefined ? this.others : places.get(spot.name) ?? new Set()
+      places?.set(spot.name, place)
+      place.add(waiter)
+    }
     this.count += 1
     return waiter
   }
 
   /** Forgets a waiter; one that was woken is forgotten already. */
   remove(waiter: Waiter): void {
-    const { name, places, range } = waiter
-    const place = places === undefined ? this.others : places.get(name)
-    if (place?.delete(waiter) !== true) return
+    if (!waiter.waits) return
+    waiter.waits = false
     this.count -= 1
-    if (places === undefined || place.size > 0) return
-    places.delete(name)
-    if (places !== this.byKey && places.size === 0) this.byPrefix.delete(range.gte.byteLength)
+    for (const { kind, name } of spotsOf(waiter.ranges)) {
+      const places = kind === "other" ? undefined : kind === "key" ? this.byKey : this.byPrefix.get(name.length)
+      const place = places === undefined ? this.others : places.get(name)
+      place?.delete(waiter)
+      if (places === undefined || (place?.size ?? 0) > 0) continue
+      places.delete(name)
+      if (kind === "prefix" && places.size === 0) this.byPrefix.delete(name.length)
+    }
+  }
+
+  /** Has a waiter look at once: nothing before `from` is in its ranges. */
+  hurry(waiter: Waiter, from: number): void {
+    if (waiter.waits) this.release(waiter, Math.max(waiter.from, from))
   }
 
   /** Wakes those whom these revisions concern. */
@@ -82,7 +116,7 @@ export class FeedWaiters {
         for (const [length, places] of this.byPrefix) {
           if (length <= key.byteLength) this.rouse(places.get(nameOf(key, length)), revision)
         }
-        for (const waiter of this.others) if (contains(waiter.range, key)) this.rouse([waiter], revision)
+        for (const waiter of this.others) if (waiter.ranges.contains(key)) this.rouse([waiter], revision)
       }
     }
   }
@@ -107,17 +141,17 @@ export class FeedWaiters {
   }
 
   private release(waiter: Waiter, from: number): void {
+    if (!waiter.waits) return
     this.remove(waiter)
     waiter.from = from
     Deferred.doneUnsafe(waiter.woken, Exit.void)
   }
 
-  private placesOf(range: KeyRange): Places | undefined {
-    if (isSingleKey(range)) return this.byKey
-    if (!isPrefix(range)) return undefined
-    const { byteLength } = range.gte
-    const places = this.byPrefix.get(byteLength) ?? new Map()
-    this.byPrefix.set(byteLength, places)
+  private placesOf({ kind, name }: Spot): Places | undefined {
+    if (kind === "key") return this.byKey
+    if (kind === "other") return undefined
+    const places = this.byPrefix.get(name.length) ?? new Map()
+    this.byPrefix.set(name.length, places)
     return places
   }
 }

@@ -20,6 +20,7 @@ import type { Limits } from "../FlareDbConfig.ts"
 import { clientPortConnections, defaultLimits } from "../FlareDbConfig.ts"
 import { InvalidArgument, NoHello, Overloaded } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/History.ts"
+import { decodeRanges, KeyRanges } from "../kv/KeyRanges.ts"
 import { maxKeyBytes, maxPageBytes, maxValueBytes } from "../kv/Limits.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import type { DirectCall } from "../rpc/DirectCalls.ts"
@@ -256,19 +257,19 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     "client.Hello": ({ protocolVersion }, { client }) => Effect.suspend(() => welcome(client.id, protocolVersion)),
     "client.Write": notDirect,
     "client.Read": notDirect,
-    "client.Watch": ({ from, gte, lt, only, previous }, { client }) =>
-      // Kept for as long as the watch, while the key's bytes are a view of what the socket received.
-      watches.open(client.id, {
-        range: { gte: new Uint8Array(gte), lt: new Uint8Array(lt) },
-        from: from ?? undefined,
-        previous,
-        only: only ?? undefined
+    "client.Watch": ({ from, only, previous, ranges }, { client }) =>
+      Effect.suspend(() => {
+        const decoded = decodeRanges(ranges)
+        return decoded instanceof KeyRanges
+          ? watches.open(client.id, { ranges: decoded, from: from ?? undefined, previous, only: only ?? undefined })
+          : Effect.fail(new InvalidArgument({ field: decoded.field, problem: decoded.problem }))
       }),
     "client.Changes": ({ from, waitMs, watch }, { client }) =>
       Effect.map(watches.next(client.id, watch, from, waitMs), ({ previous, revisions, through }) => ({
         changes: encodeRevisions(revisions, previous),
         through
       })),
+    "client.WatchProgress": ({ watch }, { client }) => watches.progress(client.id, watch),
     "client.EndWatch": ({ watch }, { client }) => watches.end(client.id, watch),
     "client.Status": () => Effect.orDie(operations.status),
     "client.TransferLeader": ({ target }) => Effect.orDie(operations.transferLeader(target ?? undefined))

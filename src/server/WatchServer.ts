@@ -17,10 +17,9 @@ import type { NodeWatch, WatchPart, WatchRequest } from "../client/Connection.ts
 import type { Limits } from "../FlareDbConfig.ts"
 import type { Compacted, Fatal, ReadError, WatchError } from "../FlareDbError.ts"
 import { FutureRevision, InvalidArgument, Overloaded, Unavailable, WatchCancelled } from "../FlareDbError.ts"
-import { rangeProblem } from "../kv/KeyRange.ts"
 import { countProblem } from "../kv/Limits.ts"
 import type { FeedPart, FeedRequest } from "../machine/ChangeFeed.ts"
-import { ChangeFeed, partBytes } from "../machine/ChangeFeed.ts"
+import { ChangeFeed, Hurry, partBytes } from "../machine/ChangeFeed.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { within } from "../rpc/Deadline.ts"
 import type { Part } from "./Unconfirmed.ts"
@@ -69,6 +68,12 @@ export class WatchServer extends Context.Service<WatchServer, {
     waitMs: number
   ) => Effect.Effect<WatchPart & { readonly previous: boolean }, WatchError>
 
+  /**
+   * Has the question that is being answered, or the next one, answered without waiting for a change: with changes, or
+   * with the proof that there are none, which begins after this.
+   */
+  readonly progress: (owner: WatchOwner, watch: number) => Effect.Effect<void>
+
   readonly end: (owner: WatchOwner, watch: number) => Effect.Effect<void>
 
   /** The owner is gone, and all its watches with it. */
@@ -92,6 +97,7 @@ const noFeed = new InvalidArgument({
 export const noWatches: WatchServer["Service"] = {
   open: () => Effect.fail(noFeed),
   next: () => Effect.fail(noFeed),
+  progress: () => Effect.void,
   end: () => Effect.void,
   endAll: () => Effect.void,
   figures: () => ({ watches: 0, unconfirmedBytes: 0 })
@@ -104,7 +110,11 @@ export const watchWithin = (
 ): Effect.Effect<NodeWatch, WatchError, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(server.open("process", request), ({ watch }) => server.end("process", watch)),
-    ({ from, watch }): NodeWatch => ({ from, next: (at, waitMs) => server.next("process", watch, at, waitMs) })
+    ({ from, watch }): NodeWatch => ({
+      from,
+      next: (at, waitMs) => server.next("process", watch, at, waitMs),
+      progress: server.progress("process", watch)
+    })
   )
 
 interface Watch {
@@ -114,6 +124,11 @@ interface Watch {
   readonly request: FeedRequest
   /** Whether a part is being looked for. */
   asked: boolean
+  /** Ends the wait of the question that is being answered. */
+  readonly hurry: Hurry
+  /** How often progress was requested, and how many of these requests were answered. */
+  progressRequested: number
+  progressTold: number
   /** When the last part was told, or the watch began. */
   toldMs: number
   /** That part, for as long as nobody asked for the next. */
@@ -126,13 +141,15 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
   const clock = yield* Clock.Clock
   const metrics = yield* WatchMetrics.make
   const watches = new Map<number, Watch>()
+  /** Ranges of all watches: what a watch costs is in its ranges. */
+  let ranges = 0
   const occupied = Latch.makeUnsafe(false)
   let lastId = 0
   const recipients = new Map<WatchOwner, Recipient>()
   const unconfirmed = new Unconfirmed(maxWatchBytes, metrics.unconfirmed)
 
   yield* watchTables([
-    { table: "watches", entries: () => watches.size, limit: maxWatches, setting: "maxWatches" },
+    { table: "watches", entries: () => ranges, limit: maxWatches, setting: "maxWatches" },
     { table: "watch_bytes", entries: () => unconfirmed.bytes, limit: maxWatchBytes, setting: "maxWatchBytes" }
   ])
 
@@ -145,6 +162,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
 
   const forget = (watch: Watch): void => {
     if (!watches.delete(watch.id)) return
+    ranges -= watch.request.ranges.count
     letGo(watch)
     metrics.watches(watches.size)
     if (watches.size === 0) occupied.closeUnsafe()
@@ -205,14 +223,17 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
   /** Looks for changes until there are some, or the time is over and it is certain that there were none. */
   const look = Effect.fnUntraced(function*(watch: Watch, from: number, waitMs: number) {
     const deadline = nowMs() + waitMs
+    const hurried = () => watch.progressRequested > watch.progressTold
+    let proven = false
+    const timeLeft = () => proven || hurried() ? 0 : deadline - nowMs()
     let at = from
-    for (let proven = false;;) {
-      at = yield* feed.wait(watch.request.range, at, deadline - nowMs())
+    for (;;) {
+      at = yield* feed.wait(watch.request.ranges, at, timeLeft(), watch.hurry)
       if (at <= feed.revision()) {
         const { revisions, through } = yield* readInto(watch, at)
         if (revisions.length > 0) return { revisions, through }
         at = through + 1
-        if (nowMs() < deadline) continue
+        if (timeLeft() > 0) continue
         // There is more to look through; the client is told how far this is.
         if (at <= feed.revision()) return { revisions, through }
       }
@@ -223,7 +244,10 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
         }
         return { revisions: [], through: at - 1 }
       }
+      const requested = watch.progressRequested
       yield* proof
+      // A request that came during the proof asks for another one.
+      watch.progressTold = requested
       proven = true
     }
   })
@@ -231,22 +255,26 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
   const open = Effect.fnUntraced(function*(owner: WatchOwner, request: WatchRequest) {
     const problem = requestProblem(request)
     if (problem !== undefined) return yield* problem
-    if (watches.size >= maxWatches) {
-      return yield* new Overloaded({ limit: "maxWatches", current: watches.size, maximum: maxWatches })
+    const { only, previous, ranges: wanted } = request
+    if (ranges + wanted.count > maxWatches) {
+      return yield* new Overloaded({ limit: "maxWatches", current: ranges, maximum: maxWatches })
     }
-    const { only, previous, range } = request
     const recipient = recipients.get(owner) ?? new Recipient()
     recipients.set(owner, recipient)
     const watch: Watch = {
       id: ++lastId,
       owner,
       recipient,
-      request: { range, previous, only },
+      request: { ranges: wanted, previous, only },
       asked: true,
+      hurry: new Hurry(),
+      progressRequested: 0,
+      progressTold: 0,
       toldMs: nowMs(),
       part: undefined
     }
     watches.set(watch.id, watch)
+    ranges += wanted.count
     metrics.watches(watches.size)
     occupied.openUnsafe()
     return yield* Effect.gen(function*() {
@@ -258,7 +286,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
         return yield* new FutureRevision({ requested: from, revision: feed.revision() })
       }
       // Fails when that is gone.
-      yield* feed.wait(range, from, 0)
+      yield* feed.wait(wanted, from, 0)
       return { watch: watch.id, from }
     }).pipe(
       Effect.onExit((exit) =>
@@ -300,6 +328,13 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
   return WatchServer.of({
     open,
     next,
+    progress: (owner, id) =>
+      Effect.sync(() => {
+        const watch = watches.get(id)
+        if (watch?.owner !== owner) return
+        watch.progressRequested += 1
+        watch.hurry.now()
+      }),
     end: (owner, id) =>
       Effect.sync(() => {
         const watch = watches.get(id)
@@ -317,8 +352,8 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
 const asWatchError = (error: ReadError): Unavailable | Fatal =>
   error._tag === "Unavailable" || error._tag === "Fatal" ? error : new Unavailable({ reason: error.message })
 
-const requestProblem = ({ from, range }: WatchRequest): InvalidArgument | undefined => {
-  const problem = rangeProblem(range) ?? (from === undefined ? undefined : countProblem(from, "from"))
+const requestProblem = ({ from }: WatchRequest): InvalidArgument | undefined => {
+  const problem = from === undefined ? undefined : countProblem(from, "from")
   if (problem !== undefined) return new InvalidArgument({ field: problem.field, problem: problem.problem })
   return from === 0 ? new InvalidArgument({ field: "from", problem: "is 0; revisions begin at 1" }) : undefined
 }

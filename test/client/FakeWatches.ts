@@ -7,7 +7,6 @@ import { formatEndpoint } from "../../src/client/Endpoint.ts"
 import type { WatchError } from "../../src/FlareDbError.ts"
 import { Compacted, Overloaded, Unavailable, WatchCancelled } from "../../src/FlareDbError.ts"
 import type { Revision } from "../../src/kv/History.ts"
-import { contains } from "../../src/kv/KeyRange.ts"
 import { someCluster } from "./Identities.ts"
 
 export const faults = [
@@ -79,7 +78,7 @@ export class FakeWatchNode {
               this.watches -= 1
             })
           )
-          return { from, next: (at, waitMs) => this.next(request, at, waitMs) }
+          return { from, next: (at, waitMs) => this.next(request, at, waitMs), progress: Effect.void }
         })
     }
   }
@@ -125,7 +124,7 @@ export class FakeWatchNode {
       if (this.down) return yield* this.lost(true)
       if (at < this.oldest) return yield* new Compacted({ requested: at, oldest: this.oldest })
       const revisions = this.history.slice(from - 1, through).filter(({ changes }) =>
-        changes.some(({ key }) => contains(request.range, key))
+        changes.some(({ key }) => request.ranges.contains(key))
       )
       return { revisions, through }
     }

@@ -196,6 +196,9 @@ it.effect("refuses what cannot be watched, and names the option", () =>
     assert.strictEqual(yield* refusal({ key: "x".repeat(4_097) }), "key")
     assert.strictEqual(yield* refusal({ prefix: "x".repeat(4_099) }), "range.gte")
     assert.strictEqual(yield* refusal({ range: { from: "b", to: "a" } }), "range")
+    assert.strictEqual(yield* refusal({}), "ranges")
+    assert.strictEqual(yield* refusal({ keys: ["a", ""] }), "keys[1]")
+    assert.strictEqual(yield* refusal({ prefixes: Array.from({ length: 513 }, (_, i) => String(i)) }), "ranges")
     assert.strictEqual(yield* refusal({ prefix: "" }, { fromRevision: 0 }), "fromRevision")
     assert.strictEqual(yield* refusal({ prefix: "" }, { progressMs: 99 }), "progressMs")
     assert.strictEqual(yield* refusal({ prefix: "" }, { buffer: 0 }), "buffer")
@@ -233,9 +236,41 @@ for (const store of stores) {
           `${first + 2}: w/a=2 (was 1), w/b deleted (was 1)`,
           `${first + 3}: w/a deleted (was 2)`
         ])
+        const several = watch.changes({ prefixes: ["w/a", "w/"], keys: ["elsewhere"] }, { fromRevision: first + 1 })
+        assert.deepStrictEqual(lines(yield* Stream.runCollect(Stream.take(several, 3))), [
+          `${first + 1}: w/b=1`,
+          `${first + 2}: w/a=2, w/b deleted, elsewhere=1`,
+          `${first + 3}: w/a deleted`
+        ])
         yield* (yield* ClusterAdmin).compact(first + 2)
         const changes = watch.changes({ prefix: "w/" }, { fromRevision: first + 2 })
         assert.deepInclude(yield* Effect.flip(Stream.runDrain(changes)), { _tag: "Compacted", oldest: first + 3 })
+      }))
+  })
+}
+
+for (const store of stores) {
+  layer(store.layer, { excludeTestServices: true })(`several hundred prefixes on ${store.name}`, (it) => {
+    it.effect("are one watch: all of a revision at once, in order, each once, and progress when it is requested", () =>
+      Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const watch = yield* Watch
+        const prefixes = Array.from({ length: 300 }, (_, i) => `shard/${i}/`)
+        const { revision: first } = yield* kv.put("shard/0/before", "1")
+        const handle = yield* watch.open({ prefixes }, { fromRevision: first + 1, progressMs: 60_000 })
+        const told = yield* Queue.unbounded<WatchNotice>()
+        yield* Effect.forkScoped(Stream.runForEach(handle.notices, (notice) => Queue.offer(told, notice)))
+        assert.deepInclude(yield* Queue.take(told), { _tag: "Began", revision: first + 1 })
+        yield* kv.transact({ do: [Op.put("shard/299/k", "1"), Op.put("shard/7/k", "1"), Op.put("shard/300/k", "1")] })
+        const changes = yield* Queue.take(told)
+        assert(changes._tag === "Changes")
+        assert.deepStrictEqual(lines([changes]), [`${first + 1}: shard/299/k=1, shard/7/k=1`])
+        assert.deepInclude(yield* Queue.take(told), { _tag: "Progress", revision: first + 1 })
+        for (let i = 0; i < 3; i++) {
+          const { revision } = yield* kv.put("not/watched", String(i))
+          yield* handle.requestProgress
+          assert.deepInclude(yield* Queue.take(told), { _tag: "Progress", revision })
+        }
       }))
   })
 }

@@ -4,6 +4,7 @@ import { encodeBatch } from "../../src/codec/Batch.ts"
 import { encodeMessages } from "../../src/codec/MessageBatch.ts"
 import { encodeCommand, noSession } from "../../src/kv/Command.ts"
 import type { Command } from "../../src/kv/Command.ts"
+import { encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
@@ -34,8 +35,14 @@ const clientCalls: ReadonlyArray<Uint8Array> = [
   ...(["linearizable", "stale"] as const).map((consistency) =>
     clientCall(2, "client.Read", { consistency, from: "any", queries: encodeBatch([bytes("\u0001\u0000\u0004fuzz")]) })
   ),
-  clientCall(2, "client.Watch", { gte: bytes("fuzz"), lt: bytes("fuzz~"), from: null, previous: true, only: null }),
+  clientCall(2, "client.Watch", {
+    ranges: encodeRanges(KeyRanges.of({ gte: bytes("fuzz"), lt: bytes("fuzz~") })),
+    from: null,
+    previous: true,
+    only: null
+  }),
   clientCall(2, "client.Changes", { watch: 1, from: 1, waitMs: 1 }),
+  clientCall(2, "client.WatchProgress", { watch: 1 }),
   clientCall(2, "client.EndWatch", { watch: 1 }),
   clientCall(2, "client.Status", undefined)
 ]

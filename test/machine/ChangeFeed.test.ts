@@ -5,6 +5,7 @@ import type { Command } from "../../src/kv/Command.ts"
 import { decodeCommand, encodeCommand } from "../../src/kv/Command.ts"
 import type { Revision } from "../../src/kv/History.ts"
 import { allKeys, prefixRange } from "../../src/kv/KeyRange.ts"
+import { KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { ChangeFeed } from "../../src/machine/ChangeFeed.ts"
 import type { HistoryLimits } from "../../src/machine/KvHousekeeping.ts"
 import { defaultHistoryLimits } from "../../src/machine/KvHousekeeping.ts"
@@ -50,7 +51,7 @@ const readAll = Effect.fnUntraced(function*(from: number, range = allKeys, previ
   const feed = yield* ChangeFeed
   const lines: Array<string> = []
   for (let next = from; next <= feed.revision();) {
-    const part = yield* feed.next({ range, previous }, next)
+    const part = yield* feed.next({ ranges: KeyRanges.of(range), previous }, next)
     assert.isAtLeast(part.through, next)
     lines.push(...part.revisions.map(line(previous)))
     next = part.through + 1
@@ -103,7 +104,7 @@ it.effect("tells only of what is in the range, and how far it has looked", () =>
     yield* apply(1, some)
     assert.deepStrictEqual(yield* readAll(1, prefixRange(bytes("b"))), ["2: b=1", "4: b=2"])
     const feed = yield* ChangeFeed
-    assert.deepStrictEqual(yield* feed.next({ range: prefixRange(bytes("z")), previous: false }, 1), {
+    assert.deepStrictEqual(yield* feed.next({ ranges: KeyRanges.of(prefixRange(bytes("z"))), previous: false }, 1), {
       revisions: [],
       through: 5,
       bytes: 0
@@ -114,7 +115,7 @@ it.effect("lets a reader that is ahead wait for what comes next", () =>
   Effect.gen(function*() {
     yield* apply(1, some)
     const feed = yield* ChangeFeed
-    const waiting = yield* Effect.forkChild(feed.next({ range: allKeys, previous: false }, 6), {
+    const waiting = yield* Effect.forkChild(feed.next({ ranges: KeyRanges.of(allKeys), previous: false }, 6), {
       startImmediately: true
     })
     assert.isUndefined(waiting.pollUnsafe())
@@ -128,7 +129,7 @@ it.effect("says what is left when the beginning was compacted, and never skips",
   Effect.gen(function*() {
     yield* apply(1, some)
     const feed = yield* ChangeFeed
-    const request = { range: allKeys, previous: true }
+    const request = { ranges: KeyRanges.of(allKeys), previous: true }
     yield* apply(7, [{ _tag: "Compact", revision: 3 }, put("a", "4")])
     for (const from of [0, 1, 3]) {
       assert.deepInclude(yield* Effect.flip(feed.next(request, from)), { _tag: "Compacted", oldest: 4 })
@@ -162,8 +163,8 @@ it.effect("ends before a damaged row, and names its revision when that is asked 
     row.value.fill(0xff)
     yield* Effect.gen(function*() {
       const feed = yield* ChangeFeed
-      assert.strictEqual((yield* feed.next({ range: allKeys, previous: false }, 1)).through, 2)
-      const error = yield* Effect.flip(feed.next({ range: allKeys, previous: false }, 3))
+      assert.strictEqual((yield* feed.next({ ranges: KeyRanges.of(allKeys), previous: false }, 1)).through, 2)
+      const error = yield* Effect.flip(feed.next({ ranges: KeyRanges.of(allKeys), previous: false }, 3))
       assert.deepInclude(error, { _tag: "StorageCorruption" })
       assert.include(error.message, "revision 3")
     }).pipe(Effect.provide(on(disk)))

@@ -3,7 +3,8 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import type { Revision } from "../../src/kv/History.ts"
 import type { KeyRange } from "../../src/kv/KeyRange.ts"
-import { allKeys, contains, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
+import { allKeys, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
+import { KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { FeedWaiters } from "../../src/machine/FeedWaiters.ts"
 
 /** Keys of few different bytes, so that they meet. */
@@ -40,13 +41,13 @@ it.effect.prop(
   ({ case: { changed, watched } }) =>
     Effect.sync(() => {
       const waiters = new FeedWaiters()
-      const all = watched.map((one) => waiters.add(rangeOf(one), 1))
+      const all = watched.map((one) => waiters.add(KeyRanges.of(rangeOf(one)), 1))
       const sleeping = new Set(all)
       for (const [i, key] of changed.entries()) {
         const bytes = Uint8Array.from(key)
         waiters.wake([revision(i + 1, bytes)])
         for (const waiter of sleeping) {
-          if (!contains(waiter.range, bytes)) continue
+          if (!waiter.ranges.contains(bytes)) continue
           assert.isTrue(waiter.isWoken)
           assert.strictEqual(waiter.from, i + 1)
           sleeping.delete(waiter)
@@ -60,14 +61,36 @@ it.effect.prop(
   { arbitrary: { runs: 500, seed: "waiters" } }
 )
 
+it("one that waits for several ranges is woken once, by the first change in any of them", () => {
+  const waiters = new FeedWaiters()
+  const ranges = ["a", "b", "c"].map((text) => prefixRange(Buffer.from(text)))
+  const several = KeyRanges.make([...ranges, singleKey(Buffer.from("k")), {
+    gte: Buffer.from("x"),
+    lt: Buffer.from("z0")
+  }])
+  assert(several instanceof KeyRanges)
+  for (const key of ["b/1", "k", "y", "z"]) {
+    const waiter = waiters.add(several, 1)
+    waiters.wake([revision(3, Buffer.from("d")), revision(4, Buffer.from("ka"))])
+    assert.isFalse(waiter.isWoken)
+    waiters.wake([revision(5, Buffer.from(key)), revision(6, Buffer.from("a"))])
+    assert.deepStrictEqual([waiter.isWoken, waiter.from, waiters.size], [true, 5, 0], key)
+  }
+  const hurried = waiters.add(several, 1)
+  waiters.hurry(hurried, 9)
+  waiters.hurry(hurried, 10)
+  waiters.wake([revision(11, Buffer.from("a"))])
+  assert.deepStrictEqual([hurried.isWoken, hurried.from, waiters.size], [true, 9, 0])
+})
+
 it("one that waits for a later revision sleeps on, until everybody is woken", () => {
   const waiters = new FeedWaiters()
-  const waiter = waiters.add(allKeys, 5)
-  const other = waiters.add(allKeys, 2)
+  const waiter = waiters.add(KeyRanges.of(allKeys), 5)
+  const other = waiters.add(KeyRanges.of(allKeys), 2)
   waiters.wake([revision(4, Uint8Array.of(1))])
   assert.isFalse(waiter.isWoken)
   assert.deepStrictEqual([other.isWoken, other.from], [true, 4])
-  const third = waiters.add(singleKey(Uint8Array.of(1)), 2)
+  const third = waiters.add(KeyRanges.of(singleKey(Uint8Array.of(1))), 2)
   waiters.wakeAll(4)
   assert.deepStrictEqual([waiter.isWoken, waiter.from], [true, 5])
   assert.deepStrictEqual([third.isWoken, third.from], [true, 4])

@@ -1,9 +1,10 @@
 /** The watches of a node: what it tells and when, what it holds back, and what it ends. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import type { WatchRequest } from "../../src/client/Connection.ts"
+import type { WatchPart, WatchRequest } from "../../src/client/Connection.ts"
 import { allKeys, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
+import { KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { partBytes } from "../../src/machine/ChangeFeed.ts"
 import type { TestNode } from "../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
@@ -11,7 +12,7 @@ import { TestCluster } from "../../src/testing/TestCluster.ts"
 const bytes = (text: string) => new TextEncoder().encode(text)
 
 const request = (change: Partial<WatchRequest> = {}): WatchRequest => ({
-  range: allKeys,
+  ranges: KeyRanges.of(allKeys),
   from: undefined,
   previous: false,
   only: undefined,
@@ -56,10 +57,10 @@ it.effect("answers with a change as soon as there is one, and only to whom it co
       const { from, watch } = yield* watches.open(1, request(change))
       return yield* Effect.forkChild(watches.next(1, watch, from, 60_000), { startImmediately: true })
     })
-    const key = yield* ask({ range: singleKey(bytes("a/1")) })
-    const prefix = yield* ask({ range: prefixRange(bytes("a/")) })
-    const range = yield* ask({ range: { gte: bytes("a/0"), lt: bytes("a/2") } })
-    const other = yield* ask({ range: prefixRange(bytes("b/")) })
+    const key = yield* ask({ ranges: KeyRanges.of(singleKey(bytes("a/1"))) })
+    const prefix = yield* ask({ ranges: KeyRanges.of(prefixRange(bytes("a/"))) })
+    const range = yield* ask({ ranges: KeyRanges.of({ gte: bytes("a/0"), lt: bytes("a/2") }) })
+    const other = yield* ask({ ranges: KeyRanges.of(prefixRange(bytes("b/"))) })
     yield* node.put("a/1", "1")
     for (const told of [key, prefix, range]) {
       const part = yield* Fiber.join(told)
@@ -132,6 +133,70 @@ it.effect("serves as many watches as its limit allows, and more when some have e
     yield* watches.endAll(2)
     yield* watches.open(4, request())
     assert.strictEqual(watches.figures().watches, 2)
+  }))
+
+it.effect("counts each range of a watch as a watch", () =>
+  Effect.gen(function*() {
+    const { node: { watches } } = yield* leading({ maxWatches: 4 })
+    const three = KeyRanges.make(["a", "b", "c"].map((prefix) => prefixRange(bytes(prefix))))
+    assert(three instanceof KeyRanges)
+    const { watch } = yield* watches.open(1, request({ ranges: three }))
+    const refused = yield* Effect.flip(watches.open(1, request({ ranges: three })))
+    assert.deepInclude(refused, { _tag: "Overloaded", limit: "maxWatches", current: 3, maximum: 4 })
+    yield* watches.open(1, request())
+    yield* watches.end(1, watch)
+    yield* watches.open(1, request({ ranges: three }))
+  }))
+
+it.effect("answers a question at once when progress is requested, before it, during it or during a part", () =>
+  Effect.gen(function*() {
+    const { cluster, node } = yield* leading()
+    const { watches } = node
+    const { from, watch } = yield* watches.open(1, request({ ranges: KeyRanges.of(prefixRange(bytes("a/"))) }))
+    const ask = (at: number) => Effect.forkChild(watches.next(1, watch, at, 60_000), { startImmediately: true })
+    const told = (fiber: Fiber.Fiber<WatchPart, unknown>) =>
+      Effect.map(cluster.whileTimePasses(Fiber.join(fiber)), (part) => [revisionsOf(part), part.through])
+    const startedMs = yield* Clock.currentTimeMillis
+    const during = yield* ask(from)
+    yield* node.put("b", "1")
+    yield* node.put("b", "2")
+    assert.isUndefined(during.pollUnsafe())
+    yield* watches.progress(2, watch)
+    assert.isUndefined(during.pollUnsafe(), "not the owner's to ask")
+    yield* watches.progress(1, watch)
+    assert.deepStrictEqual(yield* told(during), [[], 2])
+
+    yield* watches.progress(1, watch)
+    yield* node.put("b", "3")
+    assert.deepStrictEqual(yield* told(yield* ask(3)), [[], 3])
+
+    // The part comes first; the question behind it does not wait.
+    yield* node.put("a/1", "1")
+    yield* watches.progress(1, watch)
+    assert.deepStrictEqual(yield* told(yield* ask(4)), [[4], 4])
+    yield* node.put("b", "4")
+    assert.deepStrictEqual(yield* told(yield* ask(5)), [[], 5])
+
+    // That was all: the next one waits again.
+    const waits = yield* ask(6)
+    yield* node.put("b", "5")
+    assert.isUndefined(waits.pollUnsafe())
+    yield* node.put("a/1", "2")
+    assert.deepStrictEqual(yield* told(waits), [[7], 7])
+    assert.isBelow((yield* Clock.currentTimeMillis) - startedMs, 10_000, "nothing waited for its time to be over")
+  }))
+
+it.effect("progress at a node that is cut off is not told", () =>
+  Effect.gen(function*() {
+    const cluster = yield* TestCluster.make({ voters: 3, passTime })
+    const old = yield* cluster.leader()
+    const { from, watch } = yield* cluster.whileTimePasses(old.watches.open(1, request()))
+    cluster.isolate(old)
+    const told = yield* Effect.forkChild(Effect.flip(old.watches.next(1, watch, from, 60_000)), {
+      startImmediately: true
+    })
+    yield* old.watches.progress(1, watch)
+    assert.deepInclude(yield* cluster.whileTimePasses(Fiber.join(told)), { _tag: "Unavailable" })
   }))
 
 it.effect("a watch that fails to begin takes no place", () =>
@@ -239,7 +304,7 @@ it.effect("looks through a long past that does not concern it, and says how far 
   Effect.gen(function*() {
     const { node } = yield* leading()
     for (let i = 0; i < 3_000; i++) yield* node.put("a", String(i))
-    const { watch } = yield* node.watches.open(1, request({ range: singleKey(bytes("b")), from: 1 }))
+    const { watch } = yield* node.watches.open(1, request({ ranges: KeyRanges.of(singleKey(bytes("b"))), from: 1 }))
     const part = yield* node.watches.next(1, watch, 1, 0)
     assert.deepStrictEqual(part.revisions, [])
     assert.isAbove(part.through, 0)

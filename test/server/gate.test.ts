@@ -10,6 +10,8 @@ import { encodeMessages } from "../../src/codec/MessageBatch.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import type { Command } from "../../src/kv/Command.ts"
 import { encodeCommand, proposers } from "../../src/kv/Command.ts"
+import { singleKey } from "../../src/kv/KeyRange.ts"
+import { encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { encodeQuery } from "../../src/kv/Query.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { NodeId } from "../../src/raft/Types.ts"
@@ -37,8 +39,14 @@ const toClients: Payloads<typeof Rpcs> = {
     from: "any",
     queries: encodeBatch([encodeQuery({ _tag: "Get", key: bytes("a") })])
   },
-  "client.Watch": { gte: bytes("a"), lt: bytes("b"), from: null, previous: false, only: null },
+  "client.Watch": {
+    ranges: encodeRanges(KeyRanges.of(singleKey(bytes("a")))),
+    from: null,
+    previous: false,
+    only: null
+  },
   "client.Changes": { watch: 1, from: 1, waitMs: 0 },
+  "client.WatchProgress": { watch: 1 },
   "client.EndWatch": { watch: 1 },
   "client.Status": undefined,
   "client.TransferLeader": { target: null },

@@ -10,6 +10,7 @@ import * as TcpConnection from "../../src/client/TcpConnection.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import type { Limits } from "../../src/FlareDbConfig.ts"
 import { prefixRange } from "../../src/kv/KeyRange.ts"
+import { KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { partBytes } from "../../src/machine/ChangeFeed.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import type { ListenError } from "../../src/rpc/TcpServer.ts"
@@ -162,10 +163,17 @@ it.live(
       yield* Effect.provide(fill(8), client(endpoint))
       const way = yield* proxy(endpoint)
       const connection = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(way.endpoint)
-      const request = { range: prefixRange(new Uint8Array(0)), from: 1, previous: false, only: undefined }
+      const request = {
+        ranges: KeyRanges.of(prefixRange(new Uint8Array(0))),
+        from: 1,
+        previous: false,
+        only: undefined
+      }
       const watches = yield* Effect.forEach(upTo(100), () => connection.watch(request))
-      const asked = yield* Effect.forEach(watches, (watch) =>
-        Effect.forkScoped(watch.next(33, 60_000), { startImmediately: true }))
+      const asked = yield* Effect.forEach(
+        watches,
+        (watch) => Effect.forkScoped(watch.next(33, 60_000), { startImmediately: true })
+      )
       // Calls are taken in the order in which they come: those before this one are being served.
       yield* connection.status
       yield* way.stop
@@ -184,8 +192,7 @@ it.live(
       assert.isAbove(stuck.unconfirmedBytes, 0)
       assert.isAtMost(stuck.unconfirmedBytes, maxWatchBytes / 4 + partBytes + value.byteLength)
 
-      yield* until(figures, (now) =>
-        now.watches === 0 && now.unconfirmedBytes === 0)
+      yield* until(figures, (now) => now.watches === 0 && now.unconfirmedBytes === 0)
       for (const fiber of asked) assert.isUndefined(fiber.pollUnsafe(), "nothing came through")
     }),
   30_000

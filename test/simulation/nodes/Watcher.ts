@@ -2,6 +2,7 @@
 import { Cause, Effect } from "effect"
 import type { ChangeFeed, FeedPart, FeedRequest } from "../../../src/machine/ChangeFeed.ts"
 import { prefixRange } from "../../../src/kv/KeyRange.ts"
+import { KeyRanges } from "../../../src/kv/KeyRanges.ts"
 import { demand } from "../Oracle.ts"
 import type { ClientWorld } from "./Clients.ts"
 import { keyOf, latin } from "./Ledger.ts"
@@ -53,7 +54,7 @@ export class Watcher {
     if (process === undefined || running === undefined || node.process !== process || this.asking) return
     this.asking = true
     const { from } = this
-    const request = { range: prefixRange(Buffer.from(this.prefix, "latin1")), previous: this.previous }
+    const request = { ranges: KeyRanges.of(prefixRange(Buffer.from(this.prefix, "latin1"))), previous: this.previous }
     process.enter(() =>
       node.run(this.next(running.feed, request, from), (exit) => {
         if (process.isGone || this.process !== process) return
@@ -69,7 +70,7 @@ export class Watcher {
   /** The next changes, or after a while how far there are none. */
   private next(feed: ChangeFeed["Service"], request: FeedRequest, from: number): Effect.Effect<FeedPart, unknown> {
     return Effect.flatMap(
-      feed.wait(request.range, from, patienceMs),
+      feed.wait(request.ranges, from, patienceMs),
       (at) =>
         at <= feed.revision() ? feed.next(request, at) : Effect.succeed({ revisions: [], through: at - 1, bytes: 0 })
     )

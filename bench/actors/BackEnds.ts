@@ -1,0 +1,46 @@
+/** The back ends by name: the process or processes behind one, and the layer of a runner on it. */
+import { Effect, Layer } from "effect"
+import { parseEndpoints } from "flaredb/client"
+import type { ActorServices } from "../../examples/actors/BackEnd.ts"
+import * as FlareDbBackEnd from "../../examples/actors/FlareDb.ts"
+import * as Memory from "../../examples/actors/Memory.ts"
+import * as PostgresBackEnd from "../../examples/actors/Postgres.ts"
+import { ownCluster } from "../../src/bin/bench/OwnCluster.ts"
+import { freePorts } from "../../src/bin/FreePorts.ts"
+import * as Postgres from "../../test/cluster/Postgres.ts"
+import type { BackEnd, Target } from "./Points.ts"
+
+/** Starts what is behind the back end, empty, for the length of the scope. */
+export const start = (backEnd: BackEnd) =>
+  Effect.gen(function*() {
+    if (backEnd === "memory") return { backEnd } satisfies Target
+    if (backEnd === "flaredb") return { backEnd, endpoints: (yield* ownCluster).endpoints } satisfies Target
+    const { database, host, port, username } = yield* Postgres.start
+    return { backEnd, host, port, username, database: yield* database("bench") } satisfies Target
+  })
+
+/** What is missing to start it, if anything. */
+export const missing = (backEnd: BackEnd): string | undefined =>
+  backEnd === "sql-pg" && !Postgres.isInstalled() ? Postgres.howToInstall : undefined
+
+/** The best of five settings in one round each on a busy machine (10 to 64, with and without multiplexing). */
+const maxConnections = 32
+
+/** A runner on it with the settings that it comes with: what they cost is part of what is compared. */
+export const runner = (target: Target): Layer.Layer<ActorServices, unknown> => {
+  if (target.backEnd === "memory") return Memory.layer
+  if (target.backEnd === "flaredb") {
+    return Layer.unwrap(Effect.gen(function*() {
+      const [port = 0] = yield* freePorts(1)
+      const endpoints = yield* parseEndpoints(target.endpoints)
+      return FlareDbBackEnd.layer({ endpoints, runner: { host: "127.0.0.1", port } })
+    }))
+  }
+  const { database, host, port, username } = target
+  return Layer.unwrap(Effect.map(freePorts(1), ([runnerPort = 0]) =>
+    PostgresBackEnd.layer({
+      database: { host, port, username, database, minConnections: 8, maxConnections },
+      runner: { host: "127.0.0.1", port: runnerPort },
+      sharding: { entityMessagePollInterval: "10 seconds" }
+    })))
+}

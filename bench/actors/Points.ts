@@ -1,0 +1,80 @@
+/** What `bench:actors` can measure. */
+
+/** What is measured: calls a second while so many are in flight, or how late things are. */
+export type Work = "entity" | "atomic" | "queue" | "workflow"
+
+export type Point =
+  | { readonly kind: "throughput"; readonly name: string; readonly work: Work; readonly inFlight: number }
+  /** Messages with a time, all of them waiting at once: how long after it they are handled. */
+  | { readonly kind: "lateness"; readonly name: string; readonly messages: number }
+  /** One of two runners is killed: until every entity that it had answers again. */
+  | { readonly kind: "takeover"; readonly name: string; readonly entities: number }
+  /** Requests a second while others wait and more are kept, in relation to an empty store. */
+  | {
+    readonly kind: "backlog"
+    readonly name: string
+    readonly inFlight: number
+    readonly waiting: number
+    readonly processed: number
+  }
+
+const throughput = (work: Work, inFlight: number): Point => ({
+  kind: "throughput",
+  name: `${work}-${inFlight}`,
+  work,
+  inFlight
+})
+
+export interface Counts {
+  readonly waiting: number
+  readonly processed: number
+}
+
+export const points = ({ processed, waiting }: Counts): ReadonlyArray<Point> => [
+  throughput("entity", 1),
+  throughput("entity", 64),
+  throughput("entity", 256),
+  throughput("atomic", 64),
+  throughput("queue", 1),
+  throughput("queue", 16),
+  throughput("workflow", 1),
+  throughput("workflow", 16),
+  { kind: "lateness", name: "deliver-at", messages: 100 },
+  { kind: "takeover", name: "runner-killed", entities: 64 },
+  { kind: "backlog", name: "backlog", inFlight: 64, waiting, processed }
+]
+
+/** What a load process says of one point; times are milliseconds. */
+export type Result =
+  | { readonly kind: "throughput"; readonly perSecond: number; readonly p50: number; readonly p99: number }
+  | { readonly kind: "lateness"; readonly p50: number; readonly max: number }
+  | { readonly kind: "takeover"; readonly ms: number; readonly moved: number }
+  | { readonly kind: "backlog"; readonly empty: number; readonly full: number }
+
+/** What a load process is told, as JSON in its first argument. */
+export interface Plan {
+  readonly target: Target
+  readonly points: ReadonlyArray<Point>
+  readonly warmUpMs: number
+  readonly measureMs: number
+  /** Load before the first point, the same for every back end: code gets faster while it is compiled. */
+  readonly heatUpMs: number
+}
+
+/** A back end that runs. */
+export type Target =
+  | { readonly backEnd: "memory" }
+  | {
+    readonly backEnd: "sql-pg"
+    readonly host: string
+    readonly port: number
+    readonly username: string
+    readonly database: string
+  }
+  | { readonly backEnd: "flaredb"; readonly endpoints: string }
+
+export const backEnds = ["memory", "sql-pg", "flaredb"] as const
+export type BackEnd = typeof backEnds[number]
+
+/** Whether the back end has what is measured: a memory is one process's, and nobody takes over. */
+export const has = (backEnd: BackEnd, point: Point): boolean => backEnd !== "memory" || point.kind !== "takeover"

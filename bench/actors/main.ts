@@ -1,0 +1,195 @@
+/**
+ * `npm run bench:actors [-- --back-ends sql-pg,memory] [--points entity-1,queue-16] [--rounds 5]`: Effect's entities,
+ * queues and workflows on one back end and the other by turns, on fresh data, at the same points: same program,
+ * callers, warm-up and duration. Prints the medians, and the median of the rounds' ratios to PostgreSQL with their
+ * spread.
+ *
+ * Machines differ and are noisy; the back ends of one round have met the same noise, which is why only ratios count.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Console, Effect } from "effect"
+import { Command, Flag } from "effect/cli"
+import { fork } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { machine } from "../../src/bin/bench/Report.ts"
+import { table } from "../../src/bin/Table.ts"
+import { median } from "../Median.ts"
+import * as BackEnds from "./BackEnds.ts"
+import type { BackEnd, Plan, Point, Result, Target } from "./Points.ts"
+import { backEnds, has, points } from "./Points.ts"
+
+type Results = ReadonlyMap<string, Result>
+
+/** What the others are compared with. */
+const reference: BackEnd = "sql-pg"
+
+/** The default leaves out what takes minutes a round. */
+const usual = [
+  "entity-1",
+  "entity-64",
+  "entity-256",
+  "atomic-64",
+  "queue-1",
+  "queue-16",
+  "workflow-1",
+  "workflow-16",
+  "deliver-at"
+].join(",")
+
+const load = fileURLToPath(new URL("./load.ts", import.meta.url))
+
+/** Runs the plan in a load process. */
+const run = (plan: Plan) =>
+  Effect.callback<Results, Error>((resume) => {
+    const results = new Map<string, Result>()
+    const child = fork(load, [JSON.stringify(plan)], { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+    child.on("message", (message: "ready" | { readonly point: string; readonly result: Result }) => {
+      if (message !== "ready") results.set(message.point, message.result)
+    })
+    child.on("exit", (code) =>
+      resume(code === 0 ? Effect.succeed(results) : Effect.fail(new Error(`the load process ended with code ${code}`))))
+    return Effect.sync(() =>
+      child.kill("SIGKILL")
+    )
+  })
+
+const named = <A>(names: string, known: ReadonlyArray<A>, nameOf: (one: A) => string) =>
+  Effect.forEach(names.split(","), (name) => {
+    const found = known.find((one) => nameOf(one) === name)
+    return found === undefined
+      ? Effect.fail(new Error(`there is no "${name}"; there are ${known.map(nameOf).join(", ")}`))
+      : Effect.succeed(found)
+  })
+
+/** One figure of a result for the table. */
+const figure = (result: Result): number => {
+  switch (result.kind) {
+    case "throughput":
+      return result.perSecond
+    case "lateness":
+      return result.p50
+    case "takeover":
+      return result.ms
+    case "backlog":
+      return result.full / result.empty
+  }
+}
+
+/** What it is, and what else is known of it. */
+const units = { throughput: "a second", lateness: "ms late", takeover: "ms", backlog: "of an empty store's" } as const
+
+const more = (results: ReadonlyArray<Result>): string => {
+  const of = (pick: (result: Result) => number) => median(results.map(pick)).toFixed(1)
+  const [first] = results
+  switch (first?.kind) {
+    case "throughput":
+      return `p50 ${of((r) => r.kind === "throughput" ? r.p50 : Number.NaN)}, p99 ${
+        of((r) => r.kind === "throughput" ? r.p99 : Number.NaN)
+      } ms`
+    case "lateness":
+      return `at most ${of((r) => r.kind === "lateness" ? r.max : Number.NaN)} ms`
+    case "takeover":
+      return `${of((r) => r.kind === "takeover" ? r.moved : Number.NaN)} entities`
+    case "backlog":
+      return `${of((r) => r.kind === "backlog" ? r.full : Number.NaN)} a second`
+    default:
+      return ""
+  }
+}
+
+const digits = (value: number): string => value.toFixed(value < 10 ? 2 : 0)
+const spread = (values: ReadonlyArray<number>, format: (value: number) => string): string =>
+  `${format(median(values))} (${format(Math.min(...values))}–${format(Math.max(...values))})`
+
+const bench = Command.make("bench:actors", {
+  backEnds: Flag.String("back-ends").pipe(
+    Flag.withDescription(backEnds.join(", ")),
+    Flag.withDefault("sql-pg,flaredb")
+  ),
+  points: Flag.String("points").pipe(
+    Flag.withDescription(points({ waiting: 0, processed: 0 }).map(({ name }) => name).join(", ")),
+    Flag.withDefault(usual)
+  ),
+  rounds: Flag.Int("rounds").pipe(Flag.withDefault(5)),
+  seconds: Flag.Int("seconds").pipe(Flag.withDefault(4)),
+  warmUp: Flag.Int("warm-up").pipe(Flag.withDefault(2)),
+  heatUp: Flag.Int("heat-up").pipe(
+    Flag.withDescription("seconds of load on each back end before its first point"),
+    Flag.withDefault(20)
+  ),
+  waiting: Flag.Int("waiting").pipe(Flag.withDescription("messages that wait, for backlog"), Flag.withDefault(100_000)),
+  processed: Flag.Int("processed").pipe(
+    Flag.withDescription("messages that are kept, for backlog"),
+    Flag.withDefault(1_000_000)
+  ),
+  json: Flag.Boolean("json").pipe(Flag.withDefault(false))
+}, (flags) =>
+  Effect.gen(function*() {
+    const chosen = yield* named(flags.backEnds, backEnds, (name) => name)
+    const wanted: ReadonlyArray<Point> = yield* named(flags.points, points(flags), ({ name }) => name)
+    for (const backEnd of chosen) {
+      const missing = BackEnds.missing(backEnd)
+      if (missing !== undefined) return yield* Effect.fail(new Error(missing))
+    }
+    const turn = (backEnd: BackEnd) =>
+      Effect.flatMap(BackEnds.start(backEnd), (target: Target) =>
+        run({
+          target,
+          points: wanted.filter((point) => has(backEnd, point)),
+          warmUpMs: flags.warmUp * 1_000,
+          measureMs: flags.seconds * 1_000,
+          heatUpMs: flags.heatUp * 1_000
+        })).pipe(Effect.scoped)
+
+    const rounds: Array<ReadonlyMap<BackEnd, Results>> = []
+    for (let round = 0; round < flags.rounds; round++) {
+      const results = new Map<BackEnd, Results>()
+      // Nobody is always first.
+      for (const backEnd of round % 2 === 0 ? chosen : chosen.toReversed()) {
+        yield* Console.error(`round ${round + 1} of ${flags.rounds}: ${backEnd}`)
+        results.set(backEnd, yield* turn(backEnd))
+      }
+      rounds.push(results)
+    }
+    if (flags.json) {
+      return yield* Console.log(JSON.stringify({
+        machine: machine(),
+        rounds: rounds.map((results) =>
+          Object.fromEntries([...results].map(([backEnd, found]) => [backEnd, Object.fromEntries(found)]))
+        )
+      }))
+    }
+    const rows = wanted.flatMap(({ kind, name }) =>
+      chosen.flatMap((backEnd) => {
+        const of = (which: BackEnd) => rounds.flatMap((results) => results.get(which)?.get(name) ?? [])
+        const [own, theirs] = [of(backEnd), of(reference)]
+        if (own.length === 0) return []
+        return [[
+          name,
+          backEnd,
+          `${spread(own.map(figure), digits)} ${units[kind]}`,
+          more(own),
+          backEnd === reference || theirs.length !== own.length
+            ? ""
+            : spread(own.map((result, i) => figure(result) / figure(theirs[i] as Result)), (ratio) => ratio.toFixed(2))
+        ]]
+      })
+    )
+    yield* Console.log(
+      `${machine()}; ${flags.rounds} rounds, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up, ${flags.heatUp} s of load before the first`
+    )
+    yield* Console.log(table([["POINT", "BACK END", "FIGURE", "", `TO ${reference.toUpperCase()}`], ...rows]))
+    yield* Console.log("Median (lowest–highest) of the rounds. A ratio is of two figures of the same round.")
+  }).pipe(
+    Effect.catch((error) =>
+      Effect.andThen(
+        Console.error(error instanceof Error ? error.message : String(error)),
+        Effect.sync(() => {
+          process.exitCode = 1
+        })
+      )
+    )
+  ))
+
+bench.pipe(Command.run({ version: "1" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

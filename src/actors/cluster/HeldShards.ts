@@ -1,0 +1,39 @@
+/**
+ * The shards that this process holds, as far as it knows. What is committed for a shard is committed only if its lock
+ * is still the one that is named here: so a process that lost a shard without noticing changes nothing.
+ */
+import { Context, Layer } from "effect"
+
+export class HeldShards extends Context.Service<HeldShards, ShardTable>()("flaredb/actors/HeldShards") {
+  static readonly layer: Layer.Layer<HeldShards> = Layer.sync(HeldShards, () => new ShardTable())
+}
+
+export class ShardTable {
+  /** The create revision of each shard's lock. */
+  private readonly locks = new Map<string, number>()
+  private acquired = false
+
+  /** Whether this process ever held a shard. One that did commits for no shard that it does not hold. */
+  get isRunner(): boolean {
+    return this.acquired
+  }
+
+  get size(): number {
+    return this.locks.size
+  }
+
+  hold(shard: string, createRevision: number): void {
+    this.acquired = true
+    this.locks.set(shard, createRevision)
+  }
+
+  /** The create revision of the shard's lock; `undefined` when the shard is not held. */
+  lockOf(shard: string): number | undefined {
+    return this.locks.get(shard)
+  }
+
+  /** Forgets a shard; with `createRevision`, only while it is held with that lock. */
+  release(shard: string, createRevision?: number): void {
+    if (createRevision === undefined || this.locks.get(shard) === createRevision) this.locks.delete(shard)
+  }
+}

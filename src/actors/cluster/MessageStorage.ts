@@ -1,0 +1,508 @@
+/**
+ * Effect's `MessageStorage`: requests, replies, acknowledgements and interrupts of persisted entities.
+ *
+ * Whatever is stored is one transaction of the store, and recognises its own effect when the answer was lost. A runner
+ * stores replies only while it holds the request's shard: the transaction compares the create revision of the lock.
+ */
+import { Context, Effect, Layer, Option } from "effect"
+import type { NonEmptyArray } from "effect/Array"
+import { MessageStorage, Snowflake } from "effect/cluster"
+import type { ClusterError, EntityAddress, Envelope, Reply } from "effect/cluster"
+import { KeyValue } from "../../client/KeyValue.ts"
+import { Compare, Op } from "../../client/Txn.ts"
+import type { Watch } from "../../client/Watch.ts"
+import type { ClusterName } from "./ClusterKeys.ts"
+import { ClusterKeys } from "./ClusterKeys.ts"
+import { Contended, IdTaken, persistent, RequestFinished, ShardLockLost } from "./Failures.ts"
+import type { ShardTable } from "./HeldShards.ts"
+import { HeldShards } from "./HeldShards.ts"
+import type { EntityRow, ExitRow, FinishedRow, PrimaryKeyRow, RequestRow } from "./MessageRows.ts"
+import { rowOf, shardOf, waitingRow } from "./MessageRows.ts"
+import type { RetentionOptions } from "./Retention.ts"
+import { Retention } from "./Retention.ts"
+import type { Item } from "./ShardQueues.ts"
+import { ShardQueues } from "./ShardQueues.ts"
+import { carryOut, inTransaction, OpenTransaction, readTogether } from "./StorageTransaction.ts"
+import { MessageWork } from "./MessageWork.ts"
+
+export interface MessageStorageOptions extends ClusterName, RetentionOptions {
+  /** Most memory of the mirrors of each 256 shards' queues, in bytes. Default 256 MiB. */
+  readonly maxQueueBytes?: number | undefined
+}
+
+type Result<A> = Effect.Effect<A, ClusterError.PersistenceError>
+
+interface Message {
+  readonly envelope: Envelope.Encoded
+  readonly lastSentReply: Option.Option<Reply.Encoded>
+}
+
+const defaultQueueBytes = 256 * 1024 * 1024
+
+/** Most messages of one reading when the caller names no limit. */
+const defaultLimit = 1_024
+
+/** Times that a change of a message meets others before it fails. */
+const attempts = 8
+
+/** Chunks read with the exit of a request; more are read page by page. */
+const firstChunks = 64
+
+/** Messages deleted at once by `clearAddress`. */
+const clearedAtOnce = 100
+
+const { Duplicate, Success } = MessageStorage.SaveResultEncoded
+
+class Messages {
+  private readonly keys: ClusterKeys
+  private readonly kv: KeyValue["Service"]
+  private readonly shards: ShardTable
+  private readonly queues: ShardQueues
+  private readonly retention: Retention
+
+  constructor(
+    keys: ClusterKeys,
+    kv: KeyValue["Service"],
+    shards: ShardTable,
+    queues: ShardQueues,
+    retention: Retention
+  ) {
+    this.keys = keys
+    this.kv = kv
+    this.shards = shards
+    this.queues = queues
+    this.retention = retention
+  }
+
+  get encoded(): MessageStorage.Encoded {
+    return {
+      saveEnvelope: (options) => persistent(Effect.suspend(() => this.saveEnvelope(options))),
+      saveReply: (reply) => persistent(reply._tag === "WithExit" ? this.saveExit(reply) : this.saveChunk(reply)),
+      clearReplies: (id, options) =>
+        persistent(this.clearReplies(
+          String(id),
+          options?.expectedReplyId === undefined ? undefined : String(options.expectedReplyId)
+        )),
+      requestIdForPrimaryKey: (primaryKey) => persistent(this.requestOf(primaryKey)),
+      repliesFor: (ids) => this.replies(ids, false),
+      repliesForUnfiltered: (ids) => this.replies(ids, true),
+      unprocessedMessages: (shards, now, options) =>
+        options?.addresses?.length === 0 ? Effect.succeed([]) : persistent(this.unprocessed(shards, now, options)),
+      unprocessedMessagesById: (ids, now) => persistent(this.unprocessedById(ids.map(String), now)),
+      resetRequests: (ids) =>
+        Effect.sync(() => {
+          const wanted = new Set(ids.map(String))
+          this.queues.release(({ id }) => wanted.has(id))
+        }),
+      resetAddresses: (addresses) => Effect.sync(() => this.queues.releaseAddresses(addresses)),
+      resetShards: (shards) =>
+        Effect.sync(() => {
+          const wanted = new Set(shards)
+          this.queues.release(({ shard }) => wanted.has(shard))
+        }),
+      clearAddress: (address) => persistent(this.clearAddress(address)),
+      withTransaction: inTransaction(this.kv)
+    }
+  }
+
+  private saveEnvelope(
+    { deliverAt, envelope, primaryKey }: {
+      readonly envelope: Envelope.Encoded
+      readonly primaryKey: string | null
+      readonly deliverAt: number | null
+    }
+  ) {
+    switch (envelope._tag) {
+      case "Request":
+        return this.saveRequest({ envelope, shard: shardOf(envelope.address), primaryKey, deliverAt })
+      case "AckChunk":
+        return Effect.as(this.saveAcknowledgement(envelope), Success())
+      case "Interrupt":
+        return Effect.as(this.saveInterrupt(envelope), Success())
+    }
+  }
+
+  private readonly saveRequest = Effect.fnUntraced({ self: this }, function*(this: Messages, request: RequestRow) {
+    const { envelope: { address, requestId: id }, primaryKey, shard } = request
+    const open = yield* OpenTransaction
+    const row = JSON.stringify(request)
+    const requestKey = this.keys.request(id)
+    const byKey = primaryKey === null ? undefined : this.keys.primaryKey(primaryKey)
+    const before = byKey === undefined ? undefined : open?.primaryKeys.get(byKey)
+    if (before !== undefined) {
+      return Duplicate({ originalId: Snowflake.Snowflake(before), lastReceivedReply: Option.none() })
+    }
+    const keyRow: PrimaryKeyRow = { id, shard }
+    const entityRow: EntityRow = { shard, primaryKey }
+    const saved = yield* carryOut(this.kv, {
+      if: [Compare.missing(requestKey), ...byKey === undefined ? [] : [Compare.missing(byKey)]],
+      do: [
+        Op.put(requestKey, row),
+        Op.put(this.keys.part(shard, id, "r"), waitingRow(request)),
+        Op.put(this.keys.ofEntity(address.entityType, address.entityId, id), JSON.stringify(entityRow)),
+        ...byKey === undefined ? [] : [Op.put(byKey, JSON.stringify(keyRow))]
+      ],
+      else: [Op.get(requestKey), Op.get(byKey ?? requestKey)]
+    })
+    if (saved.succeeded) {
+      if (byKey !== undefined) open?.primaryKeys.set(byKey, id)
+      return Success()
+    }
+    const [known, keyed] = saved.results
+    if (byKey !== undefined && keyed._tag === "Some") {
+      const original = yield* rowOf<PrimaryKeyRow>(keyed.value)
+      // Its own effect, whose answer was lost.
+      if (original.id === id && known._tag === "Some" && known.value.text === row) return Success()
+      const last = yield* this.lastReply(original.id)
+      return Duplicate({ originalId: Snowflake.Snowflake(original.id), lastReceivedReply: last })
+    }
+    if (known._tag === "Some" && known.value.text === row) return Success()
+    return yield* new IdTaken({ id })
+  })
+
+  /** The exit, or else the last chunk. */
+  private readonly lastReply = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    id: string
+  ) {
+    const [exit, chunks] = yield* readTogether(this.kv, [
+      Op.get(this.keys.exit(id)),
+      Op.scan(this.keys.chunks(id), { limit: 1, reverse: true })
+    ])
+    if (exit._tag === "Some") return Option.some<Reply.Encoded>((yield* rowOf<ExitRow>(exit.value)).reply)
+    const [chunk] = chunks.entries
+    return chunk === undefined ? Option.none<Reply.Encoded>() : Option.some(yield* rowOf<Reply.Encoded>(chunk))
+  })
+
+  private readonly saveAcknowledgement = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    envelope: Envelope.AckChunkEncoded
+  ) {
+    const { replyId, requestId: id } = envelope
+    const shard = shardOf(envelope.address)
+    const waits = this.keys.part(shard, id, "r")
+    const unacknowledged = this.keys.part(shard, id, "u")
+    const queued = Op.put(this.keys.part(shard, id, "a"), JSON.stringify(envelope))
+    const marked = yield* carryOut(this.kv, {
+      if: [Compare.exists(waits), Compare.value(unacknowledged).equals(replyId)],
+      do: [
+        queued,
+        Op.delete(unacknowledged),
+        Op.put(this.keys.part(shard, id, "k"), replyId),
+        Op.put(this.keys.acknowledged(id), replyId)
+      ]
+    })
+    // Of a chunk that is acknowledged already; and one of a request with an exit is of no use to anybody.
+    if (!marked.succeeded) yield* carryOut(this.kv, { if: [Compare.exists(waits)], do: [queued] })
+  })
+
+  private saveInterrupt(envelope: Envelope.InterruptEncoded) {
+    const { requestId: id } = envelope
+    const shard = shardOf(envelope.address)
+    return carryOut(this.kv, {
+      if: [Compare.exists(this.keys.part(shard, id, "r"))],
+      do: [Op.put(this.keys.part(shard, id, "i"), JSON.stringify(envelope))]
+    })
+  }
+
+  /** The shard of a request; `undefined` when there is no such request. */
+  private readonly shardOf = Effect.fnUntraced({ self: this }, function*(this: Messages, id: string) {
+    const waiting = this.queues.find(id)
+    if (waiting !== undefined) return waiting.shard
+    const request = yield* this.kv.get(this.keys.request(id))
+    return request._tag === "None" ? undefined : (yield* rowOf<RequestRow>(request.value)).shard
+  })
+
+  /** What holds as long as this process may store replies of a shard. */
+  private fence(shard: string): ReadonlyArray<Compare> | ShardLockLost {
+    const lock = this.shards.lockOf(shard)
+    if (lock !== undefined) return [Compare.createRevision(this.keys.lock(shard)).equals(lock)]
+    // A process that never held a shard runs no entities of others: a test, or a tool.
+    return this.shards.isRunner ? new ShardLockLost({ shard }) : []
+  }
+
+  /** The next refresh is to say so at once. */
+  private loses(shard: string, lock: number | undefined): Effect.Effect<void> {
+    return Effect.sync(() => this.shards.release(shard, lock))
+  }
+
+  private readonly saveExit = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    reply: Reply.WithExitEncoded
+  ) {
+    const { requestId: id } = reply
+    const shard = yield* this.shardOf(id)
+    if (shard === undefined) return
+    const lock = this.shards.lockOf(shard)
+    const fence = this.fence(shard)
+    if (fence instanceof ShardLockLost) return yield* fence
+    const waits = this.keys.part(shard, id, "r")
+    const entity = yield* this.entityOf(id)
+    const hour = entity === undefined ? undefined : this.retention.hourFor(entity.type)
+    const row: ExitRow = hour === undefined ? { reply } : { reply, hour }
+    const finished: FinishedRow | undefined = entity
+    const stored = yield* carryOut(this.kv, {
+      if: [Compare.exists(waits), ...fence],
+      do: [
+        Op.put(this.keys.exit(id), JSON.stringify(row)),
+        Op.delete(waits),
+        Op.delete(this.keys.part(shard, id, "a")),
+        Op.delete(this.keys.part(shard, id, "i")),
+        Op.delete(this.keys.part(shard, id, "u")),
+        Op.delete(this.keys.part(shard, id, "k")),
+        ...hour === undefined ? [] : [Op.put(this.keys.finishedIn(hour, id), JSON.stringify(finished))]
+      ],
+      else: [Op.get(this.keys.exit(id)), Op.get(waits)]
+    }, () => this.loses(shard, lock))
+    if (stored.succeeded) return
+    const [exit, waiting] = stored.results
+    if (waiting._tag === "Some") {
+      yield* this.loses(shard, lock)
+      return yield* new ShardLockLost({ shard })
+    }
+    // The request was cleared.
+    if (exit._tag === "None") return
+    if ((yield* rowOf<ExitRow>(exit.value)).reply.id !== reply.id) return yield* new RequestFinished({ id })
+  })
+
+  private readonly entityOf = Effect.fnUntraced({ self: this }, function*(this: Messages, id: string) {
+    const item = this.queues.find(id)?.items.get("r")
+    if (item !== undefined) return { type: item.type, entity: item.entity }
+    const request = yield* this.kv.get(this.keys.request(id))
+    if (request._tag === "None") return undefined
+    const { envelope: { address } } = yield* rowOf<RequestRow>(request.value)
+    return { type: address.entityType, entity: address.entityId }
+  })
+
+  private readonly saveChunk = Effect.fnUntraced({ self: this }, function*(this: Messages, reply: Reply.ChunkEncoded) {
+    const { requestId: id } = reply
+    const shard = yield* this.shardOf(id)
+    if (shard === undefined) return
+    const lock = this.shards.lockOf(shard)
+    const fence = this.fence(shard)
+    if (fence instanceof ShardLockLost) return yield* fence
+    const waits = this.keys.part(shard, id, "r")
+    const key = this.keys.chunk(id, reply.id)
+    const stored = yield* carryOut(this.kv, {
+      if: [Compare.exists(waits), Compare.missing(key), ...fence],
+      do: [Op.put(key, JSON.stringify(reply)), Op.put(this.keys.part(shard, id, "u"), reply.id)],
+      else: [Op.get(key), Op.get(waits)]
+    }, () => this.loses(shard, lock))
+    if (stored.succeeded) return
+    const [chunk, waiting] = stored.results
+    if (chunk._tag === "Some") return
+    if (waiting._tag === "None") return yield* new RequestFinished({ id })
+    yield* this.loses(shard, lock)
+    return yield* new ShardLockLost({ shard })
+  })
+
+  /** Takes the exit back, so that the request waits again at its old place. */
+  private readonly clearReplies = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    id: string,
+    expected: string | undefined
+  ) {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const [found, exit] = yield* readTogether(this.kv, [Op.get(this.keys.request(id)), Op.get(this.keys.exit(id))])
+      if (found._tag === "None") return
+      const request = yield* rowOf<RequestRow>(found.value)
+      const { shard } = request
+      const waits = this.keys.part(shard, id, "r")
+      if (exit._tag === "None") {
+        if (expected !== undefined) {
+          const last = yield* this.lastReply(id)
+          if (last._tag === "None" || last.value.id !== expected) return
+        }
+        const reset = yield* carryOut(this.kv, {
+          if: [Compare.exists(waits), Compare.missing(this.keys.exit(id))],
+          do: [
+            Op.delete(this.keys.part(shard, id, "k")),
+            ...expected === undefined ? [Op.delete(this.keys.part(shard, id, "i"))] : []
+          ]
+        })
+        this.queues.release((waiting) => waiting.id === id)
+        if (reset.succeeded) return
+        continue
+      }
+      const stored = yield* rowOf<ExitRow>(exit.value)
+      if (expected !== undefined && stored.reply.id !== expected) return
+      const cleared = yield* carryOut(this.kv, {
+        if: [Compare.modRevision(this.keys.exit(id)).equals(exit.value.modRevision)],
+        do: [
+          Op.delete(this.keys.exit(id)),
+          Op.put(waits, waitingRow(request, found.value.createRevision)),
+          ...stored.hour === undefined ? [] : [Op.delete(this.keys.finishedIn(stored.hour, id))]
+        ]
+      })
+      // Otherwise another one changed it, or the answer was lost and there is nothing to clear.
+      if (cleared.succeeded) return
+    }
+    return yield* new Contended({ id, attempts })
+  })
+
+  private readonly requestOf = Effect.fnUntraced({ self: this }, function*(this: Messages, primaryKey: string) {
+    const found = yield* this.kv.get(this.keys.primaryKey(primaryKey))
+    return found._tag === "None"
+      ? Option.none()
+      : Option.some(Snowflake.Snowflake((yield* rowOf<PrimaryKeyRow>(found.value)).id))
+  })
+
+  /** In the order in which they were stored. */
+  private replies(ids: NonEmptyArray<string>, all: boolean): Result<Array<Reply.Encoded>> {
+    return persistent(Effect.map(
+      Effect.forEach([...new Set(ids.map(String))], (id) => this.repliesOf(id, all), { concurrency: "unbounded" }),
+      (found) => found.flat().sort((a, b) => a.revision - b.revision).map(({ reply }) => reply)
+    ))
+  }
+
+  private readonly repliesOf = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    id: string,
+    all: boolean
+  ) {
+    const [exit, acknowledged, first] = yield* readTogether(this.kv, [
+      Op.get(this.keys.exit(id)),
+      Op.get(this.keys.acknowledged(id)),
+      Op.scan(this.keys.chunks(id), { limit: firstChunks })
+    ])
+    const chunks = [...first.entries]
+    let cursor = first.more ? first.entries[first.entries.length - 1]?.key : undefined
+    while (cursor !== undefined) {
+      const page = yield* this.kv.scan(this.keys.chunks(id), { cursor })
+      chunks.push(...page.entries)
+      cursor = page.cursor
+    }
+    const lastKey = acknowledged._tag === "None" ? "" : this.keys.chunk(id, acknowledged.value.text)
+    const through = chunks.find(({ keyText }) => keyText === lastKey)?.createRevision ?? 0
+    const replies: Array<{ readonly revision: number; readonly reply: Reply.Encoded }> = []
+    for (const chunk of chunks) {
+      if (!all && chunk.createRevision <= through) continue
+      replies.push({ revision: chunk.createRevision, reply: yield* rowOf<Reply.Encoded>(chunk) })
+    }
+    if (exit._tag === "Some") {
+      replies.push({ revision: exit.value.modRevision, reply: (yield* rowOf<ExitRow>(exit.value)).reply })
+    }
+    return replies
+  })
+
+  private readonly unprocessed = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    shards: ReadonlyArray<string>,
+    now: number,
+    options: {
+      readonly limit?: number | undefined
+      readonly addresses?: ReadonlyArray<EntityAddress.EntityAddress> | undefined
+    } = {}
+  ) {
+    const items = yield* this.queues.take(shards, now, options.limit ?? defaultLimit, options.addresses)
+    const messages = yield* Effect.forEach(items, (item) => this.messageOf(item), { concurrency: "unbounded" }).pipe(
+      // What was not read is not handed out.
+      Effect.onError(() => Effect.sync(() => this.queues.release((_, item) => items.includes(item))))
+    )
+    return messages.filter((message) => message !== undefined)
+  })
+
+  private readonly messageOf = Effect.fnUntraced({ self: this }, function*(this: Messages, item: Item) {
+    const { entry, part, waiting } = item
+    if (part !== "r") {
+      return { envelope: yield* rowOf<Envelope.Encoded>(entry), lastSentReply: Option.none() } satisfies Message
+    }
+    const envelope = (yield* rowOf<{ readonly envelope?: Envelope.Encoded }>(entry)).envelope ??
+      (yield* this.envelopeOf(waiting.id))
+    if (envelope === undefined) return undefined
+    return { envelope, lastSentReply: yield* this.chunkOf(waiting.id, waiting.parts.get("k")?.text) } satisfies Message
+  })
+
+  private readonly envelopeOf = Effect.fnUntraced({ self: this }, function*(this: Messages, id: string) {
+    const request = yield* this.kv.get(this.keys.request(id))
+    return request._tag === "None" ? undefined : (yield* rowOf<RequestRow>(request.value)).envelope
+  })
+
+  private readonly chunkOf = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    id: string,
+    reply: string | undefined
+  ) {
+    if (reply === undefined) return Option.none<Reply.Encoded>()
+    const chunk = yield* this.kv.get(this.keys.chunk(id, reply))
+    return chunk._tag === "None" ? Option.none() : Option.some(yield* rowOf<Reply.Encoded>(chunk.value))
+  })
+
+  private readonly unprocessedById = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    ids: ReadonlyArray<string>,
+    now: number
+  ) {
+    const found = yield* Effect.forEach(new Set(ids), (id) => this.readById(id, now), { concurrency: "unbounded" })
+    return found
+      .filter((message) => message !== undefined)
+      .sort((a, b) => a.order - b.order)
+      .map(({ envelope, lastSentReply }): Message => ({ envelope, lastSentReply }))
+  })
+
+  private readonly readById = Effect.fnUntraced({ self: this }, function*(this: Messages, id: string, now: number) {
+    const found = yield* this.kv.get(this.keys.request(id))
+    if (found._tag === "None") return undefined
+    const request = yield* rowOf<RequestRow>(found.value)
+    if (request.deliverAt !== null && request.deliverAt > now) return undefined
+    const waiting = this.keys.waiting(request.shard, id)
+    const { entries } = yield* this.kv.scan(waiting)
+    const part = (name: string) => entries.find(({ keyText }) => keyText === waiting + name)
+    if (part("r") === undefined || part("u") !== undefined) return undefined
+    return {
+      envelope: request.envelope,
+      lastSentReply: yield* this.chunkOf(id, part("k")?.text),
+      order: found.value.createRevision
+    }
+  })
+
+  private readonly clearAddress = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    { entityId, entityType }: EntityAddress.EntityAddress
+  ) {
+    const prefix = this.keys.entity(entityType, entityId)
+    for (;;) {
+      const { entries } = yield* this.kv.scan(prefix, { limit: clearedAtOnce })
+      if (entries.length === 0) return
+      yield* Effect.forEach(
+        entries,
+        (entry) =>
+          Effect.flatMap(
+            rowOf<EntityRow>(entry),
+            (row) => this.retention.remove(this.keys.lastIdOf(entry.keyText), entityType, entityId, row)
+          ),
+        {
+          concurrency: "unbounded",
+          discard: true
+        }
+      )
+    }
+  })
+}
+
+/** The storage of messages as Effect's drivers are, and when there is something to read in it. */
+export const makeEncoded = Effect.fnUntraced(function*(options: MessageStorageOptions) {
+  const keys = new ClusterKeys(options)
+  const kv = yield* KeyValue
+  const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes)
+  const retention = yield* Retention.make(keys, options)
+  const messages = new Messages(keys, kv, yield* HeldShards, queues, retention)
+  return { encoded: messages.encoded, retention, work: MessageWork.of({ next: queues.next }) }
+})
+
+/** `MessageStorage`, and `MessageWork`, which says when there is something to read. */
+export const layer = (
+  options: MessageStorageOptions = {}
+): Layer.Layer<
+  MessageStorage.MessageStorage | MessageWork,
+  never,
+  KeyValue | Watch | HeldShards | Snowflake.Generator
+> =>
+  Layer.effectContext(
+    Effect.gen(function*() {
+      const { encoded, work } = yield* makeEncoded(options)
+      return Context.make(MessageStorage.MessageStorage, yield* MessageStorage.makeEncoded(encoded)).pipe(
+        Context.add(MessageWork, work)
+      )
+    })
+  )

@@ -1,0 +1,18 @@
+/** When there are messages to read that were not there before: one was saved, one is due, or one is not held back. */
+import { Context, Effect, Layer } from "effect"
+import { Sharding } from "effect/cluster"
+
+export class MessageWork extends Context.Service<MessageWork, {
+  /** Waits until there is something that was not there when this was last called. One caller at a time. */
+  readonly next: Effect.Effect<void>
+}>()("flaredb/actors/MessageWork") {
+  /** Has the runner read its queues as soon as there is something in them, instead of at its next poll. */
+  static readonly layerWake: Layer.Layer<never, never, MessageWork | Sharding.Sharding> = Layer.effectDiscard(
+    Effect.gen(function*() {
+      const work = yield* MessageWork
+      const sharding = yield* Sharding.Sharding
+      // What comes during a reading has the runner read once more.
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(work.next, sharding.pollStorage)))
+    })
+  )
+}

@@ -1,0 +1,440 @@
+/**
+ * Effect's `RunnerStorage`: which runners there are, and which of them holds which shard.
+ *
+ * A runner and its locks live on leases that nothing but `refresh` keeps alive. So they end when a runner stops to
+ * refresh, whether its process died, is frozen, or cannot reach the cluster. A lock's create revision fences what its
+ * holder commits (`HeldShards`).
+ *
+ * Each write recognises its own effect, so that it can be repeated when its answer was lost.
+ */
+import { randomUUID } from "node:crypto"
+import { Clock, Duration, Effect, Layer, Semaphore } from "effect"
+import type { NonEmptyArray } from "effect/Array"
+import { RunnerStorage, ShardingConfig } from "effect/cluster"
+import type { ClusterError } from "effect/cluster"
+import type { KeyValueEntry, WriteFailure } from "../../client/KeyValue.ts"
+import { KeyValue } from "../../client/KeyValue.ts"
+import { Leases } from "../../client/Lease.ts"
+import { Compare, Op } from "../../client/Txn.ts"
+import { monotonicMsOf } from "../../Monotonic.ts"
+import type { ClusterName } from "./ClusterKeys.ts"
+import { ClusterKeys } from "./ClusterKeys.ts"
+import { NoMachineId, persistent, repeatable, UnknownRow } from "./Failures.ts"
+import type { ShardTable } from "./HeldShards.ts"
+import { HeldShards } from "./HeldShards.ts"
+
+type Result<A> = Effect.Effect<A, ClusterError.PersistenceError>
+
+/** Machine ids that a Snowflake has room for. */
+const machines = 1_024
+
+/** How long a machine id stays with its address after the runner is gone, in milliseconds. */
+const machineTtlMs = 3_600_000
+
+/** Shortest time to live of a lease, in milliseconds. */
+const minTtlMs = 1_000
+
+/** Part of a lock's time to live for which its last confirmation answers for a single shard. */
+const confirmedPart = 0.6
+
+/** Times that a registration meets others before it fails. */
+const attempts = 16
+
+/** What is known of one address. */
+interface Owner {
+  readonly address: string
+  /** What is written in locks. Another process of the same address has another one. */
+  readonly holder: string
+  registration: Registration | undefined
+  /** The lease of the locks; 0 for none. */
+  lockLease: number
+  /** When the lock lease was last known to be alive, by the monotonic clock. */
+  confirmedMs: number
+  readonly locks: Map<string, number>
+  /** One grant of a lock lease at a time. */
+  readonly turn: Semaphore.Semaphore
+}
+
+interface Registration {
+  readonly runner: string
+  readonly healthy: boolean
+  readonly machine: number
+  readonly lease: number
+  readonly machineLease: number
+  machineAliveMs: number
+}
+
+interface RunnerRow {
+  readonly runner: string
+  readonly healthy: boolean
+}
+
+class Runners {
+  private readonly keys: ClusterKeys
+  private readonly kv: KeyValue["Service"]
+  private readonly leases: Leases["Service"]
+  private readonly shards: ShardTable
+  private readonly clock: Clock.Clock
+  private readonly ttlMs: number
+  private readonly instance: string
+  private readonly owners = new Map<string, Owner>()
+
+  constructor(
+    keys: ClusterKeys,
+    kv: KeyValue["Service"],
+    leases: Leases["Service"],
+    shards: ShardTable,
+    clock: Clock.Clock,
+    ttlMs: number,
+    instance: string
+  ) {
+    this.keys = keys
+    this.kv = kv
+    this.leases = leases
+    this.shards = shards
+    this.clock = clock
+    this.ttlMs = ttlMs
+    this.instance = instance
+  }
+
+  get encoded(): RunnerStorage.Encoded {
+    return {
+      getRunners: persistent(this.runners),
+      register: (address, runner, healthy) =>
+        persistent(Effect.suspend(() => this.register(this.owner(address), runner, healthy))),
+      unregister: (address) => persistent(this.unregister(this.owner(address))),
+      setRunnerHealth: (address, healthy) => persistent(this.setHealth(address, healthy)),
+      acquire: (address, shards) => this.acquire(this.owner(address), shards),
+      refresh: (address, shards) => this.refresh(this.owner(address), shards),
+      release: (address, shard) => persistent(this.release(this.owner(address), shard)),
+      releaseAll: (address) => persistent(this.releaseAll(this.owner(address)))
+    }
+  }
+
+  private owner(address: string): Owner {
+    const known = this.owners.get(address)
+    if (known !== undefined) return known
+    const owner: Owner = {
+      address,
+      holder: JSON.stringify({ address, instance: this.instance }),
+      registration: undefined,
+      lockLease: 0,
+      confirmedMs: -Infinity,
+      locks: new Map(),
+      turn: Semaphore.makeUnsafe(1)
+    }
+    this.owners.set(address, owner)
+    return owner
+  }
+
+  private nowMs(): number {
+    return monotonicMsOf(this.clock)
+  }
+
+  private readonly runners = Effect.suspend(() =>
+    Effect.gen({ self: this }, function*() {
+      const found: Array<readonly [runner: string, healthy: boolean]> = []
+      let cursor: Uint8Array | undefined
+      do {
+        const page = yield* this.kv.scan(this.keys.runners, { cursor })
+        for (const entry of page.entries) {
+          const row = yield* runnerRow(entry)
+          found.push([row.runner, row.healthy])
+        }
+        cursor = page.cursor
+      } while (cursor !== undefined)
+      return found
+    })
+  )
+
+  /** Puts the runner, and the lowest machine id that is free unless the address has one. */
+  private readonly register = Effect.fnUntraced({ self: this }, function*(
+    this: Runners,
+    owner: Owner,
+    runner: string,
+    healthy: boolean
+  ) {
+    const { address, registration } = owner
+    const startedMs = this.nowMs()
+    const lease = yield* this.leases.grant(this.ttlMs)
+    const machineLease = yield* this.leases.grant(machineTtlMs)
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const { entries } = yield* this.kv.scan(this.keys.machines, { limit: machines })
+      const own = entries.find(({ text }) => text === address)
+      const machine = own === undefined ? this.freeMachine(entries) : this.keys.machineOf(own.keyText)
+      if (machine === undefined) return yield* new NoMachineId({ machines })
+      const key = this.keys.machine(machine)
+      const row: RunnerRow = { runner, healthy }
+      const { succeeded } = yield* repeatable(this.kv.transact({
+        if: [own === undefined ? Compare.missing(key) : Compare.value(key).equals(address)],
+        do: [
+          Op.put(key, address, { lease: machineLease.id }),
+          Op.put(this.keys.runner(address), JSON.stringify(row), { lease: lease.id })
+        ]
+      }))
+      // Another runner took it, or the answer was lost and the next attempt finds it.
+      if (!succeeded) continue
+      owner.registration = {
+        runner,
+        healthy,
+        machine,
+        lease: lease.id,
+        machineLease: machineLease.id,
+        machineAliveMs: startedMs
+      }
+      // Its rows have moved to the new leases.
+      if (registration !== undefined) yield* this.endLeases(registration)
+      return machine
+    }
+    return yield* new NoMachineId({ machines })
+  })
+
+  private freeMachine(entries: ReadonlyArray<KeyValueEntry>): number | undefined {
+    const taken = new Set(entries.map(({ keyText }) => this.keys.machineOf(keyText)))
+    for (let id = 0; id < machines; id++) if (!taken.has(id)) return id
+    return undefined
+  }
+
+  /** What is not revoked ends by itself. */
+  private endLeases({ lease, machineLease }: Registration): Effect.Effect<void> {
+    return Effect.forEach([lease, machineLease], (id) => Effect.ignore(this.leases.revoke(id)), {
+      concurrency: 2,
+      discard: true
+    })
+  }
+
+  /** The runner goes with its lease; its address keeps the machine id for a while. */
+  private unregister(owner: Owner): Effect.Effect<void, WriteFailure> {
+    const { registration } = owner
+    owner.registration = undefined
+    return registration === undefined
+      ? Effect.asVoid(repeatable(this.kv.delete(this.keys.runner(owner.address))))
+      : this.end(registration.lease)
+  }
+
+  /** Revokes a lease, unless it has ended by itself. */
+  private end(lease: number): Effect.Effect<void, WriteFailure> {
+    return Effect.catchTag(Effect.asVoid(repeatable(this.leases.revoke(lease))), "LeaseNotFound", () => Effect.void)
+  }
+
+  private readonly setHealth = Effect.fnUntraced({ self: this }, function*(
+    this: Runners,
+    address: string,
+    healthy: boolean
+  ) {
+    const key = this.keys.runner(address)
+    const own = this.owners.get(address)
+    if (own?.registration !== undefined) own.registration = { ...own.registration, healthy }
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const found = yield* this.kv.get(key)
+      if (found._tag === "None") return
+      const entry = found.value
+      const row = yield* runnerRow(entry)
+      if (row.healthy === healthy) return
+      const { succeeded } = yield* repeatable(this.kv.transact({
+        if: [Compare.modRevision(key).equals(entry.modRevision)],
+        do: [Op.put(key, JSON.stringify({ ...row, healthy }), { lease: entry.lease })]
+      })).pipe(
+        // The runner has just gone.
+        Effect.catchTag("LeaseNotFound", () => Effect.succeed({ succeeded: true }))
+      )
+      if (succeeded) return
+    }
+  })
+
+  private readonly lockLease = Effect.fnUntraced({ self: this }, function*(this: Runners, owner: Owner) {
+    if (owner.lockLease !== 0) return owner.lockLease
+    const sentMs = this.nowMs()
+    const { id } = yield* this.leases.grant(this.ttlMs)
+    owner.lockLease = id
+    owner.confirmedMs = sentMs
+    return id
+  })
+
+  private acquire(owner: Owner, shards: NonEmptyArray<string>): Result<Array<string>> {
+    const distinct = [...new Set(shards)]
+    return persistent(Effect.gen({ self: this }, function*() {
+      for (let attempt = 0;; attempt++) {
+        const lease = yield* owner.turn.withPermit(this.lockLease(owner))
+        const got = yield* Effect.result(
+          Effect.forEach(distinct, (shard) => this.acquireOne(owner, shard, lease), { concurrency: "unbounded" })
+        )
+        if (got._tag === "Success") return distinct.filter((_, i) => got.success[i])
+        if (got.failure._tag !== "LeaseNotFound" || attempt > 0) return yield* got.failure
+        // It ended before it was used, and the locks on it with it.
+        this.loseAll(owner, lease)
+      }
+    }))
+  }
+
+  /** Takes a lock that is free, or that a process before this one had at the same address. */
+  private readonly acquireOne = Effect.fnUntraced({ self: this }, function*(
+    this: Runners,
+    owner: Owner,
+    shard: string,
+    lease: number
+  ) {
+    const key = this.keys.lock(shard)
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const taken = yield* repeatable(this.kv.transact({
+        if: [Compare.missing(key)],
+        do: [Op.put(key, owner.holder, { lease })],
+        else: [Op.get(key)]
+      }))
+      if (taken.succeeded) {
+        this.holds(owner, shard, taken.revision)
+        return true
+      }
+      const [found] = taken.results
+      if (found._tag === "None") return false
+      const lock = found.value
+      if (lock.text === owner.holder && lock.lease === lease) {
+        this.holds(owner, shard, lock.createRevision)
+        return true
+      }
+      if (addressOf(lock.text) !== owner.address) return false
+      // The lock is put anew instead of changed: its create revision must be another one.
+      yield* repeatable(this.kv.transact({
+        if: [Compare.modRevision(key).equals(lock.modRevision)],
+        do: [Op.delete(key)]
+      }))
+    }
+    return false
+  })
+
+  private holds(owner: Owner, shard: string, createRevision: number): void {
+    owner.locks.set(shard, createRevision)
+    this.shards.hold(shard, createRevision)
+  }
+
+  private loses(owner: Owner, shard: string): void {
+    const createRevision = owner.locks.get(shard)
+    owner.locks.delete(shard)
+    if (createRevision !== undefined) this.shards.release(shard, createRevision)
+  }
+
+  private loseAll(owner: Owner, lease: number): void {
+    if (owner.lockLease !== lease) return
+    owner.lockLease = 0
+    owner.confirmedMs = -Infinity
+    for (const shard of owner.locks.keys()) this.loses(owner, shard)
+  }
+
+  private refresh(owner: Owner, shards: ReadonlyArray<string>): Result<ReadonlyArray<string>> {
+    return persistent(Effect.suspend(() => {
+      const held = (shard: string) => {
+        const createRevision = owner.locks.get(shard)
+        // A commit that was refused for its lock has it forgotten here.
+        return createRevision !== undefined && this.shards.lockOf(shard) === createRevision
+      }
+      const confirmed = this.nowMs() - owner.confirmedMs < confirmedPart * this.ttlMs
+      // Before each exit of a request is stored; the commit itself checks the lock.
+      if (shards.length === 1 && confirmed) return Effect.succeed(shards.filter(held))
+      return Effect.map(
+        Effect.all([this.keepRegistration(owner), this.keepLocks(owner, shards.length > 0)], { concurrency: 2 }),
+        () => shards.filter(held)
+      )
+    }))
+  }
+
+  /** Keeps the runner alive, and puts it back when it was away for too long. Asks the store in any case. */
+  private keepRegistration(owner: Owner) {
+    const { registration } = owner
+    if (registration === undefined) return Effect.asVoid(this.kv.get(this.keys.runner(owner.address)))
+    const { healthy, lease, machineAliveMs, machineLease, runner } = registration
+    const sentMs = this.nowMs()
+    const keepMachine = sentMs - machineAliveMs < machineTtlMs / 4
+      ? Effect.void
+      : Effect.map(this.leases.keepAlive(machineLease), () => {
+        registration.machineAliveMs = sentMs
+      })
+    return Effect.andThen(this.leases.keepAlive(lease), keepMachine).pipe(
+      Effect.catchTag("LeaseNotFound", () => this.register(owner, runner, healthy)),
+      Effect.asVoid
+    )
+  }
+
+  /** Keeps the locks' lease alive. `check` looks which locks are attached to it still. */
+  private readonly keepLocks = Effect.fnUntraced({ self: this }, function*(
+    this: Runners,
+    owner: Owner,
+    check: boolean
+  ) {
+    const { lockLease: lease } = owner
+    if (lease === 0) return
+    const before = new Map(owner.locks)
+    const sentMs = this.nowMs()
+    const kept = yield* Effect.result(Effect.all([
+      this.leases.keepAlive(lease),
+      check ? this.leases.timeToLive(lease) : Effect.undefined
+    ], { concurrency: 2 }))
+    if (kept._tag === "Failure") {
+      if (kept.failure._tag !== "LeaseNotFound") return yield* kept.failure
+      this.loseAll(owner, lease)
+      return
+    }
+    if (owner.lockLease !== lease) return
+    owner.confirmedMs = sentMs
+    const [, details] = kept.success
+    if (details === undefined) return
+    const attached = new Set(details.keys.map((key) => Buffer.from(key).toString()))
+    for (const [shard, createRevision] of before) {
+      if (!attached.has(this.keys.lock(shard)) && owner.locks.get(shard) === createRevision) this.loses(owner, shard)
+    }
+  })
+
+  private release(owner: Owner, shard: string) {
+    const key = this.keys.lock(shard)
+    this.loses(owner, shard)
+    return repeatable(this.kv.transact({
+      if: [Compare.value(key).equals(owner.holder)],
+      do: [Op.delete(key)]
+    }))
+  }
+
+  private releaseAll(owner: Owner) {
+    const { lockLease: lease } = owner
+    if (lease === 0) return Effect.void
+    this.loseAll(owner, lease)
+    return this.end(lease)
+  }
+}
+
+const addressOf = (holder: string): string | undefined => {
+  try {
+    return (JSON.parse(holder) as { readonly address?: string }).address
+  } catch {
+    return undefined
+  }
+}
+
+const runnerRow = (entry: KeyValueEntry): Effect.Effect<RunnerRow, UnknownRow> =>
+  Effect.try({
+    try: () => JSON.parse(entry.text) as RunnerRow,
+    catch: () => new UnknownRow({ key: entry.keyText })
+  })
+
+/** The storage of runners, with locks that `HeldShards` knows of. */
+export const make = Effect.fnUntraced(function*(name: ClusterName) {
+  const { shardLockExpiration } = yield* ShardingConfig.ShardingConfig
+  const clock = yield* Clock.Clock
+  const ttlMs = Math.max(minTtlMs, Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(shardLockExpiration))))
+  const runners = new Runners(
+    new ClusterKeys(name),
+    yield* KeyValue,
+    yield* Leases,
+    yield* HeldShards,
+    clock,
+    ttlMs,
+    randomUUID()
+  )
+  return RunnerStorage.makeEncoded(runners.encoded)
+})
+
+export const layer = (
+  name: ClusterName = {}
+): Layer.Layer<
+  RunnerStorage.RunnerStorage,
+  never,
+  KeyValue | Leases | HeldShards | ShardingConfig.ShardingConfig
+> => Layer.effect(RunnerStorage.RunnerStorage, make(name))

@@ -1,0 +1,399 @@
+/**
+ * The queues of a runner's shards, mirrored in memory: what waits, in the order in which it was saved, and what of it
+ * was handed out. Only the owner of a shard reads its queue, and a new owner begins with nothing handed out; so that
+ * is known here and nowhere else.
+ *
+ * It says when there is something new to read: a message came, or one is due.
+ */
+import { Clock, Effect, Exit, Latch, Scope, Semaphore } from "effect"
+import type { EntityAddress } from "effect/cluster"
+import { Mirror } from "../../client/Mirror.ts"
+import type { MirrorFailure } from "../../client/Mirror.ts"
+import type { KeyValueEntry } from "../../client/KeyValue.ts"
+import { KeyValue } from "../../client/KeyValue.ts"
+import type { Changes, Listed } from "../../client/Watch.ts"
+import { Watch } from "../../client/Watch.ts"
+import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
+import type { ShardTable } from "./HeldShards.ts"
+import { HeldShards } from "./HeldShards.ts"
+import type { WaitingRow } from "./MessageRows.ts"
+
+/** How long what was handed out is not handed out again, in milliseconds; the same as of Effect's other storages. */
+export const claimMs = 10 * 60_000
+
+/** Shards of one mirror, and mirrors at a time. Beyond that all are begun anew for the shards that are asked for. */
+const shardsPerMirror = 256
+const maxMirrors = 16
+
+/** The longest wait for a message that is due later, in milliseconds. */
+const maxWaitMs = 3_600_000
+
+/** What is known of a request that has no exit. */
+export class Waiting {
+  readonly shard: string
+  readonly id: string
+  readonly parts = new Map<QueuePart, KeyValueEntry>()
+  /** What of it is handed out, or may be. */
+  readonly items = new Map<QueuePart, Item>()
+
+  constructor(shard: string, id: string) {
+    this.shard = shard
+    this.id = id
+  }
+
+  /** Whether it, its acknowledgement and its interrupt may be read: no chunk waits to be acknowledged. */
+  get isReadable(): boolean {
+    return this.parts.has("r") && !this.parts.has("u")
+  }
+}
+
+/** Something to hand out. */
+export interface Item {
+  readonly waiting: Waiting
+  readonly part: "r" | "a" | "i"
+  readonly entry: KeyValueEntry
+  readonly order: number
+  readonly deliverAt: number
+  readonly type: string
+  readonly entity: string
+}
+
+interface MirrorGroup {
+  readonly mirror: Mirror
+  readonly shards: ReadonlySet<string>
+  readonly scope: Scope.Closeable
+}
+
+const addressKey = (type: string, entity: string): string => JSON.stringify([type, entity])
+
+export class ShardQueues {
+  private readonly keys: ClusterKeys
+  private readonly kv: KeyValue["Service"]
+  private readonly watch: Watch["Service"]
+  private readonly scope: Scope.Scope
+  private readonly clock: Clock.Clock
+  private readonly maxBytes: number
+  private readonly held: ShardTable
+  private readonly covering = Semaphore.makeUnsafe(1)
+  private groups: Array<MirrorGroup> = []
+  private readonly shards = new Map<string, Map<string, Waiting>>()
+  /** What may be handed out, in order once it is sorted; what is gone by now is left out when it is read. */
+  private items: Array<Item> = []
+  private sorted = true
+  private readonly delayed = new Set<Item>()
+  /** What was handed out, the oldest first, and when. */
+  private readonly claims = new Map<Item, number>()
+  private nextDueMs = Infinity
+  private readonly work = Latch.makeUnsafe(false)
+  private readonly due = Latch.makeUnsafe(false)
+
+  private constructor(
+    keys: ClusterKeys,
+    kv: KeyValue["Service"],
+    watch: Watch["Service"],
+    scope: Scope.Scope,
+    clock: Clock.Clock,
+    maxBytes: number,
+    held: ShardTable
+  ) {
+    this.keys = keys
+    this.kv = kv
+    this.watch = watch
+    this.scope = scope
+    this.clock = clock
+    this.maxBytes = maxBytes
+    this.held = held
+  }
+
+  static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number) {
+    const queues = new ShardQueues(
+      keys,
+      yield* KeyValue,
+      yield* Watch,
+      yield* Effect.scope,
+      yield* Clock.Clock,
+      maxBytes,
+      yield* HeldShards
+    )
+    yield* Effect.forkScoped(queues.wakeWhenDue)
+    return queues
+  })
+
+  /** Waits until there is something to read that was not there when this was last called. */
+  readonly next: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.map(this.work.await, () => {
+      this.work.closeUnsafe()
+    })
+  )
+
+  /** A request that one of the mirrors knows. */
+  find(id: string): Waiting | undefined {
+    for (const requests of this.shards.values()) {
+      const waiting = requests.get(id)
+      if (waiting !== undefined) return waiting
+    }
+    return undefined
+  }
+
+  /**
+   * Hands out what waits in shards and is due, in order. Whatever was acknowledged before this is seen.
+   */
+  readonly take = Effect.fnUntraced({ self: this }, function*(
+    this: ShardQueues,
+    shards: ReadonlyArray<string>,
+    now: number,
+    limit: number,
+    addresses?: ReadonlyArray<EntityAddress.EntityAddress>
+  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure> {
+    const asked = new Set(shards)
+    yield* this.covering.withPermit(this.cover(asked))
+    const groups = this.groups.filter((group) => [...group.shards].some((shard) => asked.has(shard)))
+    const first = groups[0]
+    if (first === undefined) return []
+    const revision = yield* this.ended(first, first.mirror.sync)
+    yield* Effect.forEach(groups, (group) => this.ended(group, group.mirror.awaitRevision(revision)), {
+      concurrency: "unbounded"
+    })
+    const wanted = addresses === undefined
+      ? undefined
+      : new Set(addresses.map(({ entityId, entityType }) => addressKey(entityType, entityId)))
+    return this.handOut(
+      now,
+      limit,
+      (item) =>
+        asked.has(item.waiting.shard) && (wanted === undefined || wanted.has(addressKey(item.type, item.entity)))
+    )
+  })
+
+  /** What was handed out of these is handed out again. */
+  release(which: (waiting: Waiting, item: Item) => boolean): void {
+    for (const item of this.claims.keys()) {
+      if (!which(item.waiting, item)) continue
+      this.claims.delete(item)
+      this.add(item)
+    }
+  }
+
+  releaseAddresses(addresses: ReadonlyArray<EntityAddress.EntityAddress>): void {
+    const wanted = new Set(addresses.map(({ entityId, entityType }) => addressKey(entityType, entityId)))
+    this.release((_, { entity, type }) => wanted.has(addressKey(type, entity)))
+  }
+
+  private handOut(now: number, limit: number, wanted: (item: Item) => boolean): ReadonlyArray<Item> {
+    this.moveDue(now)
+    for (const [item, claimedMs] of this.claims) {
+      if (claimedMs > now - claimMs) break
+      this.claims.delete(item)
+      this.add(item)
+    }
+    if (!this.sorted) this.items.sort((a, b) => a.order - b.order)
+    this.sorted = true
+    const taken: Array<Item> = []
+    let kept = 0
+    let at = 0
+    for (; at < this.items.length && taken.length < limit; at++) {
+      const item = this.items[at] as Item
+      if (!this.isCurrent(item)) continue
+      if (item.deliverAt <= now && item.waiting.isReadable && wanted(item)) {
+        taken.push(item)
+        this.claims.set(item, now)
+      } else this.items[kept++] = item
+    }
+    this.items.splice(kept, at - kept)
+    return taken
+  }
+
+  private isCurrent({ entry, part, waiting }: Item): boolean {
+    return waiting.parts.get(part) === entry && this.shards.get(waiting.shard)?.get(waiting.id) === waiting
+  }
+
+  private add(item: Item): void {
+    if (!this.isCurrent(item)) return
+    const last = this.items[this.items.length - 1]
+    if (last !== undefined && last.order > item.order) this.sorted = false
+    this.items.push(item)
+  }
+
+  private moveDue(now: number): void {
+    if (now < this.nextDueMs) return
+    this.nextDueMs = Infinity
+    for (const item of this.delayed) {
+      if (item.deliverAt > now) this.nextDueMs = Math.min(this.nextDueMs, item.deliverAt)
+      if (item.deliverAt > now && this.isCurrent(item)) continue
+      this.delayed.delete(item)
+      this.add(item)
+    }
+  }
+
+  /** Mirrors the shards that are not mirrored yet. */
+  private readonly cover = Effect.fnUntraced({ self: this }, function*(
+    this: ShardQueues,
+    asked: ReadonlySet<string>
+  ) {
+    let missing = [...asked].filter((shard) => !this.shards.has(shard))
+    if (missing.length === 0) return
+    const isWanted = (shard: string) => asked.has(shard) || !this.held.isRunner || this.held.lockOf(shard) !== undefined
+    for (const group of this.groups) {
+      if (![...group.shards].some(isWanted)) yield* this.drop(group)
+    }
+    if (this.groups.length + Math.ceil(missing.length / shardsPerMirror) > maxMirrors) {
+      missing = [...new Set([...asked, ...[...this.shards.keys()].filter(isWanted)])]
+      for (const group of this.groups) yield* this.drop(group)
+    }
+    for (let from = 0; from < missing.length; from += shardsPerMirror) {
+      yield* this.begin(missing.slice(from, from + shardsPerMirror))
+    }
+  })
+
+  private readonly begin = Effect.fnUntraced({ self: this }, function*(
+    this: ShardQueues,
+    shards: ReadonlyArray<string>
+  ) {
+    const scope = yield* Scope.fork(this.scope)
+    const queues = new Map(shards.map((shard) => [this.keys.queue(shard), shard]))
+    for (const shard of shards) this.shards.set(shard, new Map())
+    const mirror = yield* Mirror.make({
+      prefixes: [...queues.keys()],
+      maxBytes: this.maxBytes,
+      onUpdate: (update) => this.apply(queues, update)
+    }).pipe(
+      Effect.provideService(KeyValue, this.kv),
+      Effect.provideService(Watch, this.watch),
+      Scope.provide(scope),
+      Effect.onExit((exit) => {
+        if (Exit.isSuccess(exit)) return Effect.void
+        for (const shard of shards) this.shards.delete(shard)
+        return Scope.close(scope, Exit.void)
+      })
+    )
+    this.groups = [...this.groups, { mirror, shards: new Set(shards), scope }]
+  })
+
+  private drop(group: MirrorGroup): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.groups.includes(group)) return Effect.void
+      this.groups = this.groups.filter((other) => other !== group)
+      for (const shard of group.shards) this.shards.delete(shard)
+      return Scope.close(group.scope, Exit.void)
+    })
+  }
+
+  /** A mirror that has ended is begun anew by the next reading. */
+  private ended<A>(group: MirrorGroup, effect: Effect.Effect<A, MirrorFailure>): Effect.Effect<A, MirrorFailure> {
+    return Effect.tapError(effect, () => Effect.when(this.drop(group), Effect.sync(() => group.mirror.isEnded)))
+  }
+
+  private apply(queues: ReadonlyMap<string, string>, update: Listed | Changes): void {
+    if (update._tag === "Listed") {
+      const before = new Map([...this.claims.keys()].map((item) => [item.entry.keyText, item]))
+      const listed = new Set(queues.values())
+      for (const shard of listed) this.shards.set(shard, new Map())
+      for (const entry of update.entries) this.put(queues, entry)
+      // A list made anew has other entries for what was handed out.
+      for (const item of this.items) {
+        const claimed = before.get(item.entry.keyText)
+        if (claimed?.entry.modRevision !== item.entry.modRevision) continue
+        this.claims.set(item, this.claims.get(claimed) ?? 0)
+        this.claims.delete(claimed)
+      }
+      this.items = this.items.filter((item) => this.isCurrent(item) && !this.claims.has(item))
+      for (const item of this.claims.keys()) {
+        if (listed.has(item.waiting.shard) && !this.isCurrent(item)) this.claims.delete(item)
+      }
+      return
+    }
+    for (const event of update.events) {
+      if (event._tag === "Put") this.put(queues, event.entry)
+      else this.delete(queues, event.keyText)
+    }
+  }
+
+  private place(queues: ReadonlyMap<string, string>, key: string) {
+    const queue = key.slice(0, key.indexOf("/", key.lastIndexOf("/Q/") + 3) + 1)
+    const shard = queues.get(queue)
+    if (shard === undefined) return undefined
+    const [id, part] = this.keys.partOf(queue, key)
+    return { shard, id, part }
+  }
+
+  private put(queues: ReadonlyMap<string, string>, entry: KeyValueEntry): void {
+    const place = this.place(queues, entry.keyText)
+    const requests = place === undefined ? undefined : this.shards.get(place.shard)
+    if (place === undefined || requests === undefined) return
+    const { id, part, shard } = place
+    const waiting = requests.get(id) ?? new Waiting(shard, id)
+    requests.set(id, waiting)
+    waiting.parts.set(part, entry)
+    if (part === "u" || part === "k") return
+    const item = itemOf(waiting, part, entry)
+    const replaced = waiting.items.get(part)
+    if (replaced !== undefined) this.claims.delete(replaced)
+    if (item === undefined) return
+    waiting.items.set(part, item)
+    if (item.deliverAt > this.clock.currentTimeMillisUnsafe()) {
+      this.delayed.add(item)
+      if (item.deliverAt < this.nextDueMs) {
+        this.nextDueMs = item.deliverAt
+        this.due.openUnsafe()
+      }
+      return
+    }
+    this.add(item)
+    this.work.openUnsafe()
+  }
+
+  private delete(queues: ReadonlyMap<string, string>, key: string): void {
+    const place = this.place(queues, key)
+    const requests = place === undefined ? undefined : this.shards.get(place.shard)
+    const waiting = place === undefined ? undefined : requests?.get(place.id)
+    if (place === undefined || waiting === undefined) return
+    waiting.parts.delete(place.part)
+    if (waiting.parts.size === 0) requests?.delete(place.id)
+    // What a chunk held back may be read now.
+    if (place.part === "u") this.work.openUnsafe()
+    const item = waiting.items.get(place.part)
+    if (item === undefined) return
+    waiting.items.delete(place.part)
+    this.claims.delete(item)
+    this.delayed.delete(item)
+  }
+
+  private readonly wakeWhenDue = Effect.suspend(() => {
+    this.due.closeUnsafe()
+    const leftMs = Math.min(maxWaitMs, Math.max(0, this.nextDueMs - this.clock.currentTimeMillisUnsafe()))
+    const wait = Number.isFinite(this.nextDueMs)
+      ? Effect.timeoutOption(this.due.await, Math.max(1, leftMs))
+      : this.due.await
+    return Effect.andThen(
+      wait,
+      Effect.sync(() => {
+        const now = this.clock.currentTimeMillisUnsafe()
+        if (now < this.nextDueMs) return
+        this.moveDue(now)
+        this.work.openUnsafe()
+      })
+    )
+  }).pipe(Effect.forever)
+}
+
+const itemOf = (waiting: Waiting, part: "r" | "a" | "i", entry: KeyValueEntry): Item | undefined => {
+  try {
+    const row: unknown = JSON.parse(entry.text)
+    if (part === "r") {
+      const { deliverAt = -Infinity, entity, order = entry.modRevision, type } = row as WaitingRow
+      return { waiting, part, entry, order, deliverAt, type, entity }
+    }
+    const { address } = row as { readonly address: { readonly entityType: string; readonly entityId: string } }
+    return {
+      waiting,
+      part,
+      entry,
+      order: entry.modRevision,
+      deliverAt: -Infinity,
+      type: address.entityType,
+      entity: address.entityId
+    }
+  } catch {
+    return undefined
+  }
+}

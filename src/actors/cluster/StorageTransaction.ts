@@ -1,0 +1,123 @@
+/**
+ * `MessageStorage.withTransaction`: what is stored inside waits in a buffer, with its conditions, and is committed as
+ * one transaction of the store when the effect has succeeded. When it fails, nothing of it was stored.
+ *
+ * A handler adds operations of its own with {@link addToTransaction}: its state, its reply and the messages it sends
+ * are then one entry of the log.
+ */
+import { Context, Data, Effect } from "effect"
+import type { KeyValue, WriteFailure } from "../../client/KeyValue.ts"
+import type { Compare, Op, Ops, Results, Txn, TxnResult } from "../../client/Txn.ts"
+import { repeatable } from "./Failures.ts"
+
+type Store = KeyValue["Service"]
+
+/** What a transaction was decided on has changed since; nothing of it was stored. */
+export class TransactionConflict extends Data.TaggedError("TransactionConflict")<{ readonly conditions: number }> {
+  override get message() {
+    return `one of the transaction's ${this.conditions} conditions does not hold any more; nothing was stored`
+  }
+}
+
+/** There is no transaction to add to. */
+export class NoTransaction extends Data.TaggedError("NoTransaction")<{}> {
+  override get message() {
+    return "no transaction is open here: the handler's RPC is not annotated with ClusterSchema.WithTransaction, " +
+      "or the effect does not run inside MessageStorage.withTransaction"
+  }
+}
+
+/** Operations that wait for their transaction. */
+export class TransactionBuffer {
+  readonly conditions: Array<Compare> = []
+  readonly operations: Array<Op<unknown>> = []
+  /** Called when the transaction is not committed because a condition does not hold. */
+  readonly onConflict: Array<() => Effect.Effect<void>> = []
+  /** Requests saved in it, by their primary key. */
+  readonly primaryKeys = new Map<string, string>()
+
+  /** Runs an effect whose operations are taken back when it fails. */
+  attempt<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      const lengths = [this.conditions.length, this.operations.length, this.onConflict.length] as const
+      const keys = new Set(this.primaryKeys.keys())
+      return Effect.onError(effect, () =>
+        Effect.sync(() => {
+          this.conditions.length = lengths[0]
+          this.operations.length = lengths[1]
+          this.onConflict.length = lengths[2]
+          for (const key of this.primaryKeys.keys()) if (!keys.has(key)) this.primaryKeys.delete(key)
+        }))
+    })
+  }
+}
+
+/** The transaction that is open. */
+export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
+  "flaredb/actors/OpenTransaction",
+  { defaultValue: () => undefined }
+)
+
+/**
+ * Carries out a transaction whose answer may be lost: it recognises its own effect. Within an open transaction its
+ * conditions are looked at now and again at the commit, and its operations wait until then.
+ */
+export const carryOut = <const Do extends Ops, const Else extends Ops>(
+  kv: Store,
+  txn: Txn<Do, Else>,
+  onConflict?: () => Effect.Effect<void>
+): Effect.Effect<{ readonly succeeded: true } | Extract<TxnResult<Do, Else>, { succeeded: false }>, WriteFailure> =>
+  Effect.flatMap(OpenTransaction, (open) => {
+    if (open === undefined) return repeatable(kv.transact(txn))
+    return Effect.map(kv.transact({ ...txn, do: [] }), (looked) => {
+      if (!looked.succeeded) return looked as Extract<TxnResult<Do, Else>, { succeeded: false }>
+      open.conditions.push(...txn.if ?? [])
+      open.operations.push(...txn.do ?? [])
+      if (onConflict !== undefined) open.onConflict.push(onConflict)
+      return looked as { readonly succeeded: true }
+    })
+  })
+
+/** Reads of one moment. */
+export const readTogether = <const Do extends Ops>(kv: Store, ops: Do): Effect.Effect<Results<Do>, WriteFailure> =>
+  // Without a condition, `do` is what is done.
+  Effect.map(kv.transact({ do: ops }), ({ results }) => results as Results<Do>)
+
+/**
+ * Adds operations to the open transaction: they are committed with all else in it, if the conditions hold then. Each
+ * key can be written once in a transaction.
+ */
+export const addToTransaction = (
+  txn: { readonly if?: ReadonlyArray<Compare> | undefined; readonly do: Ops }
+): Effect.Effect<void, NoTransaction> =>
+  Effect.flatMap(OpenTransaction, (open) => {
+    if (open === undefined) return Effect.fail(new NoTransaction())
+    open.conditions.push(...txn.if ?? [])
+    open.operations.push(...txn.do)
+    return Effect.void
+  })
+
+/** Runs an effect as one transaction; an inner one is part of the outer one. A commit that fails is a defect. */
+export const inTransaction = (kv: Store) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(OpenTransaction, (outer) => {
+    if (outer !== undefined) return outer.attempt(effect)
+    const buffer = new TransactionBuffer()
+    return Effect.tap(
+      Effect.provideService(effect, OpenTransaction, buffer),
+      () => Effect.orDie(commit(kv, buffer))
+    )
+  })
+
+const commit = (
+  kv: Store,
+  { conditions, onConflict, operations }: TransactionBuffer
+): Effect.Effect<void, WriteFailure | TransactionConflict> => {
+  if (operations.length === 0) return Effect.void
+  return Effect.flatMap(kv.transact({ if: conditions, do: operations }), ({ succeeded }) =>
+    succeeded
+      ? Effect.void
+      : Effect.andThen(
+        Effect.forEach(onConflict, (call) => call(), { discard: true }),
+        Effect.fail(new TransactionConflict({ conditions: conditions.length }))
+      ))
+}

@@ -1,0 +1,141 @@
+/** Programs of entities and workflows on the layer in memory, under a test's clock. */
+import { assert, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { ClusterWorkflowEngine, MessageStorage, Sharding, ShardingConfig } from "effect/cluster"
+import { TestClock } from "effect/testing"
+import { Activity, DurableClock, Workflow } from "effect/workflow"
+import { Actors } from "../../src/actors/index.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Add, Counter, CounterLive, handled, Later } from "./Counter.ts"
+
+const actors = CounterLive.pipe(Layer.provideMerge(Actors.layerMemory()))
+
+/** Lets the test's time pass until an effect is done. */
+const whileTimePasses = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>, stepMs = 100) {
+  const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+  while (fiber.pollUnsafe() === undefined) {
+    yield* TestClock.adjust(stepMs)
+    yield* TestClock.withLive(Effect.sleep(1))
+  }
+  return yield* Fiber.join(fiber)
+})
+
+it.effect("an entity handles each persisted request once, whoever sends it again", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const counter = (yield* Counter.client)("one")
+    const first = yield* whileTimePasses(counter.Add(new Add({ id: "a" })))
+    assert.strictEqual(first, "one a")
+    const again = yield* whileTimePasses(Effect.all(
+      Array.from({ length: 10 }, (_, i) => counter.Add(new Add({ id: i % 2 === 0 ? "a" : "b" }))),
+      { concurrency: "unbounded" }
+    ))
+    assert.deepStrictEqual(new Set(again), new Set(["one a", "one b"]))
+    for (const id of ["a", "b"]) {
+      assert.strictEqual(Option.getOrThrow(yield* kv.get(handled("one", id))).text, "1", id)
+    }
+    assert.deepStrictEqual(
+      yield* whileTimePasses(Stream.runCollect(counter.List(new Add({ id: "l" })))),
+      [1, 2, 3, 4, 5]
+    )
+  }).pipe(Effect.provide(actors)))
+
+it.effect("a message is delivered when it is due, also after a jump of the test's clock", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const counter = (yield* Counter.client)("one")
+    const dueMs = 3_600_000
+    const answered = yield* Effect.forkChild(counter.Later(new Later({ id: "d", atMs: dueMs })), {
+      startImmediately: true
+    })
+    yield* whileTimePasses(counter.Add(new Add({ id: "before" })))
+    assert.isUndefined(answered.pollUnsafe())
+    assert.isTrue(Option.isNone(yield* kv.get(handled("one", "d"))))
+    yield* TestClock.adjust(dueMs)
+    assert.isAtLeast(yield* whileTimePasses(Fiber.join(answered)), dueMs)
+    yield* whileTimePasses(counter.Add(new Add({ id: "after" })))
+  }).pipe(Effect.provide(actors)))
+
+it.effect("in a transaction the handler's own operations and its reply are one", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const counter = (yield* Counter.client)("one")
+    assert.strictEqual(yield* whileTimePasses(counter.Move(new Add({ id: "m" }))), "m")
+    const bad = yield* whileTimePasses(Effect.exit(counter.Move(new Add({ id: "bad" }))))
+    assert.deepStrictEqual(Exit.findErrorOption(bad), Option.some("bad"))
+    const { entries } = yield* kv.scan("")
+    const moved = entries.find(({ keyText }) => keyText === "moved/m")
+    const exits = entries.filter(({ keyText }) => keyText.startsWith("fx/c/default/X/"))
+    assert.isDefined(moved)
+    assert.strictEqual(exits.length, 2)
+    assert.isTrue(exits.some(({ createRevision }) => createRevision === moved?.createRevision), "one revision")
+  }).pipe(Effect.provide(actors)))
+
+const Order = Workflow.make("Order", {
+  payload: { id: Schema.String },
+  success: Schema.String,
+  idempotencyKey: ({ id }) => id
+})
+
+it.effect("a workflow goes on after its durable clock, and runs each activity once", () => {
+  const card = { charged: 0 }
+  const live = Order.toLayer(Effect.fnUntraced(function*({ id }) {
+    const receipt = yield* Activity.make({
+      name: "Charge",
+      success: Schema.String,
+      execute: Effect.sync(() => `receipt ${++card.charged}`)
+    })
+    yield* DurableClock.sleep({ name: "wait", duration: "1 hour", inMemoryThreshold: "1 second" })
+    return `${id} ${receipt}`
+  }))
+  return Effect.gen(function*() {
+    const running = yield* Effect.forkChild(Order.execute({ id: "7" }), { startImmediately: true })
+    yield* whileTimePasses(Effect.repeat(Effect.sleep(100), { until: () => card.charged > 0 }))
+    yield* whileTimePasses(Effect.sleep(1_000))
+    assert.isUndefined(running.pollUnsafe())
+    yield* TestClock.adjust("1 hour")
+    assert.strictEqual(yield* whileTimePasses(Fiber.join(running), 500), "7 receipt 1")
+    assert.strictEqual(yield* whileTimePasses(Order.execute({ id: "7" }), 500), "7 receipt 1")
+    assert.strictEqual(card.charged, 1)
+  }).pipe(Effect.provide(live.pipe(
+    Layer.provideMerge(ClusterWorkflowEngine.layer),
+    Layer.provideMerge(Actors.layerMemory())
+  )))
+})
+
+it.effect("each layer in memory is a store of its own", () =>
+  Effect.gen(function*() {
+    const send = Effect.provide(
+      Effect.gen(function*() {
+        yield* Sharding.Sharding
+        yield* MessageStorage.MessageStorage
+        const kv = yield* KeyValue
+        const found = yield* kv.get("k")
+        yield* kv.put("k", "1")
+        return Option.isNone(found)
+      }),
+      Layer.fresh(Actors.layerMemory())
+    )
+    assert.deepStrictEqual(yield* Effect.all([send, send]), [true, true])
+  }))
+
+/** The settings that a layer comes to. */
+const settings = (sharding?: Parameters<typeof Actors.layerConfig>[0]) =>
+  Effect.provide(ShardingConfig.ShardingConfig, Actors.layerConfig(sharding))
+
+it.effect("settings are those given, those of the environment, and then ours", () =>
+  Effect.gen(function*() {
+    const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
+    const ours = yield* settings()
+    assert.strictEqual(millis(ours.shardLockExpiration), 5_000)
+    assert.strictEqual(millis(ours.refreshAssignmentsInterval), 500)
+    assert.strictEqual(ours.shardsPerGroup, ShardingConfig.defaults.shardsPerGroup)
+    const given = yield* settings({ shardLockExpiration: "9 seconds", shardsPerGroup: 7 })
+    assert.deepStrictEqual([millis(given.shardLockExpiration), given.shardsPerGroup], [9_000, 7])
+    process.env["SHARD_LOCK_EXPIRATION"] = "8 seconds"
+    const environment = yield* Effect.ensuring(
+      settings(),
+      Effect.sync(() => delete process.env["SHARD_LOCK_EXPIRATION"])
+    )
+    assert.strictEqual(millis(environment.shardLockExpiration), 8_000)
+  }))

@@ -1,0 +1,207 @@
+/** What a runner commits after it lost a shard: nothing, whether it noticed or not. And how long messages are kept. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import type { MessageStorage } from "effect/cluster"
+import { Runner, RunnerAddress, RunnerStorage, ShardId, ShardingConfig, Snowflake } from "effect/cluster"
+import { HeldShards, layerRunnerStorage, makeEncodedMessageStorage, ShardLockLost } from "../../../src/actors/index.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import { eventually } from "../../../src/testing/Checks.ts"
+import type { Services } from "../Stores.ts"
+import { memory } from "../Stores.ts"
+
+const cluster = "fence"
+const shard = ShardId.make("default", 1)
+
+/** One runner with its storages, over a store that others share. */
+const runner = Effect.fnUntraced(function*(services: Services, port: number) {
+  const address = RunnerAddress.make("runner", port)
+  const context = yield* Layer.build(Layer.fresh(
+    Layer.effectDiscard(Effect.void).pipe(
+      Layer.provideMerge(layerRunnerStorage({ cluster })),
+      Layer.provideMerge(HeldShards.layer),
+      Layer.provideMerge(services),
+      Layer.provide(ShardingConfig.layer({ shardLockExpiration: 1_000 }))
+    )
+  ))
+  const { encoded, work } = yield* Effect.provide(makeEncodedMessageStorage({ cluster }), context)
+  const locks = yield* Effect.provide(RunnerStorage.RunnerStorage, context)
+  const held = yield* Effect.provide(HeldShards, context)
+  yield* locks.register(Runner.make({ address, groups: ["default"], weight: 1 }), true)
+  const acquire = Effect.map(locks.acquire(address, [shard]), (got) => got.length === 1)
+  const isOwner = Effect.map(locks.refresh(address, [shard]), (got) => got.length === 1)
+  const read = Effect.map(
+    Effect.suspend(() => encoded.unprocessedMessages(["default:1"], Date.now())),
+    (found) => found.map(({ envelope }) => envelope.requestId)
+  )
+  return { address, encoded, held, locks, acquire, isOwner, read, work }
+})
+
+const send = (to: MessageStorage.Encoded, id: string, deliverAt: number | null = null) =>
+  to.saveEnvelope({
+    envelope: {
+      _tag: "Request",
+      requestId: id,
+      address: { shardId: { group: "default", id: 1 }, entityType: "T", entityId: "e" },
+      tag: "Do",
+      payload: null,
+      headers: {}
+    },
+    primaryKey: null,
+    deliverAt
+  })
+
+const exit = (requestId: string, id: string) =>
+  ({ _tag: "WithExit", requestId, id, exit: { _tag: "Success", value: id } }) as const
+
+const chunk = (requestId: string, id: string) => ({ _tag: "Chunk", requestId, id, sequence: 0, values: [id] }) as const
+
+describe("a runner that lost its shard", () => {
+  it.live("stores no reply: its lock ended and another runner has the shard", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const old = yield* runner(services, 1)
+      const next = yield* runner(services, 2)
+      assert.isTrue(yield* old.acquire)
+      yield* send(old.encoded, "1")
+      assert.deepStrictEqual(yield* old.read, ["1"])
+      yield* old.encoded.saveReply(chunk("1", "90"))
+
+      // The old owner is frozen: it does not refresh.
+      yield* eventually("the next runner has the shard", next.acquire, 10_000)
+      assert.isDefined(old.held.lockOf("default:1"), "it has not noticed")
+      const refused = yield* Effect.flip(old.encoded.saveReply(exit("1", "100")))
+      assert.strictEqual(refused._tag, "PersistenceError")
+      assert.instanceOf(refused.cause, ShardLockLost)
+      assert.deepStrictEqual(yield* next.encoded.repliesFor(["1"]), [chunk("1", "90")])
+      assert.isFalse(yield* old.isOwner, "the next refresh says so")
+      const again = yield* Effect.flip(old.encoded.saveReply(chunk("1", "91")))
+      assert.instanceOf(again.cause, ShardLockLost)
+
+      yield* next.encoded.saveEnvelope({
+        envelope: {
+          _tag: "AckChunk",
+          id: "50",
+          requestId: "1",
+          replyId: "90",
+          address: { shardId: { group: "default", id: 1 }, entityType: "T", entityId: "e" }
+        },
+        primaryKey: null,
+        deliverAt: null
+      })
+      assert.deepStrictEqual(yield* next.read, ["1", "1"])
+      yield* next.encoded.saveReply(exit("1", "101"))
+      assert.deepStrictEqual((yield* old.encoded.repliesFor(["1"])).map(({ id }) => id), ["101"])
+    })))
+
+  it.live("stores no reply after it has the shard again, if the request has an exit by then", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const old = yield* runner(services, 1)
+      const next = yield* runner(services, 2)
+      assert.isTrue(yield* old.acquire)
+      yield* send(old.encoded, "1")
+      yield* old.read
+      yield* old.locks.release(old.address, shard)
+      assert.isTrue(yield* next.acquire)
+      yield* next.encoded.saveReply(exit("1", "101"))
+      yield* next.locks.releaseAll(next.address)
+      assert.isTrue(yield* old.acquire)
+      const refused = yield* Effect.flip(old.encoded.saveReply(exit("1", "100")))
+      assert.deepInclude(refused.cause, { _tag: "RequestFinished", id: "1" })
+      yield* old.encoded.saveReply(exit("1", "101"))
+    })))
+
+  it.live("commits no transaction whose shard was lost in the middle of it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const old = yield* runner(services, 1)
+      const next = yield* runner(services, 2)
+      assert.isTrue(yield* old.acquire)
+      yield* send(old.encoded, "1")
+      yield* old.read
+      const committed = yield* Effect.exit(old.encoded.withTransaction(
+        Effect.andThen(old.encoded.saveReply(exit("1", "100")), eventually("the shard moves", next.acquire, 10_000))
+      ))
+      assert.include(String(committed), "TransactionConflict")
+      assert.deepStrictEqual(yield* next.encoded.repliesFor(["1"]), [])
+      assert.isFalse(yield* old.isOwner)
+    })))
+})
+
+it.live("work is there when a message comes, and when one is due", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const one = yield* runner(services, 1)
+    const sender = yield* runner(services, 2)
+    assert.isTrue(yield* one.acquire)
+    assert.deepStrictEqual(yield* one.read, [])
+    yield* send(sender.encoded, "1")
+    yield* one.work.next
+    assert.deepStrictEqual(yield* one.read, ["1"])
+    const dueMs = Date.now() + 300
+    yield* send(sender.encoded, "2", dueMs)
+    assert.deepStrictEqual(yield* one.read, [])
+    yield* one.work.next
+    assert.isAtLeast(Date.now(), dueMs)
+    assert.deepStrictEqual(yield* one.read, ["2"])
+  })))
+
+describe("processed messages", () => {
+  it.live("are kept as long as they are to be, and those of workflows for good", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      yield* Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const all = Effect.map(kv.scan("fx/c/kept/"), ({ entries }) => entries.map(({ keyText }) => keyText.slice(10)))
+        const { encoded, retention } = yield* makeEncodedMessageStorage({ cluster: "kept", keepProcessedFor: "1 hour" })
+        const save = (id: string, type: string) =>
+          encoded.saveEnvelope({
+            envelope: {
+              _tag: "Request",
+              requestId: id,
+              address: { shardId: { group: "default", id: 1 }, entityType: type, entityId: "e" },
+              tag: "Do",
+              payload: null,
+              headers: {}
+            },
+            primaryKey: `${type}/e/Do/1`,
+            deliverAt: null
+          })
+        yield* save("1", "T")
+        yield* save("2", "Workflow/W")
+        yield* save("3", "U")
+        yield* save("4", "V")
+        yield* encoded.saveReply(chunk("1", "90"))
+        for (const id of ["1", "2", "4"]) yield* encoded.saveReply(exit(id, `10${id}`))
+        const before = yield* all
+        assert.strictEqual(yield* retention.sweep, 0)
+        assert.deepStrictEqual(yield* all, before)
+
+        // As if the hour had been long ago; the last one was cleared since.
+        const { entries } = yield* kv.scan("fx/c/kept/T/")
+        assert.strictEqual(entries.length, 2)
+        for (const { key, keyText, value } of entries) {
+          const id = keyText.slice(-20)
+          yield* kv.put(`fx/c/kept/T/0000000001/${id}`, value)
+          yield* kv.delete(key)
+          const exitKey = `fx/c/kept/X/${id}`
+          yield* kv.modify(
+            exitKey,
+            (row) => row._tag === "Some" ? row.value.text.replace(/"hour":\d+/, `"hour":1`) : ""
+          )
+        }
+        yield* encoded.clearReplies(Snowflake.Snowflake("4"))
+        assert.strictEqual(yield* retention.sweep, 1)
+        assert.deepStrictEqual((yield* encoded.repliesForUnfiltered(["1"])).length, 0)
+        assert.deepStrictEqual((yield* encoded.repliesFor(["2"])).map(({ id }) => id), ["102"])
+        const rest = yield* all
+        assert.isFalse(rest.some((key) => key.includes(`${2n ** 63n + 1n}`)), "nothing is left of it")
+        assert.strictEqual((yield* save("5", "T"))._tag, "Success")
+        assert.strictEqual((yield* save("6", "Workflow/W"))._tag, "Duplicate")
+        assert.deepStrictEqual(
+          (yield* encoded.unprocessedMessages(["default:1"], 0)).map(({ envelope }) => envelope.requestId),
+          ["3", "4", "5"]
+        )
+      }).pipe(Effect.provide(Layer.merge(services, HeldShards.layer)))
+    })))
+})

@@ -1,0 +1,125 @@
+/** Effect's storage of runners on FlareDB in memory, and the suite on Effect's own memory storage. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Runner, RunnerAddress, RunnerHealth, RunnerStorage, ShardId, ShardingConfig } from "effect/cluster"
+import { HeldShards, layerRunnerHealth, layerRunnerStorage } from "../../../src/actors/index.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import { Leases } from "../../../src/client/Lease.ts"
+import { Unavailable } from "../../../src/FlareDbError.ts"
+import { runnerStorageCases } from "../../../src/testing/index.ts"
+import { memory, onMemory } from "../Stores.ts"
+
+const storage = (cluster: string) => layerRunnerStorage({ cluster }).pipe(Layer.provideMerge(HeldShards.layer))
+
+describe("runner storage in FlareDB", () => {
+  onMemory((services) => runnerStorageCases({ layer: (cluster) => Layer.provide(storage(cluster), services) }))
+})
+
+describe("Effect's memory storage", () => {
+  const cases = runnerStorageCases({
+    layer: () => RunnerStorage.layerMemory,
+    without: ["locks", "expiry", "heartbeats"]
+  })
+  // It knows runners by what they are, and not whether they are healthy.
+  for (const { effect, name } of cases.slice(2)) it.live(name, () => effect)
+})
+
+const address = RunnerAddress.make("a", 1)
+const runner = Runner.make({ address, groups: ["default"], weight: 1 })
+const shard = ShardId.make("default", 1)
+
+const onStore = <A, E>(
+  test: Effect.Effect<
+    A,
+    E,
+    RunnerStorage.RunnerStorage | RunnerHealth.RunnerHealth | HeldShards | KeyValue | Leases
+  >,
+  config: Parameters<typeof ShardingConfig.layer>[0] = {}
+) =>
+  Effect.scoped(Effect.flatMap(memory, (services) =>
+    Effect.provide(
+      test,
+      Layer.merge(storage("test"), layerRunnerHealth({ cluster: "test" })).pipe(
+        Layer.provideMerge(services),
+        Layer.provide(ShardingConfig.layer(config))
+      )
+    )))
+
+it.live("a process that is started anew at an address has its shards at once, with new fencing tokens", () =>
+  onStore(Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const before = yield* RunnerStorage.RunnerStorage
+    const held = yield* HeldShards
+    yield* before.register(runner, true)
+    yield* before.acquire(address, [shard])
+    const token = held.lockOf("default:1")
+    yield* Effect.gen(function*() {
+      const after = yield* RunnerStorage.RunnerStorage
+      const taken = yield* HeldShards
+      yield* after.register(runner, true)
+      assert.deepStrictEqual((yield* after.acquire(address, [shard])).length, 1)
+      assert.isAbove(taken.lockOf("default:1") ?? 0, token ?? Infinity)
+      const [lock] = (yield* kv.scan("fx/c/test/L/")).entries
+      assert.strictEqual(lock?.createRevision, taken.lockOf("default:1"))
+    }).pipe(Effect.provide(Layer.fresh(storage("test")).pipe(Layer.provide(ShardingConfig.layer()))))
+    assert.strictEqual((yield* before.refresh(address, [shard, ShardId.make("default", 2)])).length, 0)
+    assert.isUndefined(held.lockOf("default:1"))
+  })))
+
+it.live("a shard whose lock was found lost is refreshed no more, though its lease lives", () =>
+  onStore(Effect.gen(function*() {
+    const storage = yield* RunnerStorage.RunnerStorage
+    const held = yield* HeldShards
+    yield* storage.acquire(address, [shard])
+    assert.strictEqual((yield* storage.refresh(address, [shard])).length, 1)
+    held.release("default:1")
+    assert.strictEqual((yield* storage.refresh(address, [shard])).length, 0)
+    assert.strictEqual((yield* storage.acquire(address, [shard])).length, 1)
+    assert.strictEqual((yield* storage.refresh(address, [shard])).length, 1)
+  })))
+
+it.live("a refresh fails when the store is away, also that of no shard", () =>
+  onStore(Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const leases = yield* Leases
+    const away = Effect.fail(new Unavailable({ reason: "no quorum" }))
+    let down = false
+    /** The method, which fails while the store is away. */
+    const failing = <Method extends (...args: Array<never>) => unknown>(method: Method): Method =>
+      ((...args: Parameters<Method>) => down ? away : method(...args)) as Method
+    yield* Effect.gen(function*() {
+      const storage = yield* RunnerStorage.RunnerStorage
+      yield* storage.refresh(address, [])
+      down = true
+      assert.strictEqual((yield* Effect.flip(storage.refresh(address, [])))._tag, "PersistenceError")
+      down = false
+      yield* storage.register(runner, true)
+      yield* storage.acquire(address, [shard])
+      down = true
+      const error = yield* Effect.flip(storage.refresh(address, []))
+      assert.deepInclude(error, { _tag: "PersistenceError" })
+      assert.deepInclude(error.cause, { _tag: "Unavailable" })
+      assert.strictEqual((yield* Effect.flip(storage.acquire(address, [shard])))._tag, "PersistenceError")
+    }).pipe(
+      Effect.provide(
+        Layer.fresh(storage("test")).pipe(
+          Layer.provide(ShardingConfig.layer()),
+          Layer.provide(
+            Layer.succeed(KeyValue, { ...kv, get: failing(kv.get), transact: failing(kv.transact) })
+          ),
+          Layer.provide(Layer.succeed(Leases, { ...leases, keepAlive: failing(leases.keepAlive) }))
+        )
+      )
+    )
+  })))
+
+it.live("a runner is alive while its row is there", () =>
+  onStore(Effect.gen(function*() {
+    const health = yield* RunnerHealth.RunnerHealth
+    const storage = yield* RunnerStorage.RunnerStorage
+    assert.isFalse(yield* health.isAlive(address))
+    yield* storage.register(runner, true)
+    assert.isTrue(yield* health.isAlive(address))
+    yield* storage.unregister(address)
+    assert.isFalse(yield* health.isAlive(address))
+  })))
