@@ -278,15 +278,15 @@ class Runners {
     for (let attempt = 0; attempt < 2; attempt++) {
       const taken = yield* repeatable(this.kv.transact({
         if: [Compare.missing(key)],
-        do: [Op.put(key, owner.holder, { lease })],
-        else: [Op.get(key)]
+        do: [Op.put(key, owner.holder, { lease })]
       }))
       if (taken.succeeded) {
         this.holds(owner, shard, taken.revision)
         return true
       }
-      const [found] = taken.results
-      if (found._tag === "None") return false
+      // Read apart: transactions that read are not sent together.
+      const found = yield* this.kv.get(key)
+      if (found._tag === "None") continue
       const lock = found.value
       if (lock.text === owner.holder && lock.lease === lease) {
         this.holds(owner, shard, lock.createRevision)

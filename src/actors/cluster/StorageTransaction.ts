@@ -7,7 +7,7 @@
  */
 import { Context, Data, Effect } from "effect"
 import type { KeyValue, WriteFailure } from "../../client/KeyValue.ts"
-import type { Compare, Op, Ops, Results, Txn, TxnResult } from "../../client/Txn.ts"
+import type { Compare, Op, Ops } from "../../client/Txn.ts"
 import { repeatable } from "./Failures.ts"
 
 type Store = KeyValue["Service"]
@@ -59,29 +59,25 @@ export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
 )
 
 /**
- * Carries out a transaction whose answer may be lost: it recognises its own effect. Within an open transaction its
- * conditions are looked at now and again at the commit, and its operations wait until then.
+ * Carries out a transaction, and says whether its conditions held. Its answer may be lost: who is told that they did
+ * not hold looks whether its own effect is there. Within an open transaction its conditions are looked at now and again
+ * at the commit, and its operations wait until then.
  */
-export const carryOut = <const Do extends Ops, const Else extends Ops>(
+export const carryOut = (
   kv: Store,
-  txn: Txn<Do, Else>,
+  txn: { readonly if: ReadonlyArray<Compare>; readonly do: Ops },
   onConflict?: () => Effect.Effect<void>
-): Effect.Effect<{ readonly succeeded: true } | Extract<TxnResult<Do, Else>, { succeeded: false }>, WriteFailure> =>
+): Effect.Effect<boolean, WriteFailure> =>
   Effect.flatMap(OpenTransaction, (open) => {
-    if (open === undefined) return repeatable(kv.transact(txn))
-    return Effect.map(kv.transact({ ...txn, do: [] }), (looked) => {
-      if (!looked.succeeded) return looked as Extract<TxnResult<Do, Else>, { succeeded: false }>
-      open.conditions.push(...txn.if ?? [])
-      open.operations.push(...txn.do ?? [])
+    if (open === undefined) return Effect.map(repeatable(kv.transact(txn)), ({ succeeded }) => succeeded)
+    return Effect.map(kv.transact({ if: txn.if }), ({ succeeded }) => {
+      if (!succeeded) return false
+      open.conditions.push(...txn.if)
+      open.operations.push(...txn.do)
       if (onConflict !== undefined) open.onConflict.push(onConflict)
-      return looked as { readonly succeeded: true }
+      return true
     })
   })
-
-/** Reads of one moment. */
-export const readTogether = <const Do extends Ops>(kv: Store, ops: Do): Effect.Effect<Results<Do>, WriteFailure> =>
-  // Without a condition, `do` is what is done.
-  Effect.map(kv.transact({ do: ops }), ({ results }) => results as Results<Do>)
 
 /**
  * Adds operations to the open transaction: they are committed with all else in it, if the conditions hold then. Each
