@@ -167,7 +167,8 @@ export const runnerStorageCases = (options: RunnerStorageSuiteOptions): Readonly
           yield* storage.releaseAll(one)
           yield* same(named(yield* other.refresh(two, shards(1, 2))), ["default:1", "default:2"], "the new owner's")
           yield* same(named(yield* storage.acquire(one, shards(3))), ["default:3"], "another shard")
-        })
+        }),
+      expirationMs
     )
   ]
 
@@ -189,7 +190,8 @@ export const runnerStorageCases = (options: RunnerStorageSuiteOptions): Readonly
           )
           yield* storage.refresh(one, [])
           yield* same(yield* runners(other), ["1"], "a runner that refreshes again")
-        })
+        }),
+      expirationMs
     )
   ]
 

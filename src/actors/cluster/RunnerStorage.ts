@@ -274,6 +274,8 @@ class Runners {
     shard: string,
     lease: number
   ) {
+    // Asked for again because the answer for others took too long: what was taken before is not waited for.
+    if (owner.lockLease === lease && this.isConfirmed(owner) && this.isHeld(owner, shard)) return true
     const key = this.keys.lock(shard)
     for (let attempt = 0; attempt < 2; attempt++) {
       const taken = yield* repeatable(this.kv.transact({
@@ -322,19 +324,24 @@ class Runners {
 
   private refresh(owner: Owner, shards: ReadonlyArray<string>): Result<ReadonlyArray<string>> {
     return persistent(Effect.suspend(() => {
-      const held = (shard: string) => {
-        const createRevision = owner.locks.get(shard)
-        // A commit that was refused for its lock has it forgotten here.
-        return createRevision !== undefined && this.shards.lockOf(shard) === createRevision
-      }
-      const confirmed = this.nowMs() - owner.confirmedMs < confirmedPart * this.ttlMs
+      const held = (shard: string) => this.isHeld(owner, shard)
       // Before each exit of a request is stored; the commit itself checks the lock.
-      if (shards.length === 1 && confirmed) return Effect.succeed(shards.filter(held))
+      if (shards.length === 1 && this.isConfirmed(owner)) return Effect.succeed(shards.filter(held))
       return Effect.map(
         Effect.all([this.keepRegistration(owner), this.keepLocks(owner, shards.length > 0)], { concurrency: 2 }),
         () => shards.filter(held)
       )
     }))
+  }
+
+  private isHeld(owner: Owner, shard: string): boolean {
+    const createRevision = owner.locks.get(shard)
+    // A commit that was refused for its lock has it forgotten by the others.
+    return createRevision !== undefined && this.shards.lockOf(shard) === createRevision
+  }
+
+  private isConfirmed({ confirmedMs }: Owner): boolean {
+    return this.nowMs() - confirmedMs < confirmedPart * this.ttlMs
   }
 
   /** Keeps the runner alive, and puts it back when it was away for too long. Asks the store in any case. */

@@ -99,7 +99,8 @@ it.live("a refresh fails when the store is away, also that of no shard", () =>
       const error = yield* Effect.flip(storage.refresh(address, []))
       assert.deepInclude(error, { _tag: "PersistenceError" })
       assert.deepInclude(error.cause, { _tag: "Unavailable" })
-      assert.strictEqual((yield* Effect.flip(storage.acquire(address, [shard])))._tag, "PersistenceError")
+      const another = ShardId.make("default", 2)
+      assert.strictEqual((yield* Effect.flip(storage.acquire(address, [another])))._tag, "PersistenceError")
     }).pipe(
       Effect.provide(
         Layer.fresh(storage("test")).pipe(
