@@ -117,15 +117,16 @@ export const persistenceCases = (options: PersistenceSuiteOptions): ReadonlyArra
         yield* store.setMany([
           ["one", { a: 2 }, shortTtl],
           ["stays", { a: 3 }, undefined],
-          ["long", { a: 4 }, Duration.days(60)]
+          ["long", { a: 4 }, Duration.days(60)],
+          ["days", { a: 5 }, Duration.days(5)]
         ])
-        const keys = ["short", "one", "stays", "long"] as const
-        yield* same(yield* other.getMany([...keys]), [{ a: 1 }, { a: 2 }, { a: 3 }, { a: 4 }], "at once")
+        const keys = ["short", "one", "stays", "long", "days"] as const
+        yield* same(yield* other.getMany([...keys]), [{ a: 1 }, { a: 2 }, { a: 3 }, { a: 4 }, { a: 5 }], "at once")
         yield* eventually(
           "the values with a short time to live are gone",
           Effect.map(other.getMany(["short", "one"]), (found) => found.every((value) => value === undefined))
         )
-        yield* same(yield* other.getMany([...keys]), [undefined, undefined, { a: 3 }, { a: 4 }], "afterwards")
+        yield* same(yield* other.getMany([...keys]), [undefined, undefined, { a: 3 }, { a: 4 }, { a: 5 }], "afterwards")
         yield* store.set("stays", { a: 5 }, shortTtl)
         yield* store.set("stays", { a: 6 }, undefined)
         yield* store.set("later", { a: 7 }, shortTtl)

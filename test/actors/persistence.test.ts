@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer } from "effect"
 import { Persistence } from "effect/persistence"
 import { layerBackingPersistence } from "../../src/actors/index.ts"
+import { LongLived } from "../../src/actors/persistence/LongLived.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
 import { eventually } from "../../src/testing/Checks.ts"
@@ -31,7 +32,7 @@ describe("rows with a time to live", () => {
           (_, i) => store.set(`key ${i}`, { i }, Duration.millis(60_000 + i)),
           { concurrency: 100 }
         )
-        yield* store.set("long", {}, Duration.days(20))
+        yield* store.set("long", {}, Duration.days(5))
         yield* store.set("longer", {}, Duration.days(400))
         assert.strictEqual(yield* kv.count("fx/p/"), 302)
         const leases = yield* list()
@@ -41,26 +42,43 @@ describe("rows with a time to live", () => {
         yield* eventually("nobody swept, and the row is gone", Effect.map(kv.count("fx/p/"), (keys) => keys === 302))
 
         // A lease that somebody revoked is no reason to fail.
-        yield* store.set("other", {}, Duration.days(20))
+        yield* store.set("other", {}, Duration.days(5))
         for (const { id } of yield* list()) yield* revoke(id)
-        yield* store.set("other", { a: 1 }, Duration.days(20))
+        yield* store.set("other", { a: 1 }, Duration.days(5))
         assert.deepStrictEqual(yield* store.get("other"), { a: 1 })
       }).pipe(Effect.provide(Layer.provideMerge(layerBackingPersistence(), services)))
     })))
 
-  it.live("are deleted by who reads them when no lease lives that long", () =>
+  it.live("are swept when no lease lives that long, unless they were written again", () =>
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory
       yield* Effect.gen(function*() {
         const kv = yield* KeyValue
+        const { list } = yield* Leases
         const store = yield* (yield* Persistence.BackingPersistence).make("rows")
-        yield* store.set("key", { a: 1 }, Duration.days(400))
-        const row = new Uint8Array((yield* kv.scan("fx/p/")).entries[0]!.value)
-        // As if it had been written long ago.
-        new DataView(row.buffer).setBigUint64(1, 1n)
-        yield* kv.put((yield* kv.scan("fx/p/")).entries[0]!.key, row)
-        assert.isUndefined(yield* store.get("key"))
-        assert.strictEqual(yield* kv.count("fx/p/"), 0)
+        yield* Effect.forEach(
+          Array.from({ length: 450 }),
+          (_, i) => store.set(`key ${i}`, {}, Duration.days(7 + i)),
+          { concurrency: 100 }
+        )
+        yield* store.set("key 5", { again: "for longer" }, Duration.days(400))
+        yield* store.set("key 6", { again: "for ever" }, undefined)
+        yield* store.set("key 7", { again: "for less" }, Duration.days(1))
+        assert.deepStrictEqual((yield* list()).map(({ keys }) => keys), [1], "the others have no lease")
+        const longLived = new LongLived(kv, "fx/")
+        const nowMs = Date.now()
+        const days = (count: number) => nowMs + Duration.toMillis(Duration.days(count))
+        yield* longLived.sweep(days(6))
+        assert.strictEqual(yield* kv.count("fx/p/"), 450)
+        yield* longLived.sweep(days(307) - 3_600_000)
+        assert.strictEqual(yield* kv.count("fx/p/"), 153, "150 of them, and three that were written again")
+        assert.deepStrictEqual(
+          yield* store.getMany(["key 4", "key 5", "key 6", "key 7", "key 299", "key 300"]),
+          [undefined, { again: "for longer" }, { again: "for ever" }, { again: "for less" }, undefined, {}]
+        )
+        yield* longLived.sweep(days(1_000))
+        assert.strictEqual(yield* kv.count("fx/p/"), 2)
+        assert.strictEqual(yield* kv.count("fx/x/"), 0)
       }).pipe(Effect.provide(Layer.provideMerge(layerBackingPersistence(), services)))
     })))
 

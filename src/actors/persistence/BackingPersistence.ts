@@ -2,10 +2,11 @@
  * Effect's `BackingPersistence` in FlareDB: what `Persistence` and `PersistedCache` stand on.
  *
  * A row with a time to live carries the moment of its end in the cluster's time, and is gone for readers from then on,
- * whatever their own clocks say. The cluster deletes it some time after, with a lease that it shares with others. No
- * lease lives longer than 30 days: a row that lives longer than almost 25 is deleted when it is next read, or by `clear`.
+ * whatever their own clocks say. The cluster deletes it some time after, with a lease that it shares with others.
+ * A node grants no lease for longer than seven days, so rows that live longer than six are swept: by each process once an
+ * hour.
  *
- * `setMany` writes up to 256 rows and 2 MiB in one step, and more in several. A write whose answer was lost fails as
+ * `setMany` writes up to 250 rows and 2 MiB in one step, and more in several. A write whose answer was lost fails as
  * `PersistenceError`, with the client's error as its cause; what a cache keeps may be written twice.
  */
 import { Duration, Effect, Layer, Option } from "effect"
@@ -13,12 +14,13 @@ import { Persistence } from "effect/persistence"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
-import { Compare, Op } from "../../client/Txn.ts"
+import { Op } from "../../client/Txn.ts"
 import type { Watch } from "../../client/Watch.ts"
 import { clearPrefix } from "./Clearing.ts"
 import { ExpiryLeases } from "./ExpiryLeases.ts"
 import { defaultPrefix, encodeName, encodeOwnPart } from "./Keys.ts"
 import * as LogTime from "./LogTime.ts"
+import { LongLived } from "./LongLived.ts"
 
 export interface BackingPersistenceOptions {
   /** Before every key. Default `fx/`. */
@@ -30,7 +32,7 @@ const headBytes = 9
 const format = 1
 
 /** Rows and bytes that one transaction of `setMany` writes. */
-const maxBatchRows = 256
+const maxBatchRows = 250
 const maxBatchBytes = 2 * 1024 * 1024
 
 /** Rows that `getMany` reads at a time. */
@@ -75,6 +77,8 @@ const make = Effect.fnUntraced(function*({ prefix = defaultPrefix }: BackingPers
   const kv = yield* KeyValue
   const time = yield* LogTime.LogTime
   const leases = new ExpiryLeases(yield* Leases)
+  const longLived = new LongLived(kv, prefix)
+  yield* longLived.sweeping(time.now)
 
   const store = (storeId: string): Persistence.BackingPersistenceStore => {
     const base = `${prefix}p/${encodeName(storeId)}/`
@@ -92,20 +96,22 @@ const make = Effect.fnUntraced(function*({ prefix = defaultPrefix }: BackingPers
         catch: failed(`unable to write the value of ${key} as JSON`)
       })
 
-    const put = (entry: Encoded, endsMs: number, lease: number) =>
-      Op.put(entry.key, encodeRow(entry.json, endsMs), { lease })
+    const put = (entry: Encoded, endsMs: number, lease: number): ReadonlyArray<Op<unknown>> => [
+      Op.put(entry.key, encodeRow(entry.json, endsMs), { lease }),
+      ...(lease === 0 && endsMs > 0 ? [longLived.mark(entry.key, endsMs)] : [])
+    ]
 
     /** Writes entries of one time to live in one step. */
     const write = ([first, ...rest]: readonly [Encoded, ...ReadonlyArray<Encoded>]) => {
       const { ttlMs } = first
       const entries = [first, ...rest]
-      if (ttlMs === undefined) return kv.transact({ do: entries.map((entry) => put(entry, 0, 0)) })
+      if (ttlMs === undefined) return kv.transact({ do: entries.flatMap((entry) => put(entry, 0, 0)) })
       return Effect.flatMap(
         time.now,
         (nowMs) =>
           leases.with(
             { ttlMs, rows: entries.length },
-            (lease) => kv.transact({ do: entries.map((entry) => put(entry, nowMs + ttlMs, lease)) })
+            (lease) => kv.transact({ do: entries.flatMap((entry) => put(entry, nowMs + ttlMs, lease)) })
           )
       )
     }
@@ -116,13 +122,6 @@ const make = Effect.fnUntraced(function*({ prefix = defaultPrefix }: BackingPers
         if (Option.isNone(found)) return undefined
         const { endsMs, value } = yield* Effect.try({ try: () => decodeRow(found.value), catch: (cause) => cause })
         if (endsMs === 0 || endsMs > (yield* time.now)) return value
-        if (found.value.lease === 0) {
-          // No lease will delete it. Another reader does when this fails.
-          yield* Effect.ignore(kv.transact({
-            if: [Compare.modRevision(found.value.key).equals(found.value.modRevision)],
-            do: [Op.delete(found.value.key)]
-          }))
-        }
         return undefined
       }).pipe(Effect.mapError(failed(`unable to get ${key} of the store ${storeId}`)))
 

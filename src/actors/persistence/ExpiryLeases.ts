@@ -11,14 +11,14 @@ import type { WriteFailure } from "../../client/KeyValue.ts"
 import type { Leases } from "../../client/Lease.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
 
-/** Longest time to live of a lease, in milliseconds. */
-const maxLeaseMs = 30 * 24 * 3_600_000
+/** Longest time to live of a lease that a node grants by default (`maxLeaseTtlMs`), in milliseconds. */
+const maxLeaseMs = 7 * 24 * 3_600_000
 
 /** Shortest span of times to live that share a lease, in milliseconds. */
 const minSpanMs = 1_024
 
-/** Longest time to live whose row is deleted by a lease, in milliseconds: almost 25 days. */
-export const maxLeasedMs = 2 ** 31
+/** Longest time to live whose row is deleted by a lease, in milliseconds: six days. */
+export const maxLeasedMs = 2 ** 29
 
 /** Rows of one lease. It may hold 10,000 keys. */
 const maxRows = 5_000
@@ -43,6 +43,8 @@ export interface LeasedPut {
 export class ExpiryLeases {
   private readonly leases: Leases["Service"]
   private readonly turn = Semaphore.makeUnsafe(1)
+  /** Longer times to live get no lease. A node's limit may be lower than the default. */
+  private longestMs = maxLeasedMs
   /** By the longest time to live that the lease is for. */
   private readonly shared = new Map<number, Shared>()
 
@@ -58,7 +60,7 @@ export class ExpiryLeases {
     { had = 0, rows = 1, ttlMs }: LeasedPut,
     put: (lease: number) => Effect.Effect<A, E | WriteFailure>
   ): Effect.Effect<A, E | WriteFailure> {
-    if (!(ttlMs <= maxLeasedMs)) return put(0)
+    if (!(ttlMs <= this.longestMs)) return put(0)
     const attempt = (left: number): Effect.Effect<A, E | WriteFailure> =>
       Effect.flatMap(this.lease(ttlMs, rows, had), (lease) =>
         Effect.catch(put(lease), (error) => {
@@ -87,10 +89,17 @@ export class ExpiryLeases {
         if (granted !== undefined) return Effect.succeed(granted)
         const leaseMs = Math.min(2 * spanMs, maxLeaseMs)
         const usableUntilMs = monotonicMsOf(clock) + leaseMs - spanMs
-        return Effect.map(this.leases.grant(leaseMs), ({ id }) => {
-          this.shared.set(spanMs, { id, usableUntilMs, rows })
-          return id
-        })
+        return this.leases.grant(leaseMs).pipe(
+          Effect.map(({ id }) => {
+            this.shared.set(spanMs, { id, usableUntilMs, rows })
+            return id
+          }),
+          Effect.catchTag("InvalidArgument", () =>
+            Effect.sync(() => {
+              this.longestMs = Math.min(this.longestMs, spanMs / 2)
+              return 0
+            }))
+        )
       }))
     })
   }

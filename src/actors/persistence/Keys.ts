@@ -4,6 +4,9 @@
  * ```
  * <prefix> kv/<store>/<key>              KeyValueStore
  * <prefix> p/<store>/<key or its hash>   BackingPersistence
+ * <prefix> q/… qc/… qx/…                 PersistedQueueStore, see queue/Layout.ts
+ * <prefix> l/<store>/<kind>/<key or its hash>   RateLimiterStore
+ * <prefix> x/…                           LongLived
  * <prefix> clock                         LogTime
  * ```
  *

@@ -1,0 +1,203 @@
+/**
+ * Where queues keep what is theirs, and how their rows read.
+ *
+ * ```
+ * <prefix> q/<queue>/e/<id>                   the element; then, that it is completed or failed
+ * <prefix> q/<queue>/w/r/<place>              an element that waits or is claimed: id, attempts, claim, a small copy
+ * <prefix> q/<queue>/w/k/<claimer>            a claimer, on its lease
+ * <prefix> qc/<moment>/<queue>/<id>           completed at that moment, for cleanup
+ * <prefix> qx/<moment>/<queue>/<id>           failed at that moment
+ * ```
+ *
+ * What consumers watch is small: `w` holds no large elements. A place sorts by the moment from which its element may be taken,
+ * then in the order in which one process offered.
+ */
+import { encodeName, encodeOwnPart } from "../Keys.ts"
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+/** Digits of a moment in milliseconds, and of a number that grows with each place a process gives out. */
+const momentDigits = 15
+const countDigits = 12
+
+/** The last moment that has these digits: never, in the year 33658. */
+const lastMoment = 10 ** momentDigits - 1
+
+const moment = (ms: number): string =>
+  String(Math.min(Math.max(0, Math.floor(ms)), lastMoment)).padStart(momentDigits, "0")
+
+/** A place in a queue; `by` tells processes apart. */
+export const placeOf = (ms: number, count: number, by: string): string =>
+  `${moment(ms)}${String(count).padStart(countDigits, "0")}${by}`
+
+/** The moment of a place. */
+export const momentOfPlace = (place: string): number => Number(place.slice(0, momentDigits))
+
+/** The keys of one queue. */
+export class QueueKeys {
+  readonly name: string
+  /** What consumers watch. */
+  readonly watched: string
+  readonly rows: string
+  readonly claimers: string
+  private readonly prefix: string
+  private readonly encodedName: string
+
+  constructor(prefix: string, name: string) {
+    this.name = name
+    this.prefix = prefix
+    this.encodedName = encodeName(name)
+    this.watched = `${prefix}q/${this.encodedName}/w/`
+    this.rows = `${this.watched}r/`
+    this.claimers = `${this.watched}k/`
+  }
+
+  row(place: string): string {
+    return this.rows + place
+  }
+
+  claimer(id: string): string {
+    return this.claimers + id
+  }
+
+  element(id: string): string {
+    return `${this.prefix}q/${this.encodedName}/e/${encodeOwnPart(id)}`
+  }
+
+  completed(id: string, ms: number): string {
+    return `${completedPrefix(this.prefix)}${moment(ms)}/${this.encodedName}/${encodeOwnPart(id)}`
+  }
+
+  failed(id: string, ms: number): string {
+    return `${failedPrefix(this.prefix)}${moment(ms)}/${this.encodedName}/${encodeOwnPart(id)}`
+  }
+}
+
+export const completedPrefix = (prefix: string): string => `${prefix}qc/`
+export const failedPrefix = (prefix: string): string => `${prefix}qx/`
+
+/** What a key of completed or failed elements says: when, and which element's key it is of. */
+export const finishedOf = (
+  prefix: string,
+  kind: string,
+  key: string
+): { readonly ms: number; readonly element: string } | undefined => {
+  const [ms = "", queue, id] = key.slice(kind.length).split("/")
+  return queue === undefined || id === undefined || ms.length !== momentDigits
+    ? undefined
+    : { ms: Number(ms), element: `${prefix}q/${queue}/e/${id}` }
+}
+
+/** A claim on an element. */
+export interface Claim {
+  readonly claimer: string
+  /** Tells this claim from every other one. */
+  readonly token: string
+}
+
+/** An element that waits or is claimed. */
+export interface QueueRow {
+  readonly place: string
+  readonly id: string
+  /** Claims so far that were not given back. */
+  readonly attempts: number
+  /** Whether it may only be taken from the moment of its place on. */
+  readonly delayed: boolean
+  readonly claim: Claim | undefined
+  /** A copy of a small element as JSON, while nobody has claimed it. */
+  readonly copy: string | undefined
+  /** The revision of its last change. */
+  readonly revision: number
+}
+
+/**
+ * Most characters of an element whose row has a copy. A transaction that reads a value shares no call with others: without
+ * the copy, workers of one process would claim one after another.
+ */
+export const maxCopyLength = 2_048
+
+/** The copy for a row, of an element as JSON. */
+export const copyOf = (json: string): string | undefined => json.length <= maxCopyLength ? json : undefined
+
+export const encodeQueueRow = (
+  { attempts, claim, copy, delayed, id }: Omit<QueueRow, "place" | "revision">
+): string =>
+  JSON.stringify({
+    id,
+    n: attempts,
+    ...(delayed ? { d: 1 } : {}),
+    ...(claim === undefined ? {} : { c: claim.claimer, t: claim.token }),
+    ...(copy === undefined ? {} : { e: copy })
+  })
+
+/** `undefined` for what no queue wrote. */
+export const decodeQueueRow = (place: string, value: Uint8Array, revision: number): QueueRow | undefined => {
+  try {
+    const { c, d, e, id, n, t } = JSON.parse(decoder.decode(value)) as Record<string, unknown>
+    if (typeof id !== "string" || !Number.isSafeInteger(n)) return undefined
+    const claim = typeof c === "string" && typeof t === "string" ? { claimer: c, token: t } : undefined
+    const copy = typeof e === "string" ? e : undefined
+    return { place, id, attempts: n as number, delayed: d === 1, claim, copy, revision }
+  } catch {
+    return undefined
+  }
+}
+
+/** What the key of an element holds, told apart by the first byte. */
+const pendingTag = 0x70
+const completedTag = 0x63
+const failedTag = 0x66
+
+/** Most bytes of an element as JSON: what is left of a value beside the reason of a failure. */
+export const maxElementBytes = 1024 * 1024 - 64 * 1024
+/** Most characters of an id. */
+export const maxIdLength = 2_048
+/** Most characters that are kept of the reason of a failure. */
+const maxReasonLength = 4_096
+
+export const encodePending = (json: string): Uint8Array => tagged(pendingTag, encoder.encode(json))
+
+/** Completed by the claim with this token. */
+export const encodeCompleted = ({ token }: Claim): Uint8Array => tagged(completedTag, encoder.encode(token))
+
+/** What is known of an element that failed for good. */
+export interface FailedElement {
+  readonly id: string
+  readonly attempts: number
+  readonly reason: string
+}
+
+/** The facts in one line, then the element as it was offered. */
+export const encodeFailed = (element: Uint8Array, { attempts, id, reason }: FailedElement): Uint8Array => {
+  const facts = encoder.encode(`${JSON.stringify({ id, n: attempts, why: reason.slice(0, maxReasonLength) })}\n`)
+  const value = new Uint8Array(facts.byteLength + element.byteLength)
+  value.set(facts)
+  value.set(element, facts.byteLength)
+  return tagged(failedTag, value)
+}
+
+export type ElementState =
+  | { readonly _tag: "Pending"; readonly json: Uint8Array }
+  | { readonly _tag: "Completed"; readonly token: string }
+  | { readonly _tag: "Failed"; readonly facts: FailedElement; readonly json: Uint8Array }
+
+/** `undefined` for what no queue wrote. */
+export const decodeElement = (value: Uint8Array): ElementState | undefined => {
+  const rest = new Uint8Array(value.subarray(1))
+  if (value[0] === pendingTag) return { _tag: "Pending", json: rest }
+  if (value[0] === completedTag) return { _tag: "Completed", token: decoder.decode(rest) }
+  if (value[0] !== failedTag) return undefined
+  const end = rest.indexOf(0x0a)
+  if (end < 0) return undefined
+  const { id, n, why } = JSON.parse(decoder.decode(rest.subarray(0, end))) as Record<string, unknown>
+  const facts = { id: String(id), attempts: Number(n), reason: String(why) }
+  return { _tag: "Failed", facts, json: rest.slice(end + 1) }
+}
+
+const tagged = (tag: number, bytes: Uint8Array): Uint8Array => {
+  const value = new Uint8Array(1 + bytes.byteLength)
+  value[0] = tag
+  value.set(bytes, 1)
+  return value
+}

@@ -1,0 +1,153 @@
+/**
+ * What a consumer knows of a queue: its first rows and who claims. It follows a list and a watch, and it also learns from
+ * the answers to its own transactions, which come before or after the watch tells the same; whatever order they come in,
+ * the latest revision of a row stands.
+ *
+ * It is bounded: of a long queue it holds the first rows, and the caller reads on when few are left.
+ */
+import type { QueueRow } from "./Layout.ts"
+import { momentOfPlace } from "./Layout.ts"
+
+/** Most rows held. */
+export const maxRows = 2_048
+
+/** How far apart the clocks of two processes may seem, in milliseconds. */
+const clockToleranceMs = 10_000
+
+export interface Due {
+  readonly rows: ReadonlyArray<QueueRow>
+  /** When the next row may be taken that may not be yet. */
+  readonly nextMs: number | undefined
+}
+
+export class Mirror {
+  /** Who claims: consumers that are there. */
+  readonly claimers = new Set<string>()
+  private readonly rows = new Map<string, QueueRow>()
+  /** The places of all rows, in order. */
+  private readonly places: Array<string> = []
+  /** Everything up to this revision was told by the watch. */
+  private watched = 0
+  /** Whether the queue has rows behind `through`, which are not held. */
+  private more = false
+  private through = ""
+  /** What was told of rows that are not held while more of them are being read. */
+  private missed: Array<QueueRow | { readonly place: string; readonly removed: number }> | undefined
+  private readonly maxRows: number
+
+  constructor(most = maxRows) {
+    this.maxRows = most
+  }
+
+  get size(): number {
+    return this.rows.size
+  }
+
+  get watchedRevision(): number {
+    return this.watched
+  }
+
+  /** Whether it holds all rows of the queue. */
+  get isWhole(): boolean {
+    return !this.more
+  }
+
+  /** Begins to read more when few rows are left: gives the place after which to read. */
+  readFrom(): string | undefined {
+    if (!this.more || this.rows.size >= this.maxRows / 4) return undefined
+    this.missed = []
+    return this.through
+  }
+
+  /** Rows were read in order: up to the last of the queue, or with more behind them. */
+  read(rows: ReadonlyArray<QueueRow>, more: boolean): void {
+    const missed = this.missed ?? []
+    this.missed = undefined
+    const last = rows[rows.length - 1]
+    if (last !== undefined && last.place > this.through) this.through = last.place
+    this.more = more
+    for (const row of rows) this.put(row)
+    // It may be newer than what was read.
+    for (const told of missed) {
+      if ("removed" in told) this.remove(told.place, told.removed)
+      else this.put(told)
+    }
+  }
+
+  put(row: QueueRow): void {
+    const { place, revision } = row
+    if (this.more && place > this.through) {
+      this.missed?.push(row)
+      return
+    }
+    const known = this.rows.get(place)
+    if (known !== undefined && known.revision >= revision) return
+    this.rows.set(place, row)
+    if (known !== undefined) return
+    this.places.splice(this.indexOf(place), 0, place)
+    if (this.places.length <= this.maxRows) return
+    this.rows.delete(this.places.pop() as string)
+    this.through = this.places[this.places.length - 1] as string
+    this.more = true
+  }
+
+  /** A row does not exist at a revision. A late watch may bring it back until it tells of the same: nobody can claim it. */
+  remove(place: string, revision: number): void {
+    this.missed?.push({ place, removed: revision })
+    const known = this.rows.get(place)
+    if (known === undefined || known.revision > revision) return
+    this.rows.delete(place)
+    this.places.splice(this.indexOf(place), 1)
+  }
+
+  get(place: string): QueueRow | undefined {
+    return this.rows.get(place)
+  }
+
+  /** The watch has told everything up to `revision`. */
+  watchedTo(revision: number): void {
+    this.watched = Math.max(this.watched, revision)
+  }
+
+  /** Whether nobody who is there has claimed a row. */
+  isFree({ claim }: QueueRow): boolean {
+    return claim === undefined || !this.claimers.has(claim.claimer)
+  }
+
+  /**
+   * The next rows to claim, `count` at most, without those to be left out. Where there are enough for all consumers, this
+   * one takes others than they do: its share by its rank among them.
+   */
+  due(own: string, nowMs: number, count: number, leftOut: (place: string) => boolean): Due {
+    const found: Array<QueueRow> = []
+    const wanted = count * Math.max(1, this.claimers.size)
+    let nextMs: number | undefined
+    for (const place of this.places) {
+      if (found.length >= wanted) break
+      const row = this.rows.get(place) as QueueRow
+      if (leftOut(place) || !this.isFree(row)) continue
+      const fromMs = momentOfPlace(place)
+      if (!row.delayed || fromMs <= nowMs) {
+        found.push(row)
+        continue
+      }
+      nextMs ??= fromMs
+      if (fromMs > nowMs + clockToleranceMs) break
+    }
+    if (found.length <= count) return { rows: found, nextMs }
+    const rank = [...this.claimers].sort().indexOf(own)
+    const start = (Math.max(0, rank) * count) % found.length
+    return { rows: [...found.slice(start), ...found.slice(0, start)].slice(0, count), nextMs }
+  }
+
+  private indexOf(place: string): number {
+    let low = 0
+    let high = this.places.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.places[middle] as string) < place) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

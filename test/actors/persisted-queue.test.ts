@@ -1,0 +1,223 @@
+/** Effect's persisted queue on FlareDB in memory, and the suite on Effect's own memory store. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Layer, Schedule, Schema } from "effect"
+import { PersistedQueue } from "effect/persistence"
+import { layerPersistedQueue, layerPersistedQueueStore } from "../../src/actors/index.ts"
+import { Indeterminate } from "../../src/FlareDbError.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Leases } from "../../src/client/Lease.ts"
+import { eventually } from "../../src/testing/Checks.ts"
+import { persistedQueueCases } from "../../src/testing/index.ts"
+import type { Services } from "./Stores.ts"
+import { memory, onMemory } from "./Stores.ts"
+
+describe("a queue in FlareDB", () => {
+  onMemory((services) => persistedQueueCases({ layer: Layer.provide(layerPersistedQueueStore(), services) }))
+})
+
+describe("Effect's memory store", () => {
+  const cases = persistedQueueCases({ layer: PersistedQueue.layerStoreMemory, shared: false })
+  for (const { effect, name } of cases) it.live(name, () => effect)
+})
+
+const queueOf = (services: Services, lockExpiration = 1_000) =>
+  Effect.flatMap(
+    Layer.build(Layer.fresh(Layer.provide(layerPersistedQueue({ lockExpiration }), services))),
+    (context) =>
+      Context.get(context, PersistedQueue.PersistedQueueFactory).make({
+        name: "jobs",
+        schema: Schema.Number,
+        maxAttempts: 3,
+        retrySchedule: Schedule.spaced(10)
+      })
+  )
+
+/** The same services, with a key-value store that does something else when it writes. */
+const withWrites = (
+  services: Services,
+  transact: (kv: KeyValue["Service"]) => (txn: Parameters<KeyValue["Service"]["transact"]>[0]) => unknown
+): Services =>
+  Layer.effectContext(Effect.map(Layer.build(services), (context) => {
+    const kv = Context.get(context, KeyValue)
+    const changed = transact(kv) as KeyValue["Service"]["transact"]
+    return Context.add(context, KeyValue, { ...kv, transact: (txn) => Effect.suspend(() => changed(txn)) })
+  }))
+
+const isWrite = (txn: { readonly do?: ReadonlyArray<{ readonly operation: { readonly _tag: string } }> | undefined }) =>
+  txn.do?.some(({ operation }) => operation._tag !== "Get") === true
+
+describe("an element", () => {
+  it.live("takes three trips: offer, claim, complete", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let writes = 0
+      let others = 0
+      const services = withWrites(yield* memory, (kv) => (txn) => {
+        if (isWrite(txn)) writes++
+        else others++
+        return kv.transact(txn)
+      })
+      const queue = yield* queueOf(services)
+      yield* queue.offer(0)
+      yield* queue.take(() => Effect.void)
+      writes = 0
+      others = 0
+      for (let n = 0; n < 100; n++) {
+        yield* queue.offer(n)
+        assert.strictEqual(yield* queue.take(Effect.succeed), n)
+      }
+      assert.deepStrictEqual({ writes, others }, { writes: 300, others: 0 })
+    })))
+
+  it.live("is claimed while the worker that comes back for it completes the one before", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let completing = 0
+      let meanwhile = 0
+      const services = withWrites(yield* memory, (kv) => (txn) => {
+        const kind = txn.do?.map(({ operation }) => operation._tag).join()
+        if (kind === "Put" && completing > 0) meanwhile++
+        if (kind !== "Delete,Put,Put") return kv.transact(txn)
+        completing++
+        return Effect.ensuring(Effect.delay(kv.transact(txn), 20), Effect.sync(() => completing--))
+      })
+      const queue = yield* queueOf(services)
+      for (let n = 0; n < 10; n++) yield* queue.offer(n)
+      for (let n = 0; n < 10; n++) assert.strictEqual(yield* queue.take(Effect.succeed), n)
+      assert.strictEqual(meanwhile, 9)
+    })))
+
+  it.live("that was claimed for a worker that does not come back goes to another one, as the first attempt", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const kv = yield* Effect.provide(KeyValue, services)
+      const queue = yield* queueOf(services, 60_000)
+      const other = yield* queueOf(services, 60_000)
+      for (let n = 0; n < 2; n++) yield* queue.offer(n)
+      assert.strictEqual(yield* queue.take(Effect.succeed), 0)
+      assert.deepStrictEqual(yield* other.take((n, { attempts }) => Effect.succeed([n, attempts])), [1, 1])
+
+      // Also when its process ends in that moment.
+      for (let n = 2; n < 4; n++) yield* queue.offer(n)
+      const first = yield* Effect.scoped(
+        Effect.flatMap(queueOf(services, 60_000), (ending) => ending.take(Effect.succeed))
+      )
+      assert.deepStrictEqual(yield* other.take((n, { attempts }) => Effect.succeed([n, attempts])), [5 - first, 1])
+      assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 0)
+    })))
+
+  it.live("is handled once by a handler that runs longer than a lock lives", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const queue = yield* queueOf(services)
+      const other = yield* queueOf(services)
+      yield* queue.offer(1)
+      const release = yield* Deferred.make<void>()
+      const long = yield* Effect.forkChild(queue.take((n) => Effect.as(Deferred.await(release), n)))
+      const second = yield* Effect.forkChild(other.take(() => Effect.succeed("taken twice")))
+      const { timeToLive } = yield* Effect.provide(Leases, services)
+      const { list } = yield* Effect.provide(Leases, services)
+      // Three times as long as the lock lives without a keep-alive.
+      const until = performance.now() + 3_000
+      yield* eventually("time passes", Effect.sync(() => performance.now() > until))
+      assert.isAtLeast((yield* list()).length, 2)
+      assert.isAbove((yield* timeToLive((yield* list())[0]!.id)).remainingMs, 0)
+      assert.isUndefined(second.pollUnsafe())
+      yield* Deferred.succeed(release, undefined)
+      assert.strictEqual(yield* Fiber.join(long), 1)
+      yield* Fiber.interrupt(second)
+    })))
+
+  it.live("of a consumer that is gone without a word is taken by another, as the next attempt", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const context = yield* Layer.build(services)
+      // Keep-alives and the revocation at the end go nowhere: to the cluster it looks like a process that was killed.
+      const leases = Context.get(context, Leases)
+      const silent = Layer.succeedContext(Context.add(context, Leases, {
+        ...leases,
+        scoped: (ttlMs) => Effect.map(leases.grant(ttlMs), (lease) => ({ ...lease, lost: Effect.never }))
+      }))
+      const gone = yield* queueOf(silent)
+      const queue = yield* queueOf(services)
+      yield* queue.offer(1)
+      const started = yield* Deferred.make<void>()
+      const finish = yield* Deferred.make<void>()
+      const first = yield* Effect.forkChild(
+        gone.take((n) => Effect.as(Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(finish)), n))
+      )
+      yield* Deferred.await(started)
+      const handling = yield* Deferred.make<number>()
+      const end = yield* Deferred.make<void>()
+      const second = yield* Effect.forkChild(
+        queue.take((n, { attempts }) =>
+          Effect.as(Effect.andThen(Deferred.succeed(handling, attempts), Deferred.await(end)), n)
+        )
+      )
+      assert.strictEqual(yield* Deferred.await(handling), 2)
+      // What the first one settles now has no effect on the claim of the second.
+      yield* Deferred.succeed(finish, undefined)
+      yield* Fiber.join(first)
+      const kv = Context.get(context, KeyValue)
+      assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 1, "still claimed by the second")
+      yield* Deferred.succeed(end, undefined)
+      yield* Fiber.join(second)
+      assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 0)
+      assert.strictEqual(yield* kv.count("fx/qc/"), 1)
+    })))
+
+  it.live("whose last attempt was that of a process that was killed is a dead letter", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const kv = yield* Effect.provide(KeyValue, services)
+      const queue = yield* queueOf(services)
+      yield* queue.offer(1)
+      yield* queue.offer(2)
+      const rows = (yield* kv.scan("fx/q/jobs/w/r/")).entries
+      const row = JSON.parse(rows[0]!.text)
+      yield* kv.put(rows[0]!.key, JSON.stringify({ ...row, n: 3, c: "gone", t: "gone/1" }))
+      assert.strictEqual(yield* queue.take(Effect.succeed), 2)
+      yield* eventually("it is set aside", Effect.map(kv.count("fx/qx/"), (count) => count === 1))
+    })))
+
+  it.live("is claimed and settled once when answers are lost", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const plain = yield* memory
+      let writes = 0
+      // Of each three writes one takes effect without an answer, and one has neither.
+      const services = withWrites(plain, (kv) => (txn) => {
+        const lost = Effect.fail(new Indeterminate({ reason: "a test" }))
+        if (!isWrite(txn)) return kv.transact(txn)
+        writes++
+        if (writes % 3 === 1) return Effect.andThen(kv.transact(txn), lost)
+        return writes % 3 === 2 ? lost : kv.transact(txn)
+      })
+      const queue = yield* queueOf(services)
+      const other = yield* queueOf(services)
+      const handled: Array<string> = []
+      for (let n = 0; n < 8; n++) yield* Effect.eventually(queue.offer(n, { id: String(n) }))
+      yield* Effect.all(
+        Array.from({ length: 8 }, (_, i) =>
+          (i % 2 === 0 ? queue : other).take((n, { attempts }) =>
+            Effect.sync(() =>
+              handled.push(`${n} in attempt ${attempts}`)
+            )
+          )),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(handled.sort(), Array.from({ length: 8 }, (_, n) => `${n} in attempt 1`))
+      const kv = yield* Effect.provide(KeyValue, plain)
+      assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 0)
+      assert.strictEqual(yield* kv.count("fx/qc/"), 8)
+    })))
+})
+
+it.live("an offer that cannot be kept is refused with the reason", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const context = yield* Layer.build(Layer.provide(layerPersistedQueueStore(), services))
+    const { offer } = Context.get(context, PersistedQueue.PersistedQueueStore)
+    const refused = (id: string, element: unknown) =>
+      Effect.map(Effect.flip(offer({ name: "jobs", id, element, isCustomId: true })), ({ message }) => message)
+    assert.match(yield* refused("x".repeat(3_000), 1), /the id has 3000 characters; at most 2048/)
+    assert.match(yield* refused("large", "x".repeat(2 ** 20)), /bytes as JSON; at most 983040/)
+    assert.match(yield* refused("none", undefined), /no JSON/)
+  })))

@@ -1,0 +1,237 @@
+/** Effect's persistence services on three real nodes, used by two clients: the suites, and what it costs. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, layer } from "@effect/vitest"
+import { Context, Deferred, Duration, Effect, Layer, References, Schema, Stream } from "effect"
+import { PersistedQueue, RateLimiter } from "effect/persistence"
+import { ChildProcess } from "effect/process"
+import { fileURLToPath } from "node:url"
+import {
+  layerBackingPersistence,
+  layerKeyValueStore,
+  layerPersistedQueue,
+  layerPersistedQueueStore,
+  layerRateLimiter,
+  layerRateLimiterStore
+} from "../../src/actors/index.ts"
+import type { ClientServices } from "../../src/client/RemoteClient.ts"
+import type { ConformanceCase } from "../../src/testing/index.ts"
+import { keyValueStoreCases, persistedQueueCases, persistenceCases, rateLimiterCases } from "../../src/testing/index.ts"
+import * as Cluster from "./Cluster.ts"
+import { report } from "./Figures.ts"
+
+/** Three nodes and two clients, for all tests of this file. */
+class Site extends Context.Service<Site, {
+  readonly cluster: Cluster.Cluster
+  readonly clients: ReadonlyArray<Layer.Layer<ClientServices>>
+}>()("test/Site") {}
+
+const site = Layer.effect(
+  Site,
+  Effect.gen(function*() {
+    const cluster = yield* Cluster.make(3)
+    yield* Cluster.start(cluster)
+    const client = Effect.map(
+      Layer.build(Layer.fresh(Cluster.client(cluster))),
+      (context): Layer.Layer<ClientServices> => Layer.succeedContext(context)
+    )
+    return { cluster, clients: [yield* client, yield* client] }
+  })
+).pipe(Layer.provide(NodeServices.layer), Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn")))
+
+/** What is built over it is built over one client and then over the other. */
+const inTurn = <A, E>(
+  clients: Site["Service"]["clients"],
+  own: Layer.Layer<A, E, ClientServices>
+): Layer.Layer<A, E> => {
+  let built = 0
+  return Layer.unwrap(Effect.sync(() => Layer.provide(own, clients[built++ % 2] as Layer.Layer<ClientServices>)))
+}
+
+const nobody: Site["Service"]["clients"] = []
+
+const suites: ReadonlyArray<
+  readonly [string, (clients: Site["Service"]["clients"]) => ReadonlyArray<ConformanceCase>]
+> = [
+  [
+    "a key-value store",
+    (clients) => keyValueStoreCases({ store: (name) => inTurn(clients, layerKeyValueStore({ name })) })
+  ],
+  ["persistence", (clients) => persistenceCases({ layer: inTurn(clients, layerBackingPersistence()) })],
+  ["a queue", (clients) => persistedQueueCases({ layer: inTurn(clients, layerPersistedQueueStore()) })],
+  ["a rate limiter", (clients) => rateLimiterCases({ layer: inTurn(clients, layerRateLimiterStore()) })]
+]
+
+const queueOf = (client: Layer.Layer<ClientServices>, name: string, lockExpiration = 10_000) =>
+  Effect.flatMap(
+    Layer.build(Layer.fresh(Layer.provide(layerPersistedQueue({ lockExpiration }), client))),
+    (context) => Context.get(context, PersistedQueue.PersistedQueueFactory).make({ name, schema: Schema.Number })
+  )
+
+/** Prints one line for a rate. */
+const rate = (name: string, count: number, sinceMs: number) =>
+  Effect.sync(() => {
+    const perSecond = count / (performance.now() - sinceMs) * 1_000
+    process.stdout.write(`FIGURE ${name}: n=${count}, ${perSecond.toFixed(0)} a second\n`)
+  })
+
+layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (it) => {
+  for (const [what, cases] of suites) {
+    for (const [i, { name }] of cases(nobody).entries()) {
+      it.effect(
+        `${what}: ${name}`,
+        () => Effect.flatMap(Site, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
+        60_000
+      )
+    }
+  }
+
+  it.effect(
+    "the element of a process that is killed goes to another one when its lease has ended",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { clients, cluster } = yield* Site
+        const queue = yield* queueOf(clients[0]!, "killed", 2_000)
+        yield* queue.offer(1)
+        const consumer = yield* ChildProcess.make(
+          process.execPath,
+          [fileURLToPath(new URL("./QueueConsumer.ts", import.meta.url)), cluster.endpointList, "killed", "2000"],
+          { stdin: "ignore", stderr: "inherit" }
+        )
+        const taken = yield* Deferred.make<string>()
+        yield* Effect.forkScoped(consumer.stdout.pipe(
+          Stream.decodeText(),
+          Stream.splitLines,
+          Stream.runForEach((line) => Deferred.succeed(taken, line)),
+          Effect.ignore
+        ))
+        assert.strictEqual(yield* Deferred.await(taken), "TAKEN 1 1")
+        yield* consumer.kill({ killSignal: "SIGKILL" })
+        const killedMs = performance.now()
+        assert.strictEqual(yield* queue.take((_, { attempts }) => Effect.succeed(attempts)), 2)
+        process.stdout.write(
+          `FIGURE the element of a consumer that was killed came after ${
+            (performance.now() - killedMs).toFixed(0)
+          } ms\n`
+        )
+      })).pipe(Effect.provide(NodeServices.layer)),
+    30_000
+  )
+
+  it.effect(
+    "every element is handled once while the leader is killed, and every token given once",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        const { clients, cluster } = yield* Site
+        const count = 180
+        const queues = yield* Effect.forEach(clients, (client) => queueOf(client, "leader loss"))
+        const limiter = Context.get(
+          yield* Layer.build(Layer.fresh(Layer.provide(layerRateLimiterStore(), clients[1]!))),
+          RateLimiter.RateLimiterStore
+        )
+        const handled = new Map<number, number>()
+        const counts: Array<number> = []
+        const done = yield* Deferred.make<void>()
+        const half = yield* Deferred.make<void>()
+        let completed = 0
+        const work = (queue: PersistedQueue.PersistedQueue<number>) =>
+          queue.take((n) =>
+            Effect.gen(function*() {
+              handled.set(n, (handled.get(n) ?? 0) + 1)
+              const [tokens] = yield* limiter.fixedWindow({
+                key: "leader loss",
+                tokens: 1,
+                refillRate: Duration.hours(1),
+                limit: undefined
+              })
+              counts.push(tokens)
+            })
+          ).pipe(
+            Effect.andThen(Effect.suspend(() => {
+              completed++
+              return Deferred.succeed(completed === count ? done : half, undefined).pipe(
+                Effect.when(Effect.sync(() => completed === count || completed === count / 3))
+              )
+            })),
+            Effect.forever
+          )
+        yield* Effect.forkScoped(
+          Effect.forEach(
+            Array.from({ length: count }, (_, n) => n),
+            (n) => queues[n % 2]!.offer(n, { id: String(n) }),
+            {
+              concurrency: 10,
+              discard: true
+            }
+          )
+        )
+        for (const queue of queues) {
+          yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.forkScoped(work(queue)))
+        }
+        yield* Deferred.await(half)
+        const leader = yield* Effect.provide(cluster.leader, clients[0]!)
+        yield* leader.stop("SIGKILL")
+        yield* Effect.timeout(Deferred.await(done), 40_000)
+        assert.deepStrictEqual([handled.size, Math.max(...handled.values())], [count, 1])
+        assert.deepStrictEqual(
+          counts.sort((a, b) => a - b),
+          Array.from({ length: count }, (_, i) => i + 1)
+        )
+        yield* Effect.provide(leader.start, NodeServices.layer)
+      })),
+    60_000
+  )
+
+  it.effect("what it costs", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { clients } = yield* Site
+      for (const [workers, count] of [[1, 100], [16, 1_300]] as const) {
+        const queue = yield* queueOf(clients[0]!, `of ${workers}`)
+        let since = performance.now()
+        yield* Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => queue.offer(n), {
+          concurrency: workers,
+          discard: true
+        })
+        yield* rate(`queue, offers of ${workers} at a time`, count, since)
+        const seen = new Set<number>()
+        const each = Math.ceil(count / workers)
+        since = performance.now()
+        yield* Effect.all(
+          Array.from({ length: workers }, (_, worker) =>
+            Effect.forEach(
+              Array.from({ length: Math.min(each, count - worker * each) }),
+              () => queue.take((n) => Effect.sync(() => seen.add(n))),
+              { discard: true }
+            )),
+          { concurrency: "unbounded", discard: true }
+        )
+        yield* rate(`queue, takes of ${workers} workers`, count, since)
+        assert.strictEqual(seen.size, count, "also those that a consumer does not hold at first")
+      }
+
+      const lateMs: Array<number> = []
+      const due = yield* queueOf(clients[1]!, "due")
+      const dueAt = new Map<number, number>()
+      for (let n = 0; n < 20; n++) {
+        dueAt.set(n, performance.now() + 1_000 + n * 50)
+        yield* due.offer(n, { delay: (dueAt.get(n) as number) - performance.now() })
+      }
+      const late = (n: number) => Effect.sync(() => lateMs.push(performance.now() - (dueAt.get(n) as number)))
+      yield* Effect.all(Array.from({ length: 20 }, () => due.take(late)), { concurrency: "unbounded", discard: true })
+      report("queue, lateness of a delayed element", lateMs)
+
+      const { consume } = Context.get(
+        yield* Layer.build(Layer.provide(layerRateLimiter(), clients[0]!)),
+        RateLimiter.RateLimiter
+      )
+      const options = { key: "cost", limit: 1_000_000, window: Duration.hours(1), algorithm: "token-bucket" } as const
+      yield* consume(options)
+      for (const [callers, count] of [[1, 100], [64, 2_000]] as const) {
+        const since = performance.now()
+        yield* Effect.forEach(Array.from({ length: count }), () => consume(options), {
+          concurrency: callers,
+          discard: true
+        })
+        yield* rate(`rate limiter, one key, ${callers} callers`, count, since)
+      }
+    })), 60_000)
+})
