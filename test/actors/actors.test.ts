@@ -1,9 +1,11 @@
 /** Programs of entities and workflows on the layer in memory, under a test's clock. */
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
-import { ClusterWorkflowEngine, MessageStorage, Sharding, ShardingConfig } from "effect/cluster"
+import { Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, Schema, Stream } from "effect"
+import { ClusterWorkflowEngine, MessageStorage, RunnerAddress, Sharding, ShardingConfig } from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { Activity, DurableClock, Workflow } from "effect/workflow"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { freePorts } from "../../src/bin/FreePorts.ts"
 import { Actors } from "../../src/actors/index.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Add, Counter, CounterLive, handled, Later } from "./Counter.ts"
@@ -139,3 +141,23 @@ it.effect("settings are those given, those of the environment, and then ours", (
     )
     assert.strictEqual(millis(environment.shardLockExpiration), 8_000)
   }))
+
+it.live("a runner and a node in one process have their messages again after a restart", () =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const dataDir = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-actors-" })
+    const [port = 0] = yield* freePorts(1)
+    const nodes = [{ id: 1, host: "127.0.0.1", clientPort: 0, peerPort: 0, httpPort: 0 }]
+    const process = CounterLive.pipe(Layer.provideMerge(Actors.layerEmbedded(
+      { nodeId: 1, clusterId: "actors", dataDir: `${dataDir}/node-1`, nodes },
+      { sharding: { runnerAddress: Option.some(RunnerAddress.make("127.0.0.1", port)), shardsPerGroup: 8 } }
+    )))
+    const add = Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const answer = yield* (yield* Counter.client)("one").Add(new Add({ id: "a" }))
+      return [answer, Option.getOrThrow(yield* kv.get(handled("one", "a"))).text]
+    })
+    for (let starts = 0; starts < 2; starts++) {
+      assert.deepStrictEqual(yield* Effect.scoped(Effect.provide(add, Layer.fresh(process))), ["one a", "1"])
+    }
+  }).pipe(Effect.provide(NodeServices.layer)))

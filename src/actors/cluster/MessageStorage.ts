@@ -128,6 +128,10 @@ class Messages {
     >
   }
 
+  private holds(key: string, text: string): Effect.Effect<boolean, ReadFailure> {
+    return Effect.map(this.kv.get(key), (found) => found._tag === "Some" && found.value.text === text)
+  }
+
   private readonly saveRequest = Effect.fnUntraced({ self: this }, function*(this: Messages, request: RequestRow) {
     const { envelope: { address, requestId: id }, primaryKey, shard } = request
     const open = yield* OpenTransaction
@@ -148,7 +152,7 @@ class Messages {
         Op.put(this.keys.ofEntity(address.entityType, address.entityId, id), JSON.stringify(entityRow)),
         ...byKey === undefined ? [] : [Op.put(byKey, JSON.stringify(keyRow))]
       ]
-    })
+    }, { proof: this.holds(requestKey, row) })
     if (saved) {
       if (byKey !== undefined) open?.primaryKeys.set(byKey, id)
       return Success()
@@ -255,7 +259,7 @@ class Messages {
         Op.delete(this.keys.part(shard, id, "k")),
         ...hour === undefined ? [] : [Op.put(this.keys.finishedIn(hour, id), JSON.stringify(finished))]
       ]
-    }, () => this.loses(shard, lock))
+    }, { onConflict: () => this.loses(shard, lock), proof: this.holds(this.keys.exit(id), JSON.stringify(row)) })
     if (stored) return
     const [exit, waiting] = yield* this.read(this.keys.exit(id), waits)
     if (waiting._tag === "Some") {
@@ -292,7 +296,7 @@ class Messages {
         Op.put(this.keys.hasChunks(id), ""),
         Op.put(this.keys.part(shard, id, "u"), reply.id)
       ]
-    }, () => this.loses(shard, lock))
+    }, { onConflict: () => this.loses(shard, lock) })
     if (stored) return
     const [chunk, waiting] = yield* this.read(key, waits)
     if (chunk._tag === "Some") return

@@ -256,11 +256,21 @@ class Runners {
     return persistent(Effect.gen({ self: this }, function*() {
       for (let attempt = 0;; attempt++) {
         const lease = yield* owner.turn.withPermit(this.lockLease(owner))
-        const got = yield* Effect.result(
-          Effect.forEach(distinct, (shard) => this.acquireOne(owner, shard, lease), { concurrency: "unbounded" })
+        const got = yield* Effect.forEach(
+          distinct,
+          (shard) => Effect.result(this.acquireOne(owner, shard, lease)),
+          { concurrency: "unbounded" }
         )
-        if (got._tag === "Success") return distinct.filter((_, i) => got.success[i])
-        if (got.failure._tag !== "LeaseNotFound" || attempt > 0) return yield* got.failure
+        const failures = got.flatMap((one) => one._tag === "Failure" ? [one.failure] : [])
+        const [failure] = failures
+        // One whose outcome is not known is asked for again, and known by its holder.
+        if (failure === undefined || got.some((one) => one._tag === "Success" && one.success)) {
+          return distinct.filter((_, at) => {
+            const one = got[at]
+            return one?._tag === "Success" && one.success
+          })
+        }
+        if (!failures.some(({ _tag }) => _tag === "LeaseNotFound") || attempt > 0) return yield* failure
         // It ended before it was used, and the locks on it with it.
         this.loseAll(owner, lease)
       }

@@ -6,9 +6,9 @@
  * are then one entry of the log.
  */
 import { Context, Data, Effect } from "effect"
-import type { KeyValue, WriteFailure } from "../../client/KeyValue.ts"
+import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import type { Compare, Op, Ops } from "../../client/Txn.ts"
-import { repeatable } from "./Failures.ts"
+import { isUnknown, repeatable } from "./Failures.ts"
 
 type Store = KeyValue["Service"]
 
@@ -33,19 +33,20 @@ export class TransactionBuffer {
   readonly operations: Array<Op<unknown>> = []
   /** Called when the transaction is not committed because a condition does not hold. */
   readonly onConflict: Array<() => Effect.Effect<void>> = []
+  /** Each says whether the transaction took effect, from what only it writes. */
+  readonly proofs: Array<Effect.Effect<boolean, ReadFailure>> = []
   /** Requests saved in it, by their primary key. */
   readonly primaryKeys = new Map<string, string>()
 
   /** Runs an effect whose operations are taken back when it fails. */
   attempt<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
-      const lengths = [this.conditions.length, this.operations.length, this.onConflict.length] as const
+      const lists = [this.conditions, this.operations, this.onConflict, this.proofs]
+      const lengths = lists.map(({ length }) => length)
       const keys = new Set(this.primaryKeys.keys())
       return Effect.onError(effect, () =>
         Effect.sync(() => {
-          this.conditions.length = lengths[0]
-          this.operations.length = lengths[1]
-          this.onConflict.length = lengths[2]
+          for (const [i, list] of lists.entries()) list.length = lengths[i] ?? 0
           for (const key of this.primaryKeys.keys()) if (!keys.has(key)) this.primaryKeys.delete(key)
         }))
     })
@@ -66,7 +67,10 @@ export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
 export const carryOut = (
   kv: Store,
   txn: { readonly if: ReadonlyArray<Compare>; readonly do: Ops },
-  onConflict?: () => Effect.Effect<void>
+  { onConflict, proof }: {
+    readonly onConflict?: () => Effect.Effect<void>
+    readonly proof?: Effect.Effect<boolean, ReadFailure>
+  } = {}
 ): Effect.Effect<boolean, WriteFailure> =>
   Effect.flatMap(OpenTransaction, (open) => {
     if (open === undefined) return Effect.map(repeatable(kv.transact(txn)), ({ succeeded }) => succeeded)
@@ -75,6 +79,7 @@ export const carryOut = (
       open.conditions.push(...txn.if)
       open.operations.push(...txn.do)
       if (onConflict !== undefined) open.onConflict.push(onConflict)
+      if (proof !== undefined) open.proofs.push(proof)
       return true
     })
   })
@@ -104,16 +109,25 @@ export const inTransaction = (kv: Store) => <A, E, R>(effect: Effect.Effect<A, E
     )
   })
 
-const commit = (
+/** Times that a commit whose answer was lost is sent again. */
+const repeats = 2
+
+const commit = Effect.fnUntraced(function*(
   kv: Store,
-  { conditions, onConflict, operations }: TransactionBuffer
-): Effect.Effect<void, WriteFailure | TransactionConflict> => {
-  if (operations.length === 0) return Effect.void
-  return Effect.flatMap(kv.transact({ if: conditions, do: operations }), ({ succeeded }) =>
-    succeeded
-      ? Effect.void
-      : Effect.andThen(
-        Effect.forEach(onConflict, (call) => call(), { discard: true }),
-        Effect.fail(new TransactionConflict({ conditions: conditions.length }))
-      ))
-}
+  { conditions, onConflict, operations, proofs }: TransactionBuffer
+): Effect.fn.Return<void, WriteFailure | ReadFailure | TransactionConflict> {
+  if (operations.length === 0) return
+  for (let attempt = 0;; attempt++) {
+    const sent = yield* Effect.result(kv.transact({ if: conditions, do: operations }))
+    if (sent._tag === "Failure") {
+      if (!isUnknown(sent.failure) || attempt >= repeats) return yield* sent.failure
+      continue
+    }
+    if (sent.success.succeeded) return
+    // The conditions do not hold any more once it took effect; one proof is enough, because it is all or nothing.
+    const [proof] = proofs
+    if (attempt > 0 && proof !== undefined && (yield* proof)) return
+    yield* Effect.forEach(onConflict, (call) => call(), { discard: true })
+    return yield* new TransactionConflict({ conditions: conditions.length })
+  }
+})

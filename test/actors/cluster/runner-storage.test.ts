@@ -7,12 +7,19 @@ import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
 import { Unavailable } from "../../../src/FlareDbError.ts"
 import { runnerStorageCases } from "../../../src/testing/index.ts"
+import { withLostAnswers } from "../LostAnswers.ts"
 import { memory, onMemory } from "../Stores.ts"
 
 const storage = (cluster: string) => layerRunnerStorage({ cluster }).pipe(Layer.provideMerge(HeldShards.layer))
 
 describe("runner storage in FlareDB", () => {
   onMemory((services) => runnerStorageCases({ layer: (cluster) => Layer.provide(storage(cluster), services) }))
+})
+
+describe("runner storage in FlareDB, whose every third answer is lost", () => {
+  onMemory((services) =>
+    runnerStorageCases({ layer: (cluster) => Layer.provide(storage(cluster), withLostAnswers(services)) })
+  )
 })
 
 describe("Effect's memory storage", () => {
