@@ -69,8 +69,25 @@ it.effect("in a transaction the handler's own operations and its reply are one",
     const moved = entries.find(({ keyText }) => keyText === "moved/m")
     const exits = entries.filter(({ keyText }) => keyText.startsWith("fx/c/default/X/"))
     assert.isDefined(moved)
+    assert.isFalse(entries.some(({ keyText }) => keyText === "moved/bad"), "what a handler that failed added")
     assert.strictEqual(exits.length, 2)
     assert.isTrue(exits.some(({ createRevision }) => createRevision === moved?.createRevision), "one revision")
+  }).pipe(Effect.provide(actors)))
+
+it.effect("in a transaction the messages that a handler sends go with its reply", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const counter = (yield* Counter.client)("one")
+    const done = (id: string) => Effect.map(kv.get(handled("after one", id)), Option.isSome)
+    assert.strictEqual(yield* whileTimePasses(counter.Forward(new Add({ id: "f" }))), "f")
+    yield* whileTimePasses(Effect.repeat(Effect.andThen(Effect.sleep(100), done("f")), { until: (is) => is }))
+    const { entries } = yield* kv.scan("fx/c/default/")
+    const row = (part: string, text: string) =>
+      entries.find((entry) => entry.keyText.startsWith(`fx/c/default/${part}/`) && entry.text.includes(text))
+    const sent = row("M", `"tag":"Add"`)
+    const reply = row("X", `"value":"f"`)
+    assert.isDefined(sent)
+    assert.strictEqual(reply?.createRevision, sent?.createRevision, "one revision")
   }).pipe(Effect.provide(actors)))
 
 const Order = Workflow.make("Order", {
