@@ -3,6 +3,7 @@
  * given one of them:
  *
  * - {@link layer}: a runner, beside a FlareDB cluster elsewhere.
+ * - {@link layerEmbedded}: a runner and a FlareDB node in one process, of which there are three.
  * - {@link layerClientOnly}: sends to entities and runs none.
  * - {@link layerMemory}: all of it in one process, for tests.
  *
@@ -125,6 +126,20 @@ export const layer = (
     Layer.provideMerge(layerStorage(options)),
     Layer.provide(layerConfig(options.sharding)),
     Layer.provideMerge(layerRemote(options))
+  )
+
+/** A runner beside a FlareDB node of this process. Three such processes need nothing else. */
+export const layerEmbedded = (
+  node: Parameters<typeof FlareDb.layer>[0],
+  options: StorageOptions = {}
+): Layer.Layer<
+  ActorServices | FlareDb.NodeServices,
+  Layer.Error<ReturnType<typeof FlareDb.layer>> | Config.ConfigError | SocketServer.SocketServerError
+> =>
+  layerSharding.pipe(
+    Layer.provideMerge(layerStorage(options)),
+    Layer.provide(layerConfig(options.sharding)),
+    Layer.provideMerge(FlareDb.layer(node))
   )
 
 /** Sends messages to entities, and runs none. */

@@ -3,8 +3,11 @@
  * last are watched and carried out on what the pages said. It is what makes "list, then watch" miss nothing and repeat
  * nothing.
  */
-import { Data, Effect } from "effect"
+import { Data as Errors, Effect } from "effect"
+import { prefixRange } from "../kv/KeyRange.ts"
 import type { KeyRanges } from "../kv/KeyRanges.ts"
+import type { Data } from "./Entry.ts"
+import { bytesOf } from "./Entry.ts"
 import type { KeyValue, KeyValueEntry, ReadFailure } from "./KeyValue.ts"
 import { Position } from "./Position.ts"
 import type { Changes, Listed, WatchNotice } from "./Watch.ts"
@@ -97,19 +100,24 @@ const endsBefore = (page: PageEnd, key: Uint8Array): boolean => {
 }
 
 /** More was listed than was allowed. */
-export class ListTooLarge extends Data.TaggedError("ListTooLarge")<{ readonly bytes: number }> {}
+export class ListTooLarge extends Errors.TaggedError("ListTooLarge")<{ readonly bytes: number }> {}
 
 /** Prefixes that are read at once. */
 const prefixesAtOnce = 16
 
-/** Reads all keys of one or more prefixes, as long as they take no more than `maxBytes`. */
+/**
+ * Reads all keys of one or more prefixes, as long as they take no more than `maxBytes`. With `within` the keys of that
+ * prefix are read, and those of the others are left out.
+ */
 export const listPrefixes = Effect.fnUntraced(function*(
   keyValue: KeyValue["Service"],
   ranges: KeyRanges,
-  maxBytes: number
+  maxBytes: number,
+  within?: Data
 ): Effect.fn.Return<Listing, ReadFailure | ListTooLarge> {
   let bytes = 0
-  const lists = yield* Effect.forEach(ranges.all, (range, index) =>
+  const listed = within === undefined ? ranges.all : [prefixRange(bytesOf(within))]
+  const lists = yield* Effect.forEach(listed, (range, index) =>
     Effect.gen(function*() {
       const pages: Array<PageEnd> = []
       const entries: Array<KeyValueEntry> = []
@@ -117,12 +125,13 @@ export const listPrefixes = Effect.fnUntraced(function*(
       do {
         const page = yield* keyValue.scan(range.gte, { cursor })
         for (const entry of page.entries) {
+          if (within !== undefined && !ranges.contains(entry.key)) continue
           entries.push(entry)
           bytes += entryBytes(entry)
         }
         if (bytes > maxBytes) return yield* new ListTooLarge({ bytes })
         cursor = page.cursor
-        const last = cursor === undefined && index < ranges.count - 1
+        const last = cursor === undefined && index < listed.length - 1
         pages.push({ key: last ? range.lt : cursor, before: last, revision: page.revision })
       } while (cursor !== undefined)
       return { pages, entries }

@@ -14,7 +14,8 @@ import type { Data as KeyData, KeyValueEntry } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
 import { KeyValue } from "./KeyValue.ts"
 import { entryBytes, listPrefixes, nameOf } from "./Listing.ts"
-import type { ReadFailure } from "./Requests.ts"
+import type { ReadFailure, WriteFailure } from "./Requests.ts"
+import { Compare } from "./Txn.ts"
 import type { Changes, Listed, WatchFailure, WatchHandle } from "./Watch.ts"
 import { rangesOf, Watch } from "./Watch.ts"
 
@@ -35,6 +36,11 @@ export type MirrorFailure = Exclude<WatchFailure, Compacted> | ReadFailure | Mir
 export interface MirrorOptions {
   /** Up to 512 prefixes with 64 KiB in all. */
   readonly prefixes: ReadonlyArray<KeyData>
+  /**
+   * A prefix of all prefixes, which is listed in their place. For many prefixes that make up most of it: one list of
+   * some pages is faster than hundreds of one page each.
+   */
+  readonly listWithin?: KeyData | undefined
   /** Most bytes of keys and values, with some 200 for each entry. Default 64 MiB. */
   readonly maxBytes?: number | undefined
   /** As of `WatchOptions`. */
@@ -136,11 +142,11 @@ export class Mirror {
   }
 
   /** Waits until the mirror has seen whatever was acknowledged before, and says up to which revision that is. */
-  readonly sync: Effect.Effect<number, MirrorFailure> = Effect.suspend(() => {
-    // A page of one key says which revision it is of.
-    const first = this.ranges.all[0]?.gte ?? new Uint8Array(0)
+  readonly sync: Effect.Effect<number, MirrorFailure | WriteFailure> = Effect.suspend(() => {
+    // What a transaction answers says which revision it is of.
+    const anything = { if: [Compare.exists("-")] }
     return Effect.flatMap(
-      this.keyValue.scan(first, { limit: 1, keysOnly: true }),
+      this.keyValue.transact(anything),
       ({ revision }) => Effect.as(this.awaitRevision(revision), revision)
     )
   })
@@ -154,7 +160,7 @@ export class Mirror {
 
   private readonly listAndWatch = Effect.fnUntraced({ self: this }, function*(this: Mirror) {
     const listing = yield* Effect.catchTag(
-      listPrefixes(this.keyValue, this.ranges, this.maxBytes),
+      listPrefixes(this.keyValue, this.ranges, this.maxBytes, this.options.listWithin),
       "ListTooLarge",
       ({ bytes }) => Effect.fail(new MirrorFull({ bytes, maxBytes: this.maxBytes }))
     )

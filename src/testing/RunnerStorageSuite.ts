@@ -19,10 +19,8 @@ export interface RunnerStorageSuiteOptions {
   readonly without?: ReadonlyArray<"locks" | "expiry" | "heartbeats"> | undefined
 }
 
-/** Locks end this long after the last refresh, in milliseconds. */
-const expirationMs = 1_000
-
-const config = ShardingConfig.layer({ shardLockExpiration: expirationMs, shardLockRefreshInterval: 300 })
+/** Where that is waited for, locks end this long after the last refresh, in milliseconds. */
+const expirationMs = 2_000
 
 const addressOf = (port: number) => RunnerAddress.make("runner", port)
 const runnerOf = (port: number) => Runner.make({ address: addressOf(port), groups: ["default"], weight: 1 })
@@ -36,13 +34,14 @@ export const runnerStorageCases = (options: RunnerStorageSuiteOptions): Readonly
 
   const make = (
     name: string,
-    run: (storage: Storage, other: Storage, cluster: string) => Effect.Effect<void, unknown, Scope.Scope>
+    run: (storage: Storage, other: Storage, cluster: string) => Effect.Effect<void, unknown, Scope.Scope>,
+    shardLockExpiration = 60_000
   ): ConformanceCase => ({
     name,
     effect: Effect.scoped(Effect.gen(function*() {
       const cluster = `${name} ${++clusters}`
       const open = Effect.map(
-        Layer.build(Layer.fresh(Layer.provide(options.layer(cluster), config))),
+        Layer.build(Layer.fresh(Layer.provide(options.layer(cluster), ShardingConfig.layer({ shardLockExpiration })))),
         (context) => Context.get(context, RunnerStorage.RunnerStorage)
       )
       const storage = yield* open
@@ -137,7 +136,7 @@ export const runnerStorageCases = (options: RunnerStorageSuiteOptions): Readonly
           yield* same(named(yield* storage.acquire(one, [a])), ["a:1"], "the shard of one group")
           yield* same(named(yield* other.acquire(two, [b])), ["a:1:1"], "the shard of the other group")
           const elsewhere = Context.get(
-            yield* Layer.build(Layer.fresh(Layer.provide(options.layer(`${cluster}/L`), config))),
+            yield* Layer.build(Layer.fresh(Layer.provide(options.layer(`${cluster}/L`), ShardingConfig.layer()))),
             RunnerStorage.RunnerStorage
           )
           yield* same(named(yield* elsewhere.acquire(two, [a])), ["a:1"], "the shard of the other cluster")
@@ -168,7 +167,8 @@ export const runnerStorageCases = (options: RunnerStorageSuiteOptions): Readonly
           yield* storage.releaseAll(one)
           yield* same(named(yield* other.refresh(two, shards(1, 2))), ["default:1", "default:2"], "the new owner's")
           yield* same(named(yield* storage.acquire(one, shards(3))), ["default:3"], "another shard")
-        })
+        }),
+      expirationMs
     )
   ]
 
@@ -190,7 +190,8 @@ export const runnerStorageCases = (options: RunnerStorageSuiteOptions): Readonly
           )
           yield* storage.refresh(one, [])
           yield* same(yield* runners(other), ["1"], "a runner that refreshes again")
-        })
+        }),
+      expirationMs
     )
   ]
 

@@ -28,6 +28,10 @@ export const Counter = Entity.make("Counter", [
   Rpc.make("Move", { payload: Add, success: Schema.String, error: Schema.String })
     .annotate(ClusterSchema.Persisted, true)
     .annotate(ClusterSchema.WithTransaction, true),
+  /** It sends a message to another entity as well. */
+  Rpc.make("Forward", { payload: Add, success: Schema.String, error: Schema.String })
+    .annotate(ClusterSchema.Persisted, true)
+    .annotate(ClusterSchema.WithTransaction, true),
   Rpc.make("List", { payload: Add, success: Schema.Number, stream: true }).annotate(ClusterSchema.Persisted, true)
 ])
 
@@ -48,6 +52,12 @@ export const CounterLive = Counter.toLayer(
       Move: ({ payload }) =>
         Effect.gen(function*() {
           yield* Effect.orDie(addToTransaction({ do: [Op.put(`moved/${payload.id}`, entityId)] }))
+          return yield* payload.id.startsWith("bad") ? Effect.fail("bad") : Effect.succeed(payload.id)
+        }),
+      Forward: ({ payload }) =>
+        Effect.gen(function*() {
+          const client = yield* Counter.client
+          yield* Effect.orDie(client(`after ${entityId}`).Add(new Add({ id: payload.id }), { discard: true }))
           return yield* payload.id.startsWith("bad") ? Effect.fail("bad") : Effect.succeed(payload.id)
         }),
       List: () => Stream.range(1, 5)

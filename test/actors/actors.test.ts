@@ -1,9 +1,11 @@
 /** Programs of entities and workflows on the layer in memory, under a test's clock. */
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
-import { ClusterWorkflowEngine, MessageStorage, Sharding, ShardingConfig } from "effect/cluster"
+import { Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, Schema, Stream } from "effect"
+import { ClusterWorkflowEngine, MessageStorage, RunnerAddress, Sharding, ShardingConfig } from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { Activity, DurableClock, Workflow } from "effect/workflow"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { freePorts } from "../../src/bin/FreePorts.ts"
 import { Actors } from "../../src/actors/index.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Add, Counter, CounterLive, handled, Later } from "./Counter.ts"
@@ -67,8 +69,25 @@ it.effect("in a transaction the handler's own operations and its reply are one",
     const moved = entries.find(({ keyText }) => keyText === "moved/m")
     const exits = entries.filter(({ keyText }) => keyText.startsWith("fx/c/default/X/"))
     assert.isDefined(moved)
+    assert.isFalse(entries.some(({ keyText }) => keyText === "moved/bad"), "what a handler that failed added")
     assert.strictEqual(exits.length, 2)
     assert.isTrue(exits.some(({ createRevision }) => createRevision === moved?.createRevision), "one revision")
+  }).pipe(Effect.provide(actors)))
+
+it.effect("in a transaction the messages that a handler sends go with its reply", () =>
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    const counter = (yield* Counter.client)("one")
+    const done = (id: string) => Effect.map(kv.get(handled("after one", id)), Option.isSome)
+    assert.strictEqual(yield* whileTimePasses(counter.Forward(new Add({ id: "f" }))), "f")
+    yield* whileTimePasses(Effect.repeat(Effect.andThen(Effect.sleep(100), done("f")), { until: (is) => is }))
+    const { entries } = yield* kv.scan("fx/c/default/")
+    const row = (part: string, text: string) =>
+      entries.find((entry) => entry.keyText.startsWith(`fx/c/default/${part}/`) && entry.text.includes(text))
+    const sent = row("M", `"tag":"Add"`)
+    const reply = row("X", `"value":"f"`)
+    assert.isDefined(sent)
+    assert.strictEqual(reply?.createRevision, sent?.createRevision, "one revision")
   }).pipe(Effect.provide(actors)))
 
 const Order = Workflow.make("Order", {
@@ -139,3 +158,23 @@ it.effect("settings are those given, those of the environment, and then ours", (
     )
     assert.strictEqual(millis(environment.shardLockExpiration), 8_000)
   }))
+
+it.live("a runner and a node in one process have their messages again after a restart", () =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const dataDir = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-actors-" })
+    const [port = 0] = yield* freePorts(1)
+    const nodes = [{ id: 1, host: "127.0.0.1", clientPort: 0, peerPort: 0, httpPort: 0 }]
+    const process = CounterLive.pipe(Layer.provideMerge(Actors.layerEmbedded(
+      { nodeId: 1, clusterId: "actors", dataDir: `${dataDir}/node-1`, nodes },
+      { sharding: { runnerAddress: Option.some(RunnerAddress.make("127.0.0.1", port)), shardsPerGroup: 8 } }
+    )))
+    const add = Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const answer = yield* (yield* Counter.client)("one").Add(new Add({ id: "a" }))
+      return [answer, Option.getOrThrow(yield* kv.get(handled("one", "a"))).text]
+    })
+    for (let starts = 0; starts < 2; starts++) {
+      assert.deepStrictEqual(yield* Effect.scoped(Effect.provide(add, Layer.fresh(process))), ["one a", "1"])
+    }
+  }).pipe(Effect.provide(NodeServices.layer)))

@@ -8,6 +8,7 @@
  *
  * M/<id>           request: its envelope and shard. Never changed; its create revision is its place in the queue.
  * X/<id>           exit of a request
+ * C/<id>           there are chunks
  * C/<id>/<reply>   chunk of a request's replies
  * K/<id>           id of the last chunk that was acknowledged
  * Q/<shard>/<id>/  a request that has no exit:
@@ -60,8 +61,13 @@ export class ClusterKeys {
     return `${this.root}X/${idPart(id)}`
   }
 
+  /** A row that is there when there are chunks: looking for chunks costs more than reading a row. */
+  hasChunks(id: string): string {
+    return `${this.root}C/${idPart(id)}`
+  }
+
   chunks(id: string): string {
-    return `${this.root}C/${idPart(id)}/`
+    return `${this.hasChunks(id)}/`
   }
 
   chunk(id: string, reply: string): string {
@@ -72,8 +78,13 @@ export class ClusterKeys {
     return `${this.root}K/${idPart(id)}`
   }
 
+  /** All queues. */
+  get queues(): string {
+    return `${this.root}Q/`
+  }
+
   queue(shard: string): string {
-    return `${this.root}Q/${encodeName(shard)}/`
+    return `${this.queues}${encodeName(shard)}/`
   }
 
   waiting(shard: string, id: string): string {

@@ -29,7 +29,8 @@ export const persistent = <A, E, R>(
 /** Times that a write whose answer was lost is asked for again. */
 const repeats = 2
 
-const isUnknown = ({ _tag }: { readonly _tag: string }): boolean =>
+/** Whether a write may have taken effect. */
+export const isUnknown = ({ _tag }: { readonly _tag: string }): boolean =>
   _tag === "Indeterminate" || _tag === "SessionExpired" || _tag === "ResultsNotKept"
 
 /** Repeats a write that recognises its own effect when its answer was lost. */

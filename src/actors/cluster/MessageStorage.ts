@@ -8,10 +8,11 @@ import { Context, Effect, Layer, Option } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import { MessageStorage, Snowflake } from "effect/cluster"
 import type { ClusterError, EntityAddress, Envelope, Reply } from "effect/cluster"
+import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import type { Watch } from "../../client/Watch.ts"
-import type { ClusterName } from "./ClusterKeys.ts"
+import type { ClusterName, QueuePart } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
 import { Contended, IdTaken, persistent, RequestFinished, ShardLockLost } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
@@ -22,7 +23,7 @@ import type { RetentionOptions } from "./Retention.ts"
 import { Retention } from "./Retention.ts"
 import type { Item } from "./ShardQueues.ts"
 import { ShardQueues } from "./ShardQueues.ts"
-import { carryOut, inTransaction, OpenTransaction, readTogether } from "./StorageTransaction.ts"
+import { carryOut, inTransaction, OpenTransaction } from "./StorageTransaction.ts"
 import { MessageWork } from "./MessageWork.ts"
 
 export interface MessageStorageOptions extends ClusterName, RetentionOptions {
@@ -44,9 +45,6 @@ const defaultLimit = 1_024
 
 /** Times that a change of a message meets others before it fails. */
 const attempts = 8
-
-/** Chunks read with the exit of a request; more are read page by page. */
-const firstChunks = 64
 
 /** Messages deleted at once by `clearAddress`. */
 const clearedAtOnce = 100
@@ -122,6 +120,18 @@ class Messages {
     }
   }
 
+  /** Rows, read at once. Apart from transactions: those that read are not sent together with others. */
+  private read<const Keys extends ReadonlyArray<string>>(...keys: Keys) {
+    return Effect.forEach(keys, (key) => this.kv.get(key), { concurrency: "unbounded" }) as Effect.Effect<
+      { readonly [I in keyof Keys]: Option.Option<KeyValueEntry> },
+      ReadFailure
+    >
+  }
+
+  private holds(key: string, text: string): Effect.Effect<boolean, ReadFailure> {
+    return Effect.map(this.kv.get(key), (found) => found._tag === "Some" && found.value.text === text)
+  }
+
   private readonly saveRequest = Effect.fnUntraced({ self: this }, function*(this: Messages, request: RequestRow) {
     const { envelope: { address, requestId: id }, primaryKey, shard } = request
     const open = yield* OpenTransaction
@@ -141,14 +151,13 @@ class Messages {
         Op.put(this.keys.part(shard, id, "r"), waitingRow(request)),
         Op.put(this.keys.ofEntity(address.entityType, address.entityId, id), JSON.stringify(entityRow)),
         ...byKey === undefined ? [] : [Op.put(byKey, JSON.stringify(keyRow))]
-      ],
-      else: [Op.get(requestKey), Op.get(byKey ?? requestKey)]
-    })
-    if (saved.succeeded) {
+      ]
+    }, { proof: this.holds(requestKey, row) })
+    if (saved) {
       if (byKey !== undefined) open?.primaryKeys.set(byKey, id)
       return Success()
     }
-    const [known, keyed] = saved.results
+    const [known, keyed] = yield* this.read(requestKey, byKey ?? requestKey)
     if (byKey !== undefined && keyed._tag === "Some") {
       const original = yield* rowOf<PrimaryKeyRow>(keyed.value)
       // Its own effect, whose answer was lost.
@@ -165,12 +174,10 @@ class Messages {
     this: Messages,
     id: string
   ) {
-    const [exit, chunks] = yield* readTogether(this.kv, [
-      Op.get(this.keys.exit(id)),
-      Op.scan(this.keys.chunks(id), { limit: 1, reverse: true })
-    ])
+    const [exit, hasChunks] = yield* this.read(this.keys.exit(id), this.keys.hasChunks(id))
     if (exit._tag === "Some") return Option.some<Reply.Encoded>((yield* rowOf<ExitRow>(exit.value)).reply)
-    const [chunk] = chunks.entries
+    if (hasChunks._tag === "None") return Option.none<Reply.Encoded>()
+    const { entries: [chunk] } = yield* this.kv.scan(this.keys.chunks(id), { limit: 1, reverse: true })
     return chunk === undefined ? Option.none<Reply.Encoded>() : Option.some(yield* rowOf<Reply.Encoded>(chunk))
   })
 
@@ -193,7 +200,7 @@ class Messages {
       ]
     })
     // Of a chunk that is acknowledged already; and one of a request with an exit is of no use to anybody.
-    if (!marked.succeeded) yield* carryOut(this.kv, { if: [Compare.exists(waits)], do: [queued] })
+    if (!marked) yield* carryOut(this.kv, { if: [Compare.exists(waits)], do: [queued] })
   })
 
   private saveInterrupt(envelope: Envelope.InterruptEncoded) {
@@ -251,11 +258,10 @@ class Messages {
         Op.delete(this.keys.part(shard, id, "u")),
         Op.delete(this.keys.part(shard, id, "k")),
         ...hour === undefined ? [] : [Op.put(this.keys.finishedIn(hour, id), JSON.stringify(finished))]
-      ],
-      else: [Op.get(this.keys.exit(id)), Op.get(waits)]
-    }, () => this.loses(shard, lock))
-    if (stored.succeeded) return
-    const [exit, waiting] = stored.results
+      ]
+    }, { onConflict: () => this.loses(shard, lock), proof: this.holds(this.keys.exit(id), JSON.stringify(row)) })
+    if (stored) return
+    const [exit, waiting] = yield* this.read(this.keys.exit(id), waits)
     if (waiting._tag === "Some") {
       yield* this.loses(shard, lock)
       return yield* new ShardLockLost({ shard })
@@ -285,11 +291,14 @@ class Messages {
     const key = this.keys.chunk(id, reply.id)
     const stored = yield* carryOut(this.kv, {
       if: [Compare.exists(waits), Compare.missing(key), ...fence],
-      do: [Op.put(key, JSON.stringify(reply)), Op.put(this.keys.part(shard, id, "u"), reply.id)],
-      else: [Op.get(key), Op.get(waits)]
-    }, () => this.loses(shard, lock))
-    if (stored.succeeded) return
-    const [chunk, waiting] = stored.results
+      do: [
+        Op.put(key, JSON.stringify(reply)),
+        Op.put(this.keys.hasChunks(id), ""),
+        Op.put(this.keys.part(shard, id, "u"), reply.id)
+      ]
+    }, { onConflict: () => this.loses(shard, lock) })
+    if (stored) return
+    const [chunk, waiting] = yield* this.read(key, waits)
     if (chunk._tag === "Some") return
     if (waiting._tag === "None") return yield* new RequestFinished({ id })
     yield* this.loses(shard, lock)
@@ -303,7 +312,7 @@ class Messages {
     expected: string | undefined
   ) {
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const [found, exit] = yield* readTogether(this.kv, [Op.get(this.keys.request(id)), Op.get(this.keys.exit(id))])
+      const [found, exit] = yield* this.read(this.keys.request(id), this.keys.exit(id))
       if (found._tag === "None") return
       const request = yield* rowOf<RequestRow>(found.value)
       const { shard } = request
@@ -321,7 +330,7 @@ class Messages {
           ]
         })
         this.queues.release((waiting) => waiting.id === id)
-        if (reset.succeeded) return
+        if (reset) return
         continue
       }
       const stored = yield* rowOf<ExitRow>(exit.value)
@@ -335,7 +344,7 @@ class Messages {
         ]
       })
       // Otherwise another one changed it, or the answer was lost and there is nothing to clear.
-      if (cleared.succeeded) return
+      if (cleared) return
     }
     return yield* new Contended({ id, attempts })
   })
@@ -360,17 +369,17 @@ class Messages {
     id: string,
     all: boolean
   ) {
-    const [exit, acknowledged, first] = yield* readTogether(this.kv, [
-      Op.get(this.keys.exit(id)),
-      Op.get(this.keys.acknowledged(id)),
-      Op.scan(this.keys.chunks(id), { limit: firstChunks })
-    ])
-    const chunks = [...first.entries]
-    let cursor = first.more ? first.entries[first.entries.length - 1]?.key : undefined
-    while (cursor !== undefined) {
-      const page = yield* this.kv.scan(this.keys.chunks(id), { cursor })
-      chunks.push(...page.entries)
-      cursor = page.cursor
+    const [exit, hasChunks] = yield* this.read(this.keys.exit(id), this.keys.hasChunks(id))
+    const chunks: Array<KeyValueEntry> = []
+    let acknowledged = Option.none<KeyValueEntry>()
+    if (hasChunks._tag === "Some") {
+      acknowledged = yield* this.kv.get(this.keys.acknowledged(id))
+      let cursor: Uint8Array | undefined
+      do {
+        const page = yield* this.kv.scan(this.keys.chunks(id), { cursor })
+        chunks.push(...page.entries)
+        cursor = page.cursor
+      } while (cursor !== undefined)
     }
     const lastKey = acknowledged._tag === "None" ? "" : this.keys.chunk(id, acknowledged.value.text)
     const through = chunks.find(({ keyText }) => keyText === lastKey)?.createRevision ?? 0
@@ -445,13 +454,12 @@ class Messages {
     if (found._tag === "None") return undefined
     const request = yield* rowOf<RequestRow>(found.value)
     if (request.deliverAt !== null && request.deliverAt > now) return undefined
-    const waiting = this.keys.waiting(request.shard, id)
-    const { entries } = yield* this.kv.scan(waiting)
-    const part = (name: string) => entries.find(({ keyText }) => keyText === waiting + name)
-    if (part("r") === undefined || part("u") !== undefined) return undefined
+    const part = (name: QueuePart) => this.keys.part(request.shard, id, name)
+    const [waits, unacknowledged, last] = yield* this.read(part("r"), part("u"), part("k"))
+    if (waits._tag === "None" || unacknowledged._tag === "Some") return undefined
     return {
       envelope: request.envelope,
-      lastSentReply: yield* this.chunkOf(id, part("k")?.text),
+      lastSentReply: yield* this.chunkOf(id, last._tag === "Some" ? last.value.text : undefined),
       order: found.value.createRevision
     }
   })

@@ -127,6 +127,7 @@ export class Retention {
         Op.delete(keys.request(id)),
         Op.delete(keys.exit(id)),
         Op.delete(keys.acknowledged(id)),
+        Op.delete(keys.hasChunks(id)),
         Op.deletePrefix(keys.chunks(id)),
         ...(["r", "a", "i", "u", "k"] as const).map((part) => Op.delete(keys.part(shard, id, part))),
         ...primaryKey === null ? [] : [Op.delete(keys.primaryKey(primaryKey))],

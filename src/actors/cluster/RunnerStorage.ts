@@ -256,11 +256,21 @@ class Runners {
     return persistent(Effect.gen({ self: this }, function*() {
       for (let attempt = 0;; attempt++) {
         const lease = yield* owner.turn.withPermit(this.lockLease(owner))
-        const got = yield* Effect.result(
-          Effect.forEach(distinct, (shard) => this.acquireOne(owner, shard, lease), { concurrency: "unbounded" })
+        const got = yield* Effect.forEach(
+          distinct,
+          (shard) => Effect.result(this.acquireOne(owner, shard, lease)),
+          { concurrency: "unbounded" }
         )
-        if (got._tag === "Success") return distinct.filter((_, i) => got.success[i])
-        if (got.failure._tag !== "LeaseNotFound" || attempt > 0) return yield* got.failure
+        const failures = got.flatMap((one) => one._tag === "Failure" ? [one.failure] : [])
+        const [failure] = failures
+        // One whose outcome is not known is asked for again, and known by its holder.
+        if (failure === undefined || got.some((one) => one._tag === "Success" && one.success)) {
+          return distinct.filter((_, at) => {
+            const one = got[at]
+            return one?._tag === "Success" && one.success
+          })
+        }
+        if (!failures.some(({ _tag }) => _tag === "LeaseNotFound") || attempt > 0) return yield* failure
         // It ended before it was used, and the locks on it with it.
         this.loseAll(owner, lease)
       }
@@ -274,19 +284,21 @@ class Runners {
     shard: string,
     lease: number
   ) {
+    // Asked for again because the answer for others took too long: what was taken before is not waited for.
+    if (owner.lockLease === lease && this.isConfirmed(owner) && this.isHeld(owner, shard)) return true
     const key = this.keys.lock(shard)
     for (let attempt = 0; attempt < 2; attempt++) {
       const taken = yield* repeatable(this.kv.transact({
         if: [Compare.missing(key)],
-        do: [Op.put(key, owner.holder, { lease })],
-        else: [Op.get(key)]
+        do: [Op.put(key, owner.holder, { lease })]
       }))
       if (taken.succeeded) {
         this.holds(owner, shard, taken.revision)
         return true
       }
-      const [found] = taken.results
-      if (found._tag === "None") return false
+      // Read apart: transactions that read are not sent together.
+      const found = yield* this.kv.get(key)
+      if (found._tag === "None") continue
       const lock = found.value
       if (lock.text === owner.holder && lock.lease === lease) {
         this.holds(owner, shard, lock.createRevision)
@@ -322,19 +334,24 @@ class Runners {
 
   private refresh(owner: Owner, shards: ReadonlyArray<string>): Result<ReadonlyArray<string>> {
     return persistent(Effect.suspend(() => {
-      const held = (shard: string) => {
-        const createRevision = owner.locks.get(shard)
-        // A commit that was refused for its lock has it forgotten here.
-        return createRevision !== undefined && this.shards.lockOf(shard) === createRevision
-      }
-      const confirmed = this.nowMs() - owner.confirmedMs < confirmedPart * this.ttlMs
+      const held = (shard: string) => this.isHeld(owner, shard)
       // Before each exit of a request is stored; the commit itself checks the lock.
-      if (shards.length === 1 && confirmed) return Effect.succeed(shards.filter(held))
+      if (shards.length === 1 && this.isConfirmed(owner)) return Effect.succeed(shards.filter(held))
       return Effect.map(
         Effect.all([this.keepRegistration(owner), this.keepLocks(owner, shards.length > 0)], { concurrency: 2 }),
         () => shards.filter(held)
       )
     }))
+  }
+
+  private isHeld(owner: Owner, shard: string): boolean {
+    const createRevision = owner.locks.get(shard)
+    // A commit that was refused for its lock has it forgotten by the others.
+    return createRevision !== undefined && this.shards.lockOf(shard) === createRevision
+  }
+
+  private isConfirmed({ confirmedMs }: Owner): boolean {
+    return this.nowMs() - confirmedMs < confirmedPart * this.ttlMs
   }
 
   /** Keeps the runner alive, and puts it back when it was away for too long. Asks the store in any case. */

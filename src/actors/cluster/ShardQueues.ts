@@ -9,7 +9,7 @@ import { Clock, Effect, Exit, Latch, Scope, Semaphore } from "effect"
 import type { EntityAddress } from "effect/cluster"
 import { Mirror } from "../../client/Mirror.ts"
 import type { MirrorFailure } from "../../client/Mirror.ts"
-import type { KeyValueEntry } from "../../client/KeyValue.ts"
+import type { KeyValueEntry, WriteFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import type { Changes, Listed } from "../../client/Watch.ts"
 import { Watch } from "../../client/Watch.ts"
@@ -144,7 +144,7 @@ export class ShardQueues {
     now: number,
     limit: number,
     addresses?: ReadonlyArray<EntityAddress.EntityAddress>
-  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure> {
+  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure | WriteFailure> {
     const asked = new Set(shards)
     yield* this.covering.withPermit(this.cover(asked))
     const groups = this.groups.filter((group) => [...group.shards].some((shard) => asked.has(shard)))
@@ -254,6 +254,7 @@ export class ShardQueues {
     for (const shard of shards) this.shards.set(shard, new Map())
     const mirror = yield* Mirror.make({
       prefixes: [...queues.keys()],
+      listWithin: this.keys.queues,
       maxBytes: this.maxBytes,
       onUpdate: (update) => this.apply(queues, update)
     }).pipe(
@@ -279,7 +280,7 @@ export class ShardQueues {
   }
 
   /** A mirror that has ended is begun anew by the next reading. */
-  private ended<A>(group: MirrorGroup, effect: Effect.Effect<A, MirrorFailure>): Effect.Effect<A, MirrorFailure> {
+  private ended<A, E>(group: MirrorGroup, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.tapError(effect, () => Effect.when(this.drop(group), Effect.sync(() => group.mirror.isEnded)))
   }
 

@@ -6,9 +6,9 @@
  * are then one entry of the log.
  */
 import { Context, Data, Effect } from "effect"
-import type { KeyValue, WriteFailure } from "../../client/KeyValue.ts"
-import type { Compare, Op, Ops, Results, Txn, TxnResult } from "../../client/Txn.ts"
-import { repeatable } from "./Failures.ts"
+import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
+import type { Compare, Op, Ops } from "../../client/Txn.ts"
+import { isUnknown, repeatable } from "./Failures.ts"
 
 type Store = KeyValue["Service"]
 
@@ -33,19 +33,20 @@ export class TransactionBuffer {
   readonly operations: Array<Op<unknown>> = []
   /** Called when the transaction is not committed because a condition does not hold. */
   readonly onConflict: Array<() => Effect.Effect<void>> = []
+  /** Each says whether the transaction took effect, from what only it writes. */
+  readonly proofs: Array<Effect.Effect<boolean, ReadFailure>> = []
   /** Requests saved in it, by their primary key. */
   readonly primaryKeys = new Map<string, string>()
 
   /** Runs an effect whose operations are taken back when it fails. */
   attempt<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
-      const lengths = [this.conditions.length, this.operations.length, this.onConflict.length] as const
+      const lists = [this.conditions, this.operations, this.onConflict, this.proofs]
+      const lengths = lists.map(({ length }) => length)
       const keys = new Set(this.primaryKeys.keys())
       return Effect.onError(effect, () =>
         Effect.sync(() => {
-          this.conditions.length = lengths[0]
-          this.operations.length = lengths[1]
-          this.onConflict.length = lengths[2]
+          for (const [i, list] of lists.entries()) list.length = lengths[i] ?? 0
           for (const key of this.primaryKeys.keys()) if (!keys.has(key)) this.primaryKeys.delete(key)
         }))
     })
@@ -59,29 +60,29 @@ export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
 )
 
 /**
- * Carries out a transaction whose answer may be lost: it recognises its own effect. Within an open transaction its
- * conditions are looked at now and again at the commit, and its operations wait until then.
+ * Carries out a transaction, and says whether its conditions held. Its answer may be lost: who is told that they did
+ * not hold looks whether its own effect is there. Within an open transaction its conditions are looked at now and again
+ * at the commit, and its operations wait until then.
  */
-export const carryOut = <const Do extends Ops, const Else extends Ops>(
+export const carryOut = (
   kv: Store,
-  txn: Txn<Do, Else>,
-  onConflict?: () => Effect.Effect<void>
-): Effect.Effect<{ readonly succeeded: true } | Extract<TxnResult<Do, Else>, { succeeded: false }>, WriteFailure> =>
+  txn: { readonly if: ReadonlyArray<Compare>; readonly do: Ops },
+  { onConflict, proof }: {
+    readonly onConflict?: () => Effect.Effect<void>
+    readonly proof?: Effect.Effect<boolean, ReadFailure>
+  } = {}
+): Effect.Effect<boolean, WriteFailure> =>
   Effect.flatMap(OpenTransaction, (open) => {
-    if (open === undefined) return repeatable(kv.transact(txn))
-    return Effect.map(kv.transact({ ...txn, do: [] }), (looked) => {
-      if (!looked.succeeded) return looked as Extract<TxnResult<Do, Else>, { succeeded: false }>
-      open.conditions.push(...txn.if ?? [])
-      open.operations.push(...txn.do ?? [])
+    if (open === undefined) return Effect.map(repeatable(kv.transact(txn)), ({ succeeded }) => succeeded)
+    return Effect.map(kv.transact({ if: txn.if }), ({ succeeded }) => {
+      if (!succeeded) return false
+      open.conditions.push(...txn.if)
+      open.operations.push(...txn.do)
       if (onConflict !== undefined) open.onConflict.push(onConflict)
-      return looked as { readonly succeeded: true }
+      if (proof !== undefined) open.proofs.push(proof)
+      return true
     })
   })
-
-/** Reads of one moment. */
-export const readTogether = <const Do extends Ops>(kv: Store, ops: Do): Effect.Effect<Results<Do>, WriteFailure> =>
-  // Without a condition, `do` is what is done.
-  Effect.map(kv.transact({ do: ops }), ({ results }) => results as Results<Do>)
 
 /**
  * Adds operations to the open transaction: they are committed with all else in it, if the conditions hold then. Each
@@ -108,16 +109,25 @@ export const inTransaction = (kv: Store) => <A, E, R>(effect: Effect.Effect<A, E
     )
   })
 
-const commit = (
+/** Times that a commit whose answer was lost is sent again. */
+const repeats = 2
+
+const commit = Effect.fnUntraced(function*(
   kv: Store,
-  { conditions, onConflict, operations }: TransactionBuffer
-): Effect.Effect<void, WriteFailure | TransactionConflict> => {
-  if (operations.length === 0) return Effect.void
-  return Effect.flatMap(kv.transact({ if: conditions, do: operations }), ({ succeeded }) =>
-    succeeded
-      ? Effect.void
-      : Effect.andThen(
-        Effect.forEach(onConflict, (call) => call(), { discard: true }),
-        Effect.fail(new TransactionConflict({ conditions: conditions.length }))
-      ))
-}
+  { conditions, onConflict, operations, proofs }: TransactionBuffer
+): Effect.fn.Return<void, WriteFailure | ReadFailure | TransactionConflict> {
+  if (operations.length === 0) return
+  for (let attempt = 0;; attempt++) {
+    const sent = yield* Effect.result(kv.transact({ if: conditions, do: operations }))
+    if (sent._tag === "Failure") {
+      if (!isUnknown(sent.failure) || attempt >= repeats) return yield* sent.failure
+      continue
+    }
+    if (sent.success.succeeded) return
+    // The conditions do not hold any more once it took effect; one proof is enough, because it is all or nothing.
+    const [proof] = proofs
+    if (attempt > 0 && proof !== undefined && (yield* proof)) return
+    yield* Effect.forEach(onConflict, (call) => call(), { discard: true })
+    return yield* new TransactionConflict({ conditions: conditions.length })
+  }
+})

@@ -7,12 +7,19 @@ import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
 import { Unavailable } from "../../../src/FlareDbError.ts"
 import { runnerStorageCases } from "../../../src/testing/index.ts"
+import { withLostAnswers } from "../LostAnswers.ts"
 import { memory, onMemory } from "../Stores.ts"
 
 const storage = (cluster: string) => layerRunnerStorage({ cluster }).pipe(Layer.provideMerge(HeldShards.layer))
 
 describe("runner storage in FlareDB", () => {
   onMemory((services) => runnerStorageCases({ layer: (cluster) => Layer.provide(storage(cluster), services) }))
+})
+
+describe("runner storage in FlareDB, whose every third answer is lost", () => {
+  onMemory((services) =>
+    runnerStorageCases({ layer: (cluster) => Layer.provide(storage(cluster), withLostAnswers(services)) })
+  )
 })
 
 describe("Effect's memory storage", () => {
@@ -99,7 +106,8 @@ it.live("a refresh fails when the store is away, also that of no shard", () =>
       const error = yield* Effect.flip(storage.refresh(address, []))
       assert.deepInclude(error, { _tag: "PersistenceError" })
       assert.deepInclude(error.cause, { _tag: "Unavailable" })
-      assert.strictEqual((yield* Effect.flip(storage.acquire(address, [shard])))._tag, "PersistenceError")
+      const another = ShardId.make("default", 2)
+      assert.strictEqual((yield* Effect.flip(storage.acquire(address, [another])))._tag, "PersistenceError")
     }).pipe(
       Effect.provide(
         Layer.fresh(storage("test")).pipe(

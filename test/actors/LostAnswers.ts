@@ -1,0 +1,27 @@
+/** A key-value store that loses every third answer of a transaction: it took effect, and nobody is told. */
+import { Effect, Layer } from "effect"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Indeterminate } from "../../src/FlareDbError.ts"
+import type { Services } from "./Stores.ts"
+
+export const withLostAnswers = (services: Services): Services => {
+  let calls = 0
+  const lossy = Layer.effect(
+    KeyValue,
+    Effect.map(KeyValue, (kv) =>
+      KeyValue.of({
+        ...kv,
+        transact: (txn, options) => {
+          // Repeated, it is answered: what is lost again and again is a store that is away.
+          let lost = false
+          return Effect.flatMap(kv.transact(txn, options), (result) => {
+            // One that only reads is read again by the client itself.
+            if (lost || (txn.do?.length ?? 0) === 0 || ++calls % 3 !== 0) return Effect.succeed(result)
+            lost = true
+            return Effect.fail(new Indeterminate({ reason: "the answer was lost" }))
+          })
+        }
+      }))
+  )
+  return Layer.provideMerge(lossy, services)
+}

@@ -1,0 +1,95 @@
+/** Effect's cluster on three nodes: the suites of its storages, and runners that are processes of their own. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { fileURLToPath } from "node:url"
+import { Actors, HeldShards, layerRunnerStorage, makeEncodedMessageStorage } from "../../src/actors/index.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import { messageStorageCases, runnerStorageCases } from "../../src/testing/index.ts"
+import { Add, Counter, handled } from "../actors/Counter.ts"
+import * as Cluster from "./Cluster.ts"
+import { freePorts } from "./FreePorts.ts"
+
+it.live("the storages of runners and messages keep their promises on three nodes", () =>
+  Effect.gen(function*() {
+    const cluster = yield* Cluster.make(3)
+    yield* Cluster.start(cluster)
+    const client = Cluster.client(cluster)
+    const cases = [
+      ...runnerStorageCases({
+        layer: (name) =>
+          layerRunnerStorage({ cluster: name }).pipe(Layer.provide(HeldShards.layer), Layer.provide(client))
+      }),
+      ...messageStorageCases({
+        open: (name) =>
+          Effect.map(
+            Effect.flatMap(
+              Layer.build(Layer.fresh(Layer.merge(client, HeldShards.layer))),
+              (context) => Effect.provide(makeEncodedMessageStorage({ cluster: name }), context)
+            ),
+            ({ encoded }) => encoded
+          )
+      })
+    ]
+    yield* Effect.forEach(cases, ({ effect, name }) => Effect.annotateLogs(effect, { name }), { concurrency: 4 })
+    process.stdout.write(`FIGURE ${cases.length} cases of actors' storages held on three nodes\n`)
+  }).pipe(Effect.provide(NodeServices.layer)))
+
+/** A process that runs entities. */
+const runner = Effect.fnUntraced(function*(endpoints: string, port: number) {
+  const child = yield* ChildProcess.make(
+    process.execPath,
+    [fileURLToPath(new URL("./ActorRunner.ts", import.meta.url)), endpoints, String(port)],
+    { stdin: "ignore", stderr: "inherit" }
+  )
+  const running = yield* Deferred.make<void>()
+  yield* Effect.forkScoped(
+    child.stdout.pipe(
+      Stream.decodeText(),
+      Stream.splitLines,
+      Stream.runForEach((line) => line === "RUNNING" ? Deferred.succeed(running, undefined) : Effect.void),
+      Effect.ignore
+    )
+  )
+  yield* Deferred.await(running)
+  return child
+})
+
+it.live("entities go on when the runner that has them is killed, and each transaction of theirs took effect once", () =>
+  Effect.gen(function*() {
+    const cluster = yield* Cluster.make(3)
+    yield* Cluster.start(cluster)
+    const [one = 0, two = 0] = yield* freePorts(2)
+    const first = yield* runner(cluster.endpointList, one)
+    yield* Effect.gen(function*() {
+      const kv = yield* KeyValue
+      const client = yield* Counter.client
+      const entities = Array.from({ length: 30 }, (_, i) => `entity ${i}`)
+      const moves = (round: number) =>
+        Effect.forEach(entities, (entity) => client(entity).Move(new Add({ id: `${round} ${entity}` })), {
+          concurrency: "unbounded"
+        })
+      assert.deepStrictEqual(yield* moves(1), entities.map((entity) => `1 ${entity}`))
+      assert.strictEqual(yield* client("entity 1").Add(new Add({ id: "once" })), "entity 1 once")
+
+      yield* runner(cluster.endpointList, two)
+      const sent = yield* Effect.forkChild(Effect.forEach([2, 3, 4], moves), { startImmediately: true })
+      yield* Effect.sleep(50)
+      const killedAt = performance.now()
+      yield* first.kill({ killSignal: "SIGKILL" })
+      assert.strictEqual(((yield* Fiber.join(sent)).flat()).length, 90)
+      assert.deepStrictEqual(yield* moves(5), entities.map((entity) => `5 ${entity}`))
+      const takeoverMs = performance.now() - killedAt
+      process.stdout.write(`FIGURE all entities of a killed runner answer after ${takeoverMs.toFixed(0)} ms\n`)
+
+      const { entries } = yield* kv.scan("moved/")
+      assert.strictEqual(entries.length, 150)
+      assert.deepStrictEqual(entries.filter(({ version }) => version !== 1), [])
+      assert.strictEqual(yield* client("entity 1").Add(new Add({ id: "once" })), "entity 1 once")
+      assert.strictEqual((yield* kv.scan(handled("entity 1", "once"))).entries[0]?.text, "1")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Actors.layerClientOnly({ endpoints: cluster.endpoints }))
+    )
+  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
