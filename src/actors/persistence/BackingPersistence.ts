@@ -190,4 +190,4 @@ export const layer = (
 export const layerPersistence = (
   options: BackingPersistenceOptions = {}
 ): Layer.Layer<Persistence.Persistence, never, KeyValue | Leases | Watch> =>
-  Layer.provide(Persistence.layer, layer(options))
+  Layer.provide(Layer.fresh(Persistence.layer), layer(options))

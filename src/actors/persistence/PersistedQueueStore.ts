@@ -192,4 +192,4 @@ export const layerStore = (
 export const layer = (
   options: PersistedQueueStoreOptions = {}
 ): Layer.Layer<PersistedQueue.PersistedQueueFactory, never, KeyValue | Leases | Watch> =>
-  Layer.provide(PersistedQueue.layer, layerStore(options))
+  Layer.provide(Layer.fresh(PersistedQueue.layer), layerStore(options))

@@ -85,4 +85,4 @@ export const layerStore = (
 export const layer = (
   options: RateLimiterStoreOptions = {}
 ): Layer.Layer<RateLimiter.RateLimiter, never, KeyValue | Leases | Watch> =>
-  Layer.provide(RateLimiter.layer, layerStore(options))
+  Layer.provide(Layer.fresh(RateLimiter.layer), layerStore(options))
