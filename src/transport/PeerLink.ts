@@ -56,6 +56,8 @@ export const defaultLinkLimits: LinkLimits = {
 export interface LinkOptions {
   readonly clusterId: string
   readonly identity: IdentitySlot
+  /** The name of this process. */
+  readonly instance: string
   readonly nodeId: NodeId
   readonly peer: PeerAddress
   readonly limits: LinkLimits
@@ -97,6 +99,10 @@ export class PeerLink {
     this.sinceMs = options.nowMsUnsafe()
   }
 
+  get peer(): NodeId {
+    return this.options.peer.id
+  }
+
   send(message: Message): void {
     // Empty appends too: one that overtook the entries before it would be refused, and the leader would start to probe.
     if (message._tag === "AppendRequest") this.bulk.push(message)
@@ -135,7 +141,7 @@ export class PeerLink {
 
   /** One connection, from `Hello` until it fails. */
   private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
-    const { clusterId, identity, nodeId, peer, limits } = this.options
+    const { clusterId, identity, instance, nodeId, peer, limits } = this.options
     // A link on which nothing is on its way notices its end by this alone; a follower's link to the leader is often so.
     const ended = yield* Deferred.make<never, Disconnected>()
     const { calls, direct } = yield* connectDirect(PeerRpcs, {
@@ -153,7 +159,14 @@ export class PeerLink {
       })
     const hello = () =>
       within(
-        calls["peer.Hello"]({ clusterId, identity: identity.wire, from: nodeId, to: peer.id, protocolVersion })
+        calls["peer.Hello"]({
+          clusterId,
+          identity: identity.wire,
+          instance,
+          from: nodeId,
+          to: peer.id,
+          protocolVersion
+        })
       )
     const unidentified = identity.identity === undefined
     yield* hello()

@@ -70,7 +70,7 @@ const toClientPort = (): ReadonlyArray<Uint8Array> => [
 
 /** What is said to the peer port of node `to` by somebody who says that it is node `from`. */
 const toPeerPort = (from: number, to: number): ReadonlyArray<Uint8Array> => {
-  const hello = { clusterId: "test", identity: null, from, to, protocolVersion }
+  const hello = { clusterId: "test", identity: null, instance: "0".repeat(32), from, to, protocolVersion }
   const index = huge as LogIndex
   const point = { index, term: huge as Term }
   const envelope = { from: from as NodeId, to: to as NodeId, term: huge as Term }

@@ -10,7 +10,7 @@ import { defaultLimits } from "../../src/FlareDbConfig.ts"
 import { maxKeptReplyBytes, maxLeases, maxSessions } from "../../src/kv/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import * as HttpServer from "../../src/ops/HttpServer.ts"
-import { ListenError } from "../../src/rpc/TcpServer.ts"
+import { ListenError } from "../../src/rpc/Listening.ts"
 import { version } from "../../src/Version.ts"
 
 interface Answer {

@@ -50,7 +50,7 @@ const server = Effect.gen(function*() {
 })
 
 const client = (port: number) => connect(PeerRpcs, { host, port, openTimeoutMs: 1_000 })
-const hello = { clusterId: "orders", identity: null, from: 1, to: 2, protocolVersion }
+const hello = { clusterId: "orders", identity: null, instance: "0".repeat(32), from: 1, to: 2, protocolVersion }
 
 /** Sends bytes as they are, and waits until the other side closes the connection. */
 const raw = (port: number, bytes: Uint8Array): Effect.Effect<void> =>
