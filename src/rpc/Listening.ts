@@ -113,10 +113,13 @@ export const listen = <A, E, R>(
   })
   /** What listens already stops before the next attempt. */
   const attemptAlone = (addresses: ReadonlyArray<string>) =>
-    Effect.flatMap(Effect.scope, (outer) =>
-      Effect.flatMap(Scope.fork(outer), (scope) =>
-        Effect.onError(Scope.provide(attempt(addresses), scope), (cause) =>
-          Scope.close(scope, Exit.failCause(cause)))))
+    Effect.flatMap(
+      Effect.scope,
+      (outer) =>
+        Effect.flatMap(Scope.fork(outer), (scope) =>
+          Effect.onError(Scope.provide(attempt(addresses), scope), (cause) =>
+            Scope.close(scope, Exit.failCause(cause))))
+    )
   const addresses = Effect.mapError(
     hostNames.toListen(host, lookupMs),
     (cause) => failed(formatAddress(host, port), cause)

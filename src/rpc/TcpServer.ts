@@ -281,7 +281,8 @@ export const serve = <Rpcs extends Rpc.Any>(
     if (options.connectionsSetting !== undefined) {
       yield* watchTables([{
         table: `${options.name}_connections`,
-        entries: () => connections.size,
+        entries: () =>
+          connections.size,
         limit: (options.limits ?? defaultConnectionLimits).maxConnections,
         setting: options.connectionsSetting
       }])
@@ -291,12 +292,15 @@ export const serve = <Rpcs extends Rpc.Any>(
     const { gate } = options
     gate.watch((clientId) => {
       const admitted = accepting.connections.get(clientId)
-      if (admitted !== undefined) connections.admit(admitted)
+      if (admitted !== undefined) {
+        connections.admit(admitted)
+      }
     })
     yield* watchTables([
       {
         table: `${options.name}_unfinished_bytes`,
-        entries: () => connections.pendingBytes,
+        entries: () =>
+          connections.pendingBytes,
         limit: (options.limits ?? defaultConnectionLimits).maxUnfinishedBytes,
         setting: "maxUnfinishedBytes"
       },

@@ -203,7 +203,10 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const own = new IdentitySlot()
   const arrivals = new Arrivals()
   const offences = yield* Offences.make("peer")
-  const conflicts = yield* Effect.map(Effect.context<never>(), (context) => () => instanceConflicts.updateUnsafe(1, context))
+  const conflicts = yield* Effect.map(
+    Effect.context<never>(),
+    (context) => () => instanceConflicts.updateUnsafe(1, context)
+  )
   const instances = new PeerInstances(offences.nowMs, (peer, text) => {
     conflicts()
     const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
@@ -356,7 +359,9 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
         `closed a connection of node ${peer}, which is wrong: ${claim}`
       )
     },
-    health: Effect.sync(() => [...links.values()].map((link) => ({ ...link.health(), conflict: instances.conflict(link.peer) }))),
+    health: Effect.sync(() =>
+      [...links.values()].map((link) => ({ ...link.health(), conflict: instances.conflict(link.peer) }))
+    ),
     lost,
     sendSnapshot: (offer) => {
       const peer = options.peers.find(({ id }) => id === offer.to)

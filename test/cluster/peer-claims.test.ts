@@ -25,7 +25,16 @@ const say = (to: Cluster.ClusterNode, from: number, messages: ReadonlyArray<Mess
   Effect.callback<void>((resume) => {
     const { host, peerPort } = to.address
     const socket = connect(peerPort, host, () => {
-      socket.write(peerCall(1, "peer.Hello", { clusterId: "test", identity: null, instance: "0".repeat(32), from, to: to.id, protocolVersion }))
+      socket.write(
+        peerCall(1, "peer.Hello", {
+          clusterId: "test",
+          identity: null,
+          instance: "0".repeat(32),
+          from,
+          to: to.id,
+          protocolVersion
+        })
+      )
     })
     socket.once("data", () => {
       socket.write(peerCall(2, "peer.Deliver", { messages: encodeMessages(messages) }))
