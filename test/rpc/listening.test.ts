@@ -4,7 +4,6 @@ import { Effect } from "effect"
 import { connect, createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { HostNames } from "../../src/rpc/HostNames.ts"
-import type { ListenError } from "../../src/rpc/Listening.ts"
 import { formatBound, listen } from "../../src/rpc/Listening.ts"
 
 class SystemError extends Error {
@@ -34,8 +33,7 @@ const listening = (port: number, answer: (address: string, port: number) => numb
   return { asked, open, listen: listen({ name: "client", host: "localhost", port }, bind) }
 }
 
-const refused = (effect: ReturnType<typeof listening>["listen"]): Effect.Effect<ListenError> =>
-  Effect.scoped(Effect.flip(effect))
+const refused = (effect: ReturnType<typeof listening>["listen"]) => Effect.flip(Effect.scoped(effect))
 
 describe("a port of a node at localhost", () => {
   it.effect("listens on 127.0.0.1 and ::1, under the number that the system chose for the first", () =>
