@@ -62,6 +62,8 @@ export interface LinkOptions {
   readonly peer: PeerAddress
   readonly limits: LinkLimits
   readonly nowMsUnsafe: () => number
+  /** That another process runs under the peer's id, in words, while it does. */
+  readonly conflict: () => string | undefined
   /** Writes a line to the log, unless there were too many of its kind just now. */
   readonly tell: (kind: string, line: Effect.Effect<void>) => Effect.Effect<void>
   /** Told when an established link is lost. */
@@ -99,10 +101,6 @@ export class PeerLink {
     this.sinceMs = options.nowMsUnsafe()
   }
 
-  get peer(): NodeId {
-    return this.options.peer.id
-  }
-
   send(message: Message): void {
     // Empty appends too: one that overtook the entries before it would be refused, and the leader would start to probe.
     if (message._tag === "AppendRequest") this.bulk.push(message)
@@ -117,7 +115,8 @@ export class PeerLink {
       sinceMs: this.sinceMs,
       queued: this.control.size + this.bulk.size,
       dropped: this.control.dropped + this.bulk.dropped,
-      lastError: this.lastError
+      lastError: this.lastError,
+      conflict: this.options.conflict()
     }
   }
 

@@ -45,8 +45,11 @@ export class PeerRpcs extends RpcGroup.make(
       clusterId: Schema.String,
       /** `null` while the caller does not know it. A caller that learns it says `Hello` once more. */
       identity: Schema.NullOr(Schema.String),
-      /** The name that the calling process gave itself at its start: 16 random bytes. */
-      instance: Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$/)),
+      /**
+       * The name that the calling process gave itself at its start: 16 random bytes. Protocols before 7 have none, and are to be
+       * told that it is their version that is wrong.
+       */
+      instance: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$/))),
       from: Node,
       to: Node,
       protocolVersion: Count

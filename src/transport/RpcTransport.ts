@@ -87,7 +87,7 @@ class Introductions {
     hello: {
       readonly clusterId: string
       readonly identity: string | null
-      readonly instance: string
+      readonly instance?: string
       readonly from: number
       readonly to: number
       readonly protocolVersion: number
@@ -112,7 +112,7 @@ class Introductions {
     }
     if (this.sender(clientId) !== peer.id) this.forget(clientId)
     this.known.set(clientId, { peer: peer.id, identity: hello.identity })
-    this.instances.hello(clientId, peer.id, { name: hello.instance, remote })
+    if (hello.instance !== undefined) this.instances.hello(clientId, peer.id, { name: hello.instance, remote })
     if (identity === undefined && hello.identity !== null) this.unchecked.add(hello.identity)
     return undefined
   }
@@ -311,6 +311,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
       peer,
       limits: { ...defaultLinkLimits, ...options.limits },
       nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+      conflict: () => instances.conflict(peer.id),
       tell: (kind, line) => offences.limited(kind, line),
       onLost: (id) =>
         Effect.sync(() => {
@@ -359,9 +360,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
         `closed a connection of node ${peer}, which is wrong: ${claim}`
       )
     },
-    health: Effect.sync(() =>
-      [...links.values()].map((link) => ({ ...link.health(), conflict: instances.conflict(link.peer) }))
-    ),
+    health: Effect.sync(() => [...links.values()].map((link) => link.health())),
     lost,
     sendSnapshot: (offer) => {
       const peer = options.peers.find(({ id }) => id === offer.to)
