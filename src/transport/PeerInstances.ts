@@ -4,12 +4,12 @@
  * the other.
  *
  * A node that restarts has two instances for a moment: what its old connection carried may still arrive. So a conflict
- * is an older instance that speaks more than {@link graceMs} after the `Hello` of a newer one which is still there. It
+ * is an older instance that speaks beside a connection of a newer one that has stayed for {@link graceMs}. It
  * is told and never acted upon: whoever reaches the port could cause it.
  */
 import type { NodeId } from "../raft/Types.ts"
 
-/** Milliseconds after the `Hello` of a newer instance in which an older one may still speak. */
+/** Milliseconds after the `Hello` on a newer instance's connection in which an older one may still speak. */
 export const graceMs = 1_000
 
 /** Milliseconds between two lines about the same peer. */
@@ -27,9 +27,9 @@ export interface Instance {
 
 /** What is known of one peer. Each connection counts for the instance that its `Hello` named. */
 class Peer {
-  readonly connections = new Map<number, Instance>()
-  newest: Instance | undefined
-  sinceMs = 0
+  readonly connections = new Map<number, Instance & { readonly sinceMs: number }>()
+  /** The instance that came last. */
+  newest: string | undefined
   /** Absent before the first conflict. */
   heardMs: number | undefined
   nextLineMs = Number.NEGATIVE_INFINITY
@@ -51,21 +51,25 @@ export class PeerInstances {
   hello(connection: number, peer: NodeId, instance: Instance): void {
     const known = this.peers.get(peer) ?? new Peer()
     this.peers.set(peer, known)
-    known.connections.set(connection, instance)
-    if (known.newest?.name === instance.name) return
-    known.newest = instance
-    known.sinceMs = this.nowMs()
+    known.newest = instance.name
+    // One that says `Hello` once more, because it has learned of its cluster, is no newer for that.
+    if (known.connections.get(connection)?.name === instance.name) return
+    known.connections.set(connection, { ...instance, sinceMs: this.nowMs() })
   }
 
   /** A connection that said `Hello` brought messages of its peer. */
   spoke(connection: number, peer: NodeId): void {
     const known = this.peers.get(peer)
     const instance = known?.connections.get(connection)
-    if (known?.newest === undefined || instance === undefined || instance.name === known.newest.name) return
+    if (known === undefined || instance === undefined || instance.name === known.newest) return
     const nowMs = this.nowMs()
-    if (nowMs - known.sinceMs <= graceMs) return
+    let newer: Instance | undefined
+    for (const other of known.connections.values()) {
+      if (other.name === known.newest && nowMs - other.sinceMs > graceMs) newer = other
+    }
+    if (newer === undefined) return
     known.heardMs = nowMs
-    known.text = `two processes run as node ${peer}: ${instance.remote} and ${known.newest.remote}; stop one of them`
+    known.text = `two processes run as node ${peer}: ${instance.remote} and ${newer.remote}; stop one of them`
     if (nowMs < known.nextLineMs) return
     known.nextLineMs = nowMs + againMs
     this.found(peer, known.text)
@@ -82,9 +86,8 @@ export class PeerInstances {
     const known = this.peers.get(peer)
     if (known === undefined || !known.connections.delete(connection)) return
     const left = [...known.connections.values()]
-    if (left.some(({ name }) => name === known.newest?.name)) return
-    known.newest = left.at(-1)
-    known.sinceMs = this.nowMs()
+    if (left.some(({ name }) => name === known.newest)) return
+    known.newest = left.at(-1)?.name
     known.heardMs = undefined
   }
 }

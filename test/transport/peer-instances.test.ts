@@ -1,9 +1,8 @@
 /** When two processes run under one node id, and when a node has only restarted. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { monotonicMsOf } from "../../src/Monotonic.ts"
-import { Clock } from "effect"
 import { NodeId } from "../../src/raft/Types.ts"
 import { againMs, graceMs, PeerInstances, shownMs } from "../../src/transport/PeerInstances.ts"
 
@@ -95,5 +94,18 @@ describe("two processes that run as one node", () => {
       assert.deepStrictEqual(lines, [])
       instances.spoke(2, two)
       assert.lengthOf(lines, 1)
+    }))
+
+  it.effect("are none when a stranger comes again and again and never stays", () =>
+    Effect.gen(function*() {
+      const { instances, lines } = yield* make
+      instances.hello(1, two, first)
+      for (let connection = 2; connection < 20; connection++) {
+        instances.hello(connection, two, second)
+        instances.forget(connection - 1, connection === 2 ? NodeId(3) : two)
+        yield* TestClock.adjust(graceMs / 2)
+        instances.spoke(1, two)
+      }
+      assert.deepStrictEqual(lines, [])
     }))
 })
