@@ -88,5 +88,5 @@ export type {
   WriteFailure
 } from "./client/index.ts"
 export { RaftNode } from "./node/RaftNode.ts"
-export { ListenError } from "./rpc/TcpServer.ts"
+export { ListenError } from "./rpc/Listening.ts"
 export { DataDirLost, DataDirRefused, StorageCorruption, StorageIoError } from "./storage/StorageError.ts"

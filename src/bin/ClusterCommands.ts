@@ -76,6 +76,9 @@ export const status = Command.make("status", clientFlags, (flags) =>
         for (const cluster of clusters(answers)) yield* Output.line(cluster)
         for (const { report } of answers) {
           if (typeof report?.waiting === "string") yield* Output.line(`node ${report.nodeId}: ${report.waiting}`)
+          for (const { conflict } of report?.peers ?? []) {
+            if (conflict !== null) yield* Output.line(`node ${report?.nodeId}: ${conflict}`)
+          }
         }
       }
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])

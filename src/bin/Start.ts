@@ -3,6 +3,7 @@ import { Config, Context, Effect, Layer, Option, References, Stdio, Stream } fro
 import { Command, Flag } from "effect/cli"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
 import { ownAddress } from "../FlareDbConfig.ts"
+import type { BoundAddress } from "../rpc/Listening.ts"
 import { failureOf } from "./Failure.ts"
 import { nodeConfig, nodeFlags } from "./NodeFlags.ts"
 import * as Output from "./Output.ts"
@@ -11,14 +12,15 @@ import * as Output from "./Output.ts"
 export const stopWithParentVariable = "FLAREDB_STOP_WITH_PARENT"
 
 /** What a supervisor waits for on standard output, before anything else is printed there. */
-const readyLine = (config: FlareDbConfig, client: number, http: number): string => {
+const readyLine = (config: FlareDbConfig, client: BoundAddress, http: BoundAddress): string => {
   const { host, peerPort } = ownAddress(config)
   return `READY ${
     JSON.stringify({
       nodeId: config.nodeId,
-      client: `${host}:${client}`,
+      client: `${host}:${client.port}`,
       peer: `${host}:${peerPort}`,
-      http: `${host}:${http}`
+      http: `${host}:${http.port}`,
+      listens: client.addresses
     })
   }`
 }
@@ -45,7 +47,7 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const services = yield* Layer.build(FlareDb.layer(config))
   const client = Context.get(services, ClientAddress)
   const http = Context.get(services, HttpAddress)
-  yield* Output.lines(readyLine(config, client.port, http.port))
+  yield* Output.lines(readyLine(config, client, http))
   yield* Effect.addFinalizer(() => Effect.logInfo("stopping: closing the ports and the database"))
   yield* Effect.raceFirst(Context.get(services, RaftNode).fatal, parentGone)
 }, Effect.scoped)

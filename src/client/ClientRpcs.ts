@@ -50,7 +50,13 @@ const Match = Schema.Struct({
 const Transfer = Schema.Struct({ peer: Schema.Natural, bytes: Schema.Natural, estimatedBytes: Schema.Natural })
 
 /** What a node knows about its link to a peer. */
-const Peer = Schema.Struct({ peer: Schema.Natural, connected: Schema.Boolean, dropped: Schema.Natural })
+const Peer = Schema.Struct({
+  peer: Schema.Natural,
+  connected: Schema.Boolean,
+  dropped: Schema.Natural,
+  /** That two processes run under the peer's id, in words; `null` when one does. */
+  conflict: Schema.NullOr(Schema.String)
+})
 
 /** Where a node stands. */
 export const NodeReport = Schema.Struct({

@@ -22,8 +22,8 @@ import { defaultLimits } from "../FlareDbConfig.ts"
 import type { Fatal } from "../FlareDbError.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { Offences } from "../rpc/Offences.ts"
-import type { BoundAddress } from "../rpc/TcpServer.ts"
-import { listenAddress, ListenError } from "../rpc/TcpServer.ts"
+import type { BoundAddress, ListenError } from "../rpc/Listening.ts"
+import { formatBound, listen } from "../rpc/Listening.ts"
 import { version } from "../Version.ts"
 import { readiness } from "./Health.ts"
 import * as HttpGuard from "./HttpGuard.ts"
@@ -134,38 +134,46 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
   return server
 }
 
-/** Serves the paths above until the scope closes. */
-export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, ListenError, RaftNode> => {
-  const { host, port } = options.listen
-  const failed = (cause: unknown) => new ListenError({ port: "http", address: `${host}:${port}`, cause })
+const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   const limits = options.limits ?? defaultLimits
-  const server = Layer.unwrap(
-    Effect.gen(function*() {
-      const offences = yield* Offences.make("http")
-      const address = yield* Effect.mapError(listenAddress(host), failed)
-      let connections = 0
-      yield* watchTables([{
-        table: "http_connections",
-        entries: () => connections,
-        limit: limits.maxHttpConnections,
-        setting: "maxHttpConnections"
-      }])
-      const make = () =>
-        guardedServer(limits, offences).on("connection", (socket) => {
-          connections += 1
-          socket.once("close", () => {
-            connections -= 1
-          })
-        })
-      return NodeHttpServer.layer(make, { host: address, port, gracefulShutdownTimeout: 1_000 })
+  const { maxHttpConnections } = limits
+  const offences = yield* Offences.make("http")
+  let connections = 0
+  yield* watchTables([{
+    table: "http_connections",
+    entries: () => connections,
+    limit: maxHttpConnections,
+    setting: "maxHttpConnections"
+  }])
+  const make = () =>
+    guardedServer(limits, offences).on("connection", (socket) => {
+      // Node counts those of one address.
+      if (connections >= maxHttpConnections) {
+        offences.report(
+          "too-many-connections",
+          `${socket.remoteAddress ?? "unknown"}:${socket.remotePort ?? 0}`,
+          `refused a connection: all ${maxHttpConnections} are in use`
+        )
+        socket.destroy()
+        return
+      }
+      connections += 1
+      socket.once("close", () => {
+        connections -= 1
+      })
     })
-  )
-  const address = Layer.effect(
-    HttpAddress,
-    Effect.map(HttpServer.HttpServer, ({ address }) => ({ host, port: "port" in address ? address.port : port }))
-  )
-  return Layer.merge(address, HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true })).pipe(
-    Layer.provide(server),
-    Layer.catchTag("ServeError", (cause) => Layer.effect(HttpAddress, Effect.fail(failed(cause))))
-  )
-}
+  const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
+    const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
+    const served = HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true })
+    return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
+      const { address } = Context.get(services, HttpServer.HttpServer)
+      return { port: "port" in address ? address.port : port, server: undefined }
+    })
+  })
+  yield* Effect.logInfo(`HTTP is served at ${formatBound(bound)}`)
+  return HttpAddress.of(bound)
+})
+
+/** Serves the paths above until the scope closes. */
+export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, ListenError, RaftNode> =>
+  Layer.effect(HttpAddress, make(options))

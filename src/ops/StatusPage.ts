@@ -34,7 +34,8 @@ export const render = (status: NodeStatus, clusterId: string): string => {
     const lag = match === undefined ? "" : `, ${status.lastIndex - match.match} entries behind`
     const sending = status.snapshots.sending.find((transfer) => transfer.peer === peer.peer)
     const state = sending === undefined ? "" : `, is sent the state: ${mebibytes(sending)}`
-    return [`node ${peer.peer}`, `${link}${lag}${state}`] as const
+    const conflict = peer.conflict === undefined ? "" : `; ${peer.conflict}`
+    return [`node ${peer.peer}`, `${link}${lag}${state}${conflict}`] as const
   })
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="${reloadSeconds}">` +
     `<meta name="viewport" content="width=device-width"><title>${

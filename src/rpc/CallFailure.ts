@@ -22,7 +22,7 @@ const reasons: Readonly<Record<string, string>> = {
 }
 
 /** The first system code in an error and what caused it. */
-const systemCode = (error: unknown): string | undefined => {
+export const systemCode = (error: unknown): string | undefined => {
   let current: unknown = error
   for (let depth = 0; depth < 6 && current instanceof Error; depth++) {
     if ("code" in current && typeof current.code === "string") return current.code

@@ -9,6 +9,7 @@
 import type { Limits } from "../FlareDbConfig.ts"
 import { defaultLimits } from "../FlareDbConfig.ts"
 import { FrameMeter } from "./FrameMeter.ts"
+import { formatAddress } from "./Listening.ts"
 import type { OffenceKind, Offences } from "./Offences.ts"
 
 export interface ConnectionLimits extends Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxUnfinishedBytes"> {
@@ -47,7 +48,7 @@ export class Guarded {
   constructor(connection: Destroyable, maxFrameBytes: number, sinceMs: number) {
     this.connection = connection
     this.sinceMs = sinceMs
-    this.remote = `${connection.remoteAddress ?? "unknown"}:${connection.remotePort ?? 0}`
+    this.remote = formatAddress(connection.remoteAddress ?? "unknown", connection.remotePort ?? 0)
     this.meter = new FrameMeter(maxFrameBytes)
   }
 

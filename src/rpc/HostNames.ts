@@ -104,22 +104,20 @@ export class HostNames {
     })
   }
 
-  /** The address to listen on for `host`, within `waitMs` milliseconds. */
-  readonly toListen = (host: string, waitMs: number): Effect.Effect<string, HostNameError> =>
+  /** The addresses to listen on for `host`, within `waitMs` milliseconds; not all of them need be this machine's. */
+  readonly toListen = (host: string, waitMs: number): Effect.Effect<ReadonlyArray<string>, HostNameError> =>
     Effect.callback((resume) =>
-      this.find(host, "listen", waitMs, (found) => {
-        if (found instanceof HostNameError) return resume(Effect.fail(found))
-        const [first] = found
+      this.find(host, "listen", waitMs, (found) =>
         resume(
-          first === undefined
-            ? Effect.fail(new HostNameError({ host, code: "ENOTFOUND", problem: "has no address" }))
-            : Effect.succeed(first.address)
-        )
-      })
+          found instanceof HostNameError
+            ? Effect.fail(found)
+            : Effect.succeed([...new Set(found.map(({ address }) => address))])
+        ))
     )
 
   /** Calls back with the addresses, at once or within `waitMs` milliseconds. */
   private find(host: string, purpose: Purpose, waitMs: number, done: (found: Found) => void): void {
+    if (isLocalhost(host)) return done(loopback)
     const name = this.nameOf(`${purpose} ${host}`)
     const nowMs = this.time.nowMs()
     if (name.flight === undefined) {
@@ -177,6 +175,14 @@ export class HostNames {
     return name
   }
 }
+
+/**
+ * This machine itself, in both families and without a look-up: what the system gives for `localhost` is one family or
+ * both, and whoever listens must listen where others look.
+ */
+const loopback: ReadonlyArray<Address> = [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }]
+
+const isLocalhost = (host: string): boolean => /^localhost\.?$/i.test(host)
 
 /** The best that can be said of a name now. */
 const outcome = (name: Name, host: string): Found =>

@@ -74,9 +74,14 @@ export class Offences {
     )
   }
 
+  /** Where a caller comes from, by the number that handlers know it by. */
+  remoteOf(clientId: number): string {
+    return this.remotes.get(clientId) ?? "an address that is gone"
+  }
+
   /** {@link report} for a handler, which knows its caller by a number. */
   reportCaller(offence: OffenceKind, clientId: number, problem: string): void {
-    this.report(offence, this.remotes.get(clientId) ?? "an address that is gone", problem)
+    this.report(offence, this.remoteOf(clientId), problem)
   }
 
   /** {@link reportCaller}, and closes the caller's connection once what it was answered has left. */

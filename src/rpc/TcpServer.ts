@@ -6,7 +6,7 @@
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import { Data, Effect, Exit, Fiber, Layer, Option, References, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, References, Scope } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
@@ -20,47 +20,9 @@ import type { DirectHandlers } from "./DirectCalls.ts"
 import * as DirectCalls from "./DirectCalls.ts"
 import type { Gate } from "./Gate.ts"
 import * as GatedProtocol from "./GatedProtocol.ts"
-import { HostNameError, hostNames } from "./HostNames.ts"
+import type { BoundAddress, ListenError } from "./Listening.ts"
+import { listen } from "./Listening.ts"
 import { Offences } from "./Offences.ts"
-
-/** The port cannot be listened on. */
-export class ListenError extends Data.TaggedError("ListenError")<{
-  /** Which of the node's ports: "client", "peer" or "http". */
-  readonly port: string
-  /** `host:port`. */
-  readonly address: string
-  readonly cause: unknown
-}> {
-  override get message() {
-    const text = describeCause(this.cause)
-    const inUse = /EADDRINUSE/.test(text)
-    return inUse
-      ? `the ${this.port} address ${this.address} is in use; stop the process that holds it, or give this node another ${this.port} port`
-      : `cannot listen on the ${this.port} address ${this.address}: ${text}${
-        this.cause instanceof HostNameError ? "; listen on a number, or name this host in /etc/hosts" : ""
-      }`
-  }
-}
-
-/** Milliseconds that the look-up of a name to listen on may take. */
-const listenLookupMs = 10_000
-
-/**
- * The address to listen on. Left to Node, the look-up of a name would have no limit, and would be made for each port.
- */
-export const listenAddress = (host: string): Effect.Effect<string, HostNameError> =>
-  hostNames.toListen(host, listenLookupMs)
-
-const describeCause = (cause: unknown): string => {
-  const texts: Array<string> = []
-  let current: unknown = cause
-  while (current instanceof Error && texts.length < 5) {
-    if ("code" in current && typeof current.code === "string") texts.push(current.code)
-    texts.push(current.message)
-    current = current.cause
-  }
-  return texts.length === 0 ? String(cause) : texts.join(": ")
-}
 
 export interface ServeOptions<Rpcs extends Rpc.Any> {
   readonly name: string
@@ -87,12 +49,6 @@ export interface ServeOptions<Rpcs extends Rpc.Any> {
   readonly onDisconnect?: (clientId: number) => Effect.Effect<void>
   /** The calls that are made most, see `DirectCalls.ts`. Their other handlers are never called. */
   readonly direct?: DirectHandlers<Rpcs>
-}
-
-/** Where a server really listens. */
-export interface BoundAddress {
-  readonly host: string
-  readonly port: number
 }
 
 /**
@@ -287,6 +243,16 @@ const guard = (
     })
   })
 
+/** The connections of several servers, as if they came from one. */
+const together = (servers: ReadonlyArray<SocketServer.SocketServer["Service"]>) => {
+  const [first] = servers
+  if (first === undefined) throw new Error("no server")
+  return SocketServer.SocketServer.of({
+    address: first.address,
+    run: (handler) => Effect.raceAllFirst(servers.map((server) => server.run(handler)))
+  })
+}
+
 /** A scope that closes with the surrounding one, which waits for it no longer than {@link closeMs}. */
 const hastyScope = Effect.acquireRelease(Scope.make(), (scope) =>
   Effect.asVoid(
@@ -304,18 +270,19 @@ export const serve = <Rpcs extends Rpc.Any>(
   Scope.Scope | Rpc.ToHandler<Rpcs> | Rpc.Middleware<Rpcs> | Rpc.ServicesServer<Rpcs>
 > =>
   Effect.gen(function*() {
-    const sockets = yield* Effect.mapError(
-      Effect.flatMap(listenAddress(options.host), (host) =>
-        NodeSocketServer.make({ host, port: options.port, noDelay: true })),
-      (cause) =>
-        new ListenError({ port: options.name, address: `${options.host}:${options.port}`, cause })
-    )
+    const { bound, servers } = yield* listen(options, (host, port) =>
+      Effect.map(NodeSocketServer.make({ host, port, noDelay: true }), (server) => ({
+        port: "port" in server.address ? server.address.port : port,
+        server
+      })))
+    const sockets = together(servers)
     const offences = options.offences ?? (yield* Offences.make(options.name))
     const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
     if (options.connectionsSetting !== undefined) {
       yield* watchTables([{
         table: `${options.name}_connections`,
-        entries: () => connections.size,
+        entries: () =>
+          connections.size,
         limit: (options.limits ?? defaultConnectionLimits).maxConnections,
         setting: options.connectionsSetting
       }])
@@ -325,12 +292,15 @@ export const serve = <Rpcs extends Rpc.Any>(
     const { gate } = options
     gate.watch((clientId) => {
       const admitted = accepting.connections.get(clientId)
-      if (admitted !== undefined) connections.admit(admitted)
+      if (admitted !== undefined) {
+        connections.admit(admitted)
+      }
     })
     yield* watchTables([
       {
         table: `${options.name}_unfinished_bytes`,
-        entries: () => connections.pendingBytes,
+        entries: () =>
+          connections.pendingBytes,
         limit: (options.limits ?? defaultConnectionLimits).maxUnfinishedBytes,
         setting: "maxUnfinishedBytes"
       },
@@ -399,6 +369,5 @@ export const serve = <Rpcs extends Rpc.Any>(
       // Every client that goes away without a goodbye would be logged as an unhandled error.
       Effect.provideService(References.UnhandledLogLevel, undefined)
     )
-    const { address } = sockets
-    return { host: options.host, port: "port" in address ? address.port : options.port }
+    return bound
   })

@@ -26,8 +26,9 @@ import { RaftNode } from "../node/RaftNode.ts"
 import type { DirectCall } from "../rpc/DirectCalls.ts"
 import { Gate } from "../rpc/Gate.ts"
 import { sweepMs } from "../rpc/Connections.ts"
+import type { BoundAddress, ListenError } from "../rpc/Listening.ts"
+import { formatBound } from "../rpc/Listening.ts"
 import { Offences } from "../rpc/Offences.ts"
-import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { version } from "../Version.ts"
 import type { CallRoom } from "./AnswerBudget.ts"
@@ -297,7 +298,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
         return watches.endAll(clientId)
       })
   }).pipe(Effect.provide(Layer.merge(handlers, stateHandlers)))
-  yield* Effect.logInfo(`clients are served at ${address.host}:${address.port}`)
+  yield* Effect.logInfo(`clients are served at ${formatBound(address)}`)
   return ClientAddress.of(address)
 })
 

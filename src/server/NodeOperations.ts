@@ -41,7 +41,12 @@ export const make = (
     matches: status.matches,
     sending: status.snapshots.sending.map(transfer),
     receiving: status.snapshots.receiving === undefined ? null : transfer(status.snapshots.receiving),
-    peers: status.peers.map(({ connected, dropped, peer }) => ({ peer, connected, dropped })),
+    peers: status.peers.map(({ conflict, connected, dropped, peer }) => ({
+      peer,
+      connected,
+      dropped,
+      conflict: conflict ?? null
+    })),
     waiting: status.waiting?.text ?? null
   })),
   transferLeader: (target) => node.transferLeader(target === undefined ? undefined : NodeId(target))

@@ -56,10 +56,14 @@ export const defaultLinkLimits: LinkLimits = {
 export interface LinkOptions {
   readonly clusterId: string
   readonly identity: IdentitySlot
+  /** The name of this process. */
+  readonly instance: string
   readonly nodeId: NodeId
   readonly peer: PeerAddress
   readonly limits: LinkLimits
   readonly nowMsUnsafe: () => number
+  /** That another process runs under the peer's id, in words, while it does. */
+  readonly conflict: () => string | undefined
   /** Writes a line to the log, unless there were too many of its kind just now. */
   readonly tell: (kind: string, line: Effect.Effect<void>) => Effect.Effect<void>
   /** Told when an established link is lost. */
@@ -111,7 +115,8 @@ export class PeerLink {
       sinceMs: this.sinceMs,
       queued: this.control.size + this.bulk.size,
       dropped: this.control.dropped + this.bulk.dropped,
-      lastError: this.lastError
+      lastError: this.lastError,
+      conflict: this.options.conflict()
     }
   }
 
@@ -135,7 +140,7 @@ export class PeerLink {
 
   /** One connection, from `Hello` until it fails. */
   private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
-    const { clusterId, identity, nodeId, peer, limits } = this.options
+    const { clusterId, identity, instance, nodeId, peer, limits } = this.options
     // A link on which nothing is on its way notices its end by this alone; a follower's link to the leader is often so.
     const ended = yield* Deferred.make<never, Disconnected>()
     const { calls, direct } = yield* connectDirect(PeerRpcs, {
@@ -153,7 +158,14 @@ export class PeerLink {
       })
     const hello = () =>
       within(
-        calls["peer.Hello"]({ clusterId, identity: identity.wire, from: nodeId, to: peer.id, protocolVersion })
+        calls["peer.Hello"]({
+          clusterId,
+          identity: identity.wire,
+          instance,
+          from: nodeId,
+          to: peer.id,
+          protocolVersion
+        })
       )
     const unidentified = identity.identity === undefined
     yield* hello()

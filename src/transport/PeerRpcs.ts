@@ -9,7 +9,7 @@ import type { LogIndex, LogPoint, Term } from "../raft/Types.ts"
 import { SnapshotRefused } from "./PeerTransport.ts"
 
 /** Raised by an incompatible change of anything in this file or in `codec/MessageBatch.ts`. */
-export const protocolVersion = 6
+export const protocolVersion = 7
 
 /** The other side refuses the connection; trying again without changing the configuration is of no use. */
 export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused", {
@@ -45,6 +45,11 @@ export class PeerRpcs extends RpcGroup.make(
       clusterId: Schema.String,
       /** `null` while the caller does not know it. A caller that learns it says `Hello` once more. */
       identity: Schema.NullOr(Schema.String),
+      /**
+       * The name that the calling process gave itself at its start: 16 random bytes. Protocols before 7 have none, and are to be
+       * told that it is their version that is wrong.
+       */
+      instance: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$/))),
       from: Node,
       to: Node,
       protocolVersion: Count

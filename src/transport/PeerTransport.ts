@@ -23,6 +23,8 @@ export interface PeerHealth {
   readonly dropped: number
   /** Why it is not connected, in one line. */
   readonly lastError: string | undefined
+  /** That another process runs under the peer's id, in one line, while it does. */
+  readonly conflict?: string | undefined
 }
 
 /** Messages that came together. */

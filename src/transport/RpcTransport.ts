@@ -1,5 +1,6 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
-import { Clock, Effect, Exit, FiberSet, Layer, Queue, Scope } from "effect"
+import { Clock, Effect, Exit, FiberSet, Layer, Metric, Queue, Scope } from "effect"
+import { randomBytes } from "node:crypto"
 import { watchTables } from "../BoundedTables.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { decodeMessages } from "../codec/MessageBatch.ts"
@@ -8,10 +9,12 @@ import { defaultLimits } from "../FlareDbConfig.ts"
 import type { Message } from "../raft/Message.ts"
 import type { NodeId, Term } from "../raft/Types.ts"
 import { Gate } from "../rpc/Gate.ts"
+import type { BoundAddress, ListenError } from "../rpc/Listening.ts"
+import { formatBound } from "../rpc/Listening.ts"
 import { Offences } from "../rpc/Offences.ts"
-import type { BoundAddress, ListenError } from "../rpc/TcpServer.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { IdentitySlot } from "./IdentitySlot.ts"
+import { PeerInstances } from "./PeerInstances.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
 import { PeerRefused, PeerRpcs, point, protocolVersion } from "./PeerRpcs.ts"
@@ -34,6 +37,12 @@ export interface RpcTransportOptions {
   readonly snapshotTimeoutMs?: number
   readonly onListening?: (address: BoundAddress) => Effect.Effect<void>
 }
+
+/** Two disks that speak for one node may each promise what the other does not know of: stop one of the processes. */
+const instanceConflicts = Metric.counter("flaredb_peer_instance_conflicts_total", {
+  description: "times two processes were found to run as one node, counted every 30 seconds while they do",
+  incremental: true
+})
 
 /** Batches that may wait for the owner fiber; beyond it the oldest are dropped. */
 const inboxBatches = 256
@@ -61,20 +70,24 @@ type PortLimits = Pick<
 class Introductions {
   private readonly options: RpcTransportOptions
   private readonly own: IdentitySlot
+  private readonly instances: PeerInstances
   private readonly known = new Map<number, { readonly peer: NodeId; readonly identity: string | null }>()
   /** The identities that peers named before this node knew its own. */
   private readonly unchecked = new Set<string>()
 
-  constructor(options: RpcTransportOptions, own: IdentitySlot) {
+  constructor(options: RpcTransportOptions, own: IdentitySlot, instances: PeerInstances) {
     this.options = options
     this.own = own
+    this.instances = instances
   }
 
   hello(
     clientId: number,
+    remote: string,
     hello: {
       readonly clusterId: string
       readonly identity: string | null
+      readonly instance?: string
       readonly from: number
       readonly to: number
       readonly protocolVersion: number
@@ -89,7 +102,7 @@ class Introductions {
     }
     if (hello.clusterId !== clusterId) return refuse("cluster-id", clusterId, hello.clusterId)
     if (identity !== undefined && hello.identity !== null && hello.identity !== identity) {
-      this.known.delete(clientId)
+      this.forget(clientId)
       return refuse("cluster-identity", `cluster identity ${identity}`, hello.identity)
     }
     if (hello.to !== nodeId) return refuse("node-id", `node ${nodeId}`, `node ${hello.to}`)
@@ -97,7 +110,9 @@ class Introductions {
     if (peer === undefined) {
       return refuse("unknown-peer", `one of nodes ${peers.map(({ id }) => id).join(", ")}`, `node ${hello.from}`)
     }
+    if (this.sender(clientId) !== peer.id) this.forget(clientId)
     this.known.set(clientId, { peer: peer.id, identity: hello.identity })
+    if (hello.instance !== undefined) this.instances.hello(clientId, peer.id, { name: hello.instance, remote })
     if (identity === undefined && hello.identity !== null) this.unchecked.add(hello.identity)
     return undefined
   }
@@ -116,12 +131,15 @@ class Introductions {
    */
   identified(identity: string): ReadonlyArray<number> {
     const others = [...this.known].filter(([, hello]) => hello.identity !== null && hello.identity !== identity)
-    for (const [clientId] of others) this.known.delete(clientId)
+    for (const [clientId] of others) this.forget(clientId)
     return others.map(([clientId]) => clientId)
   }
 
   forget(clientId: number): void {
+    const hello = this.known.get(clientId)
+    if (hello === undefined) return
     this.known.delete(clientId)
+    this.instances.forget(clientId, hello.peer)
   }
 }
 
@@ -183,9 +201,19 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const inbox = yield* Queue.sliding<Received>(inboxBatches)
   const lost = yield* Queue.sliding<NodeId>(64)
   const own = new IdentitySlot()
-  const introductions = new Introductions(options, own)
   const arrivals = new Arrivals()
   const offences = yield* Offences.make("peer")
+  const conflicts = yield* Effect.map(
+    Effect.context<never>(),
+    (context) => () => instanceConflicts.updateUnsafe(1, context)
+  )
+  const instances = new PeerInstances(offences.nowMs, (peer, text) => {
+    conflicts()
+    const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
+    runFork(offences.limited("instance-conflict", line))
+  })
+  const introductions = new Introductions(options, own, instances)
+  const instance = randomBytes(16).toString("hex")
   const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
   const gate = new Gate(PeerRpcs, {
     hello: "peer.Hello",
@@ -208,6 +236,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
       offences.expelCaller("malformed-messages", clientId, `closed a connection of node ${from}: ${problem}`)
       return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
     }
+    instances.spoke(clientId, from)
     const received = messages as ReadonlyArray<Message>
     if (received.length > 0) Queue.offerUnsafe(inbox, { messages: received, connection: clientId })
     return Exit.void
@@ -223,7 +252,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
 
   const handlers = PeerRpcs.toLayer({
     "peer.Hello": (hello, { client }) => {
-      const refused = introductions.hello(client.id, hello)
+      const refused = introductions.hello(client.id, offences.remoteOf(client.id), hello)
       if (refused === undefined) {
         gate.admit(client.id)
         return Effect.void
@@ -269,6 +298,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
         return arrivals.end(clientId)
       })
   }).pipe(Effect.provide(handlers))
+  yield* Effect.logInfo(`peers are served at ${formatBound(address)}`)
   if (options.onListening !== undefined) yield* options.onListening(address)
 
   const links = new Map<NodeId, PeerLink>()
@@ -276,10 +306,12 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     const link = new PeerLink({
       clusterId: options.clusterId,
       identity: own,
+      instance,
       nodeId: options.nodeId,
       peer,
       limits: { ...defaultLinkLimits, ...options.limits },
       nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+      conflict: () => instances.conflict(peer.id),
       tell: (kind, line) => offences.limited(kind, line),
       onLost: (id) =>
         Effect.sync(() => {
@@ -337,6 +369,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
         : SnapshotLink.open(offer, {
           clusterId: options.clusterId,
           identity: own,
+          instance,
           peer,
           timeoutMs: options.snapshotTimeoutMs ?? 30_000
         })

@@ -17,6 +17,8 @@ import { SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
 export interface SnapshotLinkOptions {
   readonly clusterId: string
   readonly identity: IdentitySlot
+  /** The name of this process. */
+  readonly instance: string
   readonly peer: PeerAddress
   /** Milliseconds without an answer after which the transfer is given up. */
   readonly timeoutMs: number
@@ -39,7 +41,7 @@ export const open = Effect.fnUntraced(function*(
   offer: SnapshotOffer,
   options: SnapshotLinkOptions
 ): Effect.fn.Return<SnapshotSink<Failure>, Failure, Scope.Scope> {
-  const { clusterId, identity, peer, timeoutMs } = options
+  const { clusterId, identity, instance, peer, timeoutMs } = options
   const call = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, Failure> =>
     work.pipe(
       within(timeoutMs, () => new SnapshotLost({ reason: `no answer within ${timeoutMs} ms` })),
@@ -49,7 +51,7 @@ export const open = Effect.fnUntraced(function*(
     Effect.catchCause((cause) => Effect.fail(failure(cause)))
   )
   const { estimatedBytes, from, point, term, to } = offer
-  yield* call(client["peer.Hello"]({ clusterId, identity: identity.wire, from, to, protocolVersion }))
+  yield* call(client["peer.Hello"]({ clusterId, identity: identity.wire, instance, from, to, protocolVersion }))
   yield* call(client["peer.OfferSnapshot"]({ term, point, estimatedBytes }))
   return { write: (chunk) => call(Effect.suspend(() => client["peer.SnapshotChunk"]({ chunk }))) }
 })

@@ -28,7 +28,14 @@ const offer = (to: Cluster.ClusterNode, from: number, index: number, term: numbe
     const encoder = new SnapshotEncoder()
     const chunks = rows.flatMap((row) => Array.from(encoder.add(row)))
     const calls = [
-      peerCall(1, "peer.Hello", { clusterId: "test", identity: null, from, to: to.id, protocolVersion }),
+      peerCall(1, "peer.Hello", {
+        clusterId: "test",
+        identity: null,
+        instance: "0".repeat(32),
+        from,
+        to: to.id,
+        protocolVersion
+      }),
       peerCall(2, "peer.OfferSnapshot", { term, point: { index, term }, estimatedBytes: 100 }),
       ...[...chunks, ...encoder.end().chunks].map((chunk, i) => peerCall(3 + i, "peer.SnapshotChunk", { chunk }))
     ]

@@ -335,7 +335,7 @@ const calls: ReadonlyArray<readonly [rpc: string, payload: unknown]> = [
   ["client.Changes", { watch: 1, from: 2, waitMs: 3 }],
   ["client.TransferLeader", { target: null }],
   ["state.HashState", { marker: new Uint8Array(16) }],
-  ["peer.Hello", { clusterId: "orders", identity: null, from: 1, to: 2, protocolVersion }],
+  ["peer.Hello", { clusterId: "orders", identity: null, instance: "0".repeat(32), from: 1, to: 2, protocolVersion }],
   ["peer.OfferSnapshot", { term: 1, point, estimatedBytes: 5 }],
   ["peer.SnapshotChunk", { chunk: new Uint8Array(20) }],
   [

@@ -78,7 +78,14 @@ const messages = (from: number, to: number): ReadonlyArray<Message> => {
 }
 
 const peerSamples = (clusterId: string, from: number, to: number): ReadonlyArray<Sample> => {
-  const hello = peerCall(1, "peer.Hello", { clusterId, identity: null, from, to, protocolVersion })
+  const hello = peerCall(1, "peer.Hello", {
+    clusterId,
+    identity: null,
+    instance: "0".repeat(32),
+    from,
+    to,
+    protocolVersion
+  })
   const point = { index: 1, term: 1 }
   return [
     { before: nothing, call: hello },

@@ -77,7 +77,16 @@ describe("the status page", () => {
       matches: [{ peer: NodeId(1), match: LogIndex(115), state: "replicate" }],
       peers: [
         { peer: NodeId(1), connected: true, sinceMs: 0, queued: 0, dropped: 0, lastError: undefined },
-        { peer: NodeId(3), connected: false, sinceMs: 0, queued: 0, dropped: 4, lastError: "<refused> & \"gone\"" }
+        { peer: NodeId(3), connected: false, sinceMs: 0, queued: 0, dropped: 4, lastError: "<refused> & \"gone\"" },
+        {
+          peer: NodeId(4),
+          connected: true,
+          sinceMs: 0,
+          queued: 0,
+          dropped: 0,
+          lastError: undefined,
+          conflict: "two processes run as node 4"
+        }
       ]
     },
     "test"
@@ -88,6 +97,7 @@ describe("the status page", () => {
     assert.match(page, /Ready: leads term 7/)
     assert.match(page, /node 1<\/th><td>connected, 10 entries behind/)
     assert.match(page, /not connected/)
+    assert.match(page, /connected; two processes run as node 4</)
   })
 
   it("escapes what comes from elsewhere", () => {

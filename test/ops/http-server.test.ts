@@ -1,16 +1,19 @@
 /** The HTTP port of a node, asked over a socket as probes, scrapers and browsers do. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect, Exit, Layer, Stream, SubscriptionRef } from "effect"
+import { Context, Effect, Exit, Layer, References, Stream, SubscriptionRef } from "effect"
 import { createHash } from "node:crypto"
 import { request } from "node:http"
+import { createConnection } from "node:net"
+import type { Socket } from "node:net"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { Fatal } from "../../src/FlareDbError.ts"
 import { defaultLimits } from "../../src/FlareDbConfig.ts"
 import { maxKeptReplyBytes, maxLeases, maxSessions } from "../../src/kv/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
+import { waitingOf } from "../../src/node/Waiting.ts"
 import * as HttpServer from "../../src/ops/HttpServer.ts"
-import { ListenError } from "../../src/rpc/TcpServer.ts"
+import { ListenError } from "../../src/rpc/Listening.ts"
 import { version } from "../../src/Version.ts"
 
 interface Answer {
@@ -174,6 +177,33 @@ describe("HttpServer", () => {
         )
       }))
 
+    it.effect("counts the connections of all its addresses against one limit", () =>
+      Effect.scoped(Effect.gen(function*() {
+        const limits = { ...defaultLimits, maxHttpConnections: 2 }
+        const built = Layer.build(
+          HttpServer.layer({ clusterId: "test", listen: { host: "localhost", port: 0 }, limits })
+        )
+        const { addresses, port } = Context.get(yield* built, HttpServer.HttpAddress)
+        const [first = "", second = first] = addresses
+        /** Connects, and says whether the other side keeps the connection open for an answer. */
+        const connects = (host: string) =>
+          Effect.acquireRelease(
+            Effect.callback<{ readonly socket: Socket; readonly answered: boolean }>((resume) => {
+              const socket = createConnection({ host, port })
+              const done = (answered: boolean) => resume(Effect.succeed({ socket, answered }))
+              socket.on("error", () => done(false))
+              socket.once("close", () => done(false))
+              socket.once("data", () => done(true))
+              socket.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            }),
+            ({ socket }) => Effect.sync(() => socket.destroy())
+          )
+        assert.isTrue((yield* connects(first)).answered)
+        assert.isTrue((yield* connects(second)).answered)
+        assert.isFalse((yield* connects(first)).answered)
+        assert.isFalse((yield* connects(second)).answered)
+      })).pipe(Effect.provideService(References.MinimumLogLevel, "None")))
+
     it.effect("the port is free again once its scope has closed", () =>
       Effect.gen(function*() {
         const open = (port: number) =>
@@ -196,7 +226,10 @@ describe("HttpServer", () => {
     Effect.map(RaftNode, (node) =>
       RaftNode.of({
         ...node,
-        status: Effect.map(node.status, (status) => ({ ...status, role: "candidate" as const, leader: undefined }))
+        status: Effect.map(node.status, (status) => {
+          const now = { ...status, role: "candidate" as const, leader: undefined }
+          return { ...now, waiting: waitingOf(now) }
+        })
       }))
   ).pipe(Layer.provide(FlareDb.layerMemory))
 
@@ -207,7 +240,7 @@ describe("HttpServer", () => {
         Effect.gen(function*() {
           const answer = yield* get("/readyz")
           assert.strictEqual(answer.status, 503)
-          assert.match(answer.text, /^not ready: candidate in term \d+: no leader is known\n$/)
+          assert.match(answer.text, /^not ready: waiting for a leader: candidate in term \d+\n$/)
           assert.strictEqual((yield* get("/livez")).status, 200)
         }))
     }

@@ -55,7 +55,7 @@ const toClients: Payloads<typeof Rpcs> = {
 }
 
 const toPeers: Payloads<typeof PeerRpcs> = {
-  "peer.Hello": { clusterId: "orders", identity: null, from: 1, to: 2, protocolVersion },
+  "peer.Hello": { clusterId: "orders", identity: null, instance: "0".repeat(32), from: 1, to: 2, protocolVersion },
   "peer.Deliver": { messages: encodeMessages([]) },
   "peer.OfferSnapshot": { term: 1, point: { index: 1, term: 1 }, estimatedBytes: 1 },
   "peer.SnapshotChunk": { chunk: new Uint8Array(1) }

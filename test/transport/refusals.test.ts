@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, Queue, References, Schedule } from "effect"
+import { Context, Effect, Layer, Logger, Queue, References, Schedule, Schema } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
 import { connect as connectSocket } from "node:net"
 import { encodeMessages } from "../../src/codec/MessageBatch.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
@@ -7,7 +8,7 @@ import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import { connect } from "../../src/rpc/TcpClient.ts"
 import { heartbeat, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
 import type { LinkLimits } from "../../src/transport/PeerLink.ts"
-import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { PeerRefused, PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 import * as RpcTransport from "../../src/transport/RpcTransport.ts"
 import { otherCluster, someCluster } from "../client/Identities.ts"
@@ -50,7 +51,7 @@ const server = Effect.gen(function*() {
 })
 
 const client = (port: number) => connect(PeerRpcs, { host, port, openTimeoutMs: 1_000 })
-const hello = { clusterId: "orders", identity: null, from: 1, to: 2, protocolVersion }
+const hello = { clusterId: "orders", identity: null, instance: "0".repeat(32), from: 1, to: 2, protocolVersion }
 
 /** Sends bytes as they are, and waits until the other side closes the connection. */
 const raw = (port: number, bytes: Uint8Array): Effect.Effect<void> =>
@@ -97,6 +98,29 @@ describe("a connection from somebody else is refused", () => {
       }).pipe(gatheringLogs(lines))
     })
   }
+
+  it.live("by its protocol version, also when its Hello lacks what later ones have", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const earlier = RpcGroup.make(
+        Rpc.make("Hello", {
+          payload: {
+            clusterId: Schema.String,
+            identity: Schema.NullOr(Schema.String),
+            from: Schema.Natural,
+            to: Schema.Natural,
+            protocolVersion: Schema.Natural
+          },
+          error: PeerRefused
+        })
+      ).prefix("peer.")
+      const peer = yield* connect(earlier, { host, port, openTimeoutMs: 1_000 })
+      const { clusterId, from, identity, to } = hello
+      const error = yield* Effect.flip(
+        peer["peer.Hello"]({ clusterId, identity, from, to, protocolVersion: protocolVersion - 1 })
+      )
+      assert.strictEqual(error._tag === "PeerRefused" ? error.reason : error.message, "protocol-version")
+    }).pipe(quietly))
 
   it.live("by the identity of its cluster, also when that is learned on an open connection, on either side", () => {
     const lines: Array<string> = []
