@@ -18,9 +18,6 @@ const program = fileURLToPath(new URL("../../examples/actors/runner.ts", import.
 /** Seconds. */
 const lockExpiration = 3
 
-/** Few, because a runner takes each of them one by one when it starts. */
-const shardsPerGroup = 16
-
 /** A runner in a process of its own, on a free port; it says when it has its entities. */
 const runner = (flags: ReadonlyArray<string>) =>
   Effect.acquireRelease(
@@ -29,7 +26,7 @@ const runner = (flags: ReadonlyArray<string>) =>
       const child = spawn(
         process.execPath,
         [program, "--port", String(port), ...flags],
-        { stdio: ["ignore", "pipe", "ignore"], env: { ...process.env, SHARDS_PER_GROUP: String(shardsPerGroup) } }
+        { stdio: ["ignore", "pipe", "ignore"] }
       )
       const ready = yield* Deferred.make<void, Error>()
       let output = ""
@@ -90,7 +87,7 @@ it.live(
         yield* leader.start
       }).pipe(Effect.provide(Cluster.client(cluster)))
       yield* bank(bothKilled).pipe(
-        Effect.provide(FlareDbBackEnd.layerClientOnly({ endpoints: cluster.endpoints, sharding: { shardsPerGroup } }))
+        Effect.provide(FlareDbBackEnd.layerClientOnly({ endpoints: cluster.endpoints }))
       )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
   60_000
@@ -112,7 +109,7 @@ if (!Postgres.isInstalled()) {
         yield* runner(flags)
         yield* bank(kill(first)).pipe(Effect.provide(PostgresBackEnd.layerClientOnly({
           database: { host, port, username, database: name },
-          sharding: { shardsPerGroup, ...PostgresBackEnd.takeOverAfter(lockExpiration) }
+          sharding: PostgresBackEnd.takeOverAfter(lockExpiration)
         })))
       }).pipe(Effect.scoped),
     60_000
