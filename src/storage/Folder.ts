@@ -79,8 +79,8 @@ const isThere = (path: string): boolean => {
 }
 
 /**
- * Creates the folders that are missing, one at a time, and gives the first of them. `mkdir` with `recursive` of Node
- * never ends where the system says of a folder that exists that it does not: in `/proc`, or behind a link to nothing.
+ * Creates the folders that are missing, one at a time, and gives the first of them. So an error has its folder, and
+ * nothing is tried twice: the recursive `mkdir` of Node 24 does not always end.
  */
 const createMissing = (path: string): string | undefined => {
   const missing: Array<string> = []

@@ -20,7 +20,6 @@ const everywhere: ReadonlyArray<Impossible> = [
 ]
 const onLinux: ReadonlyArray<Impossible> = [
   ["below a device", () => "/dev/full/node", /\/dev\/full is no folder/],
-  ["in /proc", () => "/proc/flaredb/node", /nothing can be created in \/proc/],
   ["in /sys", () => "/sys/flaredb/node", /in \/sys/]
 ]
 const impossible = process.platform === "linux" ? [...everywhere, ...onLinux] : everywhere
