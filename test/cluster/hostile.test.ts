@@ -46,7 +46,7 @@ const toClientPort = (): ReadonlyArray<Uint8Array> => [
   clientCall(1, "client.TransferLeader", { target: huge }),
   clientCall(1, "client.Changes", { watch: huge, from: huge, waitMs: huge }),
   clientCall(1, "client.EndWatch", { watch: huge }),
-  clientCall(1, "client.Watch", { gte: garbage, lt: new Uint8Array(0), from: huge, previous: true, only: null }),
+  clientCall(1, "client.Watch", { ranges: garbage, from: huge, previous: true, only: null }),
   clientCall(1, "client.Write", { commands: garbage }),
   clientCall(1, "client.Write", { commands: encodeBatch([garbage, new Uint8Array(0), randomBytes(5, 1_000)]) }),
   clientCall(1, "client.Read", {

@@ -14,6 +14,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { StateRpcs } from "../../src/client/StateRpcs.ts"
 import { defaultLimits } from "../../src/FlareDbConfig.ts"
 import { encodeBatch } from "../../src/codec/Batch.ts"
+import { encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { encodeQuery } from "../../src/kv/Query.ts"
 import type { RawConnection } from "../server/RawConnection.ts"
 import { exitOf, open } from "../server/RawConnection.ts"
@@ -34,6 +35,8 @@ const limits = {
 
 const Rpcs = ClientRpcs.merge(StateRpcs)
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+const watched = encodeRanges(KeyRanges.of({ gte: bytes("w"), lt: bytes("x") }))
 
 const until = (what: string, holds: () => boolean) =>
   Effect.sync(holds).pipe(
@@ -108,8 +111,7 @@ it.live("what is full is full for whoever fills it", () =>
             const connection = yield* admitted(clientPort)
             for (let id = 0; id < limits.calls / 4; id++) {
               say(connection, id, "client.Watch", {
-                gte: bytes("w"),
-                lt: bytes("x"),
+                ranges: watched,
                 from: null,
                 previous: false,
                 only: null
@@ -185,7 +187,7 @@ it.live("what is full is full for whoever fills it", () =>
         "watches",
         Effect.gen(function*() {
           const connection = yield* admitted(clientPort)
-          const watch = { gte: bytes("w"), lt: bytes("x"), from: null, previous: false, only: null }
+          const watch = { ranges: watched, from: null, previous: false, only: null }
           const atATime = limits.calls / 8
           for (let refused: unknown; refused === undefined;) {
             for (let id = 0; id < atATime; id++) say(connection, id, "client.Watch", watch)

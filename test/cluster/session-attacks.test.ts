@@ -122,13 +122,17 @@ it.live("operators act while strangers hold every session, and used it", () =>
 
       const page = yield* flaredb("session", "list", "--limit", "3", "--json")
       const rows = page.out.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>)
-      assert.strictEqual(rows.length, 3)
+      assert.strictEqual(rows.length, 4)
+      assert.deepStrictEqual(rows[3], { more: true, after: rows[2]?.["session"] })
       const [row] = rows
       assert.deepInclude(row, { owner: "", ttlMs: 3_600_000, lastSequence: 1, replies: 1 })
       assert.notProperty(row, "secret")
       assert.match(page.err, new RegExp(`--after ${rows[2]?.["session"]}`))
       const next = yield* flaredb("session", "list", "--limit", "1", "--json", "--after", String(rows[2]?.["session"]))
-      assert.isAbove((JSON.parse(next.out) as { readonly session: number }).session, rows[2]?.["session"] as number)
+      assert.isAbove(
+        (JSON.parse(next.out.split("\n")[0] ?? "") as { readonly session: number }).session,
+        rows[2]?.["session"] as number
+      )
 
       assert.strictEqual((yield* flaredb("session", "end", String(row?.["session"]))).code, 0)
       const gone = yield* flaredb("session", "end", String(row?.["session"]))

@@ -28,6 +28,7 @@ import {
 } from "../../src/kv/History.ts"
 import type { Revision } from "../../src/kv/History.ts"
 import { prefixRange } from "../../src/kv/KeyRange.ts"
+import { encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { decodeRecord, encodeRecord as encodeKeyRecord } from "../../src/kv/KeyRecord.ts"
 import { decodeLease, encodeLease } from "../../src/kv/Lease.ts"
 import { decodeQuery, encodeQuery } from "../../src/kv/Query.ts"
@@ -331,7 +332,12 @@ const calls: ReadonlyArray<readonly [rpc: string, payload: unknown]> = [
   ["client.Hello", { protocolVersion: clientProtocolVersion }],
   ["client.Write", { commands: encodeBatch([encodeCommand({ _tag: "Delete", key })]) }],
   ["client.Read", { consistency: "stale", from: "any", queries: encodeBatch([encodeQuery({ _tag: "Get", key })]) }],
-  ["client.Watch", { gte: key, lt: value, from: 7, previous: true, only: "puts" }],
+  ["client.Watch", {
+    ranges: encodeRanges(KeyRanges.of({ gte: key, lt: value })),
+    from: 7,
+    previous: true,
+    only: "puts"
+  }],
   ["client.Changes", { watch: 1, from: 2, waitMs: 3 }],
   ["client.TransferLeader", { target: null }],
   ["state.HashState", { marker: new Uint8Array(16) }],
