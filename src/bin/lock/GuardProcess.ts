@@ -19,10 +19,18 @@ let timer: NodeJS.Timeout | undefined
 /** The time to kill, on the clock of this process. */
 const killAt = (): number => performance.now() + (killAtMs - machineMs())
 
+/** Milliseconds between two kills of a command that is overdue: it may have started a process meanwhile. */
+const againMs = 50
+
+const kill = (): void => {
+  signalAll(root, mark, "SIGKILL")
+  timer = setTimeout(kill, againMs)
+}
+
 // A supervisor that is stopped keeps its end of the pipe.
 const arm = (): void => {
   clearTimeout(timer)
-  timer = setTimeout(() => signalAll(root, mark, "SIGKILL"), Math.max(0, killAtMs - machineMs()))
+  timer = setTimeout(kill, Math.max(0, killAtMs - machineMs()))
 }
 
 process.stdout.on("error", () => undefined)

@@ -7,6 +7,7 @@ import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { constants } from "node:os"
+import { formatDuration } from "../Duration.ts"
 import { Guard } from "./Guard.ts"
 import { machineMs } from "./GuardLines.ts"
 import { endAll, inForeground, rootOf, signalAll } from "./ProcessTree.ts"
@@ -115,7 +116,7 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
       guard.tell({ killAt: machineMs() + untilKillMs })
       if (leftMs > tellAtMs(ttlMs)) return
       const problem = leftMs > 0
-        ? `no keep-alive of the lock was answered for ${Math.round(ttlMs - leftMs)} ms`
+        ? `no keep-alive of the lock was answered for ${formatDuration(ttlMs - leftMs)}`
         : "the lock was lost"
       stop(problem, untilKillMs)
     }

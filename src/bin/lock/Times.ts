@@ -1,7 +1,7 @@
 /**
  * When the command of `flaredb lock` is stopped: it has to be gone before the lock can be somebody else's. A lease that no
- * keep-alive confirms any more runs out; the command is told to end when a third of its time is left, and killed when a
- * tenth is.
+ * keep-alive confirms any more runs out; the command is told to end when a third of its time is left, and killed when
+ * {@link killAtMs} is.
  */
 
 /** Milliseconds for the command to end by itself after a signal, while the lease is kept alive. */
@@ -10,5 +10,11 @@ export const stopMs = 5_000
 /** Milliseconds left of a lease at which the command is told to end. Two keep-alives had no answer by then. */
 export const tellAtMs = (ttlMs: number): number => ttlMs / 3
 
-/** Milliseconds left of a lease at which the command is killed: time for the kill itself, and for clocks that differ. */
-export const killAtMs = (ttlMs: number): number => ttlMs / 10
+/** The least of that on a machine whose processors are all taken, in milliseconds, where a timer is late by as much. */
+const busyMs = 750
+
+/**
+ * Milliseconds left of a lease at which the command is killed: time for the kill itself, and for clocks that differ. A
+ * tenth of the lease, more where that is less than {@link busyMs}, and a quarter at most.
+ */
+export const killAtMs = (ttlMs: number): number => Math.max(ttlMs / 10, Math.min(busyMs, ttlMs / 4))
