@@ -15,6 +15,8 @@ import { makeSwitch } from "./Switch.ts"
 /** Milliseconds until a command gives up, unless it is said otherwise. */
 export const defaultTimeoutMs = 5_000
 
+const defaultEndpoints = localEndpoints.map(formatEndpoint).join(",")
+
 export const clientFlags = {
   endpoints: Flag.String("endpoints").pipe(
     Flag.withAlias("e"),
@@ -22,7 +24,7 @@ export const clientFlags = {
     withVariable(
       "client endpoints of the nodes",
       { name: "FLAREDB_ENDPOINTS", config: Config.String },
-      localEndpoints.map(formatEndpoint).join(",")
+      defaultEndpoints
     )
   ),
   clusterIdentity: Flag.String("cluster-identity").pipe(
@@ -67,6 +69,10 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
       return yield* wrongUsage(
         `--timeout ${formatDuration(flags.timeout)} is not from 1ms to ${formatDuration(maxTimeoutMs)}`
       )
+    }
+    // Effect takes an empty variable for none. A script whose variable is empty would speak to another cluster.
+    if (process.env["FLAREDB_ENDPOINTS"] === "" && flags.endpoints === defaultEndpoints) {
+      return yield* wrongUsage("the variable FLAREDB_ENDPOINTS is set and empty; unset it, or give endpoints")
     }
     return {
       endpoints: yield* parseEndpoints(flags.endpoints),

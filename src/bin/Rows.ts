@@ -7,6 +7,7 @@ import { encodings as knownEncodings, jsonField, read } from "./Encoding.ts"
 import { entryJson } from "./EntryJson.ts"
 import type { Failure } from "./Failure.ts"
 import { amended, notFound, wrongUsage } from "./Failure.ts"
+import { repeatedName } from "./Json.ts"
 import * as Output from "./Output.ts"
 import { make as makeProgress } from "./Progress.ts"
 import type { Line } from "./StandardInput.ts"
@@ -33,9 +34,13 @@ const fieldsOf = ({ number, text }: Line): Effect.Effect<Fields, Failure> =>
     } catch {
       fields = undefined
     }
-    return typeof fields === "object" && fields !== null && !Array.isArray(fields)
+    if (typeof fields !== "object" || fields === null || Array.isArray(fields)) {
+      return Effect.fail(wrongUsage(`line ${number} is no JSON object such as flaredb scan --json prints`))
+    }
+    const repeated = repeatedName(text)
+    return repeated === undefined
       ? Effect.succeed(fields as Fields)
-      : Effect.fail(wrongUsage(`line ${number} is no JSON object such as flaredb scan --json prints`))
+      : Effect.fail(wrongUsage(`line ${number} has ${JSON.stringify(repeated)} twice`))
   })
 
 /** The bytes of a field, in the encoding that the row names beside it or else in the command's. */
@@ -51,6 +56,8 @@ const bytesOf = Effect.fnUntraced(function*(fields: Fields, name: "key" | "value
   }
   return yield* read(`${name} of line ${number}`, text, encoding)
 })
+
+const rowsText = (count: number): string => `${count} ${count === 1 ? "row" : "rows"}`
 
 const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
@@ -146,6 +153,9 @@ export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], opti
         ? failure
         : amended(failure, (line) => `${line}; the lines before it were put, ${rows} rows in all`)
     ),
+    Effect.onInterrupt(() =>
+      Output.problem(`flaredb: interrupted; ${rowsText(rows)} put so far, and perhaps some of the next ${maxPuts}`)
+    ),
     Effect.ensuring(progress.end)
   )
   if (leased > 0) {
@@ -154,7 +164,7 @@ export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], opti
   if (isCut) yield* Output.problem("the rows were cut off by --limit of the scan that printed them: there are more")
   yield* json
     ? Output.json({ rows, revision })
-    : Output.line(`${rows} rows put${rows === 0 ? "" : `, up to revision ${revision}`}`)
+    : Output.line(`${rowsText(rows)} put${rows === 0 ? "" : `, up to revision ${revision}`}`)
 })
 
 /** Prints the rows of the keys that standard input names, in its order. */

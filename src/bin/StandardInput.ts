@@ -1,15 +1,49 @@
 /** Standard input, read within bounds. */
 import { Effect, Stdio, Stream } from "effect"
+import { fstatSync, readFileSync } from "node:fs"
 import { textOf } from "./Encoding.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, wrongUsage } from "./Failure.ts"
 
-const unreadable = (error: { readonly message: string }): Failure =>
-  failed(`standard input cannot be read: ${error.message}`)
+/** The innermost reason, which names what the system said. */
+const reasonOf = (error: unknown): string => {
+  let current = error
+  while (current instanceof Error && current.cause instanceof Error) current = current.cause
+  return current instanceof Error ? current.message : String(current)
+}
+
+const unreadable = (error: unknown): Failure => failed(`standard input cannot be read: ${reasonOf(error)}`)
+
+/** How the system says that a descriptor was opened for reading and writing, in octal digits. */
+const forBoth = /^flags:\s+0[0-7]*2$/m
+
+/**
+ * Why standard input holds nothing that was meant to be read, if so. Node reads a directory as if it were empty, and opens
+ * /dev/null, for reading and writing, where a descriptor was closed.
+ */
+const nothingToRead = (): string | undefined => {
+  try {
+    if (fstatSync(0).isDirectory()) return "it is a directory"
+    const { rdev } = fstatSync(0)
+    const isNull = fstatSync(0).isCharacterDevice() && rdev === 0x103
+    return isNull && forBoth.test(readFileSync("/proc/self/fdinfo/0", "utf8")) ? "it is closed" : undefined
+  } catch {
+    // Whoever reads it is told why.
+    return undefined
+  }
+}
+
+/** Standard input, when there is one. */
+const input = Effect.gen(function*() {
+  const reason = nothingToRead()
+  if (reason !== undefined) return yield* failed(`standard input cannot be read: ${reason}`)
+  const { stdin } = yield* Stdio.Stdio
+  return stdin
+})
 
 /** All of standard input, up to `maxBytes`; `what` says what may not be larger. */
 export const allOfInput = Effect.fnUntraced(function*(maxBytes: number, what: string) {
-  const { stdin } = yield* Stdio.Stdio
+  const stdin = yield* input
   const chunks: Array<Uint8Array> = []
   let size = 0
   yield* stdin.pipe(
@@ -95,7 +129,7 @@ export const forEachLines = Effect.fnUntraced(function*(
   maxLineBytes: number,
   each: (lines: ReadonlyArray<Line>, bytesRead: number) => Effect.Effect<void, Failure>
 ) {
-  const { stdin } = yield* Stdio.Stdio
+  const stdin = yield* input
   const cutter = new LineCutter(maxLineBytes)
   let bytesRead = 0
   const hand = Effect.fnUntraced(function*({ failure, lines }: ReturnType<LineCutter["take"]>) {

@@ -9,7 +9,12 @@ import { errorText } from "./Messages.ts"
 const brokenPipe = 141
 
 const problemOf = (error: NodeJS.ErrnoException): string =>
-  `${errorText(failed(`standard output cannot be written: ${error.message}; what was printed is not complete`))}\n`
+  `${
+    errorText(failed(
+      `standard output cannot be written: ${error.message}; what was printed is not complete, and what was written to ` +
+        "the cluster stays written"
+    ))
+  }\n`
 
 /**
  * Ends the process when standard output fails: quietly when its reader has gone, and with the reason otherwise. A process

@@ -15,6 +15,7 @@ import type { Encodings } from "./Encoding.ts"
 import { encodingFlags, encodingsOf, jsonField, read, textOf } from "./Encoding.ts"
 import type { Failure } from "./Failure.ts"
 import { wrongUsage } from "./Failure.ts"
+import { repeatedName } from "./Json.ts"
 import * as Output from "./Output.ts"
 import { allOfInput } from "./StandardInput.ts"
 
@@ -174,9 +175,21 @@ const fromStandardInput = Effect.gen(function*() {
   )
   const parsed: unknown = yield* Effect.try({ try: () => JSON.parse(text), catch: () => wrong })
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return yield* wrong
+  const repeated = repeatedName(text)
+  if (repeated !== undefined) {
+    return yield* wrongUsage(`standard input has ${JSON.stringify(repeated)} twice; put all its clauses into one list`)
+  }
   const lists = { if: [], do: [], else: [], ...parsed }
   const unknown = Object.keys(lists).find((name) => !["if", "do", "else"].includes(name))
   if (unknown !== undefined) return yield* wrongUsage(`standard input has the unknown list ${JSON.stringify(unknown)}`)
+  for (const [name, list] of Object.entries(lists)) {
+    const clause = Array.isArray(list) ? list.findIndex((words) => !isClauses([words])) : -1
+    if (clause >= 0) {
+      return yield* wrongUsage(
+        `${name}[${clause}] of standard input is no list of words in double quotes; numbers are words too`
+      )
+    }
+  }
   return isClauses(lists.if) && isClauses(lists.do) && isClauses(lists.else) ? lists : yield* wrong
 })
 

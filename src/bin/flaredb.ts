@@ -40,7 +40,14 @@ const bugOf = (defect: unknown): Failure =>
     fields: {}
   })
 
-const main = Command.run(root, { version }).pipe(
+/** The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer. */
+const hasTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
+
+const asked = process.argv.includes("--wizard") && !hasTerminal
+  ? Effect.fail(wrongUsage("--wizard asks questions on a terminal, and this is none; see flaredb --help"))
+  : Command.run(root, { version })
+
+const main = asked.pipe(
   Effect.catch((error) => {
     if (CliError.isCliError(error)) {
       return error._tag === "ShowHelp" && error.errors.length === 0
@@ -56,11 +63,20 @@ const main = Command.run(root, { version }).pipe(
   Effect.catchDefect((defect) => Effect.andThen(Messages.error(bugOf(defect)), Effect.fail(exitWith(exitCodes.failed))))
 )
 
-/** Ended by a signal: what runs until it is stopped stops cleanly on it, everything else was cut short. */
-const interruptedCode = ["start", "cluster", "watch"].includes(process.argv[2] ?? "") ? 0 : 130
+const words = process.argv.slice(2)
+
+/** The verb: the first word that is one. */
+const verb = words.find((word) => root.subcommands.some(({ commands }) => commands.some(({ name }) => name === word)))
+
+/** What runs until it is stopped stops cleanly on a signal; a watch with an end of its own was cut short by it. */
+const runsUntilStopped = verb === "start" || verb === "cluster" ||
+  (verb === "watch" && !words.some((word) => word.startsWith("--limit")))
+
+/** The exit code of what a signal ended. */
+const interruptedCode = runsUntilStopped ? 0 : 130
 
 /** Milliseconds after a signal: for nodes to close their database and ports, less for commands that only read files. */
-const stopMs = ["inspect", "backup", "restore"].includes(process.argv[2] ?? "") ? 3_000 : 8_000
+const stopMs = ["inspect", "backup", "restore"].includes(verb ?? "") ? 3_000 : 8_000
 
 let stopping = false
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -83,7 +99,7 @@ for (const signal of ["SIGHUP", "SIGQUIT"] as const) {
   })
 }
 
-watchStandardOutput(["start", "cluster"].includes(process.argv[2] ?? ""))
+watchStandardOutput(verb === "start" || verb === "cluster")
 
 main.pipe(
   Effect.provideService(CliOutput.Presenter, presenter),

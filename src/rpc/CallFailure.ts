@@ -13,6 +13,9 @@ const meanings: Readonly<Record<string, string>> = {
   ETIMEDOUT: "it does not answer"
 }
 
+/** What comes from something else than a node. The serialization of Effect RPC has no tag for it. */
+const undecodable = /^Error decoding message/
+
 /** What the socket's errors mean when the system gives no code. */
 const reasons: Readonly<Record<string, string>> = {
   SocketOpenError: "it cannot be connected to",
@@ -60,5 +63,6 @@ export const describeFailure = (cause: Cause.Cause<unknown>): string => {
   if (code !== undefined && meanings[code] !== undefined) return `${meanings[code]} (${code})`
   const inner = "reason" in error && error.reason instanceof Error ? error.reason : error
   const text = inner.message.replace(/\s+/g, " ").slice(0, 300)
+  if (undecodable.test(text)) return "what answers there is no FlareDB node, or this is another port of one"
   return reasons[tagOf(inner) ?? ""] ?? (text === "" ? inner.name : text)
 }

@@ -48,6 +48,8 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["get", "key", "--force"], /--force goes with --output FILE/],
     [["get", "key", "-e", "a:1,b:2,a:1"], /"a:1".*named twice/],
     [["get", "key"], /"a:b" is not an endpoint/, { FLAREDB_ENDPOINTS: "a:b" }],
+    [["get", "key"], /FLAREDB_ENDPOINTS is set and empty/, { FLAREDB_ENDPOINTS: "" }],
+    [["get", "--wizard"], /--wizard asks questions on a terminal/],
     [["get", "key"], /FLAREDB_TIMEOUT_MS/, { FLAREDB_TIMEOUT_MS: "soon" }]
   ],
   help: [
@@ -138,6 +140,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   backup: [
     [["backup"], /Missing required argument: file/],
     [["backup", "a", "b"], /"b"/],
+    [["backup", ""], /the name of the backup file is empty/],
     [["backup", "a", "--frobnicate"], /--frobnicate/],
     [["backup", "a", "--replaced"], /--replaced goes with --from DIR/]
   ],

@@ -72,11 +72,16 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
   const mark = process.env[markVariable] === undefined ? run : `${process.env[markVariable]}:${run}`
   const guard = new Guard(run)
   running += 1
-  let passOn: (signal: NodeJS.Signals) => void = () => undefined
+  /** A signal that came before the command could get it. */
+  let early: NodeJS.Signals | undefined
+  let passOn = (signal: NodeJS.Signals): void => {
+    early ??= signal
+  }
   const handlers = signals.map((signal) => [signal, () => passOn(signal)] as const)
   for (const [signal, handler] of handlers) process.on(signal, handler)
   try {
     if (!await guard.ready) return { _tag: "Stopped", problem: "its guard process could not be started" }
+    if (early !== undefined) return { _tag: "Exited", exitCode: exitCodeOf(null, early) }
     const child = await start(program, args, { ...process.env, ...env, [markVariable]: mark })
     return "_tag" in child ? child : await supervise(child)
   } finally {
@@ -109,6 +114,7 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
       if ((signal === "SIGINT" || signal === "SIGQUIT") && inForeground()) return
       end(signal, stopMs)
     }
+    if (early !== undefined) end(early, stopMs)
     void guard.gone.then(() => stop("its guard process has ended", stopMs))
     const look = (): void => {
       const leftMs = remainingMs()
