@@ -17,7 +17,7 @@ import type { LogPoint } from "../raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../raft/Types.ts"
 import { encodeRecord, FloorRecord, recordDecoder } from "./Codec.ts"
 import type { StorageError } from "./StorageError.ts"
-import { StorageCorruption, StorageIoError } from "./StorageError.ts"
+import { failureIn, StorageCorruption, StorageIoError } from "./StorageError.ts"
 
 /** The file's name inside the data directory. */
 export const floorFile = "durable-floor"
@@ -40,7 +40,7 @@ export interface FloorFile {
   /** `undefined` when there is none. Throws what the file system does. */
   readonly read: (directory: string) => Uint8Array | undefined
   /** Replaces the file durably, all or nothing. */
-  readonly replace: (directory: string, bytes: Uint8Array) => Effect.Effect<void, StorageIoError>
+  readonly replace: (directory: string, bytes: Uint8Array) => Effect.Effect<void, StorageError>
 }
 
 const readFile: FloorFile["read"] = (directory) => {
@@ -72,7 +72,7 @@ const replaceFile: FloorFile["replace"] = (directory, bytes) =>
         await folder.close()
       }
     },
-    catch: (cause) => new StorageIoError({ operation: "write the durable floor", path: directory, cause })
+    catch: (cause) => failureIn("write the durable floor", directory, cause)
   }))
 
 export const FloorFile: Context.Reference<FloorFile> = Context.Reference<FloorFile>("flaredb/storage/FloorFile", {
@@ -111,7 +111,7 @@ export const readFloor = (directory: string): Effect.Effect<DurableFloor | undef
 export const writeFloor = (
   directory: string,
   { index, term, vote }: DurableFloor
-): Effect.Effect<void, StorageIoError> =>
+): Effect.Effect<void, StorageError> =>
   Effect.flatMap(FloorFile, (file) =>
     file.replace(
       directory,
