@@ -76,3 +76,8 @@ it.each(steps)("a failure to %s is the caller's, and ends there", async (step) =
   const named = steps.indexOf(step) > 2 ? 2 : 1
   assert.deepEqual(await Effect.runPromise(readFloor(directory)), floor(named))
 })
+
+it("a directory that is gone is told as that, and not as a bad disk", async () => {
+  const error = await Effect.runPromise(Effect.flip(writeFloor(join(directory, "gone"), floor(1))))
+  assert.strictEqual(error._tag, "DataDirLost")
+})
