@@ -2,6 +2,8 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
+import type { AddressInfo } from "node:net"
+import { createServer } from "node:net"
 import { freePorts } from "../cluster/FreePorts.ts"
 import { run } from "./CommandLine.ts"
 
@@ -26,6 +28,17 @@ describe("an unreachable cluster", () => {
         for (const endpoint of endpoints) assert.include(err, endpoint)
       }).pipe(Effect.provide(NodeServices.layer)))
   }
+
+  it.live("is told from another service at the endpoint", () =>
+    Effect.gen(function*() {
+      const server = createServer((socket) => socket.on("error", () => undefined).write(new Uint8Array(64).fill(0xc1)))
+      yield* Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve)))
+      yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
+      const { port } = server.address() as AddressInfo
+      const { code, err } = yield* run(["get", "k", "-e", `127.0.0.1:${port}`, "--timeout", "1s"])
+      assert.strictEqual(code, 1)
+      assert.include(err, `127.0.0.1:${port}: what answers there is no FlareDB node, or this is another port of one`)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("fails transfer-leader, saying that no node leads and why", () =>
     Effect.gen(function*() {

@@ -121,6 +121,26 @@ describe("many keys", () => {
   )
 
   live(
+    "that are put until a signal comes are counted, and the exit code says that it came",
+    Effect.gen(function*() {
+      const { cluster, flaredb } = yield* start
+      const put = spawn(process.execPath, [launcher, "put", "--rows"], {
+        env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }) }
+      })
+      const ended = once(put, "close")
+      let err = ""
+      put.stderr.setEncoding("utf8").on("data", (text: string) => err += text)
+      // Its input stays open: there may be more.
+      put.stdin.on("error", () => undefined).write(rowsOf(numbered("k/", 100)))
+      yield* Effect.repeat(flaredb(0, ["count", "k/"]), { until: ({ out }) => out === "100\n" })
+      put.kill("SIGINT")
+      const [code] = yield* Effect.promise(() => ended)
+      assert.strictEqual(code, 130)
+      assert.match(err, /^flaredb: interrupted; 100 rows put so far/)
+    })
+  )
+
+  live(
     "are counted, and deleted by their prefix, however many they are",
     Effect.gen(function*() {
       const { flaredb } = yield* start
