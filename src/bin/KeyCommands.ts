@@ -3,6 +3,7 @@ import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { KeyValue } from "../client/KeyValue.ts"
 import { maxValueBytes } from "../kv/Limits.ts"
+import { counted } from "./Counted.ts"
 import { clientFlags, withClient, withWriter } from "./ClientFlags.ts"
 import { encodingFlags, encodingsOf, keyEncodingFlags, read, shown } from "./Encoding.ts"
 import { entryFields, entryJson } from "./EntryJson.ts"
@@ -198,7 +199,7 @@ export const del = Command.make(
         if (flags.json) return yield* Output.json({ prefix: flags.key, ...result })
         const { deleted, revision, transactions } = result
         return yield* Output.line(
-          `${deleted} keys deleted at revision ${revision}${
+          `${counted(deleted, "key")} deleted at revision ${revision}${
             transactions > 1 ? `, in ${transactions} transactions` : ""
           }`
         )

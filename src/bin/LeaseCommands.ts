@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Leases } from "../client/Lease.ts"
+import { counted } from "./Counted.ts"
 import { clientFlags, withClient, withWriter } from "./ClientFlags.ts"
 import { durationArgument, formatDuration } from "./Duration.ts"
 import type { Encoding } from "./Encoding.ts"
@@ -67,7 +68,7 @@ const revoke = Command.make("revoke", { ...clientFlags, id: idArgument }, (flags
     const deleted = yield* withWriter(flags, Leases.use((leases) => leases.revoke(id)))
     yield* flags.json
       ? Output.json({ id, deleted })
-      : Output.line(`revoked; ${deleted} ${deleted === 1 ? "key" : "keys"} deleted`)
+      : Output.line(`revoked; ${counted(deleted, "key")} deleted`)
   })).pipe(
     Command.withDescription("End a lease and delete its keys."),
     Command.withExamples([{ command: "flaredb lease revoke 17", description: "End lease 17" }])

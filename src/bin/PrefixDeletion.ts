@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { Data, KeyValue, WriteFailure } from "../client/KeyValue.ts"
 import { Op } from "../client/Txn.ts"
 import { maxTransactionOperations } from "../kv/Limits.ts"
+import { counted } from "./Counted.ts"
 import type { Failure } from "./Failure.ts"
 import { amended } from "./Failure.ts"
 
@@ -49,7 +50,7 @@ const inPieces = Effect.fnUntraced(function*(kv: KeyValue["Service"], prefix: Da
     amended(error, (line) =>
       done.transactions === 0
         ? line
-        : `${line}; ${done.deleted} keys were deleted before; repeat the command for the others`)
+        : `${line}; ${counted(done.deleted, "key")} deleted before; repeat the command for the others`)
   let cursor: Uint8Array | undefined
   for (;;) {
     cursor = yield* Effect.mapError(piece(cursor), brokenOff)

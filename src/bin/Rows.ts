@@ -2,6 +2,7 @@
 import { Effect, Option, Result } from "effect"
 import type { KeyValue } from "../client/KeyValue.ts"
 import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
+import { counted } from "./Counted.ts"
 import type { Encoding, Encodings } from "./Encoding.ts"
 import { encodings as knownEncodings, jsonField, read } from "./Encoding.ts"
 import { entryJson } from "./EntryJson.ts"
@@ -56,8 +57,6 @@ const bytesOf = Effect.fnUntraced(function*(fields: Fields, name: "key" | "value
   }
   return yield* read(`${name} of line ${number}`, text, encoding)
 })
-
-const rowsText = (count: number): string => `${count} ${count === 1 ? "row" : "rows"}`
 
 const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
@@ -115,9 +114,9 @@ export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], opti
     refusal = at(
       row.number,
       result.failure,
-      `; the lines before it were put, and perhaps some up to line ${
-        batch[batch.length - 1]?.number
-      }: ${rows} rows in ` +
+      `; the lines before it were put, and perhaps some up to line ${batch[batch.length - 1]?.number}: ${
+        counted(rows, "row")
+      } in ` +
         "all. Putting them again does no harm"
     )
     return yield* refusal
@@ -151,10 +150,12 @@ export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], opti
     Effect.mapError((failure) =>
       failure === refusal
         ? failure
-        : amended(failure, (line) => `${line}; the lines before it were put, ${rows} rows in all`)
+        : amended(failure, (line) => `${line}; the lines before it were put, ${counted(rows, "row")} in all`)
     ),
     Effect.onInterrupt(() =>
-      Output.problem(`flaredb: interrupted; ${rowsText(rows)} put so far, and perhaps some of the next ${maxPuts}`)
+      Output.problem(
+        `flaredb: interrupted; ${counted(rows, "row")} put so far, and perhaps some of the next ${maxPuts}`
+      )
     ),
     Effect.ensuring(progress.end)
   )
@@ -164,7 +165,7 @@ export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], opti
   if (isCut) yield* Output.problem("the rows were cut off by --limit of the scan that printed them: there are more")
   yield* json
     ? Output.json({ rows, revision })
-    : Output.line(`${rowsText(rows)} put${rows === 0 ? "" : `, up to revision ${revision}`}`)
+    : Output.line(`${counted(rows, "row")} put${rows === 0 ? "" : `, up to revision ${revision}`}`)
 })
 
 /** Prints the rows of the keys that standard input names, in its order. */
@@ -204,7 +205,7 @@ export const getRows = Effect.fnUntraced(function*(
       }
     })
   ).pipe(
-    Effect.mapError((failure) => amended(failure, (line) => `${line}; ${rows} rows were printed`))
+    Effect.mapError((failure) => amended(failure, (line) => `${line}; ${counted(rows, "row")} printed`))
   )
   if (missing > 0) return yield* notFound(`${missing} of ${rows} keys do not exist`)
 })

@@ -3,6 +3,7 @@ import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { KeyValue } from "../client/KeyValue.ts"
 import { defaultScanLimit } from "../kv/Limits.ts"
+import { counted } from "./Counted.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
 import { cursorFlags } from "./Cursor.ts"
 import { encodingFlags, encodings, encodingsOf, jsonField, keyEncodingFlags, read, shown } from "./Encoding.ts"
@@ -60,7 +61,7 @@ export const scan = Command.make("scan", {
       amended(error, (line) =>
         cursor === undefined || printed === 0
           ? line
-          : `${line}; ${printed} keys were printed, go on with ${cursorFlags(cursor, encodings.key)}`)
+          : `${line}; ${counted(printed, "key")} printed, go on with ${cursorFlags(cursor, encodings.key)}`)
     const pages = Effect.fnUntraced(function*(kv: KeyValue["Service"]) {
       do {
         const wanted = Math.min(defaultScanLimit, limit - printed)

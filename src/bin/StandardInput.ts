@@ -14,6 +14,9 @@ const reasonOf = (error: unknown): string => {
 
 const unreadable = (error: unknown): Failure => failed(`standard input cannot be read: ${reasonOf(error)}`)
 
+/** Linux's number of /dev/null: major 1, minor 3. */
+const nullDevice = 0x103
+
 /** How the system says that a descriptor was opened for reading and writing, in octal digits. */
 const forBoth = /^flags:\s+0[0-7]*2$/m
 
@@ -23,10 +26,12 @@ const forBoth = /^flags:\s+0[0-7]*2$/m
  */
 const nothingToRead = (): string | undefined => {
   try {
-    if (fstatSync(0).isDirectory()) return "it is a directory"
-    const { rdev } = fstatSync(0)
-    const isNull = fstatSync(0).isCharacterDevice() && rdev === 0x103
-    return isNull && forBoth.test(readFileSync("/proc/self/fdinfo/0", "utf8")) ? "it is closed" : undefined
+    const file = fstatSync(0)
+    if (file.isDirectory()) return "it is a directory"
+    return file.isCharacterDevice() && file.rdev === nullDevice &&
+        forBoth.test(readFileSync("/proc/self/fdinfo/0", "utf8"))
+      ? "it is closed"
+      : undefined
   } catch {
     // Whoever reads it is told why.
     return undefined

@@ -43,7 +43,10 @@ const bugOf = (defect: unknown): Failure =>
 /** The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer. */
 const hasTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
 
-const asked = process.argv.includes("--wizard") && !hasTerminal
+/** What stands behind `--` belongs to another program. */
+const own = process.argv.includes("--") ? process.argv.slice(0, process.argv.indexOf("--")) : process.argv
+
+const asked = own.includes("--wizard") && !hasTerminal
   ? Effect.fail(wrongUsage("--wizard asks questions on a terminal, and this is none; see flaredb --help"))
   : Command.run(root, { version })
 

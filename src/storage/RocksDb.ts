@@ -30,6 +30,7 @@ import { unusableFile } from "./DirectoryFiles.ts"
 import { FirstFailure } from "./FirstFailure.ts"
 import type { LiveFileSource } from "./LiveFiles.ts"
 import { missingManifest, missingTable, missingWal, tablesIn } from "./LiveFiles.ts"
+import { bound, boundEncoding } from "./KeyBounds.ts"
 import * as NativeModule from "./NativeModule.ts"
 import type { OpenError, StorageError } from "./StorageError.ts"
 import { defaultRowLimits, StateRows } from "./StateRows.ts"
@@ -159,21 +160,6 @@ export class RocksDb extends Context.Service<
 
 /** Rows fetched per trip to the thread pool; 512 block the event loop for about a millisecond. */
 const iteratorCapacity = 512
-
-/**
- * Bounds of a range reach RocksDB as text alone: the binding takes bytes for options, and compacts the whole family
- * (`findings/rocksdb-native-compact-range-bytes.sh`). So each byte is a character; other keys stay bytes.
- */
-const bound = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
-
-const boundEncoding = {
-  preencode: (state: { end: number }, text: string) => {
-    state.end += text.length
-  },
-  encode: (state: { start: number; readonly buffer: Buffer }, text: string) => {
-    state.start += state.buffer.write(text, state.start, "latin1")
-  }
-}
 
 /**
  * Least time between two rounds of reclaiming: each writes what is in memory to the disk, and holds a thread meanwhile.

@@ -159,6 +159,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["lock"], /Missing required argument: name/],
     [["lock", "a"], /command/],
     [["lock", "a", "--ttl", "5ms", "--", "true"], /invalid ttlMs: 5/],
+    [["lock", "", "--", "true", "--wizard"], /invalid name: is empty/],
     [["lock", "", "--", "true"], /invalid name: is empty; give the lock a name/],
     [["lock", "é".repeat(700), "--", "true"], /invalid name: takes 4214 bytes of a key; at most 4082/],
     [["lock", "a", "--", ""], /the command to run is empty/],
