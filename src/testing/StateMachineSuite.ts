@@ -75,7 +75,7 @@ class Machine {
 
   /** Every row, as text that can be compared. */
   get rows(): ReadonlyArray<string> {
-    return this.disk.state.rows.map(({ key, value }) =>
+    return [...this.disk.state.rows].map(({ key, value }) =>
       `${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("hex")}`
     )
   }

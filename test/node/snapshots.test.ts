@@ -49,7 +49,7 @@ const followers = Effect.fnUntraced(function*(three: TestCluster) {
 })
 
 const rowsOf = (disk: MemoryDisk) =>
-  disk.state.rows.map(({ key, value }) => [Buffer.from(key).toString("hex"), Buffer.from(value).toString("hex")])
+  [...disk.state.rows].map(({ key, value }) => [Buffer.from(key).toString("hex"), Buffer.from(value).toString("hex")])
 
 /** All nodes hold the same state, byte for byte. */
 const assertSameState = (three: TestCluster) => {

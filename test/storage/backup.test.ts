@@ -211,10 +211,12 @@ it.effect("three nodes restored from one file elect a leader and go on where the
     assert.isAtLeast(lease?.remainingMs ?? 0, 30_000)
     yield* restored.converged
     const images = disks.map(({ state }) =>
-      state.rows.map(({ key, value }) => `${Buffer.from(key).toString("hex")} ${Buffer.from(value).toString("hex")}`)
+      [...state.rows].map(({ key, value }) =>
+        `${Buffer.from(key).toString("hex")} ${Buffer.from(value).toString("hex")}`
+      )
     )
     assert.deepStrictEqual(images[1], images[0])
     assert.deepStrictEqual(images[2], images[0])
-    assert.isFalse(disks[0]?.state.rows.some(({ key }) => isSessionRow(key)), "no session is carried over")
+    assert.isFalse([...disks[0]?.state.rows ?? []].some(({ key }) => isSessionRow(key)), "no session is carried over")
     assert.isTrue(Option.isSome(Option.fromUndefinedOr(lease)))
   }))
