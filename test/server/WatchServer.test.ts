@@ -6,7 +6,7 @@ import type { WatchPart, WatchRequest } from "../../src/client/Connection.ts"
 import { allKeys, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
 import { KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { partBytes } from "../../src/machine/ChangeFeed.ts"
-import { SortedRows } from "../../src/storage/SortedRows.ts"
+import { SortedRows } from "../../src/storage/memory/SortedRows.ts"
 import type { TestNode } from "../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 

@@ -1,6 +1,6 @@
 /** Sorted rows against a plain list: whatever changes come, both hold the same, and an older value stays as it was. */
 import { assert, describe, it } from "@effect/vitest"
-import { SortedRows } from "../../src/storage/SortedRows.ts"
+import { SortedRows } from "../../src/storage/memory/SortedRows.ts"
 import type { StateChange, StateRow } from "../../src/storage/StateStore.ts"
 import { Random } from "../simulation/Random.ts"
 

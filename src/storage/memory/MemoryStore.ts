@@ -5,18 +5,18 @@
  * made durable: log writes are durable when they return, state commits only once a later sync covered them.
  */
 import { Effect, Layer, Semaphore } from "effect"
-import { isStateKey } from "../codec/StateRows.ts"
-import { entryBytes } from "../raft/Config.ts"
-import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../raft/Types.ts"
-import { lastStampOf, LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
-import type { LogWrite } from "./LogStore.ts"
-import { LogStore } from "./LogStore.ts"
+import { isStateKey } from "../../codec/StateRows.ts"
+import { entryBytes } from "../../raft/Config.ts"
+import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../../raft/Types.ts"
+import { lastStampOf, LogIndex, NodeId, origin, Term } from "../../raft/Types.ts"
+import type { LogWrite } from "../LogStore.ts"
+import { LogStore } from "../LogStore.ts"
 import { SortedRows } from "./SortedRows.ts"
-import type { ReplacedState, ScanOptions, StateChange, StateImport, StateRow, StateView } from "./StateStore.ts"
-import { StateStore } from "./StateStore.ts"
-import { FirstFailure } from "./FirstFailure.ts"
-import type { StorageError } from "./StorageError.ts"
-import { StorageIoError } from "./StorageError.ts"
+import type { ReplacedState, ScanOptions, StateChange, StateImport, StateRow, StateView } from "../StateStore.ts"
+import { StateStore } from "../StateStore.ts"
+import { FirstFailure } from "../FirstFailure.ts"
+import type { StorageError } from "../StorageError.ts"
+import { StorageIoError } from "../StorageError.ts"
 
 interface StateImage {
   /** Replaced, never changed, so a view can keep it. */
