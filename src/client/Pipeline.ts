@@ -4,14 +4,15 @@
  * at the node that leads, until its deadline; what is not says so.
  */
 import type { Fiber } from "effect"
-import { Cause, Clock, Effect, Exit, Option, Queue } from "effect"
+import { Cause, Clock, Effect, Exit, Option, Queue, Semaphore } from "effect"
 import type { Scope } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../kv/Reply.ts"
-import { maxBatchBytes, maxBatchOperations } from "./ClientRpcs.ts"
+import { CallSizes } from "./CallSizes.ts"
+import { maxBatchOperations } from "./ClientRpcs.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { ClientSession } from "./ClientSession.ts"
 import type { Connection, ConnectionLost } from "./Connection.ts"
@@ -78,6 +79,10 @@ export class Pipeline {
   private readonly queue: Queue.Queue<Op>
   /** Operations that are numbered in the session and to be sent again: no more than it lets be unanswered. */
   private readonly repeats: Queue.Queue<Op>
+  /** Operations that were taken from the queue and did not fit into the call before. */
+  private taken: ReadonlyArray<Op> = []
+  private readonly sizes: CallSizes
+  private readonly calls: Semaphore.Semaphore
   private readonly deadlines: Deadlines<Op>
   private readonly attempts = new Deadlines<Attempt>(({ expire }) => expire())
   private readonly scope: Scope.Scope
@@ -94,6 +99,8 @@ export class Pipeline {
     this.queue = queue
     this.repeats = repeats
     this.scope = scope
+    this.sizes = new CallSizes(options.session?.maxCallOperations ?? maxBatchOperations, options.kind === "read")
+    this.calls = Semaphore.makeUnsafe(options.client.maxCallsInFlight)
     this.deadlines = new Deadlines((operation) => operation.settle(this.outOfTime(operation)))
   }
 
@@ -113,7 +120,7 @@ export class Pipeline {
     )
     yield* pipeline.deadlines.start
     yield* pipeline.attempts.start
-    for (let i = 0; i < options.client.maxCallsInFlight; i++) yield* Effect.forkScoped(pipeline.worker)
+    yield* Effect.forkScoped(pipeline.dispatcher)
     if (options.session !== undefined) {
       for (let i = 0; i < repeatCalls; i++) yield* Effect.forkScoped(pipeline.repeater(options.session))
     }
@@ -121,14 +128,14 @@ export class Pipeline {
   })
 
   /**
-   * Has an operation carried out, within `timeoutMs`. `answerBytes` says how large the answer of one may be that can
-   * have a page of values: such operations do not share a call, whose answer would be hundreds of MiB in one piece.
+   * Has an operation carried out, within `timeoutMs`. `maxAnswerBytes` says how large its answer may be, when it reads
+   * values: how many of these share a call depends on what they are answered with (`CallSizes`).
    */
-  submit(bytes: Uint8Array, timeoutMs: number, answerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
+  submit(bytes: Uint8Array, timeoutMs: number, maxAnswerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
     const problem = timeoutProblem(timeoutMs)
     if (problem !== undefined) return Effect.fail(problem)
     return Effect.callback<Uint8Array, PipelineError>((resume) => {
-      const operation: Op = new Operation(bytes, answerBytes, this.options.nowMs() + timeoutMs, (result) => {
+      const operation: Op = new Operation(bytes, maxAnswerBytes, this.options.nowMs() + timeoutMs, (result) => {
         this.deadlines.remove(operation)
         this.options.session?.settled()
         resume(result instanceof Uint8Array ? Effect.succeed(result) : Effect.fail(result))
@@ -144,37 +151,53 @@ export class Pipeline {
     })
   }
 
-  private readonly worker: Effect.Effect<never> = Effect.forever(
+  /** Sends what waits as soon as one more call may be in flight. */
+  private readonly dispatcher: Effect.Effect<never> = Effect.forever(
     Effect.suspend(() => {
       const { session } = this.options
-      if (session === undefined) {
-        return Effect.flatMap(Queue.takeBetween(this.queue, 1, maxBatchOperations), (taken) => this.carry(taken))
-      }
-      return session.isFull
-        ? session.whenRoom
-        : Effect.flatMap(
-          Queue.takeBetween(this.queue, 1, session.maxCallOperations),
-          (taken) => this.carryIn(session, taken)
-        )
+      const sendNext = Effect.suspend(() => {
+        const end = this.sizes.endOf(this.taken, 0)
+        const next = this.taken.slice(0, end)
+        this.taken = this.taken.slice(end)
+        const sent = session === undefined ? this.attempt(next) : this.attemptIn(session, next)
+        return Effect.forkIn(Effect.ensuring(sent, Semaphore.release(this.calls, 1)), this.scope, {
+          startImmediately: true
+        })
+      })
+      return Effect.andThen(Semaphore.take(this.calls, 1), Effect.andThen(this.whenTaken, sendNext))
     })
   )
 
+  /** Waits until there is something to send, and the session may send it. */
+  private readonly whenTaken: Effect.Effect<void> = Effect.suspend(() => {
+    const { session } = this.options
+    if (session?.isFull === true) return Effect.andThen(session.whenRoom, this.whenTaken)
+    if (this.taken.length > 0) return Effect.void
+    return Effect.map(Queue.takeBetween(this.queue, 1, maxBatchOperations), (taken) => {
+      this.taken = taken
+    })
+  })
+
   private readonly repeater = (session: ClientSession): Effect.Effect<never> =>
     Effect.forever(
-      Effect.flatMap(
-        Queue.takeBetween(this.repeats, 1, session.maxCallOperations),
-        (taken) => this.carryIn(session, taken)
-      )
+      Effect.flatMap(Queue.takeBetween(this.repeats, 1, session.maxCallOperations), (taken) => {
+        const calls: Array<ReadonlyArray<Op>> = []
+        for (let from = 0, end = 0; from < taken.length; from = end) {
+          end = this.sizes.endOf(taken, from)
+          calls.push(taken.slice(from, end))
+        }
+        return Effect.forEach(calls, (call) => this.attemptIn(session, call), { discard: true })
+      })
     )
 
   /** Sends operations in a session, which is opened first when there is none. */
-  private carryIn(session: ClientSession, taken: ReadonlyArray<Op>): Effect.Effect<void> {
-    if (session.isOpen) return this.carry(taken)
+  private attemptIn(session: ClientSession, taken: ReadonlyArray<Op>): Effect.Effect<void> {
+    if (session.isOpen) return this.attempt(taken)
     const open = taken.filter((operation) => !operation.settled)
     return open.length === 0
       ? Effect.void
       : Effect.matchEffect(session.open, {
-        onSuccess: () => this.carry(open),
+        onSuccess: () => this.attempt(open),
         onFailure: (error) => {
           if (error._tag === "WrongCluster") return Effect.sync(() => this.misdirected(open, error))
           for (const operation of open) operation.lastFailure = error
@@ -184,27 +207,10 @@ export class Pipeline {
       })
   }
 
-  /** Sends operations in as few calls as the limit on their bytes, and on those of their answers, allows. */
-  private carry(taken: ReadonlyArray<Op>): Effect.Effect<void> {
-    const open = taken.filter((operation) => !operation.settled)
-    const batches: Array<Array<Op>> = []
-    let bytes = Number.POSITIVE_INFINITY
-    for (const operation of open) {
-      const more = operation.bytes.byteLength + operation.answerBytes
-      bytes += more
-      if (bytes > maxBatchBytes) {
-        batches.push([])
-        bytes = more
-      }
-      batches[batches.length - 1]?.push(operation)
-    }
-    const [only] = batches
-    if (batches.length === 1 && only !== undefined) return this.attempt(only)
-    return Effect.forEach(batches, (batch) => this.attempt(batch), { discard: true })
-  }
-
-  private attempt(open: ReadonlyArray<Op>): Effect.Effect<void> {
+  private attempt(taken: ReadonlyArray<Op>): Effect.Effect<void> {
     const { pool } = this.options
+    const open = taken.filter((operation) => !operation.settled)
+    if (open.length === 0) return Effect.void
     const endpoint = this.router.target
     const connection = pool.current(endpoint)
     if (connection !== undefined) return this.send(endpoint, connection, open)
@@ -299,6 +305,7 @@ export class Pipeline {
       const result = exit.value[slot]
       if (result instanceof Uint8Array) {
         settled = true
+        this.sizes.answered(operation, result.byteLength)
         const retry = this.options.session !== undefined &&
           this.refusedBySession(this.options.session, operation, result)
         if (!retry) {
