@@ -1,13 +1,10 @@
 /**
  * How many operations one call carries: as many as its size allows, and as the answers are expected to. What reads a
  * page of values says only how many bytes that may be at most, which is mostly far more than it is answered with. So
- * such operations share calls by what others of their kind were answered lately.
+ * such operations share calls by what others of their kind were answered lately, and the first of a kind hardly do.
  */
 import { maxBatchBytes } from "./ClientRpcs.ts"
 import type { Operation } from "./Operation.ts"
-
-/** Bytes of an answer of which nothing is known. */
-const firstGuessBytes = 16 * 1024
 
 /**
  * Most bytes that the answers of one call may have, if each is as large as it can be. Larger ones than expected come in
@@ -15,11 +12,14 @@ const firstGuessBytes = 16 * 1024
  */
 const maxUnforeseenBytes = 32 * 1024 * 1024
 
+/** Answers of operations that are expected to have so many bytes go apart from others. */
+const heavyBytes = 256 * 1024
+
 /** Kinds of answers differ by what they may have at most, in steps of so many bytes. */
 const kindBytes = 1024 * 1024
 
 /** What is left of an expectation that was too high, with each smaller answer. */
-const decline = 0.9
+const decline = 0.5
 
 type Sized = Pick<Operation<unknown>, "bytes" | "maxAnswerBytes">
 
@@ -54,16 +54,21 @@ export class CallSizes {
     return end
   }
 
+  /** Whether an operation is expected to have a large answer. */
+  isHeavy(operation: Sized): boolean {
+    return this.expectedBytes(operation) > heavyBytes
+  }
+
   /** An operation was answered with so many bytes. Expectations rise at once, and fall by and by. */
   answered(operation: Sized, bytes: number): void {
     if (operation.maxAnswerBytes === 0) return
-    const kind = kindOf(operation)
-    this.expected[kind] = Math.max(bytes, (this.expected[kind] ?? 0) * decline)
+    this.expected[kindOf(operation)] = Math.max(bytes, this.expectedBytes(operation) * decline)
   }
 
   private expectedBytes(operation: Sized): number {
-    return operation.maxAnswerBytes === 0
+    const { maxAnswerBytes } = operation
+    return maxAnswerBytes === 0
       ? 0
-      : Math.min(operation.maxAnswerBytes, this.expected[kindOf(operation)] ?? firstGuessBytes)
+      : Math.min(maxAnswerBytes, this.expected[kindOf(operation)] ?? maxAnswerBytes)
   }
 }

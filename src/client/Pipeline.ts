@@ -4,7 +4,7 @@
  * at the node that leads, until its deadline; what is not says so.
  */
 import type { Fiber } from "effect"
-import { Cause, Clock, Effect, Exit, Option, Queue, Semaphore } from "effect"
+import { Cause, Clock, Effect, Exit, Option, Queue } from "effect"
 import type { Scope } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
@@ -22,6 +22,7 @@ import { Deadlines } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
 import { Operation } from "./Operation.ts"
+import { Lane } from "./Lane.ts"
 import type { Router } from "./Router.ts"
 import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
@@ -31,6 +32,9 @@ import { timeoutProblem } from "./Timeout.ts"
  * operations wait for them once there are too many without an answer.
  */
 const repeatCalls = 2
+
+/** Calls in flight whose answers are expected to be large. Every node carries out what such writes read. */
+const heavyCalls = { read: 2, write: 1, "repeatable write": 1 } as const
 
 /** The limits on kept replies. Whoever is refused by them says how far it has its answers, and asks again. */
 const replyLimits: ReadonlySet<string> = new Set(["maxSessionReplies", "maxSessionReplyBytes", "maxKeptReplyBytes"])
@@ -76,13 +80,11 @@ interface Attempt extends Limited {
 export class Pipeline {
   private readonly options: PipelineOptions
   private readonly router: Router
-  private readonly queue: Queue.Queue<Op>
+  private readonly usual: Lane<PipelineError>
+  private readonly heavy: Lane<PipelineError>
   /** Operations that are numbered in the session and to be sent again: no more than it lets be unanswered. */
   private readonly repeats: Queue.Queue<Op>
-  /** Operations that were taken from the queue and did not fit into the call before. */
-  private taken: ReadonlyArray<Op> = []
   private readonly sizes: CallSizes
-  private readonly calls: Semaphore.Semaphore
   private readonly deadlines: Deadlines<Op>
   private readonly attempts = new Deadlines<Attempt>(({ expire }) => expire())
   private readonly scope: Scope.Scope
@@ -90,27 +92,30 @@ export class Pipeline {
 
   private constructor(
     options: PipelineOptions,
-    queue: Queue.Queue<Op>,
+    usual: Lane<PipelineError>,
+    heavy: Lane<PipelineError>,
     repeats: Queue.Queue<Op>,
     scope: Scope.Scope
   ) {
     this.options = options
     this.router = options.router
-    this.queue = queue
+    this.usual = usual
+    this.heavy = heavy
     this.repeats = repeats
     this.scope = scope
     this.sizes = new CallSizes(options.session?.maxCallOperations ?? maxBatchOperations, options.kind === "read")
-    this.calls = Semaphore.makeUnsafe(options.client.maxCallsInFlight)
     this.deadlines = new Deadlines((operation) => operation.settle(this.outOfTime(operation)))
   }
 
   /** A pipeline that works for as long as the scope lives. */
   static readonly make = Effect.fnUntraced(function*(options: Omit<PipelineOptions, "nowMs">) {
     const clock = yield* Clock.Clock
-    const queue = yield* Queue.bounded<Op>(options.client.maxPendingOperations)
+    const { maxCallsInFlight, maxPendingOperations } = options.client
+    const usual = yield* Lane.make<PipelineError>(maxPendingOperations, maxCallsInFlight)
+    const heavy = yield* Lane.make<PipelineError>(maxPendingOperations, heavyCalls[options.kind])
     const repeats = yield* Queue.unbounded<Op>()
     const scope = yield* Effect.scope
-    const pipeline = new Pipeline({ ...options, nowMs: () => monotonicMsOf(clock) }, queue, repeats, scope)
+    const pipeline = new Pipeline({ ...options, nowMs: () => monotonicMsOf(clock) }, usual, heavy, repeats, scope)
     // Whoever waits when the client closes is told what is known, instead of being left to wait.
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -120,9 +125,12 @@ export class Pipeline {
     )
     yield* pipeline.deadlines.start
     yield* pipeline.attempts.start
-    yield* Effect.forkScoped(pipeline.dispatcher)
-    if (options.session !== undefined) {
-      for (let i = 0; i < repeatCalls; i++) yield* Effect.forkScoped(pipeline.repeater(options.session))
+    const { session } = options
+    const send = (taken: ReadonlyArray<Op>) =>
+      session === undefined ? pipeline.attempt(taken) : pipeline.attemptIn(session, taken)
+    for (const lane of [usual, heavy]) yield* Effect.forkScoped(lane.dispatch(pipeline.sizes, session, send))
+    if (session !== undefined) {
+      for (let i = 0; i < repeatCalls; i++) yield* Effect.forkScoped(pipeline.repeater(session))
     }
     return pipeline
   })
@@ -142,7 +150,7 @@ export class Pipeline {
       })
       this.deadlines.add(operation)
       if (this.closed) operation.settle(this.outOfTime(operation))
-      else if (!Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full(operation))
+      else if (!this.laneOf(operation).offer(operation)) operation.settle(this.full(operation))
       return Effect.sync(() => {
         this.deadlines.remove(operation)
         operation.forget()
@@ -151,32 +159,9 @@ export class Pipeline {
     })
   }
 
-  /** Sends what waits as soon as one more call may be in flight. */
-  private readonly dispatcher: Effect.Effect<never> = Effect.forever(
-    Effect.suspend(() => {
-      const { session } = this.options
-      const sendNext = Effect.suspend(() => {
-        const end = this.sizes.endOf(this.taken, 0)
-        const next = this.taken.slice(0, end)
-        this.taken = this.taken.slice(end)
-        const sent = session === undefined ? this.attempt(next) : this.attemptIn(session, next)
-        return Effect.forkIn(Effect.ensuring(sent, Semaphore.release(this.calls, 1)), this.scope, {
-          startImmediately: true
-        })
-      })
-      return Effect.andThen(Semaphore.take(this.calls, 1), Effect.andThen(this.whenTaken, sendNext))
-    })
-  )
-
-  /** Waits until there is something to send, and the session may send it. */
-  private readonly whenTaken: Effect.Effect<void> = Effect.suspend(() => {
-    const { session } = this.options
-    if (session?.isFull === true) return Effect.andThen(session.whenRoom, this.whenTaken)
-    if (this.taken.length > 0) return Effect.void
-    return Effect.map(Queue.takeBetween(this.queue, 1, maxBatchOperations), (taken) => {
-      this.taken = taken
-    })
-  })
+  private laneOf(operation: Op): Lane<PipelineError> {
+    return this.sizes.isHeavy(operation) ? this.heavy : this.usual
+  }
 
   private readonly repeater = (session: ClientSession): Effect.Effect<never> =>
     Effect.forever(
@@ -438,8 +423,10 @@ export class Pipeline {
       const { session } = this.options
       for (const operation of batch) {
         if (operation.settled) continue
-        const queue = session?.has(operation) === true ? this.repeats : this.queue
-        if (!Queue.offerUnsafe(queue, operation)) operation.settle(this.full(operation))
+        const offered = session?.has(operation) === true
+          ? Queue.offerUnsafe(this.repeats, operation)
+          : this.laneOf(operation).offer(operation)
+        if (!offered) operation.settle(this.full(operation))
       }
     })
     return pauseMs === 0 ? offer : Effect.andThen(Effect.sleep(pauseMs), offer)

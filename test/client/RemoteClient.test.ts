@@ -208,6 +208,9 @@ describe("load", () => {
       nodes[0].write = (count) => Effect.succeed(Array.from({ length: count }, () => answer))
       yield* Effect.gen(function*() {
         yield* many(100)
+        assert.isAtMost(nodes[0].writes[0] ?? 0, 4, "little is known of the first")
+        nodes[0].writes.length = 0
+        yield* many(100)
         assert.isAtMost(nodes[0].writes.length, 8)
         // Values of a mebibyte are not expected. What comes in one piece is bounded nevertheless.
         answer = found(new Uint8Array(maxValueBytes))
@@ -234,6 +237,21 @@ describe("load", () => {
         for (let i = 0; i < 16; i++) yield* Effect.forkChild(Effect.ignore(large))
         for (let steps = 0; steps < 100 && nodes[0].writes.length < 4; steps++) yield* TestClock.adjust(1)
         assert.deepStrictEqual(nodes[0].writes, [3, 3, 3, 3])
+      }).pipe(Effect.provide(clientOf(nodes)))
+    }))
+
+  it.effect("what reads pages of values holds up no others", () =>
+    Effect.gen(function*() {
+      const nodes = threeNodes()
+      const scan = KeyValue.use((kv) => kv.transact({ do: [Op.scan("keys/"), Op.put("key", "value")] }))
+      nodes[0].write = (count, commands) =>
+        commands.some((command) => Buffer.from(command).includes("keys/")) ? Effect.never : acknowledge(count)
+      yield* Effect.gen(function*() {
+        for (let i = 0; i < 20; i++) yield* Effect.forkChild(Effect.ignore(scan))
+        yield* TestClock.adjust(1)
+        const { exit, ms } = yield* inTime(put)
+        assert.isTrue(Exit.isSuccess(exit))
+        assert.isAtMost(ms, 100)
       }).pipe(Effect.provide(clientOf(nodes)))
     }))
 
