@@ -5,6 +5,8 @@
 export type { ConformanceCase } from "./Conformance.ts"
 export { eventJournalCases } from "./EventJournalSuite.ts"
 export type { EventJournalSuiteOptions } from "./EventJournalSuite.ts"
+export { eventLogEncryptedCases, eventLogUnencryptedCases } from "./EventLogStorageSuite.ts"
+export type { EventLogEncryptedSuiteOptions, EventLogUnencryptedSuiteOptions } from "./EventLogStorageSuite.ts"
 export { keyValueStoreCases } from "./KeyValueStoreSuite.ts"
 export type { KeyValueStoreSuiteOptions } from "./KeyValueStoreSuite.ts"
 export { logStoreCases } from "./LogStoreSuite.ts"

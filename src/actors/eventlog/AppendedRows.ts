@@ -97,6 +97,14 @@ export class AppendedRows {
     )
   }
 
+  /** Hold as long as nothing is appended behind a row. */
+  isLast({ key, last, revision }: Tail): ReadonlyArray<Compare> {
+    return [
+      Compare.missing(this.keys.row(last + 1)),
+      ...(key === undefined ? [] : [Compare.modRevision(key).equals(revision)])
+    ]
+  }
+
   /** Appends if nothing was since; gives the new last row, or nothing. */
   append({ behind, do: operations, if: conditions = [], last, lastKey, mark }: Append): Effect.Effect<
     Option.Option<Tail>,
@@ -104,14 +112,7 @@ export class AppendedRows {
   > {
     const first = this.keys.row(behind.last + 1)
     const after = (revision: number) => Option.some<Tail>({ last, row: undefined, key: lastKey, revision })
-    const txn = {
-      if: [
-        Compare.missing(first),
-        ...(behind.key === undefined ? [] : [Compare.modRevision(behind.key).equals(behind.revision)]),
-        ...conditions
-      ],
-      do: operations
-    }
+    const txn = { if: [...this.isLast(behind), ...conditions], do: operations }
     return Effect.gen({ self: this }, function*() {
       for (let attempt = 0;; attempt++) {
         const sent = yield* Effect.result(this.kv.transact(txn))
