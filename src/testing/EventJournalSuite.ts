@@ -104,12 +104,12 @@ export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyAr
           ],
           effect: Effect.succeed
         })
-        const all = [first, second as Entry, third as Entry]
+        const all = [first, second as Entry, third as Entry] as const
         yield* same(idsOf(all), idsOf(all).toSorted(), "ids ascend")
         yield* same(yield* journal.entries, all, "the entries")
         const missing = entryAt(1).id
         yield* same(
-          yield* journal.entriesById([all[2]!.id, missing, first.id, first.id]),
+          yield* journal.entriesById([all[2].id, missing, first.id, first.id]),
           [all[2], undefined, first, first],
           "entriesById"
         )
@@ -126,81 +126,97 @@ export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyAr
         const entry = yield* write(journal, "a")
         yield* same(yield* PubSub.take(changes), entry, "the first change")
       })),
-    make("an id comes after every other, also after one of a clock that is ahead", (journal, other) =>
-      Effect.gen(function*() {
-        const ahead = new EventJournal.Entry({
-          id: EventJournal.makeEntryIdUnsafe({ msecs: Date.now() + 3_600_000 }),
-          event: "event",
-          primaryKey: "ahead",
-          payload: bytes()
-        }, { disableChecks: true })
-        yield* imported(other, remote(1), [at(1, ahead)])
-        const [a, b] = yield* journal.writeMany({
-          entries: [{ event: "x", primaryKey: "", payload: bytes() }, { event: "x", primaryKey: "", payload: bytes() }],
-          effect: Effect.succeed
+    make(
+      "an id comes after every other, also after one of a clock that is ahead",
+      (journal, other) =>
+        Effect.gen(function*() {
+          const ahead = new EventJournal.Entry({
+            id: EventJournal.makeEntryIdUnsafe({ msecs: Date.now() + 3_600_000 }),
+            event: "event",
+            primaryKey: "ahead",
+            payload: bytes()
+          }, { disableChecks: true })
+          yield* imported(other, remote(1), [at(1, ahead)])
+          const [a, b] = yield* journal.writeMany({
+            entries: [{ event: "x", primaryKey: "", payload: bytes() }, {
+              event: "x",
+              primaryKey: "",
+              payload: bytes()
+            }],
+            effect: Effect.succeed
+          })
+          const c = yield* write(other, "c")
+          const all = [ahead, a as Entry, b as Entry, c]
+          yield* same(idsOf(yield* journal.entries), idsOf(all), "the order")
         })
-        const c = yield* write(other, "c")
-        const all = [ahead, a as Entry, b as Entry, c]
-        yield* same(idsOf(yield* journal.entries), idsOf(all), "the order")
-      })),
-    make("changes tells of what is written, once and in order, and not of imports", (journal, other) =>
-      Effect.gen(function*() {
-        const before = yield* write(journal, "before")
-        const changes = yield* journal.changes
-        yield* imported(journal, remote(1), [at(1, entryAt(1))])
-        const expected = yield* Effect.forEach(["a", "b", "c"], (key) => write(journal, key))
-        yield* same(yield* PubSub.takeUpTo(changes, 10), expected, `what was written after ${before.idString}`)
-        if (options.tellsOthers === false) return
-        for (const key of ["d", "e"]) {
-          const entry = yield* write(other, key)
-          yield* same(yield* PubSub.take(changes), entry, "what another user wrote")
-        }
-        const own = yield* write(journal, "f")
-        yield* same(yield* PubSub.take(changes), own, "an own entry after it")
-      })),
-    make("an import gives each new entry once, in order, with what conflicts with it", (journal, other) =>
-      Effect.gen(function*() {
-        const [old, later, otherKey, otherEvent] = [
-          entryAt(1),
-          entryAt(50),
-          entryAt(60, "event", "other"),
-          entryAt(70, "other")
-        ]
-        yield* imported(other, remote(1), [at(1, later), at(2, old), at(3, otherKey), at(4, otherEvent)])
-        const [a, b, c] = [entryAt(10), entryAt(20), entryAt(55)]
-        const local = yield* write(journal, "key")
-        const result = yield* imported(journal, remote(2), [at(7, b), at(8, a), at(9, b), at(10, c), at(11, later)])
-        yield* same(result.duplicates, idsOf([later]), "duplicates")
-        yield* same(
-          result.seen,
-          [
-            [a.idString, idsOf([later, local])],
-            [b.idString, idsOf([later, local])],
-            [c.idString, idsOf([local])]
-          ],
-          "what the effect is given"
-        )
-        yield* same(
-          idsOf(yield* other.entries),
-          idsOf([old, a, b, later, c, otherKey, otherEvent, local]),
-          "the entries"
-        )
-        const again = yield* imported(other, remote(2), [at(7, b), at(8, a)])
-        yield* same(again, { seen: [], duplicates: idsOf([b, a]) }, "the same again")
-      })),
-    make("an import whose effect fails leaves nothing, and its sequences are asked for again", (journal) =>
-      Effect.gen(function*() {
-        const error = new EventJournal.EventJournalError({ method: "test", cause: "no" })
-        const entries = [at(5, entryAt(1)), at(6, entryAt(2))]
-        const failure = yield* Effect.flip(
-          journal.writeFromRemote({ remoteId: remote(1), entries, effect: () => Effect.fail(error) })
-        )
-        yield* ensure(failure === error, "its failure")
-        yield* same(yield* journal.entries, [], "the entries")
-        yield* same(yield* journal.nextRemoteSequence(remote(1)), 0, "the next sequence")
-        yield* imported(journal, remote(1), entries)
-        yield* same(yield* journal.nextRemoteSequence(remote(1)), 7, "the next sequence after it was repeated")
-      })),
+    ),
+    make(
+      "changes tells of what is written, once and in order, and not of imports",
+      (journal, other) =>
+        Effect.gen(function*() {
+          const before = yield* write(journal, "before")
+          const changes = yield* journal.changes
+          yield* imported(journal, remote(1), [at(1, entryAt(1))])
+          const expected = yield* Effect.forEach(["a", "b", "c"], (key) => write(journal, key))
+          yield* same(yield* PubSub.takeUpTo(changes, 10), expected, `what was written after ${before.idString}`)
+          if (options.tellsOthers === false) return
+          for (const key of ["d", "e"]) {
+            const entry = yield* write(other, key)
+            yield* same(yield* PubSub.take(changes), entry, "what another user wrote")
+          }
+          const own = yield* write(journal, "f")
+          yield* same(yield* PubSub.take(changes), own, "an own entry after it")
+        })
+    ),
+    make(
+      "an import gives each new entry once, in order, with what conflicts with it",
+      (journal, other) =>
+        Effect.gen(function*() {
+          const [old, later, otherKey, otherEvent] = [
+            entryAt(1),
+            entryAt(50),
+            entryAt(60, "event", "other"),
+            entryAt(70, "other")
+          ]
+          yield* imported(other, remote(1), [at(1, later), at(2, old), at(3, otherKey), at(4, otherEvent)])
+          const [a, b, c] = [entryAt(10), entryAt(20), entryAt(55)]
+          const local = yield* write(journal, "key")
+          const result = yield* imported(journal, remote(2), [at(7, b), at(8, a), at(9, b), at(10, c), at(11, later)])
+          yield* same(result.duplicates, idsOf([later]), "duplicates")
+          yield* same(
+            result.seen,
+            [
+              [a.idString, idsOf([later, local])],
+              [b.idString, idsOf([later, local])],
+              [c.idString, idsOf([local])]
+            ],
+            "what the effect is given"
+          )
+          yield* same(
+            idsOf(yield* other.entries),
+            idsOf([old, a, b, later, c, otherKey, otherEvent, local]),
+            "the entries"
+          )
+          const again = yield* imported(other, remote(2), [at(7, b), at(8, a)])
+          yield* same(again, { seen: [], duplicates: idsOf([b, a]) }, "the same again")
+        })
+    ),
+    make(
+      "an import whose effect fails leaves nothing, and its sequences are asked for again",
+      (journal) =>
+        Effect.gen(function*() {
+          const error = new EventJournal.EventJournalError({ method: "test", cause: "no" })
+          const entries = [at(5, entryAt(1)), at(6, entryAt(2))]
+          const failure = yield* Effect.flip(
+            journal.writeFromRemote({ remoteId: remote(1), entries, effect: () => Effect.fail(error) })
+          )
+          yield* ensure(failure === error, "its failure")
+          yield* same(yield* journal.entries, [], "the entries")
+          yield* same(yield* journal.nextRemoteSequence(remote(1)), 0, "the next sequence")
+          yield* imported(journal, remote(1), entries)
+          yield* same(yield* journal.nextRemoteSequence(remote(1)), 7, "the next sequence after it was repeated")
+        })
+    ),
     make("a compaction says what the effect is given, and not what is stored", (journal) =>
       Effect.gen(function*() {
         const [a, b, c] = [entryAt(1), entryAt(2), entryAt(3, "event", "other")]
@@ -244,33 +260,42 @@ export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyAr
         yield* ack(1, [])
         yield* same(yield* next(1), 13, "after nothing")
       })),
-    make("what is to be uploaded is given until it was taken, and what came from a remote not to it", (journal, other) =>
-      Effect.gen(function*() {
-        yield* same(yield* uncommitted(journal, remote(1)), { given: [], any: false }, "a new journal")
-        const late = yield* write(journal, "a")
-        const early = entryAt(1)
-        yield* imported(other, remote(2), [at(1, early)])
-        yield* same(yield* Effect.flip(journal.withRemoteUncommited(remote(1), () => Effect.fail("no"))), "no", "a failure")
-        let during: Entry | undefined
-        const result = yield* journal.withRemoteUncommited(remote(1), (entries) =>
-          Effect.gen(function*() {
-            during = yield* write(other, "during")
-            return idsOf(entries)
-          }))
-        yield* same(result, Option.some(idsOf([early, late])), "for a remote, in the order of ids")
-        yield* same((yield* uncommitted(other, remote(1))).given, [during], "what was written meanwhile")
-        yield* same(yield* uncommitted(other, remote(1)), { given: [], any: false }, "when all was taken")
-        yield* same((yield* uncommitted(other, remote(2))).given, [late, during], "for the remote that one came from")
-        // Older than all, and added last.
-        const older = entryAt(0)
-        yield* imported(other, remote(2), [at(2, older)])
-        yield* same((yield* uncommitted(journal, remote(1))).given, [older], "what came after, with an earlier id")
-        yield* same(yield* uncommitted(journal, remote(2)), { given: [], any: false }, "for the remote it came from")
-      })),
+    make(
+      "what is to be uploaded is given until it was taken, and what came from a remote not to it",
+      (journal, other) =>
+        Effect.gen(function*() {
+          yield* same(yield* uncommitted(journal, remote(1)), { given: [], any: false }, "a new journal")
+          const late = yield* write(journal, "a")
+          const early = entryAt(1)
+          yield* imported(other, remote(2), [at(1, early)])
+          yield* same(
+            yield* Effect.flip(journal.withRemoteUncommited(remote(1), () => Effect.fail("no"))),
+            "no",
+            "a failure"
+          )
+          let during: Entry | undefined
+          const result = yield* journal.withRemoteUncommited(remote(1), (entries) =>
+            Effect.gen(function*() {
+              during = yield* write(other, "during")
+              return idsOf(entries)
+            }))
+          yield* same(result, Option.some(idsOf([early, late])), "for a remote, in the order of ids")
+          yield* same((yield* uncommitted(other, remote(1))).given, [during], "what was written meanwhile")
+          yield* same(yield* uncommitted(other, remote(1)), { given: [], any: false }, "when all was taken")
+          yield* same((yield* uncommitted(other, remote(2))).given, [late, during], "for the remote that one came from")
+          // Older than all, and added last.
+          const older = entryAt(0)
+          yield* imported(other, remote(2), [at(2, older)])
+          yield* same((yield* uncommitted(journal, remote(1))).given, [older], "what came after, with an earlier id")
+          yield* same(yield* uncommitted(journal, remote(2)), { given: [], any: false }, "for the remote it came from")
+        })
+    ),
     make("a journal of many entries is imported, uploaded and destroyed", (journal, other) =>
       Effect.gen(function*() {
         const entries = Array.from({ length: manyEntries }, (_, i) => entryAt(i, "event", `key ${i % 7}`))
-        const batches = [0, 1].map((i) => entries.filter((_, at) => at % 2 === i).map((entry, at) => [at, entry] as const))
+        const batches = [0, 1].map((i) =>
+          entries.filter((_, at) => at % 2 === i).map((entry, at) => [at, entry] as const)
+        )
         for (const [i, batch] of batches.entries()) {
           const result = yield* imported(journal, remote(1), batch.map(([n, entry]) => at(2 * n + i, entry)))
           yield* same(result.seen.length, batch.length, "new entries")
@@ -310,7 +335,7 @@ export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyAr
     make("users that write at once lose nothing and repeat nothing", (journal, other) =>
       Effect.gen(function*() {
         const written = yield* Effect.all(
-          Array.from({ length: 60 }, (_, i) =>
+          Array.from({ length: 36 }, (_, i) =>
             i % 6 === 5
               ? Effect.as(imported(i % 4 === 1 ? journal : other, remote(1), [at(i, entryAt(i))]), undefined)
               : write(i % 2 === 0 ? journal : other, `key ${i % 3}`)),
@@ -318,14 +343,18 @@ export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyAr
         )
         const own = idsOf(written.filter((entry) => entry !== undefined)).toSorted()
         const all = yield* journal.entries
-        yield* same([own.length, all.length, new Set(idsOf(all)).size], [50, 60, 60], "entries")
+        yield* same([own.length, all.length, new Set(idsOf(all)).size], [30, 36, 36], "entries")
         const { given } = yield* uncommitted(other, remote(1))
         yield* same(idsOf(given), own, "what is to be uploaded")
       })),
     make("journals of other names, and groups that read alike, are kept apart", (journal) =>
       Effect.gen(function*() {
-        const odd = options.anyText === false ? ["a/b", "a", "ä", "😀"] : ["a/b", "a", "ä", "😀", "\u0000", "\ud800", "\ud801"]
-        const later = odd.flatMap((text, i) => odd.map((key, j) => entryAt(1_000 + i * 20 + j, text, key)))
+        const odd = options.anyText === false
+          ? ["a/b", "", "ä", "😀"]
+          : ["a/b", "", "ä", "😀", "\u0000", "\ud800", "\ud801"]
+        const later = odd.flatMap((text, i) =>
+          [text, "a"].map((event, j) => entryAt(1_000 + i * 20 + j, event, j === 0 ? "b" : text))
+        )
         yield* imported(journal, remote(1), later.map((entry, i) => at(i, entry)))
         for (const entry of later) {
           const early = entryAt(1, entry.event, entry.primaryKey)
@@ -333,18 +362,21 @@ export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyAr
           yield* same(seen, [[early.idString, [entry.idString]]], `conflicts of ${entry.event} ${entry.primaryKey}`)
         }
         const expected = later.toSorted(EventJournal.Entry.Order)
-        yield* same((yield* journal.entries).slice(odd.length ** 2), expected, "the entries as they were given")
+        yield* same((yield* journal.entries).slice(later.length), expected, "the entries as they were given")
         if (options.shared === false) return
         const others = yield* Effect.forEach(["of", "of/", "of/e", "of%2F"].map((name) => `names ${name}`), open)
         for (const one of others) yield* same(yield* one.entries, [], "another journal")
         yield* Effect.forEach(others, (one) => write(one, "a"))
         for (const one of others) yield* same((yield* one.entries).length, 1, "another journal's entries")
       })),
-    make("a lock passes on what its effect gives, and is given back when it fails", (journal) =>
-      Effect.gen(function*() {
-        const lock = journal.withLock("store" as Parameters<Journal["withLock"]>[0])
-        yield* same(yield* Effect.flip(lock(Effect.fail("no"))), "no", "a failure")
-        yield* same(yield* lock(Effect.succeed(1)), 1, "what it gives")
-      }))
+    make(
+      "a lock passes on what its effect gives, and is given back when it fails",
+      (journal) =>
+        Effect.gen(function*() {
+          const lock = journal.withLock("store" as Parameters<Journal["withLock"]>[0])
+          yield* same(yield* Effect.flip(lock(Effect.fail("no"))), "no", "a failure")
+          yield* same(yield* lock(Effect.succeed(1)), 1, "what it gives")
+        })
+    )
   ]
 }

@@ -4,8 +4,8 @@
  */
 import type { Scope } from "effect"
 import { Context, Effect, Fiber, Layer, Stream } from "effect"
-import { EventJournal, EventLogServerEncrypted, EventLogServerUnencrypted } from "effect/eventlog"
-import type { EventLogEncryption, EventLogMessage } from "effect/eventlog"
+import { EventLogServerEncrypted, EventLogServerUnencrypted } from "effect/eventlog"
+import type { EventJournal, EventLogEncryption, EventLogMessage } from "effect/eventlog"
 import { same } from "./Checks.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 import { entryAt } from "./EventJournalSuite.ts"
@@ -17,6 +17,8 @@ interface SuiteOptions<Storage> {
   readonly shared?: boolean | undefined
   /** Whether `changes` of one tells what was written at another. Default `true`; none of Effect's does. */
   readonly tellsOthers?: boolean | undefined
+  /** Whether `changes` tells everything once. Default `true`; Effect's SQL repeats what is stored while it reads. */
+  readonly once?: boolean | undefined
   /** Whether what is told apart by two names is told apart by their slashes. Default `true`; Effect's joins them. */
   readonly apart?: boolean | undefined
 }
@@ -30,7 +32,7 @@ type Entry = EventJournal.Entry
 type Batch = EventLogEncryption.EncryptedBatch
 
 /** Rows of a store that takes several pages to read. */
-const manyRows = 700
+const manyRows = 520
 
 const storeId = (name: string) => name as EventLogMessage.StoreId
 const bytes = (...values: ReadonlyArray<number>) => Uint8Array.from(values)
@@ -100,19 +102,24 @@ export const eventLogEncryptedCases = (options: EventLogEncryptedSuiteOptions): 
 
   return [
     ...commonCases(options, EventLogServerEncrypted.Storage),
-    make("batches get the sequences of their entries, and are read from any of them on", (storage, other) =>
-      Effect.gen(function*() {
-        const first = storage.firstSequence ?? 0
-        const [a, b, c] = [batchOf(entries(3)), batchOf(entries(1, 10)), batchOf(entries(2, 20))]
-        const stored = yield* storage.write("one", store, [a, b])
-        const expected = [{ sequence: first, ...a }, { sequence: first + 3, ...b }, { sequence: first + 4, ...c }]
-        yield* same(stored, expected.slice(0, 2), "what was stored")
-        yield* same(yield* other.write("one", store, [c]), expected.slice(2), "what the other server stored")
-        yield* same(yield* storage.write("one", store, []), [], "a write of nothing")
-        for (const [from, skipped] of [[0, 0], [first + 2, 0], [first + 3, 1], [first + 4, 2], [first + 5, 2]] as const) {
-          yield* same(yield* take(other, from, 3 - skipped), expected.slice(skipped), `changes from ${from}`)
-        }
-      })),
+    make(
+      "batches get the sequences of their entries, and are read from any of them on",
+      (storage, other) =>
+        Effect.gen(function*() {
+          const first = storage.firstSequence ?? 0
+          const [a, b, c] = [batchOf(entries(3)), batchOf(entries(1, 10)), batchOf(entries(2, 20))]
+          const stored = yield* storage.write("one", store, [a, b])
+          const expected = [{ sequence: first, ...a }, { sequence: first + 3, ...b }, { sequence: first + 4, ...c }]
+          yield* same(stored, expected.slice(0, 2), "what was stored")
+          yield* same(yield* other.write("one", store, [c]), expected.slice(2), "what the other server stored")
+          yield* same(yield* storage.write("one", store, []), [], "a write of nothing")
+          for (
+            const [from, skipped] of [[0, 0], [first + 2, 0], [first + 3, 1], [first + 4, 2], [first + 5, 2]] as const
+          ) {
+            yield* same(yield* take(other, from, 3 - skipped), expected.slice(skipped), `changes from ${from}`)
+          }
+        })
+    ),
     make("a batch is stored unless all of its entries are", (storage, other) =>
       Effect.gen(function*() {
         const first = storage.firstSequence ?? 0
@@ -131,27 +138,45 @@ export const eventLogEncryptedCases = (options: EventLogEncryptedSuiteOptions): 
           "where each entry was first stored"
         )
       })),
-    make("changes goes on with what any server writes, without a gap or a repetition", (storage, other) =>
-      Effect.gen(function*() {
-        const writers = options.tellsOthers === false ? [storage, storage] : [storage, other]
-        const count = 60
-        yield* writers[0]!.write("one", store, [batchOf(entries(1))])
-        const readers = yield* Effect.forEach([0, 1], () => Effect.forkChild(take(writers[0]!, 0, count)))
-        yield* Effect.forEach(
-          Array.from({ length: count - 1 }),
-          (_, i) => writers[i % 2]!.write("one", store, [batchOf(entries(1, 100 + i))]),
-          { concurrency: 6 }
-        )
-        const first = storage.firstSequence ?? 0
-        for (const reader of readers) {
-          const read = yield* Fiber.join(reader)
-          yield* same(read.map(({ sequence }) => sequence), Array.from({ length: count }, (_, i) => first + i), "order")
-          yield* same(new Set(read.map(({ entryIds }) => entryIds.join())).size, count, "batches")
-        }
-      })),
+    make(
+      "changes goes on with what any server writes, without a gap or a repetition",
+      (storage, other) =>
+        Effect.gen(function*() {
+          const second = options.tellsOthers === false ? storage : other
+          const count = 60
+          yield* storage.write("one", store, [batchOf(entries(1))])
+          // What is repeated was told before.
+          const read = () => {
+            let last = -1
+            const isNew = ({ sequence }: { readonly sequence: number }) => sequence > last
+            return storage.changes("one", store, 0).pipe(
+              Stream.filter((batch) => options.once !== false || isNew(batch)),
+              Stream.tap(({ sequence }) => Effect.sync(() => last = sequence)),
+              Stream.take(count),
+              Stream.runCollect
+            )
+          }
+          const readers = yield* Effect.forEach([0, 1], () => Effect.forkChild(read()))
+          yield* Effect.forEach(
+            Array.from({ length: count - 1 }),
+            (_, i) => (i % 2 === 0 ? storage : second).write("one", store, [batchOf(entries(1, 100 + i))]),
+            { concurrency: 6 }
+          )
+          const first = storage.firstSequence ?? 0
+          for (const reader of readers) {
+            const read = yield* Fiber.join(reader)
+            yield* same(
+              read.map(({ sequence }) => sequence),
+              Array.from({ length: count }, (_, i) => first + i),
+              "order"
+            )
+            yield* same(new Set(read.map(({ entryIds }) => entryIds.join())).size, count, "batches")
+          }
+        })
+    ),
     make("a store of many batches is written and read", (storage, other) =>
       Effect.gen(function*() {
-        const batches = Array.from({ length: manyRows }, (_, i) => batchOf(entries(2, 2 * i), new Uint8Array(6_000)))
+        const batches = Array.from({ length: manyRows }, (_, i) => batchOf(entries(2, 2 * i), new Uint8Array(2_000)))
         const stored = yield* storage.write("one", store, batches)
         yield* same(stored.length, manyRows, "stored")
         const read = yield* take(other, 0, manyRows)
@@ -170,14 +195,14 @@ export const eventLogEncryptedCases = (options: EventLogEncryptedSuiteOptions): 
           ["long".repeat(400), "store"],
           ...(options.apart === false ? [] : [["one/store", ""], ["one", "store//"], ["", "one/store"]] as const)
         ]
-        const batches = names.map(() => batchOf([a]))
-        for (const [i, [identity, id]] of names.entries()) {
-          const stored = yield* storage.write(identity, storeId(id), [batches[i]!])
+        const batches = names.map((name) => [name, batchOf([a])] as const)
+        for (const [[identity, id], batch] of batches) {
+          const stored = yield* storage.write(identity, storeId(id), [batch])
           yield* same(stored.map(({ sequence }) => sequence), [storage.firstSequence ?? 0], `${identity} ${id}`)
         }
-        for (const [i, [identity, id]] of names.entries()) {
+        for (const [[identity, id], batch] of batches) {
           const [read] = yield* take(storage, 0, 1, identity, storeId(id))
-          yield* same(read?.iv, batches[i]!.iv, `what ${identity} ${id} reads`)
+          yield* same(read?.iv, batch.iv, `what ${identity} ${id} reads`)
         }
         if (options.shared === false) return
         const another = yield* open("another server's stores")
@@ -200,19 +225,26 @@ export const eventLogUnencryptedCases = (options: EventLogUnencryptedSuiteOption
 
   return [
     ...commonCases(options, EventLogServerUnencrypted.Storage),
-    make("entries get sequences in their order, and are read from any of them on", (storage, other) =>
-      Effect.gen(function*() {
-        const first = storage.firstSequence ?? 0
-        const [a, b, c] = [entryAt(3, "x", "", bytes()), entryAt(1, "y", "k".repeat(2_000)), entryAt(2)] as const
-        yield* same(plain(yield* storage.write(store, [a, b])), [[first, a.idString], [first + 1, b.idString]], "stored")
-        yield* same(plain(yield* write(other, [c])), [[first + 2, c.idString]], "stored by the other server")
-        yield* same(yield* storage.write(store, []), [], "a write of nothing")
-        const read = yield* take(other, 0, 3)
-        yield* same(read.map(({ entry }) => entry), [a, b, c], "the entries")
-        for (const from of [1, 2]) {
-          yield* same(plain(yield* take(storage, first + from, 3 - from)), plain(read).slice(from), `from ${from}`)
-        }
-      })),
+    make(
+      "entries get sequences in their order, and are read from any of them on",
+      (storage, other) =>
+        Effect.gen(function*() {
+          const first = storage.firstSequence ?? 0
+          const [a, b, c] = [entryAt(3, "x", "", bytes()), entryAt(1, "y", "k".repeat(2_000)), entryAt(2)] as const
+          yield* same(
+            plain(yield* storage.write(store, [a, b])),
+            [[first, a.idString], [first + 1, b.idString]],
+            "stored"
+          )
+          yield* same(plain(yield* write(other, [c])), [[first + 2, c.idString]], "stored by the other server")
+          yield* same(yield* storage.write(store, []), [], "a write of nothing")
+          const read = yield* take(other, 0, 3)
+          yield* same(read.map(({ entry }) => entry), [a, b, c], "the entries")
+          for (const from of [1, 2]) {
+            yield* same(plain(yield* take(storage, first + from, 3 - from)), plain(read).slice(from), `from ${from}`)
+          }
+        })
+    ),
     make("an entry that is stored is not stored again", (storage, other) =>
       Effect.gen(function*() {
         const [a, b] = entries(2) as [Entry, Entry]
@@ -222,77 +254,89 @@ export const eventLogUnencryptedCases = (options: EventLogUnencryptedSuiteOption
         yield* write(other, [b])
         yield* same(plain(yield* take(storage, 0, 2)).map(([, id]) => id), idsOf([a, b]), "what is stored")
       })),
-    make("history has the copies of a batch's entries and what may conflict with them", (storage, other) =>
-      Effect.gen(function*() {
-        const [a, b, c] = entries(3, 10) as [Entry, Entry, Entry]
-        const [early, otherKey, otherEvent] = [entryAt(1), entryAt(30, "event", "other"), entryAt(31, "other")]
-        const stored = yield* write(storage, [c, early, otherKey, otherEvent, a])
-        const [inC, , inOtherKey, inOtherEvent, inA] = plain(stored)
-        const after = (oldest: Entry, batch?: readonly [Entry, ...ReadonlyArray<Entry>]) =>
-          Effect.map(other.withTransaction(other.entriesAfter(store, oldest, batch)), plain)
-        yield* same(yield* after(b), [inC, inOtherKey, inOtherEvent], "all after an entry")
-        yield* same(yield* after(a), [inC, inOtherKey, inOtherEvent, inA], "all from an entry on")
-        // A storage may give more than what shares an id, or event and primary key, with the batch.
-        const [ofB, ofAll] = [yield* after(b, [b]), yield* after(a, [a, b, otherEvent])]
-        const concerns = (ids: ReadonlyArray<unknown>, given: ReadonlyArray<ReadonlyArray<unknown>>) =>
-          given.filter(([, id]) => ids.includes(id))
-        yield* same(concerns(idsOf([a, c]), ofB), [inC], "of one entry")
-        yield* same(concerns(idsOf([a, c, otherEvent]), ofAll), [inC, inOtherEvent, inA], "of several entries")
-      })),
-    make("a transaction that fails leaves nothing, and one inside another is part of it", (storage) =>
-      Effect.gen(function*() {
-        const [a, b, c] = entries(3) as [Entry, Entry, Entry]
-        const failed = yield* Effect.flip(
-          storage.withTransaction(Effect.andThen(storage.write(store, [a]), Effect.fail("no" as const)))
-        )
-        // Effect's in memory takes nothing back, and waits for itself.
-        if (options.shared === false) return
-        yield* same(failed, "no", "its failure")
-        const stored = yield* storage.withTransaction(Effect.gen(function*() {
-          const one = yield* storage.write(store, [b])
-          const two = yield* storage.withTransaction(storage.write(store, [c]))
-          return [...one, ...two]
-        }))
-        const first = storage.firstSequence ?? 0
-        yield* same(plain(stored), [[first, b.idString], [first + 1, c.idString]], "both writes")
-        yield* same(plain(yield* take(storage, 0, 2)), plain(stored), "what is stored")
-      })),
-    make("servers that write at once give each sequence once, and lose nothing", (storage, other) =>
-      Effect.gen(function*() {
-        const written = entries(48)
-        const stored = yield* Effect.forEach(written, (entry, i) => {
-          const one = i % 2 === 0 ? storage : other
-          return one.withTransaction(Effect.gen(function*() {
-            const history = yield* one.entriesAfter(store, entry, [entry])
-            return { conflicts: history.length, stored: yield* one.write(store, [entry]) }
+    make(
+      "history has the copies of a batch's entries and what may conflict with them",
+      (storage, other) =>
+        Effect.gen(function*() {
+          const [a, b, c] = entries(3, 10) as [Entry, Entry, Entry]
+          const [early, otherKey, otherEvent] = [entryAt(1), entryAt(30, "event", "other"), entryAt(31, "other")]
+          const stored = yield* write(storage, [c, early, otherKey, otherEvent, a])
+          const [inC, , inOtherKey, inOtherEvent, inA] = plain(stored)
+          const after = (oldest: Entry, batch?: readonly [Entry, ...ReadonlyArray<Entry>]) =>
+            Effect.map(other.withTransaction(other.entriesAfter(store, oldest, batch)), plain)
+          yield* same(yield* after(b), [inC, inOtherKey, inOtherEvent], "all after an entry")
+          yield* same(yield* after(a), [inC, inOtherKey, inOtherEvent, inA], "all from an entry on")
+          // A storage may give more than what shares an id, or event and primary key, with the batch.
+          const [ofB, ofAll] = [yield* after(b, [b]), yield* after(a, [a, b, otherEvent])]
+          const concerns = (ids: ReadonlyArray<unknown>, given: ReadonlyArray<ReadonlyArray<unknown>>) =>
+            given.filter(([, id]) => ids.includes(id))
+          yield* same(concerns(idsOf([a, c]), ofB), [inC], "of one entry")
+          yield* same(concerns(idsOf([a, c, otherEvent]), ofAll), [inC, inOtherEvent, inA], "of several entries")
+        })
+    ),
+    make(
+      "a transaction that fails leaves nothing, and one inside another is part of it",
+      (storage) =>
+        Effect.gen(function*() {
+          const [a, b, c] = entries(3) as [Entry, Entry, Entry]
+          const failed = yield* Effect.flip(
+            storage.withTransaction(Effect.andThen(storage.write(store, [a]), Effect.fail("no" as const)))
+          )
+          // Effect's in memory takes nothing back, and waits for itself.
+          if (options.shared === false) return
+          yield* same(failed, "no", "its failure")
+          const stored = yield* storage.withTransaction(Effect.gen(function*() {
+            const one = yield* storage.write(store, [b])
+            const two = yield* storage.withTransaction(storage.write(store, [c]))
+            return [...one, ...two]
           }))
-        }, { concurrency: options.shared === false ? 1 : 6 })
-        const first = storage.firstSequence ?? 0
-        const read = plain(yield* take(storage, 0, written.length))
-        yield* same(read.map(([sequence]) => sequence), written.map((_, i) => first + i), "sequences")
-        yield* same(read.map(([, id]) => id).toSorted(), idsOf(written).toSorted(), "entries")
-        yield* same(
-          stored.flatMap((one) => plain(one.stored)).toSorted(([a], [b]) => Number(a) - Number(b)),
-          read,
-          "what each write was told"
-        )
-      })),
-    make("changes goes on with what any server writes, without a gap or a repetition", (storage, other) =>
-      Effect.gen(function*() {
-        const writers = options.tellsOthers === false ? [storage, storage] : [storage, other]
-        const count = 40
-        yield* write(writers[0]!, entries(1))
-        const reader = yield* Effect.forkChild(take(writers[0]!, 0, count))
-        yield* Effect.forEach(
-          Array.from({ length: (count - 1) / 3 }),
-          (_, i) => write(writers[i % 2]!, entries(3, 100 + 3 * i)),
-          { concurrency: 3 }
-        )
-        const first = storage.firstSequence ?? 0
-        const read = plain(yield* Fiber.join(reader))
-        yield* same(read.map(([sequence]) => sequence), Array.from({ length: count }, (_, i) => first + i), "order")
-        yield* same(new Set(read.map(([, id]) => id)).size, count, "entries")
-      })),
+          const first = storage.firstSequence ?? 0
+          yield* same(plain(stored), [[first, b.idString], [first + 1, c.idString]], "both writes")
+          yield* same(plain(yield* take(storage, 0, 2)), plain(stored), "what is stored")
+        })
+    ),
+    make(
+      "servers that write at once give each sequence once, and lose nothing",
+      (storage, other) =>
+        Effect.gen(function*() {
+          const written = entries(48)
+          const stored = yield* Effect.forEach(written, (entry, i) => {
+            const one = i % 2 === 0 ? storage : other
+            return one.withTransaction(Effect.gen(function*() {
+              const history = yield* one.entriesAfter(store, entry, [entry])
+              return { conflicts: history.length, stored: yield* one.write(store, [entry]) }
+            }))
+          }, { concurrency: options.shared === false ? 1 : 6 })
+          const first = storage.firstSequence ?? 0
+          const read = plain(yield* take(storage, 0, written.length))
+          yield* same(read.map(([sequence]) => sequence), written.map((_, i) => first + i), "sequences")
+          yield* same(read.map(([, id]) => id).toSorted(), idsOf(written).toSorted(), "entries")
+          yield* same(
+            stored.flatMap((one) => plain(one.stored)).toSorted(([a], [b]) => Number(a) - Number(b)),
+            read,
+            "what each write was told"
+          )
+        })
+    ),
+    make(
+      "changes goes on with what any server writes, without a gap or a repetition",
+      (storage, other) =>
+        Effect.gen(function*() {
+          const second = options.tellsOthers === false ? storage : other
+          const count = 40
+          yield* write(storage, entries(1))
+          const reader = yield* Effect.forkChild(take(storage, 0, count))
+          yield* Effect.forEach(
+            Array.from({ length: (count - 1) / 3 }),
+            (_, i) => write(i % 2 === 0 ? storage : second, entries(3, 100 + 3 * i)),
+            { concurrency: 3 }
+          )
+          const first = storage.firstSequence ?? 0
+          const read = plain(yield* Fiber.join(reader))
+          yield* same(read.map(([sequence]) => sequence), Array.from({ length: count }, (_, i) => first + i), "order")
+          yield* same(new Set(read.map(([, id]) => id)).size, count, "entries")
+        })
+    ),
     make("a backlog is compacted, and what comes after it is not", (storage) =>
       Effect.gen(function*() {
         const first = storage.firstSequence ?? 0
@@ -300,8 +344,9 @@ export const eventLogUnencryptedCases = (options: EventLogUnencryptedSuiteOption
         yield* write(storage, [a, b, c])
         const compactors = new Map([["event", {
           events: new Set(["event"]),
-          effect: (input: { readonly entries: ReadonlyArray<Entry>; readonly write: (entry: Entry) => Effect.Effect<void> }) =>
-            input.write(input.entries.at(-1) as Entry)
+          effect: (
+            input: { readonly entries: ReadonlyArray<Entry>; readonly write: (entry: Entry) => Effect.Effect<void> }
+          ) => input.write(input.entries.at(-1) as Entry)
         }]])
         const reader = yield* Effect.forkChild(take(storage, 0, 2, store, compactors as never))
         yield* Effect.forkChild(Effect.delay(write(storage, [d]), 50))
@@ -311,12 +356,15 @@ export const eventLogUnencryptedCases = (options: EventLogUnencryptedSuiteOption
       })),
     make("a store of many entries is written and read", (storage, other) =>
       Effect.gen(function*() {
-        const written = Array.from({ length: manyRows }, (_, i) => entryAt(i, "event", `key ${i}`, new Uint8Array(6_000)))
+        const written = Array.from(
+          { length: manyRows },
+          (_, i) => entryAt(i, "event", `key ${i}`, new Uint8Array(2_000))
+        )
         const stored = yield* write(storage, written)
         yield* same(stored.length, manyRows, "stored")
         const read = yield* take(other, 0, manyRows)
         yield* same(plain(read), plain(stored), "read")
-        const history = yield* other.entriesAfter(store, written[0]!, written as [Entry, ...Array<Entry>])
+        const history = yield* other.entriesAfter(store, written[0] as Entry, written as [Entry, ...Array<Entry>])
         yield* same(plain(history), plain(stored), "as history")
       })),
     make("other stores, and servers of other names, are kept apart", (storage) =>

@@ -7,12 +7,6 @@ import { eventJournalCases } from "../../src/testing/index.ts"
 import { withLostAnswers } from "./LostAnswers.ts"
 import { onMemory } from "./Stores.ts"
 
-describe("an event journal in FlareDB", () => {
-  onMemory((services) =>
-    eventJournalCases({ journal: (name) => Layer.provide(layerEventJournal({ name }), services) })
-  )
-})
-
 describe("an event journal in FlareDB that loses answers", () => {
   onMemory((services) =>
     eventJournalCases({ journal: (name) => Layer.provide(layerEventJournal({ name }), withLostAnswers(services)) })

@@ -105,7 +105,10 @@ export class EncryptedStore {
       const exit = yield* Effect.exit(this.store(tried.map(({ batch }) => batch)))
       for (const [i, { stored, write }] of tried.entries()) {
         if (exit._tag === "Failure") write.failed = true
-        Deferred.doneUnsafe(stored, exit._tag === "Success" ? Effect.succeed(exit.value[i]) : Effect.failCause(exit.cause))
+        Deferred.doneUnsafe(
+          stored,
+          exit._tag === "Success" ? Effect.succeed(exit.value[i]) : Effect.failCause(exit.cause)
+        )
       }
       // Nobody waits for those behind a failure.
       for (const { stored } of step) Deferred.doneUnsafe(stored, Effect.interrupt)

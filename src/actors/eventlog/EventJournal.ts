@@ -53,7 +53,6 @@ const defaultMaxReadBytes = 256 * 1024 * 1024
 /** Entries that `withRemoteUncommited` gives at a time. */
 const uploadEntries = 1_000
 
-
 const make = Effect.fnUntraced(function*(
   { maxReadBytes = defaultMaxReadBytes, name = "default", prefix = defaultPrefix }: EventJournalOptions
 ): Effect.fn.Return<Service, never, KeyValue | Watch | Scope.Scope> {
