@@ -3,6 +3,10 @@
  * test runner is needed or assumed.
  */
 export type { ConformanceCase } from "./Conformance.ts"
+export { eventJournalCases } from "./EventJournalSuite.ts"
+export type { EventJournalSuiteOptions } from "./EventJournalSuite.ts"
+export { eventLogEncryptedCases, eventLogUnencryptedCases } from "./EventLogStorageSuite.ts"
+export type { EventLogEncryptedSuiteOptions, EventLogUnencryptedSuiteOptions } from "./EventLogStorageSuite.ts"
 export { keyValueStoreCases } from "./KeyValueStoreSuite.ts"
 export type { KeyValueStoreSuiteOptions } from "./KeyValueStoreSuite.ts"
 export { logStoreCases } from "./LogStoreSuite.ts"
