@@ -99,7 +99,7 @@ export const interruptWorkflow = Effect.fnUntraced(function*(
     requestId: String(yield* newId),
     address,
     tag: "deferred",
-    payload: { name: interruptSignal, exit: { _tag: "Success" } },
+    payload: { name: interruptSignal, exit: { _tag: "Success", value: null } },
     headers: {}
   }
   yield* messages.saveEnvelope({
