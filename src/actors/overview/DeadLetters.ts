@@ -156,3 +156,41 @@ export const retryDeadLetter = Effect.fnUntraced(function*(
  */
 export const dropDeadLetter = (reader: Reader, letter: DeadLetter): Effect.Effect<boolean, WriteFailure> =>
   change(reader, letter, [Op.delete(letter.at.element)])
+
+/** What became of the dead letters of a queue. */
+export interface Changed {
+  readonly changed: number
+  /** Those that another one changed meanwhile. */
+  readonly skipped: number
+}
+
+/**
+ * Changes the dead letters of a queue that there are when it begins. One that fails again meanwhile is a new one, so that
+ * this ends however fast the consumers are. `progress` is told of each.
+ */
+const changeAll = Effect.fnUntraced(function*<E>(
+  reader: Reader,
+  queue: string,
+  one: (letter: DeadLetter) => Effect.Effect<boolean, E>,
+  progress: (so: Changed) => void
+) {
+  const { revision } = yield* reader.kv.scan(failedPrefix(reader.prefix), { keysOnly: true, limit: 1 })
+  let so: Changed = { changed: 0, skipped: 0 }
+  yield* deadLetters(reader, queue).pipe(
+    Stream.filter(({ at }) => at.markRevision <= revision),
+    Stream.mapEffect(one, { concurrency }),
+    Stream.runForEach((done) =>
+      Effect.sync(() => {
+        so = done ? { ...so, changed: so.changed + 1 } : { ...so, skipped: so.skipped + 1 }
+        progress(so)
+      })
+    )
+  )
+  return so
+})
+
+export const retryDeadLetters = (reader: Reader, queue: string, progress: (so: Changed) => void = () => undefined) =>
+  changeAll(reader, queue, (letter) => retryDeadLetter(reader, queue, letter), progress)
+
+export const dropDeadLetters = (reader: Reader, queue: string, progress: (so: Changed) => void = () => undefined) =>
+  changeAll(reader, queue, (letter) => dropDeadLetter(reader, letter), progress)

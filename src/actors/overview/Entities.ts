@@ -114,19 +114,22 @@ export const entities = Effect.fnUntraced(function*(
   const left = { entities: 0, messages: 0 }
   let untold = 0
   let unreadable = 0
-  yield* Stream.runForEach(reader.names(reader.keys.queues), (name) =>
-    Effect.map(ofShard(reader, decodeName(name), nowMs, type), (found) => {
-      untold += found.untold
-      unreadable += found.unreadable
-      const wanted = found.entities.filter(({ oldestMs }) =>
-        olderThanMs === undefined || (oldestMs !== undefined && nowMs - oldestMs > olderThanMs)
-      )
-      const all = [...given, ...wanted].sort(isBefore)
-      given = all.slice(0, most)
-      for (const { delayed, waiting } of all.slice(most)) {
-        left.entities++
-        left.messages += waiting + delayed
-      }
-    }))
+  yield* Stream.runForEach(
+    reader.names(reader.keys.queues),
+    (name) =>
+      Effect.map(ofShard(reader, decodeName(name), nowMs, type), (found) => {
+        untold += found.untold
+        unreadable += found.unreadable
+        const wanted = found.entities.filter(({ oldestMs }) =>
+          olderThanMs === undefined || (oldestMs !== undefined && nowMs - oldestMs > olderThanMs)
+        )
+        const all = [...given, ...wanted].sort(isBefore)
+        given = all.slice(0, most)
+        for (const { delayed, waiting } of all.slice(most)) {
+          left.entities++
+          left.messages += waiting + delayed
+        }
+      })
+  )
   return { entities: given, left, untold, unreadable }
 })

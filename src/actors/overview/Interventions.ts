@@ -137,7 +137,8 @@ export const entityContents = Effect.fnUntraced(function*(
         const shard = shardOf(row)
         return shard === undefined
           ? Effect.succeed(0)
-          : Effect.map(reader.get(keys.part(shard, keys.lastIdOf(row.keyText), "r")), ({ _tag }) => _tag === "Some" ? 1 : 0)
+          : Effect.map(reader.get(keys.part(shard, keys.lastIdOf(row.keyText), "r")), ({ _tag }) =>
+            _tag === "Some" ? 1 : 0)
       }, { concurrency }),
       Stream.runFold(() => ({ messages: 0, waiting: 0 }), (sum, waits) => ({
         messages: sum.messages + 1,

@@ -109,7 +109,7 @@ export const queues = Effect.fnUntraced(function*(
       const queue = finishedOf(reader.prefix, kind, keyText)?.queue
       if (queue !== undefined) queueOf(queue)[field]++
     }, { keysOnly: true, budget: { left: maxFinished } })
-    if (!complete) for (const queue of found.values()) queue.atLeast = [...queue.atLeast, field]
+    if (!complete) { for (const queue of found.values()) queue.atLeast = [...queue.atLeast, field] }
   })
   yield* finished(failedPrefix(reader.prefix), "failed")
   yield* finished(completedPrefix(reader.prefix), "done")

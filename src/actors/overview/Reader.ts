@@ -78,13 +78,16 @@ export class Reader {
 
   /** The names that come next in the keys of a prefix, as they stand there; a read for each. */
   names(prefix: string): Stream.Stream<string, ReadFailure> {
-    return Stream.paginate(undefined as string | undefined, (cursor) =>
-      Effect.map(this.kv.scan(prefix, { ...this.read, cursor, keysOnly: true, limit: 1 }), ({ entries: [entry] }) => {
-        const name = entry?.keyText.slice(prefix.length).split("/", 1)[0]
-        return name === undefined
-          ? [[], Option.none<string | undefined>()] as const
-          : [[name], Option.some<string | undefined>(`${prefix}${name}${behindSlash}`)] as const
-      }))
+    return Stream.paginate(
+      undefined as string | undefined,
+      (cursor) =>
+        Effect.map(this.kv.scan(prefix, { ...this.read, cursor, keysOnly: true, limit: 1 }), ({ entries: [entry] }) => {
+          const name = entry?.keyText.slice(prefix.length).split("/", 1)[0]
+          return name === undefined
+            ? [[], Option.none<string | undefined>()] as const
+            : [[name], Option.some<string | undefined>(`${prefix}${name}${behindSlash}`)] as const
+        })
+    )
   }
 
   /** What is left of a lease; `undefined` for one that has ended. */

@@ -85,16 +85,18 @@ interface Times {
 
 /** What is left of leases; a few, because the locks of a runner share one. */
 const leasesOf = Effect.fnUntraced(function*(reader: Reader, ids: Iterable<number>) {
-  const leases = yield* Effect.forEach(new Set(ids), (id) => Effect.map(reader.lease(id), (lease) => [id, lease] as const), {
-    concurrency: 8
-  })
+  const leases = yield* Effect.forEach(
+    new Set(ids),
+    (id) => Effect.map(reader.lease(id), (lease) => [id, lease] as const),
+    {
+      concurrency: 8
+    }
+  )
   return new Map(leases.map(([id, lease]): [number, Times] => [id, {
     refreshedAgoMs: lease === undefined ? undefined : lease.ttlMs - lease.remainingMs,
     endsInMs: lease?.remainingMs
   }]))
 })
-
-const noTimes: Times = { refreshedAgoMs: undefined, endsInMs: undefined }
 
 /** Every runner that is registered or holds a lock, by its address. */
 export const runners = Effect.fnUntraced(function*(
@@ -120,7 +122,8 @@ export const runners = Effect.fnUntraced(function*(
       weight: runner.weight,
       machineId: machines.get(address),
       shards: held.get(address) ?? 0,
-      ...leases.get(lease) ?? noTimes
+      refreshedAgoMs: leases.get(lease)?.refreshedAgoMs,
+      endsInMs: leases.get(lease)?.endsInMs
     }
   })
   const known = new Set(rows.map(({ address }) => address))
@@ -132,7 +135,8 @@ export const runners = Effect.fnUntraced(function*(
     weight: undefined,
     machineId: machines.get(address),
     shards,
-    ...noTimes
+    refreshedAgoMs: undefined,
+    endsInMs: undefined
   }))
   return [...registered, ...gone].sort((a, b) => a.address < b.address ? -1 : 1)
 })
@@ -193,12 +197,14 @@ export const shards = Effect.fnUntraced(function*(
   }
   return [...names].sort(byShard).map((shard): ShardView => {
     const lock = locks.get(shard)
+    const times = lock === undefined ? undefined : leases.get(lock.lease)
     const { messages = 0, oldestMs } = queued.get(shard) ?? {}
     return {
       shard,
       owner: lock?.owner,
       token: lock?.token,
-      ...(lock === undefined ? noTimes : leases.get(lock.lease) ?? noTimes),
+      refreshedAgoMs: times?.refreshedAgoMs,
+      endsInMs: times?.endsInMs,
       messages,
       atLeast: uncounted.has(shard),
       oldestMs

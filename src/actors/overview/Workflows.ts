@@ -143,8 +143,15 @@ const wakesAt = Effect.fnUntraced(function*(reader: Reader, { part, shard }: Exe
     ({ keyText }) => ids.push(keys.lastIdOf(keyText)),
     { keysOnly: true, budget: { left: maxClocks } }
   )
-  const due = yield* Effect.forEach(ids, (id) => Effect.map(reader.get(keys.part(shard, id, "r")), (found) =>
-    found._tag === "None" ? undefined : waitingOf(found.value)?.deliverAt), { concurrency })
+  const due = yield* Effect.forEach(
+    ids,
+    (id) =>
+      Effect.map(
+        reader.get(keys.part(shard, id, "r")),
+        (found) => found._tag === "None" ? undefined : waitingOf(found.value)?.deliverAt
+      ),
+    { concurrency }
+  )
   const times = due.filter((ms) => ms !== undefined)
   return times.length === 0 ? undefined : Math.min(...times)
 })

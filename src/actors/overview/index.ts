@@ -10,8 +10,15 @@ import { Leases } from "../../client/Lease.ts"
 import { Watch } from "../../client/Watch.ts"
 import type { CronJobView } from "./CronJobs.ts"
 import { cronJobs } from "./CronJobs.ts"
-import type { DeadLetter, DeadLetterNotFound } from "./DeadLetters.ts"
-import { deadLetter, deadLetters, dropDeadLetter, retryDeadLetter } from "./DeadLetters.ts"
+import type { Changed, DeadLetter, DeadLetterNotFound } from "./DeadLetters.ts"
+import {
+  deadLetter,
+  deadLetters,
+  dropDeadLetter,
+  dropDeadLetters,
+  retryDeadLetter,
+  retryDeadLetters
+} from "./DeadLetters.ts"
 import type { EntitiesOptions, EntitiesView } from "./Entities.ts"
 import { entities } from "./Entities.ts"
 import type { MessageView } from "./EntityMessages.ts"
@@ -30,7 +37,7 @@ import type { WorkflowsOptions, WorkflowView } from "./Workflows.ts"
 import { workflows } from "./Workflows.ts"
 
 export type { CronJobView } from "./CronJobs.ts"
-export type { DeadLetter } from "./DeadLetters.ts"
+export type { Changed, DeadLetter } from "./DeadLetters.ts"
 export { DeadLetterNotFound } from "./DeadLetters.ts"
 export type { EntitiesOptions, EntitiesView, EntityView } from "./Entities.ts"
 export type { MessageView } from "./EntityMessages.ts"
@@ -63,6 +70,19 @@ export class Overview extends Context.Service<Overview, {
   readonly deadLetter: (queue: string, id: string) => Effect.Effect<DeadLetter, ReadFailure | DeadLetterNotFound>
   /** Puts a dead letter back into its queue; `false` when another one has changed it meanwhile. */
   readonly retry: (queue: string, letter: DeadLetter) => Effect.Effect<boolean, WriteFailure>
+  /**
+   * Puts all dead letters of a queue back that there are when it begins. `progress` is told after each: when it fails,
+   * those were done.
+   */
+  readonly retryAll: (
+    queue: string,
+    progress?: (so: Changed) => void
+  ) => Effect.Effect<Changed, ReadFailure | WriteFailure>
+  /** Removes all dead letters of a queue that there are when it begins, with their ids. */
+  readonly dropAll: (
+    queue: string,
+    progress?: (so: Changed) => void
+  ) => Effect.Effect<Changed, ReadFailure | WriteFailure>
   /** Removes a dead letter and its id; `false` when another one has changed it meanwhile. */
   readonly drop: (letter: DeadLetter) => Effect.Effect<boolean, WriteFailure>
   /** Executions of workflows. */
@@ -104,6 +124,8 @@ export class Overview extends Context.Service<Overview, {
           deadLetters: (queue) => deadLetters(reader, queue),
           deadLetter: (queue, id) => deadLetter(reader, queue, id),
           retry: (queue, letter) => retryDeadLetter(reader, queue, letter),
+          retryAll: (queue, progress) => retryDeadLetters(reader, queue, progress),
+          dropAll: (queue, progress) => dropDeadLetters(reader, queue, progress),
           drop: (letter) => dropDeadLetter(reader, letter),
           workflows: (workflowOptions) => workflows(reader, workflowOptions),
           cronJobs: cronJobs(reader),

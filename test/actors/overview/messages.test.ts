@@ -1,7 +1,7 @@
 /** What is told of runners, shards, entities and their messages, on a runner in memory. */
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Stream } from "effect"
-import { ClusterSchema, Entity, Snowflake } from "effect/cluster"
+import { ClusterSchema, Entity, MachineId, Snowflake } from "effect/cluster"
 import type { Envelope } from "effect/cluster"
 import { Rpc } from "effect/rpc"
 import { Actors, HeldShards, makeEncodedMessageStorage, NoSuchMessage, Overview } from "../../../src/actors/index.ts"
@@ -26,7 +26,7 @@ const request = (id: bigint, entityId: string, tag = "Haunt"): Envelope.PartialR
   headers: {}
 })
 
-const idAt = (ms: number, sequence: number) => Snowflake.make({ machineId: 1, sequence, timestamp: ms })
+const idAt = (ms: number, sequence: number) => Snowflake.make({ machineId: MachineId.make(1), sequence, timestamp: ms })
 
 const runner = Layer.provideMerge(Overview.layer(), CounterLive).pipe(
   Layer.provideMerge(Actors.layerMemory({
@@ -137,7 +137,11 @@ it.live("a runner, its shards, and what waits for it and for nobody", () =>
     assert.deepStrictEqual(yield* overview.contents("Ghost", "first"), { messages: 0, waiting: 0 })
     assert.lengthOf((yield* overview.entities({ type: "Ghost" })).entities, 1)
     // Its primary key may be used anew.
-    const again = yield* encoded.saveEnvelope({ envelope: request(idAt(oldMs, 9), "first"), primaryKey: "Ghost/0", deliverAt: null })
+    const again = yield* encoded.saveEnvelope({
+      envelope: request(idAt(oldMs, 9), "first"),
+      primaryKey: "Ghost/0",
+      deliverAt: null
+    })
     assert.strictEqual(again._tag, "Success")
   }).pipe(Effect.scoped, Effect.provide(runner)))
 

@@ -40,8 +40,10 @@ it.live("counts what waits, is delayed, claimed, failed and done, queue by queue
     for (let attempt = 1; attempt <= 2; attempt++) yield* Effect.flip(queue.take(() => Effect.fail("no luck")))
     yield* queue.offer({ n: 3, pad: "" }, { id: "taken" })
     yield* queue.offer({ n: 4, pad: "" }, { id: "later", delay: "1 hour" })
-    yield* eventually("one is failed, one is done", Effect.map(overview.queues(), ([one]) =>
-      one?.failed === 1 && one.done === 1))
+    yield* eventually(
+      "one is failed, one is done",
+      Effect.map(overview.queues(), ([one]) => one?.failed === 1 && one.done === 1)
+    )
     const before = yield* overview.queues()
     assert.deepInclude(before[0], { name, waiting: 1, delayed: 1, claimed: 0, consumers: 1, failed: 1, done: 1 })
     assert.isAtMost(Math.abs(Date.now() - (before[0]?.oldestMs ?? 0)), 60_000)
@@ -114,6 +116,9 @@ for (const lossy of [false, true]) {
       yield* queue.offer({ n: 10, pad: "" }, { id: "large" })
       yield* queue.offer({ n: 11, pad: "" }, { id: "small" })
       assert.deepStrictEqual(yield* queue.take(({ n }, { id }) => Effect.succeed([id, n])), ["small", 11])
-      yield* eventually("nothing is left", Effect.map(overview.queues(), ([one]) => one?.waiting === 0 && one.done === 2))
+      yield* eventually(
+        "nothing is left",
+        Effect.map(overview.queues(), ([one]) => one?.waiting === 0 && one.done === 2)
+      )
     })))
 }

@@ -59,7 +59,7 @@ it.live("a workflow's state is told, and it ends when it is interrupted from out
     const states = Effect.map(all, (found) => found.map(({ state }) => state).join())
     yield* eventually("all have got on", Effect.map(states, (now) => now === "succeeded,failed,sleeping,suspended"))
     const [done, fails, sleeps, waits] = yield* all
-    assert.deepInclude(done, { name: "Order", execution: executions["done"], activities: 1, reason: undefined })
+    assert.deepInclude(done, { name: "Order", execution: executions["done"] ?? "", activities: 1, reason: undefined })
     assert.match(fails?.reason ?? "", /no stock/)
     assert.isAtMost(Math.abs((sleeps?.wakesMs ?? 0) - Date.now() - 8 * 3_600_000), 600_000)
     assert.deepInclude(waits, { interrupting: false, wakesMs: undefined })
@@ -71,7 +71,10 @@ it.live("a workflow's state is told, and it ends when it is interrupted from out
     assert.deepStrictEqual([...compensated].sort(), ["fails", "sleeps", "waits"])
     const polled = yield* Order.poll(executions["waits"] ?? "")
     assert.isTrue(polled._tag === "Some" && polled.value._tag === "Complete" && Exit.hasInterrupts(polled.value.exit))
-    assert.instanceOf(yield* Effect.flip(overview.interruptWorkflow("Order", executions["waits"] ?? "")), WorkflowFinished)
+    assert.instanceOf(
+      yield* Effect.flip(overview.interruptWorkflow("Order", executions["waits"] ?? "")),
+      WorkflowFinished
+    )
     assert.instanceOf(yield* Effect.flip(overview.interruptWorkflow("Order", "none")), NoSuchWorkflow)
     yield* overview.clear("Workflow/Order", executions["waits"] ?? "")
     assert.lengthOf(yield* all, 3)
