@@ -13,6 +13,7 @@ import type { KeyValueEntry, WriteFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import type { Changes, Listed } from "../../client/Watch.ts"
 import { Watch } from "../../client/Watch.ts"
+import { watchQueues } from "../ActorMetrics.ts"
 import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
@@ -116,6 +117,7 @@ export class ShardQueues {
       yield* HeldShards
     )
     yield* Effect.forkScoped(queues.wakeWhenDue)
+    yield* watchQueues(queues.shards, queues.held)
     return queues
   })
 

@@ -38,7 +38,8 @@ export class Reader {
     this.prefix = options.prefix ?? defaultPrefix
     this.kv = kv
     this.leases = leases
-    this.read = options.consistency === undefined ? {} : { consistency: options.consistency }
+    const { consistency } = options
+    this.read = consistency === undefined ? {} : { consistency, ...consistency === "stale" ? { readFrom: "any" } : {} }
   }
 
   get(key: string) {
