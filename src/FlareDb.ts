@@ -30,7 +30,7 @@ import { RaftNode } from "./node/RaftNode.ts"
 import * as Descriptors from "./ops/Descriptors.ts"
 import type { HttpAddress } from "./ops/HttpServer.ts"
 import * as HttpServer from "./ops/HttpServer.ts"
-import type { StatusSections } from "./ops/StatusSections.ts"
+import { StatusSections } from "./ops/StatusSections.ts"
 import { NodeId } from "./raft/Types.ts"
 import type { ListenError } from "./rpc/Listening.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
@@ -47,6 +47,9 @@ import { RaftTimer } from "./timer/RaftTimer.ts"
 import * as MemoryTransport from "./transport/MemoryTransport.ts"
 import type { PeerTransport } from "./transport/PeerTransport.ts"
 import * as RpcTransport from "./transport/RpcTransport.ts"
+
+/** Where whoever runs something on a node of this process adds to its status page. */
+export { StatusSections }
 
 const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
   config.nodes.map((node) => NodeId(node.id)).sort((a, b) => a - b)

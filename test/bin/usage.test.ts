@@ -355,6 +355,6 @@ describe("help", () => {
             }
           }), { concurrency: 2, discard: true })
       }).pipe(Effect.provide(NodeServices.layer)),
-    120_000
+    240_000
   )
 })

@@ -17,7 +17,13 @@ const runner = Effect.fnUntraced(function*(endpoints: string, port: number) {
   const child = yield* ChildProcess.make(
     process.execPath,
     [fileURLToPath(new URL("./ActorRunner.ts", import.meta.url)), endpoints, String(port)],
-    { stdin: "ignore", stderr: "inherit" }
+    {
+      // Messages for entities that nobody has would get a defect as their reply after a minute.
+      env: { ENTITY_REGISTRATION_TIMEOUT: "1 hour" },
+      extendEnv: true,
+      stdin: "ignore",
+      stderr: "inherit"
+    }
   )
   const running = yield* Deferred.make<void>()
   yield* Effect.forkScoped(
