@@ -1,5 +1,6 @@
 /** Every verb of the command line. */
 import { Command } from "effect/cli"
+import { actors } from "./ActorsCommands.ts"
 import { backup, restore, verify } from "./BackupCommands.ts"
 import { bench } from "./Bench.ts"
 import { benchLoad } from "./bench/Load.ts"
@@ -35,6 +36,7 @@ const verbs = [
   lease,
   lock,
   session,
+  actors,
   status,
   transferLeader,
   backup,

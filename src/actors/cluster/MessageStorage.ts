@@ -12,6 +12,7 @@ import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import type { Watch } from "../../client/Watch.ts"
+import { countFenced, messageProcessed, messageSaved } from "../ActorMetrics.ts"
 import type { ClusterName, QueuePart } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
 import { Contended, IdTaken, persistent, RequestFinished, ShardLockLost } from "./Failures.ts"
@@ -76,7 +77,8 @@ class Messages {
   get encoded(): MessageStorage.Encoded {
     return {
       saveEnvelope: (options) => persistent(Effect.suspend(() => this.saveEnvelope(options))),
-      saveReply: (reply) => persistent(reply._tag === "WithExit" ? this.saveExit(reply) : this.saveChunk(reply)),
+      saveReply: (reply) =>
+        countFenced(persistent(reply._tag === "WithExit" ? this.saveExit(reply) : this.saveChunk(reply))),
       clearReplies: (id, options) =>
         persistent(this.clearReplies(
           String(id),
@@ -159,6 +161,7 @@ class Messages {
       proof: this.holds(requestKey, row)
     })
     if (saved) {
+      yield* messageSaved
       if (byKey !== undefined) open?.primaryKeys.set(byKey, id)
       return Success()
     }
@@ -265,7 +268,7 @@ class Messages {
         ...hour === undefined ? [] : [Op.put(this.keys.finishedIn(hour, id), JSON.stringify(finished))]
       ]
     }, { onConflict: () => this.loses(shard, lock), proof: this.holds(this.keys.exit(id), JSON.stringify(row)) })
-    if (stored) return
+    if (stored) return yield* messageProcessed
     const [exit, waiting] = yield* this.read(this.keys.exit(id), waits)
     if (waiting._tag === "Some") {
       yield* this.loses(shard, lock)

@@ -14,6 +14,7 @@ import { KeyValue, KeyValueEntry } from "../../client/KeyValue.ts"
 import type { Changes, Listed } from "../../client/Watch.ts"
 import { Watch } from "../../client/Watch.ts"
 import { bytesOf } from "../../client/Entry.ts"
+import { watchQueues } from "../ActorMetrics.ts"
 import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
 import type { Freshness } from "./Freshness.ts"
 import type { ShardTable } from "./HeldShards.ts"
@@ -133,6 +134,7 @@ export class ShardQueues {
       freshness
     )
     yield* Effect.forkScoped(queues.wakeWhenDue)
+    yield* watchQueues(queues.shards, queues.held)
     return queues
   })
 

@@ -8,6 +8,7 @@
 import { Context, Data, Effect } from "effect"
 import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import type { Compare, Op, Ops } from "../../client/Txn.ts"
+import { transactionConflict } from "../ActorMetrics.ts"
 import { isUnknown, repeatable } from "./Failures.ts"
 
 type Store = KeyValue["Service"]
@@ -135,6 +136,7 @@ const commit = Effect.fnUntraced(function*(
     const [proof] = proofs
     if (attempt > 0 && proof !== undefined && (yield* proof)) return
     yield* Effect.forEach(onConflict, (call) => call(), { discard: true })
+    yield* transactionConflict
     return yield* new TransactionConflict({ conditions: conditions.length })
   }
 })
