@@ -30,6 +30,7 @@ import * as Messages from "./cluster/MessageStorage.ts"
 import { MessageWork } from "./cluster/MessageWork.ts"
 import * as Health from "./cluster/RunnerHealth.ts"
 import * as Locks from "./cluster/RunnerStorage.ts"
+import { EntityStates } from "./state/EntityStates.ts"
 import { statusSection } from "./overview/StatusSection.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
@@ -86,17 +87,23 @@ export const layerStorage = (
   | RunnerStorage.RunnerStorage
   | RunnerHealth.RunnerHealth
   | HeldShards
+  | EntityStates
   | MessageWork,
   never,
   KeyValue | Leases | Watch | ShardingConfig.ShardingConfig
 > =>
-  Layer.mergeAll(Messages.layer(options), Locks.layer(options), Health.layer(options)).pipe(
+  Layer.mergeAll(
+    Messages.layer(options),
+    Locks.layer(options),
+    Health.layer(options),
+    EntityStates.layer(options)
+  ).pipe(
     Layer.provideMerge(HeldShards.layer),
     Layer.provide(Snowflake.layerGenerator)
   )
 
 /** What programs of entities use. */
-export type ActorServices = Sharding.Sharding | Runners.Runners | MessageStorage.MessageStorage
+export type ActorServices = Sharding.Sharding | Runners.Runners | MessageStorage.MessageStorage | EntityStates
 
 /** A runner that listens at `runnerAddress`, over sockets. */
 export const layerSharding: Layer.Layer<

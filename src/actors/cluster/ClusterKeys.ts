@@ -17,6 +17,7 @@
  *     u, k           id of the chunk that is not acknowledged, and of the last one that is
  * P/<primary key>  request of a primary key, for deduplication
  * A/<type>/<entity>/<id>   request of an entity, for `clearAddress`
+ * S/<type>/<entity>/<name>   state of an entity, see `state/DurableState.ts`
  * T/<hour>/<id>    request whose exit was stored in that hour, for retention
  * ```
  *
@@ -115,6 +116,10 @@ export class ClusterKeys {
   /** The request of a key under {@link entity}, or under {@link finished}. */
   lastIdOf(key: string): string {
     return idOf(key.slice(-idDigits))
+  }
+
+  state(type: string, entity: string, name: string): string {
+    return `${this.root}S/${encodeName(type)}/${encodeOwnPart(entity)}/${encodeName(name)}`
   }
 
   get finished(): string {

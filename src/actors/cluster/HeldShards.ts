@@ -3,6 +3,9 @@
  * is still the one that is named here: so a process that lost a shard without noticing changes nothing.
  */
 import { Context, Layer } from "effect"
+import { Compare } from "../../client/Txn.ts"
+import type { ClusterKeys } from "./ClusterKeys.ts"
+import { ShardLockLost } from "./Failures.ts"
 
 export class HeldShards extends Context.Service<HeldShards, ShardTable>()("flaredb/actors/HeldShards") {
   static readonly layer: Layer.Layer<HeldShards> = Layer.sync(HeldShards, () => new ShardTable())
@@ -30,6 +33,14 @@ export class ShardTable {
   /** The create revision of the shard's lock; `undefined` when the shard is not held. */
   lockOf(shard: string): number | undefined {
     return this.locks.get(shard)
+  }
+
+  /** What holds as long as this process may commit for a shard. */
+  fence(keys: ClusterKeys, shard: string): ReadonlyArray<Compare> | ShardLockLost {
+    const lock = this.locks.get(shard)
+    if (lock !== undefined) return [Compare.createRevision(keys.lock(shard)).equals(lock)]
+    // A process that never held a shard runs no entities of others: a test, or a tool.
+    return this.isRunner ? new ShardLockLost({ shard }) : []
   }
 
   /** Forgets a shard; with `createRevision`, only while it is held with that lock. */

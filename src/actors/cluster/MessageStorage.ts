@@ -228,14 +228,6 @@ class Messages {
     return request._tag === "None" ? undefined : (yield* rowOf<RequestRow>(request.value)).shard
   })
 
-  /** What holds as long as this process may store replies of a shard. */
-  private fence(shard: string): ReadonlyArray<Compare> | ShardLockLost {
-    const lock = this.shards.lockOf(shard)
-    if (lock !== undefined) return [Compare.createRevision(this.keys.lock(shard)).equals(lock)]
-    // A process that never held a shard runs no entities of others: a test, or a tool.
-    return this.shards.isRunner ? new ShardLockLost({ shard }) : []
-  }
-
   /** The next refresh is to say so at once. */
   private loses(shard: string, lock: number | undefined): Effect.Effect<void> {
     return Effect.sync(() => this.shards.release(shard, lock))
@@ -249,7 +241,7 @@ class Messages {
     const shard = yield* this.shardOf(id)
     if (shard === undefined) return
     const lock = this.shards.lockOf(shard)
-    const fence = this.fence(shard)
+    const fence = this.shards.fence(this.keys, shard)
     if (fence instanceof ShardLockLost) return yield* fence
     const waits = this.keys.part(shard, id, "r")
     const entity = yield* this.entityOf(id)
@@ -293,7 +285,7 @@ class Messages {
     const shard = yield* this.shardOf(id)
     if (shard === undefined) return
     const lock = this.shards.lockOf(shard)
-    const fence = this.fence(shard)
+    const fence = this.shards.fence(this.keys, shard)
     if (fence instanceof ShardLockLost) return yield* fence
     const waits = this.keys.part(shard, id, "r")
     const key = this.keys.chunk(id, reply.id)

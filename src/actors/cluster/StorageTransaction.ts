@@ -28,6 +28,14 @@ export class NoTransaction extends Data.TaggedError("NoTransaction")<{}> {
   }
 }
 
+/** A row that a transaction may change several times, of which the last is committed. */
+export interface TransactionRow {
+  /** What the row, and who writes it, have to be like at the commit. */
+  readonly conditions: ReadonlyArray<Compare>
+  /** `undefined` when it was only read. */
+  readonly operation: Op<unknown> | undefined
+}
+
 /** Operations that wait for their transaction. */
 export class TransactionBuffer {
   readonly conditions: Array<Compare> = []
@@ -38,6 +46,10 @@ export class TransactionBuffer {
   readonly proofs: Array<Effect.Effect<boolean, ReadFailure>> = []
   /** Requests saved in it, by their primary key. */
   readonly primaryKeys = new Map<string, string>()
+  /** By key. */
+  readonly rows = new Map<string, TransactionRow>()
+  /** Carried out when the transaction has ended, the last one first. Told its revision when it is known to be committed. */
+  readonly onEnd: Array<(revision: number | undefined) => Effect.Effect<unknown>> = []
 
   /** Runs an effect whose operations are taken back when it fails. */
   attempt<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -45,10 +57,13 @@ export class TransactionBuffer {
       const lists = [this.conditions, this.operations, this.onConflict, this.proofs]
       const lengths = lists.map(({ length }) => length)
       const keys = new Set(this.primaryKeys.keys())
+      const rows = [...this.rows]
       return Effect.onError(effect, () =>
         Effect.sync(() => {
           for (const [i, list] of lists.entries()) list.length = lengths[i] ?? 0
           for (const key of this.primaryKeys.keys()) if (!keys.has(key)) this.primaryKeys.delete(key)
+          for (const [key, row] of this.rows) this.rows.set(key, { ...row, operation: undefined })
+          for (const [key, row] of rows) this.rows.set(key, row)
         }))
     })
   }
@@ -111,31 +126,45 @@ export const inTransaction = (kv: Store) => <A, E, R>(effect: Effect.Effect<A, E
   Effect.flatMap(OpenTransaction, (outer) => {
     if (outer !== undefined) return outer.attempt(effect)
     const buffer = new TransactionBuffer()
-    return Effect.tap(
-      Effect.provideService(effect, OpenTransaction, buffer),
-      () => Effect.orDie(commit(kv, buffer))
+    let revision: number | undefined
+    return Effect.provideService(effect, OpenTransaction, buffer).pipe(
+      Effect.tap(() =>
+        Effect.map(Effect.orDie(commit(kv, buffer)), (committed) => {
+          revision = committed
+        })
+      ),
+      Effect.ensuring(
+        Effect.suspend(() => Effect.forEach(buffer.onEnd.toReversed(), (end) => end(revision), { discard: true }))
+      )
     )
   })
 
 /** Times that a commit whose answer was lost is sent again. */
 const repeats = 2
 
+/** The transaction's revision; `undefined` when there was nothing to commit, or when its answer was lost. */
 const commit = Effect.fnUntraced(function*(
   kv: Store,
-  { conditions, onConflict, operations, proofs }: TransactionBuffer
-): Effect.fn.Return<void, WriteFailure | ReadFailure | TransactionConflict> {
-  if (operations.length === 0) return
+  buffer: TransactionBuffer
+): Effect.fn.Return<number | undefined, WriteFailure | ReadFailure | TransactionConflict> {
+  const rows = [...buffer.rows.values()]
+  const rowConditions = rows.flatMap((row) => row.conditions)
+  const conditions = [...buffer.conditions, ...rowConditions]
+  const operations = [...buffer.operations, ...rows.flatMap(({ operation }) => operation ?? [])]
+  if (operations.length === 0) return undefined
   for (let attempt = 0;; attempt++) {
     const sent = yield* Effect.result(kv.transact({ if: conditions, do: operations }))
     if (sent._tag === "Failure") {
       if (!isUnknown(sent.failure) || attempt >= repeats) return yield* sent.failure
       continue
     }
-    if (sent.success.succeeded) return
+    if (sent.success.succeeded) return sent.success.revision
     // The conditions do not hold any more once it took effect; one proof is enough, because it is all or nothing.
-    const [proof] = proofs
-    if (attempt > 0 && proof !== undefined && (yield* proof)) return
-    yield* Effect.forEach(onConflict, (call) => call(), { discard: true })
+    const [proof] = buffer.proofs
+    if (attempt > 0 && proof !== undefined && (yield* proof)) return undefined
+    // A row that somebody else changed says nothing of what the others stand for: that a shard is still held.
+    const rowsHold = rows.length === 0 || (yield* kv.transact({ if: rowConditions })).succeeded
+    if (rowsHold) yield* Effect.forEach(buffer.onConflict, (call) => call(), { discard: true })
     yield* transactionConflict
     return yield* new TransactionConflict({ conditions: conditions.length })
   }

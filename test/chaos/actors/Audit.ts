@@ -42,8 +42,10 @@ export const audit = Effect.fnUntraced(function*(ledger: Ledger) {
       found.set(entity, (found.get(entity) ?? 0) + 1)
     }))
   const counts = new Map<string, number>()
-  yield* Stream.runForEach(kv.scanAll(countsPrefix), ({ keyText, text }) =>
-    Effect.sync(() => counts.set(keyText.slice(countsPrefix.length), Number(text))))
+  yield* Stream.runForEach(
+    kv.scanAll(countsPrefix),
+    ({ keyText, text }) => Effect.sync(() => counts.set(keyText.slice(countsPrefix.length), Number(text)))
+  )
   for (const [entity, effects] of found) {
     if (counts.get(entity) !== effects) problems.push(`${entity} counted ${counts.get(entity)} of ${effects} effects`)
   }

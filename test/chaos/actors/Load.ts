@@ -82,7 +82,9 @@ export class Ledger {
         Effect.orDie,
         Effect.map((answer) => {
           this.answered += 1
-          if (performance.now() - calledMs > 4000) console.log("SLOW", id, entity, performance.now() - calledMs, new Date().toISOString())
+          if (performance.now() - calledMs > 4000) {
+            console.log("SLOW", id, entity, performance.now() - calledMs, new Date().toISOString())
+          }
           this.longestMs = Math.max(this.longestMs, performance.now() - calledMs)
           if (typeof answer === "string" && answer !== id) this.wrong.push(`${id} was answered ${answer}`)
         })

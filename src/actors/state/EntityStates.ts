@@ -1,0 +1,59 @@
+/** Where entities keep their states, and whose turn it is to change those of an entity. */
+import { Context, Effect, Layer } from "effect"
+import type { Scope } from "effect"
+import type { Entity } from "effect/cluster"
+import { KeyValue } from "../../client/KeyValue.ts"
+import type { ClusterName } from "../cluster/ClusterKeys.ts"
+import { ClusterKeys } from "../cluster/ClusterKeys.ts"
+import type { ShardTable } from "../cluster/HeldShards.ts"
+import { HeldShards } from "../cluster/HeldShards.ts"
+import { Turn } from "./Turn.ts"
+
+type Address = Entity.CurrentAddress["Service"]
+
+/** The turn of one entity, as long as states of it are in use. */
+interface InUse {
+  readonly turn: Turn
+  states: number
+}
+
+export class EntityStates extends Context.Service<EntityStates, {
+  readonly keys: ClusterKeys
+  readonly kv: KeyValue["Service"]
+  readonly shards: ShardTable
+  /** The one turn of all states of an entity. */
+  readonly turnOf: (address: Address) => Effect.Effect<Turn, never, Scope.Scope>
+}>()("flaredb/actors/EntityStates") {
+  static readonly layer = (name: ClusterName = {}): Layer.Layer<EntityStates, never, KeyValue | HeldShards> =>
+    Layer.effect(
+      EntityStates,
+      Effect.gen(function*() {
+        const inUse = new Map<string, InUse>()
+        const take = (entity: string): InUse => {
+          const known = inUse.get(entity) ?? { turn: new Turn(), states: 0 }
+          inUse.set(entity, known)
+          known.states += 1
+          return known
+        }
+        const giveBack = (entity: string, taken: InUse): void => {
+          taken.states -= 1
+          if (taken.states === 0) inUse.delete(entity)
+        }
+        return EntityStates.of({
+          keys: new ClusterKeys(name),
+          kv: yield* KeyValue,
+          shards: yield* HeldShards,
+          turnOf: ({ entityId, entityType }) => {
+            const entity = JSON.stringify([entityType, entityId])
+            return Effect.map(
+              Effect.acquireRelease(
+                Effect.sync(() => take(entity)),
+                (taken) => Effect.sync(() => giveBack(entity, taken))
+              ),
+              ({ turn }) => turn
+            )
+          }
+        })
+      })
+    )
+}
