@@ -1,5 +1,6 @@
 /** Every verb of the command line. */
 import { Command } from "effect/cli"
+import { actors } from "./ActorsCommand.ts"
 import { backup, restore, verify } from "./BackupCommands.ts"
 import { bench } from "./Bench.ts"
 import { benchLoad } from "./bench/Load.ts"
@@ -42,6 +43,7 @@ const verbs = [
   verify,
   inspect,
   config,
+  actors,
   bench,
   benchLoad
 ] as const
