@@ -2,7 +2,8 @@
  * The PostgreSQL database that a migration reads. Its driver, `@effect/sql-pg`, is an optional peer dependency that is
  * loaded here: a cluster needs none. The session is read-only, so that nothing of the source can change.
  */
-import { Context, Effect, Layer, Redacted } from "effect"
+import type { Redacted } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql"
 import { InvalidSource, SourceFailed, SourceUnreachable, SqlDriverMissing } from "./Failures.ts"
@@ -12,7 +13,7 @@ const driver = "@effect/sql-pg"
 
 interface Driver {
   readonly layer: (config: {
-    readonly url: Redacted.Redacted
+    readonly url: unknown
     readonly applicationName: string
     readonly connectTimeout: string
     readonly maxConnections: number
@@ -25,6 +26,15 @@ export const DriverImport: Context.Reference<() => Promise<unknown>> = Context.R
   "flaredb/actors/migration/DriverImport",
   { defaultValue: () => () => import("@effect/sql-pg/PgClient") }
 )
+
+/**
+ * Hides the URL from logs. The command line has a copy of Effect in its own file, the driver takes the one that is
+ * installed, and each copy opens only what it has hidden itself: so it is the driver's that hides it.
+ */
+const redacted = async (url: string): Promise<unknown> => {
+  const { make } = await import(import.meta.resolve("effect/Redacted")) as typeof Redacted
+  return make(url)
+}
 
 /** A database, and how messages name it: without its password. */
 export interface SourceDatabase {
@@ -60,12 +70,12 @@ export const layer = (
 ): Layer.Layer<SqlClient.SqlClient, SqlDriverMissing | SourceUnreachable> =>
   Layer.unwrap(Effect.gen(function*() {
     const importing = yield* DriverImport
-    const { layer } = yield* Effect.tryPromise({
-      try: async () => await importing() as Driver,
+    const [{ layer }, hidden] = yield* Effect.tryPromise({
+      try: async () => [await importing() as Driver, await redacted(url)] as const,
       catch: (cause) => new SqlDriverMissing({ package: driver, reason: reasonOf(cause).split("\n")[0] ?? "" })
     })
     return layer({
-      url: Redacted.make(url),
+      url: hidden,
       applicationName: "flaredb",
       connectTimeout: "10 seconds",
       maxConnections: 4,
