@@ -1,6 +1,6 @@
 /** `flaredb actors migrate`: from Effect's SQL tables into FlareDB. */
 import { Config, Effect, Layer, Option } from "effect"
-import { Flag, Command } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import { counted } from "./Counted.ts"
 import { clientFlags, withClient } from "./ClientFlags.ts"
 import { withDefault } from "./DefaultValue.ts"
@@ -112,8 +112,7 @@ export const migrate = Command.make("migrate", {
         }
         const compared = yield* migration.verify(
           progress.report,
-          ({ id, problem, table }) =>
-            Effect.andThen(progress.end, Messages.notice(`${table}: row ${id}: ${problem}`))
+          ({ id, problem, table }) => Effect.andThen(progress.end, Messages.notice(`${table}: row ${id}: ${problem}`))
         ).pipe(Effect.ensuring(progress.end))
         yield* flags.json
           ? Output.jsonLines(compared)

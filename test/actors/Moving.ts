@@ -48,7 +48,8 @@ export const Sleeper = Workflow.make("Sleeper", {
 })
 
 export const SleeperLive = Sleeper.toLayer(Effect.fnUntraced(function*({ id, sleepMs }) {
-  const step = (name: string) => Activity.make({ name, success: Schema.String, execute: Effect.as(wrote(`${name} ${id}`), name) })
+  const step = (name: string) =>
+    Activity.make({ name, success: Schema.String, execute: Effect.as(wrote(`${name} ${id}`), name) })
   const first = yield* step("first")
   yield* DurableClock.sleep({ name: "sleep", duration: sleepMs, inMemoryThreshold: 0 })
   const second = yield* step("second")

@@ -63,7 +63,9 @@ export class StillRunning extends Data.TaggedError("StillRunning")<{
 }> {
   override get message() {
     const found = [
-      ...this.runners.length === 0 ? [] : [`runners on SQL with a heartbeat within a minute: ${this.runners.join(", ")}`],
+      ...this.runners.length === 0
+        ? []
+        : [`runners on SQL with a heartbeat within a minute: ${this.runners.join(", ")}`],
       ...this.claimedElements === 0 ? [] : [`${this.claimedElements} queue elements claimed within a minute`],
       ...this.targetRunners === 0 ? [] : [`${this.targetRunners} runners on FlareDB`]
     ]
@@ -152,18 +154,19 @@ const firstPauseMs = 250
  * Writes a row. It is repeated when its answer was lost or FlareDB cannot take it now: whatever a migration writes may
  * be written twice. A refusal says which row it was.
  */
-export const writing = (table: string, id: string) => <A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E | RowRefused | RowTaken> => {
-  const attempt = (left: number, pauseMs: number): Effect.Effect<A, E | RowRefused | RowTaken> =>
-    Effect.catch(write, (error): Effect.Effect<A, E | RowRefused | RowTaken> => {
-      const root = rootOf(error)
-      if (root._tag === "InvalidArgument") {
-        return Effect.fail(new RowRefused({ table, id, problem: String(root.message) }))
-      }
-      if (root._tag === "IdTaken" || root._tag === "RequestFinished") return Effect.fail(new RowTaken({ table, id }))
-      const outcome = outcomeOf(root as Parameters<typeof outcomeOf>[0])
-      return left > 1 && (outcome === "later" || outcome === "unknown")
-        ? Effect.andThen(Effect.sleep(pauseMs), attempt(left - 1, pauseMs * 2))
-        : Effect.fail(error)
-    })
-  return attempt(attempts, firstPauseMs)
-}
+export const writing =
+  (table: string, id: string) => <A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E | RowRefused | RowTaken> => {
+    const attempt = (left: number, pauseMs: number): Effect.Effect<A, E | RowRefused | RowTaken> =>
+      Effect.catch(write, (error): Effect.Effect<A, E | RowRefused | RowTaken> => {
+        const root = rootOf(error)
+        if (root._tag === "InvalidArgument") {
+          return Effect.fail(new RowRefused({ table, id, problem: String(root.message) }))
+        }
+        if (root._tag === "IdTaken" || root._tag === "RequestFinished") return Effect.fail(new RowTaken({ table, id }))
+        const outcome = outcomeOf(root as Parameters<typeof outcomeOf>[0])
+        return left > 1 && (outcome === "later" || outcome === "unknown")
+          ? Effect.andThen(Effect.sleep(pauseMs), attempt(left - 1, pauseMs * 2))
+          : Effect.fail(error)
+      })
+    return attempt(attempts, firstPauseMs)
+  }

@@ -3,7 +3,7 @@ import { Effect, Option } from "effect"
 import type { MessageStorage, Reply } from "effect/cluster"
 import type { KeyValue, KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import type { ClusterKeys, QueuePart } from "../cluster/ClusterKeys.ts"
-import { chunkOf, exitOf, requestOf, signalOf } from "./Messages.ts"
+import { chunkOf, exitOf, requestOf, signalOf } from "./Envelopes.ts"
 import type { MessageRow, MessageTable } from "./MessageTable.ts"
 import type { Difference } from "./Part.ts"
 

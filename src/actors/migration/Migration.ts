@@ -220,4 +220,3 @@ export const layerServices = (
   prefix: string
 ): Layer.Layer<HeldShards | LogTime.LogTime | Persistence.BackingPersistence, never, KeyValue | Leases | Watch> =>
   Layer.mergeAll(HeldShards.layer, LogTime.layer(prefix), layerBackingPersistence({ prefix }))
-

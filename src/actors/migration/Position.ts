@@ -7,7 +7,7 @@
  * ```
  */
 import { Effect, Option } from "effect"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { KeyValue } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { encodeName } from "../persistence/Keys.ts"
 import type { Part } from "./Part.ts"
@@ -28,7 +28,11 @@ export class Positions {
   private readonly base: string
   private readonly source: string
 
-  constructor(kv: KeyValue["Service"], { cluster, prefix }: { readonly cluster: string; readonly prefix: string }, source: string) {
+  constructor(
+    kv: KeyValue["Service"],
+    { cluster, prefix }: { readonly cluster: string; readonly prefix: string },
+    source: string
+  ) {
     this.kv = kv
     this.base = `${prefix}migration/${encodeName(cluster)}/`
     this.source = source

@@ -48,7 +48,9 @@ export const sourceOf = (url: string): Effect.Effect<SourceDatabase, InvalidSour
     if (!URL.canParse(url)) return Effect.fail(new InvalidSource({ problem: "is no URL" }))
     const { host, pathname, protocol } = new URL(url)
     if (protocol !== "postgres:" && protocol !== "postgresql:") {
-      return Effect.fail(new InvalidSource({ problem: `is a ${protocol.slice(0, -1)} URL; only PostgreSQL is supported` }))
+      return Effect.fail(
+        new InvalidSource({ problem: `is a ${protocol.slice(0, -1)} URL; only PostgreSQL is supported` })
+      )
     }
     if (host === "" || pathname.length < 2) {
       return Effect.fail(new InvalidSource({ problem: "names no host or no database" }))

@@ -131,7 +131,8 @@ export class Tables {
         ? Effect.fail(
           new UnknownTable({
             table,
-            problem: `its name has the ${maxNameBytes} bytes at which PostgreSQL cuts names off, so the store's id is not known`
+            problem:
+              `its name has the ${maxNameBytes} bytes at which PostgreSQL cuts names off, so the store's id is not known`
           })
         )
         : Effect.succeed({ table, storeId: table.slice(persistenceTable.length + 1) }))
