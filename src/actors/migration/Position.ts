@@ -11,7 +11,7 @@ import type { KeyValue } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { encodeName } from "../persistence/Keys.ts"
 import type { Part } from "./Part.ts"
-import { OtherSource, TargetNotEmpty, UnknownPosition } from "./Failures.ts"
+import { OtherSource, TargetNotEmpty, UnknownPosition, writing } from "./Failures.ts"
 
 export interface Position {
   /** The database, as `database@oid`. */
@@ -72,7 +72,7 @@ export class Positions {
   })
 
   store(table: string, position: Omit<Position, "source">) {
-    return this.kv.put(this.keyOf(table), encode({ source: this.source, ...position }))
+    return writing(table, "position")(this.kv.put(this.keyOf(table), encode({ source: this.source, ...position })))
   }
 
   private keyOf(table: string): string {
