@@ -30,6 +30,7 @@ import { RaftNode } from "./node/RaftNode.ts"
 import * as Descriptors from "./ops/Descriptors.ts"
 import type { HttpAddress } from "./ops/HttpServer.ts"
 import * as HttpServer from "./ops/HttpServer.ts"
+import { StatusSections } from "./ops/StatusSections.ts"
 import { NodeId } from "./raft/Types.ts"
 import type { ListenError } from "./rpc/Listening.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
@@ -37,8 +38,8 @@ import * as ClientServer from "./server/ClientServer.ts"
 import * as ConnectionQuotas from "./server/ConnectionQuotas.ts"
 import * as NodeOperations from "./server/NodeOperations.ts"
 import { WatchServer } from "./server/WatchServer.ts"
-import * as MemoryStore from "./storage/MemoryStore.ts"
-import * as RocksStorage from "./storage/RocksStorage.ts"
+import * as MemoryStore from "./storage/memory/MemoryStore.ts"
+import * as RocksStorage from "./storage/rocksdb/RocksStorage.ts"
 import type { LogStore } from "./storage/LogStore.ts"
 import type { StateStore } from "./storage/StateStore.ts"
 import type { OpenError, StorageError } from "./storage/StorageError.ts"
@@ -46,6 +47,9 @@ import { RaftTimer } from "./timer/RaftTimer.ts"
 import * as MemoryTransport from "./transport/MemoryTransport.ts"
 import type { PeerTransport } from "./transport/PeerTransport.ts"
 import * as RpcTransport from "./transport/RpcTransport.ts"
+
+/** Where whoever runs something on a node of this process adds to its status page. */
+export { StatusSections }
 
 const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
   config.nodes.map((node) => NodeId(node.id)).sort((a, b) => a - b)
@@ -131,7 +135,7 @@ const layerLocal = <Services>(
 const layerServed = (
   { config, maxOpenTables }: FittedConfig,
   node: NodeLayer
-): Layer.Layer<RaftNode | WatchServer | ClientAddress | HttpAddress, OpenError | ListenError> =>
+): Layer.Layer<RaftNode | WatchServer | ClientAddress | HttpAddress | StatusSections, OpenError | ListenError> =>
   Layer.mergeAll(
     Descriptors.layerMetrics,
     ClientServer.layer({
@@ -150,10 +154,21 @@ const layerServed = (
   ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(config, maxOpenTables)))
 
 /** A node with what belongs to it, and a client of the cluster. */
-export type NodeServices = RaftNode | WatchServer | ClientAddress | HttpAddress | RemoteClient.ClientServices
+export type NodeServices =
+  | RaftNode
+  | WatchServer
+  | ClientAddress
+  | HttpAddress
+  | StatusSections
+  | RemoteClient.ClientServices
 
 /** The same with a state machine of one's own. */
-export type MachineNodeServices = RaftNode | ClientAddress | HttpAddress | RemoteCommands.CommandServices
+export type MachineNodeServices =
+  | RaftNode
+  | ClientAddress
+  | HttpAddress
+  | StatusSections
+  | RemoteCommands.CommandServices
 
 /** A configuration whose limits fit into the descriptors of this process. */
 type FittedConfig = Effect.Success<ReturnType<typeof Descriptors.fit>>

@@ -30,6 +30,7 @@ import * as Messages from "./cluster/MessageStorage.ts"
 import { MessageWork } from "./cluster/MessageWork.ts"
 import * as Health from "./cluster/RunnerHealth.ts"
 import * as Locks from "./cluster/RunnerStorage.ts"
+import { statusSection } from "./overview/StatusSection.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
 
@@ -128,6 +129,13 @@ export const layer = (
     Layer.provideMerge(layerRemote(options))
   )
 
+/** Shows a cluster of runners on the status page of the node. */
+const layerStatus = ({ cluster, prefix }: StorageOptions) =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const sections = yield* FlareDb.StatusSections
+    yield* sections.add(statusSection(yield* KeyValue, yield* Leases, { cluster, prefix }))
+  }))
+
 /** A runner beside a FlareDB node of this process. Three such processes need nothing else. */
 export const layerEmbedded = (
   node: Parameters<typeof FlareDb.layer>[0],
@@ -136,7 +144,7 @@ export const layerEmbedded = (
   ActorServices | FlareDb.NodeServices,
   Layer.Error<ReturnType<typeof FlareDb.layer>> | Config.ConfigError | SocketServer.SocketServerError
 > =>
-  layerSharding.pipe(
+  Layer.merge(layerSharding, layerStatus(options)).pipe(
     Layer.provideMerge(layerStorage(options)),
     Layer.provide(layerConfig(options.sharding)),
     Layer.provideMerge(FlareDb.layer(node))

@@ -2,7 +2,8 @@
 import { Config, Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { counted } from "./Counted.ts"
-import { clientFlags, withClient } from "./ClientFlags.ts"
+import { actorsFlags } from "./ActorsFlags.ts"
+import { withClient } from "./ClientFlags.ts"
 import { withDefault } from "./DefaultValue.ts"
 import { exitWith, failureOf, wrongUsage } from "./Failure.ts"
 import * as Messages from "./Messages.ts"
@@ -21,7 +22,7 @@ const tableFlag = (name: string, description: string, usual: string) =>
 const defaults = { tablePrefix: "cluster", queueTable: "effect_queue", keyValueTable: "effect_key_value_store" }
 
 export const migrate = Command.make("migrate", {
-  ...clientFlags,
+  ...actorsFlags,
   from: Flag.String("from").pipe(
     Flag.withMetavar("URL"),
     Flag.withDescription(
@@ -29,14 +30,6 @@ export const migrate = Command.make("migrate", {
     ),
     Flag.withFallbackConfig(Config.String("DATABASE_URL")),
     Flag.optional
-  ),
-  prefix: Flag.String("prefix").pipe(
-    Flag.withMetavar("PREFIX"),
-    withDefault("what the keys in FlareDB begin with, as the layers' option prefix", "fx/")
-  ),
-  cluster: Flag.String("cluster").pipe(
-    Flag.withMetavar("NAME"),
-    withDefault("the name that the runners on FlareDB share, as the layers' option cluster", "default")
   ),
   tablePrefix: tableFlag(
     "table-prefix",

@@ -7,7 +7,7 @@ export const exitCodes = {
   failed: 1,
   /** It was not tried: the command line or the configuration is wrong. */
   usage: 2,
-  /** The key does not exist. */
+  /** The key does not exist, or the dead letter, message or workflow. */
   notFound: 3
 } as const
 
@@ -76,6 +76,13 @@ export const failureOf = (error: unknown): Failure => {
     case "InvalidEndpoint":
     case "InvalidSource":
       return new Failure({ exitCode: exitCodes.usage, line: oneLine(text), tag, fields })
+    case "DeadLetterNotFound":
+    case "NoSuchMessage":
+    case "NoSuchWorkflow":
+      return new Failure({ exitCode: exitCodes.notFound, line: oneLine(text), tag, fields })
+    // What Effect's cluster wraps is what happened.
+    case "PersistenceError":
+      return failureOf((error as { readonly cause?: unknown }).cause)
     case "Unavailable":
       return new Failure({
         exitCode: exitCodes.failed,

@@ -1,6 +1,6 @@
 /** Every verb of the command line. */
 import { Command } from "effect/cli"
-import { actors } from "./ActorsCommand.ts"
+import { actors } from "./ActorsCommands.ts"
 import { backup, restore, verify } from "./BackupCommands.ts"
 import { bench } from "./Bench.ts"
 import { benchLoad } from "./bench/Load.ts"
@@ -36,6 +36,7 @@ const verbs = [
   lease,
   lock,
   session,
+  actors,
   status,
   transferLeader,
   backup,
@@ -43,7 +44,6 @@ const verbs = [
   verify,
   inspect,
   config,
-  actors,
   bench,
   benchLoad
 ] as const

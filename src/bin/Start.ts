@@ -36,17 +36,33 @@ const parentGone = Effect.gen(function*() {
 
 /** A node from its configuration to its end. What it needs is loaded here, because the other commands do not need it. */
 const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
-  const [FlareDb, { RaftNode }, { ClientAddress }, { HttpAddress }] = yield* Effect.promise(() =>
+  const [
+    FlareDb,
+    { RaftNode },
+    { ClientAddress },
+    { HttpAddress },
+    { StatusSections },
+    { KeyValue },
+    { Leases },
+    { statusSection }
+  ] = yield* Effect.promise(() =>
     Promise.all([
       import("../FlareDb.ts"),
       import("../node/RaftNode.ts"),
       import("../server/ClientServer.ts"),
-      import("../ops/HttpServer.ts")
+      import("../ops/HttpServer.ts"),
+      import("../ops/StatusSections.ts"),
+      import("../client/KeyValue.ts"),
+      import("../client/Lease.ts"),
+      import("../actors/overview/StatusSection.ts")
     ])
   )
   const services = yield* Layer.build(FlareDb.layer(config))
   const client = Context.get(services, ClientAddress)
   const http = Context.get(services, HttpAddress)
+  yield* Context.get(services, StatusSections).add(
+    statusSection(Context.get(services, KeyValue), Context.get(services, Leases))
+  )
   yield* Output.lines(readyLine(config, client, http))
   yield* Effect.addFinalizer(() => Effect.logInfo("stopping: closing the ports and the database"))
   yield* Effect.raceFirst(Context.get(services, RaftNode).fatal, parentGone)

@@ -28,6 +28,7 @@ import { version } from "../Version.ts"
 import { readiness } from "./Health.ts"
 import * as HttpGuard from "./HttpGuard.ts"
 import * as StatusPage from "./StatusPage.ts"
+import { make as makeSections, StatusSections } from "./StatusSections.ts"
 
 export interface HttpServerOptions {
   readonly clusterId: string
@@ -57,7 +58,7 @@ const orUnavailable = <R>(answer: Effect.Effect<HttpServerResponse.HttpServerRes
     ({ reason }) => Effect.succeed(HttpServerResponse.text(`the node has stopped: ${reason}\n`, { status: 503 }))
   )
 
-const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions) =>
+const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions, sections: StatusSections["Service"]) =>
   Layer.unwrap(
     Effect.map(RaftNode, (node) =>
       Layer.mergeAll(
@@ -74,10 +75,12 @@ const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions) =>
         HttpRouter.add(
           "GET",
           "/status",
-          Effect.map(
+          Effect.zipWith(
             node.status,
-            (status) =>
+            sections.read,
+            (status, answers) =>
               HttpServerResponse.jsonUnsafe({
+                ...Object.fromEntries(answers.map(({ json, name }) => [name, json])),
                 clusterId,
                 version,
                 ...status,
@@ -89,7 +92,11 @@ const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions) =>
         HttpRouter.add(
           "GET",
           "/",
-          Effect.map(node.status, (status) => HttpServerResponse.html(StatusPage.render(status, clusterId)))
+          Effect.zipWith(
+            node.status,
+            sections.read,
+            (status, answers) => HttpServerResponse.html(StatusPage.render(status, clusterId, answers))
+          )
         ),
         PrometheusMetrics.layerHttp()
       ))
@@ -138,6 +145,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   const limits = options.limits ?? defaultLimits
   const { maxHttpConnections } = limits
   const offences = yield* Offences.make("http")
+  const sections = yield* makeSections
   let connections = 0
   yield* watchTables([{
     table: "http_connections",
@@ -164,16 +172,17 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
     })
   const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
     const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
-    const served = HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true })
+    const served = HttpRouter.serve(routes(options, sections), { disableLogger: true, disableListenLog: true })
     return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
       const { address } = Context.get(services, HttpServer.HttpServer)
       return { port: "port" in address ? address.port : port, server: undefined }
     })
   })
   yield* Effect.logInfo(`HTTP is served at ${formatBound(bound)}`)
-  return HttpAddress.of(bound)
+  return Context.make(HttpAddress, HttpAddress.of(bound)).pipe(Context.add(StatusSections, sections))
 })
 
-/** Serves the paths above until the scope closes. */
-export const layer = (options: HttpServerOptions): Layer.Layer<HttpAddress, ListenError, RaftNode> =>
-  Layer.effect(HttpAddress, make(options))
+/** Serves the paths above until the scope closes. Whoever runs something on the node may add to them. */
+export const layer = (
+  options: HttpServerOptions
+): Layer.Layer<HttpAddress | StatusSections, ListenError, RaftNode> => Layer.effectContext(make(options))

@@ -3,6 +3,7 @@ import type { NodeStatus } from "../node/RaftNode.ts"
 import type { SnapshotProgress } from "../node/SnapshotSender.ts"
 import { version } from "../Version.ts"
 import { readiness } from "./Health.ts"
+import type { SectionAnswer } from "./StatusSections.ts"
 
 /** Seconds between reloads. */
 const reloadSeconds = 2
@@ -23,7 +24,11 @@ td{font-variant-numeric:tabular-nums}th{font-weight:500;opacity:.75}`
 const mebibytes = ({ bytes, estimatedBytes }: SnapshotProgress): string =>
   `${(bytes / 2 ** 20).toFixed(1)} of about ${(estimatedBytes / 2 ** 20).toFixed(1)} MiB`
 
-export const render = (status: NodeStatus, clusterId: string): string => {
+export const render = (
+  status: NodeStatus,
+  clusterId: string,
+  sections: ReadonlyArray<SectionAnswer> = []
+): string => {
   const { ready, reason } = readiness(status)
   const title = `FlareDB node ${status.nodeId}: ${status.role}`
   const peers = status.peers.map((peer) => {
@@ -57,5 +62,8 @@ export const render = (status: NodeStatus, clusterId: string): string => {
       ["version", version]
     ]) +
     (peers.length === 0 ? "" : `<h2>Peers</h2>${table(peers)}`) +
+    sections.flatMap(({ tables }) => tables).map(({ rows, title }) => `<h2>${escape(title)}</h2>${table(rows)}`).join(
+      ""
+    ) +
     `<p><a href="/status">/status</a> · <a href="/metrics">/metrics</a> · <a href="/readyz">/readyz</a> · <a href="/livez">/livez</a></p></body></html>`
 }

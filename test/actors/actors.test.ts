@@ -7,6 +7,7 @@ import { Activity, DurableClock, Workflow } from "effect/workflow"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { freePorts } from "../../src/bin/FreePorts.ts"
 import { Actors } from "../../src/actors/index.ts"
+import * as FlareDb from "../../src/FlareDb.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Add, Counter, CounterLive, handled, Later } from "./Counter.ts"
 
@@ -172,6 +173,8 @@ it.live("a runner and a node in one process have their messages again after a re
     const add = Effect.gen(function*() {
       const kv = yield* KeyValue
       const answer = yield* (yield* Counter.client)("one").Add(new Add({ id: "a" }))
+      const [section] = yield* (yield* FlareDb.StatusSections).read
+      assert.strictEqual(section?.name, "actors")
       return [answer, Option.getOrThrow(yield* kv.get(handled("one", "a"))).text]
     })
     for (let starts = 0; starts < 2; starts++) {

@@ -13,6 +13,7 @@ import { maxKeptReplyBytes, maxLeases, maxSessions } from "../../src/kv/Limits.t
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { waitingOf } from "../../src/node/Waiting.ts"
 import * as HttpServer from "../../src/ops/HttpServer.ts"
+import { StatusSections } from "../../src/ops/StatusSections.ts"
 import { ListenError } from "../../src/rpc/Listening.ts"
 import { version } from "../../src/Version.ts"
 
@@ -123,6 +124,35 @@ describe("HttpServer", () => {
         const answer = yield* get("/")
         assert.match(answer.type, /^text\/html/)
         assert.include(answer.text, "test &#60;1&#62;")
+      }))
+
+    it.effect("/ and /status have what others add, read once for all who ask, and say when it is not known", () =>
+      Effect.gen(function*() {
+        const sections = yield* StatusSections
+        let reads = 0
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* sections.add({
+            name: "actors",
+            read: Effect.sync(() => ({
+              json: { runners: ++reads },
+              tables: [{ title: "Actors <b>", rows: [["runners", reads], ["a & b", "c"]] }]
+            }))
+          })
+          yield* sections.add({ name: "broken", read: Effect.fail(new Error("the store is away")) })
+          yield* sections.add({ name: "slow", read: Effect.never })
+          const [status, page] = yield* Effect.all([get("/status"), get("/")], { concurrency: 2 })
+          yield* get("/status")
+          assert.strictEqual(reads, 1)
+          assert.deepInclude(JSON.parse(status.text), {
+            nodeId: 1,
+            actors: { runners: 1 },
+            broken: { problem: "the store is away" },
+            slow: { problem: "no answer within 500 ms" }
+          })
+          assert.include(page.text, "<h2>Actors &#60;b&#62;</h2>")
+          assert.include(page.text, "<th>a &#38; b</th><td>c</td>")
+        }))
+        assert.notProperty(JSON.parse((yield* get("/status")).text), "actors")
       }))
 
     it.effect("answers only under names that an operator gave, and under addresses", () =>

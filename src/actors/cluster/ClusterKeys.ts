@@ -26,7 +26,7 @@
  * another.
  */
 import { createHash } from "node:crypto"
-import { defaultPrefix, encodeName, encodeOwnPart } from "../persistence/Keys.ts"
+import { decodeName, defaultPrefix, encodeName, encodeOwnPart } from "../persistence/Keys.ts"
 
 export interface ClusterName {
   /** Before every key. Default `fx/`. */
@@ -125,7 +125,7 @@ export class ClusterKeys {
   }
 
   entity(type: string, entity: string): string {
-    return `${this.root}A/${encodeName(type)}/${encodeOwnPart(entity)}/`
+    return `${this.entitiesOf(type)}${encodeOwnPart(entity)}/`
   }
 
   ofEntity(type: string, entity: string, id: string): string {
@@ -150,8 +150,39 @@ export class ClusterKeys {
     return Number(key.slice(this.finished.length, this.finished.length + hourDigits))
   }
 
+  /** All locks. */
+  get locks(): string {
+    return `${this.root}L/`
+  }
+
   lock(shard: string): string {
-    return `${this.root}L/${encodeName(shard)}`
+    return `${this.locks}${encodeName(shard)}`
+  }
+
+  /** The shard of a key under {@link locks}. */
+  shardOfLock(key: string): string {
+    return decodeName(key.slice(this.locks.length))
+  }
+
+  /** The shard, the request and the part of a key under {@link queues}. */
+  queuedOf(key: string): readonly [shard: string, id: string, part: QueuePart] {
+    const end = key.indexOf("/", this.queues.length) + 1
+    return [decodeName(key.slice(this.queues.length, end - 1)), ...this.partOf(key.slice(0, end), key)]
+  }
+
+  /** The address of a key under {@link runners}. */
+  addressOf(key: string): string {
+    return decodeName(key.slice(this.runners.length))
+  }
+
+  /** All requests by their entities. */
+  get entities(): string {
+    return `${this.root}A/`
+  }
+
+  /** All requests of entities of a type. */
+  entitiesOf(type: string): string {
+    return `${this.entities}${encodeName(type)}/`
   }
 
   get runners(): string {

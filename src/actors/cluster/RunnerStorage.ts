@@ -17,6 +17,7 @@ import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
+import { lockAcquired, locksLost, shardsExpected } from "../ActorMetrics.ts"
 import type { ClusterName } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
 import { NoMachineId, persistent, repeatable, UnknownRow } from "./Failures.ts"
@@ -294,6 +295,7 @@ class Runners {
       }))
       if (taken.succeeded) {
         this.holds(owner, shard, taken.revision)
+        yield* lockAcquired
         return true
       }
       // Read apart: transactions that read are not sent together.
@@ -387,6 +389,7 @@ class Runners {
     ], { concurrency: 2 }))
     if (kept._tag === "Failure") {
       if (kept.failure._tag !== "LeaseNotFound") return yield* kept.failure
+      yield* locksLost(owner.locks.size)
       this.loseAll(owner, lease)
       return
     }
@@ -433,7 +436,8 @@ const runnerRow = (entry: KeyValueEntry): Effect.Effect<RunnerRow, UnknownRow> =
 
 /** The storage of runners, with locks that `HeldShards` knows of. */
 export const make = Effect.fnUntraced(function*(name: ClusterName) {
-  const { shardLockExpiration } = yield* ShardingConfig.ShardingConfig
+  const { availableShardGroups, shardLockExpiration, shardsPerGroup } = yield* ShardingConfig.ShardingConfig
+  yield* shardsExpected(shardsPerGroup * availableShardGroups.length)
   const clock = yield* Clock.Clock
   const ttlMs = Math.max(minTtlMs, Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(shardLockExpiration))))
   const runners = new Runners(

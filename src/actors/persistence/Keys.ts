@@ -35,6 +35,20 @@ export const encodeName = (name: string): string =>
       character.isWellFormed() ? encodeURIComponent(character) : `%u${character.charCodeAt(0).toString(16)}`
     ).join("")
 
+/** The name that {@link encodeName} made a part of a key of. What no name was made of is given as it is. */
+export const decodeName = (part: string): string => {
+  const [first = "", ...surrogates] = part.split("%u")
+  try {
+    return surrogates.reduce(
+      (name, piece) =>
+        name + String.fromCharCode(Number.parseInt(piece.slice(0, 4), 16)) + decodeURIComponent(piece.slice(4)),
+      decodeURIComponent(first)
+    )
+  } catch {
+    return part
+  }
+}
+
 /** A caller's key as the last part of a key, whatever its length and characters. It cannot be turned back. */
 export const encodeOwnPart = (key: string): string => {
   const encoded = encodeName(key)
@@ -42,3 +56,7 @@ export const encodeOwnPart = (key: string): string => {
     ? `=${encoded}`
     : `#${createHash("sha256").update(encoded).digest("hex")}`
 }
+
+/** The key that {@link encodeOwnPart} made a part of; `undefined` for one that is kept as its hash. */
+export const decodeOwnPart = (part: string): string | undefined =>
+  part.startsWith("=") ? decodeName(part.slice(1)) : undefined

@@ -8,6 +8,8 @@ import type { Scope } from "effect"
 import type { KeyValue } from "../../../client/KeyValue.ts"
 import type { Ops } from "../../../client/Txn.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
+import type { Outcome } from "../../ActorMetrics.ts"
+import { queueSettled } from "../../ActorMetrics.ts"
 import { outcomeOf } from "../Outcome.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
 import { copyOf, encodeCompleted, encodeFailed, encodeQueueRow } from "./Layout.ts"
@@ -120,7 +122,7 @@ export class Claimed {
   }
 
   /** Settles, and waits for it as long as that is reasonable. `left` is the row that there is afterwards. */
-  private settle(what: string, operations: Effect.Effect<Ops, unknown>, left?: QueueRow): Effect.Effect<void> {
+  private settle(what: Outcome, operations: Effect.Effect<Ops, unknown>, left?: QueueRow): Effect.Effect<void> {
     return Effect.flatMap(
       Effect.forkIn(this.settling(what, operations, left), this.parts.scope),
       (fiber) =>
@@ -138,7 +140,7 @@ export class Claimed {
 
   private readonly settling = Effect.fnUntraced({ self: this }, function*(
     this: Claimed,
-    what: string,
+    what: Outcome,
     operations: Effect.Effect<Ops, unknown>,
     left: QueueRow | undefined
   ) {
@@ -153,6 +155,7 @@ export class Claimed {
       const result = yield* Effect.result(settle)
       if (result._tag === "Success") {
         const { revision, succeeded } = result.success
+        if (succeeded || doubtful) yield* queueSettled(keys.name, what)
         if (succeeded && left !== undefined) changed({ ...left, revision })
         else if (succeeded) removed(place, revision)
         // After an answer that was lost, the first attempt may be what changed the row.

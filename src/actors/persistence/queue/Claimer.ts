@@ -13,6 +13,7 @@ import type { KeyValue, KeyValueEntry, WriteFailure } from "../../../client/KeyV
 import type { HeldLease, Leases } from "../../../client/Lease.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import type { Changes, Watch } from "../../../client/Watch.ts"
+import { queueClaimed } from "../../ActorMetrics.ts"
 import { outcomeOf } from "../Outcome.ts"
 import { Claimed, lastPatienceMs } from "./Claimed.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
@@ -330,7 +331,7 @@ export class Claimer {
       do: [Op.put(key, encodeQueueRow(next))] as const
     }
     const hand = (revision: number, json: Uint8Array | undefined) =>
-      this.hand(mirror, { ...next, revision }, json, spent)
+      Effect.andThen(queueClaimed(keys.name), this.hand(mirror, { ...next, revision }, json, spent))
     if (row.copy === undefined) {
       const attempt = yield* repeated(kv.transact({ ...txn, do: [...txn.do, Op.get(element)] })).pipe(
         // The element is too large for an answer that is kept. The row says what became of it.

@@ -74,6 +74,9 @@ export class QueueKeys {
   }
 }
 
+/** Before the keys of all queues but those of completed and failed elements. */
+export const queuesPrefix = (prefix: string): string => `${prefix}q/`
+
 export const completedPrefix = (prefix: string): string => `${prefix}qc/`
 export const failedPrefix = (prefix: string): string => `${prefix}qx/`
 
@@ -82,11 +85,11 @@ export const finishedOf = (
   prefix: string,
   kind: string,
   key: string
-): { readonly ms: number; readonly element: string } | undefined => {
+): { readonly ms: number; readonly queue: string; readonly element: string } | undefined => {
   const [ms = "", queue, id] = key.slice(kind.length).split("/")
   return queue === undefined || id === undefined || ms.length !== momentDigits
     ? undefined
-    : { ms: Number(ms), element: `${prefix}q/${queue}/e/${id}` }
+    : { ms: Number(ms), queue, element: `${prefix}q/${queue}/e/${id}` }
 }
 
 /** A claim on an element. */

@@ -1,0 +1,228 @@
+/**
+ * Executions of workflows, from the messages that Effect's engine keeps of them: a run, its activities, its deferreds, and
+ * its clocks. What the engine has in memory only is not seen: sleeps below its threshold, and which deferred is awaited.
+ */
+import { Effect, Stream } from "effect"
+import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
+import type { EntityRow, ExitRow, RequestRow } from "../cluster/MessageRows.ts"
+import { decodeName, encodeName } from "../persistence/Keys.ts"
+import { savedMsOf } from "./Moments.ts"
+import { waitingOf } from "./QueuedMessage.ts"
+import type { Reader } from "./Reader.ts"
+
+/**
+ * `running`: it runs, or waits for its runner. `sleeping`: it is suspended, and a clock wakes it. `suspended`: it waits
+ * for a deferred, a child or a resume; which one the store does not know. `stopped`: it failed, and waits to be resumed
+ * (`SuspendOnFailure`). The others are done.
+ */
+export type WorkflowState =
+  | "running"
+  | "sleeping"
+  | "suspended"
+  | "stopped"
+  | "succeeded"
+  | "failed"
+  | "interrupted"
+
+export interface WorkflowView {
+  readonly name: string
+  readonly execution: string
+  readonly state: WorkflowState
+  /** Whether an interrupt was asked for. */
+  readonly interrupting: boolean
+  /** When it was begun, by its caller's clock, in milliseconds since 1970. */
+  readonly startedMs: number
+  /** When the earliest of its clocks wakes it, in milliseconds since 1970. */
+  readonly wakesMs: number | undefined
+  /** Attempts of activities that were begun. */
+  readonly activities: number
+  /** Deferreds that are done, clocks among them. */
+  readonly deferreds: number
+  readonly shard: string
+  /** Why it failed, at most 4,096 characters. */
+  readonly reason: string | undefined
+}
+
+export interface WorkflowsOptions {
+  /** Only workflows of this name. */
+  readonly name?: string | undefined
+}
+
+const typePrefix = "Workflow/"
+/** The entity that keeps the clocks of executions. */
+export const clockType = "Workflow/-/DurableClock"
+
+/** What a run that is interrupted is told by; Effect does not export it. */
+export const interruptSignal = "Workflow/InterruptSignal"
+
+const maxReasonLength = 4_096
+
+/** Executions read at once. */
+const concurrency = 16
+
+/** What is collected of one execution while its rows go by. */
+interface Execution {
+  /** The part of the keys that they share. */
+  readonly part: string
+  readonly type: string
+  shard: string
+  run: string | undefined
+  execution: string | undefined
+  activities: number
+  deferreds: number
+  interrupting: boolean
+}
+
+const fresh = (type: string, part: string): Execution => ({
+  part,
+  type,
+  shard: "",
+  run: undefined,
+  execution: undefined,
+  activities: 0,
+  deferreds: 0,
+  interrupting: false
+})
+
+const take = (into: Execution, id: string, entry: KeyValueEntry): void => {
+  let row: EntityRow
+  try {
+    row = JSON.parse(entry.text) as EntityRow
+  } catch {
+    return
+  }
+  const key = row.primaryKey
+  if (key === null || key === undefined || !key.startsWith(`${into.type}/`)) return
+  into.shard = row.shard
+  // Its execution may be any text; what comes behind it are names of the engine.
+  const rest = key.slice(into.type.length + 1)
+  if (rest.endsWith("/run/")) {
+    into.run = id
+    into.execution = rest.slice(0, -"/run/".length)
+    return
+  }
+  const execution = decodeOf(into.part)
+  const tail = execution === undefined ? rest : rest.slice(execution.length)
+  if (tail.includes("/activity/")) into.activities++
+  else if (tail.includes("/deferred/")) {
+    into.deferreds++
+    if (tail.endsWith(`/deferred/${interruptSignal}`)) into.interrupting = true
+  }
+}
+
+const decodeOf = (part: string): string | undefined => part.startsWith("=") ? decodeName(part.slice(1)) : undefined
+
+type Encoded = Readonly<Record<string, unknown>>
+
+/** Why an exit is a failure, as text. */
+const failureOf = (exit: Encoded): { readonly interrupted: boolean; readonly reason: string } => {
+  const reasons = (Array.isArray(exit["cause"]) ? exit["cause"] : []) as ReadonlyArray<Encoded>
+  const interrupted = reasons.length > 0 && reasons.every(({ _tag }) => _tag === "Interrupt")
+  const text = reasons.map((reason) => JSON.stringify(reason["error"] ?? reason["defect"] ?? reason["_tag"])).join("; ")
+  return { interrupted, reason: text.slice(0, maxReasonLength) }
+}
+
+/** What the stored exit of a run says. */
+const stateOf = (text: string): { readonly state: WorkflowState; readonly reason?: string } => {
+  const { reply } = JSON.parse(text) as ExitRow
+  const exit = reply.exit as unknown as Encoded
+  const result = (exit["_tag"] === "Success" ? exit["value"] : undefined) as Encoded | undefined
+  if (result?.["_tag"] === "Suspended") return { state: result["failed"] === true ? "stopped" : "suspended" }
+  const done = (result === undefined ? exit : result["exit"] ?? exit) as Encoded
+  if (done["_tag"] === "Success") return { state: "succeeded" }
+  const { interrupted, reason } = failureOf(done)
+  return { state: interrupted ? "interrupted" : "failed", reason }
+}
+
+/** When the earliest clock of an execution that still waits is due. */
+const wakesAt = Effect.fnUntraced(function*(reader: Reader, { part, shard }: Execution) {
+  const { keys } = reader
+  const ids: Array<string> = []
+  yield* reader.each(
+    `${keys.entitiesOf(clockType)}${part}/`,
+    ({ keyText }) => ids.push(keys.lastIdOf(keyText)),
+    { keysOnly: true, budget: { left: maxClocks } }
+  )
+  const due = yield* Effect.forEach(
+    ids,
+    (id) =>
+      Effect.map(
+        reader.get(keys.part(shard, id, "r")),
+        (found) => found._tag === "None" ? undefined : waitingOf(found.value)?.deliverAt
+      ),
+    { concurrency }
+  )
+  const times = due.filter((ms) => ms !== undefined)
+  return times.length === 0 ? undefined : Math.min(...times)
+})
+
+/** Clocks of one execution that are looked at. */
+const maxClocks = 1_000
+
+const view = Effect.fnUntraced(function*(reader: Reader, found: Execution) {
+  const { activities, deferreds, interrupting, run, shard, type } = found
+  // Only an activity or a deferred: its run was cleared.
+  if (run === undefined) return undefined
+  const exit = yield* reader.get(reader.keys.exit(run))
+  const stored = exit._tag === "None" ? { state: "running" as const } : stateOf(exit.value.text)
+  const wakesMs = stored.state === "suspended" ? yield* wakesAt(reader, found) : undefined
+  return {
+    name: type.slice(typePrefix.length),
+    execution: found.execution ?? "",
+    state: wakesMs === undefined ? stored.state : "sleeping",
+    interrupting,
+    startedMs: savedMsOf(run),
+    wakesMs,
+    activities,
+    deferreds,
+    shard,
+    reason: "reason" in stored ? stored.reason : undefined
+  } satisfies WorkflowView
+})
+
+const ofType = (reader: Reader, type: string): Stream.Stream<WorkflowView, ReadFailure> => {
+  const { keys } = reader
+  const prefix = keys.entitiesOf(type)
+  return reader.rows(prefix).pipe(
+    Stream.mapAccum(
+      () => undefined as Execution | undefined,
+      (known, entry: KeyValueEntry) => {
+        const part = entry.keyText.slice(prefix.length, entry.keyText.lastIndexOf("/"))
+        const current = known?.part === part ? known : fresh(type, part)
+        take(current, keys.lastIdOf(entry.keyText), entry)
+        return [current, known === undefined || known === current ? [] : [known]]
+      },
+      { onHalt: (last) => last === undefined ? [] : [last] }
+    ),
+    Stream.mapEffect((execution) => view(reader, execution), { concurrency }),
+    Stream.filter((one) => one !== undefined)
+  )
+}
+
+/** Executions by the name of their workflow, then by their id; those that are done as long as nobody cleared them. */
+export const workflows = (
+  reader: Reader,
+  { name }: WorkflowsOptions = {}
+): Stream.Stream<WorkflowView, ReadFailure> => {
+  if (name !== undefined) return ofType(reader, `${typePrefix}${name}`)
+  const before = encodeName(typePrefix)
+  return reader.names(reader.keys.entities).pipe(
+    Stream.filter((part) => part.startsWith(before) && part !== encodeName(clockType)),
+    Stream.flatMap((part) => ofType(reader, decodeName(part)))
+  )
+}
+
+/** One execution; `undefined` when the store knows none. */
+export const workflow = Effect.fnUntraced(function*(reader: Reader, name: string, execution: string) {
+  const type = `${typePrefix}${name}`
+  const prefix = reader.keys.entity(type, execution)
+  const found = fresh(type, prefix.slice(reader.keys.entitiesOf(type).length, -1))
+  yield* reader.each(prefix, (entry) => take(found, reader.keys.lastIdOf(entry.keyText), entry))
+  return { view: yield* view(reader, found), run: found.run }
+})
+
+/** The address of a request. */
+export const addressOf = Effect.fnUntraced(function*(reader: Reader, id: string) {
+  const found = yield* reader.get(reader.keys.request(id))
+  return found._tag === "None" ? undefined : (JSON.parse(found.value.text) as RequestRow).envelope.address
+})

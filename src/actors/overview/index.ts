@@ -1,0 +1,140 @@
+/**
+ * To see what actors keep, and to change it by hand: what `flaredb actors …` and the status page are made of. It reads the
+ * rows of runners, messages and queues from outside; what only a runner has in memory is not here.
+ */
+import { Clock, Context, Effect, Layer, Stream } from "effect"
+import type { ClusterError } from "effect/cluster"
+import type { ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
+import { KeyValue } from "../../client/KeyValue.ts"
+import { Leases } from "../../client/Lease.ts"
+import type { Watch } from "../../client/Watch.ts"
+import type { CronJobView } from "./CronJobs.ts"
+import { cronJobs } from "./CronJobs.ts"
+import type { Changed, DeadLetter, DeadLetterNotFound } from "./DeadLetters.ts"
+import {
+  deadLetter,
+  deadLetters,
+  dropDeadLetter,
+  dropDeadLetters,
+  retryDeadLetter,
+  retryDeadLetters
+} from "./DeadLetters.ts"
+import type { EntitiesOptions, EntitiesView } from "./Entities.ts"
+import { entities } from "./Entities.ts"
+import type { MessageView } from "./EntityMessages.ts"
+import { messages } from "./EntityMessages.ts"
+import type { EntityContents, NoSuchMessage, NoSuchWorkflow, WorkflowFinished } from "./Interventions.ts"
+import { clearEntity, entityContents, interruptMessage, interruptWorkflow, storage } from "./Interventions.ts"
+import type { QueuesOptions, QueueView } from "./Queues.ts"
+import { queues } from "./Queues.ts"
+import type { OverviewOptions } from "./Reader.ts"
+import { Reader } from "./Reader.ts"
+import type { RunnerView, ShardsOptions, ShardView } from "./Runners.ts"
+import { runners, shards } from "./Runners.ts"
+import type { Summary } from "./Summary.ts"
+import { summary } from "./Summary.ts"
+import type { WorkflowsOptions, WorkflowView } from "./Workflows.ts"
+import { workflows } from "./Workflows.ts"
+
+export type { CronJobView } from "./CronJobs.ts"
+export type { Changed, DeadLetter } from "./DeadLetters.ts"
+export { DeadLetterNotFound } from "./DeadLetters.ts"
+export type { EntitiesOptions, EntitiesView, EntityView } from "./Entities.ts"
+export type { MessageView } from "./EntityMessages.ts"
+export type { EntityContents } from "./Interventions.ts"
+export { NoSuchMessage, NoSuchWorkflow, WorkflowFinished } from "./Interventions.ts"
+export type { QueuesOptions, QueueView } from "./Queues.ts"
+export type { Budget, OverviewOptions } from "./Reader.ts"
+export type { RunnerView, ShardsOptions, ShardView } from "./Runners.ts"
+export type { Count, QueueSummary, Summary } from "./Summary.ts"
+export type { WorkflowsOptions, WorkflowState, WorkflowView } from "./Workflows.ts"
+
+/**
+ * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a time. How
+ * long something waits is judged by this process's clock where times are given from outside.
+ */
+export class Overview extends Context.Service<Overview, {
+  /** Runners that are registered or hold locks. */
+  readonly runners: Effect.Effect<ReadonlyArray<RunnerView>, ReadFailure>
+  /** Shards with their owners and how many messages wait. */
+  readonly shards: (options?: ShardsOptions) => Effect.Effect<ReadonlyArray<ShardView>, ReadFailure>
+  /** Entities with messages that wait. */
+  readonly entities: (options?: EntitiesOptions) => Effect.Effect<EntitiesView, ReadFailure>
+  /** Messages of one entity that wait. */
+  readonly messages: (type: string, id: string) => Stream.Stream<MessageView, ReadFailure>
+  /** Persisted queues with their counts. */
+  readonly queues: (options?: QueuesOptions) => Effect.Effect<ReadonlyArray<QueueView>, ReadFailure>
+  /** Elements of a queue that failed for good, the oldest first. */
+  readonly deadLetters: (queue: string) => Stream.Stream<DeadLetter, ReadFailure>
+  /** The dead letter of an id. */
+  readonly deadLetter: (queue: string, id: string) => Effect.Effect<DeadLetter, ReadFailure | DeadLetterNotFound>
+  /** Puts a dead letter back into its queue; `false` when another one has changed it meanwhile. */
+  readonly retry: (queue: string, letter: DeadLetter) => Effect.Effect<boolean, WriteFailure>
+  /**
+   * Puts all dead letters of a queue back that there are when it begins. `progress` is told after each: when it fails,
+   * those were done.
+   */
+  readonly retryAll: (
+    queue: string,
+    progress?: (so: Changed) => void
+  ) => Effect.Effect<Changed, ReadFailure | WriteFailure>
+  /** Removes all dead letters of a queue that there are when it begins, with their ids. */
+  readonly dropAll: (
+    queue: string,
+    progress?: (so: Changed) => void
+  ) => Effect.Effect<Changed, ReadFailure | WriteFailure>
+  /** Removes a dead letter and its id; `false` when another one has changed it meanwhile. */
+  readonly drop: (letter: DeadLetter) => Effect.Effect<boolean, WriteFailure>
+  /** Executions of workflows. */
+  readonly workflows: (options?: WorkflowsOptions) => Stream.Stream<WorkflowView, ReadFailure>
+  /** Cron singletons. */
+  readonly cronJobs: Stream.Stream<CronJobView, ReadFailure>
+  /** Has a message interrupted that has no exit. */
+  readonly interruptMessage: (
+    id: string
+  ) => Effect.Effect<void, NoSuchMessage | ReadFailure | ClusterError.PersistenceError>
+  /** Has an execution of a workflow interrupted, with its compensations. */
+  readonly interruptWorkflow: (
+    name: string,
+    execution: string
+  ) => Effect.Effect<void, NoSuchWorkflow | WorkflowFinished | ReadFailure | ClusterError.PersistenceError>
+  /** Counts the messages that `clear` would remove. */
+  readonly contents: (type: string, id: string) => Effect.Effect<EntityContents, ReadFailure>
+  /** Forgets all messages of an entity, with their primary keys. */
+  readonly clear: (type: string, id: string) => Effect.Effect<void, ClusterError.PersistenceError>
+  /** A few figures, for which a bounded number of keys is read. */
+  readonly summary: Effect.Effect<Summary, ReadFailure>
+}>()("flaredb/actors/Overview") {
+  /** The overview of a cluster of runners, and of the queues of a prefix. */
+  static readonly layer = (
+    options: OverviewOptions = {}
+  ): Layer.Layer<Overview, never, KeyValue | Leases | Watch> =>
+    Layer.effect(
+      Overview,
+      Effect.gen(function*() {
+        const reader = new Reader(yield* KeyValue, yield* Leases, options)
+        const stored = yield* storage(options)
+        const now = Clock.currentTimeMillis
+        return Overview.of({
+          runners: Effect.suspend(() => runners(reader)),
+          shards: (shardOptions) => shards(reader, shardOptions),
+          entities: (entityOptions) => Effect.flatMap(now, (nowMs) => entities(reader, nowMs, entityOptions)),
+          messages: (type, id) => Stream.unwrap(Effect.map(now, (nowMs) => messages(reader, nowMs, type, id))),
+          queues: (queueOptions) => Effect.flatMap(now, (nowMs) => queues(reader, nowMs, queueOptions)),
+          deadLetters: (queue) => deadLetters(reader, queue),
+          deadLetter: (queue, id) => deadLetter(reader, queue, id),
+          retry: (queue, letter) => retryDeadLetter(reader, queue, letter),
+          retryAll: (queue, progress) => retryDeadLetters(reader, queue, progress),
+          dropAll: (queue, progress) => dropDeadLetters(reader, queue, progress),
+          drop: (letter) => dropDeadLetter(reader, letter),
+          workflows: (workflowOptions) => workflows(reader, workflowOptions),
+          cronJobs: cronJobs(reader),
+          interruptMessage: (id) => Effect.asVoid(interruptMessage(reader, stored, id)),
+          interruptWorkflow: (name, execution) => Effect.asVoid(interruptWorkflow(reader, stored, name, execution)),
+          contents: (type, id) => entityContents(reader, type, id),
+          clear: (type, id) => clearEntity(stored, type, id),
+          summary: Effect.suspend(() => summary(reader))
+        })
+      })
+    )
+}

@@ -1,0 +1,121 @@
+/** Reads a backup file from its beginning to its end, held to all its checksums. */
+import { Data, Effect } from "effect"
+import type { FileHandle } from "node:fs/promises"
+import { open, stat } from "node:fs/promises"
+import type { BackupHeader } from "../../codec/BackupFile.ts"
+import { BackupDecoder } from "../../codec/BackupFile.ts"
+import { CodecError } from "../../codec/EntryRecord.ts"
+import type { SnapshotTotals } from "../../codec/SnapshotChunk.ts"
+import type { RowsCheck } from "../RowsCheck.ts"
+import { anyRows, CheckedRows } from "../RowsCheck.ts"
+import type { StateRow } from "../StateStore.ts"
+
+/** The file is no backup, or not whole, or damaged. */
+export class BackupCorrupt extends Data.TaggedError("BackupCorrupt")<{
+  readonly path: string
+  readonly detail: string
+}> {
+  override get message() {
+    return `${this.path} cannot be used as a backup: ${this.detail}. Nothing was changed; take another backup.`
+  }
+}
+
+/** The disk refused to read or write a backup file. */
+export class BackupIoError extends Data.TaggedError("BackupIoError")<{
+  /** What was being done: "read", "write", "rename" … */
+  readonly operation: string
+  readonly path: string
+  readonly cause: unknown
+}> {
+  override get message() {
+    return `cannot ${this.operation} ${this.path}: ${
+      this.cause instanceof Error ? this.cause.message : String(this.cause)
+    }`
+  }
+}
+
+/** What a whole backup held. */
+export interface BackupContents {
+  readonly header: BackupHeader
+  readonly totals: SnapshotTotals
+}
+
+export interface ReadBackupOptions<E> {
+  /** Looks into the rows, before `onRows` is told of them. */
+  readonly check?: (header: BackupHeader) => RowsCheck
+  /** Told of the rows in the order of their keys, at most a few hundred KiB or one row at a time. */
+  readonly onRows?: (rows: ReadonlyArray<StateRow>, header: BackupHeader) => Effect.Effect<void, E>
+  /** Told how far the reader is in the file. */
+  readonly onProgress?: (bytes: number, ofBytes: number) => Effect.Effect<void>
+}
+
+const pieceBytes = 256 * 1024
+
+const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Effect.Effect<A, BackupIoError> =>
+  Effect.uninterruptible(
+    Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
+  )
+
+/** A pipe would block the thread that opens it, and could not be read twice. */
+const opened = (path: string): Effect.Effect<FileHandle, BackupIoError> =>
+  attempt("read", path, async () => {
+    if ((await stat(path)).isFile()) return open(path, "r")
+    throw new Error("it is no regular file, and a backup is read twice; save it to a file, and name that")
+  })
+
+/** Reads the whole file. Rows are handed on before the end is known to be right: whoever keeps them waits for it. */
+export const readBackup = <E = never>(
+  path: string,
+  options: ReadBackupOptions<E> = {}
+): Effect.Effect<BackupContents, BackupCorrupt | BackupIoError | E> =>
+  Effect.acquireUseRelease(
+    opened(path),
+    Effect.fnUntraced(function*(file: FileHandle) {
+      const decoder = new BackupDecoder()
+      const corrupt = (error: CodecError) => new BackupCorrupt({ path, detail: error.message })
+      const { size } = yield* attempt("read", path, () => file.stat())
+      let checked: CheckedRows | undefined
+      const rowsOf = (header: BackupHeader) => (checked ??= new CheckedRows(options.check?.(header) ?? anyRows))
+      let read = 0
+      for (;;) {
+        // A new buffer each time: rows are views of it.
+        const { buffer, bytesRead } = yield* attempt("read", path, () =>
+          file.read({ buffer: Buffer.allocUnsafeSlow(pieceBytes), position: read }))
+        if (bytesRead === 0) {
+          break
+        }
+        read += bytesRead
+        const parts = decoder.take(buffer.subarray(0, bytesRead))
+        if (parts instanceof CodecError) {
+          return yield* corrupt(parts)
+        }
+        for (const part of parts) {
+          if (part._tag !== "Rows" || part.rows.length === 0) {
+            continue
+          }
+          const header = decoder.header as BackupHeader
+          const problem = rowsOf(header).take(part.rows)
+          if (problem !== undefined) {
+            return yield* corrupt(problem)
+          }
+          if (options.onRows !== undefined) {
+            yield* options.onRows(part.rows, header)
+          }
+        }
+        if (options.onProgress !== undefined) {
+          yield* options.onProgress(read, size)
+        }
+      }
+      const totals = decoder.end()
+      if (totals instanceof CodecError) {
+        return yield* corrupt(totals)
+      }
+      const header = decoder.header as BackupHeader
+      const problem = rowsOf(header).end()
+      return problem === undefined ? { header, totals } satisfies BackupContents : yield* corrupt(problem)
+    }),
+    (file) =>
+      Effect.promise(() =>
+        file.close().catch(() => undefined)
+      )
+  )

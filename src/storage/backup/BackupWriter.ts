@@ -1,0 +1,162 @@
+/**
+ * Writes a backup file: under a name of its own until everything is there, checked and on the disk. Whatever goes wrong
+ * before leaves no file under the name that was asked for. A pipe or a device gets the bytes as they come; whoever reads
+ * them knows a backup that was cut off by its missing end.
+ */
+import { Data, Effect, Stream } from "effect"
+import { existsSync } from "node:fs"
+import type { FileHandle } from "node:fs/promises"
+import { link, open, rename, rm, stat } from "node:fs/promises"
+import { constants } from "node:fs"
+import { dirname } from "node:path"
+import { isatty } from "node:tty"
+import { BackupDecoder } from "../../codec/BackupFile.ts"
+import { CodecError } from "../../codec/EntryRecord.ts"
+import type { BackupContents } from "./BackupReader.ts"
+import { BackupCorrupt, BackupIoError } from "./BackupReader.ts"
+
+/** There is a file of that name, and it was not said that it may be replaced. */
+export class BackupExists extends Data.TaggedError("BackupExists")<{ readonly path: string }> {
+  override get message() {
+    return `${this.path} exists already; give another name, or --force to replace it`
+  }
+}
+
+export interface WriteBackupOptions {
+  /** Replaces a file of that name, once the new one is whole. */
+  readonly force: boolean
+  /** Told how many bytes were written, and about how many there will be; 0 while that is unknown. */
+  readonly onProgress?: (bytes: number, ofBytes: number) => Effect.Effect<void>
+}
+
+const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Effect.Effect<A, BackupIoError> =>
+  Effect.uninterruptible(
+    Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
+  )
+
+const isExisting = (cause: unknown): boolean => cause instanceof Error && "code" in cause && cause.code === "EEXIST"
+
+/** Gives the finished file its name. Without `force` another file is never replaced, also not one that came meanwhile. */
+const giveName = (
+  temporary: string,
+  path: string,
+  force: boolean
+): Effect.Effect<void, BackupExists | BackupIoError> => {
+  if (force) return attempt("rename", temporary, () => rename(temporary, path))
+  return attempt("name", path, () => link(temporary, path)).pipe(
+    Effect.mapError((error) => isExisting(error.cause) ? new BackupExists({ path }) : error),
+    Effect.andThen(attempt("remove", temporary, () => rm(temporary)))
+  )
+}
+
+/** Makes the names in a directory durable. */
+const syncDirectory = (path: string): Effect.Effect<void, BackupIoError> =>
+  attempt("sync", path, async () => {
+    const folder = await open(path, "r")
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
+  })
+
+/** Where the bytes of a backup go. */
+export interface BackupSink {
+  readonly write: (piece: Uint8Array) => Promise<void>
+  /** Makes durable what was written, where there is such a thing. */
+  readonly sync: () => Promise<void>
+}
+
+const sinkOf = (file: FileHandle, regular: boolean): BackupSink => ({
+  write: async (piece) => {
+    for (let offset = 0; offset < piece.byteLength;) {
+      // A position of its own is nothing that a pipe has.
+      offset += (await file.write(piece, offset, piece.byteLength - offset, null)).bytesWritten
+    }
+  },
+  sync: () => regular ? file.sync() : Promise.resolve()
+})
+
+/** Whether there is something other than a file under a name. */
+const isOther = (path: string): Effect.Effect<boolean, BackupIoError> =>
+  attempt("write", path, async () => {
+    if (!existsSync(path)) return false
+    const found = await stat(path)
+    if (found.isDirectory()) throw new Error("it is a directory; name a file in it")
+    return !found.isFile()
+  })
+
+/** The system names the temporary file, which nobody has asked for. */
+const withFolder = (path: string, error: unknown): unknown =>
+  error instanceof Error && "code" in error && error.code === "ENOENT"
+    ? new Error(`the folder ${dirname(path)} does not exist; make it first`)
+    : error
+
+/** Writes to a pipe or a device, which has to be there and keeps its name. */
+const writeStraight = <E>(path: string, bytes: Stream.Stream<Uint8Array, E>, options: WriteBackupOptions) =>
+  Effect.acquireUseRelease(
+    attempt("open", path, async () => {
+      const file = await open(path, constants.O_WRONLY)
+      if (!isatty(file.fd)) return file
+      await file.close()
+      throw new Error("it is a terminal")
+    }),
+    (file) => writeBackupTo(sinkOf(file, false), path, bytes, options),
+    (file) => Effect.promise(() => file.close().catch(() => undefined))
+  )
+
+/** Writes the bytes of a backup to `path`. */
+export const writeBackup = <E>(
+  path: string,
+  bytes: Stream.Stream<Uint8Array, E>,
+  options: WriteBackupOptions
+): Effect.Effect<BackupContents, BackupExists | BackupCorrupt | BackupIoError | E> =>
+  Effect.flatMap(isOther(path), (other) => {
+    if (other) return writeStraight(path, bytes, options)
+    if (!options.force && existsSync(path)) return Effect.fail(new BackupExists({ path }))
+    const temporary = `${path}.partial-${process.pid}`
+    const filled = Effect.acquireUseRelease(
+      attempt(
+        "create",
+        path,
+        () => open(temporary, "w", 0o600).catch((error) => Promise.reject(withFolder(path, error)))
+      ),
+      (file) => writeBackupTo(sinkOf(file, true), temporary, bytes, options),
+      (file) => Effect.promise(() => file.close().catch(() => undefined))
+    )
+    return filled.pipe(
+      Effect.tap(() => giveName(temporary, path, options.force)),
+      Effect.tap(() => syncDirectory(dirname(path))),
+      Effect.onExit((exit) =>
+        exit._tag === "Success"
+          ? Effect.void
+          : Effect.promise(() => rm(temporary, { force: true }).catch(() => undefined))
+      )
+    )
+  })
+
+/** Writes the bytes of a backup to `sink`, and checks them on the way. `path` is what errors call it. */
+export const writeBackupTo = Effect.fnUntraced(function*<E>(
+  sink: BackupSink,
+  path: string,
+  bytes: Stream.Stream<Uint8Array, E>,
+  { onProgress }: Pick<WriteBackupOptions, "onProgress">
+) {
+  const decoder = new BackupDecoder()
+  const corrupt = (error: CodecError) =>
+    new BackupCorrupt({ path, detail: `what the node sent is damaged: ${error.message}` })
+  let written = 0
+  yield* Stream.runForEach(bytes, (piece) =>
+    Effect.gen(function*() {
+      const parts = decoder.take(piece)
+      if (parts instanceof CodecError) return yield* corrupt(parts)
+      yield* attempt("write", path, () => sink.write(piece))
+      written += piece.byteLength
+      if (onProgress !== undefined) yield* onProgress(written, decoder.header?.estimatedBytes ?? 0)
+    }))
+  const totals = decoder.end()
+  if (totals instanceof CodecError) return yield* corrupt(totals)
+  yield* attempt("sync", path, () => sink.sync())
+  if (decoder.header === undefined) return yield* corrupt(new CodecError("it has no header"))
+  return { header: decoder.header, totals } satisfies BackupContents
+})

@@ -1,0 +1,272 @@
+/**
+ * The durable log on RocksDB. One `append` is: hard state (when it changed), then truncation and entries, then one
+ * sync. The order matters and atomicity does not: entries whose hard state was lost would be unexplained, a hard
+ * state without its entries is merely ahead.
+ */
+import { Effect, Layer, Schedule, Semaphore } from "effect"
+import { CodecError, encodeEntry } from "../../codec/EntryRecord.ts"
+import type { Entry, HardState, LogPoint } from "../../raft/Types.ts"
+import { addIndex, LogIndex, origin } from "../../raft/Types.ts"
+import { behindLogKey, encodeRecord, logEnd, logKey, stateKeys } from "../Codec.ts"
+import { DataDir } from "../DataDir.ts"
+import type { DurableFloor, Vote } from "../DurableFloor.ts"
+import { readFloor, writeFloor } from "../DurableFloor.ts"
+import type { LogWrite, RecoveredLog } from "../LogStore.ts"
+import { LogStore } from "../LogStore.ts"
+import { entryOfRow, recoverLog } from "../RecoveredLog.ts"
+import type { Family, Operation } from "./Operation.ts"
+import { closing } from "./Closing.ts"
+import { RocksDb } from "./RocksDb.ts"
+import { recoverState } from "./RocksStateStore.ts"
+import type { StorageError } from "../StorageError.ts"
+import { StorageCorruption } from "../StorageError.ts"
+
+/**
+ * Operations in one RocksDB batch: the binding marshals them on the main thread, a thousand in about half a
+ * millisecond.
+ */
+const batchOperations = 1_000
+
+/** How often the durable floor follows the log. */
+const floorInterval = "1 second"
+
+interface Batch {
+  readonly family: Family
+  readonly operations: Array<Operation>
+}
+
+const hardStateRecord = ({ commit, standing, term, votedFor }: HardState): Uint8Array =>
+  encodeRecord({
+    term,
+    votedFor: votedFor ?? null,
+    commit,
+    ...(standing === undefined || standing === "voter" ? {} : { standing })
+  })
+
+/** The batches of some writes, in order, as few as the order allows. */
+const batches = (writes: ReadonlyArray<LogWrite>): ReadonlyArray<Batch> => {
+  const result: Array<Batch> = []
+  const add = (family: Family, operation: Operation): void => {
+    let batch = result[result.length - 1]
+    if (batch === undefined || batch.family !== family || batch.operations.length >= batchOperations) {
+      batch = { family, operations: [] }
+      result.push(batch)
+    }
+    batch.operations.push(operation)
+  }
+  for (const { hardState, truncateFrom, entries } of writes) {
+    if (hardState !== undefined) {
+      add("raft_state", { _tag: "Put", key: stateKeys.hardState, value: hardStateRecord(hardState) })
+    }
+    if (truncateFrom !== undefined) add("raft_log", { _tag: "DeleteRange", start: logKey(truncateFrom), end: logEnd })
+    for (const entry of entries) {
+      add("raft_log", { _tag: "Put", key: logKey(entry.index), value: encodeEntry(entry) })
+    }
+  }
+  return result
+}
+
+const make = Effect.gen(function*() {
+  const database = yield* RocksDb
+  const { path } = yield* DataDir
+  let floor = yield* readFloor(path)
+  yield* finishReset(database)
+  let recovered = yield* recoverLog(database, path, floor)
+  const { installed } = yield* recoverState(database, path)
+  if (installed !== undefined && !covers(recovered, installed)) {
+    yield* Effect.logWarning(
+      `a snapshot through ${installed.index} was installed when the node stopped, and the log does not reach it: restarts it there`
+    )
+    yield* restartAfter(database, path, installed)
+    floor = origin
+    recovered = {
+      ...recovered,
+      compacted: installed,
+      lastIndex: installed.index,
+      bytes: 0,
+      lastStampMs: 0,
+      termRuns: []
+    }
+  }
+  const { compacted } = recovered
+  if (compacted.index > 0) {
+    // A crash between the two steps of a compaction leaves entries below the point; removing them again is harmless.
+    yield* database.write("raft_log", [removeThrough(compacted.index)], "durable")
+  }
+
+  /** The last point that is synced. */
+  let durable: LogPoint = {
+    index: recovered.lastIndex,
+    term: recovered.termRuns[recovered.termRuns.length - 1]?.term ?? compacted.term
+  }
+
+  /** The last vote that is synced. */
+  let vote: Vote | undefined = recovered.hardState.term === 0 ? undefined : voteOf(recovered.hardState)
+
+  const moveFloor = ({ index, term }: LogPoint): Effect.Effect<void, StorageError> =>
+    Effect.suspend(() => {
+      const next: DurableFloor = vote === undefined ? { index, term } : { index, term, vote }
+      return Effect.map(writeFloor(path, next), () => {
+        floor = next
+      })
+    })
+
+  /**
+   * Raising the floor and removing a part of the log exclude each other: a slow raise could land above a removed tail,
+   * and a compaction could take the beginning of the log back to before a reset.
+   */
+  const floorLock = yield* Semaphore.make(1)
+
+  /** The floor follows the log lazily; only here does it rise. */
+  const raiseFloor = Semaphore.withPermit(
+    floorLock,
+    Effect.suspend(() =>
+      floor === undefined || floor.index !== durable.index || floor.term !== durable.term ||
+        floor.vote?.term !== vote?.term || floor.vote?.votedFor !== vote?.votedFor
+        ? moveFloor(durable)
+        : Effect.void
+    )
+  )
+
+  /** Before a tail that the floor covers is removed, the floor goes below it, durably. */
+  const lowerFloor = (writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> => {
+    let lowest = floor?.index ?? 0
+    for (const { truncateFrom } of writes) {
+      if (truncateFrom !== undefined && truncateFrom <= lowest) lowest = LogIndex(truncateFrom - 1)
+    }
+    if (floor === undefined || lowest === floor.index) return Effect.void
+    return Effect.flatMap(
+      lowest === 0 ? Effect.succeed(undefined) : database.get("raft_log", logKey(LogIndex(lowest))),
+      (value): Effect.Effect<void, StorageError> => {
+        const entry = value === undefined ? undefined : entryOfRow({ key: logKey(LogIndex(lowest)), value })
+        return moveFloor(entry === undefined || entry instanceof CodecError ? compactedPoint : entry)
+      }
+    )
+  }
+
+  let compactedPoint = compacted
+
+  const append = (writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> => {
+    if (writes.length === 0) return Effect.void
+    const truncates = writes.some((write) => write.truncateFrom !== undefined)
+    const written = Effect.map(database.writeAll(batches(writes)), () => {
+      for (const { entries, hardState, truncateFrom } of writes) {
+        if (hardState !== undefined) vote = voteOf(hardState)
+        const last = entries[entries.length - 1]
+        if (last !== undefined) durable = { index: last.index, term: last.term }
+        else if (truncateFrom !== undefined && truncateFrom <= durable.index) durable = floor ?? compactedPoint
+      }
+    })
+    if (!truncates) return written
+    // How low the floor has to go is decided once nobody else moves it, and what was written is known as written even when
+    // the node is asked to stop in the middle: the floor that is raised last must not speak of entries that are gone.
+    return Effect.uninterruptible(
+      Semaphore.withPermit(floorLock, Effect.andThen(Effect.suspend(() => lowerFloor(writes)), written))
+    )
+  }
+
+  const read = Effect.fnUntraced(function*(from: LogIndex, through: LogIndex, maxBytes: number) {
+    const entries: Array<Entry> = []
+    if (from > through || from <= compactedPoint.index) return entries
+    let bytes = 0
+    let problem: string | undefined
+    yield* database.scan(
+      "raft_log",
+      { gte: logKey(from), lt: logKey(addIndex(through, 1)), limit: through - from + 1 },
+      (row) => {
+        const entry = entryOfRow(row)
+        if (entry instanceof CodecError) problem = entry.message
+        else if (entry.index !== from + entries.length) problem = `entry ${from + entries.length} is missing`
+        else if (entries.length > 0 && bytes + row.value.byteLength > maxBytes) return false
+        else {
+          entries.push(entry)
+          bytes += row.value.byteLength
+        }
+        return problem === undefined
+      }
+    )
+    if (problem !== undefined) {
+      return yield* new StorageCorruption({ path, detail: problem, safe: `log entries up to ${from - 1}` })
+    }
+    return entries
+  })
+
+  /** The point first: entries below it are removed by the next start, a log without a head would be refused. */
+  const compact = Effect.fnUntraced(function*({ index, term }: LogPoint) {
+    if (index <= compactedPoint.index) return
+    yield* database.write("raft_state", [putPoint({ index, term })], "durable")
+    compactedPoint = { index, term }
+    yield* database.flush("raft_log")
+    yield* database.write("raft_log", [removeThrough(index)], "lazy")
+    database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), behindLogKey(index))
+  })
+
+  const reset = Effect.fnUntraced(function*({ index, term }: LogPoint) {
+    yield* restartAfter(database, path, { index, term })
+    floor = origin
+    compactedPoint = { index, term }
+    durable = compactedPoint
+    database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), logEnd)
+  })
+
+  yield* database.failure.inBackground(
+    "write the durable floor",
+    Effect.repeat(raiseFloor, Schedule.spaced(floorInterval))
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => database.failure.error === undefined ? closing(raiseFloor) : Effect.void)
+  )
+
+  return LogStore.of({
+    recovered,
+    append,
+    read,
+    compact: (through) => Semaphore.withPermit(floorLock, compact(through)),
+    reset: (point) => Semaphore.withPermit(floorLock, reset(point)),
+    failed: database.failure.failed
+  })
+})
+
+const voteOf = ({ term, votedFor }: HardState): Vote => ({ term, votedFor })
+
+const putPoint = (point: LogPoint): Operation => ({
+  _tag: "Put",
+  key: stateKeys.compacted,
+  value: encodeRecord({ index: point.index, term: point.term })
+})
+
+const removeThrough = (index: LogIndex): Operation => ({
+  _tag: "DeleteRange",
+  start: logKey(LogIndex(1)),
+  end: behindLogKey(index)
+})
+
+/** Whether a log is one that a snapshot up to `point` leaves behind: it holds that entry, or begins later. */
+const covers = ({ compacted, lastIndex, termRuns }: RecoveredLog, point: LogPoint): boolean => {
+  if (point.index <= compacted.index) return true
+  if (point.index > lastIndex) return false
+  let term = compacted.term
+  for (const run of termRuns) if (run.firstIndex <= point.index) term = run.term
+  return term === point.term
+}
+
+/** Replaces the log by "everything up to `point` is in the state". A crash on the way is finished by the next start. */
+const restartAfter = Effect.fnUntraced(function*(database: RocksDb["Service"], path: string, point: LogPoint) {
+  yield* writeFloor(path, origin)
+  yield* database.write(
+    "raft_state",
+    [putPoint(point), { _tag: "Put", key: stateKeys.resetting, value: Uint8Array.of(1) }],
+    "durable"
+  )
+  yield* finishReset(database)
+})
+
+/** Empties the log when a reset was written down, also one that a crash interrupted: the old entries contradict it. */
+const finishReset = Effect.fnUntraced(function*(database: RocksDb["Service"]) {
+  if ((yield* database.get("raft_state", stateKeys.resetting)) === undefined) return
+  yield* database.write("raft_log", [{ _tag: "DeleteRange", start: logKey(LogIndex(1)), end: logEnd }], "durable")
+  yield* database.write("raft_state", [{ _tag: "Delete", key: Buffer.from(stateKeys.resetting) }], "durable")
+})
+
+/** The log in the data directory of this node. */
+export const layer = Layer.effect(LogStore, make)

@@ -1,0 +1,218 @@
+/**
+ * Makes RocksDB's write-ahead log durable, because the binding has no option for it.
+ *
+ * `sync` covers every write that had finished when it was called. The file in use is kept open and synced on its own;
+ * only when it no longer grew with a write, which means RocksDB began a new one, the folder is looked through:
+ * each WAL since the last known one is synced, oldest first so that no hole can form, and then the folder itself,
+ * because RocksDB creates a WAL without syncing the entry that names it.
+ *
+ * A file that was removed, or whose folder was, still takes writes and syncs; only its name is gone, and the next
+ * start would not find it. So each sync ends with a look whether the file is still known by its path. (One `stat`.)
+ *
+ * Two syncs never run at once, and the first error is final: after a failed fsync the kernel may report success for
+ * pages that never reached the disk.
+ */
+import type { Stats } from "node:fs"
+import {
+  closeSync,
+  fdatasync as fdatasyncCallback,
+  fstatSync,
+  fsync as fsyncCallback,
+  openSync,
+  readdirSync,
+  statSync
+} from "node:fs"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { DataDirLost } from "../StorageError.ts"
+
+const fdatasync = promisify(fdatasyncCallback)
+const fsync = promisify(fsyncCallback)
+
+/** The part of the database that knows which WAL it writes. */
+export interface WalSource {
+  readonly path: string
+  readonly currentWalFile: () => Promise<{ readonly number: number }>
+}
+
+/** How much syncing was done, for metrics and benchmarks. */
+export interface SyncStats {
+  readonly count: number
+  readonly totalMs: number
+  readonly maxMs: number
+}
+
+const walName = /^(\d+)\.log$/
+
+/** The name of a WAL by its number. */
+export const walFile = (number: number): string => `${String(number).padStart(6, "0")}.log`
+
+/** Which file it is, whatever its name. */
+type FileId = Pick<Stats, "dev" | "ino">
+
+/** Attempts to learn the WAL in use: RocksDB asks for its size by name, and may delete it between the two. */
+const maxAttempts = 3
+
+export class WalSync {
+  private readonly source: WalSource
+  private readonly folder: number
+  private readonly folderId: FileId
+  private readonly enabled: boolean
+  private readonly onSync: (elapsedMs: number) => void
+  private current = -1
+  private currentId: FileId = { dev: 0, ino: 0 }
+  private currentNumber = 0
+  private currentPath = ""
+  /** Numbers of the WALs that were synced since the start. */
+  readonly known = new Set<number>()
+  private currentSize = 0
+  /** True while the WAL in use is not known: at the start, and after a rotation. */
+  private rotated = true
+  private count = 0
+  private totalMs = 0
+  private maxMs = 0
+
+  /** `enabled: false` counts and does nothing else: benchmarks only. `onSync` is told of every sync. */
+  constructor(source: WalSource, enabled: boolean, onSync: (elapsedMs: number) => void = () => undefined) {
+    this.source = source
+    this.enabled = enabled
+    this.onSync = onSync
+    this.folder = openSync(source.path, "r")
+    this.folderId = fstatSync(this.folder)
+  }
+
+  /** The folder of the WALs. */
+  get path(): string {
+    return this.source.path
+  }
+
+  get stats(): SyncStats {
+    return { count: this.count, totalMs: this.totalMs, maxMs: this.maxMs }
+  }
+
+  /** To be called after each finished batch, before the next one starts. */
+  wrote(): void {
+    if (this.rotated) return
+    const { size } = fstatSync(this.current)
+    if (size > this.currentSize) this.currentSize = size
+    else this.rotated = true
+  }
+
+  async sync(): Promise<void> {
+    const start = performance.now()
+    if (this.enabled) {
+      if (!this.rotated) await fdatasync(this.current)
+      // RocksDB deletes a WAL too, once it has begun a new one and the data of the old one is in synced tables.
+      if (this.rotated || !isAt(this.currentPath, this.currentId)) await this.syncSinceRotation()
+    }
+    const elapsed = performance.now() - start
+    this.count += 1
+    this.totalMs += elapsed
+    if (elapsed > this.maxMs) this.maxMs = elapsed
+    this.onSync(elapsed)
+  }
+
+  /** Fails when the folder or the WAL in use is not where it was: the check of a sync, for when nothing is written. */
+  async check(): Promise<void> {
+    this.checkFolder()
+    const { currentNumber: number, currentPath: path } = this
+    if (this.rotated || isAt(path, this.currentId)) return
+    if (await this.numberInUse() === number) throw this.lost(walFile(number))
+  }
+
+  close(): void {
+    if (this.current >= 0) closeSync(this.current)
+    this.current = -1
+    closeSync(this.folder)
+  }
+
+  private async syncSinceRotation(): Promise<void> {
+    for (;;) {
+      const inUse = await this.numberInUse()
+      let next = -1
+      for (const number of this.walsSince(this.currentNumber)) {
+        const file = this.open(number)
+        if (file < 0) continue
+        try {
+          await fdatasync(file)
+        } catch (error) {
+          closeSync(file)
+          throw error
+        }
+        this.known.add(number)
+        if (number === inUse) next = file
+        else closeSync(file)
+      }
+      await fsync(this.folder)
+      if (next < 0) {
+        // RocksDB moved on meanwhile and has deleted the file it named; its data is in synced tables. Otherwise somebody else has.
+        if (await this.numberInUse() === inUse) throw this.lost(walFile(inUse))
+        continue
+      }
+      const stat = fstatSync(next)
+      const replaced = inUse === this.currentNumber && !isSame(stat, this.currentId)
+      if (this.current >= 0) closeSync(this.current)
+      this.current = next
+      this.currentId = stat
+      this.currentNumber = inUse
+      this.currentPath = this.pathOf(inUse)
+      this.currentSize = stat.size
+      if (replaced) throw this.lost(walFile(inUse))
+      this.checkFolder()
+      if (!isAt(this.currentPath, stat)) continue
+      this.rotated = false
+      return
+    }
+  }
+
+  private async numberInUse(): Promise<number> {
+    for (let attempt = 1;; attempt++) {
+      try {
+        return (await this.source.currentWalFile()).number
+      } catch (error) {
+        if (attempt === maxAttempts || !isMissing(error)) throw error
+      }
+    }
+  }
+
+  private checkFolder(): void {
+    if (!isAt(this.source.path, this.folderId)) throw this.lost("the directory itself")
+  }
+
+  private lost(what: string): DataDirLost {
+    return new DataDirLost({ path: this.source.path, detail: `${what} is not there any more` })
+  }
+
+  private pathOf(number: number): string {
+    return join(this.source.path, walFile(number))
+  }
+
+  private walsSince(first: number): ReadonlyArray<number> {
+    const numbers: Array<number> = []
+    for (const name of readdirSync(this.source.path)) {
+      const match = walName.exec(name)
+      if (match !== null && Number(match[1]) >= first) numbers.push(Number(match[1]))
+    }
+    return numbers.sort((a, b) => a - b)
+  }
+
+  /** -1 when RocksDB deleted the file meanwhile, which it does only once its contents are in synced tables. */
+  private open(number: number): number {
+    try {
+      return openSync(this.pathOf(number), "r")
+    } catch (error) {
+      if (isMissing(error)) return -1
+      throw error
+    }
+  }
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT"
+
+const isSame = (one: FileId, other: FileId): boolean => one.ino === other.ino && one.dev === other.dev
+
+/** Whether a path names this very file or folder. */
+const isAt = (path: string, id: FileId): boolean => {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  return stat !== undefined && isSame(stat, id)
+}

@@ -1,0 +1,124 @@
+/** What is told of queues, and dead letters that are tried again and dropped beside consumers that run. */
+import { assert, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
+import { PersistedQueue } from "effect/persistence"
+import { DeadLetterNotFound, layerPersistedQueue, Overview } from "../../../src/actors/index.ts"
+import { eventually } from "../../../src/testing/Checks.ts"
+import { withLostAnswers } from "../LostAnswers.ts"
+import type { Services } from "../Stores.ts"
+import { memory } from "../Stores.ts"
+
+const name = "jobs/ä"
+
+const queueOf = (services: Services) =>
+  Effect.flatMap(
+    Layer.build(Layer.fresh(Layer.provide(layerPersistedQueue(), services))),
+    (context) =>
+      Context.get(context, PersistedQueue.PersistedQueueFactory).make({
+        name,
+        schema: Schema.Struct({ n: Schema.Number, pad: Schema.String }),
+        maxAttempts: 2,
+        retrySchedule: Schedule.spaced(1)
+      })
+  )
+
+const overviewOf = (services: Services) =>
+  Effect.map(Layer.build(Layer.provide(Overview.layer(), services)), (context) => Context.get(context, Overview))
+
+const ids = (overview: Overview["Service"], queue = name) =>
+  Effect.map(Stream.runCollect(overview.deadLetters(queue)), (letters) => letters.map(({ id }) => id).sort())
+
+it.live("counts what waits, is delayed, claimed, failed and done, queue by queue", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const queue = yield* queueOf(services)
+    const overview = yield* overviewOf(services)
+    assert.deepStrictEqual(yield* overview.queues(), [])
+    yield* queue.offer({ n: 1, pad: "" }, { id: "done" })
+    yield* queue.take(() => Effect.void)
+    yield* queue.offer({ n: 2, pad: "" }, { id: "failed" })
+    for (let attempt = 1; attempt <= 2; attempt++) yield* Effect.flip(queue.take(() => Effect.fail("no luck")))
+    yield* queue.offer({ n: 3, pad: "" }, { id: "taken" })
+    yield* queue.offer({ n: 4, pad: "" }, { id: "later", delay: "1 hour" })
+    yield* eventually(
+      "one is failed, one is done",
+      Effect.map(overview.queues(), ([one]) => one?.failed === 1 && one.done === 1)
+    )
+    const before = yield* overview.queues()
+    assert.deepInclude(before[0], { name, waiting: 1, delayed: 1, claimed: 0, consumers: 1, failed: 1, done: 1 })
+    assert.isAtMost(Math.abs(Date.now() - (before[0]?.oldestMs ?? 0)), 60_000)
+    const counted = yield* Deferred.make<void>()
+    const taken = yield* Deferred.make<void>()
+    const taking = yield* Effect.forkChild(
+      queue.take(() => Effect.andThen(Deferred.succeed(taken, undefined), Deferred.await(counted)))
+    )
+    yield* Deferred.await(taken)
+    assert.deepInclude((yield* overview.queues())[0], {
+      waiting: 0,
+      delayed: 1,
+      claimed: 1,
+      abandoned: 0,
+      consumers: 1,
+      atLeast: []
+    })
+    yield* Deferred.succeed(counted, undefined)
+    yield* Fiber.join(taking)
+    assert.deepStrictEqual(
+      (yield* overview.queues({ maxFinished: 1 }))[0]?.atLeast,
+      ["done"],
+      "two are done, and one was counted"
+    )
+    const { deadLetters, queues } = yield* overview.summary
+    assert.deepStrictEqual(queues, [{ name, elements: { count: 1, atLeast: false }, deadLetters: 1 }])
+    assert.deepStrictEqual(deadLetters, { count: 1, atLeast: false })
+  })))
+
+/** Elements that failed for good: a small one, and one that is too large for a copy. */
+const withDeadLetters = Effect.fnUntraced(function*(services: Services) {
+  const queue = yield* queueOf(services)
+  for (const [id, pad] of [["small", ""], ["large", "x".repeat(5_000)]] as const) {
+    yield* queue.offer({ n: 1, pad }, { id })
+    for (let attempt = 1; attempt <= 2; attempt++) yield* Effect.flip(queue.take(() => Effect.fail(`no ${id}`)))
+  }
+  const overview = yield* overviewOf(services)
+  yield* eventually("both have failed", Effect.map(ids(overview), (found) => found.length === 2))
+  return { queue, overview }
+})
+
+for (const lossy of [false, true]) {
+  it.live(`a dead letter is tried again once, and dropped once${lossy ? ", when answers are lost" : ""}`, () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const { overview: plain, queue } = yield* withDeadLetters(services)
+      const overview = lossy ? yield* overviewOf(withLostAnswers(services)) : plain
+      const letters = yield* Stream.runCollect(overview.deadLetters(name))
+      assert.deepStrictEqual(
+        letters.map(({ attempts, element, id }) => [id, attempts, JSON.parse(element).pad.length]),
+        [["small", 2, 0], ["large", 2, 5_000]]
+      )
+      assert.match(letters[0]?.reason ?? "", /no small/)
+      assert.deepStrictEqual(yield* ids(overview, "another"), [])
+      assert.instanceOf(yield* Effect.flip(overview.deadLetter(name, "missing")), DeadLetterNotFound)
+
+      // Of those that act on the same letter, one does.
+      const large = yield* overview.deadLetter(name, "large")
+      const small = yield* overview.deadLetter(name, "small")
+      const retried = yield* Effect.all([overview.retry(name, large), overview.retry(name, large)], { concurrency: 2 })
+      if (!lossy) assert.deepStrictEqual(retried.filter((done) => done).length, 1)
+      // Its id was never free.
+      yield* queue.offer({ n: 9, pad: "another" }, { id: "large" })
+      const again = yield* queue.take(({ n, pad }, { attempts, id }) => Effect.succeed([id, attempts, n, pad.length]))
+      assert.deepStrictEqual(again, ["large", 1, 1, 5_000])
+      if (!lossy) assert.isFalse(yield* overview.drop(large), "it is no dead letter any more")
+      assert.isTrue(yield* overview.drop(small))
+      assert.deepStrictEqual(yield* ids(overview), [])
+      // The id of a letter that was dropped may be offered again, that of one that was completed may not.
+      yield* queue.offer({ n: 10, pad: "" }, { id: "large" })
+      yield* queue.offer({ n: 11, pad: "" }, { id: "small" })
+      assert.deepStrictEqual(yield* queue.take(({ n }, { id }) => Effect.succeed([id, n])), ["small", 11])
+      yield* eventually(
+        "nothing is left",
+        Effect.map(overview.queues(), ([one]) => one?.waiting === 0 && one.done === 2)
+      )
+    })))
+}
