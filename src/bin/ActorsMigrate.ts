@@ -26,7 +26,7 @@ export const migrate = Command.make("migrate", {
   from: Flag.String("from").pipe(
     Flag.withMetavar("URL"),
     Flag.withDescription(
-      "the PostgreSQL database, postgres://USER:PASSWORD@HOST:PORT/DATABASE; every user of this machine sees what is on a command line: the variable keeps it private (DATABASE_URL)"
+      "required, the PostgreSQL database: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Every user of this machine sees what is on a command line: the variable keeps it private (DATABASE_URL)"
     ),
     Flag.withFallbackConfig(Config.String("DATABASE_URL")),
     Flag.optional
