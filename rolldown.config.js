@@ -6,8 +6,8 @@ export default defineConfig({
   // The guard of `flaredb lock` is a process that loads no more than it needs.
   input: { flaredb: "src/bin/flaredb.ts", "lock-guard": "src/bin/lock/GuardProcess.ts" },
   platform: "node",
-  // It brings a binary that it looks for beside itself.
-  external: ["rocksdb-native"],
+  // The first brings a binary that it looks for beside itself; the second is there when its user has installed it.
+  external: ["rocksdb-native", /^@effect\/sql-pg/],
   // Node keeps the text of what it has loaded in memory: the documentation in it would be 3 MiB of every process.
   output: {
     dir: "dist/bin",

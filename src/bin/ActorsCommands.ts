@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { actorsFlags, named, withChanges } from "./ActorsFlags.ts"
+import { migrate } from "./ActorsMigrate.ts"
 import { entities, messages, workflows } from "./ActorsMessages.ts"
 import { deadLetters, drop, queues, retry } from "./ActorsQueues.ts"
 import { runners, shards, singletons } from "./ActorsRunners.ts"
@@ -110,7 +111,8 @@ export const actors = Command.make("actors").pipe(
     workflows,
     singletons,
     interrupt,
-    clear
+    clear,
+    migrate
   ]),
   Command.withExamples([
     { command: "flaredb actors entities --older-than 5m", description: "What waits for longer than it should" }

@@ -74,6 +74,7 @@ export const failureOf = (error: unknown): Failure => {
     case "InvalidArgument":
     case "InvalidConfig":
     case "InvalidEndpoint":
+    case "InvalidSource":
       return new Failure({ exitCode: exitCodes.usage, line: oneLine(text), tag, fields })
     case "DeadLetterNotFound":
     case "NoSuchMessage":

@@ -68,10 +68,12 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
   { module: /^effect\/observability/, allowed: ["ops/"] },
   { module: /^effect\/(?:cli|process)/, allowed: ["bin/"] },
   { module: /^effect\/(?:cluster|eventlog|persistence|workflow)/, allowed: ["actors/", "testing/"] },
+  { module: /^effect\/sql$/, allowed: ["actors/migration/"] },
+  { module: /^@effect\/sql-pg/, allowed: ["actors/migration/SqlDatabase.ts"] },
   { module: /^effect\/encoding/, allowed: ["actors/", "testing/"] },
   {
     module:
-      /^effect\/(?!rpc|socket|http|observability|cli|process|cluster|eventlog|persistence|workflow|encoding)[a-z]/,
+      /^effect\/(?!rpc|socket|http|observability|cli|process|cluster|eventlog|persistence|workflow|encoding|sql$)[a-z]/,
     allowed: []
   }
 ]

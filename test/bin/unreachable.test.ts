@@ -40,6 +40,8 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   "actors interrupt message": ["17"],
   "actors interrupt workflow": ["name", "execution"],
   "actors clear": ["Type", "id"],
+  // It connects to the database that it reads before.
+  "actors migrate": undefined,
   status: [],
   "transfer-leader": [],
   backup: ["never-written"],

@@ -205,6 +205,13 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["actors", "clear", "", "1"], /the type is empty/],
     [["actors", "clear", "Account", "1", "--yes", "2"], /"2"/]
   ],
+  "actors migrate": [
+    [["actors", "migrate", "all"], /"all"/],
+    [["actors", "migrate"], /--from is missing/, { DATABASE_URL: "" }],
+    [["actors", "migrate", "--from", "mysql://db/app"], /only PostgreSQL is supported/],
+    [["actors", "migrate", "--from", "postgres://db/app", "--dry-run", "--verify"], /exclude each other/],
+    [["actors", "migrate", "--from", "postgres://db/app", "--cluster", ""], /--cluster is empty/]
+  ],
   backup: [
     [["backup"], /Missing required argument: file/],
     [["backup", "a", "b"], /"b"/],

@@ -15,7 +15,7 @@
  *     r              it waits, with a small envelope itself
  *     a, i           last acknowledgement, interrupt: their envelopes
  *     u, k           id of the chunk that is not acknowledged, and of the last one that is
- * P/<primary key>  request of a primary key, for deduplication
+ * P/<primary key>  request of a primary key, for deduplication; of a long key, its hash
  * A/<type>/<entity>/<id>   request of an entity, for `clearAddress`
  * S/<type>/<entity>/<name>   state of an entity, see `state/DurableState.ts`
  * T/<hour>/<id>    request whose exit was stored in that hour, for retention
@@ -26,6 +26,7 @@
  * Each part is encoded, so that it holds no slash: the keys of one cluster, shard or address never lie within those of
  * another.
  */
+import { createHash } from "node:crypto"
 import { decodeName, defaultPrefix, encodeName, encodeOwnPart } from "../persistence/Keys.ts"
 
 export interface ClusterName {
@@ -37,6 +38,11 @@ export interface ClusterName {
 
 /** What is kept of a request that has no exit. */
 export type QueuePart = "r" | "a" | "i" | "u" | "k"
+
+/** Longest primary key that is kept as it is, in characters. */
+const maxPlainPrimaryKey = 255
+
+const isDigest = /^[0-9a-f]{64}$/
 
 const hourDigits = 10
 const idDigits = 20
@@ -54,8 +60,13 @@ export class ClusterKeys {
     this.root = `${prefix}c/${encodeName(cluster)}/`
   }
 
+  /** All requests. */
+  get requests(): string {
+    return `${this.root}M/`
+  }
+
   request(id: string): string {
-    return `${this.root}M/${idPart(id)}`
+    return `${this.requests}${idPart(id)}`
   }
 
   exit(id: string): string {
@@ -101,8 +112,17 @@ export class ClusterKeys {
     return [idOf(key.slice(queue.length, queue.length + idDigits)), key.slice(queue.length + idDigits + 1) as QueuePart]
   }
 
+  /**
+   * Of a long key its SHA-256 is kept, as in Effect's SQL tables. So a row that is copied from there, where only the hash
+   * is known, is found by the key itself. A hash is no other key: those have slashes.
+   */
   primaryKey(key: string): string {
-    return `${this.root}P/${encodeOwnPart(key)}`
+    const part = isDigest.test(key)
+      ? `#${key}`
+      : key.length > maxPlainPrimaryKey && key.isWellFormed()
+      ? `#${createHash("sha256").update(key).digest("hex")}`
+      : encodeOwnPart(key)
+    return `${this.root}P/${part}`
   }
 
   entity(type: string, entity: string): string {

@@ -54,11 +54,19 @@ const encodeRow = (json: Uint8Array, endsMs: number): Uint8Array => {
   return row
 }
 
-const decodeRow = ({ value }: KeyValueEntry): Row => {
+/** What a row holds; throws for one of an unknown format. */
+export const decodeRow = ({ value }: KeyValueEntry): Row => {
   if (value[0] !== format || value.byteLength < headBytes) throw new Error("the row is not of a known format")
   const head = new DataView(value.buffer, value.byteOffset, headBytes)
   return { endsMs: Number(head.getBigUint64(1)), value: JSON.parse(decoder.decode(value.subarray(headBytes))) }
 }
+
+/** What the keys of a store begin with. */
+export const keysOfStore = (prefix: string, storeId: string): string => `${prefix}p/${encodeName(storeId)}/`
+
+/** The key of a store's row. */
+export const keyOfRow = (prefix: string, storeId: string, key: string): string =>
+  keysOfStore(prefix, storeId) + encodeOwnPart(key)
 
 /** An entry that is ready to be written. One without a time to live stays. */
 interface Encoded {
@@ -81,7 +89,7 @@ const make = Effect.fnUntraced(function*({ prefix = defaultPrefix }: BackingPers
   yield* longLived.sweeping(time.now)
 
   const store = (storeId: string): Persistence.BackingPersistenceStore => {
-    const base = `${prefix}p/${encodeName(storeId)}/`
+    const base = keysOfStore(prefix, storeId)
     const keyOf = (key: string) => base + encodeOwnPart(key)
 
     const encode = (key: string, value: object, ttl: Duration.Duration | undefined) =>

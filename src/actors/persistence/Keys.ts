@@ -8,6 +8,7 @@
  * <prefix> l/<store>/<kind>/<key or its hash>   RateLimiterStore
  * <prefix> x/…                           LongLived
  * <prefix> clock                         LogTime
+ * <prefix> migration/…                   how far a copy from SQL is, see migration/Position.ts
  * ```
  *
  * A name is encoded, so that it holds no slash: the keys of one name never lie within those of another. What comes last
