@@ -44,17 +44,15 @@ const problemOf = (name: string, problem: string): SectionAnswer => ({
   tables: [{ title: name, rows: [["not known", problem]] }]
 })
 
-/** All who ask meanwhile get this answer, so that it does not end with the one who asked first and went away. */
 const answerOf = ({ name, read }: StatusSection): Effect.Effect<SectionAnswer> =>
-  Effect.interruptible(read).pipe(
+  read.pipe(
     Effect.map((answer) => ({ name, ...answer })),
     Effect.timeoutOrElse({
       duration: patience,
       orElse: () => Effect.succeed(problemOf(name, `no answer within ${Duration.toMillis(patience)} ms`))
     }),
     Effect.catch((error) => Effect.succeed(problemOf(name, error instanceof Error ? error.message : String(error)))),
-    Effect.catchDefect((defect) => Effect.succeed(problemOf(name, String(defect)))),
-    Effect.uninterruptible
+    Effect.catchDefect((defect) => Effect.succeed(problemOf(name, String(defect))))
   )
 
 export const make: Effect.Effect<StatusSections["Service"]> = Effect.sync(() => {
