@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { defineConfig } from "vitest/config"
 import { mutants, mutantVariable, mutate } from "./test/simulation/mutants/Mutants.ts"
@@ -34,6 +35,8 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/cluster/**"],
           testTimeout: 30_000,
+          // Vitest keeps one core for itself, which of two is half: many tests wait for a process that they started.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
           sequence: { groupOrder: 0 }
         }
       },

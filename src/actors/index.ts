@@ -5,4 +5,5 @@
 export * from "./persistence/index.ts"
 export * as Actors from "./Actors.ts"
 export * from "./cluster/index.ts"
+export * from "./eventlog/index.ts"
 export * from "./overview/index.ts"

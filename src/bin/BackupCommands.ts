@@ -4,8 +4,8 @@ import { Argument, Command, Flag } from "effect/cli"
 import type { NodeHash } from "../client/Backups.ts"
 import { Backups, layer as backupsLayer } from "../client/Backups.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
-import type { BackupContents } from "../storage/BackupReader.ts"
-import type { BackupSink } from "../storage/BackupWriter.ts"
+import type { BackupContents } from "../storage/backup/BackupReader.ts"
+import type { BackupSink } from "../storage/backup/BackupWriter.ts"
 import type { ClientFlags } from "./ClientFlags.ts"
 import { clientFlags, clientOptions } from "./ClientFlags.ts"
 import type { Failure } from "./Failure.ts"
@@ -136,7 +136,7 @@ export const backup = Command.make("backup", {
     flags,
     Effect.gen(function*() {
       const { download } = yield* Backups
-      const { writeBackup, writeBackupTo } = yield* Effect.promise(() => import("../storage/BackupWriter.ts"))
+      const { writeBackup, writeBackupTo } = yield* Effect.promise(() => import("../storage/backup/BackupWriter.ts"))
       const sink = yield* standardOutput(flags.file)
       const progress = yield* makeProgress("backup", flags)
       const options = { force: flags.force, onProgress: progress.report }
@@ -203,8 +203,8 @@ export const restore = Command.make("restore", {
     const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }, { checkOfBackup }] = yield* Effect
       .promise(() =>
         Promise.all([
-          import("../storage/BackupReader.ts"),
-          import("../storage/Restore.ts"),
+          import("../storage/backup/BackupReader.ts"),
+          import("../storage/backup/Restore.ts"),
           import("../kv/Keyspace.ts"),
           import("../machine/StateFacts.ts"),
           import("../machine/StateCheck.ts")

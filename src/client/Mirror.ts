@@ -179,6 +179,8 @@ export class Mirror {
           }}
         this.options.onUpdate?.(update)
         this.sees(update.revision)
+        // Whoever waits goes on at once, and is to find what `onUpdate` made of the list.
+        this.listed.openUnsafe()
       }
       if (this.held > this.maxBytes) return Effect.fail(new MirrorFull({ bytes: this.held, maxBytes: this.maxBytes }))
       // Before the list is complete, what a watch tells is not in the mirror.
@@ -191,7 +193,6 @@ export class Mirror {
     this.entriesByName = new Map()
     this.held = 0
     for (const entry of entries) this.set(nameOf(entry.key), entry)
-    this.listed.openUnsafe()
   }
 
   private set(name: string, entry: KeyValueEntry | undefined): void {

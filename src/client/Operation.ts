@@ -4,8 +4,8 @@ const noBytes = new Uint8Array(0)
 export class Operation<Failure> {
   /** What is sent; empty once it is settled, because a session remembers operations longer than their callers do. */
   bytes: Uint8Array
-  /** Bytes that its answer may have, when that may be many. */
-  readonly answerBytes: number
+  /** Most bytes that its answer may have, when that may be many; 0 otherwise. */
+  readonly maxAnswerBytes: number
   /** When it is given up, on the clock of `Monotonic.ts`. */
   readonly deadlineMs: number
   /** Whether a node may have received it since it last learned that none has. */
@@ -23,12 +23,12 @@ export class Operation<Failure> {
 
   constructor(
     bytes: Uint8Array,
-    answerBytes: number,
+    maxAnswerBytes: number,
     deadlineMs: number,
     answer: (result: Uint8Array | Failure) => void
   ) {
     this.bytes = bytes
-    this.answerBytes = answerBytes
+    this.maxAnswerBytes = maxAnswerBytes
     this.deadlineMs = deadlineMs
     this.answer = answer
   }

@@ -11,7 +11,8 @@ import type { ReadError, WriteError } from "../FlareDbError.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../kv/Reply.ts"
-import { maxBatchBytes, maxBatchOperations } from "./ClientRpcs.ts"
+import { CallSizes } from "./CallSizes.ts"
+import { maxBatchOperations } from "./ClientRpcs.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { ClientSession } from "./ClientSession.ts"
 import type { Connection, ConnectionLost } from "./Connection.ts"
@@ -21,6 +22,7 @@ import { Deadlines } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
 import { Operation } from "./Operation.ts"
+import { Lane } from "./Lane.ts"
 import type { Router } from "./Router.ts"
 import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
@@ -30,6 +32,9 @@ import { timeoutProblem } from "./Timeout.ts"
  * operations wait for them once there are too many without an answer.
  */
 const repeatCalls = 2
+
+/** Calls in flight whose answers are expected to be large. Every node carries out what such writes read. */
+const heavyCalls = { read: 2, write: 1, "repeatable write": 1 } as const
 
 /** The limits on kept replies. Whoever is refused by them says how far it has its answers, and asks again. */
 const replyLimits: ReadonlySet<string> = new Set(["maxSessionReplies", "maxSessionReplyBytes", "maxKeptReplyBytes"])
@@ -75,9 +80,11 @@ interface Attempt extends Limited {
 export class Pipeline {
   private readonly options: PipelineOptions
   private readonly router: Router
-  private readonly queue: Queue.Queue<Op>
+  private readonly usual: Lane<PipelineError>
+  private readonly heavy: Lane<PipelineError>
   /** Operations that are numbered in the session and to be sent again: no more than it lets be unanswered. */
   private readonly repeats: Queue.Queue<Op>
+  private readonly sizes: CallSizes
   private readonly deadlines: Deadlines<Op>
   private readonly attempts = new Deadlines<Attempt>(({ expire }) => expire())
   private readonly scope: Scope.Scope
@@ -85,25 +92,30 @@ export class Pipeline {
 
   private constructor(
     options: PipelineOptions,
-    queue: Queue.Queue<Op>,
+    usual: Lane<PipelineError>,
+    heavy: Lane<PipelineError>,
     repeats: Queue.Queue<Op>,
     scope: Scope.Scope
   ) {
     this.options = options
     this.router = options.router
-    this.queue = queue
+    this.usual = usual
+    this.heavy = heavy
     this.repeats = repeats
     this.scope = scope
+    this.sizes = new CallSizes(options.session?.maxCallOperations ?? maxBatchOperations, options.kind === "read")
     this.deadlines = new Deadlines((operation) => operation.settle(this.outOfTime(operation)))
   }
 
   /** A pipeline that works for as long as the scope lives. */
   static readonly make = Effect.fnUntraced(function*(options: Omit<PipelineOptions, "nowMs">) {
     const clock = yield* Clock.Clock
-    const queue = yield* Queue.bounded<Op>(options.client.maxPendingOperations)
+    const { maxCallsInFlight, maxPendingOperations } = options.client
+    const usual = yield* Lane.make<PipelineError>(maxPendingOperations, maxCallsInFlight)
+    const heavy = yield* Lane.make<PipelineError>(maxPendingOperations, heavyCalls[options.kind])
     const repeats = yield* Queue.unbounded<Op>()
     const scope = yield* Effect.scope
-    const pipeline = new Pipeline({ ...options, nowMs: () => monotonicMsOf(clock) }, queue, repeats, scope)
+    const pipeline = new Pipeline({ ...options, nowMs: () => monotonicMsOf(clock) }, usual, heavy, repeats, scope)
     // Whoever waits when the client closes is told what is known, instead of being left to wait.
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -113,29 +125,32 @@ export class Pipeline {
     )
     yield* pipeline.deadlines.start
     yield* pipeline.attempts.start
-    for (let i = 0; i < options.client.maxCallsInFlight; i++) yield* Effect.forkScoped(pipeline.worker)
-    if (options.session !== undefined) {
-      for (let i = 0; i < repeatCalls; i++) yield* Effect.forkScoped(pipeline.repeater(options.session))
+    const { session } = options
+    const send = (taken: ReadonlyArray<Op>) =>
+      session === undefined ? pipeline.attempt(taken) : pipeline.attemptIn(session, taken)
+    for (const lane of [usual, heavy]) yield* Effect.forkScoped(lane.dispatch(pipeline.sizes, session, send))
+    if (session !== undefined) {
+      for (let i = 0; i < repeatCalls; i++) yield* Effect.forkScoped(pipeline.repeater(session))
     }
     return pipeline
   })
 
   /**
-   * Has an operation carried out, within `timeoutMs`. `answerBytes` says how large the answer of one may be that can
-   * have a page of values: such operations do not share a call, whose answer would be hundreds of MiB in one piece.
+   * Has an operation carried out, within `timeoutMs`. `maxAnswerBytes` says how large its answer may be, when it reads
+   * values: how many of these share a call depends on what they are answered with (`CallSizes`).
    */
-  submit(bytes: Uint8Array, timeoutMs: number, answerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
+  submit(bytes: Uint8Array, timeoutMs: number, maxAnswerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
     const problem = timeoutProblem(timeoutMs)
     if (problem !== undefined) return Effect.fail(problem)
     return Effect.callback<Uint8Array, PipelineError>((resume) => {
-      const operation: Op = new Operation(bytes, answerBytes, this.options.nowMs() + timeoutMs, (result) => {
+      const operation: Op = new Operation(bytes, maxAnswerBytes, this.options.nowMs() + timeoutMs, (result) => {
         this.deadlines.remove(operation)
         this.options.session?.settled()
         resume(result instanceof Uint8Array ? Effect.succeed(result) : Effect.fail(result))
       })
       this.deadlines.add(operation)
       if (this.closed) operation.settle(this.outOfTime(operation))
-      else if (!Queue.offerUnsafe(this.queue, operation)) operation.settle(this.full(operation))
+      else if (!this.laneOf(operation).offer(operation)) operation.settle(this.full(operation))
       return Effect.sync(() => {
         this.deadlines.remove(operation)
         operation.forget()
@@ -144,37 +159,30 @@ export class Pipeline {
     })
   }
 
-  private readonly worker: Effect.Effect<never> = Effect.forever(
-    Effect.suspend(() => {
-      const { session } = this.options
-      if (session === undefined) {
-        return Effect.flatMap(Queue.takeBetween(this.queue, 1, maxBatchOperations), (taken) => this.carry(taken))
-      }
-      return session.isFull
-        ? session.whenRoom
-        : Effect.flatMap(
-          Queue.takeBetween(this.queue, 1, session.maxCallOperations),
-          (taken) => this.carryIn(session, taken)
-        )
-    })
-  )
+  private laneOf(operation: Op): Lane<PipelineError> {
+    return this.sizes.isHeavy(operation) ? this.heavy : this.usual
+  }
 
   private readonly repeater = (session: ClientSession): Effect.Effect<never> =>
     Effect.forever(
-      Effect.flatMap(
-        Queue.takeBetween(this.repeats, 1, session.maxCallOperations),
-        (taken) => this.carryIn(session, taken)
-      )
+      Effect.flatMap(Queue.takeBetween(this.repeats, 1, session.maxCallOperations), (taken) => {
+        const calls: Array<ReadonlyArray<Op>> = []
+        for (let from = 0, end = 0; from < taken.length; from = end) {
+          end = this.sizes.endOf(taken, from)
+          calls.push(taken.slice(from, end))
+        }
+        return Effect.forEach(calls, (call) => this.attemptIn(session, call), { discard: true })
+      })
     )
 
   /** Sends operations in a session, which is opened first when there is none. */
-  private carryIn(session: ClientSession, taken: ReadonlyArray<Op>): Effect.Effect<void> {
-    if (session.isOpen) return this.carry(taken)
+  private attemptIn(session: ClientSession, taken: ReadonlyArray<Op>): Effect.Effect<void> {
+    if (session.isOpen) return this.attempt(taken)
     const open = taken.filter((operation) => !operation.settled)
     return open.length === 0
       ? Effect.void
       : Effect.matchEffect(session.open, {
-        onSuccess: () => this.carry(open),
+        onSuccess: () => this.attempt(open),
         onFailure: (error) => {
           if (error._tag === "WrongCluster") return Effect.sync(() => this.misdirected(open, error))
           for (const operation of open) operation.lastFailure = error
@@ -184,27 +192,10 @@ export class Pipeline {
       })
   }
 
-  /** Sends operations in as few calls as the limit on their bytes, and on those of their answers, allows. */
-  private carry(taken: ReadonlyArray<Op>): Effect.Effect<void> {
-    const open = taken.filter((operation) => !operation.settled)
-    const batches: Array<Array<Op>> = []
-    let bytes = Number.POSITIVE_INFINITY
-    for (const operation of open) {
-      const more = operation.bytes.byteLength + operation.answerBytes
-      bytes += more
-      if (bytes > maxBatchBytes) {
-        batches.push([])
-        bytes = more
-      }
-      batches[batches.length - 1]?.push(operation)
-    }
-    const [only] = batches
-    if (batches.length === 1 && only !== undefined) return this.attempt(only)
-    return Effect.forEach(batches, (batch) => this.attempt(batch), { discard: true })
-  }
-
-  private attempt(open: ReadonlyArray<Op>): Effect.Effect<void> {
+  private attempt(taken: ReadonlyArray<Op>): Effect.Effect<void> {
     const { pool } = this.options
+    const open = taken.filter((operation) => !operation.settled)
+    if (open.length === 0) return Effect.void
     const endpoint = this.router.target
     const connection = pool.current(endpoint)
     if (connection !== undefined) return this.send(endpoint, connection, open)
@@ -299,6 +290,7 @@ export class Pipeline {
       const result = exit.value[slot]
       if (result instanceof Uint8Array) {
         settled = true
+        this.sizes.answered(operation, result.byteLength)
         const retry = this.options.session !== undefined &&
           this.refusedBySession(this.options.session, operation, result)
         if (!retry) {
@@ -431,8 +423,10 @@ export class Pipeline {
       const { session } = this.options
       for (const operation of batch) {
         if (operation.settled) continue
-        const queue = session?.has(operation) === true ? this.repeats : this.queue
-        if (!Queue.offerUnsafe(queue, operation)) operation.settle(this.full(operation))
+        const offered = session?.has(operation) === true
+          ? Queue.offerUnsafe(this.repeats, operation)
+          : this.laneOf(operation).offer(operation)
+        if (!offered) operation.settle(this.full(operation))
       }
     })
     return pauseMs === 0 ? offer : Effect.andThen(Effect.sleep(pauseMs), offer)

@@ -8,12 +8,12 @@ import { InvalidArgument, LeaseNotFound, Overloaded } from "../FlareDbError.ts"
 import type { Command } from "../kv/Command.ts"
 import { commandProblem, encodeCommand } from "../kv/Command.ts"
 import type { Problem } from "../kv/Limits.ts"
-import { maxPageBytes } from "../kv/Limits.ts"
+import { maxPageBytesOf } from "../kv/Limits.ts"
 import type { Query } from "../kv/Query.ts"
 import { encodeQuery, queryProblem } from "../kv/Query.ts"
 import type { RefusedReply, Reply } from "../kv/Reply.ts"
 import { decodeReply } from "../kv/Reply.ts"
-import { mayAnswerMuch, transactionSizeProblem } from "../kv/Transaction.ts"
+import { maxAnswerBytes, transactionSizeProblem } from "../kv/Transaction.ts"
 import type { Consistency, ReadFrom } from "./Connection.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { Pipelines } from "./Pipelines.ts"
@@ -89,7 +89,7 @@ export class Requests {
     const bytes = encodeCommand(command)
     const tooLarge = command._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
     if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
-    const submitted = pipeline.submit(bytes, this.timeout(options), answerBytes(command))
+    const submitted = pipeline.submit(bytes, this.timeout(options), mostAnswered(command))
     return Effect.flatMap(submitted, (reply) => answerOf(reply))
   }
 
@@ -104,7 +104,7 @@ export class Requests {
     return Effect.flatMap(
       // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.
       Effect.catchTag(
-        pipeline.submit(bytes, this.timeout(options), answerBytes(query)),
+        pipeline.submit(bytes, this.timeout(options), mostAnswered(query)),
         ["Indeterminate", "SessionExpired"],
         (error) => Effect.die(error)
       ),
@@ -117,9 +117,17 @@ export class Requests {
   }
 }
 
-/** Bytes that an answer may have: a page of values, or little. */
-const answerBytes = (asked: Command | Query): number =>
-  asked._tag === "Scan" || asked._tag === "Transact" && mayAnswerMuch(asked.transaction) ? maxPageBytes : 0
+/** Most bytes that something may be answered with, when that may be many; 0 for what is answered by little or by one value. */
+const mostAnswered = (asked: Command | Query): number => {
+  switch (asked._tag) {
+    case "Scan":
+      return maxPageBytesOf(asked.limit, asked.keysOnly)
+    case "Transact":
+      return maxAnswerBytes(asked.transaction)
+    default:
+      return 0
+  }
+}
 
 export const invalid = ({ field, problem }: Problem): InvalidArgument =>
   new InvalidArgument({ field: fieldOf(field), problem })

@@ -17,6 +17,13 @@ export const maxScanLimit = 10_000
 /** A page ends with the row that takes it past this many bytes of keys and values, so it is at most one row larger. */
 export const maxPageBytes = 4 * 1024 * 1024
 
+/** Most bytes of a key and its value. */
+export const maxRecordBytes = maxKeyBytes + maxValueBytes
+
+/** Most bytes of keys and values of a page with this limit. */
+export const maxPageBytesOf = (limit: number, keysOnly: boolean): number =>
+  Math.min(limit * (keysOnly ? maxKeyBytes : maxRecordBytes), maxPageBytes + maxRecordBytes)
+
 /** Most compares, and most operations in each of the two lists, of a transaction. */
 export const maxTransactionOperations = 512
 

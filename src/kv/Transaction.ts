@@ -21,6 +21,9 @@ import {
   countProblem,
   keyProblem,
   limitProblem,
+  maxPageBytesOf,
+  maxRecordBytes,
+  maxScanLimit,
   maxTransactionBytes,
   maxTransactionOperations,
   problem,
@@ -114,10 +117,18 @@ const reverseFlag = 2
 /** Whether an operation may change something. */
 export const writes = (operation: Operation): boolean => operation._tag !== "Get" && operation._tag !== "Range"
 
-/** Whether a transaction reads values, whichever way it goes: its answer may then be a page of them. */
-export const mayAnswerMuch = ({ failure, success }: Transaction): boolean => {
-  const reads = (operation: Operation): boolean => operation._tag === "Get" || operation._tag === "Range"
-  return success.some(reads) || failure.some(reads)
+/** Most bytes of keys and values that a transaction may be answered with, whichever way it goes; 0 when it reads none. */
+export const maxAnswerBytes = ({ failure, success }: Transaction): number =>
+  Math.max(readBytes(success), readBytes(failure))
+
+const readBytes = (operations: ReadonlyArray<Operation>): number => {
+  let bytes = 0
+  for (const operation of operations) {
+    if (operation._tag === "Get") bytes += maxRecordBytes
+    else if (operation._tag === "Range") bytes += maxPageBytesOf(operation.limit, operation.keysOnly)
+  }
+  // What it is answered is one page, however many operations read it.
+  return Math.min(bytes, maxPageBytesOf(maxScanLimit, false))
 }
 
 /** Whether a transaction only reads, whichever way it goes: it then needs no entry in the log. */

@@ -1,6 +1,6 @@
 /**
  * The durable log, hard state and conf state of one node: a contract with a RocksDB
- * layer (`RocksLogStore.ts`), a memory layer (`MemoryStore.ts`), and a conformance
+ * layer (`rocksdb/RocksLogStore.ts`), a memory layer (`memory/MemoryStore.ts`), and a conformance
  * suite (`flaredb/testing`) that both pass.
  */
 import { Context } from "effect"

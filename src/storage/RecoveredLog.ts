@@ -7,7 +7,7 @@ import type { HardStateRecord } from "./Codec.ts"
 import { decodeConfState, decodeHardState, decodePoint, indexOfLogKey, logEnd, logKey, stateKeys } from "./Codec.ts"
 import type { DurableFloor, Vote } from "./DurableFloor.ts"
 import type { RecoveredLog } from "./LogStore.ts"
-import type { Reader, Row } from "./RocksDb.ts"
+import type { Reader, Row } from "./rocksdb/Reader.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
 

@@ -1,7 +1,7 @@
 /**
  * The applied state machine on disk: an ordered map of bytes with the applied index inside
- * it. A contract with a RocksDB layer (`RocksStateStore.ts`), a memory layer
- * (`MemoryStore.ts`), and a conformance suite (`flaredb/testing`) that both pass.
+ * it. A contract with a RocksDB layer (`rocksdb/RocksStateStore.ts`), a memory layer
+ * (`memory/MemoryStore.ts`), and a conformance suite (`flaredb/testing`) that both pass.
  *
  * There are two places for a state, one of them active. A snapshot is imported into the other one while the active one
  * goes on as before; one durable write then makes it the active one. What a crash leaves of an import is discarded by

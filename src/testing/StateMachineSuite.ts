@@ -6,8 +6,8 @@ import { Context, Effect, Layer } from "effect"
 import { StateMachine } from "../machine/StateMachine.ts"
 import type { Entry } from "../raft/Types.ts"
 import { LogIndex, Term } from "../raft/Types.ts"
-import { MemoryDisk } from "../storage/MemoryStore.ts"
-import * as MemoryStore from "../storage/MemoryStore.ts"
+import { MemoryDisk } from "../storage/memory/MemoryStore.ts"
+import * as MemoryStore from "../storage/memory/MemoryStore.ts"
 import type { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { ConformanceCase } from "./Conformance.ts"
@@ -75,7 +75,7 @@ class Machine {
 
   /** Every row, as text that can be compared. */
   get rows(): ReadonlyArray<string> {
-    return this.disk.state.rows.map(({ key, value }) =>
+    return [...this.disk.state.rows].map(({ key, value }) =>
       `${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("hex")}`
     )
   }

@@ -3,6 +3,10 @@
  * test runner is needed or assumed.
  */
 export type { ConformanceCase } from "./Conformance.ts"
+export { eventJournalCases } from "./EventJournalSuite.ts"
+export type { EventJournalSuiteOptions } from "./EventJournalSuite.ts"
+export { eventLogEncryptedCases, eventLogUnencryptedCases } from "./EventLogStorageSuite.ts"
+export type { EventLogEncryptedSuiteOptions, EventLogUnencryptedSuiteOptions } from "./EventLogStorageSuite.ts"
 export { keyValueStoreCases } from "./KeyValueStoreSuite.ts"
 export type { KeyValueStoreSuiteOptions } from "./KeyValueStoreSuite.ts"
 export { logStoreCases } from "./LogStoreSuite.ts"
@@ -25,5 +29,5 @@ export { stateStoreCases } from "./StateStoreSuite.ts"
 export type { StateStoreSuiteOptions } from "./StateStoreSuite.ts"
 export { TestCluster, TestNode } from "./TestCluster.ts"
 export type { TestClusterOptions } from "./TestCluster.ts"
-export { MemoryDisk } from "../storage/MemoryStore.ts"
+export { MemoryDisk } from "../storage/memory/MemoryStore.ts"
 export { MemoryNetwork } from "../transport/MemoryTransport.ts"

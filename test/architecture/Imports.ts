@@ -48,7 +48,7 @@ const pure = new Set(["raft", "kv"])
 
 /** What only the named files or folders may import, by the beginning of the module's name. */
 const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: ReadonlyArray<string> }> = [
-  { module: /^rocksdb-native/, allowed: ["storage/NativeModule.ts", "storage/RocksDb.ts"] },
+  { module: /^rocksdb-native/, allowed: ["storage/rocksdb/"] },
   { module: /^@effect\/platform-node\/NodeSocket/, allowed: ["rpc/TcpClient.ts", "rpc/TcpServer.ts"] },
   { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/"] },
   { module: /^@effect\/platform-node\/NodeCluster/, allowed: ["actors/Actors.ts"] },

@@ -55,7 +55,7 @@ export const from = "nowhere"
     ["storage/LogStore.ts", importing("../transport/PeerTransport.ts"), "transport is not below it"],
     ["timer/RaftTimer.ts", importing("../node/RaftNode.ts"), "node is not below it"],
     ["FlareDbConfig.ts", importing("./node/RaftNode.ts"), "a leaf imports node/RaftNode.ts"],
-    ["storage/DataDir.ts", importing("rocksdb-native"), "imports rocksdb-native, which only storage/NativeModule.ts"],
+    ["storage/DataDir.ts", importing("rocksdb-native"), "imports rocksdb-native, which only storage/rocksdb/"],
     [
       "node/RaftNode.ts",
       importing("@effect/platform-node/NodeSocket"),

@@ -16,20 +16,21 @@ const drops =
 const accepted: Readonly<Record<string, readonly [places: number, why: string]>> = {
   "node/RaftNode.ts": [2, "`supervise` turns any cause into a stop; after a stop the other fibers end beside it"],
   "node/SnapshotSender.ts": [1, "each chunk's fiber is joined before the transfer is called done"],
-  "storage/BackupReader.ts": [1, "closes a file that was only read"],
-  "storage/BackupWriter.ts": [
+  "storage/backup/BackupReader.ts": [1, "closes a file that was only read"],
+  "storage/backup/BackupWriter.ts": [
     3,
     "closes and removes what is left of a backup that failed; a good one was synced before, or is in a pipe"
   ],
   "storage/FirstFailure.ts": [2, "where failures of background work are recorded, which stops the node"],
-  "storage/RocksDb.ts": [1, "keeps the order of writes; the caller has the error, and `FirstFailure` too"],
-  "storage/StateRows.ts": [3, "the write gate has recorded the error before it comes here"]
+  "storage/rocksdb/WriteGate.ts": [1, "keeps the order of writes; the caller has the error, and `FirstFailure` too"],
+  "storage/rocksdb/StateRows.ts": [3, "the write gate has recorded the error before it comes here"]
 }
 
 it("no error is dropped in storage, node and machine but where it is explained", () => {
   const found: Record<string, Array<string>> = {}
   for (const folder of ["storage", "node", "machine"]) {
-    for (const name of readdirSync(join(source, folder))) {
+    for (const name of readdirSync(join(source, folder), { recursive: true, encoding: "utf8" })) {
+      if (!name.endsWith(".ts")) continue
       for (const line of readFileSync(join(source, folder, name), "utf8").split("\n")) {
         if (/^\s*(\*|\/\/|\/\*|import)/.test(line) || !drops.test(line)) continue
         ;(found[`${folder}/${name}`] ??= []).push(line.trim())

@@ -195,7 +195,7 @@ describe("a node that flaredb start runs", () => {
               assert.deepStrictEqual(closed, { code: 141, err: "" }, verb.join(" "))
             }), { concurrency: 2, discard: true })
         }),
-      120_000
+      240_000
     )
 
     it.effect(

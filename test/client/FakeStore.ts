@@ -5,7 +5,7 @@ import { encodeCommand } from "../../src/kv/Command.ts"
 import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
-import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import type { Answer } from "./FakeCluster.ts"
 
 export class FakeStore {

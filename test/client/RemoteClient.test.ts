@@ -4,8 +4,10 @@ import { Cause, Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Compare, Op } from "../../src/client/Txn.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { Indeterminate, Overloaded, Unavailable } from "../../src/FlareDbError.ts"
+import { encodeReply } from "../../src/kv/Reply.ts"
 import { maxScanLimit, maxValueBytes } from "../../src/kv/Limits.ts"
 import { acknowledge, connectTo, FakeNode, notLeader } from "./FakeCluster.ts"
 
@@ -187,6 +189,70 @@ describe("load", () => {
       )
       assert.strictEqual(nodes[0].writes.reduce((sum, count) => sum + count, 0), 100)
       assert.isAtMost(nodes[0].writes.length, 4)
+    }))
+
+  const found = (value: Uint8Array): Uint8Array => {
+    const record = { createRevision: 1, modRevision: 1, version: 1, lease: 0, value }
+    return encodeReply({ _tag: "TransactionReply", revision: 1, succeeded: false, results: [{ _tag: "Get", record }] })
+  }
+  const putOrGet = KeyValue.use((kv) =>
+    kv.transact({ if: [Compare.missing("key")], do: [Op.put("key", "value")], else: [Op.get("key")] })
+  )
+  const many = (calls: number) =>
+    Effect.forEach(Array.from({ length: calls }), () => putOrGet, { concurrency: "unbounded" })
+
+  it.effect("transactions that read share a request, by what others were answered", () =>
+    Effect.gen(function*() {
+      const nodes = threeNodes()
+      let answer = found(new Uint8Array(10))
+      nodes[0].write = (count) => Effect.succeed(Array.from({ length: count }, () => answer))
+      yield* Effect.gen(function*() {
+        yield* many(100)
+        assert.isAtMost(nodes[0].writes[0] ?? 0, 4, "little is known of the first")
+        nodes[0].writes.length = 0
+        yield* many(100)
+        assert.isAtMost(nodes[0].writes.length, 8)
+        // Values of a mebibyte are not expected. What comes in one piece is bounded nevertheless.
+        answer = found(new Uint8Array(maxValueBytes))
+        yield* many(100)
+        assert.isAtMost(Math.max(...nodes[0].writes), 32)
+        nodes[0].writes.length = 0
+        yield* many(100)
+        assert.isAtMost(Math.max(...nodes[0].writes), 4)
+        // Expected as they are again, by and by.
+        answer = found(new Uint8Array(10))
+        yield* many(100)
+        nodes[0].writes.length = 0
+        yield* many(100)
+        assert.isAtMost(nodes[0].writes.length, 8)
+      }).pipe(Effect.provide(clientOf(nodes)))
+    }))
+
+  it.effect("what does not fit into one request goes in several at the same time", () =>
+    Effect.gen(function*() {
+      const nodes = threeNodes()
+      nodes[0].write = () => Effect.never
+      const large = KeyValue.use((kv) => kv.put("key", new Uint8Array(maxValueBytes)))
+      yield* Effect.gen(function*() {
+        for (let i = 0; i < 16; i++) yield* Effect.forkChild(Effect.ignore(large))
+        for (let steps = 0; steps < 100 && nodes[0].writes.length < 4; steps++) yield* TestClock.adjust(1)
+        assert.deepStrictEqual(nodes[0].writes, [3, 3, 3, 3])
+      }).pipe(Effect.provide(clientOf(nodes)))
+    }))
+
+  it.effect("what reads pages of values holds up no others", () =>
+    Effect.gen(function*() {
+      const nodes = threeNodes()
+      const scan = KeyValue.use((kv) => kv.transact({ do: [Op.scan("keys/"), Op.put("key", "value")] }))
+      nodes[0].write = (count, commands) =>
+        commands.some((command) => Buffer.from(command).includes("keys/")) ? Effect.never : acknowledge(count)
+      yield* Effect.gen(function*() {
+        for (let i = 0; i < 20; i++) yield* Effect.forkChild(Effect.ignore(scan))
+        yield* TestClock.adjust(1)
+        const { exit, ms } = yield* inTime(put)
+        assert.isTrue(Exit.isSuccess(exit))
+        assert.isAtMost(ms, 100)
+      }).pipe(Effect.provide(clientOf(nodes)))
     }))
 
   it.effect("an overloaded node is asked again after a pause, until the deadline", () =>

@@ -164,14 +164,15 @@ it.live("on a terminal the command reads from it, and Ctrl-C is the command's to
     yield* Cluster.start(cluster)
     // The shell goes on after Ctrl-C. Heard twice, or by the supervisor as its own end, it would not.
     const command = "trap 'echo caught' INT; echo ready; read a; read a; echo got $a; exit 9"
-    const words = [process.execPath, launcher, "lock", "terminal", "--", "bash", "-c", command].map(quoted).join(" ")
+    // `exec`, because a shell that stays in between would end by Ctrl-C itself.
+    const locked = [process.execPath, launcher, "lock", "terminal", "--", "bash", "-c", command].map(quoted).join(" ")
     const keys = yield* Deferred.make<void>()
     const done = yield* Deferred.make<void>()
     const typed = Stream.concat(
       Stream.fromEffect(Effect.as(Deferred.await(keys), "\u0003")),
       Stream.fromEffect(Effect.as(Deferred.await(done), "\nhello\n"))
     )
-    const handle = yield* ChildProcess.make("script", ["-qec", words, "/dev/null"], {
+    const handle = yield* ChildProcess.make("script", ["-qec", `exec ${locked}`, "/dev/null"], {
       env: cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }),
       extendEnv: true,
       stdin: Stream.encodeText(Stream.concat(typed, Stream.never))

@@ -12,7 +12,7 @@ import { defaultHistoryLimits } from "../../src/machine/KvHousekeeping.ts"
 import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
-import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (data: Uint8Array) => new TextDecoder().decode(data)
@@ -142,7 +142,7 @@ it.effect("says what is left when the beginning was compacted, and never skips",
 it.effect("leaves nothing of a compacted history in the store, also of its own batch", () =>
   Effect.gen(function*() {
     const disk = newDisk()
-    const history = () => disk.state.rows.filter(({ key }) => key[0] === 0x20).length
+    const history = () => [...disk.state.rows].filter(({ key }) => key[0] === 0x20).length
     yield* Effect.gen(function*() {
       yield* apply(1, some)
       assert.strictEqual(history(), 5)
@@ -158,7 +158,7 @@ it.effect("ends before a damaged row, and names its revision when that is asked 
   Effect.gen(function*() {
     const disk = newDisk()
     yield* Effect.provide(apply(1, some), on(disk))
-    const row = disk.state.rows.filter(({ key }) => key[0] === 0x20)[2]
+    const row = [...disk.state.rows].filter(({ key }) => key[0] === 0x20)[2]
     assert(row !== undefined)
     row.value.fill(0xff)
     yield* Effect.gen(function*() {

@@ -3,8 +3,8 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Rows } from "../../src/machine/Rows.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
-import { MemoryDisk } from "../../src/storage/MemoryStore.ts"
-import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import { MemoryDisk } from "../../src/storage/memory/MemoryStore.ts"
+import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 
 const keyOf = (n: number) => Uint8Array.of(0x10, n)

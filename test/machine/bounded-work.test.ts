@@ -14,7 +14,7 @@ import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
 import type { Entry } from "../../src/raft/Types.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
-import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import type { StateRow, StateView } from "../../src/storage/StateStore.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 

@@ -9,7 +9,7 @@ import { decodeReply } from "../../src/kv/Reply.ts"
 import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
-import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 
 const ttlMs = 300_000
 const secret = Uint8Array.from({ length: 16 }, (_, i) => i)

@@ -4,7 +4,7 @@ import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { decodeIdentityEntry, encodeIdentityEntry, identityOfBytes } from "../../src/codec/ClusterIdentity.ts"
 import * as RowMachine from "../../src/machine/RowMachine.ts"
-import { MemoryDisk } from "../../src/storage/MemoryStore.ts"
+import { MemoryDisk } from "../../src/storage/memory/MemoryStore.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 
 const passTime = TestClock.adjust(10)

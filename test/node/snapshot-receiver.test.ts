@@ -12,7 +12,7 @@ import { figuresKey, recordKey } from "../../src/kv/Keyspace.ts"
 import { SnapshotReceiver } from "../../src/node/SnapshotReceiver.ts"
 import type { LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
-import * as MemoryStore from "../../src/storage/MemoryStore.ts"
+import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { someCluster } from "../client/Identities.ts"
 

@@ -4,7 +4,7 @@ import { Deferred, Effect, Option } from "effect"
 import type { Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Limits } from "../../src/FlareDbConfig.ts"
-import type { MemoryDisk } from "../../src/storage/MemoryStore.ts"
+import type { MemoryDisk } from "../../src/storage/memory/MemoryStore.ts"
 import type { TestNode } from "../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 
@@ -49,7 +49,7 @@ const followers = Effect.fnUntraced(function*(three: TestCluster) {
 })
 
 const rowsOf = (disk: MemoryDisk) =>
-  disk.state.rows.map(({ key, value }) => [Buffer.from(key).toString("hex"), Buffer.from(value).toString("hex")])
+  [...disk.state.rows].map(({ key, value }) => [Buffer.from(key).toString("hex"), Buffer.from(value).toString("hex")])
 
 /** All nodes hold the same state, byte for byte. */
 const assertSameState = (three: TestCluster) => {

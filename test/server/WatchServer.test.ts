@@ -6,6 +6,7 @@ import type { WatchPart, WatchRequest } from "../../src/client/Connection.ts"
 import { allKeys, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
 import { KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { partBytes } from "../../src/machine/ChangeFeed.ts"
+import { SortedRows } from "../../src/storage/memory/SortedRows.ts"
 import type { TestNode } from "../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 
@@ -342,7 +343,9 @@ it.effect("a history that cannot be read stops the node, as any other part of it
     const garbage = Uint8Array.of(0xff)
     node.disk.state = {
       ...state,
-      rows: state.rows.map(({ key, value }) => ({ key, value: key[0] === historyByte ? garbage : value }))
+      rows: SortedRows.from(
+        [...state.rows].map(({ key, value }) => ({ key, value: key[0] === historyByte ? garbage : value }))
+      )
     }
     yield* node.start
     yield* cluster.leader()

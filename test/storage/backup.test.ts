@@ -11,13 +11,13 @@ import type { StateRow } from "../../src/codec/StateRows.ts"
 import { isSessionRow } from "../../src/kv/Keyspace.ts"
 import { checkOfBackup } from "../../src/machine/StateCheck.ts"
 import { factsOf, keyValueMachine } from "../../src/machine/StateFacts.ts"
-import { readBackup } from "../../src/storage/BackupReader.ts"
-import { writeBackup } from "../../src/storage/BackupWriter.ts"
+import { readBackup } from "../../src/storage/backup/BackupReader.ts"
+import { writeBackup } from "../../src/storage/backup/BackupWriter.ts"
 import { inspect } from "../../src/storage/Inspect.ts"
-import { MemoryDisk } from "../../src/storage/MemoryStore.ts"
-import * as MemoryStore from "../../src/storage/MemoryStore.ts"
-import { restore, restoreInto } from "../../src/storage/Restore.ts"
-import * as RocksStorage from "../../src/storage/RocksStorage.ts"
+import { MemoryDisk } from "../../src/storage/memory/MemoryStore.ts"
+import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
+import { restore, restoreInto } from "../../src/storage/backup/Restore.ts"
+import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { anyRows } from "../../src/storage/RowsCheck.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
@@ -211,10 +211,12 @@ it.effect("three nodes restored from one file elect a leader and go on where the
     assert.isAtLeast(lease?.remainingMs ?? 0, 30_000)
     yield* restored.converged
     const images = disks.map(({ state }) =>
-      state.rows.map(({ key, value }) => `${Buffer.from(key).toString("hex")} ${Buffer.from(value).toString("hex")}`)
+      [...state.rows].map(({ key, value }) =>
+        `${Buffer.from(key).toString("hex")} ${Buffer.from(value).toString("hex")}`
+      )
     )
     assert.deepStrictEqual(images[1], images[0])
     assert.deepStrictEqual(images[2], images[0])
-    assert.isFalse(disks[0]?.state.rows.some(({ key }) => isSessionRow(key)), "no session is carried over")
+    assert.isFalse([...disks[0]?.state.rows ?? []].some(({ key }) => isSessionRow(key)), "no session is carried over")
     assert.isTrue(Option.isSome(Option.fromUndefinedOr(lease)))
   }))

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { LogIndex } from "../../src/raft/Types.ts"
 import { FloorFile, readFloor } from "../../src/storage/DurableFloor.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
-import * as RocksStorage from "../../src/storage/RocksStorage.ts"
+import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 

@@ -5,8 +5,8 @@ import { join } from "node:path"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import RocksDB from "rocksdb-native"
 import { afterEach, assert, beforeEach, it } from "vitest"
-import { missingManifest, missingTable, missingWal, tablesIn } from "../../src/storage/LiveFiles.ts"
-import { WalSync } from "../../src/storage/WalSync.ts"
+import { missingManifest, missingTable, missingWal, tablesIn } from "../../src/storage/rocksdb/LiveFiles.ts"
+import { WalSync } from "../../src/storage/rocksdb/WalSync.ts"
 
 let path: string
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Operation } from "../../src/storage/RocksDb.ts"
-import type { RowLimits } from "../../src/storage/StateRows.ts"
-import { StateRows } from "../../src/storage/StateRows.ts"
+import type { Operation } from "../../src/storage/rocksdb/Operation.ts"
+import type { RowLimits } from "../../src/storage/rocksdb/StateRows.ts"
+import { StateRows } from "../../src/storage/rocksdb/StateRows.ts"
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 const text = (value: Uint8Array | undefined): string | undefined =>

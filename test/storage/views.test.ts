@@ -4,7 +4,7 @@ import { Effect, Schedule } from "effect"
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import { createDirectory } from "../../src/storage/Folder.ts"
-import { RocksDb } from "../../src/storage/RocksDb.ts"
+import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const key = Uint8Array.of(1, 1)

@@ -18,6 +18,7 @@ import { ClusterKeys } from "./ClusterKeys.ts"
 import { Contended, IdTaken, persistent, RequestFinished, ShardLockLost } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
+import { Freshness } from "./Freshness.ts"
 import type { EntityRow, ExitRow, FinishedRow, PrimaryKeyRow, RequestRow } from "./MessageRows.ts"
 import { rowOf, shardOf, waitingRow } from "./MessageRows.ts"
 import type { RetentionOptions } from "./Retention.ts"
@@ -146,15 +147,19 @@ class Messages {
     }
     const keyRow: PrimaryKeyRow = { id, shard }
     const entityRow: EntityRow = { shard, primaryKey }
+    const waiting = waitingRow(request)
     const saved = yield* carryOut(this.kv, {
       if: [Compare.missing(requestKey), ...byKey === undefined ? [] : [Compare.missing(byKey)]],
       do: [
         Op.put(requestKey, row),
-        Op.put(this.keys.part(shard, id, "r"), waitingRow(request)),
+        Op.put(this.keys.part(shard, id, "r"), waiting),
         Op.put(this.keys.ofEntity(address.entityType, address.entityId, id), JSON.stringify(entityRow)),
         ...byKey === undefined ? [] : [Op.put(byKey, JSON.stringify(keyRow))]
       ]
-    }, { proof: this.holds(requestKey, row) })
+    }, {
+      onStored: (revision) => this.queues.saved(shard, id, waiting, revision),
+      proof: this.holds(requestKey, row)
+    })
     if (saved) {
       yield* messageSaved
       if (byKey !== undefined) open?.primaryKeys.set(byKey, id)
@@ -491,11 +496,17 @@ class Messages {
   })
 }
 
-/** The storage of messages as Effect's drivers are, and when there is something to read in it. */
-export const makeEncoded = Effect.fnUntraced(function*(options: MessageStorageOptions) {
+/**
+ * The storage of messages as Effect's drivers are, and when there is something to read in it. Each reading sees what
+ * any process saved before, unless `freshness` says that this is not needed.
+ */
+export const makeEncoded = Effect.fnUntraced(function*(
+  options: MessageStorageOptions,
+  freshness: Freshness = new Freshness(false)
+) {
   const keys = new ClusterKeys(options)
   const kv = yield* KeyValue
-  const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes)
+  const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes, freshness)
   const retention = yield* Retention.make(keys, options)
   const messages = new Messages(keys, kv, yield* HeldShards, queues, retention)
   return { encoded: messages.encoded, retention, work: MessageWork.of({ next: queues.next }) }
@@ -511,9 +522,19 @@ export const layer = (
 > =>
   Layer.effectContext(
     Effect.gen(function*() {
-      const { encoded, work } = yield* makeEncoded(options)
-      return Context.make(MessageStorage.MessageStorage, yield* MessageStorage.makeEncoded(encoded)).pipe(
-        Context.add(MessageWork, work)
-      )
+      const freshness = new Freshness(true)
+      const { encoded, work } = yield* makeEncoded(options, freshness)
+      const storage = yield* MessageStorage.makeEncoded(encoded)
+      return Context.make(
+        MessageStorage.MessageStorage,
+        MessageStorage.MessageStorage.of({
+          ...storage,
+          // A runner does so for each request of another process, before it reads the request.
+          registerReplyHandler: (message) => {
+            if (message._tag === "IncomingRequest") freshness.announce(String(message.envelope.requestId))
+            return storage.registerReplyHandler(message)
+          }
+        })
+      ).pipe(Context.add(MessageWork, work))
     })
   )

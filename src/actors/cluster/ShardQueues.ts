@@ -9,12 +9,14 @@ import { Clock, Effect, Exit, Latch, Scope, Semaphore } from "effect"
 import type { EntityAddress } from "effect/cluster"
 import { Mirror } from "../../client/Mirror.ts"
 import type { MirrorFailure } from "../../client/Mirror.ts"
-import type { KeyValueEntry, WriteFailure } from "../../client/KeyValue.ts"
-import { KeyValue } from "../../client/KeyValue.ts"
+import type { WriteFailure } from "../../client/KeyValue.ts"
+import { KeyValue, KeyValueEntry } from "../../client/KeyValue.ts"
 import type { Changes, Listed } from "../../client/Watch.ts"
 import { Watch } from "../../client/Watch.ts"
+import { bytesOf } from "../../client/Entry.ts"
 import { watchQueues } from "../ActorMetrics.ts"
 import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
+import type { Freshness } from "./Freshness.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
 import type { WaitingRow } from "./MessageRows.ts"
@@ -65,6 +67,13 @@ interface MirrorGroup {
   readonly scope: Scope.Closeable
 }
 
+/** What this process saved. */
+interface Ahead {
+  readonly shard: string
+  readonly id: string
+  readonly entry: KeyValueEntry
+}
+
 const addressKey = (type: string, entity: string): string => JSON.stringify([type, entity])
 
 export class ShardQueues {
@@ -78,6 +87,11 @@ export class ShardQueues {
   private readonly covering = Semaphore.makeUnsafe(1)
   private groups: Array<MirrorGroup> = []
   private readonly shards = new Map<string, Map<string, Waiting>>()
+  /** The same of all shards, by id. One that is not current any more may be in it until another takes its place. */
+  private readonly requests = new Map<string, Waiting>()
+  /** What this process saved and its mirror has not shown yet, by its key. */
+  private readonly ahead = new Map<string, Ahead>()
+  private readonly freshness: Freshness
   /** What may be handed out, in order once it is sorted; what is gone by now is left out when it is read. */
   private items: Array<Item> = []
   private sorted = true
@@ -95,8 +109,10 @@ export class ShardQueues {
     scope: Scope.Scope,
     clock: Clock.Clock,
     maxBytes: number,
-    held: ShardTable
+    held: ShardTable,
+    freshness: Freshness
   ) {
+    this.freshness = freshness
     this.keys = keys
     this.kv = kv
     this.watch = watch
@@ -106,7 +122,7 @@ export class ShardQueues {
     this.held = held
   }
 
-  static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number) {
+  static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number, freshness: Freshness) {
     const queues = new ShardQueues(
       keys,
       yield* KeyValue,
@@ -114,7 +130,8 @@ export class ShardQueues {
       yield* Effect.scope,
       yield* Clock.Clock,
       maxBytes,
-      yield* HeldShards
+      yield* HeldShards,
+      freshness
     )
     yield* Effect.forkScoped(queues.wakeWhenDue)
     yield* watchQueues(queues.shards, queues.held)
@@ -130,11 +147,19 @@ export class ShardQueues {
 
   /** A request that one of the mirrors knows. */
   find(id: string): Waiting | undefined {
-    for (const requests of this.shards.values()) {
-      const waiting = requests.get(id)
-      if (waiting !== undefined) return waiting
-    }
-    return undefined
+    const waiting = this.requests.get(id)
+    return waiting !== undefined && this.shards.get(waiting.shard)?.get(id) === waiting ? waiting : undefined
+  }
+
+  /** This process saved a request. It is there before the mirror shows it, so that a reading needs no trip. */
+  saved(shard: string, id: string, row: string, revision: number): void {
+    const group = this.groups.find(({ shards }) => shards.has(shard))
+    if (group === undefined || group.mirror.isEnded || group.mirror.revision >= revision) return
+    const key = this.keys.part(shard, id, "r")
+    const record = { createRevision: revision, modRevision: revision, version: 1, lease: 0, value: bytesOf(row) }
+    const entry = new KeyValueEntry(bytesOf(key), record)
+    this.ahead.set(key, { shard, id, entry })
+    this.set(shard, id, "r", entry)
   }
 
   /**
@@ -152,10 +177,12 @@ export class ShardQueues {
     const groups = this.groups.filter((group) => [...group.shards].some((shard) => asked.has(shard)))
     const first = groups[0]
     if (first === undefined) return []
-    const revision = yield* this.ended(first, first.mirror.sync)
-    yield* Effect.forEach(groups, (group) => this.ended(group, group.mirror.awaitRevision(revision)), {
-      concurrency: "unbounded"
-    })
+    if (this.freshness.mustCatchUp((id) => this.find(id) !== undefined)) {
+      yield* Effect.onError(this.catchUp(first, groups), () => Effect.sync(() => this.freshness.doubt()))
+    } else if (groups.some(({ mirror }) => mirror.isEnded)) {
+      // Fails with what ended it.
+      yield* Effect.forEach(groups, (group) => this.ended(group, group.mirror.awaitRevision(0)), { discard: true })
+    }
     const wanted = addresses === undefined
       ? undefined
       : new Set(addresses.map(({ entityId, entityType }) => addressKey(entityType, entityId)))
@@ -167,8 +194,21 @@ export class ShardQueues {
     )
   })
 
+  private readonly catchUp = Effect.fnUntraced({ self: this }, function*(
+    this: ShardQueues,
+    first: MirrorGroup,
+    groups: ReadonlyArray<MirrorGroup>
+  ) {
+    const revision = yield* this.ended(first, first.mirror.sync)
+    yield* Effect.forEach(groups, (group) => this.ended(group, group.mirror.awaitRevision(revision)), {
+      concurrency: "unbounded"
+    })
+  })
+
   /** What was handed out of these is handed out again. */
   release(which: (waiting: Waiting, item: Item) => boolean): void {
+    // What was finished meanwhile is not handed out again.
+    this.freshness.doubt()
     for (const item of this.claims.keys()) {
       if (!which(item.waiting, item)) continue
       this.claims.delete(item)
@@ -265,7 +305,7 @@ export class ShardQueues {
       Scope.provide(scope),
       Effect.onExit((exit) => {
         if (Exit.isSuccess(exit)) return Effect.void
-        for (const shard of shards) this.shards.delete(shard)
+        for (const shard of shards) this.clear(shard)
         return Scope.close(scope, Exit.void)
       })
     )
@@ -276,9 +316,25 @@ export class ShardQueues {
     return Effect.suspend(() => {
       if (!this.groups.includes(group)) return Effect.void
       this.groups = this.groups.filter((other) => other !== group)
-      for (const shard of group.shards) this.shards.delete(shard)
+      for (const shard of group.shards) this.clear(shard)
+      this.forgetAhead(group.shards, Infinity)
       return Scope.close(group.scope, Exit.void)
     })
+  }
+
+  /** Nothing is known of a shard any more. */
+  private clear(shard: string): void {
+    for (const [id, waiting] of this.shards.get(shard) ?? []) {
+      if (this.requests.get(id) === waiting) this.requests.delete(id)
+    }
+    this.shards.delete(shard)
+  }
+
+  /** The mirror of these shards shows what was saved up to a revision, or will not. */
+  private forgetAhead(shards: ReadonlySet<string>, revision: number): void {
+    for (const [key, { entry, shard }] of this.ahead) {
+      if (entry.modRevision <= revision && shards.has(shard)) this.ahead.delete(key)
+    }
   }
 
   /** A mirror that has ended is begun anew by the next reading. */
@@ -290,8 +346,13 @@ export class ShardQueues {
     if (update._tag === "Listed") {
       const before = new Map([...this.claims.keys()].map((item) => [item.entry.keyText, item]))
       const listed = new Set(queues.values())
-      for (const shard of listed) this.shards.set(shard, new Map())
+      for (const shard of listed) {
+        this.clear(shard)
+        this.shards.set(shard, new Map())
+      }
       for (const entry of update.entries) this.put(queues, entry)
+      this.forgetAhead(listed, update.revision)
+      for (const { entry, id, shard } of this.ahead.values()) if (listed.has(shard)) this.set(shard, id, "r", entry)
       // A list made anew has other entries for what was handed out.
       for (const item of this.items) {
         const claimed = before.get(item.entry.keyText)
@@ -321,11 +382,25 @@ export class ShardQueues {
 
   private put(queues: ReadonlyMap<string, string>, entry: KeyValueEntry): void {
     const place = this.place(queues, entry.keyText)
-    const requests = place === undefined ? undefined : this.shards.get(place.shard)
-    if (place === undefined || requests === undefined) return
-    const { id, part, shard } = place
-    const waiting = requests.get(id) ?? new Waiting(shard, id)
-    requests.set(id, waiting)
+    if (place !== undefined) this.set(place.shard, place.id, place.part, entry)
+  }
+
+  private set(shard: string, id: string, part: QueuePart, entry: KeyValueEntry): void {
+    const requests = this.shards.get(shard)
+    if (requests === undefined) return
+    let waiting = requests.get(id)
+    if (waiting === undefined) {
+      waiting = new Waiting(shard, id)
+      requests.set(id, waiting)
+      this.requests.set(id, waiting)
+    }
+    if (waiting.parts.get(part)?.modRevision === entry.modRevision) {
+      // The mirror shows what this process saved.
+      this.ahead.delete(entry.keyText)
+      const own = waiting.items.get(part as Item["part"])
+      if (own !== undefined && !this.claims.has(own)) this.work.openUnsafe()
+      return
+    }
     waiting.parts.set(part, entry)
     if (part === "u" || part === "k") return
     const item = itemOf(waiting, part, entry)
@@ -351,7 +426,10 @@ export class ShardQueues {
     const waiting = place === undefined ? undefined : requests?.get(place.id)
     if (place === undefined || waiting === undefined) return
     waiting.parts.delete(place.part)
-    if (waiting.parts.size === 0) requests?.delete(place.id)
+    if (waiting.parts.size === 0) {
+      requests?.delete(place.id)
+      if (this.requests.get(place.id) === waiting) this.requests.delete(place.id)
+    }
     // What a chunk held back may be read now.
     if (place.part === "u") this.work.openUnsafe()
     const item = waiting.items.get(place.part)

@@ -68,13 +68,20 @@ export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
 export const carryOut = (
   kv: Store,
   txn: { readonly if: ReadonlyArray<Compare>; readonly do: Ops },
-  { onConflict, proof }: {
+  { onConflict, onStored, proof }: {
+    /** Told the revision, when it is carried out at once. */
+    readonly onStored?: (revision: number) => void
     readonly onConflict?: () => Effect.Effect<void>
     readonly proof?: Effect.Effect<boolean, ReadFailure>
   } = {}
 ): Effect.Effect<boolean, WriteFailure> =>
   Effect.flatMap(OpenTransaction, (open) => {
-    if (open === undefined) return Effect.map(repeatable(kv.transact(txn)), ({ succeeded }) => succeeded)
+    if (open === undefined) {
+      return Effect.map(repeatable(kv.transact(txn)), ({ revision, succeeded }) => {
+        if (succeeded) onStored?.(revision)
+        return succeeded
+      })
+    }
     return Effect.map(kv.transact({ if: txn.if }), ({ succeeded }) => {
       if (!succeeded) return false
       open.conditions.push(...txn.if)

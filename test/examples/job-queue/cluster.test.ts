@@ -159,7 +159,7 @@ it.effect(
       )
       yield* three.converged
       const images = three.nodes.map(({ disk }) =>
-        disk.state.rows.map(({ key, value }) =>
+        [...disk.state.rows].map(({ key, value }) =>
           `${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("hex")}`
         )
       )
@@ -204,7 +204,7 @@ it.effect("a node that comes too late for the log gets the queue as a snapshot, 
     yield* (gone as TestNode).start
     yield* three.converged
     const images = three.nodes.map(({ disk }) =>
-      disk.state.rows.map(({ key, value }) =>
+      [...disk.state.rows].map(({ key, value }) =>
         `${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("hex")}`
       )
     )

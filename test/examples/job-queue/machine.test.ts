@@ -8,7 +8,7 @@ import * as KvStateMachine from "../../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../../src/machine/StateMachine.ts"
 import type { Entry } from "../../../src/raft/Types.ts"
 import { LogIndex, Term } from "../../../src/raft/Types.ts"
-import * as MemoryStore from "../../../src/storage/MemoryStore.ts"
+import * as MemoryStore from "../../../src/storage/memory/MemoryStore.ts"
 import { stateMachineCases } from "../../../src/testing/StateMachineSuite.ts"
 import { Model } from "./Model.ts"
 import { keys, queues, steps } from "./Sample.ts"
@@ -80,7 +80,7 @@ describe("against the model", () => {
         // Nothing is left behind of what is forgotten: as many rows as the jobs there are account for.
         const rowsOf = ({ state }: Pick<Job, "state">) => ({ waiting: 3, taken: 4, done: 3, dead: 4 })[state]
         const expectedRows = [...model.jobs.values()].reduce((sum, job) => sum + rowsOf(job), 0)
-        const figures = disk.state.rows.filter(({ key }) => key[0] === 0x40).length
+        const figures = [...disk.state.rows].filter(({ key }) => key[0] === 0x40).length
         assert.strictEqual(disk.state.rows.length, expectedRows + figures + 2)
       }))
   }

@@ -66,7 +66,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "forgets its vote in a crash",
     { nodes: 20 },
-    "storage/RocksLogStore.ts",
+    "storage/rocksdb/RocksLogStore.ts",
     "votedFor: votedFor ?? null",
     "votedFor: null"
   ),
@@ -205,7 +205,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "goes on after a write that failed",
     { nodes: 50 },
-    "storage/RocksLogStore.ts",
+    "storage/rocksdb/RocksLogStore.ts",
     "const written = Effect.map(database.writeAll(batches(writes)), () => {",
     "const written = Effect.map(Effect.ignore(database.writeAll(batches(writes))), () => {"
   ),
@@ -240,14 +240,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "decides how low its floor goes while it rises",
     { test: "test/storage/durable-floor.test.ts" },
-    "storage/RocksLogStore.ts",
+    "storage/rocksdb/RocksLogStore.ts",
     "Effect.andThen(Effect.suspend(() => lowerFloor(writes)), written)",
     "Effect.andThen(lowerFloor(writes), written)"
   ),
   one(
     "stops in the middle of removing a tail",
     { test: "test/storage/durable-floor.test.ts" },
-    "storage/RocksLogStore.ts",
+    "storage/rocksdb/RocksLogStore.ts",
     "    return Effect.uninterruptible(\n      Semaphore",
     "    return Effect.suspend(() =>\n      Semaphore"
   ),
@@ -313,7 +313,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "does not notice that its directory was removed before it acknowledges",
     { test: "test/storage/failures.test.ts" },
-    "storage/WalSync.ts",
+    "storage/rocksdb/WalSync.ts",
     "if (this.rotated || !isAt(this.currentPath, this.currentId))",
     "if (this.rotated)"
   ),
@@ -327,7 +327,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "keeps to itself that a batch of the state was refused",
     { test: "test/storage/failures.test.ts" },
-    "storage/RocksDb.ts",
+    "storage/rocksdb/WriteGate.ts",
     "        this.failure.record(error)\n        throw error\n      }\n    })",
     "        throw error\n      }\n    })"
   ),

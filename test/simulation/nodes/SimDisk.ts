@@ -7,7 +7,8 @@
  * because its checksum is wrong (`test/storage/durability.test.ts`). Only a *lazy* batch may be missing in between, because
  * RocksDB can have put it into another file than those after it. What a process left unsynced is still so for the next one.
  */
-import type { Family, Operation, RangeOptions } from "../../../src/storage/RocksDb.ts"
+import type { Family, Operation } from "../../../src/storage/rocksdb/Operation.ts"
+import type { RangeOptions } from "../../../src/storage/rocksdb/Reader.ts"
 import { stateKeys } from "../../../src/storage/Codec.ts"
 import { crc32 } from "node:zlib"
 import type { Random } from "../Random.ts"

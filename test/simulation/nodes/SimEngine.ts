@@ -1,10 +1,12 @@
 /**
- * The database of one process on a {@link SimDisk}: what `storage/RocksDb.ts` makes of RocksDB, with its single write gate,
+ * The database of one process on a {@link SimDisk}: what `storage/rocksdb/RocksDb.ts` makes of RocksDB, with its single write gate,
  * at the pace and with the failures that the simulation draws.
  */
 import { Effect } from "effect"
-import type { FamilyChoice, Operation, Reader, RocksDb } from "../../../src/storage/RocksDb.ts"
-import type { Family } from "../../../src/storage/RocksDb.ts"
+import type { Operation } from "../../../src/storage/rocksdb/Operation.ts"
+import type { FamilyChoice, Reader } from "../../../src/storage/rocksdb/Reader.ts"
+import type { RocksDb } from "../../../src/storage/rocksdb/RocksDb.ts"
+import type { Family } from "../../../src/storage/rocksdb/Operation.ts"
 import { FirstFailure } from "../../../src/storage/FirstFailure.ts"
 import type { StorageError } from "../../../src/storage/StorageError.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
@@ -41,7 +43,7 @@ interface Job {
 const sync: Step = { _tag: "Sync", flush: false }
 const flush: Step = { _tag: "Sync", flush: true }
 
-/** How long a commit may wait to be written with those after it, as in `storage/StateRows.ts`. */
+/** How long a commit may wait to be written with those after it, as in `storage/rocksdb/StateRows.ts`. */
 const gatherMs = 20
 
 export class SimEngine {

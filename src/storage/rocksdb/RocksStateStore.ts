@@ -10,19 +10,20 @@
  * when the reads that may still be in it have ended; views have a RocksDB snapshot, which a deletion does not touch.
  */
 import { Effect, Layer, Semaphore } from "effect"
-import { CodecError } from "../codec/EntryRecord.ts"
-import type { StateRow } from "../codec/StateRows.ts"
-import { firstStateKey, isStateKey, sizeProblem, stateEnd } from "../codec/StateRows.ts"
-import type { LogPoint } from "../raft/Types.ts"
-import { LogIndex, origin, Term } from "../raft/Types.ts"
-import { decodeActiveFamily, decodePoint, encodeRecord, stateKeys } from "./Codec.ts"
-import type { Family, FamilyChoice, Operation, Reader } from "./RocksDb.ts"
+import { CodecError } from "../../codec/EntryRecord.ts"
+import type { StateRow } from "../../codec/StateRows.ts"
+import { firstStateKey, isStateKey, sizeProblem, stateEnd } from "../../codec/StateRows.ts"
+import type { LogPoint } from "../../raft/Types.ts"
+import { LogIndex, origin, Term } from "../../raft/Types.ts"
+import { decodeActiveFamily, decodePoint, encodeRecord, stateKeys } from "../Codec.ts"
+import type { Family, Operation } from "./Operation.ts"
+import type { FamilyChoice, Reader } from "./Reader.ts"
 import { RocksDb } from "./RocksDb.ts"
-import type { ScanOptions, StateChange, StateExport, StateImport, StateView } from "./StateStore.ts"
-import { StateStore } from "./StateStore.ts"
-import type { StorageError } from "./StorageError.ts"
-import { StorageCorruption } from "./StorageError.ts"
-import * as StorageMetrics from "./StorageMetrics.ts"
+import type { ScanOptions, StateChange, StateExport, StateImport, StateView } from "../StateStore.ts"
+import { StateStore } from "../StateStore.ts"
+import type { StorageError } from "../StorageError.ts"
+import { StorageCorruption } from "../StorageError.ts"
+import * as StorageMetrics from "../StorageMetrics.ts"
 
 /** Keys that begin with this byte belong to the store itself; a state machine's keys begin with 0x01 or more. */
 export const reservedPrefix = 0x00

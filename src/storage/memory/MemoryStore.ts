@@ -5,21 +5,22 @@
  * made durable: log writes are durable when they return, state commits only once a later sync covered them.
  */
 import { Effect, Layer, Semaphore } from "effect"
-import { isStateKey } from "../codec/StateRows.ts"
-import { entryBytes } from "../raft/Config.ts"
-import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../raft/Types.ts"
-import { lastStampOf, LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
-import type { LogWrite } from "./LogStore.ts"
-import { LogStore } from "./LogStore.ts"
-import type { ReplacedState, ScanOptions, StateChange, StateImport, StateRow, StateView } from "./StateStore.ts"
-import { StateStore } from "./StateStore.ts"
-import { FirstFailure } from "./FirstFailure.ts"
-import type { StorageError } from "./StorageError.ts"
-import { StorageIoError } from "./StorageError.ts"
+import { isStateKey } from "../../codec/StateRows.ts"
+import { entryBytes } from "../../raft/Config.ts"
+import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../../raft/Types.ts"
+import { lastStampOf, LogIndex, NodeId, origin, Term } from "../../raft/Types.ts"
+import type { LogWrite } from "../LogStore.ts"
+import { LogStore } from "../LogStore.ts"
+import { SortedRows } from "./SortedRows.ts"
+import type { ReplacedState, ScanOptions, StateChange, StateImport, StateRow, StateView } from "../StateStore.ts"
+import { StateStore } from "../StateStore.ts"
+import { FirstFailure } from "../FirstFailure.ts"
+import type { StorageError } from "../StorageError.ts"
+import { StorageIoError } from "../StorageError.ts"
 
 interface StateImage {
-  /** Rows in byte order of their keys. Replaced, never changed, so a view can keep it. */
-  readonly rows: ReadonlyArray<StateRow>
+  /** Replaced, never changed, so a view can keep it. */
+  readonly rows: SortedRows
   readonly applied: LogPoint
   /** The last entry of the snapshot it came from, if it came from one. */
   readonly installed?: LogPoint
@@ -32,7 +33,7 @@ export class MemoryDisk {
   compacted: LogPoint = origin
   /** Entry `i` has index `compacted.index + 1 + i`. */
   entries: Array<Entry> = []
-  state: StateImage = { rows: [], applied: origin }
+  state: StateImage = { rows: SortedRows.empty, applied: origin }
   private durableState: StateImage = this.state
   /** When set, every write and sync fails with this reason, as a broken disk does. */
   failWrites: string | undefined
@@ -76,8 +77,7 @@ export class MemoryDisk {
 
   /** Makes the imported rows the state, durably. */
   install(point: LogPoint): void {
-    const rows = this.imported ?? []
-    rows.sort((a, b) => Buffer.compare(a.key, b.key))
+    const rows = SortedRows.from(this.imported ?? [])
     this.imported = undefined
     if (this.state.applied.index > 0) this.replaced = this.state
     this.state = { rows, applied: point, installed: point }
@@ -185,80 +185,53 @@ const makeLog = (disk: MemoryDisk): LogStore["Service"] => ({
   failed: disk.failure.failed
 })
 
-/** Where `key` is, or where it would be. */
-const position = (rows: ReadonlyArray<StateRow>, key: Uint8Array): number => {
-  let low = 0
-  let high = rows.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const row = rows[middle]
-    if (row !== undefined && Buffer.compare(row.key, key) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
-const holds = (row: StateRow | undefined, key: Uint8Array): row is StateRow =>
-  row !== undefined && Buffer.compare(row.key, key) === 0
-
-const changed = (before: ReadonlyArray<StateRow>, changes: ReadonlyArray<StateChange>): ReadonlyArray<StateRow> => {
-  const rows = [...before]
+/** Refuses rows that no state machine may have: a fault of ours, and not of the disk. */
+const checkKeys = (changes: ReadonlyArray<StateChange>): void => {
   for (const change of changes) {
-    if (change._tag === "DeleteRange") {
-      const start = position(rows, change.start)
-      rows.splice(start, position(rows, change.end) - start)
-      continue
+    if (change._tag !== "DeleteRange" && !isStateKey(change.key)) {
+      throw new RangeError("the key is none of a state machine")
     }
-    const at = position(rows, change.key)
-    const existing = holds(rows[at], change.key) ? 1 : 0
-    if (!isStateKey(change.key)) throw new RangeError("the key is none of a state machine")
-    if (change._tag === "Put") {
-      rows.splice(at, existing, { key: new Uint8Array(change.key), value: new Uint8Array(change.value) })
-    } else rows.splice(at, existing)
   }
-  return rows
 }
 
-const viewOf = (rows: () => ReadonlyArray<StateRow>): StateView => ({
+const viewOf = (rows: () => SortedRows): StateView => ({
   getMany: (keys) =>
     Effect.sync(() => {
       const current = rows()
-      return keys.map((key) => {
-        const row = current[position(current, key)]
-        return holds(row, key) ? row.value : undefined
-      })
+      return keys.map((key) => current.get(key))
     }),
-  scan: (options: ScanOptions) =>
+  scan: ({ gte, keysOnly, limit, lt, maxBytes = Number.MAX_SAFE_INTEGER, reverse }: ScanOptions) =>
     Effect.sync(() => {
       const current = rows()
-      const range = current.slice(position(current, options.gte), position(current, options.lt))
-      if (options.reverse === true) range.reverse()
-      const page = upToBytes(range.slice(0, options.limit), options.maxBytes ?? Number.MAX_SAFE_INTEGER)
-      return options.keysOnly === true ? page.map(({ key }) => ({ key, value: new Uint8Array(0) })) : page
+      const page: Array<StateRow> = []
+      let bytes = 0
+      for (const { key, value } of reverse === true ? current.rangeReversed(gte, lt) : current.range(gte, lt)) {
+        page.push(keysOnly === true ? { key, value: new Uint8Array(0) } : { key, value })
+        bytes += key.byteLength + value.byteLength
+        if (page.length >= limit || bytes >= maxBytes) break
+      }
+      return page
     })
 })
 
-const bytesOf = (rows: ReadonlyArray<StateRow>): number =>
-  rows.reduce((bytes, { key, value }) => bytes + key.byteLength + value.byteLength, 0)
-
-/** The first rows, up to the one that takes them to `maxBytes`. */
-const upToBytes = (rows: ReadonlyArray<StateRow>, maxBytes: number): ReadonlyArray<StateRow> => {
+const bytesOf = (rows: SortedRows): number => {
   let bytes = 0
-  const last = rows.findIndex(({ key, value }) => (bytes += key.byteLength + value.byteLength) >= maxBytes)
-  return last < 0 ? rows : rows.slice(0, last + 1)
+  for (const { key, value } of rows) bytes += key.byteLength + value.byteLength
+  return bytes
 }
 
-/** The rows from the one at `next` on, in parts. */
-const exportOf = (rows: ReadonlyArray<StateRow>) => {
-  let next = 0
+/** All rows, in parts. */
+const exportOf = (rows: SortedRows) => {
+  const left = rows[Symbol.iterator]()
   return (maxBytes: number) =>
     Effect.sync(() => {
       const part: Array<StateRow> = []
       let bytes = 0
-      for (; next < rows.length && (part.length === 0 || bytes < maxBytes); next++) {
-        const row = rows[next] as StateRow
-        part.push(row)
-        bytes += row.key.byteLength + row.value.byteLength
+      while (part.length === 0 || bytes < maxBytes) {
+        const next = left.next()
+        if (next.done === true) break
+        part.push(next.value)
+        bytes += next.value.key.byteLength + next.value.value.byteLength
       }
       return part
     })
@@ -301,7 +274,8 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
     recovered: disk.state.applied,
     commit: (changes, applied) =>
       attempt(disk, "commit", () => {
-        disk.state = { ...disk.state, rows: changed(disk.state.rows, changes), applied }
+        checkKeys(changes)
+        disk.state = { ...disk.state, rows: disk.state.rows.change(changes), applied }
       }),
     withView: (use) =>
       Effect.suspend(() => {

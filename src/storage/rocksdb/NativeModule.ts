@@ -5,7 +5,7 @@
 import { Context, Effect } from "effect"
 import type RocksDB from "rocksdb-native"
 import type { ColumnFamily } from "rocksdb-native"
-import { NativeModuleError } from "./StorageError.ts"
+import { NativeModuleError } from "../StorageError.ts"
 
 export interface NativeModule {
   readonly default: typeof RocksDB

@@ -1,4 +1,4 @@
-/** The part of rocksdb-native that `RocksDb.ts` uses; the package ships no types. */
+/** The part of rocksdb-native that this folder uses; the package ships no types. */
 declare module "rocksdb-native" {
   type Bytes = Uint8Array | string
 

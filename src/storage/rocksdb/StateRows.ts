@@ -6,9 +6,9 @@
  * Nothing is risked by that: the applied state is computed from the log, which is durable before a command is applied,
  * and a batch always holds whole commits together with the applied index they end at. After a crash the state is a
  * prefix of the commits, as before, and the rest is applied again. Whoever removes what it would be applied from
- * has to `drain` first; `RocksDb.ts` does so before every write that is not an append to the log.
+ * has to `drain` first; `Writes.ts` does so before every write that is not an append to the log.
  */
-import type { Operation } from "./RocksDb.ts"
+import type { Operation } from "./Operation.ts"
 
 /** What RocksDB does for the rows. */
 export interface RowStore {

@@ -2,13 +2,13 @@
 import { Data, Effect } from "effect"
 import type { FileHandle } from "node:fs/promises"
 import { open, stat } from "node:fs/promises"
-import type { BackupHeader } from "../codec/BackupFile.ts"
-import { BackupDecoder } from "../codec/BackupFile.ts"
-import { CodecError } from "../codec/EntryRecord.ts"
-import type { SnapshotTotals } from "../codec/SnapshotChunk.ts"
-import type { RowsCheck } from "./RowsCheck.ts"
-import { anyRows, CheckedRows } from "./RowsCheck.ts"
-import type { StateRow } from "./StateStore.ts"
+import type { BackupHeader } from "../../codec/BackupFile.ts"
+import { BackupDecoder } from "../../codec/BackupFile.ts"
+import { CodecError } from "../../codec/EntryRecord.ts"
+import type { SnapshotTotals } from "../../codec/SnapshotChunk.ts"
+import type { RowsCheck } from "../RowsCheck.ts"
+import { anyRows, CheckedRows } from "../RowsCheck.ts"
+import type { StateRow } from "../StateStore.ts"
 
 /** The file is no backup, or not whole, or damaged. */
 export class BackupCorrupt extends Data.TaggedError("BackupCorrupt")<{

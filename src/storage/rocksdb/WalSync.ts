@@ -24,7 +24,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import { DataDirLost } from "./StorageError.ts"
+import { DataDirLost } from "../StorageError.ts"
 
 const fdatasync = promisify(fdatasyncCallback)
 const fsync = promisify(fsyncCallback)

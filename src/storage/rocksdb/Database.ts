@@ -1,0 +1,104 @@
+/** The database of the binding, opened with the settings of a node, and closed with its scope. */
+import type { Scope } from "effect"
+import { Effect } from "effect"
+import { readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import type RocksDB from "rocksdb-native"
+import { unusableFile } from "../DirectoryFiles.ts"
+import type { OpenError } from "../StorageError.ts"
+import { failureIn } from "../StorageError.ts"
+import { boundEncoding } from "./KeyBounds.ts"
+import * as NativeModule from "./NativeModule.ts"
+import { openError } from "./OpenFailure.ts"
+import type { Family } from "./Operation.ts"
+import { families } from "./Operation.ts"
+
+export interface OpenOptions {
+  readonly path: string
+  /** Create the database when the directory has none. */
+  readonly create: boolean
+  /** Open beside nobody else, change nothing. */
+  readonly readOnly?: boolean
+  /** Leave syncing out: benchmarks only. */
+  readonly unsafeNoFsync?: boolean
+  /** Bytes of unflushed writes per family; tests make it small to see rotations. Default 8 MiB. */
+  readonly writeBufferBytes?: number
+  /** Tables that stay open; others are opened anew for each read of them. All by default. */
+  readonly maxOpenTables?: number | undefined
+}
+
+/** A close that takes longer than this is reported and left behind: the process is about to end anyway. */
+const closeTimeoutMs = 5_000
+
+/** RocksDB keeps up to a thousand rotated info logs and deletes none while it is open. */
+const removeOldInfoLogs = (path: string): void => {
+  for (const name of readdirSync(path)) {
+    if (name.startsWith("LOG.old.")) rmSync(join(path, name), { force: true })
+  }
+}
+
+/** One session a column family. Their keys are bytes; the bounds of ranges are those of `KeyBounds.ts`. */
+export type Sessions = Readonly<Record<Family, RocksDB>>
+
+/** The sessions of a database or of a snapshot of it, which are the same type to the binding. */
+export const sessionOf = (database: RocksDB, family: Family): RocksDB =>
+  database.columnFamily(family, { keyEncoding: null })
+
+export const sessionsOf = (database: RocksDB): Sessions =>
+  Object.fromEntries(families.map((family) => [family, sessionOf(database, family)])) as Record<Family, RocksDB>
+
+/** Opens the database; refuses a directory that is no database of ours, or that another process uses. */
+export const openDatabase = Effect.fnUntraced(function*(
+  { create, maxOpenTables, path, readOnly = false, writeBufferBytes = 8 * 1024 * 1024 }: OpenOptions
+): Effect.fn.Return<RocksDB, OpenError, Scope.Scope> {
+  const native = yield* NativeModule.load
+  const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
+  if (unusable !== undefined) return yield* unusable
+  const acquire = Effect.tryPromise({
+    try: async () => {
+      if (!readOnly) removeOldInfoLogs(path)
+      const opened = new native.default(path, {
+        // Point-in-time recovery: after a torn tail it opens with a clean prefix.
+        walRecoveryMode: 2,
+        maxBackgroundJobs: 4,
+        // RocksDB takes ten of them for its other files.
+        maxOpenFiles: maxOpenTables === undefined ? -1 : maxOpenTables + 10,
+        writeBufferSize: writeBufferBytes,
+        keyEncoding: boundEncoding,
+        createIfMissing: create,
+        createMissingColumnFamilies: create,
+        readOnly,
+        // The log is read by range, so a bloom filter would only cost memory.
+        columnFamilies: [
+          new native.ColumnFamily("raft_log", { writeBufferSize: writeBufferBytes, filterPolicy: null }),
+          ...families.slice(1)
+        ]
+      })
+      await opened.ready()
+      return opened
+    },
+    catch: (cause) => openError(path, cause)
+  })
+  return yield* Effect.acquireRelease(acquire, (opened) => closeWithin(closeTimeoutMs, path, opened))
+})
+
+/**
+ * `close` of the binding waits for ever while an iterator or batch is alive; that would be our bug, and is reported.
+ */
+const closeWithin = (timeoutMs: number, path: string, database: RocksDB): Effect.Effect<void> =>
+  Effect.promise(() => {
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<"late">((done) => {
+      timer = setTimeout(() => done("late"), timeoutMs)
+    })
+    const closed = database.close().then(() => "closed" as const, (error: unknown) => failureIn("close", path, error))
+    return Promise.race([closed, timeout]).finally(() => clearTimeout(timer))
+  }).pipe(
+    Effect.flatMap((outcome) => {
+      if (outcome === "closed") return Effect.void
+      // Everything was synced before, or its failure has been reported.
+      return Effect.logError(
+        outcome === "late" ? `closing ${path} took longer than ${timeoutMs} ms; left open` : outcome.message
+      )
+    })
+  )

@@ -1,0 +1,70 @@
+/** Why RocksDB cannot open a directory, and whether another process has it open. */
+import { Effect } from "effect"
+import { unusableFile } from "../DirectoryFiles.ts"
+import type { OpenError } from "../StorageError.ts"
+import { DataDirRefused, StorageCorruption, StorageIoError } from "../StorageError.ts"
+import * as NativeModule from "./NativeModule.ts"
+import { families } from "./Operation.ts"
+
+/** What RocksDB says when it cannot open, as the error that tells what to do. */
+export const openError = (path: string, cause: unknown): OpenError => {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  if (/lock file|lock hold/i.test(message)) {
+    return new DataDirRefused({
+      path,
+      reason: "locked",
+      expected: "a directory no other process uses",
+      found: message,
+      hint: "Another FlareDB process runs on this directory; stop it, or start this node with its own --data-dir."
+    })
+  }
+  if (/is not a directory|Not a directory/i.test(message)) {
+    return new DataDirRefused({
+      path,
+      reason: "not-a-directory",
+      expected: "a directory",
+      found: message,
+      hint: "Give another --data-dir, or move the file away."
+    })
+  }
+  if (/Column famil/i.test(message)) {
+    return new DataDirRefused({
+      path,
+      reason: "foreign",
+      expected: `the column families ${families.join(", ")}`,
+      found: message,
+      hint: "This is another program's database; give another --data-dir."
+    })
+  }
+  if (/corrupt|checksum|mismatch|CURRENT|MANIFEST|No such file|ahead of WALs|Footer/i.test(message)) {
+    return new StorageCorruption({
+      path,
+      detail: message,
+      safe: "nothing can be read here; the other nodes hold every acknowledged write"
+    })
+  }
+  return new StorageIoError({ operation: "open", path, cause })
+}
+
+/**
+ * Refuses a directory that another process has open; RocksDB takes its lock before it reads anything, and not at all
+ * when it opens read-only. So it is asked to open without the families, which it refuses once it has the lock. Only
+ * its info log changes.
+ */
+export const requireUnused = (path: string): Effect.Effect<void, OpenError> =>
+  Effect.gen(function*() {
+    const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
+    if (unusable !== undefined) return yield* unusable
+    const native = yield* NativeModule.load
+    const opened = yield* Effect.tryPromise({
+      try: async () => {
+        const probe = new native.default(path, { createIfMissing: false })
+        await probe.ready()
+        await probe.close()
+      },
+      catch: (cause) => cause
+    }).pipe(Effect.result)
+    if (opened._tag === "Success") return yield* openError(path, new Error("Column families are missing"))
+    if (/Column families not opened/.test(String(opened.failure))) return
+    return yield* openError(path, opened.failure)
+  })

@@ -1,0 +1,125 @@
+/** Reads of RocksDB: of the newest state, or of a snapshot. */
+import { Effect } from "effect"
+import type RocksDB from "rocksdb-native"
+import type { StorageError } from "../StorageError.ts"
+import type { Family } from "./Operation.ts"
+import { checkBytes, checkRange } from "./Operation.ts"
+import type { Promised } from "./Promised.ts"
+
+export interface RangeOptions {
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+  readonly limit?: number
+  readonly reverse?: boolean
+  readonly keysOnly?: boolean
+}
+
+export interface Row {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** A family, or where to look which one it is at the moment the read begins. */
+export type FamilyChoice = Family | (() => Family)
+
+/** Reads, of the newest state or of one moment. */
+export interface Reader {
+  readonly get: (
+    family: FamilyChoice,
+    key: Uint8Array | string
+  ) => Effect.Effect<Uint8Array | undefined, StorageError>
+  /** One round trip for all keys, and one moment. */
+  readonly getMany: (
+    family: FamilyChoice,
+    keys: ReadonlyArray<Uint8Array>
+  ) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, StorageError>
+  /** Rows in order until the range, the limit or `take` ends it: `take` answers whether to go on after a row. */
+  readonly scan: (
+    family: FamilyChoice,
+    range: RangeOptions,
+    take: (row: Row) => boolean
+  ) => Effect.Effect<void, StorageError>
+}
+
+/** Reads of one moment, for as long as it is open. */
+export interface Snapshot {
+  readonly reader: Reader
+  readonly close: Effect.Effect<void>
+}
+
+/** Rows fetched per trip to the thread pool; 512 block the event loop for about a millisecond. */
+const iteratorCapacity = 512
+
+/** The reads that are under way, so that what none of them can see any more may be deleted. */
+export class OpenReads {
+  private readonly open = new Set<Promise<unknown>>()
+
+  counted<A>(read: () => Promise<A>): Promise<A> {
+    const reading = read()
+    const ended = () => {
+      this.open.delete(reading)
+    }
+    this.open.add(reading)
+    reading.then(ended, ended)
+    return reading
+  }
+
+  /** Ends with the reads that are under way now. */
+  readonly settled: Effect.Effect<void> = Effect.promise(() => Promise.allSettled(this.open).then(() => undefined))
+}
+
+export const multiGet = async (
+  session: RocksDB,
+  keys: ReadonlyArray<Uint8Array>
+): Promise<ReadonlyArray<Uint8Array | undefined>> => {
+  const batch = session.read({ capacity: keys.length })
+  try {
+    const values = keys.map((key) => batch.get(key))
+    batch.tryFlush()
+    return (await Promise.all(values)).map((value) => value ?? undefined)
+  } finally {
+    batch.destroy()
+  }
+}
+
+export const reader = (promised: Promised, sessionOf: (family: Family) => RocksDB, reads: OpenReads): Reader => {
+  const session = (family: FamilyChoice) => sessionOf(typeof family === "function" ? family() : family)
+  return readerOf(session, (operation, read) => promised(operation, () => reads.counted(read)))
+}
+
+const readerOf = (
+  session: (family: FamilyChoice) => RocksDB,
+  counted: Promised
+): Reader => ({
+  get: (family, key) => {
+    checkBytes("key", key)
+    return Effect.map(counted("read", () => session(family).get(key)), (value) => value ?? undefined)
+  },
+  getMany: (family, keys) => {
+    if (keys.length === 0) return Effect.succeed([])
+    for (const key of keys) checkBytes("key", key)
+    return counted("read", () => multiGet(session(family), keys))
+  },
+  scan: (family, range, take) => {
+    checkRange(range.gte, range.lt)
+    const limit = range.limit ?? Number.MAX_SAFE_INTEGER
+    if (limit < 1) return Effect.void
+    return counted("scan", async () => {
+      const iterator = session(family).iterator(
+        { gte: range.gte, lt: range.lt },
+        {
+          capacity: Math.min(limit + 1, iteratorCapacity),
+          ...(limit === Number.MAX_SAFE_INTEGER ? {} : { limit }),
+          ...(range.reverse === true ? { reverse: true } : {}),
+          ...(range.keysOnly === true ? { values: false } : {})
+        }
+      )
+      // Leaving the loop early destroys the iterator; a live one would keep `close` waiting for ever.
+      for await (const { key, value } of iterator) {
+        if (!take({ key, value: value ?? empty })) break
+      }
+    })
+  }
+})
+
+const empty = new Uint8Array(0)

@@ -1,0 +1,186 @@
+/**
+ * The one door to RocksDB: scoped open and close, reads, and writes through a single gate. No file outside of this folder
+ * knows the binding, which `NativeModule.ts` loads, and every key, value and range is checked before it gets there.
+ *
+ * The first error of any operation is final, also of one that no caller waits for: `failure` has it, and later writes
+ * are refused. The directory is looked after too, because RocksDB does not notice when its files are removed.
+ */
+import type { Scope } from "effect"
+import { Context, Effect, Layer } from "effect"
+import type RocksDB from "rocksdb-native"
+import { FirstFailure } from "../FirstFailure.ts"
+import type { OpenError, StorageError } from "../StorageError.ts"
+import { failureIn } from "../StorageError.ts"
+import * as StorageMetrics from "../StorageMetrics.ts"
+import { closing } from "./Closing.ts"
+import type { OpenOptions, Sessions } from "./Database.ts"
+import { openDatabase, sessionOf, sessionsOf } from "./Database.ts"
+import { checkDirectory, liveFiles } from "./DirectoryCheck.ts"
+import { bound } from "./KeyBounds.ts"
+import type { Family, Operation } from "./Operation.ts"
+import { checkBytes, checkRange, isState } from "./Operation.ts"
+import type { Promised } from "./Promised.ts"
+import { promisedIn } from "./Promised.ts"
+import type { Reader, Snapshot } from "./Reader.ts"
+import { OpenReads, reader } from "./Reader.ts"
+import { Reclaimer } from "./Reclaimer.ts"
+import type { SyncStats } from "./WalSync.ts"
+import { WalSync } from "./WalSync.ts"
+import type { Batches } from "./Writes.ts"
+import { Writes } from "./Writes.ts"
+
+export class RocksDb extends Context.Service<
+  RocksDb,
+  Reader & {
+    readonly path: string
+    /**
+     * The first failure, after which nothing is written any more. Whoever writes files beside the database records its
+     * own.
+     */
+    readonly failure: FirstFailure
+    /** One atomic batch in one family. `durable` returns after the sync that covers it and everything before it. */
+    readonly write: (
+      family: Family,
+      operations: ReadonlyArray<Operation>,
+      durability: "durable" | "lazy"
+    ) => Effect.Effect<void, StorageError>
+    /**
+     * Changes of a state family, as one with what the same call says about the applied index. Done when memory has
+     * them: every read sees them from then on, and they are written soon, in order, see `StateRows.ts`.
+     */
+    readonly commit: (family: Family, operations: ReadonlyArray<Operation>) => Effect.Effect<void, StorageError>
+    /**
+     * Several batches in order, durable when it returns: one sync, and one more before a family's next batch. Alone
+     * among the writes it may overtake what was committed to a state family: it is for what that is computed from.
+     */
+    readonly writeAll: (
+      batches: Batches
+    ) => Effect.Effect<void, StorageError>
+    readonly sync: Effect.Effect<void, StorageError>
+    /**
+     * Fixes a moment with everything that was committed before the call; whoever calls it has to close it. `also` is
+     * asked at that very moment.
+     */
+    readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageError>
+    /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */
+    readonly readsSettled: Effect.Effect<void>
+    /** About how many bytes a range has on disk and in memory; far off for small ranges. */
+    readonly approximateBytes: (
+      family: Family,
+      start: Uint8Array,
+      end: Uint8Array
+    ) => Effect.Effect<number, StorageError>
+    /** Has the room of a deleted range given back, in the background. The latest range of a family stands for all. */
+    readonly reclaimUnsafe: (family: Family, start: Uint8Array, end: Uint8Array) => void
+    /**
+     * Writes what a family has in memory to a table. A range deletion that shares a table with rows it leaves has a
+     * compaction of the range write those anew.
+     */
+    readonly flush: (family: Family) => Effect.Effect<void, StorageError>
+    readonly syncStats: () => SyncStats
+  }
+>()("flaredb/storage/RocksDb") {
+  static readonly layer = (options: OpenOptions): Layer.Layer<RocksDb, OpenError> =>
+    Layer.effect(RocksDb, open(options))
+}
+
+/** How often the directory is looked at. The WAL in use is, with each sync. */
+const checkInterval = "1 second"
+
+/** Looks at all tables every so many checks: RocksDB lists them, which takes longer the more there are. */
+const checksBetweenTables = 10
+
+/** Fixes a moment of the database. Each family that is read holds it by itself, until all of it is closed. */
+const snapshotOf = (database: RocksDB, promised: Promised): Snapshot => {
+  const snapshot = database.snapshot()
+  const open = new Map<Family, RocksDB>()
+  const session = (family: Family) => {
+    const known = open.get(family)
+    if (known !== undefined) return known
+    const opened = sessionOf(snapshot, family)
+    open.set(family, opened)
+    return opened
+  }
+  return {
+    // Whoever reads a snapshot is not in the way of a deletion.
+    reader: reader(promised, session, new OpenReads()),
+    // Each of these holds the snapshot by itself, and RocksDB keeps every value that it can see.
+    close: Effect.promise(() => Promise.allSettled([...open.values(), snapshot].map((held) => held.close())))
+  }
+}
+
+/** Looks after the directory within the scope. */
+const watchDirectory = (
+  path: string,
+  wal: WalSync,
+  sessions: Sessions,
+  promised: Promised,
+  failure: FirstFailure
+): Effect.Effect<void, never, Scope.Scope> => {
+  const files = liveFiles(path, sessions)
+  let checks = 0
+  return Effect.suspend(() =>
+    promised("check", () => checkDirectory(wal, files, sessions, ++checks % checksBetweenTables === 0))
+  ).pipe(
+    Effect.andThen(Effect.sleep(checkInterval)),
+    Effect.forever,
+    (checking) => failure.inBackground("check", checking)
+  )
+}
+
+const open = Effect.fnUntraced(function*(options: OpenOptions) {
+  const { path, readOnly = false } = options
+  const failure = new FirstFailure(path)
+  const promised = promisedIn(path, failure)
+  const database = yield* openDatabase(options)
+  const sessions = sessionsOf(database)
+  const metrics = yield* StorageMetrics.make
+  const wal = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => new WalSync(database, options.unsafeNoFsync !== true && !readOnly, metrics.synced),
+      catch: (cause) => failureIn("open", path, cause)
+    }),
+    (sync) => Effect.sync(() => sync.close())
+  )
+  const writes = new Writes(sessions, wal, promised, failure)
+  if (!readOnly) {
+    const synced = Effect.suspend(() => failure.error === undefined ? closing(writes.sync) : Effect.void)
+    yield* Effect.addFinalizer(() => synced)
+  }
+  const reclaimer = yield* Reclaimer.make(sessions, promised, failure)
+  if (!readOnly) yield* watchDirectory(path, wal, sessions, promised, failure)
+
+  const reads = new OpenReads()
+  const direct = reader(promised, (family) => sessions[family], reads)
+  const getMany: Reader["getMany"] = (choice, keys) => {
+    for (const key of keys) checkBytes("key", key)
+    return Effect.suspend(() => {
+      const family = typeof choice === "function" ? choice() : choice
+      if (readOnly || !isState(family)) return direct.getMany(family, keys)
+      const values = writes.rows(family).getMany(keys)
+      return Array.isArray(values) ? Effect.succeed(values) : promised("read", () => reads.counted(() => values))
+    })
+  }
+
+  return RocksDb.of({
+    path,
+    failure,
+    get: direct.get,
+    getMany,
+    scan: (family, range, take) => Effect.andThen(writes.drained, direct.scan(family, range, take)),
+    commit: (family, operations) => writes.commit(family, operations),
+    write: (family, operations, durability) => writes.write(family, operations, durability),
+    writeAll: (batches) => writes.writeAll(batches),
+    sync: writes.sync,
+    snapshot: (also) => Effect.map(writes.drained, () => ({ ...snapshotOf(database, promised), also: also() })),
+    readsSettled: reads.settled,
+    approximateBytes: (family, start, end) => {
+      checkRange(start, end)
+      const range = [bound(start), bound(end)] as const
+      return promised("estimate", () => sessions[family].approximateSize(...range, { includeMemtables: true }))
+    },
+    flush: (family) => promised("flush", () => sessions[family].flush()),
+    reclaimUnsafe: (family, start, end) => reclaimer.reclaimUnsafe(family, start, end),
+    syncStats: () => wal.stats
+  })
+})

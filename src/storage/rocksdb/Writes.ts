@@ -1,0 +1,111 @@
+/**
+ * All writes of a node: through the one gate, those of the applied state by way of memory (`StateRows.ts`). Whatever else
+ * is written, scanned or synced lets what gathered there be written before, so that nobody can tell; except an append
+ * to the log.
+ */
+import { Effect } from "effect"
+import type { FirstFailure } from "../FirstFailure.ts"
+import type { StorageError } from "../StorageError.ts"
+import type { Sessions } from "./Database.ts"
+import type { Family, Operation } from "./Operation.ts"
+import { checkOperation, isState } from "./Operation.ts"
+import type { Promised } from "./Promised.ts"
+import { multiGet } from "./Reader.ts"
+import { defaultRowLimits, StateRows } from "./StateRows.ts"
+import type { WalSync } from "./WalSync.ts"
+import { WriteGate } from "./WriteGate.ts"
+
+/** Several batches, each in one family. */
+export type Batches = ReadonlyArray<{ readonly family: Family; readonly operations: ReadonlyArray<Operation> }>
+
+const checkOperations = (operations: ReadonlyArray<Operation>): void => {
+  for (const operation of operations) checkOperation(operation)
+}
+
+export class Writes {
+  private readonly sessions: Sessions
+  private readonly gate: WriteGate
+  private readonly promised: Promised
+  private readonly failure: FirstFailure
+  private readonly rowsOf = new Map<Family, StateRows>()
+
+  constructor(sessions: Sessions, wal: WalSync, promised: Promised, failure: FirstFailure) {
+    this.sessions = sessions
+    this.gate = new WriteGate(sessions, wal, failure)
+    this.promised = promised
+    this.failure = failure
+  }
+
+  /** What memory knows of a state family. */
+  rows(family: Family): StateRows {
+    const known = this.rowsOf.get(family)
+    if (known !== undefined) return known
+    const made = new StateRows({
+      write: (operations) => this.gate.enter(() => this.gate.writeLazy(family, operations)),
+      read: (keys) => multiGet(this.sessions[family], keys)
+    }, defaultRowLimits)
+    this.rowsOf.set(family, made)
+    return made
+  }
+
+  /** Succeeds once what gathered in memory before is written. */
+  get drained(): Effect.Effect<void, StorageError> {
+    return this.promised("write", () => this.drain())
+  }
+
+  get sync(): Effect.Effect<void, StorageError> {
+    return this.promised("sync", async () => {
+      await this.drain()
+      await this.gate.enter(() => this.gate.sync())
+    })
+  }
+
+  commit(family: Family, operations: ReadonlyArray<Operation>): Effect.Effect<void, StorageError> {
+    if (!isState(family)) throw new TypeError(`${family} is no state family`)
+    checkOperations(operations)
+    return Effect.suspend(() => {
+      if (this.failure.error !== undefined) return Effect.fail(this.failure.error)
+      const waiting = this.rows(family).commit(operations)
+      return waiting === undefined ? Effect.void : this.promised("write", () => waiting)
+    })
+  }
+
+  write(
+    family: Family,
+    operations: ReadonlyArray<Operation>,
+    durability: "durable" | "lazy"
+  ): Effect.Effect<void, StorageError> {
+    checkOperations(operations)
+    return this.promised("write", async () => {
+      await this.drain()
+      await this.gate.enter(() =>
+        durability === "durable" ? this.gate.writeDurable(family, operations) : this.gate.writeLazy(family, operations)
+      )
+      this.rowsOf.get(family)?.forget()
+    })
+  }
+
+  writeAll(batches: Batches): Effect.Effect<void, StorageError> {
+    for (const { operations } of batches) checkOperations(operations)
+    return this.promised("write", () => this.gate.enter(() => this.inOrder(batches)))
+  }
+
+  private async inOrder(batches: Batches): Promise<void> {
+    // Between two families order is enough. Within one, a power loss that kept the later batch of two WAL files
+    // would leave a gap, so the earlier one is made durable first.
+    const unsynced = new Set<Family>()
+    for (const { family, operations } of batches) {
+      if (unsynced.has(family)) {
+        await this.gate.sync()
+        unsynced.clear()
+      }
+      await this.gate.apply(family, operations)
+      unsynced.add(family)
+    }
+    await this.gate.sync()
+  }
+
+  private async drain(): Promise<void> {
+    for (const rows of this.rowsOf.values()) await rows.drain()
+  }
+}
