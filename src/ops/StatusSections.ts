@@ -2,7 +2,7 @@
  * Parts of the status page and of `/status` that the node does not know of itself: whoever runs something on its store in
  * the same process adds one. So the node depends on nothing that is built on it.
  */
-import { Context, Duration, Effect } from "effect"
+import { Clock, Context, Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 
 /** A table of the page. */
@@ -25,16 +25,22 @@ export interface SectionAnswer {
   readonly tables: ReadonlyArray<StatusTable>
 }
 
-/** How long an answer serves all who ask, however many there are. */
-const keptFor = Duration.seconds(5)
+/** How long an answer serves all who ask, however many there are, in milliseconds. */
+const keptMs = 5_000
 
-/** How long a section may take. A page that waits for it tells nothing of the node, and that is when it is needed. */
-const patience = Duration.millis(500)
+/**
+ * How long whoever asks waits for a new answer, in milliseconds. A page that waits longer tells nothing of the node, and that is
+ * when it is needed. The reading goes on, for those who ask next.
+ */
+const patienceMs = 500
+
+/** How long a reading may take, in milliseconds. */
+const limitMs = 30_000
 
 export class StatusSections extends Context.Service<StatusSections, {
   /** Adds a section for as long as the scope lives. One of the same name is replaced until then. */
   readonly add: (section: StatusSection) => Effect.Effect<void, never, Scope.Scope>
-  /** What the sections say, in order of their names. One that fails or takes too long says so. */
+  /** What the sections say, in order of their names. One that fails or takes long says so. */
   readonly read: Effect.Effect<ReadonlyArray<SectionAnswer>>
 }>()("flaredb/ops/StatusSections") {}
 
@@ -44,35 +50,70 @@ const problemOf = (name: string, problem: string): SectionAnswer => ({
   tables: [{ title: name, rows: [["not known", problem]] }]
 })
 
-/** All who ask meanwhile get this answer, so that it does not end with the one who asked first and went away. */
 const answerOf = ({ name, read }: StatusSection): Effect.Effect<SectionAnswer> =>
-  Effect.interruptible(read).pipe(
+  read.pipe(
     Effect.map((answer) => ({ name, ...answer })),
     Effect.timeoutOrElse({
-      duration: patience,
-      orElse: () => Effect.succeed(problemOf(name, `no answer within ${Duration.toMillis(patience)} ms`))
+      duration: limitMs,
+      orElse: () => Effect.succeed(problemOf(name, `no answer within ${limitMs} ms`))
     }),
     Effect.catch((error) => Effect.succeed(problemOf(name, error instanceof Error ? error.message : String(error)))),
-    Effect.catchDefect((defect) => Effect.succeed(problemOf(name, String(defect)))),
-    Effect.uninterruptible
+    Effect.catchDefect((defect) => Effect.succeed(problemOf(name, String(defect))))
   )
 
+/** A section with its last answer. One reading at a time, which outlasts whoever asked for it. */
+class Kept {
+  private readonly section: StatusSection
+  private readonly scope: Scope.Scope
+  private answer: { readonly given: SectionAnswer; readonly atMs: number } | undefined
+  private reading: Deferred.Deferred<SectionAnswer> | undefined
+
+  constructor(section: StatusSection, scope: Scope.Scope) {
+    this.section = section
+    this.scope = scope
+  }
+
+  readonly read: Effect.Effect<SectionAnswer> = Effect.gen({ self: this }, function*() {
+    const { answer } = this
+    if (answer !== undefined && (yield* Clock.currentTimeMillis) - answer.atMs < keptMs) return answer.given
+    const reading = yield* this.begin
+    return yield* Effect.timeoutOrElse(Deferred.await(reading), {
+      duration: patienceMs,
+      orElse: () => Effect.succeed(answer?.given ?? problemOf(this.section.name, "it is being read; ask again"))
+    })
+  })
+
+  private readonly begin = Effect.suspend(() => {
+    if (this.reading !== undefined) return Effect.succeed(this.reading)
+    const reading = Deferred.makeUnsafe<SectionAnswer>()
+    this.reading = reading
+    const done = Effect.zipWith(answerOf(this.section), Clock.currentTimeMillis, (given, atMs) => {
+      this.answer = { given, atMs }
+      this.reading = undefined
+      Deferred.doneUnsafe(reading, Effect.succeed(given))
+    })
+    return Effect.as(Effect.forkIn(done, this.scope), reading)
+  })
+}
+
 export const make: Effect.Effect<StatusSections["Service"]> = Effect.sync(() => {
-  const sections = new Map<string, Effect.Effect<SectionAnswer>>()
+  const sections = new Map<string, Kept>()
   return StatusSections.of({
     add: (section) =>
-      Effect.flatMap(Effect.cachedWithTTL(answerOf(section), keptFor), (answer) =>
-        Effect.acquireRelease(
+      Effect.flatMap(Effect.scope, (scope) => {
+        const kept = new Kept(section, scope)
+        return Effect.acquireRelease(
           Effect.sync(() => {
-            sections.set(section.name, answer)
+            sections.set(section.name, kept)
           }),
           () =>
             Effect.sync(() => {
-              if (sections.get(section.name) === answer) sections.delete(section.name)
+              if (sections.get(section.name) === kept) sections.delete(section.name)
             })
-        )),
+        )
+      }),
     read: Effect.suspend(() =>
-      Effect.all([...sections.keys()].sort().map((name) => sections.get(name) as Effect.Effect<SectionAnswer>), {
+      Effect.forEach([...sections].sort(([a], [b]) => a < b ? -1 : 1), ([, kept]) => kept.read, {
         concurrency: "unbounded"
       })
     )

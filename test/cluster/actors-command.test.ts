@@ -217,4 +217,4 @@ it.live("what waits, who has it, and what is done about it", () =>
       Effect.scoped,
       Effect.provide(Layer.provideMerge(Overview.layer(), Actors.layerClientOnly({ endpoints: cluster.endpoints })))
     )
-  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 400_000)

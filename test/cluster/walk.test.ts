@@ -79,4 +79,4 @@ it.live("prints what the walk says, in its order", () =>
       assert.match(ran.printed, pattern(output), `${document}:${line}: ${command}`)
       assert.strictEqual(ran.code, code, `${document}:${line}: ${command}`)
     }
-  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 300_000)
+  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 600_000)

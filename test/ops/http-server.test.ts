@@ -1,6 +1,6 @@
 /** The HTTP port of a node, asked over a socket as probes, scrapers and browsers do. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, References, Stream, SubscriptionRef } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, References, Stream, SubscriptionRef } from "effect"
 import { createHash } from "node:crypto"
 import { request } from "node:http"
 import { createConnection } from "node:net"
@@ -15,6 +15,7 @@ import { waitingOf } from "../../src/node/Waiting.ts"
 import * as HttpServer from "../../src/ops/HttpServer.ts"
 import { StatusSections } from "../../src/ops/StatusSections.ts"
 import { ListenError } from "../../src/rpc/Listening.ts"
+import { eventually } from "../../src/testing/Checks.ts"
 import { version } from "../../src/Version.ts"
 
 interface Answer {
@@ -139,7 +140,15 @@ describe("HttpServer", () => {
             }))
           })
           yield* sections.add({ name: "broken", read: Effect.fail(new Error("the store is away")) })
-          yield* sections.add({ name: "slow", read: Effect.never })
+          const slow = yield* Deferred.make<{ readonly json: unknown; readonly tables: [] }>()
+          let begun = 0
+          yield* sections.add({
+            name: "slow",
+            read: Effect.suspend(() => {
+              begun++
+              return Deferred.await(slow)
+            })
+          })
           const [status, page] = yield* Effect.all([get("/status"), get("/")], { concurrency: 2 })
           yield* get("/status")
           assert.strictEqual(reads, 1)
@@ -147,8 +156,15 @@ describe("HttpServer", () => {
             nodeId: 1,
             actors: { runners: 1 },
             broken: { problem: "the store is away" },
-            slow: { problem: "no answer within 500 ms" }
+            slow: { problem: "it is being read; ask again" }
           })
+          // The reading goes on, and whoever asks next gets its answer.
+          yield* Deferred.succeed(slow, { json: { done: true }, tables: [] })
+          yield* eventually(
+            "the slow one is read",
+            Effect.map(get("/status"), ({ text }) => JSON.parse(text).slow.done === true)
+          )
+          assert.strictEqual(begun, 1)
           assert.include(page.text, "<h2>Actors &#60;b&#62;</h2>")
           assert.include(page.text, "<th>a &#38; b</th><td>c</td>")
         }))

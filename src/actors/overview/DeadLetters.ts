@@ -146,7 +146,7 @@ export const retryDeadLetter = Effect.fnUntraced(function*(
   const row = { id: letter.id, attempts: 0, delayed: false, claim: undefined, copy: copyOf(letter.element) }
   return yield* change(reader, letter, [
     Op.put(letter.at.element, encodePending(letter.element)),
-    Op.put(keys.row(placeOf(nowMs, 0, randomUUID().slice(0, 8))), encodeQueueRow(row))
+    Op.put(keys.row(placeOf(nowMs, 0, randomUUID())), encodeQueueRow(row))
   ])
 })
 

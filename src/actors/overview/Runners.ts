@@ -186,7 +186,7 @@ export const shards = Effect.fnUntraced(function*(
       Stream.take(reader.names(keys.queues), maxUncounted),
       (name) => Effect.sync(() => queued.has(decodeName(name)) || uncounted.add(decodeName(name)))
     )
-    uncounted.add(last)
+    if (last !== "") uncounted.add(last)
   }
   const leases = yield* leasesOf(reader, [...locks.values()].map(({ lease }) => lease))
   const names = new Set([...locks.keys(), ...queued.keys(), ...uncounted])

@@ -122,3 +122,23 @@ for (const lossy of [false, true]) {
       )
     })))
 }
+
+it.live("retrying all of them ends while a consumer fails them again at once", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const { overview, queue } = yield* withDeadLetters(services)
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.ignore(queue.take(() => Effect.fail("never")))),
+      { startImmediately: true }
+    )
+    const told: Array<number> = []
+    assert.deepStrictEqual(
+      yield* overview.retryAll(name, ({ changed }) => told.push(changed)),
+      { changed: 2, skipped: 0 }
+    )
+    assert.deepStrictEqual(told, [1, 2])
+    yield* eventually("both have failed again", Effect.map(ids(overview), (found) => found.length === 2))
+    assert.strictEqual((yield* overview.deadLetter(name, "small")).attempts, 2)
+    assert.deepStrictEqual(yield* overview.dropAll(name), { changed: 2, skipped: 0 })
+    assert.deepStrictEqual(yield* ids(overview), [])
+  })))
