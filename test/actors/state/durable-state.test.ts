@@ -18,7 +18,7 @@ const on = (
   } = {}
 ) =>
   Layer.mergeAll(WalletLive(concurrency), PlainLive).pipe(
-    Layer.provideMerge(Actors.layerMemory({ sharding })),
+    Layer.provideMerge(Actors.layerMemory({ sharding: { entityReplyPollInterval: 50, ...sharding } })),
     Layer.provide(Layer.succeed(Meanwhile, meanwhile))
   )
 
