@@ -15,9 +15,12 @@ import { State } from "./State.ts"
 export const start = (backEnd: BackEnd) =>
   Effect.gen(function*() {
     if (backEnd === "memory") return { backEnd } satisfies Target
-    if (backEnd === "flaredb") return { backEnd, endpoints: (yield* ownCluster).endpoints } satisfies Target
-    const { database, host, port, username } = yield* Postgres.start
-    return { backEnd, host, port, username, database: yield* database("bench") } satisfies Target
+    if (backEnd === "flaredb") {
+      const { endpoints, nodes } = yield* ownCluster
+      return { backEnd, endpoints, pids: nodes.map(({ pid = 0 }) => pid) } satisfies Target
+    }
+    const { database, host, pid, port, username } = yield* Postgres.start
+    return { backEnd, host, port, username, database: yield* database("bench"), pids: [pid] } satisfies Target
   })
 
 /** What is missing to start it, if anything. */

@@ -6,6 +6,7 @@ import { once } from "node:events"
 import { performance } from "node:perf_hooks"
 import type { ActorServices } from "../../examples/actors/BackEnd.ts"
 import { Actor, dueAt, queue, Steps } from "./Actors.ts"
+import * as Cpu from "./Cpu.ts"
 import type { Plan, Point, Result, Target, Work } from "./Points.ts"
 
 /** Ids that no other run of the same store has used. */
@@ -58,13 +59,17 @@ const keepCalling = (work: Work, inFlight: number, forMs: number) =>
     return took
   })
 
-const throughput = (work: Work, inFlight: number, warmUpMs: number, measureMs: number) =>
+const throughput = (work: Work, inFlight: number, { measureMs, target, warmUpMs }: Plan) =>
   Effect.gen(function*() {
     yield* keepCalling(work, inFlight, warmUpMs)
+    const cpu = Cpu.start("pids" in target ? target.pids : [])
     const startMs = performance.now()
     const took = (yield* keepCalling(work, inFlight, measureMs)).sort((a, b) => a - b)
+    const { runnerMs, storeMs } = cpu()
     return {
       kind: "throughput",
+      runnerCpu: runnerMs / took.length,
+      storeCpu: storeMs === undefined ? undefined : storeMs / took.length,
       perSecond: (1_000 * took.length) / (performance.now() - startMs),
       p50: quantile(took, 0.5),
       p99: quantile(took, 0.99)
@@ -137,7 +142,7 @@ const takeover = (target: Target, count: number) =>
 const backlog = (point: Extract<Point, { readonly kind: "backlog" }>, plan: Plan) =>
   Effect.gen(function*() {
     const { inFlight, processed, waiting } = point
-    const empty = yield* throughput("entity", inFlight, plan.warmUpMs, plan.measureMs)
+    const empty = yield* throughput("entity", inFlight, plan)
     const actorOf = yield* Actor.client
     /** Makes as many as there is time for, and says how many. */
     const some = (count: number, forMs: number, one: (i: number) => Effect.Effect<unknown, unknown>) =>
@@ -160,7 +165,7 @@ const backlog = (point: Extract<Point, { readonly kind: "backlog" }>, plan: Plan
       plan.fillMs * 0.2,
       (i) => actorOf(`waiting-${i % 1_000}`).Due(new dueAt({ id: nextId(), at }), { discard: true })
     )
-    const full = yield* throughput("entity", inFlight, plan.warmUpMs, plan.measureMs)
+    const full = yield* throughput("entity", inFlight, plan)
     return {
       kind: "backlog",
       empty: empty.perSecond,
@@ -173,7 +178,7 @@ const backlog = (point: Extract<Point, { readonly kind: "backlog" }>, plan: Plan
 export const measure = (point: Point, plan: Plan): Effect.Effect<Result, unknown, ActorServices> => {
   switch (point.kind) {
     case "throughput":
-      return throughput(point.work, point.inFlight, plan.warmUpMs, plan.measureMs)
+      return throughput(point.work, point.inFlight, plan)
     case "lateness":
       return lateness(point.messages)
     case "takeover":

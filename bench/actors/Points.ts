@@ -72,7 +72,15 @@ export const musts: Readonly<Record<string, Must>> = {
 
 /** What a load process says of one point; times are milliseconds. */
 export type Result =
-  | { readonly kind: "throughput"; readonly perSecond: number; readonly p50: number; readonly p99: number }
+  | {
+    readonly kind: "throughput"
+    readonly perSecond: number
+    readonly p50: number
+    readonly p99: number
+    /** Processor time of one call, in milliseconds: of the runner, and of what is behind the back end. */
+    readonly runnerCpu: number
+    readonly storeCpu?: number | undefined
+  }
   | { readonly kind: "lateness"; readonly p50: number; readonly max: number }
   | { readonly kind: "takeover"; readonly ms: number; readonly moved: number }
   /** `waiting` and `processed` are what there was time to make. */
@@ -105,8 +113,9 @@ export type Target =
     readonly port: number
     readonly username: string
     readonly database: string
+    readonly pids: ReadonlyArray<number>
   }
-  | { readonly backEnd: "flaredb"; readonly endpoints: string }
+  | { readonly backEnd: "flaredb"; readonly endpoints: string; readonly pids: ReadonlyArray<number> }
 
 export const backEnds = ["memory", "sql-pg", "flaredb"] as const
 export type BackEnd = typeof backEnds[number]

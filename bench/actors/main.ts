@@ -72,10 +72,13 @@ const more = (results: ReadonlyArray<Result>): string => {
   const of = (pick: (result: Result) => number) => median(results.map(pick)).toFixed(1)
   const [first] = results
   switch (first?.kind) {
-    case "throughput":
-      return `p50 ${of((r) => r.kind === "throughput" ? r.p50 : Number.NaN)}, p99 ${
-        of((r) => r.kind === "throughput" ? r.p99 : Number.NaN)
-      } ms`
+    case "throughput": {
+      const each = (pick: (result: Extract<Result, { readonly kind: "throughput" }>) => number | undefined) =>
+        of((result) => (result.kind === "throughput" ? pick(result) : undefined) ?? Number.NaN)
+      return `p50 ${each(({ p50 }) => p50)}, p99 ${each(({ p99 }) => p99)} ms, CPU ${
+        each(({ runnerCpu }) => runnerCpu)
+      } + ${each(({ storeCpu }) => storeCpu)} ms`
+    }
     case "lateness":
       return `at most ${of((r) => r.kind === "lateness" ? r.max : Number.NaN)} ms`
     case "takeover":
