@@ -1,9 +1,10 @@
 /** The entity, the queue and the workflow that are measured. They do nothing but what costs. */
-import { Effect, Layer, Option, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { ClusterSchema, DeliverAt, Entity } from "effect/cluster"
-import { KeyValueStore, PersistedQueue } from "effect/persistence"
+import { PersistedQueue } from "effect/persistence"
 import { Rpc } from "effect/rpc"
 import { Activity, Workflow } from "effect/workflow"
+import { State } from "./State.ts"
 
 /** A request with a time: nothing answers before it. */
 class Due extends Schema.Class<Due>("bench/Due")({ id: Schema.String, at: Schema.DateTimeUtc }) {
@@ -31,20 +32,11 @@ export const actor = (onDue: Handled) =>
   Actor.toLayer(
     Effect.gen(function*() {
       const { entityId } = yield* Entity.CurrentAddress
-      const store = KeyValueStore.toSchemaStore(
-        yield* KeyValueStore.KeyValueStore,
-        Schema.Struct({ changes: Schema.Int })
-      )
+      const state = yield* State
       let calls = 0
       return Actor.of({
         Call: () => Effect.sync(() => ++calls),
-        Change: () =>
-          Effect.gen(function*() {
-            const state = yield* store.get(`bench/${entityId}`)
-            const changes = Option.match(state, { onNone: () => 1, onSome: (found) => found.changes + 1 })
-            yield* store.set(`bench/${entityId}`, { changes })
-            return changes
-          }).pipe(Effect.orDie),
+        Change: () => state.change(entityId),
         Due: ({ payload: { at, id } }) => Effect.sync(() => onDue(id, at.epochMilliseconds)),
         Where: () => Effect.succeed(process.pid)
       })

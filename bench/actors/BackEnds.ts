@@ -9,14 +9,18 @@ import { ownCluster } from "../../src/bin/bench/OwnCluster.ts"
 import { freePorts } from "../../src/bin/FreePorts.ts"
 import * as Postgres from "../../test/cluster/Postgres.ts"
 import type { BackEnd, Target } from "./Points.ts"
+import { State } from "./State.ts"
 
 /** Starts what is behind the back end, empty, for the length of the scope. */
 export const start = (backEnd: BackEnd) =>
   Effect.gen(function*() {
     if (backEnd === "memory") return { backEnd } satisfies Target
-    if (backEnd === "flaredb") return { backEnd, endpoints: (yield* ownCluster).endpoints } satisfies Target
-    const { database, host, port, username } = yield* Postgres.start
-    return { backEnd, host, port, username, database: yield* database("bench") } satisfies Target
+    if (backEnd === "flaredb") {
+      const { endpoints, nodes } = yield* ownCluster
+      return { backEnd, endpoints, pids: nodes.map(({ pid = 0 }) => pid) } satisfies Target
+    }
+    const { database, host, pid, port, username } = yield* Postgres.start
+    return { backEnd, host, port, username, database: yield* database("bench"), pids: [pid] } satisfies Target
   })
 
 /** What is missing to start it, if anything. */
@@ -27,20 +31,26 @@ export const missing = (backEnd: BackEnd): string | undefined =>
 const maxConnections = 32
 
 /** A runner on it with the settings that it comes with: what they cost is part of what is compared. */
-export const runner = (target: Target): Layer.Layer<ActorServices, unknown> => {
-  if (target.backEnd === "memory") return Memory.layer
+export const runner = (target: Target): Layer.Layer<ActorServices | State, unknown> => {
+  if (target.backEnd === "memory") return Layer.provideMerge(State.layer, Memory.layer)
   if (target.backEnd === "flaredb") {
     return Layer.unwrap(Effect.gen(function*() {
       const [port = 0] = yield* freePorts(1)
       const endpoints = yield* parseEndpoints(target.endpoints)
-      return FlareDbBackEnd.layer({ endpoints, runner: { host: "127.0.0.1", port } })
+      return Layer.provideMerge(
+        State.layerFlareDb,
+        FlareDbBackEnd.layer({ endpoints, runner: { host: "127.0.0.1", port } })
+      )
     }))
   }
   const { database, host, port, username } = target
-  return Layer.unwrap(Effect.map(freePorts(1), ([runnerPort = 0]) =>
-    PostgresBackEnd.layer({
-      database: { host, port, username, database, minConnections: 8, maxConnections },
-      runner: { host: "127.0.0.1", port: runnerPort },
-      sharding: { entityMessagePollInterval: "10 seconds" }
-    })))
+  return Layer.provideMerge(
+    State.layer,
+    Layer.unwrap(Effect.map(freePorts(1), ([runnerPort = 0]) =>
+      PostgresBackEnd.layer({
+        database: { host, port, username, database, minConnections: 8, maxConnections },
+        runner: { host: "127.0.0.1", port: runnerPort },
+        sharding: { entityMessagePollInterval: "10 seconds" }
+      })))
+  )
 }

@@ -6,6 +6,7 @@ import { once } from "node:events"
 import { performance } from "node:perf_hooks"
 import type { ActorServices } from "../../examples/actors/BackEnd.ts"
 import { Actor, dueAt, queue, Steps } from "./Actors.ts"
+import * as Cpu from "./Cpu.ts"
 import type { Plan, Point, Result, Target, Work } from "./Points.ts"
 
 /** Ids that no other run of the same store has used. */
@@ -58,13 +59,17 @@ const keepCalling = (work: Work, inFlight: number, forMs: number) =>
     return took
   })
 
-const throughput = (work: Work, inFlight: number, warmUpMs: number, measureMs: number) =>
+const throughput = (work: Work, inFlight: number, { measureMs, target, warmUpMs }: Plan) =>
   Effect.gen(function*() {
     yield* keepCalling(work, inFlight, warmUpMs)
+    const cpu = Cpu.start("pids" in target ? target.pids : [])
     const startMs = performance.now()
     const took = (yield* keepCalling(work, inFlight, measureMs)).sort((a, b) => a - b)
+    const { runnerMs, storeMs } = cpu()
     return {
       kind: "throughput",
+      runnerCpu: runnerMs / took.length,
+      storeCpu: storeMs === undefined ? undefined : storeMs / took.length,
       perSecond: (1_000 * took.length) / (performance.now() - startMs),
       p50: quantile(took, 0.5),
       p99: quantile(took, 0.99)
@@ -98,7 +103,7 @@ const lateness = (messages: number) =>
 const secondRunner = (target: Target) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const plan: Plan = { target, points: [], warmUpMs: 0, measureMs: 0, heatUpMs: 0 }
+      const plan: Plan = { target, points: [], warmUpMs: 0, measureMs: 0, heatUpMs: 0, fillMs: 0 }
       const child = fork(process.argv[1] as string, [JSON.stringify(plan)], {
         stdio: ["ignore", "ignore", "inherit", "ipc"]
       })
@@ -137,22 +142,43 @@ const takeover = (target: Target, count: number) =>
 const backlog = (point: Extract<Point, { readonly kind: "backlog" }>, plan: Plan) =>
   Effect.gen(function*() {
     const { inFlight, processed, waiting } = point
-    const empty = yield* throughput("entity", inFlight, plan.warmUpMs, plan.measureMs)
+    const empty = yield* throughput("entity", inFlight, plan)
     const actorOf = yield* Actor.client
-    const some = (count: number, one: (i: number) => Effect.Effect<unknown, unknown>) =>
-      Effect.forEach(Array.from({ length: count }, (_, i) => i), one, { concurrency: 256, discard: true })
-    yield* some(processed, (i) => actorOf(`kept-${i % 1_000}`).Call({ id: nextId() }))
+    /** Makes as many as there is time for, and says how many. */
+    const some = (count: number, forMs: number, one: (i: number) => Effect.Effect<unknown, unknown>) =>
+      Effect.gen(function*() {
+        const endMs = performance.now() + forMs
+        let made = 0
+        yield* Effect.forEach(Array.from({ length: 256 }), () =>
+          Effect.whileLoop({
+            while: () => made < count && performance.now() < endMs,
+            body: () => one(made++),
+            step: () => {}
+          }), { concurrency: "unbounded", discard: true })
+        return made
+      })
+    const kept = yield* some(processed, plan.fillMs * 0.8, (i) => actorOf(`kept-${i % 1_000}`).Call({ id: nextId() }))
     // Waiting for a time that does not come while this is measured.
     const at = DateTime.makeUnsafe(Date.now() + 86_400_000)
-    yield* some(waiting, (i) => actorOf(`waiting-${i % 1_000}`).Due(new dueAt({ id: nextId(), at }), { discard: true }))
-    const full = yield* throughput("entity", inFlight, plan.warmUpMs, plan.measureMs)
-    return { kind: "backlog", empty: empty.perSecond, full: full.perSecond } satisfies Result
+    const held = yield* some(
+      waiting,
+      plan.fillMs * 0.2,
+      (i) => actorOf(`waiting-${i % 1_000}`).Due(new dueAt({ id: nextId(), at }), { discard: true })
+    )
+    const full = yield* throughput("entity", inFlight, plan)
+    return {
+      kind: "backlog",
+      empty: empty.perSecond,
+      full: full.perSecond,
+      waiting: held,
+      processed: kept
+    } satisfies Result
   })
 
 export const measure = (point: Point, plan: Plan): Effect.Effect<Result, unknown, ActorServices> => {
   switch (point.kind) {
     case "throughput":
-      return throughput(point.work, point.inFlight, plan.warmUpMs, plan.measureMs)
+      return throughput(point.work, point.inFlight, plan)
     case "lateness":
       return lateness(point.messages)
     case "takeover":

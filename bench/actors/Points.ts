@@ -44,12 +44,53 @@ export const points = ({ processed, waiting }: Counts): ReadonlyArray<Point> => 
   { kind: "backlog", name: "backlog", inFlight: 64, waiting, processed }
 ]
 
+/** Rounds of a point that takes minutes; the others are in every round. */
+export const maxRounds = ({ kind }: Point): number => kind === "backlog" ? 1 : kind === "takeover" ? 3 : Infinity
+
+/** What FlareDB has to show: at least so many times what PostgreSQL does, or figures of its own. */
+export type Must =
+  | { readonly kind: "ratio"; readonly atLeast: number }
+  | { readonly kind: "lateness"; readonly p50: number; readonly max: number }
+  | { readonly kind: "takeover"; readonly ms: number }
+  | { readonly kind: "backlog"; readonly atLeast: number }
+
+const ratio = (atLeast: number): Must => ({ kind: "ratio", atLeast })
+
+export const musts: Readonly<Record<string, Must>> = {
+  "entity-1": ratio(1.2),
+  "entity-64": ratio(4),
+  "entity-256": ratio(4),
+  "atomic-64": ratio(4),
+  "queue-1": ratio(1),
+  "queue-16": ratio(2),
+  "workflow-1": ratio(1.2),
+  "workflow-16": ratio(3),
+  "deliver-at": { kind: "lateness", p50: 10, max: 100 },
+  "runner-killed": { kind: "takeover", ms: 6_000 },
+  backlog: { kind: "backlog", atLeast: 0.8 }
+}
+
 /** What a load process says of one point; times are milliseconds. */
 export type Result =
-  | { readonly kind: "throughput"; readonly perSecond: number; readonly p50: number; readonly p99: number }
+  | {
+    readonly kind: "throughput"
+    readonly perSecond: number
+    readonly p50: number
+    readonly p99: number
+    /** Processor time of one call, in milliseconds: of the runner, and of what is behind the back end. */
+    readonly runnerCpu: number
+    readonly storeCpu?: number | undefined
+  }
   | { readonly kind: "lateness"; readonly p50: number; readonly max: number }
   | { readonly kind: "takeover"; readonly ms: number; readonly moved: number }
-  | { readonly kind: "backlog"; readonly empty: number; readonly full: number }
+  /** `waiting` and `processed` are what there was time to make. */
+  | {
+    readonly kind: "backlog"
+    readonly empty: number
+    readonly full: number
+    readonly waiting: number
+    readonly processed: number
+  }
 
 /** What a load process is told, as JSON in its first argument. */
 export interface Plan {
@@ -59,6 +100,8 @@ export interface Plan {
   readonly measureMs: number
   /** Load before the first point, the same for every back end: code gets faster while it is compiled. */
   readonly heatUpMs: number
+  /** Most time to make the messages of a backlog. */
+  readonly fillMs: number
 }
 
 /** A back end that runs. */
@@ -70,8 +113,9 @@ export type Target =
     readonly port: number
     readonly username: string
     readonly database: string
+    readonly pids: ReadonlyArray<number>
   }
-  | { readonly backEnd: "flaredb"; readonly endpoints: string }
+  | { readonly backEnd: "flaredb"; readonly endpoints: string; readonly pids: ReadonlyArray<number> }
 
 export const backEnds = ["memory", "sql-pg", "flaredb"] as const
 export type BackEnd = typeof backEnds[number]

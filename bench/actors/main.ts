@@ -8,34 +8,23 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Effect } from "effect"
+import { Console, Duration, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { fork } from "node:child_process"
+import { loadavg } from "node:os"
+import { performance } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
 import { machine } from "../../src/bin/bench/Report.ts"
 import { table } from "../../src/bin/Table.ts"
 import { median } from "../Median.ts"
 import * as BackEnds from "./BackEnds.ts"
-import type { BackEnd, Plan, Point, Result, Target } from "./Points.ts"
-import { backEnds, has, points } from "./Points.ts"
+import type { BackEnd, Must, Plan, Point, Result, Target } from "./Points.ts"
+import { backEnds, has, maxRounds, musts, points } from "./Points.ts"
 
 type Results = ReadonlyMap<string, Result>
 
 /** What the others are compared with. */
 const reference: BackEnd = "sql-pg"
-
-/** The default leaves out what takes minutes a round. */
-const usual = [
-  "entity-1",
-  "entity-64",
-  "entity-256",
-  "atomic-64",
-  "queue-1",
-  "queue-16",
-  "workflow-1",
-  "workflow-16",
-  "deliver-at"
-].join(",")
 
 const load = fileURLToPath(new URL("./load.ts", import.meta.url))
 
@@ -83,16 +72,21 @@ const more = (results: ReadonlyArray<Result>): string => {
   const of = (pick: (result: Result) => number) => median(results.map(pick)).toFixed(1)
   const [first] = results
   switch (first?.kind) {
-    case "throughput":
-      return `p50 ${of((r) => r.kind === "throughput" ? r.p50 : Number.NaN)}, p99 ${
-        of((r) => r.kind === "throughput" ? r.p99 : Number.NaN)
-      } ms`
+    case "throughput": {
+      const each = (pick: (result: Extract<Result, { readonly kind: "throughput" }>) => number | undefined) =>
+        of((result) => (result.kind === "throughput" ? pick(result) : undefined) ?? Number.NaN)
+      return `p50 ${each(({ p50 }) => p50)}, p99 ${each(({ p99 }) => p99)} ms, CPU ${
+        each(({ runnerCpu }) => runnerCpu)
+      } + ${each(({ storeCpu }) => storeCpu)} ms`
+    }
     case "lateness":
       return `at most ${of((r) => r.kind === "lateness" ? r.max : Number.NaN)} ms`
     case "takeover":
       return `${of((r) => r.kind === "takeover" ? r.moved : Number.NaN)} entities`
     case "backlog":
-      return `${of((r) => r.kind === "backlog" ? r.full : Number.NaN)} a second`
+      return `${of((r) => r.kind === "backlog" ? r.full : Number.NaN)} a second with ${first.waiting} waiting, ${
+        String(first.processed)
+      } kept`
     default:
       return ""
   }
@@ -102,6 +96,36 @@ const digits = (value: number): string => value.toFixed(value < 10 ? 2 : 0)
 const spread = (values: ReadonlyArray<number>, format: (value: number) => string): string =>
   `${format(median(values))} (${format(Math.min(...values))}–${format(Math.max(...values))})`
 
+/** Whether FlareDB's results show what they must. */
+const verdict = (must: Must | undefined, own: ReadonlyArray<Result>, theirs: ReadonlyArray<Result>): string => {
+  if (must === undefined) return ""
+  const said = (text: string, holds: boolean) => `${text}: ${holds ? "holds" : "MISSED"}`
+  const of = (pick: (result: Result) => number) => median(own.map(pick))
+  switch (must.kind) {
+    case "ratio": {
+      if (theirs.length !== own.length) return `>= ${must.atLeast}: no ${reference}`
+      const ratios = own.map((result, i) => figure(result) / figure(theirs[i] as Result))
+      return said(`>= ${must.atLeast}`, median(ratios) >= must.atLeast)
+    }
+    case "lateness": {
+      const max = of((result) => result.kind === "lateness" ? result.max : Number.NaN)
+      return said(`<= ${must.p50} and ${must.max} ms`, of(figure) <= must.p50 && max <= must.max)
+    }
+    case "takeover":
+      return said(`<= ${must.ms} ms`, of(figure) <= must.ms)
+    case "backlog":
+      return said(`>= ${must.atLeast}`, of(figure) >= must.atLeast)
+  }
+}
+
+/** Longest time of one back end's turn: what it is to take, twice, and what starting takes. */
+const turnMs = (wanted: ReadonlyArray<Point>, { fillMs, heatUpMs, measureMs, warmUpMs }: Plan): number => {
+  const pointMs = ({ kind }: Point): number =>
+    kind === "takeover" ? 90_000 : kind === "lateness" ? 20_000 : kind === "backlog" ? fillMs : 0
+  const work = wanted.reduce((sum, point) => sum + warmUpMs + measureMs + pointMs(point), heatUpMs)
+  return 60_000 + 2 * work
+}
+
 const bench = Command.make("bench:actors", {
   backEnds: Flag.String("back-ends").pipe(
     Flag.withDescription(backEnds.join(", ")),
@@ -109,14 +133,22 @@ const bench = Command.make("bench:actors", {
   ),
   points: Flag.String("points").pipe(
     Flag.withDescription(points({ waiting: 0, processed: 0 }).map(({ name }) => name).join(", ")),
-    Flag.withDefault(usual)
+    Flag.withDefault(Object.keys(musts).join(","))
   ),
   rounds: Flag.Int("rounds").pipe(Flag.withDefault(5)),
-  seconds: Flag.Int("seconds").pipe(Flag.withDefault(4)),
-  warmUp: Flag.Int("warm-up").pipe(Flag.withDefault(2)),
+  minutes: Flag.Int("minutes").pipe(
+    Flag.withDescription("no round begins after so long"),
+    Flag.withDefault(16)
+  ),
+  seconds: Flag.Int("seconds").pipe(Flag.withDefault(3)),
+  warmUp: Flag.Int("warm-up").pipe(Flag.withDefault(1)),
   heatUp: Flag.Int("heat-up").pipe(
     Flag.withDescription("seconds of load on each back end before its first point"),
-    Flag.withDefault(20)
+    Flag.withDefault(10)
+  ),
+  fill: Flag.Int("fill").pipe(
+    Flag.withDescription("most seconds to make the messages of backlog"),
+    Flag.withDefault(40)
   ),
   waiting: Flag.Int("waiting").pipe(Flag.withDescription("messages that wait, for backlog"), Flag.withDefault(100_000)),
   processed: Flag.Int("processed").pipe(
@@ -132,23 +164,41 @@ const bench = Command.make("bench:actors", {
       const missing = BackEnds.missing(backEnd)
       if (missing !== undefined) return yield* Effect.fail(new Error(missing))
     }
-    const turn = (backEnd: BackEnd) =>
-      Effect.flatMap(BackEnds.start(backEnd), (target: Target) =>
-        run({
+    const turn = (backEnd: BackEnd, round: number) =>
+      Effect.flatMap(BackEnds.start(backEnd), (target: Target) => {
+        const plan: Plan = {
           target,
-          points: wanted.filter((point) => has(backEnd, point)),
+          points: wanted.filter((point) => has(backEnd, point) && round < maxRounds(point)),
           warmUpMs: flags.warmUp * 1_000,
           measureMs: flags.seconds * 1_000,
-          heatUpMs: flags.heatUp * 1_000
-        })).pipe(Effect.scoped)
+          heatUpMs: flags.heatUp * 1_000,
+          fillMs: flags.fill * 1_000
+        }
+        const mostMs = turnMs(plan.points, plan)
+        return Effect.timeoutOption(run(plan), mostMs).pipe(
+          Effect.flatMap(Option.match({
+            onNone: () => Effect.fail(new Error(`${backEnd} took longer than ${mostMs} ms`)),
+            onSome: Effect.succeed
+          }))
+        )
+      }).pipe(Effect.scoped)
 
     const rounds: Array<ReadonlyMap<BackEnd, Results>> = []
+    const startedMs = performance.now()
+    const loads: Array<number> = []
     for (let round = 0; round < flags.rounds; round++) {
+      const spent = Duration.millis(performance.now() - startedMs)
+      if (Duration.toMinutes(spent) >= flags.minutes) {
+        yield* Console.error(`${rounds.length} of ${flags.rounds} rounds: ${flags.minutes} minutes are over`)
+        break
+      }
       const results = new Map<BackEnd, Results>()
       // Nobody is always first.
       for (const backEnd of round % 2 === 0 ? chosen : chosen.toReversed()) {
-        yield* Console.error(`round ${round + 1} of ${flags.rounds}: ${backEnd}`)
-        results.set(backEnd, yield* turn(backEnd))
+        const [load = 0] = loadavg()
+        loads.push(load)
+        yield* Console.error(`round ${round + 1} of ${flags.rounds}: ${backEnd}, load average ${load.toFixed(1)}`)
+        results.set(backEnd, yield* turn(backEnd, round))
       }
       rounds.push(results)
     }
@@ -172,14 +222,17 @@ const bench = Command.make("bench:actors", {
           more(own),
           backEnd === reference || theirs.length !== own.length
             ? ""
-            : spread(own.map((result, i) => figure(result) / figure(theirs[i] as Result)), (ratio) => ratio.toFixed(2))
+            : spread(own.map((result, i) => figure(result) / figure(theirs[i] as Result)), (ratio) => ratio.toFixed(2)),
+          backEnd === "flaredb" ? verdict(musts[name], own, theirs) : ""
         ]]
       })
     )
     yield* Console.log(
-      `${machine()}; ${flags.rounds} rounds, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up, ${flags.heatUp} s of load before the first`
+      `${machine()}, load average ${
+        spread(loads, digits)
+      }; ${rounds.length} rounds, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up, ${flags.heatUp} s of load before the first`
     )
-    yield* Console.log(table([["POINT", "BACK END", "FIGURE", "", `TO ${reference.toUpperCase()}`], ...rows]))
+    yield* Console.log(table([["POINT", "BACK END", "FIGURE", "", `TO ${reference.toUpperCase()}`, "MUST"], ...rows]))
     yield* Console.log("Median (lowest–highest) of the rounds. A ratio is of two figures of the same round.")
   }).pipe(
     Effect.catch((error) =>

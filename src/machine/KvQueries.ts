@@ -10,7 +10,14 @@ import { successor } from "../kv/KeyRange.ts"
 import { recordHeaderBytes } from "../kv/KeyRecord.ts"
 import { attachedKey, figuresKey, leaseKeysRange, recordKey, recordRange, userKey } from "../kv/Keyspace.ts"
 import type { Lease } from "../kv/Lease.ts"
-import { maxLeaseKeys, maxOwnerLength, maxPageBytes, maxTransactionReadBytes, maxValueBytes } from "../kv/Limits.ts"
+import {
+  maxLeaseKeys,
+  maxOwnerLength,
+  maxPageBytes,
+  maxPageBytesOf,
+  maxScanLimit,
+  maxTransactionReadBytes
+} from "../kv/Limits.ts"
 import type { Problem } from "../kv/Limits.ts"
 import type { Count, Get, ListSessions, Query, Scan } from "../kv/Query.ts"
 import { decodeQuery } from "../kv/Query.ts"
@@ -44,13 +51,27 @@ const firstChunk = 16
 /** Bytes that the gets of one read find, as far as can be known before. */
 const getChunkBytes = 1024 * 1024
 
-/** Least bytes that are reserved for what one get finds. */
+/** What is left of an expectation that was too high, with each smaller answer. */
+const decline = 0.8
+
+/** Most bytes of the answer to a scan. */
+const maxScanBytes = maxPageBytesOf(maxScanLimit, false)
+
+/** Least bytes that are reserved for what one get or range finds. */
 const getBytes = 256 * 1024
 
-/** What gets found lately, in bytes of each: how many are read at once is decided by it. */
+/** What was found lately. What is reserved is decided by it, and how many gets are read at once. */
 export interface FoundLately {
   bytesPerGet: number
+  /** Bytes of the answers to what reads ranges. It falls with each smaller one. */
+  readonly bytesPerPage: { Scan: number; Transact: number }
 }
+
+/** Before anything is known gets count as small, and pages as large as they can be. */
+export const nothingFound = (): FoundLately => ({
+  bytesPerGet: 1,
+  bytesPerPage: { Scan: maxScanBytes, Transact: maxTransactionReadBytes }
+})
 
 /** Bytes and queries answered in one go; then heartbeats have their turn. */
 const stretchBytes = 1024 * 1024
@@ -94,15 +115,19 @@ const getSome = Effect.fnUntraced(function*(
   return { found, bytes, refusal }
 })
 
-/** Most bytes that a query may be answered with, as far as they are known before it is carried out. */
-const reservedFor = (query: Exclude<Query, Get>, leases: number): number => {
+/**
+ * Bytes that a query may be answered with, as far as they are known before it is carried out. What reads ranges is
+ * mostly answered with far less than the most that it may be: it counts like those before it. `concurrentQueries` bounds
+ * how much more can be found than was reserved.
+ */
+const reservedFor = (query: Exclude<Query, Get>, leases: number, { bytesPerPage }: FoundLately): number => {
   switch (query._tag) {
     case "Scan":
-      return maxPageBytes + maxValueBytes
+      return Math.min(maxPageBytesOf(query.limit, query.keysOnly), Math.max(getBytes, bytesPerPage.Scan))
     case "Count":
       return smallReplyBytes
     case "Transact":
-      return maxTransactionReadBytes
+      return Math.max(getBytes, bytesPerPage.Transact)
     case "Leases":
       return smallReplyBytes + leases * leaseRowBytes
     case "LeaseKeys":
@@ -181,10 +206,13 @@ export const answer = Effect.fnUntraced(function*(
     } else {
       refusal = yield* room === undefined
         ? noRefusal
-        : room.reserve(bytes + unanswered + reservedFor(query, state().leases.size))
+        : room.reserve(bytes + unanswered + reservedFor(query, state().leases.size, lately))
       reply = refusal ?? (yield* other(query))
     }
     const size = reply instanceof Uint8Array ? reply.byteLength : 0
+    if (size > 0 && (query._tag === "Scan" || query._tag === "Transact")) {
+      lately.bytesPerPage[query._tag] = Math.max(size, lately.bytesPerPage[query._tag] * decline)
+    }
     bytes += size
     stretch += size
     // The answers so far, and the gets to come: less than was reserved.

@@ -31,8 +31,7 @@ import { checkIdentity } from "./Identity.ts"
 import type { HistoryLimits } from "./KvHousekeeping.ts"
 import { defaultHistoryLimits, dueCommands } from "./KvHousekeeping.ts"
 import { corrupt, runLoading } from "./KvLoader.ts"
-import type { FoundLately } from "./KvQueries.ts"
-import { answer, invalid, loadFigures } from "./KvQueries.ts"
+import { answer, invalid, loadFigures, nothingFound } from "./KvQueries.ts"
 import { StateMachine } from "./StateMachine.ts"
 
 /** Rows, and bytes of rows, read at once while the memory of the machine is filled. */
@@ -237,7 +236,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
   })
 
   const queries = yield* Semaphore.make(concurrentQueries)
-  const foundLately: FoundLately = { bytesPerGet: 1 }
+  const foundLately = nothingFound()
 
   const machine = StateMachine.of({
     recovered: store.recovered,

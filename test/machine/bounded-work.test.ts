@@ -252,4 +252,35 @@ describe("memory", () => {
         assert.isAtMost(reads.bytes, 5 * maxPageBytes)
       }).pipe(Effect.provide(machine(reads)))
     }))
+
+  it.effect("reserves room for a page by what pages had lately", () =>
+    Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        yield* applyAll(1, [put("s/1", bytes("small")), ...Array.from({ length: 5 }, (_, i) => large(`v/${i}`))])
+        const node = yield* StateMachine
+        const reserved = (prefix: string, limit = 1_000) =>
+          Effect.gen(function*() {
+            let most = 0
+            const room = {
+              reserve: (wanted: number) => Effect.sync(() => void (most = Math.max(most, wanted))),
+              trim: () => {}
+            }
+            const query = {
+              _tag: "Scan",
+              range: prefixRange(bytes(prefix)),
+              limit,
+              keysOnly: false,
+              reverse: false
+            } as const
+            yield* node.query([encodeQuery(query)], room)
+            return most
+          })
+        assert.isAbove(yield* reserved("s/"), maxPageBytes, "nothing is known of the first")
+        assert.isAtMost(yield* reserved("s/", 1), 2 * mebibyte, "one row is no page")
+        for (let i = 0; i < 30; i++) yield* reserved("s/")
+        assert.isAtMost(yield* reserved("s/"), mebibyte / 4)
+        yield* reserved("v/")
+        assert.isAtLeast(yield* reserved("s/"), maxPageBytes)
+      }).pipe(Effect.provide(machine(new Reads())))
+    }))
 })

@@ -1,26 +1,25 @@
 /**
  * Effect's `MessageStorage`: requests, replies, acknowledgements and interrupts of persisted entities.
  *
- * Whatever is stored is one transaction of the store, and recognises its own effect when the answer was lost. A runner
- * stores replies only while it holds the request's shard: the transaction compares the create revision of the lock.
+ * Whatever is stored is one transaction of the store, and recognises its own effect when the answer was lost. Replies are
+ * in `Replies.ts`.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import type { NonEmptyArray } from "effect/Array"
 import { MessageStorage, Snowflake } from "effect/cluster"
-import type { ClusterError, EntityAddress, Envelope, Reply } from "effect/cluster"
+import type { EntityAddress, Envelope, Reply } from "effect/cluster"
 import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import type { Watch } from "../../client/Watch.ts"
-import { countFenced, messageProcessed, messageSaved } from "../ActorMetrics.ts"
+import { countFenced, messageSaved } from "../ActorMetrics.ts"
 import type { ClusterName, QueuePart } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
-import { Contended, IdTaken, persistent, RequestFinished, ShardLockLost } from "./Failures.ts"
-import type { ShardTable } from "./HeldShards.ts"
+import { Contended, IdTaken, persistent } from "./Failures.ts"
 import { HeldShards } from "./HeldShards.ts"
 import { Freshness } from "./Freshness.ts"
-import type { EntityRow, ExitRow, FinishedRow, PrimaryKeyRow, RequestRow } from "./MessageRows.ts"
+import type { EntityRow, ExitRow, PrimaryKeyRow, RequestRow } from "./MessageRows.ts"
 import { rowOf, shardOf, waitingRow } from "./MessageRows.ts"
+import { Replies } from "./Replies.ts"
 import type { RetentionOptions } from "./Retention.ts"
 import { Retention } from "./Retention.ts"
 import type { Item } from "./ShardQueues.ts"
@@ -32,8 +31,6 @@ export interface MessageStorageOptions extends ClusterName, RetentionOptions {
   /** Most memory of the mirrors of each 256 shards' queues, in bytes. Default 256 MiB. */
   readonly maxQueueBytes?: number | undefined
 }
-
-type Result<A> = Effect.Effect<A, ClusterError.PersistenceError>
 
 interface Message {
   readonly envelope: Envelope.Encoded
@@ -56,37 +53,39 @@ const { Duplicate, Success } = MessageStorage.SaveResultEncoded
 class Messages {
   private readonly keys: ClusterKeys
   private readonly kv: KeyValue["Service"]
-  private readonly shards: ShardTable
   private readonly queues: ShardQueues
   private readonly retention: Retention
+  private readonly replies: Replies
 
   constructor(
     keys: ClusterKeys,
     kv: KeyValue["Service"],
-    shards: ShardTable,
     queues: ShardQueues,
-    retention: Retention
+    retention: Retention,
+    replies: Replies
   ) {
     this.keys = keys
     this.kv = kv
-    this.shards = shards
     this.queues = queues
     this.retention = retention
+    this.replies = replies
   }
 
   get encoded(): MessageStorage.Encoded {
     return {
       saveEnvelope: (options) => persistent(Effect.suspend(() => this.saveEnvelope(options))),
       saveReply: (reply) =>
-        countFenced(persistent(reply._tag === "WithExit" ? this.saveExit(reply) : this.saveChunk(reply))),
+        countFenced(
+          persistent(reply._tag === "WithExit" ? this.replies.saveExit(reply) : this.replies.saveChunk(reply))
+        ),
       clearReplies: (id, options) =>
         persistent(this.clearReplies(
           String(id),
           options?.expectedReplyId === undefined ? undefined : String(options.expectedReplyId)
         )),
       requestIdForPrimaryKey: (primaryKey) => persistent(this.requestOf(primaryKey)),
-      repliesFor: (ids) => this.replies(ids, false),
-      repliesForUnfiltered: (ids) => this.replies(ids, true),
+      repliesFor: (ids) => persistent(this.replies.of(ids, false)),
+      repliesForUnfiltered: (ids) => persistent(this.replies.of(ids, true)),
       unprocessedMessages: (shards, now, options) =>
         options?.addresses?.length === 0 ? Effect.succeed([]) : persistent(this.unprocessed(shards, now, options)),
       unprocessedMessagesById: (ids, now) => persistent(this.unprocessedById(ids.map(String), now)),
@@ -123,7 +122,7 @@ class Messages {
     }
   }
 
-  /** Rows, read at once. Apart from transactions: those that read are not sent together with others. */
+  /** Rows, read at once. */
   private read<const Keys extends ReadonlyArray<string>>(...keys: Keys) {
     return Effect.forEach(keys, (key) => this.kv.get(key), { concurrency: "unbounded" }) as Effect.Effect<
       { readonly [I in keyof Keys]: Option.Option<KeyValueEntry> },
@@ -170,23 +169,11 @@ class Messages {
       const original = yield* rowOf<PrimaryKeyRow>(keyed.value)
       // Its own effect, whose answer was lost.
       if (original.id === id && known._tag === "Some" && known.value.text === row) return Success()
-      const last = yield* this.lastReply(original.id)
+      const last = yield* this.replies.last(original.id)
       return Duplicate({ originalId: Snowflake.Snowflake(original.id), lastReceivedReply: last })
     }
     if (known._tag === "Some" && known.value.text === row) return Success()
     return yield* new IdTaken({ id })
-  })
-
-  /** The exit, or else the last chunk. */
-  private readonly lastReply = Effect.fnUntraced({ self: this }, function*(
-    this: Messages,
-    id: string
-  ) {
-    const [exit, hasChunks] = yield* this.read(this.keys.exit(id), this.keys.hasChunks(id))
-    if (exit._tag === "Some") return Option.some<Reply.Encoded>((yield* rowOf<ExitRow>(exit.value)).reply)
-    if (hasChunks._tag === "None") return Option.none<Reply.Encoded>()
-    const { entries: [chunk] } = yield* this.kv.scan(this.keys.chunks(id), { limit: 1, reverse: true })
-    return chunk === undefined ? Option.none<Reply.Encoded>() : Option.some(yield* rowOf<Reply.Encoded>(chunk))
   })
 
   private readonly saveAcknowledgement = Effect.fnUntraced({ self: this }, function*(
@@ -220,91 +207,6 @@ class Messages {
     })
   }
 
-  /** The shard of a request; `undefined` when there is no such request. */
-  private readonly shardOf = Effect.fnUntraced({ self: this }, function*(this: Messages, id: string) {
-    const waiting = this.queues.find(id)
-    if (waiting !== undefined) return waiting.shard
-    const request = yield* this.kv.get(this.keys.request(id))
-    return request._tag === "None" ? undefined : (yield* rowOf<RequestRow>(request.value)).shard
-  })
-
-  /** The next refresh is to say so at once. */
-  private loses(shard: string, lock: number | undefined): Effect.Effect<void> {
-    return Effect.sync(() => this.shards.release(shard, lock))
-  }
-
-  private readonly saveExit = Effect.fnUntraced({ self: this }, function*(
-    this: Messages,
-    reply: Reply.WithExitEncoded
-  ) {
-    const { requestId: id } = reply
-    const shard = yield* this.shardOf(id)
-    if (shard === undefined) return
-    const lock = this.shards.lockOf(shard)
-    const fence = this.shards.fence(this.keys, shard)
-    if (fence instanceof ShardLockLost) return yield* fence
-    const waits = this.keys.part(shard, id, "r")
-    const entity = yield* this.entityOf(id)
-    const hour = entity === undefined ? undefined : this.retention.hourFor(entity.type)
-    const row: ExitRow = hour === undefined ? { reply } : { reply, hour }
-    const finished: FinishedRow | undefined = entity
-    const stored = yield* carryOut(this.kv, {
-      if: [Compare.exists(waits), ...fence],
-      do: [
-        Op.put(this.keys.exit(id), JSON.stringify(row)),
-        Op.delete(waits),
-        Op.delete(this.keys.part(shard, id, "a")),
-        Op.delete(this.keys.part(shard, id, "i")),
-        Op.delete(this.keys.part(shard, id, "u")),
-        Op.delete(this.keys.part(shard, id, "k")),
-        ...hour === undefined ? [] : [Op.put(this.keys.finishedIn(hour, id), JSON.stringify(finished))]
-      ]
-    }, { onConflict: () => this.loses(shard, lock), proof: this.holds(this.keys.exit(id), JSON.stringify(row)) })
-    if (stored) return yield* messageProcessed
-    const [exit, waiting] = yield* this.read(this.keys.exit(id), waits)
-    if (waiting._tag === "Some") {
-      yield* this.loses(shard, lock)
-      return yield* new ShardLockLost({ shard })
-    }
-    // The request was cleared.
-    if (exit._tag === "None") return
-    if ((yield* rowOf<ExitRow>(exit.value)).reply.id !== reply.id) return yield* new RequestFinished({ id })
-  })
-
-  private readonly entityOf = Effect.fnUntraced({ self: this }, function*(this: Messages, id: string) {
-    const item = this.queues.find(id)?.items.get("r")
-    if (item !== undefined) return { type: item.type, entity: item.entity }
-    const request = yield* this.kv.get(this.keys.request(id))
-    if (request._tag === "None") return undefined
-    const { envelope: { address } } = yield* rowOf<RequestRow>(request.value)
-    return { type: address.entityType, entity: address.entityId }
-  })
-
-  private readonly saveChunk = Effect.fnUntraced({ self: this }, function*(this: Messages, reply: Reply.ChunkEncoded) {
-    const { requestId: id } = reply
-    const shard = yield* this.shardOf(id)
-    if (shard === undefined) return
-    const lock = this.shards.lockOf(shard)
-    const fence = this.shards.fence(this.keys, shard)
-    if (fence instanceof ShardLockLost) return yield* fence
-    const waits = this.keys.part(shard, id, "r")
-    const key = this.keys.chunk(id, reply.id)
-    const stored = yield* carryOut(this.kv, {
-      if: [Compare.exists(waits), Compare.missing(key), ...fence],
-      do: [
-        Op.put(key, JSON.stringify(reply)),
-        Op.put(this.keys.hasChunks(id), ""),
-        Op.put(this.keys.part(shard, id, "u"), reply.id)
-      ]
-    }, { onConflict: () => this.loses(shard, lock) })
-    if (stored) return
-    const [chunk, waiting] = yield* this.read(key, waits)
-    if (chunk._tag === "Some") return
-    if (waiting._tag === "None") return yield* new RequestFinished({ id })
-    yield* this.loses(shard, lock)
-    return yield* new ShardLockLost({ shard })
-  })
-
   /** Takes the exit back, so that the request waits again at its old place. */
   private readonly clearReplies = Effect.fnUntraced({ self: this }, function*(
     this: Messages,
@@ -319,7 +221,7 @@ class Messages {
       const waits = this.keys.part(shard, id, "r")
       if (exit._tag === "None") {
         if (expected !== undefined) {
-          const last = yield* this.lastReply(id)
+          const last = yield* this.replies.last(id)
           if (last._tag === "None" || last.value.id !== expected) return
         }
         const reset = yield* carryOut(this.kv, {
@@ -356,44 +258,6 @@ class Messages {
       : Option.some(Snowflake.Snowflake((yield* rowOf<PrimaryKeyRow>(found.value)).id))
   })
 
-  /** In the order in which they were stored. */
-  private replies(ids: NonEmptyArray<string>, all: boolean): Result<Array<Reply.Encoded>> {
-    return persistent(Effect.map(
-      Effect.forEach([...new Set(ids.map(String))], (id) => this.repliesOf(id, all), { concurrency: "unbounded" }),
-      (found) => found.flat().sort((a, b) => a.revision - b.revision).map(({ reply }) => reply)
-    ))
-  }
-
-  private readonly repliesOf = Effect.fnUntraced({ self: this }, function*(
-    this: Messages,
-    id: string,
-    all: boolean
-  ) {
-    const [exit, hasChunks] = yield* this.read(this.keys.exit(id), this.keys.hasChunks(id))
-    const chunks: Array<KeyValueEntry> = []
-    let acknowledged = Option.none<KeyValueEntry>()
-    if (hasChunks._tag === "Some") {
-      acknowledged = yield* this.kv.get(this.keys.acknowledged(id))
-      let cursor: Uint8Array | undefined
-      do {
-        const page = yield* this.kv.scan(this.keys.chunks(id), { cursor })
-        chunks.push(...page.entries)
-        cursor = page.cursor
-      } while (cursor !== undefined)
-    }
-    const lastKey = acknowledged._tag === "None" ? "" : this.keys.chunk(id, acknowledged.value.text)
-    const through = chunks.find(({ keyText }) => keyText === lastKey)?.createRevision ?? 0
-    const replies: Array<{ readonly revision: number; readonly reply: Reply.Encoded }> = []
-    for (const chunk of chunks) {
-      if (!all && chunk.createRevision <= through) continue
-      replies.push({ revision: chunk.createRevision, reply: yield* rowOf<Reply.Encoded>(chunk) })
-    }
-    if (exit._tag === "Some") {
-      replies.push({ revision: exit.value.modRevision, reply: (yield* rowOf<ExitRow>(exit.value)).reply })
-    }
-    return replies
-  })
-
   private readonly unprocessed = Effect.fnUntraced({ self: this }, function*(
     this: Messages,
     shards: ReadonlyArray<string>,
@@ -419,22 +283,15 @@ class Messages {
     const envelope = (yield* rowOf<{ readonly envelope?: Envelope.Encoded }>(entry)).envelope ??
       (yield* this.envelopeOf(waiting.id))
     if (envelope === undefined) return undefined
-    return { envelope, lastSentReply: yield* this.chunkOf(waiting.id, waiting.parts.get("k")?.text) } satisfies Message
+    return {
+      envelope,
+      lastSentReply: yield* this.replies.chunk(waiting.id, waiting.parts.get("k")?.text)
+    } satisfies Message
   })
 
   private readonly envelopeOf = Effect.fnUntraced({ self: this }, function*(this: Messages, id: string) {
     const request = yield* this.kv.get(this.keys.request(id))
     return request._tag === "None" ? undefined : (yield* rowOf<RequestRow>(request.value)).envelope
-  })
-
-  private readonly chunkOf = Effect.fnUntraced({ self: this }, function*(
-    this: Messages,
-    id: string,
-    reply: string | undefined
-  ) {
-    if (reply === undefined) return Option.none<Reply.Encoded>()
-    const chunk = yield* this.kv.get(this.keys.chunk(id, reply))
-    return chunk._tag === "None" ? Option.none() : Option.some(yield* rowOf<Reply.Encoded>(chunk.value))
   })
 
   private readonly unprocessedById = Effect.fnUntraced({ self: this }, function*(
@@ -459,7 +316,7 @@ class Messages {
     if (waits._tag === "None" || unacknowledged._tag === "Some") return undefined
     return {
       envelope: request.envelope,
-      lastSentReply: yield* this.chunkOf(id, last._tag === "Some" ? last.value.text : undefined),
+      lastSentReply: yield* this.replies.chunk(id, last._tag === "Some" ? last.value.text : undefined),
       order: found.value.createRevision
     }
   })
@@ -500,7 +357,8 @@ export const makeEncoded = Effect.fnUntraced(function*(
   const kv = yield* KeyValue
   const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes, freshness)
   const retention = yield* Retention.make(keys, options)
-  const messages = new Messages(keys, kv, yield* HeldShards, queues, retention)
+  const replies = new Replies(keys, kv, yield* HeldShards, queues, retention)
+  const messages = new Messages(keys, kv, queues, retention, replies)
   return { encoded: messages.encoded, retention, work: MessageWork.of({ next: queues.next }) }
 })
 

@@ -67,6 +67,12 @@ interface MirrorGroup {
   readonly scope: Scope.Closeable
 }
 
+/**
+ * Requests saved by this process that its mirror may not show yet. Beyond that the mirror is away, and readings wait for
+ * it: what it does not show takes memory that nothing else bounds.
+ */
+const maxAhead = 8_192
+
 /** What this process saved. */
 interface Ahead {
   readonly shard: string
@@ -155,6 +161,10 @@ export class ShardQueues {
   saved(shard: string, id: string, row: string, revision: number): void {
     const group = this.groups.find(({ shards }) => shards.has(shard))
     if (group === undefined || group.mirror.isEnded || group.mirror.revision >= revision) return
+    if (this.ahead.size >= maxAhead) {
+      this.freshness.doubt()
+      return
+    }
     const key = this.keys.part(shard, id, "r")
     const record = { createRevision: revision, modRevision: revision, version: 1, lease: 0, value: bytesOf(row) }
     const entry = new KeyValueEntry(bytesOf(key), record)

@@ -40,8 +40,11 @@ export interface TransactionRow {
 export class TransactionBuffer {
   readonly conditions: Array<Compare> = []
   readonly operations: Array<Op<unknown>> = []
-  /** Called when the transaction is not committed because a condition does not hold. */
-  readonly onConflict: Array<() => Effect.Effect<void>> = []
+  /** Called when the transaction is not committed because one of these conditions does not hold. */
+  readonly onConflict: Array<{
+    readonly conditions: ReadonlyArray<Compare>
+    readonly call: () => Effect.Effect<void>
+  }> = []
   /** Each says whether the transaction took effect, from what only it writes. */
   readonly proofs: Array<Effect.Effect<boolean, ReadFailure>> = []
   /** Requests saved in it, by their primary key. */
@@ -101,7 +104,7 @@ export const carryOut = (
       if (!succeeded) return false
       open.conditions.push(...txn.if)
       open.operations.push(...txn.do)
-      if (onConflict !== undefined) open.onConflict.push(onConflict)
+      if (onConflict !== undefined) open.onConflict.push({ conditions: txn.if, call: onConflict })
       if (proof !== undefined) open.proofs.push(proof)
       return true
     })
@@ -148,8 +151,7 @@ const commit = Effect.fnUntraced(function*(
   buffer: TransactionBuffer
 ): Effect.fn.Return<number | undefined, WriteFailure | ReadFailure | TransactionConflict> {
   const rows = [...buffer.rows.values()]
-  const rowConditions = rows.flatMap((row) => row.conditions)
-  const conditions = [...buffer.conditions, ...rowConditions]
+  const conditions = [...buffer.conditions, ...rows.flatMap((row) => row.conditions)]
   const operations = [...buffer.operations, ...rows.flatMap(({ operation }) => operation ?? [])]
   if (operations.length === 0) return undefined
   for (let attempt = 0;; attempt++) {
@@ -162,9 +164,10 @@ const commit = Effect.fnUntraced(function*(
     // The conditions do not hold any more once it took effect; one proof is enough, because it is all or nothing.
     const [proof] = buffer.proofs
     if (attempt > 0 && proof !== undefined && (yield* proof)) return undefined
-    // A row that somebody else changed says nothing of what the others stand for: that a shard is still held.
-    const rowsHold = rows.length === 0 || (yield* kv.transact({ if: rowConditions })).succeeded
-    if (rowsHold) yield* Effect.forEach(buffer.onConflict, (call) => call(), { discard: true })
+    // A row that somebody else changed does not say that a shard is lost.
+    for (const { call, conditions } of buffer.onConflict) {
+      if (!(yield* kv.transact({ if: conditions })).succeeded) yield* call()
+    }
     yield* transactionConflict
     return yield* new TransactionConflict({ conditions: conditions.length })
   }

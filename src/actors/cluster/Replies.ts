@@ -1,0 +1,224 @@
+/**
+ * Replies of requests: exits and chunks. A runner stores them only while it holds the request's shard: the transaction
+ * compares the create revision of the lock.
+ */
+import { Effect, Option } from "effect"
+import type { NonEmptyArray } from "effect/Array"
+import type { Reply } from "effect/cluster"
+import type { KeyValue, KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
+import { Compare, Op } from "../../client/Txn.ts"
+import { messageProcessed } from "../ActorMetrics.ts"
+import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
+import type { UnknownRow } from "./Failures.ts"
+import { RequestFinished, ShardLockLost } from "./Failures.ts"
+import type { ShardTable } from "./HeldShards.ts"
+import type { ExitRow, FinishedRow, RequestRow } from "./MessageRows.ts"
+import { rowOf } from "./MessageRows.ts"
+import type { Retention } from "./Retention.ts"
+import type { ShardQueues } from "./ShardQueues.ts"
+import { carryOut } from "./StorageTransaction.ts"
+
+/** A request that this process may store replies of. */
+interface Owned {
+  readonly shard: string
+  readonly type: string
+  readonly entity: string
+  /** The create revision of the shard's lock, and what holds while it is this process's. */
+  readonly lock: number | undefined
+  readonly fence: ReadonlyArray<Compare>
+}
+
+/** Requests with chunks that are remembered before those of lost shards are looked for. */
+const chunkedAtEase = 1_024
+
+export class Replies {
+  private readonly keys: ClusterKeys
+  private readonly kv: KeyValue["Service"]
+  private readonly shards: ShardTable
+  private readonly queues: ShardQueues
+  private readonly retention: Retention
+  /** Requests of which this process stored a chunk, with the shard, until they end. */
+  private readonly chunked = new Map<string, string>()
+
+  constructor(
+    keys: ClusterKeys,
+    kv: KeyValue["Service"],
+    shards: ShardTable,
+    queues: ShardQueues,
+    retention: Retention
+  ) {
+    this.keys = keys
+    this.kv = kv
+    this.shards = shards
+    this.queues = queues
+    this.retention = retention
+  }
+
+  readonly saveExit = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.WithExitEncoded) {
+    const { requestId: id } = reply
+    const owned = yield* this.owned(id)
+    if (owned === undefined) return
+    const { entity, fence, lock, shard, type } = owned
+    const waits = this.keys.part(shard, id, "r")
+    const hour = this.retention.hourFor(type)
+    const row: ExitRow = hour === undefined ? { reply } : { reply, hour }
+    const text = JSON.stringify(row)
+    const finished: FinishedRow = { type, entity }
+    const stored = yield* carryOut(this.kv, {
+      if: [Compare.exists(waits), ...fence],
+      do: [
+        Op.put(this.keys.exit(id), text),
+        Op.delete(waits),
+        ...this.partsOf(shard, id).map((part) => Op.delete(this.keys.part(shard, id, part))),
+        ...hour === undefined ? [] : [Op.put(this.keys.finishedIn(hour, id), JSON.stringify(finished))]
+      ]
+    }, {
+      onStored: () => this.chunked.delete(id),
+      onConflict: () => this.loses(shard, lock),
+      proof: this.holds(this.keys.exit(id), text)
+    })
+    if (stored) return yield* messageProcessed
+    const [exit, waiting] = yield* this.read(this.keys.exit(id), waits)
+    if (waiting._tag === "Some") {
+      yield* this.loses(shard, lock)
+      return yield* new ShardLockLost({ shard })
+    }
+    // The request was cleared.
+    if (exit._tag === "None") return
+    if ((yield* rowOf<ExitRow>(exit.value)).reply.id !== reply.id) return yield* new RequestFinished({ id })
+  })
+
+  readonly saveChunk = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.ChunkEncoded) {
+    const { requestId: id } = reply
+    const owned = yield* this.owned(id)
+    if (owned === undefined) return
+    const { fence, lock, shard } = owned
+    const waits = this.keys.part(shard, id, "r")
+    const key = this.keys.chunk(id, reply.id)
+    this.remember(id, shard)
+    const stored = yield* carryOut(this.kv, {
+      if: [Compare.exists(waits), Compare.missing(key), ...fence],
+      do: [
+        Op.put(key, JSON.stringify(reply)),
+        Op.put(this.keys.hasChunks(id), ""),
+        Op.put(this.keys.part(shard, id, "u"), reply.id)
+      ]
+    }, { onConflict: () => this.loses(shard, lock) })
+    if (stored) return
+    const [chunk, waiting] = yield* this.read(key, waits)
+    if (chunk._tag === "Some") return
+    if (waiting._tag === "None") return yield* new RequestFinished({ id })
+    yield* this.loses(shard, lock)
+    return yield* new ShardLockLost({ shard })
+  })
+
+  /** The exit, or else the last chunk. */
+  readonly last = Effect.fnUntraced({ self: this }, function*(this: Replies, id: string) {
+    const [exit, hasChunks] = yield* this.read(this.keys.exit(id), this.keys.hasChunks(id))
+    if (exit._tag === "Some") return Option.some<Reply.Encoded>((yield* rowOf<ExitRow>(exit.value)).reply)
+    if (hasChunks._tag === "None") return Option.none<Reply.Encoded>()
+    const { entries: [chunk] } = yield* this.kv.scan(this.keys.chunks(id), { limit: 1, reverse: true })
+    return chunk === undefined ? Option.none<Reply.Encoded>() : Option.some(yield* rowOf<Reply.Encoded>(chunk))
+  })
+
+  /** One chunk of a request. */
+  readonly chunk = Effect.fnUntraced({ self: this }, function*(this: Replies, id: string, reply: string | undefined) {
+    if (reply === undefined) return Option.none<Reply.Encoded>()
+    const chunk = yield* this.kv.get(this.keys.chunk(id, reply))
+    return chunk._tag === "None" ? Option.none() : Option.some(yield* rowOf<Reply.Encoded>(chunk.value))
+  })
+
+  /** In the order in which they were stored; without `all` those that are acknowledged are left out. */
+  readonly of = (
+    ids: NonEmptyArray<string>,
+    all: boolean
+  ): Effect.Effect<Array<Reply.Encoded>, ReadFailure | UnknownRow> =>
+    Effect.map(
+      Effect.forEach([...new Set(ids.map(String))], (id) => this.ofOne(id, all), { concurrency: "unbounded" }),
+      (found) => found.flat().sort((a, b) => a.revision - b.revision).map(({ reply }) => reply)
+    )
+
+  private readonly ofOne = Effect.fnUntraced({ self: this }, function*(this: Replies, id: string, all: boolean) {
+    const [exit, hasChunks] = yield* this.read(this.keys.exit(id), this.keys.hasChunks(id))
+    const chunks: Array<KeyValueEntry> = []
+    let acknowledged = Option.none<KeyValueEntry>()
+    if (hasChunks._tag === "Some") {
+      acknowledged = yield* this.kv.get(this.keys.acknowledged(id))
+      let cursor: Uint8Array | undefined
+      do {
+        const page = yield* this.kv.scan(this.keys.chunks(id), { cursor })
+        chunks.push(...page.entries)
+        cursor = page.cursor
+      } while (cursor !== undefined)
+    }
+    const lastKey = acknowledged._tag === "None" ? "" : this.keys.chunk(id, acknowledged.value.text)
+    const through = chunks.find(({ keyText }) => keyText === lastKey)?.createRevision ?? 0
+    const replies: Array<{ readonly revision: number; readonly reply: Reply.Encoded }> = []
+    for (const chunk of chunks) {
+      if (!all && chunk.createRevision <= through) continue
+      replies.push({ revision: chunk.createRevision, reply: yield* rowOf<Reply.Encoded>(chunk) })
+    }
+    if (exit._tag === "Some") {
+      replies.push({ revision: exit.value.modRevision, reply: (yield* rowOf<ExitRow>(exit.value)).reply })
+    }
+    return replies
+  })
+
+  /** The request, as far as replies concern it; `undefined` when there is none. Fails when its shard is lost. */
+  private readonly owned = Effect.fnUntraced({ self: this }, function*(this: Replies, id: string) {
+    const waiting = this.queues.find(id)
+    const item = waiting?.items.get("r")
+    let request: Pick<Owned, "shard" | "type" | "entity">
+    if (waiting !== undefined && item !== undefined) {
+      request = { shard: waiting.shard, type: item.type, entity: item.entity }
+    } else {
+      const found = yield* this.kv.get(this.keys.request(id))
+      if (found._tag === "None") return undefined
+      const { envelope: { address }, shard } = yield* rowOf<RequestRow>(found.value)
+      request = { shard, type: address.entityType, entity: address.entityId }
+    }
+    const { shard } = request
+    const fence = this.shards.fence(this.keys, shard)
+    if (fence instanceof ShardLockLost) return yield* fence
+    return { ...request, lock: this.shards.lockOf(shard), fence } satisfies Owned
+  })
+
+  /** The next refresh is to say so at once. */
+  private loses(shard: string, lock: number | undefined): Effect.Effect<void> {
+    return Effect.sync(() => this.shards.release(shard, lock))
+  }
+
+  /**
+   * What may be in the queue beside the request. Others interrupt it at any time. What concerns chunks is there only
+   * after one was stored, which the owner of the shard did, or found in the queue when it became the owner.
+   */
+  private partsOf(shard: string, id: string): ReadonlyArray<QueuePart> {
+    const waiting = this.queues.find(id)
+    const knowsAll = waiting !== undefined && this.shards.lockOf(shard) !== undefined && !this.chunked.has(id)
+    return knowsAll && !waiting.parts.has("u") && !waiting.parts.has("k") && !waiting.parts.has("a")
+      ? ["i"]
+      : ["i", "a", "u", "k"]
+  }
+
+  private remember(id: string, shard: string): void {
+    if (this.chunked.size >= chunkedAtEase) {
+      for (const [other, of] of this.chunked) if (this.shards.lockOf(of) === undefined) this.chunked.delete(other)
+    }
+    this.chunked.set(id, shard)
+  }
+
+  /** Rows, read at once. */
+  private read<const Keys extends ReadonlyArray<string>>(...keys: Keys) {
+    return Effect.forEach(keys, (key) => this.kv.get(key), { concurrency: "unbounded" }) as Effect.Effect<
+      { readonly [I in keyof Keys]: Option.Option<KeyValueEntry> },
+      ReadFailure
+    >
+  }
+
+  private holds(key: string, text: string): Effect.Effect<boolean, ReadFailure> {
+    return Effect.map(
+      Effect.suspend(() => this.kv.get(key)),
+      (found) => found._tag === "Some" && found.value.text === text
+    )
+  }
+}
