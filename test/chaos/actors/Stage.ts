@@ -16,7 +16,7 @@ import { RunnerProcess } from "./RunnerProcess.ts"
 import { effectsPrefix, holdersPrefix, message, Tally } from "./Tally.ts"
 
 /** Milliseconds within which a thing has to happen that a machine at rest does in a few seconds. */
-export const limitMs = 40_000
+export const limitMs = 90_000
 
 type Services = ManagedRuntime.ManagedRuntime.Services<ReturnType<typeof makeRuntime>>
 
