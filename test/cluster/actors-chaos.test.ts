@@ -6,34 +6,40 @@ import { assert, it } from "@effect/vitest"
 import { inflict } from "../chaos/actors/Faults.ts"
 import { run } from "../chaos/actors/Run.ts"
 
-it("messages are neither lost nor doubled by runners and nodes that die, stop, are cut off, join and leave", async () => {
-  const beganMs = performance.now()
-  const { effects, lines, problems } = await run({
-    seed: 13,
-    runners: 2,
-    entities: 24,
-    inFlight: 8,
-    perSecond: 100,
-    note: () => {},
-    sampleMs: 60_000,
-    scenario: async (stage) => {
-      for (
-        const fault of [
-          "runner-stopped",
-          "runner-cut-off",
-          "runner-and-leader-killed",
-          "runner-joins",
-          "runners-rolled",
-          "nodes-rolled"
-        ] as const
-      ) {
-        await inflict(fault, stage, false)
-        await stage.everyEntityAnswers(`after ${fault}`)
-        assert.deepStrictEqual(stage.surprises(), [], fault)
+it(
+  "messages are neither lost nor doubled by runners and nodes that die, stop, are cut off, join and leave",
+  async () => {
+    const beganMs = performance.now()
+    const { effects, lines, problems } = await run({
+      seed: 13,
+      runners: 2,
+      entities: 24,
+      inFlight: 8,
+      perSecond: 100,
+      note: () => {},
+      sampleMs: 60_000,
+      scenario: async (stage) => {
+        for (
+          const fault of [
+            "runner-stopped",
+            "runner-cut-off",
+            "runner-and-leader-killed",
+            "runner-joins",
+            "runners-rolled",
+            "nodes-rolled"
+          ] as const
+        ) {
+          await inflict(fault, stage, false)
+          await stage.everyEntityAnswers(`after ${fault}`)
+          assert.deepStrictEqual(stage.surprises(), [], fault)
+        }
       }
-    }
-  })
-  assert.deepStrictEqual(problems, [], lines.join("\n"))
-  const seconds = ((performance.now() - beganMs) / 1_000).toFixed(0)
-  process.stdout.write(`FIGURE ${effects} messages of actors took effect once under six kinds of faults in ${seconds} s\n`)
-}, 600_000)
+    })
+    assert.deepStrictEqual(problems, [], lines.join("\n"))
+    const seconds = ((performance.now() - beganMs) / 1_000).toFixed(0)
+    process.stdout.write(
+      `FIGURE ${effects} messages of actors took effect once under six kinds of faults in ${seconds} s\n`
+    )
+  },
+  600_000
+)

@@ -4,7 +4,7 @@
  * gives the same life each time. `History.ts` and the ends of requests say whether it was one that must not be.
  */
 import { Clock, Context, Effect, Fiber, Layer, References, Scheduler, Stream } from "effect"
-import { RunnerAddress, Runner, RunnerStorage, ShardId, ShardingConfig, Snowflake } from "effect/cluster"
+import { Runner, RunnerAddress, RunnerStorage, ShardId, ShardingConfig, Snowflake } from "effect/cluster"
 import type { MessageStorage } from "effect/cluster"
 import {
   addToTransaction,
@@ -123,7 +123,12 @@ const sender = Effect.fnUntraced(function*(world: World, way: Way, services: Ser
     if (some === undefined) continue
     if (random.chance(0.1)) {
       yield* until(encoded.saveEnvelope({
-        envelope: { _tag: "Interrupt", id: world.id, requestId: some, address: addressOf(world.shardOf.get(some) ?? "") },
+        envelope: {
+          _tag: "Interrupt",
+          id: world.id,
+          requestId: some,
+          address: addressOf(world.shardOf.get(some) ?? "")
+        },
         primaryKey: null,
         deliverAt: null
       }))
@@ -303,7 +308,10 @@ class RunnerLife {
     const name = shardOf.get(id) ?? ""
     yield* Effect.sleep(random.below(this.way.calm ? 10 : 400))
     if (Number(id) % 4 === 0 && !hasChunk) {
-      yield* this.store(id, this.encoded.saveReply({ _tag: "Chunk", requestId: id, id: this.world.id, sequence: 0, values: [1] }))
+      yield* this.store(
+        id,
+        this.encoded.saveReply({ _tag: "Chunk", requestId: id, id: this.world.id, sequence: 0, values: [1] })
+      )
       // It is read once more when the chunk is acknowledged.
       yield* this.forget(id)
       return
@@ -345,8 +353,10 @@ const life = Effect.fnUntraced(function*(world: World) {
   yield* Effect.gen(function*() {
     const watch = yield* Watch
     yield* Effect.forkChild(
-      Stream.runForEach(watch.changes({ prefix: "" }, { fromRevision: 1 }), ({ events, revision }) =>
-        Effect.sync(() => history.saw(revision, events))),
+      Stream.runForEach(
+        watch.changes({ prefix: "" }, { fromRevision: 1 }),
+        ({ events, revision }) => Effect.sync(() => history.saw(revision, events))
+      ),
       { startImmediately: true }
     )
     const ways: Array<Way> = []
@@ -355,7 +365,7 @@ const life = Effect.fnUntraced(function*(world: World) {
       ways.push(made)
       return made
     }
-    let rough = true
+    const phase = { rough: true }
     const sending = yield* Effect.forkChild(Effect.all(
       Array.from({ length: senders }, (_, i) => sender(world, way(`sender ${i}`), services)),
       { concurrency: "unbounded" }
@@ -364,12 +374,12 @@ const life = Effect.fnUntraced(function*(world: World) {
     // Each at an address of its own; a process that was killed is followed by another one at the same address.
     for (let port = 1; port <= runners; port++) {
       yield* Effect.forkChild(Effect.gen(function*() {
-        for (let run = 1; rough; run++) {
+        for (let run = 1; phase.rough; run++) {
           const own = way(`runner ${port}.${run}`)
           const endsMs = (yield* Clock.currentTimeMillis) + 1_000 + random.below(roughMs)
           const clock = yield* Clock.Clock
           const runner = yield* RunnerLife.make(world, own, services, port)
-          yield* runner.work(() => !rough || clock.currentTimeMillisUnsafe() > endsMs)
+          yield* runner.work(() => !phase.rough || clock.currentTimeMillisUnsafe() > endsMs)
           own.stop()
         }
       }))
@@ -383,7 +393,7 @@ const life = Effect.fnUntraced(function*(world: World) {
       victim.stop()
       yield* Effect.forkChild(Effect.andThen(Effect.sleep(random.below(3 * lockMs)), Effect.sync(() => victim.goOn())))
     }
-    rough = false
+    phase.rough = false
     yield* Fiber.join(sending)
     for (const one of ways) {
       if (!one.name.startsWith("runner")) one.calm = true

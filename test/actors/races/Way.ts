@@ -82,7 +82,8 @@ export class Way {
             get: (...args) => this.read(kv.get(...args)),
             scan: (...args) => this.read(kv.scan(...args)),
             put: (...args) => this.write(kv.put(...args), ({ revision }) => revision),
-            delete: (...args) => this.write(kv.delete(...args), ({ deleted, revision }) => deleted ? revision : undefined),
+            delete: (...args) =>
+              this.write(kv.delete(...args), ({ deleted, revision }) => deleted ? revision : undefined),
             transact: (txn, options) =>
               (txn.do?.length ?? 0) + (txn.else?.length ?? 0) === 0
                 ? this.read(kv.transact(txn, options))

@@ -42,8 +42,10 @@ export const audit = Effect.fnUntraced(function*(ledger: Ledger) {
       found.set(entity, (found.get(entity) ?? 0) + 1)
     }))
   const counts = new Map<string, number>()
-  yield* Stream.runForEach(kv.scanAll(countsPrefix), ({ keyText, text }) =>
-    Effect.sync(() => counts.set(keyText.slice(countsPrefix.length), Number(text))))
+  yield* Stream.runForEach(
+    kv.scanAll(countsPrefix),
+    ({ keyText, text }) => Effect.sync(() => counts.set(keyText.slice(countsPrefix.length), Number(text)))
+  )
   for (const [entity, effects] of found) {
     if (counts.get(entity) !== effects) problems.push(`${entity} counted ${counts.get(entity)} of ${effects} effects`)
   }
@@ -60,17 +62,22 @@ export const unanswered = Effect.fnUntraced(function*(ledger: Ledger) {
   const kv = yield* KeyValue
   const keys = new ClusterKeys({})
   const longest = [...ledger.waiting].sort(([, a], [, b]) => a - b).slice(0, 5)
-  return yield* Effect.forEach(longest, Effect.fnUntraced(function*([key, calledMs]) {
-    const [entity = "", id = ""] = key.slice(effectsPrefix.length).split("/")
-    const seconds = ((performance.now() - calledMs) / 1_000).toFixed(0)
-    const effect = yield* kv.get(key)
-    const line = `${key} waits for ${seconds} s; ${effect._tag === "Some" ? "its effect is there" : "it has no effect"}`
-    for (const { _tag: tag } of Tally.protocol.requests.values()) {
-      const found = yield* kv.get(keys.primaryKey(`${Tally.type}/${entity}/${tag}/${id}`))
-      if (found._tag === "None") continue
-      const exit = yield* kv.get(keys.exit((JSON.parse(found.value.text) as { readonly id: string }).id))
-      return `${line}; its exit: ${exit._tag === "Some" ? exit.value.text : "none"}`
-    }
-    return `${line}; it is not saved`
-  }))
+  return yield* Effect.forEach(
+    longest,
+    Effect.fnUntraced(function*([key, calledMs]) {
+      const [entity = "", id = ""] = key.slice(effectsPrefix.length).split("/")
+      const seconds = ((performance.now() - calledMs) / 1_000).toFixed(0)
+      const effect = yield* kv.get(key)
+      const line = `${key} waits for ${seconds} s; ${
+        effect._tag === "Some" ? "its effect is there" : "it has no effect"
+      }`
+      for (const { _tag: tag } of Tally.protocol.requests.values()) {
+        const found = yield* kv.get(keys.primaryKey(`${Tally.type}/${entity}/${tag}/${id}`))
+        if (found._tag === "None") continue
+        const exit = yield* kv.get(keys.exit((JSON.parse(found.value.text) as { readonly id: string }).id))
+        return `${line}; its exit: ${exit._tag === "Some" ? exit.value.text : "none"}`
+      }
+      return `${line}; it is not saved`
+    })
+  )
 })

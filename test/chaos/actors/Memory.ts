@@ -71,15 +71,16 @@ export class Memory {
     const problems: Array<string> = []
     for (const pid of new Set(this.samples.map((sample) => sample.pid))) {
       const own = this.samples.filter((sample) => sample.pid === pid)
-      const between = (from: number, to: number) =>
-        own.filter(({ atMs }) => atMs >= from * runMs && atMs < to * runMs)
+      const between = (from: number, to: number) => own.filter(({ atMs }) => atMs >= from * runMs && atMs < to * runMs)
       const [before, after] = [between(0.25, 0.5), between(0.75, 1)]
       if (before.length < minSamples || after.length < minSamples) continue
       const compare = (what: "rss" | "heap", of: (sample: Sample) => number | undefined) => {
         const [from, to] = [before, after].map((samples) => samples.map(of).filter((value) => value !== undefined))
         if (from === undefined || to === undefined || from.length < minSamples || to.length < minSamples) return
         const { mib, share } = allowed[what]
-        const line = `${own[0]?.name} (${pid}): ${what} ${median(from).toFixed(0)} MiB, then ${median(to).toFixed(0)} MiB`
+        const line = `${own[0]?.name} (${pid}): ${what} ${median(from).toFixed(0)} MiB, then ${
+          median(to).toFixed(0)
+        } MiB`
         lines.push(line)
         if (median(to) > median(from) * (1 + share) + mib) problems.push(`memory grows: ${line}`)
       }

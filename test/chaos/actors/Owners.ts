@@ -58,7 +58,9 @@ export class Owners {
       this.problem(`${key} took effect ${version} times; the last was committed by ${by} at revision ${revision}`)
     }
     const holder = this.locks.get(this.lockKey(shard))
-    if (holder === undefined) return this.depose(`${by} committed ${key} at revision ${revision}, and nobody held ${shard}`)
+    if (holder === undefined) {
+      return this.depose(`${by} committed ${key} at revision ${revision}, and nobody held ${shard}`)
+    }
     const process = this.processOf.get(holder) ?? by
     this.processOf.set(holder, process)
     if (process !== by) this.depose(`${by} committed ${key} at revision ${revision}, and ${process} held ${shard}`)

@@ -82,12 +82,15 @@ export class Stage {
     const locks = this.keys.lock("")
     const end = new AbortController()
     const over = this.runtime.runPromise(
-      Effect.flatMap(Watch, (watch) =>
-        Stream.runForEach(watch.notices({ prefixes: [effectsPrefix, locks] }), (notice) =>
-          Effect.sync(() => {
-            if (notice._tag === "Began") began.resolve()
-            if (notice._tag === "Changes") this.owners.saw(notice.revision, notice.events)
-          }))),
+      Effect.flatMap(
+        Watch,
+        (watch) =>
+          Stream.runForEach(watch.notices({ prefixes: [effectsPrefix, locks] }), (notice) =>
+            Effect.sync(() => {
+              if (notice._tag === "Began") began.resolve()
+              if (notice._tag === "Changes") this.owners.saw(notice.revision, notice.events)
+            }))
+      ),
       { signal: end.signal }
     )
     over.catch((error: unknown) => {
@@ -124,16 +127,21 @@ export class Stage {
   async addRunner(): Promise<RunnerProcess> {
     const [port = 0] = await quietPorts(1)
     this.names += 1
-    const runner = await RunnerProcess.make(`runner-${this.names}`, port, this.site.endpoints.map(({ port: door }) => door))
+    const runner = await RunnerProcess.make(
+      `runner-${this.names}`,
+      port,
+      this.site.endpoints.map(({ port: door }) => door)
+    )
     this.runners.push(runner)
     return runner
   }
 
   async start(child: Child): Promise<void> {
-    const ended = await within(child.start(), limitMs, `${child.name} is ready`)
-    if (ended !== undefined) {
-      throw new Error(`${child.name} did not start (${ended.code ?? ended.signal}):\n${child.log.slice(-20).join("\n")}`)
-    }
+    const log = () => `\n${child.log.slice(-20).join("\n")}`
+    const ended = await within(child.start(), limitMs, `${child.name} is ready`).catch((error: unknown) => {
+      throw new Error(`${String(error)}${log()}`)
+    })
+    if (ended !== undefined) throw new Error(`${child.name} did not start (${ended.code ?? ended.signal}):${log()}`)
   }
 
   /** Ends a runner in good order. */
@@ -182,10 +190,11 @@ export class Stage {
     const id = this.ledger.next
     const entity = Load.entityName(this.random.below(entities))
     let isAnswered = false
-    const answered = this.run(Effect.flatMap(Tally.client, (tally) =>
-      this.ledger.answer(entity, id, tally(entity).Hold(message(id))))).then(() => {
-        isAnswered = true
-      })
+    const answered = this.run(
+      Effect.flatMap(Tally.client, (tally) => this.ledger.answer(entity, id, tally(entity).Hold(message(id))))
+    ).then(() => {
+      isAnswered = true
+    })
     const first = await this.holderOf(id, [])
     const victim = this.runners.find((runner) => runner.wrote(first))
     if (victim === undefined) throw new Error(`${first} has a message and is no runner that runs`)
@@ -251,7 +260,7 @@ export class Stage {
   /** Ends every process and removes everything. */
   async close(): Promise<void> {
     for (const runner of this.runners) runner.resume()
-    for (const end of this.ends.reverse()) await end()
+    for (const end of this.ends.toReversed()) await end()
     await Promise.all(this.runners.map((runner) => runner.close()))
     // What the client would still ask is not answered any more.
     await Promise.race([this.runtime.dispose(), wait(5_000, undefined, { ref: false })])
