@@ -56,3 +56,28 @@ export const audit = Effect.fnUntraced(function*(ledger: Ledger) {
   problems.push(...ledger.wrong.slice(0, 10))
   return { problems, effects: [...found.values()].reduce((sum, effects) => sum + effects, 0) }
 })
+
+/** The messages that have waited longest for their answers, and what became of them. */
+export const unanswered = Effect.fnUntraced(function*(ledger: Ledger) {
+  const kv = yield* KeyValue
+  const keys = new ClusterKeys({})
+  const longest = [...ledger.waiting].sort(([, a], [, b]) => a - b).slice(0, 5)
+  return yield* Effect.forEach(
+    longest,
+    Effect.fnUntraced(function*([key, calledMs]) {
+      const [entity = "", id = ""] = key.slice(effectsPrefix.length).split("/")
+      const seconds = ((performance.now() - calledMs) / 1_000).toFixed(0)
+      const effect = yield* kv.get(key)
+      const line = `${key} waits for ${seconds} s; ${
+        effect._tag === "Some" ? "its effect is there" : "it has no effect"
+      }`
+      for (const { _tag: tag } of Tally.protocol.requests.values()) {
+        const found = yield* kv.get(keys.primaryKey(`${Tally.type}/${entity}/${tag}/${id}`))
+        if (found._tag === "None") continue
+        const exit = yield* kv.get(keys.exit((JSON.parse(found.value.text) as { readonly id: string }).id))
+        return `${line}; its exit: ${exit._tag === "Some" ? exit.value.text : "none"}`
+      }
+      return `${line}; it is not saved`
+    })
+  )
+})

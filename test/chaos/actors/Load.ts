@@ -38,6 +38,8 @@ export class Ledger {
   /** Calls that failed, and were repeated. */
   readonly failures = new Map<string, number>()
   longestMs = 0
+  /** When messages were sent that are not answered, by the keys of their effects. */
+  readonly waiting = new Map<string, number>()
   /** Some of the messages that were answered, to be sent once more. */
   readonly recorded: Array<{ readonly entity: string; readonly id: string }> = []
   private sent = 0
@@ -66,8 +68,10 @@ export class Ledger {
     call: Effect.Effect<string | void, E, R>
   ): Effect.Effect<void, never, R> {
     return Effect.suspend((): Effect.Effect<void, never, R> => {
-      this.expected.add(effectKey(entity, id))
+      const key = effectKey(entity, id)
       const calledMs = performance.now()
+      this.expected.add(key)
+      this.waiting.set(key, calledMs)
       return call.pipe(
         // A runner that leaves ends its connections so, and the message is the next one's.
         Effect.catchCause((cause): Effect.Effect<never, E | typeof interrupted> =>
@@ -82,9 +86,7 @@ export class Ledger {
         Effect.orDie,
         Effect.map((answer) => {
           this.answered += 1
-          if (performance.now() - calledMs > 4000) {
-            console.log("SLOW", id, entity, performance.now() - calledMs, new Date().toISOString())
-          }
+          this.waiting.delete(key)
           this.longestMs = Math.max(this.longestMs, performance.now() - calledMs)
           if (typeof answer === "string" && answer !== id) this.wrong.push(`${id} was answered ${answer}`)
         })

@@ -1,5 +1,5 @@
 /** A run from the beginning to the end: nodes and runners, clients at work, what is done to them, and the verdict. */
-import { audit } from "./Audit.ts"
+import { audit, unanswered } from "./Audit.ts"
 import { Memory } from "./Memory.ts"
 import type { StageOptions } from "./Stage.ts"
 import { Stage } from "./Stage.ts"
@@ -61,7 +61,12 @@ export const run = async (options: RunOptions): Promise<Ran> => {
       clearInterval(sampling)
     }
     const runMs = performance.now() - beganMs
-    await stop()
+    try {
+      await stop()
+    } catch (error) {
+      problems.push(...await stage.run(unanswered(ledger)))
+      throw error
+    }
     await stage.everyEntityAnswers("at the end")
     const audited = await stage.run(audit(ledger))
     effects = audited.effects

@@ -137,12 +137,11 @@ export class Stage {
   }
 
   async start(child: Child): Promise<void> {
-    const ended = await within(child.start(), limitMs, `${child.name} is ready`)
-    if (ended !== undefined) {
-      throw new Error(
-        `${child.name} did not start (${ended.code ?? ended.signal}):\n${child.log.slice(-20).join("\n")}`
-      )
-    }
+    const log = () => `\n${child.log.slice(-20).join("\n")}`
+    const ended = await within(child.start(), limitMs, `${child.name} is ready`).catch((error: unknown) => {
+      throw new Error(`${String(error)}${log()}`)
+    })
+    if (ended !== undefined) throw new Error(`${child.name} did not start (${ended.code ?? ended.signal}):${log()}`)
   }
 
   /** Ends a runner in good order. */
@@ -261,7 +260,7 @@ export class Stage {
   /** Ends every process and removes everything. */
   async close(): Promise<void> {
     for (const runner of this.runners) runner.resume()
-    for (const end of this.ends.reverse()) await end()
+    for (const end of this.ends.toReversed()) await end()
     await Promise.all(this.runners.map((runner) => runner.close()))
     // What the client would still ask is not answered any more.
     await Promise.race([this.runtime.dispose(), wait(5_000, undefined, { ref: false })])

@@ -1,0 +1,120 @@
+/**
+ * What the store's history says of locks, replies and requests, revision by revision, and whether that is as it must be:
+ *
+ * - A lock is taken by one process at a time, and never put over another.
+ * - A reply is committed by the process that has the lock of the request's shard at that revision.
+ * - A request has one exit, until that exit is cleared; and only the exit that was meant is cleared.
+ * - The state that is committed with an exit is committed once for each exit.
+ */
+import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
+import type { WatchEvent } from "../../../src/client/Watch.ts"
+import type { Way } from "./Way.ts"
+
+export const cluster = "races"
+export const statePrefix = "state/"
+
+const idDigits = 20
+const beginning = (key: string): string => key.slice(0, -idDigits)
+
+export class History {
+  readonly problems: Array<string> = []
+  readonly counts = { locks: 0, exits: 0, chunks: 0, cleared: 0, atomic: 0 }
+  /** Requests that have, or had, a reply. */
+  readonly replied = new Set<string>()
+  /** Where requests were put, by id. */
+  readonly places = new Map<string, number>()
+  /** A line for each revision, to compare two runs. */
+  readonly trace: Array<string> = []
+  private readonly authors: ReadonlyMap<number, Way>
+  private readonly shards: ReadonlyMap<string, string>
+  private readonly keys = new ClusterKeys({ cluster })
+  private readonly owners = new Map<string, string>()
+  private readonly exits = new Map<string, string>()
+
+  constructor(authors: ReadonlyMap<number, Way>, shards: ReadonlyMap<string, string>) {
+    this.authors = authors
+    this.shards = shards
+  }
+
+  exitOf(id: string): string | undefined {
+    return this.exits.get(id)
+  }
+
+  saw(revision: number, events: ReadonlyArray<WatchEvent>): void {
+    const author = this.authors.get(revision)
+    const by = author?.name ?? "the store"
+    this.trace.push(`${revision} ${by}: ${events.map(({ _tag, keyText }) => `${_tag} ${keyText}`).join(", ")}`)
+    const states = events.filter(({ _tag, keyText }) => _tag === "Put" && keyText.startsWith(statePrefix)).length
+    let exits = 0
+    for (const event of events) {
+      const { keyText } = event
+      const [lock, exit, chunk, request] = [
+        this.keys.lock(""),
+        beginning(this.keys.exit("0")),
+        beginning(this.keys.hasChunks("0")),
+        beginning(this.keys.request("0"))
+      ]
+      if (keyText.startsWith(lock)) this.lock(revision, by, event)
+      else if (keyText.startsWith(exit)) {
+        if (event._tag === "Put") exits += 1
+        this.exit(revision, by, author, event)
+      } else if (keyText.startsWith(chunk) && keyText.length > chunk.length + idDigits) {
+        this.counts.chunks += 1
+        const id = this.keys.lastIdOf(keyText.slice(0, chunk.length + idDigits))
+        this.reply(revision, by, id, "a chunk")
+      } else if (keyText.startsWith(request) && event._tag === "Put") {
+        this.places.set(this.keys.lastIdOf(keyText), revision)
+      }
+    }
+    if (states > 0) this.counts.atomic += 1
+    if (states > exits) this.problem(revision, `${by} committed a state without its exit`)
+    for (const event of events) {
+      if (event._tag === "Put" && event.keyText.startsWith(statePrefix) && event.entry.version > 1) {
+        // Only a request whose exit was cleared runs again.
+        if (!this.counts.cleared) this.problem(revision, `${by} committed ${event.keyText} again`)
+      }
+    }
+  }
+
+  private lock(revision: number, by: string, event: WatchEvent): void {
+    const { keyText } = event
+    if (event._tag === "Delete") {
+      this.owners.delete(keyText)
+      return
+    }
+    this.counts.locks += 1
+    const before = this.owners.get(keyText)
+    if (before !== undefined) this.problem(revision, `${by} took ${keyText}, which ${before} held`)
+    this.owners.set(keyText, by)
+  }
+
+  private reply(revision: number, by: string, id: string, what: string): void {
+    this.replied.add(id)
+    const shard = this.shards.get(id)
+    const owner = shard === undefined ? undefined : this.owners.get(this.keys.lock(shard))
+    if (owner !== by) {
+      this.problem(revision, `${by} committed ${what} of request ${id}, and ${owner ?? "nobody"} held ${shard}`)
+    }
+  }
+
+  private exit(revision: number, by: string, author: Way | undefined, event: WatchEvent): void {
+    const id = this.keys.lastIdOf(event.keyText)
+    const before = this.exits.get(id)
+    if (event._tag === "Delete") {
+      this.counts.cleared += 1
+      this.exits.delete(id)
+      const meant = author?.clearing.get(id)
+      if (meant !== before) this.problem(revision, `${by} cleared exit ${before} of request ${id}, and meant ${meant}`)
+      return
+    }
+    this.counts.exits += 1
+    this.reply(revision, by, id, "the exit")
+    const reply = author?.replying.get(id) ?? ""
+    if (before !== undefined) this.problem(revision, `${by} put exit ${reply} of request ${id} over ${before}`)
+    this.exits.set(id, reply)
+  }
+
+  private problem(revision: number, line: string): void {
+    this.problems.push(`revision ${revision}: ${line}`)
+  }
+}
