@@ -174,6 +174,19 @@ export const eventLogEncryptedCases = (options: EventLogEncryptedSuiteOptions): 
           }
         })
     ),
+    make(
+      "a reader of a sequence that is not there yet gets the batch that holds it",
+      (storage, other) =>
+        Effect.gen(function*() {
+          const first = storage.firstSequence ?? 0
+          yield* storage.write("one", store, [batchOf(entries(1))])
+          const reader = yield* Effect.forkChild(take(storage, first + 2, 1))
+          yield* Effect.sleep(50)
+          const batch = batchOf(entries(3, 10))
+          yield* (options.tellsOthers === false ? storage : other).write("one", store, [batch])
+          yield* same(yield* Fiber.join(reader), [{ sequence: first + 1, ...batch }], "what is read")
+        })
+    ),
     make("a store of many batches is written and read", (storage, other) =>
       Effect.gen(function*() {
         const batches = Array.from({ length: manyRows }, (_, i) => batchOf(entries(2, 2 * i), new Uint8Array(2_000)))

@@ -87,14 +87,13 @@ const make = Effect.fnUntraced(function*(
         const { rows } = yield* RcMap.get(stores, base)
         // The batch that holds the first sequence may begin before it.
         const before = yield* rows.before(startSequence)
-        const [first, behind] = before.row !== undefined && before.last >= startSequence
-          ? [[decoded(before.row)], before.key]
-          : [[], rows.keys.row(Math.max(0, startSequence - 1))]
-        const following = Stream.map(
-          follow({ kv, watch }, rows.keys.rows, behind),
-          (followed) => followed.rows.map(decoded)
-        )
-        return Stream.concat(Stream.fromArray(first), Stream.flattenIterable(following))
+        const isAsked = ({ entryIds, sequence }: RemoteBatch) => sequence + entryIds.length > startSequence
+        return Stream.concat(
+          Stream.fromArray(before.row === undefined ? [] : [decoded(before.row)]),
+          Stream.flattenIterable(
+            Stream.map(follow({ kv, watch }, rows.keys.rows, before.key), (followed) => followed.rows.map(decoded))
+          )
+        ).pipe(Stream.filter(isAsked))
       })).pipe(Stream.orDie, Stream.scoped)
   })
 })

@@ -13,7 +13,7 @@
  * A write whose answer was lost is repeated until it is known; it takes effect once. `writeMany` stores at most 240
  * entries and 3 MiB, an entry has at most 1,000 KiB. Failures are `EventJournalError`, with a typed `cause`.
  */
-import { Effect, Layer, Option, PubSub, Semaphore, Stream } from "effect"
+import { Effect, Layer, Option, PubSub, Schedule, Semaphore, Stream } from "effect"
 import type { Scope } from "effect"
 import { EventJournal } from "effect/eventlog"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
@@ -49,6 +49,9 @@ export interface EventJournalOptions {
 }
 
 const defaultMaxReadBytes = 256 * 1024 * 1024
+
+/** Pause before what others wrote is read again after a failure. */
+const readAgainAfter = "200 millis"
 
 /** Entries that `withRemoteUncommited` gives at a time. */
 const uploadEntries = 1_000
@@ -128,9 +131,9 @@ const make = Effect.fnUntraced(function*(
   const publishForeign = (row: KeyValueEntry) => {
     const { ids, source } = decodeAdded(row)
     if (source !== undefined || writer.isOwn(markOf(row))) return Effect.void
-    const budget = new ReadBudget("new entries", maxReadBytes)
+    const found = Effect.suspend(() => reader.byIds(ids, new ReadBudget("new entries", maxReadBytes)))
     return Effect.flatMap(
-      reader.byIds(ids, budget),
+      Effect.retry(found, { schedule: Schedule.spaced(readAgainAfter), while: ({ _tag }) => _tag !== "ReadTooLarge" }),
       (entries) => PubSub.publishAll(pubsub, entries.filter((entry) => entry !== undefined))
     )
   }

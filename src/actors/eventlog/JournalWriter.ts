@@ -37,6 +37,12 @@ interface Waiting {
   readonly added: Deferred.Deferred<void, AddFailure>
 }
 
+/** The last row and the latest id. */
+interface End {
+  readonly tail: Tail
+  readonly latest: EventJournal.EntryId | undefined
+}
+
 export class JournalWriter {
   readonly rows: AppendedRows
   private readonly keys: JournalKeys
@@ -44,8 +50,8 @@ export class JournalWriter {
   private working = false
   /** One append at a time: each begins where the one before ended. */
   private readonly turn = Semaphore.makeUnsafe(1)
-  /** The last row as this process knows it, and the latest id then. */
-  private known: { readonly tail: Tail; readonly latest: EventJournal.EntryId | undefined } | undefined
+  /** The journal's end as this process knows it. */
+  private known: End | undefined
   private readonly marks = new Marks()
   /** Marks of transactions that nobody knows the answer of. */
   private readonly unanswered = new Set<string>()
@@ -109,10 +115,12 @@ export class JournalWriter {
     this.known = undefined
   }
 
-  private look() {
+  private look(): Effect.Effect<End, ReadFailure> {
     return Effect.map(this.rows.tail, (tail) => {
-      const latest = tail.row === undefined ? undefined : decodeAdded(tail.row).latest
-      return this.known = { tail, latest }
+      const end: End = { tail, latest: tail.row === undefined ? undefined : decodeAdded(tail.row).latest }
+      // An append of this process may have come meanwhile, and knows of a later one.
+      if (this.known === undefined || this.known.tail.last < tail.last) this.known = end
+      return end
     })
   }
 
@@ -148,7 +156,6 @@ export class JournalWriter {
   ): Effect.fn.Return<void, AddFailure> {
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       if (yield* this.append(this.known ?? (yield* this.look()), lists)) return
-      yield* this.look()
     }
     return yield* new LogContended({ rows: this.keys.appended.rows, attempts: maxAttempts })
   })
@@ -156,7 +163,7 @@ export class JournalWriter {
   /** Adds each list as a row, all of them in one step. */
   private readonly append = Effect.fnUntraced({ self: this }, function*(
     this: JournalWriter,
-    known: { readonly tail: Tail; readonly latest: EventJournal.EntryId | undefined },
+    known: End,
     lists: ReadonlyArray<ReadonlyArray<Entry>>,
     further: {
       readonly source?: Uint8Array
@@ -192,7 +199,10 @@ export class JournalWriter {
           if (this.unanswered.size < maxUnanswered) this.unanswered.add(idPart(mark))
         })
     )
-    if (Option.isNone(tail)) return false
+    if (Option.isNone(tail)) {
+      this.known = undefined
+      return false
+    }
     this.known = { tail: tail.value, latest }
     return true
   })

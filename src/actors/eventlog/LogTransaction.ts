@@ -44,9 +44,9 @@ interface OpenTransaction {
   readonly scope: Scope.Scope
 }
 
-/** The transaction that this fiber runs in. */
-const OpenLog = Context.Reference<OpenTransaction | undefined>("flaredb/actors/OpenLog", {
-  defaultValue: () => undefined
+/** The transactions that this fiber runs in, one of each storage: what is written to another one is no part of it. */
+const OpenLogs = Context.Reference<ReadonlyMap<object, OpenTransaction>>("flaredb/actors/OpenLogs", {
+  defaultValue: () => new Map()
 })
 
 /** Entries of a store that are stored in the same step as those of others. */
@@ -74,13 +74,16 @@ export class LogTransactions {
 
   /** Runs an effect as one transaction; an inner one is part of the outer one. What cannot be stored is a defect. */
   readonly run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(OpenLog, (outer) => outer === undefined ? this.outermost(effect) : inner(outer, effect))
+    Effect.flatMap(OpenLogs, (others) => {
+      const outer = others.get(this)
+      return outer === undefined ? this.outermost(effect, others) : inner(outer, effect)
+    })
 
   /** The store in the open transaction; nothing outside of one. */
   readonly store = Effect.fnUntraced(
     { self: this },
     function*(this: LogTransactions, keys: StoreKeys): Effect.fn.Return<OpenStore | undefined, ReadFailure> {
-      const open = yield* OpenLog
+      const open = (yield* OpenLogs).get(this)
       if (open === undefined) return undefined
       const { scope, stores } = open
       const there = stores.get(keys.base)
@@ -101,11 +104,14 @@ export class LogTransactions {
     )
   }
 
-  private outermost<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  private outermost<A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    others: ReadonlyMap<object, OpenTransaction>
+  ): Effect.Effect<A, E, R> {
     const once = Effect.scopedWith((scope) => {
       const stores = new Map<string, OpenStore>()
       return Effect.flatMap(
-        Effect.provideService(effect, OpenLog, { stores, scope }),
+        Effect.provideService(effect, OpenLogs, new Map([...others, [this, { stores, scope }]])),
         (result) => Effect.map(Effect.orDie(this.commit([...stores.values()])), (stored) => ({ stored, result }))
       )
     })

@@ -6,6 +6,7 @@
  * <prefix> p/<store>/<key or its hash>   BackingPersistence
  * <prefix> q/… qc/… qx/…                 PersistedQueueStore, see queue/Layout.ts
  * <prefix> l/<store>/<kind>/<key or its hash>   RateLimiterStore
+ * <prefix> ej/… el/… ex/…                event journal and event logs, see eventlog/Layout.ts
  * <prefix> x/…                           LongLived
  * <prefix> clock                         LogTime
  * <prefix> migration/…                   how far a copy from SQL is, see migration/Position.ts
