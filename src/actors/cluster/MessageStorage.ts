@@ -14,6 +14,7 @@ import { Compare, Op } from "../../client/Txn.ts"
 import type { Watch } from "../../client/Watch.ts"
 import type { ClusterName, QueuePart } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
+import * as LogTime from "../LogTime.ts"
 import { Contended, IdTaken, persistent, RequestFinished, ShardLockLost } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
@@ -453,7 +454,7 @@ class Messages {
     const found = yield* this.kv.get(this.keys.request(id))
     if (found._tag === "None") return undefined
     const request = yield* rowOf<RequestRow>(found.value)
-    if (request.deliverAt !== null && request.deliverAt > now) return undefined
+    if (request.deliverAt !== null && request.deliverAt > (yield* this.queues.dueTime(now))) return undefined
     const part = (name: QueuePart) => this.keys.part(request.shard, id, name)
     const [waits, unacknowledged, last] = yield* this.read(part("r"), part("u"), part("k"))
     if (waits._tag === "None" || unacknowledged._tag === "Some") return undefined
@@ -488,7 +489,10 @@ class Messages {
   })
 }
 
-/** The storage of messages as Effect's drivers are, and when there is something to read in it. */
+/**
+ * The storage of messages as Effect's drivers are, and when there is something to read in it. What is due is judged by
+ * the time that a caller names.
+ */
 export const makeEncoded = Effect.fnUntraced(function*(options: MessageStorageOptions) {
   const keys = new ClusterKeys(options)
   const kv = yield* KeyValue
@@ -498,7 +502,10 @@ export const makeEncoded = Effect.fnUntraced(function*(options: MessageStorageOp
   return { encoded: messages.encoded, retention, work: MessageWork.of({ next: queues.next }) }
 })
 
-/** `MessageStorage`, and `MessageWork`, which says when there is something to read. */
+/**
+ * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the time of
+ * the log, unless a `LogTime` of another clock is provided.
+ */
 export const layer = (
   options: MessageStorageOptions = {}
 ): Layer.Layer<
@@ -508,7 +515,9 @@ export const layer = (
 > =>
   Layer.effectContext(
     Effect.gen(function*() {
-      const { encoded, work } = yield* makeEncoded(options)
+      const given = yield* Effect.serviceOption(LogTime.LogTime)
+      const time = Option.isSome(given) ? given.value : yield* LogTime.make(new ClusterKeys(options).clock)
+      const { encoded, work } = yield* Effect.provideService(makeEncoded(options), LogTime.LogTime, time)
       return Context.make(MessageStorage.MessageStorage, yield* MessageStorage.makeEncoded(encoded)).pipe(
         Context.add(MessageWork, work)
       )

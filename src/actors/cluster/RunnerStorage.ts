@@ -37,6 +37,12 @@ const minTtlMs = 1_000
 /** Part of a lock's time to live for which its last confirmation answers for a single shard. */
 const confirmedPart = 0.6
 
+/**
+ * Part of a lock's time to live after which a refresh answers by the last confirmation, while that is young enough. A
+ * node that does not answer is no reason to stop entities: while there is no leader, no lease ends either.
+ */
+const patientPart = 0.2
+
 /** Times that a registration meets others before it fails. */
 const attempts = 16
 
@@ -337,11 +343,18 @@ class Runners {
       const held = (shard: string) => this.isHeld(owner, shard)
       // Before each exit of a request is stored; the commit itself checks the lock.
       if (shards.length === 1 && this.isConfirmed(owner)) return Effect.succeed(shards.filter(held))
-      return Effect.map(
-        Effect.all([this.keepRegistration(owner), this.keepLocks(owner, shards.length > 0)], { concurrency: 2 }),
-        () => shards.filter(held)
-      )
+      // The registration last: when the process dies, its locks end before its row does, which has others take them.
+      const kept = Effect.andThen(this.keepLocks(owner, shards.length > 0), this.keepRegistration(owner))
+      return Effect.map(Effect.raceFirst(kept, this.untilConfirmed(owner)), () => shards.filter(held))
     }))
+  }
+
+  /** Waits for a while; longer than that unless the locks were confirmed shortly before. */
+  private untilConfirmed(owner: Owner): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.sleep(patientPart * this.ttlMs),
+      Effect.suspend(() => owner.locks.size > 0 && this.isConfirmed(owner) ? Effect.void : Effect.never)
+    )
   }
 
   private isHeld(owner: Owner, shard: string): boolean {

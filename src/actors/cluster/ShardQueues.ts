@@ -5,7 +5,7 @@
  *
  * It says when there is something new to read: a message came, or one is due.
  */
-import { Clock, Effect, Exit, Latch, Scope, Semaphore } from "effect"
+import { Clock, Effect, Exit, Latch, Option, Scope, Semaphore } from "effect"
 import type { EntityAddress } from "effect/cluster"
 import { Mirror } from "../../client/Mirror.ts"
 import type { MirrorFailure } from "../../client/Mirror.ts"
@@ -16,6 +16,8 @@ import { Watch } from "../../client/Watch.ts"
 import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
+import type { LogTimeFailure } from "../LogTime.ts"
+import { LogTime } from "../LogTime.ts"
 import type { WaitingRow } from "./MessageRows.ts"
 
 /** How long what was handed out is not handed out again, in milliseconds; the same as of Effect's other storages. */
@@ -25,8 +27,15 @@ export const claimMs = 10 * 60_000
 const shardsPerMirror = 256
 const maxMirrors = 16
 
-/** The longest wait for a message that is due later, in milliseconds. */
+/**
+ * The longest wait for a message that is due later, and how long before that the time of the log is asked for again, in
+ * milliseconds: the clock of a machine goes a little faster or slower.
+ */
 const maxWaitMs = 3_600_000
+const lookAgainMs = 10_000
+
+/** Pause before the time of the log is asked for again when it is not known, in milliseconds. */
+const pauseMs = 500
 
 /** What is known of a request that has no exit. */
 export class Waiting {
@@ -71,6 +80,8 @@ export class ShardQueues {
   private readonly kv: KeyValue["Service"]
   private readonly watch: Watch["Service"]
   private readonly scope: Scope.Scope
+  /** In place of the caller's time, for what is due. */
+  private readonly time: LogTime["Service"] | undefined
   private readonly clock: Clock.Clock
   private readonly maxBytes: number
   private readonly held: ShardTable
@@ -92,6 +103,7 @@ export class ShardQueues {
     kv: KeyValue["Service"],
     watch: Watch["Service"],
     scope: Scope.Scope,
+    time: LogTime["Service"] | undefined,
     clock: Clock.Clock,
     maxBytes: number,
     held: ShardTable
@@ -100,17 +112,20 @@ export class ShardQueues {
     this.kv = kv
     this.watch = watch
     this.scope = scope
+    this.time = time
     this.clock = clock
     this.maxBytes = maxBytes
     this.held = held
   }
 
+  /** What is due is judged by `LogTime` when that is provided, and otherwise by the time that a caller names. */
   static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number) {
     const queues = new ShardQueues(
       keys,
       yield* KeyValue,
       yield* Watch,
       yield* Effect.scope,
+      Option.getOrUndefined(yield* Effect.serviceOption(LogTime)),
       yield* Clock.Clock,
       maxBytes,
       yield* HeldShards
@@ -135,8 +150,14 @@ export class ShardQueues {
     return undefined
   }
 
+  /** The time that says whether a message is due, in milliseconds since 1970. */
+  dueTime(now: number): Effect.Effect<number, LogTimeFailure> {
+    return this.time === undefined ? Effect.succeed(now) : this.time.now
+  }
+
   /**
-   * Hands out what waits in shards and is due, in order. Whatever was acknowledged before this is seen.
+   * Hands out what waits in shards and is due, in order. Whatever was acknowledged before this is seen. `now` is the
+   * time of the caller, for how long ago something was handed out.
    */
   readonly take = Effect.fnUntraced({ self: this }, function*(
     this: ShardQueues,
@@ -144,7 +165,7 @@ export class ShardQueues {
     now: number,
     limit: number,
     addresses?: ReadonlyArray<EntityAddress.EntityAddress>
-  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure | WriteFailure> {
+  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure | WriteFailure | LogTimeFailure> {
     const asked = new Set(shards)
     yield* this.covering.withPermit(this.cover(asked))
     const groups = this.groups.filter((group) => [...group.shards].some((shard) => asked.has(shard)))
@@ -157,8 +178,11 @@ export class ShardQueues {
     const wanted = addresses === undefined
       ? undefined
       : new Set(addresses.map(({ entityId, entityType }) => addressKey(entityType, entityId)))
+    // What left the delayed ones is due by the time of the log.
+    const due = this.time === undefined ? now : this.delayed.size > 0 ? yield* this.time.now : Infinity
     return this.handOut(
       now,
+      due,
       limit,
       (item) =>
         asked.has(item.waiting.shard) && (wanted === undefined || wanted.has(addressKey(item.type, item.entity)))
@@ -179,8 +203,13 @@ export class ShardQueues {
     this.release((_, { entity, type }) => wanted.has(addressKey(type, entity)))
   }
 
-  private handOut(now: number, limit: number, wanted: (item: Item) => boolean): ReadonlyArray<Item> {
-    this.moveDue(now)
+  private handOut(
+    now: number,
+    due: number,
+    limit: number,
+    wanted: (item: Item) => boolean
+  ): ReadonlyArray<Item> {
+    this.moveDue(due)
     for (const [item, claimedMs] of this.claims) {
       if (claimedMs > now - claimMs) break
       this.claims.delete(item)
@@ -194,7 +223,7 @@ export class ShardQueues {
     for (; at < this.items.length && taken.length < limit; at++) {
       const item = this.items[at] as Item
       if (!this.isCurrent(item)) continue
-      if (item.deliverAt <= now && item.waiting.isReadable && wanted(item)) {
+      if (item.deliverAt <= due && item.waiting.isReadable && wanted(item)) {
         taken.push(item)
         this.claims.set(item, now)
       } else this.items[kept++] = item
@@ -291,11 +320,13 @@ export class ShardQueues {
       for (const shard of listed) this.shards.set(shard, new Map())
       for (const entry of update.entries) this.put(queues, entry)
       // A list made anew has other entries for what was handed out.
-      for (const item of this.items) {
+      for (const item of [...this.items, ...this.delayed]) {
         const claimed = before.get(item.entry.keyText)
-        if (claimed?.entry.modRevision !== item.entry.modRevision) continue
+        if (claimed === undefined || claimed === item) continue
+        if (claimed.entry.modRevision !== item.entry.modRevision) continue
         this.claims.set(item, this.claims.get(claimed) ?? 0)
         this.claims.delete(claimed)
+        this.delayed.delete(item)
       }
       this.items = this.items.filter((item) => this.isCurrent(item) && !this.claims.has(item))
       for (const item of this.claims.keys()) {
@@ -331,7 +362,7 @@ export class ShardQueues {
     if (replaced !== undefined) this.claims.delete(replaced)
     if (item === undefined) return
     waiting.items.set(part, item)
-    if (item.deliverAt > this.clock.currentTimeMillisUnsafe()) {
+    if (item.deliverAt > -Infinity) {
       this.delayed.add(item)
       if (item.deliverAt < this.nextDueMs) {
         this.nextDueMs = item.deliverAt
@@ -361,20 +392,21 @@ export class ShardQueues {
 
   private readonly wakeWhenDue = Effect.suspend(() => {
     this.due.closeUnsafe()
-    const leftMs = Math.min(maxWaitMs, Math.max(0, this.nextDueMs - this.clock.currentTimeMillisUnsafe()))
-    const wait = Number.isFinite(this.nextDueMs)
-      ? Effect.timeoutOption(this.due.await, Math.max(1, leftMs))
-      : this.due.await
-    return Effect.andThen(
-      wait,
-      Effect.sync(() => {
-        const now = this.clock.currentTimeMillisUnsafe()
-        if (now < this.nextDueMs) return
+    if (!Number.isFinite(this.nextDueMs)) return this.due.await
+    return Effect.flatMap(this.dueTime(this.clock.currentTimeMillisUnsafe()), (now) => {
+      const leftMs = this.nextDueMs - now
+      if (leftMs <= 0) {
         this.moveDue(now)
         this.work.openUnsafe()
-      })
-    )
-  }).pipe(Effect.forever)
+        return Effect.void
+      }
+      const waitMs = leftMs > 2 * lookAgainMs ? Math.min(maxWaitMs, leftMs - lookAgainMs) : leftMs
+      return Effect.timeoutOption(this.due.await, Math.max(1, waitMs))
+    })
+  }).pipe(
+    Effect.catch(() => Effect.sleep(pauseMs)),
+    Effect.forever
+  )
 }
 
 const itemOf = (waiting: Waiting, part: "r" | "a" | "i", entry: KeyValueEntry): Item | undefined => {
