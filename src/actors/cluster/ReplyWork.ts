@@ -7,12 +7,13 @@
  */
 import { Clock, Context, Duration, Effect, Fiber, Latch, Layer, Stream } from "effect"
 import { Message, MessageStorage, Runners, ShardingConfig } from "effect/cluster"
+import type { Rpc } from "effect/rpc"
 import { Watch } from "../../client/Watch.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
 import type { ClusterName } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
 
-type Request = Message.OutgoingRequest<any>
+type Request = Message.OutgoingRequest<Rpc.Any>
 
 /** Requests that are watched at once, with two keys each, and most bytes of those keys. */
 const maxWatched = 128
@@ -185,7 +186,12 @@ export const layer = (
         repliesFor: (requests) => {
           const asked = Array.from(requests)
           return Effect.tap(storage.repliesFor(asked), (found) =>
-            Effect.sync(() => replies.asked(asked, new Set(found.map(({ requestId }) => String(requestId))))))
+            Effect.sync(() =>
+              replies.asked(
+                asked as ReadonlyArray<unknown> as ReadonlyArray<Request>,
+                new Set(found.map(({ requestId }) => String(requestId)))
+              )
+            ))
         }
       })
       return Context.make(MessageStorage.MessageStorage, watched).pipe(
@@ -193,8 +199,7 @@ export const layer = (
           ReplyWork,
           ReplyWork.of({
             next: replies.next,
-            readsOnly: (request) =>
-              Effect.sync(() => readingOnly.add(request))
+            readsOnly: (request) => Effect.sync(() => readingOnly.add(request))
           })
         )
       )
