@@ -19,6 +19,7 @@ import { HeldShards } from "./HeldShards.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
 import { LogTime } from "../LogTime.ts"
 import type { WaitingRow } from "./MessageRows.ts"
+import { QueuePages } from "./QueuePages.ts"
 
 /** How long what was handed out is not handed out again, in milliseconds; the same as of Effect's other storages. */
 export const claimMs = 10 * 60_000
@@ -68,7 +69,8 @@ export interface Item {
 }
 
 interface MirrorGroup {
-  readonly mirror: Mirror
+  /** All of the queues; or pages of them, while a mirror has no room for all. */
+  readonly copy: Mirror | QueuePages
   readonly shards: ReadonlySet<string>
   readonly scope: Scope.Closeable
 }
@@ -159,34 +161,52 @@ export class ShardQueues {
    * Hands out what waits in shards and is due, in order. Whatever was acknowledged before this is seen. `now` is the
    * time of the caller, for how long ago something was handed out.
    */
-  readonly take = Effect.fnUntraced({ self: this }, function*(
-    this: ShardQueues,
+  take(
     shards: ReadonlyArray<string>,
     now: number,
     limit: number,
     addresses?: ReadonlyArray<EntityAddress.EntityAddress>
-  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure | WriteFailure | LogTimeFailure> {
+  ): Effect.Effect<ReadonlyArray<Item>, MirrorFailure | WriteFailure | LogTimeFailure> {
     const asked = new Set(shards)
-    yield* this.covering.withPermit(this.cover(asked))
+    const covered = Effect.suspend(() => this.covering.withPermit(this.cover(asked)))
+    const read = Effect.andThen(covered, this.takeCovered(asked, now, limit, addresses))
+    // A mirror that became too large is followed by pages.
+    return Effect.retry(read, { times: 1, while: (failure) => failure._tag === "MirrorFull" })
+  }
+
+  private readonly takeCovered = Effect.fnUntraced({ self: this }, function*(
+    this: ShardQueues,
+    asked: ReadonlySet<string>,
+    now: number,
+    limit: number,
+    addresses: ReadonlyArray<EntityAddress.EntityAddress> | undefined
+  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure | WriteFailure | LogTimeFailure> {
     const groups = this.groups.filter((group) => [...group.shards].some((shard) => asked.has(shard)))
-    const first = groups[0]
-    if (first === undefined) return []
-    const revision = yield* this.ended(first, first.mirror.sync)
-    yield* Effect.forEach(groups, (group) => this.ended(group, group.mirror.awaitRevision(revision)), {
-      concurrency: "unbounded"
-    })
+    if (groups.length === 0) return []
+    const mirrored = groups.flatMap((group) => group.copy instanceof Mirror ? [{ group, mirror: group.copy }] : [])
+    const paged = groups.flatMap(({ copy }) => copy instanceof QueuePages ? [copy] : [])
+    const [first] = mirrored
+    if (first !== undefined) {
+      const revision = yield* this.ended(first.group, first.mirror.sync)
+      yield* Effect.forEach(mirrored, ({ group, mirror }) => this.ended(group, mirror.awaitRevision(revision)), {
+        concurrency: "unbounded"
+      })
+    }
     const wanted = addresses === undefined
       ? undefined
       : new Set(addresses.map(({ entityId, entityType }) => addressKey(entityType, entityId)))
+    const isWanted = (item: Item) =>
+      asked.has(item.waiting.shard) && (wanted === undefined || wanted.has(addressKey(item.type, item.entity)))
     // What left the delayed ones is due by the time of the log.
-    const due = this.time === undefined ? now : this.delayed.size > 0 ? yield* this.time.now : Infinity
-    return this.handOut(
-      now,
-      due,
-      limit,
-      (item) =>
-        asked.has(item.waiting.shard) && (wanted === undefined || wanted.has(addressKey(item.type, item.entity)))
-    )
+    const mayBeDue = paged.length > 0 || this.delayed.size > 0
+    const due = this.time === undefined ? now : mayBeDue ? yield* this.time.now : Infinity
+    const taken = [...this.handOut(now, due, limit, isWanted)]
+    while (taken.length < limit) {
+      const read = yield* Effect.forEach(paged, (pages) => pages.readMore(asked, due))
+      if (!read.includes(true)) break
+      taken.push(...this.handOut(now, due, limit - taken.length, isWanted))
+    }
+    return taken
   })
 
   /** What was handed out of these is handed out again. */
@@ -259,6 +279,10 @@ export class ShardQueues {
     this: ShardQueues,
     asked: ReadonlySet<string>
   ) {
+    for (const group of this.groups) {
+      const { copy } = group
+      if (copy instanceof QueuePages && (copy.isEnded || copy.fitsMirror)) yield* this.drop(group)
+    }
     let missing = [...asked].filter((shard) => !this.shards.has(shard))
     if (missing.length === 0) return
     const isWanted = (shard: string) => asked.has(shard) || !this.held.isRunner || this.held.lockOf(shard) !== undefined
@@ -270,7 +294,8 @@ export class ShardQueues {
       for (const group of this.groups) yield* this.drop(group)
     }
     for (let from = 0; from < missing.length; from += shardsPerMirror) {
-      yield* this.begin(missing.slice(from, from + shardsPerMirror))
+      const shards = missing.slice(from, from + shardsPerMirror)
+      yield* Effect.catchTag(this.begin(shards), "MirrorFull", () => this.beginPages(shards))
     }
   })
 
@@ -296,8 +321,48 @@ export class ShardQueues {
         return Scope.close(scope, Exit.void)
       })
     )
-    this.groups = [...this.groups, { mirror, shards: new Set(shards), scope }]
+    this.groups = [...this.groups, { copy: mirror, shards: new Set(shards), scope }]
   })
+
+  private readonly beginPages = Effect.fnUntraced({ self: this }, function*(
+    this: ShardQueues,
+    shards: ReadonlyArray<string>
+  ) {
+    const scope = yield* Scope.fork(this.scope)
+    const queues = new Map(shards.map((shard) => [this.keys.queue(shard), shard]))
+    for (const shard of shards) this.shards.set(shard, new Map())
+    const before = new Map([...this.claims.keys()].map((item) => [item.entry.keyText, item]))
+    const copy = yield* QueuePages.make(this.keys, shards, this.maxBytes, {
+      put: (entry) => {
+        this.put(queues, entry)
+        const claimed = before.get(entry.keyText)
+        if (claimed?.entry.modRevision === entry.modRevision) this.takesPlaceOf(claimed, entry)
+      },
+      delete: (key) => this.delete(queues, key),
+      wake: () => this.work.openUnsafe(),
+      wakeAt: (dueMs) => {
+        if (dueMs >= this.nextDueMs) return
+        this.nextDueMs = dueMs
+        this.due.openUnsafe()
+      }
+    }).pipe(
+      Effect.provideService(KeyValue, this.kv),
+      Effect.provideService(Watch, this.watch),
+      Scope.provide(scope)
+    )
+    this.groups = [...this.groups, { copy, shards: new Set(shards), scope }]
+  })
+
+  /** What was handed out is read again as another item, and stays handed out. */
+  private takesPlaceOf(claimed: Item, entry: KeyValueEntry): void {
+    const claimedMs = this.claims.get(claimed)
+    const item = this.find(claimed.waiting.id)?.items.get(claimed.part)
+    if (claimedMs === undefined || item?.entry !== entry) return
+    this.claims.delete(claimed)
+    this.claims.set(item, claimedMs)
+    this.delayed.delete(item)
+    this.items = this.items.filter((other) => other !== item)
+  }
 
   private drop(group: MirrorGroup): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -310,7 +375,7 @@ export class ShardQueues {
 
   /** A mirror that has ended is begun anew by the next reading. */
   private ended<A, E>(group: MirrorGroup, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.tapError(effect, () => Effect.when(this.drop(group), Effect.sync(() => group.mirror.isEnded)))
+    return Effect.tapError(effect, () => Effect.when(this.drop(group), Effect.sync(() => group.copy.isEnded)))
   }
 
   private apply(queues: ReadonlyMap<string, string>, update: Listed | Changes): void {
