@@ -7,13 +7,12 @@
  */
 import { Clock, Context, Duration, Effect, Fiber, Latch, Layer, Stream } from "effect"
 import { Message, MessageStorage, Runners, ShardingConfig } from "effect/cluster"
-import type { Rpc } from "effect/rpc"
 import { Watch } from "../../client/Watch.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
 import type { ClusterName } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
 
-type Request = Message.OutgoingRequest<Rpc.Any>
+type Request = Parameters<MessageStorage.MessageStorage["Service"]["saveRequest"]>[0]
 
 /** Requests that are watched at once, with two keys each, and most bytes of those keys. */
 const maxWatched = 128
