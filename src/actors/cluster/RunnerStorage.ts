@@ -8,7 +8,8 @@
  * Each write recognises its own effect, so that it can be repeated when its answer was lost.
  */
 import { randomUUID } from "node:crypto"
-import { Clock, Duration, Effect, Layer, Semaphore } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Semaphore } from "effect"
+import type { Scope } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import { RunnerStorage, ShardingConfig } from "effect/cluster"
 import type { ClusterError } from "effect/cluster"
@@ -42,6 +43,9 @@ const confirmedPart = 0.6
  * node that does not answer is no reason to stop entities: while there is no leader, no lease ends either.
  */
 const patientPart = 0.2
+
+/** Part of the time to live for which that confirmation is young enough: the locks still live then. */
+const livingPart = 0.9
 
 /** Times that a registration meets others before it fails. */
 const attempts = 16
@@ -81,6 +85,7 @@ class Runners {
   private readonly leases: Leases["Service"]
   private readonly shards: ShardTable
   private readonly clock: Clock.Clock
+  private readonly scope: Scope.Scope
   private readonly ttlMs: number
   private readonly instance: string
   private readonly owners = new Map<string, Owner>()
@@ -91,6 +96,7 @@ class Runners {
     leases: Leases["Service"],
     shards: ShardTable,
     clock: Clock.Clock,
+    scope: Scope.Scope,
     ttlMs: number,
     instance: string
   ) {
@@ -99,6 +105,7 @@ class Runners {
     this.leases = leases
     this.shards = shards
     this.clock = clock
+    this.scope = scope
     this.ttlMs = ttlMs
     this.instance = instance
   }
@@ -345,7 +352,12 @@ class Runners {
       if (shards.length === 1 && this.isConfirmed(owner)) return Effect.succeed(shards.filter(held))
       // The registration last: when the process dies, its locks end before its row does, which has others take them.
       const kept = Effect.andThen(this.keepLocks(owner, shards.length > 0), this.keepRegistration(owner))
-      return Effect.map(Effect.raceFirst(kept, this.untilConfirmed(owner)), () => shards.filter(held))
+      // One that is slow goes on, so that its answer counts for the next refresh.
+      return Effect.flatMap(
+        Effect.forkIn(kept, this.scope),
+        (fiber) =>
+          Effect.map(Effect.raceFirst(Fiber.join(fiber), this.untilConfirmed(owner)), () => shards.filter(held))
+      )
     }))
   }
 
@@ -353,7 +365,7 @@ class Runners {
   private untilConfirmed(owner: Owner): Effect.Effect<void> {
     return Effect.andThen(
       Effect.sleep(patientPart * this.ttlMs),
-      Effect.suspend(() => owner.locks.size > 0 && this.isConfirmed(owner) ? Effect.void : Effect.never)
+      Effect.suspend(() => owner.locks.size > 0 && this.isConfirmed(owner, livingPart) ? Effect.void : Effect.never)
     )
   }
 
@@ -363,8 +375,8 @@ class Runners {
     return createRevision !== undefined && this.shards.lockOf(shard) === createRevision
   }
 
-  private isConfirmed({ confirmedMs }: Owner): boolean {
-    return this.nowMs() - confirmedMs < confirmedPart * this.ttlMs
+  private isConfirmed({ confirmedMs }: Owner, part = confirmedPart): boolean {
+    return this.nowMs() - confirmedMs < part * this.ttlMs
   }
 
   /** Keeps the runner alive, and puts it back when it was away for too long. Asks the store in any case. */
@@ -379,7 +391,15 @@ class Runners {
         registration.machineAliveMs = sentMs
       })
     return Effect.andThen(this.leases.keepAlive(lease), keepMachine).pipe(
-      Effect.catchTag("LeaseNotFound", () => this.register(owner, runner, healthy)),
+      Effect.catchTag(
+        "LeaseNotFound",
+        () =>
+          owner.turn.withPermit(
+            Effect.suspend(() =>
+              owner.registration === registration ? Effect.asVoid(this.register(owner, runner, healthy)) : Effect.void
+            )
+          )
+      ),
       Effect.asVoid
     )
   }
@@ -404,7 +424,7 @@ class Runners {
       return
     }
     if (owner.lockLease !== lease) return
-    owner.confirmedMs = sentMs
+    owner.confirmedMs = Math.max(owner.confirmedMs, sentMs)
     const [, details] = kept.success
     if (details === undefined) return
     const attached = new Set(details.keys.map((key) => Buffer.from(key).toString()))
@@ -455,6 +475,7 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
     yield* Leases,
     yield* HeldShards,
     clock,
+    yield* Effect.scope,
     ttlMs,
     randomUUID()
   )

@@ -150,7 +150,7 @@ it.effect("a refresh that gets no answer says what was confirmed lately, and aft
       const young = yield* refresh
       yield* TestClock.adjust("12 seconds")
       assert.strictEqual((yield* Fiber.join(young)).length, 2)
-      yield* TestClock.adjust("30 seconds")
+      yield* TestClock.adjust("35 seconds")
       const old = yield* refresh
       yield* TestClock.adjust("50 seconds")
       assert.isUndefined(old.pollUnsafe(), "Sharding gives it a deadline")
