@@ -25,13 +25,17 @@ import { Watch } from "../client/Watch.ts"
 import * as FlareDb from "../FlareDb.ts"
 import type { InvalidConfig } from "../FlareDbConfig.ts"
 import { HeldShards } from "./cluster/HeldShards.ts"
+import * as Membership from "./cluster/Membership.ts"
 import type { MessageStorageOptions } from "./cluster/MessageStorage.ts"
 import * as Messages from "./cluster/MessageStorage.ts"
 import { MessageWork } from "./cluster/MessageWork.ts"
+import * as Replies from "./cluster/ReplyWork.ts"
+import { ReplyWork } from "./cluster/ReplyWork.ts"
 import * as Health from "./cluster/RunnerHealth.ts"
 import * as Locks from "./cluster/RunnerStorage.ts"
 import { EntityStates } from "./state/EntityStates.ts"
 import { statusSection } from "./overview/StatusSection.ts"
+import { LogTime } from "./LogTime.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
 
@@ -51,14 +55,16 @@ export interface ActorsOptions extends StorageOptions {
 }
 
 /**
- * Where we differ from Effect's defaults, as its variables. A lost runner's shards move within the lock's time and two
- * looks; the poll is a backstop, because a runner is woken by what comes.
+ * Where we differ from Effect's defaults, as its variables. A lost runner's shards move when its lock ends. A runner may
+ * stand still for two seconds, a lock's time less one refresh. The polls are backstops: runners and callers are woken
+ * by what is stored. The assignments' interval is a pause; the list of runners itself waits for news (`Membership`).
  */
 export const shardingDefaults = {
-  SHARD_LOCK_EXPIRATION: "5 seconds",
-  SHARD_LOCK_REFRESH_INTERVAL: "1500 millis",
-  REFRESH_ASSIGNMENTS_INTERVAL: "500 millis",
+  SHARD_LOCK_EXPIRATION: "3 seconds",
+  SHARD_LOCK_REFRESH_INTERVAL: "1 second",
+  REFRESH_ASSIGNMENTS_INTERVAL: "50 millis",
   ENTITY_MESSAGE_POLL_INTERVAL: "30 seconds",
+  ENTITY_REPLY_POLL_INTERVAL: "5 seconds",
   RUNNER_HEALTH_CHECK_INTERVAL: "5 seconds"
 } as const
 
@@ -88,13 +94,14 @@ export const layerStorage = (
   | RunnerHealth.RunnerHealth
   | HeldShards
   | EntityStates
-  | MessageWork,
+  | MessageWork
+  | ReplyWork,
   never,
   KeyValue | Leases | Watch | ShardingConfig.ShardingConfig
 > =>
   Layer.mergeAll(
-    Messages.layer(options),
-    Locks.layer(options),
+    Replies.layer(options).pipe(Layer.provideMerge(Messages.layer(options))),
+    Membership.layer(options).pipe(Layer.provide(Locks.layer(options))),
     Health.layer(options),
     EntityStates.layer(options)
   ).pipe(
@@ -113,8 +120,9 @@ export const layerSharding: Layer.Layer<
   | RunnerStorage.RunnerStorage
   | RunnerHealth.RunnerHealth
   | MessageWork
+  | ReplyWork
   | ShardingConfig.ShardingConfig
-> = MessageWork.layerWake.pipe(
+> = Layer.merge(MessageWork.layerWake, ReplyWork.layerWake).pipe(
   Layer.provideMerge(SocketRunner.layer),
   Layer.provide([NodeClusterSocket.layerSocketServer, NodeClusterSocket.layerClientProtocol]),
   Layer.provide(RpcSerialization.layerSchemaBinary())
@@ -161,7 +169,8 @@ export const layerEmbedded = (
 export const layerClientOnly = (
   options: ActorsOptions
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
-  SocketRunner.layerClientOnly.pipe(
+  ReplyWork.layerWake.pipe(
+    Layer.provideMerge(SocketRunner.layerClientOnly),
     Layer.provide(NodeClusterSocket.layerClientProtocol),
     Layer.provide(RpcSerialization.layerSchemaBinary()),
     Layer.provideMerge(layerStorage(options)),
@@ -191,13 +200,16 @@ const memoryDefaults: Partial<Settings> = {
 export const layerMemory = (
   options: StorageOptions = {}
 ): Layer.Layer<ActorServices | KeyValue | Leases | Watch> =>
-  MessageWork.layerWake.pipe(
+  Layer.merge(MessageWork.layerWake, ReplyWork.layerWake).pipe(
     Layer.provideMerge(Sharding.layer),
     Layer.provideMerge(Runners.layerNoop),
-    Layer.provideMerge(layerStorage(options)),
+    Layer.provideMerge(Layer.provide(layerStorage(options), testTime)),
     Layer.provide(ShardingConfig.layer({ ...memoryDefaults, ...options.sharding })),
     Layer.provideMerge(memoryStore)
   )
+
+/** In place of the time of the log, so that a message is due when the test's time says so. */
+const testTime = Layer.effect(LogTime, Effect.map(Clock.Clock, (clock) => LogTime.of({ now: clock.currentTimeMillis })))
 
 /** Has everything that a service does keep the time of a clock of its own. */
 const onClock = <Service extends object>(service: Service, clock: Clock.Clock): Service => {

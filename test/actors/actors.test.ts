@@ -147,8 +147,8 @@ it.effect("settings are those given, those of the environment, and then ours", (
   Effect.gen(function*() {
     const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
     const ours = yield* settings()
-    assert.strictEqual(millis(ours.shardLockExpiration), 5_000)
-    assert.strictEqual(millis(ours.refreshAssignmentsInterval), 500)
+    assert.strictEqual(millis(ours.shardLockExpiration), 3_000)
+    assert.strictEqual(millis(ours.entityReplyPollInterval), 5_000)
     assert.strictEqual(ours.shardsPerGroup, ShardingConfig.defaults.shardsPerGroup)
     const given = yield* settings({ shardLockExpiration: "9 seconds", shardsPerGroup: 7 })
     assert.deepStrictEqual([millis(given.shardLockExpiration), given.shardsPerGroup], [9_000, 7])

@@ -55,8 +55,11 @@ const idOf = (part: string): string => (BigInt(part) - bias).toString()
 
 export class ClusterKeys {
   private readonly root: string
+  /** What the processes of a prefix write to read the time of the log. */
+  readonly clock: string
 
   constructor({ cluster = "default", prefix = defaultPrefix }: ClusterName) {
+    this.clock = `${prefix}clock`
     this.root = `${prefix}c/${encodeName(cluster)}/`
   }
 

@@ -14,6 +14,7 @@ import type { Watch } from "../../client/Watch.ts"
 import { countFenced, messageSaved } from "../ActorMetrics.ts"
 import type { ClusterName, QueuePart } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
+import * as LogTime from "../LogTime.ts"
 import { Contended, IdTaken, persistent } from "./Failures.ts"
 import { HeldShards } from "./HeldShards.ts"
 import { Freshness } from "./Freshness.ts"
@@ -310,7 +311,7 @@ class Messages {
     const found = yield* this.kv.get(this.keys.request(id))
     if (found._tag === "None") return undefined
     const request = yield* rowOf<RequestRow>(found.value)
-    if (request.deliverAt !== null && request.deliverAt > now) return undefined
+    if (request.deliverAt !== null && request.deliverAt > (yield* this.queues.dueTime(now))) return undefined
     const part = (name: QueuePart) => this.keys.part(request.shard, id, name)
     const [waits, unacknowledged, last] = yield* this.read(part("r"), part("u"), part("k"))
     if (waits._tag === "None" || unacknowledged._tag === "Some") return undefined
@@ -346,8 +347,9 @@ class Messages {
 }
 
 /**
- * The storage of messages as Effect's drivers are, and when there is something to read in it. Each reading sees what
- * any process saved before, unless `freshness` says that this is not needed.
+ * The storage of messages as Effect's drivers are, and when there is something to read in it. What is due is judged by
+ * the time that a caller names. Each reading sees what any process saved before, unless `freshness` says that this is
+ * not needed.
  */
 export const makeEncoded = Effect.fnUntraced(function*(
   options: MessageStorageOptions,
@@ -362,7 +364,10 @@ export const makeEncoded = Effect.fnUntraced(function*(
   return { encoded: messages.encoded, retention, work: MessageWork.of({ next: queues.next }) }
 })
 
-/** `MessageStorage`, and `MessageWork`, which says when there is something to read. */
+/**
+ * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the time of
+ * the log, unless a `LogTime` of another clock is provided.
+ */
 export const layer = (
   options: MessageStorageOptions = {}
 ): Layer.Layer<
@@ -372,8 +377,10 @@ export const layer = (
 > =>
   Layer.effectContext(
     Effect.gen(function*() {
+      const given = yield* Effect.serviceOption(LogTime.LogTime)
+      const time = Option.isSome(given) ? given.value : yield* LogTime.make(new ClusterKeys(options).clock)
       const freshness = new Freshness(true)
-      const { encoded, work } = yield* makeEncoded(options, freshness)
+      const { encoded, work } = yield* Effect.provideService(makeEncoded(options, freshness), LogTime.LogTime, time)
       const storage = yield* MessageStorage.makeEncoded(encoded)
       return Context.make(
         MessageStorage.MessageStorage,

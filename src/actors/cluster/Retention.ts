@@ -29,6 +29,9 @@ const millisPerHour = 3_600_000
 /** Pause between two looks for messages that are kept no longer, in milliseconds. */
 const sweepMs = 60_000
 
+/** Pause between two pages, in milliseconds: what is handled meanwhile goes first. */
+const pagePauseMs = 20
+
 /** Messages looked at, and removed, at once. */
 const pageRows = 256
 const removedAtOnce = 32
@@ -92,6 +95,7 @@ export class Retention {
       )
       removed += over.length
       cursor = over.length < page.entries.length ? undefined : page.cursor
+      if (cursor !== undefined) yield* Effect.sleep(pagePauseMs)
     } while (cursor !== undefined)
     return removed
   })

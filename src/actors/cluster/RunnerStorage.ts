@@ -8,7 +8,8 @@
  * Each write recognises its own effect, so that it can be repeated when its answer was lost.
  */
 import { randomUUID } from "node:crypto"
-import { Clock, Duration, Effect, Layer, Semaphore } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Semaphore } from "effect"
+import type { Scope } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import { RunnerStorage, ShardingConfig } from "effect/cluster"
 import type { ClusterError } from "effect/cluster"
@@ -37,6 +38,15 @@ const minTtlMs = 1_000
 
 /** Part of a lock's time to live for which its last confirmation answers for a single shard. */
 const confirmedPart = 0.6
+
+/**
+ * Part of a lock's time to live after which a refresh answers by the last confirmation, while that is young enough. A
+ * node that does not answer is no reason to stop entities: while there is no leader, no lease ends either.
+ */
+const patientPart = 0.2
+
+/** Part of the time to live for which that confirmation is young enough: the locks still live then. */
+const livingPart = 0.9
 
 /** Times that a registration meets others before it fails. */
 const attempts = 16
@@ -76,6 +86,7 @@ class Runners {
   private readonly leases: Leases["Service"]
   private readonly shards: ShardTable
   private readonly clock: Clock.Clock
+  private readonly scope: Scope.Scope
   private readonly ttlMs: number
   private readonly instance: string
   private readonly owners = new Map<string, Owner>()
@@ -86,6 +97,7 @@ class Runners {
     leases: Leases["Service"],
     shards: ShardTable,
     clock: Clock.Clock,
+    scope: Scope.Scope,
     ttlMs: number,
     instance: string
   ) {
@@ -94,6 +106,7 @@ class Runners {
     this.leases = leases
     this.shards = shards
     this.clock = clock
+    this.scope = scope
     this.ttlMs = ttlMs
     this.instance = instance
   }
@@ -339,11 +352,23 @@ class Runners {
       const held = (shard: string) => this.isHeld(owner, shard)
       // Before each exit of a request is stored; the commit itself checks the lock.
       if (shards.length === 1 && this.isConfirmed(owner)) return Effect.succeed(shards.filter(held))
-      return Effect.map(
-        Effect.all([this.keepRegistration(owner), this.keepLocks(owner, shards.length > 0)], { concurrency: 2 }),
-        () => shards.filter(held)
+      // The registration last: when the process dies, its locks end before its row does, which has others take them.
+      const kept = Effect.andThen(this.keepLocks(owner, shards.length > 0), this.keepRegistration(owner))
+      // One that is slow goes on, so that its answer counts for the next refresh.
+      return Effect.flatMap(
+        Effect.forkIn(kept, this.scope),
+        (fiber) =>
+          Effect.map(Effect.raceFirst(Fiber.join(fiber), this.untilConfirmed(owner)), () => shards.filter(held))
       )
     }))
+  }
+
+  /** Waits for a while; longer than that unless the locks were confirmed shortly before. */
+  private untilConfirmed(owner: Owner): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.sleep(patientPart * this.ttlMs),
+      Effect.suspend(() => owner.locks.size > 0 && this.isConfirmed(owner, livingPart) ? Effect.void : Effect.never)
+    )
   }
 
   private isHeld(owner: Owner, shard: string): boolean {
@@ -352,8 +377,8 @@ class Runners {
     return createRevision !== undefined && this.shards.lockOf(shard) === createRevision
   }
 
-  private isConfirmed({ confirmedMs }: Owner): boolean {
-    return this.nowMs() - confirmedMs < confirmedPart * this.ttlMs
+  private isConfirmed({ confirmedMs }: Owner, part = confirmedPart): boolean {
+    return this.nowMs() - confirmedMs < part * this.ttlMs
   }
 
   /** Keeps the runner alive, and puts it back when it was away for too long. Asks the store in any case. */
@@ -368,7 +393,15 @@ class Runners {
         registration.machineAliveMs = sentMs
       })
     return Effect.andThen(this.leases.keepAlive(lease), keepMachine).pipe(
-      Effect.catchTag("LeaseNotFound", () => this.register(owner, runner, healthy)),
+      Effect.catchTag(
+        "LeaseNotFound",
+        () =>
+          owner.turn.withPermit(
+            Effect.suspend(() =>
+              owner.registration === registration ? Effect.asVoid(this.register(owner, runner, healthy)) : Effect.void
+            )
+          )
+      ),
       Effect.asVoid
     )
   }
@@ -394,7 +427,7 @@ class Runners {
       return
     }
     if (owner.lockLease !== lease) return
-    owner.confirmedMs = sentMs
+    owner.confirmedMs = Math.max(owner.confirmedMs, sentMs)
     const [, details] = kept.success
     if (details === undefined) return
     const attached = new Set(details.keys.map((key) => Buffer.from(key).toString()))
@@ -446,6 +479,7 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
     yield* Leases,
     yield* HeldShards,
     clock,
+    yield* Effect.scope,
     ttlMs,
     randomUUID()
   )

@@ -5,7 +5,7 @@
  *
  * It says when there is something new to read: a message came, or one is due.
  */
-import { Clock, Effect, Exit, Latch, Scope, Semaphore } from "effect"
+import { Clock, Effect, Exit, Latch, Option, Scope, Semaphore } from "effect"
 import type { EntityAddress } from "effect/cluster"
 import { Mirror } from "../../client/Mirror.ts"
 import type { MirrorFailure } from "../../client/Mirror.ts"
@@ -19,7 +19,10 @@ import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
 import type { Freshness } from "./Freshness.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
+import type { LogTimeFailure } from "../LogTime.ts"
+import { LogTime } from "../LogTime.ts"
 import type { WaitingRow } from "./MessageRows.ts"
+import { QueuePages } from "./QueuePages.ts"
 
 /** How long what was handed out is not handed out again, in milliseconds; the same as of Effect's other storages. */
 export const claimMs = 10 * 60_000
@@ -28,8 +31,15 @@ export const claimMs = 10 * 60_000
 const shardsPerMirror = 256
 const maxMirrors = 16
 
-/** The longest wait for a message that is due later, in milliseconds. */
+/**
+ * The longest wait for a message that is due later, and how long before that the time of the log is asked for again, in
+ * milliseconds: the clock of a machine goes a little faster or slower.
+ */
 const maxWaitMs = 3_600_000
+const lookAgainMs = 10_000
+
+/** Pause before the time of the log is asked for again when it is not known, in milliseconds. */
+const pauseMs = 500
 
 /** What is known of a request that has no exit. */
 export class Waiting {
@@ -62,7 +72,8 @@ export interface Item {
 }
 
 interface MirrorGroup {
-  readonly mirror: Mirror
+  /** All of the queues; or pages of them, while a mirror has no room for all. */
+  readonly copy: Mirror | QueuePages
   readonly shards: ReadonlySet<string>
   readonly scope: Scope.Closeable
 }
@@ -87,6 +98,8 @@ export class ShardQueues {
   private readonly kv: KeyValue["Service"]
   private readonly watch: Watch["Service"]
   private readonly scope: Scope.Scope
+  /** In place of the caller's time, for what is due. */
+  private readonly time: LogTime["Service"] | undefined
   private readonly clock: Clock.Clock
   private readonly maxBytes: number
   private readonly held: ShardTable
@@ -113,6 +126,7 @@ export class ShardQueues {
     kv: KeyValue["Service"],
     watch: Watch["Service"],
     scope: Scope.Scope,
+    time: LogTime["Service"] | undefined,
     clock: Clock.Clock,
     maxBytes: number,
     held: ShardTable,
@@ -123,17 +137,20 @@ export class ShardQueues {
     this.kv = kv
     this.watch = watch
     this.scope = scope
+    this.time = time
     this.clock = clock
     this.maxBytes = maxBytes
     this.held = held
   }
 
+  /** What is due is judged by `LogTime` when that is provided, and otherwise by the time that a caller names. */
   static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number, freshness: Freshness) {
     const queues = new ShardQueues(
       keys,
       yield* KeyValue,
       yield* Watch,
       yield* Effect.scope,
+      Option.getOrUndefined(yield* Effect.serviceOption(LogTime)),
       yield* Clock.Clock,
       maxBytes,
       yield* HeldShards,
@@ -159,8 +176,9 @@ export class ShardQueues {
 
   /** This process saved a request. It is there before the mirror shows it, so that a reading needs no trip. */
   saved(shard: string, id: string, row: string, revision: number): void {
-    const group = this.groups.find(({ shards }) => shards.has(shard))
-    if (group === undefined || group.mirror.isEnded || group.mirror.revision >= revision) return
+    const copy = this.groups.find(({ shards }) => shards.has(shard))?.copy
+    // Pages follow what is saved by a watch.
+    if (!(copy instanceof Mirror) || copy.isEnded || copy.revision >= revision) return
     if (this.ahead.size >= maxAhead) {
       this.freshness.doubt()
       return
@@ -172,45 +190,72 @@ export class ShardQueues {
     this.set(shard, id, "r", entry)
   }
 
+  /** The time that says whether a message is due, in milliseconds since 1970. */
+  dueTime(now: number): Effect.Effect<number, LogTimeFailure> {
+    return this.time === undefined ? Effect.succeed(now) : this.time.now
+  }
+
   /**
-   * Hands out what waits in shards and is due, in order. Whatever was acknowledged before this is seen.
+   * Hands out what waits in shards and is due, in order. Whatever was acknowledged before this is seen. `now` is the
+   * time of the caller, for how long ago something was handed out.
    */
-  readonly take = Effect.fnUntraced({ self: this }, function*(
-    this: ShardQueues,
+  take(
     shards: ReadonlyArray<string>,
     now: number,
     limit: number,
     addresses?: ReadonlyArray<EntityAddress.EntityAddress>
-  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure | WriteFailure> {
+  ): Effect.Effect<ReadonlyArray<Item>, MirrorFailure | WriteFailure | LogTimeFailure> {
     const asked = new Set(shards)
-    yield* this.covering.withPermit(this.cover(asked))
+    const covered = Effect.suspend(() => this.covering.withPermit(this.cover(asked)))
+    const read = Effect.andThen(covered, this.takeCovered(asked, now, limit, addresses))
+    // A mirror that became too large is followed by pages.
+    return Effect.retry(read, { times: 1, while: (failure) => failure._tag === "MirrorFull" })
+  }
+
+  private readonly takeCovered = Effect.fnUntraced({ self: this }, function*(
+    this: ShardQueues,
+    asked: ReadonlySet<string>,
+    now: number,
+    limit: number,
+    addresses: ReadonlyArray<EntityAddress.EntityAddress> | undefined
+  ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure | WriteFailure | LogTimeFailure> {
     const groups = this.groups.filter((group) => [...group.shards].some((shard) => asked.has(shard)))
-    const first = groups[0]
-    if (first === undefined) return []
+    if (groups.length === 0) return []
+    const mirrored = groups.flatMap((group) => group.copy instanceof Mirror ? [{ group, mirror: group.copy }] : [])
+    const paged = groups.flatMap(({ copy }) => copy instanceof QueuePages ? [copy] : [])
     if (this.freshness.mustCatchUp((id) => this.find(id) !== undefined)) {
-      yield* Effect.onError(this.catchUp(first, groups), () => Effect.sync(() => this.freshness.doubt()))
-    } else if (groups.some(({ mirror }) => mirror.isEnded)) {
+      yield* Effect.onError(this.catchUp(mirrored), () => Effect.sync(() => this.freshness.doubt()))
+    } else if (mirrored.some(({ mirror }) => mirror.isEnded)) {
       // Fails with what ended it.
-      yield* Effect.forEach(groups, (group) => this.ended(group, group.mirror.awaitRevision(0)), { discard: true })
+      yield* Effect.forEach(mirrored, ({ group, mirror }) => this.ended(group, mirror.awaitRevision(0)), {
+        discard: true
+      })
     }
     const wanted = addresses === undefined
       ? undefined
       : new Set(addresses.map(({ entityId, entityType }) => addressKey(entityType, entityId)))
-    return this.handOut(
-      now,
-      limit,
-      (item) =>
-        asked.has(item.waiting.shard) && (wanted === undefined || wanted.has(addressKey(item.type, item.entity)))
-    )
+    const isWanted = (item: Item) =>
+      asked.has(item.waiting.shard) && (wanted === undefined || wanted.has(addressKey(item.type, item.entity)))
+    // What left the delayed ones is due by the time of the log.
+    const mayBeDue = paged.length > 0 || this.delayed.size > 0
+    const due = this.time === undefined ? now : mayBeDue ? yield* this.time.now : Infinity
+    const taken = [...this.handOut(now, due, limit, isWanted)]
+    while (taken.length < limit) {
+      const read = yield* Effect.forEach(paged, (pages) => pages.readMore(asked, due))
+      if (!read.includes(true)) break
+      taken.push(...this.handOut(now, due, limit - taken.length, isWanted))
+    }
+    return taken
   })
 
   private readonly catchUp = Effect.fnUntraced({ self: this }, function*(
     this: ShardQueues,
-    first: MirrorGroup,
-    groups: ReadonlyArray<MirrorGroup>
+    mirrored: ReadonlyArray<{ readonly group: MirrorGroup; readonly mirror: Mirror }>
   ) {
-    const revision = yield* this.ended(first, first.mirror.sync)
-    yield* Effect.forEach(groups, (group) => this.ended(group, group.mirror.awaitRevision(revision)), {
+    const [first] = mirrored
+    if (first === undefined) return
+    const revision = yield* this.ended(first.group, first.mirror.sync)
+    yield* Effect.forEach(mirrored, ({ group, mirror }) => this.ended(group, mirror.awaitRevision(revision)), {
       concurrency: "unbounded"
     })
   })
@@ -231,8 +276,13 @@ export class ShardQueues {
     this.release((_, { entity, type }) => wanted.has(addressKey(type, entity)))
   }
 
-  private handOut(now: number, limit: number, wanted: (item: Item) => boolean): ReadonlyArray<Item> {
-    this.moveDue(now)
+  private handOut(
+    now: number,
+    due: number,
+    limit: number,
+    wanted: (item: Item) => boolean
+  ): ReadonlyArray<Item> {
+    this.moveDue(due)
     for (const [item, claimedMs] of this.claims) {
       if (claimedMs > now - claimMs) break
       this.claims.delete(item)
@@ -246,7 +296,7 @@ export class ShardQueues {
     for (; at < this.items.length && taken.length < limit; at++) {
       const item = this.items[at] as Item
       if (!this.isCurrent(item)) continue
-      if (item.deliverAt <= now && item.waiting.isReadable && wanted(item)) {
+      if (item.deliverAt <= due && item.waiting.isReadable && wanted(item)) {
         taken.push(item)
         this.claims.set(item, now)
       } else this.items[kept++] = item
@@ -282,6 +332,10 @@ export class ShardQueues {
     this: ShardQueues,
     asked: ReadonlySet<string>
   ) {
+    for (const group of this.groups) {
+      const { copy } = group
+      if (copy instanceof QueuePages && (copy.isEnded || copy.fitsMirror)) yield* this.drop(group)
+    }
     let missing = [...asked].filter((shard) => !this.shards.has(shard))
     if (missing.length === 0) return
     const isWanted = (shard: string) => asked.has(shard) || !this.held.isRunner || this.held.lockOf(shard) !== undefined
@@ -293,7 +347,8 @@ export class ShardQueues {
       for (const group of this.groups) yield* this.drop(group)
     }
     for (let from = 0; from < missing.length; from += shardsPerMirror) {
-      yield* this.begin(missing.slice(from, from + shardsPerMirror))
+      const shards = missing.slice(from, from + shardsPerMirror)
+      yield* Effect.catchTag(this.begin(shards), "MirrorFull", () => this.beginPages(shards))
     }
   })
 
@@ -319,8 +374,48 @@ export class ShardQueues {
         return Scope.close(scope, Exit.void)
       })
     )
-    this.groups = [...this.groups, { mirror, shards: new Set(shards), scope }]
+    this.groups = [...this.groups, { copy: mirror, shards: new Set(shards), scope }]
   })
+
+  private readonly beginPages = Effect.fnUntraced({ self: this }, function*(
+    this: ShardQueues,
+    shards: ReadonlyArray<string>
+  ) {
+    const scope = yield* Scope.fork(this.scope)
+    const queues = new Map(shards.map((shard) => [this.keys.queue(shard), shard]))
+    for (const shard of shards) this.shards.set(shard, new Map())
+    const before = new Map([...this.claims.keys()].map((item) => [item.entry.keyText, item]))
+    const copy = yield* QueuePages.make(this.keys, shards, this.maxBytes, {
+      put: (entry) => {
+        this.put(queues, entry)
+        const claimed = before.get(entry.keyText)
+        if (claimed?.entry.modRevision === entry.modRevision) this.takesPlaceOf(claimed, entry)
+      },
+      delete: (key) => this.delete(queues, key),
+      wake: () => this.work.openUnsafe(),
+      wakeAt: (dueMs) => {
+        if (dueMs >= this.nextDueMs) return
+        this.nextDueMs = dueMs
+        this.due.openUnsafe()
+      }
+    }).pipe(
+      Effect.provideService(KeyValue, this.kv),
+      Effect.provideService(Watch, this.watch),
+      Scope.provide(scope)
+    )
+    this.groups = [...this.groups, { copy, shards: new Set(shards), scope }]
+  })
+
+  /** What was handed out is read again as another item, and stays handed out. */
+  private takesPlaceOf(claimed: Item, entry: KeyValueEntry): void {
+    const claimedMs = this.claims.get(claimed)
+    const item = this.find(claimed.waiting.id)?.items.get(claimed.part)
+    if (claimedMs === undefined || item?.entry !== entry) return
+    this.claims.delete(claimed)
+    this.claims.set(item, claimedMs)
+    this.delayed.delete(item)
+    this.items = this.items.filter((other) => other !== item)
+  }
 
   private drop(group: MirrorGroup): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -349,7 +444,7 @@ export class ShardQueues {
 
   /** A mirror that has ended is begun anew by the next reading. */
   private ended<A, E>(group: MirrorGroup, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.tapError(effect, () => Effect.when(this.drop(group), Effect.sync(() => group.mirror.isEnded)))
+    return Effect.tapError(effect, () => Effect.when(this.drop(group), Effect.sync(() => group.copy.isEnded)))
   }
 
   private apply(queues: ReadonlyMap<string, string>, update: Listed | Changes): void {
@@ -364,11 +459,13 @@ export class ShardQueues {
       this.forgetAhead(listed, update.revision)
       for (const { entry, id, shard } of this.ahead.values()) if (listed.has(shard)) this.set(shard, id, "r", entry)
       // A list made anew has other entries for what was handed out.
-      for (const item of this.items) {
+      for (const item of [...this.items, ...this.delayed]) {
         const claimed = before.get(item.entry.keyText)
-        if (claimed?.entry.modRevision !== item.entry.modRevision) continue
+        if (claimed === undefined || claimed === item) continue
+        if (claimed.entry.modRevision !== item.entry.modRevision) continue
         this.claims.set(item, this.claims.get(claimed) ?? 0)
         this.claims.delete(claimed)
+        this.delayed.delete(item)
       }
       this.items = this.items.filter((item) => this.isCurrent(item) && !this.claims.has(item))
       for (const item of this.claims.keys()) {
@@ -418,7 +515,7 @@ export class ShardQueues {
     if (replaced !== undefined) this.claims.delete(replaced)
     if (item === undefined) return
     waiting.items.set(part, item)
-    if (item.deliverAt > this.clock.currentTimeMillisUnsafe()) {
+    if (item.deliverAt > -Infinity) {
       this.delayed.add(item)
       if (item.deliverAt < this.nextDueMs) {
         this.nextDueMs = item.deliverAt
@@ -451,20 +548,21 @@ export class ShardQueues {
 
   private readonly wakeWhenDue = Effect.suspend(() => {
     this.due.closeUnsafe()
-    const leftMs = Math.min(maxWaitMs, Math.max(0, this.nextDueMs - this.clock.currentTimeMillisUnsafe()))
-    const wait = Number.isFinite(this.nextDueMs)
-      ? Effect.timeoutOption(this.due.await, Math.max(1, leftMs))
-      : this.due.await
-    return Effect.andThen(
-      wait,
-      Effect.sync(() => {
-        const now = this.clock.currentTimeMillisUnsafe()
-        if (now < this.nextDueMs) return
+    if (!Number.isFinite(this.nextDueMs)) return this.due.await
+    return Effect.flatMap(this.dueTime(this.clock.currentTimeMillisUnsafe()), (now) => {
+      const leftMs = this.nextDueMs - now
+      if (leftMs <= 0) {
         this.moveDue(now)
         this.work.openUnsafe()
-      })
-    )
-  }).pipe(Effect.forever)
+        return Effect.void
+      }
+      const waitMs = leftMs > 2 * lookAgainMs ? Math.min(maxWaitMs, leftMs - lookAgainMs) : leftMs
+      return Effect.timeoutOption(this.due.await, Math.max(1, waitMs))
+    })
+  }).pipe(
+    Effect.catch(() => Effect.sleep(pauseMs)),
+    Effect.forever
+  )
 }
 
 const itemOf = (waiting: Waiting, part: "r" | "a" | "i", entry: KeyValueEntry): Item | undefined => {

@@ -14,7 +14,7 @@ import { randomUUID } from "node:crypto"
 import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import type { ExpiryLeases } from "./ExpiryLeases.ts"
-import type { LogTimeFailure } from "./LogTime.ts"
+import type { LogTimeFailure } from "../LogTime.ts"
 import type { LongLived } from "./LongLived.ts"
 import { outcomeOf } from "./Outcome.ts"
 

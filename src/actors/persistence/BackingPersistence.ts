@@ -19,7 +19,7 @@ import type { Watch } from "../../client/Watch.ts"
 import { clearPrefix } from "./Clearing.ts"
 import { ExpiryLeases } from "./ExpiryLeases.ts"
 import { defaultPrefix, encodeName, encodeOwnPart } from "./Keys.ts"
-import * as LogTime from "./LogTime.ts"
+import * as LogTime from "../LogTime.ts"
 import { LongLived } from "./LongLived.ts"
 
 export interface BackingPersistenceOptions {

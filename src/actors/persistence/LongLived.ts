@@ -12,7 +12,7 @@ import type { Scope } from "effect"
 import { createHash } from "node:crypto"
 import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
-import type { LogTimeFailure } from "./LogTime.ts"
+import type { LogTimeFailure } from "../LogTime.ts"
 
 /** Digits of a moment in milliseconds. */
 const momentDigits = 15

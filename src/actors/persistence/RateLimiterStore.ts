@@ -15,7 +15,7 @@ import type { StepFailure } from "./AtomicRows.ts"
 import { AtomicRows } from "./AtomicRows.ts"
 import { ExpiryLeases } from "./ExpiryLeases.ts"
 import { defaultPrefix, encodeName, encodeOwnPart } from "./Keys.ts"
-import * as LogTime from "./LogTime.ts"
+import * as LogTime from "../LogTime.ts"
 import { LongLived } from "./LongLived.ts"
 import * as RateLimits from "./RateLimits.ts"
 

@@ -1,6 +1,6 @@
 /** What a runner commits after it lost a shard: nothing, whether it noticed or not. And how long messages are kept. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import type { MessageStorage } from "effect/cluster"
 import { Runner, RunnerAddress, RunnerStorage, ShardId, ShardingConfig, Snowflake } from "effect/cluster"
 import { HeldShards, layerRunnerStorage, makeEncodedMessageStorage, ShardLockLost } from "../../../src/actors/index.ts"
@@ -202,6 +202,34 @@ describe("processed messages", () => {
           (yield* encoded.unprocessedMessages(["default:1"], 0)).map(({ envelope }) => envelope.requestId),
           ["3", "4", "5"]
         )
+      }).pipe(Effect.provide(Layer.merge(services, HeldShards.layer)))
+    })))
+
+  it.live("leave no rows behind when the time of all is over, however many they are", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      yield* Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const real = yield* Clock.Clock
+        const later: Clock.Clock = {
+          ...real,
+          sleep: (duration) => real.sleep(duration),
+          monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
+          currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + 3 * 3_600_000
+        }
+        const options = { cluster: "swept", keepProcessedFor: "1 hour" } as const
+        const { encoded } = yield* makeEncodedMessageStorage(options)
+        const { retention } = yield* Effect.provideService(makeEncodedMessageStorage(options), Clock.Clock, later)
+        const ids = Array.from({ length: 600 }, (_, i) => String(i + 1))
+        yield* Effect.forEach(ids, (id) =>
+          Effect.gen(function*() {
+            yield* send(encoded, id)
+            if (Number(id) % 10 === 0) yield* encoded.saveReply(chunk(id, `${id}0000`))
+            yield* encoded.saveReply(exit(id, `${id}9999`))
+          }), { concurrency: 50, discard: true })
+        assert.isAbove((yield* kv.scan("fx/c/swept/", { limit: 2_000 })).entries.length, 1_000)
+        assert.strictEqual(yield* retention.sweep, 600)
+        assert.strictEqual((yield* kv.scan("fx/c/swept/")).entries.length, 0)
       }).pipe(Effect.provide(Layer.merge(services, HeldShards.layer)))
     })))
 })

@@ -1,7 +1,8 @@
 /** Effect's storage of runners on FlareDB in memory, and the suite on Effect's own memory storage. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { Runner, RunnerAddress, RunnerHealth, RunnerStorage, ShardId, ShardingConfig } from "effect/cluster"
+import { TestClock } from "effect/testing"
 import { HeldShards, layerRunnerHealth, layerRunnerStorage } from "../../../src/actors/index.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
@@ -130,4 +131,33 @@ it.live("a runner is alive while its row is there", () =>
     assert.isTrue(yield* health.isAlive(address))
     yield* storage.unregister(address)
     assert.isFalse(yield* health.isAlive(address))
+  })))
+
+it.effect("a refresh that gets no answer says what was confirmed lately, and after that it waits", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* TestClock.withLive(memory)
+    const leases = yield* Effect.provide(Leases, services)
+    let silent = false
+    const keepAlive: Leases["Service"]["keepAlive"] = (lease) =>
+      silent ? Effect.never : TestClock.withLive(leases.keepAlive(lease))
+    const slow = Layer.provideMerge(Layer.succeed(Leases, { ...leases, keepAlive }), services)
+    yield* Effect.gen(function*() {
+      const storage = yield* RunnerStorage.RunnerStorage
+      const shards = [shard, ShardId.make("default", 2)]
+      const refresh = Effect.forkChild(storage.refresh(address, shards), { startImmediately: true })
+      yield* TestClock.withLive(storage.acquire(address, shards))
+      silent = true
+      const young = yield* refresh
+      yield* TestClock.adjust("12 seconds")
+      assert.strictEqual((yield* Fiber.join(young)).length, 2)
+      yield* TestClock.adjust("35 seconds")
+      const old = yield* refresh
+      yield* TestClock.adjust("50 seconds")
+      assert.isUndefined(old.pollUnsafe(), "Sharding gives it a deadline")
+    }).pipe(Effect.provide(
+      storage("slow").pipe(
+        Layer.provide(slow),
+        Layer.provide(ShardingConfig.layer({ shardLockExpiration: "60 seconds" }))
+      )
+    ))
   })))

@@ -9,12 +9,12 @@
  */
 import { Clock, Context, Effect, Latch, Layer, Semaphore, Stream } from "effect"
 import type { Scope } from "effect"
-import { Unavailable } from "../../FlareDbError.ts"
-import { monotonicMsOf } from "../../Monotonic.ts"
-import type { WriteFailure } from "../../client/KeyValue.ts"
-import { KeyValue } from "../../client/KeyValue.ts"
-import type { WatchFailure } from "../../client/Watch.ts"
-import { Watch } from "../../client/Watch.ts"
+import { Unavailable } from "../FlareDbError.ts"
+import { monotonicMsOf } from "../Monotonic.ts"
+import type { WriteFailure } from "../client/KeyValue.ts"
+import { KeyValue } from "../client/KeyValue.ts"
+import type { WatchFailure } from "../client/Watch.ts"
+import { Watch } from "../client/Watch.ts"
 
 /** How asking for the time fails: only before the first reading. */
 export type LogTimeFailure = WriteFailure | WatchFailure
