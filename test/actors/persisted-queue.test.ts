@@ -47,7 +47,7 @@ const isWrite = (txn: { readonly do?: ReadonlyArray<{ readonly operation: { read
   txn.do?.some(({ operation }) => operation._tag !== "Get") === true
 
 describe("an element", () => {
-  it.live("takes three trips: offer, claim, complete", () =>
+  it.live("takes three trips at most: offer, claim, complete", () =>
     Effect.scoped(Effect.gen(function*() {
       let writes = 0
       let others = 0
@@ -57,32 +57,50 @@ describe("an element", () => {
         return kv.transact(txn)
       })
       const queue = yield* queueOf(services)
-      yield* queue.offer(0)
-      yield* queue.take(() => Effect.void)
-      writes = 0
-      others = 0
-      for (let n = 0; n < 100; n++) {
-        yield* queue.offer(n)
-        assert.strictEqual(yield* queue.take(Effect.succeed), n)
-      }
-      assert.deepStrictEqual({ writes, others }, { writes: 300, others: 0 })
-    })))
-
-  it.live("is claimed while the worker that comes back for it completes the one before", () =>
-    Effect.scoped(Effect.gen(function*() {
-      let completing = 0
-      let meanwhile = 0
-      const services = withWrites(yield* memory, (kv) => (txn) => {
-        const kind = txn.do?.map(({ operation }) => operation._tag).join()
-        if (kind === "Put" && completing > 0) meanwhile++
-        if (kind !== "Delete,Put,Put") return kv.transact(txn)
-        completing++
-        return Effect.ensuring(Effect.delay(kv.transact(txn), 20), Effect.sync(() => completing--))
+      const elsewhere = yield* queueOf(services)
+      const trips = Effect.fnUntraced(function*(what: string, most: number, run: Effect.Effect<unknown, unknown>) {
+        writes = 0
+        others = 0
+        yield* run
+        assert.isAtMost(writes, most, what)
+        assert.strictEqual(others, 0, what)
       })
-      const queue = yield* queueOf(services)
-      for (let n = 0; n < 10; n++) yield* queue.offer(n)
-      for (let n = 0; n < 10; n++) assert.strictEqual(yield* queue.take(Effect.succeed), n)
-      assert.strictEqual(meanwhile, 9)
+      const takes = (count: number) =>
+        Effect.map(
+          Effect.all(Array.from({ length: count }, () => queue.take(Effect.succeed))),
+          (taken) => assert.deepStrictEqual(taken, Array.from({ length: count }, (_, n) => n))
+        )
+      yield* elsewhere.offer(0)
+      yield* takes(1)
+
+      // The offer of another process, the claim when the watch tells of it, the completion.
+      yield* trips(
+        "offered elsewhere while a worker waits",
+        60,
+        Effect.forEach(Array.from({ length: 20 }), () =>
+          Effect.gen(function*() {
+            const worker = yield* Effect.forkChild(queue.take(Effect.succeed), { startImmediately: true })
+            yield* elsewhere.offer(1)
+            yield* Fiber.join(worker)
+          }))
+      )
+      yield* trips(
+        "a worker that offers: its offer is its claim",
+        40,
+        Effect.forEach(Array.from({ length: 20 }), () => Effect.andThen(queue.offer(1), queue.take(Effect.succeed)))
+      )
+      const fill = (count: number) =>
+        Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => elsewhere.offer(n), { concurrency: 16 })
+      yield* fill(40)
+      yield* trips("a queue that is full: a completion is the next claim", 45, takes(40))
+      yield* fill(96)
+      yield* trips(
+        "sixteen workers share them",
+        60,
+        Effect.forEach(Array.from({ length: 16 }), () => Effect.replicateEffect(queue.take(Effect.succeed), 6), {
+          concurrency: "unbounded"
+        })
+      )
     })))
 
   it.live("that was claimed for a worker that does not come back goes to another one, as the first attempt", () =>

@@ -129,7 +129,9 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
       const delayMs = delay === undefined ? 0 : Math.ceil(Duration.toMillis(delay))
       const place = delayMs > 0 ? placeAt(nowMs + delayMs) : immediate(nowMs)
       const claimer = present.get(name)
-      const handOver = delayMs > 0 ? undefined : claimer?.handOver({ place, id, json, value }, nowMs)
+      const sharing = isCustomId ? customOffers : offers
+      const fiber = yield* Effect.withFiber(({ id }) => Effect.succeed(id))
+      const handOver = delayMs > 0 ? undefined : claimer?.handOver({ place, id, json, value, sharing }, nowMs, fiber)
       if (handOver !== undefined && (yield* handOver)) return
       const row = { id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(json) }
       const key = keys.element(id)
@@ -137,7 +139,7 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
         key,
         [Compare.missing(key)],
         [Op.put(key, value), Op.put(keys.row(place), encodeQueueRow(row))],
-        isCustomId ? customOffers : offers
+        sharing
       ))
       // It takes effect once at most: a second attempt finds the key. The same as for an id that was offered before.
       const { revision, succeeded } = yield* Effect.retry(put, {

@@ -21,6 +21,7 @@ import { decodeElement, decodeQueueRow, encodeQueueRow } from "./Layout.ts"
 import { maxRows, Mirror } from "./Mirror.ts"
 import type { StepWriter } from "./StepWriter.ts"
 import { Sharing, stepOf } from "./StepWriter.ts"
+import type { Returning } from "./Workers.ts"
 import { Workers } from "./Workers.ts"
 
 export interface ClaimerParts {
@@ -72,6 +73,7 @@ export interface Offered {
   readonly json: string
   /** As it is stored. */
   readonly value: Uint8Array
+  readonly sharing: Sharing
 }
 
 /** The claimer's key is gone, and its claims are free. */
@@ -116,7 +118,7 @@ export class Claimer {
   }).pipe(
     Effect.interruptible,
     Effect.timeoutOption(lastPatienceMs),
-    Effect.andThen(Effect.suspend(() => this.workers.end))
+    Effect.andThen(Effect.suspend(() => this.workers.giveBack))
   )
 
   /** Waits for an element. Whoever gets it has to settle it. */
@@ -136,7 +138,14 @@ export class Claimer {
         (lease) => Effect.raceFirst(this.present(lease), lease.lost)
       )
     )
-  ).pipe(Effect.tapCause(this.warn("its lease is lost")), Effect.ignoreCause, Effect.andThen(pause), Effect.forever)
+  ).pipe(
+    Effect.tapCause(this.warn("its lease is lost")),
+    Effect.ignoreCause,
+    // Others may have them by now, and then this changes nothing.
+    Effect.andThen(Effect.suspend(() => this.workers.giveBack)),
+    Effect.andThen(pause),
+    Effect.forever
+  )
 
   private warn(what: string) {
     return (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
@@ -363,7 +372,7 @@ export class Claimer {
    * Offers an element and claims it with the same transaction, when a worker of this process is next for it. `undefined`
    * when none is. It gives `false` when the claimer is gone or the id is taken: offering without a claim says which.
    */
-  handOver(element: Offered, nowMs: number): Effect.Effect<boolean, WriteFailure> | undefined {
+  handOver(element: Offered, nowMs: number, fiber: number): Effect.Effect<boolean, WriteFailure> | undefined {
     const { current } = this
     if (current === undefined || this.demand <= 0) return undefined
     const { mirror, presence } = current
@@ -371,11 +380,12 @@ export class Claimer {
       return undefined
     }
     this.handOvers++
+    const held = this.workers.hold(fiber)
     const told = Deferred.makeUnsafe<boolean, WriteFailure>()
     // Whoever offers may be interrupted: the element is claimed nevertheless.
     return Effect.andThen(
       Effect.forkIn(
-        Effect.onExit(this.handingOver(presence, element, told), () =>
+        Effect.onExit(this.handingOver(presence, element, told, held), () =>
           Effect.sync(() => {
             this.handOvers--
             this.wake.openUnsafe()
@@ -390,8 +400,9 @@ export class Claimer {
   private readonly handingOver = Effect.fnUntraced({ self: this }, function*(
     this: Claimer,
     presence: Presence,
-    { id, json, place, value }: Offered,
-    told: Deferred.Deferred<boolean, WriteFailure>
+    { id, json, place, sharing, value }: Offered,
+    told: Deferred.Deferred<boolean, WriteFailure>,
+    held: Returning | undefined
   ) {
     const { keys, steps } = this.parts
     const claim = this.claimOf(presence)
@@ -401,7 +412,7 @@ export class Claimer {
       element,
       [Compare.missing(element), holds(presence)],
       [Op.put(element, value), Op.put(keys.row(place), encodeQueueRow(row))],
-      this.sharing
+      sharing
     ))
     const attempt = Effect.flatMap(
       offer,
@@ -417,7 +428,8 @@ export class Claimer {
       const result = yield* Effect.result(attempt)
       if (result._tag === "Success") {
         const claimed = result.success
-        if (claimed !== undefined) yield* this.hand({ ...row, revision: claimed.revision }, encoder.encode(json), false)
+        if (claimed === undefined) this.workers.letGo(held)
+        else this.workers.hand(this.claimed({ ...row, revision: claimed.revision }, encoder.encode(json)), held)
         Deferred.doneUnsafe(told, Effect.succeed(claimed !== undefined))
         return
       }
@@ -425,20 +437,15 @@ export class Claimer {
       doubtful ||= outcome === "unknown"
       // What may be claimed must become known. Whoever offered does not wait for it for ever.
       if (!doubtful || ++failures > offerRetries) Deferred.doneUnsafe(told, Effect.fail(result.failure))
-      if (!doubtful || outcome === "refused") return
+      if (!doubtful || outcome === "refused") return this.workers.letGo(held)
       yield* pause
     }
   })
 
-  /** Gives an element that was claimed to a worker. */
-  private hand(
-    row: QueueRow & { readonly claim: Claim },
-    json: Uint8Array | undefined,
-    spent: boolean
-  ): Effect.Effect<void> {
+  private claimed(row: QueueRow & { readonly claim: Claim }, json: Uint8Array): Claimed {
     const { keys, now, place, steps } = this.parts
     this.current?.mirror.put(row)
-    const claimed = new Claimed(row, json ?? new Uint8Array(0), {
+    return new Claimed(row, json, {
       steps,
       keys,
       now,
@@ -447,6 +454,15 @@ export class Claimer {
       changed: (changed) => this.current?.mirror.put(changed),
       removed: (place, revision) => this.current?.mirror.remove(place, revision)
     })
+  }
+
+  /** Gives an element that was claimed to a worker. */
+  private hand(
+    row: QueueRow & { readonly claim: Claim },
+    json: Uint8Array | undefined,
+    spent: boolean
+  ): Effect.Effect<void> {
+    const claimed = this.claimed(row, json ?? new Uint8Array(0))
     if (json === undefined) return claimed.fail("the element is gone, or was not written by a queue")
     if (spent) return claimed.fail("the process of its last attempt ended before the attempt did")
     return Effect.sync(() => this.workers.hand(claimed))

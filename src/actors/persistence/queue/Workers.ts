@@ -18,8 +18,13 @@ interface Waiting {
 }
 
 /** A worker that completes an element. */
-interface Returning {
+export interface Returning {
   readonly maxAttempts: number
+  /** Its fiber, which a worker most often keeps. */
+  readonly fiber: number
+  isComplete: boolean
+  /** An element is on its way that it is counted on for, however long that takes. */
+  held: boolean
 }
 
 /** Something that is over at a moment of the monotonic clock. All of it lasts equally long, so it is over in order. */
@@ -34,7 +39,8 @@ export class Workers {
   private readonly scope: Scope.Scope
   private readonly demanded: () => void
   private readonly waiting = new Set<Waiting>()
-  private readonly returning = new Set<Returning>()
+  /** By fiber. */
+  private readonly returning = new Map<number, Returning>()
   /** Claimed ahead, in order. */
   private readonly ahead = new Set<Claimed>()
   private readonly passing: Array<Passing> = []
@@ -61,15 +67,15 @@ export class Workers {
 
   /** The most attempts of whoever is next. */
   get maxAttempts(): number {
-    const [next] = this.waiting.size > 0 ? this.waiting : this.returning
+    const [next] = this.waiting.size > 0 ? this.waiting : this.returning.values()
     return next?.maxAttempts ?? Infinity
   }
 
   /** Waits for an element. Whoever gets it has to settle it. */
   take(maxAttempts: number): Effect.Effect<Claimed> {
-    return Effect.suspend(() => {
-      const [returned] = this.returning
-      if (returned !== undefined) this.returning.delete(returned)
+    return Effect.withFiber(({ id }) => {
+      const returned = this.likely(id)
+      if (returned !== undefined) this.returning.delete(returned.fiber)
       const [ready] = this.ahead
       if (ready !== undefined) {
         this.ahead.delete(ready)
@@ -88,28 +94,55 @@ export class Workers {
 
   /** Completes an element, and counts on its worker to come back. */
   complete(claimed: Claimed, maxAttempts: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const returning: Returning = { maxAttempts }
-      this.returning.add(returning)
+    return Effect.withFiber(({ id }) => {
+      const returning: Returning = { maxAttempts, fiber: id, isComplete: false, held: false }
+      this.returning.set(id, returning)
       this.demanded()
-      return Effect.andThen(claimed.complete, Effect.sync(() => this.lasts({ returning })))
+      return Effect.andThen(claimed.complete, Effect.sync(() => {
+        returning.isComplete = true
+        this.lasts({ returning })
+      }))
     })
   }
 
+  /** Who comes back in a fiber: its worker, or else one that may go on in another fiber. */
+  private likely(fiber: number): Returning | undefined {
+    const own = this.returning.get(fiber)
+    if (own !== undefined) return own
+    for (const returning of this.returning.values()) if (returning.isComplete && !returning.held) return returning
+    return undefined
+  }
+
+  /** Counts on the worker that comes back, most likely in this fiber, until `hand` or `letGo`. */
+  hold(fiber: number): Returning | undefined {
+    const returning = this.likely(fiber)
+    if (returning === undefined || returning.held) return undefined
+    returning.held = true
+    return returning
+  }
+
+  /** Counts no longer on it than on any other. */
+  letGo(returning: Returning | undefined): void {
+    if (returning === undefined) return
+    returning.held = false
+    this.lasts({ returning })
+  }
+
   /** Gives an element to a worker: one that waits, or one that comes back in time. */
-  hand(claimed: Claimed): void {
+  hand(claimed: Claimed, held?: Returning): void {
     const [worker] = this.waiting
     if (worker !== undefined) {
       this.waiting.delete(worker)
       Deferred.doneUnsafe(worker.given, Effect.succeed(claimed))
-      return
+      return this.letGo(held)
     }
     this.ahead.add(claimed)
-    this.lasts({ ahead: claimed })
+    if (held !== undefined) held.held = false
+    this.lasts({ ahead: claimed, ...(held === undefined ? {} : { returning: held }) })
   }
 
-  /** Gives back what nobody came for, at the end of a process. */
-  readonly end: Effect.Effect<void> = Effect.suspend(() => {
+  /** Gives back what was claimed ahead, at the end of a process or of its claims. */
+  readonly giveBack: Effect.Effect<void> = Effect.suspend(() => {
     const left = [...this.ahead]
     this.ahead.clear()
     return Effect.forEach(left, (claimed) => claimed.releaseAtOnce, { concurrency: "unbounded", discard: true })
@@ -129,7 +162,10 @@ export class Workers {
     const leftMs = first.untilMs - monotonicMsOf(this.clock)
     if (leftMs > 0) return Effect.sleep(Math.ceil(leftMs))
     this.passing.shift()
-    if (first.returning !== undefined) this.returning.delete(first.returning)
+    const { returning } = first
+    if (returning?.held === false && this.returning.get(returning.fiber) === returning) {
+      this.returning.delete(returning.fiber)
+    }
     return first.ahead !== undefined && this.ahead.delete(first.ahead)
       ? Effect.forkIn(first.ahead.release, this.scope)
       : Effect.void
