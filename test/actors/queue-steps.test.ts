@@ -64,7 +64,10 @@ describe("steps of a queue", () => {
       assert.strictEqual(sizes[0], 2)
       sizes.length = 0
       // Each of them is large enough to go alone, and then some go together.
-      const exits = [...yield* all(["l1", "l2"], "x".repeat(600_000)), ...yield* all(["m1", "m2", "m3"], "x".repeat(300_000))]
+      const exits = [
+        ...yield* all(["l1", "l2"], "x".repeat(600_000)),
+        ...yield* all(["m1", "m2", "m3"], "x".repeat(300_000))
+      ]
       assert.isTrue(outcomes(exits).every((outcome) => outcome === true))
       assert.deepStrictEqual(sizes, [1, 1, 2, 1])
     })))

@@ -94,7 +94,16 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
     lookup: (name: string) =>
       Effect.acquireRelease(
         Effect.map(
-          Claimer.make({ kv, steps, leases, watch, now, place: placeAt, lockExpirationMs, keys: new QueueKeys(prefix, name) }),
+          Claimer.make({
+            kv,
+            steps,
+            leases,
+            watch,
+            now,
+            place: placeAt,
+            lockExpirationMs,
+            keys: new QueueKeys(prefix, name)
+          }),
           (claimer) => {
             present.set(name, claimer)
             return claimer

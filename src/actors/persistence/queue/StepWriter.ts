@@ -153,7 +153,9 @@ export class StepWriter {
       // A refusal may be about one of them, and so may a condition that does not hold.
       const apart = Exit.isSuccess(exit) ? !exit.value.succeeded : isRefusal(exit)
       if (apart) return Effect.forEach(all, (one) => this.single(one), { concurrency: "unbounded", discard: true })
-      if (Exit.isSuccess(exit)) for (const sharing of new Set(steps.map((step) => step.sharing))) sharing.succeeded()
+      if (Exit.isSuccess(exit)) {
+        for (const sharing of new Set(steps.map((step) => step.sharing))) sharing.succeeded()
+      }
       for (const one of all) this.answer(one, exit)
       return Effect.void
     })

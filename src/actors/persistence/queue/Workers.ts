@@ -98,10 +98,13 @@ export class Workers {
       const returning: Returning = { maxAttempts, fiber: id, isComplete: false, held: false }
       this.returning.set(id, returning)
       this.demanded()
-      return Effect.andThen(claimed.complete, Effect.sync(() => {
-        returning.isComplete = true
-        this.lasts({ returning })
-      }))
+      return Effect.andThen(
+        claimed.complete,
+        Effect.sync(() => {
+          returning.isComplete = true
+          this.lasts({ returning })
+        })
+      )
     })
   }
 
