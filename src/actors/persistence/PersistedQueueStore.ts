@@ -1,5 +1,7 @@
 /**
- * Effect's `PersistedQueueStore` in FlareDB. An element takes three round trips: offer, claim, complete.
+ * Effect's `PersistedQueueStore` in FlareDB. An element takes three round trips at most: offer, claim,
+ * complete. It takes two when a worker of the process that offers is next for it, and one when a worker goes from one
+ * element to the next. Steps that come together share a transaction.
  *
  * - Consumers are woken by a watch: an element is taken when it is offered, due, or given back, not at the next poll.
  *   There is no poll interval.
