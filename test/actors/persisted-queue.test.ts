@@ -56,51 +56,57 @@ describe("an element", () => {
         else others++
         return kv.transact(txn)
       })
-      const queue = yield* queueOf(services)
       const elsewhere = yield* queueOf(services)
-      const trips = Effect.fnUntraced(function*(what: string, most: number, run: Effect.Effect<unknown, unknown>) {
-        writes = 0
-        others = 0
-        yield* run
-        assert.isAtMost(writes, most, what)
-        assert.strictEqual(others, 0, what)
-      })
-      const takes = (count: number) =>
-        Effect.map(
-          Effect.all(Array.from({ length: count }, () => queue.take(Effect.succeed))),
-          (taken) => assert.deepStrictEqual(taken, Array.from({ length: count }, (_, n) => n))
-        )
-      yield* elsewhere.offer(0)
-      yield* takes(1)
+      const offered = (count: number) =>
+        Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => elsewhere.offer(n), { concurrency: 16 })
+
+      /** What a consumer of its own needs, beside one write that says it is there. */
+      const trips = (
+        what: string,
+        most: number,
+        waiting: number,
+        run: (queue: PersistedQueue.PersistedQueue<number>) => Effect.Effect<unknown, unknown>
+      ) =>
+        Effect.scoped(Effect.gen(function*() {
+          yield* offered(waiting)
+          const queue = yield* queueOf(services)
+          writes = 0
+          others = 0
+          yield* run(queue)
+          assert.isAtMost(writes, most + 1, what)
+          assert.strictEqual(others, 0, what)
+        }))
 
       // The offer of another process, the claim when the watch tells of it, the completion.
-      yield* trips(
-        "offered elsewhere while a worker waits",
-        60,
+      yield* trips("offered elsewhere while a worker waits", 60, 0, (queue) =>
         Effect.forEach(Array.from({ length: 20 }), () =>
           Effect.gen(function*() {
             const worker = yield* Effect.forkChild(queue.take(Effect.succeed), { startImmediately: true })
             yield* elsewhere.offer(1)
             yield* Fiber.join(worker)
-          }))
-      )
-      yield* trips(
-        "a worker that offers: its offer is its claim",
-        40,
-        Effect.forEach(Array.from({ length: 20 }), () => Effect.andThen(queue.offer(1), queue.take(Effect.succeed)))
-      )
-      const fill = (count: number) =>
-        Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => elsewhere.offer(n), { concurrency: 16 })
-      yield* fill(40)
-      yield* trips("a queue that is full: a completion is the next claim", 45, takes(40))
-      yield* fill(96)
-      yield* trips(
-        "sixteen workers share them",
-        60,
-        Effect.forEach(Array.from({ length: 16 }), () => Effect.replicateEffect(queue.take(Effect.succeed), 6), {
+          })))
+      yield* trips("a worker that offers: its offer is its claim", 43, 1, (queue) =>
+        Effect.andThen(
+          queue.take(Effect.succeed),
+          Effect.forEach(Array.from({ length: 20 }), () =>
+            Effect.andThen(queue.offer(1), queue.take(Effect.succeed)))
+        ))
+      yield* trips("a queue that is full: a completion is the next claim", 45, 40, (queue) =>
+        Effect.map(
+          Effect.all(Array.from({ length: 40 }, () =>
+            queue.take(Effect.succeed))),
+          (taken) =>
+            assert.deepStrictEqual(
+              taken,
+              Array.from({ length: 40 }, (_, n) =>
+                n)
+            )
+        ))
+      yield* trips("sixteen workers share them", 60, 96, (queue) =>
+        Effect.forEach(Array.from({ length: 16 }), () =>
+          Effect.replicateEffect(queue.take(Effect.succeed), 6), {
           concurrency: "unbounded"
-        })
-      )
+        }))
     })))
 
   it.live("that was claimed for a worker that does not come back goes to another one, as the first attempt", () =>
