@@ -94,25 +94,14 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
   const present = new Map<string, Claimer>()
   const claimers = yield* RcMap.make({
     lookup: (name: string) =>
-      Effect.acquireRelease(
-        Effect.map(
-          Claimer.make({
-            kv,
-            steps,
-            leases,
-            watch,
-            now,
-            place: placeAt,
-            lockExpirationMs,
-            keys: new QueueKeys(prefix, name)
-          }),
-          (claimer) => {
-            present.set(name, claimer)
-            return claimer
-          }
-        ),
-        () => Effect.sync(() => present.delete(name))
-      ),
+      Effect.gen(function*() {
+        const keys = new QueueKeys(prefix, name)
+        const claimer = yield* Claimer.make({ kv, steps, leases, watch, now, place: placeAt, lockExpirationMs, keys })
+        present.set(name, claimer)
+        // Another one may have begun meanwhile.
+        yield* Effect.addFinalizer(() => Effect.sync(() => present.get(name) === claimer && present.delete(name)))
+        return claimer
+      }),
     idleTimeToLive
   })
   // A random id is new; one that the caller gave may be there already.
