@@ -47,7 +47,7 @@ const isWrite = (txn: { readonly do?: ReadonlyArray<{ readonly operation: { read
   txn.do?.some(({ operation }) => operation._tag !== "Get") === true
 
 describe("an element", () => {
-  it.live("takes three trips: offer, claim, complete", () =>
+  it.live("takes three trips at most: offer, claim, complete", () =>
     Effect.scoped(Effect.gen(function*() {
       let writes = 0
       let others = 0
@@ -56,33 +56,57 @@ describe("an element", () => {
         else others++
         return kv.transact(txn)
       })
-      const queue = yield* queueOf(services)
-      yield* queue.offer(0)
-      yield* queue.take(() => Effect.void)
-      writes = 0
-      others = 0
-      for (let n = 0; n < 100; n++) {
-        yield* queue.offer(n)
-        assert.strictEqual(yield* queue.take(Effect.succeed), n)
-      }
-      assert.deepStrictEqual({ writes, others }, { writes: 300, others: 0 })
-    })))
+      const elsewhere = yield* queueOf(services)
+      const offered = (count: number) =>
+        Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => elsewhere.offer(n), { concurrency: 16 })
 
-  it.live("is claimed while the worker that comes back for it completes the one before", () =>
-    Effect.scoped(Effect.gen(function*() {
-      let completing = 0
-      let meanwhile = 0
-      const services = withWrites(yield* memory, (kv) => (txn) => {
-        const kind = txn.do?.map(({ operation }) => operation._tag).join()
-        if (kind === "Put" && completing > 0) meanwhile++
-        if (kind !== "Delete,Put,Put") return kv.transact(txn)
-        completing++
-        return Effect.ensuring(Effect.delay(kv.transact(txn), 20), Effect.sync(() => completing--))
-      })
-      const queue = yield* queueOf(services)
-      for (let n = 0; n < 10; n++) yield* queue.offer(n)
-      for (let n = 0; n < 10; n++) assert.strictEqual(yield* queue.take(Effect.succeed), n)
-      assert.strictEqual(meanwhile, 9)
+      /** What a consumer of its own needs, beside one write that says it is there. */
+      const trips = (
+        what: string,
+        most: number,
+        waiting: number,
+        run: (queue: PersistedQueue.PersistedQueue<number>) => Effect.Effect<unknown, unknown>
+      ) =>
+        Effect.scoped(Effect.gen(function*() {
+          yield* offered(waiting)
+          const queue = yield* queueOf(services)
+          writes = 0
+          others = 0
+          yield* run(queue)
+          assert.isAtMost(writes, most + 1, what)
+          assert.strictEqual(others, 0, what)
+        }))
+
+      // The offer of another process, the claim when the watch tells of it, the completion.
+      yield* trips("offered elsewhere while a worker waits", 60, 0, (queue) =>
+        Effect.forEach(Array.from({ length: 20 }), () =>
+          Effect.gen(function*() {
+            const worker = yield* Effect.forkChild(queue.take(Effect.succeed), { startImmediately: true })
+            yield* elsewhere.offer(1)
+            yield* Fiber.join(worker)
+          })))
+      yield* trips("a worker that offers: its offer is its claim", 43, 1, (queue) =>
+        Effect.andThen(
+          queue.take(Effect.succeed),
+          Effect.forEach(Array.from({ length: 20 }), () =>
+            Effect.andThen(queue.offer(1), queue.take(Effect.succeed)))
+        ))
+      yield* trips("a queue that is full: a completion is the next claim", 45, 40, (queue) =>
+        Effect.map(
+          Effect.all(Array.from({ length: 40 }, () =>
+            queue.take(Effect.succeed))),
+          (taken) =>
+            assert.deepStrictEqual(
+              taken,
+              Array.from({ length: 40 }, (_, n) =>
+                n)
+            )
+        ))
+      yield* trips("sixteen workers share them", 60, 96, (queue) =>
+        Effect.forEach(Array.from({ length: 16 }), () =>
+          Effect.replicateEffect(queue.take(Effect.succeed), 6), {
+          concurrency: "unbounded"
+        }))
     })))
 
   it.live("that was claimed for a worker that does not come back goes to another one, as the first attempt", () =>

@@ -115,6 +115,21 @@ describe("the mirror of a queue", () => {
     assert.deepEqual(moments(mirror.due("a", 0, 3, (place) => place === taken).rows), [1, 2, 3])
   })
 
+  it("does not take a row back that is gone, whatever a late watch tells", () => {
+    const mirror = full()
+    const place = placeOf(0, 0, "a")
+    mirror.remove(place, 60)
+    mirror.put(row(place, 59))
+    assert.isUndefined(mirror.get(place))
+    mirror.watchedTo(59)
+    mirror.put(row(place, 59))
+    assert.isUndefined(mirror.get(place))
+    // Then the watch has told of the removal, and tells of nothing before.
+    mirror.watchedTo(60)
+    mirror.put(row(place, 61))
+    assert.strictEqual(mirror.get(place)?.revision, 61)
+  })
+
   it("says when the next delayed row is due", () => {
     const mirror = full()
     mirror.put({ ...row(placeOf(100, 1, "a"), 20), delayed: true })

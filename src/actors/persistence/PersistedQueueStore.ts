@@ -1,5 +1,7 @@
 /**
- * Effect's `PersistedQueueStore` in FlareDB. An element takes three round trips: offer, claim, complete.
+ * Effect's `PersistedQueueStore` in FlareDB. An element takes three round trips at most: offer, claim,
+ * complete. It takes two when a worker of the process that offers is next for it, and one when a worker goes from one
+ * element to the next. Steps that come together share a transaction.
  *
  * - Consumers are woken by a watch: an element is taken when it is offered, due, or given back, not at the next poll.
  *   There is no poll interval.
@@ -24,7 +26,7 @@ import { defaultPrefix } from "./Keys.ts"
 import * as LogTime from "../LogTime.ts"
 import { outcomeOf } from "./Outcome.ts"
 import type { Claimed } from "./queue/Claimed.ts"
-import { Claimer } from "./queue/Claimer.ts"
+import { Claimer, offerRetries } from "./queue/Claimer.ts"
 import { cleanup } from "./queue/Cleanup.ts"
 import {
   completedPrefix,
@@ -35,6 +37,7 @@ import {
   maxElementBytes
 } from "./queue/Layout.ts"
 import { maxIdLength, placeOf, QueueKeys } from "./queue/Layout.ts"
+import { Sharing, stepOf, StepWriter } from "./queue/StepWriter.ts"
 
 export interface PersistedQueueStoreOptions {
   /** Before every key. Default `fx/`. */
@@ -50,9 +53,6 @@ const defaultLockExpiration = Duration.seconds(10)
 
 /** How long a claimer without workers stays. */
 const idleTimeToLive = Duration.seconds(30)
-
-/** Times that an offer is repeated whose answer was lost. */
-const offerRetries = 3
 
 const failed = (what: string) => (cause: unknown): PersistedQueue.PersistedQueueError =>
   new PersistedQueue.PersistedQueueError({
@@ -84,19 +84,31 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
   const by = randomUUID().slice(0, 8)
   let lastMs = 0
   let count = 0
-  const place = (ms: number) => placeOf(ms, ++count, by)
+  const placeAt = (ms: number) => placeOf(ms, ++count, by)
   const immediate = (ms: number) => {
     lastMs = Math.max(lastMs, ms)
-    return place(lastMs)
+    return placeAt(lastMs)
   }
 
+  const steps = yield* StepWriter.make(kv)
+  const present = new Map<string, Claimer>()
   const claimers = yield* RcMap.make({
     lookup: (name: string) =>
-      Claimer.make({ kv, leases, watch, now, place, lockExpirationMs, keys: new QueueKeys(prefix, name) }),
+      Effect.gen(function*() {
+        const keys = new QueueKeys(prefix, name)
+        const claimer = yield* Claimer.make({ kv, steps, leases, watch, now, place: placeAt, lockExpirationMs, keys })
+        present.set(name, claimer)
+        // Another one may have begun meanwhile.
+        yield* Effect.addFinalizer(() => Effect.sync(() => present.get(name) === claimer && present.delete(name)))
+        return claimer
+      }),
     idleTimeToLive
   })
+  // A random id is new; one that the caller gave may be there already.
+  const offers = new Sharing()
+  const customOffers = new Sharing()
 
-  const offer: PersistedQueue.PersistedQueueStore["Service"]["offer"] = ({ delay, element, id, name }) =>
+  const offer: PersistedQueue.PersistedQueueStore["Service"]["offer"] = ({ delay, element, id, isCustomId, name }) =>
     Effect.gen(function*() {
       if (id.length > maxIdLength) {
         return yield* Effect.fail(new Error(`the id has ${id.length} characters; at most ${maxIdLength} are allowed`))
@@ -115,19 +127,26 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
       const keys = new QueueKeys(prefix, name)
       const nowMs = yield* now
       const delayMs = delay === undefined ? 0 : Math.ceil(Duration.toMillis(delay))
-      const row = keys.row(delayMs > 0 ? place(nowMs + delayMs) : immediate(nowMs))
+      const place = delayMs > 0 ? placeAt(nowMs + delayMs) : immediate(nowMs)
+      const claimer = present.get(name)
+      const sharing = isCustomId ? customOffers : offers
+      const fiber = yield* Effect.withFiber(({ id }) => Effect.succeed(id))
+      const handOver = delayMs > 0 ? undefined : claimer?.handOver({ place, id, json, value, sharing }, nowMs, fiber)
+      if (handOver !== undefined && (yield* handOver)) return
+      const row = { id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(json) }
       const key = keys.element(id)
-      const put = kv.transact({
-        if: [Compare.missing(key)],
-        do: [
-          Op.put(key, value),
-          Op.put(row, encodeQueueRow({ id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(json) }))
-        ]
-      })
+      const put = steps.take(stepOf(
+        key,
+        [Compare.missing(key)],
+        [Op.put(key, value), Op.put(keys.row(place), encodeQueueRow(row))],
+        sharing
+      ))
       // It takes effect once at most: a second attempt finds the key. The same as for an id that was offered before.
-      yield* Effect.retry(put, { times: offerRetries, while: (failure) => outcomeOf(failure) === "unknown" }).pipe(
-        Effect.catchTag("ResultsNotKept", () => Effect.void)
-      )
+      const { revision, succeeded } = yield* Effect.retry(put, {
+        times: offerRetries,
+        while: (failure) => outcomeOf(failure) === "unknown"
+      })
+      if (succeeded) claimer?.offered({ ...row, place, revision })
     }).pipe(Effect.mapError(failed(`unable to offer an element to the queue ${name}`)))
 
   type Taken = { readonly id: string; readonly attempts: number; readonly element: unknown }

@@ -5,7 +5,7 @@
  */
 import { Effect, Fiber, Schedule } from "effect"
 import type { Scope } from "effect"
-import type { KeyValue } from "../../../client/KeyValue.ts"
+import type { WriteFailure } from "../../../client/KeyValue.ts"
 import type { Ops } from "../../../client/Txn.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import type { Outcome } from "../../ActorMetrics.ts"
@@ -13,18 +13,26 @@ import { queueSettled } from "../../ActorMetrics.ts"
 import { outcomeOf } from "../Outcome.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
 import { copyOf, encodeCompleted, encodeFailed, encodeQueueRow } from "./Layout.ts"
+import type { StepResult, StepWriter } from "./StepWriter.ts"
+import { Sharing, stepOf } from "./StepWriter.ts"
 
 /** Pause before a settlement that did not get through is repeated, in milliseconds. */
 const retryMs = 200
 
-/** How long a worker waits for its settlement before it goes on, in milliseconds. The settlement goes on too. */
+/**
+ * How long a worker waits for its settlement after the first attempt failed, before it goes on, in milliseconds. The
+ * settlement goes on too.
+ */
 const patienceMs = 10_000
 
 /** The same at the end of a process, in milliseconds. */
 export const lastPatienceMs = 1_000
 
+/** Claims seldom end before their element is settled. */
+const settlements = new Sharing()
+
 export interface SettlingParts {
-  readonly kv: KeyValue["Service"]
+  readonly steps: StepWriter
   readonly keys: QueueKeys
   /** What settlements live in that outlast the worker's patience. */
   readonly scope: Scope.Scope
@@ -123,8 +131,37 @@ export class Claimed {
 
   /** Settles, and waits for it as long as that is reasonable. `left` is the row that there is afterwards. */
   private settle(what: Outcome, operations: Effect.Effect<Ops, unknown>, left?: QueueRow): Effect.Effect<void> {
+    return Effect.flatMap(this.attemptOf(operations), (attempt) =>
+      Effect.matchEffect(attempt, {
+        onSuccess: (result) => this.settled(what, result, left, false),
+        onFailure: (failure) => this.settleLater(what, attempt, left, failure)
+      }))
+  }
+
+  private settling(what: Outcome, operations: Effect.Effect<Ops, unknown>, left?: QueueRow): Effect.Effect<void> {
+    return Effect.flatMap(this.attemptOf(operations), (attempt) => this.repeat(what, attempt, left))
+  }
+
+  /** One attempt, made once, so that repeating it is repeating the same. */
+  private attemptOf(operations: Effect.Effect<Ops, unknown>): Effect.Effect<Effect.Effect<StepResult, WriteFailure>> {
+    const { keys, steps } = this.parts
+    const { place, revision } = this.row
+    const key = keys.row(place)
+    return Effect.map(
+      Effect.orDie(Effect.retry(operations, Schedule.spaced(retryMs))),
+      (ops) => steps.take(stepOf(key, [Compare.modRevision(key).equals(revision)], ops, settlements))
+    )
+  }
+
+  /** Goes on in the background after an attempt failed. */
+  private settleLater(
+    what: Outcome,
+    attempt: Effect.Effect<StepResult, WriteFailure>,
+    left: QueueRow | undefined,
+    failure: WriteFailure
+  ): Effect.Effect<void> {
     return Effect.flatMap(
-      Effect.forkIn(this.settling(what, operations, left), this.parts.scope),
+      Effect.forkIn(this.repeat(what, attempt, left, failure), this.parts.scope),
       (fiber) =>
         Effect.raceFirst(
           Effect.asVoid(Fiber.await(fiber)),
@@ -138,43 +175,42 @@ export class Claimed {
     )
   }
 
-  private readonly settling = Effect.fnUntraced({ self: this }, function*(
+  private readonly repeat = Effect.fnUntraced({ self: this }, function*(
     this: Claimed,
     what: Outcome,
-    operations: Effect.Effect<Ops, unknown>,
-    left: QueueRow | undefined
+    attempt: Effect.Effect<StepResult, WriteFailure>,
+    left: QueueRow | undefined,
+    failure?: WriteFailure
   ) {
-    const { changed, keys, kv, removed } = this.parts
-    const { place, revision } = this.row
-    const key = keys.row(place)
-    // Made once, so that repeating it is repeating the same.
-    const ops = yield* Effect.orDie(Effect.retry(operations, Schedule.spaced(retryMs)))
-    const settle = kv.transact({ if: [Compare.modRevision(key).equals(revision)], do: ops })
     let doubtful = false
-    for (;;) {
-      const result = yield* Effect.result(settle)
-      if (result._tag === "Success") {
-        const { revision, succeeded } = result.success
-        if (succeeded || doubtful) yield* queueSettled(keys.name, what)
-        if (succeeded && left !== undefined) changed({ ...left, revision })
-        else if (succeeded) removed(place, revision)
-        // After an answer that was lost, the first attempt may be what changed the row.
-        if (!succeeded && !doubtful) {
-          yield* Effect.logWarning(
-            `an element of the queue ${keys.name} could not be ${what}: its claim ended, and another consumer has it`,
-            { id: this.id, attempts: this.attempts }
-          )
+    for (let last = failure;;) {
+      if (last !== undefined) {
+        if (outcomeOf(last) === "refused") {
+          yield* Effect.logError(`an element of the queue ${this.parts.keys.name} could not be ${what}`, last)
+          return
         }
-        return
+        doubtful ||= outcomeOf(last) === "unknown"
+        yield* Effect.sleep(retryMs)
       }
-      const outcome = outcomeOf(result.failure)
-      if (outcome === "done") return
-      if (outcome === "refused") {
-        yield* Effect.logError(`an element of the queue ${keys.name} could not be ${what}`, result.failure)
-        return
-      }
-      if (outcome === "unknown") doubtful = true
-      yield* Effect.sleep(retryMs)
+      const result = yield* Effect.result(attempt)
+      if (result._tag === "Success") return yield* this.settled(what, result.success, left, doubtful)
+      last = result.failure
     }
   })
+
+  private settled(
+    what: Outcome,
+    { revision, succeeded }: StepResult,
+    left: QueueRow | undefined,
+    doubtful: boolean
+  ): Effect.Effect<void> {
+    const { changed, keys, removed } = this.parts
+    if (succeeded && left !== undefined) changed({ ...left, revision })
+    else if (succeeded) removed(this.row.place, revision)
+    // After an answer that was lost, the first attempt may be what changed the row.
+    return succeeded || doubtful ? queueSettled(keys.name, what) : Effect.logWarning(
+      `an element of the queue ${keys.name} could not be ${what}: its claim ended, and another consumer has it`,
+      { id: this.id, attempts: this.attempts }
+    )
+  }
 }

@@ -13,15 +13,21 @@ import type { KeyValue, KeyValueEntry, WriteFailure } from "../../../client/KeyV
 import type { HeldLease, Leases } from "../../../client/Lease.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import type { Changes, Watch } from "../../../client/Watch.ts"
+import { Indeterminate } from "../../../FlareDbError.ts"
 import { queueClaimed } from "../../ActorMetrics.ts"
 import { outcomeOf } from "../Outcome.ts"
 import { Claimed, lastPatienceMs } from "./Claimed.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
 import { decodeElement, decodeQueueRow, encodeQueueRow } from "./Layout.ts"
 import { maxRows, Mirror } from "./Mirror.ts"
+import type { StepWriter } from "./StepWriter.ts"
+import { Sharing, stepOf } from "./StepWriter.ts"
+import type { Returning } from "./Workers.ts"
+import { Workers } from "./Workers.ts"
 
 export interface ClaimerParts {
   readonly kv: KeyValue["Service"]
+  readonly steps: StepWriter
   readonly leases: Leases["Service"]
   readonly watch: Watch["Service"]
   readonly keys: QueueKeys
@@ -33,22 +39,11 @@ export interface ClaimerParts {
   readonly place: (ms: number) => string
 }
 
-/** A worker that waits for an element. */
-interface Worker {
-  readonly given: Deferred.Deferred<Claimed>
-  readonly maxAttempts: number
-}
-
-/** A worker that completes an element, and is likely to come back for the next one. */
-interface Returning {
-  readonly maxAttempts: number
-}
-
-/** How long a worker may take to come back, in milliseconds. */
-const returnMs = 50
-
 /** Pause before something that failed is tried again, in milliseconds. */
 const retryMs = 200
+
+/** Times that an offer is repeated whose answer was lost. */
+export const offerRetries = 3
 
 /** Most claims under way: a burst of workers is served in several rounds. */
 const maxClaims = 256
@@ -66,32 +61,49 @@ interface Presence {
   readonly gone: Deferred.Deferred<never, PresenceLost>
 }
 
+/** What a claimer knows while it watches. */
+interface Current {
+  readonly presence: Presence
+  readonly mirror: Mirror
+}
+
+/** An element that this process offers. */
+export interface Offered {
+  readonly place: string
+  readonly id: string
+  readonly json: string
+  /** As it is stored. */
+  readonly value: Uint8Array
+  readonly sharing: Sharing
+}
+
 /** The claimer's key is gone, and its claims are free. */
 class PresenceLost extends Data.TaggedError("PresenceLost")<{ readonly message: string }> {}
 
 export class Claimer {
   private readonly parts: ClaimerParts
   private readonly scope: Scope.Scope
-  private readonly workers = new Set<Worker>()
-  /** They are claimed for while they complete, which saves a worker that goes on half of its waiting. */
-  private readonly returning = new Set<Returning>()
-  /** What was claimed for them. */
-  private readonly stock: Array<Claimed> = []
+  private readonly workers: Workers
   private readonly wake = Latch.makeUnsafe(false)
   /** Places of the claims under way. */
   private readonly claiming = new Set<string>()
-  private mirror: Mirror | undefined
+  /** Offers under way that claim their element. */
+  private handOvers = 0
+  private readonly sharing = new Sharing()
+  private current: Current | undefined
   private claims = 0
   private ending = false
 
-  private constructor(parts: ClaimerParts, scope: Scope.Scope) {
+  private constructor(parts: ClaimerParts, scope: Scope.Scope, workers: Workers) {
     this.parts = parts
     this.scope = scope
+    this.workers = workers
   }
 
   /** A claimer that lives as long as the scope. It begins at once, and goes on after failures. */
   static readonly make = Effect.fnUntraced(function*(parts: ClaimerParts) {
-    const claimer = new Claimer(parts, yield* Effect.scope)
+    const workers = yield* Workers.make(() => claimer.wake.openUnsafe())
+    const claimer: Claimer = new Claimer(parts, yield* Effect.scope, workers)
     yield* Effect.forkScoped(claimer.run)
     yield* Effect.addFinalizer(() => claimer.end)
     return claimer
@@ -100,56 +112,24 @@ export class Claimer {
   /** Gives back what nobody got, while the lease still lives: also what is being claimed. */
   private readonly end: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     this.ending = true
-    while (this.claiming.size > 0) {
+    while (this.claiming.size + this.handOvers > 0) {
       this.wake.closeUnsafe()
       yield* this.wake.await
     }
   }).pipe(
     Effect.interruptible,
     Effect.timeoutOption(lastPatienceMs),
-    Effect.andThen(Effect.suspend(() =>
-      Effect.forEach(this.stock.splice(0), (claimed) => claimed.releaseAtOnce, {
-        concurrency: "unbounded",
-        discard: true
-      })
-    ))
+    Effect.andThen(Effect.suspend(() => this.workers.giveBack))
   )
 
   /** Waits for an element. Whoever gets it has to settle it. */
   take(maxAttempts: number): Effect.Effect<Claimed> {
-    return Effect.suspend(() => {
-      const worker: Worker = { given: Deferred.makeUnsafe(), maxAttempts }
-      const returned: Returning | undefined = this.returning.values().next().value
-      if (returned !== undefined) this.returning.delete(returned)
-      const ready = this.stock.shift()
-      if (ready === undefined) {
-        this.workers.add(worker)
-        this.wake.openUnsafe()
-      } else Deferred.doneUnsafe(worker.given, Effect.succeed(ready))
-      return Effect.onInterrupt(Deferred.await(worker.given), () =>
-        // It may have been given one in the same moment.
-        this.workers.delete(worker)
-          ? Effect.void
-          : Effect.flatMap(Deferred.await(worker.given), (claimed) => claimed.release))
-    })
+    return this.workers.take(maxAttempts)
   }
 
   /** Completes an element, and claims the next one meanwhile. */
   complete(claimed: Claimed, maxAttempts: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const returning: Returning = { maxAttempts }
-      this.returning.add(returning)
-      this.wake.openUnsafe()
-      const left = Effect.suspend(() => {
-        this.returning.delete(returning)
-        const surplus = this.stock.splice(this.returning.size)
-        return Effect.forEach(surplus, (one) => one.release, { concurrency: "unbounded", discard: true })
-      })
-      return Effect.andThen(
-        claimed.complete,
-        Effect.forkIn(Effect.andThen(Effect.interruptible(Effect.sleep(returnMs)), left), this.scope)
-      )
-    })
+    return this.workers.complete(claimed, maxAttempts)
   }
 
   private readonly run: Effect.Effect<never> = Effect.suspend(() =>
@@ -159,7 +139,14 @@ export class Claimer {
         (lease) => Effect.raceFirst(this.present(lease), lease.lost)
       )
     )
-  ).pipe(Effect.tapCause(this.warn("its lease is lost")), Effect.ignoreCause, Effect.andThen(pause), Effect.forever)
+  ).pipe(
+    Effect.tapCause(this.warn("its lease is lost")),
+    Effect.ignoreCause,
+    // Others may have them by now, and then this changes nothing.
+    Effect.andThen(Effect.suspend(() => this.workers.giveBack)),
+    Effect.andThen(pause),
+    Effect.forever
+  )
 
   private warn(what: string) {
     return (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
@@ -188,9 +175,9 @@ export class Claimer {
   private readonly observe = Effect.fnUntraced({ self: this }, function*(this: Claimer, presence: Presence) {
     const mirror = new Mirror()
     const from = yield* this.list(mirror)
-    this.mirror = mirror
+    this.current = { presence, mirror }
     return yield* Effect.raceFirst(this.follow(mirror, from), this.claimAll(presence, mirror)).pipe(
-      Effect.ensuring(Effect.sync(() => this.mirror = undefined))
+      Effect.ensuring(Effect.sync(() => this.current = undefined))
     )
   })
 
@@ -281,8 +268,7 @@ export class Claimer {
       for (;;) {
         this.wake.closeUnsafe()
         yield* this.readOn(mirror)
-        const expected = this.workers.size + this.returning.size - this.stock.length
-        const wanted = this.ending ? 0 : Math.min(expected, maxClaims) - this.claiming.size
+        const wanted = Math.min(this.demand, maxClaims - this.claiming.size)
         let waitMs = Infinity
         if (wanted > 0) {
           const nowMs = yield* this.parts.now
@@ -313,87 +299,180 @@ export class Claimer {
     mirror: Mirror,
     row: QueueRow
   ) {
-    const { keys, kv } = this.parts
-    const claim: Claim = { claimer: presence.id, token: `${presence.id}/${++this.claims}` }
-    const taker: Worker | Returning | undefined = this.workers.values().next().value ??
-      this.returning.values().next().value
-    const maxAttempts = taker?.maxAttempts ?? Infinity
-    const spent = row.attempts >= maxAttempts
+    const { keys, kv, steps } = this.parts
+    const claim = this.claimOf(presence)
+    const spent = row.attempts >= this.workers.maxAttempts
     const next = { ...row, attempts: row.attempts + (spent ? 0 : 1), claim, copy: undefined }
     const key = keys.row(row.place)
     const element = keys.element(row.id)
-    const txn = {
-      if: [
-        Compare.modRevision(key).equals(row.revision),
-        Compare.createRevision(presence.key).equals(presence.revision),
-        ...(row.claim === undefined ? [] : [Compare.missing(keys.claimer(row.claim.claimer))])
-      ],
-      do: [Op.put(key, encodeQueueRow(next))] as const
-    }
+    const conditions = [
+      Compare.modRevision(key).equals(row.revision),
+      holds(presence),
+      ...(row.claim === undefined ? [] : [Compare.missing(keys.claimer(row.claim.claimer))])
+    ]
+    const put = Op.put(key, encodeQueueRow(next))
     const hand = (revision: number, json: Uint8Array | undefined) =>
-      Effect.andThen(queueClaimed(keys.name), this.hand(mirror, { ...next, revision }, json, spent))
+      Effect.andThen(queueClaimed(keys.name), this.hand({ ...next, revision }, json, spent))
     if (row.copy === undefined) {
-      const attempt = yield* repeated(kv.transact({ ...txn, do: [...txn.do, Op.get(element)] })).pipe(
+      const attempt = yield* repeated(kv.transact({ if: conditions, do: [put, Op.get(element)] })).pipe(
         // The element is too large for an answer that is kept. The row says what became of it.
         Effect.catchTag("ResultsNotKept", () => Effect.undefined)
       )
       if (attempt?.succeeded === true) return yield* hand(attempt.revision, jsonOf(attempt.results[1]))
     } else {
-      const attempt = yield* repeated(kv.transact(txn))
+      const attempt = yield* repeated(steps.take(stepOf(key, conditions, [put], this.sharing)))
       if (attempt.succeeded) return yield* hand(attempt.revision, encoder.encode(row.copy))
     }
-    const { results: [found, own], revision } = read(
-      yield* kv.transact({ do: [Op.get(key), Op.get(presence.key)] }, { consistency: "linearizable" })
-    )
-    if (Option.isNone(own)) {
-      Deferred.doneUnsafe(presence.gone, Effect.fail(new PresenceLost({ message: `${presence.key} is gone` })))
-      return
-    }
-    const seen = Option.isNone(found)
-      ? undefined
-      : decodeQueueRow(row.place, found.value.value, found.value.modRevision)
-    if (seen === undefined) mirror.remove(row.place, revision)
+    const { found, revision } = yield* this.look(presence, row.place)
+    if (found === "claimer gone") return
+    if (found === undefined) mirror.remove(row.place, revision)
     // An earlier attempt, whose answer was lost, took effect.
-    else if (seen.claim?.token === claim.token) {
+    else if (found.claim?.token === claim.token) {
       const answer = yield* kv.get(element, { consistency: "linearizable" })
-      yield* hand(seen.revision, jsonOf(answer))
-    } else if (seen.revision !== row.revision) mirror.put(seen)
+      yield* hand(found.revision, jsonOf(answer))
+    } else if (found.revision !== row.revision) mirror.put(found)
     // Whoever claimed it is there, which the watch has yet to tell.
     else if (row.claim !== undefined && revision > mirror.watchedRevision) mirror.claimers.add(row.claim.claimer)
   })
 
-  /** Gives an element that was claimed to a worker. */
-  private hand(
-    mirror: Mirror,
-    row: QueueRow & { readonly claim: Claim },
-    json: Uint8Array | undefined,
-    spent: boolean
-  ): Effect.Effect<void> {
-    mirror.put(row)
-    const { keys, kv, now, place } = this.parts
-    const claimed = new Claimed(row, json ?? new Uint8Array(0), {
-      kv,
+  /** Reads a row, and whether this claimer is still there. */
+  private readonly look = Effect.fnUntraced({ self: this }, function*(
+    this: Claimer,
+    presence: Presence,
+    place: string
+  ) {
+    const { results: [row, own], revision } = read(
+      yield* this.parts.kv.transact(
+        { do: [Op.get(this.parts.keys.row(place)), Op.get(presence.key)] },
+        { consistency: "linearizable" }
+      )
+    )
+    if (Option.isNone(own)) {
+      Deferred.doneUnsafe(presence.gone, Effect.fail(new PresenceLost({ message: `${presence.key} is gone` })))
+      return { revision, found: "claimer gone" as const }
+    }
+    const found = Option.isNone(row) ? undefined : decodeQueueRow(place, row.value.value, row.value.modRevision)
+    return { revision, found }
+  })
+
+  private claimOf(presence: Presence): Claim {
+    return { claimer: presence.id, token: `${presence.id}/${++this.claims}` }
+  }
+
+  /** Elements to claim beside those that are being claimed. */
+  private get demand(): number {
+    return this.ending ? 0 : this.workers.demand - this.claiming.size - this.handOvers
+  }
+
+  /** Tells of an element that this process has offered, before the watch does. */
+  offered(row: QueueRow): void {
+    this.current?.mirror.put(row)
+    this.wake.openUnsafe()
+  }
+
+  /**
+   * Offers an element and claims it with the same transaction, when a worker of this process is next for it. `undefined`
+   * when none is. It gives `false` when the claimer is gone or the id is taken: offering without a claim says which.
+   */
+  handOver(element: Offered, nowMs: number, fiber: number): Effect.Effect<boolean, WriteFailure> | undefined {
+    const { current } = this
+    if (current === undefined || this.demand <= 0) return undefined
+    const { mirror, presence } = current
+    if (!mirror.isWhole || mirror.due(presence.id, nowMs, 1, (place) => this.claiming.has(place)).rows.length > 0) {
+      return undefined
+    }
+    this.handOvers++
+    const held = this.workers.hold(fiber)
+    const told = Deferred.makeUnsafe<boolean, WriteFailure>()
+    // Whoever offers may be interrupted: the element is claimed nevertheless.
+    return Effect.andThen(
+      Effect.forkIn(
+        Effect.onExit(this.handingOver(presence, element, told, held), () =>
+          Effect.sync(() => {
+            this.handOvers--
+            this.wake.openUnsafe()
+            Deferred.doneUnsafe(told, Effect.fail(new Indeterminate({ reason: "the store of the queue was closed" })))
+          })),
+        this.scope
+      ),
+      Deferred.await(told)
+    )
+  }
+
+  private readonly handingOver = Effect.fnUntraced({ self: this }, function*(
+    this: Claimer,
+    presence: Presence,
+    { id, json, place, sharing, value }: Offered,
+    told: Deferred.Deferred<boolean, WriteFailure>,
+    held: Returning | undefined
+  ) {
+    const { keys, steps } = this.parts
+    const claim = this.claimOf(presence)
+    const row = { place, id, attempts: 1, delayed: false, claim, copy: undefined }
+    const element = keys.element(id)
+    const offer = steps.take(stepOf(
+      element,
+      [Compare.missing(element), holds(presence)],
+      [Op.put(element, value), Op.put(keys.row(place), encodeQueueRow(row))],
+      sharing
+    ))
+    const attempt = Effect.flatMap(
+      offer,
+      (result): Effect.Effect<{ readonly revision: number } | undefined, WriteFailure> =>
+        result.succeeded
+          ? Effect.succeed(result)
+          : Effect.map(this.look(presence, place), ({ found }) =>
+            // An earlier attempt may have taken effect.
+            typeof found === "object" && found.claim?.token === claim.token ? found : undefined)
+    )
+    let doubtful = false
+    for (let failures = 0;;) {
+      const result = yield* Effect.result(attempt)
+      if (result._tag === "Success") {
+        const claimed = result.success
+        if (claimed === undefined) this.workers.letGo(held)
+        else this.workers.hand(this.claimed({ ...row, revision: claimed.revision }, encoder.encode(json)), held)
+        Deferred.doneUnsafe(told, Effect.succeed(claimed !== undefined))
+        return yield* claimed === undefined ? Effect.void : queueClaimed(keys.name)
+      }
+      const outcome = outcomeOf(result.failure)
+      doubtful ||= outcome === "unknown"
+      // What may be claimed must become known. Whoever offered does not wait for it for ever.
+      if (!doubtful || ++failures > offerRetries) Deferred.doneUnsafe(told, Effect.fail(result.failure))
+      if (!doubtful || outcome === "refused") return this.workers.letGo(held)
+      yield* pause
+    }
+  })
+
+  private claimed(row: QueueRow & { readonly claim: Claim }, json: Uint8Array): Claimed {
+    const { keys, now, place, steps } = this.parts
+    this.current?.mirror.put(row)
+    return new Claimed(row, json, {
+      steps,
       keys,
       now,
       place,
       scope: this.scope,
-      changed: (changed) => this.mirror?.put(changed),
-      removed: (place, revision) => this.mirror?.remove(place, revision)
+      changed: (changed) => this.current?.mirror.put(changed),
+      removed: (place, revision) => this.current?.mirror.remove(place, revision)
     })
+  }
+
+  /** Gives an element that was claimed to a worker. */
+  private hand(
+    row: QueueRow & { readonly claim: Claim },
+    json: Uint8Array | undefined,
+    spent: boolean
+  ): Effect.Effect<void> {
+    const claimed = this.claimed(row, json ?? new Uint8Array(0))
     if (json === undefined) return claimed.fail("the element is gone, or was not written by a queue")
     if (spent) return claimed.fail("the process of its last attempt ended before the attempt did")
-    const worker: Worker | undefined = this.workers.values().next().value
-    if (worker !== undefined) {
-      this.workers.delete(worker)
-      Deferred.doneUnsafe(worker.given, Effect.succeed(claimed))
-      return Effect.void
-    }
-    // Whoever it was claimed for stopped waiting meanwhile.
-    if (!this.ending && this.stock.length >= this.returning.size) return claimed.release
-    this.stock.push(claimed)
-    return Effect.void
+    return Effect.sync(() => this.workers.hand(claimed))
   }
 }
+
+/** While this holds, the claims of a claimer are its own. */
+const holds = ({ key, revision }: Presence): Compare => Compare.createRevision(key).equals(revision)
 
 /** The answers of a transaction that only reads. */
 const read = <Results>(

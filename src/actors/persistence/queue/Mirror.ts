@@ -11,6 +11,9 @@ import { momentOfPlace } from "./Layout.ts"
 /** Most rows held. */
 export const maxRows = 2_048
 
+/** Most rows that are remembered as removed while the watch has yet to tell of it. */
+const maxRemoved = 8_192
+
 /** How far apart the clocks of two processes may seem, in milliseconds. */
 const clockToleranceMs = 10_000
 
@@ -33,6 +36,8 @@ export class Mirror {
   private through = ""
   /** What was told of rows that are not held while more of them are being read. */
   private missed: Array<QueueRow | { readonly place: string; readonly removed: number }> | undefined
+  /** Rows that are gone, by place, until the watch has told of that: what it tells before is out of date. */
+  private readonly removed = new Map<string, number>()
   private readonly maxRows: number
 
   constructor(most = maxRows) {
@@ -76,6 +81,7 @@ export class Mirror {
 
   put(row: QueueRow): void {
     const { place, revision } = row
+    if ((this.removed.get(place) ?? -1) >= revision) return
     if (this.more && place > this.through) {
       this.missed?.push(row)
       return
@@ -91,9 +97,14 @@ export class Mirror {
     this.more = true
   }
 
-  /** A row does not exist at a revision. A late watch may bring it back until it tells of the same: nobody can claim it. */
+  /** A row does not exist at a revision. */
   remove(place: string, revision: number): void {
     this.missed?.push({ place, removed: revision })
+    if (revision > this.watched) {
+      this.removed.delete(place)
+      this.removed.set(place, revision)
+      if (this.removed.size > maxRemoved) this.forgetRemoved()
+    }
     const known = this.rows.get(place)
     if (known === undefined || known.revision > revision) return
     this.rows.delete(place)
@@ -107,6 +118,18 @@ export class Mirror {
   /** The watch has told everything up to `revision`. */
   watchedTo(revision: number): void {
     this.watched = Math.max(this.watched, revision)
+    for (const removed of this.removed.values()) {
+      if (removed > this.watched) break
+      this.forgetRemoved()
+    }
+  }
+
+  /** Forgets the row that was removed first. */
+  private forgetRemoved(): void {
+    for (const place of this.removed.keys()) {
+      this.removed.delete(place)
+      break
+    }
   }
 
   /** Whether nobody who is there has claimed a row. */

@@ -1,0 +1,131 @@
+/** Steps of queues that share transactions: what becomes of each, when all goes well and when it does not. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber } from "effect"
+import { Sharing, stepOf, StepWriter } from "../../src/actors/persistence/queue/StepWriter.ts"
+import { KeyValue } from "../../src/client/KeyValue.ts"
+import { Compare, Op } from "../../src/client/Txn.ts"
+import type { Txn } from "../../src/client/Txn.ts"
+import { Indeterminate, InvalidArgument, ResultsNotKept } from "../../src/FlareDbError.ts"
+import { memory } from "./Stores.ts"
+
+/** A writer on a store in memory, and the number of steps of each of its transactions. */
+const make = Effect.fnUntraced(function*(
+  instead: (txn: Txn, attempt: number) => Effect.Effect<never, unknown> | undefined = () => undefined
+) {
+  const kv = yield* Effect.provide(KeyValue, yield* memory)
+  const sizes: Array<number> = []
+  const writer = yield* StepWriter.make({
+    ...kv,
+    transact: ((txn: Txn) =>
+      Effect.suspend(() => {
+        sizes.push(txn.do?.length ?? 0)
+        return instead(txn, sizes.length) ?? kv.transact(txn)
+      })) as KeyValue["Service"]["transact"]
+  })
+  const sharing = new Sharing()
+  /** Puts a key that is missing. */
+  const put = (key: string, value = "", how = sharing) =>
+    writer.take(stepOf(key, [Compare.missing(key)], [Op.put(key, value)], how))
+  const all = (keys: ReadonlyArray<string>, value?: string) =>
+    Effect.all(keys.map((key) => Effect.exit(put(key, value))), { concurrency: "unbounded" })
+  return { kv, sizes, sharing, put, all }
+})
+
+const numbered = (count: number) => Array.from({ length: count }, (_, n) => `key ${n}`)
+const outcomes = (exits: ReadonlyArray<Exit.Exit<{ readonly succeeded: boolean }, unknown>>) =>
+  exits.map((exit) => Exit.isSuccess(exit) ? exit.value.succeeded : "failed")
+
+describe("steps of a queue", () => {
+  it.live("share a transaction when they come together, and one while others are under way waits for them", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { all, kv, put, sizes } = yield* make()
+      const first = yield* all(numbered(5))
+      assert.deepStrictEqual([outcomes(first), sizes], [Array.from({ length: 5 }, () => true), [5]])
+      const revisions = new Set(first.map((exit) => Exit.isSuccess(exit) ? exit.value.revision : 0))
+      assert.deepStrictEqual([...revisions], [yield* Effect.map(kv.scan("key "), ({ revision }) => revision)])
+
+      sizes.length = 0
+      const early = yield* Effect.forkChild(put("early"), { startImmediately: true })
+      yield* Effect.yieldNow
+      yield* Effect.yieldNow
+      const late = yield* Effect.forkChild(all(["late 1", "late 2"]), { startImmediately: true })
+      yield* Fiber.join(early)
+      yield* Fiber.join(late)
+      assert.deepStrictEqual(sizes, [1, 2])
+    })))
+
+  it.live("are bounded in number and bytes, and two of one subject never meet", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { all, sizes } = yield* make()
+      assert.isTrue(outcomes(yield* all(numbered(300))).every((outcome) => outcome === true))
+      assert.deepStrictEqual(sizes, [128, 128, 44])
+      sizes.length = 0
+      assert.deepStrictEqual(outcomes(yield* all(["a", "b", "a", "a"])), [true, true, false, false])
+      assert.strictEqual(sizes[0], 2)
+      sizes.length = 0
+      // Each of them is large enough to go alone, and then some go together.
+      const exits = [
+        ...yield* all(["l1", "l2"], "x".repeat(600_000)),
+        ...yield* all(["m1", "m2", "m3"], "x".repeat(300_000))
+      ]
+      assert.isTrue(outcomes(exits).every((outcome) => outcome === true))
+      assert.deepStrictEqual(sizes, [1, 1, 2, 1])
+    })))
+
+  it.live("go on their own when one of them does not hold, and share again after some that did", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { all, put, sharing, sizes } = yield* make()
+      yield* put("taken")
+      sizes.length = 0
+      assert.deepStrictEqual(outcomes(yield* all(["a", "taken", "b"])), [true, false, true])
+      assert.deepStrictEqual(sizes, [3, 1, 1, 1])
+      sharing.failed()
+      sizes.length = 0
+      yield* all(["c", "d", "e"])
+      assert.deepStrictEqual(sizes, [1, 1, 1])
+      sizes.length = 0
+      yield* all(["f", "g", "h"])
+      assert.deepStrictEqual(sizes, [3])
+    })))
+
+  it.live("each learn of an answer that was lost, and only the one that is refused of a refusal", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const lost = yield* make(() => Effect.fail(new Indeterminate({ reason: "a test" })))
+      const exits = yield* lost.all(["a", "b"])
+      assert.isTrue(exits.every((exit) => Exit.isFailure(exit) && String(exit.cause).includes("a test")))
+      assert.deepStrictEqual(lost.sizes, [2])
+
+      const refusing = yield* make((txn) =>
+        txn.do?.some(({ operation }) => operation._tag === "Put" && operation.value.byteLength === 3)
+          ? Effect.fail(new InvalidArgument({ field: "value", problem: "is bad" }))
+          : undefined
+      )
+      const mixed = yield* Effect.all([
+        Effect.exit(refusing.put("a")),
+        Effect.exit(refusing.put("b", "bad")),
+        Effect.exit(refusing.put("c"))
+      ], { concurrency: "unbounded" })
+      assert.deepStrictEqual(outcomes(mixed), [true, "failed", true])
+    })))
+
+  it.live("take a result that was not kept for what it says", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { all } = yield* make((_, attempt) =>
+        Effect.fail(new ResultsNotKept({ revision: 7, succeeded: attempt > 2 }))
+      )
+      // The shared one did not take effect, nor the first alone, and the second did.
+      assert.deepStrictEqual(outcomes(yield* all(["a", "b"])), [false, true])
+    })))
+
+  it.live("end as unknown when their store closes", () =>
+    Effect.gen(function*() {
+      const waiting = yield* Effect.scoped(Effect.gen(function*() {
+        const { all } = yield* make(() => Effect.never)
+        const fiber = yield* Effect.forkDetach(all(["a", "b"]), { startImmediately: true })
+        yield* Effect.yieldNow
+        return fiber
+      }))
+      const exits = yield* Fiber.join(waiting)
+      assert.isTrue(exits.every((exit) => Exit.isFailure(exit) && String(exit.cause).includes("closed")))
+    }))
+})
