@@ -24,6 +24,7 @@ import * as RemoteClient from "../client/RemoteClient.ts"
 import { Watch } from "../client/Watch.ts"
 import * as FlareDb from "../FlareDb.ts"
 import type { InvalidConfig } from "../FlareDbConfig.ts"
+import { CurrentCluster } from "./cluster/ClusterKeys.ts"
 import { HeldShards } from "./cluster/HeldShards.ts"
 import type { MessageStorageOptions } from "./cluster/MessageStorage.ts"
 import * as Messages from "./cluster/MessageStorage.ts"
@@ -89,7 +90,12 @@ export const layerStorage = (
   never,
   KeyValue | Leases | Watch | ShardingConfig.ShardingConfig
 > =>
-  Layer.mergeAll(Messages.layer(options), Locks.layer(options), Health.layer(options)).pipe(
+  Layer.mergeAll(
+    Messages.layer(options),
+    Locks.layer(options),
+    Health.layer(options),
+    Layer.succeed(CurrentCluster, options)
+  ).pipe(
     Layer.provideMerge(HeldShards.layer),
     Layer.provide(Snowflake.layerGenerator)
   )

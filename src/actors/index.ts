@@ -5,3 +5,4 @@
 export * from "./persistence/index.ts"
 export * as Actors from "./Actors.ts"
 export * from "./cluster/index.ts"
+export * as DurableState from "./DurableState.ts"

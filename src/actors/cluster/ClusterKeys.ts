@@ -18,6 +18,7 @@
  * P/<primary key>  request of a primary key, for deduplication
  * A/<type>/<entity>/<id>   request of an entity, for `clearAddress`
  * T/<hour>/<id>    request whose exit was stored in that hour, for retention
+ * S/<type>/<entity>/<name>   state of an entity (`DurableState`)
  * ```
  *
  * An id is a Snowflake as a number of 20 digits, moved so that it is never negative.
@@ -25,6 +26,7 @@
  * Each part is encoded, so that it holds no slash: the keys of one cluster, shard or address never lie within those of
  * another.
  */
+import { Context } from "effect"
 import { defaultPrefix, encodeName, encodeOwnPart } from "../persistence/Keys.ts"
 
 export interface ClusterName {
@@ -33,6 +35,11 @@ export interface ClusterName {
   /** Runners of one name share shards and messages; those of two names know nothing of each other. Default `default`. */
   readonly cluster?: string | undefined
 }
+
+/** The cluster that entities of this process belong to, for what they keep themselves. The layers of `Actors` set it. */
+export const CurrentCluster = Context.Reference<ClusterName>("flaredb/actors/CurrentCluster", {
+  defaultValue: () => ({})
+})
 
 /** What is kept of a request that has no exit. */
 export type QueuePart = "r" | "a" | "i" | "u" | "k"
@@ -110,6 +117,10 @@ export class ClusterKeys {
 
   ofEntity(type: string, entity: string, id: string): string {
     return `${this.entity(type, entity)}${idPart(id)}`
+  }
+
+  state(type: string, entity: string, name: string): string {
+    return `${this.root}S/${encodeName(type)}/${encodeOwnPart(entity)}/${encodeOwnPart(name)}`
   }
 
   /** The request of a key under {@link entity}, or under {@link finished}. */

@@ -27,6 +27,18 @@ export class NoTransaction extends Data.TaggedError("NoTransaction")<{}> {
   }
 }
 
+/** What a transaction knows of one key that it may write several times: only the last operation is committed. */
+export interface Staged {
+  /** The key is still as it was read. */
+  readonly condition: Compare
+  /** Absent while the key was only read. */
+  readonly operation?: Op<unknown>
+  /** What the key is to hold; `undefined` when it is not to exist. */
+  readonly text: string | undefined
+  /** Called after the commit, with its revision; with `undefined` when it was refused or its revision is not known. */
+  readonly ended: (revision: number | undefined) => void
+}
+
 /** Operations that wait for their transaction. */
 export class TransactionBuffer {
   readonly conditions: Array<Compare> = []
@@ -37,6 +49,12 @@ export class TransactionBuffer {
   readonly proofs: Array<Effect.Effect<boolean, ReadFailure>> = []
   /** Requests saved in it, by their primary key. */
   readonly primaryKeys = new Map<string, string>()
+  /** By key. An entry is replaced and never changed, so that an inner transaction that fails can put it back. */
+  staged: ReadonlyMap<string, Staged> = new Map()
+
+  stage(key: string, staged: Staged): void {
+    this.staged = new Map(this.staged).set(key, staged)
+  }
 
   /** Runs an effect whose operations are taken back when it fails. */
   attempt<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -44,8 +62,10 @@ export class TransactionBuffer {
       const lists = [this.conditions, this.operations, this.onConflict, this.proofs]
       const lengths = lists.map(({ length }) => length)
       const keys = new Set(this.primaryKeys.keys())
+      const { staged } = this
       return Effect.onError(effect, () =>
         Effect.sync(() => {
+          this.staged = staged
           for (const [i, list] of lists.entries()) list.length = lengths[i] ?? 0
           for (const key of this.primaryKeys.keys()) if (!keys.has(key)) this.primaryKeys.delete(key)
         }))
@@ -112,21 +132,36 @@ export const inTransaction = (kv: Store) => <A, E, R>(effect: Effect.Effect<A, E
 /** Times that a commit whose answer was lost is sent again. */
 const repeats = 2
 
-const commit = Effect.fnUntraced(function*(
+const commit = (kv: Store, buffer: TransactionBuffer) =>
+  Effect.onExit(send(kv, buffer), (exit) =>
+    Effect.sync(() => {
+      const revision = exit._tag === "Success" ? exit.value : undefined
+      for (const { ended } of buffer.staged.values()) ended(revision)
+    }))
+
+/** Commits, and says in which revision; `undefined` when that is not known because the answer was lost. */
+const send = Effect.fnUntraced(function*(
   kv: Store,
-  { conditions, onConflict, operations, proofs }: TransactionBuffer
-): Effect.fn.Return<void, WriteFailure | ReadFailure | TransactionConflict> {
-  if (operations.length === 0) return
+  buffer: TransactionBuffer
+): Effect.fn.Return<number | undefined, WriteFailure | ReadFailure | TransactionConflict> {
+  const { onConflict, proofs } = buffer
+  const staged = [...buffer.staged.values()]
+  const conditions = [...buffer.conditions, ...staged.map(({ condition }) => condition)]
+  const operations = [
+    ...buffer.operations,
+    ...staged.flatMap(({ operation }) => operation === undefined ? [] : [operation])
+  ]
+  if (operations.length === 0) return undefined
   for (let attempt = 0;; attempt++) {
     const sent = yield* Effect.result(kv.transact({ if: conditions, do: operations }))
     if (sent._tag === "Failure") {
       if (!isUnknown(sent.failure) || attempt >= repeats) return yield* sent.failure
       continue
     }
-    if (sent.success.succeeded) return
+    if (sent.success.succeeded) return sent.success.revision
     // The conditions do not hold any more once it took effect; one proof is enough, because it is all or nothing.
     const [proof] = proofs
-    if (attempt > 0 && proof !== undefined && (yield* proof)) return
+    if (attempt > 0 && proof !== undefined && (yield* proof)) return undefined
     yield* Effect.forEach(onConflict, (call) => call(), { discard: true })
     return yield* new TransactionConflict({ conditions: conditions.length })
   }
