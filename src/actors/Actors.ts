@@ -5,15 +5,29 @@
  * - {@link layer}: a runner, beside a FlareDB cluster elsewhere.
  * - {@link layerEmbedded}: a runner and a FlareDB node in one process, of which there are three.
  * - {@link layerClientOnly}: sends to entities and runs none.
+ * - {@link layerHttp} and {@link layerHttpClientOnly}: a runner and a sender by HTTP instead of sockets.
  * - {@link layerMemory}: all of it in one process, for tests.
  *
  * {@link layerStorage} and {@link layerSharding} are the pieces, for who composes by hand.
  */
+import * as NodeClusterHttp from "@effect/platform-node/NodeClusterHttp"
 import * as NodeClusterSocket from "@effect/platform-node/NodeClusterSocket"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type { Config } from "effect"
-import { Clock, ConfigProvider, Context, Effect, Layer, Option, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Option, Stream } from "effect"
 import type { MessageStorage, RunnerHealth, RunnerStorage } from "effect/cluster"
-import { RunnerAddress, Runners, Sharding, ShardingConfig, Snowflake, SocketRunner } from "effect/cluster"
+import {
+  HttpRunner,
+  RunnerAddress,
+  Runners,
+  RunnerServer,
+  Sharding,
+  ShardingConfig,
+  Snowflake,
+  SocketRunner
+} from "effect/cluster"
+import type { HttpServerError } from "effect/http"
+import { HttpRouter } from "effect/http"
 import { RpcSerialization } from "effect/rpc"
 import type { SocketServer } from "effect/socket"
 import type { ClientOptions } from "../client/ClientOptions.ts"
@@ -24,6 +38,7 @@ import * as RemoteClient from "../client/RemoteClient.ts"
 import { Watch } from "../client/Watch.ts"
 import * as FlareDb from "../FlareDb.ts"
 import type { InvalidConfig } from "../FlareDbConfig.ts"
+import { shardingConfig, withVariables } from "./ActorsConfig.ts"
 import { CurrentCluster } from "./cluster/ClusterKeys.ts"
 import { HeldShards } from "./cluster/HeldShards.ts"
 import type { MessageStorageOptions } from "./cluster/MessageStorage.ts"
@@ -31,6 +46,8 @@ import * as Messages from "./cluster/MessageStorage.ts"
 import { MessageWork } from "./cluster/MessageWork.ts"
 import * as Health from "./cluster/RunnerHealth.ts"
 import * as Locks from "./cluster/RunnerStorage.ts"
+
+export { shardingDefaults } from "./ActorsConfig.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
 
@@ -49,34 +66,11 @@ export interface ActorsOptions extends StorageOptions {
   readonly client?: Omit<ClientOptions, "endpoints"> | undefined
 }
 
-/**
- * Where we differ from Effect's defaults, as its variables. A lost runner's shards move within the lock's time and two
- * looks; the poll is a backstop, because a runner is woken by what comes.
- */
-export const shardingDefaults = {
-  SHARD_LOCK_EXPIRATION: "5 seconds",
-  SHARD_LOCK_REFRESH_INTERVAL: "1500 millis",
-  REFRESH_ASSIGNMENTS_INTERVAL: "500 millis",
-  ENTITY_MESSAGE_POLL_INTERVAL: "30 seconds",
-  RUNNER_HEALTH_CHECK_INTERVAL: "5 seconds"
-} as const
-
 /** Sharding's settings: those given, then those of the environment, then {@link shardingDefaults}. */
 export const layerConfig = (
   sharding: Partial<Settings> = {}
-): Layer.Layer<ShardingConfig.ShardingConfig, Config.ConfigError> => {
-  const variables = ConfigProvider.orElse(
-    ConfigProvider.constantCase(ConfigProvider.fromEnv()),
-    ConfigProvider.constantCase(ConfigProvider.fromEnv({ env: shardingDefaults }))
-  )
-  return Layer.effect(
-    ShardingConfig.ShardingConfig,
-    ShardingConfig.config.pipe(
-      Effect.map((config) => ({ ...config, ...sharding })),
-      Effect.provideService(ConfigProvider.ConfigProvider, variables)
-    )
-  )
-}
+): Layer.Layer<ShardingConfig.ShardingConfig, InvalidConfig | Config.ConfigError> =>
+  Layer.effect(ShardingConfig.ShardingConfig, shardingConfig(sharding))
 
 /** What a cluster's runners share, on the services of a FlareDB client. */
 export const layerStorage = (
@@ -121,6 +115,12 @@ export const layerSharding: Layer.Layer<
 const layerRemote = ({ client, endpoints }: ActorsOptions): Layer.Layer<ClientServices, InvalidConfig> =>
   RemoteClient.layer({ name: "actors", ...client, endpoints })
 
+/** A layer of options that the environment completes. */
+const configured = <Options extends StorageOptions, A, E>(
+  options: Options,
+  layerOf: (options: Options) => Layer.Layer<A, E>
+): Layer.Layer<A, E | InvalidConfig | Config.ConfigError> => Layer.unwrap(Effect.map(withVariables(options), layerOf))
+
 /** A runner. `sharding.runnerAddress` says where others reach it. */
 export const layer = (
   options: ActorsOptions
@@ -128,11 +128,59 @@ export const layer = (
   ActorServices | ClientServices,
   InvalidConfig | Config.ConfigError | SocketServer.SocketServerError
 > =>
-  layerSharding.pipe(
-    Layer.provideMerge(layerStorage(options)),
-    Layer.provide(layerConfig(options.sharding)),
-    Layer.provideMerge(layerRemote(options))
-  )
+  configured(options, (all) =>
+    layerSharding.pipe(
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
+
+/** What {@link layerHttp} takes besides: where the other runners find this one's RPCs. */
+export interface HttpOptions extends ActorsOptions {
+  /** The path of the RPCs. The same for all runners and callers. Default `/`. */
+  readonly path?: HttpRouter.PathInput | undefined
+}
+
+/**
+ * A runner that others reach by HTTP instead of sockets, for networks that let nothing else through. The server listens
+ * at `sharding.runnerListenAddress`, or else at `runnerAddress`. All runners and callers of a cluster use one transport.
+ */
+export const layerHttp = (
+  options: HttpOptions
+): Layer.Layer<
+  ActorServices | ClientServices,
+  InvalidConfig | Config.ConfigError | HttpServerError.ServeError
+> =>
+  configured(options, (all) =>
+    MessageWork.layerWake.pipe(
+      Layer.provideMerge(
+        HttpRouter.serve(HttpRunner.layerHttpOptions({ path: all.path ?? "/" }), {
+          disableLogger: true,
+          disableListenLog: true
+        })
+      ),
+      Layer.provide([NodeClusterHttp.layerHttpServer, layerHttpCalls(all)]),
+      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
+
+/** Sends messages to entities of runners that are reached by HTTP, and runs none. */
+export const layerHttpClientOnly = (
+  options: HttpOptions
+): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
+  configured(options, (all) =>
+    RunnerServer.layerClientOnly.pipe(
+      Layer.provide(layerHttpCalls(all)),
+      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
+
+const layerHttpCalls = ({ path = "/" }: HttpOptions) =>
+  Layer.provide(HttpRunner.layerClientProtocolHttp({ path }), NodeHttpClient.layerUndici)
 
 /** A runner beside a FlareDB node of this process. Three such processes need nothing else. */
 export const layerEmbedded = (
@@ -140,25 +188,27 @@ export const layerEmbedded = (
   options: StorageOptions = {}
 ): Layer.Layer<
   ActorServices | FlareDb.NodeServices,
-  Layer.Error<ReturnType<typeof FlareDb.layer>> | Config.ConfigError | SocketServer.SocketServerError
+  Layer.Error<ReturnType<typeof FlareDb.layer>> | InvalidConfig | Config.ConfigError | SocketServer.SocketServerError
 > =>
-  layerSharding.pipe(
-    Layer.provideMerge(layerStorage(options)),
-    Layer.provide(layerConfig(options.sharding)),
-    Layer.provideMerge(FlareDb.layer(node))
-  )
+  configured(options, (all) =>
+    layerSharding.pipe(
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(FlareDb.layer(node))
+    ))
 
 /** Sends messages to entities, and runs none. */
 export const layerClientOnly = (
   options: ActorsOptions
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
-  SocketRunner.layerClientOnly.pipe(
-    Layer.provide(NodeClusterSocket.layerClientProtocol),
-    Layer.provide(RpcSerialization.layerSchemaBinary()),
-    Layer.provideMerge(layerStorage(options)),
-    Layer.provide(layerConfig(options.sharding)),
-    Layer.provideMerge(layerRemote(options))
-  )
+  configured(options, (all) =>
+    SocketRunner.layerClientOnly.pipe(
+      Layer.provide(NodeClusterSocket.layerClientProtocol),
+      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
 
 /**
  * Nobody else takes the locks of a store in memory, and the only runner is woken by what comes: so a test that moves

@@ -47,9 +47,7 @@ interface Named {
 const what = ({ entityId, entityType, name }: Named) => `state "${name}" of ${entityType}/${entityId}`
 
 /** What is stored does not fit the schema. Nothing was changed. */
-export class StateNotDecodable
-  extends Data.TaggedError("StateNotDecodable")<Named & { readonly reason: string }>
-{
+export class StateNotDecodable extends Data.TaggedError("StateNotDecodable")<Named & { readonly reason: string }> {
   override get message() {
     return `${what(this)} is not what its schema says: ${this.reason}. Have the schema accept what older versions ` +
       `stored (a union, or optional fields), or remove the key ${this.key}`
@@ -57,9 +55,7 @@ export class StateNotDecodable
 }
 
 /** A new state does not fit the schema. It was not stored. */
-export class StateNotEncodable
-  extends Data.TaggedError("StateNotEncodable")<Named & { readonly reason: string }>
-{
+export class StateNotEncodable extends Data.TaggedError("StateNotEncodable")<Named & { readonly reason: string }> {
   override get message() {
     return `${what(this)} is not changed: its schema refuses the new value: ${this.reason}`
   }
@@ -117,7 +113,10 @@ export interface DurableStateOptions<A, I> {
  */
 export const atomic = <R extends Rpc.Any>(rpc: R): R =>
   // Every RPC can be annotated, and its type does not depend on that.
-  (rpc as unknown as Rpc.Rpc<string>).annotate(ClusterSchema.Persisted, true).annotate(ClusterSchema.WithTransaction, true) as unknown as R
+  (rpc as unknown as Rpc.Rpc<string>).annotate(ClusterSchema.Persisted, true).annotate(
+    ClusterSchema.WithTransaction,
+    true
+  ) as unknown as R
 
 /** A state as it is stored: its JSON, `undefined` for none, and the revision of its last change, 0 for none. */
 interface Snapshot {
@@ -214,7 +213,10 @@ class State<A, I> implements DurableState<A> {
         operation: text === undefined ? Op.delete(key) : Op.put(key, text),
         text,
         ended: (revision) =>
-          this.ended(revision === undefined ? undefined : { text, revision: text === undefined ? 0 : revision }, revision)
+          this.ended(
+            revision === undefined ? undefined : { text, revision: text === undefined ? 0 : revision },
+            revision
+          )
       })
       return Effect.void
     })
