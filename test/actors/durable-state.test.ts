@@ -94,7 +94,7 @@ const actors = (world: World = { runs: new Map(), slow: Effect.void }) =>
   accounts(world).pipe(Layer.provideMerge(CounterLive), Layer.provideMerge(Actors.layerMemory()))
 
 /** Lets the test's time pass until an effect is done. */
-const whileTimePasses = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>, stepMs = 100) {
+const whileTimePasses = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>, stepMs = 1_000) {
   const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
   while (fiber.pollUnsafe() === undefined) {
     yield* TestClock.adjust(stepMs)
