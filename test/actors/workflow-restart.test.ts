@@ -5,9 +5,9 @@ import { RunnerAddress, Runners, Sharding, ShardingConfig } from "effect/cluster
 import { TestClock } from "effect/testing"
 import { Activity, DurableClock, DurableDeferred, Workflow } from "effect/workflow"
 import { Actors, layerWorkflowEngine, MessageWork } from "../../src/actors/index.ts"
-import { KeyValue } from "../../src/client/KeyValue.ts"
-import { Leases } from "../../src/client/Lease.ts"
-import { Watch } from "../../src/client/Watch.ts"
+import type { KeyValue } from "../../src/client/KeyValue.ts"
+import type { Leases } from "../../src/client/Lease.ts"
+import type { Watch } from "../../src/client/Watch.ts"
 
 const Order = Workflow.make("Order", {
   payload: { id: Schema.String },
@@ -135,5 +135,26 @@ it.effect("a short sleep goes on where it was when its runner ended", () =>
     assert.strictEqual(yield* Effect.provide(whileTimePasses(Order.execute({ id: "1" })), next.context), "receipt")
     // The test's time. From its beginning the sleep would take fifty seconds.
     assert.isBelow((yield* Clock.currentTimeMillis) - startedMs, 45_000)
+    yield* next.end
+  }).pipe(Effect.scoped))
+
+it.effect("a workflow that waits for a deferred goes on when it is settled after its runner ended, and compensates", () =>
+  Effect.gen(function*() {
+    const services = yield* store
+    const world: World = { stopAt: undefined, reached: yield* Deferred.make<void>(), ran: [] }
+    const first = yield* start(services, orders(world))
+    yield* Effect.provide(whileTimePasses(Order.execute({ id: "bad" }, { discard: true })), first.context)
+    yield* whileTimePasses(Effect.repeat(Effect.sleep(100), { until: () => world.ran.includes("Charge") }))
+    yield* whileTimePasses(Effect.sleep("1 minute"))
+    // At the moment at which it is settled the runner ends.
+    yield* Effect.provide(settle("bad"), first.context)
+    yield* first.end
+    const next = yield* start(services, orders(world))
+    const failed = yield* Effect.provide(whileTimePasses(Effect.flip(Order.execute({ id: "bad" }))), next.context)
+    assert.strictEqual(failed, "receipt")
+    assert.deepStrictEqual(
+      ["Reserve", "Charge", "Release"].map((name) => world.ran.filter((ran) => ran === name).length),
+      [1, 1, 1]
+    )
     yield* next.end
   }).pipe(Effect.scoped))
