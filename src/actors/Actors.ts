@@ -5,15 +5,29 @@
  * - {@link layer}: a runner, beside a FlareDB cluster elsewhere.
  * - {@link layerEmbedded}: a runner and a FlareDB node in one process, of which there are three.
  * - {@link layerClientOnly}: sends to entities and runs none.
+ * - {@link layerHttp} and {@link layerHttpClientOnly}: a runner and a sender by HTTP instead of sockets.
  * - {@link layerMemory}: all of it in one process, for tests.
  *
  * {@link layerStorage} and {@link layerSharding} are the pieces, for who composes by hand.
  */
+import * as NodeClusterHttp from "@effect/platform-node/NodeClusterHttp"
 import * as NodeClusterSocket from "@effect/platform-node/NodeClusterSocket"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type { Config } from "effect"
-import { Clock, ConfigProvider, Context, Effect, Layer, Option, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Option, Stream } from "effect"
 import type { MessageStorage, RunnerHealth, RunnerStorage } from "effect/cluster"
-import { RunnerAddress, Runners, Sharding, ShardingConfig, Snowflake, SocketRunner } from "effect/cluster"
+import {
+  HttpRunner,
+  RunnerAddress,
+  Runners,
+  RunnerServer,
+  Sharding,
+  ShardingConfig,
+  Snowflake,
+  SocketRunner
+} from "effect/cluster"
+import type { HttpServerError } from "effect/http"
+import { HttpRouter } from "effect/http"
 import { RpcSerialization } from "effect/rpc"
 import type { SocketServer } from "effect/socket"
 import type { ClientOptions } from "../client/ClientOptions.ts"
@@ -24,6 +38,7 @@ import * as RemoteClient from "../client/RemoteClient.ts"
 import { Watch } from "../client/Watch.ts"
 import * as FlareDb from "../FlareDb.ts"
 import type { InvalidConfig } from "../FlareDbConfig.ts"
+import { shardingConfig, withVariables } from "./ActorsConfig.ts"
 import { HeldShards } from "./cluster/HeldShards.ts"
 import * as Membership from "./cluster/Membership.ts"
 import type { MessageStorageOptions } from "./cluster/MessageStorage.ts"
@@ -36,6 +51,8 @@ import * as Locks from "./cluster/RunnerStorage.ts"
 import { EntityStates } from "./state/EntityStates.ts"
 import { statusSection } from "./overview/StatusSection.ts"
 import { LogTime } from "./LogTime.ts"
+
+export { shardingDefaults } from "./ActorsConfig.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
 
@@ -54,36 +71,11 @@ export interface ActorsOptions extends StorageOptions {
   readonly client?: Omit<ClientOptions, "endpoints"> | undefined
 }
 
-/**
- * Where we differ from Effect's defaults, as its variables. A lost runner's shards move when its lock ends. A runner may
- * stand still for two seconds, a lock's time less one refresh. The polls are backstops: runners and callers are woken
- * by what is stored. The assignments' interval is a pause; the list of runners itself waits for news (`Membership`).
- */
-export const shardingDefaults = {
-  SHARD_LOCK_EXPIRATION: "3 seconds",
-  SHARD_LOCK_REFRESH_INTERVAL: "1 second",
-  REFRESH_ASSIGNMENTS_INTERVAL: "50 millis",
-  ENTITY_MESSAGE_POLL_INTERVAL: "30 seconds",
-  ENTITY_REPLY_POLL_INTERVAL: "5 seconds",
-  RUNNER_HEALTH_CHECK_INTERVAL: "5 seconds"
-} as const
-
 /** Sharding's settings: those given, then those of the environment, then {@link shardingDefaults}. */
 export const layerConfig = (
   sharding: Partial<Settings> = {}
-): Layer.Layer<ShardingConfig.ShardingConfig, Config.ConfigError> => {
-  const variables = ConfigProvider.orElse(
-    ConfigProvider.constantCase(ConfigProvider.fromEnv()),
-    ConfigProvider.constantCase(ConfigProvider.fromEnv({ env: shardingDefaults }))
-  )
-  return Layer.effect(
-    ShardingConfig.ShardingConfig,
-    ShardingConfig.config.pipe(
-      Effect.map((config) => ({ ...config, ...sharding })),
-      Effect.provideService(ConfigProvider.ConfigProvider, variables)
-    )
-  )
-}
+): Layer.Layer<ShardingConfig.ShardingConfig, InvalidConfig | Config.ConfigError> =>
+  Layer.effect(ShardingConfig.ShardingConfig, shardingConfig(sharding))
 
 /** What a cluster's runners share, on the services of a FlareDB client. */
 export const layerStorage = (
@@ -112,6 +104,9 @@ export const layerStorage = (
 /** What programs of entities use. */
 export type ActorServices = Sharding.Sharding | Runners.Runners | MessageStorage.MessageStorage | EntityStates
 
+/** Has a runner read its queues, and its callers their replies, as soon as there is something. */
+const layerWake = Layer.merge(MessageWork.layerWake, ReplyWork.layerWake)
+
 /** A runner that listens at `runnerAddress`, over sockets. */
 export const layerSharding: Layer.Layer<
   Sharding.Sharding | Runners.Runners,
@@ -122,7 +117,7 @@ export const layerSharding: Layer.Layer<
   | MessageWork
   | ReplyWork
   | ShardingConfig.ShardingConfig
-> = Layer.merge(MessageWork.layerWake, ReplyWork.layerWake).pipe(
+> = layerWake.pipe(
   Layer.provideMerge(SocketRunner.layer),
   Layer.provide([NodeClusterSocket.layerSocketServer, NodeClusterSocket.layerClientProtocol]),
   Layer.provide(RpcSerialization.layerSchemaBinary())
@@ -131,6 +126,12 @@ export const layerSharding: Layer.Layer<
 const layerRemote = ({ client, endpoints }: ActorsOptions): Layer.Layer<ClientServices, InvalidConfig> =>
   RemoteClient.layer({ name: "actors", ...client, endpoints })
 
+/** A layer of options that the environment completes. */
+const configured = <Options extends StorageOptions, A, E>(
+  options: Options,
+  layerOf: (options: Options) => Layer.Layer<A, E>
+): Layer.Layer<A, E | InvalidConfig | Config.ConfigError> => Layer.unwrap(Effect.map(withVariables(options), layerOf))
+
 /** A runner. `sharding.runnerAddress` says where others reach it. */
 export const layer = (
   options: ActorsOptions
@@ -138,11 +139,60 @@ export const layer = (
   ActorServices | ClientServices,
   InvalidConfig | Config.ConfigError | SocketServer.SocketServerError
 > =>
-  layerSharding.pipe(
-    Layer.provideMerge(layerStorage(options)),
-    Layer.provide(layerConfig(options.sharding)),
-    Layer.provideMerge(layerRemote(options))
-  )
+  configured(options, (all) =>
+    layerSharding.pipe(
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
+
+/** What {@link layerHttp} takes besides: where the other runners find this one's RPCs. */
+export interface HttpOptions extends ActorsOptions {
+  /** The path of the RPCs. The same for all runners and callers. Default `/`. */
+  readonly path?: HttpRouter.PathInput | undefined
+}
+
+/**
+ * A runner that others reach by HTTP instead of sockets, for networks that let nothing else through. The server listens
+ * at `sharding.runnerListenAddress`, or else at `runnerAddress`. All runners and callers of a cluster use one transport.
+ */
+export const layerHttp = (
+  options: HttpOptions
+): Layer.Layer<
+  ActorServices | ClientServices,
+  InvalidConfig | Config.ConfigError | HttpServerError.ServeError
+> =>
+  configured(options, (all) =>
+    layerWake.pipe(
+      Layer.provideMerge(
+        HttpRouter.serve(HttpRunner.layerHttpOptions({ path: all.path ?? "/" }), {
+          disableLogger: true,
+          disableListenLog: true
+        })
+      ),
+      Layer.provide([NodeClusterHttp.layerHttpServer, layerHttpCalls(all)]),
+      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
+
+/** Sends messages to entities of runners that are reached by HTTP, and runs none. */
+export const layerHttpClientOnly = (
+  options: HttpOptions
+): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
+  configured(options, (all) =>
+    ReplyWork.layerWake.pipe(
+      Layer.provideMerge(RunnerServer.layerClientOnly),
+      Layer.provide(layerHttpCalls(all)),
+      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
+
+const layerHttpCalls = ({ path = "/" }: HttpOptions) =>
+  Layer.provide(HttpRunner.layerClientProtocolHttp({ path }), NodeHttpClient.layerUndici)
 
 /** Shows a cluster of runners on the status page of the node. */
 const layerStatus = ({ cluster, prefix }: StorageOptions) =>
@@ -157,26 +207,28 @@ export const layerEmbedded = (
   options: StorageOptions = {}
 ): Layer.Layer<
   ActorServices | FlareDb.NodeServices,
-  Layer.Error<ReturnType<typeof FlareDb.layer>> | Config.ConfigError | SocketServer.SocketServerError
+  Layer.Error<ReturnType<typeof FlareDb.layer>> | InvalidConfig | Config.ConfigError | SocketServer.SocketServerError
 > =>
-  Layer.merge(layerSharding, layerStatus(options)).pipe(
-    Layer.provideMerge(layerStorage(options)),
-    Layer.provide(layerConfig(options.sharding)),
-    Layer.provideMerge(FlareDb.layer(node))
-  )
+  configured(options, (all) =>
+    Layer.merge(layerSharding, layerStatus(all)).pipe(
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(FlareDb.layer(node))
+    ))
 
 /** Sends messages to entities, and runs none. */
 export const layerClientOnly = (
   options: ActorsOptions
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
-  ReplyWork.layerWake.pipe(
-    Layer.provideMerge(SocketRunner.layerClientOnly),
-    Layer.provide(NodeClusterSocket.layerClientProtocol),
-    Layer.provide(RpcSerialization.layerSchemaBinary()),
-    Layer.provideMerge(layerStorage(options)),
-    Layer.provide(layerConfig(options.sharding)),
-    Layer.provideMerge(layerRemote(options))
-  )
+  configured(options, (all) =>
+    ReplyWork.layerWake.pipe(
+      Layer.provideMerge(SocketRunner.layerClientOnly),
+      Layer.provide(NodeClusterSocket.layerClientProtocol),
+      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
 
 /**
  * Nobody else takes the locks of a store in memory, and the only runner is woken by what comes: so a test that moves
@@ -200,7 +252,7 @@ const memoryDefaults: Partial<Settings> = {
 export const layerMemory = (
   options: StorageOptions = {}
 ): Layer.Layer<ActorServices | KeyValue | Leases | Watch> =>
-  Layer.merge(MessageWork.layerWake, ReplyWork.layerWake).pipe(
+  layerWake.pipe(
     Layer.provideMerge(Sharding.layer),
     Layer.provideMerge(Runners.layerNoop),
     Layer.provideMerge(Layer.provide(layerStorage(options), testTime)),

@@ -181,3 +181,29 @@ it.live("a runner and a node in one process have their messages again after a re
       assert.deepStrictEqual(yield* Effect.scoped(Effect.provide(add, Layer.fresh(process))), ["one a", "1"])
     }
   }).pipe(Effect.provide(NodeServices.layer)))
+
+it.live("a runner and a sender that speak HTTP reach each other", () =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const dataDir = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-actors-" })
+    const [clientPort = 0, port = 0] = yield* freePorts(2)
+    const nodes = [{ id: 1, host: "127.0.0.1", clientPort, peerPort: 0, httpPort: 0 }]
+    yield* Layer.build(FlareDb.layer({ nodeId: 1, clusterId: "actors", dataDir: `${dataDir}/node-1`, nodes }))
+    const endpoints = [{ host: "127.0.0.1", port: clientPort }]
+    const shared = { endpoints, path: "/actors" } as const
+    yield* Layer.build(CounterLive.pipe(Layer.provide(Actors.layerHttp({
+      ...shared,
+      sharding: { runnerAddress: Option.some(RunnerAddress.make("127.0.0.1", port)), shardsPerGroup: 8 }
+    }))))
+    const answers = yield* Effect.provide(
+      Effect.gen(function*() {
+        const client = yield* Counter.client
+        return yield* Effect.all([
+          client("one").Add(new Add({ id: "a" })),
+          Stream.runCollect(client("two").List(new Add({ id: "l" })))
+        ])
+      }),
+      Layer.fresh(Actors.layerHttpClientOnly({ ...shared, sharding: { shardsPerGroup: 8 } }))
+    )
+    assert.deepStrictEqual(answers, ["one a", [1, 2, 3, 4, 5]])
+  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))

@@ -50,7 +50,7 @@ const pure = new Set(["raft", "kv"])
 const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: ReadonlyArray<string> }> = [
   { module: /^rocksdb-native/, allowed: ["storage/rocksdb/"] },
   { module: /^@effect\/platform-node\/NodeSocket/, allowed: ["rpc/TcpClient.ts", "rpc/TcpServer.ts"] },
-  { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/"] },
+  { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/", "actors/Actors.ts"] },
   { module: /^@effect\/platform-node\/NodeCluster/, allowed: ["actors/Actors.ts"] },
   { module: /^@effect\/platform-node(?!\/Node(?:Socket|Http|Cluster))/, allowed: ["bin/"] },
   { module: /^node:(?:net|tls|dgram)$/, allowed: ["bin/", "testing/", "ops/HttpGuard.ts"] },
@@ -61,10 +61,18 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
   // Effect's modules that may still change within a major version are those with a lower-case name.
   {
     module: /^effect\/rpc/,
-    allowed: ["rpc/", "transport/PeerRpcs.ts", "transport/PeerLink.ts", "client/", "server/", "actors/Actors.ts"]
+    allowed: [
+      "rpc/",
+      "transport/PeerRpcs.ts",
+      "transport/PeerLink.ts",
+      "client/",
+      "server/",
+      "actors/Actors.ts",
+      "actors/state/DurableState.ts"
+    ]
   },
   { module: /^effect\/socket/, allowed: ["rpc/", "actors/Actors.ts"] },
-  { module: /^effect\/http/, allowed: ["ops/"] },
+  { module: /^effect\/http/, allowed: ["ops/", "actors/Actors.ts"] },
   { module: /^effect\/observability/, allowed: ["ops/"] },
   { module: /^effect\/(?:cli|process)/, allowed: ["bin/"] },
   { module: /^effect\/(?:cluster|eventlog|persistence|workflow)/, allowed: ["actors/", "testing/"] },

@@ -15,7 +15,6 @@
  */
 import { Effect, Option, Schema } from "effect"
 import type { Scope } from "effect"
-import type { LazyArg } from "effect/Function"
 import { ClusterSchema, Entity } from "effect/cluster"
 import type { Rpc } from "effect/rpc"
 import { Compare, Op } from "../../client/Txn.ts"
@@ -26,12 +25,15 @@ import { DurableStateError, StateTooLarge, StateUndecodable } from "./DurableSta
 import { EntityStates } from "./EntityStates.ts"
 import type { Turn } from "./Turn.ts"
 
-/** Most bytes of a state as JSON: those of a value of the store. */
+/** Most bytes of a state as JSON, with its format: those of a value of the store. */
 export const maxStateBytes = 1024 * 1024
+
+/** The format of a state as it is stored. */
+const format = 1
 
 /**
  * A value that an entity keeps. The operations are those of Effect's `Ref`. Those that change it need a transaction, and
- * fail with `NoTransaction` as their reason when there is none.
+ * fail with `NoTransaction` as their reason when there is none. Every value is a copy: changing one changes no state.
  */
 export interface DurableState<in out A> {
   /** Where it is kept, as JSON. */
@@ -50,21 +52,21 @@ export interface DurableState<in out A> {
 export interface DurableStateOptions<A, I, RD, RE> {
   /** Of the value, at most {@link maxStateBytes} as JSON. It has to accept what older versions of it stored. */
   readonly schema: Schema.Codec<A, I, RD, RE>
-  /** The value of an entity that stored none. */
-  readonly initial: LazyArg<NoInfer<A>>
+  /** The value of an entity that stored none. It is not stored before it is changed. */
+  readonly initial: NoInfer<A>
   /** Tells several states of an entity apart. Default `state`. */
   readonly name?: string | undefined
 }
 
-/** A value and the revision it was stored with; 0 when it is not stored. */
-interface Known<A> {
-  readonly value: A
+/** A state as JSON, and the revision it was stored with; 0 when it is not stored. */
+interface Known {
+  readonly json: string
   readonly revision: number
 }
 
 /** As a transaction has it. */
-interface Pending<A> extends TransactionRow {
-  readonly value: A
+interface Pending extends TransactionRow {
+  readonly json: string
   /** Whether the row is deleted. */
   readonly removes?: boolean
 }
@@ -74,7 +76,7 @@ interface Parts<A> {
   readonly states: EntityStates["Service"]
   readonly address: Entity.CurrentAddress["Service"]
   readonly turn: Turn
-  readonly initial: LazyArg<A>
+  readonly initial: string
   readonly decode: (json: string) => Effect.Effect<A, Schema.SchemaError>
   readonly encode: (value: A) => Effect.Effect<string, Schema.SchemaError>
 }
@@ -85,7 +87,7 @@ class State<A> implements DurableState<A> {
   readonly key: string
   private readonly parts: Parts<A>
   /** As it was stored last, as far as is known here. */
-  private known: Known<A> | undefined
+  private known: Known | undefined
   /** Transactions that this state is used in. */
   private readonly users = new WeakSet<TransactionBuffer>()
 
@@ -97,8 +99,8 @@ class State<A> implements DurableState<A> {
   get get(): Effect.Effect<A, DurableStateError> {
     return Effect.flatMap(OpenTransaction, (open) =>
       open === undefined
-        ? Effect.map(this.load, ({ value }) => value)
-        : Effect.map(this.pending(open), ({ value }) => value))
+        ? Effect.flatMap(this.load, ({ json }) => this.decoded(json))
+        : Effect.flatMap(this.pending(open), ({ json }) => this.decoded(json)))
   }
 
   set(value: A): Effect.Effect<void, DurableStateError> {
@@ -110,33 +112,26 @@ class State<A> implements DurableState<A> {
   }
 
   updateAndGet(change: (value: A) => A): Effect.Effect<A, DurableStateError> {
-    return this.modify((value) => {
-      const changed = change(value)
-      return [changed, changed]
-    })
+    return Effect.andThen(this.update(change), Effect.suspend(() => this.get))
   }
 
   modify<B>(change: (value: A) => readonly [answer: B, value: A]): Effect.Effect<B, DurableStateError> {
-    return this.changing(({ value }) => {
-      const [answer, changed] = change(value)
-      return Effect.map(
-        this.encoded(changed),
-        (json) => [answer, { operation: Op.put(this.key, json), value: changed }]
-      )
-    })
+    return this.changing((pending) =>
+      Effect.flatMap(this.decoded(pending.json), (value) => {
+        const [answer, changed] = change(value)
+        return Effect.map(this.encoded(changed), (json) => [answer, { operation: Op.put(this.key, json), json }])
+      })
+    )
   }
 
   get remove(): Effect.Effect<void, DurableStateError> {
     return this.changing(() =>
-      Effect.sync(() => [
-        undefined,
-        { operation: Op.delete(this.key), value: this.parts.initial(), removes: true }
-      ])
+      Effect.succeed([undefined, { operation: Op.delete(this.key), json: this.parts.initial, removes: true }])
     )
   }
 
   private changing<B>(
-    change: (pending: Pending<A>) => Effect.Effect<readonly [B, Omit<Pending<A>, "conditions">], DurableStateError>
+    change: (pending: Pending) => Effect.Effect<readonly [B, Omit<Pending, "conditions">], DurableStateError>
   ): Effect.Effect<B, DurableStateError> {
     return Effect.flatMap(OpenTransaction, (open) =>
       open === undefined
@@ -149,13 +144,13 @@ class State<A> implements DurableState<A> {
   }
 
   /** The state as the transaction has it, which no other transaction of the entity uses until this one ends. */
-  private pending(open: TransactionBuffer): Effect.Effect<Pending<A>, DurableStateError> {
+  private pending(open: TransactionBuffer): Effect.Effect<Pending, DurableStateError> {
     return Effect.andThen(
       this.parts.turn.enter(open),
       Effect.suspend(() => {
         if (!this.users.has(open)) open.onEnd.push((revision) => Effect.sync(() => this.ended(open, revision)))
         this.users.add(open)
-        const pending = open.rows.get(this.key) as Pending<A> | undefined
+        const pending = open.rows.get(this.key) as Pending | undefined
         if (pending?.operation !== undefined) return Effect.succeed(pending)
         return Effect.zipWith(
           this.fence,
@@ -167,21 +162,21 @@ class State<A> implements DurableState<A> {
   }
 
   /** The state as it is stored, which has to hold until the transaction is committed. */
-  private unchanged(open: TransactionBuffer, known: Known<A>, fence: ReadonlyArray<Compare>): Pending<A> {
+  private unchanged(open: TransactionBuffer, known: Known, fence: ReadonlyArray<Compare>): Pending {
     this.known = known
     const condition = known.revision === 0
       ? Compare.missing(this.key)
       : Compare.modRevision(this.key).equals(known.revision)
-    const row: Pending<A> = { conditions: [condition, ...fence], operation: undefined, value: known.value }
+    const row: Pending = { conditions: [condition, ...fence], operation: undefined, json: known.json }
     open.rows.set(this.key, row)
     return row
   }
 
   private ended(open: TransactionBuffer, revision: number | undefined): void {
-    const pending = open.rows.get(this.key) as Pending<A> | undefined
+    const pending = open.rows.get(this.key) as Pending | undefined
     if (revision === undefined) this.known = undefined
     else if (pending?.operation !== undefined) {
-      this.known = { value: pending.value, revision: pending.removes === true ? 0 : revision }
+      this.known = { json: pending.json, revision: pending.removes === true ? 0 : revision }
     }
   }
 
@@ -193,19 +188,19 @@ class State<A> implements DurableState<A> {
     })
   }
 
-  private get load(): Effect.Effect<Known<A>, DurableStateError> {
-    const { decode, initial, states } = this.parts
-    return Effect.flatMap(
-      Effect.mapError(states.kv.get(this.key), (reason) => this.failure(reason)),
-      Option.match({
-        onNone: () => Effect.sync(() => ({ value: initial(), revision: 0 })),
-        onSome: ({ modRevision, text }) =>
-          Effect.mapBoth(decode(text), {
-            onSuccess: (value) => ({ value, revision: modRevision }),
-            onFailure: (cause) => this.failure(new StateUndecodable({ cause }))
-          })
-      })
-    )
+  private get load(): Effect.Effect<Known, DurableStateError> {
+    const { initial, states } = this.parts
+    return Effect.mapBoth(states.kv.get(this.key), {
+      onSuccess: Option.match({
+        onNone: () => ({ json: initial, revision: 0 }),
+        onSome: ({ modRevision, text }) => ({ json: text, revision: modRevision })
+      }),
+      onFailure: (reason) => this.failure(reason)
+    })
+  }
+
+  private decoded(json: string): Effect.Effect<A, DurableStateError> {
+    return Effect.mapError(this.parts.decode(json), (cause) => this.failure(new StateUndecodable({ cause })))
   }
 
   private encoded(value: A): Effect.Effect<string, DurableStateError> {
@@ -233,23 +228,29 @@ export const make = Effect.fnUntraced(function*<A, I, RD, RE>(
   const states = yield* EntityStates
   const address = yield* Entity.CurrentAddress
   const context = yield* Effect.context<RD | RE>()
-  const json = Schema.fromJsonString(Schema.toCodecJson(schema))
+  const stored = Schema.fromJsonString(
+    Schema.Struct({ format: Schema.Literal(format), state: Schema.toCodecJson(schema) })
+  )
+  const encode = (state: A) => Effect.provideContext(Schema.encodeEffect(stored)({ format, state }), context)
   return new State<A>({
     key: states.keys.state(address.entityType, address.entityId, name),
     states,
     address,
     turn: yield* states.turnOf(address),
-    initial,
-    decode: (text) => Effect.provideContext(Schema.decodeEffect(json)(text), context),
-    encode: (value) => Effect.provideContext(Schema.encodeEffect(json)(value), context)
+    // One that its schema refuses is a fault of the program.
+    initial: yield* Effect.orDie(encode(initial)),
+    decode: (text) =>
+      Effect.map(Effect.provideContext(Schema.decodeEffect(stored)(text), context), ({ state }) => state),
+    encode
   })
 })
 
 /**
- * An entity whose RPCs are stored, each handled in a transaction: what its handler stores, its reply and the messages that
- * it sends with `discard` are one entry of the log. RPCs that are added to it afterwards are not.
+ * An RPC that is stored, and whose handler is a transaction: what it stores, its reply and the messages that it sends with
+ * `discard` are one entry of the log. Give it a `primaryKey`: who sends it again then gets the first reply.
  */
-export const atomic = <Type extends string, Rpcs extends Rpc.Any>(
-  entity: Entity.Entity<Type, Rpcs>
-): Entity.Entity<Type, Rpcs> =>
-  entity.annotateRpcs(ClusterSchema.Persisted, true).annotateRpcs(ClusterSchema.WithTransaction, true)
+export const atomic = <R extends Rpc.Any>(rpc: R): R =>
+  // Every RPC can be annotated, and its type does not depend on that.
+  (rpc as unknown as Rpc.Rpc<string>)
+    .annotate(ClusterSchema.Persisted, true)
+    .annotate(ClusterSchema.WithTransaction, true) as unknown as R

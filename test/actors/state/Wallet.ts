@@ -12,20 +12,22 @@ export class Change extends Schema.Class<Change>("Change")({ id: Schema.String, 
 
 const change = { payload: Change, success: Schema.Number, error: Schema.String }
 
-export const Wallet = DurableState.atomic(Entity.make("Wallet", [
+export const Wallet = Entity.make("Wallet", [
   /** Answers with the balance. */
-  Rpc.make("Add", change),
+  DurableState.atomic(Rpc.make("Add", change)),
   /** Changes the balance, and then fails. */
-  Rpc.make("Refuse", change),
+  DurableState.atomic(Rpc.make("Refuse", change)),
   /** Adds, and then, within a transaction of its own that fails, adds again. */
-  Rpc.make("TakeBack", change),
+  DurableState.atomic(Rpc.make("TakeBack", change)),
   /** Adds to this one, and sends the amount on to three others. */
-  Rpc.make("Share", change),
+  DurableState.atomic(Rpc.make("Share", change)),
+  /** Adds, and then changes the values that it gave and got. */
+  DurableState.atomic(Rpc.make("Spoil", change)),
   /** Forgets the balance. */
-  Rpc.make("Empty", change),
+  DurableState.atomic(Rpc.make("Empty", change)),
   /** Says why its state could not be changed. */
-  Rpc.make("Explain", { payload: Change, success: Schema.String })
-]))
+  DurableState.atomic(Rpc.make("Explain", { payload: Change, success: Schema.String }))
+])
 
 /** The same entity type without transactions. */
 export const Plain = Entity.make("Plain", [
@@ -38,7 +40,7 @@ export class Meanwhile extends Context.Service<Meanwhile, (id: string) => Effect
 
 const Balance = Schema.Struct({ amount: Schema.Number, note: Schema.optional(Schema.String) })
 
-const balance = DurableState.make({ schema: Balance, initial: () => ({ amount: 0 }) })
+const balance = DurableState.make({ schema: Balance, initial: { amount: 0 } })
 
 export const WalletLive = (concurrency: number | "unbounded" = 1) =>
   Wallet.toLayer(
@@ -67,6 +69,15 @@ export const WalletLive = (concurrency: number | "unbounded" = 1) =>
             }
             return left
           }),
+        Spoil: ({ payload }) =>
+          Effect.orDie(Effect.gen(function*() {
+            const given = { amount: payload.amount }
+            yield* state.set(given)
+            given.amount = 1_000
+            const got = yield* state.get
+            Object.assign(got, { amount: 2_000 })
+            return (yield* state.get).amount
+          })),
         Empty: () =>
           Effect.orDie(
             Effect.andThen(

@@ -18,7 +18,7 @@ const on = (
   } = {}
 ) =>
   Layer.mergeAll(WalletLive(concurrency), PlainLive).pipe(
-    Layer.provideMerge(Actors.layerMemory({ sharding: { entityReplyPollInterval: 50, ...sharding } })),
+    Layer.provideMerge(Actors.layerMemory({ sharding })),
     Layer.provide(Layer.succeed(Meanwhile, meanwhile))
   )
 
@@ -26,7 +26,10 @@ const on = (
 const stored = (entity: string) =>
   Effect.gen(function*() {
     const kv = yield* KeyValue
-    return Option.map(yield* kv.get(key(entity)), ({ modRevision, text }) => ({ modRevision, value: JSON.parse(text) }))
+    return Option.map(
+      yield* kv.get(key(entity)),
+      ({ modRevision, text }) => ({ modRevision, value: JSON.parse(text).state })
+    )
   })
 
 it.live("the state, the reply and three messages are one entry of the log, and take effect once", () =>
@@ -74,7 +77,7 @@ it.live("a change that somebody else made meanwhile is not lost: the handler run
   const meanwhile = (id: string) => Effect.suspend(() => id === "late" && ++runs === 1 ? between : Effect.void)
   return Effect.gen(function*() {
     const kv = yield* KeyValue
-    between = Effect.orDie(Effect.asVoid(kv.put(key("one"), `{"amount":100}`)))
+    between = Effect.orDie(Effect.asVoid(kv.put(key("one"), `{"format":1,"state":{"amount":100}}`)))
     const wallet = (yield* Wallet.client)("one")
     assert.strictEqual(yield* wallet.Add(new Change({ id: "a", amount: 1 })), 1)
     assert.strictEqual(yield* wallet.Add(new Change({ id: "late", amount: 2 })), 102)
@@ -102,6 +105,14 @@ it.live("handlers that run at the same time change it one after the other, each 
   }).pipe(Effect.provide(on(meanwhile, { concurrency: "unbounded" })))
 })
 
+it.live("values are copies: who changes one changes no state", () =>
+  Effect.gen(function*() {
+    const wallet = (yield* Wallet.client)("one")
+    assert.strictEqual(yield* wallet.Spoil(new Change({ id: "s", amount: 3 })), 3)
+    assert.strictEqual(yield* wallet.Add(new Change({ id: "a", amount: 1 })), 4)
+    assert.deepStrictEqual(Option.getOrThrow(yield* stored("one")).value, { amount: 4 })
+  }).pipe(Effect.provide(on())))
+
 it.live("an entity that was put to rest goes on with what it stored", () =>
   Effect.gen(function*() {
     const client = yield* Wallet.client
@@ -115,7 +126,7 @@ it.live("errors name the entity, the key and what to do", () =>
   Effect.gen(function*() {
     const kv = yield* KeyValue
     const wallet = (yield* Wallet.client)("one")
-    const room = DurableState.maxStateBytes - `{"amount":1,"note":""}`.length
+    const room = DurableState.maxStateBytes - `{"format":1,"state":{"amount":1,"note":""}}`.length
     const fits = new Change({ id: "fits", amount: room })
     assert.strictEqual(yield* wallet.Explain(fits), "set")
     const large = yield* wallet.Explain(new Change({ id: "large", amount: room + 1 }))
@@ -124,13 +135,13 @@ it.live("errors name the entity, the key and what to do", () =>
       /^StateTooLarge: the state of Wallet "one" at fx\/c\/default\/S\/Wallet\/=one\/state: it has 1048577/
     )
 
-    yield* kv.put(key("other"), `{"amount":"many"}`)
+    yield* kv.put(key("other"), `{"format":1,"state":{"amount":"many"}}`)
     const other = yield* (yield* Wallet.client)("other").Explain(new Change({ id: "o", amount: 1 }))
     assert.match(other, /^StateUndecodable: the state of Wallet "other" at .*"amount".*delete the key to begin with/s)
 
     const plain = (yield* Plain.client)("one")
     assert.strictEqual(yield* plain.Add(new Change({ id: "p", amount: 1 })), "NoTransaction")
     assert.strictEqual(yield* plain.Get(), 0)
-    yield* kv.put(key("one", "Plain"), `{"amount":3}`)
+    yield* kv.put(key("one", "Plain"), `{"format":1,"state":{"amount":3}}`)
     assert.strictEqual(yield* plain.Get(), 3, "outside of a transaction it is what is stored")
   }).pipe(Effect.provide(on())))
