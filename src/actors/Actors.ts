@@ -10,25 +10,11 @@
  *
  * {@link layerStorage} and {@link layerSharding} are the pieces, for who composes by hand.
  */
-import * as NodeClusterHttp from "@effect/platform-node/NodeClusterHttp"
-import * as NodeClusterSocket from "@effect/platform-node/NodeClusterSocket"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type { Config } from "effect"
 import { Clock, Context, Effect, Layer, Option, Stream } from "effect"
 import type { MessageStorage, RunnerHealth, RunnerStorage } from "effect/cluster"
-import {
-  HttpRunner,
-  RunnerAddress,
-  Runners,
-  RunnerServer,
-  Sharding,
-  ShardingConfig,
-  Snowflake,
-  SocketRunner
-} from "effect/cluster"
+import { RunnerAddress, Runners, Sharding, ShardingConfig, Snowflake } from "effect/cluster"
 import type { HttpServerError } from "effect/http"
-import { HttpRouter } from "effect/http"
-import { RpcSerialization } from "effect/rpc"
 import type { SocketServer } from "effect/socket"
 import type { ClientOptions } from "../client/ClientOptions.ts"
 import { KeyValue } from "../client/KeyValue.ts"
@@ -48,6 +34,7 @@ import * as Replies from "./cluster/ReplyWork.ts"
 import { ReplyWork } from "./cluster/ReplyWork.ts"
 import * as Health from "./cluster/RunnerHealth.ts"
 import * as Locks from "./cluster/RunnerStorage.ts"
+import * as Transports from "./cluster/Transports.ts"
 import { EntityStates } from "./state/EntityStates.ts"
 import { statusSection } from "./overview/StatusSection.ts"
 import { LogTime } from "./LogTime.ts"
@@ -117,11 +104,7 @@ export const layerSharding: Layer.Layer<
   | MessageWork
   | ReplyWork
   | ShardingConfig.ShardingConfig
-> = layerWake.pipe(
-  Layer.provideMerge(SocketRunner.layer),
-  Layer.provide([NodeClusterSocket.layerSocketServer, NodeClusterSocket.layerClientProtocol]),
-  Layer.provide(RpcSerialization.layerSchemaBinary())
-)
+> = Layer.provideMerge(layerWake, Transports.layerSocketRunner)
 
 const layerRemote = ({ client, endpoints }: ActorsOptions): Layer.Layer<ClientServices, InvalidConfig> =>
   RemoteClient.layer({ name: "actors", ...client, endpoints })
@@ -149,7 +132,7 @@ export const layer = (
 /** What {@link layerHttp} takes besides: where the other runners find this one's RPCs. */
 export interface HttpOptions extends ActorsOptions {
   /** The path of the RPCs. The same for all runners and callers. Default `/`. */
-  readonly path?: HttpRouter.PathInput | undefined
+  readonly path?: Transports.Path | undefined
 }
 
 /**
@@ -164,14 +147,7 @@ export const layerHttp = (
 > =>
   configured(options, (all) =>
     layerWake.pipe(
-      Layer.provideMerge(
-        HttpRouter.serve(HttpRunner.layerHttpOptions({ path: all.path ?? "/" }), {
-          disableLogger: true,
-          disableListenLog: true
-        })
-      ),
-      Layer.provide([NodeClusterHttp.layerHttpServer, layerHttpCalls(all)]),
-      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(Transports.layerHttpRunner(all.path ?? "/")),
       Layer.provideMerge(layerStorage(all)),
       Layer.provide(layerConfig(all.sharding)),
       Layer.provideMerge(layerRemote(all))
@@ -183,16 +159,11 @@ export const layerHttpClientOnly = (
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
   configured(options, (all) =>
     ReplyWork.layerWake.pipe(
-      Layer.provideMerge(RunnerServer.layerClientOnly),
-      Layer.provide(layerHttpCalls(all)),
-      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(Transports.layerHttpCaller(all.path ?? "/")),
       Layer.provideMerge(layerStorage(all)),
       Layer.provide(layerConfig(all.sharding)),
       Layer.provideMerge(layerRemote(all))
     ))
-
-const layerHttpCalls = ({ path = "/" }: HttpOptions) =>
-  Layer.provide(HttpRunner.layerClientProtocolHttp({ path }), NodeHttpClient.layerUndici)
 
 /** Shows a cluster of runners on the status page of the node. */
 const layerStatus = ({ cluster, prefix }: StorageOptions) =>
@@ -222,9 +193,7 @@ export const layerClientOnly = (
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
   configured(options, (all) =>
     ReplyWork.layerWake.pipe(
-      Layer.provideMerge(SocketRunner.layerClientOnly),
-      Layer.provide(NodeClusterSocket.layerClientProtocol),
-      Layer.provide(RpcSerialization.layerSchemaBinary()),
+      Layer.provideMerge(Transports.layerSocketCaller),
       Layer.provideMerge(layerStorage(all)),
       Layer.provide(layerConfig(all.sharding)),
       Layer.provideMerge(layerRemote(all))

@@ -50,8 +50,8 @@ const pure = new Set(["raft", "kv"])
 const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: ReadonlyArray<string> }> = [
   { module: /^rocksdb-native/, allowed: ["storage/rocksdb/"] },
   { module: /^@effect\/platform-node\/NodeSocket/, allowed: ["rpc/TcpClient.ts", "rpc/TcpServer.ts"] },
-  { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/", "actors/Actors.ts"] },
-  { module: /^@effect\/platform-node\/NodeCluster/, allowed: ["actors/Actors.ts"] },
+  { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/", "actors/cluster/Transports.ts"] },
+  { module: /^@effect\/platform-node\/NodeCluster/, allowed: ["actors/cluster/Transports.ts"] },
   { module: /^@effect\/platform-node(?!\/Node(?:Socket|Http|Cluster))/, allowed: ["bin/"] },
   { module: /^node:(?:net|tls|dgram)$/, allowed: ["bin/", "testing/", "ops/HttpGuard.ts"] },
   // Whatever else looks names up would do so in the threads that the disk needs, and without a limit.
@@ -67,12 +67,12 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
       "transport/PeerLink.ts",
       "client/",
       "server/",
-      "actors/Actors.ts",
+      "actors/cluster/Transports.ts",
       "actors/state/DurableState.ts"
     ]
   },
-  { module: /^effect\/socket/, allowed: ["rpc/", "actors/Actors.ts"] },
-  { module: /^effect\/http/, allowed: ["ops/", "actors/Actors.ts"] },
+  { module: /^effect\/socket/, allowed: ["rpc/", "actors/Actors.ts", "actors/cluster/Transports.ts"] },
+  { module: /^effect\/http/, allowed: ["ops/", "actors/Actors.ts", "actors/cluster/Transports.ts"] },
   { module: /^effect\/observability/, allowed: ["ops/"] },
   { module: /^effect\/(?:cli|process)/, allowed: ["bin/"] },
   { module: /^effect\/(?:cluster|eventlog|persistence|workflow)/, allowed: ["actors/", "testing/"] },

@@ -73,10 +73,11 @@ export class Ledger {
       this.expected.add(key)
       this.waiting.set(key, calledMs)
       return call.pipe(
-        // A runner that leaves ends its connections so, and the message is the next one's.
-        Effect.catchCause((cause): Effect.Effect<never, E | typeof interrupted> =>
-          Cause.hasInterruptsOnly(cause) ? Effect.fail(interrupted) : Effect.failCause(cause)
-        ),
+        Effect.catchCause((cause): Effect.Effect<never, E | typeof interrupted> => {
+          if (!Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+          this.wrong.push(`${id} was answered with an interruption, which nobody asked for`)
+          return Effect.fail(interrupted)
+        }),
         Effect.tapError(({ _tag }) =>
           Effect.sync(() => {
             this.failures.set(_tag, (this.failures.get(_tag) ?? 0) + 1)

@@ -47,29 +47,21 @@ export const message = (id: string) => new Message({ id })
 export const messageTo = (id: string, to: string) => new MessageTo({ id, to })
 export const due = (id: string, atMs: number) => new Due({ id, atMs })
 
-/**
- * A runner that leaves has the calls that wait for it end as interrupted. Unless its messages cannot be interrupted, that is
- * an interrupt of the message as well: what was accepted is then not processed.
- */
 export const Tally = Entity.make("Tally", [
   Rpc.make("Record", { payload: Message, success: Schema.String })
     .annotate(ClusterSchema.Persisted, true)
-    .annotate(ClusterSchema.WithTransaction, true)
-    .annotate(ClusterSchema.Uninterruptible, true),
+    .annotate(ClusterSchema.WithTransaction, true),
   Rpc.make("RecordDue", { payload: Due, success: Schema.String })
     .annotate(ClusterSchema.Persisted, true)
-    .annotate(ClusterSchema.WithTransaction, true)
-    .annotate(ClusterSchema.Uninterruptible, true),
+    .annotate(ClusterSchema.WithTransaction, true),
   /** Records, and has another entity record, with one commit. */
   Rpc.make("Forward", { payload: MessageTo, success: Schema.String })
     .annotate(ClusterSchema.Persisted, true)
-    .annotate(ClusterSchema.WithTransaction, true)
-    .annotate(ClusterSchema.Uninterruptible, true),
+    .annotate(ClusterSchema.WithTransaction, true),
   /** Says which runner has it, and records once that runner's gate was opened. */
   Rpc.make("Hold", { payload: Message, success: Schema.String })
     .annotate(ClusterSchema.Persisted, true)
     .annotate(ClusterSchema.WithTransaction, true)
-    .annotate(ClusterSchema.Uninterruptible, true)
 ])
 
 /** The process that entities run in. */
