@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Option } from "effect"
 import { Actors, DurableState } from "../../../src/actors/index.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
+import { Op } from "../../../src/client/Txn.ts"
 import { Change, Meanwhile, Plain, PlainLive, Wallet, WalletLive } from "./Wallet.ts"
 
 const key = (entity: string, type = "Wallet") => `fx/c/default/S/${type}/=${entity}/state`
@@ -84,6 +85,28 @@ it.live("a change that somebody else made meanwhile is not lost: the handler run
     assert.strictEqual(runs, 2)
     assert.deepStrictEqual(Option.getOrThrow(yield* stored("one")).value, { amount: 102 })
   }).pipe(Effect.provide(on(meanwhile)))
+})
+
+it.live("who lost the shard stores nothing: the next owner's handler begins with what is stored", () => {
+  const seen: Array<Option.Option<unknown>> = []
+  let losing: Effect.Effect<void> = Effect.void
+  const meanwhile = (id: string) => id === "deposed" ? Effect.suspend(() => losing) : Effect.void
+  return Effect.gen(function*() {
+    const kv = yield* KeyValue
+    losing = Effect.orDie(
+      Effect.gen(function*() {
+        seen.push(Option.map(yield* stored("one"), ({ value }) => value))
+        if (seen.length === 1) yield* kv.transact({ do: [Op.deletePrefix("fx/c/default/L/")] })
+      }).pipe(Effect.provideService(KeyValue, kv))
+    )
+    const wallet = (yield* Wallet.client)("one")
+    assert.strictEqual(yield* wallet.Add(new Change({ id: "deposed", amount: 2 })), 2)
+    assert.deepStrictEqual(seen, seen.map(() => Option.none()), "what was stored when the handler had run")
+    assert.isAtLeast(seen.length, 2)
+    assert.deepStrictEqual(Option.getOrThrow(yield* stored("one")).value, { amount: 2 })
+  }).pipe(Effect.provide(on(meanwhile, {
+    sharding: { shardLockRefreshInterval: 1_000, shardLockExpiration: 10_000, refreshAssignmentsInterval: 500 }
+  })))
 })
 
 it.live("handlers that run at the same time change it one after the other, each of them once", () => {
