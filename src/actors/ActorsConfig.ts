@@ -24,13 +24,14 @@ export const variables = {
 /**
  * Where we differ from Effect's defaults, as its variables. A lost runner's shards move when its lock ends. A runner may
  * stand still for two seconds, a lock's time less one refresh. The polls are backstops: runners and callers are woken
- * by what is stored. The assignments' interval is a pause; the list of runners itself waits for news (`Membership`).
+ * by what is stored. A runner that lost its locks while nobody took them looks for them again at the messages' poll.
+ * The assignments' interval is a pause; the list of runners itself waits for news (`Membership`).
  */
 export const shardingDefaults = {
   SHARD_LOCK_EXPIRATION: "3 seconds",
   SHARD_LOCK_REFRESH_INTERVAL: "1 second",
   REFRESH_ASSIGNMENTS_INTERVAL: "50 millis",
-  ENTITY_MESSAGE_POLL_INTERVAL: "30 seconds",
+  ENTITY_MESSAGE_POLL_INTERVAL: "5 seconds",
   ENTITY_REPLY_POLL_INTERVAL: "5 seconds",
   RUNNER_HEALTH_CHECK_INTERVAL: "5 seconds"
 } as const

@@ -105,7 +105,8 @@ it.live("who lost the shard stores nothing: the next owner's handler begins with
     assert.isAtLeast(seen.length, 2)
     assert.deepStrictEqual(Option.getOrThrow(yield* stored("one")).value, { amount: 2 })
   }).pipe(Effect.provide(on(meanwhile, {
-    sharding: { shardLockRefreshInterval: 1_000, shardLockExpiration: 10_000, refreshAssignmentsInterval: 500 }
+    // Effect takes locks up again that it lost, and that nobody else took, when it polls for messages.
+    sharding: { shardLockRefreshInterval: 1_000, shardLockExpiration: 10_000, entityMessagePollInterval: 500 }
   })))
 })
 
