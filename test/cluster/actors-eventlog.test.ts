@@ -176,7 +176,7 @@ layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (i
           yield* eventually(
             "a device has all events",
             Effect.map(entries, (all) => all.length === total && new Set(seen).size === total),
-            60_000
+            90_000
           )
         }
         const [ours, theirs] = yield* Effect.forEach(devices, ({ entries }) => entries)
@@ -207,7 +207,7 @@ layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (i
         yield* Effect.provide(leader.start, NodeServices.layer)
         // Effect's event log says of each attempt that the server is away.
       })).pipe(Effect.provideService(References.MinimumLogLevel, "None"), Effect.provide(NodeServices.layer)),
-    120_000
+    240_000
   )
 })
 
