@@ -24,6 +24,7 @@ import * as RemoteClient from "../client/RemoteClient.ts"
 import { Watch } from "../client/Watch.ts"
 import * as FlareDb from "../FlareDb.ts"
 import type { InvalidConfig } from "../FlareDbConfig.ts"
+import type { StorageOptions } from "./ActorsConfig.ts"
 import { shardingConfig, withVariables } from "./ActorsConfig.ts"
 import { HeldShards } from "./cluster/HeldShards.ts"
 import * as Membership from "./cluster/Membership.ts"
@@ -39,17 +40,10 @@ import { EntityStates } from "./state/EntityStates.ts"
 import { statusSection } from "./overview/StatusSection.ts"
 import { LogTime } from "./LogTime.ts"
 
+export type { StorageOptions } from "./ActorsConfig.ts"
 export { shardingDefaults } from "./ActorsConfig.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
-
-export interface StorageOptions extends MessageStorageOptions {
-  /**
-   * Settings of Effect's sharding. What is left out comes from its variables (`SHARD_LOCK_EXPIRATION` …), and then from
-   * {@link shardingDefaults}.
-   */
-  readonly sharding?: Partial<Settings> | undefined
-}
 
 export interface ActorsOptions extends StorageOptions {
   /** Client endpoints of the FlareDB nodes. */
@@ -64,20 +58,20 @@ export const layerConfig = (
 ): Layer.Layer<ShardingConfig.ShardingConfig, InvalidConfig | Config.ConfigError> =>
   Layer.effect(ShardingConfig.ShardingConfig, shardingConfig(sharding))
 
-/** What a cluster's runners share, on the services of a FlareDB client. */
-export const layerStorage = (
-  options: MessageStorageOptions = {}
-): Layer.Layer<
+/** What a cluster's runners share. */
+export type StorageServices =
   | MessageStorage.MessageStorage
   | RunnerStorage.RunnerStorage
   | RunnerHealth.RunnerHealth
   | HeldShards
   | EntityStates
   | MessageWork
-  | ReplyWork,
-  never,
-  KeyValue | Leases | Watch | ShardingConfig.ShardingConfig
-> =>
+  | ReplyWork
+
+/** What a cluster's runners share, on the services of a FlareDB client. */
+export const layerStorage = (
+  options: MessageStorageOptions = {}
+): Layer.Layer<StorageServices, never, KeyValue | Leases | Watch | ShardingConfig.ShardingConfig> =>
   Layer.mergeAll(
     Replies.layer(options).pipe(Layer.provideMerge(Messages.layer(options))),
     Membership.layer(options).pipe(Layer.provide(Locks.layer(options))),
@@ -115,19 +109,25 @@ const configured = <Options extends StorageOptions, A, E>(
   layerOf: (options: Options) => Layer.Layer<A, E>
 ): Layer.Layer<A, E | InvalidConfig | Config.ConfigError> => Layer.unwrap(Effect.map(withVariables(options), layerOf))
 
+/** What sends, on its storages and a client of a FlareDB cluster elsewhere. */
+const beside = <Options extends ActorsOptions, E>(
+  options: Options,
+  sending: (options: Options) => Layer.Layer<Transports.Sending, E, StorageServices | ShardingConfig.ShardingConfig>
+): Layer.Layer<ActorServices | ClientServices, E | InvalidConfig | Config.ConfigError> =>
+  configured(options, (all) =>
+    sending(all).pipe(
+      Layer.provideMerge(layerStorage(all)),
+      Layer.provide(layerConfig(all.sharding)),
+      Layer.provideMerge(layerRemote(all))
+    ))
+
 /** A runner. `sharding.runnerAddress` says where others reach it. */
 export const layer = (
   options: ActorsOptions
 ): Layer.Layer<
   ActorServices | ClientServices,
   InvalidConfig | Config.ConfigError | SocketServer.SocketServerError
-> =>
-  configured(options, (all) =>
-    layerSharding.pipe(
-      Layer.provideMerge(layerStorage(all)),
-      Layer.provide(layerConfig(all.sharding)),
-      Layer.provideMerge(layerRemote(all))
-    ))
+> => beside(options, () => layerSharding)
 
 /** What {@link layerHttp} takes besides: where the other runners find this one's RPCs. */
 export interface HttpOptions extends ActorsOptions {
@@ -144,26 +144,13 @@ export const layerHttp = (
 ): Layer.Layer<
   ActorServices | ClientServices,
   InvalidConfig | Config.ConfigError | HttpServerError.ServeError
-> =>
-  configured(options, (all) =>
-    layerWake.pipe(
-      Layer.provideMerge(Transports.layerHttpRunner(all.path ?? "/")),
-      Layer.provideMerge(layerStorage(all)),
-      Layer.provide(layerConfig(all.sharding)),
-      Layer.provideMerge(layerRemote(all))
-    ))
+> => beside(options, ({ path = "/" }) => Layer.provideMerge(layerWake, Transports.layerHttpRunner(path)))
 
 /** Sends messages to entities of runners that are reached by HTTP, and runs none. */
 export const layerHttpClientOnly = (
   options: HttpOptions
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
-  configured(options, (all) =>
-    ReplyWork.layerWake.pipe(
-      Layer.provideMerge(Transports.layerHttpCaller(all.path ?? "/")),
-      Layer.provideMerge(layerStorage(all)),
-      Layer.provide(layerConfig(all.sharding)),
-      Layer.provideMerge(layerRemote(all))
-    ))
+  beside(options, ({ path = "/" }) => Layer.provideMerge(ReplyWork.layerWake, Transports.layerHttpCaller(path)))
 
 /** Shows a cluster of runners on the status page of the node. */
 const layerStatus = ({ cluster, prefix }: StorageOptions) =>
@@ -191,13 +178,7 @@ export const layerEmbedded = (
 export const layerClientOnly = (
   options: ActorsOptions
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
-  configured(options, (all) =>
-    ReplyWork.layerWake.pipe(
-      Layer.provideMerge(Transports.layerSocketCaller),
-      Layer.provideMerge(layerStorage(all)),
-      Layer.provide(layerConfig(all.sharding)),
-      Layer.provideMerge(layerRemote(all))
-    ))
+  beside(options, () => Layer.provideMerge(ReplyWork.layerWake, Transports.layerSocketCaller))
 
 /**
  * Nobody else takes the locks of a store in memory, and the only runner is woken by what comes: so a test that moves

@@ -7,9 +7,17 @@
 import { Config, ConfigProvider, Duration, Effect } from "effect"
 import { ShardingConfig } from "effect/cluster"
 import { type ConfigProblem, InvalidConfig } from "../FlareDbConfig.ts"
-import type { StorageOptions } from "./Actors.ts"
+import type { MessageStorageOptions } from "./cluster/MessageStorage.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
+
+export interface StorageOptions extends MessageStorageOptions {
+  /**
+   * Settings of Effect's sharding. What is left out comes from its variables (`SHARD_LOCK_EXPIRATION` …), and then from
+   * {@link shardingDefaults}.
+   */
+  readonly sharding?: Partial<Settings> | undefined
+}
 
 /** The variables, each with the option that it stands for. */
 export const variables = {

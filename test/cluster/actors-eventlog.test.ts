@@ -30,36 +30,10 @@ import type { ClientServices } from "../../src/client/RemoteClient.ts"
 import { eventually } from "../../src/testing/Checks.ts"
 import type { ConformanceCase } from "../../src/testing/index.ts"
 import { eventJournalCases, eventLogEncryptedCases, eventLogUnencryptedCases } from "../../src/testing/index.ts"
-import * as Cluster from "./Cluster.ts"
+import type { Clients } from "./TwoClients.ts"
+import { inTurn, TwoClients } from "./TwoClients.ts"
 import { freePorts } from "./FreePorts.ts"
 import * as Postgres from "./Postgres.ts"
-
-/** Three nodes and two clients, for all tests of this file. */
-class Site extends Context.Service<Site, {
-  readonly cluster: Cluster.Cluster
-  readonly clients: ReadonlyArray<Layer.Layer<ClientServices>>
-}>()("test/EventLogSite") {}
-
-const site = Layer.effect(
-  Site,
-  Effect.gen(function*() {
-    const cluster = yield* Cluster.make(3)
-    yield* Cluster.start(cluster)
-    const client = Effect.map(
-      Layer.build(Layer.fresh(Cluster.client(cluster))),
-      (context): Layer.Layer<ClientServices> => Layer.succeedContext(context)
-    )
-    return { cluster, clients: [yield* client, yield* client] }
-  })
-).pipe(Layer.provide(NodeServices.layer), Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn")))
-
-type Clients = Site["Service"]["clients"]
-
-/** What is built over it is built over one client and then over the other. */
-const inTurn = <A, E>(clients: Clients, own: Layer.Layer<A, E, ClientServices>): Layer.Layer<A, E> => {
-  let built = 0
-  return Layer.unwrap(Effect.sync(() => Layer.provide(own, clients[built++ % 2] as Layer.Layer<ClientServices>)))
-}
 
 const suites: ReadonlyArray<readonly [string, (clients: Clients) => ReadonlyArray<ConformanceCase>]> = [
   [
@@ -135,12 +109,12 @@ const device = Effect.fnUntraced(function*(
   }
 })
 
-layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (it) => {
+layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (it) => {
   for (const [what, cases] of suites) {
     for (const [i, { name }] of cases([]).entries()) {
       it.effect(
         `${what}: ${name}`,
-        () => Effect.flatMap(Site, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
+        () => Effect.flatMap(TwoClients, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
         60_000
       )
     }
@@ -150,7 +124,7 @@ layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (i
     "two devices have all events in one order, also when server and leader are killed between them",
     () =>
       Effect.scoped(Effect.gen(function*() {
-        const { clients, cluster } = yield* Site
+        const { clients, cluster } = yield* TwoClients
         const [port = 0] = yield* freePorts(1)
         const identity = yield* Effect.provide(EventLog.makeIdentity, EventLogEncryption.layerSubtle)
         const first = yield* server(cluster.endpointList, port)

@@ -1,7 +1,7 @@
 /** Effect's persistence services on three real nodes, used by two clients: the suites, and what it costs. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, layer } from "@effect/vitest"
-import { Context, Deferred, Duration, Effect, Layer, References, Schema, Stream } from "effect"
+import { Context, Deferred, Duration, Effect, Layer, Schema, Stream } from "effect"
 import { PersistedQueue, RateLimiter } from "effect/persistence"
 import { ChildProcess } from "effect/process"
 import { fileURLToPath } from "node:url"
@@ -16,41 +16,14 @@ import {
 import type { ClientServices } from "../../src/client/RemoteClient.ts"
 import type { ConformanceCase } from "../../src/testing/index.ts"
 import { keyValueStoreCases, persistedQueueCases, persistenceCases, rateLimiterCases } from "../../src/testing/index.ts"
-import * as Cluster from "./Cluster.ts"
+import type { Clients } from "./TwoClients.ts"
+import { inTurn, TwoClients } from "./TwoClients.ts"
 import { report } from "./Figures.ts"
 
-/** Three nodes and two clients, for all tests of this file. */
-class Site extends Context.Service<Site, {
-  readonly cluster: Cluster.Cluster
-  readonly clients: ReadonlyArray<Layer.Layer<ClientServices>>
-}>()("test/Site") {}
-
-const site = Layer.effect(
-  Site,
-  Effect.gen(function*() {
-    const cluster = yield* Cluster.make(3)
-    yield* Cluster.start(cluster)
-    const client = Effect.map(
-      Layer.build(Layer.fresh(Cluster.client(cluster))),
-      (context): Layer.Layer<ClientServices> => Layer.succeedContext(context)
-    )
-    return { cluster, clients: [yield* client, yield* client] }
-  })
-).pipe(Layer.provide(NodeServices.layer), Layer.provide(Layer.succeed(References.MinimumLogLevel, "Warn")))
-
-/** What is built over it is built over one client and then over the other. */
-const inTurn = <A, E>(
-  clients: Site["Service"]["clients"],
-  own: Layer.Layer<A, E, ClientServices>
-): Layer.Layer<A, E> => {
-  let built = 0
-  return Layer.unwrap(Effect.sync(() => Layer.provide(own, clients[built++ % 2] as Layer.Layer<ClientServices>)))
-}
-
-const nobody: Site["Service"]["clients"] = []
+const nobody: Clients = []
 
 const suites: ReadonlyArray<
-  readonly [string, (clients: Site["Service"]["clients"]) => ReadonlyArray<ConformanceCase>]
+  readonly [string, (clients: Clients) => ReadonlyArray<ConformanceCase>]
 > = [
   [
     "a key-value store",
@@ -74,12 +47,12 @@ const rate = (name: string, count: number, sinceMs: number) =>
     process.stdout.write(`FIGURE ${name}: n=${count}, ${perSecond.toFixed(0)} a second\n`)
   })
 
-layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (it) => {
+layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (it) => {
   for (const [what, cases] of suites) {
     for (const [i, { name }] of cases(nobody).entries()) {
       it.effect(
         `${what}: ${name}`,
-        () => Effect.flatMap(Site, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
+        () => Effect.flatMap(TwoClients, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
         60_000
       )
     }
@@ -89,7 +62,7 @@ layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (i
     "the element of a process that is killed goes to another one when its lease has ended",
     () =>
       Effect.scoped(Effect.gen(function*() {
-        const { clients, cluster } = yield* Site
+        const { clients, cluster } = yield* TwoClients
         const queue = yield* queueOf(clients[0]!, "killed", 2_000)
         yield* queue.offer(1)
         const consumer = yield* ChildProcess.make(
@@ -121,7 +94,7 @@ layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (i
     "every element is handled once while the leader is killed, and every token given once",
     () =>
       Effect.scoped(Effect.gen(function*() {
-        const { clients, cluster } = yield* Site
+        const { clients, cluster } = yield* TwoClients
         const count = 180
         const queues = yield* Effect.forEach(clients, (client) => queueOf(client, "leader loss"))
         const limiter = Context.get(
@@ -183,7 +156,7 @@ layer(site, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (i
 
   it.effect("what it costs", () =>
     Effect.scoped(Effect.gen(function*() {
-      const { clients } = yield* Site
+      const { clients } = yield* TwoClients
       for (const [workers, count] of [[1, 100], [16, 1_300]] as const) {
         const queue = yield* queueOf(clients[0]!, `of ${workers}`)
         let since = performance.now()

@@ -7,7 +7,7 @@ import { make as makeStore } from "../persistence/KeyValueStore.ts"
 import { encodeName } from "../persistence/Keys.ts"
 import { RowRefused, writing } from "./Failures.ts"
 import type { Difference, Head, Part } from "./Part.ts"
-import { concurrency, countsOf, maxPageRows, pageOf } from "./Part.ts"
+import { concurrency, countsOf, maxPageRows, pageOf, valueBytesOf } from "./Part.ts"
 import { reading } from "./SqlDatabase.ts"
 
 export interface KeyValuesOptions {
@@ -60,12 +60,7 @@ export const keyValues = ({ kv, name, prefix, sql: client, table }: KeyValuesOpt
         FROM ${sql(table)} GROUP BY 1 ORDER BY 1
       `
     ),
-    bytes: Effect.map(
-      reading(table)(sql<{ bytes: string }>`
-        SELECT COALESCE(SUM(octet_length(value)), 0)::text AS bytes FROM ${sql(table)}
-      `),
-      ([row]) => Number(row?.bytes ?? 0)
-    ),
+    bytes: valueBytesOf(sql, table),
     page: Effect.fnUntraced(function*(after) {
       // An id may be empty: the position of a row begins with a mark.
       const behind = after === "" ? sql.literal("TRUE") : sql`id > ${after.slice(1)}`

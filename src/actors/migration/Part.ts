@@ -3,7 +3,7 @@
  * stopped goes on at its last stored position, which may be behind what it had written.
  */
 import { Effect } from "effect"
-import type { SqlError } from "effect/sql"
+import type { SqlClient, SqlError } from "effect/sql"
 import type { SourceFailed } from "./Failures.ts"
 import { RowRefused } from "./Failures.ts"
 import { reading } from "./SqlDatabase.ts"
@@ -92,6 +92,15 @@ export const countsOf = (
   query: Effect.Effect<ReadonlyArray<{ readonly kind: string; readonly rows: string | number }>, SqlError.SqlError>
 ): Effect.Effect<Counts, SourceFailed> =>
   Effect.map(reading(table)(query), (found) => Object.fromEntries(found.map(({ kind, rows }) => [kind, Number(rows)])))
+
+/** Bytes of the values of a table. */
+export const valueBytesOf = (sql: SqlClient.SqlClient, table: string): Effect.Effect<number, SourceFailed> =>
+  Effect.map(
+    reading(table)(sql<{ bytes: string }>`
+      SELECT COALESCE(SUM(octet_length(value)), 0)::text AS bytes FROM ${sql(table)}
+    `),
+    ([row]) => Number(row?.bytes ?? 0)
+  )
 
 /** Writes or compares rows of a page that do not depend on each other, so many at a time. */
 export const concurrency = 32

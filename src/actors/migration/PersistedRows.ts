@@ -10,7 +10,7 @@ import { decodeRow, keyOfRow, keysOfStore } from "../persistence/BackingPersiste
 import type { LogTime } from "../LogTime.ts"
 import { RowRefused, writing } from "./Failures.ts"
 import type { Difference, Head, Part } from "./Part.ts"
-import { concurrency, countsOf, maxPageRows, pageOf } from "./Part.ts"
+import { concurrency, countsOf, maxPageRows, pageOf, valueBytesOf } from "./Part.ts"
 import { reading } from "./SqlDatabase.ts"
 
 export interface PersistedRowsOptions {
@@ -88,12 +88,7 @@ export const persistedRows = (
         FROM ${sql(table)} GROUP BY 1 ORDER BY 1
       `
     ),
-    bytes: Effect.map(
-      reading(table)(sql<{ bytes: string }>`
-        SELECT COALESCE(SUM(octet_length(value)), 0)::text AS bytes FROM ${sql(table)}
-      `),
-      ([row]) => Number(row?.bytes ?? 0)
-    ),
+    bytes: valueBytesOf(sql, table),
     page: Effect.fnUntraced(function*(after) {
       const [afterStore, afterId] = after === "" ? ["", ""] : JSON.parse(after) as readonly [string, string]
       const behind = after === ""

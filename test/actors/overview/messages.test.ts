@@ -4,7 +4,7 @@ import { Deferred, Effect, Layer, Stream } from "effect"
 import { ClusterSchema, Entity, MachineId, Snowflake } from "effect/cluster"
 import type { Envelope } from "effect/cluster"
 import { Rpc } from "effect/rpc"
-import { Actors, HeldShards, makeEncodedMessageStorage, NoSuchMessage, Overview } from "../../../src/actors/index.ts"
+import { HeldShards, makeEncodedMessageStorage, NoSuchMessage, Overview } from "../../../src/actors/index.ts"
 import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
 import { waitingRow } from "../../../src/actors/cluster/MessageRows.ts"
 import { savedMsOf } from "../../../src/actors/overview/Moments.ts"
@@ -13,6 +13,7 @@ import { Op } from "../../../src/client/Txn.ts"
 import { eventually } from "../../../src/testing/Checks.ts"
 import { Add, Counter, CounterLive, Later } from "../Counter.ts"
 import { memory } from "../Stores.ts"
+import { layerRunner } from "./Runner.ts"
 
 const keys = new ClusterKeys({})
 
@@ -29,15 +30,7 @@ const request = (id: bigint, entityId: string, tag = "Haunt"): Envelope.PartialR
 const idAt = (ms: number, sequence: number) => Snowflake.make({ machineId: MachineId.make(1), sequence, timestamp: ms })
 
 const runner = Layer.provideMerge(Overview.layer(), CounterLive).pipe(
-  Layer.provideMerge(Actors.layerMemory({
-    sharding: {
-      shardsPerGroup: 4,
-      refreshAssignmentsInterval: "100 millis",
-      entityReplyPollInterval: "100 millis",
-      shardLockRefreshInterval: "1 second",
-      shardLockExpiration: "30 seconds"
-    }
-  }))
+  Layer.provideMerge(layerRunner)
 )
 
 it.live("a runner, its shards, and what waits for it and for nobody", () =>

@@ -3,8 +3,9 @@ import { assert, it } from "@effect/vitest"
 import { Cron, Effect, Exit, Layer, Schema, Stream } from "effect"
 import { ClusterCron, ClusterWorkflowEngine } from "effect/cluster"
 import { Activity, DurableClock, DurableDeferred, Workflow } from "effect/workflow"
-import { Actors, NoSuchWorkflow, Overview, WorkflowFinished } from "../../../src/actors/index.ts"
+import { NoSuchWorkflow, Overview, WorkflowFinished } from "../../../src/actors/index.ts"
 import { eventually } from "../../../src/testing/Checks.ts"
+import { layerRunner } from "./Runner.ts"
 
 const Order = Workflow.make("Order", {
   payload: { id: Schema.String },
@@ -33,15 +34,7 @@ const layer = Layer.mergeAll(
 ).pipe(
   Layer.provideMerge(Overview.layer()),
   Layer.provideMerge(ClusterWorkflowEngine.layer),
-  Layer.provideMerge(Actors.layerMemory({
-    sharding: {
-      shardsPerGroup: 4,
-      refreshAssignmentsInterval: "100 millis",
-      entityReplyPollInterval: "100 millis",
-      shardLockRefreshInterval: "1 second",
-      shardLockExpiration: "30 seconds"
-    }
-  }))
+  Layer.provideMerge(layerRunner)
 )
 
 it.live("a workflow's state is told, and it ends when it is interrupted from outside", () =>
