@@ -16,8 +16,18 @@ const problemOf = (error: NodeJS.ErrnoException): string =>
     ))
   }\n`
 
+/** Whether the command has ended, and nothing it began is left. */
+let ended = false
+
+/** Ends the command like a signal does, so that it removes what it began: keys, files, processes. */
+const end = (exitCode: number): void => {
+  process.exitCode = exitCode
+  if (ended) process.exit()
+  else process.kill(process.pid, "SIGTERM")
+}
+
 /**
- * Ends the process when standard output fails: quietly when its reader has gone, and with the reason otherwise. A process
+ * Ends the command when standard output fails: quietly when its reader has gone, and with the reason otherwise. A process
  * that serves goes on, whoever reads what it says.
  */
 export const watchStandardOutput = (serves: boolean): void => {
@@ -25,14 +35,15 @@ export const watchStandardOutput = (serves: boolean): void => {
   process.stderr.on("error", () => undefined)
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (serves) return
-    if (error.code === "EPIPE") process.exit(brokenPipe)
-    process.stderr.write(problemOf(error), () => process.exit(exitCodes.failed))
+    if (error.code === "EPIPE") return end(brokenPipe)
+    process.stderr.write(problemOf(error), () => end(exitCodes.failed))
     process.exitCode = exitCodes.failed
   })
 }
 
 /** Ends with success once everything was written. */
 export const endWithSuccess = (): void => {
+  ended = true
   process.stdout.write("", (error) => {
     if (error === null || error === undefined) process.exit(process.exitCode ?? 0)
   })

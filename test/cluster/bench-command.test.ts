@@ -1,9 +1,9 @@
 /** `flaredb bench` on a cluster that is somebody's: it says at once what is wrong, and leaves nothing behind. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { formatNodes } from "../../src/FlareDbConfig.ts"
 import * as Cluster from "./Cluster.ts"
@@ -84,6 +84,29 @@ it.live(
           assert.strictEqual(ended._tag === "Success" ? Number(ended.value) : undefined, 130)
         }
       }).pipe(Effect.provide(Cluster.client(cluster)))
+    }).pipe(Effect.provide(NodeServices.layer)),
+  60_000
+)
+
+it.live(
+  "bench that nobody reads any more stops its nodes and removes their folder",
+  () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const folder = yield* files.makeTempDirectoryScoped()
+      const child = spawn(process.execPath, [launcher, "bench", ...short, "--seconds", "1", "--json"], {
+        env: { ...process.env, ...cleanEnv({ TMPDIR: folder }) },
+        stdio: ["ignore", "pipe", "ignore"]
+      })
+      child.stdout.destroy()
+      const code = yield* Effect.callback<number | null>((resume) => {
+        child.once("close", (exitCode) => resume(Effect.succeed(exitCode)))
+        return Effect.sync(() => child.kill("SIGKILL"))
+      })
+      assert.strictEqual(code, 141)
+      // Node keeps compiled code there, for the next process.
+      const left = (yield* files.readDirectory(folder)).filter((name) => name !== "node-compile-cache")
+      assert.deepStrictEqual(left, [])
     }).pipe(Effect.provide(NodeServices.layer)),
   60_000
 )
