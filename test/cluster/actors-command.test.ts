@@ -1,41 +1,22 @@
 /** `flaredb actors …` and the status page, beside a runner that is a process of its own, and after it was killed. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Schedule, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Schedule, Schema } from "effect"
 import { Snowflake } from "effect/cluster"
 import { PersistedQueue } from "effect/persistence"
-import { ChildProcess } from "effect/process"
-import { fileURLToPath } from "node:url"
 import { Actors, HeldShards, layerPersistedQueue, makeEncodedMessageStorage, Overview } from "../../src/actors/index.ts"
 import { eventually } from "../../src/testing/Checks.ts"
 import { Counter, Later } from "../actors/Counter.ts"
 import * as Cluster from "./Cluster.ts"
 import { run } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
+import { startRunner } from "./RunnerProcess.ts"
 
-const runner = Effect.fnUntraced(function*(endpoints: string, port: number) {
-  const child = yield* ChildProcess.make(
-    process.execPath,
-    [fileURLToPath(new URL("./ActorRunner.ts", import.meta.url)), endpoints, String(port)],
-    {
-      // Messages for entities that nobody has would get a defect as their reply after a minute.
-      env: { ENTITY_REGISTRATION_TIMEOUT: "1 hour" },
-      extendEnv: true,
-      stdin: "ignore",
-      stderr: "inherit"
-    }
-  )
-  const running = yield* Deferred.make<void>()
-  yield* Effect.forkScoped(
-    child.stdout.pipe(
-      Stream.decodeText(),
-      Stream.runForEach((text) => text.includes("RUNNING") ? Deferred.succeed(running, undefined) : Effect.void),
-      Effect.ignore
-    )
-  )
-  yield* Deferred.await(running)
-  return child
-})
+const runner = (endpoints: string, port: number) =>
+  startRunner("./ActorRunner.ts", [endpoints, String(port)], {
+    // Messages for entities that nobody has would get a defect as their reply after a minute.
+    env: { ENTITY_REGISTRATION_TIMEOUT: "1 hour" }
+  })
 
 /** What differs from run to run. */
 const differs = /^(?:token|.*Ms|reason)$/

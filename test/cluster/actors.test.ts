@@ -1,15 +1,14 @@
 /** Effect's cluster on three nodes: the suites of its storages, and runners that are processes of their own. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
-import { ChildProcess } from "effect/process"
-import { fileURLToPath } from "node:url"
+import { Effect, Fiber, Layer } from "effect"
 import { Actors, HeldShards, layerRunnerStorage, makeEncodedMessageStorage } from "../../src/actors/index.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { messageStorageCases, runnerStorageCases } from "../../src/testing/index.ts"
 import { Add, Counter, handled } from "../actors/Counter.ts"
 import * as Cluster from "./Cluster.ts"
 import { freePorts } from "./FreePorts.ts"
+import { startRunner } from "./RunnerProcess.ts"
 
 it.live("the storages of runners and messages keep their promises on three nodes", () =>
   Effect.gen(function*() {
@@ -36,25 +35,7 @@ it.live("the storages of runners and messages keep their promises on three nodes
     process.stdout.write(`FIGURE ${cases.length} cases of actors' storages held on three nodes\n`)
   }).pipe(Effect.provide(NodeServices.layer)))
 
-/** A process that runs entities. */
-const runner = Effect.fnUntraced(function*(endpoints: string, port: number) {
-  const child = yield* ChildProcess.make(
-    process.execPath,
-    [fileURLToPath(new URL("./ActorRunner.ts", import.meta.url)), endpoints, String(port)],
-    { stdin: "ignore", stderr: "inherit" }
-  )
-  const running = yield* Deferred.make<void>()
-  yield* Effect.forkScoped(
-    child.stdout.pipe(
-      Stream.decodeText(),
-      Stream.splitLines,
-      Stream.runForEach((line) => line === "RUNNING" ? Deferred.succeed(running, undefined) : Effect.void),
-      Effect.ignore
-    )
-  )
-  yield* Deferred.await(running)
-  return child
-})
+const runner = (endpoints: string, port: number) => startRunner("./ActorRunner.ts", [endpoints, String(port)])
 
 it.live("entities go on when the runner that has them is killed, and each transaction of theirs took effect once", () =>
   Effect.gen(function*() {
