@@ -1,12 +1,20 @@
 /** The command that tells whether a node's configuration is right, without starting anything. */
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import { InvalidConfig } from "../config/ConfigProblem.ts"
+import { unknownVariable, unknownVariables } from "../config/UnknownVariables.ts"
+import { failureOf } from "./Failure.ts"
 import { nodeConfig, nodeFlags } from "./NodeFlags.ts"
 import * as Output from "./Output.ts"
 
 const check = Command.make("check", nodeFlags, (flags) =>
   Effect.gen(function*() {
     const config = yield* nodeConfig(flags)
+    const problems = unknownVariables(process.env).map((name) => ({
+      field: "environment",
+      problem: unknownVariable(name)
+    }))
+    if (problems.length > 0) return yield* failureOf(new InvalidConfig({ problems }))
     yield* Output.lines(JSON.stringify(config, null, 2))
   })).pipe(
     Command.withDescription(

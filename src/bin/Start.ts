@@ -3,6 +3,7 @@ import { Config, Context, Effect, Layer, Option, References, Stdio, Stream } fro
 import { Command, Flag } from "effect/cli"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
 import { ownAddress } from "../FlareDbConfig.ts"
+import { unknownVariable, unknownVariables } from "../config/UnknownVariables.ts"
 import type { BoundAddress } from "../rpc/Listening.ts"
 import { failureOf } from "./Failure.ts"
 import { nodeConfig, nodeFlags } from "./NodeFlags.ts"
@@ -57,6 +58,7 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
       import("../actors/overview/StatusSection.ts")
     ])
   )
+  for (const name of unknownVariables(process.env)) yield* Effect.logWarning(unknownVariable(name))
   const services = yield* Layer.build(FlareDb.layer(config))
   const client = Context.get(services, ClientAddress)
   const http = Context.get(services, HttpAddress)

@@ -40,7 +40,8 @@ const leaves = new Set([
   "LogLimiter.ts",
   "Monotonic.ts",
   "Printable.ts",
-  "Version.ts"
+  "Version.ts",
+  "config"
 ])
 
 /** Layers that are functions of their arguments: no package, no I/O, no clock, no randomness. */

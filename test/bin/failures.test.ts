@@ -6,6 +6,8 @@ import type { AddressInfo } from "node:net"
 import { createServer } from "node:net"
 import { freePorts } from "../cluster/FreePorts.ts"
 import { run } from "./CommandLine.ts"
+import { defaultLimits, limitNames } from "../../src/config/Limits.ts"
+import { flagOf } from "../../src/config/Setting.ts"
 
 describe("an unreachable cluster", () => {
   const commands: ReadonlyArray<ReadonlyArray<string>> = [
@@ -78,5 +80,14 @@ describe("config check", () => {
         dataDir: "./data/node-2",
         electionTimeoutMinMs: 500
       })
+    }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.live("takes every limit as a flag", () =>
+    Effect.gen(function*() {
+      const limits = Object.fromEntries(limitNames.map((name) => [name, defaultLimits[name] - 1]))
+      const flags = Object.entries(limits).flatMap(([name, value]) => [`--${flagOf(name)}`, String(value)])
+      const { code, err, out } = yield* run(["config", "check", "--node-id", "1", ...flags])
+      assert.strictEqual(code, 0, err)
+      assert.deepStrictEqual((JSON.parse(out) as { readonly limits: unknown }).limits, limits)
     }).pipe(Effect.provide(NodeServices.layer)))
 })

@@ -203,8 +203,9 @@ describe("a node that flaredb start runs", () => {
       () =>
         Effect.gen(function*() {
           const { args, dataDir, endpoint } = yield* RunningNode
-          const samePlace = yield* run(args)
+          const samePlace = yield* run(args, { env: { FLAREDB_MAX_WATCHERS: "9" } })
           assert.strictEqual(samePlace.code, 1)
+          assert.match(samePlace.err, /FLAREDB_MAX_WATCHERS is no setting and is ignored/)
           assert.match(samePlace.err.trimEnd().split("\n").at(-1) ?? "", /^flaredb: .*(locked|in use)/)
           const other = yield* freePorts(2)
           const ports = [Number(endpoint.split(":")[1]), ...other]

@@ -284,7 +284,8 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["config", "check"], /Missing required flag: --node-id/],
     [["config", "verify"], /"verify"/],
     [["config", "check", "--node-id", "1", "--heartbeat-ms", "0", "--cluster-id", "a b"], /clusterId: .*heartbeatMs: /],
-    [["config", "check"], /FLAREDB_UNSAFE_NO_FSYNC/, { FLAREDB_NODE_ID: "1", FLAREDB_UNSAFE_NO_FSYNC: "maybe" }]
+    [["config", "check"], /FLAREDB_UNSAFE_NO_FSYNC/, { FLAREDB_NODE_ID: "1", FLAREDB_UNSAFE_NO_FSYNC: "maybe" }],
+    [["config", "check"], /FLAREDB_MAX_WATCHERS is no setting/, { FLAREDB_NODE_ID: "1", FLAREDB_MAX_WATCHERS: "9" }]
   ]
 }
 
