@@ -14,6 +14,7 @@ import { lease } from "./LeaseCommands.ts"
 import { cluster } from "./LocalCluster.ts"
 import { lock } from "./LockCommand.ts"
 import { count, scan } from "./ScanCommands.ts"
+import { replay } from "./Replay.ts"
 import { session } from "./SessionCommands.ts"
 import { start } from "./Start.ts"
 import { txn } from "./TxnCommand.ts"
@@ -43,6 +44,7 @@ const verbs = [
   restore,
   verify,
   inspect,
+  replay,
   config,
   bench,
   benchLoad

@@ -70,12 +70,29 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
   yield* Effect.raceFirst(Context.get(services, RaftNode).fatal, parentGone)
 }, Effect.scoped)
 
+/** Has all that reaches the core of the node written down. */
+const traced = <A, E, R>(path: string, node: Effect.Effect<A, E, R>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const [{ observer }, { StepObserver }] = yield* Effect.promise(() =>
+      Promise.all([import("../ops/TraceFile.ts"), import("../node/StepObserver.ts")])
+    )
+    return yield* Effect.provideService(node, StepObserver, yield* observer(path))
+  }))
+
 export const start = Command.make("start", {
   ...nodeFlags,
   logFormat: Flag.Literals("log-format", ["auto", "json", "pretty"]).pipe(
     Flag.withDescription("form of the log on standard error; default auto, pretty on a terminal (FLAREDB_LOG_FORMAT)"),
     Flag.withFallbackConfig(Config.Literals(["auto", "json", "pretty"], "FLAREDB_LOG_FORMAT")),
     Flag.withDefault("auto" as const)
+  ),
+  trace: Flag.String("trace").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription(
+      "write every event of the Raft core and its outputs to this file, commands included, for flaredb replay; for " +
+        "finding faults: it is slow, and ends at 1 GiB; default none"
+    ),
+    Flag.optional
   )
 }, (flags) =>
   Effect.gen(function*() {
@@ -86,7 +103,7 @@ export const start = Command.make("start", {
       level: yield* References.MinimumLogLevel,
       annotations: { node: config.nodeId, cluster: config.clusterId }
     })
-    yield* Effect.provide(run(config), logging)
+    yield* Effect.provide(Option.isSome(flags.trace) ? traced(flags.trace.value, run(config)) : run(config), logging)
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription("Run one node of a cluster in this process."),
     Command.withExamples([

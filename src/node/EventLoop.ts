@@ -221,6 +221,7 @@ export class EventLoop {
   /** Why this node does not want the state that a peer offers. */
   private unwanted({ from, point, term }: SnapshotOffer): SnapshotRefused | undefined {
     const own = this.status
+    this.options.observe?.offered({ from, point, term })
     const claim = Raft.offerProblem(this.options.raft, { from, point, term })
     if (claim !== undefined) {
       this.options.metrics.peerViolation()
@@ -295,7 +296,7 @@ export class EventLoop {
     invariant(!this.stepping, "OneStepAtATime", () => `${event._tag} came in the middle of a step`)
     this.stepping = true
     const outputs = Raft.step(raft, event)
-    if (observe !== undefined) observe(raft, event, outputs)
+    if (observe !== undefined) observe.stepped(raft, event, outputs)
     for (const output of outputs) this.carryOut(output)
     this.stepping = false
   }

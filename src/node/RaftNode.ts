@@ -212,13 +212,17 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const { limits } = config
   const endpoints = new Map(config.nodes.map((node) => [NodeId(node.id), `${node.host}:${node.clientPort}`]))
 
-  const raft = Raft.make(coreConfig(config, yield* Random.nextIntBetween(1, 2 ** 31)), {
+  const core = coreConfig(config, yield* Random.nextIntBetween(1, 2 ** 31))
+  const recovered = {
     hardState: log.recovered.hardState,
     compacted: log.recovered.compacted,
     lastIndex: log.recovered.lastIndex,
     termRuns: log.recovered.termRuns,
     applied: machine.recovered.index
-  })
+  }
+  const observe = yield* StepObserver
+  observe?.started(core, recovered)
+  const raft = Raft.make(core, recovered)
   const start = Raft.status(raft)
   const knownMs = Math.max(machine.logTimeMs(), log.recovered.lastStampMs)
   const clock = new LogClock({
@@ -291,7 +295,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     waits: new WaitReport(timer.monotonicMsUnsafe, lines),
     lines,
     metrics,
-    observe: yield* StepObserver,
+    observe,
     identity,
     clientEndpoint: (node) => endpoints.get(node),
     onRole: (change) => SubscriptionRef.set(role, { role: change.role, term: change.term, leader: change.leader }),

@@ -1,14 +1,23 @@
 /**
- * Whoever wants to see every step of a node's core: simulations, which check after each that all promises hold. Nobody
- * does in production, and then it costs one comparison per step.
+ * Whoever wants to see every step of a node's core: simulations, which check after each that all promises hold, and
+ * traces. Nobody does otherwise, and then it costs one comparison per step.
  */
 import { Context } from "effect"
+import type { Config } from "../raft/Config.ts"
 import type { Event } from "../raft/Event.ts"
 import type { Output } from "../raft/Output.ts"
 import type { Raft } from "../raft/Raft.ts"
+import type { Recovered } from "../raft/Recovered.ts"
+import type { TracedOffer } from "./trace/TraceLine.ts"
 
-/** Called with each step before its outputs are carried out. It must change nothing; what it throws stops the node. */
-export type StepObserver = (raft: Raft, event: Event, outputs: ReadonlyArray<Output>) => void
+/** Told of all that reaches the core. It must change nothing; what it throws stops the node. */
+export interface StepObserver {
+  readonly started: (config: Config, recovered: Recovered) => void
+  /** Called with each step before its outputs are carried out. */
+  readonly stepped: (raft: Raft, event: Event, outputs: ReadonlyArray<Output>) => void
+  /** A peer offers a snapshot, and the core is about to be asked about it. */
+  readonly offered: (offer: TracedOffer) => void
+}
 
 export const StepObserver: Context.Reference<StepObserver | undefined> = Context.Reference<StepObserver | undefined>(
   "flaredb/node/StepObserver",

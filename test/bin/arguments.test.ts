@@ -41,6 +41,7 @@ describe.runIf(process.platform === "linux")("an argument that is not UTF-8", ()
     "backup --from",
     "restore",
     "inspect",
+    "replay",
     "status -e",
     "start --data-dir",
     "cluster --data-dir",

@@ -5,7 +5,7 @@ import { Effect, FileSystem } from "effect"
 import type { AddressInfo } from "node:net"
 import { createServer } from "node:net"
 import { freePorts } from "../cluster/FreePorts.ts"
-import { run } from "./CommandLine.ts"
+import { run, startArgs } from "./CommandLine.ts"
 import { defaultLimits, limitNames } from "../../src/config/Limits.ts"
 import { flagOf } from "../../src/config/Setting.ts"
 
@@ -62,6 +62,37 @@ describe("inspect", () => {
       const empty = yield* run(["inspect", folder])
       assert.deepInclude(empty, { code: 1, out: "" })
       assert.match(empty.err, /no CURRENT file/)
+      assert.deepStrictEqual(yield* files.readDirectory(folder), [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+})
+
+describe("replay", () => {
+  it.live("says what is no trace, and what cannot be read", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-replay-" })
+      yield* files.writeFileString(`${folder}/empty`, "")
+      yield* files.writeFileString(`${folder}/text`, "one\ntwo\n")
+      const cases: ReadonlyArray<readonly [string, RegExp]> = [
+        ["missing", /the trace \S+ cannot be read: .*NotFound/],
+        ["empty", /holds no trace/],
+        ["text", /line 1 is not JSON; 0 steps before it/]
+      ]
+      for (const [name, expected] of cases) {
+        const { code, err, out } = yield* run(["replay", `${folder}/${name}`])
+        assert.deepStrictEqual([code, out], [1, ""], name)
+        assert.match(err, expected)
+      }
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("start says why a trace cannot be written, before anything is made", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-replay-" })
+      const args = startArgs(yield* freePorts(3), `${folder}/data`, "--trace", `${folder}/no/trace`)
+      const { code, err } = yield* run(args)
+      assert.strictEqual(code, 1)
+      assert.match(err, /the trace \S+ cannot be written: ENOENT.* without --trace/)
       assert.deepStrictEqual(yield* files.readDirectory(folder), [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

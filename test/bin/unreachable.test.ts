@@ -52,6 +52,7 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   start: undefined,
   restore: undefined,
   inspect: undefined,
+  replay: undefined,
   "config check": undefined,
   help: undefined
 }

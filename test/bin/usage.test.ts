@@ -280,6 +280,11 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["inspect", "x", "--entries", "-1"], /--entries -1/],
     [["inspect", "x", "--from", "0"], /--from 0/]
   ],
+  replay: [
+    [["replay"], /Missing required argument: file/],
+    [["replay", "x", "y"], /"?y"?/],
+    [["replay", "x", "--from", "0"], /--from/]
+  ],
   "config check": [
     [["config", "check"], /Missing required flag: --node-id/],
     [["config", "verify"], /"verify"/],

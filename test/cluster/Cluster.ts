@@ -168,6 +168,8 @@ export interface Surroundings {
   readonly hosts?: ReadonlyArray<string>
   /** What runs Node, and must become the node's own process: a tracer, for example. */
   readonly under?: (dataDir: string) => ReadonlyArray<string>
+  /** Further arguments of a node's program. */
+  readonly args?: (dataDir: string) => ReadonlyArray<string>
 }
 
 /**
@@ -178,7 +180,7 @@ export const make = Effect.fnUntraced(function*(
   voters: 1 | 3,
   program: ReadonlyArray<string> = [launcher, "start"],
   settings: Readonly<Record<string, string>> = {},
-  { hosts = [], under = () => [] }: Surroundings = {}
+  { args = () => [], hosts = [], under = () => [] }: Surroundings = {}
 ) {
   const files = yield* FileSystem.FileSystem
   const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-cluster-" })
@@ -191,9 +193,10 @@ export const make = Effect.fnUntraced(function*(
     httpPort: ports[3 * i + 2] as number
   }))
   const scope = yield* Effect.scope
-  const nodes = addresses.map((address) =>
-    new ClusterNode(address, addresses, `${folder}/node-${address.id}`, scope, program, settings, under)
-  )
+  const nodes = addresses.map((address) => {
+    const dataDir = `${folder}/node-${address.id}`
+    return new ClusterNode(address, addresses, dataDir, scope, [...program, ...args(dataDir)], settings, under)
+  })
   yield* Effect.addFinalizer((exit) =>
     Effect.sync(() => {
       if (Exit.isSuccess(exit)) return

@@ -61,7 +61,7 @@ export interface Running {
 
 /** What the simulation wants to know of its nodes. */
 export interface NodeWatcher {
-  readonly stepped: (node: SimNode, ...step: Parameters<StepObserver>) => void
+  readonly stepped: (node: SimNode, ...step: Parameters<StepObserver["stepped"]>) => void
   readonly sends: (node: SimNode, messages: ReadonlyArray<Message>) => void
   readonly started: (node: SimNode) => void
   /** The node stopped serving, or, when it never `ran`, refuses to start. */
@@ -227,9 +227,13 @@ export class SimNode implements ObservedNode {
         nextIntUnsafe: () => seeded,
         nextDoubleUnsafe: () => seeded / 2 ** 31
       }),
-      Context.add(StepObserver, (raft, event, outputs) => {
-        this.raft = raft
-        watcher.stepped(this, raft, event, outputs)
+      Context.add(StepObserver, {
+        started: () => undefined,
+        stepped: (raft, event, outputs) => {
+          this.raft = raft
+          watcher.stepped(this, raft, event, outputs)
+        },
+        offered: () => undefined
       }),
       Context.add(References.MinimumLogLevel, watcher.log === undefined ? "None" : "Debug"),
       Context.add(Logger.CurrentLoggers, new Set(this.loggers())),
