@@ -1,4 +1,5 @@
 /** The command that holds a trace of a node against the core: does it still do what it did then? */
+import type { PlatformError } from "effect"
 import { Effect, FileSystem, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { Difference } from "../node/trace/Replay.ts"
@@ -13,6 +14,10 @@ const text = ({ event, line, replayed, traced }: Difference): string =>
     ...traced.filter((output) => !replayed.includes(output)).map((output) => `  traced    ${output}`),
     ...replayed.filter((output) => !traced.includes(output)).map((output) => `  replayed  ${output}`)
   ].join("\n")
+
+/** What the system says, where the error keeps it. */
+const reasonOf = (error: PlatformError.PlatformError): string =>
+  error.reason.cause instanceof Error ? error.reason.cause.message : error.message
 
 export const replay = Command.make("replay", {
   file: Argument.String("file").pipe(Argument.withDescription("what flaredb start --trace wrote")),
@@ -34,7 +39,7 @@ export const replay = Command.make("replay", {
           else difference = found
         })
       ),
-      Effect.mapError(({ message }) => failed(`the trace ${file} cannot be read: ${message}`))
+      Effect.mapError((error) => failed(`the trace ${file} cannot be read: ${reasonOf(error)}`))
     )
     const { starts, steps } = replayed
     if (difference !== undefined) {

@@ -74,7 +74,7 @@ describe("replay", () => {
       yield* files.writeFileString(`${folder}/empty`, "")
       yield* files.writeFileString(`${folder}/text`, "one\ntwo\n")
       const cases: ReadonlyArray<readonly [string, RegExp]> = [
-        ["missing", /the trace \S+ cannot be read: .*NotFound/],
+        ["missing", /the trace \S+ cannot be read: ENOENT/],
         ["empty", /holds no trace/],
         ["text", /line 1 is not JSON; 0 steps before it/]
       ]
