@@ -144,14 +144,14 @@ const make = Effect.gen(function*() {
     )
   }
 
-  let compactedPoint = compacted
-
   /** A removal that fails may have happened all the same: from before it on, the tail is not known to be durable. */
   const forgetTail = (writes: ReadonlyArray<LogWrite>): void => {
     for (const { truncateFrom } of writes) {
       if (truncateFrom !== undefined && truncateFrom <= durable.index) durable = floor ?? compactedPoint
     }
   }
+
+  let compactedPoint = compacted
 
   const append = (writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> => {
     if (writes.length === 0) return Effect.void
