@@ -13,6 +13,7 @@ import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
+import { StateStore } from "../../src/storage/StateStore.ts"
 import { decodeBlock } from "../kv/HistoryBlocks.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
@@ -229,6 +230,38 @@ it.effect("goes on with the block that a node which stopped had begun", () =>
     }
     yield* Effect.provide(apply(1, batches.flat()), on(running))
     assert.deepStrictEqual([...stopping.state.rows], [...running.state.rows])
+  }))
+
+it.effect("goes on with the history of a state that was installed, as the node that it came from does", () =>
+  Effect.gen(function*() {
+    const sender = newDisk()
+    yield* Effect.provide(apply(1, [...puts(1, 200), { _tag: "Compact", revision: 70 }]), on(sender))
+    const sent = yield* Effect.provide(readAll(71, allKeys, true), on(sender))
+    const receiver = newDisk()
+    const services = KvStateMachine.layerWith(defaultHistoryLimits).pipe(
+      Layer.provideMerge(MemoryStore.layer(receiver)),
+      Layer.fresh
+    )
+    yield* Effect.gen(function*() {
+      yield* apply(1, [put("own", "1"), put("own", "2")])
+      const store = yield* StateStore
+      yield* Effect.scoped(Effect.gen(function*() {
+        const incoming = yield* store.import
+        yield* incoming.write([...sender.state.rows])
+        yield* incoming.finish({ index: LogIndex(201), term: Term(1) })
+      }))
+      yield* StateMachine.use(({ reload }) => reload)
+      assert.deepStrictEqual(yield* readAll(71, allKeys, true), sent)
+      const feed = yield* ChangeFeed
+      const request = { ranges: KeyRanges.of(allKeys), previous: true }
+      assert.deepInclude(yield* Effect.flip(feed.next(request, 3)), { _tag: "Compacted", oldest: 71 })
+      yield* apply(202, puts(201, 270))
+      assert.deepStrictEqual((yield* readAll(199, allKeys, true)).slice(2), yield* readAll(201, allKeys, true))
+    }).pipe(Effect.provide(services))
+    yield* Effect.provide(apply(202, puts(201, 270)), on(sender))
+    assert.deepStrictEqual([...receiver.state.rows], [...sender.state.rows])
+    const afterwards = yield* Effect.provide(readAll(71, allKeys, true), on(receiver))
+    assert.deepStrictEqual(afterwards, yield* Effect.provide(readAll(71, allKeys, true), on(sender)))
   }))
 
 /** Bytes of a block before its first revision. */
