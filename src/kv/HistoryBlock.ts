@@ -86,7 +86,8 @@ export class HistoryBlock {
     for (let begin = headBytes; !reader.failed && !reader.atEnd;) {
       const length = reader.u32()
       const logTimeMs = reader.u64()
-      if (length < minLength) return undefined
+      // A count without a bound would make far more objects than there are bytes.
+      if (length < minLength || places.length === maxBlockRevisions) return undefined
       reader.raw(length - 8)
       const end = begin + 4 + length
       places.push({ begin, end, logTimeMs })
@@ -119,7 +120,7 @@ export class HistoryBlock {
 
   /** Whether it has more in it than {@link hasRoom} would have let in. */
   get isOverfull(): boolean {
-    return this.places.length > maxBlockRevisions || this.places.length > 1 && this.byteLength > maxBlockBytes
+    return this.places.length > 1 && this.byteLength > maxBlockBytes
   }
 
   has(revision: number): boolean {

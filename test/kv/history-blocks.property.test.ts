@@ -14,7 +14,7 @@ import { decodeReply } from "../../src/kv/Reply.ts"
 import { State } from "../../src/kv/State.ts"
 import { StateCheck } from "../../src/kv/StateCheck.ts"
 import { Random } from "../simulation/Random.ts"
-import { decodeBlock, revisionsOf } from "./HistoryBlocks.ts"
+import { blockOf, decodeBlock, revisionsOf } from "./HistoryBlocks.ts"
 import { bytes, Store, text } from "./Store.ts"
 
 const put = (key: string, value: Uint8Array): Command => ({ _tag: "Put", key: bytes(key), value, lease: 0 })
@@ -162,6 +162,26 @@ it("compactions one after the other leave what one of them leaves", () => {
     const found = carryOut([...puts, ...compacts], ends).within({ gte: Uint8Array.of(0x20), lt: Uint8Array.of(0x21) })
     assert.deepStrictEqual(found, expected)
   }
+})
+
+it("a row with more revisions than a block has is none, and one with too many bytes is not let in", () => {
+  const revisions = (count: number, bytesEach = 0): ReadonlyArray<Revision> =>
+    Array.from({ length: count }, (_, i) => ({
+      revision: i + 1,
+      logTimeMs: 0,
+      changes: [{
+        key: bytes("k"),
+        record: { createRevision: 1, modRevision: i + 1, version: i + 1, lease: 0, value: new Uint8Array(bytesEach) },
+        previousRevision: i,
+        previous: undefined
+      }]
+    }))
+  const full = blockOf(revisions(maxBlockRevisions))
+  assert.deepStrictEqual(revisionsOf(decodeBlock(full.row)), revisions(maxBlockRevisions))
+  const { value } = blockOf(revisions(maxBlockRevisions + 1)).row
+  assert.isUndefined(HistoryBlock.decode(1, value))
+  assert.isTrue(decodeBlock(blockOf(revisions(2, maxBlockBytes)).row).isOverfull)
+  assert.isFalse(decodeBlock(blockOf(revisions(1, maxBlockBytes)).row).isOverfull)
 })
 
 it("a row that was given away does not change when the block goes on", () => {

@@ -196,6 +196,15 @@ const attacks: ReadonlyArray<readonly [string, Change, RegExp]> = [
     /revision 7 changes nothing/
   ],
   [
+    "a block of history with too much in it",
+    (good) =>
+      history(good, (revisions) => {
+        const large = (change: Revision["changes"][number]) => ({ ...change, key: new Uint8Array(4_096) })
+        return revisions.map((one, i) => i < 2 ? one : { ...one, changes: one.changes.map(large) })
+      }),
+    /block of history from revision 1 on has too much in it/
+  ],
+  [
     "history without its beginning",
     (good) => split(good, 4).withoutFirst,
     /history begins with revisions 4 to 7, and is compacted up to 2/
