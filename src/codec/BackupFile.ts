@@ -5,7 +5,7 @@
  * offset  size  field
  *      0     8  "FLAREDBB"
  *      8     4  CRC-32 of everything from here to the end of the header, big-endian like all numbers here
- *     12     2  format version (2)
+ *     12     2  format version (3)
  *     14     2  bytes of the header's text
  *     16     n  the header's text: JSON, which stays readable in a hex dump
  *   16+n        chunks, as in `SnapshotChunk.ts`; the last one has the number of rows, their bytes and their SHA-256
@@ -25,7 +25,7 @@ import { chunkHeaderBytes, chunkLength, SnapshotDecoder } from "./SnapshotChunk.
 import type { StateRow } from "./StateRows.ts"
 
 /** The version this code writes and the only one it reads. */
-export const backupFormatVersion = 2
+export const backupFormatVersion = 3
 
 const magic = Buffer.from("FLAREDBB", "latin1")
 

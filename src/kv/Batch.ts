@@ -8,25 +8,23 @@ import { Draft, keyText } from "./Draft.ts"
 import type { Figures } from "./Figures.ts"
 import { encodeFigures } from "./Figures.ts"
 import type { Change, Revision } from "./History.ts"
-import { decodeRevisionHead, encodeRevision } from "./History.ts"
+import { HistoryBlock, loadBlock, maxBlockRevisions, revisionBytes } from "./HistoryBlock.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
 import { encodeRecord } from "./KeyRecord.ts"
 import {
   figuresKey,
+  historyRange,
   leaseKey,
   leaseKeyKey,
   recordKey,
   replyBlockKey,
   replyKey,
-  revisionKey,
-  revisionRange,
   sessionKey
 } from "./Keyspace.ts"
 import type { Lease } from "./Lease.ts"
 import { maxWholeReplyBytes } from "./Limits.ts"
 import { encodeLease } from "./Lease.ts"
 import type { Loading } from "./Loading.ts"
-import { CorruptRow } from "./Loading.ts"
 import { digestOf } from "./Reply.ts"
 import type { Session, SessionRecord } from "./Session.ts"
 import { encodeSession, heardGranularityMs, isLarge, keptBytesOf, reservedReplyBytes } from "./Session.ts"
@@ -45,8 +43,10 @@ export class Batch {
   readonly draft = new Draft()
   /** What each revision of this batch did, in order, for those who watch. */
   readonly revisions: Array<Revision> = []
-  /** The rows of `revisions`, in their order. */
-  private readonly history: Array<{ readonly key: Uint8Array; readonly value: Uint8Array }> = []
+  /** The blocks of history that `revisions` went into, in order. */
+  private readonly history: Array<HistoryBlock> = []
+  /** The first block that compaction keeps; `undefined` when nothing was compacted. */
+  private firstKept: HistoryBlock | undefined
   /** Rows that are neither users' keys nor history; `undefined` deletes one. */
   private readonly rows = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>()
   private readonly heard = new Set<Session>()
@@ -105,14 +105,18 @@ export class Batch {
   private record(changes: ReadonlyArray<Change>): void {
     const { figures } = this.state
     const revision: Revision = { revision: figures.revision + 1, logTimeMs: figures.logTimeMs, changes }
-    const value = encodeRevision(revision, figures.historyBytes)
-    this.history.push({ key: revisionKey(revision.revision), value })
+    const bytes = revisionBytes(revision)
+    let block = this.state.lastBlock
+    if (block?.hasRoom(bytes) !== true) block = HistoryBlock.begin(revision.revision, figures.historyBytes, bytes)
+    block.append(revision, bytes)
+    this.state.lastBlock = block
+    if (this.history[this.history.length - 1] !== block) this.history.push(block)
     this.revisions.push(revision)
     this.state.figures = {
       revision: revision.revision,
       compacted: figures.compacted,
       logTimeMs: figures.logTimeMs,
-      historyBytes: figures.historyBytes + value.byteLength,
+      historyBytes: figures.historyBytes + bytes,
       compactedBytes: figures.compactedBytes
     }
   }
@@ -252,24 +256,26 @@ export class Batch {
 
   /** Forgets the history up to and including `revision`, which is neither compacted nor ahead of the store. */
   *compact(revision: number): Loading<void> {
-    const own = this.history[revision - this.before.revision - 1]?.value
-    const row = own ?? (yield { _tag: "LoadKeys", keys: [revisionKey(revision)] })[0]?.value
-    const head = row === undefined ? undefined : decodeRevisionHead(row)
-    if (head === undefined) throw new CorruptRow(`the history of revision ${revision} is missing or cut short`)
-    this.state.figures = { ...this.figures, compacted: revision, compactedBytes: head.historyBytes }
+    const { lastBlock } = this.state
+    const own = lastBlock?.has(revision) === true ? lastBlock : this.history.find((block) => block.has(revision))
+    const block = own ?? (yield* loadBlock(revision))
+    const { historyBytes } = block.head(revision)
+    this.firstKept = block
+    this.state.figures = { ...this.figures, compacted: revision, compactedBytes: historyBytes }
   }
 
   /** Everything the store has to change. */
   changes(): ReadonlyArray<RowChange> {
     const changes: Array<RowChange> = []
-    const { compacted } = this.figures
-    if (compacted > this.before.compacted) {
-      const { gte, lt } = revisionRange(this.before.compacted + 1, compacted)
+    const { firstKept } = this
+    const { compacted } = this.before
+    if (firstKept !== undefined && !firstKept.has(compacted)) {
+      // The first block that the compaction before this one kept may begin so long before its revision.
+      const { gte, lt } = historyRange(Math.max(0, compacted - maxBlockRevisions + 1), firstKept.first - 1)
       changes.push({ _tag: "DeleteRange", start: gte, end: lt })
     }
-    for (let i = Math.max(0, compacted - this.before.revision); i < this.history.length; i++) {
-      const { key, value } = this.history[i] as { readonly key: Uint8Array; readonly value: Uint8Array }
-      changes.push({ _tag: "Put", key, value })
+    for (const block of this.history) {
+      if (firstKept === undefined || block.first >= firstKept.first) changes.push({ _tag: "Put", ...block.row })
     }
     for (const { changed, key, record } of this.draft.all) {
       if (!changed) continue

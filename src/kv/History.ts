@@ -1,15 +1,14 @@
 /**
- * What each revision changed: the source of every watch.
+ * What a revision changed: the source of every watch. `HistoryBlock.ts` has how it is stored.
  *
  * ```
- * Revision   log time u64 · history bytes so far u64 · changes
- *   changes  count u32 · { tag u8 · key u16+ · previous mod revision u64 · [Put: record u32+] }
- * Batch      count u32 · { revision u64 · log time u64 · changes } , as a watch is told
+ * Changes    count u32 · { tag u8 · key u16+ · previous mod revision u64 · [Put: record u32+] }
+ * Revisions  count u32 · { revision u64 · log time u64 · changes } , as a watch is told
  *   changes  as above, each followed by: known u8 · [1: record u32+]
  * ```
  *
- * A row holds the new record of each key. The one before it is found in the row of its revision for as long as that is
- * not compacted, so that a value is kept once and not twice.
+ * A change holds the new record of its key. The one before it is found in its own revision for as long as that is not
+ * compacted, so that a value is kept once and not twice.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
@@ -56,7 +55,7 @@ const readChange = (reader: Reader): Change | undefined => {
   return record === undefined ? undefined : { key, record, previousRevision, previous: undefined }
 }
 
-const readChanges = (reader: Reader, read: (reader: Reader) => Change | undefined): Array<Change> | undefined => {
+const readEach = (reader: Reader, read: (reader: Reader) => Change | undefined): Array<Change> | undefined => {
   const count = reader.u32()
   const changes: Array<Change> = []
   for (let i = 0; i < count; i++) {
@@ -67,36 +66,20 @@ const readChanges = (reader: Reader, read: (reader: Reader) => Change | undefine
   return changes
 }
 
-/** The row of a revision. `bytesBefore` is the size of the history so far; the row says the size with itself. */
-export const encodeRevision = ({ changes, logTimeMs }: Revision, bytesBefore: number): Uint8Array => {
-  let size = 20
+/** Bytes that {@link writeChanges} takes. */
+export const changesBytes = (changes: ReadonlyArray<Change>): number => {
+  let size = 4
   for (const change of changes) size += changeBytes(change)
-  const writer = new Writer(size).u64(logTimeMs).u64(bytesBefore + size).u32(changes.length)
+  return size
+}
+
+export const writeChanges = (writer: Writer, changes: ReadonlyArray<Change>): void => {
+  writer.u32(changes.length)
   for (const change of changes) writeChange(writer, change)
-  return writer.bytes
 }
 
-/** What a revision's row says before its changes. */
-export interface RevisionHead {
-  readonly logTimeMs: number
-  /** Bytes of history up to and including this revision, since the beginning. */
-  readonly historyBytes: number
-}
-
-export const decodeRevisionHead = (bytes: Uint8Array): RevisionHead | undefined => {
-  const reader = new Reader(bytes)
-  const head = { logTimeMs: reader.u64(), historyBytes: reader.u64() }
-  return reader.failed ? undefined : head
-}
-
-/** The revision of a row, whose keys and values are views of it; `undefined` when the bytes are none. */
-export const decodeRevision = (revision: number, bytes: Uint8Array): Revision | undefined => {
-  const reader = new Reader(bytes)
-  const logTimeMs = reader.u64()
-  reader.u64()
-  const changes = readChanges(reader, readChange)
-  return changes === undefined || !reader.complete ? undefined : { revision, logTimeMs, changes }
-}
+/** The inverse of {@link writeChanges}; keys and values are views. `undefined` when the bytes are none. */
+export const readChanges = (reader: Reader): ReadonlyArray<Change> | undefined => readEach(reader, readChange)
 
 /** Revisions as a watch is told of them. `previous` tells whether the records they replaced are wanted. */
 export const encodeRevisions = (revisions: ReadonlyArray<Revision>, previous: boolean): Uint8Array => {
@@ -121,7 +104,7 @@ export const decodeRevisions = (bytes: Uint8Array): ReadonlyArray<Revision> | Pr
   for (let i = 0; i < count && !reader.failed; i++) {
     const revision = reader.u64()
     const logTimeMs = reader.u64()
-    const changes = readChanges(reader, (from) => {
+    const changes = readEach(reader, (from) => {
       const change = readChange(from)
       if (change === undefined || from.u8() === 0) return change
       const previous = decodeRecord(from.long())

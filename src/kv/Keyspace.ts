@@ -7,7 +7,7 @@
  * | `01`       | `01 "cluster"`             | the identity of the cluster, which is the node's                   |
  * |            | `01 "figures"`             | revision, compaction, log time, size of the history (`Figures.ts`) |
  * | `10`       | `10 KEY`                   | a user's key (`KeyRecord.ts`)                                      |
- * | `20`       | `20 REVISION`              | what that revision changed (`History.ts`)                          |
+ * | `20`       | `20 REVISION`              | what that revision and some after it changed (`HistoryBlock.ts`)   |
  * | `30`       | `30 LEASE`                 | a lease (`Lease.ts`)                                               |
  * | `31`       | `31 LEASE KEY`             | nothing: the key is attached to the lease                          |
  * | `40`       | `40 SESSION`               | a session (`Session.ts`)                                           |
@@ -21,7 +21,7 @@ import { Reader, Writer } from "./Binary.ts"
 import type { KeyRange } from "./KeyRange.ts"
 
 const keyByte = 0x10
-const revisionByte = 0x20
+const historyByte = 0x20
 const leaseByte = 0x30
 const leaseKeyByte = 0x31
 const sessionByte = 0x40
@@ -49,16 +49,16 @@ export const recordRange = ({ gte, lt }: KeyRange): StoredRange => ({
   lt: lt.byteLength === 0 ? Uint8Array.of(keyByte + 1) : recordKey(lt)
 })
 
-/** Where the changes of a revision lie. */
-export const revisionKey = (revision: number): Uint8Array => new Writer(9).u8(revisionByte).u64(revision).bytes
+/** Where the block of history that begins with a revision lies. */
+export const historyKey = (first: number): Uint8Array => new Writer(9).u8(historyByte).u64(first).bytes
 
-/** The revision of a stored key. */
-export const revisionOf = (stored: Uint8Array): number => new Reader(stored.subarray(1)).u64()
+/** The first revision of a stored block of history. */
+export const firstRevisionOf = (stored: Uint8Array): number => new Reader(stored.subarray(1)).u64()
 
-/** Where the revisions `from..through` lie. */
-export const revisionRange = (from: number, through: number): StoredRange => ({
-  gte: revisionKey(from),
-  lt: revisionKey(through + 1)
+/** Where the blocks of history that begin with one of the revisions `from..through` lie. */
+export const historyRange = (from: number, through: number): StoredRange => ({
+  gte: historyKey(from),
+  lt: historyKey(through + 1)
 })
 
 export const leaseKey = (lease: number): Uint8Array => new Writer(9).u8(leaseByte).u64(lease).bytes

@@ -1,6 +1,7 @@
 /** What the state machine keeps in memory between batches; all of it is in the store as well. */
 import type { Figures } from "./Figures.ts"
 import { noFigures } from "./Figures.ts"
+import type { HistoryBlock } from "./HistoryBlock.ts"
 import { Leases } from "./Lease.ts"
 import { maxKeptReplyBytes, maxSessions } from "./Limits.ts"
 import { KeptReplies } from "./KeptReplies.ts"
@@ -8,6 +9,8 @@ import { Sessions } from "./Session.ts"
 
 export class State {
   figures: Figures = noFigures
+  /** The block with the last revision, where the next one goes while it has room; `undefined` before the first one. */
+  lastBlock: HistoryBlock | undefined
   readonly leases = new Leases()
   readonly sessions: Sessions
   /**

@@ -7,11 +7,11 @@
  */
 import { decodeFigures, noFigures } from "./Figures.ts"
 import type { Change } from "./History.ts"
-import { decodeRevision, decodeRevisionHead } from "./History.ts"
+import { HistoryBlock } from "./HistoryBlock.ts"
 import { KeptReplies } from "./KeptReplies.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
 import { decodeRecord } from "./KeyRecord.ts"
-import { attachedKey, figuresKey, idOf, revisionOf, sequenceOf, userKey } from "./Keyspace.ts"
+import { attachedKey, figuresKey, firstRevisionOf, idOf, sequenceOf, userKey } from "./Keyspace.ts"
 import { decodeLease } from "./Lease.ts"
 import {
   keyProblem,
@@ -81,8 +81,8 @@ export class StateCheck {
   private grantedLeases = 0
   private readonly sessions = new Set<number>()
   private keptBytes = 0
-  private nextRevision = 1
-  private historyBytes = 0
+  /** The block of history that came last. */
+  private block: HistoryBlock | undefined
   private historyTimeMs = 0
 
   /** `index` is the last entry whose effects the rows hold: ids of leases and sessions are indices. */
@@ -106,7 +106,7 @@ export class StateCheck {
       case 0x10:
         return this.keyRow(userKey(key), value)
       case 0x20:
-        return this.revisionRow(key, value)
+        return this.historyRow(key, value)
       case 0x30:
         return this.leaseRow(key, value)
       case 0x31:
@@ -125,11 +125,11 @@ export class StateCheck {
   /** What is wrong with the rows as a whole, if anything. */
   end(): string | undefined {
     const { compacted, historyBytes, revision } = this.figures
-    if (this.nextRevision !== revision + 1) {
-      return `the history ends at revision ${this.nextRevision - 1}, and the store at ${revision}`
-    }
-    if (this.historyBytes !== historyBytes) {
-      return `the history after revision ${compacted} ends at ${this.historyBytes} bytes, and not at ${historyBytes}`
+    const last = this.block?.last ?? 0
+    if (last !== revision) return `the history ends at revision ${last}, and the store at ${revision}`
+    const bytes = this.block?.bytesThrough ?? 0
+    if (bytes !== historyBytes) {
+      return `the history after revision ${compacted} ends at ${bytes} bytes, and not at ${historyBytes}`
     }
     for (const [id, { attached, difference, named, stated }] of this.leases) {
       if (named !== stated || attached !== stated) {
@@ -144,8 +144,6 @@ export class StateCheck {
     const figures = decodeFigures(value)
     if (figures === undefined) return "the figures of the store are malformed"
     this.figures = figures
-    this.nextRevision = figures.compacted + 1
-    this.historyBytes = figures.compactedBytes
     return range("the store's revision", figures.revision, 0, maxStoredNumber) ??
       range("the compacted revision", figures.compacted, 0, figures.revision) ??
       range("the log time", figures.logTimeMs, 0, maxStoredNumber) ??
@@ -177,23 +175,55 @@ export class StateCheck {
     return undefined
   }
 
-  private revisionRow(key: Uint8Array, value: Uint8Array): string | undefined {
-    if (key.byteLength !== oneNumber) return "the key of a revision is malformed"
-    const revision = revisionOf(key)
-    if (revision !== this.nextRevision || revision > this.figures.revision) {
-      return `revision ${revision} came where the history has ${this.nextRevision}, of ${this.figures.revision} in all`
+  private historyRow(key: Uint8Array, value: Uint8Array): string | undefined {
+    if (key.byteLength !== oneNumber) return "the key of a block of history is malformed"
+    const first = firstRevisionOf(key)
+    const block = HistoryBlock.decode(first, value)
+    if (block === undefined) return `the history from revision ${first} on is malformed`
+    const before = this.block
+    this.block = block
+    const wrong = before === undefined ? this.firstBlock(block) : this.nextBlock(before, block)
+    if (wrong !== undefined) return wrong
+    if (block.last > this.figures.revision) {
+      return `the history has revision ${block.last}, and the store ends at ${this.figures.revision}`
     }
-    this.nextRevision += 1
-    const head = decodeRevisionHead(value)
-    const decoded = decodeRevision(revision, value)
-    if (head === undefined || decoded === undefined) return `the history of revision ${revision} is malformed`
-    const bytes = this.historyBytes + value.byteLength
-    const timeMs = this.historyTimeMs
-    this.historyBytes = head.historyBytes
-    this.historyTimeMs = head.logTimeMs
-    if (head.historyBytes !== bytes) return `the size of the history is ${head.historyBytes}, and not ${bytes}`
-    const late = range("the log time", head.logTimeMs, timeMs, this.figures.logTimeMs)
+    if (block.isOverfull) return `the block of history from revision ${first} on has too much in it`
+    for (let revision = first; revision <= block.last; revision++) {
+      const problem = this.changes(block, revision)
+      if (problem !== undefined) return problem
+    }
+    return undefined
+  }
+
+  /** The compacted revision is in the first block, which compaction keeps. */
+  private firstBlock(block: HistoryBlock): string | undefined {
+    const { compacted, compactedBytes } = this.figures
+    if (compacted === 0 ? block.first !== 1 : !block.has(compacted)) {
+      return `the history begins with revisions ${block.first} to ${block.last}, and is compacted up to ${compacted}`
+    }
+    const bytes = compacted === 0 ? block.bytesBefore : block.head(compacted).historyBytes
+    return bytes === compactedBytes
+      ? undefined
+      : `the size of the compacted history is ${bytes}, and not ${compactedBytes}`
+  }
+
+  private nextBlock(before: HistoryBlock, block: HistoryBlock): string | undefined {
+    if (block.first !== before.last + 1) {
+      return `revision ${block.first} came where the history has ${before.last + 1}, of ${this.figures.revision} in all`
+    }
+    const bytes = before.bytesThrough
+    if (block.bytesBefore !== bytes) return `the size of the history is ${block.bytesBefore}, and not ${bytes}`
+    return before.hasRoom(block.bytesOf(block.first))
+      ? `revision ${block.first} begins a block of history where the one before it has room`
+      : undefined
+  }
+
+  private changes(block: HistoryBlock, revision: number): string | undefined {
+    const decoded = block.revision(revision)
+    if (decoded === undefined) return `the history of revision ${revision} is malformed`
+    const late = range("the log time", decoded.logTimeMs, this.historyTimeMs, this.figures.logTimeMs)
     if (late !== undefined) return late
+    this.historyTimeMs = decoded.logTimeMs
     if (decoded.changes.length === 0) return `revision ${revision} changes nothing`
     for (const change of decoded.changes) {
       const problem = this.change(revision, change)

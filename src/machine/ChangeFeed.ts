@@ -6,38 +6,14 @@
 import { Context, Deferred, Effect } from "effect"
 import { Compacted } from "../FlareDbError.ts"
 import type { Figures } from "../kv/Figures.ts"
-import type { Change, Revision } from "../kv/History.ts"
-import { decodeRevision } from "../kv/History.ts"
+import type { Revision } from "../kv/History.ts"
 import type { KeyRanges } from "../kv/KeyRanges.ts"
-import type { KeyRecord } from "../kv/KeyRecord.ts"
-import { revisionKey, revisionOf, revisionRange } from "../kv/Keyspace.ts"
-import type { StateStore, StateView } from "../storage/StateStore.ts"
+import type { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
+import type { FeedPart, FeedRequest } from "./FeedPart.ts"
+import { boundPrevious, partBytes, partRevisions, revisionMemory, within } from "./FeedPart.ts"
 import { FeedWaiters } from "./FeedWaiters.ts"
-import { corrupt } from "./KvLoader.ts"
-import { loadFigures } from "./KvQueries.ts"
-
-/** What a reader of the feed wants. */
-export interface FeedRequest {
-  readonly ranges: KeyRanges
-  /**
-   * Whether the records that changes replaced are wanted. They are missing where compaction took them; when they are not
-   * wanted they may be there or not.
-   */
-  readonly previous: boolean
-  /** Leave deletes out, or puts; both are told when it is absent. */
-  readonly only?: "puts" | "deletes" | undefined
-}
-
-/** The next part of the feed. */
-export interface FeedPart {
-  /** Revisions that changed something in the ranges, with those changes, in order. */
-  readonly revisions: ReadonlyArray<Revision>
-  /** Everything up to this revision was looked at; the next part begins behind it. */
-  readonly through: number
-  /** About how much memory the revisions take. */
-  readonly bytes: number
-}
+import { readPart } from "./StoredFeed.ts"
 
 const nothing = () => {}
 
@@ -76,48 +52,6 @@ const maxRecentBytes = 4 * 1024 * 1024
 /** Recent revisions kept in memory; up to a quarter more at times. */
 const maxRecentRevisions = 65_536
 
-/** Revisions looked at for one part. */
-const partRevisions = 1_024
-
-/** A part ends with the revision that takes it past this many bytes. */
-export const partBytes = 256 * 1024
-
-/**
- * Bytes of replaced records told with one revision. A transaction may replace a good deal more than it brings; what is
- * beyond this is left out, as if compaction had taken it.
- */
-const maxPreviousBytes = 4 * 1024 * 1024
-
-const changeBytes = ({ key, previous, record }: Change): number =>
-  64 + key.byteLength + (record?.value.byteLength ?? 0) + (previous?.value.byteLength ?? 0)
-
-const revisionBytes = ({ changes }: Revision): number => {
-  let bytes = 32
-  for (const change of changes) bytes += changeBytes(change)
-  return bytes
-}
-
-/** What a revision did that is asked for; `undefined` when that is nothing. */
-const within = ({ only, ranges }: FeedRequest, revision: Revision): Revision | undefined => {
-  const changes = revision.changes.filter(({ key, record }) =>
-    ranges.contains(key) && (only === undefined || (only === "puts") === (record !== undefined))
-  )
-  return changes.length === 0 ? undefined : { ...revision, changes }
-}
-
-/** Leaves replaced records out where they are too many. */
-const boundPrevious = (revision: Revision): Revision => {
-  let bytes = 0
-  for (const { previous } of revision.changes) bytes += previous?.value.byteLength ?? 0
-  if (bytes <= maxPreviousBytes) return revision
-  bytes = 0
-  const changes = revision.changes.map((change): Change => {
-    bytes += change.previous?.value.byteLength ?? 0
-    return bytes <= maxPreviousBytes ? change : { ...change, previous: undefined }
-  })
-  return { ...revision, changes }
-}
-
 /** The feed, and the end where the state machine puts changes in. */
 export class ChangeSource {
   readonly feed: ChangeFeed["Service"]
@@ -147,7 +81,7 @@ export class ChangeSource {
     if (revisions.length === 0) return
     for (const revision of revisions) {
       this.recent.push(revision)
-      this.recentBytes += revisionBytes(revision)
+      this.recentBytes += revisionMemory(revision)
     }
     this.forgetOldest()
     this.waiters.wake(revisions)
@@ -170,7 +104,7 @@ export class ChangeSource {
       this.recent.length - drop > maxRecentRevisions ||
       (this.recentBytes > maxRecentBytes && drop < this.recent.length)
     ) {
-      this.recentBytes -= revisionBytes(this.recent[drop] as Revision)
+      this.recentBytes -= revisionMemory(this.recent[drop] as Revision)
       drop += 1
     }
     this.recent.splice(0, drop)
@@ -224,7 +158,7 @@ export class ChangeSource {
       if (matching === undefined) continue
       const told = request.previous ? boundPrevious(matching) : matching
       revisions.push(told)
-      bytes += revisionBytes(told)
+      bytes += revisionMemory(told)
     }
     return { revisions, through, bytes }
   }
@@ -237,71 +171,3 @@ export class ChangeSource {
     return this.store.withView((view) => readPart(view, request, from, through))
   }
 }
-
-/** Revisions read from the store at once: few to begin with, for each may be as large as a transaction. */
-const firstRows = 8
-const maxRows = 256
-
-/** A part of the history as a view has it. */
-const readPart = Effect.fnUntraced(function*(view: StateView, request: FeedRequest, from: number, through: number) {
-  const { compacted } = yield* loadFigures(view)
-  // Compaction may have overtaken a reader that looked before.
-  if (from <= compacted) return yield* new Compacted({ requested: from, oldest: compacted + 1 })
-  const revisions: Array<Revision> = []
-  const last = Math.min(through, from + partRevisions - 1)
-  let next = from
-  let bytes = 0
-  let bytesRead = 0
-  while (next <= last && bytes < partBytes) {
-    const average = bytesRead / Math.max(1, next - from)
-    const limit = next === from ? firstRows : Math.max(1, Math.min(maxRows, Math.floor(partBytes / average)))
-    const rows = yield* view.scan({ ...revisionRange(next, last), limit })
-    const before = next
-    for (const { key, value } of rows) {
-      const revision = revisionOf(key) === next ? decodeRevision(next, value) : undefined
-      if (revision === undefined) break
-      next += 1
-      bytesRead += value.byteLength
-      const matching = within(request, revision)
-      if (matching === undefined) continue
-      const told = request.previous ? yield* withPrevious(view, matching) : matching
-      revisions.push(told)
-      bytes += revisionBytes(told)
-      if (bytes >= partBytes) break
-    }
-    // A row that is missing or damaged ends the part; asked for again, it is what is told of.
-    if (next === before) break
-  }
-  if (next === from) return yield* corrupt(`the history of revision ${from} is missing or cut short`)
-  return { revisions, through: next - 1, bytes }
-})
-
-/** Adds the records that the changes replaced, where history still has them, as many as may be told. */
-const withPrevious = Effect.fnUntraced(function*(view: StateView, revision: Revision) {
-  const replacing = Map.groupBy(
-    revision.changes.filter(({ previousRevision }) => previousRevision > 0),
-    ({ previousRevision }) => previousRevision
-  )
-  const wanted = [...replacing.keys()]
-  const found = new Map<Change, KeyRecord>()
-  let bytes = 0
-  for (let i = 0; i < wanted.length && bytes <= maxPreviousBytes; i += firstRows) {
-    const some = wanted.slice(i, i + firstRows)
-    const rows = yield* view.getMany(some.map(revisionKey))
-    for (const [j, row] of rows.entries()) {
-      const at = some[j] as number
-      const earlier = row === undefined ? undefined : decodeRevision(at, row)
-      for (const change of earlier === undefined ? [] : replacing.get(at) ?? []) {
-        const record = earlier?.changes.find(({ key }) => Buffer.compare(key, change.key) === 0)?.record
-        if (record === undefined) continue
-        bytes += record.value.byteLength
-        // The row may be far larger than the record.
-        found.set(change, { ...record, value: new Uint8Array(record.value) })
-      }
-    }
-  }
-  return boundPrevious({
-    ...revision,
-    changes: revision.changes.map((change) => ({ ...change, previous: found.get(change) }))
-  })
-})

@@ -13,6 +13,7 @@ import { Batch } from "../kv/Batch.ts"
 import type { Stamped } from "../kv/Command.ts"
 import { decodeCommand, encodeCommand, proposers } from "../kv/Command.ts"
 import type { Slot } from "../kv/Draft.ts"
+import { loadBlock } from "../kv/HistoryBlock.ts"
 import { successor } from "../kv/KeyRange.ts"
 import { decodeRecord } from "../kv/KeyRecord.ts"
 import type { StoredRange } from "../kv/Keyspace.ts"
@@ -28,8 +29,9 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { ChangeFeed, ChangeSource } from "./ChangeFeed.ts"
 import { Grants } from "./Grants.ts"
 import { checkIdentity } from "./Identity.ts"
-import type { HistoryLimits } from "./KvHousekeeping.ts"
-import { defaultHistoryLimits, dueCommands } from "./KvHousekeeping.ts"
+import type { HistoryLimits } from "./HistoryCut.ts"
+import { defaultHistoryLimits, HistoryCut } from "./HistoryCut.ts"
+import { dueCommands } from "./KvHousekeeping.ts"
 import { corrupt, runLoading } from "./KvLoader.ts"
 import { answer, invalid, loadFigures, nothingFound } from "./KvQueries.ts"
 import { StateMachine } from "./StateMachine.ts"
@@ -112,6 +114,11 @@ const forEachRow = Effect.fnUntraced(function*(
 const loadState = Effect.fnUntraced(function*(view: StateView) {
   const state = new State()
   state.figures = yield* loadFigures(view)
+  const { revision } = state.figures
+  if (revision > 0) {
+    state.lastBlock = yield* runLoading(view, loadBlock(revision))
+    if (state.lastBlock.last > revision) return yield* corrupt(`the history goes on behind revision ${revision}`)
+  }
   yield* forEachRow(view, leaseRange, ({ key, value }) => {
     const lease = decodeLease(idOf(key), value)
     if (lease !== undefined) state.leases.set(lease)
@@ -237,6 +244,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
 
   const queries = yield* Semaphore.make(concurrentQueries)
   const foundLately = nothingFound()
+  const history = new HistoryCut(limits)
 
   const machine = StateMachine.of({
     recovered: store.recovered,
@@ -256,7 +264,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
     }),
     due: (logTimeMs) =>
       Effect.map(
-        dueCommands(store, state, limits, logTimeMs),
+        dueCommands(store, state, history, logTimeMs),
         (commands) => commands.map((command) => encodeCommand(command))
       )
   })

@@ -16,7 +16,7 @@ import type { OpenError } from "./StorageError.ts"
 import { DataDirRefused, FolderError, StorageCorruption, StorageIoError } from "./StorageError.ts"
 
 /** The layout this code writes and the only one it reads. */
-export const formatVersion = 3
+export const formatVersion = 4
 
 export interface DataDirOptions {
   readonly path: string

@@ -8,8 +8,11 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import type { LogIndex, LogPoint, Term } from "../raft/Types.ts"
 import { SnapshotRefused } from "./PeerTransport.ts"
 
-/** Raised by an incompatible change of anything in this file or in `codec/MessageBatch.ts`. */
-export const protocolVersion = 7
+/**
+ * Raised by an incompatible change of anything in this file, in `codec/MessageBatch.ts`, or in the rows of the state that
+ * snapshots carry.
+ */
+export const protocolVersion = 8
 
 /** The other side refuses the connection; trying again without changing the configuration is of no use. */
 export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused", {

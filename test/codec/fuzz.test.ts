@@ -19,14 +19,9 @@ import { decodeMessages, encodeMessages } from "../../src/codec/MessageBatch.ts"
 import { SnapshotDecoder, SnapshotEncoder } from "../../src/codec/SnapshotChunk.ts"
 import { decodeCommand, encodeCommand } from "../../src/kv/Command.ts"
 import { decodeFigures, encodeFigures } from "../../src/kv/Figures.ts"
-import {
-  decodeRevision,
-  decodeRevisionHead,
-  decodeRevisions,
-  encodeRevision,
-  encodeRevisions
-} from "../../src/kv/History.ts"
 import type { Revision } from "../../src/kv/History.ts"
+import { decodeRevisions, encodeRevisions } from "../../src/kv/History.ts"
+import { HistoryBlock } from "../../src/kv/HistoryBlock.ts"
 import { prefixRange } from "../../src/kv/KeyRange.ts"
 import { encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { decodeRecord, encodeRecord as encodeKeyRecord } from "../../src/kv/KeyRecord.ts"
@@ -50,6 +45,7 @@ import { sampleEntries } from "../../src/testing/LogStoreSuite.ts"
 import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { Random } from "../simulation/Random.ts"
 import { someCluster } from "../client/Identities.ts"
+import { blockOf } from "../kv/HistoryBlocks.ts"
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 1)
 
@@ -122,16 +118,15 @@ const transaction = {
   success: [{ _tag: "Put", key, value, lease: 9 }, { _tag: "Range", range, limit: 5, keysOnly: true, reverse: true }],
   failure: [{ _tag: "DeleteRange", range }, { _tag: "Get", key: value }]
 } as const
-const revisions: ReadonlyArray<Revision> = [
-  {
-    revision: 8,
-    logTimeMs: 1_700_000_000_000,
-    changes: [
-      { key, record, previousRevision: 3, previous: record },
-      { key: value, record: undefined, previousRevision: 3, previous: undefined }
-    ]
-  }
-]
+const revisionAt = (revision: number): Revision => ({
+  revision,
+  logTimeMs: 1_700_000_000_000,
+  changes: [
+    { key, record, previousRevision: 3, previous: record },
+    { key: value, record: undefined, previousRevision: 3, previous: undefined }
+  ]
+})
+const revisions = [revisionAt(8)]
 
 const point = { index: 3, term: 2 }
 const rows = [{ key: Uint8Array.of(1, 1), value }, { key: Uint8Array.of(1, 2), value: new Uint8Array(500) }]
@@ -227,11 +222,19 @@ const kv: ReadonlyArray<Target> = [
     decode: (bytes) => accepted(decodeReply(bytes))
   },
   {
-    name: "rows of history",
-    valid: revisions.map((revision) => encodeRevision(revision, 0)),
+    name: "blocks of history",
+    valid: [
+      blockOf(revisions).row.value,
+      blockOf(Array.from({ length: 5 }, (_, i) => revisionAt(8 + i)), 500).row.value
+    ],
     decode: (bytes) => {
-      decodeRevisionHead(bytes)
-      return accepted(decodeRevision(8, bytes))
+      const block = HistoryBlock.decode(8, bytes)
+      if (block === undefined) return false
+      for (let revision = block.first; revision <= block.last; revision++) {
+        block.head(revision)
+        if (block.revision(revision) === undefined) return false
+      }
+      return true
     }
   },
   {
@@ -298,7 +301,7 @@ const disk: ReadonlyArray<Target> = [
   {
     name: "records of raft_state and the durable floor",
     valid: [
-      encodeRecord({ formatVersion: 3, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], createdMs: 5 }),
+      encodeRecord({ formatVersion: 4, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], createdMs: 5 }),
       encodeRecord({ term: 4, votedFor: null, commit: 7, standing: "newcomer" }),
       encodeRecord({ voters: [1, 2, 3] }),
       encodeRecord(point),

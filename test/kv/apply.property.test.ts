@@ -8,97 +8,18 @@ import { Batch } from "../../src/kv/Batch.ts"
 import { ReadBudget } from "../../src/kv/ReadBudget.ts"
 import type { Command, SessionStamp } from "../../src/kv/Command.ts"
 import { noSession } from "../../src/kv/Command.ts"
-import { decodeFigures } from "../../src/kv/Figures.ts"
-import { decodeRevision } from "../../src/kv/History.ts"
 import { prefixRange } from "../../src/kv/KeyRange.ts"
 import { decodeRecord } from "../../src/kv/KeyRecord.ts"
-import {
-  attachedKey,
-  figuresKey,
-  idOf,
-  leaseKeysOfAll,
-  leaseRange,
-  replyBlockRange,
-  replyRange,
-  revisionOf,
-  sequenceOf,
-  sessionRange
-} from "../../src/kv/Keyspace.ts"
-import { decodeLease } from "../../src/kv/Lease.ts"
-import type { Load, Loading, StoredRow } from "../../src/kv/Loading.ts"
+import { attachedKey, figuresKey, idOf, leaseKeysOfAll, leaseRange } from "../../src/kv/Keyspace.ts"
 import { decodeReply } from "../../src/kv/Reply.ts"
-import { decodeSession } from "../../src/kv/Session.ts"
 import { State } from "../../src/kv/State.ts"
 import { StateCheck } from "../../src/kv/StateCheck.ts"
 import type { Compare, CompareFigure, CompareOperator, Operation } from "../../src/kv/Transaction.ts"
 import { compareFigures, compareOperators, transactionProblem } from "../../src/kv/Transaction.ts"
+import { decodeBlock, revisionsOf } from "./HistoryBlocks.ts"
 import { Model } from "./Model.ts"
+import { bytes, Store, text } from "./Store.ts"
 import { words } from "./ReplyWords.ts"
-
-const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
-const bytes = (value: string): Uint8Array => Buffer.from(value, "latin1")
-
-/** A store of rows in a sorted array; loads are answered at once. */
-class Store {
-  readonly rows = new Map<string, Uint8Array>()
-
-  sorted(): ReadonlyArray<StoredRow> {
-    return [...this.rows].sort(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => ({ key: bytes(key), value }))
-  }
-
-  within({ gte, lt }: { readonly gte: Uint8Array; readonly lt: Uint8Array }): ReadonlyArray<StoredRow> {
-    return this.sorted().filter(({ key }) => Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0)
-  }
-
-  load(request: Load): ReadonlyArray<StoredRow> {
-    if (request._tag === "LoadKeys") {
-      return request.keys.flatMap((key) => {
-        const value = this.rows.get(text(key))
-        return value === undefined ? [] : [{ key, value }]
-      })
-    }
-    const rows = [...this.within(request.range)]
-    if (request.reverse) rows.reverse()
-    let bytes = 0
-    const last = rows.findIndex(({ key, value }) => (bytes += key.length + value.length) >= request.maxBytes)
-    return rows.slice(0, last < 0 ? request.limit : Math.min(request.limit, last + 1))
-  }
-
-  run<A>(loading: Loading<A>): A {
-    let step = loading.next([])
-    while (step.done !== true) step = loading.next(this.load(step.value))
-    return step.value
-  }
-
-  commit(batch: Batch): void {
-    for (const change of batch.changes()) {
-      if ("key" in change) written.add(change.key[0] as number)
-      if (change._tag === "Put") this.rows.set(text(change.key), Uint8Array.from(change.value))
-      else if (change._tag === "Delete") this.rows.delete(text(change.key))
-      else for (const { key } of this.within({ gte: change.start, lt: change.end })) this.rows.delete(text(key))
-    }
-  }
-
-  /** The memory of a machine that starts on this store. */
-  recover(): State {
-    const state = new State({ maxSessions })
-    state.figures = decodeFigures(this.rows.get(text(figuresKey))) ?? assert.fail("no figures")
-    for (const { key, value } of this.within(leaseRange)) {
-      state.leases.set(decodeLease(idOf(key), value) ?? assert.fail("no lease"))
-    }
-    for (const { key, value } of this.within(sessionRange)) {
-      state.sessions.open(idOf(key), decodeSession(value) ?? assert.fail("no session"))
-    }
-    for (const { key, value } of this.within(replyRange)) {
-      const session = state.sessions.get(idOf(key)) ?? assert.fail("a reply without its session")
-      assert.isTrue(session.loadLarge(sequenceOf(key), value))
-    }
-    for (const { key, value } of this.within(replyBlockRange)) {
-      assert.isTrue(state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value))
-    }
-    return state
-  }
-}
 
 /** Few sessions, so that their table is full most of the time. */
 const maxSessions = 4
@@ -140,8 +61,8 @@ class Source {
   }
 
   key = (): Uint8Array => bytes(`${this.pick(["a", "b", "\xff"])}${this.below(4)}`)
-  // A long value makes the reply to a transaction that reads it a large one.
-  value = (): Uint8Array => bytes(`v${this.below(5)}${this.below(6) === 0 ? "-".repeat(300) : ""}`)
+  // A long value makes the reply to a transaction that reads it a large one, and fills blocks of history.
+  value = (): Uint8Array => bytes(`v${this.below(5)}${this.below(6) === 0 ? "-".repeat(this.pick([300, 6_000])) : ""}`)
   id = (): number => this.ids.length === 0 || this.below(6) === 0 ? this.below(50) : this.pick(this.ids)
   lease = (): number => this.below(3) === 0 ? this.id() : 0
 
@@ -251,7 +172,7 @@ class Source {
 
 /** Carries steps out in batches, each by a machine that has just started or by one that goes on. */
 const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: () => boolean) => {
-  const store = new Store()
+  const store = new Store({ maxSessions })
   let state = new State({ maxSessions })
   const replies: Array<unknown> = []
   for (let at = 0; at < steps.length;) {
@@ -268,6 +189,7 @@ const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: 
     store.commit(batch)
     if (restart()) state = store.recover()
   }
+  for (const byte of store.written) written.add(byte)
   return { store, replies }
 }
 
@@ -299,16 +221,18 @@ const compareWithModel = (seed: number, count: number) => {
   const expectedAttached = [...model.keys].flatMap(([key, { lease }]) => lease === 0 ? [] : [`${lease} ${key}`])
   assert.deepStrictEqual(new Set(attached), new Set(expectedAttached))
 
+  const { compacted } = single.store.recover().figures
   const history = new Map(
-    single.store.within({ gte: Uint8Array.of(0x20), lt: Uint8Array.of(0x21) }).map((row) => {
-      const revision = decodeRevision(revisionOf(row.key), row.value) ?? assert.fail("no revision")
-      return [
-        revision.revision,
-        revision.changes.map(({ key, record }) =>
-          record === undefined ? `${text(key)} gone` : `${text(key)}=${text(record.value)}`
-        )
-      ] as const
-    })
+    single.store.within({ gte: Uint8Array.of(0x20), lt: Uint8Array.of(0x21) }).flatMap((row) =>
+      revisionsOf(decodeBlock(row)).filter(({ revision }) => revision > compacted).map(({ changes, revision }) =>
+        [
+          revision,
+          changes.map(({ key, record }) =>
+            record === undefined ? `${text(key)} gone` : `${text(key)}=${text(record.value)}`
+          )
+        ] as const
+      )
+    )
   )
   assert.deepStrictEqual([...history], [...model.history])
 
@@ -358,7 +282,7 @@ describe("rows that were changed outside are refused, or the store goes on with 
       const { source, store } = usedStore(seed, count)
       const rows = [...store.rows]
       for (let run = 0; run < 100; run++) {
-        const changed = new Store()
+        const changed = new Store({ maxSessions })
         for (const [key, value] of rows) changed.rows.set(key, value)
         for (let times = 1 + source.below(2); times > 0; times--) {
           const [key, value] = rows[source.below(rows.length)] ?? assert.fail("no rows")

@@ -5,7 +5,8 @@ import type { Command } from "../../src/kv/Command.ts"
 import { decodeCommand, encodeCommand, noSession, stampCommand } from "../../src/kv/Command.ts"
 import { decodeFigures, encodeFigures } from "../../src/kv/Figures.ts"
 import type { Revision } from "../../src/kv/History.ts"
-import { decodeRevision, decodeRevisions, encodeRevision, encodeRevisions } from "../../src/kv/History.ts"
+import { decodeRevisions, encodeRevisions } from "../../src/kv/History.ts"
+import { HistoryBlock } from "../../src/kv/HistoryBlock.ts"
 import { prefixRange } from "../../src/kv/KeyRange.ts"
 import { encodeRecord } from "../../src/kv/KeyRecord.ts"
 import { maxKeyBytes, maxScanLimit, maxTransactionOperations, maxTtlMs, maxValueBytes } from "../../src/kv/Limits.ts"
@@ -14,6 +15,7 @@ import { decodeQuery, encodeQuery } from "../../src/kv/Query.ts"
 import type { CommandReply, CountReply, LeaseKeysReply, LeasesReply } from "../../src/kv/Reply.ts"
 import { decodeReply, encodeGetReply, encodeReply, encodeScanReply } from "../../src/kv/Reply.ts"
 import type { Operation, Transaction } from "../../src/kv/Transaction.ts"
+import { blockOf, decodeBlock, revisionsOf } from "./HistoryBlocks.ts"
 
 const key = Uint8Array.of(0x6b, 0xff)
 const value = Uint8Array.of(1, 2, 3)
@@ -177,8 +179,12 @@ describe("round trips", () => {
   })
 
   it("of history, on disk and to a watch", () => {
-    const [first, second] = revisions as [Revision, Revision]
-    assert.deepStrictEqual(decodeRevision(8, encodeRevision(first, 100)), first)
+    const second = revisions[1] as Revision
+    const stored = revisions.map((revision) => ({
+      ...revision,
+      changes: revision.changes.map((change) => ({ ...change, previous: undefined }))
+    }))
+    assert.deepStrictEqual(revisionsOf(decodeBlock(blockOf(revisions, 100).row)), stored)
     assert.deepStrictEqual(decodeRevisions(encodeRevisions(revisions, true)), revisions)
     assert.deepStrictEqual(decodeRevisions(encodeRevisions([second], false)), [
       { ...second, changes: [{ key, record, previousRevision: 8, previous: undefined }] }
@@ -189,6 +195,20 @@ describe("round trips", () => {
 })
 
 it("the formats are the ones that are on disks and wires already", () => {
+  const { key: historyKey, value: block } = blockOf([
+    { revision: 8, logTimeMs: 9, changes: [{ key, record, previousRevision: 7, previous: undefined }] },
+    { revision: 9, logTimeMs: 10, changes: [{ key, record: undefined, previousRevision: 8, previous: undefined }] }
+  ], 100).row
+  assert.strictEqual(hex(historyKey), "200000000000000008")
+  assert.strictEqual(
+    hex(block),
+    [
+      "0000000000000064",
+      ["00000040", "0000000000000009", "00000001", "0100026bff0000000000000007"],
+      ["00000023", "0000000000000003", "0000010000000000", "0000000000000007", "000000000000000c", "010203"],
+      ["00000019", "000000000000000a", "00000001", "0200026bff0000000000000008"]
+    ].flat().join("")
+  )
   const plain = "0".repeat(80)
   assert.strictEqual(
     hex(encodeCommand({ _tag: "Put", key, value, lease: 5 })),
@@ -291,7 +311,7 @@ it("ten thousand damaged inputs give a value or a problem, and never an exceptio
   const whole = [
     ...commands.map((command) => encodeCommand(command)),
     encodeQuery({ _tag: "Scan", range, limit: 7, keysOnly: true, reverse: true }),
-    encodeRevision(revisions[0] as Revision, 0),
+    blockOf(revisions).row.value,
     encodeRevisions(revisions, true),
     ...replies.map(encodeReply),
     encodeScanReply(9, [{ key, record: encodeRecord(record) }], true),
@@ -304,7 +324,7 @@ it("ten thousand damaged inputs give a value or a problem, and never an exceptio
     for (const decode of [decodeCommand, decodeQuery, decodeReply]) {
       if (decode(bytes)._tag === "Problem") problems += 1
     }
-    decodeRevision(1, bytes)
+    HistoryBlock.decode(1, bytes)?.revision(1)
     decodeRevisions(bytes)
   }
   assert.isAbove(problems, 10_000)

@@ -9,65 +9,15 @@ import { Batch } from "../../src/kv/Batch.ts"
 import type { Command, SessionStamp } from "../../src/kv/Command.ts"
 import { noSession } from "../../src/kv/Command.ts"
 import { decodeFigures } from "../../src/kv/Figures.ts"
-import { figuresKey, idOf, replyBlockRange, replyRange, sequenceOf, sessionRange } from "../../src/kv/Keyspace.ts"
+import { figuresKey } from "../../src/kv/Keyspace.ts"
 import { KeptReplies } from "../../src/kv/KeptReplies.ts"
 import { replyOverheadBytes } from "../../src/kv/Limits.ts"
-import type { Load, Loading, StoredRow } from "../../src/kv/Loading.ts"
 import { ReadBudget } from "../../src/kv/ReadBudget.ts"
 import { decodeReply } from "../../src/kv/Reply.ts"
-import { decodeSession } from "../../src/kv/Session.ts"
 import { State } from "../../src/kv/State.ts"
+import { bytes, Store, text } from "./Store.ts"
 
 const limits = { maxSessions: 4, maxKeptReplyBytes: 12_000 }
-const bytes = (value: string): Uint8Array => Buffer.from(value, "latin1")
-const text = (value: Uint8Array): string => Buffer.from(value).toString("latin1")
-
-class Store {
-  readonly rows = new Map<string, Uint8Array>()
-
-  private within({ gte, lt }: { readonly gte: Uint8Array; readonly lt: Uint8Array }): ReadonlyArray<StoredRow> {
-    return [...this.rows]
-      .filter(([key]) => Buffer.compare(bytes(key), gte) >= 0 && Buffer.compare(bytes(key), lt) < 0)
-      .sort(([a], [b]) => a < b ? -1 : 1)
-      .map(([key, value]) => ({ key: bytes(key), value }))
-  }
-
-  private load(request: Load): ReadonlyArray<StoredRow> {
-    if (request._tag === "LoadRange") return this.within(request.range).slice(0, request.limit)
-    return request.keys.flatMap((key) => {
-      const value = this.rows.get(text(key))
-      return value === undefined ? [] : [{ key, value }]
-    })
-  }
-
-  run<A>(loading: Loading<A>): A {
-    let step = loading.next([])
-    while (step.done !== true) step = loading.next(this.load(step.value))
-    return step.value
-  }
-
-  commit(batch: Batch): void {
-    for (const change of batch.changes()) {
-      if (change._tag === "Put") this.rows.set(text(change.key), Uint8Array.from(change.value))
-      else if (change._tag === "Delete") this.rows.delete(text(change.key))
-    }
-  }
-
-  recover(): State {
-    const state = new State(limits)
-    state.figures = decodeFigures(this.rows.get(text(figuresKey))) ?? assert.fail("no figures")
-    for (const { key, value } of this.within(sessionRange)) {
-      state.sessions.open(idOf(key), decodeSession(value) ?? assert.fail("no session"))
-    }
-    for (const { key, value } of this.within(replyRange)) {
-      assert.isTrue(state.sessions.get(idOf(key))?.loadLarge(sequenceOf(key), value))
-    }
-    for (const { key, value } of this.within(replyBlockRange)) {
-      assert.isTrue(state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value))
-    }
-    return state
-  }
-}
 
 interface Step {
   readonly index: number
@@ -136,7 +86,7 @@ interface Seen {
 }
 
 const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: () => boolean, seen?: Seen) => {
-  const store = new Store()
+  const store = new Store(limits)
   let state = new State(limits)
   const replies: Array<Uint8Array> = []
   let highest = 0

@@ -7,12 +7,14 @@ import type { Revision } from "../../src/kv/History.ts"
 import { allKeys, prefixRange } from "../../src/kv/KeyRange.ts"
 import { KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { ChangeFeed } from "../../src/machine/ChangeFeed.ts"
-import type { HistoryLimits } from "../../src/machine/KvHousekeeping.ts"
-import { defaultHistoryLimits } from "../../src/machine/KvHousekeeping.ts"
+import type { HistoryLimits } from "../../src/machine/HistoryCut.ts"
+import { defaultHistoryLimits } from "../../src/machine/HistoryCut.ts"
 import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
+import { StateStore } from "../../src/storage/StateStore.ts"
+import { decodeBlock } from "../kv/HistoryBlocks.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (data: Uint8Array) => new TextDecoder().decode(data)
@@ -139,35 +141,168 @@ it.effect("says what is left when the beginning was compacted, and never skips",
     assert.deepInclude(yield* Effect.flip(feed.next(request, 6)), { _tag: "Compacted", oldest: 7 })
   }).pipe(Effect.provide(on(newDisk()))))
 
-it.effect("leaves nothing of a compacted history in the store, also of its own batch", () =>
-  Effect.gen(function*() {
-    const disk = newDisk()
-    const history = () => [...disk.state.rows].filter(({ key }) => key[0] === 0x20).length
-    yield* Effect.gen(function*() {
-      yield* apply(1, some)
-      assert.strictEqual(history(), 5)
-      yield* apply(7, [put("e", "1"), put("e", "2"), { _tag: "Compact", revision: 6 }, put("e", "3")])
-      assert.strictEqual(history(), 2)
-      assert.deepStrictEqual(yield* readAll(7), ["7: e=2", "8: e=3"])
-    }).pipe(Effect.provide(on(disk)))
-    const restarted = yield* Effect.provide(readAll(7), on(disk))
-    assert.deepStrictEqual(restarted, ["7: e=2", "8: e=3"])
-  }))
+/** The blocks of history on a disk, as their first and last revisions. */
+const blocksOn = (disk: MemoryStore.MemoryDisk) =>
+  [...disk.state.rows].filter(({ key }) => key[0] === 0x20).map((row) => {
+    const { first, last } = decodeBlock(row)
+    return [first, last]
+  })
 
-it.effect("ends before a damaged row, and names its revision when that is asked for", () =>
+/** Puts that fill blocks of history: revision `n` puts the key `n % 10`. */
+const puts = (from: number, through: number) =>
+  Array.from({ length: through - from + 1 }, (_, i) => put(`${(from + i) % 10}`, `${from + i}`))
+
+it.effect("leaves no block of a compacted history in the store, also of its own batch", () =>
   Effect.gen(function*() {
     const disk = newDisk()
-    yield* Effect.provide(apply(1, some), on(disk))
-    const row = [...disk.state.rows].filter(({ key }) => key[0] === 0x20)[2]
-    assert(row !== undefined)
-    row.value.fill(0xff)
+    yield* Effect.gen(function*() {
+      yield* apply(1, puts(1, 150))
+      assert.deepStrictEqual(blocksOn(disk), [[1, 64], [65, 128], [129, 150]])
+      yield* apply(151, [{ _tag: "Compact", revision: 64 }])
+      assert.deepStrictEqual(blocksOn(disk), [[1, 64], [65, 128], [129, 150]], "the compacted revision stays")
+      yield* apply(152, [{ _tag: "Compact", revision: 65 }])
+      assert.deepStrictEqual(blocksOn(disk), [[65, 128], [129, 150]])
+      yield* apply(153, [...puts(151, 300), { _tag: "Compact", revision: 260 }, put("e", "3")])
+      assert.deepStrictEqual(blocksOn(disk), [[257, 301]])
+      yield* apply(400, [{ _tag: "Compact", revision: 301 }])
+      assert.deepStrictEqual(blocksOn(disk), [[257, 301]])
+    }).pipe(Effect.provide(on(disk)))
     yield* Effect.gen(function*() {
       const feed = yield* ChangeFeed
-      assert.strictEqual((yield* feed.next({ ranges: KeyRanges.of(allKeys), previous: false }, 1)).through, 2)
-      const error = yield* Effect.flip(feed.next({ ranges: KeyRanges.of(allKeys), previous: false }, 3))
-      assert.deepInclude(error, { _tag: "StorageCorruption" })
-      assert.include(error.message, "revision 3")
+      const request = { ranges: KeyRanges.of(allKeys), previous: false }
+      assert.deepInclude(yield* Effect.flip(feed.next(request, 301)), { _tag: "Compacted", oldest: 302 })
+      yield* apply(401, [put("f", "1")])
+      assert.deepStrictEqual(blocksOn(disk), [[257, 302]])
+      assert.deepStrictEqual(yield* readAll(302), ["302: f=1"])
     }).pipe(Effect.provide(on(disk)))
+  }))
+
+it.effect("tells the same over the borders of blocks, from memory and from the store, with replaced records", () =>
+  Effect.gen(function*() {
+    const disk = newDisk()
+    const fromMemory = yield* Effect.provide(
+      Effect.andThen(apply(1, puts(1, 300)), readAll(1, allKeys, true)),
+      on(disk)
+    )
+    assert.strictEqual(fromMemory.length, 300)
+    assert.strictEqual(fromMemory[129], "130: 0=130 (was 120)")
+    for (const from of [1, 2, 63, 64, 65, 66, 127, 128, 129, 192, 299, 300]) {
+      const stored = yield* Effect.provide(readAll(from, allKeys, true), on(disk))
+      assert.deepStrictEqual(stored, fromMemory.slice(from - 1), `from ${from}`)
+    }
+    const some = yield* Effect.provide(readAll(60, prefixRange(bytes("4")), true), on(disk))
+    assert.deepStrictEqual(some, fromMemory.slice(59).filter((line) => line.includes(": 4=")))
+  }))
+
+it.effect("tells of large revisions between small ones, part by part", () =>
+  Effect.gen(function*() {
+    const disk = newDisk()
+    const large = (i: number) => put(`large ${i % 3}`, `${i}`.padEnd(i % 7 === 0 ? 300_000 : 5_000, "."))
+    const commands = Array.from({ length: 120 }, (_, i) => i % 2 === 0 ? large(i) : put(`small ${i % 5}`, `${i}`))
+    const fromMemory = yield* Effect.provide(
+      Effect.andThen(apply(1, commands), readAll(1, prefixRange(bytes("small")), true)),
+      on(disk)
+    )
+    assert.strictEqual(fromMemory.length, 60)
+    const stored = yield* Effect.provide(readAll(1, prefixRange(bytes("small")), true), on(disk))
+    assert.deepStrictEqual(stored, fromMemory)
+    const all = yield* Effect.provide(readAll(1), on(disk))
+    assert.strictEqual(all.length, 120)
+  }))
+
+it.effect("replaced records are there from the first revision that is not compacted", () =>
+  Effect.gen(function*() {
+    const disk = newDisk()
+    yield* Effect.provide(apply(1, [...puts(1, 100), { _tag: "Compact", revision: 75 }]), on(disk))
+    const lines = yield* Effect.provide(readAll(76, allKeys, true), on(disk))
+    assert.deepStrictEqual(lines.slice(8, 12), ["84: 4=84", "85: 5=85", "86: 6=86 (was 76)", "87: 7=87 (was 77)"])
+  }))
+
+it.effect("goes on with the block that a node which stopped had begun", () =>
+  Effect.gen(function*() {
+    const stopping = newDisk()
+    const running = newDisk()
+    const batches = [puts(1, 40), puts(41, 70), puts(71, 127), puts(128, 128), puts(129, 200)]
+    let next = 1
+    for (const batch of batches) {
+      yield* Effect.provide(apply(next, batch), on(stopping))
+      next += batch.length
+    }
+    yield* Effect.provide(apply(1, batches.flat()), on(running))
+    assert.deepStrictEqual([...stopping.state.rows], [...running.state.rows])
+  }))
+
+it.effect("goes on with the history of a state that was installed, as the node that it came from does", () =>
+  Effect.gen(function*() {
+    const sender = newDisk()
+    yield* Effect.provide(apply(1, [...puts(1, 200), { _tag: "Compact", revision: 70 }]), on(sender))
+    const sent = yield* Effect.provide(readAll(71, allKeys, true), on(sender))
+    const receiver = newDisk()
+    const services = KvStateMachine.layerWith(defaultHistoryLimits).pipe(
+      Layer.provideMerge(MemoryStore.layer(receiver)),
+      Layer.fresh
+    )
+    yield* Effect.gen(function*() {
+      yield* apply(1, [put("own", "1"), put("own", "2")])
+      const store = yield* StateStore
+      yield* Effect.scoped(Effect.gen(function*() {
+        const incoming = yield* store.import
+        yield* incoming.write([...sender.state.rows])
+        yield* incoming.finish({ index: LogIndex(201), term: Term(1) })
+      }))
+      yield* StateMachine.use(({ reload }) => reload)
+      assert.deepStrictEqual(yield* readAll(71, allKeys, true), sent)
+      const feed = yield* ChangeFeed
+      const request = { ranges: KeyRanges.of(allKeys), previous: true }
+      assert.deepInclude(yield* Effect.flip(feed.next(request, 3)), { _tag: "Compacted", oldest: 71 })
+      yield* apply(202, puts(201, 270))
+      assert.deepStrictEqual((yield* readAll(199, allKeys, true)).slice(2), yield* readAll(201, allKeys, true))
+    }).pipe(Effect.provide(services))
+    yield* Effect.provide(apply(202, puts(201, 270)), on(sender))
+    assert.deepStrictEqual([...receiver.state.rows], [...sender.state.rows])
+    const afterwards = yield* Effect.provide(readAll(71, allKeys, true), on(receiver))
+    assert.deepStrictEqual(afterwards, yield* Effect.provide(readAll(71, allKeys, true), on(sender)))
+  }))
+
+/** Bytes of a block before its first revision. */
+const blockHeadBytes = 8
+
+it.effect("ends before a damaged revision, and names it when that is asked for", () =>
+  Effect.gen(function*() {
+    const disk = newDisk()
+    yield* Effect.provide(apply(1, puts(1, 200)), on(disk))
+    const [, second] = [...disk.state.rows].filter(({ key }) => key[0] === 0x20)
+    assert(second !== undefined)
+    // The tag of its second revision's change.
+    second.value[blockHeadBytes + decodeBlock(second).bytesOf(65) + 16] = 0xff
+    const request = { ranges: KeyRanges.of(allKeys), previous: false }
+    yield* Effect.gen(function*() {
+      const feed = yield* ChangeFeed
+      assert.strictEqual((yield* feed.next(request, 1)).through, 65)
+      const error = yield* Effect.flip(feed.next(request, 66))
+      assert.deepInclude(error, { _tag: "StorageCorruption" })
+      assert.include(error.message, "revision 66")
+    }).pipe(Effect.provide(on(disk)))
+    second.value.fill(0xff)
+    yield* Effect.gen(function*() {
+      const feed = yield* ChangeFeed
+      assert.strictEqual((yield* feed.next(request, 1)).through, 64)
+      const error = yield* Effect.flip(feed.next(request, 65))
+      assert.deepInclude(error, { _tag: "StorageCorruption" })
+      assert.include(error.message, "revision 65")
+    }).pipe(Effect.provide(on(disk)))
+  }))
+
+it.effect("a machine whose last block of history is missing or damaged does not start", () =>
+  Effect.gen(function*() {
+    const disk = newDisk()
+    yield* Effect.provide(apply(1, puts(1, 200)), on(disk))
+    const last = [...disk.state.rows].findLast(({ key }) => key[0] === 0x20)
+    assert(last !== undefined)
+    last.value.fill(0xff)
+    const error = yield* Effect.flip(Effect.provide(ChangeFeed, on(disk)))
+    assert.deepInclude(error, { _tag: "StorageCorruption" })
+    assert.include(error.message, "revision 200")
   }))
 
 /** The commands that are due, as tags and what they carry. */

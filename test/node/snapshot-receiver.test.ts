@@ -15,6 +15,7 @@ import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { someCluster } from "../client/Identities.ts"
+import { blockOf } from "../kv/HistoryBlocks.ts"
 
 const point = (index: number): LogPoint => ({ index: LogIndex(index), term: Term(1) })
 const key = (name: string) => recordKey(new TextEncoder().encode(name))
@@ -24,13 +25,24 @@ const identityRow = (identity: string = someCluster): StateRow => ({
   value: encodeIdentityRow(parseIdentity(identity) as ClusterIdentity)
 })
 
+const history = blockOf([{
+  revision: 1,
+  logTimeMs: 0,
+  changes: [{ key: Uint8Array.of(0), record: undefined, previousRevision: 0, previous: undefined }]
+}])
+const historyBytes = history.bytesThrough
+
 /** Keys that all came in one revision, whose history is compacted. */
 const keys = (count: number): ReadonlyArray<StateRow> => [
-  { key: figuresKey, value: encodeFigures({ ...noFigures, revision: 1, compacted: 1 }) },
+  {
+    key: figuresKey,
+    value: encodeFigures({ ...noFigures, revision: 1, compacted: 1, historyBytes, compactedBytes: historyBytes })
+  },
   ...Array.from({ length: count }, (_, i) => ({
     key: key(String(i).padStart(6, "0")),
     value: encodeRecord({ createRevision: 1, modRevision: 1, version: 1, lease: 0, value: Uint8Array.of(1) })
-  }))
+  })),
+  history.row
 ]
 
 interface Received {
@@ -85,7 +97,7 @@ describe("a snapshot with right checksums", () => {
   it.effect("is installed when it has what the node knows", () =>
     Effect.gen(function*() {
       const { refused, rows, warnings } = yield* receive(before, [identityRow(), ...keys(400)], someCluster)
-      assert.deepStrictEqual([refused, rows, warnings], [undefined, 402, []])
+      assert.deepStrictEqual([refused, rows, warnings], [undefined, 403, []])
     }))
 
   it.effect("is refused when it is empty, or of another cluster, and the state stays", () =>
@@ -103,7 +115,7 @@ describe("a snapshot with right checksums", () => {
   it.effect("is refused when a row would stop the node later", () =>
     Effect.gen(function*() {
       for (const value of [new Uint8Array(5), encodeRecord({ ...noRecord, modRevision: Number.MAX_SAFE_INTEGER })]) {
-        const sent = [identityRow(), ...keys(3), { key: key("z"), value }]
+        const sent = [identityRow(), ...keys(3).slice(0, -1), { key: key("z"), value }]
         const { refused, rows } = yield* receive(before, sent, someCluster)
         assert.match(refused ?? "", /row 6, stored as "\\x10z": /)
         assert.strictEqual(rows, before.length)
@@ -114,9 +126,9 @@ describe("a snapshot with right checksums", () => {
     Effect.gen(function*() {
       const { refused, rows, warnings } = yield* receive(before, [identityRow(), ...keys(3)], someCluster)
       assert.isUndefined(refused)
-      assert.strictEqual(rows, 5)
+      assert.strictEqual(rows, 6)
       assert.lengthOf(warnings, 1)
-      assert.match(warnings[0] ?? "", /has 5 rows, .* 502\. .*flaredb backup FILE --from memory --replaced/)
+      assert.match(warnings[0] ?? "", /has 6 rows, .* 503\. .*flaredb backup FILE --from memory --replaced/)
     }))
 })
 

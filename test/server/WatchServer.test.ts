@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import type { WatchPart, WatchRequest } from "../../src/client/Connection.ts"
 import { allKeys, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
 import { KeyRanges } from "../../src/kv/KeyRanges.ts"
-import { partBytes } from "../../src/machine/ChangeFeed.ts"
+import { partBytes } from "../../src/machine/FeedPart.ts"
 import { SortedRows } from "../../src/storage/memory/SortedRows.ts"
 import type { TestNode } from "../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
@@ -340,11 +340,12 @@ it.effect("a history that cannot be read stops the node, as any other part of it
     yield* node.stop
     const { state } = node.disk
     const historyByte = 0x20
-    const garbage = Uint8Array.of(0xff)
+    /** The first change is neither a put nor a delete. */
+    const damaged = (block: Uint8Array) => Uint8Array.from(block).fill(0xff, 24, 25)
     node.disk.state = {
       ...state,
       rows: SortedRows.from(
-        [...state.rows].map(({ key, value }) => ({ key, value: key[0] === historyByte ? garbage : value }))
+        [...state.rows].map(({ key, value }) => ({ key, value: key[0] === historyByte ? damaged(value) : value }))
       )
     }
     yield* node.start

@@ -5,8 +5,12 @@ import { cpSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { LogIndex } from "../../src/raft/Types.ts"
 import { FloorFile, readFloor } from "../../src/storage/DurableFloor.ts"
+import { DataDir } from "../../src/storage/DataDir.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
+import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
+import * as RocksLogStore from "../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
+import { StorageIoError } from "../../src/storage/StorageError.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
@@ -86,5 +90,34 @@ it.live("is not raised to a tail that was being removed when the node was asked 
       yield* Fiber.interrupt(removing)
     }).pipe(Effect.provide(storage(path)), Effect.provideService(FloorFile, observed))
     assert.strictEqual(yield* floorAt(path), 2)
+    assert.strictEqual((yield* recoveredFrom(path)).lastIndex, 2)
+  }))
+
+it.live("is not raised to a tail whose removal was written and could not be synced", () =>
+  Effect.gen(function*() {
+    const options = { path: join(yield* temporaryFolder, "node-1"), clusterId: "orders", nodeId: 1, voters: [1, 2, 3] }
+    const { path } = options
+    let fails = false
+    const failure = new StorageIoError({ operation: "sync", path, cause: new Error("the disk said no") })
+    const unsynced = Layer.effect(
+      RocksDb,
+      Effect.map(RocksDb, (database) =>
+        RocksDb.of({
+          ...database,
+          writeAll: (batches) =>
+            Effect.andThen(database.writeAll(batches), Effect.suspend(() => fails ? Effect.fail(failure) : Effect.void))
+        }))
+    )
+    const layer = RocksLogStore.layer.pipe(
+      Layer.provide(unsynced.pipe(Layer.provideMerge(DataDir.layer(options))))
+    )
+    yield* Effect.gen(function*() {
+      const log = yield* LogStore
+      yield* log.append([writeOf(sampleEntries(1, 3, 1))])
+      while ((yield* floorAt(path)) < 3) yield* Effect.sleep(5)
+      fails = true
+      assert.strictEqual(yield* Effect.flip(log.append([conflicting])), failure)
+    }).pipe(Effect.provide(Layer.fresh(layer)))
+    assert.strictEqual(yield* floorAt(path), 1)
     assert.strictEqual((yield* recoveredFrom(path)).lastIndex, 2)
   }))

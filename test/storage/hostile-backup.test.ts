@@ -12,9 +12,10 @@ import { SnapshotEncoder } from "../../src/codec/SnapshotChunk.ts"
 import type { StateRow } from "../../src/codec/StateRows.ts"
 import { Writer } from "../../src/kv/Binary.ts"
 import { decodeFigures, encodeFigures } from "../../src/kv/Figures.ts"
-import { encodeRevision } from "../../src/kv/History.ts"
+import type { Revision } from "../../src/kv/History.ts"
+import type { HistoryBlock } from "../../src/kv/HistoryBlock.ts"
 import { decodeRecord, encodeRecord } from "../../src/kv/KeyRecord.ts"
-import { figuresKey, leaseKey, leaseKeyKey, recordKey, revisionKey, sessionKey } from "../../src/kv/Keyspace.ts"
+import { figuresKey, historyKey, leaseKey, leaseKeyKey, recordKey, sessionKey } from "../../src/kv/Keyspace.ts"
 import { encodeLease } from "../../src/kv/Lease.ts"
 import { encodeSession } from "../../src/kv/Session.ts"
 import { checkOfBackup } from "../../src/machine/StateCheck.ts"
@@ -24,6 +25,7 @@ import { MemoryDisk } from "../../src/storage/memory/MemoryStore.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import { restore, restoreInto } from "../../src/storage/backup/Restore.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
+import { blockOf, decodeBlock, revisionsOf } from "../kv/HistoryBlocks.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const passTime = TestClock.adjust(10)
@@ -89,9 +91,36 @@ const figures = (good: Good) => decodeFigures(valueOf(good, figuresKey)) ?? asse
 const record = (good: Good, key: string) =>
   decodeRecord(valueOf(good, recordKey(utf8(key)))) ?? assert.fail("no record")
 
-type Change = (good: Good) => { readonly header?: Partial<BackupHeader>; readonly rows?: ReadonlyArray<StateRow> }
+type Change = (good: Good) => {
+  readonly header?: Partial<BackupHeader>
+  readonly rows?: ReadonlyArray<StateRow>
+  /** Keys of rows that are left out. */
+  readonly without?: ReadonlyArray<Uint8Array>
+}
 
 const row = (key: Uint8Array, value: Uint8Array) => ({ rows: [{ key, value }] })
+
+/** The one block that the history of a good backup has, with other revisions in it. */
+const history = (
+  good: Good,
+  change: (revisions: ReadonlyArray<Revision>) => ReadonlyArray<Revision>,
+  bytesBefore = 0
+): ReturnType<Change> => {
+  const { key, value } = blockOf(change(revisionsOf(historyOf(good))), bytesBefore).row
+  return row(key, value)
+}
+
+const historyOf = (good: Good): HistoryBlock => decodeBlock({ key: historyKey(1), value: valueOf(good, historyKey(1)) })
+
+const lastOf = (revisions: ReadonlyArray<Revision>): Revision => revisions.at(-1) ?? assert.fail("no revisions")
+
+/** The history as two blocks, the second one of which begins with the revision `at`, or has `from` as its first. */
+const split = (good: Good, at: number, from = at) => {
+  const revisions = revisionsOf(historyOf(good))
+  const first = blockOf(revisions.slice(0, at - 1))
+  const second = blockOf(revisions.slice(from - 1), first.bytesThrough)
+  return { both: { rows: [first.row, second.row] }, withoutFirst: { rows: [second.row], without: [first.row.key] } }
+}
 
 /** What is changed about a good backup, and what is said of it. */
 const attacks: ReadonlyArray<readonly [string, Change, RegExp]> = [
@@ -141,13 +170,60 @@ const attacks: ReadonlyArray<readonly [string, Change, RegExp]> = [
     (good) => row(recordKey(new Uint8Array(5_000)), valueOf(good, recordKey(utf8("key 1")))),
     /5000/
   ],
-  ["history that is cut short", () => row(revisionKey(4), new Uint8Array(19)), /history of revision 4 is malformed/],
+  [
+    "history that is cut short",
+    () => row(historyKey(1), new Uint8Array(19)),
+    /history from revision 1 on is malformed/
+  ],
+  [
+    "history that ends early",
+    (good) => history(good, (revisions) => revisions.slice(0, -1)),
+    /history ends at revision 6, and the store at 7/
+  ],
+  [
+    "history that goes on behind the store",
+    (good) => history(good, (revisions) => [...revisions, { ...lastOf(revisions), revision: 8 }]),
+    /history has revision 8, and the store ends at 7/
+  ],
   [
     "history of another size",
-    () => row(revisionKey(4), encodeRevision({ revision: 4, logTimeMs: 1, changes: [] }, 7)),
-    /size of the history is 27/
+    (good) => history(good, (revisions) => revisions, 7),
+    /size of the compacted history is .*, and not/
   ],
-  ["history of a later revision", () => row(revisionKey(900), new Uint8Array(20)), /revision 900 came where/],
+  [
+    "a revision without changes",
+    (good) => history(good, (revisions) => [...revisions.slice(0, -1), { ...lastOf(revisions), changes: [] }]),
+    /revision 7 changes nothing/
+  ],
+  [
+    "a block of history with too much in it",
+    (good) =>
+      history(good, (revisions) => {
+        const large = (change: Revision["changes"][number]) => ({ ...change, key: new Uint8Array(4_096) })
+        return revisions.map((one, i) => i < 2 ? one : { ...one, changes: one.changes.map(large) })
+      }),
+    /block of history from revision 1 on has too much in it/
+  ],
+  [
+    "history without its beginning",
+    (good) => split(good, 4).withoutFirst,
+    /history begins with revisions 4 to 7, and is compacted up to 2/
+  ],
+  [
+    "a block of history that is not full before the next one",
+    (good) => split(good, 4).both,
+    /revision 4 begins a block of history where the one before it has room/
+  ],
+  [
+    "a gap in the history",
+    (good) => split(good, 4, 5).both,
+    /revision 5 came where the history has 4/
+  ],
+  [
+    "history out of its time",
+    (good) => history(good, (revisions) => revisions.map((one, i) => ({ ...one, logTimeMs: 100 - i }))),
+    /the log time/
+  ],
   ["a lease that is cut short", (good) => row(leaseKey(lease(good)), new Uint8Array(3)), /lease is malformed/],
   [
     "a lease that never ends",
@@ -202,6 +278,7 @@ describe("a backup with right checksums is refused, and nothing is written, for"
       const file = join(folder, "a")
       const rows = new Map(good.rows)
       const changed = change(good)
+      for (const key of changed.without ?? []) rows.delete(hex(key))
       for (const each of changed.rows ?? []) rows.set(hex(each.key), each)
       fileOf(file, { ...good.header, ...changed.header }, rows.values())
       const dry = yield* Effect.flip(readBackup(file, { check: checkOfBackup }))

@@ -144,24 +144,36 @@ const make = Effect.gen(function*() {
     )
   }
 
+  /** A removal that fails may have happened all the same: from before it on, the tail is not known to be durable. */
+  const forgetTail = (writes: ReadonlyArray<LogWrite>): void => {
+    for (const { truncateFrom } of writes) {
+      if (truncateFrom !== undefined && truncateFrom <= durable.index) durable = floor ?? compactedPoint
+    }
+  }
+
   let compactedPoint = compacted
 
   const append = (writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> => {
     if (writes.length === 0) return Effect.void
     const truncates = writes.some((write) => write.truncateFrom !== undefined)
     const written = Effect.map(database.writeAll(batches(writes)), () => {
-      for (const { entries, hardState, truncateFrom } of writes) {
+      for (const { entries, hardState } of writes) {
         if (hardState !== undefined) vote = voteOf(hardState)
         const last = entries[entries.length - 1]
         if (last !== undefined) durable = { index: last.index, term: last.term }
-        else if (truncateFrom !== undefined && truncateFrom <= durable.index) durable = floor ?? compactedPoint
       }
     })
     if (!truncates) return written
     // How low the floor has to go is decided once nobody else moves it, and what was written is known as written even when
     // the node is asked to stop in the middle: the floor that is raised last must not speak of entries that are gone.
     return Effect.uninterruptible(
-      Semaphore.withPermit(floorLock, Effect.andThen(Effect.suspend(() => lowerFloor(writes)), written))
+      Semaphore.withPermit(
+        floorLock,
+        Effect.suspend(() => lowerFloor(writes)).pipe(
+          Effect.andThen(Effect.sync(() => forgetTail(writes))),
+          Effect.andThen(written)
+        )
+      )
     )
   }
 

@@ -1,6 +1,7 @@
 /** Watches everything that changes, from one node after another, and misses nothing. */
 import { Cause, Effect } from "effect"
-import type { ChangeFeed, FeedPart, FeedRequest } from "../../../src/machine/ChangeFeed.ts"
+import type { ChangeFeed } from "../../../src/machine/ChangeFeed.ts"
+import type { FeedPart, FeedRequest } from "../../../src/machine/FeedPart.ts"
 import { prefixRange } from "../../../src/kv/KeyRange.ts"
 import { KeyRanges } from "../../../src/kv/KeyRanges.ts"
 import { demand } from "../Oracle.ts"
