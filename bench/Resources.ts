@@ -40,3 +40,10 @@ const allocatedBytes = (directory: string): number => {
 
 export const resourcesOf = (pid: number, directory: string): Effect.Effect<Resources> =>
   Effect.sync(() => ({ rssMiB: statusMiB(pid, "VmRSS"), diskMiB: allocatedBytes(directory) / mebi }))
+
+/** Bytes that a process has had written to disks since it started: what went through the page cache counts once. */
+export const writtenBytes = (pid: number): Effect.Effect<number> =>
+  Effect.sync(() => {
+    const match = /^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))
+    return match === null ? Number.NaN : Number(match[1])
+  })
