@@ -47,3 +47,19 @@ export const writtenBytes = (pid: number): Effect.Effect<number> =>
     const match = /^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))
     return match === null ? Number.NaN : Number(match[1])
   })
+
+/** Seconds of processor time. */
+export interface ProcessorTime {
+  readonly all: number
+  /** Of the thread that runs JavaScript alone. Nothing can take less time than that, whatever else the machine does. */
+  readonly mainThread: number
+}
+
+/** Processor time that a process has taken since it started; the system counts that of all threads in hundredths. */
+export const processorTime = (pid: number): Effect.Effect<ProcessorTime> =>
+  Effect.sync(() => {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+    const [, , , , , , , , , , , , user, system] = stat.slice(stat.lastIndexOf(")") + 1).split(" ")
+    const [onProcessor] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ")
+    return { all: (Number(user) + Number(system)) / 100, mainThread: Number(onProcessor) / 1e9 }
+  })

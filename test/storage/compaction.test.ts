@@ -1,14 +1,14 @@
 /** What a compaction of the log costs: the tables of the entries that stay are not written again. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
-import { readdirSync } from "node:fs"
+import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
 import { encodeRecord, indexOfLogKey, logEnd, logKey, stateKeys } from "../../src/storage/Codec.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
-import { sampleEntries, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const tables = (path: string) => readdirSync(path).filter((name) => name.endsWith(".sst"))
@@ -142,4 +142,28 @@ describe("a compaction of the log", () => {
       ).pipe(Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false }))))
       assert.strictEqual(left[0], 301)
     }))
+})
+
+describe("the write-ahead log", () => {
+  it.live("does not grow for ever behind a hard state that stays", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      const walBytes = () =>
+        readdirSync(path).filter((name) => name.endsWith(".log"))
+          .reduce((sum, name) => sum + (statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0), 0)
+      const mebi = 1024 * 1024
+      yield* Effect.gen(function*() {
+        const log = yield* LogStore
+        const hardState = { term: Term(1), votedFor: undefined, commit: LogIndex(0) }
+        yield* log.append([writeOf([], { hardState })])
+        for (let index = 1; index <= 40; index++) {
+          yield* log.append([writeOf([sampleEntry(index, 1, "x".repeat(mebi))])])
+        }
+        while (walBytes() > 8 * mebi) yield* Effect.sleep(5)
+      }).pipe(
+        Effect.provide(
+          RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], writeBufferBytes: mebi })
+        )
+      )
+    }), 20_000)
 })

@@ -5,6 +5,7 @@
  */
 import { Effect, Layer, Schedule, Semaphore } from "effect"
 import { CodecError, encodeEntry } from "../../codec/EntryRecord.ts"
+import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, HardState, LogPoint } from "../../raft/Types.ts"
 import { addIndex, LogIndex, minIndex, origin } from "../../raft/Types.ts"
 import { behindLogKey, encodeRecord, logEnd, logKey, stateKeys } from "../Codec.ts"
@@ -28,6 +29,12 @@ import { StorageCorruption } from "../StorageError.ts"
  * millisecond.
  */
 const batchOperations = 1_000
+
+/**
+ * Bytes of entries after which the hard state is written to a table. It is a few rows in each term, and as long as one of
+ * them is only in a write-ahead log, RocksDB keeps that file and all that follow, and reads them at the next start.
+ */
+const entryBytesBetweenFlushes = 16 * 1024 * 1024
 
 /** How often the durable floor follows the log. */
 const floorInterval = "1 second"
@@ -149,12 +156,22 @@ const make = Effect.gen(function*() {
 
   let compactedPoint = compacted
 
+  /** Since the hard state was last flushed. */
+  let appendedBytes = 0
+
+  const releaseLogFiles = Effect.suspend(() => {
+    if (appendedBytes < entryBytesBetweenFlushes) return Effect.void
+    appendedBytes = 0
+    return database.flush("raft_state")
+  })
+
   const append = (writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> => {
     if (writes.length === 0) return Effect.void
     const truncates = writes.some((write) => write.truncateFrom !== undefined)
     const written = Effect.map(database.writeAll(batches(writes)), () => {
       for (const { entries, hardState, truncateFrom } of writes) {
         if (hardState !== undefined) vote = voteOf(hardState)
+        for (const entry of entries) appendedBytes += entryBytes(entry)
         const last = entries[entries.length - 1]
         if (last !== undefined) durable = { index: last.index, term: last.term }
         else if (truncateFrom !== undefined && truncateFrom <= durable.index) durable = floor ?? compactedPoint
@@ -214,8 +231,8 @@ const make = Effect.gen(function*() {
   })
 
   yield* database.failure.inBackground(
-    "write the durable floor",
-    Effect.repeat(raiseFloor, Schedule.spaced(floorInterval))
+    "follow the log",
+    Effect.repeat(Effect.andThen(raiseFloor, releaseLogFiles), Schedule.spaced(floorInterval))
   )
   yield* database.failure.inBackground("check the log", scrub.run)
   yield* Effect.addFinalizer(() =>
