@@ -40,3 +40,26 @@ const allocatedBytes = (directory: string): number => {
 
 export const resourcesOf = (pid: number, directory: string): Effect.Effect<Resources> =>
   Effect.sync(() => ({ rssMiB: statusMiB(pid, "VmRSS"), diskMiB: allocatedBytes(directory) / mebi }))
+
+/** Bytes that a process has had written to disks since it started: what went through the page cache counts once. */
+export const writtenBytes = (pid: number): Effect.Effect<number> =>
+  Effect.sync(() => {
+    const match = /^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))
+    return match === null ? Number.NaN : Number(match[1])
+  })
+
+/** Seconds of processor time. */
+export interface ProcessorTime {
+  readonly all: number
+  /** Of the thread that runs JavaScript alone. Nothing can take less time than that, whatever else the machine does. */
+  readonly mainThread: number
+}
+
+/** Processor time that a process has taken since it started; the system counts that of all threads in hundredths. */
+export const processorTime = (pid: number): Effect.Effect<ProcessorTime> =>
+  Effect.sync(() => {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+    const [, , , , , , , , , , , , user, system] = stat.slice(stat.lastIndexOf(")") + 1).split(" ")
+    const [onProcessor] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ")
+    return { all: (Number(user) + Number(system)) / 100, mainThread: Number(onProcessor) / 1e9 }
+  })

@@ -12,7 +12,8 @@ import { table } from "../src/bin/Table.ts"
 import { KeyValue } from "../src/client/index.ts"
 import type { ClusterNode } from "../test/cluster/Cluster.ts"
 import * as Cluster from "../test/cluster/Cluster.ts"
-import { resourcesOf } from "./Resources.ts"
+import type { ProcessorTime } from "./Resources.ts"
+import { processorTime, resourcesOf } from "./Resources.ts"
 
 const valueBytes = 128
 
@@ -39,8 +40,9 @@ const timed = <A, E, R>(work: Effect.Effect<A, E, R>) =>
     return Effect.map(work, () => (performance.now() - begin) / 1000)
   })
 
+/** Waits until all nodes have applied the same. It asks seldom: a node that answers all the time has less time left. */
 const levelled = (cluster: Cluster.Cluster) =>
-  cluster.until((reports) => reports.length === 3 && new Set(reports.map(({ applied }) => applied)).size === 1)
+  cluster.until((reports) => reports.length === 3 && new Set(reports.map(({ applied }) => applied)).size === 1, 50)
 
 const memory = (nodes: ReadonlyArray<ClusterNode>) =>
   Effect.map(
@@ -65,14 +67,25 @@ const recovery = Command.make("bench:recovery", {
       const follower = (yield* cluster.followers)[0] as ClusterNode
       yield* follower.stop("SIGTERM")
       yield* fill("missed", missed)
+      const leader = yield* cluster.leader
       const starting = yield* timed(follower.start)
+      const [startedWith, ledWith] = yield* Effect.all([processorTime(follower.pid), processorTime(leader.pid)])
       const catching = yield* timed(levelled(cluster))
+      const [followed, led] = yield* Effect.all([processorTime(follower.pid), processorTime(leader.pid)])
+      const perEntry = (after: ProcessorTime, before: ProcessorTime) =>
+        `${((after.all - before.all) * 1e6 / missed).toFixed(0)}, of that JavaScript ` +
+        ((after.mainThread - before.mainThread) * 1e6 / missed).toFixed(0)
       rows.push([`follower that missed ${missed} puts: its process starts, s`, starting.toFixed(2)])
+      rows.push(["its processor time until then, s", startedWith.all.toFixed(2)])
       rows.push(["then until it has applied all of them, s", catching.toFixed(2)])
+      rows.push(["its processor time for an entry meanwhile, µs", perEntry(followed, startedWith)])
+      rows.push(["the leader's, µs", perEntry(led, ledWith)])
 
       yield* Effect.forEach(cluster.nodes, (node) => node.stop("SIGTERM"), { concurrency: "unbounded" })
       const cold = yield* timed(Effect.andThen(Cluster.start(cluster), kv.put("first", "commit")))
       rows.push([`cold start of all nodes to the first commit, s`, cold.toFixed(2)])
+      const used = yield* Effect.forEach(cluster.nodes, ({ pid }) => processorTime(pid))
+      rows.push(["processor time of the nodes until then, s", used.map(({ all }) => all.toFixed(2)).join(" ")])
       rows.push(["memory of the nodes then, MiB", yield* memory(cluster.nodes)])
       yield* Console.log(`${machine()}; three nodes, every commit synced`)
       yield* Console.log(table([["WHAT", "FIGURE"], ...rows]))

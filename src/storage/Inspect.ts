@@ -14,7 +14,8 @@ import { formatVersion } from "./DataDir.ts"
 import type { DurableFloor } from "./DurableFloor.ts"
 import { readFloor } from "./DurableFloor.ts"
 import type { RecoveredLog } from "./LogStore.ts"
-import { entryOfRow, recoverLog } from "./RecoveredLog.ts"
+import { entryOfRow } from "./LogCheck.ts"
+import { recoverLog } from "./RecoveredLog.ts"
 import type { Family } from "./rocksdb/Operation.ts"
 import { requireUnused } from "./rocksdb/OpenFailure.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
@@ -52,7 +53,7 @@ const inspectOpen = Effect.fnUntraced(function*(path: string) {
   const database = yield* RocksDb
   const marker = yield* markerOf(path)
   const floor = yield* readFloor(path)
-  const log = yield* recoverLog(database, path, floor)
+  const { log } = yield* recoverLog(database, path, floor, Number.MAX_SAFE_INTEGER)
   const state = yield* recoverState(database, path)
   const [row] = yield* database.getMany(state.family, [identityRowKey])
   const identity = row === undefined ? undefined : decodeIdentityRow(row)

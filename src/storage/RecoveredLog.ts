@@ -1,24 +1,18 @@
 /** Reads what a data directory holds of log, hard state and conf state, and checks that it makes sense. */
-import { Effect } from "effect"
-import { CodecError, decodeEntry } from "../codec/EntryRecord.ts"
-import type { Entry, LogPoint, TermRun } from "../raft/Types.ts"
+import { Context, Effect } from "effect"
+import { CodecError } from "../codec/EntryRecord.ts"
+import type { LogPoint } from "../raft/Types.ts"
 import { addIndex, LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
 import type { HardStateRecord } from "./Codec.ts"
-import { decodeConfState, decodeHardState, decodePoint, indexOfLogKey, logEnd, logKey, stateKeys } from "./Codec.ts"
+import { decodeConfState, decodeHardState, decodePoint, logEnd, logKey, stateKeys } from "./Codec.ts"
 import type { DurableFloor, Vote } from "./DurableFloor.ts"
+import { entryAt, entryOfRow, LogCheck } from "./LogCheck.ts"
+import { termRunsOf } from "./LogTerms.ts"
 import type { RecoveredLog } from "./LogStore.ts"
-import type { Reader, Row } from "./rocksdb/Reader.ts"
+import type { Reader } from "./rocksdb/Reader.ts"
+import type { RocksDb } from "./rocksdb/RocksDb.ts"
 import type { StorageError } from "./StorageError.ts"
 import { StorageCorruption } from "./StorageError.ts"
-
-/** A row of `raft_log` as an entry, or what is wrong with it. */
-export const entryOfRow = (row: Row): Entry | CodecError => {
-  const index = indexOfLogKey(row.key)
-  if (index < 0) return new CodecError(`a key of raft_log is no index: ${Buffer.from(row.key).toString("hex")}`)
-  const entry = decodeEntry(row.value)
-  if (entry instanceof CodecError) return new CodecError(`entry ${index}: ${entry.message}`)
-  return entry.index === index ? entry : new CodecError(`entry ${index} holds the record of entry ${entry.index}`)
-}
 
 /** Reads one record of `raft_state`; `undefined` when it was never written. */
 const record = <A>(
@@ -54,56 +48,111 @@ const voteProblem = (
   return `the hard state says ${vote(term, votedFor)}, but ${vote(known.term, known.votedFor)} was durable: it was lost`
 }
 
+/** What is wrong with a log that should reach `floor`. */
+const floorProblem = (check: LogCheck, floor: DurableFloor | undefined, compacted: LogPoint): string | undefined => {
+  if (floor === undefined || floor.index <= compacted.index) return undefined
+  if (check.last.index < floor.index) {
+    return `the log ends at ${check.last.index}, but it was durable up to ${floor.index}: its tail was lost`
+  }
+  const term = check.termAt(floor.index)
+  return term === floor.term
+    ? undefined
+    : `entry ${floor.index} has term ${term}, but term ${floor.term} was durable there`
+}
+
+/** Has `check` take the rest of the log. */
+const readOn = (reader: Reader, check: LogCheck): Effect.Effect<LogCheck, StorageError> =>
+  Effect.as(
+    reader.scan("raft_log", { gte: logKey(addIndex(check.last.index, 1)), lt: logEnd }, (row) => check.takes(row)),
+    check
+  )
+
 /**
- * Everything start-up needs to know. The whole log is read once: each record's checksum, no gap between indices, no
- * term that goes back. `floor` is how far the log must reach.
+ * How many of the entries that the floor covers a start reads: the newest, which followers and the state machine will
+ * want. What is older is checked later. A short log is read whole.
  */
-export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: string, floor: DurableFloor | undefined) {
-  const hardState = yield* record(reader, path, stateKeys.hardState, decodeHardState)
-  const confState = yield* record(reader, path, stateKeys.confState, decodeConfState)
-  const compactedRecord = yield* record(reader, path, stateKeys.compacted, decodePoint)
+export const EntriesReadAtStart: Context.Reference<number> = Context.Reference<number>(
+  "flaredb/storage/EntriesReadAtStart",
+  { defaultValue: () => 10_000 }
+)
+
+/**
+ * The log read from behind `trusted` on, which the floor covers. The floor says that everything up to it was written and
+ * synced by an earlier run, in order, and it is lowered before a tail goes. So that part is whole, unless the disk has
+ * lost or changed what it had kept. `undefined` when anything looks like it: the whole log tells what is wrong.
+ */
+const readBehind = Effect.fnUntraced(function*(reader: Reader, compacted: LogPoint, trusted: LogIndex) {
+  const entry = yield* entryAt(reader, trusted)
+  if (entry instanceof CodecError) return undefined
+  const termRuns = yield* termRunsOf(reader, compacted, entry)
+  if (termRuns === undefined) return undefined
+  const check = yield* readOn(reader, new LogCheck(entry, termRuns))
+  return check.problem === undefined ? check : undefined
+})
+
+/** Entries that are read at first when a stamp is looked for, and at a time later: the first may be large. */
+const stampPage = 2
+const maxStampPage = 512
+
+/** The stamp of the last entry after `compacted` and up to `last` that has one; 0 when none has. */
+const lastStamp = Effect.fnUntraced(function*(reader: Reader, compacted: LogIndex, last: LogIndex) {
+  let stampMs = 0
+  let end = last
+  for (let limit = stampPage; stampMs === 0 && end > compacted; limit = Math.min(limit * 2, maxStampPage)) {
+    let found = 0
+    const range = { gte: logKey(addIndex(compacted, 1)), lt: logKey(addIndex(end, 1)) }
+    yield* reader.scan("raft_log", { ...range, limit, reverse: true }, (row) => {
+      const entry = entryOfRow(row)
+      found += 1
+      if (!(entry instanceof CodecError)) stampMs = entry.stampMs
+      return stampMs === 0
+    })
+    if (found === 0) break
+    end = addIndex(end, -found)
+  }
+  return stampMs
+})
+
+/** A log as a start found it. */
+export interface FoundLog {
+  readonly log: RecoveredLog
+  /** Up to where it was not read, but is what an earlier run wrote; `log.compacted.index` where all of it was read. */
+  readonly trustedThrough: LogIndex
+}
+
+/**
+ * Everything start-up needs to know. The log must reach `floor`. Of what that covers the newest `readEntries` are read;
+ * what is older has to be checked later (`LogScrub.ts`), and `bytes` is about right then.
+ */
+export const recoverLog = Effect.fnUntraced(function*(
+  database: Pick<RocksDb["Service"], "approximateBytes" | "get" | "getMany" | "scan">,
+  path: string,
+  floor: DurableFloor | undefined,
+  readEntries: number
+) {
+  const hardState = yield* record(database, path, stateKeys.hardState, decodeHardState)
+  const confState = yield* record(database, path, stateKeys.confState, decodeConfState)
+  const compactedRecord = yield* record(database, path, stateKeys.compacted, decodePoint)
   const compacted: LogPoint = compactedRecord === undefined
     ? origin
     : { index: LogIndex(compactedRecord.index), term: Term(compactedRecord.term) }
-
-  const termRuns: Array<TermRun> = []
-  let last: LogPoint = compacted
-  let floorTerm: Term | undefined
-  let lastStampMs = 0
-  let bytes = 0
-  let problem: string | undefined
-  const resetting = (yield* reader.get("raft_state", stateKeys.resetting)) !== undefined
   // An interrupted reset left entries that no longer count.
+  const resetting = (yield* database.get("raft_state", stateKeys.resetting)) !== undefined
+
+  let trustedThrough = compacted.index
+  let check = new LogCheck(compacted)
   if (!resetting) {
-    yield* reader.scan("raft_log", { gte: logKey(addIndex(compacted.index, 1)), lt: logEnd }, (row) => {
-      const entry = entryOfRow(row)
-      if (entry instanceof CodecError) problem = entry.message
-      else if (entry.index !== last.index + 1) problem = `entry ${last.index + 1} is missing, ${entry.index} follows`
-      else if (entry.term < last.term) problem = `entry ${entry.index} has term ${entry.term} after term ${last.term}`
-      else {
-        if (entry.term !== termRuns[termRuns.length - 1]?.term) {
-          termRuns.push({ firstIndex: entry.index, term: entry.term })
-        }
-        if (floor !== undefined && entry.index === floor.index) floorTerm = entry.term
-        last = { index: entry.index, term: entry.term }
-        bytes += row.value.byteLength
-        if (entry.stampMs !== 0) lastStampMs = entry.stampMs
-      }
-      return problem === undefined
-    })
+    const trusted = LogIndex(Math.max(compacted.index, (floor?.index ?? 0) - readEntries))
+    const behind = trusted > compacted.index ? yield* readBehind(database, compacted, trusted) : undefined
+    if (behind !== undefined) trustedThrough = trusted
+    check = behind ?? (yield* readOn(database, check))
   }
-  if (problem === undefined && floor !== undefined && floor.index > compacted.index) {
-    if (last.index < floor.index) {
-      problem = `the log ends at ${last.index}, but it was durable up to ${floor.index}: its tail was lost`
-    } else if (floorTerm !== floor.term) {
-      problem = `entry ${floor.index} has term ${floorTerm}, but term ${floor.term} was durable there`
-    }
-  }
-  problem ??= voteProblem(hardState, floor?.vote)
+  const problem = check.problem ?? floorProblem(check, floor, compacted) ?? voteProblem(hardState, floor?.vote)
   if (problem !== undefined) {
-    return yield* new StorageCorruption({ path, detail: problem, safe: `log entries up to ${last.index}` })
+    return yield* new StorageCorruption({ path, detail: problem, safe: `log entries up to ${check.last.index}` })
   }
-  const recovered: RecoveredLog = {
+  const firstKey = logKey(addIndex(compacted.index, 1))
+  const log: RecoveredLog = {
     hardState: {
       term: Term(hardState?.term ?? 0),
       votedFor: hardState === undefined || hardState.votedFor === null ? undefined : NodeId(hardState.votedFor),
@@ -112,10 +161,13 @@ export const recoverLog = Effect.fnUntraced(function*(reader: Reader, path: stri
     },
     confState: { voters: (confState?.voters ?? []).map(NodeId) },
     compacted,
-    lastIndex: last.index,
-    bytes,
-    lastStampMs,
-    termRuns
+    lastIndex: check.last.index,
+    bytes: trustedThrough > compacted.index
+      ? yield* database.approximateBytes("raft_log", firstKey, logEnd)
+      : check.bytes,
+    lastStampMs: check.lastStampMs || (yield* lastStamp(database, compacted.index, trustedThrough)),
+    termRuns: check.termRuns
   }
-  return recovered
+  const found: FoundLog = { log, trustedThrough }
+  return found
 })

@@ -153,9 +153,10 @@ export interface Cluster {
   /** Waits until a node leads, and gives it. */
   readonly leader: Effect.Effect<ClusterNode, never, ClusterAdmin>
   readonly followers: Effect.Effect<ReadonlyArray<ClusterNode>, never, ClusterAdmin>
-  /** Waits until the reports of all running nodes satisfy a condition. */
+  /** Waits until the reports of all running nodes satisfy a condition, which it looks at every so often. */
   readonly until: (
-    condition: (reports: ReadonlyArray<NodeReport>) => boolean
+    condition: (reports: ReadonlyArray<NodeReport>) => boolean,
+    everyMs?: number
   ) => Effect.Effect<ReadonlyArray<NodeReport>, never, ClusterAdmin>
 }
 
@@ -214,10 +215,10 @@ export const make = Effect.fnUntraced(function*(
     ({ status }) =>
       Effect.map(status, (answers) => answers.flatMap(({ report }) => report === undefined ? [] : [report]))
   )
-  const until: Cluster["until"] = (condition) =>
+  const until: Cluster["until"] = (condition, everyMs = askMs) =>
     Effect.flatMap(
       reports,
-      (now) => condition(now) ? Effect.succeed(now) : Effect.andThen(Effect.sleep(askMs), until(condition))
+      (now) => condition(now) ? Effect.succeed(now) : Effect.andThen(Effect.sleep(everyMs), until(condition, everyMs))
     )
   const leads = (all: ReadonlyArray<NodeReport>) => {
     const leaders = all.filter((report) => report.role === "leader").sort((a, b) => b.term - a.term)

@@ -1,38 +1,52 @@
 /** What a compaction of the log costs: the tables of the entries that stay are not written again. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { readdirSync } from "node:fs"
+import { Effect, Fiber, Layer } from "effect"
+import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
+import { encodeRecord, indexOfLogKey, logEnd, logKey, stateKeys } from "../../src/storage/Codec.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
-import { sampleEntries, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const tables = (path: string) => readdirSync(path).filter((name) => name.endsWith(".sst"))
 
-/** Which tables there are when entries 1 to 600 are appended and the first 300 are compacted away. */
-const compacted = Effect.fnUntraced(function*(keptIsInTable: boolean) {
-  const path = join(yield* temporaryFolder, "node-1")
-  return yield* Effect.gen(function*() {
-    const log = yield* LogStore
-    const database = yield* RocksDb
-    yield* database.flush("raft_log")
-    const others = new Set(tables(path))
-    const newTables = () => tables(path).filter((name) => !others.has(name))
-    yield* log.append([writeOf(sampleEntries(1, 300, 1))])
-    yield* database.flush("raft_log")
-    const removed = newTables()
-    yield* log.append([writeOf(sampleEntries(301, 600, 1))])
-    if (keptIsInTable) yield* database.flush("raft_log")
-    yield* log.compact({ index: LogIndex(300), term: Term(1) })
-    const kept = newTables().filter((name) => !removed.includes(name))
-    while (tables(path).some((name) => removed.includes(name))) yield* Effect.sleep(5)
-    assert.lengthOf(yield* log.read(LogIndex(301), LogIndex(600), 1e9), 300)
-    return { kept, left: tables(path) }
-  }).pipe(Effect.provide(RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3] })))
+const directory = Effect.map(temporaryFolder, (folder) => join(folder, "node-1"))
+
+const start = <A, E, R>(path: string, use: Effect.Effect<A, E, R>) =>
+  Effect.provide(
+    use,
+    Layer.fresh(RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3] }))
+  )
+
+/** The tables that some work leaves behind and that were not there before; the oldest first. */
+const newTables = <A, E, R>(path: string, work: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const before = new Set(tables(path))
+    yield* work
+    return tables(path).filter((name) => !before.has(name)).sort()
+  })
+
+const flushLog = RocksDb.use((database) => database.flush("raft_log"))
+
+const append = (from: number, through: number) =>
+  LogStore.use((log) => log.append([writeOf(sampleEntries(from, through, 1))]))
+
+const compact = (through: number) => LogStore.use((log) => log.compact({ index: LogIndex(through), term: Term(1) }))
+
+/** Waits until the room of these tables was given back. */
+const gone = Effect.fnUntraced(function*(path: string, removed: ReadonlyArray<string>) {
+  while (tables(path).some((name) => removed.includes(name))) yield* Effect.sleep(5)
 })
+
+const holds = (from: number, through: number) =>
+  LogStore.use((log) =>
+    Effect.map(log.read(LogIndex(from), LogIndex(through), 1e9), (entries) => {
+      assert.lengthOf(entries, through - from + 1)
+    })
+  )
 
 describe("a compaction of the log", () => {
   for (const keptIsInTable of [true, false]) {
@@ -40,11 +54,116 @@ describe("a compaction of the log", () => {
       `does not write again what it leaves ${keptIsInTable ? "in a table" : "in memory"}`,
       () =>
         Effect.gen(function*() {
-          const { kept, left } = yield* compacted(keptIsInTable)
-          assert.isNotEmpty(kept)
-          assert.includeMembers(left, kept)
+          const path = yield* directory
+          yield* start(
+            path,
+            Effect.gen(function*() {
+              yield* flushLog
+              const removed = yield* newTables(path, Effect.andThen(append(1, 300), flushLog))
+              const [kept] = yield* newTables(
+                path,
+                Effect.gen(function*() {
+                  yield* append(301, 600)
+                  if (keptIsInTable) yield* flushLog
+                  yield* compact(300)
+                })
+              )
+              yield* gone(path, removed)
+              assert.include(tables(path), kept)
+              yield* holds(301, 600)
+            })
+          )
         }),
       20_000
     )
   }
+
+  it.live("does not write again what comes meanwhile", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      yield* start(
+        path,
+        Effect.gen(function*() {
+          const removed = yield* newTables(path, Effect.andThen(append(1, 300), flushLog))
+          const [kept] = yield* newTables(path, Effect.andThen(append(301, 600), flushLog))
+          let next = 601
+          const appending = yield* Effect.forkChild(Effect.forever(Effect.suspend(() => append(next, next++))))
+          yield* compact(300)
+          const afterwards = next + 10
+          while (next < afterwards) yield* Effect.sleep(1)
+          yield* Fiber.interrupt(appending)
+          yield* gone(path, removed)
+          assert.include(tables(path), kept)
+          yield* holds(301, afterwards - 1)
+        })
+      )
+    }), 20_000)
+
+  it.live("does not write again what comes after a start", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      const removed = yield* start(
+        path,
+        Effect.gen(function*() {
+          const first = yield* newTables(path, Effect.andThen(append(1, 300), flushLog))
+          const second = yield* newTables(path, Effect.andThen(append(301, 600), flushLog))
+          yield* compact(300)
+          yield* gone(path, first)
+          return second
+        })
+      )
+      yield* start(
+        path,
+        Effect.gen(function*() {
+          const [kept] = yield* newTables(path, Effect.andThen(append(601, 900), flushLog))
+          yield* compact(600)
+          yield* gone(path, removed)
+          assert.include(tables(path), kept)
+          yield* holds(601, 900)
+        })
+      )
+    }), 20_000)
+
+  it.live("that a crash cut short is finished by the next start", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      yield* start(path, append(1, 600))
+      const point = encodeRecord({ index: 300, term: 1 })
+      yield* RocksDb.use((database) =>
+        database.write("raft_state", [{ _tag: "Put", key: stateKeys.compacted, value: point }], "durable")
+      ).pipe(Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false }))))
+      yield* start(path, holds(301, 600))
+      const left: Array<number> = []
+      yield* RocksDb.use((database) =>
+        database.scan("raft_log", { gte: logKey(LogIndex(1)), lt: logEnd }, ({ key }) => {
+          left.push(indexOfLogKey(key))
+          return true
+        })
+      ).pipe(Effect.provide(Layer.fresh(RocksDb.layer({ path, create: false }))))
+      assert.strictEqual(left[0], 301)
+    }))
+})
+
+describe("the write-ahead log", () => {
+  it.live("does not grow for ever behind a hard state that stays", () =>
+    Effect.gen(function*() {
+      const path = yield* directory
+      const walBytes = () =>
+        readdirSync(path).filter((name) => name.endsWith(".log"))
+          .reduce((sum, name) => sum + (statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0), 0)
+      const mebi = 1024 * 1024
+      yield* Effect.gen(function*() {
+        const log = yield* LogStore
+        const hardState = { term: Term(1), votedFor: undefined, commit: LogIndex(0) }
+        yield* log.append([writeOf([], { hardState })])
+        for (let index = 1; index <= 40; index++) {
+          yield* log.append([writeOf([sampleEntry(index, 1, "x".repeat(mebi))])])
+        }
+        while (walBytes() > 8 * mebi) yield* Effect.sleep(5)
+      }).pipe(
+        Effect.provide(
+          RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], writeBufferBytes: mebi })
+        )
+      )
+    }), 20_000)
 })

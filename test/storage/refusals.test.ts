@@ -11,6 +11,7 @@ import { formatVersion } from "../../src/storage/DataDir.ts"
 import { floorFile, readFloor, writeFloor } from "../../src/storage/DurableFloor.ts"
 import { inspect } from "../../src/storage/Inspect.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
+import { EntriesReadAtStart } from "../../src/storage/RecoveredLog.ts"
 import type { Operation } from "../../src/storage/rocksdb/Operation.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
@@ -208,6 +209,16 @@ describe("corruption is found at the start", () => {
         const error = yield* corrupt(optionsOf(path))
         assert.match(error.detail, expected)
         assert.match((yield* Effect.flip(inspect(path, () => Effect.void))).message, expected)
+      }))
+
+    it.live(`${name}, later where the start takes an earlier run's word for it`, () =>
+      Effect.gen(function*() {
+        const path = yield* usedDirectory
+        yield* tamper(path, "raft_log", ...operations)
+        const running = start(optionsOf(path), LogStore.use(({ failed }) => failed))
+        const error = yield* Effect.flip(Effect.provideService(running, EntriesReadAtStart, 0))
+        if (error._tag !== "StorageCorruption") return assert.fail(`expected corruption, got ${error.message}`)
+        assert.match(error.detail, expected)
       }))
   }
 

@@ -70,12 +70,14 @@ export class RocksDb extends Context.Service<
       start: Uint8Array,
       end: Uint8Array
     ) => Effect.Effect<number, StorageError>
+    /**
+     * Removes a range so that what is written to the family before and after it need not be written again when the room
+     * is given back. Durable when it returns.
+     */
+    readonly removeRange: (family: Family, start: Uint8Array, end: Uint8Array) => Effect.Effect<void, StorageError>
     /** Has the room of a deleted range given back, in the background. The latest range of a family stands for all. */
     readonly reclaimUnsafe: (family: Family, start: Uint8Array, end: Uint8Array) => void
-    /**
-     * Writes what a family has in memory to a table. A range deletion that shares a table with rows it leaves has a
-     * compaction of the range write those anew.
-     */
+    /** Writes what a family has in memory to a table. */
     readonly flush: (family: Family) => Effect.Effect<void, StorageError>
     readonly syncStats: () => SyncStats
   }
@@ -179,6 +181,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
       const range = [bound(start), bound(end)] as const
       return promised("estimate", () => sessions[family].approximateSize(...range, { includeMemtables: true }))
     },
+    removeRange: (family, start, end) => writes.removeRange(family, start, end),
     flush: (family) => promised("flush", () => sessions[family].flush()),
     reclaimUnsafe: (family, start, end) => reclaimer.reclaimUnsafe(family, start, end),
     syncStats: () => wal.stats

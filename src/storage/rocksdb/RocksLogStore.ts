@@ -5,15 +5,18 @@
  */
 import { Effect, Layer, Schedule, Semaphore } from "effect"
 import { CodecError, encodeEntry } from "../../codec/EntryRecord.ts"
+import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, HardState, LogPoint } from "../../raft/Types.ts"
-import { addIndex, LogIndex, origin } from "../../raft/Types.ts"
+import { addIndex, LogIndex, minIndex, origin } from "../../raft/Types.ts"
 import { behindLogKey, encodeRecord, logEnd, logKey, stateKeys } from "../Codec.ts"
 import { DataDir } from "../DataDir.ts"
 import type { DurableFloor, Vote } from "../DurableFloor.ts"
 import { readFloor, writeFloor } from "../DurableFloor.ts"
 import type { LogWrite, RecoveredLog } from "../LogStore.ts"
 import { LogStore } from "../LogStore.ts"
-import { entryOfRow, recoverLog } from "../RecoveredLog.ts"
+import { entryOfRow } from "../LogCheck.ts"
+import { LogScrub } from "../LogScrub.ts"
+import { EntriesReadAtStart, recoverLog } from "../RecoveredLog.ts"
 import type { Family, Operation } from "./Operation.ts"
 import { closing } from "./Closing.ts"
 import { RocksDb } from "./RocksDb.ts"
@@ -26,6 +29,12 @@ import { StorageCorruption } from "../StorageError.ts"
  * millisecond.
  */
 const batchOperations = 1_000
+
+/**
+ * Bytes of entries after which the hard state is written to a table. It is a few rows in each term, and as long as one of
+ * them is only in a write-ahead log, RocksDB keeps that file and all that follow, and reads them at the next start.
+ */
+const entryBytesBetweenFlushes = 16 * 1024 * 1024
 
 /** How often the durable floor follows the log. */
 const floorInterval = "1 second"
@@ -71,7 +80,8 @@ const make = Effect.gen(function*() {
   const { path } = yield* DataDir
   let floor = yield* readFloor(path)
   yield* finishReset(database)
-  let recovered = yield* recoverLog(database, path, floor)
+  const found = yield* recoverLog(database, path, floor, yield* EntriesReadAtStart)
+  let recovered = found.log
   const { installed } = yield* recoverState(database, path)
   if (installed !== undefined && !covers(recovered, installed)) {
     yield* Effect.logWarning(
@@ -89,10 +99,8 @@ const make = Effect.gen(function*() {
     }
   }
   const { compacted } = recovered
-  if (compacted.index > 0) {
-    // A crash between the two steps of a compaction leaves entries below the point; removing them again is harmless.
-    yield* database.write("raft_log", [removeThrough(compacted.index)], "durable")
-  }
+  yield* finishCompaction(database, compacted)
+  const scrub = new LogScrub(database, path, compacted, minIndex(found.trustedThrough, recovered.lastIndex))
 
   /** The last point that is synced. */
   let durable: LogPoint = {
@@ -132,7 +140,9 @@ const make = Effect.gen(function*() {
   const lowerFloor = (writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> => {
     let lowest = floor?.index ?? 0
     for (const { truncateFrom } of writes) {
-      if (truncateFrom !== undefined && truncateFrom <= lowest) lowest = LogIndex(truncateFrom - 1)
+      if (truncateFrom === undefined) continue
+      scrub.truncatedFrom(truncateFrom)
+      if (truncateFrom <= lowest) lowest = LogIndex(truncateFrom - 1)
     }
     if (floor === undefined || lowest === floor.index) return Effect.void
     return Effect.flatMap(
@@ -153,12 +163,22 @@ const make = Effect.gen(function*() {
 
   let compactedPoint = compacted
 
+  /** Since the hard state was last flushed. */
+  let appendedBytes = 0
+
+  const releaseLogFiles = Effect.suspend(() => {
+    if (appendedBytes < entryBytesBetweenFlushes) return Effect.void
+    appendedBytes = 0
+    return database.flush("raft_state")
+  })
+
   const append = (writes: ReadonlyArray<LogWrite>): Effect.Effect<void, StorageError> => {
     if (writes.length === 0) return Effect.void
     const truncates = writes.some((write) => write.truncateFrom !== undefined)
     const written = Effect.map(database.writeAll(batches(writes)), () => {
       for (const { entries, hardState } of writes) {
         if (hardState !== undefined) vote = voteOf(hardState)
+        for (const entry of entries) appendedBytes += entryBytes(entry)
         const last = entries[entries.length - 1]
         if (last !== undefined) durable = { index: last.index, term: last.term }
       }
@@ -208,12 +228,13 @@ const make = Effect.gen(function*() {
     if (index <= compactedPoint.index) return
     yield* database.write("raft_state", [putPoint({ index, term })], "durable")
     compactedPoint = { index, term }
-    yield* database.flush("raft_log")
-    yield* database.write("raft_log", [removeThrough(index)], "lazy")
-    database.reclaimUnsafe("raft_log", logKey(LogIndex(1)), behindLogKey(index))
+    scrub.compactedThrough(compactedPoint)
+    yield* removeThrough(database, index)
   })
 
   const reset = Effect.fnUntraced(function*({ index, term }: LogPoint) {
+    scrub.compactedThrough({ index, term })
+    scrub.truncatedFrom(LogIndex(1))
     yield* restartAfter(database, path, { index, term })
     floor = origin
     compactedPoint = { index, term }
@@ -222,9 +243,10 @@ const make = Effect.gen(function*() {
   })
 
   yield* database.failure.inBackground(
-    "write the durable floor",
-    Effect.repeat(raiseFloor, Schedule.spaced(floorInterval))
+    "follow the log",
+    Effect.repeat(Effect.andThen(raiseFloor, releaseLogFiles), Schedule.spaced(floorInterval))
   )
+  yield* database.failure.inBackground("check the log", scrub.run)
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => database.failure.error === undefined ? closing(raiseFloor) : Effect.void)
   )
@@ -247,10 +269,25 @@ const putPoint = (point: LogPoint): Operation => ({
   value: encodeRecord({ index: point.index, term: point.term })
 })
 
-const removeThrough = (index: LogIndex): Operation => ({
-  _tag: "DeleteRange",
-  start: logKey(LogIndex(1)),
-  end: behindLogKey(index)
+/** Removes the entries up to `index`, and has their room given back. */
+const removeThrough = (database: RocksDb["Service"], index: LogIndex): Effect.Effect<void, StorageError> => {
+  const range = [logKey(LogIndex(1)), behindLogKey(index)] as const
+  return Effect.map(
+    database.removeRange("raft_log", ...range),
+    () => database.reclaimUnsafe("raft_log", ...range)
+  )
+}
+
+/**
+ * A crash between the two steps of a compaction leaves entries below the point. They are removed only if they are there:
+ * a removal at each start would have a compaction write the whole log again.
+ */
+const finishCompaction = Effect.fnUntraced(function*(database: RocksDb["Service"], { index }: LogPoint) {
+  if (index === 0) return
+  let leftBehind = false
+  const range = { gte: logKey(LogIndex(1)), lt: behindLogKey(index), limit: 1, keysOnly: true }
+  yield* database.scan("raft_log", range, () => (leftBehind = true))
+  if (leftBehind) yield* removeThrough(database, index)
 })
 
 /** Whether a log is one that a snapshot up to `point` leaves behind: it holds that entry, or begins later. */

@@ -8,7 +8,7 @@ import type { FirstFailure } from "../FirstFailure.ts"
 import type { StorageError } from "../StorageError.ts"
 import type { Sessions } from "./Database.ts"
 import type { Family, Operation } from "./Operation.ts"
-import { checkOperation, isState } from "./Operation.ts"
+import { checkOperation, checkRange, isState } from "./Operation.ts"
 import type { Promised } from "./Promised.ts"
 import { multiGet } from "./Reader.ts"
 import { defaultRowLimits, StateRows } from "./StateRows.ts"
@@ -88,6 +88,26 @@ export class Writes {
   writeAll(batches: Batches): Effect.Effect<void, StorageError> {
     for (const { operations } of batches) checkOperations(operations)
     return this.promised("write", () => this.gate.enter(() => this.inOrder(batches)))
+  }
+
+  /**
+   * Removes a range of a family whose later rows stay. A table spans all that was in memory with the deletion, and a
+   * compaction of the range would write anew whatever lies below that table: so the deletion has one to itself. Other
+   * writes wait only while the few rows are flushed that came during the first flush.
+   */
+  removeRange(family: Family, start: Uint8Array, end: Uint8Array): Effect.Effect<void, StorageError> {
+    checkRange(start, end)
+    const flush = () => this.sessions[family].flush()
+    return this.promised("write", async () => {
+      await this.drain()
+      await flush()
+      await this.gate.enter(async () => {
+        await flush()
+        await this.gate.writeLazy(family, [{ _tag: "DeleteRange", start, end }])
+        await flush()
+      })
+      this.rowsOf.get(family)?.forget()
+    })
   }
 
   private async inOrder(batches: Batches): Promise<void> {

@@ -24,6 +24,17 @@ const change = (disk: SimDisk, changed: (image: Image) => Image): void => {
   disk.durable = changed(disk.durable)
 }
 
+/** Few, so that most logs have a part that no start reads. */
+export const entriesReadAtStart = 16
+
+/** The index of the floor; 0 where there is none that can be read. */
+const floorIndex = (disk: SimDisk): number => {
+  if (disk.floor === undefined || disk.damaged.has(damagedFloor)) return 0
+  return (JSON.parse(Buffer.from(disk.floor).toString("utf8", 4)) as { readonly index: number }).index
+}
+
+const damagedFloor = "a bit of the floor"
+
 export interface Damage {
   readonly what: string
   /** Whether a node that starts with it has to refuse: all that a start reads. */
@@ -48,8 +59,9 @@ export const damageDisk = (disk: SimDisk, random: Random, atRest: boolean): Dama
       change(disk, (from) => ({ ...from, raft_log: withRow(from.raft_log, at, value) }))
       disk.damaged.add("a bit of the log")
       const index = Buffer.from(row.key).readUInt32BE(4)
-      // Entries that a compaction leaves behind, or a reset, are not read again.
-      const showsAtStart = index > compactedIn(image) && find(image.raft_state, stateKeys.resetting) === undefined
+      // Entries that a compaction leaves behind, or a reset, are not read again, and old ones not at once.
+      const showsAtStart = index > Math.max(compactedIn(image), floorIndex(disk) - entriesReadAtStart) &&
+        find(image.raft_state, stateKeys.resetting) === undefined
       return { what: `a bit of log entry ${index} flips`, showsAtStart }
     }
     case "hard state": {
@@ -79,13 +91,13 @@ export const damageDisk = (disk: SimDisk, random: Random, atRest: boolean): Dama
       if (disk.floor === undefined) return undefined
       disk.renameFloor(flipped(disk.floor, random))
       disk.syncFloor()
-      disk.damaged.add("a bit of the floor")
+      disk.damaged.add(damagedFloor)
       return { what: "a bit of the floor flips", showsAtStart: true }
     }
     case "tail": {
       // Only a start reads the write-ahead log.
       if (disk.floor === undefined || !atRest) return undefined
-      const floor = (JSON.parse(Buffer.from(disk.floor).toString("utf8", 4)) as { readonly index: number }).index
+      const floor = floorIndex(disk)
       // Recovery drops all that follows a damaged record of the write-ahead log, in every family and without a word. What the
       // floor does not speak of would go unnoticed: the floor is what there is against that.
       const earlier = disk.earlier.filter((image) => compactedIn(image) < floor && lastIndexIn(image) < floor)

@@ -317,6 +317,7 @@ export class SimEngine {
           return bytes
         }, true),
       flush: () => Effect.void,
+      removeRange: (family, start, end) => this.write(family, [{ _tag: "DeleteRange", start, end }], false),
       reclaimUnsafe: () => {},
       syncStats: () => ({ count: 0, totalMs: 0, maxMs: 0 })
     }

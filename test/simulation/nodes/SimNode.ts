@@ -31,6 +31,7 @@ import { NodeId } from "../../../src/raft/Types.ts"
 import { DataDir } from "../../../src/storage/DataDir.ts"
 import { FloorFile } from "../../../src/storage/DurableFloor.ts"
 import { RocksDb } from "../../../src/storage/rocksdb/RocksDb.ts"
+import { EntriesReadAtStart } from "../../../src/storage/RecoveredLog.ts"
 import * as RocksLogStore from "../../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStateStore from "../../../src/storage/rocksdb/RocksStateStore.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
@@ -43,7 +44,7 @@ import type { Random } from "../Random.ts"
 import { DurableView } from "./DurableView.ts"
 import type { MachineClock } from "./SimClock.ts"
 import { makeClock } from "./SimClock.ts"
-import { damageDisk } from "./Damage.ts"
+import { damageDisk, entriesReadAtStart } from "./Damage.ts"
 import type { CrashLoss } from "./SimDisk.ts"
 import { nameOf, SimDisk } from "./SimDisk.ts"
 import type { DiskHealth } from "./SimEngine.ts"
@@ -242,7 +243,8 @@ export class SimNode implements ObservedNode {
         IdentitySource,
         Effect.sync(() => Buffer.from([this.id, this.runs, ...new Uint8Array(14)]))
       ),
-      Context.add(FloorFile, this.floorFile(process))
+      Context.add(FloorFile, this.floorFile(process)),
+      Context.add(EntriesReadAtStart, entriesReadAtStart)
     ) as Context.Context<never>
     const scope = Scopes.makeUnsafe()
     this.scope = scope

@@ -1,0 +1,71 @@
+/** What makes rows of `raft_log` a log: each is whole, none is missing, and terms never go back. */
+import { Effect } from "effect"
+import { CodecError, decodeEntry } from "../codec/EntryRecord.ts"
+import type { Entry, LogIndex, LogPoint, Term, TermRun } from "../raft/Types.ts"
+import { indexOfLogKey, logKey } from "./Codec.ts"
+import type { Reader, Row } from "./rocksdb/Reader.ts"
+import type { StorageError } from "./StorageError.ts"
+
+/** A row of `raft_log` as an entry, or what is wrong with it. */
+export const entryOfRow = (row: Row): Entry | CodecError => {
+  const index = indexOfLogKey(row.key)
+  if (index < 0) return new CodecError(`a key of raft_log is no index: ${Buffer.from(row.key).toString("hex")}`)
+  const entry = decodeEntry(row.value)
+  if (entry instanceof CodecError) return new CodecError(`entry ${index}: ${entry.message}`)
+  return entry.index === index ? entry : new CodecError(`entry ${index} holds the record of entry ${entry.index}`)
+}
+
+/** One entry, or what is wrong with it. */
+export const entryAt = (reader: Reader, index: LogIndex): Effect.Effect<Entry | CodecError, StorageError> => {
+  const key = logKey(index)
+  return Effect.map(
+    reader.get("raft_log", key),
+    (value) => value === undefined ? new CodecError(`entry ${index} is missing`) : entryOfRow({ key, value })
+  )
+}
+
+/** Takes rows in order, and says what is wrong with the first that is wrong. */
+export class LogCheck {
+  /** The last entry that was right. */
+  last: LogPoint
+  /** What is wrong with the one behind it. */
+  problem: string | undefined
+  readonly termRuns: Array<TermRun>
+  /** Bytes of the entries that were taken. */
+  bytes = 0
+  /** The stamp of the last entry that was taken and has one; 0 when none has. */
+  lastStampMs = 0
+
+  /** Rows that follow `last`; `termRuns` is where the terms up to there begin. */
+  constructor(last: LogPoint, termRuns: ReadonlyArray<TermRun> = []) {
+    this.last = last
+    this.termRuns = [...termRuns]
+  }
+
+  /** Takes a row, and answers whether it is right. */
+  takes(row: Row): boolean {
+    const entry = entryOfRow(row)
+    this.problem = entry instanceof CodecError ? entry.message : this.problemOf(entry)
+    if (entry instanceof CodecError || this.problem !== undefined) return false
+    if (entry.term !== this.termRuns[this.termRuns.length - 1]?.term) {
+      this.termRuns.push({ firstIndex: entry.index, term: entry.term })
+    }
+    this.last = { index: entry.index, term: entry.term }
+    this.bytes += row.value.byteLength
+    if (entry.stampMs !== 0) this.lastStampMs = entry.stampMs
+    return true
+  }
+
+  /** The term of an entry; `undefined` where no term begins at or before it. */
+  termAt(index: LogIndex): Term | undefined {
+    let term: Term | undefined
+    for (const run of this.termRuns) if (run.firstIndex <= index) ({ term } = run)
+    return term
+  }
+
+  private problemOf({ index, term }: Entry): string | undefined {
+    const { last } = this
+    if (index !== last.index + 1) return `entry ${last.index + 1} is missing, ${index} follows`
+    return term < last.term ? `entry ${index} has term ${term} after term ${last.term}` : undefined
+  }
+}
