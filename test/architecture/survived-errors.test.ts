@@ -23,7 +23,7 @@ const accepted: Readonly<Record<string, readonly [places: number, why: string]>>
   ],
   "storage/FirstFailure.ts": [2, "where failures of background work are recorded, which stops the node"],
   "storage/rocksdb/WriteGate.ts": [1, "keeps the order of writes; the caller has the error, and `FirstFailure` too"],
-  "storage/rocksdb/StateRows.ts": [3, "the write gate has recorded the error before it comes here"]
+  "storage/rocksdb/WriteBackCache.ts": [3, "the write gate has recorded the error before it comes here"]
 }
 
 it("no error is dropped in storage, node and machine but where it is explained", () => {

@@ -22,6 +22,8 @@ export interface Row {
 /** A family, or where to look which one it is at the moment the read begins. */
 export type FamilyChoice = Family | (() => Family)
 
+export const familyOf = (choice: FamilyChoice): Family => typeof choice === "function" ? choice() : choice
+
 /** Reads, of the newest state or of one moment. */
 export interface Reader {
   readonly get: (
@@ -44,6 +46,15 @@ export interface Reader {
 /** Reads of one moment, for as long as it is open. */
 export interface Snapshot {
   readonly reader: Reader
+  readonly close: Effect.Effect<void>
+}
+
+/** Reads of one family at one moment, for as long as it is open. */
+export interface View {
+  readonly getMany: (
+    keys: ReadonlyArray<Uint8Array>
+  ) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, StorageError>
+  readonly scan: (range: RangeOptions, take: (row: Row) => boolean) => Effect.Effect<void, StorageError>
   readonly close: Effect.Effect<void>
 }
 
@@ -83,7 +94,7 @@ export const multiGet = async (
 }
 
 export const reader = (promised: Promised, sessionOf: (family: Family) => RocksDB, reads: OpenReads): Reader => {
-  const session = (family: FamilyChoice) => sessionOf(typeof family === "function" ? family() : family)
+  const session = (family: FamilyChoice) => sessionOf(familyOf(family))
   return readerOf(session, (operation, read) => promised(operation, () => reads.counted(read)))
 }
 
@@ -102,24 +113,30 @@ const readerOf = (
   },
   scan: (family, range, take) => {
     checkRange(range.gte, range.lt)
-    const limit = range.limit ?? Number.MAX_SAFE_INTEGER
-    if (limit < 1) return Effect.void
-    return counted("scan", async () => {
-      const iterator = session(family).iterator(
-        { gte: range.gte, lt: range.lt },
-        {
-          capacity: Math.min(limit + 1, iteratorCapacity),
-          ...(limit === Number.MAX_SAFE_INTEGER ? {} : { limit }),
-          ...(range.reverse === true ? { reverse: true } : {}),
-          ...(range.keysOnly === true ? { values: false } : {})
-        }
-      )
-      // Leaving the loop early destroys the iterator; a live one would keep `close` waiting for ever.
-      for await (const { key, value } of iterator) {
-        if (!take({ key, value: value ?? empty })) break
-      }
-    })
+    return counted("scan", () => scanRows(session(family), range, take))
   }
 })
+
+/** Rows in order until the range, the limit or `take` ends it. */
+export const scanRows = async (
+  session: RocksDB,
+  { gte, keysOnly, limit = Number.MAX_SAFE_INTEGER, lt, reverse }: RangeOptions,
+  take: (row: Row) => boolean
+): Promise<void> => {
+  if (limit < 1) return
+  const iterator = session.iterator(
+    { gte, lt },
+    {
+      capacity: Math.min(limit + 1, iteratorCapacity),
+      ...(limit === Number.MAX_SAFE_INTEGER ? {} : { limit }),
+      ...(reverse === true ? { reverse: true } : {}),
+      ...(keysOnly === true ? { values: false } : {})
+    }
+  )
+  // Leaving the loop early destroys the iterator; a live one would keep `close` waiting for ever.
+  for await (const { key, value } of iterator) {
+    if (!take({ key, value: value ?? empty })) break
+  }
+}
 
 const empty = new Uint8Array(0)

@@ -21,9 +21,10 @@ import type { Family, Operation } from "./Operation.ts"
 import { checkBytes, checkRange, isState } from "./Operation.ts"
 import type { Promised } from "./Promised.ts"
 import { promisedIn } from "./Promised.ts"
-import type { Reader, Snapshot } from "./Reader.ts"
-import { OpenReads, reader } from "./Reader.ts"
+import type { FamilyChoice, Reader, Snapshot, View } from "./Reader.ts"
+import { familyOf, OpenReads, reader } from "./Reader.ts"
 import { Reclaimer } from "./Reclaimer.ts"
+import type { RowView } from "./RowView.ts"
 import type { SyncStats } from "./WalSync.ts"
 import { WalSync } from "./WalSync.ts"
 import type { Batches } from "./Writes.ts"
@@ -46,9 +47,14 @@ export class RocksDb extends Context.Service<
     ) => Effect.Effect<void, StorageError>
     /**
      * Changes of a state family, as one with what the same call says about the applied index. Done when memory has
-     * them: every read sees them from then on, and they are written soon, in order, see `StateRows.ts`.
+     * them: every read sees them from then on, and they are written later, in order, see `WriteBackCache.ts`. Of the
+     * commits that are written together only the last one's `end` is asked for what to put behind their operations.
      */
-    readonly commit: (family: Family, operations: ReadonlyArray<Operation>) => Effect.Effect<void, StorageError>
+    readonly commit: (
+      family: Family,
+      operations: ReadonlyArray<Operation>,
+      end?: () => Operation
+    ) => Effect.Effect<void, StorageError>
     /**
      * Several batches in order, durable when it returns: one sync, and one more before a family's next batch. Alone
      * among the writes it may overtake what was committed to a state family: it is for what that is computed from.
@@ -57,9 +63,11 @@ export class RocksDb extends Context.Service<
       batches: Batches
     ) => Effect.Effect<void, StorageError>
     readonly sync: Effect.Effect<void, StorageError>
+    /** Fixes the moment of a state family, without writing what only memory has; whoever calls it has to close it. */
+    readonly view: (family: FamilyChoice) => Effect.Effect<View, StorageError>
     /**
-     * Fixes a moment with everything that was committed before the call; whoever calls it has to close it. `also` is
-     * asked at that very moment.
+     * Fixes a moment with everything that was committed before the call, all of it in tables or logs; whoever calls it has
+     * to close it. `also` is asked at that very moment.
      */
     readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageError>
     /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */
@@ -111,6 +119,18 @@ const snapshotOf = (database: RocksDB, promised: Promised): Snapshot => {
   }
 }
 
+const viewOf = (rows: RowView, promised: Promised): View => ({
+  getMany: (keys) => {
+    for (const key of keys) checkBytes("key", key)
+    return promised("read", () => rows.getMany(keys))
+  },
+  scan: (range, take) => {
+    checkRange(range.gte, range.lt)
+    return promised("scan", () => rows.scan(range, take))
+  },
+  close: Effect.promise(() => rows.close())
+})
+
 /** Looks after the directory within the scope. */
 const watchDirectory = (
   path: string,
@@ -157,24 +177,35 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const getMany: Reader["getMany"] = (choice, keys) => {
     for (const key of keys) checkBytes("key", key)
     return Effect.suspend(() => {
-      const family = typeof choice === "function" ? choice() : choice
+      const family = familyOf(choice)
       if (readOnly || !isState(family)) return direct.getMany(family, keys)
-      const values = writes.rows(family).getMany(keys)
+      const values = writes.cache(family).getMany(keys)
       return Array.isArray(values) ? Effect.succeed(values) : promised("read", () => reads.counted(() => values))
     })
   }
+
+  const view = (choice: FamilyChoice): Effect.Effect<View, StorageError> =>
+    Effect.suspend(() => Effect.map(writes.openView(familyOf(choice)), (rows) => viewOf(rows, promised)))
 
   return RocksDb.of({
     path,
     failure,
     get: direct.get,
     getMany,
-    scan: (family, range, take) => Effect.andThen(writes.drained, direct.scan(family, range, take)),
-    commit: (family, operations) => writes.commit(family, operations),
+    scan: (choice, range, take) => {
+      checkRange(range.gte, range.lt)
+      return Effect.suspend(() => {
+        const family = familyOf(choice)
+        if (readOnly || !isState(family)) return direct.scan(family, range, take)
+        return Effect.acquireUseRelease(view(family), ({ scan }) => scan(range, take), ({ close }) => close)
+      })
+    },
+    view,
+    commit: (family, operations, end) => writes.commit(family, operations, end),
     write: (family, operations, durability) => writes.write(family, operations, durability),
     writeAll: (batches) => writes.writeAll(batches),
     sync: writes.sync,
-    snapshot: (also) => Effect.map(writes.drained, () => ({ ...snapshotOf(database, promised), also: also() })),
+    snapshot: (also) => Effect.map(writes.flushed, () => ({ ...snapshotOf(database, promised), also: also() })),
     readsSettled: reads.settled,
     approximateBytes: (family, start, end) => {
       checkRange(start, end)

@@ -17,7 +17,7 @@ import type { LogPoint } from "../../raft/Types.ts"
 import { LogIndex, origin, Term } from "../../raft/Types.ts"
 import { decodeActiveFamily, decodePoint, encodeRecord, stateKeys } from "../Codec.ts"
 import type { Family, Operation } from "./Operation.ts"
-import type { FamilyChoice, Reader } from "./Reader.ts"
+import type { Reader, View } from "./Reader.ts"
 import { RocksDb } from "./RocksDb.ts"
 import type { ScanOptions, StateChange, StateExport, StateImport, StateView } from "../StateStore.ts"
 import { StateStore } from "../StateStore.ts"
@@ -121,23 +121,22 @@ export const readApplied = (reader: Reader, family: Family, path: string): Effec
       : Effect.succeed(pointOf(point))
   })
 
-const view = (reader: Reader, family: FamilyChoice): StateView => ({
-  getMany: (keys) => reader.getMany(family, keys),
+const stateView = ({ getMany, scan }: Pick<View, "getMany" | "scan">): StateView => ({
+  getMany,
   scan: (options) =>
     options.maxBytes === undefined || options.keysOnly === true
-      ? scanAll(reader, family, options)
-      : scanInPages(reader, family, options, options.maxBytes)
+      ? scanAll(scan, options)
+      : scanInPages(scan, options, options.maxBytes)
 })
 
 const scanAll = (
-  reader: Reader,
-  family: FamilyChoice,
+  scan: View["scan"],
   options: ScanOptions
 ): Effect.Effect<ReadonlyArray<StateRow>, StorageError> =>
   Effect.suspend(() => {
     const rows: Array<StateRow> = []
     return Effect.map(
-      reader.scan(family, options, (row) => {
+      scan(options, (row) => {
         rows.push(row)
         return true
       }),
@@ -150,8 +149,7 @@ const scanAll = (
  * and for more when those were small.
  */
 const scanInPages = Effect.fnUntraced(function*(
-  reader: Reader,
-  family: FamilyChoice,
+  scan: View["scan"],
   options: ScanOptions,
   maxBytes: number
 ) {
@@ -162,7 +160,7 @@ const scanInPages = Effect.fnUntraced(function*(
   let page = firstPageRows
   while (rows.length < limit && bytes < maxBytes && Buffer.compare(gte, lt) < 0) {
     const wanted = Math.min(page, limit - rows.length)
-    const read = yield* scanAll(reader, family, {
+    const read = yield* scanAll(scan, {
       gte,
       lt,
       limit: wanted,
@@ -343,25 +341,23 @@ const make = Effect.gen(function*() {
     }))
   )
 
-  const openView = database.snapshot(() => active)
+  const openSnapshot = database.snapshot(() => active)
 
   return StateStore.of({
-    ...view(database, () => active),
+    ...stateView({
+      getMany: (keys) => database.getMany(() => active, keys),
+      scan: (range, take) => database.scan(() => active, range, take)
+    }),
     recovered: found.applied,
     commit: (changes, applied) => {
-      const operations: Array<Operation> = []
-      for (const change of changes) {
-        checkChange(change)
-        operations.push(change)
-      }
-      operations.push(putApplied(applied))
-      return Effect.suspend(() => database.commit(active, operations))
+      for (const change of changes) checkChange(change)
+      return Effect.suspend(() => database.commit(active, changes, () => putApplied(applied)))
     },
     withView: (use) =>
-      Effect.acquireUseRelease(openView, ({ also: family, reader }) => use(view(reader, family)), ({ close }) => close),
+      Effect.acquireUseRelease(database.view(() => active), (view) => use(stateView(view)), ({ close }) => close),
     sync: database.sync,
     export: Effect.gen(function*() {
-      const { also: family, reader } = yield* Effect.acquireRelease(openView, ({ close }) => close)
+      const { also: family, reader } = yield* Effect.acquireRelease(openSnapshot, ({ close }) => close)
       return {
         point: yield* readApplied(reader, family, path),
         estimatedBytes: yield* database.approximateBytes(family, firstStateKey, stateEnd),

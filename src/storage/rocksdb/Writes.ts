@@ -1,7 +1,7 @@
 /**
- * All writes of a node: through the one gate, those of the applied state by way of memory (`StateRows.ts`). Whatever else
- * is written, scanned or synced lets what gathered there be written before, so that nobody can tell; except an append
- * to the log.
+ * All writes of a node: through the one gate, those of the applied state by way of the write-back cache. Before anything
+ * else is written or synced the cache is flushed, because it may be what the dirty rows are computed from; except before
+ * an append to the log.
  */
 import { Effect } from "effect"
 import type { FirstFailure } from "../FirstFailure.ts"
@@ -10,9 +10,10 @@ import type { Sessions } from "./Database.ts"
 import type { Family, Operation } from "./Operation.ts"
 import { checkOperation, checkRange, isState } from "./Operation.ts"
 import type { Promised } from "./Promised.ts"
-import { multiGet } from "./Reader.ts"
-import { defaultRowLimits, StateRows } from "./StateRows.ts"
+import { multiGet, scanRows } from "./Reader.ts"
+import type { RowView } from "./RowView.ts"
 import type { WalSync } from "./WalSync.ts"
+import { defaultCacheLimits, WriteBackCache } from "./WriteBackCache.ts"
 import { WriteGate } from "./WriteGate.ts"
 
 /** Several batches, each in one family. */
@@ -27,7 +28,7 @@ export class Writes {
   private readonly gate: WriteGate
   private readonly promised: Promised
   private readonly failure: FirstFailure
-  private readonly rowsOf = new Map<Family, StateRows>()
+  private readonly caches = new Map<Family, WriteBackCache>()
 
   constructor(sessions: Sessions, wal: WalSync, promised: Promised, failure: FirstFailure) {
     this.sessions = sessions
@@ -36,36 +37,58 @@ export class Writes {
     this.failure = failure
   }
 
-  /** What memory knows of a state family. */
-  rows(family: Family): StateRows {
-    const known = this.rowsOf.get(family)
+  cache(family: Family): WriteBackCache {
+    const known = this.caches.get(family)
     if (known !== undefined) return known
-    const made = new StateRows({
+    if (!isState(family)) throw new TypeError(`${family} is no state family`)
+    const session = this.sessions[family]
+    const made = new WriteBackCache({
       write: (operations) => this.gate.enter(() => this.gate.writeLazy(family, operations)),
-      read: (keys) => multiGet(this.sessions[family], keys)
-    }, defaultRowLimits)
-    this.rowsOf.set(family, made)
+      read: (keys) => multiGet(session, keys),
+      snapshot: () => {
+        const snapshot = session.snapshot()
+        return {
+          read: (keys) => multiGet(snapshot, keys),
+          scan: (range, take) => scanRows(snapshot, range, take),
+          close: () => snapshot.close()
+        }
+      }
+    }, defaultCacheLimits)
+    this.caches.set(family, made)
     return made
   }
 
-  /** Succeeds once what gathered in memory before is written. */
-  get drained(): Effect.Effect<void, StorageError> {
-    return this.promised("write", () => this.drain())
+  /** The rows of a state family at this moment. */
+  openView(family: Family): Effect.Effect<RowView, StorageError> {
+    return Effect.suspend(() =>
+      this.failure.error === undefined
+        ? Effect.succeed(this.cache(family).openView())
+        : Effect.fail(this.failure.error)
+    )
+  }
+
+  /** Writes what was committed before. */
+  get flushed(): Effect.Effect<void, StorageError> {
+    return this.promised("write", () => this.flush())
   }
 
   get sync(): Effect.Effect<void, StorageError> {
     return this.promised("sync", async () => {
-      await this.drain()
+      await this.flush()
       await this.gate.enter(() => this.gate.sync())
     })
   }
 
-  commit(family: Family, operations: ReadonlyArray<Operation>): Effect.Effect<void, StorageError> {
-    if (!isState(family)) throw new TypeError(`${family} is no state family`)
+  commit(
+    family: Family,
+    operations: ReadonlyArray<Operation>,
+    end?: () => Operation
+  ): Effect.Effect<void, StorageError> {
+    const cache = this.cache(family)
     checkOperations(operations)
     return Effect.suspend(() => {
       if (this.failure.error !== undefined) return Effect.fail(this.failure.error)
-      const waiting = this.rows(family).commit(operations)
+      const waiting = cache.commit(operations, end)
       return waiting === undefined ? Effect.void : this.promised("write", () => waiting)
     })
   }
@@ -77,11 +100,11 @@ export class Writes {
   ): Effect.Effect<void, StorageError> {
     checkOperations(operations)
     return this.promised("write", async () => {
-      await this.drain()
+      await this.flush()
       await this.gate.enter(() =>
         durability === "durable" ? this.gate.writeDurable(family, operations) : this.gate.writeLazy(family, operations)
       )
-      this.rowsOf.get(family)?.forget()
+      this.caches.get(family)?.invalidate()
     })
   }
 
@@ -125,7 +148,7 @@ export class Writes {
     await this.gate.sync()
   }
 
-  private async drain(): Promise<void> {
-    for (const rows of this.rowsOf.values()) await rows.drain()
+  private async flush(): Promise<void> {
+    for (const cache of this.caches.values()) await cache.flush()
   }
 }

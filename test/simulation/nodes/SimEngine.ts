@@ -43,8 +43,8 @@ interface Job {
 const sync: Step = { _tag: "Sync", flush: false }
 const flush: Step = { _tag: "Sync", flush: true }
 
-/** How long a commit may wait to be written with those after it, as in `storage/rocksdb/StateRows.ts`. */
-const gatherMs = 20
+/** How long a commit may wait to be written with those after it, as in `storage/rocksdb/WriteBackCache.ts`. */
+const delayMs = 2_000
 
 export class SimEngine {
   private readonly disk: SimDisk
@@ -169,13 +169,14 @@ export class SimEngine {
   }
 
   /** Takes a commit into memory; what gathered is written a little later. */
-  private commit(family: Family, operations: ReadonlyArray<Operation>): Effect.Effect<void, StorageError> {
+  private commit(family: Family, rows: ReadonlyArray<Operation>, end?: () => Operation): Effect.Effect<void, StorageError> {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(this.failure)
+      const operations = end === undefined ? rows : [...rows, end()]
       const gathered = this.gathered.get(family)
       if (gathered === undefined) {
         this.gathered.set(family, [...operations])
-        this.process.later(gatherMs, () => this.leave())
+        this.process.later(delayMs, () => this.leave())
       } else gathered.push(...operations)
       this.seen = withBatch(this.image, { family, operations, lazy: true })
       return operations.some(({ _tag }) => _tag === "DeleteRange") ? this.drained : Effect.void
@@ -275,7 +276,19 @@ export class SimEngine {
     const { disk } = this
     return {
       ...this.reader(() => this.image, true),
-      commit: (family, operations) => this.commit(family, operations),
+      commit: (family, operations, end) => this.commit(family, operations, end),
+      view: (choice) =>
+        Effect.suspend(() => {
+          if (this.failure !== undefined) return Effect.fail(this.failure)
+          const { image } = this
+          const { getMany, scan } = this.reader(() => image, false)
+          const family = typeof choice === "function" ? choice() : choice
+          return Effect.succeed({
+            getMany: (keys) => getMany(family, keys),
+            scan: (range, take) => scan(family, range, take),
+            close: Effect.void
+          })
+        }),
       path: this.path,
       failure: this.first,
       write: (family, operations, durability) => this.write(family, operations, durability === "lazy"),

@@ -1,0 +1,6 @@
+/** A key as text: one character for each byte, so that texts compare and sort as the bytes do. */
+
+/** Works on any bytes, without a `Buffer` around them. */
+const { latin1Slice } = Buffer.prototype
+
+export const textOf = (key: Uint8Array): string => latin1Slice.call(key as Buffer, 0, key.length)

@@ -1,0 +1,285 @@
+/**
+ * The write-back cache of one state family: rows that were committed and are not in the store yet (dirty), and rows
+ * that were read (clean). A commit is done as soon as it is here, so that no answer waits for RocksDB. Dirty rows stay
+ * until they are old or many, because a row that is written again, or deleted, before that costs the store nothing.
+ *
+ * Nothing is risked by that: the applied state is computed from the log, which is durable before a command is applied,
+ * and a batch always holds whole commits together with the applied index they end at. After a crash the state is a
+ * prefix of the commits, and the rest is applied again: what was committed within `delayMs` and the time of a write,
+ * or while five batches gathered, whichever is less. Whoever removes what it would be applied from has to `flush`
+ * first; `Writes.ts` does so before every write that is not an append to the log.
+ */
+import { CleanRows } from "./CleanRows.ts"
+import { DirtyRows } from "./DirtyRows.ts"
+import type { Operation } from "./Operation.ts"
+import { textOf } from "./RowText.ts"
+import type { StoreSnapshot, Values } from "./RowView.ts"
+import { RowView } from "./RowView.ts"
+
+/** What RocksDB does for the rows. */
+export interface RowStore {
+  /** One atomic batch, in the order of the calls. */
+  readonly write: (operations: ReadonlyArray<Operation>) => Promise<void>
+  /** Values of one moment. */
+  readonly read: (keys: ReadonlyArray<Uint8Array>) => Promise<ReadonlyArray<Uint8Array | undefined>>
+  /** The moment of the call. */
+  readonly snapshot: () => StoreSnapshot
+}
+
+export interface CacheLimits {
+  /** Bytes of rows that are kept because they were used lately. The oldest go first. */
+  readonly maxBytes: number
+  /** Milliseconds that a commit may wait to be written with those after it. */
+  readonly delayMs: number
+  /** Rows that are written without waiting for more; commits wait while four times as many are dirty. */
+  readonly batchRows: number
+  /** The same for bytes. */
+  readonly batchBytes: number
+}
+
+export const defaultCacheLimits: CacheLimits = {
+  maxBytes: 16 * 1024 * 1024,
+  delayMs: 2_000,
+  batchRows: 4_000,
+  batchBytes: 4 * 1024 * 1024
+}
+
+export class WriteBackCache {
+  private readonly store: RowStore
+  private readonly limits: CacheLimits
+  private readonly clean: CleanRows
+  /** The next batch. */
+  private dirty = new DirtyRows()
+  /** The batch that is being written. */
+  private flushing: DirtyRows | undefined
+  private writing: Promise<void> | undefined
+  /** Commits that take turns, because one of them goes around the cache; the last of them. */
+  private turns: Promise<void> | undefined
+  private commits = 0
+  private readonly views = new Set<RowView>()
+  /** The last commit that any open view sees. */
+  private newestView = 0
+  /** Writes that the store was given. While it stands, a row that is not in memory stays as it is in the store. */
+  private storeWrites = 0
+  private timer: NodeJS.Timeout | undefined
+  private failure: unknown
+
+  constructor(store: RowStore, limits: CacheLimits) {
+    this.store = store
+    this.limits = limits
+    this.clean = new CleanRows(limits.maxBytes)
+  }
+
+  /**
+   * Takes a commit. `end` makes the row that says where the batch ends, and is asked when that is written. A promise only
+   * when it has to wait: for room, or because a range is removed.
+   */
+  commit(operations: ReadonlyArray<Operation>, end?: () => Operation): Promise<void> | undefined {
+    if (this.failure !== undefined) return Promise.reject(this.failure)
+    const removesRange = operations.some(({ _tag }) => _tag === "DeleteRange")
+    if (removesRange) return this.inTurn(() => this.commitThrough(operations, end))
+    if (this.turns !== undefined) return this.inTurn(() => this.takeCommit(operations, end))
+    return this.takeCommit(operations, end)
+  }
+
+  private takeCommit(
+    operations: ReadonlyArray<Operation>,
+    end: (() => Operation) | undefined
+  ): Promise<void> | undefined {
+    this.commits += 1
+    for (const operation of operations) this.take(operation)
+    this.dirty.endCommit(end)
+    this.writeSoon()
+    return this.holds(4) ? this.writing : undefined
+  }
+
+  /** Values of one moment. A promise only when a row is not in memory. */
+  getMany(keys: ReadonlyArray<Uint8Array>): Values | Promise<Values> {
+    const values: Values = new Array(keys.length)
+    const missing = this.lookUp(keys, values)
+    return missing === undefined ? values : this.readMissing(keys, values, missing)
+  }
+
+  /** The rows at this moment, until it is closed. */
+  openView(): RowView {
+    if (this.failure !== undefined) throw this.failure
+    const view = new RowView(this.commits, this.dirty, this.flushing, this.store.snapshot(), (closed) => {
+      this.views.delete(closed)
+      this.newestView = 0
+      for (const { commit } of this.views) this.newestView = Math.max(this.newestView, commit)
+    })
+    this.views.add(view)
+    this.newestView = view.commit
+    return view
+  }
+
+  /** Writes everything that was committed before the call. */
+  async flush(): Promise<void> {
+    await this.turns
+    await this.flushDirty()
+  }
+
+  /** Forgets what the store has too, because something else has written there. */
+  invalidate(): void {
+    this.storeWrites += 1
+    this.clean.clear()
+  }
+
+  /** Fills in what memory knows and returns the places of the rest, if any. */
+  private lookUp(keys: ReadonlyArray<Uint8Array>, values: Values): Array<number> | undefined {
+    let missing: Array<number> | undefined
+    for (let i = 0; i < keys.length; i++) {
+      const text = textOf(keys[i] as Uint8Array)
+      let row = this.clean.use(text)
+      if (row === undefined) {
+        row = this.dirtyRow(text)
+        if (row === undefined) {
+          ;(missing ??= []).push(i)
+          continue
+        }
+        this.clean.add(text, row.value)
+      }
+      values[i] = row.value
+    }
+    return missing
+  }
+
+  private dirtyRow(text: string) {
+    return this.dirty.newest(text) ?? this.flushing?.newest(text)
+  }
+
+  /**
+   * The rest comes from the store, which has it as it was at the call, unless a batch has begun to be written meanwhile.
+   * That is rare; then a view reads all keys again, because nothing can change what it sees.
+   */
+  private async readMissing(
+    keys: ReadonlyArray<Uint8Array>,
+    values: Values,
+    missing: ReadonlyArray<number>
+  ): Promise<Values> {
+    if (this.turns !== undefined) {
+      await this.turns
+      return this.getMany(keys)
+    }
+    if (this.failure !== undefined) throw this.failure
+    const { storeWrites } = this
+    const read = await this.store.read(missing.map((i) => keys[i] as Uint8Array))
+    if (storeWrites !== this.storeWrites) return this.readInView(keys)
+    for (let i = 0; i < missing.length; i++) {
+      const at = missing[i] as number
+      this.populate(textOf(keys[at] as Uint8Array), read[i])
+      values[at] = read[i]
+    }
+    this.clean.evict()
+    return values
+  }
+
+  private async readInView(keys: ReadonlyArray<Uint8Array>): Promise<Values> {
+    const view = this.openView()
+    try {
+      return await view.getMany(keys)
+    } finally {
+      await view.close()
+    }
+  }
+
+  /** Keeps what the store has, unless memory knows something newer. */
+  private populate(text: string, value: Uint8Array | undefined): void {
+    if (!this.clean.has(text) && this.dirtyRow(text) === undefined) this.clean.add(text, value)
+  }
+
+  private take(operation: Operation): void {
+    if (operation._tag === "DeleteRange" || typeof operation.key === "string") throw new TypeError("not a row")
+    const { key } = operation
+    const value = operation._tag === "Put" ? operation.value : undefined
+    const text = textOf(key)
+    const wasAbsent = this.clean.update(text, value)
+    if (this.dirty.replace(text, value, this.commits, this.newestView)) return
+    // As the store will be after the batch that is being written.
+    const absent = wasAbsent ?? isDeleted(this.flushing?.newest(text))
+    this.dirty.add(text, key, value, this.commits, absent)
+  }
+
+  /** Runs a commit after those that wait already. */
+  private inTurn(commit: () => Promise<void> | undefined): Promise<void> {
+    const turn = (this.turns ?? Promise.resolve()).then(() => {
+      if (this.failure !== undefined) throw this.failure
+      return commit()
+    })
+    const settled: Promise<void> = turn.catch(() => undefined).then(() => {
+      if (this.turns === settled) this.turns = undefined
+    })
+    this.turns = settled
+    return turn
+  }
+
+  /**
+   * A range is removed rarely, and memory could not tell what is in it: what was committed before is written first, then
+   * this commit itself.
+   */
+  private async commitThrough(operations: ReadonlyArray<Operation>, end: (() => Operation) | undefined): Promise<void> {
+    try {
+      await this.flushDirty()
+      this.commits += 1
+      this.storeWrites += 1
+      await this.store.write(end === undefined ? operations : [...operations, end()])
+      this.invalidate()
+    } catch (error) {
+      this.failure = error
+      throw error
+    }
+  }
+
+  /** Whether so many full batches are dirty. */
+  private holds(batches: number): boolean {
+    const { batchBytes, batchRows } = this.limits
+    return this.dirty.writes >= batches * batchRows || this.dirty.bytes >= batches * batchBytes
+  }
+
+  /** Writes when a batch is full, or when its first commit has waited long enough. */
+  private writeSoon(): void {
+    if (this.writing !== undefined || this.dirty.isEmpty) return
+    // A failure is kept, and whoever comes next learns of it.
+    if (this.holds(1)) return void this.writeDirty().catch(() => undefined)
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined
+      if (this.writing === undefined) void this.writeDirty().catch(() => undefined)
+    }, this.limits.delayMs)
+  }
+
+  private async flushDirty(): Promise<void> {
+    const { dirty } = this
+    if (this.writing !== undefined) await this.writing
+    // By now somebody else may have begun to write it.
+    if (dirty !== this.dirty) await this.writing
+    else if (!dirty.isEmpty) await this.writeDirty()
+    if (this.failure !== undefined) throw this.failure
+  }
+
+  /** Writes what is dirty. Not while a batch is being written. */
+  private writeDirty(): Promise<void> {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    const batch = this.dirty
+    this.dirty = new DirtyRows()
+    this.flushing = batch
+    this.storeWrites += 1
+    const writing = this.store.write(batch.operations()).then(() => this.done(), (error: unknown) => {
+      this.writing = undefined
+      this.failure = error
+      throw error
+    })
+    this.writing = writing
+    return writing
+  }
+
+  private done(): void {
+    this.writing = undefined
+    this.flushing = undefined
+    this.clean.evict()
+    this.writeSoon()
+  }
+}
+
+const isDeleted = (row: { readonly value: Uint8Array | undefined } | undefined): boolean =>
+  row !== undefined && row.value === undefined
