@@ -1,7 +1,7 @@
 /** Steps of queues that share transactions: what becomes of each, when all goes well and when it does not. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
-import { Sharing, stepOf, StepWriter } from "../../src/actors/persistence/queue/StepWriter.ts"
+import { Sharing, stepOf, StepWriter } from "../../src/actors/StepWriter.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import type { Txn } from "../../src/client/Txn.ts"
@@ -25,7 +25,7 @@ const make = Effect.fnUntraced(function*(
   const sharing = new Sharing()
   /** Puts a key that is missing. */
   const put = (key: string, value = "", how = sharing) =>
-    writer.take(stepOf(key, [Compare.missing(key)], [Op.put(key, value)], how))
+    writer.take(stepOf([Compare.missing(key)], [Op.put(key, value)], how))
   const all = (keys: ReadonlyArray<string>, value?: string) =>
     Effect.all(keys.map((key) => Effect.exit(put(key, value))), { concurrency: "unbounded" })
   return { kv, sizes, sharing, put, all }
