@@ -93,11 +93,11 @@ class SharedSteps {
   /** Where a step has its place: here, in a transaction of its own, or in a later one. */
   place(one: Waiting): "shared" | "alone" | "later" {
     const { bytes, do: operations, if: conditions, keys, sharing } = one.step
+    if (this.all.length === maxSteps || this.bytes >= maxSharedBytes) return "later"
     const count = (this.counts.get(sharing) ?? 0) + 1
     const size = bytes + stepOverheadBytes
     if (keys === undefined || size >= maxSharedBytes || sharing.most === 1 || count > sharing.most) return "alone"
     if (
-      this.all.length === maxSteps || this.bytes >= maxSharedBytes ||
       this.conditions + conditions.length > maxTransactionOperations ||
       this.operations + operations.length > maxTransactionOperations ||
       keys.compared.some((key) => this.written.has(key)) ||
