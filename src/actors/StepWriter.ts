@@ -119,6 +119,8 @@ export class StepWriter {
   private readonly wake = Latch.makeUnsafe(false)
   private waiting: Array<Waiting> = []
   private readonly underWay = new Set<Waiting>()
+  /** Steps of the round before. */
+  private before = 0
   private isClosed = false
 
   private constructor(kv: KeyValue["Service"]) {
@@ -152,6 +154,8 @@ export class StepWriter {
     Effect.suspend(() => {
       this.wake.closeUnsafe()
       if (this.waiting.length === 0) return this.wake.await
+      // A lone caller has nobody to wait for.
+      if (this.waiting.length === 1 && this.before <= 1) return this.round()
       return Effect.andThen(this.gathered(1), Effect.suspend(() => this.round()))
     })
   )
@@ -184,6 +188,7 @@ export class StepWriter {
       this.underWay.add(one)
       if (place === "alone") alone.push(one)
     }
+    this.before = this.waiting.length - later.length
     this.waiting = later
     const shared = steps.all
     if (alone.length === 0) return this.together(shared)
