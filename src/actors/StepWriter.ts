@@ -22,8 +22,8 @@ const maxSteps = 128
 /** Bytes of a shared transaction at which it takes no more steps. A larger step goes alone. */
 const maxSharedBytes = 512 * 1024
 
-/** What a step's keys and bookkeeping take beside its values, about. */
-const stepOverheadBytes = 512
+/** What a step takes beside its keys and values, about. */
+const stepOverheadBytes = 256
 
 /**
  * Turns of the event loop in which a transaction waits for more steps while more come. Those who were answered by one
@@ -47,9 +47,9 @@ export class Sharing {
 export interface Step {
   readonly if: ReadonlyArray<Compare>
   readonly do: Ops
-  /** Bytes of its values. */
+  /** Bytes of its keys and values. */
   readonly bytes: number
-  /** Keys that it compares and keys that it writes; `undefined` when that cannot be told, or when it reads. */
+  /** Keys that it compares and keys that it writes; `undefined` when it reads, writes others too, or is too large. */
   readonly keys: { readonly compared: ReadonlyArray<string>; readonly written: ReadonlyArray<string> } | undefined
   readonly sharing: Sharing
 }
@@ -59,13 +59,15 @@ const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffs
 export const stepOf = (conditions: ReadonlyArray<Compare>, ops: Ops, sharing: Sharing): Step => {
   let bytes = 0
   const written: Array<string> = []
-  let shares = true
   for (const { operation } of ops) {
-    if (operation._tag === "Put") bytes += operation.value.byteLength
-    if (operation._tag === "Put" || operation._tag === "Delete") written.push(nameOf(operation.key))
-    else shares = false
+    if (operation._tag !== "Put" && operation._tag !== "Delete") continue
+    bytes += operation.key.byteLength + (operation._tag === "Put" ? operation.value.byteLength : 0)
+    written.push(nameOf(operation.key))
   }
   const compared = conditions.map(({ compare }) => nameOf(compare.key))
+  for (const key of compared) bytes += key.length
+  const shares = written.length === ops.length && ops.length <= maxTransactionOperations &&
+    conditions.length <= maxTransactionOperations
   return { if: conditions, do: ops, bytes, keys: shares ? { compared, written } : undefined, sharing }
 }
 

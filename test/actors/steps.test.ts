@@ -111,6 +111,13 @@ describe("steps", () => {
       }
       yield* Effect.all([1, 2, 3].map(large), { concurrency: "unbounded" })
       assert.deepStrictEqual(sizes, [400, 200])
+      // What no transaction may have is refused, and holds nobody up.
+      const ops = Array.from({ length: 513 }, (_, i) => Op.put(`many ${i}`, ""))
+      const exits = yield* Effect.all([
+        Effect.exit(writer.take(stepOf([], ops, sharing))),
+        Effect.exit(large(4))
+      ], { concurrency: "unbounded" })
+      assert.deepStrictEqual(outcomes(exits), ["failed", true])
     })))
 
   it.live("go on their own when one of them does not hold, and share again after some that did", () =>

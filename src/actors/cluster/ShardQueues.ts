@@ -102,9 +102,7 @@ const byPlace = (a: Item, b: Item): number =>
     ? a.order - b.order
     : a.waiting === b.waiting
     ? Number(b.part === "r") - Number(a.part === "r")
-    : a.entry.keyText < b.entry.keyText
-    ? -1
-    : 1
+    : Buffer.compare(a.entry.key, b.entry.key)
 
 const addressKey = (type: string, entity: string): string => JSON.stringify([type, entity])
 
