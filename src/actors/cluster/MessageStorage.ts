@@ -12,6 +12,7 @@ import { KeyValue } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import type { Watch } from "../../client/Watch.ts"
 import { countFenced, messageSaved } from "../ActorMetrics.ts"
+import { Sharing, StepWriter } from "../StepWriter.ts"
 import type { ClusterName, QueuePart } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
 import * as LogTime from "../LogTime.ts"
@@ -25,7 +26,6 @@ import type { RetentionOptions } from "./Retention.ts"
 import { Retention } from "./Retention.ts"
 import type { Item } from "./ShardQueues.ts"
 import { ShardQueues } from "./ShardQueues.ts"
-import { Sharing, StepWriter } from "../StepWriter.ts"
 import type { Store } from "./StorageTransaction.ts"
 import { carryOut, inTransaction, OpenTransaction } from "./StorageTransaction.ts"
 import { MessageWork } from "./MessageWork.ts"
@@ -60,7 +60,7 @@ class Messages {
   private readonly queues: ShardQueues
   private readonly retention: Retention
   private readonly replies: Replies
-  /** A request that is sent again has its primary key stored already. */
+  /** A request that is sent again fails its conditions: its primary key is stored already. */
   private readonly saves = new Sharing()
 
   constructor(

@@ -8,6 +8,7 @@ import type { Reply } from "effect/cluster"
 import type { KeyValue, KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { messageProcessed } from "../ActorMetrics.ts"
+import { Sharing } from "../StepWriter.ts"
 import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
 import type { UnknownRow } from "./Failures.ts"
 import { RequestFinished, ShardLockLost } from "./Failures.ts"
@@ -16,7 +17,6 @@ import type { ExitRow, FinishedRow, RequestRow } from "./MessageRows.ts"
 import { rowOf } from "./MessageRows.ts"
 import type { Retention } from "./Retention.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
-import { Sharing } from "../StepWriter.ts"
 import type { Store } from "./StorageTransaction.ts"
 import { carryOut } from "./StorageTransaction.ts"
 
@@ -42,7 +42,7 @@ export class Replies {
   private readonly retention: Retention
   /** Requests of which this process stored a chunk, with the shard, until they end. */
   private readonly chunked = new Map<string, string>()
-  /** Requests seldom end, and shards are seldom lost, while their replies are stored. */
+  /** Conditions of replies seldom fail: that takes a request that was cleared, or a shard that was lost. */
   private readonly saves = new Sharing()
 
   constructor(
