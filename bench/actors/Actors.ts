@@ -31,12 +31,12 @@ export type Handled = (id: string, atMs: number) => void
 export const actor = (onDue: Handled) =>
   Actor.toLayer(
     Effect.gen(function*() {
-      const { entityId } = yield* Entity.CurrentAddress
       const state = yield* State
+      const change = yield* state.make
       let calls = 0
       return Actor.of({
         Call: () => Effect.sync(() => ++calls),
-        Change: () => state.change(entityId),
+        Change: () => change,
         Due: ({ payload: { at, id } }) => Effect.sync(() => onDue(id, at.epochMilliseconds)),
         Where: () => Effect.succeed(process.pid)
       })

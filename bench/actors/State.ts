@@ -1,12 +1,14 @@
 /** The state of the actor that is measured, changed with its reply as one: how that is said differs by back end. */
 import { Context, Effect, Layer, Option, Schema } from "effect"
+import type { Scope } from "effect"
+import { Entity } from "effect/cluster"
 import { KeyValueStore } from "effect/persistence"
-import { addToTransaction } from "flaredb/actors"
-import { Compare, KeyValue, Op } from "flaredb/client"
+import type { EntityStates } from "flaredb/actors"
+import { DurableState } from "flaredb/actors"
 
 export class State extends Context.Service<State, {
-  /** Counts one more change of an entity, in the transaction that is open. */
-  readonly change: (entityId: string) => Effect.Effect<number>
+  /** Makes the state of the entity that is being made. What it gives counts one more change in the open transaction. */
+  readonly make: Effect.Effect<Effect.Effect<number>, never, Entity.CurrentAddress | Scope.Scope>
 }>()("bench/State") {
   /** In Effect's store: SQL has it in the same transaction by itself. */
   static readonly layer: Layer.Layer<State, never, KeyValueStore.KeyValueStore> = Layer.effect(
@@ -16,36 +18,25 @@ export class State extends Context.Service<State, {
         yield* KeyValueStore.KeyValueStore,
         Schema.Struct({ changes: Schema.Int })
       )
-      return State.of({
-        change: (entityId) =>
-          Effect.gen(function*() {
-            const state = yield* store.get(`bench/${entityId}`)
-            const changes = Option.match(state, { onNone: () => 1, onSome: (found) => found.changes + 1 })
-            yield* store.set(`bench/${entityId}`, { changes })
-            return changes
-          }).pipe(Effect.orDie)
-      })
+      const changeOf = (entityId: string) =>
+        Effect.gen(function*() {
+          const state = yield* store.get(`bench/${entityId}`)
+          const changes = Option.match(state, { onNone: () => 1, onSome: (found) => found.changes + 1 })
+          yield* store.set(`bench/${entityId}`, { changes })
+          return changes
+        }).pipe(Effect.orDie)
+      return State.of({ make: Effect.map(Entity.CurrentAddress, ({ entityId }) => changeOf(entityId)) })
     })
   )
 
-  static readonly layerFlareDb: Layer.Layer<State, never, KeyValue> = Layer.effect(
+  static readonly layerFlareDb: Layer.Layer<State, never, EntityStates> = Layer.effect(
     State,
-    Effect.map(KeyValue, (kv) =>
+    Effect.map(Effect.context<EntityStates>(), (context) =>
       State.of({
-        change: (entityId) =>
-          Effect.gen(function*() {
-            const key = `bench/${entityId}`
-            const state = yield* kv.get(key)
-            const [changes, revision] = Option.match(state, {
-              onNone: () => [1, 0] as const,
-              onSome: ({ modRevision, text }) => [Number(text) + 1, modRevision] as const
-            })
-            yield* addToTransaction({
-              if: [Compare.modRevision(key).equals(revision)],
-              do: [Op.put(key, String(changes))]
-            })
-            return changes
-          }).pipe(Effect.orDie)
+        make: DurableState.make({ name: "changes", schema: Schema.Int, initial: 0 }).pipe(
+          Effect.map((changes) => Effect.orDie(changes.updateAndGet((count) => count + 1))),
+          Effect.provide(context)
+        )
       }))
   )
 }

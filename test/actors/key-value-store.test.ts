@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { KeyValueStore } from "effect/persistence"
 import { layerKeyValueStore } from "../../src/actors/index.ts"
+import { make as makeKeyValueStore } from "../../src/actors/persistence/KeyValueStore.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { keyValueStoreCases } from "../../src/testing/index.ts"
 import { memory, onMemory } from "./Stores.ts"
@@ -55,4 +56,42 @@ describe("what cannot be kept is refused with the reason:", () => {
         Effect.flatMap(memory, (services) => Effect.provide(test, Layer.provideMerge(layerKeyValueStore(), services)))
       )
     ))
+})
+
+describe("modify", () => {
+  it.live("takes one trip after its own write, and begins again when somebody else wrote since", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const kv = yield* Effect.provide(KeyValue, services)
+      const trips: Array<string> = []
+      const told = <A, E, R>(trip: string, effect: Effect.Effect<A, E, R>) =>
+        Effect.suspend(() => {
+          trips.push(trip)
+          return effect
+        })
+      const store = makeKeyValueStore({
+        ...kv,
+        transact: (txn, options) => told("one write", kv.transact(txn, options)),
+        modify: (key, change, options) => told("a read and a write", kv.modify(key, change, options))
+      })
+      yield* store.set("count", "0")
+      const add = store.modify("count", (count) => `${count}+`)
+      for (let i = 0; i < 3; i++) yield* add
+      assert.deepStrictEqual(trips, ["a read and a write", "one write", "one write"])
+      yield* store.set("count", "1")
+      assert.strictEqual(yield* add, "1+")
+      assert.deepStrictEqual(trips.slice(3), ["one write", "a read and a write"])
+
+      // Bytes that a caller goes on changing are not those that were stored.
+      const bytes = new Uint8Array([1])
+      yield* store.set("bytes", bytes)
+      yield* store.modifyUint8Array("bytes", () => bytes)
+      bytes[0] = 9
+      assert.deepStrictEqual(yield* store.modifyUint8Array("bytes", (now) => now), new Uint8Array([1]))
+      yield* store.set("text", "")
+      yield* store.modify("text", () => "\ud800")
+      assert.strictEqual(yield* store.modify("text", (now) => now), "\ufffd")
+      yield* store.remove("text")
+      assert.isUndefined(yield* store.modify("text", (now) => now))
+    })))
 })

@@ -12,6 +12,7 @@ import { KeyValue } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import type { Watch } from "../../client/Watch.ts"
 import { countFenced, messageSaved } from "../ActorMetrics.ts"
+import { Sharing, StepWriter } from "../StepWriter.ts"
 import type { ClusterName, QueuePart } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
 import * as LogTime from "../LogTime.ts"
@@ -25,6 +26,7 @@ import type { RetentionOptions } from "./Retention.ts"
 import { Retention } from "./Retention.ts"
 import type { Item } from "./ShardQueues.ts"
 import { ShardQueues } from "./ShardQueues.ts"
+import type { Store } from "./StorageTransaction.ts"
 import { carryOut, inTransaction, OpenTransaction } from "./StorageTransaction.ts"
 import { MessageWork } from "./MessageWork.ts"
 
@@ -53,20 +55,24 @@ const { Duplicate, Success } = MessageStorage.SaveResultEncoded
 
 class Messages {
   private readonly keys: ClusterKeys
+  private readonly store: Store
   private readonly kv: KeyValue["Service"]
   private readonly queues: ShardQueues
   private readonly retention: Retention
   private readonly replies: Replies
+  /** A request that is sent again fails its conditions: its primary key is stored already. */
+  private readonly saves = new Sharing()
 
   constructor(
     keys: ClusterKeys,
-    kv: KeyValue["Service"],
+    store: Store,
     queues: ShardQueues,
     retention: Retention,
     replies: Replies
   ) {
     this.keys = keys
-    this.kv = kv
+    this.store = store
+    this.kv = store.kv
     this.queues = queues
     this.retention = retention
     this.replies = replies
@@ -102,7 +108,7 @@ class Messages {
           this.queues.release(({ shard }) => wanted.has(shard))
         }),
       clearAddress: (address) => persistent(this.clearAddress(address)),
-      withTransaction: inTransaction(this.kv)
+      withTransaction: inTransaction(this.store)
     }
   }
 
@@ -132,7 +138,10 @@ class Messages {
   }
 
   private holds(key: string, text: string): Effect.Effect<boolean, ReadFailure> {
-    return Effect.map(this.kv.get(key), (found) => found._tag === "Some" && found.value.text === text)
+    return Effect.map(
+      Effect.suspend(() => this.kv.get(key)),
+      (found) => found._tag === "Some" && found.value.text === text
+    )
   }
 
   private readonly saveRequest = Effect.fnUntraced({ self: this }, function*(this: Messages, request: RequestRow) {
@@ -148,7 +157,7 @@ class Messages {
     const keyRow: PrimaryKeyRow = { id, shard }
     const entityRow: EntityRow = { shard, primaryKey }
     const waiting = waitingRow(request)
-    const saved = yield* carryOut(this.kv, {
+    const saved = yield* carryOut(this.store, {
       if: [Compare.missing(requestKey), ...byKey === undefined ? [] : [Compare.missing(byKey)]],
       do: [
         Op.put(requestKey, row),
@@ -158,7 +167,8 @@ class Messages {
       ]
     }, {
       onStored: (revision) => this.queues.saved(shard, id, waiting, revision),
-      proof: this.holds(requestKey, row)
+      proof: this.holds(requestKey, row),
+      sharing: this.saves
     })
     if (saved) {
       yield* messageSaved
@@ -186,7 +196,7 @@ class Messages {
     const waits = this.keys.part(shard, id, "r")
     const unacknowledged = this.keys.part(shard, id, "u")
     const queued = Op.put(this.keys.part(shard, id, "a"), JSON.stringify(envelope))
-    const marked = yield* carryOut(this.kv, {
+    const marked = yield* carryOut(this.store, {
       if: [Compare.exists(waits), Compare.value(unacknowledged).equals(replyId)],
       do: [
         queued,
@@ -196,13 +206,13 @@ class Messages {
       ]
     })
     // Of a chunk that is acknowledged already; and one of a request with an exit is of no use to anybody.
-    if (!marked) yield* carryOut(this.kv, { if: [Compare.exists(waits)], do: [queued] })
+    if (!marked) yield* carryOut(this.store, { if: [Compare.exists(waits)], do: [queued] })
   })
 
   private saveInterrupt(envelope: Envelope.InterruptEncoded) {
     const { requestId: id } = envelope
     const shard = shardOf(envelope.address)
-    return carryOut(this.kv, {
+    return carryOut(this.store, {
       if: [Compare.exists(this.keys.part(shard, id, "r"))],
       do: [Op.put(this.keys.part(shard, id, "i"), JSON.stringify(envelope))]
     })
@@ -225,7 +235,7 @@ class Messages {
           const last = yield* this.replies.last(id)
           if (last._tag === "None" || last.value.id !== expected) return
         }
-        const reset = yield* carryOut(this.kv, {
+        const reset = yield* carryOut(this.store, {
           if: [Compare.exists(waits), Compare.missing(this.keys.exit(id))],
           do: [
             Op.delete(this.keys.part(shard, id, "k")),
@@ -238,7 +248,7 @@ class Messages {
       }
       const stored = yield* rowOf<ExitRow>(exit.value)
       if (expected !== undefined && stored.reply.id !== expected) return
-      const cleared = yield* carryOut(this.kv, {
+      const cleared = yield* carryOut(this.store, {
         if: [Compare.modRevision(this.keys.exit(id)).equals(exit.value.modRevision)],
         do: [
           Op.delete(this.keys.exit(id)),
@@ -357,10 +367,11 @@ export const makeEncoded = Effect.fnUntraced(function*(
 ) {
   const keys = new ClusterKeys(options)
   const kv = yield* KeyValue
+  const store = { kv, steps: yield* StepWriter.make(kv) }
   const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes, freshness)
   const retention = yield* Retention.make(keys, options)
-  const replies = new Replies(keys, kv, yield* HeldShards, queues, retention)
-  const messages = new Messages(keys, kv, queues, retention, replies)
+  const replies = new Replies(keys, store, yield* HeldShards, queues, retention)
+  const messages = new Messages(keys, store, queues, retention, replies)
   return { encoded: messages.encoded, retention, work: MessageWork.of({ next: queues.next }) }
 })
 

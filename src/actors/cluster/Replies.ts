@@ -8,6 +8,7 @@ import type { Reply } from "effect/cluster"
 import type { KeyValue, KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { messageProcessed } from "../ActorMetrics.ts"
+import { Sharing } from "../StepWriter.ts"
 import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
 import type { UnknownRow } from "./Failures.ts"
 import { RequestFinished, ShardLockLost } from "./Failures.ts"
@@ -16,6 +17,7 @@ import type { ExitRow, FinishedRow, RequestRow } from "./MessageRows.ts"
 import { rowOf } from "./MessageRows.ts"
 import type { Retention } from "./Retention.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
+import type { Store } from "./StorageTransaction.ts"
 import { carryOut } from "./StorageTransaction.ts"
 
 /** A request that this process may store replies of. */
@@ -33,22 +35,26 @@ const chunkedAtEase = 1_024
 
 export class Replies {
   private readonly keys: ClusterKeys
+  private readonly store: Store
   private readonly kv: KeyValue["Service"]
   private readonly shards: ShardTable
   private readonly queues: ShardQueues
   private readonly retention: Retention
   /** Requests of which this process stored a chunk, with the shard, until they end. */
   private readonly chunked = new Map<string, string>()
+  /** Conditions of replies seldom fail: that takes a request that was cleared, or a shard that was lost. */
+  private readonly saves = new Sharing()
 
   constructor(
     keys: ClusterKeys,
-    kv: KeyValue["Service"],
+    store: Store,
     shards: ShardTable,
     queues: ShardQueues,
     retention: Retention
   ) {
     this.keys = keys
-    this.kv = kv
+    this.store = store
+    this.kv = store.kv
     this.shards = shards
     this.queues = queues
     this.retention = retention
@@ -59,12 +65,13 @@ export class Replies {
     const owned = yield* this.owned(id)
     if (owned === undefined) return
     const { entity, fence, lock, shard, type } = owned
+    const waiting = this.queues.find(id)
     const waits = this.keys.part(shard, id, "r")
     const hour = this.retention.hourFor(type)
     const row: ExitRow = hour === undefined ? { reply } : { reply, hour }
     const text = JSON.stringify(row)
     const finished: FinishedRow = { type, entity }
-    const stored = yield* carryOut(this.kv, {
+    const stored = yield* carryOut(this.store, {
       if: [Compare.exists(waits), ...fence],
       do: [
         Op.put(this.keys.exit(id), text),
@@ -73,13 +80,18 @@ export class Replies {
         ...hour === undefined ? [] : [Op.put(this.keys.finishedIn(hour, id), JSON.stringify(finished))]
       ]
     }, {
+      isExpected: waiting !== undefined && lock !== undefined && !waiting.isDoubtful,
       onStored: () => this.chunked.delete(id),
-      onConflict: () => this.loses(shard, lock),
-      proof: this.holds(this.keys.exit(id), text)
+      onConflict: [
+        { conditions: fence, call: () => this.loses(shard, lock) },
+        { conditions: [Compare.exists(waits)], call: () => this.doubts(id) }
+      ],
+      proof: this.holds(this.keys.exit(id), text),
+      sharing: this.saves
     })
     if (stored) return yield* messageProcessed
-    const [exit, waiting] = yield* this.read(this.keys.exit(id), waits)
-    if (waiting._tag === "Some") {
+    const [exit, waitsStill] = yield* this.read(this.keys.exit(id), waits)
+    if (waitsStill._tag === "Some") {
       yield* this.loses(shard, lock)
       return yield* new ShardLockLost({ shard })
     }
@@ -96,14 +108,17 @@ export class Replies {
     const waits = this.keys.part(shard, id, "r")
     const key = this.keys.chunk(id, reply.id)
     this.remember(id, shard)
-    const stored = yield* carryOut(this.kv, {
+    const stored = yield* carryOut(this.store, {
       if: [Compare.exists(waits), Compare.missing(key), ...fence],
       do: [
         Op.put(key, JSON.stringify(reply)),
         Op.put(this.keys.hasChunks(id), ""),
         Op.put(this.keys.part(shard, id, "u"), reply.id)
       ]
-    }, { onConflict: () => this.loses(shard, lock) })
+    }, {
+      onConflict: [{ conditions: fence, call: () => this.loses(shard, lock) }],
+      sharing: this.saves
+    })
     if (stored) return
     const [chunk, waiting] = yield* this.read(key, waits)
     if (chunk._tag === "Some") return
@@ -186,6 +201,14 @@ export class Replies {
   /** The next refresh is to say so at once. */
   private loses(shard: string, lock: number | undefined): Effect.Effect<void> {
     return Effect.sync(() => this.shards.release(shard, lock))
+  }
+
+  /** The copy shows a request that does not wait any more: the next reply to it looks at the store. */
+  private doubts(id: string): Effect.Effect<void> {
+    return Effect.sync(() => {
+      const waiting = this.queues.find(id)
+      if (waiting !== undefined) waiting.isDoubtful = true
+    })
   }
 
   /**

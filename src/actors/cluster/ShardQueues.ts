@@ -48,6 +48,8 @@ export class Waiting {
   readonly parts = new Map<QueuePart, KeyValueEntry>()
   /** What of it is handed out, or may be. */
   readonly items = new Map<QueuePart, Item>()
+  /** Whether a transaction failed because the request was gone, which the copy has yet to show. */
+  isDoubtful = false
 
   constructor(shard: string, id: string) {
     this.shard = shard
@@ -90,6 +92,17 @@ interface Ahead {
   readonly id: string
   readonly entry: KeyValueEntry
 }
+
+/**
+ * The order in which messages were saved. Those of one revision come in the order of their ids, which is that in which their
+ * sender made them, and a request before what concerns it.
+ */
+const byPlace = (a: Item, b: Item): number =>
+  a.order !== b.order
+    ? a.order - b.order
+    : a.waiting === b.waiting
+    ? Number(b.part === "r") - Number(a.part === "r")
+    : Buffer.compare(a.entry.key, b.entry.key)
 
 const addressKey = (type: string, entity: string): string => JSON.stringify([type, entity])
 
@@ -288,7 +301,7 @@ export class ShardQueues {
       this.claims.delete(item)
       this.add(item)
     }
-    if (!this.sorted) this.items.sort((a, b) => a.order - b.order)
+    if (!this.sorted) this.items.sort(byPlace)
     this.sorted = true
     const taken: Array<Item> = []
     let kept = 0
@@ -312,7 +325,7 @@ export class ShardQueues {
   private add(item: Item): void {
     if (!this.isCurrent(item)) return
     const last = this.items[this.items.length - 1]
-    if (last !== undefined && last.order > item.order) this.sorted = false
+    if (last !== undefined && byPlace(last, item) > 0) this.sorted = false
     this.items.push(item)
   }
 

@@ -9,9 +9,16 @@ import { Context, Data, Effect } from "effect"
 import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import type { Compare, Op, Ops } from "../../client/Txn.ts"
 import { transactionConflict } from "../ActorMetrics.ts"
+import type { StepWriter } from "../StepWriter.ts"
+import { Sharing, stepOf } from "../StepWriter.ts"
 import { isUnknown, repeatable } from "./Failures.ts"
 
-type Store = KeyValue["Service"]
+/** Where transactions are carried out. */
+export interface Store {
+  readonly kv: KeyValue["Service"]
+  /** What shares transactions of the store. */
+  readonly steps: StepWriter
+}
 
 /** What a transaction was decided on has changed since; nothing of it was stored. */
 export class TransactionConflict extends Data.TaggedError("TransactionConflict")<{ readonly conditions: number }> {
@@ -36,15 +43,17 @@ export interface TransactionRow {
   readonly operation: Op<unknown> | undefined
 }
 
+/** Called when the transaction is not committed because one of these conditions does not hold. */
+export interface OnConflict {
+  readonly conditions: ReadonlyArray<Compare>
+  readonly call: () => Effect.Effect<void>
+}
+
 /** Operations that wait for their transaction. */
 export class TransactionBuffer {
   readonly conditions: Array<Compare> = []
   readonly operations: Array<Op<unknown>> = []
-  /** Called when the transaction is not committed because one of these conditions does not hold. */
-  readonly onConflict: Array<{
-    readonly conditions: ReadonlyArray<Compare>
-    readonly call: () => Effect.Effect<void>
-  }> = []
+  readonly onConflict: Array<OnConflict> = []
   /** Each says whether the transaction took effect, from what only it writes. */
   readonly proofs: Array<Effect.Effect<boolean, ReadFailure>> = []
   /** Requests saved in it, by their primary key. */
@@ -84,27 +93,33 @@ export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
  * at the commit, and its operations wait until then.
  */
 export const carryOut = (
-  kv: Store,
+  { kv, steps }: Store,
   txn: { readonly if: ReadonlyArray<Compare>; readonly do: Ops },
-  { onConflict, onStored, proof }: {
+  { isExpected = false, onConflict = [], onStored, proof, sharing }: {
+    /** The conditions are known to hold as far as this process can tell: the commit alone looks at them. */
+    readonly isExpected?: boolean
     /** Told the revision, when it is carried out at once. */
     readonly onStored?: (revision: number) => void
-    readonly onConflict?: () => Effect.Effect<void>
+    readonly onConflict?: ReadonlyArray<OnConflict>
     readonly proof?: Effect.Effect<boolean, ReadFailure>
+    /** Given when its conditions most often hold: then it shares transactions of the store with others. */
+    readonly sharing?: Sharing
   } = {}
 ): Effect.Effect<boolean, WriteFailure> =>
   Effect.flatMap(OpenTransaction, (open) => {
     if (open === undefined) {
-      return Effect.map(repeatable(kv.transact(txn)), ({ revision, succeeded }) => {
+      const write = sharing === undefined ? kv.transact(txn) : steps.take(stepOf(txn.if, txn.do, sharing))
+      return Effect.map(repeatable(write), ({ revision, succeeded }) => {
         if (succeeded) onStored?.(revision)
         return succeeded
       })
     }
-    return Effect.map(kv.transact({ if: txn.if }), ({ succeeded }) => {
-      if (!succeeded) return false
+    const looked = isExpected ? Effect.succeed(true) : Effect.map(kv.transact({ if: txn.if }), (txn) => txn.succeeded)
+    return Effect.map(looked, (holds) => {
+      if (!holds) return false
       open.conditions.push(...txn.if)
       open.operations.push(...txn.do)
-      if (onConflict !== undefined) open.onConflict.push({ conditions: txn.if, call: onConflict })
+      open.onConflict.push(...onConflict)
       if (proof !== undefined) open.proofs.push(proof)
       return true
     })
@@ -125,14 +140,14 @@ export const addToTransaction = (
   })
 
 /** Runs an effect as one transaction; an inner one is part of the outer one. A commit that fails is a defect. */
-export const inTransaction = (kv: Store) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+export const inTransaction = (store: Store) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(OpenTransaction, (outer) => {
     if (outer !== undefined) return outer.attempt(effect)
     const buffer = new TransactionBuffer()
     let revision: number | undefined
     return Effect.provideService(effect, OpenTransaction, buffer).pipe(
       Effect.tap(() =>
-        Effect.map(Effect.orDie(commit(kv, buffer)), (committed) => {
+        Effect.map(Effect.orDie(commit(store, buffer)), (committed) => {
           revision = committed
         })
       ),
@@ -142,20 +157,24 @@ export const inTransaction = (kv: Store) => <A, E, R>(effect: Effect.Effect<A, E
     )
   })
 
+/** Handlers' transactions seldom meet others. */
+const commits = new Sharing()
+
 /** Times that a commit whose answer was lost is sent again. */
 const repeats = 2
 
 /** The transaction's revision; `undefined` when there was nothing to commit, or when its answer was lost. */
 const commit = Effect.fnUntraced(function*(
-  kv: Store,
+  { kv, steps }: Store,
   buffer: TransactionBuffer
 ): Effect.fn.Return<number | undefined, WriteFailure | ReadFailure | TransactionConflict> {
   const rows = [...buffer.rows.values()]
   const conditions = [...buffer.conditions, ...rows.flatMap((row) => row.conditions)]
   const operations = [...buffer.operations, ...rows.flatMap(({ operation }) => operation ?? [])]
   if (operations.length === 0) return undefined
+  const step = stepOf(conditions, operations, commits)
   for (let attempt = 0;; attempt++) {
-    const sent = yield* Effect.result(kv.transact({ if: conditions, do: operations }))
+    const sent = yield* Effect.result(steps.take(step))
     if (sent._tag === "Failure") {
       if (!isUnknown(sent.failure) || attempt >= repeats) return yield* sent.failure
       continue

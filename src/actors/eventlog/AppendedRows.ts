@@ -11,7 +11,7 @@ import { randomBytes } from "node:crypto"
 import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import type { Op } from "../../client/Txn.ts"
 import { Compare } from "../../client/Txn.ts"
-import { outcomeOf } from "../persistence/Outcome.ts"
+import { outcomeOf } from "../Outcome.ts"
 import type { AppendedKeys } from "./Layout.ts"
 import { markBytes, markOf } from "./Rows.ts"
 

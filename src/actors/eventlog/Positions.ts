@@ -4,7 +4,7 @@ import type { EventJournal } from "effect/eventlog"
 import type { Conflict } from "../../FlareDbError.ts"
 import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import { Compare } from "../../client/Txn.ts"
-import { outcomeOf } from "../persistence/Outcome.ts"
+import { outcomeOf } from "../Outcome.ts"
 import { decodeNumber, encodeNumber } from "./Rows.ts"
 
 /** Times that a write is repeated whose answer was lost. */

@@ -1,6 +1,6 @@
 /** Why rows of a SQL database are not copied, or not all of them. */
 import { Data, Effect } from "effect"
-import { outcomeOf } from "../persistence/Outcome.ts"
+import { outcomeOf } from "../Outcome.ts"
 
 /** The driver is an optional peer dependency, and it is not installed. */
 export class SqlDriverMissing extends Data.TaggedError("SqlDriverMissing")<{

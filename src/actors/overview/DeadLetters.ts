@@ -9,7 +9,7 @@ import type { KeyValueEntry, ReadFailure, WriteFailure } from "../../client/KeyV
 import type { Ops } from "../../client/Txn.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { encodeName } from "../persistence/Keys.ts"
-import { outcomeOf } from "../persistence/Outcome.ts"
+import { outcomeOf } from "../Outcome.ts"
 import {
   copyOf,
   decodeElement,

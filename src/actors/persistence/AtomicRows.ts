@@ -16,7 +16,7 @@ import { Compare, Op } from "../../client/Txn.ts"
 import type { ExpiryLeases } from "./ExpiryLeases.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
 import type { LongLived } from "./LongLived.ts"
-import { outcomeOf } from "./Outcome.ts"
+import { outcomeOf } from "../Outcome.ts"
 
 /** Others changed the row in every attempt. No step of this call took effect. */
 export class RowContended extends Data.TaggedError("RowContended")<{

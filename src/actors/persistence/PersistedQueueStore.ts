@@ -24,7 +24,7 @@ import { Compare, Op } from "../../client/Txn.ts"
 import { Watch } from "../../client/Watch.ts"
 import { defaultPrefix } from "./Keys.ts"
 import * as LogTime from "../LogTime.ts"
-import { outcomeOf } from "./Outcome.ts"
+import { outcomeOf } from "../Outcome.ts"
 import type { Claimed } from "./queue/Claimed.ts"
 import { Claimer, offerRetries } from "./queue/Claimer.ts"
 import { cleanup } from "./queue/Cleanup.ts"
@@ -37,7 +37,7 @@ import {
   maxElementBytes
 } from "./queue/Layout.ts"
 import { maxIdLength, placeOf, QueueKeys } from "./queue/Layout.ts"
-import { Sharing, stepOf, StepWriter } from "./queue/StepWriter.ts"
+import { Sharing, stepOf, StepWriter } from "../StepWriter.ts"
 
 export interface PersistedQueueStoreOptions {
   /** Before every key. Default `fx/`. */
@@ -136,7 +136,6 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
       const row = { id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(json) }
       const key = keys.element(id)
       const put = steps.take(stepOf(
-        key,
         [Compare.missing(key)],
         [Op.put(key, value), Op.put(keys.row(place), encodeQueueRow(row))],
         sharing

@@ -1,4 +1,4 @@
-/** What a persisted request and its reply cost: two writes, and no question to the cluster where one process does both. */
+/** What a persisted request and its reply cost: two writes, fewer where many come together, and no read in one process. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema } from "effect"
 import { ClusterSchema, Entity, RunnerAddress, Runners, Sharding, Snowflake } from "effect/cluster"
@@ -66,7 +66,7 @@ const runner = (services: Services, counts: Counts) =>
     Layer.provideMerge(services)
   )
 
-it.live("a persisted request and its reply are two writes and no read", () =>
+it.live("a persisted request and its reply are two writes and no read, and many share writes", () =>
   Effect.gen(function*() {
     const counts: Counts = { writes: 0, reads: 0 }
     const services = yield* memory
@@ -82,7 +82,9 @@ it.live("a persisted request and its reply are two writes and no read", () =>
         (i) => entity(`many ${i % 10}`).Say({ id: `many ${i}` }),
         { concurrency: "unbounded" }
       )
-      assert.deepStrictEqual(counts, { writes: 240, reads: 0 }, "many at a time")
+      // At most ten entities are at work at a time, and what they do at a time shares writes.
+      assert.isBelow(counts.writes - 40, 100, "many at a time")
+      assert.strictEqual(counts.reads, 0)
       // Who sends it again gets the reply that was stored.
       assert.strictEqual(yield* entity("one").Say({ id: "7" }), "7")
     }).pipe(Effect.provide(runner(services, counts)))

@@ -2,7 +2,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
 import type { MessageStorage } from "effect/cluster"
-import { Runner, RunnerAddress, RunnerStorage, ShardId, ShardingConfig, Snowflake } from "effect/cluster"
+import {
+  EntityAddress,
+  EntityId,
+  EntityType,
+  Runner,
+  RunnerAddress,
+  RunnerStorage,
+  ShardId,
+  ShardingConfig,
+  Snowflake
+} from "effect/cluster"
 import { HeldShards, layerRunnerStorage, makeEncodedMessageStorage, ShardLockLost } from "../../../src/actors/index.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { eventually } from "../../../src/testing/Checks.ts"
@@ -144,6 +154,47 @@ it.live("work is there when a message comes, and when one is due", () =>
     yield* one.work.next
     assert.isAtLeast(Date.now(), dueMs)
     assert.deepStrictEqual(yield* one.read, ["2"])
+  })))
+
+it.live("a request that is cleared while its handler runs ends its transaction, and takes no shard away", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const one = yield* runner(services, 1)
+    const other = yield* runner(services, 2)
+    assert.isTrue(yield* one.acquire)
+    yield* send(one.encoded, "1")
+    assert.deepStrictEqual(yield* one.read, ["1"])
+    const address = EntityAddress.make({
+      shardId: shard,
+      entityType: EntityType.make("T"),
+      entityId: EntityId.make("e")
+    })
+    const committed = yield* Effect.exit(one.encoded.withTransaction(
+      Effect.andThen(one.encoded.saveReply(exit("1", "100")), other.encoded.clearAddress(address))
+    ))
+    assert.include(String(committed), "TransactionConflict")
+    assert.isTrue(yield* one.isOwner, "nobody took its shard")
+    // The handler is run again: there is nobody left to reply to.
+    yield* one.encoded.withTransaction(one.encoded.saveReply(exit("1", "100")))
+    assert.deepStrictEqual(yield* one.encoded.repliesForUnfiltered(["1"]), [])
+  })))
+
+it.live("requests that were saved together are read in the order of their ids, by whoever has the shard", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    const old = yield* runner(services, 1)
+    const next = yield* runner(services, 2)
+    assert.isTrue(yield* old.acquire)
+    assert.deepStrictEqual(yield* old.read, [])
+    const ids = Array.from({ length: 40 }, (_, i) => String(i + 1))
+    yield* Effect.forEach(ids.toReversed(), (id) => send(old.encoded, id), { concurrency: "unbounded", discard: true })
+    const kv = yield* Effect.provide(KeyValue, services)
+    const { entries } = yield* kv.scan("fx/c/fence/M/")
+    assert.strictEqual(new Set(entries.map(({ modRevision }) => modRevision)).size, 1, "they were saved together")
+    assert.deepStrictEqual(yield* old.read, ids)
+    yield* old.locks.release(old.address, shard)
+    assert.isTrue(yield* next.acquire)
+    assert.deepStrictEqual(yield* next.read, ids)
   })))
 
 describe("processed messages", () => {

@@ -10,11 +10,11 @@ import type { Ops } from "../../../client/Txn.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import type { Outcome } from "../../ActorMetrics.ts"
 import { queueSettled } from "../../ActorMetrics.ts"
-import { outcomeOf } from "../Outcome.ts"
+import { outcomeOf } from "../../Outcome.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
 import { copyOf, encodeCompleted, encodeFailed, encodeQueueRow } from "./Layout.ts"
-import type { StepResult, StepWriter } from "./StepWriter.ts"
-import { Sharing, stepOf } from "./StepWriter.ts"
+import type { StepResult, StepWriter } from "../../StepWriter.ts"
+import { Sharing, stepOf } from "../../StepWriter.ts"
 
 /** Pause before a settlement that did not get through is repeated, in milliseconds. */
 const retryMs = 200
@@ -149,7 +149,7 @@ export class Claimed {
     const key = keys.row(place)
     return Effect.map(
       Effect.orDie(Effect.retry(operations, Schedule.spaced(retryMs))),
-      (ops) => steps.take(stepOf(key, [Compare.modRevision(key).equals(revision)], ops, settlements))
+      (ops) => steps.take(stepOf([Compare.modRevision(key).equals(revision)], ops, settlements))
     )
   }
 

@@ -15,13 +15,13 @@ import { Compare, Op } from "../../../client/Txn.ts"
 import type { Changes, Watch } from "../../../client/Watch.ts"
 import { Indeterminate } from "../../../FlareDbError.ts"
 import { queueClaimed } from "../../ActorMetrics.ts"
-import { outcomeOf } from "../Outcome.ts"
+import { outcomeOf } from "../../Outcome.ts"
 import { Claimed, lastPatienceMs } from "./Claimed.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
 import { decodeElement, decodeQueueRow, encodeQueueRow } from "./Layout.ts"
 import { maxRows, Mirror } from "./Mirror.ts"
-import type { StepWriter } from "./StepWriter.ts"
-import { Sharing, stepOf } from "./StepWriter.ts"
+import type { StepWriter } from "../../StepWriter.ts"
+import { Sharing, stepOf } from "../../StepWriter.ts"
 import type { Returning } from "./Workers.ts"
 import { Workers } from "./Workers.ts"
 
@@ -320,7 +320,7 @@ export class Claimer {
       )
       if (attempt?.succeeded === true) return yield* hand(attempt.revision, jsonOf(attempt.results[1]))
     } else {
-      const attempt = yield* repeated(steps.take(stepOf(key, conditions, [put], this.sharing)))
+      const attempt = yield* repeated(steps.take(stepOf(conditions, [put], this.sharing)))
       if (attempt.succeeded) return yield* hand(attempt.revision, encoder.encode(row.copy))
     }
     const { found, revision } = yield* this.look(presence, row.place)
@@ -411,7 +411,6 @@ export class Claimer {
     const row = { place, id, attempts: 1, delayed: false, claim, copy: undefined }
     const element = keys.element(id)
     const offer = steps.take(stepOf(
-      element,
       [Compare.missing(element), holds(presence)],
       [Op.put(element, value), Op.put(keys.row(place), encodeQueueRow(row))],
       sharing

@@ -1,5 +1,5 @@
 /** What a failed write means to whoever may repeat it. */
-import type { WriteFailure } from "../../client/KeyValue.ts"
+import type { WriteFailure } from "../client/KeyValue.ts"
 
 /**
  * `unknown`: it may have taken effect, now or later; only a write that cannot take effect twice may be repeated.

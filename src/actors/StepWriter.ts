@@ -1,25 +1,35 @@
 /**
- * Writes the steps of all queues of a process: offers, claims and settlements. A step is a small transaction of its own
- * that cannot take effect twice. Steps that come while others are under way wait for them, and then share one
- * transaction: one command of the log, one revision, one notice to whoever watches.
+ * Writes the steps of a process: messages and replies of its entities, or offers, claims and settlements of its queues. A
+ * step is a small transaction of its own that cannot take effect twice. Steps that come while others are under way wait
+ * for them, and then share one transaction: one command of the log, one revision, one notice to whoever watches.
  *
  * A shared transaction takes effect only when the conditions of all its steps hold. When one does not, each step goes on
  * its own. What that says of a kind of steps is remembered: those that fail often share no transaction for a while.
+ *
+ * Conditions are compared before anything of a transaction is written. So no step shares one with another that writes what
+ * it compares or writes: each is as if it had come alone.
  */
 import { Effect, Exit, Latch } from "effect"
-import type { KeyValue, WriteFailure } from "../../../client/KeyValue.ts"
-import type { Compare, Ops } from "../../../client/Txn.ts"
-import { Indeterminate } from "../../../FlareDbError.ts"
-import { outcomeOf } from "../Outcome.ts"
+import type { KeyValue, WriteFailure } from "../client/KeyValue.ts"
+import type { Compare, Ops } from "../client/Txn.ts"
+import { Indeterminate } from "../FlareDbError.ts"
+import { maxTransactionOperations } from "../kv/Limits.ts"
+import { outcomeOf } from "./Outcome.ts"
 
-/** Most steps of one transaction, of three operations and three conditions each. */
+/** Most steps of one transaction. */
 const maxSteps = 128
 
 /** Bytes of a shared transaction at which it takes no more steps. A larger step goes alone. */
 const maxSharedBytes = 512 * 1024
 
-/** What a step's keys and bookkeeping take beside its values, about. */
-const stepOverheadBytes = 512
+/** What a step takes beside its keys and values, about. */
+const stepOverheadBytes = 256
+
+/**
+ * Turns of the event loop in which a transaction waits for more steps while more come. Those who were answered by one
+ * transaction come with their next steps a few turns apart, and would otherwise go in two halves that wait for each other.
+ */
+const maxGatheringTurns = 4
 
 /** How many steps of a kind may share a transaction: fewer after one of them failed, more while they succeed. */
 export class Sharing {
@@ -35,23 +45,31 @@ export class Sharing {
 }
 
 export interface Step {
-  /** What it is about: two steps of one transaction never have the same subject, because they would write one key twice. */
-  readonly subject: string
   readonly if: ReadonlyArray<Compare>
   readonly do: Ops
-  /** Bytes of its values. */
+  /** Bytes of its keys and values. */
   readonly bytes: number
+  /** Keys that it compares and keys that it writes; `undefined` when it reads, writes others too, or is too large. */
+  readonly keys: { readonly compared: ReadonlyArray<string>; readonly written: ReadonlyArray<string> } | undefined
   readonly sharing: Sharing
 }
 
-/** A step whose bytes are those of the values that it puts. */
-export const stepOf = (subject: string, conditions: ReadonlyArray<Compare>, ops: Ops, sharing: Sharing): Step => ({
-  subject,
-  if: conditions,
-  do: ops,
-  bytes: ops.reduce((sum, { operation }) => sum + (operation._tag === "Put" ? operation.value.byteLength : 0), 0),
-  sharing
-})
+const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+
+export const stepOf = (conditions: ReadonlyArray<Compare>, ops: Ops, sharing: Sharing): Step => {
+  let bytes = 0
+  const written: Array<string> = []
+  for (const { operation } of ops) {
+    if (operation._tag !== "Put" && operation._tag !== "Delete") continue
+    bytes += operation.key.byteLength + (operation._tag === "Put" ? operation.value.byteLength : 0)
+    written.push(nameOf(operation.key))
+  }
+  const compared = conditions.map(({ compare }) => nameOf(compare.key))
+  for (const key of compared) bytes += key.length
+  const shares = written.length === ops.length && ops.length <= maxTransactionOperations &&
+    conditions.length <= maxTransactionOperations
+  return { if: conditions, do: ops, bytes, keys: shares ? { compared, written } : undefined, sharing }
+}
 
 export interface StepResult {
   /** Whether its conditions held, and it took effect. */
@@ -64,11 +82,47 @@ interface Waiting {
   readonly resume: (answer: Effect.Effect<StepResult, WriteFailure>) => void
 }
 
+/** Steps that are to share a transaction. */
+class SharedSteps {
+  readonly all: Array<Waiting> = []
+  private readonly counts = new Map<Sharing, number>()
+  private readonly compared = new Set<string>()
+  private readonly written = new Set<string>()
+  private bytes = 0
+  private conditions = 0
+  private operations = 0
+
+  /** Where a step has its place: here, in a transaction of its own, or in a later one. */
+  place(one: Waiting): "shared" | "alone" | "later" {
+    const { bytes, do: operations, if: conditions, keys, sharing } = one.step
+    if (this.all.length === maxSteps || this.bytes >= maxSharedBytes) return "later"
+    const count = (this.counts.get(sharing) ?? 0) + 1
+    const size = bytes + stepOverheadBytes
+    if (keys === undefined || size >= maxSharedBytes || sharing.most === 1 || count > sharing.most) return "alone"
+    if (
+      this.conditions + conditions.length > maxTransactionOperations ||
+      this.operations + operations.length > maxTransactionOperations ||
+      keys.compared.some((key) => this.written.has(key)) ||
+      keys.written.some((key) => this.written.has(key) || this.compared.has(key))
+    ) return "later"
+    for (const key of keys.compared) this.compared.add(key)
+    for (const key of keys.written) this.written.add(key)
+    this.counts.set(sharing, count)
+    this.bytes += size
+    this.conditions += conditions.length
+    this.operations += operations.length
+    this.all.push(one)
+    return "shared"
+  }
+}
+
 export class StepWriter {
   private readonly kv: KeyValue["Service"]
   private readonly wake = Latch.makeUnsafe(false)
   private waiting: Array<Waiting> = []
   private readonly underWay = new Set<Waiting>()
+  /** Steps of the round before. */
+  private before = 0
   private isClosed = false
 
   private constructor(kv: KeyValue["Service"]) {
@@ -102,39 +156,43 @@ export class StepWriter {
     Effect.suspend(() => {
       this.wake.closeUnsafe()
       if (this.waiting.length === 0) return this.wake.await
-      // What comes in the same turn goes along.
-      return Effect.andThen(Effect.yieldNow, Effect.suspend(() => this.round()))
+      // A lone caller has nobody to wait for.
+      if (this.waiting.length === 1 && this.before <= 1) return this.round()
+      return Effect.andThen(this.gathered(1), Effect.suspend(() => this.round()))
     })
   )
 
+  /** What comes in the same turn goes along, and in the next ones as long as more comes. */
+  private gathered(turn: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const count = this.waiting.length
+      return Effect.flatMap(
+        Effect.yieldNow,
+        () =>
+          this.waiting.length > count && this.waiting.length < maxSteps && turn < maxGatheringTurns
+            ? this.gathered(turn + 1)
+            : Effect.void
+      )
+    })
+  }
+
   /** Writes what waits: most of it together, and the rest beside it. Begun within one turn, that is one call. */
   private round(): Effect.Effect<void> {
-    const shared: Array<Waiting> = []
+    const steps = new SharedSteps()
     const alone: Array<Waiting> = []
     const later: Array<Waiting> = []
-    const subjects = new Set<string>()
-    const counts = new Map<Sharing, number>()
-    let bytes = 0
     for (const one of this.waiting) {
-      const { sharing, subject } = one.step
-      const count = (counts.get(sharing) ?? 0) + 1
-      if (subjects.has(subject) || shared.length >= maxSteps || bytes >= maxSharedBytes) {
+      const place = alone.length === maxSteps ? "later" : steps.place(one)
+      if (place === "later") {
         later.push(one)
         continue
       }
-      subjects.add(subject)
-      counts.set(sharing, count)
-      const more = one.step.bytes + stepOverheadBytes
-      if (more >= maxSharedBytes || sharing.most === 1 || count > sharing.most) {
-        alone.push(one)
-        continue
-      }
-      bytes += more
-      shared.push(one)
+      this.underWay.add(one)
+      if (place === "alone") alone.push(one)
     }
+    this.before = this.waiting.length - later.length
     this.waiting = later
-    for (const one of shared) this.underWay.add(one)
-    for (const one of alone) this.underWay.add(one)
+    const shared = steps.all
     if (alone.length === 0) return this.together(shared)
     const [only] = alone
     if (shared.length === 0 && alone.length === 1 && only !== undefined) return this.single(only)
@@ -189,4 +247,4 @@ const isRefusal = (exit: Exit.Failure<unknown, WriteFailure>): boolean => {
   return failure._tag === "Some" && outcomeOf(failure.value) === "refused"
 }
 
-const closed = Effect.fail(new Indeterminate({ reason: "the store of the queue was closed" }))
+const closed = Effect.fail(new Indeterminate({ reason: "the store was closed" }))

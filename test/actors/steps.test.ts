@@ -1,7 +1,7 @@
-/** Steps of queues that share transactions: what becomes of each, when all goes well and when it does not. */
+/** Steps that share transactions: what becomes of each, when all goes well and when it does not. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
-import { Sharing, stepOf, StepWriter } from "../../src/actors/persistence/queue/StepWriter.ts"
+import { Sharing, stepOf, StepWriter } from "../../src/actors/StepWriter.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import type { Txn } from "../../src/client/Txn.ts"
@@ -25,17 +25,17 @@ const make = Effect.fnUntraced(function*(
   const sharing = new Sharing()
   /** Puts a key that is missing. */
   const put = (key: string, value = "", how = sharing) =>
-    writer.take(stepOf(key, [Compare.missing(key)], [Op.put(key, value)], how))
+    writer.take(stepOf([Compare.missing(key)], [Op.put(key, value)], how))
   const all = (keys: ReadonlyArray<string>, value?: string) =>
     Effect.all(keys.map((key) => Effect.exit(put(key, value))), { concurrency: "unbounded" })
-  return { kv, sizes, sharing, put, all }
+  return { kv, writer, sizes, sharing, put, all }
 })
 
 const numbered = (count: number) => Array.from({ length: count }, (_, n) => `key ${n}`)
 const outcomes = (exits: ReadonlyArray<Exit.Exit<{ readonly succeeded: boolean }, unknown>>) =>
   exits.map((exit) => Exit.isSuccess(exit) ? exit.value.succeeded : "failed")
 
-describe("steps of a queue", () => {
+describe("steps", () => {
   it.live("share a transaction when they come together, and one while others are under way waits for them", () =>
     Effect.scoped(Effect.gen(function*() {
       const { all, kv, put, sizes } = yield* make()
@@ -70,6 +70,54 @@ describe("steps of a queue", () => {
       ]
       assert.isTrue(outcomes(exits).every((outcome) => outcome === true))
       assert.deepStrictEqual(sizes, [1, 1, 2, 1])
+    })))
+
+  it.live("share no transaction when one writes what another compares: each is as if it had come alone", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { kv, sharing, sizes, writer } = yield* make()
+      // Each writes only while the other's key is missing. Together, both would.
+      const guarded = (key: string, other: string) =>
+        writer.take(stepOf([Compare.missing(other)], [Op.put(key, "")], sharing))
+      const results = yield* Effect.all([guarded("x", "y"), guarded("y", "x"), guarded("z", "v")], {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(results.map(({ succeeded }) => succeeded), [true, false, true])
+      assert.deepStrictEqual(sizes, [2, 1])
+      assert.deepStrictEqual((yield* kv.scan("y")).entries, [])
+    })))
+
+  it.live("go alone when they read, or write keys that they do not name", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { kv, put, sharing, sizes, writer } = yield* make()
+      yield* put("old 1")
+      sizes.length = 0
+      const all = [
+        put("new"),
+        ...[Op.get("old 1"), Op.deletePrefix("old ")].map((op) =>
+          writer.take(stepOf([], [Op.put(`by ${op.operation._tag}`, ""), op], sharing))
+        )
+      ]
+      const results = yield* Effect.all(all, { concurrency: "unbounded" })
+      assert.deepStrictEqual([results.every(({ succeeded }) => succeeded), sizes], [true, [1, 2, 2]])
+      assert.deepStrictEqual((yield* kv.scan("old ")).entries, [])
+    })))
+
+  it.live("have no more operations and conditions together than a transaction may have", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { sharing, sizes, writer } = yield* make()
+      const large = (n: number) => {
+        const keys = Array.from({ length: 200 }, (_, i) => `${n}/${i}`)
+        return writer.take(stepOf([Compare.missing(`${n}/0`)], keys.map((key) => Op.put(key, "")), sharing))
+      }
+      yield* Effect.all([1, 2, 3].map(large), { concurrency: "unbounded" })
+      assert.deepStrictEqual(sizes, [400, 200])
+      // What no transaction may have is refused, and holds nobody up.
+      const ops = Array.from({ length: 513 }, (_, i) => Op.put(`many ${i}`, ""))
+      const exits = yield* Effect.all([
+        Effect.exit(writer.take(stepOf([], ops, sharing))),
+        Effect.exit(large(4))
+      ], { concurrency: "unbounded" })
+      assert.deepStrictEqual(outcomes(exits), ["failed", true])
     })))
 
   it.live("go on their own when one of them does not hold, and share again after some that did", () =>
