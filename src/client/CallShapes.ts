@@ -4,7 +4,7 @@
  */
 import { Exit } from "effect"
 import type { BytesShape } from "../rpc/BytesTemplate.ts"
-import type { CallShapes } from "../rpc/DirectCalls.ts"
+import type { CallShapes } from "../rpc/CallCodecs.ts"
 import type { Consistency, ReadFrom } from "./Connection.ts"
 
 interface ReadPayload {

@@ -7,12 +7,11 @@
  * client cannot interrupt it but by ending the connection.
  */
 import { Cause, Effect, Exit, Fiber } from "effect"
-import type { RpcGroup, RpcSerialization } from "effect/rpc"
-import { Rpc } from "effect/rpc"
+import type { Rpc, RpcGroup, RpcSerialization } from "effect/rpc"
 import type { RequestEncoded } from "effect/rpc/RpcMessage"
-import type { AnyBytesShape } from "./BytesTemplate.ts"
+import type { CallCodecs, CallShapes } from "./CallCodecs.ts"
+import { callCodecs } from "./CallCodecs.ts"
 import type { Answer } from "./CallGate.ts"
-import { ShapedCodec } from "./ShapedCodec.ts"
 
 /** One call, for its handler. */
 export class DirectCall<Value = unknown, Failure = unknown> {
@@ -79,14 +78,6 @@ export type DirectHandlers<Rpcs extends Rpc.Any> = {
   >
 }
 
-/** Shapes of the payloads and answers of calls, by the calls' names. */
-export type CallShapes = Readonly<
-  Record<
-    string,
-    { readonly payload?: ReadonlyArray<AnyBytesShape>; readonly exit?: ReadonlyArray<AnyBytesShape> }
-  >
->
-
 export interface DirectCallsOptions<Rpcs extends Rpc.Any> {
   readonly codecFor: RpcSerialization.RpcSerialization["Service"]["codecFor"]
   readonly handlers: DirectHandlers<Rpcs>
@@ -97,10 +88,8 @@ export interface DirectCallsOptions<Rpcs extends Rpc.Any> {
   readonly onMalformed: (clientId: number, tag: string, problem: string) => void
 }
 
-interface Route {
+interface Route extends CallCodecs {
   readonly handler: DirectHandler<unknown, unknown, unknown>
-  readonly payload: ShapedCodec
-  readonly exit: ShapedCodec
 }
 
 export class DirectCalls<Rpcs extends Rpc.Any> {
@@ -115,15 +104,7 @@ export class DirectCalls<Rpcs extends Rpc.Any> {
     for (const [tag, handler] of Object.entries(handlers)) {
       const rpc = group.requests.get(tag)
       if (rpc === undefined) throw new Error(`there is no call ${tag}`)
-      this.routes.set(tag, {
-        handler: handler as Route["handler"],
-        payload: new ShapedCodec(
-          codecFor,
-          (rpc as Rpc.Any as Rpc.AnyWithProps).payloadSchema,
-          shapes[tag]?.payload ?? []
-        ),
-        exit: new ShapedCodec(codecFor, Rpc.exitSchema(rpc), shapes[tag]?.exit ?? [])
-      })
+      this.routes.set(tag, { handler: handler as Route["handler"], ...callCodecs(rpc, codecFor, shapes) })
     }
   }
 

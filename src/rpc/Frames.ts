@@ -39,12 +39,12 @@ export class Frames {
   private readonly calls: ReadonlyArray<CallFrame>
   private readonly exitHead: Uint8Array | undefined
 
-  /** `tags` are the calls that are made most. */
+  /** `tags` are the calls that are made most. The serialization is the binary one. */
   constructor(serialization: Serialization, tags: ReadonlyArray<string>) {
     this.parser = serialization.makeUnsafe()
-    this.exitHead = this.learnExit()
-    this.calls = tags.flatMap((tag) => [this.learnCall(tag, false), this.learnCall(tag, true)])
-      .filter((call) => call !== undefined)
+    const { calls, exitHead } = learn(this.parser, tags)
+    this.exitHead = exitHead
+    this.calls = calls
   }
 
   /** The bytes of a message. */
@@ -88,45 +88,6 @@ export class Frames {
       if (message !== undefined) return message
     }
     return undefined
-  }
-
-  /** The usual way. */
-  private reference(message: Encoded): Uint8Array {
-    return this.parser.encode(message) as Uint8Array
-  }
-
-  private learnExit(): Uint8Array | undefined {
-    const sample = this.reference(exitOf(-1, new Uint8Array(0)))
-    // Its end: two bytes of a number's form, the number, and no bytes.
-    const head = sample.slice(1, -4)
-    const holds = comparedIds.every((id) =>
-      comparedPayloads.every((exit) =>
-        Buffer.compare(encodeExit(head, id, exit), this.reference(exitOf(id, exit))) === 0
-      )
-    )
-    return holds ? head : undefined
-  }
-
-  private learnCall(tag: string, isNotification: boolean): CallFrame | undefined {
-    const ids = isNotification ? [notificationId] : comparedIds
-    const [first] = ids
-    const mark = 0xab
-    const sample = Buffer.from(
-      this.reference(requestOf(tag, first as number, Uint8Array.of(mark, mark), isNotification))
-    )
-    const at = sample.indexOf(Uint8Array.of(2, mark, mark))
-    if (at < 0) return undefined
-    // A number of one byte takes three.
-    const tail = Uint8Array.from(sample.subarray(at + 3 + (isNotification ? 0 : 3)))
-    const call = { tag, isNotification, head: Uint8Array.from(sample.subarray(1, at)), tail }
-    const holds = ids.every((id) =>
-      comparedPayloads.every((payload) => {
-        const request = requestOf(tag, id, payload, isNotification)
-        const short = encodeCall(call, request)
-        return short !== undefined && Buffer.compare(short, this.reference(request)) === 0
-      })
-    )
-    return holds ? call : undefined
   }
 }
 
@@ -230,4 +191,51 @@ const decodeCall = (
   return hasAt(frame, lengths.offset, tail)
     ? requestOf(tag, id, frame.subarray(at, at + length), isNotification)
     : undefined
+}
+
+/** What was learned. Every connection has the same frames: those of the binary serialization. */
+const learned: { exitHead?: Uint8Array | undefined; readonly calls: Map<string, ReadonlyArray<CallFrame>> } = {
+  calls: new Map()
+}
+
+const learn = (parser: Parser, tags: ReadonlyArray<string>) => {
+  if (!("exitHead" in learned)) learned.exitHead = learnExit(parser)
+  const calls = tags.flatMap((tag) => {
+    const known = learned.calls.get(tag)
+    if (known !== undefined) return known
+    const made = [learnCall(parser, tag, false), learnCall(parser, tag, true)].filter((call) => call !== undefined)
+    learned.calls.set(tag, made)
+    return made
+  })
+  return { calls, exitHead: learned.exitHead }
+}
+
+const learnExit = (parser: Parser): Uint8Array | undefined => {
+  const usual = (id: number, exit: Uint8Array) => parser.encode(exitOf(id, exit)) as Uint8Array
+  // Behind it stand the form of a number, the number, and the length of no bytes: four bytes.
+  const head = usual(-1, new Uint8Array(0)).slice(1, -4)
+  const holds = comparedIds.every((id) =>
+    comparedPayloads.every((exit) => Buffer.compare(encodeExit(head, id, exit), usual(id, exit)) === 0)
+  )
+  return holds ? head : undefined
+}
+
+const learnCall = (parser: Parser, tag: string, isNotification: boolean): CallFrame | undefined => {
+  const usual = (request: RequestEncoded) => Buffer.from(parser.encode(request) as Uint8Array)
+  const ids = isNotification ? [notificationId] : comparedIds
+  const payload = Uint8Array.of(0xab, 0xab)
+  const sample = usual(requestOf(tag, isNotification ? notificationId : -1, payload, isNotification))
+  const at = sample.indexOf(Uint8Array.of(payload.byteLength, ...payload))
+  if (at < 0) return undefined
+  // The number -1 takes three bytes with its form.
+  const tail = Uint8Array.from(sample.subarray(at + 1 + payload.byteLength + (isNotification ? 0 : 3)))
+  const call = { tag, isNotification, head: Uint8Array.from(sample.subarray(1, at)), tail }
+  const holds = ids.every((id) =>
+    comparedPayloads.every((compared) => {
+      const request = requestOf(tag, id, compared, isNotification)
+      const short = encodeCall(call, request)
+      return short !== undefined && Buffer.compare(short, usual(request)) === 0
+    })
+  )
+  return holds ? call : undefined
 }

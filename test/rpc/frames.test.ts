@@ -100,13 +100,13 @@ describe("frames", () => {
     assert.isDefined(frames.decodeShort(usual(notification)))
   })
 
-  const Damage = [
-    Size,
-    Schema.Natural,
-    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 255 })),
-    Schema.Boolean
-  ]
-  it.prop("that are damaged are read as the serialization reads them", Damage, ([size, at, flip, exit]) => {
+  const Flip = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 255 }))
+  it.prop("that are damaged are read as the serialization reads them", [Size, Schema.Natural, Flip, Schema.Boolean], ([
+    size,
+    at,
+    flip,
+    exit
+  ]) => {
     const payload = bytesOf(size, 1)
     const message = exit
       ? { _tag: "Exit", requestId: -7, exit: payload }
