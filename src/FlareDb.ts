@@ -120,7 +120,7 @@ const layerLocal = <Services>(
 ): Layer.Layer<Services, InvalidConfig, RaftNode | WatchServer> =>
   Layer.unwrap(
     Effect.gen(function*() {
-      const operations = NodeOperations.make(yield* RaftNode, yield* WatchServer, config.clusterId)
+      const operations = yield* NodeOperations.make(yield* RaftNode, yield* WatchServer, config.clusterId)
       const own = clientEndpoint(Config.ownAddress(config))
       const connect = TcpConnection.make({ connectTimeoutMs: 1_000 })
       return client(

@@ -10,7 +10,7 @@
  *   out: all it met so far was refused or not sent. Otherwise nobody can know any more, and the caller is told
  *   `SessionExpired`.
  */
-import { Deferred, Effect, Latch } from "effect"
+import { Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import { SessionExpired } from "../FlareDbError.ts"
 import type { SessionStamp } from "../kv/Command.ts"
@@ -49,7 +49,8 @@ export class ClientSession {
   private writes: Array<Op | undefined> = []
   private oldest = 0
   private opening: Deferred.Deferred<void, PipelineError> | undefined
-  private readonly room = Latch.makeUnsafe(true)
+  /** Told when there is room again, after {@link hasRoom} said that there was none. */
+  onRoom: () => void = () => undefined
   private waiting = false
 
   constructor(options: ClientSessionOptions, scope: Scope.Scope) {
@@ -94,27 +95,20 @@ export class ClientSession {
 
   /** Whether an operation is numbered in the session. */
   has(operation: Op): boolean {
-    return this.id !== 0 && operation.session === this.id
+    return this.id !== 0 && operation.place?.session === this.id
   }
 
-  /** Whether so many writes wait for their answers that no more are to be sent. */
-  get isFull(): boolean {
-    return this.lastSequence - this.answered >= maxUnanswered
+  /** Whether so few writes wait for their answers that more may be sent. */
+  hasRoom(): boolean {
+    this.waiting = this.isFull
+    return !this.waiting
   }
-
-  /** Waits until the session is not full any more. */
-  readonly whenRoom: Effect.Effect<void> = Effect.suspend(() => {
-    if (!this.isFull) return Effect.void
-    this.waiting = true
-    this.room.closeUnsafe()
-    return this.room.await
-  })
 
   /** An operation has its answer, or nobody waits for it any more. */
   settled(): void {
     if (!this.waiting || this.isFull) return
     this.waiting = false
-    this.room.openUnsafe()
+    this.onRoom()
   }
 
   /**
@@ -125,24 +119,24 @@ export class ClientSession {
     const sent: Array<Op> = []
     for (const operation of batch) {
       if (operation.settled) continue
-      if (operation.session === this.id && !operation.stale) {
+      const earlier = operation.place
+      const isOurs = earlier?.session === this.id
+      if (isOurs && !operation.stale) {
         sent.push(operation)
         continue
       }
-      if (operation.session !== 0 && operation.session !== this.id && operation.uncertain) {
-        operation.settle(new SessionExpired({ session: operation.session }))
+      if (earlier !== undefined && !isOurs && operation.isDoubtful) {
+        operation.settle(new SessionExpired({ session: earlier.session }))
         continue
       }
       // Bytes that were handed over may stand in a log, and must not change.
-      if (operation.session !== 0) operation.bytes = new Uint8Array(operation.bytes)
-      if (operation.session !== this.id) {
-        operation.session = this.id
-        operation.sequence = ++this.lastSequence
-        this.writes.push(operation)
-      }
+      if (earlier !== undefined) operation.bytes = new Uint8Array(operation.bytes)
+      const { id: session, secret } = this
+      const place = isOurs ? earlier : { session, sequence: ++this.lastSequence }
+      if (!isOurs) this.writes.push(operation)
+      operation.place = place
       operation.stale = false
-      const { answered, id: session, secret } = this
-      stampCommand(operation.bytes, { session, sequence: operation.sequence, answered, secret })
+      stampCommand(operation.bytes, { ...place, answered: this.answered, secret })
       sent.push(operation)
     }
     return sent
@@ -158,6 +152,10 @@ export class ClientSession {
     this.settled()
   }
 
+  private get isFull(): boolean {
+    return this.lastSequence - this.answered >= maxUnanswered
+  }
+
   /** Every write up to this number has its answer. */
   private get answered(): number {
     while (this.writes[this.oldest]?.settled === true) this.writes[this.oldest++] = undefined
@@ -165,6 +163,6 @@ export class ClientSession {
       this.writes = this.writes.slice(this.oldest)
       this.oldest = 0
     }
-    return (this.writes[this.oldest]?.sequence ?? this.lastSequence + 1) - 1
+    return (this.writes[this.oldest]?.place?.sequence ?? this.lastSequence + 1) - 1
   }
 }

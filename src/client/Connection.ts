@@ -2,8 +2,8 @@
  * One way to one node. `TcpConnection.ts` is the one over the network, `server/NodeOperations.ts` the one within a
  * process.
  */
-import { Data } from "effect"
-import type { Effect, Scope } from "effect"
+import { Data, Effect } from "effect"
+import type { Exit, Scope } from "effect"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
 import type { ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 import type { Revision } from "../kv/History.ts"
@@ -73,6 +73,9 @@ export interface ClusterInfo {
   readonly identity: ClusterIdentity | undefined
 }
 
+/** Told once what became of a call, at once or later: nearly all traffic passes here, without a fiber for each call. */
+export type Done<Failure> = (exit: Exit.Exit<ReadonlyArray<Uint8Array | Failure>, ConnectionLost>) => void
+
 export interface Connection {
   /**
    * Which cluster the node is of. Asked before anything else is, and again while the identity is not known.
@@ -80,15 +83,14 @@ export interface Connection {
    */
   readonly cluster: Effect.Effect<ClusterInfo, ConnectionLost>
   /** Results in the order of the commands. */
-  readonly write: (
-    commands: ReadonlyArray<Uint8Array>
-  ) => Effect.Effect<ReadonlyArray<Uint8Array | WriteError>, ConnectionLost>
+  readonly write: (commands: ReadonlyArray<Uint8Array>, done: Done<WriteError>) => void
   /** Results in the order of the queries. */
   readonly read: (
     queries: ReadonlyArray<Uint8Array>,
     consistency: Consistency,
-    from: ReadFrom
-  ) => Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ConnectionLost>
+    from: ReadFrom,
+    done: Done<ReadError>
+  ) => void
   /** Begins to watch; the watch ends with the scope. */
   readonly watch: (request: WatchRequest) => Effect.Effect<NodeWatch, WatchError | ConnectionLost, Scope.Scope>
   readonly status: Effect.Effect<NodeReport, ConnectionLost>
@@ -97,3 +99,19 @@ export interface Connection {
 
 /** Opens a connection that lasts as long as its scope. */
 export type Connect = (endpoint: Endpoint) => Effect.Effect<Connection, ConnectionLost, Scope.Scope>
+
+/** {@link Connection.read} as an effect. */
+export const read = (
+  connection: Connection,
+  queries: ReadonlyArray<Uint8Array>,
+  consistency: Consistency,
+  from: ReadFrom
+): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ConnectionLost> =>
+  Effect.callback((resume) => connection.read(queries, consistency, from, resume))
+
+/** {@link Connection.write} as an effect. */
+export const write = (
+  connection: Connection,
+  commands: ReadonlyArray<Uint8Array>
+): Effect.Effect<ReadonlyArray<Uint8Array | WriteError>, ConnectionLost> =>
+  Effect.callback((resume) => connection.write(commands, resume))

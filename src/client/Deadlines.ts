@@ -1,6 +1,6 @@
 /**
- * The deadlines of many operations, or of attempts at them, on one timer: they wait in buckets of {@link bucketMs}, and one
- * fiber empties the buckets that are due. A timer for each would cost more than the operation.
+ * The deadlines of a client, of operations and of attempts at them, on one timer: they wait in buckets of
+ * {@link bucketMs}, and one fiber empties the buckets that are due. A timer for each would cost more than the operation.
  */
 import { Effect, Latch } from "effect"
 import type { Scope } from "effect"
@@ -12,28 +12,31 @@ const bucketMs = 20
 /** What has a deadline, on the clock of `Monotonic.ts`. */
 export interface Limited {
   readonly deadlineMs: number
+  /** Called when the deadline passed before it was removed. */
+  readonly expire: () => void
 }
 
-export class Deadlines<Item extends Limited> {
-  private readonly buckets = new Map<number, Set<Item>>()
+const bucketOf = ({ deadlineMs }: Limited): number => Math.ceil(deadlineMs / bucketMs)
+
+export class Deadlines {
+  private readonly buckets = new Map<number, Set<Limited>>()
   private readonly waiting = Latch.makeUnsafe(false)
-  private readonly expire: (item: Item) => void
 
-  /** `expire` is called for each item whose deadline passed before it was removed. */
-  constructor(expire: (item: Item) => void) {
-    this.expire = expire
-  }
-
-  add(item: Item): void {
-    const due = Math.ceil(item.deadlineMs / bucketMs)
+  add(item: Limited): void {
+    const due = bucketOf(item)
     const bucket = this.buckets.get(due)
     if (bucket !== undefined) bucket.add(item)
-    else this.buckets.set(due, new Set([item]))
-    this.waiting.openUnsafe()
+    else {
+      this.buckets.set(due, new Set([item]))
+      this.waiting.openUnsafe()
+    }
   }
 
-  remove(item: Item): void {
-    this.buckets.get(Math.ceil(item.deadlineMs / bucketMs))?.delete(item)
+  remove(item: Limited): void {
+    const due = bucketOf(item)
+    const bucket = this.buckets.get(due)
+    // What is empty goes at once: deadlines are far away, and each sweep looks at all buckets.
+    if (bucket?.delete(item) === true && bucket.size === 0) this.buckets.delete(due)
   }
 
   /** Expires everything now. */
@@ -59,7 +62,7 @@ export class Deadlines<Item extends Limited> {
     for (const [due, items] of this.buckets) {
       if (due > now) continue
       this.buckets.delete(due)
-      for (const item of items) this.expire(item)
+      for (const item of items) item.expire()
     }
     if (this.buckets.size === 0) this.waiting.closeUnsafe()
   }

@@ -1,61 +1,76 @@
 /**
- * Operations that wait for a call, and the calls in flight with them. A pipeline has a lane for those whose answers are
- * expected to be large, so that others do not wait for pages of values.
+ * Operations that wait for a call, and the calls in flight with them. A lone operation leaves at once; what is asked for in
+ * one go of the program leaves as one call; and once as many calls are in flight as may be, others gather until one ends.
+ * So clients that wait for their answers form large calls by themselves.
  */
-import { Effect, Queue, Semaphore } from "effect"
 import type { CallSizes } from "./CallSizes.ts"
-import { maxBatchOperations } from "./ClientRpcs.ts"
-import type { ClientSession } from "./ClientSession.ts"
 import type { Operation } from "./Operation.ts"
 
-type Op<Failure> = Operation<Failure>
+export interface LaneOptions<Failure> {
+  /** Operations that may wait. */
+  readonly maxWaiting: number
+  /** Calls that may be in flight. */
+  readonly maxCalls: number
+  readonly sizes: CallSizes
+  /** Whether another call may be sent now. Whoever says no wakes the lane later. */
+  readonly hasRoom: () => boolean
+  /** Sends a call; `ended` is to be called once, when the call needs its place no more. */
+  readonly send: (operations: ReadonlyArray<Operation<Failure>>, ended: () => void) => void
+}
 
 export class Lane<Failure> {
-  private readonly queue: Queue.Queue<Op<Failure>>
-  private readonly calls: Semaphore.Semaphore
-  /** Operations that were taken from the queue and did not fit into the call before. */
-  private taken: ReadonlyArray<Op<Failure>> = []
+  private readonly options: LaneOptions<Failure>
+  /** From `next` on. */
+  private waiting: Array<Operation<Failure>> = []
+  private next = 0
+  private inFlight = 0
+  private woken = false
 
-  private constructor(queue: Queue.Queue<Op<Failure>>, calls: number) {
-    this.queue = queue
-    this.calls = Semaphore.makeUnsafe(calls)
+  constructor(options: LaneOptions<Failure>) {
+    this.options = options
   }
-
-  static readonly make = <Failure>(maxWaiting: number, maxCalls: number): Effect.Effect<Lane<Failure>> =>
-    Effect.map(Queue.bounded<Op<Failure>>(maxWaiting), (queue) => new Lane(queue, maxCalls))
 
   /** `false` when there is no room for an operation to wait. */
-  offer(operation: Op<Failure>): boolean {
-    return Queue.offerUnsafe(this.queue, operation)
+  offer(operation: Operation<Failure>): boolean {
+    if (this.waiting.length - this.next >= this.options.maxWaiting) return false
+    this.waiting.push(operation)
+    this.wake()
+    return true
   }
 
-  /** Sends what waits, as soon as one more call may be in flight and the session may have more unanswered. */
-  readonly dispatch = (
-    sizes: CallSizes,
-    session: ClientSession | undefined,
-    send: (operations: ReadonlyArray<Op<Failure>>) => Effect.Effect<void>
-  ): Effect.Effect<never> =>
-    Effect.forever(
-      Effect.andThen(
-        Effect.andThen(Semaphore.take(this.calls, 1), this.untilSome(session)),
-        Effect.suspend(() => {
-          const end = sizes.endOf(this.taken, 0)
-          const next = this.taken.slice(0, end)
-          this.taken = this.taken.slice(end)
-          return Effect.forkChild(Effect.ensuring(send(next), Semaphore.release(this.calls, 1)), {
-            startImmediately: true
-          })
-        })
-      )
-    )
+  /** Looks at what waits when this go of the program ends. */
+  wake(): void {
+    if (this.woken || this.next === this.waiting.length) return
+    this.woken = true
+    queueMicrotask(this.dispatch)
+  }
 
-  private untilSome(session: ClientSession | undefined): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (session?.isFull === true) return Effect.andThen(session.whenRoom, this.untilSome(session))
-      if (this.taken.length > 0) return Effect.void
-      return Effect.map(Queue.takeBetween(this.queue, 1, maxBatchOperations), (taken) => {
-        this.taken = taken
+  private readonly dispatch = (): void => {
+    this.woken = false
+    const { hasRoom, maxCalls, send, sizes } = this.options
+    while (this.next < this.waiting.length && this.inFlight < maxCalls && hasRoom()) {
+      const end = sizes.endOf(this.waiting, this.next)
+      const operations = this.waiting.slice(this.next, end)
+      this.advance(end)
+      this.inFlight += 1
+      let over = false
+      send(operations, () => {
+        if (over) return
+        over = true
+        this.inFlight -= 1
+        this.wake()
       })
-    })
+    }
+  }
+
+  private advance(end: number): void {
+    this.next = end
+    if (end === this.waiting.length) {
+      this.waiting = []
+      this.next = 0
+    } else if (end > 1_024 && end * 2 > this.waiting.length) {
+      this.waiting = this.waiting.slice(end)
+      this.next = 0
+    }
   }
 }

@@ -3,10 +3,7 @@
  * were under way travels together in the next one; what is safe to repeat (reads, and writes of a session) is repeated,
  * at the node that leads, until its deadline; what is not says so.
  */
-import type { Fiber } from "effect"
-import { Cause, Clock, Effect, Exit, Option, Queue } from "effect"
-import type { Scope } from "effect"
-import { monotonicMsOf } from "../Monotonic.ts"
+import { Cause, Effect, Exit, Option } from "effect"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
@@ -15,14 +12,14 @@ import { CallSizes } from "./CallSizes.ts"
 import { maxBatchOperations } from "./ClientRpcs.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { ClientSession } from "./ClientSession.ts"
-import type { Connection, ConnectionLost } from "./Connection.ts"
+import type { Connection, ConnectionLost, Done } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
-import type { Limited } from "./Deadlines.ts"
-import { Deadlines } from "./Deadlines.ts"
+import type { Deadlines, Limited } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
-import { Operation } from "./Operation.ts"
 import { Lane } from "./Lane.ts"
+import type { Submitter } from "./Operation.ts"
+import { Operation } from "./Operation.ts"
 import type { Router } from "./Router.ts"
 import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
@@ -56,6 +53,8 @@ export interface PipelineOptions {
   readonly pool: ConnectionPool
   /** Which node to ask. Pipelines that ask the same node share it. */
   readonly router: Router
+  /** Those of all pipelines of the client. */
+  readonly deadlines: Deadlines
   /** The clock of deadlines. */
   readonly nowMs: () => number
   /**
@@ -64,76 +63,87 @@ export interface PipelineOptions {
   readonly kind: "read" | "write" | "repeatable write"
   /** Numbers the operations, which makes each of them repeatable for as long as the session lives. */
   readonly session?: ClientSession | undefined
-  readonly call: (
-    connection: Connection,
-    operations: ReadonlyArray<Uint8Array>
-  ) => Effect.Effect<ReadonlyArray<Uint8Array | NodeFailure>, ConnectionLost>
+  readonly call: (connection: Connection, operations: ReadonlyArray<Uint8Array>, done: Done<NodeFailure>) => void
+  /** Runs what is seldom and takes its time, for as long as the client is there. */
+  readonly fork: (work: Effect.Effect<void>) => void
 }
 
 type Op = Operation<PipelineError>
 
-/** One call to a node that is waited for. */
-interface Attempt extends Limited {
-  readonly expire: () => void
+/** Told when a call needs its place in a lane no more. */
+type Ended = () => void
+
+/** One call to a node, until it is answered or its time is over. */
+class Attempt implements Limited {
+  readonly endpoint: Endpoint
+  readonly connection: Connection
+  readonly batch: ReadonlyArray<Op>
+  readonly deadlineMs: number
+  readonly ended: Ended
+  /** Whether its time was over before its answer came. */
+  isLate = false
+  private readonly onLate: (attempt: Attempt) => void
+
+  constructor(
+    { batch, connection, deadlineMs, ended, endpoint }: Pick<
+      Attempt,
+      "endpoint" | "connection" | "batch" | "deadlineMs" | "ended"
+    >,
+    onLate: (attempt: Attempt) => void
+  ) {
+    this.endpoint = endpoint
+    this.connection = connection
+    this.batch = batch
+    this.deadlineMs = deadlineMs
+    this.ended = ended
+    this.onLate = onLate
+  }
+
+  expire(): void {
+    this.isLate = true
+    this.onLate(this)
+  }
 }
 
-export class Pipeline {
+export class Pipeline implements Submitter<PipelineError> {
   private readonly options: PipelineOptions
   private readonly router: Router
   private readonly usual: Lane<PipelineError>
   private readonly heavy: Lane<PipelineError>
   /** Operations that are numbered in the session and to be sent again: no more than it lets be unanswered. */
-  private readonly repeats: Queue.Queue<Op>
+  private readonly repeats: Lane<PipelineError>
   private readonly sizes: CallSizes
-  private readonly deadlines: Deadlines<Op>
-  private readonly attempts = new Deadlines<Attempt>(({ expire }) => expire())
-  private readonly scope: Scope.Scope
   private closed = false
 
-  private constructor(
-    options: PipelineOptions,
-    usual: Lane<PipelineError>,
-    heavy: Lane<PipelineError>,
-    repeats: Queue.Queue<Op>,
-    scope: Scope.Scope
-  ) {
+  constructor(options: PipelineOptions) {
     this.options = options
     this.router = options.router
-    this.usual = usual
-    this.heavy = heavy
-    this.repeats = repeats
-    this.scope = scope
-    this.sizes = new CallSizes(options.session?.maxCallOperations ?? maxBatchOperations, options.kind === "read")
-    this.deadlines = new Deadlines((operation) => operation.settle(this.outOfTime(operation)))
+    const { client, kind, session } = options
+    this.sizes = new CallSizes(session?.maxCallOperations ?? maxBatchOperations, kind === "read")
+    const lane = (maxCalls: number, maxWaiting: number, hasRoom: () => boolean) =>
+      new Lane<PipelineError>({
+        maxWaiting,
+        maxCalls,
+        sizes: this.sizes,
+        hasRoom: () => !this.closed && hasRoom(),
+        send: (operations, ended) => this.send(operations, ended)
+      })
+    const hasRoom = () => session === undefined || session.hasRoom()
+    this.usual = lane(client.maxCallsInFlight, client.maxPendingOperations, hasRoom)
+    this.heavy = lane(heavyCalls[kind], client.maxPendingOperations, hasRoom)
+    this.repeats = lane(repeatCalls, Number.POSITIVE_INFINITY, () => true)
+    if (session !== undefined) {
+      session.onRoom = () => {
+        this.usual.wake()
+        this.heavy.wake()
+      }
+    }
   }
 
-  /** A pipeline that works for as long as the scope lives. */
-  static readonly make = Effect.fnUntraced(function*(options: Omit<PipelineOptions, "nowMs">) {
-    const clock = yield* Clock.Clock
-    const { maxCallsInFlight, maxPendingOperations } = options.client
-    const usual = yield* Lane.make<PipelineError>(maxPendingOperations, maxCallsInFlight)
-    const heavy = yield* Lane.make<PipelineError>(maxPendingOperations, heavyCalls[options.kind])
-    const repeats = yield* Queue.unbounded<Op>()
-    const scope = yield* Effect.scope
-    const pipeline = new Pipeline({ ...options, nowMs: () => monotonicMsOf(clock) }, usual, heavy, repeats, scope)
-    // Whoever waits when the client closes is told what is known, instead of being left to wait.
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        pipeline.closed = true
-        pipeline.deadlines.expireAll()
-      })
-    )
-    yield* pipeline.deadlines.start
-    yield* pipeline.attempts.start
-    const { session } = options
-    const send = (taken: ReadonlyArray<Op>) =>
-      session === undefined ? pipeline.attempt(taken) : pipeline.attemptIn(session, taken)
-    for (const lane of [usual, heavy]) yield* Effect.forkScoped(lane.dispatch(pipeline.sizes, session, send))
-    if (session !== undefined) {
-      for (let i = 0; i < repeatCalls; i++) yield* Effect.forkScoped(pipeline.repeater(session))
-    }
-    return pipeline
-  })
+  /** Sends nothing more. What waits is to be expired then. */
+  close(): void {
+    this.closed = true
+  }
 
   /**
    * Has an operation carried out, within `timeoutMs`. `maxAnswerBytes` says how large its answer may be, when it reads
@@ -143,113 +153,80 @@ export class Pipeline {
     const problem = timeoutProblem(timeoutMs)
     if (problem !== undefined) return Effect.fail(problem)
     return Effect.callback<Uint8Array, PipelineError>((resume) => {
-      const operation: Op = new Operation(bytes, maxAnswerBytes, this.options.nowMs() + timeoutMs, (result) => {
-        this.deadlines.remove(operation)
-        this.options.session?.settled()
+      const { deadlines, nowMs } = this.options
+      const operation: Op = new Operation(bytes, maxAnswerBytes, nowMs() + timeoutMs, this, (result) => {
         resume(result instanceof Uint8Array ? Effect.succeed(result) : Effect.fail(result))
       })
-      this.deadlines.add(operation)
-      if (this.closed) operation.settle(this.outOfTime(operation))
+      deadlines.add(operation)
+      if (this.closed) operation.expire()
       else if (!this.laneOf(operation).offer(operation)) operation.settle(this.full(operation))
-      return Effect.sync(() => {
-        this.deadlines.remove(operation)
-        operation.forget()
-        this.options.session?.settled()
-      })
+      return Effect.sync(() => operation.forget())
     })
+  }
+
+  /** An operation is settled. */
+  settled(operation: Op): void {
+    this.options.deadlines.remove(operation)
+    this.options.session?.settled()
   }
 
   private laneOf(operation: Op): Lane<PipelineError> {
     return this.sizes.isHeavy(operation) ? this.heavy : this.usual
   }
 
-  private readonly repeater = (session: ClientSession): Effect.Effect<never> =>
-    Effect.forever(
-      Effect.flatMap(Queue.takeBetween(this.repeats, 1, session.maxCallOperations), (taken) => {
-        const calls: Array<ReadonlyArray<Op>> = []
-        for (let from = 0, end = 0; from < taken.length; from = end) {
-          end = this.sizes.endOf(taken, from)
-          calls.push(taken.slice(from, end))
-        }
-        return Effect.forEach(calls, (call) => this.attemptIn(session, call), { discard: true })
-      })
-    )
-
-  /** Sends operations in a session, which is opened first when there is none. */
-  private attemptIn(session: ClientSession, taken: ReadonlyArray<Op>): Effect.Effect<void> {
-    if (session.isOpen) return this.attempt(taken)
+  /** Sends operations to the node that is to be asked, in a session that is opened first when there is none. */
+  private send(taken: ReadonlyArray<Op>, ended: Ended): void {
+    const { pool, session } = this.options
     const open = taken.filter((operation) => !operation.settled)
-    return open.length === 0
-      ? Effect.void
-      : Effect.matchEffect(session.open, {
-        onSuccess: () => this.attempt(open),
-        onFailure: (error) => {
-          if (error._tag === "WrongCluster") return Effect.sync(() => this.misdirected(open, error))
-          for (const operation of open) operation.lastFailure = error
-          if (this.isRefused) return Effect.sync(() => this.refusedEverywhere(open))
-          return this.repeat(open, Math.max(this.router.pauseMs, overloadedPauseMs))
-        }
-      })
-  }
-
-  private attempt(taken: ReadonlyArray<Op>): Effect.Effect<void> {
-    const { pool } = this.options
-    const open = taken.filter((operation) => !operation.settled)
-    if (open.length === 0) return Effect.void
+    if (open.length === 0) return ended()
+    if (session !== undefined && !session.isOpen) return this.sendInNewSession(session, open, ended)
     const endpoint = this.router.target
     const connection = pool.current(endpoint)
-    if (connection !== undefined) return this.send(endpoint, connection, open)
-    return Effect.matchCauseEffect(pool.get(endpoint), {
-      onSuccess: (opened) => this.send(endpoint, opened, open),
-      onFailure: (cause) => this.unreachable(endpoint, open, cause)
-    })
+    if (connection !== undefined) return this.call(endpoint, connection, open, ended)
+    this.options.fork(Effect.matchCause(pool.get(endpoint), {
+      onSuccess: (opened) => this.call(endpoint, opened, open, ended),
+      onFailure: (cause) => this.unreachable(endpoint, open, cause, ended)
+    }))
   }
 
-  private send(endpoint: Endpoint, connection: Connection, open: ReadonlyArray<Op>): Effect.Effect<void> {
-    const { call, session } = this.options
+  private sendInNewSession(session: ClientSession, open: ReadonlyArray<Op>, ended: Ended): void {
+    this.options.fork(Effect.match(session.open, {
+      onSuccess: () => this.send(open, ended),
+      onFailure: (error) => {
+        if (error._tag === "WrongCluster") return this.misdirected(open, error, ended)
+        for (const operation of open) operation.lastFailure = error
+        if (this.isRefused) return this.refusedEverywhere(open, ended)
+        this.repeat(open, Math.max(this.router.pauseMs, overloadedPauseMs), ended)
+      }
+    }))
+  }
+
+  private call(endpoint: Endpoint, connection: Connection, open: ReadonlyArray<Op>, ended: Ended): void {
+    const { call, client, deadlines, nowMs, session } = this.options
     // It may have ended while the connection was opened.
-    if (session?.isOpen === false) return this.repeat(open, 0)
+    if (session?.isOpen === false) return this.repeat(open, 0, ended)
     // Nor is anything sent whose caller was told meanwhile that it was not.
     const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.stamp(open)
-    if (batch.length === 0) return Effect.void
-    for (const operation of batch) operation.sent = true
-    const answers = call(connection, batch.map((operation) => operation.bytes))
-    // In the pipeline's scope: an answer that comes late is still an answer, when nobody waits for the call any more.
-    return Effect.flatMap(
-      Effect.forkIn(
-        Effect.flatMap(Effect.exit(answers), (exit) => this.answered(endpoint, connection, batch, exit)),
-        this.scope,
-        { startImmediately: true }
-      ),
-      (fiber) =>
-        Effect.flatMap(
-          this.endsInTime(fiber),
-          (inTime) => inTime ? Effect.void : this.late(endpoint, connection, batch)
-        )
-    )
-  }
-
-  /** Waits for an attempt, and says whether it ended before its time was over. */
-  private endsInTime(attempt: Fiber.Fiber<void>): Effect.Effect<boolean> {
-    return Effect.callback((resume) => {
-      const waiting: Attempt = {
-        deadlineMs: this.options.nowMs() + this.options.client.attemptTimeoutMs,
-        expire: () => resume(Effect.succeed(false))
-      }
-      this.attempts.add(waiting)
-      attempt.addObserver(() => {
-        this.attempts.remove(waiting)
-        resume(Effect.succeed(true))
-      })
-      return Effect.sync(() => this.attempts.remove(waiting))
+    if (batch.length === 0) return ended()
+    for (const operation of batch) operation.send()
+    const deadlineMs = nowMs() + client.attemptTimeoutMs
+    const attempt = new Attempt({ endpoint, connection, batch, deadlineMs, ended }, this.late)
+    deadlines.add(attempt)
+    // An answer that comes late is still an answer, when nobody waits for the call any more.
+    call(connection, batch.map((operation) => operation.bytes), (exit) => {
+      deadlines.remove(attempt)
+      this.answered(attempt, exit)
     })
   }
 
-  private late(endpoint: Endpoint, connection: Connection, batch: ReadonlyArray<Op>): Effect.Effect<void> {
+  private readonly late = (attempt: Attempt): void => {
+    if (this.closed) return attempt.ended()
+    const { batch, connection, ended, endpoint } = attempt
     const { attemptTimeoutMs, requestTimeoutMs } = this.options.client
     this.router.failed(endpoint, `no answer within ${attemptTimeoutMs} ms`)
-    const retire = this.options.pool.retire(endpoint, connection, requestTimeoutMs)
-    return this.mayRepeat ? Effect.andThen(retire, this.repeat(this.doubt(batch), this.router.pauseMs)) : retire
+    this.options.fork(this.options.pool.retire(endpoint, connection, requestTimeoutMs))
+    if (this.mayRepeat) this.repeat(doubted(batch), this.router.pauseMs, ended)
+    else ended()
   }
 
   /** Whether what may have been carried out is sent again. */
@@ -257,31 +234,9 @@ export class Pipeline {
     return this.options.kind !== "write" || this.options.session !== undefined
   }
 
-  /** No definite answer came to an attempt at these. */
-  private doubt(batch: ReadonlyArray<Op>): ReadonlyArray<Op> {
-    for (const operation of batch) operation.uncertain = true
-    return batch
-  }
-
-  private answered(
-    endpoint: Endpoint,
-    connection: Connection,
-    batch: ReadonlyArray<Op>,
-    exit: Exit.Exit<ReadonlyArray<Uint8Array | NodeFailure>, ConnectionLost>
-  ): Effect.Effect<void> {
-    if (Exit.isFailure(exit)) {
-      const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-      const reason = error?.message ?? reasonOf(exit.cause)
-      const retire = this.options.pool.retire(endpoint, connection, 0)
-      // The connection had ended before; the node may well be there, so it is asked again first.
-      if (error?.sent === false) return Effect.andThen(retire, this.repeat(batch, this.router.pauseMs))
-      this.router.failed(endpoint, reason)
-      if (this.mayRepeat) return Effect.andThen(retire, this.repeat(this.doubt(batch), this.router.pauseMs))
-      for (const operation of batch) {
-        operation.settle(new Indeterminate({ reason: `the connection was lost before the answer came (${reason})` }))
-      }
-      return retire
-    }
+  private answered(attempt: Attempt, exit: Parameters<Done<NodeFailure>>[0]): void {
+    const { batch, endpoint, ended, isLate } = attempt
+    if (Exit.isFailure(exit)) return this.unanswered(attempt, exit.cause)
     const again: Array<Op> = []
     let pauseMs = 0
     let settled = false
@@ -311,7 +266,28 @@ export class Pipeline {
       again.push(operation)
     }
     if (settled) this.router.succeeded()
-    return again.length === 0 ? Effect.void : this.repeat(again, pauseMs)
+    // What was late is being repeated already.
+    if (again.length === 0 || isLate && this.mayRepeat) ended()
+    else this.repeat(again, pauseMs, ended)
+  }
+
+  /** The connection was lost before the answer. */
+  private unanswered(attempt: Attempt, cause: Cause.Cause<ConnectionLost>): void {
+    const { batch, connection, ended, endpoint, isLate } = attempt
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    const reason = error?.message ?? reasonOf(cause)
+    this.options.fork(this.options.pool.retire(endpoint, connection, 0))
+    // The connection had ended before; the node may well be there, so it is asked again first.
+    if (error?.sent === false) return this.repeat(batch, this.router.pauseMs, ended)
+    this.router.failed(endpoint, reason)
+    if (!this.mayRepeat) {
+      for (const operation of batch) {
+        operation.settle(new Indeterminate({ reason: `the connection was lost before the answer came (${reason})` }))
+      }
+      return ended()
+    }
+    if (isLate) ended()
+    else this.repeat(doubted(batch), this.router.pauseMs, ended)
   }
 
   /** What the caller learns of a failure, or `undefined` when the operation is to be tried again. */
@@ -320,11 +296,11 @@ export class Pipeline {
       case "InvalidArgument":
         return failure
       case "Indeterminate":
-        operation.uncertain = true
+        operation.doubt()
         return this.mayRepeat ? undefined : failure
       case "Fatal":
         this.router.failed(endpoint, failure.message, "answered")
-        operation.uncertain = true
+        operation.doubt()
         return this.mayRepeat ? undefined : new Indeterminate({ reason: failure.message })
       case "NotLeader": {
         const hint = failure.leaderEndpoint === undefined
@@ -353,9 +329,9 @@ export class Pipeline {
       // The other one cannot happen to a session that this client opened; a new one is the way out nevertheless.
       case "session-expired":
       case "wrong-secret":
-        session.ended(operation.session)
-        if (!operation.uncertain) return true
-        operation.settle(new SessionExpired({ session: operation.session }))
+        session.ended(operation.place?.session ?? 0)
+        if (!operation.isDoubtful) return true
+        operation.settle(new SessionExpired({ session: operation.place?.session ?? 0 }))
         return false
       case "already-answered":
         operation.settle(new Indeterminate({ reason: "the store has forgotten the answer" }))
@@ -378,27 +354,23 @@ export class Pipeline {
   private unreachable(
     endpoint: Endpoint,
     batch: ReadonlyArray<Op>,
-    cause: Cause.Cause<ConnectionLost | WrongCluster>
-  ): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const error = Cause.squash(cause)
-      this.router.failed(endpoint, reasonOf(cause), standingOf(error))
-      const { wrongCluster } = this.router
-      if (wrongCluster === undefined) {
-        return this.isRefused
-          ? Effect.sync(() => this.refusedEverywhere(batch))
-          : this.repeat(batch, this.router.pauseMs)
-      }
-      return Effect.sync(() => this.misdirected(batch, wrongCluster))
-    })
+    cause: Cause.Cause<ConnectionLost | WrongCluster>,
+    ended: Ended
+  ): void {
+    this.router.failed(endpoint, reasonOf(cause), standingOf(Cause.squash(cause)))
+    const { wrongCluster } = this.router
+    if (wrongCluster !== undefined) this.misdirected(batch, wrongCluster, ended)
+    else if (this.isRefused) this.refusedEverywhere(batch, ended)
+    else this.repeat(batch, this.router.pauseMs, ended)
   }
 
   /** No node of the client's cluster is there any more: nothing is gained by waiting for the deadline. */
-  private misdirected(batch: ReadonlyArray<Op>, error: WrongCluster): void {
+  private misdirected(batch: ReadonlyArray<Op>, error: WrongCluster, ended: Ended): void {
     for (const operation of batch) {
-      const lost = operation.uncertain && this.options.kind !== "read"
+      const lost = operation.isDoubtful && this.options.kind !== "read"
       operation.settle(lost ? new Indeterminate({ reason: error.message }) : error)
     }
+    ended()
   }
 
   /** Whether all endpoints have refused connections for as long as the client is to bear it. */
@@ -408,44 +380,51 @@ export class Pipeline {
     return refusedTimeoutMs !== undefined && forMs !== undefined && forMs >= refusedTimeoutMs
   }
 
-  private refusedEverywhere(batch: ReadonlyArray<Op>): void {
+  private refusedEverywhere(batch: ReadonlyArray<Op>, ended: Ended): void {
     const reason = `no node can be reached; ${this.router.describe()}`
     for (const operation of batch) {
-      const lost = operation.uncertain && this.options.kind !== "read"
+      const lost = operation.isDoubtful && this.options.kind !== "read"
       operation.settle(lost ? new Indeterminate({ reason }) : new Unavailable({ reason }))
     }
+    ended()
   }
 
-  /** Puts what is still waited for back into the queue, after a pause. */
-  private repeat(batch: ReadonlyArray<Op>, pauseMs: number): Effect.Effect<void> {
-    for (const operation of batch) operation.sent = false
-    const offer = Effect.sync(() => {
+  /** Has what is still waited for wait for a call again, after a pause. */
+  private repeat(batch: ReadonlyArray<Op>, pauseMs: number, ended: Ended): void {
+    for (const operation of batch) operation.refuse()
+    const offer = () => {
       const { session } = this.options
       for (const operation of batch) {
         if (operation.settled) continue
-        const offered = session?.has(operation) === true
-          ? Queue.offerUnsafe(this.repeats, operation)
-          : this.laneOf(operation).offer(operation)
-        if (!offered) operation.settle(this.full(operation))
+        const lane = session?.has(operation) === true ? this.repeats : this.laneOf(operation)
+        if (!lane.offer(operation)) operation.settle(this.full(operation))
       }
-    })
-    return pauseMs === 0 ? offer : Effect.andThen(Effect.sleep(pauseMs), offer)
+      ended()
+    }
+    if (pauseMs === 0) offer()
+    else this.options.fork(Effect.andThen(Effect.sleep(pauseMs), Effect.sync(offer)))
   }
 
   /** What is known of an operation that is given up: at its deadline, or because the client closes. */
-  private outOfTime(operation: Op): PipelineError {
+  outOfTime(operation: Op): PipelineError {
     const why = this.closed ? "the client was closed" : "the deadline passed"
-    if ((operation.sent || operation.uncertain) && this.options.kind !== "read") {
+    if (operation.fate !== "waiting" && this.options.kind !== "read") {
       return new Indeterminate({ reason: `${why} before ${formatEndpoint(this.router.target)} answered` })
     }
     return operation.lastFailure ?? new Unavailable({ reason: `${why}; ${this.router.describe()}` })
   }
 
   private full(operation: Op): Overloaded | Indeterminate {
-    if (operation.uncertain) return new Indeterminate({ reason: "too many operations wait to send it again" })
+    if (operation.isDoubtful) return new Indeterminate({ reason: "too many operations wait to send it again" })
     const maximum = this.options.client.maxPendingOperations
     return new Overloaded({ limit: "maxPendingOperations", current: maximum, maximum })
   }
+}
+
+/** No definite answer came to an attempt at these. */
+const doubted = (batch: ReadonlyArray<Op>): ReadonlyArray<Op> => {
+  for (const operation of batch) operation.doubt()
+  return batch
 }
 
 const reasonOf = (cause: Cause.Cause<unknown>): string => {

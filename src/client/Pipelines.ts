@@ -1,14 +1,18 @@
 /** The pipelines of a client, one for each kind of operation, over one pool of connections. */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
 import { encodeCommand } from "../kv/Command.ts"
+import { monotonicMsOf } from "../Monotonic.ts"
 import { within } from "../rpc/Deadline.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import { ClientSession } from "./ClientSession.ts"
 import type { Consistency, ReadFrom } from "./Connection.ts"
+import { write } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
+import { Deadlines } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { beginningWith } from "./Endpoint.ts"
+import type { PipelineOptions } from "./Pipeline.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { Router } from "./Router.ts"
 import { openSession } from "./SessionOpening.ts"
@@ -40,14 +44,34 @@ export const make: (
   pool: ConnectionPool,
   options: PipelinesOptions
 ) => Effect.Effect<Pipelines, never, Scope.Scope> = Effect.fnUntraced(function*(client, pool, { readAt, sessions }) {
+  const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  const deadlines = new Deadlines()
+  const all: Array<Pipeline> = []
+  // Whoever waits when the client closes is told what is known, instead of being left to wait.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const pipeline of all) pipeline.close()
+      deadlines.expireAll()
+    })
+  )
+  yield* deadlines.start
+  const pipeline = (options: Pick<PipelineOptions, "kind" | "router" | "call" | "session">): Pipeline => {
+    const made = new Pipeline({
+      ...options,
+      client,
+      pool,
+      deadlines,
+      nowMs: () => monotonicMsOf(clock),
+      fork: (work) => void runFork(Effect.forkIn(work, scope, { startImmediately: true }))
+    })
+    all.push(made)
+    return made
+  }
   const toLeader = new Router(client.endpoints)
-  const repeatable = yield* Pipeline.make({
-    client,
-    pool,
-    router: toLeader,
-    kind: "repeatable write",
-    call: (connection, commands) => connection.write(commands)
-  })
+  const writeTo: PipelineOptions["call"] = (connection, commands, done) => connection.write(commands, done)
+  const repeatable = pipeline({ router: toLeader, kind: "repeatable write", call: writeTo })
   const session = sessions
     ? new ClientSession({
       open: openSession(repeatable, {
@@ -56,33 +80,24 @@ export const make: (
         owner: client.name
       }),
       maxCallsInFlight: client.maxCallsInFlight
-    }, yield* Effect.scope)
+    }, scope)
     : undefined
-  const writes = yield* Pipeline.make({
-    client,
-    pool,
-    router: toLeader,
-    kind: "write",
-    session,
-    call: (connection, commands) => connection.write(commands)
-  })
+  const writes = pipeline({ router: toLeader, kind: "write", session, call: writeTo })
   const readPipeline = (consistency: Consistency, from: ReadFrom, router: Router) =>
-    Pipeline.make({
-      client,
-      pool,
+    pipeline({
       router,
       kind: "read",
-      call: (connection, queries) => connection.read(queries, consistency, from)
+      call: (connection, queries, done) => connection.read(queries, consistency, from, done)
     })
   const toAny = new Router(beginningWith(client.endpoints, readAt))
   const reads = {
     linearizable: {
-      leader: yield* readPipeline("linearizable", "leader", toLeader),
-      any: yield* readPipeline("linearizable", "any", toAny)
+      leader: readPipeline("linearizable", "leader", toLeader),
+      any: readPipeline("linearizable", "any", toAny)
     },
     stale: {
-      leader: yield* readPipeline("stale", "leader", toLeader),
-      any: yield* readPipeline("stale", "any", toAny)
+      leader: readPipeline("stale", "leader", toLeader),
+      any: readPipeline("stale", "any", toAny)
     }
   }
   if (session !== undefined) yield* Effect.addFinalizer(() => closeSession(session, pool, toLeader))
@@ -100,7 +115,7 @@ const closeSession = (session: ClientSession, pool: ConnectionPool, router: Rout
     const stamp = session.idle
     if (stamp === undefined) return Effect.void
     const command = encodeCommand({ _tag: "CloseSession" }, stamp)
-    return Effect.flatMap(pool.get(router.target), (connection) => connection.write([command])).pipe(
+    return Effect.flatMap(pool.get(router.target), (connection) => write(connection, [command])).pipe(
       within(closeMs, () => "late"),
       Effect.ignore
     )

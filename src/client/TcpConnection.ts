@@ -1,5 +1,5 @@
 /** A {@link Connection} over TCP. Operations are encoded once, and hundreds of them travel in one call. */
-import { Cause, Effect, Option, Schema } from "effect"
+import { Cause, Effect, Exit, Option, Schema } from "effect"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { parseIdentity } from "../codec/ClusterIdentity.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
@@ -10,6 +10,7 @@ import { encodeRanges } from "../kv/KeyRanges.ts"
 import { describeFailure, isRefusedConnection } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connectDirect } from "../rpc/TcpClient.ts"
+import { clientShapes } from "./CallShapes.ts"
 import type { Welcome } from "./ClientRpcs.ts"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "./ClientRpcs.ts"
 import type { ClusterInfo, Connect, Connection, NodeWatch } from "./Connection.ts"
@@ -64,7 +65,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
         onDisconnect: () => {
           open = false
         }
-      }),
+      }, clientShapes),
       failWith(false)
     )
     /** A call on a connection that is known to be closed is not made: the node certainly did not receive it. */
@@ -86,26 +87,28 @@ export const make = (options: TcpConnectionOptions): Connect =>
       Effect.flatMap((welcome) => clusterOf(welcome, lost))
     )
     let cluster = yield* hello
-    const write = direct.call("client.Write")
-    const read = direct.call("client.Read")
+    const write = direct.callUnsafe("client.Write")
+    const read = direct.callUnsafe("client.Read")
 
     /** A batch that the node refused as a whole fails each of its operations alike. */
     const unpack = <Failure>(
-      call: Effect.Effect<Answers<Failure>, unknown>,
+      exit: Exit.Exit<Answers<Failure>, unknown>,
       count: number
-    ): Effect.Effect<ReadonlyArray<Uint8Array | Failure | InvalidArgument | Overloaded>, ConnectionLost> =>
-      Effect.matchCauseEffect(call, {
-        onSuccess: (answers) => {
-          const results = resultsOf(answers, count)
-          return results instanceof CodecError ? Effect.fail(lost(results.message, true)) : Effect.succeed(results)
-        },
-        onFailure: (cause) => {
-          const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-          return isRefusal(error)
-            ? Effect.succeed(new Array<InvalidArgument | Overloaded>(count).fill(error))
-            : failWith(true)(cause)
-        }
-      })
+    ): Exit.Exit<ReadonlyArray<Uint8Array | Failure | InvalidArgument | Overloaded>, ConnectionLost> => {
+      if (Exit.isSuccess(exit)) {
+        const results = resultsOf(exit.value, count)
+        return results instanceof CodecError ? Exit.fail(lost(results.message, true)) : Exit.succeed(results)
+      }
+      const { cause } = exit
+      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+      if (isRefusal(error)) return Exit.succeed(new Array<InvalidArgument | Overloaded>(count).fill(error))
+      return Exit.fail(
+        Cause.hasInterruptsOnly(cause)
+          ? lost("the connection was closed", true)
+          : lost(describeFailure(cause), true, isRefusedConnection(cause))
+      )
+    }
+    const notSent = () => Exit.fail(lost("the connection was closed", false))
 
     /**
      * What the node says against a watch stays as it is; anything else is the connection's end. So is the interruption
@@ -127,9 +130,14 @@ export const make = (options: TcpConnectionOptions): Connect =>
             return now
           })
       ),
-      write: (commands) => whileOpen(() => unpack(write({ commands: encodeBatch(commands) }), commands.length)),
-      read: (queries, consistency, from) =>
-        whileOpen(() => unpack(read({ consistency, from, queries: encodeBatch(queries) }), queries.length)),
+      write: (commands, done) => {
+        if (!open) return done(notSent())
+        write({ commands: encodeBatch(commands) }, (exit) => done(unpack(exit, commands.length)))
+      },
+      read: (queries, consistency, from, done) => {
+        if (!open) return done(notSent())
+        read({ consistency, from, queries: encodeBatch(queries) }, (exit) => done(unpack(exit, queries.length)))
+      },
       watch: ({ from, only, previous, ranges }) => {
         const begin = whileOpen(() =>
           refusalsOf(

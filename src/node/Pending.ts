@@ -18,7 +18,8 @@ export interface Submission {
   /** One slot per command; a slot that is filled before submission (an invalid command) is not proposed. */
   readonly results: Array<Uint8Array | WriteError | undefined>
   open: number
-  readonly done: Deferred.Deferred<ReadonlyArray<Uint8Array | WriteError>>
+  /** Called once all commands have a result. It must not throw: the owner calls it. */
+  readonly done: (results: ReadonlyArray<Uint8Array | WriteError>) => void
 }
 
 /** The queries of one call to `query`, released once the state is recent enough. */
@@ -71,7 +72,7 @@ export class Pending {
     submission.open -= 1
     this.waitingCommands -= 1
     if (submission.open === 0) {
-      Deferred.doneUnsafe(submission.done, Exit.succeed(submission.results as ReadonlyArray<Uint8Array | WriteError>))
+      submission.done(submission.results as ReadonlyArray<Uint8Array | WriteError>)
     }
   }
 

@@ -108,6 +108,15 @@ export class RaftNode extends Context.Service<RaftNode, {
   ) => Effect.Effect<ReadonlyArray<Uint8Array | WriteError>>
 
   /**
+   * {@link propose} for the client port, without a fiber: `done` is called once, at once or later, and must not throw.
+   */
+  readonly proposeUnsafe: (
+    commands: ReadonlyArray<Uint8Array>,
+    proposer: Proposer,
+    done: (results: ReadonlyArray<Uint8Array | WriteError>) => void
+  ) => void
+
+  /**
    * Answers queries from this node's state. Linearizable reads work at any node: a follower asks the leader for the
    * read index, waits until it has applied that far, and answers itself (thesis §6.4), unless they are for the leader
    * only: then it says who that is.
@@ -381,35 +390,38 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     `node ${nodeId} starts in term ${start.term} with the log at ${start.lastIndex}, applied ${start.applied}`
   ).pipe(Effect.annotateLogs({ node: nodeId, term: start.term, commit: start.commit }))
 
+  const proposeUnsafe = (
+    commands: ReadonlyArray<Uint8Array>,
+    proposer: Proposer,
+    done: (results: ReadonlyArray<Uint8Array | WriteError>) => void
+  ): void => {
+    if (stopped !== undefined) return done(fill(commands.length, stopped))
+    const results: Array<Uint8Array | WriteError | undefined> = new Array(commands.length)
+    let open = 0
+    for (let slot = 0; slot < commands.length; slot++) {
+      const invalid = machine.check(commands[slot] as Uint8Array, proposer)
+      if (invalid === undefined) open += 1
+      else results[slot] = invalid
+    }
+    if (open === 0) return done(results as Array<WriteError>)
+    const { waitingCommands } = loop.pending
+    const refuse = (limit: string, current: number, maximum: number) =>
+      done(fill(commands.length, overloaded(limit, current, maximum)))
+    if (waitingCommands + open > limits.maxPendingProposals) {
+      return refuse("maxPendingProposals", waitingCommands, limits.maxPendingProposals)
+    }
+    const submission: Submission = { commands, results, open, done }
+    if (!Queue.offerUnsafe(inbox, { _tag: "Submit", submission })) {
+      return refuse("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents)
+    }
+    loop.pending.admit(submission)
+  }
+
   const propose = (
     commands: ReadonlyArray<Uint8Array>,
     proposer: Proposer = "client"
   ): Effect.Effect<ReadonlyArray<Uint8Array | WriteError>> =>
-    Effect.suspend(() => {
-      if (stopped !== undefined) return Effect.succeed(fill(commands.length, stopped))
-      const results: Array<Uint8Array | WriteError | undefined> = new Array(commands.length)
-      let open = 0
-      for (let slot = 0; slot < commands.length; slot++) {
-        const invalid = machine.check(commands[slot] as Uint8Array, proposer)
-        if (invalid === undefined) open += 1
-        else results[slot] = invalid
-      }
-      if (open === 0) return Effect.succeed(results as Array<WriteError>)
-      const submission: Submission = { commands, results, open, done: Deferred.makeUnsafe() }
-      const { waitingCommands } = loop.pending
-      if (waitingCommands + open > limits.maxPendingProposals) {
-        return Effect.succeed(
-          fill(commands.length, overloaded("maxPendingProposals", waitingCommands, limits.maxPendingProposals))
-        )
-      }
-      if (!Queue.offerUnsafe(inbox, { _tag: "Submit", submission })) {
-        return Effect.succeed(
-          fill(commands.length, overloaded("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents))
-        )
-      }
-      loop.pending.admit(submission)
-      return Deferred.await(submission.done)
-    })
+    Effect.callback((resume) => proposeUnsafe(commands, proposer, (results) => resume(Effect.succeed(results))))
 
   /** The identity as soon as it is known, or `undefined` once this node does not lead or serves no more. */
   const identityWhileLeading: Effect.Effect<ClusterIdentity | undefined> = Effect.suspend(() => {
@@ -523,6 +535,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
 
   return RaftNode.of({
     propose,
+    proposeUnsafe,
     query,
     fence,
     exportState: whileRunning(Effect.map(orStop("reading the state", state.export), exported)),

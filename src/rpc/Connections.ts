@@ -8,7 +8,7 @@
  */
 import type { Limits } from "../FlareDbConfig.ts"
 import { defaultLimits } from "../FlareDbConfig.ts"
-import { FrameMeter } from "./FrameMeter.ts"
+import { FrameReader } from "./FrameReader.ts"
 import { formatAddress } from "./Listening.ts"
 import type { OffenceKind, Offences } from "./Offences.ts"
 
@@ -38,7 +38,7 @@ interface Destroyable {
 export class Guarded {
   readonly remote: string
   readonly sinceMs: number
-  readonly meter: FrameMeter
+  readonly reader: FrameReader
   /** When the frame began that has not ended. */
   frameSinceMs = 0
   /** As it was counted into the port's. */
@@ -49,7 +49,7 @@ export class Guarded {
     this.connection = connection
     this.sinceMs = sinceMs
     this.remote = formatAddress(connection.remoteAddress ?? "unknown", connection.remotePort ?? 0)
-    this.meter = new FrameMeter(maxFrameBytes)
+    this.reader = new FrameReader(maxFrameBytes)
   }
 
   destroy(): void {
@@ -143,22 +143,22 @@ export class Connections {
 
   /** Bytes have come. `false` when the connection is closed because of them. */
   took(guarded: Guarded, bytes: Uint8Array): boolean {
-    const { meter } = guarded
-    const { begun } = meter
-    const problem = meter.take(bytes)
+    const { reader } = guarded
+    const { begun } = reader
+    const problem = reader.take(bytes)
     if (problem !== undefined) {
       this.expel(guarded, "oversized-frame", `closed a connection: ${problem}`)
       return false
     }
-    if (meter.unfinishedBytes !== guarded.unfinishedBytes) this.count(guarded, meter.begun !== begun)
+    if (reader.unfinishedBytes !== guarded.unfinishedBytes) this.count(guarded, reader.begun !== begun)
     return true
   }
 
   private count(guarded: Guarded, newFrame: boolean): void {
-    const { meter } = guarded
-    this.unfinishedBytes += meter.unfinishedBytes - guarded.unfinishedBytes
-    guarded.unfinishedBytes = meter.unfinishedBytes
-    if (meter.unfinishedBytes === 0) {
+    const { reader } = guarded
+    this.unfinishedBytes += reader.unfinishedBytes - guarded.unfinishedBytes
+    guarded.unfinishedBytes = reader.unfinishedBytes
+    if (reader.unfinishedBytes === 0) {
       this.unfinished.delete(guarded)
       return
     }

@@ -3,84 +3,53 @@
  * connection makes a new one, so that a poisoned parser or a growing back-off cannot outlive the failure that caused
  * it.
  */
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Context, Effect, Layer, Schedule } from "effect"
+import { Effect } from "effect"
 import type { Scope } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
-import { RpcClient, RpcSerialization } from "effect/rpc"
+import { RpcClient } from "effect/rpc"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
-import type { SocketError } from "effect/socket/Socket"
-import * as DirectClient from "./DirectClient.ts"
-import { hostNames } from "./HostNames.ts"
+import type { ConnectOptions } from "./ClientProtocol.ts"
+import { ClientConnection } from "./ClientProtocol.ts"
+import type { CallShapes } from "./CallCodecs.ts"
+import { DirectClient } from "./DirectClient.ts"
 
-export interface ConnectOptions {
-  readonly host: string
-  readonly port: number
-  /** Milliseconds until an attempt to connect is given up. */
-  readonly openTimeoutMs: number
-  /** Told as soon as the connection is known to be lost, or could not be made. */
-  readonly onDisconnect?: () => void
-}
+export type { ConnectOptions }
 
 /** Connects lazily: the first call finds out whether anybody listens. */
 export const connect = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
   options: ConnectOptions
-): Effect.Effect<RpcClient.RpcClient<Rpcs, RpcClientError>, SocketError, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
-  Effect.flatMap(protocolOf(options), (protocol) => callsOf(group, protocol))
+): Effect.Effect<RpcClient.RpcClient<Rpcs, RpcClientError>, never, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
+  Effect.flatMap(ClientConnection.make(options, []), (connection) => callsOf(group, connection))
 
 /** A connection with both kinds of client on it. */
 export interface Connected<Rpcs extends Rpc.Any> {
   readonly calls: RpcClient.RpcClient<Rpcs, RpcClientError>
-  readonly direct: DirectClient.DirectClient<Rpcs>
+  readonly direct: DirectClient<Rpcs>
 }
 
-/** {@link connect}, with direct calls beside the others, for what is said often. */
+/**
+ * {@link connect}, with direct calls beside the others, for what is said often. `shapes` says what payloads and answers
+ * mostly look like.
+ */
 export const connectDirect = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
-  options: ConnectOptions
-): Effect.Effect<Connected<Rpcs>, SocketError, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
+  options: ConnectOptions,
+  shapes: CallShapes = {}
+): Effect.Effect<Connected<Rpcs>, never, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
   Effect.gen(function*() {
-    const protocol = yield* protocolOf(options)
+    const connection = yield* ClientConnection.make(options, [...group.requests.keys()])
     return {
-      calls: yield* callsOf(group, protocol),
-      direct: yield* DirectClient.make(group, Context.get(protocol, RpcClient.Protocol))
+      calls: yield* callsOf(group, connection),
+      direct: yield* DirectClient.make(group, connection, shapes)
     }
   })
 
-/** Built into the surrounding scope: provided around what uses it, the connection would close when that returns. */
-const protocolOf = (options: ConnectOptions): Effect.Effect<
-  Context.Context<RpcClient.Protocol>,
-  SocketError,
-  Scope.Scope
-> => {
-  const protocol = RpcClient.layerProtocolSocket({
-    retryPolicy: Schedule.spaced("1 hour"),
-    pingInterval: "1 second",
-    pingTimeout: "4 seconds"
-  }).pipe(
-    Layer.provide(
-      NodeSocket.layerNet({
-        host: options.host,
-        port: options.port,
-        noDelay: true,
-        lookup: hostNames.lookup,
-        openTimeout: options.openTimeoutMs
-      })
-    ),
-    Layer.provide(RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" })),
-    Layer.provide(
-      Layer.succeed(RpcClient.ConnectionHooks, {
-        onConnect: Effect.void,
-        onDisconnect: Effect.sync(() => options.onDisconnect?.())
-      })
-    )
-  )
-  return Layer.build(Layer.fresh(protocol))
-}
-
 const callsOf = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
-  protocol: Context.Context<RpcClient.Protocol>
+  connection: ClientConnection
 ): Effect.Effect<RpcClient.RpcClient<Rpcs, RpcClientError>, never, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
-  Effect.provideContext(RpcClient.make(group, { disableTracing: true }), protocol)
+  Effect.flatMap(
+    connection.protocol,
+    (protocol) => Effect.provideContext(RpcClient.make(group, { disableTracing: true }), protocol)
+  )

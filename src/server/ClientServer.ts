@@ -2,8 +2,9 @@
  * The client port: `ClientRpcs` over TCP, answered by the node of this process. It holds no state of its own, so
  * that any number of clients may come and go.
  */
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Context, Effect, Exit, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"
+import { clientShapes } from "../client/CallShapes.ts"
 import {
   clientProtocolVersion,
   ClientRpcs,
@@ -18,6 +19,7 @@ import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import { clientPortConnections, defaultLimits } from "../FlareDbConfig.ts"
+import type { ReadError, WriteError } from "../FlareDbError.ts"
 import { InvalidArgument, NoHello, Overloaded } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/History.ts"
 import { decodeRanges, KeyRanges } from "../kv/KeyRanges.ts"
@@ -88,6 +90,19 @@ const answerBytes = 64 * 1024
 /** The handler of a call that is made directly; it is never called. */
 const notDirect = () => Effect.die(new Error("this call has a direct handler"))
 
+interface Answers<Failure> {
+  readonly replies: Uint8Array
+  readonly failures: ReadonlyArray<{ readonly slot: number; readonly error: Failure }>
+}
+
+type WriteAnswers = Answers<WriteError>
+type ReadAnswers = Answers<ReadError>
+type WriteCall = DirectCall<WriteAnswers, InvalidArgument | Overloaded | NoHello>
+type ReadCall = DirectCall<ReadAnswers, InvalidArgument | Overloaded | NoHello>
+
+const isBatch = (parts: ReadonlyArray<Uint8Array> | InvalidArgument | Overloaded): parts is ReadonlyArray<Uint8Array> =>
+  Array.isArray(parts)
+
 const bytesOf = (results: ReadonlyArray<unknown>): number => {
   let bytes = 0
   for (const result of results) if (result instanceof Uint8Array) bytes += result.byteLength
@@ -98,7 +113,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const node = yield* RaftNode
   const watches = yield* WatchServer
   const states = yield* StateServer
-  const operations = NodeOperations.make(node, watches, options.clusterId)
+  const operations = yield* NodeOperations.make(node, watches, options.clusterId)
   let underWay = 0
   const limits = options.limits ?? defaultLimits
   const { maxClientConnections } = limits
@@ -168,29 +183,20 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     }))
   }
 
-  /** Unpacks a batch, has it answered within the limit on operations under way, and packs what comes back. */
-  const answer = <Failure>(
-    field: string,
-    batch: Uint8Array,
+  /** Unpacks a batch and counts its operations, which {@link ended} is to take back. */
+  const begin = (field: string, batch: Uint8Array): ReadonlyArray<Uint8Array> | InvalidArgument | Overloaded => {
     // The batch is a view of what the socket received, and its parts outlive the call: one copy for all of them.
-    use: (parts: ReadonlyArray<Uint8Array>) => Effect.Effect<ReadonlyArray<Uint8Array | Failure>, Overloaded>
-  ): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> =>
-    Effect.suspend((): Effect.Effect<ReturnType<typeof pack<Failure>>, InvalidArgument | Overloaded> => {
-      const parts = decodeBatch(new Uint8Array(batch), maxBatchOperations)
-      if (parts instanceof CodecError) return Effect.fail(new InvalidArgument({ field, problem: parts.message }))
-      if (underWay + parts.length > options.maxOperations) {
-        return Effect.fail(
-          new Overloaded({ limit: "maxClientOperations", current: underWay, maximum: options.maxOperations })
-        )
-      }
-      underWay += parts.length
-      return Effect.ensuring(
-        Effect.map(use(parts), pack),
-        Effect.sync(() => {
-          underWay -= parts.length
-        })
-      )
-    })
+    const parts = decodeBatch(new Uint8Array(batch), maxBatchOperations)
+    if (parts instanceof CodecError) return new InvalidArgument({ field, problem: parts.message })
+    if (underWay + parts.length > options.maxOperations) {
+      return new Overloaded({ limit: "maxClientOperations", current: underWay, maximum: options.maxOperations })
+    }
+    underWay += parts.length
+    return parts
+  }
+  const ended = (parts: ReadonlyArray<Uint8Array>): void => {
+    underWay -= parts.length
+  }
 
   const quotaOf = (clientId: number) => {
     const known = quotas.get(clientId)
@@ -199,24 +205,35 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     if (quota !== undefined) quotas.set(clientId, quota)
     return quota
   }
-  const write = ({ commands }: { readonly commands: Uint8Array }, call: DirectCall) => {
+  const write = (
+    { commands }: { readonly commands: Uint8Array },
+    call: WriteCall
+  ): Effect.Effect<WriteAnswers, InvalidArgument | Overloaded> | undefined => {
     const excess = answers.excess(call.clientId)
     if (excess !== undefined) return Effect.fail(excess)
+    const parts = begin("commands", commands)
+    if (!isBatch(parts)) return Effect.fail(parts)
+    const answerOf = (results: ReadonlyArray<Uint8Array | WriteError>): WriteAnswers => {
+      // What was committed is answered, however large. It counts against what this client may read meanwhile.
+      const bytes = bytesOf(results)
+      if (bytes > smallBytes) keepRoom(call).trim(bytes)
+      return pack(results)
+    }
     const quota = quotaOf(call.clientId)
-    return answer(
-      "commands",
-      commands,
-      (parts) =>
-        Effect.map(quota === undefined ? node.propose(parts) : quota.write(parts, node.propose), (results) => {
-          // What was committed is answered, however large. It counts against what this client may read meanwhile.
-          const bytes = bytesOf(results)
-          if (bytes > smallBytes) keepRoom(call).trim(bytes)
-          return results
-        })
-    )
+    if (quota?.counts(parts) === true) {
+      const written = Effect.map(quota.write(parts, node.propose), answerOf)
+      return Effect.ensuring(written, Effect.sync(() => ended(parts)))
+    }
+    call.onAbandoned = () => ended(parts)
+    node.proposeUnsafe(parts, "client", (results) => {
+      if (call.isOver) return
+      ended(parts)
+      call.respondWith(() => Exit.succeed(answerOf(results)))
+    })
+    return undefined
   }
   /** Room for the answers of a call, until they were taken. */
-  const keepRoom = (call: DirectCall): CallRoom => {
+  const keepRoom = (call: WriteCall | ReadCall): CallRoom => {
     const room = answers.room(call.clientId)
     call.onTaken = () => room.release()
     return room
@@ -232,24 +249,24 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       readonly from: ReadFrom
       readonly queries: Uint8Array
     },
-    call: DirectCall
+    call: ReadCall
   ) => {
     const room = keepRoom(call)
-    const answered = answer(
-      "queries",
-      queries,
-      (parts) =>
-        Effect.flatMap(node.query(parts, consistency, from, room), (results) => {
-          const bytes = bytesOf(results)
-          room.trim(bytes)
-          if (bytes > largeBytes) return Effect.as(turn, results)
-          const [first] = results
-          // One refusal for all is a short answer; thousands would be a long one.
-          return first instanceof Overloaded && results.every((result) => result === first)
-            ? Effect.fail(first)
-            : Effect.succeed(results)
-        })
-    )
+    const answered = Effect.suspend((): Effect.Effect<ReadAnswers, InvalidArgument | Overloaded> => {
+      const parts = begin("queries", queries)
+      if (!isBatch(parts)) return Effect.fail(parts)
+      const read = Effect.flatMap(node.query(parts, consistency, from, room), (results) => {
+        const bytes = bytesOf(results)
+        room.trim(bytes)
+        if (bytes > largeBytes) return Effect.map(turn, () => pack(results))
+        const [first] = results
+        // One refusal for all is a short answer; thousands would be a long one.
+        return first instanceof Overloaded && results.every((result) => result === first)
+          ? Effect.fail(first)
+          : Effect.succeed(pack(results))
+      })
+      return Effect.ensuring(read, Effect.sync(() => ended(parts)))
+    })
     // Room comes first: a call that waits for it is neither unpacked nor copied.
     const expected = Math.min(Math.ceil(queries.byteLength / queryBytes) * answerBytes, maxPageBytes)
     return Effect.flatMap(room.reserve(expected), (refusal) => refusal === undefined ? answered : Effect.fail(refusal))
@@ -292,6 +309,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       "client.Write": (payload, _, call) => write(payload, call),
       "client.Read": (payload, _, call) => read(payload, call)
     },
+    shapes: clientShapes,
     onDisconnect: (clientId) =>
       Effect.suspend(() => {
         quotas.delete(clientId)
@@ -303,7 +321,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
 })
 
 /** Replies in one batch, failures beside them. */
-const pack = <Failure>(results: ReadonlyArray<Uint8Array | Failure>) => {
+const pack = <Failure>(results: ReadonlyArray<Uint8Array | Failure>): Answers<Failure> => {
   const failures: Array<{ readonly slot: number; readonly error: Failure }> = []
   const replies = results.map((result, slot) => {
     if (result instanceof Uint8Array) return result

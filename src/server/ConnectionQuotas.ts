@@ -37,13 +37,17 @@ export class ConnectionQuota {
     this.maximum = maximum
   }
 
+  /** Whether any of the commands grants something. Nearly no call does. */
+  counts(commands: ReadonlyArray<Uint8Array>): boolean {
+    return commands.some((command) => grantOf(command) !== undefined)
+  }
+
   /** Has commands carried out; those that would grant more than the quota are answered `Overloaded` instead. */
   write<Failure>(
     commands: ReadonlyArray<Uint8Array>,
     write: Write<Failure>
   ): Effect.Effect<ReadonlyArray<Uint8Array | Failure | Overloaded>> {
-    // Nearly every call grants nothing.
-    if (!commands.some((command) => grantOf(command) !== undefined)) return write(commands)
+    if (!this.counts(commands)) return write(commands)
     return Effect.suspend(() => {
       const refused = new Map<number, Overloaded>()
       const granting = new Map<number, GrantKind>()

@@ -2,7 +2,8 @@
  * What a node does for clients, whichever way they come: the {@link Connection} of the process itself, and what
  * the client port answers from.
  */
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
+import type { Fiber } from "effect"
 import type { NodeReport } from "../client/ClientRpcs.ts"
 import type { Connection } from "../client/Connection.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
@@ -19,10 +20,18 @@ export const make = (
   node: RaftNode["Service"],
   watches: WatchServer["Service"],
   clusterId: string
+): Effect.Effect<Connection> =>
+  Effect.map(Effect.context<never>(), (context) => operationsOf(node, watches, clusterId, Effect.runForkWith(context)))
+
+const operationsOf = (
+  node: RaftNode["Service"],
+  watches: WatchServer["Service"],
+  clusterId: string,
+  runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 ): Connection => ({
   cluster: Effect.map(node.identity, (identity) => ({ name: clusterId, identity })),
-  write: (commands) => node.propose(commands),
-  read: (queries, consistency, from) => node.query(queries, consistency, from),
+  write: (commands, done) => node.proposeUnsafe(commands, "client", (results) => done(Exit.succeed(results))),
+  read: (queries, consistency, from, done) => void runFork(node.query(queries, consistency, from)).addObserver(done),
   watch: (request) => watchWithin(watches, request),
   status: Effect.map(node.status, (status): NodeReport => ({
     clusterId,

@@ -237,16 +237,17 @@ export class TestCluster {
       }
       const { node, watches } = found
       const down = new ConnectionLost({ endpoint: name, reason: "the node was stopped", sent: false })
+      const isUp = () => found.isRunning && found.node === node
       const whileUp = <A>(work: Effect.Effect<A, ConnectionLost>): Effect.Effect<A, ConnectionLost> =>
-        Effect.suspend(() => found.isRunning && found.node === node ? work : Effect.fail(down))
-      const operations = NodeOperations.make(node, watches, "test")
-      return Effect.succeed({
+        Effect.suspend(() => isUp() ? work : Effect.fail(down))
+      return Effect.map(NodeOperations.make(node, watches, "test"), (operations) => ({
         ...operations,
-        write: (commands) => whileUp(operations.write(commands)),
-        read: (queries, consistency, from) => whileUp(operations.read(queries, consistency, from)),
+        write: (commands, done) => isUp() ? operations.write(commands, done) : done(Exit.fail(down)),
+        read: (queries, consistency, from, done) =>
+          isUp() ? operations.read(queries, consistency, from, done) : done(Exit.fail(down)),
         status: whileUp(operations.status),
         transferLeader: (target) => whileUp(operations.transferLeader(target))
-      })
+      }))
     })
 
   /** A client of the cluster for the state machine that it was made with. */

@@ -50,11 +50,21 @@ const pure = new Set(["raft", "kv"])
 /** What only the named files or folders may import, by the beginning of the module's name. */
 const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: ReadonlyArray<string> }> = [
   { module: /^rocksdb-native/, allowed: ["storage/rocksdb/"] },
-  { module: /^@effect\/platform-node\/NodeSocket/, allowed: ["rpc/TcpClient.ts", "rpc/TcpServer.ts"] },
+  { module: /^@effect\/platform-node\/NodeSocket/, allowed: ["rpc/ServerProtocol.ts", "rpc/TcpServer.ts"] },
   { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/", "actors/cluster/Transports.ts"] },
   { module: /^@effect\/platform-node\/NodeCluster/, allowed: ["actors/cluster/Transports.ts"] },
   { module: /^@effect\/platform-node(?!\/Node(?:Socket|Http|Cluster))/, allowed: ["bin/"] },
-  { module: /^node:(?:net|tls|dgram)$/, allowed: ["bin/", "testing/", "ops/HttpGuard.ts"] },
+  {
+    module: /^node:(?:net|tls|dgram)$/,
+    allowed: [
+      "bin/",
+      "testing/",
+      "ops/HttpGuard.ts",
+      "rpc/ClientProtocol.ts",
+      "rpc/FrameSocket.ts",
+      "rpc/ServerProtocol.ts"
+    ]
+  },
   // Whatever else looks names up would do so in the threads that the disk needs, and without a limit.
   { module: /^node:dns/, allowed: ["rpc/NameService.ts"] },
   { module: /^node:https?$/, allowed: ["ops/"] },

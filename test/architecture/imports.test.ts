@@ -59,7 +59,7 @@ export const from = "nowhere"
     [
       "node/RaftNode.ts",
       importing("@effect/platform-node/NodeSocket"),
-      "which only rpc/TcpClient.ts, rpc/TcpServer.ts"
+      "which only rpc/ServerProtocol.ts, rpc/TcpServer.ts"
     ],
     ["node/RaftNode.ts", importing("effect/rpc"), "imports effect/rpc, which only"],
     ["client/KeyValue.ts", importing("effect/persistence"), "imports effect/persistence, which only actors/, testing/"],
@@ -68,7 +68,7 @@ export const from = "nowhere"
     [
       "client/RemoteClient.ts",
       importing("node:net"),
-      "imports node:net, which only bin/, testing/, ops/HttpGuard.ts may"
+      "imports node:net, which only bin/"
     ],
     ["rpc/TcpClient.ts", importing("node:dns"), "imports node:dns, which only rpc/NameService.ts may"],
     ["node/RaftNode.ts", "console.log(1)", "writes to the console"],

@@ -31,9 +31,9 @@ const cluster = Effect.gen(function*() {
   const watched: typeof connect = (endpoint) =>
     Effect.map(connect(endpoint), (connection) => ({
       ...connection,
-      write: (commands) => {
+      write: (commands, done) => {
         for (const command of commands) arrived.push(decodeCommand(command) as Stamped)
-        return connection.write(commands)
+        connection.write(commands, done)
       }
     }))
   const client = (options: Partial<ClientOptions> = {}) =>

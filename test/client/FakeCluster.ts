@@ -1,14 +1,17 @@
 /** Nodes that answer as a test tells them, behind connections that break when it says so. */
 import { Effect } from "effect"
+import type { Context, Exit, Scope } from "effect"
 import type { ClusterInfo, Connect, Connection } from "../../src/client/Connection.ts"
 import { ConnectionLost } from "../../src/client/Connection.ts"
 import type { Endpoint } from "../../src/client/Endpoint.ts"
 import { formatEndpoint } from "../../src/client/Endpoint.ts"
+import type { ReadError, WriteError } from "../../src/FlareDbError.ts"
 import { NotLeader } from "../../src/FlareDbError.ts"
 import { encodeGetReply, encodeReply } from "../../src/kv/Reply.ts"
 import { someCluster } from "./Identities.ts"
 
-export type Answer = ReturnType<Connection["write"]>
+export type Answer = Effect.Effect<ReadonlyArray<Uint8Array | WriteError>, ConnectionLost>
+type ReadAnswer = Effect.Effect<ReadonlyArray<Uint8Array | ReadError>, ConnectionLost>
 
 export class FakeNode {
   readonly endpoint: Endpoint
@@ -24,7 +27,7 @@ export class FakeNode {
   /** What opening a connection waits for. */
   opening: Effect.Effect<void> = Effect.void
   write: (count: number, commands: ReadonlyArray<Uint8Array>) => Answer
-  read: (count: number) => ReturnType<Connection["read"]>
+  read: (count: number) => ReadAnswer
 
   constructor(port: number) {
     this.endpoint = { host: "node", port }
@@ -54,7 +57,9 @@ export const notLeader = (leader: FakeNode | undefined) => (count: number): Answ
   )
 
 export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint) =>
-  Effect.suspend(() => {
+  Effect.contextWith((context: Context.Context<Scope.Scope>) => {
+    const run = <A>(answer: Effect.Effect<A, ConnectionLost>, done: (exit: Exit.Exit<A, ConnectionLost>) => void) =>
+      void Effect.runForkWith(context)(answer).addObserver(done)
     const node = nodes.find(({ name }) => name === formatEndpoint(endpoint))
     if (node === undefined || node.down) {
       return Effect.fail(
@@ -66,13 +71,13 @@ export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint)
       node.opening,
       {
         cluster: Effect.sync(() => node.cluster),
-        write: (commands) => {
+        write: (commands, done) => {
           node.writes.push(commands.length)
-          return node.write(commands.length, commands)
+          run(node.write(commands.length, commands), done)
         },
-        read: (queries) => {
+        read: (queries, _, __, done) => {
           node.reads.push(queries.length)
-          return node.read(queries.length)
+          run(node.read(queries.length), done)
         },
         watch: () => Effect.fail(node.lost(true)),
         status: Effect.fail(node.lost(true)),

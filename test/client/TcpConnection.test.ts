@@ -11,6 +11,7 @@ import { Locks } from "../../src/client/Lock.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import type { WatchEvent } from "../../src/client/Watch.ts"
 import { Watch } from "../../src/client/Watch.ts"
+import { read, write } from "../../src/client/Connection.ts"
 import * as TcpConnection from "../../src/client/TcpConnection.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { maxValueBytes } from "../../src/kv/Limits.ts"
@@ -90,7 +91,7 @@ it.live("a server that ends during a write leaves its outcome unknown; the clien
     const asked = yield* Deferred.make<void>()
     const silent = (node: RaftNode["Service"]): RaftNode["Service"] => ({
       ...node,
-      propose: () => Effect.andThen(Deferred.succeed(asked, undefined), Effect.never)
+      proposeUnsafe: () => Deferred.doneUnsafe(asked, Exit.void)
     })
     const scope = yield* Scope.make()
     const cluster = yield* newCluster
@@ -119,7 +120,7 @@ it.live("refuses batches that are malformed or too many, and more operations tha
   Effect.gen(function*() {
     const { endpoint } = yield* serve(undefined, { maxOperations: maxBatchOperations })
     const connection = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(endpoint)
-    const tooMany = yield* connection.write(Array.from({ length: maxBatchOperations + 1 }, () => new Uint8Array(1)))
+    const tooMany = yield* write(connection, Array.from({ length: maxBatchOperations + 1 }, () => new Uint8Array(1)))
     assert.deepInclude(tooMany[0], { _tag: "InvalidArgument", field: "commands" })
     const rpcs = yield* connect(ClientRpcs, { ...endpoint, openTimeoutMs: 1_000 })
     yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion })
@@ -128,7 +129,7 @@ it.live("refuses batches that are malformed or too many, and more operations tha
 
     const { endpoint: small } = yield* serve(undefined, { maxOperations: 1 })
     const busy = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(small)
-    const [overloaded] = yield* busy.read([new Uint8Array(1), new Uint8Array(1)], "stale", "any")
+    const [overloaded] = yield* read(busy, [new Uint8Array(1), new Uint8Array(1)], "stale", "any")
     assert.deepInclude(overloaded, { _tag: "Overloaded", limit: "maxClientOperations" })
   }))
 

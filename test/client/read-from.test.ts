@@ -1,6 +1,6 @@
 /** Which node answers reads: the leader, or any, with the same promise. Over real nodes in memory. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect, Exit, Option } from "effect"
 import { TestClock } from "effect/testing"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import type { Connect } from "../../src/client/Connection.ts"
@@ -32,12 +32,15 @@ it.effect("a follower answers linearizable reads when any node may, and sends th
         const lost = new ConnectionLost({ endpoint: "", reason: "not here", sent: false })
         return Effect.succeed({
           cluster: Effect.map(node.node.identity, (identity) => ({ name: "test", identity })),
-          write: (commands) => node.node.propose(commands),
-          read: (queries, consistency, from) =>
-            Effect.tap(node.node.query(queries, consistency, from), (answers) =>
-              Effect.sync(() => {
-                if (answers.every((answer) => answer instanceof Uint8Array)) served.push(node.id)
-              })),
+          write: (commands, done) =>
+            node.node.proposeUnsafe(commands, "client", (results) => done(Exit.succeed(results))),
+          read: (queries, consistency, from, done) =>
+            void Effect.runFork(
+              Effect.tap(node.node.query(queries, consistency, from), (answers) =>
+                Effect.sync(() => {
+                  if (answers.every((answer) => answer instanceof Uint8Array)) served.push(node.id)
+                }))
+            ).addObserver(done),
           watch: () => Effect.fail(lost),
           status: Effect.fail(lost),
           transferLeader: () => Effect.void

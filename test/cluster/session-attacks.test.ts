@@ -8,6 +8,7 @@ import { Effect, Option } from "effect"
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { write } from "../../src/client/Connection.ts"
 import * as TcpConnection from "../../src/client/TcpConnection.ts"
 import type { Command, SessionStamp } from "../../src/kv/Command.ts"
 import { encodeCommand } from "../../src/kv/Command.ts"
@@ -28,10 +29,10 @@ const put = (key: string, value: string): Command => ({ _tag: "Put", key: bytes(
 
 /** A connection as anybody can open one, which sends what it likes. */
 const stranger = (node: Cluster.ClusterNode) =>
-  Effect.map(TcpConnection.make({ connectTimeoutMs: 5_000 })(node.endpoint), ({ write }) => ({
+  Effect.map(TcpConnection.make({ connectTimeoutMs: 5_000 })(node.endpoint), (connection) => ({
     send: (commands: ReadonlyArray<{ readonly command: Command; readonly stamp?: SessionStamp }>) =>
       Effect.map(
-        write(commands.map(({ command, stamp }) => encodeCommand(command, stamp))),
+        write(connection, commands.map(({ command, stamp }) => encodeCommand(command, stamp))),
         (results) => results.map((result) => result instanceof Uint8Array ? decodeReply(result) as Reply : result)
       )
   }))

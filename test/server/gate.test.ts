@@ -4,6 +4,7 @@ import { Cause, Context, Effect, Exit, Layer, References } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { clientProtocolVersion, ClientRpcs } from "../../src/client/ClientRpcs.ts"
 import { StateRpcs } from "../../src/client/StateRpcs.ts"
+import { write } from "../../src/client/Connection.ts"
 import * as TcpConnection from "../../src/client/TcpConnection.ts"
 import { encodeBatch } from "../../src/codec/Batch.ts"
 import { encodeMessages } from "../../src/codec/MessageBatch.ts"
@@ -181,9 +182,9 @@ describe("a command that only nodes propose", () => {
       Effect.gen(function*() {
         const { node, port } = yield* clientPort
         const connection = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })({ host, port })
-        yield* connection.write([encodeCommand({ _tag: "Checkpoint" })])
+        yield* write(connection, [encodeCommand({ _tag: "Checkpoint" })])
         const before = (yield* node.status).lastIndex
-        const [refused] = yield* connection.write([encodeCommand(sample)])
+        const [refused] = yield* write(connection, [encodeCommand(sample)])
         assert.deepInclude(refused, { _tag: "InvalidArgument", field: "command" })
         assert.include(refused instanceof Uint8Array ? "" : refused?.message, tag)
         assert.strictEqual((yield* node.status).lastIndex, before)

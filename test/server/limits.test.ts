@@ -11,7 +11,6 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import type { Limits } from "../../src/FlareDbConfig.ts"
 import { defaultLimits } from "../../src/FlareDbConfig.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
-import { FrameMeter } from "../../src/rpc/FrameMeter.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
 
@@ -213,26 +212,4 @@ describe("a port", () => {
         })
       )
     }))
-})
-
-describe("frames are followed", () => {
-  const max = 1_000
-  it("whatever the pieces they come in", () => {
-    const frames = [1, 127, 128, 1_000].flatMap((size) => length(size).concat(new Array<number>(size).fill(0xff)))
-    for (const piece of [1, 2, 3, 7, 130, 10_000]) {
-      const meter = new FrameMeter(max)
-      for (let at = 0; at < frames.length; at += piece) {
-        assert.isUndefined(meter.take(Uint8Array.from(frames.slice(at, at + piece))))
-        assert.isAtMost(meter.unfinishedBytes, max + 2)
-      }
-      assert.deepStrictEqual([meter.begun, meter.spoken, meter.unfinishedBytes], [4, true, 0])
-    }
-  })
-
-  it("and a wrong length is one as soon as it can be known", () => {
-    assert.match(new FrameMeter(max).take(Uint8Array.from(length(1_001))) ?? "", /at least 1001 bytes/)
-    assert.match(new FrameMeter(max).take(Uint8Array.of(0)) ?? "", /no bytes/)
-    assert.match(new FrameMeter(max).take(new Uint8Array(10).fill(0x80)) ?? "", /does not end/)
-    assert.match(new FrameMeter(max).take(new Uint8Array(10).fill(0xff)) ?? "", /at least/)
-  })
 })

@@ -102,6 +102,8 @@ it.live("a state is hashed behind the command that was named; the place is free 
 
 it.live("a command that cannot be one is refused", () =>
   Effect.gen(function*() {
+    // A node that has answered a read knows its cluster.
+    yield* (yield* KeyValue).get("key")
     const { hashState } = yield* connect(yield* ClientServer.ClientAddress)
     for (const marker of [new Uint8Array(0), new Uint8Array(100_000)]) {
       const refused = yield* Effect.flip(Stream.runDrain(hashState(marker)))

@@ -1,0 +1,43 @@
+/**
+ * What nearly all calls of `ClientRpcs.ts` and their answers look like: a batch with constants around it. Both sides of
+ * a connection write and read these without the interpreter of schemas (`rpc/BytesTemplate.ts`).
+ */
+import { Exit } from "effect"
+import type { BytesShape } from "../rpc/BytesTemplate.ts"
+import type { CallShapes } from "../rpc/CallCodecs.ts"
+import type { Consistency, ReadFrom } from "./Connection.ts"
+
+interface ReadPayload {
+  readonly consistency: Consistency
+  readonly from: ReadFrom
+  readonly queries: Uint8Array
+}
+
+interface Answers {
+  readonly replies: Uint8Array
+  readonly failures: ReadonlyArray<unknown>
+}
+
+const readOf = (consistency: Consistency, from: ReadFrom): BytesShape<ReadPayload> => ({
+  of: (queries) => ({ consistency, from, queries }),
+  bytesOf: (payload) => payload.consistency === consistency && payload.from === from ? payload.queries : undefined
+})
+
+/** An answer in which nothing failed. */
+const replies: BytesShape<Exit.Exit<Answers, unknown>> = {
+  of: (bytes) => Exit.succeed({ replies: bytes, failures: [] }),
+  bytesOf: (exit) => Exit.isSuccess(exit) && exit.value.failures.length === 0 ? exit.value.replies : undefined
+}
+
+export const clientShapes: CallShapes = {
+  "client.Write": { exit: [replies] },
+  "client.Read": {
+    payload: [
+      readOf("linearizable", "leader"),
+      readOf("linearizable", "any"),
+      readOf("stale", "leader"),
+      readOf("stale", "any")
+    ],
+    exit: [replies]
+  }
+}
