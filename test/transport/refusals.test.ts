@@ -6,7 +6,7 @@ import { encodeMessages } from "../../src/codec/MessageBatch.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import { connect } from "../../src/rpc/TcpClient.ts"
-import { heartbeat, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
+import { heartbeat, listening, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
 import type { LinkLimits } from "../../src/transport/PeerLink.ts"
 import { PeerRefused, PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
@@ -40,7 +40,7 @@ const start = Effect.fnUntraced(function*(
         port = address.port
       })
   })
-  const transport = Context.get(yield* Layer.build(Layer.fresh(layer)), PeerTransport)
+  const transport = yield* listening(Context.get(yield* Layer.build(Layer.fresh(layer)), PeerTransport))
   return { transport, port }
 })
 
