@@ -59,6 +59,16 @@ it("takes a packet of messages as one turn", () => {
   assert.deepStrictEqual(turns, [["Receive", "Receive", "Receive"]])
 })
 
+it("forgets what peers said and no turn has taken, once it is known that they may be of another cluster", () => {
+  const { inbox, note, turns } = start()
+  const heartbeat = { _tag: "Heartbeat", match: origin, commit: LogIndex(0), readRound: 1 } as const
+  inbox.deliver({ messages: [{ ...heartbeat, from: NodeId(1), to: NodeId(2), term: Term(1) }], connection: 7 })
+  inbox.post(tick)
+  inbox.dropReceived()
+  inbox.open(note, fail)
+  assert.deepStrictEqual(turns, [["Tick"]])
+})
+
 it("has what comes in the middle of a turn in the next one, and lets the event loop go on now and then", () => {
   const { inbox, rounds, turns } = start()
   let left = 40

@@ -134,9 +134,10 @@ describe("a connection from somebody else is refused", () => {
       yield* late["peer.Hello"](hello)
       yield* known["peer.Hello"]({ ...hello, identity: someCluster })
       yield* stranger["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 1)]) })
+      assert.deepStrictEqual(yield* receive(transport, 1), [heartbeat(one, two, 1)])
       transport.identifyUnsafe(someCluster)
 
-      // What the stranger sent is gone, and it is not listened to any more.
+      // From now on the stranger is not listened to.
       const cut = yield* Effect.flip(
         stranger["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 2)]) })
       )
