@@ -3,7 +3,7 @@
  *
  * What the node's own parts and its peers report takes a turn at once, on the stack of whoever reports it: on the way
  * of a single command every detour through the event loop is latency. What callers ask for gathers until the event loop
- * comes round, and whatever comes while a turn is under way is the next turn, so that many share one.
+ * comes round, and so does whatever comes meanwhile; what comes during a turn is the next one. So many share a turn.
  */
 import type { Scheduler } from "effect"
 import type { Received } from "../transport/PeerTransport.ts"
@@ -62,14 +62,14 @@ export class Inbox {
   post(input: Input): void {
     if (this.closed) return
     this.waiting.push(input)
-    this.takeTurns()
+    this.takeTurnsUnlessScheduled()
   }
 
   /** Takes messages of a peer as one turn. When too much waits they are dropped, and Raft repeats them. */
   deliver({ connection, messages }: Received): void {
     if (this.closed || this.waiting.length >= this.limit) return
     for (const message of messages) this.waiting.push({ _tag: "Receive", message, connection })
-    this.takeTurns()
+    this.takeTurnsUnlessScheduled()
   }
 
   /** Drops what peers sent and no turn has taken. */
@@ -86,6 +86,11 @@ export class Inbox {
   private readonly cameRound = (): void => {
     this.scheduled = false
     this.takeTurns()
+  }
+
+  /** What comes before a turn that is due shares it: the messages of both then share a packet. */
+  private takeTurnsUnlessScheduled(): void {
+    if (!this.scheduled) this.takeTurns()
   }
 
   private takeTurns(): void {

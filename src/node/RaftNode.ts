@@ -4,7 +4,20 @@
  * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is what a
  * snapshot carries.
  */
-import { Cause, Context, Deferred, Effect, Exit, FiberSet, Layer, Queue, Random, Scheduler, Stream, SubscriptionRef } from "effect"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  FiberSet,
+  Layer,
+  Queue,
+  Random,
+  Scheduler,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import type { Scope } from "effect"
 import { watchTables } from "../BoundedTables.ts"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"

@@ -164,9 +164,7 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
   ): ConformanceCase => ({
     name,
     effect: Effect.scoped(
-      Effect.flatMap(options.fresh, ({ start }) =>
-        run({ start: (node) => Effect.flatMap(start(node), listening) })
-      )
+      Effect.flatMap(options.fresh, ({ start }) => run({ start: (node) => Effect.flatMap(start(node), listening) }))
     )
   })
 
