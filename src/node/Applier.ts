@@ -1,12 +1,12 @@
 /**
- * Feeds committed entries to the state machine, in order and in batches, beside the owner fiber, so that heartbeats
- * never wait for an apply. The core has one batch outstanding; entries that already left its memory are read
- * back from the log store.
+ * Feeds committed entries to the state machine, in order and in batches. The core has one batch outstanding, of bounded
+ * size; what a machine can answer from memory is applied at the end of the owner's turn, and the owner does not wait for
+ * more. Entries that already left the core's memory are read back from the log store.
  *
  * A snapshot takes the place of entries that would have been applied. Applying pauses for that, and what had been
  * handed over and is covered now is dropped: the core hands over again what follows.
  */
-import { Effect, Queue, Semaphore } from "effect"
+import { Effect, Semaphore } from "effect"
 import type { StateMachine } from "../machine/StateMachine.ts"
 import type { Apply } from "../raft/Output.ts"
 import type { Entry, LogIndex } from "../raft/Types.ts"
@@ -14,21 +14,19 @@ import { addIndex } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { StorageCorruption } from "../storage/StorageError.ts"
-import type { Input } from "./Input.ts"
-import { post } from "./Input.ts"
+import type { Inbox } from "./Inbox.ts"
 import type { Moments } from "./Moments.ts"
+import { SerialWork } from "./SerialWork.ts"
 
 export interface Applier {
-  /** Hands over one apply output. Synchronous; at most one is outstanding. */
-  readonly applyUnsafe: (apply: Apply) => void
+  /** Takes what the core puts out; at most one is outstanding. */
+  readonly work: SerialWork<Apply, StorageError>
   /** The last entry that was applied, or that a snapshot covers. */
   readonly applied: () => LogIndex
   /** Runs `work` while nothing is being applied. */
   readonly whilePaused: <A, E>(work: Effect.Effect<A, E>) => Effect.Effect<A, E>
   /** The state covers everything through `index` now. Only while paused. */
   readonly skipUnsafe: (index: LogIndex) => void
-  /** The loop. Ends only by failing. */
-  readonly run: Effect.Effect<never, StorageError>
 }
 
 /** Bytes read from the log store at a time when entries have left the core's memory. */
@@ -38,9 +36,8 @@ export const make = Effect.fnUntraced(function*(
   log: LogStore["Service"],
   machine: StateMachine["Service"],
   moments: Moments,
-  inbox: Queue.Enqueue<Input>
+  inbox: Inbox
 ) {
-  const queue = yield* Queue.unbounded<Apply>()
   const turn = yield* Semaphore.make(1)
   let applied = machine.recovered.index
 
@@ -52,17 +49,15 @@ export const make = Effect.fnUntraced(function*(
 
   /** Hands entries to the machine until it has applied all of them, and reports each part. */
   const applyAll = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
-    Effect.flatMap(machine.apply(entries), (replies) => {
+    Effect.flatMap(machine.apply(entries), (replies): Effect.Effect<void, StorageError> => {
       const last = entries[replies.length - 1]
       if (last === undefined) {
         return Effect.die(new Error("the state machine applied nothing, or more than it was given"))
       }
       applied = last.index
-      if (replies.length === entries.length) return post(inbox, { _tag: "AppliedBatch", entries, replies })
-      return Effect.andThen(
-        post(inbox, { _tag: "AppliedBatch", entries: entries.slice(0, replies.length), replies }),
-        Effect.suspend(() => applyAll(entries.slice(replies.length)))
-      )
+      const whole = replies.length === entries.length
+      inbox.post({ _tag: "AppliedBatch", entries: whole ? entries : entries.slice(0, replies.length), replies })
+      return whole ? Effect.void : applyAll(entries.slice(replies.length))
     })
 
   /** Somebody wants the state as it is behind one of the entries. Nothing else is applied meanwhile. */
@@ -96,23 +91,17 @@ export const make = Effect.fnUntraced(function*(
     }
   })
 
+  const applyOne = (apply: Apply): Effect.Effect<void, StorageError> =>
+    apply.entries === undefined ? applyFromDisk(apply) : applyEntries(apply.entries)
+
   const applier: Applier = {
-    applyUnsafe: (apply) => {
-      Queue.offerUnsafe(queue, apply)
-    },
+    work: new SerialWork((applies: ReadonlyArray<Apply>) => Effect.forEach(applies, applyOne, { discard: true })),
     applied: () => applied,
     whilePaused: (work) => Semaphore.withPermit(turn, work),
     skipUnsafe: (index) => {
       applied = index
       moments.skipped()
-    },
-    run: Effect.forever(
-      Effect.flatMap(
-        Queue.take(queue),
-        (apply) => apply.entries === undefined ? applyFromDisk(apply) : applyEntries(apply.entries)
-      ),
-      { disableYield: true }
-    )
+    }
   }
   return applier
 })

@@ -1,12 +1,12 @@
 /**
- * The owner of a node's Raft state. One fiber takes whatever gathered in the inbox, steps the core through it, and
+ * The owner of a node's Raft state. A turn takes whatever gathered in the inbox, steps the core through it, and
  * carries the outputs out; nobody else reads or changes term, role or log.
  *
  * A turn is synchronous from the first step to the last output, so that hundreds of commands cost one turn. The
  * slow work (sync, apply, network) happens elsewhere and comes back as inputs.
  */
-import { Deferred, Effect, Exit, Queue } from "effect"
-import type { ReadError, WriteError } from "../FlareDbError.ts"
+import { Deferred, Effect, Exit } from "effect"
+import type { Fatal, WriteError } from "../FlareDbError.ts"
 import { Indeterminate, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
 import type { LogLimiter } from "../LogLimiter.ts"
 import { kindOfLine, windowMs } from "../LogLimiter.ts"
@@ -24,12 +24,14 @@ import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts
 import { SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { Applier } from "./Applier.ts"
 import type { IncomingEntries } from "./IncomingEntries.ts"
+import type { Inbox } from "./Inbox.ts"
 import type { AppliedBatch, FromPeer, Input, Installed } from "./Input.ts"
 import type { LogClock } from "./LogClock.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import { Pending } from "./Pending.ts"
 import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
+import { SerialWork } from "./SerialWork.ts"
 import type { Snapshotter } from "./Snapshotter.ts"
 import type { StepObserver } from "./StepObserver.ts"
 import type { WaitReport } from "./WaitReport.ts"
@@ -38,7 +40,7 @@ import { waitingOf } from "./Waiting.ts"
 export interface EventLoopOptions {
   readonly raft: Raft.Raft
   readonly nodeId: NodeId
-  readonly inbox: Queue.Queue<Input>
+  readonly inbox: Inbox
   readonly persister: Persister
   readonly applier: Applier
   readonly snapshotter: Snapshotter
@@ -58,7 +60,7 @@ export interface EventLoopOptions {
   readonly clientEndpoint: (node: NodeId) => string | undefined
   /** Told about every change of role, term or leader. */
   readonly onRole: (change: RoleChanged) => Effect.Effect<void>
-  /** Told about every applied batch. */
+  /** Told after each turn that heard of applied entries. */
   readonly onApplied: (index: LogIndex) => Effect.Effect<void>
   /** Starts work beside the loop; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
@@ -81,24 +83,32 @@ export class EventLoop {
   private connection = 0
   /** What this turn wants sent, in order. */
   private outbox: Array<Message> = []
-  /** What this turn leaves for the loop to do outside the synchronous part; almost always empty. */
-  private afterwards: Array<Effect.Effect<void>> = []
+  /** The last entry that this turn heard to be applied; 0 for none. */
+  private heardApplied = 0
+  /** What turns leave to be done outside their synchronous part, in order. */
+  private readonly afterwards = new SerialWork<Effect.Effect<void>>((works) => Effect.all(works, { discard: true }))
 
   constructor(options: EventLoopOptions) {
     this.options = options
   }
 
-  /** The loop. Dies when an invariant breaks; never ends otherwise. */
-  readonly run: Effect.Effect<never> = Effect.suspend(() =>
-    Effect.forever(Effect.flatMap(Queue.takeAll(this.options.inbox), (inputs) => this.turn(inputs)), {
-      disableYield: true
-    })
-  )
+  /** Takes turns until it is interrupted. Dies when an invariant breaks; never ends otherwise. */
+  readonly run: Effect.Effect<never> = Effect.suspend(() => {
+    const turns = Effect.callback<never>((resume) =>
+      this.options.inbox.open((inputs) => this.turn(inputs), (defect) => resume(Effect.die(defect)))
+    )
+    return Effect.raceFirst(this.afterwards.run, turns)
+  })
 
-  /** Fails everything that waits. */
-  abandon(write: WriteError, read: ReadError): void {
+  /** Takes no turn any more, and fails everything that waits. What never had a turn is in no log. */
+  abandon(write: WriteError, stopped: Fatal | Unavailable): void {
+    for (const input of this.options.inbox.close()) {
+      if (input._tag === "Submit") this.pending.reject(input.submission, stopped)
+      else if (input._tag === "Read") this.pending.rejectRead(input.request, stopped)
+      else if (input._tag === "AskStatus") Deferred.doneUnsafe(input.answer, Exit.succeed(this.describe()))
+    }
     this.pending.abandonCommands(write)
-    this.pending.abandonReads(read)
+    this.pending.abandonReads(stopped)
   }
 
   /** Whether this node leads, as far as it knows. */
@@ -106,7 +116,7 @@ export class EventLoop {
     return this.leading
   }
 
-  /** The current state, for messages about it. Only for the owner fiber. */
+  /** The current state, for messages about it. Only for the owner. */
   get status(): Raft.Status {
     return Raft.status(this.options.raft)
   }
@@ -115,10 +125,11 @@ export class EventLoop {
    * One turn:
    * 1. step the core through the events in their order;
    * 2. append all commands that arrived as one proposal, start one read round for all reads;
-   * 3. send what is to be sent in one call;
-   * 4. do what cannot be done synchronously: publish a role change, write log lines.
+   * 3. send what is to be sent in one call, so that followers write while this node does;
+   * 4. begin to persist and to apply what the steps put out;
+   * 5. do what cannot be done synchronously: publish a role change, write log lines.
    */
-  private turn(inputs: ReadonlyArray<Input>): Effect.Effect<void> {
+  private turn(inputs: ReadonlyArray<Input>): void {
     const submissions: Array<Submission> = []
     const reads: Array<ReadGroup> = []
     for (const input of inputs) {
@@ -149,7 +160,7 @@ export class EventLoop {
           this.options.clock.now()
           this.step(input)
           this.tellSuppressed()
-          if (this.options.waits.isDue()) this.afterwards.push(this.tellWaiting())
+          if (this.options.waits.isDue()) this.afterwards.handOver(this.tellWaiting())
           // What was kept for a follower may not be needed any more, also when nobody writes.
           if (this.options.snapshotter.isDue) this.compact()
           break
@@ -168,10 +179,13 @@ export class EventLoop {
       this.outbox = []
     }
     this.options.metrics.turn(inputs.length)
-    if (this.afterwards.length === 0) return Effect.void
-    const afterwards = this.afterwards
-    this.afterwards = []
-    return Effect.all(afterwards, { discard: true })
+    this.options.persister.start()
+    this.options.applier.work.start()
+    if (this.heardApplied > 0) {
+      this.afterwards.handOver(this.options.onApplied(this.heardApplied as LogIndex))
+      this.heardApplied = 0
+    }
+    this.afterwards.start()
   }
 
   /**
@@ -203,7 +217,7 @@ export class EventLoop {
     this.options.clock.observe(last.stampMs, this.leading)
     this.pending.applied(entries, replies)
     this.pending.releaseReads(index)
-    this.afterwards.push(this.options.onApplied(index))
+    this.heardApplied = index
     if (index >= this.applyingThrough) this.step({ _tag: "Applied", index })
     const { snapshotter } = this.options
     snapshotter.applied(entries)
@@ -215,7 +229,7 @@ export class EventLoop {
     const { raft, snapshotter } = this.options
     const index = snapshotter.compactable(this.status)
     const term = index === undefined ? undefined : raft.log.termAt(index)
-    if (index !== undefined && term !== undefined) this.afterwards.push(snapshotter.compact({ index, term }))
+    if (index !== undefined && term !== undefined) this.afterwards.handOver(snapshotter.compact({ index, term }))
   }
 
   /** Why this node does not want the state that a peer offers. */
@@ -260,7 +274,7 @@ export class EventLoop {
     annotations: Record<string, unknown> = {}
   ): void {
     if (!this.options.lines.allows(kindOfLine(line))) return
-    this.afterwards.push(Effect.annotateLogs(log(line), annotations))
+    this.afterwards.handOver(Effect.annotateLogs(log(line), annotations))
   }
 
   private tellWaiting(): Effect.Effect<void> {
@@ -276,7 +290,7 @@ export class EventLoop {
   private tellSuppressed(): void {
     for (const { count, kind } of this.options.lines.roll()) {
       const line = Effect.logWarning(`${count} more lines like "${kind}" within ${windowMs / 1_000} seconds`)
-      this.afterwards.push(Effect.annotateLogs(line, { suppressed: count }))
+      this.afterwards.handOver(Effect.annotateLogs(line, { suppressed: count }))
     }
   }
 
@@ -287,7 +301,7 @@ export class EventLoop {
     snapshotter.installed(point.index)
     this.pending.skipped(point.index)
     this.pending.releaseReads(point.index)
-    this.afterwards.push(this.options.onApplied(point.index))
+    this.heardApplied = point.index
     Deferred.doneUnsafe(known, Exit.void)
   }
 
@@ -306,13 +320,13 @@ export class EventLoop {
       case "Persist":
         // Also of entries that are not applied when this node leads: what they began, such as a lease, is in their leader's time.
         if (!this.leading) this.options.clock.observe(lastStampOf(output.entries), false)
-        return this.options.persister.persistUnsafe(output)
+        return this.options.persister.handOver(output)
       case "Send":
         for (const message of output.messages) this.outbox.push(message)
         return
       case "Apply":
         this.applyingThrough = output.through
-        return this.options.applier.applyUnsafe(output)
+        return this.options.applier.work.handOver(output)
       case "Accepted":
         return this.pending.accept(output)
       case "Refused":
@@ -328,11 +342,11 @@ export class EventLoop {
       case "RoleChanged":
         return this.roleChanged(output)
       case "ReadLog":
-        return void this.afterwards.push(this.readLog(output))
+        return void this.afterwards.handOver(this.readLog(output))
       case "SendSnapshot":
-        return void this.afterwards.push(this.options.snapshotter.send(output))
+        return void this.afterwards.handOver(this.options.snapshotter.send(output))
       case "RestartLog":
-        return this.options.persister.restartLogUnsafe(output)
+        return this.options.persister.handOver(output)
       case "DirectoryRolledBack":
         return this.tellRolledBack(output)
       case "PeerViolation":
@@ -353,7 +367,7 @@ export class EventLoop {
     if (leads !== this.leading) this.identityProposed = false
     this.leading = leads
     this.options.metrics.roleChanged(change)
-    this.afterwards.push(this.options.onRole(change))
+    this.afterwards.handOver(this.options.onRole(change))
     const { leader = "none", reason, role, term } = change
     this.tell(Effect.logInfo, `${role} in term ${term}: ${reason}`, { term, role, leader })
   }
@@ -364,7 +378,7 @@ export class EventLoop {
     return this.options.fork(
       Effect.flatMap(
         this.options.log.read(from, request.through, request.maxBytes),
-        (entries) => Effect.asVoid(Queue.offer(this.options.inbox, { _tag: "LogRead", peer, term, from, entries }))
+        (entries) => Effect.sync(() => this.options.inbox.post({ _tag: "LogRead", peer, term, from, entries }))
       )
     )
   }
@@ -414,7 +428,7 @@ export class EventLoop {
     switch (level) {
       case "debug":
         // Nobody asks for these but to see all of them.
-        return void this.afterwards.push(Effect.logDebug(message))
+        return void this.afterwards.handOver(Effect.logDebug(message))
       case "info":
         return this.tell(Effect.logInfo, message)
       case "warning":
@@ -422,7 +436,7 @@ export class EventLoop {
     }
   }
 
-  /** Where the node stands. For the owner fiber, or once there is none. */
+  /** Where the node stands. For a turn, or once there is none. */
   describe() {
     const status = this.status
     return {

@@ -1,6 +1,5 @@
-/** What reaches the owner fiber: events for the core, and the callers' work that becomes such events. */
+/** What reaches the owner: events for the core, and the callers' work that becomes such events. */
 import type { Deferred } from "effect"
-import { Effect, Queue } from "effect"
 import type { Event, Receive } from "../raft/Event.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
@@ -63,10 +62,3 @@ export type Input =
   | AskStatus
   | SnapshotOffered
   | Installed
-
-/**
- * Hands an input to the owner at once. Left to itself the queue would wake it a turn of the event loop later, which is
- * right for what comes by the hundred, and a detour on the way of a single command.
- */
-export const post = (inbox: Queue.Enqueue<Input>, input: Input): Effect.Effect<void> =>
-  Effect.map(Queue.offer(inbox, input), () => Queue.flushUnsafe(inbox))

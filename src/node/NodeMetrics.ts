@@ -27,10 +27,10 @@ const waiting = Metric.gauge("flaredb_node_waiting", {
   description: "1 while the node waits for what the label says before it can serve"
 })
 
-/** The work of the owner fiber; inputs per turn show how well batching works under load. */
-const turns = Metric.counter("flaredb_node_turns_total", { description: "turns of the owner fiber", incremental: true })
+/** The work of the owner; inputs per turn show how well batching works under load. */
+const turns = Metric.counter("flaredb_node_turns_total", { description: "turns of the owner", incremental: true })
 const inputs = Metric.counter("flaredb_node_inputs_total", {
-  description: "inputs handled by the owner fiber",
+  description: "inputs handled by the owner",
   incremental: true
 })
 

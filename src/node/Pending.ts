@@ -1,7 +1,7 @@
 /**
  * Callers that wait: commands until they are applied, linearizable reads until their index is.
  *
- * Owned by the owner fiber and plain synchronous data, because every committed command passes through here. A
+ * Owned by the owner and plain synchronous data, because every committed command passes through here. A
  * command that was appended and then lost sight of (leadership or the node is gone) is answered
  * `Indeterminate`: it may yet be committed by the next leader, and nobody here can know.
  */
@@ -65,6 +65,18 @@ export class Pending {
   /** Counts queries in, from the moment they are put into the inbox. */
   admitRead(group: ReadGroup): void {
     this.waitingQueries += group.count
+  }
+
+  /** A submission that was put into the inbox and never offered to the core is not done. */
+  reject(submission: Submission, error: WriteError): void {
+    for (let slot = 0; slot < submission.commands.length; slot++) {
+      if (submission.results[slot] === undefined) this.settle(submission, slot, error)
+    }
+  }
+
+  /** Queries that were put into the inbox and never had a turn are not answered. */
+  rejectRead(group: ReadGroup, error: ReadError): void {
+    this.release(group, Exit.fail(error))
   }
 
   private settle(submission: Submission, slot: number, result: Uint8Array | WriteError): void {

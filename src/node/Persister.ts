@@ -8,45 +8,37 @@
  * A write or sync that fails ends the node: what reached the disk is unknown, and asking again would only
  * hide it. (The lesson of "fsyncgate", 2018.)
  */
-import { Effect, Queue } from "effect"
+import { Effect } from "effect"
 import type { Message } from "../raft/Message.ts"
 import type { Persist, RestartLog } from "../raft/Output.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { PeerTransport } from "../transport/PeerTransport.ts"
-import type { Input } from "./Input.ts"
-import { post } from "./Input.ts"
+import type { Inbox } from "./Inbox.ts"
+import { SerialWork } from "./SerialWork.ts"
 
-export interface Persister {
-  /** Hands over one persist output. Synchronous; the core's own limits bound what can wait. */
-  readonly persistUnsafe: (persist: Persist) => void
-  /** Hands over what a snapshot means for the log. Synchronous. */
-  readonly restartLogUnsafe: (restart: RestartLog) => void
-  /** The loop. Ends only by failing. */
-  readonly run: Effect.Effect<never, StorageError>
-}
+/** The core's own limits bound what can wait. */
+export type Persister = SerialWork<Persist | RestartLog, StorageError>
 
-export const make = Effect.fnUntraced(function*(
+export const make = (
   log: LogStore["Service"],
   transport: PeerTransport["Service"],
-  inbox: Queue.Enqueue<Input>
-) {
-  const queue = yield* Queue.unbounded<Persist | RestartLog>()
-
+  inbox: Inbox
+): Persister => {
   const commit = (persists: ReadonlyArray<Persist>): Effect.Effect<void, StorageError> => {
     const writes = persists.filter(writesSomething)
-    return Effect.flatMap(writes.length === 0 ? Effect.void : log.append(writes), () => {
+    return Effect.map(writes.length === 0 ? Effect.void : log.append(writes), () => {
       const messages = promisesKept(persists)
       if (messages.length > 0) transport.sendUnsafe(messages)
       const last = persists[persists.length - 1] as Persist
-      return post(inbox, { _tag: "Persisted", persistId: last.persistId })
+      inbox.post({ _tag: "Persisted", persistId: last.persistId })
     })
   }
 
   const restart = ({ keepsTail, point }: RestartLog): Effect.Effect<void, StorageError> =>
     keepsTail ? log.compact(point) : log.reset(point)
 
-  const carryOut = (outputs: ReadonlyArray<Persist | RestartLog>): Effect.Effect<void, StorageError> => {
+  return new SerialWork((outputs: ReadonlyArray<Persist | RestartLog>): Effect.Effect<void, StorageError> => {
     if (outputs.every(isPersist)) return commit(outputs)
     const steps: Array<Effect.Effect<void, StorageError>> = []
     let gathered: Array<Persist> = []
@@ -61,19 +53,8 @@ export const make = Effect.fnUntraced(function*(
     }
     if (gathered.length > 0) steps.push(commit(gathered))
     return Effect.all(steps, { discard: true })
-  }
-
-  const persister: Persister = {
-    persistUnsafe: (persist) => {
-      Queue.offerUnsafe(queue, persist)
-    },
-    restartLogUnsafe: (output) => {
-      Queue.offerUnsafe(queue, output)
-    },
-    run: Effect.forever(Effect.flatMap(Queue.takeAll(queue), carryOut), { disableYield: true })
-  }
-  return persister
-})
+  })
+}
 
 /**
  * What may be said now that all of these writes are durable. Entries that a later one of them removed never were on

@@ -4,7 +4,20 @@
  * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is what a
  * snapshot carries.
  */
-import { Cause, Context, Deferred, Effect, Exit, FiberSet, Layer, Queue, Random, Stream, SubscriptionRef } from "effect"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  FiberSet,
+  Layer,
+  Queue,
+  Random,
+  Scheduler,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import type { Scope } from "effect"
 import { watchTables } from "../BoundedTables.ts"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
@@ -30,8 +43,8 @@ import type { PeerHealth } from "../transport/PeerTransport.ts"
 import { PeerTransport } from "../transport/PeerTransport.ts"
 import * as Applier from "./Applier.ts"
 import { EventLoop } from "./EventLoop.ts"
-import type { Input } from "./Input.ts"
 import * as Housekeeping from "./Housekeeping.ts"
+import { Inbox } from "./Inbox.ts"
 import { IncomingEntries } from "./IncomingEntries.ts"
 import { LogClock } from "./LogClock.ts"
 import { Moments } from "./Moments.ts"
@@ -45,7 +58,7 @@ import { WaitReport } from "./WaitReport.ts"
 import type { Waiting } from "./Waiting.ts"
 import { waitingOf } from "./Waiting.ts"
 
-/** Where the node stands, as its owner fiber saw it. */
+/** Where the node stands, as its owner saw it. */
 export interface NodeStatus {
   readonly nodeId: NodeId
   /** The identity of the cluster; `undefined` until this node has applied it. */
@@ -70,7 +83,7 @@ export interface NodeStatus {
   readonly peers: ReadonlyArray<PeerHealth>
 }
 
-/** What the owner fiber knows of it. */
+/** What the owner knows of it. */
 export type OwnerStatus = Omit<NodeStatus, "identity" | "peers" | "waiting">
 
 /** What the node last published about its role. */
@@ -243,8 +256,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   })
   const role = yield* SubscriptionRef.make<PublishedRole>({ role: start.role, term: start.term, leader: start.leader })
   const applied = yield* SubscriptionRef.make<LogIndex>(start.applied)
-  const inbox = yield* Queue.bounded<Input>(limits.maxInboxEvents)
-  const persister = yield* Persister.make(log, transport, inbox)
+  const inbox = new Inbox(limits.maxInboxEvents, (yield* Scheduler.Scheduler).makeDispatcher())
+  const persister = Persister.make(log, transport, inbox)
   const moments = new Moments(state)
   const applier = yield* Applier.make(log, machine, moments, inbox)
   const failure = yield* Deferred.make<never, Fatal>()
@@ -330,38 +343,27 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     },
     {
       table: "inbox",
-      entries: () => Queue.sizeUnsafe(inbox),
+      entries: () => inbox.size,
       limit: limits.maxInboxEvents,
       setting: "maxInboxEvents"
     }
   ])
 
-  /** Peers wait for room in the inbox; when they wait long the transport drops, and Raft repeats. */
-  const receive = Effect.forever(
-    Effect.flatMap(Queue.takeAll(transport.inbox), (batches) => {
-      const events: Array<Input> = []
-      for (const { connection, messages } of batches) {
-        for (const message of messages) events.push({ _tag: "Receive", message, connection })
-      }
-      return Effect.map(Queue.offerAll(inbox, events), () => Queue.flushUnsafe(inbox))
-    }),
-    { disableYield: true }
-  )
-
   const stallMs = config.electionTimeoutMinMs / 2
   const tick = Effect.forever(
     Effect.flatMap(Queue.take(timer.ticks), ({ lateMs }) => {
-      if (lateMs < stallMs) return Queue.offer(inbox, { _tag: "Tick" })
+      const ticked = Effect.sync(() => inbox.post({ _tag: "Tick" }))
+      if (lateMs < stallMs) return ticked
       metrics.stalled()
       return Effect.andThen(
         Effect.logWarning(`stalled for ${Math.round(lateMs)} ms; stalls near the election timeout depose leaders`),
-        Queue.offer(inbox, { _tag: "Tick" })
+        ticked
       )
     })
   )
 
   const lost = Effect.forever(
-    Effect.flatMap(Queue.take(transport.lost), (peer) => Queue.offer(inbox, { _tag: "PeerUnreachable", peer }))
+    Effect.map(Queue.take(transport.lost), (peer) => inbox.post({ _tag: "PeerUnreachable", peer }))
   )
 
   yield* Effect.addFinalizer(() =>
@@ -373,6 +375,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const identify = (own: ClusterIdentity) => {
     metrics.identified(own)
     transport.identifyUnsafe(own)
+    // Raft makes up for what is lost here; it could not make up for a message of another history.
+    inbox.dropReceived()
   }
   const known = identity.current()
   // At once where possible: peers of another cluster are refused before the owner hears anything.
@@ -380,8 +384,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   else identify(known)
   yield* supervise("the owner", loop.run)
   yield* supervise("persisting the log", persister.run)
-  yield* supervise("applying the log", applier.run)
-  yield* supervise("receiving", receive)
+  yield* supervise("applying the log", applier.work.run)
+  yield* transport.receive((received) => inbox.deliver(received))
   yield* supervise("ticking", tick)
   yield* supervise("the log store", log.failed)
   yield* supervise("the state store", state.failed)
@@ -411,7 +415,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       return refuse("maxPendingProposals", waitingCommands, limits.maxPendingProposals)
     }
     const submission: Submission = { commands, results, open, done }
-    if (!Queue.offerUnsafe(inbox, { _tag: "Submit", submission })) {
+    if (!inbox.offer({ _tag: "Submit", submission })) {
       return refuse("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents)
     }
     loop.pending.admit(submission)
@@ -459,7 +463,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
         return Effect.fail(overloaded("maxPendingReads", waitingQueries, limits.maxPendingReads))
       }
       const request: ReadGroup = { count, ready: Deferred.makeUnsafe() }
-      if (!Queue.offerUnsafe(inbox, { _tag: "Read", request })) {
+      if (!inbox.offer({ _tag: "Read", request })) {
         return Effect.fail(overloaded("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents))
       }
       loop.pending.admitRead(request)
@@ -526,9 +530,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
 
   const status = Effect.gen(function*() {
     const answer = yield* Deferred.make<OwnerStatus>()
-    yield* stopped === undefined
-      ? Queue.offer(inbox, { _tag: "AskStatus", answer })
-      : Effect.sync(() => Deferred.doneUnsafe(answer, Exit.succeed(loop.describe())))
+    if (stopped === undefined) inbox.post({ _tag: "AskStatus", answer })
+    else Deferred.doneUnsafe(answer, Exit.succeed(loop.describe()))
     const now = { ...yield* Deferred.await(answer), identity: identity.current(), peers: yield* transport.health }
     return { ...now, waiting: waitingOf(now) }
   })
@@ -550,7 +553,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     identity: identityWhileLeading,
     role,
     applied,
-    transferLeader: (target) => Effect.asVoid(Queue.offer(inbox, { _tag: "TransferLeader", target })),
+    transferLeader: (target) => Effect.sync(() => inbox.post({ _tag: "TransferLeader", target })),
     orStop,
     fatal: Deferred.await(failure)
   })

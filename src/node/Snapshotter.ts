@@ -17,7 +17,7 @@
  *    snapshot, which is honest: the state covers it. The log restarts in order with the other writes of the core, so that
  *    nothing that was on its way to the disk before can reappear behind it.
  */
-import { Deferred, Effect, Queue } from "effect"
+import { Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import type { LogLimiter } from "../LogLimiter.ts"
 import type { StateMachine } from "../machine/StateMachine.ts"
@@ -30,7 +30,7 @@ import type { StateImport, StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { PeerTransport, SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { Applier } from "./Applier.ts"
-import type { Input } from "./Input.ts"
+import type { Inbox } from "./Inbox.ts"
 import type { LogMeterLimits } from "./LogMeter.ts"
 import { LogMeter } from "./LogMeter.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
@@ -49,7 +49,7 @@ export interface SnapshotterOptions {
   readonly machine: StateMachine["Service"]
   readonly transport: PeerTransport["Service"]
   readonly applier: Applier
-  readonly inbox: Queue.Enqueue<Input>
+  readonly inbox: Inbox
   /** Bounds the lines that peers can cause. */
   readonly lines: LogLimiter
   readonly metrics: NodeMetrics
@@ -157,7 +157,7 @@ export class Snapshotter {
       Effect.gen(function*() {
         yield* state.sync
         yield* log.compact(point)
-        yield* Queue.offer(inbox, { _tag: "Compacted", through: point.index })
+        inbox.post({ _tag: "Compacted", through: point.index })
         yield* Effect.logInfo(`compacted the log through ${point.index}`)
       })
     )
@@ -180,7 +180,7 @@ export class Snapshotter {
     const { peer } = request
     return this.sender.send(
       request,
-      (installed) => Effect.asVoid(Queue.offer(this.options.inbox, { _tag: "SnapshotReported", peer, installed }))
+      (installed) => Effect.sync(() => this.options.inbox.post({ _tag: "SnapshotReported", peer, installed }))
     )
   }
 
@@ -190,11 +190,11 @@ export class Snapshotter {
   }
 
   private consider(offer: SnapshotOffer): Effect.Effect<SnapshotRefused | undefined> {
-    const answer = Deferred.makeUnsafe<SnapshotRefused | undefined>()
-    return Effect.andThen(
-      Queue.offer(this.options.inbox, { _tag: "SnapshotOffered", offer, answer }),
-      Deferred.await(answer)
-    )
+    return Effect.suspend(() => {
+      const answer = Deferred.makeUnsafe<SnapshotRefused | undefined>()
+      this.options.inbox.post({ _tag: "SnapshotOffered", offer, answer })
+      return Deferred.await(answer)
+    })
   }
 
   /** Steps 2 and 3 of the header. */
@@ -206,7 +206,7 @@ export class Snapshotter {
       yield* machine.reload
       applier.skipUnsafe(point.index)
       const known = yield* Deferred.make<void>()
-      yield* Queue.offer(inbox, { _tag: "Installed", point, logTimeMs: machine.logTimeMs(), known })
+      inbox.post({ _tag: "Installed", point, logTimeMs: machine.logTimeMs(), known })
       return known
     })
     return Effect.flatMap(

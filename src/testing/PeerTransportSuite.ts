@@ -3,7 +3,7 @@ import { Deferred, Effect, Exit, Fiber, Queue, Schedule, Scope } from "effect"
 import assert from "node:assert/strict"
 import type { Message } from "../raft/Message.ts"
 import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
-import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
+import type { PeerTransport, Received, SnapshotOffer } from "../transport/PeerTransport.ts"
 import { SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 import { sampleEntries, sampleEntry } from "./LogStoreSuite.ts"
@@ -14,11 +14,30 @@ export interface TransportCluster {
   readonly start: (node: NodeId) => Effect.Effect<PeerTransport["Service"], unknown, Scope.Scope>
 }
 
+interface ListeningCluster {
+  readonly start: (node: NodeId) => Effect.Effect<Listening, unknown, Scope.Scope>
+}
+
 export interface PeerTransportSuiteOptions {
   readonly fresh: Effect.Effect<TransportCluster, unknown, Scope.Scope>
 }
 
 type Transport = PeerTransport["Service"]
+
+/** A transport whose messages gather until the test takes them. */
+export interface Listening extends Transport {
+  readonly inbox: Queue.Queue<Received>
+}
+
+/** Has what reaches a transport gather from now on. */
+export const listening = Effect.fnUntraced(function*(transport: Transport) {
+  const inbox = yield* Queue.unbounded<Received>()
+  yield* transport.receive((received) => {
+    Queue.offerUnsafe(inbox, received)
+  })
+  const listens: Listening = { ...transport, inbox }
+  return listens
+})
 
 const one = NodeId(1)
 const two = NodeId(2)
@@ -39,7 +58,7 @@ export const untilConnected = (transport: Transport, peer: NodeId, connected = t
   )
 
 /** The next `count` messages, in the order of their arrival. */
-export const receive = Effect.fnUntraced(function*(transport: Transport, count: number) {
+export const receive = Effect.fnUntraced(function*(transport: Listening, count: number) {
   const messages: Array<Message> = []
   while (messages.length < count) messages.push(...(yield* Queue.take(transport.inbox)).messages)
   return messages
@@ -141,11 +160,16 @@ const keeping = () => {
 export const peerTransportCases = (options: PeerTransportSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const test = (
     name: string,
-    run: (cluster: TransportCluster) => Effect.Effect<void, unknown, Scope.Scope>
-  ): ConformanceCase => ({ name, effect: Effect.scoped(Effect.flatMap(options.fresh, run)) })
+    run: (cluster: ListeningCluster) => Effect.Effect<void, unknown, Scope.Scope>
+  ): ConformanceCase => ({
+    name,
+    effect: Effect.scoped(
+      Effect.flatMap(options.fresh, ({ start }) => run({ start: (node) => Effect.flatMap(start(node), listening) }))
+    )
+  })
 
   /** Nodes 1 and 2, connected in both directions. */
-  const pair = Effect.fnUntraced(function*(cluster: TransportCluster) {
+  const pair = Effect.fnUntraced(function*(cluster: ListeningCluster) {
     const first = yield* cluster.start(one)
     const second = yield* cluster.start(two)
     yield* untilConnected(first, two)

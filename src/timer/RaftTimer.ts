@@ -79,7 +79,8 @@ const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
   const ticks = yield* Queue.sliding<TimerTick>(1)
   let due = monotonicMsOf(clock) + tickMs
   const next = Effect.suspend(() =>
-    Effect.map(Effect.sleep(Math.max(0, due - monotonicMsOf(clock))), () => {
+    // Whole milliseconds: Effect reads a fraction from its decimal digits, a hundred times a second on an idle node.
+    Effect.map(Effect.sleep(Math.max(0, Math.ceil(due - monotonicMsOf(clock)))), () => {
       const now = monotonicMsOf(clock)
       const lateMs = Math.max(0, now - due)
       Queue.offerUnsafe(ticks, { lateMs })

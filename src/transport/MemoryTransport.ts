@@ -24,7 +24,7 @@ const keptClaims = 100
 export const noFaults: Faults = { drop: 0, duplicate: 0, delayMs: [0, 0] }
 
 interface Endpoint {
-  readonly inbox: Queue.Queue<Received>
+  receiver: ((received: Received) => void) | undefined
   readonly lost: Queue.Queue<NodeId>
   taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
   /** The cluster that the node is of, once it knows. */
@@ -57,7 +57,7 @@ export class MemoryNetwork {
   private readonly cuts = new Set<string>()
   private readonly next: () => number
   private faults: Faults = noFaults
-  /** Messages that reached an inbox, and messages that did not. */
+  /** Messages that reached a node, and messages that did not. */
   readonly counts = { delivered: 0, dropped: 0, duplicated: 0 }
   /** Claims for which a connection was closed, the latest last; no more than {@link keptClaims}. */
   readonly expelled: Array<{ readonly by: NodeId; readonly peer: NodeId; readonly claim: string }> = []
@@ -175,13 +175,13 @@ export class MemoryNetwork {
   private deliver(message: Message): void {
     const endpoint = this.endpoints.get(message.to)
     // The link may have been cut while the message travelled.
-    if (endpoint === undefined || !this.connected(message.from, message.to)) {
+    if (endpoint?.receiver === undefined || !this.connected(message.from, message.to)) {
       this.counts.dropped += 1
       return
     }
     this.counts.delivered += 1
     // There is one connection for each direction of a link, and its sender is its number.
-    Queue.offerUnsafe(endpoint.inbox, { messages: [message], connection: message.from })
+    endpoint.receiver({ messages: [message], connection: message.from })
   }
 }
 
@@ -195,10 +195,9 @@ export const layer = (
     PeerTransport,
     Effect.gen(function*() {
       const context = yield* Effect.context<never>()
-      const inbox = yield* Queue.sliding<Received>(4_096)
       const lost = yield* Queue.sliding<NodeId>(64)
       const endpoint: Endpoint = {
-        inbox,
+        receiver: undefined,
         lost,
         taker: undefined,
         identity: undefined,
@@ -222,7 +221,16 @@ export const layer = (
         identifyUnsafe: (identity) => {
           endpoint.identity = identity
         },
-        inbox,
+        receive: (receiver) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              endpoint.receiver = receiver
+            }),
+            () =>
+              Effect.sync(() => {
+                endpoint.receiver = undefined
+              })
+          ),
         expelUnsafe: (_connection, peer, claim) => network.expel(node, peer, claim),
         health: Effect.sync(() =>
           peers.filter((peer) => peer !== node).map((peer) => ({

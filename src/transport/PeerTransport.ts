@@ -1,5 +1,5 @@
 /**
- * How the nodes of one cluster talk: fire-and-forget batches of messages out, one inbox in, and snapshots on ways of
+ * How the nodes of one cluster talk: fire-and-forget batches of messages out, batches in as they come, and snapshots on ways of
  * their own. A contract with a live layer over Effect RPC and TCP (`RpcTransport.ts`), an in-memory network under the
  * test's control (`MemoryTransport.ts`), and a conformance suite (`flaredb/testing`) that both pass.
  */
@@ -86,12 +86,15 @@ export class PeerTransport extends Context.Service<PeerTransport, {
 
   /**
    * Tells the transport which cluster this node is of, once it is known. From then on nothing is exchanged with a node
-   * that knows another identity, also over connections that are open already. Messages received before are dropped.
+   * that knows another identity, also over connections that are open already.
    */
   readonly identifyUnsafe: (identity: ClusterIdentity) => void
 
-  /** Batches received from peers, in order per peer. Bounded: when the owner falls behind, the oldest are dropped. */
-  readonly inbox: Queue.Dequeue<Received>
+  /**
+   * Hands batches from peers to `receiver` as they come, in order per peer, until the scope closes; before and
+   * afterwards they are dropped. `receiver` is called where the batch is read and has to return soon. One at a time.
+   */
+  readonly receive: (receiver: (received: Received) => void) => Effect.Effect<void, never, Scope.Scope>
 
   /**
    * Closes the connection of a peer that claims what no correct node could, and names the peer and its claim in the

@@ -44,9 +44,6 @@ const instanceConflicts = Metric.counter("flaredb_peer_instance_conflicts_total"
   incremental: true
 })
 
-/** Batches that may wait for the owner fiber; beyond it the oldest are dropped. */
-const inboxBatches = 256
-
 /** Larger than any batch of {@link defaultLinkLimits}, which may hold one entry beyond its limit. */
 const maxFrameBytes = 16 * 1024 * 1024
 
@@ -72,8 +69,6 @@ class Introductions {
   private readonly own: IdentitySlot
   private readonly instances: PeerInstances
   private readonly known = new Map<number, { readonly peer: NodeId; readonly identity: string | null }>()
-  /** The identities that peers named before this node knew its own. */
-  private readonly unchecked = new Set<string>()
 
   constructor(options: RpcTransportOptions, own: IdentitySlot, instances: PeerInstances) {
     this.options = options
@@ -113,17 +108,11 @@ class Introductions {
     if (this.sender(clientId) !== peer.id) this.forget(clientId)
     this.known.set(clientId, { peer: peer.id, identity: hello.identity })
     if (hello.instance !== undefined) this.instances.hello(clientId, peer.id, { name: hello.instance, remote })
-    if (identity === undefined && hello.identity !== null) this.unchecked.add(hello.identity)
     return undefined
   }
 
   sender(clientId: number): NodeId | undefined {
     return this.known.get(clientId)?.peer
-  }
-
-  /** Whether a node of another cluster may have been listened to before `identity` was known. */
-  metAnother(identity: string): boolean {
-    return [...this.unchecked].some((met) => met !== identity)
   }
 
   /**
@@ -198,7 +187,7 @@ class Arrivals {
 const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const clock = yield* Clock.Clock
   const runFork = yield* FiberSet.makeRuntime<never>()
-  const inbox = yield* Queue.sliding<Received>(inboxBatches)
+  let receiver: ((received: Received) => void) | undefined
   const lost = yield* Queue.sliding<NodeId>(64)
   const own = new IdentitySlot()
   const arrivals = new Arrivals()
@@ -238,7 +227,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     }
     instances.spoke(clientId, from)
     const received = messages as ReadonlyArray<Message>
-    if (received.length > 0) Queue.offerUnsafe(inbox, { messages: received, connection: clientId })
+    if (received.length > 0) receiver?.({ messages: received, connection: clientId })
     return Exit.void
   }
   /** Nobody speaks for another node, or to one. */
@@ -325,12 +314,6 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const { maxQueuedMessages } = { ...defaultLinkLimits, ...options.limits }
   yield* watchTables([
     {
-      table: "peer_inbox_batches",
-      entries: () => Queue.sizeUnsafe(inbox),
-      limit: inboxBatches,
-      setting: "inboxBatches"
-    },
-    {
       table: "peer_outbox_messages",
       entries: () => [...links.values()].reduce((most, link) => Math.max(most, link.health().queued), 0),
       limit: 2 * maxQueuedMessages,
@@ -348,10 +331,17 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
         gate.dismiss(clientId)
         runFork(arrivals.end(clientId))
       }
-      // Raft makes up for what is lost here; it could not make up for a message of another history.
-      if (introductions.metAnother(identity)) Effect.runSync(Queue.clear(inbox))
     },
-    inbox,
+    receive: (taker) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          receiver = taker
+        }),
+        () =>
+          Effect.sync(() => {
+            receiver = undefined
+          })
+      ),
     expelUnsafe: (connection, peer, claim) => {
       introductions.forget(connection)
       offences.expelCaller(

@@ -63,6 +63,21 @@ it.effect("a node that is stopped answers everything that waits", () =>
     assert.include(["Unavailable", "NotLeader"], tagOf(yield* Fiber.join(read)))
   }))
 
+it.effect("a node that is stopped answers what has had no turn yet", () =>
+  Effect.gen(function*() {
+    const three = yield* TestCluster.make({ voters: 3, passTime })
+    const leader = yield* three.leader()
+    three.isolate(leader)
+    const start = { startImmediately: true } as const
+    const write = yield* Effect.forkChild(leader.node.propose([putCommand("a"), putCommand("b")]), start)
+    const read = yield* Effect.forkChild(leader.get("a"), start)
+    yield* leader.stop
+    for (const answer of yield* Fiber.join(write)) {
+      assert.include(["Unavailable", "Indeterminate"], tagOf(answer))
+    }
+    assert.include(["Unavailable", "NotLeader"], tagOf(yield* Fiber.join(read)))
+  }))
+
 it.effect("refuses writes beyond its limits as Overloaded, and takes them again when there is room", () =>
   Effect.gen(function*() {
     const three = yield* TestCluster.make({

@@ -21,6 +21,7 @@ import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import type { StateStore } from "../../src/storage/StateStore.ts"
 import type { StorageError } from "../../src/storage/StorageError.ts"
+import { listening } from "../../src/testing/PeerTransportSuite.ts"
 import { RaftTimer } from "../../src/timer/RaftTimer.ts"
 import * as MemoryTransport from "../../src/transport/MemoryTransport.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
@@ -56,7 +57,9 @@ const start = Effect.fnUntraced(function*(
   const network = new MemoryTransport.MemoryNetwork()
   const disk = new MemoryStore.MemoryDisk(ids)
   disk.hardState = { term: Term(1), votedFor: peer, commit: LogIndex(0) }
-  const transport = Context.get(yield* Layer.build(MemoryTransport.layer(network, peer, ids)), PeerTransport)
+  const transport = yield* listening(
+    Context.get(yield* Layer.build(MemoryTransport.layer(network, peer, ids)), PeerTransport)
+  )
   const config = yield* Config.make({ nodeId: own, clusterId: "claims", nodes: Config.localNodes, dataDir: "none" })
   const ports = Layer.mergeAll(
     MemoryStore.layer(disk),

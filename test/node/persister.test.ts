@@ -1,6 +1,7 @@
 /** What a sync that covers several writes lets a node say. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Latch, Queue } from "effect"
+import { Effect, Latch, Queue, Scheduler } from "effect"
+import { Inbox } from "../../src/node/Inbox.ts"
 import type { Input } from "../../src/node/Input.ts"
 import * as Persister from "../../src/node/Persister.ts"
 import type { Message } from "../../src/raft/Message.ts"
@@ -58,15 +59,18 @@ it.effect("acknowledges no entry that a later write of the same sync removes", (
     const transport = {
       sendUnsafe: (messages: ReadonlyArray<Message>) => void sent.push(...messages)
     } as unknown as PeerTransport["Service"]
-    const inbox = yield* Queue.unbounded<Input>()
-    const persister = yield* Persister.make(log, transport, inbox)
-    persister.persistUnsafe(persist(8, [accepted(1, 8)]))
+    const posted = yield* Queue.unbounded<Input>()
+    const inbox = new Inbox(100, (yield* Scheduler.Scheduler).makeDispatcher())
+    inbox.open((inputs) => Queue.offerAllUnsafe(posted, inputs), (defect) => assert.fail(String(defect)))
+    const persister = Persister.make(log, transport, inbox)
+    persister.handOver(persist(8, [accepted(1, 8)]))
     yield* Effect.forkChild(persister.run, { startImmediately: true })
     // These wait for the disk together.
-    persister.persistUnsafe(persist(10, [accepted(1, 8), accepted(1, 10)]))
-    persister.persistUnsafe(persist(11, [accepted(2, 9)], 9))
+    persister.handOver(persist(10, [accepted(1, 8), accepted(1, 10)]))
+    persister.handOver(persist(11, [accepted(2, 9)], 9))
+    persister.start()
     yield* busy.open
-    while ((yield* Queue.take(inbox))._tag === "Persisted") {
+    while ((yield* Queue.take(posted))._tag === "Persisted") {
       if (sent.some((message) => message.term === 2)) break
     }
     assert.deepEqual(

@@ -11,6 +11,8 @@ import type { Message } from "../../src/raft/Message.ts"
 import type { Entry } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
+import type { Listening } from "../../src/testing/PeerTransportSuite.ts"
+import { listening } from "../../src/testing/PeerTransportSuite.ts"
 import { RaftTimer } from "../../src/timer/RaftTimer.ts"
 import * as MemoryTransport from "../../src/transport/MemoryTransport.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
@@ -53,7 +55,7 @@ const start = Effect.fnUntraced(function*(network: MemoryTransport.MemoryNetwork
 })
 
 /** Grants node 1 every vote, and gives the first stamp that it makes as a leader. */
-const stampOfLeader = Effect.fnUntraced(function*(transport: PeerTransport["Service"]) {
+const stampOfLeader = Effect.fnUntraced(function*(transport: Listening) {
   for (;;) {
     for (const { messages } of yield* Effect.andThen(TestClock.adjust(10), Queue.clear(transport.inbox))) {
       for (const message of messages) {
@@ -93,7 +95,7 @@ for (const restarts of [false, true]) {
       const disk = new MemoryStore.MemoryDisk(ids)
       disk.hardState = { term: Term(1), votedFor: peer, commit: LogIndex(0) }
       const context = yield* Layer.build(MemoryTransport.layer(network, peer, ids))
-      const transport = Context.get(context, PeerTransport)
+      const transport = yield* listening(Context.get(context, PeerTransport))
       const untilTaken = Effect.gen(function*() {
         while (disk.last.index < 2) {
           sendEntries(transport)

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import { NodeId } from "../../src/raft/Types.ts"
-import { heartbeat } from "../../src/testing/PeerTransportSuite.ts"
+import type { Listening } from "../../src/testing/PeerTransportSuite.ts"
+import { heartbeat, listening } from "../../src/testing/PeerTransportSuite.ts"
 import * as MemoryTransport from "../../src/transport/MemoryTransport.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 
@@ -11,13 +12,13 @@ const two = NodeId(2)
 const nodes = [one, two]
 
 const join = (network: MemoryTransport.MemoryNetwork, node: NodeId) =>
-  Effect.map(
+  Effect.flatMap(
     Layer.build(Layer.fresh(MemoryTransport.layer(network, node, nodes))),
-    (context) => Context.get(context, PeerTransport)
+    (context) => listening(Context.get(context, PeerTransport))
   )
 
 /** The rounds of the heartbeats that have arrived so far. */
-const arrived = (transport: PeerTransport["Service"]): Effect.Effect<ReadonlyArray<number>> =>
+const arrived = (transport: Listening): Effect.Effect<ReadonlyArray<number>> =>
   Effect.suspend((): Effect.Effect<ReadonlyArray<number>> =>
     Queue.sizeUnsafe(transport.inbox) === 0
       ? Effect.succeed([])

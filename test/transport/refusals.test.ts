@@ -6,7 +6,7 @@ import { encodeMessages } from "../../src/codec/MessageBatch.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import { connect } from "../../src/rpc/TcpClient.ts"
-import { heartbeat, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
+import { heartbeat, listening, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
 import type { LinkLimits } from "../../src/transport/PeerLink.ts"
 import { PeerRefused, PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
@@ -40,7 +40,7 @@ const start = Effect.fnUntraced(function*(
         port = address.port
       })
   })
-  const transport = Context.get(yield* Layer.build(Layer.fresh(layer)), PeerTransport)
+  const transport = yield* listening(Context.get(yield* Layer.build(Layer.fresh(layer)), PeerTransport))
   return { transport, port }
 })
 
@@ -134,9 +134,10 @@ describe("a connection from somebody else is refused", () => {
       yield* late["peer.Hello"](hello)
       yield* known["peer.Hello"]({ ...hello, identity: someCluster })
       yield* stranger["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 1)]) })
+      assert.deepStrictEqual(yield* receive(transport, 1), [heartbeat(one, two, 1)])
       transport.identifyUnsafe(someCluster)
 
-      // What the stranger sent is gone, and it is not listened to any more.
+      // From now on the stranger is not listened to.
       const cut = yield* Effect.flip(
         stranger["peer.Deliver"]({ messages: encodeMessages([heartbeat(one, two, 2)]) })
       )

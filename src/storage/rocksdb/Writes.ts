@@ -120,16 +120,16 @@ export class Writes {
    */
   removeRange(family: Family, start: Uint8Array, end: Uint8Array): Effect.Effect<void, StorageError> {
     checkRange(start, end)
-    const flush = () => this.sessions[family].flush()
+    const flushTables = () => this.sessions[family].flush()
     return this.promised("write", async () => {
-      await this.drain()
-      await flush()
+      await this.flush()
+      await flushTables()
       await this.gate.enter(async () => {
-        await flush()
+        await flushTables()
         await this.gate.writeLazy(family, [{ _tag: "DeleteRange", start, end }])
-        await flush()
+        await flushTables()
       })
-      this.rowsOf.get(family)?.forget()
+      this.caches.get(family)?.invalidate()
     })
   }
 

@@ -25,7 +25,7 @@ export const noFaults: NetworkFaults = { drop: 0, duplicate: 0, reorder: 0, dela
 /** Where a node takes its messages. */
 export interface Endpoint {
   readonly process: SimProcess
-  readonly inbox: Queue.Queue<Received>
+  receiver: ((received: Received) => void) | undefined
   readonly lost: Queue.Queue<NodeId>
   /** Takes snapshots, once the node is ready for them. */
   taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
@@ -185,7 +185,7 @@ export class SimNetwork {
     const endpoint = this.endpoints.get(to)
     if (endpoint === undefined || this.suspended.has(to) || this.isCut(from, to)) return
     endpoint.process.enter(() => {
-      Queue.offerUnsafe(endpoint.inbox, {
+      endpoint.receiver?.({
         messages: batch.map((message) => this.flips.pass(message)),
         connection: from
       })

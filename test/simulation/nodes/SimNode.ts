@@ -36,7 +36,7 @@ import * as RocksLogStore from "../../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStateStore from "../../../src/storage/rocksdb/RocksStateStore.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
-import type { Received, SnapshotOffer } from "../../../src/transport/PeerTransport.ts"
+import type { SnapshotOffer } from "../../../src/transport/PeerTransport.ts"
 import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
 import type { ObservedDisk, ObservedNode } from "../Oracle.ts"
 import { demand } from "../Oracle.ts"
@@ -316,11 +316,10 @@ export class SimNode implements ObservedNode {
     return Layer.effect(
       PeerTransport,
       Effect.gen({ self: this }, function*() {
-        const inbox = yield* Queue.sliding<Received>(4_096)
         const lost = yield* Queue.sliding<NodeId>(64)
         const endpoint: Endpoint = {
           process,
-          inbox,
+          receiver: undefined,
           lost,
           taker: undefined,
           run: (effect, done) => this.run(effect, done)
@@ -334,7 +333,16 @@ export class SimNode implements ObservedNode {
           // Every node of a simulation is of one cluster.
           identifyUnsafe: () => undefined,
           expelUnsafe: (_connection, peer, claim) => watcher.expels(this, peer, claim),
-          inbox,
+          receive: (receiver) =>
+            Effect.acquireRelease(
+              Effect.sync(() => {
+                endpoint.receiver = receiver
+              }),
+              () =>
+                Effect.sync(() => {
+                  endpoint.receiver = undefined
+                })
+            ),
           health: Effect.succeed([]),
           lost,
           sendSnapshot: (offer) =>

@@ -1,0 +1,113 @@
+/**
+ * What waits for the owner of the Raft state, and when the owner takes its turn.
+ *
+ * What the node's own parts and its peers report takes a turn at once, on the stack of whoever reports it: on the way
+ * of a single command every detour through the event loop is latency. What callers ask for gathers until the event loop
+ * comes round, and so does whatever comes meanwhile; what comes during a turn is the next one. So many share a turn.
+ */
+import type { Scheduler } from "effect"
+import type { Received } from "../transport/PeerTransport.ts"
+import type { Input } from "./Input.ts"
+
+/** Turns in one stretch; then sockets and timers have theirs. */
+const maxTurnsAtOnce = 16
+
+/** Takes one turn. */
+type Turn = (inputs: ReadonlyArray<Input>) => void
+
+export class Inbox {
+  private readonly limit: number
+  private readonly dispatcher: Scheduler.SchedulerDispatcher
+  private waiting: Array<Input> = []
+  private owner: { readonly turn: Turn; readonly broken: (defect: unknown) => void } | undefined
+  private closed = false
+  private busy = false
+  private scheduled = false
+
+  /** `limit` bounds what callers and peers may have waiting; the node's own parts report one thing each at a time. */
+  constructor(limit: number, dispatcher: Scheduler.SchedulerDispatcher) {
+    this.limit = limit
+    this.dispatcher = dispatcher
+  }
+
+  get size(): number {
+    return this.waiting.length
+  }
+
+  /** From now on inputs take turns. A turn that throws is the last one, and `broken` is told. */
+  open(turn: Turn, broken: (defect: unknown) => void): void {
+    if (this.closed) return
+    this.owner = { turn, broken }
+    this.takeTurns()
+  }
+
+  /** Nothing takes a turn any more. Returns what waited for one. */
+  close(): ReadonlyArray<Input> {
+    this.closed = true
+    this.owner = undefined
+    const left = this.waiting
+    this.waiting = []
+    return left
+  }
+
+  /** Takes what a caller asks for; `false` when too much waits already. */
+  offer(input: Input): boolean {
+    if (this.closed || this.waiting.length >= this.limit) return false
+    this.waiting.push(input)
+    this.schedule()
+    return true
+  }
+
+  /** Takes what a part of the node reports. */
+  post(input: Input): void {
+    if (this.closed) return
+    this.waiting.push(input)
+    this.takeTurnsUnlessScheduled()
+  }
+
+  /** Takes messages of a peer as one turn. When too much waits they are dropped, and Raft repeats them. */
+  deliver({ connection, messages }: Received): void {
+    if (this.closed || this.waiting.length >= this.limit) return
+    for (const message of messages) this.waiting.push({ _tag: "Receive", message, connection })
+    this.takeTurnsUnlessScheduled()
+  }
+
+  /** Drops what peers sent and no turn has taken. */
+  dropReceived(): void {
+    this.waiting = this.waiting.filter(({ _tag }) => _tag !== "Receive")
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.busy) return
+    this.scheduled = true
+    this.dispatcher.scheduleTask(this.cameRound, 0)
+  }
+
+  private readonly cameRound = (): void => {
+    this.scheduled = false
+    this.takeTurns()
+  }
+
+  /** What comes before a turn that is due shares it: the messages of both then share a packet. */
+  private takeTurnsUnlessScheduled(): void {
+    if (!this.scheduled) this.takeTurns()
+  }
+
+  private takeTurns(): void {
+    if (this.busy) return
+    this.busy = true
+    for (let turns = 0; this.owner !== undefined && this.waiting.length > 0 && turns < maxTurnsAtOnce; turns++) {
+      const inputs = this.waiting
+      this.waiting = []
+      const { broken, turn } = this.owner
+      try {
+        turn(inputs)
+      } catch (defect) {
+        this.owner = undefined
+        broken(defect)
+      }
+    }
+    this.busy = false
+    if (this.owner !== undefined && this.waiting.length > 0) this.schedule()
+  }
+}
