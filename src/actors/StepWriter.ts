@@ -12,8 +12,8 @@
 import { Effect, Exit, Latch } from "effect"
 import type { KeyValue, WriteFailure } from "../client/KeyValue.ts"
 import type { Compare, Ops } from "../client/Txn.ts"
+import { maxTransactionOperations } from "../client/Txn.ts"
 import { Indeterminate } from "../FlareDbError.ts"
-import { maxTransactionOperations } from "../kv/Limits.ts"
 import { outcomeOf } from "./Outcome.ts"
 
 /** Most steps of one transaction. */

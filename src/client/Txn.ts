@@ -23,6 +23,8 @@ import type { Compare as KvCompare, CompareFigure, CompareOperator, Operation, T
 import type { Data } from "./Entry.ts"
 import { bytesOf, KeyValueEntry } from "./Entry.ts"
 
+export { maxTransactionOperations } from "../kv/Limits.ts"
+
 /** A condition on one key. */
 export interface Compare {
   readonly compare: KvCompare

@@ -83,7 +83,7 @@ describe("modify", () => {
       assert.deepStrictEqual(trips.slice(3), ["one write", "a read and a write"])
 
       // Bytes that a caller goes on changing are not those that were stored.
-      const bytes = new Uint8Array([1])
+      const bytes = Buffer.from([1])
       yield* store.set("bytes", bytes)
       yield* store.modifyUint8Array("bytes", () => bytes)
       bytes[0] = 9

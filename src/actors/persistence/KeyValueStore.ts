@@ -77,7 +77,7 @@ class WrittenRows {
     // Text that is no Unicode reads differently once it is stored.
     if (value.length > maxWrittenLength || (typeof value === "string" && !value.isWellFormed())) return
     // The caller may change its bytes.
-    this.rows.set(key, { value: typeof value === "string" ? value : value.slice(), revision })
+    this.rows.set(key, { value: typeof value === "string" ? value : new Uint8Array(value), revision })
     if (this.rows.size <= maxWrittenRows) return
     for (const oldest of this.rows.keys()) {
       this.rows.delete(oldest)

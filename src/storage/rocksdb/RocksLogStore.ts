@@ -184,16 +184,11 @@ const make = Effect.gen(function*() {
       }
     })
     if (!truncates) return written
+    const removed = Effect.andThen(Effect.sync(() => forgetTail(writes)), written)
     // How low the floor has to go is decided once nobody else moves it, and what was written is known as written even when
     // the node is asked to stop in the middle: the floor that is raised last must not speak of entries that are gone.
     return Effect.uninterruptible(
-      Semaphore.withPermit(
-        floorLock,
-        Effect.suspend(() => lowerFloor(writes)).pipe(
-          Effect.andThen(Effect.sync(() => forgetTail(writes))),
-          Effect.andThen(written)
-        )
-      )
+      Semaphore.withPermit(floorLock, Effect.andThen(Effect.suspend(() => lowerFloor(writes)), removed))
     )
   }
 

@@ -241,8 +241,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "decides how low its floor goes while it rises",
     { test: "test/storage/durable-floor.test.ts" },
     "storage/rocksdb/RocksLogStore.ts",
-    "Effect.andThen(Effect.suspend(() => lowerFloor(writes)), written)",
-    "Effect.andThen(lowerFloor(writes), written)"
+    "Effect.andThen(Effect.suspend(() => lowerFloor(writes)), removed)",
+    "Effect.andThen(lowerFloor(writes), removed)"
+  ),
+  one(
+    "takes a tail for durable whose removal could not be synced",
+    { test: "test/storage/durable-floor.test.ts" },
+    "storage/rocksdb/RocksLogStore.ts",
+    "Effect.andThen(Effect.sync(() => forgetTail(writes)), written)",
+    "Effect.tap(written, () => Effect.sync(() => forgetTail(writes)))"
   ),
   one(
     "stops in the middle of removing a tail",
