@@ -25,18 +25,17 @@ const steady = Effect.fnUntraced(function*(rate: number, seconds: number, keys: 
   const kv = yield* KeyValue
   const value = new Uint8Array(valueBytes).fill(7)
   const begin = performance.now()
-  let begun = 0
-  let answered = 0
+  const puts = { begun: 0, answered: 0 }
   while (performance.now() - begin < seconds * 1_000) {
     const due = Math.floor((performance.now() - begin) * rate / 1_000)
-    while (begun < due && begun - answered < maxUnderway) {
-      const key = `key/${String((Math.imul(begun++, 2_654_435_761) >>> 0) % keys).padStart(9, "0")}`
-      yield* Effect.forkChild(Effect.tap(kv.put(key, value), () => Effect.sync(() => answered++)))
+    while (puts.begun < due && puts.begun - puts.answered < maxUnderway) {
+      const key = `key/${String((Math.imul(puts.begun++, 2_654_435_761) >>> 0) % keys).padStart(9, "0")}`
+      yield* Effect.forkChild(Effect.tap(kv.put(key, value), () => Effect.sync(() => puts.answered++)))
     }
     yield* Effect.sleep(bundleMs)
   }
-  while (answered < begun) yield* Effect.sleep(bundleMs)
-  return answered
+  while (puts.answered < puts.begun) yield* Effect.sleep(bundleMs)
+  return puts.answered
 })
 
 const disk = Command.make("bench:disk", {

@@ -59,6 +59,8 @@ export class LogScrub {
 
   private readonly page = Effect.suspend(() => {
     const { last: begin } = this
+    // What was left went away during the pause.
+    if (begin.index >= this.through) return Effect.void
     const check = new LogCheck(begin)
     const limit = Math.max(1, Math.min(pageEntries, Math.floor(pageBytes / this.averageBytes)))
     const range = { gte: logKey(addIndex(begin.index, 1)), lt: logKey(addIndex(this.through, 1)), limit }

@@ -96,21 +96,21 @@ const maxStampPage = 512
 
 /** The stamp of the last entry after `compacted` and up to `last` that has one; 0 when none has. */
 const lastStamp = Effect.fnUntraced(function*(reader: Reader, compacted: LogIndex, last: LogIndex) {
-  let stampMs = 0
+  const first = addIndex(compacted, 1)
   let end = last
-  for (let limit = stampPage; stampMs === 0 && end > compacted; limit = Math.min(limit * 2, maxStampPage)) {
-    let found = 0
-    const range = { gte: logKey(addIndex(compacted, 1)), lt: logKey(addIndex(end, 1)) }
-    yield* reader.scan("raft_log", { ...range, limit, reverse: true }, (row) => {
+  for (let limit = stampPage; end > compacted; limit = Math.min(limit * 2, maxStampPage)) {
+    const stamps: Array<number> = []
+    const range = { gte: logKey(first), lt: logKey(addIndex(end, 1)), limit, reverse: true }
+    yield* reader.scan("raft_log", range, (row) => {
       const entry = entryOfRow(row)
-      found += 1
-      if (!(entry instanceof CodecError)) stampMs = entry.stampMs
-      return stampMs === 0
+      stamps.push(entry instanceof CodecError ? 0 : entry.stampMs)
+      return entry instanceof CodecError || entry.stampMs === 0
     })
-    if (found === 0) break
-    end = addIndex(end, -found)
+    const stampMs = stamps[stamps.length - 1]
+    if (stampMs === undefined || stampMs !== 0) return stampMs ?? 0
+    end = addIndex(end, -stamps.length)
   }
-  return stampMs
+  return 0
 })
 
 /** A log as a start found it. */

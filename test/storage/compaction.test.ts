@@ -86,15 +86,21 @@ describe("a compaction of the log", () => {
         Effect.gen(function*() {
           const removed = yield* newTables(path, Effect.andThen(append(1, 300), flushLog))
           const [kept] = yield* newTables(path, Effect.andThen(append(301, 600), flushLog))
-          let next = 601
-          const appending = yield* Effect.forkChild(Effect.forever(Effect.suspend(() => append(next, next++))))
+          const written = { through: 600 }
+          const appendOne = Effect.suspend(() => {
+            const next = written.through + 1
+            return Effect.map(append(next, next), () => {
+              written.through = next
+            })
+          })
+          const appending = yield* Effect.forkChild(Effect.forever(appendOne))
           yield* compact(300)
-          const afterwards = next + 10
-          while (next < afterwards) yield* Effect.sleep(1)
+          const meanwhile = written.through
+          while (written.through < meanwhile + 10) yield* Effect.sleep(1)
           yield* Fiber.interrupt(appending)
           yield* gone(path, removed)
           assert.include(tables(path), kept)
-          yield* holds(301, afterwards - 1)
+          yield* holds(301, meanwhile + 10)
         })
       )
     }), 20_000)

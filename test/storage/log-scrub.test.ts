@@ -120,6 +120,18 @@ describe("the check behind a start", () => {
       yield* ended(scrub.run)
     }))
 
+  it.effect("is not alarmed by a log that goes away during a pause", () =>
+    Effect.gen(function*() {
+      const rows = new Rows(sampleEntries(1, 1_000, 1))
+      const scrub = scrubbing(rows, origin, 1_000)
+      const fiber = yield* Effect.forkChild(scrub.run, { startImmediately: true })
+      scrub.compactedThrough(point(2_000, 1))
+      scrub.truncatedFrom(LogIndex(1))
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(rows.pages, 0)
+    }))
+
   it.effect("finds a gap that was there before a tail was removed", () =>
     Effect.gen(function*() {
       const rows = new Rows(sampleEntries(1, 1_000, 1))

@@ -11,7 +11,7 @@ import { boundEncoding } from "./KeyBounds.ts"
 import * as NativeModule from "./NativeModule.ts"
 import { openError } from "./OpenFailure.ts"
 import type { Family } from "./Operation.ts"
-import { families, isState } from "./Operation.ts"
+import { families } from "./Operation.ts"
 
 export interface OpenOptions {
   readonly path: string
@@ -21,17 +21,11 @@ export interface OpenOptions {
   readonly readOnly?: boolean
   /** Leave syncing out: benchmarks only. */
   readonly unsafeNoFsync?: boolean
-  /** Bytes of unflushed log entries; of state four times that. Tests make it small to see rotations. Default 8 MiB. */
+  /** Bytes of unflushed writes per family; tests make it small to see rotations. Default 8 MiB. */
   readonly writeBufferBytes?: number
   /** Tables that stay open; others are opened anew for each read of them. All by default. */
   readonly maxOpenTables?: number | undefined
 }
-
-/**
- * The write buffer of a state family, in relation to that of the log. Its tables overlap, so RocksDB merges four new ones
- * with all that there are: the larger they are, the fewer times a row is written again.
- */
-const stateBuffers = 4
 
 /** A close that takes longer than this is reported and left behind: the process is about to end anyway. */
 const closeTimeoutMs = 5_000
@@ -74,14 +68,11 @@ export const openDatabase = Effect.fnUntraced(function*(
         createIfMissing: create,
         createMissingColumnFamilies: create,
         readOnly,
-        columnFamilies: families.map((family) =>
-          family === "raft_log"
-            // It is read by range, so a bloom filter would only cost memory.
-            ? new native.ColumnFamily(family, { writeBufferSize: writeBufferBytes, filterPolicy: null })
-            : isState(family)
-            ? new native.ColumnFamily(family, { writeBufferSize: stateBuffers * writeBufferBytes })
-            : family
-        )
+        // The log is read by range, so a bloom filter would only cost memory.
+        columnFamilies: [
+          new native.ColumnFamily("raft_log", { writeBufferSize: writeBufferBytes, filterPolicy: null }),
+          ...families.slice(1)
+        ]
       })
       await opened.ready()
       return opened
