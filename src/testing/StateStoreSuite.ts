@@ -206,6 +206,28 @@ export const stateStoreCases = (options: StateStoreSuiteOptions): ReadonlyArray<
         })
       )),
 
+    test("a view stays at its moment while commits are written beneath it", (start) =>
+      start((store) =>
+        Effect.gen(function*() {
+          yield* store.commit([put("a", "1"), put("b", "1"), put("d", "1")], point(1))
+          yield* store.sync
+          yield* store.commit([put("b", "2"), put("c", "2"), remove("d")], point(2))
+          yield* store.withView((view) =>
+            Effect.gen(function*() {
+              for (let i = 3; i < 6; i++) {
+                yield* store.commit([remove("a"), put("b", String(i)), remove("c"), put("d", String(i))], point(i))
+                assert.deepEqual(yield* scan(view), [["a", "1"], ["b", "2"], ["c", "2"]])
+                assert.deepEqual(yield* scan(view, { reverse: true, limit: 2 }), [["c", "2"], ["b", "2"]])
+                assert.deepEqual(yield* scan(view, { maxBytes: 1 }), [["a", "1"]])
+                assert.deepEqual(yield* get(view, "a", "c", "d"), ["1", "2", undefined])
+                if (i === 4) yield* store.sync
+              }
+            })
+          )
+          assert.deepEqual(yield* scan(store), [["b", "5"], ["d", "5"]])
+        })
+      )),
+
     test("concurrent commits are applied in the order of their calls", (start) =>
       Effect.gen(function*() {
         yield* start((store) =>

@@ -115,7 +115,7 @@ export class WriteBackCache {
 
   /** Writes everything that was committed before the call. */
   async flush(): Promise<void> {
-    await this.turns
+    if (this.turns !== undefined) await this.turns
     await this.flushDirty()
   }
 

@@ -169,7 +169,11 @@ export class SimEngine {
   }
 
   /** Takes a commit into memory; what gathered is written a little later. */
-  private commit(family: Family, rows: ReadonlyArray<Operation>, end?: () => Operation): Effect.Effect<void, StorageError> {
+  private commit(
+    family: Family,
+    rows: ReadonlyArray<Operation>,
+    end?: () => Operation
+  ): Effect.Effect<void, StorageError> {
     return Effect.suspend(() => {
       if (this.failure !== undefined) return Effect.fail(this.failure)
       const operations = end === undefined ? rows : [...rows, end()]
