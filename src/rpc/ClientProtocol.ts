@@ -58,12 +58,11 @@ export class ClientConnection {
   private constructor(
     { host, onDisconnect, port }: ConnectOptions,
     serialization: Serialization,
-    tags: ReadonlyArray<string>,
     nowMs: () => number,
     runFork: ClientConnection["runFork"]
   ) {
     this.serialization = serialization
-    this.frames = new Frames(serialization, tags)
+    this.frames = new Frames(serialization, [])
     this.onDisconnect = onDisconnect
     this.nowMs = nowMs
     this.runFork = runFork
@@ -87,8 +86,7 @@ export class ClientConnection {
 
   /** Begins to connect; the first call finds out whether anybody listens. The connection ends with the scope. */
   static readonly make = Effect.fnUntraced(function*(
-    options: ConnectOptions,
-    tags: ReadonlyArray<string>
+    options: ConnectOptions
   ): Effect.fn.Return<ClientConnection, never, Scope.Scope> {
     const clock = yield* Clock.Clock
     const context = yield* Effect.context<never>()
@@ -101,7 +99,6 @@ export class ClientConnection {
         new ClientConnection(
           options,
           serialization,
-          tags,
           () => clock.currentTimeMillisUnsafe(),
           Effect.runForkWith(context)
         )
@@ -127,6 +124,11 @@ export class ClientConnection {
     }),
     (protocol) => Context.make(RpcClient.Protocol, protocol)
   )
+
+  /** Calls of this name are made often. */
+  expect(tag: string): void {
+    this.frames.add(tag)
+  }
 
   /** Hands what is for the direct client to it. */
   receive(direct: DirectReceiver): void {

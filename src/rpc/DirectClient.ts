@@ -131,6 +131,7 @@ export class DirectClient<Rpcs extends Rpc.Any> {
   private codecsOf(tag: string): CallCodecs {
     const rpc = this.group.requests.get(tag)
     if (rpc === undefined) throw new Error(`there is no call ${tag}`)
+    this.connection.expect(tag)
     return callCodecs(rpc, this.connection.serialization.codecFor, this.shapes)
   }
 

@@ -96,7 +96,7 @@ export class FrameSocket {
     else this.tell()
   }
 
-  /** {@link write}, done once the frame is with the system; dies when the connection ends before. */
+  /** {@link write}, done once the frame is with the system; fails when the connection ends before. */
   send(frame: Uint8Array): Effect.Effect<void, Socket.SocketError> {
     return Effect.suspend(() => {
       if (this.socket.destroyed) return gone

@@ -36,15 +36,19 @@ const isShortId = (id: unknown): id is number => Number.isInteger(id) && Math.ab
 
 export class Frames {
   private readonly parser: Parser
-  private readonly calls: ReadonlyArray<CallFrame>
+  private calls: ReadonlyArray<CallFrame> = []
   private readonly exitHead: Uint8Array | undefined
 
   /** `tags` are the calls that are made most. The serialization is the binary one. */
   constructor(serialization: Serialization, tags: ReadonlyArray<string>) {
     this.parser = serialization.makeUnsafe()
-    const { calls, exitHead } = learn(this.parser, tags)
-    this.exitHead = exitHead
-    this.calls = calls
+    this.exitHead = exitHeadOf(this.parser)
+    for (const tag of tags) this.add(tag)
+  }
+
+  /** Another call that is made often. */
+  add(tag: string): void {
+    if (!this.calls.some((call) => call.tag === tag)) this.calls = [...this.calls, ...callsOf(this.parser, tag)]
   }
 
   /** The bytes of a message. */
@@ -193,30 +197,34 @@ const decodeCall = (
     : undefined
 }
 
+/** Whether it holds for each of the numbers, and for each of the payloads. */
+const compared = <Id>(ids: ReadonlyArray<Id>, holds: (id: Id, payload: Uint8Array) => boolean): boolean =>
+  ids.every((id) => holds(id, Uint8Array.of(1))) &&
+  comparedPayloads.every((payload) => holds(ids[0] as Id, payload))
+
 /** What was learned. Every connection has the same frames: those of the binary serialization. */
 const learned: { exitHead?: Uint8Array | undefined; readonly calls: Map<string, ReadonlyArray<CallFrame>> } = {
   calls: new Map()
 }
 
-const learn = (parser: Parser, tags: ReadonlyArray<string>) => {
+const exitHeadOf = (parser: Parser): Uint8Array | undefined => {
   if (!("exitHead" in learned)) learned.exitHead = learnExit(parser)
-  const calls = tags.flatMap((tag) => {
-    const known = learned.calls.get(tag)
-    if (known !== undefined) return known
-    const made = [learnCall(parser, tag, false), learnCall(parser, tag, true)].filter((call) => call !== undefined)
-    learned.calls.set(tag, made)
-    return made
-  })
-  return { calls, exitHead: learned.exitHead }
+  return learned.exitHead
+}
+
+const callsOf = (parser: Parser, tag: string): ReadonlyArray<CallFrame> => {
+  const known = learned.calls.get(tag)
+  if (known !== undefined) return known
+  const made = [learnCall(parser, tag, false), learnCall(parser, tag, true)].filter((call) => call !== undefined)
+  learned.calls.set(tag, made)
+  return made
 }
 
 const learnExit = (parser: Parser): Uint8Array | undefined => {
   const usual = (id: number, exit: Uint8Array) => parser.encode(exitOf(id, exit)) as Uint8Array
   // Behind it stand the form of a number, the number, and the length of no bytes: four bytes.
   const head = usual(-1, new Uint8Array(0)).slice(1, -4)
-  const holds = comparedIds.every((id) =>
-    comparedPayloads.every((exit) => Buffer.compare(encodeExit(head, id, exit), usual(id, exit)) === 0)
-  )
+  const holds = compared(comparedIds, (id, exit) => Buffer.compare(encodeExit(head, id, exit), usual(id, exit)) === 0)
   return holds ? head : undefined
 }
 
@@ -230,12 +238,10 @@ const learnCall = (parser: Parser, tag: string, isNotification: boolean): CallFr
   // The number -1 takes three bytes with its form.
   const tail = Uint8Array.from(sample.subarray(at + 1 + payload.byteLength + (isNotification ? 0 : 3)))
   const call = { tag, isNotification, head: Uint8Array.from(sample.subarray(1, at)), tail }
-  const holds = ids.every((id) =>
-    comparedPayloads.every((compared) => {
-      const request = requestOf(tag, id, compared, isNotification)
-      const short = encodeCall(call, request)
-      return short !== undefined && Buffer.compare(short, usual(request)) === 0
-    })
-  )
+  const holds = compared<string | number>(ids, (id, bytes) => {
+    const request = requestOf(tag, id, bytes, isNotification)
+    const short = encodeCall(call, request)
+    return short !== undefined && Buffer.compare(short, usual(request)) === 0
+  })
   return holds ? call : undefined
 }

@@ -20,7 +20,7 @@ export const connect = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
   options: ConnectOptions
 ): Effect.Effect<RpcClient.RpcClient<Rpcs, RpcClientError>, never, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
-  Effect.flatMap(ClientConnection.make(options, []), (connection) => callsOf(group, connection))
+  Effect.flatMap(ClientConnection.make(options), (connection) => callsOf(group, connection))
 
 /** A connection with both kinds of client on it. */
 export interface Connected<Rpcs extends Rpc.Any> {
@@ -38,7 +38,7 @@ export const connectDirect = <Rpcs extends Rpc.Any>(
   shapes: CallShapes = {}
 ): Effect.Effect<Connected<Rpcs>, never, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
   Effect.gen(function*() {
-    const connection = yield* ClientConnection.make(options, [...group.requests.keys()])
+    const connection = yield* ClientConnection.make(options)
     return {
       calls: yield* callsOf(group, connection),
       direct: yield* DirectClient.make(group, connection, shapes)
