@@ -39,7 +39,7 @@ export interface Limits {
   readonly maxPendingProposals: number
   /** Queries waiting for their read index at one node before reads are refused as `Overloaded`. */
   readonly maxPendingReads: number
-  /** Events waiting for the owner; callers beyond it are refused as `Overloaded`, peers' messages beyond it dropped. */
+  /** Events waiting for the owner fiber; callers beyond it wait, peers' messages beyond it are dropped. */
   readonly maxInboxEvents: number
   /**
    * Applied entries of the log past which it is compacted. More let a follower be away for longer without being sent
