@@ -66,8 +66,12 @@ export class SerialWork<Job, E = never> {
   }
 
   private take(exit: Exit.Exit<void, E>): void {
-    if (Exit.isSuccess(exit)) return
+    if (Exit.isSuccess(exit) || this.fork === undefined) return
     this.fork = undefined
-    if (!Cause.hasInterruptsOnly(exit.cause)) Deferred.doneUnsafe(this.failure, Exit.failCause(exit.cause))
+    // Nobody but `stop` may interrupt a piece: work that is lost without a word would leave the node waiting for it.
+    const end = Cause.hasInterruptsOnly(exit.cause)
+      ? Exit.die(new Error("a piece of work was interrupted"))
+      : Exit.failCause(exit.cause)
+    Deferred.doneUnsafe(this.failure, end)
   }
 }

@@ -53,6 +53,16 @@ it.effect("dies with a piece that dies", () =>
     assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
   }))
 
+it.effect("dies with a piece that is interrupted from within", () =>
+  Effect.gen(function*() {
+    const work = new SerialWork<number>(() => Effect.interrupt)
+    const running = yield* Effect.forkChild(work.run, { startImmediately: true })
+    work.handOver(1)
+    work.start()
+    const exit = yield* Fiber.await(running)
+    assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+  }))
+
 it.effect("interrupted, ends what cannot be interrupted first, and begins nothing more", () =>
   Effect.gen(function*() {
     const ended: Array<number> = []
