@@ -37,7 +37,8 @@ export const limitSettings = {
   ),
   maxInboxEvents: count(
     16_384,
-    "events waiting for the owner of the Raft state; callers beyond wait, messages of peers beyond are dropped"
+    "events waiting for the owner of the Raft state; callers beyond are refused as Overloaded, messages of peers beyond " +
+      "are dropped, and Raft repeats them"
   ),
   maxLogEntries: count(
     1_000_000,
