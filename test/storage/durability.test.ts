@@ -80,8 +80,8 @@ describe("a node that is killed", () => {
         const before = syncStats().count
         for (let index = 1; index <= 10; index++) {
           yield* state.commit([put("n", String(index))], point(index))
-          // A view has everything that was committed, so it is written by itself.
-          yield* state.withView(() => Effect.void)
+          // An export has everything that was committed, so it is written by itself.
+          yield* Effect.scoped(state.export)
         }
         assert.strictEqual(syncStats().count - before, 9)
         yield* killed(path, copy)

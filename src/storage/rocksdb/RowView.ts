@@ -68,29 +68,26 @@ export class RowView {
     let next = dirty.next().value
     if (next === undefined) return this.store.scan(range, take)
     let left = limit
-    let ended = left < 1
-    const give = (row: Row): void => {
+    const give = (row: Row): boolean => {
       left -= 1
-      ended = !take(row) || left < 1
+      return take(row) && left > 0
     }
-    const giveDirty = ({ key, value }: DirtyEntry): void => {
-      if (value !== undefined) give({ key, value: keysOnly ? empty : value })
-    }
+    const giveDirty = ({ key, value }: DirtyEntry): boolean =>
+      value === undefined || give({ key, value: keysOnly ? empty : value })
     const merge = (row: Row): boolean => {
       const text = next === undefined ? "" : textOf(row.key)
-      while (!ended && next !== undefined && (reverse ? next.text > text : next.text < text)) {
-        giveDirty(next)
+      while (next !== undefined && (reverse ? next.text > text : next.text < text)) {
+        const before = next
         next = dirty.next().value
+        if (!giveDirty(before)) return false
       }
-      if (ended) return false
-      if (next !== undefined && next.text === text) {
-        giveDirty(next)
-        next = dirty.next().value
-      } else give(row)
-      return !ended
+      if (next === undefined || next.text !== text) return give(row)
+      const instead = next
+      next = dirty.next().value
+      return giveDirty(instead)
     }
-    await this.storeInPages({ ...range, limit, reverse }, merge)
-    for (; !ended && next !== undefined; next = dirty.next().value) giveDirty(next)
+    if (!await this.storeInPages({ ...range, limit, reverse }, merge)) return
+    while (next !== undefined && giveDirty(next)) next = dirty.next().value
   }
 
   async close(): Promise<void> {
@@ -116,12 +113,12 @@ export class RowView {
 
   /**
    * Rows of the store. Some are hidden by deletions, so the store is asked again until the reader has enough; each time
-   * for a page, because it reads as many rows ahead as it may, whatever their size.
+   * for a page, because it reads as many rows ahead as it may, whatever their size. Answers whether `take` wants more.
    */
   private async storeInPages(
     range: RangeOptions & { readonly limit: number; readonly reverse: boolean },
     take: (row: Row) => boolean
-  ): Promise<void> {
+  ): Promise<boolean> {
     let { gte, limit: page, lt } = range
     while (Buffer.compare(gte, lt) < 0) {
       let rows = 0
@@ -132,11 +129,12 @@ export class RowView {
         last = row.key
         return goesOn = take(row)
       })
-      if (!goesOn || rows < page) return
+      if (!goesOn || rows < page) return goesOn
       if (range.reverse) lt = last
       else gte = Buffer.concat([last, Uint8Array.of(0)])
       page = Math.max(page, Math.min(maxPageRows, 2 * page))
     }
+    return true
   }
 }
 
