@@ -14,6 +14,8 @@ export interface LaneOptions<Failure> {
   readonly sizes: CallSizes
   /** Whether another call may be sent now. Whoever says no wakes the lane later. */
   readonly hasRoom: () => boolean
+  /** Runs a task when this go of the program ends. */
+  readonly microtask: (task: () => void) => void
   /** Sends a call; `ended` is to be called once, when the call needs its place no more. */
   readonly send: (operations: ReadonlyArray<Operation<Failure>>, ended: () => void) => void
 }
@@ -42,7 +44,7 @@ export class Lane<Failure> {
   wake(): void {
     if (this.woken || this.next === this.waiting.length) return
     this.woken = true
-    queueMicrotask(this.dispatch)
+    this.options.microtask(this.dispatch)
   }
 
   private readonly dispatch = (): void => {

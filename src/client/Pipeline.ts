@@ -64,6 +64,7 @@ export interface PipelineOptions {
   /** Numbers the operations, which makes each of them repeatable for as long as the session lives. */
   readonly session?: ClientSession | undefined
   readonly call: (connection: Connection, operations: ReadonlyArray<Uint8Array>, done: Done<NodeFailure>) => void
+  readonly microtask: (task: () => void) => void
   /** Runs what is seldom and takes its time, for as long as the client is there. */
   readonly fork: (work: Effect.Effect<void>) => void
 }
@@ -126,6 +127,7 @@ export class Pipeline implements Submitter<PipelineError> {
         maxCalls,
         sizes: this.sizes,
         hasRoom: () => !this.closed && hasRoom(),
+        microtask: options.microtask,
         send: (operations, ended) => this.send(operations, ended)
       })
     const hasRoom = () => session === undefined || session.hasRoom()

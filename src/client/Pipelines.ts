@@ -12,6 +12,7 @@ import type { ConnectionPool } from "./ConnectionPool.ts"
 import { Deadlines } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { beginningWith } from "./Endpoint.ts"
+import { Microtask } from "./Microtask.ts"
 import type { PipelineOptions } from "./Pipeline.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { Router } from "./Router.ts"
@@ -45,6 +46,7 @@ export const make: (
   options: PipelinesOptions
 ) => Effect.Effect<Pipelines, never, Scope.Scope> = Effect.fnUntraced(function*(client, pool, { readAt, sessions }) {
   const clock = yield* Clock.Clock
+  const microtask = yield* Microtask
   const scope = yield* Effect.scope
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const deadlines = new Deadlines()
@@ -64,6 +66,7 @@ export const make: (
       pool,
       deadlines,
       nowMs: () => monotonicMsOf(clock),
+      microtask,
       fork: (work) => void runFork(Effect.forkIn(work, scope, { startImmediately: true }))
     })
     all.push(made)

@@ -74,8 +74,9 @@ export class ClientConnection {
       this.heardMs = this.nowMs()
     })
     net.on("data", (chunk: Buffer) => {
-      this.reader.take(chunk)
+      const problem = this.reader.take(chunk)
       this.socket.receive(this.reader.frames())
+      if (problem !== undefined) this.lose(undecodable(problem))
     })
     net.on("error", (cause: Error) => {
       this.lose(this.connected ? new Socket.SocketReadError({ cause }) : openError("Unknown", cause))
@@ -164,7 +165,7 @@ export class ClientConnection {
     } catch (cause) {
       return this.broadcast({
         _tag: "ClientProtocolError",
-        error: new RpcClientError({ reason: new RpcClientDefect({ message: "Error decoding message", cause }) })
+        error: new RpcClientError({ reason: undecodable(cause) })
       })
     }
     this.heardMs = this.nowMs()
@@ -227,5 +228,7 @@ export class ClientConnection {
     else this.socket.socket.destroy()
   }
 }
+
+const undecodable = (cause: unknown) => new RpcClientDefect({ message: "Error decoding message", cause })
 
 const openError = (kind: "Unknown" | "Timeout", cause: unknown) => new Socket.SocketOpenError({ kind, cause })

@@ -22,6 +22,7 @@ const open = (
     maxCalls,
     sizes: new CallSizes(maxOperations, true),
     hasRoom: () => state.hasRoom,
+    microtask: queueMicrotask,
     send: (operations, ended) => {
       const ids = operations.map(({ bytes }) => bytes[0] as number)
       sent.push(ids)

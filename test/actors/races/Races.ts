@@ -12,6 +12,7 @@ import {
   layerRunnerStorage,
   makeEncodedMessageStorage
 } from "../../../src/actors/index.ts"
+import { Microtask } from "../../../src/client/Microtask.ts"
 import { Op } from "../../../src/client/Txn.ts"
 import { Watch } from "../../../src/client/Watch.ts"
 import { Random } from "../../simulation/Random.ts"
@@ -419,6 +420,7 @@ export const simulate = (seed: number): Life => {
   let end: string | undefined
   const context = Context.empty().pipe(
     Context.add(Scheduler.Scheduler, process.queue),
+    Context.add(Microtask, (task) => process.queue.scheduleTask(task)),
     Context.add(Clock.Clock, makeClock(process, { wallOffsetMs: 1_800_000_000_000, rate: 1 })),
     Context.add(References.MinimumLogLevel, "None" as const)
   )

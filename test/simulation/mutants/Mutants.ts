@@ -171,8 +171,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "takes a log whose tail was lost for one that ends there",
     { nodes: 1_000 },
     "storage/RecoveredLog.ts",
-    "floor !== undefined && floor.index > compacted.index",
-    "floor !== undefined && floor.index < 0"
+    "if (check.last.index < floor.index) {",
+    "if (check.last.index < 0) {"
   ),
   one(
     "calls a write failed whose fate is unknown",
