@@ -4,7 +4,7 @@ import { registerHooks } from "node:module"
 
 /** The command line as `npm run build` leaves it, in a few files; one of them has the default, computed. */
 const built = new URL("../../dist/bin/", import.meta.url)
-const find = "options.writeBufferBytes ?? 8388608"
+const find = "writeBufferBytes = 8388608"
 
 const [target, ...more] = readdirSync(built)
   .map((name) => ({ url: new URL(name, built).href, source: readFileSync(new URL(name, built), "utf8") }))
@@ -16,6 +16,6 @@ if (target === undefined || more.length > 0 || target.source.split(find).length 
 registerHooks({
   load: (url, context, next) =>
     url === target.url
-      ? { format: "module", shortCircuit: true, source: target.source.replace(find, "64 * 1024") }
+      ? { format: "module", shortCircuit: true, source: target.source.replace(find, "writeBufferBytes = 64 * 1024") }
       : next(url, context)
 })
