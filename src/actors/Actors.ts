@@ -137,7 +137,8 @@ export interface HttpOptions extends ActorsOptions {
 
 /**
  * A runner that others reach by HTTP instead of sockets, for networks that let nothing else through. The server listens
- * at `sharding.runnerListenAddress`, or else at `runnerAddress`. All runners and callers of a cluster use one transport.
+ * at `sharding.runnerListenAddress`, or else at `runnerAddress`. All runners and callers of a cluster use one
+ * transport.
  */
 export const layerHttp = (
   options: HttpOptions

@@ -27,8 +27,8 @@ const end = (exitCode: number): void => {
 }
 
 /**
- * Ends the command when standard output fails: quietly when its reader has gone, and with the reason otherwise. A process
- * that serves goes on, whoever reads what it says.
+ * Ends the command when standard output fails: quietly when its reader has gone, and with the reason otherwise. A
+ * process that serves goes on, whoever reads what it says.
  */
 export const watchStandardOutput = (serves: boolean): void => {
   // Unheard, it would end the process. Nobody is left to be told.

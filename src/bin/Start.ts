@@ -26,7 +26,9 @@ const readyLine = (config: FlareDbConfig, client: BoundAddress, http: BoundAddre
   }`
 }
 
-/** Ends when standard input does, if the node is to stop with its parent, whose end of the pipe closes however it dies. */
+/**
+ * Ends when standard input does, if the node is to stop with its parent, whose end of the pipe closes however it dies.
+ */
 const parentGone = Effect.gen(function*() {
   const wanted = yield* Config.option(Config.Boolean(stopWithParentVariable))
   if (!Option.getOrElse(wanted, () => false)) return yield* Effect.never
@@ -35,7 +37,9 @@ const parentGone = Effect.gen(function*() {
   yield* Effect.logInfo("the process that started this node is gone; stopping")
 })
 
-/** A node from its configuration to its end. What it needs is loaded here, because the other commands do not need it. */
+/**
+ * A node from its configuration to its end. What it needs is loaded here, because the other commands do not need it.
+ */
 const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const [
     FlareDb,

@@ -2,9 +2,11 @@
  * The client's side of exactly once: numbers its writes, so that one that is sent again takes effect once, whatever was
  * lost on the way and whoever leads by then. (Raft §8, thesis §6.3)
  *
- * - A session is opened with the first write, and again with the first write after it has ended. An idle one is not kept alive:
+ * - A session is opened with the first write, and again with the first write after it has ended. An idle one is not
+ * kept alive:
  *   it has nothing left to lose, because each of its writes has its answer.
- * - A write keeps its number for as long as its session lives. With each call the nodes learn up to which number the client
+ * - A write keeps its number for as long as its session lives. With each call the nodes learn up to which number the
+ * client
  *   needs no answer any more, because the caller has it, or has given up; they forget those.
  * - A write that is refused because its session has ended goes into a new session only if no node may have carried it
  *   out: all it met so far was refused or not sent. Otherwise nobody can know any more, and the caller is told
@@ -112,8 +114,8 @@ export class ClientSession {
   }
 
   /**
-   * Numbers operations that are about to be sent, and answers those that cannot be sent any more. Gives the ones to send.
-   * Only while the session is open.
+   * Numbers operations that are about to be sent, and answers those that cannot be sent any more. Gives the ones to
+   * send. Only while the session is open.
    */
   stamp(batch: ReadonlyArray<Op>): ReadonlyArray<Op> {
     const sent: Array<Op> = []

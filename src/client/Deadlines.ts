@@ -1,6 +1,7 @@
 /**
  * The deadlines of a client, of operations and of attempts at them, on one timer: they wait in buckets of
- * {@link bucketMs}, and one fiber empties the buckets that are due. A timer for each would cost more than the operation.
+ * {@link bucketMs}, and one fiber empties the buckets that are due. A timer for each would cost more than the
+ * operation.
  */
 import { Effect, Latch } from "effect"
 import type { Scope } from "effect"

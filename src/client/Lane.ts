@@ -1,7 +1,7 @@
 /**
- * Operations that wait for a call, and the calls in flight with them. A lone operation leaves at once; what is asked for in
- * one go of the program leaves as one call; and once as many calls are in flight as may be, others gather until one ends.
- * So clients that wait for their answers form large calls by themselves.
+ * Operations that wait for a call, and the calls in flight with them. A lone operation leaves at once; what is asked
+ * for in one go of the program leaves as one call; and once as many calls are in flight as may be, others gather until
+ * one ends. So clients that wait for their answers form large calls by themselves.
  */
 import type { CallSizes } from "./CallSizes.ts"
 import type { Operation } from "./Operation.ts"

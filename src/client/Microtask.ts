@@ -1,6 +1,6 @@
 /**
- * When a client looks at what gathered: at the end of this go of the program. A simulation, which runs from its beginning to
- * its end in one go, has a queue of its own for that.
+ * When a client looks at what gathered: at the end of this go of the program. A simulation, which runs from its
+ * beginning to its end in one go, has a queue of its own for that.
  */
 import { Context } from "effect"
 

@@ -11,8 +11,8 @@
  * that, never how commands were grouped, so every node has the same rows. The last block is written again with
  * each commit; bytes that were written once never change, so a row that was given away stays as it was.
  *
- * Compaction deletes the blocks that end before the one with the compacted revision. What that one still has of compacted
- * revisions is not read any more.
+ * Compaction deletes the blocks that end before the one with the compacted revision. What that one still has of
+ * compacted revisions is not read any more.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { Revision } from "./History.ts"

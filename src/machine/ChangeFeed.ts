@@ -1,7 +1,7 @@
 /**
  * What changed, revision by revision, for those who watch. All watches of a node share one source: the newest
- * revisions are in memory, older ones are read from the history in the store. A reader asks for what comes next when it is
- * ready for it, so a slow one costs nothing but its place.
+ * revisions are in memory, older ones are read from the history in the store. A reader asks for what comes next when it
+ * is ready for it, so a slow one costs nothing but its place.
  */
 import { Context, Deferred, Effect } from "effect"
 import { Compacted } from "../FlareDbError.ts"

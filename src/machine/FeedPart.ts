@@ -6,8 +6,8 @@ import type { KeyRanges } from "../kv/KeyRanges.ts"
 export interface FeedRequest {
   readonly ranges: KeyRanges
   /**
-   * Whether the records that changes replaced are wanted. They are missing where compaction took them; when they are not
-   * wanted they may be there or not.
+   * Whether the records that changes replaced are wanted. They are missing where compaction took them; when they are
+   * not wanted they may be there or not.
    */
   readonly previous: boolean
   /** Leave deletes out, or puts; both are told when it is absent. */

@@ -39,8 +39,8 @@ export class HistoryCut {
   }
 
   /**
-   * Up to which revision history should go; `undefined` when it should stay. `figures` may be ahead of the store, in the
-   * middle of a batch: the revision comes from one moment of the store.
+   * Up to which revision history should go; `undefined` when it should stay. `figures` may be ahead of the store, in
+   * the middle of a batch: the revision comes from one moment of the store.
    */
   revision(
     store: StateStore["Service"],

@@ -7,7 +7,9 @@ import type { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { HistoryCut } from "./HistoryCut.ts"
 
-/** While leases wait, the log tells the time at least this often: it is how far off they can be after all nodes stopped. */
+/**
+ * While leases wait, the log tells the time at least this often: it is how far off they can be after all nodes stopped.
+ */
 const leaseCheckpointMs = 1_000
 
 /** The same for sessions, whose time is longer and less delicate. */

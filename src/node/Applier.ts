@@ -1,7 +1,7 @@
 /**
  * Feeds committed entries to the state machine, in order and in batches. The core has one batch outstanding, of bounded
- * size; what a machine can answer from memory is applied at the end of the owner's turn, and the owner does not wait for
- * more. Entries that already left the core's memory are read back from the log store.
+ * size; what a machine can answer from memory is applied at the end of the owner's turn, and the owner does not wait
+ * for more. Entries that already left the core's memory are read back from the log store.
  *
  * A snapshot takes the place of entries that would have been applied. Applying pauses for that, and what had been
  * handed over and is covered now is dropped: the core hands over again what follows.

@@ -1,6 +1,7 @@
 /**
  * How much of the log is applied and still there, and how much of it may go. Plain data of the owner: it counts
- * entries as they are applied, in a few dozen segments, so that "the oldest so many bytes" has an answer without a disk.
+ * entries as they are applied, in a few dozen segments, so that "the oldest so many bytes" has an answer without a
+ * disk.
  */
 import { entryBytes } from "../raft/Config.ts"
 import type { Entry } from "../raft/Types.ts"

@@ -147,7 +147,10 @@ export class Pending {
     }
   }
 
-  /** The state covers everything through `index` without this node having applied it: what became of it is not known here. */
+  /**
+   * The state covers everything through `index` without this node having applied it: what became of it is not known
+   * here.
+   */
   skipped(index: LogIndex): void {
     for (const [at, { slot, submission }] of this.appended) {
       if (at > index) continue

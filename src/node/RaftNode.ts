@@ -1,8 +1,8 @@
 /**
  * One node of the cluster: takes commands, gets them committed by a majority, applies them, and answers
  * linearizable reads. The layer composes the driver in this folder over the ports (`LogStore`, `StateStore`,
- * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is what a
- * snapshot carries.
+ * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is
+ * what a snapshot carries.
  */
 import {
   Cause,

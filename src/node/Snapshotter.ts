@@ -2,17 +2,20 @@
  * Keeps the log short, and brings followers on that the short log can no longer help: compaction, and the state as a
  * whole from one node to another.
  *
- * **Compaction.** The state of a node is written lazily: after a power loss it may be older than what was applied, and is
- * brought forward from the log. So before entries go, the state is synced; only what is applied and durable in it is ever
- * removed. A leader keeps what a follower that it is sending to still needs, up to {@link holdFactor} times the limits.
+ * **Compaction.** The state of a node is written lazily: after a power loss it may be older than what was applied, and
+ * is brought forward from the log. So before entries go, the state is synced; only what is applied and durable in it is
+ * ever removed. A leader keeps what a follower that it is sending to still needs, up to {@link holdFactor} times the
+ * limits.
  *
  * **Installing**, in this order, each step durable before the next one begins:
  *
- * 1. The rows arrive in the inactive place of the state store. A crash leaves a part of a state; the next start discards it.
- * 2. Applying pauses. The import ends: its applied point, the mark that it is whole, then the one write that makes it the
- *    active one and says up to which entry it goes. After a crash behind this write the state is the new one and the log still
- *    the old one, which may end before the state does, or contradict it. The log store sees this at the next start and
- *    restarts the log at that entry, unless the log holds it: then what follows is its continuation, and stays.
+ * 1. The rows arrive in the inactive place of the state store. A crash leaves a part of a state; the next start
+ *    discards it.
+ * 2. Applying pauses. The import ends: its applied point, the mark that it is whole, then the one write that makes it
+ *    the active one and says up to which entry it goes. After a crash behind this write the state is the new one and
+ *    the log still the old one, which may end before the state does, or contradict it. The log store sees this at the
+ *    next start and restarts the log at that entry, unless the log holds it: then what follows is its continuation,
+ *    and stays.
  * 3. The state machine reads its memory again, and the owner hears of it. From this moment on the core acknowledges the
  *    snapshot, which is honest: the state covers it. The log restarts in order with the other writes of the core, so that
  *    nothing that was on its way to the disk before can reappear behind it.

@@ -1,6 +1,6 @@
 /**
- * `flaredb start --trace FILE`: every event of the core and its outputs, as lines of JSON (`node/trace/`). It is for finding
- * out what happened: it holds users' commands, and costs a good part of a node's speed.
+ * `flaredb start --trace FILE`: every event of the core and its outputs, as lines of JSON (`node/trace/`). It is for
+ * finding out what happened: it holds users' commands, and costs a good part of a node's speed.
  */
 import { Data, Deferred, Effect } from "effect"
 import type { Scope } from "effect"
@@ -28,15 +28,17 @@ class TraceFile {
   private readonly file: number
   private readonly onFull: () => void
   private lines: Array<string> = []
-  private bytes = 0
+  /** Of the file, with what earlier starts wrote. */
+  private bytes: number
   private failure: TraceFileError | undefined
 
   constructor(path: string, onFull: () => void) {
     this.path = path
     // A node that starts again goes on in the same file. Nobody else may read the commands.
     this.file = openSync(path, "a+", 0o600)
+    this.bytes = fstatSync(this.file).size
     // A node that was killed may have left a part of a line.
-    if (!endsWithLine(this.file)) writeSync(this.file, "\n")
+    if (!endsWithLine(this.file, this.bytes)) writeSync(this.file, "\n")
     this.onFull = onFull
   }
 
@@ -44,7 +46,7 @@ class TraceFile {
   write(line: string): void {
     if (this.failure !== undefined) throw this.failure
     if (this.bytes > maxTraceBytes) return
-    this.bytes += line.length + 1
+    this.bytes += Buffer.byteLength(line) + 1
     if (this.bytes > maxTraceBytes) this.onFull()
     if (this.lines.push(line) === 1) setImmediate(() => this.flush())
   }
@@ -66,8 +68,7 @@ class TraceFile {
   }
 }
 
-const endsWithLine = (file: number): boolean => {
-  const { size } = fstatSync(file)
+const endsWithLine = (file: number, size: number): boolean => {
   const last = Buffer.alloc(1)
   return size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 0x0a)
 }

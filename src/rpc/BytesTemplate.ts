@@ -2,8 +2,8 @@
  * Encodings that differ in one field of bytes only, written and read without the interpreter of schemas. Nearly all
  * traffic is such: a batch in, a batch out, and constant bytes around it.
  *
- * A template learns the constant parts from the codec and is compared with it before it is used, so it repeats nothing of
- * the format but the lengths before a frame and before bytes.
+ * A template learns the constant parts from the codec and is compared with it before it is used, so it repeats nothing
+ * of the format but the lengths before a frame and before bytes.
  */
 import { uvarintBytes, UvarintReader, writeUvarint } from "./Uvarint.ts"
 

@@ -1,6 +1,6 @@
 /**
- * Every call of a port on its way in: calls that may not be made ({@link Gate}), or that are too many, are answered here
- * and reach no handler, direct or not.
+ * Every call of a port on its way in: calls that may not be made ({@link Gate}), or that are too many, are answered
+ * here and reach no handler, direct or not.
  */
 import { Exit, Schema } from "effect"
 import type { RpcSerialization } from "effect/rpc"

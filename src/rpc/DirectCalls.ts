@@ -1,7 +1,7 @@
 /**
- * The calls that carry nearly all the traffic of a port, past the RPC server. Group, schemas, serialization and what is on
- * the wire stay the same, and the other side cannot tell; but a handler may answer whenever it is ready, without a fiber. The
- * RPC server would take a fiber, a scope, a context and a chain of effects for each call.
+ * The calls that carry nearly all the traffic of a port, past the RPC server. Group, schemas, serialization and what is
+ * on the wire stay the same, and the other side cannot tell; but a handler may answer whenever it is ready, without a
+ * fiber. The RPC server would take a fiber, a scope, a context and a chain of effects for each call.
  *
  * What is given up: such a call opens no scope, has no middleware and no span, and answers once, not with a stream. Its
  * client cannot interrupt it but by ending the connection.

@@ -1,6 +1,6 @@
 /**
- * The other end of `DirectCalls.ts`: calls without a fiber, and messages that nobody answers. It shares the connection, the
- * group and the wire with the RPC client beside it, which makes all other calls.
+ * The other end of `DirectCalls.ts`: calls without a fiber, and messages that nobody answers. It shares the connection,
+ * the group and the wire with the RPC client beside it, which makes all other calls.
  */
 import { Effect, Exit } from "effect"
 import type { Scope } from "effect"
@@ -59,8 +59,8 @@ export class DirectClient<Rpcs extends Rpc.Any> {
     )
 
   /**
-   * Makes calls of `tag`. `done` is called once, at once or later. What is returned has the call's answer not listened to
-   * any more; it does not stop the call.
+   * Makes calls of `tag`. `done` is called once, at once or later. What is returned has the call's answer not listened
+   * to any more; it does not stop the call.
    *
    * @throws when the payload is none of the call.
    */
@@ -109,9 +109,9 @@ export class DirectClient<Rpcs extends Rpc.Any> {
   }
 
   /**
-   * Has the other side carry out a call of `tag` without an answer, neither to its success nor to its failure. Waits while
-   * the other side reads more slowly than this side writes. Without an answer, a message costs half the packets, half the
-   * waking of processes, and neither a fiber nor a timer at the sender.
+   * Has the other side carry out a call of `tag` without an answer, neither to its success nor to its failure. Waits
+   * while the other side reads more slowly than this side writes. Without an answer, a message costs half the packets,
+   * half the waking of processes, and neither a fiber nor a timer at the sender.
    */
   notify(tag: Rpcs["_tag"]): (payload: unknown) => Effect.Effect<void, RpcClientError> {
     const { payload: payloads } = this.codecsOf(tag)

@@ -1,8 +1,8 @@
 /**
  * The frames of the binary serialization, from one message to its bytes and back. Calls with a number and their answers
- * are nearly all of them, and are written and read here without the interpreter of schemas; everything else goes through the
- * parser of the serialization. What is constant in a frame is learned from that parser, and what is made is compared with
- * what it makes.
+ * are nearly all of them, and are written and read here without the interpreter of schemas; everything else goes
+ * through the parser of the serialization. What is constant in a frame is learned from that parser, and what is made is
+ * compared with what it makes.
  */
 import type { RpcSerialization } from "effect/rpc"
 import type { FromClientEncoded, FromServerEncoded, RequestEncoded } from "effect/rpc/RpcMessage"

@@ -2,8 +2,8 @@
  * The connections of a port as the protocol of an RPC server: what comes in is cut into frames, guarded
  * (`Connections.ts`), and handed on message by message; what goes out leaves through the connection's `FrameSocket.ts`.
  *
- * A frame that cannot be parsed or is too large closes its connection only. (The parser of the serialization would answer
- * everything after it with defects, for ever.)
+ * A frame that cannot be parsed or is too large closes its connection only. (The parser of the serialization would
+ * answer everything after it with defects, for ever.)
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Effect, Option, Queue } from "effect"

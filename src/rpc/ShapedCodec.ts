@@ -1,6 +1,6 @@
 /**
- * A codec of the RPC serialization with short ways for values of known shapes (`BytesTemplate.ts`). Everything else goes
- * the usual way; on the wire nobody can tell.
+ * A codec of the RPC serialization with short ways for values of known shapes (`BytesTemplate.ts`). Everything else
+ * goes the usual way; on the wire nobody can tell.
  */
 import { Schema } from "effect"
 import type { RpcSerialization } from "effect/rpc"

@@ -77,9 +77,9 @@ export const EntriesReadAtStart: Context.Reference<number> = Context.Reference<n
 )
 
 /**
- * The log read from behind `trusted` on, which the floor covers. The floor says that everything up to it was written and
- * synced by an earlier run, in order, and it is lowered before a tail goes. So that part is whole, unless the disk has
- * lost or changed what it had kept. `undefined` when anything looks like it: the whole log tells what is wrong.
+ * The log read from behind `trusted` on, which the floor covers. The floor says that everything up to it was written
+ * and synced by an earlier run, in order, and it is lowered before a tail goes. So that part is whole, unless the disk
+ * has lost or changed what it had kept. `undefined` when anything looks like it: the whole log tells what is wrong.
  */
 const readBehind = Effect.fnUntraced(function*(reader: Reader, compacted: LogPoint, trusted: LogIndex) {
   const entry = yield* entryAt(reader, trusted)

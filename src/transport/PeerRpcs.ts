@@ -9,8 +9,8 @@ import type { LogIndex, LogPoint, Term } from "../raft/Types.ts"
 import { SnapshotRefused } from "./PeerTransport.ts"
 
 /**
- * Raised by an incompatible change of anything in this file, in `codec/MessageBatch.ts`, or in the rows of the state that
- * snapshots carry.
+ * Raised by an incompatible change of anything in this file, in `codec/MessageBatch.ts`, or in the rows of the state
+ * that snapshots carry.
  */
 export const protocolVersion = 8
 
@@ -49,8 +49,8 @@ export class PeerRpcs extends RpcGroup.make(
       /** `null` while the caller does not know it. A caller that learns it says `Hello` once more. */
       identity: Schema.NullOr(Schema.String),
       /**
-       * The name that the calling process gave itself at its start: 16 random bytes. Protocols before 7 have none, and are to be
-       * told that it is their version that is wrong.
+       * The name that the calling process gave itself at its start: 16 random bytes. Protocols before 7 have none, and
+       * are to be told that it is their version that is wrong.
        */
       instance: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$/))),
       from: Node,

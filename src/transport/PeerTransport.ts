@@ -1,7 +1,7 @@
 /**
- * How the nodes of one cluster talk: fire-and-forget batches of messages out, batches in as they come, and snapshots on ways of
- * their own. A contract with a live layer over Effect RPC and TCP (`RpcTransport.ts`), an in-memory network under the
- * test's control (`MemoryTransport.ts`), and a conformance suite (`flaredb/testing`) that both pass.
+ * How the nodes of one cluster talk: fire-and-forget batches of messages out, batches in as they come, and snapshots on
+ * ways of their own. A contract with a live layer over Effect RPC and TCP (`RpcTransport.ts`), an in-memory network
+ * under the test's control (`MemoryTransport.ts`), and a conformance suite (`flaredb/testing`) that both pass.
  */
 import { Context, Data, Schema } from "effect"
 import type { Effect, Queue, Scope } from "effect"

@@ -1,8 +1,8 @@
 /**
  * Effect's `MessageStorage`: requests, replies, acknowledgements and interrupts of persisted entities.
  *
- * Whatever is stored is one transaction of the store, and recognises its own effect when the answer was lost. Replies are
- * in `Replies.ts`.
+ * Whatever is stored is one transaction of the store, and recognises its own effect when the answer was lost. Replies
+ * are in `Replies.ts`.
  */
 import { Context, Effect, Layer, Option } from "effect"
 import { MessageStorage, Snowflake } from "effect/cluster"

@@ -81,8 +81,8 @@ interface MirrorGroup {
 }
 
 /**
- * Requests saved by this process that its mirror may not show yet. Beyond that the mirror is away, and readings wait for
- * it: what it does not show takes memory that nothing else bounds.
+ * Requests saved by this process that its mirror may not show yet. Beyond that the mirror is away, and readings wait
+ * for it: what it does not show takes memory that nothing else bounds.
  */
 const maxAhead = 8_192
 
@@ -94,8 +94,8 @@ interface Ahead {
 }
 
 /**
- * The order in which messages were saved. Those of one revision come in the order of their ids, which is that in which their
- * sender made them, and a request before what concerns it.
+ * The order in which messages were saved. Those of one revision come in the order of their ids, which is that in which
+ * their sender made them, and a request before what concerns it.
  */
 const byPlace = (a: Item, b: Item): number =>
   a.order !== b.order

@@ -60,7 +60,9 @@ export class TransactionBuffer {
   readonly primaryKeys = new Map<string, string>()
   /** By key. */
   readonly rows = new Map<string, TransactionRow>()
-  /** Carried out when the transaction has ended, the last one first. Told its revision when it is known to be committed. */
+  /**
+   * Carried out when the transaction has ended, the last one first. Told its revision when it is known to be committed.
+   */
   readonly onEnd: Array<(revision: number | undefined) => Effect.Effect<unknown>> = []
 
   /** Runs an effect whose operations are taken back when it fails. */

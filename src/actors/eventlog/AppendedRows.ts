@@ -1,6 +1,6 @@
 /**
- * Rows that are only ever appended, without gaps: a row's key is the sequence that it begins with, and the next row begins
- * right behind it. An append depends on the row that was the last one, so of two that come at once one has to
+ * Rows that are only ever appended, without gaps: a row's key is the sequence that it begins with, and the next row
+ * begins right behind it. An append depends on the row that was the last one, so of two that come at once one has to
  * look again. There is no counter: the last row is it.
  *
  * An append whose answer was lost is sent again as it is. The first time took the place of the second; whose rows are

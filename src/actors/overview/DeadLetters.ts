@@ -108,8 +108,8 @@ export const deadLetter = Effect.fnUntraced(function*(reader: Reader, queue: str
 })
 
 /**
- * Changes a dead letter, and says whether it was still there. After an answer that was lost, a second attempt that finds
- * it changed may have been the first one: `true`, because then nobody finds it as it was.
+ * Changes a dead letter, and says whether it was still there. After an answer that was lost, a second attempt that
+ * finds it changed may have been the first one: `true`, because then nobody finds it as it was.
  */
 const change = Effect.fnUntraced(function*(
   reader: Reader,
@@ -165,8 +165,8 @@ export interface Changed {
 }
 
 /**
- * Changes the dead letters of a queue that there are when it begins. One that fails again meanwhile is a new one, so that
- * this ends however fast the consumers are. `progress` is told of each.
+ * Changes the dead letters of a queue that there are when it begins. One that fails again meanwhile is a new one, so
+ * that this ends however fast the consumers are. `progress` is told of each.
  */
 const changeAll = Effect.fnUntraced(function*<E>(
   reader: Reader,

@@ -1,10 +1,10 @@
 /**
- * Rows that are changed by steps, each of them atomic: read, compute, and written if the row is still as it was read. What
- * waits for the same row in this process becomes one write: the steps follow each other in memory, in the order in which
- * they came.
+ * Rows that are changed by steps, each of them atomic: read, compute, and written if the row is still as it was read.
+ * What waits for the same row in this process becomes one write: the steps follow each other in memory, in the order in
+ * which they came.
  *
- * A row is remembered after its last write, so that a step costs one round trip while no other process comes between, and
- * one more for each time one did. A step that changes nothing is answered by what a read has confirmed.
+ * A row is remembered after its last write, so that a step costs one round trip while no other process comes between,
+ * and one more for each time one did. A step that changes nothing is answered by what a read has confirmed.
  *
  * A write whose answer was lost is repeated as it is: it cannot take effect twice, because the first time changes the
  * revision that it depends on, and the row says whose write it is.

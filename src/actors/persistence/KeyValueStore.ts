@@ -3,11 +3,11 @@
  * Effect's own stores give: the UTF-8 bytes of a text, the Base64 of bytes.
  *
  * `modify` is one step: whoever else writes to the key between its read and its write makes it begin again. What this
- * process wrote last is tried first, so that it takes one trip while nobody else writes. A value has at most 1 MiB less one
- * byte, a key at most 4,096 bytes with the prefix and the name of the store.
+ * process wrote last is tried first, so that it takes one trip while nobody else writes. A value has at most 1 MiB less
+ * one byte, a key at most 4,096 bytes with the prefix and the name of the store.
  *
- * A write whose answer was lost fails, with the client's error as its cause: `Indeterminate` leaves open whether it took
- * effect. It is not repeated, because another writer may have come between.
+ * A write whose answer was lost fails, with the client's error as its cause: `Indeterminate` leaves open whether it
+ * took effect. It is not repeated, because another writer may have come between.
  */
 import { Effect, Layer, Option, Stream } from "effect"
 import { Base64 } from "effect/encoding"

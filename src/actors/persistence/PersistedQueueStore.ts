@@ -9,9 +9,11 @@
  *   runs; when the process is gone, or cut off, others take over after `lockExpiration`. Then a handler that still runs
  *   settles nothing: whoever has the claim does. So an element may be handled twice, and is settled once.
  * - Delays and times to live are measured by the cluster's clock.
- * - One process takes elements in the order in which they were offered or became due. Several processes at one queue take
+ * - One process takes elements in the order in which they were offered or became due. Several processes at one queue
+ * take
  *   about in that order: each leaves some of the first elements to the others.
- * - Ids of completed elements stay until `cleanup`, as Effect says. An element that failed for good stays with the reason.
+ * - Ids of completed elements stay until `cleanup`, as Effect says. An element that failed for good stays with the
+ * reason.
  *
  * An element has at most 960 KiB as JSON, an id 2,048 characters.
  */

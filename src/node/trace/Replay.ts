@@ -2,6 +2,7 @@
 import { describeEvent, describeOutput } from "../../raft/Describe.ts"
 import type { Output } from "../../raft/Output.ts"
 import * as Raft from "../../raft/Raft.ts"
+import type { TraceLine } from "./TraceLine.ts"
 import { outputsText, parseLine } from "./TraceLine.ts"
 
 /** Where the core did something else than the trace says. */
@@ -32,6 +33,15 @@ export class Replay {
       this.cutOff = `line ${this.line} ${line}`
       return undefined
     }
+    try {
+      return this.carryOut(line)
+    } catch (error) {
+      // What no node wrote may be anything, and the core checks what it starts from.
+      return `line ${this.line} cannot be replayed: ${error instanceof Error ? error.message : String(error)}`
+    }
+  }
+
+  private carryOut(line: TraceLine): Difference | string | undefined {
     if (line._tag === "Start") {
       this.raft = Raft.make(line.config, line.recovered)
       this.starts += 1

@@ -40,7 +40,10 @@ export class CleanRows {
     return this.rows.has(text)
   }
 
-  /** Sets the value of a row that is here. Answers whether there was none before; `undefined` for a row that is not here. */
+  /**
+   * Sets the value of a row that is here. Answers whether there was none before; `undefined` for a row that is not
+   * here.
+   */
   update(text: string, value: Uint8Array | undefined): boolean | undefined {
     const row = this.rows.get(text)
     if (row === undefined) return undefined

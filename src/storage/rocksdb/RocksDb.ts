@@ -1,6 +1,7 @@
 /**
- * The one door to RocksDB: scoped open and close, reads, and writes through a single gate. No file outside of this folder
- * knows the binding, which `NativeModule.ts` loads, and every key, value and range is checked before it gets there.
+ * The one door to RocksDB: scoped open and close, reads, and writes through a single gate. No file outside of this
+ * folder knows the binding, which `NativeModule.ts` loads, and every key, value and range is checked before it gets
+ * there.
  *
  * The first error of any operation is final, also of one that no caller waits for: `failure` has it, and later writes
  * are refused. The directory is looked after too, because RocksDB does not notice when its files are removed.
@@ -66,8 +67,8 @@ export class RocksDb extends Context.Service<
     /** Fixes the moment of a state family, without writing what only memory has; whoever calls it has to close it. */
     readonly view: (family: FamilyChoice) => Effect.Effect<View, StorageError>
     /**
-     * Fixes a moment with everything that was committed before the call, all of it in tables or logs; whoever calls it has
-     * to close it. `also` is asked at that very moment.
+     * Fixes a moment with everything that was committed before the call, all of it in tables or logs; whoever calls it
+     * has to close it. `also` is asked at that very moment.
      */
     readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageError>
     /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */

@@ -31,8 +31,8 @@ import { StorageCorruption } from "../StorageError.ts"
 const batchOperations = 1_000
 
 /**
- * Bytes of entries after which the hard state is written to a table. It is a few rows in each term, and as long as one of
- * them is only in a write-ahead log, RocksDB keeps that file and all that follow, and reads them at the next start.
+ * Bytes of entries after which the hard state is written to a table. It is a few rows in each term, and as long as one
+ * of them is only in a write-ahead log, RocksDB keeps that file and all that follow, and reads them at the next start.
  */
 const entryBytesBetweenFlushes = 16 * 1024 * 1024
 
@@ -274,8 +274,8 @@ const removeThrough = (database: RocksDb["Service"], index: LogIndex): Effect.Ef
 }
 
 /**
- * A crash between the two steps of a compaction leaves entries below the point. They are removed only if they are there:
- * a removal at each start would have a compaction write the whole log again.
+ * A crash between the two steps of a compaction leaves entries below the point. They are removed only if they are
+ * there: a removal at each start would have a compaction write the whole log again.
  */
 const finishCompaction = Effect.fnUntraced(function*(database: RocksDb["Service"], { index }: LogPoint) {
   if (index === 0) return

@@ -71,8 +71,8 @@ export class WriteBackCache {
   }
 
   /**
-   * Takes a commit. `end` makes the row that says where the batch ends, and is asked when that is written. A promise only
-   * when it has to wait: for room, or because a range is removed.
+   * Takes a commit. `end` makes the row that says where the batch ends, and is asked when that is written. A promise
+   * only when it has to wait: for room, or because a range is removed.
    */
   commit(operations: ReadonlyArray<Operation>, end?: () => Operation): Promise<void> | undefined {
     if (this.failure !== undefined) return Promise.reject(this.failure)
@@ -149,8 +149,8 @@ export class WriteBackCache {
   }
 
   /**
-   * The rest comes from the store, which has it as it was at the call, unless a batch has begun to be written meanwhile.
-   * That is rare; then a view reads all keys again, because nothing can change what it sees.
+   * The rest comes from the store, which has it as it was at the call, unless a batch has begun to be written
+   * meanwhile. That is rare; then a view reads all keys again, because nothing can change what it sees.
    */
   private async readMissing(
     keys: ReadonlyArray<Uint8Array>,
@@ -214,8 +214,8 @@ export class WriteBackCache {
   }
 
   /**
-   * A range is removed rarely, and memory could not tell what is in it: what was committed before is written first, then
-   * this commit itself.
+   * A range is removed rarely, and memory could not tell what is in it: what was committed before is written first,
+   * then this commit itself.
    */
   private async commitThrough(operations: ReadonlyArray<Operation>, end: (() => Operation) | undefined): Promise<void> {
     try {

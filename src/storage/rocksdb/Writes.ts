@@ -1,7 +1,7 @@
 /**
- * All writes of a node: through the one gate, those of the applied state by way of the write-back cache. Before anything
- * else is written or synced the cache is flushed, because it may be what the dirty rows are computed from; except before
- * an append to the log.
+ * All writes of a node: through the one gate, those of the applied state by way of the write-back cache. Before
+ * anything else is written or synced the cache is flushed, because it may be what the dirty rows are computed from;
+ * except before an append to the log.
  */
 import { Effect } from "effect"
 import type { FirstFailure } from "../FirstFailure.ts"

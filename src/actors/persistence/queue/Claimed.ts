@@ -1,7 +1,7 @@
 /**
- * An element that this process has claimed, until it is settled: completed, tried again later, given back, or failed for
- * good. Each is one transaction on the condition that the row is as the claim left it, so that nothing of a claim that
- * another consumer took over has any effect.
+ * An element that this process has claimed, until it is settled: completed, tried again later, given back, or failed
+ * for good. Each is one transaction on the condition that the row is as the claim left it, so that nothing of a claim
+ * that another consumer took over has any effect.
  */
 import { Effect, Fiber, Schedule } from "effect"
 import type { Scope } from "effect"

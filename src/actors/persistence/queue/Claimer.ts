@@ -2,9 +2,9 @@
  * The consumer that all workers of one process at one queue share: it watches the queue, claims as many elements as
  * workers wait, all at once, and hands them out in order.
  *
- * It has a lease, and a key on that lease that says it is there. A claim names that key, so that one keep-alive holds the
- * claims of all workers, for as long as their handlers run; when the process is gone, so is the key, and everything it
- * had claimed is free for others, who watch the key.
+ * It has a lease, and a key on that lease that says it is there. A claim names that key, so that one keep-alive holds
+ * the claims of all workers, for as long as their handlers run; when the process is gone, so is the key, and everything
+ * it had claimed is free for others, who watch the key.
  */
 import { Cause, Data, Deferred, Effect, Latch, Option, Schedule, Stream } from "effect"
 import type { Scope } from "effect"
@@ -371,8 +371,9 @@ export class Claimer {
   }
 
   /**
-   * Offers an element and claims it with the same transaction, when a worker of this process is next for it. `undefined`
-   * when none is. It gives `false` when the claimer is gone or the id is taken: offering without a claim says which.
+   * Offers an element and claims it with the same transaction, when a worker of this process is next for it.
+   * `undefined` when none is. It gives `false` when the claimer is gone or the id is taken: offering without a claim
+   * says which.
    */
   handOver(element: Offered, nowMs: number, fiber: number): Effect.Effect<boolean, WriteFailure> | undefined {
     const { current } = this
