@@ -16,6 +16,7 @@ import { EntriesReadAtStart } from "../../src/storage/RecoveredLog.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { copyCrashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const seed = Number(process.env["DAMAGE_SEED"] ?? 1)
@@ -65,10 +66,9 @@ const used = Effect.gen(function*() {
         }
       }
       yield* log.append([writeOf([], { hardState: { ...vote, commit: LogIndex(applied) } })])
-      cpSync(path, killed, { recursive: true })
+      copyCrashImage(path, killed)
     })
   )
-  rmSync(join(killed, "LOCK"), { force: true })
   return { folder, path, killed }
 })
 

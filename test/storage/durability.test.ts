@@ -15,6 +15,7 @@ import { StateStore } from "../../src/storage/StateStore.ts"
 import { WalSync } from "../../src/storage/rocksdb/WalSync.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { put } from "../../src/testing/StateStoreSuite.ts"
+import { crashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const storage = (path: string, writeBufferBytes?: number) =>
@@ -31,13 +32,6 @@ const storage = (path: string, writeBufferBytes?: number) =>
 const unsyncedEntry = encodeEntry(sampleEntry(2, 1, "unsynced"))
 
 const point = (index: number, term = 1) => ({ index: LogIndex(index), term: Term(term) })
-
-/** What kill -9 leaves behind: the files as they are, without a close. */
-const killed = (path: string, copy: string) =>
-  Effect.sync(() => {
-    cpSync(path, copy, { recursive: true })
-    rmSync(join(copy, "LOCK"), { force: true })
-  })
 
 const walsOf = (path: string): ReadonlyArray<string> =>
   readdirSync(path).filter((name) => /^\d+\.log$/.test(name)).toSorted()
@@ -58,7 +52,7 @@ describe("a node that is killed", () => {
           for (const name of walsOf(path)) numbers.add(name)
           if (index % 100 !== 0) continue
           const copy = join(folder, `killed-${index}`)
-          yield* killed(path, copy)
+          yield* crashImage(path, copy)
           yield* Effect.gen(function*() {
             const { recovered } = yield* LogStore
             assert.strictEqual(recovered.lastIndex, index)
@@ -84,7 +78,7 @@ describe("a node that is killed", () => {
           yield* Effect.scoped(state.export)
         }
         assert.strictEqual(syncStats().count - before, 9)
-        yield* killed(path, copy)
+        yield* crashImage(path, copy)
       }).pipe(Effect.provide(storage(path)))
       const wal = join(copy, walsOf(copy).at(-1) ?? "")
       truncateSync(wal, readFileSync(wal).byteLength - 1)
@@ -176,11 +170,11 @@ describe("the start of a node", () => {
         yield* log.append([writeOf([sampleEntry(1, 1)])])
         // Nobody syncs this: only the system's memory has it when the process is gone.
         yield* database.write("raft_log", [{ _tag: "Put", key: logKey(LogIndex(2)), value: unsyncedEntry }], "lazy")
-        yield* killed(path, left)
+        yield* crashImage(path, left)
       }).pipe(Effect.provide(storage(path)))
       yield* Effect.gen(function*() {
         assert.strictEqual((yield* LogStore).recovered.lastIndex, 2)
-        yield* killed(left, second)
+        yield* crashImage(left, second)
       }).pipe(Effect.provide(storage(left)))
       // What recovery wrote into tables was synced; what was written since then is all that a loss of power could take.
       for (const name of walsOf(second)) truncateSync(join(second, name), 0)
@@ -200,7 +194,7 @@ describe("the start of a node", () => {
         yield* log.append([writeOf([sampleEntry(1, 1)])])
         before = statSync(join(path, walsOf(path).at(-1) ?? "")).size
         yield* log.append([writeOf([sampleEntry(2, 1, "two"), sampleEntry(3, 1, "three")])])
-        yield* killed(path, whole)
+        yield* crashImage(path, whole)
       }).pipe(Effect.provide(storage(path)))
       const wal = walsOf(whole).at(-1) ?? ""
       const after = statSync(join(whole, wal)).size

@@ -1,7 +1,6 @@
 /** The durable floor and a tail that is removed: whatever happens in between, the floor never speaks of entries that are gone. */
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
-import { cpSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { LogIndex } from "../../src/raft/Types.ts"
 import { FloorFile, readFloor } from "../../src/storage/DurableFloor.ts"
@@ -12,6 +11,7 @@ import * as RocksLogStore from "../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { StorageIoError } from "../../src/storage/StorageError.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { copyCrashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const storage = (path: string) =>
@@ -58,8 +58,7 @@ it.live("is lowered only once a raise that was under way has ended", () =>
       const removing = yield* Effect.forkChild(log.append([conflicting]), { startImmediately: true })
       yield* Deferred.succeed(goOn, undefined)
       yield* Fiber.join(removing)
-      cpSync(path, killed, { recursive: true })
-      rmSync(join(killed, "LOCK"), { force: true })
+      copyCrashImage(path, killed)
     }).pipe(Effect.provide(storage(path)), Effect.provideService(FloorFile, gated))
     assert.isAtMost(yield* floorAt(killed), 2)
     assert.strictEqual((yield* recoveredFrom(killed)).lastIndex, 2)

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect"
-import { cpSync, readdirSync, renameSync, rmSync } from "node:fs"
+import { readdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import RocksDB from "rocksdb-native"
 import * as Config from "../../src/FlareDbConfig.ts"
@@ -20,6 +20,7 @@ import { StateStore } from "../../src/storage/StateStore.ts"
 import { StorageIoError } from "../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../src/timer/RaftTimer.ts"
 import * as MemoryTransport from "../../src/transport/MemoryTransport.ts"
+import { copyCrashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const clusterId = "failures"
@@ -111,7 +112,7 @@ describe("a directory under a running node", () => {
     ["is moved", (path) => renameSync(path, `${path}.away`), /the directory itself is not there/],
     ["is replaced by a copy", (path) => {
       renameSync(path, `${path}.away`)
-      cpSync(`${path}.away`, path, { recursive: true })
+      copyCrashImage(`${path}.away`, path)
     }, /the directory itself is not there/],
     ["is emptied", (path) => {
       for (const name of readdirSync(path)) rmSync(join(path, name))

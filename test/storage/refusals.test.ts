@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { crc32 } from "node:zlib"
 import { encodeEntry } from "../../src/codec/EntryRecord.ts"
@@ -17,6 +17,7 @@ import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { copyCrashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const optionsOf = (path: string): DataDirOptions => ({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3] })
@@ -266,14 +267,13 @@ describe("the durable floor", () => {
         optionsOf(path),
         Effect.gen(function*() {
           yield* append(6, 9, 2)
-          cpSync(path, copy, { recursive: true })
+          copyCrashImage(path, copy)
         })
       )
       // The write-ahead log loses its last bytes, and RocksDB opens without a word.
       const wals = readdirSync(copy).filter((name) => name.endsWith(".log")).toSorted()
       const wal = join(copy, wals.at(-1) ?? "")
       truncateSync(wal, readFileSync(wal).byteLength - 10)
-      rmSync(join(copy, "LOCK"))
       yield* writeFloor(copy, { index: LogIndex(9), term: Term(2) })
       const error = yield* corrupt(optionsOf(copy))
       assert.include(error.detail, "it was durable up to 9: its tail was lost")
@@ -343,7 +343,7 @@ describe("the durable floor", () => {
           const log = yield* LogStore
           yield* log.append([writeOf([], { truncateFrom: LogIndex(3) })])
           // What kill -9 would leave behind now.
-          cpSync(path, copy, { recursive: true })
+          copyCrashImage(path, copy)
         })
       )
       assert.deepStrictEqual(yield* readFloor(copy), { index: LogIndex(2), term: Term(2) })

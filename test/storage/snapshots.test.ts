@@ -1,7 +1,7 @@
 /** A snapshot that is installed and a log that is compacted on a real disk: what a crash leaves, and what the disk gets back. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schedule } from "effect"
-import { cpSync, readdirSync, rmSync, statSync } from "node:fs"
+import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
@@ -15,6 +15,7 @@ import { StateStore } from "../../src/storage/StateStore.ts"
 import type { OpenError } from "../../src/storage/StorageError.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { put } from "../../src/testing/StateStoreSuite.ts"
+import { crashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const storage = (path: string, voters: ReadonlyArray<number> = [1, 2, 3]) =>
@@ -29,25 +30,8 @@ const row = (name: string, value: string | Uint8Array = ""): StateRow => ({
 
 const everything = { gte: Uint8Array.of(1), lt: Uint8Array.of(0xff), limit: 1_000_000 }
 
-/** What kill -9 leaves behind: the files as they are, without a close. */
-const killed = (path: string, copy: string) =>
-  Effect.sync(() => {
-    for (let left = 10;; left--) {
-      try {
-        cpSync(path, copy, { recursive: true })
-        break
-      } catch (error) {
-        // A file that was renamed or deleted while the others were copied: this was no moment at all, so another one is taken.
-        if (left === 0 || !(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error
-        rmSync(copy, { recursive: true, force: true })
-      }
-    }
-    rmSync(join(copy, "LOCK"), { force: true })
-    return copy
-  })
-
 const bytesIn = (path: string): number =>
-  readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name), { throwIfNoEntry: false })!.size, 0)
+  readdirSync(path).reduce((sum, name) => sum + (statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0), 0)
 
 /** Waits until the directory has at most so many bytes. */
 const untilAtMost = (path: string, bytes: number) =>
@@ -107,7 +91,7 @@ describe.each(cases)("a crash between a snapshot and the log, which $name", ({ a
       const path = join(folder, "node-1")
       yield* Effect.andThen(
         prepare,
-        importing((name) => killed(path, join(folder, name)))
+        importing((name) => crashImage(path, join(folder, name)))
       ).pipe(Effect.provide(storage(path)))
       for (const step of ["begun", "written"]) {
         const { applied, keys, log } = yield* found(storage(join(folder, step)))
@@ -154,7 +138,7 @@ describe("a crash between one snapshot and the next", () => {
           const keys = (yield* state.scan(everything)).map(({ key }) => Buffer.from(key.subarray(1)).toString())
           kept.push([name, `${keys.join()} (${rows})`])
         })
-      const step = (name: string) => killed(path, join(folder, name))
+      const step = (name: string) => crashImage(path, join(folder, name))
       yield* Effect.gen(function*() {
         const state = yield* StateStore
         yield* state.commit([{ _tag: "Put", ...row("old 1") }, { _tag: "Put", ...row("old 2") }], point(2, 1))
