@@ -8,9 +8,10 @@ import type { Event } from "../../src/raft/Event.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Output, Persist } from "../../src/raft/Output.ts"
 import type { Raft, Recovered } from "../../src/raft/Raft.ts"
-import { make, status, step } from "../../src/raft/Raft.ts"
+import { status } from "../../src/raft/Raft.ts"
 import type { Entry, HardState, LogPoint, TermRun } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
+import { CoreDriver } from "../../src/testing/CoreDriver.ts"
 
 /** Short timeouts: a heartbeat each tick, an election after 10 to 19 quiet ones. */
 export const configOf = (id: number, overrides: Partial<Config> = {}): Config => ({
@@ -102,16 +103,70 @@ export const sentIn = (outputs: ReadonlyArray<Output>): Array<Message> =>
 export const promisedIn = (outputs: ReadonlyArray<Output>): Array<Message> =>
   only(outputs, "Persist").flatMap(({ thenSend }) => thenSend)
 
-export interface Member {
+/** One node: its process as it started last, and what outlives that. */
+export class Member {
   config: Config
   disk: Disk
-  /** Writes that are on their way to the disk. */
-  writes: Array<Persist>
-  raft: Raft
+  driver: CoreDriver
   /** What its state machine holds, in order. */
-  applied: Array<Entry>
+  applied: Array<Entry> = []
   /** Everything it put out since it started. */
-  outputs: Array<Output>
+  outputs: Array<Output> = []
+  private readonly cluster: Cluster
+
+  constructor(cluster: Cluster, config: Config, disk: Disk) {
+    this.cluster = cluster
+    this.config = config
+    this.disk = disk
+    this.driver = this.started()
+  }
+
+  get raft(): Raft {
+    return this.driver.raft
+  }
+
+  /** Writes that are on their way to the disk. */
+  get writes(): ReadonlyArray<Persist> {
+    return this.driver.writes.filter((output) => output._tag === "Persist")
+  }
+
+  /** Ends the process, which loses what its disk had not finished, and starts another one. */
+  restart(): void {
+    this.outputs = []
+    this.applied = this.applied.filter(({ index }) => index <= this.disk.compacted.index)
+    this.driver = this.started()
+  }
+
+  private started(): CoreDriver {
+    const { cluster, config } = this
+    return new CoreDriver(config, recover(this.disk), {
+      disk: {
+        // `installSnapshot` has restarted the log.
+        write: (output) => output._tag === "Persist" && write(this.disk, output),
+        at: (wanted) => this.disk.entries.find(({ index }) => index === wanted)
+      },
+      send: (messages) => cluster.post(messages),
+      applies: (entries) => this.applied.push(...entries),
+      stepped: (event, outputs) => {
+        cluster.watch(config.id, event, outputs)
+        this.outputs.push(...outputs)
+      },
+      carriedOut: (output) => this.goOn(output)
+    })
+  }
+
+  /** State machine and reads of the log are prompt, and so is a disk that is not slow. */
+  private goOn({ _tag }: Output): void {
+    if (_tag === "Apply") this.driver.apply()
+    if (_tag === "ReadLog") this.driver.answerLogRead()
+    if (_tag === "Persist" && !this.cluster.slowDisks.has(this.config.id)) this.sync()
+  }
+
+  /** The disk finishes what is on its way. */
+  sync(): void {
+    while (this.driver.finishWrite());
+    this.driver.report()
+  }
 }
 
 export interface ClusterOptions {
@@ -136,10 +191,7 @@ export class Cluster {
     const ids = size === 1 ? [1] : [1, 2, 3]
     const members = new Map<number, Member>()
     for (const id of ids) {
-      const own = configOf(id, { voters: ids.map(NodeId), ...config })
-      const disk = disks[id - 1] ?? diskOf()
-      const raft = make(own, recover(disk))
-      members.set(id, { config: own, disk, raft, writes: [], applied: [], outputs: [] })
+      members.set(id, new Member(this, configOf(id, { voters: ids.map(NodeId), ...config }), disks[id - 1] ?? diskOf()))
     }
     this.members = members
   }
@@ -166,42 +218,11 @@ export class Cluster {
 
   /** Feeds one event and carries its outputs out. Answers what that step put out. */
   step(id: number, event: Event): ReadonlyArray<Output> {
-    const member = this.member(id)
-    const outputs = step(member.raft, event)
-    this.watch(id, event, outputs)
-    member.outputs.push(...outputs)
-    for (const output of outputs) this.carryOut(id, member, output)
-    return outputs
+    return this.member(id).driver.step(event)
   }
 
-  private carryOut(id: number, member: Member, output: Output): void {
-    switch (output._tag) {
-      case "Send":
-        this.post(output.messages)
-        return
-      case "Persist":
-        member.writes.push(output)
-        if (!this.slowDisks.has(id)) this.sync(id)
-        return
-      case "Apply": {
-        const { from, through } = output
-        const held = output.entries ?? member.disk.entries.filter(({ index }) => index >= from && index <= through)
-        member.applied.push(...held)
-        this.step(id, { _tag: "Applied", index: through })
-        return
-      }
-      case "ReadLog": {
-        const { from, peer, term, through } = output
-        const entries = member.disk.entries.filter(({ index }) => index >= from && index <= through)
-        this.step(id, { _tag: "LogRead", peer, term, from, entries })
-        return
-      }
-      default:
-        return
-    }
-  }
-
-  private post(messages: ReadonlyArray<Message>): void {
+  /** Messages that are on their way from now on, unless their node is cut off. */
+  post(messages: ReadonlyArray<Message>): void {
     for (const message of messages) {
       if (!this.isolated.has(message.from) && !this.isolated.has(message.to)) this.inFlight.push(message)
     }
@@ -209,24 +230,12 @@ export class Cluster {
 
   /** The disk of a node finishes what is on its way. */
   sync(id: number): void {
-    const member = this.member(id)
-    const { writes } = member
-    member.writes = []
-    for (const persist of writes) {
-      write(member.disk, persist)
-      this.post(persist.thenSend)
-    }
-    const last = writes[writes.length - 1]
-    if (last !== undefined) this.step(id, { _tag: "Persisted", persistId: last.persistId })
+    this.member(id).sync()
   }
 
   /** A node stops, loses what its disk had not finished, and starts again. */
   restart(id: number): void {
-    const member = this.member(id)
-    member.writes = []
-    member.outputs = []
-    member.applied = member.applied.filter(({ index }) => index <= member.disk.compacted.index)
-    member.raft = make(member.config, recover(member.disk))
+    this.member(id).restart()
   }
 
   /** What a node's disk holds now, to be put back later. */
@@ -252,7 +261,7 @@ export class Cluster {
     if (term === undefined) throw new Error(`node ${id} does not hold entry ${through}`)
     disk.compacted = { index: LogIndex(through), term }
     disk.entries = disk.entries.filter(({ index }) => index > through)
-    this.step(id, { _tag: "Compacted", through: LogIndex(through) })
+    this.member(id).driver.compacted(LogIndex(through))
   }
 
   /** Copies the state machine of one node to another, whose log restarts behind it. Answers what it covers. */
@@ -265,7 +274,7 @@ export class Cluster {
     target.applied = [...source.applied]
     target.disk.compacted = point
     target.disk.entries = agrees ? target.disk.entries.filter((held) => held.index > index) : []
-    this.step(to, { _tag: "SnapshotInstalled", point })
+    target.driver.installed(point)
     return point
   }
 

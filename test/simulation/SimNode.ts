@@ -4,26 +4,19 @@ import { defaults } from "../../src/raft/Config.ts"
 import { describeEvent, describeOutputLines, describeState } from "../../src/raft/Describe.ts"
 import type { Event } from "../../src/raft/Event.ts"
 import type { Message } from "../../src/raft/Message.ts"
-import type { Apply, Output, ReadLog, SendSnapshot } from "../../src/raft/Output.ts"
+import type { Output, SendSnapshot } from "../../src/raft/Output.ts"
 import type { Raft } from "../../src/raft/Raft.ts"
-import { make, step } from "../../src/raft/Raft.ts"
 import type { Entry, LogPoint, Standing, Term } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId } from "../../src/raft/Types.ts"
+import type { CoreDriver } from "../../src/testing/CoreDriver.ts"
+import { MutantDriver } from "./MutantDriver.ts"
+import type { Mutant } from "./MutantDriver.ts"
 import type { Oracle } from "./Oracle.ts"
 import { demand } from "./Oracle.ts"
 import type { Probes } from "./Probes.ts"
 import type { Random } from "./Random.ts"
 import { SimDisk } from "./SimDisk.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
-
-/** Bugs of a driver or a disk that can be put in, to show that the oracle would notice. */
-export type Mutant =
-  | "answers before the disk has it"
-  | "reports writes before they are durable"
-  | "forgets its vote in a crash"
-  | "forgets to truncate"
-  | "serves reads without a round"
-  | "applies what it has not got durable"
 
 export interface World {
   readonly random: Random
@@ -55,9 +48,12 @@ export class SimNode {
   readonly id: NodeId
   disk: SimDisk
   private readonly voters: ReadonlyArray<NodeId>
-  raft: Raft | undefined
+  /** The process, while it runs. */
+  private driver: CoreDriver | undefined
   /** How far the oracle has looked. */
   seenCommit = 0
+  /** Whether it led after the step before. */
+  private wasLeader = false
   /** Ticks since the core last heard that the disk finished something, while it has something to do. */
   private stalledTicks = 0
   /** Neither ticks nor receives: a process that is stopped for a moment. */
@@ -67,14 +63,10 @@ export class SimNode {
   /** An older state of the directory. */
   private backup: SimDisk | undefined
   private readonly world: World
-  private applied: LogIndex = LogIndex(0)
-  private applying: Apply | undefined
-  /** Durable writes the core has not been told of. */
-  private finished: Array<number> = []
-  private logReads: Array<ReadLog> = []
+  /** The last entry that the state machine had when the process ended. */
+  private appliedBefore: LogIndex = LogIndex(0)
   private snapshotReports: Array<{ readonly peer: NodeId; readonly installed: LogPoint | undefined }> = []
   private accepted = new Map<LogIndex, Term>()
-  snapshotsToSend: Array<SendSnapshot> = []
 
   constructor(id: number, voters: ReadonlyArray<number>, world: World, standing: Standing) {
     this.disk = new SimDisk(standing)
@@ -83,26 +75,47 @@ export class SimNode {
     this.world = world
   }
 
+  get raft(): Raft | undefined {
+    return this.driver?.raft
+  }
+
   get appliedIndex(): LogIndex {
-    return this.applied
+    return this.driver?.applied ?? this.appliedBefore
+  }
+
+  /** The next snapshot that a follower needs. */
+  nextSnapshot(): SendSnapshot | undefined {
+    return this.driver?.snapshotsToSend.shift()
   }
 
   start(): void {
     const recovered = this.disk.recover()
-    this.applied = recovered.applied
     this.seenCommit = 0
-    this.raft = make(
-      { ...tightLimits, id: this.id, voters: this.voters, seed: this.world.random.below(2 ** 31) + 1 },
-      recovered
+    this.wasLeader = false
+    const { disk, world } = this
+    const config = { ...tightLimits, id: this.id, voters: this.voters, seed: world.random.below(2 ** 31) + 1 }
+    this.driver = new MutantDriver(
+      config,
+      recovered,
+      {
+        disk,
+        send: (messages) => this.send(messages),
+        applies: (entries) => this.takeIn(entries),
+        stepped: (event, outputs) => this.stepped(event, outputs),
+        carriedOut: (output) => this.noteOutput(output)
+      },
+      world.mutant
     )
-    this.world.trace?.(`n${this.id} starts: ${describeState(this.raft)}`)
-    this.world.oracle.stepped(this, [], undefined)
+    disk.unsynced = this.driver.writes
+    world.trace?.(`n${this.id} starts: ${describeState(this.driver.raft)}`)
+    world.oracle.stepped(this, [], undefined)
   }
 
   crash(): void {
     const { mutant, probes, random, trace } = this.world
-    const appliedBefore = this.applied
-    const { lost, torn } = this.disk.crash(random, this.applied)
+    const appliedBefore = this.appliedIndex
+    this.appliedBefore = appliedBefore
+    const { lost, torn } = this.disk.crash(random, appliedBefore)
     if (lost) probes.hit("a crash lost writes")
     if (torn) probes.hit("a crash tore a write")
     if (this.disk.restartsLog) probes.hit("a crash came between a snapshot and its log")
@@ -110,15 +123,11 @@ export class SimNode {
     if (mutant === "forgets its vote in a crash") {
       this.disk.hardState = { ...this.disk.hardState, votedFor: undefined }
     }
-    this.raft = undefined
+    this.driver = undefined
     this.stalledTicks = 0
     this.paused = false
     this.suspendedFor = 0
-    this.applying = undefined
-    this.finished = []
-    this.logReads = []
     this.snapshotReports = []
-    this.snapshotsToSend = []
     this.accepted = new Map()
     trace?.(`n${this.id} crashes: log on disk ..${this.disk.lastIndex}, applied ${this.disk.applied}`)
   }
@@ -181,13 +190,20 @@ export class SimNode {
 
   /** Feeds one event, lets the oracle look, and carries the outputs out as far as they happen at once. */
   step(event: Event): ReadonlyArray<Output> {
+    return this.awakeDriver?.step(event) ?? []
+  }
+
+  private get awakeDriver(): CoreDriver | undefined {
+    return this.isSuspended ? undefined : this.driver
+  }
+
+  private stepped(event: Event, outputs: ReadonlyArray<Output>): void {
     const { raft } = this
-    if (raft === undefined || this.isSuspended) return []
+    if (raft === undefined) return
     const { oracle, trace } = this.world
-    const role = raft.role
+    // What the step put out is not among the writes yet.
     if (!this.disk.unsynced.some(({ _tag }) => _tag === "Persist")) this.stalledTicks = 0
     else if (event._tag === "Tick") this.stalledTicks += 1
-    const outputs = step(raft, event)
     if (trace !== undefined && (outputs.length > 0 || event._tag !== "Tick")) {
       trace(`n${this.id} ${describeEvent(event)}`)
       for (const output of outputs) for (const line of describeOutputLines(output)) trace(`      ${line}`)
@@ -198,29 +214,18 @@ export class SimNode {
       "a slow disk costs the office",
       () => `n${this.id} leads, and its disk has finished nothing for ${this.stalledTicks} ticks`
     )
-    if (role === "leader" && raft.role === "leader" && raft.commit > raft.stable) {
+    if (this.wasLeader && raft.role === "leader" && raft.commit > raft.stable) {
       this.world.probes.hit("the leader committed before its own disk had the entry")
     }
-    for (const output of outputs) this.carryOut(output)
-    return outputs
+    this.wasLeader = raft.role === "leader"
   }
 
-  private carryOut(output: Output): void {
-    const { mutant, probes } = this.world
+  /** What is remembered or counted of an output. */
+  private noteOutput(output: Output): void {
+    const { probes } = this.world
     switch (output._tag) {
-      case "Send":
-        return this.send(output.messages)
       case "Persist":
         if (output.truncateFrom !== undefined) probes.hit("a conflict was removed")
-        this.disk.unsynced.push(output)
-        if (mutant === "reports writes before they are durable") this.finished.push(output.persistId)
-        if (mutant === "answers before the disk has it") this.send(output.thenSend)
-        return
-      case "RestartLog":
-        this.disk.unsynced.push(output)
-        return
-      case "Apply":
-        this.applying = output
         return
       case "Accepted":
         for (const at of output.ids.keys()) this.accepted.set(LogIndex(output.firstIndex + at), output.term)
@@ -234,12 +239,7 @@ export class SimNode {
       case "ReadRefused":
         return probes.hit("a read was refused")
       case "ReadLog":
-        probes.hit("the log was read for a follower")
-        this.logReads.push(output)
-        return
-      case "SendSnapshot":
-        this.snapshotsToSend.push(output)
-        return
+        return probes.hit("the log was read for a follower")
       case "RoleChanged":
         if (output.reason.startsWith("no majority")) probes.hit("a leader lost its majority")
         if (output.reason.startsWith("the disk has not")) probes.hit("a slow disk cost an office")
@@ -257,6 +257,8 @@ export class SimNode {
         if (output.message.startsWith("is a voter: it has caught up")) probes.hit("a learner became a voter")
         if (output.message.startsWith("is a voter: the cluster is new")) probes.hit("a new cluster began")
         return
+      default:
+        return
     }
   }
 
@@ -272,108 +274,64 @@ export class SimNode {
 
   /** The disk finishes some of what waits. The core hears of it later. */
   sync(most: number): void {
-    const { mutant } = this.world
-    if (this.isSuspended) return
-    for (let at = 0; at < most; at++) {
-      const persist = this.disk.unsynced.shift()
-      if (persist === undefined) return
-      this.disk.write(persist)
-      if (persist._tag === "RestartLog") continue
-      if (mutant !== "reports writes before they are durable") this.finished.push(persist.persistId)
-      if (mutant !== "answers before the disk has it") this.send(persist.thenSend)
-    }
+    for (let at = 0; at < most; at++) if (this.awakeDriver?.finishWrite() !== true) return
   }
 
-  /** The core hears that writes are durable, the last of them standing for all. */
+  /** The core hears that writes are durable. */
   report(): void {
-    const { finished } = this
-    if (this.isSuspended) return
-    const last = finished[finished.length - 1]
-    if (last === undefined) return
-    this.finished = []
+    const driver = this.awakeDriver
+    if (driver?.hasFinished !== true) return
     this.stalledTicks = 0
-    this.step({ _tag: "Persisted", persistId: last })
+    driver.report()
   }
 
   /** The state machine applies some of what it was handed. */
   apply(): void {
-    const { applying } = this
-    if (applying === undefined || this.isSuspended) return
-    const { mutant, oracle, probes, random } = this.world
-    const next = this.applied + 1
-    let entries: ReadonlyArray<Entry>
-    if (applying.entries === undefined) {
-      probes.hit("committed entries were read back")
-      const through = Math.min(applying.through, next + random.below(4))
-      entries = this.readBack(next, through)
-    } else {
-      entries = applying.entries.filter(({ index }) => index >= next)
-    }
-    if (mutant === "applies what it has not got durable") {
-      const more = this.raft?.log.slice(LogIndex(applying.through + 1), this.raft.log.lastIndex, 100, 1) ?? []
-      entries = [...entries, ...more]
-    }
+    const driver = this.awakeDriver
+    if (driver?.applying === undefined) return
+    const { probes, random } = this.world
+    const readsBack = driver.applying.entries === undefined
+    if (readsBack) probes.hit("committed entries were read back")
+    driver.apply(readsBack ? 1 + random.below(4) : undefined)
+  }
+
+  private takeIn(entries: ReadonlyArray<Entry>): void {
+    const { oracle, probes } = this.world
     for (const entry of entries) {
       oracle.applies(this, entry)
       if (this.accepted.get(entry.index) === entry.term) probes.hit("a command was acknowledged")
       this.accepted.delete(entry.index)
-      this.applied = entry.index
     }
-    if (this.applied >= applying.through) this.applying = undefined
-    this.step({ _tag: "Applied", index: this.applied })
-  }
-
-  /** Reads durable entries; a committed one that is missing would be the loss of an acknowledged write. */
-  private readBack(from: number, through: number): Array<Entry> {
-    const entries: Array<Entry> = []
-    for (let index = from; index <= through; index++) {
-      const entry = this.disk.at(index)
-      if (entry === undefined) throw new Error(`n${this.id} lost committed entry ${index}`)
-      entries.push(entry)
-    }
-    return entries
   }
 
   answerLogRead(): void {
-    if (this.isSuspended) return
-    const read = this.logReads.shift()
-    if (read === undefined) return
-    const entries: Array<Entry> = []
-    for (let index = read.from; index <= read.through && entries.length < 3; index = LogIndex(index + 1)) {
-      const entry = this.disk.at(index)
-      if (entry === undefined) break
-      entries.push(entry)
-    }
-    const { from, peer, term } = read
-    this.step({ _tag: "LogRead", peer, term, from, entries })
+    this.awakeDriver?.answerLogRead(3)
   }
 
   compact(): void {
     if (this.isSuspended) return
-    const through = LogIndex(
-      this.disk.compacted.index + this.world.random.below(this.applied - this.disk.compacted.index + 1)
-    )
-    if (through <= this.disk.compacted.index || through > this.disk.lastIndex) return
+    const { compacted } = this.disk
+    const through = LogIndex(compacted.index + this.world.random.below(this.appliedIndex - compacted.index + 1))
+    if (through <= compacted.index || through > this.disk.lastIndex) return
     this.disk.compact(through)
-    this.step({ _tag: "Compacted", through })
+    this.driver?.compacted(through)
   }
 
   /** What a snapshot taken now covers. */
   snapshot(): LogPoint | undefined {
-    const term = this.raft?.log.termAt(this.applied)
-    return term === undefined ? undefined : { index: this.applied, term }
+    const index = this.appliedIndex
+    const term = this.raft?.log.termAt(index)
+    return term === undefined ? undefined : { index, term }
   }
 
   /** Takes over a snapshot, whatever waits for the disk. */
   install(point: LogPoint): boolean {
-    const { raft } = this
-    if (raft === undefined || !this.isAwake || raft.role === "leader") return false
-    if (point.index <= this.applied) return true
+    const { driver } = this
+    if (driver === undefined || !this.isAwake || driver.raft.role === "leader") return false
+    if (point.index <= driver.applied) return true
     this.disk.install(point)
-    this.applying = undefined
-    this.applied = point.index
     this.world.probes.hit("a snapshot was installed")
-    this.step({ _tag: "SnapshotInstalled", point })
+    driver.installed(point)
     return true
   }
 
@@ -384,6 +342,6 @@ export class SimNode {
   reportSnapshot(): void {
     if (this.isSuspended) return
     const report = this.snapshotReports.shift()
-    if (report !== undefined) this.step({ _tag: "SnapshotReported", ...report })
+    if (report !== undefined) this.driver?.reportSnapshot(report.peer, report.installed)
   }
 }

@@ -6,7 +6,8 @@ import { demand, Oracle, Violation } from "./Oracle.ts"
 import { Probes } from "./Probes.ts"
 import { Random } from "./Random.ts"
 import { noFaults, SimNetwork } from "./SimNetwork.ts"
-import type { Mutant, World } from "./SimNode.ts"
+import type { Mutant } from "./MutantDriver.ts"
+import type { World } from "./SimNode.ts"
 import { SimNode } from "./SimNode.ts"
 import { StaleLeader } from "./StaleLeader.ts"
 import { TermFlips } from "./TermFlips.ts"
@@ -319,7 +320,7 @@ export class Simulation {
 
   private sendSnapshot(node: SimNode): void {
     if (node.isSuspended) return
-    const request = node.snapshotsToSend.shift()
+    const request = node.nextSnapshot()
     const target = request === undefined ? undefined : this.nodes[request.peer - 1]
     if (request === undefined || target === undefined) return
     const point = node.snapshot()

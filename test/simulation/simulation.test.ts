@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Probe } from "./Probes.ts"
 import { Probes } from "./Probes.ts"
 import { simulate, Simulation } from "./Simulation.ts"
-import type { Mutant } from "./SimNode.ts"
+import type { Mutant } from "./MutantDriver.ts"
 
 const replay = process.env["SIM_SEED"]
 const seeds = Number(process.env["SIM_SEEDS"] ?? 1_000)
