@@ -75,7 +75,7 @@ const commandText = (command: KvCommand): string => {
     case "RevokeLease":
       return `revoke lease ${command.lease}`
     case "Compact":
-      return `compact history through revision ${command.revision}`
+      return `compact history through revision ${command.through}`
     case "OpenSession":
       return `open a session of ${command.ttlMs} ms`
     case "EndSession":

@@ -9,9 +9,10 @@ import { ConnectionLost } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
+import { countProblem } from "../kv/Limits.ts"
 import type { SessionRow } from "../kv/Reply.ts"
 import type { ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
-import { unexpected } from "./Requests.ts"
+import { invalid, unexpected } from "./Requests.ts"
 
 /** What one node answered, or why it did not. */
 export interface NodeAnswer {
@@ -39,8 +40,9 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly transferLeader: (target?: number) => Effect.Effect<number, InvalidArgument | Unavailable | WrongCluster>
 
   /**
-   * Forgets the history up to and including `revision`, or up to the last one there is, and returns that revision. No
-   * key changes; nobody can watch from there any more. The nodes do so by themselves as their limits on history say.
+   * Forgets the history before `revision`, or before the last one there is, and returns that revision. No key changes.
+   * A watch can still begin at `revision`, and at none before it. The nodes do so by themselves as their limits on
+   * history say. Fails with `InvalidArgument` when the store has no such revision yet.
    */
   readonly compact: (revision?: number) => Effect.Effect<number, WriteFailure>
 
@@ -189,15 +191,28 @@ export const make = (
   /** The last revision, which any read tells. */
   const lastRevision = Effect.map(
     // It names no lease.
-    Effect.catchTag(requests.read({ _tag: "Get", key: Uint8Array.of(0) }, undefined), "LeaseNotFound", Effect.die),
+    Effect.catchTag(
+      requests.read({ _tag: "Get", key: Uint8Array.of(0) }, { consistency: "linearizable" }),
+      "LeaseNotFound",
+      Effect.die
+    ),
     (reply) => reply.revision
   )
 
-  const compact = (revision?: number) =>
-    Effect.flatMap(
-      revision === undefined ? lastRevision : Effect.succeed(revision),
-      (through) => Effect.as(requests.writeRepeatable({ _tag: "Compact", revision: through }, undefined), through)
-    )
+  const compact = Effect.fnUntraced(function*(revision?: number) {
+    const problem = countProblem(revision ?? 0, "revision")
+    if (problem !== undefined) return yield* invalid(problem)
+    const last = yield* lastRevision
+    const oldest = revision ?? last
+    if (oldest > last) {
+      return yield* new InvalidArgument({
+        field: "revision",
+        problem: `${oldest} is ahead of the store's revision ${last}`
+      })
+    }
+    yield* requests.writeRepeatable({ _tag: "Compact", through: Math.max(0, oldest - 1) }, undefined)
+    return oldest
+  })
 
   const sessions: ClusterAdmin["Service"]["sessions"] = (options) => {
     const query = { _tag: "Sessions", after: options?.after ?? 0, limit: options?.limit ?? defaultSessionPage } as const

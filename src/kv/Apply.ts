@@ -159,10 +159,10 @@ function* carryOutRanging(batch: Batch, command: Ranging): Loading<CommandReply>
     }
     case "Compact": {
       const { compacted, revision } = batch.figures
-      if (command.revision > revision) {
-        return refused(batch, "invalid", "revision", `${command.revision} is ahead of the store's revision ${revision}`)
+      if (command.through > revision) {
+        return refused(batch, "invalid", "revision", `${command.through} is ahead of the store's revision ${revision}`)
       }
-      if (command.revision > compacted) yield* batch.compact(command.revision)
+      if (command.through > compacted) yield* batch.compact(command.through)
       return done(batch)
     }
     case "Expire":

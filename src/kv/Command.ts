@@ -9,7 +9,7 @@
  *   GrantLease      ttl u64
  *   KeepAlive       lease u64
  *   RevokeLease     lease u64
- *   Compact         revision u64
+ *   Compact         last revision to forget u64
  *   OpenSession     ttl u64 · secret 16 bytes · owner u16+
  *   KeepSession
  *   CloseSession
@@ -75,10 +75,11 @@ export interface RevokeLease {
   readonly lease: number
 }
 
-/** Forgets the history up to and including a revision. Nobody can watch from there any more; no key changes. */
+/** Forgets history, which watches read. No key changes. */
 export interface Compact {
   readonly _tag: "Compact"
-  readonly revision: number
+  /** The last revision to forget. A watch can begin at the one behind it. */
+  readonly through: number
 }
 
 /** Opens a session, whose id is in the reply. It ends when nothing was heard of it for its time to live. */
@@ -225,7 +226,7 @@ export const commandProblem = (command: Command): Problem | undefined => {
         ? countProblem(command.lease, "lease")
         : problem("lease", `${command.lease} is no lease id`)
     case "Compact":
-      return countProblem(command.revision, "revision")
+      return countProblem(command.through, "revision")
     default:
       return undefined
   }
@@ -257,7 +258,7 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
     case "RevokeLease":
       return header(command, stamp, 8).u64(command.lease).bytes
     case "Compact":
-      return header(command, stamp, 8).u64(command.revision).bytes
+      return header(command, stamp, 8).u64(command.through).bytes
     case "Expire": {
       const writer = header(command, stamp, 8 + 8 * (command.leases.length + command.sessions.length))
       for (const ids of [command.leases, command.sessions]) {
@@ -343,7 +344,7 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
     case tags.RevokeLease:
       return { _tag: "RevokeLease", lease: reader.u64() }
     case tags.Compact:
-      return { _tag: "Compact", revision: reader.u64() }
+      return { _tag: "Compact", through: reader.u64() }
     case tags.OpenSession:
       return {
         _tag: "OpenSession",

@@ -125,8 +125,10 @@ const rows: Readonly<Record<string, Effect.Effect<void, unknown, Services>>> = {
     const kv = yield* KeyValue
     for (const value of ["1", "2", "3"]) yield* kv.put("a", value)
     yield* (yield* ClusterAdmin).compact(2)
-    assert.deepInclude(yield* Effect.flip(event(2)), { _tag: "Compacted", requested: 2, oldest: 3 })
-    assert.strictEqual(Option.getOrThrow(yield* event(3)).revision, 3)
+    assert.deepInclude(yield* Effect.flip(event(1)), { _tag: "Compacted", requested: 1, oldest: 2 })
+    assert.strictEqual(Option.getOrThrow(yield* event(2)).revision, 2)
+    const ahead = yield* Effect.flip((yield* ClusterAdmin).compact(4))
+    assert.deepInclude(ahead, { _tag: "InvalidArgument", field: "revision" })
   }),
   "history that nobody compacts": Effect.sync(() => {
     const { maxHistoryAgeMs, maxHistoryBytes, maxHistoryRevisions } = defaultLimits

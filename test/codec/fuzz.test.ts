@@ -177,7 +177,7 @@ const kv: ReadonlyArray<Target> = [
       encodeCommand({ _tag: "Put", key, value, lease: 1 }),
       encodeCommand({ _tag: "Transact", transaction }, stamp),
       encodeCommand({ _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] }),
-      encodeCommand({ _tag: "Compact", revision: 2 ** 41 }),
+      encodeCommand({ _tag: "Compact", through: 2 ** 41 }),
       encodeCommand({ _tag: "GrantLease", ttlMs: 10_000 }),
       encodeCommand({ _tag: "Checkpoint", token: 2 ** 40 }),
       encodeCommand({ _tag: "KeepSession" }, stamp)

@@ -133,7 +133,7 @@ class Source {
       case 7:
         return { _tag: "RevokeLease", lease: Math.max(1, this.id()) }
       case 8:
-        return { _tag: "Compact", revision: this.below(revision + 3) }
+        return { _tag: "Compact", through: this.below(revision + 3) }
       case 9:
         return {
           _tag: "OpenSession",
@@ -321,7 +321,7 @@ describe("rows that were changed outside are refused, or the store goes on with 
       ...leases.map((lease): Command => ({ _tag: "RevokeLease", lease })),
       ...keys.map((key): Command => ({ _tag: "Delete", key })),
       { _tag: "Put", key: bytes("new"), value: bytes("new"), lease: 0 },
-      { _tag: "Compact", revision: before }
+      { _tag: "Compact", through: before }
     ]
     for (const [i, command] of commands.entries()) {
       const batch = new Batch(state)

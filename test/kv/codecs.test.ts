@@ -49,7 +49,7 @@ const commands: ReadonlyArray<Command> = [
   { _tag: "GrantLease", ttlMs: 10_000 },
   { _tag: "KeepAlive", lease: 7 },
   { _tag: "RevokeLease", lease: 7 },
-  { _tag: "Compact", revision: 2 ** 41 },
+  { _tag: "Compact", through: 2 ** 41 },
   { _tag: "OpenSession", ttlMs: 10_000, secret, owner: "orders" },
   { _tag: "EndSession", session: 2 ** 35 },
   { _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] },

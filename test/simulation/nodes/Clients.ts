@@ -196,7 +196,7 @@ export class Client {
       case "compact": {
         const revision = Math.max(0, this.world.answers.revision - random.below(20))
         return this.world.random.chance(0.5) && revision > 0
-          ? this.writeAnonymous({ _tag: "Compact", revision })
+          ? this.writeAnonymous({ _tag: "Compact", through: revision })
           : this.read()
       }
     }
