@@ -80,8 +80,6 @@ const commandText = (command: KvCommand): string => {
       return `open a session of ${command.ttlMs} ms`
     case "EndSession":
       return `end session ${command.session}`
-    case "KeepSession":
-      return "keep the session"
     case "CloseSession":
       return "close the session"
     case "Expire":

@@ -17,7 +17,7 @@ import type { Scope } from "effect"
 import { SessionExpired } from "../FlareDbError.ts"
 import type { SessionStamp } from "../kv/Command.ts"
 import { noSession, stampCommand } from "../kv/Command.ts"
-import type { PipelineError } from "./Pipeline.ts"
+import type { PipelineError } from "./PipelineOptions.ts"
 import type { Operation } from "./Operation.ts"
 import type { OpenedSession } from "./SessionOpening.ts"
 

@@ -4,22 +4,21 @@
  * at the node that leads, until its deadline; what is not says so.
  */
 import { Cause, Effect, Exit, Option } from "effect"
-import type { ReadError, WriteError } from "../FlareDbError.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
-import { decodeReply, refusalOf } from "../kv/Reply.ts"
+import { decodeReply, refusalOf } from "../kv/ReplyCodec.ts"
+import type { Ended } from "./Attempt.ts"
+import { Attempt } from "./Attempt.ts"
 import { CallSizes } from "./CallSizes.ts"
 import { maxBatchOperations } from "./ClientRpcs.ts"
-import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { ClientSession } from "./ClientSession.ts"
 import type { Connection, ConnectionLost, Done } from "./Connection.ts"
-import type { ConnectionPool } from "./ConnectionPool.ts"
-import type { Deadlines, Limited } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
 import { Lane } from "./Lane.ts"
 import type { Submitter } from "./Operation.ts"
 import { Operation } from "./Operation.ts"
+import type { NodeFailure, PipelineError, PipelineOptions } from "./PipelineOptions.ts"
 import type { Router } from "./Router.ts"
 import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
@@ -39,72 +38,7 @@ const replyLimits: ReadonlySet<string> = new Set(["maxSessionReplies", "maxSessi
 /** Pause after a node was overloaded, in milliseconds. */
 const overloadedPauseMs = 20
 
-/** How a node may fail an operation. */
-type NodeFailure = ReadError | WriteError
-
-/** What a caller may learn. */
-export type PipelineError =
-  | Exclude<WriteError, { readonly _tag: "NotLeader" | "Fatal" }>
-  | SessionExpired
-  | WrongCluster
-
-export interface PipelineOptions {
-  readonly client: ResolvedClientOptions
-  readonly pool: ConnectionPool
-  /** Which node to ask. Pipelines that ask the same node share it. */
-  readonly router: Router
-  /** Those of all pipelines of the client. */
-  readonly deadlines: Deadlines
-  /** The clock of deadlines. */
-  readonly nowMs: () => number
-  /**
-   * Whether an operation may be repeated although it may have been carried out, and what it means when it is given up.
-   */
-  readonly kind: "read" | "write" | "repeatable write"
-  /** Numbers the operations, which makes each of them repeatable for as long as the session lives. */
-  readonly session?: ClientSession | undefined
-  readonly call: (connection: Connection, operations: ReadonlyArray<Uint8Array>, done: Done<NodeFailure>) => void
-  readonly microtask: (task: () => void) => void
-  /** Runs what is seldom and takes its time, for as long as the client is there. */
-  readonly fork: (work: Effect.Effect<void>) => void
-}
-
 type Op = Operation<PipelineError>
-
-/** Told when a call needs its place in a lane no more. */
-type Ended = () => void
-
-/** One call to a node, until it is answered or its time is over. */
-class Attempt implements Limited {
-  readonly endpoint: Endpoint
-  readonly connection: Connection
-  readonly batch: ReadonlyArray<Op>
-  readonly deadlineMs: number
-  readonly ended: Ended
-  /** Whether its time was over before its answer came. */
-  isLate = false
-  private readonly onLate: (attempt: Attempt) => void
-
-  constructor(
-    { batch, connection, deadlineMs, ended, endpoint }: Pick<
-      Attempt,
-      "endpoint" | "connection" | "batch" | "deadlineMs" | "ended"
-    >,
-    onLate: (attempt: Attempt) => void
-  ) {
-    this.endpoint = endpoint
-    this.connection = connection
-    this.batch = batch
-    this.deadlineMs = deadlineMs
-    this.ended = ended
-    this.onLate = onLate
-  }
-
-  expire(): void {
-    this.isLate = true
-    this.onLate(this)
-  }
-}
 
 export class Pipeline implements Submitter<PipelineError> {
   private readonly options: PipelineOptions

@@ -11,7 +11,6 @@
  *   RevokeLease     lease u64
  *   Compact         last revision to forget u64
  *   OpenSession     ttl u64 · secret 16 bytes · owner u16+
- *   KeepSession
  *   CloseSession
  *   Expire          count u32 · leases u64 … · count u32 · sessions u64 …
  *   Checkpoint      token u64, or nothing
@@ -92,11 +91,6 @@ export interface OpenSession {
   readonly owner: string
 }
 
-/** Says that the client of the session it is sent in is still there. */
-export interface KeepSession {
-  readonly _tag: "KeepSession"
-}
-
 /** Ends the session it is sent in, and forgets its replies. */
 export interface CloseSession {
   readonly _tag: "CloseSession"
@@ -134,7 +128,6 @@ export type Command =
   | RevokeLease
   | Compact
   | OpenSession
-  | KeepSession
   | CloseSession
   | Expire
   | Checkpoint
@@ -153,7 +146,6 @@ export const proposers: { readonly [Tag in Command["_tag"]]: "client" | "node" }
   RevokeLease: "client",
   Compact: "client",
   OpenSession: "client",
-  KeepSession: "client",
   CloseSession: "client",
   Expire: "node",
   Checkpoint: "client",
@@ -183,6 +175,7 @@ export interface Stamped {
   readonly command: Command
 }
 
+/** 9 was used before the first version, and is not used again. */
 const tags = {
   Put: 1,
   Delete: 2,
@@ -192,7 +185,6 @@ const tags = {
   RevokeLease: 6,
   Compact: 7,
   OpenSession: 8,
-  KeepSession: 9,
   CloseSession: 10,
   Expire: 11,
   Checkpoint: 12,
@@ -271,7 +263,6 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
       return command.token === undefined
         ? header(command, stamp, 0).bytes
         : header(command, stamp, 8).u64(command.token).bytes
-    case "KeepSession":
     case "CloseSession":
       return header(command, stamp, 0).bytes
   }
@@ -318,7 +309,7 @@ const readStamp = (reader: Reader): SessionStamp => {
 
 const stampProblem = (command: Command, { answered, sequence, session }: SessionStamp): Problem | undefined => {
   if (session === 0) {
-    return command._tag === "KeepSession" || command._tag === "CloseSession"
+    return command._tag === "CloseSession"
       ? problem("session", "is missing")
       : undefined
   }
@@ -355,8 +346,6 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
       }
     case tags.EndSession:
       return { _tag: "EndSession", session: reader.u64() }
-    case tags.KeepSession:
-      return { _tag: "KeepSession" }
     case tags.CloseSession:
       return { _tag: "CloseSession" }
     case tags.Expire: {

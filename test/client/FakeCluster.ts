@@ -7,7 +7,7 @@ import type { Endpoint } from "../../src/client/Endpoint.ts"
 import { formatEndpoint } from "../../src/client/Endpoint.ts"
 import type { ReadError, WriteError } from "../../src/FlareDbError.ts"
 import { NotLeader } from "../../src/FlareDbError.ts"
-import { encodeGetReply, encodeReply } from "../../src/kv/Reply.ts"
+import { encodeGetReply, encodeReply } from "../../src/kv/ReplyCodec.ts"
 import { someCluster } from "./Identities.ts"
 
 export type Answer = Effect.Effect<ReadonlyArray<Uint8Array | WriteError>, ConnectionLost>

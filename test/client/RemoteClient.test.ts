@@ -7,7 +7,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { Indeterminate, Overloaded, Unavailable } from "../../src/FlareDbError.ts"
-import { encodeReply } from "../../src/kv/Reply.ts"
+import { encodeReply } from "../../src/kv/ReplyCodec.ts"
 import { maxScanLimit, maxValueBytes } from "../../src/kv/Limits.ts"
 import { acknowledge, connectTo, FakeNode, notLeader } from "./FakeCluster.ts"
 
