@@ -150,9 +150,9 @@ export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNot
 export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
   lease: Schema.Number,
   /**
-   * `ended`: the cluster says so. `unconfirmed`: no keep-alive was answered for the lease's time to live, by this process's
-   * clock; it may live on for a while. `wrong-cluster`: the endpoints belong to another cluster now, which knows
-   * nothing of the lease.
+   * `ended`: the cluster says so. `unconfirmed`: no keep-alive was answered for the lease's time to live, by this
+   * process's clock; it may live on for a while. `wrong-cluster`: the endpoints belong to another cluster now, which
+   * knows nothing of the lease.
    */
   reason: Schema.Literals(["ended", "unconfirmed", "wrong-cluster"])
 }) {
@@ -200,8 +200,8 @@ export class WrongCluster extends Schema.TaggedError<WrongCluster>()("WrongClust
     return `${this.endpoint} belongs to the cluster ${this.foundName} (identity ${
       this.found ?? "not known yet"
     }), not to the ` +
-      `one with the identity ${this.expected} that is expected. What was read or held there means nothing here: make a ` +
-      "new client and read everything again, or correct the endpoints"
+      `one with the identity ${this.expected} that is expected. What was read or held there means nothing here: make ` +
+      "a new client and read everything again, or correct the endpoints"
   }
 }
 
@@ -216,8 +216,8 @@ export class FutureRevision extends Schema.TaggedError<FutureRevision>()("Future
   revision: Schema.Number
 }) {
   override get message() {
-    return `revision ${this.requested} is not the next one: the last revision is ${this.revision}. It may be of another ` +
-      "cluster; read the keys anew and watch from there"
+    return `revision ${this.requested} is not the next one: the last revision is ${this.revision}. It may be of ` +
+      "another cluster; read the keys anew and watch from there"
   }
 }
 
@@ -232,7 +232,8 @@ export class Compacted extends Schema.TaggedError<Compacted>()("Compacted", {
   oldest: Schema.Number
 }) {
   override get message() {
-    return `revision ${this.requested} is gone from the history, which begins at ${this.oldest}; read the keys anew and watch from there`
+    return `revision ${this.requested} is gone from the history, which begins at ${this.oldest}; ` +
+      "read the keys anew and watch from there"
   }
 }
 

@@ -27,8 +27,8 @@ const interruptMessage = Command.make("message", {
       : Output.line(`message ${flags.id} is interrupted as soon as its runner reads it`)
   })).pipe(
     Command.withDescription(
-      "Have a message interrupted that waits or is being handled. A delayed one ends when it is due. It does nothing to a " +
-        "handler that is uninterruptible, nor while no runner holds the shard."
+      "Have a message interrupted that waits or is being handled. A delayed one ends when it is due. It does nothing " +
+        "to a handler that is uninterruptible, nor while no runner holds the shard."
     ),
     Command.withExamples([
       { command: "flaredb actors interrupt message 125829120000000001", description: "End what hangs" }

@@ -132,8 +132,8 @@ export const watch = Command.make("watch", {
     }
   })).pipe(
     Command.withDescription(
-      "Print every change of the keys with a prefix as it happens, each once and in order. Bytes that are no text are shown " +
-        "as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
+      "Print every change of the keys with a prefix as it happens, each once and in order. Bytes that are no text " +
+        "are shown as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
     ),
     Command.withExamples([
       { command: "flaredb watch users/", description: "Until Ctrl-C: revision, put or delete, key, value" },

@@ -11,8 +11,8 @@ const brokenPipe = 141
 const problemOf = (error: NodeJS.ErrnoException): string =>
   `${
     errorText(failed(
-      `standard output cannot be written: ${error.message}; what was printed is not complete, and what was written to ` +
-        "the cluster stays written"
+      `standard output cannot be written: ${error.message}; what was printed is not complete, and what was written ` +
+        "to the cluster stays written"
     ))
   }\n`
 

@@ -40,7 +40,9 @@ const bugOf = (defect: unknown): Failure =>
     fields: {}
   })
 
-/** The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer. */
+/**
+ * The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer.
+ */
 const hasTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
 
 /** What stands behind `--` belongs to another program. */

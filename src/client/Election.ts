@@ -1,6 +1,6 @@
 /**
- * Elections among the processes of a service: one leads, the others wait for their turn, and everybody can see who leads
- * and what it says. A leader leads for as long as its lease is, with the caveats of a lock (`Lock.ts`).
+ * Elections among the processes of a service: one leads, the others wait for their turn, and everybody can see who
+ * leads and what it says. A leader leads for as long as its lease is, with the caveats of a lock (`Lock.ts`).
  */
 import { Context, Effect, Option, Stream } from "effect"
 import type { Scope } from "effect"

@@ -47,7 +47,9 @@ export interface PutOptions extends OperationOptions {
   readonly lease?: number | undefined
 }
 
-/** `consistency` and `readFrom` are for transactions that only read. One that may write is decided on the latest state. */
+/**
+ * `consistency` and `readFrom` are for transactions that only read. One that may write is decided on the latest state.
+ */
 export type TransactOptions = ReadOptions
 
 export interface ModifyOptions extends PutOptions {
@@ -98,10 +100,10 @@ export class KeyValue extends Context.Service<KeyValue, {
   ) => Effect.Effect<TxnResult<Do, Else>, WriteFailure>
 
   /**
-   * Replaces the value of a key by a function of it, whoever else writes to the key meanwhile: the key is read, `change`
-   * says what it shall hold, and that is written if the key is still as it was read; if not, all of it is done again, at
-   * most `attempts` times and within the deadline. `change` may be called several times; it returns the new value, or
-   * `undefined` for "the key shall not exist", or an effect of either.
+   * Replaces the value of a key by a function of it, whoever else writes to the key meanwhile: the key is read,
+   * `change` says what it shall hold, and that is written if the key is still as it was read; if not, all of it is done
+   * again, at most `attempts` times and within the deadline. `change` may be called several times; it returns the new
+   * value, or `undefined` for "the key shall not exist", or an effect of either.
    */
   readonly modify: <E = never, R = never>(
     key: Data,

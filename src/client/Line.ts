@@ -127,8 +127,8 @@ export class Line {
   }
 
   /**
-   * Waits until a place is the head of the line; fails when its lease is lost before. `onWait` is carried out once, when
-   * there is somebody to wait for.
+   * Waits until a place is the head of the line; fails when its lease is lost before. `onWait` is carried out once,
+   * when there is somebody to wait for.
    */
   readonly untilHead = (place: Place, onWait: OnWait | undefined): Effect.Effect<void, LineFailure> => {
     const wait = (told: boolean): Effect.Effect<void, LineFailure> =>

@@ -111,7 +111,8 @@ const limitProblems = ({ limits }: FlareDbConfig): ReadonlyArray<ConfigProblem> 
   ...named(
     "limits.logSlackEntries",
     limits.logSlackEntries >= limits.maxLogEntries
-      ? `${limits.logSlackEntries} must be less than maxLogEntries (${limits.maxLogEntries}), or nothing is ever compacted`
+      ? `${limits.logSlackEntries} must be less than maxLogEntries (${limits.maxLogEntries}), or nothing is ever ` +
+        "compacted"
       : undefined
   )
 ]

@@ -37,8 +37,8 @@ export const limitSettings = {
   ),
   maxInboxEvents: count(
     16_384,
-    "events waiting for the owner of the Raft state; callers beyond are refused as Overloaded, messages of peers beyond " +
-      "are dropped, and Raft repeats them"
+    "events waiting for the owner of the Raft state; callers beyond are refused as Overloaded, messages of peers " +
+      "beyond are dropped, and Raft repeats them"
   ),
   maxLogEntries: count(
     1_000_000,
@@ -63,8 +63,8 @@ export const limitSettings = {
   maxWatches: count(10_000, "watches served by one node at a time; more are refused as Overloaded"),
   maxWatchBytes: bytes(
     64 * MiB,
-    "bytes of changes told to watches and not known to have arrived, a quarter of them to one client; beyond, watches " +
-      "wait, and those silent for 20 seconds are cancelled"
+    "bytes of changes told to watches and not known to have arrived, a quarter of them to one client; beyond, " +
+      "watches wait, and those silent for 20 seconds are cancelled"
   ),
   maxWatchIdleMs: milliseconds(
     60_000,
@@ -72,8 +72,8 @@ export const limitSettings = {
   ),
   maxClientConnections: count(
     4_096,
-    "clients connected at a time; more are refused as Overloaded; a node lowers the three limits on connections, with " +
-      "a warning, where they do not fit into the descriptors of its process"
+    "clients connected at a time; more are refused as Overloaded; a node lowers the three limits on connections, " +
+      "with a warning, where they do not fit into the descriptors of its process"
   ),
   maxPeerConnections: count(64, "connections to the peer port, of which each other node needs three; more are closed"),
   maxHttpConnections: count(256, "connections to the HTTP port; more are closed"),
@@ -83,8 +83,8 @@ export const limitSettings = {
   ),
   maxFrameMs: milliseconds(
     30_000,
-    "milliseconds from a call's first byte to its last, and for taking answers, before the connection is closed; fewer " +
-      "end slow attacks sooner, and large calls over slow links with them"
+    "milliseconds from a call's first byte to its last, and for taking answers, before the connection is closed; " +
+      "fewer end slow attacks sooner, and large calls over slow links with them"
   ),
   maxUnfinishedBytes: bytes(
     64 * MiB,

@@ -104,8 +104,8 @@ export interface Expire {
 }
 
 /**
- * Changes nothing. Proposed by a leader so that the log keeps telling the time while leases wait; and by whoever wants a
- * moment that is the same on all nodes (`flaredb verify`).
+ * Changes nothing. Proposed by a leader so that the log keeps telling the time while leases wait; and by whoever wants
+ * a moment that is the same on all nodes (`flaredb verify`).
  */
 export interface Checkpoint {
   readonly _tag: "Checkpoint"

@@ -1,6 +1,6 @@
 /**
- * Parts of the status page and of `/status` that the node does not know of itself: whoever runs something on its store in
- * the same process adds one. So the node depends on nothing that is built on it.
+ * Parts of the status page and of `/status` that the node does not know of itself: whoever runs something on its store
+ * in the same process adds one. So the node depends on nothing that is built on it.
  */
 import { Clock, Context, Deferred, Effect } from "effect"
 import type { Scope } from "effect"
@@ -29,8 +29,8 @@ export interface SectionAnswer {
 const keptMs = 5_000
 
 /**
- * How long whoever asks waits for a new answer, in milliseconds. A page that waits longer tells nothing of the node, and that is
- * when it is needed. The reading goes on, for those who ask next.
+ * How long whoever asks waits for a new answer, in milliseconds. A page that waits longer tells nothing of the node,
+ * and that is when it is needed. The reading goes on, for those who ask next.
  */
 const patienceMs = 500
 

@@ -173,7 +173,8 @@ export class Connections {
       this.expel(
         oldest,
         "unfinished-frames",
-        `closed a connection: unfinished calls are over maxUnfinishedBytes (${this.limits.maxUnfinishedBytes}), and its call is the oldest`
+        `closed a connection: unfinished calls are over maxUnfinishedBytes (${this.limits.maxUnfinishedBytes}), and ` +
+          "its call is the oldest"
       )
     }
   }

@@ -4,8 +4,8 @@
  *
  * - each name has at most one look-up in flight, which all who ask share;
  * - whoever asks waits a limited time, and not at all for a name whose last look-up failed;
- * - the last good addresses are kept: they serve while a look-up takes long or fails. Who answers there says who it is in its
- *   `Hello`, so that an address which has gone to another machine does no harm.
+ * - the last good addresses are kept: they serve while a look-up takes long or fails. Who answers there says who it is
+ *   in its `Hello`, so that an address which has gone to another machine does no harm.
  */
 import { Data, Effect } from "effect"
 import type { Address, NameService, Purpose } from "./NameService.ts"

@@ -1,7 +1,7 @@
 /**
- * Parts that were told to watches and are not known to have arrived: they may still be in the memory of this process, in a
- * connection that does not move. A part has arrived when its watch asks for the next one, or when another watch of the
- * same connection does that was told something later.
+ * Parts that were told to watches and are not known to have arrived: they may still be in the memory of this process,
+ * in a connection that does not move. A part has arrived when its watch asks for the next one, or when another watch of
+ * the same connection does that was told something later.
  */
 import { Deferred, Effect, Exit } from "effect"
 
@@ -50,8 +50,8 @@ export class Unconfirmed {
   }
 
   /**
-   * Takes room for a part of `bytes`, and hands the part to `keep`; waits until there is some. One part alone always has
-   * room.
+   * Takes room for a part of `bytes`, and hands the part to `keep`; waits until there is some. One part alone always
+   * has room.
    */
   reserve(recipient: Recipient, bytes: number, keep: (part: Part) => void): Effect.Effect<void> {
     return Effect.suspend(() => {

@@ -9,7 +9,9 @@ import { ensure, same } from "./Checks.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
 export interface EventJournalSuiteOptions {
-  /** A journal of this name. The suite builds it more than once, as several processes do; a name is used by one case. */
+  /**
+   * A journal of this name. The suite builds it more than once, as several processes do; a name is used by one case.
+   */
   readonly journal: (name: string) => Layer.Layer<EventJournal.EventJournal, unknown>
   /** Whether two journals of one name, built apart, hold the same. Default `true`; Effect's memory journal does not. */
   readonly shared?: boolean | undefined

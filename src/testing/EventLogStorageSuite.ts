@@ -1,6 +1,6 @@
 /**
- * What Effect's event log servers rely on in their storages, and promises beyond it: several servers of one name are one
- * server, and a reader of one hears of what was written at the other.
+ * What Effect's event log servers rely on in their storages, and promises beyond it: several servers of one name are
+ * one server, and a reader of one hears of what was written at the other.
  */
 import type { Scope } from "effect"
 import { Context, Effect, Fiber, Layer, Stream } from "effect"

@@ -1,6 +1,6 @@
 /**
- * What the node relies on in a state machine: the same entries make the same rows and replies on every node, however they
- * are cut into batches, and wherever a restart or a snapshot falls between them.
+ * What the node relies on in a state machine: the same entries make the same rows and replies on every node, however
+ * they are cut into batches, and wherever a restart or a snapshot falls between them.
  */
 import { Context, Effect, Layer } from "effect"
 import { StateMachine } from "../machine/StateMachine.ts"

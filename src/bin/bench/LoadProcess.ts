@@ -1,4 +1,6 @@
-/** A process of the load, seen from outside: lines come out of it, one line makes it begin, and it ends with its input. */
+/**
+ * A process of the load, seen from outside: lines come out of it, one line makes it begin, and it ends with its input.
+ */
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { once } from "node:events"

@@ -1,7 +1,7 @@
 /**
- * When the command of `flaredb lock` is stopped: it has to be gone before the lock can be somebody else's. A lease that no
- * keep-alive confirms any more runs out; the command is told to end when a third of its time is left, and killed when
- * {@link killAtMs} is.
+ * When the command of `flaredb lock` is stopped: it has to be gone before the lock can be somebody else's. A lease that
+ * no keep-alive confirms any more runs out; the command is told to end when a third of its time is left, and killed
+ * when {@link killAtMs} is.
  */
 
 /** Milliseconds for the command to end by itself after a signal, while the lease is kept alive. */
