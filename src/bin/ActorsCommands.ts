@@ -83,7 +83,7 @@ const clear = Command.make("clear", {
     const what = `${count(contents.messages)} of ${type} ${id}, ${contents.waiting} of them without a reply`
     if (!flags.yes) {
       return yield* wrongUsage(
-        `this would forget ${what}, and their primary keys could be used anew; add --yes to do it`
+        `this would forget ${what}, and their primary keys could be used again; add --yes to do it`
       )
     }
     yield* flags.json ? Output.json({ type, id, ...contents, cleared: true }) : Output.line(`forgot ${what}`)

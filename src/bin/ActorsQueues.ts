@@ -175,7 +175,8 @@ export const retry = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Put dead letters back into their queue: consumers may take them at once, with all attempts anew. Their ids stay " +
+    "Put dead letters back into their queue: consumers may take them at once, with all attempts again. Their ids " +
+      "stay " +
       "taken. Safe beside consumers and other such commands: of those that act on one element, one does."
   ),
   Command.withExamples([

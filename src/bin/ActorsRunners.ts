@@ -89,8 +89,11 @@ export const shards = Command.make("shards", {
         "ends, and the messages that have no reply. How long a runner has held a shard is not in the store."
     ),
     Command.withExamples([
-      { command: "flaredb actors shards --without-owner", description: "Whose messages nobody handles" },
-      { command: "flaredb actors shards --shards-per-group 300", description: "Also shards that nobody holds or uses" }
+      { command: "flaredb actors shards --without-owner", description: "Whose messages no runner handles" },
+      {
+        command: "flaredb actors shards --shards-per-group 300",
+        description: "Also shards that no runner holds or uses"
+      }
     ])
   )
 

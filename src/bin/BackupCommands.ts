@@ -41,7 +41,7 @@ const standardOutput = (file: string): Effect.Effect<BackupSink | undefined, Fai
   })
 }
 
-/** What came of a backup: on standard output, unless the backup is there. Then only who looks is told. */
+/** What came of a backup: on standard output, unless the backup is there. Then only on a terminal. */
 const report = (sink: BackupSink | undefined, text: string, flags: Parameters<typeof isShown>[0]) =>
   sink === undefined
     ? Output.lines(text)

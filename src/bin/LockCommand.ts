@@ -172,6 +172,9 @@ export const lock = Command.make("lock", {
     ),
     Command.withExamples([
       { command: "flaredb lock nightly -- ./report.sh", description: "Run a job on one machine at a time" },
-      { command: "flaredb lock nightly --no-wait -- ./report.sh", description: "Leave it to whoever runs it already" }
+      {
+        command: "flaredb lock nightly --no-wait -- ./report.sh",
+        description: "Leave it to the host that runs it already"
+      }
     ])
   )

@@ -33,7 +33,7 @@ const nothingToRead = (): string | undefined => {
       ? "it is closed"
       : undefined
   } catch {
-    // Whoever reads it is told why.
+    // The reader gets the reason.
     return undefined
   }
 }

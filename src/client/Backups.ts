@@ -47,7 +47,7 @@ export class Backups extends Context.Service<Backups, {
   /**
    * The bytes of a backup of the cluster, header first, as `codec/BackupFile.ts` has them: everything that was
    * acknowledged before it began, and nothing half. One node serves all of it, a follower if there is one; when that
-   * node is lost on the way the stream fails. The node sends no faster than the bytes are taken, and gives up when
+   * node is lost in the middle the stream fails. The node sends no faster than the bytes are taken, and gives up when
    * they are not taken for a minute.
    */
   readonly download: Stream.Stream<Uint8Array, BackupFailure>
@@ -71,7 +71,7 @@ export interface BackupsOptions {
 /** Pause before all nodes are asked for a backup once more, in milliseconds. */
 const beginPauseMs = 200
 
-/** During an election nobody can tell what is acknowledged: the nodes are asked again. */
+/** During an election no node can tell what is acknowledged: the nodes are asked again. */
 const isElection = ({ _tag }: BackupFailure): boolean => _tag === "NotLeader" || _tag === "Unavailable"
 
 /** A random number that no other comparison has. */
@@ -163,7 +163,7 @@ export const make = (
           problem: error instanceof ConnectionLost ? error.reason : error.message
         })
     }).pipe(
-      // Whatever becomes of it, nobody waits for it any more.
+      // However it ends, the comparison does not wait for it any more.
       Effect.ensuring(Effect.sync(() => Deferred.doneUnsafe(armed, Exit.void)))
     )
   }

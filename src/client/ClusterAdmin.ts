@@ -50,7 +50,7 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly sessions: (options?: SessionsOptions) => Effect.Effect<SessionPage, ReadFailure>
 
   /**
-   * Ends a session, whoever has it. Its client is told `SessionExpired` for a write whose outcome it does not know, and
+   * Ends a session of any client. Its client gets `SessionExpired` for a write whose outcome it does not know, and
    * opens another session for the next one. Fails with `InvalidArgument` when there is no such session.
    */
   readonly endSession: (session: number) => Effect.Effect<void, WriteFailure>

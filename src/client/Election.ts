@@ -54,7 +54,7 @@ export class Elections extends Context.Service<Elections, {
     options?: CampaignOptions
   ) => Effect.Effect<Leadership, LineFailure, Scope.Scope>
 
-  /** Who leads now; `None` when nobody campaigns. */
+  /** Who leads now; `None` when no process campaigns. */
   readonly leader: (election: string, options?: ReadOptions) => Effect.Effect<Option.Option<Leader>, ReadFailure>
 
   /** Who leads, and then every change of that or of what the leader proclaims. */

@@ -100,7 +100,7 @@ export class KeyValue extends Context.Service<KeyValue, {
   ) => Effect.Effect<TxnResult<Do, Else>, WriteFailure>
 
   /**
-   * Replaces the value of a key by a function of it, whoever else writes to the key meanwhile: the key is read,
+   * Replaces the value of a key by a function of it, even when others write to the key meanwhile: the key is read,
    * `change` says what it shall hold, and that is written if the key is still as it was read; if not, all of it is done
    * again, at most `attempts` times and within the deadline. `change` may be called several times; it returns the new
    * value, or `undefined` for "the key shall not exist", or an effect of either.

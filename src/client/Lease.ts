@@ -1,6 +1,6 @@
 /**
  * Leases: times to live that keys can be attached to. A lease that is not kept alive ends, and its keys are deleted
- * with it, in one revision. Their time is the log's: it stands still while nobody leads, and what is left of it is the
+ * with it, in one revision. Their time is the log's: it stands still while no node leads, and what is left of it is the
  * same under the next leader.
  */
 import { Clock, Context, Deferred, Effect } from "effect"
@@ -50,7 +50,7 @@ export class Leases extends Context.Service<Leases, {
   /** Grants a lease of 1,000 to 2,592,000,000 milliseconds (30 days). */
   readonly grant: (ttlMs: number, options?: OperationOptions) => Effect.Effect<Lease, WriteFailure>
 
-  /** Starts a lease's time anew, once. */
+  /** Restarts a lease's time, once. */
   readonly keepAlive: (lease: number, options?: OperationOptions) => Effect.Effect<Lease, WriteFailure>
 
   /** Keeps a lease alive for as long as the scope lives. It is not revoked afterwards. */
@@ -115,7 +115,7 @@ export const make = (requests: Requests): Leases["Service"] => {
           keepAlive(id, { timeoutMs: timeLeft(Math.min(leftMs, Math.floor(ttlMs / keepAlivesPerTtl)), 0) })
         )
         if (kept._tag === "Success") {
-          // Its time began anew when the leader took the command, which was not before it was sent.
+          // Its time began again when the leader took the command, which was not before it was sent.
           confirmedMs = sentMs
           confirmed(sentMs)
           break

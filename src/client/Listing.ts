@@ -30,7 +30,7 @@ export class Listing {
   /** The first page's revision at the latest, and the last one's: pages of several prefixes are in no order. */
   private readonly earliest: number
   private readonly revision: number
-  /** By key; `undefined` once it was told. */
+  /** By key; `undefined` once it was emitted. */
   private entries: Map<string, KeyValueEntry> | undefined
 
   constructor(pages: ReadonlyArray<PageEnd>, entries: ReadonlyArray<KeyValueEntry>) {

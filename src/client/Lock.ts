@@ -58,7 +58,7 @@ export type LockFailure = LineFailure
 export class Locks extends Context.Service<Locks, {
   /**
    * Waits for the lock and holds it for as long as the scope lives. It tells of its loss by `lost`, and interrupts
-   * nobody: race what depends on it against that, or use `withLock`.
+   * no work: race what depends on it against that, or use `withLock`.
    */
   readonly acquire: (name: string, options?: LockOptions) => Effect.Effect<HeldLock, LockFailure, Scope.Scope>
 

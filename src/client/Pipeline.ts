@@ -32,7 +32,7 @@ const repeatCalls = 2
 /** Calls in flight whose answers are expected to be large. Every node carries out what such writes read. */
 const heavyCalls = { read: 2, write: 1, "repeatable write": 1 } as const
 
-/** The limits on kept replies. Whoever is refused by them says how far it has its answers, and asks again. */
+/** The limits on kept replies. A client refused by them says how far it has its answers, and asks again. */
 const replyLimits: ReadonlySet<string> = new Set(["maxSessionReplies", "maxSessionReplyBytes", "maxKeptReplyBytes"])
 
 /** Pause after a node was overloaded, in milliseconds. */
@@ -141,14 +141,14 @@ export class Pipeline implements Submitter<PipelineError> {
     const { call, client, deadlines, nowMs, session } = this.options
     // It may have ended while the connection was opened.
     if (session?.isOpen === false) return this.repeat(open, 0, ended)
-    // Nor is anything sent whose caller was told meanwhile that it was not.
+    // Nor is anything sent whose caller has the answer meanwhile that it was not.
     const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.stamp(open)
     if (batch.length === 0) return ended()
     for (const operation of batch) operation.send()
     const deadlineMs = nowMs() + client.attemptTimeoutMs
     const attempt = new Attempt({ endpoint, connection, batch, deadlineMs, ended }, this.late)
     deadlines.add(attempt)
-    // An answer that comes late is still an answer, when nobody waits for the call any more.
+    // An answer that comes late is still an answer, when the call has been given up.
     call(connection, batch.map((operation) => operation.bytes), (exit) => {
       deadlines.remove(attempt)
       this.answered(attempt, exit)
@@ -275,7 +275,7 @@ export class Pipeline implements Submitter<PipelineError> {
       case "overloaded": {
         const refused = decodeReply(reply)
         if (refused._tag !== "RefusedReply" || !replyLimits.has(refused.field)) return false
-        // Not carried out. It says anew how far the client has its answers, so that the store can forget some.
+        // Not carried out. It says again how far the client has its answers, so that the store can forget some.
         operation.stale = true
         const { current, field, maximum } = refused
         operation.lastFailure = new Overloaded({ limit: field, current, maximum })

@@ -51,7 +51,7 @@ export const make: (
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const deadlines = new Deadlines()
   const all: Array<Pipeline> = []
-  // Whoever waits when the client closes is told what is known, instead of being left to wait.
+  // A caller that waits when the client closes gets what is known, instead of being left to wait.
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       for (const pipeline of all) pipeline.close()

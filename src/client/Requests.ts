@@ -1,5 +1,5 @@
 /**
- * Commands and queries of the key-value store on their way through the pipelines: checked before they are sent, and
+ * Commands and queries of the key-value store, and the pipelines that carry them: checked before they are sent, and
  * what the store refused becomes an error.
  */
 import { Effect } from "effect"

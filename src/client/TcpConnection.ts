@@ -74,7 +74,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
       Effect.suspend(() => open ? call() : Effect.fail(lost("the connection was closed", false)))
 
     // A node that stops interrupts its answer, and another user of the connection may close it meanwhile: neither may
-    // interrupt whoever asks here.
+    // interrupt the caller here.
     const hello = rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
       Effect.catchCause((cause) =>
         Effect.fail(
@@ -112,7 +112,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
 
     /**
      * What the node says against a watch stays as it is; anything else is the connection's end. So is the interruption
-     * of the call at a node that stops, which must not interrupt whoever waits for the call.
+     * of the call at a node that stops, which must not interrupt the fiber that waits for the call.
      */
     const refusalsOf = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, WatchError | ConnectionLost> =>
       Effect.catchCause(call, (cause): Effect.Effect<never, WatchError | ConnectionLost> => {
@@ -144,7 +144,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
             rpcs["client.Watch"]({ ranges: encodeRanges(ranges), from: from ?? null, previous, only: only ?? null })
           )
         )
-        // Nobody waits for it, and a stalled node would make one wait long.
+        // It is not waited for, and a stalled node would make one wait long.
         const end = (watch: number) =>
           Effect.forkDetach(Effect.ignoreCause(whileOpen(() => rpcs["client.EndWatch"]({ watch }))))
         return Effect.map(

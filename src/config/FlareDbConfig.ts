@@ -123,7 +123,7 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
   ...addressProblems(config),
   ...timingProblems(config),
   ...limitProblems(config),
-  // A field that is no limit would be ignored, and whoever misspelled it would not learn so.
+  // A field that is no limit would be ignored, and a misspelling would go unnoticed.
   ...Object.keys(config.limits)
     .filter((name) => !(name in limitSettings))
     .map((name) => ({ field: `limits.${name}`, problem: "is no limit; docs/configuration.md lists them" }))

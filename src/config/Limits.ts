@@ -56,7 +56,7 @@ export const limitSettings = {
   },
   maxHistoryRevisions: count(
     1_000_000,
-    "revisions of history kept for watches; a watch from further back is told that they are gone"
+    "revisions of history kept for watches; a watch from further back fails as Compacted"
   ),
   maxHistoryBytes: bytes(512 * MiB, "bytes of history kept for watches"),
   maxHistoryAgeMs: milliseconds(3_600_000, "milliseconds of history kept for watches, by the log's clock"),
@@ -139,6 +139,8 @@ export const limitsOf = (limits: Partial<Limits> = {}): Limits => {
   return { ...defaultLimits, logSlackEntries, ...limits }
 }
 
-/** Connections of the client port in all: beyond the limit on clients, a few are told so rather than cut off. */
+/**
+ * Connections of the client port in all: beyond the limit on clients, a few get that answer rather than being cut off.
+ */
 export const clientPortConnections = (maxClientConnections: number): number =>
   maxClientConnections + Math.min(64, Math.max(8, Math.ceil(maxClientConnections / 4)))

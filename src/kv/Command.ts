@@ -62,7 +62,7 @@ export interface GrantLease {
   readonly ttlMs: number
 }
 
-/** Starts a lease's time anew. */
+/** Restarts a lease's time. */
 export interface KeepAlive {
   readonly _tag: "KeepAlive"
   readonly lease: number
@@ -104,12 +104,12 @@ export interface Expire {
 }
 
 /**
- * Changes nothing. Proposed by a leader so that the log keeps telling the time while leases wait; and by whoever wants
- * a moment that is the same on all nodes (`flaredb verify`).
+ * Changes nothing. Proposed by a leader so that the log keeps telling the time while leases wait; and by a client that
+ * wants a moment that is the same on all nodes (`flaredb verify`).
  */
 export interface Checkpoint {
   readonly _tag: "Checkpoint"
-  /** Tells this moment from others; for whoever waits for it. */
+  /** Tells this moment from others; for the client that waits for it. */
   readonly token?: number
 }
 

@@ -40,8 +40,8 @@ export interface TransactionReply {
 }
 
 /**
- * A transaction was carried out, and its reply was too large to be kept until it was asked for again. Only whoever
- * repeats a command gets this; the first answer is whole.
+ * A transaction was carried out, and its reply was too large to be kept until it was asked for again. Only a client
+ * that repeats a command gets this; the first answer is whole.
  */
 export interface DigestReply {
   readonly _tag: "DigestReply"

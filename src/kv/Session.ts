@@ -9,7 +9,7 @@
  *
  * A client numbers its commands. The reply to each is kept, on every node and in snapshots, until the client says that
  * it has it; the same number again gets the same reply, whichever node leads by then. A session that was not heard of
- * for its time to live, in log time, ends, and its commands are refused from then on: nobody could tell any more
+ * for its time to live, in log time, ends, and its commands are refused from then on: there would be no way to tell
  * whether they were carried out.
  *
  * A command of a session costs one row, as if it was alone, and many of one batch share it: small replies lie together
@@ -21,8 +21,8 @@
  * every command in the log has it as well, and a hash for each command would cost more than all else it does.
  *
  * The replies of all sessions have a bound on their sum (`KeptReplies.ts`). At the bound large replies become digests,
- * which say what a transaction did and not what it read; above `maxWholeReplyBytes` they are so at once. Whoever
- * repeats such a command learns that it took effect.
+ * which say what a transaction did and not what it read; above `maxWholeReplyBytes` they are so at once. A client
+ * that repeats such a command learns that it took effect.
  */
 import { Reader, Writer } from "./Binary.ts"
 import type { KeptReplies, LargeReply } from "./KeptReplies.ts"
@@ -38,7 +38,7 @@ export interface SessionRecord {
   /** The log time at which it was opened. */
   readonly openedMs: number
   readonly secret: Uint8Array
-  /** Whose it is, for operators; empty when nobody said. */
+  /** Whose it is, for operators; empty when the client gave none. */
   readonly owner: string
 }
 

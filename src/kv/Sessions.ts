@@ -83,7 +83,7 @@ export class Sessions {
    * 2. of those that are idle, the one that has been so for longest, and of several the oldest;
    * 3. the oldest one in which no command was sent, however young it is.
    *
-   * Whoever opens sessions and does nothing with them takes the place of nobody else for long. `logTimeMs` never
+   * A client that opens sessions and does nothing with them takes no place of others for long. `logTimeMs` never
    * decreases.
    */
   evictable(logTimeMs: number): Session | undefined {

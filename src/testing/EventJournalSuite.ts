@@ -320,7 +320,7 @@ export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyAr
         yield* same([given.length, new Set(idsOf(given)).size], [manyEntries + 600, manyEntries + 600], "uploaded")
         yield* same((yield* uncommitted(other, remote(1))).given.length, 600, "uploaded to whom they came from")
       })),
-    make("a journal that was destroyed is empty, and is written anew", (journal) =>
+    make("a journal that was destroyed is empty, and can be written again", (journal) =>
       Effect.gen(function*() {
         // Effect's SQL journal drops its tables, and fails from then on.
         if (options.anyText === false) return

@@ -145,7 +145,7 @@ export const eventLogEncryptedCases = (options: EventLogEncryptedSuiteOptions): 
           const second = options.tellsOthers === false ? storage : other
           const count = 60
           yield* storage.write("one", store, [batchOf(entries(1))])
-          // What is repeated was told before.
+          // What is repeated was emitted before.
           const read = () => {
             let last = -1
             const isNew = ({ sequence }: { readonly sequence: number }) => sequence > last
@@ -327,7 +327,7 @@ export const eventLogUnencryptedCases = (options: EventLogUnencryptedSuiteOption
           yield* same(
             stored.flatMap((one) => plain(one.stored)).toSorted(([a], [b]) => Number(a) - Number(b)),
             read,
-            "what each write was told"
+            "what each write was answered"
           )
         })
     ),

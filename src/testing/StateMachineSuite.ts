@@ -32,7 +32,7 @@ export interface StateMachineSuiteOptions {
 const ensure = (holds: boolean, problem: string): Effect.Effect<void> =>
   holds ? Effect.void : Effect.die(new Error(problem))
 
-/** A machine that runs on a disk, until it is started anew. */
+/** A machine that runs on a disk, until it is started again. */
 class Machine {
   readonly disk = new MemoryDisk([1])
   readonly replies: Array<string> = []

@@ -63,7 +63,7 @@ export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint)
     const node = nodes.find(({ name }) => name === formatEndpoint(endpoint))
     if (node === undefined || node.down) {
       return Effect.fail(
-        new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "nobody listens there", sent: false })
+        new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "no process listens there", sent: false })
       )
     }
     node.connections += 1

@@ -117,7 +117,7 @@ describe("the deadline", () => {
       const { exit, ms } = yield* inTime(put).pipe(Effect.provide(clientOf(nodes, { requestTimeoutMs: 2_000 })))
       const error = errorOf(exit)
       assert.instanceOf(error, Unavailable)
-      for (const { name } of nodes) assert.include((error as Unavailable).message, `${name}: nobody listens there`)
+      for (const { name } of nodes) assert.include((error as Unavailable).message, `${name}: no process listens there`)
       assert.isAtLeast(ms, 2_000)
       assert.isAtMost(ms, 2_100)
     }))

@@ -16,7 +16,7 @@ export class LoadProcess {
     this.child = spawn(process.execPath, [launcher, "bench-load", JSON.stringify(share)], {
       stdio: ["pipe", "pipe", "inherit"]
     })
-    // It may have ended before it was told to begin.
+    // It may have ended before it could begin.
     this.child.stdin?.on("error", () => undefined)
     this.lines = createInterface({ input: this.child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
   }
