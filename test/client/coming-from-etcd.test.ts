@@ -18,7 +18,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   "a read at a follower": "test/client/read-from.test.ts",
   "a new leader": "test/cluster/leases.test.ts",
   "a write whose answer was lost": "test/cluster/sessions.test.ts",
-  "an outcome that nobody knows": "test/cluster/leader-loss.test.ts",
+  "an outcome that is not known": "test/cluster/leader-loss.test.ts",
   "the store as a whole": "test/cluster/backup.test.ts",
   members: "test/cluster/emptied.test.ts",
   "who may do what": "docs/limits.md"
@@ -130,7 +130,7 @@ const rows: Readonly<Record<string, Effect.Effect<void, unknown, Services>>> = {
     const ahead = yield* Effect.flip((yield* ClusterAdmin).compact(4))
     assert.deepInclude(ahead, { _tag: "InvalidArgument", field: "revision" })
   }),
-  "history that nobody compacts": Effect.sync(() => {
+  "history that no client compacts": Effect.sync(() => {
     const { maxHistoryAgeMs, maxHistoryBytes, maxHistoryRevisions } = defaultLimits
     assert.deepStrictEqual([maxHistoryAgeMs, maxHistoryRevisions, maxHistoryBytes], [3_600_000, 1e6, 512 * 1024 * 1024])
   }),
