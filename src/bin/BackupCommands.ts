@@ -1,7 +1,7 @@
 /** The commands on the whole state: backup, restore, verify. */
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import type { NodeHash } from "../client/Backups.ts"
+import type { NodeHash } from "../client/NodeHashes.ts"
 import { Backups, layer as backupsLayer } from "../client/Backups.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
 import type { BackupContents } from "../storage/backup/BackupReader.ts"

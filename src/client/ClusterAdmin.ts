@@ -81,11 +81,11 @@ const leaderOf = (answers: ReadonlyArray<NodeAnswer>): NodeAnswer & { readonly r
   return leader
 }
 
-export const make = (
+/** Asks a node where it stands. */
+const answerOf = (
   client: ResolvedClientOptions,
-  pool: ConnectionPool,
-  requests: Requests
-): ClusterAdmin["Service"] => {
+  pool: ConnectionPool
+): (endpoint: Endpoint) => Effect.Effect<NodeAnswer> => {
   const askOnce = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost | WrongCluster> =>
     Effect.flatMap(pool.reach(endpoint), (connection) =>
       connection.status.pipe(
@@ -102,21 +102,78 @@ export const make = (
   const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost | WrongCluster> =>
     Effect.catchTag(askOnce(endpoint), "ConnectionLost", (lost) => lost.sent ? Effect.fail(lost) : askOnce(endpoint))
 
-  const answer = (endpoint: Endpoint): Effect.Effect<NodeAnswer> =>
+  return (endpoint) =>
     Effect.map(Effect.exit(ask(endpoint)), (exit) => ({
       endpoint: formatEndpoint(endpoint),
       report: Exit.isSuccess(exit) ? exit.value : undefined,
       problem: Exit.isSuccess(exit) ? undefined : problemOf(exit.cause),
       wrongCluster: Exit.isSuccess(exit) ? undefined : wrongClusterOf(exit.cause)
     }))
+}
 
-  const status = Effect.forEach(client.endpoints, answer, { concurrency: "unbounded" })
+/** What a look at every node came to when none of them is of the client's cluster. */
+const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | undefined =>
+  answers.some(({ report }) => report !== undefined)
+    ? undefined
+    : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster
 
-  /** What a look at every node came to when none of them is of the client's cluster. */
-  const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | undefined =>
-    answers.some(({ report }) => report !== undefined)
-      ? undefined
-      : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster
+const transferLeadership = Effect.fnUntraced(function*(
+  client: ResolvedClientOptions,
+  pool: ConnectionPool,
+  status: ClusterAdmin["Service"]["status"],
+  target: number | undefined
+) {
+  const answers = yield* status
+  const leader = leaderOf(answers)
+  if (leader === undefined) {
+    const wrong = misdirected(answers)
+    if (wrong !== undefined) return yield* wrong
+    return yield* new Unavailable({
+      reason: `no node leads; ${
+        answers.map(({ endpoint, problem, report }) => `${endpoint}: ${problem ?? report?.role}`).join("; ")
+      }`
+    })
+  }
+  const { nodeId, voters } = leader.report
+  if (target !== undefined && !voters.includes(target)) {
+    return yield* new InvalidArgument({
+      field: "target",
+      problem: `${target} is none of the voters ${voters.join(", ")}`
+    })
+  }
+  if (target === nodeId) return nodeId
+  if (voters.length === 1) {
+    return yield* new InvalidArgument({
+      field: "target",
+      problem: `node ${nodeId} is the only voter, so no other can lead`
+    })
+  }
+  const endpoint = client.endpoints.find((known) => formatEndpoint(known) === leader.endpoint) as Endpoint
+  yield* Effect.flatMap(pool.get(endpoint), (connection) => connection.transferLeader(target)).pipe(
+    Effect.mapError((error) => error._tag === "WrongCluster" ? error : new Unavailable({ reason: error.message }))
+  )
+  const moved = Effect.flatMap(status, (now) => {
+    const next = leaderOf(now)?.report.nodeId
+    return next === undefined || next === nodeId ? Effect.fail("still") : Effect.succeed(next)
+  })
+  return yield* Effect.retry(moved, Schedule.spaced(20)).pipe(
+    within(
+      client.requestTimeoutMs,
+      () =>
+        new Unavailable({
+          reason: `node ${nodeId} still leads after ${client.requestTimeoutMs} ms; is the target up and caught up?`
+        })
+    ),
+    Effect.mapError((error) => error instanceof Unavailable ? error : new Unavailable({ reason: error }))
+  )
+})
+
+export const make = (
+  client: ResolvedClientOptions,
+  pool: ConnectionPool,
+  requests: Requests
+): ClusterAdmin["Service"] => {
+  const status = Effect.forEach(client.endpoints, answerOf(client, pool), { concurrency: "unbounded" })
 
   const meet = Effect.flatMap(
     status,
@@ -142,51 +199,7 @@ export const make = (
       })
   )
 
-  const transferLeader = Effect.fnUntraced(function*(target?: number) {
-    const answers = yield* status
-    const leader = leaderOf(answers)
-    if (leader === undefined) {
-      const wrong = misdirected(answers)
-      if (wrong !== undefined) return yield* wrong
-      return yield* new Unavailable({
-        reason: `no node leads; ${
-          answers.map(({ endpoint, problem, report }) => `${endpoint}: ${problem ?? report?.role}`).join("; ")
-        }`
-      })
-    }
-    const { nodeId, voters } = leader.report
-    if (target !== undefined && !voters.includes(target)) {
-      return yield* new InvalidArgument({
-        field: "target",
-        problem: `${target} is none of the voters ${voters.join(", ")}`
-      })
-    }
-    if (target === nodeId) return nodeId
-    if (voters.length === 1) {
-      return yield* new InvalidArgument({
-        field: "target",
-        problem: `node ${nodeId} is the only voter, so no other can lead`
-      })
-    }
-    const endpoint = client.endpoints.find((known) => formatEndpoint(known) === leader.endpoint) as Endpoint
-    yield* Effect.flatMap(pool.get(endpoint), (connection) => connection.transferLeader(target)).pipe(
-      Effect.mapError((error) => error._tag === "WrongCluster" ? error : new Unavailable({ reason: error.message }))
-    )
-    const moved = Effect.flatMap(status, (now) => {
-      const next = leaderOf(now)?.report.nodeId
-      return next === undefined || next === nodeId ? Effect.fail("still") : Effect.succeed(next)
-    })
-    return yield* Effect.retry(moved, Schedule.spaced(20)).pipe(
-      within(
-        client.requestTimeoutMs,
-        () =>
-          new Unavailable({
-            reason: `node ${nodeId} still leads after ${client.requestTimeoutMs} ms; is the target up and caught up?`
-          })
-      ),
-      Effect.mapError((error) => error instanceof Unavailable ? error : new Unavailable({ reason: error }))
-    )
-  })
+  const transferLeader = (target?: number) => transferLeadership(client, pool, status, target)
 
   /** The last revision, which any read tells. */
   const lastRevision = Effect.map(
