@@ -48,7 +48,7 @@ import * as MemoryTransport from "./transport/MemoryTransport.ts"
 import type { PeerTransport } from "./transport/PeerTransport.ts"
 import * as RpcTransport from "./transport/RpcTransport.ts"
 
-/** Where whoever runs something on a node of this process adds to its status page. */
+/** Where a program that runs something on a node of this process adds to its status page. */
 export { StatusSections }
 
 const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
@@ -131,7 +131,7 @@ const layerLocal = <Services>(
     })
   )
 
-/** A node, with the services that answer whoever comes from outside. */
+/** A node, with the services that answer clients and peers. */
 const layerServed = (
   { config, maxOpenTables }: FittedConfig,
   node: NodeLayer

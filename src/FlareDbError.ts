@@ -16,7 +16,7 @@
  * | `Conflict`        | committed, changed nothing    | later, or with more attempts            |
  * | `WrongCluster`    | no                            | never; another client, other endpoints  |
  * | `FutureRevision`  | (a watch)                     | never as it is                          |
- * | `Compacted`       | (a watch)                     | read the keys anew, then watch          |
+ * | `Compacted`       | (a watch)                     | read the keys again, then watch         |
  * | `WatchCancelled`  | (a watch)                     | watch on from the next revision         |
  * | `Fatal`           | perhaps                       | at another node; this one stops         |
  */
@@ -106,7 +106,7 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable"
 
 /**
  * The client's session ended before this write was answered: nothing was heard of the client for the session's time to
- * live. The write may or may not have taken effect, and nobody can tell any more.
+ * live. The write may or may not have taken effect, and there is no way left to find out.
  */
 export class SessionExpired extends Schema.TaggedError<SessionExpired>()("SessionExpired", {
   session: Schema.Number
@@ -150,9 +150,9 @@ export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNot
 export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", {
   lease: Schema.Number,
   /**
-   * `ended`: the cluster says so. `unconfirmed`: no keep-alive was answered for the lease's time to live, by this process's
-   * clock; it may live on for a while. `wrong-cluster`: the endpoints belong to another cluster now, which knows
-   * nothing of the lease.
+   * `ended`: the cluster says so. `unconfirmed`: no keep-alive was answered for the lease's time to live, by this
+   * process's clock; it may live on for a while. `wrong-cluster`: the endpoints belong to another cluster now, which
+   * knows nothing of the lease.
    */
   reason: Schema.Literals(["ended", "unconfirmed", "wrong-cluster"])
 }) {
@@ -200,14 +200,14 @@ export class WrongCluster extends Schema.TaggedError<WrongCluster>()("WrongClust
     return `${this.endpoint} belongs to the cluster ${this.foundName} (identity ${
       this.found ?? "not known yet"
     }), not to the ` +
-      `one with the identity ${this.expected} that is expected. What was read or held there means nothing here: make a ` +
-      "new client and read everything again, or correct the endpoints"
+      `one with the identity ${this.expected} that is expected. What was read or held there means nothing here: make ` +
+      "a new client and read everything again, or correct the endpoints"
   }
 }
 
 /**
- * A watch asks for a revision behind the next one, which nobody can have seen: it is of another history, or mistyped.
- * The node heard from a majority before it said so.
+ * A watch asks for a revision behind the next one, which no client can have seen: it is of another history, or
+ * mistyped. The node heard from a majority before it said so.
  */
 export class FutureRevision extends Schema.TaggedError<FutureRevision>()("FutureRevision", {
   /** The revision asked for. */
@@ -216,13 +216,13 @@ export class FutureRevision extends Schema.TaggedError<FutureRevision>()("Future
   revision: Schema.Number
 }) {
   override get message() {
-    return `revision ${this.requested} is not the next one: the last revision is ${this.revision}. It may be of another ` +
-      "cluster; read the keys anew and watch from there"
+    return `revision ${this.requested} is not the next one: the last revision is ${this.revision}. It may be of ` +
+      "another cluster; read the keys again and watch from there"
   }
 }
 
 /**
- * The history that a watch asks for is gone. Read the keys anew, and watch from the revision of what was read plus
+ * The history that a watch asks for is gone. Read the keys again, and watch from the revision of what was read plus
  * one: nothing is missed that way but the states in between.
  */
 export class Compacted extends Schema.TaggedError<Compacted>()("Compacted", {
@@ -232,13 +232,14 @@ export class Compacted extends Schema.TaggedError<Compacted>()("Compacted", {
   oldest: Schema.Number
 }) {
   override get message() {
-    return `revision ${this.requested} is gone from the history, which begins at ${this.oldest}; read the keys anew and watch from there`
+    return `revision ${this.requested} is gone from the history, which begins at ${this.oldest}; ` +
+      "read the keys again and watch from there"
   }
 }
 
 /**
  * The node ended a watch that it served, because it was not asked to go on for too long, or lost it with a restart.
- * Nothing is missed: watch again from the revision behind the last one that was told. `flaredb/client` does so by
+ * Nothing is missed: watch again from the revision after the last one received. `flaredb/client` does so by
  * itself.
  */
 export class WatchCancelled extends Schema.TaggedError<WatchCancelled>()("WatchCancelled", {

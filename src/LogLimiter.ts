@@ -1,7 +1,7 @@
 /**
- * How many lines others can put into the log: whoever sends a message a thousand times must not fill a disk with what
- * is said about it. Of each kind {@link linesPerWindow} are written in {@link windowMs}; those beyond are counted, and
- * the count is told when the window ends. A flood costs a few lines, and none goes without a trace.
+ * How many lines others can put into the log: a peer that sends a message a thousand times must not fill a disk with
+ * what is said about it. Of each kind {@link linesPerWindow} are written in {@link windowMs}; those beyond are counted,
+ * and the count is logged when the window ends. A flood costs a few lines, and none goes without a trace.
  */
 
 import { Effect } from "effect"

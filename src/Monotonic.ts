@@ -1,6 +1,6 @@
 /**
- * The time that waiting is measured with. Wall clocks jump: an administrator or a time service sets one back by an hour, and whoever
- * waits by it waits for an hour. They are for people only: for log lines and creation dates.
+ * The time that waiting is measured with. Wall clocks jump: an administrator or a time service sets one back by an
+ * hour, and a wait by it takes an hour. They are for people only: for log lines and creation dates.
  */
 import { Clock, Effect } from "effect"
 

@@ -1,6 +1,6 @@
 /**
  * Text of strangers, such as keys, values and names, as it may be shown: control characters could move the cursor,
- * change what stands on a terminal, or forge a line or column of output.
+ * change what a terminal shows, or forge a line or column of output.
  */
 
 /** Characters of the categories C0, C1 and DEL, those that turn the direction of text, and the two line separators. */

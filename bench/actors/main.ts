@@ -15,6 +15,7 @@ import { loadavg } from "node:os"
 import { performance } from "node:perf_hooks"
 import { fileURLToPath } from "node:url"
 import { machine } from "../../src/bin/bench/Report.ts"
+import { durationFlag } from "../../src/bin/Duration.ts"
 import { table } from "../../src/bin/Table.ts"
 import { median } from "../Median.ts"
 import * as BackEnds from "./BackEnds.ts"
@@ -141,14 +142,14 @@ const bench = Command.make("bench:actors", {
     Flag.withDefault(16)
   ),
   seconds: Flag.Int("seconds").pipe(Flag.withDefault(3)),
-  warmUp: Flag.Int("warm-up").pipe(Flag.withDefault(1)),
-  heatUp: Flag.Int("heat-up").pipe(
-    Flag.withDescription("seconds of load on each back end before its first point"),
-    Flag.withDefault(10)
+  warmUp: durationFlag("warm-up").pipe(Flag.withDefault(1_000)),
+  heatUp: durationFlag("heat-up").pipe(
+    Flag.withDescription("load on each back end before its first point"),
+    Flag.withDefault(10_000)
   ),
-  fill: Flag.Int("fill").pipe(
-    Flag.withDescription("most seconds to make the messages of backlog"),
-    Flag.withDefault(40)
+  fill: durationFlag("fill").pipe(
+    Flag.withDescription("longest time to make the messages of backlog"),
+    Flag.withDefault(40_000)
   ),
   waiting: Flag.Int("waiting").pipe(Flag.withDescription("messages that wait, for backlog"), Flag.withDefault(100_000)),
   processed: Flag.Int("processed").pipe(
@@ -169,10 +170,10 @@ const bench = Command.make("bench:actors", {
         const plan: Plan = {
           target,
           points: wanted.filter((point) => has(backEnd, point) && round < maxRounds(point)),
-          warmUpMs: flags.warmUp * 1_000,
+          warmUpMs: flags.warmUp,
           measureMs: flags.seconds * 1_000,
-          heatUpMs: flags.heatUp * 1_000,
-          fillMs: flags.fill * 1_000
+          heatUpMs: flags.heatUp,
+          fillMs: flags.fill
         }
         const mostMs = turnMs(plan.points, plan)
         return Effect.timeoutOption(run(plan), mostMs).pipe(
@@ -230,7 +231,9 @@ const bench = Command.make("bench:actors", {
     yield* Console.log(
       `${machine()}, load average ${
         spread(loads, digits)
-      }; ${rounds.length} rounds, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up, ${flags.heatUp} s of load before the first`
+      }; ${rounds.length} rounds, ${flags.seconds} s per point after ${flags.warmUp / 1_000} s of warm-up, ${
+        flags.heatUp / 1_000
+      } s of load before the first`
     )
     yield* Console.log(table([["POINT", "BACK END", "FIGURE", "", `TO ${reference.toUpperCase()}`, "MUST"], ...rows]))
     yield* Console.log("Median (lowest–highest) of the rounds. A ratio is of two figures of the same round.")

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:peers [-- --rounds 3] [--clients 1,16,64,256] [--seconds 4] [--heat-up 30]`: etcd and FlareDB by turns, on fresh data, at
+ * `npm run bench:peers [-- --rounds 3] [--clients 1,16,64,256] [--seconds 4] [--heat-up 30s]`: etcd and FlareDB by turns, on fresh data, at
  * the same points: same clients, connections, keys, sizes, warm-up and duration. Prints the medians, and the median of the
  * rounds' ratios with their spread.
  *
@@ -17,6 +17,7 @@ import type { BenchOperation, Plan } from "../../src/bin/bench/Plan.ts"
 import { usualConnections } from "../../src/bin/bench/Plan.ts"
 import { Progress } from "../../src/bin/bench/Progress.ts"
 import { machine } from "../../src/bin/bench/Report.ts"
+import { durationFlag } from "../../src/bin/Duration.ts"
 import { table } from "../../src/bin/Table.ts"
 import { median } from "../Median.ts"
 import type { PeerResult } from "./Etcd.ts"
@@ -36,10 +37,10 @@ const bench = Command.make("bench:peers", {
   operations: Flag.String("operations").pipe(Flag.withDefault("put,get")),
   clients: Flag.String("clients").pipe(Flag.withDefault("1,16,64,256")),
   seconds: Flag.Int("seconds").pipe(Flag.withDefault(4)),
-  warmUp: Flag.Int("warm-up").pipe(Flag.withDefault(4)),
-  heatUp: Flag.Int("heat-up").pipe(
-    Flag.withDescription("seconds of load on either system before its first point"),
-    Flag.withDefault(30)
+  warmUp: durationFlag("warm-up").pipe(Flag.withDefault(4_000)),
+  heatUp: durationFlag("heat-up").pipe(
+    Flag.withDescription("load on either system before its first point"),
+    Flag.withDefault(30_000)
   ),
   valueBytes: Flag.Int("value-bytes").pipe(Flag.withDefault(128)),
   connections: Flag.Int("connections").pipe(
@@ -59,13 +60,13 @@ const bench = Command.make("bench:peers", {
         processes: 1,
         valueBytes: flags.valueBytes,
         keys: 10_000,
-        warmUpMs: flags.warmUp * 1_000,
+        warmUpMs: flags.warmUp,
         measureMs: flags.seconds * 1_000
       }))
     )
     const [first] = plans
     if (first === undefined) return yield* Effect.fail(new Error("there is nothing to measure"))
-    const progress = new Progress(2 * flags.rounds * plans.length, (flags.seconds + flags.warmUp + 1) * 1_000)
+    const progress = new Progress(2 * flags.rounds * plans.length, (flags.seconds + 1) * 1_000 + flags.warmUp)
     const etcdRound = Effect.gen(function*() {
       const etcd = yield* Etcd.start()
       // FlareDB's nodes get as much, see `measureAll`: they get faster while they are compiled, for about that long.
@@ -74,7 +75,7 @@ const bench = Command.make("bench:peers", {
         operation: "put",
         clients: 64,
         connections: 8,
-        warmUpMs: flags.heatUp * 1_000,
+        warmUpMs: flags.heatUp,
         measureMs: 100
       })
       return yield* Effect.forEach(plans, (plan) => {
@@ -83,7 +84,7 @@ const bench = Command.make("bench:peers", {
       })
     }).pipe(Effect.scoped)
     const flaredbRound = Effect.scoped(
-      Effect.flatMap(ownCluster, (target) => measureAll(target, plans, flags.heatUp * 1_000, progress))
+      Effect.flatMap(ownCluster, (target) => measureAll(target, plans, flags.heatUp, progress))
     )
 
     const rounds: Array<Round> = []
@@ -111,7 +112,9 @@ const bench = Command.make("bench:peers", {
       ]
     })
     yield* Console.log(
-      `${machine()}; ${flags.rounds} rounds, ${flags.valueBytes}-byte values, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up, ${flags.heatUp} s of load before the first`
+      `${machine()}; ${flags.rounds} rounds, ${flags.valueBytes}-byte values, ${flags.seconds} s per point after ${
+        flags.warmUp / 1_000
+      } s of warm-up, ${flags.heatUp / 1_000} s of load before the first`
     )
     yield* Console.log(
       table([

@@ -27,8 +27,8 @@ const interruptMessage = Command.make("message", {
       : Output.line(`message ${flags.id} is interrupted as soon as its runner reads it`)
   })).pipe(
     Command.withDescription(
-      "Have a message interrupted that waits or is being handled. A delayed one ends when it is due. It does nothing to a " +
-        "handler that is uninterruptible, nor while no runner holds the shard."
+      "Have a message interrupted that waits or is being handled. A delayed one ends when it is due. It does nothing " +
+        "to a handler that is uninterruptible, nor while no runner holds the shard."
     ),
     Command.withExamples([
       { command: "flaredb actors interrupt message 125829120000000001", description: "End what hangs" }
@@ -83,7 +83,7 @@ const clear = Command.make("clear", {
     const what = `${count(contents.messages)} of ${type} ${id}, ${contents.waiting} of them without a reply`
     if (!flags.yes) {
       return yield* wrongUsage(
-        `this would forget ${what}, and their primary keys could be used anew; add --yes to do it`
+        `this would forget ${what}, and their primary keys could be used again; add --yes to do it`
       )
     }
     yield* flags.json ? Output.json({ type, id, ...contents, cleared: true }) : Output.line(`forgot ${what}`)

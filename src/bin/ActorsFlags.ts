@@ -69,7 +69,9 @@ export const limitOf = (limit: Option.Option<number>): Effect.Effect<number, Fai
     ? Effect.fail(wrongUsage(`--limit ${limit.value} is less than 1`))
     : Effect.succeed(limit.value)
 
-/** Fails for a name that is empty: there is nothing of that name, and a script whose variable is empty would not know. */
+/**
+ * Fails for a name that is empty: there is nothing of that name, and a script whose variable is empty would not know.
+ */
 export const named = (what: string, name: string): Effect.Effect<string, Failure> =>
   name === "" ? Effect.fail(wrongUsage(`the ${what} is empty`)) : Effect.succeed(name)
 

@@ -72,8 +72,8 @@ export const entities = Command.make("entities", {
     }
   })).pipe(
     Command.withDescription(
-      "Print the entities that have messages without a reply, those first whose oldest one waits longest. A message that " +
-        "waits may be being handled: only its runner knows."
+      "Print the entities that have messages without a reply, those first whose oldest one waits longest. A message " +
+        "that waits may be being handled: only its runner knows."
     ),
     Command.withExamples([
       { command: "flaredb actors entities --older-than 5m", description: "What is stuck" },
@@ -152,8 +152,9 @@ export const workflows = Command.make("workflows", {
       }))
   })).pipe(
     Command.withDescription(
-      "Print the executions of workflows. suspended: it waits for a deferred, a child or a resume; which one is not in the " +
-        "store. stopped: it failed and waits to be resumed. A sleep that the engine keeps in memory shows as running."
+      "Print the executions of workflows. suspended: it waits for a deferred, a child or a resume; which one is not " +
+        "in the store. stopped: it failed and waits to be resumed. A sleep that the engine keeps in memory shows as " +
+        "running."
     ),
     Command.withExamples([
       { command: "flaredb actors workflows --name Order", description: "All orders that are kept" }

@@ -26,7 +26,8 @@ export const migrate = Command.make("migrate", {
   from: Flag.String("from").pipe(
     Flag.withMetavar("URL"),
     Flag.withDescription(
-      "required, the PostgreSQL database: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Every user of this machine sees what is on a command line: the variable keeps it private (DATABASE_URL)"
+      "required, the PostgreSQL database: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Every user of this machine " +
+        "sees what is on a command line: the variable keeps it private (DATABASE_URL)"
     ),
     Flag.withFallbackConfig(Config.String("DATABASE_URL")),
     Flag.optional
@@ -44,7 +45,8 @@ export const migrate = Command.make("migrate", {
   ),
   keepProcessed: makeSwitch("keep-processed").pipe(
     Flag.withDescription(
-      "keep the messages that were processed for good, as SQL does; default as long as the runners keep theirs, from now on"
+      "keep the messages that were processed for good, as SQL does; default as long as the runners keep theirs, from " +
+        "now on"
     ),
     Flag.withDefault(false)
   ),
@@ -130,7 +132,8 @@ export const migrate = Command.make("migrate", {
     )
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription(
-      "Copy what Effect's services keep in PostgreSQL into FlareDB: messages and replies, queues, persisted rows, key values. The database is only read. Started again, it goes on where it was."
+      "Copy what Effect's services keep in PostgreSQL into FlareDB: messages and replies, queues, persisted rows, " +
+        "key values. The database is only read. Started again, it goes on where it was."
     ),
     Command.withExamples([
       {

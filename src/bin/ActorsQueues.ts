@@ -49,8 +49,8 @@ export const queues = Command.make(
       }))
 ).pipe(
   Command.withDescription(
-    "Print the persisted queues. abandoned: the consumer that had it is gone, and the next one takes it. done: ids that " +
-      "are kept until cleanup, so that they are not offered again. 100000+ is at least so many."
+    "Print the persisted queues. abandoned: the consumer that had it is gone, and the next one takes it. done: ids " +
+      "that are kept until cleanup, so that they are not offered again. 100000+ is at least so many."
   ),
   Command.withExamples([{ command: "flaredb actors queues", description: "How long each queue is" }])
 )
@@ -81,8 +81,8 @@ export const deadLetters = Command.make("dead-letters", {
       }))
   })).pipe(
     Command.withDescription(
-      "Print the elements of a queue that failed for good, the oldest first, each with the reason. --json has the element " +
-        "and the whole reason."
+      "Print the elements of a queue that failed for good, the oldest first, each with the reason. --json has the " +
+        "element and the whole reason."
     ),
     Command.withExamples([{
       command: "flaredb actors dead-letters mails",
@@ -175,8 +175,9 @@ export const retry = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Put dead letters back into their queue: consumers may take them at once, with all attempts anew. Their ids stay taken. " +
-      "Safe beside consumers and other such commands: of those that act on one element, one does."
+    "Put dead letters back into their queue: consumers may take them at once, with all attempts again. Their ids " +
+      "stay " +
+      "taken. Safe beside consumers and other such commands: of those that act on one element, one does."
   ),
   Command.withExamples([
     { command: "flaredb actors retry mails welcome/ada", description: "Try one mail again" },

@@ -59,8 +59,8 @@ export const shards = Command.make("shards", {
   shardsPerGroup: Flag.Int("shards-per-group").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(
-      "how many shards each group has, which only the runners know; when left out, shards that have neither an owner nor " +
-        "messages are not listed (SHARDS_PER_GROUP)"
+      "how many shards each group has, which only the runners know; when left out, shards that have neither an owner " +
+        "nor messages are not listed (SHARDS_PER_GROUP)"
     ),
     Flag.withFallbackConfig(Config.Int("SHARDS_PER_GROUP")),
     Flag.optional
@@ -85,12 +85,15 @@ export const shards = Command.make("shards", {
     yield* Output.line(`${all.length} shards, ${without.length} without owner`)
   })).pipe(
     Command.withDescription(
-      "Print the shards: who holds each, the fencing token of its lock, when the lock was last refreshed and when it ends, " +
-        "and the messages that have no reply. How long a runner has held a shard is not in the store."
+      "Print the shards: who holds each, the fencing token of its lock, when the lock was last refreshed and when it " +
+        "ends, and the messages that have no reply. How long a runner has held a shard is not in the store."
     ),
     Command.withExamples([
-      { command: "flaredb actors shards --without-owner", description: "Whose messages nobody handles" },
-      { command: "flaredb actors shards --shards-per-group 300", description: "Also shards that nobody holds or uses" }
+      { command: "flaredb actors shards --without-owner", description: "Whose messages no runner handles" },
+      {
+        command: "flaredb actors shards --shards-per-group 300",
+        description: "Also shards that no runner holds or uses"
+      }
     ])
   )
 

@@ -1,7 +1,7 @@
 /** The commands on the whole state: backup, restore, verify. */
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import type { NodeHash } from "../client/Backups.ts"
+import type { NodeHash } from "../client/NodeHashes.ts"
 import { Backups, layer as backupsLayer } from "../client/Backups.ts"
 import * as NodeConfig from "../FlareDbConfig.ts"
 import type { BackupContents } from "../storage/backup/BackupReader.ts"
@@ -41,7 +41,7 @@ const standardOutput = (file: string): Effect.Effect<BackupSink | undefined, Fai
   })
 }
 
-/** What came of a backup: on standard output, unless the backup is there. Then only who looks is told. */
+/** What came of a backup: on standard output, unless the backup is there. Then only on a terminal. */
 const report = (sink: BackupSink | undefined, text: string, flags: Parameters<typeof isShown>[0]) =>
   sink === undefined
     ? Output.lines(text)
@@ -66,9 +66,8 @@ const summary = (file: string, { header, totals }: BackupContents) => ({
 })
 
 const sentence = ({ header, totals }: BackupContents): string =>
-  `cluster ${header.clusterId} at revision ${header.revision} (log index ${header.index}, identity ${header.identity}), ${totals.rows} rows, ${
-    formatBytes(totals.bytes)
-  }, sha256 ${totals.digest}`
+  `cluster ${header.clusterId} at revision ${header.revision} (log index ${header.index}, identity ` +
+  `${header.identity}), ${totals.rows} rows, ${formatBytes(totals.bytes)}, sha256 ${totals.digest}`
 
 interface FromFlags {
   readonly file: string
@@ -83,7 +82,8 @@ interface FromFlags {
 const missing = (index: number, lastIndex: number): string =>
   lastIndex > index
     ? `not in it: log entries ${index + 1} to ${lastIndex} of this node, which it had not applied; ` +
-      "a stopped node cannot tell which of them were committed. Compare with the other nodes, and take the one that is furthest"
+      "a stopped node cannot tell which of them were committed. Compare with the other nodes, and take the one that " +
+      "is furthest"
     : "not in it: whatever this node had not received. Compare with the other nodes, and take the one that is furthest"
 
 const backupFrom = ({ file, force, from, json, progress: shown, replaced }: FromFlags) =>
@@ -152,7 +152,8 @@ export const backup = Command.make("backup", {
   )
 }).pipe(
   Command.withDescription(
-    "Save the whole state of a running cluster to a file: everything acknowledged before, at one moment. Writes go on meanwhile."
+    "Save the whole state of a running cluster to a file: everything acknowledged before, at one moment. Writes go " +
+      "on meanwhile."
   ),
   Command.withExamples([
     { command: "flaredb backup nightly.flaredb", description: "Back up the local cluster" },
@@ -197,7 +198,8 @@ export const restore = Command.make("restore", {
   Effect.gen(function*() {
     if (flags.file === "-") {
       return yield* wrongUsage(
-        "a backup is read twice, once to check all of it before anything is changed; save standard input to a file, and name that"
+        "a backup is read twice, once to check all of it before anything is changed; save standard input to a file, " +
+          "and name that"
       )
     }
     const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }, { checkOfBackup }] = yield* Effect
@@ -223,7 +225,8 @@ export const restore = Command.make("restore", {
     const clusterId = Option.getOrElse(flags.clusterId, () => restoredClusterId(checked))
     if (clusterId === checked.header.clusterId) {
       return yield* wrongUsage(
-        `--cluster-id ${clusterId} is the name of the cluster that was backed up; give the new cluster another one, so that nodes of the two never mix`
+        `--cluster-id ${clusterId} is the name of the cluster that was backed up; give the new cluster another one, ` +
+          "so that nodes of the two never mix"
       )
     }
     const config = yield* NodeConfig.make({
@@ -260,7 +263,8 @@ export const restore = Command.make("restore", {
       )
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription(
-      "Make the data directory of one node of a new cluster from a backup. The same file, restored for each node, makes the cluster."
+      "Make the data directory of one node of a new cluster from a backup. The same file, restored for each node, " +
+        "makes the cluster."
     ),
     Command.withExamples([
       { command: "flaredb restore nightly.flaredb --dry-run", description: "Check a backup" },
@@ -345,7 +349,8 @@ export const verify = Command.make("verify", { ...clientFlags, progress: progres
     })
   )).pipe(
     Command.withDescription(
-      "Compare the whole state of all nodes at one moment of the log; exit code 1 when one differs or could not be compared."
+      "Compare the whole state of all nodes at one moment of the log; exit code 1 when one differs or could not be " +
+        "compared."
     ),
     Command.withExamples([{ command: "flaredb verify", description: "Compare the nodes of the local cluster" }])
   )

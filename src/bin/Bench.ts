@@ -13,6 +13,7 @@ import { Progress } from "./bench/Progress.ts"
 import { legend, machine, resultTable } from "./bench/Report.ts"
 import { clientOf, keyOf, removeKeys } from "./bench/RunKeys.ts"
 import { withDefault } from "./DefaultValue.ts"
+import { durationFlag, formatDuration } from "./Duration.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, failureOf, wrongUsage } from "./Failure.ts"
 import * as Output from "./Output.ts"
@@ -88,6 +89,9 @@ export const measureAll = Effect.fnUntraced(function*(
   return results
 })
 
+/** Longest load before what is measured. */
+const maxWarmUpMs = 3_600_000
+
 export const bench = Command.make("bench", {
   nodes: Flag.String("nodes").pipe(
     Flag.withMetavar("ID=HOST:CLIENT:PEER:HTTP,…"),
@@ -104,11 +108,15 @@ export const bench = Command.make("bench", {
     withDefault("sizes of a value, with commas", "128,4096")
   ),
   seconds: Flag.Int("seconds").pipe(withDefault("measured seconds per point", 5)),
-  warmUp: Flag.Int("warm-up").pipe(
-    withDefault("seconds of load per point before that", 2)
+  warmUp: durationFlag("warm-up").pipe(
+    withDefault("load per point before that, at most 1h", 2_000, "2s")
   ),
-  heatUp: Flag.Int("heat-up").pipe(
-    withDefault("seconds of load before the first point; nodes that have just started get faster for half a minute", 4)
+  heatUp: durationFlag("heat-up").pipe(
+    withDefault(
+      "load before the first point, at most 1h; nodes that have just started get faster for half a minute",
+      4_000,
+      "4s"
+    )
   ),
   connections: Flag.Int("connections").pipe(
     Flag.withDescription("connections of the load; default 1 for one client, otherwise 8"),
@@ -129,12 +137,15 @@ export const bench = Command.make("bench", {
         ["seconds", flags.seconds, 1, 86_400],
         ["processes", flags.processes, 1, 64],
         ["keys", flags.keys, 1, 10_000_000],
-        ["connections", connections ?? 1, 1, 1_000],
-        ["warm-up", flags.warmUp, 0, 3_600],
-        ["heat-up", flags.heatUp, 0, 3_600]
+        ["connections", connections ?? 1, 1, 1_000]
       ] as const
     ) {
       if (value < least || value > most) return yield* wrongUsage(`--${name} ${value} is not from ${least} to ${most}`)
+    }
+    for (const [name, ms] of [["warm-up", flags.warmUp], ["heat-up", flags.heatUp]] as const) {
+      if (ms < 0 || ms > maxWarmUpMs) {
+        return yield* wrongUsage(`--${name} ${formatDuration(ms)} is not from 0ms to ${formatDuration(maxWarmUpMs)}`)
+      }
     }
     const plans = sizes.flatMap((valueBytes) =>
       wanted.flatMap((operation) =>
@@ -145,7 +156,7 @@ export const bench = Command.make("bench", {
           processes: flags.processes,
           valueBytes,
           keys: flags.keys,
-          warmUpMs: flags.warmUp * 1_000,
+          warmUpMs: flags.warmUp,
           measureMs: flags.seconds * 1_000
         }))
       )
@@ -162,13 +173,15 @@ export const bench = Command.make("bench", {
         `${machine()}; ${target.nodes.length} nodes${
           Option.isSome(flags.nodes) ? "" : " and the load on it"
         }, every write synced on a majority; ` +
-          `${flags.processes} load process(es), ${flags.keys} keys, ${flags.seconds} s per point after ${flags.warmUp} s of warm-up`
+          `${flags.processes} load process(es), ${flags.keys} keys, ${flags.seconds} s per point after ${
+            formatDuration(flags.warmUp)
+          } of warm-up`
       )
     }
     const shown = isShown({ json: flags.json, progress: flags.progress })
-    const progress = new Progress(plans.length + sizes.length, (flags.warmUp + flags.seconds + 1) * 1_000, shown)
+    const progress = new Progress(plans.length + sizes.length, flags.warmUp + (flags.seconds + 1) * 1_000, shown)
     const results = yield* Effect.ensuring(
-      measureAll(target, plans, flags.heatUp * 1_000, progress),
+      measureAll(target, plans, flags.heatUp, progress),
       Effect.sync(() => progress.close())
     )
     if (flags.json) { for (const result of results) yield* Output.json(result) }

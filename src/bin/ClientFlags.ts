@@ -30,7 +30,8 @@ export const clientFlags = {
   clusterIdentity: Flag.String("cluster-identity").pipe(
     Flag.withMetavar("IDENTITY"),
     Flag.withDescription(
-      "fail unless the cluster has this identity, as flaredb status shows it; default any. A script that keeps revisions or leases keeps it beside them (FLAREDB_CLUSTER_IDENTITY)"
+      "fail unless the cluster has this identity, as flaredb status shows it; default any. A script that keeps " +
+        "revisions or leases keeps it beside them (FLAREDB_CLUSTER_IDENTITY)"
     ),
     Flag.withFallbackConfig(Config.String("FLAREDB_CLUSTER_IDENTITY")),
     Flag.optional
@@ -54,8 +55,8 @@ export interface ClientFlags {
 }
 
 /**
- * Milliseconds for which a command tries again while every endpoint refuses connections. Long enough for a few attempts,
- * and short enough that a wrong endpoint is known within a second.
+ * Milliseconds for which a command tries again while every endpoint refuses connections. Long enough for a few
+ * attempts, and short enough that a wrong endpoint is known within a second.
  */
 export const refusedTimeoutMs = 300
 

@@ -16,7 +16,11 @@ export const parseDuration = (text: string): number => {
   if (ms !== undefined && Number.isSafeInteger(Math.round(ms)) && Math.abs(ms - Math.round(ms)) < 1e-6) {
     return Math.round(ms)
   }
-  throw new Error("a duration with its unit, in whole milliseconds: 500ms, 1.5s, 2m, 1h or 7d")
+  throw new Error(
+    unit === "" && Number(amount) > 0
+      ? `a duration with its unit: ${amount}s for seconds, ${amount}ms for milliseconds, or m, h or d`
+      : "a duration with its unit, in whole milliseconds: 500ms, 1.5s, 2m, 1h or 7d"
+  )
 }
 
 /** Milliseconds in the largest unit that writes them exactly enough: `1500` is `1.5s`, `90061000` is `1d1h1m1s`. */

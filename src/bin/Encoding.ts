@@ -51,7 +51,9 @@ const quotedLength = 60
 const quoted = (text: string): string =>
   JSON.stringify(text.length > quotedLength ? `${text.slice(0, quotedLength)}…` : text)
 
-/** Bytes of base64, of either alphabet, with or without padding; `undefined` when another text is as long and as good. */
+/**
+ * Bytes of base64, of either alphabet, with or without padding; `undefined` when another text is as long and as good.
+ */
 const bytesOfBase64 = (text: string): Uint8Array | undefined => {
   const [, digits = "", padding = ""] = /^([0-9A-Za-z+/_-]*)(={0,2})$/.exec(text) ?? [undefined, "!"]
   if (padding !== "" && text.length % 4 !== 0) return undefined

@@ -1,4 +1,7 @@
-/** How a command ends when it does not succeed: one line on standard error, and an exit code that scripts can tell apart. */
+/**
+ * How a command ends when it does not succeed: one line on standard error, and an exit code that scripts can tell
+ * apart.
+ */
 import { Data, Runtime } from "effect"
 
 /** 0 is success. */

@@ -1,4 +1,4 @@
-/** Ports that nobody listens on, found by listening on them once. */
+/** Ports that no process listens on, found by listening on them once. */
 import { Effect } from "effect"
 import { createServer } from "node:net"
 

@@ -1,4 +1,4 @@
-/** `flaredb help VERB`: what `flaredb VERB --help` prints, for whoever expects it there. */
+/** `flaredb help VERB`: what `flaredb VERB --help` prints, for users who expect it there. */
 import { Effect } from "effect"
 import { Argument, Command } from "effect/cli"
 import { version } from "../Version.ts"

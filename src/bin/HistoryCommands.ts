@@ -132,8 +132,8 @@ export const watch = Command.make("watch", {
     }
   })).pipe(
     Command.withDescription(
-      "Print every change of the keys with a prefix as it happens, each once and in order. Bytes that are no text are shown " +
-        "as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
+      "Print every change of the keys with a prefix as it happens, each once and in order. Bytes that are no text " +
+        "are shown as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
     ),
     Command.withExamples([
       { command: "flaredb watch users/", description: "Until Ctrl-C: revision, put or delete, key, value" },
@@ -145,7 +145,7 @@ export const watch = Command.make("watch", {
     ])
   )
 
-/** The first revision that history has, when it has not this one any more. */
+/** The first revision that history has, when that is not this one or one before it. */
 const historyAfter = (revision: number) =>
   Watch.use(({ notices }) =>
     // Any key will do: the watch ends as soon as it has begun.
@@ -159,32 +159,34 @@ const historyAfter = (revision: number) =>
 export const compact = Command.make("compact", {
   ...clientFlags,
   revision: Argument.Int("revision").pipe(
-    Argument.withDescription("the last revision to forget; the last one there is when left out"),
+    Argument.withDescription("the oldest revision to keep; the last one there is when left out"),
     Argument.optional
   )
 }, (flags) =>
   withClient(
     flags,
     Effect.gen(function*() {
-      const through = Option.isSome(flags.revision)
+      const kept = Option.isSome(flags.revision)
         ? flags.revision.value
         : (yield* KeyValue.use((kv) => kv.scan("", { limit: 1, keysOnly: true }))).revision
-      const oldest = through < 1 ? undefined : yield* historyAfter(through)
+      const begin = kept < 0 ? undefined : yield* historyAfter(Math.max(1, kept - 1))
+      // No revision comes before the first one.
+      const oldest = begin ?? (kept === 0 || kept === 1 ? 1 : undefined)
       if (oldest !== undefined) {
-        const gone = oldest - 1
         return yield* flags.json
-          ? Output.json({ revision: gone, already: true })
-          : Output.line(`history up to revision ${gone} was gone already; nothing changed`)
+          ? Output.json({ revision: oldest, already: true })
+          : Output.line(`history before revision ${oldest} was gone already; nothing changed`)
       }
-      const revision = yield* (yield* ClusterAdmin).compact(through)
-      yield* flags.json ? Output.json({ revision }) : Output.line(`history up to revision ${revision} is gone`)
+      const revision = yield* (yield* ClusterAdmin).compact(kept)
+      yield* flags.json ? Output.json({ revision }) : Output.line(`history before revision ${revision} is gone`)
     })
   )).pipe(
     Command.withDescription(
-      "Forget history, which watches read. No key changes. Nodes do it by themselves at their limits."
+      "Forget what history, which watches read, has before a revision. No key changes. Nodes do it by themselves at " +
+        "their limits."
     ),
     Command.withExamples([{
       command: "flaredb compact 1000",
-      description: "Nobody can watch from before revision 1001"
+      description: "Watches can begin at revision 1000, and at none before it"
     }])
   )

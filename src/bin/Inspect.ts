@@ -1,4 +1,7 @@
-/** The command that reads a stopped node's directory: what it holds, for whoever has to decide what to do with it. */
+/**
+ * The command that reads a stopped node's directory: what it holds, for an operator who has to decide what to do with
+ * it.
+ */
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { decodeIdentityEntry } from "../codec/ClusterIdentity.ts"
@@ -45,7 +48,7 @@ const text = (found: Inspection): string => {
     ["cluster", rest.clusterId],
     ["identity", rest.identity ?? "none applied yet"],
     ["node", `${rest.nodeId} of voters ${rest.voters.join(", ")}`],
-    ["term", `${rest.term}, vote for ${rest.votedFor === null ? "nobody" : `node ${rest.votedFor}`}`],
+    ["term", `${rest.term}, vote for ${rest.votedFor === null ? "no node" : `node ${rest.votedFor}`}`],
     ["log", rest.lastIndex < rest.firstIndex ? "empty" : `${rest.firstIndex} to ${rest.lastIndex}`],
     ["committed", `at least ${rest.commit}`],
     ["applied", `${point(applied)}, in ${rest.activeFamily}`],
@@ -75,13 +78,11 @@ const commandText = (command: KvCommand): string => {
     case "RevokeLease":
       return `revoke lease ${command.lease}`
     case "Compact":
-      return `compact history through revision ${command.revision}`
+      return `compact history through revision ${command.through}`
     case "OpenSession":
       return `open a session of ${command.ttlMs} ms`
     case "EndSession":
       return `end session ${command.session}`
-    case "KeepSession":
-      return "keep the session"
     case "CloseSession":
       return "close the session"
     case "Expire":

@@ -2,7 +2,7 @@
 
 /**
  * The first name that an object of `text`, which is JSON, has twice; JSON by itself keeps the last of them, so that
- * what stands under the others would be lost without a word.
+ * the values of the others would be lost without a word.
  */
 export const repeatedName = (text: string): string | undefined => {
   /** The names of each object that is open; `undefined` for a list. */

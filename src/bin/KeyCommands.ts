@@ -154,8 +154,8 @@ export const get = Command.make(
     })
 ).pipe(
   Command.withDescription(
-    "Print the value of a key; exit code 3 when it does not exist. Text gets a line end. Other bytes go to a pipe or a " +
-      "file as they are; a terminal shows them as (base64) and their base64."
+    "Print the value of a key; exit code 3 when it does not exist. Text gets a line end. Other bytes go to a pipe or " +
+      "a file as they are; a terminal shows them as (base64) and their base64."
   ),
   Command.withExamples([
     { command: "flaredb get greeting", description: "Print a value" },
@@ -212,8 +212,8 @@ export const del = Command.make(
     })
 ).pipe(
   Command.withDescription(
-    "Remove a key; exit code 3 when it does not exist. With --prefix, remove all keys that begin with it: more than one " +
-      "transaction may delete (10000 keys, 32 MiB) go in several, which are not of one moment."
+    "Remove a key; exit code 3 when it does not exist. With --prefix, remove all keys that begin with it: more than " +
+      "one transaction may delete (10000 keys, 32 MiB) go in several, which are not of one moment."
   ),
   Command.withExamples([
     { command: "flaredb delete greeting", description: "Remove a key" },

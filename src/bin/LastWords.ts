@@ -1,6 +1,6 @@
 /**
- * Why a process ended, from what it wrote to standard error last. A node writes log lines in JSON, and at its end an error
- * for people, which may have several lines; the runtime's own last words, when it crashes, are no JSON either.
+ * Why a process ended, from what it wrote to standard error last. A node writes log lines in JSON, and at its end an
+ * error for people, which may have several lines; the runtime's own last words, when it crashes, are no JSON either.
  */
 
 /** Lines that are kept. */

@@ -72,12 +72,12 @@ export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id
   const watch = Effect.gen(function*() {
     yield* output
     const exit = yield* Effect.exit(handle.exitCode)
-    // The last line of the log says why, and may still be on its way.
+    // The last line of the log says why, and may still be in the pipe.
     yield* Fiber.await(logged)
     const how = Exit.isSuccess(exit) ? `exit code ${exit.value}` : "a signal"
     const why = words.text()
     const log = `its log is ${logFile(options, id)}`
-    // Whoever waits for it to be ready reports its end.
+    // The wait for it to be ready reports its end.
     const early = yield* Deferred.fail(
       ready,
       new Failure({

@@ -165,12 +165,16 @@ export const lock = Command.make("lock", {
     )
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription(
-      "Run a command while holding a lock, and end with its exit code: 128 + n when signal n ended it, 127 when there is no " +
-        "such command, 126 when it cannot be run, 1 when the lock cannot be had or was lost. FLAREDB_LOCK_REVISION tells " +
-        "the command the fencing revision. It is stopped before the lock can be somebody else's."
+      "Run a command while holding a lock, and end with its exit code: 128 + n when signal n ended it, 127 when " +
+        "there is no such command, 126 when it cannot be run, 1 when the lock cannot be had or was lost. " +
+        "FLAREDB_LOCK_REVISION tells the command the fencing revision. It is stopped before the lock can be somebody " +
+        "else's."
     ),
     Command.withExamples([
       { command: "flaredb lock nightly -- ./report.sh", description: "Run a job on one machine at a time" },
-      { command: "flaredb lock nightly --no-wait -- ./report.sh", description: "Leave it to whoever runs it already" }
+      {
+        command: "flaredb lock nightly --no-wait -- ./report.sh",
+        description: "Leave it to the host that runs it already"
+      }
     ])
   )

@@ -9,7 +9,7 @@ import type { Failure } from "./Failure.ts"
 
 /**
  * Whether arguments ask for JSON. Read from the words themselves, because a command line that cannot be parsed is an
- * error too. What stands behind `--` belongs to another program.
+ * error too. What comes after `--` belongs to another program.
  */
 export const wantsJson = (args: ReadonlyArray<string>): boolean => {
   let wanted = false

@@ -1,4 +1,4 @@
-/** A backup of the data directory of a stopped node, for the day nothing leads and nobody can serve one. */
+/** A backup of the data directory of a stopped node, for the day on which no node can serve one. */
 import { Clock, Effect, Stream } from "effect"
 import { encodeBackupHeader } from "../codec/BackupFile.ts"
 import type { BackupHeader } from "../codec/BackupFile.ts"

@@ -22,7 +22,7 @@ export const lines = (text: string): Effect.Effect<void> => Console.log(printabl
 /** One JSON object on a line. */
 export const json = (value: unknown): Effect.Effect<void> => Console.log(printableJson(value))
 
-/** Bytes as they are. Returns once they were taken: whoever prints much has no more than this in memory. */
+/** Bytes as they are. Returns once they were taken: a command that prints much has no more than this in memory. */
 export const bytes = (chunk: string | Uint8Array): Effect.Effect<void> =>
   Effect.callback((resume) => {
     // When it fails, `StandardOutput.ts` ends the process.

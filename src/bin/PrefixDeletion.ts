@@ -38,7 +38,7 @@ const add = (first: PrefixDeletion, second: PrefixDeletion): PrefixDeletion => (
   transactions: first.transactions + second.transactions
 })
 
-/** Goes through the keys in their order, so it ends whoever puts more of them meanwhile. */
+/** Goes through the keys in their order, so it ends even when clients put more of them meanwhile. */
 const inPieces = Effect.fnUntraced(function*(kv: KeyValue["Service"], prefix: Data) {
   let done: PrefixDeletion = { deleted: 0, revision: 0, transactions: 0 }
   const piece = Effect.fnUntraced(function*(cursor: Uint8Array | undefined) {

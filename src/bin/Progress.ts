@@ -1,6 +1,6 @@
 /**
- * How far long work has come, on standard error: a bar that is drawn anew on a terminal. Elsewhere it is a line now and
- * then, for whoever asks for it: what a timer starts reports only what came of it.
+ * How far long work has come, on standard error: a bar that is redrawn on a terminal. Elsewhere it is a line now and
+ * then, with `--progress`: what a timer starts reports only what came of it.
  */
 import { Clock, Effect, Option } from "effect"
 import { Flag } from "effect/cli"

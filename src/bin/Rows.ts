@@ -80,85 +80,106 @@ export interface PutRowsOptions {
   readonly progress: Option.Option<boolean>
 }
 
-/** Puts the rows of standard input. Rows are put side by side, those of one key one after the other. */
-export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], options: PutRowsOptions) {
-  const { encodings, json, lease } = options
-  const progress = yield* makeProgress("put", { progress: options.progress, json })
-  let rows = 0
-  let revision = 0
-  let leased = 0
-  let isCut = false
+/** The rows of standard input that wait to be put, and what came of those before. */
+class RowPuts {
+  rows = 0
+  revision = 0
+  /** Rows that named a lease and were put without it. */
+  leased = 0
+  /** Whether the scan that printed the rows ended at its limit. */
+  isCut = false
   /** Why a row was not put: it says by itself how far that went. */
-  let refusal: Failure | undefined
-  let waiting: Array<Row> = []
-  let names = new Set<string>()
+  refusal: Failure | undefined
+  private readonly kv: KeyValue["Service"]
+  private readonly options: PutRowsOptions
+  private waiting: Array<Row> = []
+  private names = new Set<string>()
 
-  const flush = Effect.fnUntraced(function*() {
-    const batch = waiting
-    waiting = []
-    names = new Set()
+  constructor(kv: KeyValue["Service"], options: PutRowsOptions) {
+    this.kv = kv
+    this.options = options
+  }
+
+  /** Puts what waits, all at once. */
+  readonly flush = Effect.fnUntraced({ self: this }, function*(this: RowPuts) {
+    const batch = this.waiting
+    this.waiting = []
+    this.names = new Set()
+    const { lease } = this.options
     const results = yield* Effect.forEach(
       batch,
-      ({ key, value }) => Effect.result(kv.put(key, value, { lease })),
+      ({ key, value }) => Effect.result(this.kv.put(key, value, { lease })),
       { concurrency: "unbounded" }
     )
     for (const result of results) {
       if (Result.isFailure(result)) continue
-      rows += 1
-      revision = Math.max(revision, result.success.revision)
+      this.rows += 1
+      this.revision = Math.max(this.revision, result.success.revision)
     }
     const failing = results.findIndex(Result.isFailure)
     const row = batch[failing]
     const result = results[failing]
     if (row === undefined || result === undefined || Result.isSuccess(result)) return
-    refusal = at(
+    const last = batch[batch.length - 1]?.number
+    this.refusal = at(
       row.number,
       result.failure,
-      `; the lines before it were put, and perhaps some up to line ${batch[batch.length - 1]?.number}: ${
-        counted(rows, "row")
-      } in ` +
-        "all. Putting them again does no harm"
+      `; the lines before it were put, and perhaps some up to line ${last}: ${counted(this.rows, "row")} in all. ` +
+        "Putting them again does no harm"
     )
-    return yield* refusal
+    return yield* this.refusal
   })
 
-  const take = Effect.fnUntraced(function*(line: Line) {
+  private readonly take = Effect.fnUntraced({ self: this }, function*(this: RowPuts, line: Line) {
+    const { encodings, lease } = this.options
     const fields = yield* fieldsOf(line)
     if (isMore(fields)) {
-      isCut = true
+      this.isCut = true
       return
     }
     const key = yield* bytesOf(fields, "key", line.number, encodings.key)
     const value = yield* bytesOf(fields, "value", line.number, encodings.value)
-    if (typeof fields["lease"] === "number" && lease === undefined) leased += 1
-    if (waiting.length >= maxPuts || names.has(nameOf(key))) yield* flush()
-    waiting.push({ number: line.number, key, value })
-    names.add(nameOf(key))
+    if (typeof fields["lease"] === "number" && lease === undefined) this.leased += 1
+    if (this.waiting.length >= maxPuts || this.names.has(nameOf(key))) yield* this.flush()
+    this.waiting.push({ number: line.number, key, value })
+    this.names.add(nameOf(key))
   })
 
   /** A row that is wrong ends the command once those before it were put. */
-  const takeAll = Effect.fnUntraced(function*(lines: ReadonlyArray<Line>, bytesRead: number) {
+  readonly takeAll = Effect.fnUntraced({ self: this }, function*(this: RowPuts, lines: ReadonlyArray<Line>) {
     for (const line of lines) {
       if (line.text.trim() === "") continue
-      yield* Effect.catchTag(take(line), "Failure", (failure) => Effect.andThen(flush(), Effect.fail(failure)))
+      yield* Effect.catchTag(
+        this.take(line),
+        "Failure",
+        (failure) => Effect.andThen(this.flush(), Effect.fail(failure))
+      )
     }
-    yield* flush()
-    yield* progress.report(bytesRead, 0)
+    yield* this.flush()
   })
+}
 
+/** Puts the rows of standard input. Rows are put side by side, those of one key one after the other. */
+export const putRows = Effect.fnUntraced(function*(kv: KeyValue["Service"], options: PutRowsOptions) {
+  const { json } = options
+  const progress = yield* makeProgress("put", { progress: options.progress, json })
+  const puts = new RowPuts(kv, options)
+  const takeAll = (lines: ReadonlyArray<Line>, bytesRead: number) =>
+    Effect.andThen(puts.takeAll(lines), progress.report(bytesRead, 0))
   yield* forEachLines(maxLineBytes, takeAll).pipe(
     Effect.mapError((failure) =>
-      failure === refusal
+      failure === puts.refusal
         ? failure
-        : amended(failure, (line) => `${line}; the lines before it were put, ${counted(rows, "row")} in all`)
+        : amended(failure, (line) => `${line}; the lines before it were put, ${counted(puts.rows, "row")} in all`)
     ),
     Effect.onInterrupt(() =>
       Output.problem(
-        `flaredb: interrupted; ${counted(rows, "row")} put so far, and perhaps some of the next ${maxPuts}`
+        `flaredb: interrupted; ${counted(puts.rows, "row")} put so far, and perhaps some of the next ${maxPuts}`
       )
     ),
     Effect.ensuring(progress.end)
   )
+  const { isCut, leased, revision, rows } = puts
   if (leased > 0) {
     yield* Output.problem(`${leased} rows had a lease, and were put without one; --lease names one for all`)
   }

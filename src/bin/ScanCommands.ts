@@ -90,8 +90,8 @@ export const scan = Command.make("scan", {
   })).pipe(
     Command.withDescription(
       "Print all keys with a prefix in byte order, each with its value behind a tab. They are read a page at a time: " +
-        "what is written meanwhile may be in it or not, and a backup is of one moment. Bytes that are no text are shown " +
-        "as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
+        "what is written meanwhile may be in it or not, and a backup is of one moment. Bytes that are no text are " +
+        "shown as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
     ),
     Command.withExamples([
       { command: "flaredb scan users/", description: "All keys under users/" },

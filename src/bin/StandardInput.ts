@@ -21,8 +21,8 @@ const nullDevice = 0x103
 const forBoth = /^flags:\s+0[0-7]*2$/m
 
 /**
- * Why standard input holds nothing that was meant to be read, if so. Node reads a directory as if it were empty, and opens
- * /dev/null, for reading and writing, where a descriptor was closed.
+ * Why standard input holds nothing that was meant to be read, if so. Node reads a directory as if it were empty, and
+ * opens /dev/null, for reading and writing, where a descriptor was closed.
  */
 const nothingToRead = (): string | undefined => {
   try {
@@ -33,7 +33,7 @@ const nothingToRead = (): string | undefined => {
       ? "it is closed"
       : undefined
   } catch {
-    // Whoever reads it is told why.
+    // The reader gets the reason.
     return undefined
   }
 }

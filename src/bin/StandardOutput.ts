@@ -11,8 +11,8 @@ const brokenPipe = 141
 const problemOf = (error: NodeJS.ErrnoException): string =>
   `${
     errorText(failed(
-      `standard output cannot be written: ${error.message}; what was printed is not complete, and what was written to ` +
-        "the cluster stays written"
+      `standard output cannot be written: ${error.message}; what was printed is not complete, and what was written ` +
+        "to the cluster stays written"
     ))
   }\n`
 
@@ -28,10 +28,10 @@ const end = (exitCode: number): void => {
 
 /**
  * Ends the command when standard output fails: quietly when its reader has gone, and with the reason otherwise. A
- * process that serves goes on, whoever reads what it says.
+ * process that serves goes on, whether or not its output is read.
  */
 export const watchStandardOutput = (serves: boolean): void => {
-  // Unheard, it would end the process. Nobody is left to be told.
+  // Unheard, it would end the process. There is no reader left to report to.
   process.stderr.on("error", () => undefined)
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (serves) return

@@ -1,4 +1,4 @@
-/** The command that is a node: runs until it is told to stop, or has to. */
+/** The command that is a node: runs until it is stopped, or has to stop. */
 import { Config, Context, Effect, Layer, Option, References, Stdio, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { FlareDbConfig } from "../FlareDbConfig.ts"
@@ -9,7 +9,7 @@ import { failureOf } from "./Failure.ts"
 import { nodeConfig, nodeFlags } from "./NodeFlags.ts"
 import * as Output from "./Output.ts"
 
-/** Set by whoever started the node as its child: the node then stops when that process is gone. */
+/** Set by a process that started the node as its child: the node then stops when that process is gone. */
 export const stopWithParentVariable = "FLAREDB_STOP_WITH_PARENT"
 
 /** What a supervisor waits for on standard output, before anything else is printed there. */
@@ -113,8 +113,8 @@ export const start = Command.make("start", {
     Command.withExamples([
       { command: "flaredb start --node-id 1", description: "Node 1 of the local cluster, data in ./data/node-1" },
       {
-        command:
-          "flaredb start --node-id 2 --nodes 1=10.0.0.1:7001:7101:7201,2=10.0.0.2:7001:7101:7201,3=10.0.0.3:7001:7101:7201",
+        command: "flaredb start --node-id 2 --nodes " +
+          "1=10.0.0.1:7001:7101:7201,2=10.0.0.2:7001:7101:7201,3=10.0.0.3:7001:7101:7201",
         description: "Node 2 of a cluster on three machines"
       }
     ])

@@ -1,6 +1,6 @@
 /**
- * `flaredb txn`: a transaction in words. Conditions and operations are lists of words, given as text (words with blanks in
- * double quotes) or as JSON on standard input, where each is an array of strings.
+ * `flaredb txn`: a transaction in words. Conditions and operations are lists of words, given as text (words with blanks
+ * in double quotes) or as JSON on standard input, where each is an array of strings.
  */
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
@@ -171,7 +171,8 @@ const fromStandardInput = Effect.gen(function*() {
     return yield* wrongUsage("standard input is not UTF-8; write keys and values as base64, with --encoding base64")
   }
   const wrong = wrongUsage(
-    "standard input is no transaction; write {\"if\":[[\"missing\",\"k\"]],\"do\":[[\"put\",\"k\",\"v\"]],\"else\":[[\"get\",\"k\"]]}"
+    "standard input is no transaction; write " +
+      "{\"if\":[[\"missing\",\"k\"]],\"do\":[[\"put\",\"k\",\"v\"]],\"else\":[[\"get\",\"k\"]]}"
   )
   const parsed: unknown = yield* Effect.try({ try: () => JSON.parse(text), catch: () => wrong })
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return yield* wrong
@@ -260,8 +261,8 @@ export const txn = Command.make("txn", {
     yield* Output.jsonLines(printed)
   })).pipe(
     Command.withDescription(
-      "Compare keys, then do one list of operations or the other, all at one moment. In a clause, a word with blanks goes " +
-        "in double quotes, as in --do 'put KEY \"hello world\"', and an empty one is written \"\"."
+      "Compare keys, then do one list of operations or the other, all at one moment. In a clause, a word with blanks " +
+        "goes in double quotes, as in --do 'put KEY \"hello world\"', and an empty one is written \"\"."
     ),
     Command.withExamples([
       {

@@ -11,7 +11,7 @@ import * as Messages from "./Messages.ts"
 import { root } from "./Root.ts"
 import { endWithSuccess, watchStandardOutput } from "./StandardOutput.ts"
 
-// Whatever a command creates, a data directory or a backup, holds values: nobody else may read it.
+// Whatever a command creates, a data directory or a backup, holds values: no other user may read it.
 process.umask(0o077)
 
 /** A flag's value may come from a variable, and then the variable is what has to be changed. */
@@ -21,7 +21,7 @@ const usageProblem = ({ message }: { readonly message: string }): string => {
   return variable === null ? line : `the variable ${variable[2]} is wrong: expected ${variable[1]}`
 }
 
-/** Wrong usage is one line too; the help is there for whoever asks for it. */
+/** Wrong usage is one line too; the help comes only when it is asked for. */
 const presenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
@@ -40,10 +40,12 @@ const bugOf = (defect: unknown): Failure =>
     fields: {}
   })
 
-/** The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer. */
+/**
+ * The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer.
+ */
 const hasTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
 
-/** What stands behind `--` belongs to another program. */
+/** What comes after `--` belongs to another program. */
 const own = process.argv.includes("--") ? process.argv.slice(0, process.argv.indexOf("--")) : process.argv
 
 const asked = own.includes("--wizard") && !hasTerminal

@@ -1,53 +1,32 @@
 /** Backups of a cluster, and the comparison of its nodes' states. */
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Option, Random, Schedule, Scope, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
 import type { InvalidConfig } from "../FlareDbConfig.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Unavailable } from "../FlareDbError.ts"
-import { encodeCommand } from "../kv/Command.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import { resolve } from "./ClientOptions.ts"
 import { ClusterAdmin } from "./ClusterAdmin.ts"
 import type { CommandFailure } from "./Commands.ts"
 import { Commands } from "./Commands.ts"
-import { ConnectionLost } from "./Connection.ts"
+import type { ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 import { KnownCluster } from "./KnownCluster.ts"
+import type { HashedNodes, NodeHash, VerifyOptions } from "./NodeHashes.ts"
+import { nodeHashes } from "./NodeHashes.ts"
 import { expectedCluster } from "./RemoteClient.ts"
 import * as RemoteCommands from "./RemoteCommands.ts"
-import type { ConnectState } from "./StateConnection.ts"
 import * as StateConnection from "./StateConnection.ts"
-import type { HashStep, StateError } from "./StateRpcs.ts"
-import { timeoutProblem } from "./Timeout.ts"
+import type { StateError } from "./StateRpcs.ts"
 
 /** How a backup fails. */
 export type BackupFailure = StateError | ConnectionLost | WrongCluster
-
-/** The hash of a node's state, or why there is none. */
-export interface NodeHash {
-  readonly endpoint: string
-  readonly hash: Extract<HashStep, { readonly _tag: "Hashed" }> | undefined
-  /** Why there is no hash, in one line. */
-  readonly problem: string | undefined
-}
-
-export interface VerifyOptions {
-  /**
-   * A command that changes nothing, as the moment at which all nodes are compared. A `Checkpoint` of the key-value
-   * store unless given; a state machine of one's own needs one of its own.
-   */
-  readonly marker?: Uint8Array | undefined
-  /** Milliseconds that a node may take from that moment on. Default 300,000. */
-  readonly timeoutMs?: number | undefined
-  /** Told how far each node has come. */
-  readonly onStep?: (endpoint: string, step: HashStep) => Effect.Effect<void>
-}
 
 export class Backups extends Context.Service<Backups, {
   /**
    * The bytes of a backup of the cluster, header first, as `codec/BackupFile.ts` has them: everything that was
    * acknowledged before it began, and nothing half. One node serves all of it, a follower if there is one; when that
-   * node is lost on the way the stream fails. The node sends no faster than the bytes are taken, and gives up when
+   * node is lost in the middle the stream fails. The node sends no faster than the bytes are taken, and gives up when
    * they are not taken for a minute.
    */
   readonly download: Stream.Stream<Uint8Array, BackupFailure>
@@ -59,11 +38,7 @@ export class Backups extends Context.Service<Backups, {
   readonly hashes: (options?: VerifyOptions) => Effect.Effect<ReadonlyArray<NodeHash>, CommandFailure>
 }>()("flaredb/client/Backups") {}
 
-export interface BackupsOptions {
-  readonly endpoints: ReadonlyArray<Endpoint>
-  readonly connect: ConnectState
-  /** Milliseconds until a node has to be ready for the moment of a comparison. */
-  readonly attemptTimeoutMs: number
+export interface BackupsOptions extends HashedNodes {
   /** Milliseconds until a node has to begin a backup. */
   readonly requestTimeoutMs: number
 }
@@ -71,11 +46,8 @@ export interface BackupsOptions {
 /** Pause before all nodes are asked for a backup once more, in milliseconds. */
 const beginPauseMs = 200
 
-/** During an election nobody can tell what is acknowledged: the nodes are asked again. */
+/** During an election no node can tell what is acknowledged: the nodes are asked again. */
 const isElection = ({ _tag }: BackupFailure): boolean => _tag === "NotLeader" || _tag === "Unavailable"
-
-/** A random number that no other comparison has. */
-const newToken = Random.nextIntBetween(1, Number.MAX_SAFE_INTEGER)
 
 export const make = (
   { attemptTimeoutMs, connect, endpoints, requestTimeoutMs }: BackupsOptions,
@@ -133,74 +105,9 @@ export const make = (
     Effect.mapError(({ error }) => error)
   )
 
-  const hashOf = (
-    endpoint: Endpoint,
-    marker: Uint8Array,
-    armed: Deferred.Deferred<void>,
-    onStep: VerifyOptions["onStep"]
-  ): Effect.Effect<NodeHash> => {
-    const name = formatEndpoint(endpoint)
-    let hash: NodeHash["hash"]
-    const run = Effect.scoped(
-      Effect.flatMap(
-        connect(endpoint),
-        (connection) =>
-          Stream.runForEach(connection.hashState(marker), (step) =>
-            Effect.suspend(() => {
-              if (step._tag === "Armed") Deferred.doneUnsafe(armed, Exit.void)
-              if (step._tag === "Hashed") hash = step
-              return onStep === undefined ? Effect.void : onStep(name, step)
-            }))
-      )
-    )
-    return Effect.matchEffect(run, {
-      onSuccess: () =>
-        Effect.succeed<NodeHash>({ endpoint: name, hash, problem: hash === undefined ? "it sent no hash" : undefined }),
-      onFailure: (error) =>
-        Effect.succeed<NodeHash>({
-          endpoint: name,
-          hash: undefined,
-          problem: error instanceof ConnectionLost ? error.reason : error.message
-        })
-    }).pipe(
-      // Whatever becomes of it, nobody waits for it any more.
-      Effect.ensuring(Effect.sync(() => Deferred.doneUnsafe(armed, Exit.void)))
-    )
-  }
-
-  const hashes = Effect.fnUntraced(function*(options: VerifyOptions = {}) {
-    const { onStep, timeoutMs = 300_000 } = options
-    const problem = timeoutProblem(timeoutMs)
-    if (problem !== undefined) return yield* Effect.fail(problem)
-    const marker = options.marker ?? encodeCommand({ _tag: "Checkpoint", token: yield* newToken })
-    const missing = (endpoint: Endpoint, problem: string): NodeHash => ({
-      endpoint: formatEndpoint(endpoint),
-      hash: undefined,
-      problem
-    })
-    const nodes = yield* Effect.forEach(endpoints, (endpoint) =>
-      Effect.gen(function*() {
-        const armed = yield* Deferred.make<void>()
-        return { endpoint, armed, fiber: yield* Effect.forkScoped(hashOf(endpoint, marker, armed, onStep)) }
-      }))
-    const ready = yield* Effect.forEach(
-      nodes,
-      ({ armed }) => Effect.map(Effect.timeoutOption(Deferred.await(armed), attemptTimeoutMs), Option.isSome),
-      { concurrency: "unbounded" }
-    )
-    yield* commands.write(marker, { repeatable: true })
-    return yield* Effect.forEach(nodes, ({ endpoint, fiber }, i) =>
-      ready[i] !== true
-        ? Effect.succeed(missing(endpoint, `not ready within ${attemptTimeoutMs} ms`))
-        : Effect.timeoutOrElse(Fiber.join(fiber), {
-          duration: timeoutMs,
-          orElse: () => Effect.succeed(missing(endpoint, `no hash within ${timeoutMs} ms; is it far behind?`))
-        }), { concurrency: "unbounded" })
-  })
-
   return Backups.of({
     download: Stream.unwrap(begin),
-    hashes: (options) => Effect.scoped(hashes(options))
+    hashes: (options) => Effect.scoped(nodeHashes({ attemptTimeoutMs, connect, endpoints }, commands, options))
   })
 }
 

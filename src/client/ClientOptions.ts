@@ -13,7 +13,7 @@ export interface ClientOptions {
   readonly clusterIdentity?: string | undefined
   /**
    * What this client is called where operators see it (`flaredb session list`): up to 64 letters, digits, dots, dashes
-   * or underscores. Nobody proves it. Default empty.
+   * or underscores. It is not verified. Default empty.
    */
   readonly name?: string | undefined
   /**

@@ -46,7 +46,7 @@ const Match = Schema.Struct({
   state: Schema.Literals(["probe", "replicate", "snapshot"])
 })
 
-/** The state as a whole on its way to or from a peer; `estimatedBytes` says about how much it will be. */
+/** A snapshot in transfer to or from a peer; `estimatedBytes` says about how much it will be. */
 const Transfer = Schema.Struct({ peer: Schema.Natural, bytes: Schema.Natural, estimatedBytes: Schema.Natural })
 
 /** What a node knows about its link to a peer. */
@@ -79,7 +79,7 @@ export const NodeReport = Schema.Struct({
   /** At a leader: how far each follower is known to be. */
   matches: Schema.Array(Match),
   sending: Schema.Array(Transfer),
-  /** `null` when no state is on its way to this node. */
+  /** `null` when no snapshot is in transfer to this node. */
   receiving: Schema.NullOr(Transfer),
   peers: Schema.Array(Peer),
   /** What the node waits for before it can serve, in words; `null` when it can. */

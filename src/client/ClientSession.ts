@@ -1,6 +1,6 @@
 /**
  * The client's side of exactly once: numbers its writes, so that one that is sent again takes effect once, whatever was
- * lost on the way and whoever leads by then. (Raft §8, thesis §6.3)
+ * lost, and whichever node leads by then. (Raft §8, thesis §6.3)
  *
  * - A session is opened with the first write, and again with the first write after it has ended. An idle one is not
  * kept alive:
@@ -9,7 +9,7 @@
  * client
  *   needs no answer any more, because the caller has it, or has given up; they forget those.
  * - A write that is refused because its session has ended goes into a new session only if no node may have carried it
- *   out: all it met so far was refused or not sent. Otherwise nobody can know any more, and the caller is told
+ *   out: all it met so far was refused or not sent. Otherwise there is no way left to know, and the caller gets
  *   `SessionExpired`.
  */
 import { Deferred, Effect } from "effect"
@@ -17,7 +17,7 @@ import type { Scope } from "effect"
 import { SessionExpired } from "../FlareDbError.ts"
 import type { SessionStamp } from "../kv/Command.ts"
 import { noSession, stampCommand } from "../kv/Command.ts"
-import type { PipelineError } from "./Pipeline.ts"
+import type { PipelineError } from "./PipelineOptions.ts"
 import type { Operation } from "./Operation.ts"
 import type { OpenedSession } from "./SessionOpening.ts"
 
@@ -106,7 +106,7 @@ export class ClientSession {
     return !this.waiting
   }
 
-  /** An operation has its answer, or nobody waits for it any more. */
+  /** An operation has its answer, or its caller does not wait for it any more. */
   settled(): void {
     if (!this.waiting || this.isFull) return
     this.waiting = false

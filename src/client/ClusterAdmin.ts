@@ -9,9 +9,10 @@ import { ConnectionLost } from "./Connection.ts"
 import type { ConnectionPool } from "./ConnectionPool.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
+import { countProblem } from "../kv/Limits.ts"
 import type { SessionRow } from "../kv/Reply.ts"
 import type { ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
-import { unexpected } from "./Requests.ts"
+import { invalid, unexpected } from "./Requests.ts"
 
 /** What one node answered, or why it did not. */
 export interface NodeAnswer {
@@ -39,8 +40,9 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly transferLeader: (target?: number) => Effect.Effect<number, InvalidArgument | Unavailable | WrongCluster>
 
   /**
-   * Forgets the history up to and including `revision`, or up to the last one there is, and returns that revision. No
-   * key changes; nobody can watch from there any more. The nodes do so by themselves as their limits on history say.
+   * Forgets the history before `revision`, or before the last one there is, and returns that revision. No key changes.
+   * A watch can still begin at `revision`, and at none before it. The nodes do so by themselves as their limits on
+   * history say. Fails with `InvalidArgument` when the store has no such revision yet.
    */
   readonly compact: (revision?: number) => Effect.Effect<number, WriteFailure>
 
@@ -48,7 +50,7 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly sessions: (options?: SessionsOptions) => Effect.Effect<SessionPage, ReadFailure>
 
   /**
-   * Ends a session, whoever has it. Its client is told `SessionExpired` for a write whose outcome it does not know, and
+   * Ends a session of any client. Its client gets `SessionExpired` for a write whose outcome it does not know, and
    * opens another session for the next one. Fails with `InvalidArgument` when there is no such session.
    */
   readonly endSession: (session: number) => Effect.Effect<void, WriteFailure>
@@ -79,11 +81,11 @@ const leaderOf = (answers: ReadonlyArray<NodeAnswer>): NodeAnswer & { readonly r
   return leader
 }
 
-export const make = (
+/** Asks a node where it stands. */
+const answerOf = (
   client: ResolvedClientOptions,
-  pool: ConnectionPool,
-  requests: Requests
-): ClusterAdmin["Service"] => {
+  pool: ConnectionPool
+): (endpoint: Endpoint) => Effect.Effect<NodeAnswer> => {
   const askOnce = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost | WrongCluster> =>
     Effect.flatMap(pool.reach(endpoint), (connection) =>
       connection.status.pipe(
@@ -100,21 +102,78 @@ export const make = (
   const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost | WrongCluster> =>
     Effect.catchTag(askOnce(endpoint), "ConnectionLost", (lost) => lost.sent ? Effect.fail(lost) : askOnce(endpoint))
 
-  const answer = (endpoint: Endpoint): Effect.Effect<NodeAnswer> =>
+  return (endpoint) =>
     Effect.map(Effect.exit(ask(endpoint)), (exit) => ({
       endpoint: formatEndpoint(endpoint),
       report: Exit.isSuccess(exit) ? exit.value : undefined,
       problem: Exit.isSuccess(exit) ? undefined : problemOf(exit.cause),
       wrongCluster: Exit.isSuccess(exit) ? undefined : wrongClusterOf(exit.cause)
     }))
+}
 
-  const status = Effect.forEach(client.endpoints, answer, { concurrency: "unbounded" })
+/** What a look at every node came to when none of them is of the client's cluster. */
+const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | undefined =>
+  answers.some(({ report }) => report !== undefined)
+    ? undefined
+    : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster
 
-  /** What a look at every node came to when none of them is of the client's cluster. */
-  const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | undefined =>
-    answers.some(({ report }) => report !== undefined)
-      ? undefined
-      : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster
+const transferLeadership = Effect.fnUntraced(function*(
+  client: ResolvedClientOptions,
+  pool: ConnectionPool,
+  status: ClusterAdmin["Service"]["status"],
+  target: number | undefined
+) {
+  const answers = yield* status
+  const leader = leaderOf(answers)
+  if (leader === undefined) {
+    const wrong = misdirected(answers)
+    if (wrong !== undefined) return yield* wrong
+    return yield* new Unavailable({
+      reason: `no node leads; ${
+        answers.map(({ endpoint, problem, report }) => `${endpoint}: ${problem ?? report?.role}`).join("; ")
+      }`
+    })
+  }
+  const { nodeId, voters } = leader.report
+  if (target !== undefined && !voters.includes(target)) {
+    return yield* new InvalidArgument({
+      field: "target",
+      problem: `${target} is none of the voters ${voters.join(", ")}`
+    })
+  }
+  if (target === nodeId) return nodeId
+  if (voters.length === 1) {
+    return yield* new InvalidArgument({
+      field: "target",
+      problem: `node ${nodeId} is the only voter, so no other can lead`
+    })
+  }
+  const endpoint = client.endpoints.find((known) => formatEndpoint(known) === leader.endpoint) as Endpoint
+  yield* Effect.flatMap(pool.get(endpoint), (connection) => connection.transferLeader(target)).pipe(
+    Effect.mapError((error) => error._tag === "WrongCluster" ? error : new Unavailable({ reason: error.message }))
+  )
+  const moved = Effect.flatMap(status, (now) => {
+    const next = leaderOf(now)?.report.nodeId
+    return next === undefined || next === nodeId ? Effect.fail("still") : Effect.succeed(next)
+  })
+  return yield* Effect.retry(moved, Schedule.spaced(20)).pipe(
+    within(
+      client.requestTimeoutMs,
+      () =>
+        new Unavailable({
+          reason: `node ${nodeId} still leads after ${client.requestTimeoutMs} ms; is the target up and caught up?`
+        })
+    ),
+    Effect.mapError((error) => error instanceof Unavailable ? error : new Unavailable({ reason: error }))
+  )
+})
+
+export const make = (
+  client: ResolvedClientOptions,
+  pool: ConnectionPool,
+  requests: Requests
+): ClusterAdmin["Service"] => {
+  const status = Effect.forEach(client.endpoints, answerOf(client, pool), { concurrency: "unbounded" })
 
   const meet = Effect.flatMap(
     status,
@@ -140,64 +199,33 @@ export const make = (
       })
   )
 
-  const transferLeader = Effect.fnUntraced(function*(target?: number) {
-    const answers = yield* status
-    const leader = leaderOf(answers)
-    if (leader === undefined) {
-      const wrong = misdirected(answers)
-      if (wrong !== undefined) return yield* wrong
-      return yield* new Unavailable({
-        reason: `no node leads; ${
-          answers.map(({ endpoint, problem, report }) => `${endpoint}: ${problem ?? report?.role}`).join("; ")
-        }`
-      })
-    }
-    const { nodeId, voters } = leader.report
-    if (target !== undefined && !voters.includes(target)) {
-      return yield* new InvalidArgument({
-        field: "target",
-        problem: `${target} is none of the voters ${voters.join(", ")}`
-      })
-    }
-    if (target === nodeId) return nodeId
-    if (voters.length === 1) {
-      return yield* new InvalidArgument({
-        field: "target",
-        problem: `node ${nodeId} is the only voter, so no other can lead`
-      })
-    }
-    const endpoint = client.endpoints.find((known) => formatEndpoint(known) === leader.endpoint) as Endpoint
-    yield* Effect.flatMap(pool.get(endpoint), (connection) => connection.transferLeader(target)).pipe(
-      Effect.mapError((error) => error._tag === "WrongCluster" ? error : new Unavailable({ reason: error.message }))
-    )
-    const moved = Effect.flatMap(status, (now) => {
-      const next = leaderOf(now)?.report.nodeId
-      return next === undefined || next === nodeId ? Effect.fail("still") : Effect.succeed(next)
-    })
-    return yield* Effect.retry(moved, Schedule.spaced(20)).pipe(
-      within(
-        client.requestTimeoutMs,
-        () =>
-          new Unavailable({
-            reason: `node ${nodeId} still leads after ${client.requestTimeoutMs} ms; is the target up and caught up?`
-          })
-      ),
-      Effect.mapError((error) => error instanceof Unavailable ? error : new Unavailable({ reason: error }))
-    )
-  })
+  const transferLeader = (target?: number) => transferLeadership(client, pool, status, target)
 
   /** The last revision, which any read tells. */
   const lastRevision = Effect.map(
     // It names no lease.
-    Effect.catchTag(requests.read({ _tag: "Get", key: Uint8Array.of(0) }, undefined), "LeaseNotFound", Effect.die),
+    Effect.catchTag(
+      requests.read({ _tag: "Get", key: Uint8Array.of(0) }, { consistency: "linearizable" }),
+      "LeaseNotFound",
+      Effect.die
+    ),
     (reply) => reply.revision
   )
 
-  const compact = (revision?: number) =>
-    Effect.flatMap(
-      revision === undefined ? lastRevision : Effect.succeed(revision),
-      (through) => Effect.as(requests.writeRepeatable({ _tag: "Compact", revision: through }, undefined), through)
-    )
+  const compact = Effect.fnUntraced(function*(revision?: number) {
+    const problem = countProblem(revision ?? 0, "revision")
+    if (problem !== undefined) return yield* invalid(problem)
+    const last = yield* lastRevision
+    const oldest = revision ?? last
+    if (oldest > last) {
+      return yield* new InvalidArgument({
+        field: "revision",
+        problem: `${oldest} is ahead of the store's revision ${last}`
+      })
+    }
+    yield* requests.writeRepeatable({ _tag: "Compact", through: Math.max(0, oldest - 1) }, undefined)
+    return oldest
+  })
 
   const sessions: ClusterAdmin["Service"]["sessions"] = (options) => {
     const query = { _tag: "Sessions", after: options?.after ?? 0, limit: options?.limit ?? defaultSessionPage } as const

@@ -18,7 +18,7 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
   readonly reason: string
   /** Whether the node may have received what was asked of it. */
   readonly sent: boolean
-  /** Whether the system said at once that nobody listens there, or that there is no such host. */
+  /** Whether the system said at once that no process listens there, or that there is no such host. */
   readonly refused?: boolean
 }> {
   override get message() {
@@ -40,7 +40,7 @@ export interface WatchRequest {
 export interface WatchPart {
   /** What changed, in order, each revision whole; empty when nothing did. */
   readonly revisions: ReadonlyArray<Revision>
-  /** Everything up to this revision is told by now. */
+  /** Everything up to this revision was sent by now. */
   readonly through: number
 }
 

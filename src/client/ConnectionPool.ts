@@ -1,5 +1,5 @@
 /**
- * One connection to each node, opened when first asked for and opened anew after it was lost. No connection is given
+ * One connection to each node, opened when first asked for and opened again after it was lost. No connection is given
  * out before its node has said that it is of the client's cluster.
  */
 import { Deferred, Effect, Exit, Scope } from "effect"

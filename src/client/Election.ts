@@ -1,6 +1,6 @@
 /**
- * Elections among the processes of a service: one leads, the others wait for their turn, and everybody can see who leads
- * and what it says. A leader leads for as long as its lease is, with the caveats of a lock (`Lock.ts`).
+ * Elections among the processes of a service: one leads, the others wait for their turn, and everybody can see who
+ * leads and what it says. A leader leads for as long as its lease is, with the caveats of a lock (`Lock.ts`).
  */
 import { Context, Effect, Option, Stream } from "effect"
 import type { Scope } from "effect"
@@ -54,7 +54,7 @@ export class Elections extends Context.Service<Elections, {
     options?: CampaignOptions
   ) => Effect.Effect<Leadership, LineFailure, Scope.Scope>
 
-  /** Who leads now; `None` when nobody campaigns. */
+  /** Who leads now; `None` when no process campaigns. */
   readonly leader: (election: string, options?: ReadOptions) => Effect.Effect<Option.Option<Leader>, ReadFailure>
 
   /** Who leads, and then every change of that or of what the leader proclaims. */

@@ -14,7 +14,10 @@ interface Turn {
 export class KeyTurns {
   private readonly turns = new Map<string, Turn>()
 
-  /** Runs `work` when nobody else in this process works on `key`; fails with `onLate` when that takes longer than `waitMs`. */
+  /**
+   * Runs `work` when nothing else in this process works on `key`; fails with `onLate` when that takes longer than
+   * `waitMs`.
+   */
   take<A, E, R, E2>(
     key: Uint8Array,
     waitMs: number,

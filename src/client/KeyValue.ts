@@ -13,7 +13,7 @@ import { onlyReads } from "../kv/Transaction.ts"
 import type { Data } from "./Entry.ts"
 import { bytesOf, KeyValueEntry } from "./Entry.ts"
 import { KeyTurns } from "./KeyTurns.ts"
-import type { OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
+import type { Answer, OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
 import { invalid, unexpected } from "./Requests.ts"
 import { timeLeft, timeoutProblem } from "./Timeout.ts"
 import type { DeleteResult, Ops, PutResult, Txn, TxnResult } from "./Txn.ts"
@@ -47,7 +47,9 @@ export interface PutOptions extends OperationOptions {
   readonly lease?: number | undefined
 }
 
-/** `consistency` and `readFrom` are for transactions that only read. One that may write is decided on the latest state. */
+/**
+ * `consistency` and `readFrom` are for transactions that only read. One that may write is decided on the latest state.
+ */
 export type TransactOptions = ReadOptions
 
 export interface ModifyOptions extends PutOptions {
@@ -98,10 +100,10 @@ export class KeyValue extends Context.Service<KeyValue, {
   ) => Effect.Effect<TxnResult<Do, Else>, WriteFailure>
 
   /**
-   * Replaces the value of a key by a function of it, whoever else writes to the key meanwhile: the key is read, `change`
-   * says what it shall hold, and that is written if the key is still as it was read; if not, all of it is done again, at
-   * most `attempts` times and within the deadline. `change` may be called several times; it returns the new value, or
-   * `undefined` for "the key shall not exist", or an effect of either.
+   * Replaces the value of a key by a function of it, even when others write to the key meanwhile: the key is read,
+   * `change` says what it shall hold, and that is written if the key is still as it was read; if not, all of it is done
+   * again, at most `attempts` times and within the deadline. `change` may be called several times; it returns the new
+   * value, or `undefined` for "the key shall not exist", or an effect of either.
    */
   readonly modify: <E = never, R = never>(
     key: Data,
@@ -118,6 +120,83 @@ const defaultAttempts = 100
 /** The longest pause after a conflict of `modify`, in milliseconds. It grows up to there, and its length is random. */
 const longestConflictPauseMs = 64
 
+/** Has a query answered that is not about a lease. */
+type Read = (query: Query, options: ReadOptions | undefined) => Effect.Effect<Answer, ReadFailure>
+
+const scanOver = (read: Read): KeyValue["Service"]["scan"] => (prefix, options) => {
+  const reverse = options?.reverse ?? false
+  const range = pageRange(
+    bytesOf(prefix),
+    options?.cursor === undefined ? undefined : bytesOf(options.cursor),
+    reverse
+  )
+  if (range instanceof InvalidArgument) return Effect.fail(range)
+  const query: Query = {
+    _tag: "Scan",
+    range,
+    limit: options?.limit ?? defaultScanLimit,
+    keysOnly: options?.keysOnly ?? false,
+    reverse
+  }
+  return Effect.map(read(query, options), (reply) => {
+    if (reply._tag !== "ScanReply") throw unexpected(reply)
+    const entries = reply.rows.map((row) => new KeyValueEntry(row.key, row.record))
+    return { entries, cursor: reply.more ? entries[entries.length - 1]?.key : undefined, revision: reply.revision }
+  })
+}
+
+const transactOver = (requests: Requests): KeyValue["Service"]["transact"] => (txn, options) => {
+  const transaction = transactionOf(txn)
+  const answered = onlyReads(transaction)
+    ? requests.read({ _tag: "Transact", transaction }, options)
+    : requests.write({ _tag: "Transact", transaction }, options)
+  return Effect.flatMap(answered, (reply) => {
+    if (reply._tag === "DigestReply") {
+      const { revision, succeeded } = reply
+      return Effect.fail(new ResultsNotKept({ revision, succeeded }))
+    }
+    if (reply._tag !== "TransactionReply") throw unexpected(reply)
+    return Effect.succeed(resultOf(txn, reply))
+  })
+}
+
+/** Reads a key and writes what `change` makes of it, until no other write came in between. */
+const modifyKey = Effect.fnUntraced(function*<E, R>(
+  { get, transact }: Pick<KeyValue["Service"], "get" | "transact">,
+  key: Uint8Array,
+  change: (current: Option.Option<KeyValueEntry>) => Data | undefined | Effect.Effect<Data | undefined, E, R>,
+  options: ModifyOptions | undefined,
+  deadlineMs: number
+) {
+  const clock = yield* Clock.Clock
+  const left = () => ({ timeoutMs: timeLeft(deadlineMs, monotonicMsOf(clock)) })
+  const attempts = options?.attempts ?? defaultAttempts
+  let previous = yield* get(key, left())
+  for (let attempt = 1;; attempt++) {
+    const changed = change(previous)
+    const next = Effect.isEffect(changed) ? yield* changed : changed
+    const value = next === undefined ? undefined : bytesOf(next)
+    const swap = transact({
+      if: [Compare.modRevision(key).equals(Option.isSome(previous) ? previous.value.modRevision : 0)],
+      do: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease: options?.lease })],
+      else: [Op.get(key)]
+    }, left())
+    const { results, revision, succeeded } = yield* Effect.catchTag(
+      swap,
+      "ResultsNotKept",
+      // Only what the key held can have been too large to keep. It is read again.
+      () => Effect.map(get(key, left()), (found) => ({ succeeded: false, revision: 0, results: [found] } as const))
+    )
+    if (succeeded) return { revision, previous, value } satisfies ModifyResult
+    if (attempt >= attempts || monotonicMsOf(clock) >= deadlineMs) {
+      return yield* conflict(key, attempt)
+    }
+    previous = results[0]
+    // Others in this process wait for their turn; this one gives way to other processes.
+    yield* Effect.sleep(yield* Random.nextIntBetween(0, Math.min(2 ** attempt, longestConflictPauseMs)))
+  }
+})
+
 /** The service over requests. */
 export const make = (requests: Requests): KeyValue["Service"] => {
   const turns = new KeyTurns()
@@ -126,77 +205,9 @@ export const make = (requests: Requests): KeyValue["Service"] => {
     // Only questions about a lease are answered by it.
     Effect.catchTag(requests.read(query, options), "LeaseNotFound", (error) => Effect.die(error))
 
-  const scan: KeyValue["Service"]["scan"] = (prefix, options) => {
-    const reverse = options?.reverse ?? false
-    const range = pageRange(
-      bytesOf(prefix),
-      options?.cursor === undefined ? undefined : bytesOf(options.cursor),
-      reverse
-    )
-    if (range instanceof InvalidArgument) return Effect.fail(range)
-    const query: Query = {
-      _tag: "Scan",
-      range,
-      limit: options?.limit ?? defaultScanLimit,
-      keysOnly: options?.keysOnly ?? false,
-      reverse
-    }
-    return Effect.map(read(query, options), (reply) => {
-      if (reply._tag !== "ScanReply") throw unexpected(reply)
-      const entries = reply.rows.map((row) => new KeyValueEntry(row.key, row.record))
-      return { entries, cursor: reply.more ? entries[entries.length - 1]?.key : undefined, revision: reply.revision }
-    })
-  }
+  const scan = scanOver(read)
 
-  const transact: KeyValue["Service"]["transact"] = (txn, options) => {
-    const transaction = transactionOf(txn)
-    const answered = onlyReads(transaction)
-      ? requests.read({ _tag: "Transact", transaction }, options)
-      : requests.write({ _tag: "Transact", transaction }, options)
-    return Effect.flatMap(answered, (reply) => {
-      if (reply._tag === "DigestReply") {
-        const { revision, succeeded } = reply
-        return Effect.fail(new ResultsNotKept({ revision, succeeded }))
-      }
-      if (reply._tag !== "TransactionReply") throw unexpected(reply)
-      return Effect.succeed(resultOf(txn, reply))
-    })
-  }
-
-  const modify = Effect.fnUntraced(function*<E, R>(
-    key: Uint8Array,
-    change: (current: Option.Option<KeyValueEntry>) => Data | undefined | Effect.Effect<Data | undefined, E, R>,
-    options: ModifyOptions | undefined,
-    deadlineMs: number
-  ) {
-    const clock = yield* Clock.Clock
-    const left = () => ({ timeoutMs: timeLeft(deadlineMs, monotonicMsOf(clock)) })
-    const attempts = options?.attempts ?? defaultAttempts
-    let previous = yield* get(key, left())
-    for (let attempt = 1;; attempt++) {
-      const changed = change(previous)
-      const next = Effect.isEffect(changed) ? yield* changed : changed
-      const value = next === undefined ? undefined : bytesOf(next)
-      const swap = transact({
-        if: [Compare.modRevision(key).equals(Option.isSome(previous) ? previous.value.modRevision : 0)],
-        do: [value === undefined ? Op.delete(key) : Op.put(key, value, { lease: options?.lease })],
-        else: [Op.get(key)]
-      }, left())
-      const { results, revision, succeeded } = yield* Effect.catchTag(
-        swap,
-        "ResultsNotKept",
-        // Only what the key held can have been too large to keep. It is read again.
-        () => Effect.map(get(key, left()), (found) => ({ succeeded: false, revision: 0, results: [found] } as const))
-      )
-      if (succeeded) return { revision, previous, value } satisfies ModifyResult
-      if (attempt >= attempts || monotonicMsOf(clock) >= deadlineMs) {
-        return yield* conflict(key, attempt)
-      }
-      previous = results[0]
-      // Others in this process wait for their turn; this one gives way to other processes.
-      yield* Effect.sleep(yield* Random.nextIntBetween(0, Math.min(2 ** attempt, longestConflictPauseMs)))
-    }
-  })
+  const transact = transactOver(requests)
 
   const get: KeyValue["Service"]["get"] = (key, options) => {
     const bytes = bytesOf(key)
@@ -256,7 +267,12 @@ export const make = (requests: Requests): KeyValue["Service"] => {
       return Effect.flatMap(
         monotonicMs,
         (nowMs) =>
-          turns.take(bytes, timeoutMs, () => conflict(bytes, 0), modify(bytes, change, options, nowMs + timeoutMs))
+          turns.take(
+            bytes,
+            timeoutMs,
+            () => conflict(bytes, 0),
+            modifyKey({ get, transact }, bytes, change, options, nowMs + timeoutMs)
+          )
       )
     }
   })

@@ -1,6 +1,6 @@
 /**
- * The cluster that a client keeps to: the first one that it met, or the one it was told to expect. What a client holds
- * (sessions, leases, locks, positions of watches) belongs to one history and means nothing in another, so every
+ * The cluster that a client keeps to: the first one that it met, or the one it was configured to expect. What a client
+ * holds (sessions, leases, locks, positions of watches) belongs to one history and means nothing in another, so every
  * connection is checked here before it is used.
  */
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"

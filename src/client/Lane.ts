@@ -12,7 +12,7 @@ export interface LaneOptions<Failure> {
   /** Calls that may be in flight. */
   readonly maxCalls: number
   readonly sizes: CallSizes
-  /** Whether another call may be sent now. Whoever says no wakes the lane later. */
+  /** Whether another call may be sent now. After a no, the lane has to be woken later. */
   readonly hasRoom: () => boolean
   /** Runs a task when this go of the program ends. */
   readonly microtask: (task: () => void) => void

@@ -1,6 +1,6 @@
 /**
  * Leases: times to live that keys can be attached to. A lease that is not kept alive ends, and its keys are deleted
- * with it, in one revision. Their time is the log's: it stands still while nobody leads, and what is left of it is the
+ * with it, in one revision. Their time is the log's: it stands still while no node leads, and what is left of it is the
  * same under the next leader.
  */
 import { Clock, Context, Deferred, Effect } from "effect"
@@ -50,7 +50,7 @@ export class Leases extends Context.Service<Leases, {
   /** Grants a lease of 1,000 to 2,592,000,000 milliseconds (30 days). */
   readonly grant: (ttlMs: number, options?: OperationOptions) => Effect.Effect<Lease, WriteFailure>
 
-  /** Starts a lease's time anew, once. */
+  /** Restarts a lease's time, once. */
   readonly keepAlive: (lease: number, options?: OperationOptions) => Effect.Effect<Lease, WriteFailure>
 
   /** Keeps a lease alive for as long as the scope lives. It is not revoked afterwards. */
@@ -83,6 +83,55 @@ const leaseOf = (reply: Answer): Lease => {
   return { id: reply.lease, ttlMs: reply.ttlMs }
 }
 
+/** Keeps a lease alive that was alive at `aliveMs`, until it is lost. */
+const keepOn = Effect.fnUntraced(function*(
+  keepAlive: Leases["Service"]["keepAlive"],
+  { id, ttlMs }: Lease,
+  aliveMs: number,
+  confirmed: (atMs: number) => void
+) {
+  const clock = yield* Clock.Clock
+  let confirmedMs = aliveMs
+  for (;;) {
+    yield* Effect.sleep(ttlMs / keepAlivesPerTtl)
+    for (;;) {
+      const sentMs = monotonicMsOf(clock)
+      const leftMs = confirmedMs + ttlMs - sentMs
+      if (leftMs <= 0) return new LeaseLost({ lease: id, reason: "unconfirmed" })
+      const kept = yield* Effect.result(
+        keepAlive(id, { timeoutMs: timeLeft(Math.min(leftMs, Math.floor(ttlMs / keepAlivesPerTtl)), 0) })
+      )
+      if (kept._tag === "Success") {
+        // Its time began again when the leader took the command, which was not before it was sent.
+        confirmedMs = sentMs
+        confirmed(sentMs)
+        break
+      }
+      if (kept.failure._tag === "WrongCluster") return new LeaseLost({ lease: id, reason: "wrong-cluster" })
+      if (kept.failure._tag === "LeaseNotFound") return new LeaseLost({ lease: id, reason: "ended" })
+      yield* Effect.sleep(Math.min(retryMs, leftMs))
+    }
+  }
+})
+
+/** A lease that is kept alive in the background for as long as the scope lives. */
+const hold = Effect.fnUntraced(function*(keepAlive: Leases["Service"]["keepAlive"], lease: Lease, aliveMs: number) {
+  const lost = yield* Deferred.make<never, LeaseLost>()
+  let endsMs = aliveMs + lease.ttlMs
+  const keeping = keepOn(keepAlive, lease, aliveMs, (atMs) => {
+    endsMs = atMs + lease.ttlMs
+  })
+  yield* Effect.forkScoped(Effect.flatMap(keeping, (error) => {
+    endsMs = Number.NEGATIVE_INFINITY
+    return Deferred.fail(lost, error)
+  }))
+  return {
+    ...lease,
+    lost: Deferred.await(lost),
+    remainingMs: Effect.map(monotonicMs, (nowMs) => Math.max(0, endsMs - nowMs))
+  } satisfies HeldLease
+})
+
 export const make = (requests: Requests): Leases["Service"] => {
   const grant: Leases["Service"]["grant"] = (ttlMs, options) =>
     Effect.map(requests.write({ _tag: "GrantLease", ttlMs }, options), leaseOf)
@@ -97,53 +146,6 @@ export const make = (requests: Requests): Leases["Service"] => {
       return reply.deleted
     })
 
-  /** Keeps a lease alive that was alive at `aliveMs`, until it is lost. */
-  const keepOn = Effect.fnUntraced(function*(
-    { id, ttlMs }: Lease,
-    aliveMs: number,
-    confirmed: (atMs: number) => void
-  ) {
-    const clock = yield* Clock.Clock
-    let confirmedMs = aliveMs
-    for (;;) {
-      yield* Effect.sleep(ttlMs / keepAlivesPerTtl)
-      for (;;) {
-        const sentMs = monotonicMsOf(clock)
-        const leftMs = confirmedMs + ttlMs - sentMs
-        if (leftMs <= 0) return new LeaseLost({ lease: id, reason: "unconfirmed" })
-        const kept = yield* Effect.result(
-          keepAlive(id, { timeoutMs: timeLeft(Math.min(leftMs, Math.floor(ttlMs / keepAlivesPerTtl)), 0) })
-        )
-        if (kept._tag === "Success") {
-          // Its time began anew when the leader took the command, which was not before it was sent.
-          confirmedMs = sentMs
-          confirmed(sentMs)
-          break
-        }
-        if (kept.failure._tag === "WrongCluster") return new LeaseLost({ lease: id, reason: "wrong-cluster" })
-        if (kept.failure._tag === "LeaseNotFound") return new LeaseLost({ lease: id, reason: "ended" })
-        yield* Effect.sleep(Math.min(retryMs, leftMs))
-      }
-    }
-  })
-
-  const held = Effect.fnUntraced(function*(lease: Lease, aliveMs: number) {
-    const lost = yield* Deferred.make<never, LeaseLost>()
-    let endsMs = aliveMs + lease.ttlMs
-    const keeping = keepOn(lease, aliveMs, (atMs) => {
-      endsMs = atMs + lease.ttlMs
-    })
-    yield* Effect.forkScoped(Effect.flatMap(keeping, (error) => {
-      endsMs = Number.NEGATIVE_INFINITY
-      return Deferred.fail(lost, error)
-    }))
-    return {
-      ...lease,
-      lost: Deferred.await(lost),
-      remainingMs: Effect.map(monotonicMs, (nowMs) => Math.max(0, endsMs - nowMs))
-    } satisfies HeldLease
-  })
-
   return Leases.of({
     grant,
     keepAlive,
@@ -151,14 +153,14 @@ export const make = (requests: Requests): Leases["Service"] => {
     hold: (id) =>
       Effect.flatMap(
         monotonicMs,
-        (sentMs) => Effect.flatMap(keepAlive(id), (lease) => held(lease, sentMs))
+        (sentMs) => Effect.flatMap(keepAlive(id), (lease) => hold(keepAlive, lease, sentMs))
       ),
     scoped: (ttlMs) =>
       Effect.flatMap(monotonicMs, (sentMs) =>
         Effect.flatMap(
           // Its end by time is what remains when the revocation fails.
           Effect.acquireRelease(grant(ttlMs), ({ id }) => Effect.ignore(revoke(id, { timeoutMs: ttlMs }))),
-          (lease) => held(lease, sentMs)
+          (lease) => hold(keepAlive, lease, sentMs)
         )),
     timeToLive: (lease, options) =>
       Effect.map(requests.read({ _tag: "LeaseKeys", lease }, options), (reply) => {

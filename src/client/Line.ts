@@ -73,7 +73,7 @@ export class Line {
 
   /**
    * Takes a place at the end, for as long as the scope lives and the lease with it, and carries `then` out. Leaves the
-   * line at once when that fails or is interrupted: nobody shall wait for somebody who does not wait any more.
+   * line at once when that fails or is interrupted: others must not wait for a process that does not wait any more.
    */
   enter<A, E>(
     value: Data,
@@ -127,8 +127,8 @@ export class Line {
   }
 
   /**
-   * Waits until a place is the head of the line; fails when its lease is lost before. `onWait` is carried out once, when
-   * there is somebody to wait for.
+   * Waits until a place is the head of the line; fails when its lease is lost before. `onWait` is carried out once,
+   * when there is somebody to wait for.
    */
   readonly untilHead = (place: Place, onWait: OnWait | undefined): Effect.Effect<void, LineFailure> => {
     const wait = (told: boolean): Effect.Effect<void, LineFailure> =>
@@ -142,7 +142,7 @@ export class Line {
     return Effect.raceFirst(wait(false), place.lease.lost)
   }
 
-  /** The key of whoever is at the head, with its value. */
+  /** The key of the process at the head, with its value. */
   headOf(options: ReadOptions | undefined): Effect.Effect<Option.Option<KeyValueEntry>, ReadFailure> {
     return Effect.flatMap(this.entriesOf(options), (entries) => {
       let head: KeyValueEntry | undefined
@@ -191,7 +191,7 @@ export class Line {
           : watch.changes({ key }, { fromRevision: txn.revision + 1, only: "deletes" }).pipe(
             Stream.take(1),
             Stream.runDrain,
-            // It was so long ago that nobody knows any more: it is looked up again.
+            // It was so long ago that history is gone: it is looked up again.
             Effect.catchTag(["Compacted", "FutureRevision"], () => this.untilGone(key))
           )
     )

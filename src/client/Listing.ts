@@ -1,7 +1,7 @@
 /**
- * The keys of one or more prefixes as they were at one moment, from pages of several: the changes between the first page and the
- * last are watched and carried out on what the pages said. It is what makes "list, then watch" miss nothing and repeat
- * nothing.
+ * The keys of one or more prefixes as they were at one moment, from pages of several: the changes between the first
+ * page and the last are watched and carried out on what the pages said. It is what makes "list, then watch" miss
+ * nothing and repeat nothing.
  */
 import { Data as Errors, Effect } from "effect"
 import { prefixRange } from "../kv/KeyRange.ts"
@@ -30,7 +30,7 @@ export class Listing {
   /** The first page's revision at the latest, and the last one's: pages of several prefixes are in no order. */
   private readonly earliest: number
   private readonly revision: number
-  /** By key; `undefined` once it was told. */
+  /** By key; `undefined` once it was emitted. */
   private entries: Map<string, KeyValueEntry> | undefined
 
   constructor(pages: ReadonlyArray<PageEnd>, entries: ReadonlyArray<KeyValueEntry>) {

@@ -1,10 +1,10 @@
 /**
  * Locks between processes: one holder at a time, first come first served.
  *
- * A lock is held for as long as its lease is. A holder that is stopped, cut off or slow loses it without taking part, and
- * learns of that after the fact, so a lock alone protects nothing that such a holder still does. What it writes to this
- * store it can make depend on the lock: `held` is a condition for transactions. What it does elsewhere has to be refused
- * there by `revision`, which is higher for each later holder. `docs/locks.md` has examples.
+ * A lock is held for as long as its lease is. A holder that is stopped, cut off or slow loses it without taking part,
+ * and learns of that after the fact, so a lock alone protects nothing that such a holder still does. What it writes to
+ * this store it can make depend on the lock: `held` is a condition for transactions. What it does elsewhere has to be
+ * refused there by `revision`, which is higher for each later holder. `docs/locks.md` has examples.
  */
 import { Context, Effect, Option } from "effect"
 import type { Scope } from "effect"
@@ -17,8 +17,8 @@ import type { Compare } from "./Txn.ts"
 
 export interface LockOptions {
   /**
-   * Milliseconds that the lock outlives its holder when that ends without a word, and that a holder may be cut off without
-   * losing it. Default 10,000, at least 1,000.
+   * Milliseconds that the lock outlives its holder when that ends without a word, and that a holder may be cut off
+   * without losing it. Default 10,000, at least 1,000.
    */
   readonly ttlMs?: number | undefined
   /** Who holds it, for people who look: the value of the lock's key. Default empty. */
@@ -57,8 +57,8 @@ export type LockFailure = LineFailure
 
 export class Locks extends Context.Service<Locks, {
   /**
-   * Waits for the lock and holds it for as long as the scope lives. It tells of its loss by `lost`, and interrupts nobody:
-   * race what depends on it against that, or use `withLock`.
+   * Waits for the lock and holds it for as long as the scope lives. It tells of its loss by `lost`, and interrupts
+   * no work: race what depends on it against that, or use `withLock`.
    */
   readonly acquire: (name: string, options?: LockOptions) => Effect.Effect<HeldLock, LockFailure, Scope.Scope>
 

@@ -1,7 +1,7 @@
 /**
- * A copy in memory of the keys under some prefixes. It lists them, then watches, and lists them anew when it was away
- * for so long that history is gone. It knows up to which revision it has seen everything, so that whoever has read
- * something else can wait until the copy is at least as recent.
+ * A copy in memory of the keys under some prefixes. It lists them, then watches, and lists them again when it was away
+ * for so long that history is gone. It knows up to which revision it has seen everything, so that a caller that has
+ * read something else can wait until the copy is at least as recent.
  *
  * It holds at most `maxBytes`; beyond that it ends with `MirrorFull`.
  */
@@ -179,7 +179,7 @@ export class Mirror {
           }}
         this.options.onUpdate?.(update)
         this.sees(update.revision)
-        // Whoever waits goes on at once, and is to find what `onUpdate` made of the list.
+        // A caller that waits goes on at once, and is to find what `onUpdate` made of the list.
         this.listed.openUnsafe()
       }
       if (this.held > this.maxBytes) return Effect.fail(new MirrorFull({ bytes: this.held, maxBytes: this.maxBytes }))
@@ -207,7 +207,7 @@ export class Mirror {
   }
 
   private sees(revision: number): void {
-    // A list made anew is never older: its pages were read after what was seen before.
+    // A new list is never older: its pages were read after what was seen before.
     this.through = Math.max(this.through, revision)
     for (const waiter of this.waiters) {
       if (waiter.revision <= this.through) Deferred.doneUnsafe(waiter.seen, Exit.void)

@@ -1,4 +1,4 @@
-/** One operation of a caller, from its call to its answer: answered exactly once, whoever is first. */
+/** One operation of a caller, from its call to its answer: answered exactly once, by whichever comes first. */
 import type { Limited } from "./Deadlines.ts"
 
 const noBytes = new Uint8Array(0)
@@ -35,7 +35,7 @@ export class Operation<Failure> implements Limited {
   readonly deadlineMs: number
   /** Its place in a session, once it has one. */
   place: Place | undefined
-  /** Whether it is to be stamped anew before it is sent again. */
+  /** Whether it is to be stamped again before it is sent again. */
   stale = false
   /** The last reason why it had to be tried again, for the message when time runs out. */
   lastFailure: Failure | undefined

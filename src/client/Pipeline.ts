@@ -4,22 +4,21 @@
  * at the node that leads, until its deadline; what is not says so.
  */
 import { Cause, Effect, Exit, Option } from "effect"
-import type { ReadError, WriteError } from "../FlareDbError.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
-import { decodeReply, refusalOf } from "../kv/Reply.ts"
+import { decodeReply, refusalOf } from "../kv/ReplyCodec.ts"
+import type { Ended } from "./Attempt.ts"
+import { Attempt } from "./Attempt.ts"
 import { CallSizes } from "./CallSizes.ts"
 import { maxBatchOperations } from "./ClientRpcs.ts"
-import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { ClientSession } from "./ClientSession.ts"
 import type { Connection, ConnectionLost, Done } from "./Connection.ts"
-import type { ConnectionPool } from "./ConnectionPool.ts"
-import type { Deadlines, Limited } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "./Endpoint.ts"
 import { Lane } from "./Lane.ts"
 import type { Submitter } from "./Operation.ts"
 import { Operation } from "./Operation.ts"
+import type { NodeFailure, PipelineError, PipelineOptions } from "./PipelineOptions.ts"
 import type { Router } from "./Router.ts"
 import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
@@ -33,78 +32,13 @@ const repeatCalls = 2
 /** Calls in flight whose answers are expected to be large. Every node carries out what such writes read. */
 const heavyCalls = { read: 2, write: 1, "repeatable write": 1 } as const
 
-/** The limits on kept replies. Whoever is refused by them says how far it has its answers, and asks again. */
+/** The limits on kept replies. A client refused by them says how far it has its answers, and asks again. */
 const replyLimits: ReadonlySet<string> = new Set(["maxSessionReplies", "maxSessionReplyBytes", "maxKeptReplyBytes"])
 
 /** Pause after a node was overloaded, in milliseconds. */
 const overloadedPauseMs = 20
 
-/** How a node may fail an operation. */
-type NodeFailure = ReadError | WriteError
-
-/** What a caller may learn. */
-export type PipelineError =
-  | Exclude<WriteError, { readonly _tag: "NotLeader" | "Fatal" }>
-  | SessionExpired
-  | WrongCluster
-
-export interface PipelineOptions {
-  readonly client: ResolvedClientOptions
-  readonly pool: ConnectionPool
-  /** Which node to ask. Pipelines that ask the same node share it. */
-  readonly router: Router
-  /** Those of all pipelines of the client. */
-  readonly deadlines: Deadlines
-  /** The clock of deadlines. */
-  readonly nowMs: () => number
-  /**
-   * Whether an operation may be repeated although it may have been carried out, and what it means when it is given up.
-   */
-  readonly kind: "read" | "write" | "repeatable write"
-  /** Numbers the operations, which makes each of them repeatable for as long as the session lives. */
-  readonly session?: ClientSession | undefined
-  readonly call: (connection: Connection, operations: ReadonlyArray<Uint8Array>, done: Done<NodeFailure>) => void
-  readonly microtask: (task: () => void) => void
-  /** Runs what is seldom and takes its time, for as long as the client is there. */
-  readonly fork: (work: Effect.Effect<void>) => void
-}
-
 type Op = Operation<PipelineError>
-
-/** Told when a call needs its place in a lane no more. */
-type Ended = () => void
-
-/** One call to a node, until it is answered or its time is over. */
-class Attempt implements Limited {
-  readonly endpoint: Endpoint
-  readonly connection: Connection
-  readonly batch: ReadonlyArray<Op>
-  readonly deadlineMs: number
-  readonly ended: Ended
-  /** Whether its time was over before its answer came. */
-  isLate = false
-  private readonly onLate: (attempt: Attempt) => void
-
-  constructor(
-    { batch, connection, deadlineMs, ended, endpoint }: Pick<
-      Attempt,
-      "endpoint" | "connection" | "batch" | "deadlineMs" | "ended"
-    >,
-    onLate: (attempt: Attempt) => void
-  ) {
-    this.endpoint = endpoint
-    this.connection = connection
-    this.batch = batch
-    this.deadlineMs = deadlineMs
-    this.ended = ended
-    this.onLate = onLate
-  }
-
-  expire(): void {
-    this.isLate = true
-    this.onLate(this)
-  }
-}
 
 export class Pipeline implements Submitter<PipelineError> {
   private readonly options: PipelineOptions
@@ -207,14 +141,14 @@ export class Pipeline implements Submitter<PipelineError> {
     const { call, client, deadlines, nowMs, session } = this.options
     // It may have ended while the connection was opened.
     if (session?.isOpen === false) return this.repeat(open, 0, ended)
-    // Nor is anything sent whose caller was told meanwhile that it was not.
+    // Nor is anything sent whose caller has the answer meanwhile that it was not.
     const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.stamp(open)
     if (batch.length === 0) return ended()
     for (const operation of batch) operation.send()
     const deadlineMs = nowMs() + client.attemptTimeoutMs
     const attempt = new Attempt({ endpoint, connection, batch, deadlineMs, ended }, this.late)
     deadlines.add(attempt)
-    // An answer that comes late is still an answer, when nobody waits for the call any more.
+    // An answer that comes late is still an answer, when the call has been given up.
     call(connection, batch.map((operation) => operation.bytes), (exit) => {
       deadlines.remove(attempt)
       this.answered(attempt, exit)
@@ -341,7 +275,7 @@ export class Pipeline implements Submitter<PipelineError> {
       case "overloaded": {
         const refused = decodeReply(reply)
         if (refused._tag !== "RefusedReply" || !replyLimits.has(refused.field)) return false
-        // Not carried out. It says anew how far the client has its answers, so that the store can forget some.
+        // Not carried out. It says again how far the client has its answers, so that the store can forget some.
         operation.stale = true
         const { current, field, maximum } = refused
         operation.lastFailure = new Overloaded({ limit: field, current, maximum })

@@ -13,7 +13,7 @@ import { Deadlines } from "./Deadlines.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { beginningWith } from "./Endpoint.ts"
 import { Microtask } from "./Microtask.ts"
-import type { PipelineOptions } from "./Pipeline.ts"
+import type { PipelineOptions } from "./PipelineOptions.ts"
 import { Pipeline } from "./Pipeline.ts"
 import { Router } from "./Router.ts"
 import { openSession } from "./SessionOpening.ts"
@@ -51,7 +51,7 @@ export const make: (
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const deadlines = new Deadlines()
   const all: Array<Pipeline> = []
-  // Whoever waits when the client closes is told what is known, instead of being left to wait.
+  // A caller that waits when the client closes gets what is known, instead of being left to wait.
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       for (const pipeline of all) pipeline.close()

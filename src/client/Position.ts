@@ -11,7 +11,7 @@ import { InvalidArgument } from "../FlareDbError.ts"
 export class Position {
   /** The identity of the cluster. */
   readonly cluster: ClusterIdentity
-  /** Everything up to and including this revision was told; 0 for nothing. */
+  /** Everything up to and including this revision was received; 0 for nothing. */
   readonly revision: number
 
   constructor(cluster: ClusterIdentity, revision: number) {

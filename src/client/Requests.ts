@@ -1,5 +1,5 @@
 /**
- * Commands and queries of the key-value store on their way through the pipelines: checked before they are sent, and
+ * Commands and queries of the key-value store, and the pipelines that carry them: checked before they are sent, and
  * what the store refused becomes an error.
  */
 import { Effect } from "effect"
@@ -12,7 +12,7 @@ import { maxPageBytesOf } from "../kv/Limits.ts"
 import type { Query } from "../kv/Query.ts"
 import { encodeQuery, queryProblem } from "../kv/Query.ts"
 import type { RefusedReply, Reply } from "../kv/Reply.ts"
-import { decodeReply } from "../kv/Reply.ts"
+import { decodeReply } from "../kv/ReplyCodec.ts"
 import { maxAnswerBytes, transactionSizeProblem } from "../kv/Transaction.ts"
 import type { Consistency, ReadFrom } from "./Connection.ts"
 import type { Pipeline } from "./Pipeline.ts"
@@ -44,14 +44,14 @@ export interface OperationOptions {
 
 export interface ReadOptions extends OperationOptions {
   /**
-   * `linearizable` sees every write that was acknowledged before the read began. `stale` answers from whatever a node has
-   * applied: cheaper, and arbitrarily old when that node is cut off. The client's `consistency` when absent.
+   * `linearizable` sees every write that was acknowledged before the read began. `stale` answers from whatever a node
+   * has applied: cheaper, and arbitrarily old when that node is cut off. The client's `consistency` when absent.
    */
   readonly consistency?: Consistency | undefined
   /**
-   * `leader`: only the node that leads answers. `any`: whichever node the client reaches first, in the order of its endpoints;
-   * a follower asks the leader how far it has to be, waits until it is, and answers itself. The client's `readFrom`
-   * when absent.
+   * `leader`: only the node that leads answers. `any`: whichever node the client reaches first, in the order of its
+   * endpoints; a follower asks the leader how far it has to be, waits until it is, and answers itself. The client's
+   * `readFrom` when absent.
    */
   readonly readFrom?: ReadFrom | undefined
 }
@@ -117,7 +117,10 @@ export class Requests {
   }
 }
 
-/** Most bytes that something may be answered with, when that may be many; 0 for what is answered by little or by one value. */
+/**
+ * Most bytes that something may be answered with, when that may be many; 0 for what is answered by little or by one
+ * value.
+ */
 const mostAnswered = (asked: Command | Query): number => {
   switch (asked._tag) {
     case "Scan":

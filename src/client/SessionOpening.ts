@@ -4,8 +4,9 @@ import { randomBytes } from "node:crypto"
 import { Overloaded, Unavailable } from "../FlareDbError.ts"
 import { encodeCommand } from "../kv/Command.ts"
 import { secretBytes } from "../kv/Limits.ts"
-import { decodeReply } from "../kv/Reply.ts"
-import type { Pipeline, PipelineError } from "./Pipeline.ts"
+import { decodeReply } from "../kv/ReplyCodec.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import type { PipelineError } from "./PipelineOptions.ts"
 
 /** A session that was opened, with what proves that its commands are this client's. */
 export interface OpenedSession {

@@ -1,6 +1,7 @@
 /**
  * What operators ask of a node's whole state: to have it sent, and to have it hashed. Both are streams that the asker
- * pulls; what a node holds for one ends with the connection. They share the client port with `ClientRpcs.ts`, on connections of their own.
+ * pulls; what a node holds for one ends with the connection. They share the client port with `ClientRpcs.ts`, on
+ * connections of their own.
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -46,8 +47,8 @@ const RpcError = Schema.Union([StateError, NoHello])
 
 export class StateRpcs extends RpcGroup.make(
   /**
-   * The bytes of a backup file (`codec/BackupFile.ts`), header first, in pieces of at most 256 KiB: the state as it was when
-   * everything acknowledged before the call was applied.
+   * The bytes of a backup file (`codec/BackupFile.ts`), header first, in pieces of at most 256 KiB: the state as it was
+   * when everything acknowledged before the call was applied.
    */
   Rpc.make("Backup", { success: Schema.Uint8Array, error: RpcError, stream: true }),
   /** The hash of the state right behind the next command with these very bytes. */

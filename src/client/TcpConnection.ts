@@ -1,5 +1,7 @@
 /** A {@link Connection} over TCP. Operations are encoded once, and hundreds of them travel in one call. */
 import { Cause, Effect, Exit, Option, Schema } from "effect"
+import type { RpcClient, RpcGroup } from "effect/rpc"
+import type { RpcClientError } from "effect/rpc/RpcClientError"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { parseIdentity } from "../codec/ClusterIdentity.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
@@ -7,15 +9,13 @@ import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 import { WatchError } from "../FlareDbError.ts"
 import { decodeRevisions } from "../kv/History.ts"
 import { encodeRanges } from "../kv/KeyRanges.ts"
-import { describeFailure, isRefusedConnection } from "../rpc/CallFailure.ts"
 import { within } from "../rpc/Deadline.ts"
 import { connectDirect } from "../rpc/TcpClient.ts"
 import { clientShapes } from "./CallShapes.ts"
 import type { Welcome } from "./ClientRpcs.ts"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "./ClientRpcs.ts"
-import type { ClusterInfo, Connect, Connection, NodeWatch } from "./Connection.ts"
-import { ConnectionLost } from "./Connection.ts"
-import { formatEndpoint } from "./Endpoint.ts"
+import type { ClusterInfo, Connect, Connection, ConnectionLost, NodeWatch } from "./Connection.ts"
+import { Losses } from "./Losses.ts"
 
 export interface TcpConnectionOptions {
   /** Milliseconds until an attempt to connect is given up. */
@@ -43,20 +43,79 @@ const resultsOf = <Failure>(
   return results
 }
 
+/** The calls of a client on one connection. */
+type Calls = RpcClient.RpcClient<RpcGroup.Rpcs<typeof ClientRpcs>, RpcClientError>
+
+/** Makes a call on a connection, unless that is known to be closed: then the node certainly did not receive it. */
+type WhileOpen = <A, E>(call: () => Effect.Effect<A, E | ConnectionLost>) => Effect.Effect<A, E | ConnectionLost>
+
+/** A batch that the node refused as a whole fails each of its operations alike. */
+const unpack = <Failure>(
+  losses: Losses,
+  exit: Exit.Exit<Answers<Failure>, unknown>,
+  count: number
+): Exit.Exit<ReadonlyArray<Uint8Array | Failure | InvalidArgument | Overloaded>, ConnectionLost> => {
+  if (Exit.isSuccess(exit)) {
+    const results = resultsOf(exit.value, count)
+    return results instanceof CodecError ? Exit.fail(losses.lost(results.message, true)) : Exit.succeed(results)
+  }
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return isRefusal(error)
+    ? Exit.succeed(new Array<InvalidArgument | Overloaded>(count).fill(error))
+    : Exit.fail(losses.of(exit.cause, true))
+}
+
+/**
+ * What the node says against a watch stays as it is; anything else is the connection's end. So is the interruption of
+ * the call at a node that stops, which must not interrupt the fiber that waits for the call.
+ */
+const refusalsOf = <A>(
+  losses: Losses,
+  call: Effect.Effect<A, unknown>
+): Effect.Effect<A, WatchError | ConnectionLost> =>
+  Effect.catchCause(call, (cause): Effect.Effect<never, WatchError | ConnectionLost> => {
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    return Effect.fail(isWatchError(error) ? error : losses.of(cause, true, "the node is stopping"))
+  })
+
+const watchOver =
+  (losses: Losses, rpcs: Calls, whileOpen: WhileOpen): Connection["watch"] => ({ from, only, previous, ranges }) => {
+    const begin = whileOpen(() =>
+      refusalsOf(
+        losses,
+        rpcs["client.Watch"]({ ranges: encodeRanges(ranges), from: from ?? null, previous, only: only ?? null })
+      )
+    )
+    // It is not waited for, and a stalled node would make one wait long.
+    const end = (watch: number) =>
+      Effect.forkDetach(Effect.ignoreCause(whileOpen(() => rpcs["client.EndWatch"]({ watch }))))
+    return Effect.map(
+      Effect.acquireRelease(begin, ({ watch }) => end(watch)),
+      ({ from: first, watch }): NodeWatch => ({
+        from: first,
+        next: (at, waitMs) =>
+          Effect.flatMap(
+            whileOpen(() => refusalsOf(losses, rpcs["client.Changes"]({ watch, from: at, waitMs }))),
+            ({ changes, through }) => {
+              const revisions = decodeRevisions(changes)
+              return "_tag" in revisions
+                ? Effect.fail(losses.lost(`${revisions.field} ${revisions.problem}`, true))
+                : Effect.succeed({ revisions, through })
+            }
+          ),
+        // A connection that is lost fails the question that is open.
+        progress: Effect.ignoreCause(whileOpen(() => rpcs["client.WatchProgress"]({ watch })))
+      })
+    )
+  }
+
 /**
  * Opens connections with a `Hello`: nothing else is sent before the node answered it, so that whatever fails
  * earlier was certainly not received.
  */
 export const make = (options: TcpConnectionOptions): Connect =>
   Effect.fnUntraced(function*(endpoint) {
-    const name = formatEndpoint(endpoint)
-    const lost = (reason: string, sent: boolean, refused = false) =>
-      new ConnectionLost({ endpoint: name, reason, sent, refused })
-    const failWith = (sent: boolean) => (cause: Cause.Cause<unknown>) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.interrupt
-        : Effect.fail(lost(describeFailure(cause), sent, isRefusedConnection(cause)))
-
+    const losses = new Losses(endpoint)
     let open = true
     const { calls: rpcs, direct } = yield* Effect.catchCause(
       connectDirect(ClientRpcs, {
@@ -66,60 +125,22 @@ export const make = (options: TcpConnectionOptions): Connect =>
           open = false
         }
       }, clientShapes),
-      failWith(false)
+      losses.failWith(false)
     )
-    /** A call on a connection that is known to be closed is not made: the node certainly did not receive it. */
-    const whileOpen = <A, E>(call: () => Effect.Effect<A, E | ConnectionLost>): Effect.Effect<A, E | ConnectionLost> =>
-      // A payload that cannot be encoded throws at once, hence `suspend`.
-      Effect.suspend(() => open ? call() : Effect.fail(lost("the connection was closed", false)))
+    const closed = () => losses.lost("the connection was closed", false)
+    // A payload that cannot be encoded throws at once, hence `suspend`.
+    const whileOpen: WhileOpen = (call) => Effect.suspend(() => open ? call() : Effect.fail(closed()))
 
     // A node that stops interrupts its answer, and another user of the connection may close it meanwhile: neither may
-    // interrupt whoever asks here.
+    // interrupt the caller here.
     const hello = rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
-      Effect.catchCause((cause) =>
-        Effect.fail(
-          Cause.hasInterruptsOnly(cause)
-            ? lost("the connection was closed", false)
-            : lost(describeFailure(cause), false, isRefusedConnection(cause))
-        )
-      ),
-      within(options.connectTimeoutMs, () => lost(`no answer within ${options.connectTimeoutMs} ms`, false)),
-      Effect.flatMap((welcome) => clusterOf(welcome, lost))
+      Effect.catchCause((cause) => Effect.fail(losses.of(cause, false))),
+      within(options.connectTimeoutMs, () => losses.lost(`no answer within ${options.connectTimeoutMs} ms`, false)),
+      Effect.flatMap((welcome) => clusterOf(welcome, losses))
     )
     let cluster = yield* hello
     const write = direct.callUnsafe("client.Write")
     const read = direct.callUnsafe("client.Read")
-
-    /** A batch that the node refused as a whole fails each of its operations alike. */
-    const unpack = <Failure>(
-      exit: Exit.Exit<Answers<Failure>, unknown>,
-      count: number
-    ): Exit.Exit<ReadonlyArray<Uint8Array | Failure | InvalidArgument | Overloaded>, ConnectionLost> => {
-      if (Exit.isSuccess(exit)) {
-        const results = resultsOf(exit.value, count)
-        return results instanceof CodecError ? Exit.fail(lost(results.message, true)) : Exit.succeed(results)
-      }
-      const { cause } = exit
-      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-      if (isRefusal(error)) return Exit.succeed(new Array<InvalidArgument | Overloaded>(count).fill(error))
-      return Exit.fail(
-        Cause.hasInterruptsOnly(cause)
-          ? lost("the connection was closed", true)
-          : lost(describeFailure(cause), true, isRefusedConnection(cause))
-      )
-    }
-    const notSent = () => Exit.fail(lost("the connection was closed", false))
-
-    /**
-     * What the node says against a watch stays as it is; anything else is the connection's end. So is the interruption
-     * of the call at a node that stops, which must not interrupt whoever waits for the call.
-     */
-    const refusalsOf = <A>(call: Effect.Effect<A, unknown>): Effect.Effect<A, WatchError | ConnectionLost> =>
-      Effect.catchCause(call, (cause): Effect.Effect<never, WatchError | ConnectionLost> => {
-        const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-        if (isWatchError(error)) return Effect.fail(error)
-        return Effect.fail(lost(Cause.hasInterruptsOnly(cause) ? "the node is stopping" : describeFailure(cause), true))
-      })
 
     return {
       cluster: whileOpen(() =>
@@ -131,56 +152,32 @@ export const make = (options: TcpConnectionOptions): Connect =>
           })
       ),
       write: (commands, done) => {
-        if (!open) return done(notSent())
-        write({ commands: encodeBatch(commands) }, (exit) => done(unpack(exit, commands.length)))
+        if (!open) return done(Exit.fail(closed()))
+        write({ commands: encodeBatch(commands) }, (exit) => done(unpack(losses, exit, commands.length)))
       },
       read: (queries, consistency, from, done) => {
-        if (!open) return done(notSent())
-        read({ consistency, from, queries: encodeBatch(queries) }, (exit) => done(unpack(exit, queries.length)))
+        if (!open) return done(Exit.fail(closed()))
+        const payload = { consistency, from, queries: encodeBatch(queries) }
+        read(payload, (exit) => done(unpack(losses, exit, queries.length)))
       },
-      watch: ({ from, only, previous, ranges }) => {
-        const begin = whileOpen(() =>
-          refusalsOf(
-            rpcs["client.Watch"]({ ranges: encodeRanges(ranges), from: from ?? null, previous, only: only ?? null })
-          )
-        )
-        // Nobody waits for it, and a stalled node would make one wait long.
-        const end = (watch: number) =>
-          Effect.forkDetach(Effect.ignoreCause(whileOpen(() => rpcs["client.EndWatch"]({ watch }))))
-        return Effect.map(
-          Effect.acquireRelease(begin, ({ watch }) => end(watch)),
-          ({ from: first, watch }): NodeWatch => ({
-            from: first,
-            next: (at, waitMs) =>
-              Effect.flatMap(
-                whileOpen(() => refusalsOf(rpcs["client.Changes"]({ watch, from: at, waitMs }))),
-                ({ changes, through }) => {
-                  const revisions = decodeRevisions(changes)
-                  return "_tag" in revisions
-                    ? Effect.fail(lost(`${revisions.field} ${revisions.problem}`, true))
-                    : Effect.succeed({ revisions, through })
-                }
-              ),
-            // A connection that is lost fails the question that is open.
-            progress: Effect.ignoreCause(whileOpen(() => rpcs["client.WatchProgress"]({ watch })))
-          })
-        )
-      },
-      status: whileOpen(() => Effect.catchCause(rpcs["client.Status"](), failWith(true))),
+      watch: watchOver(losses, rpcs, whileOpen),
+      status: whileOpen(() => Effect.catchCause(rpcs["client.Status"](), losses.failWith(true))),
       transferLeader: (target) =>
-        whileOpen(() => Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), failWith(true)))
+        whileOpen(() =>
+          Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), losses.failWith(true))
+        )
     } satisfies Connection
   })
 
 /** Which cluster a node says it is of. */
 export const clusterOf = (
   { clusterId: name, identity }: typeof Welcome.Type,
-  lost: (reason: string, sent: boolean) => ConnectionLost
+  losses: Losses
 ): Effect.Effect<ClusterInfo, ConnectionLost> => {
   if (identity === null) return Effect.succeed({ name, identity: undefined })
   const parsed = parseIdentity(identity)
   return parsed instanceof CodecError
-    ? Effect.fail(lost(parsed.message, false))
+    ? Effect.fail(losses.lost(parsed.message, false))
     : Effect.succeed({ name, identity: parsed })
 }
 

@@ -10,5 +10,5 @@ export const timeoutProblem = (timeoutMs: number): InvalidArgument | undefined =
     ? undefined
     : new InvalidArgument({ field: "timeoutMs", problem: `${timeoutMs} is not an integer from 1 to ${maxTimeoutMs}` })
 
-/** The time until `deadlineMs`, as a limit: at least 1 ms, so that whoever is late hears of it as all others do. */
+/** The time until `deadlineMs`, as a limit: at least 1 ms, so that a late caller gets the error that all others get. */
 export const timeLeft = (deadlineMs: number, nowMs: number): number => Math.max(1, Math.ceil(deadlineMs - nowMs))

@@ -141,7 +141,7 @@ export interface Began {
   readonly position: Position
 }
 
-/** Everything up to and including `revision` was told. */
+/** Everything up to and including `revision` was emitted. */
 export interface Progress {
   readonly _tag: "Progress"
   readonly revision: number
@@ -184,7 +184,7 @@ export class Watch extends Context.Service<Watch, {
 
   /**
    * All keys of a prefix, and then their changes: what a copy in memory is kept up to date with. When it was away for
-   * so long that history is gone, it lists them anew. The list is held in memory as a whole.
+   * so long that history is gone, it lists them again. The list is held in memory as a whole.
    */
   readonly mirror: (
     prefix: Data,

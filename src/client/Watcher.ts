@@ -1,7 +1,7 @@
 /**
  * One watch of a client, from its first question to its end, over as many connections and nodes as that takes. It
  * knows the next revision it has to tell, asks any node for it, and asks another one when that fails: no revision is
- * skipped, and none is told twice.
+ * skipped, and none is emitted twice.
  */
 import { Data, Effect, Exit, Scope } from "effect"
 import { monotonicMs } from "../Monotonic.ts"
@@ -100,7 +100,7 @@ export class Watcher {
    */
   readonly requestProgress: Effect.Effect<unknown> = Effect.suspend(() => {
     this.progressRequested = true
-    // Nobody waits for a node that does not answer; the question it was asked has a deadline.
+    // A node that does not answer is not waited for; the question it was asked has a deadline.
     return this.opened === undefined ? Effect.void : Effect.forkIn(this.opened.watch.progress, this.opened.scope)
   })
 
@@ -174,7 +174,7 @@ export class Watcher {
       Effect.map(({ revisions, through }): Told => {
         this.at = Math.max(at, through + 1)
         if (revisions.length === 0) this.progressRequested = false
-        // What was told before is not told again, whatever a node says.
+        // What was emitted before is not emitted again, whatever a node says.
         return {
           _tag: "Part",
           revisions: revisions.filter(({ revision }) => revision >= at),
@@ -217,7 +217,7 @@ export class Watcher {
       case "PositionElsewhere":
         return Effect.fail(failure.error)
       case "WrongCluster":
-        // The router was told already.
+        // The router knows already.
         return this.waitUnlessMisdirected()
       case "WatchCancelled":
         return Effect.succeed(0)

@@ -1,6 +1,6 @@
 /**
  * Many byte strings as one: `length u32 · bytes`, repeated. A request or answer with hundreds of operations is
- * then one value to its schema, one copy to whoever keeps it.
+ * then one value to its schema, one copy for its consumer.
  */
 import { CodecError } from "./EntryRecord.ts"
 

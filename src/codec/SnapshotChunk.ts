@@ -3,9 +3,9 @@
  * file holds.
  *
  * The rows, in the order of their keys, are one stream of bytes: `key length u32 · value length u32 · key · value`,
- * repeated. The stream is cut wherever a chunk is full, also in the middle of a row, so that a chunk has at most 256 KiB
- * however large a row is. The last chunk ends the sequence: how many rows and bytes there were, and the SHA-256 of the
- * stream. The stream depends on nothing but the state, so two nodes with the same state have the same digest.
+ * repeated. The stream is cut wherever a chunk is full, also in the middle of a row, so that a chunk has at most 256
+ * KiB however large a row is. The last chunk ends the sequence: how many rows and bytes there were, and the SHA-256 of
+ * the stream. The stream depends on nothing but the state, so two nodes with the same state have the same digest.
  *
  * ```
  * offset  size  field of a chunk

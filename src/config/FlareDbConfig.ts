@@ -111,7 +111,8 @@ const limitProblems = ({ limits }: FlareDbConfig): ReadonlyArray<ConfigProblem> 
   ...named(
     "limits.logSlackEntries",
     limits.logSlackEntries >= limits.maxLogEntries
-      ? `${limits.logSlackEntries} must be less than maxLogEntries (${limits.maxLogEntries}), or nothing is ever compacted`
+      ? `${limits.logSlackEntries} must be less than maxLogEntries (${limits.maxLogEntries}), or nothing is ever ` +
+        "compacted"
       : undefined
   )
 ]
@@ -122,7 +123,7 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
   ...addressProblems(config),
   ...timingProblems(config),
   ...limitProblems(config),
-  // A field that is no limit would be ignored, and whoever misspelled it would not learn so.
+  // A field that is no limit would be ignored, and a misspelling would go unnoticed.
   ...Object.keys(config.limits)
     .filter((name) => !(name in limitSettings))
     .map((name) => ({ field: `limits.${name}`, problem: "is no limit; docs/configuration.md lists them" }))

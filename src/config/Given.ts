@@ -1,4 +1,4 @@
-/** The settings of a node as text, as flags and variables give them, on their way to a configuration. */
+/** The settings of a node as text, as flags and variables give them, before they are a configuration. */
 import { Effect, Option } from "effect"
 import type { InvalidConfig } from "./ConfigProblem.ts"
 import type { FlareDbConfig } from "./FlareDbConfig.ts"

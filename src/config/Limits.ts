@@ -37,8 +37,8 @@ export const limitSettings = {
   ),
   maxInboxEvents: count(
     16_384,
-    "events waiting for the owner of the Raft state; callers beyond are refused as Overloaded, messages of peers beyond " +
-      "are dropped, and Raft repeats them"
+    "events waiting for the owner of the Raft state; callers beyond are refused as Overloaded, messages of peers " +
+      "beyond are dropped, and Raft repeats them"
   ),
   maxLogEntries: count(
     1_000_000,
@@ -56,15 +56,15 @@ export const limitSettings = {
   },
   maxHistoryRevisions: count(
     1_000_000,
-    "revisions of history kept for watches; a watch from further back is told that they are gone"
+    "revisions of history kept for watches; a watch from further back fails as Compacted"
   ),
   maxHistoryBytes: bytes(512 * MiB, "bytes of history kept for watches"),
   maxHistoryAgeMs: milliseconds(3_600_000, "milliseconds of history kept for watches, by the log's clock"),
   maxWatches: count(10_000, "watches served by one node at a time; more are refused as Overloaded"),
   maxWatchBytes: bytes(
     64 * MiB,
-    "bytes of changes told to watches and not known to have arrived, a quarter of them to one client; beyond, watches " +
-      "wait, and those silent for 20 seconds are cancelled"
+    "bytes of changes told to watches and not known to have arrived, a quarter of them to one client; beyond, " +
+      "watches wait, and those silent for 20 seconds are cancelled"
   ),
   maxWatchIdleMs: milliseconds(
     60_000,
@@ -72,8 +72,8 @@ export const limitSettings = {
   ),
   maxClientConnections: count(
     4_096,
-    "clients connected at a time; more are refused as Overloaded; a node lowers the three limits on connections, with " +
-      "a warning, where they do not fit into the descriptors of its process"
+    "clients connected at a time; more are refused as Overloaded; a node lowers the three limits on connections, " +
+      "with a warning, where they do not fit into the descriptors of its process"
   ),
   maxPeerConnections: count(64, "connections to the peer port, of which each other node needs three; more are closed"),
   maxHttpConnections: count(256, "connections to the HTTP port; more are closed"),
@@ -83,8 +83,8 @@ export const limitSettings = {
   ),
   maxFrameMs: milliseconds(
     30_000,
-    "milliseconds from a call's first byte to its last, and for taking answers, before the connection is closed; fewer " +
-      "end slow attacks sooner, and large calls over slow links with them"
+    "milliseconds from a call's first byte to its last, and for taking answers, before the connection is closed; " +
+      "fewer end slow attacks sooner, and large calls over slow links with them"
   ),
   maxUnfinishedBytes: bytes(
     64 * MiB,
@@ -139,6 +139,8 @@ export const limitsOf = (limits: Partial<Limits> = {}): Limits => {
   return { ...defaultLimits, logSlackEntries, ...limits }
 }
 
-/** Connections of the client port in all: beyond the limit on clients, a few are told so rather than cut off. */
+/**
+ * Connections of the client port in all: beyond the limit on clients, a few get that answer rather than being cut off.
+ */
 export const clientPortConnections = (maxClientConnections: number): number =>
   maxClientConnections + Math.min(64, Math.max(8, Math.ceil(maxClientConnections / 4)))

@@ -19,8 +19,8 @@ export interface TextSetting {
 export const textSettings = {
   clusterId: {
     form: "NAME",
-    text:
-      "names the cluster, so that nodes of two clusters never mix: 1 to 64 letters, digits, dots, dashes or underscores",
+    text: "names the cluster, so that nodes of two clusters never mix: 1 to 64 letters, digits, dots, dashes or " +
+      "underscores",
     otherDefault: "local"
   },
   nodes: {

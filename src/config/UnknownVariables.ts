@@ -19,13 +19,17 @@ const others = new Set([
  * Of programs rather than nodes: the settings of actors, those of tests, and what Docker and Kubernetes put into the
  * environment of containers beside a service named `flaredb` or `flaredb-…`.
  */
-const foreign =
-  /^FLAREDB_(?:ACTORS_|TEST_)|^FLAREDB_(?:\w+_)?(?:SERVICE_(?:HOST|PORT(?:_\w+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)$/
+const foreign: ReadonlyArray<RegExp> = [
+  /^FLAREDB_(?:ACTORS_|TEST_)/,
+  /^FLAREDB_(?:\w+_)?SERVICE_(?:HOST|PORT(?:_\w+)?)$/,
+  /^FLAREDB_(?:\w+_)?PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?$/
+]
 
 /** The `FLAREDB_…` variables of an environment that nothing reads, in order. */
 export const unknownVariables = (env: Readonly<Record<string, string | undefined>>): ReadonlyArray<string> => {
   const known = new Set([...nodeVariables, ...others])
-  return Object.keys(env).filter((name) => name.startsWith("FLAREDB_") && !known.has(name) && !foreign.test(name))
+  return Object.keys(env).filter((name) => name.startsWith("FLAREDB_") && !known.has(name))
+    .filter((name) => !foreign.some((pattern) => pattern.test(name)))
     .sort()
 }
 

@@ -1,7 +1,7 @@
 /**
- * One batch of commands on its way into the store: the figures as they become, the keys, leases and sessions they
- * change, and the history they make. The same commands on the same state give the same rows on every node, however they
- * are grouped into batches.
+ * One batch of commands before it is committed to the store: the figures as they become, the keys, leases and sessions
+ * they change, and the history they make. The same commands on the same state give the same rows on every node, however
+ * they are grouped into batches.
  */
 import type { Slot } from "./Draft.ts"
 import { Draft, keyText } from "./Draft.ts"
@@ -25,7 +25,7 @@ import type { Lease } from "./Lease.ts"
 import { maxWholeReplyBytes } from "./Limits.ts"
 import { encodeLease } from "./Lease.ts"
 import type { Loading } from "./Loading.ts"
-import { digestOf } from "./Reply.ts"
+import { digestOf } from "./ReplyCodec.ts"
 import type { Session, SessionRecord } from "./Session.ts"
 import { encodeSession, heardGranularityMs, isLarge, keptBytesOf, reservedReplyBytes } from "./Session.ts"
 import type { State } from "./State.ts"
@@ -53,7 +53,9 @@ export class Batch {
   /** Blocks of replies that changed. */
   private readonly blocks = new Map<Session, Set<number>>()
   private changing: Array<Change> | undefined
-  /** How to take back what was done in the revision that is open, the latest last; `undefined` when nobody will. */
+  /**
+   * How to take back what was done in the revision that is open, the latest last; `undefined` when it is not revocable.
+   */
   private undo: Array<() => void> | undefined
   /** Bytes that the transactions of this batch have looked at. */
   readBytes = 0

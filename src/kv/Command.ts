@@ -9,9 +9,8 @@
  *   GrantLease      ttl u64
  *   KeepAlive       lease u64
  *   RevokeLease     lease u64
- *   Compact         revision u64
+ *   Compact         last revision to forget u64
  *   OpenSession     ttl u64 · secret 16 bytes · owner u16+
- *   KeepSession
  *   CloseSession
  *   Expire          count u32 · leases u64 … · count u32 · sessions u64 …
  *   Checkpoint      token u64, or nothing
@@ -63,7 +62,7 @@ export interface GrantLease {
   readonly ttlMs: number
 }
 
-/** Starts a lease's time anew. */
+/** Restarts a lease's time. */
 export interface KeepAlive {
   readonly _tag: "KeepAlive"
   readonly lease: number
@@ -75,10 +74,11 @@ export interface RevokeLease {
   readonly lease: number
 }
 
-/** Forgets the history up to and including a revision. Nobody can watch from there any more; no key changes. */
+/** Forgets history, which watches read. No key changes. */
 export interface Compact {
   readonly _tag: "Compact"
-  readonly revision: number
+  /** The last revision to forget. A watch can begin at the one behind it. */
+  readonly through: number
 }
 
 /** Opens a session, whose id is in the reply. It ends when nothing was heard of it for its time to live. */
@@ -89,11 +89,6 @@ export interface OpenSession {
   readonly secret: Uint8Array
   /** Whose session it is, for operators; may be empty. */
   readonly owner: string
-}
-
-/** Says that the client of the session it is sent in is still there. */
-export interface KeepSession {
-  readonly _tag: "KeepSession"
 }
 
 /** Ends the session it is sent in, and forgets its replies. */
@@ -109,12 +104,12 @@ export interface Expire {
 }
 
 /**
- * Changes nothing. Proposed by a leader so that the log keeps telling the time while leases wait; and by whoever wants a
- * moment that is the same on all nodes (`flaredb verify`).
+ * Changes nothing. Proposed by a leader so that the log keeps telling the time while leases wait; and by a client that
+ * wants a moment that is the same on all nodes (`flaredb verify`).
  */
 export interface Checkpoint {
   readonly _tag: "Checkpoint"
-  /** Tells this moment from others; for whoever waits for it. */
+  /** Tells this moment from others; for the client that waits for it. */
   readonly token?: number
 }
 
@@ -133,7 +128,6 @@ export type Command =
   | RevokeLease
   | Compact
   | OpenSession
-  | KeepSession
   | CloseSession
   | Expire
   | Checkpoint
@@ -152,7 +146,6 @@ export const proposers: { readonly [Tag in Command["_tag"]]: "client" | "node" }
   RevokeLease: "client",
   Compact: "client",
   OpenSession: "client",
-  KeepSession: "client",
   CloseSession: "client",
   Expire: "node",
   Checkpoint: "client",
@@ -182,6 +175,7 @@ export interface Stamped {
   readonly command: Command
 }
 
+/** 9 was used before the first version, and is not used again. */
 const tags = {
   Put: 1,
   Delete: 2,
@@ -191,7 +185,6 @@ const tags = {
   RevokeLease: 6,
   Compact: 7,
   OpenSession: 8,
-  KeepSession: 9,
   CloseSession: 10,
   Expire: 11,
   Checkpoint: 12,
@@ -225,7 +218,7 @@ export const commandProblem = (command: Command): Problem | undefined => {
         ? countProblem(command.lease, "lease")
         : problem("lease", `${command.lease} is no lease id`)
     case "Compact":
-      return countProblem(command.revision, "revision")
+      return countProblem(command.through, "revision")
     default:
       return undefined
   }
@@ -257,7 +250,7 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
     case "RevokeLease":
       return header(command, stamp, 8).u64(command.lease).bytes
     case "Compact":
-      return header(command, stamp, 8).u64(command.revision).bytes
+      return header(command, stamp, 8).u64(command.through).bytes
     case "Expire": {
       const writer = header(command, stamp, 8 + 8 * (command.leases.length + command.sessions.length))
       for (const ids of [command.leases, command.sessions]) {
@@ -270,7 +263,6 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
       return command.token === undefined
         ? header(command, stamp, 0).bytes
         : header(command, stamp, 8).u64(command.token).bytes
-    case "KeepSession":
     case "CloseSession":
       return header(command, stamp, 0).bytes
   }
@@ -317,7 +309,7 @@ const readStamp = (reader: Reader): SessionStamp => {
 
 const stampProblem = (command: Command, { answered, sequence, session }: SessionStamp): Problem | undefined => {
   if (session === 0) {
-    return command._tag === "KeepSession" || command._tag === "CloseSession"
+    return command._tag === "CloseSession"
       ? problem("session", "is missing")
       : undefined
   }
@@ -343,7 +335,7 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
     case tags.RevokeLease:
       return { _tag: "RevokeLease", lease: reader.u64() }
     case tags.Compact:
-      return { _tag: "Compact", revision: reader.u64() }
+      return { _tag: "Compact", through: reader.u64() }
     case tags.OpenSession:
       return {
         _tag: "OpenSession",
@@ -354,8 +346,6 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
       }
     case tags.EndSession:
       return { _tag: "EndSession", session: reader.u64() }
-    case tags.KeepSession:
-      return { _tag: "KeepSession" }
     case tags.CloseSession:
       return { _tag: "CloseSession" }
     case tags.Expire: {

@@ -3,7 +3,7 @@
  *
  * ```
  * Changes    count u32 · { tag u8 · key u16+ · previous mod revision u64 · [Put: record u32+] }
- * Revisions  count u32 · { revision u64 · log time u64 · changes } , as a watch is told
+ * Revisions  count u32 · { revision u64 · log time u64 · changes }, as a watch gets them
  *   changes  as above, each followed by: known u8 · [1: record u32+]
  * ```
  *
@@ -81,7 +81,7 @@ export const writeChanges = (writer: Writer, changes: ReadonlyArray<Change>): vo
 /** The inverse of {@link writeChanges}; keys and values are views. `undefined` when the bytes are none. */
 export const readChanges = (reader: Reader): ReadonlyArray<Change> | undefined => readEach(reader, readChange)
 
-/** Revisions as a watch is told of them. `previous` tells whether the records they replaced are wanted. */
+/** Revisions as a watch gets them. `previous` tells whether the records they replaced are wanted. */
 export const encodeRevisions = (revisions: ReadonlyArray<Revision>, previous: boolean): Uint8Array => {
   const writer = new Writer(1024).u32(revisions.length)
   for (const { changes, logTimeMs, revision } of revisions) {

@@ -2,8 +2,8 @@
  * The kept replies of all sessions: what they take together, and which of the large ones is the oldest.
  *
  * Each session has an equal part of one half of the room for itself. What sessions keep beyond their parts shares the
- * other half, so whoever fills it does not stop the others. A large reply gives way to newer ones: the one that was
- * kept first is the least likely to be asked for again, and nobody can hold the room for long.
+ * other half, so a session that fills it does not stop the others. A large reply gives way to newer ones: the one that
+ * was kept first is the least likely to be asked for again, and no session can hold the room for long.
  *
  * Everything here follows from the rows of the store, so a node that has just started decides as the others do.
  */

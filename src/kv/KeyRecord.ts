@@ -8,7 +8,7 @@
 import { Reader, Writer } from "./Binary.ts"
 
 export interface KeyRecord {
-  /** The revision that created the key. A delete ends it; the next put creates the key anew. */
+  /** The revision that created the key. A delete ends it; the next put creates the key again. */
   readonly createRevision: number
   /** The revision of the last put. */
   readonly modRevision: number

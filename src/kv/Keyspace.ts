@@ -79,9 +79,6 @@ export const leaseKeysRange = (lease: number): StoredRange => ({
   lt: new Writer(9).u8(leaseKeyByte).u64(lease + 1).bytes
 })
 
-/** Everything attached to any lease. */
-export const leaseKeysOfAll: StoredRange = { gte: Uint8Array.of(leaseKeyByte), lt: Uint8Array.of(leaseKeyByte + 1) }
-
 export const sessionKey = (session: number): Uint8Array => new Writer(9).u8(sessionByte).u64(session).bytes
 
 /** Every session. */

@@ -6,8 +6,8 @@
  * ```
  *
  * Their clock is the log's (`Figures.logTimeMs`), so every node comes to the same end of a lease, and what is left of
- * its time is the same under the next leader. All leases are in memory as well, because a leader looks for ended ones a few
- * times a second.
+ * its time is the same under the next leader. All leases are in memory as well, because a leader looks for ended ones a
+ * few times a second.
  */
 import { Reader, Writer } from "./Binary.ts"
 

@@ -1,6 +1,6 @@
 /**
  * How this folder reads what it cannot know beforehand and stays pure: a computation yields what it needs from the
- * store and is resumed with the rows. Whoever runs it decides how rows are read.
+ * store and is resumed with the rows. The runner decides how rows are read.
  */
 import type { StoredRange } from "./Keyspace.ts"
 
@@ -27,7 +27,7 @@ export interface LoadRange {
 
 export type Load = LoadKeys | LoadRange
 
-/** A computation that reads on its way to an `A`. */
+/** A computation of an `A` that reads. */
 export type Loading<A> = Generator<Load, A, ReadonlyArray<StoredRow>>
 
 /** A row of the store is not what it must be: the store was damaged, or written by something else. */

@@ -5,7 +5,7 @@ import type { HistoryBlock } from "./HistoryBlock.ts"
 import { Leases } from "./Lease.ts"
 import { maxKeptReplyBytes, maxSessions } from "./Limits.ts"
 import { KeptReplies } from "./KeptReplies.ts"
-import { Sessions } from "./Session.ts"
+import { Sessions } from "./Sessions.ts"
 
 export class State {
   figures: Figures = noFigures

@@ -117,7 +117,7 @@ export class StateCheck {
       case 0x42:
         return this.replyRow(key, value)
       default:
-        // Rows about sessions in later formats are left out of a restore, and nobody reads them in a snapshot.
+        // Rows about sessions in later formats are left out of a restore, and are not read in a snapshot.
         return (key[0] ?? 0) >> 4 === 4 ? undefined : "no row of this kind is known"
     }
   }

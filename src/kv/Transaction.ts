@@ -117,7 +117,9 @@ const reverseFlag = 2
 /** Whether an operation may change something. */
 export const writes = (operation: Operation): boolean => operation._tag !== "Get" && operation._tag !== "Range"
 
-/** Most bytes of keys and values that a transaction may be answered with, whichever way it goes; 0 when it reads none. */
+/**
+ * Most bytes of keys and values that a transaction may be answered with, whichever way it goes; 0 when it reads none.
+ */
 export const maxAnswerBytes = ({ failure, success }: Transaction): number =>
   Math.max(readBytes(success), readBytes(failure))
 

@@ -1,4 +1,7 @@
-/** When history is more than is kept for watches, and up to which revision it goes then. */
+/**
+ * When history is more than is kept for watches, and up to which revision it goes then. The last revision always stays,
+ * as after a client's compaction.
+ */
 import { Effect } from "effect"
 import type { Figures } from "../kv/Figures.ts"
 import type { RevisionHead } from "../kv/HistoryBlock.ts"
@@ -56,9 +59,10 @@ export class HistoryCut {
   private isBeyond({ compacted, compactedBytes, historyBytes, revision }: Figures, logTimeMs: number): boolean {
     const { maxHistoryBytes, maxHistoryRevisions } = this.limits
     const kept = revision - compacted
+    if (kept <= 1) return false
     return kept > maxHistoryRevisions * (1 + slack) ||
       historyBytes - compactedBytes > maxHistoryBytes * (1 + slack) ||
-      kept > 0 && (this.oldest !== compacted + 1 || this.isOld(this.oldestTimeMs, logTimeMs))
+      this.oldest !== compacted + 1 || this.isOld(this.oldestTimeMs, logTimeMs)
   }
 
   private isOld(timeMs: number, logTimeMs: number): boolean {
@@ -73,7 +77,7 @@ export class HistoryCut {
     const { maxHistoryAgeMs, maxHistoryBytes, maxHistoryRevisions } = this.limits
     const { compacted, compactedBytes, historyBytes, revision } = yield* loadFigures(view)
     const kept = revision - compacted
-    if (kept === 0) return undefined
+    if (kept <= 1) return undefined
     let cut = compacted
     if (kept > maxHistoryRevisions * (1 + slack)) cut = revision - maxHistoryRevisions
     if (historyBytes - compactedBytes > maxHistoryBytes * (1 + slack)) {
@@ -85,8 +89,9 @@ export class HistoryCut {
     this.oldestTimeMs = oldest.head(this.oldest).logTimeMs
     if (this.isOld(this.oldestTimeMs, logTimeMs)) {
       const isYoung = (head: RevisionHead) => head.logTimeMs >= logTimeMs - maxHistoryAgeMs
-      cut = Math.max(cut, (yield* firstRevision(view, compacted + 1, revision + 1, isYoung)) - 1)
+      cut = Math.max(cut, (yield* firstRevision(view, compacted + 1, revision, isYoung)) - 1)
     }
+    cut = Math.min(cut, revision - 1)
     return cut > compacted ? cut : undefined
   })
 }

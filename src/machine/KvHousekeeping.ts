@@ -30,7 +30,7 @@ export const dueCommands = Effect.fnUntraced(function*(
   const sessions = state.sessions.expired(logTimeMs, maxExpired)
   if (leases.length > 0 || sessions.length > 0) commands.push({ _tag: "Expire", leases, sessions })
   const revision = yield* history.revision(store, state.figures, logTimeMs)
-  if (revision !== undefined) commands.push({ _tag: "Compact", revision })
+  if (revision !== undefined) commands.push({ _tag: "Compact", through: revision })
   const silenceMs = logTimeMs - state.figures.logTimeMs
   const checkpoint = state.leases.size > 0 && silenceMs >= leaseCheckpointMs ||
     state.sessions.size > 0 && silenceMs >= sessionCheckpointMs

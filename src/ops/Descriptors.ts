@@ -91,7 +91,8 @@ export const limitOf = (text: string): number | undefined => {
 const limit: Effect.Effect<Option.Option<number>> = Effect.promise(async () => {
   const text = await readFile("/proc/self/limits", "utf8").catch(() => undefined)
   if (text !== undefined) return Option.fromUndefinedOr(limitOf(text))
-  // Without /proc only Node's own report tells; it takes some milliseconds, and seconds with the names of all connections.
+  // Without /proc only Node's own report tells; it takes some milliseconds, and seconds with the names of all
+  // connections.
   const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean }
   const { excludeNetwork } = report
   report.excludeNetwork = true
@@ -124,7 +125,9 @@ export const fit = Effect.fnUntraced(function*(config: FlareDbConfig): Effect.fn
   if (limits !== config.limits) {
     const { maxClientConnections: clients, maxHttpConnections: http, maxPeerConnections: peers } = config.limits
     yield* Effect.logWarning(
-      `this process may have ${available} files and connections open: maxClientConnections is ${limits.maxClientConnections} instead of ${clients}, maxPeerConnections ${limits.maxPeerConnections} instead of ${peers}, maxHttpConnections ${limits.maxHttpConnections} instead of ${http}; ${raise}`
+      `this process may have ${available} files and connections open: maxClientConnections is ` +
+        `${limits.maxClientConnections} instead of ${clients}, maxPeerConnections ${limits.maxPeerConnections} ` +
+        `instead of ${peers}, maxHttpConnections ${limits.maxHttpConnections} instead of ${http}; ${raise}`
     )
   }
   return { config: { ...config, limits }, maxOpenTables }

@@ -16,7 +16,7 @@ const openPaths: ReadonlySet<string> = new Set(["/livez", "/readyz"])
 export const hostName = (header: string): string =>
   header.toLowerCase().replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "")
 
-/** Whether `header` names a host in `names`, `localhost` or an address: nobody else can have an address as a name. */
+/** Whether `header` names a host in `names`, `localhost` or an address: no other host can have an address as a name. */
 export const isAllowedHost = (header: string | undefined, names: ReadonlySet<string>): boolean => {
   // HTTP/1.0 may leave it out; browsers do not.
   if (header === undefined) return true

@@ -9,7 +9,7 @@
  * | `/status`  | where the node stands, as JSON                                                         |
  * | `/`        | the same as a page                                                                     |
  *
- * `/livez` and `/readyz` answer whoever asks, the others only under a name that {@link HttpGuard} allows.
+ * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer } from "effect"
@@ -102,7 +102,7 @@ const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions, sections: 
       ))
   )
 
-/** Node's server with the limits of the port, which tells of whoever goes beyond them. */
+/** Node's server with the limits of the port, which logs callers that go beyond them. */
 const guardedServer = (limits: PortLimits, offences: Offences) => {
   const { maxFrameMs, maxHandshakeMs, maxHttpConnections } = limits
   const server = createServer({
@@ -126,7 +126,7 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
     (error) => offences.report("too-many-connections", "unknown", `lost a connection: ${error.message}`)
   )
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    // Whoever goes away in the middle of something offends nobody.
+    // A caller that goes away in the middle of something does no harm.
     if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
       const { remoteAddress = "unknown", remotePort = 0 } = socket as { remoteAddress?: string; remotePort?: number }
       offences.report(
@@ -182,7 +182,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   return Context.make(HttpAddress, HttpAddress.of(bound)).pipe(Context.add(StatusSections, sections))
 })
 
-/** Serves the paths above until the scope closes. Whoever runs something on the node may add to them. */
+/** Serves the paths above until the scope closes. A program that runs something on the node may add to them. */
 export const layer = (
   options: HttpServerOptions
 ): Layer.Layer<HttpAddress | StatusSections, ListenError, RaftNode> => Layer.effectContext(make(options))

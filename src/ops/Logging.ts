@@ -15,7 +15,7 @@ export interface LoggingOptions {
   readonly annotations: Readonly<Record<string, unknown>>
 }
 
-/** The form that suits whoever reads standard error. */
+/** The form that suits the reader of standard error. */
 export const formatFor = (stream: { readonly isTTY?: boolean }): LogFormat => stream.isTTY === true ? "pretty" : "json"
 
 /** JSON escapes no C1 and nothing that turns the direction of text. */

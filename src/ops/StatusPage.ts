@@ -42,7 +42,8 @@ export const render = (
     const conflict = peer.conflict === undefined ? "" : `; ${peer.conflict}`
     return [`node ${peer.peer}`, `${link}${lag}${state}${conflict}`] as const
   })
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="${reloadSeconds}">` +
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8">` +
+    `<meta http-equiv="refresh" content="${reloadSeconds}">` +
     `<meta name="viewport" content="width=device-width"><title>${
       escape(title)
     }</title><style>${style}</style></head><body>` +
@@ -65,5 +66,6 @@ export const render = (
     sections.flatMap(({ tables }) => tables).map(({ rows, title }) => `<h2>${escape(title)}</h2>${table(rows)}`).join(
       ""
     ) +
-    `<p><a href="/status">/status</a> · <a href="/metrics">/metrics</a> · <a href="/readyz">/readyz</a> · <a href="/livez">/livez</a></p></body></html>`
+    `<p><a href="/status">/status</a> · <a href="/metrics">/metrics</a> · <a href="/readyz">/readyz</a> · <a ` +
+    `href="/livez">/livez</a></p></body></html>`
 }

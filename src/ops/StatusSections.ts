@@ -1,6 +1,6 @@
 /**
- * Parts of the status page and of `/status` that the node does not know of itself: whoever runs something on its store in
- * the same process adds one. So the node depends on nothing that is built on it.
+ * Parts of the status page and of `/status` that the node does not know of itself: a program that runs something on its
+ * store in the same process adds one. So the node depends on nothing that is built on it.
  */
 import { Clock, Context, Deferred, Effect } from "effect"
 import type { Scope } from "effect"
@@ -29,8 +29,8 @@ export interface SectionAnswer {
 const keptMs = 5_000
 
 /**
- * How long whoever asks waits for a new answer, in milliseconds. A page that waits longer tells nothing of the node, and that is
- * when it is needed. The reading goes on, for those who ask next.
+ * How long a request waits for a new answer, in milliseconds. A page that waits longer tells nothing of the node,
+ * and that is when it is needed. The reading goes on, for those who ask next.
  */
 const patienceMs = 500
 
@@ -61,7 +61,7 @@ const answerOf = ({ name, read }: StatusSection): Effect.Effect<SectionAnswer> =
     Effect.catchDefect((defect) => Effect.succeed(problemOf(name, String(defect))))
   )
 
-/** A section with its last answer. One reading at a time, which outlasts whoever asked for it. */
+/** A section with its last answer. One reading at a time, which outlasts the request for it. */
 class Kept {
   private readonly section: StatusSection
   private readonly scope: Scope.Scope

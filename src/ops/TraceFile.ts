@@ -34,7 +34,7 @@ class TraceFile {
 
   constructor(path: string, onFull: () => void) {
     this.path = path
-    // A node that starts again goes on in the same file. Nobody else may read the commands.
+    // A node that starts again goes on in the same file. No other user may read the commands.
     this.file = openSync(path, "a+", 0o600)
     this.bytes = fstatSync(this.file).size
     // A node that was killed may have left a part of a line.
@@ -73,7 +73,7 @@ const endsWithLine = (file: number, size: number): boolean => {
   return size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 0x0a)
 }
 
-/** Whoever watches the steps of a node writes them to `path` until the scope closes. */
+/** An observer of a node's steps that writes them to `path` until the scope closes. */
 export const observer = (path: string): Effect.Effect<StepObserver, TraceFileError, Scope.Scope> =>
   Effect.gen(function*() {
     const full = yield* Deferred.make<void>()

@@ -28,7 +28,7 @@ const mark = Uint8Array.from({ length: 32 }, (_, i) => 0xff - i)
 const comparedSizes = [0, 1, 90, 127, 128, 300, 16_383, 16_384, 70_000]
 
 export class BytesTemplate {
-  /** What stands between the length of the frame and that of the bytes. */
+  /** What is between the length of the frame and that of the bytes. */
   private readonly head: Uint8Array
   private readonly tail: Uint8Array
 

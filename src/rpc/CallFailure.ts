@@ -1,9 +1,9 @@
 /** Why a call failed, in one line for people. */
 import { Cause, Option } from "effect"
 
-/** What the system's codes mean to whoever reads the line. */
+/** What the system's codes mean to the reader of the line. */
 const meanings: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nobody listens there",
+  ECONNREFUSED: "no process listens there",
   ECONNRESET: "the connection was reset",
   EPIPE: "the connection was closed",
   ENOTFOUND: "the host name is unknown",

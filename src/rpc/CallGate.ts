@@ -1,5 +1,5 @@
 /**
- * Every call of a port on its way in: calls that may not be made ({@link Gate}), or that are too many, are answered
+ * Every call that comes in at a port: calls that may not be made ({@link Gate}), or that are too many, are answered
  * here and reach no handler, direct or not.
  */
 import { Exit, Schema } from "effect"
@@ -101,7 +101,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
     if (exit !== undefined && isNotification !== true) answer(clientId, id, exit)
   }
 
-  /** What is wrong with how a call was made, whoever makes it. */
+  /** What is wrong with how a call was made, by any client. */
   private misuse(clientId: number, { discard, id, isNotification, tag }: RequestEncoded): string | undefined {
     if (isNotification === true) {
       return this.notifications.has(tag) ? undefined : `${tag} was sent as a notification`

@@ -1,6 +1,6 @@
 /**
  * One TCP connection as the protocol of an RPC client, and of the direct client beside it (`DirectClient.ts`), whose
- * messages pass the interpreter of effects by. It is not made anew after it was lost.
+ * messages pass the interpreter of effects by. It is not opened again after it was lost.
  *
  * It asks the other side for a sign of life once a second, and is lost when nothing comes for four.
  */
@@ -181,7 +181,7 @@ export class ClientConnection {
 
   /** Tells all clients what ends their calls. */
   private broadcast(message: FromServerEncoded): Fiber.Fiber<void> {
-    // One that has made a call may not listen yet; it is told once it does.
+    // One that has made a call may not listen yet; it learns of it once it does.
     const ids = new Set([...this.clientIds, ...this.callers.values()])
     this.callers.clear()
     this.direct(message)
@@ -218,7 +218,7 @@ export class ClientConnection {
     return Effect.forever(Effect.andThen(Effect.sleep(pingMs), ping))
   }
 
-  /** Nobody uses it any more. */
+  /** It has no user any more. */
   private close(): void {
     if (this.lost === undefined) {
       this.lost = new RpcClientError({ reason: new Socket.SocketCloseError({ code: 1006 }) })

@@ -1,6 +1,6 @@
 /**
  * The connections of one port and the limits on what they may hold: how many there are, how long one may take to say
- * something, and how long, and in how many bytes, calls may be on their way in. Whoever goes beyond is disconnected
+ * something, and how long, and in how many bytes, unfinished calls may be. A client that goes beyond is disconnected
  * and told of in the log.
  *
  * It costs a connection that behaves nothing but looking at its bytes' lengths: no timer, and no clock, unless a read
@@ -86,7 +86,7 @@ export class Connections {
     return this.unfinishedBytes
   }
 
-  /** The connection said a `Hello` that was accepted: it gives way to nobody any more. */
+  /** The connection said a `Hello` that was accepted: it gives way to no other any more. */
   admit(guarded: Guarded): void {
     this.silent.delete(guarded)
   }
@@ -133,7 +133,7 @@ export class Connections {
     guarded.unfinishedBytes = 0
   }
 
-  /** Disconnects whoever did something wrong, and says what. */
+  /** Disconnects a client that did something wrong, and says what. */
   expel(guarded: Guarded, offence: OffenceKind, problem: string): void {
     if (!this.open.has(guarded)) return
     this.forget(guarded)
@@ -173,7 +173,8 @@ export class Connections {
       this.expel(
         oldest,
         "unfinished-frames",
-        `closed a connection: unfinished calls are over maxUnfinishedBytes (${this.limits.maxUnfinishedBytes}), and its call is the oldest`
+        `closed a connection: unfinished calls are over maxUnfinishedBytes (${this.limits.maxUnfinishedBytes}), and ` +
+          "its call is the oldest"
       )
     }
   }

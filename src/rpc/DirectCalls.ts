@@ -27,7 +27,7 @@ export class DirectCall<Value = unknown, Failure = unknown> {
     this.answer = answer
   }
 
-  /** Whether nobody waits for the answer: it was given, or the connection has ended. */
+  /** Whether no client waits for the answer: it was given, or the connection has ended. */
   get isOver(): boolean {
     return this.answer === undefined
   }
@@ -39,7 +39,10 @@ export class DirectCall<Value = unknown, Failure = unknown> {
     answer?.(exit)
   }
 
-  /** {@link respond} with what `exit` makes, or with its bug: whoever brings the answer has nothing to do with that. */
+  /**
+   * {@link respond} with what `exit` makes, or with its bug: the code that brings the answer has nothing to do with
+   * that.
+   */
   respondWith(exit: () => Exit.Exit<Value, Failure>): void {
     if (this.answer === undefined) return
     let made: Exit.Exit<Value, Failure>
@@ -84,7 +87,7 @@ export interface DirectCallsOptions<Rpcs extends Rpc.Any> {
   readonly shapes: CallShapes
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   readonly answer: Answer
-  /** Told of a payload that is none of its call. It is answered as well, unless nobody waits for an answer. */
+  /** Told of a payload that is none of its call. It is answered as well, unless no client waits for an answer. */
   readonly onMalformed: (clientId: number, tag: string, problem: string) => void
 }
 

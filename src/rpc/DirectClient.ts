@@ -1,5 +1,5 @@
 /**
- * The other end of `DirectCalls.ts`: calls without a fiber, and messages that nobody answers. It shares the connection,
+ * The other end of `DirectCalls.ts`: calls without a fiber, and messages without an answer. It shares the connection,
  * the group and the wire with the RPC client beside it, which makes all other calls.
  */
 import { Effect, Exit } from "effect"
@@ -156,7 +156,7 @@ export class DirectClient<Rpcs extends Rpc.Any> {
   }
 
   private endAll(exit: AnyExit): void {
-    // Whoever is told may make a new call at once.
+    // A caller that gets the answer may make a new call at once.
     const calls = [...this.pending.values()]
     this.pending.clear()
     for (const { done } of calls) done(exit)

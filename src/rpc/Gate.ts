@@ -1,9 +1,9 @@
 /**
  * Who may call at a port. A connection begins with the port's `Hello`; before that was accepted, every other call is
- * refused, whatever it is and whoever carries it out. The gate stands in front of direct calls and of the RPC server
- * alike and knows calls by the group alone, so no call can be left out.
+ * refused, whatever it is and whichever handler carries it out. The gate stands in front of direct calls and of the RPC
+ * server alike and knows calls by the group alone, so no call can be left out.
  *
- * It is also where a caller's identity belongs: whoever decides by it finds the connection admitted here.
+ * It is also where a caller's identity belongs: code that decides by it finds the connection admitted here.
  */
 import type { Rpc, RpcGroup } from "effect/rpc"
 import type { Overloaded } from "../FlareDbError.ts"

@@ -3,9 +3,9 @@
  * the resolver of the system likes, cannot be cancelled, and is wanted again with every attempt to connect. So:
  *
  * - each name has at most one look-up in flight, which all who ask share;
- * - whoever asks waits a limited time, and not at all for a name whose last look-up failed;
- * - the last good addresses are kept: they serve while a look-up takes long or fails. Who answers there says who it is in its
- *   `Hello`, so that an address which has gone to another machine does no harm.
+ * - a caller waits a limited time, and not at all for a name whose last look-up failed;
+ * - the last good addresses are kept: they serve while a look-up takes long or fails. Who answers there says who it is
+ *   in its `Hello`, so that an address which has gone to another machine does no harm.
  */
 import { Data, Effect } from "effect"
 import type { Address, NameService, Purpose } from "./NameService.ts"
@@ -178,7 +178,7 @@ export class HostNames {
 
 /**
  * This machine itself, in both families and without a look-up: what the system gives for `localhost` is one family or
- * both, and whoever listens must listen where others look.
+ * both, and a server must listen where others look.
  */
 const loopback: ReadonlyArray<Address> = [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }]
 

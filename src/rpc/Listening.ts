@@ -18,7 +18,8 @@ export class ListenError extends Data.TaggedError("ListenError")<{
     const text = describeCause(this.cause)
     const inUse = /EADDRINUSE/.test(text)
     return inUse
-      ? `the ${this.port} address ${this.address} is in use; stop the process that holds it, or give this node another ${this.port} port`
+      ? `the ${this.port} address ${this.address} is in use; stop the process that holds it, or give this node ` +
+        `another ${this.port} port`
       : `cannot listen on the ${this.port} address ${this.address}: ${text}${
         this.cause instanceof HostNameError ? "; listen on a number, or name this host in /etc/hosts" : ""
       }`

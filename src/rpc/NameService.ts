@@ -24,7 +24,7 @@ export type NameService = (host: string, purpose: Purpose) => Promise<ReadonlyAr
 /** Milliseconds within which one of the name servers has to answer. */
 export const answerMs = 5_000
 
-/** Calls of `getaddrinfo` at a time: libuv gives them half of its threads at most, four until it is told otherwise. */
+/** Calls of `getaddrinfo` at a time: libuv gives them half of its threads at most, four by default. */
 export const maxCalls = 2
 
 /** No name server answered. */

@@ -1,5 +1,5 @@
 /**
- * What strangers do to a port, told in the log: one line for each offence, with the port, who it came from and what was
+ * Violations of the protocol at a port, in the log: one line for each, with the port, who it came from and what was
  * wrong. `LogLimiter.ts` bounds the lines of each kind.
  */
 import { Clock, Effect } from "effect"
@@ -63,7 +63,7 @@ export class Offences {
       (clock, context) => new Offences(port, () => monotonicMsOf(clock), Effect.runForkWith(context))
     )
 
-  /** Tells of an offence, unless there were too many of its kind just now. */
+  /** Logs a violation, unless there were too many of its kind just now. */
   report(offence: OffenceKind, remote: string, problem: string): void {
     this.roll()
     if (!this.lines.allows(offence)) return

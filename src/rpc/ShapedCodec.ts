@@ -1,6 +1,6 @@
 /**
  * A codec of the RPC serialization with short ways for values of known shapes (`BytesTemplate.ts`). Everything else
- * goes the usual way; on the wire nobody can tell.
+ * goes the usual way; on the wire there is no difference.
  */
 import { Schema } from "effect"
 import type { RpcSerialization } from "effect/rpc"

@@ -1,5 +1,5 @@
 /**
- * One RPC connection over TCP, for as long as a scope lives. It is not reused after a failure: whoever needs a
+ * One RPC connection over TCP, for as long as a scope lives. It is not reused after a failure: a caller that needs a
  * connection makes a new one, so that a poisoned parser or a growing back-off cannot outlive the failure that caused
  * it.
  */

@@ -45,7 +45,7 @@ export interface ServeOptions<Rpcs extends Rpc.Any> {
   readonly gate: Gate<Rpcs>
   /** The setting behind `limits.maxConnections`. When given, the connections are measured against the limit. */
   readonly connectionsSetting?: string
-  /** Where offences are told of; handlers that tell of their own give it. */
+  /** Where violations are logged; handlers that log their own give it. */
   readonly offences?: Offences
   /** Told when a connection ended. */
   readonly onDisconnect?: (clientId: number) => Effect.Effect<void>

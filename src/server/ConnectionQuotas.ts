@@ -11,7 +11,7 @@ import { Context, Effect, Layer } from "effect"
 import type { Limits } from "../FlareDbConfig.ts"
 import { Overloaded } from "../FlareDbError.ts"
 import { grantOf } from "../kv/Command.ts"
-import { grantedId } from "../kv/Reply.ts"
+import { grantedId } from "../kv/ReplyCodec.ts"
 import type { GrantKind } from "../machine/Grants.ts"
 import { Grants } from "../machine/Grants.ts"
 

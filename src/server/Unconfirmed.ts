@@ -1,13 +1,13 @@
 /**
- * Parts that were told to watches and are not known to have arrived: they may still be in the memory of this process, in a
- * connection that does not move. A part has arrived when its watch asks for the next one, or when another watch of the
- * same connection does that was told something later.
+ * Parts that were sent to watches and are not acknowledged: they may still be in the memory of this process,
+ * in a connection that does not move. A part has arrived when its watch asks for the next one, or when another watch of
+ * the same connection does that was sent something later.
  */
 import { Deferred, Effect, Exit } from "effect"
 
-/** Whoever shares a connection. */
+/** The watches that share a connection. */
 export class Recipient {
-  /** Parts on their way, in the order in which they were told. */
+  /** Parts that are sent and not acknowledged, in the order of sending. */
   readonly parts = new Set<Part>()
   bytes = 0
   lastNumber = 0
@@ -16,7 +16,7 @@ export class Recipient {
 export class Part {
   readonly recipient: Recipient
   bytes = 0
-  /** The place among the parts of the recipient; 0 until it is told. */
+  /** The place among the parts of the recipient; 0 until it is sent. */
   number = 0
 
   constructor(recipient: Recipient) {
@@ -34,7 +34,7 @@ export class Unconfirmed {
   /** Done when there may be room for another part. */
   private room: Deferred.Deferred<void> | undefined
 
-  /** `onChange` is told of all bytes whenever they change. */
+  /** `onChange` gets the bytes of all parts whenever they change. */
   constructor(maxBytes: number, onChange: (bytes: number) => void) {
     this.maxBytes = maxBytes
     this.onChange = onChange
@@ -50,8 +50,8 @@ export class Unconfirmed {
   }
 
   /**
-   * Takes room for a part of `bytes`, and hands the part to `keep`; waits until there is some. One part alone always has
-   * room.
+   * Takes room for a part of `bytes`, and hands the part to `keep`; waits until there is some. One part alone always
+   * has room.
    */
   reserve(recipient: Recipient, bytes: number, keep: (part: Part) => void): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -69,7 +69,7 @@ export class Unconfirmed {
     })
   }
 
-  /** The part is on its way, and as large as this. */
+  /** The part is sent, and as large as this. */
   told(part: Part, bytes: number): void {
     const { recipient } = part
     if (!recipient.parts.delete(part)) return
@@ -80,7 +80,7 @@ export class Unconfirmed {
     this.resize(part, bytes)
   }
 
-  /** The part has arrived, and with it whatever was told to the same recipient before. */
+  /** The part has arrived, and with it all that was sent to the same recipient before. */
   arrived(part: Part): void {
     for (const earlier of part.recipient.parts) {
       if (earlier.number > 0 && earlier.number <= part.number) this.drop(earlier)

@@ -4,7 +4,7 @@ import { Effect, Metric } from "effect"
 /** Compare with `maxWatches`: beyond it watches are refused. */
 const watches = Metric.gauge("flaredb_watches", { description: "watches served by this node" })
 
-/** What watches cost: every change is told to every watch it concerns. */
+/** What watches cost: every change is sent to every watch it concerns. */
 const changes = Metric.counter("flaredb_watch_changes_total", {
   description: "changes told to watches",
   incremental: true

@@ -4,7 +4,7 @@
  * may cost is bounded by `maxWatchBytes` and `maxWatchIdleMs`, beyond which it is cancelled and begins again where it
  * was.
  *
- * A watch is told what this node has applied, and is told that there was nothing only when a majority has just
+ * A watch gets what this node has applied, and learns that there was nothing only when a majority has just
  * confirmed that this node is up to date. At a node that is cut off, a watch therefore ends within {@link proofMs}
  * behind the time its client meant to wait, and goes on at another node.
  */
@@ -29,7 +29,7 @@ import * as WatchMetrics from "./WatchMetrics.ts"
 
 export type WatchLimits = Pick<Limits, "maxWatches" | "maxWatchBytes" | "maxWatchIdleMs">
 
-/** Whose watch it is: a connection's number, or this process itself. Nobody else may ask for its parts. */
+/** Whose watch it is: a connection's number, or this process itself. No other may ask for its parts. */
 export type WatchOwner = number | "process"
 
 /** How long a node may take to prove that it is up to date, in milliseconds: an election goes by unnoticed. */
@@ -130,9 +130,9 @@ interface Watch {
   /** How often progress was requested, and how many of these requests were answered. */
   progressRequested: number
   progressTold: number
-  /** When the last part was told, or the watch began. */
+  /** When the last part was sent, or the watch began. */
   toldMs: number
-  /** That part, for as long as nobody asked for the next. */
+  /** That part, for as long as the next was not asked for. */
   part: Part | undefined
 }
 
@@ -235,11 +235,11 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
         if (revisions.length > 0) return { revisions, through }
         at = through + 1
         if (timeLeft() > 0) continue
-        // There is more to look through; the client is told how far this is.
+        // There is more to look through; the client learns how far this is.
         if (at <= feed.revision()) return { revisions, through }
       }
       if (proven) {
-        // This node is up to date, so nobody can have told of what is before `from`.
+        // This node is up to date, so no node can have sent what is before `from`.
         if (from > feed.revision() + 1) {
           return yield* new FutureRevision({ requested: from, revision: feed.revision() })
         }
@@ -279,7 +279,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
     metrics.watches(watches.size)
     occupied.openUnsafe()
     return yield* Effect.gen(function*() {
-      // A follower may be behind what its client was told elsewhere, and a new one not know yet which cluster it is of.
+      // A follower may be behind what its client got elsewhere, and a new one not know yet which cluster it is of.
       const identity = yield* node.identity
       if (identity === undefined || request.from === undefined || request.from > feed.revision() + 1) yield* proof
       const from = request.from ?? feed.revision() + 1
@@ -314,7 +314,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
       Effect.sync(() => {
         watch.asked = false
         watch.toldMs = nowMs()
-        // Within a process nothing is on its way.
+        // Within a process nothing is in flight.
         if (Exit.isFailure(exit) || owner === "process") letGo(watch)
         // To the end of the line of those who may be cancelled. It may have ended in the meantime.
         if (watches.delete(id)) watches.set(id, watch)

@@ -9,7 +9,9 @@ import { ensure, same } from "./Checks.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
 export interface EventJournalSuiteOptions {
-  /** A journal of this name. The suite builds it more than once, as several processes do; a name is used by one case. */
+  /**
+   * A journal of this name. The suite builds it more than once, as several processes do; a name is used by one case.
+   */
   readonly journal: (name: string) => Layer.Layer<EventJournal.EventJournal, unknown>
   /** Whether two journals of one name, built apart, hold the same. Default `true`; Effect's memory journal does not. */
   readonly shared?: boolean | undefined
@@ -318,7 +320,7 @@ export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyAr
         yield* same([given.length, new Set(idsOf(given)).size], [manyEntries + 600, manyEntries + 600], "uploaded")
         yield* same((yield* uncommitted(other, remote(1))).given.length, 600, "uploaded to whom they came from")
       })),
-    make("a journal that was destroyed is empty, and is written anew", (journal) =>
+    make("a journal that was destroyed is empty, and can be written again", (journal) =>
       Effect.gen(function*() {
         // Effect's SQL journal drops its tables, and fails from then on.
         if (options.anyText === false) return

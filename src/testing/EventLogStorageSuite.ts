@@ -1,6 +1,6 @@
 /**
- * What Effect's event log servers rely on in their storages, and promises beyond it: several servers of one name are one
- * server, and a reader of one hears of what was written at the other.
+ * What Effect's event log servers rely on in their storages, and promises beyond it: several servers of one name are
+ * one server, and a reader of one hears of what was written at the other.
  */
 import type { Scope } from "effect"
 import { Context, Effect, Fiber, Layer, Stream } from "effect"
@@ -145,7 +145,7 @@ export const eventLogEncryptedCases = (options: EventLogEncryptedSuiteOptions): 
           const second = options.tellsOthers === false ? storage : other
           const count = 60
           yield* storage.write("one", store, [batchOf(entries(1))])
-          // What is repeated was told before.
+          // What is repeated was emitted before.
           const read = () => {
             let last = -1
             const isNew = ({ sequence }: { readonly sequence: number }) => sequence > last
@@ -327,7 +327,7 @@ export const eventLogUnencryptedCases = (options: EventLogUnencryptedSuiteOption
           yield* same(
             stored.flatMap((one) => plain(one.stored)).toSorted(([a], [b]) => Number(a) - Number(b)),
             read,
-            "what each write was told"
+            "what each write was answered"
           )
         })
     ),

@@ -135,7 +135,7 @@ const offerOf = (from: NodeId, to: NodeId): SnapshotOffer => ({
   estimatedBytes: 12_345
 })
 
-/** A taker that keeps what it gets and notes what it is told. */
+/** A taker that keeps what it gets and notes what happens. */
 const keeping = () => {
   const chunks: Array<Uint8Array> = []
   const seen: Array<string> = []
@@ -264,7 +264,7 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
         }
       })),
 
-    test("a connection that is closed for a claim is lost at its sender, and made anew", (cluster) =>
+    test("a connection that is closed for a claim is lost at its sender, and opened again", (cluster) =>
       Effect.gen(function*() {
         const { first, second } = yield* pair(cluster)
         first.sendUnsafe([heartbeat(one, two, 1)])
@@ -297,7 +297,7 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
         assert.deepEqual(seen, [`offer 1>2 ${2 ** 40} ${2 ** 33}@7`, "closed"])
       })),
 
-    test("a snapshot is refused where nobody takes any, and by whoever does not want it", (cluster) =>
+    test("a snapshot is refused where no node takes any, and by a node that does not want it", (cluster) =>
       Effect.gen(function*() {
         const { first, second } = yield* pair(cluster)
         const send = Effect.scoped(

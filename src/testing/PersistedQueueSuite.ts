@@ -96,7 +96,7 @@ export const persistedQueueCases = (options: PersistedQueueSuiteOptions): Readon
   })
 
   return [
-    make("an element is handed to whoever waits, and to nobody else", (one, other) =>
+    make("an element is handed to the consumer that waits, and to no other", (one, other) =>
       Effect.gen(function*() {
         const queue = yield* one.queue("waits")
         const waiting = yield* Effect.forkChild(taken(yield* other.queue("waits")))

@@ -134,7 +134,7 @@ export const rateLimiterCases = (options: RateLimiterSuiteOptions): ReadonlyArra
         yield* same(delays, [0, 0, 1, 1, 2, 2], "the windows in which they may go on")
       })),
     make(
-      "an adaptive limit does nothing until it is told of a refusal, then cools down, learns and keeps to it",
+      "an adaptive limit does nothing until it learns of a refusal, then cools down, learns and keeps to it",
       (one, other) =>
         Effect.gen(function*() {
           const key = "adaptive"

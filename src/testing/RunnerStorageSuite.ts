@@ -114,7 +114,7 @@ export const runnerStorageCases = (options: RunnerStorageSuiteOptions): Readonly
         const both = new Set([...named(mine), ...named(theirs)])
         yield* same(both.size, 300, "different shards of both")
         const [shard] = mine.length > 0 ? mine : theirs
-        if (shard === undefined) return yield* Effect.die(new Error("nobody got a shard"))
+        if (shard === undefined) return yield* Effect.die(new Error("no runner got a shard"))
         const [owner, its, taker, others] = mine.length > 0 ? [storage, one, other, two] : [other, two, storage, one]
         const wanted = [shard]
         yield* same(named(yield* taker.acquire(others, wanted)), [], "a shard that another runner holds")

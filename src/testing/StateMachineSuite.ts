@@ -1,6 +1,6 @@
 /**
- * What the node relies on in a state machine: the same entries make the same rows and replies on every node, however they
- * are cut into batches, and wherever a restart or a snapshot falls between them.
+ * What the node relies on in a state machine: the same entries make the same rows and replies on every node, however
+ * they are cut into batches, and wherever a restart or a snapshot falls between them.
  */
 import { Context, Effect, Layer } from "effect"
 import { StateMachine } from "../machine/StateMachine.ts"
@@ -32,7 +32,7 @@ export interface StateMachineSuiteOptions {
 const ensure = (holds: boolean, problem: string): Effect.Effect<void> =>
   holds ? Effect.void : Effect.die(new Error(problem))
 
-/** A machine that runs on a disk, until it is started anew. */
+/** A machine that runs on a disk, until it is started again. */
 class Machine {
   readonly disk = new MemoryDisk([1])
   readonly replies: Array<string> = []

@@ -33,7 +33,7 @@ interface Endpoint {
   readonly gone: Deferred.Deferred<void>
 }
 
-/** A chunk of a snapshot on its way, for tests that want to be there. */
+/** A chunk of a snapshot in transfer, for tests that want to be there. */
 export interface ChunkOnItsWay {
   readonly offer: SnapshotOffer
   /** Its place among the chunks of its snapshot, from 0. */

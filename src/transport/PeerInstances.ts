@@ -5,7 +5,7 @@
  *
  * A node that restarts has two instances for a moment: what its old connection carried may still arrive. So a conflict
  * is an older instance that speaks beside a connection of a newer one that has stayed for {@link graceMs}. It
- * is told and never acted upon: whoever reaches the port could cause it.
+ * is logged and never acted upon: any process that reaches the port could cause it.
  */
 import type { NodeId } from "../raft/Types.ts"
 
@@ -41,7 +41,7 @@ export class PeerInstances {
   private readonly found: (peer: NodeId, text: string) => void
   private readonly peers = new Map<NodeId, Peer>()
 
-  /** `nowMs` must not go back. `found` is told of a conflict, and again at times while it lasts. */
+  /** `nowMs` must not go back. `found` is called for a conflict, and again at times while it lasts. */
   constructor(nowMs: () => number, found: (peer: NodeId, text: string) => void) {
     this.nowMs = nowMs
     this.found = found

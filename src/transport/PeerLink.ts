@@ -141,7 +141,7 @@ export class PeerLink {
   /** One connection, from `Hello` until it fails. */
   private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
     const { clusterId, identity, instance, nodeId, peer, limits } = this.options
-    // A link on which nothing is on its way notices its end by this alone; a follower's link to the leader is often so.
+    // A link on which nothing is in flight notices its end by this alone; a follower's link to the leader is often so.
     const ended = yield* Deferred.make<never, Disconnected>()
     const { calls, direct } = yield* connectDirect(PeerRpcs, {
       host: peer.host,

@@ -32,8 +32,8 @@ export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused"
   override get message() {
     const refused = `refused (${this.reason}): expected ${this.expected}, got ${this.found}`
     return this.reason === "cluster-identity"
-      ? `${refused}. The two nodes belong to different clusters of the same name: one kept the data directory of an earlier ` +
-        "cluster. Stop that node and move its directory away; see deploy/runbooks/lost-node.md"
+      ? `${refused}. The two nodes belong to different clusters of the same name: one kept the data directory of an ` +
+        "earlier cluster. Stop that node and move its directory away; see deploy/runbooks/lost-node.md"
       : refused
   }
 }

@@ -34,7 +34,7 @@ export interface Received {
   readonly connection: number
 }
 
-/** What is told of a snapshot before its first chunk. */
+/** What is said of a snapshot before its first chunk. */
 export interface SnapshotOffer {
   readonly from: NodeId
   readonly to: NodeId

@@ -134,7 +134,7 @@ class Introductions {
 
 type Taker = Parameters<PeerTransport["Service"]["takeSnapshots"]>[0]
 
-/** The snapshots on their way in, one for each connection that carries one. */
+/** The inbound snapshots, one for each connection that carries one. */
 class Arrivals {
   private taker: Taker | undefined
   private readonly arriving = new Map<
@@ -230,7 +230,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     if (received.length > 0) receiver?.({ messages: received, connection: clientId })
     return Exit.void
   }
-  /** Nobody speaks for another node, or to one. */
+  /** No node speaks for another node, or to one. */
   const misdirected = (messages: ReadonlyArray<Message>, sender: NodeId): string | undefined => {
     for (const { from, to } of messages) {
       if (from === sender && to === options.nodeId) continue

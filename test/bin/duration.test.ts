@@ -14,7 +14,6 @@ describe("a duration", () => {
       const text of [
         "",
         "s",
-        "3600",
         "soon",
         "5 s",
         "1e3",
@@ -28,6 +27,11 @@ describe("a duration", () => {
     ) {
       assert.throws(() => parseDuration(text), /a duration with its unit, in whole milliseconds: 500ms/, text)
     }
+  })
+
+  it("that is a bare number is refused with what to write", () => {
+    assert.throws(() => parseDuration("3600"), /^a duration with its unit: 3600s for seconds, 3600ms for milliseconds/)
+    assert.throws(() => parseDuration("1.5"), /1\.5s for seconds/)
   })
 
   it("is shown in units that people read", () => {

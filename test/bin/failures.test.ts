@@ -47,7 +47,7 @@ describe("an unreachable cluster", () => {
       const [port] = yield* freePorts(1)
       const { code, err, out } = yield* run(["transfer-leader", "-e", `127.0.0.1:${port}`, "--timeout", "400ms"])
       assert.deepInclude({ code, out }, { code: 1, out: "" }, err)
-      assert.match(err, /^flaredb: [^\n]*no node leads[^\n]*nobody listens there[^\n]*\n$/)
+      assert.match(err, /^flaredb: [^\n]*no node leads[^\n]*no process listens there[^\n]*\n$/)
     }).pipe(Effect.provide(NodeServices.layer)))
 })
 

@@ -4,7 +4,7 @@ import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { verdict } from "../../src/bin/BackupCommands.ts"
 import { formatBytes, make, progressLine } from "../../src/bin/Progress.ts"
-import type { NodeHash } from "../../src/client/Backups.ts"
+import type { NodeHash } from "../../src/client/NodeHashes.ts"
 
 const output = (isTTY: boolean) => {
   const written: Array<string> = []

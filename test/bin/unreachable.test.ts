@@ -85,7 +85,7 @@ describe("endpoints that refuse every connection", () => {
         if (verb !== "status") assert.strictEqual(out, "")
         const { error } = JSON.parse(err)
         assert.strictEqual(error.exitCode, 1)
-        assert.include(error.message, `127.0.0.1:${one}: nobody listens there`)
+        assert.include(error.message, `127.0.0.1:${one}: no process listens there`)
         if (verb !== "bench") assert.include(error.message, "no-such-host.invalid")
       }).pipe(Effect.provide(NodeServices.layer)))
   }

@@ -120,7 +120,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   "lease grant": [
     [["lease", "grant"], /Missing required argument: ttl/],
     [["lease", "grant", "soon"], /soon/],
-    [["lease", "grant", "3600"], /a duration with its unit/],
+    [["lease", "grant", "3600"], /a duration with its unit: 3600s for seconds/],
     [["lease", "grant", "10ms"], /invalid ttlMs: 10 is not an integer from 1000/]
   ],
   "lease keep-alive": [[["lease", "keep-alive", "0"], /0 is no lease id/]],
@@ -246,6 +246,8 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["bench", "--operations", "read"], /--operations: "read" is not one of put, get/],
     [["bench", "--keys", "0"], /--keys 0 is not from 1 to 10000000/],
     [["bench", "--connections", "0"], /--connections 0 is not from 1 to 1000/],
+    [["bench", "--warm-up", "2"], /a duration with its unit: 2s for seconds/],
+    [["bench", "--heat-up", "2h"], /--heat-up 2h is not from 0ms to 1h/],
     [["bench", "--nodes", "here"], /"here" is not ID=HOST:CLIENT:PEER:HTTP/]
   ],
   status: [

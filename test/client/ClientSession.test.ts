@@ -10,7 +10,7 @@ import { Indeterminate, NotLeader, Overloaded, ResultsNotKept, SessionExpired } 
 import type { Stamped } from "../../src/kv/Command.ts"
 import { decodeCommand, encodeCommand } from "../../src/kv/Command.ts"
 import { maxSessionReplies, maxSessions } from "../../src/kv/Limits.ts"
-import { encodeReply } from "../../src/kv/Reply.ts"
+import { encodeReply } from "../../src/kv/ReplyCodec.ts"
 import type { Answer } from "./FakeCluster.ts"
 import { connectTo, FakeNode } from "./FakeCluster.ts"
 import { FakeStore } from "./FakeStore.ts"

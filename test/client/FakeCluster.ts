@@ -7,7 +7,7 @@ import type { Endpoint } from "../../src/client/Endpoint.ts"
 import { formatEndpoint } from "../../src/client/Endpoint.ts"
 import type { ReadError, WriteError } from "../../src/FlareDbError.ts"
 import { NotLeader } from "../../src/FlareDbError.ts"
-import { encodeGetReply, encodeReply } from "../../src/kv/Reply.ts"
+import { encodeGetReply, encodeReply } from "../../src/kv/ReplyCodec.ts"
 import { someCluster } from "./Identities.ts"
 
 export type Answer = Effect.Effect<ReadonlyArray<Uint8Array | WriteError>, ConnectionLost>
@@ -63,7 +63,7 @@ export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint)
     const node = nodes.find(({ name }) => name === formatEndpoint(endpoint))
     if (node === undefined || node.down) {
       return Effect.fail(
-        new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "nobody listens there", sent: false })
+        new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "no process listens there", sent: false })
       )
     }
     node.connections += 1

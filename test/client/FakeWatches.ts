@@ -136,7 +136,7 @@ export const connectTo = (nodes: ReadonlyArray<FakeWatchNode>): Connect => (endp
     const node = nodes.find(({ name }) => name === formatEndpoint(endpoint))
     return node === undefined || node.down
       ? Effect.fail(
-        new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "nobody listens there", sent: false })
+        new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "no process listens there", sent: false })
       )
       : Effect.succeed(node.connect())
   })

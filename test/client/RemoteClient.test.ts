@@ -7,7 +7,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { Indeterminate, Overloaded, Unavailable } from "../../src/FlareDbError.ts"
-import { encodeReply } from "../../src/kv/Reply.ts"
+import { encodeReply } from "../../src/kv/ReplyCodec.ts"
 import { maxScanLimit, maxValueBytes } from "../../src/kv/Limits.ts"
 import { acknowledge, connectTo, FakeNode, notLeader } from "./FakeCluster.ts"
 
@@ -117,7 +117,7 @@ describe("the deadline", () => {
       const { exit, ms } = yield* inTime(put).pipe(Effect.provide(clientOf(nodes, { requestTimeoutMs: 2_000 })))
       const error = errorOf(exit)
       assert.instanceOf(error, Unavailable)
-      for (const { name } of nodes) assert.include((error as Unavailable).message, `${name}: nobody listens there`)
+      for (const { name } of nodes) assert.include((error as Unavailable).message, `${name}: no process listens there`)
       assert.isAtLeast(ms, 2_000)
       assert.isAtMost(ms, 2_100)
     }))

@@ -112,8 +112,13 @@ it.effect("says what is left when the past is gone", () =>
     const watch = yield* Watch
     for (const value of ["1", "2", "3"]) yield* kv.put("k", value)
     assert.strictEqual(yield* (yield* ClusterAdmin).compact(2), 2)
-    const error = yield* Effect.flip(Stream.runDrain(watch.changes({ key: "k" }, { fromRevision: 2 })))
-    assert.deepInclude(error, { _tag: "Compacted", requested: 2, oldest: 3 })
+    const from = (fromRevision: number) => watch.changes({ key: "k" }, { fromRevision })
+    assert.deepInclude(yield* Effect.flip(Stream.runDrain(from(1))), { _tag: "Compacted", requested: 1, oldest: 2 })
+    assert.deepStrictEqual(lines(yield* Stream.runCollect(Stream.take(from(2), 2))), ["2: k=2", "3: k=3"])
+    const identity = yield* (yield* ClusterAdmin).identity
+    const after = (revision: number) => watch.changes({ key: "k" }, { after: new Position(identity, revision) })
+    assert.deepInclude(yield* Effect.flip(Stream.runDrain(after(0))), { _tag: "Compacted", requested: 1, oldest: 2 })
+    assert.deepStrictEqual(lines(yield* Stream.runCollect(Stream.take(after(1), 1))), ["2: k=2"])
   }).pipe(inMemory))
 
 it.effect("compacts up to now when no revision is named, and refuses to go beyond it", () =>
@@ -123,11 +128,13 @@ it.effect("compacts up to now when no revision is named, and refuses to go beyon
     for (const value of ["1", "2", "3"]) yield* kv.put("k", value)
     assert.strictEqual(yield* admin.compact(), 3)
     assert.strictEqual(yield* admin.compact(1), 1, "gone before")
-    assert.deepInclude(yield* Effect.flip(admin.compact(4)), { _tag: "InvalidArgument", field: "revision" })
+    for (const wrong of [4, -1, 1.5]) {
+      assert.deepInclude(yield* Effect.flip(admin.compact(wrong)), { _tag: "InvalidArgument", field: "revision" })
+    }
     assert.strictEqual(Option.getOrThrow(yield* kv.get("k")).text, "3")
-    const watch = yield* listen({ key: "k" }, { fromRevision: 4 })
+    const watch = yield* listen({ key: "k" }, { fromRevision: 3 })
     yield* kv.put("k", "4")
-    assert.deepStrictEqual(changesIn(yield* watch.until(through(4))), ["4: k=4"])
+    assert.deepStrictEqual(changesIn(yield* watch.until(through(4))), ["3: k=3", "4: k=4"])
   }).pipe(inMemory))
 
 it.effect("mirrors a prefix: its keys, and then their changes", () =>
@@ -243,8 +250,13 @@ for (const store of stores) {
           `${first + 3}: w/a deleted`
         ])
         yield* (yield* ClusterAdmin).compact(first + 2)
-        const changes = watch.changes({ prefix: "w/" }, { fromRevision: first + 2 })
-        assert.deepInclude(yield* Effect.flip(Stream.runDrain(changes)), { _tag: "Compacted", oldest: first + 3 })
+        const changes = watch.changes({ prefix: "w/" }, { fromRevision: first + 1 })
+        assert.deepInclude(yield* Effect.flip(Stream.runDrain(changes)), { _tag: "Compacted", oldest: first + 2 })
+        const kept = watch.changes({ prefix: "w/" }, { fromRevision: first + 2 })
+        assert.deepStrictEqual(lines(yield* Stream.runCollect(Stream.take(kept, 2))), [
+          `${first + 2}: w/a=2, w/b deleted`,
+          `${first + 3}: w/a deleted`
+        ])
       }))
   })
 }

@@ -9,7 +9,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { Indeterminate, Overloaded, Unavailable } from "../../src/FlareDbError.ts"
 import { decodeCommand } from "../../src/kv/Command.ts"
-import { encodeGetReply } from "../../src/kv/Reply.ts"
+import { encodeGetReply } from "../../src/kv/ReplyCodec.ts"
 import type { Answer } from "./FakeCluster.ts"
 import { acknowledge, connectTo, FakeNode, notLeader } from "./FakeCluster.ts"
 

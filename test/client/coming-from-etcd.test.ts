@@ -18,7 +18,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   "a read at a follower": "test/client/read-from.test.ts",
   "a new leader": "test/cluster/leases.test.ts",
   "a write whose answer was lost": "test/cluster/sessions.test.ts",
-  "an outcome that nobody knows": "test/cluster/leader-loss.test.ts",
+  "an outcome that is not known": "test/cluster/leader-loss.test.ts",
   "the store as a whole": "test/cluster/backup.test.ts",
   members: "test/cluster/emptied.test.ts",
   "who may do what": "docs/limits.md"
@@ -125,10 +125,12 @@ const rows: Readonly<Record<string, Effect.Effect<void, unknown, Services>>> = {
     const kv = yield* KeyValue
     for (const value of ["1", "2", "3"]) yield* kv.put("a", value)
     yield* (yield* ClusterAdmin).compact(2)
-    assert.deepInclude(yield* Effect.flip(event(2)), { _tag: "Compacted", requested: 2, oldest: 3 })
-    assert.strictEqual(Option.getOrThrow(yield* event(3)).revision, 3)
+    assert.deepInclude(yield* Effect.flip(event(1)), { _tag: "Compacted", requested: 1, oldest: 2 })
+    assert.strictEqual(Option.getOrThrow(yield* event(2)).revision, 2)
+    const ahead = yield* Effect.flip((yield* ClusterAdmin).compact(4))
+    assert.deepInclude(ahead, { _tag: "InvalidArgument", field: "revision" })
   }),
-  "history that nobody compacts": Effect.sync(() => {
+  "history that no client compacts": Effect.sync(() => {
     const { maxHistoryAgeMs, maxHistoryBytes, maxHistoryRevisions } = defaultLimits
     assert.deepStrictEqual([maxHistoryAgeMs, maxHistoryRevisions, maxHistoryBytes], [3_600_000, 1e6, 512 * 1024 * 1024])
   }),

@@ -45,7 +45,7 @@ it.live(
         assert.strictEqual(out, "")
         assert.match(
           err,
-          /^flaredb: unavailable: no node can be reached; 127\.0\.0\.1:\d+: nobody listens there [^\n]+\n$/
+          /^flaredb: unavailable: no node can be reached; 127\.0\.0\.1:\d+: no process listens there [^\n]+\n$/
         )
       }
 

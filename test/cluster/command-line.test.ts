@@ -119,18 +119,24 @@ it.live("watch prints changes until it is stopped, and compact takes the past aw
     process.kill(going.pid, "SIGINT")
     assert.strictEqual(Number(yield* going.exitCode), 0)
 
-    assert.strictEqual((yield* flaredb("compact", "2")).out, "history up to revision 2 is gone\n")
+    assert.strictEqual(
+      (yield* flaredb("compact", "1")).out,
+      "history before revision 1 was gone already; nothing changed\n"
+    )
+    assert.strictEqual((yield* flaredb("compact", "3")).out, "history before revision 3 is gone\n")
     const gone = yield* flaredb("watch", "--from-revision", "2")
     assert.strictEqual(gone.code, 1)
     assert.match(gone.err, /revision 2 is gone from the history, which begins at 3/)
+    const kept = yield* flaredb("watch", "--from-revision", "3", "--limit", "1")
+    assert.strictEqual(kept.out, "3\tput\tgreetings\tothers\n")
     // What was forgotten before is no news.
-    for (const revision of ["1", "2"]) {
+    for (const revision of ["0", "1", "2", "3"]) {
       const again = yield* flaredb("compact", revision)
-      assert.strictEqual(again.out, "history up to revision 2 was gone already; nothing changed\n")
+      assert.strictEqual(again.out, "history before revision 3 was gone already; nothing changed\n")
     }
-    assert.strictEqual((yield* flaredb("compact", "1", "--json")).out, "{\"revision\":2,\"already\":true}\n")
-    assert.strictEqual((yield* flaredb("compact")).out, "history up to revision 4 is gone\n")
-    assert.match((yield* flaredb("compact")).out, /revision 4 was gone already/)
+    assert.strictEqual((yield* flaredb("compact", "1", "--json")).out, "{\"revision\":3,\"already\":true}\n")
+    assert.strictEqual((yield* flaredb("compact")).out, "history before revision 4 is gone\n")
+    assert.match((yield* flaredb("compact")).out, /before revision 4 was gone already/)
     assert.strictEqual((yield* flaredb("compact", "5")).code, 2)
   }).pipe(Effect.provide(NodeServices.layer)))
 

@@ -25,7 +25,7 @@ it.live("two of three new nodes say everywhere that they wait for the third, and
     yield* two.start
     const { host, peerPort } = three.address
     const says = new RegExp(
-      `waiting for node 3 \\(${host}:${peerPort}: nobody listens there \\(ECONNREFUSED\\)\\): ` +
+      `waiting for node 3 \\(${host}:${peerPort}: no process listens there \\(ECONNREFUSED\\)\\): ` +
         "a new cluster begins when all 3 nodes have answered"
     )
     const heard = Effect.provide(

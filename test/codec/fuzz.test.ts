@@ -27,7 +27,7 @@ import { encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { decodeRecord, encodeRecord as encodeKeyRecord } from "../../src/kv/KeyRecord.ts"
 import { decodeLease, encodeLease } from "../../src/kv/Lease.ts"
 import { decodeQuery, encodeQuery } from "../../src/kv/Query.ts"
-import { decodeReply, encodeReply, encodeScanReply } from "../../src/kv/Reply.ts"
+import { decodeReply, encodeReply, encodeScanReply } from "../../src/kv/ReplyCodec.ts"
 import { decodeSession, encodeSession } from "../../src/kv/Session.ts"
 import { factsOf } from "../../src/machine/StateFacts.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
@@ -177,10 +177,10 @@ const kv: ReadonlyArray<Target> = [
       encodeCommand({ _tag: "Put", key, value, lease: 1 }),
       encodeCommand({ _tag: "Transact", transaction }, stamp),
       encodeCommand({ _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] }),
-      encodeCommand({ _tag: "Compact", revision: 2 ** 41 }),
+      encodeCommand({ _tag: "Compact", through: 2 ** 41 }),
       encodeCommand({ _tag: "GrantLease", ttlMs: 10_000 }),
       encodeCommand({ _tag: "Checkpoint", token: 2 ** 40 }),
-      encodeCommand({ _tag: "KeepSession" }, stamp)
+      encodeCommand({ _tag: "CloseSession" }, stamp)
     ],
     decode: (bytes) => accepted(decodeCommand(bytes))
   },

@@ -23,7 +23,7 @@ const commands: ReadonlyArray<Command> = [
   { _tag: "Put", key: bytes("fuzz"), value: bytes("value"), lease: 0 },
   { _tag: "Delete", key: bytes("fuzz") },
   { _tag: "GrantLease", ttlMs: 5_000 },
-  { _tag: "Compact", revision: 1 }
+  { _tag: "Compact", through: 1 }
 ]
 
 /** After `Hello`. `TransferLeader` is left out: a right one is an election that was asked for. */

@@ -99,8 +99,8 @@ export class Model {
       case "RevokeLease":
         return this.leases.has(command.lease) ? this.revoke(command.lease) : "lease-not-found"
       case "Compact":
-        if (command.revision > this.revision) return "invalid"
-        for (; this.compacted < command.revision; this.compacted++) this.history.delete(this.compacted + 1)
+        if (command.through > this.revision) return "invalid"
+        for (; this.compacted < command.through; this.compacted++) this.history.delete(this.compacted + 1)
         return "done"
       case "OpenSession":
         if (this.sessions.size >= this.maxSessions && !this.evict()) return "overloaded"

@@ -13,7 +13,7 @@ import { maxKeyBytes, maxScanLimit, maxTransactionOperations, maxTtlMs, maxValue
 import type { Query } from "../../src/kv/Query.ts"
 import { decodeQuery, encodeQuery } from "../../src/kv/Query.ts"
 import type { CommandReply, CountReply, LeaseKeysReply, LeasesReply } from "../../src/kv/Reply.ts"
-import { decodeReply, encodeGetReply, encodeReply, encodeScanReply } from "../../src/kv/Reply.ts"
+import { decodeReply, encodeGetReply, encodeReply, encodeScanReply, refusalOf } from "../../src/kv/ReplyCodec.ts"
 import type { Operation, Transaction } from "../../src/kv/Transaction.ts"
 import { blockOf, decodeBlock, revisionsOf } from "./HistoryBlocks.ts"
 
@@ -49,7 +49,7 @@ const commands: ReadonlyArray<Command> = [
   { _tag: "GrantLease", ttlMs: 10_000 },
   { _tag: "KeepAlive", lease: 7 },
   { _tag: "RevokeLease", lease: 7 },
-  { _tag: "Compact", revision: 2 ** 41 },
+  { _tag: "Compact", through: 2 ** 41 },
   { _tag: "OpenSession", ttlMs: 10_000, secret, owner: "orders" },
   { _tag: "EndSession", session: 2 ** 35 },
   { _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] },
@@ -124,10 +124,20 @@ describe("round trips", () => {
       assert.deepStrictEqual(decodeCommand(bytes), { _tag: "Stamped", stamp, command })
       assert.deepStrictEqual(encodeCommand(command, stamp), bytes)
     }
-    for (const command of [{ _tag: "KeepSession" }, { _tag: "CloseSession" }] as const) {
-      assert.deepStrictEqual(decodeCommand(encodeCommand(command, stamp)), { _tag: "Stamped", stamp, command })
-      assert.deepInclude(decodeCommand(encodeCommand(command)), { _tag: "Problem", field: "session" })
-    }
+    const command = { _tag: "CloseSession" } as const
+    assert.deepStrictEqual(decodeCommand(encodeCommand(command, stamp)), { _tag: "Stamped", stamp, command })
+    assert.deepInclude(decodeCommand(encodeCommand(command)), { _tag: "Problem", field: "session" })
+  })
+
+  it("of the numbers that are not used again are none", () => {
+    const keepSession = encodeCommand({ _tag: "CloseSession" }, { session: 1, sequence: 2, answered: 0, secret })
+    keepSession[1] = 9
+    assert.deepInclude(decodeCommand(keepSession), { _tag: "Problem", field: "command" })
+    const refusal = { revision: 1, field: "", text: "", current: 0, maximum: 0 } as const
+    const compacted = encodeReply({ _tag: "RefusedReply", reason: "overloaded", ...refusal })
+    compacted[10] = 5
+    assert.deepInclude(decodeReply(compacted), { _tag: "Problem", field: "reply" })
+    assert.isUndefined(refusalOf(compacted))
   })
 
   it.prop("of scans", [Schema.Uint8Array, Schema.Boolean, Schema.Boolean], ([prefix, keysOnly, reverse]) => {
@@ -216,8 +226,8 @@ it("the formats are the ones that are on disks and wires already", () => {
   )
   assert.strictEqual(hex(encodeCommand({ _tag: "Delete", key })), `0302${plain}00026bff`)
   assert.strictEqual(
-    hex(encodeCommand({ _tag: "KeepSession" }, { session: 1, sequence: 3, answered: 2, secret })),
-    "0309000000000000000100000000000000030000000000000002000102030405060708090a0b0c0d0e0f"
+    hex(encodeCommand({ _tag: "CloseSession" }, { session: 1, sequence: 3, answered: 2, secret })),
+    "030a000000000000000100000000000000030000000000000002000102030405060708090a0b0c0d0e0f"
   )
   assert.strictEqual(hex(encodeQuery({ _tag: "Get", key })), "030100026bff")
   assert.strictEqual(

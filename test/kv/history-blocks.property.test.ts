@@ -10,7 +10,7 @@ import { noSession } from "../../src/kv/Command.ts"
 import type { Revision } from "../../src/kv/History.ts"
 import { HistoryBlock, maxBlockBytes, maxBlockRevisions, revisionBytes } from "../../src/kv/HistoryBlock.ts"
 import { ReadBudget } from "../../src/kv/ReadBudget.ts"
-import { decodeReply } from "../../src/kv/Reply.ts"
+import { decodeReply } from "../../src/kv/ReplyCodec.ts"
 import { State } from "../../src/kv/State.ts"
 import { StateCheck } from "../../src/kv/StateCheck.ts"
 import { Random } from "../simulation/Random.ts"
@@ -77,7 +77,7 @@ const randomCommands = (random: Random, count: number): ReadonlyArray<Command> =
   return Array.from({ length: count }, (): Command => {
     if (revision > compacted && random.below(40) === 0) {
       compacted += 1 + random.below(revision - compacted)
-      return { _tag: "Compact", revision: compacted }
+      return { _tag: "Compact", through: compacted }
     }
     revision += 1
     const size = random.pick([100, 100, 100, 250, 4_000, maxBlockBytes - 8, maxBlockBytes, 40_000])
@@ -130,7 +130,7 @@ it("compaction keeps what comes behind it, and counts it exactly, wherever in a 
   const puts = Array.from({ length: count }, (_, i) => put("k", valueOf(70 + i)))
   const whole = historyOf(carryOut(puts, []))
   for (let revision = 1; revision <= count; revision++) {
-    const compact: Command = { _tag: "Compact", revision }
+    const compact: Command = { _tag: "Compact", through: revision }
     const store = carryOut([...puts, compact], [count])
     const sameBatch = carryOut([...puts, compact], [])
     assert.deepStrictEqual(store.sorted(), sameBatch.sorted(), `revision ${revision}`)
@@ -153,7 +153,7 @@ it("compactions one after the other leave what one of them leaves", () => {
   for (let round = 0; round < 40; round++) {
     const compacts: Array<Command> = []
     for (let revision = 1 + random.below(90); revision < count; revision += 1 + random.below(90)) {
-      compacts.push({ _tag: "Compact", revision })
+      compacts.push({ _tag: "Compact", through: revision })
     }
     const last = compacts.at(-1)
     if (last === undefined) continue

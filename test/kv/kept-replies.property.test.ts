@@ -13,7 +13,7 @@ import { figuresKey } from "../../src/kv/Keyspace.ts"
 import { KeptReplies } from "../../src/kv/KeptReplies.ts"
 import { replyOverheadBytes } from "../../src/kv/Limits.ts"
 import { ReadBudget } from "../../src/kv/ReadBudget.ts"
-import { decodeReply } from "../../src/kv/Reply.ts"
+import { decodeReply } from "../../src/kv/ReplyCodec.ts"
 import { State } from "../../src/kv/State.ts"
 import { bytes, Store, text } from "./Store.ts"
 

@@ -132,12 +132,12 @@ it.effect("says what is left when the beginning was compacted, and never skips",
     yield* apply(1, some)
     const feed = yield* ChangeFeed
     const request = { ranges: KeyRanges.of(allKeys), previous: true }
-    yield* apply(7, [{ _tag: "Compact", revision: 3 }, put("a", "4")])
+    yield* apply(7, [{ _tag: "Compact", through: 3 }, put("a", "4")])
     for (const from of [0, 1, 3]) {
       assert.deepInclude(yield* Effect.flip(feed.next(request, from)), { _tag: "Compacted", oldest: 4 })
     }
     assert.deepStrictEqual((yield* readAll(4)).length, 3)
-    yield* apply(9, [{ _tag: "Compact", revision: 6 }])
+    yield* apply(9, [{ _tag: "Compact", through: 6 }])
     assert.deepInclude(yield* Effect.flip(feed.next(request, 6)), { _tag: "Compacted", oldest: 7 })
   }).pipe(Effect.provide(on(newDisk()))))
 
@@ -158,13 +158,13 @@ it.effect("leaves no block of a compacted history in the store, also of its own 
     yield* Effect.gen(function*() {
       yield* apply(1, puts(1, 150))
       assert.deepStrictEqual(blocksOn(disk), [[1, 64], [65, 128], [129, 150]])
-      yield* apply(151, [{ _tag: "Compact", revision: 64 }])
+      yield* apply(151, [{ _tag: "Compact", through: 64 }])
       assert.deepStrictEqual(blocksOn(disk), [[1, 64], [65, 128], [129, 150]], "the compacted revision stays")
-      yield* apply(152, [{ _tag: "Compact", revision: 65 }])
+      yield* apply(152, [{ _tag: "Compact", through: 65 }])
       assert.deepStrictEqual(blocksOn(disk), [[65, 128], [129, 150]])
-      yield* apply(153, [...puts(151, 300), { _tag: "Compact", revision: 260 }, put("e", "3")])
+      yield* apply(153, [...puts(151, 300), { _tag: "Compact", through: 260 }, put("e", "3")])
       assert.deepStrictEqual(blocksOn(disk), [[257, 301]])
-      yield* apply(400, [{ _tag: "Compact", revision: 301 }])
+      yield* apply(400, [{ _tag: "Compact", through: 301 }])
       assert.deepStrictEqual(blocksOn(disk), [[257, 301]])
     }).pipe(Effect.provide(on(disk)))
     yield* Effect.gen(function*() {
@@ -213,7 +213,7 @@ it.effect("tells of large revisions between small ones, part by part", () =>
 it.effect("replaced records are there from the first revision that is not compacted", () =>
   Effect.gen(function*() {
     const disk = newDisk()
-    yield* Effect.provide(apply(1, [...puts(1, 100), { _tag: "Compact", revision: 75 }]), on(disk))
+    yield* Effect.provide(apply(1, [...puts(1, 100), { _tag: "Compact", through: 75 }]), on(disk))
     const lines = yield* Effect.provide(readAll(76, allKeys, true), on(disk))
     assert.deepStrictEqual(lines.slice(8, 12), ["84: 4=84", "85: 5=85", "86: 6=86 (was 76)", "87: 7=87 (was 77)"])
   }))
@@ -235,7 +235,7 @@ it.effect("goes on with the block that a node which stopped had begun", () =>
 it.effect("goes on with the history of a state that was installed, as the node that it came from does", () =>
   Effect.gen(function*() {
     const sender = newDisk()
-    yield* Effect.provide(apply(1, [...puts(1, 200), { _tag: "Compact", revision: 70 }]), on(sender))
+    yield* Effect.provide(apply(1, [...puts(1, 200), { _tag: "Compact", through: 70 }]), on(sender))
     const sent = yield* Effect.provide(readAll(71, allKeys, true), on(sender))
     const receiver = newDisk()
     const services = KvStateMachine.layerWith(defaultHistoryLimits).pipe(
@@ -326,7 +326,7 @@ it.effect("history is cut at its bound of revisions, with a little slack", () =>
       yield* apply(1, Array.from({ length: 11 }, (_, i) => put(`k${i}`, "v")))
       assert.deepStrictEqual(yield* due(0), [])
       yield* apply(12, [put("one", "more")])
-      assert.deepStrictEqual(yield* due(0), [{ _tag: "Compact", revision: 2 }])
+      assert.deepStrictEqual(yield* due(0), [{ _tag: "Compact", through: 2 }])
       yield* apply(13, yield* due(0))
       assert.deepStrictEqual(yield* due(0), [])
     })
@@ -339,8 +339,8 @@ it.effect("history is cut at its bound of bytes", () =>
       yield* apply(1, Array.from({ length: 30 }, (_, i) => put(`k${i}`, "v".repeat(900))))
       const [compact] = yield* due(0)
       assert(compact?._tag === "Compact")
-      assert.isAbove(compact.revision, 15)
-      assert.isBelow(compact.revision, 25)
+      assert.isAbove(compact.through, 15)
+      assert.isBelow(compact.through, 25)
       yield* apply(31, [compact])
       assert.deepStrictEqual(yield* due(0), [])
     })
@@ -352,8 +352,12 @@ it.effect("history is cut at its age", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 10; i++) yield* apply(1 + i, [put(`k${i}`, "v")], 1 + i * 100)
       assert.deepStrictEqual(yield* due(1_000), [])
-      assert.deepStrictEqual(yield* due(1_450), [{ _tag: "Compact", revision: 5 }])
-      assert.deepStrictEqual(yield* due(1_000_000), [{ _tag: "Compact", revision: 10 }])
+      assert.deepStrictEqual(yield* due(1_450), [{ _tag: "Compact", through: 5 }])
+      const [last] = yield* due(1_000_000)
+      assert(last !== undefined)
+      assert.deepStrictEqual(last, { _tag: "Compact", through: 9 })
+      yield* apply(11, [last], 1_000_000)
+      assert.deepStrictEqual(yield* due(2_000_000), [], "the last revision stays, however old it is")
     })
   ))
 

@@ -28,7 +28,7 @@ const stored = Effect.fnUntraced(function*(compacted = 0) {
         stampMs: 10 * Math.min(i + 1, count),
         payload: encodeCommand(
           i === count
-            ? { _tag: "Compact", revision: compacted }
+            ? { _tag: "Compact", through: compacted }
             : { _tag: "Put", key: new Uint8Array(3), value: new Uint8Array(i * 7 % 400), lease: 0 }
         )
       })))
@@ -44,12 +44,11 @@ const stored = Effect.fnUntraced(function*(compacted = 0) {
 const onStore = <A, E>(disk: MemoryStore.MemoryDisk, use: (store: StateStore["Service"]) => Effect.Effect<A, E>) =>
   Effect.provide(StateStore.use(use), Layer.fresh(MemoryStore.layer(disk)))
 
-/** How much has to go until what is left is within a bound: the plain way. */
+/** How much has to go until what is left is within a bound, or is the last revision: the plain way. */
 const expectedCut = (revisions: ReadonlyArray<Revision>, isWithin: (left: ReadonlyArray<Revision>) => boolean) => {
-  for (let cut = 0; cut < revisions.length; cut++) {
-    if (isWithin(revisions.slice(cut))) return cut === 0 ? undefined : revisions[cut - 1]?.revision
-  }
-  return revisions.at(-1)?.revision
+  let cut = 0
+  while (cut < revisions.length - 1 && !isWithin(revisions.slice(cut))) cut += 1
+  return cut === 0 ? undefined : revisions[cut - 1]?.revision
 }
 
 const bytesOf = (revisions: ReadonlyArray<Revision>) =>
@@ -114,5 +113,7 @@ it.effect("does not look into the store while history is within its bounds", () 
         assert.deepStrictEqual(yield* looks(1_100, { ...figures, compacted: 10 }), [undefined, 1], "another oldest")
         const emptied = { ...figures, compacted: count, compactedBytes: figures.historyBytes }
         assert.deepStrictEqual(yield* looks(1_000_000, emptied), [undefined, 0])
+        const last = { ...figures, compacted: count - 1, compactedBytes: figures.historyBytes - 1 }
+        assert.deepStrictEqual(yield* looks(1_000_000, last), [undefined, 0], "the last revision stays")
       }))
   }))

@@ -8,7 +8,7 @@ import { maxPageBytes, maxTransactionReadBytes, maxTransactionReadRows } from ".
 import type { Query } from "../../src/kv/Query.ts"
 import { encodeQuery } from "../../src/kv/Query.ts"
 import type { Reply, ScanReply } from "../../src/kv/Reply.ts"
-import { decodeReply } from "../../src/kv/Reply.ts"
+import { decodeReply } from "../../src/kv/ReplyCodec.ts"
 import type { Operation } from "../../src/kv/Transaction.ts"
 import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"

@@ -32,7 +32,7 @@ const follower: WaitingNode = {
 
 const newcomer: WaitingNode = { ...follower, standing: "newcomer", leader: undefined, term: Term(0) }
 
-const refused = "nobody listens there (ECONNREFUSED)"
+const refused = "no process listens there (ECONNREFUSED)"
 
 describe("a node waits", () => {
   const cases: ReadonlyArray<readonly [what: string, node: WaitingNode, kind: string | undefined, text: string]> = [

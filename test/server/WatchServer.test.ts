@@ -204,7 +204,7 @@ it.effect("a watch that fails to begin takes no place", () =>
   Effect.gen(function*() {
     const { node } = yield* leading({ maxWatches: 1 })
     yield* node.put("a", "1")
-    yield* node.run({ _tag: "Compact", revision: 1 })
+    yield* node.run({ _tag: "Compact", through: 1 })
     assert.strictEqual((yield* Effect.flip(node.watches.open(1, request({ from: 1 }))))._tag, "Compacted")
     assert.strictEqual((yield* Effect.flip(node.watches.open(1, request({ from: 0 }))))._tag, "InvalidArgument")
     assert.strictEqual(node.watches.figures().watches, 0)
@@ -295,7 +295,7 @@ it.effect("says so when compaction overtakes a watch", () =>
     const { node } = yield* leading()
     for (const value of ["1", "2", "3"]) yield* node.put("a", value)
     const { watch } = yield* node.watches.open(1, request({ from: 1 }))
-    yield* node.run({ _tag: "Compact", revision: 2 })
+    yield* node.run({ _tag: "Compact", through: 2 })
     const error = yield* Effect.flip(node.watches.next(1, watch, 1, 0))
     assert.deepInclude(error, { _tag: "Compacted", requested: 1, oldest: 3 })
     assert.deepStrictEqual(revisionsOf(yield* node.watches.next(1, watch, 3, 0)), [3])

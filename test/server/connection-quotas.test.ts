@@ -4,7 +4,7 @@ import { Deferred, Effect, Fiber } from "effect"
 import { Overloaded, Unavailable } from "../../src/FlareDbError.ts"
 import type { Command } from "../../src/kv/Command.ts"
 import { encodeCommand } from "../../src/kv/Command.ts"
-import { encodeReply } from "../../src/kv/Reply.ts"
+import { encodeReply } from "../../src/kv/ReplyCodec.ts"
 import type { GrantKind } from "../../src/machine/Grants.ts"
 import { ConnectionQuota } from "../../src/server/ConnectionQuotas.ts"
 

@@ -170,7 +170,6 @@ describe("a command that only nodes propose", () => {
     RevokeLease: undefined,
     Compact: undefined,
     OpenSession: undefined,
-    KeepSession: undefined,
     CloseSession: undefined,
     Expire: { _tag: "Expire", leases: [], sessions: [1] },
     Checkpoint: undefined,

@@ -50,7 +50,7 @@ const goodState = Effect.gen(function*() {
   yield* cluster.whileTimePasses(leader.put("leased", "1", granted.lease))
   yield* cluster.whileTimePasses(leader.run({ _tag: "OpenSession", ttlMs: 60_000, secret, owner: "shop" }))
   yield* cluster.whileTimePasses(leader.run({ _tag: "Delete", key: utf8("key 4") }))
-  yield* cluster.whileTimePasses(leader.run({ _tag: "Compact", revision: 2 }))
+  yield* cluster.whileTimePasses(leader.run({ _tag: "Compact", through: 2 }))
   const all = yield* Effect.scoped(Effect.gen(function*() {
     const exported = yield* leader.node.exportState
     return { point: exported.point, rows: yield* exported.next(10_000_000) }

@@ -1,5 +1,6 @@
 /**
- * Latencies, counted in buckets that are 2 % wide: as much as a percentile needs, in a few kilobytes however many there are.
+ * Latencies, counted in buckets that are 2 % wide: as much as a percentile needs, in a few kilobytes however many there
+ * are.
  */
 const growth = Math.log(1.02)
 

@@ -3,7 +3,8 @@
  * nodes', and it says how busy it was: a load without time left measures itself.
  *
  * It says `READY` when its connections are there, begins when it reads a line, prints its report, and keeps its
- * connections until its standard input ends, so that whoever started it may look at them. It ends with its input.
+ * connections until its standard input ends, so that the process that started it may look at them. It ends with its
+ * input.
  */
 import { Console, Context, Deferred, Effect, Exit, Fiber, Layer, Stdio, Stream } from "effect"
 import { Argument, Command } from "effect/cli"

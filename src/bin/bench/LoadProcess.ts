@@ -1,4 +1,6 @@
-/** A process of the load, seen from outside: lines come out of it, one line makes it begin, and it ends with its input. */
+/**
+ * A process of the load, seen from outside: lines come out of it, one line makes it begin, and it ends with its input.
+ */
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -14,7 +16,7 @@ export class LoadProcess {
     this.child = spawn(process.execPath, [launcher, "bench-load", JSON.stringify(share)], {
       stdio: ["pipe", "pipe", "inherit"]
     })
-    // It may have ended before it was told to begin.
+    // It may have ended before it could begin.
     this.child.stdin?.on("error", () => undefined)
     this.lines = createInterface({ input: this.child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
   }

@@ -1,4 +1,7 @@
-/** Three nodes on this machine for the length of a scope, with data in a temporary folder: real processes, every commit synced. */
+/**
+ * Three nodes on this machine for the length of a scope, with data in a temporary folder: real processes, every commit
+ * synced.
+ */
 import { Effect, FileSystem, Queue } from "effect"
 import { tmpdir } from "node:os"
 import type { NodeAddress } from "../../FlareDbConfig.ts"

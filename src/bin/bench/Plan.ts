@@ -31,7 +31,9 @@ export interface LoadShare extends Plan {
   readonly sockets: number
 }
 
-/** Divides a plan between its processes, as evenly as it goes. Each process has at least one client and one connection. */
+/**
+ * Divides a plan between its processes, as evenly as it goes. Each process has at least one client and one connection.
+ */
 export const shares = (
   plan: Plan,
   { endpoints, keyPrefix }: Pick<LoadShare, "endpoints" | "keyPrefix">

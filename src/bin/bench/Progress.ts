@@ -1,4 +1,6 @@
-/** A bar on standard error while a measurement runs; a line for each step where that is no terminal, when it is wanted. */
+/**
+ * A bar on standard error while a measurement runs; a line for each step where that is no terminal, when it is wanted.
+ */
 import { noticeText } from "../Messages.ts"
 
 const width = 24

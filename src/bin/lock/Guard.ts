@@ -1,7 +1,7 @@
 /**
- * Ends the command of `flaredb lock` when nobody else can: when the process that supervises it was killed, or is stopped
- * or stuck while the lock's lease runs out. It is a process of its own with a pipe from the supervisor, in a session of
- * its own, so that neither a terminal nor a signal to the group of processes ends it.
+ * Ends the command of `flaredb lock` when no other process can: when the process that supervises it was killed, or is
+ * stopped or stuck while the lock's lease runs out. It is a process of its own with a pipe from the supervisor, in a
+ * session of its own, so that neither a terminal nor a signal to the group of processes ends it.
  */
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"

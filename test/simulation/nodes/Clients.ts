@@ -12,7 +12,7 @@ import { prefixRange } from "../../../src/kv/KeyRange.ts"
 import type { Query } from "../../../src/kv/Query.ts"
 import { encodeQuery } from "../../../src/kv/Query.ts"
 import type { CommandReply, Reply } from "../../../src/kv/Reply.ts"
-import { decodeReply } from "../../../src/kv/Reply.ts"
+import { decodeReply } from "../../../src/kv/ReplyCodec.ts"
 import type { Operation } from "../../../src/kv/Transaction.ts"
 import { demand } from "../Oracle.ts"
 import type { Random } from "../Random.ts"
@@ -196,7 +196,7 @@ export class Client {
       case "compact": {
         const revision = Math.max(0, this.world.answers.revision - random.below(20))
         return this.world.random.chance(0.5) && revision > 0
-          ? this.writeAnonymous({ _tag: "Compact", revision })
+          ? this.writeAnonymous({ _tag: "Compact", through: revision })
           : this.read()
       }
     }

@@ -1,0 +1,135 @@
+/**
+ * What the style of the sources is held to: lengths of lines, files and functions, and words that readers of the field
+ * do not know. Functions are counted in the syntax tree, words are looked for in comments, texts and documents.
+ */
+import { parseAst } from "rolldown/parseAst"
+import type { SourceFile } from "./Imports.ts"
+
+/** Most columns of a line of the sources, lines of a file, and lines of a function. */
+export const maxColumns = 120
+export const maxFileLines = 400
+export const maxFunctionLines = 80
+
+/** A function and how long it is. `name` is what it is bound to, or the nearest name around it. */
+export interface FunctionLength {
+  readonly name: string
+  readonly lines: number
+}
+
+interface SyntaxNode {
+  readonly type: string
+  readonly start: number
+  readonly end: number
+}
+
+const isNode = (value: unknown): value is SyntaxNode =>
+  typeof value === "object" && value !== null && "type" in value && typeof value.type === "string"
+
+const nameIn = (value: unknown): string | undefined =>
+  typeof value === "object" && value !== null && "name" in value && typeof value.name === "string"
+    ? value.name
+    : undefined
+
+const named = new Set([
+  "VariableDeclarator",
+  "FunctionDeclaration",
+  "MethodDefinition",
+  "PropertyDefinition",
+  "Property"
+])
+const functions = new Set(["FunctionDeclaration", "FunctionExpression", "ArrowFunctionExpression"])
+const texts = new Set(["Literal", "TemplateElement"])
+const imports = new Set(["ImportDeclaration", "ExportNamedDeclaration", "ExportAllDeclaration"])
+
+/** Calls `visit` with every node of a source, the outer ones first, and the name that it stands under. */
+const walk = (node: unknown, name: string, visit: (node: SyntaxNode, name: string) => void): void => {
+  if (Array.isArray(node)) {
+    for (const each of node) walk(each, name, visit)
+    return
+  }
+  if (!isNode(node)) return
+  const fields = node as unknown as Readonly<Record<string, unknown>>
+  const own = named.has(node.type) ? nameIn(fields["id"]) ?? nameIn(fields["key"]) ?? name : name
+  visit(node, own)
+  for (const field in fields) walk(fields[field], own, visit)
+}
+
+/** The functions of a source that have more lines than `most`, the longest of each name. */
+export const longFunctions = (text: string, most = maxFunctionLines): ReadonlyArray<FunctionLength> => {
+  const longest = new Map<string, number>()
+  walk(parseAst(text, { lang: "ts" }).body, "module", ({ end, start, type }, name) => {
+    if (!functions.has(type)) return
+    const lines = text.slice(start, end).split("\n").length
+    if (lines > Math.max(most, longest.get(name) ?? 0)) longest.set(name, lines)
+  })
+  return [...longest].map(([name, lines]) => ({ name, lines }))
+}
+
+/** Comments and texts of a source, with everything else blank, so that lines keep their numbers. */
+export const proseOf = (text: string): string => {
+  const inTexts: Array<readonly [number, number]> = []
+  const paths = new Set<number>()
+  walk(parseAst(text, { lang: "ts" }).body, "module", (node) => {
+    const { end, start, type } = node
+    if (imports.has(type) && "source" in node && isNode(node.source)) paths.add(node.source.start)
+    if (texts.has(type)) inTexts.push([start, end])
+  })
+  let code = text
+  for (const [start, end] of inTexts) {
+    code = code.slice(0, start) + code.slice(start, end).replace(/[^\n]/g, " ") + code.slice(end)
+  }
+  let prose = text.replace(/[^\n]/g, " ")
+  const keep = (start: number, part: string) => {
+    prose = prose.slice(0, start) + part + prose.slice(start + part.length)
+  }
+  for (const { 0: comment, index } of code.matchAll(/\/\*[\s\S]*?\*\/|\/\/.*/g)) {
+    // Names in comments are those of the code, and change with it.
+    keep(index, comment.replace(/\{@link [^}]*\}|`[^`\n]*`/g, (name) => name.replace(/[^\n]/g, " ")))
+  }
+  for (const [start, end] of inTexts) if (!paths.has(start)) keep(start, text.slice(start, end))
+  return prose
+}
+
+/** Words that a reader of the field would not look for, and the ones to use. */
+export const banned: ReadonlyArray<readonly [word: RegExp, instead: string]> = [
+  [/\breigns?\b/i, "the term of a leader"],
+  [/\b(?:its|an|the) office\b|\bout of office\b|\bin office\b/i, "becomes leader, leads, steps down"],
+  [/\bhousekeeping\b/i, "expiry and compaction"],
+  [/\bdoomed\b/i, "to be deleted"],
+  [/\brouse[sd]?\b/i, "notify"],
+  [/\blet(?:s|ting)? go of\b/i, "release"],
+  [/\bpatiently\b/i, "retries without a limit"],
+  [/\bintroductions?\b/i, "peer handshakes"],
+  [/\barrivals\b/i, "inbound snapshots"],
+  [/\btroubles?\b/i, "errors, failures"],
+  [/\boffen[cs]es?\b/i, "protocol violations"],
+  [/\bexpel(?:s|led)?\b/i, "close the connection"],
+  [/\bexcuses?\b/i, "expected failure"],
+  [/\bweather\b/i, "fault profile"],
+  [/\banew\b/i, "again, from the beginning"],
+  [/\bwhat stands\b/i, "what is written, what there is"],
+  [/\b(?:is|are|was|were) told\b(?! apart)/i, "learns, gets; is sent"],
+  [/\bon (?:its|their|the) way\b/i, "in flight, sent and not yet acknowledged"],
+  [/\bwhoever\b/i, "the caller, the client: who it is"],
+  [/\bnobody\b/i, "no client, no node: who it is"]
+]
+
+/** The lines of a text that have a banned word, as `line: word`. */
+export const bannedWords = (text: string): ReadonlyArray<string> =>
+  text.split("\n").flatMap((line, i) =>
+    banned.flatMap(([word, instead]) => {
+      const found = word.exec(line)
+      return found === null ? [] : [`${i + 1}: "${found[0]}" (${instead})`]
+    })
+  )
+
+/** The lines of a file that are too wide. */
+export const wideLines = ({ path, text }: SourceFile): ReadonlyArray<string> =>
+  text.split("\n").flatMap((line, i) => line.length > maxColumns ? [`${path}:${i + 1} has ${line.length} columns`] : [])
+
+/** The file, when it is too long. */
+export const longFile = ({ path, text }: SourceFile): ReadonlyArray<string> => {
+  // A file ends with a line feed, so the last line is empty.
+  const lines = text.split("\n").length - 1
+  return lines > maxFileLines ? [`${path} has ${lines} lines`] : []
+}
