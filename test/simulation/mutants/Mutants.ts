@@ -183,7 +183,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     { nodes: 50 },
     "node/EventLoop.ts",
     "new Indeterminate({ reason: `node ${this.options.nodeId} lost leadership before the write was committed` })",
-    "this.notLeader(undefined)"
+    "this.options.refusals.notLeader(undefined)"
   ),
   one(
     "ends leases by what a deposed leader remembers",
