@@ -19,6 +19,7 @@ import type { LogIndex, NodeId } from "../raft/Types.ts"
 import { lastStampOf } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
+import type { RaftTimer } from "../timer/RaftTimer.ts"
 import type { PeerTransport, SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { Applier } from "./Applier.ts"
 import type { IncomingEntries } from "./IncomingEntries.ts"
@@ -36,8 +37,8 @@ import type { Refusals } from "./Refusals.ts"
 import { SerialWork } from "./SerialWork.ts"
 import type { Snapshotter } from "./Snapshotter.ts"
 import type { StepObserver } from "./StepObserver.ts"
+import { Upkeep } from "./Upkeep.ts"
 import type { WaitReport } from "./WaitReport.ts"
-import { waitingOf } from "./Waiting.ts"
 
 export interface EventLoopOptions {
   readonly raft: Raft.Raft
@@ -49,6 +50,9 @@ export interface EventLoopOptions {
   readonly log: LogStore["Service"]
   readonly transport: PeerTransport["Service"]
   readonly clock: LogClock
+  readonly timer: RaftTimer["Service"]
+  /** Milliseconds by which a turn has to be late to be told of. */
+  readonly stallMs: number
   readonly incoming: IncomingEntries
   /** Tells what the node waits for. */
   readonly waits: WaitReport
@@ -89,10 +93,19 @@ export class EventLoop {
   /** What turns leave to be done outside their synchronous part, in order. */
   private readonly afterwards = new SerialWork<Effect.Effect<void>>((works) => Effect.all(works, { discard: true }))
   private readonly lines: OwnerLog
+  private readonly upkeep: Upkeep
+  /**
+   * However little there is to do, the owner looks at its clock as often as this: a stall counts for no more ticks, and so
+   * never makes a follower campaign that heard its leader just before.
+   */
+  private readonly longestSleepTicks: number
 
   constructor(options: EventLoopOptions) {
+    this.longestSleepTicks = Math.max(1, Math.floor(options.raft.config.electionTicksMin / 2))
     this.options = options
-    this.lines = new OwnerLog(options.lines, (line) => this.afterwards.handOver(line))
+    const afterwards = (work: Effect.Effect<void>) => this.afterwards.handOver(work)
+    this.lines = new OwnerLog(options.lines, afterwards)
+    this.upkeep = new Upkeep({ ...options, lines: this.lines, afterwards, describe: () => this.describe() })
   }
 
   /** Takes turns until it is interrupted. Dies when an invariant breaks; never ends otherwise. */
@@ -134,15 +147,17 @@ export class EventLoop {
 
   /**
    * One turn:
-   * 1. step the core through the events in their order;
+   * 1. step the core through the ticks that have passed, then through the events in their order;
    * 2. append all commands that arrived as one proposal, start one read round for all reads;
    * 3. send what is to be sent in one call, so that followers write while this node does;
    * 4. begin to persist and to apply what the steps put out;
-   * 5. do what cannot be done synchronously: publish a role change, write log lines.
+   * 5. do what cannot be done synchronously: publish a role change, write log lines;
+   * 6. sleep until something comes, or until time alone asks for a turn.
    */
   private turn(inputs: ReadonlyArray<Input>): void {
     const submissions: Array<Submission> = []
     const reads: Array<ReadGroup> = []
+    this.passTime()
     for (const input of inputs) {
       switch (input._tag) {
         case "Submit":
@@ -167,13 +182,7 @@ export class EventLoop {
         case "Installed":
           this.installed(input)
           break
-        case "Tick":
-          this.options.clock.now()
-          this.step(input)
-          this.lines.suppressed()
-          if (this.options.waits.isDue()) this.afterwards.handOver(this.tellWaiting())
-          // What was kept for a follower may not be needed any more, also when nobody writes.
-          if (this.options.snapshotter.isDue) this.compact()
+        case "Alarm":
           break
         case "Receive":
           this.receive(input)
@@ -197,6 +206,16 @@ export class EventLoop {
       this.heardApplied = 0
     }
     this.afterwards.start()
+    this.options.timer.sleepUnsafe(Math.min(this.longestSleepTicks, Raft.ticksUntilDue(this.options.raft)))
+  }
+
+  /** Tells the core of the ticks that have passed, before anything that came after them. */
+  private passTime(): void {
+    const { lateMs, ticks } = this.options.timer.takeUnsafe()
+    if (ticks === 0) return
+    this.upkeep.passed(lateMs)
+    this.step(ticks === 1 ? { _tag: "Tick" } : { _tag: "Tick", count: ticks })
+    this.upkeep.look()
   }
 
   /**
@@ -230,17 +249,8 @@ export class EventLoop {
     this.pending.releaseReads(index)
     this.heardApplied = index
     if (index >= this.applyingThrough) this.step({ _tag: "Applied", index })
-    const { snapshotter } = this.options
-    snapshotter.applied(entries)
-    if (snapshotter.isDue) this.compact()
-  }
-
-  /** Has what is applied and not needed any more removed from the log, beside the loop. */
-  private compact(): void {
-    const { raft, snapshotter } = this.options
-    const index = snapshotter.compactable(this.status)
-    const term = index === undefined ? undefined : raft.log.termAt(index)
-    if (index !== undefined && term !== undefined) this.afterwards.handOver(snapshotter.compact({ index, term }))
+    this.options.snapshotter.applied(entries)
+    this.upkeep.compactIfDue()
   }
 
   /** Why this node does not want the state that a peer offers. */
@@ -268,16 +278,6 @@ export class EventLoop {
   private expel(peer: NodeId, claim: string): void {
     this.options.metrics.peerViolation()
     this.options.transport.expelUnsafe(this.connection, peer, claim)
-  }
-
-  private tellWaiting(): Effect.Effect<void> {
-    const { metrics, transport, waits } = this.options
-    const now = this.describe()
-    return Effect.flatMap(transport.health, (peers) => {
-      const waiting = waitingOf({ ...now, peers })
-      metrics.waiting(waiting?.kind)
-      return waits.look(waiting)
-    })
   }
 
   private installed({ known, logTimeMs, point }: Installed): void {

@@ -181,20 +181,6 @@ const tablesOf = (limits: Limits, inbox: Inbox, { pending }: EventLoop): Readonl
   { table: "inbox", entries: () => inbox.size, limit: limits.maxInboxEvents, setting: "maxInboxEvents" }
 ]
 
-/** Hands ticks to the owner; `stallMs` late is late enough to be told. */
-const ticking = (timer: Timer, inbox: Inbox, metrics: NodeMetrics.NodeMetrics, stallMs: number) =>
-  Effect.forever(
-    Effect.flatMap(Queue.take(timer.ticks), ({ lateMs }) => {
-      const ticked = Effect.sync(() => inbox.post({ _tag: "Tick" }))
-      if (lateMs < stallMs) return ticked
-      metrics.stalled()
-      return Effect.andThen(
-        Effect.logWarning(`stalled for ${Math.round(lateMs)} ms; stalls near the election timeout depose leaders`),
-        ticked
-      )
-    })
-  )
-
 const identified = (
   metrics: NodeMetrics.NodeMetrics,
   transport: PeerTransport["Service"],
@@ -239,6 +225,8 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     persister: Persister.make(log, transport, inbox),
     snapshotter,
     clock,
+    timer,
+    stallMs: config.electionTimeoutMinMs / 2,
     incoming: new IncomingEntries({ check: machine.check, clock, wallMs: timer.nowMsUnsafe }),
     waits: new WaitReport(timer.monotonicMsUnsafe, lines),
     observe,
@@ -273,7 +261,7 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeLife, t
   yield* life.supervise("persisting the log", loop.persister.run)
   yield* life.supervise("applying the log", loop.applier.work.run)
   yield* transport.receive((received) => inbox.deliver(received))
-  yield* life.supervise("ticking", ticking(timer, inbox, metrics, config.electionTimeoutMinMs / 2))
+  yield* timer.start(() => inbox.post({ _tag: "Alarm" }))
   yield* life.supervise("the log store", log.failed)
   yield* life.supervise("the state store", state.failed)
   const lost = Effect.map(Queue.take(transport.lost), (peer) => inbox.post({ _tag: "PeerUnreachable", peer }))

@@ -42,6 +42,7 @@ import { transferLeadership } from "./Transfer.ts"
 import type { LogPoint, NodeId, Term } from "./Types.ts"
 import { addIndex, compareNodeId, compareTerm, maxIndex, minIndex } from "./Types.ts"
 
+export { ticksUntilDue } from "./Deadline.ts"
 export type { Recovered } from "./Recovered.ts"
 export type { Raft } from "./State.ts"
 export type { Status } from "./Status.ts"
@@ -128,7 +129,8 @@ const handle = (raft: Raft, event: Event): void => {
   const { leadership } = raft
   switch (event._tag) {
     case "Tick":
-      return tick(raft)
+      for (let left = event.count ?? 1; left > 0; left--) tick(raft)
+      return
     case "Receive":
       return receive(raft, event.message)
     case "Propose":
