@@ -1,9 +1,9 @@
 /** What reaches the owner: events for the core, and the callers' work that becomes such events. */
 import type { Deferred } from "effect"
-import type { Event, Receive } from "../raft/Event.ts"
+import type { Event, Receive, Tick } from "../raft/Event.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
-import type { OwnerStatus } from "./RaftNode.ts"
+import type { OwnerStatus } from "./NodeStatus.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 
 /** A message, and the connection that it came on, to close it where the message cannot be. */
@@ -53,8 +53,14 @@ export interface Installed {
   readonly known: Deferred.Deferred<void>
 }
 
+/** Time has come for something: the owner takes the ticks that have passed with every turn, and this is one. */
+export interface Alarm {
+  readonly _tag: "Alarm"
+}
+
 export type Input =
-  | Exclude<Event, Receive>
+  | Exclude<Event, Receive | Tick>
+  | Alarm
   | FromPeer
   | Submit
   | Read

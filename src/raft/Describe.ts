@@ -90,7 +90,7 @@ const round = (readRound: number): string => readRound === 0 ? "" : ` round ${re
 export const describeEvent = (event: Event): string => {
   switch (event._tag) {
     case "Tick":
-      return "Tick"
+      return event.count === undefined || event.count === 1 ? "Tick" : `${event.count} ticks`
     case "Receive":
       return `Receive ${describeMessage(event.message)}`
     case "Propose":

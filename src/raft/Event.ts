@@ -12,9 +12,14 @@ export interface Proposal {
   readonly payload: Uint8Array
 }
 
-/** One tick of the logical clock (`Config.ts` counts timeouts in ticks). */
+/** Ticks of the logical clock (`Config.ts` counts timeouts in ticks). */
 export interface Tick {
   readonly _tag: "Tick"
+  /**
+   * How many have passed; one where it is absent. Several, at most `ticksUntilDue` (`Deadline.ts`), do what as many single
+   * ones do.
+   */
+  readonly count?: number
 }
 
 export interface Receive {

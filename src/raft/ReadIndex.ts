@@ -121,6 +121,13 @@ export class ForwardedReads {
     return expired
   }
 
+  /** Ticks until {@link expire} gives up the oldest read; infinite without one. */
+  ticksUntilExpiry(limit: number): number {
+    // The oldest comes first: a map keeps the order in which they came.
+    for (const { elapsed } of this.waiting.values()) return limit - elapsed
+    return Number.POSITIVE_INFINITY
+  }
+
   takeAll(): ReadonlyArray<number> {
     const readIds = [...this.waiting.values()].map((read) => read.readId)
     this.waiting.clear()

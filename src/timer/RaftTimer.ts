@@ -1,70 +1,164 @@
 /**
- * The logical clock of a node: it ticks, and it says what time it is. `layer` follows the Effect `Clock`, so a
- * `TestClock` drives it; `layerManual` ticks when a test says so.
+ * The logical clock of a node: it counts ticks, and it says what time it is. `layer` follows the Effect `Clock`, so a
+ * `TestClock` drives it; `layerManual` counts a tick when a test says so.
+ *
+ * The owner of the core takes the ticks that have passed whenever it has a turn, and says until when it needs none for
+ * time's sake alone. A node at rest sleeps until then instead of waking for each tick.
  */
-import { Clock, Context, Effect, Layer, Queue } from "effect"
+import type { Fiber, Scope } from "effect"
+import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { monotonicMsOf } from "../Monotonic.ts"
 
-export interface TimerTick {
-  /** How much later than due this tick came, in milliseconds: a long delay is a stall of the process. */
+/** Ticks that have passed. */
+export interface Elapsed {
+  readonly ticks: number
+  /** How much later than its alarm the owner looks, in milliseconds: a long delay is a stall of the process. */
   readonly lateMs: number
+}
+
+const none: Elapsed = { ticks: 0, lateMs: 0 }
+
+/**
+ * Ticks counted on a clock of milliseconds. No more are counted than the alarm was set to: ticks missed in a stall are not
+ * replayed in a burst, because the time they measured did not pass for the peers' messages that wait in the inbox.
+ */
+export class TickCounter {
+  private readonly tickMs: number
+  private readonly nowMs: () => number
+  /** When the last tick that was taken was due. */
+  private lastMs: number
+  /** Ticks after that one until the alarm; 0 while none is set. */
+  private armed = 1
+  private rung = false
+
+  constructor(tickMs: number, nowMs: () => number) {
+    this.tickMs = tickMs
+    this.nowMs = nowMs
+    this.lastMs = nowMs()
+  }
+
+  /** Takes the ticks that have passed since it was last asked. */
+  take(): Elapsed {
+    if (this.armed === 0) return none
+    const nowMs = this.nowMs()
+    const dueMs = this.lastMs + this.armed * this.tickMs
+    if (!this.rung && nowMs < dueMs) {
+      const ticks = Math.floor((nowMs - this.lastMs) / this.tickMs)
+      if (ticks <= 0) return none
+      this.lastMs += ticks * this.tickMs
+      this.armed -= ticks
+      return { ticks, lateMs: 0 }
+    }
+    const ticks = this.armed
+    const lateMs = Math.max(0, nowMs - dueMs)
+    // A late alarm moves the schedule instead of being followed by what it delayed; small delays do not add up.
+    this.lastMs = lateMs < this.tickMs ? dueMs : nowMs
+    this.armed = 0
+    this.rung = false
+    return { ticks, lateMs }
+  }
+
+  /** The alarm has gone off: the ticks that it was set to have passed, whatever the clock's last digit says. */
+  ring(): void {
+    if (this.armed > 0) this.rung = true
+  }
+
+  /**
+   * Wants the alarm when `ticks` more have passed. Answers with the milliseconds until then, or `undefined` where an
+   * alarm is set that comes no later.
+   */
+  arm(ticks: number): number | undefined {
+    if (this.armed > 0 && this.armed <= ticks) return undefined
+    this.armed = ticks
+    return this.remainingMs()
+  }
+
+  /** Whole milliseconds until the alarm: Effect reads a fraction from its decimal digits. */
+  remainingMs(): number {
+    return Math.max(0, Math.ceil(this.lastMs + this.armed * this.tickMs - this.nowMs()))
+  }
 }
 
 /** Ticks on demand. */
 export class ManualTimer {
   nowMs = 0
-  private readonly queues = new Set<Queue.Queue<TimerTick>>()
+  private readonly timers = new Set<{ ticks: number; lateMs: number; readonly alarm: () => void }>()
 
-  attach(queue: Queue.Queue<TimerTick>): void {
-    this.queues.add(queue)
+  attach(alarm: () => void): { readonly take: () => Elapsed; readonly detach: () => void } {
+    const timer = { ticks: 0, lateMs: 0, alarm }
+    this.timers.add(timer)
+    return {
+      take: () => {
+        const { lateMs, ticks } = timer
+        timer.ticks = 0
+        return ticks === 0 ? none : { ticks, lateMs }
+      },
+      detach: () => this.timers.delete(timer)
+    }
   }
 
-  detach(queue: Queue.Queue<TimerTick>): void {
-    this.queues.delete(queue)
-  }
-
-  /** One tick for every node that uses this timer. */
+  /** One tick for every node that uses this timer. Ticks that nobody has taken are one. */
   tick(lateMs = 0): void {
-    for (const queue of this.queues) Queue.offerUnsafe(queue, { lateMs })
+    for (const timer of this.timers) {
+      timer.ticks = 1
+      timer.lateMs = lateMs
+      timer.alarm()
+    }
   }
 }
 
 export class RaftTimer extends Context.Service<RaftTimer, {
-  /**
-   * One element per tick that was due. At most one waits: ticks missed in a stall are not replayed in a burst,
-   * because the time they measured did not pass for the peers' messages that wait in the inbox.
-   */
-  readonly ticks: Queue.Dequeue<TimerTick>
+  /** Calls `alarm` when a tick is due that the owner has to know of, the first one to begin with, while the scope is open. */
+  readonly start: (alarm: () => void) => Effect.Effect<void, never, Scope.Scope>
+  /** Takes the ticks that have passed since it was last asked. */
+  readonly takeUnsafe: () => Elapsed
+  /** The owner needs no alarm before `ticks` more, at least one, have passed. To be called after ticks were taken. */
+  readonly sleepUnsafe: (ticks: number) => void
   /** Milliseconds since the epoch. May jump, as wall clocks do. */
   readonly nowMsUnsafe: () => number
   /** Milliseconds since some moment in the past. Never goes back. */
   readonly monotonicMsUnsafe: () => number
 }>()("flaredb/timer/RaftTimer") {
-  /** Ticks every `tickMs` milliseconds. */
+  /** A tick each `tickMs` milliseconds. */
   static readonly layer = (options: { readonly tickMs: number }): Layer.Layer<RaftTimer> =>
     Layer.effect(RaftTimer, makeClocked(options.tickMs))
 
   /** Ticks when `timer` does. */
   static readonly layerManual = (timer: ManualTimer): Layer.Layer<RaftTimer> =>
-    Layer.effect(
-      RaftTimer,
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.tap(Queue.sliding<TimerTick>(1), (ticks) => Effect.sync(() => timer.attach(ticks))),
-          (ticks) => Effect.sync(() => timer.detach(ticks))
-        ),
-        (ticks) => RaftTimer.of({ ticks, nowMsUnsafe: () => timer.nowMs, monotonicMsUnsafe: () => timer.nowMs })
-      )
-    )
+    Layer.sync(RaftTimer, () => {
+      let take = () => none
+      return RaftTimer.of({
+        start: (alarm) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              const attached = timer.attach(alarm)
+              take = attached.take
+              return attached
+            }),
+            ({ detach }) => Effect.sync(detach)
+          ),
+        takeUnsafe: () => take(),
+        sleepUnsafe: () => undefined,
+        nowMsUnsafe: () => timer.nowMs,
+        monotonicMsUnsafe: () => timer.nowMs
+      })
+    })
 
   /** Ticks once, at the start. That is all the time a cluster of one voter ever needs: to elect itself. */
   static readonly layerOnce: Layer.Layer<RaftTimer> = Layer.effect(
     RaftTimer,
-    Effect.gen(function*() {
-      const clock = yield* Clock.Clock
-      const ticks = yield* Queue.sliding<TimerTick>(1)
-      Queue.offerUnsafe(ticks, { lateMs: 0 })
-      return RaftTimer.of({ ticks, ...readings(clock) })
+    Effect.map(Clock.Clock, (clock) => {
+      let ticks = 1
+      return RaftTimer.of({
+        start: (alarm) => Effect.sync(alarm),
+        takeUnsafe: () => {
+          if (ticks === 0) return none
+          ticks = 0
+          return { ticks: 1, lateMs: 0 }
+        },
+        sleepUnsafe: () => undefined,
+        ...readings(clock)
+      })
     })
   )
 }
@@ -76,18 +170,40 @@ const readings = (clock: Clock.Clock) => ({
 
 const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
   const clock = yield* Clock.Clock
-  const ticks = yield* Queue.sliding<TimerTick>(1)
-  let due = monotonicMsOf(clock) + tickMs
-  const next = Effect.suspend(() =>
-    // Whole milliseconds: Effect reads a fraction from its decimal digits, a hundred times a second on an idle node.
-    Effect.map(Effect.sleep(Math.max(0, Math.ceil(due - monotonicMsOf(clock)))), () => {
-      const now = monotonicMsOf(clock)
-      const lateMs = Math.max(0, now - due)
-      Queue.offerUnsafe(ticks, { lateMs })
-      // A late tick moves the schedule instead of being followed by those it delayed; small delays do not add up.
-      due = lateMs < tickMs ? due + tickMs : now + tickMs
-    })
-  )
-  yield* Effect.forkScoped(Effect.forever(next))
-  return RaftTimer.of({ ticks, ...readings(clock) })
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const counter = new TickCounter(tickMs, () => monotonicMsOf(clock))
+  let alarm: (() => void) | undefined
+  let sleeping: Fiber.Fiber<void> | undefined
+  const ring = (): void => {
+    counter.ring()
+    alarm?.()
+  }
+  const sleep = (ms: number): void => {
+    sleeping?.interruptUnsafe()
+    sleeping = fork(Effect.map(clock.sleep(Duration.millis(ms)), ring))
+  }
+  return RaftTimer.of({
+    start: (told) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          alarm = told
+          counter.arm(1)
+          const ms = counter.remainingMs()
+          // What the start of the node took has passed.
+          if (ms === 0) ring()
+          else sleep(ms)
+        }),
+        () =>
+          Effect.sync(() => {
+            alarm = undefined
+            sleeping?.interruptUnsafe()
+          })
+      ),
+    takeUnsafe: () => counter.take(),
+    sleepUnsafe: (ticks) => {
+      const ms = alarm === undefined ? undefined : counter.arm(ticks)
+      if (ms !== undefined) sleep(ms)
+    },
+    ...readings(clock)
+  })
 })

@@ -18,7 +18,7 @@ class Rounds implements Scheduler.SchedulerDispatcher {
   }
 }
 
-const tick: Input = { _tag: "Tick" }
+const tick: Input = { _tag: "Alarm" }
 const applied = (index: number): Input => ({ _tag: "Applied", index: LogIndex(index) })
 
 const fail = (defect: unknown): void => {
@@ -37,7 +37,7 @@ it("gives what a part of the node reports a turn at once, and what callers ask f
   const { inbox, note, rounds, turns } = start()
   inbox.open(note, fail)
   inbox.post(tick)
-  assert.deepStrictEqual(turns.splice(0), [["Tick"]])
+  assert.deepStrictEqual(turns.splice(0), [["Alarm"]])
   inbox.offer(applied(1))
   inbox.offer(applied(2))
   assert.deepStrictEqual(turns, [])
@@ -47,7 +47,7 @@ it("gives what a part of the node reports a turn at once, and what callers ask f
   inbox.post(tick)
   assert.deepStrictEqual(turns, [], "a turn is due that both can share")
   rounds.flush()
-  assert.deepStrictEqual(turns, [["Applied", "Tick"]])
+  assert.deepStrictEqual(turns, [["Applied", "Alarm"]])
 })
 
 it("takes a packet of messages as one turn", () => {
@@ -66,7 +66,7 @@ it("forgets what peers said and no turn has taken, once it is known that they ma
   inbox.post(tick)
   inbox.dropReceived()
   inbox.open(note, fail)
-  assert.deepStrictEqual(turns, [["Tick"]])
+  assert.deepStrictEqual(turns, [["Alarm"]])
 })
 
 it("has what comes in the middle of a turn in the next one, and lets the event loop go on now and then", () => {
@@ -98,7 +98,7 @@ it("takes no turn after one that threw, tells of it, and keeps what waits for wh
   inbox.post(tick)
   assert.isTrue(inbox.offer(applied(2)))
   rounds.flush()
-  assert.deepStrictEqual(turns, [["Tick"]])
+  assert.deepStrictEqual(turns, [["Alarm"]])
   assert.deepStrictEqual(defects, [new Error("an invariant")])
   assert.deepStrictEqual(inbox.close(), [applied(1), applied(2)])
   assert.isFalse(inbox.offer(applied(3)))

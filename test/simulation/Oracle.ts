@@ -62,6 +62,7 @@ export type Property =
   | "a directory that went back is noticed"
   | "a term counts elections"
   | "no node is accused without a cause"
+  | "a jump of ticks does what single ticks do"
 
 export class Violation extends Error {
   readonly property: Property

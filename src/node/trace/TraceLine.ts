@@ -3,8 +3,8 @@
  * same event give the same outputs, so a trace can be held against the core again (`Replay.ts`).
  *
  * ```
- * {"start":1,"config":{…},"recovered":{…}}
- * {"event":{"_tag":"Tick"},"outputs":[…]}
+ * {"start":2,"config":{…},"recovered":{…}}
+ * {"event":{"_tag":"Tick","count":5},"outputs":[…]}
  * {"offer":{"from":2,"point":{…},"term":3}}
  * ```
  *
@@ -16,8 +16,9 @@ import type { Output } from "../../raft/Output.ts"
 import type { Recovered } from "../../raft/Recovered.ts"
 import type { LogPoint, NodeId, Term } from "../../raft/Types.ts"
 
-/** The format of a trace. */
-const format = 1
+/** The format of a trace, and the oldest that can be read. In format 1 each tick has a line of its own. */
+const format = 2
+const oldestFormat = 1
 
 /** A snapshot that a peer offered: the core is asked about it, and remembers what its sender claims. */
 export interface TracedOffer {
@@ -68,7 +69,10 @@ export const parseLine = (text: string): TraceLine | string => {
   }
   if (typeof line !== "object" || line === null) return "is no object"
   if ("start" in line) {
-    if (line.start !== format) return `has format ${JSON.stringify(line.start)}, and this version reads ${format}`
+    const { start: version } = line
+    if (typeof version !== "number" || version < oldestFormat || version > format) {
+      return `has format ${JSON.stringify(version)}, and this version reads ${oldestFormat} to ${format}`
+    }
     const { config, recovered } = line as unknown as { readonly config: Config; readonly recovered: Recovered }
     return { _tag: "Start", config, recovered }
   }

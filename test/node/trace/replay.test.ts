@@ -74,6 +74,6 @@ describe("a trace", () => {
     assert.deepStrictEqual(replayed([first]).found, ["line 1 comes before the start of a node"])
     assert.deepStrictEqual(replayed([start, "{}", first]).found, ["line 2 is neither a start nor a step"])
     assert.deepStrictEqual(replayed([start, "x", "y"]).found, ["line 2 is not JSON"])
-    assert.match(String(parseLine("{\"start\":2}")), /has format 2, and this version reads 1/)
+    assert.match(String(parseLine("{\"start\":3}")), /has format 3, and this version reads 1 to 2/)
   })
 })

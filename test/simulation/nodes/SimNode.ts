@@ -52,6 +52,7 @@ import { SimEngine } from "./SimEngine.ts"
 import type { Endpoint, SimNetwork } from "./SimNetwork.ts"
 import { SimProcess } from "./SimProcess.ts"
 import { SnapshotWay } from "./SnapshotWay.ts"
+import { TickShadow } from "./TickShadow.ts"
 import type { Timeline } from "./Timeline.ts"
 
 /** The services of a node that runs. */
@@ -221,6 +222,7 @@ export class SimNode implements ObservedNode {
     this.silenced = undefined
     this.closing = false
     const seeded = random.below(2 ** 31)
+    const shadow = new TickShadow()
     this.context = Context.empty().pipe(
       Context.add(Scheduler.Scheduler, process.queue),
       Context.add(Clock.Clock, makeClock(process, this.clock)),
@@ -229,12 +231,13 @@ export class SimNode implements ObservedNode {
         nextDoubleUnsafe: () => seeded / 2 ** 31
       }),
       Context.add(StepObserver, {
-        started: () => undefined,
+        started: shadow.started,
         stepped: (raft, event, outputs) => {
           this.raft = raft
+          shadow.stepped(raft, event, outputs)
           watcher.stepped(this, raft, event, outputs)
         },
-        offered: () => undefined
+        offered: shadow.offered
       }),
       Context.add(References.MinimumLogLevel, watcher.log === undefined ? "None" : "Debug"),
       Context.add(Logger.CurrentLoggers, new Set(this.loggers())),
