@@ -7,30 +7,32 @@
  */
 import { Deferred, Effect, Exit } from "effect"
 import type { Fatal, WriteError } from "../FlareDbError.ts"
-import { Indeterminate, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
+import { Indeterminate, Unavailable } from "../FlareDbError.ts"
 import type { LogLimiter } from "../LogLimiter.ts"
-import { kindOfLine, windowMs } from "../LogLimiter.ts"
 import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { Event } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
-import type { DirectoryRolledBack, Output, ReadLog, RefusedReason, RoleChanged, Trace } from "../raft/Output.ts"
+import type { Output, ReadLog, RoleChanged } from "../raft/Output.ts"
 import { invariant } from "../raft/Invariants.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
 import { lastStampOf } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
-import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
-import { SnapshotRefused } from "../transport/PeerTransport.ts"
+import type { PeerTransport, SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { Applier } from "./Applier.ts"
 import type { IncomingEntries } from "./IncomingEntries.ts"
 import type { Inbox } from "./Inbox.ts"
 import type { AppliedBatch, FromPeer, Input, Installed } from "./Input.ts"
 import type { LogClock } from "./LogClock.ts"
+import type { OwnerStatus } from "./NodeStatus.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
+import { OwnerLog } from "./OwnerLog.ts"
 import { Pending } from "./Pending.ts"
 import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
+import { refusalOf } from "./OfferCheck.ts"
+import type { Refusals } from "./Refusals.ts"
 import { SerialWork } from "./SerialWork.ts"
 import type { Snapshotter } from "./Snapshotter.ts"
 import type { StepObserver } from "./StepObserver.ts"
@@ -56,8 +58,7 @@ export interface EventLoopOptions {
   readonly observe: StepObserver | undefined
   /** The identity of the cluster, which this node proposes when it leads and the cluster has none. */
   readonly identity: OwnIdentity["Service"]
-  /** `host:port` of a node's client port, for `NotLeader`. */
-  readonly clientEndpoint: (node: NodeId) => string | undefined
+  readonly refusals: Refusals
   /** Told about every change of role, term or leader. */
   readonly onRole: (change: RoleChanged) => Effect.Effect<void>
   /** Told after each turn that heard of applied entries. */
@@ -87,9 +88,11 @@ export class EventLoop {
   private heardApplied = 0
   /** What turns leave to be done outside their synchronous part, in order. */
   private readonly afterwards = new SerialWork<Effect.Effect<void>>((works) => Effect.all(works, { discard: true }))
+  private readonly lines: OwnerLog
 
   constructor(options: EventLoopOptions) {
     this.options = options
+    this.lines = new OwnerLog(options.lines, (line) => this.afterwards.handOver(line))
   }
 
   /** Takes turns until it is interrupted. Dies when an invariant breaks; never ends otherwise. */
@@ -109,6 +112,14 @@ export class EventLoop {
     }
     this.pending.abandonCommands(write)
     this.pending.abandonReads(stopped)
+  }
+
+  get persister(): Persister {
+    return this.options.persister
+  }
+
+  get applier(): Applier {
+    return this.options.applier
   }
 
   /** Whether this node leads, as far as it knows. */
@@ -159,7 +170,7 @@ export class EventLoop {
         case "Tick":
           this.options.clock.now()
           this.step(input)
-          this.tellSuppressed()
+          this.lines.suppressed()
           if (this.options.waits.isDue()) this.afterwards.handOver(this.tellWaiting())
           // What was kept for a follower may not be needed any more, also when nobody writes.
           if (this.options.snapshotter.isDue) this.compact()
@@ -233,22 +244,14 @@ export class EventLoop {
   }
 
   /** Why this node does not want the state that a peer offers. */
-  private unwanted({ from, point, term }: SnapshotOffer): SnapshotRefused | undefined {
-    const own = this.status
-    this.options.observe?.offered({ from, point, term })
-    const claim = Raft.offerProblem(this.options.raft, { from, point, term })
-    if (claim !== undefined) {
-      this.options.metrics.peerViolation()
-      this.tell(Effect.logWarning, `refused a snapshot of node ${from}, which is wrong: ${claim}`, { peer: from })
-      return new SnapshotRefused({ reason: claim, covered: false })
-    }
-    if (point.index <= own.applied) {
-      return new SnapshotRefused({ reason: `node ${own.id} has applied ${own.applied} already`, covered: true })
-    }
-    if (term >= own.term && own.role !== "leader") return undefined
-    return new SnapshotRefused({
-      reason: `node ${own.id} is in term ${own.term}, and node ${from} sends in term ${term}`,
-      covered: false
+  private unwanted(offer: SnapshotOffer): SnapshotRefused | undefined {
+    const { metrics, observe, raft } = this.options
+    observe?.offered({ from: offer.from, point: offer.point, term: offer.term })
+    return refusalOf(raft, offer, (claim) => {
+      metrics.peerViolation()
+      this.lines.tell(Effect.logWarning, `refused a snapshot of node ${offer.from}, which is wrong: ${claim}`, {
+        peer: offer.from
+      })
     })
   }
 
@@ -267,16 +270,6 @@ export class EventLoop {
     this.options.transport.expelUnsafe(this.connection, peer, claim)
   }
 
-  /** Leaves a line for after the turn, unless there were too many like it just now. */
-  private tell(
-    log: (line: string) => Effect.Effect<void>,
-    line: string,
-    annotations: Record<string, unknown> = {}
-  ): void {
-    if (!this.options.lines.allows(kindOfLine(line))) return
-    this.afterwards.handOver(Effect.annotateLogs(log(line), annotations))
-  }
-
   private tellWaiting(): Effect.Effect<void> {
     const { metrics, transport, waits } = this.options
     const now = this.describe()
@@ -285,13 +278,6 @@ export class EventLoop {
       metrics.waiting(waiting?.kind)
       return waits.look(waiting)
     })
-  }
-
-  private tellSuppressed(): void {
-    for (const { count, kind } of this.options.lines.roll()) {
-      const line = Effect.logWarning(`${count} more lines like "${kind}" within ${windowMs / 1_000} seconds`)
-      this.afterwards.handOver(Effect.annotateLogs(line, { suppressed: count }))
-    }
   }
 
   private installed({ known, logTimeMs, point }: Installed): void {
@@ -332,13 +318,13 @@ export class EventLoop {
       case "Refused":
         // Proposed again with the next turn.
         if (output.ids.includes(identityProposal)) this.identityProposed = false
-        return this.pending.refuse(output.ids, this.refusal(output.reason))
+        return this.pending.refuse(output.ids, this.options.refusals.notAppended(output.reason))
       case "ReadReady":
         this.options.metrics.readRound()
         this.pending.readReady(output)
         return this.pending.releaseReads(this.status.applied)
       case "ReadRefused":
-        return this.pending.readRefused(output.readIds, this.notLeader(output.leader))
+        return this.pending.readRefused(output.readIds, this.options.refusals.notLeader(output.leader))
       case "RoleChanged":
         return this.roleChanged(output)
       case "ReadLog":
@@ -348,11 +334,11 @@ export class EventLoop {
       case "RestartLog":
         return this.options.persister.handOver(output)
       case "DirectoryRolledBack":
-        return this.tellRolledBack(output)
+        return this.lines.rolledBack(output)
       case "PeerViolation":
         return this.expel(output.peer, output.claim)
       case "Trace":
-        return this.trace(output)
+        return this.lines.trace(output)
     }
   }
 
@@ -369,7 +355,7 @@ export class EventLoop {
     this.options.metrics.roleChanged(change)
     this.afterwards.handOver(this.options.onRole(change))
     const { leader = "none", reason, role, term } = change
-    this.tell(Effect.logInfo, `${role} in term ${term}: ${reason}`, { term, role, leader })
+    this.lines.tell(Effect.logInfo, `${role} in term ${term}: ${reason}`, { term, role, leader })
   }
 
   /** Reads old entries for a lagging follower beside the loop, which must not wait for a disk. */
@@ -383,61 +369,8 @@ export class EventLoop {
     )
   }
 
-  /** How whoever asks for the leader is told who that is. */
-  notLeader(leader: NodeId | undefined): NotLeader {
-    const endpoint = leader === undefined ? undefined : this.options.clientEndpoint(leader)
-    return new NotLeader({
-      nodeId: this.options.nodeId,
-      ...(leader === undefined ? {} : { leaderId: leader }),
-      ...(endpoint === undefined ? {} : { leaderEndpoint: endpoint })
-    })
-  }
-
-  private refusal(reason: RefusedReason): WriteError {
-    switch (reason._tag) {
-      case "NotLeader":
-        return this.notLeader(reason.leader)
-      case "Transferring":
-        return this.notLeader(reason.target)
-      case "Overloaded":
-        return new Overloaded({
-          limit: "maxUncommittedBytes",
-          current: reason.uncommittedBytes,
-          maximum: reason.limitBytes
-        })
-    }
-  }
-
-  private tellRolledBack({ acknowledged, last, leader }: DirectoryRolledBack): void {
-    const line =
-      `the data directory is older than what this node acknowledged: node ${leader}, which leads, holds its acknowledgement ` +
-      `of entry ${acknowledged.index} of term ${acknowledged.term}, and its log ends at ${last.index} of term ` +
-      `${last.term}. The node is no voter until it has caught up. If the directory was restored from a copy, see ` +
-      "deploy/runbooks/lost-node.md."
-    this.tell(Effect.logError, line, {
-      event: "DirectoryRolledBack",
-      leader,
-      acknowledgedIndex: acknowledged.index,
-      acknowledgedTerm: acknowledged.term,
-      lastIndex: last.index,
-      lastTerm: last.term
-    })
-  }
-
-  private trace({ level, message }: Trace): void {
-    switch (level) {
-      case "debug":
-        // Nobody asks for these but to see all of them.
-        return void this.afterwards.handOver(Effect.logDebug(message))
-      case "info":
-        return this.tell(Effect.logInfo, message)
-      case "warning":
-        return this.tell(Effect.logWarning, message)
-    }
-  }
-
   /** Where the node stands. For a turn, or once there is none. */
-  describe() {
+  describe(): OwnerStatus {
     const status = this.status
     return {
       nodeId: this.options.nodeId,

@@ -3,7 +3,7 @@ import type { Deferred } from "effect"
 import type { Event, Receive } from "../raft/Event.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
-import type { OwnerStatus } from "./RaftNode.ts"
+import type { OwnerStatus } from "./NodeStatus.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 
 /** A message, and the connection that it came on, to close it where the message cannot be. */

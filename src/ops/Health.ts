@@ -1,5 +1,5 @@
 /** What a node says about its own health, for load balancers and orchestrators. */
-import type { NodeStatus } from "../node/RaftNode.ts"
+import type { NodeStatus } from "../node/NodeStatus.ts"
 
 /** Whether a node can serve, and if not, why in one line. */
 export interface Readiness {

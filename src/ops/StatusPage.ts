@@ -1,5 +1,5 @@
 /** A page for people: where the node stands, without scripts or anything from elsewhere. It reloads itself. */
-import type { NodeStatus } from "../node/RaftNode.ts"
+import type { NodeStatus } from "../node/NodeStatus.ts"
 import type { SnapshotProgress } from "../node/SnapshotSender.ts"
 import { version } from "../Version.ts"
 import { readiness } from "./Health.ts"

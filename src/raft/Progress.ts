@@ -67,6 +67,11 @@ export class Progress {
     return this.voter ? this.acknowledged : this.match
   }
 
+  /** Whether it answered as a voter within so many ticks. */
+  heardWithin(ticks: number): boolean {
+    return this.silentTicks <= ticks
+  }
+
   /** It answered, as a voter or not. */
   answered(voter: boolean): void {
     this.voter = voter

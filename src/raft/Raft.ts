@@ -10,50 +10,23 @@
  *                └── persisted, applied, messages …
  * ```
  */
-import { campaign, countOwnVote, preCampaign, receivePreVoteResponse, receiveVoteResponse } from "./Candidate.ts"
-import { implausible, implausibleOffer, noClaims, spendTerms, tickClaims, unasked } from "./Claims.ts"
+import { countOwnVote, preCampaign } from "./Candidate.ts"
+import { implausibleOffer, noClaims, tickClaims } from "./Claims.ts"
 import type { Config } from "./Config.ts"
 import type { Applied, Compacted, Event, Persisted, SnapshotInstalled } from "./Event.ts"
-import {
-  answerHeartbeat,
-  becomeFollower,
-  forwardRead,
-  leaderUnreachable,
-  receiveAppend,
-  receiveHeartbeat,
-  receivePreVoteRequest,
-  receiveReadIndexResponse,
-  receiveVoteRequest,
-  refuseRead,
-  tickFollower
-} from "./Follower.ts"
-import { answerJoin, becomeLearner, finishLearning, receiveJoinResponse, tickJoin } from "./Join.ts"
+import { becomeFollower, forwardRead, leaderUnreachable, tickFollower } from "./Follower.ts"
+import { read } from "./Heartbeats.ts"
 import { checkInvariants, invariant, watermarks } from "./Invariants.ts"
-import {
-  advanceCommit,
-  logRead,
-  ownWriteFinished,
-  peerUnreachable,
-  propose,
-  read,
-  receiveAppendAccepted,
-  receiveAppendRejected,
-  receiveHeartbeatResponse,
-  receiveJoinRequest as admitLearner,
-  receiveReadIndexRequest,
-  relieve,
-  snapshotReported,
-  tickLeader,
-  transferLeadership
-} from "./Leader.ts"
+import { finishLearning, tickJoin } from "./Join.ts"
+import { advanceCommit, ownWriteFinished, propose, relieve, tickLeader } from "./Leader.ts"
 import { Log } from "./Log.ts"
-import type { JoinRequest, Message } from "./Message.ts"
 import type { Output } from "./Output.ts"
-import type { ProgressState } from "./Progress.ts"
 import { Random } from "./Random.ts"
 import { ForwardedReads } from "./ReadIndex.ts"
+import { receive } from "./Receive.ts"
 import type { Recovered } from "./Recovered.ts"
 import { checkConfig, checkRecovered } from "./Recovered.ts"
+import { logRead, peerUnreachable, snapshotReported } from "./Replication.ts"
 import type { Raft } from "./State.ts"
 import {
   acknowledge,
@@ -62,38 +35,17 @@ import {
   flush,
   persisted,
   resetElectionTimer,
-  send,
   termIsDurable,
-  trace,
-  trustsLeader
+  trace
 } from "./State.ts"
-import type { LogIndex, LogPoint, NodeId, Role, Standing, Term } from "./Types.ts"
+import { transferLeadership } from "./Transfer.ts"
+import type { LogPoint, NodeId, Term } from "./Types.ts"
 import { addIndex, compareNodeId, compareTerm, maxIndex, minIndex } from "./Types.ts"
 
 export type { Recovered } from "./Recovered.ts"
 export type { Raft } from "./State.ts"
-
-/** Where a node stands, for people and for tests. */
-export interface Status {
-  readonly id: NodeId
-  readonly voters: ReadonlyArray<NodeId>
-  readonly role: Role
-  /** Whether it votes. */
-  readonly standing: Standing
-  /** At a newcomer: the peers that said that they have never taken part either. */
-  readonly fresh: ReadonlyArray<NodeId>
-  readonly term: Term
-  readonly votedFor: NodeId | undefined
-  readonly leader: NodeId | undefined
-  readonly commit: LogIndex
-  readonly applied: LogIndex
-  /** Every entry up to here is durable on this node. */
-  readonly stable: LogIndex
-  readonly firstIndex: LogIndex
-  readonly lastIndex: LogIndex
-  /** At a leader: how far each peer's log is known to match, and how entries are sent to it. */
-  readonly matches: ReadonlyArray<{ readonly peer: NodeId; readonly match: LogIndex; readonly state: ProgressState }>
-}
+export type { Status } from "./Status.ts"
+export { status } from "./Status.ts"
 
 /**
  * A node as it starts: a follower that knows no leader.
@@ -242,114 +194,6 @@ const tickLearner = (raft: Raft): void => {
   }
 }
 
-const receive = (raft: Raft, message: Message): void => {
-  if (message.to !== raft.config.id || !raft.peers.includes(message.from)) {
-    return trace(raft, "warning", `dropped a ${message._tag} from node ${message.from} to node ${message.to}`)
-  }
-  const claim = implausible(raft, message)
-  if (claim !== undefined) return emit(raft, { _tag: "PeerViolation", peer: message.from, claim })
-  const invented = unasked(raft, message)
-  if (invented !== undefined) return trace(raft, "warning", `ignores node ${message.from}: ${invented}`)
-  if (message.term > raft.term && !enterLaterTerm(raft, message)) return
-  if (message.term < raft.term) return answerEarlierTerm(raft, message)
-  const { leadership } = raft
-  switch (message._tag) {
-    case "PreVoteRequest":
-      return receivePreVoteRequest(raft, message)
-    case "PreVoteResponse":
-      return raft.role === "pre-candidate" ? receivePreVoteResponse(raft, message) : undefined
-    case "VoteRequest":
-      return receiveVoteRequest(raft, message)
-    case "VoteResponse":
-      return receiveVoteResponse(raft, message)
-    case "AppendRequest":
-      return receiveAppend(raft, message)
-    case "Heartbeat":
-      return receiveHeartbeat(raft, message)
-    case "AppendAccepted":
-      return leadership === undefined ? undefined : receiveAppendAccepted(raft, leadership, message)
-    case "AppendRejected":
-      return leadership === undefined ? undefined : receiveAppendRejected(raft, leadership, message)
-    case "HeartbeatResponse":
-      return leadership === undefined ? undefined : receiveHeartbeatResponse(raft, leadership, message)
-    case "ReadIndexRequest":
-      return leadership === undefined
-        ? refuseRead(raft, message.from, message.readId)
-        : receiveReadIndexRequest(raft, leadership, message)
-    case "ReadIndexResponse":
-      return leadership === undefined ? receiveReadIndexResponse(raft, message) : undefined
-    case "JoinRequest":
-      return receiveJoinRequest(raft, message)
-    case "JoinResponse":
-      return receiveJoinResponse(raft, message)
-    case "TimeoutNow":
-      return raft.role === "follower" && raft.standing === "voter" && raft.leader === message.from
-        ? campaign(raft, true, `node ${message.from} hands leadership over`)
-        : undefined
-  }
-}
-
-/** Every node answers whether it has ever taken part; a leader takes the asker on. */
-const receiveJoinRequest = (raft: Raft, message: JoinRequest): void => {
-  answerJoin(raft, message)
-  if (raft.leadership !== undefined) admitLearner(raft, raft.leadership, message)
-}
-
-/**
- * A later term: this node follows into it (Raft §5.1), except for questions and answers of a pre-vote, which
- * belong to no term yet, and except for a candidate that would depose a leader this node still hears. `false` drops
- * the message.
- */
-const enterLaterTerm = (raft: Raft, message: Message): boolean => {
-  switch (message._tag) {
-    case "PreVoteRequest":
-      return true
-    case "PreVoteResponse":
-      if (message.granted) return true
-      break
-    case "VoteRequest":
-      if (!message.transfer && trustsLeader(raft)) {
-        trace(
-          raft,
-          "info",
-          `ignores the campaign of node ${message.from} for term ${message.term}: node ${raft.leader} leads`
-        )
-        return false
-      }
-      break
-    default:
-      break
-  }
-  const leads = message._tag === "AppendRequest" || message._tag === "Heartbeat"
-  const reason = leads ? `node ${message.from} leads` : `node ${message.from} is in term ${message.term}`
-  spendTerms(raft, message.term)
-  becomeFollower(raft, message.term, leads ? message.from : undefined, reason)
-  if (raft.standing === "newcomer") becomeLearner(raft, reason)
-  return true
-}
-
-/** Something from an earlier term: whoever acts on it must learn that it is over, or it would wait forever. */
-const answerEarlierTerm = (raft: Raft, message: Message): void => {
-  const { term } = raft
-  const { id: from } = raft.config
-  const to = message.from
-  switch (message._tag) {
-    case "AppendRequest":
-    case "Heartbeat":
-      return answerHeartbeat(raft, to, 0)
-    case "VoteRequest":
-      return send(raft, { _tag: "VoteResponse", from, to, term, granted: false })
-    case "PreVoteRequest":
-      return send(raft, { _tag: "PreVoteResponse", from, to, term, granted: false })
-    case "ReadIndexRequest":
-      return refuseRead(raft, to, message.readId)
-    case "JoinRequest":
-      return receiveJoinRequest(raft, message)
-    default:
-      return
-  }
-}
-
 /** Hands the next committed entries to the state machine. What is applied here is durable here. */
 const applyCommitted = (raft: Raft): void => {
   if (raft.applying !== undefined) return
@@ -408,21 +252,3 @@ export const offerProblem = (
   raft: Raft,
   offer: { readonly from: NodeId; readonly point: LogPoint; readonly term: Term }
 ): string | undefined => implausibleOffer(raft, offer)
-
-/** Where the node stands. */
-export const status = (raft: Raft): Status => ({
-  id: raft.config.id,
-  voters: raft.config.voters,
-  role: raft.role,
-  standing: raft.standing,
-  fresh: raft.standing === "newcomer" ? [...raft.join.fresh] : [],
-  term: raft.term,
-  votedFor: raft.votedFor,
-  leader: raft.leader,
-  commit: raft.commit,
-  applied: raft.applied,
-  stable: raft.stable,
-  firstIndex: raft.log.firstIndex,
-  lastIndex: raft.log.lastIndex,
-  matches: [...raft.leadership?.progress ?? []].map(([peer, { match, state }]) => ({ peer, match, state }))
-})

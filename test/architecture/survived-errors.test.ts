@@ -14,7 +14,7 @@ const drops =
 
 /** How many such places a file may have, and why. */
 const accepted: Readonly<Record<string, readonly [places: number, why: string]>> = {
-  "node/RaftNode.ts": [2, "`supervise` turns any cause into a stop; after a stop the other fibers end beside it"],
+  "node/NodeLife.ts": [2, "`supervise` turns any cause into a stop; after a stop the other fibers end beside it"],
   "node/SerialWork.ts": [1, "a piece that fails ends `run`, which `supervise` waits for"],
   "node/SnapshotSender.ts": [1, "each chunk's fiber is joined before the transfer is called done"],
   "storage/backup/BackupReader.ts": [1, "closes a file that was only read"],

@@ -1,6 +1,6 @@
 /** When a node calls itself ready, and the page that tells people. */
 import { assert, describe, it } from "@effect/vitest"
-import type { NodeStatus } from "../../src/node/RaftNode.ts"
+import type { NodeStatus } from "../../src/node/NodeStatus.ts"
 import { waitingOf } from "../../src/node/Waiting.ts"
 import { readiness as readinessOf } from "../../src/ops/Health.ts"
 import * as StatusPage from "../../src/ops/StatusPage.ts"

@@ -95,7 +95,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "commits beyond the last entry that matches",
     within: { cores: 50 },
     changes: [
-      { file: "raft/Leader.ts", find: "commit: minIndex(raft.commit, match.index),", replace: "commit: raft.commit," },
+      {
+        file: "raft/Heartbeats.ts",
+        find: "commit: minIndex(raft.commit, match.index),",
+        replace: "commit: raft.commit,"
+      },
       {
         file: "raft/Follower.ts",
         find: "minIndex(message.commit, match.index)",
@@ -121,7 +125,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "reads before anything of its own term is committed",
     { cores: 50 },
-    "raft/Leader.ts",
+    "raft/Heartbeats.ts",
     "if (raft.commit < leadership.termStart) return\n  if (!leadership.reads",
     "if (!leadership.reads"
   ),
@@ -135,14 +139,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "believes answers of an earlier term",
     { cores: 5_000 },
-    "raft/Raft.ts",
+    "raft/Receive.ts",
     "if (message.term < raft.term) return answerEarlierTerm(raft, message)",
     "if (message.term < raft.term && !/Accepted|Response/.test(message._tag)) return answerEarlierTerm(raft, message)"
   ),
   one(
     "gives a leader of an earlier term no answer",
     { cores: 2_000 },
-    "raft/Raft.ts",
+    "raft/Receive.ts",
     "      return answerHeartbeat(raft, to, 0)\n",
     "      return\n"
   ),
@@ -156,7 +160,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "forgets that a lagging follower needs what is compacted",
     { cores: 10_000 },
-    "raft/Leader.ts",
+    "raft/Heartbeats.ts",
     "if (raft.log.termAt(addIndex(progress.next, -1)) === undefined) progress.becomeProbe()\n    else ",
     "if (raft.log.termAt(addIndex(progress.next, -1)) !== undefined) "
   ),
@@ -179,7 +183,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     { nodes: 50 },
     "node/EventLoop.ts",
     "new Indeterminate({ reason: `node ${this.options.nodeId} lost leadership before the write was committed` })",
-    "this.notLeader(undefined)"
+    "this.options.refusals.notLeader(undefined)"
   ),
   one(
     "ends leases by what a deposed leader remembers",
@@ -285,7 +289,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "counts a non-voter's answer in a read round",
     { cores: 200 },
-    "raft/Leader.ts",
+    "raft/Heartbeats.ts",
     "  if (message.voter) {\n    leadership.reads.answered",
     "  {\n    leadership.reads.answered"
   ),

@@ -1,0 +1,42 @@
+/** What a node says about where it stands. */
+import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import type { Status } from "../raft/Raft.ts"
+import type { LogIndex, NodeId, Role, Standing, Term } from "../raft/Types.ts"
+import type { PeerHealth } from "../transport/PeerTransport.ts"
+import type { SnapshotStatus } from "./Snapshotter.ts"
+import type { Waiting } from "./Waiting.ts"
+
+/** Where the node stands, as its owner saw it. */
+export interface NodeStatus {
+  readonly nodeId: NodeId
+  /** The identity of the cluster; `undefined` until this node has applied it. */
+  readonly identity: ClusterIdentity | undefined
+  readonly voters: ReadonlyArray<NodeId>
+  readonly role: Role
+  /** Whether it votes: a node with an empty disk learns first. */
+  readonly standing: Standing
+  /** At a newcomer: the peers that said that they have never taken part either. */
+  readonly fresh: ReadonlyArray<NodeId>
+  /** What it waits for before it can serve; `undefined` when it can. */
+  readonly waiting: Waiting | undefined
+  readonly term: Term
+  readonly leader: NodeId | undefined
+  readonly commit: LogIndex
+  readonly applied: LogIndex
+  readonly firstIndex: LogIndex
+  readonly lastIndex: LogIndex
+  /** At a leader: how far each peer's log is known to match, and how it is brought on. */
+  readonly matches: Status["matches"]
+  readonly snapshots: SnapshotStatus
+  readonly peers: ReadonlyArray<PeerHealth>
+}
+
+/** What the owner knows of it. */
+export type OwnerStatus = Omit<NodeStatus, "identity" | "peers" | "waiting">
+
+/** What the node last published about its role. */
+export interface PublishedRole {
+  readonly role: Role
+  readonly term: Term
+  readonly leader: NodeId | undefined
+}

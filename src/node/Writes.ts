@@ -1,0 +1,62 @@
+/** The way in for commands: each is checked and counted before it waits for the owner's next turn. */
+import { Effect } from "effect"
+import type { WriteError } from "../FlareDbError.ts"
+import { Overloaded } from "../FlareDbError.ts"
+import type { Limits } from "../FlareDbConfig.ts"
+import type { Proposer, StateMachine } from "../machine/StateMachine.ts"
+import type { Inbox } from "./Inbox.ts"
+import type { NodeLife } from "./NodeLife.ts"
+import type { Pending, Submission } from "./Pending.ts"
+
+/** One result for each command. */
+export type WriteResults = ReadonlyArray<Uint8Array | WriteError>
+
+export interface WritesOptions {
+  readonly machine: StateMachine["Service"]
+  readonly life: NodeLife
+  readonly inbox: Inbox
+  readonly pending: Pending
+  readonly limits: Pick<Limits, "maxInboxEvents" | "maxPendingProposals">
+}
+
+export class Writes {
+  private readonly options: WritesOptions
+
+  constructor(options: WritesOptions) {
+    this.options = options
+  }
+
+  /** `done` is called once, at once or later, and must not throw. */
+  proposeUnsafe(commands: ReadonlyArray<Uint8Array>, proposer: Proposer, done: (results: WriteResults) => void): void {
+    const { inbox, life, limits, machine, pending } = this.options
+    if (life.stopped !== undefined) return done(fill(commands.length, life.stopped))
+    const results: Array<Uint8Array | WriteError | undefined> = new Array(commands.length)
+    let open = 0
+    for (let slot = 0; slot < commands.length; slot++) {
+      const invalid = machine.check(commands[slot] as Uint8Array, proposer)
+      if (invalid === undefined) open += 1
+      else results[slot] = invalid
+    }
+    if (open === 0) return done(results as Array<WriteError>)
+    const { waitingCommands } = pending
+    const refuse = (limit: string, current: number, maximum: number) =>
+      done(fill(commands.length, new Overloaded({ limit, current, maximum })))
+    if (waitingCommands + open > limits.maxPendingProposals) {
+      return refuse("maxPendingProposals", waitingCommands, limits.maxPendingProposals)
+    }
+    const submission: Submission = { commands, results, open, done }
+    if (!inbox.offer({ _tag: "Submit", submission })) {
+      return refuse("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents)
+    }
+    pending.admit(submission)
+  }
+
+  propose(commands: ReadonlyArray<Uint8Array>, proposer: Proposer): Effect.Effect<WriteResults> {
+    return Effect.callback((resume) =>
+      this.proposeUnsafe(commands, proposer, (results) => resume(Effect.succeed(results)))
+    )
+  }
+}
+
+/** The same result for each of so many. */
+export const fill = <A>(length: number, value: A): Array<A> => new Array<A>(length).fill(value)
