@@ -130,13 +130,15 @@ export const make = (options: TcpConnectionOptions): Connect =>
             return now
           })
       ),
-      write: (commands, done) => {
+      write: (commands, done, traces) => {
         if (!open) return done(notSent())
-        write({ commands: encodeBatch(commands) }, (exit) => done(unpack(exit, commands.length)))
+        const payload = { commands: encodeBatch(commands), ...traces === undefined ? {} : { traces } }
+        write(payload, (exit) => done(unpack(exit, commands.length)))
       },
-      read: (queries, consistency, from, done) => {
+      read: (queries, consistency, from, done, traces) => {
         if (!open) return done(notSent())
-        read({ consistency, from, queries: encodeBatch(queries) }, (exit) => done(unpack(exit, queries.length)))
+        const payload = { consistency, from, queries: encodeBatch(queries), ...traces === undefined ? {} : { traces } }
+        read(payload, (exit) => done(unpack(exit, queries.length)))
       },
       watch: ({ from, only, previous, ranges }) => {
         const begin = whileOpen(() =>
