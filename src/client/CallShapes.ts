@@ -7,10 +7,16 @@ import type { BytesShape } from "../rpc/BytesTemplate.ts"
 import type { CallShapes } from "../rpc/CallCodecs.ts"
 import type { Consistency, ReadFrom } from "./Connection.ts"
 
+interface WritePayload {
+  readonly commands: Uint8Array
+  readonly traces?: ReadonlyArray<unknown>
+}
+
 interface ReadPayload {
   readonly consistency: Consistency
   readonly from: ReadFrom
   readonly queries: Uint8Array
+  readonly traces?: ReadonlyArray<unknown>
 }
 
 interface Answers {
@@ -20,8 +26,16 @@ interface Answers {
 
 const readOf = (consistency: Consistency, from: ReadFrom): BytesShape<ReadPayload> => ({
   of: (queries) => ({ consistency, from, queries }),
-  bytesOf: (payload) => payload.consistency === consistency && payload.from === from ? payload.queries : undefined
+  bytesOf: (payload) =>
+    payload.consistency === consistency && payload.from === from && payload.traces === undefined
+      ? payload.queries
+      : undefined
 })
+
+const commands: BytesShape<WritePayload> = {
+  of: (bytes) => ({ commands: bytes }),
+  bytesOf: (payload) => payload.traces === undefined ? payload.commands : undefined
+}
 
 /** An answer in which nothing failed. */
 const replies: BytesShape<Exit.Exit<Answers, unknown>> = {
@@ -30,7 +44,7 @@ const replies: BytesShape<Exit.Exit<Answers, unknown>> = {
 }
 
 export const clientShapes: CallShapes = {
-  "client.Write": { exit: [replies] },
+  "client.Write": { payload: [commands], exit: [replies] },
   "client.Read": {
     payload: [
       readOf("linearizable", "leader"),

@@ -4,6 +4,7 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { Traces } from "../codec/Trace.ts"
 import { InvalidArgument, NoHello, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 
 /** Raised by an incompatible change of anything in this file. */
@@ -102,7 +103,7 @@ export class ClientRpcs extends RpcGroup.make(
   }),
   /** `commands` and `replies` are batches (`codec/Batch.ts`); a failed command's reply is empty. */
   Rpc.make("Write", {
-    payload: { commands: Schema.Uint8Array },
+    payload: { commands: Schema.Uint8Array, traces: Schema.optionalKey(Traces) },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(WriteError) }),
     error: Schema.Union([InvalidArgument, Overloaded, NoHello])
   }),
@@ -111,7 +112,8 @@ export class ClientRpcs extends RpcGroup.make(
     payload: {
       consistency: Schema.Literals(["linearizable", "stale"]),
       from: Schema.Literals(["leader", "any"]),
-      queries: Schema.Uint8Array
+      queries: Schema.Uint8Array,
+      traces: Schema.optionalKey(Traces)
     },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
     error: Schema.Union([InvalidArgument, Overloaded, NoHello])

@@ -5,6 +5,7 @@
 import { Data, Effect } from "effect"
 import type { Exit, Scope } from "effect"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import type { Trace } from "../codec/Trace.ts"
 import type { ReadError, WatchError, WriteError } from "../FlareDbError.ts"
 import type { Revision } from "../kv/History.ts"
 import type { KeyRanges } from "../kv/KeyRanges.ts"
@@ -83,13 +84,18 @@ export interface Connection {
    */
   readonly cluster: Effect.Effect<ClusterInfo, ConnectionLost>
   /** Results in the order of the commands. */
-  readonly write: (commands: ReadonlyArray<Uint8Array>, done: Done<WriteError>) => void
+  readonly write: (
+    commands: ReadonlyArray<Uint8Array>,
+    done: Done<WriteError>,
+    traces?: ReadonlyArray<Trace>
+  ) => void
   /** Results in the order of the queries. */
   readonly read: (
     queries: ReadonlyArray<Uint8Array>,
     consistency: Consistency,
     from: ReadFrom,
-    done: Done<ReadError>
+    done: Done<ReadError>,
+    traces?: ReadonlyArray<Trace>
   ) => void
   /** Begins to watch; the watch ends with the scope. */
   readonly watch: (request: WatchRequest) => Effect.Effect<NodeWatch, WatchError | ConnectionLost, Scope.Scope>

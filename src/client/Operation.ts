@@ -1,4 +1,5 @@
 /** One operation of a caller, from its call to its answer: answered exactly once, by whichever comes first. */
+import type { Tracer } from "effect"
 import type { Limited } from "./Deadlines.ts"
 
 const noBytes = new Uint8Array(0)
@@ -35,6 +36,8 @@ export class Operation<Failure> implements Limited {
   readonly deadlineMs: number
   /** Its place in a session, once it has one. */
   place: Place | undefined
+  /** The span of its caller's wait, when the caller has one and it is sampled. */
+  readonly span: Tracer.Span | undefined
   /** Whether it is to be stamped again before it is sent again. */
   stale = false
   /** The last reason why it had to be tried again, for the message when time runs out. */
@@ -48,13 +51,15 @@ export class Operation<Failure> implements Limited {
     maxAnswerBytes: number,
     deadlineMs: number,
     submitter: Submitter<Failure>,
-    answer: (result: Uint8Array | Failure) => void
+    answer: (result: Uint8Array | Failure) => void,
+    span?: Tracer.Span
   ) {
     this.bytes = bytes
     this.maxAnswerBytes = maxAnswerBytes
     this.deadlineMs = deadlineMs
     this.submitter = submitter
     this.answer = answer
+    this.span = span
   }
 
   get fate(): Fate {

@@ -3,7 +3,9 @@
  * were under way travels together in the next one; what is safe to repeat (reads, and writes of a session) is repeated,
  * at the node that leads, until its deadline; what is not says so.
  */
-import { Cause, Effect, Exit, Option } from "effect"
+import { Cause, Context, Effect, Exit, Option, Tracer } from "effect"
+import type { Trace } from "../codec/Trace.ts"
+import { maxTraces } from "../codec/Trace.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../kv/ReplyCodec.ts"
@@ -88,11 +90,28 @@ export class Pipeline implements Submitter<PipelineError> {
   submit(bytes: Uint8Array, timeoutMs: number, maxAnswerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
     const problem = timeoutProblem(timeoutMs)
     if (problem !== undefined) return Effect.fail(problem)
+    return Effect.withFiber(({ context }) =>
+      Context.getOrUndefined(context, Tracer.ParentSpan) === undefined
+        ? this.submitted(bytes, timeoutMs, maxAnswerBytes, undefined)
+        : Effect.useSpan(
+          this.options.kind === "read" ? "flaredb.read" : "flaredb.write",
+          { kind: "client" },
+          (span) => this.submitted(bytes, timeoutMs, maxAnswerBytes, span.sampled ? span : undefined)
+        )
+    )
+  }
+
+  private submitted(
+    bytes: Uint8Array,
+    timeoutMs: number,
+    maxAnswerBytes: number,
+    span: Tracer.Span | undefined
+  ): Effect.Effect<Uint8Array, PipelineError> {
     return Effect.callback<Uint8Array, PipelineError>((resume) => {
       const { deadlines, nowMs } = this.options
       const operation: Op = new Operation(bytes, maxAnswerBytes, nowMs() + timeoutMs, this, (result) => {
         resume(result instanceof Uint8Array ? Effect.succeed(result) : Effect.fail(result))
-      })
+      }, span)
       deadlines.add(operation)
       if (this.closed) operation.expire()
       else if (!this.laneOf(operation).offer(operation)) operation.settle(this.full(operation))
@@ -152,7 +171,7 @@ export class Pipeline implements Submitter<PipelineError> {
     call(connection, batch.map((operation) => operation.bytes), (exit) => {
       deadlines.remove(attempt)
       this.answered(attempt, exit)
-    })
+    }, tracesOf(batch))
   }
 
   private readonly late = (attempt: Attempt): void => {
@@ -361,6 +380,16 @@ export class Pipeline implements Submitter<PipelineError> {
 const doubted = (batch: ReadonlyArray<Op>): ReadonlyArray<Op> => {
   for (const operation of batch) operation.doubt()
   return batch
+}
+
+/** The spans that travel with a call; `undefined` when no caller has one. */
+const tracesOf = (batch: ReadonlyArray<Op>): ReadonlyArray<Trace> | undefined => {
+  let traces: Array<Trace> | undefined
+  for (let slot = 0; slot < batch.length && (traces === undefined || traces.length < maxTraces); slot++) {
+    const span = batch[slot]?.span
+    if (span !== undefined) (traces ??= []).push({ slot, traceId: span.traceId, spanId: span.spanId })
+  }
+  return traces
 }
 
 const reasonOf = (cause: Cause.Cause<unknown>): string => {

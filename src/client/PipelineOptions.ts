@@ -1,5 +1,6 @@
 /** What a pipeline is made of, and how the operations that it carries may fail. */
 import type { Effect } from "effect"
+import type { Trace } from "../codec/Trace.ts"
 import type { ReadError, SessionExpired, WriteError, WrongCluster } from "../FlareDbError.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { ClientSession } from "./ClientSession.ts"
@@ -32,7 +33,12 @@ export interface PipelineOptions {
   readonly kind: "read" | "write" | "repeatable write"
   /** Numbers the operations, which makes each of them repeatable for as long as the session lives. */
   readonly session?: ClientSession | undefined
-  readonly call: (connection: Connection, operations: ReadonlyArray<Uint8Array>, done: Done<NodeFailure>) => void
+  readonly call: (
+    connection: Connection,
+    operations: ReadonlyArray<Uint8Array>,
+    done: Done<NodeFailure>,
+    traces: ReadonlyArray<Trace> | undefined
+  ) => void
   readonly microtask: (task: () => void) => void
   /** Runs what is seldom and takes its time, for as long as the client is there. */
   readonly fork: (work: Effect.Effect<void>) => void

@@ -73,7 +73,8 @@ export const make: (
     return made
   }
   const toLeader = new Router(client.endpoints)
-  const writeTo: PipelineOptions["call"] = (connection, commands, done) => connection.write(commands, done)
+  const writeTo: PipelineOptions["call"] = (connection, commands, done, traces) =>
+    connection.write(commands, done, traces)
   const repeatable = pipeline({ router: toLeader, kind: "repeatable write", call: writeTo })
   const session = sessions
     ? new ClientSession({
@@ -90,7 +91,7 @@ export const make: (
     pipeline({
       router,
       kind: "read",
-      call: (connection, queries, done) => connection.read(queries, consistency, from, done)
+      call: (connection, queries, done, traces) => connection.read(queries, consistency, from, done, traces)
     })
   const toAny = new Router(beginningWith(client.endpoints, readAt))
   const reads = {

@@ -151,13 +151,14 @@ export const make = (options: TcpConnectionOptions): Connect =>
             return now
           })
       ),
-      write: (commands, done) => {
+      write: (commands, done, traces) => {
         if (!open) return done(Exit.fail(closed()))
-        write({ commands: encodeBatch(commands) }, (exit) => done(unpack(losses, exit, commands.length)))
+        const payload = { commands: encodeBatch(commands), ...traces === undefined ? {} : { traces } }
+        write(payload, (exit) => done(unpack(losses, exit, commands.length)))
       },
-      read: (queries, consistency, from, done) => {
+      read: (queries, consistency, from, done, traces) => {
         if (!open) return done(Exit.fail(closed()))
-        const payload = { consistency, from, queries: encodeBatch(queries) }
+        const payload = { consistency, from, queries: encodeBatch(queries), ...traces === undefined ? {} : { traces } }
         read(payload, (exit) => done(unpack(losses, exit, queries.length)))
       },
       watch: watchOver(losses, rpcs, whileOpen),

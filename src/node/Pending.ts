@@ -11,6 +11,7 @@ import { Indeterminate } from "../FlareDbError.ts"
 import type { Proposal } from "../raft/Event.ts"
 import type { Accepted, ReadReady } from "../raft/Output.ts"
 import type { Entry, LogIndex, Term } from "../raft/Types.ts"
+import type { OperationSpans } from "./OperationSpans.ts"
 
 /** The commands of one call to `propose` and the results gathered for them so far. */
 export interface Submission {
@@ -18,6 +19,8 @@ export interface Submission {
   /** One slot per command; a slot that is filled before submission (an invalid command) is not proposed. */
   readonly results: Array<Uint8Array | WriteError | undefined>
   open: number
+  /** Spans of the commands whose callers have one. */
+  spans: OperationSpans | undefined
   /** Called once all commands have a result. It must not throw: the owner calls it. */
   readonly done: (results: ReadonlyArray<Uint8Array | WriteError>) => void
 }
@@ -81,6 +84,7 @@ export class Pending {
 
   private settle(submission: Submission, slot: number, result: Uint8Array | WriteError): void {
     submission.results[slot] = result
+    submission.spans?.answered(slot, result)
     submission.open -= 1
     this.waitingCommands -= 1
     if (submission.open === 0) {
@@ -115,7 +119,9 @@ export class Pending {
       const offered = this.offered.get(id)
       if (offered === undefined) continue
       this.offered.delete(id)
-      this.appended.set((accepted.firstIndex + i) as LogIndex, { ...offered, term: accepted.term })
+      const index = (accepted.firstIndex + i) as LogIndex
+      this.appended.set(index, { ...offered, term: accepted.term })
+      offered.submission.spans?.appended(offered.slot, index, accepted.term)
     }
   }
 

@@ -12,6 +12,7 @@ import type { FlareDbConfig, Limits } from "../FlareDbConfig.ts"
 import type { Fatal, ReadError, Unavailable } from "../FlareDbError.ts"
 import { LogLimiter } from "../LogLimiter.ts"
 import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import type { Trace } from "../codec/Trace.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
 import { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { Proposer } from "../machine/StateMachine.ts"
@@ -37,6 +38,7 @@ import { Moments } from "./Moments.ts"
 import { NodeLife } from "./NodeLife.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { NodeStatus, OwnerStatus, PublishedRole } from "./NodeStatus.ts"
+import * as OperationSpans from "./OperationSpans.ts"
 import * as Persister from "./Persister.ts"
 import type { Consistency, ReadFrom, ReadResults } from "./Reads.ts"
 import { Reads } from "./Reads.ts"
@@ -72,7 +74,9 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly proposeUnsafe: (
     commands: ReadonlyArray<Uint8Array>,
     proposer: Proposer,
-    done: (results: WriteResults) => void
+    done: (results: WriteResults) => void,
+    /** The spans of its callers, as far as they have some. */
+    traces?: ReadonlyArray<Trace>
   ) => void
 
   /**
@@ -84,7 +88,9 @@ export class RaftNode extends Context.Service<RaftNode, {
     queries: ReadonlyArray<Uint8Array>,
     consistency: Consistency,
     from?: ReadFrom,
-    room?: AnswerRoom
+    room?: AnswerRoom,
+    /** The spans of its callers, as far as they have some. */
+    traces?: ReadonlyArray<Trace>
   ) => Effect.Effect<ReadResults>
 
   /**
@@ -287,7 +293,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
 
   const identityWait = IdentityWait.make(nodeId, identity, role, life)
   const { pending } = loop
-  const writes = new Writes({ machine, life, inbox, pending, limits })
+  const spans = yield* OperationSpans.make(nodeId)
+  const writes = new Writes({ machine, life, inbox, pending, limits, spans })
   const reads = new Reads({
     machine,
     life,
@@ -297,6 +304,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     identityWait,
     limits,
     refusals,
+    spans,
     leads: () => loop.leads,
     leader: () => SubscriptionRef.getUnsafe(role).leader
   })
@@ -321,8 +329,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
 
   return RaftNode.of({
     propose: (commands, proposer = "client") => writes.propose(commands, proposer),
-    proposeUnsafe: (commands, proposer, done) => writes.proposeUnsafe(commands, proposer, done),
-    query: (queries, consistency, from = "any", room) => reads.query(queries, consistency, from, room),
+    proposeUnsafe: (commands, proposer, done, traces) => writes.proposeUnsafe(commands, proposer, done, traces),
+    query: (queries, consistency, from = "any", room, traces) => reads.query(queries, consistency, from, room, traces),
     fence,
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>

@@ -1,5 +1,6 @@
 /** The way in for queries: linearizable ones wait for their read index, the others are answered at once. */
 import { Deferred, Effect } from "effect"
+import type { Trace } from "../codec/Trace.ts"
 import type { ReadError } from "../FlareDbError.ts"
 import { Overloaded } from "../FlareDbError.ts"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -10,6 +11,7 @@ import type { NodeId } from "../raft/Types.ts"
 import type { IdentityWait } from "./IdentityWait.ts"
 import type { Inbox } from "./Inbox.ts"
 import type { NodeLife } from "./NodeLife.ts"
+import type { BeginSpans } from "./OperationSpans.ts"
 import type { Pending, ReadGroup } from "./Pending.ts"
 import type { Refusals } from "./Refusals.ts"
 import { fill } from "./Writes.ts"
@@ -35,6 +37,7 @@ export interface ReadsOptions {
   readonly identityWait: IdentityWait
   readonly limits: Pick<Limits, "maxInboxEvents" | "maxPendingReads">
   readonly refusals: Refusals
+  readonly spans: BeginSpans
   /** Whether this node leads, as its owner knows it. */
   readonly leads: () => boolean
   /** The leader that this node last published. */
@@ -49,6 +52,23 @@ export class Reads {
   }
 
   query(
+    queries: ReadonlyArray<Uint8Array>,
+    consistency: Consistency,
+    from: ReadFrom,
+    room: AnswerRoom | undefined,
+    traces?: ReadonlyArray<Trace>
+  ): Effect.Effect<ReadResults> {
+    if (traces === undefined) return this.answers(queries, consistency, from, room)
+    return Effect.suspend(() => {
+      const spans = this.options.spans("flaredb.node.read", traces)
+      return Effect.onExit(
+        this.answers(queries, consistency, from, room),
+        (exit) => Effect.sync(() => spans?.ended(exit))
+      )
+    })
+  }
+
+  private answers(
     queries: ReadonlyArray<Uint8Array>,
     consistency: Consistency,
     from: ReadFrom,

@@ -1,11 +1,13 @@
 /** The way in for commands: each is checked and counted before it waits for the owner's next turn. */
 import { Effect } from "effect"
+import type { Trace } from "../codec/Trace.ts"
 import type { WriteError } from "../FlareDbError.ts"
 import { Overloaded } from "../FlareDbError.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import type { Proposer, StateMachine } from "../machine/StateMachine.ts"
 import type { Inbox } from "./Inbox.ts"
 import type { NodeLife } from "./NodeLife.ts"
+import type { BeginSpans } from "./OperationSpans.ts"
 import type { Pending, Submission } from "./Pending.ts"
 
 /** One result for each command. */
@@ -17,6 +19,7 @@ export interface WritesOptions {
   readonly inbox: Inbox
   readonly pending: Pending
   readonly limits: Pick<Limits, "maxInboxEvents" | "maxPendingProposals">
+  readonly spans: BeginSpans
 }
 
 export class Writes {
@@ -27,7 +30,12 @@ export class Writes {
   }
 
   /** `done` is called once, at once or later, and must not throw. */
-  proposeUnsafe(commands: ReadonlyArray<Uint8Array>, proposer: Proposer, done: (results: WriteResults) => void): void {
+  proposeUnsafe(
+    commands: ReadonlyArray<Uint8Array>,
+    proposer: Proposer,
+    done: (results: WriteResults) => void,
+    traces?: ReadonlyArray<Trace>
+  ): void {
     const { inbox, life, limits, machine, pending } = this.options
     if (life.stopped !== undefined) return done(fill(commands.length, life.stopped))
     const results: Array<Uint8Array | WriteError | undefined> = new Array(commands.length)
@@ -44,11 +52,13 @@ export class Writes {
     if (waitingCommands + open > limits.maxPendingProposals) {
       return refuse("maxPendingProposals", waitingCommands, limits.maxPendingProposals)
     }
-    const submission: Submission = { commands, results, open, done }
+    const submission: Submission = { commands, results, open, spans: undefined, done }
     if (!inbox.offer({ _tag: "Submit", submission })) {
       return refuse("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents)
     }
     pending.admit(submission)
+    // The owner has not had its turn: what is offered gathers until the event loop comes round.
+    submission.spans = this.options.spans("flaredb.node.write", traces)
   }
 
   propose(commands: ReadonlyArray<Uint8Array>, proposer: Proposer): Effect.Effect<WriteResults> {

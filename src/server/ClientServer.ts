@@ -17,6 +17,7 @@ import type { Consistency, ReadFrom } from "../client/Connection.ts"
 import { StateRpcs } from "../client/StateRpcs.ts"
 import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
+import type { Trace } from "../codec/Trace.ts"
 import type { Limits } from "../FlareDbConfig.ts"
 import { clientPortConnections, defaultLimits } from "../FlareDbConfig.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
@@ -206,7 +207,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     return quota
   }
   const write = (
-    { commands }: { readonly commands: Uint8Array },
+    { commands, traces }: { readonly commands: Uint8Array; readonly traces?: ReadonlyArray<Trace> },
     call: WriteCall
   ): Effect.Effect<WriteAnswers, InvalidArgument | Overloaded> | undefined => {
     const excess = answers.excess(call.clientId)
@@ -229,7 +230,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
       if (call.isOver) return
       ended(parts)
       call.respondWith(() => Exit.succeed(answerOf(results)))
-    })
+    }, traces)
     return undefined
   }
   /** Room for the answers of a call, until they were taken. */
@@ -244,10 +245,11 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     setImmediate(() => Effect.runFork(turns.release(1)))
   })
   const read = (
-    { consistency, from, queries }: {
+    { consistency, from, queries, traces }: {
       readonly consistency: Consistency
       readonly from: ReadFrom
       readonly queries: Uint8Array
+      readonly traces?: ReadonlyArray<Trace>
     },
     call: ReadCall
   ) => {
@@ -255,7 +257,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     const answered = Effect.suspend((): Effect.Effect<ReadAnswers, InvalidArgument | Overloaded> => {
       const parts = begin("queries", queries)
       if (!isBatch(parts)) return Effect.fail(parts)
-      const read = Effect.flatMap(node.query(parts, consistency, from, room), (results) => {
+      const read = Effect.flatMap(node.query(parts, consistency, from, room, traces), (results) => {
         const bytes = bytesOf(results)
         room.trim(bytes)
         if (bytes > largeBytes) return Effect.map(turn, () => pack(results))

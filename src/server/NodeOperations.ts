@@ -30,8 +30,10 @@ const operationsOf = (
   runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 ): Connection => ({
   cluster: Effect.map(node.identity, (identity) => ({ name: clusterId, identity })),
-  write: (commands, done) => node.proposeUnsafe(commands, "client", (results) => done(Exit.succeed(results))),
-  read: (queries, consistency, from, done) => void runFork(node.query(queries, consistency, from)).addObserver(done),
+  write: (commands, done, traces) =>
+    node.proposeUnsafe(commands, "client", (results) => done(Exit.succeed(results)), traces),
+  read: (queries, consistency, from, done, traces) =>
+    void runFork(node.query(queries, consistency, from, undefined, traces)).addObserver(done),
   watch: (request) => watchWithin(watches, request),
   status: Effect.map(node.status, (status): NodeReport => ({
     clusterId,

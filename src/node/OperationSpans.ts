@@ -1,0 +1,66 @@
+/**
+ * Spans of the operations whose callers have one: from their coming to this node until their answer. A node whose
+ * callers have none does nothing here.
+ */
+import { Clock, Context, Effect, Exit, Option, Tracer } from "effect"
+import type { Trace } from "../codec/Trace.ts"
+import type { LogIndex, NodeId, Term } from "../raft/Types.ts"
+
+/** The spans of one call. */
+export class OperationSpans {
+  private readonly clock: Clock.Clock
+  private readonly spans: ReadonlyMap<number, Tracer.Span>
+
+  constructor(clock: Clock.Clock, spans: ReadonlyMap<number, Tracer.Span>) {
+    this.clock = clock
+    this.spans = spans
+  }
+
+  /** The command in `slot` was appended to the leader's log. */
+  appended(slot: number, index: LogIndex, term: Term): void {
+    this.spans.get(slot)?.event("appended", this.clock.currentTimeNanosUnsafe(), {
+      "flaredb.log.index": index,
+      "flaredb.log.term": term
+    })
+  }
+
+  /** The operation in `slot` has its answer: bytes, or the error that the caller gets. */
+  answered(slot: number, result: unknown): void {
+    const exit = result instanceof Uint8Array ? Exit.void : Exit.fail(result)
+    this.spans.get(slot)?.end(this.clock.currentTimeNanosUnsafe(), exit)
+  }
+
+  /** All operations of the call have their answers, or it ended without. */
+  ended(exit: Exit.Exit<ReadonlyArray<unknown>, unknown>): void {
+    for (const [slot, span] of this.spans) {
+      if (Exit.isSuccess(exit)) this.answered(slot, exit.value[slot])
+      else span.end(this.clock.currentTimeNanosUnsafe(), exit)
+    }
+  }
+}
+
+/** Begins spans for a call's operations; `undefined` when no caller has one. */
+export type BeginSpans = (name: string, traces: ReadonlyArray<Trace> | undefined) => OperationSpans | undefined
+
+/** Makes spans with the tracer and the clock of whoever builds the node. */
+export const make = (node: NodeId): Effect.Effect<BeginSpans> =>
+  Effect.map(Effect.all([Effect.tracer, Clock.Clock]), ([tracer, clock]) => (name, traces) => {
+    if (traces === undefined || traces.length === 0) return undefined
+    const startTime = clock.currentTimeNanosUnsafe()
+    const spans = new Map<number, Tracer.Span>()
+    for (const { slot, spanId, traceId } of traces) {
+      const span = tracer.span({
+        name,
+        parent: Option.some(Tracer.externalSpan({ spanId, traceId, sampled: true })),
+        annotations: Context.empty(),
+        links: [],
+        startTime,
+        kind: "server",
+        root: false,
+        sampled: true
+      })
+      span.attribute("flaredb.node", node)
+      spans.set(slot, span)
+    }
+    return new OperationSpans(clock, spans)
+  })
