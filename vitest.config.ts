@@ -34,7 +34,7 @@ export default defineConfig({
           setupFiles: ["test/Comparison.ts"],
           include: ["test/**/*.test.ts"],
           exclude: ["test/cluster/**"],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           // Vitest keeps one core for itself, which of two is half: many tests wait for a process that they started.
           maxWorkers: Math.max(2, availableParallelism() - 1),
           sequence: { groupOrder: 0 }

@@ -6,7 +6,7 @@ import { layerPersistedQueue, layerPersistedQueueStore } from "../../src/actors/
 import { Indeterminate } from "../../src/FlareDbError.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
-import { eventually } from "../../src/testing/Checks.ts"
+import { eventually } from "../Eventually.ts"
 import { persistedQueueCases } from "../../src/testing/index.ts"
 import type { Services } from "./Stores.ts"
 import { memory, onMemory } from "./Stores.ts"

@@ -47,13 +47,13 @@ const rate = (name: string, count: number, sinceMs: number) =>
     process.stdout.write(`FIGURE ${name}: n=${count}, ${perSecond.toFixed(0)} a second\n`)
   })
 
-layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (it) => {
+layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on three nodes", (it) => {
   for (const [what, cases] of suites) {
     for (const [i, { name }] of cases(nobody).entries()) {
       it.effect(
         `${what}: ${name}`,
         () => Effect.flatMap(TwoClients, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
-        60_000
+        180_000
       )
     }
   }
@@ -87,7 +87,7 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on thre
           } ms\n`
         )
       })).pipe(Effect.provide(NodeServices.layer)),
-    30_000
+    180_000
   )
 
   it.effect(
@@ -143,7 +143,7 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on thre
         yield* Deferred.await(half)
         const leader = yield* Effect.provide(cluster.leader, clients[0]!)
         yield* leader.stop("SIGKILL")
-        yield* Effect.timeout(Deferred.await(done), 40_000)
+        yield* Deferred.await(done)
         assert.deepStrictEqual([handled.size, Math.max(...handled.values())], [count, 1])
         assert.deepStrictEqual(
           counts.sort((a, b) => a - b),
@@ -151,7 +151,7 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on thre
         )
         yield* Effect.provide(leader.start, NodeServices.layer)
       })),
-    60_000
+    180_000
   )
 
   it.effect("what it costs", () =>
@@ -206,5 +206,5 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on thre
         })
         yield* rate(`rate limiter, one key, ${callers} callers`, count, since)
       }
-    })), 60_000)
+    })), 180_000)
 })

@@ -17,6 +17,7 @@ import type { LogIndex, NodeId } from "../../src/raft/Types.ts"
 import { Term } from "../../src/raft/Types.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { eventually } from "../Eventually.ts"
 import { clientCall, frame, peerCall, request } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
 
@@ -164,12 +165,6 @@ const residentBytes = (pid: number): number =>
 
 const descriptors = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
 
-const until = (condition: () => boolean) =>
-  Effect.sync(condition).pipe(
-    Effect.repeat({ schedule: Schedule.spaced(20), until: (is) => is }),
-    Effect.timeout("20 seconds")
-  )
-
 interface Line {
   readonly level: string
   readonly message: unknown
@@ -230,7 +225,7 @@ it.live("every port withstands what strangers send, while a client writes", () =
           for (const socket of slow) socket.write(Uint8Array.of(0xff, 0x10))
           const drip = setInterval(() => slow.forEach((socket) => socket.write(Uint8Array.of(0x41))), 100)
           yield* Effect.ensuring(
-            until(() => sockets.every((socket) => socket.destroyed)),
+            eventually("all idle connections are closed", () => sockets.every((socket) => socket.destroyed)),
             Effect.sync(() => {
               clearInterval(drip)
               for (const socket of sockets) socket.destroy()
@@ -243,7 +238,7 @@ it.live("every port withstands what strangers send, while a client writes", () =
       yield* Effect.raceFirst(Effect.andThen(attack, idle), Fiber.join(work))
       const written = writes
       // What was attacked goes on as before.
-      yield* Effect.raceFirst(until(() => writes > written + 20), Fiber.join(work))
+      yield* Effect.raceFirst(eventually("twenty writes more", () => writes > written + 20), Fiber.join(work))
       yield* Fiber.interrupt(work)
 
       const after = yield* cluster.until((all) => all.length === 3)
@@ -252,7 +247,7 @@ it.live("every port withstands what strangers send, while a client writes", () =
         const { bytes = 0, files = 0 } = before[i] ?? {}
         assert.strictEqual(node.pid, pids[i])
         assert.isBelow((highest[i] ?? 0) - bytes, maxGrowthBytes, `memory of node ${node.id}`)
-        yield* until(() => descriptors(node.pid) <= files + 10)
+        yield* eventually("the descriptors are given back", () => descriptors(node.pid) <= files + 10)
         const lines = linesOf(node)
         // A stranger that stays under a node's id looks as a second process of that node does.
         const errors = lines.filter(({ level, message }) =>

@@ -3,6 +3,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Random } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { report } from "./Figures.ts"
 
@@ -59,8 +60,7 @@ it.live(`${kills} leaders killed under load lose nothing that was acknowledged`,
     yield* Cluster.start(cluster)
     const ledger = new Ledger()
     const gaps: Array<number> = []
-    const untilWrites = (count: number): Effect.Effect<void> =>
-      Effect.suspend(() => ledger.writes >= count ? Effect.void : Effect.andThen(Effect.sleep(2), untilWrites(count)))
+    const untilWrites = (count: number) => eventually(`${count} writes`, () => ledger.writes >= count)
 
     const check = Effect.gen(function*() {
       const writing = yield* Effect.forEach(

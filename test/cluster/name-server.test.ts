@@ -1,12 +1,13 @@
 /** Nodes go on with those they can reach while no name server answers for the name of another. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Schedule } from "effect"
+import { Duration, Effect } from "effect"
 import { ChildProcess } from "effect/process"
 import type { Endpoint } from "../../src/client/Endpoint.ts"
 import { formatEndpoint } from "../../src/client/Endpoint.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv } from "./Flaredb.ts"
 import * as SilentNameServer from "./SilentNameServer.ts"
@@ -39,10 +40,7 @@ it.live.skipIf(missing !== undefined)(
       /** Until the nodes that run have asked so often that a look-up for each attempt to connect would fill the pool. */
       const asked = Effect.suspend(() => {
         const before = names.questions()
-        return Effect.repeat(Effect.sync(() => names.questions() - before), {
-          schedule: Schedule.spaced(20),
-          until: (count) => count >= 6
-        })
+        return eventually("six look-ups more", () => names.questions() - before >= 6)
       })
       yield* names.setKnown(hosts)
       yield* Cluster.start(cluster)

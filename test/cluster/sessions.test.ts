@@ -7,6 +7,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Random } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 
 const kills = 20
@@ -62,15 +63,15 @@ it.live(`${clients} clients count exactly through ${kills} leader kills`, () =>
         ...yield* start(once, "once", true),
         ...yield* start(plain, "plain", false)
       ]
-      const until = (condition: () => boolean): Effect.Effect<void> =>
-        Effect.suspend(() => condition() ? Effect.void : Effect.andThen(Effect.sleep(2), until(condition)))
-
       for (let round = 0; round < kills; round++) {
         const [onceGoal, plainGoal] = [
           once.acknowledged + (yield* Random.nextIntBetween(5, 40)),
           plain.acknowledged + (yield* Random.nextIntBetween(5, 40))
         ]
-        yield* until(() => once.acknowledged >= onceGoal && plain.acknowledged >= plainGoal)
+        yield* eventually(
+          "writes of both clients",
+          () => once.acknowledged >= onceGoal && plain.acknowledged >= plainGoal
+        )
         const leader = yield* cluster.leader
         yield* leader.stop("SIGKILL")
         yield* leader.start
