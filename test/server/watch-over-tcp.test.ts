@@ -150,7 +150,7 @@ it.live(
   () =>
     Effect.gen(function*() {
       const maxWatchBytes = 16 * partBytes
-      const { endpoint, figures } = yield* serve({ maxWatchBytes }, 1_500)
+      const { endpoint, figures } = yield* serve({ maxWatchBytes }, 5_000)
       yield* Effect.provide(fill(8), client(endpoint))
       const way = yield* proxy(endpoint)
       const connection = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(way.endpoint)
@@ -185,7 +185,11 @@ it.live(
       assert.isAtMost(stuck.unconfirmedBytes, maxWatchBytes / 4 + partBytes + value.byteLength)
 
       yield* eventually("nothing is watched", () => figures().watches === 0 && figures().unconfirmedBytes === 0)
-      for (const fiber of asked) assert.isUndefined(fiber.pollUnsafe(), "nothing came through")
+      // By itself the client may have noticed meanwhile that nothing answers.
+      for (const fiber of asked) {
+        const exit = fiber.pollUnsafe()
+        assert.isTrue(exit === undefined || Exit.isFailure(exit), "nothing came through")
+      }
     }),
   60_000
 )
@@ -194,12 +198,12 @@ it.live(
   "a connection that says something every second is not closed, however little it is",
   () =>
     Effect.gen(function*() {
-      const { endpoint, figures } = yield* serve({}, 1_500)
+      const { endpoint, figures } = yield* serve({}, 3_000)
       yield* Effect.gen(function*() {
         const watch = yield* Watch
         const told = yield* Effect.forkScoped(Stream.runCollect(Stream.take(watch.changes({ prefix: "" }), 1)))
         yield* eventually("one watch", () => figures().watches === 1)
-        yield* Effect.sleep(3_500)
+        yield* Effect.sleep(4_500)
         assert.strictEqual(figures().watches, 1)
         yield* (yield* KeyValue).put("a", "1")
         assert.strictEqual((yield* Fiber.join(told)).length, 1)

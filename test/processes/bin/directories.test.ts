@@ -6,8 +6,8 @@ import { execFileSync } from "node:child_process"
 import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { freePorts } from "../cluster/FreePorts.ts"
-import { temporaryFolder } from "../storage/TemporaryFolder.ts"
+import { freePorts } from "../../cluster/FreePorts.ts"
+import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 import { startArgs, untilLine } from "./CommandLine.ts"
 
 const pipeAt = (path: string) => Effect.sync(() => execFileSync("mkfifo", [path]))

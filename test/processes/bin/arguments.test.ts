@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process"
 import { describe, it } from "vitest"
 import { assert } from "@effect/vitest"
-import { cleanEnv } from "../cluster/Flaredb.ts"
+import { cleanEnv } from "../../cluster/Flaredb.ts"
 
 interface Ran {
   readonly code: number

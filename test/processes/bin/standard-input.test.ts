@@ -2,12 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
-import { repeatedName } from "../../src/bin/Json.ts"
-import { cleanEnv } from "../cluster/Flaredb.ts"
+import { repeatedName } from "../../../src/bin/Json.ts"
+import { cleanEnv } from "../../cluster/Flaredb.ts"
 
 /** Runs `flaredb` from a shell, which opens and closes descriptors. Nothing listens on port 1. */
 const shell = (args: string, input = "") => {
-  const { status, stderr } = spawnSync("sh", ["-c", `"${process.execPath}" src/bin/flaredb.ts ${args}`], {
+  const { status, stderr } = spawnSync("sh", ["-c", `"${process.execPath}" bin/flaredb.js ${args}`], {
     input,
     encoding: "utf8",
     env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: "127.0.0.1:1" }) }

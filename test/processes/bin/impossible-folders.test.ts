@@ -4,8 +4,8 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { freePorts } from "../cluster/FreePorts.ts"
-import { temporaryFolder } from "../storage/TemporaryFolder.ts"
+import { freePorts } from "../../cluster/FreePorts.ts"
+import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 import { run, startArgs } from "./CommandLine.ts"
 
 /** Where no folder can be created, and what is said of it. */
