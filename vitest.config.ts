@@ -40,6 +40,8 @@ const processes = {
  */
 export default defineConfig({
   test: {
+    // What a test printed is shown when it fails.
+    silent: "passed-only",
     projects: [
       {
         resolve,

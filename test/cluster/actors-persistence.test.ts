@@ -18,7 +18,7 @@ import type { ConformanceCase } from "../../src/testing/index.ts"
 import { keyValueStoreCases, persistedQueueCases, persistenceCases, rateLimiterCases } from "../../src/testing/index.ts"
 import type { Clients } from "./TwoClients.ts"
 import { inTurn, TwoClients } from "./TwoClients.ts"
-import { report } from "./Figures.ts"
+import { figure, report } from "./Figures.ts"
 
 const nobody: Clients = []
 
@@ -44,7 +44,7 @@ const queueOf = (client: Layer.Layer<ClientServices>, name: string, lockExpirati
 const rate = (name: string, count: number, sinceMs: number) =>
   Effect.sync(() => {
     const perSecond = count / (performance.now() - sinceMs) * 1_000
-    process.stdout.write(`FIGURE ${name}: n=${count}, ${perSecond.toFixed(0)} a second\n`)
+    figure(`${name}: n=${count}, ${perSecond.toFixed(0)} a second`)
   })
 
 layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on three nodes", (it) => {
@@ -81,10 +81,8 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on thr
         yield* consumer.kill({ killSignal: "SIGKILL" })
         const killedMs = performance.now()
         assert.strictEqual(yield* queue.take((_, { attempts }) => Effect.succeed(attempts)), 2)
-        process.stdout.write(
-          `FIGURE the element of a consumer that was killed came after ${
-            (performance.now() - killedMs).toFixed(0)
-          } ms\n`
+        figure(
+          `the element of a consumer that was killed came after ${(performance.now() - killedMs).toFixed(0)} ms`
         )
       })).pipe(Effect.provide(NodeServices.layer)),
     180_000

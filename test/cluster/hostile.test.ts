@@ -20,6 +20,7 @@ import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { eventually } from "../Eventually.ts"
 import { clientCall, frame, peerCall, request } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 
 /** Bytes of memory that a node under attack may have more than before. */
 const maxGrowthBytes = 256 * 1024 * 1024
@@ -281,7 +282,6 @@ it.live("every port withstands what strangers send, while a client writes", () =
         }
       }
       const growth = highest.map((most, i) => Math.round((most - (before[i]?.bytes ?? 0)) / 2 ** 20))
-      process.stdout.write(`FIGURE memory under attack, beyond that before: ${growth.join(", ")} MiB; writes: ${writes}
-`)
+      figure(`memory under attack, beyond that before: ${growth.join(", ")} MiB; writes: ${writes}`)
     }).pipe(Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))

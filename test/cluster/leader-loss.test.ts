@@ -5,7 +5,7 @@ import { Effect, Fiber, Option, Random } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
-import { report } from "./Figures.ts"
+import { figure, report } from "./Figures.ts"
 
 const kills = 20
 const writers = 8
@@ -95,6 +95,6 @@ it.live(`${kills} leaders killed under load lose nothing that was acknowledged`,
       }
     }).pipe(Random.withSeed("leader loss"))
     yield* Effect.provide(check, Cluster.client(cluster))
-    process.stdout.write(`FIGURE writes acknowledged across ${kills} leader kills: ${ledger.writes}\n`)
+    figure(`writes acknowledged across ${kills} leader kills: ${ledger.writes}`)
     report("pause of writes when the leader is killed", gaps)
   }).pipe(Effect.provide(NodeServices.layer)))

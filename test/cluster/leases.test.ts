@@ -8,6 +8,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
 import { Locks } from "../../src/client/Lock.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 
 /** How long the leader is stopped, in milliseconds. */
 const stopMs = 10_000
@@ -46,7 +47,7 @@ it.live("leases keep their time over a leader that is killed, and one that is st
       yield* kv.put("writes", "go on")
       const after = yield* leases.timeToLive(long.id)
       const offMs = before.remainingMs - after.remainingMs - (performance.now() - beforeAt)
-      process.stdout.write(`FIGURE time of a lease over a leader kill is off by ${offMs.toFixed(0)} ms\n`)
+      figure(`time of a lease over a leader kill is off by ${offMs.toFixed(0)} ms`)
       assert.isAtMost(Math.abs(offMs), toleranceMs)
 
       // One lease is kept alive past its time, by whoever leads; another one ends while the old leader is stopped.
@@ -76,10 +77,10 @@ it.live("leases keep their time over a leader that is killed, and one that is st
       assert.isAtMost(mediumGoneAt - mediumAt, mediumMs + lateMs)
       assert.isTrue(Option.isSome(yield* kv.get("held")))
       assert.isTrue(Option.isSome(yield* kv.get("long")))
-      process.stdout.write(
-        `FIGURE a lease of ${mediumMs} ms whose leader was stopped for ${stopMs} ms ended after ${
+      figure(
+        `a lease of ${mediumMs} ms whose leader was stopped for ${stopMs} ms ended after ${
           (mediumGoneAt - mediumAt).toFixed(0)
-        } ms\n`
+        } ms`
       )
     }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster, 20_000)))
   }).pipe(Effect.provide(NodeServices.layer)))
@@ -116,8 +117,8 @@ it.live("the lock of a process that is killed goes to the next one once its leas
       // A keep-alive came at most a third of the time before.
       assert.isAtLeast(waitedMs, (ttlMs * 2) / 3 - toleranceMs)
       assert.isAtMost(waitedMs, ttlMs + lateMs)
-      process.stdout.write(
-        `FIGURE lock of a killed holder, of ${ttlMs} ms: taken by the next after ${waitedMs.toFixed(0)} ms\n`
+      figure(
+        `lock of a killed holder, of ${ttlMs} ms: taken by the next after ${waitedMs.toFixed(0)} ms`
       )
     }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))

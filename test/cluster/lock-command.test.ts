@@ -9,6 +9,7 @@ import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
@@ -95,8 +96,8 @@ it.live(
       const gone = Effect.sync(() => execFileSync("sh", ["-c", next(file)], { encoding: "utf8" }))
       yield* Effect.repeat(gone, { until: (out) => out === "next\n", schedule: Schedule.spaced(20) })
       const afterMs = performance.now() - pausedMs
-      process.stdout.write(
-        `FIGURE command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl 3000 ms\n`
+      figure(
+        `command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl 3000 ms`
       )
       yield* node.resume
       assert.strictEqual(Number(yield* handle.exitCode), 1)

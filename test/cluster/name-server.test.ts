@@ -9,6 +9,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 import { cleanEnv } from "./Flaredb.ts"
 import * as SilentNameServer from "./SilentNameServer.ts"
 
@@ -56,10 +57,10 @@ it.live.skipIf(missing !== undefined)(
       yield* asked
       yield* cluster.node(2).start
       const written = yield* put(endpoints)
-      process.stdout.write(
-        `FIGURE without a name server: nodes stopped after ${Duration.toMillis(stopped).toFixed(0)} ms, first write ${
+      figure(
+        `without a name server: nodes stopped after ${Duration.toMillis(stopped).toFixed(0)} ms, first write ${
           Duration.toMillis(written).toFixed(0)
-        } ms after the second node was up\n`
+        } ms after the second node was up`
       )
       const [asking, exit] = yield* Effect.timed(Effect.scoped(Effect.flatMap(
         ChildProcess.make(
@@ -75,10 +76,8 @@ it.live.skipIf(missing !== undefined)(
         ),
         ({ exitCode }) => exitCode
       )))
-      process.stdout.write(
-        `FIGURE without a name server: put with an endpoint of that name first, ${
-          Duration.toMillis(asking).toFixed(0)
-        } ms\n`
+      figure(
+        `without a name server: put with an endpoint of that name first, ${Duration.toMillis(asking).toFixed(0)} ms`
       )
       assert.strictEqual(Number(exit), 0)
       assert.isBelow(Duration.toMillis(asking), resolverMs, "a command waited for the resolver")

@@ -17,6 +17,7 @@ import { maxKeptReplyBytes, maxSessions } from "../../src/kv/Limits.ts"
 import type { Reply } from "../../src/kv/Reply.ts"
 import { decodeReply } from "../../src/kv/Reply.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 import type { Ran } from "./Flaredb.ts"
 import { run } from "./Flaredb.ts"
 
@@ -61,7 +62,7 @@ it.live("one connection takes neither all sessions nor all leases, for an hour o
         Array.from({ length: 11 }),
         () => send(Array.from({ length: 1_000 }, () => ({ command: openFor(3_600_000) })))
       )
-      process.stdout.write(`FIGURE 11,000 asked for sessions: ${Math.round(performance.now() - began)} ms\n`)
+      figure(`11,000 asked for sessions: ${Math.round(performance.now() - began)} ms`)
       const kinds = new Set(opened.flat().map((reply) => reply._tag))
       const alive = sessionsOf(opened.flat()).length
       // Some honest client finds its place at once, and so does the command line.
@@ -209,9 +210,9 @@ it.live("a few KiB of commands with large answers leave no more than the bound o
       }
       const memory = Math.round((highest - before.memory) / mebibyte)
       const disk = Math.round((diskBytes(node.dataDir) - before.disk) / mebibyte)
-      process.stdout.write(
-        `FIGURE ${Math.round(sentBytes / 1024)} KiB of commands with large answers: memory +${memory} MiB, ` +
-          `disk +${disk} MiB\n`
+      figure(
+        `${Math.round(sentBytes / 1024)} KiB of commands with large answers: memory +${memory} MiB, ` +
+          `disk +${disk} MiB`
       )
       const url = `http://127.0.0.1:${node.address.httpPort}/metrics`
       const metrics = yield* Effect.promise(() => fetch(url).then((response) => response.text()))

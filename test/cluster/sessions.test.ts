@@ -9,6 +9,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 
 const kills = 20
 const clients = 16
@@ -96,9 +97,9 @@ it.live(`${clients} clients count exactly through ${kills} leader kills`, () =>
         const seen = yield* Effect.provide(alone, FlareDb.layerClient({ endpoints: [endpoint] }))
         assert.strictEqual(Option.map(seen, ({ text }) => Number(text)).pipe(Option.getOrNull), onceCount)
       }
-      process.stdout.write(
-        `FIGURE increments through ${kills} leader kills: with sessions ${onceCount} of ${once.calls} calls; ` +
-          `without ${plainCount}, ${plain.acknowledged} acknowledged and ${plain.indeterminate} indeterminate\n`
+      figure(
+        `increments through ${kills} leader kills: with sessions ${onceCount} of ${once.calls} calls; ` +
+          `without ${plainCount}, ${plain.acknowledged} acknowledged and ${plain.indeterminate} indeterminate`
       )
     }).pipe(Random.withSeed("sessions"))
     yield* Effect.provide(check, Cluster.client(cluster))

@@ -17,7 +17,7 @@ import { eventually } from "../Eventually.ts"
 import { open } from "../server/RawConnection.ts"
 import { call } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
-import { report } from "./Figures.ts"
+import { figure, report } from "./Figures.ts"
 import { untilEntries } from "./Metrics.ts"
 
 const mebibyte = 1024 * 1024
@@ -95,7 +95,7 @@ it.live("clients that do not read, or go away, cost a bounded amount", () =>
       const closed = () => leader.log.filter((line) => line.includes("unread-answers")).length
       yield* eventually("their connections are closed", () => closed() >= deaf.length)
       const grown = Math.round((highest - quietBytes) / mebibyte)
-      process.stdout.write(`FIGURE memory of the leader with answers that nobody takes: ${grown} MiB more\n`)
+      figure(`memory of the leader with answers that nobody takes: ${grown} MiB more`)
       report("a put and a get beside clients that take nothing", took)
       assert.isBelow(grown, 384)
       yield* untilEntries(leader, "client_answer_bytes", (held) => held < mebibyte)

@@ -8,7 +8,7 @@ import { Watch } from "../../src/client/Watch.ts"
 import { eventually } from "../Eventually.ts"
 import type { ClusterNode } from "./Cluster.ts"
 import * as Cluster from "./Cluster.ts"
-import { report } from "./Figures.ts"
+import { figure, report } from "./Figures.ts"
 
 const kills = 20
 const writers = 4
@@ -110,7 +110,7 @@ it.live(`a watch tells of every revision once and in order while ${kills} leader
       const told = new Set(all.lines)
       assert.deepStrictEqual(acknowledged.filter((line) => !told.has(line)), [])
       assert.deepStrictEqual(one.lines, all.lines.filter((line) => line.includes(" writer-0=")))
-      process.stdout.write(`FIGURE revisions watched across ${kills} leader kills: ${all.last}\n`)
+      figure(`revisions watched across ${kills} leader kills: ${all.last}`)
       report("pause of a watch when the leader is killed", pauses)
     }).pipe(Random.withSeed("watch"))
     yield* Effect.provide(check, Cluster.client(cluster))
