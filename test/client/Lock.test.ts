@@ -150,7 +150,7 @@ for (const store of stores) {
                 Effect.sync(() => {
                   interrupted = true
                 }))
-            }), { ttlMs: 1_000 })
+            }), { ttlMs: 3_000 })
         )
         assert.instanceOf(Option.getOrUndefined(Exit.findErrorOption(outcome)), LeaseLost)
         assert.isTrue(interrupted)

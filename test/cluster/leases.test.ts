@@ -16,8 +16,8 @@ const stopMs = 10_000
 /** How far a lease may be off after a change of leaders, in milliseconds. */
 const toleranceMs = 1_000
 
-/** What the leader may take to notice that a lease has ended, and an election on the way, in milliseconds. */
-const lateMs = 3_000
+/** What the leader may take to notice that a lease has ended, and an election on the way, on a busy machine, in milliseconds. */
+const lateMs = 10_000
 
 /** Waits until a key is gone, and gives when that was. */
 const goneAt = (key: string): Effect.Effect<number, never, KeyValue> =>
@@ -39,16 +39,20 @@ it.live("leases keep their time over a leader that is killed, and one that is st
 
       const long = yield* leases.grant(60_000)
       yield* kv.put("long", "", { lease: long.id })
+      const askedAt = performance.now()
       const before = yield* leases.timeToLive(long.id)
       const beforeAt = performance.now()
       const killed = yield* cluster.leader
       yield* killed.stop("SIGKILL")
       yield* killed.start
       yield* kv.put("writes", "go on")
+      const againAt = performance.now()
       const after = yield* leases.timeToLive(long.id)
-      const offMs = before.remainingMs - after.remainingMs - (performance.now() - beforeAt)
-      figure(`time of a lease over a leader kill is off by ${offMs.toFixed(0)} ms`)
-      assert.isAtMost(Math.abs(offMs), toleranceMs)
+      // The two answers were true at some moment of their calls: the time between those lies within these bounds.
+      const passedMs = before.remainingMs - after.remainingMs
+      figure(`time of a lease over a leader kill: ${passedMs} ms passed in ${(againAt - beforeAt).toFixed(0)} ms`)
+      assert.isAtLeast(passedMs, againAt - beforeAt - toleranceMs)
+      assert.isAtMost(passedMs, performance.now() - askedAt + toleranceMs)
 
       // One lease is kept alive past its time, by whoever leads; another one ends while the old leader is stopped.
       const held = yield* leases.scoped(5_000)

@@ -87,17 +87,19 @@ it.live(
   "a lease that is confirmed no more ends the command before it can run out, and says so",
   () =>
     Effect.gen(function*() {
+      // The command is gone after two thirds of it; the rest is for a busy machine.
+      const ttlMs = 6_000
       const cluster = yield* Cluster.make(1)
       yield* Cluster.start(cluster)
       const node = cluster.node(1)
-      const { err, file, handle } = yield* holding(cluster, "cut off", 3_000)
+      const { err, file, handle } = yield* holding(cluster, "cut off", ttlMs)
       yield* node.pause
       const pausedMs = performance.now()
       const gone = Effect.sync(() => execFileSync("sh", ["-c", next(file)], { encoding: "utf8" }))
       yield* Effect.repeat(gone, { until: (out) => out === "next\n", schedule: Schedule.spaced(20) })
       const afterMs = performance.now() - pausedMs
       figure(
-        `command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl 3000 ms`
+        `command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl ${ttlMs} ms`
       )
       yield* node.resume
       assert.strictEqual(Number(yield* handle.exitCode), 1)
@@ -105,7 +107,7 @@ it.live(
         yield* err,
         /^flaredb: no keep-alive of the lock was answered for [\d.]+m?s; sh was stopped [\d.]+m?s after/
       )
-      assert.isBelow(afterMs, 3_000)
+      assert.isBelow(afterMs, ttlMs)
     }).pipe(Effect.provide(NodeServices.layer)),
   180_000
 )
