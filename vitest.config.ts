@@ -29,7 +29,11 @@ const processes = {
   globalSetup: ["test/processes/build.ts"],
   testTimeout: 180_000,
   hookTimeout: 60_000,
-  pool: "forks" as const
+  pool: "forks" as const,
+  // Files of one worker share its modules: what a test starts is in other processes, and loading Effect takes a second.
+  isolate: false,
+  // Runners and examples are started from their sources, again and again.
+  env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/flaredb-tests") }
 }
 
 /**

@@ -7,7 +7,7 @@ import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure, report } from "./Figures.ts"
 
-const kills = 20
+const kills = 8
 const writers = 8
 
 /** What the writers know: the last acknowledged value of each key, and the values whose fate is unknown. */
