@@ -58,6 +58,8 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/cluster/**", "test/processes/**"],
           testTimeout: 60_000,
+          // Files of one worker share its modules: to load them took longer than most tests do.
+          isolate: false,
           maxWorkers,
           sequence: { groupOrder: 0 }
         }

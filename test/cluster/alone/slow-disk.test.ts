@@ -5,10 +5,10 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { KeyValue } from "../../src/client/KeyValue.ts"
-import * as Cluster from "./Cluster.ts"
-import { figure, report } from "./Figures.ts"
-import { slowDisk, slowDiskMissing, slowDown, slowLog } from "./SlowDisk.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import * as Cluster from "../Cluster.ts"
+import { figure, report } from "../Figures.ts"
+import { slowDisk, slowDiskMissing, slowDown, slowLog } from "../SlowDisk.ts"
 
 const missing = slowDiskMissing()
 if (missing !== undefined) console.warn(`slow-disk.test.ts is skipped: ${missing}`)

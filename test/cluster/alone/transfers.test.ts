@@ -2,11 +2,11 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
-import { KeyValue } from "../../src/client/KeyValue.ts"
-import * as FlareDb from "../../src/FlareDb.ts"
-import * as Cluster from "./Cluster.ts"
-import { figure, report } from "./Figures.ts"
+import { ClusterAdmin } from "../../../src/client/ClusterAdmin.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import * as FlareDb from "../../../src/FlareDb.ts"
+import * as Cluster from "../Cluster.ts"
+import { figure, report } from "../Figures.ts"
 
 /** How often leadership is asked to go to the node, and how long after each other, in milliseconds. */
 const requests = 50
