@@ -256,5 +256,5 @@ export const start = (cluster: Cluster) =>
   Effect.forEach(cluster.nodes, (node) => node.start, { concurrency: "unbounded", discard: true })
 
 /** A client of the cluster, as services have it. */
-export const client = (cluster: Cluster, requestTimeoutMs = 10_000) =>
+export const client = (cluster: Cluster, requestTimeoutMs = 60_000) =>
   FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs })

@@ -137,7 +137,7 @@ it.live("a backup whose node is killed on the way ends with an error and leaves 
       yield* Effect.forEach(Array.from({ length: 120 }, (_, i) => `large/${i}`), (key) => kv.put(key, value), {
         concurrency: 8
       })
-    }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 30_000 })))
+    }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 60_000 })))
     const backup = yield* Effect.forkScoped(run(["backup", `${folder}/half.flaredb`, "--endpoints", endpoints]))
     const partial = Effect.map(files.readDirectory(folder), (names) => names.some((name) => name.includes(".partial-")))
     while (!(yield* partial)) yield* Effect.sleep(1)

@@ -52,7 +52,7 @@ const outlive = <E, R>(cluster: Cluster.Cluster, replace: Effect.Effect<void, E,
     const told = notices.length
     yield* Effect.flatMap(KeyValue, (fresh) =>
       Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8], (i) => fresh.put(`new/${i}`, "new"))).pipe(
-        Effect.provide(Cluster.client(cluster, 30_000))
+        Effect.provide(Cluster.client(cluster))
       )
     const start = performance.now()
     const tookMs: Array<number> = []

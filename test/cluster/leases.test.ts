@@ -86,7 +86,7 @@ it.live("leases keep their time over a leader that is killed, and one that is st
           (mediumGoneAt - mediumAt).toFixed(0)
         } ms`
       )
-    }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster, 20_000)))
+    }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))
 
 it.live("the lock of a process that is killed goes to the next one once its lease has ended, with a higher revision", () =>

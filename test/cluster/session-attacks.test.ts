@@ -66,7 +66,7 @@ it.live("one connection takes neither all sessions nor all leases, for an hour o
       const kinds = new Set(opened.flat().map((reply) => reply._tag))
       const alive = sessionsOf(opened.flat()).length
       // Some honest client finds its place at once, and so does the command line.
-      yield* Effect.provide(KeyValue.use((kv) => kv.put("honest", "1")), Cluster.client(cluster, 2_000), {
+      yield* Effect.provide(KeyValue.use((kv) => kv.put("honest", "1")), Cluster.client(cluster), {
         local: true
       })
       assert.strictEqual(alive, 16)
@@ -113,7 +113,7 @@ it.live("operators act while strangers hold every session, and used it", () =>
 
       const refused = yield* Effect.flip(Effect.provide(
         KeyValue.use((kv) => kv.put("service", "1")),
-        Cluster.client(cluster, 2_000),
+        Cluster.client(cluster, 5_000),
         { local: true }
       ))
       assert.deepInclude(refused, { _tag: "Overloaded", limit: "maxSessions" } as const)
@@ -142,7 +142,7 @@ it.live("operators act while strangers hold every session, and used it", () =>
       assert.match(gone.err, /has ended, or never was/)
       yield* Effect.provide(
         KeyValue.use((kv) => kv.put("service", "1")),
-        Cluster.client(cluster, 5_000),
+        Cluster.client(cluster),
         { local: true }
       )
     }).pipe(Effect.provide(Cluster.client(cluster)))

@@ -27,7 +27,7 @@ const reportOf = (all: ReadonlyArray<NodeReport>, { id }: ClusterNode): NodeRepo
 /** What every node has at one moment of the log. */
 const hashes = (cluster: Cluster.Cluster) =>
   Effect.flatMap(Backups, (backups) => backups.hashes()).pipe(
-    Effect.provide(backupsLayer({ endpoints: cluster.endpoints, requestTimeoutMs: 20_000 }))
+    Effect.provide(backupsLayer({ endpoints: cluster.endpoints, requestTimeoutMs: 60_000 }))
   )
 
 const diskBytes = (folder: string): number => {
@@ -158,5 +158,5 @@ it.live("followers that come too late for the log get the state, whatever is kil
           cluster.nodes.map(({ dataDir }) => (diskBytes(dataDir) / 2 ** 20).toFixed(0)).join(", ")
         }`
       )
-    }).pipe(Effect.provide(Cluster.client(cluster, 20_000)))
+    }).pipe(Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))
