@@ -49,7 +49,8 @@ const diskBytes = (folder: string): number =>
 
 it.live("one connection takes neither all sessions nor all leases, for an hour or for a month", () =>
   Effect.gen(function*() {
-    const cluster = yield* Cluster.make(3)
+    // The quota is a node's own. With others an election could come in between on a machine that is busy.
+    const cluster = yield* Cluster.make(1)
     yield* Cluster.start(cluster)
     yield* Effect.gen(function*() {
       const { send } = yield* stranger(yield* cluster.leader)
@@ -84,7 +85,7 @@ it.live("one connection takes neither all sessions nor all leases, for an hour o
       // Whoever gives some back may have others.
       yield* send(granted.slice(0, 100).map((id) => ({ command: { _tag: "RevokeLease", lease: id } })))
       const [again] = yield* send([{ command: { _tag: "GrantLease", ttlMs: 60_000 } }])
-      assert.strictEqual(again?._tag, "LeaseReply")
+      assert.deepInclude(again, { _tag: "LeaseReply" })
     }).pipe(Effect.provide(Cluster.client(cluster)), Effect.scoped)
   }).pipe(Effect.provide(NodeServices.layer)))
 

@@ -11,7 +11,7 @@ import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
 
-const kills = 20
+const kills = 8
 const clients = 16
 
 /** What the clients of one kind know of their counter. */

@@ -10,7 +10,7 @@ import type { ClusterNode } from "./Cluster.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure, report } from "./Figures.ts"
 
-const kills = 20
+const kills = 8
 const writers = 4
 
 /** What a watch has told, and when it told the last. */

@@ -190,7 +190,11 @@ describe("a node that flaredb start runs", () => {
             Effect.gen(function*() {
               const full = yield* runInto("/dev/full", verb)
               assert.strictEqual(full.code, 1, `${verb.join(" ")}: ${full.err}`)
-              assert.match(full.err, /standard output cannot be written: .*no space left.*; what was printed/)
+              assert.match(
+                full.err,
+                /standard output cannot be written: .*no space left.*; what was printed/,
+                `${verb.join(" ")}: ${full.err}`
+              )
               const closed = yield* runInto("a closed pipe", verb)
               assert.deepStrictEqual(closed, { code: 141, err: "" }, verb.join(" "))
             }), { concurrency: 2, discard: true })
