@@ -20,9 +20,32 @@ const withMutant = mutant === undefined ? [] : [{
   transform: (code: string, id: string) => id.startsWith(source) ? mutate(mutant, id.slice(source.length), code) : code
 }]
 
-/** `unit` runs in this process tree and in parallel; `cluster` starts real nodes and must have the cores to itself. */
+/** Real processes wait more than they work: as many of their files run at a time as there are cores, and at least two. */
+const maxWorkers = Math.max(2, availableParallelism())
+
+/** What the projects that start processes have in common: they run what users run, `bin/flaredb.js` over `dist/`. */
+const processes = {
+  setupFiles: ["test/Comparison.ts"],
+  globalSetup: ["test/processes/build.ts"],
+  testTimeout: 180_000,
+  hookTimeout: 60_000,
+  pool: "forks" as const,
+  // Files of one worker share its modules: what a test starts is in other processes, and loading Effect takes a second.
+  isolate: false,
+  // Runners and examples are started from their sources, again and again.
+  env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/flaredb-tests") }
+}
+
+/**
+ * - `unit` starts no process (`test/architecture/processes.test.ts` holds that).
+ * - `processes` starts some, for a moment each.
+ * - `cluster` starts nodes, which wait a lot; several files at a time.
+ * - `alone` is what measures or fills the machine, one file at a time.
+ */
 export default defineConfig({
   test: {
+    // What a test printed is shown when it fails.
+    silent: "passed-only",
     projects: [
       {
         resolve,
@@ -33,25 +56,42 @@ export default defineConfig({
           ...(mutant === undefined ? {} : { fsModuleCache: false }),
           setupFiles: ["test/Comparison.ts"],
           include: ["test/**/*.test.ts"],
-          exclude: ["test/cluster/**"],
-          testTimeout: 30_000,
-          // Vitest keeps one core for itself, which of two is half: many tests wait for a process that they started.
-          maxWorkers: Math.max(2, availableParallelism() - 1),
+          exclude: ["test/cluster/**", "test/processes/**"],
+          testTimeout: 60_000,
+          // Files of one worker share its modules: to load them took longer than most tests do.
+          isolate: false,
+          maxWorkers,
           sequence: { groupOrder: 0 }
         }
       },
       {
         resolve,
         test: {
-          name: "cluster",
-          setupFiles: ["test/Comparison.ts"],
-          include: ["test/cluster/**/*.test.ts"],
-          globalSetup: ["test/cluster/build.ts"],
-          testTimeout: 180_000,
-          hookTimeout: 60_000,
-          fileParallelism: false,
-          pool: "forks",
+          ...processes,
+          name: "processes",
+          include: ["test/processes/**/*.test.ts"],
+          maxWorkers,
           sequence: { groupOrder: 1 }
+        }
+      },
+      {
+        resolve,
+        test: {
+          ...processes,
+          name: "cluster",
+          include: ["test/cluster/*.test.ts"],
+          maxWorkers,
+          sequence: { groupOrder: 1 }
+        }
+      },
+      {
+        resolve,
+        test: {
+          ...processes,
+          name: "alone",
+          include: ["test/cluster/alone/*.test.ts"],
+          fileParallelism: false,
+          sequence: { groupOrder: 2 }
         }
       }
     ]

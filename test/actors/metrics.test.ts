@@ -8,7 +8,7 @@ import { countFenced, sampled } from "../../src/actors/ActorMetrics.ts"
 import { Actors, addToTransaction, layerPersistedQueue, ShardLockLost } from "../../src/actors/index.ts"
 import { MessageStorage } from "effect/cluster"
 import { Compare, Op } from "../../src/client/Txn.ts"
-import { eventually } from "../../src/testing/Checks.ts"
+import { eventually } from "../Eventually.ts"
 import { Add, Counter, CounterLive, Later } from "./Counter.ts"
 
 const names = [

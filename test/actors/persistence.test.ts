@@ -6,7 +6,7 @@ import { layerBackingPersistence } from "../../src/actors/index.ts"
 import { LongLived } from "../../src/actors/persistence/LongLived.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
-import { eventually } from "../../src/testing/Checks.ts"
+import { eventually } from "../Eventually.ts"
 import { persistenceCases } from "../../src/testing/index.ts"
 import { memory, onMemory } from "./Stores.ts"
 

@@ -14,7 +14,7 @@ import { QueueKeys } from "../../src/actors/persistence/queue/Layout.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
 import { Indeterminate } from "../../src/FlareDbError.ts"
-import { eventually } from "../../src/testing/Checks.ts"
+import { eventually } from "../Eventually.ts"
 import type { Services } from "./Stores.ts"
 import { memory } from "./Stores.ts"
 
@@ -127,7 +127,7 @@ const run = Effect.fnUntraced(function*(services: Services, seed: number, leases
     Effect.all([kv.count(`${prefix}qc/`), kv.count(`${prefix}qx/`), kv.count(keys.rows)]),
     ([completed, failed, left]) => completed + failed === elements && left === 0
   )
-  yield* eventually(`seed ${seed}: every element is settled`, finished, 40_000)
+  yield* eventually(`seed ${seed}: every element is settled`, finished)
   const found = (yield* kv.scan(keys.element("").slice(0, -1))).entries
   assert.deepStrictEqual(
     [found.length, found.filter(({ version }) => version !== 2).map(({ keyText, version }) => [keyText, version])],

@@ -8,4 +8,4 @@ it.live("is not lost: the command is not started, and the exit code says why", (
     const running = run({ program: "sleep", args: ["60"], env: {}, ttlMs: 60_000, remainingMs: () => 60_000 })
     process.emit("SIGHUP", "SIGHUP")
     assert.deepStrictEqual(await running, { _tag: "Exited", exitCode: 129 })
-  }), 20_000)
+  }), 180_000)

@@ -46,10 +46,10 @@ for (const store of stores) {
         const kv = yield* KeyValue
         const leases = yield* Leases
         const scope = yield* Scope.make()
-        const lease = yield* Scope.provide(leases.scoped(1_000), scope)
+        const lease = yield* Scope.provide(leases.scoped(3_000), scope)
         yield* kv.put("mine", "1", { lease: lease.id })
         const lost = yield* Effect.forkChild(lease.lost)
-        yield* Effect.sleep(2_500)
+        yield* Effect.sleep(4_000)
         assert.isTrue(Option.isSome(yield* kv.get("mine")))
         assert.isUndefined(lost.pollUnsafe())
         yield* Scope.close(scope, Exit.void)

@@ -8,13 +8,14 @@ import { Leases } from "../../src/client/Lease.ts"
 import { Locks } from "../../src/client/Lock.ts"
 import { Op } from "../../src/client/Txn.ts"
 import { LeaseLost } from "../../src/FlareDbError.ts"
+import { eventually } from "../Eventually.ts"
 import { stores } from "./Stores.ts"
 
 /** Waits until as many wait for a lock, its holder included. */
-const untilInLine = (name: string, count: number): Effect.Effect<void, unknown, KeyValue> =>
-  Effect.flatMap(
-    KeyValue.use((kv) => kv.count(`flaredb/lock/${name}/`)),
-    (found) => found === count ? Effect.void : Effect.andThen(Effect.sleep(2), untilInLine(name, count))
+const untilInLine = (name: string, count: number) =>
+  eventually(
+    `${count} in line for the lock ${name}`,
+    Effect.map(KeyValue.use((kv) => kv.count(`flaredb/lock/${name}/`)), (found) => found === count)
   )
 
 for (const store of stores) {
@@ -149,7 +150,7 @@ for (const store of stores) {
                 Effect.sync(() => {
                   interrupted = true
                 }))
-            }), { ttlMs: 1_000 })
+            }), { ttlMs: 3_000 })
         )
         assert.instanceOf(Option.getOrUndefined(Exit.findErrorOption(outcome)), LeaseLost)
         assert.isTrue(interrupted)

@@ -12,6 +12,7 @@ import { formatEndpoint } from "../../src/client/Endpoint.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import type { NodeAddress } from "../../src/FlareDbConfig.ts"
 import { formatNodes } from "../../src/FlareDbConfig.ts"
+import { waitMs } from "../Eventually.ts"
 import { cleanEnv, launcher } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
 
@@ -163,6 +164,12 @@ export interface Cluster {
 /** How often the state is asked for while waiting on it. */
 const askMs = 5
 
+/** What of a report tells why a wait for it was in vain. */
+const shown = (reports: ReadonlyArray<NodeReport>): string =>
+  reports.map(({ applied, commit, nodeId, role, standing, term }) =>
+    `${nodeId}: ${role} ${standing} of term ${term} at ${applied} of ${commit}`
+  ).join("; ") || "silent"
+
 /** What the nodes of a cluster find around them. */
 export interface Surroundings {
   /** The names that the nodes are known by, in order; 127.0.0.1 where there is none. */
@@ -216,10 +223,15 @@ export const make = Effect.fnUntraced(function*(
       Effect.map(status, (answers) => answers.flatMap(({ report }) => report === undefined ? [] : [report]))
   )
   const until: Cluster["until"] = (condition, everyMs = askMs) =>
-    Effect.flatMap(
-      reports,
-      (now) => condition(now) ? Effect.succeed(now) : Effect.andThen(Effect.sleep(everyMs), until(condition, everyMs))
-    )
+    Effect.suspend(() => {
+      let last: ReadonlyArray<NodeReport> = []
+      const look: Effect.Effect<ReadonlyArray<NodeReport>, never, ClusterAdmin> = Effect.flatMap(reports, (now) => {
+        last = now
+        return condition(now) ? Effect.succeed(now) : Effect.andThen(Effect.sleep(everyMs), look)
+      })
+      const inVain = () => Effect.die(new Error(`nodes did not come to be as ${condition}; they are ${shown(last)}`))
+      return Effect.timeoutOrElse(look, { duration: waitMs(), orElse: inVain })
+    })
   const leads = (all: ReadonlyArray<NodeReport>) => {
     const leaders = all.filter((report) => report.role === "leader").sort((a, b) => b.term - a.term)
     return Option.fromUndefinedOr(leaders[0])
@@ -244,5 +256,5 @@ export const start = (cluster: Cluster) =>
   Effect.forEach(cluster.nodes, (node) => node.start, { concurrency: "unbounded", discard: true })
 
 /** A client of the cluster, as services have it. */
-export const client = (cluster: Cluster, requestTimeoutMs = 10_000) =>
+export const client = (cluster: Cluster, requestTimeoutMs = 60_000) =>
   FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs })

@@ -32,7 +32,8 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions = {}) =>
   Effect.scoped(
     Effect.gen(function*() {
       const handle = yield* ChildProcess.make(process.execPath, [launcher, ...args], {
-        env: cleanEnv(options.env ?? {}),
+        // Four times the default, for a machine that is busy.
+        env: cleanEnv({ FLAREDB_TIMEOUT_MS: "20000", ...options.env }),
         extendEnv: true,
         stdin: options.stdin === undefined ? "ignore" : Stream.succeed(new TextEncoder().encode(options.stdin))
       })

@@ -1,5 +1,6 @@
 /** What a node says of itself at `/metrics`. */
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
+import { eventually } from "../Eventually.ts"
 import type * as Cluster from "./Cluster.ts"
 
 /** What is in a bounded table of the node; 0 when it has none of that name. */
@@ -15,10 +16,4 @@ export const tableEntries = (node: Cluster.ClusterNode, table: string): Effect.E
 
 /** Waits until a table of the node has so many entries. */
 export const untilEntries = (node: Cluster.ClusterNode, table: string, holds: (entries: number) => boolean) =>
-  tableEntries(node, table).pipe(
-    Effect.repeat({ schedule: Schedule.spaced(100), until: holds }),
-    Effect.timeoutOrElse({
-      duration: "10 seconds",
-      orElse: () => Effect.die(new Error(`the table ${table} of node ${node.id} did not come to what was expected`))
-    })
-  )
+  eventually(`table ${table} of node ${node.id} holds what is expected`, Effect.map(tableEntries(node, table), holds))

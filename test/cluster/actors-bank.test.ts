@@ -90,7 +90,7 @@ it.live(
         Effect.provide(FlareDbBackEnd.layerClientOnly({ endpoints: cluster.endpoints }))
       )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  60_000
+  180_000
 )
 
 if (!Postgres.isInstalled()) {
@@ -112,6 +112,6 @@ if (!Postgres.isInstalled()) {
           sharding: PostgresBackEnd.takeOverAfter(lockExpiration)
         })))
       }).pipe(Effect.scoped),
-    60_000
+    180_000
   )
 }

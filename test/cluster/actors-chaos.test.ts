@@ -5,6 +5,7 @@
 import { assert, it } from "@effect/vitest"
 import { inflict } from "../chaos/actors/Faults.ts"
 import { run } from "../chaos/actors/Run.ts"
+import { figure } from "./Figures.ts"
 
 it(
   "messages are neither lost nor doubled by runners and nodes that die, stop, are cut off, join and leave",
@@ -37,8 +38,8 @@ it(
     })
     assert.deepStrictEqual(problems, [], lines.join("\n"))
     const seconds = ((performance.now() - beganMs) / 1_000).toFixed(0)
-    process.stdout.write(
-      `FIGURE ${effects} messages of actors took effect once under six kinds of faults in ${seconds} s\n`
+    figure(
+      `${effects} messages of actors took effect once under six kinds of faults in ${seconds} s`
     )
   },
   600_000

@@ -5,7 +5,7 @@ import { Context, Effect, Layer, Schedule, Schema } from "effect"
 import { Snowflake } from "effect/cluster"
 import { PersistedQueue } from "effect/persistence"
 import { Actors, HeldShards, layerPersistedQueue, makeEncodedMessageStorage, Overview } from "../../src/actors/index.ts"
-import { eventually } from "../../src/testing/Checks.ts"
+import { eventually } from "../Eventually.ts"
 import { Counter, Later } from "../actors/Counter.ts"
 import * as Cluster from "./Cluster.ts"
 import { run } from "./Flaredb.ts"
@@ -84,8 +84,7 @@ it.live("what waits, who has it, and what is done about it", () =>
 
       yield* eventually(
         "the runner has all shards",
-        Effect.map(overview.runners, ([one]) => one?.shards === 300),
-        60_000
+        Effect.map(overview.runners, ([one]) => one?.shards === 300)
       )
       assert.deepStrictEqual(yield* json("runners"), [{
         address,
@@ -171,8 +170,7 @@ it.live("what waits, who has it, and what is done about it", () =>
       )
       yield* eventually(
         "the node has read it",
-        Effect.map(status, ({ actors }) => actors.messages !== undefined),
-        60_000
+        Effect.map(status, ({ actors }) => actors.messages !== undefined)
       )
       assert.deepInclude((yield* status).actors, { messages: { count: 3, atLeast: false }, shardsWithoutOwner: [] })
       const page = yield* Effect.promise(async () => (await fetch(http)).text())
@@ -181,8 +179,7 @@ it.live("what waits, who has it, and what is done about it", () =>
       yield* child.kill({ killSignal: "SIGKILL" })
       yield* eventually(
         "its shards have no owner",
-        Effect.map(overview.runners, (left) => left.length === 0),
-        60_000
+        Effect.map(overview.runners, (left) => left.length === 0)
       )
       assert.lengthOf(yield* json("shards", "--without-owner"), 2)
       assert.include(yield* printed("messages", "Ghost", "g"), "no owner")

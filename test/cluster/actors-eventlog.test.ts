@@ -27,7 +27,7 @@ import {
   layerEventLogStorageUnencrypted
 } from "../../src/actors/index.ts"
 import type { ClientServices } from "../../src/client/RemoteClient.ts"
-import { eventually } from "../../src/testing/Checks.ts"
+import { eventually } from "../Eventually.ts"
 import type { ConformanceCase } from "../../src/testing/index.ts"
 import { eventJournalCases, eventLogEncryptedCases, eventLogUnencryptedCases } from "../../src/testing/index.ts"
 import type { Clients } from "./TwoClients.ts"
@@ -109,13 +109,13 @@ const device = Effect.fnUntraced(function*(
   }
 })
 
-layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on three nodes", (it) => {
+layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on three nodes", (it) => {
   for (const [what, cases] of suites) {
     for (const [i, { name }] of cases([]).entries()) {
       it.effect(
         `${what}: ${name}`,
         () => Effect.flatMap(TwoClients, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
-        60_000
+        180_000
       )
     }
   }
@@ -149,8 +149,7 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 60_000 })("on thre
         for (const { entries, seen } of devices) {
           yield* eventually(
             "a device has all events",
-            Effect.map(entries, (all) => all.length === total && new Set(seen).size === total),
-            90_000
+            Effect.map(entries, (all) => all.length === total && new Set(seen).size === total)
           )
         }
         const [ours, theirs] = yield* Effect.forEach(devices, ({ entries }) => entries)
@@ -195,7 +194,7 @@ if (!Postgres.isInstalled()) {
       const { host, port, username, database: create } = await Effect.runPromise(Scope.provide(Postgres.start, scope))
       const name = await Effect.runPromise(create("eventlog"))
       database = PgClient.layer({ host, port, username, database: name })
-    }, 60_000)
+    }, 180_000)
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
     /** Tables of a name's own. */

@@ -7,6 +7,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { messageStorageCases, runnerStorageCases } from "../../src/testing/index.ts"
 import { Add, Counter, handled } from "../actors/Counter.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 import { freePorts } from "./FreePorts.ts"
 import { startRunner } from "./RunnerProcess.ts"
 
@@ -32,7 +33,7 @@ it.live("the storages of runners and messages keep their promises on three nodes
       })
     ]
     yield* Effect.forEach(cases, ({ effect, name }) => Effect.annotateLogs(effect, { name }), { concurrency: 4 })
-    process.stdout.write(`FIGURE ${cases.length} cases of actors' storages held on three nodes\n`)
+    figure(`${cases.length} cases of actors' storages held on three nodes`)
   }).pipe(Effect.provide(NodeServices.layer)))
 
 const runner = (endpoints: string, port: number) => startRunner("./ActorRunner.ts", [endpoints, String(port)])
@@ -62,7 +63,7 @@ it.live("entities go on when the runner that has them is killed, and each transa
       assert.strictEqual(((yield* Fiber.join(sent)).flat()).length, 90)
       assert.deepStrictEqual(yield* moves(5), entities.map((entity) => `5 ${entity}`))
       const takeoverMs = performance.now() - killedAt
-      process.stdout.write(`FIGURE all entities of a killed runner answer after ${takeoverMs.toFixed(0)} ms\n`)
+      figure(`all entities of a killed runner answer after ${takeoverMs.toFixed(0)} ms`)
 
       const { entries } = yield* kv.scan("moved/")
       assert.strictEqual(entries.length, 150)

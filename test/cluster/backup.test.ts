@@ -8,6 +8,7 @@ import { formatNodes } from "../../src/FlareDbConfig.ts"
 import { recordKey } from "../../src/kv/Keyspace.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import { recoverState } from "../../src/storage/rocksdb/RocksStateStore.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { run } from "./Flaredb.ts"
 
@@ -29,9 +30,6 @@ const load = (acknowledged: Array<string>, valueBytes: number) =>
     return yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8], writer, { concurrency: "unbounded", discard: true })
   })
 
-const until = (condition: () => boolean): Effect.Effect<void> =>
-  condition() ? Effect.void : Effect.andThen(Effect.sleep(5), Effect.suspend(() => until(condition)))
-
 it.live(
   "a backup under load restores into a new cluster that has everything acknowledged before it; verify tells a damaged node",
   () =>
@@ -46,7 +44,7 @@ it.live(
       const revision = yield* Effect.gen(function*() {
         const acknowledged: Array<string> = []
         const writing = yield* Effect.forkScoped(load(acknowledged, 2_000))
-        yield* until(() => acknowledged.length >= 1_000)
+        yield* eventually("a thousand writes", () => acknowledged.length >= 1_000)
         before.push(...acknowledged)
         const taken = yield* run(["backup", file, "--json", "--endpoints", cluster.endpointList])
         assert.strictEqual(taken.code, 0, taken.err)
@@ -139,7 +137,7 @@ it.live("a backup whose node is killed on the way ends with an error and leaves 
       yield* Effect.forEach(Array.from({ length: 120 }, (_, i) => `large/${i}`), (key) => kv.put(key, value), {
         concurrency: 8
       })
-    }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 30_000 })))
+    }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 60_000 })))
     const backup = yield* Effect.forkScoped(run(["backup", `${folder}/half.flaredb`, "--endpoints", endpoints]))
     const partial = Effect.map(files.readDirectory(folder), (names) => names.some((name) => name.includes(".partial-")))
     while (!(yield* partial)) yield* Effect.sleep(1)

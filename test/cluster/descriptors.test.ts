@@ -63,7 +63,7 @@ it.live.skipIf(process.platform !== "linux")(
         )
         yield* Effect.repeat(Effect.andThen(kv.put("large", value), rotated), { until: (is) => is })
         yield* kv.put("last", "value")
-      }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster, 30_000)))
+      }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster)))
       assert.deepStrictEqual(cluster.nodes.map(({ pid }) => pid), pids)
       for (const node of cluster.nodes) {
         const log = node.log.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as { level: string })

@@ -4,13 +4,14 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, FileSystem, Option, Schedule, Stream } from "effect"
+import { Effect, Fiber, FileSystem, Option, Stream } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
 import { Locks } from "../../src/client/Lock.ts"
 import type { WatchNotice } from "../../src/client/Watch.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import { formatNodes } from "../../src/FlareDbConfig.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { report } from "./Figures.ts"
 import { run } from "./Flaredb.ts"
@@ -45,16 +46,13 @@ const outlive = <E, R>(cluster: Cluster.Cluster, replace: Effect.Effect<void, E,
     const lease = yield* leases.scoped(90_000)
     // Its keep-alives come often enough to be tried once the new cluster is there.
     const lock = yield* locks.acquire("only-one", { ttlMs: 30_000 })
-    yield* Effect.repeat(Effect.void, {
-      schedule: Schedule.spaced(5),
-      until: () => notices.some((notice) => notice.revision >= 50)
-    })
+    yield* eventually("the watch is told of all keys", () => notices.some((notice) => notice.revision >= 50))
 
     yield* replace
     const told = notices.length
     yield* Effect.flatMap(KeyValue, (fresh) =>
       Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8], (i) => fresh.put(`new/${i}`, "new"))).pipe(
-        Effect.provide(Cluster.client(cluster, 30_000))
+        Effect.provide(Cluster.client(cluster))
       )
     const start = performance.now()
     const tookMs: Array<number> = []
@@ -178,11 +176,8 @@ it.live(
       const seen = left.log.length
       yield* left.start
       const refused = () => left.log.slice(seen).find((line) => line.includes("cluster-identity"))
-      yield* Effect.timeoutOption(
-        Effect.repeat(Effect.void, { schedule: Schedule.spaced(5), until: () => refused() !== undefined }),
-        20_000
-      )
-      const line = refused() ?? assert.fail("the node of the earlier cluster was not refused")
+      yield* eventually("the node of the earlier cluster is refused", () => refused() !== undefined)
+      const line = refused() as string
       assert.notStrictEqual(identity, oldIdentity)
       for (const part of [String(identity), String(oldIdentity), "move its directory away"]) assert.include(line, part)
       for (let i = 0; i < 20; i++) yield* put(`new/after/${i}`)

@@ -73,7 +73,7 @@ it.live("nothing acknowledged is lost, and nothing delivered twice within its ti
       assert.deepInclude(stats, { waiting: 0, taken: 0, dead: 0, enqueued: acknowledged.size, done: acknowledged.size })
     }).pipe(
       Effect.provide(JobQueue.layer),
-      Effect.provide(FlareDb.layerCommands({ endpoints: cluster.endpoints, requestTimeoutMs: 20_000 }))
+      Effect.provide(FlareDb.layerCommands({ endpoints: cluster.endpoints, requestTimeoutMs: 60_000 }))
     )
 
     const program = yield* ChildProcess.make(process.execPath, ["examples/job-queue/main.ts"], {

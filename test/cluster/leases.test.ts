@@ -8,6 +8,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
 import { Locks } from "../../src/client/Lock.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 
 /** How long the leader is stopped, in milliseconds. */
 const stopMs = 10_000
@@ -15,8 +16,8 @@ const stopMs = 10_000
 /** How far a lease may be off after a change of leaders, in milliseconds. */
 const toleranceMs = 1_000
 
-/** What the leader may take to notice that a lease has ended, and an election on the way, in milliseconds. */
-const lateMs = 3_000
+/** What the leader may take to notice that a lease has ended, and an election on the way, on a busy machine, in milliseconds. */
+const lateMs = 10_000
 
 /** Waits until a key is gone, and gives when that was. */
 const goneAt = (key: string): Effect.Effect<number, never, KeyValue> =>
@@ -38,16 +39,20 @@ it.live("leases keep their time over a leader that is killed, and one that is st
 
       const long = yield* leases.grant(60_000)
       yield* kv.put("long", "", { lease: long.id })
+      const askedAt = performance.now()
       const before = yield* leases.timeToLive(long.id)
       const beforeAt = performance.now()
       const killed = yield* cluster.leader
       yield* killed.stop("SIGKILL")
       yield* killed.start
       yield* kv.put("writes", "go on")
+      const againAt = performance.now()
       const after = yield* leases.timeToLive(long.id)
-      const offMs = before.remainingMs - after.remainingMs - (performance.now() - beforeAt)
-      process.stdout.write(`FIGURE time of a lease over a leader kill is off by ${offMs.toFixed(0)} ms\n`)
-      assert.isAtMost(Math.abs(offMs), toleranceMs)
+      // The two answers were true at some moment of their calls: the time between those lies within these bounds.
+      const passedMs = before.remainingMs - after.remainingMs
+      figure(`time of a lease over a leader kill: ${passedMs} ms passed in ${(againAt - beforeAt).toFixed(0)} ms`)
+      assert.isAtLeast(passedMs, againAt - beforeAt - toleranceMs)
+      assert.isAtMost(passedMs, performance.now() - askedAt + toleranceMs)
 
       // One lease is kept alive past its time, by whoever leads; another one ends while the old leader is stopped.
       const held = yield* leases.scoped(5_000)
@@ -76,12 +81,12 @@ it.live("leases keep their time over a leader that is killed, and one that is st
       assert.isAtMost(mediumGoneAt - mediumAt, mediumMs + lateMs)
       assert.isTrue(Option.isSome(yield* kv.get("held")))
       assert.isTrue(Option.isSome(yield* kv.get("long")))
-      process.stdout.write(
-        `FIGURE a lease of ${mediumMs} ms whose leader was stopped for ${stopMs} ms ended after ${
+      figure(
+        `a lease of ${mediumMs} ms whose leader was stopped for ${stopMs} ms ended after ${
           (mediumGoneAt - mediumAt).toFixed(0)
-        } ms\n`
+        } ms`
       )
-    }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster, 20_000)))
+    }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))
 
 it.live("the lock of a process that is killed goes to the next one once its lease has ended, with a higher revision", () =>
@@ -116,8 +121,8 @@ it.live("the lock of a process that is killed goes to the next one once its leas
       // A keep-alive came at most a third of the time before.
       assert.isAtLeast(waitedMs, (ttlMs * 2) / 3 - toleranceMs)
       assert.isAtMost(waitedMs, ttlMs + lateMs)
-      process.stdout.write(
-        `FIGURE lock of a killed holder, of ${ttlMs} ms: taken by the next after ${waitedMs.toFixed(0)} ms\n`
+      figure(
+        `lock of a killed holder, of ${ttlMs} ms: taken by the next after ${waitedMs.toFixed(0)} ms`
       )
     }).pipe(Effect.scoped, Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))

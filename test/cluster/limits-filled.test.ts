@@ -5,7 +5,7 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Schedule } from "effect"
+import { Cause, Effect, Exit } from "effect"
 import type { Scope } from "effect"
 import { connect } from "node:net"
 import { clientProtocolVersion, ClientRpcs } from "../../src/client/ClientRpcs.ts"
@@ -16,6 +16,7 @@ import { defaultLimits } from "../../src/FlareDbConfig.ts"
 import { encodeBatch } from "../../src/codec/Batch.ts"
 import { encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
 import { encodeQuery } from "../../src/kv/Query.ts"
+import { eventually } from "../Eventually.ts"
 import type { RawConnection } from "../server/RawConnection.ts"
 import { exitOf, open } from "../server/RawConnection.ts"
 import { call } from "../wire/Frames.ts"
@@ -38,12 +39,6 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 const watched = encodeRanges(KeyRanges.of({ gte: bytes("w"), lt: bytes("x") }))
 
-const until = (what: string, holds: () => boolean) =>
-  Effect.sync(holds).pipe(
-    Effect.repeat({ schedule: Schedule.spaced(20), until: (is) => is }),
-    Effect.timeoutOrElse({ duration: "15 seconds", orElse: () => Effect.die(new Error(`not ${what}`)) })
-  )
-
 const say = (connection: RawConnection, id: string | number, tag: string, payload: unknown) =>
   connection.send(call(Rpcs, id, tag, payload))
 
@@ -52,7 +47,7 @@ const hello = (connection: RawConnection) =>
 
 /** How the call of `tag` ended that is answered next. */
 const answered = (connection: RawConnection, tag: string) =>
-  Effect.map(Effect.timeout(connection.next, "10 seconds"), (answer) => {
+  Effect.map(connection.next, (answer) => {
     const exit = exitOf(Rpcs, tag, answer)
     return Exit.isFailure(exit) ? Cause.squash(exit.cause) : exit.value
   })
@@ -139,7 +134,7 @@ it.live("what is full is full for whoever fills it", () =>
               say(connection, id, "client.Read", { consistency: "stale", from: "any", queries })
             }
           }
-          yield* until("closed for unread answers", () => logged("unread-answers"))
+          yield* eventually("closed for unread answers", () => logged("unread-answers"))
         })
       )
       yield* untilEntries(node, "client_answer_bytes", (held) => held < mebibyte)
@@ -149,7 +144,7 @@ it.live("what is full is full for whoever fills it", () =>
         Effect.gen(function*() {
           const half = call(Rpcs, 1, "client.Write", { commands: new Uint8Array(mebibyte) }).subarray(0, 600_000)
           for (let i = 0; i < 3; i++) (yield* admitted(clientPort)).send(half)
-          yield* until("closed for unfinished calls", () => logged("unfinished-frames"))
+          yield* eventually("closed for unfinished calls", () => logged("unfinished-frames"))
         })
       )
       yield* untilEntries(node, "client_unfinished_bytes", (held) => held === 0)
@@ -223,7 +218,7 @@ it.live("what is full is full for whoever fills it", () =>
         "connections to the peer port",
         Effect.gen(function*() {
           for (let i = 0; i < 2 * limits.peers; i++) yield* silent(peerPort)
-          yield* until("refused on the peer port", () => logged("too-many-connections"))
+          yield* eventually("refused on the peer port", () => logged("too-many-connections"))
         })
       )
       yield* untilEntries(node, "peer_connections", (peers) => peers < limits.peers / 2)
@@ -236,4 +231,4 @@ it.live("what is full is full for whoever fills it", () =>
       )
       yield* untilEntries(node, "http_connections", (http) => http < limits.http)
     }).pipe(Effect.provide(Cluster.client(cluster)))
-  }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 90_000)
+  }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 180_000)

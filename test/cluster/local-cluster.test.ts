@@ -5,6 +5,7 @@ import { Deferred, Effect, Exit, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { createConnection } from "node:net"
 import { formatNodes } from "../../src/FlareDbConfig.ts"
+import { figure } from "./Figures.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
 
@@ -64,8 +65,8 @@ it.live("starts, tells where it listens, keeps its data, ends cleanly, and leave
       const begin = performance.now()
       const { banner, handle } = yield* startCluster(["npm", "start", "--"], nodes, folder)
       assert.strictEqual((yield* run(["put", "kept", "yes"], { env })).code, 0)
-      process.stdout.write(
-        `FIGURE cluster command to its first acknowledged put: ${(performance.now() - begin).toFixed(0)} ms\n`
+      figure(
+        `cluster command to its first acknowledged put: ${(performance.now() - begin).toFixed(0)} ms`
       )
       for (const port of ports) assert.include(banner, `127.0.0.1:${port}`)
       assert.include(banner, " leader")

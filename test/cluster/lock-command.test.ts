@@ -9,6 +9,7 @@ import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
@@ -79,24 +80,26 @@ it.live(
           assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
         })), { concurrency: 3, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
-  40_000
+  180_000
 )
 
 it.live(
   "a lease that is confirmed no more ends the command before it can run out, and says so",
   () =>
     Effect.gen(function*() {
+      // The command is gone after two thirds of it; the rest is for a busy machine.
+      const ttlMs = 6_000
       const cluster = yield* Cluster.make(1)
       yield* Cluster.start(cluster)
       const node = cluster.node(1)
-      const { err, file, handle } = yield* holding(cluster, "cut off", 3_000)
+      const { err, file, handle } = yield* holding(cluster, "cut off", ttlMs)
       yield* node.pause
       const pausedMs = performance.now()
       const gone = Effect.sync(() => execFileSync("sh", ["-c", next(file)], { encoding: "utf8" }))
       yield* Effect.repeat(gone, { until: (out) => out === "next\n", schedule: Schedule.spaced(20) })
       const afterMs = performance.now() - pausedMs
-      process.stdout.write(
-        `FIGURE command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl 3000 ms\n`
+      figure(
+        `command gone ${afterMs.toFixed(0)} ms after the node stopped answering, ttl ${ttlMs} ms`
       )
       yield* node.resume
       assert.strictEqual(Number(yield* handle.exitCode), 1)
@@ -104,9 +107,9 @@ it.live(
         yield* err,
         /^flaredb: no keep-alive of the lock was answered for [\d.]+m?s; sh was stopped [\d.]+m?s after/
       )
-      assert.isBelow(afterMs, 3_000)
+      assert.isBelow(afterMs, ttlMs)
     }).pipe(Effect.provide(NodeServices.layer)),
-  30_000
+  180_000
 )
 
 it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
@@ -150,7 +153,7 @@ it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
       }))
     assert.strictEqual(Number(yield* waiting.exitCode), 0)
     assert.match(lines.join("\n"), /^flaredb: waiting for .*\nflaredb: holds the lock "job" after [\d.]+m?s$/)
-  }).pipe(Effect.provide(NodeServices.layer)), 90_000)
+  }).pipe(Effect.provide(NodeServices.layer)), 180_000)
 
 it.live("on a terminal the command reads from it, and Ctrl-C is the command's to handle", () =>
   Effect.gen(function*() {
@@ -188,4 +191,4 @@ it.live("on a terminal the command reads from it, and Ctrl-C is the command's to
     assert.strictEqual(Number(yield* handle.exitCode), 9, out)
     assert.strictEqual(out.match(/caught/g)?.length, 1, out)
     assert.include(out, "got hello")
-  }).pipe(Effect.provide(NodeServices.layer)), 90_000)
+  }).pipe(Effect.provide(NodeServices.layer)), 180_000)

@@ -5,6 +5,7 @@ import { Effect, Fiber, Option } from "effect"
 import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 
 /** Puts one key after the other, for ever; `acknowledged` has those that succeeded. */
@@ -17,9 +18,6 @@ const writer = Effect.fnUntraced(function*(name: string, acknowledged: Array<str
   }
 })
 
-const until = (holds: () => boolean): Effect.Effect<void> =>
-  Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Effect.sleep(2), until(holds)))
-
 it.live("a leader whose directory is removed stops, twice in a row, and nothing acknowledged is lost", () =>
   Effect.gen(function*() {
     const cluster = yield* Cluster.make(3)
@@ -28,7 +26,7 @@ it.live("a leader whose directory is removed stops, twice in a row, and nothing 
       const acknowledged: Array<string> = []
       const more = (count: number) => {
         const goal = acknowledged.length + count
-        return until(() => acknowledged.length >= goal)
+        return eventually(`${goal} writes`, () => acknowledged.length >= goal)
       }
       const writing = yield* Effect.forEach(
         [1, 2, 3, 4],

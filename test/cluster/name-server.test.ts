@@ -1,13 +1,15 @@
 /** Nodes go on with those they can reach while no name server answers for the name of another. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Schedule } from "effect"
+import { Duration, Effect } from "effect"
 import { ChildProcess } from "effect/process"
 import type { Endpoint } from "../../src/client/Endpoint.ts"
 import { formatEndpoint } from "../../src/client/Endpoint.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 import { cleanEnv } from "./Flaredb.ts"
 import * as SilentNameServer from "./SilentNameServer.ts"
 
@@ -39,10 +41,7 @@ it.live.skipIf(missing !== undefined)(
       /** Until the nodes that run have asked so often that a look-up for each attempt to connect would fill the pool. */
       const asked = Effect.suspend(() => {
         const before = names.questions()
-        return Effect.repeat(Effect.sync(() => names.questions() - before), {
-          schedule: Schedule.spaced(20),
-          until: (count) => count >= 6
-        })
+        return eventually("six look-ups more", () => names.questions() - before >= 6)
       })
       yield* names.setKnown(hosts)
       yield* Cluster.start(cluster)
@@ -58,10 +57,10 @@ it.live.skipIf(missing !== undefined)(
       yield* asked
       yield* cluster.node(2).start
       const written = yield* put(endpoints)
-      process.stdout.write(
-        `FIGURE without a name server: nodes stopped after ${Duration.toMillis(stopped).toFixed(0)} ms, first write ${
+      figure(
+        `without a name server: nodes stopped after ${Duration.toMillis(stopped).toFixed(0)} ms, first write ${
           Duration.toMillis(written).toFixed(0)
-        } ms after the second node was up\n`
+        } ms after the second node was up`
       )
       const [asking, exit] = yield* Effect.timed(Effect.scoped(Effect.flatMap(
         ChildProcess.make(
@@ -77,10 +76,8 @@ it.live.skipIf(missing !== undefined)(
         ),
         ({ exitCode }) => exitCode
       )))
-      process.stdout.write(
-        `FIGURE without a name server: put with an endpoint of that name first, ${
-          Duration.toMillis(asking).toFixed(0)
-        } ms\n`
+      figure(
+        `without a name server: put with an endpoint of that name first, ${Duration.toMillis(asking).toFixed(0)} ms`
       )
       assert.strictEqual(Number(exit), 0)
       assert.isBelow(Duration.toMillis(asking), resolverMs, "a command waited for the resolver")

@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
-import { startArgs } from "../bin/CommandLine.ts"
+import { startArgs } from "../processes/bin/CommandLine.ts"
 import { temporaryFolder } from "../storage/TemporaryFolder.ts"
 import { run } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
@@ -78,7 +78,7 @@ describe.skipIf(!linux)("without what RocksDB needs", () => {
             assert.strictEqual(code, 1, args[0])
           }
         }).pipe(Effect.scoped),
-      60_000
+      180_000
     )
 
     it.effect(
@@ -102,7 +102,7 @@ describe.skipIf(!linux)("without what RocksDB needs", () => {
             assert.strictEqual(code, 1)
           }
         }).pipe(Effect.scoped),
-      60_000
+      180_000
     )
 
     it.effect("a client needs none of it", () =>

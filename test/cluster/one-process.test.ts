@@ -1,11 +1,12 @@
 /** Whoever starts a node knows its process: when that is gone, however it ended, nothing serves any more. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, FileSystem, Schedule, Stream } from "effect"
+import { Deferred, Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { readFileSync } from "node:fs"
 import { createConnection } from "node:net"
 import { processSettings } from "../../src/bin/ProcessSettings.ts"
+import { eventually } from "../Eventually.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
 
@@ -56,8 +57,9 @@ it.live.each([
       assert.lengthOf(started.filter((pid) => pid !== ""), children)
     }
     process.kill(handle.pid, "SIGKILL")
-    const soon = { schedule: Schedule.spaced(20) }
-    yield* Effect.forEach(ports, (port) => Effect.repeat(refused(port), { ...soon, until: (is) => is }))
-    // Nothing has the data directory open.
-    yield* Effect.repeat(run(["inspect", dataDir]), { ...soon, until: ({ code }) => code === 0 })
-  }).pipe(Effect.timeout("30 seconds"), Effect.provide(NodeServices.layer)))
+    yield* Effect.forEach(ports, (port) => eventually(`nobody listens on port ${port}`, refused(port)))
+    yield* eventually(
+      "nothing has the data directory open",
+      Effect.map(run(["inspect", dataDir]), ({ code }) => code === 0)
+    )
+  }).pipe(Effect.provide(NodeServices.layer)))

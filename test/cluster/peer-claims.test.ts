@@ -16,6 +16,7 @@ import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { peerCall } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 
 /** How often everything is said to each node: lines about it are bounded all the same. */
 const rounds = 12
@@ -172,7 +173,7 @@ it.live("claims that cannot be cause no election and end no process, and all nod
         assert.isAtMost(warnings, 6 * windows * (linesPerWindow + 1), `lines of node ${node.id}`)
       }
 
-      process.stdout.write(`FIGURE writes while ${rounds * 16} claims were made: ${during}\n`)
+      figure(`writes while ${rounds * 16} claims were made: ${during}`)
       // Nothing of it is on any disk.
       yield* Effect.forEach(cluster.nodes, (node) => node.stop("SIGTERM"), { concurrency: 3, discard: true })
       yield* Cluster.start(cluster)

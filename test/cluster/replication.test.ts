@@ -33,19 +33,13 @@ const missing = Effect.fnUntraced(function*(prefix: string, count: number) {
 
 it.live("three nodes commit their first write soon after they were started", () =>
   Effect.gen(function*() {
-    const durations: Array<number> = []
-    for (let round = 0; round < 3; round++) {
-      yield* Effect.scoped(Effect.gen(function*() {
-        const cluster = yield* Cluster.make(3)
-        const begin = performance.now()
-        yield* Cluster.start(cluster)
-        const put = Effect.flatMap(KeyValue, (kv) => kv.put("first", "write"))
-        const { created, revision } = yield* Effect.provide(put, Cluster.client(cluster))
-        durations.push(performance.now() - begin)
-        assert.deepStrictEqual({ created, revision }, { created: true, revision: 1 })
-      }))
-    }
-    report("three-node majority commit, from the start of the processes", durations)
+    const cluster = yield* Cluster.make(3)
+    const begin = performance.now()
+    yield* Cluster.start(cluster)
+    const put = Effect.flatMap(KeyValue, (kv) => kv.put("first", "write"))
+    const { created, revision } = yield* Effect.provide(put, Cluster.client(cluster))
+    report("three-node majority commit, from the start of the processes", [performance.now() - begin])
+    assert.deepStrictEqual({ created, revision }, { created: true, revision: 1 })
   }).pipe(Effect.provide(NodeServices.layer)))
 
 it.live("a cluster that is killed as a whole, and one that is stopped, come back with every write", () =>
@@ -71,14 +65,13 @@ it.live("a follower that was down catches up from the leader's log", () =>
     yield* Cluster.start(cluster)
     const durations: Array<number> = []
     const check = Effect.gen(function*() {
-      for (let round = 0; round < 3; round++) {
+      for (let round = 0; round < 2; round++) {
         const [follower] = yield* cluster.followers
         if (follower === undefined) throw new Error("a cluster of three has followers")
         yield* follower.stop("SIGKILL")
         yield* putMany(`round ${round}/`, 3_000)
-        const [, { commit: goal } = { commit: 0 }] = (yield* cluster.until((all) => all.length === 2)).map((report) =>
-          report
-        )
+        const reports = yield* cluster.until((all) => all.length === 2)
+        const goal = Math.max(...reports.map(({ commit }) => commit))
         const begin = performance.now()
         yield* follower.start
         yield* cluster.until((all) => all.some(({ applied, nodeId }) => nodeId === follower.id && applied >= goal))

@@ -62,5 +62,5 @@ it.live("a node on an old copy of its directory says so, does not vote, and catc
       const now = yield* cluster.until((all) => all.length === 3 && all.some(({ role }) => role === "leader"))
       assert.strictEqual(now.find(({ role }) => role === "leader")?.term, leading?.term, "the leader went on")
       assert.strictEqual(yield* kv.count("key/"), entries)
-    }).pipe(Effect.provide(Cluster.client(cluster, 20_000)))
+    }).pipe(Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))

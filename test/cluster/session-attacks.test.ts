@@ -17,6 +17,7 @@ import { maxKeptReplyBytes, maxSessions } from "../../src/kv/Limits.ts"
 import type { Reply } from "../../src/kv/Reply.ts"
 import { decodeReply } from "../../src/kv/ReplyCodec.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 import type { Ran } from "./Flaredb.ts"
 import { run } from "./Flaredb.ts"
 
@@ -48,7 +49,8 @@ const diskBytes = (folder: string): number =>
 
 it.live("one connection takes neither all sessions nor all leases, for an hour or for a month", () =>
   Effect.gen(function*() {
-    const cluster = yield* Cluster.make(3)
+    // The quota is a node's own. With others an election could come in between on a machine that is busy.
+    const cluster = yield* Cluster.make(1)
     yield* Cluster.start(cluster)
     yield* Effect.gen(function*() {
       const { send } = yield* stranger(yield* cluster.leader)
@@ -61,11 +63,11 @@ it.live("one connection takes neither all sessions nor all leases, for an hour o
         Array.from({ length: 11 }),
         () => send(Array.from({ length: 1_000 }, () => ({ command: openFor(3_600_000) })))
       )
-      process.stdout.write(`FIGURE 11,000 asked for sessions: ${Math.round(performance.now() - began)} ms\n`)
+      figure(`11,000 asked for sessions: ${Math.round(performance.now() - began)} ms`)
       const kinds = new Set(opened.flat().map((reply) => reply._tag))
       const alive = sessionsOf(opened.flat()).length
       // Some honest client finds its place at once, and so does the command line.
-      yield* Effect.provide(KeyValue.use((kv) => kv.put("honest", "1")), Cluster.client(cluster, 2_000), {
+      yield* Effect.provide(KeyValue.use((kv) => kv.put("honest", "1")), Cluster.client(cluster), {
         local: true
       })
       assert.strictEqual(alive, 16)
@@ -83,7 +85,7 @@ it.live("one connection takes neither all sessions nor all leases, for an hour o
       // Whoever gives some back may have others.
       yield* send(granted.slice(0, 100).map((id) => ({ command: { _tag: "RevokeLease", lease: id } })))
       const [again] = yield* send([{ command: { _tag: "GrantLease", ttlMs: 60_000 } }])
-      assert.strictEqual(again?._tag, "LeaseReply")
+      assert.deepInclude(again, { _tag: "LeaseReply" })
     }).pipe(Effect.provide(Cluster.client(cluster)), Effect.scoped)
   }).pipe(Effect.provide(NodeServices.layer)))
 
@@ -112,7 +114,7 @@ it.live("operators act while strangers hold every session, and used it", () =>
 
       const refused = yield* Effect.flip(Effect.provide(
         KeyValue.use((kv) => kv.put("service", "1")),
-        Cluster.client(cluster, 2_000),
+        Cluster.client(cluster, 5_000),
         { local: true }
       ))
       assert.deepInclude(refused, { _tag: "Overloaded", limit: "maxSessions" } as const)
@@ -141,7 +143,7 @@ it.live("operators act while strangers hold every session, and used it", () =>
       assert.match(gone.err, /has ended, or never was/)
       yield* Effect.provide(
         KeyValue.use((kv) => kv.put("service", "1")),
-        Cluster.client(cluster, 5_000),
+        Cluster.client(cluster),
         { local: true }
       )
     }).pipe(Effect.provide(Cluster.client(cluster)))
@@ -209,9 +211,9 @@ it.live("a few KiB of commands with large answers leave no more than the bound o
       }
       const memory = Math.round((highest - before.memory) / mebibyte)
       const disk = Math.round((diskBytes(node.dataDir) - before.disk) / mebibyte)
-      process.stdout.write(
-        `FIGURE ${Math.round(sentBytes / 1024)} KiB of commands with large answers: memory +${memory} MiB, ` +
-          `disk +${disk} MiB\n`
+      figure(
+        `${Math.round(sentBytes / 1024)} KiB of commands with large answers: memory +${memory} MiB, ` +
+          `disk +${disk} MiB`
       )
       const url = `http://127.0.0.1:${node.address.httpPort}/metrics`
       const metrics = yield* Effect.promise(() => fetch(url).then((response) => response.text()))

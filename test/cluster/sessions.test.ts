@@ -7,9 +7,11 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Random } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 
-const kills = 20
+const kills = 8
 const clients = 16
 
 /** What the clients of one kind know of their counter. */
@@ -62,15 +64,15 @@ it.live(`${clients} clients count exactly through ${kills} leader kills`, () =>
         ...yield* start(once, "once", true),
         ...yield* start(plain, "plain", false)
       ]
-      const until = (condition: () => boolean): Effect.Effect<void> =>
-        Effect.suspend(() => condition() ? Effect.void : Effect.andThen(Effect.sleep(2), until(condition)))
-
       for (let round = 0; round < kills; round++) {
         const [onceGoal, plainGoal] = [
           once.acknowledged + (yield* Random.nextIntBetween(5, 40)),
           plain.acknowledged + (yield* Random.nextIntBetween(5, 40))
         ]
-        yield* until(() => once.acknowledged >= onceGoal && plain.acknowledged >= plainGoal)
+        yield* eventually(
+          "writes of both clients",
+          () => once.acknowledged >= onceGoal && plain.acknowledged >= plainGoal
+        )
         const leader = yield* cluster.leader
         yield* leader.stop("SIGKILL")
         yield* leader.start
@@ -95,9 +97,9 @@ it.live(`${clients} clients count exactly through ${kills} leader kills`, () =>
         const seen = yield* Effect.provide(alone, FlareDb.layerClient({ endpoints: [endpoint] }))
         assert.strictEqual(Option.map(seen, ({ text }) => Number(text)).pipe(Option.getOrNull), onceCount)
       }
-      process.stdout.write(
-        `FIGURE increments through ${kills} leader kills: with sessions ${onceCount} of ${once.calls} calls; ` +
-          `without ${plainCount}, ${plain.acknowledged} acknowledged and ${plain.indeterminate} indeterminate\n`
+      figure(
+        `increments through ${kills} leader kills: with sessions ${onceCount} of ${once.calls} calls; ` +
+          `without ${plainCount}, ${plain.acknowledged} acknowledged and ${plain.indeterminate} indeterminate`
       )
     }).pipe(Random.withSeed("sessions"))
     yield* Effect.provide(check, Cluster.client(cluster))

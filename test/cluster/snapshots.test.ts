@@ -13,7 +13,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import type { ClusterNode } from "./Cluster.ts"
 import * as Cluster from "./Cluster.ts"
-import { report } from "./Figures.ts"
+import { figure, report } from "./Figures.ts"
 
 /** Large enough for a transfer that can be met in the middle: 24 MiB, and the history of that. */
 const largeValues = 1_024
@@ -27,7 +27,7 @@ const reportOf = (all: ReadonlyArray<NodeReport>, { id }: ClusterNode): NodeRepo
 /** What every node has at one moment of the log. */
 const hashes = (cluster: Cluster.Cluster) =>
   Effect.flatMap(Backups, (backups) => backups.hashes()).pipe(
-    Effect.provide(backupsLayer({ endpoints: cluster.endpoints, requestTimeoutMs: 20_000 }))
+    Effect.provide(backupsLayer({ endpoints: cluster.endpoints, requestTimeoutMs: 60_000 }))
   )
 
 const diskBytes = (folder: string): number => {
@@ -153,10 +153,10 @@ it.live("followers that come too late for the log get the state, whatever is kil
       for (const { firstIndex, lastIndex } of yield* cluster.until((all) => all.length === 3)) {
         assert.isBelow(lastIndex - firstIndex, 5_000)
       }
-      process.stdout.write(
-        `FIGURE MiB on disk per node after ${(3 * largeValues * valueBytes) / 2 ** 20} MiB of writes: ${
+      figure(
+        `MiB on disk per node after ${(3 * largeValues * valueBytes) / 2 ** 20} MiB of writes: ${
           cluster.nodes.map(({ dataDir }) => (diskBytes(dataDir) / 2 ** 20).toFixed(0)).join(", ")
-        }\n`
+        }`
       )
-    }).pipe(Effect.provide(Cluster.client(cluster, 20_000)))
+    }).pipe(Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))

@@ -5,11 +5,12 @@ import { inflict } from "../chaos/Faults.ts"
 import { run } from "../chaos/Run.ts"
 
 const tell = async (fault: FaultName) => {
+  const notes: Array<string> = []
   const { lines, logs, problems, writes } = await run({
     seed: 1,
     name: fault,
     command: `npm run test:chaos -- --times 1 --faults ${fault}`,
-    note: (line) => process.stdout.write(`${line}\n`),
+    note: (line) => notes.push(line),
     clients: 2,
     fibers: 4,
     stale: false,
@@ -20,7 +21,7 @@ const tell = async (fault: FaultName) => {
       await nextAnswer(`after ${fault} was over`)
     }
   })
-  if (problems.length > 0) process.stderr.write([...logs, ...lines, ""].join("\n"))
+  if (problems.length > 0) process.stderr.write([...notes, ...logs, ...lines, ""].join("\n"))
   assert.deepStrictEqual(problems, [])
   assert.isAbove(writes, 0)
 }

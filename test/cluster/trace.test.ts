@@ -4,6 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as Cluster from "./Cluster.ts"
+import { figure } from "./Figures.ts"
 import { launcher, run } from "./Flaredb.ts"
 
 const traceOf = (dataDir: string) => `${dataDir}.trace`
@@ -44,5 +45,5 @@ it.live("a trace of a killed leader and its followers replays without a differen
       assert.strictEqual(mode & 0o077, 0, "nobody else may read the commands")
     }
     assert.strictEqual(starts, 4)
-    process.stdout.write(`FIGURE ${steps} steps of three nodes and a killed leader replayed without a difference\n`)
+    figure(`${steps} steps of three nodes and a killed leader replayed without a difference`)
   }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))

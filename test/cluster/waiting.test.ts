@@ -4,11 +4,9 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { run } from "./Flaredb.ts"
-
-const until = (holds: () => boolean): Effect.Effect<void> =>
-  Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Effect.sleep(10), until(holds)))
 
 const page = (address: { readonly host: string; readonly httpPort: number }, path: string) =>
   Effect.promise(async () => {
@@ -35,7 +33,9 @@ it.live("two of three new nodes say everywhere that they wait for the third, and
     yield* heard
 
     // The log, without being asked.
-    for (const node of [one, two]) yield* until(() => node.log.some((line) => says.test(line)))
+    for (const node of [one, two]) {
+      yield* eventually("a log line of whom it waits for", () => node.log.some((line) => says.test(line)))
+    }
     // Probes, people and machines that look at a node.
     const ready = yield* page(one.address, "/readyz")
     assert.strictEqual(ready.status, 503)
@@ -67,7 +67,9 @@ it.live("two of three new nodes say everywhere that they wait for the third, and
       assert.lengthOf(yield* all, 3)
     })
     yield* Effect.provide(begun, Cluster.client(cluster))
-    for (const node of [one, two]) yield* until(() => node.log.some((line) => line.includes("waits no longer")))
+    for (const node of [one, two]) {
+      yield* eventually("the line of the end", () => node.log.some((line) => line.includes("waits no longer")))
+    }
     assert.strictEqual((yield* page(one.address, "/readyz")).status, 200)
     assert.match((yield* page(one.address, "/metrics")).text, /flaredb_node_waiting\{for="nodes"\} 0/)
 
@@ -79,6 +81,6 @@ it.live("two of three new nodes say everywhere that they wait for the third, and
       cluster.until((reports) => reports.some((report) => lone.test(report.waiting ?? ""))),
       Cluster.client(cluster)
     )
-    yield* until(() => one.log.some((line) => lone.test(line)))
+    yield* eventually("a log line of whom it waits for", () => one.log.some((line) => lone.test(line)))
     assert.match((yield* page(one.address, "/readyz")).text, lone)
   }).pipe(Effect.provide(NodeServices.layer)))

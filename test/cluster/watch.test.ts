@@ -5,11 +5,12 @@ import { Effect, Fiber, Random, Stream } from "effect"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import type { Changes } from "../../src/client/Watch.ts"
 import { Watch } from "../../src/client/Watch.ts"
+import { eventually } from "../Eventually.ts"
 import type { ClusterNode } from "./Cluster.ts"
 import * as Cluster from "./Cluster.ts"
-import { report } from "./Figures.ts"
+import { figure, report } from "./Figures.ts"
 
-const kills = 20
+const kills = 8
 const writers = 4
 
 /** What a watch has told, and when it told the last. */
@@ -76,12 +77,10 @@ it.live(`a watch tells of every revision once and in order while ${kills} leader
         Array.from({ length: writers }, (_, i) => `writer-${i}`),
         (key) => Effect.forkChild(writer(key))
       )
-      const until = (condition: () => boolean): Effect.Effect<void> =>
-        Effect.suspend(() => condition() ? Effect.void : Effect.andThen(Effect.sleep(2), until(condition)))
       /** Until a good many writes more are told of. */
       const more = Effect.flatMap(Random.nextIntBetween(20, 100), (count) => {
         const goal = all.last + count
-        return until(() => all.last >= goal)
+        return eventually(`the watch is told of revision ${goal}`, () => all.last >= goal)
       })
       /** Ends a node and starts it again, while the others go on and the watch with them. */
       const bounce = Effect.fnUntraced(function*(node: ClusterNode, signal: "SIGKILL" | "SIGTERM") {
@@ -101,7 +100,7 @@ it.live(`a watch tells of every revision once and in order while ${kills} leader
       yield* Effect.forEach(writing, Fiber.interrupt)
       // Behind whatever the writers have left under way.
       const { revision } = yield* kv.put("writer-0", "end")
-      yield* until(() => all.last >= revision && one.last >= revision)
+      yield* eventually("both watches are told of the end", () => all.last >= revision && one.last >= revision)
       yield* Effect.forEach([watching, watchingOne], Fiber.interrupt)
 
       assert.deepStrictEqual(
@@ -111,7 +110,7 @@ it.live(`a watch tells of every revision once and in order while ${kills} leader
       const told = new Set(all.lines)
       assert.deepStrictEqual(acknowledged.filter((line) => !told.has(line)), [])
       assert.deepStrictEqual(one.lines, all.lines.filter((line) => line.includes(" writer-0=")))
-      process.stdout.write(`FIGURE revisions watched across ${kills} leader kills: ${all.last}\n`)
+      figure(`revisions watched across ${kills} leader kills: ${all.last}`)
       report("pause of a watch when the leader is killed", pauses)
     }).pipe(Random.withSeed("watch"))
     yield* Effect.provide(check, Cluster.client(cluster))

@@ -15,7 +15,7 @@ import { waitingOf } from "../../src/node/Waiting.ts"
 import * as HttpServer from "../../src/ops/HttpServer.ts"
 import { StatusSections } from "../../src/ops/StatusSections.ts"
 import { ListenError } from "../../src/rpc/Listening.ts"
-import { eventually } from "../../src/testing/Checks.ts"
+import { eventually } from "../Eventually.ts"
 import { version } from "../../src/Version.ts"
 
 interface Answer {

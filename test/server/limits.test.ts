@@ -1,6 +1,6 @@
 /** The limits of a port, over real sockets: who is closed, who is not, and what the log says of it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, References, Schedule, Schema } from "effect"
+import { Context, Effect, Layer, Logger, References, Schema } from "effect"
 import { RpcSerialization } from "effect/rpc"
 import type { Socket } from "node:net"
 import { connect } from "node:net"
@@ -13,6 +13,7 @@ import { defaultLimits } from "../../src/FlareDbConfig.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { linesPerWindow } from "../../src/rpc/Offences.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
+import { eventually } from "../Eventually.ts"
 
 const host = "127.0.0.1"
 
@@ -65,7 +66,7 @@ const stranger = (port: number, bytes?: Uint8Array): Effect.Effect<Stranger, Err
     const own: Stranger = {
       socket,
       isClosed: false,
-      closed: Effect.suspend(() => until(() => own.isClosed))
+      closed: eventually("the port closes the connection", () => own.isClosed)
     }
     socket.on("error", () => undefined)
     socket.on("close", () => {
@@ -77,14 +78,6 @@ const stranger = (port: number, bytes?: Uint8Array): Effect.Effect<Stranger, Err
     })
     socket.resume()
   })
-
-const until = (condition: () => boolean): Effect.Effect<void> =>
-  Effect.sync(condition).pipe(
-    Effect.repeat({ schedule: Schedule.spaced(5), until: (is) => is }),
-    Effect.timeout("10 seconds"),
-    Effect.orDie,
-    Effect.asVoid
-  )
 
 const serialization = Effect.runSync(
   Effect.provide(RpcSerialization.RpcSerialization, RpcSerialization.layerSchemaBinary())
@@ -129,7 +122,7 @@ describe("a port", () => {
       const drip = setInterval(() => slow.socket.write(Uint8Array.of(1)), 20)
       yield* Effect.all([silent.closed, slow.closed])
       clearInterval(drip)
-      yield* until(() => offences("no-handshake").length === 2)
+      yield* eventually("two lines of connections without a Hello", () => offences("no-handshake").length === 2)
       const [line] = offences("no-handshake")
       assert.match(line?.text ?? "", /^client port: closed a connection: no Hello within maxHandshakeMs \(300\)/)
       assert.deepInclude(line?.fields, { port: "client" })
@@ -138,8 +131,8 @@ describe("a port", () => {
 
   it.live("leaves a client alone that speaks now and then", () =>
     Effect.gen(function*() {
-      const { lines, port } = yield* serve({ maxHandshakeMs: 300, maxFrameMs: 300 })
-      yield* use(port, Effect.andThen(put, Effect.andThen(Effect.sleep(900), put)))
+      const { lines, port } = yield* serve({ maxHandshakeMs: 1_500, maxFrameMs: 1_500 })
+      yield* use(port, Effect.andThen(put, Effect.andThen(Effect.sleep(2_000), put)))
       assert.deepStrictEqual(lines, [])
     }))
 
@@ -148,7 +141,7 @@ describe("a port", () => {
       const { offences, port } = yield* serve({})
       const large = yield* stranger(port, Uint8Array.from(length(2 ** 32)))
       yield* large.closed
-      yield* until(() => offences("oversized-frame").length === 1)
+      yield* eventually("a line of the frame", () => offences("oversized-frame").length === 1)
       assert.match(offences("oversized-frame")[0]?.text ?? "", /frames here have at most \d+/)
     }))
 
@@ -161,7 +154,7 @@ describe("a port", () => {
       const second = yield* stranger(port, half)
       yield* first.closed
       assert.isFalse(second.isClosed)
-      yield* until(() => offences("unfinished-frames").length === 1)
+      yield* eventually("a line of the unfinished call", () => offences("unfinished-frames").length === 1)
       second.socket.destroy()
     }))
 
@@ -181,7 +174,7 @@ describe("a port", () => {
       )
       // Its place is free again.
       yield* use(port, put)
-      yield* until(() => strangers.filter(({ isClosed }) => isClosed).length > 100)
+      yield* eventually("most strangers are closed", () => strangers.filter(({ isClosed }) => isClosed).length > 100)
       assert.isAtMost(offences("too-many-connections").length, linesPerWindow)
       for (const { socket } of strangers) socket.destroy()
     }))

@@ -9,6 +9,7 @@ import { LogStore } from "../../src/storage/LogStore.ts"
 import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { eventually } from "../Eventually.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
 const tables = (path: string) => readdirSync(path).filter((name) => name.endsWith(".sst"))
@@ -37,9 +38,8 @@ const append = (from: number, through: number) =>
 const compact = (through: number) => LogStore.use((log) => log.compact({ index: LogIndex(through), term: Term(1) }))
 
 /** Waits until the room of these tables was given back. */
-const gone = Effect.fnUntraced(function*(path: string, removed: ReadonlyArray<string>) {
-  while (tables(path).some((name) => removed.includes(name))) yield* Effect.sleep(5)
-})
+const gone = (path: string, removed: ReadonlyArray<string>) =>
+  eventually(`${removed.join()} are gone`, () => !tables(path).some((name) => removed.includes(name)))
 
 const holds = (from: number, through: number) =>
   LogStore.use((log) =>
@@ -74,7 +74,7 @@ describe("a compaction of the log", () => {
             })
           )
         }),
-      20_000
+      60_000
     )
   }
 
@@ -96,14 +96,14 @@ describe("a compaction of the log", () => {
           const appending = yield* Effect.forkChild(Effect.forever(appendOne))
           yield* compact(300)
           const meanwhile = written.through
-          while (written.through < meanwhile + 10) yield* Effect.sleep(1)
+          yield* eventually("ten entries more", () => written.through >= meanwhile + 10)
           yield* Fiber.interrupt(appending)
           yield* gone(path, removed)
           assert.include(tables(path), kept)
           yield* holds(301, meanwhile + 10)
         })
       )
-    }), 20_000)
+    }), 60_000)
 
   it.live("does not write again what comes after a start", () =>
     Effect.gen(function*() {
@@ -128,7 +128,7 @@ describe("a compaction of the log", () => {
           yield* holds(601, 900)
         })
       )
-    }), 20_000)
+    }), 60_000)
 
   it.live("that a crash cut short is finished by the next start", () =>
     Effect.gen(function*() {
@@ -165,11 +165,11 @@ describe("the write-ahead log", () => {
         for (let index = 1; index <= 40; index++) {
           yield* log.append([writeOf([sampleEntry(index, 1, "x".repeat(mebi))])])
         }
-        while (walBytes() > 8 * mebi) yield* Effect.sleep(5)
+        yield* eventually("at most 8 MiB of write-ahead logs", () => walBytes() <= 8 * mebi)
       }).pipe(
         Effect.provide(
           RocksStorage.layer({ path, clusterId: "orders", nodeId: 1, voters: [1, 2, 3], writeBufferBytes: mebi })
         )
       )
-    }), 20_000)
+    }), 60_000)
 })

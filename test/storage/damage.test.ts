@@ -16,6 +16,7 @@ import { EntriesReadAtStart } from "../../src/storage/RecoveredLog.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { figure } from "../cluster/Figures.ts"
 import { copyCrashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
@@ -189,7 +190,7 @@ describe("a damaged data directory is refused, or recovered whole", () => {
             }
           }
         }
-        process.stdout.write(`FIGURE ${kind}: ${JSON.stringify(outcomes)}\n`)
+        figure(`${kind}: ${JSON.stringify(outcomes)}`)
       }), 60_000)
   }
 })

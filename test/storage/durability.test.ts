@@ -211,7 +211,7 @@ describe("the start of a node", () => {
           assert.strictEqual((yield* LogStore).recovered.lastIndex, length === after ? 3 : 1, `torn at ${length}`)
         }).pipe(Effect.provide(storage(torn)))
       }
-    }), 30_000)
+    }), 60_000)
 })
 
 describe("a failed sync", () => {

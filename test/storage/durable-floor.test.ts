@@ -11,6 +11,7 @@ import * as RocksLogStore from "../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { StorageIoError } from "../../src/storage/StorageError.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
+import { eventually } from "../Eventually.ts"
 import { copyCrashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
@@ -51,7 +52,7 @@ it.live("is lowered only once a raise that was under way has ended", () =>
     yield* Effect.gen(function*() {
       const log = yield* LogStore
       // The one that is held is to speak of the three entries, and not the start's.
-      while ((yield* readFloor(path)) === undefined) yield* Effect.sleep(5)
+      yield* eventually("a durable floor", Effect.map(readFloor(path), (floor) => floor !== undefined))
       holds = true
       yield* log.append([writeOf(sampleEntries(1, 3, 1))])
       yield* Deferred.await(raising)
@@ -81,7 +82,7 @@ it.live("is not raised to a tail that was being removed when the node was asked 
     yield* Effect.gen(function*() {
       const log = yield* LogStore
       yield* log.append([writeOf(sampleEntries(1, 3, 1))])
-      while ((yield* floorAt(path)) < 3) yield* Effect.sleep(5)
+      yield* eventually("the floor is at 3", Effect.map(floorAt(path), (floor) => floor >= 3))
       lowering = true
       const removing = yield* Effect.forkChild(log.append([conflicting]), { startImmediately: true })
       // From here on the log itself is being written, which takes longer than asking the fiber to end.
@@ -113,7 +114,7 @@ it.live("is not raised to a tail whose removal was written and could not be sync
     yield* Effect.gen(function*() {
       const log = yield* LogStore
       yield* log.append([writeOf(sampleEntries(1, 3, 1))])
-      while ((yield* floorAt(path)) < 3) yield* Effect.sleep(5)
+      yield* eventually("the floor is at 3", Effect.map(floorAt(path), (floor) => floor >= 3))
       fails = true
       assert.strictEqual(yield* Effect.flip(log.append([conflicting])), failure)
     }).pipe(Effect.provide(Layer.fresh(layer)))

@@ -4,10 +4,19 @@ import { mkdtempSync, rmSync } from "node:fs"
 import type * as Files from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
-import { afterEach, assert, beforeEach, it, vi } from "vitest"
+import { afterAll, afterEach, assert, beforeEach, it, vi } from "vitest"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
 
-const calls = vi.hoisted(() => ({ made: [] as Array<string>, failing: undefined as string | undefined }))
+const calls = vi.hoisted(() => {
+  // Files of one worker share modules: those under test are loaded again, over the file system below.
+  vi.resetModules()
+  return { made: [] as Array<string>, failing: undefined as string | undefined }
+})
+
+afterAll(() => {
+  vi.doUnmock("node:fs/promises")
+  vi.resetModules()
+})
 
 vi.mock("node:fs/promises", async (original) => {
   const real = await original<typeof Files>()

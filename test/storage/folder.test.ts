@@ -3,10 +3,19 @@ import type * as Fs from "node:fs"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
-import { afterEach, assert, beforeEach, it, vi } from "vitest"
+import { afterAll, afterEach, assert, beforeEach, it, vi } from "vitest"
 
 /** Folders that were opened, by descriptor, and those that were synced, in order. */
-const calls = vi.hoisted(() => ({ opened: new Map<number, string>(), synced: [] as Array<string> }))
+const calls = vi.hoisted(() => {
+  // Files of one worker share modules: those under test are loaded again, over the file system below.
+  vi.resetModules()
+  return { opened: new Map<number, string>(), synced: [] as Array<string> }
+})
+
+afterAll(() => {
+  vi.doUnmock("node:fs")
+  vi.resetModules()
+})
 
 vi.mock("node:fs", async (original) => {
   const real = await original<typeof Fs>()

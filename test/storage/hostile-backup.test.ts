@@ -355,7 +355,7 @@ it.effect(
       }
       assert.isAbove(started, 10)
     }),
-  20_000
+  60_000
 )
 
 it.effect("a good backup is restored whatever is in it", () =>

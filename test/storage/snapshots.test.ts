@@ -1,6 +1,6 @@
 /** A snapshot that is installed and a log that is compacted on a real disk: what a crash leaves, and what the disk gets back. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, Layer } from "effect"
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { LogPoint } from "../../src/raft/Types.ts"
@@ -15,6 +15,7 @@ import { StateStore } from "../../src/storage/StateStore.ts"
 import type { OpenError } from "../../src/storage/StorageError.ts"
 import { sampleEntries, sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
 import { put } from "../../src/testing/StateStoreSuite.ts"
+import { eventually } from "../Eventually.ts"
 import { crashImage } from "./CrashImage.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
@@ -35,13 +36,7 @@ const bytesIn = (path: string): number =>
 
 /** Waits until the directory has at most so many bytes. */
 const untilAtMost = (path: string, bytes: number) =>
-  Effect.suspend(() => Effect.succeed(bytesIn(path))).pipe(
-    Effect.repeat({ schedule: Schedule.spaced(50), until: (size) => size <= bytes }),
-    Effect.timeoutOrElse({
-      duration: "15 seconds",
-      orElse: () => Effect.fail(new Error(`the directory has ${bytesIn(path)} bytes, not ${bytes}`))
-    })
-  )
+  eventually(`at most ${bytes} bytes in the directory`, () => bytesIn(path) <= bytes)
 
 /** Starts on a disk and says what is there. */
 const found = <E extends OpenError>(layer: Layer.Layer<LogStore | StateStore, E>) =>
@@ -179,7 +174,7 @@ describe("a crash between one snapshot and the next", () => {
       for (const [, found] of kept.filter(([name]) => name.startsWith("second begun"))) {
         assert.include(["first (gone)", "first (2: 2)"], found)
       }
-    }), 30_000)
+    }), 60_000)
 
   it.live("discards a state that was whole and not named yet, and keeps the one in use", () =>
     Effect.gen(function*() {
@@ -246,7 +241,7 @@ describe("the disk", () => {
         assert.lengthOf(yield* log.read(LogIndex(39), LogIndex(40), Number.MAX_SAFE_INTEGER), 2)
       }).pipe(Effect.provide(storage(path)))
       assert.strictEqual((yield* found(storage(path))).log, "38@1..40")
-    }), 30_000)
+    }), 60_000)
 
   it.live(
     "gets back the state that a snapshot replaced when the next one begins, and no more than one is kept",
@@ -274,6 +269,6 @@ describe("the disk", () => {
           assert.lengthOf(yield* state.scan({ ...everything, keysOnly: true }), 1)
         }).pipe(Effect.provide(storage(path)))
       }),
-    30_000
+    60_000
   )
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, Queue, References, Schedule, Schema } from "effect"
+import { Context, Effect, Layer, Logger, Queue, References, Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { connect as connectSocket } from "node:net"
 import { encodeMessages } from "../../src/codec/MessageBatch.ts"
@@ -11,6 +11,7 @@ import type { LinkLimits } from "../../src/transport/PeerLink.ts"
 import { PeerRefused, PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 import * as RpcTransport from "../../src/transport/RpcTransport.ts"
+import { eventually } from "../Eventually.ts"
 import { otherCluster, someCluster } from "../client/Identities.ts"
 import { freePorts } from "../cluster/FreePorts.ts"
 
@@ -60,7 +61,7 @@ const raw = (port: number, bytes: Uint8Array): Effect.Effect<void> =>
     socket.on("error", () => undefined)
     socket.once("close", () => resume(Effect.void))
     return Effect.sync(() => socket.destroy())
-  }).pipe(Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.die(new Error("it stayed open")) }))
+  })
 
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 
@@ -169,10 +170,13 @@ describe("a connection from somebody else is refused", () => {
       first.transport.identifyUnsafe(someCluster)
       second.transport.identifyUnsafe(otherCluster)
       const refused = (transport: PeerTransport["Service"]) =>
-        Effect.repeat(transport.health, {
-          schedule: Schedule.spaced(5),
-          until: ([link]) => link?.connected === false && link.lastError?.includes("cluster-identity") === true
-        })
+        eventually(
+          "the link is refused",
+          Effect.map(
+            transport.health,
+            ([link]) => link?.connected === false && link.lastError?.includes("cluster-identity") === true
+          )
+        )
       yield* refused(first.transport)
       yield* refused(second.transport)
     }).pipe(quietly))
@@ -236,18 +240,16 @@ describe("a node that is told the wrong address", () => {
         peers: [{ id: two, host, port }],
         limits: { reconnectMs: 5 }
       })
-      const [link] = yield* transport.health.pipe(
-        Effect.repeat({ schedule: Schedule.spaced(5), until: (links) => links[0]?.lastError !== undefined }),
-        Effect.timeout("5 seconds")
+      yield* eventually(
+        "the link has an error",
+        Effect.map(transport.health, (links) => links[0]?.lastError !== undefined)
       )
+      const [link] = yield* transport.health
       assert.include(link?.lastError ?? "", "cluster-id")
       assert.isFalse(link?.connected)
       // Several attempts later, as many as the other side tells of, there is still one line about it here.
       const refusals = () => lines.filter((line) => line.includes("refused a connection")).length
-      yield* Effect.sync(refusals).pipe(
-        Effect.repeat({ schedule: Schedule.spaced(5), until: (count) => count >= linesPerWindow }),
-        Effect.timeout("5 seconds")
-      )
+      yield* eventually("the other side has told of several attempts", () => refusals() >= linesPerWindow)
       assert.lengthOf(lines.filter((line) => line.includes("peer 2 is not reachable")), 1)
     }).pipe(gatheringLogs(lines))
   })

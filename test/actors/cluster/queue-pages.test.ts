@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HeldShards, makeEncodedMessageStorage } from "../../../src/actors/index.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
-import { eventually } from "../../../src/testing/Checks.ts"
+import { eventually } from "../../Eventually.ts"
 import { memory } from "../Stores.ts"
 
 const shards: [string, ...Array<string>] = ["default:1", "default:2", "default:3"]
@@ -69,16 +69,16 @@ it.live("a backlog larger than the mirror is worked off, each message once, with
             yield* finish(found)
           }
         })
-      yield* eventually("all that is due is read", Effect.map(workOff(1_000), (size) => size === 1_189), 60_000)
+      yield* eventually("all that is due is read", Effect.map(workOff(1_000), (size) => size === 1_189))
       assert.isBelow(most, 600, "messages of a window")
-      yield* eventually("what is due later is read then", Effect.map(workOff(5_000), (size) => size === 1_201), 60_000)
+      yield* eventually("what is due later is read then", Effect.map(workOff(5_000), (size) => size === 1_201))
       yield* finish([1])
       assert.strictEqual((yield* kv.scan("fx/c/default/Q/")).entries.length, 0)
 
       // What comes now is told of.
-      yield* eventually("nothing is left to read", Effect.map(read(10), (found) => found.length === 0), 60_000)
+      yield* eventually("nothing is left to read", Effect.map(read(10), (found) => found.length === 0))
       yield* send(2_000)
       yield* work.next
-      yield* eventually("the new message", Effect.map(read(10), (found) => found.includes(2_000)), 60_000)
+      yield* eventually("the new message", Effect.map(read(10), (found) => found.includes(2_000)))
     }).pipe(Effect.provide(Layer.merge(services, HeldShards.layer)))
   })))

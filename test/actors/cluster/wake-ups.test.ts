@@ -24,7 +24,7 @@ import {
 } from "../../../src/actors/index.ts"
 import { ReplyWork } from "../../../src/actors/cluster/ReplyWork.ts"
 import * as Membership from "../../../src/actors/cluster/Membership.ts"
-import { eventually } from "../../../src/testing/Checks.ts"
+import { eventually } from "../../Eventually.ts"
 import { Add, Counter } from "../Counter.ts"
 import type { Services } from "../Stores.ts"
 import { memory } from "../Stores.ts"
@@ -80,7 +80,7 @@ it.live("a caller is woken by the replies of a runner that it does not reach", (
       const listed = yield* Effect.forkChild(Stream.runCollect(client("c").List(new Add({ id: "1" }))), {
         startImmediately: true
       })
-      yield* eventually("all requests are saved", Effect.map(read, (size) => size === 3), 30_000)
+      yield* eventually("all requests are saved", Effect.map(read, (size) => size === 3))
 
       yield* exit("Add b", "-901", "from b")
       assert.strictEqual(yield* Fiber.join(sent[1] as Fiber.Fiber<string>), "from b")
@@ -97,8 +97,7 @@ it.live("a caller is woken by the replies of a runner that it does not reach", (
         Effect.map(
           encoded.unprocessedMessages(shards, Date.now()),
           (found) => found.some(({ envelope }) => envelope._tag === "AckChunk")
-        ),
-        30_000
+        )
       )
       yield* exit("List c", "-903", null)
       assert.deepStrictEqual(yield* Fiber.join(listed), [1, 2])

@@ -4,7 +4,7 @@ import { Cron, Effect, Exit, Layer, Schema, Stream } from "effect"
 import { ClusterCron, ClusterWorkflowEngine } from "effect/cluster"
 import { Activity, DurableClock, DurableDeferred, Workflow } from "effect/workflow"
 import { NoSuchWorkflow, Overview, WorkflowFinished } from "../../../src/actors/index.ts"
-import { eventually } from "../../../src/testing/Checks.ts"
+import { eventually } from "../../Eventually.ts"
 import { layerRunner } from "./Runner.ts"
 
 const Order = Workflow.make("Order", {

@@ -9,6 +9,7 @@ import * as Bank from "../../../examples/actors/Bank.ts"
 import * as Mails from "../../../examples/actors/Mails.ts"
 import * as Nightly from "../../../examples/actors/Nightly.ts"
 import * as Orders from "../../../examples/actors/Orders.ts"
+import { eventually } from "../../Eventually.ts"
 
 /** A shop that writes down each call once for an order, and what it takes until it is given back. */
 const shopOf = (goods: Map<string, number>, ledger: Array<string>) => {
@@ -54,9 +55,6 @@ const dyingAfterWrites = (...deadly: ReadonlyArray<number>) =>
       } satisfies KeyValueStore.KeyValueStore
     })
   )
-
-const until = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(holds, { until: (held) => held ? Effect.succeed(true) : Effect.as(Effect.sleep("20 millis"), false) })
 
 /** Runs the examples: each test has the back end for itself, made by the layer afresh. */
 export const suite = <E>(name: string, backEnd: Layer.Layer<ActorServices, E>, timeoutMs = 20_000): void => {
@@ -165,7 +163,7 @@ export const suite = <E>(name: string, backEnd: Layer.Layer<ActorServices, E>, t
             attempts: 3
           })
           assert.strictEqual(attempts, 3)
-          yield* until(Effect.sync(() => sent.length >= 3))
+          yield* eventually("three mails are sent", () => sent.length >= 3)
           assert.deepStrictEqual([...sent].sort(), ["welcome ada", "welcome alan", "welcome grace"])
           yield* Fiber.interrupt(workers)
         }).pipe(on),
@@ -174,7 +172,7 @@ export const suite = <E>(name: string, backEnd: Layer.Layer<ActorServices, E>, t
 
     it.live("nightly: the report is written at each of its times, and none is left out", () =>
       Effect.gen(function*() {
-        yield* until(Effect.map(Nightly.written, (times) => times.length >= 3))
+        yield* eventually("three reports", Effect.map(Nightly.written, (times) => times.length >= 3))
         const times = (yield* Nightly.written).map(Date.parse)
         for (const [i, time] of times.entries()) assert.strictEqual(time, (times[0] as number) + i * 1_000)
       }).pipe(Effect.provide(Nightly.reports("* * * * * *")), on), timeoutMs)

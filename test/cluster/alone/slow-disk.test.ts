@@ -5,10 +5,10 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { KeyValue } from "../../src/client/KeyValue.ts"
-import * as Cluster from "./Cluster.ts"
-import { report } from "./Figures.ts"
-import { slowDisk, slowDiskMissing, slowDown, slowLog } from "./SlowDisk.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import * as Cluster from "../Cluster.ts"
+import { figure, report } from "../Figures.ts"
+import { slowDisk, slowDiskMissing, slowDown, slowLog } from "../SlowDisk.ts"
 
 const missing = slowDiskMissing()
 if (missing !== undefined) console.warn(`slow-disk.test.ts is skipped: ${missing}`)
@@ -92,7 +92,7 @@ describe.skipIf(missing !== undefined)("slow disks", () => {
           between(settledAtMs, settledAtMs + 3_000)
         )
         report("the same, in the first 5 s", between(slowedAtMs, settledAtMs))
-        process.stdout.write(`FIGURE p50 with a slow leader to p50 before: ${(settled.p50 / healthy.p50).toFixed(1)}\n`)
+        figure(`p50 with a slow leader to p50 before: ${(settled.p50 / healthy.p50).toFixed(1)}`)
         yield* Effect.forEach(writing, Fiber.interrupt)
         const reports = yield* cluster.until((all) => all.length === 3)
         assert.deepStrictEqual(

@@ -8,17 +8,19 @@ import { Effect, Fiber, Schedule } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import { connect } from "node:net"
-import { clientProtocolVersion } from "../../src/client/ClientRpcs.ts"
-import { KeyValue } from "../../src/client/KeyValue.ts"
-import { encodeBatch } from "../../src/codec/Batch.ts"
-import { encodeMessages } from "../../src/codec/MessageBatch.ts"
-import type { Message } from "../../src/raft/Message.ts"
-import type { LogIndex, NodeId } from "../../src/raft/Types.ts"
-import { Term } from "../../src/raft/Types.ts"
-import { linesPerWindow } from "../../src/rpc/Offences.ts"
-import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
-import { clientCall, frame, peerCall, request } from "../wire/Frames.ts"
-import * as Cluster from "./Cluster.ts"
+import { clientProtocolVersion } from "../../../src/client/ClientRpcs.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import { encodeBatch } from "../../../src/codec/Batch.ts"
+import { encodeMessages } from "../../../src/codec/MessageBatch.ts"
+import type { Message } from "../../../src/raft/Message.ts"
+import type { LogIndex, NodeId } from "../../../src/raft/Types.ts"
+import { Term } from "../../../src/raft/Types.ts"
+import { linesPerWindow } from "../../../src/rpc/Offences.ts"
+import { protocolVersion } from "../../../src/transport/PeerRpcs.ts"
+import { eventually } from "../../Eventually.ts"
+import { clientCall, frame, peerCall, request } from "../../wire/Frames.ts"
+import * as Cluster from "../Cluster.ts"
+import { figure } from "../Figures.ts"
 
 /** Bytes of memory that a node under attack may have more than before. */
 const maxGrowthBytes = 256 * 1024 * 1024
@@ -164,12 +166,6 @@ const residentBytes = (pid: number): number =>
 
 const descriptors = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
 
-const until = (condition: () => boolean) =>
-  Effect.sync(condition).pipe(
-    Effect.repeat({ schedule: Schedule.spaced(20), until: (is) => is }),
-    Effect.timeout("20 seconds")
-  )
-
 interface Line {
   readonly level: string
   readonly message: unknown
@@ -230,7 +226,7 @@ it.live("every port withstands what strangers send, while a client writes", () =
           for (const socket of slow) socket.write(Uint8Array.of(0xff, 0x10))
           const drip = setInterval(() => slow.forEach((socket) => socket.write(Uint8Array.of(0x41))), 100)
           yield* Effect.ensuring(
-            until(() => sockets.every((socket) => socket.destroyed)),
+            eventually("all idle connections are closed", () => sockets.every((socket) => socket.destroyed)),
             Effect.sync(() => {
               clearInterval(drip)
               for (const socket of sockets) socket.destroy()
@@ -243,7 +239,7 @@ it.live("every port withstands what strangers send, while a client writes", () =
       yield* Effect.raceFirst(Effect.andThen(attack, idle), Fiber.join(work))
       const written = writes
       // What was attacked goes on as before.
-      yield* Effect.raceFirst(until(() => writes > written + 20), Fiber.join(work))
+      yield* Effect.raceFirst(eventually("twenty writes more", () => writes > written + 20), Fiber.join(work))
       yield* Fiber.interrupt(work)
 
       const after = yield* cluster.until((all) => all.length === 3)
@@ -252,7 +248,7 @@ it.live("every port withstands what strangers send, while a client writes", () =
         const { bytes = 0, files = 0 } = before[i] ?? {}
         assert.strictEqual(node.pid, pids[i])
         assert.isBelow((highest[i] ?? 0) - bytes, maxGrowthBytes, `memory of node ${node.id}`)
-        yield* until(() => descriptors(node.pid) <= files + 10)
+        yield* eventually("the descriptors are given back", () => descriptors(node.pid) <= files + 10)
         const lines = linesOf(node)
         // A stranger that stays under a node's id looks as a second process of that node does.
         const errors = lines.filter(({ level, message }) =>
@@ -286,7 +282,6 @@ it.live("every port withstands what strangers send, while a client writes", () =
         }
       }
       const growth = highest.map((most, i) => Math.round((most - (before[i]?.bytes ?? 0)) / 2 ** 20))
-      process.stdout.write(`FIGURE memory under attack, beyond that before: ${growth.join(", ")} MiB; writes: ${writes}
-`)
+      figure(`memory under attack, beyond that before: ${growth.join(", ")} MiB; writes: ${writes}`)
     }).pipe(Effect.provide(Cluster.client(cluster)))
   }).pipe(Effect.provide(NodeServices.layer)))

@@ -2,11 +2,11 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
-import { KeyValue } from "../../src/client/KeyValue.ts"
-import * as FlareDb from "../../src/FlareDb.ts"
-import * as Cluster from "./Cluster.ts"
-import { report } from "./Figures.ts"
+import { ClusterAdmin } from "../../../src/client/ClusterAdmin.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import * as FlareDb from "../../../src/FlareDb.ts"
+import * as Cluster from "../Cluster.ts"
+import { figure, report } from "../Figures.ts"
 
 /** How often leadership is asked to go to the node, and how long after each other, in milliseconds. */
 const requests = 50
@@ -53,7 +53,7 @@ it.live("asking again and again for a transfer to a suspended node does not stop
         `pause between two writes while a transfer to a suspended node is asked for every ${betweenMs} ms, ${requests} times`,
         pauses
       )
-      process.stdout.write(`FIGURE writes acknowledged while a transfer was asked for: ${during}\n`)
+      figure(`writes acknowledged while a transfer was asked for: ${during}`)
       assert.isBelow(max, requests * betweenMs / 2, "the pause does not grow with the requests")
       yield* cluster.until((all) => all.length === 2 && all.some(({ role }) => role === "leader"))
     }).pipe(Effect.provide(layer))

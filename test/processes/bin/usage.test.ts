@@ -338,7 +338,7 @@ describe("wrong usage", () => {
           }
         ).pipe(Effect.provide(NodeServices.layer))
       },
-      60_000
+      180_000
     )
   }
 })

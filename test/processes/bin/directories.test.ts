@@ -6,8 +6,8 @@ import { execFileSync } from "node:child_process"
 import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { freePorts } from "../cluster/FreePorts.ts"
-import { temporaryFolder } from "../storage/TemporaryFolder.ts"
+import { freePorts } from "../../cluster/FreePorts.ts"
+import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 import { startArgs, untilLine } from "./CommandLine.ts"
 
 const pipeAt = (path: string) => Effect.sync(() => execFileSync("mkfifo", [path]))
@@ -37,7 +37,7 @@ describe("a data directory", () => {
               assert.strictEqual(Number(yield* handle.exitCode), 1)
             }
           }).pipe(Effect.scoped, Effect.timeout("40 seconds")),
-        60_000
+        180_000
       )
     }
 
@@ -61,7 +61,7 @@ describe("a data directory", () => {
             yield* Effect.exit(handle.exitCode).pipe(Effect.timeout("30 seconds"))
             assert.match(lines.join("\n"), /not stopped \d+ ms after SIGTERM/)
           }).pipe(Effect.scoped),
-        60_000
+        180_000
       )
     }
 
@@ -90,7 +90,7 @@ describe("a data directory", () => {
           assert.include(warning, `chmod -R go-rwx ${dataDir}`)
           assert.match(warning, /WARN/)
         }).pipe(Effect.scoped),
-      60_000
+      180_000
     )
   })
 })

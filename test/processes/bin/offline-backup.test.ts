@@ -4,13 +4,13 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { LogIndex, Term } from "../../src/raft/Types.ts"
-import { encodeRecord, stateKeys } from "../../src/storage/Codec.ts"
-import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
-import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
-import { StateStore } from "../../src/storage/StateStore.ts"
-import { freePorts } from "../cluster/FreePorts.ts"
-import { temporaryFolder } from "../storage/TemporaryFolder.ts"
+import { LogIndex, Term } from "../../../src/raft/Types.ts"
+import { encodeRecord, stateKeys } from "../../../src/storage/Codec.ts"
+import { RocksDb } from "../../../src/storage/rocksdb/RocksDb.ts"
+import * as RocksStorage from "../../../src/storage/rocksdb/RocksStorage.ts"
+import { StateStore } from "../../../src/storage/StateStore.ts"
+import { freePorts } from "../../cluster/FreePorts.ts"
+import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 import { run, startArgs, untilLine } from "./CommandLine.ts"
 
 /** Writes a record of a stopped node. */
@@ -63,7 +63,7 @@ describe("flaredb backup --from", () => {
           assert.match((yield* put(`127.0.0.1:${ports[0]}`, "greeting", "again")).out, /revision 2/)
           yield* stop(again.handle)
         }).pipe(Effect.scoped),
-      60_000
+      180_000
     )
 
     it.effect(
@@ -93,7 +93,7 @@ describe("flaredb backup --from", () => {
           assert.deepInclude(JSON.parse(saved.out) as object, { revision: 1, replaced: true })
           assert.strictEqual((yield* run(["restore", file, "--dry-run"])).code, 0)
         }).pipe(Effect.scoped),
-      60_000
+      180_000
     )
 
     it.effect(
@@ -126,7 +126,7 @@ describe("flaredb backup --from", () => {
           assert.strictEqual(alone.code, 2)
           assert.notInclude(readdirSync(folder), "rescue")
         }).pipe(Effect.scoped),
-      60_000
+      180_000
     )
   })
 })

@@ -2,12 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
-import { repeatedName } from "../../src/bin/Json.ts"
-import { cleanEnv } from "../cluster/Flaredb.ts"
+import { repeatedName } from "../../../src/bin/Json.ts"
+import { cleanEnv } from "../../cluster/Flaredb.ts"
 
 /** Runs `flaredb` from a shell, which opens and closes descriptors. Nothing listens on port 1. */
 const shell = (args: string, input = "") => {
-  const { status, stderr } = spawnSync("sh", ["-c", `"${process.execPath}" src/bin/flaredb.ts ${args}`], {
+  const { status, stderr } = spawnSync("sh", ["-c", `"${process.execPath}" bin/flaredb.js ${args}`], {
     input,
     encoding: "utf8",
     env: { ...process.env, ...cleanEnv({ FLAREDB_ENDPOINTS: "127.0.0.1:1" }) }
@@ -30,7 +30,7 @@ describe("standard input", () => {
       assert.match(shell("put x - 0> /dev/null").err, /standard input cannot be read: EBADF/)
       // An empty value is a value.
       assert.match(shell("put x - < /dev/null").err, /no process listens there/)
-    }), 60_000)
+    }), 180_000)
 
   it.live("that names a list or a field twice is refused, instead of losing the first", () =>
     Effect.sync(() => {
@@ -42,7 +42,7 @@ describe("standard input", () => {
       assert.match(fields.err, /line 1 has "key" twice/)
       const number = shell("txn -", "{\"if\":[[\"version\",\"a\",\"<\",1]]}")
       assert.match(number.err, /if\[0\] of standard input is no list of words/)
-    }), 60_000)
+    }), 180_000)
 })
 
 describe("a name that is there twice", () => {

@@ -1,10 +1,10 @@
-/** The command line from its sources: a process for each call, as users run it, without a build before. */
+/** The command line: a process for each call, as users run it. */
 import { Deferred, Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { spawn as spawnProcess } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
 import { connect } from "node:net"
-import { cleanEnv } from "../cluster/Flaredb.ts"
+import { cleanEnv, launcher } from "../../cluster/Flaredb.ts"
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
@@ -13,8 +13,8 @@ export interface RunOptions {
 
 /** A process of the command line that goes on until the scope ends or a signal comes. */
 export const spawn = (args: ReadonlyArray<string>, { env = {}, stdin }: RunOptions = {}) =>
-  ChildProcess.make(process.execPath, ["src/bin/flaredb.ts", ...args], {
-    env: cleanEnv({ NODE_COMPILE_CACHE: "node_modules/.cache/flaredb-bin", ...env }),
+  ChildProcess.make(process.execPath, [launcher, ...args], {
+    env: cleanEnv(env),
     extendEnv: true,
     stdin: stdin === undefined ? "ignore" : Stream.succeed(stdin),
     killSignal: "SIGTERM",
@@ -39,8 +39,8 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions = {}) =>
 export const runInto = (target: "/dev/full" | "a closed pipe", args: ReadonlyArray<string>) =>
   Effect.callback<{ readonly code: number | null; readonly err: string }>((resume) => {
     const file = target === "/dev/full" ? openSync(target, "w") : undefined
-    const child = spawnProcess(process.execPath, ["src/bin/flaredb.ts", ...args], {
-      env: { ...process.env, ...cleanEnv({ NODE_COMPILE_CACHE: "node_modules/.cache/flaredb-bin" }) },
+    const child = spawnProcess(process.execPath, [launcher, ...args], {
+      env: { ...process.env, ...cleanEnv({}) },
       stdio: ["ignore", file ?? "pipe", "pipe"]
     })
     if (file !== undefined) closeSync(file)
@@ -59,8 +59,8 @@ export const runInto = (target: "/dev/full" | "a closed pipe", args: ReadonlyArr
  */
 export const runUnread = (args: ReadonlyArray<string>, clientPort: number, httpPort: number) =>
   Effect.promise(async () => {
-    const child = spawnProcess(process.execPath, ["src/bin/flaredb.ts", ...args], {
-      env: { ...process.env, ...cleanEnv({ NODE_COMPILE_CACHE: "node_modules/.cache/flaredb-bin" }) },
+    const child = spawnProcess(process.execPath, [launcher, ...args], {
+      env: { ...process.env, ...cleanEnv({}) },
       stdio: ["ignore", "pipe", "pipe"]
     })
     const ended = new Promise<number | null>((resolve) => child.once("close", resolve))

@@ -5,7 +5,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { freePorts } from "../cluster/FreePorts.ts"
+import { freePorts } from "../../cluster/FreePorts.ts"
 import { run } from "./CommandLine.ts"
 import { verbs } from "./Verbs.ts"
 

@@ -6,11 +6,11 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
 import { readFileSync } from "node:fs"
-import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
-import { KeyValue } from "../../src/client/KeyValue.ts"
-import { Op } from "../../src/client/Txn.ts"
-import * as Cluster from "./Cluster.ts"
-import { report } from "./Figures.ts"
+import { ClusterAdmin } from "../../../src/client/ClusterAdmin.ts"
+import { KeyValue } from "../../../src/client/KeyValue.ts"
+import { Op } from "../../../src/client/Txn.ts"
+import * as Cluster from "../Cluster.ts"
+import { figure, report } from "../Figures.ts"
 
 const mebibyte = 1024 * 1024
 
@@ -64,7 +64,7 @@ const beside = Effect.fnUntraced(function*<E, R>(
   yield* another(written)
   yield* Effect.forEach([memory, writer], Fiber.interrupt)
   report(`puts beside ${name}`, took)
-  process.stdout.write(`FIGURE memory of a node with ${name}: ${Math.round(seen.max / mebibyte)} MiB\n`)
+  figure(`memory of a node with ${name}: ${Math.round(seen.max / mebibyte)} MiB`)
   assert.deepStrictEqual(yield* terms, before, "no election took place")
   return seen.max
 })

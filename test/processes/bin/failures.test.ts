@@ -4,10 +4,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import type { AddressInfo } from "node:net"
 import { createServer } from "node:net"
-import { freePorts } from "../cluster/FreePorts.ts"
+import { freePorts } from "../../cluster/FreePorts.ts"
 import { run, startArgs } from "./CommandLine.ts"
-import { defaultLimits, limitNames } from "../../src/config/Limits.ts"
-import { flagOf } from "../../src/config/Setting.ts"
+import { defaultLimits, limitNames } from "../../../src/config/Limits.ts"
+import { flagOf } from "../../../src/config/Setting.ts"
 
 describe("an unreachable cluster", () => {
   const commands: ReadonlyArray<ReadonlyArray<string>> = [

@@ -1,5 +1,5 @@
 /** Every verb of the command line, from its own tree: tables of tests are held against it, so that none is forgotten. */
-import { root } from "../../src/bin/Root.ts"
+import { root } from "../../../src/bin/Root.ts"
 
 interface Verb {
   readonly name: string

@@ -4,8 +4,8 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { freePorts } from "../cluster/FreePorts.ts"
-import { temporaryFolder } from "../storage/TemporaryFolder.ts"
+import { freePorts } from "../../cluster/FreePorts.ts"
+import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 import { run, startArgs } from "./CommandLine.ts"
 
 /** Where no folder can be created, and what is said of it. */
@@ -55,7 +55,7 @@ describe.skipIf(process.platform === "win32")("a data directory", () => {
               assert.strictEqual(out, "", args[0])
             }
           }).pipe(Effect.scoped),
-        60_000
+        180_000
       )
     }
   })

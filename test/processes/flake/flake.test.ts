@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 
-const root = join(import.meta.dirname, "../..")
+const root = join(import.meta.dirname, "../../..")
 const systems = ["x86_64-linux", "aarch64-linux", "aarch64-darwin"]
 
 const hasNix = spawnSync("nix", ["--version"]).status === 0
@@ -42,7 +42,7 @@ describe.skipIf(!hasNix)("flake.nix", () => {
   }
 
   const evaluate = (output: string, ...args: ReadonlyArray<string>): unknown => {
-    const stub = `path:${join(root, "test/flake/nixpkgs-stub")}`
+    const stub = `path:${join(root, "test/processes/flake/nixpkgs-stub")}`
     const flake = `path:${at("flake")}#${output}`
     return JSON.parse(
       nix("eval", "--json", flake, "--no-write-lock-file", "--override-input", "nixpkgs", stub, ...args)
