@@ -203,14 +203,13 @@ export class WriteBackCache {
 
   private take(operation: Operation): void {
     if (operation._tag === "DeleteRange" || typeof operation.key === "string") throw new TypeError("not a row")
-    const { key } = operation
-    const value = operation._tag === "Put" ? operation.value : undefined
-    const text = textOf(key)
+    const value = operation._tag === "Put" ? ownMemory(operation.value) : undefined
+    const text = textOf(operation.key)
     const wasAbsent = this.clean.update(text, value) ?? this.notCleanWasAbsent(text, value)
     this.filters.change(text, wasAbsent, value !== undefined)
     if (this.dirty.replace(text, value, this.commits, this.newestView)) return
     // As the store will be after the batch that is being written.
-    this.dirty.add(text, key, value, this.commits, wasAbsent === true)
+    this.dirty.add(text, value, this.commits, wasAbsent === true)
   }
 
   /** Whether there is no row, one that is not clean and becomes `value`; `undefined` where only the store knows. */
@@ -306,3 +305,10 @@ export class WriteBackCache {
     this.writeSoon()
   }
 }
+
+/**
+ * A value in memory of its own. One from the pool of `Buffer` would keep the 64 KiB that it shares with others, for as
+ * long as the row is in memory.
+ */
+const ownMemory = (value: Uint8Array): Uint8Array =>
+  value.buffer.byteLength <= 2 * value.byteLength ? value : new Uint8Array(value)
