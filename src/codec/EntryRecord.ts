@@ -50,8 +50,29 @@ const readInteger = (view: DataView, offset: number): number => {
 
 /** The record of an entry, made once and remembered in `entry.record`. */
 export const encodeEntry = (entry: Entry): Uint8Array => {
-  if (entry.record !== undefined) return entry.record
-  const record = Buffer.allocUnsafe(headerBytes + entry.payload.byteLength)
+  encodeRecords([entry])
+  return entry.record as Uint8Array
+}
+
+/**
+ * Makes the records of those entries that have none, in one piece of memory, because they leave memory together. It is
+ * not taken from the pool of `Buffer`: there it would keep all that others have from the same 64 KiB.
+ */
+export const encodeRecords = (entries: ReadonlyArray<Entry>): void => {
+  let size = 0
+  for (const entry of entries) if (entry.record === undefined) size += entryBytes(entry)
+  if (size === 0) return
+  const memory = Buffer.allocUnsafeSlow(size)
+  let offset = 0
+  for (const entry of entries) {
+    if (entry.record !== undefined) continue
+    const end = offset + entryBytes(entry)
+    writeRecord(entry, memory.subarray(offset, end))
+    offset = end
+  }
+}
+
+const writeRecord = (entry: Entry, record: Buffer): void => {
   record.writeUInt8(formatVersion, 4)
   record.writeUInt8(entry.kind === "noop" ? 0 : 1, 5)
   record.writeUInt16BE(0, 6)
@@ -63,7 +84,6 @@ export const encodeEntry = (entry: Entry): Uint8Array => {
   entry.record = record
   // The command lives on inside its record, and what it arrived in can go: a whole batch of a client's, often.
   entry.payload = record.subarray(headerBytes)
-  return record
 }
 
 /** The entry in `record`, which it keeps: the caller must not change those bytes afterwards. */
@@ -96,6 +116,7 @@ export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
 
 /** The records of `entries` in one blob, each behind its length in four bytes. */
 export const encodeEntries = (entries: ReadonlyArray<Entry>): Uint8Array => {
+  encodeRecords(entries)
   let size = 0
   for (const entry of entries) size += 4 + entryBytes(entry)
   const blob = Buffer.allocUnsafe(size)
@@ -110,11 +131,12 @@ export const encodeEntries = (entries: ReadonlyArray<Entry>): Uint8Array => {
 }
 
 /**
- * The entries of a blob. They are views of one private copy of it, because what arrives from a socket is a view of
- * a larger buffer that would stay alive with them.
+ * The entries of a blob. They are views of one private copy of it, outside of the pool of `Buffer`, because what arrives
+ * from a socket is a view of a larger buffer that would stay alive with them.
  */
 export const decodeEntries = (blob: Uint8Array): ReadonlyArray<Entry> | CodecError => {
-  const bytes = Buffer.from(blob)
+  const bytes = Buffer.allocUnsafeSlow(blob.byteLength)
+  bytes.set(blob)
   const entries: Array<Entry> = []
   let offset = 0
   while (offset < bytes.byteLength) {

@@ -22,7 +22,8 @@ export class KeyRanges {
   readonly all: ReadonlyArray<KeyRange>
 
   private constructor(all: ReadonlyArray<KeyRange>) {
-    this.all = all
+    // Copies: a watch lives long, and what it was asked for in may be a view of a whole frame.
+    this.all = all.map(({ gte, lt }) => ({ gte: new Uint8Array(gte), lt: new Uint8Array(lt) }))
   }
 
   static readonly of = (range: KeyRange): KeyRanges => new KeyRanges([range])

@@ -193,11 +193,12 @@ export class Session {
    * its own.
    */
   keep(sequence: number, reply: Uint8Array, index: number): number | undefined {
-    const large = isLarge(reply)
-    this.resize(1, reply.byteLength)
+    // A copy, because the memory of a reply is often part of a larger piece, which would be kept as long as this.
+    const bytes = new Uint8Array(reply)
+    this.resize(1, bytes.byteLength)
     this.lastSequence = Math.max(this.lastSequence, sequence)
-    if (!large) return this.keepInBlock(sequence, reply)
-    const kept: LargeReply<Session> = { session: this, sequence, bytes: reply, index }
+    if (!isLarge(bytes)) return this.keepInBlock(sequence, bytes)
+    const kept: LargeReply<Session> = { session: this, sequence, bytes, index }
     this.large.set(sequence, kept)
     this.kept.add(kept)
     return undefined

@@ -1,4 +1,6 @@
 /** A store under a write-back cache, whose writes and reads end when the test says so. */
+import type { KeyFilter } from "../../src/storage/rocksdb/KeyFilter.ts"
+import { KeyFilters } from "../../src/storage/rocksdb/KeyFilters.ts"
 import type { Operation } from "../../src/storage/rocksdb/Operation.ts"
 import type { StoreSnapshot } from "../../src/storage/rocksdb/RowView.ts"
 import type { CacheLimits, RowStore } from "../../src/storage/rocksdb/WriteBackCache.ts"
@@ -33,11 +35,13 @@ export class ScriptedStore {
   readonly cache: WriteBackCache
   /** Held writes and reads, oldest first. */
   readonly held: Array<() => void> = []
+  readonly scansWanted: Array<number> = []
   holding = false
   failing = false
   openSnapshots = 0
 
-  constructor(limits: Partial<CacheLimits> = {}) {
+  constructor(limits: Partial<CacheLimits> = {}, filterOf?: () => KeyFilter) {
+    const filters = { misses: 1_000, keys: 1_000, ...limits.filters }
     const store: RowStore = {
       write: async (operations) => {
         this.batches.push(operations)
@@ -54,8 +58,9 @@ export class ScriptedStore {
       delayMs: 1_000_000,
       batchRows: 1_000,
       batchBytes: 1024 * 1024,
-      ...limits
-    })
+      ...limits,
+      filters
+    }, new KeyFilters(filters, (firstByte) => this.scansWanted.push(firstByte), filterOf))
   }
 
   async values(...keys: ReadonlyArray<string>): Promise<ReadonlyArray<string | undefined>> {

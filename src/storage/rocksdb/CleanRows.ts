@@ -11,8 +11,8 @@ interface Row {
   used: boolean
 }
 
-/** Bytes of a row's objects beside its key and value. */
-const rowOverhead = 160
+/** Bytes of a row's objects beside its key and value; the memory of a value by itself takes more than half of them. */
+const rowOverhead = 400
 
 const bytesOf = ({ keyBytes, value }: Row): number => rowOverhead + keyBytes + (value?.byteLength ?? 0)
 
@@ -55,8 +55,7 @@ export class CleanRows {
 
   /** Takes a row that is not here, as one that is used now. */
   add(text: string, value: Uint8Array | undefined): void {
-    // The text takes about as much as the key that it is of.
-    const row = { keyBytes: 2 * text.length, value, used: true }
+    const row = { keyBytes: text.length, value, used: true }
     this.rows.set(text, row)
     this.bytes += bytesOf(row)
   }

@@ -12,6 +12,7 @@ import * as NativeModule from "./NativeModule.ts"
 import { openError } from "./OpenFailure.ts"
 import type { Family } from "./Operation.ts"
 import { families } from "./Operation.ts"
+import type { CacheLimits } from "./WriteBackCache.ts"
 
 export interface OpenOptions {
   readonly path: string
@@ -23,6 +24,8 @@ export interface OpenOptions {
   readonly unsafeNoFsync?: boolean
   /** Bytes of unflushed writes per family; tests make it small to see rotations. Default 8 MiB. */
   readonly writeBufferBytes?: number
+  /** Other limits of the write-back caches of the state; tests make them small. */
+  readonly cacheLimits?: Partial<CacheLimits>
   /** Tables that stay open; others are opened anew for each read of them. All by default. */
   readonly maxOpenTables?: number | undefined
 }

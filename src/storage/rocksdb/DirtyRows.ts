@@ -6,6 +6,7 @@
  * replaced it.
  */
 import type { Operation } from "./Operation.ts"
+import { keyOf } from "./RowText.ts"
 import type { SortedRun } from "./SortedKeys.ts"
 import { SortedKeys } from "./SortedKeys.ts"
 
@@ -17,7 +18,6 @@ export interface Version {
 }
 
 interface DirtyRow extends Version {
-  readonly key: Uint8Array
   value: Uint8Array | undefined
   commit: number
   older: Version | undefined
@@ -25,8 +25,8 @@ interface DirtyRow extends Version {
   readonly absent: boolean
 }
 
-/** Bytes of a row's objects beside its key and value. */
-const rowOverhead = 160
+/** Bytes of a row's objects beside its key and value; the memory of a value by itself takes more than half of them. */
+const rowOverhead = 400
 
 const isWritten = ({ absent, value }: DirtyRow): boolean => value !== undefined || !absent
 
@@ -66,10 +66,10 @@ export class DirtyRows {
   }
 
   /** `absent` when it is known that the store will not have the row before this batch is written. */
-  add(text: string, key: Uint8Array, value: Uint8Array | undefined, commit: number, absent: boolean): void {
-    const row: DirtyRow = { key, value, commit, older: undefined, absent }
+  add(text: string, value: Uint8Array | undefined, commit: number, absent: boolean): void {
+    const row: DirtyRow = { value, commit, older: undefined, absent }
     this.rows.set(text, row)
-    this.bytes += rowOverhead + 2 * key.byteLength + (value?.byteLength ?? 0)
+    this.bytes += rowOverhead + text.length + (value?.byteLength ?? 0)
     if (isWritten(row)) this.writes += 1
   }
 
@@ -84,10 +84,6 @@ export class DirtyRows {
     return this.rows.get(text)
   }
 
-  keyOf(text: string): Uint8Array | undefined {
-    return this.rows.get(text)?.key
-  }
-
   sortedRuns(): ReadonlyArray<SortedRun> {
     return this.sorted.sortedRuns()
   }
@@ -95,10 +91,9 @@ export class DirtyRows {
   /** What has to be written, in one atomic batch. */
   operations(): ReadonlyArray<Operation> {
     const operations: Array<Operation> = []
-    for (const row of this.rows.values()) {
-      const { key, value } = row
-      if (value !== undefined) operations.push({ _tag: "Put", key, value })
-      else if (!row.absent) operations.push({ _tag: "Delete", key })
+    for (const [text, { absent, value }] of this.rows) {
+      if (value !== undefined) operations.push({ _tag: "Put", key: keyOf(text), value })
+      else if (!absent) operations.push({ _tag: "Delete", key: keyOf(text) })
     }
     if (this.end !== undefined) operations.push(this.end())
     return operations

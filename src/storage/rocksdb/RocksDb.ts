@@ -7,7 +7,7 @@
  * are refused. The directory is looked after too, because RocksDB does not notice when its files are removed.
  */
 import type { Scope } from "effect"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Queue } from "effect"
 import type RocksDB from "rocksdb-native"
 import { FirstFailure } from "../FirstFailure.ts"
 import type { OpenError, StorageError } from "../StorageError.ts"
@@ -18,6 +18,8 @@ import type { OpenOptions, Sessions } from "./Database.ts"
 import { openDatabase, sessionOf, sessionsOf } from "./Database.ts"
 import { checkDirectory, liveFiles } from "./DirectoryCheck.ts"
 import { bound } from "./KeyBounds.ts"
+import { KeyFilters } from "./KeyFilters.ts"
+import * as KeyScans from "./KeyScans.ts"
 import type { Family, Operation } from "./Operation.ts"
 import { checkBytes, checkRange, isState } from "./Operation.ts"
 import type { Promised } from "./Promised.ts"
@@ -28,6 +30,8 @@ import { Reclaimer } from "./Reclaimer.ts"
 import type { RowView } from "./RowView.ts"
 import type { SyncStats } from "./WalSync.ts"
 import { WalSync } from "./WalSync.ts"
+import type { RowStore } from "./WriteBackCache.ts"
+import { defaultCacheLimits, WriteBackCache } from "./WriteBackCache.ts"
 import type { Batches } from "./Writes.ts"
 import { Writes } from "./Writes.ts"
 
@@ -165,7 +169,12 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     }),
     (sync) => Effect.sync(() => sync.close())
   )
-  const writes = new Writes(sessions, wal, promised, failure)
+  const scans = yield* KeyScans.makeQueue
+  const limits = { ...defaultCacheLimits, ...options.cacheLimits }
+  const filtersOf = (family: Family) =>
+    new KeyFilters(limits.filters, (firstByte) => Queue.offerUnsafe(scans, { family, firstByte }))
+  const cacheOf = (family: Family, store: RowStore) => new WriteBackCache(store, limits, filtersOf(family))
+  const writes = new Writes(sessions, wal, promised, failure, cacheOf)
   if (!readOnly) {
     const synced = Effect.suspend(() => failure.error === undefined ? closing(writes.sync) : Effect.void)
     yield* Effect.addFinalizer(() => synced)
@@ -187,6 +196,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
 
   const view = (choice: FamilyChoice): Effect.Effect<View, StorageError> =>
     Effect.suspend(() => Effect.map(writes.openView(familyOf(choice)), (rows) => viewOf(rows, promised)))
+  yield* KeyScans.run(scans, (family) => writes.cache(family).filters, view, failure)
 
   return RocksDb.of({
     path,

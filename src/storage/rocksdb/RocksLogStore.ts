@@ -4,7 +4,7 @@
  * state without its entries is merely ahead.
  */
 import { Effect, Layer, Schedule, Semaphore } from "effect"
-import { CodecError, encodeEntry } from "../../codec/EntryRecord.ts"
+import { CodecError, encodeEntry, encodeRecords } from "../../codec/EntryRecord.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, HardState, LogPoint } from "../../raft/Types.ts"
 import { addIndex, LogIndex, minIndex, origin } from "../../raft/Types.ts"
@@ -68,6 +68,7 @@ const batches = (writes: ReadonlyArray<LogWrite>): ReadonlyArray<Batch> => {
       add("raft_state", { _tag: "Put", key: stateKeys.hardState, value: hardStateRecord(hardState) })
     }
     if (truncateFrom !== undefined) add("raft_log", { _tag: "DeleteRange", start: logKey(truncateFrom), end: logEnd })
+    encodeRecords(entries)
     for (const entry of entries) {
       add("raft_log", { _tag: "Put", key: logKey(entry.index), value: encodeEntry(entry) })
     }

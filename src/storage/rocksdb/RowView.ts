@@ -7,7 +7,7 @@
  */
 import type { DirtyRows, Version } from "./DirtyRows.ts"
 import type { RangeOptions, Row } from "./Reader.ts"
-import { textOf } from "./RowText.ts"
+import { keyOf, textOf } from "./RowText.ts"
 import { keysIn } from "./SortedKeys.ts"
 
 /** The store at one moment. */
@@ -106,7 +106,7 @@ export class RowView {
     for (const text of keysIn(runs, { gte: textOf(gte), lt: textOf(lt), reverse })) {
       const version = this.dirtyVersion(text)
       if (version === undefined) continue
-      yield { text, key: (dirty.keyOf(text) ?? flushing?.keyOf(text)) as Uint8Array, value: version.value }
+      yield { text, key: keyOf(text), value: version.value }
     }
     return undefined
   }

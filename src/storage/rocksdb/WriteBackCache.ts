@@ -11,6 +11,7 @@
  */
 import { CleanRows } from "./CleanRows.ts"
 import { DirtyRows } from "./DirtyRows.ts"
+import type { FilterLimits, KeyFilters } from "./KeyFilters.ts"
 import type { Operation } from "./Operation.ts"
 import { textOf } from "./RowText.ts"
 import type { StoreSnapshot, Values } from "./RowView.ts"
@@ -35,16 +36,19 @@ export interface CacheLimits {
   readonly batchRows: number
   /** The same for bytes. */
   readonly batchBytes: number
+  readonly filters: FilterLimits
 }
 
 export const defaultCacheLimits: CacheLimits = {
   maxBytes: 16 * 1024 * 1024,
   delayMs: 2_000,
   batchRows: 4_000,
-  batchBytes: 4 * 1024 * 1024
+  batchBytes: 4 * 1024 * 1024,
+  filters: { misses: 1_000, keys: 2_000_000 }
 }
 
 export class WriteBackCache {
+  readonly filters: KeyFilters
   private readonly store: RowStore
   private readonly limits: CacheLimits
   private readonly clean: CleanRows
@@ -64,7 +68,8 @@ export class WriteBackCache {
   private timer: NodeJS.Timeout | undefined
   private failure: unknown
 
-  constructor(store: RowStore, limits: CacheLimits) {
+  constructor(store: RowStore, limits: CacheLimits, filters: KeyFilters) {
+    this.filters = filters
     this.store = store
     this.limits = limits
     this.clean = new CleanRows(limits.maxBytes)
@@ -121,6 +126,11 @@ export class WriteBackCache {
 
   /** Forgets what the store has too, because something else has written there. */
   invalidate(): void {
+    this.filters.clear()
+    this.forgetClean()
+  }
+
+  private forgetClean(): void {
     this.storeWrites += 1
     this.clean.clear()
   }
@@ -134,7 +144,8 @@ export class WriteBackCache {
       if (row === undefined) {
         row = this.dirtyRow(text)
         if (row === undefined) {
-          ;(missing ??= []).push(i)
+          values[i] = undefined
+          if (!this.filters.excludes(text)) (missing ??= []).push(i)
           continue
         }
         this.clean.add(text, row.value)
@@ -167,7 +178,9 @@ export class WriteBackCache {
     if (storeWrites !== this.storeWrites) return this.readInView(keys)
     for (let i = 0; i < missing.length; i++) {
       const at = missing[i] as number
-      this.populate(textOf(keys[at] as Uint8Array), read[i])
+      const text = textOf(keys[at] as Uint8Array)
+      if (read[i] === undefined) this.filters.missed(text)
+      this.populate(text, read[i])
       values[at] = read[i]
     }
     this.clean.evict()
@@ -190,14 +203,23 @@ export class WriteBackCache {
 
   private take(operation: Operation): void {
     if (operation._tag === "DeleteRange" || typeof operation.key === "string") throw new TypeError("not a row")
-    const { key } = operation
-    const value = operation._tag === "Put" ? operation.value : undefined
-    const text = textOf(key)
-    const wasAbsent = this.clean.update(text, value)
+    const value = operation._tag === "Put" ? ownMemory(operation.value) : undefined
+    const text = textOf(operation.key)
+    const wasAbsent = this.clean.update(text, value) ?? this.notCleanWasAbsent(text, value)
+    this.filters.change(text, wasAbsent, value !== undefined)
     if (this.dirty.replace(text, value, this.commits, this.newestView)) return
     // As the store will be after the batch that is being written.
-    const absent = wasAbsent ?? isDeleted(this.flushing?.newest(text))
-    this.dirty.add(text, key, value, this.commits, absent)
+    this.dirty.add(text, value, this.commits, wasAbsent === true)
+  }
+
+  /** Whether there is no row, one that is not clean and becomes `value`; `undefined` where only the store knows. */
+  private notCleanWasAbsent(text: string, value: Uint8Array | undefined): boolean | undefined {
+    const row = this.dirtyRow(text)
+    if (row !== undefined) return row.value === undefined
+    if (!this.filters.excludes(text)) return undefined
+    // Rows like this one are read, and it would be clean if this one had been.
+    if (value !== undefined) this.clean.add(text, value)
+    return true
   }
 
   /** Runs a commit after those that wait already. */
@@ -222,8 +244,11 @@ export class WriteBackCache {
       await this.flushDirty()
       this.commits += 1
       this.storeWrites += 1
+      for (const operation of operations) {
+        if (operation._tag === "Put") this.filters.change(textOf(operation.key as Uint8Array), undefined, true)
+      }
       await this.store.write(end === undefined ? operations : [...operations, end()])
-      this.invalidate()
+      this.forgetClean()
     } catch (error) {
       this.failure = error
       throw error
@@ -281,5 +306,9 @@ export class WriteBackCache {
   }
 }
 
-const isDeleted = (row: { readonly value: Uint8Array | undefined } | undefined): boolean =>
-  row !== undefined && row.value === undefined
+/**
+ * A value in memory of its own. One from the pool of `Buffer` would keep the 64 KiB that it shares with others, for as
+ * long as the row is in memory.
+ */
+const ownMemory = (value: Uint8Array): Uint8Array =>
+  value.buffer.byteLength <= 2 * value.byteLength ? value : new Uint8Array(value)

@@ -13,7 +13,7 @@ import type { Promised } from "./Promised.ts"
 import { multiGet, scanRows } from "./Reader.ts"
 import type { RowView } from "./RowView.ts"
 import type { WalSync } from "./WalSync.ts"
-import { defaultCacheLimits, WriteBackCache } from "./WriteBackCache.ts"
+import type { RowStore, WriteBackCache } from "./WriteBackCache.ts"
 import { WriteGate } from "./WriteGate.ts"
 
 /** Several batches, each in one family. */
@@ -28,13 +28,21 @@ export class Writes {
   private readonly gate: WriteGate
   private readonly promised: Promised
   private readonly failure: FirstFailure
+  private readonly cacheOf: (family: Family, store: RowStore) => WriteBackCache
   private readonly caches = new Map<Family, WriteBackCache>()
 
-  constructor(sessions: Sessions, wal: WalSync, promised: Promised, failure: FirstFailure) {
+  constructor(
+    sessions: Sessions,
+    wal: WalSync,
+    promised: Promised,
+    failure: FirstFailure,
+    cacheOf: (family: Family, store: RowStore) => WriteBackCache
+  ) {
     this.sessions = sessions
     this.gate = new WriteGate(sessions, wal, failure)
     this.promised = promised
     this.failure = failure
+    this.cacheOf = cacheOf
   }
 
   cache(family: Family): WriteBackCache {
@@ -42,7 +50,7 @@ export class Writes {
     if (known !== undefined) return known
     if (!isState(family)) throw new TypeError(`${family} is no state family`)
     const session = this.sessions[family]
-    const made = new WriteBackCache({
+    const made = this.cacheOf(family, {
       write: (operations) => this.gate.enter(() => this.gate.writeLazy(family, operations)),
       read: (keys) => multiGet(session, keys),
       snapshot: () => {
@@ -53,7 +61,7 @@ export class Writes {
           close: () => snapshot.close()
         }
       }
-    }, defaultCacheLimits)
+    })
     this.caches.set(family, made)
     return made
   }

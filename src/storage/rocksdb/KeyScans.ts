@@ -1,0 +1,73 @@
+/**
+ * Scans the keys of one kind for its filter (`KeyFilters.ts`), in the background: a page at a time, each of its own
+ * moment, with a pause behind it, so that a million keys take a quarter of a minute and no more than a fifth of a thread.
+ */
+import type { Scope } from "effect"
+import { Effect, Queue } from "effect"
+import type { FirstFailure } from "../FirstFailure.ts"
+import type { StorageError } from "../StorageError.ts"
+import type { Family } from "./Operation.ts"
+import type { View } from "./Reader.ts"
+import type { KeyFilters } from "./KeyFilters.ts"
+import { textOf } from "./RowText.ts"
+
+/** Keys that are read at once, and the pause behind them. */
+const pageKeys = 1_000
+const pause = "10 millis"
+
+/** Kinds that wait for their scan; one that finds no room has no filter. */
+const maxWaiting = 16
+
+export interface Scanned {
+  readonly family: Family
+  readonly firstByte: number
+}
+
+export type Scans = Queue.Queue<Scanned>
+
+export const makeQueue: Effect.Effect<Scans> = Queue.dropping<Scanned>(maxWaiting)
+
+/** Carries scans out, one after the other, until the scope closes; a failure is one of the database. */
+export const run = (
+  scans: Scans,
+  filtersOf: (family: Family) => KeyFilters,
+  view: (family: Family) => Effect.Effect<View, StorageError>,
+  failure: FirstFailure
+): Effect.Effect<void, never, Scope.Scope> =>
+  Queue.take(scans).pipe(
+    Effect.flatMap(({ family, firstByte }) => scan(filtersOf(family), view(family), firstByte)),
+    Effect.forever,
+    (scanning) => failure.inBackground("scan", scanning)
+  )
+
+/** Fills the filter of one kind. */
+export const scan = Effect.fnUntraced(function*(
+  filters: KeyFilters,
+  view: Effect.Effect<View, StorageError>,
+  firstByte: number
+) {
+  const kind = filters.begin(firstByte)
+  const lt = Uint8Array.of(firstByte + 1)
+  let gte = Uint8Array.of(firstByte)
+  for (;;) {
+    let keys = 0
+    let last = gte
+    let useful = true
+    yield* Effect.acquireUseRelease(
+      view,
+      (rows) =>
+        rows.scan({ gte, lt, limit: pageKeys, keysOnly: true }, ({ key }) => {
+          keys += 1
+          last = key as Uint8Array<ArrayBuffer>
+          useful = filters.add(kind, textOf(key))
+          return useful
+        }),
+      ({ close }) => close
+    )
+    if (!useful) return
+    if (keys < pageKeys) break
+    gte = Buffer.concat([last, Uint8Array.of(0)])
+    yield* Effect.sleep(pause)
+  }
+  kind.complete = true
+})
