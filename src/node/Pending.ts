@@ -20,7 +20,7 @@ export interface Submission {
   readonly results: Array<Uint8Array | WriteError | undefined>
   open: number
   /** Spans of the commands whose callers have one. */
-  spans: OperationSpans | undefined
+  spans?: OperationSpans | undefined
   /** Called once all commands have a result. It must not throw: the owner calls it. */
   readonly done: (results: ReadonlyArray<Uint8Array | WriteError>) => void
 }

@@ -52,7 +52,7 @@ export class Writes {
     if (waitingCommands + open > limits.maxPendingProposals) {
       return refuse("maxPendingProposals", waitingCommands, limits.maxPendingProposals)
     }
-    const submission: Submission = { commands, results, open, spans: undefined, done }
+    const submission: Submission = { commands, results, open, done }
     if (!inbox.offer({ _tag: "Submit", submission })) {
       return refuse("maxInboxEvents", limits.maxInboxEvents, limits.maxInboxEvents)
     }
