@@ -1,4 +1,5 @@
 /** Many keys at a time, as JSON lines on standard input: `put --rows` and `get --rows`. */
+import { byteText } from "../bytes/Bytes.ts"
 import { Effect, Option, Result } from "effect"
 import type { KeyValue } from "../client/KeyValue.ts"
 import { maxKeyBytes, maxValueBytes } from "../kv/Limits.ts"
@@ -57,8 +58,6 @@ const bytesOf = Effect.fnUntraced(function*(fields: Fields, name: "key" | "value
   }
   return yield* read(`${name} of line ${number}`, text, encoding)
 })
-
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
 /** The mark of a scan that `--limit` ended. */
 const isMore = (fields: Fields): boolean => fields["more"] === true && fields["key"] === undefined
@@ -140,9 +139,9 @@ class RowPuts {
     const key = yield* bytesOf(fields, "key", line.number, encodings.key)
     const value = yield* bytesOf(fields, "value", line.number, encodings.value)
     if (typeof fields["lease"] === "number" && lease === undefined) this.leased += 1
-    if (this.waiting.length >= maxPuts || this.names.has(nameOf(key))) yield* this.flush()
+    if (this.waiting.length >= maxPuts || this.names.has(byteText(key))) yield* this.flush()
     this.waiting.push({ number: line.number, key, value })
-    this.names.add(nameOf(key))
+    this.names.add(byteText(key))
   })
 
   /** A row that is wrong ends the command once those before it were put. */

@@ -3,7 +3,7 @@
  * can succeed at a time anyway.
  */
 import { Effect, Semaphore } from "effect"
-import { keyText } from "../kv/Draft.ts"
+import { byteText } from "../bytes/Bytes.ts"
 
 interface Turn {
   readonly semaphore: Semaphore.Semaphore
@@ -25,7 +25,7 @@ export class KeyTurns {
     work: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | E2, R> {
     return Effect.uninterruptibleMask((restore) => {
-      const name = keyText(key)
+      const name = byteText(key)
       const turn = this.turns.get(name) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
       this.turns.set(name, turn)
       turn.users += 1

@@ -3,6 +3,7 @@
  * page and the last are watched and carried out on what the pages said. It is what makes "list, then watch" miss
  * nothing and repeat nothing.
  */
+import { byteText } from "../bytes/Bytes.ts"
 import { Data as Errors, Effect } from "effect"
 import { prefixRange } from "../kv/KeyRange.ts"
 import type { KeyRanges } from "../kv/KeyRanges.ts"
@@ -21,10 +22,6 @@ interface PageEnd {
   readonly revision: number
 }
 
-/** A key as text that is equal when its bytes are. */
-export const nameOf = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
-
 export class Listing {
   private readonly pages: ReadonlyArray<PageEnd>
   /** The first page's revision at the latest, and the last one's: pages of several prefixes are in no order. */
@@ -38,7 +35,7 @@ export class Listing {
     const revisions = pages.map(({ revision }) => revision)
     this.earliest = revisions.reduce((a, b) => Math.min(a, b), revisions[0] ?? 0)
     this.revision = revisions.reduce((a, b) => Math.max(a, b), 0)
-    this.entries = new Map(entries.map((entry) => [nameOf(entry.key), entry]))
+    this.entries = new Map(entries.map((entry) => [byteText(entry.key), entry]))
   }
 
   /** The revision from which on changes have to be watched. */
@@ -74,8 +71,8 @@ export class Listing {
   private carryOut({ events, revision }: Changes): void {
     for (const event of events) {
       if (revision <= this.revisionAt(event.key)) continue
-      if (event._tag === "Put") this.entries?.set(nameOf(event.key), event.entry)
-      else this.entries?.delete(nameOf(event.key))
+      if (event._tag === "Put") this.entries?.set(byteText(event.key), event.entry)
+      else this.entries?.delete(byteText(event.key))
     }
   }
 

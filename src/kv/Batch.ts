@@ -3,8 +3,9 @@
  * they change, and the history they make. The same commands on the same state give the same rows on every node, however
  * they are grouped into batches.
  */
+import { byteText } from "../bytes/Bytes.ts"
 import type { Slot } from "./Draft.ts"
-import { Draft, keyText } from "./Draft.ts"
+import { Draft } from "./Draft.ts"
 import type { Figures } from "./Figures.ts"
 import { encodeFigures } from "./Figures.ts"
 import type { Change, Revision } from "./History.ts"
@@ -316,7 +317,7 @@ export class Batch {
   }
 
   private setRow(key: Uint8Array, value: Uint8Array | undefined): void {
-    const text = keyText(key)
+    const text = byteText(key)
     if (this.undo !== undefined) {
       const before = this.rows.get(text)
       this.undo.push(() => {

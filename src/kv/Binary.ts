@@ -2,17 +2,17 @@
  * Writing and reading the small binary records of this folder: fixed-width big-endian numbers and byte strings behind
  * their length. Reading never throws: past the end it answers with zeros and empty bytes and remembers it in `failed`.
  */
+import { allocate } from "../bytes/Slab.ts"
 
 const two32 = 2 ** 32
 
 /** Fills a buffer, which grows when the size given at the start was too small. */
 export class Writer {
-  private buffer: Buffer
+  private buffer: Uint8Array
   private offset = 0
 
   constructor(size: number) {
-    // Every byte of what is given out is written first.
-    this.buffer = Buffer.allocUnsafe(size)
+    this.buffer = allocate(size)
   }
 
   /** What was written. */
@@ -67,7 +67,7 @@ export class Writer {
     const at = this.offset
     this.offset = at + length
     if (this.offset > this.buffer.byteLength) {
-      const larger = Buffer.allocUnsafe(Math.max(this.offset, this.buffer.byteLength * 2))
+      const larger = allocate(Math.max(this.offset, this.buffer.byteLength * 2))
       larger.set(this.buffer)
       this.buffer = larger
     }
@@ -76,7 +76,7 @@ export class Writer {
 }
 
 /** The lowest 32 bits of a number. */
-const put32 = (buffer: Buffer, at: number, value: number): void => {
+const put32 = (buffer: Uint8Array, at: number, value: number): void => {
   buffer[at] = value >>> 24
   buffer[at + 1] = value >>> 16
   buffer[at + 2] = value >>> 8

@@ -2,6 +2,7 @@
  * The users' keys while a batch of commands is carried out, before anything is written: later commands see earlier
  * ones, and a key changed often is written once.
  */
+import { byteText, compareBytes } from "../bytes/Bytes.ts"
 import type { KeyRange } from "./KeyRange.ts"
 import { contains, successor } from "./KeyRange.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
@@ -12,10 +13,6 @@ import type { Loading, StoredRow } from "./Loading.ts"
 import { CorruptRow } from "./Loading.ts"
 import type { ReadBudget } from "./ReadBudget.ts"
 import type { Row } from "./Reply.ts"
-
-/** A key as a map's key: one character for each byte. */
-export const keyText = (key: Uint8Array): string =>
-  (key instanceof Buffer ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString("latin1")
 
 /** One key: what it holds now, and whether that is news to the store. */
 export interface Slot {
@@ -43,22 +40,22 @@ export class Draft {
 
   /** Tells what a key holds in the store. Must precede its first `slot`. */
   load(key: Uint8Array, record: KeyRecord | undefined): void {
-    this.slots.set(keyText(key), { key, record, changed: false })
+    this.slots.set(byteText(key), { key, record, changed: false })
   }
 
   /** Loads a key that is about to be deleted, without its value. */
   loadDoomed(key: Uint8Array, record: KeyRecord): void {
     const slot: Slot = { key, record: { ...record, value: nothing }, changed: false, withoutValue: true }
-    this.slots.set(keyText(key), slot)
+    this.slots.set(byteText(key), slot)
   }
 
   isLoaded(key: Uint8Array): boolean {
-    return this.slots.has(keyText(key))
+    return this.slots.has(byteText(key))
   }
 
   /** A key that was loaded. */
   slot(key: Uint8Array): Slot {
-    const slot = this.slots.get(keyText(key))
+    const slot = this.slots.get(byteText(key))
     if (slot === undefined) throw new Error("a key was used before its record was loaded")
     return slot
   }
@@ -72,7 +69,7 @@ export class Draft {
   expect(keys: ReadonlyArray<Uint8Array>): ReadonlyArray<Slot> {
     const expected: Array<Slot> = []
     for (const key of keys) {
-      const text = keyText(key)
+      const text = byteText(key)
       if (this.slots.has(text)) continue
       const slot: Slot = { key, record: undefined, changed: false }
       this.slots.set(text, slot)
@@ -121,12 +118,12 @@ export class Draft {
         const key = userKey(row.key)
         for (; next < changed.length; next++) {
           const slot = changed[next] as Slot
-          const order = Buffer.compare(slot.key, key)
+          const order = compareBytes(slot.key, key)
           if (reverse ? order <= 0 : order >= 0) break
           if (!page.add(slot.key, slot.record)) return page
         }
         const own = changed[next]
-        const replaced = own !== undefined && Buffer.compare(own.key, key) === 0
+        const replaced = own !== undefined && compareBytes(own.key, key) === 0
         if (replaced) next += 1
         if (!page.add(key, replaced ? own.record : recordOf(row))) return page
       }
@@ -146,20 +143,20 @@ export class Draft {
     for (const slot of this.slots.values()) {
       if (slot.changed && contains(range, slot.key)) slots.push(slot)
     }
-    return slots.sort((a, b) => reverse ? Buffer.compare(b.key, a.key) : Buffer.compare(a.key, b.key))
+    return slots.sort((a, b) => reverse ? compareBytes(b.key, a.key) : compareBytes(a.key, b.key))
   }
 }
 
 /** What is left of a range behind a stored key; `undefined` when nothing is. */
 const behind = ({ gte, lt }: StoredRange, key: Uint8Array, reverse: boolean): StoredRange | undefined => {
   const rest = reverse ? { gte, lt: key } : { gte: successor(key), lt }
-  return Buffer.compare(rest.gte, rest.lt) < 0 ? rest : undefined
+  return compareBytes(rest.gte, rest.lt) < 0 ? rest : undefined
 }
 
 /** The record of a stored row of a key. */
 export const recordOf = (row: StoredRow): KeyRecord => {
   const record = decodeRecord(row.value)
-  if (record === undefined) throw new CorruptRow(`the record of the key ${keyText(userKey(row.key))} is cut short`)
+  if (record === undefined) throw new CorruptRow(`the record of the key ${byteText(userKey(row.key))} is cut short`)
   return record
 }
 

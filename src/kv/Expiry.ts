@@ -1,4 +1,5 @@
 /** The end of leases and sessions, by the clock of the log or because a client asks for it. */
+import { compareBytes } from "../bytes/Bytes.ts"
 import type { Batch } from "./Batch.ts"
 import { recordOf } from "./Draft.ts"
 import { successor } from "./KeyRange.ts"
@@ -61,7 +62,7 @@ export function* revoke(batch: Batch, lease: number): Loading<number> {
   // In the order of their keys, because the order of loading depends on how commands are grouped into batches.
   const slots = [...draft.all]
     .filter(({ record }) => record?.lease === lease)
-    .sort((a, b) => Buffer.compare(a.key, b.key))
+    .sort((a, b) => compareBytes(a.key, b.key))
   batch.beginRevision()
   for (const slot of slots) batch.deleteKey(slot)
   batch.endRevision()

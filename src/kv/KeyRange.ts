@@ -1,4 +1,5 @@
 /** Ranges of users' keys, in byte order: from `gte` on, up to and without `lt`. */
+import { compareBytes } from "../bytes/Bytes.ts"
 import type { Problem } from "./Limits.ts"
 import { maxKeyBytes, problem } from "./Limits.ts"
 
@@ -38,12 +39,12 @@ export const successor = (key: Uint8Array): Uint8Array => {
 
 /** Whether a range holds a key. */
 export const contains = ({ gte, lt }: KeyRange, key: Uint8Array): boolean =>
-  Buffer.compare(key, gte) >= 0 && (lt.byteLength === 0 || Buffer.compare(key, lt) < 0)
+  compareBytes(key, gte) >= 0 && (lt.byteLength === 0 || compareBytes(key, lt) < 0)
 
 /** Whether two ranges share a key. */
 export const overlaps = (a: KeyRange, b: KeyRange): boolean =>
-  (b.lt.byteLength === 0 || Buffer.compare(a.gte, b.lt) < 0) &&
-  (a.lt.byteLength === 0 || Buffer.compare(b.gte, a.lt) < 0)
+  (b.lt.byteLength === 0 || compareBytes(a.gte, b.lt) < 0) &&
+  (a.lt.byteLength === 0 || compareBytes(b.gte, a.lt) < 0)
 
 /** What is wrong with a range, if anything. One byte more than a key may have is allowed, for the end behind a key. */
 export const rangeProblem = ({ gte, lt }: KeyRange, field = "range"): Problem | undefined =>
@@ -51,6 +52,6 @@ export const rangeProblem = ({ gte, lt }: KeyRange, field = "range"): Problem | 
     ? problem(`${field}.gte`, `has ${gte.byteLength} bytes; at most ${maxKeyBytes} are allowed`)
     : lt.byteLength > maxKeyBytes + 1
     ? problem(`${field}.lt`, `has ${lt.byteLength} bytes; at most ${maxKeyBytes} are allowed`)
-    : lt.byteLength > 0 && Buffer.compare(gte, lt) >= 0
+    : lt.byteLength > 0 && compareBytes(gte, lt) >= 0
     ? problem(field, "ends at or before it begins")
     : undefined

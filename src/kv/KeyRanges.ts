@@ -5,6 +5,7 @@
  * ranges   count u16 · { gte u16+ · lt u16+ }
  * ```
  */
+import { compareBytes } from "../bytes/Bytes.ts"
 import { Reader, Writer } from "./Binary.ts"
 import type { KeyRange } from "./KeyRange.ts"
 import { contains, overlaps, rangeProblem } from "./KeyRange.ts"
@@ -12,10 +13,10 @@ import type { Problem } from "./Limits.ts"
 import { maxWatchRangeBytes, maxWatchRanges, problem } from "./Limits.ts"
 
 const compareEnds = (a: Uint8Array, b: Uint8Array): number =>
-  a.byteLength === 0 ? (b.byteLength === 0 ? 0 : 1) : b.byteLength === 0 ? -1 : Buffer.compare(a, b)
+  a.byteLength === 0 ? (b.byteLength === 0 ? 0 : 1) : b.byteLength === 0 ? -1 : compareBytes(a, b)
 
 /** By the first key; of those that begin alike, the longest first. */
-const compareRanges = (a: KeyRange, b: KeyRange): number => Buffer.compare(a.gte, b.gte) || compareEnds(b.lt, a.lt)
+const compareRanges = (a: KeyRange, b: KeyRange): number => compareBytes(a.gte, b.gte) || compareEnds(b.lt, a.lt)
 
 export class KeyRanges {
   /** In order of their first keys. Prefixes stay as they are, because a watcher is found by its prefix. */
@@ -53,7 +54,7 @@ export class KeyRanges {
     // The last range that begins at the key or before it.
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (Buffer.compare((all[middle] as KeyRange).gte, key) <= 0) low = middle + 1
+      if (compareBytes((all[middle] as KeyRange).gte, key) <= 0) low = middle + 1
       else high = middle
     }
     return low > 0 && contains(all[low - 1] as KeyRange, key)

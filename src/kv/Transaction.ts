@@ -12,6 +12,7 @@
  *   Range       flags u8 · limit u32 · gte u16+ · lt u16+
  * ```
  */
+import { byteText, compareBytes } from "../bytes/Bytes.ts"
 import type { Reader, Writer } from "./Binary.ts"
 import type { KeyRange } from "./KeyRange.ts"
 import { contains, overlaps, rangeProblem } from "./KeyRange.ts"
@@ -160,7 +161,7 @@ export const holds = (compare: Compare, record: KeyRecord | undefined): boolean 
     case "CompareNumber":
       return related((record?.[compare.figure] ?? 0) - compare.value, compare.operator)
     case "CompareValue":
-      return record !== undefined && related(Buffer.compare(record.value, compare.value), compare.operator)
+      return record !== undefined && related(compareBytes(record.value, compare.value), compare.operator)
   }
 }
 
@@ -247,7 +248,7 @@ const repeatedWrite = (operations: ReadonlyArray<Operation>, list: string): Prob
       ranges.push(range)
     } else if (operation._tag === "Put" || operation._tag === "Delete") {
       const { key } = operation
-      const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+      const text = byteText(key)
       if (keys.has(text) || ranges.some((range) => contains(range, key))) {
         return problem(`${list}[${i}].key`, "is already written by this list")
       }

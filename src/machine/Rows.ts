@@ -2,6 +2,7 @@
  * The rows of a state store while a batch of commands is carried out: later commands see what earlier ones changed, and
  * nothing is written before the whole batch is.
  */
+import { byteText } from "../bytes/Bytes.ts"
 import { Effect } from "effect"
 import { successor } from "../kv/KeyRange.ts"
 import type { StateChange, StateRow, StateView } from "../storage/StateStore.ts"
@@ -24,8 +25,6 @@ interface Slot {
   changed: boolean
 }
 
-const textOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
-
 export class Rows {
   private readonly view: StateView
   private readonly slots = new Map<string, Slot>()
@@ -40,7 +39,7 @@ export class Rows {
 
   /** Reads what `keys` hold in one trip, so that `get` finds them at once. */
   prefetch(keys: ReadonlyArray<Uint8Array>): Effect.Effect<void, StorageError> {
-    const missing = keys.filter((key) => !this.slots.has(textOf(key)))
+    const missing = keys.filter((key) => !this.slots.has(byteText(key)))
     if (missing.length === 0) return Effect.void
     return Effect.map(this.view.getMany(missing), (values) => {
       for (let i = 0; i < missing.length; i++) this.remember(missing[i] as Uint8Array, values[i])
@@ -49,7 +48,7 @@ export class Rows {
 
   /** What a key holds now. The bytes must not be changed. */
   get(key: Uint8Array): Effect.Effect<Uint8Array | undefined, StorageError> {
-    const slot = this.slots.get(textOf(key))
+    const slot = this.slots.get(byteText(key))
     if (slot !== undefined) return Effect.succeed(slot.value)
     return Effect.map(this.view.getMany([key]), ([value]) => {
       this.remember(key, value)
@@ -60,7 +59,7 @@ export class Rows {
   /** The first rows of a range as they are now, at most `limit`. */
   readonly scan: (range: RowRange, limit: number) => Effect.Effect<ReadonlyArray<StateRow>, StorageError> = Effect
     .fnUntraced({ self: this }, function*(this: Rows, { gte, lt }: RowRange, limit: number) {
-      const start = textOf(gte)
+      const start = byteText(gte)
       const found: Array<StateRow> = []
       let from = this.skipped.get(start) ?? gte
       while (Buffer.compare(from, lt) < 0 && found.length < limit) {
@@ -68,7 +67,7 @@ export class Rows {
         const stored = yield* this.view.scan({ gte: from, lt, limit: wanted })
         for (const row of stored) {
           from = successor(row.key)
-          if (this.slots.get(textOf(row.key))?.changed !== true) found.push(row)
+          if (this.slots.get(byteText(row.key))?.changed !== true) found.push(row)
           else if (found.length === 0) this.skipped.set(start, from)
         }
         if (stored.length < wanted) break
@@ -99,15 +98,15 @@ export class Rows {
 
   private remember(key: Uint8Array, value: Uint8Array | undefined): Slot {
     const slot: Slot = { key, value, changed: false }
-    this.slots.set(textOf(key), slot)
+    this.slots.set(byteText(key), slot)
     return slot
   }
 
   private change(key: Uint8Array, value: Uint8Array | undefined): void {
     if ((key[0] ?? 0) < firstFreeByte) {
-      throw new RangeError(`the key ${JSON.stringify(textOf(key))} begins with a reserved byte, or is empty`)
+      throw new RangeError(`the key ${JSON.stringify(byteText(key))} begins with a reserved byte, or is empty`)
     }
-    const slot = this.slots.get(textOf(key)) ?? this.remember(key, undefined)
+    const slot = this.slots.get(byteText(key)) ?? this.remember(key, undefined)
     slot.value = value
     if (slot.changed) return
     slot.changed = true
