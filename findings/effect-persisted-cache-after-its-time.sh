@@ -2,11 +2,11 @@
 # effect/persistence: `PersistedCache` answers for 10 s with what its `timeToLive` says is over, or never to be kept.
 #
 # Versions:  effect 4.1.0, Node.js 24.21.0. Seen 2026-11-29.
-# Expected:  `timeToLive` says how long a result is given out. One second for a success is one second, and zero for a failure
-#            is the usual way to keep no failures: the next call looks it up again.
-# Happens:   it rules the persisted copy only. Another copy in the memory of the process, in front of that one, has a time of
-#            its own (`inMemoryTTL`), and its default is 10 s for every result, however short `timeToLive` is. That copy also
-#            keeps the failures and the defects that were not to be kept at all.
+# Expected:  `timeToLive` says how long a result is given out. One second for a success is one second, and zero for a
+#            failure is the usual way to keep no failures: the next call looks it up again.
+# Happens:   it rules the persisted copy only. Another copy in the memory of the process, in front of that one, has a
+#            time of its own (`inMemoryTTL`), and its default is 10 s for every result, however short `timeToLive` is.
+#            That copy also keeps the failures that were not to be kept at all.
 # Setup:     a look-up that fails the first time and then succeeds, asked once a second under the test clock.
 # Output:    timeToLive: success 1 s, failure 0
 #            looked up at 0 s: failure, given out until 10 s

@@ -2,10 +2,11 @@
 # effect/workflow: of an activity in a loop only the first round runs, and a durable sleep in a loop waits only once.
 #
 # Versions:  effect 4.1.0, Node.js 24.21.0. Seen 2026-11-29.
-# Expected:  a loop over three people sends three mails: engines that number the steps of an execution tell the rounds apart.
-# Happens:   a step is known by its name alone (and the attempt). The second `Send` of an execution is taken for the first
-#            one and gets its result, without a warning; so does a `DurableClock.sleep`, which is over at once then.
-#            A name that holds what differs, `Send/${to}`, helps.
+# Expected:  a loop over three people sends three mails: engines that number the steps of an execution tell the rounds
+#            apart.
+# Happens:   a step is known by its name alone (and the attempt). The second `Send` of an execution is taken for the
+#            first one and gets its result, without a warning; so does a `DurableClock.sleep`, which is over at once
+#            then. A name that holds what differs, `Send/${to}`, helps.
 # Setup:     the engine in memory and ClusterWorkflowEngine on Effect's test runner, under the test clock. Both say:
 # Output:    sent: ann
 #            results: receipt of ann, receipt of ann, receipt of ann

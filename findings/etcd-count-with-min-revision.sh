@@ -2,10 +2,10 @@
 # etcd: the `count` of a range with `min_mod_revision` counts what the condition leaves out too.
 #
 # Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64), any curl. Seen 2026-11-29.
-# Expected:  `count` is the number of keys that the request asks for, of which `limit` keeps some back. With `count_only`
-#            and `min_mod_revision` it says how many keys have changed since a revision.
-# Happens:   the conditions on revisions are applied to the keys of the answer, and `count` is the size of the whole range.
-#            With `count_only` there are no keys to apply them to, and they change nothing.
+# Expected:  `count` is the number of keys that the request asks for, of which `limit` keeps some back. With
+#            `count_only` and `min_mod_revision` it says how many keys have changed since a revision.
+# Happens:   the conditions on revisions are applied to the keys of the answer, and `count` is the size of the whole
+#            range. With `count_only` there are no keys to apply them to, and they change nothing.
 # Setup:     five keys, put once each at revisions 2 to 6, looked at with min_mod_revision 5.
 # Output:    keys: 2, count 5
 #            keys, limit 1: 1, count 5

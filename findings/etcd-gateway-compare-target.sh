@@ -2,11 +2,11 @@
 # etcd, JSON gateway: a compare that names a `mod_revision` and no `target` compares the version with 0.
 #
 # Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64), any curl. Seen 2026-11-29.
-# Expected:  the field that is given (`mod_revision`, `create_revision`, `value`, …) says what is compared: in the protocol
-#            they are one union, so that no two can be given. Or a compare without `target` is refused.
+# Expected:  the field that is given (`mod_revision`, `create_revision`, `value`, …) says what is compared: in the
+#            protocol they are one union, so that no two can be given. Or a compare without `target` is refused.
 # Happens:   `target` decides, and its default is the version. The field of another target counts as not given, which is
-#            0. "Is at revision 2" becomes "does not exist": it refuses the right revision, and lets a write through when
-#            the key is gone. No answer tells the two apart from a compare that was carried out as it was meant.
+#            0. "Is at revision 2" becomes "does not exist": it refuses the right revision, and lets a write through
+#            when the key is gone. No answer tells the two apart from a compare that was carried out as it was meant.
 # Setup:     the key `there` was put once, at revision 2. Each line is a transaction that puts it under one condition.
 # Output:    there, mod_revision 2, no target: not put
 #            there, mod_revision 2, target MOD: put

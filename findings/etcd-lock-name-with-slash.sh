@@ -3,9 +3,9 @@
 #
 # Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64). Seen 2026-11-29.
 # Expected:  a lock has a name, and two names are two locks.
-# Happens:   who wants a lock writes a key NAME/LEASE, and waits for the older keys that begin with NAME and a slash. The
-#            keys of all locks below `jobs/` are among these: `jobs` is free only when none of them is held. `jobs/mail`
-#            does not see the key of `jobs`, so this is no lock of a tree either.
+# Happens:   who wants a lock writes a key NAME/LEASE, and waits for the older keys that begin with NAME and a slash.
+#            The keys of all locks below `jobs/` are among these: `jobs` is free only when none of them is held.
+#            `jobs/mail` does not see the key of `jobs`, so this is no lock of a tree either.
 # Output:    jobs/mail is held: jobs waits
 #            jobs/mail is released: jobs is taken
 #            jobs is held: jobs/mail is taken

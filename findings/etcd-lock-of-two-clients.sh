@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # etcd: the lock `job` of the npm client and the lock `job` of etcdctl do not exclude each other.
 #
-# Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64), etcd3 1.1.2 (npm), Node.js 24.21.0.
-#            Seen 2026-11-29.
+# Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64), etcd3 1.1.2 (npm), Node.js 24.21.0. Seen
+#            2026-11-29.
 # Expected:  both call it a lock of etcd and take a name, so a script with `etcdctl lock job` and a service with
 #            `client.lock("job")` take turns.
-# Happens:   etcd stores keys, and a lock is what its client makes of them. etcdctl queues up keys `job/LEASE` and waits for
-#            the older ones; etcd3 creates the key `job`, and fails at once when it is there. Neither looks at the other's
-#            key, so both hold it. Each excludes its own kind.
+# Happens:   etcd stores keys, and a lock is what its client makes of them. etcdctl queues up keys `job/LEASE` and waits
+#            for the older ones; etcd3 creates the key `job`, and fails at once when it is there. Neither looks at the
+#            other's key, so both hold it. Each excludes its own kind.
 # Output:    etcd3 holds it: etcdctl takes it
 #            etcd3 holds it: etcd3 is refused
 #            etcdctl holds it: etcd3 takes it

@@ -2,10 +2,10 @@
 # etcd: a watch from the revision that was compacted to is accepted, and does not tell of the delete made at it.
 #
 # Versions:  Debian etcd-server and etcd-client 3.4.23-4+b4 (bookworm, amd64). Seen 2026-11-29.
-# Expected:  a watch from a revision that is gone is refused, so that one which is accepted tells all that happened from its
-#            revision on, and with `prev_kv` also what was there before.
-# Happens:   a watch from the compacted revision itself is accepted, but only what a read at that revision needs is kept.
-#            A put of that revision comes without the value it replaced, like that of a new key; a delete of that
+# Expected:  a watch from a revision that is gone is refused, so that one which is accepted tells all that happened from
+#            its revision on, and with `prev_kv` also what was there before.
+# Happens:   a watch from the compacted revision itself is accepted, but only what a read at that revision needs is
+#            kept. A put of that revision comes without the value it replaced, like that of a new key; a delete of that
 #            revision does not come at all. Who watches on from there keeps a key that is gone.
 # Setup:     `a` is put twice; `b` is put, deleted and later put again. Watches begin at the second step of each.
 # Output:    a, nothing compacted: PUT a old a new
