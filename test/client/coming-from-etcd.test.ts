@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
+import { Locks } from "../../src/client/Lock.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import { defaultLimits } from "../../src/config/Limits.ts"
@@ -121,6 +122,12 @@ const rows: Readonly<Record<string, Effect.Effect<void, unknown, Services>>> = {
     const { events, revision } = Option.getOrThrow(yield* event(1))
     assert.deepStrictEqual([revision, events.length], [1, 2])
   }),
+  "a lock": Effect.scoped(Effect.gen(function*() {
+    const locks = yield* Locks
+    yield* locks.acquire("a/b")
+    assert.isTrue(Option.isNone(yield* locks.tryAcquire("a/b")))
+    assert.isTrue(Option.isSome(yield* locks.tryAcquire("a")))
+  })),
   "`compact N`": Effect.gen(function*() {
     const kv = yield* KeyValue
     for (const value of ["1", "2", "3"]) yield* kv.put("a", value)
