@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Schedule, Schema } from "effect"
 import { PersistedQueue } from "effect/persistence"
 import { layerPersistedQueue, layerPersistedQueueStore } from "../../src/actors/index.ts"
-import { Indeterminate } from "../../src/FlareDbError.ts"
+import { Indeterminate, Unavailable } from "../../src/FlareDbError.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
 import { eventually } from "../../src/testing/Checks.ts"
@@ -126,6 +126,24 @@ describe("an element", () => {
       )
       assert.deepStrictEqual(yield* other.take((n, { attempts }) => Effect.succeed([n, attempts])), [5 - first, 1])
       assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 0)
+    })))
+
+  it.live("whose claim was not answered is handled, although reading what became of it fails at first", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let claims = 0
+      let reads = 0
+      const services = withWrites(yield* memory, (kv) => (txn) => {
+        // Nothing is claimed ahead here, so that only a claim of a waiting element writes one row on two conditions.
+        const isClaim = txn.do?.length === 1 && isWrite(txn) && (txn.if?.length ?? 0) >= 2
+        if (isClaim && ++claims === 1) return Effect.andThen(kv.transact(txn), new Indeterminate({ reason: "a test" }))
+        if (!isWrite(txn) && ++reads === 1) return Effect.fail(new Unavailable({ reason: "a test" }))
+        return kv.transact(txn)
+      })
+      const other = yield* queueOf(services)
+      yield* other.offer(1)
+      const queue = yield* queueOf(services, 60_000)
+      const found = yield* Effect.timeout(queue.take((n, { attempts }) => Effect.succeed([n, attempts])), 10_000)
+      assert.deepStrictEqual([found, claims >= 2, reads >= 2], [[1, 1], true, true])
     })))
 
   it.live("is handled once by a handler that runs longer than a lock lives", () =>
