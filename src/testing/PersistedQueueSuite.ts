@@ -282,6 +282,32 @@ export const persistedQueueCases = (options: PersistedQueueSuiteOptions): Readon
         )
         yield* nothing(queue, "all were completed")
       })),
+    make(
+      "no element is kept from a hungry consumer: by a handler at work, or for a worker that is gone",
+      (one, other) =>
+        Effect.gen(function*() {
+          const queue = yield* one.queue("hungry")
+          const consumer = yield* other.queue("hungry")
+          for (let n = 0; n < 12; n++) yield* queue.offer({ n })
+          const release = yield* Deferred.make<void>()
+          const started = yield* Deferred.make<void>()
+          const atWork = yield* Effect.forkScoped(
+            queue.take(({ n }) =>
+              Deferred.succeed(started, undefined).pipe(Effect.andThen(Deferred.await(release)), Effect.as(n))
+            )
+          )
+          yield* Deferred.await(started)
+          const found = [yield* Effect.timeout(taken(consumer), 10_000)]
+          // Two workers of the first one come and go: what was claimed ahead for them is free again.
+          for (let worker = 0; worker < 2; worker++) found.push(yield* taken(queue))
+          for (let n = 3; n < 11; n++) found.push(yield* Effect.timeout(taken(consumer), 10_000))
+          yield* Deferred.succeed(release, undefined)
+          const all = [yield* Fiber.join(atWork), ...found.map(({ n }) => n)].sort((a, b) => a - b)
+          yield* same(all, Array.from({ length: 12 }, (_, n) => n), "what was handled")
+          yield* same([...new Set(found.map(({ attempts }) => attempts))], [1], "their attempts")
+          yield* nothing(consumer, "all were completed")
+        })
+    ),
     make("a consumer that ends gives back what it had", (one) =>
       Effect.gen(function*() {
         if (options.shared === false) return

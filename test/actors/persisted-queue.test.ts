@@ -109,6 +109,29 @@ describe("an element", () => {
         }))
     })))
 
+  it.live("that is large is read beside its claim, and its claim shares a transaction", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let writes = 0
+      const services = withWrites(yield* memory, (kv) => (txn) => {
+        if (isWrite(txn)) writes++
+        return kv.transact(txn)
+      })
+      const factoryOf = Effect.map(
+        Layer.build(Layer.fresh(Layer.provide(layerPersistedQueue(), services))),
+        (context) => Context.get(context, PersistedQueue.PersistedQueueFactory)
+      )
+      const options = { name: "large", schema: Schema.String }
+      const elsewhere = yield* Effect.flatMap(factoryOf, (factory) => factory.make(options))
+      const texts = Array.from({ length: 32 }, (_, n) => `${n} `.padEnd(20_000, "ä"))
+      yield* Effect.forEach(texts, (text) => elsewhere.offer(text), { discard: true })
+      const queue = yield* Effect.flatMap(factoryOf, (factory) => factory.make(options))
+      writes = 0
+      const found = yield* Effect.forEach(texts, () => queue.take(Effect.succeed), { concurrency: 16 })
+      assert.deepStrictEqual(found.sort(), texts.sort())
+      // One says that the consumer is there. 32 claims of their own would be 32 more, beside their completions.
+      assert.isAtMost(writes, 20)
+    })))
+
   it.live("that was claimed for a worker that does not come back goes to another one, as the first attempt", () =>
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory
