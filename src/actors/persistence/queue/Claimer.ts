@@ -242,7 +242,8 @@ export class Claimer {
     const rounds = Effect.gen({ self: this }, function*() {
       for (;;) {
         this.wake.closeUnsafe()
-        yield* this.readOn(mirror)
+        const readFrom = mirror.readFrom()
+        if (readFrom !== undefined) yield* this.readOn(mirror, readFrom)
         const wanted = Math.min(this.demand, maxClaims - this.claiming.size)
         let waitMs = Infinity
         if (wanted > 0) {
@@ -258,11 +259,13 @@ export class Claimer {
     return yield* Effect.raceFirst(rounds, Deferred.await(failed))
   })
 
-  /** Reads more rows of a long queue when few are left. */
-  private readonly readOn = Effect.fnUntraced({ self: this }, function*(this: Claimer, mirror: Mirror) {
+  /** Reads more rows of a long queue, of which few are left. */
+  private readonly readOn = Effect.fnUntraced({ self: this }, function*(
+    this: Claimer,
+    mirror: Mirror,
+    readFrom: string
+  ) {
     const { keys, kv } = this.parts
-    const readFrom = mirror.readFrom()
-    if (readFrom === undefined) return
     const page = yield* kv.scan(keys.rows, { limit: pageRows, cursor: keys.row(readFrom) })
     mirror.read(this.decoded(page.entries), page.cursor !== undefined)
   })
