@@ -5,13 +5,14 @@
  * They are in the registry of the process like all of Effect's: beside Effect's own `effect_cluster_…`, and at `/metrics`
  * of a node that runs in the same process.
  */
+import type { Context } from "effect"
 import { Clock, Effect, Metric } from "effect"
 import type { Scope } from "effect"
 import type { ShardTable } from "./cluster/HeldShards.ts"
 import { savedMsOf } from "./overview/Moments.ts"
 
-const counter = (name: string, description: string) =>
-  Metric.counter(`flaredb_actors_${name}`, { description, incremental: true })
+const counter = (name: string, description: string, attributes: Readonly<Record<string, string>> = {}) =>
+  Metric.counter(`flaredb_actors_${name}`, { description, incremental: true, attributes })
 
 const gauge = (name: string, description: string) => Metric.gauge(`flaredb_actors_${name}`, { description })
 
@@ -44,20 +45,12 @@ const lost = counter("shard_locks_lost_total", "shards that this runner lost bec
 /** A handler's transaction was not committed, and the handler runs again: others write what it compares. */
 const conflicts = counter("transaction_conflicts_total", "transactions of handlers whose conditions did not hold")
 
-const claims = counter("queue_claims_total", "elements of a persisted queue that this process claimed")
-
-/** `failed` are dead letters. Claims beyond settlements are handlers that run, or processes that ended. */
-const settled = counter("queue_settled_total", "elements of a persisted queue that this process settled, by outcome")
-
 export const messageSaved: Effect.Effect<void> = Metric.update(saved, 1)
 export const messageProcessed: Effect.Effect<void> = Metric.update(processed, 1)
 export const lockAcquired: Effect.Effect<void> = Metric.update(acquired, 1)
 export const locksLost = (count: number): Effect.Effect<void> => Metric.update(lost, count)
 export const transactionConflict: Effect.Effect<void> = Metric.update(conflicts, 1)
 export const shardsExpected = (count: number): Effect.Effect<void> => Metric.update(expected, count)
-
-export const queueClaimed = (queue: string): Effect.Effect<void> =>
-  Metric.update(Metric.withAttributes(claims, { queue }), 1)
 
 export type Outcome = "completed" | "tried again" | "given back" | "failed"
 
@@ -68,8 +61,43 @@ const outcomes: Readonly<Record<Outcome, string>> = {
   failed: "failed"
 }
 
-export const queueSettled = (queue: string, outcome: Outcome): Effect.Effect<void> =>
-  Metric.update(Metric.withAttributes(settled, { queue, outcome: outcomes[outcome] }), 1)
+/** What this process does at one queue. A counter with attributes is made once, because making one costs more than a count. */
+export class QueueCounts {
+  private readonly context: Context.Context<never>
+  private readonly claims: Metric.Counter<number>
+  private readonly settlements: ReadonlyMap<Outcome, Metric.Counter<number>>
+
+  private constructor(queue: string, context: Context.Context<never>) {
+    this.context = context
+    this.claims = counter(
+      "queue_claims_total",
+      "elements of a persisted queue that this process claimed",
+      { queue }
+    )
+    // `failed` are dead letters. Claims beyond settlements are handlers that run, or processes that ended.
+    this.settlements = new Map(
+      (Object.keys(outcomes) as Array<Outcome>).map((outcome) => [
+        outcome,
+        counter(
+          "queue_settled_total",
+          "elements of a persisted queue that this process settled, by outcome",
+          { queue, outcome: outcomes[outcome] }
+        )
+      ])
+    )
+  }
+
+  static readonly make = (queue: string): Effect.Effect<QueueCounts> =>
+    Effect.map(Effect.context<never>(), (context) => new QueueCounts(queue, context))
+
+  claimed(): void {
+    this.claims.updateUnsafe(1, this.context)
+  }
+
+  settled(outcome: Outcome): void {
+    this.settlements.get(outcome)?.updateUnsafe(1, this.context)
+  }
+}
 
 /** Counts the replies that the fence refused. */
 export const countFenced = <A, E extends { readonly cause?: unknown }, R>(

@@ -77,9 +77,12 @@ export interface StepResult {
   readonly revision: number
 }
 
+/** What became of a step. */
+export type StepExit = Exit.Exit<StepResult, WriteFailure>
+
 interface Waiting {
   readonly step: Step
-  readonly resume: (answer: Effect.Effect<StepResult, WriteFailure>) => void
+  readonly done: (exit: StepExit) => void
 }
 
 /** Steps that are to share a transaction. */
@@ -140,16 +143,19 @@ export class StepWriter {
 
   private close(): void {
     this.isClosed = true
-    for (const { resume } of [...this.waiting, ...this.underWay]) resume(closed)
+    for (const { done } of [...this.waiting, ...this.underWay]) done(closed)
   }
 
   /** Takes a step. A caller that is interrupted may have taken it nevertheless. */
   take(step: Step): Effect.Effect<StepResult, WriteFailure> {
-    return Effect.callback((resume) => {
-      if (this.isClosed) return resume(closed)
-      this.waiting.push({ step, resume })
-      this.wake.openUnsafe()
-    })
+    return Effect.callback((resume) => this.submit(step, resume))
+  }
+
+  /** Takes a step without a fiber that waits for it. `done` is called once, also when the writer is closed. */
+  submit(step: Step, done: (exit: StepExit) => void): void {
+    if (this.isClosed) return done(closed)
+    this.waiting.push({ step, done })
+    this.wake.openUnsafe()
   }
 
   private readonly run: Effect.Effect<never> = Effect.forever(
@@ -228,7 +234,9 @@ export class StepWriter {
   }
 
   private transact(steps: ReadonlyArray<Step>): Effect.Effect<StepResult, WriteFailure> {
-    const txn = { if: steps.flatMap((step) => step.if), do: steps.flatMap((step) => step.do) }
+    // Steps of one owner have conditions in common: each is compared once.
+    const conditions = new Set(steps.flatMap((step) => step.if))
+    const txn = { if: [...conditions], do: steps.flatMap((step) => step.do) }
     return Effect.catchTag(
       this.kv.transact(txn) as Effect.Effect<StepResult, WriteFailure>,
       "ResultsNotKept",
@@ -236,9 +244,9 @@ export class StepWriter {
     )
   }
 
-  private answer(one: Waiting, answer: Exit.Exit<StepResult, WriteFailure>): void {
+  private answer(one: Waiting, exit: StepExit): void {
     this.underWay.delete(one)
-    one.resume(answer)
+    one.done(exit)
   }
 }
 
@@ -247,4 +255,4 @@ const isRefusal = (exit: Exit.Failure<unknown, WriteFailure>): boolean => {
   return failure._tag === "Some" && outcomeOf(failure.value) === "refused"
 }
 
-const closed = Effect.fail(new Indeterminate({ reason: "the store was closed" }))
+const closed = Exit.fail(new Indeterminate({ reason: "the store was closed" }))

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Schedule, Schema } from "effect"
 import { PersistedQueue } from "effect/persistence"
 import { layerPersistedQueue, layerPersistedQueueStore } from "../../src/actors/index.ts"
-import { Indeterminate } from "../../src/FlareDbError.ts"
+import { Indeterminate, Unavailable } from "../../src/FlareDbError.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
 import { eventually } from "../Eventually.ts"
@@ -110,6 +110,29 @@ describe("an element", () => {
         }))
     })))
 
+  it.live("that is large is read beside its claim, and its claim shares a transaction", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let writes = 0
+      const services = withWrites(yield* memory, (kv) => (txn) => {
+        if (isWrite(txn)) writes++
+        return kv.transact(txn)
+      })
+      const factoryOf = Effect.map(
+        Layer.build(Layer.fresh(Layer.provide(layerPersistedQueue(), services))),
+        (context) => Context.get(context, PersistedQueue.PersistedQueueFactory)
+      )
+      const options = { name: "large", schema: Schema.String }
+      const elsewhere = yield* Effect.flatMap(factoryOf, (factory) => factory.make(options))
+      const texts = Array.from({ length: 32 }, (_, n) => `${n} `.padEnd(20_000, "ä"))
+      yield* Effect.forEach(texts, (text) => elsewhere.offer(text), { discard: true })
+      const queue = yield* Effect.flatMap(factoryOf, (factory) => factory.make(options))
+      writes = 0
+      const found = yield* Effect.forEach(texts, () => queue.take(Effect.succeed), { concurrency: 16 })
+      assert.deepStrictEqual(found.sort(), texts.sort())
+      // One says that the consumer is there. 32 claims of their own would be 32 more, beside their completions.
+      assert.isAtMost(writes, 20)
+    })))
+
   it.live("that was claimed for a worker that does not come back goes to another one, as the first attempt", () =>
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory
@@ -127,6 +150,24 @@ describe("an element", () => {
       )
       assert.deepStrictEqual(yield* other.take((n, { attempts }) => Effect.succeed([n, attempts])), [5 - first, 1])
       assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 0)
+    })))
+
+  it.live("whose claim was not answered is handled, although reading what became of it fails at first", () =>
+    Effect.scoped(Effect.gen(function*() {
+      let claims = 0
+      let reads = 0
+      const services = withWrites(yield* memory, (kv) => (txn) => {
+        // Nothing is claimed ahead here, so that only a claim of a waiting element writes one row on two conditions.
+        const isClaim = txn.do?.length === 1 && isWrite(txn) && (txn.if?.length ?? 0) >= 2
+        if (isClaim && ++claims === 1) return Effect.andThen(kv.transact(txn), new Indeterminate({ reason: "a test" }))
+        if (!isWrite(txn) && ++reads === 1) return Effect.fail(new Unavailable({ reason: "a test" }))
+        return kv.transact(txn)
+      })
+      const other = yield* queueOf(services)
+      yield* other.offer(1)
+      const queue = yield* queueOf(services, 60_000)
+      const found = yield* Effect.timeout(queue.take((n, { attempts }) => Effect.succeed([n, attempts])), 10_000)
+      assert.deepStrictEqual([found, claims >= 2, reads >= 2], [[1, 1], true, true])
     })))
 
   it.live("is handled once by a handler that runs longer than a lock lives", () =>

@@ -102,16 +102,16 @@ describe("the mirror of a queue", () => {
 
   it("gives the first free rows, and the share of its rank where others consume too", () => {
     const mirror = full()
-    mirror.claimers.add("a")
+    mirror.claimerCame("a")
     assert.deepEqual(moments(mirror.due("a", 0, 3, () => false).rows), [0, 1, 2])
-    mirror.claimers.add("b")
+    mirror.claimerCame("b")
     assert.deepEqual(moments(mirror.due("a", 0, 3, () => false).rows), [0, 1, 2])
     assert.deepEqual(moments(mirror.due("b", 0, 3, () => false).rows), [3, 4, 5])
     mirror.put(row(placeOf(1, 1, "a"), 50, "b"))
     mirror.put(row(placeOf(2, 2, "a"), 51, "gone"))
     const taken = placeOf(0, 0, "a")
     assert.deepEqual(moments(mirror.due("a", 0, 3, (place) => place === taken).rows), [2, 3, 4])
-    mirror.claimers.delete("b")
+    mirror.claimerWent("b")
     assert.deepEqual(moments(mirror.due("a", 0, 3, (place) => place === taken).rows), [1, 2, 3])
   })
 

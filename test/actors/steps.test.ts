@@ -54,6 +54,27 @@ describe("steps", () => {
       assert.deepStrictEqual(sizes, [1, 2])
     })))
 
+  it.live("compare once what they have in common, and none takes effect when it does not hold", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const conditions: Array<number> = []
+      const { kv, sharing, writer } = yield* make((txn) => {
+        conditions.push(txn.if?.length ?? 0)
+        return undefined
+      })
+      const owner = Compare.exists("owner")
+      const all = Effect.all(
+        numbered(5).map((key) =>
+          Effect.exit(writer.take(stepOf([Compare.missing(key), owner], [Op.put(key, "")], sharing)))
+        ),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(outcomes(yield* all), Array.from({ length: 5 }, () => false))
+      assert.deepStrictEqual([conditions[0], yield* kv.count("key ")], [6, 0])
+      yield* kv.put("owner", "")
+      assert.deepStrictEqual(outcomes(yield* all), Array.from({ length: 5 }, () => true))
+      assert.strictEqual(yield* kv.count("key "), 5)
+    })))
+
   it.live("are bounded in number and bytes, and two of one subject never meet", () =>
     Effect.scoped(Effect.gen(function*() {
       const { all, sizes } = yield* make()

@@ -28,7 +28,8 @@ import { defaultPrefix } from "./Keys.ts"
 import * as LogTime from "../LogTime.ts"
 import { outcomeOf } from "../Outcome.ts"
 import type { Claimed } from "./queue/Claimed.ts"
-import { Claimer, offerRetries } from "./queue/Claimer.ts"
+import { Claimer } from "./queue/Claimer.ts"
+import { offerRetries } from "./queue/HandOvers.ts"
 import { cleanup } from "./queue/Cleanup.ts"
 import {
   completedPrefix,

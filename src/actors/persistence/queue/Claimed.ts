@@ -8,16 +8,13 @@ import type { Scope } from "effect"
 import type { WriteFailure } from "../../../client/KeyValue.ts"
 import type { Ops } from "../../../client/Txn.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
-import type { Outcome } from "../../ActorMetrics.ts"
-import { queueSettled } from "../../ActorMetrics.ts"
+import type { Outcome, QueueCounts } from "../../ActorMetrics.ts"
 import { outcomeOf } from "../../Outcome.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
 import { copyOf, encodeCompleted, encodeFailed, encodeQueueRow } from "./Layout.ts"
+import { retryMs } from "./Repeated.ts"
 import type { StepResult, StepWriter } from "../../StepWriter.ts"
 import { Sharing, stepOf } from "../../StepWriter.ts"
-
-/** Pause before a settlement that did not get through is repeated, in milliseconds. */
-const retryMs = 200
 
 /**
  * How long a worker waits for its settlement after the first attempt failed, before it goes on, in milliseconds. The
@@ -34,6 +31,7 @@ const settlements = new Sharing()
 export interface SettlingParts {
   readonly steps: StepWriter
   readonly keys: QueueKeys
+  readonly counts: QueueCounts
   /** What settlements live in that outlast the worker's patience. */
   readonly scope: Scope.Scope
   /** The cluster's time. */
@@ -148,7 +146,8 @@ export class Claimed {
     const { place, revision } = this.row
     const key = keys.row(place)
     return Effect.map(
-      Effect.orDie(Effect.retry(operations, Schedule.spaced(retryMs))),
+      // They seldom fail: the machinery of a schedule is made when they do.
+      Effect.catch(operations, () => Effect.orDie(Effect.retry(operations, Schedule.spaced(retryMs)))),
       (ops) => steps.take(stepOf([Compare.modRevision(key).equals(revision)], ops, settlements))
     )
   }
@@ -204,11 +203,15 @@ export class Claimed {
     left: QueueRow | undefined,
     doubtful: boolean
   ): Effect.Effect<void> {
-    const { changed, keys, removed } = this.parts
+    const { changed, counts, keys, removed } = this.parts
     if (succeeded && left !== undefined) changed({ ...left, revision })
     else if (succeeded) removed(this.row.place, revision)
     // After an answer that was lost, the first attempt may be what changed the row.
-    return succeeded || doubtful ? queueSettled(keys.name, what) : Effect.logWarning(
+    if (succeeded || doubtful) {
+      counts.settled(what)
+      return Effect.void
+    }
+    return Effect.logWarning(
       `an element of the queue ${keys.name} could not be ${what}: its claim ended, and another consumer has it`,
       { id: this.id, attempts: this.attempts }
     )

@@ -1,28 +1,25 @@
 /**
  * The consumer that all workers of one process at one queue share: it watches the queue, claims as many elements as
- * workers wait, all at once, and hands them out in order.
- *
- * It has a lease, and a key on that lease that says it is there. A claim names that key, so that one keep-alive holds
- * the claims of all workers, for as long as their handlers run; when the process is gone, so is the key, and everything
- * it had claimed is free for others, who watch the key.
+ * workers wait, all at once, and hands them out in order. It has a lease, and what it claims is its own for as long as
+ * its `Presence` is there.
  */
-import { Cause, Data, Deferred, Effect, Latch, Option, Schedule, Stream } from "effect"
+import { Cause, Deferred, Effect, Latch, Stream } from "effect"
 import type { Scope } from "effect"
-import { randomUUID } from "node:crypto"
 import type { KeyValue, KeyValueEntry, WriteFailure } from "../../../client/KeyValue.ts"
 import type { HeldLease, Leases } from "../../../client/Lease.ts"
-import { Compare, Op } from "../../../client/Txn.ts"
 import type { Changes, Watch } from "../../../client/Watch.ts"
-import { Indeterminate } from "../../../FlareDbError.ts"
-import { queueClaimed } from "../../ActorMetrics.ts"
-import { outcomeOf } from "../../Outcome.ts"
-import { Claimed, lastPatienceMs } from "./Claimed.ts"
-import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
-import { decodeElement, decodeQueueRow, encodeQueueRow } from "./Layout.ts"
-import { maxRows, Mirror } from "./Mirror.ts"
+import { QueueCounts } from "../../ActorMetrics.ts"
 import type { StepWriter } from "../../StepWriter.ts"
-import { Sharing, stepOf } from "../../StepWriter.ts"
-import type { Returning } from "./Workers.ts"
+import { Claimed, lastPatienceMs } from "./Claimed.ts"
+import type { ClaimedRow } from "./Claims.ts"
+import { Claims } from "./Claims.ts"
+import type { Offered } from "./HandOvers.ts"
+import { HandOvers } from "./HandOvers.ts"
+import type { QueueKeys, QueueRow } from "./Layout.ts"
+import { decodeQueueRow } from "./Layout.ts"
+import { maxRows, Mirror } from "./Mirror.ts"
+import { Presence } from "./Presence.ts"
+import { pause } from "./Repeated.ts"
 import { Workers } from "./Workers.ts"
 
 export interface ClaimerParts {
@@ -39,27 +36,11 @@ export interface ClaimerParts {
   readonly place: (ms: number) => string
 }
 
-/** Pause before something that failed is tried again, in milliseconds. */
-const retryMs = 200
-
-/** Times that an offer is repeated whose answer was lost. */
-export const offerRetries = 3
-
 /** Most claims under way: a burst of workers is served in several rounds. */
 const maxClaims = 256
 
 /** Rows of one page of the list. */
 const pageRows = maxRows / 2
-
-/** What a claimer is for as long as its lease lives. */
-interface Presence {
-  readonly id: string
-  readonly key: string
-  /** The revision that created its key: while that is so, its claims are its own. */
-  readonly revision: number
-  /** Fails when its key is gone. */
-  readonly gone: Deferred.Deferred<never, PresenceLost>
-}
 
 /** What a claimer knows while it watches. */
 interface Current {
@@ -67,43 +48,48 @@ interface Current {
   readonly mirror: Mirror
 }
 
-/** An element that this process offers. */
-export interface Offered {
-  readonly place: string
-  readonly id: string
-  readonly json: string
-  /** As it is stored. */
-  readonly value: Uint8Array
-  readonly sharing: Sharing
-}
-
-/** The claimer's key is gone, and its claims are free. */
-class PresenceLost extends Data.TaggedError("PresenceLost")<{ readonly message: string }> {}
-
 export class Claimer {
   private readonly parts: ClaimerParts
   private readonly scope: Scope.Scope
   private readonly workers: Workers
+  private readonly counts: QueueCounts
   private readonly wake = Latch.makeUnsafe(false)
   /** Places of the claims under way. */
   private readonly claiming = new Set<string>()
-  /** Offers under way that claim their element. */
-  private handOvers = 0
-  private readonly sharing = new Sharing()
+  private readonly claims: Claims
+  private handOvers: HandOvers | undefined
   private current: Current | undefined
-  private claims = 0
   private ending = false
 
-  private constructor(parts: ClaimerParts, scope: Scope.Scope, workers: Workers) {
+  private constructor(parts: ClaimerParts, scope: Scope.Scope, workers: Workers, counts: QueueCounts) {
     this.parts = parts
     this.scope = scope
     this.workers = workers
+    this.counts = counts
+    this.claims = new Claims({
+      ...parts,
+      mirror: () => this.current?.mirror,
+      hand: (row, json, spent) => this.hand(row, json, spent)
+    })
   }
 
   /** A claimer that lives as long as the scope. It begins at once, and goes on after failures. */
   static readonly make = Effect.fnUntraced(function*(parts: ClaimerParts) {
     const workers = yield* Workers.make(() => claimer.wake.openUnsafe())
-    const claimer: Claimer = new Claimer(parts, yield* Effect.scope, workers)
+    const counts = yield* QueueCounts.make(parts.keys.name)
+    const claimer: Claimer = new Claimer(parts, yield* Effect.scope, workers, counts)
+    claimer.handOvers = yield* HandOvers.make({
+      ...parts,
+      claims: claimer.claims,
+      ended: (row, element, held) => {
+        if (row === undefined) workers.letGo(held)
+        else {
+          counts.claimed()
+          workers.hand(claimer.claimed(row, encoder.encode(element.json)), held)
+        }
+        claimer.wake.openUnsafe()
+      }
+    })
     yield* Effect.forkScoped(claimer.run)
     yield* Effect.addFinalizer(() => claimer.end)
     return claimer
@@ -112,7 +98,7 @@ export class Claimer {
   /** Gives back what nobody got, while the lease still lives: also what is being claimed. */
   private readonly end: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     this.ending = true
-    while (this.claiming.size + this.handOvers > 0) {
+    while (this.claiming.size + this.handingOver > 0) {
       this.wake.closeUnsafe()
       yield* this.wake.await
     }
@@ -156,46 +142,35 @@ export class Claimer {
   }
 
   /** Says that this claimer is there, and claims for as long as it is. */
-  private readonly present = Effect.fnUntraced({ self: this }, function*(this: Claimer, lease: HeldLease) {
-    const id = randomUUID()
-    const key = this.parts.keys.claimer(id)
-    const revision = yield* this.announce(key, lease)
-    const presence: Presence = { id, key, revision, gone: Deferred.makeUnsafe() }
-    // What a handler has claimed stays claimed when the watch fails.
-    const observe = Effect.suspend(() => this.observe(presence)).pipe(
-      Effect.tapCause(this.warn("it is listed anew")),
-      Effect.ignoreCause,
-      Effect.andThen(pause),
-      Effect.forever
-    )
-    return yield* Effect.raceFirst(observe, Deferred.await(presence.gone))
-  })
+  private present(lease: HeldLease) {
+    return Effect.scoped(Effect.gen({ self: this }, function*() {
+      const presence = yield* Presence.announce(this.parts.kv, this.parts.keys, lease)
+      // Claims live as long as their presence. What a handler has claimed, and what is being claimed, stays so when the
+      // watch fails.
+      const scope = yield* Effect.scope
+      const observe = Effect.suspend(() => this.observe(presence, scope)).pipe(
+        Effect.tapCause(this.warn("it is listed anew")),
+        Effect.ignoreCause,
+        Effect.andThen(pause),
+        Effect.forever
+      )
+      return yield* Effect.raceFirst(observe, Deferred.await(presence.gone))
+    }))
+  }
 
   /** Claims by what a list and a watch tell. */
-  private readonly observe = Effect.fnUntraced({ self: this }, function*(this: Claimer, presence: Presence) {
+  private readonly observe = Effect.fnUntraced({ self: this }, function*(
+    this: Claimer,
+    presence: Presence,
+    scope: Scope.Scope
+  ) {
     const mirror = new Mirror()
     const from = yield* this.list(mirror)
     this.current = { presence, mirror }
-    return yield* Effect.raceFirst(this.follow(mirror, from), this.claimAll(presence, mirror)).pipe(
+    return yield* Effect.raceFirst(this.follow(mirror, from), this.claimAll(presence, mirror, scope)).pipe(
       Effect.ensuring(Effect.sync(() => this.current = undefined))
     )
   })
-
-  /** The key is this claimer's alone, so that whatever became of an attempt, another one does no harm. */
-  private announce(key: string, lease: HeldLease): Effect.Effect<number, WriteFailure> {
-    const put = this.parts.kv.transact({
-      if: [Compare.missing(key)],
-      do: [Op.put(key, "", { lease: lease.id })],
-      else: [Op.get(key)]
-    })
-    return Effect.flatMap(repeated(put), (txn) => {
-      if (txn.succeeded) return Effect.succeed(txn.revision)
-      const [found] = txn.results
-      return Option.isSome(found)
-        ? Effect.succeed(found.value.createRevision)
-        : Effect.die(new Error("a key is neither missing nor there"))
-    })
-  }
 
   /** Reads the first rows and who is there; gives the revision from which on changes have to be watched. */
   private readonly list = Effect.fnUntraced({ self: this }, function*(this: Claimer, mirror: Mirror) {
@@ -204,7 +179,7 @@ export class Claimer {
     // Whoever has a claim in these rows was there before them.
     yield* Stream.runForEach(
       kv.scanAll(keys.claimers, { keysOnly: true }),
-      ({ keyText }) => Effect.sync(() => mirror.claimers.add(keyText.slice(keys.claimers.length)))
+      ({ keyText }) => Effect.sync(() => mirror.claimerCame(keyText.slice(keys.claimers.length)))
     )
     mirror.read(this.decoded(rows.entries), rows.cursor !== undefined)
     return rows.revision + 1
@@ -234,8 +209,8 @@ export class Claimer {
       const key = event.keyText
       if (key.startsWith(claimers)) {
         const id = key.slice(claimers.length)
-        if (event._tag === "Put") mirror.claimers.add(id)
-        else mirror.claimers.delete(id)
+        if (event._tag === "Put") mirror.claimerCame(id)
+        else mirror.claimerWent(id)
       } else if (key.startsWith(rows)) {
         const place = key.slice(rows.length)
         const row = event._tag === "Put" ? decodeQueueRow(place, event.entry.value, revision) : undefined
@@ -250,12 +225,13 @@ export class Claimer {
   private readonly claimAll = Effect.fnUntraced({ self: this }, function*(
     this: Claimer,
     presence: Presence,
-    mirror: Mirror
+    mirror: Mirror,
+    scope: Scope.Scope
   ) {
-    const failed = Deferred.makeUnsafe<never, unknown>()
+    const failed = Deferred.makeUnsafe<never, WriteFailure>()
     const claim = (row: QueueRow) => {
       this.claiming.add(row.place)
-      return this.claim(presence, mirror, row).pipe(
+      return this.claims.claim(presence, row, this.workers.maxAttempts).pipe(
         Effect.catch((error) => Effect.sync(() => Deferred.doneUnsafe(failed, Effect.fail(error)))),
         Effect.ensuring(Effect.sync(() => {
           this.claiming.delete(row.place)
@@ -263,105 +239,45 @@ export class Claimer {
         }))
       )
     }
-    const rounds = Effect.scoped(Effect.gen({ self: this }, function*() {
-      const claims = yield* Effect.scope
+    const rounds = Effect.gen({ self: this }, function*() {
       for (;;) {
         this.wake.closeUnsafe()
-        yield* this.readOn(mirror)
+        const readFrom = mirror.readFrom()
+        if (readFrom !== undefined) yield* this.readOn(mirror, readFrom)
         const wanted = Math.min(this.demand, maxClaims - this.claiming.size)
         let waitMs = Infinity
         if (wanted > 0) {
           const nowMs = yield* this.parts.now
           const { nextMs, rows } = mirror.due(presence.id, nowMs, wanted, (place) => this.claiming.has(place))
           // Begun within one turn, they are one call.
-          for (const row of rows) yield* Effect.forkIn(claim(row), claims)
+          for (const row of rows) yield* Effect.forkIn(claim(row), scope)
           if (nextMs !== undefined) waitMs = Math.max(1, nextMs - nowMs)
         }
         yield* waitMs === Infinity ? this.wake.await : Effect.raceFirst(this.wake.await, Effect.sleep(waitMs))
       }
-    }))
+    })
     return yield* Effect.raceFirst(rounds, Deferred.await(failed))
   })
 
-  /** Reads more rows of a long queue when few are left. */
-  private readonly readOn = Effect.fnUntraced({ self: this }, function*(this: Claimer, mirror: Mirror) {
+  /** Reads more rows of a long queue, of which few are left. */
+  private readonly readOn = Effect.fnUntraced({ self: this }, function*(
+    this: Claimer,
+    mirror: Mirror,
+    readFrom: string
+  ) {
     const { keys, kv } = this.parts
-    const readFrom = mirror.readFrom()
-    if (readFrom === undefined) return
     const page = yield* kv.scan(keys.rows, { limit: pageRows, cursor: keys.row(readFrom) })
     mirror.read(this.decoded(page.entries), page.cursor !== undefined)
   })
 
-  /** Claims one element, and gives it to a worker. Another consumer may be faster. */
-  private readonly claim = Effect.fnUntraced({ self: this }, function*(
-    this: Claimer,
-    presence: Presence,
-    mirror: Mirror,
-    row: QueueRow
-  ) {
-    const { keys, kv, steps } = this.parts
-    const claim = this.claimOf(presence)
-    const spent = row.attempts >= this.workers.maxAttempts
-    const next = { ...row, attempts: row.attempts + (spent ? 0 : 1), claim, copy: undefined }
-    const key = keys.row(row.place)
-    const element = keys.element(row.id)
-    const conditions = [
-      Compare.modRevision(key).equals(row.revision),
-      holds(presence),
-      ...(row.claim === undefined ? [] : [Compare.missing(keys.claimer(row.claim.claimer))])
-    ]
-    const put = Op.put(key, encodeQueueRow(next))
-    const hand = (revision: number, json: Uint8Array | undefined) =>
-      Effect.andThen(queueClaimed(keys.name), this.hand({ ...next, revision }, json, spent))
-    if (row.copy === undefined) {
-      const attempt = yield* repeated(kv.transact({ if: conditions, do: [put, Op.get(element)] })).pipe(
-        // The element is too large for an answer that is kept. The row says what became of it.
-        Effect.catchTag("ResultsNotKept", () => Effect.undefined)
-      )
-      if (attempt?.succeeded === true) return yield* hand(attempt.revision, jsonOf(attempt.results[1]))
-    } else {
-      const attempt = yield* repeated(steps.take(stepOf(conditions, [put], this.sharing)))
-      if (attempt.succeeded) return yield* hand(attempt.revision, encoder.encode(row.copy))
-    }
-    const { found, revision } = yield* this.look(presence, row.place)
-    if (found === "claimer gone") return
-    if (found === undefined) mirror.remove(row.place, revision)
-    // An earlier attempt, whose answer was lost, took effect.
-    else if (found.claim?.token === claim.token) {
-      const answer = yield* kv.get(element, { consistency: "linearizable" })
-      yield* hand(found.revision, jsonOf(answer))
-    } else if (found.revision !== row.revision) mirror.put(found)
-    // Whoever claimed it is there, which the watch has yet to tell.
-    else if (row.claim !== undefined && revision > mirror.watchedRevision) mirror.claimers.add(row.claim.claimer)
-  })
-
-  /** Reads a row, and whether this claimer is still there. */
-  private readonly look = Effect.fnUntraced({ self: this }, function*(
-    this: Claimer,
-    presence: Presence,
-    place: string
-  ) {
-    const { results: [row, own], revision } = read(
-      yield* this.parts.kv.transact(
-        { do: [Op.get(this.parts.keys.row(place)), Op.get(presence.key)] },
-        { consistency: "linearizable" }
-      )
-    )
-    if (Option.isNone(own)) {
-      Deferred.doneUnsafe(presence.gone, Effect.fail(new PresenceLost({ message: `${presence.key} is gone` })))
-      return { revision, found: "claimer gone" as const }
-    }
-    const found = Option.isNone(row) ? undefined : decodeQueueRow(place, row.value.value, row.value.modRevision)
-    return { revision, found }
-  })
-
-  private claimOf(presence: Presence): Claim {
-    return { claimer: presence.id, token: `${presence.id}/${++this.claims}` }
+  /** Offers under way that claim their element. */
+  private get handingOver(): number {
+    return this.handOvers?.size ?? 0
   }
 
   /** Elements to claim beside those that are being claimed. */
   private get demand(): number {
-    return this.ending ? 0 : this.workers.demand - this.claiming.size - this.handOvers
+    return this.ending ? 0 : this.workers.demand - this.claiming.size - this.handingOver
   }
 
   /** Tells of an element that this process has offered, before the watch does. */
@@ -371,9 +287,8 @@ export class Claimer {
   }
 
   /**
-   * Offers an element and claims it with the same transaction, when a worker of this process is next for it.
-   * `undefined` when none is. It gives `false` when the claimer is gone or the id is taken: offering without a claim
-   * says which.
+   * Offers an element and claims it with the same step, when a worker of this process is next for it. `undefined` when
+   * none is. It gives `false` when the claimer is gone or the id is taken: offering without a claim says which.
    */
   handOver(element: Offered, nowMs: number, fiber: number): Effect.Effect<boolean, WriteFailure> | undefined {
     const { current } = this
@@ -382,76 +297,14 @@ export class Claimer {
     if (!mirror.isWhole || mirror.due(presence.id, nowMs, 1, (place) => this.claiming.has(place)).rows.length > 0) {
       return undefined
     }
-    this.handOvers++
-    const held = this.workers.hold(fiber)
-    const told = Deferred.makeUnsafe<boolean, WriteFailure>()
-    // Whoever offers may be interrupted: the element is claimed nevertheless.
-    return Effect.andThen(
-      Effect.forkIn(
-        Effect.onExit(this.handingOver(presence, element, told, held), () =>
-          Effect.sync(() => {
-            this.handOvers--
-            this.wake.openUnsafe()
-            Deferred.doneUnsafe(told, Effect.fail(new Indeterminate({ reason: "the store of the queue was closed" })))
-          })),
-        this.scope
-      ),
-      Deferred.await(told)
-    )
+    return this.handOvers?.offer(presence, element, this.workers.hold(fiber))
   }
 
-  private readonly handingOver = Effect.fnUntraced({ self: this }, function*(
-    this: Claimer,
-    presence: Presence,
-    { id, json, place, sharing, value }: Offered,
-    told: Deferred.Deferred<boolean, WriteFailure>,
-    held: Returning | undefined
-  ) {
-    const { keys, steps } = this.parts
-    const claim = this.claimOf(presence)
-    const row = { place, id, attempts: 1, delayed: false, claim, copy: undefined }
-    const element = keys.element(id)
-    const offer = steps.take(stepOf(
-      [Compare.missing(element), holds(presence)],
-      [Op.put(element, value), Op.put(keys.row(place), encodeQueueRow(row))],
-      sharing
-    ))
-    const attempt = Effect.flatMap(
-      offer,
-      (result): Effect.Effect<{ readonly revision: number } | undefined, WriteFailure> =>
-        result.succeeded
-          ? Effect.succeed(result)
-          : Effect.map(this.look(presence, place), ({ found }) =>
-            // An earlier attempt may have taken effect.
-            typeof found === "object" && found.claim?.token === claim.token ? found : undefined)
-    )
-    let doubtful = false
-    for (let failures = 0;;) {
-      const result = yield* Effect.result(attempt)
-      if (result._tag === "Success") {
-        const claimed = result.success
-        if (claimed === undefined) this.workers.letGo(held)
-        else this.workers.hand(this.claimed({ ...row, revision: claimed.revision }, encoder.encode(json)), held)
-        Deferred.doneUnsafe(told, Effect.succeed(claimed !== undefined))
-        return yield* claimed === undefined ? Effect.void : queueClaimed(keys.name)
-      }
-      const outcome = outcomeOf(result.failure)
-      doubtful ||= outcome === "unknown"
-      // What may be claimed must become known. Whoever offered does not wait for it for ever.
-      if (!doubtful || ++failures > offerRetries) Deferred.doneUnsafe(told, Effect.fail(result.failure))
-      if (!doubtful || outcome === "refused") return this.workers.letGo(held)
-      yield* pause
-    }
-  })
-
-  private claimed(row: QueueRow & { readonly claim: Claim }, json: Uint8Array): Claimed {
-    const { keys, now, place, steps } = this.parts
+  private claimed(row: ClaimedRow, json: Uint8Array): Claimed {
     this.current?.mirror.put(row)
     return new Claimed(row, json, {
-      steps,
-      keys,
-      now,
-      place,
+      ...this.parts,
+      counts: this.counts,
       scope: this.scope,
       changed: (changed) => this.current?.mirror.put(changed),
       removed: (place, revision) => this.current?.mirror.remove(place, revision)
@@ -459,49 +312,14 @@ export class Claimer {
   }
 
   /** Gives an element that was claimed to a worker. */
-  private hand(
-    row: QueueRow & { readonly claim: Claim },
-    json: Uint8Array | undefined,
-    spent: boolean
-  ): Effect.Effect<void> {
+  private hand(row: ClaimedRow, json: Uint8Array | undefined, spent: boolean): Effect.Effect<void> {
+    this.counts.claimed()
     const claimed = this.claimed(row, json ?? new Uint8Array(0))
     if (json === undefined) return claimed.fail("the element is gone, or was not written by a queue")
     if (spent) return claimed.fail("the process of its last attempt ended before the attempt did")
-    return Effect.sync(() => this.workers.hand(claimed))
+    this.workers.hand(claimed)
+    return Effect.void
   }
-}
-
-/** While this holds, the claims of a claimer are its own. */
-const holds = ({ key, revision }: Presence): Compare => Compare.createRevision(key).equals(revision)
-
-/** The answers of a transaction that only reads. */
-const read = <Results>(
-  txn: { readonly succeeded: true; readonly revision: number; readonly results: Results } | {
-    readonly succeeded: false
-    readonly revision: number
-    readonly results: unknown
-  }
-): { readonly revision: number; readonly results: Results } => {
-  if (!txn.succeeded) throw new Error("a transaction without conditions did not succeed")
-  return txn
 }
 
 const encoder = new TextEncoder()
-
-/** The element, if its key still holds it. */
-const jsonOf = (element: Option.Option<KeyValueEntry>): Uint8Array | undefined => {
-  const state = Option.isNone(element) ? undefined : decodeElement(element.value.value)
-  return state?._tag === "Pending" ? state.json : undefined
-}
-
-const pause = Effect.sleep(retryMs)
-
-/** Repeats a write that cannot take effect twice until it is known what became of it. */
-const repeated = <A>(write: Effect.Effect<A, WriteFailure>): Effect.Effect<A, WriteFailure> =>
-  Effect.retry(write, {
-    schedule: Schedule.spaced(retryMs),
-    while: (failure) => {
-      const outcome = outcomeOf(failure)
-      return outcome === "unknown" || outcome === "later"
-    }
-  })

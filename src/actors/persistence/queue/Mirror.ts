@@ -7,6 +7,7 @@
  */
 import type { QueueRow } from "./Layout.ts"
 import { momentOfPlace } from "./Layout.ts"
+import { Places } from "./Places.ts"
 
 /** Most rows held. */
 export const maxRows = 2_048
@@ -25,10 +26,12 @@ export interface Due {
 
 export class Mirror {
   /** Who claims: consumers that are there. */
-  readonly claimers = new Set<string>()
+  private readonly claimers = new Set<string>()
   private readonly rows = new Map<string, QueueRow>()
-  /** The places of all rows, in order. */
-  private readonly places: Array<string> = []
+  /** The places of all rows. */
+  private readonly places = new Places()
+  /** The places of rows that nobody who is there has claimed. */
+  private readonly free = new Places()
   /** Everything up to this revision was told by the watch. */
   private watched = 0
   /** Whether the queue has rows behind `through`, which are not held. */
@@ -89,11 +92,13 @@ export class Mirror {
     const known = this.rows.get(place)
     if (known !== undefined && known.revision >= revision) return
     this.rows.set(place, row)
+    if (this.isFree(row)) this.free.add(place)
+    else this.free.delete(place)
     if (known !== undefined) return
-    this.places.splice(this.indexOf(place), 0, place)
-    if (this.places.length <= this.maxRows) return
-    this.rows.delete(this.places.pop() as string)
-    this.through = this.places[this.places.length - 1] as string
+    this.places.add(place)
+    if (this.places.size <= this.maxRows) return
+    this.drop(this.places.last as string)
+    this.through = this.places.last as string
     this.more = true
   }
 
@@ -107,8 +112,13 @@ export class Mirror {
     }
     const known = this.rows.get(place)
     if (known === undefined || known.revision > revision) return
+    this.drop(place)
+  }
+
+  private drop(place: string): void {
     this.rows.delete(place)
-    this.places.splice(this.indexOf(place), 1)
+    this.places.delete(place)
+    this.free.delete(place)
   }
 
   get(place: string): QueueRow | undefined {
@@ -132,8 +142,26 @@ export class Mirror {
     }
   }
 
+  /** A consumer is there. */
+  claimerCame(id: string): void {
+    if (this.claimers.has(id)) return
+    this.claimers.add(id)
+    for (const { claim, place } of this.rows.values()) if (claim?.claimer === id) this.free.delete(place)
+  }
+
+  /** A consumer was there at a revision. When the watch is further, it knows better. */
+  claimerWasThere(id: string, revision: number): void {
+    if (revision > this.watched) this.claimerCame(id)
+  }
+
+  /** A consumer is gone, and what it had claimed is free. */
+  claimerWent(id: string): void {
+    if (!this.claimers.delete(id)) return
+    for (const { claim, place } of this.rows.values()) if (claim?.claimer === id) this.free.add(place)
+  }
+
   /** Whether nobody who is there has claimed a row. */
-  isFree({ claim }: QueueRow): boolean {
+  private isFree({ claim }: QueueRow): boolean {
     return claim === undefined || !this.claimers.has(claim.claimer)
   }
 
@@ -145,10 +173,10 @@ export class Mirror {
     const found: Array<QueueRow> = []
     const wanted = count * Math.max(1, this.claimers.size)
     let nextMs: number | undefined
-    for (const place of this.places) {
+    for (const place of this.free) {
       if (found.length >= wanted) break
+      if (leftOut(place)) continue
       const row = this.rows.get(place) as QueueRow
-      if (leftOut(place) || !this.isFree(row)) continue
       const fromMs = momentOfPlace(place)
       if (!row.delayed || fromMs <= nowMs) {
         found.push(row)
@@ -161,16 +189,5 @@ export class Mirror {
     const rank = [...this.claimers].sort().indexOf(own)
     const start = (Math.max(0, rank) * count) % found.length
     return { rows: [...found.slice(start), ...found.slice(0, start)].slice(0, count), nextMs }
-  }
-
-  private indexOf(place: string): number {
-    let low = 0
-    let high = this.places.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.places[middle] as string) < place) low = middle + 1
-      else high = middle
-    }
-    return low
   }
 }

@@ -1,0 +1,158 @@
+/**
+ * Offers that claim their element with the same step, when a worker of this process is next for it. Whoever offers may
+ * be interrupted, and need not wait for ever: what may be claimed becomes known nevertheless.
+ */
+import { Effect, Exit, FiberSet } from "effect"
+import type { WriteFailure } from "../../../client/KeyValue.ts"
+import { Compare, Op } from "../../../client/Txn.ts"
+import { Indeterminate } from "../../../FlareDbError.ts"
+import { outcomeOf } from "../../Outcome.ts"
+import type { Sharing, StepExit, StepResult, StepWriter } from "../../StepWriter.ts"
+import { stepOf } from "../../StepWriter.ts"
+import type { ClaimedRow, Claims } from "./Claims.ts"
+import type { QueueKeys } from "./Layout.ts"
+import { encodeQueueRow } from "./Layout.ts"
+import type { Presence } from "./Presence.ts"
+import { pause } from "./Repeated.ts"
+import type { Returning } from "./Workers.ts"
+
+/** Times that an offer is repeated whose answer was lost. */
+export const offerRetries = 3
+
+/** An element that this process offers. */
+export interface Offered {
+  readonly place: string
+  readonly id: string
+  readonly json: string
+  /** As it is stored. */
+  readonly value: Uint8Array
+  readonly sharing: Sharing
+}
+
+export interface HandOversParts {
+  readonly steps: StepWriter
+  readonly keys: QueueKeys
+  readonly claims: Claims
+  /** Takes the row that was claimed, for the worker that is held for it; `undefined` when none was. */
+  readonly ended: (row: ClaimedRow | undefined, element: Offered, held: Returning | undefined) => void
+}
+
+/** One of them. */
+interface HandOver {
+  readonly presence: Presence
+  readonly element: Offered
+  readonly held: Returning | undefined
+  readonly row: Omit<ClaimedRow, "revision">
+  /** Another attempt. It takes effect once: a second one finds the element's key. */
+  readonly again: Effect.Effect<StepResult, WriteFailure>
+  /** Tells whoever offers whether the element is claimed. Only the first call counts. */
+  readonly tell: (claimed: Exit.Exit<boolean, WriteFailure>) => void
+}
+
+export class HandOvers {
+  private readonly parts: HandOversParts
+  private readonly run: (work: Effect.Effect<void>) => void
+  private count = 0
+  private isClosed = false
+
+  private constructor(parts: HandOversParts, run: (work: Effect.Effect<void>) => void) {
+    this.parts = parts
+    this.run = run
+  }
+
+  static readonly make = Effect.fnUntraced(function*(parts: HandOversParts) {
+    const handOvers: HandOvers = new HandOvers(parts, yield* FiberSet.makeRuntime<never>())
+    yield* Effect.addFinalizer(() => Effect.sync(() => handOvers.isClosed = true))
+    return handOvers
+  })
+
+  /** How many are under way. */
+  get size(): number {
+    return this.count
+  }
+
+  /** Gives `false` when the claimer is gone or the id is taken: offering without a claim says which. */
+  offer(
+    presence: Presence,
+    element: Offered,
+    held: Returning | undefined
+  ): Effect.Effect<boolean, WriteFailure> {
+    return Effect.callback((resume) => {
+      const { keys, steps } = this.parts
+      const { id, place, sharing, value } = element
+      const key = keys.element(id)
+      const row = { place, id, attempts: 1, delayed: false, claim: presence.claim(), copy: undefined }
+      const step = stepOf(
+        [Compare.missing(key), presence.holds],
+        [Op.put(key, value), Op.put(keys.row(place), encodeQueueRow(row))],
+        sharing
+      )
+      const one: HandOver = {
+        presence,
+        element,
+        held,
+        row,
+        again: steps.take(step),
+        tell: resume
+      }
+      this.count++
+      steps.submit(step, (exit) => {
+        if (Exit.isSuccess(exit) && exit.value.succeeded) {
+          return this.end(one, { ...row, revision: exit.value.revision })
+        }
+        if (!this.isClosed) return this.run(this.findOut(one, exit))
+        one.tell(closed)
+        this.end(one, undefined)
+      })
+    })
+  }
+
+  private end(one: HandOver, row: ClaimedRow | undefined): void {
+    this.count--
+    this.parts.ended(row, one.element, one.held)
+    one.tell(Exit.succeed(row !== undefined))
+  }
+
+  /** Goes on after a first attempt that did not say that the element is claimed. */
+  private findOut(one: HandOver, first: StepExit): Effect.Effect<void> {
+    let claimed: ClaimedRow | undefined
+    const attempts = Effect.gen({ self: this }, function*() {
+      let doubtful = false
+      let exit = first
+      for (let failures = 0;;) {
+        const found = yield* Effect.result(Effect.flatMap(exit, (result) => this.became(one, result)))
+        if (found._tag === "Success") return found.success
+        const outcome = outcomeOf(found.failure)
+        doubtful ||= outcome === "unknown"
+        if (!doubtful || ++failures > offerRetries) one.tell(Exit.fail(found.failure))
+        if (!doubtful || outcome === "refused") return undefined
+        yield* pause
+        exit = yield* Effect.exit(one.again)
+      }
+    })
+    return Effect.onExit(
+      Effect.map(attempts, (row) => {
+        claimed = row
+      }),
+      (exit) =>
+        Effect.sync(() => {
+          if (Exit.isFailure(exit)) one.tell(closed)
+          this.end(one, claimed)
+        })
+    )
+  }
+
+  /** The row, if this or an earlier attempt claimed it. */
+  private became(
+    { presence, row }: HandOver,
+    { revision, succeeded }: StepResult
+  ): Effect.Effect<ClaimedRow | undefined, WriteFailure> {
+    if (succeeded) return Effect.succeed({ ...row, revision })
+    return Effect.map(
+      this.parts.claims.look(presence, row.place),
+      ({ found }) => found?.claim?.token === row.claim.token ? { ...row, revision: found.revision } : undefined
+    )
+  }
+}
+
+const closed = Exit.fail(new Indeterminate({ reason: "the store of the queue was closed" }))

@@ -1,0 +1,36 @@
+/** Repeating what a queue asks of the store until it is known what became of it. */
+import { Effect, Schedule } from "effect"
+import type { ReadFailure, WriteFailure } from "../../../client/KeyValue.ts"
+import { outcomeOf } from "../../Outcome.ts"
+
+/** Pause before something that failed is tried again, in milliseconds. */
+export const retryMs = 200
+
+export const pause: Effect.Effect<void> = Effect.sleep(retryMs)
+
+/** Repeats a write that cannot take effect twice. It fails when the store refuses it. */
+export const repeated = <A>(write: Effect.Effect<A, WriteFailure>): Effect.Effect<A, WriteFailure> =>
+  Effect.retry(write, {
+    schedule: Schedule.spaced(retryMs),
+    while: (failure) => {
+      const outcome = outcomeOf(failure)
+      return outcome === "unknown" || outcome === "later"
+    }
+  })
+
+/**
+ * Repeats a read until it is answered. Whoever claimed an element must know of it, or nobody handles the element while
+ * the process lives.
+ */
+export const answered = <A>(
+  what: string,
+  read: Effect.Effect<A, ReadFailure | WriteFailure>
+): Effect.Effect<A> =>
+  Effect.catch(
+    read,
+    (failure) =>
+      Effect.logWarning(`${what} is not known yet: it is asked for until it is`, failure).pipe(
+        Effect.andThen(pause),
+        Effect.andThen(Effect.orDie(Effect.retry(read, Schedule.spaced(retryMs))))
+      )
+  )
