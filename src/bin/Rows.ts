@@ -13,6 +13,7 @@ import * as Output from "./Output.ts"
 import { make as makeProgress } from "./Progress.ts"
 import type { Line } from "./StandardInput.ts"
 import { forEachLines } from "./StandardInput.ts"
+import { keyText } from "../kv/KeyText.ts"
 
 /** JSON writes a byte in six characters at most. */
 const maxLineBytes = 6 * (maxKeyBytes + maxValueBytes) + 1_024
@@ -57,8 +58,6 @@ const bytesOf = Effect.fnUntraced(function*(fields: Fields, name: "key" | "value
   }
   return yield* read(`${name} of line ${number}`, text, encoding)
 })
-
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
 /** The mark of a scan that `--limit` ended. */
 const isMore = (fields: Fields): boolean => fields["more"] === true && fields["key"] === undefined
@@ -140,9 +139,9 @@ class RowPuts {
     const key = yield* bytesOf(fields, "key", line.number, encodings.key)
     const value = yield* bytesOf(fields, "value", line.number, encodings.value)
     if (typeof fields["lease"] === "number" && lease === undefined) this.leased += 1
-    if (this.waiting.length >= maxPuts || this.names.has(nameOf(key))) yield* this.flush()
+    if (this.waiting.length >= maxPuts || this.names.has(keyText(key))) yield* this.flush()
     this.waiting.push({ number: line.number, key, value })
-    this.names.add(nameOf(key))
+    this.names.add(keyText(key))
   })
 
   /** A row that is wrong ends the command once those before it were put. */

@@ -3,7 +3,7 @@
  * can succeed at a time anyway.
  */
 import { Effect, Semaphore } from "effect"
-import { keyText } from "../kv/Draft.ts"
+import { keyText } from "../kv/KeyText.ts"
 
 interface Turn {
   readonly semaphore: Semaphore.Semaphore

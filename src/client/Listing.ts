@@ -11,6 +11,7 @@ import { bytesOf } from "./Entry.ts"
 import type { KeyValue, KeyValueEntry, ReadFailure } from "./KeyValue.ts"
 import { Position } from "./Position.ts"
 import type { Changes, Listed, WatchNotice } from "./Watch.ts"
+import { keyText } from "../kv/KeyText.ts"
 
 /** Where a page ends, and the revision it is of. */
 interface PageEnd {
@@ -20,10 +21,6 @@ interface PageEnd {
   readonly before?: boolean | undefined
   readonly revision: number
 }
-
-/** A key as text that is equal when its bytes are. */
-export const nameOf = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
 
 export class Listing {
   private readonly pages: ReadonlyArray<PageEnd>
@@ -38,7 +35,7 @@ export class Listing {
     const revisions = pages.map(({ revision }) => revision)
     this.earliest = revisions.reduce((a, b) => Math.min(a, b), revisions[0] ?? 0)
     this.revision = revisions.reduce((a, b) => Math.max(a, b), 0)
-    this.entries = new Map(entries.map((entry) => [nameOf(entry.key), entry]))
+    this.entries = new Map(entries.map((entry) => [keyText(entry.key), entry]))
   }
 
   /** The revision from which on changes have to be watched. */
@@ -74,8 +71,8 @@ export class Listing {
   private carryOut({ events, revision }: Changes): void {
     for (const event of events) {
       if (revision <= this.revisionAt(event.key)) continue
-      if (event._tag === "Put") this.entries?.set(nameOf(event.key), event.entry)
-      else this.entries?.delete(nameOf(event.key))
+      if (event._tag === "Put") this.entries?.set(keyText(event.key), event.entry)
+      else this.entries?.delete(keyText(event.key))
     }
   }
 

@@ -13,7 +13,8 @@ import { KeyRanges } from "../kv/KeyRanges.ts"
 import type { Data as KeyData, KeyValueEntry } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
 import { KeyValue } from "./KeyValue.ts"
-import { entryBytes, listPrefixes, nameOf } from "./Listing.ts"
+import { entryBytes, listPrefixes } from "./Listing.ts"
+import { keyText } from "../kv/KeyText.ts"
 import type { ReadFailure, WriteFailure } from "./Requests.ts"
 import { Compare } from "./Txn.ts"
 import type { Changes, Listed, WatchFailure, WatchHandle } from "./Watch.ts"
@@ -119,7 +120,7 @@ export class Mirror {
   }
 
   get(key: KeyData): Option.Option<KeyValueEntry> {
-    return Option.fromUndefinedOr(this.entriesByName.get(nameOf(bytesOf(key))))
+    return Option.fromUndefinedOr(this.entriesByName.get(keyText(bytesOf(key))))
   }
 
   /** All entries, in no order. */
@@ -175,7 +176,7 @@ export class Mirror {
       for (const update of listing.take(notice)) {
         if (update._tag === "Listed") this.replace(update)
         else {for (const event of update.events) {
-            this.set(nameOf(event.key), event._tag === "Put" ? event.entry : undefined)
+            this.set(keyText(event.key), event._tag === "Put" ? event.entry : undefined)
           }}
         this.options.onUpdate?.(update)
         this.sees(update.revision)
@@ -192,7 +193,7 @@ export class Mirror {
   private replace({ entries }: Listed): void {
     this.entriesByName = new Map()
     this.held = 0
-    for (const entry of entries) this.set(nameOf(entry.key), entry)
+    for (const entry of entries) this.set(keyText(entry.key), entry)
   }
 
   private set(name: string, entry: KeyValueEntry | undefined): void {

@@ -22,6 +22,7 @@ import type { NodeFailure, PipelineError, PipelineOptions } from "./PipelineOpti
 import type { Router } from "./Router.ts"
 import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
+import { errorText } from "../ErrorText.ts"
 
 /**
  * Calls in flight with operations of a session that are sent again. They have a way of their own, because new
@@ -365,5 +366,5 @@ const doubted = (batch: ReadonlyArray<Op>): ReadonlyArray<Op> => {
 
 const reasonOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
-  return error instanceof Error ? error.message : String(error)
+  return errorText(error)
 }

@@ -8,14 +8,12 @@ import type { KeyRecord } from "./KeyRecord.ts"
 import { decodeRecord } from "./KeyRecord.ts"
 import type { StoredRange } from "./Keyspace.ts"
 import { recordKey, recordRange, userKey } from "./Keyspace.ts"
+import { keyText } from "./KeyText.ts"
 import type { Loading, StoredRow } from "./Loading.ts"
 import { CorruptRow } from "./Loading.ts"
 import type { ReadBudget } from "./ReadBudget.ts"
 import type { Row } from "./Reply.ts"
-
-/** A key as a map's key: one character for each byte. */
-export const keyText = (key: Uint8Array): string =>
-  (key instanceof Buffer ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString("latin1")
+import { noBytes } from "./Binary.ts"
 
 /** One key: what it holds now, and whether that is news to the store. */
 export interface Slot {
@@ -36,8 +34,6 @@ export interface Rows {
 /** Keys loaded at once while a budget is watched: a whole load may be this many of the largest values too much. */
 const loadKeys = 16
 
-const nothing = new Uint8Array(0)
-
 export class Draft {
   private readonly slots = new Map<string, Slot>()
 
@@ -48,7 +44,7 @@ export class Draft {
 
   /** Loads a key that is about to be deleted, without its value. */
   loadDoomed(key: Uint8Array, record: KeyRecord): void {
-    const slot: Slot = { key, record: { ...record, value: nothing }, changed: false, withoutValue: true }
+    const slot: Slot = { key, record: { ...record, value: noBytes }, changed: false, withoutValue: true }
     this.slots.set(keyText(key), slot)
   }
 

@@ -29,6 +29,7 @@ import {
   problem,
   valueProblem
 } from "./Limits.ts"
+import { keyText } from "./KeyText.ts"
 
 /** How a compare relates what is there (left) to its operand (right). */
 export const compareOperators = ["=", "!=", "<", "<=", ">", ">="] as const
@@ -247,7 +248,7 @@ const repeatedWrite = (operations: ReadonlyArray<Operation>, list: string): Prob
       ranges.push(range)
     } else if (operation._tag === "Put" || operation._tag === "Delete") {
       const { key } = operation
-      const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+      const text = keyText(key)
       if (keys.has(text) || ranges.some((range) => contains(range, key))) {
         return problem(`${list}[${i}].key`, "is already written by this list")
       }
