@@ -1,6 +1,5 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
 import { Clock, Effect, Exit, FiberSet, Layer, Metric, Queue } from "effect"
-import type { RpcGroup } from "effect/rpc"
 import { randomBytes } from "node:crypto"
 import { watchTables } from "../BoundedTables.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
@@ -75,7 +74,7 @@ interface DeliveryParts {
 interface PeerCalls {
   readonly nodeId: NodeId
   readonly deliver: (batch: { readonly messages: Uint8Array }, clientId: number) => Exit.Exit<void, PeerRefused>
-  readonly gate: Gate<RpcGroup.Rpcs<typeof PeerRpcs>>
+  readonly gate: ReturnType<typeof newGate>
   readonly handshakes: PeerHandshakes
   readonly inbound: InboundSnapshots
   readonly offences: Offences
