@@ -1,5 +1,6 @@
 /** Durations as people write and read them on a command line. Inside they are milliseconds. */
 import { Argument, Flag } from "effect/cli"
+import { errorText } from "../ErrorText.ts"
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 type Unit = keyof typeof unitMs
@@ -38,12 +39,10 @@ export const formatDuration = (ms: number): string => {
   return parts.join("")
 }
 
-const problemOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
-
 /** A flag whose value is a duration; the program gets milliseconds. */
 export const durationFlag = (name: string): Flag.Flag<number> =>
-  Flag.String(name).pipe(Flag.mapTryCatch(parseDuration, problemOf), Flag.withMetavar("DURATION"))
+  Flag.String(name).pipe(Flag.mapTryCatch(parseDuration, errorText), Flag.withMetavar("DURATION"))
 
 /** An argument that is a duration; the program gets milliseconds. */
 export const durationArgument = (name: string): Argument.Argument<number> =>
-  Argument.String(name).pipe(Argument.mapTryCatch(parseDuration, problemOf), Argument.withMetavar("DURATION"))
+  Argument.String(name).pipe(Argument.mapTryCatch(parseDuration, errorText), Argument.withMetavar("DURATION"))

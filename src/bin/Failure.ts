@@ -3,6 +3,7 @@
  * apart.
  */
 import { Data, Runtime } from "effect"
+import { errorText } from "../ErrorText.ts"
 
 /** 0 is success. */
 export const exitCodes = {
@@ -68,7 +69,7 @@ const unavailableAdvice = (text: string): string =>
 /** The failure that tells of any error: its tag decides the exit code. */
 export const failureOf = (error: unknown): Failure => {
   if (error instanceof Failure) return error
-  const text = error instanceof Error ? error.message : String(error)
+  const text = errorText(error)
   if (typeof error !== "object" || error === null || !("_tag" in error)) return failed(text)
   const tag = String(error._tag)
   const fields = fieldsOf(error)

@@ -8,6 +8,7 @@ import { dirname } from "node:path"
 import { syncFolder } from "../storage/Folder.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, wrongUsage } from "./Failure.ts"
+import { errorText } from "../ErrorText.ts"
 
 /** Names of standard output. A descriptor that is a socket cannot be opened by its name. */
 export const isStandardOutput = (path: string): boolean =>
@@ -65,5 +66,5 @@ export const writeOutputFile = (path: string, bytes: Uint8Array, force: boolean)
     catch: (error) =>
       error instanceof Error && "code" in error && error.code === "EEXIST"
         ? exists(path)
-        : failed(`${path} cannot be written: ${error instanceof Error ? error.message : String(error)}`)
+        : failed(`${path} cannot be written: ${errorText(error)}`)
   })

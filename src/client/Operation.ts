@@ -1,8 +1,7 @@
 /** One operation of a caller, from its call to its answer: answered exactly once, by whichever comes first. */
 import type { Tracer } from "effect"
 import type { Limited } from "./Deadlines.ts"
-
-const noBytes = new Uint8Array(0)
+import { noBytes } from "../kv/Binary.ts"
 
 /**
  * What is known of an operation.

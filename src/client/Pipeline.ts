@@ -24,6 +24,7 @@ import type { NodeFailure, PipelineError, PipelineOptions } from "./PipelineOpti
 import type { Router } from "./Router.ts"
 import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
+import { errorText } from "../ErrorText.ts"
 
 /**
  * Calls in flight with operations of a session that are sent again. They have a way of their own, because new
@@ -394,5 +395,5 @@ const tracesOf = (batch: ReadonlyArray<Op>): ReadonlyArray<Trace> | undefined =>
 
 const reasonOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
-  return error instanceof Error ? error.message : String(error)
+  return errorText(error)
 }

@@ -7,6 +7,7 @@ import { leaseProblem, refused } from "./Refusal.ts"
 import type { OperationResult, RefusedReply, Row, TransactionReply } from "./Reply.ts"
 import type { Operation, RangeOperation, Transaction } from "./Transaction.ts"
 import { holds, touchedKeys, writes } from "./Transaction.ts"
+import { noBytes } from "./Binary.ts"
 
 /**
  * A transaction, also one that only reads. Whatever could refuse it is looked at before anything is changed, so that
@@ -100,9 +101,7 @@ const tooLarge = (batch: Batch, field: string): RefusedReply =>
     `holds more than maxRangeDeletes = ${maxRangeDeletes} keys; delete it in smaller ranges`
   )
 
-const withoutValue = ({ key, record }: Row): Row => ({ key, record: { ...record, value: nothing } })
-
-const nothing = new Uint8Array(0)
+const withoutValue = ({ key, record }: Row): Row => ({ key, record: { ...record, value: noBytes } })
 
 /** One operation on keys that are loaded. */
 const step = (

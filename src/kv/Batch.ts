@@ -30,14 +30,13 @@ import { digestOf } from "./ReplyCodec.ts"
 import type { Session, SessionRecord } from "./Session.ts"
 import { encodeSession, heardGranularityMs, isLarge, keptBytesOf, reservedReplyBytes } from "./Session.ts"
 import type { State } from "./State.ts"
+import { noBytes } from "./Binary.ts"
 
 /** One change of the store, in the shape that `StateStore.commit` takes. */
 export type RowChange =
   | { readonly _tag: "Put"; readonly key: Uint8Array; readonly value: Uint8Array }
   | { readonly _tag: "Delete"; readonly key: Uint8Array }
   | { readonly _tag: "DeleteRange"; readonly start: Uint8Array; readonly end: Uint8Array }
-
-const nothing = new Uint8Array(0)
 
 export class Batch {
   readonly state: State
@@ -171,7 +170,7 @@ export class Batch {
     const joined = this.state.leases.get(to)
     if (joined !== undefined) {
       this.setLease({ ...joined, keys: joined.keys + 1 })
-      this.put(leaseKeyKey(to, key), nothing)
+      this.put(leaseKeyKey(to, key), noBytes)
     }
   }
 

@@ -115,7 +115,7 @@ export class Reader {
 
   /** A view of the next `length` bytes. */
   raw(length: number): Uint8Array {
-    return this.advance(length) ? this.bytes.subarray(this.offset - length, this.offset) : empty
+    return this.advance(length) ? this.bytes.subarray(this.offset - length, this.offset) : noBytes
   }
 
   /** What {@link Writer.short} wrote; a view. */
@@ -153,4 +153,5 @@ export class Reader {
   }
 }
 
-const empty = new Uint8Array(0)
+/** No bytes. */
+export const noBytes = new Uint8Array(0)

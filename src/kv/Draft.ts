@@ -33,8 +33,6 @@ export interface Rows {
 /** Keys loaded at once while a budget is watched: a whole load may be this many of the largest values too much. */
 const loadKeys = 16
 
-const nothing = new Uint8Array(0)
-
 export class Draft {
   private readonly slots = new Map<string, Slot>()
 
@@ -45,7 +43,7 @@ export class Draft {
 
   /** Loads a key that is about to be deleted, without its value. */
   loadDoomed(key: Uint8Array, record: KeyRecord): void {
-    const slot: Slot = { key, record: { ...record, value: nothing }, changed: false, withoutValue: true }
+    const slot: Slot = { key, record: { ...record, value: noBytes }, changed: false, withoutValue: true }
     this.slots.set(byteText(key), slot)
   }
 

@@ -2,6 +2,7 @@
 import { compareBytes } from "../bytes/Bytes.ts"
 import type { Problem } from "./Limits.ts"
 import { maxKeyBytes, problem } from "./Limits.ts"
+import { noBytes } from "./Binary.ts"
 
 export interface KeyRange {
   /** The first key; empty for "from the first key on". */
@@ -10,17 +11,15 @@ export interface KeyRange {
   readonly lt: Uint8Array
 }
 
-const empty = new Uint8Array(0)
-
 /** Every key. */
-export const allKeys: KeyRange = { gte: empty, lt: empty }
+export const allKeys: KeyRange = { gte: noBytes, lt: noBytes }
 
 /** The keys that begin with `prefix`; all of them for the empty prefix. */
 export const prefixRange = (prefix: Uint8Array): KeyRange => {
   let length = prefix.byteLength
   while (length > 0 && prefix[length - 1] === 0xff) length -= 1
   // A prefix of nothing but ff bytes has no end.
-  if (length === 0) return { gte: prefix, lt: empty }
+  if (length === 0) return { gte: prefix, lt: noBytes }
   // A copy: `slice` of a Buffer would be a view, and what is behind it the caller's.
   const lt = new Uint8Array(prefix.subarray(0, length))
   lt[length - 1] = (lt[length - 1] as number) + 1

@@ -4,6 +4,7 @@
  */
 import { Clock, Context, Deferred, Effect } from "effect"
 import type { Scope } from "effect"
+import { errorText } from "../ErrorText.ts"
 
 /** A table of the page. */
 export interface StatusTable {
@@ -57,7 +58,7 @@ const answerOf = ({ name, read }: StatusSection): Effect.Effect<SectionAnswer> =
       duration: limitMs,
       orElse: () => Effect.succeed(problemOf(name, `no answer within ${limitMs} ms`))
     }),
-    Effect.catch((error) => Effect.succeed(problemOf(name, error instanceof Error ? error.message : String(error)))),
+    Effect.catch((error) => Effect.succeed(problemOf(name, errorText(error)))),
     Effect.catchDefect((defect) => Effect.succeed(problemOf(name, String(defect))))
   )
 

@@ -10,6 +10,7 @@
 import { Data, Effect } from "effect"
 import type { Address, NameService, Purpose } from "./NameService.ts"
 import { systemNameService } from "./NameService.ts"
+import { errorText } from "../ErrorText.ts"
 
 /** The addresses of a host name are not known, and none were before. */
 export class HostNameError extends Data.TaggedError("HostNameError")<{
@@ -196,7 +197,7 @@ const failureOf = (host: string, error: unknown): HostNameError => {
     code,
     problem: code === "ENOTFOUND"
       ? "is unknown"
-      : `cannot be looked up now: ${error instanceof Error ? error.message : String(error)}`
+      : `cannot be looked up now: ${errorText(error)}`
   })
 }
 

@@ -23,6 +23,7 @@ import { DirectCalls } from "./DirectCalls.ts"
 import type { Gate } from "./Gate.ts"
 import type { BoundAddress, ListenError } from "./Listening.ts"
 import { listen } from "./Listening.ts"
+import type { OffenceKind } from "./Offences.ts"
 import { Offences } from "./Offences.ts"
 import { ServerProtocol } from "./ServerProtocol.ts"
 
@@ -80,6 +81,76 @@ const hastyScope = Effect.acquireRelease(Scope.make(), (scope) =>
       Effect.timeoutOption(Fiber.await(closing), closeMs))
   ))
 
+/** The connections by the numbers that handlers know them by. */
+class KnownCallers {
+  private readonly connections: Connections
+  private readonly offences: Offences
+  private readonly known = new Map<number, Guarded>()
+
+  constructor(connections: Connections, offences: Offences) {
+    this.connections = connections
+    this.offences = offences
+  }
+
+  add(clientId: number, guarded: Guarded): void {
+    this.offences.remotes.set(clientId, guarded.remote)
+    this.offences.closers.set(clientId, () => guarded.destroy())
+    this.known.set(clientId, guarded)
+  }
+
+  admit(clientId: number): void {
+    const guarded = this.known.get(clientId)
+    if (guarded !== undefined) this.connections.admit(guarded)
+  }
+
+  expel(clientId: number, offence: OffenceKind, problem: string): void {
+    const guarded = this.known.get(clientId)
+    if (guarded !== undefined) this.connections.expel(guarded, offence, problem)
+  }
+
+  forget(clientId: number): void {
+    this.known.delete(clientId)
+    this.offences.remotes.delete(clientId)
+    this.offences.closers.delete(clientId)
+  }
+}
+
+/** Measures a port's tables against their limits. */
+const measure = (
+  { callLimits = defaultCallLimits, connectionsSetting, limits = defaultConnectionLimits, name }: Pick<
+    ServeOptions<never>,
+    "callLimits" | "connectionsSetting" | "limits" | "name"
+  >,
+  connections: Connections,
+  calls: CallsUnderWay
+) =>
+  watchTables([
+    ...(connectionsSetting === undefined ? [] : [{
+      table: `${name}_connections`,
+      entries: () => connections.size,
+      limit: limits.maxConnections,
+      setting: connectionsSetting
+    }]),
+    {
+      table: `${name}_unfinished_bytes`,
+      entries: () => connections.pendingBytes,
+      limit: limits.maxUnfinishedBytes,
+      setting: "maxUnfinishedBytes"
+    },
+    {
+      table: `${name}_calls`,
+      entries: () => calls.calls,
+      limit: callLimits.maxPendingCalls,
+      setting: "maxPendingCalls"
+    },
+    {
+      table: `${name}_call_bytes`,
+      entries: () => calls.bytes,
+      limit: callLimits.maxPendingCallBytes,
+      setting: "maxPendingCallBytes"
+    }
+  ])
+
 /** Serves `group` until the scope closes, and says where. */
 export const serve = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
@@ -98,47 +169,12 @@ export const serve = <Rpcs extends Rpc.Any>(
     const sockets = together(servers)
     const offences = options.offences ?? (yield* Offences.make(options.name))
     const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
-    if (options.connectionsSetting !== undefined) {
-      yield* watchTables([{
-        table: `${options.name}_connections`,
-        entries: () =>
-          connections.size,
-        limit: (options.limits ?? defaultConnectionLimits).maxConnections,
-        setting: options.connectionsSetting
-      }])
-    }
     const calls = new CallsUnderWay(options.callLimits ?? defaultCallLimits)
-    const { gate } = options
-    /** The connections by the numbers that handlers know them by. */
-    const known = new Map<number, Guarded>()
-    gate.watch((clientId) => {
-      const guarded = known.get(clientId)
-      if (guarded !== undefined) {
-        connections.admit(guarded)
-      }
-    })
-    yield* watchTables([
-      {
-        table: `${options.name}_unfinished_bytes`,
-        entries: () =>
-          connections.pendingBytes,
-        limit: (options.limits ?? defaultConnectionLimits).maxUnfinishedBytes,
-        setting: "maxUnfinishedBytes"
-      },
-      {
-        table: `${options.name}_calls`,
-        entries: () => calls.calls,
-        limit: (options.callLimits ?? defaultCallLimits).maxPendingCalls,
-        setting: "maxPendingCalls"
-      },
-      {
-        table: `${options.name}_call_bytes`,
-        entries: () => calls.bytes,
-        limit: (options.callLimits ?? defaultCallLimits).maxPendingCallBytes,
-        setting: "maxPendingCallBytes"
-      }
-    ])
-    const { onDisconnect } = options
+    const known = new KnownCallers(connections, offences)
+    options.gate.watch((clientId) =>
+      known.admit(clientId)
+    )
+    yield* measure(options, connections, calls)
     yield* Effect.addFinalizer(() => Effect.sync(() => connections.destroyAll()))
     yield* Effect.forkScoped(
       Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => connections.sweep())))
@@ -153,26 +189,19 @@ export const serve = <Rpcs extends Rpc.Any>(
         tags: Object.keys(options.direct ?? {}),
         knows: (tag) => group.requests.has(tag),
         idleTimeoutMs: options.idleTimeoutMs,
-        onConnect: (clientId, guarded) => {
-          offences.remotes.set(clientId, guarded.remote)
-          offences.closers.set(clientId, () => guarded.destroy())
-          known.set(clientId, guarded)
-        },
+        onConnect: (clientId, guarded) => known.add(clientId, guarded),
         onAnswer: (clientId, requestId) => calls.end(clientId, requestId),
         take: (clientId, request) => !callGate.admits(clientId, request) || direct.take(clientId, request)
       }),
       scope
     )
     const answer: Answer = (clientId, requestId, exit, onTaken) => server.answer(clientId, requestId, exit, onTaken)
-    const callGate = new CallGate(gate, {
+    const callGate = new CallGate(options.gate, {
       codecFor: serialization.codecFor,
       calls,
       answer,
       report: (clientId, offence, problem) => offences.reportCaller(offence, clientId, problem),
-      expel: (clientId, offence, problem) => {
-        const guarded = known.get(clientId)
-        if (guarded !== undefined) connections.expel(guarded, offence, problem)
-      }
+      expel: (clientId, offence, problem) => known.expel(clientId, offence, problem)
     })
     const direct = new DirectCalls(group, {
       codecFor: serialization.codecFor,
@@ -189,13 +218,11 @@ export const serve = <Rpcs extends Rpc.Any>(
         disableFatalDefects: true,
         onDisconnect: (clientId) =>
           Effect.suspend(() => {
-            gate.dismiss(clientId)
-            known.delete(clientId)
-            offences.remotes.delete(clientId)
-            offences.closers.delete(clientId)
+            options.gate.dismiss(clientId)
+            known.forget(clientId)
             callGate.forget(clientId)
             direct.forget(clientId)
-            return onDisconnect === undefined ? Effect.void : onDisconnect(clientId)
+            return options.onDisconnect?.(clientId) ?? Effect.void
           })
       }).pipe(Layer.provide(Layer.effect(RpcServer.Protocol, server.protocol))),
       scope

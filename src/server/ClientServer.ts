@@ -41,6 +41,7 @@ import { ConnectionQuotas } from "./ConnectionQuotas.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
+import { noBytes } from "../kv/Binary.ts"
 
 export interface ClientServerOptions {
   readonly clusterId: string
@@ -73,8 +74,6 @@ export class ClientAddress extends Context.Service<ClientAddress, BoundAddress>(
 
 /** A batch, one operation of the largest size, and the frame around them. */
 const maxFrameBytes = maxBatchBytes + maxValueBytes + maxKeyBytes + 64 * 1024
-
-const noBytes = new Uint8Array(0)
 
 /** Answers to reads from this many bytes on are large. */
 const largeBytes = 256 * 1024

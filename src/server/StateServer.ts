@@ -2,27 +2,18 @@
  * The whole state of this node, for operators: as the bytes of a backup, and as a hash. Either holds a view of the
  * state open, which keeps what it sees on the disk, so there are few at a time and none for ever.
  */
-import { Clock, Context, Effect, Exit, Layer, Queue, Scope, Stream } from "effect"
+import { Context, Effect, Layer, Queue, Stream } from "effect"
+import type { Scope } from "effect"
 import { watchTables } from "../BoundedTables.ts"
-import { monotonicMsOf } from "../Monotonic.ts"
 import type { HashStep, StateError } from "../client/StateRpcs.ts"
-import { maxBackupIdleMs, maxBackups, maxMarkerWaitMs, maxStateHashes } from "../client/StateRpcs.ts"
-import type { BackupHeader } from "../codec/BackupFile.ts"
-import { encodeBackupHeader } from "../codec/BackupFile.ts"
-import { maxChunkBytes, SnapshotEncoder } from "../codec/SnapshotChunk.ts"
+import { maxBackups, maxMarkerWaitMs, maxStateHashes } from "../client/StateRpcs.ts"
 import { InvalidArgument, Overloaded, Unavailable } from "../FlareDbError.ts"
-import type { StateFacts } from "../machine/StateFacts.ts"
-import { factsOf } from "../machine/StateFacts.ts"
-import type { NodeExport } from "../node/RaftNode.ts"
 import { RaftNode } from "../node/RaftNode.ts"
-import type { StateRow } from "../storage/StateStore.ts"
-import { version } from "../Version.ts"
+import { backupStream } from "./BackupStream.ts"
+import { hashState } from "./StateHash.ts"
 
 /** Longest command that a state can be hashed behind, in bytes. */
 const maxMarkerBytes = 64 * 1024
-
-/** Rows hashed between two reports of how far it is, in bytes. */
-const reportBytes = 8 * 1024 * 1024
 
 export class StateServer extends Context.Service<StateServer, {
   /** See `StateRpcs.Backup`. */
@@ -52,14 +43,8 @@ const places = (limit: string, maximum: number) => {
   return { enter, taken: () => taken }
 }
 
-/** What the state says about itself, with the rows that were read to know it. */
-const begin = Effect.fnUntraced(function*(exported: NodeExport) {
-  const rows = yield* exported.next(maxChunkBytes)
-  return { rows, facts: factsOf(rows) }
-})
-
 const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; readonly nodeId: number }) {
-  const { clusterId, nodeId } = options
+  const { nodeId } = options
   const node = yield* RaftNode
   const backups = places("maxBackups", maxBackups)
   const hashes = places("maxStateHashes", maxStateHashes)
@@ -68,119 +53,7 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
     { table: "state_hashes", entries: hashes.taken, limit: maxStateHashes, setting: "maxStateHashes" }
   ])
 
-  const headerOf = (
-    exported: NodeExport,
-    { identity, logTimeMs, machine, revision }: StateFacts,
-    createdMs: number
-  ) =>
-    encodeBackupHeader(
-      {
-        clusterId,
-        // It is in the state behind the fence.
-        identity: identity ?? "",
-        nodeId,
-        version,
-        machine,
-        index: exported.point.index,
-        term: exported.point.term,
-        revision,
-        logTimeMs,
-        createdMs,
-        estimatedBytes: exported.estimatedBytes
-      } satisfies BackupHeader
-    )
-
-  const backup = Effect.fnUntraced(function*() {
-    yield* backups.enter
-    yield* node.fence
-    // A scope of its own, so that the view can be closed under a client that does not come back.
-    const view = yield* Scope.fork(yield* Effect.scope)
-    const exported = yield* Scope.provide(node.exportState, view)
-    const clock = yield* Clock.Clock
-    const { facts, rows } = yield* begin(exported)
-    const createdMs = clock.currentTimeMillisUnsafe()
-    yield* Effect.logInfo(`sends a backup of the state through ${exported.point.index}`)
-
-    let askedMs = monotonicMsOf(clock)
-    let sending = false
-    let idle = false
-    yield* Effect.forkScoped(
-      Effect.gen(function*() {
-        for (;;) {
-          yield* Effect.sleep(maxBackupIdleMs / 4)
-          if (sending || monotonicMsOf(clock) - askedMs < maxBackupIdleMs) continue
-          idle = true
-          yield* Scope.close(view, Exit.void)
-          return yield* Effect.logWarning(`gives up a backup: its client took nothing for ${maxBackupIdleMs} ms`)
-        }
-      })
-    )
-
-    const encoder = new SnapshotEncoder()
-    let next: ReadonlyArray<StateRow> | undefined = rows
-    let ended = false
-    const ready: Array<Uint8Array> = [headerOf(exported, facts, createdMs)]
-    /** One chunk for each question. */
-    const piece = Effect.gen(function*() {
-      while (ready.length === 0 && !ended) {
-        if (idle) {
-          return yield* new Unavailable({
-            reason: `the backup was given up: nothing was taken for ${maxBackupIdleMs} ms`
-          })
-        }
-        const part: ReadonlyArray<StateRow> = next ?? (yield* exported.next(maxChunkBytes))
-        next = undefined
-        if (part.length === 0) {
-          ready.push(...encoder.end().chunks)
-          ended = true
-        }
-        for (const row of part) ready.push(...encoder.add(row))
-      }
-      return ready.shift()
-    })
-    const timed = Effect.suspend(() => {
-      sending = true
-      return Effect.ensuring(
-        piece,
-        Effect.sync(() => {
-          sending = false
-          askedMs = monotonicMsOf(clock)
-        })
-      )
-    })
-    return Stream.unfold(
-      undefined,
-      () => Effect.map(timed, (chunk) => chunk === undefined ? undefined : [chunk, undefined] as const)
-    )
-  })
-
-  /** Goes through a state, a part at a time, so that everything else goes on beside it. */
-  const hash = Effect.fnUntraced(function*(exported: NodeExport, report: (step: HashStep) => void) {
-    const { estimatedBytes, point } = exported
-    const encoder = new SnapshotEncoder()
-    const { facts, rows: first } = yield* begin(exported)
-    let rows = first
-    let reported = 0
-    while (rows.length > 0) {
-      for (const row of rows) encoder.add(row)
-      if (encoder.encodedBytes - reported >= reportBytes) {
-        reported = encoder.encodedBytes
-        report({ _tag: "Hashing", bytes: reported, estimatedBytes })
-      }
-      rows = yield* exported.next(maxChunkBytes)
-    }
-    const { bytes, digest, rows: count } = encoder.end().totals
-    return {
-      _tag: "Hashed",
-      nodeId,
-      index: point.index,
-      term: point.term,
-      revision: facts.revision,
-      rows: count,
-      bytes,
-      digest
-    } satisfies HashStep
-  })
+  const backup = Effect.andThen(backups.enter, backupStream(node, options))
 
   const hashBehind = Effect.fnUntraced(function*(marker: Uint8Array, report: (step: HashStep) => void) {
     if (marker.byteLength === 0 || marker.byteLength > maxMarkerBytes) {
@@ -197,11 +70,11 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
       orElse: () => Effect.fail(new Unavailable({ reason: `the command was not applied within ${maxMarkerWaitMs} ms` }))
     })
     report({ _tag: "Hashing", bytes: 0, estimatedBytes: state.estimatedBytes })
-    return yield* hash(state, report)
+    return yield* hashState(nodeId, state, report)
   }, Effect.scoped)
 
   /** Reports that are not taken in time are dropped; the first and the last one are not. */
-  const hashState = (marker: Uint8Array): Stream.Stream<HashStep, StateError> =>
+  const hashBehindMarker = (marker: Uint8Array): Stream.Stream<HashStep, StateError> =>
     Stream.callback<HashStep, StateError>((queue) =>
       hashBehind(marker, (step) => Queue.offerUnsafe(queue, step)).pipe(
         Effect.flatMap((hashed) => Queue.offer(queue, hashed)),
@@ -209,5 +82,5 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
       )
     )
 
-  return StateServer.of({ backup: Stream.unwrap(backup()), hashState })
+  return StateServer.of({ backup: Stream.unwrap(backup), hashState: hashBehindMarker })
 })

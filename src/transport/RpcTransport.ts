@@ -1,5 +1,5 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
-import { Clock, Effect, Exit, FiberSet, Layer, Metric, Queue, Scope } from "effect"
+import { Clock, Effect, Exit, FiberSet, Layer, Metric, Queue } from "effect"
 import { randomBytes } from "node:crypto"
 import { watchTables } from "../BoundedTables.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
@@ -14,12 +14,14 @@ import { formatBound } from "../rpc/Listening.ts"
 import { Offences } from "../rpc/Offences.ts"
 import { serve } from "../rpc/TcpServer.ts"
 import { IdentitySlot } from "./IdentitySlot.ts"
+import { InboundSnapshots } from "./InboundSnapshots.ts"
+import { PeerHandshakes } from "./PeerHandshakes.ts"
 import { PeerInstances } from "./PeerInstances.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
-import { PeerRefused, PeerRpcs, point, protocolVersion } from "./PeerRpcs.ts"
-import type { Received, SnapshotOffer, SnapshotSink } from "./PeerTransport.ts"
-import { PeerTransport, SnapshotLost, SnapshotRefused } from "./PeerTransport.ts"
+import { PeerRefused, PeerRpcs, point } from "./PeerRpcs.ts"
+import type { Received, SnapshotOffer } from "./PeerTransport.ts"
+import { PeerTransport, SnapshotLost } from "./PeerTransport.ts"
 import * as SnapshotLink from "./SnapshotLink.ts"
 
 export interface RpcTransportOptions {
@@ -63,190 +65,33 @@ type PortLimits = Pick<
   | "maxUnfinishedBytes"
 >
 
-/** Which node is at the other end of a connection, from its `Hello` until it disconnects. */
-class Introductions {
-  private readonly options: RpcTransportOptions
-  private readonly own: IdentitySlot
-  private readonly instances: PeerInstances
-  private readonly known = new Map<number, { readonly peer: NodeId; readonly identity: string | null }>()
-
-  constructor(options: RpcTransportOptions, own: IdentitySlot, instances: PeerInstances) {
-    this.options = options
-    this.own = own
-    this.instances = instances
-  }
-
-  hello(
-    clientId: number,
-    remote: string,
-    hello: {
-      readonly clusterId: string
-      readonly identity: string | null
-      readonly instance?: string
-      readonly from: number
-      readonly to: number
-      readonly protocolVersion: number
-    }
-  ): PeerRefused | undefined {
-    const { clusterId, nodeId, peers } = this.options
-    const { identity } = this.own
-    const refuse = (reason: PeerRefused["reason"], expected: unknown, found: unknown) =>
-      new PeerRefused({ reason, expected: String(expected), found: String(found) })
-    if (hello.protocolVersion !== protocolVersion) {
-      return refuse("protocol-version", protocolVersion, hello.protocolVersion)
-    }
-    if (hello.clusterId !== clusterId) return refuse("cluster-id", clusterId, hello.clusterId)
-    if (identity !== undefined && hello.identity !== null && hello.identity !== identity) {
-      this.forget(clientId)
-      return refuse("cluster-identity", `cluster identity ${identity}`, hello.identity)
-    }
-    if (hello.to !== nodeId) return refuse("node-id", `node ${nodeId}`, `node ${hello.to}`)
-    const peer = peers.find(({ id }) => id === hello.from)
-    if (peer === undefined) {
-      return refuse("unknown-peer", `one of nodes ${peers.map(({ id }) => id).join(", ")}`, `node ${hello.from}`)
-    }
-    if (this.sender(clientId) !== peer.id) this.forget(clientId)
-    this.known.set(clientId, { peer: peer.id, identity: hello.identity })
-    if (hello.instance !== undefined) this.instances.hello(clientId, peer.id, { name: hello.instance, remote })
-    return undefined
-  }
-
-  sender(clientId: number): NodeId | undefined {
-    return this.known.get(clientId)?.peer
-  }
-
-  /**
-   * Forgets the nodes of other clusters, and names their connections. They have to say `Hello` again, which is refused.
-   */
-  identified(identity: string): ReadonlyArray<number> {
-    const others = [...this.known].filter(([, hello]) => hello.identity !== null && hello.identity !== identity)
-    for (const [clientId] of others) this.forget(clientId)
-    return others.map(([clientId]) => clientId)
-  }
-
-  forget(clientId: number): void {
-    const hello = this.known.get(clientId)
-    if (hello === undefined) return
-    this.known.delete(clientId)
-    this.instances.forget(clientId, hello.peer)
-  }
+interface DeliveryParts {
+  readonly handshakes: PeerHandshakes
+  readonly instances: PeerInstances
+  readonly offences: Offences
 }
 
-type Taker = Parameters<PeerTransport["Service"]["takeSnapshots"]>[0]
-
-/** The inbound snapshots, one for each connection that carries one. */
-class Arrivals {
-  private taker: Taker | undefined
-  private readonly arriving = new Map<
-    number,
-    { readonly scope: Scope.Closeable; readonly sink: SnapshotSink<SnapshotRefused> }
-  >()
-
-  readonly takeSnapshots = (taker: Taker): Effect.Effect<void, never, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        this.taker = taker
-      }),
-      () =>
-        Effect.suspend(() => {
-          this.taker = undefined
-          return Effect.forEach([...this.arriving.keys()], (clientId) => this.end(clientId), { discard: true })
-        })
-    )
-
-  offer(clientId: number, offer: SnapshotOffer): Effect.Effect<void, SnapshotRefused> {
-    const { taker } = this
-    if (taker === undefined) {
-      return Effect.fail(new SnapshotRefused({ reason: `node ${offer.to} is not ready for snapshots`, covered: false }))
-    }
-    return Effect.gen({ self: this }, function*() {
-      yield* this.end(clientId)
-      const scope = yield* Scope.make()
-      const sink = yield* Scope.provide(taker(offer), scope).pipe(
-        Effect.onError(() => Scope.close(scope, Exit.void))
-      )
-      this.arriving.set(clientId, { scope, sink })
-    })
-  }
-
-  chunk(clientId: number, chunk: Uint8Array): Effect.Effect<void, SnapshotRefused | PeerRefused> {
-    const arriving = this.arriving.get(clientId)
-    return arriving === undefined
-      ? Effect.fail(new PeerRefused({ reason: "malformed", expected: "OfferSnapshot first", found: "SnapshotChunk" }))
-      // What arrives is a view of everything that came with it.
-      : arriving.sink.write(new Uint8Array(chunk))
-  }
-
-  end(clientId: number): Effect.Effect<void> {
-    const arriving = this.arriving.get(clientId)
-    this.arriving.delete(clientId)
-    return arriving === undefined ? Effect.void : Scope.close(arriving.scope, Exit.void)
-  }
+interface PeerCalls {
+  readonly nodeId: NodeId
+  readonly deliver: (batch: { readonly messages: Uint8Array }, clientId: number) => Exit.Exit<void, PeerRefused>
+  readonly gate: ReturnType<typeof newGate>
+  readonly handshakes: PeerHandshakes
+  readonly inbound: InboundSnapshots
+  readonly offences: Offences
 }
 
-const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
-  const clock = yield* Clock.Clock
-  const runFork = yield* FiberSet.makeRuntime<never>()
-  let receiver: ((received: Received) => void) | undefined
-  const lost = yield* Queue.sliding<NodeId>(64)
-  const own = new IdentitySlot()
-  const arrivals = new Arrivals()
-  const offences = yield* Offences.make("peer")
-  const conflicts = yield* Effect.map(
-    Effect.context<never>(),
-    (context) => () => instanceConflicts.updateUnsafe(1, context)
-  )
-  const instances = new PeerInstances(offences.nowMs, (peer, text) => {
-    conflicts()
-    const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
-    runFork(offences.limited("instance-conflict", line))
-  })
-  const introductions = new Introductions(options, own, instances)
-  const instance = randomBytes(16).toString("hex")
-  const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
-  const gate = new Gate(PeerRpcs, {
-    hello: "peer.Hello",
-    noHello,
-    overloaded: ({ current, limit, maximum }) =>
-      new PeerRefused({ reason: "overloaded", expected: `at most ${maximum} (${limit})`, found: String(current) }),
-    notifications: ["peer.Deliver"]
-  })
+const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
 
-  const deliver = (
-    { messages: batch }: { readonly messages: Uint8Array },
-    clientId: number
-  ): Exit.Exit<void, PeerRefused> => {
-    const from = introductions.sender(clientId)
-    if (from === undefined) return Exit.fail(noHello("peer.Deliver"))
-    const messages = decodeMessages(batch)
-    const problem = messages instanceof CodecError ? messages.message : misdirected(messages, from)
-    if (problem !== undefined) {
-      introductions.forget(clientId)
-      offences.expelCaller("malformed-messages", clientId, `closed a connection of node ${from}: ${problem}`)
-      return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
-    }
-    instances.spoke(clientId, from)
-    const received = messages as ReadonlyArray<Message>
-    if (received.length > 0) receiver?.({ messages: received, connection: clientId })
-    return Exit.void
-  }
-  /** No node speaks for another node, or to one. */
-  const misdirected = (messages: ReadonlyArray<Message>, sender: NodeId): string | undefined => {
-    for (const { from, to } of messages) {
-      if (from === sender && to === options.nodeId) continue
-      return `a message from ${from} to ${to} on the connection from ${sender} to ${options.nodeId}`
-    }
-    return undefined
-  }
-
-  const handlers = PeerRpcs.toLayer({
+/** What is done with the calls of peers. */
+const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences }: PeerCalls) =>
+  PeerRpcs.toLayer({
     "peer.Hello": (hello, { client }) => {
-      const refused = introductions.hello(client.id, offences.remoteOf(client.id), hello)
+      const refused = handshakes.hello(client.id, offences.remoteOf(client.id), hello)
       if (refused === undefined) {
         gate.admit(client.id)
         return Effect.void
       }
-      if (introductions.sender(client.id) === undefined) gate.dismiss(client.id)
+      if (handshakes.sender(client.id) === undefined) gate.dismiss(client.id)
       offences.reportCaller(
         "refused-hello",
         client.id,
@@ -256,19 +101,149 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     "peer.Deliver": (batch, { client }) => deliver(batch, client.id),
     "peer.OfferSnapshot": (offered, { client }) => {
-      const from = introductions.sender(client.id)
+      const from = handshakes.sender(client.id)
       if (from === undefined) return Effect.fail(noHello("peer.OfferSnapshot"))
       const { estimatedBytes, term } = offered
-      return arrivals.offer(client.id, {
+      return inbound.offer(client.id, {
         from,
-        to: options.nodeId,
+        to: nodeId,
         term: term as Term,
         point: point(offered.point),
         estimatedBytes
       })
     },
-    "peer.SnapshotChunk": ({ chunk }, { client }) => arrivals.chunk(client.id, chunk)
+    "peer.SnapshotChunk": ({ chunk }, { client }) => inbound.chunk(client.id, chunk)
   })
+
+/** What is wrong when a node speaks for another node, or to one. */
+const misdirected = (messages: ReadonlyArray<Message>, sender: NodeId, nodeId: NodeId): string | undefined => {
+  for (const { from, to } of messages) {
+    if (from === sender && to === nodeId) continue
+    return `a message from ${from} to ${to} on the connection from ${sender} to ${nodeId}`
+  }
+  return undefined
+}
+
+/** Hands the messages of a batch on, when their sender may send them. */
+const delivery = (
+  nodeId: NodeId,
+  { handshakes, instances, offences }: DeliveryParts,
+  receive: (received: Received) => void
+): PeerCalls["deliver"] =>
+({ messages: batch }, clientId) => {
+  const from = handshakes.sender(clientId)
+  if (from === undefined) return Exit.fail(noHello("peer.Deliver"))
+  const messages = decodeMessages(batch)
+  const problem = messages instanceof CodecError ? messages.message : misdirected(messages, from, nodeId)
+  if (problem !== undefined) {
+    handshakes.forget(clientId)
+    offences.expelCaller("malformed-messages", clientId, `closed a connection of node ${from}: ${problem}`)
+    return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
+  }
+  instances.spoke(clientId, from)
+  const received = messages as ReadonlyArray<Message>
+  if (received.length > 0) receive({ messages: received, connection: clientId })
+  return Exit.void
+}
+
+interface LinkParts {
+  readonly own: IdentitySlot
+  readonly instance: string
+  readonly instances: PeerInstances
+  readonly lost: Queue.Queue<NodeId>
+  readonly offences: Offences
+}
+
+/** Keeps a link to each peer up until the scope closes. */
+const openLinks = Effect.fnUntraced(function*(
+  options: RpcTransportOptions,
+  { instance, instances, lost, offences, own }: LinkParts
+) {
+  const clock = yield* Clock.Clock
+  const limits = { ...defaultLinkLimits, ...options.limits }
+  const links = new Map<NodeId, PeerLink>()
+  for (const peer of options.peers) {
+    const link = new PeerLink({
+      clusterId: options.clusterId,
+      identity: own,
+      instance,
+      nodeId: options.nodeId,
+      peer,
+      limits,
+      nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+      conflict: () => instances.conflict(peer.id),
+      tell: (kind, line) => offences.limited(kind, line),
+      onLost: (id) =>
+        Effect.sync(() => {
+          Queue.offerUnsafe(lost, id)
+        })
+    })
+    links.set(peer.id, link)
+    yield* Effect.forkScoped(link.run)
+  }
+  yield* watchTables([
+    {
+      table: "peer_outbox_messages",
+      entries: () => [...links.values()].reduce((most, link) => Math.max(most, link.health().queued), 0),
+      limit: 2 * limits.maxQueuedMessages,
+      setting: "maxQueuedMessages"
+    }
+  ])
+  return links
+})
+
+/** Notices two processes that run as one node, and says so in the log and in a metric. */
+const watchInstances = Effect.fnUntraced(function*(offences: Offences) {
+  const runFork = yield* FiberSet.makeRuntime<never>()
+  const context = yield* Effect.context<never>()
+  return new PeerInstances(offences.nowMs, (peer, text) => {
+    instanceConflicts.updateUnsafe(1, context)
+    const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
+    runFork(offences.limited("instance-conflict", line))
+  })
+})
+
+const newGate = () =>
+  new Gate(PeerRpcs, {
+    hello: "peer.Hello",
+    noHello,
+    overloaded: ({ current, limit, maximum }) =>
+      new PeerRefused({ reason: "overloaded", expected: `at most ${maximum} (${limit})`, found: String(current) }),
+    notifications: ["peer.Deliver"]
+  })
+
+/** A connection of its own to the peer that an offer names. */
+const sendSnapshot = (
+  options: RpcTransportOptions,
+  identity: IdentitySlot,
+  instance: string,
+  offer: SnapshotOffer
+): ReturnType<PeerTransport["Service"]["sendSnapshot"]> => {
+  const peer = options.peers.find(({ id }) => id === offer.to)
+  return peer === undefined
+    ? Effect.fail(new SnapshotLost({ reason: `node ${offer.to} is not a peer` }))
+    : SnapshotLink.open(offer, {
+      clusterId: options.clusterId,
+      identity,
+      instance,
+      peer,
+      timeoutMs: options.snapshotTimeoutMs ?? 30_000
+    })
+}
+
+const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
+  const runFork = yield* FiberSet.makeRuntime<never>()
+  let receiver: ((received: Received) => void) | undefined
+  const lost = yield* Queue.sliding<NodeId>(64)
+  const own = new IdentitySlot()
+  const inbound = new InboundSnapshots()
+  const offences = yield* Offences.make("peer")
+  const instances = yield* watchInstances(offences)
+  const handshakes = new PeerHandshakes(options, own, instances)
+  const instance = randomBytes(16).toString("hex")
+  const gate = newGate()
+  const deliver = delivery(options.nodeId, { handshakes, instances, offences }, (received) => receiver?.(received))
+  const handlers = handlersOf({ nodeId: options.nodeId, deliver, gate, handshakes, inbound, offences })
   const portLimits = options.portLimits ?? defaultLimits
   const address = yield* serve(PeerRpcs, {
     name: "peer",
@@ -283,43 +258,14 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     direct: { "peer.Deliver": deliver },
     onDisconnect: (clientId) =>
       Effect.suspend(() => {
-        introductions.forget(clientId)
-        return arrivals.end(clientId)
+        handshakes.forget(clientId)
+        return inbound.end(clientId)
       })
   }).pipe(Effect.provide(handlers))
   yield* Effect.logInfo(`peers are served at ${formatBound(address)}`)
   if (options.onListening !== undefined) yield* options.onListening(address)
 
-  const links = new Map<NodeId, PeerLink>()
-  for (const peer of options.peers) {
-    const link = new PeerLink({
-      clusterId: options.clusterId,
-      identity: own,
-      instance,
-      nodeId: options.nodeId,
-      peer,
-      limits: { ...defaultLinkLimits, ...options.limits },
-      nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
-      conflict: () => instances.conflict(peer.id),
-      tell: (kind, line) => offences.limited(kind, line),
-      onLost: (id) =>
-        Effect.sync(() => {
-          Queue.offerUnsafe(lost, id)
-        })
-    })
-    links.set(peer.id, link)
-    yield* Effect.forkScoped(link.run)
-  }
-
-  const { maxQueuedMessages } = { ...defaultLinkLimits, ...options.limits }
-  yield* watchTables([
-    {
-      table: "peer_outbox_messages",
-      entries: () => [...links.values()].reduce((most, link) => Math.max(most, link.health().queued), 0),
-      limit: 2 * maxQueuedMessages,
-      setting: "maxQueuedMessages"
-    }
-  ])
+  const links = yield* openLinks(options, { own, instance, instances, lost, offences })
 
   return PeerTransport.of({
     sendUnsafe: (messages) => {
@@ -327,9 +273,9 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     identifyUnsafe: (identity) => {
       own.learn(identity)
-      for (const clientId of introductions.identified(identity)) {
+      for (const clientId of handshakes.identified(identity)) {
         gate.dismiss(clientId)
-        runFork(arrivals.end(clientId))
+        runFork(inbound.end(clientId))
       }
     },
     receive: (taker) =>
@@ -343,7 +289,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
           })
       ),
     expelUnsafe: (connection, peer, claim) => {
-      introductions.forget(connection)
+      handshakes.forget(connection)
       offences.expelCaller(
         "peer-violation",
         connection,
@@ -352,19 +298,8 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     health: Effect.sync(() => [...links.values()].map((link) => link.health())),
     lost,
-    sendSnapshot: (offer) => {
-      const peer = options.peers.find(({ id }) => id === offer.to)
-      return peer === undefined
-        ? Effect.fail(new SnapshotLost({ reason: `node ${offer.to} is not a peer` }))
-        : SnapshotLink.open(offer, {
-          clusterId: options.clusterId,
-          identity: own,
-          instance,
-          peer,
-          timeoutMs: options.snapshotTimeoutMs ?? 30_000
-        })
-    },
-    takeSnapshots: arrivals.takeSnapshots
+    sendSnapshot: (offer) => sendSnapshot(options, own, instance, offer),
+    takeSnapshots: inbound.takeSnapshots
   })
 })
 

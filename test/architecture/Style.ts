@@ -65,6 +65,19 @@ export const longFunctions = (text: string, most = maxFunctionLines): ReadonlyAr
   return [...longest].map(([name, lines]) => ({ name, lines }))
 }
 
+const blank = (text: string): string => text.replace(/[^\n]/g, " ")
+
+/** `text` with everything blank but for `ranges`, which are in order and do not overlap. */
+const only = (text: string, ranges: ReadonlyArray<readonly [number, number]>): string => {
+  let shown = ""
+  let at = 0
+  for (const [start, end] of ranges) {
+    shown += blank(text.slice(at, start)) + text.slice(start, end)
+    at = end
+  }
+  return shown + blank(text.slice(at))
+}
+
 /** Comments and texts of a source, with everything else blank, so that lines keep their numbers. */
 export const proseOf = (text: string): string => {
   const inTexts: Array<readonly [number, number]> = []
@@ -74,20 +87,22 @@ export const proseOf = (text: string): string => {
     if (imports.has(type) && "source" in node && isNode(node.source)) paths.add(node.source.start)
     if (texts.has(type)) inTexts.push([start, end])
   })
-  let code = text
+  inTexts.sort(([a], [b]) => a - b)
+  let code = ""
+  let at = 0
   for (const [start, end] of inTexts) {
-    code = code.slice(0, start) + code.slice(start, end).replace(/[^\n]/g, " ") + code.slice(end)
+    code += text.slice(at, start) + blank(text.slice(start, end))
+    at = end
   }
-  let prose = text.replace(/[^\n]/g, " ")
-  const keep = (start: number, part: string) => {
-    prose = prose.slice(0, start) + part + prose.slice(start + part.length)
-  }
-  for (const { 0: comment, index } of code.matchAll(/\/\*[\s\S]*?\*\/|\/\/.*/g)) {
-    // Names in comments are those of the code, and change with it.
-    keep(index, comment.replace(/\{@link [^}]*\}|`[^`\n]*`/g, (name) => name.replace(/[^\n]/g, " ")))
-  }
-  for (const [start, end] of inTexts) if (!paths.has(start)) keep(start, text.slice(start, end))
-  return prose
+  code += text.slice(at)
+  const comments = [...code.matchAll(/\/\*[\s\S]*?\*\/|\/\/.*/g)].map(({ 0: comment, index }) =>
+    [index, index + comment.length] as const
+  )
+  // Names in comments are those of the code, and change with it.
+  const inComments = only(code, comments).replace(/\{@link [^}]*\}|`[^`\n]*`/g, blank)
+  const shown = only(text, inTexts.filter(([start]) => !paths.has(start)))
+  const lines = shown.split("\n")
+  return inComments.split("\n").map((line, i) => `${line} ${lines[i]}`).join("\n")
 }
 
 /** Words that a reader of the field would not look for, and the ones to use. */

@@ -11,6 +11,7 @@ import type { Plan } from "./Plan.ts"
 import { shares } from "./Plan.ts"
 import type { Usage } from "./Resources.ts"
 import { bytesOnWire, usageOf } from "./Resources.ts"
+import { errorText } from "../../ErrorText.ts"
 
 /** The cluster under measurement. */
 export interface Target {
@@ -90,7 +91,7 @@ const startLoads = (plan: Plan, target: Target) =>
 const told = (load: LoadProcess): Effect.Effect<string, Failure> =>
   Effect.tryPromise({
     try: () => load.line(),
-    catch: (error) => failed(error instanceof Error ? error.message : String(error))
+    catch: (error) => failed(errorText(error))
   })
 
 /** Measures `plan` against `target`. */
