@@ -2,6 +2,8 @@
 import { Clock, Effect, Exit, FiberSet, Layer, Metric, Queue, Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import { watchTables } from "../BoundedTables.ts"
+import { monotonicMsOf } from "../Monotonic.ts"
+import { secondsBuckets } from "../MetricBuckets.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { decodeMessages } from "../codec/MessageBatch.ts"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -42,6 +44,12 @@ export interface RpcTransportOptions {
 const instanceConflicts = Metric.counter("flaredb_peer_instance_conflicts_total", {
   description: "times two processes were found to run as one node, counted every 30 seconds while they do",
   incremental: true
+})
+
+/** Half of it is the least that a commit waits for this peer. Asked at most twice a second and connection. */
+const roundTrip = Metric.histogram("flaredb_peer_round_trip_seconds", {
+  description: "seconds from a question to this peer to its answer, behind the messages sent before it",
+  boundaries: secondsBuckets
 })
 
 /** Larger than any batch of {@link defaultLinkLimits}, which may hold one entry beyond its limit. */
@@ -192,10 +200,8 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const own = new IdentitySlot()
   const arrivals = new Arrivals()
   const offences = yield* Offences.make("peer")
-  const conflicts = yield* Effect.map(
-    Effect.context<never>(),
-    (context) => () => instanceConflicts.updateUnsafe(1, context)
-  )
+  const context = yield* Effect.context<never>()
+  const conflicts = () => instanceConflicts.updateUnsafe(1, context)
   const instances = new PeerInstances(offences.nowMs, (peer, text) => {
     conflicts()
     const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
@@ -292,6 +298,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
 
   const links = new Map<NodeId, PeerLink>()
   for (const peer of options.peers) {
+    const answered = Metric.withAttributes(roundTrip, { peer: String(peer.id) })
     const link = new PeerLink({
       clusterId: options.clusterId,
       identity: own,
@@ -300,6 +307,8 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
       peer,
       limits: { ...defaultLinkLimits, ...options.limits },
       nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+      monotonicMs: () => monotonicMsOf(clock),
+      onAnswer: (ms) => answered.updateUnsafe(ms / 1_000, context),
       conflict: () => instances.conflict(peer.id),
       tell: (kind, line) => offences.limited(kind, line),
       onLost: (id) =>
