@@ -1,6 +1,6 @@
 /**
  * `npm run bench:failover [-- --kills 30] [--peers]`: `kill -9` of the leader, again and again, and how long it takes until the
- * next write is committed. With `--peers` etcd is treated alike, with like time-outs: heartbeats every 50 ms, elections after
+ * next write is committed. With `--peers` etcd is treated alike, with like time-outs: heartbeats every 100 ms, elections after
  * 500 to 1000 ms without one, and a client that tries every member that is left, again every 100 ms, until one has committed.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -53,7 +53,7 @@ const etcdKills = Effect.fnUntraced(function*(kills: number) {
   for (let i = 0; i < kills; i++) {
     pauses.push(
       yield* Effect.scoped(Effect.gen(function*() {
-        const etcd = yield* Etcd.start({ "heartbeat-interval": 50, "election-timeout": 500 })
+        const etcd = yield* Etcd.start({ "heartbeat-interval": 100, "election-timeout": 500 })
         const [leader = "", ...others] = yield* etcd.endpoints
         for (let k = 0; k < writesBefore; k++) yield* Etcd.put(leader, "failover", `${i}.${k}`)
         const killed = performance.now()

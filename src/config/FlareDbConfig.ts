@@ -39,9 +39,12 @@ export type FlareDbOptions =
 
 const maxHttpHosts = 64
 
-/** How long one tick of the logical clock lasts: a fifth of a heartbeat, so that timeouts spread finely. */
+/** Milliseconds that a tick of the logical clock lasts at most: finely spread timeouts seldom end together. */
+const longestTickMs = 10
+
+/** How long one tick of the logical clock lasts: a fifth of a heartbeat, or less. */
 export const tickMs = (config: Pick<FlareDbConfig, "heartbeatMs">): number =>
-  Math.max(1, Math.round(config.heartbeatMs / 5))
+  Math.max(1, Math.min(longestTickMs, Math.round(config.heartbeatMs / 5)))
 
 /** What a cluster may be called, wherever the name comes from. */
 export const isClusterId = (text: string): boolean => /^[A-Za-z0-9._-]{1,64}$/.test(text)

@@ -53,17 +53,18 @@ export type TextName = keyof typeof textSettings
 export const timingSettings = {
   heartbeatMs: {
     unit: "milliseconds",
-    default: 50,
+    default: 100,
     minimum: 5,
-    text: "milliseconds between a leader's heartbeats; fewer find dead leaders sooner and cost messages"
+    text:
+      "milliseconds between a leader's heartbeats; fewer repeat sooner what was lost, and cost messages and processor time"
   },
   electionTimeoutMinMs: {
     unit: "milliseconds",
     default: 500,
     minimum: 1,
     text:
-      "shortest time without a leader before an election in milliseconds, at least three heartbeats; below about ten " +
-      "a garbage collection or a slow sync deposes healthy leaders, higher means longer outages after a real loss"
+      "shortest time without a leader before an election in milliseconds, at least three heartbeats; below half a " +
+      "second a garbage collection or a slow sync deposes healthy leaders, higher means longer outages after a real loss"
   },
   electionTimeoutMaxMs: {
     unit: "milliseconds",

@@ -3,6 +3,7 @@
  * ones, and a key changed often is written once.
  */
 import { byteText, compareBytes } from "../bytes/Bytes.ts"
+import { noBytes } from "./Binary.ts"
 import type { KeyRange } from "./KeyRange.ts"
 import { contains, successor } from "./KeyRange.ts"
 import type { KeyRecord } from "./KeyRecord.ts"

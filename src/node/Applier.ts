@@ -17,6 +17,7 @@ import { StorageCorruption } from "../storage/StorageError.ts"
 import type { Inbox } from "./Inbox.ts"
 import type { Moments } from "./Moments.ts"
 import { SerialWork } from "./SerialWork.ts"
+import type { Stopwatch } from "./Stopwatch.ts"
 
 export interface Applier {
   /** Takes what the core puts out; at most one is outstanding. */
@@ -36,7 +37,8 @@ export const make = Effect.fnUntraced(function*(
   log: LogStore["Service"],
   machine: StateMachine["Service"],
   moments: Moments,
-  inbox: Inbox
+  inbox: Inbox,
+  stopwatch: Stopwatch
 ) {
   const turn = yield* Semaphore.make(1)
   let applied = machine.recovered.index
@@ -48,8 +50,10 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** Hands entries to the machine until it has applied all of them, and reports each part. */
-  const applyAll = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
-    Effect.flatMap(machine.apply(entries), (replies): Effect.Effect<void, StorageError> => {
+  const applyAll = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> => {
+    const sinceMs = stopwatch.nowMs()
+    return Effect.flatMap(machine.apply(entries), (replies): Effect.Effect<void, StorageError> => {
+      stopwatch.took(stopwatch.nowMs() - sinceMs)
       const last = entries[replies.length - 1]
       if (last === undefined) {
         return Effect.die(new Error("the state machine applied nothing, or more than it was given"))
@@ -59,6 +63,7 @@ export const make = Effect.fnUntraced(function*(
       inbox.post({ _tag: "AppliedBatch", entries: whole ? entries : entries.slice(0, replies.length), replies })
       return whole ? Effect.void : applyAll(entries.slice(replies.length))
     })
+  }
 
   /** Somebody wants the state as it is behind one of the entries. Nothing else is applied meanwhile. */
   const applyAround = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>, moment: number) {

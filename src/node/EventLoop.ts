@@ -12,7 +12,7 @@ import type { LogLimiter } from "../LogLimiter.ts"
 import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { Event } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
-import type { Output, ReadLog, RoleChanged } from "../raft/Output.ts"
+import type { Accepted, Output, ReadLog, RoleChanged } from "../raft/Output.ts"
 import { invariant } from "../raft/Invariants.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
@@ -22,11 +22,15 @@ import type { StorageError } from "../storage/StorageError.ts"
 import type { RaftTimer } from "../timer/RaftTimer.ts"
 import type { PeerTransport, SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
 import type { Applier } from "./Applier.ts"
+import { CommitTimes } from "./CommitTimes.ts"
 import type { IncomingEntries } from "./IncomingEntries.ts"
 import type { Inbox } from "./Inbox.ts"
 import type { AppliedBatch, FromPeer, Input, Installed } from "./Input.ts"
 import type { LogClock } from "./LogClock.ts"
+import type { NodeDebug } from "./NodeDebug.ts"
+import { debugOf } from "./NodeDebug.ts"
 import type { OwnerStatus } from "./NodeStatus.ts"
+import { ownerStatus } from "./NodeStatus.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import { OwnerLog } from "./OwnerLog.ts"
 import { Pending } from "./Pending.ts"
@@ -76,6 +80,7 @@ const identityProposal = 0
 
 export class EventLoop {
   readonly pending = new Pending()
+  private readonly commitTimes = new CommitTimes()
   private readonly options: EventLoopOptions
   private leading = false
   /** Whether the outputs of a step are being carried out: another step would have its own overtake the rest of them. */
@@ -121,7 +126,7 @@ export class EventLoop {
     for (const input of this.options.inbox.close()) {
       if (input._tag === "Submit") this.pending.reject(input.submission, stopped)
       else if (input._tag === "Read") this.pending.rejectRead(input.request, stopped)
-      else if (input._tag === "AskStatus") Deferred.doneUnsafe(input.answer, Exit.succeed(this.describe()))
+      else if (input._tag === "Look") input.look()
     }
     this.pending.abandonCommands(write)
     this.pending.abandonReads(stopped)
@@ -138,11 +143,6 @@ export class EventLoop {
   /** Whether this node leads, as far as it knows. */
   get leads(): boolean {
     return this.leading
-  }
-
-  /** The current state, for messages about it. Only for the owner. */
-  get status(): Raft.Status {
-    return Raft.status(this.options.raft)
   }
 
   /**
@@ -166,8 +166,8 @@ export class EventLoop {
         case "Read":
           reads.push(input.request)
           break
-        case "AskStatus":
-          Deferred.doneUnsafe(input.answer, Exit.succeed(this.describe()))
+        case "Look":
+          input.look()
           break
         case "AppliedBatch":
           this.applyDone(input)
@@ -244,8 +244,10 @@ export class EventLoop {
     const last = entries[entries.length - 1]
     if (last === undefined) return
     const { index } = last
+    const { metrics, timer } = this.options
     this.options.clock.observe(last.stampMs, this.leading)
     this.pending.applied(entries, replies)
+    if (this.leading) this.commitTimes.applied(index, timer.monotonicMsUnsafe(), metrics.committed)
     this.pending.releaseReads(index)
     this.heardApplied = index
     if (index >= this.applyingThrough) this.step({ _tag: "Applied", index })
@@ -314,7 +316,7 @@ export class EventLoop {
         this.applyingThrough = output.through
         return this.options.applier.work.handOver(output)
       case "Accepted":
-        return this.pending.accept(output)
+        return this.accepted(output)
       case "Refused":
         // Proposed again with the next turn.
         if (output.ids.includes(identityProposal)) this.identityProposed = false
@@ -322,7 +324,7 @@ export class EventLoop {
       case "ReadReady":
         this.options.metrics.readRound()
         this.pending.readReady(output)
-        return this.pending.releaseReads(this.status.applied)
+        return this.pending.releaseReads(this.options.raft.applied)
       case "ReadRefused":
         return this.pending.readRefused(output.readIds, this.options.refusals.notLeader(output.leader))
       case "RoleChanged":
@@ -342,6 +344,14 @@ export class EventLoop {
     }
   }
 
+  private accepted(output: Accepted): void {
+    const { metrics, timer } = this.options
+    const { length } = output.ids
+    this.pending.accept(output)
+    this.commitTimes.appended(output.firstIndex + length - 1, timer.monotonicMsUnsafe())
+    metrics.batch(length)
+  }
+
   private roleChanged(change: RoleChanged): void {
     const leads = change.role === "leader"
     if (this.leading && !leads) {
@@ -349,7 +359,10 @@ export class EventLoop {
         new Indeterminate({ reason: `node ${this.options.nodeId} lost leadership before the write was committed` })
       )
     }
-    if (!leads) this.options.snapshotter.abandon()
+    if (!leads) {
+      this.commitTimes.clear()
+      this.options.snapshotter.abandon()
+    }
     if (leads !== this.leading) this.identityProposed = false
     this.leading = leads
     this.options.metrics.roleChanged(change)
@@ -371,21 +384,13 @@ export class EventLoop {
 
   /** Where the node stands. For a turn, or once there is none. */
   describe(): OwnerStatus {
-    const status = this.status
-    return {
-      nodeId: this.options.nodeId,
-      voters: status.voters,
-      role: status.role,
-      standing: status.standing,
-      fresh: status.fresh,
-      term: status.term,
-      leader: status.leader,
-      commit: status.commit,
-      applied: status.applied,
-      firstIndex: status.firstIndex,
-      lastIndex: status.lastIndex,
-      matches: status.matches,
-      snapshots: this.options.snapshotter.status
-    }
+    const { nodeId, raft, snapshotter } = this.options
+    return ownerStatus(nodeId, Raft.status(raft), snapshotter.status)
+  }
+
+  /** The same in every detail. */
+  debug(): NodeDebug {
+    const { inbox, raft, snapshotter } = this.options
+    return debugOf(raft, inbox, this.pending, snapshotter.status)
   }
 }

@@ -8,6 +8,7 @@
 import type { Scheduler } from "effect"
 import type { Received } from "../transport/PeerTransport.ts"
 import type { Input } from "./Input.ts"
+import type { Stopwatch } from "./Stopwatch.ts"
 
 /** Turns in one stretch; then sockets and timers have theirs. */
 const maxTurnsAtOnce = 16
@@ -23,9 +24,16 @@ export class Inbox {
   private closed = false
   private busy = false
   private scheduled = false
+  private readonly stopwatch: Stopwatch | undefined
+  /** When the oldest call that waits came; `undefined` while none does. */
+  private calledMs: number | undefined
 
-  /** `limit` bounds what callers and peers may have waiting; the node's own parts report one thing each at a time. */
-  constructor(limit: number, dispatcher: Scheduler.SchedulerDispatcher) {
+  /**
+   * `limit` bounds what callers and peers may have waiting; the node's own parts report one thing each at a time.
+   * `stopwatch` is told how long the oldest call of a turn has waited.
+   */
+  constructor(limit: number, dispatcher: Scheduler.SchedulerDispatcher, stopwatch?: Stopwatch) {
+    this.stopwatch = stopwatch
     this.limit = limit
     this.dispatcher = dispatcher
   }
@@ -54,6 +62,7 @@ export class Inbox {
   offer(input: Input): boolean {
     if (this.closed || this.waiting.length >= this.limit) return false
     this.waiting.push(input)
+    this.calledMs ??= this.stopwatch?.nowMs()
     this.schedule()
     return true
   }
@@ -93,6 +102,11 @@ export class Inbox {
     if (!this.scheduled) this.takeTurns()
   }
 
+  private measure(calledMs: number): void {
+    this.calledMs = undefined
+    this.stopwatch?.took(this.stopwatch.nowMs() - calledMs)
+  }
+
   private takeTurns(): void {
     if (this.busy) return
     this.busy = true
@@ -100,6 +114,7 @@ export class Inbox {
       const inputs = this.waiting
       this.waiting = []
       const { broken, turn } = this.owner
+      if (this.calledMs !== undefined) this.measure(this.calledMs)
       try {
         turn(inputs)
       } catch (defect) {

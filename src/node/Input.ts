@@ -3,7 +3,6 @@ import type { Deferred } from "effect"
 import type { Event, Receive, Tick } from "../raft/Event.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
-import type { OwnerStatus } from "./NodeStatus.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 
 /** A message, and the connection that it came on, to close it where the message cannot be. */
@@ -30,10 +29,10 @@ export interface AppliedBatch {
   readonly replies: ReadonlyArray<Uint8Array>
 }
 
-/** Somebody wants to know where the node stands; only the owner may look. */
-export interface AskStatus {
-  readonly _tag: "AskStatus"
-  readonly answer: Deferred.Deferred<OwnerStatus>
+/** Somebody wants to see where the node stands; only the owner may look. */
+export interface Look {
+  readonly _tag: "Look"
+  readonly look: () => void
 }
 
 /** A peer offers the state; only the owner knows whether it is wanted. */
@@ -65,6 +64,6 @@ export type Input =
   | Submit
   | Read
   | AppliedBatch
-  | AskStatus
+  | Look
   | SnapshotOffered
   | Installed

@@ -4,6 +4,7 @@
  */
 import { Effect, Metric } from "effect"
 import type { RoleChanged } from "../raft/Output.ts"
+import * as NodeHistograms from "./NodeHistograms.ts"
 import type { WaitKind } from "./Waiting.ts"
 import { waitKinds } from "./Waiting.ts"
 
@@ -75,7 +76,7 @@ const identified = Metric.gauge("flaredb_cluster_info", {
   description: "1, with the identity of the cluster as a label, once the node knows it"
 })
 
-export interface NodeMetrics {
+export interface NodeMetrics extends NodeHistograms.NodeHistograms {
   readonly identified: (identity: string) => void
   readonly readRound: () => void
   readonly peerViolation: () => void
@@ -93,6 +94,7 @@ export interface NodeMetrics {
 export const make: Effect.Effect<NodeMetrics> = Effect.map(
   Effect.context<never>(),
   (context) => ({
+    ...NodeHistograms.make(context),
     turn: (count) => {
       turns.updateUnsafe(1, context)
       inputs.updateUnsafe(count, context)

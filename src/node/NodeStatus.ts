@@ -40,3 +40,24 @@ export interface PublishedRole {
   readonly term: Term
   readonly leader: NodeId | undefined
 }
+
+/** Where the node stands, as its owner sees it. */
+export const ownerStatus = (
+  nodeId: NodeId,
+  { applied, commit, firstIndex, fresh, lastIndex, leader, matches, role, standing, term, voters }: Status,
+  snapshots: SnapshotStatus
+): OwnerStatus => ({
+  nodeId,
+  voters,
+  role,
+  standing,
+  fresh,
+  term,
+  leader,
+  commit,
+  applied,
+  firstIndex,
+  lastIndex,
+  matches,
+  snapshots
+})

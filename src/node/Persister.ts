@@ -16,6 +16,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import type { PeerTransport } from "../transport/PeerTransport.ts"
 import type { Inbox } from "./Inbox.ts"
 import { SerialWork } from "./SerialWork.ts"
+import type { Stopwatch } from "./Stopwatch.ts"
 
 /** The core's own limits bound what can wait. */
 export type Persister = SerialWork<Persist | RestartLog, StorageError>
@@ -23,11 +24,14 @@ export type Persister = SerialWork<Persist | RestartLog, StorageError>
 export const make = (
   log: LogStore["Service"],
   transport: PeerTransport["Service"],
-  inbox: Inbox
+  inbox: Inbox,
+  stopwatch: Stopwatch
 ): Persister => {
   const commit = (persists: ReadonlyArray<Persist>): Effect.Effect<void, StorageError> => {
     const writes = persists.filter(writesSomething)
+    const sinceMs = stopwatch.nowMs()
     return Effect.map(writes.length === 0 ? Effect.void : log.append(writes), () => {
+      if (writes.length > 0) stopwatch.took(stopwatch.nowMs() - sinceMs)
       const messages = promisesKept(persists)
       if (messages.length > 0) transport.sendUnsafe(messages)
       const last = persists[persists.length - 1] as Persist

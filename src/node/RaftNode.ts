@@ -4,7 +4,7 @@
  * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is
  * what a snapshot carries.
  */
-import { Context, Deferred, Effect, Exit, Layer, Queue, Random, Scheduler, SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Queue, Random, Scheduler, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
 import { watchTables } from "../BoundedTables.ts"
@@ -25,6 +25,7 @@ import type { StateExport, StateRow } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { RaftTimer } from "../timer/RaftTimer.ts"
+import type { PeerHealth } from "../transport/PeerTransport.ts"
 import { PeerTransport } from "../transport/PeerTransport.ts"
 import * as Applier from "./Applier.ts"
 import { coreConfig } from "./CoreConfig.ts"
@@ -36,8 +37,9 @@ import { IncomingEntries } from "./IncomingEntries.ts"
 import { LogClock } from "./LogClock.ts"
 import { Moments } from "./Moments.ts"
 import { NodeLife } from "./NodeLife.ts"
+import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
-import type { NodeStatus, OwnerStatus, PublishedRole } from "./NodeStatus.ts"
+import type { NodeStatus, PublishedRole } from "./NodeStatus.ts"
 import * as OperationSpans from "./OperationSpans.ts"
 import * as Persister from "./Persister.ts"
 import type { Consistency, ReadFrom, ReadResults } from "./Reads.ts"
@@ -45,6 +47,7 @@ import { Reads } from "./Reads.ts"
 import { Refusals } from "./Refusals.ts"
 import { Snapshotter } from "./Snapshotter.ts"
 import { StepObserver } from "./StepObserver.ts"
+import type { Stopwatch } from "./Stopwatch.ts"
 import { WaitReport } from "./WaitReport.ts"
 import { waitingOf } from "./Waiting.ts"
 import type { WriteResults } from "./Writes.ts"
@@ -111,6 +114,9 @@ export class RaftNode extends Context.Service<RaftNode, {
   ) => Effect.Effect<Effect.Effect<NodeExport, Unavailable | Fatal>, Unavailable | Fatal, Scope.Scope>
 
   readonly status: Effect.Effect<NodeStatus>
+
+  /** Everything that decides what the node does next, for people. Bounded; its form may change with any version. */
+  readonly debug: Effect.Effect<NodeDebug & { readonly peers: ReadonlyArray<PeerHealth> }>
 
   /**
    * The identity of the cluster, which every connection is told first; `undefined` while this node does not know it:
@@ -213,9 +219,11 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const start = Raft.status(raft)
   const role = yield* SubscriptionRef.make<PublishedRole>({ role: start.role, term: start.term, leader: start.leader })
   const applied = yield* SubscriptionRef.make<LogIndex>(start.applied)
-  const inbox = new Inbox(limits.maxInboxEvents, (yield* Scheduler.Scheduler).makeDispatcher())
+  const measured = (took: (ms: number) => void): Stopwatch => ({ nowMs: timer.monotonicMsUnsafe, took })
+  const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
+  const inbox = new Inbox(limits.maxInboxEvents, dispatcher, measured(metrics.waited))
   const moments = new Moments(state)
-  const applier = yield* Applier.make(log, machine, moments, inbox)
+  const applier = yield* Applier.make(log, machine, moments, inbox, measured(metrics.appliedIn))
   const lines = new LogLimiter(timer.monotonicMsUnsafe)
   const fork = (name: string) => (work: Effect.Effect<void, StorageError>) => life.supervise(name, work)
   const shared = { nodeId, inbox, applier, log, transport, lines, metrics }
@@ -228,7 +236,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const loop = new EventLoop({
     ...shared,
     raft,
-    persister: Persister.make(log, transport, inbox),
+    persister: Persister.make(log, transport, inbox, measured(metrics.synced)),
     snapshotter,
     clock,
     timer,
@@ -319,11 +327,15 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     ...view,
     next: (maxBytes) => life.orStop("reading the state", view.next(maxBytes))
   })
+  /** What the owner sees between two turns, or once it takes none any more. */
+  const seen = <A>(look: () => A): Effect.Effect<A> =>
+    Effect.callback((resume) => {
+      if (life.stopped !== undefined) return resume(Effect.succeed(look()))
+      inbox.post({ _tag: "Look", look: () => resume(Effect.succeed(look())) })
+    })
   const status = Effect.gen(function*() {
-    const answer = yield* Deferred.make<OwnerStatus>()
-    if (life.stopped === undefined) inbox.post({ _tag: "AskStatus", answer })
-    else Deferred.doneUnsafe(answer, Exit.succeed(loop.describe()))
-    const now = { ...yield* Deferred.await(answer), identity: identity.current(), peers: yield* transport.health }
+    const own = yield* seen(() => loop.describe())
+    const now = { ...own, identity: identity.current(), peers: yield* transport.health }
     return { ...now, waiting: waitingOf(now) }
   })
 
@@ -338,6 +350,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
         Effect.map(moments.await(marker), (view) => Effect.raceFirst(Effect.map(view, exported), life.fatal))
       ),
     status,
+    debug: Effect.zipWith(seen(() => loop.debug()), transport.health, (own, peers) => ({ ...own, peers })),
     identity: identityWait.whileLeading,
     role,
     applied,

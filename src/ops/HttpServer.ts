@@ -7,6 +7,7 @@
  * | `/readyz`  | 200 when the node knows a leader and has caught up, otherwise 503 with the reason       |
  * | `/metrics` | Prometheus                                                                             |
  * | `/status`  | where the node stands, as JSON                                                         |
+ * | `/debug/raft` | what its owner sees, in every detail, as JSON (`docs/metrics.md`)                   |
  * | `/`        | the same as a page                                                                     |
  *
  * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows.
@@ -91,11 +92,18 @@ const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions, sections: 
         ),
         HttpRouter.add(
           "GET",
+          "/debug/raft",
+          Effect.map(node.debug, (seen) =>
+            HttpServerResponse.text(`${JSON.stringify(seen, null, 2)}\n`, { contentType: "application/json" }))
+        ),
+        HttpRouter.add(
+          "GET",
           "/",
           Effect.zipWith(
             node.status,
             sections.read,
-            (status, answers) => HttpServerResponse.html(StatusPage.render(status, clusterId, answers))
+            (status, answers) =>
+              HttpServerResponse.html(StatusPage.render(status, clusterId, answers))
           )
         ),
         PrometheusMetrics.layerHttp()

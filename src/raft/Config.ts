@@ -47,7 +47,7 @@ export interface Config {
 export const entryBytes = (entry: { readonly payload: Uint8Array }): number => entry.payload.byteLength + 32
 
 export const defaults = {
-  heartbeatTicks: 5,
+  heartbeatTicks: 10,
   electionTicksMin: 50,
   electionTicksMax: 100,
   maxAppendBytes: 1024 * 1024,

@@ -249,7 +249,9 @@ export const leaderUnreachable = (raft: Raft, peer: NodeId): void => {
   trace(raft, "info", `the link to node ${peer}, which leads, is broken`)
   refuseForwarded(raft)
   raft.electionElapsed = electionTicksMin
-  const latest = Math.min(electionTicksMax, electionTicksMin + 3 * heartbeatTicks + 1)
+  // Wide enough for one follower to ask before the other does, and no wider: it is how long the cluster has no leader.
+  const spread = Math.max(Math.min(16, 3 * heartbeatTicks + 1), Math.floor(1.5 * heartbeatTicks) + 1)
+  const latest = Math.min(electionTicksMax, electionTicksMin + spread)
   raft.electionTimeout = raft.random.between(electionTicksMin + 1, latest)
 }
 

@@ -48,7 +48,7 @@ export class Progress {
   /** {@link held} when it last answered a heartbeat: no progress between two of them means something was lost. */
   heldAtHeartbeat: LogIndex = toIndex(0)
   private inflight: Array<Inflight> = []
-  private inflightBytes = 0
+  private sentBytes = 0
 
   constructor(next: LogIndex) {
     this.next = next
@@ -59,7 +59,7 @@ export class Progress {
     if (this.reading) return false
     if (this.state === "probe") return !this.probing
     if (this.state === "snapshot") return false
-    return this.inflight.length < limits.maxInflightMessages && this.inflightBytes < limits.maxInflightBytes
+    return this.inflight.length < limits.maxInflightMessages && this.sentBytes < limits.maxInflightBytes
   }
 
   /** How far it has come in what it is: a voter's acknowledgements, a non-voter's log. */
@@ -82,6 +82,10 @@ export class Progress {
     return this.inflight.length
   }
 
+  get inflightBytes(): number {
+    return this.sentBytes
+  }
+
   /** An append that ends at `last` was sent. */
   sent(last: LogIndex, bytes: number): void {
     if (this.state === "probe") {
@@ -89,7 +93,7 @@ export class Progress {
     } else if (bytes > 0) {
       this.next = addIndex(last, 1)
       this.inflight.push({ last, bytes })
-      this.inflightBytes += bytes
+      this.sentBytes += bytes
     }
   }
 
@@ -100,7 +104,7 @@ export class Progress {
     this.next = maxIndex(this.next, addIndex(match, 1))
     let freed = 0
     while (freed < this.inflight.length && (this.inflight[freed] as Inflight).last <= match) {
-      this.inflightBytes -= (this.inflight[freed] as Inflight).bytes
+      this.sentBytes -= (this.inflight[freed] as Inflight).bytes
       freed += 1
     }
     if (freed > 0) this.inflight.splice(0, freed)
@@ -150,6 +154,6 @@ export class Progress {
 
   private clearInflight(): void {
     this.inflight = []
-    this.inflightBytes = 0
+    this.sentBytes = 0
   }
 }

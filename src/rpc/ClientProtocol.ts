@@ -212,6 +212,8 @@ export class ClientConnection {
       if (this.asked && this.nowMs() - this.heardMs > pingTimeoutMs) {
         return Effect.sync(() => this.lose(new Socket.SocketReadError({ cause: new Error("ping timeout") })))
       }
+      // Whoever was heard just now is there: a link with traffic needs no questions.
+      if (!this.asked && this.nowMs() - this.heardMs < pingMs) return Effect.void
       this.asked = true
       return Effect.ignore(this.socket.send(this.frames.encode({ _tag: "Ping" })))
     })

@@ -24,8 +24,12 @@ export const defaultConnectionLimits: ConnectionLimits = {
   maxUnfinishedBytes: defaultLimits.maxUnfinishedBytes
 }
 
-/** How often the times are looked at, in milliseconds. */
-export const sweepMs = 250
+/** How often the times are looked at, in milliseconds: as often as a tenth of the shortest, between these. */
+const shortestSweepMs = 250
+const longestSweepMs = 1_000
+
+export const sweepMsOf = ({ maxFrameMs, maxHandshakeMs }: ConnectionLimits): number =>
+  Math.min(longestSweepMs, Math.max(shortestSweepMs, Math.min(maxFrameMs, maxHandshakeMs) / 10))
 
 /** What is needed of Node's socket. */
 interface Destroyable {

@@ -17,7 +17,7 @@ import type { CallShapes } from "./CallCodecs.ts"
 import type { CallLimits } from "./CallsUnderWay.ts"
 import { CallsUnderWay } from "./CallsUnderWay.ts"
 import type { ConnectionLimits, Guarded } from "./Connections.ts"
-import { Connections, defaultConnectionLimits, sweepMs } from "./Connections.ts"
+import { Connections, defaultConnectionLimits, sweepMsOf } from "./Connections.ts"
 import type { DirectHandlers } from "./DirectCalls.ts"
 import { DirectCalls } from "./DirectCalls.ts"
 import type { Gate } from "./Gate.ts"
@@ -177,7 +177,12 @@ export const serve = <Rpcs extends Rpc.Any>(
     yield* measure(options, connections, calls)
     yield* Effect.addFinalizer(() => Effect.sync(() => connections.destroyAll()))
     yield* Effect.forkScoped(
-      Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => connections.sweep())))
+      Effect.forever(
+        Effect.andThen(
+          Effect.sleep(sweepMsOf(options.limits ?? defaultConnectionLimits)),
+          Effect.sync(() => connections.sweep())
+        )
+      )
     )
     const serialization = yield* binary(options.maxFrameBytes)
     const scope = yield* hastyScope

@@ -28,7 +28,6 @@ import { maxKeyBytes, maxPageBytes, maxValueBytes } from "../kv/Limits.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import type { DirectCall } from "../rpc/DirectCalls.ts"
 import { Gate } from "../rpc/Gate.ts"
-import { sweepMs } from "../rpc/Connections.ts"
 import type { BoundAddress, ListenError } from "../rpc/Listening.ts"
 import { formatBound } from "../rpc/Listening.ts"
 import { Offences } from "../rpc/Offences.ts"
@@ -123,6 +122,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     noHello: (call) => new NoHello({ call }),
     overloaded: (error) => error
   })
+  const sweepMs = 250
   const answers = new AnswerBudget(limits.maxPendingAnswerBytes, offences.nowMs)
   yield* Effect.forkScoped(
     Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => answers.sweep())))

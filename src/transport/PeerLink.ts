@@ -66,6 +66,10 @@ export interface LinkOptions {
   readonly conflict: () => string | undefined
   /** Writes a line to the log, unless there were too many of its kind just now. */
   readonly tell: (kind: string, line: Effect.Effect<void>) => Effect.Effect<void>
+  /** Milliseconds that never go back. */
+  readonly monotonicMs: () => number
+  /** Told how many milliseconds the peer took to answer a question. */
+  readonly onAnswer: (ms: number) => void
   /** Told when an established link is lost. */
   readonly onLost: (peer: NodeId) => Effect.Effect<void>
 }
@@ -140,7 +144,7 @@ export class PeerLink {
 
   /** One connection, from `Hello` until it fails. */
   private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
-    const { clusterId, identity, instance, nodeId, peer, limits } = this.options
+    const { clusterId, identity, instance, nodeId, peer, limits, monotonicMs, onAnswer } = this.options
     // A link on which nothing is in flight notices its end by this alone; a follower's link to the leader is often so.
     const ended = yield* Deferred.make<never, Disconnected>()
     const { calls, direct } = yield* connectDirect(PeerRpcs, {
@@ -176,10 +180,11 @@ export class PeerLink {
     const questions = yield* FiberSet.make<void, RpcClientError | PeerRefused | CallTimeout>()
     let asking = false
     let askedMs = 0
+    let askedAtMs = 0
     /** Since when the peer does not read what is sent. */
     let stuckMs: number | undefined
     const question = Effect.ensuring(
-      within(ask({ messages: noMessages })),
+      Effect.map(within(ask({ messages: noMessages })), () => onAnswer(monotonicMs() - askedAtMs)),
       Effect.sync(() => {
         asking = false
       })
@@ -192,6 +197,7 @@ export class PeerLink {
         if (asking || nowMs - askedMs < limits.askMs) return Effect.void
         asking = true
         askedMs = nowMs
+        askedAtMs = monotonicMs()
         return FiberSet.run(questions, question)
       })
     }

@@ -2,6 +2,8 @@
 import { Clock, Effect, Exit, FiberSet, Layer, Metric, Queue } from "effect"
 import { randomBytes } from "node:crypto"
 import { watchTables } from "../BoundedTables.ts"
+import { monotonicMsOf } from "../Monotonic.ts"
+import { secondsBuckets } from "../MetricBuckets.ts"
 import { CodecError } from "../codec/EntryRecord.ts"
 import { decodeMessages } from "../codec/MessageBatch.ts"
 import type { Limits } from "../FlareDbConfig.ts"
@@ -44,6 +46,12 @@ export interface RpcTransportOptions {
 const instanceConflicts = Metric.counter("flaredb_peer_instance_conflicts_total", {
   description: "times two processes were found to run as one node, counted every 30 seconds while they do",
   incremental: true
+})
+
+/** Half of it is the least that a commit waits for this peer. Asked at most twice a second and connection. */
+const roundTrip = Metric.histogram("flaredb_peer_round_trip_seconds", {
+  description: "seconds from a question to this peer to its answer, behind the messages sent before it",
+  boundaries: secondsBuckets
 })
 
 /** Larger than any batch of {@link defaultLinkLimits}, which may hold one entry beyond its limit. */
@@ -162,7 +170,9 @@ const openLinks = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const limits = { ...defaultLinkLimits, ...options.limits }
   const links = new Map<NodeId, PeerLink>()
+  const context = yield* Effect.context<never>()
   for (const peer of options.peers) {
+    const answered = Metric.withAttributes(roundTrip, { peer: String(peer.id) })
     const link = new PeerLink({
       clusterId: options.clusterId,
       identity: own,
@@ -171,6 +181,8 @@ const openLinks = Effect.fnUntraced(function*(
       peer,
       limits,
       nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+      monotonicMs: () => monotonicMsOf(clock),
+      onAnswer: (ms) => answered.updateUnsafe(ms / 1_000, context),
       conflict: () => instances.conflict(peer.id),
       tell: (kind, line) => offences.limited(kind, line),
       onLost: (id) =>

@@ -39,6 +39,7 @@ const leaves = new Set([
   "FlareDbConfig.ts",
   "FlareDbError.ts",
   "LogLimiter.ts",
+  "MetricBuckets.ts",
   "Monotonic.ts",
   "Printable.ts",
   "Version.ts",

@@ -18,7 +18,7 @@ class Rounds implements Scheduler.SchedulerDispatcher {
   }
 }
 
-const tick: Input = { _tag: "Alarm" }
+const alarm: Input = { _tag: "Alarm" }
 const applied = (index: number): Input => ({ _tag: "Applied", index: LogIndex(index) })
 
 const fail = (defect: unknown): void => {
@@ -36,7 +36,7 @@ const start = (limit = 100) => {
 it("gives what a part of the node reports a turn at once, and what callers ask for one together", () => {
   const { inbox, note, rounds, turns } = start()
   inbox.open(note, fail)
-  inbox.post(tick)
+  inbox.post(alarm)
   assert.deepStrictEqual(turns.splice(0), [["Alarm"]])
   inbox.offer(applied(1))
   inbox.offer(applied(2))
@@ -44,7 +44,7 @@ it("gives what a part of the node reports a turn at once, and what callers ask f
   rounds.flush()
   assert.deepStrictEqual(turns.splice(0), [["Applied", "Applied"]])
   inbox.offer(applied(3))
-  inbox.post(tick)
+  inbox.post(alarm)
   assert.deepStrictEqual(turns, [], "a turn is due that both can share")
   rounds.flush()
   assert.deepStrictEqual(turns, [["Applied", "Alarm"]])
@@ -63,7 +63,7 @@ it("forgets what peers said and no turn has taken, once it is known that they ma
   const { inbox, note, turns } = start()
   const heartbeat = { _tag: "Heartbeat", match: origin, commit: LogIndex(0), readRound: 1 } as const
   inbox.deliver({ messages: [{ ...heartbeat, from: NodeId(1), to: NodeId(2), term: Term(1) }], connection: 7 })
-  inbox.post(tick)
+  inbox.post(alarm)
   inbox.dropReceived()
   inbox.open(note, fail)
   assert.deepStrictEqual(turns, [["Alarm"]])
@@ -75,13 +75,13 @@ it("has what comes in the middle of a turn in the next one, and lets the event l
   inbox.open((inputs) => {
     turns.push(inputs.map(({ _tag }) => _tag))
     const before = turns.length
-    if (left-- > 0) inbox.post(tick)
+    if (left-- > 0) inbox.post(alarm)
     assert.strictEqual(turns.length, before, "a turn in a turn")
   }, fail)
-  inbox.post(tick)
+  inbox.post(alarm)
   const before = turns.length
   assert.isBelow(before, 40, "sockets and timers wait")
-  inbox.post(tick)
+  inbox.post(alarm)
   assert.strictEqual(turns.length, before, "they still do")
   for (let round = 0; round < 40; round++) rounds.flush()
   assert.strictEqual(turns.flat().length, 42)
@@ -95,7 +95,7 @@ it("takes no turn after one that threw, tells of it, and keeps what waits for wh
     inbox.post(applied(1))
     throw new Error("an invariant")
   }, (defect) => defects.push(defect))
-  inbox.post(tick)
+  inbox.post(alarm)
   assert.isTrue(inbox.offer(applied(2)))
   rounds.flush()
   assert.deepStrictEqual(turns, [["Alarm"]])
@@ -110,4 +110,20 @@ it("bounds what callers and peers may have waiting", () => {
   assert.deepStrictEqual([1, 2, 3].map((index) => inbox.offer(applied(index))), [true, true, false])
   rounds.flush()
   assert.strictEqual(turns.flat().length, 2)
+})
+
+it("measures once a turn how long the oldest call has waited", () => {
+  const rounds = new Rounds()
+  const took: Array<number> = []
+  let nowMs = 0
+  const inbox = new Inbox(100, rounds, { nowMs: () => nowMs, took: (ms) => took.push(ms) })
+  inbox.open(() => undefined, fail)
+  inbox.post(alarm)
+  inbox.offer(applied(1))
+  nowMs = 3
+  inbox.offer(applied(2))
+  nowMs = 5
+  rounds.flush()
+  inbox.post(alarm)
+  assert.deepStrictEqual(took, [5])
 })

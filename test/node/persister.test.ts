@@ -62,7 +62,7 @@ it.effect("acknowledges no entry that a later write of the same sync removes", (
     const posted = yield* Queue.unbounded<Input>()
     const inbox = new Inbox(100, (yield* Scheduler.Scheduler).makeDispatcher())
     inbox.open((inputs) => Queue.offerAllUnsafe(posted, inputs), (defect) => assert.fail(String(defect)))
-    const persister = Persister.make(log, transport, inbox)
+    const persister = Persister.make(log, transport, inbox, { nowMs: () => 0, took: () => undefined })
     persister.handOver(persist(8, [accepted(1, 8)]))
     yield* Effect.forkChild(persister.run, { startImmediately: true })
     // These wait for the disk together.

@@ -99,6 +99,49 @@ describe("HttpServer", () => {
         assert.match(answer.text, /^flaredb_raft_term(\{[^}]*\})? [1-9]/m)
       }))
 
+    it.effect("/metrics has histograms of what a commit takes, each a sum over its buckets", () =>
+      Effect.gen(function*() {
+        yield* untilLeading
+        const kv = yield* KeyValue
+        for (let i = 0; i < 3; i++) yield* kv.put("histogram", `${i}`)
+        const { text } = yield* get("/metrics")
+        const value = (name: string): number =>
+          Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1] ?? Number.NaN)
+        for (const name of ["raft_commit", "log_sync", "raft_apply", "inbox_wait"].map((n) => `flaredb_${n}_seconds`)) {
+          assert.match(text, new RegExp(`^# TYPE ${name} histogram$`, "m"))
+          const counts = [...text.matchAll(new RegExp(`^${name}_bucket\\{[^}]*le="([^"]+)"[^}]*\\} (\\d+)$`, "gm"))]
+          assert.strictEqual(counts[counts.length - 1]?.[1], "+Inf")
+          const count = value(`${name}_count`)
+          assert.isAtLeast(count, 3, name)
+          assert.strictEqual(Number(counts[counts.length - 1]?.[2]), count, name)
+          assert.isTrue(counts.every(([, , n], at) => at === 0 || Number(n) >= Number(counts[at - 1]?.[2])), name)
+          // In seconds, not milliseconds: these take no more than a few.
+          assert.isBelow(value(`${name}_sum`) / count, 5, name)
+        }
+        assert.isAtLeast(value("flaredb_raft_batch_entries_sum"), 3)
+      }))
+
+    it.effect("/debug/raft shows what the owner sees, and nothing of what users store", () =>
+      Effect.gen(function*() {
+        yield* untilLeading
+        const kv = yield* KeyValue
+        yield* kv.put("secret-key", "secret-value")
+        const answer = yield* get("/debug/raft")
+        assert.strictEqual(answer.status, 200)
+        assert.match(answer.type, /^application\/json/)
+        assert.notInclude(answer.text, "secret")
+        assert.isBelow(answer.text.length, 8_192)
+        const seen = JSON.parse(answer.text)
+        const { applied, commit, lastIndex, term } = yield* Effect.flatMap(RaftNode, (node) => node.status)
+        assert.deepInclude(seen, { nodeId: 1, role: "leader", leader: 1, forwardedReads: 0, peers: [] })
+        assert.deepInclude(seen.hardState, { term, votedFor: 1, durable: true })
+        assert.deepInclude(seen.log, { last: { index: lastIndex, term }, stable: lastIndex, commit, applied })
+        assert.deepInclude(seen.office, { followers: [], uncommittedBytes: 0, transfer: null })
+        assert.match(seen.summary, new RegExp(`^n1 leader term ${term} .*commit ${commit} applied ${applied}`))
+        assert.deepInclude(seen.ticks, { untilDue: null })
+        assert.strictEqual(seen.settings.id, 1)
+      }))
+
     it.effect("/metrics has every bounded table with its limit", () =>
       Effect.gen(function*() {
         const { text } = yield* get("/metrics")
@@ -176,7 +219,7 @@ describe("HttpServer", () => {
         const asked = (host: string, path = "/status") =>
           Effect.flatMap(HttpServer.HttpAddress, ({ port }) => statusUnder(port, path, host))
         for (const host of ["attacker.example", "attacker.example:7201", "127.0.0.1.attacker.example", "[::1"]) {
-          for (const path of ["/status", "/metrics", "/"]) {
+          for (const path of ["/status", "/metrics", "/debug/raft", "/"]) {
             assert.strictEqual(yield* asked(host, path), 421, `${host} ${path}`)
           }
           assert.strictEqual(yield* asked(host, "/livez"), 200, host)
@@ -191,7 +234,7 @@ describe("HttpServer", () => {
     it.effect("lets browsers neither guess types, nor run scripts, nor frame or keep a page", () =>
       Effect.gen(function*() {
         const { port } = yield* HttpServer.HttpAddress
-        for (const path of ["/", "/status", "/metrics", "/livez", "/nowhere"]) {
+        for (const path of ["/", "/status", "/metrics", "/debug/raft", "/livez", "/nowhere"]) {
           const { headers } = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}${path}`))
           assert.strictEqual(headers.get("x-content-type-options"), "nosniff", path)
           assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'; .*frame-ancestors 'none'$/)
