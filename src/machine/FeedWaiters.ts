@@ -9,8 +9,21 @@ import type { KeyRange } from "../kv/KeyRange.ts"
 import { prefixRange, successor } from "../kv/KeyRange.ts"
 import type { KeyRanges } from "../kv/KeyRanges.ts"
 
-/** Those who wait, by the key or prefix they wait for. */
-type Places = Map<string, Set<Waiter>>
+/** Those who wait for the same ranges, and where they are found. */
+interface Seat {
+  readonly ranges: KeyRanges
+  readonly spots: ReadonlyArray<Spot>
+  readonly waiters: Set<Waiter>
+}
+
+/** Seats by the key or prefix that is waited for. */
+type Places = Map<string, Set<Seat>>
+
+/**
+ * Ranges of seats that nobody waits in, at most, unless more are waited for. A watch waits again as soon as it was told
+ * of a change, and one with hundreds of ranges would leave hundreds of places and take them again.
+ */
+const maxEmptyRanges = 1_024
 
 /** Where a range is found. */
 interface Spot {
@@ -34,17 +47,6 @@ const spotOf = (range: KeyRange): Spot =>
     ? { kind: "prefix", name: nameOf(range.gte) }
     : { kind: "other", name: "" }
 
-/** Hundreds of ranges are waited for again after every change; where each is found is worked out once. */
-const knownSpots = new WeakMap<KeyRanges, ReadonlyArray<Spot>>()
-
-const spotsOf = (ranges: KeyRanges): ReadonlyArray<Spot> => {
-  const known = knownSpots.get(ranges)
-  if (known !== undefined) return known
-  const spots = ranges.all.map(spotOf)
-  knownSpots.set(ranges, spots)
-  return spots
-}
-
 export class Waiter {
   readonly ranges: KeyRanges
   readonly woken = Deferred.makeUnsafe<void>()
@@ -64,25 +66,33 @@ export class Waiter {
 }
 
 export class FeedWaiters {
+  private readonly seats = new Map<KeyRanges, Seat>()
+  /** Seats that nobody waits in, the one that was left first at the front. */
+  private readonly empty = new Set<Seat>()
+  private emptyRanges = 0
+  private takenRanges = 0
   private readonly byKey: Places = new Map()
   /** By the length of the prefix. */
   private readonly byPrefix = new Map<number, Places>()
-  private readonly others = new Set<Waiter>()
+  private readonly others = new Set<Seat>()
   private count = 0
 
   get size(): number {
     return this.count
   }
 
+  /** Ranges that a change is looked up in, waited for or not. */
+  get places(): number {
+    return this.emptyRanges + this.takenRanges
+  }
+
   /** Waits for revisions from `from` on. */
   add(ranges: KeyRanges, from: number): Waiter {
     const waiter = new Waiter(ranges, from)
-    for (const spot of spotsOf(ranges)) {
-      const places = this.placesOf(spot)
-      const place = places === undefined ? this.others : places.get(spot.name) ?? new Set()
-      places?.set(spot.name, place)
-      place.add(waiter)
-    }
+    const seat = this.seats.get(ranges) ?? this.place(ranges)
+    if (this.empty.delete(seat)) this.emptyRanges -= ranges.count
+    if (seat.waiters.size === 0) this.takenRanges += ranges.count
+    seat.waiters.add(waiter)
     this.count += 1
     return waiter
   }
@@ -92,10 +102,43 @@ export class FeedWaiters {
     if (!waiter.waits) return
     waiter.waits = false
     this.count -= 1
-    for (const { kind, name } of spotsOf(waiter.ranges)) {
+    const { ranges } = waiter
+    const seat = this.seats.get(ranges) as Seat
+    seat.waiters.delete(waiter)
+    if (seat.waiters.size > 0) return
+    this.takenRanges -= ranges.count
+    this.emptyRanges += ranges.count
+    this.empty.add(seat)
+    this.clearAway()
+  }
+
+  private clearAway(): void {
+    for (const seat of this.empty) {
+      if (this.emptyRanges <= Math.max(maxEmptyRanges, this.takenRanges)) return
+      this.empty.delete(seat)
+      this.emptyRanges -= seat.ranges.count
+      this.displace(seat)
+    }
+  }
+
+  private place(ranges: KeyRanges): Seat {
+    const seat: Seat = { ranges, spots: ranges.all.map(spotOf), waiters: new Set() }
+    this.seats.set(ranges, seat)
+    for (const spot of seat.spots) {
+      const places = this.placesOf(spot)
+      const place = places === undefined ? this.others : places.get(spot.name) ?? new Set()
+      places?.set(spot.name, place)
+      place.add(seat)
+    }
+    return seat
+  }
+
+  private displace(seat: Seat): void {
+    this.seats.delete(seat.ranges)
+    for (const { kind, name } of seat.spots) {
       const places = kind === "other" ? undefined : kind === "key" ? this.byKey : this.byPrefix.get(name.length)
       const place = places === undefined ? this.others : places.get(name)
-      place?.delete(waiter)
+      place?.delete(seat)
       if (places === undefined || (place?.size ?? 0) > 0) continue
       places.delete(name)
       if (kind === "prefix" && places.size === 0) this.byPrefix.delete(name.length)
@@ -116,28 +159,28 @@ export class FeedWaiters {
         for (const [length, places] of this.byPrefix) {
           if (length <= key.byteLength) this.rouse(places.get(nameOf(key, length)), revision)
         }
-        for (const waiter of this.others) if (waiter.ranges.contains(key)) this.rouse([waiter], revision)
+        for (const seat of this.others) if (seat.ranges.contains(key)) this.rouseSeat(seat, revision)
       }
     }
   }
 
   /** Wakes everybody: what happened from `from` on is not known here. */
   wakeAll(from: number): void {
-    for (const waiters of [this.others, ...this.byKey.values()]) this.rouseFrom(waiters, from)
-    for (const places of this.byPrefix.values()) {
-      for (const waiters of places.values()) this.rouseFrom(waiters, from)
+    for (const { waiters } of this.seats.values()) {
+      for (const waiter of waiters) this.release(waiter, Math.max(waiter.from, from))
     }
   }
 
-  private rouse(waiters: Iterable<Waiter> | undefined, revision: number): void {
-    for (const waiter of waiters ?? []) {
+  private rouse(seats: Iterable<Seat> | undefined, revision: number): void {
+    if (seats === undefined) return
+    for (const seat of seats) this.rouseSeat(seat, revision)
+  }
+
+  private rouseSeat({ waiters }: Seat, revision: number): void {
+    for (const waiter of waiters) {
       // One that waits for a revision still to come sleeps on.
       if (revision >= waiter.from) this.release(waiter, revision)
     }
-  }
-
-  private rouseFrom(waiters: Iterable<Waiter>, from: number): void {
-    for (const waiter of waiters) this.release(waiter, Math.max(waiter.from, from))
   }
 
   private release(waiter: Waiter, from: number): void {

@@ -41,22 +41,26 @@ it.effect.prop(
   ({ case: { changed, watched } }) =>
     Effect.sync(() => {
       const waiters = new FeedWaiters()
-      const all = watched.map((one) => waiters.add(KeyRanges.of(rangeOf(one)), 1))
-      const sleeping = new Set(all)
-      for (const [i, key] of changed.entries()) {
-        const bytes = Uint8Array.from(key)
-        waiters.wake([revision(i + 1, bytes)])
-        for (const waiter of sleeping) {
-          if (!waiter.ranges.contains(bytes)) continue
-          assert.isTrue(waiter.isWoken)
-          assert.strictEqual(waiter.from, i + 1)
-          sleeping.delete(waiter)
+      const ranges = watched.map((one) => KeyRanges.of(rangeOf(one)))
+      // Who waits again does so where it waited before.
+      for (let round = 0; round < 3; round++) {
+        const all = ranges.map((one) => waiters.add(one, 1))
+        const sleeping = new Set(all)
+        for (const [i, key] of changed.entries()) {
+          const bytes = Uint8Array.from(key)
+          waiters.wake([revision(i + 1, bytes)])
+          for (const waiter of sleeping) {
+            if (!waiter.ranges.contains(bytes)) continue
+            assert.isTrue(waiter.isWoken)
+            assert.strictEqual(waiter.from, i + 1)
+            sleeping.delete(waiter)
+          }
+          for (const waiter of sleeping) assert.isFalse(waiter.isWoken)
+          assert.strictEqual(waiters.size, sleeping.size)
         }
-        for (const waiter of sleeping) assert.isFalse(waiter.isWoken)
-        assert.strictEqual(waiters.size, sleeping.size)
+        for (const waiter of all) waiters.remove(waiter)
+        assert.strictEqual(waiters.size, 0)
       }
-      for (const waiter of all) waiters.remove(waiter)
-      assert.strictEqual(waiters.size, 0)
     }),
   { arbitrary: { runs: 500, seed: "waiters" } }
 )
@@ -95,4 +99,26 @@ it("one that waits for a later revision sleeps on, until everybody is woken", ()
   assert.deepStrictEqual([waiter.isWoken, waiter.from], [true, 5])
   assert.deepStrictEqual([third.isWoken, third.from], [true, 4])
   assert.strictEqual(waiters.size, 0)
+})
+
+it("those who left keep few places, and no more than those who wait", () => {
+  const waiters = new FeedWaiters()
+  const several = (i: number) => {
+    const made = KeyRanges.make(["a", "b", "c", "d"].map((text) => singleKey(Buffer.from(`${text}${i}`))))
+    assert(made instanceof KeyRanges)
+    return made
+  }
+  const all = Array.from({ length: 2_000 }, (_, i) => waiters.add(several(i), 1))
+  assert.strictEqual(waiters.places, 8_000)
+  for (const waiter of all.slice(0, 1_000)) waiters.remove(waiter)
+  assert.strictEqual(waiters.places, 8_000)
+  waiters.wake([revision(1, Buffer.from("a1500"))])
+  assert.isTrue(all[1_500]?.isWoken)
+  for (const waiter of all) waiters.remove(waiter)
+  assert.strictEqual(waiters.size, 0)
+  assert.isAtMost(waiters.places, 1_024)
+  // Places that were cleared away are taken again.
+  const again = waiters.add((all[3] as (typeof all)[number]).ranges, 1)
+  waiters.wake([revision(2, Buffer.from("d3"))])
+  assert.isTrue(again.isWoken)
 })
