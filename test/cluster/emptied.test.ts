@@ -103,4 +103,4 @@ it.live("an empty state of a stranger is refused, or can be taken back", () =>
       const checked = yield* run(["restore", rescue, "--dry-run"])
       assert.strictEqual(checked.code, 0, checked.err)
     }).pipe(Effect.provide(Cluster.client(cluster)))
-  }).pipe(Effect.provide(NodeServices.layer)), 180_000)
+  }).pipe(Effect.provide(NodeServices.layer)), 300_000)
