@@ -27,8 +27,8 @@ const maxWorkers = Math.max(2, availableParallelism())
 const processes = {
   setupFiles: ["test/Comparison.ts"],
   globalSetup: ["test/processes/build.ts"],
-  testTimeout: 180_000,
-  hookTimeout: 60_000,
+  testTimeout: 300_000,
+  hookTimeout: 180_000,
   pool: "forks" as const,
   // Files of one worker share its modules: what a test starts is in other processes, and loading Effect takes a second.
   isolate: false,

@@ -3,8 +3,13 @@ import { Effect } from "effect"
 import { TestRunner } from "vitest"
 import { eventually as within } from "../src/testing/Checks.ts"
 
-/** How long the running test may wait for something, in milliseconds: shortly less than it may take. */
-export const waitMs = (): number => (TestRunner.getCurrentTest()?.timeout ?? 30_000) * 0.9
+/** How long the running test may still wait for something, in milliseconds: shortly less than what is left of its time. */
+export const waitMs = (): number => {
+  const test = TestRunner.getCurrentTest()
+  if (test === undefined) return 30_000
+  const tookMs = Date.now() - (test.result?.startTime ?? Date.now())
+  return Math.max(100, test.timeout * 0.95 - tookMs)
+}
 
 /**
  * Looks until something holds. Fails shortly before the running test's own time is over, because a test that times out does

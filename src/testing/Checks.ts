@@ -22,7 +22,7 @@ const lookMs = 10
 export const eventually = <E, R>(
   what: string,
   holds: Effect.Effect<boolean, E, R>,
-  withinMs = 15_000
+  withinMs = 50_000
 ): Effect.Effect<void, E, R> =>
   Effect.repeat(Effect.tap(holds, (held) => held ? Effect.void : Effect.sleep(lookMs)), { until: (held) => held }).pipe(
     Effect.timeoutOrElse({

@@ -47,7 +47,7 @@ const three = NodeId(3)
 const eventually = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>) =>
   holds.pipe(
     Effect.repeat({ schedule: Schedule.spaced(5), until: (value: boolean) => value }),
-    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.fail(new Error(`never happened: ${what}`)) })
+    Effect.timeoutOrElse({ duration: "50 seconds", orElse: () => Effect.fail(new Error(`never happened: ${what}`)) })
   )
 
 /** Waits until `transport` says that its link to `peer` is up, or that it is down. */
@@ -62,7 +62,7 @@ export const receive = Effect.fnUntraced(function*(transport: Listening, count: 
   const messages: Array<Message> = []
   while (messages.length < count) messages.push(...(yield* Queue.take(transport.inbox)).messages)
   return messages
-}, Effect.timeout("10 seconds"))
+}, Effect.timeout("50 seconds"))
 
 export const heartbeat = (from: NodeId, to: NodeId, readRound: number): Message => ({
   _tag: "Heartbeat",
@@ -258,7 +258,7 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
           const [message] = yield* receive(second, 1)
           assert.equal(message?._tag === "Heartbeat" ? message.readRound : undefined, life)
           yield* Scope.close(scope, Exit.void)
-          const lost = yield* Effect.timeout(Queue.take(first.lost), "10 seconds")
+          const lost = yield* Effect.timeout(Queue.take(first.lost), "50 seconds")
           assert.equal(lost, 2)
           yield* untilConnected(first, two, false)
         }
@@ -268,9 +268,9 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
       Effect.gen(function*() {
         const { first, second } = yield* pair(cluster)
         first.sendUnsafe([heartbeat(one, two, 1)])
-        const { connection } = yield* Effect.timeout(Queue.take(second.inbox), "10 seconds")
+        const { connection } = yield* Effect.timeout(Queue.take(second.inbox), "50 seconds")
         second.expelUnsafe(connection, one, "an example of a claim")
-        assert.equal(yield* Effect.timeout(Queue.take(first.lost), "10 seconds"), 2)
+        assert.equal(yield* Effect.timeout(Queue.take(first.lost), "50 seconds"), 2)
         yield* untilConnected(first, two)
         first.sendUnsafe([heartbeat(one, two, 2)])
         const [message] = yield* receive(second, 1)

@@ -31,6 +31,9 @@ interface Process {
 /** Shorter than anything that is waited for, and longer than a hand-over takes. */
 const quietMs = 300
 
+/** Longer than what is there takes to come, on a machine that is busy. */
+const soonMs = 5_000
+
 export const persistedQueueCases = (options: PersistedQueueSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const elements = options.elements ?? 200
 
@@ -138,7 +141,7 @@ export const persistedQueueCases = (options: PersistedQueueSuiteOptions): Readon
             Effect.gen(function*() {
               yield* other.store.cleanup({ timeToLive: Duration.zero, failedTimeToLive: undefined })
               yield* queue.offer({ n: 7 }, { id: "job" })
-              return (yield* Effect.timeoutOption(taken(consumer), quietMs))._tag === "Some"
+              return (yield* Effect.timeoutOption(taken(consumer), soonMs))._tag === "Some"
             })
           )
         })
@@ -197,7 +200,7 @@ export const persistedQueueCases = (options: PersistedQueueSuiteOptions): Readon
             Effect.gen(function*() {
               yield* one.store.cleanup({ timeToLive: Duration.days(1), failedTimeToLive: Duration.zero })
               yield* queue.offer({ n: 4 }, { id: "bad" })
-              const found = yield* Effect.timeoutOption(taken(consumer), quietMs)
+              const found = yield* Effect.timeoutOption(taken(consumer), soonMs)
               return found._tag === "Some" && found.value.n === 4 && found.value.attempts === 1
             })
           )

@@ -90,7 +90,7 @@ it.live(
         Effect.provide(FlareDbBackEnd.layerClientOnly({ endpoints: cluster.endpoints }))
       )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )
 
 if (!Postgres.isInstalled()) {
@@ -112,6 +112,6 @@ if (!Postgres.isInstalled()) {
           sharding: PostgresBackEnd.takeOverAfter(lockExpiration)
         })))
       }).pipe(Effect.scoped),
-    180_000
+    300_000
   )
 }

@@ -45,7 +45,7 @@ it.live(
         }
       }).pipe(Effect.provide(FlareDbBackEnd.layerClientOnly({ endpoints: cluster.endpoints })))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )
 
 it.live(
@@ -81,5 +81,5 @@ it.live(
         })
       }).pipe(Effect.scoped, Effect.provide(FlareDbBackEnd.layerClientOnly({ endpoints: cluster.endpoints })))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )

@@ -109,13 +109,13 @@ const device = Effect.fnUntraced(function*(
   }
 })
 
-layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on three nodes", (it) => {
+layer(TwoClients.layer, { excludeTestServices: true, timeout: 300_000 })("on three nodes", (it) => {
   for (const [what, cases] of suites) {
     for (const [i, { name }] of cases([]).entries()) {
       it.effect(
         `${what}: ${name}`,
         () => Effect.flatMap(TwoClients, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
-        180_000
+        300_000
       )
     }
   }
@@ -194,7 +194,7 @@ if (!Postgres.isInstalled()) {
       const { host, port, username, database: create } = await Effect.runPromise(Scope.provide(Postgres.start, scope))
       const name = await Effect.runPromise(create("eventlog"))
       database = PgClient.layer({ host, port, username, database: name })
-    }, 180_000)
+    }, 300_000)
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
     /** Tables of a name's own. */

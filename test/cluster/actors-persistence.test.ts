@@ -47,13 +47,13 @@ const rate = (name: string, count: number, sinceMs: number) =>
     figure(`${name}: n=${count}, ${perSecond.toFixed(0)} a second`)
   })
 
-layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on three nodes", (it) => {
+layer(TwoClients.layer, { excludeTestServices: true, timeout: 300_000 })("on three nodes", (it) => {
   for (const [what, cases] of suites) {
     for (const [i, { name }] of cases(nobody).entries()) {
       it.effect(
         `${what}: ${name}`,
         () => Effect.flatMap(TwoClients, ({ clients }) => cases(clients)[i]?.effect ?? Effect.void),
-        180_000
+        300_000
       )
     }
   }
@@ -85,7 +85,7 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on thr
           `the element of a consumer that was killed came after ${(performance.now() - killedMs).toFixed(0)} ms`
         )
       })).pipe(Effect.provide(NodeServices.layer)),
-    180_000
+    300_000
   )
 
   it.effect(
@@ -149,7 +149,7 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on thr
         )
         yield* Effect.provide(leader.start, NodeServices.layer)
       })),
-    180_000
+    300_000
   )
 
   it.effect("what it costs", () =>
@@ -204,5 +204,5 @@ layer(TwoClients.layer, { excludeTestServices: true, timeout: 180_000 })("on thr
         })
         yield* rate(`rate limiter, one key, ${callers} callers`, count, since)
       }
-    })), 180_000)
+    })), 300_000)
 })

@@ -57,5 +57,5 @@ it.live(
       assert.strictEqual(twice.code, 1)
       assert.match(twice.err, /it is no regular file, and a backup is read twice; save it to a file/)
     }).pipe(Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )

@@ -119,7 +119,7 @@ it.live(
         assert.match(down.out, /not compared/)
       }).pipe(Effect.provide(Cluster.client(restored)))
     }).pipe(Effect.provide(NodeServices.layer)),
-  170_000
+  300_000
 )
 
 it.live("a backup whose node is killed on the way ends with an error and leaves no file", () =>

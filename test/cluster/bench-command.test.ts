@@ -85,7 +85,7 @@ it.live(
         }
       }).pipe(Effect.provide(Cluster.client(cluster)))
     }).pipe(Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )
 
 it.live(
@@ -108,5 +108,5 @@ it.live(
       const left = (yield* files.readDirectory(folder)).filter((name) => name !== "node-compile-cache")
       assert.deepStrictEqual(left, [])
     }).pipe(Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )

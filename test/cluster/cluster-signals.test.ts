@@ -35,5 +35,5 @@ it.live.each(["SIGHUP", "SIGQUIT"] as const)(
       const left = yield* run(["inspect", `${folder}/node-1`])
       assert.strictEqual(left.code, 0, left.err)
     }).pipe(Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )

@@ -14,6 +14,7 @@ import type { StateRow } from "../../src/codec/StateRows.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Op } from "../../src/client/Txn.ts"
 import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { eventually } from "../Eventually.ts"
 import { peerCall } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
 import { run } from "./Flaredb.ts"
@@ -50,7 +51,7 @@ const offer = (to: Cluster.ClusterNode, from: number, index: number, term: numbe
     socket.on("error", () => undefined)
     socket.once("close", () => resume(Effect.void))
     return Effect.sync(() => void socket.destroy())
-  }).pipe(Effect.timeout("10 seconds"))
+  })
 
 it.live("an empty state of a stranger is refused, or can be taken back", () =>
   Effect.gen(function*() {
@@ -72,7 +73,7 @@ it.live("an empty state of a stranger is refused, or can be taken back", () =>
       const followers = cluster.nodes.filter((node) => node !== leader)
       for (const node of followers) {
         yield* offer(node, leader.id, applied + 1_000, term + 1, [])
-        yield* cluster.until(() => node.log.some((line) => /refused a snapshot from node/.test(line)))
+        yield* eventually("it is refused", () => node.log.some((line) => /refused a snapshot from node/.test(line)))
       }
       assert.strictEqual(yield* kv.count("kept/"), keys)
       for (const report of yield* cluster.until((all) => all.length === 3)) {
@@ -82,15 +83,19 @@ it.live("an empty state of a stranger is refused, or can be taken back", () =>
       const [victim] = followers
       if (victim === undefined) return assert.fail("no follower")
       const known = parseIdentity(identity ?? "") as ClusterIdentity
+      // With a log that is ahead it could lead, and take the state from the others as well: they do not hear of it.
+      const others = cluster.nodes.filter((node) => node !== victim)
+      for (const node of others) yield* node.pause
       yield* offer(victim, leader.id, applied + 1_000, term + 1, [
         { key: identityRowKey, value: encodeIdentityRow(known) }
       ])
-      yield* cluster.until(() =>
-        victim.log.some((line) => /"level":"WARN"/.test(line) && /has 1 rows, and the one that it replaced/.test(line))
-      )
-      // The others lose nothing by it. The node that took it answers from what it has, so it must not be asked.
-      assert.strictEqual(yield* kv.count("kept/", { readFrom: "leader" }), keys)
+      yield* eventually("a warning of the state that was replaced", () =>
+        victim.log.some((line) =>
+          /"level":"WARN"/.test(line) && /has 1 rows, and the one that it replaced/.test(line)
+        ))
       yield* victim.stop("SIGKILL")
+      for (const node of others) yield* node.resume
+      assert.strictEqual(yield* kv.count("kept/"), keys)
       const rescue = `${yield* files.makeTempDirectoryScoped()}/rescue`
       const saved = yield* run(["backup", rescue, "--from", victim.dataDir, "--replaced", "--json"])
       assert.strictEqual(saved.code, 0, saved.err)
@@ -98,4 +103,4 @@ it.live("an empty state of a stranger is refused, or can be taken back", () =>
       const checked = yield* run(["restore", rescue, "--dry-run"])
       assert.strictEqual(checked.code, 0, checked.err)
     }).pipe(Effect.provide(Cluster.client(cluster)))
-  }).pipe(Effect.provide(NodeServices.layer)), 180_000)
+  }).pipe(Effect.provide(NodeServices.layer)), 300_000)

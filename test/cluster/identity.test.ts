@@ -110,7 +110,7 @@ it.live(
       assert.strictEqual(claimed, 0, "no progress is claimed that the cluster has not reached")
       report("a part of an old client fails after the cluster was made again", tookMs)
     }).pipe(Effect.provide(NodeServices.layer)),
-  170_000
+  300_000
 )
 
 it.live(
@@ -141,7 +141,7 @@ it.live(
       assert.strictEqual(claimed, 0, "no progress is claimed in another history")
       report("a part of an old client fails after the cluster was restored", tookMs)
     }).pipe(Effect.provide(NodeServices.layer)),
-  170_000
+  300_000
 )
 
 it.live(
@@ -187,5 +187,5 @@ it.live(
       const entries = yield* run(["inspect", left.dataDir, "--entries", "200"])
       assert.notMatch(entries.out, /new\//)
     }).pipe(Effect.provide(NodeServices.layer)),
-  170_000
+  300_000
 )

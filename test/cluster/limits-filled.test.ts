@@ -231,4 +231,4 @@ it.live("what is full is full for whoever fills it", () =>
       )
       yield* untilEntries(node, "http_connections", (http) => http < limits.http)
     }).pipe(Effect.provide(Cluster.client(cluster)))
-  }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 180_000)
+  }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 300_000)

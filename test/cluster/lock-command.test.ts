@@ -80,7 +80,7 @@ it.live(
           assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
         })), { concurrency: 3, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )
 
 it.live(
@@ -109,7 +109,7 @@ it.live(
       )
       assert.isBelow(afterMs, ttlMs)
     }).pipe(Effect.provide(NodeServices.layer)),
-  180_000
+  300_000
 )
 
 it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
@@ -153,7 +153,7 @@ it.live("exit codes are a shell's, waiting says for whom, and has an end", () =>
       }))
     assert.strictEqual(Number(yield* waiting.exitCode), 0)
     assert.match(lines.join("\n"), /^flaredb: waiting for .*\nflaredb: holds the lock "job" after [\d.]+m?s$/)
-  }).pipe(Effect.provide(NodeServices.layer)), 180_000)
+  }).pipe(Effect.provide(NodeServices.layer)), 300_000)
 
 it.live("on a terminal the command reads from it, and Ctrl-C is the command's to handle", () =>
   Effect.gen(function*() {
@@ -191,4 +191,4 @@ it.live("on a terminal the command reads from it, and Ctrl-C is the command's to
     assert.strictEqual(Number(yield* handle.exitCode), 9, out)
     assert.strictEqual(out.match(/caught/g)?.length, 1, out)
     assert.include(out, "got hello")
-  }).pipe(Effect.provide(NodeServices.layer)), 180_000)
+  }).pipe(Effect.provide(NodeServices.layer)), 300_000)

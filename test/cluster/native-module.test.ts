@@ -78,7 +78,7 @@ describe.skipIf(!linux)("without what RocksDB needs", () => {
             assert.strictEqual(code, 1, args[0])
           }
         }).pipe(Effect.scoped),
-      180_000
+      300_000
     )
 
     it.effect(
@@ -102,7 +102,7 @@ describe.skipIf(!linux)("without what RocksDB needs", () => {
             assert.strictEqual(code, 1)
           }
         }).pipe(Effect.scoped),
-      180_000
+      300_000
     )
 
     it.effect("a client needs none of it", () =>

@@ -120,4 +120,4 @@ it.live("clients that do not read, or go away, cost a bounded amount", () =>
       const status = yield* Effect.flatMap(ClusterAdmin, (admin) => admin.status)
       assert.isTrue(status.every((answer) => answer.report !== undefined))
     }).pipe(Effect.provide(Cluster.client(cluster)))
-  }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 180_000)
+  }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 300_000)

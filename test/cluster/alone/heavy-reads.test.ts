@@ -107,4 +107,4 @@ it.live("transactions that look at much hold nobody up", () =>
       )
       assert.isBelow(memory, 768 * mebibyte)
     }).pipe(Effect.provide(Cluster.client(cluster, 60_000)))
-  }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 180_000)
+  }).pipe(Effect.provide(NodeServices.layer), Effect.scoped), 300_000)

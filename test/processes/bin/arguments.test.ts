@@ -56,7 +56,7 @@ describe.runIf(process.platform === "linux")("an argument that is not UTF-8", ()
       assert.include(err, `argument ${position} is not UTF-8: k\\xff; `, command)
       assert.match(err, /--key-encoding hex.*--value-encoding hex.* with -\n$/)
     }
-  }, 180_000)
+  }, 300_000)
 
   it("is an object for whoever asked for JSON", async () => {
     const { code, err } = await run(`get --json ${bad}`)

@@ -37,7 +37,7 @@ describe("a data directory", () => {
               assert.strictEqual(Number(yield* handle.exitCode), 1)
             }
           }).pipe(Effect.scoped, Effect.timeout("40 seconds")),
-        180_000
+        300_000
       )
     }
 
@@ -61,7 +61,7 @@ describe("a data directory", () => {
             yield* Effect.exit(handle.exitCode).pipe(Effect.timeout("30 seconds"))
             assert.match(lines.join("\n"), /not stopped \d+ ms after SIGTERM/)
           }).pipe(Effect.scoped),
-        180_000
+        300_000
       )
     }
 
@@ -90,7 +90,7 @@ describe("a data directory", () => {
           assert.include(warning, `chmod -R go-rwx ${dataDir}`)
           assert.match(warning, /WARN/)
         }).pipe(Effect.scoped),
-      180_000
+      300_000
     )
   })
 })

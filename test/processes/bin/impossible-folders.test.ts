@@ -55,7 +55,7 @@ describe.skipIf(process.platform === "win32")("a data directory", () => {
               assert.strictEqual(out, "", args[0])
             }
           }).pipe(Effect.scoped),
-        180_000
+        300_000
       )
     }
   })

@@ -70,7 +70,7 @@ const on = (code: number, args: ReadonlyArray<string>, options?: RunOptions) =>
     }))
 
 describe("a node that flaredb start runs", () => {
-  layer(Live, { excludeTestServices: true, timeout: 180_000 })((it) => {
+  layer(Live, { excludeTestServices: true, timeout: 300_000 })((it) => {
     it.effect("says first that it is ready, with its addresses", () =>
       Effect.gen(function*() {
         const { endpoint, firstLine, http } = yield* RunningNode
@@ -80,7 +80,7 @@ describe("a node that flaredb start runs", () => {
           client: endpoint,
           http
         })
-      }), 180_000)
+      }), 300_000)
 
     it.effect(
       "keeps what is put, prints it, and says when it is not there with exit code 3",
@@ -99,7 +99,7 @@ describe("a node that flaredb start runs", () => {
             assert.strictEqual(err, "flaredb: the key \"greeting\" does not exist\n")
           }
         }),
-      180_000
+      300_000
     )
 
     it.effect(
@@ -114,7 +114,7 @@ describe("a node that flaredb start runs", () => {
             /more than 1048576 bytes/
           )
         }),
-      180_000
+      300_000
     )
 
     it.effect("scans in pages, each telling where the next begins", () =>
@@ -126,14 +126,14 @@ describe("a node that flaredb start runs", () => {
         const second = yield* on(0, ["scan", "s/", "--cursor", "s/2", "--keys-only"])
         assert.deepStrictEqual([second.out, second.err], ["s/3\n", ""])
         assert.strictEqual((yield* on(0, ["scan", "nothing/"])).out, "")
-      }), 180_000)
+      }), 300_000)
 
     it.effect("is the leader in the table of flaredb status, and in its JSON", () =>
       Effect.gen(function*() {
         assert.match((yield* on(0, ["status"])).out, /^ENDPOINT .*\n127\.0\.0\.1:\d+ +1 +leader /)
         const [line = ""] = (yield* on(0, ["status", "--json"])).out.split("\n")
         assert.deepInclude(JSON.parse(line) as object, { nodeId: 1, role: "leader", leader: 1 })
-      }), 180_000)
+      }), 300_000)
 
     it.effect("shows no control characters of keys and values unless --raw is given", () =>
       Effect.gen(function*() {
@@ -158,7 +158,7 @@ describe("a node that flaredb start runs", () => {
         }
         const missing = yield* on(3, ["get", "no/\u001b[2J\u009b"])
         assert.notMatch(missing.err.trimEnd(), /\p{Cc}/u)
-      }), 180_000)
+      }), 300_000)
 
     it.effect(
       "tells when standard output cannot be written, and ends quietly when its reader has gone",
@@ -220,7 +220,7 @@ describe("a node that flaredb start runs", () => {
             new RegExp(`^flaredb: the client address ${endpoint} is in use; .*another client port`)
           )
         }),
-      180_000
+      300_000
     )
   })
 
@@ -233,7 +233,7 @@ describe("a node that flaredb start runs", () => {
         const { code, lives } = yield* runUnread(startArgs(1, ports, dataDir), ports[0] as number, ports[2] as number)
         assert.isTrue(lives)
         assert.strictEqual(code, 0)
-      }), 180_000)
+      }), 300_000)
 
     it.effect(
       "ends on SIGTERM with exit code 0, and another node may not have its directory",
@@ -256,7 +256,7 @@ describe("a node that flaredb start runs", () => {
           assert.match(foreign.err.trimEnd().split("\n").at(-1) ?? "", /^flaredb: refused to open .*node 2.*node 1/)
           assert.notInclude(foreign.out, "READY")
         }),
-      180_000
+      300_000
     )
   })
 })

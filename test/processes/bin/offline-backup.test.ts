@@ -63,7 +63,7 @@ describe("flaredb backup --from", () => {
           assert.match((yield* put(`127.0.0.1:${ports[0]}`, "greeting", "again")).out, /revision 2/)
           yield* stop(again.handle)
         }).pipe(Effect.scoped),
-      180_000
+      300_000
     )
 
     it.effect(
@@ -93,7 +93,7 @@ describe("flaredb backup --from", () => {
           assert.deepInclude(JSON.parse(saved.out) as object, { revision: 1, replaced: true })
           assert.strictEqual((yield* run(["restore", file, "--dry-run"])).code, 0)
         }).pipe(Effect.scoped),
-      180_000
+      300_000
     )
 
     it.effect(
@@ -126,7 +126,7 @@ describe("flaredb backup --from", () => {
           assert.strictEqual(alone.code, 2)
           assert.notInclude(readdirSync(folder), "rescue")
         }).pipe(Effect.scoped),
-      180_000
+      300_000
     )
   })
 })

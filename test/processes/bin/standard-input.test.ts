@@ -30,7 +30,7 @@ describe("standard input", () => {
       assert.match(shell("put x - 0> /dev/null").err, /standard input cannot be read: EBADF/)
       // An empty value is a value.
       assert.match(shell("put x - < /dev/null").err, /no process listens there/)
-    }), 180_000)
+    }), 300_000)
 
   it.live("that names a list or a field twice is refused, instead of losing the first", () =>
     Effect.sync(() => {
@@ -42,7 +42,7 @@ describe("standard input", () => {
       assert.match(fields.err, /line 1 has "key" twice/)
       const number = shell("txn -", "{\"if\":[[\"version\",\"a\",\"<\",1]]}")
       assert.match(number.err, /if\[0\] of standard input is no list of words/)
-    }), 180_000)
+    }), 300_000)
 })
 
 describe("a name that is there twice", () => {

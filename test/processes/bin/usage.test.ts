@@ -338,7 +338,7 @@ describe("wrong usage", () => {
           }
         ).pipe(Effect.provide(NodeServices.layer))
       },
-      180_000
+      300_000
     )
   }
 })
