@@ -398,6 +398,55 @@ export const messageStorageCases = (options: MessageStorageSuiteOptions): Readon
         yield* store.encoded.clearAddress(entityAddress({ entity: "never" }))
       })),
     ...make(
+      "a primary key is found whatever slashes are in it, and belongs to its entity",
+      (store, other) =>
+        Effect.gen(function*() {
+          const keys = [
+            { primaryKey: "T/a/b/Do/1", type: "T", entity: "a/b" },
+            { primaryKey: "T/a/c/Do/1", type: "T/a", entity: "c" },
+            { primaryKey: "T//Do/", type: "T", entity: "" },
+            { primaryKey: `T/${"/".repeat(400)}/Do/1`, type: "T", entity: "/".repeat(400) },
+            { primaryKey: "U/another/Do/1", type: "T", entity: "e" }
+          ]
+          for (const [i, sent] of keys.entries()) {
+            yield* same(duplicateOf(yield* store.send(String(i + 1), sent)), "Success", sent.primaryKey)
+            yield* same(duplicateOf(yield* other.send(String(i + 11), sent)), [String(i + 1), undefined], "sent again")
+          }
+          for (const [i, { primaryKey }] of keys.entries()) {
+            const found = yield* other.encoded.requestIdForPrimaryKey(primaryKey)
+            yield* same(Option.map(found, String), Option.some(String(i + 1)), primaryKey)
+          }
+          yield* same(yield* other.encoded.requestIdForPrimaryKey("T/a/b/c/Do/1"), Option.none(), "another key")
+          yield* store.encoded.clearAddress(entityAddress({ entity: "e" }))
+          yield* same(yield* store.encoded.requestIdForPrimaryKey("U/another/Do/1"), Option.none(), "a cleared key")
+          yield* same(duplicateOf(yield* store.send("6", keys[4])), "Success", "the cleared key once more")
+        })
+    ),
+    ...make(
+      "a large exit, and a small one of a large request, are taken back and stored again",
+      (store, other) =>
+        Effect.gen(function*() {
+          const requests = [requestOf("1", { payload: "x" }), requestOf("2", { payload: "y".repeat(100_000) })]
+          const exits = [["1", "x".repeat(1_000_000)], ["2", "y"], ["1", "z"], ["2", "z".repeat(1_000_000)]] as const
+          for (const request of requests) yield* store.save(request, { primaryKey: `T/e/Do/${request.requestId}` })
+          for (const [i, [id, value]] of exits.entries()) {
+            const exit = { ...exitOf(id, String(100 + i)), exit: { _tag: "Success", value } } as const
+            yield* store.reply(exit)
+            yield* same(yield* other.encoded.repliesFor([id] as never), [exit], "the exit")
+            const again = yield* other.send("9", { primaryKey: `T/e/Do/${id}` })
+            yield* same(duplicateOf(again), [id, exit.id], "a duplicate")
+            yield* other.clear(id)
+            yield* same(yield* other.replies(id), [], "replies after that")
+            yield* store.encoded.resetShards(shard(1) as never)
+            const read = yield* store.encoded.unprocessedMessages(shard(1) as never, 0)
+            yield* same(read.map(({ envelope }) => envelope), requests, "what is to be read")
+          }
+          yield* store.encoded.clearAddress(entityAddress({ entity: "e" }))
+          yield* same(yield* store.read([1], claimMs * 2), [], "what is to be read in the end")
+        }),
+      "clearing"
+    ),
+    ...make(
       "a transaction that fails stored nothing, and one that succeeds all",
       (store, other) =>
         Effect.gen(function*() {

@@ -9,21 +9,23 @@ const isRead = ({ operation: { _tag } }: Op<unknown>): boolean => _tag === "Get"
 
 export const withLostAnswers = (services: Services): Services => {
   let calls = 0
+  /** What was written, and nobody was told. */
+  const lost = new WeakSet<Op<unknown>>()
   const lossy = Layer.effect(
     KeyValue,
     Effect.map(KeyValue, (kv) =>
       KeyValue.of({
         ...kv,
-        transact: (txn, options) => {
-          // Repeated, it is answered: what is lost again and again is a store that is away.
-          let lost = false
-          return Effect.flatMap(kv.transact(txn, options), (result) => {
+        transact: (txn, options) =>
+          Effect.flatMap(kv.transact(txn, options), (result) => {
+            const writes = (txn.do ?? []).filter((op) => !isRead(op))
             // One that only reads is read again by the client itself.
-            if (lost || (txn.do ?? []).every(isRead) || ++calls % 3 !== 0) return Effect.succeed(result)
-            lost = true
+            if (writes.length === 0 || ++calls % 3 !== 0) return Effect.succeed(result)
+            // Repeated, it is answered: what is lost again and again is a store that is away.
+            if (writes.some((op) => lost.has(op))) return Effect.succeed(result)
+            for (const op of writes) lost.add(op)
             return Effect.fail(new Indeterminate({ reason: "the answer was lost" }))
           })
-        }
       }))
   )
   return Layer.provideMerge(lossy, services)

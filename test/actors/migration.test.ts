@@ -92,7 +92,10 @@ describe("primary keys", () => {
     for (const long of ["x/".repeat(128), "ü/".repeat(700)]) {
       const digest = createHash("sha256").update(long).digest("hex")
       assert.strictEqual(keys.primaryKey(long), keys.primaryKey(digest))
+      assert.strictEqual(keys.keyed("Account", "alice", long), keys.keyed("Account", "alice", digest))
     }
+    assert.strictEqual(keys.keyed("Account", "alice", "Account/alice/Add/1"), "fx/c/default/A/Account/=alice/=Add%2F1")
+    assert.isUndefined(keys.keyed("Account", "bob", "Account/alice/Add/1"))
     assert.strictEqual(keys.primaryKey("Account/alice/Add/1"), "fx/c/default/P/=Account%2Falice%2FAdd%2F1")
   })
 

@@ -6,20 +6,26 @@
  * R/<address>      a runner
  * I/<machine>      the machine id's address, 0000 to 1023
  *
- * M/<id>           request: its envelope and shard. Never changed; its create revision is its place in the queue.
- * X/<id>           exit of a request
+ * M/<id>           message: its shard while it waits, and then its request and exit. Its create revision is its place in
+ *                  the queue.
+ * E/<id>           large envelope of a request, or the envelope of one whose exit is large
  * C/<id>           there are chunks
  * C/<id>/<reply>   chunk of a request's replies
  * K/<id>           id of the last chunk that was acknowledged
  * Q/<shard>/<id>/  a request that has no exit:
- *     r              it waits, with a small envelope itself
+ *     r              the request, with a small envelope itself
  *     a, i           last acknowledgement, interrupt: their envelopes
  *     u, k           id of the chunk that is not acknowledged, and of the last one that is
- * P/<primary key>  request of a primary key, for deduplication; of a long key, its hash
- * A/<type>/<entity>/<id>   request of an entity, for `clearAddress`
+ * A/<type>/<entity>/=<rest of the primary key>   request of an entity and of a primary key, for deduplication and
+ *                  `clearAddress`; #<hash> for a long key, and <id> for a request without one
+ * P/<primary key>  request of a primary key that does not begin with its entity
  * S/<type>/<entity>/<name>   state of an entity, see `state/DurableState.ts`
- * T/<hour>/<id>    request whose exit was stored in that hour, for retention
+ * T                how far messages were looked at that are kept no longer, see `Retention.ts`
+ * V                version of this layout, see `LayoutVersion.ts`
  * ```
+ *
+ * A request with a primary key and its exit change five rows: `M`, `Q` and `A` are put, then `M` is put again and `Q` is
+ * deleted. What has an id is found by it, what waits by its shard, and what has a key by it.
  *
  * An id is a Snowflake as a number of 20 digits, moved so that it is never negative.
  *
@@ -27,7 +33,7 @@
  * another.
  */
 import { createHash } from "node:crypto"
-import { decodeName, defaultPrefix, encodeName, encodeOwnPart } from "../persistence/Keys.ts"
+import { decodeName, decodeOwnPart, defaultPrefix, encodeName, encodeOwnPart } from "../persistence/Keys.ts"
 
 export interface ClusterName {
   /** Before every key. Default `fx/`. */
@@ -39,12 +45,11 @@ export interface ClusterName {
 /** What is kept of a request that has no exit. */
 export type QueuePart = "r" | "a" | "i" | "u" | "k"
 
-/** Longest primary key that is kept as it is, in characters. */
+/** Longest primary key of which no hash is kept, in characters. */
 const maxPlainPrimaryKey = 255
 
 const isDigest = /^[0-9a-f]{64}$/
 
-const hourDigits = 10
 const idDigits = 20
 
 /** Under a test's clock Snowflakes are negative. */
@@ -52,6 +57,14 @@ const bias = 2n ** 63n
 
 const idPart = (id: string): string => (BigInt(id) + bias).toString().padStart(idDigits, "0")
 const idOf = (part: string): string => (BigInt(part) - bias).toString()
+
+/** What is kept of a long primary key, or of a hash in place of one. */
+const digestOf = (key: string): string | undefined =>
+  isDigest.test(key)
+    ? `#${key}`
+    : key.length > maxPlainPrimaryKey && key.isWellFormed()
+    ? `#${createHash("sha256").update(key).digest("hex")}`
+    : undefined
 
 export class ClusterKeys {
   private readonly root: string
@@ -72,8 +85,17 @@ export class ClusterKeys {
     return `${this.requests}${idPart(id)}`
   }
 
-  exit(id: string): string {
-    return `${this.root}X/${idPart(id)}`
+  /** The request of a key under {@link requests}. */
+  requestOf(key: string): string {
+    return idOf(key.slice(this.requests.length))
+  }
+
+  envelope(id: string): string {
+    return `${this.root}E/${idPart(id)}`
+  }
+
+  get layoutVersion(): string {
+    return `${this.root}V`
   }
 
   /** A row that is there when there are chunks: looking for chunks costs more than reading a row. */
@@ -116,46 +138,56 @@ export class ClusterKeys {
   }
 
   /**
-   * Of a long key its SHA-256 is kept, as in Effect's SQL tables. So a row that is copied from there, where only the hash
-   * is known, is found by the key itself. A hash is no other key: those have slashes.
+   * The request of a primary key, which begins with its entity. Of a long key its SHA-256 is kept, as in Effect's SQL
+   * tables. So a row that is copied from there, where only the hash is known, is found by the key itself. A hash is no
+   * other key: those have slashes. `undefined` for a key that does not begin with its entity.
    */
+  keyed(type: string, entity: string, primaryKey: string): string | undefined {
+    const digest = digestOf(primaryKey)
+    if (digest !== undefined) return `${this.entity(type, entity)}${digest}`
+    const before = `${type}/${entity}/`
+    return primaryKey.startsWith(before)
+      ? `${this.entity(type, entity)}${encodeOwnPart(primaryKey.slice(before.length))}`
+      : undefined
+  }
+
+  /** Whether a primary key has a row of its own, because it does not begin with its entity. */
+  isOther(type: string, entity: string, primaryKey: string | undefined): boolean {
+    return primaryKey !== undefined && this.keyed(type, entity, primaryKey) === undefined
+  }
+
+  /** The request of any other primary key. */
   primaryKey(key: string): string {
-    const part = isDigest.test(key)
-      ? `#${key}`
-      : key.length > maxPlainPrimaryKey && key.isWellFormed()
-      ? `#${createHash("sha256").update(key).digest("hex")}`
-      : encodeOwnPart(key)
-    return `${this.root}P/${part}`
+    return `${this.root}P/${digestOf(key) ?? encodeOwnPart(key)}`
+  }
+
+  /** The key of a request's row under {@link entities}: that of its primary key, or of its id. */
+  ofRequest(type: string, entity: string, id: string, primaryKey: string | undefined): string {
+    return (primaryKey === undefined ? undefined : this.keyed(type, entity, primaryKey)) ??
+      `${this.entity(type, entity)}${idPart(id)}`
   }
 
   entity(type: string, entity: string): string {
     return `${this.entitiesOf(type)}${encodeOwnPart(entity)}/`
   }
 
-  ofEntity(type: string, entity: string, id: string): string {
-    return `${this.entity(type, entity)}${idPart(id)}`
+  /** Whether a key under {@link entity} says the whole primary key of its request. */
+  saysPrimaryKey(key: string): boolean {
+    const end = key.lastIndexOf("/")
+    return key.charAt(end + 1) === "=" && key.charAt(key.lastIndexOf("/", end - 1) + 1) === "="
   }
 
-  /** The request of a key under {@link entity}, or under {@link finished}. */
-  lastIdOf(key: string): string {
-    return idOf(key.slice(-idDigits))
+  /** What a key under {@link entity} says behind the entity of a request's primary key; `undefined` of others. */
+  restOf(key: string): string | undefined {
+    return decodeOwnPart(key.slice(key.lastIndexOf("/") + 1))
   }
 
   state(type: string, entity: string, name: string): string {
     return `${this.root}S/${encodeName(type)}/${encodeOwnPart(entity)}/${encodeName(name)}`
   }
 
-  get finished(): string {
-    return `${this.root}T/`
-  }
-
-  finishedIn(hour: number, id: string): string {
-    return `${this.finished}${String(hour).padStart(hourDigits, "0")}/${idPart(id)}`
-  }
-
-  /** The hour of a key under {@link finished}. */
-  hourOf(key: string): number {
-    return Number(key.slice(this.finished.length, this.finished.length + hourDigits))
+  get sweep(): string {
+    return `${this.root}T`
   }
 
   /** All locks. */

@@ -9,6 +9,14 @@ export class UnknownRow extends Data.TaggedError("UnknownRow")<{ readonly key: s
   }
 }
 
+/** The messages of this cluster were stored by a version of FlareDB whose rows are others. Nothing was read or changed. */
+export class OtherLayout extends Data.TaggedError("OtherLayout")<{ readonly key: string; readonly version: string }> {
+  override get message() {
+    return `the messages beside ${this.key} have layout ${this.version}, which this version neither reads nor changes. ` +
+      "Let runners of the version that wrote them finish what waits; docs/actors.md says which rows to delete then"
+  }
+}
+
 /** Every machine id that a Snowflake has room for belongs to a runner that is there, or was an hour ago. */
 export class NoMachineId extends Data.TaggedError("NoMachineId")<{ readonly machines: number }> {
   override get message() {

@@ -4,47 +4,58 @@ import type { Envelope, Reply } from "effect/cluster"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
 import { UnknownRow } from "./Failures.ts"
 
-/** Envelopes of at most so many characters are kept in the queue as well, where they need no read of their own. */
+type Request = Envelope.PartialRequestEncoded
+type Address = Envelope.Encoded["address"]
+
+/** Envelopes of at most so many characters are kept within other rows, where they need no read of their own. */
 export const maxQueuedEnvelope = 1_024
 
-/** A request, as it was saved. */
-export interface RequestRow {
-  readonly envelope: Envelope.PartialRequestEncoded
-  readonly shard: string
+/** Characters of an exit beyond which the request's envelope is not kept beside it: together they may be too large. */
+const maxSharedExit = 64 * 1024
+
+/** A request that is to be saved. */
+export interface NewRequest {
+  readonly envelope: Request
   readonly primaryKey: string | null
   readonly deliverAt: number | null
 }
 
-/** A request that waits. */
-export interface WaitingRow {
-  readonly type: string
-  readonly entity: string
-  readonly deliverAt?: number
-  /** Its place in the queue, when that is not where the row was put. */
-  readonly order?: number
-  /** Absent for a large one, which is in the request's row. */
-  readonly envelope?: Envelope.PartialRequestEncoded
+/** A request. It has its envelope, or the address and the row `E/<id>` has the envelope. */
+export type RequestRow =
+  & {
+    readonly primaryKey?: string
+    readonly deliverAt?: number
+    /** Its place in the queue, when that is not where the row was put. */
+    readonly order?: number
+  }
+  & ({ readonly envelope: Request } | { readonly address: Address })
+
+/** What is kept of a message by its id while it waits. */
+export interface PendingRow {
+  readonly shard: string
 }
 
-export interface ExitRow {
+/** What is kept of a message by its id from its exit on. */
+export interface FinishedRow {
+  readonly request: RequestRow
   readonly reply: Reply.WithExitEncoded
-  /** The hour in which it was stored, of the row for retention; absent when it is kept for good. */
+  /** The hour in which it was stored, since 1970; absent when it is kept for good. */
   readonly hour?: number
 }
 
-export interface PrimaryKeyRow {
+export type MessageRow = PendingRow | FinishedRow
+
+/** A request of an entity. */
+export interface EntityRow {
   readonly id: string
   readonly shard: string
+  /** Absent when the key of the row says it, and when there is none. */
+  readonly primaryKey?: string
 }
 
-export interface EntityRow {
-  readonly shard: string
-  readonly primaryKey: string | null
-}
-
-export interface FinishedRow {
-  readonly type: string
-  readonly entity: string
+/** The request of a primary key that says nothing of its entity. */
+export interface PrimaryKeyRow {
+  readonly id: string
 }
 
 /** What a row says; fails for one that is no JSON. */
@@ -54,16 +65,48 @@ export const rowOf = <Row>(entry: KeyValueEntry): Effect.Effect<Row, UnknownRow>
     catch: () => new UnknownRow({ key: entry.keyText })
   })
 
-export const waitingRow = ({ deliverAt, envelope }: RequestRow, order?: number): string => {
+export const addressOf = (row: RequestRow): Address => "envelope" in row ? row.envelope.address : row.address
+
+export const shardOf = ({ shardId }: Address): string => `${shardId.group}:${shardId.id}`
+
+/** The rows of a new request: its own, and that of a large envelope. */
+export const requestRows = (
+  { deliverAt, envelope, primaryKey }: NewRequest
+): { readonly text: string; readonly envelope: string | undefined } => {
   const text = JSON.stringify(envelope)
-  const row: WaitingRow = {
-    type: envelope.address.entityType,
-    entity: envelope.address.entityId,
-    ...(deliverAt === null ? {} : { deliverAt }),
-    ...(order === undefined ? {} : { order }),
-    ...(text.length > maxQueuedEnvelope ? {} : { envelope })
+  const isLarge = text.length > maxQueuedEnvelope
+  const rest = {
+    ...primaryKey === null ? {} : { primaryKey },
+    ...deliverAt === null ? {} : { deliverAt }
   }
-  return JSON.stringify(row)
+  const head = JSON.stringify(rest).slice(0, -1)
+  const [name, value] = isLarge ? ["address", JSON.stringify(envelope.address)] : ["envelope", text]
+  return {
+    text: `${head}${head.length === 1 ? "" : ","}"${name}":${value}}`,
+    envelope: isLarge ? text : undefined
+  }
 }
 
-export const shardOf = ({ shardId }: Envelope.Encoded["address"]): string => `${shardId.group}:${shardId.id}`
+/** The row of a request that waits again at its old place. */
+export const returnedRow = (request: RequestRow, order: number): string => JSON.stringify({ ...request, order })
+
+/** The rows of a request with its exit. `request` is its row, as it is stored. */
+export const finishedRows = (
+  request: string,
+  reply: Reply.WithExitEncoded,
+  hour: number | undefined
+): { readonly text: string; readonly envelope: string | undefined } => {
+  const exit = JSON.stringify(reply)
+  const rest = hour === undefined ? "" : `,"hour":${hour}`
+  if (exit.length <= maxSharedExit) {
+    return { text: `{"request":${request},"reply":${exit}${rest}}`, envelope: undefined }
+  }
+  const row = JSON.parse(request) as RequestRow
+  if (!("envelope" in row)) return { text: `{"request":${request},"reply":${exit}${rest}}`, envelope: undefined }
+  const { envelope, ...others } = row
+  const without: RequestRow = { ...others, address: envelope.address }
+  return {
+    text: `{"request":${JSON.stringify(without)},"reply":${exit}${rest}}`,
+    envelope: JSON.stringify(envelope)
+  }
+}

@@ -12,7 +12,7 @@ import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Watch } from "../../client/Watch.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
-import type { WaitingRow } from "./MessageRows.ts"
+import type { RequestRow } from "./MessageRows.ts"
 
 /** Rows of a page. A request has five at most. */
 const pageRows = 128
@@ -192,7 +192,7 @@ export class QueuePages {
     const row = rows.find((entry) => this.keys.partOf(prefix, entry.keyText)[1] === "r")
     if (row === undefined) return -Infinity
     try {
-      return (JSON.parse(row.text) as WaitingRow).deliverAt ?? -Infinity
+      return (JSON.parse(row.text) as RequestRow).deliverAt ?? -Infinity
     } catch {
       return -Infinity
     }

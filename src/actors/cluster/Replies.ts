@@ -13,18 +13,20 @@ import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
 import type { UnknownRow } from "./Failures.ts"
 import { RequestFinished, ShardLockLost } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
-import type { ExitRow, FinishedRow, RequestRow } from "./MessageRows.ts"
-import { rowOf } from "./MessageRows.ts"
+import type { MessageRow } from "./MessageRows.ts"
+import { addressOf, finishedRows, rowOf } from "./MessageRows.ts"
 import type { Retention } from "./Retention.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
 import { carryOut } from "./StorageTransaction.ts"
+import type { StoredMessages } from "./StoredMessages.ts"
 
 /** A request that this process may store replies of. */
 interface Owned {
   readonly shard: string
   readonly type: string
-  readonly entity: string
+  /** The request's row in the queue, or the reply that is its exit. */
+  readonly row: { readonly text: string } | { readonly exit: string }
   /** The create revision of the shard's lock, and what holds while it is this process's. */
   readonly lock: number | undefined
   readonly fence: ReadonlyArray<Compare>
@@ -39,6 +41,7 @@ export class Replies {
   private readonly kv: KeyValue["Service"]
   private readonly shards: ShardTable
   private readonly queues: ShardQueues
+  private readonly stored: StoredMessages
   private readonly retention: Retention
   /** Requests of which this process stored a chunk, with the shard, until they end. */
   private readonly chunked = new Map<string, string>()
@@ -50,6 +53,7 @@ export class Replies {
     store: Store,
     shards: ShardTable,
     queues: ShardQueues,
+    stored: StoredMessages,
     retention: Retention
   ) {
     this.keys = keys
@@ -57,6 +61,7 @@ export class Replies {
     this.kv = store.kv
     this.shards = shards
     this.queues = queues
+    this.stored = stored
     this.retention = retention
   }
 
@@ -64,20 +69,21 @@ export class Replies {
     const { requestId: id } = reply
     const owned = yield* this.owned(id)
     if (owned === undefined) return
-    const { entity, fence, lock, shard, type } = owned
+    const { fence, lock, shard, type } = owned
     const waiting = this.queues.find(id)
     const waits = this.keys.part(shard, id, "r")
-    const hour = this.retention.hourFor(type)
-    const row: ExitRow = hour === undefined ? { reply } : { reply, hour }
-    const text = JSON.stringify(row)
-    const finished: FinishedRow = { type, entity }
+    const message = this.keys.request(id)
+    if ("exit" in owned.row) {
+      return owned.row.exit === reply.id ? undefined : yield* new RequestFinished({ id })
+    }
+    const { envelope, text } = finishedRows(owned.row.text, reply, this.retention.hourFor(type))
     const stored = yield* carryOut(this.store, {
       if: [Compare.exists(waits), ...fence],
       do: [
-        Op.put(this.keys.exit(id), text),
+        Op.put(message, text),
         Op.delete(waits),
         ...this.partsOf(shard, id).map((part) => Op.delete(this.keys.part(shard, id, part))),
-        ...hour === undefined ? [] : [Op.put(this.keys.finishedIn(hour, id), JSON.stringify(finished))]
+        ...envelope === undefined ? [] : [Op.put(this.keys.envelope(id), envelope)]
       ]
     }, {
       isExpected: waiting !== undefined && lock !== undefined && !waiting.isDoubtful,
@@ -86,18 +92,19 @@ export class Replies {
         { conditions: fence, call: () => this.loses(shard, lock) },
         { conditions: [Compare.exists(waits)], call: () => this.doubts(id) }
       ],
-      proof: this.holds(this.keys.exit(id), text),
+      proof: this.holds(message, text),
       sharing: this.saves
     })
     if (stored) return yield* messageProcessed
-    const [exit, waitsStill] = yield* this.read(this.keys.exit(id), waits)
+    const [found, waitsStill] = yield* this.read(message, waits)
     if (waitsStill._tag === "Some") {
       yield* this.loses(shard, lock)
       return yield* new ShardLockLost({ shard })
     }
+    const row = found._tag === "None" ? undefined : yield* rowOf<MessageRow>(found.value)
     // The request was cleared.
-    if (exit._tag === "None") return
-    if ((yield* rowOf<ExitRow>(exit.value)).reply.id !== reply.id) return yield* new RequestFinished({ id })
+    if (row === undefined || !("reply" in row)) return
+    if (row.reply.id !== reply.id) return yield* new RequestFinished({ id })
   })
 
   readonly saveChunk = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.ChunkEncoded) {
@@ -129,8 +136,9 @@ export class Replies {
 
   /** The exit, or else the last chunk. */
   readonly last = Effect.fnUntraced({ self: this }, function*(this: Replies, id: string) {
-    const [exit, hasChunks] = yield* this.read(this.keys.exit(id), this.keys.hasChunks(id))
-    if (exit._tag === "Some") return Option.some<Reply.Encoded>((yield* rowOf<ExitRow>(exit.value)).reply)
+    const [message, hasChunks] = yield* this.read(this.keys.request(id), this.keys.hasChunks(id))
+    const exit = yield* exitOf(message)
+    if (exit !== undefined) return Option.some<Reply.Encoded>(exit.reply)
     if (hasChunks._tag === "None") return Option.none<Reply.Encoded>()
     const { entries: [chunk] } = yield* this.kv.scan(this.keys.chunks(id), { limit: 1, reverse: true })
     return chunk === undefined ? Option.none<Reply.Encoded>() : Option.some(yield* rowOf<Reply.Encoded>(chunk))
@@ -154,7 +162,7 @@ export class Replies {
     )
 
   private readonly ofOne = Effect.fnUntraced({ self: this }, function*(this: Replies, id: string, all: boolean) {
-    const [exit, hasChunks] = yield* this.read(this.keys.exit(id), this.keys.hasChunks(id))
+    const [message, hasChunks] = yield* this.read(this.keys.request(id), this.keys.hasChunks(id))
     const chunks: Array<KeyValueEntry> = []
     let acknowledged = Option.none<KeyValueEntry>()
     if (hasChunks._tag === "Some") {
@@ -173,9 +181,8 @@ export class Replies {
       if (!all && chunk.createRevision <= through) continue
       replies.push({ revision: chunk.createRevision, reply: yield* rowOf<Reply.Encoded>(chunk) })
     }
-    if (exit._tag === "Some") {
-      replies.push({ revision: exit.value.modRevision, reply: (yield* rowOf<ExitRow>(exit.value)).reply })
-    }
+    const exit = yield* exitOf(message)
+    if (exit !== undefined) replies.push(exit)
     return replies
   })
 
@@ -183,14 +190,14 @@ export class Replies {
   private readonly owned = Effect.fnUntraced({ self: this }, function*(this: Replies, id: string) {
     const waiting = this.queues.find(id)
     const item = waiting?.items.get("r")
-    let request: Pick<Owned, "shard" | "type" | "entity">
-    if (waiting !== undefined && item !== undefined) {
-      request = { shard: waiting.shard, type: item.type, entity: item.entity }
+    const row = waiting?.parts.get("r")
+    let request: Pick<Owned, "shard" | "type" | "row">
+    if (waiting !== undefined && item !== undefined && row !== undefined) {
+      request = { shard: waiting.shard, type: item.type, row }
     } else {
-      const found = yield* this.kv.get(this.keys.request(id))
-      if (found._tag === "None") return undefined
-      const { envelope: { address }, shard } = yield* rowOf<RequestRow>(found.value)
-      request = { shard, type: address.entityType, entity: address.entityId }
+      const found = yield* this.stored.find(id)
+      if (found === undefined) return undefined
+      request = { shard: found.shard, type: addressOf(found.request).entityType, row: found.state }
     }
     const { shard } = request
     const fence = this.shards.fence(this.keys, shard)
@@ -245,3 +252,12 @@ export class Replies {
     )
   }
 }
+
+/** The exit of a message, with where it comes among the replies. */
+const exitOf = Effect.fnUntraced(function*(
+  message: Option.Option<KeyValueEntry>
+): Effect.fn.Return<{ readonly revision: number; readonly reply: Reply.Encoded } | undefined, UnknownRow> {
+  if (message._tag === "None") return undefined
+  const row = yield* rowOf<MessageRow>(message.value)
+  return "reply" in row ? { revision: message.value.modRevision, reply: row.reply } : undefined
+})

@@ -1,6 +1,7 @@
 /**
  * When there are replies to read for requests whose runner died: Effect reads those from the storage, at its poll
- * interval. A watch of the requests' exits and chunks has it read them at once, and the poll remains as a backstop.
+ * interval. A watch of the requests' rows, where their exits are put, and of chunks has it read them at once. The poll
+ * remains as a backstop.
  *
  * At most {@link maxWatched} requests are watched, the oldest. A wake-up has Effect read the replies of all that wait,
  * so the others are not far behind when many wait for one runner; after that, they are watched in their turn.
@@ -114,7 +115,7 @@ class ReplyWatch {
   private watching(ids: ReadonlyArray<string>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const begun = this.whenBegun = Latch.makeUnsafe(false)
-      const keys = ids.flatMap((id) => [this.keys.exit(id), this.keys.hasChunks(id)])
+      const keys = ids.flatMap((id) => [this.keys.request(id), this.keys.hasChunks(id)])
       return this.watch.notices({ keys }, { only: "puts" }).pipe(
         Stream.runForEach((notice) =>
           Effect.sync(() => {
@@ -147,7 +148,7 @@ class ReplyWatch {
     const ids: Array<string> = []
     let bytes = 0
     for (const id of this.waiting.keys()) {
-      bytes += this.keys.exit(id).length + this.keys.hasChunks(id).length
+      bytes += this.keys.request(id).length + this.keys.hasChunks(id).length
       if (ids.length === maxWatched || bytes > maxKeyBytes) break
       ids.push(id)
     }

@@ -4,20 +4,27 @@
  *
  * What a workflow did is kept until the workflow's address is cleared: a workflow that sleeps for a month asks for it
  * when it goes on.
+ *
+ * Messages are looked at in the order of their ids, which is that in which they were made. How far that is stands in a
+ * row that all runners share. What is kept longer than the messages around it is passed over, and found when all are
+ * looked at from the first one again.
  */
 import { Clock, Duration, Effect } from "effect"
+import type { KeyValueEntry } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
+import { savedMsOf } from "../overview/Moments.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
 import { repeatable } from "./Failures.ts"
 import { HeldShards } from "./HeldShards.ts"
-import type { EntityRow, ExitRow, FinishedRow } from "./MessageRows.ts"
-import { rowOf } from "./MessageRows.ts"
+import type { MessageRow } from "./MessageRows.ts"
+import { addressOf, rowOf, shardOf } from "./MessageRows.ts"
 
 export interface RetentionOptions {
   /**
-   * How long a processed message is kept, at least; up to an hour more. Default 7 days, infinite for good. After that
-   * its primary key may be used anew. Messages of workflows are kept in any case.
+   * How long a processed message is kept, at least; up to an hour more, and up to an eighth of it more when it took
+   * longer than an hour to be processed. Default 7 days, infinite for good. After that its primary key may be used
+   * anew. Messages of workflows are kept in any case.
    */
   readonly keepProcessedFor?: Duration.Input | undefined
 }
@@ -36,7 +43,51 @@ const pagePauseMs = 20
 const pageRows = 256
 const removedAtOnce = 32
 
+/** All messages are looked at again after this part of the time for which they are kept, at the earliest. */
+const againPart = 1 / 8
+
 const isOfWorkflow = (type: string): boolean => type.startsWith("Workflow/")
+
+/** How far messages were looked at. */
+interface SweepRow {
+  /** The last one, by its id; absent before the first. */
+  readonly after?: string
+  /** The hour in which all were last looked at from the first one, and the one from which on they are again. */
+  readonly from: number
+  readonly again: number
+}
+
+/** What one look at messages found. */
+interface Sweep {
+  readonly oldestHour: number
+  /** Hours for which exits are kept. */
+  readonly keepHours: number
+  /** The first hour in which something that was passed over is kept no longer. */
+  again: number
+  removed: number
+}
+
+/** A message that is removed. */
+export interface Removed {
+  readonly id: string
+  readonly shard: string
+  /** The key of its row by entity. */
+  readonly entityKey: string
+  /** Its primary key, when that has a row of its own. */
+  readonly primaryKey: string | undefined
+}
+
+/** Removes a message with all there is of it. */
+export const removalOf = (keys: ClusterKeys, { entityKey, id, primaryKey, shard }: Removed): Array<Op<unknown>> => [
+  Op.delete(keys.request(id)),
+  Op.delete(keys.envelope(id)),
+  Op.delete(keys.acknowledged(id)),
+  Op.delete(keys.hasChunks(id)),
+  Op.deletePrefix(keys.chunks(id)),
+  ...(["r", "a", "i", "u", "k"] as const).map((part) => Op.delete(keys.part(shard, id, part))),
+  ...primaryKey === undefined ? [] : [Op.delete(keys.primaryKey(primaryKey))],
+  Op.delete(entityKey)
+]
 
 export class Retention {
   private readonly keys: ClusterKeys
@@ -74,69 +125,101 @@ export class Retention {
     return Math.max(0, Math.floor(this.clock.currentTimeMillisUnsafe() / millisPerHour))
   }
 
-  /** Removes all messages that are kept no longer. Gives how many those were. */
-  readonly sweep = Effect.suspend(() => this.sweepAll())
+  /**
+   * Removes messages that are kept no longer, and stops when another runner does the same. Gives how many those were.
+   */
+  readonly sweep = Effect.suspend(() =>
+    this.keepHours === undefined ? Effect.succeed(0) : this.sweepAll(this.keepHours)
+  )
 
-  private readonly sweepAll = Effect.fnUntraced({ self: this }, function*(this: Retention) {
-    const oldest = this.hour - (this.keepHours ?? Infinity)
-    let removed = 0
-    let cursor: Uint8Array | undefined
-    do {
-      const page = yield* this.kv.scan(this.keys.finished, { limit: pageRows, cursor })
-      // In order of their hours.
-      const over = page.entries.filter(({ keyText }) => this.keys.hourOf(keyText) < oldest)
-      yield* Effect.forEach(
-        over,
-        (entry) => Effect.flatMap(rowOf<FinishedRow>(entry), (row) => this.removeFinished(entry.keyText, row)),
-        {
-          concurrency: removedAtOnce,
-          discard: true
-        }
-      )
-      removed += over.length
-      cursor = over.length < page.entries.length ? undefined : page.cursor
-      if (cursor !== undefined) yield* Effect.sleep(pagePauseMs)
-    } while (cursor !== undefined)
-    return removed
-  })
-
-  private readonly removeFinished = Effect.fnUntraced({ self: this }, function*(
-    this: Retention,
-    key: string,
-    { entity, type }: FinishedRow
-  ) {
-    const id = this.keys.lastIdOf(key)
-    const found = yield* Effect.all([
-      this.kv.get(this.keys.exit(id)),
-      this.kv.get(this.keys.ofEntity(type, entity, id))
-    ], { concurrency: 2 })
-    const [exit, ofEntity] = found
-    const current = exit._tag === "Some" && (yield* rowOf<ExitRow>(exit.value)).hour === this.keys.hourOf(key)
-    if (exit._tag === "Some" && ofEntity._tag === "Some" && current) {
-      const row = yield* rowOf<EntityRow>(ofEntity.value)
-      yield* this.remove(id, type, entity, row, [
-        Compare.modRevision(this.keys.exit(id)).equals(exit.value.modRevision)
-      ])
+  private readonly sweepAll = Effect.fnUntraced({ self: this }, function*(this: Retention, keepHours: number) {
+    const key = this.keys.sweep
+    const stored = yield* this.kv.get(key)
+    const { hour } = this
+    const before: SweepRow = stored._tag === "None" ? { from: 0, again: 0 } : yield* rowOf<SweepRow>(stored.value)
+    const isAnew = before.again <= hour
+    let at: SweepRow = isAnew ? { from: hour, again: hour + keepHours + 1 } : before
+    let unchanged = stored._tag === "None"
+      ? Compare.missing(key)
+      : Compare.modRevision(key).equals(stored.value.modRevision)
+    const earliest = at.from + Math.max(1, Math.ceil(keepHours * againPart))
+    const sweep: Sweep = { oldestHour: hour - keepHours, keepHours, again: at.again, removed: 0 }
+    for (let isFirst = isAnew;; isFirst = false) {
+      const { hasMore, last } = yield* this.sweepPage(sweep, at.after)
+      const next: SweepRow = {
+        ...at,
+        ...last === undefined ? {} : { after: last },
+        again: Math.min(at.again, Math.max(sweep.again, earliest))
+      }
+      if (isFirst || next.after !== at.after || next.again !== at.again) {
+        const { revision, succeeded } = yield* repeatable(
+          this.kv.transact({ if: [unchanged], do: [Op.put(key, JSON.stringify(next))] })
+        )
+        if (!succeeded) return sweep.removed
+        unchanged = Compare.modRevision(key).equals(revision)
+      }
+      at = next
+      if (!hasMore) return sweep.removed
+      yield* Effect.sleep(pagePauseMs)
     }
-    // It was cleared meanwhile, or got another exit with a row of its own, or is gone.
-    yield* repeatable(this.kv.delete(key))
   })
 
-  /** Removes a message with all there is of it. Repeating it does no harm. */
-  remove(id: string, type: string, entity: string, { primaryKey, shard }: EntityRow, conditions: Array<Compare> = []) {
+  /** Looks at some messages. Gives the last one that is old enough, and whether there may be more of those. */
+  private readonly sweepPage = Effect.fnUntraced({ self: this }, function*(
+    this: Retention,
+    sweep: Sweep,
+    after: string | undefined
+  ) {
+    const page = yield* this.kv.scan(this.keys.requests, {
+      limit: pageRows,
+      cursor: after === undefined ? undefined : this.keys.request(after)
+    })
+    const old: Array<KeyValueEntry> = []
+    for (const entry of page.entries) {
+      if (savedMsOf(this.keys.requestOf(entry.keyText)) >= sweep.oldestHour * millisPerHour) break
+      old.push(entry)
+    }
+    yield* Effect.forEach(old, (entry) =>
+      // What another version or another program wrote is not in the way of the others.
+      Effect.catchTag(this.removeWhenOver(sweep, entry), "UnknownRow", () => Effect.void), {
+      concurrency: removedAtOnce,
+      discard: true
+    })
+    const last = old.at(-1)
+    return {
+      last: last === undefined ? undefined : this.keys.requestOf(last.keyText),
+      hasMore: old.length === page.entries.length && page.cursor !== undefined
+    }
+  })
+
+  private readonly removeWhenOver = Effect.fnUntraced({ self: this }, function*(
+    this: Retention,
+    sweep: Sweep,
+    entry: KeyValueEntry
+  ) {
     const { keys } = this
-    return repeatable(this.kv.transact({
-      if: conditions,
-      do: [
-        Op.delete(keys.request(id)),
-        Op.delete(keys.exit(id)),
-        Op.delete(keys.acknowledged(id)),
-        Op.delete(keys.hasChunks(id)),
-        Op.deletePrefix(keys.chunks(id)),
-        ...(["r", "a", "i", "u", "k"] as const).map((part) => Op.delete(keys.part(shard, id, part))),
-        ...primaryKey === null ? [] : [Op.delete(keys.primaryKey(primaryKey))],
-        Op.delete(keys.ofEntity(type, entity, id))
-      ]
+    const row = yield* rowOf<MessageRow>(entry)
+    const hour = "reply" in row ? row.hour : this.hour
+    if (hour === undefined) return
+    if (!("reply" in row) || hour >= sweep.oldestHour) {
+      sweep.again = Math.min(sweep.again, hour + sweep.keepHours + 1)
+      return
+    }
+    const { request } = row
+    const { primaryKey } = request
+    const address = addressOf(request)
+    const { entityId: entity, entityType: type } = address
+    const id = keys.requestOf(entry.keyText)
+    const { succeeded } = yield* repeatable(this.kv.transact({
+      // Otherwise it was cleared meanwhile, or is gone.
+      if: [Compare.modRevision(entry.key).equals(entry.modRevision)],
+      do: removalOf(keys, {
+        id,
+        shard: shardOf(address),
+        entityKey: keys.ofRequest(type, entity, id, primaryKey),
+        primaryKey: keys.isOther(type, entity, primaryKey) ? primaryKey : undefined
+      })
     }))
-  }
+    if (succeeded) sweep.removed++
+  })
 }

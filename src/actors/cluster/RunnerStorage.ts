@@ -1,5 +1,5 @@
 /**
- * Effect's `RunnerStorage`: which runners there are, and which of them holds which shard.
+ * Effect's `RunnerStorage`: which runners there are (`RunnerRegistrations.ts`), and which of them holds which shard.
  *
  * A runner and its locks live on leases that nothing but `refresh` keeps alive. So they end when a runner stops to
  * refresh, whether its process died, is frozen, or cannot reach the cluster. A lock's create revision fences what its
@@ -13,7 +13,6 @@ import type { Scope } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import { RunnerStorage, ShardingConfig } from "effect/cluster"
 import type { ClusterError } from "effect/cluster"
-import type { KeyValueEntry, WriteFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
 import { Compare, Op } from "../../client/Txn.ts"
@@ -21,17 +20,12 @@ import { monotonicMsOf } from "../../Monotonic.ts"
 import { lockAcquired, locksLost, shardsExpected } from "../ActorMetrics.ts"
 import type { ClusterName } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
-import { NoMachineId, persistent, repeatable, UnknownRow } from "./Failures.ts"
+import { persistent, repeatable } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
+import { endLease, RunnerRegistrations } from "./RunnerRegistrations.ts"
 
 type Result<A> = Effect.Effect<A, ClusterError.PersistenceError>
-
-/** Machine ids that a Snowflake has room for. */
-const machines = 1_024
-
-/** How long a machine id stays with its address after the runner is gone, in milliseconds. */
-const machineTtlMs = 3_600_000
 
 /** Shortest time to live of a lease, in milliseconds. */
 const minTtlMs = 1_000
@@ -48,15 +42,11 @@ const patientPart = 0.2
 /** Part of the time to live for which that confirmation is young enough: the locks still live then. */
 const livingPart = 0.9
 
-/** Times that a registration meets others before it fails. */
-const attempts = 16
-
 /** What is known of one address. */
 interface Owner {
   readonly address: string
   /** What is written in locks. Another process of the same address has another one. */
   readonly holder: string
-  registration: Registration | undefined
   /** The lease of the locks; 0 for none. */
   lockLease: number
   /** When the lock lease was last known to be alive, by the monotonic clock. */
@@ -66,24 +56,11 @@ interface Owner {
   readonly turn: Semaphore.Semaphore
 }
 
-interface Registration {
-  readonly runner: string
-  readonly healthy: boolean
-  readonly machine: number
-  readonly lease: number
-  readonly machineLease: number
-  machineAliveMs: number
-}
-
-interface RunnerRow {
-  readonly runner: string
-  readonly healthy: boolean
-}
-
 class Runners {
   private readonly keys: ClusterKeys
   private readonly kv: KeyValue["Service"]
   private readonly leases: Leases["Service"]
+  private readonly registrations: RunnerRegistrations
   private readonly shards: ShardTable
   private readonly clock: Clock.Clock
   private readonly scope: Scope.Scope
@@ -95,6 +72,7 @@ class Runners {
     keys: ClusterKeys,
     kv: KeyValue["Service"],
     leases: Leases["Service"],
+    registrations: RunnerRegistrations,
     shards: ShardTable,
     clock: Clock.Clock,
     scope: Scope.Scope,
@@ -104,6 +82,7 @@ class Runners {
     this.keys = keys
     this.kv = kv
     this.leases = leases
+    this.registrations = registrations
     this.shards = shards
     this.clock = clock
     this.scope = scope
@@ -113,11 +92,10 @@ class Runners {
 
   get encoded(): RunnerStorage.Encoded {
     return {
-      getRunners: persistent(this.runners),
-      register: (address, runner, healthy) =>
-        persistent(Effect.suspend(() => this.register(this.owner(address), runner, healthy))),
-      unregister: (address) => persistent(this.unregister(this.owner(address))),
-      setRunnerHealth: (address, healthy) => persistent(this.setHealth(address, healthy)),
+      getRunners: persistent(this.registrations.runners),
+      register: (address, runner, healthy) => persistent(this.registrations.register(address, runner, healthy)),
+      unregister: (address) => persistent(this.registrations.unregister(address)),
+      setRunnerHealth: (address, healthy) => persistent(this.registrations.setHealth(address, healthy)),
       acquire: (address, shards) => this.acquire(this.owner(address), shards),
       refresh: (address, shards) => this.refresh(this.owner(address), shards),
       release: (address, shard) => persistent(this.release(this.owner(address), shard)),
@@ -131,7 +109,6 @@ class Runners {
     const owner: Owner = {
       address,
       holder: JSON.stringify({ address, instance: this.instance }),
-      registration: undefined,
       lockLease: 0,
       confirmedMs: -Infinity,
       locks: new Map(),
@@ -144,117 +121,6 @@ class Runners {
   private nowMs(): number {
     return monotonicMsOf(this.clock)
   }
-
-  private readonly runners = Effect.suspend(() =>
-    Effect.gen({ self: this }, function*() {
-      const found: Array<readonly [runner: string, healthy: boolean]> = []
-      let cursor: Uint8Array | undefined
-      do {
-        const page = yield* this.kv.scan(this.keys.runners, { cursor })
-        for (const entry of page.entries) {
-          const row = yield* runnerRow(entry)
-          found.push([row.runner, row.healthy])
-        }
-        cursor = page.cursor
-      } while (cursor !== undefined)
-      return found
-    })
-  )
-
-  /** Puts the runner, and the lowest machine id that is free unless the address has one. */
-  private readonly register = Effect.fnUntraced({ self: this }, function*(
-    this: Runners,
-    owner: Owner,
-    runner: string,
-    healthy: boolean
-  ) {
-    const { address, registration } = owner
-    const startedMs = this.nowMs()
-    const lease = yield* this.leases.grant(this.ttlMs)
-    const machineLease = yield* this.leases.grant(machineTtlMs)
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const { entries } = yield* this.kv.scan(this.keys.machines, { limit: machines })
-      const own = entries.find(({ text }) => text === address)
-      const machine = own === undefined ? this.freeMachine(entries) : this.keys.machineOf(own.keyText)
-      if (machine === undefined) return yield* new NoMachineId({ machines })
-      const key = this.keys.machine(machine)
-      const row: RunnerRow = { runner, healthy }
-      const { succeeded } = yield* repeatable(this.kv.transact({
-        if: [own === undefined ? Compare.missing(key) : Compare.value(key).equals(address)],
-        do: [
-          Op.put(key, address, { lease: machineLease.id }),
-          Op.put(this.keys.runner(address), JSON.stringify(row), { lease: lease.id })
-        ]
-      }))
-      // Another runner took it, or the answer was lost and the next attempt finds it.
-      if (!succeeded) continue
-      owner.registration = {
-        runner,
-        healthy,
-        machine,
-        lease: lease.id,
-        machineLease: machineLease.id,
-        machineAliveMs: startedMs
-      }
-      // Its rows have moved to the new leases.
-      if (registration !== undefined) yield* this.endLeases(registration)
-      return machine
-    }
-    return yield* new NoMachineId({ machines })
-  })
-
-  private freeMachine(entries: ReadonlyArray<KeyValueEntry>): number | undefined {
-    const taken = new Set(entries.map(({ keyText }) => this.keys.machineOf(keyText)))
-    for (let id = 0; id < machines; id++) if (!taken.has(id)) return id
-    return undefined
-  }
-
-  /** What is not revoked ends by itself. */
-  private endLeases({ lease, machineLease }: Registration): Effect.Effect<void> {
-    return Effect.forEach([lease, machineLease], (id) => Effect.ignore(this.leases.revoke(id)), {
-      concurrency: 2,
-      discard: true
-    })
-  }
-
-  /** The runner goes with its lease; its address keeps the machine id for a while. */
-  private unregister(owner: Owner): Effect.Effect<void, WriteFailure> {
-    const { registration } = owner
-    owner.registration = undefined
-    return registration === undefined
-      ? Effect.asVoid(repeatable(this.kv.delete(this.keys.runner(owner.address))))
-      : this.end(registration.lease)
-  }
-
-  /** Revokes a lease, unless it has ended by itself. */
-  private end(lease: number): Effect.Effect<void, WriteFailure> {
-    return Effect.catchTag(Effect.asVoid(repeatable(this.leases.revoke(lease))), "LeaseNotFound", () => Effect.void)
-  }
-
-  private readonly setHealth = Effect.fnUntraced({ self: this }, function*(
-    this: Runners,
-    address: string,
-    healthy: boolean
-  ) {
-    const key = this.keys.runner(address)
-    const own = this.owners.get(address)
-    if (own?.registration !== undefined) own.registration = { ...own.registration, healthy }
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const found = yield* this.kv.get(key)
-      if (found._tag === "None") return
-      const entry = found.value
-      const row = yield* runnerRow(entry)
-      if (row.healthy === healthy) return
-      const { succeeded } = yield* repeatable(this.kv.transact({
-        if: [Compare.modRevision(key).equals(entry.modRevision)],
-        do: [Op.put(key, JSON.stringify({ ...row, healthy }), { lease: entry.lease })]
-      })).pipe(
-        // The runner has just gone.
-        Effect.catchTag("LeaseNotFound", () => Effect.succeed({ succeeded: true }))
-      )
-      if (succeeded) return
-    }
-  })
 
   private readonly lockLease = Effect.fnUntraced({ self: this }, function*(this: Runners, owner: Owner) {
     if (owner.lockLease !== 0) return owner.lockLease
@@ -353,7 +219,7 @@ class Runners {
       // Before each exit of a request is stored; the commit itself checks the lock.
       if (shards.length === 1 && this.isConfirmed(owner)) return Effect.succeed(shards.filter(held))
       // The registration last: when the process dies, its locks end before its row does, which has others take them.
-      const kept = Effect.andThen(this.keepLocks(owner, shards.length > 0), this.keepRegistration(owner))
+      const kept = Effect.andThen(this.keepLocks(owner, shards.length > 0), this.registrations.keep(owner.address))
       // One that is slow goes on, so that its answer counts for the next refresh.
       return Effect.flatMap(
         Effect.forkIn(kept, this.scope),
@@ -379,31 +245,6 @@ class Runners {
 
   private isConfirmed({ confirmedMs }: Owner, part = confirmedPart): boolean {
     return this.nowMs() - confirmedMs < part * this.ttlMs
-  }
-
-  /** Keeps the runner alive, and puts it back when it was away for too long. Asks the store in any case. */
-  private keepRegistration(owner: Owner) {
-    const { registration } = owner
-    if (registration === undefined) return Effect.asVoid(this.kv.get(this.keys.runner(owner.address)))
-    const { healthy, lease, machineAliveMs, machineLease, runner } = registration
-    const sentMs = this.nowMs()
-    const keepMachine = sentMs - machineAliveMs < machineTtlMs / 4
-      ? Effect.void
-      : Effect.map(this.leases.keepAlive(machineLease), () => {
-        registration.machineAliveMs = sentMs
-      })
-    return Effect.andThen(this.leases.keepAlive(lease), keepMachine).pipe(
-      Effect.catchTag(
-        "LeaseNotFound",
-        () =>
-          owner.turn.withPermit(
-            Effect.suspend(() =>
-              owner.registration === registration ? Effect.asVoid(this.register(owner, runner, healthy)) : Effect.void
-            )
-          )
-      ),
-      Effect.asVoid
-    )
   }
 
   /** Keeps the locks' lease alive. `check` looks which locks are attached to it still. */
@@ -449,7 +290,7 @@ class Runners {
     const { lockLease: lease } = owner
     if (lease === 0) return Effect.void
     this.loseAll(owner, lease)
-    return this.end(lease)
+    return endLease(this.leases, lease)
   }
 }
 
@@ -461,22 +302,20 @@ const addressOf = (holder: string): string | undefined => {
   }
 }
 
-const runnerRow = (entry: KeyValueEntry): Effect.Effect<RunnerRow, UnknownRow> =>
-  Effect.try({
-    try: () => JSON.parse(entry.text) as RunnerRow,
-    catch: () => new UnknownRow({ key: entry.keyText })
-  })
-
 /** The storage of runners, with locks that `HeldShards` knows of. */
 export const make = Effect.fnUntraced(function*(name: ClusterName) {
   const { availableShardGroups, shardLockExpiration, shardsPerGroup } = yield* ShardingConfig.ShardingConfig
   yield* shardsExpected(shardsPerGroup * availableShardGroups.length)
   const clock = yield* Clock.Clock
   const ttlMs = Math.max(minTtlMs, Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(shardLockExpiration))))
+  const keys = new ClusterKeys(name)
+  const kv = yield* KeyValue
+  const leases = yield* Leases
   const runners = new Runners(
-    new ClusterKeys(name),
-    yield* KeyValue,
-    yield* Leases,
+    keys,
+    kv,
+    leases,
+    new RunnerRegistrations(keys, kv, leases, clock, ttlMs),
     yield* HeldShards,
     clock,
     yield* Effect.scope,

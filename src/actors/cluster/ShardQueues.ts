@@ -15,17 +15,15 @@ import type { Changes, Listed } from "../../client/Watch.ts"
 import { Watch } from "../../client/Watch.ts"
 import { bytesOf } from "../../client/Entry.ts"
 import { watchQueues } from "../ActorMetrics.ts"
-import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
+import type { ClusterKeys } from "./ClusterKeys.ts"
 import type { Freshness } from "./Freshness.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
 import { LogTime } from "../LogTime.ts"
-import type { WaitingRow } from "./MessageRows.ts"
 import { QueuePages } from "./QueuePages.ts"
-
-/** How long what was handed out is not handed out again, in milliseconds; the same as of Effect's other storages. */
-export const claimMs = 10 * 60_000
+import type { Item, Waiting } from "./WaitingItems.ts"
+import { ofAddresses, WaitingItems } from "./WaitingItems.ts"
 
 /** Shards of one mirror, and mirrors at a time. Beyond that all are begun anew for the shards that are asked for. */
 const shardsPerMirror = 256
@@ -40,38 +38,6 @@ const lookAgainMs = 10_000
 
 /** Pause before the time of the log is asked for again when it is not known, in milliseconds. */
 const pauseMs = 500
-
-/** What is known of a request that has no exit. */
-export class Waiting {
-  readonly shard: string
-  readonly id: string
-  readonly parts = new Map<QueuePart, KeyValueEntry>()
-  /** What of it is handed out, or may be. */
-  readonly items = new Map<QueuePart, Item>()
-  /** Whether a transaction failed because the request was gone, which the copy has yet to show. */
-  isDoubtful = false
-
-  constructor(shard: string, id: string) {
-    this.shard = shard
-    this.id = id
-  }
-
-  /** Whether it, its acknowledgement and its interrupt may be read: no chunk waits to be acknowledged. */
-  get isReadable(): boolean {
-    return this.parts.has("r") && !this.parts.has("u")
-  }
-}
-
-/** Something to hand out. */
-export interface Item {
-  readonly waiting: Waiting
-  readonly part: "r" | "a" | "i"
-  readonly entry: KeyValueEntry
-  readonly order: number
-  readonly deliverAt: number
-  readonly type: string
-  readonly entity: string
-}
 
 interface MirrorGroup {
   /** All of the queues; or pages of them, while a mirror has no room for all. */
@@ -93,19 +59,6 @@ interface Ahead {
   readonly entry: KeyValueEntry
 }
 
-/**
- * The order in which messages were saved. Those of one revision come in the order of their ids, which is that in which
- * their sender made them, and a request before what concerns it.
- */
-const byPlace = (a: Item, b: Item): number =>
-  a.order !== b.order
-    ? a.order - b.order
-    : a.waiting === b.waiting
-    ? Number(b.part === "r") - Number(a.part === "r")
-    : Buffer.compare(a.entry.key, b.entry.key)
-
-const addressKey = (type: string, entity: string): string => JSON.stringify([type, entity])
-
 export class ShardQueues {
   private readonly keys: ClusterKeys
   private readonly kv: KeyValue["Service"]
@@ -118,19 +71,10 @@ export class ShardQueues {
   private readonly held: ShardTable
   private readonly covering = Semaphore.makeUnsafe(1)
   private groups: Array<MirrorGroup> = []
-  private readonly shards = new Map<string, Map<string, Waiting>>()
-  /** The same of all shards, by id. One that is not current any more may be in it until another takes its place. */
-  private readonly requests = new Map<string, Waiting>()
+  private readonly waiting: WaitingItems
   /** What this process saved and its mirror has not shown yet, by its key. */
   private readonly ahead = new Map<string, Ahead>()
   private readonly freshness: Freshness
-  /** What may be handed out, in order once it is sorted; what is gone by now is left out when it is read. */
-  private items: Array<Item> = []
-  private sorted = true
-  private readonly delayed = new Set<Item>()
-  /** What was handed out, the oldest first, and when. */
-  private readonly claims = new Map<Item, number>()
-  private nextDueMs = Infinity
   private readonly work = Latch.makeUnsafe(false)
   private readonly due = Latch.makeUnsafe(false)
 
@@ -154,6 +98,12 @@ export class ShardQueues {
     this.clock = clock
     this.maxBytes = maxBytes
     this.held = held
+    this.waiting = new WaitingItems({
+      work: () => this.work.openUnsafe(),
+      due: () => this.due.openUnsafe(),
+      // The mirror shows what this process saved.
+      shown: (key) => this.ahead.delete(key)
+    })
   }
 
   /** What is due is judged by `LogTime` when that is provided, and otherwise by the time that a caller names. */
@@ -170,7 +120,7 @@ export class ShardQueues {
       freshness
     )
     yield* Effect.forkScoped(queues.wakeWhenDue)
-    yield* watchQueues(queues.shards, queues.held)
+    yield* watchQueues(queues.waiting.shards, queues.held)
     return queues
   })
 
@@ -183,8 +133,7 @@ export class ShardQueues {
 
   /** A request that one of the mirrors knows. */
   find(id: string): Waiting | undefined {
-    const waiting = this.requests.get(id)
-    return waiting !== undefined && this.shards.get(waiting.shard)?.get(id) === waiting ? waiting : undefined
+    return this.waiting.find(id)
   }
 
   /** This process saved a request. It is there before the mirror shows it, so that a reading needs no trip. */
@@ -200,7 +149,7 @@ export class ShardQueues {
     const record = { createRevision: revision, modRevision: revision, version: 1, lease: 0, value: bytesOf(row) }
     const entry = new KeyValueEntry(bytesOf(key), record)
     this.ahead.set(key, { shard, id, entry })
-    this.set(shard, id, "r", entry)
+    this.waiting.set(shard, id, "r", entry)
   }
 
   /** The time that says whether a message is due, in milliseconds since 1970. */
@@ -244,19 +193,16 @@ export class ShardQueues {
         discard: true
       })
     }
-    const wanted = addresses === undefined
-      ? undefined
-      : new Set(addresses.map(({ entityId, entityType }) => addressKey(entityType, entityId)))
-    const isWanted = (item: Item) =>
-      asked.has(item.waiting.shard) && (wanted === undefined || wanted.has(addressKey(item.type, item.entity)))
+    const isOfAddress = addresses === undefined ? () => true : ofAddresses(addresses)
+    const isWanted = (item: Item) => asked.has(item.waiting.shard) && isOfAddress(item)
     // What left the delayed ones is due by the time of the log.
-    const mayBeDue = paged.length > 0 || this.delayed.size > 0
+    const mayBeDue = paged.length > 0 || this.waiting.hasDelayed
     const due = this.time === undefined ? now : mayBeDue ? yield* this.time.now : Infinity
-    const taken = [...this.handOut(now, due, limit, isWanted)]
+    const taken = [...this.waiting.handOut(now, due, limit, isWanted)]
     while (taken.length < limit) {
       const read = yield* Effect.forEach(paged, (pages) => pages.readMore(asked, due))
       if (!read.includes(true)) break
-      taken.push(...this.handOut(now, due, limit - taken.length, isWanted))
+      taken.push(...this.waiting.handOut(now, due, limit - taken.length, isWanted))
     }
     return taken
   })
@@ -277,67 +223,12 @@ export class ShardQueues {
   release(which: (waiting: Waiting, item: Item) => boolean): void {
     // What was finished meanwhile is not handed out again.
     this.freshness.doubt()
-    for (const item of this.claims.keys()) {
-      if (!which(item.waiting, item)) continue
-      this.claims.delete(item)
-      this.add(item)
-    }
+    this.waiting.release(which)
   }
 
   releaseAddresses(addresses: ReadonlyArray<EntityAddress.EntityAddress>): void {
-    const wanted = new Set(addresses.map(({ entityId, entityType }) => addressKey(entityType, entityId)))
-    this.release((_, { entity, type }) => wanted.has(addressKey(type, entity)))
-  }
-
-  private handOut(
-    now: number,
-    due: number,
-    limit: number,
-    wanted: (item: Item) => boolean
-  ): ReadonlyArray<Item> {
-    this.moveDue(due)
-    for (const [item, claimedMs] of this.claims) {
-      if (claimedMs > now - claimMs) break
-      this.claims.delete(item)
-      this.add(item)
-    }
-    if (!this.sorted) this.items.sort(byPlace)
-    this.sorted = true
-    const taken: Array<Item> = []
-    let kept = 0
-    let at = 0
-    for (; at < this.items.length && taken.length < limit; at++) {
-      const item = this.items[at] as Item
-      if (!this.isCurrent(item)) continue
-      if (item.deliverAt <= due && item.waiting.isReadable && wanted(item)) {
-        taken.push(item)
-        this.claims.set(item, now)
-      } else this.items[kept++] = item
-    }
-    this.items.splice(kept, at - kept)
-    return taken
-  }
-
-  private isCurrent({ entry, part, waiting }: Item): boolean {
-    return waiting.parts.get(part) === entry && this.shards.get(waiting.shard)?.get(waiting.id) === waiting
-  }
-
-  private add(item: Item): void {
-    if (!this.isCurrent(item)) return
-    const last = this.items[this.items.length - 1]
-    if (last !== undefined && byPlace(last, item) > 0) this.sorted = false
-    this.items.push(item)
-  }
-
-  private moveDue(now: number): void {
-    if (now < this.nextDueMs) return
-    this.nextDueMs = Infinity
-    for (const item of this.delayed) {
-      if (item.deliverAt > now) this.nextDueMs = Math.min(this.nextDueMs, item.deliverAt)
-      if (item.deliverAt > now && this.isCurrent(item)) continue
-      this.delayed.delete(item)
-      this.add(item)
-    }
+    const isWanted = ofAddresses(addresses)
+    this.release((_, item) => isWanted(item))
   }
 
   /** Mirrors the shards that are not mirrored yet. */
@@ -349,14 +240,14 @@ export class ShardQueues {
       const { copy } = group
       if (copy instanceof QueuePages && (copy.isEnded || copy.fitsMirror)) yield* this.drop(group)
     }
-    let missing = [...asked].filter((shard) => !this.shards.has(shard))
+    let missing = [...asked].filter((shard) => !this.waiting.shards.has(shard))
     if (missing.length === 0) return
     const isWanted = (shard: string) => asked.has(shard) || !this.held.isRunner || this.held.lockOf(shard) !== undefined
     for (const group of this.groups) {
       if (![...group.shards].some(isWanted)) yield* this.drop(group)
     }
     if (this.groups.length + Math.ceil(missing.length / shardsPerMirror) > maxMirrors) {
-      missing = [...new Set([...asked, ...[...this.shards.keys()].filter(isWanted)])]
+      missing = [...new Set([...asked, ...[...this.waiting.shards.keys()].filter(isWanted)])]
       for (const group of this.groups) yield* this.drop(group)
     }
     for (let from = 0; from < missing.length; from += shardsPerMirror) {
@@ -371,7 +262,7 @@ export class ShardQueues {
   ) {
     const scope = yield* Scope.fork(this.scope)
     const queues = new Map(shards.map((shard) => [this.keys.queue(shard), shard]))
-    for (const shard of shards) this.shards.set(shard, new Map())
+    for (const shard of shards) this.waiting.open(shard)
     const mirror = yield* Mirror.make({
       prefixes: [...queues.keys()],
       listWithin: this.keys.queues,
@@ -383,7 +274,7 @@ export class ShardQueues {
       Scope.provide(scope),
       Effect.onExit((exit) => {
         if (Exit.isSuccess(exit)) return Effect.void
-        for (const shard of shards) this.clear(shard)
+        for (const shard of shards) this.waiting.clear(shard)
         return Scope.close(scope, Exit.void)
       })
     )
@@ -396,21 +287,16 @@ export class ShardQueues {
   ) {
     const scope = yield* Scope.fork(this.scope)
     const queues = new Map(shards.map((shard) => [this.keys.queue(shard), shard]))
-    for (const shard of shards) this.shards.set(shard, new Map())
-    const before = new Map([...this.claims.keys()].map((item) => [item.entry.keyText, item]))
+    for (const shard of shards) this.waiting.open(shard)
+    const before = this.waiting.claimed()
     const copy = yield* QueuePages.make(this.keys, shards, this.maxBytes, {
       put: (entry) => {
         this.put(queues, entry)
-        const claimed = before.get(entry.keyText)
-        if (claimed?.entry.modRevision === entry.modRevision) this.takesPlaceOf(claimed, entry)
+        this.waiting.keepClaim(before.get(entry.keyText), entry)
       },
       delete: (key) => this.delete(queues, key),
       wake: () => this.work.openUnsafe(),
-      wakeAt: (dueMs) => {
-        if (dueMs >= this.nextDueMs) return
-        this.nextDueMs = dueMs
-        this.due.openUnsafe()
-      }
+      wakeAt: (dueMs) => this.waiting.dueAt(dueMs)
     }).pipe(
       Effect.provideService(KeyValue, this.kv),
       Effect.provideService(Watch, this.watch),
@@ -419,33 +305,14 @@ export class ShardQueues {
     this.groups = [...this.groups, { copy, shards: new Set(shards), scope }]
   })
 
-  /** What was handed out is read again as another item, and stays handed out. */
-  private takesPlaceOf(claimed: Item, entry: KeyValueEntry): void {
-    const claimedMs = this.claims.get(claimed)
-    const item = this.find(claimed.waiting.id)?.items.get(claimed.part)
-    if (claimedMs === undefined || item?.entry !== entry) return
-    this.claims.delete(claimed)
-    this.claims.set(item, claimedMs)
-    this.delayed.delete(item)
-    this.items = this.items.filter((other) => other !== item)
-  }
-
   private drop(group: MirrorGroup): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.groups.includes(group)) return Effect.void
       this.groups = this.groups.filter((other) => other !== group)
-      for (const shard of group.shards) this.clear(shard)
+      for (const shard of group.shards) this.waiting.clear(shard)
       this.forgetAhead(group.shards, Infinity)
       return Scope.close(group.scope, Exit.void)
     })
-  }
-
-  /** Nothing is known of a shard any more. */
-  private clear(shard: string): void {
-    for (const [id, waiting] of this.shards.get(shard) ?? []) {
-      if (this.requests.get(id) === waiting) this.requests.delete(id)
-    }
-    this.shards.delete(shard)
   }
 
   /** The mirror of these shards shows what was saved up to a revision, or will not. */
@@ -462,28 +329,18 @@ export class ShardQueues {
 
   private apply(queues: ReadonlyMap<string, string>, update: Listed | Changes): void {
     if (update._tag === "Listed") {
-      const before = new Map([...this.claims.keys()].map((item) => [item.entry.keyText, item]))
+      const before = this.waiting.claimed()
       const listed = new Set(queues.values())
       for (const shard of listed) {
-        this.clear(shard)
-        this.shards.set(shard, new Map())
+        this.waiting.clear(shard)
+        this.waiting.open(shard)
       }
       for (const entry of update.entries) this.put(queues, entry)
       this.forgetAhead(listed, update.revision)
-      for (const { entry, id, shard } of this.ahead.values()) if (listed.has(shard)) this.set(shard, id, "r", entry)
-      // A list made anew has other entries for what was handed out.
-      for (const item of [...this.items, ...this.delayed]) {
-        const claimed = before.get(item.entry.keyText)
-        if (claimed === undefined || claimed === item) continue
-        if (claimed.entry.modRevision !== item.entry.modRevision) continue
-        this.claims.set(item, this.claims.get(claimed) ?? 0)
-        this.claims.delete(claimed)
-        this.delayed.delete(item)
+      for (const { entry, id, shard } of this.ahead.values()) {
+        if (listed.has(shard)) this.waiting.set(shard, id, "r", entry)
       }
-      this.items = this.items.filter((item) => this.isCurrent(item) && !this.claims.has(item))
-      for (const item of this.claims.keys()) {
-        if (listed.has(item.waiting.shard) && !this.isCurrent(item)) this.claims.delete(item)
-      }
+      this.waiting.keepClaims(before, listed)
       return
     }
     for (const event of update.events) {
@@ -502,70 +359,21 @@ export class ShardQueues {
 
   private put(queues: ReadonlyMap<string, string>, entry: KeyValueEntry): void {
     const place = this.place(queues, entry.keyText)
-    if (place !== undefined) this.set(place.shard, place.id, place.part, entry)
-  }
-
-  private set(shard: string, id: string, part: QueuePart, entry: KeyValueEntry): void {
-    const requests = this.shards.get(shard)
-    if (requests === undefined) return
-    let waiting = requests.get(id)
-    if (waiting === undefined) {
-      waiting = new Waiting(shard, id)
-      requests.set(id, waiting)
-      this.requests.set(id, waiting)
-    }
-    if (waiting.parts.get(part)?.modRevision === entry.modRevision) {
-      // The mirror shows what this process saved.
-      this.ahead.delete(entry.keyText)
-      const own = waiting.items.get(part as Item["part"])
-      if (own !== undefined && !this.claims.has(own)) this.work.openUnsafe()
-      return
-    }
-    waiting.parts.set(part, entry)
-    if (part === "u" || part === "k") return
-    const item = itemOf(waiting, part, entry)
-    const replaced = waiting.items.get(part)
-    if (replaced !== undefined) this.claims.delete(replaced)
-    if (item === undefined) return
-    waiting.items.set(part, item)
-    if (item.deliverAt > -Infinity) {
-      this.delayed.add(item)
-      if (item.deliverAt < this.nextDueMs) {
-        this.nextDueMs = item.deliverAt
-        this.due.openUnsafe()
-      }
-      return
-    }
-    this.add(item)
-    this.work.openUnsafe()
+    if (place !== undefined) this.waiting.set(place.shard, place.id, place.part, entry)
   }
 
   private delete(queues: ReadonlyMap<string, string>, key: string): void {
     const place = this.place(queues, key)
-    const requests = place === undefined ? undefined : this.shards.get(place.shard)
-    const waiting = place === undefined ? undefined : requests?.get(place.id)
-    if (place === undefined || waiting === undefined) return
-    waiting.parts.delete(place.part)
-    if (waiting.parts.size === 0) {
-      requests?.delete(place.id)
-      if (this.requests.get(place.id) === waiting) this.requests.delete(place.id)
-    }
-    // What a chunk held back may be read now.
-    if (place.part === "u") this.work.openUnsafe()
-    const item = waiting.items.get(place.part)
-    if (item === undefined) return
-    waiting.items.delete(place.part)
-    this.claims.delete(item)
-    this.delayed.delete(item)
+    if (place !== undefined) this.waiting.delete(place.shard, place.id, place.part)
   }
 
   private readonly wakeWhenDue = Effect.suspend(() => {
     this.due.closeUnsafe()
-    if (!Number.isFinite(this.nextDueMs)) return this.due.await
+    if (!Number.isFinite(this.waiting.nextDueMs)) return this.due.await
     return Effect.flatMap(this.dueTime(this.clock.currentTimeMillisUnsafe()), (now) => {
-      const leftMs = this.nextDueMs - now
+      const leftMs = this.waiting.nextDueMs - now
       if (leftMs <= 0) {
-        this.moveDue(now)
+        this.waiting.moveDue(now)
         this.work.openUnsafe()
         return Effect.void
       }
@@ -576,26 +384,4 @@ export class ShardQueues {
     Effect.catch(() => Effect.sleep(pauseMs)),
     Effect.forever
   )
-}
-
-const itemOf = (waiting: Waiting, part: "r" | "a" | "i", entry: KeyValueEntry): Item | undefined => {
-  try {
-    const row: unknown = JSON.parse(entry.text)
-    if (part === "r") {
-      const { deliverAt = -Infinity, entity, order = entry.modRevision, type } = row as WaitingRow
-      return { waiting, part, entry, order, deliverAt, type, entity }
-    }
-    const { address } = row as { readonly address: { readonly entityType: string; readonly entityId: string } }
-    return {
-      waiting,
-      part,
-      entry,
-      order: entry.modRevision,
-      deliverAt: -Infinity,
-      type: address.entityType,
-      entity: address.entityId
-    }
-  } catch {
-    return undefined
-  }
 }

@@ -11,6 +11,7 @@ import type { Compare, Op, Ops } from "../../client/Txn.ts"
 import { transactionConflict } from "../ActorMetrics.ts"
 import type { StepWriter } from "../StepWriter.ts"
 import { Sharing, stepOf } from "../StepWriter.ts"
+import type { Contended, UnknownRow } from "./Failures.ts"
 import { isUnknown, repeatable } from "./Failures.ts"
 
 /** Where transactions are carried out. */
@@ -49,13 +50,16 @@ export interface OnConflict {
   readonly call: () => Effect.Effect<void>
 }
 
+/** Whether a transaction took effect. */
+type Proof = Effect.Effect<boolean, ReadFailure | UnknownRow | Contended>
+
 /** Operations that wait for their transaction. */
 export class TransactionBuffer {
   readonly conditions: Array<Compare> = []
   readonly operations: Array<Op<unknown>> = []
   readonly onConflict: Array<OnConflict> = []
   /** Each says whether the transaction took effect, from what only it writes. */
-  readonly proofs: Array<Effect.Effect<boolean, ReadFailure>> = []
+  readonly proofs: Array<Proof> = []
   /** Requests saved in it, by their primary key. */
   readonly primaryKeys = new Map<string, string>()
   /** By key. */
@@ -103,7 +107,7 @@ export const carryOut = (
     /** Told the revision, when it is carried out at once. */
     readonly onStored?: (revision: number) => void
     readonly onConflict?: ReadonlyArray<OnConflict>
-    readonly proof?: Effect.Effect<boolean, ReadFailure>
+    readonly proof?: Proof
     /** Given when its conditions most often hold: then it shares transactions of the store with others. */
     readonly sharing?: Sharing
   } = {}
@@ -169,7 +173,7 @@ const repeats = 2
 const commit = Effect.fnUntraced(function*(
   { kv, steps }: Store,
   buffer: TransactionBuffer
-): Effect.fn.Return<number | undefined, WriteFailure | ReadFailure | TransactionConflict> {
+): Effect.fn.Return<number | undefined, WriteFailure | ReadFailure | TransactionConflict | UnknownRow | Contended> {
   const rows = [...buffer.rows.values()]
   const conditions = [...buffer.conditions, ...rows.flatMap((row) => row.conditions)]
   const operations = [...buffer.operations, ...rows.flatMap(({ operation }) => operation ?? [])]

@@ -1,7 +1,7 @@
 /** Rows of SQL as the envelopes and replies that Effect's storages take. */
 import { Effect } from "effect"
 import type { Envelope, Reply } from "effect/cluster"
-import type { RequestRow } from "../cluster/MessageRows.ts"
+import type { NewRequest } from "../cluster/MessageRows.ts"
 import { RowRefused } from "./Failures.ts"
 import type { MessageRow, ReplyRow } from "./MessageTable.ts"
 
@@ -31,10 +31,9 @@ export const requestOf = Effect.fnUntraced(function*(table: string, row: Message
   } as Envelope.PartialRequestEncoded
   return {
     envelope,
-    shard: row.shard,
     primaryKey: row.messageId,
     deliverAt: row.deliverAt === null ? null : Number(row.deliverAt)
-  } satisfies RequestRow
+  } satisfies NewRequest
 })
 
 export const exitOf = (table: string, row: MessageRow): Effect.Effect<Reply.WithExitEncoded, RowRefused> =>

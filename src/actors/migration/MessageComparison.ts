@@ -3,6 +3,7 @@ import { Effect, Option } from "effect"
 import type { MessageStorage, Reply } from "effect/cluster"
 import type { KeyValue, KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import type { ClusterKeys, QueuePart } from "../cluster/ClusterKeys.ts"
+import { StoredMessages } from "../cluster/StoredMessages.ts"
 import { chunkOf, exitOf, requestOf, signalOf } from "./Envelopes.ts"
 import type { MessageRow, MessageTable } from "./MessageTable.ts"
 import type { Difference } from "./Part.ts"
@@ -18,12 +19,14 @@ export class MessageComparison {
   private readonly kv: KeyValue["Service"]
   private readonly keys: ClusterKeys
   private readonly storage: MessageStorage.Encoded
+  private readonly stored: StoredMessages
 
   constructor(table: MessageTable, kv: KeyValue["Service"], keys: ClusterKeys, storage: MessageStorage.Encoded) {
     this.table = table
     this.kv = kv
     this.keys = keys
     this.storage = storage
+    this.stored = new StoredMessages(keys, kv)
   }
 
   /** The differences of one entity's rows of a page, in the order of the table. */
@@ -39,21 +42,24 @@ export class MessageComparison {
         if (!row.processed && !(yield* this.isQueued(row))) tell(`the ${row.kind} is not queued in FlareDB`)
         continue
       }
-      const request = yield* this.kv.get(this.keys.request(row.id))
-      if (Option.isNone(request)) {
+      const stored = yield* this.stored.find(row.id)
+      if (stored === undefined) {
         tell("it is not in FlareDB")
         continue
       }
-      if (request.value.text !== JSON.stringify(yield* requestOf(this.table.messages, row))) tell("the request differs")
-      if (request.value.createRevision <= before) tell("it comes in another order")
-      before = request.value.createRevision
+      if ((yield* this.stored.isStored(yield* requestOf(this.table.messages, row))) !== true) {
+        tell("the request differs")
+      }
+      if (stored.entry.createRevision <= before) tell("it comes in another order")
+      before = stored.entry.createRevision
       if (row.messageId !== null) {
-        const keyed = yield* this.storage.requestIdForPrimaryKey(row.messageId)
-        if (Option.isNone(keyed) || String(keyed.value) !== row.id) tell("its primary key is not known")
+        if ((yield* this.stored.keyedOf(row.type, row.entity, row.messageId)) !== row.id) {
+          tell("its primary key is not known")
+        }
       }
       const { replies, waiting } = yield* this.repliesOf(row)
-      const stored = yield* this.storage.repliesForUnfiltered([BigInt(row.id) as never])
-      if (JSON.stringify(stored) !== JSON.stringify(replies)) tell("its replies differ")
+      const known = yield* this.storage.repliesForUnfiltered([BigInt(row.id) as never])
+      if (JSON.stringify(known) !== JSON.stringify(replies)) tell("its replies differ")
       const state = yield* this.waiting(row)
       if (row.exitId !== null ? state !== undefined : JSON.stringify(state) !== JSON.stringify(waiting)) {
         tell(row.exitId !== null ? "it has an exit and waits" : "it does not wait as it does in SQL")

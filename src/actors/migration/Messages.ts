@@ -9,6 +9,7 @@ import { Snowflake } from "effect/cluster"
 import type { SqlClient } from "effect/sql"
 import type { KeyValue } from "../../client/KeyValue.ts"
 import type { ClusterKeys } from "../cluster/ClusterKeys.ts"
+import { repeatable } from "../cluster/Failures.ts"
 import { acknowledgementOf, chunkOf, exitOf, requestOf, signalOf } from "./Envelopes.ts"
 import { RowTaken, writing } from "./Failures.ts"
 import { MessageComparison } from "./MessageComparison.ts"
@@ -80,10 +81,14 @@ export const messages = ({ keys, kv, sql, storage, tablePrefix }: MessagesOption
       return {
         ...page,
         after: page.last,
-        write: Effect.forEach(
-          byEntity,
-          (group) => Effect.forEach(group, (row) => writing(table.messages, row.id)(write(row)), { discard: true }),
-          { concurrency, discard: true }
+        // They have old ids: those that are kept no longer are looked for from the first one again.
+        write: Effect.andThen(
+          Effect.forEach(
+            byEntity,
+            (group) => Effect.forEach(group, (row) => writing(table.messages, row.id)(write(row)), { discard: true }),
+            { concurrency, discard: true }
+          ),
+          repeatable(kv.delete(keys.sweep))
         ),
         compare: Effect.map(
           Effect.forEach(byEntity, (group) => comparison.differences(group), { concurrency }),

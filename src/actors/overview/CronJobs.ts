@@ -4,10 +4,9 @@
  */
 import { Effect, Stream } from "effect"
 import type { ReadFailure } from "../../client/KeyValue.ts"
-import type { EntityRow } from "../cluster/MessageRows.ts"
 import { decodeName, encodeName } from "../persistence/Keys.ts"
 import { savedMsOf } from "./Moments.ts"
-import { waitingOf } from "./QueuedMessage.ts"
+import { entityRowOf, queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 import { ownerOf } from "./Runners.ts"
 
@@ -34,16 +33,12 @@ const view = Effect.fnUntraced(function*(reader: Reader, type: string) {
   let next: { readonly ms: number; readonly shard: string } | undefined
   let last: { readonly ms: number; readonly shard: string } | undefined
   for (const row of rows) {
-    let shard: string
-    try {
-      shard = (JSON.parse(row.text) as EntityRow).shard
-    } catch {
-      continue
-    }
-    const id = keys.lastIdOf(row.keyText)
+    const found = entityRowOf(row)
+    if (found === undefined) continue
+    const { id, shard } = found
     const waits = yield* reader.get(keys.part(shard, id, "r"))
     if (waits._tag === "Some") {
-      const ms = waitingOf(waits.value)?.deliverAt ?? savedMsOf(id)
+      const ms = queuedMessageOf(waits.value)?.deliverAt ?? savedMsOf(id)
       if (next === undefined || ms < next.ms) next = { ms, shard }
     } else last ??= { ms: savedMsOf(id), shard }
   }

@@ -6,7 +6,7 @@ import { Effect, Stream } from "effect"
 import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import { decodeName } from "../persistence/Keys.ts"
 import { savedMsOf } from "./Moments.ts"
-import { waitingOf } from "./QueuedMessage.ts"
+import { queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 import { ownerOf } from "./Runners.ts"
 
@@ -73,7 +73,7 @@ const ofShard = Effect.fnUntraced(function*(
   const add = (entry: KeyValueEntry) => {
     const [, id, part] = keys.queuedOf(entry.keyText)
     if (part !== "r") return
-    const row = waitingOf(entry)
+    const row = queuedMessageOf(entry)
     if (row === undefined) return void unreadable++
     if (type !== undefined && row.type !== type) return
     const name = JSON.stringify([row.type, row.entity])

@@ -1,10 +1,11 @@
 /** The requests of one entity that have no exit. */
 import { Effect, Stream } from "effect"
+import type { Envelope } from "effect/cluster"
 import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import type { QueuePart } from "../cluster/ClusterKeys.ts"
-import type { EntityRow, RequestRow, WaitingRow } from "../cluster/MessageRows.ts"
 import { savedMsOf } from "./Moments.ts"
-import { waitingOf } from "./QueuedMessage.ts"
+import type { QueuedMessage } from "./QueuedMessage.ts"
+import { entityRowOf, queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 
 export interface MessageView {
@@ -32,29 +33,23 @@ const shardsOf = Effect.fnUntraced(function*(reader: Reader, type: string, id: s
   const [first, last] = yield* Effect.all([reader.first(prefix), reader.first(prefix, { reverse: true })], {
     concurrency: 2
   })
-  const shards = [...first, ...last].flatMap(({ text }) => {
-    try {
-      return [(JSON.parse(text) as EntityRow).shard]
-    } catch {
-      return []
-    }
-  })
+  const shards = [...first, ...last].flatMap((row) => entityRowOf(row)?.shard ?? [])
   return [...new Set(shards)]
 })
 
 /** Parts of a request that lie beside each other. */
 interface Parts {
   readonly id: string
-  readonly row: WaitingRow
+  readonly row: QueuedMessage
   readonly others: Set<QueuePart>
 }
 
 const tagOf = Effect.fnUntraced(function*(reader: Reader, { id, row }: Parts) {
-  if (row.envelope !== undefined) return row.envelope.tag
-  const found = yield* reader.get(reader.keys.request(id))
+  if (row.tag !== undefined) return row.tag
+  const found = yield* reader.get(reader.keys.envelope(id))
   if (found._tag === "None") return undefined
   try {
-    return (JSON.parse(found.value.text) as RequestRow).envelope.tag
+    return (JSON.parse(found.value.text) as Envelope.PartialRequestEncoded).tag
   } catch {
     return undefined
   }
@@ -92,7 +87,7 @@ export const messages = (
               if (state.parts?.id === request) state.parts.others.add(part)
               return [state, []]
             }
-            const row = waitingOf(entry)
+            const row = queuedMessageOf(entry)
             const done = state.parts === undefined ? [] : [state.parts]
             const own = row?.type === type && row.entity === id
             return [{

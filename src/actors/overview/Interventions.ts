@@ -5,13 +5,16 @@
 import { Data, Effect, Layer, Stream } from "effect"
 import { EntityAddress, EntityId, EntityType, ShardId, Snowflake } from "effect/cluster"
 import type { Envelope, MessageStorage } from "effect/cluster"
-import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
+import type { ReadFailure } from "../../client/KeyValue.ts"
 import { HeldShards } from "../cluster/HeldShards.ts"
+import { persistent } from "../cluster/Failures.ts"
+import { addressOf } from "../cluster/MessageRows.ts"
 import { makeEncoded } from "../cluster/MessageStorage.ts"
-import type { EntityRow } from "../cluster/MessageRows.ts"
+import { StoredMessages } from "../cluster/StoredMessages.ts"
+import { entityRowOf } from "./QueuedMessage.ts"
 import type { OverviewOptions, Reader } from "./Reader.ts"
 import type { WorkflowState } from "./Workflows.ts"
-import { addressOf, clockType, interruptSignal, workflow } from "./Workflows.ts"
+import { clockType, interruptSignal, workflow } from "./Workflows.ts"
 
 /** There is no such message, or it has its exit. */
 export class NoSuchMessage extends Data.TaggedError("NoSuchMessage")<{ readonly id: string }> {
@@ -54,6 +57,8 @@ const newId = Effect.map(Snowflake.Generator, (generator) => generator.nextUnsaf
   Effect.provide(Snowflake.layerGenerator)
 )
 
+const messageOf = ({ keys, kv, read }: Reader, id: string) => persistent(new StoredMessages(keys, kv, read).find(id))
+
 /**
  * Has a message that waits, or is being handled, interrupted. A delayed one ends when it is due, handlers that are
  * uninterruptible go on, and one whose caller has an unacknowledged chunk is interrupted after the acknowledgement.
@@ -64,10 +69,9 @@ export const interruptMessage = Effect.fnUntraced(function*(
   messages: MessageStorage.Encoded,
   id: string
 ) {
-  const address = yield* addressOf(reader, id)
-  if (address === undefined) return yield* new NoSuchMessage({ id })
-  const shard = `${address.shardId.group}:${address.shardId.id}`
-  if ((yield* reader.get(reader.keys.part(shard, id, "r")))._tag === "None") return yield* new NoSuchMessage({ id })
+  const found = yield* messageOf(reader, id)
+  if (found === undefined || found.finished !== undefined) return yield* new NoSuchMessage({ id })
+  const address = addressOf(found.request)
   const envelope: Envelope.InterruptEncoded = {
     _tag: "Interrupt",
     id: String(yield* newId),
@@ -89,8 +93,9 @@ export const interruptWorkflow = Effect.fnUntraced(function*(
   execution: string
 ) {
   const { run, view } = yield* workflow(reader, name, execution)
-  const address = run === undefined ? undefined : yield* addressOf(reader, run)
-  if (view === undefined || address === undefined) return yield* new NoSuchWorkflow({ name, execution })
+  const found = run === undefined ? undefined : yield* messageOf(reader, run)
+  if (view === undefined || found === undefined) return yield* new NoSuchWorkflow({ name, execution })
+  const address = addressOf(found.request)
   if (["succeeded", "failed", "interrupted"].includes(view.state)) {
     return yield* new WorkflowFinished({ name, execution, state: view.state })
   }
@@ -134,11 +139,10 @@ export const entityContents = Effect.fnUntraced(function*(
   const ofType = (one: string) =>
     reader.rows(keys.entity(one, id)).pipe(
       Stream.mapEffect((row) => {
-        const shard = shardOf(row)
-        return shard === undefined
+        const found = entityRowOf(row)
+        return found === undefined
           ? Effect.succeed(0)
-          : Effect.map(reader.get(keys.part(shard, keys.lastIdOf(row.keyText), "r")), ({ _tag }) =>
-            _tag === "Some" ? 1 : 0)
+          : Effect.map(reader.get(keys.part(found.shard, found.id, "r")), ({ _tag }) => _tag === "Some" ? 1 : 0)
       }, { concurrency }),
       Stream.runFold(() => ({ messages: 0, waiting: 0 }), (sum, waits) => ({
         messages: sum.messages + 1,
@@ -151,14 +155,6 @@ export const entityContents = Effect.fnUntraced(function*(
     waiting: all.reduce((sum, { waiting }) => sum + waiting, 0)
   }
 })
-
-const shardOf = (row: KeyValueEntry): string | undefined => {
-  try {
-    return (JSON.parse(row.text) as EntityRow).shard
-  } catch {
-    return undefined
-  }
-}
 
 /**
  * Forgets an entity: its messages, their replies, and their primary keys, which may be used anew. Of a workflow's

@@ -31,7 +31,7 @@ export class Reader {
   readonly prefix: string
   readonly kv: KeyValue["Service"]
   private readonly leases: Leases["Service"]
-  private readonly read: ReadOptions
+  readonly read: ReadOptions
 
   constructor(kv: KeyValue["Service"], leases: Leases["Service"], options: OverviewOptions = {}) {
     this.keys = new ClusterKeys(options)

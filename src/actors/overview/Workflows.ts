@@ -4,10 +4,10 @@
  */
 import { Effect, Stream } from "effect"
 import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
-import type { EntityRow, ExitRow, RequestRow } from "../cluster/MessageRows.ts"
-import { decodeName, encodeName } from "../persistence/Keys.ts"
+import type { EntityRow, MessageRow } from "../cluster/MessageRows.ts"
+import { decodeName, decodeOwnPart, encodeName } from "../persistence/Keys.ts"
 import { savedMsOf } from "./Moments.ts"
-import { waitingOf } from "./QueuedMessage.ts"
+import { entityRowOf, queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 
 /**
@@ -84,24 +84,22 @@ const fresh = (type: string, part: string): Execution => ({
   interrupting: false
 })
 
-const take = (into: Execution, id: string, entry: KeyValueEntry): void => {
-  let row: EntityRow
-  try {
-    row = JSON.parse(entry.text) as EntityRow
-  } catch {
-    return
-  }
-  const key = row.primaryKey
-  if (key === null || key === undefined || !key.startsWith(`${into.type}/`)) return
+const take = ({ keys }: Reader, into: Execution, entry: KeyValueEntry): void => {
+  const row = entityRowOf(entry)
+  if (row === undefined) return
+  const execution = decodeOwnPart(into.part)
+  const behind = keys.restOf(entry.keyText)
+  const own = execution === undefined || behind === undefined ? undefined : `${into.type}/${execution}/${behind}`
+  const key = row.primaryKey ?? own
+  if (key === undefined || !key.startsWith(`${into.type}/`)) return
   into.shard = row.shard
   // Its execution may be any text; what comes behind it are names of the engine.
   const rest = key.slice(into.type.length + 1)
   if (rest.endsWith("/run/")) {
-    into.run = id
+    into.run = row.id
     into.execution = rest.slice(0, -"/run/".length)
     return
   }
-  const execution = decodeOf(into.part)
   const tail = execution === undefined ? rest : rest.slice(execution.length)
   if (tail.includes("/activity/")) into.activities++
   else if (tail.includes("/deferred/")) {
@@ -109,8 +107,6 @@ const take = (into: Execution, id: string, entry: KeyValueEntry): void => {
     if (tail.endsWith(`/deferred/${interruptSignal}`)) into.interrupting = true
   }
 }
-
-const decodeOf = (part: string): string | undefined => part.startsWith("=") ? decodeName(part.slice(1)) : undefined
 
 type Encoded = Readonly<Record<string, unknown>>
 
@@ -122,10 +118,11 @@ const failureOf = (exit: Encoded): { readonly interrupted: boolean; readonly rea
   return { interrupted, reason: text.slice(0, maxReasonLength) }
 }
 
-/** What the stored exit of a run says. */
+/** What the stored row of a run says. */
 const stateOf = (text: string): { readonly state: WorkflowState; readonly reason?: string } => {
-  const { reply } = JSON.parse(text) as ExitRow
-  const exit = reply.exit as unknown as Encoded
+  const row = JSON.parse(text) as MessageRow
+  if (!("reply" in row)) return { state: "running" }
+  const exit = row.reply.exit as unknown as Encoded
   const result = (exit["_tag"] === "Success" ? exit["value"] : undefined) as Encoded | undefined
   if (result?.["_tag"] === "Suspended") return { state: result["failed"] === true ? "stopped" : "suspended" }
   const done = (result === undefined ? exit : result["exit"] ?? exit) as Encoded
@@ -135,20 +132,20 @@ const stateOf = (text: string): { readonly state: WorkflowState; readonly reason
 }
 
 /** When the earliest clock of an execution that still waits is due. */
-const wakesAt = Effect.fnUntraced(function*(reader: Reader, { part, shard }: Execution) {
+const wakesAt = Effect.fnUntraced(function*(reader: Reader, { part }: Execution) {
   const { keys } = reader
-  const ids: Array<string> = []
+  const clocks: Array<EntityRow> = []
   yield* reader.each(
     `${keys.entitiesOf(clockType)}${part}/`,
-    ({ keyText }) => ids.push(keys.lastIdOf(keyText)),
-    { keysOnly: true, budget: { left: maxClocks } }
+    (entry) => clocks.push(...[entityRowOf(entry)].filter((row) => row !== undefined)),
+    { budget: { left: maxClocks } }
   )
   const due = yield* Effect.forEach(
-    ids,
-    (id) =>
+    clocks,
+    ({ id, shard }) =>
       Effect.map(
         reader.get(keys.part(shard, id, "r")),
-        (found) => found._tag === "None" ? undefined : waitingOf(found.value)?.deliverAt
+        (found) => found._tag === "None" ? undefined : queuedMessageOf(found.value)?.deliverAt
       ),
     { concurrency }
   )
@@ -163,8 +160,8 @@ const view = Effect.fnUntraced(function*(reader: Reader, found: Execution) {
   const { activities, deferreds, interrupting, run, shard, type } = found
   // Only an activity or a deferred: its run was cleared.
   if (run === undefined) return undefined
-  const exit = yield* reader.get(reader.keys.exit(run))
-  const stored = exit._tag === "None" ? { state: "running" as const } : stateOf(exit.value.text)
+  const message = yield* reader.get(reader.keys.request(run))
+  const stored = message._tag === "None" ? { state: "running" as const } : stateOf(message.value.text)
   const wakesMs = stored.state === "suspended" ? yield* wakesAt(reader, found) : undefined
   return {
     name: type.slice(typePrefix.length),
@@ -189,7 +186,7 @@ const ofType = (reader: Reader, type: string): Stream.Stream<WorkflowView, ReadF
       (known, entry: KeyValueEntry) => {
         const part = entry.keyText.slice(prefix.length, entry.keyText.lastIndexOf("/"))
         const current = known?.part === part ? known : fresh(type, part)
-        take(current, keys.lastIdOf(entry.keyText), entry)
+        take(reader, current, entry)
         return [current, known === undefined || known === current ? [] : [known]]
       },
       { onHalt: (last) => last === undefined ? [] : [last] }
@@ -217,12 +214,6 @@ export const workflow = Effect.fnUntraced(function*(reader: Reader, name: string
   const type = `${typePrefix}${name}`
   const prefix = reader.keys.entity(type, execution)
   const found = fresh(type, prefix.slice(reader.keys.entitiesOf(type).length, -1))
-  yield* reader.each(prefix, (entry) => take(found, reader.keys.lastIdOf(entry.keyText), entry))
+  yield* reader.each(prefix, (entry) => take(reader, found, entry))
   return { view: yield* view(reader, found), run: found.run }
-})
-
-/** The address of a request. */
-export const addressOf = Effect.fnUntraced(function*(reader: Reader, id: string) {
-  const found = yield* reader.get(reader.keys.request(id))
-  return found._tag === "None" ? undefined : (JSON.parse(found.value.text) as RequestRow).envelope.address
 })

@@ -45,6 +45,8 @@ const runner = Effect.fnUntraced(function*(services: Services, port: number) {
     )
   )).pipe(Effect.provideService(Clock.Clock, clock))
   const { encoded, work } = yield* Effect.provide(makeEncodedMessageStorage({ cluster }), context)
+  // Its first reading looks at the layout of the rows, which takes a part of the second that a lock lasts.
+  yield* encoded.requestIdForPrimaryKey("none")
   const locks = yield* Effect.provide(RunnerStorage.RunnerStorage, context)
   const held = yield* Effect.provide(HeldShards, context)
   yield* locks.register(Runner.make({ address, groups: ["default"], weight: 1 }), true)
@@ -229,7 +231,10 @@ describe("processed messages", () => {
       const services = yield* memory
       yield* Effect.gen(function*() {
         const kv = yield* KeyValue
-        const all = Effect.map(kv.scan("fx/c/kept/"), ({ entries }) => entries.map(({ keyText }) => keyText.slice(10)))
+        const all = Effect.map(
+          kv.scan("fx/c/kept/"),
+          ({ entries }) => entries.map(({ keyText }) => keyText.slice(10)).filter((key) => key !== "T" && key !== "V")
+        )
         const { encoded, retention } = yield* makeEncodedMessageStorage({ cluster: "kept", keepProcessedFor: "1 hour" })
         const save = (id: string, type: string) =>
           encoded.saveEnvelope({
@@ -254,19 +259,11 @@ describe("processed messages", () => {
         assert.strictEqual(yield* retention.sweep, 0)
         assert.deepStrictEqual(yield* all, before)
 
-        // As if the hour had been long ago; the last one was cleared since.
-        const { entries } = yield* kv.scan("fx/c/kept/T/")
-        assert.strictEqual(entries.length, 2)
-        for (const { key, keyText, value } of entries) {
-          const id = keyText.slice(-20)
-          yield* kv.put(`fx/c/kept/T/0000000001/${id}`, value)
-          yield* kv.delete(key)
-          const exitKey = `fx/c/kept/X/${id}`
-          yield* kv.modify(
-            exitKey,
-            (row) => row._tag === "Some" ? row.value.text.replace(/"hour":\d+/, `"hour":1`) : ""
-          )
-        }
+        // As if the hour had been long ago, and nothing had been looked at; the last one was cleared since.
+        const { entries } = yield* kv.scan("fx/c/kept/M/")
+        assert.deepStrictEqual(entries.map(({ text }) => text.includes(`"hour":`)), [true, false, false, true])
+        for (const { key, text } of entries) yield* kv.put(key, text.replace(/"hour":\d+/, `"hour":1`))
+        yield* kv.delete("fx/c/kept/T")
         yield* encoded.clearReplies(Snowflake.Snowflake("4"))
         assert.strictEqual(yield* retention.sweep, 1)
         assert.deepStrictEqual((yield* encoded.repliesForUnfiltered(["1"])).length, 0)
@@ -306,7 +303,8 @@ describe("processed messages", () => {
           }), { concurrency: 50, discard: true })
         assert.isAbove((yield* kv.scan("fx/c/swept/", { limit: 2_000 })).entries.length, 1_000)
         assert.strictEqual(yield* retention.sweep, 600)
-        assert.strictEqual((yield* kv.scan("fx/c/swept/")).entries.length, 0)
+        const { entries } = yield* kv.scan("fx/c/swept/")
+        assert.deepStrictEqual(entries.map(({ keyText }) => keyText), ["fx/c/swept/T", "fx/c/swept/V"])
       }).pipe(Effect.provide(Layer.merge(services, HeldShards.layer)))
     })))
 })

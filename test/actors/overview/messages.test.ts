@@ -6,7 +6,7 @@ import type { Envelope } from "effect/cluster"
 import { Rpc } from "effect/rpc"
 import { HeldShards, makeEncodedMessageStorage, NoSuchMessage, Overview } from "../../../src/actors/index.ts"
 import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
-import { waitingRow } from "../../../src/actors/cluster/MessageRows.ts"
+import { requestRows } from "../../../src/actors/cluster/MessageRows.ts"
 import { savedMsOf } from "../../../src/actors/overview/Moments.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Op } from "../../../src/client/Txn.ts"
@@ -187,7 +187,7 @@ it.live("more than is counted is said to be at least that, and no page is larger
             const shard = `default:${1 + Math.floor(from / 2_000)}`
             return Op.put(
               keys.part(shard, String(id), "r"),
-              waitingRow({ envelope, shard, primaryKey: null, deliverAt: null })
+              requestRows({ envelope, primaryKey: null, deliverAt: null }).text
             )
           })
         })

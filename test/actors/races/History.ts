@@ -48,22 +48,18 @@ export class History {
     let exits = 0
     for (const event of events) {
       const { keyText } = event
-      const [lock, exit, chunk, request] = [
-        this.keys.lock(""),
-        beginning(this.keys.exit("0")),
-        beginning(this.keys.hasChunks("0")),
-        beginning(this.keys.request("0"))
-      ]
+      const [lock, chunk, { requests }] = [this.keys.lock(""), beginning(this.keys.hasChunks("0")), this.keys]
       if (keyText.startsWith(lock)) this.lock(revision, by, event)
-      else if (keyText.startsWith(exit)) {
-        if (event._tag === "Put") exits += 1
-        this.exit(revision, by, author, event)
+      else if (keyText.startsWith(requests)) {
+        const id = this.keys.requestOf(keyText)
+        if (event._tag === "Put" && event.entry.version === 1) this.places.set(id, revision)
+        const hasExit = event._tag === "Put" && "reply" in (JSON.parse(event.entry.text) as object)
+        if (hasExit) exits += 1
+        if (hasExit || this.exits.has(id)) this.exit(revision, by, author, id, hasExit)
       } else if (keyText.startsWith(chunk) && keyText.length > chunk.length + idDigits) {
         this.counts.chunks += 1
-        const id = this.keys.lastIdOf(keyText.slice(0, chunk.length + idDigits))
+        const id = this.keys.requestOf(requests + keyText.slice(chunk.length, chunk.length + idDigits))
         this.reply(revision, by, id, "a chunk")
-      } else if (keyText.startsWith(request) && event._tag === "Put") {
-        this.places.set(this.keys.lastIdOf(keyText), revision)
       }
     }
     if (states > 0) this.counts.atomic += 1
@@ -97,10 +93,9 @@ export class History {
     }
   }
 
-  private exit(revision: number, by: string, author: Way | undefined, event: WatchEvent): void {
-    const id = this.keys.lastIdOf(event.keyText)
+  private exit(revision: number, by: string, author: Way | undefined, id: string, hasExit: boolean): void {
     const before = this.exits.get(id)
-    if (event._tag === "Delete") {
+    if (!hasExit) {
       this.counts.cleared += 1
       this.exits.delete(id)
       const meant = author?.clearing.get(id)

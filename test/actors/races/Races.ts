@@ -92,9 +92,11 @@ const sender = Effect.fnUntraced(function*(world: World, way: Way, services: Ser
   for (let i = 0; i < messagesOfSender; i++) {
     yield* Effect.sleep(random.below(2 * roughMs / messagesOfSender))
     // Two senders have some keys in common.
-    const primaryKey = random.chance(0.5) ? `T/e/Do/${random.below(messagesOfSender)}` : null
+    const key = random.chance(0.5) ? random.below(messagesOfSender) : undefined
     const id = world.id
-    const shard = primaryKey === null ? random.pick(shards) : shards[primaryKey.length % shards.length] as string
+    const shard = key === undefined ? random.pick(shards) : shards[key % shards.length] as string
+    // Some do not begin with their entity.
+    const primaryKey = key === undefined ? null : `T/${key % 5 === 0 ? "e" : addressOf(shard).entityId}/Do/${key}`
     world.shardOf.set(id, shard)
     const deliverAt = random.chance(0.2) ? (yield* Clock.currentTimeMillis) + random.below(2_000) : null
     if (deliverAt !== null) world.dueMs.set(id, deliverAt)

@@ -1,6 +1,7 @@
 /** What a run has to answer for once its messages are sent: each took effect once, and nothing waits any more. */
 import { Effect, Stream } from "effect"
 import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
+import { StoredMessages } from "../../../src/actors/cluster/StoredMessages.ts"
 import { KeyValue } from "../../../src/client/index.ts"
 import type { Ledger } from "./Load.ts"
 import { countsPrefix, effectsPrefix, message, Tally } from "./Tally.ts"
@@ -72,10 +73,11 @@ export const unanswered = Effect.fnUntraced(function*(ledger: Ledger) {
         effect._tag === "Some" ? "its effect is there" : "it has no effect"
       }`
       for (const { _tag: tag } of Tally.protocol.requests.values()) {
-        const found = yield* kv.get(keys.primaryKey(`${Tally.type}/${entity}/${tag}/${id}`))
-        if (found._tag === "None") continue
-        const exit = yield* kv.get(keys.exit((JSON.parse(found.value.text) as { readonly id: string }).id))
-        return `${line}; its exit: ${exit._tag === "Some" ? exit.value.text : "none"}`
+        const messages = new StoredMessages(keys, kv)
+        const found = yield* messages.keyedOf(Tally.type, entity, `${Tally.type}/${entity}/${tag}/${id}`)
+        if (found === undefined) continue
+        const exit = (yield* messages.find(found))?.finished
+        return `${line}; its exit: ${exit === undefined ? "none" : JSON.stringify(exit)}`
       }
       return `${line}; it is not saved`
     })
