@@ -1,16 +1,16 @@
 // The command line as a few files instead of six hundred modules: that is what most of a process's start went to.
-// The library next to it, `dist/**` without `dist/bin`, stays module by module (`tsconfig.build.json`).
+// The library next to it, `dist/**` without `dist/cli`, stays module by module (`tsconfig.build.json`).
 import { defineConfig } from "rolldown"
 
 export default defineConfig({
   // The guard of `flaredb lock` is a process that loads no more than it needs.
-  input: { flaredb: "src/bin/flaredb.ts", "lock-guard": "src/bin/lock/GuardProcess.ts" },
+  input: { flaredb: "src/cli/flaredb.ts", "lock-guard": "src/cli/lock/GuardProcess.ts" },
   platform: "node",
   // The first brings a binary that it looks for beside itself; the second is there when its user has installed it.
   external: ["rocksdb-native", /^@effect\/sql-pg/],
   // Node keeps the text of what it has loaded in memory: the documentation in it would be 3 MiB of every process.
   output: {
-    dir: "dist/bin",
+    dir: "dist/cli",
     cleanDir: true,
     chunkFileNames: "[name].js",
     comments: { legal: true, annotation: false, jsdoc: false }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The door to the command line, in JavaScript that any Node can parse: it makes sure that the program behind it runs
-// on a Node that can run it, with the settings a node's process needs (`src/bin/ProcessSettings.ts` says why).
+// on a Node that can run it, with the settings a node's process needs (`src/cli/launch/ProcessSettings.ts` says why).
 //
 // They are read long before the program is loaded, so they have to be in the environment of the process. Where they are
 // not, the process becomes another program with them, in place: a signal to its id, kill -9 too, is one to the node.
@@ -82,6 +82,6 @@ if (problem !== undefined) {
   restart(process.execPath)
 } else {
   if (typeof nodeModule.enableCompileCache === "function") nodeModule.enableCompileCache()
-  const built = at("../dist/bin/flaredb.js")
-  await import(pathToFileURL(existsSync(built) ? built : at("../src/bin/flaredb.ts")).href)
+  const built = at("../dist/cli/flaredb.js")
+  await import(pathToFileURL(existsSync(built) ? built : at("../src/cli/flaredb.ts")).href)
 }

@@ -13,26 +13,28 @@
  */
 import { Effect, Layer } from "effect"
 import type { ClientOptions } from "./client/ClientOptions.ts"
-import type { Endpoint } from "./client/Endpoint.ts"
-import { formatEndpoint } from "./client/Endpoint.ts"
-import type { Connect } from "./client/Connection.ts"
+import type { Endpoint } from "./client/connection/Endpoint.ts"
+import { formatEndpoint } from "./client/connection/Endpoint.ts"
+import type { Connect } from "./client/connection/Connection.ts"
 import * as RemoteClient from "./client/RemoteClient.ts"
 import * as RemoteCommands from "./client/RemoteCommands.ts"
-import * as TcpConnection from "./client/TcpConnection.ts"
-import type { FlareDbConfig, FlareDbOptions, InvalidConfig, NodeAddress } from "./FlareDbConfig.ts"
-import * as Config from "./FlareDbConfig.ts"
-import type { ChangeFeed } from "./machine/ChangeFeed.ts"
-import type { Grants } from "./machine/Grants.ts"
-import * as KvStateMachine from "./machine/KvStateMachine.ts"
+import * as TcpConnection from "./client/connection/TcpConnection.ts"
+import type { NodeAddress } from "./config/NodeAddress.ts"
+import type { FlareDbConfig, FlareDbOptions } from "./config/FlareDbConfig.ts"
+import type { InvalidConfig } from "./config/ConfigProblem.ts"
+import * as Config from "./config/index.ts"
+import type { ChangeFeed } from "./kv/ChangeFeed.ts"
+import type { Grants } from "./kv/Grants.ts"
+import * as KvStateMachine from "./kv/KvStateMachine.ts"
 import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
-import * as Descriptors from "./ops/Descriptors.ts"
-import type { HttpAddress } from "./ops/HttpServer.ts"
-import * as HttpServer from "./ops/HttpServer.ts"
-import { StatusSections } from "./ops/StatusSections.ts"
+import * as Descriptors from "./http/Descriptors.ts"
+import type { HttpAddress } from "./http/HttpServer.ts"
+import * as HttpServer from "./http/HttpServer.ts"
+import { StatusSections } from "./http/StatusSections.ts"
 import { NodeId } from "./raft/Types.ts"
-import type { ListenError } from "./rpc/Listening.ts"
+import type { ListenError } from "./net/Listening.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
 import * as ClientServer from "./server/ClientServer.ts"
 import * as ConnectionQuotas from "./server/ConnectionQuotas.ts"
@@ -44,9 +46,9 @@ import type { LogStore } from "./storage/LogStore.ts"
 import type { StateStore } from "./storage/StateStore.ts"
 import type { OpenError, StorageError } from "./storage/StorageError.ts"
 import { RaftTimer } from "./timer/RaftTimer.ts"
-import * as MemoryTransport from "./transport/MemoryTransport.ts"
+import * as MemoryTransport from "./transport/memory/MemoryTransport.ts"
 import type { PeerTransport } from "./transport/PeerTransport.ts"
-import * as RpcTransport from "./transport/RpcTransport.ts"
+import * as RpcTransport from "./transport/rpc/RpcTransport.ts"
 
 /** Where a program that runs something on a node of this process adds to its status page. */
 export { StatusSections }
@@ -208,7 +210,7 @@ export const layerWith = (
 ): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
   Layer.unwrap(Effect.map(Config.make(options), (config) => layerConfigWith(config, machine)))
 
-/** {@link layer}, configured by `FLAREDB_…` variables (`FlareDbConfig.ts` lists them). */
+/** {@link layer}, configured by `FLAREDB_…` variables (`docs/configuration.md` lists them). */
 export const layerFromEnv: Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> = Layer.unwrap(
   Effect.map(Config.fromEnv, layerConfig)
 )

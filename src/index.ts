@@ -1,7 +1,9 @@
 /** `flaredb`: the layers, the services they give, and every error a caller can see. */
 export * as FlareDb from "./FlareDb.ts"
-export * as FlareDbConfig from "./FlareDbConfig.ts"
-export type { FlareDbOptions, Limits, NodeAddress } from "./FlareDbConfig.ts"
+export * as FlareDbConfig from "./config/index.ts"
+export type { NodeAddress } from "./config/NodeAddress.ts"
+export type { Limits } from "./config/Limits.ts"
+export type { FlareDbOptions } from "./config/FlareDbConfig.ts"
 export {
   Backups,
   ClusterAdmin,
@@ -88,5 +90,5 @@ export type {
   WriteFailure
 } from "./client/index.ts"
 export { RaftNode } from "./node/RaftNode.ts"
-export { ListenError } from "./rpc/Listening.ts"
+export { ListenError } from "./net/Listening.ts"
 export { DataDirLost, DataDirRefused, StorageCorruption, StorageIoError } from "./storage/StorageError.ts"

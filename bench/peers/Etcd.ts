@@ -7,8 +7,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { freePorts } from "../../src/bin/FreePorts.ts"
-import type { Plan } from "../../src/bin/bench/Plan.ts"
+import { freePorts } from "../../src/cli/launch/FreePorts.ts"
+import type { Plan } from "../../src/cli/bench/Plan.ts"
 
 /** What of a measurement both systems have. Times are milliseconds. */
 export interface PeerResult {

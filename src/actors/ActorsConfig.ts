@@ -6,7 +6,7 @@
  */
 import { Config, ConfigProvider, Duration, Effect } from "effect"
 import { ShardingConfig } from "effect/cluster"
-import { type ConfigProblem, InvalidConfig } from "../FlareDbConfig.ts"
+import { type ConfigProblem, InvalidConfig } from "../config/ConfigProblem.ts"
 import type { MessageStorageOptions } from "./cluster/MessageStorage.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]

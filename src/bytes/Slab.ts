@@ -1,6 +1,6 @@
 /**
- * Small pieces of memory, cut from larger ones: an `ArrayBuffer` of its own costs about two microseconds, a piece of one a
- * twentieth of that. A slab lives as long as any of its pieces, so it is small, and what lives long is copied out.
+ * Small pieces of memory, cut from larger ones. An `ArrayBuffer` of its own costs about two microseconds, a piece of
+ * one a twentieth of that. A slab lives as long as any of its pieces, so it is small, and long-lived bytes are copied.
  */
 
 const slabBytes = 8 * 1_024
@@ -9,7 +9,7 @@ const maxPieceBytes = 1_024
 let slab = new Uint8Array(slabBytes)
 let used = 0
 
-/** So many bytes, all zero. Nobody else is given them. */
+/** So many bytes, all zero. No other caller is given them. */
 export const allocate = (size: number): Uint8Array => {
   if (size > maxPieceBytes) return new Uint8Array(size)
   if (used + size > slabBytes) {

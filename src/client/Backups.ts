@@ -1,6 +1,6 @@
 /** Backups of a cluster, and the comparison of its nodes' states. */
 import { Cause, Context, Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
-import type { InvalidConfig } from "../FlareDbConfig.ts"
+import type { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Unavailable } from "../FlareDbError.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
@@ -8,23 +8,23 @@ import { resolve } from "./ClientOptions.ts"
 import { ClusterAdmin } from "./ClusterAdmin.ts"
 import type { CommandFailure } from "./Commands.ts"
 import { Commands } from "./Commands.ts"
-import type { ConnectionLost } from "./Connection.ts"
-import type { Endpoint } from "./Endpoint.ts"
-import { formatEndpoint } from "./Endpoint.ts"
-import { KnownCluster } from "./KnownCluster.ts"
-import type { HashedNodes, NodeHash, VerifyOptions } from "./NodeHashes.ts"
-import { nodeHashes } from "./NodeHashes.ts"
+import type { ConnectionLost } from "./connection/Connection.ts"
+import type { Endpoint } from "./connection/Endpoint.ts"
+import { formatEndpoint } from "./connection/Endpoint.ts"
+import { KnownCluster } from "./connection/KnownCluster.ts"
+import type { HashedNodes, NodeHash, VerifyOptions } from "./connection/NodeHashes.ts"
+import { nodeHashes } from "./connection/NodeHashes.ts"
 import { expectedCluster } from "./RemoteClient.ts"
 import * as RemoteCommands from "./RemoteCommands.ts"
-import * as StateConnection from "./StateConnection.ts"
-import type { StateError } from "./StateRpcs.ts"
+import * as StateConnection from "./connection/StateConnection.ts"
+import type { StateError } from "../protocol/StateRpcs.ts"
 
 /** How a backup fails. */
 export type BackupFailure = StateError | ConnectionLost | WrongCluster
 
 export class Backups extends Context.Service<Backups, {
   /**
-   * The bytes of a backup of the cluster, header first, as `codec/BackupFile.ts` has them: everything that was
+   * The bytes of a backup of the cluster, header first, as `protocol/BackupFile.ts` has them: everything that was
    * acknowledged before it began, and nothing half. One node serves all of it, a follower if there is one; when that
    * node is lost in the middle the stream fails. The node sends no faster than the bytes are taken, and gives up when
    * they are not taken for a minute.

@@ -1,6 +1,6 @@
 /** The settings of a client, each with its default and its consequence. */
-import type { Consistency, ReadFrom } from "./Connection.ts"
-import type { Endpoint } from "./Endpoint.ts"
+import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
+import type { Endpoint } from "./connection/Endpoint.ts"
 
 export interface ClientOptions {
   /** Client endpoints of the nodes. One is enough to find the leader, all survive the loss of any. */

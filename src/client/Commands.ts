@@ -4,8 +4,8 @@
  */
 import { Context, Effect } from "effect"
 import type { Indeterminate, InvalidArgument, Overloaded, Unavailable, WrongCluster } from "../FlareDbError.ts"
-import type { Pipelines } from "./Pipelines.ts"
-import type { OperationOptions, ReadFailure, ReadOptions } from "./Requests.ts"
+import type { Pipelines } from "./session/Pipelines.ts"
+import type { OperationOptions, ReadFailure, ReadOptions } from "./session/Requests.ts"
 
 /** How a command fails. `Indeterminate` alone leaves open whether it took effect. */
 export type CommandFailure = InvalidArgument | Overloaded | Unavailable | Indeterminate | WrongCluster

@@ -1,5 +1,5 @@
 /** Keys and values as callers see them. */
-import type { KeyRecord } from "../kv/KeyRecord.ts"
+import type { KeyRecord } from "../kv/model/KeyRecord.ts"
 
 /** A key or a value: bytes, or text that becomes its UTF-8 bytes. */
 export type Data = string | Uint8Array

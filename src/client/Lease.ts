@@ -8,9 +8,9 @@ import type { Scope } from "effect"
 import { monotonicMs, monotonicMsOf } from "../Monotonic.ts"
 import type { LeaseNotFound } from "../FlareDbError.ts"
 import { LeaseLost } from "../FlareDbError.ts"
-import type { Answer, OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./Requests.ts"
-import { unexpected } from "./Requests.ts"
-import { timeLeft } from "./Timeout.ts"
+import type { Answer, OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./session/Requests.ts"
+import { unexpected } from "./session/Requests.ts"
+import { timeLeft } from "./session/Timeout.ts"
 
 export interface Lease {
   /** For `put(key, value, { lease: id })`. */

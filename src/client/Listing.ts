@@ -5,8 +5,8 @@
  */
 import { byteText } from "../bytes/Bytes.ts"
 import { Data as Errors, Effect } from "effect"
-import { prefixRange } from "../kv/KeyRange.ts"
-import type { KeyRanges } from "../kv/KeyRanges.ts"
+import { prefixRange } from "../bytes/KeyRange.ts"
+import type { KeyRanges } from "../kv/model/KeyRanges.ts"
 import type { Data } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
 import type { KeyValue, KeyValueEntry, ReadFailure } from "./KeyValue.ts"

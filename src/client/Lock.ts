@@ -12,7 +12,7 @@ import type { LeaseLost } from "../FlareDbError.ts"
 import type { Data, KeyValueEntry } from "./Entry.ts"
 import type { LineFailure, LineParts, Place } from "./Line.ts"
 import { kept, Line, lineOf } from "./Line.ts"
-import type { ReadFailure, ReadOptions } from "./Requests.ts"
+import type { ReadFailure, ReadOptions } from "./session/Requests.ts"
 import type { Compare } from "./Txn.ts"
 
 export interface LockOptions {

@@ -3,9 +3,9 @@
  * behind it after a restart, and learns when the cluster is not the same one any more.
  */
 import { Effect } from "effect"
-import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
-import { parseIdentity } from "../codec/ClusterIdentity.ts"
-import { CodecError } from "../codec/EntryRecord.ts"
+import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
+import { parseIdentity } from "../protocol/ClusterIdentity.ts"
+import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 
 export class Position {

@@ -2,19 +2,19 @@
  * Composes the client of a state machine of one's own: one pool of connections, a pipeline for each kind of operation.
  */
 import { Context, Effect, Layer } from "effect"
-import type { InvalidConfig } from "../FlareDbConfig.ts"
+import type { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import { resolve } from "./ClientOptions.ts"
 import * as ClusterAdmin from "./ClusterAdmin.ts"
 import * as Commands from "./Commands.ts"
-import type { Connect } from "./Connection.ts"
-import { ConnectionPool } from "./ConnectionPool.ts"
-import type { Endpoint } from "./Endpoint.ts"
-import { KnownCluster } from "./KnownCluster.ts"
-import * as Pipelines from "./Pipelines.ts"
+import type { Connect } from "./connection/Connection.ts"
+import { ConnectionPool } from "./connection/ConnectionPool.ts"
+import type { Endpoint } from "./connection/Endpoint.ts"
+import { KnownCluster } from "./connection/KnownCluster.ts"
+import * as Pipelines from "./session/Pipelines.ts"
 import { expectedCluster, validate } from "./RemoteClient.ts"
-import { Requests } from "./Requests.ts"
-import * as TcpConnection from "./TcpConnection.ts"
+import { Requests } from "./session/Requests.ts"
+import * as TcpConnection from "./connection/TcpConnection.ts"
 
 /** What such a client is made of. */
 export type CommandServices = Commands.Commands | ClusterAdmin.ClusterAdmin

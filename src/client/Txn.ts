@@ -16,14 +16,20 @@
  * A transaction is plain data. One that only reads needs no entry in the log and is answered like any read.
  */
 import { Option } from "effect"
-import { prefixRange } from "../kv/KeyRange.ts"
-import { defaultScanLimit } from "../kv/Limits.ts"
-import type { OperationResult } from "../kv/Reply.ts"
-import type { Compare as KvCompare, CompareFigure, CompareOperator, Operation, Transaction } from "../kv/Transaction.ts"
+import { prefixRange } from "../bytes/KeyRange.ts"
+import { defaultScanLimit } from "../kv/model/Limits.ts"
+import type { OperationResult } from "../kv/model/Reply.ts"
+import type {
+  Compare as KvCompare,
+  CompareFigure,
+  CompareOperator,
+  Operation,
+  Transaction
+} from "../kv/model/Transaction.ts"
 import type { Data } from "./Entry.ts"
 import { bytesOf, KeyValueEntry } from "./Entry.ts"
 
-export { maxTransactionOperations } from "../kv/Limits.ts"
+export { maxTransactionOperations } from "../kv/model/Limits.ts"
 
 /** A condition on one key. */
 export interface Compare {

@@ -15,23 +15,29 @@ export {
   Unavailable,
   WrongCluster
 } from "../FlareDbError.ts"
-export type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
-export { InvalidConfig } from "../FlareDbConfig.ts"
+export type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
+export { InvalidConfig } from "../config/ConfigProblem.ts"
 export type { BackupFailure } from "./Backups.ts"
-export type { NodeHash, VerifyOptions } from "./NodeHashes.ts"
+export type { NodeHash, VerifyOptions } from "./connection/NodeHashes.ts"
 export { Backups, layer as layerBackups } from "./Backups.ts"
-export type { Consistency, ReadFrom } from "./Connection.ts"
+export type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
 export type { ClientOptions } from "./ClientOptions.ts"
-export type { NodeReport } from "./ClientRpcs.ts"
+export type { NodeReport } from "../protocol/ClientRpcs.ts"
 export type { NodeAnswer, SessionPage, SessionsOptions } from "./ClusterAdmin.ts"
-export type { SessionRow } from "../kv/Reply.ts"
+export type { SessionRow } from "../kv/model/Reply.ts"
 export { ClusterAdmin } from "./ClusterAdmin.ts"
 export type { CommandFailure, CommandOptions } from "./Commands.ts"
 export { Commands } from "./Commands.ts"
 export type { CampaignOptions, Leader, Leadership } from "./Election.ts"
 export { Elections } from "./Election.ts"
-export type { Endpoint } from "./Endpoint.ts"
-export { formatEndpoint, InvalidEndpoint, localEndpoints, parseEndpoint, parseEndpoints } from "./Endpoint.ts"
+export type { Endpoint } from "./connection/Endpoint.ts"
+export {
+  formatEndpoint,
+  InvalidEndpoint,
+  localEndpoints,
+  parseEndpoint,
+  parseEndpoints
+} from "./connection/Endpoint.ts"
 export type { Data } from "./Entry.ts"
 export { KeyValueEntry } from "./Entry.ts"
 export type { ModifyOptions, ModifyResult, Page, PutOptions, ScanOptions, TransactOptions } from "./KeyValue.ts"
@@ -44,7 +50,7 @@ export { Locks } from "./Lock.ts"
 export type { MirrorFailure, MirrorOptions } from "./Mirror.ts"
 export { Mirror, MirrorFull } from "./Mirror.ts"
 export { Position } from "./Position.ts"
-export type { OperationOptions, ReadFailure, ReadOptions, WriteFailure } from "./Requests.ts"
+export type { OperationOptions, ReadFailure, ReadOptions, WriteFailure } from "./session/Requests.ts"
 export type {
   Comparison,
   DeleteResult,

@@ -9,7 +9,7 @@ const bytes = of("bytes")
 const count = of("count")
 const milliseconds = of("milliseconds")
 
-/** Every time to live is between these, whatever the configuration says (`kv/Limits.ts`). */
+/** Every time to live is between these, whatever the configuration says (`kv/model/Limits.ts`). */
 const times = { minimum: 1_000, maximum: 30 * day }
 
 export const limitSettings = {

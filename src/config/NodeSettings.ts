@@ -55,8 +55,8 @@ export const timingSettings = {
     unit: "milliseconds",
     default: 100,
     minimum: 5,
-    text:
-      "milliseconds between a leader's heartbeats; fewer repeat sooner what was lost, and cost messages and processor time"
+    text: "milliseconds between a leader's heartbeats; fewer repeat sooner what was lost, and cost messages and " +
+      "processor time"
   },
   electionTimeoutMinMs: {
     unit: "milliseconds",
@@ -64,7 +64,8 @@ export const timingSettings = {
     minimum: 1,
     text:
       "shortest time without a leader before an election in milliseconds, at least three heartbeats; below half a " +
-      "second a garbage collection or a slow sync deposes healthy leaders, higher means longer outages after a real loss"
+      "second a garbage collection or a slow sync deposes healthy leaders, higher means longer outages after a real " +
+      "loss"
   },
   electionTimeoutMaxMs: {
     unit: "milliseconds",

@@ -1,7 +1,7 @@
 /** Runs the computations of `kv/`, which ask for rows, on a {@link StateView}. */
 import { Effect } from "effect"
-import type { Load, Loading, StoredRow } from "../kv/Loading.ts"
-import { CorruptRow } from "../kv/Loading.ts"
+import type { Load, Loading, StoredRow } from "../kv/model/Loading.ts"
+import { CorruptRow } from "../kv/model/Loading.ts"
 import type { StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { StorageCorruption } from "../storage/StorageError.ts"

@@ -1,11 +1,11 @@
 /**
- * The identity of the cluster that this node belongs to (`codec/ClusterIdentity.ts`), beside whatever state machine the
+ * The identity of the cluster that this node belongs to (`protocol/ClusterIdentity.ts`), beside whatever state machine the
  * node runs. {@link layer} wraps the machine: identity entries are applied here and reach no machine, and a client's
  * command that looks like one is refused.
  */
 import { Context, Deferred, Effect, Exit, Layer } from "effect"
 import { randomBytes } from "node:crypto"
-import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import {
   decodeIdentityEntry,
   decodeIdentityRow,
@@ -13,8 +13,8 @@ import {
   encodeIdentityRow,
   identityOfBytes,
   identityRowKey
-} from "../codec/ClusterIdentity.ts"
-import { CodecError } from "../codec/EntryRecord.ts"
+} from "../protocol/ClusterIdentity.ts"
+import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 import type { Entry } from "../raft/Types.ts"
 import { StateStore } from "../storage/StateStore.ts"

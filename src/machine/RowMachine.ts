@@ -8,7 +8,7 @@
  */
 import { Effect, Layer } from "effect"
 import { InvalidArgument } from "../FlareDbError.ts"
-import { Reader, Writer } from "../kv/Binary.ts"
+import { Reader, Writer } from "../bytes/Binary.ts"
 import type { Entry } from "../raft/Types.ts"
 import type { StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"

@@ -4,7 +4,7 @@
  */
 import { byteText } from "../bytes/Bytes.ts"
 import { Effect } from "effect"
-import { successor } from "../kv/KeyRange.ts"
+import { successor } from "../bytes/KeyRange.ts"
 import type { StateChange, StateRow, StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 

@@ -2,13 +2,13 @@
  * Checks the rows of a state that comes from outside: those of the key-value store all of them, those of another state
  * machine as far as they are the node's own.
  */
-import type { BackupHeader } from "../codec/BackupFile.ts"
-import { decodeIdentityRow, isIdentityRow } from "../codec/ClusterIdentity.ts"
-import { CodecError } from "../codec/EntryRecord.ts"
-import type { StateRow } from "../codec/StateRows.ts"
-import { Reader } from "../kv/Binary.ts"
-import { maxStoredNumber } from "../kv/Limits.ts"
-import { StateCheck as KvStateCheck } from "../kv/StateCheck.ts"
+import type { BackupHeader } from "../protocol/BackupFile.ts"
+import { decodeIdentityRow, isIdentityRow } from "../protocol/ClusterIdentity.ts"
+import { CodecError } from "../bytes/CodecError.ts"
+import type { StateRow } from "../protocol/StateRows.ts"
+import { Reader } from "../bytes/Binary.ts"
+import { maxStoredNumber } from "../kv/model/Limits.ts"
+import { StateCheck as KvStateCheck } from "../kv/model/StateCheck.ts"
 import type { RowsCheck } from "../storage/RowsCheck.ts"
 import { identityKey } from "./Identity.ts"
 import { clockKey, keyValueMachine } from "./StateFacts.ts"

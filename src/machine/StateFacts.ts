@@ -1,8 +1,8 @@
 /** What the first rows of a state say about it: whose it is, how far it has come, what time it is in it. */
-import { identityRowKey } from "../codec/ClusterIdentity.ts"
-import { Reader } from "../kv/Binary.ts"
-import { decodeFigures } from "../kv/Figures.ts"
-import { figuresKey } from "../kv/Keyspace.ts"
+import { identityRowKey } from "../protocol/ClusterIdentity.ts"
+import { Reader } from "../bytes/Binary.ts"
+import { decodeFigures } from "../kv/model/Figures.ts"
+import { figuresKey } from "../kv/model/Keyspace.ts"
 import type { StateRow } from "../storage/StateStore.ts"
 import { identityKey } from "./Identity.ts"
 

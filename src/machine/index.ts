@@ -1,7 +1,7 @@
 /** `flaredb/machine`: what a state machine of one's own is made of. `docs/state-machines.md` says how. */
 export { InvalidArgument } from "../FlareDbError.ts"
-export { Reader, Writer } from "../kv/Binary.ts"
-export { prefixRange, successor } from "../kv/KeyRange.ts"
+export { Reader, Writer } from "../bytes/Binary.ts"
+export { prefixRange, successor } from "../bytes/KeyRange.ts"
 export type { Entry, EntryKind, LogIndex, LogPoint, Term } from "../raft/Types.ts"
 export type { ScanOptions, StateChange, StateRow, StateView } from "../storage/StateStore.ts"
 export { StateStore } from "../storage/StateStore.ts"

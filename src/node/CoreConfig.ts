@@ -1,6 +1,6 @@
 /** The settings of the consensus core that follow from those of the node. */
-import type { FlareDbConfig } from "../FlareDbConfig.ts"
-import { tickMs } from "../FlareDbConfig.ts"
+import type { FlareDbConfig } from "../config/FlareDbConfig.ts"
+import { tickMs } from "../config/FlareDbConfig.ts"
 import type { Config } from "../raft/Config.ts"
 import { defaults } from "../raft/Config.ts"
 import { compareNodeId, NodeId } from "../raft/Types.ts"

@@ -2,7 +2,7 @@
 import { Effect, Stream, SubscriptionRef } from "effect"
 import type { ReadError } from "../FlareDbError.ts"
 import { Unavailable } from "../FlareDbError.ts"
-import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { NodeId } from "../raft/Types.ts"
 import type { NodeLife } from "./NodeLife.ts"

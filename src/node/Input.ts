@@ -2,7 +2,8 @@
 import type { Deferred } from "effect"
 import type { Event, Receive, Tick } from "../raft/Event.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
-import type { SnapshotOffer, SnapshotRefused } from "../transport/PeerTransport.ts"
+import type { SnapshotOffer } from "../transport/PeerTransport.ts"
+import type { SnapshotRefused } from "../protocol/SnapshotRefused.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 
 /** A message, and the connection that it came on, to close it where the message cannot be. */

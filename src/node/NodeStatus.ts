@@ -1,9 +1,9 @@
 /** What a node says about where it stands. */
-import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Status } from "../raft/Raft.ts"
 import type { LogIndex, NodeId, Role, Standing, Term } from "../raft/Types.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
-import type { SnapshotStatus } from "./Snapshotter.ts"
+import type { SnapshotStatus } from "./snapshot/Snapshotter.ts"
 import type { Waiting } from "./Waiting.ts"
 
 /** Where the node stands, as its owner saw it. */

@@ -3,7 +3,7 @@
  * callers have none does nothing here.
  */
 import { Clock, Context, Effect, Exit, Option, Tracer } from "effect"
-import type { Trace } from "../codec/Trace.ts"
+import type { Trace } from "../protocol/Trace.ts"
 import type { LogIndex, NodeId, Term } from "../raft/Types.ts"
 
 /** The spans of one call. */

@@ -1,9 +1,9 @@
 /** The way in for queries: linearizable ones wait for their read index, the others are answered at once. */
 import { Deferred, Effect } from "effect"
-import type { Trace } from "../codec/Trace.ts"
+import type { Trace } from "../protocol/Trace.ts"
 import type { ReadError } from "../FlareDbError.ts"
 import { Overloaded } from "../FlareDbError.ts"
-import type { Limits } from "../FlareDbConfig.ts"
+import type { Limits } from "../config/Limits.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
 import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { StateMachine } from "../machine/StateMachine.ts"

@@ -6,7 +6,7 @@ import type { LogClock } from "./LogClock.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
 import type { OwnerStatus } from "./NodeStatus.ts"
 import type { OwnerLog } from "./OwnerLog.ts"
-import type { Snapshotter } from "./Snapshotter.ts"
+import type { Snapshotter } from "./snapshot/Snapshotter.ts"
 import type { WaitReport } from "./WaitReport.ts"
 import { waitingOf } from "./Waiting.ts"
 

@@ -1,9 +1,9 @@
 /** The way in for commands: each is checked and counted before it waits for the owner's next turn. */
 import { Effect } from "effect"
-import type { Trace } from "../codec/Trace.ts"
+import type { Trace } from "../protocol/Trace.ts"
 import type { WriteError } from "../FlareDbError.ts"
 import { Overloaded } from "../FlareDbError.ts"
-import type { Limits } from "../FlareDbConfig.ts"
+import type { Limits } from "../config/Limits.ts"
 import type { Proposer, StateMachine } from "../machine/StateMachine.ts"
 import type { Inbox } from "./Inbox.ts"
 import type { NodeLife } from "./NodeLife.ts"

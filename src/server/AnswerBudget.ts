@@ -8,7 +8,7 @@
 import { Deferred, Effect, Exit } from "effect"
 import { Overloaded } from "../FlareDbError.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
-import { connectionShare } from "../rpc/CallsUnderWay.ts"
+import { connectionShare } from "../net/CallsUnderWay.ts"
 
 /** Calls that may wait for room; one connection may have a quarter of them. */
 export const maxWaiting = 1_024

@@ -1,9 +1,9 @@
 /** The bytes of a backup of this node's state, as its client takes them. */
 import { Clock, Effect, Exit, Scope, Stream } from "effect"
-import { maxBackupIdleMs } from "../client/StateRpcs.ts"
-import type { BackupHeader } from "../codec/BackupFile.ts"
-import { encodeBackupHeader } from "../codec/BackupFile.ts"
-import { maxChunkBytes, SnapshotEncoder } from "../codec/SnapshotChunk.ts"
+import { maxBackupIdleMs } from "../protocol/StateRpcs.ts"
+import type { BackupHeader } from "../protocol/BackupFile.ts"
+import { encodeBackupHeader } from "../protocol/BackupFile.ts"
+import { maxChunkBytes, SnapshotEncoder } from "../protocol/SnapshotChunk.ts"
 import { Unavailable } from "../FlareDbError.ts"
 import type { StateFacts } from "../machine/StateFacts.ts"
 import { monotonicMsOf } from "../Monotonic.ts"

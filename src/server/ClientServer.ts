@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Exit, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"
-import { clientShapes } from "../client/CallShapes.ts"
+import { clientShapes } from "../protocol/CallShapes.ts"
 import {
   clientProtocolVersion,
   ClientRpcs,
@@ -12,26 +12,26 @@ import {
   maxBatchOperations,
   type Welcome,
   WrongProtocol
-} from "../client/ClientRpcs.ts"
-import type { Consistency, ReadFrom } from "../client/Connection.ts"
-import { StateRpcs } from "../client/StateRpcs.ts"
-import { decodeBatch, encodeBatch } from "../codec/Batch.ts"
-import { CodecError } from "../codec/EntryRecord.ts"
-import type { Trace } from "../codec/Trace.ts"
-import type { Limits } from "../FlareDbConfig.ts"
-import { clientPortConnections, defaultLimits } from "../FlareDbConfig.ts"
+} from "../protocol/ClientRpcs.ts"
+import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
+import { StateRpcs } from "../protocol/StateRpcs.ts"
+import { decodeBatch, encodeBatch } from "../protocol/Batch.ts"
+import { CodecError } from "../bytes/CodecError.ts"
+import type { Trace } from "../protocol/Trace.ts"
+import type { Limits } from "../config/Limits.ts"
+import { clientPortConnections, defaultLimits } from "../config/Limits.ts"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
 import { InvalidArgument, NoHello, Overloaded } from "../FlareDbError.ts"
-import { encodeRevisions } from "../kv/History.ts"
-import { decodeRanges, KeyRanges } from "../kv/KeyRanges.ts"
-import { maxKeyBytes, maxPageBytes, maxValueBytes } from "../kv/Limits.ts"
+import { encodeRevisions } from "../kv/model/History.ts"
+import { decodeRanges, KeyRanges } from "../kv/model/KeyRanges.ts"
+import { maxKeyBytes, maxPageBytes, maxValueBytes } from "../kv/model/Limits.ts"
 import { RaftNode } from "../node/RaftNode.ts"
-import type { DirectCall } from "../rpc/DirectCalls.ts"
-import { Gate } from "../rpc/Gate.ts"
-import type { BoundAddress, ListenError } from "../rpc/Listening.ts"
-import { formatBound } from "../rpc/Listening.ts"
-import { Offences } from "../rpc/Offences.ts"
-import { serve } from "../rpc/TcpServer.ts"
+import type { DirectCall } from "../net/DirectCalls.ts"
+import { Gate } from "../net/Gate.ts"
+import type { BoundAddress, ListenError } from "../net/Listening.ts"
+import { formatBound } from "../net/Listening.ts"
+import { Offences } from "../net/Offences.ts"
+import { serve } from "../net/TcpServer.ts"
 import { version } from "../Version.ts"
 import type { CallRoom } from "./AnswerBudget.ts"
 import { AnswerBudget, maxWaiting } from "./AnswerBudget.ts"
@@ -40,7 +40,7 @@ import { ConnectionQuotas } from "./ConnectionQuotas.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
-import { noBytes } from "../kv/Binary.ts"
+import { noBytes } from "../bytes/Binary.ts"
 
 export interface ClientServerOptions {
   readonly clusterId: string

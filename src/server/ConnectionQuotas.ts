@@ -8,12 +8,12 @@
  * most once for each call.
  */
 import { Context, Effect, Layer } from "effect"
-import type { Limits } from "../FlareDbConfig.ts"
+import type { Limits } from "../config/Limits.ts"
 import { Overloaded } from "../FlareDbError.ts"
-import { grantOf } from "../kv/Command.ts"
-import { grantedId } from "../kv/ReplyCodec.ts"
-import type { GrantKind } from "../machine/Grants.ts"
-import { Grants } from "../machine/Grants.ts"
+import { grantOf } from "../kv/model/Command.ts"
+import { grantedId } from "../kv/model/ReplyCodec.ts"
+import type { GrantKind } from "../kv/Grants.ts"
+import { Grants } from "../kv/Grants.ts"
 
 /** Earlier grants that a new one looks at: more than one, so that the ones that have ended do not gather. */
 const looksPerGrant = 2

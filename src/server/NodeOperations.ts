@@ -4,10 +4,10 @@
  */
 import { Effect, Exit } from "effect"
 import type { Fiber } from "effect"
-import type { NodeReport } from "../client/ClientRpcs.ts"
-import type { Connection } from "../client/Connection.ts"
+import type { NodeReport } from "../protocol/ClientRpcs.ts"
+import type { Connection } from "../client/connection/Connection.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
-import type { SnapshotProgress } from "../node/SnapshotSender.ts"
+import type { SnapshotProgress } from "../node/snapshot/SnapshotSender.ts"
 import { NodeId } from "../raft/Types.ts"
 import { version } from "../Version.ts"
 import type { WatchServer } from "./WatchServer.ts"

@@ -1,7 +1,7 @@
 /** The hash of a whole state, and what its rows say about it. */
 import { Effect } from "effect"
-import type { HashStep } from "../client/StateRpcs.ts"
-import { maxChunkBytes, SnapshotEncoder } from "../codec/SnapshotChunk.ts"
+import type { HashStep } from "../protocol/StateRpcs.ts"
+import { maxChunkBytes, SnapshotEncoder } from "../protocol/SnapshotChunk.ts"
 import { factsOf } from "../machine/StateFacts.ts"
 import type { NodeExport } from "../node/RaftNode.ts"
 

@@ -4,7 +4,7 @@
  */
 import { Option, Schema } from "effect"
 import { crc32 } from "node:zlib"
-import { CodecError } from "../codec/EntryRecord.ts"
+import { CodecError } from "../bytes/CodecError.ts"
 import type { LogIndex } from "../raft/Types.ts"
 
 const two32 = 2 ** 32

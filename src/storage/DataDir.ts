@@ -6,7 +6,7 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { CodecError } from "../codec/EntryRecord.ts"
+import { CodecError } from "../bytes/CodecError.ts"
 import type { Marker } from "./Codec.ts"
 import { decodeMarker, encodeRecord, stateKeys } from "./Codec.ts"
 import { createDirectory, openToOthers } from "./Folder.ts"

@@ -1,6 +1,7 @@
 /** What makes rows of `raft_log` a log: each is whole, none is missing, and terms never go back. */
 import { Effect } from "effect"
-import { CodecError, decodeEntry } from "../codec/EntryRecord.ts"
+import { decodeEntry } from "../protocol/EntryRecord.ts"
+import { CodecError } from "../bytes/CodecError.ts"
 import type { Entry, LogIndex, LogPoint, Term, TermRun } from "../raft/Types.ts"
 import { indexOfLogKey, logKey } from "./Codec.ts"
 import type { Reader, Row } from "./rocksdb/Reader.ts"

@@ -1,6 +1,6 @@
 /** Where each term of a log begins, found without reading all of it: terms never go back. */
 import { Effect } from "effect"
-import { CodecError } from "../codec/EntryRecord.ts"
+import { CodecError } from "../bytes/CodecError.ts"
 import type { LogPoint, TermRun } from "../raft/Types.ts"
 import { LogIndex } from "../raft/Types.ts"
 import { entryAt } from "./LogCheck.ts"

@@ -1,6 +1,6 @@
 /** Reads what a data directory holds of log, hard state and conf state, and checks that it makes sense. */
 import { Context, Effect } from "effect"
-import { CodecError } from "../codec/EntryRecord.ts"
+import { CodecError } from "../bytes/CodecError.ts"
 import type { LogPoint } from "../raft/Types.ts"
 import { addIndex, LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
 import type { HardStateRecord } from "./Codec.ts"

@@ -1,6 +1,6 @@
 /** What a state machine says about rows that come from outside before they become the state of a node. */
-import { CodecError } from "../codec/EntryRecord.ts"
-import type { StateRow } from "../codec/StateRows.ts"
+import { CodecError } from "../bytes/CodecError.ts"
+import type { StateRow } from "../protocol/StateRows.ts"
 
 /** Looks at all rows of a state in the order of their keys. */
 export interface RowsCheck {

@@ -8,15 +8,15 @@
  * the next start, so there is always one whole state. The state that was replaced stays in its place until the next
  * import begins, so that an operator can go back.
  *
- * Keys begin with 0x01 to 0xfe; `codec/StateRows.ts` has the limits of a row.
+ * Keys begin with 0x01 to 0xfe; `protocol/StateRows.ts` has the limits of a row.
  */
 import { Context } from "effect"
 import type { Effect, Scope } from "effect"
-import type { StateRow } from "../codec/StateRows.ts"
+import type { StateRow } from "../protocol/StateRows.ts"
 import type { LogPoint } from "../raft/Types.ts"
 import type { StorageError } from "./StorageError.ts"
 
-export type { StateRow } from "../codec/StateRows.ts"
+export type { StateRow } from "../protocol/StateRows.ts"
 
 /** One change of the map. `start < end` always holds for `deleteRange`; `end` is not included. */
 export type StateChange =

@@ -3,7 +3,7 @@
  * answers it. `node/EventLoop.ts` is the driver of a real node, with disks and networks that take time.
  *
  * Nothing ends by itself here. A write is queued until {@link CoreDriver.finishWrite}, entries wait for
- * {@link CoreDriver.apply}, and so on, so that whoever drives decides what happens first and what a crash loses.
+ * {@link CoreDriver.apply}, and so on, so that a test decides what happens first and what a crash loses.
  */
 import type { Config } from "../raft/Config.ts"
 import type { Event } from "../raft/Event.ts"

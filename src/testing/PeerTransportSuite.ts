@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import type { Message } from "../raft/Message.ts"
 import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
 import type { PeerTransport, Received, SnapshotOffer } from "../transport/PeerTransport.ts"
-import { SnapshotRefused } from "../transport/PeerTransport.ts"
+import { SnapshotRefused } from "../protocol/SnapshotRefused.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 import { sampleEntries, sampleEntry } from "./LogStoreSuite.ts"
 

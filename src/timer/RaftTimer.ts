@@ -19,8 +19,8 @@ export interface Elapsed {
 const none: Elapsed = { ticks: 0, lateMs: 0 }
 
 /**
- * Ticks counted on a clock of milliseconds. No more are counted than the alarm was set to: ticks missed in a stall are not
- * replayed in a burst, because the time they measured did not pass for the peers' messages that wait in the inbox.
+ * Ticks counted on a clock of milliseconds. No more are counted than the alarm was set to: ticks missed in a stall are
+ * not replayed in a burst, because the time they measured did not pass for the peers' messages that wait in the inbox.
  */
 export class TickCounter {
   private readonly tickMs: number
@@ -97,7 +97,7 @@ export class ManualTimer {
     }
   }
 
-  /** One tick for every node that uses this timer. Ticks that nobody has taken are one. */
+  /** One tick for every node that uses this timer. Ticks that no node has taken are one. */
   tick(lateMs = 0): void {
     for (const timer of this.timers) {
       timer.ticks = 1
@@ -108,7 +108,10 @@ export class ManualTimer {
 }
 
 export class RaftTimer extends Context.Service<RaftTimer, {
-  /** Calls `alarm` when a tick is due that the owner has to know of, the first one to begin with, while the scope is open. */
+  /**
+   * Calls `alarm` when a tick is due that the owner has to know of, the first one to begin with, while the scope is
+   * open.
+   */
   readonly start: (alarm: () => void) => Effect.Effect<void, never, Scope.Scope>
   /** Takes the ticks that have passed since it was last asked. */
   readonly takeUnsafe: () => Elapsed

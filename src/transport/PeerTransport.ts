@@ -3,9 +3,10 @@
  * ways of their own. A contract with a live layer over Effect RPC and TCP (`RpcTransport.ts`), an in-memory network
  * under the test's control (`MemoryTransport.ts`), and a conformance suite (`flaredb/testing`) that both pass.
  */
-import { Context, Data, Schema } from "effect"
+import type { SnapshotRefused } from "../protocol/SnapshotRefused.ts"
+import { Context, Data } from "effect"
 import type { Effect, Queue, Scope } from "effect"
-import type { ClusterIdentity } from "../codec/ClusterIdentity.ts"
+import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Message } from "../raft/Message.ts"
 import type { LogPoint, NodeId, Term } from "../raft/Types.ts"
 
@@ -46,17 +47,6 @@ export interface SnapshotOffer {
   readonly estimatedBytes: number
 }
 
-/** The other side does not take the snapshot, or no more of it. */
-export class SnapshotRefused extends Schema.TaggedError<SnapshotRefused>()("SnapshotRefused", {
-  reason: Schema.String,
-  /** Because it has applied everything in it already. */
-  covered: Schema.Boolean
-}) {
-  override get message() {
-    return this.reason
-  }
-}
-
 /** The way of a snapshot broke, or the other side did not answer in time. */
 export class SnapshotLost extends Data.TaggedError("SnapshotLost")<{ readonly reason: string }> {
   override get message() {
@@ -65,7 +55,7 @@ export class SnapshotLost extends Data.TaggedError("SnapshotLost")<{ readonly re
 }
 
 /**
- * Where the chunks of a snapshot go (`codec/SnapshotChunk.ts`): at the sender the way to the peer, at the peer the
+ * Where the chunks of a snapshot go (`protocol/SnapshotChunk.ts`): at the sender the way to the peer, at the peer the
  * state.
  */
 export interface SnapshotSink<E> {

@@ -1,7 +1,7 @@
 /**
  * The import rules of the source tree, and a checker that holds any set of files against them.
  *
- * Imports only go downwards: what decides (`raft/`, `kv/`) knows nothing of what runs it, and what a module may
+ * Imports only go downwards: what decides (`raft/`, `kv/model/`) knows nothing of what runs it, and what a module may
  * touch of the outside world can be read off its folder.
  */
 import { dirname, join } from "node:path/posix"
@@ -17,26 +17,26 @@ export interface SourceFile {
  * not know each other. A layer is a folder, or a file at the top of `src/`.
  */
 export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
+  ["bytes"],
   ["raft"],
-  ["kv"],
-  ["codec"],
-  ["rpc"],
+  ["kv/model"],
+  ["net"],
+  ["protocol"],
   ["storage", "transport", "timer"],
   ["machine"],
-  ["node"],
+  ["kv", "node"],
   ["client"],
-  ["server", "ops"],
+  ["server", "http"],
   ["FlareDb.ts"],
   ["actors"],
   ["testing", "index.ts"],
-  ["bin"]
+  ["cli"]
 ]
 
 /** Vocabulary without behaviour: everybody above the pure layers may use it, and it uses nobody. */
 const leaves = new Set([
   "BoundedTables.ts",
   "ErrorText.ts",
-  "FlareDbConfig.ts",
   "FlareDbError.ts",
   "LogLimiter.ts",
   "MetricBuckets.ts",
@@ -46,48 +46,48 @@ const leaves = new Set([
   "config"
 ])
 
-/** Layers that are functions of their arguments: no package, no I/O, no clock, no randomness. */
-const pure = new Set(["raft", "kv"])
+/** Layers that are functions of their arguments: no package, no I/O, no clock, no randomness, nothing of Node's. */
+const pure = new Set(["bytes", "raft", "kv/model"])
 
 /** What only the named files or folders may import, by the beginning of the module's name. */
 const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: ReadonlyArray<string> }> = [
   { module: /^rocksdb-native/, allowed: ["storage/rocksdb/"] },
-  { module: /^@effect\/platform-node\/NodeSocket/, allowed: ["rpc/ServerProtocol.ts", "rpc/TcpServer.ts"] },
-  { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["ops/", "actors/cluster/Transports.ts"] },
+  { module: /^@effect\/platform-node\/NodeSocket/, allowed: ["net/ServerProtocol.ts", "net/TcpServer.ts"] },
+  { module: /^@effect\/platform-node\/NodeHttp/, allowed: ["http/", "actors/cluster/Transports.ts"] },
   { module: /^@effect\/platform-node\/NodeCluster/, allowed: ["actors/cluster/Transports.ts"] },
-  { module: /^@effect\/platform-node(?!\/Node(?:Socket|Http|Cluster))/, allowed: ["bin/"] },
+  { module: /^@effect\/platform-node(?!\/Node(?:Socket|Http|Cluster))/, allowed: ["cli/"] },
   {
     module: /^node:(?:net|tls|dgram)$/,
     allowed: [
-      "bin/",
+      "cli/",
       "testing/",
-      "ops/HttpGuard.ts",
-      "rpc/ClientProtocol.ts",
-      "rpc/FrameSocket.ts",
-      "rpc/ServerProtocol.ts"
+      "http/HttpGuard.ts",
+      "net/ClientProtocol.ts",
+      "net/FrameSocket.ts",
+      "net/ServerProtocol.ts"
     ]
   },
   // Whatever else looks names up would do so in the threads that the disk needs, and without a limit.
-  { module: /^node:dns/, allowed: ["rpc/NameService.ts"] },
-  { module: /^node:https?$/, allowed: ["ops/"] },
-  { module: /^node:child_process$/, allowed: ["bin/", "testing/"] },
+  { module: /^node:dns/, allowed: ["net/NameService.ts"] },
+  { module: /^node:https?$/, allowed: ["http/"] },
+  { module: /^node:child_process$/, allowed: ["cli/", "testing/"] },
   // Effect's modules that may still change within a major version are those with a lower-case name.
   {
     module: /^effect\/rpc/,
     allowed: [
-      "rpc/",
-      "transport/PeerRpcs.ts",
-      "transport/PeerLink.ts",
-      "client/",
+      "net/",
+      "protocol/",
+      "transport/rpc/PeerLink.ts",
+      "client/connection/",
       "server/",
       "actors/cluster/Transports.ts",
       "actors/state/DurableState.ts"
     ]
   },
-  { module: /^effect\/socket/, allowed: ["rpc/", "actors/Actors.ts", "actors/cluster/Transports.ts"] },
-  { module: /^effect\/http/, allowed: ["ops/", "actors/Actors.ts", "actors/cluster/Transports.ts"] },
-  { module: /^effect\/observability/, allowed: ["ops/"] },
-  { module: /^effect\/(?:cli|process)/, allowed: ["bin/"] },
+  { module: /^effect\/socket/, allowed: ["net/", "actors/Actors.ts", "actors/cluster/Transports.ts"] },
+  { module: /^effect\/http/, allowed: ["http/", "actors/Actors.ts", "actors/cluster/Transports.ts"] },
+  { module: /^effect\/observability/, allowed: ["http/"] },
+  { module: /^effect\/(?:cli|process)/, allowed: ["cli/"] },
   { module: /^effect\/(?:cluster|eventlog|persistence|workflow)/, allowed: ["actors/", "testing/"] },
   { module: /^effect\/sql$/, allowed: ["actors/migration/"] },
   { module: /^@effect\/sql-pg/, allowed: ["actors/migration/SqlDatabase.ts"] },
@@ -100,7 +100,7 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
 ]
 
 /** What a command says goes through one door, which escapes what others wrote; a load process speaks to its parent. */
-const printers = new Set(["bin/Output.ts", "bin/Messages.ts", "bin/bench/Load.ts"])
+const printers = new Set(["cli/output/Output.ts", "cli/output/Messages.ts", "cli/bench/Load.ts"])
 
 const withoutComments = (text: string): string =>
   text.replace(/^\s*\/\*[\s\S]*?\*\//gm, "").replace(/^\s*\/\/.*$/gm, "")
@@ -113,7 +113,7 @@ export const importsOf = (text: string): ReadonlyArray<string> => {
   return [...code.matchAll(statement), ...code.matchAll(dynamic)].map((match) => match[1] ?? "")
 }
 
-const layerOf = (path: string): string => path.split("/")[0] ?? path
+const layerOf = (path: string): string => path.startsWith("kv/model/") ? "kv/model" : path.split("/")[0] ?? path
 const tierOf = (layer: string): number => tiers.findIndex((tier) => tier.includes(layer))
 
 /** What is wrong with a file's import of another file of the tree, if anything. */
@@ -123,7 +123,9 @@ const internalProblem = (file: string, target: string): string | undefined => {
   if (leaves.has(to)) return pure.has(from) ? `pure ${from}/ imports ${target}` : undefined
   if (from === to) return undefined
   if (tierOf(to) < 0) return `imports ${target}, which is in no layer`
-  if (from === "kv" && target !== "raft/Types.ts") return `kv/ may take only raft/Types.ts from outside, not ${target}`
+  if (from === "kv/model" && to !== "bytes" && target !== "raft/Types.ts") {
+    return `kv/model/ may take only raft/Types.ts and bytes/ from outside, not ${target}`
+  }
   // One file composes: it has a store in memory, too.
   if (file === "actors/Actors.ts" && to === "FlareDb.ts") return undefined
   if (from === "actors" && to !== "client") return `actors/ stands on client/ alone, not on ${target}`
@@ -149,7 +151,8 @@ const importProblems = (file: SourceFile): ReadonlyArray<string> => {
   return problems.filter((problem) => problem !== undefined)
 }
 
-const impurities = /\b(?:Date\.now|new Date|Math\.random|performance\.|setTimeout|setInterval|queueMicrotask|process\.)/
+const impurities =
+  /\b(?:Date\.now|new Date|Math\.random|performance\.|setTimeout|setInterval|queueMicrotask|process\.|Buffer\b)/
 
 const contentProblems = ({ path, text }: SourceFile): ReadonlyArray<string> => {
   const problems: Array<string> = []
@@ -162,7 +165,7 @@ const contentProblems = ({ path, text }: SourceFile): ReadonlyArray<string> => {
   }
   if (/\bconsole\.\w/.test(code)) problems.push("writes to the console; log through Effect, or print through Console")
   if (!printers.has(path) && /import[^"']*\bConsole\b[^"']*from\s+["']effect/.test(code)) {
-    problems.push("prints through Console, which only bin/Output.ts and bin/Messages.ts may")
+    problems.push("prints through Console, which only cli/output/Output.ts and cli/output/Messages.ts may")
   }
   if (/(?:^|\/)(?:utils?|helpers?|misc|common)(?:\.|\/)/i.test(path)) problems.push("is not named after what it holds")
   if (/\.slice\(\)/.test(code)) {

@@ -8,10 +8,10 @@ const source = join(import.meta.dirname, "../../src")
 /** Effect's own server of runners, which calls of a FlareDB client or peer never reach. */
 const runners = "actors/cluster/Transports.ts"
 
-it("only rpc/TcpServer.ts builds an RPC server of a node, and it has a gate", () => {
+it("only net/TcpServer.ts builds an RPC server of a node, and it has a gate", () => {
   const builders = readdirSync(source, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
     .filter((name) => /RpcServer\.(layer|make|toHttp|toHttpEffect)/.test(readFileSync(join(source, name), "utf8")))
-  assert.sameMembers(builders, ["rpc/TcpServer.ts", runners])
-  assert.match(readFileSync(join(source, "rpc/TcpServer.ts"), "utf8"), /^ {2}readonly gate: Gate<Rpcs>$/m)
+  assert.sameMembers(builders, ["net/TcpServer.ts", runners])
+  assert.match(readFileSync(join(source, "net/TcpServer.ts"), "utf8"), /^ {2}readonly gate: Gate<Rpcs>$/m)
 })

@@ -46,36 +46,44 @@ export const from = "nowhere"
 
   it.each([
     ["raft/Raft.ts", importing("effect"), "pure raft/ imports effect"],
-    ["raft/Raft.ts", importing("../kv/Command.ts"), "raft imports kv/Command.ts: kv is not below it"],
+    ["raft/Raft.ts", importing("../kv/model/Command.ts"), "raft imports kv/model/Command.ts: kv/model is not below it"],
     ["raft/Raft.ts", importing("../FlareDbError.ts"), "pure raft/ imports FlareDbError.ts"],
     ["raft/Raft.ts", importing("node:fs"), "pure raft/ imports node:fs"],
     ["raft/Raft.ts", "const now = Date.now()", "pure raft/ uses Date.now"],
-    ["kv/Apply.ts", "const dice = Math.random()", "pure kv/ uses Math.random"],
-    ["kv/Apply.ts", importing("../raft/Log.ts"), "kv/ may take only raft/Types.ts from outside, not raft/Log.ts"],
+    ["kv/model/Apply.ts", "const dice = Math.random()", "pure kv/model/ uses Math.random"],
+    [
+      "kv/model/Apply.ts",
+      importing("../../raft/Log.ts"),
+      "may take only raft/Types.ts and bytes/ from outside, not raft/Log.ts"
+    ],
     ["storage/LogStore.ts", importing("../transport/PeerTransport.ts"), "transport is not below it"],
     ["timer/RaftTimer.ts", importing("../node/RaftNode.ts"), "node is not below it"],
-    ["FlareDbConfig.ts", importing("./node/RaftNode.ts"), "a leaf imports node/RaftNode.ts"],
+    ["FlareDbError.ts", importing("./node/RaftNode.ts"), "a leaf imports node/RaftNode.ts"],
     ["storage/DataDir.ts", importing("rocksdb-native"), "imports rocksdb-native, which only storage/rocksdb/"],
     [
       "node/RaftNode.ts",
       importing("@effect/platform-node/NodeSocket"),
-      "which only rpc/ServerProtocol.ts, rpc/TcpServer.ts"
+      "which only net/ServerProtocol.ts, net/TcpServer.ts"
     ],
     ["node/RaftNode.ts", importing("effect/rpc"), "imports effect/rpc, which only"],
     ["client/KeyValue.ts", importing("effect/persistence"), "imports effect/persistence, which only actors/, testing/"],
-    ["actors/Rows.ts", importing("../kv/Limits.ts"), "actors/ stands on client/ alone, not on kv/Limits.ts"],
+    [
+      "actors/Rows.ts",
+      importing("../kv/model/Limits.ts"),
+      "actors/ stands on client/ alone, not on kv/model/Limits.ts"
+    ],
     ["node/RaftNode.ts", importing("effect/workers"), "imports effect/workers, which only nobody may"],
     [
-      "client/RemoteClient.ts",
+      "client/connection/RemoteClient.ts",
       importing("node:net"),
-      "imports node:net, which only bin/"
+      "imports node:net, which only cli/"
     ],
-    ["rpc/TcpClient.ts", importing("node:dns"), "imports node:dns, which only rpc/NameService.ts may"],
+    ["net/TcpClient.ts", importing("node:dns"), "imports node:dns, which only net/NameService.ts may"],
     ["node/RaftNode.ts", "console.log(1)", "writes to the console"],
     [
       "node/RaftNode.ts",
       `import { Console, Effect } from "effect"`,
-      "prints through Console, which only bin/Output.ts and bin/Messages.ts may"
+      "prints through Console, which only cli/output/Output.ts and cli/output/Messages.ts may"
     ],
     ["node/utils.ts", "", "is not named after what it holds"],
     ["node/RaftNode.ts", ["// TO", "DO: later"].join(""), "leaves something to be done"],
@@ -89,16 +97,16 @@ export const from = "nowhere"
 
   it.each([
     ["raft/Raft.ts", importing("./Log.ts")],
-    ["kv/Apply.ts", importing("../raft/Types.ts")],
+    ["kv/model/Apply.ts", importing("../../raft/Types.ts")],
     ["node/RaftNode.ts", importing("../storage/LogStore.ts") + importing("../raft/Raft.ts") + importing("effect")],
-    ["transport/PeerRpcs.ts", importing("../FlareDbError.ts") + importing("effect/rpc")],
-    ["transport/PeerLink.ts", importing("../rpc/TcpClient.ts")],
+    ["protocol/PeerRpcs.ts", importing("../FlareDbError.ts") + importing("effect/rpc")],
+    ["transport/rpc/PeerLink.ts", importing("../../net/TcpClient.ts")],
     [
       "actors/Rows.ts",
       importing("../client/Txn.ts") + importing("../FlareDbError.ts") + importing("effect/persistence")
     ],
-    ["bin/flaredb.ts", importing("effect/cli") + importing("../FlareDb.ts")],
-    ["bin/Output.ts", `import { Console } from "effect"\n`],
+    ["cli/flaredb.ts", importing("effect/cli") + importing("../FlareDb.ts")],
+    ["cli/output/Output.ts", `import { Console } from "effect"\n`],
     ["node/RaftNode.ts", `import * as Effect from "effect/Effect"\n// console.log is not for here\n`]
   ])("accepts what %s may do (%#)", (path, text) => {
     assert.deepEqual(violations([{ path, text }]), [])

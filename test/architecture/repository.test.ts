@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseEnv } from "node:util"
 import { assert, describe, it } from "vitest"
-import { fromEnv, parseNodes } from "../../src/FlareDbConfig.ts"
+import { fromEnv } from "../../src/config/Variables.ts"
+import { parseNodes } from "../../src/config/NodeAddress.ts"
 import { nodeVariables } from "../../src/config/Variables.ts"
 
 const root = join(import.meta.dirname, "../..")

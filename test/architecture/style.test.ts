@@ -15,8 +15,8 @@ const tree: ReadonlyArray<SourceFile> = readdirSync(join(root, "src"), { recursi
 const isConformanceList = (path: string): boolean => /^testing\/\w+Suite\.ts$/.test(path)
 
 /** Folders whose lines and words are not mended yet. Each goes from here when it is. */
-const notYetWrapped = /^(?:actors|machine|node|raft|storage)\//
-const notYetReworded = /^(?:actors|machine|node|raft|storage)\//
+const notYetWrapped = /^(?:actors|machine|node|raft|storage|kv(?!\/model))\//
+const notYetReworded = /^(?:actors|machine|node|raft|storage|kv(?!\/model))\//
 
 /** Files that are still too long. None is added. */
 const longFiles: ReadonlySet<string> = new Set([
@@ -40,8 +40,8 @@ const longFunctionsLeft: ReadonlySet<string> = new Set([
   "actors/persistence/BackingPersistence.ts: make",
   "actors/persistence/KeyValueStore.ts: make",
   "actors/persistence/PersistedQueueStore.ts: make",
-  "machine/KvQueries.ts: answer",
-  "machine/KvStateMachine.ts: make",
+  "kv/KvQueries.ts: answer",
+  "kv/KvStateMachine.ts: make",
   "node/RaftNode.ts: make",
   "server/ClientServer.ts: make",
   "server/WatchServer.ts: make",
@@ -80,7 +80,6 @@ describe("the sources", { timeout: 60_000 }, () => {
 /** How many banned words a document may still have. The numbers only go down. */
 const wordsLeft: Readonly<Record<string, number>> = {
   "docs/actors.md": 17,
-  "docs/bugs.md": 19,
   "docs/decisions.md": 18,
   "docs/divergence.md": 9,
   "docs/performance.md": 4

@@ -2,8 +2,8 @@
 import { execFile } from "node:child_process"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import type { NodeAddress } from "../../src/FlareDbConfig.ts"
-import { formatNodes } from "../../src/FlareDbConfig.ts"
+import type { NodeAddress } from "../../src/config/NodeAddress.ts"
+import { formatNodes } from "../../src/config/NodeAddress.ts"
 import { NodeProcess } from "../chaos/NodeProcess.ts"
 import { quietPorts } from "../chaos/QuietPorts.ts"
 

@@ -2,7 +2,7 @@
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
-import { processSettings } from "../../src/bin/ProcessSettings.ts"
+import { processSettings } from "../../src/cli/launch/ProcessSettings.ts"
 
 export interface Ended {
   readonly code: number | null

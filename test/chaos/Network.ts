@@ -1,5 +1,5 @@
 /** Three nodes and the ways between them and to their clients, each way through a proxy of its own. */
-import type { NodeAddress } from "../../src/FlareDbConfig.ts"
+import type { NodeAddress } from "../../src/config/NodeAddress.ts"
 import type { Fault } from "./Proxy.ts"
 import { healthy, Proxy } from "./Proxy.ts"
 

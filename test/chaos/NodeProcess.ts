@@ -1,8 +1,8 @@
 /** A node as a process of its own, and its data. */
 import { cpSync, existsSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import type { NodeAddress } from "../../src/FlareDbConfig.ts"
-import { formatNodes } from "../../src/FlareDbConfig.ts"
+import type { NodeAddress } from "../../src/config/NodeAddress.ts"
+import { formatNodes } from "../../src/config/NodeAddress.ts"
 import { Child } from "./Child.ts"
 
 export type { Ended } from "./Child.ts"

@@ -3,8 +3,8 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { ResolvedClientOptions } from "../../src/client/ClientOptions.ts"
 import * as ClusterAdmin from "../../src/client/ClusterAdmin.ts"
-import type { ConnectionPool } from "../../src/client/ConnectionPool.ts"
-import type { Requests } from "../../src/client/Requests.ts"
+import type { ConnectionPool } from "../../src/client/connection/ConnectionPool.ts"
+import type { Requests } from "../../src/client/session/Requests.ts"
 
 /** A store at revision 5, and what it was asked. */
 const asked = () => {

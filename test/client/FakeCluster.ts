@@ -1,13 +1,13 @@
 /** Nodes that answer as a test tells them, behind connections that break when it says so. */
 import { Effect } from "effect"
 import type { Context, Exit, Scope } from "effect"
-import type { ClusterInfo, Connect, Connection } from "../../src/client/Connection.ts"
-import { ConnectionLost } from "../../src/client/Connection.ts"
-import type { Endpoint } from "../../src/client/Endpoint.ts"
-import { formatEndpoint } from "../../src/client/Endpoint.ts"
+import type { ClusterInfo, Connect, Connection } from "../../src/client/connection/Connection.ts"
+import { ConnectionLost } from "../../src/client/connection/Connection.ts"
+import type { Endpoint } from "../../src/client/connection/Endpoint.ts"
+import { formatEndpoint } from "../../src/client/connection/Endpoint.ts"
 import type { ReadError, WriteError } from "../../src/FlareDbError.ts"
 import { NotLeader } from "../../src/FlareDbError.ts"
-import { encodeGetReply, encodeReply } from "../../src/kv/ReplyCodec.ts"
+import { encodeGetReply, encodeReply } from "../../src/kv/model/ReplyCodec.ts"
 import { someCluster } from "./Identities.ts"
 
 export type Answer = Effect.Effect<ReadonlyArray<Uint8Array | WriteError>, ConnectionLost>

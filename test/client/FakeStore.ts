@@ -1,8 +1,8 @@
 /** The store behind fake nodes: the real state machine, without a log. It applies what it is handed, in that order. */
 import { Context, Effect, Layer } from "effect"
-import type { Command } from "../../src/kv/Command.ts"
-import { encodeCommand } from "../../src/kv/Command.ts"
-import * as KvStateMachine from "../../src/machine/KvStateMachine.ts"
+import type { Command } from "../../src/kv/model/Command.ts"
+import { encodeCommand } from "../../src/kv/model/Command.ts"
+import * as KvStateMachine from "../../src/kv/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"

@@ -1,12 +1,12 @@
 /** Nodes that serve one history to watches, each as far as it has got, with every fault that a test asks for. */
 import { Clock, Effect } from "effect"
-import type { Connect, Connection, WatchPart, WatchRequest } from "../../src/client/Connection.ts"
-import { ConnectionLost } from "../../src/client/Connection.ts"
-import type { Endpoint } from "../../src/client/Endpoint.ts"
-import { formatEndpoint } from "../../src/client/Endpoint.ts"
+import type { Connect, Connection, WatchPart, WatchRequest } from "../../src/client/connection/Connection.ts"
+import { ConnectionLost } from "../../src/client/connection/Connection.ts"
+import type { Endpoint } from "../../src/client/connection/Endpoint.ts"
+import { formatEndpoint } from "../../src/client/connection/Endpoint.ts"
 import type { WatchError } from "../../src/FlareDbError.ts"
 import { Compacted, Overloaded, Unavailable, WatchCancelled } from "../../src/FlareDbError.ts"
-import type { Revision } from "../../src/kv/History.ts"
+import type { Revision } from "../../src/kv/model/History.ts"
 import { someCluster } from "./Identities.ts"
 
 export const faults = [

@@ -1,5 +1,5 @@
 /** Clusters that tests name. */
-import { identityOfBytes } from "../../src/codec/ClusterIdentity.ts"
+import { identityOfBytes } from "../../src/protocol/ClusterIdentity.ts"
 import { Position } from "../../src/client/Position.ts"
 
 /** The cluster that fake nodes are of, unless they say otherwise. */

@@ -6,7 +6,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { Conflict, InvalidArgument, LeaseNotFound } from "../../src/FlareDbError.ts"
-import { maxTransactionOperations, maxValueBytes } from "../../src/kv/Limits.ts"
+import { maxTransactionOperations, maxValueBytes } from "../../src/kv/model/Limits.ts"
 import { stores } from "./Stores.ts"
 
 const textOf = (entry: Option.Option<{ readonly text: string }>) => Option.getOrUndefined(entry)?.text

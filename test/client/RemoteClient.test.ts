@@ -7,8 +7,8 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { Indeterminate, Overloaded, Unavailable } from "../../src/FlareDbError.ts"
-import { encodeReply } from "../../src/kv/ReplyCodec.ts"
-import { maxScanLimit, maxValueBytes } from "../../src/kv/Limits.ts"
+import { encodeReply } from "../../src/kv/model/ReplyCodec.ts"
+import { maxScanLimit, maxValueBytes } from "../../src/kv/model/Limits.ts"
 import { acknowledge, connectTo, FakeNode, notLeader } from "./FakeCluster.ts"
 
 const threeNodes = (): readonly [FakeNode, FakeNode, FakeNode] => [new FakeNode(1), new FakeNode(2), new FakeNode(3)]

@@ -10,7 +10,7 @@ import { Compare, Op } from "../../src/client/Txn.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import { defaultLimits } from "../../src/config/Limits.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
-import { maxKeyBytes, maxTransactionOperations, maxValueBytes } from "../../src/kv/Limits.ts"
+import { maxKeyBytes, maxTransactionOperations, maxValueBytes } from "../../src/kv/model/Limits.ts"
 
 type Services = Layer.Success<typeof FlareDb.layerMemory>
 

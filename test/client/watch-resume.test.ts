@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import type { Changes, WatchOptions } from "../../src/client/Watch.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import { layerConnect } from "../../src/client/RemoteClient.ts"
-import type { Revision } from "../../src/kv/History.ts"
+import type { Revision } from "../../src/kv/model/History.ts"
 import { connectTo, FakeWatchNode, faults } from "./FakeWatches.ts"
 
 const key = new TextEncoder().encode("k")

@@ -1,7 +1,7 @@
 /** The command line as a user runs it: one process for each call, its output and its exit code. */
 import { Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { processSettings } from "../../src/bin/ProcessSettings.ts"
+import { processSettings } from "../../src/cli/launch/ProcessSettings.ts"
 
 export interface Ran {
   readonly code: number

@@ -5,7 +5,7 @@ import { Effect, Fiber, FileSystem, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync, spawn } from "node:child_process"
 import { KeyValue } from "../../src/client/KeyValue.ts"
-import { formatNodes } from "../../src/FlareDbConfig.ts"
+import { formatNodes } from "../../src/config/NodeAddress.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { isBuiltin } from "node:module"
 import { assert, it } from "vitest"
 
-const folder = "dist/bin"
+const folder = "dist/cli"
 
 /** Loaded when they are needed: the binding of RocksDB, and the driver that a user of `actors migrate` installs. */
 const outside = ["rocksdb-native", "@effect/sql-pg/PgClient"]

@@ -8,7 +8,7 @@ import { Effect, FileSystem } from "effect"
 import { spawn as spawnProcess } from "node:child_process"
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { startArgs, untilLine } from "../processes/bin/CommandLine.ts"
+import { startArgs, untilLine } from "../processes/cli/CommandLine.ts"
 import { launcher } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
 

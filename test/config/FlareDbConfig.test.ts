@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Schema } from "effect"
-import type { FlareDbOptions, NodeAddress } from "../../src/FlareDbConfig.ts"
-import * as FlareDbConfig from "../../src/FlareDbConfig.ts"
+import type { NodeAddress } from "../../src/config/NodeAddress.ts"
+import type { FlareDbOptions } from "../../src/config/FlareDbConfig.ts"
+import * as FlareDbConfig from "../../src/config/index.ts"
 
 const node = (id: number, base = 9000 + id * 10): NodeAddress => ({
   id,

@@ -1,7 +1,8 @@
 /** Flags, variables and programs reach every setting of the tables, and nothing else. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
-import { fromEnv, make } from "../../src/FlareDbConfig.ts"
+import { fromEnv } from "../../src/config/Variables.ts"
+import { make } from "../../src/config/FlareDbConfig.ts"
 import { defaultLimits, limitNames, limitSettings } from "../../src/config/Limits.ts"
 import type { IntegerSetting } from "../../src/config/Setting.ts"
 import { flagOf, formatValue, integerProblem, variableOf } from "../../src/config/Setting.ts"

@@ -1,13 +1,13 @@
 /** What the fuzzer begins with: each kind of call that a port takes, whole and right, by port. */
-import { clientProtocolVersion } from "../../src/client/ClientRpcs.ts"
-import { encodeBatch } from "../../src/codec/Batch.ts"
-import { encodeMessages } from "../../src/codec/MessageBatch.ts"
-import { encodeCommand, noSession } from "../../src/kv/Command.ts"
-import type { Command } from "../../src/kv/Command.ts"
-import { encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
+import { clientProtocolVersion } from "../../src/protocol/ClientRpcs.ts"
+import { encodeBatch } from "../../src/protocol/Batch.ts"
+import { encodeMessages } from "../../src/protocol/MessageBatch.ts"
+import { encodeCommand, noSession } from "../../src/kv/model/Command.ts"
+import type { Command } from "../../src/kv/model/Command.ts"
+import { encodeRanges, KeyRanges } from "../../src/kv/model/KeyRanges.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
-import { protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { protocolVersion } from "../../src/protocol/PeerRpcs.ts"
 import { clientCall, peerCall, stateCall } from "../wire/Frames.ts"
 
 /** A call, and what is said on the connection before it. */

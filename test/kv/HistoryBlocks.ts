@@ -1,9 +1,9 @@
 /** Blocks of history made and read as a whole. */
 import { assert } from "@effect/vitest"
-import type { Revision } from "../../src/kv/History.ts"
-import { HistoryBlock, revisionBytes } from "../../src/kv/HistoryBlock.ts"
-import { firstRevisionOf } from "../../src/kv/Keyspace.ts"
-import type { StoredRow } from "../../src/kv/Loading.ts"
+import type { Revision } from "../../src/kv/model/History.ts"
+import { HistoryBlock, revisionBytes } from "../../src/kv/model/HistoryBlock.ts"
+import { firstRevisionOf } from "../../src/kv/model/Keyspace.ts"
+import type { StoredRow } from "../../src/kv/model/Loading.ts"
 
 /** One block of revisions, whether it has room for all of them or not. */
 export const blockOf = (revisions: ReadonlyArray<Revision>, bytesBefore = 0): HistoryBlock => {

@@ -2,10 +2,10 @@
  * The key-value store as plainly as it can be written: maps, no batches, no encoding. What `src/kv` does must agree
  * with it.
  */
-import type { Command, SessionStamp } from "../../src/kv/Command.ts"
-import type { KeyRange } from "../../src/kv/KeyRange.ts"
-import { contains } from "../../src/kv/KeyRange.ts"
-import type { Compare, Operation } from "../../src/kv/Transaction.ts"
+import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
+import type { KeyRange } from "../../src/bytes/KeyRange.ts"
+import { contains } from "../../src/bytes/KeyRange.ts"
+import type { Compare, Operation } from "../../src/kv/model/Transaction.ts"
 
 interface ModelKey {
   createRevision: number

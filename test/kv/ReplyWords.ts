@@ -1,5 +1,5 @@
 /** Replies in the words of the plain model, to compare the two. */
-import type { OperationResult, Reply } from "../../src/kv/Reply.ts"
+import type { OperationResult, Reply } from "../../src/kv/model/Reply.ts"
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 

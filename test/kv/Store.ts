@@ -1,8 +1,8 @@
 /** The rows of a key-value store in memory, to carry batches out on and to start again from. */
 import { assert } from "@effect/vitest"
-import type { Batch } from "../../src/kv/Batch.ts"
-import { decodeFigures } from "../../src/kv/Figures.ts"
-import { loadBlock } from "../../src/kv/HistoryBlock.ts"
+import type { Batch } from "../../src/kv/model/Batch.ts"
+import { decodeFigures } from "../../src/kv/model/Figures.ts"
+import { loadBlock } from "../../src/kv/model/HistoryBlock.ts"
 import {
   figuresKey,
   idOf,
@@ -11,11 +11,11 @@ import {
   replyRange,
   sequenceOf,
   sessionRange
-} from "../../src/kv/Keyspace.ts"
-import { decodeLease } from "../../src/kv/Lease.ts"
-import type { Load, Loading, StoredRow } from "../../src/kv/Loading.ts"
-import { decodeSession } from "../../src/kv/Session.ts"
-import { State } from "../../src/kv/State.ts"
+} from "../../src/kv/model/Keyspace.ts"
+import { decodeLease } from "../../src/kv/model/Lease.ts"
+import type { Load, Loading, StoredRow } from "../../src/kv/model/Loading.ts"
+import { decodeSession } from "../../src/kv/model/Session.ts"
+import { State } from "../../src/kv/model/State.ts"
 
 /** Bytes as one character each, and back. */
 export const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")

@@ -1,20 +1,26 @@
 /** Commands, queries and replies as bytes: what goes in comes out, and nothing that comes in can hurt. */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import type { Command } from "../../src/kv/Command.ts"
-import { decodeCommand, encodeCommand, noSession, stampCommand } from "../../src/kv/Command.ts"
-import { decodeFigures, encodeFigures } from "../../src/kv/Figures.ts"
-import type { Revision } from "../../src/kv/History.ts"
-import { decodeRevisions, encodeRevisions } from "../../src/kv/History.ts"
-import { HistoryBlock } from "../../src/kv/HistoryBlock.ts"
-import { prefixRange } from "../../src/kv/KeyRange.ts"
-import { encodeRecord } from "../../src/kv/KeyRecord.ts"
-import { maxKeyBytes, maxScanLimit, maxTransactionOperations, maxTtlMs, maxValueBytes } from "../../src/kv/Limits.ts"
-import type { Query } from "../../src/kv/Query.ts"
-import { decodeQuery, encodeQuery } from "../../src/kv/Query.ts"
-import type { CommandReply, CountReply, LeaseKeysReply, LeasesReply } from "../../src/kv/Reply.ts"
-import { decodeReply, encodeGetReply, encodeReply, encodeScanReply, refusalOf } from "../../src/kv/ReplyCodec.ts"
-import type { Operation, Transaction } from "../../src/kv/Transaction.ts"
+import type { Command } from "../../src/kv/model/Command.ts"
+import { decodeCommand, encodeCommand, noSession, stampCommand } from "../../src/kv/model/Command.ts"
+import { decodeFigures, encodeFigures } from "../../src/kv/model/Figures.ts"
+import type { Revision } from "../../src/kv/model/History.ts"
+import { decodeRevisions, encodeRevisions } from "../../src/kv/model/History.ts"
+import { HistoryBlock } from "../../src/kv/model/HistoryBlock.ts"
+import { prefixRange } from "../../src/bytes/KeyRange.ts"
+import { encodeRecord } from "../../src/kv/model/KeyRecord.ts"
+import {
+  maxKeyBytes,
+  maxScanLimit,
+  maxTransactionOperations,
+  maxTtlMs,
+  maxValueBytes
+} from "../../src/kv/model/Limits.ts"
+import type { Query } from "../../src/kv/model/Query.ts"
+import { decodeQuery, encodeQuery } from "../../src/kv/model/Query.ts"
+import type { CommandReply, CountReply, LeaseKeysReply, LeasesReply } from "../../src/kv/model/Reply.ts"
+import { decodeReply, encodeGetReply, encodeReply, encodeScanReply, refusalOf } from "../../src/kv/model/ReplyCodec.ts"
+import type { Operation, Transaction } from "../../src/kv/model/Transaction.ts"
 import { blockOf, decodeBlock, revisionsOf } from "./HistoryBlocks.ts"
 
 const key = Uint8Array.of(0x6b, 0xff)

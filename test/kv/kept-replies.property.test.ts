@@ -4,17 +4,17 @@
  * commands are cut into batches and wherever a node starts again.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { apply, keysOf } from "../../src/kv/Apply.ts"
-import { Batch } from "../../src/kv/Batch.ts"
-import type { Command, SessionStamp } from "../../src/kv/Command.ts"
-import { noSession } from "../../src/kv/Command.ts"
-import { decodeFigures } from "../../src/kv/Figures.ts"
-import { figuresKey } from "../../src/kv/Keyspace.ts"
-import { KeptReplies } from "../../src/kv/KeptReplies.ts"
-import { replyOverheadBytes } from "../../src/kv/Limits.ts"
-import { ReadBudget } from "../../src/kv/ReadBudget.ts"
-import { decodeReply } from "../../src/kv/ReplyCodec.ts"
-import { State } from "../../src/kv/State.ts"
+import { apply, keysOf } from "../../src/kv/model/Apply.ts"
+import { Batch } from "../../src/kv/model/Batch.ts"
+import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
+import { noSession } from "../../src/kv/model/Command.ts"
+import { decodeFigures } from "../../src/kv/model/Figures.ts"
+import { figuresKey } from "../../src/kv/model/Keyspace.ts"
+import { KeptReplies } from "../../src/kv/model/KeptReplies.ts"
+import { replyOverheadBytes } from "../../src/kv/model/Limits.ts"
+import { ReadBudget } from "../../src/kv/model/ReadBudget.ts"
+import { decodeReply } from "../../src/kv/model/ReplyCodec.ts"
+import { State } from "../../src/kv/model/State.ts"
 import { bytes, Store, text } from "./Store.ts"
 
 const limits = { maxSessions: 4, maxKeptReplyBytes: 12_000 }

@@ -1,6 +1,6 @@
 /** Ranges of keys. */
 import { assert, it } from "@effect/vitest"
-import { allKeys, contains, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
+import { allKeys, contains, prefixRange, singleKey } from "../../src/bytes/KeyRange.ts"
 
 it("a range is made of a prefix or a key without touching it, also when it is a Buffer", () => {
   for (const make of [prefixRange, singleKey]) {

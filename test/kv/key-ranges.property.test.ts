@@ -1,10 +1,10 @@
 /** Several ranges as one hold exactly the keys that one of them holds, and go over the wire as they are. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import type { KeyRange } from "../../src/kv/KeyRange.ts"
-import { contains, overlaps, prefixRange, singleKey } from "../../src/kv/KeyRange.ts"
-import { decodeRanges, encodeRanges, KeyRanges } from "../../src/kv/KeyRanges.ts"
-import { maxKeyBytes, maxWatchRangeBytes, maxWatchRanges } from "../../src/kv/Limits.ts"
+import type { KeyRange } from "../../src/bytes/KeyRange.ts"
+import { contains, overlaps, prefixRange, singleKey } from "../../src/bytes/KeyRange.ts"
+import { decodeRanges, encodeRanges, KeyRanges } from "../../src/kv/model/KeyRanges.ts"
+import { maxKeyBytes, maxWatchRangeBytes, maxWatchRanges } from "../../src/kv/model/Limits.ts"
 
 /** Keys of few different bytes, so that they meet. */
 const Key = Schema.Array(Schema.Literals([0, 1, 97, 255])).check(Schema.isMinLength(1), Schema.isMaxLength(3))

@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Option, SubscriptionRef } from "effect"
 import { TestClock } from "effect/testing"
-import { encodeCommand } from "../../src/kv/Command.ts"
+import { encodeCommand } from "../../src/kv/model/Command.ts"
 import type { TestNode } from "../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 

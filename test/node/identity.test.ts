@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { decodeIdentityEntry, encodeIdentityEntry, identityOfBytes } from "../../src/codec/ClusterIdentity.ts"
+import { decodeIdentityEntry, encodeIdentityEntry, identityOfBytes } from "../../src/protocol/ClusterIdentity.ts"
 import * as RowMachine from "../../src/machine/RowMachine.ts"
 import { MemoryDisk } from "../../src/storage/memory/MemoryStore.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"

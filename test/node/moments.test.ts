@@ -2,8 +2,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { maxChunkBytes, SnapshotEncoder } from "../../src/codec/SnapshotChunk.ts"
-import { encodeCommand } from "../../src/kv/Command.ts"
+import { maxChunkBytes, SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
+import { encodeCommand } from "../../src/kv/model/Command.ts"
 import type { NodeExport } from "../../src/node/RaftNode.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as wait } from "node:timers/promises"
-import type { NodeAddress } from "../../src/FlareDbConfig.ts"
+import type { NodeAddress } from "../../src/config/NodeAddress.ts"
 import { NodeProcess } from "../chaos/NodeProcess.ts"
 import type { Random } from "../simulation/Random.ts"
 import { LinkShadow } from "./LinkShadow.ts"

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { registerHooks } from "node:module"
 
 /** The command line as `npm run build` leaves it, in a few files; one of them has the default, computed. */
-const built = new URL("../../dist/bin/", import.meta.url)
+const built = new URL("../../dist/cli/", import.meta.url)
 const find = "writeBufferBytes = 8388608"
 
 const [target, ...more] = readdirSync(built)

@@ -3,7 +3,7 @@
  * say stops nobody: it changes nothing, and its sender is named.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { decodeMessages, encodeMessages } from "../../src/codec/MessageBatch.ts"
+import { decodeMessages, encodeMessages } from "../../src/protocol/MessageBatch.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Output } from "../../src/raft/Output.ts"
 import type { Raft } from "../../src/raft/Raft.ts"

@@ -2,10 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
 import { Overloaded, Unavailable } from "../../src/FlareDbError.ts"
-import type { Command } from "../../src/kv/Command.ts"
-import { encodeCommand } from "../../src/kv/Command.ts"
-import { encodeReply } from "../../src/kv/ReplyCodec.ts"
-import type { GrantKind } from "../../src/machine/Grants.ts"
+import type { Command } from "../../src/kv/model/Command.ts"
+import { encodeCommand } from "../../src/kv/model/Command.ts"
+import { encodeReply } from "../../src/kv/model/ReplyCodec.ts"
+import type { GrantKind } from "../../src/kv/Grants.ts"
 import { ConnectionQuota } from "../../src/server/ConnectionQuotas.ts"
 
 const grant: Command = { _tag: "GrantLease", ttlMs: 1_000 }

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Config from "../../src/FlareDbConfig.ts"
+import * as Config from "../../src/config/index.ts"
 import { Faults } from "./nodes/Faults.ts"
 import { Probes } from "./nodes/Probes.ts"
 import { drawRates } from "./nodes/Rates.ts"

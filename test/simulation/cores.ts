@@ -7,8 +7,8 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Data, Effect, Runtime } from "effect"
 import { Command, Flag } from "effect/cli"
-import { probeNames, Probes } from "./Probes.ts"
-import { simulate } from "./Simulation.ts"
+import { probeNames, Probes } from "./cores/Probes.ts"
+import { simulate } from "./cores/Simulation.ts"
 
 /** With fewer seeds it is no wonder that something never happened. */
 const campaignSeeds = 1_000

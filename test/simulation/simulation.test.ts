@@ -3,10 +3,10 @@
  * one; `SIM_SEEDS=20000` runs more of them.
  */
 import { assert, describe, it } from "@effect/vitest"
-import type { Probe } from "./Probes.ts"
-import { Probes } from "./Probes.ts"
-import { simulate, Simulation } from "./Simulation.ts"
-import type { Mutant } from "./MutantDriver.ts"
+import type { Probe } from "./cores/Probes.ts"
+import { Probes } from "./cores/Probes.ts"
+import { simulate, Simulation } from "./cores/Simulation.ts"
+import type { Mutant } from "./cores/MutantDriver.ts"
 
 const replay = process.env["SIM_SEED"]
 const seeds = Number(process.env["SIM_SEEDS"] ?? 1_000)

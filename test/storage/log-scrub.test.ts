@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { encodeEntry } from "../../src/codec/EntryRecord.ts"
+import { encodeEntry } from "../../src/protocol/EntryRecord.ts"
 import type { Entry, LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, origin, Term } from "../../src/raft/Types.ts"
 import { indexOfLogKey, logKey } from "../../src/storage/Codec.ts"

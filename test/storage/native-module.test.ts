@@ -88,7 +88,7 @@ const kinds: ReadonlyArray<readonly [what: string, error: Error, system: NativeM
   ],
   [
     "a package that is not installed",
-    missing("ERR_MODULE_NOT_FOUND", "Cannot find package 'rocksdb-native' imported from /opt/dist/bin/RocksDb.js"),
+    missing("ERR_MODULE_NOT_FOUND", "Cannot find package 'rocksdb-native' imported from /opt/dist/cli/RocksDb.js"),
     debian,
     /not installed \(Cannot find package 'rocksdb-native'\); run npm ci/
   ],

@@ -3,9 +3,9 @@ import { Context, Effect, Layer, References } from "effect"
 import { NodeId } from "../../src/raft/Types.ts"
 import type { TransportCluster } from "../../src/testing/PeerTransportSuite.ts"
 import { peerTransportCases } from "../../src/testing/PeerTransportSuite.ts"
-import * as MemoryTransport from "../../src/transport/MemoryTransport.ts"
+import * as MemoryTransport from "../../src/transport/memory/MemoryTransport.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
-import * as RpcTransport from "../../src/transport/RpcTransport.ts"
+import * as RpcTransport from "../../src/transport/rpc/RpcTransport.ts"
 import { freePorts } from "../cluster/FreePorts.ts"
 
 const nodes = [1, 2, 3].map(NodeId)

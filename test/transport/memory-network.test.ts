@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import { NodeId } from "../../src/raft/Types.ts"
 import type { Listening } from "../../src/testing/PeerTransportSuite.ts"
 import { heartbeat, listening } from "../../src/testing/PeerTransportSuite.ts"
-import * as MemoryTransport from "../../src/transport/MemoryTransport.ts"
+import * as MemoryTransport from "../../src/transport/memory/MemoryTransport.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
 
 const one = NodeId(1)

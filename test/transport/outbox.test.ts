@@ -4,7 +4,7 @@ import type { Message } from "../../src/raft/Message.ts"
 import { NodeId } from "../../src/raft/Types.ts"
 import { sampleEntry } from "../../src/testing/LogStoreSuite.ts"
 import { appendOf, heartbeat } from "../../src/testing/PeerTransportSuite.ts"
-import { messageBytes, Outbox } from "../../src/transport/Outbox.ts"
+import { messageBytes, Outbox } from "../../src/transport/rpc/Outbox.ts"
 
 const beat = (round: number): Message => heartbeat(NodeId(1), NodeId(2), round)
 const bulk = (index: number, bytes: number): Message =>

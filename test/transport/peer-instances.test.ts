@@ -4,7 +4,7 @@ import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { monotonicMsOf } from "../../src/Monotonic.ts"
 import { NodeId } from "../../src/raft/Types.ts"
-import { againMs, graceMs, PeerInstances, shownMs } from "../../src/transport/PeerInstances.ts"
+import { againMs, graceMs, PeerInstances, shownMs } from "../../src/transport/rpc/PeerInstances.ts"
 
 const two = NodeId(2)
 const first = { name: "a", remote: "10.0.0.2:41234" }

@@ -2,9 +2,9 @@
 import { Effect, Schema } from "effect"
 import type { Rpc } from "effect/rpc"
 import { RpcSerialization } from "effect/rpc"
-import { ClientRpcs } from "../../src/client/ClientRpcs.ts"
-import { StateRpcs } from "../../src/client/StateRpcs.ts"
-import { PeerRpcs } from "../../src/transport/PeerRpcs.ts"
+import { ClientRpcs } from "../../src/protocol/ClientRpcs.ts"
+import { StateRpcs } from "../../src/protocol/StateRpcs.ts"
+import { PeerRpcs } from "../../src/protocol/PeerRpcs.ts"
 
 export const serialization = Effect.runSync(
   Effect.provide(RpcSerialization.RpcSerialization, RpcSerialization.layerSchemaBinary({ maxFrameSize: "unbounded" }))

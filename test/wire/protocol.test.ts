@@ -4,9 +4,9 @@
  */
 import { assert, it } from "@effect/vitest"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
-import { clientProtocolVersion, ClientRpcs } from "../../src/client/ClientRpcs.ts"
-import { StateRpcs } from "../../src/client/StateRpcs.ts"
-import { PeerRpcs, protocolVersion } from "../../src/transport/PeerRpcs.ts"
+import { clientProtocolVersion, ClientRpcs } from "../../src/protocol/ClientRpcs.ts"
+import { StateRpcs } from "../../src/protocol/StateRpcs.ts"
+import { PeerRpcs, protocolVersion } from "../../src/protocol/PeerRpcs.ts"
 import { renderGroup } from "./renderGroup.ts"
 
 const protocols = [

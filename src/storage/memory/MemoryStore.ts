@@ -5,7 +5,7 @@
  * made durable: log writes are durable when they return, state commits only once a later sync covered them.
  */
 import { Effect, Layer, Semaphore } from "effect"
-import { isStateKey } from "../../codec/StateRows.ts"
+import { isStateKey } from "../../protocol/StateRows.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../../raft/Types.ts"
 import { lastStampOf, LogIndex, NodeId, origin, Term } from "../../raft/Types.ts"

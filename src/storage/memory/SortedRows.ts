@@ -2,7 +2,7 @@
  * Rows of the state in byte order of their keys, in memory. A value: a change makes a new one that shares what it left
  * alone, so a view keeps its moment for nothing, and a change costs what it touches and not all rows.
  */
-import type { StateRow } from "../../codec/StateRows.ts"
+import type { StateRow } from "../../protocol/StateRows.ts"
 import type { StateChange } from "../StateStore.ts"
 
 /** Most rows of a block: what a change copies, beside the list of blocks. */

@@ -4,7 +4,8 @@
  * state without its entries is merely ahead.
  */
 import { Effect, Layer, Schedule, Semaphore } from "effect"
-import { CodecError, encodeEntry, encodeRecords } from "../../codec/EntryRecord.ts"
+import { encodeEntry, encodeRecords } from "../../protocol/EntryRecord.ts"
+import { CodecError } from "../../bytes/CodecError.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, HardState, LogPoint } from "../../raft/Types.ts"
 import { addIndex, LogIndex, minIndex, origin } from "../../raft/Types.ts"

@@ -10,9 +10,9 @@
  * when the reads that may still be in it have ended; views have a RocksDB snapshot, which a deletion does not touch.
  */
 import { Effect, Layer, Semaphore } from "effect"
-import { CodecError } from "../../codec/EntryRecord.ts"
-import type { StateRow } from "../../codec/StateRows.ts"
-import { firstStateKey, isStateKey, sizeProblem, stateEnd } from "../../codec/StateRows.ts"
+import { CodecError } from "../../bytes/CodecError.ts"
+import type { StateRow } from "../../protocol/StateRows.ts"
+import { firstStateKey, isStateKey, sizeProblem, stateEnd } from "../../protocol/StateRows.ts"
 import type { LogPoint } from "../../raft/Types.ts"
 import { LogIndex, origin, Term } from "../../raft/Types.ts"
 import { decodeActiveFamily, decodePoint, encodeRecord, stateKeys } from "../Codec.ts"

@@ -12,7 +12,7 @@ import {
   layerRunnerStorage,
   makeEncodedMessageStorage
 } from "../../../src/actors/index.ts"
-import { Microtask } from "../../../src/client/Microtask.ts"
+import { Microtask } from "../../../src/client/session/Microtask.ts"
 import { Op } from "../../../src/client/Txn.ts"
 import { Watch } from "../../../src/client/Watch.ts"
 import { Random } from "../../simulation/Random.ts"

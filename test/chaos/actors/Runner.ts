@@ -8,7 +8,7 @@ import { Effect, Layer, Logger, Option } from "effect"
 import { RunnerAddress } from "effect/cluster"
 import { Actors } from "../../../src/actors/index.ts"
 import * as RemoteClient from "../../../src/client/RemoteClient.ts"
-import * as TcpConnection from "../../../src/client/TcpConnection.ts"
+import * as TcpConnection from "../../../src/client/connection/TcpConnection.ts"
 import { Here, TallyLive } from "./Tally.ts"
 
 const [name = "", port = "", ways = "{}"] = process.argv.slice(2)

@@ -188,7 +188,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "ends leases by what a deposed leader remembers",
     { test: "test/kv/apply.property.test.ts" },
-    "kv/Apply.ts",
+    "kv/model/Apply.ts",
     "if (lease !== undefined && lease.deadlineMs <= logTimeMs) yield* revoke(batch, id)",
     "if (lease !== undefined) yield* revoke(batch, id)"
   ),
@@ -202,7 +202,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "carries out a repeated command again",
     { nodes: 20 },
-    "kv/Apply.ts",
+    "kv/model/Apply.ts",
     "if (kept !== undefined) return kept\n  if (stamp.sequence <= session.answered) {",
     "if (kept === undefined && stamp.sequence <= session.answered) {"
   ),

@@ -36,7 +36,7 @@ const [simulator, most] = "cores" in within ? ["cores", within.cores] as const :
 
 // Only now, so that the sources are loaded with the change.
 const simulate: (options: { readonly seed: number }) => unknown = simulator === "cores"
-  ? (await import("../Simulation.ts")).simulate
+  ? (await import("../cores/Simulation.ts")).simulate
   : (await import("../nodes/Simulation.ts")).simulate
 
 const verdict = (): Verdict => {

@@ -2,13 +2,13 @@
  * What the cluster should be: the plain model of the key-value store, fed with the committed entries in their order, and
  * everything that was ever true of it. Answers of nodes, reads, watches and states are held against it.
  */
-import { decodeIdentityEntry } from "../../../src/codec/ClusterIdentity.ts"
-import { decodeCommand } from "../../../src/kv/Command.ts"
-import type { Stamped } from "../../../src/kv/Command.ts"
-import type { KeyRange } from "../../../src/kv/KeyRange.ts"
-import { contains } from "../../../src/kv/KeyRange.ts"
-import type { KeyRecord } from "../../../src/kv/KeyRecord.ts"
-import { decodeReply } from "../../../src/kv/ReplyCodec.ts"
+import { decodeIdentityEntry } from "../../../src/protocol/ClusterIdentity.ts"
+import { decodeCommand } from "../../../src/kv/model/Command.ts"
+import type { Stamped } from "../../../src/kv/model/Command.ts"
+import type { KeyRange } from "../../../src/bytes/KeyRange.ts"
+import { contains } from "../../../src/bytes/KeyRange.ts"
+import type { KeyRecord } from "../../../src/kv/model/KeyRecord.ts"
+import { decodeReply } from "../../../src/kv/model/ReplyCodec.ts"
 import type { Entry } from "../../../src/raft/Types.ts"
 import { Model } from "../../kv/Model.ts"
 import { words } from "../../kv/ReplyWords.ts"

@@ -1,5 +1,5 @@
 /** How rough a run is; each seed draws its own. */
-import type { Limits } from "../../../src/FlareDbConfig.ts"
+import type { Limits } from "../../../src/config/Limits.ts"
 import type { Random } from "../Random.ts"
 import type { NetworkFaults } from "./SimNetwork.ts"
 

@@ -3,8 +3,8 @@
  * simulated network, disk and clock. Faults and clients for a while, then quiet, in which everybody must agree and serve.
  */
 import { Effect } from "effect"
-import type { FlareDbConfig } from "../../../src/FlareDbConfig.ts"
-import * as Config from "../../../src/FlareDbConfig.ts"
+import type { FlareDbConfig } from "../../../src/config/FlareDbConfig.ts"
+import * as Config from "../../../src/config/index.ts"
 import { describeEvent, describeOutputLines } from "../../../src/raft/Describe.ts"
 import type { Event } from "../../../src/raft/Event.ts"
 import type { Message } from "../../../src/raft/Message.ts"

@@ -4,7 +4,8 @@
  */
 import { Effect, Exit, Scope } from "effect"
 import type { SnapshotOffer, SnapshotSink } from "../../../src/transport/PeerTransport.ts"
-import { SnapshotLost, SnapshotRefused } from "../../../src/transport/PeerTransport.ts"
+import { SnapshotLost } from "../../../src/transport/PeerTransport.ts"
+import { SnapshotRefused } from "../../../src/protocol/SnapshotRefused.ts"
 import type { Random } from "../Random.ts"
 import { flipped } from "./Damage.ts"
 import type { Endpoint, SimNetwork } from "./SimNetwork.ts"

@@ -1,5 +1,5 @@
 /**
- * A history of whole nodes that takes several faults in a row, as `../StaleLeader.ts` has it for cores: a leader is suspended with
+ * A history of whole nodes that takes several faults in a row, as `../cores/StaleLeader.ts` has it for cores: a leader is suspended with
  * entries that nobody else has, the others elect another one, which commits, a disk is lost, the new leader goes out of reach, and
  * the old one goes on beside a node that remembers nothing. In the end the new leader is back.
  */

@@ -1,9 +1,9 @@
 /** Watches everything that changes, from one node after another, and misses nothing. */
 import { Cause, Effect } from "effect"
-import type { ChangeFeed } from "../../../src/machine/ChangeFeed.ts"
-import type { FeedPart, FeedRequest } from "../../../src/machine/FeedPart.ts"
-import { prefixRange } from "../../../src/kv/KeyRange.ts"
-import { KeyRanges } from "../../../src/kv/KeyRanges.ts"
+import type { ChangeFeed } from "../../../src/kv/ChangeFeed.ts"
+import type { FeedPart, FeedRequest } from "../../../src/kv/FeedPart.ts"
+import { prefixRange } from "../../../src/bytes/KeyRange.ts"
+import { KeyRanges } from "../../../src/kv/model/KeyRanges.ts"
 import { demand } from "../Oracle.ts"
 import type { ClientWorld } from "./Clients.ts"
 import { keyOf, latin } from "./Ledger.ts"

@@ -1,0 +1,159 @@
+/** Measures one point: starts the load, looks at the nodes when its warm-up ends and when it is over. */
+import { Effect } from "effect"
+import type { Failure } from "../output/Failure.ts"
+import { failed } from "../output/Failure.ts"
+import { Histogram } from "./Histogram.ts"
+import type { LoadReport } from "./Load.ts"
+import { LoadProcess } from "./LoadProcess.ts"
+import type { NodeFigures } from "./NodeFigures.ts"
+import { figuresOf } from "./NodeFigures.ts"
+import type { Plan } from "./Plan.ts"
+import { shares } from "./Plan.ts"
+import type { Usage } from "./Resources.ts"
+import { bytesOnWire, usageOf } from "./Resources.ts"
+import { errorText } from "../../ErrorText.ts"
+
+/** The cluster under measurement. */
+export interface Target {
+  /** For `--endpoints`. */
+  readonly endpoints: string
+  readonly nodes: ReadonlyArray<TargetNode>
+  /** What all keys of the load begin with. */
+  readonly keyPrefix: string
+}
+
+export interface TargetNode {
+  /** Where `/metrics` is. */
+  readonly http: string
+  /** Its process, when it is one of this machine that may be looked at. */
+  readonly pid?: number | undefined
+  /** The ports it listens on, for the bytes on the wire. */
+  readonly ports: ReadonlyArray<number>
+}
+
+/** One measured point. Times are milliseconds. */
+export interface Result extends Plan {
+  readonly count: number
+  readonly errors: number
+  readonly perSecond: number
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+  readonly max: number
+  /** Of all nodes together. */
+  readonly syncsPerSecond: number
+  /** Commands that shared a sync of the leader. */
+  readonly commitsPerSync: number
+  /** Rounds that linearizable reads waited for, of all nodes. */
+  readonly readRounds: number
+  /** Of each node: share of one processor, and memory. The leader is first. */
+  readonly nodes: ReadonlyArray<
+    { readonly leads: boolean; readonly cpu: number | undefined; readonly rssMiB: number | undefined }
+  >
+  /** Processor time of all nodes and the load for one operation, in microseconds. */
+  readonly cpuMicrosPerOperation: number | undefined
+  readonly bytesPerOperation: number | undefined
+  /** The busiest process of the load: share of one processor. */
+  readonly loadCpu: number
+}
+
+interface Look {
+  readonly atMs: number
+  readonly figures: ReadonlyArray<NodeFigures>
+  readonly usage: ReadonlyArray<Usage | undefined>
+  readonly bytes: number | undefined
+}
+
+/** Fails when a node does not say what it does: without that there is nothing to report. */
+export const checkFigures = (target: Target) =>
+  Effect.forEach(target.nodes, ({ http }) => figuresOf(http), { concurrency: "unbounded", discard: true })
+
+const look = Effect.fnUntraced(function*(target: Target) {
+  const figures = yield* Effect.forEach(target.nodes, ({ http }) => figuresOf(http), { concurrency: "unbounded" })
+  const usage = target.nodes.map(({ pid }) => pid === undefined ? undefined : usageOf(pid))
+  const bytes = yield* Effect.promise(() => bytesOnWire(new Set(target.nodes.flatMap(({ ports }) => ports))))
+  return { atMs: performance.now(), figures, usage, bytes } satisfies Look
+})
+
+/** The load's processes, ready to begin; they end with the scope. */
+const startLoads = (plan: Plan, target: Target) =>
+  Effect.forEach(
+    shares(plan, target),
+    (share) =>
+      Effect.tap(
+        Effect.acquireRelease(Effect.sync(() => new LoadProcess(share)), (load) => Effect.promise(() => load.end())),
+        (load) => told(load)
+      ),
+    { concurrency: "unbounded" }
+  )
+
+/** The next line of a process. */
+const told = (load: LoadProcess): Effect.Effect<string, Failure> =>
+  Effect.tryPromise({
+    try: () => load.line(),
+    catch: (error) => failed(errorText(error))
+  })
+
+/** Measures `plan` against `target`. */
+export const measure = Effect.fnUntraced(function*(plan: Plan, target: Target) {
+  const loads = yield* startLoads(plan, target)
+  for (const load of loads) load.begin()
+  yield* Effect.sleep(plan.warmUpMs)
+  const before = yield* look(target)
+  const reports = (yield* Effect.forEach(loads, told, { concurrency: "unbounded" })).map((line) =>
+    JSON.parse(line) as LoadReport
+  )
+  const after = yield* look(target)
+  return resultOf(plan, before, after, reports)
+}, Effect.scoped)
+
+const sum = (values: ReadonlyArray<number>): number => values.reduce((total, value) => total + value, 0)
+
+/** Absent when any of them is. */
+const sumOfAll = (values: ReadonlyArray<number | undefined>): number | undefined =>
+  values.every((value) => value !== undefined) ? sum(values) : undefined
+
+const resultOf = (plan: Plan, before: Look, after: Look, reports: ReadonlyArray<LoadReport>): Result => {
+  const latencies = new Histogram()
+  for (const report of reports) latencies.merge(report.latencies)
+  const errors = sum(reports.map((report) => report.errors))
+  const elapsedMs = Math.max(...reports.map((report) => report.elapsedMs))
+  const perSecond = latencies.count / elapsedMs * 1000
+  const windowMs = after.atMs - before.atMs
+  // What the nodes did is counted over a window that is a little longer than the load's own.
+  const inWindow = perSecond * windowMs / 1000
+  const delta = (of: (figures: NodeFigures) => number) =>
+    after.figures.map((figures, i) => of(figures) - of(before.figures[i] as NodeFigures))
+  const syncs = delta(({ syncs }) => syncs)
+  const leader = Math.max(0, after.figures.findIndex(({ leads }) => leads))
+  const cpuMs = after.usage.map((usage, i) => {
+    const earlier = before.usage[i]
+    return usage === undefined || earlier === undefined ? undefined : usage.cpuMs - earlier.cpuMs
+  })
+  const loadMs = sum(reports.map((report) => report.cpuMs / report.elapsedMs)) * windowMs
+  const cpu = sumOfAll(cpuMs)
+  const nodes = after.figures.map(({ leads }, i) => ({
+    leads,
+    cpu: cpuMs[i] === undefined ? undefined : (cpuMs[i] as number) / windowMs,
+    rssMiB: after.usage[i]?.rssMiB
+  }))
+  return {
+    ...plan,
+    count: latencies.count,
+    errors,
+    perSecond,
+    p50: latencies.quantile(0.5),
+    p95: latencies.quantile(0.95),
+    p99: latencies.quantile(0.99),
+    max: latencies.maxMs,
+    syncsPerSecond: sum(syncs) / windowMs * 1000,
+    commitsPerSync: (delta(({ applied }) => applied)[leader] ?? 0) / Math.max(1, syncs[leader] ?? 0),
+    readRounds: sum(delta(({ readRounds }) => readRounds)),
+    nodes: [...nodes].sort((a, b) => Number(b.leads) - Number(a.leads)),
+    cpuMicrosPerOperation: cpu === undefined || inWindow === 0 ? undefined : (cpu + loadMs) * 1000 / inWindow,
+    bytesPerOperation: after.bytes === undefined || before.bytes === undefined || inWindow === 0
+      ? undefined
+      : (after.bytes - before.bytes) / inWindow,
+    loadCpu: Math.max(...reports.map((report) => report.cpuMs / report.elapsedMs))
+  }
+}

@@ -1,0 +1,32 @@
+/** The command that tells whether a node's configuration is right, without starting anything. */
+import { Effect } from "effect"
+import { Command } from "effect/cli"
+import { InvalidConfig } from "../../config/ConfigProblem.ts"
+import { unknownVariable, unknownVariables } from "../../config/UnknownVariables.ts"
+import { failureOf } from "../output/Failure.ts"
+import { nodeConfig, nodeFlags } from "../input/NodeFlags.ts"
+import * as Output from "../output/Output.ts"
+
+const check = Command.make("check", nodeFlags, (flags) =>
+  Effect.gen(function*() {
+    const config = yield* nodeConfig(flags)
+    const problems = unknownVariables(process.env).map((name) => ({
+      field: "environment",
+      problem: unknownVariable(name)
+    }))
+    if (problems.length > 0) return yield* failureOf(new InvalidConfig({ problems }))
+    yield* Output.lines(JSON.stringify(config, null, 2))
+  })).pipe(
+    Command.withDescription(
+      "Print the whole configuration that flags and FLAREDB_ variables make, or all that is wrong with it (exit code " +
+        "2)."
+    ),
+    Command.withExamples([
+      { command: "flaredb config check --node-id 1", description: "What flaredb start --node-id 1 would use" }
+    ])
+  )
+
+export const config = Command.make("config").pipe(
+  Command.withDescription("Work with a node's configuration."),
+  Command.withSubcommands([check])
+)

@@ -1,0 +1,58 @@
+/** The command that holds a trace of a node against the core: does it still do what it did then? */
+import type { PlatformError } from "effect"
+import { Effect, FileSystem, Stream } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import type { Difference } from "../../node/trace/Replay.ts"
+import { Replay } from "../../node/trace/Replay.ts"
+import { failed, failureOf } from "../output/Failure.ts"
+import * as Output from "../output/Output.ts"
+import { makeSwitch } from "../input/Switch.ts"
+
+const text = ({ event, line, replayed, traced }: Difference): string =>
+  [
+    `line ${line}: ${event}`,
+    ...traced.filter((output) => !replayed.includes(output)).map((output) => `  traced    ${output}`),
+    ...replayed.filter((output) => !traced.includes(output)).map((output) => `  replayed  ${output}`)
+  ].join("\n")
+
+/** What the system says, where the error keeps it. */
+const reasonOf = (error: PlatformError.PlatformError): string =>
+  error.reason.cause instanceof Error ? error.reason.cause.message : error.message
+
+export const replay = Command.make("replay", {
+  file: Argument.String("file").pipe(Argument.withDescription("what flaredb start --trace wrote")),
+  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object"), Flag.withDefault(false))
+}, ({ file, json }) =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const replayed = new Replay()
+    let unread: string | undefined
+    let difference: Difference | undefined
+    yield* files.stream(file).pipe(
+      Stream.decodeText(),
+      Stream.splitLines,
+      Stream.takeWhile(() => unread === undefined && difference === undefined),
+      Stream.runForEach((line) =>
+        Effect.sync(() => {
+          const found = replayed.take(line)
+          if (typeof found === "string") unread = found
+          else difference = found
+        })
+      ),
+      Effect.mapError((error) => failed(`the trace ${file} cannot be read: ${reasonOf(error)}`))
+    )
+    const { starts, steps } = replayed
+    if (difference !== undefined) {
+      yield* Output.lines(json ? JSON.stringify({ starts, steps, difference }) : text(difference))
+      return yield* failed(`the core differs at line ${difference.line} of ${file}`)
+    }
+    if (unread !== undefined) return yield* failed(`${file}: ${unread}; ${steps} steps before it gave no difference`)
+    if (starts === 0) return yield* failed(`${file} holds no trace`)
+    yield* Output.lines(json ? JSON.stringify({ starts, steps }) : `${steps} steps of ${starts} starts: no difference`)
+  }).pipe(Effect.mapError(failureOf))).pipe(
+    Command.withDescription(
+      "Hold a trace, which flaredb start --trace wrote, against the Raft core of this version: exit code 1 and the " +
+        "first event with other outputs when they differ."
+    ),
+    Command.withExamples([{ command: "flaredb replay node-1.trace", description: "Starts no node, changes nothing" }])
+  )

@@ -1,0 +1,123 @@
+/** The command line: `flaredb VERB`. Every verb's errors end here, as one line and an exit code. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Effect, Exit, Logger, Option } from "effect"
+import { CliError, CliOutput, Command } from "effect/cli"
+import { writeSync } from "node:fs"
+import { version } from "../Version.ts"
+import { exitCodes, exitWith, failed, Failure, failureOf, wrongUsage } from "./output/Failure.ts"
+import { supervises } from "./lock/LockedCommand.ts"
+import * as Messages from "./output/Messages.ts"
+import { root } from "./Root.ts"
+import { endWithSuccess, watchStandardOutput } from "./output/StandardOutput.ts"
+
+// Whatever a command creates, a data directory or a backup, holds values: no other user may read it.
+process.umask(0o077)
+
+/** A flag's value may come from a variable, and then the variable is what has to be changed. */
+const usageProblem = ({ message }: { readonly message: string }): string => {
+  const line = message.replace(/\s+/g, " ")
+  const variable = /SchemaError\(Expected (?:a string representing )?(.*) at \["(\w+)"\]\)/.exec(line)
+  return variable === null ? line : `the variable ${variable[2]} is wrong: expected ${variable[1]}`
+}
+
+/** Wrong usage is one line too; the help comes only when it is asked for. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Messages.error(
+        wrongUsage(`${event.errors.map(usageProblem).join("; ")}; see ${event.commandPath.join(" ")} --help`)
+      )
+      : CliOutput.defaultPresenter.present(event)
+}
+
+/** A stack has several lines. */
+const bugOf = (defect: unknown): Failure =>
+  new Failure({
+    exitCode: exitCodes.failed,
+    line: `this is a bug: ${defect instanceof Error ? defect.stack ?? defect.message : String(defect)}`,
+    tag: "Bug",
+    fields: {}
+  })
+
+/**
+ * The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer.
+ */
+const hasTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
+
+/** What comes after `--` belongs to another program. */
+const own = process.argv.includes("--") ? process.argv.slice(0, process.argv.indexOf("--")) : process.argv
+
+const asked = own.includes("--wizard") && !hasTerminal
+  ? Effect.fail(wrongUsage("--wizard asks questions on a terminal, and this is none; see flaredb --help"))
+  : Command.run(root, { version })
+
+const main = asked.pipe(
+  Effect.catch((error) => {
+    if (CliError.isCliError(error)) {
+      return error._tag === "ShowHelp" && error.errors.length === 0
+        ? Effect.void
+        : Effect.fail(exitWith(exitCodes.usage))
+    }
+    const failure = failureOf(error)
+    return Effect.andThen(
+      failure.line === "" ? Effect.void : Messages.error(failure),
+      Effect.fail(exitWith(failure.exitCode))
+    )
+  }),
+  Effect.catchDefect((defect) => Effect.andThen(Messages.error(bugOf(defect)), Effect.fail(exitWith(exitCodes.failed))))
+)
+
+const words = process.argv.slice(2)
+
+/** The verb: the first word that is one. */
+const verb = words.find((word) => root.subcommands.some(({ commands }) => commands.some(({ name }) => name === word)))
+
+/** What runs until it is stopped stops cleanly on a signal; a watch with an end of its own was cut short by it. */
+const runsUntilStopped = verb === "start" || verb === "cluster" ||
+  (verb === "watch" && !words.some((word) => word.startsWith("--limit")))
+
+/** The exit code of what a signal ended. */
+const interruptedCode = runsUntilStopped ? 0 : 130
+
+/** Milliseconds after a signal: for nodes to close their database and ports, less for commands that only read files. */
+const stopMs = ["inspect", "backup", "restore"].includes(verb ?? "") ? 3_000 : 8_000
+
+let stopping = false
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    // They are for the command that runs under a lock, and it has a limit of its own.
+    if (stopping || supervises()) return
+    stopping = true
+    setTimeout(() => {
+      writeSync(2, `${Messages.errorText(failed(`not stopped ${stopMs} ms after ${signal}; ending now`))}\n`)
+      // `process.exit` waits for the threads of the pool, and one that the disk blocks never ends.
+      process.kill(process.pid, "SIGKILL")
+    }, stopMs).unref()
+  })
+}
+
+// They would end the process at once, and leave behind what it has begun: keys, files, processes.
+for (const signal of ["SIGHUP", "SIGQUIT"] as const) {
+  process.on(signal, () => {
+    if (!supervises()) process.kill(process.pid, "SIGTERM")
+  })
+}
+
+watchStandardOutput(verb === "start" || verb === "cluster")
+
+main.pipe(
+  Effect.provideService(CliOutput.Presenter, presenter),
+  Effect.provideService(Logger.LogToStderr, true),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => {
+      // A look-up of a host name may be in flight, and would keep the process for as long as it takes.
+      if (Exit.isSuccess(exit)) return endWithSuccess()
+      if (Cause.hasInterruptsOnly(exit.cause)) return onExit(Number(process.exitCode ?? interruptedCode))
+      const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+      onExit(failure instanceof Failure ? failure.exitCode : exitCodes.failed)
+    }
+  })
+)

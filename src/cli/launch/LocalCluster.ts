@@ -1,0 +1,200 @@
+/** The command that runs a whole cluster on one machine: a process for each node, all gone when this one is. */
+import { Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
+import { ChildProcess } from "effect/process"
+import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
+import * as RemoteClient from "../../client/RemoteClient.ts"
+import type { NodeAddress } from "../../config/NodeAddress.ts"
+import * as NodeConfig from "../../config/index.ts"
+import { createDirectory } from "../../storage/Folder.ts"
+import { withDefault } from "../input/DefaultValue.ts"
+import { exitCodes, failed, Failure, failureOf, wrongUsage } from "../output/Failure.ts"
+import { LastWords } from "../output/LastWords.ts"
+import { launcher } from "./Launcher.ts"
+import * as Output from "../output/Output.ts"
+import { processSettings } from "./ProcessSettings.ts"
+import { stopWithParentVariable } from "../commands/Start.ts"
+import { table } from "../output/Table.ts"
+
+/** How long a node may take to stop before it is killed. */
+const stopSeconds = 10
+
+export interface ClusterOptions {
+  readonly clusterId: string
+  readonly nodes: ReadonlyArray<NodeAddress>
+  readonly dataDir: string
+}
+
+const logFile = (options: ClusterOptions, id: number) => `${options.dataDir}/node-${id}.log`
+
+const dataDir = (options: ClusterOptions, id: number) => `${options.dataDir}/node-${id}`
+
+/** The command that starts one node of this cluster again. */
+const startCommand = (options: ClusterOptions, id: number): string => {
+  const { clusterId, nodes } = options
+  const command = ["npx flaredb start --node-id", id, "--data-dir", dataDir(options, id)]
+  if (clusterId !== NodeConfig.defaults.clusterId) command.push("--cluster-id", clusterId)
+  if (nodes !== NodeConfig.defaults.nodes) command.push("--nodes", NodeConfig.formatNodes(nodes))
+  return command.join(" ")
+}
+
+/** Starts a node and gives its process id once it is ready. `ended` learns of its end, whenever that is. */
+export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id: number, ended: Queue.Queue<string>) {
+  const files = yield* FileSystem.FileSystem
+  const handle = yield* ChildProcess.make(process.execPath, [launcher, "start", "--log-format", "json"], {
+    env: {
+      FLAREDB_NODE_ID: String(id),
+      FLAREDB_NODES: NodeConfig.formatNodes(options.nodes),
+      FLAREDB_CLUSTER_ID: options.clusterId,
+      FLAREDB_DATA_DIR: dataDir(options, id),
+      FLAREDB_LISTEN_HOST: undefined,
+      [stopWithParentVariable]: "true",
+      ...processSettings(process.env)
+    },
+    extendEnv: true,
+    stdin: "pipe",
+    killSignal: "SIGTERM",
+    forceKillAfter: `${stopSeconds} seconds`
+  })
+  const ready = yield* Deferred.make<void, Failure>()
+  const words = new LastWords()
+  const log = handle.stderr.pipe(
+    Stream.tap((chunk) => Effect.sync(() => words.take(chunk))),
+    Stream.run(files.sink(logFile(options, id)))
+  )
+  const logged = yield* Effect.forkScoped(Effect.ignore(log))
+  const output = handle.stdout.pipe(
+    Stream.decodeText(),
+    Stream.splitLines,
+    Stream.runForEach((line) => line.startsWith("READY ") ? Deferred.succeed(ready, undefined) : Effect.void),
+    Effect.ignore
+  )
+  const watch = Effect.gen(function*() {
+    yield* output
+    const exit = yield* Effect.exit(handle.exitCode)
+    // The last line of the log says why, and may still be in the pipe.
+    yield* Fiber.await(logged)
+    const how = Exit.isSuccess(exit) ? `exit code ${exit.value}` : "a signal"
+    const why = words.text()
+    const log = `its log is ${logFile(options, id)}`
+    // The wait for it to be ready reports its end.
+    const early = yield* Deferred.fail(
+      ready,
+      new Failure({
+        exitCode: exitCodes.failed,
+        line: why === "" ? `node ${id} ended with ${how}; ${log}` : `${why} (node ${id} ended; ${log})`,
+        tag: "Failed",
+        fields: {}
+      })
+    )
+    if (early) return
+    yield* Queue.offer(
+      ended,
+      `node ${id} ended with ${how}; ${log}; start it again with ${startCommand(options, id)}${
+        why === "" ? "" : `\nflaredb: node ${id} said: ${why}`
+      }`
+    )
+  })
+  yield* Effect.forkScoped(watch)
+  yield* Deferred.await(ready)
+  return Number(handle.pid)
+})
+
+/** Where to find the cluster, once it has a leader. */
+const describe = Effect.fnUntraced(function*(options: ClusterOptions) {
+  const { nodes } = options
+  const client = RemoteClient.layer({ endpoints: nodes.map(({ clientPort, host }) => ({ host, port: clientPort })) })
+  const leading = Effect.flatMap(ClusterAdmin, (admin) =>
+    Effect.flatMap(admin.status, (answers) => {
+      const leader = answers.find(({ report }) => report?.role === "leader")?.report?.nodeId
+      return leader === undefined ? Effect.fail("none yet") : Effect.succeed(leader)
+    }))
+  const leader = yield* Effect.provide(Effect.retry(leading, Schedule.spaced(20)), client)
+  const rows = nodes.map(({ clientPort, host, httpPort, id, peerPort }) => [
+    String(id),
+    `${host}:${clientPort}`,
+    `${host}:${peerPort}`,
+    `http://${host}:${httpPort}/`,
+    id === leader ? "leader" : "follower"
+  ])
+  const local = nodes.every((node, i) => node.clientPort === NodeConfig.localNodes[i]?.clientPort)
+  const endpoints = local ? "" : ` --endpoints ${nodes.map((node) => `${node.host}:${node.clientPort}`).join(",")}`
+  return [
+    `FlareDB runs: ${nodes.length} nodes, data and logs in ${options.dataDir}`,
+    "",
+    table([["NODE", "CLIENTS", "PEERS", "STATUS PAGE", "ROLE"], ...rows]),
+    "",
+    "In another terminal:",
+    `  npx flaredb put${endpoints} greeting "hello, world"`,
+    `  npx flaredb get${endpoints} greeting`,
+    `  npx flaredb status${endpoints}`,
+    "",
+    "Ctrl-C ends all nodes; the data stays."
+  ].join("\n")
+})
+
+/** How often it is looked for whether npm still runs, in milliseconds. */
+const npmCheckMs = 500
+
+/**
+ * Fails once the `npm start` that this process belongs to is gone. npm gives its scripts no pipe that would close with
+ * it, but this process then gets another parent. Other scripts may start a cluster and end before it does, so only
+ * this one counts.
+ */
+const npmGone = Effect.suspend(() => {
+  const { npm_lifecycle_event: script, npm_package_name: name } = process.env
+  if (script !== "start" || name !== "flaredb") return Effect.never
+  const npm = process.ppid
+  return Effect.sync(() => process.ppid).pipe(
+    Effect.repeat({ schedule: Schedule.spaced(npmCheckMs), until: (parent) => parent !== npm }),
+    Effect.andThen(failed("npm is gone; stopping the nodes"))
+  )
+})
+
+/** Runs the cluster until it is interrupted, or until no node is left. */
+const run = Effect.fnUntraced(function*(options: ClusterOptions) {
+  yield* Effect.try({ try: () => createDirectory(options.dataDir), catch: failureOf })
+  const ended = yield* Queue.unbounded<string>()
+  yield* Effect.forEach(options.nodes, ({ id }) => Effect.mapError(startNode(options, id, ended), failureOf), {
+    concurrency: "unbounded",
+    discard: true
+  })
+  yield* Output.lines(yield* describe(options))
+  for (let left = options.nodes.length; left > 0; left--) {
+    const message = yield* Queue.take(ended)
+    yield* Output.problem(`flaredb: ${message}`)
+    if (left === 2) {
+      yield* Output.problem("flaredb: one node is left; nothing can be written until this command is run again")
+    }
+  }
+  return yield* failed("all nodes have ended")
+}, Effect.scoped)
+
+export const cluster = Command.make("cluster", {
+  dataDir: Flag.String("data-dir").pipe(
+    Flag.withMetavar("DIR"),
+    withDefault("folder for the nodes' data and logs", "./data")
+  ),
+  clusterId: Flag.String("cluster-id").pipe(
+    Flag.withMetavar("NAME"),
+    withDefault<string>("name of the cluster", NodeConfig.defaults.clusterId)
+  ),
+  nodes: Flag.String("nodes").pipe(
+    Flag.withMetavar("ID=HOST:CLIENT:PEER:HTTP,…"),
+    Flag.withDescription("the nodes; default 127.0.0.1 with ports 7001–7003, 7101–7103 and 7201–7203"),
+    Flag.optional
+  )
+}, (flags) =>
+  Effect.gen(function*() {
+    const nodes = Option.isSome(flags.nodes)
+      ? yield* NodeConfig.parseNodes(flags.nodes.value)
+      : NodeConfig.defaults.nodes
+    const [first] = nodes
+    if (first === undefined) return yield* wrongUsage("--nodes names no node")
+    if (flags.dataDir === "") return yield* wrongUsage("--data-dir is empty")
+    yield* NodeConfig.make({ nodeId: first.id, nodes, clusterId: flags.clusterId })
+    yield* Effect.raceFirst(run({ clusterId: flags.clusterId, nodes, dataDir: flags.dataDir }), npmGone)
+  }).pipe(Effect.mapError(failureOf))).pipe(
+    Command.withDescription("Run a whole cluster on this machine, for development: three real nodes."),
+    Command.withExamples([{ command: "flaredb cluster", description: "Three nodes, data in ./data" }])
+  )

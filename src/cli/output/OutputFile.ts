@@ -1,0 +1,70 @@
+/**
+ * A file that a command writes: under a name of its own until it is whole and on the disk. Whatever goes wrong before
+ * leaves no file under the name that was asked for.
+ */
+import { Effect } from "effect"
+import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
+import { dirname } from "node:path"
+import { syncFolder } from "../../storage/Folder.ts"
+import type { Failure } from "./Failure.ts"
+import { failed, wrongUsage } from "./Failure.ts"
+import { errorText } from "../../ErrorText.ts"
+
+/** Names of standard output. A descriptor that is a socket cannot be opened by its name. */
+export const isStandardOutput = (path: string): boolean =>
+  path === "-" || path === "/dev/stdout" || path === "/dev/fd/1" || path === "/proc/self/fd/1"
+
+const kindOf = (path: string): "nothing" | "file" | "other" => {
+  const found = statSync(path, { throwIfNoEntry: false })
+  return found === undefined ? "nothing" : found.isFile() ? "file" : "other"
+}
+
+const exists = (path: string): Failure =>
+  wrongUsage(`${path} exists already; give another name, or --force to replace it`)
+
+/** Refuses a name that is taken, before anything is done for it. */
+export const checkOutputFile = (path: string, force: boolean): Effect.Effect<void, Failure> =>
+  Effect.suspend(() => {
+    if (path === "") return Effect.fail(wrongUsage("--output is empty; give a file, or - for standard output"))
+    return !force && kindOf(path) === "file" ? Effect.fail(exists(path)) : Effect.void
+  })
+
+const writeAll = (file: number, bytes: Uint8Array): void => {
+  for (let offset = 0; offset < bytes.byteLength;) offset += writeSync(file, bytes, offset)
+}
+
+const write = (path: string, bytes: Uint8Array, sync: boolean): void => {
+  const file = openSync(path, sync ? "wx" : "w", 0o600)
+  try {
+    writeAll(file, bytes)
+    if (sync) fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Writes a file for its owner alone. A device or a pipe of that name is written into. */
+export const writeOutputFile = (path: string, bytes: Uint8Array, force: boolean): Effect.Effect<void, Failure> =>
+  Effect.try({
+    try: () => {
+      if (kindOf(path) === "other") return write(path, bytes, false)
+      const temporary = `${path}.partial-${process.pid}`
+      try {
+        write(temporary, bytes, true)
+        if (force) {
+          renameSync(temporary, path)
+        } else {
+          linkSync(temporary, path)
+          rmSync(temporary)
+        }
+      } catch (error) {
+        rmSync(temporary, { force: true })
+        throw error
+      }
+      syncFolder(dirname(path))
+    },
+    catch: (error) =>
+      error instanceof Error && "code" in error && error.code === "EEXIST"
+        ? exists(path)
+        : failed(`${path} cannot be written: ${errorText(error)}`)
+  })

@@ -1,0 +1,137 @@
+/**
+ * One connection to each node, opened when first asked for and opened again after it was lost. No connection is given
+ * out before its node has said that it is of the client's cluster.
+ */
+import { Deferred, Effect, Exit, Scope } from "effect"
+import type { WrongCluster } from "../../FlareDbError.ts"
+import { within } from "../../net/Deadline.ts"
+import type { Connect, Connection } from "./Connection.ts"
+import { ConnectionLost } from "./Connection.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import { formatEndpoint } from "./Endpoint.ts"
+import type { KnownCluster } from "./KnownCluster.ts"
+
+interface Slot {
+  readonly opened: Deferred.Deferred<Connection, ConnectionLost>
+  readonly scope: Scope.Closeable
+}
+
+/** Milliseconds that a node has to say what it waits for. */
+const whyMs = 500
+
+/** Why a node does not know its cluster: it says what it waits for. */
+const whyUnknown = (connection: Connection): Effect.Effect<string> =>
+  connection.status.pipe(
+    Effect.map(({ waiting }) => waiting),
+    within(whyMs, () => new ConnectionLost({ endpoint: "", reason: "", sent: true })),
+    Effect.catch(() => Effect.succeed(null)),
+    Effect.map((waiting) =>
+      `the node does not know yet which cluster it is of${waiting === null ? "" : `: ${waiting}`}`
+    )
+  )
+
+export class ConnectionPool {
+  private readonly slots = new Map<string, Slot>()
+  /** The cluster that the connections belong to. */
+  readonly cluster: KnownCluster
+  private readonly connect: Connect
+  private readonly scope: Scope.Scope
+  /** The connections whose nodes are known to be of the cluster. */
+  private readonly accepted = new WeakSet<Connection>()
+
+  private constructor(connect: Connect, cluster: KnownCluster, scope: Scope.Scope) {
+    this.connect = connect
+    this.cluster = cluster
+    this.scope = scope
+  }
+
+  /** A pool whose connections close with the surrounding scope. */
+  static readonly make = (
+    connect: Connect,
+    cluster: KnownCluster
+  ): Effect.Effect<ConnectionPool, never, Scope.Scope> =>
+    Effect.map(Effect.scope, (scope) => new ConnectionPool(connect, cluster, scope))
+
+  /** The connection to a node when there is one already. */
+  current(endpoint: Endpoint): Connection | undefined {
+    const slot = this.slots.get(formatEndpoint(endpoint))
+    const connection = slot === undefined ? undefined : this.connections.get(slot)
+    return connection !== undefined && this.accepted.has(connection) ? connection : undefined
+  }
+
+  /**
+   * The connection to a node. Those who ask at the same time share one attempt. Fails with `WrongCluster` when the
+   * node is of another cluster, and as not sent while it does not know which cluster it is of.
+   */
+  get(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+    return this.checked(endpoint, false)
+  }
+
+  /** The same to ask where a node stands, which one that does not know its cluster yet can say too. */
+  reach(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+    return this.checked(endpoint, true)
+  }
+
+  private checked(
+    endpoint: Endpoint,
+    mayBeUnknown: boolean
+  ): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+    return Effect.flatMap(this.opened(endpoint), (connection) => {
+      if (this.accepted.has(connection)) return Effect.succeed(connection)
+      return Effect.flatMap(
+        Effect.tapError(connection.cluster, () => this.retire(endpoint, connection, 0)),
+        (info): Effect.Effect<Connection, ConnectionLost | WrongCluster> => {
+          const name = formatEndpoint(endpoint)
+          const check = this.cluster.check(name, info)
+          if (check === "same") this.accepted.add(connection)
+          if (check === "same" || (check === "unknown" && mayBeUnknown)) return Effect.succeed(connection)
+          if (check !== "unknown") return Effect.andThen(this.retire(endpoint, connection, 0), Effect.fail(check))
+          return Effect.flatMap(
+            whyUnknown(connection),
+            (reason) => Effect.fail(new ConnectionLost({ endpoint: name, reason, sent: false }))
+          )
+        }
+      )
+    })
+  }
+
+  private opened(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost> {
+    return Effect.suspend(() => {
+      const known = this.slots.get(formatEndpoint(endpoint))
+      return known === undefined ? this.open(endpoint) : Deferred.await(known.opened)
+    })
+  }
+
+  /**
+   * Uses the connection no more. What is under way on it may still be answered, for `graceMs` milliseconds.
+   */
+  retire(endpoint: Endpoint, connection: Connection, graceMs: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const name = formatEndpoint(endpoint)
+      const slot = this.slots.get(name)
+      const opened = slot === undefined ? undefined : Deferred.isDoneUnsafe(slot.opened)
+      if (slot === undefined || opened !== true || this.connections.get(slot) !== connection) return Effect.void
+      this.slots.delete(name)
+      const close = Scope.close(slot.scope, Exit.void)
+      return Effect.asVoid(Effect.forkIn(Effect.andThen(Effect.sleep(graceMs), close), this.scope))
+    })
+  }
+
+  private readonly connections = new WeakMap<Slot, Connection>()
+
+  private open(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost> {
+    const name = formatEndpoint(endpoint)
+    return Effect.flatMap(Scope.fork(this.scope), (scope) => {
+      const slot: Slot = { opened: Deferred.makeUnsafe(), scope }
+      this.slots.set(name, slot)
+      // In the pool's scope, because the one who asked first may be interrupted while others wait.
+      const opening = Effect.onExit(Scope.provide(this.connect(endpoint), scope), (exit) => {
+        if (Exit.isSuccess(exit)) this.connections.set(slot, exit.value)
+        else if (this.slots.get(name) === slot) this.slots.delete(name)
+        Deferred.doneUnsafe(slot.opened, exit)
+        return Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)
+      })
+      return Effect.andThen(Effect.forkIn(opening, this.scope), Deferred.await(slot.opened))
+    })
+  }
+}

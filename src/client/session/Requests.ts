@@ -1,0 +1,161 @@
+/**
+ * Commands and queries of the key-value store, and the pipelines that carry them: checked before they are sent, and
+ * what the store refused becomes an error.
+ */
+import { Effect } from "effect"
+import type { Indeterminate, ResultsNotKept, SessionExpired, Unavailable, WrongCluster } from "../../FlareDbError.ts"
+import { InvalidArgument, LeaseNotFound, Overloaded } from "../../FlareDbError.ts"
+import type { Command } from "../../kv/model/Command.ts"
+import { commandProblem, encodeCommand } from "../../kv/model/Command.ts"
+import type { Problem } from "../../kv/model/Limits.ts"
+import { maxPageBytesOf } from "../../kv/model/Limits.ts"
+import type { Query } from "../../kv/model/Query.ts"
+import { encodeQuery, queryProblem } from "../../kv/model/Query.ts"
+import type { RefusedReply, Reply } from "../../kv/model/Reply.ts"
+import { decodeReply } from "../../kv/model/ReplyCodec.ts"
+import { maxAnswerBytes, transactionSizeProblem } from "../../kv/model/Transaction.ts"
+import type { Consistency, ReadFrom } from "../../protocol/ReadMode.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import type { Pipelines } from "./Pipelines.ts"
+import { fieldOf } from "../Txn.ts"
+
+/**
+ * How a write fails. `Indeterminate` and `SessionExpired` leave open whether it took effect; the others say that it
+ * did not.
+ * `LeaseNotFound` is for writes that name a lease. `ResultsNotKept` is for transactions, and says that one took effect.
+ */
+export type WriteFailure =
+  | InvalidArgument
+  | Overloaded
+  | Unavailable
+  | Indeterminate
+  | SessionExpired
+  | ResultsNotKept
+  | LeaseNotFound
+  | WrongCluster
+
+/** How a read fails. */
+export type ReadFailure = InvalidArgument | Overloaded | Unavailable | WrongCluster
+
+export interface OperationOptions {
+  /** Milliseconds until the operation is given up; the client's `requestTimeoutMs` when absent. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface ReadOptions extends OperationOptions {
+  /**
+   * `linearizable` sees every write that was acknowledged before the read began. `stale` answers from whatever a node
+   * has applied: cheaper, and arbitrarily old when that node is cut off. The client's `consistency` when absent.
+   */
+  readonly consistency?: Consistency | undefined
+  /**
+   * `leader`: only the node that leads answers. `any`: whichever node the client reaches first, in the order of its
+   * endpoints; a follower asks the leader how far it has to be, waits until it is, and answers itself. The client's
+   * `readFrom` when absent.
+   */
+  readonly readFrom?: ReadFrom | undefined
+}
+
+/** A reply that is no refusal. */
+export type Answer = Exclude<Reply, RefusedReply>
+
+export class Requests {
+  /** The client's limit on an operation, in milliseconds. */
+  readonly requestTimeoutMs: number
+  private readonly pipelines: Pipelines
+
+  constructor(pipelines: Pipelines) {
+    this.pipelines = pipelines
+    this.requestTimeoutMs = pipelines.requestTimeoutMs
+  }
+
+  /** Has a command carried out. */
+  write(command: Command, options: OperationOptions | undefined): Effect.Effect<Answer, WriteFailure> {
+    return this.send(this.pipelines.writes, command, options)
+  }
+
+  /** Has a command carried out that it does no harm to carry out more than once. It belongs to no session. */
+  writeRepeatable(command: Command, options: OperationOptions | undefined): Effect.Effect<Answer, WriteFailure> {
+    return this.send(this.pipelines.repeatable, command, options)
+  }
+
+  private send(
+    pipeline: Pipeline,
+    command: Command,
+    options: OperationOptions | undefined
+  ): Effect.Effect<Answer, WriteFailure> {
+    const problem = commandProblem(command)
+    if (problem !== undefined) return Effect.fail(invalid(problem))
+    const bytes = encodeCommand(command)
+    const tooLarge = command._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
+    if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
+    const submitted = pipeline.submit(bytes, this.timeout(options), mostAnswered(command))
+    return Effect.flatMap(submitted, (reply) => answerOf(reply))
+  }
+
+  /** Has a query answered. */
+  read(query: Query, options: ReadOptions | undefined): Effect.Effect<Answer, ReadFailure | LeaseNotFound> {
+    const problem = queryProblem(query)
+    if (problem !== undefined) return Effect.fail(invalid(problem))
+    const bytes = encodeQuery(query)
+    const tooLarge = query._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
+    if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
+    const pipeline = this.pipelines.reads(options?.consistency, options?.readFrom)
+    return Effect.flatMap(
+      // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.
+      Effect.catchTag(
+        pipeline.submit(bytes, this.timeout(options), mostAnswered(query)),
+        ["Indeterminate", "SessionExpired"],
+        (error) => Effect.die(error)
+      ),
+      (reply) => answerOf(reply)
+    )
+  }
+
+  private timeout(options: OperationOptions | undefined): number {
+    return options?.timeoutMs ?? this.requestTimeoutMs
+  }
+}
+
+/**
+ * Most bytes that something may be answered with, when that may be many; 0 for what is answered by little or by one
+ * value.
+ */
+const mostAnswered = (asked: Command | Query): number => {
+  switch (asked._tag) {
+    case "Scan":
+      return maxPageBytesOf(asked.limit, asked.keysOnly)
+    case "Transact":
+      return maxAnswerBytes(asked.transaction)
+    default:
+      return 0
+  }
+}
+
+export const invalid = ({ field, problem }: Problem): InvalidArgument =>
+  new InvalidArgument({ field: fieldOf(field), problem })
+
+const answerOf = (bytes: Uint8Array): Effect.Effect<Answer, InvalidArgument | Overloaded | LeaseNotFound> => {
+  const reply = decodeReply(bytes)
+  if (reply._tag === "Problem") throw new Error(`${reply.field} ${reply.problem}`)
+  return reply._tag === "RefusedReply" ? refusalOf(reply) : Effect.succeed(reply)
+}
+
+/** What a refusal means to the caller. Whatever it is, the command changed nothing. */
+const refusalOf = (
+  { current, field, maximum, reason, text }: RefusedReply
+): Effect.Effect<never, InvalidArgument | Overloaded | LeaseNotFound> => {
+  switch (reason) {
+    case "invalid":
+      return Effect.fail(new InvalidArgument({ field: fieldOf(field), problem: text }))
+    case "overloaded":
+      return Effect.fail(new Overloaded({ limit: field, current, maximum }))
+    case "lease-not-found":
+      return Effect.fail(new LeaseNotFound({ lease: current }))
+    default:
+      return Effect.die(new Error(`a ${reason} (${field} ${text}) is not for this client`))
+  }
+}
+
+/** What a reply of the wrong kind means: a bug of a node, or of this client. */
+export const unexpected = (reply: Reply): Error => new Error(`a ${reply._tag} answers another kind of question`)

@@ -1,0 +1,196 @@
+/**
+ * A node's HTTP port, for machines and people that operate it:
+ *
+ * | path       | answers                                                                                |
+ * | ---------- | -------------------------------------------------------------------------------------- |
+ * | `/livez`   | 200 while the node works; a process that fails it should be restarted                   |
+ * | `/readyz`  | 200 when the node knows a leader and has caught up, otherwise 503 with the reason       |
+ * | `/metrics` | Prometheus                                                                             |
+ * | `/status`  | where the node stands, as JSON                                                         |
+ * | `/debug/raft` | what its owner sees, in every detail, as JSON (`docs/metrics.md`)                   |
+ * | `/`        | the same as a page                                                                     |
+ *
+ * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Context, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
+import { createServer } from "node:http"
+import { watchTables } from "../BoundedTables.ts"
+import type { Limits } from "../config/Limits.ts"
+import { defaultLimits } from "../config/Limits.ts"
+import type { Fatal } from "../FlareDbError.ts"
+import { RaftNode } from "../node/RaftNode.ts"
+import { Offences } from "../net/Offences.ts"
+import type { BoundAddress, ListenError } from "../net/Listening.ts"
+import { formatBound, listen } from "../net/Listening.ts"
+import { version } from "../Version.ts"
+import { readiness } from "./Health.ts"
+import * as HttpGuard from "./HttpGuard.ts"
+import * as StatusPage from "./StatusPage.ts"
+import { make as makeSections, StatusSections } from "./StatusSections.ts"
+
+export interface HttpServerOptions {
+  readonly clusterId: string
+  /** Port 0 lets the system choose. */
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Names under which the port is asked for, beside `localhost` and addresses. */
+  readonly hosts?: ReadonlyArray<string>
+  /** See `FlareDbConfig.Limits`. */
+  readonly limits?: PortLimits
+}
+
+type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxHttpConnections">
+
+/** How often Node looks for connections whose time is over, in milliseconds. */
+const checkMs = 500
+
+/** Where the HTTP port really is. */
+export class HttpAddress extends Context.Service<HttpAddress, BoundAddress>()("flaredb/http/HttpAddress") {}
+
+/** Fails when the node has stopped serving, which its status does not show: that is the last one it had. */
+const stopped = (node: RaftNode["Service"]): Effect.Effect<void, Fatal> =>
+  Effect.raceFirst(node.fatal, Effect.asVoid(Effect.yieldNow))
+
+const orUnavailable = <R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, Fatal, R>) =>
+  Effect.catch(
+    answer,
+    ({ reason }) => Effect.succeed(HttpServerResponse.text(`the node has stopped: ${reason}\n`, { status: 503 }))
+  )
+
+const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions, sections: StatusSections["Service"]) =>
+  Layer.unwrap(
+    Effect.map(RaftNode, (node) =>
+      Layer.mergeAll(
+        HttpGuard.layer([listen.host, ...hosts]),
+        HttpRouter.add("GET", "/livez", Effect.as(stopped(node), HttpServerResponse.text("ok\n")).pipe(orUnavailable)),
+        HttpRouter.add(
+          "GET",
+          "/readyz",
+          Effect.map(Effect.andThen(stopped(node), node.status), (status) => {
+            const { ready, reason } = readiness(status)
+            return HttpServerResponse.text(`${ready ? "ok" : "not ready"}: ${reason}\n`, { status: ready ? 200 : 503 })
+          }).pipe(orUnavailable)
+        ),
+        HttpRouter.add(
+          "GET",
+          "/status",
+          Effect.zipWith(
+            node.status,
+            sections.read,
+            (status, answers) =>
+              HttpServerResponse.jsonUnsafe({
+                ...Object.fromEntries(answers.map(({ json, name }) => [name, json])),
+                clusterId,
+                version,
+                ...status,
+                identity: status.identity ?? null,
+                waiting: status.waiting ?? null
+              })
+          )
+        ),
+        HttpRouter.add(
+          "GET",
+          "/debug/raft",
+          Effect.map(node.debug, (seen) =>
+            HttpServerResponse.text(`${JSON.stringify(seen, null, 2)}\n`, { contentType: "application/json" }))
+        ),
+        HttpRouter.add(
+          "GET",
+          "/",
+          Effect.zipWith(
+            node.status,
+            sections.read,
+            (status, answers) =>
+              HttpServerResponse.html(StatusPage.render(status, clusterId, answers))
+          )
+        ),
+        PrometheusMetrics.layerHttp()
+      ))
+  )
+
+/** Node's server with the limits of the port, which logs callers that go beyond them. */
+const guardedServer = (limits: PortLimits, offences: Offences) => {
+  const { maxFrameMs, maxHandshakeMs, maxHttpConnections } = limits
+  const server = createServer({
+    headersTimeout: Math.min(maxHandshakeMs, maxFrameMs),
+    requestTimeout: maxFrameMs,
+    connectionsCheckingInterval: checkMs
+  })
+  server.maxConnections = maxHttpConnections
+  const headers = HttpGuard.headersFor(StatusPage.style)
+  server.on("request", (_, response) => response.setHeaders(headers))
+  server.on("drop", (dropped) => {
+    offences.report(
+      "too-many-connections",
+      `${dropped?.remoteAddress ?? "unknown"}:${dropped?.remotePort ?? 0}`,
+      `refused a connection: all ${maxHttpConnections} are in use`
+    )
+  })
+  // A connection that could not be taken, for want of a descriptor. Unheard, it would end the process.
+  server.on(
+    "error",
+    (error) => offences.report("too-many-connections", "unknown", `lost a connection: ${error.message}`)
+  )
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    // A caller that goes away in the middle of something does no harm.
+    if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
+      const { remoteAddress = "unknown", remotePort = 0 } = socket as { remoteAddress?: string; remotePort?: number }
+      offences.report(
+        "malformed-request",
+        `${remoteAddress}:${remotePort}`,
+        `closed a connection: ${error.code ?? error.name}: ${error.message}`
+      )
+      if (socket.writable) socket.write("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    }
+    socket.destroy()
+  })
+  return server
+}
+
+const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
+  const limits = options.limits ?? defaultLimits
+  const { maxHttpConnections } = limits
+  const offences = yield* Offences.make("http")
+  const sections = yield* makeSections
+  let connections = 0
+  yield* watchTables([{
+    table: "http_connections",
+    entries: () => connections,
+    limit: maxHttpConnections,
+    setting: "maxHttpConnections"
+  }])
+  const make = () =>
+    guardedServer(limits, offences).on("connection", (socket) => {
+      // Node counts those of one address.
+      if (connections >= maxHttpConnections) {
+        offences.report(
+          "too-many-connections",
+          `${socket.remoteAddress ?? "unknown"}:${socket.remotePort ?? 0}`,
+          `refused a connection: all ${maxHttpConnections} are in use`
+        )
+        socket.destroy()
+        return
+      }
+      connections += 1
+      socket.once("close", () => {
+        connections -= 1
+      })
+    })
+  const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
+    const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
+    const served = HttpRouter.serve(routes(options, sections), { disableLogger: true, disableListenLog: true })
+    return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
+      const { address } = Context.get(services, HttpServer.HttpServer)
+      return { port: "port" in address ? address.port : port, server: undefined }
+    })
+  })
+  yield* Effect.logInfo(`HTTP is served at ${formatBound(bound)}`)
+  return Context.make(HttpAddress, HttpAddress.of(bound)).pipe(Context.add(StatusSections, sections))
+})
+
+/** Serves the paths above until the scope closes. A program that runs something on the node may add to them. */
+export const layer = (
+  options: HttpServerOptions
+): Layer.Layer<HttpAddress | StatusSections, ListenError, RaftNode> => Layer.effectContext(make(options))

@@ -1,0 +1,287 @@
+/**
+ * The key-value store as a {@link StateMachine}: `kv/` decides, the {@link StateStore} keeps, and {@link ChangeFeed}
+ * tells those who watch.
+ *
+ * A batch of commands costs one read of the keys they touch and one write of what became of them; commands that look at
+ * much are carried out in several.
+ */
+import { Context, Effect, Layer, Semaphore } from "effect"
+import { watchTables } from "../BoundedTables.ts"
+import { InvalidArgument } from "../FlareDbError.ts"
+import { apply as applyCommand, keysOf } from "./model/Apply.ts"
+import { Batch } from "./model/Batch.ts"
+import type { Stamped } from "./model/Command.ts"
+import { decodeCommand, encodeCommand, proposers } from "./model/Command.ts"
+import type { Slot } from "./model/Draft.ts"
+import { loadBlock } from "./model/HistoryBlock.ts"
+import { successor } from "../bytes/KeyRange.ts"
+import { decodeRecord } from "./model/KeyRecord.ts"
+import type { StoredRange } from "./model/Keyspace.ts"
+import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "./model/Keyspace.ts"
+import { decodeLease } from "./model/Lease.ts"
+import { maxKeptReplyBytes, maxLeases, maxTtlMs, problem } from "./model/Limits.ts"
+import { decodeSession } from "./model/Session.ts"
+import { State } from "./model/State.ts"
+import type { Entry } from "../raft/Types.ts"
+import type { StateRow, StateView } from "../storage/StateStore.ts"
+import { StateStore } from "../storage/StateStore.ts"
+import type { StorageError } from "../storage/StorageError.ts"
+import { ChangeFeed, ChangeSource } from "./ChangeFeed.ts"
+import { Grants } from "./Grants.ts"
+import { checkIdentity } from "../machine/Identity.ts"
+import type { HistoryLimits } from "./HistoryCut.ts"
+import { defaultHistoryLimits, HistoryCut } from "./HistoryCut.ts"
+import { dueCommands } from "./KvHousekeeping.ts"
+import { corrupt, runLoading } from "../machine/KvLoader.ts"
+import { answer, invalid, loadFigures, nothingFound } from "./KvQueries.ts"
+import { StateMachine } from "../machine/StateMachine.ts"
+
+/** Rows, and bytes of rows, read at once while the memory of the machine is filled. */
+const loadChunk = 512
+const loadBytes = 4 * 1024 * 1024
+
+/** Bytes of values in memory at a time while commands are carried out; one transaction may look at more. */
+const workBytes = 16 * 1024 * 1024
+
+/** Keys that are read ahead at a time: at least this many, and at most so many when their values were small lately. */
+const minReadAheadKeys = 16
+const maxReadAheadKeys = 512
+
+/** Queries other than gets that are answered side by side; each may hold a page of values. */
+const concurrentQueries = 8
+
+const noReply = new Uint8Array(0)
+
+/** The commands of a batch, `undefined` for entries without one. They were checked before they reached the log. */
+const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Stamped | undefined> =>
+  entries.map((entry) => {
+    if (entry.kind === "noop") return undefined
+    if (entry.decoded !== undefined) return entry.decoded as Stamped
+    const command = decodeCommand(entry.payload)
+    if (command._tag === "Problem") {
+      throw new Error(
+        `entry ${entry.index} holds a command that cannot be applied (${command.field} ${command.problem}); ` +
+          "it was written by another version of FlareDB: run the same version on every node"
+      )
+    }
+    return command
+  })
+
+/** Reads what the slots of a batch hold, all in one trip. */
+const loadKeys = (view: StateView, slots: ReadonlyArray<Slot>): Effect.Effect<void, StorageError> =>
+  slots.length === 0
+    ? Effect.void
+    : Effect.flatMap(view.getMany(slots.map(({ key }) => recordKey(key))), (values) => {
+      for (let i = 0; i < slots.length; i++) {
+        const value = values[i]
+        if (value === undefined) continue
+        const record = decodeRecord(value)
+        if (record === undefined) return Effect.fail(corrupt("the record of a key is cut short"))
+        ;(slots[i] as Slot).record = record
+      }
+      return Effect.void
+    })
+
+/** How many keys of such values fit into memory. */
+const keysThatFit = (slots: ReadonlyArray<Slot>): number => {
+  let bytes = 0
+  for (const { record } of slots) bytes += record?.value.byteLength ?? 0
+  const fitting = Math.floor(workBytes * slots.length / Math.max(1, bytes))
+  return Math.min(maxReadAheadKeys, Math.max(minReadAheadKeys, fitting))
+}
+
+/** Hands every row of a range to `use`. */
+const forEachRow = Effect.fnUntraced(function*(
+  view: StateView,
+  { gte, lt }: StoredRange,
+  use: (row: StateRow) => boolean
+) {
+  let from = gte
+  for (;;) {
+    const rows: ReadonlyArray<StateRow> = yield* view.scan({ gte: from, lt, limit: loadChunk, maxBytes: loadBytes })
+    let bytes = 0
+    for (const row of rows) {
+      bytes += row.key.byteLength + row.value.byteLength
+      if (!use(row)) return yield* corrupt(`the row ${Buffer.from(row.key).toString("hex")} is malformed`)
+    }
+    const last = rows[rows.length - 1]
+    if (last === undefined || rows.length < loadChunk && bytes < loadBytes) return
+    from = successor(last.key)
+  }
+})
+
+/** What the machine keeps in memory, read from the store. */
+const loadState = Effect.fnUntraced(function*(view: StateView) {
+  const state = new State()
+  state.figures = yield* loadFigures(view)
+  const { revision } = state.figures
+  if (revision > 0) {
+    state.lastBlock = yield* runLoading(view, loadBlock(revision))
+    if (state.lastBlock.last > revision) return yield* corrupt(`the history goes on behind revision ${revision}`)
+  }
+  yield* forEachRow(view, leaseRange, ({ key, value }) => {
+    const lease = decodeLease(idOf(key), value)
+    if (lease !== undefined) state.leases.set(lease)
+    return lease !== undefined
+  })
+  yield* forEachRow(view, sessionRange, ({ key, value }) => {
+    const record = decodeSession(value)
+    if (record !== undefined) state.sessions.open(idOf(key), record)
+    return record !== undefined
+  })
+  yield* forEachRow(
+    view,
+    replyRange,
+    ({ key, value }) => state.sessions.get(idOf(key))?.loadLarge(sequenceOf(key), value) ?? false
+  )
+  yield* forEachRow(
+    view,
+    replyBlockRange,
+    ({ key, value }) => state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
+  )
+  return state
+})
+
+/** Longest times to live that this node lets into the log. */
+export interface TtlLimits {
+  readonly maxSessionTtlMs: number
+  readonly maxLeaseTtlMs: number
+}
+
+/**
+ * Why a command that asks for a time to live is not let into the log. It is a setting of this node and not part of the
+ * format, so it must not be looked at when a command is applied.
+ */
+const ttlRefusal = ({ command }: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
+  if (command._tag !== "OpenSession" && command._tag !== "GrantLease") return undefined
+  const name = command._tag === "OpenSession" ? "maxSessionTtlMs" : "maxLeaseTtlMs"
+  const maximum = limits[name]
+  return command.ttlMs <= maximum ? undefined : new InvalidArgument({
+    field: "ttlMs",
+    problem: `${command.ttlMs} is more than ${name} = ${maximum} milliseconds; ask for less, or raise the limit on ` +
+      "every node"
+  })
+}
+
+/** Why a client may not propose a command that is well-formed. */
+const refusal = (stamped: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
+  const { _tag } = stamped.command
+  return proposers[_tag] === "client"
+    ? ttlRefusal(stamped, limits)
+    : invalid(problem("command", `${_tag} is proposed by nodes only`))
+}
+
+const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
+  const store = yield* StateStore
+  const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
+  let state = yield* load
+  const source = yield* ChangeSource.make(store, state.figures)
+  yield* watchTables([
+    { table: "sessions", entries: () => state.sessions.size, limit: state.maxSessions, setting: "maxSessions" },
+    {
+      table: "kept_reply_bytes",
+      entries: () => state.sessions.kept.bytes,
+      limit: maxKeptReplyBytes,
+      setting: "maxKeptReplyBytes"
+    },
+    { table: "leases", entries: () => state.leases.size, limit: maxLeases, setting: "maxLeases" }
+  ])
+
+  /** How many keys may be read ahead, from what they held lately. */
+  let readAheadKeys = maxReadAheadKeys
+
+  /**
+   * Carries out the first of the commands in one write: as many as memory has room for. Answers with their replies, at
+   * least one.
+   */
+  const applySome = Effect.fnUntraced(function*(
+    entries: ReadonlyArray<Entry>,
+    commands: ReadonlyArray<Stamped | undefined>,
+    from: number
+  ) {
+    const batch = new Batch(state)
+    const keys: Array<Uint8Array> = []
+    let end = from
+    for (; end < entries.length && (end === from || keys.length < readAheadKeys); end++) {
+      const stamped = commands[end]
+      if (stamped !== undefined) keys.push(...keysOf(stamped.command))
+    }
+    const slots = batch.draft.expect(keys)
+    yield* loadKeys(store, slots)
+    readAheadKeys = keysThatFit(slots)
+    const replies: Array<Uint8Array> = []
+    let replyBytes = 0
+    for (let i = from; i < end && (i === from || replyBytes + batch.readBytes < workBytes); i++) {
+      const stamped = commands[i]
+      let reply: Uint8Array = noReply
+      if (stamped !== undefined) {
+        const applied = applyCommand(batch, entries[i] as Entry, stamped)
+        reply = applied instanceof Uint8Array ? applied : yield* runLoading(store, applied)
+      }
+      replyBytes += reply.byteLength
+      replies.push(reply)
+    }
+    const last = entries[from + replies.length - 1] as Entry
+    // The log keeps entries for followers that are behind, and has no use for their commands.
+    for (let i = from; i < from + replies.length; i++) (entries[i] as Entry).decoded = undefined
+    yield* store.commit(batch.changes(), { index: last.index, term: last.term })
+    source.publish(batch.revisions, state.figures)
+    return replies
+  })
+
+  const apply = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
+    const commands = commandsOf(entries)
+    const replies: Array<Uint8Array> = []
+    let bytes = 0
+    while (replies.length < entries.length && bytes < workBytes) {
+      for (const reply of yield* applySome(entries, commands, replies.length)) {
+        replies.push(reply)
+        bytes += reply.byteLength
+      }
+    }
+    return replies
+  })
+
+  const queries = yield* Semaphore.make(concurrentQueries)
+  const foundLately = nothingFound()
+  const history = new HistoryCut(limits)
+
+  const machine = StateMachine.of({
+    recovered: store.recovered,
+    logTimeMs: () => state.figures.logTimeMs,
+    check: (command, proposer = "client", entry) => {
+      const decoded = decodeCommand(command)
+      if (decoded._tag === "Problem") return invalid(decoded)
+      if (proposer === "client") return refusal(decoded, limits)
+      if (entry !== undefined) entry.decoded = decoded
+      return undefined
+    },
+    apply,
+    query: (asked, room) => answer(store, () => state, asked, queries, foundLately, room),
+    reload: Effect.map(load, (loaded) => {
+      state = loaded
+      source.restart(loaded.figures)
+    }),
+    due: (logTimeMs) =>
+      Effect.map(
+        dueCommands(store, state, history, logTimeMs),
+        (commands) => commands.map((command) => encodeCommand(command))
+      )
+  })
+  const grants = Grants.of({
+    isAlive: (kind, id) => (kind === "session" ? state.sessions.get(id) : state.leases.get(id)) !== undefined,
+    ended: (kind) => kind === "session" ? state.sessions.ended : state.leases.ended
+  })
+  return Context.make(StateMachine, machine).pipe(Context.add(ChangeFeed, source.feed), Context.add(Grants, grants))
+})
+
+/** The key-value state machine over the state store, and the feed of its changes. */
+export const layerWith = (
+  limits: HistoryLimits & Partial<TtlLimits>
+): Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore> =>
+  Layer.effectContext(make({ maxLeaseTtlMs: maxTtlMs, maxSessionTtlMs: maxTtlMs, ...limits }))
+
+/** {@link layerWith} the default limits on history. */
+export const layer: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore> = layerWith(
+  defaultHistoryLimits
+)

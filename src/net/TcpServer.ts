@@ -1,0 +1,243 @@
+/**
+ * An RPC group served over TCP with the binary serialization: what the peer port and the client port have in common.
+ *
+ * A handler's bug fails that call only; a frame that cannot be parsed or is too large closes that connection
+ * only. (Left alone, the binary parser would answer everything after it with defects, for ever.)
+ */
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import { Effect, Exit, Fiber, Layer, References, Scope } from "effect"
+import type { Rpc, RpcGroup } from "effect/rpc"
+import { RpcSerialization, RpcServer } from "effect/rpc"
+import { SocketServer } from "effect/socket"
+import { watchTables } from "../BoundedTables.ts"
+import { defaultLimits } from "../config/Limits.ts"
+import type { Answer } from "./CallGate.ts"
+import { CallGate } from "./CallGate.ts"
+import type { CallShapes } from "./CallCodecs.ts"
+import type { CallLimits } from "./CallsUnderWay.ts"
+import { CallsUnderWay } from "./CallsUnderWay.ts"
+import type { ConnectionLimits, Guarded } from "./Connections.ts"
+import { Connections, defaultConnectionLimits, sweepMsOf } from "./Connections.ts"
+import type { DirectHandlers } from "./DirectCalls.ts"
+import { DirectCalls } from "./DirectCalls.ts"
+import type { Gate } from "./Gate.ts"
+import type { BoundAddress, ListenError } from "./Listening.ts"
+import { listen } from "./Listening.ts"
+import type { OffenceKind } from "./Offences.ts"
+import { Offences } from "./Offences.ts"
+import { ServerProtocol } from "./ServerProtocol.ts"
+
+export interface ServeOptions<Rpcs extends Rpc.Any> {
+  readonly name: string
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  /** A larger frame closes its connection. */
+  readonly maxFrameBytes: number
+  /**
+   * Milliseconds after which a connection on which nothing moved is closed. Clients say something every second, so one
+   * that does not has stopped, or its network has, and what waits to be sent to it would stay in memory.
+   */
+  readonly idleTimeoutMs?: number
+  readonly limits?: ConnectionLimits
+  /** Bounds the calls that are not answered yet. */
+  readonly callLimits?: CallLimits
+  /** Who may call. */
+  readonly gate: Gate<Rpcs>
+  /** The setting behind `limits.maxConnections`. When given, the connections are measured against the limit. */
+  readonly connectionsSetting?: string
+  /** Where violations are logged; handlers that log their own give it. */
+  readonly offences?: Offences
+  /** Told when a connection ended. */
+  readonly onDisconnect?: (clientId: number) => Effect.Effect<void>
+  /** The calls that are made most, see `DirectCalls.ts`. Their other handlers are never called. */
+  readonly direct?: DirectHandlers<Rpcs>
+  /** What their payloads and answers mostly look like. */
+  readonly shapes?: CallShapes
+}
+
+const defaultCallLimits: CallLimits = {
+  maxPendingCalls: defaultLimits.maxPendingCalls,
+  maxPendingCallBytes: defaultLimits.maxPendingCallBytes
+}
+
+/** How long what is under way may take to end when the server closes, in milliseconds. */
+const closeMs = 500
+
+/** The connections of several servers, as if they came from one. */
+const together = (servers: ReadonlyArray<SocketServer.SocketServer["Service"]>) => {
+  const [first] = servers
+  if (first === undefined) throw new Error("no server")
+  return SocketServer.SocketServer.of({
+    address: first.address,
+    run: (handler) => Effect.raceAllFirst(servers.map((server) => server.run(handler)))
+  })
+}
+
+/** A scope that closes with the surrounding one, which waits for it no longer than {@link closeMs}. */
+const hastyScope = Effect.acquireRelease(Scope.make(), (scope) =>
+  Effect.asVoid(
+    Effect.flatMap(Effect.forkDetach(Scope.close(scope, Exit.void)), (closing) =>
+      Effect.timeoutOption(Fiber.await(closing), closeMs))
+  ))
+
+/** The connections by the numbers that handlers know them by. */
+class KnownCallers {
+  private readonly connections: Connections
+  private readonly offences: Offences
+  private readonly known = new Map<number, Guarded>()
+
+  constructor(connections: Connections, offences: Offences) {
+    this.connections = connections
+    this.offences = offences
+  }
+
+  add(clientId: number, guarded: Guarded): void {
+    this.offences.remotes.set(clientId, guarded.remote)
+    this.offences.closers.set(clientId, () => guarded.destroy())
+    this.known.set(clientId, guarded)
+  }
+
+  admit(clientId: number): void {
+    const guarded = this.known.get(clientId)
+    if (guarded !== undefined) this.connections.admit(guarded)
+  }
+
+  expel(clientId: number, offence: OffenceKind, problem: string): void {
+    const guarded = this.known.get(clientId)
+    if (guarded !== undefined) this.connections.expel(guarded, offence, problem)
+  }
+
+  forget(clientId: number): void {
+    this.known.delete(clientId)
+    this.offences.remotes.delete(clientId)
+    this.offences.closers.delete(clientId)
+  }
+}
+
+/** Measures a port's tables against their limits. */
+const measure = (
+  { callLimits = defaultCallLimits, connectionsSetting, limits = defaultConnectionLimits, name }: Pick<
+    ServeOptions<never>,
+    "callLimits" | "connectionsSetting" | "limits" | "name"
+  >,
+  connections: Connections,
+  calls: CallsUnderWay
+) =>
+  watchTables([
+    ...(connectionsSetting === undefined ? [] : [{
+      table: `${name}_connections`,
+      entries: () => connections.size,
+      limit: limits.maxConnections,
+      setting: connectionsSetting
+    }]),
+    {
+      table: `${name}_unfinished_bytes`,
+      entries: () => connections.pendingBytes,
+      limit: limits.maxUnfinishedBytes,
+      setting: "maxUnfinishedBytes"
+    },
+    {
+      table: `${name}_calls`,
+      entries: () => calls.calls,
+      limit: callLimits.maxPendingCalls,
+      setting: "maxPendingCalls"
+    },
+    {
+      table: `${name}_call_bytes`,
+      entries: () => calls.bytes,
+      limit: callLimits.maxPendingCallBytes,
+      setting: "maxPendingCallBytes"
+    }
+  ])
+
+/** Serves `group` until the scope closes, and says where. */
+export const serve = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  options: ServeOptions<Rpcs>
+): Effect.Effect<
+  BoundAddress,
+  ListenError,
+  Scope.Scope | Rpc.ToHandler<Rpcs> | Rpc.Middleware<Rpcs> | Rpc.ServicesServer<Rpcs>
+> =>
+  Effect.gen(function*() {
+    const { bound, servers } = yield* listen(options, (host, port) =>
+      Effect.map(NodeSocketServer.make({ host, port, noDelay: true }), (server) => ({
+        port: "port" in server.address ? server.address.port : port,
+        server
+      })))
+    const sockets = together(servers)
+    const offences = options.offences ?? (yield* Offences.make(options.name))
+    const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
+    const calls = new CallsUnderWay(options.callLimits ?? defaultCallLimits)
+    const known = new KnownCallers(connections, offences)
+    options.gate.watch((clientId) =>
+      known.admit(clientId)
+    )
+    yield* measure(options, connections, calls)
+    yield* Effect.addFinalizer(() => Effect.sync(() => connections.destroyAll()))
+    yield* Effect.forkScoped(sweeping(connections, sweepMsOf(options.limits ?? defaultConnectionLimits)))
+    const serialization = yield* binary(options.maxFrameBytes)
+    const scope = yield* hastyScope
+    const server = yield* Scope.provide(
+      ServerProtocol.make({
+        sockets,
+        serialization,
+        connections,
+        tags: Object.keys(options.direct ?? {}),
+        knows: (tag) => group.requests.has(tag),
+        idleTimeoutMs: options.idleTimeoutMs,
+        onConnect: (clientId, guarded) => known.add(clientId, guarded),
+        onAnswer: (clientId, requestId) => calls.end(clientId, requestId),
+        take: (clientId, request) => !callGate.admits(clientId, request) || direct.take(clientId, request)
+      }),
+      scope
+    )
+    const answer: Answer = (clientId, requestId, exit, onTaken) => server.answer(clientId, requestId, exit, onTaken)
+    const callGate = new CallGate(options.gate, {
+      codecFor: serialization.codecFor,
+      calls,
+      answer,
+      report: (clientId, offence, problem) => offences.reportCaller(offence, clientId, problem),
+      expel: (clientId, offence, problem) => known.expel(clientId, offence, problem)
+    })
+    const direct = new DirectCalls(group, {
+      codecFor: serialization.codecFor,
+      handlers: options.direct ?? {},
+      shapes: options.shapes ?? {},
+      runFork: Effect.runForkWith(yield* Effect.context<never>()),
+      answer,
+      onMalformed: (clientId, _, problem) => offences.reportCaller("malformed-messages", clientId, problem)
+    })
+    yield* Scope.addFinalizer(scope, direct.close)
+    yield* Layer.buildWithScope(
+      RpcServer.layer(group, {
+        disableTracing: true,
+        disableFatalDefects: true,
+        onDisconnect: (clientId) =>
+          Effect.suspend(() => {
+            options.gate.dismiss(clientId)
+            known.forget(clientId)
+            callGate.forget(clientId)
+            direct.forget(clientId)
+            return options.onDisconnect?.(clientId) ?? Effect.void
+          })
+      }).pipe(Layer.provide(Layer.effect(RpcServer.Protocol, server.protocol))),
+      scope
+    ).pipe(
+      // Every client that goes away without a goodbye would be logged as an unhandled error.
+      Effect.provideService(References.UnhandledLogLevel, undefined)
+    )
+    return bound
+  })
+
+/** Closes connections that are beyond a limit of time. */
+const sweeping = (connections: Connections, everyMs: number): Effect.Effect<never> =>
+  Effect.forever(Effect.andThen(Effect.sleep(everyMs), Effect.sync(() => connections.sweep())))
+
+/** The serialization of every port. */
+const binary = (maxFrameBytes: number): Effect.Effect<RpcSerialization.RpcSerialization["Service"]> =>
+  Effect.provide(
+    RpcSerialization.RpcSerialization,
+    RpcSerialization.layerSchemaBinary({ maxFrameSize: maxFrameBytes })
+  )

@@ -1,0 +1,26 @@
+/** Whether a node wants the state that a peer offers. */
+import * as Raft from "../../raft/Raft.ts"
+import type { SnapshotOffer } from "../../transport/PeerTransport.ts"
+import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
+
+/** Why not, if it does not. `onClaim` is told of what no correct node could offer. */
+export const refusalOf = (
+  raft: Raft.Raft,
+  { from, point, term }: SnapshotOffer,
+  onClaim: (claim: string) => void
+): SnapshotRefused | undefined => {
+  const own = Raft.status(raft)
+  const claim = Raft.offerProblem(raft, { from, point, term })
+  if (claim !== undefined) {
+    onClaim(claim)
+    return new SnapshotRefused({ reason: claim, covered: false })
+  }
+  if (point.index <= own.applied) {
+    return new SnapshotRefused({ reason: `node ${own.id} has applied ${own.applied} already`, covered: true })
+  }
+  if (term >= own.term && own.role !== "leader") return undefined
+  return new SnapshotRefused({
+    reason: `node ${own.id} is in term ${own.term}, and node ${from} sends in term ${term}`,
+    covered: false
+  })
+}

@@ -1,0 +1,216 @@
+/**
+ * Takes the state from a leader that has compacted what this node needs: rows go into the inactive place of the state
+ * store as they arrive, while the node goes on as before. Only for the moment of the exchange nothing is applied.
+ *
+ * One snapshot at a time. A newer one, or the same one from the beginning, takes the place of one that is on its way; an
+ * older leader's does not take that of a newer one's.
+ */
+import { Data, Deferred, Effect, Exit, Queue, Semaphore } from "effect"
+import type { Scope } from "effect"
+import type { LogLimiter } from "../../LogLimiter.ts"
+import { monotonicMs } from "../../Monotonic.ts"
+import { CodecError } from "../../bytes/CodecError.ts"
+import { SnapshotDecoder } from "../../protocol/SnapshotChunk.ts"
+import { checkOf } from "../../machine/StateCheck.ts"
+import { CheckedRows } from "../../storage/RowsCheck.ts"
+import type { StateImport, StateStore } from "../../storage/StateStore.ts"
+import type { StorageError } from "../../storage/StorageError.ts"
+import type { SnapshotOffer, SnapshotSink } from "../../transport/PeerTransport.ts"
+import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
+import type { SnapshotProgress } from "./SnapshotSender.ts"
+
+interface Chunk {
+  readonly bytes: Uint8Array
+  readonly stored: Deferred.Deferred<void, SnapshotRefused>
+}
+
+/** The way of the snapshot has ended, or another one takes its place. */
+class Ended extends Data.TaggedError("Ended") {}
+
+interface Arrival {
+  readonly offer: SnapshotOffer
+  readonly chunks: Queue.Queue<Chunk, Ended>
+  readonly done: Deferred.Deferred<void>
+  bytes: number
+}
+
+export interface SnapshotReceiverOptions {
+  readonly state: StateStore["Service"]
+  /** Why the owner does not want a snapshot, if it does not. */
+  readonly consider: (offer: SnapshotOffer) => Effect.Effect<SnapshotRefused | undefined>
+  /** Makes an import that is whole the state of this node; `false` when the node had gone past it meanwhile. */
+  readonly install: (incoming: StateImport, offer: SnapshotOffer) => Effect.Effect<boolean, StorageError>
+  /** Bounds the lines that peers can cause. */
+  readonly lines: LogLimiter
+  /** The identity of the cluster, which a snapshot must be of; `undefined` while this node does not know it. */
+  readonly identity: () => string | undefined
+  /** Told of the bytes that arrive. */
+  readonly onReceived: (bytes: number) => void
+  /** Starts work whose failure stops the node. */
+  readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
+}
+
+const refused = (reason: string, covered = false) => new SnapshotRefused({ reason, covered })
+
+/** Chunks that wait to be stored; more than a sender has on its way. */
+const waitingChunks = 16
+
+/** A state that has less than half the rows of the one before is suspicious, when that had more than these. */
+const fewRows = 100
+
+/** Rows that are counted of a state before it is said that there are at least so many. */
+const maxCountedRows = 1_000_000
+
+export class SnapshotReceiver {
+  private readonly options: SnapshotReceiverOptions
+  private readonly taking = Semaphore.makeUnsafe(1)
+  private current: Arrival | undefined
+  /** Bytes received since the start. */
+  receivedBytes = 0
+
+  constructor(options: SnapshotReceiverOptions) {
+    this.options = options
+  }
+
+  get progress(): SnapshotProgress | undefined {
+    const { current } = this
+    return current === undefined ? undefined : {
+      peer: current.offer.from,
+      point: current.offer.point,
+      bytes: current.bytes,
+      estimatedBytes: current.offer.estimatedBytes
+    }
+  }
+
+  readonly take = (offer: SnapshotOffer): Effect.Effect<SnapshotSink<SnapshotRefused>, SnapshotRefused, Scope.Scope> =>
+    Effect.gen({ self: this }, function*() {
+      const reason = yield* this.options.consider(offer)
+      if (reason !== undefined) return yield* reason
+      const earlier = this.current
+      if (earlier !== undefined) {
+        if (earlier.offer.term > offer.term) {
+          return yield* refused(
+            `a snapshot from node ${earlier.offer.from} in term ${earlier.offer.term} is on its way`
+          )
+        }
+        yield* Queue.fail(earlier.chunks, new Ended())
+        yield* Deferred.await(earlier.done)
+      }
+      const arrival: Arrival = {
+        offer,
+        chunks: yield* Queue.bounded<Chunk, Ended>(waitingChunks),
+        done: yield* Deferred.make<void>(),
+        bytes: 0
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          this.current = arrival
+        }),
+        () => Queue.fail(arrival.chunks, new Ended())
+      )
+      yield* this.options.fork(this.arrive(arrival))
+      return { write: (bytes: Uint8Array) => this.write(arrival, bytes) }
+    }).pipe((taking) => Semaphore.withPermit(this.taking, taking))
+
+  private write(arrival: Arrival, bytes: Uint8Array): Effect.Effect<void, SnapshotRefused> {
+    return Effect.suspend(() => {
+      const stored = Deferred.makeUnsafe<void, SnapshotRefused>()
+      // The sender has fewer on their way than there is room for; one that has more breaks the rules.
+      return Queue.offerUnsafe(arrival.chunks, { bytes, stored })
+        ? Effect.raceFirst(
+          Deferred.await(stored),
+          Effect.andThen(Deferred.await(arrival.done), Effect.fail(refused("the transfer has ended")))
+        )
+        : Effect.fail(refused("the transfer has ended, or is too far ahead"))
+    })
+  }
+
+  /** One snapshot, from its first chunk to its end, whatever that is. */
+  private arrive(arrival: Arrival): Effect.Effect<void, StorageError> {
+    const { from, point } = arrival.offer
+    return Effect.scoped(this.receive(arrival)).pipe(
+      Effect.catchTag(
+        "Ended",
+        () =>
+          this.options.lines.tell(Effect.logWarning, `the state from node ${from} did not arrive whole; discards it`)
+      ),
+      Effect.ensuring(
+        Effect.suspend(() => {
+          if (this.current === arrival) this.current = undefined
+          return Deferred.succeed(arrival.done, undefined)
+        })
+      ),
+      Effect.annotateLogs({ peer: from, through: point.index })
+    )
+  }
+
+  private readonly receive = Effect.fnUntraced({ self: this }, function*(this: SnapshotReceiver, arrival: Arrival) {
+    const { offer } = arrival
+    const start = yield* monotonicMs
+    yield* this.options.lines.tell(
+      Effect.logInfo,
+      `receives the state through ${offer.point.index} from node ${offer.from}`
+    ).pipe(
+      Effect.annotateLogs({ estimatedBytes: offer.estimatedBytes })
+    )
+    const incoming = yield* this.options.state.import
+    const decoder = new SnapshotDecoder()
+    const rows = new CheckedRows(checkOf({ index: offer.point.index, identity: this.options.identity() }))
+    for (;;) {
+      const { bytes, stored } = yield* Queue.take(arrival.chunks)
+      const decoded = decoder.take(bytes)
+      const wrong = decoded instanceof CodecError
+        ? undefined
+        : decoded._tag === "Rows"
+        ? rows.take(decoded.rows)
+        : rows.end()
+      const part = wrong ?? decoded
+      if (part instanceof CodecError) {
+        yield* this.options.lines.tell(Effect.logWarning, `refused a snapshot from node ${offer.from}: ${part.message}`)
+        Deferred.doneUnsafe(stored, Exit.fail(refused(part.message)))
+        return
+      }
+      arrival.bytes += bytes.byteLength
+      this.receivedBytes += bytes.byteLength
+      this.options.onReceived(bytes.byteLength)
+      if (part._tag === "Rows") {
+        yield* incoming.write(part.rows)
+        Deferred.doneUnsafe(stored, Exit.void)
+        continue
+      }
+      const installed = yield* this.options.install(incoming, offer)
+      const elapsedMs = Math.round((yield* monotonicMs) - start)
+      const { totals } = part
+      yield* this.options.lines.tell(
+        Effect.logInfo,
+        installed
+          ? `installed the state through ${offer.point.index} from node ${offer.from}`
+          : `has gone past ${offer.point.index} while the state arrived; discards it`
+      ).pipe(
+        Effect.annotateLogs({ rows: totals.rows, bytes: totals.bytes, elapsedMs, digest: totals.digest.slice(0, 16) })
+      )
+      Deferred.doneUnsafe(stored, Exit.void)
+      if (installed) yield* this.compare(offer, totals.rows)
+      return
+    }
+  })
+
+  /** Warns when far fewer rows came than there were: somebody's mistake, or worse, and the only time to go back. */
+  private readonly compare = Effect.fnUntraced({ self: this }, function*(
+    this: SnapshotReceiver,
+    { from, point }: SnapshotOffer,
+    rows: number
+  ) {
+    const replaced = yield* this.options.state.replaced
+    if (replaced === undefined) return
+    const expected = 2 * rows + fewRows
+    if ((yield* replaced.countRows(expected + 1)) <= expected) return
+    const had = yield* replaced.countRows(maxCountedRows)
+    yield* Effect.logWarning(
+      `the state from node ${from} through ${point.index} has ${rows} rows, and the one that it replaced, through ` +
+        `${replaced.point.index}, ${had === maxCountedRows ? "at least " : ""}${had}. If rows are missing, stop this ` +
+        `node before another snapshot comes, and save the replaced state: flaredb backup FILE --from ` +
+        `${replaced.path} --replaced; see deploy/runbooks/restore.md`
+    ).pipe(Effect.annotateLogs({ rows, had }))
+  })
+}

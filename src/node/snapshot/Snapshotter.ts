@@ -1,0 +1,222 @@
+/**
+ * Keeps the log short, and brings followers on that the short log can no longer help: compaction, and the state as a
+ * whole from one node to another.
+ *
+ * **Compaction.** The state of a node is written lazily: after a power loss it may be older than what was applied, and
+ * is brought forward from the log. So before entries go, the state is synced; only what is applied and durable in it is
+ * ever removed. A leader keeps what a follower that it is sending to still needs, up to {@link holdFactor} times the
+ * limits.
+ *
+ * **Installing**, in this order, each step durable before the next one begins:
+ *
+ * 1. The rows arrive in the inactive place of the state store. A crash leaves a part of a state; the next start
+ *    discards it.
+ * 2. Applying pauses. The import ends: its applied point, the mark that it is whole, then the one write that makes it
+ *    the active one and says up to which entry it goes. After a crash behind this write the state is the new one and
+ *    the log still the old one, which may end before the state does, or contradict it. The log store sees this at the
+ *    next start and restarts the log at that entry, unless the log holds it: then what follows is its continuation,
+ *    and stays.
+ * 3. The state machine reads its memory again, and the owner hears of it. From this moment on the core acknowledges the
+ *    snapshot, which is honest: the state covers it. The log restarts in order with the other writes of the core, so that
+ *    nothing that was on its way to the disk before can reappear behind it.
+ */
+import { Deferred, Effect } from "effect"
+import type { Scope } from "effect"
+import type { LogLimiter } from "../../LogLimiter.ts"
+import type { StateMachine } from "../../machine/StateMachine.ts"
+import type { SendSnapshot } from "../../raft/Output.ts"
+import type { Status } from "../../raft/Raft.ts"
+import type { Entry, LogIndex, LogPoint, NodeId } from "../../raft/Types.ts"
+import { minIndex } from "../../raft/Types.ts"
+import type { LogStore, RecoveredLog } from "../../storage/LogStore.ts"
+import type { StateImport, StateStore } from "../../storage/StateStore.ts"
+import type { StorageError } from "../../storage/StorageError.ts"
+import type { PeerTransport, SnapshotOffer } from "../../transport/PeerTransport.ts"
+import type { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
+import type { Applier } from "../Applier.ts"
+import type { Inbox } from "../Inbox.ts"
+import type { LogMeterLimits } from "../LogMeter.ts"
+import { LogMeter } from "../LogMeter.ts"
+import type { NodeMetrics } from "../NodeMetrics.ts"
+import { SnapshotReceiver } from "./SnapshotReceiver.ts"
+import type { SnapshotProgress } from "./SnapshotSender.ts"
+import { SnapshotSender } from "./SnapshotSender.ts"
+
+/** How far past its limits a log may grow while a follower still needs it. */
+const holdFactor = 4
+
+export interface SnapshotterOptions {
+  readonly nodeId: NodeId
+  readonly limits: LogMeterLimits
+  readonly log: LogStore["Service"]
+  readonly state: StateStore["Service"]
+  readonly machine: StateMachine["Service"]
+  readonly transport: PeerTransport["Service"]
+  readonly applier: Applier
+  readonly inbox: Inbox
+  /** Bounds the lines that peers can cause. */
+  readonly lines: LogLimiter
+  readonly metrics: NodeMetrics
+  /** The identity of the cluster, once this node knows it. */
+  readonly identity: () => string | undefined
+  /** Starts work beside the owner; its failure stops the node. */
+  readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
+}
+
+/** What is on its way to this node and from it, and how much was since the start. */
+export interface SnapshotStatus {
+  readonly sending: ReadonlyArray<SnapshotProgress>
+  readonly receiving: SnapshotProgress | undefined
+  readonly sentBytes: number
+  readonly receivedBytes: number
+}
+
+export class Snapshotter {
+  private readonly options: SnapshotterOptions
+  private readonly meter: LogMeter
+  private readonly sender: SnapshotSender
+  private readonly receiver: SnapshotReceiver
+  private compacting = false
+
+  private constructor(options: SnapshotterOptions, sender: SnapshotSender, recovered: RecoveredLog, applied: LogIndex) {
+    this.options = options
+    this.sender = sender
+    this.meter = new LogMeter(
+      options.limits,
+      { compacted: recovered.compacted.index, lastIndex: recovered.lastIndex, bytes: recovered.bytes },
+      applied
+    )
+    this.receiver = new SnapshotReceiver({
+      state: options.state,
+      lines: options.lines,
+      fork: options.fork,
+      identity: options.identity,
+      onReceived: options.metrics.snapshotReceived,
+      consider: (offer) => this.consider(offer),
+      install: (incoming, offer) => this.install(incoming, offer.point)
+    })
+  }
+
+  /** Takes snapshots and sends them until the scope closes. */
+  static readonly make = (
+    options: SnapshotterOptions,
+    applied: LogIndex
+  ): Effect.Effect<Snapshotter, never, Scope.Scope> =>
+    Effect.gen(function*() {
+      const sender = yield* SnapshotSender.make({
+        nodeId: options.nodeId,
+        state: options.state,
+        transport: options.transport,
+        lines: options.lines,
+        onSent: options.metrics.snapshotSent
+      })
+      const snapshotter = new Snapshotter(options, sender, options.log.recovered, applied)
+      yield* options.fork(sender.join)
+      yield* options.transport.takeSnapshots(snapshotter.receiver.take)
+      return snapshotter
+    })
+
+  /** Where snapshots stand. For the owner. */
+  get status(): SnapshotStatus {
+    const { receiver, sender } = this
+    return {
+      sending: sender.progress,
+      receiving: receiver.progress,
+      sentBytes: sender.sentBytes,
+      receivedBytes: receiver.receivedBytes
+    }
+  }
+
+  /** Counts applied entries. For the owner, once per batch. */
+  applied(entries: ReadonlyArray<Entry>): void {
+    this.meter.applied(entries)
+  }
+
+  /** Whether it is time to look what of the log can go. For the owner, once per batch. */
+  get isDue(): boolean {
+    return !this.compacting && this.meter.isOver()
+  }
+
+  /** Through where the log can go now, if that is further than it has gone. For the owner. */
+  compactable({ firstIndex, matches }: Pick<Status, "firstIndex" | "matches">): LogIndex | undefined {
+    let through = this.meter.excess()
+    if (!this.meter.isOver(holdFactor)) {
+      for (const { match, peer, state } of matches) {
+        const needs = state === "replicate"
+          ? match
+          : state === "snapshot"
+          ? this.sender.pointFor(peer)?.index
+          : undefined
+        if (needs !== undefined) through = minIndex(through, needs)
+      }
+    }
+    return through >= firstIndex ? through : undefined
+  }
+
+  /** Removes the log through `point`, which is applied, and tells the owner. One at a time. */
+  compact(point: LogPoint): Effect.Effect<void> {
+    const { fork, inbox, log, state } = this.options
+    this.compacting = true
+    return fork(
+      Effect.gen(function*() {
+        yield* state.sync
+        yield* log.compact(point)
+        inbox.post({ _tag: "Compacted", through: point.index })
+        yield* Effect.logInfo(`compacted the log through ${point.index}`)
+      })
+    )
+  }
+
+  /** The log is gone through `through`. For the owner. */
+  compacted(through: LogIndex): void {
+    this.compacting = false
+    this.options.metrics.compacted()
+    this.meter.compacted(through)
+  }
+
+  /** A snapshot took the place of the state through `through`. For the owner. */
+  installed(through: LogIndex): void {
+    this.meter.compacted(through)
+  }
+
+  /** Sends the state to a follower beside the owner, who hears how it went. */
+  send(request: SendSnapshot): Effect.Effect<void> {
+    const { peer } = request
+    return this.sender.send(
+      request,
+      (installed) => Effect.sync(() => this.options.inbox.post({ _tag: "SnapshotReported", peer, installed }))
+    )
+  }
+
+  /** Leadership is lost: transfers end. */
+  abandon(): void {
+    this.sender.abandonUnsafe()
+  }
+
+  private consider(offer: SnapshotOffer): Effect.Effect<SnapshotRefused | undefined> {
+    return Effect.suspend(() => {
+      const answer = Deferred.makeUnsafe<SnapshotRefused | undefined>()
+      this.options.inbox.post({ _tag: "SnapshotOffered", offer, answer })
+      return Deferred.await(answer)
+    })
+  }
+
+  /** Steps 2 and 3 of the header. */
+  private install(incoming: StateImport, point: LogPoint): Effect.Effect<boolean, StorageError> {
+    const { applier, inbox, machine } = this.options
+    const exchange = Effect.gen(function*() {
+      if (applier.applied() >= point.index) return undefined
+      yield* incoming.finish(point)
+      yield* machine.reload
+      applier.skipUnsafe(point.index)
+      const known = yield* Deferred.make<void>()
+      inbox.post({ _tag: "Installed", point, logTimeMs: machine.logTimeMs(), known })
+      return known
+    })
+    return Effect.flatMap(
+      // Begun it has to be ended: a state that is exchanged on the disk and not in memory would be two states.
+      Effect.uninterruptible(applier.whilePaused(exchange)),
+      (known) => known === undefined ? Effect.succeed(false) : Effect.as(Deferred.await(known), true)
+    )
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What clients and nodes say to each other. A call carries a whole batch of operations, because the cost of a call
+ * does not depend on how many it carries; each operation is answered for itself.
+ */
+import { Schema } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { Traces } from "./Trace.ts"
+import { InvalidArgument, NoHello, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
+
+/** Raised by an incompatible change of anything in this file. */
+export const clientProtocolVersion = 4
+
+/** Most operations in one call. */
+export const maxBatchOperations = 4096
+
+/** Most bytes of operations in one call, except that one operation may always travel. */
+export const maxBatchBytes = 4 * 1024 * 1024
+
+/** Longest time that one question for changes may wait, in milliseconds. */
+export const maxWatchWaitMs = 60_000
+
+/** The other side speaks another version of this protocol. */
+export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongProtocol", {
+  server: Schema.Natural,
+  client: Schema.Natural
+}) {
+  override get message() {
+    return `the node speaks client protocol ${this.server}, this client ${this.client}; upgrade the older of the two`
+  }
+}
+
+/** Who answered a `Hello`. */
+export const Welcome = Schema.Struct({
+  clusterId: Schema.String,
+  /**
+   * See `protocol/ClusterIdentity.ts`. `null` while the node does not know it; the client asks again before it trusts
+   * it.
+   */
+  identity: Schema.NullOr(Schema.String),
+  nodeId: Schema.Natural,
+  version: Schema.String
+})
+
+/** How far a peer's log is known to match the leader's, and how it is brought on. */
+const Match = Schema.Struct({
+  peer: Schema.Natural,
+  match: Schema.Natural,
+  state: Schema.Literals(["probe", "replicate", "snapshot"])
+})
+
+/** A snapshot in transfer to or from a peer; `estimatedBytes` says about how much it will be. */
+const Transfer = Schema.Struct({ peer: Schema.Natural, bytes: Schema.Natural, estimatedBytes: Schema.Natural })
+
+/** What a node knows about its link to a peer. */
+const Peer = Schema.Struct({
+  peer: Schema.Natural,
+  connected: Schema.Boolean,
+  dropped: Schema.Natural,
+  /** That two processes run under the peer's id, in words; `null` when one does. */
+  conflict: Schema.NullOr(Schema.String)
+})
+
+/** Where a node stands. */
+export const NodeReport = Schema.Struct({
+  clusterId: Schema.String,
+  /** `null` while the node does not know it. */
+  identity: Schema.NullOr(Schema.String),
+  version: Schema.String,
+  nodeId: Schema.Natural,
+  voters: Schema.Array(Schema.Natural),
+  role: Schema.Literals(["follower", "pre-candidate", "candidate", "leader"]),
+  /** Only a voter votes; a node with an empty disk is a newcomer or a learner until it has caught up. */
+  standing: Schema.Literals(["newcomer", "learner", "voter"]),
+  term: Schema.Natural,
+  /** The leader this node follows; `null` when it knows none. */
+  leader: Schema.NullOr(Schema.Natural),
+  commit: Schema.Natural,
+  applied: Schema.Natural,
+  firstIndex: Schema.Natural,
+  lastIndex: Schema.Natural,
+  /** At a leader: how far each follower is known to be. */
+  matches: Schema.Array(Match),
+  sending: Schema.Array(Transfer),
+  /** `null` when no snapshot is in transfer to this node. */
+  receiving: Schema.NullOr(Transfer),
+  peers: Schema.Array(Peer),
+  /** What the node waits for before it can serve, in words; `null` when it can. */
+  waiting: Schema.NullOr(Schema.String)
+})
+export type NodeReport = typeof NodeReport.Type
+
+/** How the port refuses any call: it came before `Hello`, or is one too many. */
+const CallRefused = Schema.Union([NoHello, Overloaded])
+
+/** Operations that failed, by their place in the batch; the others have their reply there. */
+const Failures = <Error extends Schema.Top>(error: Error) =>
+  Schema.Array(Schema.Struct({ slot: Schema.Natural, error }))
+
+export class ClientRpcs extends RpcGroup.make(
+  Rpc.make("Hello", {
+    payload: { protocolVersion: Schema.Natural },
+    success: Welcome,
+    error: Schema.Union([WrongProtocol, Overloaded])
+  }),
+  /** `commands` and `replies` are batches (`protocol/Batch.ts`); a failed command's reply is empty. */
+  Rpc.make("Write", {
+    payload: { commands: Schema.Uint8Array, traces: Schema.optionalKey(Traces) },
+    success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(WriteError) }),
+    error: Schema.Union([InvalidArgument, Overloaded, NoHello])
+  }),
+  /** A node that does not lead answers `NotLeader` to what is asked `from` the leader. */
+  Rpc.make("Read", {
+    payload: {
+      consistency: Schema.Literals(["linearizable", "stale"]),
+      from: Schema.Literals(["leader", "any"]),
+      queries: Schema.Uint8Array,
+      traces: Schema.optionalKey(Traces)
+    },
+    success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
+    error: Schema.Union([InvalidArgument, Overloaded, NoHello])
+  }),
+  /**
+   * Begins a watch of several ranges, written as in `kv/model/KeyRanges.ts`. `from` `null` tells of what is
+   * acknowledged from now on.
+   */
+  Rpc.make("Watch", {
+    payload: {
+      ranges: Schema.Uint8Array,
+      from: Schema.NullOr(Schema.Natural),
+      previous: Schema.Boolean,
+      only: Schema.NullOr(Schema.Literals(["puts", "deletes"]))
+    },
+    success: Schema.Struct({ watch: Schema.Natural, from: Schema.Natural }),
+    error: Schema.Union([WatchError, NoHello])
+  }),
+  /**
+   * The next part of a watch; `changes` is a batch as in `kv/model/History.ts`. Belongs to the connection that began
+   * it.
+   */
+  Rpc.make("Changes", {
+    payload: { watch: Schema.Natural, from: Schema.Natural, waitMs: Schema.Natural },
+    success: Schema.Struct({ changes: Schema.Uint8Array, through: Schema.Natural }),
+    error: Schema.Union([WatchError, NoHello])
+  }),
+  /** The question for changes that is open, or the next one, is answered without waiting for a change. */
+  Rpc.make("WatchProgress", { payload: { watch: Schema.Natural }, success: Schema.Void, error: CallRefused }),
+  Rpc.make("EndWatch", { payload: { watch: Schema.Natural }, success: Schema.Void, error: CallRefused }),
+  Rpc.make("Status", { success: NodeReport, error: CallRefused }),
+  /** `target` `null` lets the leader choose. */
+  Rpc.make("TransferLeader", {
+    payload: { target: Schema.NullOr(Schema.Natural) },
+    success: Schema.Void,
+    error: CallRefused
+  })
+).prefix("client.") {}

@@ -1,0 +1,149 @@
+/**
+ * The bytes of one log entry, the same on the leader's disk, on the wire and on the follower's disk.
+ *
+ * ```
+ * offset  size  field
+ *      0     4  CRC-32 of everything after it, big-endian like all numbers here
+ *      4     1  format version (1)
+ *      5     1  kind (0 noop, 1 command)
+ *      6     2  zero
+ *      8     8  term
+ *     16     8  index
+ *     24     8  stamp, milliseconds since the epoch
+ *     32     n  payload
+ * ```
+ *
+ * Decoding never throws: it answers with the entry or with a {@link CodecError} that says what is wrong. Several
+ * records travel as one blob, each behind its length, so that a message needs one copy however many entries it has.
+ */
+import { CodecError } from "../bytes/CodecError.ts"
+import { crc32 } from "node:zlib"
+import { entryBytes } from "../raft/Config.ts"
+import type { Entry, EntryKind, LogIndex, Term } from "../raft/Types.ts"
+
+/** The version this code writes and the only one it reads. */
+export const formatVersion = 1
+
+/** Bytes of a record before its payload. */
+export const headerBytes = 32
+
+const two32 = 2 ** 32
+
+const writeInteger = (target: Buffer, value: number, offset: number): void => {
+  target.writeUInt32BE(Math.floor(value / two32), offset)
+  target.writeUInt32BE(value % two32, offset + 4)
+}
+
+/** The integer at `offset`, or -1 when it is not a safe one. */
+const readInteger = (view: DataView, offset: number): number => {
+  const value = view.getUint32(offset) * two32 + view.getUint32(offset + 4)
+  return Number.isSafeInteger(value) ? value : -1
+}
+
+/** The record of an entry, made once and remembered in `entry.record`. */
+export const encodeEntry = (entry: Entry): Uint8Array => {
+  encodeRecords([entry])
+  return entry.record as Uint8Array
+}
+
+/**
+ * Makes the records of those entries that have none, in one piece of memory, because they leave memory together. It is
+ * not taken from the pool of `Buffer`: there it would keep all that others have from the same 64 KiB.
+ */
+export const encodeRecords = (entries: ReadonlyArray<Entry>): void => {
+  let size = 0
+  for (const entry of entries) if (entry.record === undefined) size += entryBytes(entry)
+  if (size === 0) return
+  const memory = Buffer.allocUnsafeSlow(size)
+  let offset = 0
+  for (const entry of entries) {
+    if (entry.record !== undefined) continue
+    const end = offset + entryBytes(entry)
+    writeRecord(entry, memory.subarray(offset, end))
+    offset = end
+  }
+}
+
+const writeRecord = (entry: Entry, record: Buffer): void => {
+  record.writeUInt8(formatVersion, 4)
+  record.writeUInt8(entry.kind === "noop" ? 0 : 1, 5)
+  record.writeUInt16BE(0, 6)
+  writeInteger(record, entry.term, 8)
+  writeInteger(record, entry.index, 16)
+  writeInteger(record, entry.stampMs, 24)
+  record.set(entry.payload, headerBytes)
+  record.writeUInt32BE(crc32(record.subarray(4)), 0)
+  entry.record = record
+  // The command lives on inside its record, and what it arrived in can go: a whole batch of a client's, often.
+  entry.payload = record.subarray(headerBytes)
+}
+
+/** The entry in `record`, which it keeps: the caller must not change those bytes afterwards. */
+export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
+  if (record.byteLength < headerBytes) {
+    return new CodecError(`an entry record needs ${headerBytes} bytes, this one has ${record.byteLength}`)
+  }
+  const view = new DataView(record.buffer, record.byteOffset, record.byteLength)
+  const stored = view.getUint32(0)
+  const computed = crc32(record.subarray(4))
+  if (stored !== computed) return new CodecError(`checksum ${hex(stored)} does not match the bytes (${hex(computed)})`)
+  const version = view.getUint8(4)
+  if (version !== formatVersion) return new CodecError(`entry format ${version} is not ${formatVersion}`)
+  const kindByte = view.getUint8(5)
+  if (kindByte > 1) return new CodecError(`entry kind ${kindByte} is unknown`)
+  const kind: EntryKind = kindByte === 0 ? "noop" : "command"
+  const term = readInteger(view, 8)
+  const index = readInteger(view, 16)
+  const stampMs = readInteger(view, 24)
+  if (term < 0 || index < 1 || stampMs < 0) return new CodecError("term, index or stamp is out of range")
+  return {
+    index: index as LogIndex,
+    term: term as Term,
+    kind,
+    stampMs,
+    payload: record.subarray(headerBytes),
+    record
+  }
+}
+
+/** The records of `entries` in one blob, each behind its length in four bytes. */
+export const encodeEntries = (entries: ReadonlyArray<Entry>): Uint8Array => {
+  encodeRecords(entries)
+  let size = 0
+  for (const entry of entries) size += 4 + entryBytes(entry)
+  const blob = Buffer.allocUnsafe(size)
+  let offset = 0
+  for (const entry of entries) {
+    const record = encodeEntry(entry)
+    blob.writeUInt32BE(record.byteLength, offset)
+    blob.set(record, offset + 4)
+    offset += 4 + record.byteLength
+  }
+  return blob
+}
+
+/**
+ * The entries of a blob. They are views of one private copy of it, outside of the pool of `Buffer`, because what
+ * arrives from a socket is a view of a larger buffer that would stay alive with them.
+ */
+export const decodeEntries = (blob: Uint8Array): ReadonlyArray<Entry> | CodecError => {
+  const bytes = Buffer.allocUnsafeSlow(blob.byteLength)
+  bytes.set(blob)
+  const entries: Array<Entry> = []
+  let offset = 0
+  while (offset < bytes.byteLength) {
+    if (bytes.byteLength - offset < 4) return new CodecError("the blob ends inside a length")
+    const length = bytes.readUInt32BE(offset)
+    offset += 4
+    if (length > bytes.byteLength - offset) {
+      return new CodecError(`a record of ${length} bytes is announced, ${bytes.byteLength - offset} are left`)
+    }
+    const entry = decodeEntry(bytes.subarray(offset, offset + length))
+    if (entry instanceof CodecError) return entry
+    entries.push(entry)
+    offset += length
+  }
+  return entries
+}
+
+const hex = (value: number): string => `0x${value.toString(16).padStart(8, "0")}`

@@ -1,0 +1,81 @@
+/**
+ * What travels between nodes: a `Hello` that opens each connection, then `Deliver` calls with batches of messages
+ * (`protocol/MessageBatch.ts`), whose entries were encoded once, at the leader. A connection may instead carry one
+ * snapshot: its offer, then its chunks (`protocol/SnapshotChunk.ts`), each answered once it is stored.
+ */
+import { Schema } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+import type { LogIndex, LogPoint, Term } from "../raft/Types.ts"
+import { SnapshotRefused } from "./SnapshotRefused.ts"
+
+/**
+ * Raised by an incompatible change of anything in this file, in `protocol/MessageBatch.ts`, or in the rows of the state
+ * that snapshots carry.
+ */
+export const protocolVersion = 8
+
+/** The other side refuses the connection; trying again without changing the configuration is of no use. */
+export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused", {
+  reason: Schema.Literals([
+    "cluster-id",
+    "cluster-identity",
+    "node-id",
+    "unknown-peer",
+    "protocol-version",
+    "no-hello",
+    "overloaded",
+    "malformed"
+  ]),
+  expected: Schema.String,
+  found: Schema.String
+}) {
+  override get message() {
+    const refused = `refused (${this.reason}): expected ${this.expected}, got ${this.found}`
+    return this.reason === "cluster-identity"
+      ? `${refused}. The two nodes belong to different clusters of the same name: one kept the data directory of an ` +
+        "earlier cluster. Stop that node and move its directory away; see deploy/runbooks/lost-node.md"
+      : refused
+  }
+}
+
+const Count = Schema.Natural
+const Node = Schema.Int.check(Schema.isGreaterThan(0))
+const Point = Schema.Struct({ index: Count, term: Count })
+
+export class PeerRpcs extends RpcGroup.make(
+  Rpc.make("Hello", {
+    payload: {
+      clusterId: Schema.String,
+      /** `null` while the caller does not know it. A caller that learns it says `Hello` once more. */
+      identity: Schema.NullOr(Schema.String),
+      /**
+       * The name that the calling process gave itself at its start: 16 random bytes. Protocols before 7 have none, and
+       * are to be told that it is their version that is wrong.
+       */
+      instance: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$/))),
+      from: Node,
+      to: Node,
+      protocolVersion: Count
+    },
+    error: PeerRefused
+  }),
+  /** `messages` is a batch as in `protocol/MessageBatch.ts`. */
+  Rpc.make("Deliver", {
+    payload: { messages: Schema.Uint8Array },
+    error: PeerRefused
+  }),
+  Rpc.make("OfferSnapshot", {
+    payload: { term: Count, point: Point, estimatedBytes: Count },
+    error: Schema.Union([PeerRefused, SnapshotRefused])
+  }),
+  Rpc.make("SnapshotChunk", {
+    payload: { chunk: Schema.Uint8Array },
+    error: Schema.Union([PeerRefused, SnapshotRefused])
+  })
+).prefix("peer.") {}
+
+/** A point that arrived. */
+export const point = (wire: { readonly index: number; readonly term: number }): LogPoint => ({
+  index: wire.index as LogIndex,
+  term: wire.term as Term
+})

@@ -1,0 +1,256 @@
+/**
+ * The way to one peer: two connections, so that a heartbeat never waits behind a megabyte of entries. Order is kept
+ * within each, not between them, which Raft tolerates. Batches travel as notifications: an answer to each would wake
+ * two processes to say what Raft's own answers say.
+ *
+ * A connection that fails in any way is thrown away and a new one is made after a short, jittered, constant pause: a
+ * peer that comes back is found at once, and one that is gone costs a failed connect twenty times a second.
+ */
+import { Data, Deferred, Effect, Exit, FiberSet, Random } from "effect"
+import type { RpcClientError } from "effect/rpc/RpcClientError"
+import { encodeMessages } from "../../protocol/MessageBatch.ts"
+import type { Message } from "../../raft/Message.ts"
+import type { NodeId } from "../../raft/Types.ts"
+import { describeFailure } from "../../net/CallFailure.ts"
+import { connectDirect } from "../../net/TcpClient.ts"
+import type { IdentitySlot } from "./IdentitySlot.ts"
+import { Outbox } from "./Outbox.ts"
+import type { PeerRefused } from "../../protocol/PeerRpcs.ts"
+import { PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
+import type { PeerHealth } from "../PeerTransport.ts"
+
+/** A peer's address on the peer port. */
+export interface PeerAddress {
+  readonly id: NodeId
+  readonly host: string
+  readonly port: number
+}
+
+export interface LinkLimits {
+  /** Messages that may wait for one connection. */
+  readonly maxQueuedMessages: number
+  /** Bytes that may wait for one connection. */
+  readonly maxQueuedBytes: number
+  /** Bytes in one call. */
+  readonly maxBatchBytes: number
+  /**
+   * Milliseconds between two questions, asked behind a batch and one at a time. The answer tells that the peer is
+   * there and has read what was sent before; what was in the batches is answered by what Raft itself answers.
+   */
+  readonly askMs: number
+  /** Milliseconds without an answer, or without the peer's reading, after which a connection is given up. */
+  readonly callTimeoutMs: number
+  /** Milliseconds between two attempts to connect, give or take a quarter. */
+  readonly reconnectMs: number
+}
+
+export const defaultLinkLimits: LinkLimits = {
+  maxQueuedMessages: 4_096,
+  maxQueuedBytes: 32 * 1024 * 1024,
+  maxBatchBytes: 2 * 1024 * 1024,
+  askMs: 500,
+  callTimeoutMs: 2_000,
+  reconnectMs: 50
+}
+
+export interface LinkOptions {
+  readonly clusterId: string
+  readonly identity: IdentitySlot
+  /** The name of this process. */
+  readonly instance: string
+  readonly nodeId: NodeId
+  readonly peer: PeerAddress
+  readonly limits: LinkLimits
+  readonly nowMsUnsafe: () => number
+  /** That another process runs under the peer's id, in words, while it does. */
+  readonly conflict: () => string | undefined
+  /** Writes a line to the log, unless there were too many of its kind just now. */
+  readonly tell: (kind: string, line: Effect.Effect<void>) => Effect.Effect<void>
+  /** Milliseconds that never go back. */
+  readonly monotonicMs: () => number
+  /** Told how many milliseconds the peer took to answer a question. */
+  readonly onAnswer: (ms: number) => void
+  /** Told when an established link is lost. */
+  readonly onLost: (peer: NodeId) => Effect.Effect<void>
+}
+
+/** What a question carries. */
+const noMessages = encodeMessages([])
+
+class CallTimeout extends Data.TaggedError("CallTimeout")<{ readonly ms: number }> {
+  override get message() {
+    return `no answer within ${this.ms} ms`
+  }
+}
+
+class Disconnected extends Data.TaggedError("Disconnected") {
+  override get message() {
+    return "the connection was closed"
+  }
+}
+
+export class PeerLink {
+  private readonly options: LinkOptions
+  private readonly control: Outbox
+  private readonly bulk: Outbox
+  private connections = 0
+  private sinceMs: number
+  private lastError: string | undefined
+
+  constructor(options: LinkOptions) {
+    this.options = options
+    const { maxQueuedMessages: maxMessages, maxQueuedBytes: maxBytes } = options.limits
+    this.control = new Outbox({ maxMessages, maxBytes })
+    this.bulk = new Outbox({ maxMessages, maxBytes })
+    this.sinceMs = options.nowMsUnsafe()
+  }
+
+  send(message: Message): void {
+    // Empty appends too: one that overtook the entries before it would be refused, and the leader would start to probe.
+    if (message._tag === "AppendRequest") this.bulk.push(message)
+    else this.control.push(message)
+  }
+
+  health(): PeerHealth {
+    return {
+      peer: this.options.peer.id,
+      address: `${this.options.peer.host}:${this.options.peer.port}`,
+      connected: this.connections === 2,
+      sinceMs: this.sinceMs,
+      queued: this.control.size + this.bulk.size,
+      dropped: this.control.dropped + this.bulk.dropped,
+      lastError: this.lastError,
+      conflict: this.options.conflict()
+    }
+  }
+
+  /** Keeps both connections up. Never ends. */
+  readonly run: Effect.Effect<never> = Effect.suspend(() =>
+    Effect.all([this.keepUp(this.control), this.keepUp(this.bulk)], { concurrency: "unbounded" })
+  ) as Effect.Effect<never>
+
+  private keepUp(outbox: Outbox): Effect.Effect<never> {
+    const pause = Effect.flatMap(
+      Random.nextBetween(0.75, 1.25),
+      (jitter) => Effect.sleep(this.options.limits.reconnectMs * jitter)
+    )
+    return Effect.forever(
+      Effect.scoped(this.session(outbox)).pipe(
+        Effect.catchCause((cause) => this.failed(describeFailure(cause))),
+        Effect.andThen(pause)
+      )
+    )
+  }
+
+  /** One connection, from `Hello` until it fails. */
+  private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
+    const { clusterId, identity, instance, nodeId, peer, limits, monotonicMs, onAnswer } = this.options
+    // A link on which nothing is in flight notices its end by this alone; a follower's link to the leader is often so.
+    const ended = yield* Deferred.make<never, Disconnected>()
+    const { calls, direct } = yield* connectDirect(PeerRpcs, {
+      host: peer.host,
+      port: peer.port,
+      openTimeoutMs: 1_000,
+      onDisconnect: () => {
+        Deferred.doneUnsafe(ended, Exit.fail(new Disconnected()))
+      }
+    })
+    const within = <A, E>(call: Effect.Effect<A, E>) =>
+      Effect.timeoutOrElse(call, {
+        duration: limits.callTimeoutMs,
+        orElse: () => Effect.fail(new CallTimeout({ ms: limits.callTimeoutMs }))
+      })
+    const hello = () =>
+      within(
+        calls["peer.Hello"]({
+          clusterId,
+          identity: identity.wire,
+          instance,
+          from: nodeId,
+          to: peer.id,
+          protocolVersion
+        })
+      )
+    const unidentified = identity.identity === undefined
+    yield* hello()
+    yield* Effect.acquireRelease(this.up(outbox), () => this.down())
+
+    const deliver = direct.notify("peer.Deliver")
+    const ask = direct.call("peer.Deliver")
+    const questions = yield* FiberSet.make<void, RpcClientError | PeerRefused | CallTimeout>()
+    let asking = false
+    let askedMs = 0
+    let askedAtMs = 0
+    /** Since when the peer does not read what is sent. */
+    let stuckMs: number | undefined
+    const question = Effect.ensuring(
+      Effect.map(within(ask({ messages: noMessages })), () => onAnswer(monotonicMs() - askedAtMs)),
+      Effect.sync(() => {
+        asking = false
+      })
+    )
+    const send = (messages: ReadonlyArray<Message>) => {
+      const nowMs = this.options.nowMsUnsafe()
+      stuckMs = nowMs
+      return Effect.flatMap(deliver({ messages: encodeMessages(messages) }), () => {
+        stuckMs = undefined
+        if (asking || nowMs - askedMs < limits.askMs) return Effect.void
+        asking = true
+        askedMs = nowMs
+        askedAtMs = monotonicMs()
+        return FiberSet.run(questions, question)
+      })
+    }
+    const sending = Effect.forever(Effect.flatMap(outbox.take(limits.maxBatchBytes), send))
+    const watching = Effect.forever(
+      Effect.andThen(
+        Effect.sleep(limits.callTimeoutMs / 2),
+        Effect.suspend(() =>
+          stuckMs !== undefined && this.options.nowMsUnsafe() - stuckMs > limits.callTimeoutMs
+            ? Effect.fail(new CallTimeout({ ms: limits.callTimeoutMs }))
+            : Effect.void
+        )
+      )
+    )
+    // A peer of another cluster could not refuse what was not known yet.
+    const identifying = unidentified
+      ? Effect.andThen(Effect.flatMap(identity.known, hello), Effect.never)
+      : Effect.never
+    return yield* Effect.raceAllFirst([sending, watching, identifying, FiberSet.join(questions), Deferred.await(ended)])
+  })
+
+  private up(outbox: Outbox): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // What gathered while the link was down is out of date, and the peer would only refuse it.
+      outbox.clear()
+      this.connections += 1
+      if (this.connections < 2) return Effect.void
+      this.sinceMs = this.options.nowMsUnsafe()
+      this.lastError = undefined
+      const { id, host, port } = this.options.peer
+      const line = Effect.logInfo(`peer ${id} is up at ${host}:${port}`)
+      return this.options.tell(`"peer ${id} is up"`, Effect.annotateLogs(line, { peer: id }))
+    })
+  }
+
+  private down(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.connections -= 1
+      if (this.connections !== 1) return Effect.void
+      this.sinceMs = this.options.nowMsUnsafe()
+      return this.options.onLost(this.options.peer.id)
+    })
+  }
+
+  /** One line per change: the same failure again and again says nothing new. */
+  private failed(reason: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const error = reason.replace(/\s+/g, " ").slice(0, 300)
+      if (error === this.lastError) return Effect.void
+      this.lastError = error
+      const { id, host, port } = this.options.peer
+      const line = Effect.logWarning(`peer ${id} is not reachable at ${host}:${port}: ${error}`)
+      return this.options.tell(`"peer ${id} is not reachable"`, Effect.annotateLogs(line, { peer: id }))
+    })
+  }
+}

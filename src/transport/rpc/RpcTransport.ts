@@ -1,0 +1,320 @@
+/** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
+import { Clock, Effect, Exit, FiberSet, Layer, Metric, Queue } from "effect"
+import { randomBytes } from "node:crypto"
+import { watchTables } from "../../BoundedTables.ts"
+import { monotonicMsOf } from "../../Monotonic.ts"
+import { secondsBuckets } from "../../MetricBuckets.ts"
+import { CodecError } from "../../bytes/CodecError.ts"
+import { decodeMessages } from "../../protocol/MessageBatch.ts"
+import type { Limits } from "../../config/Limits.ts"
+import { defaultLimits } from "../../config/Limits.ts"
+import type { Message } from "../../raft/Message.ts"
+import type { NodeId, Term } from "../../raft/Types.ts"
+import { Gate } from "../../net/Gate.ts"
+import type { BoundAddress, ListenError } from "../../net/Listening.ts"
+import { formatBound } from "../../net/Listening.ts"
+import { Offences } from "../../net/Offences.ts"
+import { serve } from "../../net/TcpServer.ts"
+import { IdentitySlot } from "./IdentitySlot.ts"
+import { InboundSnapshots } from "./InboundSnapshots.ts"
+import { PeerHandshakes } from "./PeerHandshakes.ts"
+import { PeerInstances } from "./PeerInstances.ts"
+import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
+import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
+import { PeerRefused, PeerRpcs, point } from "../../protocol/PeerRpcs.ts"
+import type { Received, SnapshotOffer } from "../PeerTransport.ts"
+import { PeerTransport, SnapshotLost } from "../PeerTransport.ts"
+import * as SnapshotLink from "./SnapshotLink.ts"
+
+export interface RpcTransportOptions {
+  readonly clusterId: string
+  readonly nodeId: NodeId
+  /** Port 0 lets the system choose; `onListening` tells. */
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly peers: ReadonlyArray<PeerAddress>
+  readonly limits?: Partial<LinkLimits>
+  /** What the port takes of others; see `FlareDbConfig.Limits`. */
+  readonly portLimits?: PortLimits
+  /**
+   * Milliseconds without an answer after which a snapshot is given up. Default 30,000: installing one takes a while.
+   */
+  readonly snapshotTimeoutMs?: number
+  readonly onListening?: (address: BoundAddress) => Effect.Effect<void>
+}
+
+/** Two disks that speak for one node may each promise what the other does not know of: stop one of the processes. */
+const instanceConflicts = Metric.counter("flaredb_peer_instance_conflicts_total", {
+  description: "times two processes were found to run as one node, counted every 30 seconds while they do",
+  incremental: true
+})
+
+/** Half of it is the least that a commit waits for this peer. Asked at most twice a second and connection. */
+const roundTrip = Metric.histogram("flaredb_peer_round_trip_seconds", {
+  description: "seconds from a question to this peer to its answer, behind the messages sent before it",
+  boundaries: secondsBuckets
+})
+
+/** Larger than any batch of {@link defaultLinkLimits}, which may hold one entry beyond its limit. */
+const maxFrameBytes = 16 * 1024 * 1024
+
+/**
+ * Milliseconds after which a connection on which nothing moves is closed. The sides of a link say something every
+ * second; one that does not has stopped, or its network has.
+ */
+const idleTimeoutMs = 15_000
+
+type PortLimits = Pick<
+  Limits,
+  | "maxFrameMs"
+  | "maxHandshakeMs"
+  | "maxPeerConnections"
+  | "maxPendingCallBytes"
+  | "maxPendingCalls"
+  | "maxUnfinishedBytes"
+>
+
+interface DeliveryParts {
+  readonly handshakes: PeerHandshakes
+  readonly instances: PeerInstances
+  readonly offences: Offences
+}
+
+interface PeerCalls {
+  readonly nodeId: NodeId
+  readonly deliver: (batch: { readonly messages: Uint8Array }, clientId: number) => Exit.Exit<void, PeerRefused>
+  readonly gate: ReturnType<typeof newGate>
+  readonly handshakes: PeerHandshakes
+  readonly inbound: InboundSnapshots
+  readonly offences: Offences
+}
+
+const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
+
+/** What is done with the calls of peers. */
+const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences }: PeerCalls) =>
+  PeerRpcs.toLayer({
+    "peer.Hello": (hello, { client }) => {
+      const refused = handshakes.hello(client.id, offences.remoteOf(client.id), hello)
+      if (refused === undefined) {
+        gate.admit(client.id)
+        return Effect.void
+      }
+      if (handshakes.sender(client.id) === undefined) gate.dismiss(client.id)
+      offences.reportCaller(
+        "refused-hello",
+        client.id,
+        `refused a connection that says it is node ${hello.from}: ${refused.message}`
+      )
+      return Effect.fail(refused)
+    },
+    "peer.Deliver": (batch, { client }) => deliver(batch, client.id),
+    "peer.OfferSnapshot": (offered, { client }) => {
+      const from = handshakes.sender(client.id)
+      if (from === undefined) return Effect.fail(noHello("peer.OfferSnapshot"))
+      const { estimatedBytes, term } = offered
+      return inbound.offer(client.id, {
+        from,
+        to: nodeId,
+        term: term as Term,
+        point: point(offered.point),
+        estimatedBytes
+      })
+    },
+    "peer.SnapshotChunk": ({ chunk }, { client }) => inbound.chunk(client.id, chunk)
+  })
+
+/** What is wrong when a node speaks for another node, or to one. */
+const misdirected = (messages: ReadonlyArray<Message>, sender: NodeId, nodeId: NodeId): string | undefined => {
+  for (const { from, to } of messages) {
+    if (from === sender && to === nodeId) continue
+    return `a message from ${from} to ${to} on the connection from ${sender} to ${nodeId}`
+  }
+  return undefined
+}
+
+/** Hands the messages of a batch on, when their sender may send them. */
+const delivery = (
+  nodeId: NodeId,
+  { handshakes, instances, offences }: DeliveryParts,
+  receive: (received: Received) => void
+): PeerCalls["deliver"] =>
+({ messages: batch }, clientId) => {
+  const from = handshakes.sender(clientId)
+  if (from === undefined) return Exit.fail(noHello("peer.Deliver"))
+  const messages = decodeMessages(batch)
+  const problem = messages instanceof CodecError ? messages.message : misdirected(messages, from, nodeId)
+  if (problem !== undefined) {
+    handshakes.forget(clientId)
+    offences.expelCaller("malformed-messages", clientId, `closed a connection of node ${from}: ${problem}`)
+    return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
+  }
+  instances.spoke(clientId, from)
+  const received = messages as ReadonlyArray<Message>
+  if (received.length > 0) receive({ messages: received, connection: clientId })
+  return Exit.void
+}
+
+interface LinkParts {
+  readonly own: IdentitySlot
+  readonly instance: string
+  readonly instances: PeerInstances
+  readonly lost: Queue.Queue<NodeId>
+  readonly offences: Offences
+}
+
+/** Keeps a link to each peer up until the scope closes. */
+const openLinks = Effect.fnUntraced(function*(
+  options: RpcTransportOptions,
+  { instance, instances, lost, offences, own }: LinkParts
+) {
+  const clock = yield* Clock.Clock
+  const limits = { ...defaultLinkLimits, ...options.limits }
+  const links = new Map<NodeId, PeerLink>()
+  const context = yield* Effect.context<never>()
+  for (const peer of options.peers) {
+    const answered = Metric.withAttributes(roundTrip, { peer: String(peer.id) })
+    const link = new PeerLink({
+      clusterId: options.clusterId,
+      identity: own,
+      instance,
+      nodeId: options.nodeId,
+      peer,
+      limits,
+      nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
+      monotonicMs: () => monotonicMsOf(clock),
+      onAnswer: (ms) => answered.updateUnsafe(ms / 1_000, context),
+      conflict: () => instances.conflict(peer.id),
+      tell: (kind, line) => offences.limited(kind, line),
+      onLost: (id) =>
+        Effect.sync(() => {
+          Queue.offerUnsafe(lost, id)
+        })
+    })
+    links.set(peer.id, link)
+    yield* Effect.forkScoped(link.run)
+  }
+  yield* watchTables([
+    {
+      table: "peer_outbox_messages",
+      entries: () => [...links.values()].reduce((most, link) => Math.max(most, link.health().queued), 0),
+      limit: 2 * limits.maxQueuedMessages,
+      setting: "maxQueuedMessages"
+    }
+  ])
+  return links
+})
+
+/** Notices two processes that run as one node, and says so in the log and in a metric. */
+const watchInstances = Effect.fnUntraced(function*(offences: Offences) {
+  const runFork = yield* FiberSet.makeRuntime<never>()
+  const context = yield* Effect.context<never>()
+  return new PeerInstances(offences.nowMs, (peer, text) => {
+    instanceConflicts.updateUnsafe(1, context)
+    const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
+    runFork(offences.limited("instance-conflict", line))
+  })
+})
+
+const newGate = () =>
+  new Gate(PeerRpcs, {
+    hello: "peer.Hello",
+    noHello,
+    overloaded: ({ current, limit, maximum }) =>
+      new PeerRefused({ reason: "overloaded", expected: `at most ${maximum} (${limit})`, found: String(current) }),
+    notifications: ["peer.Deliver"]
+  })
+
+/** A connection of its own to the peer that an offer names. */
+const sendSnapshot = (
+  options: RpcTransportOptions,
+  identity: IdentitySlot,
+  instance: string,
+  offer: SnapshotOffer
+): ReturnType<PeerTransport["Service"]["sendSnapshot"]> => {
+  const peer = options.peers.find(({ id }) => id === offer.to)
+  return peer === undefined
+    ? Effect.fail(new SnapshotLost({ reason: `node ${offer.to} is not a peer` }))
+    : SnapshotLink.open(offer, {
+      clusterId: options.clusterId,
+      identity,
+      instance,
+      peer,
+      timeoutMs: options.snapshotTimeoutMs ?? 30_000
+    })
+}
+
+const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
+  const runFork = yield* FiberSet.makeRuntime<never>()
+  let receiver: ((received: Received) => void) | undefined
+  const lost = yield* Queue.sliding<NodeId>(64)
+  const own = new IdentitySlot()
+  const inbound = new InboundSnapshots()
+  const offences = yield* Offences.make("peer")
+  const instances = yield* watchInstances(offences)
+  const handshakes = new PeerHandshakes(options, own, instances)
+  const instance = randomBytes(16).toString("hex")
+  const gate = newGate()
+  const deliver = delivery(options.nodeId, { handshakes, instances, offences }, (received) => receiver?.(received))
+  const handlers = handlersOf({ nodeId: options.nodeId, deliver, gate, handshakes, inbound, offences })
+  const portLimits = options.portLimits ?? defaultLimits
+  const address = yield* serve(PeerRpcs, {
+    name: "peer",
+    ...options.listen,
+    maxFrameBytes,
+    idleTimeoutMs,
+    limits: { ...portLimits, maxConnections: portLimits.maxPeerConnections },
+    connectionsSetting: "maxPeerConnections",
+    callLimits: portLimits,
+    gate,
+    offences,
+    direct: { "peer.Deliver": deliver },
+    onDisconnect: (clientId) =>
+      Effect.suspend(() => {
+        handshakes.forget(clientId)
+        return inbound.end(clientId)
+      })
+  }).pipe(Effect.provide(handlers))
+  yield* Effect.logInfo(`peers are served at ${formatBound(address)}`)
+  if (options.onListening !== undefined) yield* options.onListening(address)
+
+  const links = yield* openLinks(options, { own, instance, instances, lost, offences })
+
+  return PeerTransport.of({
+    sendUnsafe: (messages) => {
+      for (const message of messages) links.get(message.to)?.send(message)
+    },
+    identifyUnsafe: (identity) => {
+      own.learn(identity)
+      for (const clientId of handshakes.identified(identity)) {
+        gate.dismiss(clientId)
+        runFork(inbound.end(clientId))
+      }
+    },
+    receive: (taker) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          receiver = taker
+        }),
+        () =>
+          Effect.sync(() => {
+            receiver = undefined
+          })
+      ),
+    expelUnsafe: (connection, peer, claim) => {
+      handshakes.forget(connection)
+      offences.expelCaller(
+        "peer-violation",
+        connection,
+        `closed a connection of node ${peer}, which is wrong: ${claim}`
+      )
+    },
+    health: Effect.sync(() => [...links.values()].map((link) => link.health())),
+    lost,
+    sendSnapshot: (offer) => sendSnapshot(options, own, instance, offer),
+    takeSnapshots: inbound.takeSnapshots
+  })
+})
+
+/** Listens for peers and keeps links to all of them up, until the scope closes. */
+export const layer = (options: RpcTransportOptions): Layer.Layer<PeerTransport, ListenError> =>
+  Layer.effect(PeerTransport, make(options))

@@ -1,0 +1,58 @@
+/**
+ * The way of one snapshot to one peer: a connection that carries nothing else, so that its megabytes delay no
+ * heartbeat and its receiver's pace holds up nothing but its sender. It lives as long as its scope; a snapshot that
+ * failed is sent again from the beginning on a new one.
+ */
+import { Effect } from "effect"
+import type { Cause, Scope } from "effect"
+import { describeFailure } from "../../net/CallFailure.ts"
+import { within } from "../../net/Deadline.ts"
+import { connect } from "../../net/TcpClient.ts"
+import type { IdentitySlot } from "./IdentitySlot.ts"
+import type { PeerAddress } from "./PeerLink.ts"
+import { PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
+import type { SnapshotOffer, SnapshotSink } from "../PeerTransport.ts"
+import { SnapshotLost } from "../PeerTransport.ts"
+import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
+
+export interface SnapshotLinkOptions {
+  readonly clusterId: string
+  readonly identity: IdentitySlot
+  /** The name of this process. */
+  readonly instance: string
+  readonly peer: PeerAddress
+  /** Milliseconds without an answer after which the transfer is given up. */
+  readonly timeoutMs: number
+}
+
+type Failure = SnapshotRefused | SnapshotLost
+
+/** What a call may fail with, made one of the two that the sender tells apart. */
+const failure = (cause: Cause.Cause<unknown>): Failure => {
+  for (const reason of cause.reasons) {
+    if (reason._tag === "Fail" && (reason.error instanceof SnapshotRefused || reason.error instanceof SnapshotLost)) {
+      return reason.error
+    }
+  }
+  return new SnapshotLost({ reason: describeFailure(cause) })
+}
+
+/** Connects to the peer and offers the snapshot. */
+export const open = Effect.fnUntraced(function*(
+  offer: SnapshotOffer,
+  options: SnapshotLinkOptions
+): Effect.fn.Return<SnapshotSink<Failure>, Failure, Scope.Scope> {
+  const { clusterId, identity, instance, peer, timeoutMs } = options
+  const call = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, Failure> =>
+    work.pipe(
+      within(timeoutMs, () => new SnapshotLost({ reason: `no answer within ${timeoutMs} ms` })),
+      Effect.catchCause((cause) => Effect.fail(failure(cause)))
+    )
+  const client = yield* connect(PeerRpcs, { host: peer.host, port: peer.port, openTimeoutMs: 1_000 }).pipe(
+    Effect.catchCause((cause) => Effect.fail(failure(cause)))
+  )
+  const { estimatedBytes, from, point, term, to } = offer
+  yield* call(client["peer.Hello"]({ clusterId, identity: identity.wire, instance, from, to, protocolVersion }))
+  yield* call(client["peer.OfferSnapshot"]({ term, point, estimatedBytes }))
+  return { write: (chunk) => call(Effect.suspend(() => client["peer.SnapshotChunk"]({ chunk }))) }
+})

@@ -1,0 +1,15 @@
+/** Every verb of the command line, from its own tree: tables of tests are held against it, so that none is forgotten. */
+import { root } from "../../../src/cli/Root.ts"
+
+interface Verb {
+  readonly name: string
+  readonly subcommands: ReadonlyArray<{ readonly commands: ReadonlyArray<Verb> }>
+}
+
+/** The verbs of a command, each with the words before it: "lease grant". */
+const verbsOf = (command: Verb, path: ReadonlyArray<string> = []): ReadonlyArray<string> => {
+  const own = command.subcommands.flatMap(({ commands }) => commands)
+  return own.length === 0 ? [path.join(" ")] : own.flatMap((verb) => verbsOf(verb, [...path, verb.name]))
+}
+
+export const verbs: ReadonlyArray<string> = [...verbsOf(root as unknown as Verb)].sort()
