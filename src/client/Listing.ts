@@ -11,7 +11,7 @@ import type { Data } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
 import type { KeyValue, KeyValueEntry, ReadFailure } from "./KeyValue.ts"
 import { Position } from "./Position.ts"
-import type { Changes, Listed, WatchNotice } from "./Watch.ts"
+import type { Changes, Listed, WatchNotice } from "./WatchNotice.ts"
 
 /** Where a page ends, and the revision it is of. */
 interface PageEnd {

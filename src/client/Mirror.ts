@@ -17,7 +17,8 @@ import { KeyValue } from "./KeyValue.ts"
 import { entryBytes, listPrefixes } from "./Listing.ts"
 import type { ReadFailure, WriteFailure } from "./session/Requests.ts"
 import { Compare } from "./Txn.ts"
-import type { Changes, Listed, WatchFailure, WatchHandle } from "./Watch.ts"
+import type { WatchFailure, WatchHandle } from "./Watch.ts"
+import type { Changes, Listed } from "./WatchNotice.ts"
 import { rangesOf, Watch } from "./Watch.ts"
 
 /** The keys under the prefixes take more memory than the mirror may hold. */

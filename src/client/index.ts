@@ -64,19 +64,9 @@ export type {
   TxnResult
 } from "./Txn.ts"
 export { Compare, Op } from "./Txn.ts"
-export type {
-  Began,
-  Changes,
-  Listed,
-  Progress,
-  WatchedRange,
-  WatchEvent,
-  WatchFailure,
-  WatchHandle,
-  WatchNotice,
-  WatchOptions,
-  WatchTarget
-} from "./Watch.ts"
-export { DeleteEvent, PutEvent, Watch } from "./Watch.ts"
+export type { WatchedRange, WatchFailure, WatchHandle, WatchOptions, WatchTarget } from "./Watch.ts"
+export type { Began, Changes, Listed, Progress, WatchEvent, WatchNotice } from "./WatchNotice.ts"
+export { Watch } from "./Watch.ts"
+export { DeleteEvent, PutEvent } from "./WatchNotice.ts"
 export { layer } from "./RemoteClient.ts"
 export { layer as layerCommands } from "./RemoteCommands.ts"

@@ -11,7 +11,7 @@ import { diskStalled, termIsDurable } from "../raft/State.ts"
 import type { NodeId } from "../raft/Types.ts"
 import type { Inbox } from "./Inbox.ts"
 import type { Pending } from "./Pending.ts"
-import type { SnapshotStatus } from "./snapshot/Snapshotter.ts"
+import type { SnapshotStatus } from "./snapshot/SnapshotStatus.ts"
 
 /** JSON as it is; times are in ticks of the logical clock. */
 export type NodeDebug = ReturnType<typeof debugOf>

@@ -3,7 +3,7 @@ import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Status } from "../raft/Raft.ts"
 import type { LogIndex, NodeId, Role, Standing, Term } from "../raft/Types.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
-import type { SnapshotStatus } from "./snapshot/Snapshotter.ts"
+import type { SnapshotStatus } from "./snapshot/SnapshotStatus.ts"
 import type { Waiting } from "./Waiting.ts"
 
 /** Where the node stands, as its owner saw it. */

@@ -5,7 +5,7 @@
 import type { LogIndex, NodeId, Role, Standing, Term } from "../raft/Types.ts"
 import { compareNodeId } from "../raft/Types.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
-import type { SnapshotStatus } from "./snapshot/Snapshotter.ts"
+import type { SnapshotStatus } from "./snapshot/SnapshotStatus.ts"
 
 /** The kinds of waiting, in the order in which they come. */
 export const waitKinds = ["nodes", "catch-up", "state", "leader", "apply"] as const

@@ -13,15 +13,13 @@
  * within the same time, the allowance grows towards the lowest of them, at a bounded pace. The same serves a node with
  * an empty disk, which knows term 0: it joins at once below the allowance, and after its peers agree beyond it.
  */
+import { maxTermJump } from "./TermAllowance.ts"
 import type { AppendRequest, Message } from "./Message.ts"
 import type { Raft } from "./State.ts"
 import type { LogIndex, LogPoint, NodeId, Term } from "./Types.ts"
 
 /** No term lies beyond it: an election every millisecond for nine thousand years. */
 export const maxTerm = 2 ** 48
-
-/** The most terms by which messages can move a node that has just started. */
-export const maxTermJump = 2 ** 20
 
 /** The last term that a node enters by what others say. It can still campaign, and so can those that follow it. */
 export const lastTerm = maxTerm - maxTermJump
@@ -31,16 +29,6 @@ export const agreedTermsPerTick = 2 ** 14
 
 /** The most entries that a peer may be ahead by: a hundred thousand a second for five years. */
 export const maxIndexJump = 2 ** 44
-
-/** What a node keeps about its peers' claims. At most one record for each peer. */
-export interface Claims {
-  /** How many terms messages may still move this node by. */
-  allowance: number
-  /** Terms beyond the allowance that peers said they are in, and the ticks since. */
-  readonly far: Map<NodeId, { readonly term: number; elapsed: number }>
-}
-
-export const noClaims = (): Claims => ({ allowance: maxTermJump, far: new Map() })
 
 /** One tick: the allowance grows, faster where all peers agree, and what was claimed long ago is forgotten. */
 export const tickClaims = ({ claims, config, peers, term }: Raft): void => {

@@ -11,7 +11,8 @@
  * ```
  */
 import { countOwnVote, preCampaign } from "./Candidate.ts"
-import { implausibleOffer, noClaims, tickClaims } from "./Claims.ts"
+import { implausibleOffer, tickClaims } from "./Claims.ts"
+import { noClaims } from "./TermAllowance.ts"
 import type { Config } from "./Config.ts"
 import type { Applied, Compacted, Event, Persisted, SnapshotInstalled } from "./Event.ts"
 import { becomeFollower, forwardRead, leaderUnreachable, tickFollower } from "./Follower.ts"

@@ -5,7 +5,7 @@
  * The record is owned by whoever calls `step` and changed in place: a copy per event would cost more than
  * consensus does.
  */
-import type { Claims } from "./Claims.ts"
+import type { Claims } from "./TermAllowance.ts"
 import type { Config } from "./Config.ts"
 import type { Log } from "./Log.ts"
 import type { Message } from "./Message.ts"

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
+import { circles } from "./Circles.ts"
 import { importsOf, violations } from "./Imports.ts"
 
 const source = join(import.meta.dirname, "../../src")
@@ -16,6 +17,30 @@ describe("the source tree", () => {
 
   it("imports downwards only, and keeps what it touches in named places", () => {
     assert.deepEqual(violations(tree), [])
+  })
+
+  it("imports in no circles, types included", () => {
+    assert.deepEqual(circles(tree), [])
+  })
+})
+
+describe("the search for circles", () => {
+  const file = (path: string, ...targets: ReadonlyArray<string>) => ({
+    path,
+    text: targets.map((target) => `import type { T } from "${target}"\n`).join("")
+  })
+
+  it("finds each circle once, and no file that only leads to one", () => {
+    const files = [
+      file("a/One.ts", "./Two.ts", "../b/Three.ts"),
+      file("a/Two.ts", "./One.ts"),
+      file("b/Three.ts", "./Four.ts"),
+      file("b/Four.ts", "./Five.ts"),
+      file("b/Five.ts", "./Three.ts", "effect"),
+      file("c/Six.ts", "../a/One.ts")
+    ]
+    assert.sameDeepMembers([...circles(files)], [["a/One.ts", "a/Two.ts"], ["b/Five.ts", "b/Four.ts", "b/Three.ts"]])
+    assert.deepEqual(circles(files.filter(({ path }) => !/Two|Four/.test(path))), [])
   })
 })
 

@@ -81,7 +81,6 @@ describe("the sources", { timeout: 60_000 }, () => {
 const wordsLeft: Readonly<Record<string, number>> = {
   "docs/actors.md": 17,
   "docs/divergence.md": 9,
-  "docs/performance.md": 4
 }
 
 it("documents use the field's words", () => {

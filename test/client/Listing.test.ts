@@ -2,8 +2,8 @@
 import { assert, it } from "@effect/vitest"
 import { KeyValueEntry } from "../../src/client/KeyValue.ts"
 import { Listing } from "../../src/client/Listing.ts"
-import type { Changes } from "../../src/client/Watch.ts"
-import { DeleteEvent, PutEvent } from "../../src/client/Watch.ts"
+import type { Changes } from "../../src/client/WatchNotice.ts"
+import { DeleteEvent, PutEvent } from "../../src/client/WatchNotice.ts"
 import { at } from "./Identities.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)

@@ -1,4 +1,5 @@
 /** Measures one point: starts the load, looks at the nodes when its warm-up ends and when it is over. */
+import type { Target } from "./Target.ts"
 import { Effect } from "effect"
 import type { Failure } from "../output/Failure.ts"
 import { failed } from "../output/Failure.ts"
@@ -12,24 +13,6 @@ import { shares } from "./Plan.ts"
 import type { Usage } from "./Resources.ts"
 import { bytesOnWire, usageOf } from "./Resources.ts"
 import { errorText } from "../../ErrorText.ts"
-
-/** The cluster under measurement. */
-export interface Target {
-  /** For `--endpoints`. */
-  readonly endpoints: string
-  readonly nodes: ReadonlyArray<TargetNode>
-  /** What all keys of the load begin with. */
-  readonly keyPrefix: string
-}
-
-export interface TargetNode {
-  /** Where `/metrics` is. */
-  readonly http: string
-  /** Its process, when it is one of this machine that may be looked at. */
-  readonly pid?: number | undefined
-  /** The ports it listens on, for the bytes on the wire. */
-  readonly ports: ReadonlyArray<number>
-}
 
 /** One measured point. Times are milliseconds. */
 export interface Result extends Plan {

@@ -8,7 +8,7 @@ import type { NodeAddress } from "../../config/NodeAddress.ts"
 import { failed, failureOf } from "../output/Failure.ts"
 import { freePorts } from "../launch/FreePorts.ts"
 import { startNode } from "../launch/LocalCluster.ts"
-import type { Target } from "./Measure.ts"
+import type { Target } from "./Target.ts"
 import { newPrefix } from "./RunKeys.ts"
 
 export const ownCluster = Effect.gen(function*() {

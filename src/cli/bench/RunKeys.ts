@@ -10,7 +10,7 @@ import * as RemoteClient from "../../client/RemoteClient.ts"
 import { Op } from "../../client/Txn.ts"
 import { refusedTimeoutMs } from "../input/ClientFlags.ts"
 import * as Output from "../output/Output.ts"
-import type { Target } from "./Measure.ts"
+import type { Target } from "./Target.ts"
 
 /** The prefix of a new run. */
 export const newPrefix = (): string => `flaredb-bench/${randomBytes(8).toString("hex")}/`

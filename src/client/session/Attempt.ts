@@ -3,7 +3,7 @@ import type { Connection } from "../connection/Connection.ts"
 import type { Limited } from "./Deadlines.ts"
 import type { Endpoint } from "../connection/Endpoint.ts"
 import type { Operation } from "./Operation.ts"
-import type { PipelineError } from "./PipelineOptions.ts"
+import type { PipelineError } from "./OperationFailure.ts"
 
 type Op = Operation<PipelineError>
 

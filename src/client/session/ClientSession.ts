@@ -17,9 +17,9 @@ import type { Scope } from "effect"
 import { SessionExpired } from "../../FlareDbError.ts"
 import type { SessionStamp } from "../../kv/model/Command.ts"
 import { noSession, stampCommand } from "../../kv/model/Command.ts"
-import type { PipelineError } from "./PipelineOptions.ts"
+import type { PipelineError } from "./OperationFailure.ts"
 import type { Operation } from "./Operation.ts"
-import type { OpenedSession } from "./SessionOpening.ts"
+import type { OpenedSession } from "./OpenedSession.ts"
 
 type Op = Operation<PipelineError>
 

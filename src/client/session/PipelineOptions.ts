@@ -1,22 +1,13 @@
-/** What a pipeline is made of, and how the operations that it carries may fail. */
+/** What a pipeline is made of. */
+import type { NodeFailure } from "./OperationFailure.ts"
 import type { Effect } from "effect"
 import type { Trace } from "../../protocol/Trace.ts"
-import type { ReadError, SessionExpired, WriteError, WrongCluster } from "../../FlareDbError.ts"
 import type { ResolvedClientOptions } from "../ClientOptions.ts"
 import type { ClientSession } from "./ClientSession.ts"
 import type { Connection, Done } from "../connection/Connection.ts"
 import type { ConnectionPool } from "../connection/ConnectionPool.ts"
 import type { Deadlines } from "./Deadlines.ts"
 import type { Router } from "./Router.ts"
-
-/** How a node may fail an operation. */
-export type NodeFailure = ReadError | WriteError
-
-/** What a caller may learn. */
-export type PipelineError =
-  | Exclude<WriteError, { readonly _tag: "NotLeader" | "Fatal" }>
-  | SessionExpired
-  | WrongCluster
 
 export interface PipelineOptions {
   readonly client: ResolvedClientOptions

@@ -1,4 +1,5 @@
 /** Opens a session at the cluster. */
+import type { OpenedSession } from "./OpenedSession.ts"
 import { Effect } from "effect"
 import { randomBytes } from "node:crypto"
 import { Overloaded, Unavailable } from "../../FlareDbError.ts"
@@ -6,13 +7,7 @@ import { encodeCommand } from "../../kv/model/Command.ts"
 import { secretBytes } from "../../kv/model/Limits.ts"
 import { decodeReply } from "../../kv/model/ReplyCodec.ts"
 import type { Pipeline } from "./Pipeline.ts"
-import type { PipelineError } from "./PipelineOptions.ts"
-
-/** A session that was opened, with what proves that its commands are this client's. */
-export interface OpenedSession {
-  readonly id: number
-  readonly secret: Uint8Array
-}
+import type { PipelineError } from "./OperationFailure.ts"
 
 export interface SessionOpeningOptions {
   readonly ttlMs: number

@@ -20,6 +20,7 @@
  *    snapshot, which is honest: the state covers it. The log restarts in order with the other writes of the core, so that
  *    nothing that was on its way to the disk before can reappear behind it.
  */
+import type { SnapshotStatus } from "./SnapshotStatus.ts"
 import { Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import type { LogLimiter } from "../../LogLimiter.ts"
@@ -39,7 +40,6 @@ import type { LogMeterLimits } from "../LogMeter.ts"
 import { LogMeter } from "../LogMeter.ts"
 import type { NodeMetrics } from "../NodeMetrics.ts"
 import { SnapshotReceiver } from "./SnapshotReceiver.ts"
-import type { SnapshotProgress } from "./SnapshotSender.ts"
 import { SnapshotSender } from "./SnapshotSender.ts"
 
 /** How far past its limits a log may grow while a follower still needs it. */
@@ -61,14 +61,6 @@ export interface SnapshotterOptions {
   readonly identity: () => string | undefined
   /** Starts work beside the owner; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
-}
-
-/** What is on its way to this node and from it, and how much was since the start. */
-export interface SnapshotStatus {
-  readonly sending: ReadonlyArray<SnapshotProgress>
-  readonly receiving: SnapshotProgress | undefined
-  readonly sentBytes: number
-  readonly receivedBytes: number
 }
 
 export class Snapshotter {

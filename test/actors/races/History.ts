@@ -7,7 +7,7 @@
  * - The state that is committed with an exit is committed once for each exit.
  */
 import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
-import type { WatchEvent } from "../../../src/client/Watch.ts"
+import type { WatchEvent } from "../../../src/client/WatchNotice.ts"
 import type { Way } from "./Way.ts"
 
 export const cluster = "races"
