@@ -9,7 +9,7 @@ import { formatNodes } from "../../src/config/NodeAddress.ts"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv, launcher, run } from "./Flaredb.ts"
 
-const short = ["--operations", "put", "--clients", "4", "--value-bytes", "64", "--warm-up", "0", "--heat-up", "0"]
+const short = ["--operations", "put", "--clients", "4", "--value-bytes", "64", "--warm-up", "0s", "--heat-up", "0s"]
 
 const loadsOf = (pid: number): ReadonlyArray<number> => {
   try {

@@ -5,7 +5,7 @@ import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
-import { launcher } from "../launch/Launcher.ts"
+import { launcher } from "../Launcher.ts"
 import type { LoadShare } from "./Plan.ts"
 
 export class LoadProcess {
