@@ -1,6 +1,6 @@
 /** Three cores that lead a command to its commit, with disks and a network that take no time: what is left is the core itself. */
 import type { Config } from "../../src/raft/Config.ts"
-import { defaults } from "../../src/raft/Config.ts"
+import { coreDefaults } from "../../src/testing/CoreDefaults.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Output } from "../../src/raft/Output.ts"
 import { status } from "../../src/raft/Raft.ts"
@@ -9,7 +9,7 @@ import { CoreDriver } from "../../src/testing/CoreDriver.ts"
 
 const voters = [1, 2, 3].map(NodeId)
 
-const configOf = (id: NodeId): Config => ({ ...defaults, id, voters, seed: id })
+const configOf = (id: NodeId): Config => ({ ...coreDefaults, id, voters, seed: id })
 
 const nothingYet = {
   hardState: { term: Term(0), votedFor: undefined, commit: LogIndex(0) },

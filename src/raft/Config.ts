@@ -45,19 +45,3 @@ export interface Config {
 
 /** Bytes an entry counts for in every byte limit: its payload plus a fixed share for its frame. */
 export const entryBytes = (entry: { readonly payload: Uint8Array }): number => entry.payload.byteLength + 32
-
-export const defaults = {
-  heartbeatTicks: 10,
-  electionTicksMin: 50,
-  electionTicksMax: 100,
-  maxAppendBytes: 1024 * 1024,
-  maxAppendEntries: 4096,
-  maxInflightMessages: 64,
-  maxInflightBytes: 16 * 1024 * 1024,
-  maxUncommittedBytes: 64 * 1024 * 1024,
-  maxApplyBytes: 4 * 1024 * 1024,
-  maxCachedBytes: 32 * 1024 * 1024,
-  maxPendingReads: 65_536,
-  maxPersistTicks: 300,
-  seed: 1
-} as const

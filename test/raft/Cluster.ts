@@ -3,7 +3,7 @@
  * writes may wait until the disk is told to finish them.
  */
 import type { Config } from "../../src/raft/Config.ts"
-import { defaults } from "../../src/raft/Config.ts"
+import { coreDefaults } from "../../src/testing/CoreDefaults.ts"
 import type { Event } from "../../src/raft/Event.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Output, Persist } from "../../src/raft/Output.ts"
@@ -15,7 +15,7 @@ import { CoreDriver } from "../../src/testing/CoreDriver.ts"
 
 /** Short timeouts: a heartbeat each tick, an election after 10 to 19 quiet ones. */
 export const configOf = (id: number, overrides: Partial<Config> = {}): Config => ({
-  ...defaults,
+  ...coreDefaults,
   id: NodeId(id),
   voters: [NodeId(1), NodeId(2), NodeId(3)],
   heartbeatTicks: 1,

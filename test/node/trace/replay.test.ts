@@ -2,12 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Replay } from "../../../src/node/trace/Replay.ts"
 import { offerLine, parseLine, startLine, stepLine } from "../../../src/node/trace/TraceLine.ts"
-import { defaults } from "../../../src/raft/Config.ts"
+import { coreDefaults } from "../../../src/testing/CoreDefaults.ts"
 import type { Event } from "../../../src/raft/Event.ts"
 import * as Raft from "../../../src/raft/Raft.ts"
 import { LogIndex, NodeId, origin, Term } from "../../../src/raft/Types.ts"
 
-const config = { ...defaults, id: NodeId(1), voters: [NodeId(1)] }
+const config = { ...coreDefaults, id: NodeId(1), voters: [NodeId(1)] }
 const recovered = {
   hardState: { term: Term(0), votedFor: undefined, commit: LogIndex(0) },
   compacted: origin,
@@ -18,7 +18,7 @@ const recovered = {
 
 /** A node of one that elects itself, and takes a command. */
 const events: ReadonlyArray<Event> = [
-  ...Array.from({ length: defaults.electionTicksMax }, () => ({ _tag: "Tick" as const })),
+  ...Array.from({ length: coreDefaults.electionTicksMax }, () => ({ _tag: "Tick" as const })),
   { _tag: "Persisted", persistId: 1 },
   { _tag: "Propose", proposals: [{ id: 7, payload: Uint8Array.of(0, 255, 10) }], nowMs: 1_000 },
   { _tag: "Persisted", persistId: 3 },
@@ -43,7 +43,7 @@ describe("a trace", () => {
     const proposed = lines.map(parseLine).find((line) =>
       typeof line !== "string" && line._tag === "Step" && line.event._tag === "Propose"
     )
-    assert.deepInclude(proposed as object, { event: events[defaults.electionTicksMax + 1] })
+    assert.deepInclude(proposed as object, { event: events[coreDefaults.electionTicksMax + 1] })
   })
 
   it("gives the same outputs again, over several starts and a line that was cut off", () => {
@@ -57,7 +57,7 @@ describe("a trace", () => {
 
   it("says at which line the core does something else, and what", () => {
     const lines = trace()
-    const at = defaults.electionTicksMax + 2
+    const at = coreDefaults.electionTicksMax + 2
     const other = (lines[at] as string).replace(/"persistId":(\d+)/, "\"persistId\":99")
     assert.notStrictEqual(other, lines[at])
     const { found } = replayed([...lines.slice(0, at), other])

@@ -1,6 +1,6 @@
 /** One node of a simulation: the core, its disk, its state machine, and what it waits for. */
 import type { Config } from "../../../src/raft/Config.ts"
-import { defaults } from "../../../src/raft/Config.ts"
+import { coreDefaults } from "../../../src/testing/CoreDefaults.ts"
 import { describeEvent, describeOutputLines, describeState } from "../../../src/raft/Describe.ts"
 import type { Event } from "../../../src/raft/Event.ts"
 import type { Message } from "../../../src/raft/Message.ts"
@@ -29,7 +29,7 @@ export interface World {
 
 /** Limits so small that each of them is reached. */
 const tightLimits = {
-  ...defaults,
+  ...coreDefaults,
   heartbeatTicks: 1,
   electionTicksMin: 4,
   electionTicksMax: 9,
