@@ -29,7 +29,7 @@ export const coreConfig = (config: FlareDbConfig, seed: number): Config => {
     maxUncommittedBytes,
     maxCachedBytes,
     maxPendingReads,
-    // A disk that has stopped costs the leader its office after six election timeouts, and not before some seconds.
+    // A leader whose disk has stopped steps down after six election timeouts, and not before some seconds.
     maxPersistTicks: Math.max(defaults.maxPersistTicks, 6 * Math.round(config.electionTimeoutMinMs / tick)),
     // One apply is one synchronous stretch of the state machine; half a MiB keeps it well below a heartbeat.
     maxApplyBytes: 512 * 1024,

@@ -1,6 +1,6 @@
 /**
  * The owner of a node's Raft state. A turn takes whatever gathered in the inbox, steps the core through it, and
- * carries the outputs out; nobody else reads or changes term, role or log.
+ * carries the outputs out; no other part reads or changes term, role or log.
  *
  * A turn is synchronous from the first step to the last output, so that hundreds of commands cost one turn. The
  * slow work (sync, apply, network) happens elsewhere and comes back as inputs.
@@ -88,7 +88,7 @@ export class EventLoop {
   private stepping = false
   /** Whether the log of this leader holds an identity that it proposed in its term. */
   private identityProposed = false
-  /** The end of the apply that is under way; the core is told only when all of it is done. */
+  /** The end of the apply that is under way; the core learns of it only when all of it is done. */
   private applyingThrough = 0
   /** The connection of the message that is being handled. */
   private connection = 0
@@ -101,8 +101,8 @@ export class EventLoop {
   private readonly lines: OwnerLog
   private readonly upkeep: Upkeep
   /**
-   * However little there is to do, the owner looks at its clock as often as this: a stall counts for no more ticks, and so
-   * never makes a follower campaign that heard its leader just before.
+   * However little there is to do, the owner looks at its clock as often as this: a stall counts for no more ticks, and
+   * so never makes a follower campaign that heard its leader just before.
    */
   private readonly longestSleepTicks: number
 
@@ -307,7 +307,8 @@ export class EventLoop {
   private carryOut(output: Output): void {
     switch (output._tag) {
       case "Persist":
-        // Also of entries that are not applied when this node leads: what they began, such as a lease, is in their leader's time.
+        // Also of entries that are not applied when this node becomes leader. What they began, such as a lease, counts
+        // in the time of the leader that stamped them.
         if (!this.leading) this.options.clock.observe(lastStampOf(output.entries), false)
         return this.options.persister.handOver(output)
       case "Send":

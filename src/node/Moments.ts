@@ -27,7 +27,7 @@ export class Moments {
     this.state = state
   }
 
-  /** Waits for the next command with these bytes; what is answered waits for the view behind it. Ends with the scope. */
+  /** Registers for the next command with these bytes; the answer waits for the view behind it. Ends with the scope. */
   await(marker: Uint8Array): Effect.Effect<Effect.Effect<StateExport, Unavailable>, never, Scope.Scope> {
     return Effect.flatMap(Effect.scope, (scope) => {
       const moment: Moment = { marker, scope, taken: Deferred.makeUnsafe() }

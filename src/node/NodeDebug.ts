@@ -1,6 +1,6 @@
 /**
- * What the owner of a running node sees, for people who look for the cause of something: every counter that decides what
- * the core does next. Of bounded size, whatever the node holds.
+ * What the owner of a running node sees, for people who look for the cause of something: every counter that decides
+ * what the core does next. Of bounded size, whatever the node holds.
  */
 import { describeState } from "../raft/Describe.ts"
 import type { Progress } from "../raft/Progress.ts"

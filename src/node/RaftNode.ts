@@ -31,7 +31,7 @@ import { PeerTransport } from "../transport/PeerTransport.ts"
 import * as Applier from "./Applier.ts"
 import { coreConfig } from "./CoreConfig.ts"
 import { EventLoop } from "./EventLoop.ts"
-import * as Housekeeping from "./Housekeeping.ts"
+import * as Expiry from "./Expiry.ts"
 import * as IdentityWait from "./IdentityWait.ts"
 import { Inbox } from "./Inbox.ts"
 import { IncomingEntries } from "./IncomingEntries.ts"
@@ -98,8 +98,8 @@ export class RaftNode extends Context.Service<RaftNode, {
   ) => Effect.Effect<ReadResults>
 
   /**
-   * Succeeds once this node has applied everything that was acknowledged before the call: what linearizable reads wait
-   * for, for whoever reads the state in another way. (thesis §6.4)
+   * Succeeds once this node has applied everything that was acknowledged before the call. Linearizable reads wait for
+   * the same; this is for code that reads the state in another way. (thesis §6.4)
    */
   readonly fence: Effect.Effect<void, ReadError>
 
@@ -120,9 +120,9 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly debug: Effect.Effect<NodeDebug & { readonly peers: ReadonlyArray<PeerHealth> }>
 
   /**
-   * The identity of the cluster, which every connection is told first; `undefined` while this node does not know it:
-   * a new cluster has none before its first commit, a node with an empty disk none before it has caught up. A node that
-   * has just begun to lead waits for it, for as long as it leads.
+   * The identity of the cluster, which every connection gets first; `undefined` while this node does not know it. A new
+   * cluster has none before its first commit, and a node with an empty disk none before it has caught up. A node that
+   * has just become leader waits for it, for as long as it leads.
    */
   readonly identity: Effect.Effect<ClusterIdentity | undefined>
 
@@ -169,7 +169,7 @@ const recover = Effect.fnUntraced(function*(config: FlareDbConfig, timer: Timer)
   observe?.started(core, recovered)
   const knownMs = Math.max(machine.logTimeMs(), log.recovered.lastStampMs)
   const clock = new LogClock({
-    // Where neither the state nor the log knows a time, it begins with the wall clock's, so that people can read stamps.
+    // Where neither the state nor the log knows a time, it begins with the wall clock's: people can read such stamps.
     startMs: knownMs || timer.nowMsUnsafe(),
     knowsTime: knownMs > 0,
     monotonicMs: timer.monotonicMsUnsafe,
@@ -320,8 +320,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const { fence } = reads
   const propose = (commands: ReadonlyArray<Uint8Array>) => writes.propose(commands, "node")
   yield* life.supervise(
-    "housekeeping",
-    Housekeeping.run({ machine, clock, leads: () => loop.leads, fence, propose })
+    "expiry and compaction",
+    Expiry.run({ machine, clock, leads: () => loop.leads, fence, propose })
   )
 
   const exported = (view: StateExport): NodeExport => ({

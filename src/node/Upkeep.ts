@@ -1,4 +1,4 @@
-/** What the owner looks after as time passes, beside the core: stalls, what the node waits for, the length of the log. */
+/** What the owner checks as time passes, beside the core: stalls, what the node waits for, the length of the log. */
 import { Effect } from "effect"
 import * as Raft from "../raft/Raft.ts"
 import type { PeerTransport } from "../transport/PeerTransport.ts"

@@ -38,7 +38,7 @@ const abandonReads = (raft: Raft): void => {
   const readers = raft.leadership?.reads.takeAll() ?? []
   const own: Array<number> = []
   for (const { join, node, readId } of readers) {
-    // Whoever asked to join asks again by itself.
+    // A node that joins repeats its question by itself.
     if (join === true) continue
     if (node === raft.config.id) own.push(readId)
     else refuseRead(raft, node, readId)
@@ -179,7 +179,7 @@ export const receivePreVoteRequest = (raft: Raft, message: PreVoteRequest): void
   if (trustsLeader(raft)) {
     return trace(raft, "debug", `ignores node ${message.from}, which asks for pre-votes: node ${raft.leader} leads`)
   }
-  // It could not vote yet, and whoever asks may only wait for the vote that is on its way to the disk.
+  // This node could not vote yet, and the candidate may only be waiting for the vote that is being written.
   if (!termIsDurable(raft)) {
     return trace(
       raft,

@@ -1,4 +1,4 @@
-/** Leadership that is handed over, so that nobody waits for an election timeout. (thesis §3.10) */
+/** Leadership that is handed over, so that no client waits for an election timeout. (thesis §3.10) */
 import type { Leadership, Raft } from "./State.ts"
 import { send, trace } from "./State.ts"
 import type { NodeId } from "./Types.ts"

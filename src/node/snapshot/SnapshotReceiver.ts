@@ -2,8 +2,8 @@
  * Takes the state from a leader that has compacted what this node needs: rows go into the inactive place of the state
  * store as they arrive, while the node goes on as before. Only for the moment of the exchange nothing is applied.
  *
- * One snapshot at a time. A newer one, or the same one from the beginning, takes the place of one that is on its way; an
- * older leader's does not take that of a newer one's.
+ * One snapshot at a time. A newer one, or the same one from the beginning, replaces the one that is being received. One
+ * of an older leader does not replace a newer leader's.
  */
 import { Data, Deferred, Effect, Exit, Queue, Semaphore } from "effect"
 import type { Scope } from "effect"
@@ -52,7 +52,7 @@ export interface SnapshotReceiverOptions {
 
 const refused = (reason: string, covered = false) => new SnapshotRefused({ reason, covered })
 
-/** Chunks that wait to be stored; more than a sender has on its way. */
+/** Chunks that wait to be stored; more than a sender has in flight. */
 const waitingChunks = 16
 
 /** A state that has less than half the rows of the one before is suspicious, when that had more than these. */
@@ -90,7 +90,7 @@ export class SnapshotReceiver {
       if (earlier !== undefined) {
         if (earlier.offer.term > offer.term) {
           return yield* refused(
-            `a snapshot from node ${earlier.offer.from} in term ${earlier.offer.term} is on its way`
+            `a snapshot from node ${earlier.offer.from} in term ${earlier.offer.term} is being received`
           )
         }
         yield* Queue.fail(earlier.chunks, new Ended())
@@ -115,7 +115,7 @@ export class SnapshotReceiver {
   private write(arrival: Arrival, bytes: Uint8Array): Effect.Effect<void, SnapshotRefused> {
     return Effect.suspend(() => {
       const stored = Deferred.makeUnsafe<void, SnapshotRefused>()
-      // The sender has fewer on their way than there is room for; one that has more breaks the rules.
+      // The sender has fewer in flight than there is room for; one that has more breaks the rules.
       return Queue.offerUnsafe(arrival.chunks, { bytes, stored })
         ? Effect.raceFirst(
           Deferred.await(stored),
