@@ -39,7 +39,6 @@ const longFunctionsLeft: ReadonlySet<string> = new Set([
   "kv/KvQueries.ts: answer",
   "kv/KvStateMachine.ts: make",
   "server/ClientServer.ts: make",
-  "server/WatchServer.ts: make",
   "storage/rocksdb/RocksLogStore.ts: make",
   "storage/rocksdb/RocksStateStore.ts: make"
 ])
