@@ -38,7 +38,6 @@ const longFunctionsLeft: ReadonlySet<string> = new Set([
   "actors/persistence/PersistedQueueStore.ts: make",
   "kv/KvQueries.ts: answer",
   "kv/KvStateMachine.ts: make",
-  "server/ClientServer.ts: make",
   "storage/rocksdb/RocksLogStore.ts: make",
   "storage/rocksdb/RocksStateStore.ts: make"
 ])
