@@ -56,10 +56,10 @@ export interface EventLoopOptions {
   readonly transport: PeerTransport["Service"]
   readonly clock: LogClock
   readonly timer: RaftTimer["Service"]
-  /** Milliseconds by which a turn has to be late to be told of. */
+  /** Milliseconds by which a turn has to be late to be logged as a stall. */
   readonly stallMs: number
   readonly incoming: IncomingEntries
-  /** Tells what the node waits for. */
+  /** Logs what the node waits for. */
   readonly waits: WaitReport
   /** Bounds the lines that peers and clients can cause. */
   readonly lines: LogLimiter
@@ -68,9 +68,9 @@ export interface EventLoopOptions {
   /** The identity of the cluster, which this node proposes when it leads and the cluster has none. */
   readonly identity: OwnIdentity["Service"]
   readonly refusals: Refusals
-  /** Told about every change of role, term or leader. */
+  /** Gets every change of role, term or leader. */
   readonly onRole: (change: RoleChanged) => Effect.Effect<void>
-  /** Told after each turn that heard of applied entries. */
+  /** Gets the applied index after each turn in which it grew. */
   readonly onApplied: (index: LogIndex) => Effect.Effect<void>
   /** Starts work beside the loop; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>

@@ -36,7 +36,7 @@ import * as IdentityWait from "./IdentityWait.ts"
 import { Inbox } from "./Inbox.ts"
 import { IncomingEntries } from "./IncomingEntries.ts"
 import { LogClock } from "./LogClock.ts"
-import { Moments } from "./Moments.ts"
+import { Markers } from "./Markers.ts"
 import { NodeLife } from "./NodeLife.ts"
 import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
@@ -206,7 +206,7 @@ const identified = (
   inbox.dropReceived()
 }
 
-/** The owner of the core, and what it stands among. */
+/** The owner of the core, and the parts that it works with. */
 const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeLife, timer: Timer) {
   const log = yield* LogStore
   const state = yield* StateStore
@@ -223,8 +223,8 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const measured = (took: (ms: number) => void): Stopwatch => ({ nowMs: timer.monotonicMsUnsafe, took })
   const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
   const inbox = new Inbox(limits.maxInboxEvents, dispatcher, measured(metrics.waited))
-  const moments = new Moments(state)
-  const applier = yield* Applier.make(log, machine, moments, inbox, measured(metrics.appliedIn))
+  const markers = new Markers(state)
+  const applier = yield* Applier.make(log, machine, markers, inbox, measured(metrics.appliedIn))
   const lines = new LogLimiter(timer.monotonicMsUnsafe)
   const fork = (name: string) => (work: Effect.Effect<void, StorageError>) => life.supervise(name, work)
   const shared = { nodeId, inbox, applier, log, transport, lines, metrics }
@@ -255,7 +255,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     fork: fork("reading the log")
   })
   yield* watchTables(tablesOf(limits, inbox, loop))
-  return { loop, inbox, role, applied, moments, clock, metrics, refusals, start }
+  return { loop, inbox, role, applied, markers, clock, metrics, refusals, start }
 })
 
 type Owner = Effect.Success<ReturnType<typeof makeOwner>>
@@ -296,7 +296,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const { limits } = config
   const life = yield* NodeLife.make(nodeId)
   const owner = yield* makeOwner(config, life, timer)
-  const { applied, clock, inbox, loop, moments, refusals, role } = owner
+  const { applied, clock, inbox, loop, markers, refusals, role } = owner
   yield* life.atEnd((write, stopped) => loop.abandon(write, stopped))
   yield* run(config, life, timer, owner)
 
@@ -348,7 +348,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>
       life.whileRunning(
-        Effect.map(moments.await(marker), (view) => Effect.raceFirst(Effect.map(view, exported), life.fatal))
+        Effect.map(markers.await(marker), (view) => Effect.raceFirst(Effect.map(view, exported), life.fatal))
       ),
     status,
     debug: Effect.zipWith(seen(() => loop.debug()), transport.health, (own, peers) => ({ ...own, peers })),

@@ -38,7 +38,7 @@ export class WaitReport {
     return true
   }
 
-  /** Takes what the node waits for now, and tells of it when that is due. */
+  /** Takes what the node waits for now, and logs it when that is due. */
   look(waiting: Waiting | undefined): Effect.Effect<void> {
     return Effect.suspend(() => {
       const nowMs = this.nowMs()

@@ -3,7 +3,7 @@
  * which follows Raft can make says nothing about this node, so it stops no node: the message is dropped, and its
  * sender is named (`PeerViolation`). `docs/divergence.md` says which claims can be told apart, and which cannot.
  *
- * Terms only grow, on every node and for ever, so one wrong number near the last term would leave no term to elect a
+ * Terms only grow, on every node and forever, so one wrong number near the last term would leave no term to elect a
  * leader in. A term counts elections, and a node knows how many there may have been: its *allowance*. It starts with
  * {@link maxTermJump}, pays for every later term that a message brings, and regains one term a tick, which is far more
  * than elections can use. So a flipped bit or a stranger moves a node by the allowance at most, however often it is
@@ -162,7 +162,7 @@ const brokenAppend = ({ entries, prev, term }: AppendRequest): string | undefine
 /** A leader holds everything that is committed. (Raft Figure 3, Leader Completeness) */
 const againstCommitted = (raft: Raft, { entries, prev, term }: AppendRequest): string | undefined => {
   const { commit, log } = raft
-  // A deposed leader may say what it likes; it is only told the present term.
+  // Claims of a deposed leader are harmless: its message is only answered with the present term.
   if (term < raft.term || prev.index > commit) return undefined
   const wrong = differs(raft, prev) ? prev : entries.find((entry) => entry.index <= commit && differs(raft, entry))
   return wrong === undefined

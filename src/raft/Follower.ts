@@ -55,7 +55,7 @@ const refuseForwarded = (raft: Raft): void => {
 export const refuseRead = (raft: Raft, to: NodeId, readId: number): void =>
   send(raft, { _tag: "ReadIndexResponse", from: raft.config.id, to, term: raft.term, readId, index: undefined })
 
-/** Any word of the term's leader: this node follows it. At most one node leads a term. (Figure 3, Election Safety) */
+/** Any message of the term's leader: follow it. At most one node leads a term. (Figure 3, Election Safety) */
 const follow = (raft: Raft, leader: NodeId): void => {
   invariant(
     raft.leader === undefined || raft.leader === leader,

@@ -18,7 +18,7 @@ import type { Heartbeat, JoinRequest, JoinResponse } from "./Message.ts"
 import type { Raft } from "./State.ts"
 import { acknowledge, emit, resetElectionTimer, send, trace } from "./State.ts"
 
-/** One tick of a node that is no voter: it asks everybody, at the pace of heartbeats. */
+/** One tick of a node that is no voter: it asks all peers, at the pace of heartbeats. */
 export const tickJoin = (raft: Raft): void => {
   raft.join.elapsed += 1
   if (raft.join.elapsed < raft.config.heartbeatTicks) return

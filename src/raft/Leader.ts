@@ -115,7 +115,7 @@ export const receiveAppendAccepted = (raft: Raft, leadership: Leadership, messag
 /**
  * A node that is no voter wants to be one: its disk was lost or is older than what it acknowledged, so what this leader
  * believed about its log is void. The answer tells it how far to learn, and waits for a round, so that another voter
- * stands behind it.
+ * confirms it.
  */
 export const receiveJoinRequest = (raft: Raft, leadership: Leadership, { from, joinId }: JoinRequest): void => {
   const progress = leadership.progress.get(from)

@@ -218,14 +218,14 @@ export const diskStalled = (raft: Raft): boolean =>
   raft.outstanding.length > 0 && raft.persistElapsed >= raft.config.maxPersistTicks
 
 /**
- * Behind a disk that has stopped answering, an acknowledgement asked for at every heartbeat would pile up for ever.
+ * Behind a disk that has stopped answering, an acknowledgement asked for at every heartbeat would pile up forever.
  * Past this many the promise is not made: like any message it may be lost, and the leader asks again.
  */
 const maxOutstandingPersists = 1_024
 
 /**
- * Turns what the step gathered into its persist and its messages. Promises wait for the disk whenever anything is on
- * its way there: what they promise may be part of it.
+ * Turns what the step gathered into its persist and its messages. Promises wait for the disk whenever
+ * a write is outstanding: what they promise may be part of it.
  */
 export const flush = (raft: Raft): { readonly persist: Persist | undefined; readonly messages: Array<Message> } => {
   const { entries, hardState, promises, truncateFrom } = raft.gathered

@@ -34,7 +34,7 @@ export interface SnapshotProgress {
   readonly estimatedBytes: number
 }
 
-type Way = SnapshotSink<SnapshotRefused | SnapshotLost>
+type Stream = SnapshotSink<SnapshotRefused | SnapshotLost>
 
 export interface SnapshotSenderOptions {
   readonly nodeId: NodeId
@@ -42,7 +42,7 @@ export interface SnapshotSenderOptions {
   readonly transport: PeerTransport["Service"]
   /** Bounds the lines that peers can cause. */
   readonly lines: LogLimiter
-  /** Told of the bytes that a peer has stored. */
+  /** Gets the number of bytes of each chunk that a peer has stored. */
   readonly onSent: (bytes: number) => void
 }
 
@@ -126,12 +126,12 @@ export class SnapshotSender {
         `it needs entries up to ${request.atLeast.index} that are compacted`
     ).pipe(Effect.annotateLogs({ estimatedBytes }))
     const opened = transport.sendSnapshot({ from: nodeId, to: peer, term, point, estimatedBytes })
-    const way = yield* Effect.catchIf(
+    const stream = yield* Effect.catchIf(
       opened,
       (failure) => failure instanceof SnapshotRefused && failure.covered,
       () => Effect.succeed(undefined)
     )
-    if (way === undefined) {
+    if (stream === undefined) {
       yield* this.options.lines.tell(
         Effect.logInfo,
         `node ${peer} has applied everything through ${point.index} already`
@@ -141,10 +141,10 @@ export class SnapshotSender {
 
     const encoder = new SnapshotEncoder()
     const inFlight: Array<Fiber.Fiber<void, SnapshotRefused | SnapshotLost>> = []
-    const write = Effect.fnUntraced({ self: this }, function*(this: SnapshotSender, way: Way, chunk: Uint8Array) {
+    const write = Effect.fnUntraced({ self: this }, function*(this: SnapshotSender, stream: Stream, chunk: Uint8Array) {
       const oldest = inFlight.length === chunksInFlight ? inFlight.shift() : undefined
       if (oldest !== undefined) yield* Fiber.join(oldest)
-      const stored = Effect.map(way.write(chunk), () => {
+      const stored = Effect.map(stream.write(chunk), () => {
         progress.bytes += chunk.byteLength
         this.sentBytes += chunk.byteLength
         onSent(chunk.byteLength)
@@ -155,11 +155,11 @@ export class SnapshotSender {
       const rows = yield* exported.next(maxChunkBytes)
       if (rows.length === 0) break
       for (const row of rows) {
-        for (const chunk of encoder.add(row)) yield* write(way, chunk)
+        for (const chunk of encoder.add(row)) yield* write(stream, chunk)
       }
     }
     const { chunks, totals } = encoder.end()
-    for (const chunk of chunks) yield* write(way, chunk)
+    for (const chunk of chunks) yield* write(stream, chunk)
     for (const fiber of inFlight) yield* Fiber.join(fiber)
     const elapsedMs = Math.round((yield* monotonicMs) - start)
     yield* this.options.lines.tell(Effect.logInfo, `node ${peer} has installed the state through ${point.index}`).pipe(
