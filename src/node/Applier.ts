@@ -15,7 +15,7 @@ import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { StorageCorruption } from "../storage/StorageError.ts"
 import type { Inbox } from "./Inbox.ts"
-import type { Moments } from "./Moments.ts"
+import type { Markers } from "./Markers.ts"
 import { SerialWork } from "./SerialWork.ts"
 import type { Stopwatch } from "./Stopwatch.ts"
 
@@ -36,7 +36,7 @@ const readBackBytes = 512 * 1024
 export const make = Effect.fnUntraced(function*(
   log: LogStore["Service"],
   machine: StateMachine["Service"],
-  moments: Moments,
+  markers: Markers,
   inbox: Inbox,
   stopwatch: Stopwatch
 ) {
@@ -45,8 +45,8 @@ export const make = Effect.fnUntraced(function*(
 
   const applyInTurn = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> => {
     if (entries[0]?.index !== applied + 1) return Effect.void
-    const moment = moments.find(entries)
-    return moment < 0 ? applyAll(entries) : applyAround(entries, moment)
+    const marker = markers.find(entries)
+    return marker < 0 ? applyAll(entries) : applyAround(entries, marker)
   }
 
   /** Hands entries to the machine until it has applied all of them, and reports each part. */
@@ -65,12 +65,12 @@ export const make = Effect.fnUntraced(function*(
     })
   }
 
-  /** Somebody wants the state as it is behind one of the entries. Nothing else is applied meanwhile. */
-  const applyAround = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>, moment: number) {
-    const through = entries.slice(0, moment + 1)
+  /** A caller waits for the state behind one of the entries. Nothing else is applied meanwhile. */
+  const applyAround = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>, marker: number) {
+    const through = entries.slice(0, marker + 1)
     yield* applyAll(through)
-    yield* moments.take(through[moment] as Entry)
-    yield* applyInTurn(entries.slice(moment + 1))
+    yield* markers.take(through[marker] as Entry)
+    yield* applyInTurn(entries.slice(marker + 1))
   })
 
   const applyEntries = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function*(
     whilePaused: (work) => Semaphore.withPermit(turn, work),
     skipUnsafe: (index) => {
       applied = index
-      moments.skipped()
+      markers.skipped()
     }
   }
   return applier

@@ -1,6 +1,6 @@
 /**
- * When a leader appended what it has not applied yet, to measure how long that takes. A ring of fixed size, because every
- * command passes through here: where more batches are out than it holds, the newest are not measured.
+ * When a leader appended what it has not applied yet, to measure how long that takes. A ring of fixed size, because
+ * every command passes through here. Where more batches are in flight than it holds, the newest are not measured.
  */
 
 /** Batches that are measured at a time. A batch is what one turn appends. */
@@ -21,7 +21,7 @@ export class CommitTimes {
     this.size += 1
   }
 
-  /** Entries up to `index` are applied: `measured` is told the milliseconds of each batch that ends by then. */
+  /** Entries up to `index` are applied: `measured` gets the milliseconds of each batch that ends by then. */
   applied(index: number, nowMs: number, measured: (ms: number) => void): void {
     while (this.size > 0 && (this.lastIndexes[this.head] as number) <= index) {
       measured(nowMs - (this.sinceMs[this.head] as number))

@@ -7,7 +7,7 @@ import { compareNodeId, NodeId } from "../raft/Types.ts"
 /** Most entries in one AppendRequest. Entries are small, so this bounds the work of one turn of a follower. */
 const maxAppendEntries = 4_096
 
-/** A leader steps down when its disk has stopped for six election timeouts, and not before so many ticks: some seconds. */
+/** A leader steps down when its disk has stopped for six election timeouts, and not before this many ticks. */
 const minPersistTicks = 300
 
 /** One apply is one synchronous stretch of the state machine; half a MiB keeps it well below a heartbeat. */

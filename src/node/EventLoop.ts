@@ -1,6 +1,6 @@
 /**
  * The owner of a node's Raft state. A turn takes whatever gathered in the inbox, steps the core through it, and
- * carries the outputs out; nobody else reads or changes term, role or log.
+ * carries the outputs out; no other part reads or changes term, role or log.
  *
  * A turn is synchronous from the first step to the last output, so that hundreds of commands cost one turn. The
  * slow work (sync, apply, network) happens elsewhere and comes back as inputs.
@@ -56,10 +56,10 @@ export interface EventLoopOptions {
   readonly transport: PeerTransport["Service"]
   readonly clock: LogClock
   readonly timer: RaftTimer["Service"]
-  /** Milliseconds by which a turn has to be late to be told of. */
+  /** Milliseconds by which a turn has to be late to be logged as a stall. */
   readonly stallMs: number
   readonly incoming: IncomingEntries
-  /** Tells what the node waits for. */
+  /** Logs what the node waits for. */
   readonly waits: WaitReport
   /** Bounds the lines that peers and clients can cause. */
   readonly lines: LogLimiter
@@ -68,9 +68,9 @@ export interface EventLoopOptions {
   /** The identity of the cluster, which this node proposes when it leads and the cluster has none. */
   readonly identity: OwnIdentity["Service"]
   readonly refusals: Refusals
-  /** Told about every change of role, term or leader. */
+  /** Gets every change of role, term or leader. */
   readonly onRole: (change: RoleChanged) => Effect.Effect<void>
-  /** Told after each turn that heard of applied entries. */
+  /** Gets the applied index after each turn in which it grew. */
   readonly onApplied: (index: LogIndex) => Effect.Effect<void>
   /** Starts work beside the loop; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
@@ -88,7 +88,7 @@ export class EventLoop {
   private stepping = false
   /** Whether the log of this leader holds an identity that it proposed in its term. */
   private identityProposed = false
-  /** The end of the apply that is under way; the core is told only when all of it is done. */
+  /** The end of the apply that is under way; the core learns of it only when all of it is done. */
   private applyingThrough = 0
   /** The connection of the message that is being handled. */
   private connection = 0
@@ -101,8 +101,8 @@ export class EventLoop {
   private readonly lines: OwnerLog
   private readonly upkeep: Upkeep
   /**
-   * However little there is to do, the owner looks at its clock as often as this: a stall counts for no more ticks, and so
-   * never makes a follower campaign that heard its leader just before.
+   * However little there is to do, the owner looks at its clock as often as this: a stall counts for no more ticks, and
+   * so never makes a follower campaign that heard its leader just before.
    */
   private readonly longestSleepTicks: number
 
@@ -307,7 +307,8 @@ export class EventLoop {
   private carryOut(output: Output): void {
     switch (output._tag) {
       case "Persist":
-        // Also of entries that are not applied when this node leads: what they began, such as a lease, is in their leader's time.
+        // Also of entries that are not applied when this node becomes leader. What they began, such as a lease, counts
+        // in the time of the leader that stamped them.
         if (!this.leading) this.options.clock.observe(lastStampOf(output.entries), false)
         return this.options.persister.handOver(output)
       case "Send":

@@ -1,9 +1,9 @@
 /**
  * What waits for the owner of the Raft state, and when the owner takes its turn.
  *
- * What the node's own parts and its peers report takes a turn at once, on the stack of whoever reports it: on the way
- * of a single command every detour through the event loop is latency. What callers ask for gathers until the event loop
- * comes round, and so does whatever comes meanwhile; what comes during a turn is the next one. So many share a turn.
+ * A report of the node's own parts or its peers takes a turn at once, on the stack of its sender: for a single command
+ * every detour through the event loop is latency. The calls of clients gather until the event loop's next round, and so
+ * does everything that comes meanwhile. What comes during a turn is the next turn. So many inputs share a turn.
  */
 import type { Scheduler } from "effect"
 import type { Received } from "../transport/PeerTransport.ts"
@@ -30,7 +30,7 @@ export class Inbox {
 
   /**
    * `limit` bounds what callers and peers may have waiting; the node's own parts report one thing each at a time.
-   * `stopwatch` is told how long the oldest call of a turn has waited.
+   * `stopwatch` gets how long the oldest call of a turn has waited.
    */
   constructor(limit: number, dispatcher: Scheduler.SchedulerDispatcher, stopwatch?: Stopwatch) {
     this.stopwatch = stopwatch
@@ -42,7 +42,7 @@ export class Inbox {
     return this.waiting.length
   }
 
-  /** From now on inputs take turns. A turn that throws is the last one, and `broken` is told. */
+  /** From now on inputs take turns. A turn that throws is the last one, and `broken` gets what it threw. */
   open(turn: Turn, broken: (defect: unknown) => void): void {
     if (this.closed) return
     this.owner = { turn, broken }

@@ -30,7 +30,7 @@ export interface AppliedBatch {
   readonly replies: ReadonlyArray<Uint8Array>
 }
 
-/** Somebody wants to see where the node stands; only the owner may look. */
+/** A caller wants the status of the node, which only the owner may read. */
 export interface Look {
   readonly _tag: "Look"
   readonly look: () => void

@@ -2,7 +2,7 @@
  * The cluster's clock: what a leader stamps its entries with, and so the only time a state machine knows.
  *
  * It starts where the log ends and goes on with this process's monotonic clock, so it never goes back, does not jump
- * with anybody's wall clock, and a new leader continues where the old one was: every node sets its clock by the stamps
+ * with any wall clock, and a new leader continues where the old one was: every node sets its clock by the stamps
  * that come to it, applied yet or not, and counts on between them. No two clocks run alike, so a follower that only
  * ever went on counting would be ahead of its leaders by more every day, and would make leases end early once it
  * leads. Time in which the process was stopped is left out, because a node that was not there cannot say that others
@@ -13,7 +13,7 @@ export class LogClock {
   private readonly maxStepMs: number
   private lastMs: number
   private estimateMs: number
-  /** Whether the log or the state told a time; where neither did, the clock runs on from this node's wall clock. */
+  /** Whether the log or the state had a time; where neither did, the clock runs on from this node's wall clock. */
   knowsTime: boolean
 
   /** `maxStepMs` is the longest time without a look at the clock that still counts as time. */

@@ -1,6 +1,6 @@
 /**
- * What the owner of a running node sees, for people who look for the cause of something: every counter that decides what
- * the core does next. Of bounded size, whatever the node holds.
+ * What the owner of a running node sees, for people who look for the cause of something: every counter that decides
+ * what the core does next. Of bounded size, whatever the node holds.
  */
 import { describeState } from "../raft/Describe.ts"
 import type { Progress } from "../raft/Progress.ts"
@@ -30,7 +30,7 @@ const followerOf = (peer: NodeId, progress: Progress) => ({
   inflightBytes: progress.inflightBytes
 })
 
-const officeOf = (leadership: Leadership) => ({
+const leadershipOf = (leadership: Leadership) => ({
   termStart: leadership.termStart,
   followers: [...leadership.progress].map(([peer, progress]) => followerOf(peer, progress)),
   uncommittedBytes: leadership.backlog.bytes,
@@ -85,7 +85,7 @@ export const debugOf = (raft: Raft, inbox: Inbox, pending: Pending, snapshots: S
       newest: raft.persistId,
       stalled: diskStalled(raft)
     },
-    office: leadership === undefined ? null : officeOf(leadership),
+    office: leadership === undefined ? null : leadershipOf(leadership),
     forwardedReads: raft.forwarded.size,
     claims: { termAllowance: raft.claims.allowance, farPeers: [...raft.claims.far.keys()] },
     pending: { commands: pending.waitingCommands, queries: pending.waitingQueries },

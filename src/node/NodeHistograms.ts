@@ -1,6 +1,6 @@
 /**
- * How long the parts of a commit take, and how much shares one. Buckets are fixed, and nothing is allocated where a value
- * is counted. `docs/metrics.md` says what one would read wrongly.
+ * How long the parts of a commit take, and how much shares one. Buckets are fixed, and nothing is allocated where a
+ * value is counted. `docs/metrics.md` says what is easily misread.
  */
 import type { Context } from "effect"
 import { Metric } from "effect"

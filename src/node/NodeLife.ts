@@ -1,6 +1,7 @@
 /**
- * The life of a node: its parts run beside each other and end together. A part that fails stops all of them, because what
- * it was about to do is unknown; everything that waits is told, and whoever watches `fatal` exits the process.
+ * The life of a node: its parts run beside each other and end together. A part that fails stops all of them, because
+ * what it was about to do is unknown. Every waiting caller gets an error, and the process exits, because it awaits
+ * `fatal`.
  */
 import { Cause, Deferred, Effect, FiberSet } from "effect"
 import type { Scope } from "effect"

@@ -42,7 +42,7 @@ export class OperationSpans {
 /** Begins spans for a call's operations; `undefined` when no caller has one. */
 export type BeginSpans = (name: string, traces: ReadonlyArray<Trace> | undefined) => OperationSpans | undefined
 
-/** Makes spans with the tracer and the clock of whoever builds the node. */
+/** Makes spans with the tracer and the clock of the fiber that builds the node. */
 export const make = (node: NodeId): Effect.Effect<BeginSpans> =>
   Effect.map(Effect.all([Effect.tracer, Clock.Clock]), ([tracer, clock]) => (name, traces) => {
     if (traces === undefined || traces.length === 0) return undefined

@@ -38,10 +38,10 @@ export class OwnerLog {
   /** The directory is older than what the node acknowledged: an operator has to know. */
   rolledBack({ acknowledged, last, leader }: DirectoryRolledBack): void {
     const line =
-      `the data directory is older than what this node acknowledged: node ${leader}, which leads, holds its acknowledgement ` +
-      `of entry ${acknowledged.index} of term ${acknowledged.term}, and its log ends at ${last.index} of term ` +
-      `${last.term}. The node is no voter until it has caught up. If the directory was restored from a copy, see ` +
-      "deploy/runbooks/lost-node.md."
+      `the data directory is older than what this node acknowledged: node ${leader}, which leads, holds its ` +
+      `acknowledgement of entry ${acknowledged.index} of term ${acknowledged.term}, and its log ends at ` +
+      `${last.index} of term ${last.term}. The node is no voter until it has caught up. If the directory was ` +
+      "restored from a copy, see deploy/runbooks/lost-node.md."
     this.tell(Effect.logError, line, {
       event: "DirectoryRolledBack",
       leader,
@@ -56,7 +56,7 @@ export class OwnerLog {
   trace({ level, message }: Trace): void {
     switch (level) {
       case "debug":
-        // Nobody asks for these but to see all of them.
+        // The log level is `debug` only where all of these are wanted, so none is suppressed.
         return void this.handOver(Effect.logDebug(message))
       case "info":
         return this.tell(Effect.logInfo, message)

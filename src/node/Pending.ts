@@ -3,7 +3,7 @@
  *
  * Owned by the owner and plain synchronous data, because every committed command passes through here. A
  * command that was appended and then lost sight of (leadership or the node is gone) is answered
- * `Indeterminate`: it may yet be committed by the next leader, and nobody here can know.
+ * `Indeterminate`: the next leader may yet commit it, and this node cannot know.
  */
 import { Deferred, Exit } from "effect"
 import type { ReadError, WriteError } from "../FlareDbError.ts"

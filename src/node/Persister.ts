@@ -1,7 +1,7 @@
 /**
  * Group commit. One durable write is in flight at a time; whatever the core asks for meanwhile goes into the next
  * one, so a sync is shared by everything that waited for it. Once it succeeded, and only then, the messages that
- * promise durability leave and the core is told.
+ * promise durability leave and the core learns of it.
  *
  * What a snapshot means for the log takes its place among the writes, in the order in which the core put them out.
  *
@@ -62,7 +62,7 @@ export const make = (
 
 /**
  * What may be said now that all of these writes are durable. Entries that a later one of them removed never were on
- * the disk, so nobody acknowledges them.
+ * the disk, so this node does not acknowledge them.
  */
 const promisesKept = (persists: ReadonlyArray<Persist>): Array<Message> => {
   const messages: Array<Message> = []

@@ -31,12 +31,12 @@ import { PeerTransport } from "../transport/PeerTransport.ts"
 import * as Applier from "./Applier.ts"
 import { coreConfig } from "./CoreConfig.ts"
 import { EventLoop } from "./EventLoop.ts"
-import * as Housekeeping from "./Housekeeping.ts"
+import * as Expiry from "./Expiry.ts"
 import * as IdentityWait from "./IdentityWait.ts"
 import { Inbox } from "./Inbox.ts"
 import { IncomingEntries } from "./IncomingEntries.ts"
 import { LogClock } from "./LogClock.ts"
-import { Moments } from "./Moments.ts"
+import { Markers } from "./Markers.ts"
 import { NodeLife } from "./NodeLife.ts"
 import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
@@ -98,8 +98,8 @@ export class RaftNode extends Context.Service<RaftNode, {
   ) => Effect.Effect<ReadResults>
 
   /**
-   * Succeeds once this node has applied everything that was acknowledged before the call: what linearizable reads wait
-   * for, for whoever reads the state in another way. (thesis §6.4)
+   * Succeeds once this node has applied everything that was acknowledged before the call. Linearizable reads wait for
+   * the same; this is for code that reads the state in another way. (thesis §6.4)
    */
   readonly fence: Effect.Effect<void, ReadError>
 
@@ -120,9 +120,9 @@ export class RaftNode extends Context.Service<RaftNode, {
   readonly debug: Effect.Effect<NodeDebug & { readonly peers: ReadonlyArray<PeerHealth> }>
 
   /**
-   * The identity of the cluster, which every connection is told first; `undefined` while this node does not know it:
-   * a new cluster has none before its first commit, a node with an empty disk none before it has caught up. A node that
-   * has just begun to lead waits for it, for as long as it leads.
+   * The identity of the cluster, which every connection gets first; `undefined` while this node does not know it. A new
+   * cluster has none before its first commit, and a node with an empty disk none before it has caught up. A node that
+   * has just become leader waits for it, for as long as it leads.
    */
   readonly identity: Effect.Effect<ClusterIdentity | undefined>
 
@@ -169,7 +169,7 @@ const recover = Effect.fnUntraced(function*(config: FlareDbConfig, timer: Timer)
   observe?.started(core, recovered)
   const knownMs = Math.max(machine.logTimeMs(), log.recovered.lastStampMs)
   const clock = new LogClock({
-    // Where neither the state nor the log knows a time, it begins with the wall clock's, so that people can read stamps.
+    // Where neither the state nor the log knows a time, it begins with the wall clock's: people can read such stamps.
     startMs: knownMs || timer.nowMsUnsafe(),
     knowsTime: knownMs > 0,
     monotonicMs: timer.monotonicMsUnsafe,
@@ -206,7 +206,7 @@ const identified = (
   inbox.dropReceived()
 }
 
-/** The owner of the core, and what it stands among. */
+/** The owner of the core, and the parts that it works with. */
 const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeLife, timer: Timer) {
   const log = yield* LogStore
   const state = yield* StateStore
@@ -223,8 +223,8 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const measured = (took: (ms: number) => void): Stopwatch => ({ nowMs: timer.monotonicMsUnsafe, took })
   const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
   const inbox = new Inbox(limits.maxInboxEvents, dispatcher, measured(metrics.waited))
-  const moments = new Moments(state)
-  const applier = yield* Applier.make(log, machine, moments, inbox, measured(metrics.appliedIn))
+  const markers = new Markers(state)
+  const applier = yield* Applier.make(log, machine, markers, inbox, measured(metrics.appliedIn))
   const lines = new LogLimiter(timer.monotonicMsUnsafe)
   const fork = (name: string) => (work: Effect.Effect<void, StorageError>) => life.supervise(name, work)
   const shared = { nodeId, inbox, applier, log, transport, lines, metrics }
@@ -255,7 +255,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     fork: fork("reading the log")
   })
   yield* watchTables(tablesOf(limits, inbox, loop))
-  return { loop, inbox, role, applied, moments, clock, metrics, refusals, start }
+  return { loop, inbox, role, applied, markers, clock, metrics, refusals, start }
 })
 
 type Owner = Effect.Success<ReturnType<typeof makeOwner>>
@@ -296,7 +296,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const { limits } = config
   const life = yield* NodeLife.make(nodeId)
   const owner = yield* makeOwner(config, life, timer)
-  const { applied, clock, inbox, loop, moments, refusals, role } = owner
+  const { applied, clock, inbox, loop, markers, refusals, role } = owner
   yield* life.atEnd((write, stopped) => loop.abandon(write, stopped))
   yield* run(config, life, timer, owner)
 
@@ -320,8 +320,8 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const { fence } = reads
   const propose = (commands: ReadonlyArray<Uint8Array>) => writes.propose(commands, "node")
   yield* life.supervise(
-    "housekeeping",
-    Housekeeping.run({ machine, clock, leads: () => loop.leads, fence, propose })
+    "expiry and compaction",
+    Expiry.run({ machine, clock, leads: () => loop.leads, fence, propose })
   )
 
   const exported = (view: StateExport): NodeExport => ({
@@ -348,7 +348,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>
       life.whileRunning(
-        Effect.map(moments.await(marker), (view) => Effect.raceFirst(Effect.map(view, exported), life.fatal))
+        Effect.map(markers.await(marker), (view) => Effect.raceFirst(Effect.map(view, exported), life.fatal))
       ),
     status,
     debug: Effect.zipWith(seen(() => loop.debug()), transport.health, (own, peers) => ({ ...own, peers })),

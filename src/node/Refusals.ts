@@ -14,7 +14,7 @@ export class Refusals {
     this.clientEndpoints = clientEndpoints
   }
 
-  /** Tells whoever asks for the leader who that is, as far as it is known. */
+  /** The error that names the leader to the caller, as far as it is known. */
   notLeader(leader: NodeId | undefined): NotLeader {
     const endpoint = leader === undefined ? undefined : this.clientEndpoints.get(leader)
     return new NotLeader({

@@ -1,7 +1,7 @@
 /**
  * Work of a node beside its owner, one piece at a time: whatever is handed over meanwhile gathers for the next piece. A
- * piece begins on the stack of whoever starts it and may end there, so that handing over costs no detour through the
- * event loop.
+ * piece begins on the stack of the caller and may end there, so that handing over costs no detour through the event
+ * loop.
  */
 import type { Context } from "effect"
 import { Cause, Deferred, Effect, Exit, Fiber } from "effect"
@@ -68,7 +68,7 @@ export class SerialWork<Job, E = never> {
   private take(exit: Exit.Exit<void, E>): void {
     if (Exit.isSuccess(exit) || this.fork === undefined) return
     this.fork = undefined
-    // Nobody but `stop` may interrupt a piece: work that is lost without a word would leave the node waiting for it.
+    // Only `stop` may interrupt a piece: the node would wait forever for a piece that ended without a report.
     const end = Cause.hasInterruptsOnly(exit.cause)
       ? Exit.die(new Error("a piece of work was interrupted"))
       : Exit.failCause(exit.cause)

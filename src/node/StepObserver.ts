@@ -1,6 +1,6 @@
 /**
- * Whoever wants to see every step of a node's core: simulations, which check after each that all promises hold, and
- * traces. Nobody does otherwise, and then it costs one comparison per step.
+ * An observer of every step of a node's core: of simulations, which check after each step that all promises hold, and
+ * of traces. A node in production has none, and pays one comparison per step.
  */
 import { Context } from "effect"
 import type { Config } from "../raft/Config.ts"

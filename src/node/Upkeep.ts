@@ -1,4 +1,4 @@
-/** What the owner looks after as time passes, beside the core: stalls, what the node waits for, the length of the log. */
+/** What the owner checks as time passes, beside the core: stalls, what the node waits for, the length of the log. */
 import { Effect } from "effect"
 import * as Raft from "../raft/Raft.ts"
 import type { PeerTransport } from "../transport/PeerTransport.ts"
@@ -15,11 +15,11 @@ export interface UpkeepOptions {
   readonly clock: LogClock
   readonly snapshotter: Snapshotter
   readonly transport: PeerTransport["Service"]
-  /** Tells what the node waits for. */
+  /** Logs what the node waits for. */
   readonly waits: WaitReport
   readonly lines: OwnerLog
   readonly metrics: NodeMetrics
-  /** Milliseconds by which a turn has to be late to be told of. */
+  /** Milliseconds by which a turn has to be late to be logged as a stall. */
   readonly stallMs: number
   /** Takes what is to be done after the turn. */
   readonly afterwards: (work: Effect.Effect<void>) => void
@@ -43,7 +43,7 @@ export class Upkeep {
     lines.tell(Effect.logWarning, line)
   }
 
-  /** Tells what is due to be told. What was kept of the log for a follower may not be needed any more, either. */
+  /** Logs what is due, and compacts the log: a follower may not need any more what was kept for it. */
   look(): void {
     const { afterwards, lines, waits } = this.options
     lines.suppressed()

@@ -1,6 +1,6 @@
 /**
- * Tells in the log what a node waits for: soon, again after some seconds, and then now and then for as long as it waits,
- * and when it is over. A node that starts or an election that is held waits for moments, and those are not told.
+ * Logs what a node waits for: soon, again after some seconds, then now and then for as long as it waits, and when it is
+ * over. A start and an election wait for a moment only, which is not logged.
  */
 import { Effect } from "effect"
 import type { LogLimiter } from "../LogLimiter.ts"
@@ -10,7 +10,7 @@ import type { Waiting } from "./Waiting.ts"
 /** Milliseconds between two looks. */
 const lookMs = 500
 
-/** Milliseconds of waiting after which it is told for the first time and for the second, and then each time again. */
+/** Milliseconds of waiting before the first and the second line, and between all later ones. */
 const firstMs = 1_000
 const secondMs = 5_000
 const againMs = 30_000
@@ -38,7 +38,7 @@ export class WaitReport {
     return true
   }
 
-  /** Takes what the node waits for now, and tells of it when that is due. */
+  /** Takes what the node waits for now, and logs it when that is due. */
   look(waiting: Waiting | undefined): Effect.Effect<void> {
     return Effect.suspend(() => {
       const nowMs = this.nowMs()

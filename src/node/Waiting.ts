@@ -1,6 +1,6 @@
 /**
- * What a node waits for before it can serve, in words for people: for those that read its log, its status page, `/readyz` or
- * `flaredb status`, and for clients that wait with it.
+ * What a node waits for before it can serve, in words for people: for those that read its log, its status page,
+ * `/readyz` or `flaredb status`, and for clients that wait with it.
  */
 import type { LogIndex, NodeId, Role, Standing, Term } from "../raft/Types.ts"
 import { compareNodeId } from "../raft/Types.ts"
@@ -14,9 +14,9 @@ export type WaitKind = typeof waitKinds[number]
 
 export interface Waiting {
   /**
-   * `nodes`: a new cluster has to be complete before it begins. `catch-up`: the disk was lost or went back, and the node does not
-   * vote before it has caught up. `state`: the whole state is being received. `leader`: nobody leads. `apply`: what is
-   * known to be committed is still to be applied.
+   * `nodes`: a new cluster has to be complete before it begins. `catch-up`: the disk was lost or went back, and the
+   * node does not vote before it has caught up. `state`: the whole state is being received. `leader`: no node leads.
+   * `apply`: what is known to be committed is still to be applied.
    */
   readonly kind: WaitKind
   /** The nodes that are missing. */
@@ -63,7 +63,7 @@ export const waitingOf = (node: WaitingNode): Waiting | undefined => {
   const unconnected = peers.filter(({ connected }) => !connected)
 
   if (snapshots.receiving !== undefined) {
-    return waiting("state", `the whole state from node ${snapshots.receiving.peer}, which is on its way`)
+    return waiting("state", `the whole state from node ${snapshots.receiving.peer}, which is being received`)
   }
   if (standing === "newcomer") {
     const unheard = peers.filter(({ peer }) => !fresh.includes(peer))

@@ -1,9 +1,9 @@
 /**
  * What other nodes claim, held against what this node knows, before anything is changed by it. A claim that no node
- * which follows Raft can make says nothing about this node, so it stops nobody: the message is dropped, and its sender
- * is named (`PeerViolation`). `docs/divergence.md` says which claims can be told apart, and which cannot.
+ * which follows Raft can make says nothing about this node, so it stops no node: the message is dropped, and its
+ * sender is named (`PeerViolation`). `docs/divergence.md` says which claims can be told apart, and which cannot.
  *
- * Terms only grow, on every node and for ever, so one wrong number near the last term would leave no term to elect a
+ * Terms only grow, on every node and forever, so one wrong number near the last term would leave no term to elect a
  * leader in. A term counts elections, and a node knows how many there may have been: its *allowance*. It starts with
  * {@link maxTermJump}, pays for every later term that a message brings, and regains one term a tick, which is far more
  * than elections can use. So a flipped bit or a stranger moves a node by the allowance at most, however often it is
@@ -119,7 +119,7 @@ const contradiction = (raft: Raft, message: Message): string | undefined => {
 
 /**
  * What a leader could not have asked, if an answer speaks of such a thing. The answering node may be right: a stranger
- * that speaks to it in the leader's name is answered to the leader. So the answer is dropped, and nobody is accused.
+ * that speaks to it in the leader's name is answered to the leader. So the answer is dropped, and no peer is accused.
  */
 export const unasked = ({ leadership, log, term }: Raft, message: Message): string | undefined => {
   // In its own term a leader's log never gets shorter.
@@ -162,7 +162,7 @@ const brokenAppend = ({ entries, prev, term }: AppendRequest): string | undefine
 /** A leader holds everything that is committed. (Raft Figure 3, Leader Completeness) */
 const againstCommitted = (raft: Raft, { entries, prev, term }: AppendRequest): string | undefined => {
   const { commit, log } = raft
-  // A deposed leader may say what it likes; it is only told the present term.
+  // Claims of a deposed leader are harmless: its message is only answered with the present term.
   if (term < raft.term || prev.index > commit) return undefined
   const wrong = differs(raft, prev) ? prev : entries.find((entry) => entry.index <= commit && differs(raft, entry))
   return wrong === undefined

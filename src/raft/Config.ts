@@ -9,8 +9,8 @@ export interface Config {
   /** Ticks between two heartbeats of a leader. Lower finds dead leaders sooner and costs messages. */
   readonly heartbeatTicks: number
   /**
-   * The shortest election timeout, in ticks. A node waits between this and
-   * `electionTicksMax - 1`, drawn anew for each wait, so that two nodes rarely campaign together. (Raft §9.3)
+   * The shortest election timeout, in ticks. Each wait draws a new timeout between this and `electionTicksMax - 1`, so
+   * that two nodes rarely campaign together. (Raft §9.3)
    */
   readonly electionTicksMin: number
   /** Upper end (exclusive) of the election timeout. */
@@ -32,8 +32,8 @@ export interface Config {
   /** Most linearizable reads waiting for a round at the leader or for an answer at a follower. */
   readonly maxPendingReads: number
   /**
-   * A leader gives up its office once a persist has been outstanding for this many ticks: its heartbeats would
-   * otherwise hide a disk that has stopped answering.
+   * A leader steps down once a persist has been outstanding for this many ticks: its heartbeats would otherwise hide a
+   * disk that has stopped answering.
    */
   readonly maxPersistTicks: number
   /**

@@ -7,17 +7,17 @@ import type { Leadership, Raft } from "./State.ts"
 /** Ticks from now until the first that may have outputs, at least one; infinite where none ever has. */
 export const ticksUntilDue = (raft: Raft): number => {
   const { leadership } = raft
-  return Math.max(1, leadership === undefined ? withoutOffice(raft) : inOffice(raft, leadership))
+  return Math.max(1, leadership === undefined ? notLeading(raft) : leading(raft, leadership))
 }
 
 /** A follower, a candidate, or a node that does not vote: the election timeout, a read passed on, the next question. */
-const withoutOffice = ({ config, electionElapsed, electionTimeout, forwarded, join, standing }: Raft): number => {
+const notLeading = ({ config, electionElapsed, electionTimeout, forwarded, join, standing }: Raft): number => {
   const due = Math.min(electionTimeout - electionElapsed, forwarded.ticksUntilExpiry(config.electionTicksMin))
   return standing === "voter" ? due : Math.min(due, config.heartbeatTicks - join.elapsed)
 }
 
-/** A leader: the next heartbeat, and what makes it step down or hand over. Alone it has nobody to lose. */
-const inOffice = ({ config, outstanding, peers, persistElapsed }: Raft, leadership: Leadership): number => {
+/** A leader: the next heartbeat, and what makes it step down or hand over. Without peers it needs none. */
+const leading = ({ config, outstanding, peers, persistElapsed }: Raft, leadership: Leadership): number => {
   if (peers.length === 0) return Number.POSITIVE_INFINITY
   const { diskLagTicks, heartbeatElapsed, quorumElapsed, transfer } = leadership
   const { electionTicksMin, heartbeatTicks, maxPersistTicks } = config

@@ -122,7 +122,7 @@ const ids = (all: ReadonlyArray<number>): string => all.map((id) => `#${id}`).jo
 const describeRefusal = (reason: RefusedReason): string => {
   switch (reason._tag) {
     case "NotLeader":
-      return reason.leader === undefined ? "nobody leads" : `${node(reason.leader)} leads`
+      return reason.leader === undefined ? "no node leads" : `${node(reason.leader)} leads`
     case "Overloaded":
       return `overloaded: ${reason.uncommittedBytes} of ${reason.limitBytes} bytes wait`
     case "Transferring":

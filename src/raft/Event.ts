@@ -16,8 +16,8 @@ export interface Proposal {
 export interface Tick {
   readonly _tag: "Tick"
   /**
-   * How many have passed; one where it is absent. Several, at most `ticksUntilDue` (`Deadline.ts`), do what as many single
-   * ones do.
+   * How many have passed; one where it is absent. Several, at most `ticksUntilDue` (`Deadline.ts`), do what as many
+   * single ones do.
    */
   readonly count?: number
 }
@@ -90,8 +90,8 @@ export interface TransferLeader {
 }
 
 /**
- * The transport lost the link to `peer`: a leader's optimistic window falls back to probing, and a follower that lost its
- * leader does not wait for a whole election timeout.
+ * The transport lost the link to `peer`: a leader's optimistic window falls back to probing, and a follower that lost
+ * its leader does not wait for a whole election timeout.
  */
 export interface PeerUnreachable {
   readonly _tag: "PeerUnreachable"

@@ -38,7 +38,7 @@ const abandonReads = (raft: Raft): void => {
   const readers = raft.leadership?.reads.takeAll() ?? []
   const own: Array<number> = []
   for (const { join, node, readId } of readers) {
-    // Whoever asked to join asks again by itself.
+    // A node that joins repeats its question by itself.
     if (join === true) continue
     if (node === raft.config.id) own.push(readId)
     else refuseRead(raft, node, readId)
@@ -55,7 +55,7 @@ const refuseForwarded = (raft: Raft): void => {
 export const refuseRead = (raft: Raft, to: NodeId, readId: number): void =>
   send(raft, { _tag: "ReadIndexResponse", from: raft.config.id, to, term: raft.term, readId, index: undefined })
 
-/** Any word of the term's leader: this node follows it. At most one node leads a term. (Figure 3, Election Safety) */
+/** Any message of the term's leader: follow it. At most one node leads a term. (Figure 3, Election Safety) */
 const follow = (raft: Raft, leader: NodeId): void => {
   invariant(
     raft.leader === undefined || raft.leader === leader,
@@ -179,7 +179,7 @@ export const receivePreVoteRequest = (raft: Raft, message: PreVoteRequest): void
   if (trustsLeader(raft)) {
     return trace(raft, "debug", `ignores node ${message.from}, which asks for pre-votes: node ${raft.leader} leads`)
   }
-  // It could not vote yet, and whoever asks may only wait for the vote that is on its way to the disk.
+  // This node could not vote yet, and the candidate may only be waiting for the vote that is being written.
   if (!termIsDurable(raft)) {
     return trace(
       raft,

@@ -2,23 +2,23 @@
  * How a node that may have forgotten what it promised comes back. Its disk was lost, or it is older than what the node
  * acknowledged; a node with an empty disk cannot even know whether the cluster is new.
  *
- * - A *newcomer* has an empty disk and asks its peers. Only when every one of them says that it has never taken part is the
- *   cluster new, and the newcomer a voter. Anything else, and any word of a term, makes it a learner.
+ * - A *newcomer* has an empty disk and asks its peers. Only when every one of them says that it has never taken part is
+ *   the cluster new, and the newcomer a voter. Any other answer, and any message with a term, makes it a learner.
  * - A *learner* is no voter. It takes entries and acknowledges them, so that the leader knows what to send next, but it
  *   neither votes nor campaigns, and nothing it says counts: not towards a commit, a quorum check or a read round, and
- *   leadership is not handed to it. It asks the leader how far it has to learn. The leader answers with the end of its log,
- *   once another voter has confirmed, after the question, that it still leads. With the log committed and durable up to
- *   there the learner is a voter again.
+ *   leadership is not handed to it. It asks the leader how far it has to learn. The leader answers with the end of its
+ *   log, once another voter has confirmed, after the question, that it still leads. With the log committed and durable
+ *   up to there the learner is a voter again.
  * - A *voter* whose log does not hold what the leader of its term says it acknowledged becomes a learner.
  *
- * `docs/divergence.md` has the argument that this keeps every promise. It holds for one disk at a time: the other two nodes
- * must keep theirs, and both have to be there, until the learner is a voter again.
+ * `docs/divergence.md` has the argument that this keeps every promise. It holds for one disk at a time: the other two
+ * nodes must keep theirs, and both have to run, until the learner is a voter again.
  */
 import type { Heartbeat, JoinRequest, JoinResponse } from "./Message.ts"
 import type { Raft } from "./State.ts"
 import { acknowledge, emit, resetElectionTimer, send, trace } from "./State.ts"
 
-/** One tick of a node that is no voter: it asks everybody, at the pace of heartbeats. */
+/** One tick of a node that is no voter: it asks all peers, at the pace of heartbeats. */
 export const tickJoin = (raft: Raft): void => {
   raft.join.elapsed += 1
   if (raft.join.elapsed < raft.config.heartbeatTicks) return

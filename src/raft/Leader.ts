@@ -1,4 +1,4 @@
-/** A leader: takes office, appends, commits, and proves that it still leads. (Raft §5.3, §5.4, thesis §6.2) */
+/** A leader: begins its term, appends, commits, and proves that it still leads. (Raft §5.3, §5.4, thesis §6.2) */
 import { entryBytes } from "./Config.ts"
 import type { Propose } from "./Event.ts"
 import { becomeFollower } from "./Follower.ts"
@@ -15,7 +15,7 @@ import type { Entry, LogIndex } from "./Types.ts"
 import { addIndex, LogIndex as toIndex, maxIndex } from "./Types.ts"
 
 /**
- * Takes office: opens the term with an entry of its own, because only entries of its own term tell a leader
+ * Becomes leader: opens the term with an entry of its own, because only entries of its own term tell a leader
  * what is committed. (Raft §5.4.2, §8)
  */
 export const becomeLeader = (raft: Raft, reason: string): void => {
@@ -115,7 +115,7 @@ export const receiveAppendAccepted = (raft: Raft, leadership: Leadership, messag
 /**
  * A node that is no voter wants to be one: its disk was lost or is older than what it acknowledged, so what this leader
  * believed about its log is void. The answer tells it how far to learn, and waits for a round, so that another voter
- * stands behind it.
+ * confirms it.
  */
 export const receiveJoinRequest = (raft: Raft, leadership: Leadership, { from, joinId }: JoinRequest): void => {
   const progress = leadership.progress.get(from)
@@ -148,7 +148,7 @@ const heldByVoters = (leadership: Leadership, own: LogIndex): Array<LogIndex> =>
   return held
 }
 
-/** One tick in office. */
+/** One tick of a leader. */
 export const tickLeader = (raft: Raft, leadership: Leadership): void => {
   const { electionTicksMin, heartbeatTicks } = raft.config
   for (const progress of leadership.progress.values()) progress.silentTicks += 1

@@ -139,7 +139,7 @@ export interface DirectoryRolledBack {
 export interface PeerViolation {
   readonly _tag: "PeerViolation"
   readonly peer: NodeId
-  /** What it claims, and what stands against it. */
+  /** What it claims, and what this node knows that contradicts it. */
   readonly claim: string
 }
 

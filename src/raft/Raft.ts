@@ -213,7 +213,7 @@ const applyCommitted = (raft: Raft): void => {
 
 const applyDone = (raft: Raft, { index }: Applied): void => {
   if (raft.applying === undefined || index > raft.applying) {
-    return trace(raft, "warning", `was told that ${index} is applied, which it did not ask for`)
+    return trace(raft, "warning", `got a report that ${index} is applied, which it did not ask for`)
   }
   raft.applied = maxIndex(raft.applied, index)
   if (index === raft.applying) raft.applying = undefined

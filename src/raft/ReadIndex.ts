@@ -102,7 +102,7 @@ export class ForwardedReads {
     return number
   }
 
-  /** The read behind a number, which is answered now. `undefined` for an answer nobody waits for. */
+  /** The read behind a number, which is answered now. `undefined` where no read waits for the answer. */
   take(number: number): number | undefined {
     const read = this.waiting.get(number)
     this.waiting.delete(number)

@@ -1,6 +1,6 @@
 /**
- * What a message does: it is held against what can be (`Claims.ts`) and against the term of this node, and goes to what the
- * role makes of it.
+ * What a message does: it is checked for claims that no node can make (`Claims.ts`) and against the term of this node,
+ * and goes to the handler of the role.
  */
 import { campaign, receivePreVoteResponse, receiveVoteResponse } from "./Candidate.ts"
 import { implausible, spendTerms, unasked } from "./Claims.ts"
@@ -108,7 +108,7 @@ const enterLaterTerm = (raft: Raft, message: Message): boolean => {
   return true
 }
 
-/** Something from an earlier term: whoever acts on it must learn that it is over, or it would wait forever. */
+/** A message of an earlier term: its sender must learn that the term is over, or it would wait forever. */
 const answerEarlierTerm = (raft: Raft, message: Message): void => {
   const { term } = raft
   const { id: from } = raft.config

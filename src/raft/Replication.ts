@@ -1,6 +1,6 @@
 /**
- * What a leader sends to bring a follower's log on: entries, or word that it needs a snapshot. (Raft §5.3) What an answer
- * means for the commit index is in `Leader.ts`.
+ * What a leader sends to bring a follower's log up to date: entries, or a request to send a snapshot. (Raft §5.3) What
+ * an answer means for the commit index is in `Leader.ts`.
  */
 import { entryBytes } from "./Config.ts"
 import type { LogRead, SnapshotReported } from "./Event.ts"

@@ -2,8 +2,8 @@
  * The state of one Raft node (Raft Figure 2), and the few ways every role changes it: the term, the durable prefix
  * of the log, and the outputs gathered during one step.
  *
- * The record is owned by whoever calls `step` and changed in place: a copy per event would cost more than
- * consensus does.
+ * The caller of `step` owns the record, and `step` changes it in place: a copy per event would cost more than consensus
+ * does.
  */
 import type { Claims } from "./TermAllowance.ts"
 import type { Config } from "./Config.ts"
@@ -155,7 +155,7 @@ export const trace = (raft: Raft, level: Trace["level"], message: string): void 
   raft.gathered.outputs.push({ _tag: "Trace", level, message })
 }
 
-/** Draws a new election timeout and starts to wait. Alone there is nobody to wait for. (Raft §5.2) */
+/** Draws a new election timeout and starts to wait. Without peers there is nothing to wait for. (Raft §5.2) */
 export const resetElectionTimer = (raft: Raft): void => {
   const { voters, electionTicksMin, electionTicksMax } = raft.config
   raft.electionElapsed = 0
@@ -218,14 +218,14 @@ export const diskStalled = (raft: Raft): boolean =>
   raft.outstanding.length > 0 && raft.persistElapsed >= raft.config.maxPersistTicks
 
 /**
- * Behind a disk that has stopped answering, an acknowledgement asked for at every heartbeat would pile up for ever.
+ * Behind a disk that has stopped answering, an acknowledgement asked for at every heartbeat would pile up forever.
  * Past this many the promise is not made: like any message it may be lost, and the leader asks again.
  */
 const maxOutstandingPersists = 1_024
 
 /**
- * Turns what the step gathered into its persist and its messages. Promises wait for the disk whenever anything is on
- * its way there: what they promise may be part of it.
+ * Turns what the step gathered into its persist and its messages. Promises wait for the disk whenever
+ * a write is outstanding: what they promise may be part of it.
  */
 export const flush = (raft: Raft): { readonly persist: Persist | undefined; readonly messages: Array<Message> } => {
   const { entries, hardState, promises, truncateFrom } = raft.gathered

@@ -1,4 +1,4 @@
-/** Leadership that is handed over, so that nobody waits for an election timeout. (thesis §3.10) */
+/** Leadership that is handed over, so that no client waits for an election timeout. (thesis §3.10) */
 import type { Leadership, Raft } from "./State.ts"
 import { send, trace } from "./State.ts"
 import type { NodeId } from "./Types.ts"
@@ -8,7 +8,7 @@ import { LogIndex as toIndex } from "./Types.ts"
  * Begins to hand leadership over: no new commands, and the target is asked once it has the whole log. (thesis §3.10)
  * To ask again while a transfer is under way does not lengthen it, also for another target, and a transfer that failed
  * is followed by a pause of the same length: writes are refused for a bounded share of the time, however often
- * somebody asks.
+ * an operator asks.
  */
 export const transferLeadership = (raft: Raft, leadership: Leadership, wanted: NodeId | undefined): void => {
   const target = wanted ?? leadership.transfer?.target ?? bestFollower(raft, leadership)

@@ -9,6 +9,7 @@ import { Deferred, Effect, Exit } from "effect"
 import { Overloaded } from "../FlareDbError.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
 import { connectionShare } from "../net/CallsUnderWay.ts"
+import type { DirectCall } from "../net/DirectCalls.ts"
 
 /** Calls that may wait for room; one connection may have a quarter of them. */
 export const maxWaiting = 1_024
@@ -53,6 +54,13 @@ export class AnswerBudget {
   /** Room for the answers of one call. To be released when its client took them. */
   room(clientId: number): CallRoom {
     return new CallRoom(this, clientId)
+  }
+
+  /** {@link room} for a call, which releases it once its answer was taken. */
+  roomOf(call: Pick<DirectCall, "clientId" | "onTaken">): CallRoom {
+    const room = this.room(call.clientId)
+    call.onTaken = () => room.release()
+    return room
   }
 
   /** How far a connection is over its share, as an error; `undefined` when it is not. */

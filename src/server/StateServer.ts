@@ -1,6 +1,6 @@
 /**
  * The whole state of this node, for operators: as the bytes of a backup, and as a hash. Either holds a view of the
- * state open, which keeps what it sees on the disk, so there are few at a time and none for ever.
+ * state open, which keeps what it sees on the disk, so there are few at a time, and each ends.
  */
 import { Context, Effect, Layer, Queue, Stream } from "effect"
 import type { Scope } from "effect"

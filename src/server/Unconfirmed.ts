@@ -44,7 +44,7 @@ export class Unconfirmed {
     return this.total
   }
 
-  /** Whether somebody waits for room. */
+  /** Whether a watch waits for room. */
   get isFull(): boolean {
     return this.room !== undefined
   }
@@ -70,10 +70,10 @@ export class Unconfirmed {
   }
 
   /** The part is sent, and as large as this. */
-  told(part: Part, bytes: number): void {
+  sent(part: Part, bytes: number): void {
     const { recipient } = part
     if (!recipient.parts.delete(part)) return
-    // To the end: the order is that of telling.
+    // To the end: the order is that of sending.
     recipient.parts.add(part)
     recipient.lastNumber += 1
     part.number = recipient.lastNumber
@@ -81,7 +81,7 @@ export class Unconfirmed {
   }
 
   /** The part has arrived, and with it all that was sent to the same recipient before. */
-  arrived(part: Part): void {
+  acknowledged(part: Part): void {
     for (const earlier of part.recipient.parts) {
       if (earlier.number > 0 && earlier.number <= part.number) this.drop(earlier)
     }

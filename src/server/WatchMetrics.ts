@@ -23,7 +23,7 @@ const cancelled = Metric.counter("flaredb_watches_cancelled_total", {
 
 export interface WatchMetrics {
   readonly watches: (count: number) => void
-  readonly told: (changes: number) => void
+  readonly sent: (changes: number) => void
   readonly unconfirmed: (bytes: number) => void
   readonly cancelled: () => void
 }
@@ -33,7 +33,7 @@ export const make: Effect.Effect<WatchMetrics> = Effect.map(
   Effect.context<never>(),
   (context) => ({
     watches: (count) => watches.updateUnsafe(count, context),
-    told: (count) => changes.updateUnsafe(count, context),
+    sent: (count) => changes.updateUnsafe(count, context),
     unconfirmed: (count) => bytes.updateUnsafe(count, context),
     cancelled: () => cancelled.updateUnsafe(1, context)
   })

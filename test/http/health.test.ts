@@ -36,7 +36,7 @@ describe("readiness", () => {
     const receiving = { peer: NodeId(1), point: { index: LogIndex(9), term: Term(1) }, bytes: 1, estimatedBytes: 2 }
     assert.deepStrictEqual(readiness({ ...follower, snapshots: { ...follower.snapshots, receiving } }), {
       ready: false,
-      reason: "waiting for the whole state from node 1, which is on its way: 1 of about 2 bytes"
+      reason: "waiting for the whole state from node 1, which is being received: 1 of about 2 bytes"
     })
     assert.isFalse(readiness({ ...follower, standing: "learner" }).ready)
     assert.isFalse(readiness({ ...follower, standing: "newcomer" }).ready)

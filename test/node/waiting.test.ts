@@ -77,7 +77,7 @@ describe("a node waits", () => {
         }
       },
       "state",
-      "waiting for the whole state from node 2, which is on its way"
+      "waiting for the whole state from node 2, which is being received"
     ],
     [
       "for a majority",

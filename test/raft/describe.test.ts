@@ -63,7 +63,7 @@ describe("Describe", () => {
   it("says why a proposal was refused", () => {
     assert.strictEqual(
       describeOutput({ _tag: "Refused", ids: [1, 2], reason: { _tag: "NotLeader", leader: undefined } }),
-      "Refused #1 #2 nobody leads"
+      "Refused #1 #2 no node leads"
     )
   })
 

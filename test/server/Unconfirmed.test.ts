@@ -35,25 +35,25 @@ it.effect("one connection has a quarter of the room, and a part alone has room w
     assert.isFalse(unconfirmed.isFull)
   }))
 
-it.effect("what was told before a part that arrived has arrived too, in the order of telling", () =>
+it.effect("what was sent before an acknowledged part is acknowledged too, in the order of sending", () =>
   Effect.gen(function*() {
     const { ask, seen, unconfirmed } = of(100_000)
     const [one, other] = [new Recipient(), new Recipient()]
     const parts: Array<Part> = []
     for (const recipient of [one, one, one, other]) yield* ask(recipient, 100, parts)
     const [first, second, third, elsewhere] = parts as [Part, Part, Part, Part]
-    unconfirmed.told(second, 80)
-    unconfirmed.told(elsewhere, 100)
-    unconfirmed.told(first, 90)
+    unconfirmed.sent(second, 80)
+    unconfirmed.sent(elsewhere, 100)
+    unconfirmed.sent(first, 90)
     assert.strictEqual(unconfirmed.bytes, 370)
-    unconfirmed.arrived(second)
-    assert.strictEqual(unconfirmed.bytes, 290, "the second was told first")
-    unconfirmed.arrived(first)
+    unconfirmed.acknowledged(second)
+    assert.strictEqual(unconfirmed.bytes, 290, "the second was sent first")
+    unconfirmed.acknowledged(first)
     assert.strictEqual(unconfirmed.bytes, 200, "the third was not told yet, and the other connection's is its own")
     unconfirmed.drop(third)
     unconfirmed.drop(third)
-    unconfirmed.told(third, 500)
-    unconfirmed.arrived(elsewhere)
+    unconfirmed.sent(third, 500)
+    unconfirmed.acknowledged(elsewhere)
     assert.strictEqual(unconfirmed.bytes, 0)
     assert.strictEqual(one.bytes + other.bytes, 0)
     assert.strictEqual(seen.at(-1), 0)

@@ -3,7 +3,7 @@ import * as Raft from "../../raft/Raft.ts"
 import type { SnapshotOffer } from "../../transport/PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 
-/** Why not, if it does not. `onClaim` is told of what no correct node could offer. */
+/** Why not, if it does not. `onClaim` gets the claim of an offer that no correct node could make. */
 export const refusalOf = (
   raft: Raft.Raft,
   { from, point, term }: SnapshotOffer,

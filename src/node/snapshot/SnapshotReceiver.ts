@@ -2,8 +2,8 @@
  * Takes the state from a leader that has compacted what this node needs: rows go into the inactive place of the state
  * store as they arrive, while the node goes on as before. Only for the moment of the exchange nothing is applied.
  *
- * One snapshot at a time. A newer one, or the same one from the beginning, takes the place of one that is on its way; an
- * older leader's does not take that of a newer one's.
+ * One snapshot at a time. A newer one, or the same one from the beginning, replaces the one that is being received. One
+ * of an older leader does not replace a newer leader's.
  */
 import { Data, Deferred, Effect, Exit, Queue, Semaphore } from "effect"
 import type { Scope } from "effect"
@@ -24,10 +24,10 @@ interface Chunk {
   readonly stored: Deferred.Deferred<void, SnapshotRefused>
 }
 
-/** The way of the snapshot has ended, or another one takes its place. */
+/** The stream of the snapshot has ended, or another snapshot replaces it. */
 class Ended extends Data.TaggedError("Ended") {}
 
-interface Arrival {
+interface InboundSnapshot {
   readonly offer: SnapshotOffer
   readonly chunks: Queue.Queue<Chunk, Ended>
   readonly done: Deferred.Deferred<void>
@@ -44,7 +44,7 @@ export interface SnapshotReceiverOptions {
   readonly lines: LogLimiter
   /** The identity of the cluster, which a snapshot must be of; `undefined` while this node does not know it. */
   readonly identity: () => string | undefined
-  /** Told of the bytes that arrive. */
+  /** Gets the number of bytes of each chunk. */
   readonly onReceived: (bytes: number) => void
   /** Starts work whose failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
@@ -52,19 +52,19 @@ export interface SnapshotReceiverOptions {
 
 const refused = (reason: string, covered = false) => new SnapshotRefused({ reason, covered })
 
-/** Chunks that wait to be stored; more than a sender has on its way. */
+/** Chunks that wait to be stored; more than a sender has in flight. */
 const waitingChunks = 16
 
 /** A state that has less than half the rows of the one before is suspicious, when that had more than these. */
 const fewRows = 100
 
-/** Rows that are counted of a state before it is said that there are at least so many. */
+/** Rows of a state that are counted at most; the warning says "at least" beyond this. */
 const maxCountedRows = 1_000_000
 
 export class SnapshotReceiver {
   private readonly options: SnapshotReceiverOptions
   private readonly taking = Semaphore.makeUnsafe(1)
-  private current: Arrival | undefined
+  private current: InboundSnapshot | undefined
   /** Bytes received since the start. */
   receivedBytes = 0
 
@@ -90,13 +90,13 @@ export class SnapshotReceiver {
       if (earlier !== undefined) {
         if (earlier.offer.term > offer.term) {
           return yield* refused(
-            `a snapshot from node ${earlier.offer.from} in term ${earlier.offer.term} is on its way`
+            `a snapshot from node ${earlier.offer.from} in term ${earlier.offer.term} is being received`
           )
         }
         yield* Queue.fail(earlier.chunks, new Ended())
         yield* Deferred.await(earlier.done)
       }
-      const arrival: Arrival = {
+      const inbound: InboundSnapshot = {
         offer,
         chunks: yield* Queue.bounded<Chunk, Ended>(waitingChunks),
         done: yield* Deferred.make<void>(),
@@ -104,31 +104,31 @@ export class SnapshotReceiver {
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => {
-          this.current = arrival
+          this.current = inbound
         }),
-        () => Queue.fail(arrival.chunks, new Ended())
+        () => Queue.fail(inbound.chunks, new Ended())
       )
-      yield* this.options.fork(this.arrive(arrival))
-      return { write: (bytes: Uint8Array) => this.write(arrival, bytes) }
+      yield* this.options.fork(this.run(inbound))
+      return { write: (bytes: Uint8Array) => this.write(inbound, bytes) }
     }).pipe((taking) => Semaphore.withPermit(this.taking, taking))
 
-  private write(arrival: Arrival, bytes: Uint8Array): Effect.Effect<void, SnapshotRefused> {
+  private write(inbound: InboundSnapshot, bytes: Uint8Array): Effect.Effect<void, SnapshotRefused> {
     return Effect.suspend(() => {
       const stored = Deferred.makeUnsafe<void, SnapshotRefused>()
-      // The sender has fewer on their way than there is room for; one that has more breaks the rules.
-      return Queue.offerUnsafe(arrival.chunks, { bytes, stored })
+      // The sender has fewer in flight than there is room for; one that has more breaks the rules.
+      return Queue.offerUnsafe(inbound.chunks, { bytes, stored })
         ? Effect.raceFirst(
           Deferred.await(stored),
-          Effect.andThen(Deferred.await(arrival.done), Effect.fail(refused("the transfer has ended")))
+          Effect.andThen(Deferred.await(inbound.done), Effect.fail(refused("the transfer has ended")))
         )
         : Effect.fail(refused("the transfer has ended, or is too far ahead"))
     })
   }
 
   /** One snapshot, from its first chunk to its end, whatever that is. */
-  private arrive(arrival: Arrival): Effect.Effect<void, StorageError> {
-    const { from, point } = arrival.offer
-    return Effect.scoped(this.receive(arrival)).pipe(
+  private run(inbound: InboundSnapshot): Effect.Effect<void, StorageError> {
+    const { from, point } = inbound.offer
+    return Effect.scoped(this.receive(inbound)).pipe(
       Effect.catchTag(
         "Ended",
         () =>
@@ -136,66 +136,72 @@ export class SnapshotReceiver {
       ),
       Effect.ensuring(
         Effect.suspend(() => {
-          if (this.current === arrival) this.current = undefined
-          return Deferred.succeed(arrival.done, undefined)
+          if (this.current === inbound) this.current = undefined
+          return Deferred.succeed(inbound.done, undefined)
         })
       ),
       Effect.annotateLogs({ peer: from, through: point.index })
     )
   }
 
-  private readonly receive = Effect.fnUntraced({ self: this }, function*(this: SnapshotReceiver, arrival: Arrival) {
-    const { offer } = arrival
-    const start = yield* monotonicMs
-    yield* this.options.lines.tell(
-      Effect.logInfo,
-      `receives the state through ${offer.point.index} from node ${offer.from}`
-    ).pipe(
-      Effect.annotateLogs({ estimatedBytes: offer.estimatedBytes })
-    )
-    const incoming = yield* this.options.state.import
-    const decoder = new SnapshotDecoder()
-    const rows = new CheckedRows(checkOf({ index: offer.point.index, identity: this.options.identity() }))
-    for (;;) {
-      const { bytes, stored } = yield* Queue.take(arrival.chunks)
-      const decoded = decoder.take(bytes)
-      const wrong = decoded instanceof CodecError
-        ? undefined
-        : decoded._tag === "Rows"
-        ? rows.take(decoded.rows)
-        : rows.end()
-      const part = wrong ?? decoded
-      if (part instanceof CodecError) {
-        yield* this.options.lines.tell(Effect.logWarning, `refused a snapshot from node ${offer.from}: ${part.message}`)
-        Deferred.doneUnsafe(stored, Exit.fail(refused(part.message)))
-        return
-      }
-      arrival.bytes += bytes.byteLength
-      this.receivedBytes += bytes.byteLength
-      this.options.onReceived(bytes.byteLength)
-      if (part._tag === "Rows") {
-        yield* incoming.write(part.rows)
-        Deferred.doneUnsafe(stored, Exit.void)
-        continue
-      }
-      const installed = yield* this.options.install(incoming, offer)
-      const elapsedMs = Math.round((yield* monotonicMs) - start)
-      const { totals } = part
+  private readonly receive = Effect.fnUntraced(
+    { self: this },
+    function*(this: SnapshotReceiver, inbound: InboundSnapshot) {
+      const { offer } = inbound
+      const start = yield* monotonicMs
       yield* this.options.lines.tell(
         Effect.logInfo,
-        installed
-          ? `installed the state through ${offer.point.index} from node ${offer.from}`
-          : `has gone past ${offer.point.index} while the state arrived; discards it`
+        `receives the state through ${offer.point.index} from node ${offer.from}`
       ).pipe(
-        Effect.annotateLogs({ rows: totals.rows, bytes: totals.bytes, elapsedMs, digest: totals.digest.slice(0, 16) })
+        Effect.annotateLogs({ estimatedBytes: offer.estimatedBytes })
       )
-      Deferred.doneUnsafe(stored, Exit.void)
-      if (installed) yield* this.compare(offer, totals.rows)
-      return
+      const incoming = yield* this.options.state.import
+      const decoder = new SnapshotDecoder()
+      const rows = new CheckedRows(checkOf({ index: offer.point.index, identity: this.options.identity() }))
+      for (;;) {
+        const { bytes, stored } = yield* Queue.take(inbound.chunks)
+        const decoded = decoder.take(bytes)
+        const wrong = decoded instanceof CodecError
+          ? undefined
+          : decoded._tag === "Rows"
+          ? rows.take(decoded.rows)
+          : rows.end()
+        const part = wrong ?? decoded
+        if (part instanceof CodecError) {
+          yield* this.options.lines.tell(
+            Effect.logWarning,
+            `refused a snapshot from node ${offer.from}: ${part.message}`
+          )
+          Deferred.doneUnsafe(stored, Exit.fail(refused(part.message)))
+          return
+        }
+        inbound.bytes += bytes.byteLength
+        this.receivedBytes += bytes.byteLength
+        this.options.onReceived(bytes.byteLength)
+        if (part._tag === "Rows") {
+          yield* incoming.write(part.rows)
+          Deferred.doneUnsafe(stored, Exit.void)
+          continue
+        }
+        const installed = yield* this.options.install(incoming, offer)
+        const elapsedMs = Math.round((yield* monotonicMs) - start)
+        const { totals } = part
+        yield* this.options.lines.tell(
+          Effect.logInfo,
+          installed
+            ? `installed the state through ${offer.point.index} from node ${offer.from}`
+            : `has gone past ${offer.point.index} while the state arrived; discards it`
+        ).pipe(
+          Effect.annotateLogs({ rows: totals.rows, bytes: totals.bytes, elapsedMs, digest: totals.digest.slice(0, 16) })
+        )
+        Deferred.doneUnsafe(stored, Exit.void)
+        if (installed) yield* this.compare(offer, totals.rows)
+        return
+      }
     }
-  })
+  )
 
-  /** Warns when far fewer rows came than there were: somebody's mistake, or worse, and the only time to go back. */
+  /** Warns when far fewer rows came than there were. An operator can still save the replaced state, and not later. */
   private readonly compare = Effect.fnUntraced({ self: this }, function*(
     this: SnapshotReceiver,
     { from, point }: SnapshotOffer,

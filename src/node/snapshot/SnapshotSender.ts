@@ -1,6 +1,7 @@
 /**
- * Sends the state to followers that need what the log no longer has: one transfer per follower at a time, each over a way
- * of its own, a few chunks ahead of what the follower has stored. A transfer belongs to one leadership and ends with it.
+ * Sends the state to followers that need what the log no longer has: one transfer per follower at a time, each over its
+ * own stream, a few chunks ahead of what the follower has stored. A transfer belongs to one leadership and ends with
+ * it.
  *
  * A transfer that breaks is not resumed. It is reported as failed after a pause, the core finds out again where the
  * follower stands, and asks for a new one if there is need.
@@ -17,13 +18,13 @@ import type { StorageError } from "../../storage/StorageError.ts"
 import type { PeerTransport, SnapshotLost, SnapshotSink } from "../../transport/PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 
-/** Chunks that may be on their way at once: enough to hide a round trip, little enough to hold in memory. */
+/** Chunks that may be in flight at once: enough to hide a round trip, few enough to hold in memory. */
 const chunksInFlight = 4
 
 /** How long a failed transfer keeps the core waiting before it tries again. */
 const pauseAfterFailure = "500 millis"
 
-/** A transfer, for whoever wants to see it go on. */
+/** A transfer and how far it is, for status and metrics. */
 export interface SnapshotProgress {
   readonly peer: NodeId
   /** The last entry it covers. */
@@ -33,7 +34,7 @@ export interface SnapshotProgress {
   readonly estimatedBytes: number
 }
 
-type Way = SnapshotSink<SnapshotRefused | SnapshotLost>
+type Stream = SnapshotSink<SnapshotRefused | SnapshotLost>
 
 export interface SnapshotSenderOptions {
   readonly nodeId: NodeId
@@ -41,7 +42,7 @@ export interface SnapshotSenderOptions {
   readonly transport: PeerTransport["Service"]
   /** Bounds the lines that peers can cause. */
   readonly lines: LogLimiter
-  /** Told of the bytes that a peer has stored. */
+  /** Gets the number of bytes of each chunk that a peer has stored. */
   readonly onSent: (bytes: number) => void
 }
 
@@ -70,12 +71,12 @@ export class SnapshotSender {
     return [...this.running.values()]
   }
 
-  /** The last entry of the snapshot that is on its way to `peer`. */
+  /** The last entry of the snapshot that is being sent to `peer`. */
   pointFor(peer: NodeId): LogPoint | undefined {
     return this.running.get(peer)?.point
   }
 
-  /** Ends all transfers: their leadership is over. Nothing is reported of them, and nobody waits for their ends. */
+  /** Ends all transfers: their leadership is over. Nothing is reported of them, and no caller waits for them to end. */
   abandonUnsafe(): void {
     for (const [, transfer] of this.transfers) transfer.interruptUnsafe()
   }
@@ -83,7 +84,7 @@ export class SnapshotSender {
   /** Fails when the state cannot be read. Never succeeds. */
   readonly join: Effect.Effect<void, StorageError> = Effect.suspend(() => FiberMap.join(this.transfers))
 
-  /** Sends the state as it is now, and tells `report` how it went. Takes the place of an earlier transfer to the peer. */
+  /** Sends the state as it is now, and `report` gets the outcome. Replaces an earlier transfer to the peer. */
   send(
     request: SendSnapshot,
     report: (installed: LogPoint | undefined) => Effect.Effect<void>
@@ -121,15 +122,16 @@ export class SnapshotSender {
     )
     yield* this.options.lines.tell(
       Effect.logInfo,
-      `sends node ${peer} the state through ${point.index}: it needs entries up to ${request.atLeast.index} that are compacted`
+      `sends node ${peer} the state through ${point.index}: ` +
+        `it needs entries up to ${request.atLeast.index} that are compacted`
     ).pipe(Effect.annotateLogs({ estimatedBytes }))
     const opened = transport.sendSnapshot({ from: nodeId, to: peer, term, point, estimatedBytes })
-    const way = yield* Effect.catchIf(
+    const stream = yield* Effect.catchIf(
       opened,
       (failure) => failure instanceof SnapshotRefused && failure.covered,
       () => Effect.succeed(undefined)
     )
-    if (way === undefined) {
+    if (stream === undefined) {
       yield* this.options.lines.tell(
         Effect.logInfo,
         `node ${peer} has applied everything through ${point.index} already`
@@ -139,10 +141,10 @@ export class SnapshotSender {
 
     const encoder = new SnapshotEncoder()
     const inFlight: Array<Fiber.Fiber<void, SnapshotRefused | SnapshotLost>> = []
-    const write = Effect.fnUntraced({ self: this }, function*(this: SnapshotSender, way: Way, chunk: Uint8Array) {
+    const write = Effect.fnUntraced({ self: this }, function*(this: SnapshotSender, stream: Stream, chunk: Uint8Array) {
       const oldest = inFlight.length === chunksInFlight ? inFlight.shift() : undefined
       if (oldest !== undefined) yield* Fiber.join(oldest)
-      const stored = Effect.map(way.write(chunk), () => {
+      const stored = Effect.map(stream.write(chunk), () => {
         progress.bytes += chunk.byteLength
         this.sentBytes += chunk.byteLength
         onSent(chunk.byteLength)
@@ -153,11 +155,11 @@ export class SnapshotSender {
       const rows = yield* exported.next(maxChunkBytes)
       if (rows.length === 0) break
       for (const row of rows) {
-        for (const chunk of encoder.add(row)) yield* write(way, chunk)
+        for (const chunk of encoder.add(row)) yield* write(stream, chunk)
       }
     }
     const { chunks, totals } = encoder.end()
-    for (const chunk of chunks) yield* write(way, chunk)
+    for (const chunk of chunks) yield* write(stream, chunk)
     for (const fiber of inFlight) yield* Fiber.join(fiber)
     const elapsedMs = Math.round((yield* monotonicMs) - start)
     yield* this.options.lines.tell(Effect.logInfo, `node ${peer} has installed the state through ${point.index}`).pipe(

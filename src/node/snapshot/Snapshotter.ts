@@ -17,8 +17,8 @@
  *    next start and restarts the log at that entry, unless the log holds it: then what follows is its continuation,
  *    and stays.
  * 3. The state machine reads its memory again, and the owner hears of it. From this moment on the core acknowledges the
- *    snapshot, which is honest: the state covers it. The log restarts in order with the other writes of the core, so that
- *    nothing that was on its way to the disk before can reappear behind it.
+ *    snapshot, which is honest: the state covers it. The log restarts in order with the other writes of the core, so
+ *    that no earlier write can reach the disk after it.
  */
 import type { SnapshotStatus } from "./SnapshotStatus.ts"
 import { Deferred, Effect } from "effect"

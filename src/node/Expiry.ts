@@ -1,7 +1,7 @@
 /**
- * Proposes what time itself asks for (`StateMachine.due`): the end of leases, for example. Only a leader does, and
- * only after a majority has just confirmed that it still leads: one that was stopped for a while must not act on what it
- * remembers. Everything it proposes is decided again when it is applied, so it may come late or twice.
+ * Proposes what has become due (`StateMachine.due`), such as the end of leases and compaction. Only a leader does, and
+ * only after a majority has just confirmed that it still leads: one that was stopped for a while must not act on what
+ * it remembers. Everything it proposes is decided again when it is applied, so it may come late or twice.
  */
 import { Effect } from "effect"
 import type { ReadError, WriteError } from "../FlareDbError.ts"
@@ -12,7 +12,7 @@ import type { LogClock } from "./LogClock.ts"
 /** How often a leader looks, in milliseconds: how late a lease may end. */
 const intervalMs = 200
 
-export interface HousekeepingOptions {
+export interface ExpiryOptions {
   readonly machine: StateMachine["Service"]
   readonly clock: LogClock
   readonly leads: () => boolean
@@ -23,7 +23,7 @@ export interface HousekeepingOptions {
   ) => Effect.Effect<ReadonlyArray<Uint8Array | WriteError>>
 }
 
-const look = ({ clock, fence, leads, machine, propose }: HousekeepingOptions): Effect.Effect<void, StorageError> =>
+const look = ({ clock, fence, leads, machine, propose }: ExpiryOptions): Effect.Effect<void, StorageError> =>
   Effect.suspend(() => {
     const due = Effect.suspend(() => machine.due(clock.now()))
     if (!leads()) return Effect.void
@@ -45,9 +45,9 @@ const report = (results: ReadonlyArray<Uint8Array | WriteError>): Effect.Effect<
   const failure = results.find((result): result is WriteError => !(result instanceof Uint8Array))
   return failure === undefined
     ? Effect.void
-    : Effect.logDebug(`housekeeping has to be repeated: ${failure.message}`)
+    : Effect.logDebug(`proposing expiry and compaction failed and is repeated: ${failure.message}`)
 }
 
 /** The loop. Ends only by failing. */
-export const run = (options: HousekeepingOptions): Effect.Effect<never, StorageError> =>
+export const run = (options: ExpiryOptions): Effect.Effect<never, StorageError> =>
   Effect.forever(Effect.andThen(Effect.sleep(intervalMs), look(options)))

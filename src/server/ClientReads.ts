@@ -1,0 +1,83 @@
+/** Reads of clients: batches of queries, answered from the state of this node. */
+import { Effect, Semaphore } from "effect"
+import type { InvalidArgument, ReadError } from "../FlareDbError.ts"
+import { Overloaded } from "../FlareDbError.ts"
+import { maxPageBytes } from "../kv/model/Limits.ts"
+import type { RaftNode } from "../node/RaftNode.ts"
+import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
+import type { Trace } from "../protocol/Trace.ts"
+import type { AnswerBudget, CallRoom } from "./AnswerBudget.ts"
+import type { Answers, BatchCall } from "./BatchAnswers.ts"
+import { bytesOf, pack } from "./BatchAnswers.ts"
+import type { OperationCount } from "./OperationCount.ts"
+import { begun } from "./OperationCount.ts"
+
+/** Answers from this many bytes on are large. */
+const largeBytes = 256 * 1024
+
+/** Bytes of a query and of its answer, as far as they are known before they are looked at. */
+const queryBytes = 64
+const answerBytes = 64 * 1024
+
+type ReadAnswers = Answers<ReadError>
+
+export interface ReadRequest {
+  readonly consistency: Consistency
+  readonly from: ReadFrom
+  /** A batch of queries. */
+  readonly queries: Uint8Array
+  readonly traces?: ReadonlyArray<Trace>
+}
+
+export interface ClientReadsOptions {
+  readonly node: RaftNode["Service"]
+  readonly operations: OperationCount
+  readonly answers: AnswerBudget
+}
+
+export class ClientReads {
+  private readonly options: ClientReadsOptions
+  private readonly turns = Semaphore.makeUnsafe(1)
+  /** Large answers are packed and encoded one in a turn of the event loop: heartbeats and others go between. */
+  private readonly turn = Effect.map(this.turns.take(1), () => {
+    setImmediate(() => Effect.runFork(this.turns.release(1)))
+  })
+
+  constructor(options: ClientReadsOptions) {
+    this.options = options
+  }
+
+  /** The answer to a call. */
+  read(
+    request: ReadRequest,
+    call: BatchCall<ReadError>
+  ): Effect.Effect<ReadAnswers, InvalidArgument | Overloaded> {
+    const room = this.options.answers.roomOf(call)
+    // Room comes first: a call that waits for it is neither unpacked nor copied.
+    const expected = Math.min(Math.ceil(request.queries.byteLength / queryBytes) * answerBytes, maxPageBytes)
+    return Effect.flatMap(
+      room.reserve(expected),
+      (refusal) => refusal === undefined ? this.answer(request, room) : Effect.fail(refusal)
+    )
+  }
+
+  private answer(
+    { consistency, from, queries, traces }: ReadRequest,
+    room: CallRoom
+  ): Effect.Effect<ReadAnswers, InvalidArgument | Overloaded> {
+    const { node, operations } = this.options
+    const parts = operations.begin("queries", queries)
+    if (!begun(parts)) return Effect.fail(parts)
+    const answered = Effect.flatMap(node.query(parts, consistency, from, room, traces), (results) => {
+      const bytes = bytesOf(results)
+      room.trim(bytes)
+      if (bytes > largeBytes) return Effect.map(this.turn, () => pack(results))
+      const [first] = results
+      // One refusal for all is a short answer; thousands would be a long one.
+      return first instanceof Overloaded && results.every((result) => result === first)
+        ? Effect.fail(first)
+        : Effect.succeed(pack(results))
+    })
+    return Effect.ensuring(answered, Effect.sync(() => operations.ended(parts)))
+  }
+}
