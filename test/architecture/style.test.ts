@@ -67,7 +67,7 @@ describe("the sources", { timeout: 60_000 }, () => {
 
 /** How many banned words a document may still have. The numbers only go down. */
 const wordsLeft: Readonly<Record<string, number>> = {
-  "docs/divergence.md": 9,
+  "docs/divergence.md": 9
 }
 
 it("documents use the field's words", () => {
