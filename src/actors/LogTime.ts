@@ -1,6 +1,6 @@
 /**
- * The cluster's time, as a client knows it. Rows that several processes judge by time carry stamps of it: the wall clocks
- * of their machines may differ by hours, the log has one clock.
+ * The cluster's time, as a client knows it. Rows that several processes judge by time carry stamps of it: the wall
+ * clocks of their machines may differ by hours, the log has one clock.
  *
  * A watched revision says when the leader stamped it. That is one reading; between readings this process's monotonic
  * clock goes on. So the time given here is late by what the watch takes, some milliseconds, and never early unless the

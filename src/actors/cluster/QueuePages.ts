@@ -98,7 +98,7 @@ export class QueuePages {
       ),
       Effect.ignore,
       Effect.andThen(Effect.sync(() => {
-        // Read anew by the next reading.
+        // The next reading lists the pages again.
         pages.ended = true
         Deferred.doneUnsafe(began, Exit.void)
         reader.wake()

@@ -1,8 +1,8 @@
 /**
  * Effect's `EventJournal` in FlareDB: what `EventLog` stands on. Processes that give the same name share a journal.
  *
- * - Entries are committed in one order for all processes, and get a sequence in it without gaps. An id comes after every
- *   id that the journal had when the write began, whatever the clocks of other processes say.
+ * - Entries are committed in one order for all processes, and get a sequence in it without gaps. An id comes after
+ *   every id that the journal had when the write began, whatever the clocks of other processes say.
  * - What several fibers write at once is one transaction. The effect of a write runs once, before the commit.
  * - An import is stored only if no entry was added since it was compared with what is there; else it is compared again,
  *   and its effect runs again. It takes one step for each 240 entries; an import that ends in between goes on behind
@@ -10,8 +10,8 @@
  * - `changes` also has what other processes write.
  * - `withLock` excludes fibers of this process. Other processes need no lock: what they append is seen at the commit.
  *
- * A write whose answer was lost is repeated until its result is known; it takes effect once. `writeMany` stores at most 240
- * entries and 3 MiB, an entry has at most 1,000 KiB. Failures are `EventJournalError`, with a typed `cause`.
+ * A write whose answer was lost is repeated until its result is known; it takes effect once. `writeMany` stores at most
+ * 240 entries and 3 MiB, an entry has at most 1,000 KiB. Failures are `EventJournalError`, with a typed `cause`.
  */
 import { Effect, Layer, PubSub, Semaphore } from "effect"
 import type { Scope } from "effect"

@@ -1,7 +1,7 @@
 /**
- * All rows behind a key, and then those that are appended: without a gap, and none twice. Pages are read until there are
- * no more, and the watch begins right behind the revision of the last one. When history is gone by then, or the watch
- * fails, it begins again behind the last row that was told.
+ * All rows behind a key, and then those that are appended: without a gap, and none twice. Pages are read until there
+ * are no more, and the watch begins right behind the revision of the last one. When history is gone by then, or the
+ * watch fails, it begins again behind the last row that it gave.
  */
 import { Effect, Option, Schedule, Stream } from "effect"
 import type { KeyValue, KeyValueEntry } from "../../client/KeyValue.ts"

@@ -5,7 +5,7 @@
  *   store since: the conflicts that its handlers were given are all that there were. Else the effect runs again, so a
  *   handler's own effects must stand being done twice. Effect's servers run one transaction for each write of a client.
  * - A transaction of up to 160 entries and 3 MiB is one step, also over several stores. A larger one is several, in
- *   order: when it ends in between, who writes again is told of the entries that are stored.
+ *   order: when it ends in between, a client that writes again gets the entries that are stored.
  * - Sequences of a store have no gaps, whichever server gives them; several servers of one name are one server.
  * - `changes` reads what is there in pages and goes on with a watch: what any server stores comes once and in order.
  *   Compactors are given the entries of a page.

@@ -1,4 +1,6 @@
-/** Effect's SQL table of persisted queues, as a migration reads it: the counts, and pages of rows in the table's order. */
+/**
+ * Effect's SQL table of persisted queues, as a migration reads it: the counts, and pages of rows in the table's order.
+ */
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { Head } from "./Part.ts"

@@ -2,8 +2,8 @@
  * Effect's `BackingPersistence` in FlareDB: what `Persistence` and `PersistedCache` stand on.
  *
  * A row with a time to live carries the moment of its end in the cluster's time, and is gone for readers from then on,
- * whatever their own clocks say. The cluster deletes it some time after, with a lease that it shares with others.
- * A node grants no lease for longer than seven days, so rows that live longer than six are swept: by each process once an
+ * whatever their own clocks say. The cluster deletes it some time after, with a lease that it shares with others. A
+ * node grants no lease for longer than seven days, so rows that live longer than six are swept: by each process once an
  * hour.
  *
  * `setMany` writes up to 250 rows and 2 MiB in one step, and more in several. A write whose answer was lost fails as

@@ -2,9 +2,9 @@
  * Effect's `KeyValueStore` in FlareDB. A value keeps whether it was text or bytes; reading one as the other gives what
  * Effect's own stores give: the UTF-8 bytes of a text, the Base64 of bytes.
  *
- * `modify` is one step: whoever else writes to the key between its read and its write makes it begin again. What this
- * process wrote last is tried first, so that it takes one trip while nobody else writes. A value has at most 1 MiB less
- * one byte, a key at most 4,096 bytes with the prefix and the name of the store.
+ * `modify` is one step: it begins again when another client writes to the key between its read and its write. What this
+ * process wrote last is tried first, so that it takes one trip while no other client writes. A value has at most 1 MiB
+ * less one byte, a key at most 4,096 bytes with the prefix and the name of the store.
  *
  * A write whose answer was lost fails, with the client's error as its cause: `Indeterminate` leaves open whether it
  * took effect. It is not repeated, because another writer may have come between.

@@ -6,8 +6,8 @@
  * - Consumers are woken by a watch: an element is taken when it is offered, due, or given back, not at the next poll.
  *   There is no poll interval.
  * - All workers of a process at one queue share one claimer with one lease. A handler keeps its claim however long it
- *   runs; when the process is gone, or cut off, others take over after `lockExpiration`. A handler that
- *   still runs then settles nothing, because it has no claim. So an element may be handled twice, and is settled once.
+ *   runs; when the process is gone, or cut off, others take over after `lockExpiration`. A handler that still runs then
+ *   settles nothing, because it has no claim. So an element may be handled twice, and is settled once.
  * - Delays and times to live are measured by the cluster's clock.
  * - One process takes elements in the order in which they were offered or became due. Several processes at one queue
  *   take about in that order: each leaves some of the first elements to the others.

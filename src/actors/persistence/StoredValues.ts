@@ -1,7 +1,7 @@
 /**
- * The values of one `KeyValueStore`: how a row tells text from bytes, and how a value is read and modified. A small value
- * that this process has modified is remembered, so that the next change takes one round trip while no other client
- * writes to the key.
+ * The values of one `KeyValueStore`: how a row tells text from bytes, and how a value is read and modified. A small
+ * value that this process has modified is remembered, so that the next change takes one round trip while no other
+ * client writes to the key.
  */
 import { Effect, Option } from "effect"
 import { Base64 } from "effect/encoding"
