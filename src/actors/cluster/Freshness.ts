@@ -11,7 +11,8 @@ export class Freshness {
   private readonly isAnnounced: boolean
 
   /**
-   * `isAnnounced` says that {@link announce} is called for the requests of others. If not, each reading asks the cluster.
+   * `isAnnounced` says that {@link announce} is called for the requests of others. If not, each reading asks the
+   * cluster.
    */
   constructor(isAnnounced: boolean) {
     this.isAnnounced = isAnnounced

@@ -109,7 +109,7 @@ class ReplyWatch {
     return Effect.raceAllFirst([this.watching(wanted), replaced, this.idle])
   }).pipe(Effect.forever)
 
-  /** Open once the current watch tells of everything: only then is it replaced, so that each has its turn. */
+  /** Open once the current watch reports everything: only then is it replaced, so that each has its turn. */
   private whenBegun = Latch.makeUnsafe(false)
 
   private watching(ids: ReadonlyArray<string>): Effect.Effect<void> {

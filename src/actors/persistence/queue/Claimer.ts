@@ -83,7 +83,7 @@ export class Claimer {
       ...parts,
       claims: claimer.claims,
       ended: (row, element, held) => {
-        if (row === undefined) workers.letGo(held)
+        if (row === undefined) workers.release(held)
         else {
           counts.claimed()
           workers.hand(claimer.claimed(row, encoder.encode(element.json)), held)
@@ -198,13 +198,13 @@ export class Claimer {
       this.parts.watch.notices({ prefix: this.parts.keys.watched }, { fromRevision }),
       (notice) =>
         Effect.sync(() => {
-          if (notice._tag === "Changes") this.told(mirror, notice)
+          if (notice._tag === "Changes") this.mirrorChanges(mirror, notice)
           if (notice._tag !== "Began") mirror.watchedTo(notice.revision)
         })
     )
   }
 
-  private told(mirror: Mirror, { events, revision }: Changes): void {
+  private mirrorChanges(mirror: Mirror, { events, revision }: Changes): void {
     const { claimers, rows } = this.parts.keys
     for (const event of events) {
       const key = event.keyText

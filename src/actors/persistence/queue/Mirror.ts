@@ -76,9 +76,9 @@ export class Mirror {
     this.more = more
     for (const row of rows) this.put(row)
     // It may be newer than what was read.
-    for (const told of missed) {
-      if ("removed" in told) this.remove(told.place, told.removed)
-      else this.put(told)
+    for (const change of missed) {
+      if ("removed" in change) this.remove(change.place, change.removed)
+      else this.put(change)
     }
   }
 
@@ -125,7 +125,7 @@ export class Mirror {
     return this.rows.get(place)
   }
 
-  /** The watch has told everything up to `revision`. */
+  /** The watch has reported everything up to `revision`. */
   watchedTo(revision: number): void {
     this.watched = Math.max(this.watched, revision)
     for (const removed of this.removed.values()) {

@@ -116,7 +116,7 @@ export class Workers {
     return undefined
   }
 
-  /** Counts on the worker that comes back, most likely in this fiber, until `hand` or `letGo`. */
+  /** Counts on the worker that comes back, most likely in this fiber, until `hand` or `release`. */
   hold(fiber: number): Returning | undefined {
     const returning = this.likely(fiber)
     if (returning === undefined || returning.held) return undefined
@@ -125,7 +125,7 @@ export class Workers {
   }
 
   /** Counts no longer on it than on any other. */
-  letGo(returning: Returning | undefined): void {
+  release(returning: Returning | undefined): void {
     if (returning === undefined) return
     returning.held = false
     this.lasts({ returning })
@@ -137,7 +137,7 @@ export class Workers {
     if (worker !== undefined) {
       this.waiting.delete(worker)
       Deferred.doneUnsafe(worker.given, Effect.succeed(claimed))
-      return this.letGo(held)
+      return this.release(held)
     }
     this.ahead.add(claimed)
     if (held !== undefined) held.held = false
