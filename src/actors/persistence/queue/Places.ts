@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { placeOf } from "./Layout.ts"
 
-/** The places that this process gives out. They never go back, even if a reading of the cluster's time does. */
+/** The places that this process gives out. No two are equal. */
 export class PlaceSequence {
   /** Tells processes apart. */
   private readonly by = randomUUID().slice(0, 8)
@@ -11,7 +11,7 @@ export class PlaceSequence {
   /** A place from which its element may be taken at `ms`. */
   readonly at = (ms: number): string => placeOf(ms, ++this.count, this.by)
 
-  /** A place behind all that were given for elements without a delay. */
+  /** A place for an element without a delay. It sorts behind the ones before, even if the cluster's time went back. */
   next(nowMs: number): string {
     this.lastMs = Math.max(this.lastMs, nowMs)
     return this.at(this.lastMs)
