@@ -2,8 +2,8 @@
  * What a process of actors measures about itself, each with why it matters. `docs/actors.md` has what each means to an
  * operator, and what one would read wrongly.
  *
- * They are in the registry of the process like all of Effect's: beside Effect's own `effect_cluster_…`, and at `/metrics`
- * of a node that runs in the same process.
+ * They are in the registry of the process like all of Effect's: beside Effect's own `effect_cluster_…`, and at
+ * `/metrics` of a node that runs in the same process.
  */
 import type { Context } from "effect"
 import { Clock, Effect, Metric } from "effect"
@@ -61,7 +61,10 @@ const outcomes: Readonly<Record<Outcome, string>> = {
   failed: "failed"
 }
 
-/** What this process does at one queue. A counter with attributes is made once, because making one costs more than a count. */
+/**
+ * What this process does at one queue. A counter with attributes is made once, because making one costs more than a
+ * count.
+ */
 export class QueueCounts {
   private readonly context: Context.Context<never>
   private readonly claims: Metric.Counter<number>

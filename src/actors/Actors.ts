@@ -182,8 +182,8 @@ export const layerClientOnly = (
   beside(options, () => Layer.provideMerge(ReplyWork.layerWake, Transports.layerSocketCaller))
 
 /**
- * Nobody else takes the locks of a store in memory, and the only runner is woken by what comes: so a test that moves
- * its clock by days does not run what polls a million times.
+ * A store in memory has one runner: no other takes its locks, and inbound messages wake it. So it needs no short polls,
+ * which a test that moves its clock by days would run a million times.
  */
 const memoryDefaults: Partial<Settings> = {
   runnerAddress: Option.some(RunnerAddress.make("localhost", 34_431)),
@@ -229,7 +229,7 @@ const onClock = <Service extends object>(service: Service, clock: Clock.Clock): 
   return Object.fromEntries(Object.entries(service).map(([name, value]) => [name, member(value)])) as Service
 }
 
-/** The clock that a fiber has when nobody gave it another. */
+/** The clock that a fiber has by default. */
 const realClock = Context.get(Context.empty(), Clock.Clock)
 
 const memoryStore: Layer.Layer<KeyValue | Leases | Watch> = Layer.effectContext(

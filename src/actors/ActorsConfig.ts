@@ -32,8 +32,8 @@ export const variables = {
 /**
  * Where we differ from Effect's defaults, as its variables. A lost runner's shards move when its lock ends. A runner
  * may stand still for two seconds, a lock's time less one refresh. The polls are backstops: runners and callers are
- * woken by what is stored. A runner that lost its locks while nobody took them looks for them again at the messages'
- * poll. The assignments' interval is a pause; the list of runners itself waits for news (`Membership`).
+ * woken by what is stored. A runner that lost its locks finds those that are still free at the messages' poll. The
+ * assignments' interval is a pause; the list of runners itself waits for news (`Membership`).
  */
 export const shardingDefaults = {
   SHARD_LOCK_EXPIRATION: "3 seconds",

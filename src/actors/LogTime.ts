@@ -1,6 +1,6 @@
 /**
- * The cluster's time, as a client knows it. Rows that several processes judge by time carry stamps of it: the wall clocks
- * of their machines may differ by hours, the log has one clock.
+ * The cluster's time, as a client knows it. Rows that several processes judge by time carry stamps of it: the wall
+ * clocks of their machines may differ by hours, the log has one clock.
  *
  * A watched revision says when the leader stamped it. That is one reading; between readings this process's monotonic
  * clock goes on. So the time given here is late by what the watch takes, some milliseconds, and never early unless the
@@ -34,65 +34,104 @@ const firstAttempts = 5
 /** Pause before a watch that failed is begun again, in milliseconds. */
 const pauseMs = 500
 
+/** The last readings of the log's time. Between them this process's monotonic clock goes on. */
+class Readings {
+  private readonly clock: Clock.Clock
+  private readonly first = Latch.makeUnsafe(false)
+  /** Log time less monotonic time, of the last two readings. The later one of them came with less delay. */
+  private offsets: readonly [number, number] | undefined
+  private readAtMs = -Infinity
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  get isEmpty(): boolean {
+    return this.offsets === undefined
+  }
+
+  /** Ends with the first reading. */
+  get awaitFirst(): Effect.Effect<void> {
+    return this.first.await
+  }
+
+  readonly add = (logTimeMs: number): void => {
+    const nowMs = monotonicMsOf(this.clock)
+    const offset = logTimeMs - nowMs
+    this.offsets = [offset, this.offsets?.[0] ?? offset]
+    this.readAtMs = nowMs
+    this.first.openUnsafe()
+  }
+
+  /** The log's time and the age of the last reading, in milliseconds; nothing before the first. */
+  now(): { readonly timeMs: number; readonly ageMs: number } | undefined {
+    if (this.offsets === undefined) return undefined
+    const nowMs = monotonicMsOf(this.clock)
+    return { timeMs: Math.floor(nowMs + Math.max(...this.offsets)), ageMs: nowMs - this.readAtMs }
+  }
+}
+
+/** The watch of the key of the clock. It begins again after a failure. */
+class ClockWatch {
+  private readonly began = Latch.makeUnsafe(false)
+  /** Why the watch is interrupted. */
+  failure: WatchFailure | undefined
+
+  /** Ends when the watch has begun, or has failed. */
+  get awaitBegin(): Effect.Effect<void> {
+    return this.began.await
+  }
+
+  /** Gives every reading of the watch to `add`, without end. */
+  run(watch: Watch["Service"], key: string, add: (logTimeMs: number) => void): Effect.Effect<never> {
+    return watch.notices({ key }, { only: "puts" }).pipe(
+      Stream.runForEach((notice) =>
+        Effect.sync(() => {
+          this.failure = undefined
+          if (notice._tag === "Began") this.began.openUnsafe()
+          else if (notice._tag === "Changes") add(notice.logTimeMs)
+        })
+      ),
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          this.failure = error
+          // Callers that wait for the begin fail with it.
+          this.began.openUnsafe()
+        })
+      ),
+      Effect.andThen(Effect.sleep(pauseMs)),
+      Effect.andThen(Effect.sync(() => this.failure === undefined || this.began.closeUnsafe())),
+      Effect.forever
+    )
+  }
+}
+
 /** The service that reads at `key`. */
 export const make = Effect.fnUntraced(function*(
   key: string
 ): Effect.fn.Return<LogTime["Service"], never, KeyValue | Watch | Scope.Scope> {
   const kv = yield* KeyValue
   const watch = yield* Watch
-  const clock = yield* Clock.Clock
+  const readings = new Readings(yield* Clock.Clock)
   const scope = yield* Effect.scope
-  const began = Latch.makeUnsafe(false)
-  const read = Latch.makeUnsafe(false)
+  const clockWatch = new ClockWatch()
   const first = Semaphore.makeUnsafe(1)
-  /** Log time less monotonic time, of the last two readings. The later one of them came with less delay. */
-  const known: { offsets?: readonly [number, number] } = {}
-  let readAtMs = -Infinity
   let following = false
   let asking = false
-  let failure: WatchFailure | undefined
-
-  const take = (logTimeMs: number) => {
-    const nowMs = monotonicMsOf(clock)
-    const offset = logTimeMs - nowMs
-    known.offsets = [offset, known.offsets?.[0] ?? offset]
-    readAtMs = nowMs
-    read.openUnsafe()
-  }
-
-  const follow = watch.notices({ key }, { only: "puts" }).pipe(
-    Stream.runForEach((notice) =>
-      Effect.sync(() => {
-        failure = undefined
-        if (notice._tag === "Began") began.openUnsafe()
-        else if (notice._tag === "Changes") take(notice.logTimeMs)
-      })
-    ),
-    Effect.catch((error) =>
-      Effect.sync(() => {
-        failure = error
-        // Whoever waits for it is to learn of the failure.
-        began.openUnsafe()
-      })
-    ),
-    Effect.andThen(Effect.sleep(pauseMs)),
-    Effect.andThen(Effect.sync(() => failure === undefined || began.closeUnsafe())),
-    Effect.forever
-  )
 
   const ask = Effect.suspend((): Effect.Effect<unknown, LogTimeFailure> =>
-    failure === undefined ? kv.put(key, "") : Effect.fail(failure)
+    clockWatch.failure === undefined ? kv.put(key, "") : Effect.fail(clockWatch.failure)
   )
 
   const firstReading = Effect.gen(function*() {
     if (!following) {
       following = true
-      yield* Effect.forkIn(follow, scope)
+      yield* Effect.forkIn(clockWatch.run(watch, key, readings.add), scope)
     }
-    for (let attempt = 1; attempt <= firstAttempts && known.offsets === undefined; attempt++) {
-      yield* began.await
+    for (let attempt = 1; attempt <= firstAttempts && readings.isEmpty; attempt++) {
+      yield* clockWatch.awaitBegin
       yield* ask
-      yield* Effect.timeoutOption(read.await, firstWaitMs)
+      yield* Effect.timeoutOption(readings.awaitFirst, firstWaitMs)
     }
   })
 
@@ -103,25 +142,23 @@ export const make = Effect.fnUntraced(function*(
   )
 
   const now: LogTime["Service"]["now"] = Effect.suspend(() => {
-    const { offsets } = known
-    if (offsets === undefined) {
+    const reading = readings.now()
+    if (reading === undefined) {
       return Effect.andThen(
-        first.withPermit(Effect.suspend(() => known.offsets === undefined ? firstReading : Effect.void)),
-        Effect.suspend(() => known.offsets === undefined ? Effect.fail(noReading) : now)
+        first.withPermit(Effect.suspend(() => readings.isEmpty ? firstReading : Effect.void)),
+        Effect.suspend(() => readings.isEmpty ? Effect.fail(noReading) : now)
       )
     }
-    const nowMs = monotonicMsOf(clock)
-    const time = Math.floor(nowMs + Math.max(...offsets))
-    if (asking || nowMs - readAtMs < renewAfterMs) return Effect.succeed(time)
+    if (asking || reading.ageMs < renewAfterMs) return Effect.succeed(reading.timeMs)
     asking = true
-    return Effect.as(renew, time)
+    return Effect.as(renew, reading.timeMs)
   })
 
   return LogTime.of({ now })
 })
 
 const noReading = new Unavailable({
-  reason: `the time of the log is not known: no watch told of a put within ${firstAttempts * firstWaitMs} ms`
+  reason: `the time of the log is not known: no watch reported a put within ${firstAttempts * firstWaitMs} ms`
 })
 
 const layers = new Map<string, Layer.Layer<LogTime, never, KeyValue | Watch>>()

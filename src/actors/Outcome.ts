@@ -1,4 +1,4 @@
-/** What a failed write means to whoever may repeat it. */
+/** What a failed write means to a caller that may repeat it. */
 import type { WriteFailure } from "../client/KeyValue.ts"
 
 /**

@@ -1,13 +1,13 @@
 /**
- * Writes the steps of a process: messages and replies of its entities, or offers, claims and settlements of its queues. A
- * step is a small transaction of its own that cannot take effect twice. Steps that come while others are under way wait
- * for them, and then share one transaction: one command of the log, one revision, one notice to whoever watches.
+ * Writes the steps of a process: messages and replies of its entities, or offers, claims and settlements of its queues.
+ * A step is a small transaction of its own that cannot take effect twice. Steps that come while others are under way
+ * wait for them, and then share one transaction: one command of the log, one revision, one notice to each watcher.
  *
- * A shared transaction takes effect only when the conditions of all its steps hold. When one does not, each step goes on
- * its own. What that says of a kind of steps is remembered: those that fail often share no transaction for a while.
+ * A shared transaction takes effect only when the conditions of all its steps hold. When one does not, each step goes
+ * on its own. What that says of a kind of steps is remembered: those that fail often share no transaction for a while.
  *
- * Conditions are compared before anything of a transaction is written. So no step shares one with another that writes what
- * it compares or writes: each is as if it had come alone.
+ * Conditions are compared before anything of a transaction is written. So no step shares one with another that writes
+ * what it compares or writes: each is as if it had come alone.
  */
 import { Effect, Exit, Latch } from "effect"
 import type { KeyValue, WriteFailure } from "../client/KeyValue.ts"
@@ -27,7 +27,8 @@ const stepOverheadBytes = 256
 
 /**
  * Turns of the event loop in which a transaction waits for more steps while more come. Those who were answered by one
- * transaction come with their next steps a few turns apart, and would otherwise go in two halves that wait for each other.
+ * transaction come with their next steps a few turns apart, and would otherwise go in two halves that wait for each
+ * other.
  */
 const maxGatheringTurns = 4
 
@@ -135,7 +136,7 @@ export class StepWriter {
   /** A writer that works for as long as the scope lives. */
   static readonly make = Effect.fnUntraced(function*(kv: KeyValue["Service"]) {
     const writer = new StepWriter(kv)
-    // Whoever still waits at the end is told so.
+    // Steps that still wait at the end fail, so that their callers end too.
     yield* Effect.addFinalizer(() => Effect.sync(() => writer.close()))
     yield* Effect.forkScoped(writer.run)
     return writer
@@ -162,7 +163,7 @@ export class StepWriter {
     Effect.suspend(() => {
       this.wake.closeUnsafe()
       if (this.waiting.length === 0) return this.wake.await
-      // A lone caller has nobody to wait for.
+      // A lone caller has no other step to wait for.
       if (this.waiting.length === 1 && this.before <= 1) return this.round()
       return Effect.andThen(this.gathered(1), Effect.suspend(() => this.round()))
     })

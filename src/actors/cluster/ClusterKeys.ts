@@ -6,8 +6,8 @@
  * R/<address>      a runner
  * I/<machine>      the machine id's address, 0000 to 1023
  *
- * M/<id>           message: its shard while it waits, and then its request and exit. Its create revision is its place in
- *                  the queue.
+ * M/<id>           message: its shard while it waits, and then its request and exit. Its create revision is its place
+ *                  in the queue.
  * E/<id>           large envelope of a request, or the envelope of one whose exit is large
  * C/<id>           there are chunks
  * C/<id>/<reply>   chunk of a request's replies
@@ -24,8 +24,8 @@
  * V                version of this layout, see `LayoutVersion.ts`
  * ```
  *
- * A request with a primary key and its exit change five rows: `M`, `Q` and `A` are put, then `M` is put again and `Q` is
- * deleted. What has an id is found by it, what waits by its shard, and what has a key by it.
+ * A request with a primary key and its exit change five rows: `M`, `Q` and `A` are put, then `M` is put again and `Q`
+ * is deleted. What has an id is found by it, what waits by its shard, and what has a key by it.
  *
  * An id is a Snowflake as a number of 20 digits, moved so that it is never negative.
  *
@@ -38,7 +38,9 @@ import { decodeName, decodeOwnPart, defaultPrefix, encodeName, encodeOwnPart } f
 export interface ClusterName {
   /** Before every key. Default `fx/`. */
   readonly prefix?: string | undefined
-  /** Runners of one name share shards and messages; those of two names know nothing of each other. Default `default`. */
+  /**
+   * Runners of one name share shards and messages; those of two names know nothing of each other. Default `default`.
+   */
   readonly cluster?: string | undefined
 }
 

@@ -9,10 +9,13 @@ export class UnknownRow extends Data.TaggedError("UnknownRow")<{ readonly key: s
   }
 }
 
-/** The messages of this cluster were stored by a version of FlareDB whose rows are others. Nothing was read or changed. */
+/**
+ * The messages of this cluster were stored by a version of FlareDB whose rows are others. Nothing was read or changed.
+ */
 export class OtherLayout extends Data.TaggedError("OtherLayout")<{ readonly key: string; readonly version: string }> {
   override get message() {
-    return `the messages beside ${this.key} have layout ${this.version}, which this version neither reads nor changes. ` +
+    return `the messages beside ${this.key} have layout ${this.version}, ` +
+      "which this version neither reads nor changes. " +
       "Let runners of the version that wrote them finish what waits; docs/actors.md says which rows to delete then"
   }
 }
@@ -56,7 +59,8 @@ export class ShardLockLost extends Data.TaggedError("ShardLockLost")<{ readonly 
 /** Another message has this id. */
 export class IdTaken extends Data.TaggedError("IdTaken")<{ readonly id: string }> {
   override get message() {
-    return `message ${this.id} is not stored: another one has its id. Two clients may draw the same machine id; send it anew`
+    return `message ${this.id} is not stored: another one has its id. Two clients may draw the same machine id; ` +
+      "send it again"
   }
 }
 

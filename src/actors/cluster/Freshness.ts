@@ -1,18 +1,21 @@
 /**
  * Whether the copy of the queues is recent enough to read from. A reading has to see what was acknowledged before it.
  * What this process saves is put into the copy at once, so the cluster is asked how far it is only for what others
- * saved: when a runner was told of a request that the copy does not show, and after claims were given back, because
+ * saved: when a runner learned of a request that the copy does not show, and after claims were given back, because
  * the copy may not show yet what was finished meanwhile.
  */
 export class Freshness {
-  /** Requests of other processes that this one was told of. */
+  /** Requests of other processes that this one learned of. */
   private announced = new Set<string>()
   private doubtful = true
-  private readonly isTold: boolean
+  private readonly isAnnounced: boolean
 
-  /** `isTold` says that {@link announce} is called for the requests of others. If not, each reading asks the cluster. */
-  constructor(isTold: boolean) {
-    this.isTold = isTold
+  /**
+   * `isAnnounced` says that {@link announce} is called for the requests of others. If not, each reading asks the
+   * cluster.
+   */
+  constructor(isAnnounced: boolean) {
+    this.isAnnounced = isAnnounced
   }
 
   /** A request that another process saved is to be read. */
@@ -31,7 +34,7 @@ export class Freshness {
     if (announced.size > 0) this.announced = new Set()
     const doubtful = this.doubtful
     this.doubtful = false
-    if (doubtful || !this.isTold) return true
+    if (doubtful || !this.isAnnounced) return true
     for (const id of announced) if (!isKnown(id)) return true
     return false
   }

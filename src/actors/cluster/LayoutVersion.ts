@@ -1,6 +1,7 @@
 /**
- * The version of the rows of messages. A storage of messages looks at it before it reads or writes any, and leaves alone
- * what is of another version: messages that wait there would never be delivered, and none may be lost without a word.
+ * The version of the rows of messages. A storage of messages looks at it before it reads or writes any, and leaves
+ * alone what is of another version: messages that wait there would never be delivered, and none may be lost without a
+ * word.
  */
 import { Effect } from "effect"
 import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"

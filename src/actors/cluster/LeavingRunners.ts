@@ -1,8 +1,8 @@
 /**
- * Calls to runners that leave. A runner that ends in good order answers the calls it still has with an interruption. Effect
- * takes that for an interruption of the caller, and stores an interrupt of the request: the next owner of the shard then
- * answers with it for ever, instead of carrying the request out. Here the caller waits for the reply in the storage,
- * as it does when a runner dies.
+ * Calls to runners that leave. A runner that ends in good order answers the calls it still has with an interruption.
+ * Effect takes that for an interruption of the caller, and stores an interrupt of the request: the next owner of the
+ * shard then answers with it for ever, instead of carrying the request out. Here the caller waits for the reply in the
+ * storage, as it does when a runner dies.
  */
 import { Cause, Effect, Layer, Option } from "effect"
 import type { MessageStorage, ShardingConfig } from "effect/cluster"
@@ -17,7 +17,7 @@ export const outliving = (runners: Service): Service =>
     notify: (options) =>
       options.discard || options.message._tag === "OutgoingEnvelope" ? runners.notify(options) : Effect.catchCause(
         runners.notify(options),
-        // Whoever is interrupted itself does not come here.
+        // A caller that is interrupted itself does not come here.
         (cause) =>
           Cause.hasInterruptsOnly(cause)
             // It is stored already. Without an address only the storage is asked.

@@ -18,7 +18,7 @@ const pauseMs = 500
 /** Has `getRunners` of a storage answer when the runners have changed since it last answered. */
 const waitingFor = Effect.fnUntraced(function*(storage: RunnerStorage.RunnerStorage["Service"], keys: ClusterKeys) {
   const watch = yield* Watch
-  // Open while something may have changed: nobody waits before the watch has begun, or while it is away.
+  // Open while something may have changed: no caller waits before the watch has begun, or while it is away.
   const changed = Latch.makeUnsafe(true)
   let watching = false
   const follow = watch.notices({ prefix: keys.runners }).pipe(

@@ -1,6 +1,6 @@
 /**
- * Effect's `MessageStorage`: requests, replies, acknowledgements and interrupts of persisted entities. What is stored of
- * requests is in `Requests.ts`, replies are in `Replies.ts`, and what waits is in `ShardQueues.ts`.
+ * Effect's `MessageStorage`: requests, replies, acknowledgements and interrupts of persisted entities. What is stored
+ * of requests is in `Requests.ts`, replies are in `Replies.ts`, and what waits is in `ShardQueues.ts`.
  */
 import { Context, Effect, Layer, Option } from "effect"
 import { Envelope, MessageStorage, Snowflake } from "effect/cluster"

@@ -1,7 +1,7 @@
 /**
  * The queues of shards that are too large for a mirror, read in pages. What is held in memory is a window: what was
  * handed out and is not finished, and what is read to be handed out next, up to a number of bytes. The window is kept
- * up to date by a watch, which tells of all changes and holds none of them.
+ * up to date by a watch, which reports all changes and holds none of them.
  *
  * Pages are in the order of ids, which is about that of saving. What is due later is left out until it is due.
  */
@@ -98,7 +98,7 @@ export class QueuePages {
       ),
       Effect.ignore,
       Effect.andThen(Effect.sync(() => {
-        // Read anew by the next reading.
+        // The next reading lists the pages again.
         pages.ended = true
         Deferred.doneUnsafe(began, Exit.void)
         reader.wake()

@@ -22,7 +22,7 @@ const maxKeyBytes = 24 * 1024
 /** Pause before a watch that failed is begun again, in milliseconds. */
 const pauseMs = 500
 
-/** Polls without a reading after which nobody waits any more, and the shortest time for them in milliseconds. */
+/** Polls without a reading after which no caller waits any more, and the shortest time for them in milliseconds. */
 const idlePolls = 3
 const minIdleMs = 60_000
 
@@ -38,7 +38,7 @@ export class ReplyWork extends Context.Service<ReplyWork, {
       const work = yield* ReplyWork
       const runners = yield* Runners.Runners
       const wake = Effect.fnUntraced(function*(request: Request) {
-        // Whoever joins the wait for a request's replies has Effect read those of all. It leaves again at once.
+        // To join the wait for a request's replies makes Effect read those of all requests. It leaves again at once.
         const joining = new Message.OutgoingRequest({ ...request, respond: () => Effect.void })
         yield* work.readsOnly(joining)
         const joined = yield* Effect.forkChild(
@@ -109,7 +109,7 @@ class ReplyWatch {
     return Effect.raceAllFirst([this.watching(wanted), replaced, this.idle])
   }).pipe(Effect.forever)
 
-  /** Open once the current watch tells of everything: only then is it replaced, so that each has its turn. */
+  /** Open once the current watch reports everything: only then is it replaced, so that each has its turn. */
   private whenBegun = Latch.makeUnsafe(false)
 
   private watching(ids: ReadonlyArray<string>): Effect.Effect<void> {

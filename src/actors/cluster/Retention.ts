@@ -24,7 +24,7 @@ export interface RetentionOptions {
   /**
    * How long a processed message is kept, at least; up to an hour more, and up to an eighth of it more when it took
    * longer than an hour to be processed. Default 7 days, infinite for good. After that its primary key may be used
-   * anew. Messages of workflows are kept in any case.
+   * again. Messages of workflows are kept in any case.
    */
   readonly keepProcessedFor?: Duration.Input | undefined
 }

@@ -1,6 +1,6 @@
 /**
  * Effect's `RunnerHealth`: a runner is alive as long as its row is there, which goes with the lease that the runner
- * refreshes. Nobody is pinged, so a runner that answers pings and cannot reach the store is not alive.
+ * refreshes. No runner is pinged, so a runner that answers pings and cannot reach the store is not alive.
  */
 import { Effect, Layer, Option } from "effect"
 import { RunnerHealth } from "effect/cluster"

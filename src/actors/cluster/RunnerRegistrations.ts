@@ -1,6 +1,6 @@
 /**
- * Which runners there are. A runner's row lives on a lease that nothing but Effect's refresh keeps alive, and its machine
- * id on another one, so that an address gets the same one again.
+ * Which runners there are. A runner's row lives on a lease that nothing but Effect's refresh keeps alive, and its
+ * machine id on another one, so that an address gets the same one again.
  */
 import type { Clock } from "effect"
 import { Effect, Semaphore } from "effect"

@@ -186,7 +186,7 @@ class Runners {
         return true
       }
       if (addressOf(lock.text) !== owner.address) return false
-      // The lock is put anew instead of changed: its create revision must be another one.
+      // The lock is deleted, not changed, so that the next one has another create revision.
       yield* repeatable(this.kv.transact({
         if: [Compare.modRevision(key).equals(lock.modRevision)],
         do: [Op.delete(key)]

@@ -25,7 +25,7 @@ import { QueuePages } from "./QueuePages.ts"
 import type { Item, Waiting } from "./WaitingItems.ts"
 import { ofAddresses, WaitingItems } from "./WaitingItems.ts"
 
-/** Shards of one mirror, and mirrors at a time. Beyond that all are begun anew for the shards that are asked for. */
+/** Shards of one mirror, and mirrors at a time. Beyond that all begin again, for the shards that are asked for. */
 const shardsPerMirror = 256
 const maxMirrors = 16
 
@@ -322,7 +322,7 @@ export class ShardQueues {
     }
   }
 
-  /** A mirror that has ended is begun anew by the next reading. */
+  /** The next reading replaces a mirror that has ended. */
   private ended<A, E>(group: MirrorGroup, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.tapError(effect, () => Effect.when(this.drop(group), Effect.sync(() => group.copy.isEnded)))
   }

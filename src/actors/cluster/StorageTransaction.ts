@@ -94,8 +94,8 @@ export const OpenTransaction = Context.Reference<TransactionBuffer | undefined>(
 )
 
 /**
- * Carries out a transaction, and says whether its conditions held. Its answer may be lost: who is told that they did
- * not hold looks whether its own effect is there. Within an open transaction its conditions are looked at now and again
+ * Carries out a transaction, and says whether its conditions held. Its answer may be lost: when they did not hold, the
+ * caller looks whether its own effect is there. Within an open transaction its conditions are looked at now and again
  * at the commit, and its operations wait until then.
  */
 export const carryOut = (

@@ -1,6 +1,6 @@
 /**
  * Messages by their ids, wherever their rows are: a request that waits is in the queue of its shard, one that has its
- * exit is beside that. For whoever knows nothing but the id; runners know the requests of their shards.
+ * exit is beside that. For callers that know nothing but the id; runners know the requests of their shards.
  */
 import type { Option } from "effect"
 import { Effect } from "effect"

@@ -106,7 +106,7 @@ export const ofAddresses = (addresses: ReadonlyArray<EntityAddress.EntityAddress
   return ({ entity, type }) => wanted.has(addressKey(type, entity))
 }
 
-/** Who is told of changes. */
+/** Gets the changes. */
 export interface Listener {
   /** There may be something to read. */
   readonly work: () => void
@@ -174,7 +174,7 @@ export class WaitingItems {
     this.items = this.items.filter((other) => other !== item)
   }
 
-  /** Shards were listed anew: what was handed out of them has other entries, and stays handed out. */
+  /** Shards were listed again: what was handed out of them has other entries, and stays handed out. */
   keepClaims(before: ReadonlyMap<string, Item>, listed: ReadonlySet<string>): void {
     for (const item of [...this.items, ...this.delayed]) {
       const claimed = before.get(item.entry.keyText)

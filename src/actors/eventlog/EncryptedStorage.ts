@@ -1,16 +1,16 @@
 /**
  * The storage of Effect's encrypted event log server, in FlareDB. It sees ids and ciphertext, never an event.
  *
- * - A batch is stored unless all of its entries are: a client may write again what it was not told of. Sequences of a
+ * - A batch is stored unless all of its entries are: a client may repeat a write whose answer was lost. Sequences of a
  *   store have no gaps, whichever server gives them; several servers of one name are one server.
- * - `changes` reads what is there in pages and goes on with a watch: what any server stores comes once and in order, and
- *   a reader holds a page at a time.
+ * - `changes` reads what is there in pages and goes on with a watch: what any server stores comes once and in order,
+ *   and a reader holds a page at a time.
  * - Stores are told apart by identity and store id, whatever characters these have.
  * - `compaction` is left out: clients do without it, and a store keeps all of its batches.
  *
- * A write whose answer was lost is repeated until it is known. A batch has at most 400 entries and 1,000 KiB; Effect's
- * clients make batches of up to 100 entries and 256 KiB. Effect leaves no room for failures here: they are defects, with a
- * typed error, and the server answers a write with "Persistence failure".
+ * A write whose answer was lost is repeated until its result is known. A batch has at most 400 entries and 1,000 KiB;
+ * Effect's clients make batches of up to 100 entries and 256 KiB. Effect leaves no room for failures here: they are
+ * defects, with a typed error, and the server answers a write with "Persistence failure".
  */
 import { Effect, Layer, RcMap, Stream } from "effect"
 import type { Scope } from "effect"
@@ -41,7 +41,7 @@ export interface EventLogStorageOptions {
   readonly prefix?: string | undefined
 }
 
-/** How long the end of a store that nobody writes to is remembered. */
+/** How long the end of a store without writes is remembered. */
 const idleTimeToLive = "5 minutes"
 
 /** Bytes of a nonce that make sense. */

@@ -68,7 +68,7 @@ export class EncryptedStore {
       )
       if (this.working || waiting.length === 0) return answer
       this.working = true
-      // Whoever comes first works for all, also when its own caller has gone.
+      // The first caller works for all, also when it is interrupted.
       return Effect.andThen(Effect.forkDetach(this.work()), answer)
     })
   }
@@ -110,7 +110,7 @@ export class EncryptedStore {
           exit._tag === "Success" ? Effect.succeed(exit.value[i]) : Effect.failCause(exit.cause)
         )
       }
-      // Nobody waits for those behind a failure.
+      // The write of those behind a failure has failed, so no caller waits for them.
       for (const { stored } of step) Deferred.doneUnsafe(stored, Effect.interrupt)
     }
   })

@@ -1,4 +1,6 @@
-/** What cannot be stored, or not now. Effect's `EventJournalError` has one of these, or the client's error, as `cause`. */
+/**
+ * What cannot be stored, or not now. Effect's `EventJournalError` has one of these, or the client's error, as `cause`.
+ */
 import { Data, Effect } from "effect"
 import { EventJournal } from "effect/eventlog"
 import { idPart } from "./Layout.ts"
@@ -64,7 +66,7 @@ export class LogContended extends Data.TaggedError("LogContended")<{
   }
 }
 
-/** An entry is stored already, and was to be stored anew. */
+/** An entry is stored already, and was written as a new one. */
 export class DuplicateEntry extends Data.TaggedError("DuplicateEntry")<{ readonly id: string }> {
   override get message() {
     return `entry ${this.id} is stored already; nothing was stored`

@@ -1,7 +1,7 @@
 /**
- * All rows behind a key, and then those that are appended: without a gap, and none twice. Pages are read until there are
- * no more, and the watch begins right behind the revision of the last one. When history is gone by then, or the watch
- * fails, it begins again behind the last row that was told.
+ * All rows behind a key, and then those that are appended: without a gap, and none twice. Pages are read until there
+ * are no more, and the watch begins right behind the revision of the last one. When history is gone by then, or the
+ * watch fails, it begins again behind the last row that it gave.
  */
 import { Effect, Option, Schedule, Stream } from "effect"
 import type { KeyValue, KeyValueEntry } from "../../client/KeyValue.ts"
@@ -31,7 +31,7 @@ export const follow = (
   Stream.suspend(() => {
     let last = behind
     let revision = 0
-    const told = (rows: ReadonlyArray<KeyValueEntry>) => {
+    const advance = (rows: ReadonlyArray<KeyValueEntry>) => {
       last = rows[rows.length - 1]?.keyText ?? last
     }
     const listed = Stream.suspend(() =>
@@ -40,7 +40,7 @@ export const follow = (
         (cursor) =>
           Effect.map(kv.scan(prefix, { limit: pageRows, cursor, consistency: "linearizable" }), (page) => {
             revision = page.revision
-            told(page.entries)
+            advance(page.entries)
             const next = page.cursor === undefined ? Option.none() : Option.some(last)
             return [[{ rows: page.entries, backlog: true }], next] as const
           })
@@ -49,7 +49,7 @@ export const follow = (
     const watched = Stream.suspend(() =>
       Stream.map(watch.changes({ prefix }, { fromRevision: revision + 1, only: "puts" }), ({ events }): Followed => {
         const rows = events.flatMap((event) => event._tag === "Put" ? [event.entry] : [])
-        told(rows)
+        advance(rows)
         return { rows, backlog: false }
       })
     )

@@ -1,6 +1,6 @@
 /**
- * Imports from a remote: entries that are new are compared with what is stored, their effect runs, and they are stored if
- * nothing has come since that would have changed the comparison. Else all of it is done again.
+ * Imports from a remote: entries that are new are compared with what is stored, their effect runs, and they are stored
+ * if nothing has come since that would have changed the comparison. Else all of it is done again.
  */
 import { Effect, References } from "effect"
 import { EventJournal } from "effect/eventlog"

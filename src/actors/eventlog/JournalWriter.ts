@@ -1,6 +1,6 @@
 /**
- * Adds entries to a journal. What several fibers of a process add at once becomes one transaction, in the order in which
- * they came; an import is added in steps of its own.
+ * Adds entries to a journal. What several fibers of a process add at once becomes one transaction, in the order in
+ * which they came; an import is added in steps of its own.
  */
 import { Deferred, Effect, Option, Semaphore } from "effect"
 import type { EventJournal } from "effect/eventlog"
@@ -53,7 +53,7 @@ export class JournalWriter {
   /** The journal's end as this process knows it. */
   private known: End | undefined
   private readonly marks = new Marks()
-  /** Marks of transactions that nobody knows the answer of. */
+  /** Marks of transactions whose answer was lost. */
   private readonly unanswered = new Set<string>()
 
   constructor(kv: KeyValue["Service"], keys: JournalKeys) {
@@ -71,7 +71,7 @@ export class JournalWriter {
     ReadFailure
   > = Effect.suspend(() => Effect.map(this.look(), ({ latest, tail }) => ({ last: tail.last, latest })))
 
-  /** Whether a row was added here, and whoever added it knows that it was. */
+  /** Whether a row was added here, and its caller got the answer. */
   isOwn(mark: Uint8Array): boolean {
     return this.marks.isOwn(mark) && !this.unanswered.delete(idPart(mark))
   }
@@ -84,14 +84,14 @@ export class JournalWriter {
       const answer = Deferred.await(added)
       if (this.working) return answer
       this.working = true
-      // Whoever comes first works for all, also when its own caller has gone.
+      // The first caller works for all, also when it is interrupted.
       return Effect.andThen(Effect.forkDetach(this.work()), answer)
     })
   }
 
   /**
-   * Adds entries that came from a remote, in one step, with further operations. Gives false, and adds none of them, when
-   * others have appended since `last`.
+   * Adds entries that came from a remote, in one step, with further operations. Gives false, and adds none of them,
+   * when others have appended since `last`.
    */
   import(
     entries: ReadonlyArray<Entry>,

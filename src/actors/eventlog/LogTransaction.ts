@@ -2,8 +2,8 @@
  * `Storage.withTransaction` of the unencrypted server: what is written inside waits, and is stored when the effect has
  * succeeded, if no server has appended to a store since its end was looked at. Else the effect runs again.
  *
- * In one process the transactions of a store follow one another: the first store that one uses is locked for it. Servers
- * beside each other are told apart at the commit.
+ * In one process the transactions of a store follow one another: the first store that one uses is locked for it.
+ * Servers beside each other are told apart at the commit.
  */
 import { Context, Effect, Option, Random, RcMap, Scope, Semaphore } from "effect"
 import type { EventJournal } from "effect/eventlog"

@@ -1,4 +1,4 @@
-/** How far something has come: a number in a row of its own that only ever rises, whoever raises it. */
+/** How far something has come: a number in a row of its own, which every process only raises. */
 import { Effect, Option } from "effect"
 import type { EventJournal } from "effect/eventlog"
 import type { Conflict } from "../../FlareDbError.ts"

@@ -1,4 +1,6 @@
-/** What both kinds of event log servers keep beside their stores: the server's id, and the signing keys of identities. */
+/**
+ * What both kinds of event log servers keep beside their stores: the server's id, and the signing keys of identities.
+ */
 import { Effect, Option } from "effect"
 import { EventJournal } from "effect/eventlog"
 import type { KeyValue, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"

@@ -42,11 +42,11 @@ export const keyValues = ({ kv, name, prefix, sql: client, table }: KeyValuesOpt
   const compare = Effect.fnUntraced(function*(row: Row) {
     const value = yield* valueOf(row)
     const [text, bytes] = yield* Effect.all([store.get(row.id), store.getUint8Array(row.id)])
-    const tell = (problem: string): ReadonlyArray<Difference> => [{ table, id: row.id, problem }]
-    if (text === undefined || bytes === undefined) return tell("it is not in FlareDB")
+    const differs = (problem: string): ReadonlyArray<Difference> => [{ table, id: row.id, problem }]
+    if (text === undefined || bytes === undefined) return differs("it is not in FlareDB")
     // Bytes are Base64 when they are read as text, and text is UTF-8 when it is read as bytes.
     const expected = typeof value === "string" ? value : Base64.encode(value)
-    return text === expected && Base64.encode(bytes) === Base64.encode(row.value) ? [] : tell("its value differs")
+    return text === expected && Base64.encode(bytes) === Base64.encode(row.value) ? [] : differs("its value differs")
   })
 
   return {

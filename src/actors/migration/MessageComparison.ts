@@ -37,32 +37,32 @@ export class MessageComparison {
     const found: Array<Difference> = []
     let before = -1
     for (const row of rows) {
-      const tell = (problem: string) => found.push({ table: this.table.messages, id: row.id, problem })
+      const report = (problem: string) => found.push({ table: this.table.messages, id: row.id, problem })
       if (row.kind !== "request") {
-        if (!row.processed && !(yield* this.isQueued(row))) tell(`the ${row.kind} is not queued in FlareDB`)
+        if (!row.processed && !(yield* this.isQueued(row))) report(`the ${row.kind} is not queued in FlareDB`)
         continue
       }
       const stored = yield* this.stored.find(row.id)
       if (stored === undefined) {
-        tell("it is not in FlareDB")
+        report("it is not in FlareDB")
         continue
       }
       if ((yield* this.stored.isStored(yield* requestOf(this.table.messages, row))) !== true) {
-        tell("the request differs")
+        report("the request differs")
       }
-      if (stored.entry.createRevision <= before) tell("it comes in another order")
+      if (stored.entry.createRevision <= before) report("it comes in another order")
       before = stored.entry.createRevision
       if (row.messageId !== null) {
         if ((yield* this.stored.keyedOf(row.type, row.entity, row.messageId)) !== row.id) {
-          tell("its primary key is not known")
+          report("its primary key is not known")
         }
       }
       const { replies, waiting } = yield* this.repliesOf(row)
       const known = yield* this.storage.repliesForUnfiltered([BigInt(row.id) as never])
-      if (JSON.stringify(known) !== JSON.stringify(replies)) tell("its replies differ")
+      if (JSON.stringify(known) !== JSON.stringify(replies)) report("its replies differ")
       const state = yield* this.waiting(row)
       if (row.exitId !== null ? state !== undefined : JSON.stringify(state) !== JSON.stringify(waiting)) {
-        tell(row.exitId !== null ? "it has an exit and waits" : "it does not wait as it does in SQL")
+        report(row.exitId !== null ? "it has an exit and waits" : "it does not wait as it does in SQL")
       }
     }
     return found

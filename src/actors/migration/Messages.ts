@@ -52,7 +52,7 @@ export const messages = ({ keys, kv, sql, storage, tablePrefix }: MessagesOption
       }
       after = last.place
     }
-    // The handler is to begin anew instead of going on after its last chunk.
+    // The handler begins from the start instead of going on after its last chunk.
     if (row.exitId === null && row.lastReplyId === null) yield* storage.clearReplies(Snowflake.Snowflake(row.id))
   })
 

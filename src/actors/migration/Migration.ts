@@ -1,6 +1,6 @@
 /**
  * Copies what Effect's services keep in PostgreSQL to FlareDB: messages and replies, queue elements, persisted rows,
- * key values. Locks and runners are not copied: they are made anew.
+ * key values. Locks and runners are not copied: runners make them when they start.
  *
  * The source is only read. Each table is copied page by page, and the position is stored in FlareDB behind each page,
  * so that a migration that was stopped goes on where it was. All runners, clients and workers must be stopped.
@@ -71,8 +71,8 @@ export interface Compared {
 /** How far a run is, in bytes of the source. */
 export type OnProgress = (bytes: number, ofBytes: number) => Effect.Effect<void>
 
-/** Differences of a table that are told; more are counted. */
-const maxTold = 20
+/** Differences of a table that are reported; more are counted. */
+const maxReported = 20
 
 export class Migration {
   private readonly parts: ReadonlyArray<Part>
@@ -185,7 +185,7 @@ export class Migration {
     return copied
   })
 
-  /** Reads both sides and compares every row. `onDifference` is told the first ones of each table. */
+  /** Reads both sides and compares every row. `onDifference` gets the first ones of each table. */
   readonly verify = Effect.fnUntraced({ self: this }, function*(
     this: Migration,
     onProgress: OnProgress,
@@ -196,19 +196,19 @@ export class Migration {
     let bytes = 0
     for (const part of this.parts) {
       let [rows, differences, after] = [0, 0, ""]
-      const tell = (found: ReadonlyArray<Difference>) =>
-        Effect.forEach(found, (difference) => differences++ < maxTold ? onDifference(difference) : Effect.void, {
+      const report = (found: ReadonlyArray<Difference>) =>
+        Effect.forEach(found, (difference) => differences++ < maxReported ? onDifference(difference) : Effect.void, {
           discard: true
         })
       for (;;) {
         const page = yield* part.page(after)
         if (page === undefined) break
-        yield* tell(yield* page.compare)
+        yield* report(yield* page.compare)
         rows += page.rows
         after = page.after
         yield* onProgress(bytes += page.bytes, ofBytes)
       }
-      yield* tell(yield* part.extra)
+      yield* report(yield* part.extra)
       compared.push({ kind: part.kind, table: part.table, rows, differences })
     }
     return compared

@@ -35,45 +35,66 @@ interface Row {
 /** How far the ends of a row's time may be apart: the copy and the comparison each ask two clocks. */
 const toleranceMs = 10_000
 
+/** Writes the rows of a table to FlareDB, and compares them with what is there. */
+class RowCopy {
+  private readonly options: Pick<PersistedRowsOptions, "kv" | "persistence" | "time" | "prefix" | "table">
+
+  constructor(options: RowCopy["options"]) {
+    this.options = options
+  }
+
+  readonly write = Effect.fnUntraced({ self: this }, function*(row: Row) {
+    const value = yield* this.valueOf(row)
+    const leftMs = yield* timeLeft(row)
+    if (leftMs !== undefined && leftMs <= 0) return
+    const { set } = yield* Effect.scoped(this.options.persistence.make(row.store))
+    yield* set(row.id, value, leftMs === undefined ? undefined : Duration.millis(leftMs))
+  })
+
+  readonly compare = Effect.fnUntraced({ self: this }, function*(row: Row) {
+    const { kv, prefix, table, time } = this.options
+    const value = yield* this.valueOf(row)
+    const found = yield* kv.get(keyOfRow(prefix, row.store, row.id))
+    const leftMs = yield* timeLeft(row)
+    const differs = (problem: string): ReadonlyArray<Difference> => [{ table, id: idOf(row), problem }]
+    if (leftMs !== undefined && leftMs <= toleranceMs) return []
+    if (Option.isNone(found)) return differs("it is not in FlareDB")
+    const stored = yield* Effect.try({ try: () => decodeRow(found.value), catch: () => undefined }).pipe(
+      Effect.orElseSucceed(() => undefined)
+    )
+    if (stored === undefined || JSON.stringify(stored.value) !== JSON.stringify(value)) {
+      return differs("its value differs")
+    }
+    if (leftMs === undefined) return stored.endsMs === 0 ? [] : differs("it ends in FlareDB, and not in SQL")
+    const leftThere = stored.endsMs - (yield* time.now)
+    return stored.endsMs !== 0 && Math.abs(leftThere - leftMs) <= toleranceMs ? [] : differs("its time to live differs")
+  })
+
+  private valueOf(row: Row) {
+    return Effect.try({
+      try: (): object => {
+        const value: unknown = JSON.parse(row.value)
+        if (typeof value !== "object" || value === null) throw new Error("no object")
+        return value
+      },
+      catch: () => new RowRefused({ table: this.options.table, id: idOf(row), problem: "its value is no JSON object" })
+    })
+  }
+}
+
+/** Milliseconds until a row expires; nothing for a row that stays. */
+const timeLeft = ({ expires }: Row) =>
+  expires === null
+    ? Effect.undefined
+    : Effect.map(Clock.currentTimeMillis, (nowMs) => Number(expires) - nowMs)
+
 export const persistedRows = (
   { kv, persistence, prefix, sql: client, storeId, table, time }: PersistedRowsOptions
 ): Part => {
   const sql = client.withoutTransforms()
   const store = sql.literal(storeId === undefined ? "store_id" : `'${storeId.replaceAll("'", "''")}'::text`)
 
-  const valueOf = (row: Row) =>
-    Effect.try({
-      try: (): object => {
-        const value: unknown = JSON.parse(row.value)
-        if (typeof value !== "object" || value === null) throw new Error("no object")
-        return value
-      },
-      catch: () => new RowRefused({ table, id: idOf(row), problem: "its value is no JSON object" })
-    })
-
-  const write = Effect.fnUntraced(function*(row: Row) {
-    const value = yield* valueOf(row)
-    const leftMs = row.expires === null ? undefined : Number(row.expires) - (yield* Clock.currentTimeMillis)
-    if (leftMs !== undefined && leftMs <= 0) return
-    const { set } = yield* Effect.scoped(persistence.make(row.store))
-    yield* set(row.id, value, leftMs === undefined ? undefined : Duration.millis(leftMs))
-  })
-
-  const compare = Effect.fnUntraced(function*(row: Row) {
-    const value = yield* valueOf(row)
-    const found = yield* kv.get(keyOfRow(prefix, row.store, row.id))
-    const leftMs = row.expires === null ? undefined : Number(row.expires) - (yield* Clock.currentTimeMillis)
-    const tell = (problem: string): ReadonlyArray<Difference> => [{ table, id: idOf(row), problem }]
-    if (leftMs !== undefined && leftMs <= toleranceMs) return []
-    if (Option.isNone(found)) return tell("it is not in FlareDB")
-    const stored = yield* Effect.try({ try: () => decodeRow(found.value), catch: () => undefined }).pipe(
-      Effect.orElseSucceed(() => undefined)
-    )
-    if (stored === undefined || JSON.stringify(stored.value) !== JSON.stringify(value)) return tell("its value differs")
-    if (leftMs === undefined) return stored.endsMs === 0 ? [] : tell("it ends in FlareDB, and not in SQL")
-    const leftThere = stored.endsMs - (yield* time.now)
-    return stored.endsMs !== 0 && Math.abs(leftThere - leftMs) <= toleranceMs ? [] : tell("its time to live differs")
-  })
+  const copy = new RowCopy({ kv, persistence, time, prefix, table })
 
   return {
     kind: "persistence",
@@ -111,8 +132,11 @@ export const persistedRows = (
       return {
         ...page,
         after: JSON.stringify([last?.store ?? "", last?.id ?? ""]),
-        write: Effect.forEach(rows, (row) => writing(table, idOf(row))(write(row)), { concurrency, discard: true }),
-        compare: Effect.map(Effect.forEach(rows, compare, { concurrency }), (found) => found.flat())
+        write: Effect.forEach(rows, (row) => writing(table, idOf(row))(copy.write(row)), {
+          concurrency,
+          discard: true
+        }),
+        compare: Effect.map(Effect.forEach(rows, copy.compare, { concurrency }), (found) => found.flat())
       }
     }),
     // Rows whose time is over are there until they are deleted, on either side: there is no count to compare.

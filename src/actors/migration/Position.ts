@@ -1,6 +1,6 @@
 /**
- * How far a table is copied, kept in FlareDB beside what was copied: whoever starts the migration again goes on there,
- * on whatever machine.
+ * How far a table is copied, kept in FlareDB beside what was copied: a migration that is started again goes on there,
+ * on any machine.
  *
  * ```
  * <prefix> migration/<cluster>/<table>   the source, the place of the last row, how many rows came before it
@@ -39,7 +39,8 @@ export class Positions {
   }
 
   /**
-   * The position of each part. When none was begun, the places in FlareDB must be empty, and all parts begin in one step.
+   * The position of each part. When none was begun, the places in FlareDB must be empty, and all parts begin in one
+   * step.
    */
   readonly begin = Effect.fnUntraced({ self: this }, function*(this: Positions, parts: ReadonlyArray<Part>) {
     const known = yield* Effect.forEach(parts, (part) => this.read(part))

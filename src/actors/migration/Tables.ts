@@ -132,7 +132,8 @@ export class Tables {
           new UnknownTable({
             table,
             problem:
-              `its name has the ${maxNameBytes} bytes at which PostgreSQL cuts names off, so the store's id is not known`
+              `its name has the ${maxNameBytes} bytes at which PostgreSQL cuts names off, so the id of the store is ` +
+              "not known"
           })
         )
         : Effect.succeed({ table, storeId: table.slice(persistenceTable.length + 1) }))

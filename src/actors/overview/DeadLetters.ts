@@ -109,7 +109,7 @@ export const deadLetter = Effect.fnUntraced(function*(reader: Reader, queue: str
 
 /**
  * Changes a dead letter, and says whether it was still there. After an answer that was lost, a second attempt that
- * finds it changed may have been the first one: `true`, because then nobody finds it as it was.
+ * finds it changed may have been the first one: `true`, because the letter is not as it was either way.
  */
 const change = Effect.fnUntraced(function*(
   reader: Reader,
@@ -133,7 +133,7 @@ const change = Effect.fnUntraced(function*(
 })
 
 /**
- * Puts a dead letter back into its queue, where it may be taken at once, with all its attempts anew. Its id stays taken
+ * Puts a dead letter back into its queue, where it may be taken at once, with no attempts counted. Its id stays taken
  * all the time. `false` when another one has changed it meanwhile.
  */
 export const retryDeadLetter = Effect.fnUntraced(function*(
@@ -166,7 +166,7 @@ export interface Changed {
 
 /**
  * Changes the dead letters of a queue that there are when it begins. One that fails again meanwhile is a new one, so
- * that this ends however fast the consumers are. `progress` is told of each.
+ * that this ends however fast the consumers are. `progress` is called after each.
  */
 const changeAll = Effect.fnUntraced(function*<E>(
   reader: Reader,

@@ -50,7 +50,7 @@ export const defaultEntities = 100
 export const maxEntities = 10_000
 
 /** Entities of one shard that are told apart. */
-const maxTold = 100_000
+const maxListed = 100_000
 
 type Counts = { -readonly [Name in keyof EntityView]: EntityView[Name] }
 
@@ -78,7 +78,7 @@ const ofShard = Effect.fnUntraced(function*(
     if (type !== undefined && row.type !== type) return
     const name = JSON.stringify([row.type, row.entity])
     const known = entities.get(name)
-    if (known === undefined && entities.size >= maxTold) return void untold++
+    if (known === undefined && entities.size >= maxListed) return void untold++
     const counts: Counts = known ?? {
       type: row.type,
       id: row.entity,

@@ -1,6 +1,6 @@
 /**
- * What an operator changes: a message or a workflow is interrupted, all of an entity is forgotten. Each is what Effect's
- * own cluster would store, through the same storage of messages, so runners that are at work see it at once.
+ * What an operator changes: a message or a workflow is interrupted, all of an entity is forgotten. Each is what
+ * Effect's own cluster would store, through the same storage of messages, so runners that are at work see it at once.
  */
 import { Data, Effect, Layer, Stream } from "effect"
 import { EntityAddress, EntityId, EntityType, ShardId, Snowflake } from "effect/cluster"
@@ -157,7 +157,7 @@ export const entityContents = Effect.fnUntraced(function*(
 })
 
 /**
- * Forgets an entity: its messages, their replies, and their primary keys, which may be used anew. Of a workflow's
+ * Forgets an entity: its messages, their replies, and their primary keys, which may be used again. Of a workflow's
  * execution its clocks too. What is being handled goes on, and its reply is dropped. Repeating it does no harm.
  */
 export const clearEntity = (messages: MessageStorage.Encoded, type: string, id: string) =>

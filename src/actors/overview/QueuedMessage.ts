@@ -1,4 +1,4 @@
-/** The row of a request that waits, as whoever looks from outside reads it. */
+/** The row of a request that waits, as the overview reads it. */
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
 import type { EntityRow, RequestRow } from "../cluster/MessageRows.ts"
 import { addressOf } from "../cluster/MessageRows.ts"

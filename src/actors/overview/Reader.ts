@@ -1,5 +1,5 @@
 /**
- * Reading the rows of actors page by page: whoever lists has one page in memory, however many rows there are. Pages are
+ * Reads the rows of actors page by page: a list has one page in memory, however many rows there are. Pages are
  * of different moments, so that what changes meanwhile may be in a list or not.
  */
 import { Effect, Option, Stream } from "effect"
@@ -10,7 +10,7 @@ import type { ClusterName } from "../cluster/ClusterKeys.ts"
 import { defaultPrefix } from "../persistence/Keys.ts"
 
 export interface OverviewOptions extends ClusterName {
-  /** How the store is read. Default linearizable; `stale` asks nobody but the node that is connected. */
+  /** How the store is read. Default linearizable; `stale` asks only the node that is connected. */
   readonly consistency?: ReadOptions["consistency"]
 }
 

@@ -1,6 +1,6 @@
 /**
- * The actors on the status page of a node: a summary that reads a bounded number of keys, stale ones of the node itself.
- * Nothing is read while nobody looks.
+ * The actors on the status page of a node: a summary that reads a bounded number of keys, stale ones of the node
+ * itself. It reads only when the page is requested.
  */
 import { Clock, Duration, Effect } from "effect"
 import type { KeyValue } from "../../client/KeyValue.ts"

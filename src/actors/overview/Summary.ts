@@ -41,7 +41,7 @@ export interface Summary {
 /** Keys that are read for the messages, for all queues, and for the dead letters. */
 export const maxKeys = 5_000
 
-/** Queues that are told of. */
+/** Queues that are listed. */
 export const maxQueues = 50
 
 export const summary = Effect.fnUntraced(function*(reader: Reader): Effect.fn.Return<Summary, ReadFailure> {

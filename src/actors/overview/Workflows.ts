@@ -1,6 +1,7 @@
 /**
- * Executions of workflows, from the messages that Effect's engine keeps of them: a run, its activities, its deferreds, and
- * its clocks. What the engine has in memory only is not seen: sleeps below its threshold, and which deferred is awaited.
+ * Executions of workflows, from the messages that Effect's engine keeps of them: a run, its activities, its deferreds,
+ * and its clocks. What the engine has in memory only is not seen: sleeps below its threshold, and which deferred is
+ * awaited.
  */
 import { Effect, Stream } from "effect"
 import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
@@ -52,7 +53,7 @@ const typePrefix = "Workflow/"
 /** The entity that keeps the clocks of executions. */
 export const clockType = "Workflow/-/DurableClock"
 
-/** What a run that is interrupted is told by; Effect does not export it. */
+/** The name of the signal that interrupts a run; Effect does not export it. */
 export const interruptSignal = "Workflow/InterruptSignal"
 
 const maxReasonLength = 4_096
@@ -196,7 +197,7 @@ const ofType = (reader: Reader, type: string): Stream.Stream<WorkflowView, ReadF
   )
 }
 
-/** Executions by the name of their workflow, then by their id; those that are done as long as nobody cleared them. */
+/** Executions by the name of their workflow, then by their id; those that are done are there until they are cleared. */
 export const workflows = (
   reader: Reader,
   { name }: WorkflowsOptions = {}

@@ -1,6 +1,6 @@
 /**
- * To see what actors keep, and to change it by hand: what `flaredb actors …` and the status page are made of. It reads the
- * rows of runners, messages and queues from outside; what only a runner has in memory is not here.
+ * To see what actors keep, and to change it by hand: what `flaredb actors …` and the status page are made of. It reads
+ * the rows of runners, messages and queues from outside; what only a runner has in memory is not here.
  */
 import { Clock, Context, Effect, Layer, Stream } from "effect"
 import type { ClusterError } from "effect/cluster"
@@ -50,8 +50,8 @@ export type { Count, QueueSummary, Summary } from "./Summary.ts"
 export type { WorkflowsOptions, WorkflowState, WorkflowView } from "./Workflows.ts"
 
 /**
- * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a time. How
- * long something waits is judged by this process's clock where times are given from outside.
+ * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a time.
+ * How long something waits is judged by this process's clock where times are given from outside.
  */
 export class Overview extends Context.Service<Overview, {
   /** Runners that are registered or hold locks. */
@@ -71,8 +71,8 @@ export class Overview extends Context.Service<Overview, {
   /** Puts a dead letter back into its queue; `false` when another one has changed it meanwhile. */
   readonly retry: (queue: string, letter: DeadLetter) => Effect.Effect<boolean, WriteFailure>
   /**
-   * Puts all dead letters of a queue back that there are when it begins. `progress` is told after each: when it fails,
-   * those were done.
+   * Puts all dead letters of a queue back that there are when it begins. `progress` is called after each: when this
+   * fails, it has reported the ones that are done.
    */
   readonly retryAll: (
     queue: string,

@@ -101,7 +101,7 @@ export class AtomicRows {
         return answer
       }
       this.waiting.set(key, [waiting])
-      // Whoever comes first works for all, also when its own caller has gone.
+      // The first caller works for all, also when it is interrupted.
       return Effect.andThen(Effect.forkDetach(this.work(key)), answer)
     })
   }

@@ -2,8 +2,8 @@
  * Effect's `BackingPersistence` in FlareDB: what `Persistence` and `PersistedCache` stand on.
  *
  * A row with a time to live carries the moment of its end in the cluster's time, and is gone for readers from then on,
- * whatever their own clocks say. The cluster deletes it some time after, with a lease that it shares with others.
- * A node grants no lease for longer than seven days, so rows that live longer than six are swept: by each process once an
+ * whatever their own clocks say. The cluster deletes it some time after, with a lease that it shares with others. A
+ * node grants no lease for longer than seven days, so rows that live longer than six are swept: by each process once an
  * hour.
  *
  * `setMany` writes up to 250 rows and 2 MiB in one step, and more in several. A write whose answer was lost fails as
@@ -81,89 +81,116 @@ const failed = (what: string) => (cause: unknown): Persistence.PersistenceError 
     cause
   })
 
+/** What all stores of a process share. */
+interface Shared {
+  readonly kv: KeyValue["Service"]
+  readonly time: LogTime.LogTime["Service"]
+  readonly leases: ExpiryLeases
+  readonly longLived: LongLived
+}
+
+/** One store. Its members are fields, so that callers may take them apart. */
+class Store implements Persistence.BackingPersistenceStore {
+  private readonly shared: Shared
+  private readonly storeId: string
+  /** What its keys begin with. */
+  private readonly base: string
+
+  constructor(shared: Shared, prefix: string, storeId: string) {
+    this.shared = shared
+    this.storeId = storeId
+    this.base = keysOfStore(prefix, storeId)
+  }
+
+  readonly get = (key: string): Effect.Effect<object | undefined, Persistence.PersistenceError> =>
+    Effect.gen({ self: this }, function*() {
+      const { kv, time } = this.shared
+      const found = yield* kv.get(this.keyOf(key))
+      if (Option.isNone(found)) return undefined
+      const { endsMs, value } = yield* Effect.try({ try: () => decodeRow(found.value), catch: (cause) => cause })
+      if (endsMs === 0 || endsMs > (yield* time.now)) return value
+      return undefined
+    }).pipe(this.fails(`get ${key} of`))
+
+  readonly getMany: Persistence.BackingPersistenceStore["getMany"] = ([first, ...rest]) =>
+    Effect.forEach([first, ...rest] as const, this.get, { concurrency: readConcurrency }) as ReturnType<
+      Persistence.BackingPersistenceStore["getMany"]
+    >
+
+  readonly set: Persistence.BackingPersistenceStore["set"] = (key, value, ttl) =>
+    Effect.flatMap(
+      this.encode(key, value, ttl),
+      (entry) => Effect.asVoid(this.write([entry])).pipe(this.fails(`set ${key} of`))
+    )
+
+  readonly setMany: Persistence.BackingPersistenceStore["setMany"] = (entries) =>
+    Effect.flatMap(
+      Effect.forEach(entries, ([key, value, ttl]) => this.encode(key, value, ttl)),
+      (encoded) =>
+        Effect.forEach(batchesOf(encoded), (batch) => this.write(batch), { discard: true }).pipe(
+          this.fails(`set ${entries.length} keys of`)
+        )
+    )
+
+  readonly remove: Persistence.BackingPersistenceStore["remove"] = (key) =>
+    Effect.suspend(() => Effect.asVoid(this.shared.kv.delete(this.keyOf(key)))).pipe(this.fails(`remove ${key} of`))
+
+  readonly clear: Persistence.BackingPersistenceStore["clear"] = Effect.suspend(() =>
+    clearPrefix(this.shared.kv, encoder.encode(this.base)).pipe(this.fails("clear"))
+  )
+
+  private fails(what: string) {
+    return Effect.mapError(failed(`unable to ${what} the store ${this.storeId}`))
+  }
+
+  private keyOf(key: string): string {
+    return this.base + encodeOwnPart(key)
+  }
+
+  private encode(key: string, value: object, ttl: Duration.Duration | undefined) {
+    return Effect.try({
+      try: (): Encoded => ({
+        key: this.keyOf(key),
+        json: encoder.encode(JSON.stringify(value)),
+        ttlMs: ttl === undefined || !Duration.isFinite(ttl)
+          ? undefined
+          : Math.max(0, Math.ceil(Duration.toMillis(ttl)))
+      }),
+      catch: failed(`unable to write the value of ${key} as JSON`)
+    })
+  }
+
+  private put(entry: Encoded, endsMs: number, lease: number): ReadonlyArray<Op<unknown>> {
+    return [
+      Op.put(entry.key, encodeRow(entry.json, endsMs), { lease }),
+      ...(lease === 0 && endsMs > 0 ? [this.shared.longLived.mark(entry.key, endsMs)] : [])
+    ]
+  }
+
+  /** Writes entries of one time to live in one step. */
+  private write(entries: readonly [Encoded, ...ReadonlyArray<Encoded>]) {
+    const { kv, leases, time } = this.shared
+    const { ttlMs } = entries[0]
+    if (ttlMs === undefined) return kv.transact({ do: entries.flatMap((entry) => this.put(entry, 0, 0)) })
+    return Effect.flatMap(
+      time.now,
+      (nowMs) =>
+        leases.with(
+          { ttlMs, rows: entries.length },
+          (lease) => kv.transact({ do: entries.flatMap((entry) => this.put(entry, nowMs + ttlMs, lease)) })
+        )
+    )
+  }
+}
+
 const make = Effect.fnUntraced(function*({ prefix = defaultPrefix }: BackingPersistenceOptions) {
   const kv = yield* KeyValue
   const time = yield* LogTime.LogTime
   const leases = new ExpiryLeases(yield* Leases)
   const longLived = new LongLived(kv, prefix)
   yield* longLived.sweeping(time.now)
-
-  const store = (storeId: string): Persistence.BackingPersistenceStore => {
-    const base = keysOfStore(prefix, storeId)
-    const keyOf = (key: string) => base + encodeOwnPart(key)
-
-    const encode = (key: string, value: object, ttl: Duration.Duration | undefined) =>
-      Effect.try({
-        try: (): Encoded => ({
-          key: keyOf(key),
-          json: encoder.encode(JSON.stringify(value)),
-          ttlMs: ttl === undefined || !Duration.isFinite(ttl)
-            ? undefined
-            : Math.max(0, Math.ceil(Duration.toMillis(ttl)))
-        }),
-        catch: failed(`unable to write the value of ${key} as JSON`)
-      })
-
-    const put = (entry: Encoded, endsMs: number, lease: number): ReadonlyArray<Op<unknown>> => [
-      Op.put(entry.key, encodeRow(entry.json, endsMs), { lease }),
-      ...(lease === 0 && endsMs > 0 ? [longLived.mark(entry.key, endsMs)] : [])
-    ]
-
-    /** Writes entries of one time to live in one step. */
-    const write = ([first, ...rest]: readonly [Encoded, ...ReadonlyArray<Encoded>]) => {
-      const { ttlMs } = first
-      const entries = [first, ...rest]
-      if (ttlMs === undefined) return kv.transact({ do: entries.flatMap((entry) => put(entry, 0, 0)) })
-      return Effect.flatMap(
-        time.now,
-        (nowMs) =>
-          leases.with(
-            { ttlMs, rows: entries.length },
-            (lease) => kv.transact({ do: entries.flatMap((entry) => put(entry, nowMs + ttlMs, lease)) })
-          )
-      )
-    }
-
-    const get = (key: string): Effect.Effect<object | undefined, Persistence.PersistenceError> =>
-      Effect.gen(function*() {
-        const found = yield* kv.get(keyOf(key))
-        if (Option.isNone(found)) return undefined
-        const { endsMs, value } = yield* Effect.try({ try: () => decodeRow(found.value), catch: (cause) => cause })
-        if (endsMs === 0 || endsMs > (yield* time.now)) return value
-        return undefined
-      }).pipe(Effect.mapError(failed(`unable to get ${key} of the store ${storeId}`)))
-
-    return {
-      get,
-      getMany: ([first, ...rest]) =>
-        Effect.forEach([first, ...rest] as const, get, { concurrency: readConcurrency }) as ReturnType<
-          Persistence.BackingPersistenceStore["getMany"]
-        >,
-      set: (key, value, ttl) =>
-        Effect.flatMap(
-          encode(key, value, ttl),
-          (entry) =>
-            Effect.mapError(Effect.asVoid(write([entry])), failed(`unable to set ${key} of the store ${storeId}`))
-        ),
-      setMany: (entries) =>
-        Effect.flatMap(
-          Effect.forEach(entries, ([key, value, ttl]) => encode(key, value, ttl)),
-          (encoded) =>
-            Effect.mapError(
-              Effect.forEach(batchesOf(encoded), write, { discard: true }),
-              failed(`unable to set ${entries.length} keys of the store ${storeId}`)
-            )
-        ),
-      remove: (key) =>
-        Effect.mapError(
-          Effect.asVoid(kv.delete(keyOf(key))),
-          failed(`unable to remove ${key} of the store ${storeId}`)
-        ),
-      clear: Effect.mapError(clearPrefix(kv, encoder.encode(base)), failed(`unable to clear the store ${storeId}`))
-    }
-  }
-
-  return Persistence.BackingPersistence.of({ make: (storeId) => Effect.sync(() => store(storeId)) })
+  const shared: Shared = { kv, time, leases, longLived }
+  return Persistence.BackingPersistence.of({ make: (storeId) => Effect.sync(() => new Store(shared, prefix, storeId)) })
 })
 
 /** Entries in the steps they are written in: of each key the last one, and all of a step with one time to live. */

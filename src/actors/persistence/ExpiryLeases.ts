@@ -3,8 +3,8 @@
  * deletes the row by itself. Nothing is swept, and nothing is left behind by a process that ended.
  *
  * Rows share leases, because the cluster has room for few beside what it has for rows: one lease takes the rows of some
- * thousand puts whose times to live are alike. So a row outlives its time by as much again, and whoever reads it judges
- * by the moment that is written in it.
+ * thousand puts whose times to live are alike. So a row outlives its time by as much again, and readers judge it by
+ * the moment that is written in it.
  */
 import { Clock, Effect, Semaphore } from "effect"
 import type { WriteFailure } from "../../client/KeyValue.ts"

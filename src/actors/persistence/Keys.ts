@@ -20,14 +20,14 @@ import { createHash } from "node:crypto"
 /** The prefix of every key of `flaredb/actors`, unless an option says otherwise. */
 export const defaultPrefix = "fx/"
 
-/** Longest part of a key that a caller gives, in bytes; where nobody lists keys, a longer one is kept as its hash. */
+/** Longest part of a key that a caller gives, in bytes. Where keys are not listed, a longer one is kept as its hash. */
 export const maxOwnPartBytes = 1_024
 
 const encoder = new TextEncoder()
 
 /**
- * A name as one part of a key. A string that is no Unicode text keeps its lone surrogates apart from each other and from
- * every other name.
+ * A name as one part of a key. A string that is no Unicode text keeps its lone surrogates apart from each other and
+ * from every other name.
  */
 export const encodeName = (name: string): string =>
   name.isWellFormed()

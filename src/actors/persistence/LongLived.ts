@@ -1,7 +1,7 @@
 /**
- * Rows that outlive every lease. For each there is a key that sorts by the end of its time and names it; a sweep deletes
- * both, oldest first, page by page. The two are written in one step, so that they have one revision: a row that was written
- * again since has another, and stays.
+ * Rows that outlive every lease. For each there is a key that sorts by the end of its time and names it; a sweep
+ * deletes both, oldest first, page by page. The two are written in one step, so that they have one revision: a row that
+ * was written again since has another, and stays.
  *
  * ```
  * <prefix> x/<moment>/<hash of the row's key>   the row's key

@@ -2,8 +2,8 @@
  * Effect's `RateLimiterStore` in FlareDB. Each call is one atomic step, by the cluster's clock, however many processes
  * share a limit; calls of one process that wait for the same key become one write. A lone call costs one round trip.
  *
- * A key's state is deleted by the cluster some time after it has run out. A call fails as `RateLimitStoreError`, with the
- * client's error as its cause; after `Indeterminate` its tokens may be taken.
+ * A key's state is deleted by the cluster some time after it has run out. A call fails as `RateLimitStoreError`, with
+ * the client's error as its cause; after `Indeterminate` its tokens may be taken.
  */
 import { Effect, Layer } from "effect"
 import type { Scope } from "effect"

@@ -1,6 +1,6 @@
 /**
- * The arithmetic of rate limits, as Effect's memory store has it: each step takes what is known of a key and the time, and
- * gives what is known afterwards and the answer. A step that changes nothing gives back the same object.
+ * The arithmetic of rate limits, as Effect's memory store has it: each step takes what is known of a key and the time,
+ * and gives what is known afterwards and the answer. A step that changes nothing gives back the same object.
  */
 import type { RateLimiter } from "effect/persistence"
 import { Duration } from "effect"

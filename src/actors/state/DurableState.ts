@@ -1,15 +1,15 @@
 /**
- * The state of an entity, kept in FlareDB. Inside a handler whose RPC is in a transaction ({@link atomic}) a change of the
- * state, the handler's reply and the messages it sends are one entry of the log: all of it is stored, or nothing. So a
- * request changes the state exactly once, however often its handler was run.
+ * The state of an entity, kept in FlareDB. Inside a handler whose RPC is in a transaction ({@link atomic}) a change of
+ * the state, the handler's reply and the messages it sends are one entry of the log: all of it is stored, or nothing.
+ * So a request changes the state exactly once, however often its handler was run.
  *
  * **What it does not protect.** What a handler does elsewhere, a mail or a card payment, may be done twice: hand the
  * request's id on, and let the other side know it again.
  *
- * **Details.** The state is read when it is first used, and kept in memory with its revision from then on. A commit compares
- * the revision, and the lock of the entity's shard. When either does not hold, nothing is stored, the handler dies of a
- * `TransactionConflict`, and Effect runs it again on what is stored now. Passivation and a move to another runner lose
- * nothing.
+ * **Details.** The state is read when it is first used, and kept in memory with its revision from then on. A commit
+ * compares the revision, and the lock of the entity's shard. When either does not hold, nothing is stored, the handler
+ * dies of a `TransactionConflict`, and Effect runs it again on what is stored now. Passivation and a move to another
+ * runner lose nothing.
  *
  * @see Effect's `ClusterSchema.WithTransaction`; Ongaro, *Consensus*, §6.3, for requests that take effect once.
  */
@@ -32,8 +32,9 @@ export const maxStateBytes = 1024 * 1024
 const format = 1
 
 /**
- * A value that an entity keeps. The operations are those of Effect's `Ref`. Those that change it need a transaction, and
- * fail with `NoTransaction` as their reason when there is none. Every value is a copy: changing one changes no state.
+ * A value that an entity keeps. The operations are those of Effect's `Ref`. Those that change it need a transaction,
+ * and fail with `NoTransaction` as their reason when there is none. Every value is a copy: changing one changes no
+ * state.
  */
 export interface DurableState<in out A> {
   /** Where it is kept, as JSON. */
@@ -246,8 +247,8 @@ export const make = Effect.fnUntraced(function*<A, I, RD, RE>(
 })
 
 /**
- * An RPC that is stored, and whose handler is a transaction: what it stores, its reply and the messages that it sends with
- * `discard` are one entry of the log. Give it a `primaryKey`: who sends it again then gets the first reply.
+ * An RPC that is stored, and whose handler is a transaction: what it stores, its reply and the messages that it sends
+ * with `discard` are one entry of the log. Give it a `primaryKey`: who sends it again then gets the first reply.
  */
 export const atomic = <R extends Rpc.Any>(rpc: R): R =>
   // Every RPC can be annotated, and its type does not depend on that.

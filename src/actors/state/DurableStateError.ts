@@ -18,14 +18,14 @@ export class StateTooLarge extends Data.TaggedError("StateTooLarge")<{
   readonly maxBytes: number
 }> {
   override get message() {
-    return `it has ${this.bytes} bytes as JSON; at most ${this.maxBytes} are allowed. Spread it over several entities, ` +
-      "or keep what is large under keys of its own"
+    return `it has ${this.bytes} bytes as JSON; at most ${this.maxBytes} are allowed. ` +
+      "Spread it over several entities, or keep what is large under keys of its own"
   }
 }
 
 /**
- * A state could not be read or changed. A handler that lets it die is run again by Effect, which is right for a store that
- * was away ({@link ReadFailure}) and for a shard that has another owner now.
+ * A state could not be read or changed. A handler that lets it die is run again by Effect, which is right for a store
+ * that was away ({@link ReadFailure}) and for a shard that has another owner now.
  */
 export class DurableStateError extends Data.TaggedError("DurableStateError")<{
   readonly entityType: string

@@ -1,6 +1,6 @@
 /**
- * Whose turn it is to use the states of one entity. Handlers that run at the same time take them one after the other, each
- * until its transaction has ended: otherwise the later one would be refused at its commit, and run again.
+ * Whose turn it is to use the states of one entity. Handlers that run at the same time take them one after the other,
+ * each until its transaction has ended: otherwise the later one would be refused at its commit, and run again.
  */
 import { Effect, Latch, Semaphore } from "effect"
 import type { TransactionBuffer } from "../cluster/StorageTransaction.ts"

@@ -167,7 +167,8 @@ export class Claimed {
           Effect.andThen(
             Effect.interruptible(Effect.sleep(patienceMs)),
             Effect.logWarning(
-              `an element of the queue ${this.parts.keys.name} is not ${what} yet: no answer for ${patienceMs} ms; it is repeated`
+              `an element of the queue ${this.parts.keys.name} is not ${what} yet: no answer for ${patienceMs} ms; ` +
+                "it is repeated"
             )
           )
         )

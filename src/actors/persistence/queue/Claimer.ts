@@ -83,7 +83,7 @@ export class Claimer {
       ...parts,
       claims: claimer.claims,
       ended: (row, element, held) => {
-        if (row === undefined) workers.letGo(held)
+        if (row === undefined) workers.release(held)
         else {
           counts.claimed()
           workers.hand(claimer.claimed(row, encoder.encode(element.json)), held)
@@ -96,7 +96,7 @@ export class Claimer {
     return claimer
   })
 
-  /** Gives back what nobody got, while the lease still lives: also what is being claimed. */
+  /** Gives back what no worker got, while the lease still lives: also what is being claimed. */
   private readonly end: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     this.ending = true
     while (this.claiming.size + this.handingOver > 0) {
@@ -109,7 +109,7 @@ export class Claimer {
     Effect.andThen(Effect.suspend(() => this.workers.giveBack))
   )
 
-  /** Waits for an element. Whoever gets it has to settle it. */
+  /** Waits for an element. The caller has to settle it. */
   take(maxAttempts: number): Effect.Effect<Claimed> {
     return this.workers.take(maxAttempts)
   }
@@ -150,7 +150,7 @@ export class Claimer {
       // watch fails.
       const scope = yield* Effect.scope
       const observe = Effect.suspend(() => this.observe(presence, scope)).pipe(
-        Effect.tapCause(this.warn("it is listed anew")),
+        Effect.tapCause(this.warn("it is listed again")),
         Effect.ignoreCause,
         Effect.andThen(pause),
         Effect.forever
@@ -159,7 +159,7 @@ export class Claimer {
     }))
   }
 
-  /** Claims by what a list and a watch tell. */
+  /** Claims by what a list and a watch show. */
   private readonly observe = Effect.fnUntraced({ self: this }, function*(
     this: Claimer,
     presence: Presence,
@@ -177,7 +177,7 @@ export class Claimer {
   private readonly list = Effect.fnUntraced({ self: this }, function*(this: Claimer, mirror: Mirror) {
     const { keys, kv } = this.parts
     const rows = yield* kv.scan(keys.rows, { limit: pageRows })
-    // Whoever has a claim in these rows was there before them.
+    // The owner of a claim in these rows was there before them.
     yield* Stream.runForEach(
       kv.scanAll(keys.claimers, { keysOnly: true }),
       ({ keyText }) => Effect.sync(() => mirror.claimerCame(keyText.slice(keys.claimers.length)))
@@ -198,13 +198,13 @@ export class Claimer {
       this.parts.watch.notices({ prefix: this.parts.keys.watched }, { fromRevision }),
       (notice) =>
         Effect.sync(() => {
-          if (notice._tag === "Changes") this.told(mirror, notice)
+          if (notice._tag === "Changes") this.mirrorChanges(mirror, notice)
           if (notice._tag !== "Began") mirror.watchedTo(notice.revision)
         })
     )
   }
 
-  private told(mirror: Mirror, { events, revision }: Changes): void {
+  private mirrorChanges(mirror: Mirror, { events, revision }: Changes): void {
     const { claimers, rows } = this.parts.keys
     for (const event of events) {
       const key = event.keyText

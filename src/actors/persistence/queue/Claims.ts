@@ -1,7 +1,7 @@
 /**
- * Claims elements that wait: each is one step on the condition that the row is as it was seen, and that whoever had
- * claimed it before is gone. What became of a claim is found out however long that takes, because a row that this
- * process has claimed is handled by nobody else.
+ * Claims elements that wait: each is one step on the condition that the row is as it was seen, and that its
+ * claimer before is gone. What became of a claim is found out however long that takes, because no other process handles
+ * a row that this one has claimed.
  */
 import { Effect, Fiber, Option } from "effect"
 import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../../client/KeyValue.ts"
@@ -77,7 +77,7 @@ export class Claims {
       return yield* hand({ ...next, revision: found.revision }, yield* this.json(row.id), spent)
     }
     if (found.revision !== row.revision) return mirror()?.put(found)
-    // Whoever claimed it is there, which the watch has yet to tell.
+    // Its claimer is there, which the watch has yet to report.
     if (row.claim !== undefined) mirror()?.claimerWasThere(row.claim.claimer, revision)
   })
 

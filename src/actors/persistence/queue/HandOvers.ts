@@ -1,5 +1,5 @@
 /**
- * Offers that claim their element with the same step, when a worker of this process is next for it. Whoever offers may
+ * Offers that claim their element with the same step, when a worker of this process is next for it. The caller may
  * be interrupted, and need not wait for ever: what may be claimed becomes known nevertheless.
  */
 import { Effect, Exit, FiberSet } from "effect"
@@ -45,8 +45,8 @@ interface HandOver {
   readonly row: Omit<ClaimedRow, "revision">
   /** Another attempt. It takes effect once: a second one finds the element's key. */
   readonly again: Effect.Effect<StepResult, WriteFailure>
-  /** Tells whoever offers whether the element is claimed. Only the first call counts. */
-  readonly tell: (claimed: Exit.Exit<boolean, WriteFailure>) => void
+  /** Answers the caller whether the element is claimed. Only the first call counts. */
+  readonly answer: (claimed: Exit.Exit<boolean, WriteFailure>) => void
 }
 
 export class HandOvers {
@@ -93,7 +93,7 @@ export class HandOvers {
         held,
         row,
         again: steps.take(step),
-        tell: resume
+        answer: resume
       }
       this.count++
       steps.submit(step, (exit) => {
@@ -101,7 +101,7 @@ export class HandOvers {
           return this.end(one, { ...row, revision: exit.value.revision })
         }
         if (!this.isClosed) return this.run(this.findOut(one, exit))
-        one.tell(closed)
+        one.answer(closed)
         this.end(one, undefined)
       })
     })
@@ -110,7 +110,7 @@ export class HandOvers {
   private end(one: HandOver, row: ClaimedRow | undefined): void {
     this.count--
     this.parts.ended(row, one.element, one.held)
-    one.tell(Exit.succeed(row !== undefined))
+    one.answer(Exit.succeed(row !== undefined))
   }
 
   /** Goes on after a first attempt that did not say that the element is claimed. */
@@ -124,7 +124,7 @@ export class HandOvers {
         if (found._tag === "Success") return found.success
         const outcome = outcomeOf(found.failure)
         doubtful ||= outcome === "unknown"
-        if (!doubtful || ++failures > offerRetries) one.tell(Exit.fail(found.failure))
+        if (!doubtful || ++failures > offerRetries) one.answer(Exit.fail(found.failure))
         if (!doubtful || outcome === "refused") return undefined
         yield* pause
         exit = yield* Effect.exit(one.again)
@@ -136,7 +136,7 @@ export class HandOvers {
       }),
       (exit) =>
         Effect.sync(() => {
-          if (Exit.isFailure(exit)) one.tell(closed)
+          if (Exit.isFailure(exit)) one.answer(closed)
           this.end(one, claimed)
         })
     )

@@ -9,8 +9,8 @@
  * <prefix> qx/<moment>/<queue>/<id>           failed at that moment
  * ```
  *
- * What consumers watch is small: `w` holds no large elements. A place sorts by the moment from which its element may be taken,
- * then in the order in which one process offered.
+ * What consumers watch is small: `w` holds no large elements. A place sorts by the moment from which its element may be
+ * taken, then in the order in which one process offered.
  */
 import { encodeName, encodeOwnPart } from "../Keys.ts"
 
@@ -108,15 +108,15 @@ export interface QueueRow {
   /** Whether it may only be taken from the moment of its place on. */
   readonly delayed: boolean
   readonly claim: Claim | undefined
-  /** A copy of a small element as JSON, while nobody has claimed it. */
+  /** A copy of a small element as JSON, while it is not claimed. */
   readonly copy: string | undefined
   /** The revision of its last change. */
   readonly revision: number
 }
 
 /**
- * Most characters of an element whose row has a copy. A transaction that reads a value shares no call with others: without
- * the copy, workers of one process would claim one after another.
+ * Most characters of an element whose row has a copy. A transaction that reads a value shares no call with others:
+ * without the copy, workers of one process would claim one after another.
  */
 export const maxCopyLength = 2_048
 

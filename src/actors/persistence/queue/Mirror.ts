@@ -1,7 +1,7 @@
 /**
- * What a consumer knows of a queue: its first rows and who claims. It follows a list and a watch, and it also learns from
- * the answers to its own transactions, which come before or after the watch tells the same; whatever order they come in,
- * the latest revision of a row stands.
+ * What a consumer knows of a queue: its first rows and who claims. It follows a list and a watch, and it also learns
+ * from the answers to its own transactions, which come before or after the same event of the watch. Whatever the order,
+ * the latest revision of a row wins.
  *
  * It is bounded: of a long queue it holds the first rows, and the caller reads on when few are left.
  */
@@ -12,7 +12,7 @@ import { Places } from "./Places.ts"
 /** Most rows held. */
 export const maxRows = 2_048
 
-/** Most rows that are remembered as removed while the watch has yet to tell of it. */
+/** Most rows that are remembered as removed while the watch has yet to report it. */
 const maxRemoved = 8_192
 
 /** How far apart the clocks of two processes may seem, in milliseconds. */
@@ -30,16 +30,16 @@ export class Mirror {
   private readonly rows = new Map<string, QueueRow>()
   /** The places of all rows. */
   private readonly places = new Places()
-  /** The places of rows that nobody who is there has claimed. */
+  /** The places of rows without a claimer that is there. */
   private readonly free = new Places()
-  /** Everything up to this revision was told by the watch. */
+  /** The watch has reported everything up to this revision. */
   private watched = 0
   /** Whether the queue has rows behind `through`, which are not held. */
   private more = false
   private through = ""
-  /** What was told of rows that are not held while more of them are being read. */
+  /** Changes of rows that are not held, while more of them are being read. */
   private missed: Array<QueueRow | { readonly place: string; readonly removed: number }> | undefined
-  /** Rows that are gone, by place, until the watch has told of that: what it tells before is out of date. */
+  /** Rows that are gone, by place, until the watch has reported that: its events before are out of date. */
   private readonly removed = new Map<string, number>()
   private readonly maxRows: number
 
@@ -76,9 +76,9 @@ export class Mirror {
     this.more = more
     for (const row of rows) this.put(row)
     // It may be newer than what was read.
-    for (const told of missed) {
-      if ("removed" in told) this.remove(told.place, told.removed)
-      else this.put(told)
+    for (const change of missed) {
+      if ("removed" in change) this.remove(change.place, change.removed)
+      else this.put(change)
     }
   }
 
@@ -125,7 +125,7 @@ export class Mirror {
     return this.rows.get(place)
   }
 
-  /** The watch has told everything up to `revision`. */
+  /** The watch has reported everything up to `revision`. */
   watchedTo(revision: number): void {
     this.watched = Math.max(this.watched, revision)
     for (const removed of this.removed.values()) {
@@ -160,14 +160,14 @@ export class Mirror {
     for (const { claim, place } of this.rows.values()) if (claim?.claimer === id) this.free.add(place)
   }
 
-  /** Whether nobody who is there has claimed a row. */
+  /** Whether a row has no claimer that is there. */
   private isFree({ claim }: QueueRow): boolean {
     return claim === undefined || !this.claimers.has(claim.claimer)
   }
 
   /**
-   * The next rows to claim, `count` at most, without those to be left out. Where there are enough for all consumers, this
-   * one takes others than they do: its share by its rank among them.
+   * The next rows to claim, `count` at most, without those to be left out. Where there are enough for all consumers,
+   * this one takes others than they do: its share by its rank among them.
    */
   due(own: string, nowMs: number, count: number, leftOut: (place: string) => boolean): Due {
     const found: Array<QueueRow> = []

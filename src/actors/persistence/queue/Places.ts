@@ -1,3 +1,23 @@
+import { randomUUID } from "node:crypto"
+import { placeOf } from "./Layout.ts"
+
+/** The places that this process gives out. No two are equal. */
+export class PlaceSequence {
+  /** Tells processes apart. */
+  private readonly by = randomUUID().slice(0, 8)
+  private lastMs = 0
+  private count = 0
+
+  /** A place from which its element may be taken at `ms`. */
+  readonly at = (ms: number): string => placeOf(ms, ++this.count, this.by)
+
+  /** A place for an element without a delay. It sorts behind the ones before, even if the cluster's time went back. */
+  next(nowMs: number): string {
+    this.lastMs = Math.max(this.lastMs, nowMs)
+    return this.at(this.lastMs)
+  }
+}
+
 /** Places of rows, in order. */
 export class Places implements Iterable<string> {
   private readonly sorted: Array<string> = []

@@ -19,8 +19,8 @@ export const repeated = <A>(write: Effect.Effect<A, WriteFailure>): Effect.Effec
   })
 
 /**
- * Repeats a read until it is answered. Whoever claimed an element must know of it, or nobody handles the element while
- * the process lives.
+ * Repeats a read until it is answered. A process must know of every element that it has claimed: otherwise no worker
+ * handles the element while the process lives.
  */
 export const answered = <A>(
   what: string,

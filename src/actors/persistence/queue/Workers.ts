@@ -1,6 +1,6 @@
 /**
  * The workers of one process at one queue: who waits for an element, who is likely to come back for one, and what was
- * claimed for those. What nobody comes for is given back.
+ * claimed for those. An element that no worker comes for is given back.
  */
 import type { Clock } from "effect"
 import { Deferred, Effect, Latch } from "effect"
@@ -23,7 +23,7 @@ export interface Returning {
   /** Its fiber, which a worker most often keeps. */
   readonly fiber: number
   isComplete: boolean
-  /** An element is on its way that it is counted on for, however long that takes. */
+  /** An element is being claimed for this worker, however long that takes. */
   held: boolean
 }
 
@@ -65,13 +65,13 @@ export class Workers {
     return this.waiting.size + this.returning.size - this.ahead.size
   }
 
-  /** The most attempts of whoever is next. */
+  /** The most attempts of the worker that is next. */
   get maxAttempts(): number {
     const [next] = this.waiting.size > 0 ? this.waiting : this.returning.values()
     return next?.maxAttempts ?? Infinity
   }
 
-  /** Waits for an element. Whoever gets it has to settle it. */
+  /** Waits for an element. The caller has to settle it. */
   take(maxAttempts: number): Effect.Effect<Claimed> {
     return Effect.withFiber(({ id }) => {
       const returned = this.likely(id)
@@ -116,7 +116,7 @@ export class Workers {
     return undefined
   }
 
-  /** Counts on the worker that comes back, most likely in this fiber, until `hand` or `letGo`. */
+  /** Counts on the worker that comes back, most likely in this fiber, until `hand` or `release`. */
   hold(fiber: number): Returning | undefined {
     const returning = this.likely(fiber)
     if (returning === undefined || returning.held) return undefined
@@ -125,7 +125,7 @@ export class Workers {
   }
 
   /** Counts no longer on it than on any other. */
-  letGo(returning: Returning | undefined): void {
+  release(returning: Returning | undefined): void {
     if (returning === undefined) return
     returning.held = false
     this.lasts({ returning })
@@ -137,7 +137,7 @@ export class Workers {
     if (worker !== undefined) {
       this.waiting.delete(worker)
       Deferred.doneUnsafe(worker.given, Effect.succeed(claimed))
-      return this.letGo(held)
+      return this.release(held)
     }
     this.ahead.add(claimed)
     if (held !== undefined) held.held = false

@@ -1,0 +1,87 @@
+/**
+ * Puts elements into the queues of a store. An element is handed to a worker of this process in the same step, when one
+ * is next for it.
+ */
+import { Duration, Effect } from "effect"
+import type { PersistedQueue } from "effect/persistence"
+import { Compare, Op } from "../../../client/Txn.ts"
+import type { LogTime } from "../../LogTime.ts"
+import { outcomeOf } from "../../Outcome.ts"
+import type { StepWriter } from "../../StepWriter.ts"
+import { Sharing, stepOf } from "../../StepWriter.ts"
+import type { Claimer } from "./Claimer.ts"
+import { offerRetries } from "./HandOvers.ts"
+import { copyOf, encodePending, encodeQueueRow, maxElementBytes, maxIdLength, QueueKeys } from "./Layout.ts"
+import type { PlaceSequence } from "./Places.ts"
+
+type OfferOptions = Parameters<PersistedQueue.PersistedQueueStore["Service"]["offer"]>[0]
+
+export interface OffersParts {
+  readonly steps: StepWriter
+  readonly now: LogTime["Service"]["now"]
+  readonly places: PlaceSequence
+  /** Before every key. */
+  readonly prefix: string
+  /** The claimer of a queue, when this process has one. */
+  readonly claimer: (name: string) => Claimer | undefined
+}
+
+export class Offers {
+  private readonly parts: OffersParts
+  // A random id is new; one that the caller gave may be there already.
+  private readonly randomIds = new Sharing()
+  private readonly givenIds = new Sharing()
+
+  constructor(parts: OffersParts) {
+    this.parts = parts
+  }
+
+  /** Stores an element, unless its id is there. The failure is of any kind. */
+  add({ delay, element, id, isCustomId, name }: OfferOptions): Effect.Effect<void, unknown> {
+    return Effect.gen({ self: this }, function*() {
+      const { claimer: claimerOf, now, places, prefix, steps } = this.parts
+      const { json, value } = yield* encode(id, element)
+      const keys = new QueueKeys(prefix, name)
+      const nowMs = yield* now
+      const delayMs = delay === undefined ? 0 : Math.ceil(Duration.toMillis(delay))
+      const place = delayMs > 0 ? places.at(nowMs + delayMs) : places.next(nowMs)
+      const claimer = claimerOf(name)
+      const sharing = isCustomId ? this.givenIds : this.randomIds
+      const fiber = yield* Effect.withFiber(({ id }) => Effect.succeed(id))
+      const handOver = delayMs > 0 ? undefined : claimer?.handOver({ place, id, json, value, sharing }, nowMs, fiber)
+      if (handOver !== undefined && (yield* handOver)) return
+      const row = { id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(json) }
+      const key = keys.element(id)
+      const put = steps.take(stepOf(
+        [Compare.missing(key)],
+        [Op.put(key, value), Op.put(keys.row(place), encodeQueueRow(row))],
+        sharing
+      ))
+      // It takes effect once at most: a second attempt finds the key. The same as for an id that was offered before.
+      const { revision, succeeded } = yield* Effect.retry(put, {
+        times: offerRetries,
+        while: (failure) => outcomeOf(failure) === "unknown"
+      })
+      if (succeeded) claimer?.offered({ ...row, place, revision })
+    })
+  }
+}
+
+/** An element as JSON, and as it is stored. */
+const encode = Effect.fnUntraced(function*(id: string, element: unknown) {
+  if (id.length > maxIdLength) {
+    return yield* Effect.fail(new Error(`the id has ${id.length} characters; at most ${maxIdLength} are allowed`))
+  }
+  const json = yield* Effect.try({ try: () => JSON.stringify(element), catch: (cause) => cause })
+  if (json === undefined) return yield* Effect.fail(new Error("the element has no JSON"))
+  const value = encodePending(json)
+  if (value.byteLength > maxElementBytes) {
+    return yield* Effect.fail(
+      new Error(
+        `the element has ${value.byteLength} bytes as JSON; at most ${maxElementBytes} are allowed. Store larger ` +
+          "data elsewhere and its name here"
+      )
+    )
+  }
+  return { json, value }
+})
