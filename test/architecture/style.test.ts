@@ -80,7 +80,7 @@ describe("the sources", { timeout: 60_000 }, () => {
 /** How many banned words a document may still have. The numbers only go down. */
 const wordsLeft: Readonly<Record<string, number>> = {
   "docs/actors.md": 17,
-  "docs/divergence.md": 9,
+  "docs/divergence.md": 9
 }
 
 it("documents use the field's words", () => {
