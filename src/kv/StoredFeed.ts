@@ -10,7 +10,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import type { FeedPart, FeedRequest } from "./FeedPart.ts"
 import { boundPrevious, maxPreviousBytes, partBytes, partRevisions, revisionMemory, within } from "./FeedPart.ts"
 import { corrupt, runLoading } from "../machine/KvLoader.ts"
-import { loadFigures } from "./KvQueries.ts"
+import { loadFigures } from "./StoredFigures.ts"
 
 /**
  * Bytes of blocks after which a part ends. What is told keeps the memory of its whole block, also where that is one
