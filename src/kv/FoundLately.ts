@@ -43,9 +43,9 @@ export const atOnce = ({ bytesPerGet }: FoundLately): number =>
   Math.min(getChunk, Math.ceil(getChunkBytes / bytesPerGet))
 
 /**
- * Bytes that a query may be answered with, as far as they are known before it is carried out. What reads ranges is
- * mostly answered with far less than the most that it may be: it counts like those before it. `concurrentQueries` bounds
- * how much more can be found than was reserved.
+ * Bytes that a query may be answered with, as far as they are known before it is carried out. Queries of ranges mostly
+ * find far less than the most that they may: they count like those before them. `concurrentQueries` bounds how much
+ * more can be found than was reserved.
  */
 export const reservedFor = (query: Exclude<Query, Get>, leases: number, { bytesPerPage }: FoundLately): number => {
   switch (query._tag) {

@@ -1,9 +1,9 @@
 /**
- * The key-value store as a {@link StateMachine}: `kv/model/` decides, the {@link StateStore} keeps, and {@link ChangeFeed}
- * tells those who watch.
+ * The key-value store as a {@link StateMachine}: `kv/model/` decides, the {@link StateStore} keeps the rows, and
+ * {@link ChangeFeed} gives changes to watches.
  *
- * A batch of commands costs one read of the keys they touch and one write of what became of them; commands that look at
- * much are carried out in several.
+ * A batch of commands costs one read of the keys they touch and one write of what became of them. Commands that read
+ * much are carried out in several batches.
  */
 import { Context, Effect, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"

@@ -1,6 +1,6 @@
 /**
- * The two families that a state may be in, `state_a` and `state_b`: which one is active, and what the store itself keeps
- * in them beside the rows of the state machine.
+ * The two families that a state may be in, `state_a` and `state_b`: which one is active, and what the store itself
+ * keeps in them beside the rows of the state machine.
  */
 import { Effect } from "effect"
 import { CodecError } from "../../bytes/CodecError.ts"

@@ -141,7 +141,7 @@ export class StateImports {
     yield* this.measure
   })
 
-  /** Empties the place of the import. What it held is given back to the disk early, while there is little of the new. */
+  /** Empties the place of the import. What it held is given back to the disk early, while there are few new rows. */
   private get makeRoom(): Effect.Effect<void, StorageError> {
     return Effect.suspend(() => {
       if (this.replacedPoint === undefined) return this.clearInactive
