@@ -188,7 +188,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "ends leases by what a deposed leader remembers",
     { test: "test/kv/apply.property.test.ts" },
-    "kv/model/Apply.ts",
+    "kv/model/Expiry.ts",
     "if (lease !== undefined && lease.deadlineMs <= logTimeMs) yield* revoke(batch, id)",
     "if (lease !== undefined) yield* revoke(batch, id)"
   ),
