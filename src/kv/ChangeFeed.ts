@@ -156,9 +156,9 @@ export class ChangeSource {
       through = revision.revision
       const matching = within(request, revision)
       if (matching === undefined) continue
-      const told = request.previous ? boundPrevious(matching) : matching
-      revisions.push(told)
-      bytes += revisionMemory(told)
+      const sent = request.previous ? boundPrevious(matching) : matching
+      revisions.push(sent)
+      bytes += revisionMemory(sent)
     }
     return { revisions, through, bytes }
   }

@@ -10,7 +10,7 @@ export interface FeedRequest {
    * not wanted they may be there or not.
    */
   readonly previous: boolean
-  /** Leave deletes out, or puts; both are told when it is absent. */
+  /** Only puts or only deletes are wanted; both when it is absent. */
   readonly only?: "puts" | "deletes" | undefined
 }
 
@@ -31,8 +31,8 @@ export const partRevisions = 1_024
 export const partBytes = 256 * 1024
 
 /**
- * Bytes of replaced records told with one revision. A transaction may replace a good deal more than it brings; what is
- * beyond this is left out, as if compaction had taken it.
+ * Bytes of replaced records that go with one revision. A transaction may replace a good deal more than it writes; what
+ * is beyond this is left out, as if compaction had taken it.
  */
 export const maxPreviousBytes = 4 * 1024 * 1024
 

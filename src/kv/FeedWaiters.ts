@@ -1,7 +1,7 @@
 /**
- * Those who wait for a change in a range of keys. A change wakes whom it concerns and nobody else: they are found by the
- * key, or by the prefixes of the key that somebody waits for, so that ten thousand sleeping watches cost a write next to
- * nothing.
+ * The watches that wait for a change in a range of keys. A change wakes only the ones whose ranges it is in. They are
+ * found by its key, or by those prefixes of the key that a watch waits for: ten thousand sleeping watches cost a write
+ * next to nothing.
  */
 import { Deferred, Exit } from "effect"
 import type { Revision } from "./model/History.ts"
@@ -9,7 +9,7 @@ import type { KeyRange } from "../bytes/KeyRange.ts"
 import { prefixRange, successor } from "../bytes/KeyRange.ts"
 import type { KeyRanges } from "./model/KeyRanges.ts"
 
-/** Those who wait for the same ranges, and where they are found. */
+/** The waiters for the same ranges, and where they are found. */
 interface Seat {
   readonly ranges: KeyRanges
   readonly spots: ReadonlyArray<Spot>
@@ -20,8 +20,8 @@ interface Seat {
 type Places = Map<string, Set<Seat>>
 
 /**
- * Ranges of seats that nobody waits in, at most, unless more are waited for. A watch waits again as soon as it was told
- * of a change, and one with hundreds of ranges would leave hundreds of places and take them again.
+ * Most ranges of seats without a waiter, unless more are waited for. A watch waits again as soon as it has sent a
+ * change, and one with hundreds of ranges would leave hundreds of places and take them again.
  */
 const maxEmptyRanges = 1_024
 
@@ -67,7 +67,7 @@ export class Waiter {
 
 export class FeedWaiters {
   private readonly seats = new Map<KeyRanges, Seat>()
-  /** Seats that nobody waits in, the one that was left first at the front. */
+  /** Seats without a waiter, the one that was left first at the front. */
   private readonly empty = new Set<Seat>()
   private emptyRanges = 0
   private takenRanges = 0
@@ -155,9 +155,9 @@ export class FeedWaiters {
     for (const { changes, revision } of revisions) {
       for (const { key } of changes) {
         if (this.count === 0) return
-        if (this.byKey.size > 0) this.rouse(this.byKey.get(nameOf(key)), revision)
+        if (this.byKey.size > 0) this.notify(this.byKey.get(nameOf(key)), revision)
         for (const [length, places] of this.byPrefix) {
-          if (length <= key.byteLength) this.rouse(places.get(nameOf(key, length)), revision)
+          if (length <= key.byteLength) this.notify(places.get(nameOf(key, length)), revision)
         }
         for (const seat of this.others) if (seat.ranges.contains(key)) this.rouseSeat(seat, revision)
       }
@@ -171,7 +171,7 @@ export class FeedWaiters {
     }
   }
 
-  private rouse(seats: Iterable<Seat> | undefined, revision: number): void {
+  private notify(seats: Iterable<Seat> | undefined, revision: number): void {
     if (seats === undefined) return
     for (const seat of seats) this.rouseSeat(seat, revision)
   }

@@ -1,6 +1,6 @@
 /**
- * What clients of the key-value store get that outlives their connections: sessions and leases. Whoever serves
- * connections counts them by it.
+ * What clients of the key-value store get that outlives their connections: sessions and leases. The client port counts
+ * them by it.
  */
 import { Context } from "effect"
 

@@ -9,7 +9,7 @@ import { loadBlock } from "./model/HistoryBlock.ts"
 import type { StateStore, StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { runLoading } from "../machine/KvLoader.ts"
-import { loadFigures } from "./KvQueries.ts"
+import { loadFigures } from "./StoredFigures.ts"
 
 /** How much history is kept for watches, whichever bound is met first. */
 export interface HistoryLimits {

@@ -1,9 +1,9 @@
 /**
- * The key-value store as a {@link StateMachine}: `kv/` decides, the {@link StateStore} keeps, and {@link ChangeFeed}
- * tells those who watch.
+ * The key-value store as a {@link StateMachine}: `kv/model/` decides, the {@link StateStore} keeps the rows, and
+ * {@link ChangeFeed} gives changes to watches.
  *
- * A batch of commands costs one read of the keys they touch and one write of what became of them; commands that look at
- * much are carried out in several.
+ * A batch of commands costs one read of the keys they touch and one write of what became of them. Commands that read
+ * much are carried out in several batches.
  */
 import { Context, Effect, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"
@@ -13,17 +13,12 @@ import { Batch } from "./model/Batch.ts"
 import type { Stamped } from "./model/Command.ts"
 import { decodeCommand, encodeCommand, proposers } from "./model/Command.ts"
 import type { Slot } from "./model/Draft.ts"
-import { loadBlock } from "./model/HistoryBlock.ts"
-import { successor } from "../bytes/KeyRange.ts"
 import { decodeRecord } from "./model/KeyRecord.ts"
-import type { StoredRange } from "./model/Keyspace.ts"
-import { idOf, leaseRange, recordKey, replyBlockRange, replyRange, sequenceOf, sessionRange } from "./model/Keyspace.ts"
-import { decodeLease } from "./model/Lease.ts"
+import { recordKey } from "./model/Keyspace.ts"
 import { maxKeptReplyBytes, maxLeases, maxTtlMs, problem } from "./model/Limits.ts"
-import { decodeSession } from "./model/Session.ts"
-import { State } from "./model/State.ts"
+import type { State } from "./model/State.ts"
 import type { Entry } from "../raft/Types.ts"
-import type { StateRow, StateView } from "../storage/StateStore.ts"
+import type { StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { ChangeFeed, ChangeSource } from "./ChangeFeed.ts"
@@ -31,14 +26,14 @@ import { Grants } from "./Grants.ts"
 import { checkIdentity } from "../machine/Identity.ts"
 import type { HistoryLimits } from "./HistoryCut.ts"
 import { defaultHistoryLimits, HistoryCut } from "./HistoryCut.ts"
-import { dueCommands } from "./KvHousekeeping.ts"
+import { dueCommands } from "./DueCommands.ts"
 import { corrupt, runLoading } from "../machine/KvLoader.ts"
-import { answer, invalid, loadFigures, nothingFound } from "./KvQueries.ts"
+import { nothingFound } from "./FoundLately.ts"
+import { answer, invalid } from "./KvQueries.ts"
+import { loadState } from "./LoadedState.ts"
+import type { AnswerRoom } from "../machine/AnswerRoom.ts"
+import type { Proposer, QueryReply } from "../machine/StateMachine.ts"
 import { StateMachine } from "../machine/StateMachine.ts"
-
-/** Rows, and bytes of rows, read at once while the memory of the machine is filled. */
-const loadChunk = 512
-const loadBytes = 4 * 1024 * 1024
 
 /** Bytes of values in memory at a time while commands are carried out; one transaction may look at more. */
 const workBytes = 16 * 1024 * 1024
@@ -90,58 +85,6 @@ const keysThatFit = (slots: ReadonlyArray<Slot>): number => {
   return Math.min(maxReadAheadKeys, Math.max(minReadAheadKeys, fitting))
 }
 
-/** Hands every row of a range to `use`. */
-const forEachRow = Effect.fnUntraced(function*(
-  view: StateView,
-  { gte, lt }: StoredRange,
-  use: (row: StateRow) => boolean
-) {
-  let from = gte
-  for (;;) {
-    const rows: ReadonlyArray<StateRow> = yield* view.scan({ gte: from, lt, limit: loadChunk, maxBytes: loadBytes })
-    let bytes = 0
-    for (const row of rows) {
-      bytes += row.key.byteLength + row.value.byteLength
-      if (!use(row)) return yield* corrupt(`the row ${Buffer.from(row.key).toString("hex")} is malformed`)
-    }
-    const last = rows[rows.length - 1]
-    if (last === undefined || rows.length < loadChunk && bytes < loadBytes) return
-    from = successor(last.key)
-  }
-})
-
-/** What the machine keeps in memory, read from the store. */
-const loadState = Effect.fnUntraced(function*(view: StateView) {
-  const state = new State()
-  state.figures = yield* loadFigures(view)
-  const { revision } = state.figures
-  if (revision > 0) {
-    state.lastBlock = yield* runLoading(view, loadBlock(revision))
-    if (state.lastBlock.last > revision) return yield* corrupt(`the history goes on behind revision ${revision}`)
-  }
-  yield* forEachRow(view, leaseRange, ({ key, value }) => {
-    const lease = decodeLease(idOf(key), value)
-    if (lease !== undefined) state.leases.set(lease)
-    return lease !== undefined
-  })
-  yield* forEachRow(view, sessionRange, ({ key, value }) => {
-    const record = decodeSession(value)
-    if (record !== undefined) state.sessions.open(idOf(key), record)
-    return record !== undefined
-  })
-  yield* forEachRow(
-    view,
-    replyRange,
-    ({ key, value }) => state.sessions.get(idOf(key))?.loadLarge(sequenceOf(key), value) ?? false
-  )
-  yield* forEachRow(
-    view,
-    replyBlockRange,
-    ({ key, value }) => state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
-  )
-  return state
-})
-
 /** Longest times to live that this node lets into the log. */
 export interface TtlLimits {
   readonly maxSessionTtlMs: number
@@ -171,44 +114,94 @@ const refusal = (stamped: Stamped, limits: TtlLimits): InvalidArgument | undefin
     : invalid(problem("command", `${_tag} is proposed by nodes only`))
 }
 
-const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
-  const store = yield* StateStore
-  const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
-  let state = yield* load
-  const source = yield* ChangeSource.make(store, state.figures)
-  yield* watchTables([
-    { table: "sessions", entries: () => state.sessions.size, limit: state.maxSessions, setting: "maxSessions" },
-    {
-      table: "kept_reply_bytes",
-      entries: () => state.sessions.kept.bytes,
-      limit: maxKeptReplyBytes,
-      setting: "maxKeptReplyBytes"
-    },
-    { table: "leases", entries: () => state.leases.size, limit: maxLeases, setting: "maxLeases" }
-  ])
-
+class KvMachine {
+  /** What the machine keeps in memory. `reload` replaces it. */
+  state: State
+  private readonly store: StateStore["Service"]
+  private readonly source: ChangeSource
+  private readonly limits: HistoryLimits & TtlLimits
+  private readonly load: Effect.Effect<State, StorageError>
+  private readonly queries = Semaphore.makeUnsafe(concurrentQueries)
+  private readonly foundLately = nothingFound()
+  private readonly history: HistoryCut
   /** How many keys may be read ahead, from what they held lately. */
-  let readAheadKeys = maxReadAheadKeys
+  private readAheadKeys = maxReadAheadKeys
+
+  constructor(
+    store: StateStore["Service"],
+    source: ChangeSource,
+    limits: HistoryLimits & TtlLimits,
+    load: Effect.Effect<State, StorageError>,
+    state: State
+  ) {
+    this.store = store
+    this.source = source
+    this.limits = limits
+    this.load = load
+    this.state = state
+    this.history = new HistoryCut(limits)
+  }
+
+  check(command: Uint8Array, proposer: Proposer = "client", entry?: Entry): InvalidArgument | undefined {
+    const decoded = decodeCommand(command)
+    if (decoded._tag === "Problem") return invalid(decoded)
+    if (proposer === "client") return refusal(decoded, this.limits)
+    if (entry !== undefined) entry.decoded = decoded
+    return undefined
+  }
+
+  readonly apply = Effect.fnUntraced({ self: this }, function*(this: KvMachine, entries: ReadonlyArray<Entry>) {
+    const commands = commandsOf(entries)
+    const replies: Array<Uint8Array> = []
+    let bytes = 0
+    while (replies.length < entries.length && bytes < workBytes) {
+      for (const reply of yield* this.applySome(entries, commands, replies.length)) {
+        replies.push(reply)
+        bytes += reply.byteLength
+      }
+    }
+    return replies
+  })
+
+  query(asked: ReadonlyArray<Uint8Array>, room?: AnswerRoom): Effect.Effect<ReadonlyArray<QueryReply>, StorageError> {
+    return answer(this.store, () => this.state, asked, this.queries, this.foundLately, room)
+  }
+
+  get reload(): Effect.Effect<void, StorageError> {
+    return Effect.map(this.load, (loaded) => {
+      this.state = loaded
+      this.source.restart(loaded.figures)
+    })
+  }
+
+  due(logTimeMs: number): Effect.Effect<ReadonlyArray<Uint8Array>, StorageError> {
+    return Effect.map(
+      dueCommands(this.store, this.state, this.history, logTimeMs),
+      (commands) => commands.map((command) => encodeCommand(command))
+    )
+  }
 
   /**
    * Carries out the first of the commands in one write: as many as memory has room for. Answers with their replies, at
    * least one.
    */
-  const applySome = Effect.fnUntraced(function*(
+  private readonly applySome = Effect.fnUntraced({ self: this }, function*(
+    this: KvMachine,
     entries: ReadonlyArray<Entry>,
     commands: ReadonlyArray<Stamped | undefined>,
     from: number
   ) {
-    const batch = new Batch(state)
+    const { store } = this
+    const batch = new Batch(this.state)
     const keys: Array<Uint8Array> = []
     let end = from
-    for (; end < entries.length && (end === from || keys.length < readAheadKeys); end++) {
+    for (; end < entries.length && (end === from || keys.length < this.readAheadKeys); end++) {
       const stamped = commands[end]
       if (stamped !== undefined) keys.push(...keysOf(stamped.command))
     }
     const slots = batch.draft.expect(keys)
     yield* loadKeys(store, slots)
-    readAheadKeys = keysThatFit(slots)
+    this.readAheadKeys = keysThatFit(slots)
     const replies: Array<Uint8Array> = []
     let replyBytes = 0
     for (let i = from; i < end && (i === from || replyBytes + batch.readBytes < workBytes); i++) {
@@ -225,52 +218,49 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
     // The log keeps entries for followers that are behind, and has no use for their commands.
     for (let i = from; i < from + replies.length; i++) (entries[i] as Entry).decoded = undefined
     yield* store.commit(batch.changes(), { index: last.index, term: last.term })
-    source.publish(batch.revisions, state.figures)
+    this.source.publish(batch.revisions, this.state.figures)
     return replies
   })
+}
 
-  const apply = Effect.fnUntraced(function*(entries: ReadonlyArray<Entry>) {
-    const commands = commandsOf(entries)
-    const replies: Array<Uint8Array> = []
-    let bytes = 0
-    while (replies.length < entries.length && bytes < workBytes) {
-      for (const reply of yield* applySome(entries, commands, replies.length)) {
-        replies.push(reply)
-        bytes += reply.byteLength
-      }
-    }
-    return replies
-  })
+/** Reports how full the tables are that the machine keeps in memory. */
+const watchMemory = (machine: KvMachine) =>
+  watchTables([
+    {
+      table: "sessions",
+      entries: () => machine.state.sessions.size,
+      limit: machine.state.maxSessions,
+      setting: "maxSessions"
+    },
+    {
+      table: "kept_reply_bytes",
+      entries: () => machine.state.sessions.kept.bytes,
+      limit: maxKeptReplyBytes,
+      setting: "maxKeptReplyBytes"
+    },
+    { table: "leases", entries: () => machine.state.leases.size, limit: maxLeases, setting: "maxLeases" }
+  ])
 
-  const queries = yield* Semaphore.make(concurrentQueries)
-  const foundLately = nothingFound()
-  const history = new HistoryCut(limits)
+const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
+  const store = yield* StateStore
+  const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
+  const state = yield* load
+  const source = yield* ChangeSource.make(store, state.figures)
+  const kv = new KvMachine(store, source, limits, load, state)
+  yield* watchMemory(kv)
 
   const machine = StateMachine.of({
     recovered: store.recovered,
-    logTimeMs: () => state.figures.logTimeMs,
-    check: (command, proposer = "client", entry) => {
-      const decoded = decodeCommand(command)
-      if (decoded._tag === "Problem") return invalid(decoded)
-      if (proposer === "client") return refusal(decoded, limits)
-      if (entry !== undefined) entry.decoded = decoded
-      return undefined
-    },
-    apply,
-    query: (asked, room) => answer(store, () => state, asked, queries, foundLately, room),
-    reload: Effect.map(load, (loaded) => {
-      state = loaded
-      source.restart(loaded.figures)
-    }),
-    due: (logTimeMs) =>
-      Effect.map(
-        dueCommands(store, state, history, logTimeMs),
-        (commands) => commands.map((command) => encodeCommand(command))
-      )
+    logTimeMs: () => kv.state.figures.logTimeMs,
+    check: (command, proposer, entry) => kv.check(command, proposer, entry),
+    apply: kv.apply,
+    query: (asked, room) => kv.query(asked, room),
+    reload: kv.reload,
+    due: (logTimeMs) => kv.due(logTimeMs)
   })
   const grants = Grants.of({
-    isAlive: (kind, id) => (kind === "session" ? state.sessions.get(id) : state.leases.get(id)) !== undefined,
-    ended: (kind) => kind === "session" ? state.sessions.ended : state.leases.ended
+    isAlive: (kind, id) => (kind === "session" ? kv.state.sessions.get(id) : kv.state.leases.get(id)) !== undefined,
+    ended: (kind) => kind === "session" ? kv.state.sessions.ended : kv.state.leases.ended
   })
   return Context.make(StateMachine, machine).pipe(Context.add(ChangeFeed, source.feed), Context.add(Grants, grants))
 })

@@ -10,10 +10,10 @@ import type { StorageError } from "../storage/StorageError.ts"
 import type { FeedPart, FeedRequest } from "./FeedPart.ts"
 import { boundPrevious, maxPreviousBytes, partBytes, partRevisions, revisionMemory, within } from "./FeedPart.ts"
 import { corrupt, runLoading } from "../machine/KvLoader.ts"
-import { loadFigures } from "./KvQueries.ts"
+import { loadFigures } from "./StoredFigures.ts"
 
 /**
- * Bytes of blocks after which a part ends. What is told keeps the memory of its whole block, also where that is one
+ * Bytes of blocks after which a part ends. A change in a part keeps the memory of its whole block, also where it is one
  * change of many.
  */
 const maxBytesRead = 2 * 1024 * 1024
@@ -44,14 +44,14 @@ export const readPart = Effect.fnUntraced(function*(
       bytesRead += block.byteLength
       while (next <= Math.min(block.last, last) && bytes < partBytes) {
         const revision = block.revision(next)
-        // One that is missing or damaged ends the part; asked for again, it is what is told of.
+        // A revision that is missing or damaged ends the part. The next part begins with it, and fails.
         if (revision === undefined) break reading
         next += 1
         const matching = within(request, revision)
         if (matching === undefined) continue
-        const told = request.previous ? yield* replaced.addTo(matching) : matching
-        revisions.push(told)
-        bytes += revisionMemory(told)
+        const sent = request.previous ? yield* replaced.addTo(matching) : matching
+        revisions.push(sent)
+        bytes += revisionMemory(sent)
       }
     }
     const room = Math.min(partBytes - bytes, maxBytesRead - bytesRead)
@@ -98,7 +98,7 @@ class ReplacedRecords {
     if (this.blocks.length > rememberedBlocks) this.blocks.shift()
   }
 
-  /** Adds the records that a revision's changes replaced, where history still has them, as many as may be told. */
+  /** Adds the records that a revision's changes replaced, where history still has them, up to `maxPreviousBytes`. */
   addTo(revision: Revision): Effect.Effect<Revision, StorageError> {
     return Effect.map(this.find(revision.changes), (found) =>
       boundPrevious({

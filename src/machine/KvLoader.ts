@@ -6,7 +6,7 @@ import type { StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { StorageCorruption } from "../storage/StorageError.ts"
 
-/** What a damaged row of the state means to whoever runs the node. */
+/** What a damaged row of the state means to the operator. */
 export const corrupt = (detail: string): StorageCorruption =>
   new StorageCorruption({ path: "the state family", detail, safe: "the log, and the state of the other nodes" })
 

@@ -1,6 +1,6 @@
 /**
- * The identity of the cluster that this node belongs to (`protocol/ClusterIdentity.ts`), beside whatever state machine the
- * node runs. {@link layer} wraps the machine: identity entries are applied here and reach no machine, and a client's
+ * The identity of the cluster that this node belongs to (`protocol/ClusterIdentity.ts`), beside the state machine that
+ * the node runs. {@link layer} wraps the machine: identity entries are applied here and reach no machine. A client's
  * command that looks like one is refused.
  */
 import { Context, Deferred, Effect, Exit, Layer } from "effect"
@@ -83,7 +83,7 @@ const make = Effect.gen(function*() {
     const identity = decodeIdentityEntry(payload) as ClusterIdentity
     if (current !== undefined) return yield* store.commit([], { index, term })
     yield* store.commit([{ _tag: "Put", key: identityRowKey, value: encodeIdentityRow(identity) }], { index, term })
-    // Durable before anybody is told, so that a restart knows it at once: a node that does not know its cluster may be taken
+    // Durable before it is used, so that a restart knows it at once: a node that does not know its cluster may be taken
     // into another one.
     yield* store.sync
     learn(identity)

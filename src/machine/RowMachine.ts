@@ -1,7 +1,7 @@
 /**
  * The plain way to a state machine of one's own: commands as functions of rows. Everything that has to be right for
- * replication is done here, once: the order of commands, one atomic write for a batch and its applied point, the cluster's
- * clock, the name of the machine in the store. All state is rows, so snapshots and restarts need nothing more.
+ * replication is done here, once: the order of commands, one atomic write for a batch and its applied point, the
+ * cluster's clock, the name of the machine in the store. All state is rows, so snapshots and restarts need no more.
  *
  * A machine that wants to keep state in memory beside its rows implements {@link StateMachine} itself, as the key-value
  * store does.
@@ -36,8 +36,8 @@ export interface RowMachine<Command, Query> {
   readonly name: string
 
   /**
-   * The command in these bytes, or why it is refused before it reaches the log: malformed, or over a limit. Cheap and pure.
-   * Every version of the program must read what earlier ones accepted, because it may still be in the log.
+   * The command in these bytes, or why it is refused before it reaches the log: malformed, or over a limit. Cheap and
+   * pure. Every version of the program must read what earlier ones accepted, because it may still be in the log.
    */
   readonly decodeCommand: (bytes: Uint8Array) => Command | InvalidArgument
 
@@ -45,9 +45,9 @@ export interface RowMachine<Command, Query> {
   readonly keysOf?: (command: Command) => ReadonlyArray<Uint8Array>
 
   /**
-   * Carries a command out on the rows and gives its reply. A pure function of rows, command and moment: no clock, no random
-   * source, nothing remembered from command to command. It cannot refuse any more, but its reply may say no; an error
-   * or a defect stops the node, and every other node at the same place.
+   * Carries a command out on the rows and gives its reply. A pure function of rows, command and moment: no clock, no
+   * random source, nothing remembered from command to command. It cannot refuse any more, but its reply may say no. An
+   * error or a defect stops the node, and every other node at the same entry.
    */
   readonly apply: (rows: Rows, command: Command, at: Moment) => Effect.Effect<Uint8Array, StorageError>
 

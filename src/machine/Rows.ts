@@ -30,7 +30,7 @@ export class Rows {
   private readonly slots = new Map<string, Slot>()
   /** The changed slots, by key. */
   private readonly changed: Array<Slot> = []
-  /** For the beginning of a range: how far every stored row behind it was changed, so that nobody reads those again. */
+  /** By the beginning of a range: how far every stored row behind it was changed, so that a scan skips those. */
   private readonly skipped = new Map<string, Uint8Array>()
 
   constructor(view: StateView) {

@@ -1,21 +1,21 @@
 /**
- * What the log drives: commands in, replies out, the same on every node. `kv/` is the first
- * implementation (`KvStateMachine.ts`); a service with a state machine of its own provides this instead, most easily
- * through `RowMachine.ts`. `docs/state-machines.md` has an example.
+ * What the log drives: commands in, replies out, the same on every node. `kv/` is the first implementation
+ * (`KvStateMachine.ts`); a service with a state machine of its own provides this instead, most easily through
+ * `RowMachine.ts`. `docs/state-machines.md` has an example.
  *
- * Commands, queries and their replies are bytes here, so that one encoding made by the
- * client serves the wire, the log and the state machine.
+ * Commands, queries and their replies are bytes here, so that one encoding made by the client serves the wire, the log
+ * and the state machine.
  *
  * What a machine owes the node:
  *
- * - *Everything in the state store.* Whatever decides a reply or a later change lies there, under keys that begin with `01`
- *   or more (`00` is the store's own, and the row `01 "cluster"` the node's), written in the same commit as the applied point. Snapshots and backups
- *   take the store as it is, byte by byte, and know nothing else of the machine. Memory beside it is a cache, rebuilt by
- *   `reload`.
+ * - *Everything in the state store.* All that decides a reply or a later change is in the store, written in the same
+ *   commit as the applied point. Its keys begin with `01` or more: `00` is the store's own, and the row `01 "cluster"`
+ *   is the node's. Snapshots and backups take the store as it is, byte by byte, and know nothing else of the machine.
+ *   Memory beside it is a cache, rebuilt by `reload`.
  * - *Determinism.* The same entries give the same rows and replies on every node, however they are cut into batches and
  *   wherever a restart falls between them. `flaredb/testing` has a suite for it (`stateMachineCases`).
- * - *Time from the log.* `entry.stampMs` is the cluster's clock, stamped by the leader. It hardly ever goes back from one entry to the
- *   next; a machine takes the maximum of all it has seen.
+ * - *Time from the log.* `entry.stampMs` is the cluster's clock, stamped by the leader. It hardly ever goes back from
+ *   one entry to the next; a machine takes the maximum of all it has seen.
  * - *Old commands.* What one version accepted the next must be able to apply: it may still be in the log.
  *
  * One entry that a machine never sees is the identity of the cluster (`OwnIdentity.ts`): `apply` may be called with

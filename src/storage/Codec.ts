@@ -40,7 +40,7 @@ export const stateKeys = {
   hardState: "hard-state",
   confState: "conf-state",
   compacted: "compacted",
-  /** There while a reset is on its way: what `raft_log` still holds is void. */
+  /** There until a reset is finished: what `raft_log` still holds is void. */
   resetting: "resetting",
   activeFamily: "active-family"
 } as const

@@ -65,7 +65,8 @@ const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
           "foreign",
           "an empty directory or a FlareDB data directory",
           `${names.length} other files (${names.slice(0, 3).join(", ")})`,
-          "If this directory held FlareDB data, its CURRENT file is gone: see deploy/runbooks/lost-node.md. Otherwise give another --data-dir."
+          "If this directory held FlareDB data, its CURRENT file is gone: see deploy/runbooks/lost-node.md. " +
+            "Otherwise give another --data-dir."
         ))
       }
       writeFileSync(join(path, creatingFile), "", { mode: 0o600 })
@@ -76,7 +77,7 @@ const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
     }
   })
 
-/** What is wrong with a marker, compared with what the node was told it is. */
+/** How a marker contradicts the options of the node. */
 const compare = (options: DataDirOptions, marker: Marker): DataDirRefused | undefined => {
   const { path } = options
   if (marker.formatVersion !== formatVersion) {
@@ -184,7 +185,8 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
   yield* database.write(
     "raft_state",
     [
-      // An empty directory is a new cluster's, or one that was lost: the node does not vote before it knows. (`raft/Join.ts`)
+      // An empty directory is a new cluster's, or its data was lost: the node does not vote before it knows which. See
+      // `raft/Join.ts`.
       {
         _tag: "Put",
         key: stateKeys.hardState,

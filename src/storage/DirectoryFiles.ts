@@ -8,8 +8,13 @@ import { join } from "node:path"
 import { DataDirRefused } from "./StorageError.ts"
 
 /** The names under which RocksDB and FlareDB keep files in a data directory. */
-const databaseFile =
-  /^(?:CURRENT|IDENTITY|SESSION_ID|LOCK|LOG(?:\.old\..*)?|MANIFEST-.*|OPTIONS-.*|.*\.(?:log|sst|blob|dbtmp)|durable-floor.*|flaredb-.*)$/
+const databaseFiles: ReadonlyArray<RegExp> = [
+  /^(?:CURRENT|IDENTITY|SESSION_ID|LOCK)$/,
+  /^LOG(?:\.old\..*)?$/,
+  /^(?:MANIFEST|OPTIONS)-.*$/,
+  /^.*\.(?:log|sst|blob|dbtmp)$/,
+  /^(?:durable-floor|flaredb-).*$/
+]
 
 /** What a file is, in the words of `ls`; `undefined` for what RocksDB may open. */
 const kindOf = (stats: Stats | undefined, isDatabaseFile: boolean): string | undefined => {
@@ -24,7 +29,10 @@ const kindOf = (stats: Stats | undefined, isDatabaseFile: boolean): string | und
 /** The first file that is no regular one, if there is one. Other programs' directories are left alone. */
 export const unusableFile = (path: string): DataDirRefused | undefined => {
   for (const name of readdirSync(path).sort()) {
-    const found = kindOf(statSync(join(path, name), { throwIfNoEntry: false }), databaseFile.test(name))
+    const found = kindOf(
+      statSync(join(path, name), { throwIfNoEntry: false }),
+      databaseFiles.some((names) => names.test(name))
+    )
     if (found === undefined) continue
     return new DataDirRefused({
       path,

@@ -2,11 +2,12 @@
  * How far the log is known to be durable, in a small file beside the database.
  *
  * RocksDB's recovery drops everything behind a damaged WAL record without a word, so a log that lost its tail would
- * look like one that simply ends there, and the node would break promises it made. The floor is written after the
- * sync it speaks of, about once a second and at close; a log that ends below its floor, or has another term
- * there, is corrupt. So is one whose vote is an older one than the floor knows of: a vote that is forgotten can be given
- * twice. The floor is advisory in one direction only: one that lags behind is fine, one that runs ahead is not, so it is
- * lowered durably before a conflicting tail is removed.
+ * look like one that simply ends there, and the node would break promises it made. The floor is written after the sync
+ * it speaks of, about once a second and at close. A log that ends below its floor, or has another term there, is
+ * corrupt. So is one whose vote is older than the floor's: a vote that is forgotten can be given twice.
+ *
+ * A floor that lags behind the log is fine. One that runs ahead is not, so it is lowered durably before a conflicting
+ * tail is removed.
  */
 import { Context, Effect } from "effect"
 import { readFileSync } from "node:fs"

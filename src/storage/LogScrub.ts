@@ -1,7 +1,7 @@
 /**
  * Checks in the background what a start took an earlier run's word for: the part of the log below the durable floor.
- * Whoever uses an entry checks it by itself; this finds what nobody uses, and gaps, within minutes of the start. A
- * problem is the same one that a start which reads the whole log would have failed with.
+ * Every read checks the entries that it returns. This finds damage in entries that are not read, and gaps, within
+ * minutes of the start. A problem is the same one that a start which reads the whole log would have failed with.
  *
  * The log goes on meanwhile. What is compacted away or truncated while a page is read may be missing from it, and is no
  * problem: the store tells of either before it begins.

@@ -1,7 +1,6 @@
 /**
- * The durable log, hard state and conf state of one node: a contract with a RocksDB
- * layer (`rocksdb/RocksLogStore.ts`), a memory layer (`memory/MemoryStore.ts`), and a conformance
- * suite (`flaredb/testing`) that both pass.
+ * The durable log, hard state and conf state of one node: a contract with a RocksDB layer (`rocksdb/RocksLogStore.ts`),
+ * a memory layer (`memory/MemoryStore.ts`), and a conformance suite (`flaredb/testing`) that both pass.
  */
 import { Context } from "effect"
 import type { Effect } from "effect"
@@ -69,8 +68,8 @@ export class LogStore extends Context.Service<LogStore, {
 
   /**
    * Fails once the store cannot keep its promises any more: after the first failure of any call, and when something
-   * fails or is found lost between calls. Nothing is written from then on. Never succeeds; whoever runs the store
-   * waits for it, and stops.
+   * fails or is found lost between calls. Nothing is written from then on. Never succeeds; the node waits for it, and
+   * stops.
    */
   readonly failed: Effect.Effect<never, StorageError>
 }>()("flaredb/storage/LogStore") {}

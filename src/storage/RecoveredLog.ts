@@ -30,8 +30,8 @@ const record = <A>(
   })
 
 /**
- * What is wrong with a hard state when `known` was durable: terms never go back, and in one term nobody takes a vote
- * back.
+ * What is wrong with a hard state when `known` was durable: terms never go back, and a vote stays the same within its
+ * term.
  */
 const voteProblem = (
   hardState: typeof HardStateRecord.Type | undefined,

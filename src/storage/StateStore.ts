@@ -1,7 +1,7 @@
 /**
- * The applied state machine on disk: an ordered map of bytes with the applied index inside
- * it. A contract with a RocksDB layer (`rocksdb/RocksStateStore.ts`), a memory layer
- * (`memory/MemoryStore.ts`), and a conformance suite (`flaredb/testing`) that both pass.
+ * The applied state machine on disk: an ordered map of bytes with the applied index inside it. A contract with a
+ * RocksDB layer (`rocksdb/RocksStateStore.ts`), a memory layer (`memory/MemoryStore.ts`), and a conformance suite
+ * (`flaredb/testing`) that both pass.
  *
  * There are two places for a state, one of them active. A snapshot is imported into the other one while the active one
  * goes on as before; one durable write then makes it the active one. What a crash leaves of an import is discarded by
@@ -51,7 +51,7 @@ export interface StateView {
   readonly scan: (options: ScanOptions) => Effect.Effect<ReadonlyArray<StateRow>, StorageError>
 }
 
-/** The whole state at one applied point, pulled in parts by whoever sends or saves it. */
+/** The whole state at one applied point, pulled in parts by its reader: a snapshot that is sent, or a backup. */
 export interface StateExport {
   /** The last entry whose effects are in it. */
   readonly point: LogPoint
@@ -64,7 +64,7 @@ export interface StateExport {
   readonly next: (maxBytes: number) => Effect.Effect<ReadonlyArray<StateRow>, StorageError>
 }
 
-/** A state on its way in. Nobody sees it until it is finished; closing its scope before that discards it. */
+/** An import that is not finished. No read sees its rows until then; closing its scope before that discards them. */
 export interface StateImport {
   /**
    * Adds rows that were not there yet. One call at a time; a megabyte or so per call keeps other writes from waiting.
@@ -80,7 +80,7 @@ export interface StateImport {
 
 /** The state that the last import took the place of. */
 export interface ReplacedState {
-  /** Where it is, for whoever goes back to it. */
+  /** The data directory it is in, for an operator who goes back to it. */
   readonly path: string
   readonly point: LogPoint
   /** About how many bytes it takes; see `StateExport.estimatedBytes`. */
@@ -120,7 +120,7 @@ export class StateStore extends Context.Service<
 
     /**
      * Fails once the store cannot keep its promises any more, also when that is found between calls: a commit may be
-     * written after it succeeded. Never succeeds; whoever runs the store waits for it, and stops.
+     * written after it succeeded. Never succeeds; the node waits for it, and stops.
      */
     readonly failed: Effect.Effect<never, StorageError>
   }

@@ -10,7 +10,8 @@ export class StorageIoError extends Data.TaggedError("StorageIoError")<{
 }> {
   override get message() {
     const cause = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `${this.operation} failed in ${this.path}: ${cause}. The node stops; check the disk (space, health), then start it again.`
+    return `${this.operation} failed in ${this.path}: ${cause}. ` +
+      "The node stops; check the disk (space, health), then start it again."
   }
 }
 
@@ -23,7 +24,8 @@ export class StorageCorruption extends Data.TaggedError("StorageCorruption")<{
   readonly safe: string
 }> {
   override get message() {
-    return `corrupt data in ${this.path}: ${this.detail}. Known to be safe: ${this.safe}. Do not delete anything; see deploy/runbooks/lost-node.md.`
+    return `corrupt data in ${this.path}: ${this.detail}. Known to be safe: ${this.safe}. ` +
+      "Do not delete anything; see deploy/runbooks/lost-node.md."
   }
 }
 
@@ -34,7 +36,9 @@ export class DataDirLost extends Data.TaggedError("DataDirLost")<{
   readonly detail: string
 }> {
   override get message() {
-    return `the data directory ${this.path} was removed, moved or replaced while the node runs: ${this.detail}. The node stops, because a start would not find what it writes. Move the directory back before the next start if it still exists; see deploy/runbooks/lost-node.md.`
+    return `the data directory ${this.path} was removed, moved or replaced while the node runs: ${this.detail}. ` +
+      "The node stops, because a start would not find what it writes. Move the directory back before the next start " +
+      "if it still exists; see deploy/runbooks/lost-node.md."
   }
 }
 

@@ -89,7 +89,7 @@ const admit = (batch: Batch, command: Command, stamp: SessionStamp): Session | U
     const text = `${stamp.session} was opened with another secret; only its own client can send commands in it`
     return encodeReply(refused(batch, "wrong-secret", "session", text))
   }
-  batch.hear(session, stamp.answered)
+  batch.clientSeen(session, stamp.answered)
   const reply = withoutRepeating(batch, command, session, stamp)
   if (reply === undefined) return session
   batch.recordAnswered(session)

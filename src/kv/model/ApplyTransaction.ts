@@ -38,8 +38,8 @@ function* transactWithin(
   const succeeded = transaction.compares.every((compare) => holds(compare, draft.slot(compare.key).record))
   const list = succeeded ? "success" : "failure"
   const operations = transaction[list]
-  const doomed = yield* prepare(batch, operations, list, budget)
-  if (!Array.isArray(doomed)) return doomed
+  const deletes = yield* prepare(batch, operations, list, budget)
+  if (!Array.isArray(deletes)) return deletes
   const results: Array<OperationResult> = []
   let room = maxPageBytes
   // A range sees what the operations before it changed, so what it looks at is known only then.
@@ -47,7 +47,7 @@ function* transactWithin(
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
     if (operation._tag !== "Range") {
-      results.push(step(batch, operation, doomed[i] ?? []))
+      results.push(step(batch, operation, deletes[i] ?? []))
       continue
     }
     const { more, rows } = yield* draft.range(operation.range, operation.limit, operation.reverse, room, budget)
@@ -70,7 +70,7 @@ function* prepare(
   budget: ReadBudget
 ): Loading<Array<ReadonlyArray<Uint8Array>> | RefusedReply | undefined> {
   const { draft } = batch
-  const doomed = new Array<ReadonlyArray<Uint8Array>>(operations.length)
+  const deletes = new Array<ReadonlyArray<Uint8Array>>(operations.length)
   let readBytes = 0
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
@@ -80,7 +80,7 @@ function* prepare(
       if (budget.exceeded) return undefined
       if (more) return tooLarge(batch, `${list}[${i}].range`)
       for (const { key, record } of rows) if (!draft.isLoaded(key)) draft.load(key, record)
-      doomed[i] = rows.map(({ key }) => key)
+      deletes[i] = rows.map(({ key }) => key)
     } else if (operation._tag === "Put" && operation.lease !== 0) {
       const problem = leaseProblem(batch, draft.slot(operation.key), operation.lease)
       if (problem !== undefined) return problem
@@ -90,7 +90,7 @@ function* prepare(
   }
   return readBytes > maxPageBytes
     ? refused(batch, "invalid", list, `reads ${readBytes} bytes of values; at most ${maxPageBytes} are allowed`)
-    : doomed
+    : deletes
 }
 
 const tooLarge = (batch: Batch, field: string): RefusedReply =>
@@ -107,7 +107,7 @@ const withoutValue = ({ key, record }: Row): Row => ({ key, record: { ...record,
 const step = (
   batch: Batch,
   operation: Exclude<Operation, RangeOperation>,
-  doomed: ReadonlyArray<Uint8Array>
+  deletes: ReadonlyArray<Uint8Array>
 ): OperationResult => {
   const { draft } = batch
   switch (operation._tag) {
@@ -122,8 +122,8 @@ const step = (
       return { _tag: "Delete", deleted }
     }
     case "DeleteRange":
-      for (const key of doomed) batch.deleteKey(draft.slot(key))
-      return { _tag: "Delete", deleted: doomed.length }
+      for (const key of deletes) batch.deleteKey(draft.slot(key))
+      return { _tag: "Delete", deleted: deletes.length }
     case "Get":
       return { _tag: "Get", record: draft.slot(operation.key).record }
   }

@@ -49,7 +49,7 @@ export class Batch {
   private firstKept: HistoryBlock | undefined
   /** Rows that are neither users' keys nor history; `undefined` deletes one. */
   private readonly rows = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>()
-  private readonly heard = new Set<Session>()
+  private readonly changedSessions = new Set<Session>()
   /** Blocks of replies that changed. */
   private readonly blocks = new Map<Session, Set<number>>()
   private changing: Array<Change> | undefined
@@ -187,7 +187,7 @@ export class Batch {
   }
 
   openSession(id: number, record: SessionRecord): void {
-    this.heard.add(this.state.sessions.open(id, record))
+    this.changedSessions.add(this.state.sessions.open(id, record))
   }
 
   closeSession(session: Session): void {
@@ -196,16 +196,16 @@ export class Batch {
       this.delete(replyBlockKey(session.id, block))
     }
     this.state.sessions.delete(session)
-    this.heard.delete(session)
+    this.changedSessions.delete(session)
     this.blocks.delete(session)
     this.delete(sessionKey(session.id))
   }
 
   /**
-   * Something came from a session's client: it is there, and it has the replies up to `answered`. Either `keepReply` or
+   * A command came from a session's client, which has the replies up to `answered`. Either `keepReply` or
    * `recordAnswered` must follow.
    */
-  hear(session: Session, answered: number): void {
+  clientSeen(session: Session, answered: number): void {
     const { logTimeMs } = this.figures
     if (answered > session.answered) {
       const { blocks, large } = session.forget(answered)
@@ -218,7 +218,7 @@ export class Batch {
     }
   }
 
-  /** The command that was heard of leaves no reply behind that could say how far its client has answers. */
+  /** For a command that leaves no reply behind, which would say how far its client has answers. */
   recordAnswered(session: Session): void {
     if (session.unrecorded) this.recordSession(session)
   }
@@ -247,7 +247,7 @@ export class Batch {
 
   private recordSession(session: Session): void {
     session.record()
-    this.heard.add(session)
+    this.changedSessions.add(session)
   }
 
   private touch(session: Session, block: number): void {
@@ -288,7 +288,7 @@ export class Batch {
           : { _tag: "Put", key: stored, value: encodeRecord(record) }
       )
     }
-    for (const session of this.heard) {
+    for (const session of this.changedSessions) {
       changes.push({ _tag: "Put", key: sessionKey(session.id), value: encodeSession(session.row) })
     }
     for (const [session, blocks] of this.blocks) {

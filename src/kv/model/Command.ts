@@ -81,7 +81,7 @@ export interface Compact {
   readonly through: number
 }
 
-/** Opens a session, whose id is in the reply. It ends when nothing was heard of it for its time to live. */
+/** Opens a session, whose id is in the reply. It ends when its client has sent nothing for its time to live. */
 export interface OpenSession {
   readonly _tag: "OpenSession"
   readonly ttlMs: number

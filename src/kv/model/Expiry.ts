@@ -27,7 +27,7 @@ export function* expire(
 /** Keys of a lease that are looked up at once; each may have a value of the largest size. */
 const revokeKeys = 32
 
-/** The values of a lease's keys that are kept for those who watch; those beyond are deleted without being told. */
+/** Bytes of values of a lease's keys that watches get as replaced records. Beyond it the keys are deleted without. */
 const maxRevokedBytes = 32 * 1024 * 1024
 
 /** Ends a lease and deletes what is attached to it, all in one revision. Answers with how many keys that were. */

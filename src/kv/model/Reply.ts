@@ -161,7 +161,7 @@ export interface SessionRow {
   readonly owner: string
   readonly ageMs: number
   readonly ttlMs: number
-  /** What is left until it ends, unless something is heard of it. */
+  /** What is left until it ends, unless its client sends something. */
   readonly remainingMs: number
   /** The highest number of its commands so far. */
   readonly lastSequence: number

@@ -41,15 +41,15 @@ export interface BackupContents {
 }
 
 export interface ReadBackupOptions<E> {
-  /** Looks into the rows, before `onRows` is told of them. */
+  /** Checks the rows before `onRows` gets them. */
   readonly check?: (header: BackupHeader) => RowsCheck
-  /** Told of the rows in the order of their keys, at most a few hundred KiB or one row at a time. */
+  /** Gets the rows in the order of their keys, at most a few hundred KiB or one row at a time. */
   readonly onRows?: (rows: ReadonlyArray<StateRow>, header: BackupHeader) => Effect.Effect<void, E>
-  /** Told how far the reader is in the file. */
+  /** Gets how far the reader is in the file. */
   readonly onProgress?: (bytes: number, ofBytes: number) => Effect.Effect<void>
 }
 
-const pieceBytes = 256 * 1024
+const chunkBytes = 256 * 1024
 
 const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Effect.Effect<A, BackupIoError> =>
   Effect.uninterruptible(
@@ -63,7 +63,10 @@ const opened = (path: string): Effect.Effect<FileHandle, BackupIoError> =>
     throw new Error("it is no regular file, and a backup is read twice; save it to a file, and name that")
   })
 
-/** Reads the whole file. Rows are handed on before the end is known to be right: whoever keeps them waits for it. */
+/**
+ * Reads the whole file. `onRows` gets rows before the end of the file is checked: they are valid only once this
+ * succeeds.
+ */
 export const readBackup = <E = never>(
   path: string,
   options: ReadBackupOptions<E> = {}
@@ -80,7 +83,7 @@ export const readBackup = <E = never>(
       for (;;) {
         // A new buffer each time: rows are views of it.
         const { buffer, bytesRead } = yield* attempt("read", path, () =>
-          file.read({ buffer: Buffer.allocUnsafeSlow(pieceBytes), position: read }))
+          file.read({ buffer: Buffer.allocUnsafeSlow(chunkBytes), position: read }))
         if (bytesRead === 0) {
           break
         }

@@ -1,7 +1,7 @@
 /**
- * Writes a backup file: under a name of its own until everything is there, checked and on the disk. Whatever goes wrong
- * before leaves no file under the name that was asked for. A pipe or a device gets the bytes as they come; whoever reads
- * them knows a backup that was cut off by its missing end.
+ * Writes a backup file: under a name of its own until everything is there, checked and on the disk. A failure before
+ * that leaves no file under the name that was asked for. A pipe or a device gets the bytes as they come; a backup that
+ * was cut off lacks its end, so that its reader refuses it.
  */
 import { Data, Effect, Stream } from "effect"
 import { existsSync } from "node:fs"
@@ -36,8 +36,8 @@ const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Eff
 
 const isExisting = (cause: unknown): boolean => cause instanceof Error && "code" in cause && cause.code === "EEXIST"
 
-/** Gives the finished file its name. Without `force` another file is never replaced, also not one that came meanwhile. */
-const giveName = (
+/** Gives the finished file its name. Without `force` another file is never replaced, even one that came meanwhile. */
+const publish = (
   temporary: string,
   path: string,
   force: boolean
@@ -62,16 +62,16 @@ const syncDirectory = (path: string): Effect.Effect<void, BackupIoError> =>
 
 /** Where the bytes of a backup go. */
 export interface BackupSink {
-  readonly write: (piece: Uint8Array) => Promise<void>
+  readonly write: (chunk: Uint8Array) => Promise<void>
   /** Makes durable what was written, where there is such a thing. */
   readonly sync: () => Promise<void>
 }
 
 const sinkOf = (file: FileHandle, regular: boolean): BackupSink => ({
-  write: async (piece) => {
-    for (let offset = 0; offset < piece.byteLength;) {
+  write: async (chunk) => {
+    for (let offset = 0; offset < chunk.byteLength;) {
       // A position of its own is nothing that a pipe has.
-      offset += (await file.write(piece, offset, piece.byteLength - offset, null)).bytesWritten
+      offset += (await file.write(chunk, offset, chunk.byteLength - offset, null)).bytesWritten
     }
   },
   sync: () => regular ? file.sync() : Promise.resolve()
@@ -86,7 +86,7 @@ const isOther = (path: string): Effect.Effect<boolean, BackupIoError> =>
     return !found.isFile()
   })
 
-/** The system names the temporary file, which nobody has asked for. */
+/** The system's error names the temporary file, of which the user knows nothing. */
 const withFolder = (path: string, error: unknown): unknown =>
   error instanceof Error && "code" in error && error.code === "ENOENT"
     ? new Error(`the folder ${dirname(path)} does not exist; make it first`)
@@ -125,7 +125,7 @@ export const writeBackup = <E>(
       (file) => Effect.promise(() => file.close().catch(() => undefined))
     )
     return filled.pipe(
-      Effect.tap(() => giveName(temporary, path, options.force)),
+      Effect.tap(() => publish(temporary, path, options.force)),
       Effect.tap(() => syncDirectory(dirname(path))),
       Effect.onExit((exit) =>
         exit._tag === "Success"
@@ -135,7 +135,7 @@ export const writeBackup = <E>(
     )
   })
 
-/** Writes the bytes of a backup to `sink`, and checks them on the way. `path` is what errors call it. */
+/** Checks the bytes of a backup and writes them to `sink`. `path` is what errors call it. */
 export const writeBackupTo = Effect.fnUntraced(function*<E>(
   sink: BackupSink,
   path: string,
@@ -146,12 +146,12 @@ export const writeBackupTo = Effect.fnUntraced(function*<E>(
   const corrupt = (error: CodecError) =>
     new BackupCorrupt({ path, detail: `what the node sent is damaged: ${error.message}` })
   let written = 0
-  yield* Stream.runForEach(bytes, (piece) =>
+  yield* Stream.runForEach(bytes, (chunk) =>
     Effect.gen(function*() {
-      const parts = decoder.take(piece)
+      const parts = decoder.take(chunk)
       if (parts instanceof CodecError) return yield* corrupt(parts)
-      yield* attempt("write", path, () => sink.write(piece))
-      written += piece.byteLength
+      yield* attempt("write", path, () => sink.write(chunk))
+      written += chunk.byteLength
       if (onProgress !== undefined) yield* onProgress(written, decoder.header?.estimatedBytes ?? 0)
     }))
   const totals = decoder.end()

@@ -39,11 +39,11 @@ export class MemoryDisk {
   failWrites: string | undefined
   /** What the store of the running node found out between calls; a start begins without. */
   failure = new FirstFailure("memory")
-  /** A state on its way in. A start discards it. */
+  /** The rows of an import that is not finished. A start discards them. */
   imported: Array<StateRow> | undefined
   /** The state that the last import took the place of. */
   replaced: StateImage | undefined
-  /** Told of each write that has been done: by its name, so that a test may look at what a crash would leave behind. */
+  /** Gets the name of each write once it is done, so that a test may look at what a crash would leave behind. */
   onWrite: (operation: string) => void = () => {}
   /** Durable log writes so far. */
   appends = 0

@@ -18,7 +18,7 @@ export interface OpenOptions {
   readonly path: string
   /** Create the database when the directory has none. */
   readonly create: boolean
-  /** Open beside nobody else, change nothing. */
+  /** Open while no other process has it, change nothing. */
   readonly readOnly?: boolean
   /** Leave syncing out: benchmarks only. */
   readonly unsafeNoFsync?: boolean
@@ -26,7 +26,7 @@ export interface OpenOptions {
   readonly writeBufferBytes?: number
   /** Other limits of the write-back caches of the state; tests make them small. */
   readonly cacheLimits?: Partial<CacheLimits>
-  /** Tables that stay open; others are opened anew for each read of them. All by default. */
+  /** Tables that stay open; others are opened for each read of them. All by default. */
   readonly maxOpenTables?: number | undefined
 }
 

@@ -1,13 +1,13 @@
 /**
- * A set of keys, by a fingerprint of each: it may take a key that is not in the set for one that is, and never the other
- * way round. A key takes six bytes or so. Unlike in a Bloom filter keys can be removed, so that it stays right while
- * keys come and go.
+ * A set of keys, by a fingerprint of each: it may take a key that is not in the set for one that is, and never the
+ * other way round. A key takes six bytes or so. Unlike in a Bloom filter keys can be removed, so that it stays right
+ * while keys come and go.
  *
- * A fingerprint that was added more than once is sticky, because nobody knows whether it stands for one key or for
- * several: it stays for ever. What was added once stands for that one key, and goes with it.
+ * A fingerprint that was added more than once is sticky, because it may stand for one key or for several: it stays for
+ * ever. What was added once stands for that one key, and goes with it.
  *
- * Fingerprints have 31 bits; the lowest bit of a slot says whether it is sticky. Slots are in segments by the upper bits,
- * each a hash table with linear probing, so that one grows at a time.
+ * Fingerprints have 31 bits; the lowest bit of a slot says whether it is sticky. Slots are in segments by the upper
+ * bits, each a hash table with linear probing, so that one grows at a time.
  */
 const segments = 256
 const stickyBit = 1
@@ -22,10 +22,10 @@ const fullest = 0.75
 
 const growth = 1.5
 
-/** Slots that are looked at for a key, at most: keys that were chosen to lie side by side end the filter, and cost no more. */
+/** Most slots that are probed for a key. Keys that were chosen to lie side by side end the filter, and cost no more. */
 const maxProbes = 512
 
-/** FNV-1a with the finalizer of MurmurHash3. With a seed nobody outside knows which keys collide. */
+/** FNV-1a with the finalizer of MurmurHash3. Its random seed keeps clients from choosing keys that collide. */
 const fingerprintWith = (seed: number) => (text: string): number => {
   let hash = seed
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)

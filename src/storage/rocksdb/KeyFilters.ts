@@ -1,11 +1,11 @@
 /**
- * Knows of many keys that they do not exist, so that nobody asks RocksDB for them: a {@link KeyFilter} for each kind of
- * key, by its first byte. There is one only for kinds that are often asked for in vain.
+ * Knows of many keys that they do not exist, so that RocksDB need not look for them: a {@link KeyFilter} for each kind
+ * of key, by its first byte. There is one only for kinds whose keys are often read and not found.
  *
- * A filter is filled by a scan of the keys (`KeyScans.ts`) while commits go on. Each commit tells what it does to a key,
- * so a filter that was filled has every key that exists: the key was there when the scan came by, or was put later. While
- * it is being filled nothing is removed, because the scan may not have added it. Where a commit does not know whether a
- * key existed, a put is added and a deletion removes nothing: the filter then has more than there is, which is harmless.
+ * A filter is filled by a scan of the keys (`KeyScans.ts`) while commits go on. Each commit reports what it does to a
+ * key, so a filter that was filled has every key that exists: the scan found it, or it was put later. During the scan
+ * nothing is removed, because the scan may not have added it. Where a commit does not know whether a key existed, a put
+ * is added and a deletion removes nothing. The filter then has keys that do not exist, which is harmless.
  */
 import { KeyFilter } from "./KeyFilter.ts"
 
@@ -32,7 +32,7 @@ export class KeyFilters {
   private readonly kinds: Array<Kind | undefined> = new Array(256)
   private readonly filterOf: () => KeyFilter
 
-  /** `wanted` is told once that a kind should be scanned. */
+  /** `wanted` is called once for a kind that should be scanned. */
   constructor(limits: FilterLimits, wanted: (firstByte: number) => void, filterOf = () => new KeyFilter()) {
     this.limits = limits
     this.wanted = wanted
@@ -80,7 +80,7 @@ export class KeyFilters {
     return false
   }
 
-  /** Forgets everything, because something was written that no commit told of; scans are of no use any more. */
+  /** Forgets everything, because rows were written without a commit; scans are of no use any more. */
   clear(): void {
     for (const kind of this.kinds) if (kind !== undefined) kind.filter = undefined
     this.kinds.fill(undefined)

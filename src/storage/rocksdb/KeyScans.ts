@@ -1,6 +1,6 @@
 /**
  * Scans the keys of one kind for its filter (`KeyFilters.ts`), in the background: a page at a time, each of its own
- * moment, with a pause behind it, so that a million keys take a quarter of a minute and no more than a fifth of a thread.
+ * moment, with a pause behind it. A million keys take a quarter of a minute and no more than a fifth of a thread.
  */
 import type { Scope } from "effect"
 import { Effect, Queue } from "effect"

@@ -1,6 +1,6 @@
 /**
- * Loads the binding of RocksDB when a database is opened, and not before: clients need none. It is a shared library, made for one
- * system, so whatever keeps it from loading is named, with what to do about it.
+ * Loads the binding of RocksDB when a database is opened, and not before: clients need none. It is a shared library,
+ * made for one system, so an error says why it does not load, and what to do about it.
  */
 import { Context, Effect } from "effect"
 import type RocksDB from "rocksdb-native"
@@ -102,8 +102,8 @@ export const explain = (cause: unknown, { arch, glibc, platform }: System): stri
       "mounted with noexec"
   }
   if (
-    /invalid ELF header|wrong ELF class|file too short|ELF file|Exec format error|not a valid Win32|mach-o|bad CPU type/i
-      .test(text)
+    /invalid ELF header|wrong ELF class|file too short|ELF file|Exec format error/i.test(text) ||
+    /not a valid Win32|mach-o|bad CPU type/i.test(text)
   ) {
     return `its file is damaged, or of another kind of machine than this ${machine} (${
       texts.at(-1)
@@ -113,8 +113,8 @@ export const explain = (cause: unknown, { arch, glibc, platform }: System): stri
   if (code === "ADDON_NOT_FOUND" || text.startsWith("Cannot find addon")) {
     return platform === "linux" && glibc === undefined
       ? `there is none for ${machine} with musl, as on Alpine; use a system with glibc, or the image in deploy/docker`
-      : `its file for ${machine} is not there; run npm ci on this machine (built for linux-x64, linux-arm64, darwin-x64, ` +
-        "darwin-arm64, win32-x64 and win32-arm64)"
+      : `its file for ${machine} is not there; run npm ci on this machine (built for linux-x64, linux-arm64, ` +
+        "darwin-x64, darwin-arm64, win32-x64 and win32-arm64)"
   }
   if (code.endsWith("MODULE_NOT_FOUND")) {
     return `a package is not installed (${texts[0]?.split(/ (?:imported from|Require stack)/)[0]}); run npm ci, ` +

@@ -40,8 +40,8 @@ export class RocksDb extends Context.Service<
   Reader & {
     readonly path: string
     /**
-     * The first failure, after which nothing is written any more. Whoever writes files beside the database records its
-     * own.
+     * The first failure, after which nothing is written any more. Services that write files beside the database record
+     * theirs here.
      */
     readonly failure: FirstFailure
     /** One atomic batch in one family. `durable` returns after the sync that covers it and everything before it. */
@@ -68,11 +68,11 @@ export class RocksDb extends Context.Service<
       batches: Batches
     ) => Effect.Effect<void, StorageError>
     readonly sync: Effect.Effect<void, StorageError>
-    /** Fixes the moment of a state family, without writing what only memory has; whoever calls it has to close it. */
+    /** Fixes the moment of a state family, without writing what only memory has. The caller has to close it. */
     readonly view: (family: FamilyChoice) => Effect.Effect<View, StorageError>
     /**
-     * Fixes a moment with everything that was committed before the call, all of it in tables or logs; whoever calls it
-     * has to close it. `also` is asked at that very moment.
+     * Fixes a moment with everything that was committed before the call, all of it in tables or logs. The caller has to
+     * close it. `also` is asked at that very moment.
      */
     readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageError>
     /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */
@@ -117,7 +117,7 @@ const snapshotOf = (database: RocksDB, promised: Promised): Snapshot => {
     return opened
   }
   return {
-    // Whoever reads a snapshot is not in the way of a deletion.
+    // A deletion need not wait for the reads of a snapshot.
     reader: reader(promised, session, new OpenReads()),
     // Each of these holds the snapshot by itself, and RocksDB keeps every value that it can see.
     close: Effect.promise(() => Promise.allSettled([...open.values(), snapshot].map((held) => held.close())))

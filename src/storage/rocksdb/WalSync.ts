@@ -72,7 +72,7 @@ export class WalSync {
   private totalMs = 0
   private maxMs = 0
 
-  /** `enabled: false` counts and does nothing else: benchmarks only. `onSync` is told of every sync. */
+  /** `enabled: false` counts and does nothing else: benchmarks only. `onSync` gets the duration of every sync. */
   constructor(source: WalSource, enabled: boolean, onSync: (elapsedMs: number) => void = () => undefined) {
     this.source = source
     this.enabled = enabled
@@ -145,7 +145,8 @@ export class WalSync {
       }
       await fsync(this.folder)
       if (next < 0) {
-        // RocksDB moved on meanwhile and has deleted the file it named; its data is in synced tables. Otherwise somebody else has.
+        // RocksDB moved on meanwhile and has deleted the file it named; its data is in synced tables. Otherwise another
+        // program has.
         if (await this.numberInUse() === inUse) throw this.lost(walFile(inUse))
         continue
       }

@@ -6,7 +6,7 @@
  * Nothing is risked by that: the applied state is computed from the log, which is durable before a command is applied,
  * and a batch always holds whole commits together with the applied index they end at. After a crash the state is a
  * prefix of the commits, and the rest is applied again: what was committed within `delayMs` and the time of a write,
- * or while five batches gathered, whichever is less. Whoever removes what it would be applied from has to `flush`
+ * or while five batches gathered, whichever is less. A caller that removes what it would be applied from has to `flush`
  * first; `Writes.ts` does so before every write that is not an append to the log.
  */
 import { CleanRows } from "./CleanRows.ts"
@@ -264,7 +264,7 @@ export class WriteBackCache {
   /** Writes when a batch is full, or when its first commit has waited long enough. */
   private writeSoon(): void {
     if (this.writing !== undefined || this.dirty.isEmpty) return
-    // A failure is kept, and whoever comes next learns of it.
+    // A failure is kept, and the next call fails with it.
     if (this.holds(1)) return void this.writeDirty().catch(() => undefined)
     this.timer ??= setTimeout(() => {
       this.timer = undefined

@@ -123,7 +123,7 @@ export class Writes {
 
   /**
    * Removes a range of a family whose later rows stay. A table spans all that was in memory with the deletion, and a
-   * compaction of the range would write anew whatever lies below that table: so the deletion has one to itself. Other
+   * compaction of the range would write again all that lies below that table: so the deletion has one to itself. Other
    * writes wait only while the few rows are flushed that came during the first flush.
    */
   removeRange(family: Family, start: Uint8Array, end: Uint8Array): Effect.Effect<void, StorageError> {

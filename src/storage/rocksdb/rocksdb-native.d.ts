@@ -69,7 +69,7 @@ declare module "rocksdb-native" {
     write(options?: { capacity?: number }): WriteBatch
     get(key: Bytes): Promise<Buffer | null>
     iterator(range: Range, options?: IteratorOptions): Iterator
-    /** Writes this family's memtable to a table, which lets go of the log files that held it. */
+    /** Writes this family's memtable to a table, which releases the log files that held it. */
     flush(): Promise<void>
     /** Drops what was deleted in a range of this family. Never settles when the database closed before. */
     compactRange(start: string, end: string): Promise<void>

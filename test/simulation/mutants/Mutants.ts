@@ -66,7 +66,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "forgets its vote in a crash",
     { nodes: 20 },
-    "storage/rocksdb/RocksLogStore.ts",
+    "storage/rocksdb/LogBatches.ts",
     "votedFor: votedFor ?? null",
     "votedFor: null"
   ),
@@ -210,8 +210,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "goes on after a write that failed",
     { nodes: 50 },
     "storage/rocksdb/RocksLogStore.ts",
-    "const written = Effect.map(database.writeAll(batches(writes)), () => {",
-    "const written = Effect.map(Effect.ignore(database.writeAll(batches(writes))), () => {"
+    "const written = Effect.map(this.database.writeAll(batches(writes)),",
+    "const written = Effect.map(Effect.ignore(this.database.writeAll(batches(writes))),"
   ),
   one(
     "lets a node with an empty disk vote",
@@ -245,15 +245,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "decides how low its floor goes while it rises",
     { test: "test/storage/durable-floor.test.ts" },
     "storage/rocksdb/RocksLogStore.ts",
-    "Effect.andThen(Effect.suspend(() => lowerFloor(writes)), removed)",
-    "Effect.andThen(lowerFloor(writes), removed)"
+    "Effect.andThen(Effect.suspend(() => this.lowerFloor(writes)), removed)",
+    "Effect.andThen(this.lowerFloor(writes), removed)"
   ),
   one(
     "takes a tail for durable whose removal could not be synced",
     { test: "test/storage/durable-floor.test.ts" },
     "storage/rocksdb/RocksLogStore.ts",
-    "Effect.andThen(Effect.sync(() => forgetTail(writes)), written)",
-    "Effect.tap(written, () => Effect.sync(() => forgetTail(writes)))"
+    "Effect.andThen(forgotten, written)",
+    "Effect.tap(written, () => forgotten)"
   ),
   one(
     "stops in the middle of removing a tail",

@@ -30,7 +30,7 @@ type StateFamily = "state_a" | "state_b"
 
 const isState = (family: Family): family is StateFamily => family === "state_a" || family === "state_b"
 
-/** The row that says how far a state was applied; see `RocksStateStore.ts`. */
+/** The row that says how far a state was applied; see `StateFamilies.ts`. */
 const appliedName = "\0\u0001"
 
 export interface SimBatch {

@@ -1,0 +1,68 @@
+/** What the key-value machine keeps in memory, read from its rows. */
+import { Effect } from "effect"
+import { successor } from "../bytes/KeyRange.ts"
+import { loadBlock } from "./model/HistoryBlock.ts"
+import type { StoredRange } from "./model/Keyspace.ts"
+import { idOf, leaseRange, replyBlockRange, replyRange, sequenceOf, sessionRange } from "./model/Keyspace.ts"
+import { decodeLease } from "./model/Lease.ts"
+import { decodeSession } from "./model/Session.ts"
+import { State } from "./model/State.ts"
+import type { StateRow, StateView } from "../storage/StateStore.ts"
+import { corrupt, runLoading } from "../machine/KvLoader.ts"
+import { loadFigures } from "./StoredFigures.ts"
+
+/** Rows, and bytes of rows, read at once while the memory of the machine is filled. */
+const loadChunk = 512
+const loadBytes = 4 * 1024 * 1024
+
+/** Hands every row of a range to `use`. */
+const forEachRow = Effect.fnUntraced(function*(
+  view: StateView,
+  { gte, lt }: StoredRange,
+  use: (row: StateRow) => boolean
+) {
+  let from = gte
+  for (;;) {
+    const rows: ReadonlyArray<StateRow> = yield* view.scan({ gte: from, lt, limit: loadChunk, maxBytes: loadBytes })
+    let bytes = 0
+    for (const row of rows) {
+      bytes += row.key.byteLength + row.value.byteLength
+      if (!use(row)) return yield* corrupt(`the row ${Buffer.from(row.key).toString("hex")} is malformed`)
+    }
+    const last = rows[rows.length - 1]
+    if (last === undefined || rows.length < loadChunk && bytes < loadBytes) return
+    from = successor(last.key)
+  }
+})
+
+/** Reads figures, leases, sessions and their kept replies, and the last block of the history. */
+export const loadState = Effect.fnUntraced(function*(view: StateView) {
+  const state = new State()
+  state.figures = yield* loadFigures(view)
+  const { revision } = state.figures
+  if (revision > 0) {
+    state.lastBlock = yield* runLoading(view, loadBlock(revision))
+    if (state.lastBlock.last > revision) return yield* corrupt(`the history goes on behind revision ${revision}`)
+  }
+  yield* forEachRow(view, leaseRange, ({ key, value }) => {
+    const lease = decodeLease(idOf(key), value)
+    if (lease !== undefined) state.leases.set(lease)
+    return lease !== undefined
+  })
+  yield* forEachRow(view, sessionRange, ({ key, value }) => {
+    const record = decodeSession(value)
+    if (record !== undefined) state.sessions.open(idOf(key), record)
+    return record !== undefined
+  })
+  yield* forEachRow(
+    view,
+    replyRange,
+    ({ key, value }) => state.sessions.get(idOf(key))?.loadLarge(sequenceOf(key), value) ?? false
+  )
+  yield* forEachRow(
+    view,
+    replyBlockRange,
+    ({ key, value }) => state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
+  )
+  return state
+})
