@@ -10,9 +10,9 @@
 import { Clock, Context, Effect, Latch, Layer, Semaphore, Stream } from "effect"
 import type { Scope } from "effect"
 import { Unavailable } from "../FlareDbError.ts"
-import { monotonicMsOf } from "../Monotonic.ts"
 import type { WriteFailure } from "../client/KeyValue.ts"
 import { KeyValue } from "../client/KeyValue.ts"
+import { ClockReadings } from "./ClockReadings.ts"
 import type { WatchFailure } from "../client/Watch.ts"
 import { Watch } from "../client/Watch.ts"
 
@@ -31,45 +31,11 @@ const renewAfterMs = 5_000
 const firstWaitMs = 1_000
 const firstAttempts = 5
 
+/** Readings that are taken at once behind the first one. */
+const moreReadings = 3
+
 /** Pause before a watch that failed is begun again, in milliseconds. */
 const pauseMs = 500
-
-/** The last readings of the log's time. Between them this process's monotonic clock goes on. */
-class Readings {
-  private readonly clock: Clock.Clock
-  private readonly first = Latch.makeUnsafe(false)
-  /** Log time less monotonic time, of the last two readings. The later one of them came with less delay. */
-  private offsets: readonly [number, number] | undefined
-  private readAtMs = -Infinity
-
-  constructor(clock: Clock.Clock) {
-    this.clock = clock
-  }
-
-  get isEmpty(): boolean {
-    return this.offsets === undefined
-  }
-
-  /** Ends with the first reading. */
-  get awaitFirst(): Effect.Effect<void> {
-    return this.first.await
-  }
-
-  readonly add = (logTimeMs: number): void => {
-    const nowMs = monotonicMsOf(this.clock)
-    const offset = logTimeMs - nowMs
-    this.offsets = [offset, this.offsets?.[0] ?? offset]
-    this.readAtMs = nowMs
-    this.first.openUnsafe()
-  }
-
-  /** The log's time and the age of the last reading, in milliseconds; nothing before the first. */
-  now(): { readonly timeMs: number; readonly ageMs: number } | undefined {
-    if (this.offsets === undefined) return undefined
-    const nowMs = monotonicMsOf(this.clock)
-    return { timeMs: Math.floor(nowMs + Math.max(...this.offsets)), ageMs: nowMs - this.readAtMs }
-  }
-}
 
 /** The watch of the key of the clock. It begins again after a failure. */
 class ClockWatch {
@@ -112,7 +78,7 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<LogTime["Service"], never, KeyValue | Watch | Scope.Scope> {
   const kv = yield* KeyValue
   const watch = yield* Watch
-  const readings = new Readings(yield* Clock.Clock)
+  const readings = new ClockReadings(yield* Clock.Clock)
   const scope = yield* Effect.scope
   const clockWatch = new ClockWatch()
   const first = Semaphore.makeUnsafe(1)
@@ -133,6 +99,8 @@ export const make = Effect.fnUntraced(function*(
       yield* ask
       yield* Effect.timeoutOption(readings.awaitFirst, firstWaitMs)
     }
+    // The first put is a slow one, of code that has not run before.
+    yield* Effect.forkIn(Effect.repeat(Effect.ignore(ask), { times: moreReadings - 1 }), scope)
   })
 
   const renew = ask.pipe(
