@@ -177,16 +177,11 @@ describe("a node that flaredb start runs", () => {
             ["lease", "grant", "10m"],
             ["lease", "list"],
             ["session", "list"],
-            ["status"],
-            ["verify"]
+            ["status"]
           ]
-          const verbs = [
-            ...reads.flatMap((verb) => [[...verb, "-e", endpoint], [...verb, "-e", endpoint, "--json"]]),
-            ["config", "check", ...args.slice(1)],
-            ["help"],
-            ["--help"]
-          ]
-          yield* Effect.forEach(verbs, (verb) =>
+          const both = (verb: ReadonlyArray<string>) => [[...verb, "-e", endpoint], [...verb, "-e", endpoint, "--json"]]
+          const verbs = [...reads.flatMap(both), ["config", "check", ...args.slice(1)], ["help"], ["--help"]]
+          const check = (verb: ReadonlyArray<string>) =>
             Effect.gen(function*() {
               const full = yield* runInto("/dev/full", verb)
               assert.strictEqual(full.code, 1, `${verb.join(" ")}: ${full.err}`)
@@ -197,7 +192,10 @@ describe("a node that flaredb start runs", () => {
               )
               const closed = yield* runInto("a closed pipe", verb)
               assert.deepStrictEqual(closed, { code: 141, err: "" }, verb.join(" "))
-            }), { concurrency: 2, discard: true })
+            })
+          yield* Effect.forEach(verbs, check, { concurrency: 2, discard: true })
+          // A node hashes its state for one caller at a time.
+          yield* Effect.forEach(both(["verify"]), check, { discard: true })
         }),
       240_000
     )
