@@ -4,8 +4,9 @@
  *
  * A watched revision says when the leader stamped it. That is one reading; between readings this process's monotonic
  * clock goes on. So the time given here is late by what the watch takes, some milliseconds, and never early unless the
- * cluster was without a leader since the last reading, when the log's clock stands still. A reading older than some
- * seconds is renewed by a put to the key `clock`, which all processes of a prefix watch: one put serves all of them.
+ * cluster was without a leader meanwhile, when the log's clock stands still: then until the second reading after that.
+ * A reading older than some seconds is renewed by a put to the key `clock`, which all processes of a prefix watch: one
+ * put serves all of them.
  */
 import { Clock, Context, Effect, Latch, Layer, Semaphore, Stream } from "effect"
 import type { Scope } from "effect"

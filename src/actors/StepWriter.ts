@@ -10,6 +10,7 @@
  * what it compares or writes: each is as if it had come alone.
  */
 import { Effect, Exit, Latch } from "effect"
+import { byteText } from "../bytes/Bytes.ts"
 import type { KeyValue, WriteFailure } from "../client/KeyValue.ts"
 import type { Compare, Ops } from "../client/Txn.ts"
 import { maxTransactionOperations } from "../client/Txn.ts"
@@ -55,17 +56,15 @@ export interface Step {
   readonly sharing: Sharing
 }
 
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
-
 export const stepOf = (conditions: ReadonlyArray<Compare>, ops: Ops, sharing: Sharing): Step => {
   let bytes = 0
   const written: Array<string> = []
   for (const { operation } of ops) {
     if (operation._tag !== "Put" && operation._tag !== "Delete") continue
     bytes += operation.key.byteLength + (operation._tag === "Put" ? operation.value.byteLength : 0)
-    written.push(nameOf(operation.key))
+    written.push(byteText(operation.key))
   }
-  const compared = conditions.map(({ compare }) => nameOf(compare.key))
+  const compared = conditions.map(({ compare }) => byteText(compare.key))
   for (const key of compared) bytes += key.length
   const shares = written.length === ops.length && ops.length <= maxTransactionOperations &&
     conditions.length <= maxTransactionOperations

@@ -1,6 +1,6 @@
 /**
- * Small pieces of memory, cut from larger ones. An `ArrayBuffer` of its own costs about two microseconds, a piece of
- * one a twentieth of that. A slab lives as long as any of its pieces, so it is small, and long-lived bytes are copied.
+ * Small pieces of memory, cut from larger ones. Making an array of 200 bytes takes about 650 ns; cutting it from a
+ * slab takes 60. A slab lives as long as any of its pieces, so it is small.
  */
 
 const slabBytes = 8 * 1_024

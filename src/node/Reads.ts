@@ -7,6 +7,7 @@ import type { Limits } from "../config/Limits.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
 import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { StateMachine } from "../machine/StateMachine.ts"
+import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
 import type { NodeId } from "../raft/Types.ts"
 import type { IdentityWait } from "./IdentityWait.ts"
 import type { Inbox } from "./Inbox.ts"
@@ -15,15 +16,6 @@ import type { BeginSpans } from "./OperationSpans.ts"
 import type { Pending, ReadGroup } from "./Pending.ts"
 import type { Refusals } from "./Refusals.ts"
 import { fill } from "./Writes.ts"
-
-/**
- * `linearizable` sees every write acknowledged before the read began; `stale` answers at once from whatever this
- * node has applied, which may be arbitrarily old when it is cut off.
- */
-export type Consistency = "linearizable" | "stale"
-
-/** Which node may answer: the leader alone, or any. */
-export type ReadFrom = "leader" | "any"
 
 /** One result for each query. */
 export type ReadResults = ReadonlyArray<Uint8Array | ReadError>

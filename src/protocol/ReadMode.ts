@@ -1,7 +1,10 @@
 /** What a caller asks of a read. */
 
-/** How recent an answer has to be; `ReadOptions` explains it. */
+/**
+ * `linearizable` sees every write acknowledged before the read began; `stale` answers at once from what the node has
+ * applied, which may be arbitrarily old when it is cut off.
+ */
 export type Consistency = "linearizable" | "stale"
 
-/** Which node may answer. */
+/** Which node may answer: the leader alone, or any. */
 export type ReadFrom = "leader" | "any"

@@ -2,8 +2,7 @@
  * Bounds of a range of keys as RocksDB's binding takes them: it takes bytes for options, and compacts the whole family
  * (`findings/rocksdb-native-compact-range-bytes.sh`). So each byte is a character; other keys stay bytes.
  */
-export const bound = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+export { textOf as bound } from "./RowText.ts"
 
 /** How the binding turns a {@link bound} into bytes again. */
 export const boundEncoding = {

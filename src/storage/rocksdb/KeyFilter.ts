@@ -1,6 +1,6 @@
 /**
  * A set of keys, by a fingerprint of each: it may take a key that is not in the set for one that is, and never the
- * other way round. A key takes six bytes or so. Unlike in a Bloom filter keys can be removed, so that it stays right
+ * other way round. A key takes six or seven bytes. Unlike in a Bloom filter keys can be removed, so that it stays right
  * while keys come and go.
  *
  * A fingerprint that was added more than once is sticky, because it may stand for one key or for several: it stays for

@@ -22,7 +22,7 @@ export interface Kind {
 export interface FilterLimits {
   /** Reads of keys that do not exist, of one kind, before a filter is made. */
   readonly misses: number
-  /** Keys of one kind; with more there is no filter. Each takes about six bytes. */
+  /** Keys of one kind; with more there is no filter. Each takes six or seven bytes. */
   readonly keys: number
 }
 

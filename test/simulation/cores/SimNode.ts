@@ -12,6 +12,7 @@ import type { CoreDriver } from "../../../src/testing/CoreDriver.ts"
 import { MutantDriver } from "./MutantDriver.ts"
 import type { Mutant } from "./MutantDriver.ts"
 import type { Oracle } from "../Oracle.ts"
+import { outputProbe } from "../OutputProbes.ts"
 import { demand } from "../Oracle.ts"
 import type { Probes } from "./Probes.ts"
 import type { Random } from "../Random.ts"
@@ -223,10 +224,9 @@ export class SimNode {
   /** What is remembered or counted of an output. */
   private noteOutput(output: Output): void {
     const { probes } = this.world
+    const probe = outputProbe(output)
+    if (probe !== undefined) probes.hit(probe)
     switch (output._tag) {
-      case "Persist":
-        if (output.truncateFrom !== undefined) probes.hit("a conflict was removed")
-        return
       case "Accepted":
         for (const at of output.ids.keys()) this.accepted.set(LogIndex(output.firstIndex + at), output.term)
         return
@@ -238,14 +238,6 @@ export class SimNode {
         return probes.hit(this.raft?.role === "leader" ? "a leader served a read" : "a follower served a read")
       case "ReadRefused":
         return probes.hit("a read was refused")
-      case "ReadLog":
-        return probes.hit("the log was read for a follower")
-      case "RoleChanged":
-        if (output.reason.startsWith("no majority")) probes.hit("a leader lost its majority")
-        if (output.reason.startsWith("the disk has not")) probes.hit("a slow disk cost an office")
-        if (output.reason.endsWith("hands leadership over")) probes.hit("leadership was handed over")
-        if (output.reason.startsWith("lost the election")) probes.hit("a split vote")
-        return
       case "DirectoryRolledBack":
         demand(
           this.disk.wasPutBack,
@@ -253,10 +245,6 @@ export class SimNode {
           () => `n${this.id} says that its directory went back, which it did not`
         )
         return probes.hit("a directory that went back was noticed")
-      case "Trace":
-        if (output.message.startsWith("is a voter: it has caught up")) probes.hit("a learner became a voter")
-        if (output.message.startsWith("is a voter: the cluster is new")) probes.hit("a new cluster began")
-        return
       default:
         return
     }

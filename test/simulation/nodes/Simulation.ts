@@ -11,6 +11,7 @@ import type { Message } from "../../../src/raft/Message.ts"
 import type { Output } from "../../../src/raft/Output.ts"
 import type { Raft } from "../../../src/raft/Raft.ts"
 import type { Entry, NodeId } from "../../../src/raft/Types.ts"
+import { outputProbe } from "../OutputProbes.ts"
 import { demand, Oracle } from "../Oracle.ts"
 import { Random } from "../Random.ts"
 import { TermFlips } from "../TermFlips.ts"
@@ -273,11 +274,12 @@ export class Simulation {
 
   private put(output: Output): void {
     const { probes } = this
+    const probe = outputProbe(output)
+    if (probe !== undefined) probes.hit(probe)
     switch (output._tag) {
       case "DirectoryRolledBack":
         return probes.hit("a directory that was put back was noticed")
       case "Persist":
-        if (output.truncateFrom !== undefined) probes.hit("a conflict was removed")
         for (const { index, term } of output.entries) {
           const key = `${index}/${term}`
           if (!this.appendedMs.has(key)) this.appendedMs.set(key, this.timeline.nowMs)
@@ -285,18 +287,6 @@ export class Simulation {
         return
       case "Apply":
         if (output.entries === undefined) probes.hit("committed entries were read back")
-        return
-      case "ReadLog":
-        return probes.hit("the log was read for a follower")
-      case "RoleChanged":
-        if (output.reason.startsWith("no majority")) probes.hit("a leader lost its majority")
-        if (output.reason.startsWith("the disk has not")) probes.hit("a slow disk cost an office")
-        if (output.reason.endsWith("hands leadership over")) probes.hit("leadership was handed over")
-        if (output.reason.startsWith("lost the election")) probes.hit("a split vote")
-        return
-      case "Trace":
-        if (output.message.startsWith("is a voter: it has caught up")) probes.hit("a learner became a voter")
-        if (output.message.startsWith("is a voter: the cluster is new")) probes.hit("a new cluster began")
         return
       default:
         return
