@@ -15,6 +15,8 @@
  * | `LeaseLost`       | (what the lease protected)    | from the beginning, with another lease  |
  * | `Conflict`        | committed, changed nothing    | later, or with more attempts            |
  * | `WrongCluster`    | no                            | never; another client, other endpoints  |
+ * | `Unauthenticated` | no                            | with a certificate or token that holds  |
+ * | `Unauthorized`    | no                            | after an administrator allows it        |
  * | `FutureRevision`  | (a watch)                     | never as it is                          |
  * | `Compacted`       | (a watch)                     | read the keys again, then watch         |
  * | `WatchCancelled`  | (a watch)                     | watch on from the next revision         |
@@ -202,6 +204,31 @@ export class WrongCluster extends Schema.TaggedError<WrongCluster>()("WrongClust
     }), not to the ` +
       `one with the identity ${this.expected} that is expected. What was read or held there means nothing here: make ` +
       "a new client and read everything again, or correct the endpoints"
+  }
+}
+
+/**
+ * The node does not know who calls: the certificate or token is missing, has ended, or is none of this cluster's.
+ * Nothing was carried out.
+ */
+export class Unauthenticated extends Schema.TaggedError<Unauthenticated>()("Unauthenticated", {
+  /** What is wrong, and what to do. */
+  reason: Schema.String
+}) {
+  override get message() {
+    return `not authenticated: ${this.reason}`
+  }
+}
+
+/** The caller is known and may not do this. Nothing was carried out, and no other operation of the call is hurt. */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  /** The caller's name. */
+  name: Schema.String,
+  /** What it may not do: `read "b/"`, `write "b/"…"b0"`, `compact the history`. */
+  what: Schema.String
+}) {
+  override get message() {
+    return `${this.name} may not ${this.what}; an administrator can allow it with flaredb access`
   }
 }
 

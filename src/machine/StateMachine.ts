@@ -30,6 +30,7 @@ import type { Entry, LogPoint } from "../raft/Types.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { InvalidArgument, Overloaded } from "../FlareDbError.ts"
 import type { AnswerRoom } from "./AnswerRoom.ts"
+import type { MachineAccess } from "./MachineAccess.ts"
 
 /** Who proposes a command. */
 export type Proposer = "client" | "node"
@@ -82,6 +83,9 @@ export class StateMachine extends Context.Service<StateMachine, {
    * when they come twice or late. `[]` when time means nothing to the machine.
    */
   readonly due: (logTimeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
+
+  /** Who may do what; see `MachineAccess.ts`. */
+  readonly access?: MachineAccess
 }>()("flaredb/machine/StateMachine") {}
 
 /**

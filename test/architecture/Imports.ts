@@ -21,7 +21,7 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
   ["raft"],
   ["kv/model"],
   ["net"],
-  ["protocol"],
+  ["protocol", "certificates"],
   ["storage", "transport", "timer"],
   ["machine"],
   ["kv", "node"],
