@@ -1,6 +1,6 @@
 /**
- * Why a connection is refused for what TLS shows: at the side that refuses, and at the side that reads it. Both read the
- * same sentence, which says whose certificate, what is wrong with it and what to do.
+ * Why a connection is refused for what TLS shows: at the side that refuses, and at the other one. Both read the same
+ * sentence, which says whose certificate, what is wrong with it and what to do.
  */
 import { Data } from "effect"
 
