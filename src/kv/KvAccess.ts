@@ -25,7 +25,7 @@ import type { RecentCommands } from "./RecentCommands.ts"
 export interface KvAccessOptions {
   /** What is applied now. */
   readonly state: () => State
-  /** The last entry whose effects are in the state. */
+  /** The last entry whose effects are in the state, or less. */
   readonly applied: () => number
   /**
    * This node's clock, in milliseconds since 1970. A token ends at a date that an administrator gave, as a certificate
