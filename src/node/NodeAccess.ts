@@ -14,7 +14,7 @@ const behind = new Unavailable({
   reason: "this node has just become leader and has yet to apply what was written before, roles too; try again"
 })
 
-/** The access of a machine at a node. Queries are judged by what this node has applied, as they are answered from it. */
+/** The access of a machine at a node. Queries are judged by what this node has applied, which also answers them. */
 export const nodeAccess = (access: MachineAccess, judgement: () => Judgement): MachineAccess => ({
   ...access,
   command: (caller, command) => {
