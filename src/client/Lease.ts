@@ -23,6 +23,8 @@ export interface LeaseStatus extends Lease {
   readonly remainingMs: number
   /** How many keys are attached. */
   readonly keys: number
+  /** Who was granted it; empty when no name was asked for. */
+  readonly caller: string
 }
 
 export interface LeaseDetails extends Lease {
@@ -172,7 +174,13 @@ export const make = (requests: Requests): Leases["Service"] => {
         Effect.catchTag(requests.read({ _tag: "Leases" }, options), "LeaseNotFound", (error) => Effect.die(error)),
         (reply) => {
           if (reply._tag !== "LeasesReply") throw unexpected(reply)
-          return reply.leases.map(({ keys, lease, remainingMs, ttlMs }) => ({ id: lease, ttlMs, remainingMs, keys }))
+          return reply.leases.map(({ caller, keys, lease, remainingMs, ttlMs }) => ({
+            id: lease,
+            ttlMs,
+            remainingMs,
+            keys,
+            caller
+          }))
         }
       )
   })

@@ -15,6 +15,7 @@ import { LogLimiter } from "../LogLimiter.ts"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Trace } from "../protocol/Trace.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
+import type { MachineAccess } from "../machine/MachineAccess.ts"
 import { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { Proposer } from "../machine/StateMachine.ts"
 import { StateMachine } from "../machine/StateMachine.ts"
@@ -38,6 +39,8 @@ import { IncomingEntries } from "./IncomingEntries.ts"
 import { LogClock } from "./LogClock.ts"
 import { Markers } from "./Markers.ts"
 import { NodeLife } from "./NodeLife.ts"
+import type { Judgement } from "./NodeAccess.ts"
+import { nodeAccess } from "./NodeAccess.ts"
 import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { NodeStatus, PublishedRole } from "./NodeStatus.ts"
@@ -103,6 +106,9 @@ export class RaftNode extends Context.Service<RaftNode, {
    * the same; this is for code that reads the state in another way. (thesis §6.4)
    */
   readonly fence: Effect.Effect<void, ReadError>
+
+  /** What the state machine says of who may do what; absent when it leaves everything to administrators. */
+  readonly access?: MachineAccess
 
   /** The whole state as it is now, while the scope is open. Commits go on meanwhile, and are not in it. */
   readonly exportState: Effect.Effect<NodeExport, Unavailable | Fatal, Scope.Scope>
@@ -256,7 +262,13 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     fork: fork("reading the log")
   })
   yield* watchTables(tablesOf(limits, inbox, loop))
-  return { loop, inbox, role, applied, markers, clock, metrics, refusals, start }
+  /** For the time between two turns. */
+  const judgement = (): Judgement => {
+    const { applied, leader, leadership } = raft
+    if (leadership === undefined) return refusals.notLeader(leader)
+    return applied >= leadership.termStart ? "current" : "behind"
+  }
+  return { loop, inbox, role, applied, markers, clock, metrics, refusals, start, judgement }
 })
 
 type Owner = Effect.Success<ReturnType<typeof makeOwner>>
@@ -297,7 +309,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const { limits } = config
   const life = yield* NodeLife.make(nodeId)
   const owner = yield* makeOwner(config, life, timer)
-  const { applied, clock, inbox, loop, markers, refusals, role } = owner
+  const { applied, clock, inbox, judgement, loop, markers, refusals, role } = owner
   yield* life.atEnd((write, stopped) => loop.abandon(write, stopped))
   yield* run(config, life, timer, owner)
 
@@ -346,6 +358,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     proposeUnsafe: (commands, proposer, done, traces) => writes.proposeUnsafe(commands, proposer, done, traces),
     query: (queries, consistency, from = "any", room, traces) => reads.query(queries, consistency, from, room, traces),
     fence,
+    ...(machine.access === undefined ? {} : { access: nodeAccess(machine.access, judgement) }),
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>
       life.whileRunning(

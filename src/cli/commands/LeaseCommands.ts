@@ -104,12 +104,13 @@ const list = Command.make("list", clientFlags, (flags) =>
     if (flags.json) return yield* Effect.forEach(leases, Output.json, { discard: true })
     yield* Output.lines(
       table([
-        ["LEASE", "TTL", "LEFT", "KEYS"],
-        ...leases.map(({ id, keys, remainingMs, ttlMs }) => [
+        ["LEASE", "TTL", "LEFT", "KEYS", "CALLER"],
+        ...leases.map(({ caller, id, keys, remainingMs, ttlMs }) => [
           String(id),
           formatDuration(ttlMs),
           formatDuration(remainingMs),
-          String(keys)
+          String(keys),
+          caller === "" ? "-" : caller
         ])
       ])
     )

@@ -26,14 +26,15 @@ const sessionsAfter = Effect.fnUntraced(function*(after: number | undefined, lim
   return { sessions: found, more }
 })
 
-const row = ({ ageMs, keptBytes, lastSequence, owner, remainingMs, replies, session }: SessionRow) => [
+const row = ({ ageMs, caller, keptBytes, lastSequence, owner, remainingMs, replies, session }: SessionRow) => [
   String(session),
   owner === "" ? "-" : owner,
   formatDuration(ageMs),
   formatDuration(remainingMs),
   String(lastSequence),
   String(replies),
-  String(keptBytes)
+  String(keptBytes),
+  caller === "" ? "-" : caller
 ]
 
 const list = Command.make("list", {
@@ -55,7 +56,7 @@ const list = Command.make("list", {
     const { more, sessions } = yield* withClient(flags, sessionsAfter(Option.getOrUndefined(flags.after), limit))
     if (flags.json) yield* Effect.forEach(sessions, Output.json, { discard: true })
     else {
-      const head = ["SESSION", "OWNER", "AGE", "LEFT", "LAST NUMBER", "REPLIES", "REPLY BYTES"]
+      const head = ["SESSION", "OWNER", "AGE", "LEFT", "LAST NUMBER", "REPLIES", "REPLY BYTES", "CALLER"]
       yield* Output.lines(table([head, ...sessions.map(row)]))
     }
     const last = sessions[sessions.length - 1]
