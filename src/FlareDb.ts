@@ -34,6 +34,7 @@ import type { HttpAddress } from "./http/HttpServer.ts"
 import * as HttpServer from "./http/HttpServer.ts"
 import { StatusSections } from "./http/StatusSections.ts"
 import { NodeId } from "./raft/Types.ts"
+import * as Exposure from "./net/Exposure.ts"
 import type { ListenError } from "./net/Listening.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
 import * as ClientServer from "./server/ClientServer.ts"
@@ -175,23 +176,24 @@ export type MachineNodeServices =
 /** A configuration whose limits fit into the descriptors of this process. */
 type FittedConfig = Effect.Success<ReturnType<typeof Descriptors.fit>>
 
+/** What has to hold before anything is opened. */
+const fitted = (given: FlareDbConfig) => Effect.andThen(Exposure.check(given), Descriptors.fit(given))
+
 const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(Descriptors.fit(given), (fitted) => {
-    const { config } = fitted
-    return Layer.provideMerge(
-      layerLocal(config, RemoteClient.layerConnect),
-      layerServed(fitted, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
-    )
-  }))
+  Layer.unwrap(Effect.map(fitted(given), (fit) =>
+    Layer.provideMerge(
+      layerLocal(fit.config, RemoteClient.layerConnect),
+      layerServed(fit, layerKeyValue(fit.config, KvStateMachine.layerWith(fit.config.limits)))
+    )))
 
 const layerConfigWith = (
   given: FlareDbConfig,
   machine: MachineLayer
 ): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(Descriptors.fit(given), (fitted) =>
+  Layer.unwrap(Effect.map(fitted(given), (fit) =>
     Layer.provideMerge(
-      layerLocal(fitted.config, RemoteCommands.layerConnect),
-      layerServed(fitted, layerMachine(fitted.config, machine))
+      layerLocal(fit.config, RemoteCommands.layerConnect),
+      layerServed(fit, layerMachine(fit.config, machine))
     )))
 
 /**
