@@ -15,12 +15,18 @@ import { FrameReader } from "./FrameReader.ts"
 import { Frames } from "./Frames.ts"
 import { FrameSocket } from "./FrameSocket.ts"
 import { hostNames } from "./HostNames.ts"
+import type { DialTls } from "./tls/Credentials.ts"
+import type { TlsProtocol } from "./tls/TlsProtocol.ts"
 
 export interface ConnectOptions {
   readonly host: string
   readonly port: number
   /** Milliseconds until an attempt to connect is given up. */
   readonly openTimeoutMs: number
+  /** How it is dialled over TLS; plain without it. */
+  readonly tls?: DialTls | undefined
+  /** What is spoken then. Default: what clients speak. */
+  readonly protocol?: TlsProtocol
   /** Told as soon as the connection is known to be lost, or could not be made. */
   readonly onDisconnect?: () => void
 }

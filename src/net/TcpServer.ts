@@ -26,6 +26,9 @@ import { listen } from "./Listening.ts"
 import type { OffenceKind } from "./Offences.ts"
 import { Offences } from "./Offences.ts"
 import { ServerProtocol } from "./ServerProtocol.ts"
+import type { PortTls } from "./tls/Credentials.ts"
+import type { Remotes } from "./tls/Remotes.ts"
+import type { TlsProtocol } from "./tls/TlsProtocol.ts"
 
 export interface ServeOptions<Rpcs extends Rpc.Any> {
   readonly name: string
@@ -48,6 +51,12 @@ export interface ServeOptions<Rpcs extends Rpc.Any> {
   readonly connectionsSetting?: string
   /** Where violations are logged; handlers that log their own give it. */
   readonly offences?: Offences
+  /** How the port is served over TLS; plain without it. */
+  readonly tls?: PortTls
+  /** What it speaks then. Default: what clients speak. */
+  readonly protocol?: TlsProtocol
+  /** Has who is at the other end of each connection; handlers that ask give it. */
+  readonly remotes?: Remotes
   /** Told when a connection ended. */
   readonly onDisconnect?: (clientId: number) => Effect.Effect<void>
   /** The calls that are made most, see `DirectCalls.ts`. Their other handlers are never called. */
