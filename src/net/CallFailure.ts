@@ -1,5 +1,7 @@
 /** Why a call failed, in one line for people. */
 import { Cause, Option } from "effect"
+import type { TlsRefusal } from "./tls/TlsRefusal.ts"
+import { refusalIn } from "./tls/TlsRefusal.ts"
 
 /** What the system's codes mean to the reader of the line. */
 const meanings: Readonly<Record<string, string>> = {
@@ -49,9 +51,12 @@ const refusals: ReadonlySet<string> = new Set([
 const errorOf = (cause: Cause.Cause<unknown>): unknown =>
   Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
 
+/** Why TLS did not let the connection come about, when it was that. */
+export const tlsRefusalOf = (cause: Cause.Cause<unknown>): TlsRefusal | undefined => refusalIn(errorOf(cause))
+
 /** Whether a connection was refused, instead of lost or not made in time. */
 export const isRefusedConnection = (cause: Cause.Cause<unknown>): boolean =>
-  refusals.has(systemCode(errorOf(cause)) ?? "")
+  refusals.has(systemCode(errorOf(cause)) ?? "") || tlsRefusalOf(cause) !== undefined
 
 const tagOf = (error: unknown): string | undefined =>
   typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : undefined
@@ -59,6 +64,8 @@ const tagOf = (error: unknown): string | undefined =>
 export const describeFailure = (cause: Cause.Cause<unknown>): string => {
   const error = errorOf(cause)
   if (!(error instanceof Error)) return String(error)
+  const refused = refusalIn(error)
+  if (refused !== undefined) return refused.message
   const code = systemCode(error)
   if (code !== undefined && meanings[code] !== undefined) return `${meanings[code]} (${code})`
   const inner = "reason" in error && error.reason instanceof Error ? error.reason : error

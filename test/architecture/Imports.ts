@@ -64,7 +64,12 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
       "http/HttpGuard.ts",
       "net/ClientProtocol.ts",
       "net/FrameSocket.ts",
-      "net/ServerProtocol.ts"
+      "net/ServerProtocol.ts",
+      "net/tls/CertificateCheck.ts",
+      "net/tls/FirstBytes.ts",
+      "net/tls/TlsContext.ts",
+      "net/tls/TlsDialling.ts",
+      "net/tls/TlsPort.ts"
     ]
   },
   // Whatever else looks names up would do so in the threads that the disk needs, and without a limit.

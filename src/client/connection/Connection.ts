@@ -12,6 +12,7 @@ import type { Revision } from "../../kv/model/History.ts"
 import type { KeyRanges } from "../../kv/model/KeyRanges.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import type { TlsRefusal } from "../../net/tls/TlsRefusal.ts"
 
 /** The node cannot be reached, or the connection to it was lost. */
 export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
@@ -20,8 +21,10 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
   readonly reason: string
   /** Whether the node may have received what was asked of it. */
   readonly sent: boolean
-  /** Whether the system said at once that no process listens there, or that there is no such host. */
+  /** Whether it was known at once: no process listens there, there is no such host, or TLS refuses it. */
   readonly refused?: boolean
+  /** Why TLS did not let the connection come about, where it was that; it is the same at the next attempt. */
+  readonly tls?: TlsRefusal | undefined
 }> {
   override get message() {
     return `${this.endpoint}: ${this.reason}`

@@ -1,6 +1,6 @@
 /** How the loss of one connection to a node is reported to its user. */
 import { Cause, Effect } from "effect"
-import { describeFailure, isRefusedConnection } from "../../net/CallFailure.ts"
+import { describeFailure, isRefusedConnection, tlsRefusalOf } from "../../net/CallFailure.ts"
 import { ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
@@ -24,7 +24,13 @@ export class Losses {
   of(cause: Cause.Cause<unknown>, sent: boolean, interrupted = "the connection was closed"): ConnectionLost {
     return Cause.hasInterruptsOnly(cause)
       ? this.lost(interrupted, sent)
-      : this.lost(describeFailure(cause), sent, isRefusedConnection(cause))
+      : new ConnectionLost({
+        endpoint: this.endpoint,
+        reason: describeFailure(cause),
+        sent,
+        refused: isRefusedConnection(cause),
+        tls: tlsRefusalOf(cause)
+      })
   }
 
   /** Fails with the loss behind a cause, and passes an interruption on. */

@@ -12,6 +12,7 @@ import type { KnownCluster } from "./KnownCluster.ts"
 import { Losses } from "./Losses.ts"
 import type { HashStep } from "../../protocol/StateRpcs.ts"
 import { StateError, StateRpcs } from "../../protocol/StateRpcs.ts"
+import type { TcpConnectionOptions } from "./TcpConnection.ts"
 import { clusterOf } from "./TcpConnection.ts"
 
 export interface StateConnection {
@@ -34,12 +35,12 @@ class Rpcs extends ClientRpcs.merge(StateRpcs) {}
 
 /** Connects over TCP. */
 export const make = (
-  options: { readonly connectTimeoutMs: number; readonly cluster: KnownCluster }
+  options: TcpConnectionOptions & { readonly cluster: KnownCluster }
 ): ConnectState =>
   Effect.fnUntraced(function*(endpoint) {
     const losses = new Losses(endpoint)
     const rpcs = yield* Effect.catchCause(
-      connectTcp(Rpcs, { ...endpoint, openTimeoutMs: options.connectTimeoutMs }),
+      connectTcp(Rpcs, { ...endpoint, openTimeoutMs: options.connectTimeoutMs, tls: options.tls }),
       losses.failWith(false)
     )
     const welcome = yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(

@@ -11,6 +11,7 @@ import { decodeRevisions } from "../../kv/model/History.ts"
 import { encodeRanges } from "../../kv/model/KeyRanges.ts"
 import { within } from "../../net/Deadline.ts"
 import { connectDirect } from "../../net/TcpClient.ts"
+import type { DialTls } from "../../net/tls/Credentials.ts"
 import { clientShapes } from "../../protocol/CallShapes.ts"
 import type { Welcome } from "../../protocol/ClientRpcs.ts"
 import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "../../protocol/ClientRpcs.ts"
@@ -20,6 +21,8 @@ import { Losses } from "./Losses.ts"
 export interface TcpConnectionOptions {
   /** Milliseconds until an attempt to connect is given up. */
   readonly connectTimeoutMs: number
+  /** How nodes are dialled over TLS; plain without it. */
+  readonly tls?: DialTls | undefined
 }
 
 interface Answers<Failure> {
@@ -121,6 +124,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
       connectDirect(ClientRpcs, {
         ...endpoint,
         openTimeoutMs: options.connectTimeoutMs,
+        tls: options.tls,
         onDisconnect: () => {
           open = false
         }
