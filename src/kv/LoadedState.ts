@@ -1,9 +1,21 @@
 /** What the key-value machine keeps in memory, read from its rows. */
 import { Effect } from "effect"
 import { successor } from "../bytes/KeyRange.ts"
+import { decodeRole } from "./model/access/Role.ts"
+import { decodeUser } from "./model/access/User.ts"
 import { loadBlock } from "./model/HistoryBlock.ts"
 import type { StoredRange } from "./model/Keyspace.ts"
-import { idOf, leaseRange, replyBlockRange, replyRange, sequenceOf, sessionRange } from "./model/Keyspace.ts"
+import {
+  idOf,
+  leaseRange,
+  nameOf,
+  replyBlockRange,
+  replyRange,
+  roleRange,
+  sequenceOf,
+  sessionRange,
+  userRange
+} from "./model/Keyspace.ts"
 import { decodeLease } from "./model/Lease.ts"
 import { decodeSession } from "./model/Session.ts"
 import { State } from "./model/State.ts"
@@ -35,7 +47,7 @@ const forEachRow = Effect.fnUntraced(function*(
   }
 })
 
-/** Reads figures, leases, sessions and their kept replies, and the last block of the history. */
+/** Reads figures, leases, sessions and their kept replies, roles and users, and the last block of the history. */
 export const loadState = Effect.fnUntraced(function*(view: StateView) {
   const state = new State()
   state.figures = yield* loadFigures(view)
@@ -64,5 +76,15 @@ export const loadState = Effect.fnUntraced(function*(view: StateView) {
     replyBlockRange,
     ({ key, value }) => state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
   )
+  yield* forEachRow(view, roleRange, ({ key, value }) => {
+    const role = decodeRole(nameOf(key), value)
+    if (role !== undefined) state.access.setRole(role)
+    return role !== undefined
+  })
+  yield* forEachRow(view, userRange, ({ key, value }) => {
+    const user = decodeUser(nameOf(key), value)
+    if (user !== undefined) state.access.setUser(user)
+    return user !== undefined
+  })
   return state
 })

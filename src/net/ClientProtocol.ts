@@ -16,7 +16,11 @@ import { Frames } from "./Frames.ts"
 import { FrameSocket } from "./FrameSocket.ts"
 import { hostNames } from "./HostNames.ts"
 import type { DialTls } from "./tls/Credentials.ts"
+import { closedInHandshake, dial, dialFailure } from "./tls/TlsDialling.ts"
 import type { TlsProtocol } from "./tls/TlsProtocol.ts"
+import { clientProtocol } from "./tls/TlsProtocol.ts"
+import type { TlsRefusal } from "./tls/TlsRefusal.ts"
+import { decodeRefusal } from "./tls/TlsRefusal.ts"
 
 export interface ConnectOptions {
   readonly host: string
@@ -62,33 +66,55 @@ export class ClientConnection {
   private readonly callers = new Map<string | number, number>()
 
   private constructor(
-    { host, onDisconnect, port }: ConnectOptions,
+    options: ConnectOptions,
     serialization: Serialization,
     nowMs: () => number,
     runFork: ClientConnection["runFork"]
   ) {
     this.serialization = serialization
     this.frames = new Frames(serialization, [])
-    this.onDisconnect = onDisconnect
+    this.onDisconnect = options.onDisconnect
     this.nowMs = nowMs
     this.runFork = runFork
     this.heardMs = nowMs()
-    const net = createConnection({ host, port, noDelay: true, lookup: hostNames.lookup })
+    const { host, port, protocol = clientProtocol, tls } = options
+    const where = { host, port, lookup: hostNames.lookup }
+    const net = tls === undefined
+      ? createConnection({ ...where, noDelay: true })
+      : dial({ ...where, tls, protocol, nowMs }, (refused) => this.secured(refused))
     this.socket = new FrameSocket(net, (frame) => this.handle(frame))
-    net.once("connect", () => {
-      this.connected = true
-      this.heardMs = this.nowMs()
-    })
+    if (tls === undefined) net.once("connect", () => this.opened())
+    else this.socket.hold()
+    /** Between the two, what ends the connection is the handshake. */
+    let inHandshake = false
+    if (tls !== undefined) net.once("connect", () => inHandshake = true)
     net.on("data", (chunk: Buffer) => {
       const problem = this.reader.take(chunk)
       this.socket.receive(this.reader.frames())
       if (problem !== undefined) this.lose(undecodable(problem))
     })
     net.on("error", (cause: Error) => {
-      this.lose(this.connected ? new Socket.SocketReadError({ cause }) : openError("Unknown", cause))
+      if (this.connected) return this.lose(new Socket.SocketReadError({ cause }))
+      this.lose(openError("Unknown", (inHandshake ? dialFailure(cause, protocol) : undefined) ?? cause))
     })
-    net.once("end", () => this.lose(new Socket.SocketCloseError({ code: 1000 })))
-    net.once("close", (failed) => this.lose(new Socket.SocketCloseError({ code: failed ? 1006 : 1000 })))
+    const closed = (code: number) =>
+      inHandshake && !this.connected ? openError("Unknown", closedInHandshake) : new Socket.SocketCloseError({ code })
+    net.once("end", () => this.lose(closed(1000)))
+    net.once("close", (failed) => this.lose(closed(failed ? 1006 : 1000)))
+  }
+
+  /** Frames may go. */
+  private opened(): void {
+    this.connected = true
+    this.heardMs = this.nowMs()
+  }
+
+  /** The handshake is over. */
+  private secured(refused: TlsRefusal | undefined): void {
+    if (this.lost !== undefined) return
+    if (refused !== undefined) return this.lose(openError("Unknown", refused))
+    this.opened()
+    this.socket.release()
   }
 
   /** Begins to connect; the first call finds out whether anybody listens. The connection ends with the scope. */
@@ -177,6 +203,13 @@ export class ClientConnection {
     this.heardMs = this.nowMs()
     this.asked = false
     if (message._tag === "Pong") return undefined
+    if (message._tag === "Defect") {
+      const refused = decodeRefusal(message.defect)
+      if (refused !== undefined) {
+        this.lose(openError("Unknown", refused))
+        return undefined
+      }
+    }
     if (this.direct(message)) return undefined
     if (!("requestId" in message)) return this.broadcast(message)
     const clientId = this.callers.get(message.requestId)

@@ -47,6 +47,8 @@ export class Guarded {
   frameSinceMs = 0
   /** As it was counted into the port's. */
   unfinishedBytes = 0
+  /** It was refused and told of; it may read why, and is closed without another line. */
+  isRefused = false
   private readonly connection: Destroyable
 
   constructor(connection: Destroyable, maxFrameBytes: number, sinceMs: number) {
@@ -141,8 +143,18 @@ export class Connections {
   expel(guarded: Guarded, offence: OffenceKind, problem: string): void {
     if (!this.open.has(guarded)) return
     this.forget(guarded)
-    this.offences.report(offence, guarded.remote, problem)
+    if (!guarded.isRefused) this.offences.report(offence, guarded.remote, problem)
     guarded.destroy()
+  }
+
+  /**
+   * Refuses a connection that may still read why, and says so in the log. It counts until it ends, and is closed when
+   * it does not within the time for a `Hello`.
+   */
+  refuse(guarded: Guarded, offence: OffenceKind, problem: string): void {
+    if (guarded.isRefused || !this.open.has(guarded)) return
+    guarded.isRefused = true
+    this.offences.report(offence, guarded.remote, problem)
   }
 
   /** Bytes have come. `false` when the connection is closed because of them. */

@@ -40,6 +40,7 @@ export class FrameSocket {
   /** Told once what was written before is with the system, or cannot be any more. */
   private taken: Array<() => void> = []
   private waits = false
+  private held = false
 
   constructor(socket: NetSocket, onFrame: OnFrame) {
     this.socket = socket
@@ -77,8 +78,20 @@ export class FrameSocket {
     if (onTaken !== undefined) this.taken.push(onTaken)
   }
 
+  /** Keeps what is written until {@link release}: nothing may leave before the other side is known. */
+  hold(): void {
+    this.held = true
+  }
+
+  /** Writes what was kept, and from now on at once. */
+  release(): void {
+    this.held = false
+    this.flush()
+  }
+
   /** Hands what was written to the system. */
   flush(): void {
+    if (this.held) return
     const { socket, written, writtenBytes } = this
     this.written = []
     this.writtenBytes = 0

@@ -26,6 +26,8 @@ export type OffenceKind =
   | "too-many-calls"
   /** Answers that its connection does not take. */
   | "unread-answers"
+  /** What TLS shows, or that there is none. */
+  | "refused-tls"
   /** Another cluster, node or protocol version. */
   | "refused-hello"
   /** Messages that are none, or calls that are made in a wrong way. */

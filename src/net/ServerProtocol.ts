@@ -16,6 +16,12 @@ import type { Socket } from "node:net"
 import type { Connections, Guarded } from "./Connections.ts"
 import { Frames } from "./Frames.ts"
 import { FrameSocket } from "./FrameSocket.ts"
+import { beginsTls } from "./tls/FirstBytes.ts"
+import type { Remote } from "./tls/Remote.ts"
+import { plain } from "./tls/Remote.ts"
+import type { Handshake, TlsPort } from "./tls/TlsPort.ts"
+import type { TlsRefusal } from "./tls/TlsRefusal.ts"
+import { encodeRefusal } from "./tls/TlsRefusal.ts"
 
 export interface ServerProtocolOptions {
   readonly sockets: SocketServer.SocketServer["Service"]
@@ -26,13 +32,20 @@ export interface ServerProtocolOptions {
   /** Whether there is such a call. */
   readonly knows: (tag: string) => boolean
   readonly idleTimeoutMs: number | undefined
-  /** Told of a connection, before anything that comes on it. */
-  readonly onConnect: (clientId: number, guarded: Guarded) => void
+  /** What TLS makes of new connections; absent where the port has none. */
+  readonly tls: Pick<TlsPort, "take"> | undefined
+  /** Told of each connection that is refused for what TLS shows. */
+  readonly onRefused: (refusal: TlsRefusal) => void
+  /** Told of a connection and of who is at its other end, before anything that comes on it. */
+  readonly onConnect: (clientId: number, guarded: Guarded, remote: Remote) => void
   /** Told when an answer is sent. */
   readonly onAnswer: (clientId: number, requestId: RequestEncoded["id"]) => void
   /** Takes a call on; `false` hands it to the RPC server. */
   readonly take: (clientId: number, request: RequestEncoded) => boolean
 }
+
+/** Bytes that a refused connection may send before it has read why; a `Hello` has some hundreds. */
+const maxDroppedBytes = 64 * 1024
 
 /** One connection. */
 interface Port {
@@ -117,37 +130,72 @@ export class ServerProtocol {
 
   private serveSocket(net: Socket): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      const { connections, idleTimeoutMs, serialization, tags } = this.options
+      const { connections, tls } = this.options
       const guarded = net.destroyed ? undefined : connections.accept(net)
       if (guarded === undefined) return resume(Effect.void)
-      const id = this.count++
-      const socket = new FrameSocket(net, (frame) => this.handle(id, port, frame))
-      const port: Port = { guarded, frames: new Frames(serialization, tags), socket }
-      this.ports.set(id, port)
-      this.clientIds.add(id)
-      this.options.onConnect(id, guarded)
-      socket.onWaits = (is) => connections.waits(guarded, is)
-      let ended = false
-      const end = () => {
-        if (ended) return
-        ended = true
-        this.ports.delete(id)
-        this.clientIds.delete(id)
-        Queue.offerUnsafe(this.disconnects, id)
-      }
-      net.once("end", end)
       net.once("close", () => {
         connections.forget(guarded)
-        end()
         resume(Effect.void)
       })
-      net.on("data", (chunk: Buffer) => {
-        if (!ended && connections.took(guarded, chunk)) socket.receive(guarded.reader.frames())
-      })
-      if (idleTimeoutMs !== undefined) net.setTimeout(idleTimeoutMs, () => net.destroy())
-      net.resume()
-      return Effect.sync(() => socket.end())
+      let open: FrameSocket | undefined
+      if (tls === undefined) open = this.open(net, guarded, plain)
+      else {
+        tls.take(net, (handshake) => {
+          if (handshake._tag === "Accepted") open = this.open(handshake.socket, guarded, handshake.remote)
+          else this.refuse(guarded, handshake)
+        })
+      }
+      return Effect.sync(() => open === undefined ? net.destroy() : open.end())
     })
+  }
+
+  /** Takes frames on from a connection whose other end is known. */
+  private open(net: Socket, guarded: Guarded, remote: Remote): FrameSocket {
+    const { connections, idleTimeoutMs, serialization, tags } = this.options
+    const id = this.count++
+    const socket = new FrameSocket(net, (frame) => this.handle(id, port, frame))
+    const port: Port = { guarded, frames: new Frames(serialization, tags), socket }
+    this.ports.set(id, port)
+    this.clientIds.add(id)
+    this.options.onConnect(id, guarded, remote)
+    socket.onWaits = (is) => connections.waits(guarded, is)
+    let ended = false
+    const end = () => {
+      if (ended) return
+      ended = true
+      this.ports.delete(id)
+      this.clientIds.delete(id)
+      Queue.offerUnsafe(this.disconnects, id)
+    }
+    net.once("end", end)
+    net.once("close", end)
+    net.on("data", (chunk: Buffer) => {
+      if (!ended && connections.took(guarded, chunk)) socket.receive(guarded.reader.frames())
+    })
+    if (idleTimeoutMs !== undefined) net.setTimeout(idleTimeoutMs, () => net.destroy())
+    net.resume()
+    return socket
+  }
+
+  /** Tells the other side why it is refused, where that is possible, and reads nothing of what it says. */
+  private refuse(guarded: Guarded, handshake: Exclude<Handshake, { readonly _tag: "Accepted" }>): void {
+    const { connections, onRefused, serialization, tags } = this.options
+    const { problem } = handshake.refusal
+    onRefused(handshake.refusal)
+    if (handshake._tag === "Failed") {
+      return connections.expel(guarded, "refused-tls", `refused a connection: ${problem}`)
+    }
+    connections.refuse(guarded, "refused-tls", `refused a connection: ${problem}`)
+    const { socket } = handshake
+    const frames = new Frames(serialization, tags)
+    socket.end(frames.encode({ _tag: "Defect", defect: encodeRefusal(handshake.refusal) }))
+    // A connection that is closed with unread bytes is reset, and the reason is lost on its way.
+    let dropped = 0
+    socket.on("data", (chunk: Buffer) => {
+      dropped += chunk.byteLength
+      if (dropped > maxDroppedBytes) guarded.destroy()
+    })
+    socket.resume()
   }
 
   private handle(id: number, port: Port, frame: Uint8Array): Fiber.Fiber<void> | undefined {
@@ -158,7 +206,10 @@ export class ServerProtocol {
     try {
       message = port.frames.decode(frame) as FromClientEncoded
     } catch (error) {
-      connections.expel(port.guarded, "malformed-frame", `closed a connection: its bytes are no call: ${error}`)
+      const problem = beginsTls(frame) === true
+        ? "it begins TLS, and this port is served without; see --certs-dir"
+        : `its bytes are no call: ${error}`
+      connections.expel(port.guarded, "malformed-frame", `closed a connection: ${problem}`)
       return undefined
     }
     if (message._tag === "Request") {

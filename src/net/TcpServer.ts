@@ -5,7 +5,7 @@
  * only. (Left alone, the binary parser would answer everything after it with defects, for ever.)
  */
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import { Effect, Exit, Fiber, Layer, References, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
@@ -28,7 +28,11 @@ import { Offences } from "./Offences.ts"
 import { ServerProtocol } from "./ServerProtocol.ts"
 import type { PortTls } from "./tls/Credentials.ts"
 import type { Remotes } from "./tls/Remotes.ts"
+import type { Remote } from "./tls/Remote.ts"
+import { countRefusals } from "./tls/RefusalCount.ts"
+import { TlsPort } from "./tls/TlsPort.ts"
 import type { TlsProtocol } from "./tls/TlsProtocol.ts"
+import { clientProtocol } from "./tls/TlsProtocol.ts"
 
 export interface ServeOptions<Rpcs extends Rpc.Any> {
   readonly name: string
@@ -94,14 +98,17 @@ const hastyScope = Effect.acquireRelease(Scope.make(), (scope) =>
 class KnownCallers {
   private readonly connections: Connections
   private readonly offences: Offences
+  private readonly remotes: Remotes | undefined
   private readonly known = new Map<number, Guarded>()
 
-  constructor(connections: Connections, offences: Offences) {
+  constructor(connections: Connections, offences: Offences, remotes: Remotes | undefined) {
     this.connections = connections
     this.offences = offences
+    this.remotes = remotes
   }
 
-  add(clientId: number, guarded: Guarded): void {
+  add(clientId: number, guarded: Guarded, remote: Remote): void {
+    this.remotes?.add(clientId, remote)
     this.offences.remotes.set(clientId, guarded.remote)
     this.offences.closers.set(clientId, () => guarded.destroy())
     this.known.set(clientId, guarded)
@@ -119,6 +126,7 @@ class KnownCallers {
 
   forget(clientId: number): void {
     this.known.delete(clientId)
+    this.remotes?.forget(clientId)
     this.offences.remotes.delete(clientId)
     this.offences.closers.delete(clientId)
   }
@@ -160,6 +168,26 @@ const measure = (
     }
   ])
 
+/** TLS for a port's connections until the scope closes; `undefined` when it is served without. */
+const openTls = (
+  { protocol = clientProtocol, tls }: Pick<ServeOptions<never>, "protocol" | "tls">,
+  offences: Offences
+) =>
+  tls === undefined
+    ? Effect.succeed(undefined)
+    : Effect.flatMap(Clock.Clock, (clock) =>
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          new TlsPort({
+            tls,
+            protocol,
+            nowMs: () => clock.currentTimeMillisUnsafe(),
+            onProblem: (problem) => offences.report("refused-tls", "this node", problem)
+          })
+        ),
+        (port) => Effect.sync(() => port.close())
+      ))
+
 /** Serves `group` until the scope closes, and says where. */
 export const serve = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
@@ -179,7 +207,7 @@ export const serve = <Rpcs extends Rpc.Any>(
     const offences = options.offences ?? (yield* Offences.make(options.name))
     const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
     const calls = new CallsUnderWay(options.callLimits ?? defaultCallLimits)
-    const known = new KnownCallers(connections, offences)
+    const known = new KnownCallers(connections, offences, options.remotes)
     options.gate.watch((clientId) =>
       known.admit(clientId)
     )
@@ -196,7 +224,9 @@ export const serve = <Rpcs extends Rpc.Any>(
         tags: Object.keys(options.direct ?? {}),
         knows: (tag) => group.requests.has(tag),
         idleTimeoutMs: options.idleTimeoutMs,
-        onConnect: (clientId, guarded) => known.add(clientId, guarded),
+        tls: yield* openTls(options, offences),
+        onRefused: yield* countRefusals(options.name),
+        onConnect: (clientId, guarded, remote) => known.add(clientId, guarded, remote),
         onAnswer: (clientId, requestId) => calls.end(clientId, requestId),
         take: (clientId, request) => !callGate.admits(clientId, request) || direct.take(clientId, request)
       }),
@@ -226,10 +256,12 @@ export const serve = <Rpcs extends Rpc.Any>(
         onDisconnect: (clientId) =>
           Effect.suspend(() => {
             options.gate.dismiss(clientId)
-            known.forget(clientId)
             callGate.forget(clientId)
             direct.forget(clientId)
-            return options.onDisconnect?.(clientId) ?? Effect.void
+            return Effect.ensuring(
+              options.onDisconnect?.(clientId) ?? Effect.void,
+              Effect.sync(() => known.forget(clientId))
+            )
           })
       }).pipe(Layer.provide(Layer.effect(RpcServer.Protocol, server.protocol))),
       scope

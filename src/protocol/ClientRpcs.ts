@@ -5,10 +5,21 @@
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Traces } from "./Trace.ts"
-import { InvalidArgument, NoHello, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
+import {
+  AccessError,
+  InvalidArgument,
+  NoHello,
+  Overloaded,
+  ReadError,
+  Unauthenticated,
+  Unavailable,
+  WatchError,
+  WriteError
+} from "../FlareDbError.ts"
+import { maxTokenCharacters } from "./Token.ts"
 
 /** Raised by an incompatible change of anything in this file. */
-export const clientProtocolVersion = 4
+export const clientProtocolVersion = 5
 
 /** Most operations in one call. */
 export const maxBatchOperations = 4096
@@ -38,7 +49,9 @@ export const Welcome = Schema.Struct({
    */
   identity: Schema.NullOr(Schema.String),
   nodeId: Schema.Natural,
-  version: Schema.String
+  version: Schema.String,
+  /** Who the node takes the caller for; `null` where it asks nobody. */
+  name: Schema.NullOr(Schema.String)
 })
 
 /** How far a peer's log is known to match the leader's, and how it is brought on. */
@@ -89,8 +102,8 @@ export const NodeReport = Schema.Struct({
 })
 export type NodeReport = typeof NodeReport.Type
 
-/** How the port refuses any call: it came before `Hello`, or is one too many. */
-const CallRefused = Schema.Union([NoHello, Overloaded])
+/** How the port refuses any call: it came before `Hello`, is one too many, or its caller may not make it. */
+const CallRefused = Schema.Union([NoHello, Overloaded, AccessError])
 
 /** Operations that failed, by their place in the batch; the others have their reply there. */
 const Failures = <Error extends Schema.Top>(error: Error) =>
@@ -98,15 +111,19 @@ const Failures = <Error extends Schema.Top>(error: Error) =>
 
 export class ClientRpcs extends RpcGroup.make(
   Rpc.make("Hello", {
-    payload: { protocolVersion: Schema.Natural },
+    payload: {
+      protocolVersion: Schema.Natural,
+      /** See `Token.ts`. */
+      token: Schema.optionalKey(Schema.RedactedFromValue(Schema.String.check(Schema.isMaxLength(maxTokenCharacters))))
+    },
     success: Welcome,
-    error: Schema.Union([WrongProtocol, Overloaded])
+    error: Schema.Union([WrongProtocol, Overloaded, Unauthenticated, Unavailable])
   }),
   /** `commands` and `replies` are batches (`protocol/Batch.ts`); a failed command's reply is empty. */
   Rpc.make("Write", {
     payload: { commands: Schema.Uint8Array, traces: Schema.optionalKey(Traces) },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(WriteError) }),
-    error: Schema.Union([InvalidArgument, Overloaded, NoHello])
+    error: Schema.Union([InvalidArgument, Overloaded, NoHello, AccessError])
   }),
   /** A node that does not lead answers `NotLeader` to what is asked `from` the leader. */
   Rpc.make("Read", {
@@ -117,7 +134,7 @@ export class ClientRpcs extends RpcGroup.make(
       traces: Schema.optionalKey(Traces)
     },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
-    error: Schema.Union([InvalidArgument, Overloaded, NoHello])
+    error: Schema.Union([InvalidArgument, Overloaded, NoHello, AccessError])
   }),
   /**
    * Begins a watch of several ranges, written as in `kv/model/KeyRanges.ts`. `from` `null` tells of what is

@@ -24,13 +24,18 @@ export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused"
     "protocol-version",
     "no-hello",
     "overloaded",
-    "malformed"
+    "malformed",
+    // Only ever sent over TLS, which nodes of earlier versions do not speak.
+    "certificate"
   ]),
   expected: Schema.String,
   found: Schema.String
 }) {
   override get message() {
     const refused = `refused (${this.reason}): expected ${this.expected}, got ${this.found}`
+    if (this.reason === "certificate") {
+      return `${refused}. A node speaks for itself alone: give each its own certificate with flaredb cert node`
+    }
     return this.reason === "cluster-identity"
       ? `${refused}. The two nodes belong to different clusters of the same name: one kept the data directory of an ` +
         "earlier cluster. Stop that node and move its directory away; see deploy/runbooks/lost-node.md"

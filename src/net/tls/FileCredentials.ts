@@ -1,6 +1,6 @@
 /**
- * Credentials from files, which are read again when they change and when the process gets `SIGHUP`. A set that cannot be
- * used gets a line in the log, and the one before goes on. Connections that are open are not affected: a certificate is
+ * Credentials from files, which are read again when they change and when the process gets `SIGHUP`. A set that cannot
+ * be used gets a line in the log, and the one before goes on. Connections that are open are not affected: a certificate is
  * looked at once, when a connection is made.
  */
 import { Clock, Effect, Metric } from "effect"

@@ -1,4 +1,4 @@
-/** Whether the certificates and the key that this side is to use can be used: what would otherwise fail in handshakes. */
+/** Whether the certificates and the key of this side can be used: what would otherwise fail in every handshake. */
 import { Data, Redacted, Result } from "effect"
 import type { KeyObject } from "node:crypto"
 import { createPrivateKey, X509Certificate } from "node:crypto"

@@ -1,5 +1,7 @@
 /** Which node is at the other end of each inbound connection. */
 import type { NodeId } from "../../raft/Types.ts"
+import { describeName } from "../../net/tls/CertificateCheck.ts"
+import type { Remote } from "../../net/tls/Remote.ts"
 import type { IdentitySlot } from "./IdentitySlot.ts"
 import type { PeerInstances } from "./PeerInstances.ts"
 import type { PeerAddress } from "./PeerLink.ts"
@@ -21,6 +23,22 @@ export interface PeerHello {
   readonly protocolVersion: number
 }
 
+/** Where a `Hello` comes from. */
+export interface PeerCaller {
+  /** `host:port`. */
+  readonly address: string
+  readonly remote: Remote
+}
+
+/** What a certificate says against a `Hello`, in words; `undefined` when it says nothing against it. */
+const certificateProblem = (remote: Remote, from: number): string | undefined => {
+  if (remote._tag === "Plain") return undefined
+  if (remote._tag === "Anonymous") return "no certificate"
+  return remote.name.kind === "node" && remote.name.node === from
+    ? undefined
+    : `the certificate of ${describeName(remote.name)}`
+}
+
 /** Which node is at the other end of a connection, from its `Hello` until it disconnects. */
 export class PeerHandshakes {
   private readonly options: PeerHandshakeOptions
@@ -36,7 +54,7 @@ export class PeerHandshakes {
 
   hello(
     clientId: number,
-    remote: string,
+    { address, remote }: PeerCaller,
     hello: PeerHello
   ): PeerRefused | undefined {
     const { clusterId, nodeId, peers } = this.options
@@ -56,9 +74,11 @@ export class PeerHandshakes {
     if (peer === undefined) {
       return refuse("unknown-peer", `one of nodes ${peers.map(({ id }) => id).join(", ")}`, `node ${hello.from}`)
     }
+    const shown = certificateProblem(remote, peer.id)
+    if (shown !== undefined) return refuse("certificate", `the certificate of node ${peer.id}`, shown)
     if (this.sender(clientId) !== peer.id) this.forget(clientId)
     this.known.set(clientId, { peer: peer.id, identity: hello.identity })
-    if (hello.instance !== undefined) this.instances.hello(clientId, peer.id, { name: hello.instance, remote })
+    if (hello.instance !== undefined) this.instances.hello(clientId, peer.id, { name: hello.instance, remote: address })
     return undefined
   }
 

@@ -13,6 +13,8 @@ import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
 import { describeFailure } from "../../net/CallFailure.ts"
 import { connectDirect } from "../../net/TcpClient.ts"
+import type { DialTls } from "../../net/tls/Credentials.ts"
+import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { IdentitySlot } from "./IdentitySlot.ts"
 import { Outbox } from "./Outbox.ts"
 import type { PeerRefused } from "../../protocol/PeerRpcs.ts"
@@ -60,6 +62,7 @@ export interface LinkOptions {
   readonly instance: string
   readonly nodeId: NodeId
   readonly peer: PeerAddress
+  readonly tls: DialTls | undefined
   readonly limits: LinkLimits
   readonly nowMsUnsafe: () => number
   /** That another process runs under the peer's id, in words, while it does. */
@@ -151,6 +154,8 @@ export class PeerLink {
       host: peer.host,
       port: peer.port,
       openTimeoutMs: 1_000,
+      tls: this.options.tls,
+      protocol: peerProtocol,
       onDisconnect: () => {
         Deferred.doneUnsafe(ended, Exit.fail(new Disconnected()))
       }

@@ -15,6 +15,12 @@ import type { BoundAddress, ListenError } from "../../net/Listening.ts"
 import { formatBound } from "../../net/Listening.ts"
 import { Offences } from "../../net/Offences.ts"
 import { serve } from "../../net/TcpServer.ts"
+import type { DialTls, PortTls } from "../../net/tls/Credentials.ts"
+import { countRefusals } from "../../net/tls/RefusalCount.ts"
+import { Remotes } from "../../net/tls/Remotes.ts"
+import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
+import type { TlsRefusal } from "../../net/tls/TlsRefusal.ts"
+import { refusal } from "../../net/tls/TlsRefusal.ts"
 import { IdentitySlot } from "./IdentitySlot.ts"
 import { InboundSnapshots } from "./InboundSnapshots.ts"
 import { PeerHandshakes } from "./PeerHandshakes.ts"
@@ -40,6 +46,15 @@ export interface RpcTransportOptions {
    */
   readonly snapshotTimeoutMs?: number
   readonly onListening?: (address: BoundAddress) => Effect.Effect<void>
+  /** How the port is served and peers are dialled over TLS, each where it is given. */
+  readonly tls?: PeerTls | undefined
+}
+
+export interface PeerTls {
+  /** Absent in mode `off`. */
+  readonly port?: PortTls | undefined
+  /** Absent while peers are dialled plainly: in the modes `off` and `accept`. */
+  readonly dial?: Pick<DialTls, "credentials"> | undefined
 }
 
 /** Two disks that speak for one node may each promise what the other does not know of: stop one of the processes. */
@@ -73,6 +88,10 @@ type PortLimits = Pick<
   | "maxUnfinishedBytes"
 >
 
+/** How a peer is dialled: it must be the node that is wanted, and of this cluster. */
+const dialOf = ({ clusterId, tls }: RpcTransportOptions, peer: NodeId): DialTls | undefined =>
+  tls?.dial === undefined ? undefined : { ...tls.dial, cluster: clusterId, node: peer }
+
 interface DeliveryParts {
   readonly handshakes: PeerHandshakes
   readonly instances: PeerInstances
@@ -86,15 +105,19 @@ interface PeerCalls {
   readonly handshakes: PeerHandshakes
   readonly inbound: InboundSnapshots
   readonly offences: Offences
+  readonly remotes: Remotes
+  readonly onRefused: (refusal: TlsRefusal) => void
 }
 
 const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
 
 /** What is done with the calls of peers. */
-const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences }: PeerCalls) =>
+const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences, onRefused, remotes }: PeerCalls) =>
   PeerRpcs.toLayer({
     "peer.Hello": (hello, { client }) => {
-      const refused = handshakes.hello(client.id, offences.remoteOf(client.id), hello)
+      const caller = { address: offences.remoteOf(client.id), remote: remotes.of(client.id) }
+      const refused = handshakes.hello(client.id, caller, hello)
+      if (refused?.reason === "certificate") onRefused(refusal("wrong-node", refused.message))
       if (refused === undefined) {
         gate.admit(client.id)
         return Effect.void
@@ -179,6 +202,7 @@ const openLinks = Effect.fnUntraced(function*(
       instance,
       nodeId: options.nodeId,
       peer,
+      tls: dialOf(options, peer.id),
       limits,
       nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
       monotonicMs: () => monotonicMsOf(clock),
@@ -239,6 +263,7 @@ const sendSnapshot = (
       identity,
       instance,
       peer,
+      tls: dialOf(options, peer.id),
       timeoutMs: options.snapshotTimeoutMs ?? 30_000
     })
 }
@@ -254,8 +279,19 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const handshakes = new PeerHandshakes(options, own, instances)
   const instance = randomBytes(16).toString("hex")
   const gate = newGate()
+  const remotes = new Remotes()
+  const onRefused = yield* countRefusals("peer")
   const deliver = delivery(options.nodeId, { handshakes, instances, offences }, (received) => receiver?.(received))
-  const handlers = handlersOf({ nodeId: options.nodeId, deliver, gate, handshakes, inbound, offences })
+  const handlers = handlersOf({
+    nodeId: options.nodeId,
+    deliver,
+    gate,
+    handshakes,
+    inbound,
+    offences,
+    remotes,
+    onRefused
+  })
   const portLimits = options.portLimits ?? defaultLimits
   const address = yield* serve(PeerRpcs, {
     name: "peer",
@@ -267,6 +303,9 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     callLimits: portLimits,
     gate,
     offences,
+    remotes,
+    protocol: peerProtocol,
+    ...(options.tls?.port === undefined ? {} : { tls: options.tls.port }),
     direct: { "peer.Deliver": deliver },
     onDisconnect: (clientId) =>
       Effect.suspend(() => {

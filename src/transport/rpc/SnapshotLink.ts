@@ -8,6 +8,8 @@ import type { Cause, Scope } from "effect"
 import { describeFailure } from "../../net/CallFailure.ts"
 import { within } from "../../net/Deadline.ts"
 import { connect } from "../../net/TcpClient.ts"
+import type { DialTls } from "../../net/tls/Credentials.ts"
+import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { IdentitySlot } from "./IdentitySlot.ts"
 import type { PeerAddress } from "./PeerLink.ts"
 import { PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
@@ -21,6 +23,7 @@ export interface SnapshotLinkOptions {
   /** The name of this process. */
   readonly instance: string
   readonly peer: PeerAddress
+  readonly tls: DialTls | undefined
   /** Milliseconds without an answer after which the transfer is given up. */
   readonly timeoutMs: number
 }
@@ -42,13 +45,14 @@ export const open = Effect.fnUntraced(function*(
   offer: SnapshotOffer,
   options: SnapshotLinkOptions
 ): Effect.fn.Return<SnapshotSink<Failure>, Failure, Scope.Scope> {
-  const { clusterId, identity, instance, peer, timeoutMs } = options
+  const { clusterId, identity, instance, peer, timeoutMs, tls } = options
+  const address = { host: peer.host, port: peer.port, openTimeoutMs: 1_000, tls, protocol: peerProtocol }
   const call = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, Failure> =>
     work.pipe(
       within(timeoutMs, () => new SnapshotLost({ reason: `no answer within ${timeoutMs} ms` })),
       Effect.catchCause((cause) => Effect.fail(failure(cause)))
     )
-  const client = yield* connect(PeerRpcs, { host: peer.host, port: peer.port, openTimeoutMs: 1_000 }).pipe(
+  const client = yield* connect(PeerRpcs, address).pipe(
     Effect.catchCause((cause) => Effect.fail(failure(cause)))
   )
   const { estimatedBytes, from, point, term, to } = offer
