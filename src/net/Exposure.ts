@@ -7,10 +7,7 @@ import { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { FlareDbConfig } from "../config/FlareDbConfig.ts"
 import { ownAddress } from "../config/FlareDbConfig.ts"
 import { hostNames } from "./HostNames.ts"
-
-/** Whether packets to an address stay on this machine. */
-export const isLoopback = (address: string): boolean =>
-  /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address) || address === "::1"
+import { isLoopbackHost } from "./Loopback.ts"
 
 /** Milliseconds that the look-up of a name may take. */
 const lookupMs = 10_000
@@ -18,7 +15,7 @@ const lookupMs = 10_000
 /** The addresses of a host that others may reach. A name that cannot be looked up has none: who listens reports it. */
 const addressesBeyond = (host: string): Effect.Effect<ReadonlyArray<string>> =>
   hostNames.toListen(host, lookupMs).pipe(
-    Effect.map((addresses) => addresses.filter((address) => !isLoopback(address))),
+    Effect.map((addresses) => addresses.filter((address) => !isLoopbackHost(address))),
     Effect.orElseSucceed(() => [])
   )
 

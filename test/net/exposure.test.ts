@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Metric } from "effect"
 import type { FlareDbOptions } from "../../src/config/FlareDbConfig.ts"
 import { make } from "../../src/config/FlareDbConfig.ts"
-import { check, isLoopback } from "../../src/net/Exposure.ts"
+import { check } from "../../src/net/Exposure.ts"
+import { isLoopbackHost } from "../../src/net/Loopback.ts"
 
 /** Checks a configuration, with the warnings and the value of the metric. */
 const checked = (options: Partial<FlareDbOptions>) => {
@@ -26,9 +27,9 @@ const files = { certsDir: "certs" }
 
 describe("an open port", () => {
   it("is one whose address others reach", () => {
-    for (const address of ["127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1"]) assert.isTrue(isLoopback(address))
+    for (const address of ["127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1"]) assert.isTrue(isLoopbackHost(address))
     for (const address of ["0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "1.127.0.0.1", "::ffff:10.0.0.1", "fe80::1"]) {
-      assert.isFalse(isLoopback(address), address)
+      assert.isFalse(isLoopbackHost(address), address)
     }
   })
 

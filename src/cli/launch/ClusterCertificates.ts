@@ -27,7 +27,7 @@ const administrator = "admin"
 
 export const nodeFolder = (folder: string, id: number): string => `${folder}/node-${id}`
 
-export const clientFolder = (folder: string): string => `${folder}/client`
+export const clientFolder = (folder: string): string => `${folder}/client-${administrator}`
 
 const granted = <A>(result: Result.Result<A, CertificateProblem>): Effect.Effect<A, Failure> =>
   Effect.mapError(Effect.fromResult(result), failureOf)
@@ -61,7 +61,7 @@ const writeIssued = Effect.fnUntraced(function*(folder: string, owner: string, a
   yield* writeText(`${folder}/${owner}.crt`, issued.certificate)
 })
 
-/** Makes them in `folder`: `node-ID/` with `node.crt` and `node.key`, `client/` with those of an administrator. */
+/** Makes them in `folder`: `node-ID/` for each node and `client-admin/`, laid out as `flaredb cert` does it. */
 export const makeCertificates = Effect.fnUntraced(function*(
   folder: string,
   { clusterId: cluster, nodes }: CertifiedCluster

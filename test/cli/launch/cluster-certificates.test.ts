@@ -26,7 +26,7 @@ it.live("makes an authority once, and certificates of nodes and a client at each
     assert.isDefined(first.checkHost("db-2.test"))
     assert.isDefined(first.checkIP("127.0.0.1"))
     assert.include(certificate(`${clientFolder(path)}/client.crt`).subjectAltName, "URI:flaredb://local/client/admin")
-    for (const key of ["ca.key", "node-1/node.key", "node-2/node.key", "client/client.key"]) {
+    for (const key of ["ca.key", "node-1/node.key", "node-2/node.key", "client-admin/client.key"]) {
       assert.strictEqual(statSync(join(path, key)).mode & 0o777, 0o600, key)
     }
 
