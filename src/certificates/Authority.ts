@@ -113,23 +113,35 @@ const clusterIn = (certificate: X509Certificate): string | undefined => {
   return cluster !== undefined && isClusterName(cluster) ? cluster : undefined
 }
 
+/** OpenSSL's own words are not passed on: they say nothing more to the reader, and could quote what was read. */
+const parseKey = (pem: Redacted.Redacted<string>): Result.Result<KeyObject, CertificateProblem> =>
+  Result.try({
+    try: () => createPrivateKey(Redacted.value(pem)),
+    catch: () =>
+      new CertificateProblem({ field: "key", problem: "it is not PEM of a private key without a passphrase" })
+  })
+
+/** The place of the first certificate that a private key belongs to; -1 when it belongs to none of them. */
+export const pairedWith = (
+  certificates: ReadonlyArray<X509Certificate>,
+  key: Redacted.Redacted<string>
+): Result.Result<number, CertificateProblem> =>
+  Result.map(parseKey(key), (opened) => certificates.findIndex((certificate) => certificate.checkPrivateKey(opened)))
+
 /** An authority from its certificate and key, as they stand in files. Its key must be on an elliptic curve. */
 export const openAuthority = (files: {
   readonly certificate: string
   readonly key: Redacted.Redacted<string>
 }): Result.Result<Authority, CertificateProblem> => {
   let certificate: X509Certificate
-  let key: KeyObject
   try {
     certificate = new X509Certificate(files.certificate)
   } catch {
     return refuse("authority", "its certificate is not PEM of a certificate")
   }
-  try {
-    key = createPrivateKey(Redacted.value(files.key))
-  } catch {
-    return refuse("authority", "its key is not PEM of a private key without a passphrase")
-  }
+  const parsed = parseKey(files.key)
+  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
+  const key = parsed.success
   if (!certificate.ca) {
     return refuse("authority", "its certificate may not sign others (basicConstraints without CA:TRUE)")
   }

@@ -52,3 +52,6 @@ export const hostName = (host: string): AltName | string => {
   if (/^[^:]+:\d+$/.test(host)) return `${shown} has a port; give the host alone`
   return `${shown} is no host name and no IP address; give what the others dial, such as db1.example.com or 10.0.0.1`
 }
+
+/** A host as people write it: an IPv6 address in its short form. */
+export const normalHost = (host: string): string => normalIpv6(host) ?? host
