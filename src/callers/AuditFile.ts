@@ -1,6 +1,7 @@
 /**
- * The file that the audit log writes to. It is appended to in batches and never synced: a machine that loses power loses
- * the last lines with it. At its largest size it becomes `FILE.1`, in place of the one before, and a new one begins.
+ * The file that the audit log writes to. It is appended to in batches and never synced: a machine that loses power
+ * loses the last lines with it. At its largest size it becomes `FILE.1`, in place of the one before, and a new one
+ * begins.
  */
 import { Data, Effect } from "effect"
 import type { FileHandle } from "node:fs/promises"

@@ -5,13 +5,13 @@
 import type { Redacted } from "effect"
 import { Redacted as Secret } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
+import { parseToken } from "../kv/model/access/Token.ts"
+import { hashOfSecret } from "../kv/TokenSecret.ts"
 import type { Caller } from "../machine/Caller.ts"
 import { administrator } from "../machine/Caller.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
 import type { TlsMode } from "../net/tls/Credentials.ts"
 import type { Remote } from "../net/tls/Remote.ts"
-import type { ParsedToken } from "../protocol/Token.ts"
-import { parseToken } from "../protocol/Token.ts"
 
 /** What callers of a port have to show. */
 export type ClientAuth = "certificate" | "token" | "either" | "none"
@@ -57,7 +57,7 @@ export interface AuthenticationOptions {
   readonly clientAuth: ClientAuth
   readonly mode: TlsMode
   readonly access: MachineAccess
-  /** Makes whoever shows it the administrator for as long as the cluster knows no names. */
+  /** Makes the caller that shows it the administrator for as long as the cluster knows no names. */
   readonly bootstrapToken?: Redacted.Redacted | undefined
   /** Whether only processes of this machine can connect, so that a token needs no encryption. */
   readonly isLoopback: () => boolean
@@ -140,10 +140,10 @@ export class Authentication {
     let result: KnownCaller
     if (this.isBootstrap(token) && access.isEmpty()) result = known({ name: administrator, isNode: false }, true)
     else {
-      const parsed = parseToken(token)
-      if (typeof parsed === "string") return unknown("malformed-token", `the token ${parsed}`)
-      const caller = access.authenticate(parsed.name, parsed.secretHash)
-      if (caller === undefined) return unknown("unknown-token", unknownToken(parsed))
+      const parsed = parseToken(Secret.value(token))
+      if ("problem" in parsed) return unknown("malformed-token", `the token ${parsed.problem}`)
+      const caller = access.authenticate(parsed.name, hashOfSecret(parsed.secret))
+      if (caller === undefined) return unknown("unknown-token", unknownToken(parsed.name))
       result = known(caller)
     }
     const { name } = result.caller as Caller
@@ -172,6 +172,6 @@ export class Authentication {
   }
 }
 
-const unknownToken = ({ name }: ParsedToken): string =>
+const unknownToken = (name: string): string =>
   `the token of ${name} is unknown, was removed or has ended; create another one with flaredb access token create ` +
   name

@@ -25,7 +25,7 @@ import type { RecentCommands } from "./RecentCommands.ts"
 export interface KvAccessOptions {
   /** What is applied now. */
   readonly state: () => State
-  /** The last entry whose effects are in the state. */
+  /** The last entry whose effects are in the state, or less. */
   readonly applied: () => number
   /**
    * This node's clock, in milliseconds since 1970. A token ends at a date that an administrator gave, as a certificate
@@ -71,6 +71,8 @@ export class KvAccess implements MachineAccess {
     return token !== undefined && !hasEnded(token, this.options.nowMs())
   }
 
+  readonly isUser = (name: string): boolean => this.options.state().access.permissionsOf(name) !== undefined
+
   readonly isEmpty = (): boolean => this.options.state().access.userCount === 0
 
   readonly command = (caller: Caller, bytes: Uint8Array): Uint8Array | Unauthorized | Unavailable => {
@@ -90,10 +92,8 @@ export class KvAccess implements MachineAccess {
     return query._tag === "Problem" ? undefined : this.refusal(caller, query)
   }
 
-  readonly ranges = (caller: Caller, { all }: KeyRanges): Unauthorized | undefined => {
-    const permissions = this.permissionsOf(caller)
-    return permissions?.admin === true ? undefined : rangesRefusal(caller, permissions, "read", all)
-  }
+  readonly ranges = (caller: Caller, { all }: KeyRanges): Unauthorized | undefined =>
+    this.isAdmin(caller) ? undefined : rangesRefusal(caller, this.permissionsOf(caller), "read", all)
 
   readonly admin = (caller: Caller, operation: AdminOperation): Unauthorized | undefined =>
     this.isAdmin(caller) ? undefined : unauthorized(caller, adminTexts[operation])

@@ -120,7 +120,7 @@ const refusal = (stamped: Stamped, limits: TtlLimits): InvalidArgument | undefin
 class KvMachine {
   /** What the machine keeps in memory. `reload` replaces it. */
   state: State
-  /** The last entry whose effects are in it. */
+  /** The last entry whose effects are in it, as far as is known: 0 from a snapshot to the entry behind it. */
   applied: number
   readonly recent = new RecentCommands()
   private readonly store: StateStore["Service"]
@@ -175,10 +175,9 @@ class KvMachine {
   }
 
   get reload(): Effect.Effect<void, StorageError> {
-    const point = Effect.scoped(Effect.map(this.store.export, (exported) => exported.point))
-    return Effect.map(Effect.zip(this.load, point), ([loaded, { index }]) => {
+    return Effect.map(this.load, (loaded) => {
       this.state = loaded
-      this.applied = index
+      this.applied = 0
       this.source.restart(loaded.figures)
     })
   }

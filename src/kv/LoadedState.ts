@@ -1,6 +1,6 @@
 /** What the key-value machine keeps in memory, read from its rows. */
 import { Effect } from "effect"
-import { successor } from "../bytes/KeyRange.ts"
+import { contains, successor } from "../bytes/KeyRange.ts"
 import { decodeRole } from "./model/access/Role.ts"
 import { decodeUser } from "./model/access/User.ts"
 import { loadBlock } from "./model/HistoryBlock.ts"
@@ -47,6 +47,23 @@ const forEachRow = Effect.fnUntraced(function*(
   }
 })
 
+/** Takes a block of replies, a role or a user into memory. `false` when it is malformed. */
+const loadLast = ({ access, sessions }: State, { key, value }: StateRow): boolean => {
+  if (contains(replyBlockRange, key)) return sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
+  if (contains(roleRange, key)) {
+    const role = decodeRole(nameOf(key), value)
+    if (role !== undefined) access.setRole(role)
+    return role !== undefined
+  }
+  if (contains(userRange, key)) {
+    const user = decodeUser(nameOf(key), value)
+    if (user !== undefined) access.setUser(user)
+    return user !== undefined
+  }
+  // Other rows about sessions, of later formats, are not read.
+  return true
+}
+
 /** Reads figures, leases, sessions and their kept replies, roles and users, and the last block of the history. */
 export const loadState = Effect.fnUntraced(function*(view: StateView) {
   const state = new State()
@@ -71,20 +88,8 @@ export const loadState = Effect.fnUntraced(function*(view: StateView) {
     replyRange,
     ({ key, value }) => state.sessions.get(idOf(key))?.loadLarge(sequenceOf(key), value) ?? false
   )
-  yield* forEachRow(
-    view,
-    replyBlockRange,
-    ({ key, value }) => state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
-  )
-  yield* forEachRow(view, roleRange, ({ key, value }) => {
-    const role = decodeRole(nameOf(key), value)
-    if (role !== undefined) state.access.setRole(role)
-    return role !== undefined
-  })
-  yield* forEachRow(view, userRange, ({ key, value }) => {
-    const user = decodeUser(nameOf(key), value)
-    if (user !== undefined) state.access.setUser(user)
-    return user !== undefined
-  })
+  // What is behind the large replies in one go: mostly that is little.
+  const last = { gte: replyBlockRange.gte, lt: userRange.lt }
+  yield* forEachRow(view, last, (row) => loadLast(state, row))
   return state
 })

@@ -16,7 +16,6 @@ import {
   WatchError,
   WriteError
 } from "../FlareDbError.ts"
-import { maxTokenCharacters } from "./Token.ts"
 
 /** Raised by an incompatible change of anything in this file. */
 export const clientProtocolVersion = 5
@@ -29,6 +28,9 @@ export const maxBatchBytes = 4 * 1024 * 1024
 
 /** Longest time that one question for changes may wait, in milliseconds. */
 export const maxWatchWaitMs = 60_000
+
+/** Most characters of a token, a bootstrap token included. */
+export const maxTokenCharacters = 256
 
 /** The other side speaks another version of this protocol. */
 export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongProtocol", {
@@ -50,7 +52,7 @@ export const Welcome = Schema.Struct({
   identity: Schema.NullOr(Schema.String),
   nodeId: Schema.Natural,
   version: Schema.String,
-  /** Who the node takes the caller for; `null` where it asks nobody. */
+  /** Who the node takes the caller for; `null` where callers are not asked. */
   name: Schema.NullOr(Schema.String)
 })
 
@@ -113,7 +115,7 @@ export class ClientRpcs extends RpcGroup.make(
   Rpc.make("Hello", {
     payload: {
       protocolVersion: Schema.Natural,
-      /** See `Token.ts`. */
+      /** See `kv/model/access/Token.ts`. Only over TLS, or within a machine. */
       token: Schema.optionalKey(Schema.RedactedFromValue(Schema.String.check(Schema.isMaxLength(maxTokenCharacters))))
     },
     success: Welcome,

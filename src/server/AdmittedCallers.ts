@@ -10,17 +10,14 @@ import { onlyAdministrators } from "../callers/OnlyAdministrators.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
 import type { BoundAddress } from "../net/Listening.ts"
 import type { Offences } from "../net/Offences.ts"
-import type { TlsMode } from "../net/tls/Credentials.ts"
+import type { PortTls } from "../net/tls/Credentials.ts"
 import type { Remote } from "../net/tls/Remote.ts"
-import { plain } from "../net/tls/Remote.ts"
 import type { CallerAdmission } from "./Admission.ts"
 import { Callers } from "./Callers.ts"
 
 export interface CallersConfig {
   /** What callers have to show. With `none` they are only written down, where there is an audit log. */
   readonly clientAuth: ClientAuth
-  /** How far the port is with TLS. Default `off`. */
-  readonly mode?: TlsMode | undefined
   /** Makes the client that shows it the administrator while the cluster knows no names. */
   readonly bootstrapToken?: Redacted.Redacted | undefined
   /** Where operations are written down. */
@@ -35,22 +32,23 @@ export interface AdmittedCallers extends CallerAdmission {
 
 /** `undefined` where no caller is asked who it is and nothing is written down: then calls cost nothing more. */
 export const admittedCallers = (
-  { callers: config, listen }: {
+  { callers: config, listen, tls }: {
     readonly callers?: CallersConfig | undefined
+    readonly tls?: PortTls | undefined
     readonly listen: { readonly host: string }
   },
   offences: Offences,
-  machine?: MachineAccess,
-  remoteOf: (clientId: number) => Remote = () => plain
+  machine: MachineAccess | undefined,
+  remoteOf: (clientId: number) => Remote
 ): Effect.Effect<AdmittedCallers | undefined> =>
   Effect.gen(function*() {
     if (config === undefined || (config.clientAuth === "none" && config.audit === undefined)) return undefined
-    const { audit, bootstrapToken, clientAuth, mode = "off" } = config
+    const { audit, bootstrapToken, clientAuth } = config
     const access = machine ?? onlyAdministrators
     let isLoopback = isLoopbackHost(listen.host)
     const authentication = new Authentication({
       clientAuth,
-      mode,
+      mode: tls?.mode ?? "off",
       access,
       bootstrapToken,
       isLoopback: () => isLoopback

@@ -10,7 +10,7 @@ export type ClientCall = RpcGroup.Rpcs<typeof ClientRpcs>["_tag"] | RpcGroup.Rpc
 export type CallRule =
   /** It says who calls. */
   | { readonly who: "hello" }
-  /** Whoever is known. What it works on belongs to the connection, or is no secret. */
+  /** Any caller that is known. What it works on belongs to the connection, or is no secret. */
   | { readonly who: "any" }
   /** Its handler asks for each operation in it (`OperationGuard.ts`). */
   | { readonly who: "operations" }

@@ -17,6 +17,8 @@ import type { BoundAddress, ListenError } from "../net/Listening.ts"
 import { formatBound } from "../net/Listening.ts"
 import { Offences } from "../net/Offences.ts"
 import { serve } from "../net/TcpServer.ts"
+import type { PortTls } from "../net/tls/Credentials.ts"
+import { Remotes } from "../net/tls/Remotes.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { clientShapes } from "../protocol/CallShapes.ts"
 import { ClientRpcs, maxBatchBytes } from "../protocol/ClientRpcs.ts"
@@ -48,6 +50,8 @@ export interface ClientServerOptions {
   readonly limits?: PortLimits
   /** Milliseconds after which a connection on which nothing moves is closed. Default 15,000. */
   readonly idleTimeoutMs?: number | undefined
+  /** How it is served over TLS; plain without it. */
+  readonly tls?: PortTls | undefined
   /** Who may call; anybody when it is absent. */
   readonly callers?: CallersConfig | undefined
 }
@@ -172,7 +176,8 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const watches = yield* WatchServer
   const states = yield* StateServer
   const offences = yield* Offences.make("client")
-  const admitted = yield* admittedCallers(options, offences)
+  const remotes = new Remotes()
+  const admitted = yield* admittedCallers(options, offences, node.access, (clientId) => remotes.of(clientId))
   const callers = admitted?.callers
   const gate = newGate(callers)
   const answers = new AnswerBudget(limits.maxPendingAnswerBytes, offences.nowMs)
@@ -195,6 +200,8 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     limits: { ...limits, maxConnections: clientPortConnections(maxClientConnections) },
     offences,
+    remotes,
+    ...options.tls === undefined ? {} : { tls: options.tls },
     callLimits: limits,
     gate,
     direct: {

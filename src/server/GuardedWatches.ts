@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import type { AccessError, WatchError } from "../FlareDbError.ts"
-import { Unavailable } from "../FlareDbError.ts"
+import type { Unavailable } from "../FlareDbError.ts"
 import type { KeyRanges } from "../kv/model/KeyRanges.ts"
 import { formatRanges } from "./AuditedRanges.ts"
 import type { Callers } from "./Callers.ts"

@@ -395,7 +395,4 @@ const doubted = (batch: ReadonlyArray<Op>): ReadonlyArray<Op> => {
   return batch
 }
 
-const reasonOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
-  return errorText(error)
-}
+const reasonOf = (cause: Cause.Cause<unknown>): string => errorText(Cause.squash(cause))
