@@ -124,7 +124,6 @@ export const open = Effect.fnUntraced(function*(
   const opened = yield* openCredentials(config)
   const callers: CallersConfig = {
     clientAuth,
-    mode: tls,
     bootstrapToken: yield* bootstrapToken(config.bootstrapTokenFile),
     audit: yield* auditLog(config)
   }
