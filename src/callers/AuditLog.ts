@@ -9,6 +9,7 @@
 import { Clock, Effect, Latch, Metric } from "effect"
 import type { Scope } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
+import { watchTables } from "../BoundedTables.ts"
 import { Unavailable } from "../FlareDbError.ts"
 import type { AuditFile, AuditFileError } from "./AuditFile.ts"
 import { openAuditFile } from "./AuditFile.ts"
@@ -103,6 +104,7 @@ export class AuditLog {
     )
     yield* Effect.addFinalizer(() => log.writeAll)
     yield* Effect.forkScoped(log.writer)
+    yield* watchTables([log.table])
     return log
   })
 

@@ -14,6 +14,7 @@ const described = (operation: string, writes: boolean): Described => ({ operatio
 export const onlyAdministrators: MachineAccess = {
   authenticate: () => undefined,
   isValid: () => true,
+  isUser: (name) => name === administrator,
   isEmpty: () => true,
   command: (caller, command) => refusal(caller, "write") ?? command,
   query: (caller) => refusal(caller, "read"),

@@ -53,7 +53,7 @@ export const admittedCallers = (
       bootstrapToken,
       isLoopback: () => isLoopback
     })
-    const metrics = yield* AccessMetrics.make
+    const metrics = yield* AccessMetrics.make(access)
     return {
       authentication,
       callers: new Callers({ authentication, access, offences, metrics, audit }),
