@@ -1,4 +1,4 @@
-/** The certificate that a port shows, whoever has issued it: nothing is believed of it and nothing is sent. */
+/** The certificate that a port shows, of any authority: nothing is believed of it and nothing is sent. */
 import { Effect } from "effect"
 import type { X509Certificate } from "node:crypto"
 import { isIP } from "node:net"

@@ -56,7 +56,7 @@ const ca = Command.make("ca", {
     }
     yield* Output.lines(
       `authority of cluster ${cluster}: ${certificate}, valid to ${untilText(made.validToMs, nowMs)}\n` +
-        `Its key is ${key}: whoever has it can issue for the whole cluster. Keep it where no node runs.`
+        `Its key is ${key}: with it, anyone can issue for the whole cluster. Keep it where no node runs.`
     )
   })).pipe(
     Command.withDescription("Make the authority of a cluster: ca.crt, which everybody gets, and ca.key."),
