@@ -31,12 +31,12 @@ export const nothingFound = (): FoundLately => ({
 })
 
 /** Bytes of a lease in the list of all. */
-const leaseRowBytes = 32
+const leaseRowBytes = 32 + maxOwnerLength
 
 const smallReplyBytes = 64
 
-/** Six numbers, and the name of an owner. */
-const sessionRowBytes = 56 + maxOwnerLength
+/** Six numbers, an owner and a caller. */
+const sessionRowBytes = 60 + 2 * maxOwnerLength
 
 /** How many gets are read at once. */
 export const atOnce = ({ bytesPerGet }: FoundLately): number =>
@@ -61,6 +61,9 @@ export const reservedFor = (query: Exclude<Query, Get>, leases: number, { bytesP
       return maxPageBytes
     case "Sessions":
       return smallReplyBytes + query.limit * sessionRowBytes
+    case "Roles":
+    case "Users":
+      return maxPageBytes
   }
 }
 

@@ -5,13 +5,14 @@
  * A batch of commands costs one read of the keys they touch and one write of what became of them. Commands that read
  * much are carried out in several batches.
  */
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Clock, Context, Effect, Layer, Semaphore } from "effect"
 import { watchTables } from "../BoundedTables.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 import { apply as applyCommand, keysOf } from "./model/Apply.ts"
 import { Batch } from "./model/Batch.ts"
 import type { Stamped } from "./model/Command.ts"
 import { decodeCommand, encodeCommand, proposers } from "./model/Command.ts"
+import { maxRoles, maxUsers } from "./model/access/AccessLimits.ts"
 import type { Slot } from "./model/Draft.ts"
 import { decodeRecord } from "./model/KeyRecord.ts"
 import { recordKey } from "./model/Keyspace.ts"
@@ -28,6 +29,8 @@ import type { HistoryLimits } from "./HistoryCut.ts"
 import { defaultHistoryLimits, HistoryCut } from "./HistoryCut.ts"
 import { dueCommands } from "./DueCommands.ts"
 import { corrupt, runLoading } from "../machine/KvLoader.ts"
+import { KvAccess } from "./KvAccess.ts"
+import { RecentCommands } from "./RecentCommands.ts"
 import { nothingFound } from "./FoundLately.ts"
 import { answer, invalid } from "./KvQueries.ts"
 import { loadState } from "./LoadedState.ts"
@@ -117,6 +120,9 @@ const refusal = (stamped: Stamped, limits: TtlLimits): InvalidArgument | undefin
 class KvMachine {
   /** What the machine keeps in memory. `reload` replaces it. */
   state: State
+  /** The last entry whose effects are in it, as far as is known: 0 from a snapshot to the entry behind it. */
+  applied: number
+  readonly recent = new RecentCommands()
   private readonly store: StateStore["Service"]
   private readonly source: ChangeSource
   private readonly limits: HistoryLimits & TtlLimits
@@ -139,11 +145,12 @@ class KvMachine {
     this.limits = limits
     this.load = load
     this.state = state
+    this.applied = store.recovered.index
     this.history = new HistoryCut(limits)
   }
 
   check(command: Uint8Array, proposer: Proposer = "client", entry?: Entry): InvalidArgument | undefined {
-    const decoded = decodeCommand(command)
+    const decoded = this.recent.take(command)
     if (decoded._tag === "Problem") return invalid(decoded)
     if (proposer === "client") return refusal(decoded, this.limits)
     if (entry !== undefined) entry.decoded = decoded
@@ -170,6 +177,7 @@ class KvMachine {
   get reload(): Effect.Effect<void, StorageError> {
     return Effect.map(this.load, (loaded) => {
       this.state = loaded
+      this.applied = 0
       this.source.restart(loaded.figures)
     })
   }
@@ -218,6 +226,7 @@ class KvMachine {
     // The log keeps entries for followers that are behind, and has no use for their commands.
     for (let i = from; i < from + replies.length; i++) (entries[i] as Entry).decoded = undefined
     yield* store.commit(batch.changes(), { index: last.index, term: last.term })
+    this.applied = last.index
     this.source.publish(batch.revisions, this.state.figures)
     return replies
   })
@@ -238,7 +247,9 @@ const watchMemory = (machine: KvMachine) =>
       limit: maxKeptReplyBytes,
       setting: "maxKeptReplyBytes"
     },
-    { table: "leases", entries: () => machine.state.leases.size, limit: maxLeases, setting: "maxLeases" }
+    { table: "leases", entries: () => machine.state.leases.size, limit: maxLeases, setting: "maxLeases" },
+    { table: "users", entries: () => machine.state.access.userCount, limit: maxUsers, setting: "maxUsers" },
+    { table: "roles", entries: () => machine.state.access.roleCount, limit: maxRoles, setting: "maxRoles" }
   ])
 
 const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
@@ -248,6 +259,13 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
   const source = yield* ChangeSource.make(store, state.figures)
   const kv = new KvMachine(store, source, limits, load, state)
   yield* watchMemory(kv)
+  const clock = yield* Clock.Clock
+  const access = new KvAccess({
+    state: () => kv.state,
+    applied: () => kv.applied,
+    nowMs: () => clock.currentTimeMillisUnsafe(),
+    recent: kv.recent
+  })
 
   const machine = StateMachine.of({
     recovered: store.recovered,
@@ -256,7 +274,8 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
     apply: kv.apply,
     query: (asked, room) => kv.query(asked, room),
     reload: kv.reload,
-    due: (logTimeMs) => kv.due(logTimeMs)
+    due: (logTimeMs) => kv.due(logTimeMs),
+    access
   })
   const grants = Grants.of({
     isAlive: (kind, id) => (kind === "session" ? kv.state.sessions.get(id) : kv.state.leases.get(id)) !== undefined,

@@ -1,9 +1,21 @@
 /** What the key-value machine keeps in memory, read from its rows. */
 import { Effect } from "effect"
-import { successor } from "../bytes/KeyRange.ts"
+import { contains, successor } from "../bytes/KeyRange.ts"
+import { decodeRole } from "./model/access/Role.ts"
+import { decodeUser } from "./model/access/User.ts"
 import { loadBlock } from "./model/HistoryBlock.ts"
 import type { StoredRange } from "./model/Keyspace.ts"
-import { idOf, leaseRange, replyBlockRange, replyRange, sequenceOf, sessionRange } from "./model/Keyspace.ts"
+import {
+  idOf,
+  leaseRange,
+  nameOf,
+  replyBlockRange,
+  replyRange,
+  roleRange,
+  sequenceOf,
+  sessionRange,
+  userRange
+} from "./model/Keyspace.ts"
 import { decodeLease } from "./model/Lease.ts"
 import { decodeSession } from "./model/Session.ts"
 import { State } from "./model/State.ts"
@@ -35,7 +47,24 @@ const forEachRow = Effect.fnUntraced(function*(
   }
 })
 
-/** Reads figures, leases, sessions and their kept replies, and the last block of the history. */
+/** Takes a block of replies, a role or a user into memory. `false` when it is malformed. */
+const loadLast = ({ access, sessions }: State, { key, value }: StateRow): boolean => {
+  if (contains(replyBlockRange, key)) return sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
+  if (contains(roleRange, key)) {
+    const role = decodeRole(nameOf(key), value)
+    if (role !== undefined) access.setRole(role)
+    return role !== undefined
+  }
+  if (contains(userRange, key)) {
+    const user = decodeUser(nameOf(key), value)
+    if (user !== undefined) access.setUser(user)
+    return user !== undefined
+  }
+  // Other rows about sessions, of later formats, are not read.
+  return true
+}
+
+/** Reads figures, leases, sessions and their kept replies, roles and users, and the last block of the history. */
 export const loadState = Effect.fnUntraced(function*(view: StateView) {
   const state = new State()
   state.figures = yield* loadFigures(view)
@@ -59,10 +88,8 @@ export const loadState = Effect.fnUntraced(function*(view: StateView) {
     replyRange,
     ({ key, value }) => state.sessions.get(idOf(key))?.loadLarge(sequenceOf(key), value) ?? false
   )
-  yield* forEachRow(
-    view,
-    replyBlockRange,
-    ({ key, value }) => state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value) ?? false
-  )
+  // What is behind the large replies in one go: mostly that is little.
+  const last = { gte: replyBlockRange.gte, lt: userRange.lt }
+  yield* forEachRow(view, last, (row) => loadLast(state, row))
   return state
 })

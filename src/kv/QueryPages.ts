@@ -1,5 +1,6 @@
 /** Answers one query that is no get: a page of a range, a count, a transaction that only reads, leases or sessions. */
 import { Effect, Semaphore } from "effect"
+import type { UserRow } from "./model/access/AccessReply.ts"
 import { transact } from "./model/ApplyTransaction.ts"
 import { Batch } from "./model/Batch.ts"
 import type { KeyRange } from "../bytes/KeyRange.ts"
@@ -8,7 +9,7 @@ import { recordHeaderBytes } from "./model/KeyRecord.ts"
 import { attachedKey, leaseKeysRange, recordRange, userKey } from "./model/Keyspace.ts"
 import type { Lease } from "./model/Lease.ts"
 import { maxLeaseKeys, maxPageBytes } from "./model/Limits.ts"
-import type { Count, Get, ListSessions, Query, Scan } from "./model/Query.ts"
+import type { Count, Get, ListRoles, ListSessions, ListUsers, Query, Scan } from "./model/Query.ts"
 import type { LeaseRow, SessionRow } from "./model/Reply.ts"
 import { encodeReply, encodeScanReply } from "./model/ReplyCodec.ts"
 import { State } from "./model/State.ts"
@@ -57,6 +58,10 @@ const page = (
       return store.withView((view) => leaseKeys(view, state(), query.lease))
     case "Sessions":
       return Effect.sync(() => listSessions(state(), query))
+    case "Roles":
+      return Effect.sync(() => listRoles(state(), query))
+    case "Users":
+      return Effect.sync(() => listUsers(state(), query))
   }
 }
 
@@ -119,11 +124,12 @@ const readTransaction = Effect.fnUntraced(function*(view: StateView, transaction
   return encodeReply(yield* runLoading(view, transact(new Batch(state), transaction)))
 })
 
-const leaseRow = ({ deadlineMs, id, keys, ttlMs }: Lease, logTimeMs: number): LeaseRow => ({
+const leaseRow = ({ caller, deadlineMs, id, keys, ttlMs }: Lease, logTimeMs: number): LeaseRow => ({
   lease: id,
   ttlMs,
   remainingMs: Math.max(0, deadlineMs - logTimeMs),
-  keys
+  keys,
+  caller
 })
 
 const listLeases = ({ figures, leases }: State): Uint8Array =>
@@ -142,10 +148,11 @@ const listSessions = ({ figures, sessions }: State, { after, limit }: ListSessio
     if (session.id <= after) continue
     more = rows.length >= limit
     if (more) break
-    const { heardMs, id, keptBytes, lastSequence, openedMs, owner, size, ttlMs } = session
+    const { caller, heardMs, id, keptBytes, lastSequence, openedMs, owner, size, ttlMs } = session
     rows.push({
       session: id,
       owner,
+      caller,
       ageMs: Math.max(0, logTimeMs - openedMs),
       ttlMs,
       remainingMs: Math.max(0, heardMs + ttlMs - logTimeMs),
@@ -155,6 +162,26 @@ const listSessions = ({ figures, sessions }: State, { after, limit }: ListSessio
     })
   }
   return encodeReply({ _tag: "SessionsReply", revision, sessions: rows, more })
+}
+
+const listRoles = ({ access, figures }: State, { after, limit }: ListRoles): Uint8Array => {
+  const { more, rows } = access.rolesAfter(after, limit)
+  return encodeReply({ _tag: "RolesReply", revision: figures.revision, roles: rows, more })
+}
+
+/** One page of users. The hashes of their tokens stay where they are. */
+const listUsers = ({ access, figures, leases, sessions }: State, { after, limit }: ListUsers): Uint8Array => {
+  const { more, rows } = access.usersAfter(after, limit)
+  const users = rows.map(({ maxLeases, maxSessions, name, roles, tokens }): UserRow => ({
+    name,
+    roles,
+    maxLeases,
+    maxSessions,
+    tokens: tokens.map(({ createdMs, expiresMs, id }) => ({ token: id, createdMs, expiresMs })),
+    leases: leases.countOf(name),
+    sessions: sessions.countOf(name)
+  }))
+  return encodeReply({ _tag: "UsersReply", revision: figures.revision, users, more })
 }
 
 const leaseKeys = Effect.fnUntraced(function*(view: StateView, { figures, leases }: State, id: number) {

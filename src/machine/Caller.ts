@@ -9,4 +9,4 @@ export interface Caller {
 }
 
 /** Who may always do everything: the first administrator, by a certificate `client/admin` or by the bootstrap token. */
-export const administrator = "admin"
+export { administrator } from "../kv/model/access/Role.ts"

@@ -28,6 +28,8 @@ export interface MachineAccess {
   readonly authenticate: (name: string, secretHash: Uint8Array) => Caller | undefined
   /** Whether what the caller proved still holds: its token was not removed and has not ended. */
   readonly isValid: (caller: Caller) => boolean
+  /** Whether a name is one of the users, or the administrator: for metrics, whose labels must be bounded. */
+  readonly isUser: (name: string) => boolean
   /** Whether the table of names is empty, so that the bootstrap token is accepted. */
   readonly isEmpty: () => boolean
   /**

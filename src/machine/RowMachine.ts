@@ -13,8 +13,12 @@ import type { Entry } from "../raft/Types.ts"
 import type { StateView } from "../storage/StateStore.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
+import type { Caller } from "./Caller.ts"
 import { checkIdentity, identityKey } from "./Identity.ts"
 import { corrupt } from "./KvLoader.ts"
+import type { Described } from "./MachineAccess.ts"
+import type { MachineRequest } from "./RowAccess.ts"
+import { rowAccess } from "./RowAccess.ts"
 import { Rows } from "./Rows.ts"
 import { clockKey } from "./StateFacts.ts"
 import type { QueryReply } from "./StateMachine.ts"
@@ -56,6 +60,17 @@ export interface RowMachine<Command, Query> {
   /** Answers a query from one moment of the rows. `timeMs` is the clock of that moment. */
   readonly query: (view: StateView, query: Query, timeMs: number) => Effect.Effect<Uint8Array, StorageError>
 
+  /**
+   * Why a caller may not send this command or query, to go behind "NAME may not"; `undefined` when it may. Asked where
+   * callers have to say who they are, before the log and again for each call; administrators and nodes are not asked
+   * about. Cheap and pure: a rule that needs rows belongs into `apply`, whose reply may say no. Without it only
+   * administrators and nodes may do anything there.
+   */
+  readonly authorize?: (caller: Caller, request: MachineRequest<Command, Query>) => string | undefined
+
+  /** What the audit log says of a command or query; the kind alone without it. Never a value. */
+  readonly describe?: (request: MachineRequest<Command, Query>) => Described
+
   /** See `StateMachine.due`: the bytes of commands that are due at `timeMs` by themselves. */
   readonly due?: (view: StateView, timeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 }
@@ -74,7 +89,7 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
   Effect.gen(function*() {
     const store = yield* StateStore
     const identity = new TextEncoder().encode(machine.name)
-    const { due } = machine
+    const { authorize, due } = machine
     const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, machine.name), readTime(view)))
     let timeMs = yield* load
 
@@ -121,6 +136,7 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
     })
 
     return StateMachine.of({
+      ...(authorize === undefined ? {} : { access: rowAccess({ ...machine, authorize }) }),
       recovered: store.recovered,
       logTimeMs: () => timeMs,
       check: (bytes, _proposer, entry) => {

@@ -1,5 +1,5 @@
 /** `flaredb/machine`: what a state machine of one's own is made of. `docs/state-machines.md` says how. */
-export { InvalidArgument } from "../FlareDbError.ts"
+export { InvalidArgument, Unauthorized, Unavailable } from "../FlareDbError.ts"
 export { Reader, Writer } from "../bytes/Binary.ts"
 export { prefixRange, successor } from "../bytes/KeyRange.ts"
 export type { Entry, EntryKind, LogIndex, LogPoint, Term } from "../raft/Types.ts"
@@ -7,6 +7,10 @@ export type { ScanOptions, StateChange, StateRow, StateView } from "../storage/S
 export { StateStore } from "../storage/StateStore.ts"
 export type { StorageError } from "../storage/StorageError.ts"
 export { DataDirLost, StorageCorruption, StorageIoError } from "../storage/StorageError.ts"
+export type { Caller } from "./Caller.ts"
+export { administrator } from "./Caller.ts"
+export type { AdminOperation, Described, MachineAccess } from "./MachineAccess.ts"
+export type { MachineRequest } from "./RowAccess.ts"
 export type { Moment, RowMachine } from "./RowMachine.ts"
 export { layer } from "./RowMachine.ts"
 export type { RowRange } from "./Rows.ts"

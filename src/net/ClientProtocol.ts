@@ -4,7 +4,7 @@
  *
  * It asks the other side for a sign of life once a second, and is lost when nothing comes for four.
  */
-import { Clock, Context, Effect } from "effect"
+import { Clock, Context, Effect, Option, Schema } from "effect"
 import type { Fiber, Scope } from "effect"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import { RpcClientDefect, RpcClientError } from "effect/rpc/RpcClientError"
@@ -20,7 +20,7 @@ import { closedInHandshake, dial, dialFailure } from "./tls/TlsDialling.ts"
 import type { TlsProtocol } from "./tls/TlsProtocol.ts"
 import { clientProtocol } from "./tls/TlsProtocol.ts"
 import type { TlsRefusal } from "./tls/TlsRefusal.ts"
-import { decodeRefusal } from "./tls/TlsRefusal.ts"
+import { refusalOfDefect } from "./tls/TlsRefusal.ts"
 
 export interface ConnectOptions {
   readonly host: string
@@ -204,7 +204,7 @@ export class ClientConnection {
     this.asked = false
     if (message._tag === "Pong") return undefined
     if (message._tag === "Defect") {
-      const refused = decodeRefusal(message.defect)
+      const refused = this.refusalOf(message.defect)
       if (refused !== undefined) {
         this.lose(openError("Unknown", refused))
         return undefined
@@ -216,6 +216,12 @@ export class ClientConnection {
     if (clientId === undefined) return undefined
     if (message._tag === "Exit") this.callers.delete(message.requestId)
     return this.runFork(this.writeResponse(clientId, message))
+  }
+
+  /** Why the other side refuses the connection, when a defect says that. */
+  private refusalOf(defect: unknown): TlsRefusal | undefined {
+    const decoded = Schema.decodeUnknownOption(this.serialization.codecFor(Schema.Defect()))(defect)
+    return Option.isNone(decoded) ? undefined : refusalOfDefect(decoded.value)
   }
 
   /** Tells all clients what ends their calls. */

@@ -6,7 +6,7 @@
  * answer everything after it with defects, for ever.)
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Effect, Option, Queue } from "effect"
+import { Effect, Option, Queue, Schema } from "effect"
 import type { Fiber, Scope } from "effect"
 import { RpcServer } from "effect/rpc"
 import type { RpcSerialization } from "effect/rpc"
@@ -21,7 +21,7 @@ import type { Remote } from "./tls/Remote.ts"
 import { plain } from "./tls/Remote.ts"
 import type { Handshake, TlsPort } from "./tls/TlsPort.ts"
 import type { TlsRefusal } from "./tls/TlsRefusal.ts"
-import { encodeRefusal } from "./tls/TlsRefusal.ts"
+import { refusalDefect } from "./tls/TlsRefusal.ts"
 
 export interface ServerProtocolOptions {
   readonly sockets: SocketServer.SocketServer["Service"]
@@ -46,6 +46,9 @@ export interface ServerProtocolOptions {
 
 /** Bytes that a refused connection may send before it has read why; a `Hello` has some hundreds. */
 const maxDroppedBytes = 64 * 1024
+
+/** What is wrong with who begins TLS where there is none. */
+const tlsOnPlain = "it begins TLS, and this port is served without; see --certs-dir"
 
 /** One connection. */
 interface Port {
@@ -169,7 +172,12 @@ export class ServerProtocol {
     }
     net.once("end", end)
     net.once("close", end)
+    let isFirst = true
     net.on("data", (chunk: Buffer) => {
+      if (isFirst && beginsTls(chunk) === true) {
+        return connections.expel(guarded, "malformed-frame", `closed a connection: ${tlsOnPlain}`)
+      }
+      isFirst = false
       if (!ended && connections.took(guarded, chunk)) socket.receive(guarded.reader.frames())
     })
     if (idleTimeoutMs !== undefined) net.setTimeout(idleTimeoutMs, () => net.destroy())
@@ -188,8 +196,9 @@ export class ServerProtocol {
     connections.refuse(guarded, "refused-tls", `refused a connection: ${problem}`)
     const { socket } = handshake
     const frames = new Frames(serialization, tags)
-    socket.end(frames.encode({ _tag: "Defect", defect: encodeRefusal(handshake.refusal) }))
-    // A connection that is closed with unread bytes is reset, and the reason is lost on its way.
+    const encode = Schema.encodeSync(serialization.codecFor(Schema.Defect()))
+    socket.end(frames.encode({ _tag: "Defect", defect: encode(refusalDefect(handshake.refusal)) }))
+    // A connection that is closed with unread bytes is reset, and the reason may be lost with it.
     let dropped = 0
     socket.on("data", (chunk: Buffer) => {
       dropped += chunk.byteLength
@@ -206,10 +215,7 @@ export class ServerProtocol {
     try {
       message = port.frames.decode(frame) as FromClientEncoded
     } catch (error) {
-      const problem = beginsTls(frame) === true
-        ? "it begins TLS, and this port is served without; see --certs-dir"
-        : `its bytes are no call: ${error}`
-      connections.expel(port.guarded, "malformed-frame", `closed a connection: ${problem}`)
+      connections.expel(port.guarded, "malformed-frame", `closed a connection: its bytes are no call: ${error}`)
       return undefined
     }
     if (message._tag === "Request") {

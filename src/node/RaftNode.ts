@@ -15,6 +15,7 @@ import { LogLimiter } from "../LogLimiter.ts"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Trace } from "../protocol/Trace.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
+import type { MachineAccess } from "../machine/MachineAccess.ts"
 import { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { Proposer } from "../machine/StateMachine.ts"
 import { StateMachine } from "../machine/StateMachine.ts"
@@ -103,6 +104,9 @@ export class RaftNode extends Context.Service<RaftNode, {
    * the same; this is for code that reads the state in another way. (thesis §6.4)
    */
   readonly fence: Effect.Effect<void, ReadError>
+
+  /** What the state machine says of who may do what; absent when it leaves everything to administrators. */
+  readonly access?: MachineAccess
 
   /** The whole state as it is now, while the scope is open. Commits go on meanwhile, and are not in it. */
   readonly exportState: Effect.Effect<NodeExport, Unavailable | Fatal, Scope.Scope>
@@ -346,6 +350,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     proposeUnsafe: (commands, proposer, done, traces) => writes.proposeUnsafe(commands, proposer, done, traces),
     query: (queries, consistency, from = "any", room, traces) => reads.query(queries, consistency, from, room, traces),
     fence,
+    ...(machine.access === undefined ? {} : { access: machine.access }),
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>
       life.whileRunning(

@@ -3,6 +3,8 @@
  * they are cut into batches, and wherever a restart or a snapshot falls between them.
  */
 import { Context, Effect, Layer } from "effect"
+import type { Caller } from "../machine/Caller.ts"
+import { administrator } from "../machine/Caller.ts"
 import { StateMachine } from "../machine/StateMachine.ts"
 import type { Entry } from "../raft/Types.ts"
 import { LogIndex, Term } from "../raft/Types.ts"
@@ -25,6 +27,11 @@ export interface StateMachineSuiteOptions {
   readonly commands: ReadonlyArray<SampleCommand>
   /** Queries that are answered alike by machines of the same state. */
   readonly queries: ReadonlyArray<Uint8Array>
+  /**
+   * Callers to ask the machine about, when it says who may do what. Best one who may do a part of the sample, and one
+   * who may do nothing.
+   */
+  readonly callers?: ReadonlyArray<Caller>
   /** Decides where batches end. */
   readonly seed?: number
 }
@@ -73,6 +80,18 @@ class Machine {
     )
   }
 
+  /** What the machine says to each of these about each command and query, as text that can be compared. */
+  decisions(callers: ReadonlyArray<Caller>, commands: ReadonlyArray<Uint8Array>, queries: ReadonlyArray<Uint8Array>) {
+    return Effect.map(this.service, ({ access }) =>
+      access === undefined ? [] : callers.flatMap((caller) => [
+        ...commands.map((command) => {
+          const asked = access.command(caller, command)
+          return asked instanceof Uint8Array ? Buffer.from(asked).toString("hex") : asked.message
+        }),
+        ...queries.map((query) => access.query(caller, query)?.message ?? "allowed")
+      ]))
+  }
+
   /** Every row, as text that can be compared. */
   get rows(): ReadonlyArray<string> {
     return [...this.disk.state.rows].map(({ key, value }) =>
@@ -94,6 +113,7 @@ const same = (what: string, left: ReadonlyArray<string>, right: ReadonlyArray<st
 /** The promises of a state machine, over a sample of commands. */
 export const stateMachineCases = (options: StateMachineSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const { commands, layer, queries } = options
+  const callers = options.callers ?? [{ name: administrator, isNode: false }, { name: "unknown", isNode: false }]
   let random = options.seed ?? 1
   const below = (count: number): number => {
     random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0
@@ -234,6 +254,73 @@ export const stateMachineCases = (options: StateMachineSuiteOptions): ReadonlyAr
           yield* service.reload
           yield* inBatches(receiver, cut, Effect.void)
           yield* agree(expected, receiver)
+        }
+      }))
+    ),
+    make(
+      "administrators and nodes may send every command and query, and what is proposed for them is accepted",
+      Effect.scoped(Effect.gen(function*() {
+        const service = yield* (yield* plain).service
+        const { access } = service
+        if (access === undefined) return
+        for (const caller of [{ name: administrator, isNode: false }, { name: "node 1", isNode: true }]) {
+          yield* ensure(access.isValid(caller), `${caller.name} is not valid`)
+          yield* ensure(access.admin(caller, "backup") === undefined, `${caller.name} may not take a backup`)
+          for (const { command } of commands) {
+            const asked = access.command(caller, command)
+            yield* ensure(asked instanceof Uint8Array, `a command is refused: ${String(asked)}`)
+            const refusal = asked instanceof Uint8Array ? service.check(asked) : undefined
+            yield* ensure(refusal === undefined, `what is proposed for a caller is refused: ${refusal?.message}`)
+          }
+          for (const query of queries) {
+            const refusal = access.query(caller, query)
+            yield* ensure(refusal === undefined, `a query is refused: ${refusal?.message}`)
+          }
+        }
+      }))
+    ),
+    make(
+      "who may do what is the same after a restart, and in a machine that got a snapshot and the entries behind it",
+      Effect.scoped(Effect.gen(function*() {
+        const sample = commands.map(({ command }) => command)
+        const machine = yield* plain
+        const expected = yield* machine.decisions(callers, sample, queries)
+        yield* machine.restart
+        yield* same("decisions", expected, yield* machine.decisions(callers, sample, queries))
+        const sender = new Machine(layer)
+        const cut = 1 + below(entries.length - 1)
+        for (const entry of entries.slice(0, cut)) yield* sender.apply([entry])
+        const receiver = new Machine(layer)
+        const service = yield* receiver.service
+        receiver.disk.state = sender.disk.state
+        yield* service.reload
+        yield* inBatches(receiver, cut, Effect.void)
+        yield* same("decisions", expected, yield* receiver.decisions(callers, sample, queries))
+      }))
+    ),
+    make(
+      "bytes that are no command or query are never let through by a question about their caller",
+      Effect.scoped(Effect.gen(function*() {
+        const service = yield* (yield* plain).service
+        const { access } = service
+        if (access === undefined) return
+        for (const caller of callers) {
+          for (const bytes of [...commands.map(({ command }) => command), ...queries]) {
+            const flipped = Uint8Array.from(bytes.subarray(0, 1 + below(bytes.byteLength)))
+            const at = below(flipped.byteLength)
+            flipped[at] = (flipped[at] as number) ^ (1 << below(8))
+            const asked = access.command(caller, flipped)
+            access.query(caller, flipped)
+            access.describeCommand(flipped)
+            access.describeQuery(flipped)
+            // Whatever comes back is checked like any command; that it was asked about must not change the answer.
+            if (asked !== flipped) continue
+            const first = service.check(flipped)
+            yield* ensure(
+              (first === undefined) === (service.check(Uint8Array.from(flipped)) === undefined),
+              "a command is accepted because it was asked about"
+            )
+          }
         }
       }))
     ),

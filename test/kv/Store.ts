@@ -1,16 +1,21 @@
 /** The rows of a key-value store in memory, to carry batches out on and to start again from. */
 import { assert } from "@effect/vitest"
 import type { Batch } from "../../src/kv/model/Batch.ts"
+import { decodeRole } from "../../src/kv/model/access/Role.ts"
+import { decodeUser } from "../../src/kv/model/access/User.ts"
 import { decodeFigures } from "../../src/kv/model/Figures.ts"
 import { loadBlock } from "../../src/kv/model/HistoryBlock.ts"
 import {
   figuresKey,
   idOf,
   leaseRange,
+  nameOf,
   replyBlockRange,
   replyRange,
+  roleRange,
   sequenceOf,
-  sessionRange
+  sessionRange,
+  userRange
 } from "../../src/kv/model/Keyspace.ts"
 import { decodeLease } from "../../src/kv/model/Lease.ts"
 import type { Load, Loading, StoredRow } from "../../src/kv/model/Loading.ts"
@@ -87,6 +92,12 @@ export class Store {
     }
     for (const { key, value } of this.within(replyBlockRange)) {
       assert.isTrue(state.sessions.get(idOf(key))?.loadBlock(sequenceOf(key), value))
+    }
+    for (const { key, value } of this.within(roleRange)) {
+      state.access.setRole(decodeRole(nameOf(key), value) ?? assert.fail("no role"))
+    }
+    for (const { key, value } of this.within(userRange)) {
+      state.access.setUser(decodeUser(nameOf(key), value) ?? assert.fail("no user"))
     }
     return state
   }

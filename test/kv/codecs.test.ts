@@ -1,6 +1,7 @@
 /** Commands, queries and replies as bytes: what goes in comes out, and nothing that comes in can hurt. */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
+import type { RolesReply, UsersReply } from "../../src/kv/model/access/AccessReply.ts"
 import type { Command } from "../../src/kv/model/Command.ts"
 import { decodeCommand, encodeCommand, noSession, stampCommand } from "../../src/kv/model/Command.ts"
 import { decodeFigures, encodeFigures } from "../../src/kv/model/Figures.ts"
@@ -8,6 +9,8 @@ import type { Revision } from "../../src/kv/model/History.ts"
 import { decodeRevisions, encodeRevisions } from "../../src/kv/model/History.ts"
 import { HistoryBlock } from "../../src/kv/model/HistoryBlock.ts"
 import { prefixRange } from "../../src/bytes/KeyRange.ts"
+import { encodeRole } from "../../src/kv/model/access/Role.ts"
+import { encodeUser } from "../../src/kv/model/access/User.ts"
 import { encodeRecord } from "../../src/kv/model/KeyRecord.ts"
 import {
   maxKeyBytes,
@@ -16,9 +19,11 @@ import {
   maxTtlMs,
   maxValueBytes
 } from "../../src/kv/model/Limits.ts"
+import { encodeLease } from "../../src/kv/model/Lease.ts"
+import { encodeSession } from "../../src/kv/model/Session.ts"
 import type { Query } from "../../src/kv/model/Query.ts"
 import { decodeQuery, encodeQuery } from "../../src/kv/model/Query.ts"
-import type { CommandReply, CountReply, LeaseKeysReply, LeasesReply } from "../../src/kv/model/Reply.ts"
+import type { CommandReply, CountReply, LeaseKeysReply, LeasesReply, SessionsReply } from "../../src/kv/model/Reply.ts"
 import { decodeReply, encodeGetReply, encodeReply, encodeScanReply, refusalOf } from "../../src/kv/model/ReplyCodec.ts"
 import type { Operation, Transaction } from "../../src/kv/model/Transaction.ts"
 import { blockOf, decodeBlock, revisionsOf } from "./HistoryBlocks.ts"
@@ -60,10 +65,22 @@ const commands: ReadonlyArray<Command> = [
   { _tag: "EndSession", session: 2 ** 35 },
   { _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] },
   { _tag: "Checkpoint" },
-  { _tag: "Checkpoint", token: 2 ** 40 + 7 }
+  { _tag: "Checkpoint", token: 2 ** 40 + 7 },
+  { _tag: "GrantLease", ttlMs: 10_000, caller: "orders" },
+  { _tag: "OpenSession", ttlMs: 10_000, secret, owner: "orders-1", caller: "orders" },
+  { _tag: "OpenSession", ttlMs: 10_000, secret, owner: "", caller: "orders" },
+  { _tag: "PutRole", role: { name: "orders", read: [key, new Uint8Array(0)], write: [value], admin: false } },
+  { _tag: "PutRole", role: { name: "a.b_c-d", read: [], write: [], admin: true } },
+  { _tag: "DeleteRole", name: "orders" },
+  { _tag: "PutUser", name: "bob", roles: ["orders", "admin"], maxLeases: 7, maxSessions: 0 },
+  { _tag: "DeleteUser", name: "bob" },
+  { _tag: "AddToken", user: "admin", hash: new Uint8Array(32).fill(9), expiresMs: 2 ** 41 },
+  { _tag: "RemoveToken", user: "bob", token: 2 ** 40 }
 ]
 
-const replies: ReadonlyArray<CommandReply | CountReply | LeasesReply | LeaseKeysReply> = [
+type SampleReply = CommandReply | CountReply | LeasesReply | LeaseKeysReply | SessionsReply | RolesReply | UsersReply
+
+const replies: ReadonlyArray<SampleReply> = [
   { _tag: "PutReply", revision: 5, createRevision: 4, version: 2 },
   { _tag: "DeleteReply", revision: 5, deleted: true },
   {
@@ -93,8 +110,40 @@ const replies: ReadonlyArray<CommandReply | CountReply | LeasesReply | LeaseKeys
     maximum: 2
   },
   { _tag: "CountReply", revision: 9, count: 2 ** 34 },
-  { _tag: "LeasesReply", revision: 9, leases: [{ lease: 9, ttlMs: 5_000, remainingMs: 1, keys: 2 }] },
-  { _tag: "LeaseKeysReply", revision: 9, lease: 9, ttlMs: 5_000, remainingMs: 1, keys: [key, value] }
+  { _tag: "LeasesReply", revision: 9, leases: [{ lease: 9, ttlMs: 5_000, remainingMs: 1, keys: 2, caller: "orders" }] },
+  { _tag: "LeaseKeysReply", revision: 9, lease: 9, ttlMs: 5_000, remainingMs: 1, keys: [key, value] },
+  { _tag: "TokenReply", revision: 9, token: 2 ** 40 },
+  {
+    _tag: "SessionsReply",
+    revision: 9,
+    more: true,
+    sessions: [{
+      session: 9,
+      owner: "orders-1",
+      caller: "orders",
+      ageMs: 1,
+      ttlMs: 5_000,
+      remainingMs: 2,
+      lastSequence: 3,
+      replies: 4,
+      keptBytes: 5
+    }]
+  },
+  { _tag: "RolesReply", revision: 9, more: true, roles: [{ name: "orders", read: [key], write: [], admin: false }] },
+  {
+    _tag: "UsersReply",
+    revision: 9,
+    more: false,
+    users: [{
+      name: "bob",
+      roles: ["orders"],
+      maxLeases: 5,
+      maxSessions: 6,
+      leases: 1,
+      sessions: 2,
+      tokens: [{ token: 7, createdMs: 8, expiresMs: 0 }]
+    }]
+  }
 ]
 
 const revisions: ReadonlyArray<Revision> = [
@@ -161,7 +210,10 @@ describe("round trips", () => {
       { _tag: "Count", range },
       { _tag: "Transact", transaction: reads },
       { _tag: "Leases" },
-      { _tag: "LeaseKeys", lease: 7 }
+      { _tag: "LeaseKeys", lease: 7 },
+      { _tag: "Sessions", after: 3, limit: 7 },
+      { _tag: "Roles", after: "", limit: 200 },
+      { _tag: "Users", after: "bob", limit: 1 }
     ]
     for (const query of queries) assert.deepStrictEqual(decodeQuery(encodeQuery(query)), query)
     assert.deepInclude(decodeQuery(encodeQuery({ _tag: "Transact", transaction })), {
@@ -235,6 +287,46 @@ it("the formats are the ones that are on disks and wires already", () => {
     hex(encodeCommand({ _tag: "CloseSession" }, { session: 1, sequence: 3, answered: 2, secret })),
     "030a000000000000000100000000000000030000000000000002000102030405060708090a0b0c0d0e0f"
   )
+  // Without a caller the bytes are those from before there were any.
+  assert.strictEqual(hex(encodeCommand({ _tag: "GrantLease", ttlMs: 5_000 })), `0304${plain}0000000000001388`)
+  assert.strictEqual(
+    hex(encodeCommand({ _tag: "GrantLease", ttlMs: 5_000, caller: "bob" })),
+    `0304${plain}0000000000001388626f62`
+  )
+  assert.strictEqual(
+    hex(encodeCommand({ _tag: "PutRole", role: { name: "shop", read: [key], write: [value], admin: false } })),
+    `030e${plain}000473686f7000000100026bff00010003010203`
+  )
+  assert.strictEqual(
+    hex(encodeCommand({ _tag: "PutUser", name: "bob", roles: ["shop"], maxLeases: 7, maxSessions: 8 })),
+    `0310${plain}0003626f6200000007000000080001000473686f70`
+  )
+  assert.strictEqual(
+    hex(encodeCommand({ _tag: "AddToken", user: "bob", hash: new Uint8Array(32).fill(0xab), expiresMs: 9 })),
+    `0312${plain}0003626f620000000000000009${"ab".repeat(32)}`
+  )
+  const session = { ttlMs: 1, heardMs: 3, answered: 4, openedMs: 2, secret, owner: "a" }
+  const sessionRow = `${[1, 3, 4, 2].map((n) => `000000000000000${n}`).join("")}000102030405060708090a0b0c0d0e0f61`
+  assert.strictEqual(hex(encodeSession({ ...session, caller: "" })), sessionRow)
+  assert.strictEqual(hex(encodeSession({ ...session, caller: "bob" })), `${sessionRow}00626f62`)
+  const lease = { id: 9, ttlMs: 1, deadlineMs: 2, keys: 3 }
+  assert.strictEqual(hex(encodeLease({ ...lease, caller: "" })), "0000000000000001000000000000000200000003")
+  assert.strictEqual(hex(encodeLease({ ...lease, caller: "bob" })), "0000000000000001000000000000000200000003626f62")
+  assert.strictEqual(
+    hex(encodeRole({ read: [key], write: [], admin: true })),
+    "01000100026bff0000"
+  )
+  assert.strictEqual(
+    hex(encodeUser({
+      name: "bob",
+      roles: ["shop"],
+      maxLeases: 7,
+      maxSessions: 8,
+      tokens: [{ id: 1, createdMs: 2, expiresMs: 3, hash: new Uint8Array(32).fill(0xab) }]
+    })),
+    `00000007000000080001000473686f700001${[1, 2, 3].map((n) => `000000000000000${n}`).join("")}${"ab".repeat(32)}`
+  )
+  assert.strictEqual(hex(encodeQuery({ _tag: "Users", after: "bob", limit: 7 })), "03090003626f6200000007")
   assert.strictEqual(hex(encodeQuery({ _tag: "Get", key })), "030100026bff")
   assert.strictEqual(
     hex(encodeQuery({ _tag: "Scan", range, limit: 7, keysOnly: true, reverse: true })),

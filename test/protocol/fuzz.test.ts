@@ -247,8 +247,8 @@ const kv: ReadonlyArray<Target> = [
     name: "rows of keys, leases, sessions and figures",
     valid: [
       encodeKeyRecord(record),
-      encodeLease({ id: 1, ttlMs: 2, deadlineMs: 3, keys: 4 }),
-      encodeSession({ ttlMs: 1, heardMs: 2, answered: 3, openedMs: 1, secret, owner: "orders" }),
+      encodeLease({ id: 1, ttlMs: 2, deadlineMs: 3, keys: 4, caller: "" }),
+      encodeSession({ ttlMs: 1, heardMs: 2, answered: 3, openedMs: 1, secret, owner: "orders", caller: "" }),
       encodeFigures({ revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 })
     ],
     decode: (bytes) => {

@@ -173,7 +173,13 @@ describe("a command that only nodes propose", () => {
     CloseSession: undefined,
     Expire: { _tag: "Expire", leases: [], sessions: [1] },
     Checkpoint: undefined,
-    EndSession: undefined
+    EndSession: undefined,
+    PutRole: undefined,
+    DeleteRole: undefined,
+    PutUser: undefined,
+    DeleteUser: undefined,
+    AddToken: undefined,
+    RemoveToken: undefined
   }
   for (const [tag, sample] of Object.entries(samples)) {
     if (sample === undefined) continue

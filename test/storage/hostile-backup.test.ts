@@ -15,7 +15,17 @@ import { decodeFigures, encodeFigures } from "../../src/kv/model/Figures.ts"
 import type { Revision } from "../../src/kv/model/History.ts"
 import type { HistoryBlock } from "../../src/kv/model/HistoryBlock.ts"
 import { decodeRecord, encodeRecord } from "../../src/kv/model/KeyRecord.ts"
-import { figuresKey, historyKey, leaseKey, leaseKeyKey, recordKey, sessionKey } from "../../src/kv/model/Keyspace.ts"
+import { encodeUser } from "../../src/kv/model/access/User.ts"
+import {
+  figuresKey,
+  historyKey,
+  leaseKey,
+  leaseKeyKey,
+  recordKey,
+  roleKey,
+  sessionKey,
+  userRowKey
+} from "../../src/kv/model/Keyspace.ts"
 import { encodeLease } from "../../src/kv/model/Lease.ts"
 import { encodeSession } from "../../src/kv/model/Session.ts"
 import { checkOfBackup } from "../../src/machine/StateCheck.ts"
@@ -32,7 +42,7 @@ const passTime = TestClock.adjust(10)
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const hex = (key: Uint8Array): string => Buffer.from(key).toString("hex")
 const secret = new Uint8Array(16).fill(7)
-const session = { ttlMs: 60_000, heardMs: 0, answered: 0, openedMs: 0, secret, owner: "shop" }
+const session = { ttlMs: 60_000, heardMs: 0, answered: 0, openedMs: 0, secret, owner: "shop", caller: "" }
 const largest = Number.MAX_SAFE_INTEGER
 
 interface Good {
@@ -227,12 +237,13 @@ const attacks: ReadonlyArray<readonly [string, Change, RegExp]> = [
   ["a lease that is cut short", (good) => row(leaseKey(lease(good)), new Uint8Array(3)), /lease is malformed/],
   [
     "a lease that never ends",
-    (good) => row(leaseKey(lease(good)), encodeLease({ id: 0, ttlMs: 60_000, deadlineMs: largest, keys: 1 })),
+    (good) =>
+      row(leaseKey(lease(good)), encodeLease({ id: 0, ttlMs: 60_000, deadlineMs: largest, keys: 1, caller: "" })),
     /the deadline 9007199254740991/
   ],
   [
     "a lease id beyond the log",
-    () => row(leaseKey(largest), encodeLease({ id: 0, ttlMs: 60_000, deadlineMs: 1, keys: 0 })),
+    () => row(leaseKey(largest), encodeLease({ id: 0, ttlMs: 60_000, deadlineMs: 1, keys: 0, caller: "" })),
     /the lease 9007199254740991/
   ],
   [
@@ -252,10 +263,29 @@ const attacks: ReadonlyArray<readonly [string, Change, RegExp]> = [
     /time of opening 9007199254740991/
   ],
   ["a reply without a session", () => row(new Writer(17).u8(0x42).u64(77).u64(1).bytes, utf8("x")), /session 77/],
+  ["a role that is cut short", () => row(roleKey("shop"), Uint8Array.of(0, 0)), /the role is malformed/],
+  ["a role that is built in", () => row(roleKey("admin"), new Uint8Array(5)), /the role is malformed/],
+  [
+    "a user with a role that is not there",
+    () =>
+      row(userRowKey("bob"), encodeUser({ name: "bob", roles: ["shop"], maxLeases: 1, maxSessions: 1, tokens: [] })),
+    /the role shop, which is not there/
+  ],
+  [
+    "a token that was added in the future",
+    () => {
+      const token = { id: 1, hash: new Uint8Array(32), createdMs: largest, expiresMs: 0 }
+      return row(
+        userRowKey("bob"),
+        encodeUser({ name: "bob", roles: [], maxLeases: 1, maxSessions: 1, tokens: [token] })
+      )
+    },
+    /the time of the token 9007199254740991/
+  ],
   [
     "a row of an unknown kind",
-    () => row(Uint8Array.of(0x50, 0x1b), utf8("x")),
-    /stored as "P\\x1b": no row of this kind/
+    () => row(Uint8Array.of(0x60, 0x1b), utf8("x")),
+    /stored as "`\\x1b": no row of this kind/
   ]
 ]
 

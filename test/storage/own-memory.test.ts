@@ -97,6 +97,7 @@ describe("memory of its own", () => {
       heardMs: 0,
       answered: 0,
       owner: "test",
+      caller: "",
       secret: new Uint8Array(16)
     }, new KeptReplies(mebi, mebi))
     assert.isBelow(growth(session, (keeper, i) => keeper.keep(i + 1, piece(i), i + 1)), most)

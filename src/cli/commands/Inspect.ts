@@ -89,6 +89,18 @@ const commandText = (command: KvCommand): string => {
       return `expire ${command.leases.length} leases, ${command.sessions.length} sessions`
     case "Checkpoint":
       return "checkpoint"
+    case "PutRole":
+      return `set the role ${command.role.name}`
+    case "DeleteRole":
+      return `delete the role ${command.name}`
+    case "PutUser":
+      return `set the user ${command.name}`
+    case "DeleteUser":
+      return `delete the user ${command.name}`
+    case "AddToken":
+      return `add a token of ${command.user}`
+    case "RemoveToken":
+      return `remove token ${command.token} of ${command.user}`
   }
 }
 

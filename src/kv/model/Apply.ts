@@ -2,6 +2,7 @@
  * What each command does. Nothing here fails: a command that cannot be carried out is answered `RefusedReply` and
  * changes nothing, on every node alike.
  */
+import { applyAccess, quotaProblem } from "./access/ApplyAccess.ts"
 import { transact } from "./ApplyTransaction.ts"
 import type { Batch } from "./Batch.ts"
 import type { Command, Compact, Expire, RevokeLease, SessionStamp, Stamped, Transact } from "./Command.ts"
@@ -177,8 +178,10 @@ const carryOut = (
       return loaded(transact(batch, command.transaction))
     case "GrantLease": {
       if (leases.size >= maxLeases) return overloaded(batch, "maxLeases", leases.size, maxLeases)
-      const { ttlMs } = command
-      const lease = { id: place.index, ttlMs, deadlineMs: batch.figures.logTimeMs + ttlMs, keys: 0 }
+      const { caller = "", ttlMs } = command
+      const problem = quotaProblem(batch, caller, "maxLeases")
+      if (problem !== undefined) return problem
+      const lease = { id: place.index, ttlMs, deadlineMs: batch.figures.logTimeMs + ttlMs, keys: 0, caller }
       batch.setLease(lease)
       return { _tag: "LeaseReply", revision: batch.revision, lease: lease.id, ttlMs, remainingMs: ttlMs }
     }
@@ -190,14 +193,16 @@ const carryOut = (
       return { _tag: "LeaseReply", revision: batch.revision, lease: id, ttlMs, remainingMs: ttlMs }
     }
     case "OpenSession": {
+      const { caller = "", owner, secret, ttlMs } = command
+      const problem = quotaProblem(batch, caller, "maxSessions")
+      if (problem !== undefined) return problem
       if (sessions.size >= maxSessions) {
         const idle = sessions.evictable(batch.figures.logTimeMs)
         if (idle === undefined) return overloaded(batch, "maxSessions", sessions.size, maxSessions)
         batch.closeSession(idle)
       }
-      const { owner, secret, ttlMs } = command
       const openedMs = batch.figures.logTimeMs
-      batch.openSession(place.index, { ttlMs, heardMs: openedMs, answered: 0, openedMs, secret, owner })
+      batch.openSession(place.index, { ttlMs, heardMs: openedMs, answered: 0, openedMs, secret, owner, caller })
       return { _tag: "SessionReply", revision: batch.revision, session: place.index, ttlMs }
     }
     case "CloseSession":
@@ -213,6 +218,8 @@ const carryOut = (
     }
     case "Checkpoint":
       return done(batch)
+    default:
+      return applyAccess(batch, place.index, command)
   }
 }
 

@@ -4,6 +4,10 @@
  * they are grouped into batches.
  */
 import { byteText } from "../../bytes/Bytes.ts"
+import type { Role } from "./access/Role.ts"
+import { encodeRole } from "./access/Role.ts"
+import type { User } from "./access/User.ts"
+import { encodeUser } from "./access/User.ts"
 import type { Slot } from "./Draft.ts"
 import { Draft } from "./Draft.ts"
 import type { Figures } from "./Figures.ts"
@@ -20,7 +24,9 @@ import {
   recordKey,
   replyBlockKey,
   replyKey,
-  sessionKey
+  roleKey,
+  sessionKey,
+  userRowKey
 } from "./Keyspace.ts"
 import type { Lease } from "./Lease.ts"
 import { maxWholeReplyBytes } from "./Limits.ts"
@@ -184,6 +190,26 @@ export class Batch {
   deleteLease(id: number): void {
     this.state.leases.delete(id)
     this.delete(leaseKey(id))
+  }
+
+  setRole(role: Role): void {
+    this.state.access.setRole(role)
+    this.put(roleKey(role.name), encodeRole(role))
+  }
+
+  deleteRole(name: string): void {
+    this.state.access.deleteRole(name)
+    this.delete(roleKey(name))
+  }
+
+  setUser(user: User): void {
+    this.state.access.setUser(user)
+    this.put(userRowKey(user.name), encodeUser(user))
+  }
+
+  deleteUser(name: string): void {
+    this.state.access.deleteUser(name)
+    this.delete(userRowKey(name))
   }
 
   openSession(id: number, record: SessionRecord): void {

@@ -6,23 +6,27 @@
  *   Put             lease u64 · key u16+ · value, to the end
  *   Delete          key u16+
  *   Transact        as in Transaction.ts
- *   GrantLease      ttl u64
+ *   GrantLease      ttl u64 · caller, to the end
  *   KeepAlive       lease u64
  *   RevokeLease     lease u64
  *   Compact         last revision to forget u64
- *   OpenSession     ttl u64 · secret 16 bytes · owner u16+
+ *   OpenSession     ttl u64 · secret 16 bytes · owner u16+ · caller, to the end
  *   CloseSession
  *   Expire          count u32 · leases u64 … · count u32 · sessions u64 …
  *   Checkpoint      token u64, or nothing
  *   EndSession      session u64
+ *   PutRole …       as in access/AccessCommand.ts
  * ```
  *
  * A client encodes a command once; wire, log and state machine pass these bytes on. The four fields behind the tag make
  * it a command of a session (`Session.ts`); they are 0 for one without.
  */
 import { Reader, Writer } from "../../bytes/Binary.ts"
+import type { AccessCommand } from "./access/AccessCommand.ts"
+import { accessCommandProblem, accessTags, readAccessCommand, writeAccessCommand } from "./access/AccessCommand.ts"
 import type { Problem } from "./Limits.ts"
 import {
+  callerProblem,
   countProblem,
   keyProblem,
   ownerProblem,
@@ -60,6 +64,8 @@ export interface Transact {
 export interface GrantLease {
   readonly _tag: "GrantLease"
   readonly ttlMs: number
+  /** Whose it is to be. Put in by the client port, whatever the client says; absent where no name is asked for. */
+  readonly caller?: string
 }
 
 /** Restarts a lease's time. */
@@ -87,8 +93,10 @@ export interface OpenSession {
   readonly ttlMs: number
   /** Random, and made by the client: every command of the session carries it. */
   readonly secret: Uint8Array
-  /** Whose session it is, for operators; may be empty. */
+  /** What the client calls itself, for operators; may be empty. */
   readonly owner: string
+  /** As in {@link GrantLease}. */
+  readonly caller?: string
 }
 
 /** Ends the session it is sent in, and forgets its replies. */
@@ -132,6 +140,7 @@ export type Command =
   | Expire
   | Checkpoint
   | EndSession
+  | AccessCommand
 
 /**
  * Who may propose a command: a client, or only a node by itself. A client's `Expire` would end what has not expired by
@@ -149,7 +158,13 @@ export const proposers: { readonly [Tag in Command["_tag"]]: "client" | "node" }
   CloseSession: "client",
   Expire: "node",
   Checkpoint: "client",
-  EndSession: "client"
+  EndSession: "client",
+  PutRole: "client",
+  DeleteRole: "client",
+  PutUser: "client",
+  DeleteUser: "client",
+  AddToken: "client",
+  RemoveToken: "client"
 }
 
 /** Which command of which session this is. (Raft §8, thesis §6.3) */
@@ -188,7 +203,8 @@ const tags = {
   CloseSession: 10,
   Expire: 11,
   Checkpoint: 12,
-  EndSession: 13
+  EndSession: 13,
+  ...accessTags
 } as const
 
 /** Bytes before a command's body. */
@@ -205,9 +221,10 @@ export const commandProblem = (command: Command): Problem | undefined => {
     case "Transact":
       return transactionProblem(command.transaction)
     case "GrantLease":
-      return ttlProblem(command.ttlMs)
+      return ttlProblem(command.ttlMs) ?? callerProblem(command.caller ?? "")
     case "OpenSession":
-      return ttlProblem(command.ttlMs) ?? secretProblem(command.secret.byteLength) ?? ownerProblem(command.owner)
+      return ttlProblem(command.ttlMs) ?? secretProblem(command.secret.byteLength) ?? ownerProblem(command.owner) ??
+        callerProblem(command.caller ?? "")
     case "EndSession":
       return command.session > 0
         ? countProblem(command.session, "session")
@@ -219,10 +236,16 @@ export const commandProblem = (command: Command): Problem | undefined => {
         : problem("lease", `${command.lease} is no lease id`)
     case "Compact":
       return countProblem(command.through, "revision")
-    default:
+    case "CloseSession":
+    case "Expire":
+    case "Checkpoint":
       return undefined
+    default:
+      return accessCommandProblem(command)
   }
 }
+
+const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 
 const header = (command: Command, stamp: SessionStamp, bodyBytes: number): Writer =>
   new Writer(commandHeaderBytes + bodyBytes)
@@ -240,10 +263,10 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
     case "Transact":
       return writeTransaction(header(command, stamp, 512), command.transaction).bytes
     case "GrantLease":
-      return header(command, stamp, 8).u64(command.ttlMs).bytes
+      return header(command, stamp, 8).u64(command.ttlMs).raw(text(command.caller ?? "")).bytes
     case "OpenSession":
       return header(command, stamp, 10 + secretBytes + command.owner.length)
-        .u64(command.ttlMs).raw(command.secret).short(new TextEncoder().encode(command.owner)).bytes
+        .u64(command.ttlMs).raw(command.secret).short(text(command.owner)).raw(text(command.caller ?? "")).bytes
     case "EndSession":
       return header(command, stamp, 8).u64(command.session).bytes
     case "KeepAlive":
@@ -265,6 +288,8 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
         : header(command, stamp, 8).u64(command.token).bytes
     case "CloseSession":
       return header(command, stamp, 0).bytes
+    default:
+      return writeAccessCommand(header(command, stamp, 64), command).bytes
   }
 }
 
@@ -329,7 +354,7 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
       return transaction === undefined ? undefined : { _tag: "Transact", transaction }
     }
     case tags.GrantLease:
-      return { _tag: "GrantLease", ttlMs: reader.u64() }
+      return { _tag: "GrantLease", ttlMs: reader.u64(), ...readCaller(reader) }
     case tags.KeepAlive:
       return { _tag: "KeepAlive", lease: reader.u64() }
     case tags.RevokeLease:
@@ -342,7 +367,8 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
         ttlMs: reader.u64(),
         // A copy: the session keeps it for longer than its entry is in memory.
         secret: Uint8Array.from(reader.raw(secretBytes)),
-        owner: new TextDecoder().decode(reader.short())
+        owner: new TextDecoder().decode(reader.short()),
+        ...readCaller(reader)
       }
     case tags.EndSession:
       return { _tag: "EndSession", session: reader.u64() }
@@ -355,9 +381,12 @@ const readBody = (tag: number, reader: Reader): Command | undefined => {
     case tags.Checkpoint:
       return reader.atEnd ? { _tag: "Checkpoint" } : { _tag: "Checkpoint", token: reader.u64() }
     default:
-      return undefined
+      return readAccessCommand(tag, reader)
   }
 }
+
+const readCaller = (reader: Reader): { readonly caller?: string } =>
+  reader.atEnd ? {} : { caller: new TextDecoder().decode(reader.rest()) }
 
 /** What a command makes, when it is one that outlives its connection: looks at one byte. */
 export const grantOf = (bytes: Uint8Array): "lease" | "session" | undefined =>

@@ -13,6 +13,8 @@
  * | `40`       | `40 SESSION`               | a session (`Session.ts`)                                           |
  * | `41`       | `41 SESSION SEQUENCE`      | a large reply to one of its commands, with its place in the log    |
  * | `42`       | `42 SESSION BLOCK`         | the other replies to a block of its commands                       |
+ * | `50`       | `50 NAME`                  | a role (`access/Role.ts`)                                          |
+ * | `51`       | `51 NAME`                  | a user (`access/User.ts`)                                          |
  *
  * All else is free for later formats; those that begin with `4` are about sessions, and are left out of what is
  * restored from a backup.
@@ -27,6 +29,8 @@ const leaseKeyByte = 0x31
 const sessionByte = 0x40
 const replyByte = 0x41
 const replyBlockByte = 0x42
+const roleByte = 0x50
+const userByte = 0x51
 
 /** A range of stored keys; the end is not included. */
 export interface StoredRange {
@@ -98,6 +102,22 @@ export const replyBlockRange: StoredRange = {
   gte: Uint8Array.of(replyBlockByte),
   lt: Uint8Array.of(replyBlockByte + 1)
 }
+
+const nameKey = (byte: number, name: string): Uint8Array =>
+  new Writer(1 + name.length).u8(byte).raw(new TextEncoder().encode(name)).bytes
+
+export const roleKey = (name: string): Uint8Array => nameKey(roleByte, name)
+
+/** Every role. */
+export const roleRange: StoredRange = { gte: Uint8Array.of(roleByte), lt: Uint8Array.of(roleByte + 1) }
+
+export const userRowKey = (name: string): Uint8Array => nameKey(userByte, name)
+
+/** Every user. */
+export const userRange: StoredRange = { gte: Uint8Array.of(userByte), lt: Uint8Array.of(userByte + 1) }
+
+/** The name behind the first byte of a stored key: a role's, a user's. */
+export const nameOf = (stored: Uint8Array): string => new TextDecoder().decode(stored.subarray(1))
 
 /** The number behind the first byte of a stored key: a lease's, a session's. */
 export const idOf = (stored: Uint8Array): number => new Reader(stored.subarray(1)).u64()

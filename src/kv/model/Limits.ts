@@ -166,6 +166,9 @@ export const ownerProblem = (owner: string, field = "owner"): Problem | undefine
     ? undefined
     : problem(field, `is not up to ${maxOwnerLength} letters, digits, dots, dashes or underscores`)
 
+/** What is wrong with the name of the caller whose a lease or a session is, if anything; it may be empty. */
+export const callerProblem = (caller: string): Problem | undefined => ownerProblem(caller, "caller")
+
 /** What is wrong with a session's secret, if anything. */
 export const secretProblem = (bytes: number, field = "secret"): Problem | undefined =>
   bytes === secretBytes ? undefined : problem(field, `has ${bytes} bytes; it must have ${secretBytes}`)

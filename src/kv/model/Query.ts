@@ -10,15 +10,17 @@
  *   Leases
  *   LeaseKeys   lease u64
  *   Sessions    after u64 · limit u32
+ *   Roles       after u16+ · limit u32, and the same for Users
  * ```
  *
  * Flags: 1 keys only, 2 reverse.
  */
 import { Reader, Writer } from "../../bytes/Binary.ts"
 import type { KeyRange } from "../../bytes/KeyRange.ts"
+import { maxAccessPage } from "./access/AccessLimits.ts"
 import { rangeProblem } from "./KeyRange.ts"
 import type { Problem } from "./Limits.ts"
-import { countProblem, keyProblem, limitProblem, maxSessionPage, problem } from "./Limits.ts"
+import { countProblem, keyProblem, limitProblem, maxSessionPage, ownerProblem, problem } from "./Limits.ts"
 import type { Transaction } from "./Transaction.ts"
 import {
   onlyReads,
@@ -80,9 +82,35 @@ export interface ListSessions {
   readonly limit: number
 }
 
-export type Query = Get | Scan | Count | ReadTransaction | ListLeases | LeaseKeys | ListSessions
+/** A page of the roles, in the order of their names. */
+export interface ListRoles {
+  readonly _tag: "Roles"
+  /** Only roles whose names are behind this one; empty for the first page. */
+  readonly after: string
+  readonly limit: number
+}
 
-const tags = { Get: 1, Scan: 2, Count: 3, Transact: 4, Leases: 5, LeaseKeys: 6, Sessions: 7 } as const
+/** A page of the users, in the order of their names. */
+export interface ListUsers {
+  readonly _tag: "Users"
+  /** Only users whose names are behind this one; empty for the first page. */
+  readonly after: string
+  readonly limit: number
+}
+
+export type Query = Get | Scan | Count | ReadTransaction | ListLeases | LeaseKeys | ListSessions | ListRoles | ListUsers
+
+const tags = {
+  Get: 1,
+  Scan: 2,
+  Count: 3,
+  Transact: 4,
+  Leases: 5,
+  LeaseKeys: 6,
+  Sessions: 7,
+  Roles: 8,
+  Users: 9
+} as const
 const keysOnlyFlag = 1
 const reverseFlag = 2
 
@@ -108,6 +136,12 @@ export const queryProblem = (query: Query): Problem | undefined => {
         (query.limit >= 1 && query.limit <= maxSessionPage
           ? undefined
           : problem("limit", `${query.limit} is not from 1 to ${maxSessionPage}`))
+    case "Roles":
+    case "Users":
+      return ownerProblem(query.after, "after") ??
+        (query.limit >= 1 && query.limit <= maxAccessPage
+          ? undefined
+          : problem("limit", `${query.limit} is not from 1 to ${maxAccessPage}`))
   }
 }
 
@@ -132,6 +166,9 @@ export const encodeQuery = (query: Query): Uint8Array => {
       return writer(8).u64(query.lease).bytes
     case "Sessions":
       return writer(12).u64(query.after).u32(query.limit).bytes
+    case "Roles":
+    case "Users":
+      return writer(6 + query.after.length).short(new TextEncoder().encode(query.after)).u32(query.limit).bytes
   }
 }
 
@@ -181,6 +218,10 @@ const readBody = (tag: number, reader: Reader): Query | undefined => {
       return { _tag: "LeaseKeys", lease: reader.u64() }
     case tags.Sessions:
       return { _tag: "Sessions", after: reader.u64(), limit: reader.u32() }
+    case tags.Roles:
+      return { _tag: "Roles", after: new TextDecoder().decode(reader.short()), limit: reader.u32() }
+    case tags.Users:
+      return { _tag: "Users", after: new TextDecoder().decode(reader.short()), limit: reader.u32() }
     default:
       return undefined
   }

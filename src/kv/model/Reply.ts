@@ -1,4 +1,5 @@
 /** What commands and queries are answered with. `ReplyCodec.ts` has their bytes. */
+import type { RolesReply, UsersReply } from "./access/AccessReply.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
 
 export interface PutReply {
@@ -78,6 +79,13 @@ export interface SessionReply {
   readonly ttlMs: number
 }
 
+/** A token was added to a user. */
+export interface TokenReply {
+  readonly _tag: "TokenReply"
+  readonly revision: number
+  readonly token: number
+}
+
 /** The command was carried out; there is nothing to tell. */
 export interface DoneReply {
   readonly _tag: "DoneReply"
@@ -139,6 +147,8 @@ export interface LeaseRow {
   readonly remainingMs: number
   /** How many keys are attached. */
   readonly keys: number
+  /** Who was granted it; empty when no name was asked for. */
+  readonly caller: string
 }
 
 export interface LeasesReply {
@@ -159,6 +169,8 @@ export interface LeaseKeysReply {
 export interface SessionRow {
   readonly session: number
   readonly owner: string
+  /** Who opened it; empty when no name was asked for. */
+  readonly caller: string
   readonly ageMs: number
   readonly ttlMs: number
   /** What is left until it ends, unless its client sends something. */
@@ -185,6 +197,7 @@ export type CommandReply =
   | LeaseReply
   | RevokedReply
   | SessionReply
+  | TokenReply
   | DoneReply
   | RefusedReply
 
@@ -196,6 +209,8 @@ export type QueryReply =
   | LeasesReply
   | LeaseKeysReply
   | SessionsReply
+  | RolesReply
+  | UsersReply
   | RefusedReply
 
 export type Reply = CommandReply | QueryReply

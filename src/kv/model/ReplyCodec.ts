@@ -16,17 +16,21 @@
  *   Get           found u8 · [record, to the end]
  *   Scan          rows
  *   Count         keys u64
- *   Leases        count u32 · { id u64 · ttl u64 · remaining u64 · keys u32 }
+ *   Leases        count u32 · { id u64 · ttl u64 · remaining u64 · keys u32 · caller u16+ }
  *   LeaseKeys     id u64 · ttl u64 · remaining u64 · count u32 · { key u16+ }
  *   Digest        succeeded u8 · results u16 · bytes u32
  *   Sessions      more u8 · count u32 · { id u64 · age u64 · ttl u64 · remaining u64 · last sequence u64 · replies u32
- *                 · their bytes u64 · owner u16+ }
+ *                 · their bytes u64 · owner u16+ · caller u16+ }
+ *   Token         id u64
+ *   Roles, Users  as in access/AccessReply.ts
  * rows            more u8 · count u32 · { key u16+ · record u32+ }
  * ```
  *
  * A record is as in `KeyRecord.ts`. Replies of commands are part of the replicated state: the same on every node.
  */
 import { Reader, Writer } from "../../bytes/Binary.ts"
+import type { RolesReply, UsersReply } from "./access/AccessReply.ts"
+import { readRoles, readUsers, writeRoles, writeUsers } from "./access/AccessReply.ts"
 import { decodeRecord, encodeRecord } from "./KeyRecord.ts"
 import type { Problem } from "./Limits.ts"
 import { problem } from "./Limits.ts"
@@ -62,7 +66,10 @@ const tags = {
   LeasesReply: 12,
   LeaseKeysReply: 13,
   DigestReply: 14,
-  SessionsReply: 15
+  SessionsReply: 15,
+  TokenReply: 16,
+  RolesReply: 17,
+  UsersReply: 18
 } as const
 
 /** 5 was used before the first version, and is not used again. */
@@ -86,7 +93,7 @@ const header = (tag: keyof typeof tags, revision: number, bodyBytes: number): Wr
 
 /** The bytes of a command's reply. */
 export const encodeReply = (
-  reply: CommandReply | CountReply | LeasesReply | LeaseKeysReply | SessionsReply
+  reply: CommandReply | CountReply | LeasesReply | LeaseKeysReply | SessionsReply | RolesReply | UsersReply
 ): Uint8Array => {
   const { _tag: tag, revision } = reply
   switch (tag) {
@@ -106,7 +113,7 @@ export const encodeReply = (
         .u8(reply.more ? 1 : 0).u32(reply.sessions.length)
       for (const row of reply.sessions) {
         writer.u64(row.session).u64(row.ageMs).u64(row.ttlMs).u64(row.remainingMs)
-          .u64(row.lastSequence).u32(row.replies).u64(row.keptBytes).short(text(row.owner))
+          .u64(row.lastSequence).u32(row.replies).u64(row.keptBytes).short(text(row.owner)).short(text(row.caller))
       }
       return writer.bytes
     }
@@ -116,6 +123,12 @@ export const encodeReply = (
       return header(tag, revision, 4).u32(reply.deleted).bytes
     case "SessionReply":
       return header(tag, revision, 16).u64(reply.session).u64(reply.ttlMs).bytes
+    case "TokenReply":
+      return header(tag, revision, 8).u64(reply.token).bytes
+    case "RolesReply":
+      return writeRoles(header(tag, revision, 512), reply).bytes
+    case "UsersReply":
+      return writeUsers(header(tag, revision, 512), reply).bytes
     case "DoneReply":
       return header(tag, revision, 0).bytes
     case "RefusedReply":
@@ -126,7 +139,9 @@ export const encodeReply = (
       return header(tag, revision, 8).u64(reply.count).bytes
     case "LeasesReply": {
       const writer = header(tag, revision, 4 + 28 * reply.leases.length).u32(reply.leases.length)
-      for (const row of reply.leases) writer.u64(row.lease).u64(row.ttlMs).u64(row.remainingMs).u32(row.keys)
+      for (const row of reply.leases) {
+        writer.u64(row.lease).u64(row.ttlMs).u64(row.remainingMs).u32(row.keys).short(text(row.caller))
+      }
       return writer.bytes
     }
     case "LeaseKeysReply": {
@@ -231,7 +246,8 @@ const read = (tag: number, revision: number, reader: Reader): Reply | undefined 
         lease: from.u64(),
         ttlMs: from.u64(),
         remainingMs: from.u64(),
-        keys: from.u32()
+        keys: from.u32(),
+        caller: readText(from)
       }))
       return leases === undefined ? undefined : { _tag: "LeasesReply", revision, leases }
     }
@@ -251,6 +267,16 @@ const read = (tag: number, revision: number, reader: Reader): Reply | undefined 
       const sessions = readMany(reader, reader.u32(), readSession)
       return sessions === undefined ? undefined : { _tag: "SessionsReply", revision, more, sessions }
     }
+    case tags.TokenReply:
+      return { _tag: "TokenReply", revision, token: reader.u64() }
+    case tags.RolesReply: {
+      const roles = readRoles(reader)
+      return roles === undefined ? undefined : { _tag: "RolesReply", revision, ...roles }
+    }
+    case tags.UsersReply: {
+      const users = readUsers(reader)
+      return users === undefined ? undefined : { _tag: "UsersReply", revision, ...users }
+    }
     default:
       return undefined
   }
@@ -264,7 +290,8 @@ const readSession = (reader: Reader): SessionRow => ({
   lastSequence: reader.u64(),
   replies: reader.u32(),
   keptBytes: reader.u64(),
-  owner: readText(reader)
+  owner: readText(reader),
+  caller: readText(reader)
 })
 
 /** Whether a reply is one that a digest can take the place of. Looks at one byte. */

@@ -2,7 +2,8 @@
  * Sessions: what makes a command that is sent twice take effect once. (Raft §8, thesis §6.3)
  *
  * ```
- * a session      ttl u64 · last heard u64 · answered u64 · opened u64 · secret 16 bytes · owner, to the end
+ * a session      ttl u64 · last heard u64 · answered u64 · opened u64 · secret 16 bytes · owner
+ *                [· 00 · caller], to the end
  * its replies    answered u64 · { place u8 · reply u16+ } …        those to one block of sequence numbers
  * a large reply  place of its command in the log u64 · reply, to the end
  * ```
@@ -20,13 +21,24 @@
  * session. A command with another secret is refused before anything else is looked at. The secret is kept as it is:
  * every command in the log has it as well, and a hash for each command would cost more than all else it does.
  *
+ * The owner is what a client calls itself, for operators. The caller is whose certificate or token was shown when the
+ * session was opened: no other caller may use it, with the secret neither. A session without one is from a port that
+ * asks for no names. Its secret alone says whose it is, so a client keeps it while a cluster is taught names.
+ *
  * The replies of all sessions have a bound on their sum (`KeptReplies.ts`). At the bound large replies become digests,
  * which say what a transaction did and not what it read; above `maxWholeReplyBytes` they are so at once. A client
  * that repeats such a command learns that it took effect.
  */
 import { Reader, Writer } from "../../bytes/Binary.ts"
 import type { KeptReplies, LargeReply } from "./KeptReplies.ts"
-import { maxSmallReplyBytes, minEvictionIdleMs, ownerProblem, replyOverheadBytes, secretBytes } from "./Limits.ts"
+import {
+  callerProblem,
+  maxSmallReplyBytes,
+  minEvictionIdleMs,
+  ownerProblem,
+  replyOverheadBytes,
+  secretBytes
+} from "./Limits.ts"
 import { digestOf, isDigestible } from "./ReplyCodec.ts"
 
 export interface SessionRecord {
@@ -38,9 +50,14 @@ export interface SessionRecord {
   /** The log time at which it was opened. */
   readonly openedMs: number
   readonly secret: Uint8Array
-  /** Whose it is, for operators; empty when the client gave none. */
+  /** What the client calls itself, for operators; empty when it gave nothing. */
   readonly owner: string
+  /** Who opened it; empty when no name was asked for. */
+  readonly caller: string
 }
+
+/** Stands between owner and caller; neither may have it. */
+const separator = "\0"
 
 /** A session's row is not written again for less news than this. */
 export const heardGranularityMs = 1_000
@@ -64,7 +81,8 @@ export const reservedReplyBytes = maxSmallReplyBytes + replyOverheadBytes
 const blockOf = (sequence: number): number => Math.floor(sequence / blockNumbers)
 
 export const encodeSession = (record: SessionRecord): Uint8Array => {
-  const owner = new TextEncoder().encode(record.owner)
+  const { caller } = record
+  const owner = new TextEncoder().encode(caller === "" ? record.owner : `${record.owner}${separator}${caller}`)
   return new Writer(32 + secretBytes + owner.byteLength)
     .u64(record.ttlMs).u64(record.heardMs).u64(record.answered).u64(record.openedMs)
     .raw(record.secret).raw(owner).bytes
@@ -73,16 +91,18 @@ export const encodeSession = (record: SessionRecord): Uint8Array => {
 /** The session in `bytes`, or `undefined` when they are none. */
 export const decodeSession = (bytes: Uint8Array): SessionRecord | undefined => {
   const reader = new Reader(bytes)
-  const record: SessionRecord = {
+  const record = {
     ttlMs: reader.u64(),
     heardMs: reader.u64(),
     answered: reader.u64(),
     openedMs: reader.u64(),
     // Copies, because what was read may be a view of something larger.
-    secret: Uint8Array.from(reader.raw(secretBytes)),
-    owner: new TextDecoder().decode(reader.rest())
+    secret: Uint8Array.from(reader.raw(secretBytes))
   }
-  return reader.complete && ownerProblem(record.owner) === undefined ? record : undefined
+  const [owner = "", caller = "", ...more] = new TextDecoder().decode(reader.rest()).split(separator)
+  return reader.complete && more.length === 0 && (ownerProblem(owner) ?? callerProblem(caller)) === undefined
+    ? { ...record, owner, caller }
+    : undefined
 }
 
 /** The kept replies to one block of sequence numbers. */
@@ -108,6 +128,7 @@ export class Session {
   readonly ttlMs: number
   readonly openedMs: number
   readonly owner: string
+  readonly caller: string
   heardMs: number
   /** The client has the replies up to this number. */
   answered: number
@@ -126,10 +147,11 @@ export class Session {
   private readonly large = new Map<number, LargeReply<Session>>()
 
   constructor(id: number, record: SessionRecord, kept: KeptReplies<Session>) {
-    const { answered, heardMs, openedMs, owner, secret, ttlMs } = record
+    const { answered, caller, heardMs, openedMs, owner, secret, ttlMs } = record
     this.id = id
     this.openedMs = openedMs
     this.owner = owner
+    this.caller = caller
     this.secret = secret
     this.kept = kept
     this.lastSequence = answered
@@ -153,8 +175,8 @@ export class Session {
 
   /** What its row says, when it is to be written. */
   get row(): SessionRecord {
-    const { heardMs, openedMs, owner, recordedAnswered: answered, secret, ttlMs } = this
-    return { ttlMs, heardMs, answered, openedMs, secret, owner }
+    const { caller, heardMs, openedMs, owner, recordedAnswered: answered, secret, ttlMs } = this
+    return { ttlMs, heardMs, answered, openedMs, secret, owner, caller }
   }
 
   /** Whether no command was sent in it yet. */

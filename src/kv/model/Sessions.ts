@@ -9,6 +9,7 @@
  * such a write opens another session and sends its refused write again.
  */
 import type { KeptReplies } from "./KeptReplies.ts"
+import { CallerCounts } from "./access/CallerCounts.ts"
 import { minEvictionUnusedMs } from "./Limits.ts"
 import { OrderedSet } from "./OrderedSet.ts"
 import type { SessionRecord } from "./Session.ts"
@@ -23,6 +24,7 @@ interface Candidate {
 export class Sessions {
   readonly kept: KeptReplies<Session>
   private readonly sessions = new Map<number, Session>()
+  private readonly counts = new CallerCounts()
   /** Every session in which no command was sent yet, in the order of opening, and some others. */
   private readonly unused = new OrderedSet<Session>()
   /**
@@ -52,10 +54,16 @@ export class Sessions {
     return this.sessions.values()
   }
 
+  /** How many sessions a caller has. */
+  countOf(caller: string): number {
+    return this.counts.of(caller)
+  }
+
   /** Ids grow from one session to the next. */
   open(id: number, record: SessionRecord): Session {
     const session = new Session(id, record, this.kept)
     this.sessions.set(id, session)
+    this.counts.add(session.caller)
     if (session.isUnused) this.unused.add(session)
     return session
   }
@@ -64,6 +72,7 @@ export class Sessions {
     session.release()
     this.ended += 1
     this.sessions.delete(session.id)
+    this.counts.remove(session.caller)
     this.unused.delete(session)
   }
 

@@ -5,6 +5,7 @@ import type { HistoryBlock } from "./HistoryBlock.ts"
 import { Leases } from "./Lease.ts"
 import { maxKeptReplyBytes, maxSessions } from "./Limits.ts"
 import { KeptReplies } from "./KeptReplies.ts"
+import { AccessTable } from "./access/AccessTable.ts"
 import { Sessions } from "./Sessions.ts"
 
 export class State {
@@ -12,6 +13,8 @@ export class State {
   /** The block with the last revision, where the next one goes while it has room; `undefined` before the first one. */
   lastBlock: HistoryBlock | undefined
   readonly leases = new Leases()
+  /** Who may do what. */
+  readonly access = new AccessTable()
   readonly sessions: Sessions
   /**
    * Most sessions at a time. Only tests give other limits than those of `Limits.ts`, which are the same on all nodes.

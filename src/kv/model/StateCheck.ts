@@ -5,13 +5,16 @@
  *
  * Rows come in the order of their keys, so figures come first. Memory is bounded by the limits on leases and sessions.
  */
+import { maxRoles, maxUsers } from "./access/AccessLimits.ts"
+import { administrator, decodeRole } from "./access/Role.ts"
+import { decodeUser } from "./access/User.ts"
 import { decodeFigures, noFigures } from "./Figures.ts"
 import type { Change } from "./History.ts"
 import { HistoryBlock } from "./HistoryBlock.ts"
 import { KeptReplies } from "./KeptReplies.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
 import { decodeRecord } from "./KeyRecord.ts"
-import { attachedKey, figuresKey, firstRevisionOf, idOf, sequenceOf, userKey } from "./Keyspace.ts"
+import { attachedKey, figuresKey, firstRevisionOf, idOf, nameOf, sequenceOf, userKey } from "./Keyspace.ts"
 import { decodeLease } from "./Lease.ts"
 import {
   keyProblem,
@@ -63,7 +66,8 @@ const anySession: SessionRecord = {
   answered: 0,
   openedMs: 0,
   secret: new Uint8Array(secretBytes),
-  owner: ""
+  owner: "",
+  caller: ""
 }
 
 const isFigures = (key: Uint8Array): boolean =>
@@ -80,6 +84,8 @@ export class StateCheck {
   private readonly leases = new Map<number, LeaseKeys>()
   private grantedLeases = 0
   private readonly sessions = new Set<number>()
+  private readonly roles = new Set<string>()
+  private users = 0
   private keptBytes = 0
   /** The block of history that came last. */
   private block: HistoryBlock | undefined
@@ -116,6 +122,10 @@ export class StateCheck {
       case 0x41:
       case 0x42:
         return this.replyRow(key, value)
+      case 0x50:
+        return this.roleRow(nameOf(key), value)
+      case 0x51:
+        return this.userRow(nameOf(key), value)
       default:
         // Rows about sessions in later formats are left out of a restore, and are not read in a snapshot.
         return (key[0] ?? 0) >> 4 === 4 ? undefined : "no row of this kind is known"
@@ -277,6 +287,27 @@ export class StateCheck {
       range("the time of the last command", session.heardMs, 0, this.figures.logTimeMs) ??
       range("the time of opening", session.openedMs, 0, session.heardMs) ??
       range("the acknowledged number", session.answered, 0, Number.MAX_SAFE_INTEGER)
+  }
+
+  private roleRow(name: string, value: Uint8Array): string | undefined {
+    if (decodeRole(name, value) === undefined) return "the role is malformed"
+    this.roles.add(name)
+    return this.roles.size > maxRoles ? `there are more than ${maxRoles} roles` : undefined
+  }
+
+  private userRow(name: string, value: Uint8Array): string | undefined {
+    const user = decodeUser(name, value)
+    if (user === undefined) return "the user is malformed"
+    this.users += 1
+    if (this.users > maxUsers) return `there are more than ${maxUsers} users`
+    const unknown = user.roles.find((role) => role !== administrator && !this.roles.has(role))
+    if (unknown !== undefined) return `the user ${name} has the role ${unknown}, which is not there`
+    for (const { createdMs, id } of user.tokens) {
+      const wrong = range("the token", id, 1, this.index) ??
+        range("the time of the token", createdMs, 0, this.figures.logTimeMs)
+      if (wrong !== undefined) return wrong
+    }
+    return undefined
   }
 
   private replyRow(key: Uint8Array, value: Uint8Array): string | undefined {

@@ -1,7 +1,7 @@
 /** Tells TLS from frames and from HTTP by the first bytes of a connection, and leaves them to who reads on. */
 import type { Socket } from "node:net"
 
-/** A TLS record of a handshake, and the major version. A frame of that length never begins so: no message has that tag. */
+/** A TLS record of a handshake, and the major version. A frame of that length has the schema's fingerprint there. */
 const handshakeRecord = 0x16
 const majorVersion = 0x03
 

@@ -30,7 +30,8 @@ export interface CredentialsFiles {
 
 /** Whose the own certificate has to be. */
 export interface ExpectedOwner {
-  readonly kind: CertificateName["kind"]
+  /** Either where absent: nodes may be clients. */
+  readonly kind?: CertificateName["kind"] | undefined
   /** Any where absent. */
   readonly cluster?: string | undefined
   /** For a node; any where absent. */
@@ -88,7 +89,9 @@ const hasAuthority = (
 }
 
 const ownerProblem = (name: CertificateName, { cluster, kind, node }: ExpectedOwner): string | undefined => {
-  if (name.kind !== kind) return `it is the certificate of ${describeName(name)}, and a ${kind}'s is needed`
+  if (kind !== undefined && name.kind !== kind) {
+    return `it is the certificate of ${describeName(name)}, and a ${kind}'s is needed`
+  }
   if (cluster !== undefined && name.cluster !== cluster) {
     return `it is of the cluster ${name.cluster}, and this is ${cluster}`
   }
@@ -151,7 +154,9 @@ const checkOwn = (
   owner: ExpectedOwner,
   nowMs: number
 ): Checked<NonNullable<CheckedMaterial["own"]>> => {
-  const make = `make one with flaredb cert ${owner.kind} ${owner.kind === "node" ? owner.node ?? "ID" : "NAME"}`
+  const make = `make one with flaredb cert ${owner.kind ?? "client"} ${
+    owner.kind === "node" ? owner.node ?? "ID" : "NAME"
+  }`
   const chain = attempt(files.certificate, make, () => parseCertificates(own.certificate))
   if (Result.isFailure(chain)) return Result.fail(chain.failure)
   const [leaf] = chain.success

@@ -65,24 +65,23 @@ export class TlsRefusal extends Data.TaggedError("TlsRefusal")<{
 export const refusal = (reason: TlsRefusalReason, problem: string): TlsRefusal =>
   new TlsRefusal({ reason, problem, by: "this side" })
 
-const wireTag = "flaredb/TlsRefusal"
+/** What a name begins with that says that a defect is a refusal; the reason stands behind it. */
+const wireName = "flaredb/TlsRefusal:"
 
 /** A refusal as the defect that it travels as: clients of any version end their calls with its message. */
-export const encodeRefusal = ({ problem, reason }: TlsRefusal): unknown => ({
-  _tag: wireTag,
-  name: "TlsRefusal",
-  reason,
-  message: problem
-})
+export const refusalDefect = ({ problem, reason }: TlsRefusal): Error => {
+  const defect = new Error(problem)
+  defect.name = `${wireName}${reason}`
+  return defect
+}
 
 /** The refusal in a defect that came from the other side; `undefined` when it is another defect. */
-export const decodeRefusal = (defect: unknown): TlsRefusal | undefined => {
-  if (typeof defect !== "object" || defect === null) return undefined
-  const { _tag, message, reason } = defect as { readonly [field: string]: unknown }
-  if (_tag !== wireTag || typeof message !== "string" || typeof reason !== "string") return undefined
+export const refusalOfDefect = (defect: unknown): TlsRefusal | undefined => {
+  if (!(defect instanceof Error) || !defect.name.startsWith(wireName)) return undefined
+  const reason = defect.name.slice(wireName.length)
   return new TlsRefusal({
     reason: reasons.has(reason) ? reason as TlsRefusalReason : "invalid",
-    problem: message.slice(0, 500),
+    problem: defect.message.slice(0, 500),
     by: "the other side"
   })
 }

@@ -78,7 +78,7 @@ const make = (
     issuerKeys,
     publicKey,
     subject = "",
-    toDays = 30,
+    toDays = 90,
     uris = []
   }: Body
 ): string => {
@@ -100,7 +100,8 @@ const make = (
     ...(names.length === 0 ? [] : [extension("2.5.29.17", false, sequence(...names))])
   ]
   const serial = randomBytes(16)
-  serial[0] = (serial[0] as number & 0x7f) | 0x40
+  // Positive, and without a leading zero.
+  serial[0] = 0x40
   const body = sequence(
     der(0xa0, der(0x02, Buffer.of(2))),
     der(0x02, serial),
