@@ -34,10 +34,13 @@ import type { HttpAddress } from "./http/HttpServer.ts"
 import * as HttpServer from "./http/HttpServer.ts"
 import { StatusSections } from "./http/StatusSections.ts"
 import { NodeId } from "./raft/Types.ts"
+import * as Exposure from "./net/Exposure.ts"
 import type { ListenError } from "./net/Listening.ts"
+import type { DialTls } from "./net/tls/Credentials.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
 import * as ClientServer from "./server/ClientServer.ts"
 import * as ConnectionQuotas from "./server/ConnectionQuotas.ts"
+import * as NodeSecurity from "./server/NodeSecurity.ts"
 import * as NodeOperations from "./server/NodeOperations.ts"
 import { WatchServer } from "./server/WatchServer.ts"
 import * as MemoryStore from "./storage/memory/MemoryStore.ts"
@@ -86,7 +89,7 @@ const layerMachine = (config: FlareDbConfig, machine: MachineLayer): NodeLayer =
   )
 
 /** What a node stands on: its disk, its peers and its clock. */
-const layerPorts = (config: FlareDbConfig, maxOpenTables: number | undefined) => {
+const layerPorts = ({ config, maxOpenTables, security }: Prepared) => {
   const { clusterId, dataDir, nodeId, nodes, unsafeNoFsync } = config
   return Layer.mergeAll(
     RocksStorage.layer({ path: dataDir, clusterId, nodeId, voters: voters(config), unsafeNoFsync, maxOpenTables }),
@@ -95,6 +98,7 @@ const layerPorts = (config: FlareDbConfig, maxOpenTables: number | undefined) =>
       nodeId: NodeId(nodeId),
       listen: listen(config, Config.ownAddress(config).peerPort),
       portLimits: config.limits,
+      tls: security.peers,
       peers: nodes.filter(({ id }) => id !== nodeId).map(({ host, id, peerPort }) => ({
         id: NodeId(id),
         host,
@@ -118,13 +122,14 @@ const layerMemoryPorts = (config: FlareDbConfig) =>
  */
 const layerLocal = <Services>(
   config: FlareDbConfig,
+  tls: DialTls | undefined,
   client: (options: ClientOptions, connect: Connect, own: Endpoint) => Layer.Layer<Services, InvalidConfig>
 ): Layer.Layer<Services, InvalidConfig, RaftNode | WatchServer> =>
   Layer.unwrap(
     Effect.gen(function*() {
       const operations = yield* NodeOperations.make(yield* RaftNode, yield* WatchServer, config.clusterId)
       const own = clientEndpoint(Config.ownAddress(config))
-      const connect = TcpConnection.make({ connectTimeoutMs: 1_000 })
+      const connect = TcpConnection.make({ connectTimeoutMs: 1_000, tls })
       return client(
         { endpoints: config.nodes.map(clientEndpoint) },
         (endpoint) => formatEndpoint(endpoint) === formatEndpoint(own) ? Effect.succeed(operations) : connect(endpoint),
@@ -135,16 +140,19 @@ const layerLocal = <Services>(
 
 /** A node, with the services that answer clients and peers. */
 const layerServed = (
-  { config, maxOpenTables }: FittedConfig,
+  prepared: Prepared,
   node: NodeLayer
-): Layer.Layer<RaftNode | WatchServer | ClientAddress | HttpAddress | StatusSections, OpenError | ListenError> =>
-  Layer.mergeAll(
+): Layer.Layer<RaftNode | WatchServer | ClientAddress | HttpAddress | StatusSections, OpenError | ListenError> => {
+  const { config, security } = prepared
+  return Layer.mergeAll(
     Descriptors.layerMetrics,
     ClientServer.layer({
       clusterId: config.clusterId,
       nodeId: config.nodeId,
       listen: listen(config, Config.ownAddress(config).clientPort),
       limits: config.limits,
+      callers: security.callers,
+      tls: security.port,
       maxOperations: config.limits.maxPendingProposals + config.limits.maxPendingReads
     }),
     HttpServer.layer({
@@ -153,7 +161,8 @@ const layerServed = (
       hosts: [...config.nodes.map(({ host }) => host), ...config.httpHosts],
       limits: config.limits
     })
-  ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(config, maxOpenTables)))
+  ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(prepared)))
+}
 
 /** A node with what belongs to it, and a client of the cluster. */
 export type NodeServices =
@@ -172,15 +181,23 @@ export type MachineNodeServices =
   | StatusSections
   | RemoteCommands.CommandServices
 
-/** A configuration whose limits fit into the descriptors of this process. */
-type FittedConfig = Effect.Success<ReturnType<typeof Descriptors.fit>>
+/** What has to hold and to be read before anything is opened. */
+const prepare = (given: FlareDbConfig) =>
+  Effect.gen(function*() {
+    yield* Exposure.check(given)
+    const fitted = yield* Descriptors.fit(given)
+    return { ...fitted, security: yield* NodeSecurity.open(fitted.config) }
+  })
+
+/** A configuration whose limits fit into the descriptors of this process, with its certificates and callers. */
+type Prepared = Effect.Success<ReturnType<typeof prepare>>
 
 const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(Descriptors.fit(given), (fitted) => {
-    const { config } = fitted
+  Layer.unwrap(Effect.map(prepare(given), (prepared) => {
+    const { config, security } = prepared
     return Layer.provideMerge(
-      layerLocal(config, RemoteClient.layerConnect),
-      layerServed(fitted, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
+      layerLocal(config, security.dial, RemoteClient.layerConnect),
+      layerServed(prepared, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
     )
   }))
 
@@ -188,10 +205,10 @@ const layerConfigWith = (
   given: FlareDbConfig,
   machine: MachineLayer
 ): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(Descriptors.fit(given), (fitted) =>
+  Layer.unwrap(Effect.map(prepare(given), (prepared) =>
     Layer.provideMerge(
-      layerLocal(fitted.config, RemoteCommands.layerConnect),
-      layerServed(fitted, layerMachine(fitted.config, machine))
+      layerLocal(prepared.config, prepared.security.dial, RemoteCommands.layerConnect),
+      layerServed(prepared, layerMachine(prepared.config, machine))
     )))
 
 /**
@@ -237,7 +254,7 @@ const memoryConfig = Config.make({ nodeId: 1, clusterId: "memory", nodes: Config
  */
 export const layerMemory: Layer.Layer<RemoteClient.ClientServices | RaftNode | WatchServer> = Layer.unwrap(
   Effect.map(memoryConfig, (config) =>
-    layerLocal(config, RemoteClient.layerConnect).pipe(
+    layerLocal(config, undefined, RemoteClient.layerConnect).pipe(
       Layer.provideMerge(layerKeyValue(config, KvStateMachine.layer)),
       Layer.provide(layerMemoryPorts(config))
     ))
@@ -250,7 +267,7 @@ export const layerMemory: Layer.Layer<RemoteClient.ClientServices | RaftNode | W
 export const layerMemoryWith = (machine: MachineLayer): Layer.Layer<RemoteCommands.CommandServices | RaftNode> =>
   Layer.unwrap(
     Effect.map(memoryConfig, (config) =>
-      layerLocal(config, RemoteCommands.layerConnect).pipe(
+      layerLocal(config, undefined, RemoteCommands.layerConnect).pipe(
         Layer.provideMerge(layerMachine(config, machine)),
         Layer.provide(layerMemoryPorts(config))
       ))

@@ -289,12 +289,33 @@ export class Fatal extends Schema.TaggedError<Fatal>()("Fatal", {
   }
 }
 
+/** How a port refuses any call of a caller that it does not know, or that may not make it. Nothing was done. */
+export const AccessError = Schema.Union([Unauthenticated, Unauthorized])
+export type AccessError = typeof AccessError.Type
+
 /** How a node refuses a write. */
-export const WriteError = Schema.Union([NotLeader, Overloaded, Indeterminate, InvalidArgument, Unavailable, Fatal])
+export const WriteError = Schema.Union([
+  NotLeader,
+  Overloaded,
+  Indeterminate,
+  InvalidArgument,
+  Unavailable,
+  Fatal,
+  Unauthenticated,
+  Unauthorized
+])
 export type WriteError = typeof WriteError.Type
 
 /** How a node refuses a read. */
-export const ReadError = Schema.Union([NotLeader, Overloaded, InvalidArgument, Unavailable, Fatal])
+export const ReadError = Schema.Union([
+  NotLeader,
+  Overloaded,
+  InvalidArgument,
+  Unavailable,
+  Fatal,
+  Unauthenticated,
+  Unauthorized
+])
 export type ReadError = typeof ReadError.Type
 
 /** How a node refuses a watch, or to go on with one. */
@@ -305,6 +326,8 @@ export const WatchError = Schema.Union([
   FutureRevision,
   WatchCancelled,
   Unavailable,
-  Fatal
+  Fatal,
+  Unauthenticated,
+  Unauthorized
 ])
 export type WatchError = typeof WatchError.Type

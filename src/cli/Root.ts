@@ -4,6 +4,7 @@ import { actors } from "./commands/ActorsCommands.ts"
 import { backup, restore, verify } from "./commands/BackupCommands.ts"
 import { bench } from "./commands/Bench.ts"
 import { benchLoad } from "./bench/Load.ts"
+import { cert } from "./commands/CertCommands.ts"
 import { status, transferLeader } from "./commands/ClusterCommands.ts"
 import { config } from "./commands/ConfigCheck.ts"
 import { compact, watch } from "./commands/HistoryCommands.ts"
@@ -46,6 +47,7 @@ const verbs = [
   inspect,
   replay,
   config,
+  cert,
   bench,
   benchLoad
 ] as const

@@ -100,7 +100,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 // They would end the process at once, and leave behind what it has begun: keys, files, processes.
 for (const signal of ["SIGHUP", "SIGQUIT"] as const) {
   process.on(signal, () => {
-    if (!supervises()) process.kill(process.pid, "SIGTERM")
+    // A node that listens too reads its certificates again, and goes on.
+    const isReload = signal === "SIGHUP" && process.listenerCount(signal) > 1
+    if (!isReload && !supervises()) process.kill(process.pid, "SIGTERM")
   })
 }
 

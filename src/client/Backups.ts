@@ -4,7 +4,7 @@ import type { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { WrongCluster } from "../FlareDbError.ts"
 import { Unavailable } from "../FlareDbError.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
-import { resolve } from "./ClientOptions.ts"
+import { connectionOptions, resolve } from "./ClientOptions.ts"
 import { ClusterAdmin } from "./ClusterAdmin.ts"
 import type { CommandFailure } from "./Commands.ts"
 import { Commands } from "./Commands.ts"
@@ -113,11 +113,12 @@ export const make = (
 
 /** The service for the cluster at `endpoints`, over the network. */
 export const layer = (options: ClientOptions): Layer.Layer<Backups, InvalidConfig> => {
-  const { attemptTimeoutMs, connectTimeoutMs, endpoints, requestTimeoutMs } = resolve(options)
+  const client = resolve(options)
+  const { attemptTimeoutMs, endpoints, requestTimeoutMs } = client
   return Layer.unwrap(
-    Effect.map(expectedCluster(resolve(options)), (expected) => {
+    Effect.map(expectedCluster(client), (expected) => {
       const cluster = new KnownCluster(expected)
-      const connect = StateConnection.make({ connectTimeoutMs, cluster })
+      const connect = StateConnection.make({ ...connectionOptions(client), cluster })
       return Layer.effect(
         Backups,
         Effect.gen(function*() {

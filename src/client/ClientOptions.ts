@@ -1,6 +1,17 @@
 /** The settings of a client, each with its default and its consequence. */
 import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
+import type { Credentials } from "../net/tls/Credentials.ts"
 import type { Endpoint } from "./connection/Endpoint.ts"
+import type { ClientToken } from "./connection/Hello.ts"
+import type { TcpConnectionOptions } from "./connection/TcpConnection.ts"
+
+/** How nodes are reached over TLS. */
+export interface ClientTls {
+  /** The authorities that are trusted, and the client's certificate, if it has one. */
+  readonly credentials: Credentials
+  /** The name of the cluster that nodes must be of. By default any that the authorities issue certificates for. */
+  readonly cluster?: string | undefined
+}
 
 export interface ClientOptions {
   /** Client endpoints of the nodes. One is enough to find the leader, all survive the loss of any. */
@@ -16,6 +27,14 @@ export interface ClientOptions {
    * or underscores. It is not verified. Default empty.
    */
   readonly name?: string | undefined
+  /** TLS, with what is trusted and shown. By default connections are plain, for clusters on this machine alone. */
+  readonly tls?: ClientTls | undefined
+  /**
+   * What is shown instead of a certificate: `fdb_NAME_SECRET`, as `Access.createToken` gives it, or an effect that
+   * reads it. It is read for each connection, so a file whose token changes is followed. Without TLS it is only sent
+   * to nodes of this machine: anything else is an `InvalidConfig`.
+   */
+  readonly token?: ClientToken | undefined
   /**
    * Milliseconds an operation may take, retries included. Default 5000: enough for the election that follows the
    * loss of a leader. A write that was sent and not answered by then is `Indeterminate`.
@@ -60,19 +79,24 @@ export interface ClientOptions {
   readonly sessionTtlMs?: number | undefined
 }
 
+/** Settings without a default. */
+type Optional = "clusterIdentity" | "refusedTimeoutMs" | "tls" | "token"
+
 export type ResolvedClientOptions =
   & {
-    readonly [K in Exclude<keyof ClientOptions, "clusterIdentity" | "refusedTimeoutMs">]-?: Exclude<
+    readonly [K in Exclude<keyof ClientOptions, Optional>]-?: Exclude<
       ClientOptions[K],
       undefined
     >
   }
-  & Pick<ClientOptions, "clusterIdentity" | "refusedTimeoutMs">
+  & Pick<ClientOptions, Optional>
 
 export const resolve = (options: ClientOptions): ResolvedClientOptions => ({
   endpoints: options.endpoints,
   clusterIdentity: options.clusterIdentity,
   name: options.name ?? "",
+  tls: options.tls,
+  token: options.token,
   requestTimeoutMs: options.requestTimeoutMs ?? 5_000,
   refusedTimeoutMs: options.refusedTimeoutMs,
   connectTimeoutMs: options.connectTimeoutMs ?? 1_000,
@@ -83,4 +107,13 @@ export const resolve = (options: ClientOptions): ResolvedClientOptions => ({
   maxPendingOperations: options.maxPendingOperations ?? 65_536,
   sessions: options.sessions ?? true,
   sessionTtlMs: options.sessionTtlMs ?? 300_000
+})
+
+/** How connections of such a client are opened. */
+export const connectionOptions = ({ connectTimeoutMs, tls, token }: ResolvedClientOptions): TcpConnectionOptions => ({
+  connectTimeoutMs,
+  token,
+  tls: tls === undefined
+    ? undefined
+    : { credentials: tls.credentials, ...tls.cluster === undefined ? {} : { cluster: tls.cluster } }
 })

@@ -1,7 +1,8 @@
 /** What operators ask a cluster: where each node stands, and to change the leader. */
 import { Cause, Context, Effect, Exit, Schedule } from "effect"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
-import { InvalidArgument, Unavailable, WrongCluster } from "../FlareDbError.ts"
+import type { AccessError } from "../FlareDbError.ts"
+import { InvalidArgument, Unauthenticated, Unauthorized, Unavailable, WrongCluster } from "../FlareDbError.ts"
 import { within } from "../net/Deadline.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { NodeReport } from "../protocol/ClientRpcs.ts"
@@ -22,13 +23,15 @@ export interface NodeAnswer {
   readonly problem: string | undefined
   /** Set when the node is of another cluster than the client's. */
   readonly wrongCluster: WrongCluster | undefined
+  /** Set when the node does not answer this client, because of who it is. */
+  readonly refused?: AccessError | undefined
 }
 
 export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   /**
    * The identity of the cluster that this client keeps to. Meets the cluster first when the client has not done so yet.
    */
-  readonly identity: Effect.Effect<ClusterIdentity, Unavailable | WrongCluster>
+  readonly identity: Effect.Effect<ClusterIdentity, Unavailable | WrongCluster | AccessError>
 
   /** Asks every node of the client's endpoints where it stands. Never fails: a node that is down says so in its row. */
   readonly status: Effect.Effect<ReadonlyArray<NodeAnswer>>
@@ -37,7 +40,9 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
    * Hands leadership to `target`, or to the best follower, and returns the new leader's id once it leads. Writes pause
    * for about a round trip. (thesis §3.10)
    */
-  readonly transferLeader: (target?: number) => Effect.Effect<number, InvalidArgument | Unavailable | WrongCluster>
+  readonly transferLeader: (
+    target?: number
+  ) => Effect.Effect<number, InvalidArgument | Unavailable | WrongCluster | AccessError>
 
   /**
    * Forgets the history before `revision`, or before the last one there is, and returns that revision. No key changes.
@@ -81,12 +86,14 @@ const leaderOf = (answers: ReadonlyArray<NodeAnswer>): NodeAnswer & { readonly r
   return leader
 }
 
+type AskFailure = ConnectionLost | WrongCluster | AccessError
+
 /** Asks a node where it stands. */
 const answerOf = (
   client: ResolvedClientOptions,
   pool: ConnectionPool
 ): (endpoint: Endpoint) => Effect.Effect<NodeAnswer> => {
-  const askOnce = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost | WrongCluster> =>
+  const askOnce = (endpoint: Endpoint): Effect.Effect<NodeReport, AskFailure> =>
     Effect.flatMap(pool.reach(endpoint), (connection) =>
       connection.status.pipe(
         within(client.attemptTimeoutMs, () =>
@@ -99,7 +106,7 @@ const answerOf = (
       ))
 
   /** A connection that had ended since it was last used says nothing about the node: a new one does. */
-  const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, ConnectionLost | WrongCluster> =>
+  const ask = (endpoint: Endpoint): Effect.Effect<NodeReport, AskFailure> =>
     Effect.catchTag(askOnce(endpoint), "ConnectionLost", (lost) => lost.sent ? Effect.fail(lost) : askOnce(endpoint))
 
   return (endpoint) =>
@@ -107,15 +114,17 @@ const answerOf = (
       endpoint: formatEndpoint(endpoint),
       report: Exit.isSuccess(exit) ? exit.value : undefined,
       problem: Exit.isSuccess(exit) ? undefined : problemOf(exit.cause),
-      wrongCluster: Exit.isSuccess(exit) ? undefined : wrongClusterOf(exit.cause)
+      wrongCluster: Exit.isSuccess(exit) ? undefined : wrongClusterOf(exit.cause),
+      refused: Exit.isSuccess(exit) ? undefined : refusalOf(exit.cause)
     }))
 }
 
-/** What a look at every node came to when none of them is of the client's cluster. */
-const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | undefined =>
+/** What a look at every node came to when none of them is of the client's cluster, or answers this client. */
+const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | AccessError | undefined =>
   answers.some(({ report }) => report !== undefined)
     ? undefined
-    : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster
+    : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster ??
+      answers.find(({ refused }) => refused !== undefined)?.refused
 
 const transferLeadership = Effect.fnUntraced(function*(
   client: ResolvedClientOptions,
@@ -150,7 +159,7 @@ const transferLeadership = Effect.fnUntraced(function*(
   }
   const endpoint = client.endpoints.find((known) => formatEndpoint(known) === leader.endpoint) as Endpoint
   yield* Effect.flatMap(pool.get(endpoint), (connection) => connection.transferLeader(target)).pipe(
-    Effect.mapError((error) => error._tag === "WrongCluster" ? error : new Unavailable({ reason: error.message }))
+    Effect.mapError((error) => error._tag === "ConnectionLost" ? new Unavailable({ reason: error.message }) : error)
   )
   const moved = Effect.flatMap(status, (now) => {
     const next = leaderOf(now)?.report.nodeId
@@ -177,7 +186,7 @@ export const make = (
 
   const meet = Effect.flatMap(
     status,
-    (answers): Effect.Effect<ClusterIdentity, Unavailable | WrongCluster> => {
+    (answers): Effect.Effect<ClusterIdentity, Unavailable | WrongCluster | AccessError> => {
       const wrong = misdirected(answers)
       if (wrong !== undefined) return Effect.fail(wrong)
       if (pool.cluster.identity !== undefined) return Effect.succeed(pool.cluster.identity)
@@ -245,13 +254,21 @@ export const make = (
   return ClusterAdmin.of({ identity, status, transferLeader, compact, sessions, endSession })
 }
 
-const problemOf = (cause: Cause.Cause<ConnectionLost | WrongCluster>): string => {
+const problemOf = (cause: Cause.Cause<AskFailure>): string => {
   const error = Cause.squash(cause)
-  if (error instanceof WrongCluster) return error.message
+  if (error instanceof WrongCluster || isRefusal(error)) return error.message
   return error instanceof ConnectionLost ? error.reason : String(error)
 }
 
-const wrongClusterOf = (cause: Cause.Cause<ConnectionLost | WrongCluster>): WrongCluster | undefined => {
+const isRefusal = (error: unknown): error is AccessError =>
+  error instanceof Unauthenticated || error instanceof Unauthorized
+
+const refusalOf = (cause: Cause.Cause<AskFailure>): AccessError | undefined => {
+  const error = Cause.squash(cause)
+  return isRefusal(error) ? error : undefined
+}
+
+const wrongClusterOf = (cause: Cause.Cause<AskFailure>): WrongCluster | undefined => {
   const error = Cause.squash(cause)
   return error instanceof WrongCluster ? error : undefined
 }

@@ -3,12 +3,25 @@
  * one and decoding the other; the key-value store's own is `KeyValue.ts`.
  */
 import { Context, Effect } from "effect"
-import type { Indeterminate, InvalidArgument, Overloaded, Unavailable, WrongCluster } from "../FlareDbError.ts"
+import type {
+  AccessError,
+  Indeterminate,
+  InvalidArgument,
+  Overloaded,
+  Unavailable,
+  WrongCluster
+} from "../FlareDbError.ts"
 import type { Pipelines } from "./session/Pipelines.ts"
 import type { OperationOptions, ReadFailure, ReadOptions } from "./session/Requests.ts"
 
 /** How a command fails. `Indeterminate` alone leaves open whether it took effect. */
-export type CommandFailure = InvalidArgument | Overloaded | Unavailable | Indeterminate | WrongCluster
+export type CommandFailure =
+  | InvalidArgument
+  | Overloaded
+  | Unavailable
+  | Indeterminate
+  | WrongCluster
+  | AccessError
 
 export interface CommandOptions extends OperationOptions {
   /**

@@ -4,7 +4,7 @@
  * go. So they come to the head in the order in which their keys were created, and one's going wakes one.
  */
 import { Effect, Exit, Option, Scope, Stream } from "effect"
-import type { WrongCluster } from "../FlareDbError.ts"
+import type { AccessError, WrongCluster } from "../FlareDbError.ts"
 import { InvalidArgument, LeaseLost } from "../FlareDbError.ts"
 import type { Data, KeyValueEntry } from "./Entry.ts"
 import { bytesOf } from "./Entry.ts"
@@ -200,7 +200,7 @@ export class Line {
   /** What is waited for is worth more than one deadline: the lease says when waiting has an end. */
   private patiently<A>(
     read: Effect.Effect<A, LeaseLost | ReadFailure>
-  ): Effect.Effect<A, LeaseLost | InvalidArgument | WrongCluster> {
+  ): Effect.Effect<A, LeaseLost | InvalidArgument | WrongCluster | AccessError> {
     const again = () => Effect.andThen(Effect.sleep(retryMs), this.patiently(read))
     return Effect.catchTags(read, { Unavailable: again, Overloaded: again })
   }

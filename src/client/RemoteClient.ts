@@ -9,7 +9,7 @@ import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
 import { ownerProblem, ttlProblem } from "../kv/model/Limits.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
-import { resolve } from "./ClientOptions.ts"
+import { connectionOptions, resolve } from "./ClientOptions.ts"
 import * as ClusterAdmin from "./ClusterAdmin.ts"
 import type { Connect } from "./connection/Connection.ts"
 import { ConnectionPool } from "./connection/ConnectionPool.ts"
@@ -22,6 +22,7 @@ import * as Leases from "./Lease.ts"
 import * as Locks from "./Lock.ts"
 import * as Pipelines from "./session/Pipelines.ts"
 import { Requests } from "./session/Requests.ts"
+import { isLoopbackHost } from "../net/Loopback.ts"
 import { Router } from "./session/Router.ts"
 import * as TcpConnection from "./connection/TcpConnection.ts"
 import * as Watch from "./Watch.ts"
@@ -78,7 +79,7 @@ export const layerConnect = (
 export const layer = (
   options: ClientOptions
 ): Layer.Layer<ClientServices, InvalidConfig> =>
-  layerConnect(options, TcpConnection.make({ connectTimeoutMs: resolve(options).connectTimeoutMs }))
+  layerConnect(options, TcpConnection.make(connectionOptions(resolve(options))))
 
 /** The endpoints in their order, beginning with `first` or with any. */
 const startingAt = Effect.fnUntraced(function*(endpoints: ReadonlyArray<Endpoint>, first: Endpoint | undefined) {
@@ -109,6 +110,13 @@ export const validate = (client: ReturnType<typeof resolve>): Effect.Effect<void
     if (typeof value === "number" && !(Number.isSafeInteger(value) && value >= 1)) {
       problems.push({ field, problem: `must be an integer of at least 1, got ${value}` })
     }
+  }
+  const exposed = client.endpoints.find(({ host }) => !isLoopbackHost(host))
+  if (client.token !== undefined && client.tls === undefined && exposed !== undefined) {
+    problems.push({
+      field: "token",
+      problem: `is not sent to ${formatEndpoint(exposed)} without TLS, where others could read it; give tls as well`
+    })
   }
   const ttl = ttlProblem(client.sessionTtlMs, "sessionTtlMs")
   if (ttl !== undefined) problems.push(ttl)

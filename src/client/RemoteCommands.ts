@@ -4,7 +4,7 @@
 import { Context, Effect, Layer } from "effect"
 import type { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
-import { resolve } from "./ClientOptions.ts"
+import { connectionOptions, resolve } from "./ClientOptions.ts"
 import * as ClusterAdmin from "./ClusterAdmin.ts"
 import * as Commands from "./Commands.ts"
 import type { Connect } from "./connection/Connection.ts"
@@ -51,7 +51,7 @@ export const layer = (
 ): Layer.Layer<CommandServices, InvalidConfig> =>
   layerConnect(
     options,
-    TcpConnection.make({ connectTimeoutMs: resolve(options).connectTimeoutMs }),
+    TcpConnection.make(connectionOptions(resolve(options))),
     undefined,
     shared
   )

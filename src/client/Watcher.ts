@@ -6,7 +6,15 @@
 import { Data, Effect, Exit, Scope } from "effect"
 import { monotonicMs } from "../Monotonic.ts"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
-import type { Compacted, FutureRevision, InvalidArgument, Overloaded, WatchError } from "../FlareDbError.ts"
+import type {
+  AccessError,
+  Compacted,
+  FutureRevision,
+  InvalidArgument,
+  Overloaded,
+  Unauthenticated,
+  WatchError
+} from "../FlareDbError.ts"
 import { Unavailable, WrongCluster } from "../FlareDbError.ts"
 import type { Revision } from "../kv/model/History.ts"
 import { within } from "../net/Deadline.ts"
@@ -20,7 +28,14 @@ import type { Router } from "./session/Router.ts"
 import { standingOf } from "./session/Router.ts"
 
 /** How a watch ends. */
-export type WatchFailure = InvalidArgument | Overloaded | Compacted | FutureRevision | Unavailable | WrongCluster
+export type WatchFailure =
+  | InvalidArgument
+  | Overloaded
+  | Compacted
+  | FutureRevision
+  | Unavailable
+  | WrongCluster
+  | AccessError
 
 /** What a watch tells. */
 export type Told =
@@ -58,6 +73,9 @@ class PositionElsewhere extends Data.TaggedError("PositionElsewhere")<{ readonly
     super({ error })
   }
 }
+
+/** No connection is to be had with what the client shows: no other node can help. */
+class ConnectRefused extends Data.TaggedError("ConnectRefused")<{ readonly error: Unauthenticated }> {}
 
 interface Opened {
   readonly endpoint: Endpoint
@@ -137,7 +155,7 @@ export class Watcher {
     const connection = yield* Effect.tapError(
       pool.get(endpoint),
       (error) => Effect.sync(() => this.options.router.failed(endpoint, error.message, standingOf(error)))
-    )
+    ).pipe(Effect.catchTag("Unauthenticated", (error) => Effect.fail(new ConnectRefused({ error }))))
     // A connection that may be used is of a cluster that is known.
     const cluster = pool.cluster.identity as ClusterIdentity
     this.expected ??= cluster
@@ -198,7 +216,9 @@ export class Watcher {
   ): Effect.Effect<void> {
     if (this.opened?.scope === scope) this.opened = undefined
     const error = Exit.findErrorOption(exit)
-    const lost = error._tag === "Some" && error.value._tag === "ConnectionLost"
+    // What the connection showed holds no more: another one shows what the client has now.
+    const lost = error._tag === "Some" &&
+      (error.value._tag === "ConnectionLost" || error.value._tag === "Unauthenticated")
     const close = Scope.close(scope, Exit.void)
     return lost ? Effect.andThen(this.options.pool.retire(endpoint, connection, 0), close) : close
   }
@@ -206,14 +226,16 @@ export class Watcher {
   /** What a failure means: the end of the watch, or how long to wait before the next attempt, in milliseconds. */
   private failed(
     endpoint: Endpoint,
-    failure: WatchError | ConnectionLost | WrongCluster | PositionElsewhere
+    failure: WatchError | ConnectionLost | WrongCluster | PositionElsewhere | ConnectRefused
   ): Effect.Effect<number, WatchFailure> {
     const { client: { endpoints }, router } = this.options
     switch (failure._tag) {
       case "Compacted":
       case "FutureRevision":
       case "InvalidArgument":
+      case "Unauthorized":
         return Effect.fail(failure)
+      case "ConnectRefused":
       case "PositionElsewhere":
         return Effect.fail(failure.error)
       case "WrongCluster":

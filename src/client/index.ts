@@ -12,6 +12,8 @@ export {
   Overloaded,
   ResultsNotKept,
   SessionExpired,
+  Unauthenticated,
+  Unauthorized,
   Unavailable,
   WrongCluster
 } from "../FlareDbError.ts"
@@ -21,7 +23,10 @@ export type { BackupFailure } from "./Backups.ts"
 export type { NodeHash, VerifyOptions } from "./connection/NodeHashes.ts"
 export { Backups, layer as layerBackups } from "./Backups.ts"
 export type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
-export type { ClientOptions } from "./ClientOptions.ts"
+export type { ClientOptions, ClientTls } from "./ClientOptions.ts"
+export type { ClientToken } from "./connection/Hello.ts"
+export type { Credentials, KeyMaterial } from "../net/tls/Credentials.ts"
+export { MemoryCredentials } from "../net/tls/Credentials.ts"
 export type { NodeReport } from "../protocol/ClientRpcs.ts"
 export type { NodeAnswer, SessionPage, SessionsOptions } from "./ClusterAdmin.ts"
 export type { SessionRow } from "../kv/model/Reply.ts"

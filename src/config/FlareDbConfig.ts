@@ -13,11 +13,13 @@ import type { NodeAddress } from "./NodeAddress.ts"
 import { nodesProblems } from "./NodeAddress.ts"
 import type { TimingName } from "./NodeSettings.ts"
 import { defaultDataDir, defaults, timingNames, timingSettings } from "./NodeSettings.ts"
+import type { SecurityConfig } from "./Security.ts"
+import { securityDefaults, securityProblems } from "./Security.ts"
 import type { IntegerSetting } from "./Setting.ts"
 import { integerProblem } from "./Setting.ts"
 
 /** What each field means stands in the tables of settings, and in `docs/configuration.md`. */
-export interface FlareDbConfig extends Readonly<Record<TimingName, number>> {
+export interface FlareDbConfig extends Readonly<Record<TimingName, number>>, SecurityConfig {
   readonly clusterId: string
   /** Which of `nodes` this is. */
   readonly nodeId: number
@@ -126,6 +128,7 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
   ...addressProblems(config),
   ...timingProblems(config),
   ...limitProblems(config),
+  ...securityProblems(config),
   // A field that is no limit would be ignored, and a misspelling would go unnoticed.
   ...Object.keys(config.limits)
     .filter((name) => !(name in limitSettings))
@@ -140,6 +143,7 @@ export const make = (options: FlareDbOptions): Effect.Effect<FlareDbConfig, Inva
     dataDir: defaultDataDir(options.nodeId),
     listenHost: undefined,
     ...given as FlareDbOptions,
+    ...securityDefaults(given),
     limits: limitsOf(options.limits)
   }
   const problems = validate(config)

@@ -6,19 +6,33 @@ import { make, parseHosts } from "./FlareDbConfig.ts"
 import type { Limits } from "./Limits.ts"
 import { limitNames } from "./Limits.ts"
 import { parseNodes } from "./NodeAddress.ts"
-import type { IntegerName, TextName } from "./NodeSettings.ts"
-import { timingNames } from "./NodeSettings.ts"
+import type { ChoiceName, IntegerName, SwitchName, TextName } from "./NodeSettings.ts"
+import { choiceSettings, timingNames } from "./NodeSettings.ts"
+import type { PathName } from "./Security.ts"
+import { pathNames } from "./Security.ts"
 
 /** What was given; the rest has its default. */
 export type Given =
-  & { readonly nodeId: number; readonly unsafeNoFsync: boolean }
-  & { readonly [Name in TextName]: Option.Option<string> }
+  & { readonly nodeId: number }
+  & { readonly [Name in SwitchName]: boolean }
+  & { readonly [Name in TextName | PathName | ChoiceName]: Option.Option<string> }
   & { readonly [Name in IntegerName]: Option.Option<number> }
 
-const chosen = <Name extends IntegerName>(given: Given, names: ReadonlyArray<Name>): { [N in Name]?: number } =>
-  Object.fromEntries(names.flatMap((name) => Option.isSome(given[name]) ? [[name, given[name].value]] : [])) as {
-    [N in Name]?: number
-  }
+type Optional = IntegerName | PathName | ChoiceName
+
+const chosen = <Name extends Optional>(given: Given, names: ReadonlyArray<Name>): Chosen<Name> =>
+  Object.fromEntries(
+    names.flatMap((name) => {
+      const value: Option.Option<number | string> = given[name]
+      return Option.isSome(value) ? [[name, value.value]] : []
+    })
+  ) as Chosen<Name>
+
+/** The settings among `Name` that were given, with the types that the configuration has. */
+type Chosen<Name extends Optional> = Partial<Pick<FlareDbConfig & Limits, Name>>
+
+/** A word that is none of the choices is found by the validation, like everything else that is wrong. */
+const choiceNames = Object.keys(choiceSettings) as ReadonlyArray<ChoiceName>
 
 /** The configuration that was given, or everything that is wrong with it. */
 export const configOf = (given: Given): Effect.Effect<FlareDbConfig, InvalidConfig> =>
@@ -28,12 +42,16 @@ export const configOf = (given: Given): Effect.Effect<FlareDbConfig, InvalidConf
     return yield* make({
       nodeId: given.nodeId,
       unsafeNoFsync: given.unsafeNoFsync,
+      insecure: given.insecure,
+      auditStrict: given.auditStrict,
       ...(nodes === undefined ? {} : { nodes }),
       ...(Option.isSome(given.clusterId) ? { clusterId: given.clusterId.value } : {}),
       ...(Option.isSome(given.dataDir) ? { dataDir: given.dataDir.value } : {}),
       ...(Option.isSome(given.listenHost) ? { listenHost: given.listenHost.value } : {}),
       ...(Option.isSome(given.httpHosts) ? { httpHosts: parseHosts(given.httpHosts.value) } : {}),
       ...chosen(given, timingNames),
+      ...chosen(given, pathNames),
+      ...chosen(given, choiceNames),
       limits
     })
   })

@@ -4,6 +4,8 @@
  */
 import { limitSettings } from "./Limits.ts"
 import { localNodes } from "./NodeAddress.ts"
+import type { PathName } from "./Security.ts"
+import { auditEvents, clientAuths, tlsModes } from "./Security.ts"
 import type { IntegerSetting } from "./Setting.ts"
 
 /** A setting that is text. */
@@ -47,7 +49,88 @@ export const textSettings = {
   }
 } satisfies Record<string, TextSetting>
 
+const file = (text: string, otherDefault: string): TextSetting => ({ form: "FILE", text, otherDefault })
+
+/** The settings that name a file or a folder of certificates, callers and audit. */
+export const pathSettings = {
+  certsDir: {
+    form: "DIR",
+    text: "folder with the node's certificates: ca.crt, node.crt and node.key, as flaredb cert writes them",
+    otherDefault: "none"
+  },
+  trustedCaFile: file(
+    "the authorities whose certificates are accepted, PEM; one, or two while they rotate",
+    "ca.crt in certsDir"
+  ),
+  certFile: file("the node's certificate, PEM, with those between it and the authority", "node.crt in certsDir"),
+  keyFile: file("the key of that certificate, PEM; refused when others may read it", "node.key in certsDir"),
+  peerTrustedCaFile: file("the authorities that are accepted on the port of the other nodes", "as trustedCaFile"),
+  peerCertFile: file("the certificate that other nodes see", "as certFile"),
+  peerKeyFile: file("its key", "as keyFile"),
+  bootstrapTokenFile: file(
+    "holds a token that is the administrator's while the cluster has no users; of no effect afterwards",
+    "none"
+  ),
+  auditLog: file("where each operation is written down as a line of JSON, with who did it and never a value", "none")
+} satisfies Record<PathName, TextSetting>
+
+/** Every setting that is text. */
+export const writtenSettings = { ...textSettings, ...pathSettings }
+
 export type TextName = keyof typeof textSettings
+
+/** A setting that is one of a few words. */
+export interface ChoiceSetting {
+  readonly choices: ReadonlyArray<string>
+  /** One sentence without a full stop. */
+  readonly text: string
+  /** What holds without it, in words. */
+  readonly otherDefault: string
+}
+
+export const choiceSettings = {
+  tls: {
+    choices: tlsModes,
+    text:
+      "encryption of all ports: off; accept takes TLS beside plain connections; dial makes TLS connections too; on " +
+      "takes and makes nothing else. A running cluster goes through them in this order",
+    otherDefault: "on where certificates are given, else off"
+  },
+  clientAuth: {
+    choices: clientAuths,
+    text: "how callers of the client and HTTP ports say who they are; with none anybody who reaches them may do " +
+      "everything",
+    otherDefault: "either with TLS, else none"
+  },
+  auditEvents: {
+    choices: auditEvents,
+    text: "what the audit log has: writes and what operators do, or reads as well",
+    otherDefault: "writes"
+  }
+} satisfies Record<string, ChoiceSetting>
+
+export type ChoiceName = keyof typeof choiceSettings
+
+/** A setting that is given or not. */
+export interface SwitchSetting {
+  /** One sentence without a full stop. */
+  readonly text: string
+}
+
+export const switchSettings = {
+  insecure: {
+    text: "listens beyond this machine without certificates: everybody who reaches the ports may read and change " +
+      "everything"
+  },
+  auditStrict: {
+    text: "refuses what the audit log cannot take, rather than doing it unseen"
+  },
+  unsafeNoFsync: {
+    text: "benchmarks only: skips every sync, and a power loss then loses acknowledged writes"
+  }
+} satisfies Record<string, SwitchSetting>
+
+export type SwitchName = keyof typeof switchSettings
 
 /** The settings of time: those of Raft's heartbeats and elections. */
 export const timingSettings = {
@@ -85,8 +168,6 @@ export const integerSettings = { ...timingSettings, ...limitSettings }
 export type IntegerName = keyof typeof integerSettings
 
 export const nodeIdText = "which of the nodes this is; required"
-
-export const unsafeNoFsyncText = "benchmarks only: skips every sync, and a power loss then loses acknowledged writes"
 
 /** Everything that has a default. `nodeId` has none: a wrong guess would be another node. */
 export const defaults = {

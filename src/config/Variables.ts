@@ -4,7 +4,7 @@ import { InvalidConfig } from "./ConfigProblem.ts"
 import type { FlareDbConfig } from "./FlareDbConfig.ts"
 import type { Given } from "./Given.ts"
 import { configOf } from "./Given.ts"
-import { integerSettings, textSettings } from "./NodeSettings.ts"
+import { choiceSettings, integerSettings, switchSettings, writtenSettings } from "./NodeSettings.ts"
 import { variableOf } from "./Setting.ts"
 
 const optional = <A>(names: Record<string, unknown>, read: (variable: string) => Config.Config<A>) =>
@@ -12,17 +12,21 @@ const optional = <A>(names: Record<string, unknown>, read: (variable: string) =>
 
 const variables = Config.all({
   nodeId: Config.Int(variableOf("nodeId")),
-  unsafeNoFsync: Config.Boolean(variableOf("unsafeNoFsync")).pipe(Config.withDefault(false)),
-  ...optional(textSettings, (variable) => Config.String(variable)),
+  ...Object.fromEntries(
+    Object.keys(switchSettings).map((name) => [name, Config.withDefault(Config.Boolean(variableOf(name)), false)])
+  ),
+  ...optional(writtenSettings, (variable) => Config.String(variable)),
+  ...optional(choiceSettings, (variable) => Config.String(variable)),
   ...optional(integerSettings, (variable) => Config.Int(variable))
 }) as Config.Config<Given>
 
 /** The variables that a node reads as its settings. */
 export const nodeVariables: ReadonlyArray<string> = [
   "nodeId",
-  ...Object.keys(textSettings),
+  ...Object.keys(writtenSettings),
+  ...Object.keys(choiceSettings),
   ...Object.keys(integerSettings),
-  "unsafeNoFsync"
+  ...Object.keys(switchSettings)
 ].map(variableOf)
 
 /** The configuration from `FLAREDB_…` variables; only `FLAREDB_NODE_ID` is required. */

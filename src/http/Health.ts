@@ -7,6 +7,20 @@ export interface Readiness {
   readonly reason: string
 }
 
+/** How long before its end a certificate is mentioned, in milliseconds. */
+const warnMs = 7 * 86_400_000
+
+/** What readiness says of the certificate that the node shows, behind its reason; empty while there is time. */
+export const expiryText = (expiresMs: number, nowMs: number): string => {
+  const leftMs = expiresMs - nowMs
+  if (leftMs > warnMs) return ""
+  const date = new Date(expiresMs).toISOString().slice(0, 10)
+  return leftMs <= 0
+    ? `; warning: the certificate of this node expired on ${date}; renew it with flaredb cert node`
+    : `; warning: the certificate of this node ends on ${date}, in ${Math.floor(leftMs / 86_400_000)} days; ` +
+      "renew it with flaredb cert node"
+}
+
 /** A node is ready once it waits for nothing (`node/Waiting.ts`). */
 export const readiness = ({ applied, commit, leader, role, snapshots, term, waiting }: NodeStatus): Readiness => {
   if (waiting === undefined) {

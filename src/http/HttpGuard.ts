@@ -3,6 +3,7 @@
  * own name resolve to a node and then read what the node answers (DNS rebinding): its name stands in the `Host` header,
  * so only names that an operator gave, and addresses, are answered.
  */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash } from "node:crypto"
@@ -45,18 +46,25 @@ const misdirected = (host: string): HttpServerResponse.HttpServerResponse =>
     { status: 421 }
   )
 
-/** Holds all routes to the names that are answered. */
-export const layer = (names: ReadonlyArray<string>) => {
+/** A request as Node has it. */
+type Request = ReturnType<typeof NodeHttpServerRequest.toIncomingMessage>
+
+/** Holds all routes to the names that are answered, and to who may ask for them. */
+export const layer = (
+  names: ReadonlyArray<string>,
+  refusal?: (path: string, request: Request) => HttpServerResponse.HttpServerResponse | undefined
+) => {
   const allowed = new Set(names.map(hostName))
   return HttpRouter.middleware(
     (answer) =>
-      Effect.flatMap(
-        HttpServerRequest.HttpServerRequest,
-        ({ headers: { host }, url }) =>
-          openPaths.has(url.split("?", 1)[0] as string) || isAllowedHost(host, allowed)
-            ? answer
-            : Effect.succeed(misdirected(host as string))
-      ),
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+        const { headers: { host }, url } = request
+        const path = url.split("?", 1)[0] as string
+        if (openPaths.has(path)) return answer
+        if (!isAllowedHost(host, allowed)) return Effect.succeed(misdirected(host as string))
+        const refused = refusal?.(path, NodeHttpServerRequest.toIncomingMessage(request))
+        return refused === undefined ? answer : Effect.succeed(refused)
+      }),
     { global: true }
   )
 }

@@ -10,24 +10,38 @@
  * | `/debug/raft` | what its owner sees, in every detail, as JSON (`docs/metrics.md`)                   |
  * | `/`        | the same as a page                                                                     |
  *
- * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows.
+ * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows. Once callers have
+ * to say who they are, `HttpAccess.ts` says which of them are answered.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import { X509Certificate } from "node:crypto"
 import { createServer } from "node:http"
 import { watchTables } from "../BoundedTables.ts"
+import * as AccessMetrics from "../callers/AccessMetrics.ts"
+import type { AuditLog } from "../callers/AuditLog.ts"
+import type { ClientAuth } from "../callers/Authentication.ts"
+import { Authentication } from "../callers/Authentication.ts"
+import { onlyAdministrators } from "../callers/OnlyAdministrators.ts"
 import type { Limits } from "../config/Limits.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import type { Fatal } from "../FlareDbError.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { Offences } from "../net/Offences.ts"
 import type { BoundAddress, ListenError } from "../net/Listening.ts"
-import { formatBound, listen } from "../net/Listening.ts"
+import { formatAddress, formatBound, listen } from "../net/Listening.ts"
+import { isLoopbackHost } from "../net/Loopback.ts"
+import type { PortTls } from "../net/tls/Credentials.ts"
+import { countRefusals } from "../net/tls/RefusalCount.ts"
+import { TlsPort } from "../net/tls/TlsPort.ts"
+import { httpProtocol } from "../net/tls/TlsProtocol.ts"
 import { version } from "../Version.ts"
-import { readiness } from "./Health.ts"
+import { expiryText, readiness } from "./Health.ts"
+import { HttpAccess } from "./HttpAccess.ts"
 import * as HttpGuard from "./HttpGuard.ts"
+import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
 import { make as makeSections, StatusSections } from "./StatusSections.ts"
 
@@ -39,6 +53,18 @@ export interface HttpServerOptions {
   readonly hosts?: ReadonlyArray<string>
   /** See `FlareDbConfig.Limits`. */
   readonly limits?: PortLimits
+  /** How it is served over TLS; plain without it. Its demand is `optional`, because probes have no certificate. */
+  readonly tls?: PortTls | undefined
+  /** Who may ask; anybody when it is absent. */
+  readonly callers?: HttpCallers | undefined
+}
+
+/** Who may ask for what. */
+export interface HttpCallers {
+  /** What callers have to show; with `none` anybody may ask. */
+  readonly clientAuth: ClientAuth
+  /** Where refused requests are written down. */
+  readonly audit?: AuditLog | undefined
 }
 
 type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxHttpConnections">
@@ -59,18 +85,32 @@ const orUnavailable = <R>(answer: Effect.Effect<HttpServerResponse.HttpServerRes
     ({ reason }) => Effect.succeed(HttpServerResponse.text(`the node has stopped: ${reason}\n`, { status: 503 }))
   )
 
-const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions, sections: StatusSections["Service"]) =>
-  Layer.unwrap(
+/** When the node's own certificate ends, in a line for people; empty while there is time. */
+const expiryWarning = ({ tls }: HttpServerOptions, nowMs: number): string => {
+  const own = tls?.credentials.current().own
+  return own === undefined ? "" : expiryText(Date.parse(new X509Certificate(own.certificate).validTo), nowMs)
+}
+
+const routes = (
+  options: HttpServerOptions,
+  sections: StatusSections["Service"],
+  refusal: HttpRefusal | undefined
+) => {
+  const { clusterId, hosts = [], listen } = options
+  return Layer.unwrap(
     Effect.map(RaftNode, (node) =>
       Layer.mergeAll(
-        HttpGuard.layer([listen.host, ...hosts]),
+        HttpGuard.layer([listen.host, ...hosts], refusal),
         HttpRouter.add("GET", "/livez", Effect.as(stopped(node), HttpServerResponse.text("ok\n")).pipe(orUnavailable)),
         HttpRouter.add(
           "GET",
           "/readyz",
-          Effect.map(Effect.andThen(stopped(node), node.status), (status) => {
+          Effect.zipWith(Effect.andThen(stopped(node), node.status), Clock.currentTimeMillis, (status, nowMs) => {
             const { ready, reason } = readiness(status)
-            return HttpServerResponse.text(`${ready ? "ok" : "not ready"}: ${reason}\n`, { status: ready ? 200 : 503 })
+            return HttpServerResponse.text(
+              `${ready ? "ok" : "not ready"}: ${reason}${expiryWarning(options, nowMs)}\n`,
+              { status: ready ? 200 : 503 }
+            )
           }).pipe(orUnavailable)
         ),
         HttpRouter.add(
@@ -109,6 +149,7 @@ const routes = ({ clusterId, hosts = [], listen }: HttpServerOptions, sections: 
         PrometheusMetrics.layerHttp()
       ))
   )
+}
 
 /** Node's server with the limits of the port, which logs callers that go beyond them. */
 const guardedServer = (limits: PortLimits, offences: Offences) => {
@@ -149,11 +190,65 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
   return server
 }
 
+/** TLS in front of the port, when it has some. */
+const securedSockets = Effect.fnUntraced(
+  function*({ limits = defaultLimits, tls }: HttpServerOptions, offences: Offences) {
+    if (tls === undefined) return new SecuredSockets(undefined)
+    const onRefused = yield* countRefusals("http")
+    const clock = yield* Clock.Clock
+    const port = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        new TlsPort({
+          tls,
+          protocol: httpProtocol,
+          nowMs: () => clock.currentTimeMillisUnsafe(),
+          onProblem: (problem) => offences.report("refused-tls", "this node", problem)
+        })
+      ),
+      (opened) => Effect.sync(() => opened.close())
+    )
+    return new SecuredSockets({ port, offences, onRefused, maxHandshakeMs: limits.maxHandshakeMs })
+  }
+)
+
+type HttpRefusal = NonNullable<Parameters<typeof HttpGuard.layer>[1]>
+
+/** What requests are refused for; `undefined` where anybody may ask. */
+const requestRefusal = Effect.fnUntraced(function*(
+  { callers, listen, tls }: HttpServerOptions,
+  sockets: SecuredSockets,
+  offences: Offences
+) {
+  if (callers === undefined || callers.clientAuth === "none") return undefined
+  const { access = onlyAdministrators } = yield* RaftNode
+  const http = new HttpAccess({
+    authentication: new Authentication({
+      clientAuth: callers.clientAuth,
+      mode: tls?.mode ?? "off",
+      access,
+      isLoopback: () => isLoopbackHost(listen.host)
+    }),
+    access,
+    metrics: yield* AccessMetrics.make(access),
+    offences,
+    audit: callers.audit
+  })
+  const refusal: HttpRefusal = (path, { headers, socket }) =>
+    http.refusal(path, {
+      remote: sockets.remoteOf(socket),
+      from: formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0),
+      authorization: headers.authorization
+    })
+  return refusal
+})
+
 const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   const limits = options.limits ?? defaultLimits
   const { maxHttpConnections } = limits
   const offences = yield* Offences.make("http")
   const sections = yield* makeSections
+  const sockets = yield* securedSockets(options, offences)
+  const refusal = yield* requestRefusal(options, sockets, offences)
   let connections = 0
   yield* watchTables([{
     table: "http_connections",
@@ -161,8 +256,10 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
     limit: maxHttpConnections,
     setting: "maxHttpConnections"
   }])
-  const make = () =>
-    guardedServer(limits, offences).on("connection", (socket) => {
+  const make = () => {
+    const server = guardedServer(limits, offences)
+    sockets.guard(server)
+    return server.prependListener("connection", (socket) => {
       // Node counts those of one address.
       if (connections >= maxHttpConnections) {
         offences.report(
@@ -178,9 +275,10 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
         connections -= 1
       })
     })
+  }
   const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
     const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
-    const served = HttpRouter.serve(routes(options, sections), { disableLogger: true, disableListenLog: true })
+    const served = HttpRouter.serve(routes(options, sections, refusal), { disableLogger: true, disableListenLog: true })
     return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
       const { address } = Context.get(services, HttpServer.HttpServer)
       return { port: "port" in address ? address.port : port, server: undefined }

@@ -42,7 +42,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
   constructor(gate: Gate<Rpcs>, options: CallGateOptions) {
     this.gate = gate
     this.options = options
-    const { hello, noHello, notifications, overloaded } = gate.options
+    const { authorize, hello, noHello, notifications, overloaded } = gate.options
     this.notifications = new Set<string>(notifications)
     for (const [tag, rpc] of gate.group.requests) {
       const codec = options.codecFor(Rpc.exitSchema(rpc)) as Schema.Codec<unknown, unknown>
@@ -51,7 +51,9 @@ export class CallGate<Rpcs extends Rpc.Any> {
       this.failures.set(tag, failure)
       // A call that could not fail so would end the server here, at its start.
       failure(overloaded(new Overloaded({ limit: "", current: 0, maximum: 0 })))
-      if (tag !== hello) this.strangers.set(tag, failure(noHello(tag)))
+      if (tag === hello) continue
+      this.strangers.set(tag, failure(noHello(tag)))
+      for (const example of authorize?.examples ?? []) failure(example)
     }
   }
 
@@ -59,7 +61,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
   admits(clientId: number, request: RequestEncoded): boolean {
     const { answer, calls, expel, report } = this.options
     const { id, isNotification, payload, tag } = request
-    const { hello, overloaded } = this.gate.options
+    const { authorize, hello, overloaded } = this.gate.options
     if (tag !== hello && !this.gate.admits(clientId)) {
       this.refuse(clientId, request)
       return false
@@ -69,8 +71,15 @@ export class CallGate<Rpcs extends Rpc.Any> {
       expel(clientId, "malformed-messages", `closed a connection: ${problem}`)
       return false
     }
-    if (isNotification === true) return true
     const failure = this.failures.get(tag)
+    if (authorize !== undefined && failure !== undefined && tag !== hello) {
+      const refusal = authorize.refusal(clientId, tag)
+      if (refusal !== undefined) {
+        if (isNotification !== true) answer(clientId, id, failure(refusal))
+        return false
+      }
+    }
+    if (isNotification === true) return true
     // The RPC server answers what it does not know at once.
     if (failure === undefined) return true
     const excess = calls.begin(clientId, id, payload instanceof Uint8Array ? payload.byteLength : 0)

@@ -3,13 +3,21 @@
  * refused, whatever it is and whichever handler carries it out. The gate stands in front of direct calls and of the RPC
  * server alike and knows calls by the group alone, so no call can be left out.
  *
- * It is also where a caller's identity belongs: code that decides by it finds the connection admitted here.
+ * A port that knows its callers by name has each of their calls looked at here as well ({@link GateOptions.authorize}).
  */
 import type { Rpc, RpcGroup } from "effect/rpc"
 import type { Overloaded } from "../FlareDbError.ts"
 
 /** Refusals of one connection after which it is closed. */
 export const maxRefusals = 3
+
+/** Who may make which call. */
+export interface Authorize<Tag extends string> {
+  /** What a call is refused with, if it is refused. Asked for every call but `Hello`, and so cheap. */
+  readonly refusal: (clientId: number, call: Tag) => unknown
+  /** One of each kind of refusal. Each call of the group must be able to fail with them. */
+  readonly examples: ReadonlyArray<unknown>
+}
 
 export interface GateOptions<Rpcs extends Rpc.Any> {
   /** The call that opens a connection. Its handler admits. */
@@ -18,6 +26,8 @@ export interface GateOptions<Rpcs extends Rpc.Any> {
   readonly noHello: (call: string) => unknown
   /** The error of a call beyond the limits on calls under way. Each call of the group must be able to fail with it. */
   readonly overloaded: (error: Overloaded) => unknown
+  /** Decides on each call of a connection that is admitted. Without it all of them may be made. */
+  readonly authorize?: Authorize<Rpcs["_tag"]> | undefined
   /** Calls that may come without anybody waiting for an answer; their direct handlers are done when they return. */
   readonly notifications?: ReadonlyArray<Rpcs["_tag"]>
 }

@@ -34,6 +34,8 @@ export type OffenceKind =
   | "malformed-messages"
   /** What no correct node could claim. */
   | "peer-violation"
+  /** HTTP of a caller that is not known. */
+  | "refused-request"
   /** HTTP that is none, or not in the time for it. */
   | "malformed-request"
 

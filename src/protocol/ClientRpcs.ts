@@ -5,10 +5,20 @@
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Traces } from "./Trace.ts"
-import { InvalidArgument, NoHello, Overloaded, ReadError, WatchError, WriteError } from "../FlareDbError.ts"
+import {
+  AccessError,
+  InvalidArgument,
+  NoHello,
+  Overloaded,
+  ReadError,
+  Unauthenticated,
+  Unavailable,
+  WatchError,
+  WriteError
+} from "../FlareDbError.ts"
 
 /** Raised by an incompatible change of anything in this file. */
-export const clientProtocolVersion = 4
+export const clientProtocolVersion = 5
 
 /** Most operations in one call. */
 export const maxBatchOperations = 4096
@@ -18,6 +28,9 @@ export const maxBatchBytes = 4 * 1024 * 1024
 
 /** Longest time that one question for changes may wait, in milliseconds. */
 export const maxWatchWaitMs = 60_000
+
+/** Most characters of a token, a bootstrap token included. */
+export const maxTokenCharacters = 256
 
 /** The other side speaks another version of this protocol. */
 export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongProtocol", {
@@ -38,7 +51,9 @@ export const Welcome = Schema.Struct({
    */
   identity: Schema.NullOr(Schema.String),
   nodeId: Schema.Natural,
-  version: Schema.String
+  version: Schema.String,
+  /** Who the node takes the caller for; `null` where callers are not asked. */
+  name: Schema.NullOr(Schema.String)
 })
 
 /** How far a peer's log is known to match the leader's, and how it is brought on. */
@@ -89,8 +104,8 @@ export const NodeReport = Schema.Struct({
 })
 export type NodeReport = typeof NodeReport.Type
 
-/** How the port refuses any call: it came before `Hello`, or is one too many. */
-const CallRefused = Schema.Union([NoHello, Overloaded])
+/** How the port refuses any call: it came before `Hello`, is one too many, or its caller may not make it. */
+const CallRefused = Schema.Union([NoHello, Overloaded, AccessError])
 
 /** Operations that failed, by their place in the batch; the others have their reply there. */
 const Failures = <Error extends Schema.Top>(error: Error) =>
@@ -98,15 +113,19 @@ const Failures = <Error extends Schema.Top>(error: Error) =>
 
 export class ClientRpcs extends RpcGroup.make(
   Rpc.make("Hello", {
-    payload: { protocolVersion: Schema.Natural },
+    payload: {
+      protocolVersion: Schema.Natural,
+      /** See `kv/model/access/Token.ts`. Only over TLS, or within a machine. */
+      token: Schema.optionalKey(Schema.RedactedFromValue(Schema.String.check(Schema.isMaxLength(maxTokenCharacters))))
+    },
     success: Welcome,
-    error: Schema.Union([WrongProtocol, Overloaded])
+    error: Schema.Union([WrongProtocol, Overloaded, Unauthenticated, Unavailable])
   }),
   /** `commands` and `replies` are batches (`protocol/Batch.ts`); a failed command's reply is empty. */
   Rpc.make("Write", {
     payload: { commands: Schema.Uint8Array, traces: Schema.optionalKey(Traces) },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(WriteError) }),
-    error: Schema.Union([InvalidArgument, Overloaded, NoHello])
+    error: Schema.Union([InvalidArgument, Overloaded, NoHello, AccessError])
   }),
   /** A node that does not lead answers `NotLeader` to what is asked `from` the leader. */
   Rpc.make("Read", {
@@ -117,7 +136,7 @@ export class ClientRpcs extends RpcGroup.make(
       traces: Schema.optionalKey(Traces)
     },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
-    error: Schema.Union([InvalidArgument, Overloaded, NoHello])
+    error: Schema.Union([InvalidArgument, Overloaded, NoHello, AccessError])
   }),
   /**
    * Begins a watch of several ranges, written as in `kv/model/KeyRanges.ts`. `from` `null` tells of what is

@@ -5,7 +5,7 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { Fatal, InvalidArgument, NoHello, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
+import { AccessError, Fatal, InvalidArgument, NoHello, NotLeader, Overloaded, Unavailable } from "../FlareDbError.ts"
 
 /** Backups that a node serves at a time; more are refused as `Overloaded`. Each holds a view of the state open. */
 export const maxBackups = 1
@@ -20,7 +20,7 @@ export const maxBackupIdleMs = 60_000
 export const maxMarkerWaitMs = 300_000
 
 /** How a node refuses to show its state. */
-export const StateError = Schema.Union([InvalidArgument, NotLeader, Overloaded, Unavailable, Fatal])
+export const StateError = Schema.Union([InvalidArgument, NotLeader, Overloaded, Unavailable, Fatal, AccessError])
 export type StateError = typeof StateError.Type
 
 /** How far a node has come with the hash of its state. */

@@ -1,21 +1,56 @@
-/** Admits the connections of clients: what a `Hello` is answered, and which connections are refused. */
+/**
+ * Admits the connections of clients: what a `Hello` is answered, who its caller is, and which connections are refused.
+ */
+import type { Redacted } from "effect"
 import { Effect } from "effect"
-import { Overloaded } from "../FlareDbError.ts"
+import type { Authentication, KnownCaller, UnknownCaller } from "../callers/Authentication.ts"
+import type { Unauthenticated } from "../FlareDbError.ts"
+import { Overloaded, Unavailable } from "../FlareDbError.ts"
+import { within } from "../net/Deadline.ts"
 import type { Gate } from "../net/Gate.ts"
 import type { Offences } from "../net/Offences.ts"
+import type { Remote } from "../net/tls/Remote.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 import type { Welcome } from "../protocol/ClientRpcs.ts"
 import { clientProtocolVersion, WrongProtocol } from "../protocol/ClientRpcs.ts"
 import { version } from "../Version.ts"
+import type { Callers } from "./Callers.ts"
+
+/** How callers are found out, and where they are kept. */
+export interface CallerAdmission {
+  readonly authentication: Authentication
+  readonly callers: Callers
+  readonly remoteOf: (clientId: number) => Remote
+}
 
 export interface AdmissionOptions {
   readonly clusterId: string
   readonly nodeId: number
-  readonly node: Pick<RaftNode["Service"], "identity">
+  readonly node: Pick<RaftNode["Service"], "fence" | "identity">
   readonly gate: Pick<Gate<never>, "admit" | "admits" | "dismiss" | "size">
   readonly offences: Offences
   readonly maxClientConnections: number
+  /** Absent where callers are not asked who they are, and nothing is written down of them. */
+  readonly callers?: CallerAdmission | undefined
 }
+
+/** What a `Hello` says. */
+export interface HelloRequest {
+  readonly protocolVersion: number
+  readonly token?: Redacted.Redacted
+}
+
+type HelloError = WrongProtocol | Overloaded | Unauthenticated | Unavailable
+
+/** How long a node may take to prove that it knows the newest tokens, in milliseconds. */
+const proofMs = 2_000
+
+/** Where no caller is asked who it is. */
+const anybody: KnownCaller = { _tag: "KnownCaller", caller: undefined, bootstrap: false }
+
+/** Whether an answer turns on what tokens there are, so that a node which is behind may be wrong. */
+const needsProof = (found: KnownCaller | UnknownCaller): boolean =>
+  found._tag === "KnownCaller" ? found.bootstrap : found.cause === "unknown-token"
 
 export class Admission {
   private readonly options: AdmissionOptions
@@ -25,8 +60,8 @@ export class Admission {
   }
 
   /** Answers the `Hello` of a connection, and admits it. A connection that is admitted already stays so. */
-  hello(clientId: number, protocolVersion: number): Effect.Effect<typeof Welcome.Type, WrongProtocol | Overloaded> {
-    const { clusterId, gate, maxClientConnections, node, nodeId, offences } = this.options
+  hello(clientId: number, { protocolVersion, token }: HelloRequest): Effect.Effect<typeof Welcome.Type, HelloError> {
+    const { gate, offences } = this.options
     if (protocolVersion !== clientProtocolVersion) {
       gate.dismiss(clientId)
       offences.reportCaller(
@@ -36,6 +71,35 @@ export class Admission {
       )
       return Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion }))
     }
+    const { callers } = this.options
+    if (callers === undefined) return this.admit(clientId, anybody)
+    return Effect.flatMap(this.identify(callers, clientId, token), (found): ReturnType<Admission["hello"]> => {
+      if (found._tag === "KnownCaller") return this.admit(clientId, found)
+      gate.dismiss(clientId)
+      return Effect.fail(callers.callers.unknown(clientId, found))
+    })
+  }
+
+  private identify(
+    { authentication, remoteOf }: CallerAdmission,
+    clientId: number,
+    token: Redacted.Redacted | undefined
+  ): Effect.Effect<KnownCaller | UnknownCaller, Unavailable> {
+    const identify = () => authentication.identify({ remote: remoteOf(clientId), token })
+    const found = identify()
+    if (!needsProof(found)) return Effect.succeed(found)
+    // Callers that come meanwhile share one proof.
+    return this.options.node.fence.pipe(
+      within(proofMs, () => new Unavailable({ reason: `the node did not hear from a majority for ${proofMs} ms` })),
+      Effect.mapError(({ message }) =>
+        new Unavailable({ reason: `the node cannot know whether the token is valid: ${message}` })
+      ),
+      Effect.map(identify)
+    )
+  }
+
+  private admit(clientId: number, known: KnownCaller): Effect.Effect<typeof Welcome.Type, Overloaded> {
+    const { callers, clusterId, gate, maxClientConnections, node, nodeId, offences } = this.options
     if (gate.size >= maxClientConnections && !gate.admits(clientId)) {
       offences.reportCaller(
         "too-many-connections",
@@ -46,7 +110,14 @@ export class Admission {
         new Overloaded({ limit: "maxClientConnections", current: gate.size, maximum: maxClientConnections })
       )
     }
+    callers?.callers.add(clientId, known)
     gate.admit(clientId)
-    return Effect.map(node.identity, (identity) => ({ clusterId, identity: identity ?? null, nodeId, version }))
+    return Effect.map(node.identity, (identity) => ({
+      clusterId,
+      identity: identity ?? null,
+      nodeId,
+      version,
+      name: known.caller?.name ?? null
+    }))
   }
 }

@@ -1,6 +1,6 @@
 /** The answers of a batch of operations: replies in one batch, failures beside them. */
 import { noBytes } from "../bytes/Binary.ts"
-import type { InvalidArgument, NoHello, Overloaded } from "../FlareDbError.ts"
+import type { AccessError, InvalidArgument, NoHello, Overloaded } from "../FlareDbError.ts"
 import type { DirectCall } from "../net/DirectCalls.ts"
 import { encodeBatch } from "../protocol/Batch.ts"
 
@@ -10,7 +10,7 @@ export interface Answers<Failure> {
 }
 
 /** A call that is answered with a batch. */
-export type BatchCall<Failure> = DirectCall<Answers<Failure>, InvalidArgument | Overloaded | NoHello>
+export type BatchCall<Failure> = DirectCall<Answers<Failure>, InvalidArgument | Overloaded | NoHello | AccessError>
 
 /** Bytes of the replies. */
 export const bytesOf = (results: ReadonlyArray<unknown>): number => {

@@ -9,8 +9,10 @@ import type { Trace } from "../protocol/Trace.ts"
 import type { AnswerBudget, CallRoom } from "./AnswerBudget.ts"
 import type { Answers, BatchCall } from "./BatchAnswers.ts"
 import { bytesOf, pack } from "./BatchAnswers.ts"
-import type { OperationCount } from "./OperationCount.ts"
+import type { OperationCount, Operations } from "./OperationCount.ts"
 import { begun } from "./OperationCount.ts"
+import type { Guarded, OperationGuard } from "./OperationGuard.ts"
+import { tracesOf } from "./OperationGuard.ts"
 
 /** Answers from this many bytes on are large. */
 const largeBytes = 256 * 1024
@@ -33,7 +35,21 @@ export interface ClientReadsOptions {
   readonly node: RaftNode["Service"]
   readonly operations: OperationCount
   readonly answers: AnswerBudget
+  /** Absent where every query may be answered, and none is written down. */
+  readonly guard?: OperationGuard | undefined
 }
+
+/** The answers to the queries that may be answered, and to the others. */
+const queryGuarded = (
+  { abandoned, allowed, finish }: Guarded,
+  query: (allowed: Operations) => ReturnType<RaftNode["Service"]["query"]>
+): Effect.Effect<ReadonlyArray<Uint8Array | ReadError>> =>
+  allowed.length === 0
+    ? Effect.sync(() => finish<Uint8Array | ReadError>([]))
+    : query(allowed).pipe(
+      Effect.map((results) => finish<Uint8Array | ReadError>(results)),
+      Effect.onError(() => Effect.sync(abandoned))
+    )
 
 export class ClientReads {
   private readonly options: ClientReadsOptions
@@ -65,10 +81,17 @@ export class ClientReads {
     { consistency, from, queries, traces }: ReadRequest,
     room: CallRoom
   ): Effect.Effect<ReadAnswers, InvalidArgument | Overloaded> {
-    const { node, operations } = this.options
+    const { guard, node, operations } = this.options
     const parts = operations.begin("queries", queries)
     if (!begun(parts)) return Effect.fail(parts)
-    const answered = Effect.flatMap(node.query(parts, consistency, from, room, traces), (results) => {
+    const guarded = guard?.queries(room.clientId, parts)
+    const found = guarded === undefined
+      ? node.query(parts, consistency, from, room, traces)
+      : queryGuarded(
+        guarded,
+        (allowed) => node.query(allowed, consistency, from, room, tracesOf(parts, allowed, traces))
+      )
+    const answered = Effect.flatMap(found, (results) => {
       const bytes = bytesOf(results)
       room.trim(bytes)
       if (bytes > largeBytes) return Effect.map(this.turn, () => pack(results))

@@ -17,17 +17,25 @@ import type { BoundAddress, ListenError } from "../net/Listening.ts"
 import { formatBound } from "../net/Listening.ts"
 import { Offences } from "../net/Offences.ts"
 import { serve } from "../net/TcpServer.ts"
+import type { PortTls } from "../net/tls/Credentials.ts"
+import { Remotes } from "../net/tls/Remotes.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { clientShapes } from "../protocol/CallShapes.ts"
 import { ClientRpcs, maxBatchBytes } from "../protocol/ClientRpcs.ts"
 import { StateRpcs } from "../protocol/StateRpcs.ts"
 import { Admission } from "./Admission.ts"
+import type { CallersConfig } from "./AdmittedCallers.ts"
+import { admittedCallers } from "./AdmittedCallers.ts"
 import { AnswerBudget, maxWaiting } from "./AnswerBudget.ts"
+import type { Callers } from "./Callers.ts"
 import { ClientReads } from "./ClientReads.ts"
 import { ClientWrites } from "./ClientWrites.ts"
 import { ConnectionQuotas } from "./ConnectionQuotas.ts"
+import type { Watches } from "./GuardedWatches.ts"
+import { guardedWatches } from "./GuardedWatches.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import { OperationCount } from "./OperationCount.ts"
+import { OperationGuard } from "./OperationGuard.ts"
 import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
 
@@ -42,6 +50,10 @@ export interface ClientServerOptions {
   readonly limits?: PortLimits
   /** Milliseconds after which a connection on which nothing moves is closed. Default 15,000. */
   readonly idleTimeoutMs?: number | undefined
+  /** How it is served over TLS; plain without it. */
+  readonly tls?: PortTls | undefined
+  /** Who may call; anybody when it is absent. */
+  readonly callers?: CallersConfig | undefined
 }
 
 const defaultIdleTimeoutMs = 15_000
@@ -71,25 +83,25 @@ const notDirect = () => Effect.die(new Error("this call has a direct handler"))
 /** How often calls that wait for room are looked at, in milliseconds. */
 const sweepMs = 250
 
-const newGate = () =>
+const newGate = (authorize: Callers | undefined) =>
   new Gate(Rpcs, {
     hello: "client.Hello",
     noHello: (call) => new NoHello({ call }),
-    overloaded: (error) => error
+    overloaded: (error) => error,
+    authorize
   })
 
 /** What the calls of the port work with. */
 interface Parts {
   readonly admission: Admission
-  readonly watches: WatchServer["Service"]
+  readonly watches: Watches
   readonly operations: Connection
   readonly states: StateServer["Service"]
 }
 
 const clientHandlers = ({ admission, operations, watches }: Parts) =>
   ClientRpcs.toLayer({
-    "client.Hello": ({ protocolVersion }, { client }) =>
-      Effect.suspend(() => admission.hello(client.id, protocolVersion)),
+    "client.Hello": (hello, { client }) => Effect.suspend(() => admission.hello(client.id, hello)),
     "client.Write": notDirect,
     "client.Read": notDirect,
     "client.Watch": ({ from, only, previous, ranges }, { client }) =>
@@ -143,6 +155,20 @@ const tablesOf = (
   { table: "client_answers_waiting", entries: () => answers.waiting, limit: maxWaiting, setting: "maxWaiting" }
 ]
 
+/** Work of the port that is done again and again. */
+const sweeping = (answers: AnswerBudget, callers: Callers | undefined) =>
+  Effect.forkScoped(
+    Effect.forever(
+      Effect.andThen(
+        Effect.sleep(sweepMs),
+        Effect.sync(() => {
+          answers.sweep()
+          callers?.sweep()
+        })
+      )
+    )
+  )
+
 const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const { clusterId, limits = defaultLimits, nodeId } = options
   const { maxClientConnections } = limits
@@ -150,18 +176,20 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const watches = yield* WatchServer
   const states = yield* StateServer
   const offences = yield* Offences.make("client")
-  const gate = newGate()
+  const remotes = new Remotes()
+  const admitted = yield* admittedCallers(options, offences, node.access, (clientId) => remotes.of(clientId))
+  const callers = admitted?.callers
+  const gate = newGate(callers)
   const answers = new AnswerBudget(limits.maxPendingAnswerBytes, offences.nowMs)
-  yield* Effect.forkScoped(
-    Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => answers.sweep())))
-  )
+  yield* sweeping(answers, callers)
   const operations = new OperationCount(options.maxOperations)
   yield* watchTables(tablesOf(gate, maxClientConnections, operations, answers))
-  const writes = new ClientWrites({ node, operations, answers, newQuota: yield* ConnectionQuotas })
-  const reads = new ClientReads({ node, operations, answers })
+  const guard = callers === undefined ? undefined : new OperationGuard(callers)
+  const writes = new ClientWrites({ node, operations, answers, newQuota: yield* ConnectionQuotas, guard })
+  const reads = new ClientReads({ node, operations, answers, guard })
   const parts: Parts = {
-    admission: new Admission({ clusterId, nodeId, node, gate, offences, maxClientConnections }),
-    watches,
+    admission: new Admission({ clusterId, nodeId, node, gate, offences, maxClientConnections, callers: admitted }),
+    watches: callers === undefined ? watches : guardedWatches(watches, callers),
     operations: yield* NodeOperations.make(node, watches, clusterId),
     states
   }
@@ -172,6 +200,8 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     limits: { ...limits, maxConnections: clientPortConnections(maxClientConnections) },
     offences,
+    remotes,
+    ...options.tls === undefined ? {} : { tls: options.tls },
     callLimits: limits,
     gate,
     direct: {
@@ -182,9 +212,11 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     onDisconnect: (clientId) =>
       Effect.suspend(() => {
         writes.forget(clientId)
+        callers?.forget(clientId)
         return watches.endAll(clientId)
       })
   }).pipe(Effect.provide(Layer.merge(clientHandlers(parts), stateHandlers(parts))))
+  admitted?.listening(address)
   yield* Effect.logInfo(`clients are served at ${formatBound(address)}`)
   return ClientAddress.of(address)
 })

@@ -7,6 +7,8 @@ import type { AnswerBudget } from "./AnswerBudget.ts"
 import type { Answers, BatchCall } from "./BatchAnswers.ts"
 import { bytesOf, pack } from "./BatchAnswers.ts"
 import type { ConnectionQuota, ConnectionQuotas } from "./ConnectionQuotas.ts"
+import type { OperationGuard } from "./OperationGuard.ts"
+import { tracesOf } from "./OperationGuard.ts"
 import type { OperationCount } from "./OperationCount.ts"
 import { begun } from "./OperationCount.ts"
 
@@ -27,6 +29,8 @@ export interface ClientWritesOptions {
   readonly operations: OperationCount
   readonly answers: AnswerBudget
   readonly newQuota: ConnectionQuotas
+  /** Absent where every command may be carried out, and none is written down. */
+  readonly guard?: OperationGuard | undefined
 }
 
 export class ClientWrites {
@@ -47,17 +51,31 @@ export class ClientWrites {
     if (excess !== undefined) return Effect.fail(excess)
     const parts = operations.begin("commands", commands)
     if (!begun(parts)) return Effect.fail(parts)
-    const quota = this.quotaOf(call.clientId)
-    if (quota?.counts(parts) === true) {
-      const written = Effect.map(quota.write(parts, node.propose), (results) => this.answer(results, call))
-      return Effect.ensuring(written, Effect.sync(() => operations.ended(parts)))
+    const guarded = this.options.guard?.commands(call.clientId, parts)
+    const allowed = guarded?.allowed ?? parts
+    if (guarded !== undefined && allowed.length === 0) {
+      operations.ended(parts)
+      return Effect.succeed(this.answer(guarded.finish<Uint8Array | WriteError>([]), call))
     }
-    call.onAbandoned = () => operations.ended(parts)
-    node.proposeUnsafe(parts, "client", (results) => {
+    const quota = this.quotaOf(call.clientId)
+    if (quota?.counts(allowed) === true) {
+      const written = quota.write(allowed, node.propose).pipe(
+        Effect.map((results) => this.answer(guarded?.finish<Uint8Array | WriteError>(results) ?? results, call)),
+        Effect.ensuring(Effect.sync(() => operations.ended(parts)))
+      )
+      return guarded === undefined ? written : Effect.onError(written, () => Effect.sync(guarded.abandoned))
+    }
+    call.onAbandoned = () => {
+      operations.ended(parts)
+      guarded?.abandoned()
+    }
+    node.proposeUnsafe(allowed, "client", (results) => {
       if (call.isOver) return
       operations.ended(parts)
-      call.respondWith(() => Exit.succeed(this.answer(results, call)))
-    }, traces)
+      call.respondWith(() =>
+        Exit.succeed(this.answer(guarded?.finish<Uint8Array | WriteError>(results) ?? results, call))
+      )
+    }, guarded === undefined ? traces : tracesOf(parts, allowed, traces))
     return undefined
   }
 

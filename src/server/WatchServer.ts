@@ -17,6 +17,7 @@ import type { NodeWatch, WatchPart, WatchRequest } from "../client/connection/Co
 import type { Limits } from "../config/Limits.ts"
 import type { WatchError } from "../FlareDbError.ts"
 import { InvalidArgument, Overloaded, WatchCancelled } from "../FlareDbError.ts"
+import type { KeyRanges } from "../kv/model/KeyRanges.ts"
 import { countProblem } from "../kv/model/Limits.ts"
 import { ChangeFeed } from "../kv/ChangeFeed.ts"
 import { RaftNode } from "../node/RaftNode.ts"
@@ -62,6 +63,9 @@ export class WatchServer extends Context.Service<WatchServer, {
   /** The owner is gone, and all its watches with it. */
   readonly endAll: (owner: WatchOwner) => Effect.Effect<void>
 
+  /** What a watch watches; `undefined` when the owner has no such watch. */
+  readonly ranges: (owner: WatchOwner, watch: number) => KeyRanges | undefined
+
   readonly figures: () => WatchFigures
 }>()("flaredb/server/WatchServer") {
   /** The watches of the node, from the feed of its changes. */
@@ -83,6 +87,7 @@ export const noWatches: WatchServer["Service"] = {
   progress: () => Effect.void,
   end: () => Effect.void,
   endAll: () => Effect.void,
+  ranges: () => undefined,
   figures: () => ({ watches: 0, unconfirmedBytes: 0 })
 }
 
@@ -173,6 +178,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
         if (watch !== undefined) table.remove(watch)
       }),
     endAll: (owner) => Effect.sync(() => table.removeAll(owner)),
+    ranges: (owner, id) => table.find(owner, id)?.request.ranges,
     figures: () => ({ watches: table.size, unconfirmedBytes: unconfirmed.bytes })
   })
 })

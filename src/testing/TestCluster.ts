@@ -239,8 +239,8 @@ export class TestCluster {
       const { node, watches } = found
       const down = new ConnectionLost({ endpoint: name, reason: "the node was stopped", sent: false })
       const isUp = () => found.isRunning && found.node === node
-      const whileUp = <A>(work: Effect.Effect<A, ConnectionLost>): Effect.Effect<A, ConnectionLost> =>
-        Effect.suspend(() => isUp() ? work : Effect.fail(down))
+      const whileUp = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E | ConnectionLost> =>
+        Effect.suspend((): Effect.Effect<A, E | ConnectionLost> => isUp() ? work : Effect.fail(down))
       return Effect.map(NodeOperations.make(node, watches, "test"), (operations) => ({
         ...operations,
         write: (commands, done) => isUp() ? operations.write(commands, done) : done(Exit.fail(down)),

@@ -25,7 +25,7 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
   ["storage", "transport", "timer"],
   ["machine"],
   ["kv", "node"],
-  ["client"],
+  ["client", "callers"],
   ["server", "http"],
   ["FlareDb.ts"],
   ["actors"],

@@ -11,6 +11,7 @@ const elsewhere = /^test\/(cluster|processes)\//
 
 /** Tools of the system that end within milliseconds, with the test that asks one of them. */
 const shortTools = new Map([
+  ["test/certificates/Openssl.ts", "openssl, where it is installed"],
   ["test/storage/durability.test.ts", "ldb, where it is installed"],
   ["test/storage/hostile-backup.test.ts", "mkfifo"],
   // It asks for strace only when a run begins.

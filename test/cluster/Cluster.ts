@@ -34,7 +34,8 @@ export class ClusterNode {
   private readonly nodes: ReadonlyArray<NodeAddress>
   private readonly scope: Scope.Scope
   private readonly program: ReadonlyArray<string>
-  private readonly settings: Readonly<Record<string, string>>
+  /** Further variables, from its next start on. */
+  settings: Readonly<Record<string, string>>
   private readonly under: (dataDir: string) => ReadonlyArray<string>
   private running: Running | undefined
 

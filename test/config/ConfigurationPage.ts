@@ -1,6 +1,14 @@
 /** The tables of `docs/configuration.md`: a row for each setting. */
 import { limitSettings } from "../../src/config/Limits.ts"
-import { nodeIdText, textSettings, timingSettings, unsafeNoFsyncText } from "../../src/config/NodeSettings.ts"
+import type { SwitchName } from "../../src/config/NodeSettings.ts"
+import {
+  choiceSettings,
+  nodeIdText,
+  pathSettings,
+  switchSettings,
+  textSettings,
+  timingSettings
+} from "../../src/config/NodeSettings.ts"
 import type { IntegerSetting } from "../../src/config/Setting.ts"
 import { flagOf, formatValue, variableOf } from "../../src/config/Setting.ts"
 
@@ -26,6 +34,8 @@ const integers = (settings: Readonly<Record<string, IntegerSetting>>): ReadonlyA
   )
 ]
 
+const switchRow = (name: SwitchName): string => row(names(name), switchSettings[name].text, "false")
+
 /** The page from the tables of settings. */
 export const configurationPage = (introduction: string): string =>
   [
@@ -39,7 +49,22 @@ export const configurationPage = (introduction: string): string =>
     ...Object.entries(textSettings).map(([name, { form, otherDefault, text }]) =>
       row(names(name), `${text}. \`${form}\``, otherDefault)
     ),
-    row(names("unsafeNoFsync"), unsafeNoFsyncText, "false"),
+    switchRow("unsafeNoFsync"),
+    "",
+    "## Certificates, callers and audit",
+    "",
+    "[security.md](security.md) says what they protect from, and how a running cluster comes to have them.",
+    "",
+    row("setting", "what it is", "default"),
+    row("---", "---", "---"),
+    ...Object.entries(choiceSettings).map(([name, { choices, otherDefault, text }]) =>
+      row(names(name), `${text}. \`${choices.join("` `")}\``, otherDefault)
+    ),
+    ...Object.entries(pathSettings).map(([name, { form, otherDefault, text }]) =>
+      row(names(name), `${text}. \`${form}\``, otherDefault)
+    ),
+    switchRow("insecure"),
+    switchRow("auditStrict"),
     "",
     "## Heartbeats and elections",
     "",

@@ -133,6 +133,11 @@ describe("FlareDbConfig", () => {
         electionTimeoutMinMs: 200,
         electionTimeoutMaxMs: 400,
         unsafeNoFsync: true,
+        tls: "off",
+        clientAuth: "none",
+        insecure: false,
+        auditEvents: "writes",
+        auditStrict: false,
         limits: undefined
       })
     }))

@@ -13,6 +13,7 @@ import type { KeyValue as KeyValueService } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import * as RemoteClient from "../../client/RemoteClient.ts"
 import { Compare, Op } from "../../client/Txn.ts"
+import { identityOptions } from "../input/IdentityFlags.ts"
 import { refusedTimeoutMs } from "../input/ClientFlags.ts"
 import { failureOf } from "../output/Failure.ts"
 import type { HistogramJson } from "./Histogram.ts"
@@ -49,11 +50,10 @@ const ask = (kv: Kv, share: LoadShare, value: Uint8Array, number: number): Effec
 /** One client of the library for each connection, each with its connection made. */
 const connect = Effect.fnUntraced(function*(share: LoadShare) {
   const endpoints = yield* parseEndpoints(share.endpoints)
+  const identity = yield* identityOptions(share.identity)
+  const options = { endpoints, requestTimeoutMs: 30_000, refusedTimeoutMs, ...identity }
   const open = Effect.gen(function*() {
-    const kv = Context.get(
-      yield* Layer.build(Layer.fresh(RemoteClient.layer({ endpoints, requestTimeoutMs: 30_000, refusedTimeoutMs }))),
-      KeyValue
-    )
+    const kv = Context.get(yield* Layer.build(Layer.fresh(RemoteClient.layer(options))), KeyValue)
     yield* kv.get(keyOf(0, share.keyPrefix))
     return kv
   })

@@ -49,10 +49,15 @@ interface Look {
 
 /** Fails when a node does not say what it does: without that there is nothing to report. */
 export const checkFigures = (target: Target) =>
-  Effect.forEach(target.nodes, ({ http }) => figuresOf(http), { concurrency: "unbounded", discard: true })
+  Effect.forEach(target.nodes, ({ http }) => figuresOf(http, target.identity), {
+    concurrency: "unbounded",
+    discard: true
+  })
 
 const look = Effect.fnUntraced(function*(target: Target) {
-  const figures = yield* Effect.forEach(target.nodes, ({ http }) => figuresOf(http), { concurrency: "unbounded" })
+  const figures = yield* Effect.forEach(target.nodes, ({ http }) => figuresOf(http, target.identity), {
+    concurrency: "unbounded"
+  })
   const usage = target.nodes.map(({ pid }) => pid === undefined ? undefined : usageOf(pid))
   const bytes = yield* Effect.promise(() => bytesOnWire(new Set(target.nodes.flatMap(({ ports }) => ports))))
   return { atMs: performance.now(), figures, usage, bytes } satisfies Look

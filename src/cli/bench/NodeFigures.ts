@@ -1,5 +1,8 @@
 /** What a node says about itself at `/metrics`, as far as a measurement needs it. */
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
+import { getText } from "../../http/GetText.ts"
+import type { IdentityFiles } from "../input/IdentityFlags.ts"
+import { identityOptions } from "../input/IdentityFlags.ts"
 
 export interface NodeFigures {
   /** Syncs of its log to the disk. */
@@ -21,15 +24,13 @@ export const parseFigures = (page: string): NodeFigures => ({
   leads: valueOf(page, "flaredb_raft_is_leader") === 1
 })
 
-/** `fetch` says only that it failed; what it was is in the cause. */
-const reasonOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause instanceof Error ? error.cause.message : error.message
-}
-
 /** Asks the node with this HTTP address. */
-export const figuresOf = (address: string): Effect.Effect<NodeFigures, Error> =>
-  Effect.tryPromise({
-    try: async () => parseFigures(await (await fetch(`http://${address}/metrics`)).text()),
-    catch: (cause) => new Error(`the HTTP port ${address} does not answer: ${reasonOf(cause)}`)
-  })
+export const figuresOf = (address: string, files: IdentityFiles): Effect.Effect<NodeFigures, Error> =>
+  Effect.gen(function*() {
+    const { tls, token } = yield* identityOptions(files)
+    const shown = token === undefined || Redacted.isRedacted(token) ? token : yield* token
+    return parseFigures(yield* getText({ address, path: "/metrics", tls, token: shown }))
+  }).pipe(
+    Effect.scoped,
+    Effect.mapError(({ message }) => new Error(`the HTTP port ${address} does not answer: ${message}`))
+  )

@@ -4,14 +4,18 @@
  */
 import { Effect, FileSystem, Queue } from "effect"
 import { tmpdir } from "node:os"
+import { filesInFolder } from "../../client/CertificateFiles.ts"
 import type { NodeAddress } from "../../config/NodeAddress.ts"
+import type { IdentityFiles } from "../input/IdentityFlags.ts"
 import { failed, failureOf } from "../output/Failure.ts"
+import { clientFolder, makeCertificates } from "../launch/ClusterCertificates.ts"
 import { freePorts } from "../launch/FreePorts.ts"
 import { startNode } from "../launch/LocalCluster.ts"
 import type { Target } from "./Target.ts"
 import { newPrefix } from "./RunKeys.ts"
 
-export const ownCluster = Effect.gen(function*() {
+/** A cluster of one's own, with certificates that are made for it when it has `tls`. */
+export const startCluster = Effect.fnUntraced(function*(tls: boolean) {
   const files = yield* FileSystem.FileSystem
   const dataDir = yield* Effect.mapError(
     files.makeTempDirectoryScoped({ prefix: "flaredb-bench-" }),
@@ -22,25 +26,33 @@ export const ownCluster = Effect.gen(function*() {
     const [clientPort = 0, peerPort = 0, httpPort = 0] = ports.slice(3 * id - 3)
     return { id, host: "127.0.0.1", clientPort, peerPort, httpPort }
   })
+  const cluster = { clusterId: "bench", nodes, dataDir, tls }
+  const certificates = `${dataDir}/certs`
+  if (tls) yield* makeCertificates(certificates, cluster)
   const ended = yield* Queue.unbounded<string>()
   const pids = yield* Effect.forEach(
     nodes,
-    ({ id }) => startNode({ clusterId: "bench", nodes, dataDir }, id, ended),
+    ({ id }) => startNode(cluster, id, ended),
     { concurrency: "unbounded" }
   )
   return {
     endpoints: nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(","),
     keyPrefix: "bench/",
+    identity: tls ? filesInFolder(clientFolder(certificates)) : {},
     nodes: nodes.map(({ clientPort, host, httpPort, peerPort }, i) => ({
       http: `${host}:${httpPort}`,
       pid: pids[i],
       ports: [clientPort, peerPort]
     }))
   } satisfies Target
-}).pipe(Effect.mapError(failureOf))
+}, Effect.mapError(failureOf))
+
+/** One with plain connections. */
+export const ownCluster = startCluster(false)
 
 /** A cluster that runs already, of which only the network is known. */
-export const runningCluster = (nodes: ReadonlyArray<NodeAddress>): Target => ({
+export const runningCluster = (nodes: ReadonlyArray<NodeAddress>, identity: IdentityFiles): Target => ({
+  identity,
   endpoints: nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(","),
   keyPrefix: newPrefix(),
   nodes: nodes.map(({ clientPort, host, httpPort, peerPort }) => ({

@@ -1,5 +1,7 @@
 /** What is measured: one point is one kind of operation at one number of clients. */
 
+import type { IdentityFiles } from "../input/IdentityFlags.ts"
+
 export const operations = ["put", "get", "stale-get", "txn"] as const
 export type BenchOperation = (typeof operations)[number]
 
@@ -22,6 +24,8 @@ export interface Plan {
 /** The part of a plan that one process carries out. */
 export interface LoadShare extends Plan {
   readonly endpoints: string
+  /** What is shown to the cluster. */
+  readonly identity: IdentityFiles
   /** What all keys begin with. */
   readonly keyPrefix: string
   /** The clients of this process are `first`, `first + 1`, … `first + count - 1`. */
@@ -36,7 +40,7 @@ export interface LoadShare extends Plan {
  */
 export const shares = (
   plan: Plan,
-  { endpoints, keyPrefix }: Pick<LoadShare, "endpoints" | "keyPrefix">
+  { endpoints, identity, keyPrefix }: Pick<LoadShare, "endpoints" | "identity" | "keyPrefix">
 ): ReadonlyArray<LoadShare> => {
   const processes = Math.min(plan.processes, plan.clients)
   const part = (total: number, i: number) => Math.floor(total * (i + 1) / processes) - Math.floor(total * i / processes)
@@ -46,6 +50,7 @@ export const shares = (
     const share = {
       ...plan,
       endpoints,
+      identity,
       keyPrefix,
       first,
       count,

@@ -2,12 +2,13 @@
  * The keys of a run on a cluster that is somebody's. They lie under a prefix that names the run and that no other run
  * has, so that taking them away at the end cannot take anybody else's.
  */
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { randomBytes } from "node:crypto"
 import { parseEndpoints } from "../../client/connection/Endpoint.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import * as RemoteClient from "../../client/RemoteClient.ts"
 import { Op } from "../../client/Txn.ts"
+import { identityOptions } from "../input/IdentityFlags.ts"
 import { refusedTimeoutMs } from "../input/ClientFlags.ts"
 import * as Output from "../output/Output.ts"
 import type { Target } from "./Target.ts"
@@ -22,12 +23,16 @@ export const keyOf = (number: number, prefix = "bench/"): string => `${prefix}${
 
 /** A client of the cluster under measurement, for what is done around the measurement. */
 export const clientOf = (target: Target) =>
-  RemoteClient.layer({
-    endpoints: Effect.runSync(parseEndpoints(target.endpoints)),
-    requestTimeoutMs: 30_000,
-    refusedTimeoutMs,
-    name: "flaredb-bench"
-  })
+  Layer.unwrap(
+    Effect.map(identityOptions(target.identity), (identity) =>
+      RemoteClient.layer({
+        endpoints: Effect.runSync(parseEndpoints(target.endpoints)),
+        requestTimeoutMs: 30_000,
+        refusedTimeoutMs,
+        name: "flaredb-bench",
+        ...identity
+      }))
+  )
 
 /** Bytes and keys that one transaction removes at most: half of what the store allows. */
 const maxRemovedBytes = 16 * 1024 * 1024

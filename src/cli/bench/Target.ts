@@ -1,8 +1,12 @@
+import type { IdentityFiles } from "../input/IdentityFlags.ts"
+
 /** The cluster under measurement. */
 export interface Target {
   /** For `--endpoints`. */
   readonly endpoints: string
   readonly nodes: ReadonlyArray<TargetNode>
+  /** What is shown to it. */
+  readonly identity: IdentityFiles
   /** What all keys of the load begin with. */
   readonly keyPrefix: string
 }

@@ -21,7 +21,7 @@ const withBackups = <A, E>(flags: ClientFlags, command: Effect.Effect<A, E, Back
   Effect.gen(function*() {
     const options = yield* clientOptions(flags)
     return yield* Effect.provide(command, backupsLayer(options))
-  }).pipe(Effect.mapError(failureOf))
+  }).pipe(Effect.scoped, Effect.mapError(failureOf))
 
 const fileArgument = Argument.String("file").pipe(Argument.withDescription("the backup file"))
 

@@ -7,7 +7,7 @@ import { brokenClaims } from "../bench/Claims.ts"
 import type { Result } from "../bench/Measure.ts"
 import type { Target } from "../bench/Target.ts"
 import { checkFigures, measure } from "../bench/Measure.ts"
-import { ownCluster, runningCluster } from "../bench/OwnCluster.ts"
+import { runningCluster, startCluster } from "../bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../bench/Plan.ts"
 import { operations, usualConnections } from "../bench/Plan.ts"
 import { Progress } from "../bench/Progress.ts"
@@ -19,6 +19,7 @@ import type { Failure } from "../output/Failure.ts"
 import { failed, failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { isShown, progressFlag } from "../output/Progress.ts"
+import { identityFiles, identityFlags } from "../input/IdentityFlags.ts"
 import { makeSwitch } from "../input/Switch.ts"
 
 /** A load that runs before the first point: a node that has just started has to compile what it runs. */
@@ -126,7 +127,12 @@ export const bench = Command.make("bench", {
   processes: Flag.Int("processes").pipe(withDefault("processes of the load", 1)),
   keys: Flag.Int("keys").pipe(withDefault("keys the load spreads over", 10_000)),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per point"), Flag.withDefault(false)),
-  progress: progressFlag
+  progress: progressFlag,
+  tls: makeSwitch("tls").pipe(
+    Flag.withDescription("the three nodes that are started have certificates; default plain connections"),
+    Flag.withDefault(false)
+  ),
+  ...identityFlags
 }, (flags) =>
   Effect.gen(function*() {
     const wanted = yield* list("operations", flags.operations, `one of ${operations.join(", ")}`, operationOf)
@@ -163,8 +169,8 @@ export const bench = Command.make("bench", {
       )
     )
     const target = Option.isSome(flags.nodes)
-      ? runningCluster(yield* NodeConfig.parseNodes(flags.nodes.value))
-      : yield* ownCluster
+      ? runningCluster(yield* NodeConfig.parseNodes(flags.nodes.value), yield* identityFiles(flags))
+      : yield* startCluster(flags.tls)
     if (Option.isSome(flags.nodes)) {
       yield* check(target)
       yield* Effect.addFinalizer(() => removeKeys(target, flags.keys, Math.max(...sizes)))

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { InvalidConfig } from "../../config/ConfigProblem.ts"
 import { unknownVariable, unknownVariables } from "../../config/UnknownVariables.ts"
+import * as Exposure from "../../net/Exposure.ts"
 import { failureOf } from "../output/Failure.ts"
 import { nodeConfig, nodeFlags } from "../input/NodeFlags.ts"
 import * as Output from "../output/Output.ts"
@@ -14,6 +15,7 @@ const check = Command.make("check", nodeFlags, (flags) =>
       field: "environment",
       problem: unknownVariable(name)
     }))
+    yield* Effect.mapError(Exposure.refuse(config), failureOf)
     if (problems.length > 0) return yield* failureOf(new InvalidConfig({ problems }))
     yield* Output.lines(JSON.stringify(config, null, 2))
   })).pipe(

@@ -49,7 +49,8 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
     { StatusSections },
     { KeyValue },
     { Leases },
-    { statusSection }
+    { statusSection },
+    { ReloadOnHangup }
   ] = yield* Effect.promise(() =>
     Promise.all([
       import("../../FlareDb.ts"),
@@ -59,11 +60,15 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
       import("../../http/StatusSections.ts"),
       import("../../client/KeyValue.ts"),
       import("../../client/Lease.ts"),
-      import("../../actors/overview/StatusSection.ts")
+      import("../../actors/overview/StatusSection.ts"),
+      import("../../server/NodeSecurity.ts")
     ])
   )
   for (const name of unknownVariables(process.env)) yield* Effect.logWarning(unknownVariable(name))
-  const services = yield* Layer.build(FlareDb.layer(config))
+  const services = yield* Layer.build(FlareDb.layer(config)).pipe(
+    // A terminal that is closed says so with the same signal, and then the node is to end.
+    Effect.provideService(ReloadOnHangup, !process.stdin.isTTY)
+  )
   const client = Context.get(services, ClientAddress)
   const http = Context.get(services, HttpAddress)
   yield* Context.get(services, StatusSections).add(

@@ -1,11 +1,13 @@
 /** What every command that talks to a cluster takes, and the client it gets from it. */
-import { Config, Effect, Option } from "effect"
+import { Config, Effect, Option, Scope } from "effect"
 import { Flag } from "effect/cli"
 import type { ClientOptions } from "../../client/ClientOptions.ts"
 import { formatEndpoint, localEndpoints, parseEndpoints } from "../../client/connection/Endpoint.ts"
 import type { ClientServices } from "../../client/RemoteClient.ts"
 import * as RemoteClient from "../../client/RemoteClient.ts"
 import { Overloaded } from "../../FlareDbError.ts"
+import type { IdentityFlags } from "./IdentityFlags.ts"
+import { identityFiles, identityFlags, identityOptions } from "./IdentityFlags.ts"
 import { withVariable } from "./DefaultValue.ts"
 import { durationFlag, formatDuration } from "./Duration.ts"
 import type { Failure } from "../output/Failure.ts"
@@ -44,10 +46,11 @@ export const clientFlags = {
       formatDuration(defaultTimeoutMs)
     )
   ),
-  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false))
+  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false)),
+  ...identityFlags
 }
 
-export interface ClientFlags {
+export interface ClientFlags extends IdentityFlags {
   readonly endpoints: string
   readonly clusterIdentity: Option.Option<string>
   readonly timeout: number
@@ -63,8 +66,8 @@ export const refusedTimeoutMs = 300
 /** An hour: longer waits are mistyped. */
 const maxTimeoutMs = 3_600_000
 
-/** The settings of the client that the flags describe. */
-export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, Failure> =>
+/** The settings of the client that the flags describe. Its certificates are followed within the scope. */
+export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, Failure, Scope.Scope> =>
   Effect.gen(function*() {
     if (flags.timeout < 1 || flags.timeout > maxTimeoutMs) {
       return yield* wrongUsage(
@@ -81,13 +84,25 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
       requestTimeoutMs: flags.timeout,
       refusedTimeoutMs: Math.ceil(Math.min(refusedTimeoutMs, flags.timeout / 2)),
       connectTimeoutMs: Math.min(1_000, flags.timeout),
-      name: "flaredb"
+      name: "flaredb",
+      ...yield* identityOptions(yield* identityFiles(flags))
     }
   }).pipe(Effect.mapError(failureOf))
 
 /** How opening a session fails while the cluster, or the connection, may have no more of them. */
 const isWithoutSession = (error: unknown): boolean =>
   error instanceof Overloaded && /^max(?:Connection)?Sessions\b/.test(error.limit)
+
+/** The certificates are followed for as long as the command runs, and the command has the scope that it had. */
+const withOptions = <A, R>(
+  flags: ClientFlags,
+  use: (options: ClientOptions) => Effect.Effect<A, Failure, R>
+): Effect.Effect<A, Failure, R> =>
+  Effect.acquireUseRelease(
+    Scope.make(),
+    (scope) => Effect.flatMap(Scope.provide(clientOptions(flags), scope), use),
+    (scope, exit) => Scope.close(scope, exit)
+  )
 
 /**
  * {@link withClient} for a command that makes one write. While the cluster has no place for another session the write
@@ -98,7 +113,7 @@ export const withWriter = <A, E, R>(
   flags: ClientFlags,
   command: Effect.Effect<A, E, R | ClientServices>
 ): Effect.Effect<A, Failure, Exclude<R, ClientServices>> =>
-  Effect.flatMap(clientOptions(flags), (options) => {
+  withOptions(flags, (options) => {
     const carryOut = (sessions: boolean) => Effect.provide(command, RemoteClient.layer({ ...options, sessions }))
     return carryOut(true).pipe(
       Effect.catchIf(isWithoutSession, () => carryOut(false)),
@@ -111,7 +126,7 @@ export const withClient = <A, E, R>(
   flags: ClientFlags,
   command: Effect.Effect<A, E, R | ClientServices>
 ): Effect.Effect<A, Failure, Exclude<R, ClientServices>> =>
-  Effect.flatMap(
-    clientOptions(flags),
+  withOptions(
+    flags,
     (options) => Effect.mapError(Effect.provide(command, RemoteClient.layer(options)), failureOf)
   )

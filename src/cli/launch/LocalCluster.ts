@@ -2,16 +2,19 @@
 import { Deferred, Effect, Exit, Fiber, FileSystem, Option, Queue, Schedule, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess } from "effect/process"
+import { certificatesFromFolder } from "../../client/CertificateFiles.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import * as RemoteClient from "../../client/RemoteClient.ts"
 import type { NodeAddress } from "../../config/NodeAddress.ts"
 import * as NodeConfig from "../../config/index.ts"
 import { createDirectory } from "../../storage/Folder.ts"
 import { withDefault } from "../input/DefaultValue.ts"
+import { makeSwitch } from "../input/Switch.ts"
 import { exitCodes, failed, Failure, failureOf, wrongUsage } from "../output/Failure.ts"
 import { LastWords } from "../output/LastWords.ts"
 import { launcher } from "../Launcher.ts"
 import * as Output from "../output/Output.ts"
+import { clientFolder, makeCertificates, nodeFolder } from "./ClusterCertificates.ts"
 import { processSettings } from "./ProcessSettings.ts"
 import { stopWithParentVariable } from "../commands/Start.ts"
 import { table } from "../output/Table.ts"
@@ -23,6 +26,33 @@ export interface ClusterOptions {
   readonly clusterId: string
   readonly nodes: ReadonlyArray<NodeAddress>
   readonly dataDir: string
+  /** Whether it has certificates, which are made in its folder. */
+  readonly tls?: boolean | undefined
+}
+
+/** Where the certificates of a cluster with TLS are. */
+const certificates = (options: ClusterOptions): string | undefined =>
+  options.tls === true ? `${options.dataDir}/certs` : undefined
+
+/** Settings of certificates that are meant for clients, or for other nodes. */
+const foreignVariables = [
+  "FLAREDB_TRUSTED_CA_FILE",
+  "FLAREDB_CERT_FILE",
+  "FLAREDB_KEY_FILE",
+  "FLAREDB_PEER_TRUSTED_CA_FILE",
+  "FLAREDB_PEER_CERT_FILE",
+  "FLAREDB_PEER_KEY_FILE",
+  "FLAREDB_TOKEN",
+  "FLAREDB_TOKEN_FILE"
+]
+
+const certificateVariables = (options: ClusterOptions, id: number): Record<string, string | undefined> => {
+  const folder = certificates(options)
+  return {
+    ...Object.fromEntries(foreignVariables.map((name) => [name, undefined])),
+    FLAREDB_CERTS_DIR: folder === undefined ? undefined : nodeFolder(folder, id),
+    FLAREDB_TLS: folder === undefined ? "off" : "on"
+  }
 }
 
 const logFile = (options: ClusterOptions, id: number) => `${options.dataDir}/node-${id}.log`
@@ -34,6 +64,8 @@ const startCommand = (options: ClusterOptions, id: number): string => {
   const { clusterId, nodes } = options
   const command = ["npx flaredb start --node-id", id, "--data-dir", dataDir(options, id)]
   if (clusterId !== NodeConfig.defaults.clusterId) command.push("--cluster-id", clusterId)
+  const folder = certificates(options)
+  if (folder !== undefined) command.push("--certs-dir", nodeFolder(folder, id))
   if (nodes !== NodeConfig.defaults.nodes) command.push("--nodes", NodeConfig.formatNodes(nodes))
   return command.join(" ")
 }
@@ -48,6 +80,7 @@ export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id
       FLAREDB_CLUSTER_ID: options.clusterId,
       FLAREDB_DATA_DIR: dataDir(options, id),
       FLAREDB_LISTEN_HOST: undefined,
+      ...certificateVariables(options, id),
       [stopWithParentVariable]: "true",
       ...processSettings(process.env)
     },
@@ -103,7 +136,13 @@ export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id
 /** Where to find the cluster, once it has a leader. */
 const describe = Effect.fnUntraced(function*(options: ClusterOptions) {
   const { nodes } = options
-  const client = RemoteClient.layer({ endpoints: nodes.map(({ clientPort, host }) => ({ host, port: clientPort })) })
+  const folder = certificates(options)
+  const client = RemoteClient.layer({
+    endpoints: nodes.map(({ clientPort, host }) => ({ host, port: clientPort })),
+    ...folder === undefined
+      ? {}
+      : { tls: yield* Effect.mapError(certificatesFromFolder(clientFolder(folder)), failureOf) }
+  })
   const leading = Effect.flatMap(ClusterAdmin, (admin) =>
     Effect.flatMap(admin.status, (answers) => {
       const leader = answers.find(({ report }) => report?.role === "leader")?.report?.nodeId
@@ -114,20 +153,23 @@ const describe = Effect.fnUntraced(function*(options: ClusterOptions) {
     String(id),
     `${host}:${clientPort}`,
     `${host}:${peerPort}`,
-    `http://${host}:${httpPort}/`,
+    `${folder === undefined ? "http" : "https"}://${host}:${httpPort}/`,
     id === leader ? "leader" : "follower"
   ])
   const local = nodes.every((node, i) => node.clientPort === NodeConfig.localNodes[i]?.clientPort)
-  const endpoints = local ? "" : ` --endpoints ${nodes.map((node) => `${node.host}:${node.clientPort}`).join(",")}`
+  const flags = [
+    ...folder === undefined ? [] : [` --certs-dir ${clientFolder(folder)}`],
+    ...local ? [] : [` --endpoints ${nodes.map((node) => `${node.host}:${node.clientPort}`).join(",")}`]
+  ].join("")
   return [
     `FlareDB runs: ${nodes.length} nodes, data and logs in ${options.dataDir}`,
     "",
     table([["NODE", "CLIENTS", "PEERS", "STATUS PAGE", "ROLE"], ...rows]),
     "",
     "In another terminal:",
-    `  npx flaredb put${endpoints} greeting "hello, world"`,
-    `  npx flaredb get${endpoints} greeting`,
-    `  npx flaredb status${endpoints}`,
+    `  npx flaredb put${flags} greeting "hello, world"`,
+    `  npx flaredb get${flags} greeting`,
+    `  npx flaredb status${flags}`,
     "",
     "Ctrl-C ends all nodes; the data stays."
   ].join("\n")
@@ -154,6 +196,8 @@ const npmGone = Effect.suspend(() => {
 /** Runs the cluster until it is interrupted, or until no node is left. */
 const run = Effect.fnUntraced(function*(options: ClusterOptions) {
   yield* Effect.try({ try: () => createDirectory(options.dataDir), catch: failureOf })
+  const folder = certificates(options)
+  if (folder !== undefined) yield* makeCertificates(folder, options)
   const ended = yield* Queue.unbounded<string>()
   yield* Effect.forEach(options.nodes, ({ id }) => Effect.mapError(startNode(options, id, ended), failureOf), {
     concurrency: "unbounded",
@@ -183,6 +227,10 @@ export const cluster = Command.make("cluster", {
     Flag.withMetavar("ID=HOST:CLIENT:PEER:HTTP,…"),
     Flag.withDescription("the nodes; default 127.0.0.1 with ports 7001–7003, 7101–7103 and 7201–7203"),
     Flag.optional
+  ),
+  tls: makeSwitch("tls").pipe(
+    Flag.withDescription("make certificates in the folder and use them on all ports; default plain connections"),
+    Flag.withDefault(false)
   )
 }, (flags) =>
   Effect.gen(function*() {
@@ -193,8 +241,11 @@ export const cluster = Command.make("cluster", {
     if (first === undefined) return yield* wrongUsage("--nodes names no node")
     if (flags.dataDir === "") return yield* wrongUsage("--data-dir is empty")
     yield* NodeConfig.make({ nodeId: first.id, nodes, clusterId: flags.clusterId })
-    yield* Effect.raceFirst(run({ clusterId: flags.clusterId, nodes, dataDir: flags.dataDir }), npmGone)
+    yield* Effect.raceFirst(run({ clusterId: flags.clusterId, nodes, dataDir: flags.dataDir, tls: flags.tls }), npmGone)
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription("Run a whole cluster on this machine, for development: three real nodes."),
-    Command.withExamples([{ command: "flaredb cluster", description: "Three nodes, data in ./data" }])
+    Command.withExamples([
+      { command: "flaredb cluster", description: "Three nodes, data in ./data" },
+      { command: "flaredb cluster --tls", description: "The same with certificates, and a client line that works" }
+    ])
   )

@@ -19,8 +19,8 @@ const kindOf = (path: string): "nothing" | "file" | "other" => {
   return found === undefined ? "nothing" : found.isFile() ? "file" : "other"
 }
 
-const exists = (path: string): Failure =>
-  wrongUsage(`${path} exists already; give another name, or --force to replace it`)
+const exists = (path: string, advice = "give another name, or --force to replace it"): Failure =>
+  wrongUsage(`${path} exists already; ${advice}`)
 
 /** Refuses a name that is taken, before anything is done for it. */
 export const checkOutputFile = (path: string, force: boolean): Effect.Effect<void, Failure> =>
@@ -43,8 +43,16 @@ const write = (path: string, bytes: Uint8Array, sync: boolean): void => {
   }
 }
 
-/** Writes a file for its owner alone. A device or a pipe of that name is written into. */
-export const writeOutputFile = (path: string, bytes: Uint8Array, force: boolean): Effect.Effect<void, Failure> =>
+/**
+ * Writes a file for its owner alone. A device or a pipe of that name is written into. `advice` says what to do when the
+ * name is taken.
+ */
+export const writeOutputFile = (
+  path: string,
+  bytes: Uint8Array,
+  force: boolean,
+  advice?: string
+): Effect.Effect<void, Failure> =>
   Effect.try({
     try: () => {
       if (kindOf(path) === "other") return write(path, bytes, false)
@@ -65,6 +73,6 @@ export const writeOutputFile = (path: string, bytes: Uint8Array, force: boolean)
     },
     catch: (error) =>
       error instanceof Error && "code" in error && error.code === "EEXIST"
-        ? exists(path)
+        ? exists(path, advice)
         : failed(`${path} cannot be written: ${errorText(error)}`)
   })

@@ -7,7 +7,7 @@ import { Data, Effect } from "effect"
 import type { Exit, Scope } from "effect"
 import type { ClusterIdentity } from "../../protocol/ClusterIdentity.ts"
 import type { Trace } from "../../protocol/Trace.ts"
-import type { ReadError, WatchError, WriteError } from "../../FlareDbError.ts"
+import type { AccessError, ReadError, Unauthenticated, WatchError, WriteError } from "../../FlareDbError.ts"
 import type { Revision } from "../../kv/model/History.ts"
 import type { KeyRanges } from "../../kv/model/KeyRanges.ts"
 import type { Endpoint } from "./Endpoint.ts"
@@ -80,7 +80,9 @@ export interface Connection {
    * Which cluster the node is of. Asked before anything else is, and again while the identity is not known.
    * `ConnectionPool` uses no connection to another cluster than the client's.
    */
-  readonly cluster: Effect.Effect<ClusterInfo, ConnectionLost>
+  readonly cluster: Effect.Effect<ClusterInfo, ConnectFailure>
+  /** Who the node takes this client for; absent where it asks no caller, and within a process. */
+  readonly caller?: string | undefined
   /** Results in the order of the commands. */
   readonly write: (
     commands: ReadonlyArray<Uint8Array>,
@@ -97,12 +99,15 @@ export interface Connection {
   ) => void
   /** Begins to watch; the watch ends with the scope. */
   readonly watch: (request: WatchRequest) => Effect.Effect<NodeWatch, WatchError | ConnectionLost, Scope.Scope>
-  readonly status: Effect.Effect<NodeReport, ConnectionLost>
-  readonly transferLeader: (target: number | undefined) => Effect.Effect<void, ConnectionLost>
+  readonly status: Effect.Effect<NodeReport, ConnectionLost | AccessError>
+  readonly transferLeader: (target: number | undefined) => Effect.Effect<void, ConnectionLost | AccessError>
 }
 
+/** How a connection does not come about. `Unauthenticated`: the node knows better, and so does any other. */
+export type ConnectFailure = ConnectionLost | Unauthenticated
+
 /** Opens a connection that lasts as long as its scope. */
-export type Connect = (endpoint: Endpoint) => Effect.Effect<Connection, ConnectionLost, Scope.Scope>
+export type Connect = (endpoint: Endpoint) => Effect.Effect<Connection, ConnectFailure, Scope.Scope>
 
 /** {@link Connection.read} as an effect. */
 export const read = (

@@ -5,14 +5,14 @@
 import { Deferred, Effect, Exit, Scope } from "effect"
 import type { WrongCluster } from "../../FlareDbError.ts"
 import { within } from "../../net/Deadline.ts"
-import type { Connect, Connection } from "./Connection.ts"
+import type { Connect, ConnectFailure, Connection } from "./Connection.ts"
 import { ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 import type { KnownCluster } from "./KnownCluster.ts"
 
 interface Slot {
-  readonly opened: Deferred.Deferred<Connection, ConnectionLost>
+  readonly opened: Deferred.Deferred<Connection, ConnectFailure>
   readonly scope: Scope.Closeable
 }
 
@@ -63,24 +63,24 @@ export class ConnectionPool {
    * The connection to a node. Those who ask at the same time share one attempt. Fails with `WrongCluster` when the
    * node is of another cluster, and as not sent while it does not know which cluster it is of.
    */
-  get(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+  get(endpoint: Endpoint): Effect.Effect<Connection, ConnectFailure | WrongCluster> {
     return this.checked(endpoint, false)
   }
 
   /** The same to ask where a node stands, which one that does not know its cluster yet can say too. */
-  reach(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+  reach(endpoint: Endpoint): Effect.Effect<Connection, ConnectFailure | WrongCluster> {
     return this.checked(endpoint, true)
   }
 
   private checked(
     endpoint: Endpoint,
     mayBeUnknown: boolean
-  ): Effect.Effect<Connection, ConnectionLost | WrongCluster> {
+  ): Effect.Effect<Connection, ConnectFailure | WrongCluster> {
     return Effect.flatMap(this.opened(endpoint), (connection) => {
       if (this.accepted.has(connection)) return Effect.succeed(connection)
       return Effect.flatMap(
         Effect.tapError(connection.cluster, () => this.retire(endpoint, connection, 0)),
-        (info): Effect.Effect<Connection, ConnectionLost | WrongCluster> => {
+        (info): Effect.Effect<Connection, ConnectFailure | WrongCluster> => {
           const name = formatEndpoint(endpoint)
           const check = this.cluster.check(name, info)
           if (check === "same") this.accepted.add(connection)
@@ -95,7 +95,7 @@ export class ConnectionPool {
     })
   }
 
-  private opened(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost> {
+  private opened(endpoint: Endpoint): Effect.Effect<Connection, ConnectFailure> {
     return Effect.suspend(() => {
       const known = this.slots.get(formatEndpoint(endpoint))
       return known === undefined ? this.open(endpoint) : Deferred.await(known.opened)
@@ -119,7 +119,7 @@ export class ConnectionPool {
 
   private readonly connections = new WeakMap<Slot, Connection>()
 
-  private open(endpoint: Endpoint): Effect.Effect<Connection, ConnectionLost> {
+  private open(endpoint: Endpoint): Effect.Effect<Connection, ConnectFailure> {
     const name = formatEndpoint(endpoint)
     return Effect.flatMap(Scope.fork(this.scope), (scope) => {
       const slot: Slot = { opened: Deferred.makeUnsafe(), scope }

@@ -1,19 +1,18 @@
 /** A connection of its own to one node, for what is large: the state, or what it takes to hash it. */
 import { Cause, Effect, Option, Schema, Stream } from "effect"
 import type { Scope } from "effect"
-import { within } from "../../net/Deadline.ts"
 import { connect as connectTcp } from "../../net/TcpClient.ts"
-import { clientProtocolVersion, ClientRpcs } from "../../protocol/ClientRpcs.ts"
+import { ClientRpcs } from "../../protocol/ClientRpcs.ts"
 import type { WrongCluster } from "../../FlareDbError.ts"
-import type { ConnectionLost } from "./Connection.ts"
+import type { ConnectFailure, ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 import type { KnownCluster } from "./KnownCluster.ts"
+import { sayHello, tokenFor } from "./Hello.ts"
 import { Losses } from "./Losses.ts"
 import type { HashStep } from "../../protocol/StateRpcs.ts"
 import { StateError, StateRpcs } from "../../protocol/StateRpcs.ts"
 import type { TcpConnectionOptions } from "./TcpConnection.ts"
-import { clusterOf } from "./TcpConnection.ts"
 
 export interface StateConnection {
   /** See `StateRpcs.Backup`. */
@@ -27,7 +26,7 @@ export interface StateConnection {
  */
 export type ConnectState = (
   endpoint: Endpoint
-) => Effect.Effect<StateConnection, ConnectionLost | WrongCluster, Scope.Scope>
+) => Effect.Effect<StateConnection, ConnectFailure | WrongCluster, Scope.Scope>
 
 const isStateError = Schema.is(StateError)
 
@@ -39,15 +38,13 @@ export const make = (
 ): ConnectState =>
   Effect.fnUntraced(function*(endpoint) {
     const losses = new Losses(endpoint)
+    const token = yield* tokenFor(endpoint, options)
     const rpcs = yield* Effect.catchCause(
       connectTcp(Rpcs, { ...endpoint, openTimeoutMs: options.connectTimeoutMs, tls: options.tls }),
       losses.failWith(false)
     )
-    const welcome = yield* rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
-      Effect.catchCause(losses.failWith(false)),
-      within(options.connectTimeoutMs, () => losses.lost(`no answer within ${options.connectTimeoutMs} ms`, false))
-    )
-    const check = options.cluster.check(formatEndpoint(endpoint), yield* clusterOf(welcome, losses))
+    const { cluster } = yield* sayHello(rpcs["client.Hello"], token, options.connectTimeoutMs, losses)
+    const check = options.cluster.check(formatEndpoint(endpoint), cluster)
     if (check === "unknown") return yield* losses.lost("the node does not know yet which cluster it is of", false)
     if (check !== "same") return yield* check
     /** What the node says against it stays as it is; anything else is the connection's end. */

@@ -3,19 +3,18 @@ import { Cause, Effect, Exit, Option, Schema } from "effect"
 import type { RpcClient, RpcGroup } from "effect/rpc"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
 import { decodeBatch, encodeBatch } from "../../protocol/Batch.ts"
-import { parseIdentity } from "../../protocol/ClusterIdentity.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
-import type { InvalidArgument, Overloaded } from "../../FlareDbError.ts"
-import { WatchError } from "../../FlareDbError.ts"
+import type { AccessError, InvalidArgument, Overloaded } from "../../FlareDbError.ts"
+import { Unauthenticated, Unauthorized, WatchError } from "../../FlareDbError.ts"
 import { decodeRevisions } from "../../kv/model/History.ts"
 import { encodeRanges } from "../../kv/model/KeyRanges.ts"
-import { within } from "../../net/Deadline.ts"
 import { connectDirect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { clientShapes } from "../../protocol/CallShapes.ts"
-import type { Welcome } from "../../protocol/ClientRpcs.ts"
-import { clientProtocolVersion, ClientRpcs, maxBatchOperations } from "../../protocol/ClientRpcs.ts"
-import type { ClusterInfo, Connect, Connection, ConnectionLost, NodeWatch } from "./Connection.ts"
+import { ClientRpcs, maxBatchOperations } from "../../protocol/ClientRpcs.ts"
+import type { Connect, Connection, ConnectionLost, NodeWatch } from "./Connection.ts"
+import type { ClientToken } from "./Hello.ts"
+import { sayHello, tokenFor } from "./Hello.ts"
 import { Losses } from "./Losses.ts"
 
 export interface TcpConnectionOptions {
@@ -23,6 +22,8 @@ export interface TcpConnectionOptions {
   readonly connectTimeoutMs: number
   /** How nodes are dialled over TLS; plain without it. */
   readonly tls?: DialTls | undefined
+  /** What is shown instead of a certificate, or beside it. Read for each connection. */
+  readonly token?: ClientToken | undefined
 }
 
 interface Answers<Failure> {
@@ -52,19 +53,22 @@ type Calls = RpcClient.RpcClient<RpcGroup.Rpcs<typeof ClientRpcs>, RpcClientErro
 /** Makes a call on a connection, unless that is known to be closed: then the node certainly did not receive it. */
 type WhileOpen = <A, E>(call: () => Effect.Effect<A, E | ConnectionLost>) => Effect.Effect<A, E | ConnectionLost>
 
+/** What a node refuses a whole call with. */
+type Refusal = InvalidArgument | Overloaded | AccessError
+
 /** A batch that the node refused as a whole fails each of its operations alike. */
 const unpack = <Failure>(
   losses: Losses,
   exit: Exit.Exit<Answers<Failure>, unknown>,
   count: number
-): Exit.Exit<ReadonlyArray<Uint8Array | Failure | InvalidArgument | Overloaded>, ConnectionLost> => {
+): Exit.Exit<ReadonlyArray<Uint8Array | Failure | Refusal>, ConnectionLost> => {
   if (Exit.isSuccess(exit)) {
     const results = resultsOf(exit.value, count)
     return results instanceof CodecError ? Exit.fail(losses.lost(results.message, true)) : Exit.succeed(results)
   }
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   return isRefusal(error)
-    ? Exit.succeed(new Array<InvalidArgument | Overloaded>(count).fill(error))
+    ? Exit.succeed(new Array<Refusal>(count).fill(error))
     : Exit.fail(losses.of(exit.cause, true))
 }
 
@@ -119,6 +123,7 @@ const watchOver =
 export const make = (options: TcpConnectionOptions): Connect =>
   Effect.fnUntraced(function*(endpoint) {
     const losses = new Losses(endpoint)
+    const token = yield* tokenFor(endpoint, options)
     let open = true
     const { calls: rpcs, direct } = yield* Effect.catchCause(
       connectDirect(ClientRpcs, {
@@ -137,12 +142,9 @@ export const make = (options: TcpConnectionOptions): Connect =>
 
     // A node that stops interrupts its answer, and another user of the connection may close it meanwhile: neither may
     // interrupt the caller here.
-    const hello = rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion }).pipe(
-      Effect.catchCause((cause) => Effect.fail(losses.of(cause, false))),
-      within(options.connectTimeoutMs, () => losses.lost(`no answer within ${options.connectTimeoutMs} ms`, false)),
-      Effect.flatMap((welcome) => clusterOf(welcome, losses))
-    )
-    let cluster = yield* hello
+    const hello = sayHello(rpcs["client.Hello"], token, options.connectTimeoutMs, losses)
+    const { cluster: first, caller } = yield* hello
+    let cluster = first
     const write = direct.callUnsafe("client.Write")
     const read = direct.callUnsafe("client.Read")
 
@@ -151,10 +153,11 @@ export const make = (options: TcpConnectionOptions): Connect =>
         cluster.identity !== undefined
           ? Effect.succeed(cluster)
           : Effect.map(hello, (now) => {
-            cluster = now
-            return now
+            cluster = now.cluster
+            return cluster
           })
       ),
+      caller,
       write: (commands, done, traces) => {
         if (!open) return done(Exit.fail(closed()))
         const payload = { commands: encodeBatch(commands), ...traces === undefined ? {} : { traces } }
@@ -166,28 +169,29 @@ export const make = (options: TcpConnectionOptions): Connect =>
         read(payload, (exit) => done(unpack(losses, exit, queries.length)))
       },
       watch: watchOver(losses, rpcs, whileOpen),
-      status: whileOpen(() => Effect.catchCause(rpcs["client.Status"](), losses.failWith(true))),
+      status: whileOpen(() => Effect.catchCause(rpcs["client.Status"](), refusedOr(losses))),
       transferLeader: (target) =>
-        whileOpen(() =>
-          Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), losses.failWith(true))
-        )
+        whileOpen(() => Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), refusedOr(losses)))
     } satisfies Connection
   })
 
-/** Which cluster a node says it is of. */
-export const clusterOf = (
-  { clusterId: name, identity }: typeof Welcome.Type,
-  losses: Losses
-): Effect.Effect<ClusterInfo, ConnectionLost> => {
-  if (identity === null) return Effect.succeed({ name, identity: undefined })
-  const parsed = parseIdentity(identity)
-  return parsed instanceof CodecError
-    ? Effect.fail(losses.lost(parsed.message, false))
-    : Effect.succeed({ name, identity: parsed })
-}
-
 const isWatchError = Schema.is(WatchError)
 
-const isRefusal = (error: unknown): error is InvalidArgument | Overloaded =>
-  typeof error === "object" && error !== null && "_tag" in error &&
-  (error._tag === "InvalidArgument" || error._tag === "Overloaded")
+const refusals: ReadonlySet<unknown> = new Set<Refusal["_tag"]>([
+  "InvalidArgument",
+  "Overloaded",
+  "Unauthenticated",
+  "Unauthorized"
+])
+
+const isRefusal = (error: unknown): error is Refusal =>
+  typeof error === "object" && error !== null && "_tag" in error && refusals.has(error._tag)
+
+/** What the node says of the caller stays as it is; anything else is the connection's end. */
+const refusedOr =
+  (losses: Losses) => (cause: Cause.Cause<unknown>): Effect.Effect<never, ConnectionLost | AccessError> => {
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    return error instanceof Unauthenticated || error instanceof Unauthorized
+      ? Effect.fail(error)
+      : losses.failWith(true)(cause)
+  }

@@ -4,17 +4,16 @@
  * at the node that leads, until its deadline; what is not says so.
  */
 import { Cause, Context, Effect, Exit, Option, Tracer } from "effect"
-import type { Trace } from "../../protocol/Trace.ts"
-import { maxTraces } from "../../protocol/Trace.ts"
-import type { WrongCluster } from "../../FlareDbError.ts"
+import type { AccessError, WrongCluster } from "../../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../../kv/model/ReplyCodec.ts"
 import type { Ended } from "./Attempt.ts"
 import { Attempt } from "./Attempt.ts"
+import { tracesOf } from "./CallTraces.ts"
 import { CallSizes } from "./CallSizes.ts"
 import { maxBatchOperations } from "../../protocol/ClientRpcs.ts"
 import type { ClientSession } from "./ClientSession.ts"
-import type { Connection, ConnectionLost, Done } from "../connection/Connection.ts"
+import type { ConnectFailure, Connection, ConnectionLost, Done } from "../connection/Connection.ts"
 import type { Endpoint } from "../connection/Endpoint.ts"
 import { formatEndpoint, parseEndpoint } from "../connection/Endpoint.ts"
 import { Lane } from "./Lane.ts"
@@ -22,6 +21,7 @@ import type { Submitter } from "./Operation.ts"
 import { Operation } from "./Operation.ts"
 import type { PipelineOptions } from "./PipelineOptions.ts"
 import type { NodeFailure, PipelineError } from "./OperationFailure.ts"
+import { isAccessError, isShort } from "./OperationFailure.ts"
 import type { Router } from "./Router.ts"
 import { standingOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
@@ -150,7 +150,7 @@ export class Pipeline implements Submitter<PipelineError> {
     this.options.fork(Effect.match(session.open, {
       onSuccess: () => this.send(open, ended),
       onFailure: (error) => {
-        if (error._tag === "WrongCluster") return this.misdirected(open, error, ended)
+        if (error._tag === "WrongCluster" || isAccessError(error)) return this.hopeless(open, error, ended)
         for (const operation of open) operation.lastFailure = error
         if (this.isRefused) return this.refusedEverywhere(open, ended)
         this.repeat(open, Math.max(this.router.pauseMs, overloadedPauseMs), ended)
@@ -192,7 +192,7 @@ export class Pipeline implements Submitter<PipelineError> {
   }
 
   private answered(attempt: Attempt, exit: Parameters<Done<NodeFailure>>[0]): void {
-    const { batch, endpoint, ended, isLate } = attempt
+    const { batch, connection, endpoint, ended, isLate } = attempt
     if (Exit.isFailure(exit)) return this.unanswered(attempt, exit.cause)
     const again: Array<Op> = []
     let pauseMs = 0
@@ -219,7 +219,8 @@ export class Pipeline implements Submitter<PipelineError> {
         operation.settle(final)
         continue
       }
-      pauseMs = Math.max(pauseMs, result._tag === "Overloaded" ? overloadedPauseMs : this.router.pauseMs)
+      if (result._tag === "Unauthenticated") this.options.fork(this.options.pool.retire(endpoint, connection, 0))
+      pauseMs = Math.max(pauseMs, isShort(result) ? overloadedPauseMs : this.router.pauseMs)
       again.push(operation)
     }
     if (settled) this.router.succeeded()
@@ -273,7 +274,18 @@ export class Pipeline implements Submitter<PipelineError> {
       case "Overloaded":
         operation.lastFailure = failure
         return undefined
+      case "Unauthenticated":
+        // What the connection showed holds no more. Another one shows what the client has now, or fails for good.
+        operation.lastFailure = failure
+        return undefined
+      case "Unauthorized":
+        return this.outcomeOf(operation, failure)
     }
+  }
+
+  /** What a caller learns when nothing is gained by trying again. */
+  private outcomeOf(operation: Op, error: WrongCluster | AccessError): PipelineError {
+    return operation.isDoubtful && this.options.kind !== "read" ? new Indeterminate({ reason: error.message }) : error
   }
 
   /**
@@ -311,22 +323,21 @@ export class Pipeline implements Submitter<PipelineError> {
   private unreachable(
     endpoint: Endpoint,
     batch: ReadonlyArray<Op>,
-    cause: Cause.Cause<ConnectionLost | WrongCluster>,
+    cause: Cause.Cause<ConnectFailure | WrongCluster>,
     ended: Ended
   ): void {
     this.router.failed(endpoint, reasonOf(cause), standingOf(Cause.squash(cause)))
     const { wrongCluster } = this.router
-    if (wrongCluster !== undefined) this.misdirected(batch, wrongCluster, ended)
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    if (error?._tag === "Unauthenticated") this.hopeless(batch, error, ended)
+    else if (wrongCluster !== undefined) this.hopeless(batch, wrongCluster, ended)
     else if (this.isRefused) this.refusedEverywhere(batch, ended)
     else this.repeat(batch, this.router.pauseMs, ended)
   }
 
-  /** No node of the client's cluster is there any more: nothing is gained by waiting for the deadline. */
-  private misdirected(batch: ReadonlyArray<Op>, error: WrongCluster, ended: Ended): void {
-    for (const operation of batch) {
-      const lost = operation.isDoubtful && this.options.kind !== "read"
-      operation.settle(lost ? new Indeterminate({ reason: error.message }) : error)
-    }
+  /** No node of the client's cluster is there any more, or knows it: nothing is gained by waiting for the deadline. */
+  private hopeless(batch: ReadonlyArray<Op>, error: WrongCluster | AccessError, ended: Ended): void {
+    for (const operation of batch) operation.settle(this.outcomeOf(operation, error))
     ended()
   }
 
@@ -384,17 +395,4 @@ const doubted = (batch: ReadonlyArray<Op>): ReadonlyArray<Op> => {
   return batch
 }
 
-/** The spans that travel with a call; `undefined` when no caller has one. */
-const tracesOf = (batch: ReadonlyArray<Op>): ReadonlyArray<Trace> | undefined => {
-  let traces: Array<Trace> | undefined
-  for (let slot = 0; slot < batch.length && (traces === undefined || traces.length < maxTraces); slot++) {
-    const span = batch[slot]?.span
-    if (span !== undefined) (traces ??= []).push({ slot, traceId: span.traceId, spanId: span.spanId })
-  }
-  return traces
-}
-
-const reasonOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
-  return errorText(error)
-}
+const reasonOf = (cause: Cause.Cause<unknown>): string => errorText(Cause.squash(cause))

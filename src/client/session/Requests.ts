@@ -3,7 +3,14 @@
  * what the store refused becomes an error.
  */
 import { Effect } from "effect"
-import type { Indeterminate, ResultsNotKept, SessionExpired, Unavailable, WrongCluster } from "../../FlareDbError.ts"
+import type {
+  AccessError,
+  Indeterminate,
+  ResultsNotKept,
+  SessionExpired,
+  Unavailable,
+  WrongCluster
+} from "../../FlareDbError.ts"
 import { InvalidArgument, LeaseNotFound, Overloaded } from "../../FlareDbError.ts"
 import type { Command } from "../../kv/model/Command.ts"
 import { commandProblem, encodeCommand } from "../../kv/model/Command.ts"
@@ -33,9 +40,10 @@ export type WriteFailure =
   | ResultsNotKept
   | LeaseNotFound
   | WrongCluster
+  | AccessError
 
 /** How a read fails. */
-export type ReadFailure = InvalidArgument | Overloaded | Unavailable | WrongCluster
+export type ReadFailure = InvalidArgument | Overloaded | Unavailable | WrongCluster | AccessError
 
 export interface OperationOptions {
   /** Milliseconds until the operation is given up; the client's `requestTimeoutMs` when absent. */

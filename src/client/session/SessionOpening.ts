@@ -39,7 +39,7 @@ export const openSession = (
     onFailure: (error) =>
       Effect.fail(
         error._tag === "InvalidArgument" || error._tag === "Overloaded" || error._tag === "Unavailable" ||
-          error._tag === "WrongCluster"
+          error._tag === "WrongCluster" || error._tag === "Unauthenticated" || error._tag === "Unauthorized"
           ? error
           : new Unavailable({ reason: `a session cannot be opened: ${error.message}` })
       )

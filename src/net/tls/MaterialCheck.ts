@@ -6,6 +6,7 @@ import { errorText } from "../../ErrorText.ts"
 import { certificateName, describeName } from "./CertificateCheck.ts"
 import type { CertificateName } from "./CertificateName.ts"
 import type { KeyMaterial } from "./Credentials.ts"
+import { certificateBlocks } from "./PemBlocks.ts"
 
 /** Certificates or a key that cannot be used. */
 export class CredentialsError extends Data.TaggedError("CredentialsError")<{
@@ -30,7 +31,8 @@ export interface CredentialsFiles {
 
 /** Whose the own certificate has to be. */
 export interface ExpectedOwner {
-  readonly kind: CertificateName["kind"]
+  /** Either where absent: nodes may be clients. */
+  readonly kind?: CertificateName["kind"] | undefined
   /** Any where absent. */
   readonly cluster?: string | undefined
   /** For a node; any where absent. */
@@ -46,14 +48,12 @@ export interface CheckedMaterial {
   readonly authoritiesExpireMs: number
 }
 
-const certificatePem = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g
-
 /** Most certificates of one file: a bundle of the whole web is no list of authorities for a database. */
 const maxCertificates = 32
 
 /** The certificates of a PEM text. @throws with what is wrong, in words. */
 const parseCertificates = (text: string): ReadonlyArray<X509Certificate> => {
-  const blocks = text.match(certificatePem) ?? []
+  const blocks = certificateBlocks(text)
   if (blocks.length === 0) throw new Error("it holds no certificate in PEM form")
   if (blocks.length > maxCertificates) {
     throw new Error(`it holds ${blocks.length} certificates, over ${maxCertificates}`)
@@ -88,7 +88,9 @@ const hasAuthority = (
 }
 
 const ownerProblem = (name: CertificateName, { cluster, kind, node }: ExpectedOwner): string | undefined => {
-  if (name.kind !== kind) return `it is the certificate of ${describeName(name)}, and a ${kind}'s is needed`
+  if (kind !== undefined && name.kind !== kind) {
+    return `it is the certificate of ${describeName(name)}, and a ${kind}'s is needed`
+  }
   if (cluster !== undefined && name.cluster !== cluster) {
     return `it is of the cluster ${name.cluster}, and this is ${cluster}`
   }
@@ -151,7 +153,9 @@ const checkOwn = (
   owner: ExpectedOwner,
   nowMs: number
 ): Checked<NonNullable<CheckedMaterial["own"]>> => {
-  const make = `make one with flaredb cert ${owner.kind} ${owner.kind === "node" ? owner.node ?? "ID" : "NAME"}`
+  const make = `make one with flaredb cert ${owner.kind ?? "client"} ${
+    owner.kind === "node" ? owner.node ?? "ID" : "NAME"
+  }`
   const chain = attempt(files.certificate, make, () => parseCertificates(own.certificate))
   if (Result.isFailure(chain)) return Result.fail(chain.failure)
   const [leaf] = chain.success

@@ -65,7 +65,7 @@ describe("a histogram", () => {
 describe("a plan", () => {
   it("is divided so that every client is somewhere, once", () => {
     for (const [clients, processes] of [[64, 3], [1, 3], [1_000, 7], [2, 2]] as const) {
-      const parts = shares({ ...plan, clients, processes }, { endpoints: "here", keyPrefix: "bench/" })
+      const parts = shares({ ...plan, clients, processes }, { endpoints: "here", keyPrefix: "bench/", identity: {} })
       const numbers = parts.flatMap(({ count, first }) => Array.from({ length: count }, (_, i) => first + i))
       assert.deepStrictEqual(numbers, Array.from({ length: clients }, (_, i) => i))
       for (const { count, sockets } of parts) assert.isTrue(count >= 1 && sockets >= 1 && sockets <= count)

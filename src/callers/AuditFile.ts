@@ -1,0 +1,93 @@
+/**
+ * The file that the audit log writes to. It is appended to in batches and never synced: a machine that loses power
+ * loses the last lines with it. At its largest size it becomes `FILE.1`, in place of the one before, and a new one
+ * begins.
+ */
+import { Data, Effect } from "effect"
+import type { FileHandle } from "node:fs/promises"
+import { open, rename } from "node:fs/promises"
+import { errorText } from "../ErrorText.ts"
+
+/** The audit log cannot be written. */
+export class AuditFileError extends Data.TaggedError("AuditFileError")<{
+  readonly path: string
+  readonly cause: unknown
+}> {
+  override get message() {
+    return `the audit log ${this.path} cannot be written: ${
+      errorText(this.cause)
+    }; make room for it, or name another file`
+  }
+}
+
+/** What the audit log needs of its file. */
+export interface AuditFile {
+  /** Appends whole lines, all of them or none. One call at a time. */
+  readonly append: (lines: string) => Effect.Effect<void, AuditFileError>
+  readonly close: Effect.Effect<void>
+}
+
+class RotatedFile implements AuditFile {
+  private readonly path: string
+  private readonly maxBytes: number
+  private handle: FileHandle | undefined
+  /** Bytes of whole lines. */
+  private bytes = 0
+
+  constructor(path: string, maxBytes: number) {
+    this.path = path
+    this.maxBytes = maxBytes
+  }
+
+  readonly append = (lines: string): Effect.Effect<void, AuditFileError> => this.attempt(() => this.write(lines))
+
+  readonly opened: Effect.Effect<void, AuditFileError> = Effect.suspend(() =>
+    this.attempt(async () => void await this.open())
+  )
+
+  readonly close: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.ignore(this.attempt(async () => {
+      const { handle } = this
+      this.handle = undefined
+      await handle?.close()
+    }))
+  )
+
+  private attempt(run: () => Promise<void>): Effect.Effect<void, AuditFileError> {
+    return Effect.tryPromise({ try: run, catch: (cause) => new AuditFileError({ path: this.path, cause }) })
+  }
+
+  private async open(): Promise<FileHandle> {
+    if (this.handle !== undefined) return this.handle
+    // No other user may read who did what.
+    const handle = await open(this.path, "a", 0o600)
+    this.handle = handle
+    this.bytes = (await handle.stat()).size
+    return handle
+  }
+
+  private async write(lines: string): Promise<void> {
+    let handle = await this.open()
+    const bytes = Buffer.from(lines)
+    if (this.bytes > 0 && this.bytes + bytes.byteLength > this.maxBytes) {
+      this.handle = undefined
+      await handle.close()
+      await rename(this.path, `${this.path}.1`)
+      handle = await this.open()
+    }
+    try {
+      await handle.appendFile(bytes)
+      this.bytes += bytes.byteLength
+    } catch (error) {
+      // A part may be there, and these lines are written again.
+      await handle.truncate(this.bytes).catch(() => undefined)
+      throw error
+    }
+  }
+}
+
+/** Opens the file, which may be there, and makes it otherwise. */
+export const openAuditFile = (path: string, maxBytes: number): Effect.Effect<AuditFile, AuditFileError> => {
+  const file = new RotatedFile(path, maxBytes)
+  return Effect.as(file.opened, file)
+}

@@ -1,0 +1,61 @@
+/** One request to a node's HTTP port, for commands that read what it says of itself. */
+import { Effect, Redacted } from "effect"
+import type { IncomingMessage } from "node:http"
+import { get as getPlain } from "node:http"
+import { get as getEncrypted } from "node:https"
+import type { Credentials } from "../net/tls/Credentials.ts"
+
+export interface GetOptions {
+  /** `HOST:PORT`. */
+  readonly address: string
+  readonly path: string
+  /** What is trusted and shown over TLS; plain without it. */
+  readonly tls?: { readonly credentials: Credentials } | undefined
+  readonly token?: Redacted.Redacted | undefined
+  /** Milliseconds until it is given up. Default 10,000. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** A larger answer is none that a command reads. */
+const maxBytes = 16 * 1024 * 1024
+
+const textOf = async (response: IncomingMessage): Promise<string> => {
+  const chunks: Array<Uint8Array> = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength
+    if (size > maxBytes) throw new Error(`the answer has more than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  const text = Buffer.concat(chunks).toString("utf8")
+  if (response.statusCode === 200) return text
+  throw new Error(`it answered ${response.statusCode}: ${text.slice(0, 300).trim()}`)
+}
+
+const connectionOf = (tls: GetOptions["tls"]) => {
+  if (tls === undefined) return {}
+  const { authorities, own } = tls.credentials.current()
+  return {
+    ca: authorities,
+    minVersion: "TLSv1.3" as const,
+    ...own === undefined ? {} : { cert: own.certificate, key: Redacted.value(own.key) }
+  }
+}
+
+/** The text of a 200; any other answer is an error with what the node said. */
+export const getText = (
+  { address, path, timeoutMs = 10_000, tls, token }: GetOptions
+): Effect.Effect<string, Error> =>
+  Effect.callback((resume) => {
+    const fail = (error: unknown) => resume(Effect.fail(error instanceof Error ? error : new Error(String(error))))
+    const get = tls === undefined ? getPlain : getEncrypted
+    const headers = token === undefined ? {} : { authorization: `Bearer ${Redacted.value(token)}` }
+    const request = get(
+      `${tls === undefined ? "http" : "https"}://${address}${path}`,
+      { ...connectionOf(tls), agent: false, headers, timeout: timeoutMs },
+      (response) => void textOf(response).then((text) => resume(Effect.succeed(text)), fail)
+    )
+    request.once("timeout", () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)))
+    request.once("error", fail)
+    return Effect.sync(() => request.destroy())
+  })

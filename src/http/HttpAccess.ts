@@ -1,0 +1,79 @@
+/**
+ * Who may ask for which path, as soon as callers have to say who they are: by the certificate of the connection, or by
+ * `Authorization: Bearer fdb_…`. Probes are open to all, figures to any caller, everything else to administrators.
+ */
+import type { Redacted } from "effect"
+import { Redacted as Secret } from "effect"
+import { HttpServerResponse } from "effect/http"
+import type { AccessMetrics } from "../callers/AccessMetrics.ts"
+import type { AuditLog } from "../callers/AuditLog.ts"
+import type { Authentication } from "../callers/Authentication.ts"
+import type { Caller } from "../machine/Caller.ts"
+import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
+import type { Offences } from "../net/Offences.ts"
+import type { Remote } from "../net/tls/Remote.ts"
+import { maxTokenCharacters } from "../protocol/ClientRpcs.ts"
+
+/** What a request shows. */
+export interface HttpCaller {
+  readonly remote: Remote
+  /** Its connection, as `host:port`. */
+  readonly from: string
+  readonly authorization: string | undefined
+}
+
+export interface HttpAccessOptions {
+  readonly authentication: Authentication
+  readonly access: MachineAccess
+  readonly metrics: AccessMetrics
+  readonly offences: Offences
+  readonly audit?: AuditLog | undefined
+}
+
+/** Paths that any caller may ask for. */
+const forAnyCaller: ReadonlySet<string> = new Set(["/metrics"])
+
+/** What of an administrator's each path is; what is not named is the first, so that no path can be forgotten. */
+const operationOf = (path: string): AdminOperation => path.startsWith("/debug/") ? "debug" : "status-page"
+
+const bearer = /^bearer +(\S+) *$/i
+
+const tokenIn = (authorization: string | undefined): Redacted.Redacted | undefined => {
+  const text = bearer.exec(authorization ?? "")?.[1]
+  return text === undefined ? undefined : Secret.make(text.slice(0, maxTokenCharacters + 1), { label: "token" })
+}
+
+export class HttpAccess {
+  private readonly options: HttpAccessOptions
+
+  constructor(options: HttpAccessOptions) {
+    this.options = options
+  }
+
+  /** How a request is refused; `undefined` when it may be answered. */
+  refusal(path: string, caller: HttpCaller): HttpServerResponse.HttpServerResponse | undefined {
+    const { access, authentication, metrics, offences } = this.options
+    const { authorization, from, remote } = caller
+    const found = authentication.identify({ remote, token: tokenIn(authorization) })
+    if (found._tag === "UnknownCaller") {
+      metrics.unauthenticated(found.cause)
+      // The log bounds the lines. A caller that fails is not locked out: others could have it locked out.
+      offences.report("refused-request", from, `refused ${path}: ${found.reason}`)
+      this.note(undefined, from, path, "refused: Unauthenticated")
+      return HttpServerResponse.text(`${found.reason}\n`, {
+        status: 401,
+        headers: { "www-authenticate": `Bearer realm="flaredb"` }
+      })
+    }
+    if (found.caller === undefined || forAnyCaller.has(path)) return undefined
+    const refused = access.admin(found.caller, operationOf(path))
+    if (refused === undefined) return undefined
+    metrics.unauthorized(refused.name)
+    this.note(found.caller, from, path, "refused: Unauthorized")
+    return HttpServerResponse.text(`${refused.message}\n`, { status: 403 })
+  }
+
+  private note(caller: Caller | undefined, from: string, path: string, outcome: `refused: ${string}`): void {
+    this.options.audit?.note({ name: caller?.name, from, operation: `GET ${path.slice(0, 100)}`, ranges: [], outcome })
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Who calls at the client port, beside each connection, and what each call is refused for. A caller is found out once,
+ * with `Hello`; whether it is still who it was, and may make the call, is asked for every call: a token that is removed
+ * ends what it opened, and a role that is taken away counts at once.
+ */
+import type { AccessMetrics } from "../callers/AccessMetrics.ts"
+import type { AuditLog, AuditRecord } from "../callers/AuditLog.ts"
+import type { Authentication, KnownCaller, UnknownCaller } from "../callers/Authentication.ts"
+import type { AccessError, Unauthorized, Unavailable } from "../FlareDbError.ts"
+import { Unauthenticated } from "../FlareDbError.ts"
+import type { Caller } from "../machine/Caller.ts"
+import type { MachineAccess } from "../machine/MachineAccess.ts"
+import type { Authorize } from "../net/Gate.ts"
+import type { Offences } from "../net/Offences.ts"
+import type { ClientCall } from "./CallRules.ts"
+import { callRules } from "./CallRules.ts"
+
+export interface CallersOptions {
+  readonly authentication: Authentication
+  readonly access: MachineAccess
+  readonly offences: Offences
+  readonly metrics: AccessMetrics
+  readonly audit: AuditLog | undefined
+}
+
+/** What became of an operation, for the audit log. */
+export type Outcome = AuditRecord["outcome"]
+
+const examples: ReadonlyArray<AccessError> = [new Unauthenticated({ reason: "" })]
+
+export class Callers implements Authorize<ClientCall> {
+  readonly examples = examples
+  readonly access: MachineAccess
+  readonly audit: AuditLog | undefined
+  private readonly options: CallersOptions
+  private readonly known = new Map<number, KnownCaller>()
+
+  constructor(options: CallersOptions) {
+    this.options = options
+    this.access = options.access
+    this.audit = options.audit
+  }
+
+  /** The connection is admitted. */
+  add(clientId: number, caller: KnownCaller): void {
+    this.known.set(clientId, caller)
+  }
+
+  /** The connection has ended. */
+  forget(clientId: number): void {
+    this.known.delete(clientId)
+  }
+
+  /** The caller of a connection that is admitted; `undefined` where it was not asked who it is. */
+  of(clientId: number): Caller | undefined {
+    return this.known.get(clientId)?.caller
+  }
+
+  readonly refusal = (clientId: number, call: ClientCall): AccessError | Unavailable | undefined => {
+    const ended = this.ended(clientId)
+    if (ended !== undefined) return ended
+    const rule = callRules[call]
+    if (rule.who !== "admin") return undefined
+    const caller = this.of(clientId)
+    const refused = caller === undefined ? undefined : this.access.admin(caller, rule.operation)
+    if (refused !== undefined) return this.refused(clientId, rule.name, [], refused)
+    const { audit } = this
+    if (audit === undefined) return undefined
+    const unaudited = audit.reserve(1)
+    if (unaudited === undefined) audit.write(this.record(clientId, rule.name, [], "ok"))
+    return unaudited
+  }
+
+  /** Why what a connection proved holds no more; the connection is closed then. */
+  ended(clientId: number): Unauthenticated | undefined {
+    const known = this.known.get(clientId)
+    if (known !== undefined && this.options.authentication.holds(known)) return undefined
+    const { metrics, offences } = this.options
+    const name = known?.caller?.name ?? "a caller"
+    const reason = `the token of ${name} was removed or has ended`
+    metrics.unauthenticated("token-ended")
+    offences.expelCaller("refused-hello", clientId, `closed a connection: ${reason}`)
+    return new Unauthenticated({ reason: `${reason}; connect with another one` })
+  }
+
+  /** Closes the connections of callers whose tokens were removed or have ended, whatever they are doing. */
+  sweep(): void {
+    for (const [clientId, { bootstrap, caller }] of this.known) {
+      if ((bootstrap || caller?.token !== undefined) && this.ended(clientId) !== undefined) this.forget(clientId)
+    }
+  }
+
+  /** An operation is refused: counts it, and writes it down. */
+  refused(
+    clientId: number,
+    operation: string,
+    ranges: ReadonlyArray<string>,
+    error: Unauthorized
+  ): Unauthorized {
+    this.options.metrics.unauthorized(error.name)
+    this.audit?.note(this.record(clientId, operation, ranges, `refused: ${error._tag}`))
+    return error
+  }
+
+  /** A `Hello` is refused: counts it, logs it within limits, and writes it down. */
+  unknown(clientId: number, { cause, reason }: UnknownCaller): Unauthenticated {
+    const { metrics, offences } = this.options
+    metrics.unauthenticated(cause)
+    offences.reportCaller("refused-hello", clientId, `refused a client: ${reason}`)
+    this.audit?.note(this.record(clientId, "Hello", [], "refused: Unauthenticated"))
+    return new Unauthenticated({ reason })
+  }
+
+  record(clientId: number, operation: string, ranges: ReadonlyArray<string>, outcome: Outcome): AuditRecord {
+    return { name: this.of(clientId)?.name, from: this.options.offences.remoteOf(clientId), operation, ranges, outcome }
+  }
+}

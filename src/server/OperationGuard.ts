@@ -1,0 +1,133 @@
+/**
+ * The operations of one call, each asked for whether its caller may do it, and written down in the audit log. One that
+ * is refused is answered in its place, and takes no other with it.
+ */
+import type { AuditRecord } from "../callers/AuditLog.ts"
+import type { AccessError, Unavailable } from "../FlareDbError.ts"
+import { Unauthorized } from "../FlareDbError.ts"
+import type { Caller } from "../machine/Caller.ts"
+import type { Described, MachineAccess } from "../machine/MachineAccess.ts"
+import type { Trace } from "../protocol/Trace.ts"
+import type { Callers, Outcome } from "./Callers.ts"
+import type { Operations } from "./OperationCount.ts"
+
+/** What an operation may be answered with before it is carried out. */
+export type Refusal = AccessError | Unavailable
+
+/** What of a call is carried out, and where the rest is answered. */
+export interface Guarded {
+  /** What is carried out: commands have their caller's name in them where they make something that has an owner. */
+  readonly allowed: Operations
+  /** The answers to all operations of the call, from those of `allowed`. Called once, or `abandoned` is. */
+  readonly finish: <Result>(results: ReadonlyArray<Result>) => ReadonlyArray<Result | Refusal>
+  /** There will be no results, because the connection ended. */
+  readonly abandoned: () => void
+}
+
+/** How the operations of one kind are looked at. */
+interface Kind {
+  readonly check: (caller: Caller, operation: Uint8Array) => Uint8Array | Unauthorized | Unavailable
+  readonly describe: (operation: Uint8Array) => Described
+}
+
+const commandsOf = (access: MachineAccess): Kind => ({ check: access.command, describe: access.describeCommand })
+
+const queriesOf = (access: MachineAccess): Kind => ({
+  check: (caller, query) => access.query(caller, query) ?? query,
+  describe: access.describeQuery
+})
+
+/** What a result says of an operation; `undefined` when another node is asked, so that nothing happened here. */
+const outcomeOf = (result: unknown): Outcome | undefined => {
+  if (result instanceof Uint8Array) return "ok"
+  const tag = (result as { readonly _tag?: string } | undefined)?._tag ?? ""
+  if (tag === "NotLeader") return undefined
+  return tag === "Indeterminate" || tag === "Fatal" || tag === "" ? "unknown" : `refused: ${tag}`
+}
+
+export class OperationGuard {
+  private readonly callers: Callers
+  private readonly kinds: { readonly commands: Kind; readonly queries: Kind }
+
+  constructor(callers: Callers) {
+    this.callers = callers
+    this.kinds = { commands: commandsOf(callers.access), queries: queriesOf(callers.access) }
+  }
+
+  commands(clientId: number, operations: Operations): Guarded {
+    return this.guard(clientId, operations, this.kinds.commands, this.callers.audit !== undefined)
+  }
+
+  queries(clientId: number, operations: Operations): Guarded {
+    return this.guard(clientId, operations, this.kinds.queries, this.callers.audit?.events === "all")
+  }
+
+  private guard(clientId: number, operations: Operations, kind: Kind, audited: boolean): Guarded {
+    const caller = this.callers.of(clientId)
+    const allowed: Array<Uint8Array> = []
+    // By their places; most calls have none.
+    let refused: Map<number, Refusal> | undefined
+    for (let slot = 0; slot < operations.length; slot++) {
+      const operation = operations[slot] as Uint8Array
+      const checked = this.check(clientId, caller, operation, kind, audited)
+      if (checked instanceof Uint8Array) allowed.push(checked)
+      else (refused ??= new Map()).set(slot, checked)
+    }
+    // As it is now: the connection may be gone when the outcome is known.
+    let open = audited && allowed.length > 0 ? this.callers.record(clientId, "", [], "ok") : undefined
+    const settle = (outcomes: (index: number) => Outcome | undefined) => {
+      const record = open
+      open = undefined
+      if (record === undefined) return
+      allowed.forEach((operation, index) => this.settled(record, operation, kind, outcomes(index)))
+    }
+    return {
+      allowed,
+      finish: <Result>(results: ReadonlyArray<Result>) => {
+        settle((index) => outcomeOf(results[index]))
+        return refused === undefined ? results : merged(operations.length, results, refused)
+      },
+      abandoned: () => settle(() => "unknown")
+    }
+  }
+
+  private check(
+    clientId: number,
+    caller: Caller | undefined,
+    operation: Uint8Array,
+    kind: Kind,
+    audited: boolean
+  ): Uint8Array | Refusal {
+    const checked = caller === undefined ? operation : kind.check(caller, operation)
+    if (checked instanceof Uint8Array) return (audited ? this.callers.audit?.reserve(1) : undefined) ?? checked
+    if (!(checked instanceof Unauthorized)) return checked
+    const described = this.callers.audit === undefined ? undefined : kind.describe(operation)
+    return this.callers.refused(clientId, described?.operation ?? "", described?.ranges ?? [], checked)
+  }
+
+  private settled(caller: AuditRecord, operation: Uint8Array, kind: Kind, outcome: Outcome | undefined): void {
+    const { audit } = this.callers
+    if (audit === undefined) return
+    if (outcome === undefined) return audit.release(1)
+    const { operation: name, ranges } = kind.describe(operation)
+    audit.write({ ...caller, operation: name, ranges, outcome })
+  }
+}
+
+/** The spans of a call's operations, which go by their places: none when some are left out. */
+export const tracesOf = (
+  all: Operations,
+  allowed: Operations,
+  traces: ReadonlyArray<Trace> | undefined
+): ReadonlyArray<Trace> | undefined => allowed.length === all.length ? traces : undefined
+
+const merged = <Result>(
+  count: number,
+  results: ReadonlyArray<Result>,
+  refused: ReadonlyMap<number, Refusal>
+): ReadonlyArray<Result | Refusal> => {
+  const all: Array<Result | Refusal> = []
+  let next = 0
+  for (let slot = 0; slot < count; slot++) all.push(refused.get(slot) ?? results[next++] as Result)
+  return all
+}
