@@ -198,7 +198,7 @@ export class ServerProtocol {
     const frames = new Frames(serialization, tags)
     const encode = Schema.encodeSync(serialization.codecFor(Schema.Defect()))
     socket.end(frames.encode({ _tag: "Defect", defect: encode(refusalDefect(handshake.refusal)) }))
-    // A connection that is closed with unread bytes is reset, and the reason is lost on its way.
+    // A connection that is closed with unread bytes is reset, and the reason may be lost with it.
     let dropped = 0
     socket.on("data", (chunk: Buffer) => {
       dropped += chunk.byteLength

@@ -124,11 +124,13 @@ class KnownCallers {
     if (guarded !== undefined) this.connections.expel(guarded, offence, problem)
   }
 
-  forget(clientId: number): void {
-    this.known.delete(clientId)
-    this.remotes?.forget(clientId)
-    this.offences.remotes.delete(clientId)
-    this.offences.closers.delete(clientId)
+  end(clientId: number): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.known.delete(clientId)
+      this.remotes?.forget(clientId)
+      this.offences.remotes.delete(clientId)
+      this.offences.closers.delete(clientId)
+    })
   }
 }
 
@@ -256,12 +258,9 @@ export const serve = <Rpcs extends Rpc.Any>(
         onDisconnect: (clientId) =>
           Effect.suspend(() => {
             options.gate.dismiss(clientId)
-            callGate.forget(clientId)
-            direct.forget(clientId)
-            return Effect.ensuring(
-              options.onDisconnect?.(clientId) ?? Effect.void,
-              Effect.sync(() => known.forget(clientId))
-            )
+            for (const part of [callGate, direct]) part.forget(clientId)
+            // Handlers may still ask who it was.
+            return Effect.ensuring(options.onDisconnect?.(clientId) ?? Effect.void, known.end(clientId))
           })
       }).pipe(Layer.provide(Layer.effect(RpcServer.Protocol, server.protocol))),
       scope

@@ -1,7 +1,7 @@
 /**
  * Credentials from files, which are read again when they change and when the process gets `SIGHUP`. A set that cannot
- * be used gets a line in the log, and the one before goes on. Connections that are open are not affected: a certificate is
- * looked at once, when a connection is made.
+ * be used gets a line in the log, and the one before goes on. Connections that are open are not affected: a certificate
+ * is looked at once, when a connection is made.
  */
 import { Clock, Effect, Metric } from "effect"
 import type { Context, Scope } from "effect"

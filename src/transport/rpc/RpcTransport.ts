@@ -281,17 +281,9 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const gate = newGate()
   const remotes = new Remotes()
   const onRefused = yield* countRefusals("peer")
-  const deliver = delivery(options.nodeId, { handshakes, instances, offences }, (received) => receiver?.(received))
-  const handlers = handlersOf({
-    nodeId: options.nodeId,
-    deliver,
-    gate,
-    handshakes,
-    inbound,
-    offences,
-    remotes,
-    onRefused
-  })
+  const { nodeId } = options
+  const deliver = delivery(nodeId, { handshakes, instances, offences }, (received) => receiver?.(received))
+  const handlers = handlersOf({ nodeId, deliver, gate, handshakes, inbound, offences, remotes, onRefused })
   const portLimits = options.portLimits ?? defaultLimits
   const address = yield* serve(PeerRpcs, {
     name: "peer",
@@ -334,10 +326,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
         Effect.sync(() => {
           receiver = taker
         }),
-        () =>
-          Effect.sync(() => {
-            receiver = undefined
-          })
+        () => Effect.sync(() => receiver = undefined)
       ),
     expelUnsafe: (connection, peer, claim) => {
       handshakes.forget(connection)

@@ -78,7 +78,7 @@ const make = (
     issuerKeys,
     publicKey,
     subject = "",
-    toDays = 30,
+    toDays = 90,
     uris = []
   }: Body
 ): string => {
