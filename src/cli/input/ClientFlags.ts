@@ -87,7 +87,7 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
 
 /** How opening a session fails while the cluster, or the connection, may have no more of them. */
 const isWithoutSession = (error: unknown): boolean =>
-  error instanceof Overloaded && (error.limit === "maxSessions" || error.limit === "maxConnectionSessions")
+  error instanceof Overloaded && /^max(?:Connection)?Sessions\b/.test(error.limit)
 
 /**
  * {@link withClient} for a command that makes one write. While the cluster has no place for another session the write
