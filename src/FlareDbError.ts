@@ -45,20 +45,23 @@ const overloadAdvice: Readonly<Record<string, string>> = {
   maxSessions: "see who has them with flaredb session list, end some with flaredb session end, or write without one",
   maxConnectionSessions: "close sessions of this connection before it opens another one, or raise the limit",
   maxConnectionLeases: "revoke leases that this connection granted before it grants another one, or raise the limit",
+  maxUsers: "delete users that are not needed; flaredb access user list shows them",
+  maxRoles: "delete roles that are not needed; flaredb access role list shows them",
+  maxUserTokens: "remove tokens that are not used; flaredb access user list shows them",
   maxLeases: "revoke leases that are not needed; flaredb lease list shows them",
   maxKeptReplyBytes: "too many answers wait for clients to acknowledge them; retry after a pause"
 }
 
 /** A limit on waiting work was reached. Nothing was appended: safe to retry after a pause. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
-  /** Which limit, by its name in the configuration. */
+  /** Which limit, by its name in the configuration; `maxLeases of NAME` for one of a user. */
   limit: Schema.String,
   current: Schema.Number,
   maximum: Schema.Number
 }) {
   override get message() {
     return `overloaded: ${this.limit} is at ${this.current} of ${this.maximum}; ${
-      overloadAdvice[this.limit] ?? "retry after a pause"
+      overloadAdvice[this.limit.split(" ", 1)[0] as string] ?? "retry after a pause"
     }`
   }
 }

@@ -8,7 +8,7 @@
  * is taken away counts on open connections from the moment at which this node applies it.
  */
 import type { KeyRanges } from "../kv/model/KeyRanges.ts"
-import type { Unauthorized, Unavailable } from "../FlareDbError.ts"
+import type { NotLeader, Unauthorized, Unavailable } from "../FlareDbError.ts"
 import type { Caller } from "./Caller.ts"
 
 /** What an operator asks of a node, beside commands and queries. */
@@ -35,8 +35,9 @@ export interface MachineAccess {
   /**
    * The command to propose, which is the given one unless it makes something that has an owner (a lease, a session):
    * then with the caller's name in it. `Unavailable` when this node cannot know yet, which another attempt solves.
+   * `NotLeader` comes from the node and not from a machine: what another node leads is not judged here.
    */
-  readonly command: (caller: Caller, command: Uint8Array) => Uint8Array | Unauthorized | Unavailable
+  readonly command: (caller: Caller, command: Uint8Array) => Uint8Array | NotLeader | Unauthorized | Unavailable
   readonly query: (caller: Caller, query: Uint8Array) => Unauthorized | Unavailable | undefined
   /** For watches. */
   readonly ranges: (caller: Caller, ranges: KeyRanges) => Unauthorized | undefined

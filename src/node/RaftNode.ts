@@ -39,6 +39,8 @@ import { IncomingEntries } from "./IncomingEntries.ts"
 import { LogClock } from "./LogClock.ts"
 import { Markers } from "./Markers.ts"
 import { NodeLife } from "./NodeLife.ts"
+import type { Judgement } from "./NodeAccess.ts"
+import { nodeAccess } from "./NodeAccess.ts"
 import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { NodeStatus, PublishedRole } from "./NodeStatus.ts"
@@ -260,7 +262,13 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     fork: fork("reading the log")
   })
   yield* watchTables(tablesOf(limits, inbox, loop))
-  return { loop, inbox, role, applied, markers, clock, metrics, refusals, start }
+  /** For the time between two turns. */
+  const judgement = (): Judgement => {
+    const { applied, leader, leadership } = raft
+    if (leadership === undefined) return refusals.notLeader(leader)
+    return applied >= leadership.termStart ? "current" : "behind"
+  }
+  return { loop, inbox, role, applied, markers, clock, metrics, refusals, start, judgement }
 })
 
 type Owner = Effect.Success<ReturnType<typeof makeOwner>>
@@ -301,7 +309,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const { limits } = config
   const life = yield* NodeLife.make(nodeId)
   const owner = yield* makeOwner(config, life, timer)
-  const { applied, clock, inbox, loop, markers, refusals, role } = owner
+  const { applied, clock, inbox, judgement, loop, markers, refusals, role } = owner
   yield* life.atEnd((write, stopped) => loop.abandon(write, stopped))
   yield* run(config, life, timer, owner)
 
@@ -350,7 +358,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     proposeUnsafe: (commands, proposer, done, traces) => writes.proposeUnsafe(commands, proposer, done, traces),
     query: (queries, consistency, from = "any", room, traces) => reads.query(queries, consistency, from, room, traces),
     fence,
-    ...(machine.access === undefined ? {} : { access: machine.access }),
+    ...(machine.access === undefined ? {} : { access: nodeAccess(machine.access, judgement) }),
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>
       life.whileRunning(

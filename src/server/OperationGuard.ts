@@ -3,7 +3,7 @@
  * is refused is answered in its place, and takes no other with it.
  */
 import type { AuditRecord } from "../callers/AuditLog.ts"
-import type { AccessError, Unavailable } from "../FlareDbError.ts"
+import type { AccessError, NotLeader, Unavailable } from "../FlareDbError.ts"
 import { Unauthorized } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { Described, MachineAccess } from "../machine/MachineAccess.ts"
@@ -12,7 +12,7 @@ import type { Callers, Outcome } from "./Callers.ts"
 import type { Operations } from "./OperationCount.ts"
 
 /** What an operation may be answered with before it is carried out. */
-export type Refusal = AccessError | Unavailable
+export type Refusal = AccessError | Unavailable | NotLeader
 
 /** What of a call is carried out, and where the rest is answered. */
 export interface Guarded {
@@ -26,7 +26,7 @@ export interface Guarded {
 
 /** How the operations of one kind are looked at. */
 interface Kind {
-  readonly check: (caller: Caller, operation: Uint8Array) => Uint8Array | Unauthorized | Unavailable
+  readonly check: (caller: Caller, operation: Uint8Array) => Uint8Array | Unauthorized | Unavailable | NotLeader
   readonly describe: (operation: Uint8Array) => Described
 }
 

@@ -26,6 +26,8 @@ import { HistoryBlock } from "../../src/kv/model/HistoryBlock.ts"
 import { prefixRange } from "../../src/bytes/KeyRange.ts"
 import { encodeRanges, KeyRanges } from "../../src/kv/model/KeyRanges.ts"
 import { decodeRecord, encodeRecord as encodeKeyRecord } from "../../src/kv/model/KeyRecord.ts"
+import { decodeRole, encodeRole } from "../../src/kv/model/access/Role.ts"
+import { decodeUser, encodeUser } from "../../src/kv/model/access/User.ts"
 import { decodeLease, encodeLease } from "../../src/kv/model/Lease.ts"
 import { decodeQuery, encodeQuery } from "../../src/kv/model/Query.ts"
 import { decodeReply, encodeReply, encodeScanReply } from "../../src/kv/model/ReplyCodec.ts"
@@ -249,10 +251,27 @@ const kv: ReadonlyArray<Target> = [
       encodeKeyRecord(record),
       encodeLease({ id: 1, ttlMs: 2, deadlineMs: 3, keys: 4, caller: "" }),
       encodeSession({ ttlMs: 1, heardMs: 2, answered: 3, openedMs: 1, secret, owner: "orders", caller: "" }),
+      encodeLease({ id: 1, ttlMs: 2, deadlineMs: 3, keys: 4, caller: "orders" }),
+      encodeSession({ ttlMs: 1, heardMs: 2, answered: 3, openedMs: 1, secret, owner: "", caller: "orders" }),
+      encodeRole({ read: [key], write: [key, value], admin: false }),
+      encodeUser({
+        name: "orders",
+        roles: ["shop"],
+        maxLeases: 1,
+        maxSessions: 2,
+        tokens: [{ id: 1, createdMs: 2, expiresMs: 3, hash: new Uint8Array(32) }]
+      }),
       encodeFigures({ revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 })
     ],
     decode: (bytes) => {
-      const values = [decodeRecord(bytes), decodeLease(1, bytes), decodeSession(bytes), decodeFigures(bytes)]
+      const values = [
+        decodeRecord(bytes),
+        decodeLease(1, bytes),
+        decodeSession(bytes),
+        decodeFigures(bytes),
+        decodeRole("shop", bytes),
+        decodeUser("orders", bytes)
+      ]
       factsOf([{ key: Uint8Array.of(1), value: bytes }, { key: Uint8Array.of(1, 0x66), value: bytes }])
       return values.some(accepted)
     }

@@ -7,7 +7,9 @@ import { join } from "node:path"
 import type { BackupHeader } from "../../src/protocol/BackupFile.ts"
 import { encodeBackupHeader } from "../../src/protocol/BackupFile.ts"
 import { SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
+import { encodeQuery } from "../../src/kv/model/Query.ts"
 import type { StateRow } from "../../src/protocol/StateRows.ts"
+import type { Command } from "../../src/kv/model/Command.ts"
 import { isSessionRow } from "../../src/kv/model/Keyspace.ts"
 import { checkOfBackup } from "../../src/machine/StateCheck.ts"
 import { factsOf, keyValueMachine } from "../../src/machine/StateFacts.ts"
@@ -167,6 +169,8 @@ describe("restore into a directory", () => {
 
 const passTime = TestClock.adjust(10)
 
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+
 it.effect("three nodes restored from one file elect a leader and go on where the backup was taken", () =>
   Effect.gen(function*() {
     const folder = yield* temporaryFolder
@@ -174,7 +178,12 @@ it.effect("three nodes restored from one file elect a leader and go on where the
     const old = yield* TestCluster.make({ voters: 3, passTime })
     const leader = yield* old.leader()
     for (let i = 0; i < 20; i++) yield* old.whileTimePasses(leader.put(`key ${i}`, `value ${i}`))
-    const granted = yield* old.whileTimePasses(leader.run({ _tag: "GrantLease", ttlMs: 60_000 }))
+    const run = (command: Command) => old.whileTimePasses(leader.run(command))
+    const hash = new Uint8Array(32).fill(7)
+    yield* run({ _tag: "PutRole", role: { name: "reader", read: [bytesOf("key")], write: [], admin: false } })
+    yield* run({ _tag: "PutUser", name: "bob", roles: ["reader"], maxLeases: 1, maxSessions: 1 })
+    yield* run({ _tag: "AddToken", user: "bob", hash, expiresMs: 0 })
+    const granted = yield* run({ _tag: "GrantLease", ttlMs: 60_000, caller: "bob" })
     const open = { _tag: "OpenSession", ttlMs: 60_000, secret: new Uint8Array(16), owner: "" } as const
     yield* old.whileTimePasses(leader.run(open))
     assert(granted._tag === "LeaseReply")
@@ -206,9 +215,13 @@ it.effect("three nodes restored from one file elect a leader and go on where the
     const listed = yield* restored.whileTimePasses(next.ask({ _tag: "Leases" }))
     assert(listed._tag === "LeasesReply")
     const [lease] = listed.leases
-    assert.deepInclude(lease, { lease: granted.lease, ttlMs: 60_000, keys: 1 })
+    assert.deepInclude(lease, { lease: granted.lease, ttlMs: 60_000, keys: 1, caller: "bob" })
     assert.isAtMost(lease?.remainingMs ?? 0, 41_000, "a lease keeps what is left of its time")
     assert.isAtLeast(lease?.remainingMs ?? 0, 30_000)
+    const bob = next.node.access?.authenticate("bob", hash) ?? assert.fail("the token does not hold any more")
+    const get = (key: string) => encodeQuery({ _tag: "Get", key: bytesOf(key) })
+    assert.isUndefined(next.node.access?.query(bob, get("key 7")))
+    assert.isDefined(next.node.access?.query(bob, get("after")))
     yield* restored.converged
     const images = disks.map(({ state }) =>
       [...state.rows].map(({ key, value }) =>

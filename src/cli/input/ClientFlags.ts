@@ -91,7 +91,7 @@ export const clientOptions = (flags: ClientFlags): Effect.Effect<ClientOptions, 
 
 /** How opening a session fails while the cluster, or the connection, may have no more of them. */
 const isWithoutSession = (error: unknown): boolean =>
-  error instanceof Overloaded && (error.limit === "maxSessions" || error.limit === "maxConnectionSessions")
+  error instanceof Overloaded && /^max(?:Connection)?Sessions\b/.test(error.limit)
 
 /** The certificates are followed for as long as the command runs, and the command has the scope that it had. */
 const withOptions = <A, R>(

@@ -134,6 +134,38 @@ describe("roles and users are what a plain table says, after a restart too, and 
   })
 })
 
+describe("rows of roles and users that were changed outside are refused, or the store goes on with them", () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    it(`seed ${seed}`, () => {
+      const source = new Source(seed)
+      const store = new Store()
+      const state = new State()
+      for (let index = 1; index <= 100; index++) carryOut(store, state, index, randomCommand(source, index))
+      const rows = [...store.rows].filter(([key]) => key.charCodeAt(0) >= 0x50)
+      let refused = 0
+      for (let run = 0; run < 200; run++) {
+        const changed = new Store()
+        for (const [key, value] of store.rows) changed.rows.set(key, value)
+        const [key, value] = source.pick(rows)
+        const damaged = Uint8Array.from(value)
+        const at = source.below(damaged.byteLength)
+        damaged[at] = (damaged[at] as number) ^ (1 << source.below(8))
+        changed.rows.set(key, source.below(4) === 0 ? damaged.subarray(0, at) : damaged)
+        const check = new StateCheck(100)
+        const problem = changed.sorted().map((row) => check.row(row)).find((one) => one !== undefined) ?? check.end()
+        if (problem !== undefined) {
+          refused += 1
+          continue
+        }
+        const found = changed.recover()
+        for (const name of names) found.access.permissionsOf(name)?.read.covers(prefixRange(bytes("a")))
+        for (const name of names) carryOut(changed, found, 101, { _tag: "RemoveToken", user: name, token: 1 })
+      }
+      assert.isAbove(refused, 20)
+    })
+  }
+})
+
 it("one role more than there may be is refused, and one of them may still be changed", () => {
   const store = new Store()
   const state = new State()
