@@ -5,7 +5,7 @@ import { maxDays } from "../../certificates/Authority.ts"
 import type { Failure } from "../output/Failure.ts"
 import { wrongUsage } from "../output/Failure.ts"
 import { withDefault } from "./DefaultValue.ts"
-import { durationFlag } from "./Duration.ts"
+import { durationFlag, formatDuration } from "./Duration.ts"
 import { makeSwitch } from "./Switch.ts"
 
 /** Where an authority and what it issued lie unless it is said otherwise. */
@@ -45,4 +45,6 @@ export const checkDays = (days: number): Effect.Effect<void, Failure> =>
   days >= 1 && days <= maxDays ? Effect.void : Effect.fail(wrongUsage(`--days ${days} is not from 1 to ${maxDays}`))
 
 export const checkTimeout = (ms: number): Effect.Effect<void, Failure> =>
-  ms >= 1 && ms <= maxTimeoutMs ? Effect.void : Effect.fail(wrongUsage(`--timeout ${ms}ms is not from 1ms to 1m`))
+  ms >= 1 && ms <= maxTimeoutMs
+    ? Effect.void
+    : Effect.fail(wrongUsage(`--timeout ${formatDuration(ms)} is not from 1ms to ${formatDuration(maxTimeoutMs)}`))

@@ -47,7 +47,9 @@ describe("the certificate of a port", () => {
 
   it.live("is missed where no TLS is spoken, or nothing listens", () =>
     Effect.gen(function*() {
-      const port = yield* listen(createPlainServer((socket) => socket.on("error", () => undefined).resume().end("hello\n")))
+      const port = yield* listen(
+        createPlainServer((socket) => socket.on("error", () => undefined).resume().end("hello\n"))
+      )
       assert.match((yield* Effect.flip(shown(port))).line, /^127.0.0.1:\d+: it closed the TLS handshake/)
       assert.match((yield* Effect.flip(shown(1))).line, /^127.0.0.1:1: nothing listens there/)
     }))

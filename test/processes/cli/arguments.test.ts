@@ -45,7 +45,10 @@ describe.runIf(process.platform === "linux")("an argument that is not UTF-8", ()
     "status -e",
     "start --data-dir",
     "cluster --data-dir",
-    "config check --data-dir"
+    "config check --data-dir",
+    "cert client",
+    "cert show",
+    "cert check --certs-dir"
   ]
   it("is refused by every verb before anything is tried", async () => {
     for (const command of commands) {
