@@ -114,7 +114,9 @@ export class TlsPort {
     socket.on("error", () => undefined)
     const { protocol, tls } = this.options
     const refuse = (why: TlsRefusal) => this.end(socket, { _tag: "Refused", socket, refusal: why })
-    if (socket.alpnProtocol !== protocol.name) return refuse(speaksOther(protocol))
+    const isNamed = socket.alpnProtocol === protocol.name
+    const isUnnamed = socket.alpnProtocol === false || socket.alpnProtocol === null
+    if (!isNamed && !(isUnnamed && protocol.mayBeUnnamed === true)) return refuse(speaksOther(protocol))
     if (socket.isSessionReused()) {
       return refuse(refusal("no-certificate", "a session was resumed without a certificate"))
     }

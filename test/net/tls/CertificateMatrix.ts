@@ -27,8 +27,10 @@ export interface MatrixRow {
   readonly raw?: ConnectionOptions
   /** At the peer port, where it says it is node 1. */
   readonly peer: Verdict
-  /** At the client port, where a certificate is optional. HTTP is the same but for `raw`. */
+  /** At the client port, where a certificate is optional. */
   readonly client: Verdict
+  /** At the HTTP port, where it is other than at the client port. */
+  readonly http?: Verdict
   /** Where node 1 dials it as node 2; absent for what cannot answer. */
   readonly dialled?: { readonly material: KeyMaterial; readonly verdict: { readonly in: "node 2" } | Refused }
 }
@@ -176,6 +178,8 @@ export const matrix: ReadonlyArray<MatrixRow> = [
     name: "a node's, without a name of the protocol (ALPN)",
     material: authority.material(nodeOf(1)),
     raw: {},
-    ...everywhere(noName)
+    ...everywhere(noName),
+    // Many programs that speak HTTP leave it out.
+    http: { in: "node 1" }
   }
 ]

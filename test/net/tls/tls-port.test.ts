@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, References } from "effect"
 import { connect as connectTcp, createServer } from "node:net"
-import type { AddressInfo, Socket } from "node:net"
+import type { AddressInfo, Server, Socket } from "node:net"
 import { connect as connectTls } from "node:tls"
 import type { TLSSocket } from "node:tls"
 import { describeFailure, isRefusedConnection, tlsRefusalOf } from "../../../src/net/CallFailure.ts"
@@ -11,7 +11,8 @@ import { connect } from "../../../src/net/TcpClient.ts"
 import type { DialTls } from "../../../src/net/tls/Credentials.ts"
 import { MemoryCredentials } from "../../../src/net/tls/Credentials.ts"
 import { contextOptions } from "../../../src/net/tls/TlsContext.ts"
-import { clientProtocol, peerProtocol } from "../../../src/net/tls/TlsProtocol.ts"
+import { TlsPort } from "../../../src/net/tls/TlsPort.ts"
+import { clientProtocol, httpProtocol, peerProtocol } from "../../../src/net/tls/TlsProtocol.ts"
 import { eventually } from "../../Eventually.ts"
 import { clientOf, nodeOf, TestAuthority } from "./TestCertificates.ts"
 import { ask, dial, host, portTls, whoPort, WhoRpcs } from "./WhoPort.ts"
@@ -111,6 +112,48 @@ describe("plain and TLS", () => {
       assert.include(lines.join(), "does not speak flaredb-client")
     }).pipe(withLog(lines))
   })
+})
+
+describe("a name of the protocol", () => {
+  /** Whether a caller that names `names` is accepted at a port of HTTP. */
+  const accepted = (names: ReadonlyArray<string> | undefined) =>
+    Effect.gen(function*() {
+      const tls = portTls(nodeMaterial)
+      const port = new TlsPort({ tls, protocol: httpProtocol, nowMs: Date.now, onProblem: () => undefined })
+      const raw = yield* Effect.acquireRelease(
+        Effect.callback<{ readonly server: Server; readonly outcome: Promise<string> }>((resume) => {
+          let told: (outcome: string) => void = () => undefined
+          const outcome = new Promise<string>((resolve) => {
+            told = resolve
+          })
+          const server = createServer((socket) => {
+            socket.on("error", () => undefined)
+            port.take(socket, (handshake) =>
+              told(handshake._tag === "Accepted" ? handshake.remote._tag : handshake.refusal.reason))
+          })
+          server.listen(0, host, () =>
+            resume(Effect.succeed({ server, outcome })))
+        }),
+        ({ server }) =>
+          Effect.sync(() => {
+            server.close()
+            port.close()
+          })
+      )
+      const { ca, cert, key } = contextOptions(alice)
+      const at = { host, port: (raw.server.address() as AddressInfo).port }
+      yield* socketOf(() =>
+        connectTls({ ...at, ca, cert, key, ...(names === undefined ? {} : { ALPNProtocols: [...names] }) })
+      )
+      return yield* Effect.promise(() => raw.outcome)
+    })
+
+  it.live("may be left out for HTTP, and another one may not take its place", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* accepted(undefined), "Named")
+      assert.strictEqual(yield* accepted(["h2", "http/1.1"]), "Named")
+      assert.strictEqual(yield* accepted(["flaredb-client"]), "wrong-protocol")
+    }))
 })
 
 describe("a handshake", () => {
