@@ -7,7 +7,7 @@
  */
 import { Config, Console, Context, Effect, Layer, Option } from "effect"
 import type { Indeterminate, ReadFailure, WriteFailure } from "flaredb/client"
-import { KeyValue, layer as layerClient, localEndpoints, parseEndpoints } from "flaredb/client"
+import { identityFromEnv, KeyValue, layer as layerClient, localEndpoints, parseEndpoints } from "flaredb/client"
 
 /** Flags by name. Off until someone switches them on. */
 class FeatureFlags extends Context.Service<FeatureFlags, {
@@ -45,12 +45,15 @@ const program = Effect.gen(function*() {
   for (const [name, on] of yield* flags.all) yield* Console.log(`${name} is ${on ? "on" : "off"}`)
 })
 
-/** The cluster is one layer; where it is comes from FLAREDB_ENDPOINTS, or else it is the local one. */
+/**
+ * The cluster is one layer; where it is comes from FLAREDB_ENDPOINTS, or else it is the local one. What is shown to it
+ * comes from FLAREDB_CERTS_DIR and FLAREDB_TOKEN_FILE, where it has TLS.
+ */
 const FlareDbLive = Layer.unwrap(
   Effect.gen(function*() {
     const text = yield* Config.option(Config.String("FLAREDB_ENDPOINTS"))
     const endpoints = Option.isSome(text) ? yield* parseEndpoints(text.value) : localEndpoints
-    return layerClient({ endpoints })
+    return layerClient({ endpoints, ...yield* identityFromEnv })
   })
 )
 

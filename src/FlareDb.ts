@@ -159,6 +159,9 @@ const layerServed = (
       clusterId: config.clusterId,
       listen: listen(config, Config.ownAddress(config).httpPort),
       hosts: [...config.nodes.map(({ host }) => host), ...config.httpHosts],
+      callers: security.callers,
+      // Probes have no certificate.
+      tls: security.port === undefined ? undefined : { ...security.port, demand: "optional" },
       limits: config.limits
     })
   ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(prepared)))

@@ -6,6 +6,8 @@ export type { Limits } from "./config/Limits.ts"
 export type { FlareDbOptions } from "./config/FlareDbConfig.ts"
 export {
   Backups,
+  certificatesFromFiles,
+  certificatesFromFolder,
   ClusterAdmin,
   Commands,
   Compacted,
@@ -16,6 +18,7 @@ export {
   Fatal,
   formatEndpoint,
   FutureRevision,
+  identityFromEnv,
   Indeterminate,
   InvalidArgument,
   InvalidConfig,
@@ -36,6 +39,9 @@ export {
   PutEvent,
   ResultsNotKept,
   SessionExpired,
+  tokenFromFile,
+  Unauthenticated,
+  Unauthorized,
   Unavailable,
   Watch,
   WrongCluster

@@ -6,7 +6,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Config, Console, Effect, Layer, Option } from "effect"
-import { FlareDb, parseEndpoints } from "flaredb"
+import { FlareDb, identityFromEnv, parseEndpoints } from "flaredb"
 import { layer as jobMachine } from "./JobMachine.ts"
 import { JobQueue } from "./JobQueue.ts"
 
@@ -43,7 +43,7 @@ const FlareDbLive = Layer.unwrap(
     const text = yield* Config.option(Config.String("FLAREDB_ENDPOINTS"))
     return Option.isNone(text)
       ? FlareDb.layerMemoryWith(jobMachine)
-      : FlareDb.layerCommands({ endpoints: yield* parseEndpoints(text.value) })
+      : FlareDb.layerCommands({ endpoints: yield* parseEndpoints(text.value), ...yield* identityFromEnv })
   })
 )
 

@@ -16,6 +16,7 @@ import type { MessageStorage, RunnerHealth, RunnerStorage } from "effect/cluster
 import { RunnerAddress, Runners, Sharding, ShardingConfig, Snowflake } from "effect/cluster"
 import type { HttpServerError } from "effect/http"
 import type { SocketServer } from "effect/socket"
+import { identityFromEnv } from "../client/CertificateFiles.ts"
 import type { ClientOptions } from "../client/ClientOptions.ts"
 import { KeyValue } from "../client/KeyValue.ts"
 import { Leases } from "../client/Lease.ts"
@@ -48,7 +49,10 @@ type Settings = ShardingConfig.ShardingConfig["Service"]
 export interface ActorsOptions extends StorageOptions {
   /** Client endpoints of the FlareDB nodes. */
   readonly endpoints: ClientOptions["endpoints"]
-  /** Further settings of the client. */
+  /**
+   * Further settings of the client. Without `tls` and `token` they come from the variables of the command line
+   * (`FLAREDB_CERTS_DIR`, `FLAREDB_TOKEN_FILE` …).
+   */
   readonly client?: Omit<ClientOptions, "endpoints"> | undefined
 }
 
@@ -100,8 +104,15 @@ export const layerSharding: Layer.Layer<
   | ShardingConfig.ShardingConfig
 > = Layer.provideMerge(layerWake, Transports.layerSocketRunner)
 
-const layerRemote = ({ client, endpoints }: ActorsOptions): Layer.Layer<ClientServices, InvalidConfig> =>
-  RemoteClient.layer({ name: "actors", ...client, endpoints })
+/** A program that says nothing of certificates and tokens has those of the environment. */
+const layerRemote = (
+  { client = {}, endpoints }: ActorsOptions
+): Layer.Layer<ClientServices, InvalidConfig | Config.ConfigError> => {
+  const options = { name: "actors", ...client, endpoints }
+  return client.tls !== undefined || client.token !== undefined
+    ? RemoteClient.layer(options)
+    : Layer.unwrap(Effect.map(identityFromEnv, (identity) => RemoteClient.layer({ ...options, ...identity })))
+}
 
 /** A layer of options that the environment completes. */
 const configured = <Options extends StorageOptions, A, E>(

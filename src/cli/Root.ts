@@ -1,5 +1,6 @@
 /** Every verb of the command line. */
 import { Command } from "effect/cli"
+import { access } from "./commands/AccessCommands.ts"
 import { actors } from "./commands/ActorsCommands.ts"
 import { backup, restore, verify } from "./commands/BackupCommands.ts"
 import { bench } from "./commands/Bench.ts"
@@ -38,6 +39,7 @@ const verbs = [
   lease,
   lock,
   session,
+  access,
   actors,
   status,
   transferLeader,

@@ -1,13 +1,15 @@
 /** Certificates and tokens of a client that are in files, which are followed while the client is in use. */
 import type { Scope } from "effect"
-import { Effect, Redacted } from "effect"
+import { Config, Effect, Option, Redacted } from "effect"
 import { existsSync } from "node:fs"
 import { readFile, stat } from "node:fs/promises"
+import { InvalidConfig } from "../config/ConfigProblem.ts"
 import { errorText } from "../ErrorText.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { FileCredentials } from "../net/tls/FileCredentials.ts"
 import { fromFiles } from "../net/tls/FileCredentials.ts"
 import type { CredentialsError, CredentialsFiles } from "../net/tls/MaterialCheck.ts"
+import type { ClientOptions } from "./ClientOptions.ts"
 
 /** What `ClientOptions.tls` takes. */
 export interface FileTls {
@@ -60,3 +62,45 @@ export const tokenFromFile = (file: string): Effect.Effect<Redacted.Redacted, Un
     try: async () => Redacted.make(await readToken(file), { label: "token" }),
     catch: (error) => new Unauthenticated({ reason: `the token file ${file}: ${errorText(error)}` })
   })
+
+const text = (name: string) => Config.option(Config.String(name))
+
+const variables = Config.all({
+  folder: text("FLAREDB_CERTS_DIR"),
+  authorities: text("FLAREDB_TRUSTED_CA_FILE"),
+  certificate: text("FLAREDB_CERT_FILE"),
+  key: text("FLAREDB_KEY_FILE"),
+  tokenFile: text("FLAREDB_TOKEN_FILE"),
+  token: Config.option(Config.Redacted("FLAREDB_TOKEN"))
+})
+
+/**
+ * What the environment says to show a cluster, with the variables of the command line: `FLAREDB_CERTS_DIR`, or
+ * `FLAREDB_TRUSTED_CA_FILE`, `FLAREDB_CERT_FILE` and `FLAREDB_KEY_FILE`; `FLAREDB_TOKEN_FILE` or `FLAREDB_TOKEN`.
+ * Without them connections are plain and nothing is shown.
+ */
+export const identityFromEnv: Effect.Effect<
+  Pick<ClientOptions, "tls" | "token">,
+  InvalidConfig | Config.ConfigError,
+  Scope.Scope
+> = Effect.gen(function*() {
+  const given = yield* variables
+  const folder: Partial<CredentialsFiles> = Option.isSome(given.folder) ? filesInFolder(given.folder.value) : {}
+  const authorities = Option.getOrElse(given.authorities, () => folder.authorities)
+  const certificate = Option.getOrElse(given.certificate, () => folder.certificate)
+  const key = Option.getOrElse(given.key, () => folder.key)
+  const refused = (problem: string) => new InvalidConfig({ problems: [{ field: "environment", problem }] })
+  if (authorities === undefined && (certificate !== undefined || key !== undefined)) {
+    return yield* refused("FLAREDB_CERT_FILE needs FLAREDB_TRUSTED_CA_FILE, or a stranger could answer as a node")
+  }
+  const tls = authorities === undefined
+    ? undefined
+    : yield* Effect.mapError(
+      certificatesFromFiles({ authorities, certificate, key }),
+      ({ message }) => refused(message)
+    )
+  const token = Option.isSome(given.tokenFile)
+    ? tokenFromFile(given.tokenFile.value)
+    : Option.getOrUndefined(given.token)
+  return { tls, token }
+})

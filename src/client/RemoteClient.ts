@@ -8,6 +8,7 @@ import { parseIdentity } from "../protocol/ClusterIdentity.ts"
 import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
 import { ownerProblem, ttlProblem } from "../kv/model/Limits.ts"
+import * as Access from "./Access.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import { connectionOptions, resolve } from "./ClientOptions.ts"
 import * as ClusterAdmin from "./ClusterAdmin.ts"
@@ -35,6 +36,7 @@ export type ClientServices =
   | Locks.Locks
   | Elections.Elections
   | ClusterAdmin.ClusterAdmin
+  | Access.Access
 
 /**
  * A client whose connections are opened by `connect`. Its watches, and its reads at any node, begin at the endpoint
@@ -65,6 +67,7 @@ export const layerConnect = (
       const parts = { keyValue, leases, watch }
       return Context.make(KeyValue.KeyValue, keyValue).pipe(
         Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool, requests)),
+        Context.add(Access.Access, Access.make(client, pool, requests)),
         Context.add(Watch.Watch, watch),
         Context.add(Leases.Leases, leases),
         Context.add(Locks.Locks, Locks.make(parts)),

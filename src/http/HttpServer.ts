@@ -10,8 +10,8 @@
  * | `/debug/raft` | what its owner sees, in every detail, as JSON (`docs/metrics.md`)                   |
  * | `/`        | the same as a page                                                                     |
  *
- * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows. Once callers have
- * to say who they are, `HttpAccess.ts` says which of them are answered.
+ * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows. Once callers
+ * have to say who they are, `HttpAccess.ts` says which of them are answered.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Clock, Context, Effect, Layer } from "effect"

@@ -22,8 +22,6 @@ export interface NodeSecurity {
   readonly peers: PeerTls
   /** How the ports for clients and HTTP are served; absent in mode `off`. */
   readonly port: PortTls | undefined
-  /** When the certificate of these ports ends, in milliseconds since the epoch. */
-  readonly expiresMs: (() => number | undefined) | undefined
   /** How the client of this process dials other nodes; absent in the modes `off` and `accept`. */
   readonly dial: DialTls | undefined
   readonly callers: CallersConfig
@@ -128,7 +126,7 @@ export const open = Effect.fnUntraced(function*(
     audit: yield* auditLog(config)
   }
   if (opened === undefined || tls === "off") {
-    return { callers, peers: {}, port: undefined, expiresMs: undefined, dial: undefined }
+    return { callers, peers: {}, port: undefined, dial: undefined }
   }
   const { client, peer } = opened
   const dials = tls === "dial" || tls === "on"
@@ -139,7 +137,6 @@ export const open = Effect.fnUntraced(function*(
       ...(dials ? { dial: { credentials: peer } } : {})
     },
     port: { mode: tls, credentials: client, cluster, demand: demandOf(config) },
-    expiresMs: client.expiresMs,
     dial: dials ? { credentials: client, cluster } : undefined
   }
 })

@@ -4,6 +4,7 @@ import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Redacted, Reference
 import type { RpcGroup } from "effect/rpc"
 import { singleKey } from "../../src/bytes/KeyRange.ts"
 import { makeToken } from "../../src/kv/TokenSecret.ts"
+import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
@@ -17,6 +18,8 @@ import { StateRpcs } from "../../src/protocol/StateRpcs.ts"
 import type { CallersConfig } from "../../src/server/AdmittedCallers.ts"
 import { callRules } from "../../src/server/CallRules.ts"
 import { eventually } from "../Eventually.ts"
+import type { Wanted } from "../net/tls/TestCertificates.ts"
+import { clientOf, nodeOf, TestAuthority } from "../net/tls/TestCertificates.ts"
 import { call } from "../wire/Frames.ts"
 import { bytes, carryOut, client, failureOf, host, port, putRole, putUser, tokenOf } from "./PortClients.ts"
 import { exitOf, open } from "./RawConnection.ts"
@@ -260,3 +263,73 @@ it.live("with none there is no caller, and a token is not looked at", () =>
     const { welcome } = yield* connected(at, makeToken("orders").token)
     assert.deepInclude(failureOf(welcome), { name: null })
   }).pipe(Effect.scoped, quietly))
+
+describe("over TLS", () => {
+  const authority = new TestAuthority()
+  const secured = (mode: "accept" | "on", callers: CallersConfig) =>
+    port(callers, {
+      clusterId: "orders",
+      tls: { mode, credentials: authority.credentials(nodeOf(1)), cluster: "orders", demand: "optional" }
+    })
+  const withCertificate = (name: Wanted | undefined, more: Partial<ClientOptions> = {}): Partial<ClientOptions> => ({
+    tls: { credentials: authority.credentials(name), cluster: "orders" },
+    ...more
+  })
+  const write = (at: number, options: Partial<ClientOptions>) =>
+    Effect.flatMap(client(at, options), (services) => Effect.exit(Context.get(services, KeyValue).put("a/1", "x")))
+
+  it.live("a certificate names its caller, and needs no token", () =>
+    Effect.gen(function*() {
+      const { node, port: at } = yield* secured("on", { clientAuth: "either" })
+      yield* putRole(node, "a", ["a/"], ["a/"])
+      yield* putUser(node, "shop", ["a"])
+      for (const wanted of [clientOf("shop"), clientOf("admin"), nodeOf(2)]) {
+        assert.isTrue(Exit.isSuccess(yield* write(at, withCertificate(wanted))), JSON.stringify(wanted.uris))
+      }
+      assert.deepInclude(failureOf(yield* write(at, withCertificate(clientOf("stranger")))), {
+        _tag: "Unauthorized",
+        name: "stranger"
+      })
+      assert.match(
+        String(failureOf(yield* write(at, withCertificate(undefined)))),
+        /asks its callers for a client's certificate or a token, and none was shown/
+      )
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("a token and a certificate are of one name", () =>
+    Effect.gen(function*() {
+      const { node, port: at } = yield* secured("on", { clientAuth: "either" })
+      yield* putUser(node, "shop", ["admin"])
+      const { token } = yield* tokenOf(node, "shop")
+      assert.isTrue(Exit.isSuccess(yield* write(at, withCertificate(undefined, { token }))))
+      assert.isTrue(Exit.isSuccess(yield* write(at, withCertificate(clientOf("shop"), { token }))))
+      assert.match(
+        String(failureOf(yield* write(at, withCertificate(clientOf("other"), { token })))),
+        /the certificate is of other and the token of shop/
+      )
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("a token is not enough where certificates are asked for, nor a certificate where tokens are", () =>
+    Effect.gen(function*() {
+      const first = yield* secured("on", { clientAuth: "certificate" })
+      const { token } = yield* tokenOf(first.node, "admin")
+      assert.match(
+        String(failureOf(yield* write(first.port, withCertificate(undefined, { token })))),
+        /asks its callers for a client's certificate, and none was shown/
+      )
+      const second = yield* secured("on", tokens)
+      assert.match(
+        String(failureOf(yield* write(second.port, withCertificate(clientOf("shop"))))),
+        /asks its callers for a token, and the certificate of shop is not asked for/
+      )
+      // Raft trusts its members, and an embedded node's client has no token.
+      assert.isTrue(Exit.isSuccess(yield* write(second.port, withCertificate(nodeOf(2)))))
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("while it is being turned on, plain connections are let in as before", () =>
+    Effect.gen(function*() {
+      const { port: at } = yield* secured("accept", { clientAuth: "either" })
+      assert.isTrue(Exit.isSuccess(yield* write(at, {})))
+      assert.match(String(failureOf(yield* write(at, withCertificate(undefined)))), /none was shown/)
+    }).pipe(Effect.scoped, quietly))
+})

@@ -4,6 +4,7 @@ import { Config, Effect, Option, Redacted } from "effect"
 import { Flag } from "effect/cli"
 import { certificatesFromFiles, filesInFolder, tokenFromFile } from "../../client/CertificateFiles.ts"
 import type { ClientOptions } from "../../client/ClientOptions.ts"
+import { flagOf } from "../../config/Setting.ts"
 import type { Failure } from "../output/Failure.ts"
 import { failureOf, wrongUsage } from "../output/Failure.ts"
 
@@ -57,8 +58,10 @@ export interface IdentityFiles {
 /** The files that flags and variables name. */
 export const identityFiles = (flags: IdentityFlags): Effect.Effect<IdentityFiles, Failure> => {
   const { certFile, certsDir, keyFile, tokenFile, trustedCaFile } = flags
-  for (const [flag, value] of Object.entries({ certsDir, trustedCaFile, certFile, keyFile, tokenFile })) {
-    if (Option.isSome(value) && value.value === "") return Effect.fail(wrongUsage(`the path of ${flag} is empty`))
+  for (const [name, value] of Object.entries({ certsDir, trustedCaFile, certFile, keyFile, tokenFile })) {
+    if (Option.isSome(value) && value.value === "") {
+      return Effect.fail(wrongUsage(`the path of --${flagOf(name)} is empty`))
+    }
   }
   if (Option.isSome(certFile) !== Option.isSome(keyFile)) {
     return Effect.fail(wrongUsage("--cert-file and --key-file belong together; give both, or neither"))

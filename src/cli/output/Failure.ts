@@ -76,6 +76,7 @@ export const failureOf = (error: unknown): Failure => {
   switch (tag) {
     case "BackupExists":
     case "InvalidArgument":
+    case "CredentialsError":
     case "InvalidConfig":
     case "InvalidEndpoint":
     case "InvalidSource":
