@@ -12,19 +12,17 @@
 import { CleanRows } from "./CleanRows.ts"
 import { DirtyRows } from "./DirtyRows.ts"
 import type { FilterLimits, KeyFilters } from "./KeyFilters.ts"
+import type { ReadableStore } from "./LateSnapshot.ts"
+import { LateSnapshot } from "./LateSnapshot.ts"
 import type { Operation } from "./Operation.ts"
 import { textOf } from "./RowText.ts"
-import type { StoreSnapshot, Values } from "./RowView.ts"
+import type { Values } from "./RowView.ts"
 import { RowView } from "./RowView.ts"
 
 /** What RocksDB does for the rows. */
-export interface RowStore {
+export interface RowStore extends ReadableStore {
   /** One atomic batch, in the order of the calls. */
   readonly write: (operations: ReadonlyArray<Operation>) => Promise<void>
-  /** Values of one moment. */
-  readonly read: (keys: ReadonlyArray<Uint8Array>) => Promise<ReadonlyArray<Uint8Array | undefined>>
-  /** The moment of the call. */
-  readonly snapshot: () => StoreSnapshot
 }
 
 export interface CacheLimits {
@@ -60,7 +58,10 @@ export class WriteBackCache {
   /** Commits that take turns, because one of them goes around the cache; the last of them. */
   private turns: Promise<void> | undefined
   private commits = 0
-  private readonly views = new Set<RowView>()
+  /** Open views, each with the moment of the store that it reads. */
+  private readonly views = new Map<RowView, LateSnapshot>()
+  /** Writes under way whose rows no batch here has: a view that is opened meanwhile needs a snapshot at once. */
+  private writesAside = 0
   /** The last commit that any open view sees. */
   private newestView = 0
   /** Writes that the store was given. While it stands, a row that is not in memory stays as it is in the store. */
@@ -108,12 +109,14 @@ export class WriteBackCache {
   /** The rows at this moment, until it is closed. */
   openView(): RowView {
     if (this.failure !== undefined) throw this.failure
-    const view = new RowView(this.commits, this.dirty, this.flushing, this.store.snapshot(), (closed) => {
+    const moment = new LateSnapshot(this.store)
+    if (this.writesAside > 0) moment.fix()
+    const view = new RowView(this.commits, this.dirty, this.flushing, moment, (closed) => {
       this.views.delete(closed)
       this.newestView = 0
-      for (const { commit } of this.views) this.newestView = Math.max(this.newestView, commit)
+      for (const { commit } of this.views.keys()) this.newestView = Math.max(this.newestView, commit)
     })
-    this.views.add(view)
+    this.views.set(view, moment)
     this.newestView = view.commit
     return view
   }
@@ -124,10 +127,34 @@ export class WriteBackCache {
     await this.flushDirty()
   }
 
+  /**
+   * Has something else write to the store. Views that are open do not see it, and what is kept here of the store is
+   * forgotten behind it.
+   */
+  async writeAside(write: () => Promise<void>): Promise<void> {
+    await this.unseen(write)
+    this.invalidate()
+  }
+
   /** Forgets what the store has too, because something else has written there. */
   invalidate(): void {
     this.filters.clear()
     this.forgetClean()
+  }
+
+  /** Carries out a write that no open view sees, nor in part one that is opened meanwhile. */
+  private async unseen(write: () => Promise<void>): Promise<void> {
+    this.fixViews()
+    this.writesAside += 1
+    try {
+      await write()
+    } finally {
+      this.writesAside -= 1
+    }
+  }
+
+  private fixViews(): void {
+    for (const moment of this.views.values()) moment.fix()
   }
 
   private forgetClean(): void {
@@ -189,6 +216,8 @@ export class WriteBackCache {
 
   private async readInView(keys: ReadonlyArray<Uint8Array>): Promise<Values> {
     const view = this.openView()
+    // It was overtaken once, and must not be again.
+    this.views.get(view)?.fix()
     try {
       return await view.getMany(keys)
     } finally {
@@ -247,7 +276,7 @@ export class WriteBackCache {
       for (const operation of operations) {
         if (operation._tag === "Put") this.filters.change(textOf(operation.key as Uint8Array), undefined, true)
       }
-      await this.store.write(end === undefined ? operations : [...operations, end()])
+      await this.unseen(() => this.store.write(end === undefined ? operations : [...operations, end()]))
       this.forgetClean()
     } catch (error) {
       this.failure = error
@@ -289,13 +318,19 @@ export class WriteBackCache {
     this.dirty = new DirtyRows()
     this.flushing = batch
     this.storeWrites += 1
-    const writing = this.store.write(batch.operations()).then(() => this.done(), (error: unknown) => {
+    const writing = this.writeBatch(batch).then(() => this.done(), (error: unknown) => {
       this.writing = undefined
       this.failure = error
       throw error
     })
     this.writing = writing
     return writing
+  }
+
+  /** A view that is opened from here on has the rows of the batch above the store. */
+  private async writeBatch(batch: DirtyRows): Promise<void> {
+    this.fixViews()
+    await this.store.write(batch.operations())
   }
 
   private done(): void {
