@@ -33,6 +33,8 @@ export class ScriptedStore {
   readonly content = new Map<string, string>()
   readonly batches: Array<ReadonlyArray<Operation>> = []
   readonly reads: Array<ReadonlyArray<string>> = []
+  /** The store as the cache sees it. */
+  readonly rows: RowStore
   readonly cache: WriteBackCache
   /** Held writes and reads, oldest first. */
   readonly held: Array<() => void> = []
@@ -43,7 +45,7 @@ export class ScriptedStore {
 
   constructor(limits: Partial<CacheLimits> = {}, filterOf?: () => KeyFilter) {
     const filters = { misses: 1_000, keys: 1_000, ...limits.filters }
-    const store: RowStore = {
+    this.rows = {
       write: async (operations) => {
         this.batches.push(operations)
         await this.turn()
@@ -58,7 +60,7 @@ export class ScriptedStore {
       },
       snapshot: () => this.snapshot()
     }
-    this.cache = new WriteBackCache(store, {
+    this.cache = new WriteBackCache(this.rows, {
       maxBytes: 1024 * 1024,
       // Nothing is written by time alone unless a test asks for it.
       delayMs: 1_000_000,

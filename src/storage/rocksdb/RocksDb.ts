@@ -24,7 +24,7 @@ import type { Family, Operation } from "./Operation.ts"
 import { checkBytes, checkRange, isState } from "./Operation.ts"
 import type { Promised } from "./Promised.ts"
 import { promisedIn } from "./Promised.ts"
-import type { FamilyChoice, Reader, Snapshot, View } from "./Reader.ts"
+import type { FamilyChoice, RangeOptions, Reader, Row, Snapshot, View } from "./Reader.ts"
 import { familyOf, OpenReads, reader } from "./Reader.ts"
 import { Reclaimer } from "./Reclaimer.ts"
 import type { RowView } from "./RowView.ts"
@@ -196,7 +196,11 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
 
   const view = (choice: FamilyChoice): Effect.Effect<View, StorageError> =>
     Effect.suspend(() => Effect.map(writes.openView(familyOf(choice)), (rows) => viewOf(rows, promised)))
-  yield* KeyScans.run(scans, (family) => writes.cache(family).filters, view, failure)
+  const stored = (family: Family) => ({
+    flushed: writes.flushed,
+    scan: (range: RangeOptions, take: (row: Row) => boolean) => direct.scan(family, range, take)
+  })
+  yield* KeyScans.run(scans, (family) => writes.cache(family).filters, stored, failure)
 
   return RocksDb.of({
     path,

@@ -64,8 +64,10 @@ export class WriteBackCache {
   private writesAside = 0
   /** The last commit that any open view sees. */
   private newestView = 0
-  /** Writes that the store was given. While it stands, a row that is not in memory stays as it is in the store. */
-  private storeWrites = 0
+  /** Batches that began to be written. While it stands, a row that is not in memory stays as it is in the store. */
+  private batches = 0
+  /** The same of writes that are no batch. */
+  private otherWrites = 0
   private timer: NodeJS.Timeout | undefined
   private failure: unknown
 
@@ -99,7 +101,7 @@ export class WriteBackCache {
     return this.holds(4) ? this.writing : undefined
   }
 
-  /** Values of one moment. A promise only when a row is not in memory. */
+  /** Values of one moment between the call and the answer. A promise only when a row is not in memory. */
   getMany(keys: ReadonlyArray<Uint8Array>): Values | Promise<Values> {
     const values: Values = new Array(keys.length)
     const missing = this.lookUp(keys, values)
@@ -158,7 +160,7 @@ export class WriteBackCache {
   }
 
   private forgetClean(): void {
-    this.storeWrites += 1
+    this.otherWrites += 1
     this.clean.clear()
   }
 
@@ -187,8 +189,8 @@ export class WriteBackCache {
   }
 
   /**
-   * The rest comes from the store, which has it as it was at the call, unless a batch has begun to be written
-   * meanwhile. That is rare; then a view reads all keys again, because nothing can change what it sees.
+   * The rest comes from the store, which has it as it was at the call, unless a batch with later commits has begun to
+   * be written meanwhile. That is rare; then a view reads all keys again, because nothing can change what it sees.
    */
   private async readMissing(
     keys: ReadonlyArray<Uint8Array>,
@@ -200,9 +202,11 @@ export class WriteBackCache {
       return this.getMany(keys)
     }
     if (this.failure !== undefined) throw this.failure
-    const { storeWrites } = this
+    const { batches, commits, otherWrites } = this
     const read = await this.store.read(missing.map((i) => keys[i] as Uint8Array))
-    if (storeWrites !== this.storeWrites) return this.readInView(keys)
+    // A batch without a commit since the call has none of these rows: they would have been dirty.
+    const overtaken = batches !== this.batches && commits !== this.commits || otherWrites !== this.otherWrites
+    if (overtaken) return this.readInView(keys)
     for (let i = 0; i < missing.length; i++) {
       const at = missing[i] as number
       const text = textOf(keys[at] as Uint8Array)
@@ -272,7 +276,7 @@ export class WriteBackCache {
     try {
       await this.flushDirty()
       this.commits += 1
-      this.storeWrites += 1
+      this.otherWrites += 1
       for (const operation of operations) {
         if (operation._tag === "Put") this.filters.change(textOf(operation.key as Uint8Array), undefined, true)
       }
@@ -317,7 +321,7 @@ export class WriteBackCache {
     const batch = this.dirty
     this.dirty = new DirtyRows()
     this.flushing = batch
-    this.storeWrites += 1
+    this.batches += 1
     const writing = this.writeBatch(batch).then(() => this.done(), (error: unknown) => {
       this.writing = undefined
       this.failure = error
