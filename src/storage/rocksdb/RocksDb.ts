@@ -8,6 +8,7 @@
  */
 import type { Scope } from "effect"
 import { Context, Effect, Layer, Queue } from "effect"
+import { coalescedSleep } from "../../CoalescedSleep.ts"
 import type RocksDB from "rocksdb-native"
 import { FirstFailure } from "../FirstFailure.ts"
 import type { OpenError, StorageError } from "../StorageError.ts"
@@ -100,7 +101,7 @@ export class RocksDb extends Context.Service<
 }
 
 /** How often the directory is looked at. The WAL in use is, with each sync. */
-const checkInterval = "1 second"
+const checkMs = 1_000
 
 /** Looks at all tables every so many checks: RocksDB lists them, which takes longer the more there are. */
 const checksBetweenTables = 10
@@ -149,7 +150,7 @@ const watchDirectory = (
   return Effect.suspend(() =>
     promised("check", () => checkDirectory(wal, files, sessions, ++checks % checksBetweenTables === 0))
   ).pipe(
-    Effect.andThen(Effect.sleep(checkInterval)),
+    Effect.andThen(coalescedSleep(checkMs)),
     Effect.forever,
     (checking) => failure.inBackground("check", checking)
   )
