@@ -5,6 +5,7 @@
 import { Context, Effect, Layer } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
 import { watchTables } from "../BoundedTables.ts"
+import { coalescedSleep } from "../CoalescedSleep.ts"
 import type { Connection } from "../client/connection/Connection.ts"
 import type { Limits } from "../config/Limits.ts"
 import { clientPortConnections, defaultLimits } from "../config/Limits.ts"
@@ -153,7 +154,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const gate = newGate()
   const answers = new AnswerBudget(limits.maxPendingAnswerBytes, offences.nowMs)
   yield* Effect.forkScoped(
-    Effect.forever(Effect.andThen(Effect.sleep(sweepMs), Effect.sync(() => answers.sweep())))
+    Effect.forever(Effect.andThen(coalescedSleep(sweepMs), Effect.sync(() => answers.sweep())))
   )
   const operations = new OperationCount(options.maxOperations)
   yield* watchTables(tablesOf(gate, maxClientConnections, operations, answers))
