@@ -5,6 +5,7 @@
  */
 import { Effect, Metric } from "effect"
 import type { Scope } from "effect"
+import { coalescedSleep } from "./CoalescedSleep.ts"
 
 /** One table of a node. */
 export interface BoundedTable {
@@ -58,5 +59,5 @@ export const watchTables = Effect.fnUntraced(function*(
   })
   const sample = Effect.all(watched, { discard: true })
   yield* sample
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(sampleMs), sample)))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(coalescedSleep(sampleMs), sample)))
 })

@@ -11,6 +11,7 @@ import { RpcClientDefect, RpcClientError } from "effect/rpc/RpcClientError"
 import type { FromClientEncoded, FromServerEncoded } from "effect/rpc/RpcMessage"
 import { Socket } from "effect/socket"
 import { createConnection } from "node:net"
+import { coalescedSleep } from "../CoalescedSleep.ts"
 import { FrameReader } from "./FrameReader.ts"
 import { Frames } from "./Frames.ts"
 import { FrameSocket } from "./FrameSocket.ts"
@@ -262,7 +263,7 @@ export class ClientConnection {
       this.asked = true
       return Effect.ignore(this.socket.send(this.frames.encode({ _tag: "Ping" })))
     })
-    return Effect.forever(Effect.andThen(Effect.sleep(pingMs), ping))
+    return Effect.forever(Effect.andThen(coalescedSleep(pingMs), ping))
   }
 
   /** It has no user any more. */

@@ -10,6 +10,7 @@ import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
 import { watchTables } from "../BoundedTables.ts"
+import { coalescedSleep } from "../CoalescedSleep.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import type { Answer } from "./CallGate.ts"
 import { CallGate } from "./CallGate.ts"
@@ -273,7 +274,7 @@ export const serve = <Rpcs extends Rpc.Any>(
 
 /** Closes connections that are beyond a limit of time. */
 const sweeping = (connections: Connections, everyMs: number): Effect.Effect<never> =>
-  Effect.forever(Effect.andThen(Effect.sleep(everyMs), Effect.sync(() => connections.sweep())))
+  Effect.forever(Effect.andThen(coalescedSleep(everyMs), Effect.sync(() => connections.sweep())))
 
 /** The serialization of every port. */
 const binary = (maxFrameBytes: number): Effect.Effect<RpcSerialization.RpcSerialization["Service"]> =>

@@ -16,6 +16,8 @@ export interface ExpiryOptions {
   readonly machine: StateMachine["Service"]
   readonly clock: LogClock
   readonly leads: () => boolean
+  /** Succeeds once this node leads. */
+  readonly leading: Effect.Effect<void>
   /** Succeeds once this node has proved its leadership, and has applied what was committed before. */
   readonly fence: Effect.Effect<void, ReadError>
   readonly propose: (
@@ -49,5 +51,8 @@ const report = (results: ReadonlyArray<Uint8Array | WriteError>): Effect.Effect<
 }
 
 /** The loop. Ends only by failing. */
-export const run = (options: ExpiryOptions): Effect.Effect<never, StorageError> =>
-  Effect.forever(Effect.andThen(Effect.sleep(intervalMs), look(options)))
+export const run = (options: ExpiryOptions): Effect.Effect<never, StorageError> => {
+  // A node that does not lead has nothing to look at, and need not wake for it.
+  const begun = Effect.suspend(() => options.leads() ? Effect.void : options.leading)
+  return Effect.forever(Effect.andThen(begun, Effect.andThen(Effect.sleep(intervalMs), look(options))))
+}

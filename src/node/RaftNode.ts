@@ -4,7 +4,7 @@
  * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is
  * what a snapshot carries.
  */
-import { Context, Effect, Layer, Queue, Random, Scheduler, SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Queue, Random, Scheduler, Stream, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
 import { watchTables } from "../BoundedTables.ts"
@@ -332,9 +332,14 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   })
   const { fence } = reads
   const propose = (commands: ReadonlyArray<Uint8Array>) => writes.propose(commands, "node")
+  const leading = SubscriptionRef.changes(role).pipe(
+    Stream.filter((now) => now.role === "leader"),
+    Stream.runHead,
+    Effect.asVoid
+  )
   yield* life.supervise(
     "expiry and compaction",
-    Expiry.run({ machine, clock, leads: () => loop.leads, fence, propose })
+    Expiry.run({ machine, clock, leads: () => loop.leads, leading, fence, propose })
   )
 
   const exported = (view: StateExport): NodeExport => ({

@@ -5,6 +5,7 @@
 import { Context, Effect, Layer } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
 import { watchTables } from "../BoundedTables.ts"
+import { coalescedSleep } from "../CoalescedSleep.ts"
 import type { Connection } from "../client/connection/Connection.ts"
 import type { Limits } from "../config/Limits.ts"
 import { clientPortConnections, defaultLimits } from "../config/Limits.ts"
@@ -160,7 +161,7 @@ const sweeping = (answers: AnswerBudget, callers: Callers | undefined) =>
   Effect.forkScoped(
     Effect.forever(
       Effect.andThen(
-        Effect.sleep(sweepMs),
+        coalescedSleep(sweepMs),
         Effect.sync(() => {
           answers.sweep()
           callers?.sweep()

@@ -65,10 +65,11 @@ export class TickCounter {
 
   /**
    * Wants the alarm when `ticks` more have passed. Answers with the milliseconds until then, or `undefined` where an
-   * alarm is set that comes no later.
+   * alarm is set that comes no later. One that is set to less than half of that is put off: a follower that hears its
+   * leader wakes for that alone, and a node at work puts it off rarely.
    */
   arm(ticks: number): number | undefined {
-    if (this.armed > 0 && this.armed <= ticks) return undefined
+    if (this.armed > 0 && this.armed <= ticks && (this.rung || this.armed * 2 > ticks)) return undefined
     this.armed = ticks
     return this.remainingMs()
   }

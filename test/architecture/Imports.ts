@@ -36,6 +36,7 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
 /** Vocabulary without behaviour: everybody above the pure layers may use it, and it uses nobody. */
 const leaves = new Set([
   "BoundedTables.ts",
+  "CoalescedSleep.ts",
   "ErrorText.ts",
   "FlareDbError.ts",
   "LogLimiter.ts",

@@ -2,6 +2,7 @@
 import type { KeyFilter } from "../../src/storage/rocksdb/KeyFilter.ts"
 import { KeyFilters } from "../../src/storage/rocksdb/KeyFilters.ts"
 import type { Operation } from "../../src/storage/rocksdb/Operation.ts"
+import type { RangeOptions, Row } from "../../src/storage/rocksdb/Reader.ts"
 import type { StoreSnapshot } from "../../src/storage/rocksdb/RowView.ts"
 import type { CacheLimits, RowStore } from "../../src/storage/rocksdb/WriteBackCache.ts"
 import { WriteBackCache } from "../../src/storage/rocksdb/WriteBackCache.ts"
@@ -32,6 +33,8 @@ export class ScriptedStore {
   readonly content = new Map<string, string>()
   readonly batches: Array<ReadonlyArray<Operation>> = []
   readonly reads: Array<ReadonlyArray<string>> = []
+  /** The store as the cache sees it. */
+  readonly rows: RowStore
   readonly cache: WriteBackCache
   /** Held writes and reads, oldest first. */
   readonly held: Array<() => void> = []
@@ -42,7 +45,7 @@ export class ScriptedStore {
 
   constructor(limits: Partial<CacheLimits> = {}, filterOf?: () => KeyFilter) {
     const filters = { misses: 1_000, keys: 1_000, ...limits.filters }
-    const store: RowStore = {
+    this.rows = {
       write: async (operations) => {
         this.batches.push(operations)
         await this.turn()
@@ -50,9 +53,14 @@ export class ScriptedStore {
         for (const operation of operations) carryOut(this.content, operation)
       },
       read: (keys) => this.read(keys, this.content),
+      // Its moment is when it begins, which is some time after the call.
+      scan: async (range, take) => {
+        await this.turn()
+        await this.scan(new Map(this.content), range, take)
+      },
       snapshot: () => this.snapshot()
     }
-    this.cache = new WriteBackCache(store, {
+    this.cache = new WriteBackCache(this.rows, {
       maxBytes: 1024 * 1024,
       // Nothing is written by time alone unless a test asks for it.
       delayMs: 1_000_000,
@@ -86,19 +94,25 @@ export class ScriptedStore {
     return values.map((value) => value === undefined ? undefined : bytes(value))
   }
 
+  private async scan(
+    content: ReadonlyMap<string, string>,
+    { gte, keysOnly = false, limit = Number.MAX_SAFE_INTEGER, lt, reverse = false }: RangeOptions,
+    take: (row: Row) => boolean
+  ): Promise<void> {
+    const names = [...content.keys()].filter((name) => name >= textOf(gte) && name < textOf(lt)).sort()
+    if (reverse) names.reverse()
+    for (const name of names.slice(0, limit)) {
+      await this.turn()
+      if (!take({ key: bytes(name), value: bytes(keysOnly ? "" : content.get(name) as string) })) return
+    }
+  }
+
   private snapshot(): StoreSnapshot {
     const content = new Map(this.content)
     this.openSnapshots += 1
     return {
       read: (keys) => this.read(keys, content),
-      scan: async ({ gte, keysOnly = false, limit = Number.MAX_SAFE_INTEGER, lt, reverse = false }, take) => {
-        const names = [...content.keys()].filter((name) => name >= textOf(gte) && name < textOf(lt)).sort()
-        if (reverse) names.reverse()
-        for (const name of names.slice(0, limit)) {
-          await this.turn()
-          if (!take({ key: bytes(name), value: bytes(keysOnly ? "" : content.get(name) as string) })) return
-        }
-      },
+      scan: (range, take) => this.scan(content, range, take),
       close: async () => {
         this.openSnapshots -= 1
       }

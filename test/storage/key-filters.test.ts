@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { KeyFilter } from "../../src/storage/rocksdb/KeyFilter.ts"
+import type { StoredRows } from "../../src/storage/rocksdb/KeyScans.ts"
 import { scan } from "../../src/storage/rocksdb/KeyScans.ts"
 import { bytes, del, put, ScriptedStore, textOf } from "./ScriptedStore.ts"
 
@@ -9,15 +10,11 @@ const firstByte = "k".charCodeAt(0)
 
 /** A store whose filter scans as that of a node does. */
 const fill = (store: ScriptedStore): Promise<void> => {
-  const view = Effect.sync(() => {
-    const rows = store.cache.openView()
-    return {
-      getMany: () => Effect.succeed([]),
-      scan: (...args: Parameters<typeof rows.scan>) => Effect.promise(() => rows.scan(...args)),
-      close: Effect.promise(() => rows.close())
-    }
-  })
-  return Effect.runPromise(scan(store.cache.filters, view, firstByte))
+  const stored: StoredRows = {
+    flushed: Effect.promise(() => store.cache.flush()),
+    scan: (range, take) => Effect.promise(() => store.rows.scan(range, take))
+  }
+  return Effect.runPromise(scan(store.cache.filters, stored, firstByte))
 }
 
 const filled = async (keys: ReadonlyArray<string>, filterOf?: () => KeyFilter): Promise<ScriptedStore> => {

@@ -30,23 +30,26 @@ class PagedScan {
   private readonly store: ScriptedStore
   private readonly kind: Kind
   private gte = "k"
+  private flushed = false
 
   constructor(store: ScriptedStore) {
     this.store = store
     this.kind = store.cache.filters.begin("k".charCodeAt(0))
+    void store.cache.flush().then(() => {
+      this.flushed = true
+    })
   }
 
   /** `false` at the end, when the filter is in use or given up. */
   async page(rows: number): Promise<boolean> {
     const { filters } = this.store.cache
-    const view = this.store.cache.openView()
+    if (!this.flushed) return true
     let [found, useful] = [0, true]
-    await view.scan({ gte: bytes(this.gte), lt: bytes("l"), limit: rows, keysOnly: true }, ({ key }) => {
+    await this.store.rows.scan({ gte: bytes(this.gte), lt: bytes("l"), limit: rows, keysOnly: true }, ({ key }) => {
       found += 1
       this.gte = `${textOf(key)}\0`
       return useful = filters.add(this.kind, textOf(key))
     })
-    await view.close()
     if (useful && found === rows) return true
     if (useful) this.kind.complete = true
     return false
@@ -61,6 +64,7 @@ describe("the write-back cache", () => {
       const store = new ScriptedStore({ batchRows: 1 + random.below(40), maxBytes }, () => new KeyFilter(poor))
       const model = new Map<string, string>()
       const views: Array<{ readonly view: RowView; readonly moment: ReadonlyMap<string, string> }> = []
+      const later: Array<{ readonly key: string; readonly value: string | undefined }> = []
       let scan: PagedScan | undefined
       for (let step = 1; step <= 300; step++) {
         store.holding = random.chance(0.7)
@@ -70,20 +74,29 @@ describe("the write-back cache", () => {
           () => random.chance(0.6) ? put(random.pick(keys), String(step)) : del(random.pick(keys))
         )
         for (const operation of operations) carryOut(model, operation)
+        const changed = new Set(
+          operations.map((operation) => "key" in operation ? textOf(operation.key as Uint8Array) : "")
+        )
+        for (const key of changed) later.push({ key, value: model.get(key) })
         void store.cache.commit(operations, () => put("end", String(step)))
         model.set("end", String(step))
         if (random.chance(0.15)) views.push({ view: store.cache.openView(), moment: new Map(model) })
         const wanted = random.pick(keys)
         const reading = Promise.resolve(store.cache.getMany([bytes(wanted)]))
-        const expected = model.get(wanted)
-        const read = reading.then((values) => assert.deepStrictEqual(texts(values), [expected]))
+        const expected = [model.get(wanted)]
+        const from = later.length
+        const read = reading.then((values) => {
+          // One that was overtaken by a batch may answer as of a later commit.
+          for (const { key, value } of later.slice(from)) if (key === wanted) expected.push(value)
+          assert.include(expected, texts(values)[0])
+        })
         if (random.chance(0.02)) scan = new PagedScan(store)
         if (random.chance(0.005)) store.cache.invalidate()
         store.holding = false
         store.held.pop()?.()
         const paging = random.chance(0.3) ? scan?.page(1 + random.below(10)) : undefined
         for (const go of random.chance(0.5) ? store.held.splice(0) : []) go()
-        await new Promise((later) => setImmediate(later))
+        await new Promise((done) => setImmediate(done))
         if (store.held.length === 0) await read
         else void read
         if (await paging === false) scan = undefined

@@ -76,6 +76,24 @@ describe("RaftTimer on the Effect clock", () => {
       assert.deepStrictEqual(owner.next(), [{ ticks: 7, lateMs: 0 }])
     }))
 
+  it.effect("does not wake an owner that has turns for other reasons", () =>
+    Effect.gen(function*() {
+      const owner = yield* own(RaftTimer.layer({ tickMs }), () => 7)
+      yield* TestClock.adjust(tickMs)
+      owner.next()
+      // The alarm is put off from each of these turns on, because less than half of it is left.
+      for (let turn = 0; turn < 5; turn++) {
+        yield* TestClock.adjust(5 * tickMs)
+        assert.deepStrictEqual(owner.next(), [])
+        owner.look()
+        assert.deepStrictEqual(owner.next(), [{ ticks: 5, lateMs: 0 }])
+      }
+      yield* TestClock.adjust(7 * tickMs - 1)
+      assert.deepStrictEqual(owner.next(), [])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(owner.next(), [{ ticks: 7, lateMs: 0 }])
+    }))
+
   it.effect("wakes the owner sooner when something makes that necessary", () => {
     let sleepTicks = 20
     return Effect.gen(function*() {

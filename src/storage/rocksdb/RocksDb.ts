@@ -8,6 +8,7 @@
  */
 import type { Scope } from "effect"
 import { Context, Effect, Layer, Queue } from "effect"
+import { coalescedSleep } from "../../CoalescedSleep.ts"
 import type RocksDB from "rocksdb-native"
 import { FirstFailure } from "../FirstFailure.ts"
 import type { OpenError, StorageError } from "../StorageError.ts"
@@ -24,7 +25,7 @@ import type { Family, Operation } from "./Operation.ts"
 import { checkBytes, checkRange, isState } from "./Operation.ts"
 import type { Promised } from "./Promised.ts"
 import { promisedIn } from "./Promised.ts"
-import type { FamilyChoice, Reader, Snapshot, View } from "./Reader.ts"
+import type { FamilyChoice, RangeOptions, Reader, Row, Snapshot, View } from "./Reader.ts"
 import { familyOf, OpenReads, reader } from "./Reader.ts"
 import { Reclaimer } from "./Reclaimer.ts"
 import type { RowView } from "./RowView.ts"
@@ -100,7 +101,7 @@ export class RocksDb extends Context.Service<
 }
 
 /** How often the directory is looked at. The WAL in use is, with each sync. */
-const checkInterval = "1 second"
+const checkMs = 1_000
 
 /** Looks at all tables every so many checks: RocksDB lists them, which takes longer the more there are. */
 const checksBetweenTables = 10
@@ -149,7 +150,7 @@ const watchDirectory = (
   return Effect.suspend(() =>
     promised("check", () => checkDirectory(wal, files, sessions, ++checks % checksBetweenTables === 0))
   ).pipe(
-    Effect.andThen(Effect.sleep(checkInterval)),
+    Effect.andThen(coalescedSleep(checkMs)),
     Effect.forever,
     (checking) => failure.inBackground("check", checking)
   )
@@ -196,7 +197,11 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
 
   const view = (choice: FamilyChoice): Effect.Effect<View, StorageError> =>
     Effect.suspend(() => Effect.map(writes.openView(familyOf(choice)), (rows) => viewOf(rows, promised)))
-  yield* KeyScans.run(scans, (family) => writes.cache(family).filters, view, failure)
+  const stored = (family: Family) => ({
+    flushed: writes.flushed,
+    scan: (range: RangeOptions, take: (row: Row) => boolean) => direct.scan(family, range, take)
+  })
+  yield* KeyScans.run(scans, (family) => writes.cache(family).filters, stored, failure)
 
   return RocksDb.of({
     path,

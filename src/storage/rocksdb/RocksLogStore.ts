@@ -3,7 +3,8 @@
  * sync. The order matters and atomicity does not: entries whose hard state was lost would be unexplained, a hard
  * state without its entries is merely ahead.
  */
-import { Effect, Layer, Schedule, Semaphore } from "effect"
+import { Effect, Layer, Semaphore } from "effect"
+import { coalescedSleep } from "../../CoalescedSleep.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { Entry, LogPoint } from "../../raft/Types.ts"
@@ -32,7 +33,7 @@ import { StorageCorruption } from "../StorageError.ts"
 const entryBytesBetweenFlushes = 16 * 1024 * 1024
 
 /** How often the durable floor follows the log. */
-const floorInterval = "1 second"
+const floorMs = 1_000
 
 class RocksLog {
   private readonly database: RocksDb["Service"]
@@ -199,7 +200,7 @@ const make = Effect.gen(function*() {
 
   yield* database.failure.inBackground(
     "follow the log",
-    Effect.repeat(Effect.andThen(floor.raise, log.releaseLogFiles), Schedule.spaced(floorInterval))
+    Effect.forever(Effect.andThen(floor.raise, Effect.andThen(log.releaseLogFiles, coalescedSleep(floorMs))))
   )
   yield* database.failure.inBackground("check the log", scrub.run)
   yield* Effect.addFinalizer(() =>

@@ -3,8 +3,8 @@
  * the family, in the batch whose effects it counts, under a key no state machine can use.
  *
  * An import fills the other family, see `StateImports.ts`. Reads look which family is active at the moment they begin,
- * and the old family is emptied only when the reads that may still be in it have ended; views have a RocksDB snapshot,
- * which a deletion does not touch.
+ * and the old family is emptied only when the reads that may still be in it have ended; views take
+ * a RocksDB snapshot before that, which a deletion does not touch.
  */
 import { Effect, Layer } from "effect"
 import { firstStateKey, stateEnd } from "../../protocol/StateRows.ts"

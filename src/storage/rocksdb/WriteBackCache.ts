@@ -12,19 +12,17 @@
 import { CleanRows } from "./CleanRows.ts"
 import { DirtyRows } from "./DirtyRows.ts"
 import type { FilterLimits, KeyFilters } from "./KeyFilters.ts"
+import type { ReadableStore } from "./LateSnapshot.ts"
+import { LateSnapshot } from "./LateSnapshot.ts"
 import type { Operation } from "./Operation.ts"
 import { textOf } from "./RowText.ts"
-import type { StoreSnapshot, Values } from "./RowView.ts"
+import type { Values } from "./RowView.ts"
 import { RowView } from "./RowView.ts"
 
 /** What RocksDB does for the rows. */
-export interface RowStore {
+export interface RowStore extends ReadableStore {
   /** One atomic batch, in the order of the calls. */
   readonly write: (operations: ReadonlyArray<Operation>) => Promise<void>
-  /** Values of one moment. */
-  readonly read: (keys: ReadonlyArray<Uint8Array>) => Promise<ReadonlyArray<Uint8Array | undefined>>
-  /** The moment of the call. */
-  readonly snapshot: () => StoreSnapshot
 }
 
 export interface CacheLimits {
@@ -60,11 +58,16 @@ export class WriteBackCache {
   /** Commits that take turns, because one of them goes around the cache; the last of them. */
   private turns: Promise<void> | undefined
   private commits = 0
-  private readonly views = new Set<RowView>()
+  /** Open views, each with the moment of the store that it reads. */
+  private readonly views = new Map<RowView, LateSnapshot>()
+  /** Writes under way whose rows no batch here has: a view that is opened meanwhile needs a snapshot at once. */
+  private writesAside = 0
   /** The last commit that any open view sees. */
   private newestView = 0
-  /** Writes that the store was given. While it stands, a row that is not in memory stays as it is in the store. */
-  private storeWrites = 0
+  /** Batches that began to be written. While it stands, a row that is not in memory stays as it is in the store. */
+  private batches = 0
+  /** The same of writes that are no batch. */
+  private otherWrites = 0
   private timer: NodeJS.Timeout | undefined
   private failure: unknown
 
@@ -98,7 +101,7 @@ export class WriteBackCache {
     return this.holds(4) ? this.writing : undefined
   }
 
-  /** Values of one moment. A promise only when a row is not in memory. */
+  /** Values of one moment between the call and the answer. A promise only when a row is not in memory. */
   getMany(keys: ReadonlyArray<Uint8Array>): Values | Promise<Values> {
     const values: Values = new Array(keys.length)
     const missing = this.lookUp(keys, values)
@@ -108,12 +111,14 @@ export class WriteBackCache {
   /** The rows at this moment, until it is closed. */
   openView(): RowView {
     if (this.failure !== undefined) throw this.failure
-    const view = new RowView(this.commits, this.dirty, this.flushing, this.store.snapshot(), (closed) => {
+    const moment = new LateSnapshot(this.store)
+    if (this.writesAside > 0) moment.fix()
+    const view = new RowView(this.commits, this.dirty, this.flushing, moment, (closed) => {
       this.views.delete(closed)
       this.newestView = 0
-      for (const { commit } of this.views) this.newestView = Math.max(this.newestView, commit)
+      for (const { commit } of this.views.keys()) this.newestView = Math.max(this.newestView, commit)
     })
-    this.views.add(view)
+    this.views.set(view, moment)
     this.newestView = view.commit
     return view
   }
@@ -124,14 +129,38 @@ export class WriteBackCache {
     await this.flushDirty()
   }
 
+  /**
+   * Has something else write to the store. Views that are open do not see it, and what is kept here of the store is
+   * forgotten behind it.
+   */
+  async writeAside(write: () => Promise<void>): Promise<void> {
+    await this.unseen(write)
+    this.invalidate()
+  }
+
   /** Forgets what the store has too, because something else has written there. */
   invalidate(): void {
     this.filters.clear()
     this.forgetClean()
   }
 
+  /** Carries out a write that no open view sees, nor in part one that is opened meanwhile. */
+  private async unseen(write: () => Promise<void>): Promise<void> {
+    this.fixViews()
+    this.writesAside += 1
+    try {
+      await write()
+    } finally {
+      this.writesAside -= 1
+    }
+  }
+
+  private fixViews(): void {
+    for (const moment of this.views.values()) moment.fix()
+  }
+
   private forgetClean(): void {
-    this.storeWrites += 1
+    this.otherWrites += 1
     this.clean.clear()
   }
 
@@ -160,8 +189,8 @@ export class WriteBackCache {
   }
 
   /**
-   * The rest comes from the store, which has it as it was at the call, unless a batch has begun to be written
-   * meanwhile. That is rare; then a view reads all keys again, because nothing can change what it sees.
+   * The rest comes from the store, which has it as it was at the call, unless a batch with later commits has begun to
+   * be written meanwhile. That is rare; then a view reads all keys again, because nothing can change what it sees.
    */
   private async readMissing(
     keys: ReadonlyArray<Uint8Array>,
@@ -173,9 +202,11 @@ export class WriteBackCache {
       return this.getMany(keys)
     }
     if (this.failure !== undefined) throw this.failure
-    const { storeWrites } = this
+    const { batches, commits, otherWrites } = this
     const read = await this.store.read(missing.map((i) => keys[i] as Uint8Array))
-    if (storeWrites !== this.storeWrites) return this.readInView(keys)
+    // A batch without a commit since the call has none of these rows: they would have been dirty.
+    const overtaken = batches !== this.batches && commits !== this.commits || otherWrites !== this.otherWrites
+    if (overtaken) return this.readInView(keys)
     for (let i = 0; i < missing.length; i++) {
       const at = missing[i] as number
       const text = textOf(keys[at] as Uint8Array)
@@ -189,6 +220,8 @@ export class WriteBackCache {
 
   private async readInView(keys: ReadonlyArray<Uint8Array>): Promise<Values> {
     const view = this.openView()
+    // It was overtaken once, and must not be again.
+    this.views.get(view)?.fix()
     try {
       return await view.getMany(keys)
     } finally {
@@ -243,11 +276,11 @@ export class WriteBackCache {
     try {
       await this.flushDirty()
       this.commits += 1
-      this.storeWrites += 1
+      this.otherWrites += 1
       for (const operation of operations) {
         if (operation._tag === "Put") this.filters.change(textOf(operation.key as Uint8Array), undefined, true)
       }
-      await this.store.write(end === undefined ? operations : [...operations, end()])
+      await this.unseen(() => this.store.write(end === undefined ? operations : [...operations, end()]))
       this.forgetClean()
     } catch (error) {
       this.failure = error
@@ -288,14 +321,20 @@ export class WriteBackCache {
     const batch = this.dirty
     this.dirty = new DirtyRows()
     this.flushing = batch
-    this.storeWrites += 1
-    const writing = this.store.write(batch.operations()).then(() => this.done(), (error: unknown) => {
+    this.batches += 1
+    const writing = this.writeBatch(batch).then(() => this.done(), (error: unknown) => {
       this.writing = undefined
       this.failure = error
       throw error
     })
     this.writing = writing
     return writing
+  }
+
+  /** A view that is opened from here on has the rows of the batch above the store. */
+  private async writeBatch(batch: DirtyRows): Promise<void> {
+    this.fixViews()
+    await this.store.write(batch.operations())
   }
 
   private done(): void {

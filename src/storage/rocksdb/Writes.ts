@@ -53,6 +53,7 @@ export class Writes {
     const made = this.cacheOf(family, {
       write: (operations) => this.gate.enter(() => this.gate.writeLazy(family, operations)),
       read: (keys) => multiGet(session, keys),
+      scan: (range, take) => scanRows(session, range, take),
       snapshot: () => {
         const snapshot = session.snapshot()
         return {
@@ -109,10 +110,13 @@ export class Writes {
     checkOperations(operations)
     return this.promised("write", async () => {
       await this.flush()
-      await this.gate.enter(() =>
-        durability === "durable" ? this.gate.writeDurable(family, operations) : this.gate.writeLazy(family, operations)
+      await this.aside(
+        family,
+        () =>
+          durability === "durable"
+            ? this.gate.writeDurable(family, operations)
+            : this.gate.writeLazy(family, operations)
       )
-      this.caches.get(family)?.invalidate()
     })
   }
 
@@ -132,13 +136,18 @@ export class Writes {
     return this.promised("write", async () => {
       await this.flush()
       await flushTables()
-      await this.gate.enter(async () => {
+      await this.aside(family, async () => {
         await flushTables()
         await this.gate.writeLazy(family, [{ _tag: "DeleteRange", start, end }])
         await flushTables()
       })
-      this.caches.get(family)?.invalidate()
     })
+  }
+
+  /** A write that goes around the cache, where the family has one. */
+  private aside(family: Family, write: () => Promise<void>): Promise<void> {
+    const entered = () => this.gate.enter(write)
+    return isState(family) ? this.cache(family).writeAside(entered) : entered()
   }
 
   private async inOrder(batches: Batches): Promise<void> {

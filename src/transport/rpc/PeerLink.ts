@@ -8,6 +8,7 @@
  */
 import { Cause, Data, Deferred, Effect, Exit, FiberSet, Option, Random } from "effect"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
+import { coalescedSleep } from "../../CoalescedSleep.ts"
 import { encodeMessages } from "../../protocol/MessageBatch.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
@@ -224,7 +225,7 @@ export class PeerLink {
     const sending = Effect.forever(Effect.flatMap(outbox.take(limits.maxBatchBytes), send))
     const watching = Effect.forever(
       Effect.andThen(
-        Effect.sleep(limits.callTimeoutMs / 2),
+        coalescedSleep(limits.callTimeoutMs / 2),
         Effect.suspend(() =>
           stuckMs !== undefined && this.options.nowMsUnsafe() - stuckMs > limits.callTimeoutMs
             ? Effect.fail(new CallTimeout({ ms: limits.callTimeoutMs }))

@@ -24,7 +24,8 @@ export class Watcher {
   private readonly world: ClientWorld
   private readonly previous: boolean
   private process: SimProcess | undefined
-  private asking = false
+  /** What it asked last and has no answer to. An earlier one that is answered later, by the same node, is ignored. */
+  private asked: object | undefined
 
   constructor(id: number, world: ClientWorld) {
     this.world = world
@@ -45,21 +46,22 @@ export class Watcher {
     if (this.process !== undefined) probes.hit("a watch was resumed at another node")
     trace?.(`${this.name} watches n${node.id} from ${this.from}`)
     this.process = node.process
-    this.asking = false
+    this.asked = undefined
     this.ask(node)
   }
 
   private ask(node: SimNode): void {
     const { process } = this
     const { running } = node
-    if (process === undefined || running === undefined || node.process !== process || this.asking) return
-    this.asking = true
+    if (process === undefined || running === undefined || node.process !== process || this.asked !== undefined) return
+    const asked = {}
+    this.asked = asked
     const { from } = this
     const request = { ranges: KeyRanges.of(prefixRange(Buffer.from(this.prefix, "latin1"))), previous: this.previous }
     process.enter(() =>
       node.run(this.next(running.feed, request, from), (exit) => {
-        if (process.isGone || this.process !== process) return
-        this.asking = false
+        if (process.isGone || this.asked !== asked) return
+        this.asked = undefined
         if (exit._tag === "Success") this.sees(node, from, exit.value)
         else this.fails(node, exit.cause)
         // Some watchers are slow, and then a part holds more than one revision.
