@@ -4,18 +4,17 @@ import { X509Certificate } from "node:crypto"
 import { errorText } from "../ErrorText.ts"
 import { certificateName } from "../net/tls/CertificateCheck.ts"
 import type { CertificateName } from "../net/tls/CertificateName.ts"
+import { certificateBlocks } from "../net/tls/PemBlocks.ts"
 import { CertificateProblem } from "./Authority.ts"
 import { normalHost } from "./Hosts.ts"
 
 /** Most certificates of one text: more is a bundle for the web, and none for a cluster. */
 export const maxCertificates = 32
 
-const block = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g
-
 /** The certificates of a PEM text, in their order. Fails when there is none, or one that cannot be read. */
 export const parsePem = (text: string): Result.Result<ReadonlyArray<X509Certificate>, CertificateProblem> => {
   const refuse = (problem: string) => Result.fail(new CertificateProblem({ field: "certificate", problem }))
-  const blocks = text.match(block) ?? []
+  const blocks = certificateBlocks(text)
   if (blocks.length === 0) {
     return refuse(
       /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)

@@ -13,6 +13,7 @@ import type { OperationCount, Operations } from "./OperationCount.ts"
 import { begun } from "./OperationCount.ts"
 import type { Guarded, OperationGuard } from "./OperationGuard.ts"
 import { tracesOf } from "./OperationGuard.ts"
+import { untilUpToDate } from "./UpToDate.ts"
 
 /** Answers from this many bytes on are large. */
 const largeBytes = 256 * 1024
@@ -38,6 +39,23 @@ export interface ClientReadsOptions {
   /** Absent where every query may be answered, and none is written down. */
   readonly guard?: OperationGuard | undefined
 }
+
+/**
+ * Which queries may be answered. A node that is behind may not know of a role that was given to the caller, so it
+ * refuses nothing before it has heard from the leader; where it cannot, what it knows decides.
+ */
+const guardQueries = (
+  guard: OperationGuard,
+  node: RaftNode["Service"],
+  clientId: number,
+  queries: Operations
+): Effect.Effect<Guarded> =>
+  Effect.suspend(() => {
+    const guarded = guard.queries(clientId, queries)
+    if (!guarded.isRefusing) return Effect.succeed(guarded)
+    guarded.discard()
+    return Effect.map(untilUpToDate(node), () => guard.queries(clientId, queries))
+  })
 
 /** The answers to the queries that may be answered, and to the others. */
 const queryGuarded = (
@@ -84,12 +102,15 @@ export class ClientReads {
     const { guard, node, operations } = this.options
     const parts = operations.begin("queries", queries)
     if (!begun(parts)) return Effect.fail(parts)
-    const guarded = guard?.queries(room.clientId, parts)
-    const found = guarded === undefined
+    const found = guard === undefined
       ? node.query(parts, consistency, from, room, traces)
-      : queryGuarded(
-        guarded,
-        (allowed) => node.query(allowed, consistency, from, room, tracesOf(parts, allowed, traces))
+      : Effect.flatMap(
+        guardQueries(guard, node, room.clientId, parts),
+        (guarded) =>
+          queryGuarded(
+            guarded,
+            (allowed) => node.query(allowed, consistency, from, room, tracesOf(parts, allowed, traces))
+          )
       )
     const answered = Effect.flatMap(found, (results) => {
       const bytes = bytesOf(results)

@@ -189,7 +189,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const reads = new ClientReads({ node, operations, answers, guard })
   const parts: Parts = {
     admission: new Admission({ clusterId, nodeId, node, gate, offences, maxClientConnections, callers: admitted }),
-    watches: callers === undefined ? watches : guardedWatches(watches, callers),
+    watches: callers === undefined ? watches : guardedWatches(watches, callers, node),
     operations: yield* NodeOperations.make(node, watches, clusterId),
     states
   }

@@ -6,14 +6,20 @@ import { Effect } from "effect"
 import type { AccessError, WatchError } from "../FlareDbError.ts"
 import type { Unavailable } from "../FlareDbError.ts"
 import type { KeyRanges } from "../kv/model/KeyRanges.ts"
+import type { RaftNode } from "../node/RaftNode.ts"
 import { formatRanges } from "./AuditedRanges.ts"
+import { untilUpToDate } from "./UpToDate.ts"
 import type { Callers } from "./Callers.ts"
 import type { WatchServer } from "./WatchServer.ts"
 
 export type Watches = Pick<WatchServer["Service"], "open" | "next" | "progress" | "end" | "endAll">
 
 /** The watches of the port, whose owners are connections, behind the questions of `callers`. */
-export const guardedWatches = (watches: WatchServer["Service"], callers: Callers): Watches => {
+export const guardedWatches = (
+  watches: WatchServer["Service"],
+  callers: Callers,
+  node: Pick<RaftNode["Service"], "fence">
+): Watches => {
   const refusal = (owner: number, operation: string, watched: KeyRanges | undefined): AccessError | undefined => {
     const ended = callers.ended(owner)
     const caller = callers.of(owner)
@@ -23,12 +29,20 @@ export const guardedWatches = (watches: WatchServer["Service"], callers: Callers
   }
   return {
     ...watches,
-    open: (owner, request) =>
-      Effect.suspend(() => {
-        if (owner === "process") return watches.open(owner, request)
+    open: (owner, request) => {
+      if (owner === "process") return watches.open(owner, request)
+      const opened = Effect.suspend(() => {
         const refused = refusal(owner, "Watch", request.ranges) ?? begun(callers, owner, request.ranges)
         return refused === undefined ? watches.open(owner, request) : Effect.fail<WatchError>(refused)
-      }),
+      })
+      return Effect.suspend(() => {
+        const caller = callers.of(owner)
+        // As for reads: a node that is behind may not know of a role that was given to the caller.
+        return caller === undefined || callers.access.ranges(caller, request.ranges) === undefined
+          ? opened
+          : Effect.andThen(untilUpToDate(node), opened)
+      })
+    },
     next: (owner, watch, from, waitMs) => {
       const part = watches.next(owner, watch, from, waitMs)
       if (owner === "process") return part

@@ -22,6 +22,10 @@ export interface Guarded {
   readonly finish: <Result>(results: ReadonlyArray<Result>) => ReadonlyArray<Result | Refusal>
   /** There will be no results, because the connection ended. */
   readonly abandoned: () => void
+  /** Whether an operation is refused for what its caller may do. A node that is behind may be wrong in that. */
+  readonly isRefusing: boolean
+  /** Instead of the others: the operations are looked at again. */
+  readonly discard: () => void
 }
 
 /** How the operations of one kind are looked at. */
@@ -67,19 +71,26 @@ export class OperationGuard {
     const allowed: Array<Uint8Array> = []
     // By their places; most calls have none.
     let refused: Map<number, Refusal> | undefined
+    let isRefusing = false
     for (let slot = 0; slot < operations.length; slot++) {
       const operation = operations[slot] as Uint8Array
-      const checked = this.check(clientId, caller, operation, kind, audited)
+      const checked = this.check(caller, operation, kind, audited)
       if (checked instanceof Uint8Array) allowed.push(checked)
-      else (refused ??= new Map()).set(slot, checked)
+      else {
+        ;(refused ??= new Map()).set(slot, checked)
+        isRefusing ||= checked instanceof Unauthorized
+      }
     }
     // As it is now: the connection may be gone when the outcome is known.
     let open = audited && allowed.length > 0 ? this.callers.record(clientId, "", [], "ok") : undefined
     const settle = (outcomes: (index: number) => Outcome | undefined) => {
       const record = open
       open = undefined
-      if (record === undefined) return
-      allowed.forEach((operation, index) => this.settled(record, operation, kind, outcomes(index)))
+      if (record !== undefined) {
+        allowed.forEach((operation, index) => this.settled(record, operation, kind, outcomes(index)))
+      }
+      if (isRefusing) this.tell(clientId, operations, kind, refused)
+      isRefusing = false
     }
     return {
       allowed,
@@ -87,22 +98,36 @@ export class OperationGuard {
         settle((index) => outcomeOf(results[index]))
         return refused === undefined ? results : merged(operations.length, results, refused)
       },
-      abandoned: () => settle(() => "unknown")
+      abandoned: () => settle(() => "unknown"),
+      isRefusing,
+      discard: () => {
+        if (open !== undefined) this.callers.audit?.release(allowed.length)
+      }
     }
   }
 
   private check(
-    clientId: number,
     caller: Caller | undefined,
     operation: Uint8Array,
     kind: Kind,
     audited: boolean
   ): Uint8Array | Refusal {
     const checked = caller === undefined ? operation : kind.check(caller, operation)
-    if (checked instanceof Uint8Array) return (audited ? this.callers.audit?.reserve(1) : undefined) ?? checked
-    if (!(checked instanceof Unauthorized)) return checked
-    const described = this.callers.audit === undefined ? undefined : kind.describe(operation)
-    return this.callers.refused(clientId, described?.operation ?? "", described?.ranges ?? [], checked)
+    return checked instanceof Uint8Array ? (audited ? this.callers.audit?.reserve(1) : undefined) ?? checked : checked
+  }
+
+  /** Counts what a caller may not do, and writes it down. */
+  private tell(
+    clientId: number,
+    operations: Operations,
+    kind: Kind,
+    refused: ReadonlyMap<number, Refusal> | undefined
+  ): void {
+    for (const [slot, error] of refused ?? []) {
+      if (!(error instanceof Unauthorized)) continue
+      const described = this.callers.audit === undefined ? undefined : kind.describe(operations[slot] as Uint8Array)
+      this.callers.refused(clientId, described?.operation ?? "", described?.ranges ?? [], error)
+    }
   }
 
   private settled(caller: AuditRecord, operation: Uint8Array, kind: Kind, outcome: Outcome | undefined): void {

@@ -22,7 +22,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   "an outcome that is not known": "test/cluster/leader-loss.test.ts",
   "the store as a whole": "test/cluster/backup.test.ts",
   members: "test/cluster/emptied.test.ts",
-  "who may do what": "docs/limits.md"
+  "who may do what": "test/cluster/turn-on-tls.test.ts"
 }
 
 const event = (fromRevision: number) =>

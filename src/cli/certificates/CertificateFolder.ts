@@ -56,7 +56,7 @@ export const holderFiles = (folder: string, kind: CertificateName["kind"]): Hold
 export const filesOf = (folder: string, name: CertificateName): HolderFiles =>
   holderFiles(join(folder, name.kind === "node" ? `node-${name.node}` : `client-${name.client}`), name.kind)
 
-/** Whether there is something of that name, if only a link to nothing. */
+/** Whether there is something of that name. A link to nothing counts as nothing. */
 export const exists = (path: string): boolean => {
   try {
     return statSync(path, { throwIfNoEntry: false }) !== undefined
@@ -145,9 +145,15 @@ const attempt = <A>(path: string, work: () => A): Effect.Effect<A, Failure> =>
 export const makeFolder = (path: string): Effect.Effect<void, Failure> =>
   Effect.try({ try: () => createDirectory(path), catch: failureOf })
 
-/** Writes a file that appears whole or not at all, for its owner alone. */
+/** Writes a file that appears whole or not at all, for its owner alone. A pipe or a device would get the key. */
 export const writeText = (path: string, text: string, overwrite: boolean): Effect.Effect<void, Failure> =>
-  writeOutputFile(path, Buffer.from(text, "utf8"), overwrite, "--overwrite replaces it")
+  Effect.flatMap(
+    attempt(path, () => statSync(path, { throwIfNoEntry: false })),
+    (stats) =>
+      stats?.isFile() === false
+        ? Effect.fail(failed(`${path}: it is no file`))
+        : writeOutputFile(path, Buffer.from(text, "utf8"), overwrite, "--overwrite replaces it")
+  )
 
 /** Gives a file another name. Nothing of that name may be lost: the caller has looked. */
 export const moveFile = (from: string, to: string): Effect.Effect<void, Failure> =>

@@ -6,6 +6,7 @@ import { errorText } from "../../ErrorText.ts"
 import { certificateName, describeName } from "./CertificateCheck.ts"
 import type { CertificateName } from "./CertificateName.ts"
 import type { KeyMaterial } from "./Credentials.ts"
+import { certificateBlocks } from "./PemBlocks.ts"
 
 /** Certificates or a key that cannot be used. */
 export class CredentialsError extends Data.TaggedError("CredentialsError")<{
@@ -47,14 +48,12 @@ export interface CheckedMaterial {
   readonly authoritiesExpireMs: number
 }
 
-const certificatePem = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g
-
 /** Most certificates of one file: a bundle of the whole web is no list of authorities for a database. */
 const maxCertificates = 32
 
 /** The certificates of a PEM text. @throws with what is wrong, in words. */
 const parseCertificates = (text: string): ReadonlyArray<X509Certificate> => {
-  const blocks = text.match(certificatePem) ?? []
+  const blocks = certificateBlocks(text)
   if (blocks.length === 0) throw new Error("it holds no certificate in PEM form")
   if (blocks.length > maxCertificates) {
     throw new Error(`it holds ${blocks.length} certificates, over ${maxCertificates}`)

@@ -104,7 +104,9 @@ export class TlsPort {
     const ends = endsOf(raw)
     this.pending.set(ends, done)
     raw.once("close", () => {
-      if (!this.pending.delete(ends)) return
+      // Another connection may have the same ends by now.
+      if (this.pending.get(ends) !== done) return
+      this.pending.delete(ends)
       done(failed(refusal("handshake", "the connection ended in the TLS handshake")))
     })
     this.server.emit("connection", raw)

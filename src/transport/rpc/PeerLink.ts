@@ -6,19 +6,18 @@
  * A connection that fails in any way is thrown away and a new one is made after a short, jittered, constant pause: a
  * peer that comes back is found at once, and one that is gone costs a failed connect twenty times a second.
  */
-import { Data, Deferred, Effect, Exit, FiberSet, Random } from "effect"
+import { Cause, Data, Deferred, Effect, Exit, FiberSet, Option, Random } from "effect"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
 import { encodeMessages } from "../../protocol/MessageBatch.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
-import { describeFailure } from "../../net/CallFailure.ts"
+import { describeFailure, tlsRefusalOf } from "../../net/CallFailure.ts"
 import { connectDirect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { IdentitySlot } from "./IdentitySlot.ts"
 import { Outbox } from "./Outbox.ts"
-import type { PeerRefused } from "../../protocol/PeerRpcs.ts"
-import { PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
+import { PeerRefused, PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
 import type { PeerHealth } from "../PeerTransport.ts"
 
 /** A peer's address on the peer port. */
@@ -86,6 +85,18 @@ class CallTimeout extends Data.TaggedError("CallTimeout")<{ readonly ms: number 
   }
 }
 
+/** Milliseconds between two attempts while a certificate is wrong: it stays so, and a handshake costs both sides. */
+const certificateMs = 1_000
+
+/** Whether a link cannot come about before somebody gives one side another certificate. */
+const needsCertificate = (cause: Cause.Cause<unknown>): boolean => {
+  const refused = tlsRefusalOf(cause)
+  // A node that stops ends handshakes, and one without TLS may just be restarting with it.
+  if (refused !== undefined) return refused.reason !== "handshake" && refused.reason !== "plain"
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return error instanceof PeerRefused && error.reason === "certificate"
+}
+
 class Disconnected extends Data.TaggedError("Disconnected") {
   override get message() {
     return "the connection was closed"
@@ -133,14 +144,18 @@ export class PeerLink {
   ) as Effect.Effect<never>
 
   private keepUp(outbox: Outbox): Effect.Effect<never> {
-    const pause = Effect.flatMap(
-      Random.nextBetween(0.75, 1.25),
-      (jitter) => Effect.sleep(this.options.limits.reconnectMs * jitter)
-    )
+    const { reconnectMs } = this.options.limits
+    const pause = (ms: number) => Effect.flatMap(Random.nextBetween(0.75, 1.25), (jitter) => Effect.sleep(ms * jitter))
     return Effect.forever(
       Effect.scoped(this.session(outbox)).pipe(
-        Effect.catchCause((cause) => this.failed(describeFailure(cause))),
-        Effect.andThen(pause)
+        Effect.as(reconnectMs),
+        Effect.catchCause((cause) =>
+          Effect.as(
+            this.failed(describeFailure(cause)),
+            needsCertificate(cause) ? Math.max(reconnectMs, certificateMs) : reconnectMs
+          )
+        ),
+        Effect.flatMap(pause)
       )
     )
   }
