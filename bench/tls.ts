@@ -161,7 +161,7 @@ const bench = Command.make(
         yield* Console.log(table([head, ...plans.map((plan, i) => row(plan, all.map((pairs) => pairs[i] as Pair)))]))
         yield* Console.log(legend)
       }
-      const broken = all.flat().flatMap(({ plain, tls }) => [...brokenClaims(plain), ...brokenClaims(tls)])
+      const broken = all.flat().flatMap(({ plain, tls }) => [plain, tls]).flatMap(brokenClaims)
       if (broken.length > 0) return yield* Effect.fail(new Error(`the measurement is void: ${broken.join("; ")}`))
       const problems = missed(plans, all)
       if (problems.length > 0) return yield* Effect.fail(new Error(`FAILED: ${problems.join("; ")}`))
