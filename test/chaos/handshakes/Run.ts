@@ -13,7 +13,12 @@ import { portKinds, visit } from "./Strangers.ts"
 export interface RunOptions extends Omit<StrangersPlan, "ports"> {
   /** Variables of the nodes. */
   readonly settings: Readonly<Record<string, string>>
-  /** Milliseconds of writing before anything is measured: nodes that have just started grow. */
+  /**
+   * Talking and silent connections before anything is measured. Nodes that have just started grow: what they run is
+   * compiled, and their heap becomes as large as the work needs. What is asked is whether they grow for ever.
+   */
+  readonly rehearsal: Pick<StrangersPlan, "silent" | "talking"> | undefined
+  /** Milliseconds of writing after that, and before anything is measured. */
   readonly heatMs: number
   /** Milliseconds of writing before the strangers come, and after the rest. */
   readonly calmMs: number
@@ -28,7 +33,8 @@ export interface Outcome {
   /** Durations of writes that were acknowledged, in milliseconds. */
   readonly latencies: Readonly<Record<"after" | "before" | "during", ReadonlyArray<number>>>
   readonly failedWrites: ReadonlyArray<string>
-  /** Of each node, in MiB. */
+  /** Of each node, in MiB: when it has just started, before the strangers that count, and afterwards. */
+  readonly rssFresh: ReadonlyArray<number>
   readonly rssBefore: ReadonlyArray<number>
   readonly rssAfter: ReadonlyArray<number>
   readonly rssPeak: ReadonlyArray<number>
@@ -147,6 +153,13 @@ export const run = (options: RunOptions) =>
     const client = FlareDb.layerClient({ endpoints, tls: site.tls, requestTimeoutMs: 60_000 })
     const writing = yield* Effect.forkScoped(Effect.provide(writer.run, client))
     note("the nodes serve, a client writes")
+    const rssFresh = site.rssMiB()
+    const strangersOf = (plan: Pick<StrangersPlan, "silent" | "talking">) =>
+      Effect.tryPromise({
+        try: (signal) => visit({ ...options, ...plan, ports: site.ports }, signal),
+        catch: (error) => error instanceof Error ? error : new Error(String(error))
+      })
+    if (options.rehearsal !== undefined) yield* strangersOf(options.rehearsal)
     yield* Effect.sleep(heatMs)
     writer.phase = "before"
     yield* Effect.sleep(calmMs)
@@ -160,10 +173,7 @@ export const run = (options: RunOptions) =>
     const observer = new Observer()
     const observing = yield* Effect.forkScoped(observer.run(site))
     const beganMs = performance.now()
-    const strangers = yield* Effect.tryPromise({
-      try: (signal) => visit({ ...options, ports: site.ports }, signal),
-      catch: (error) => error instanceof Error ? error : new Error(String(error))
-    })
+    const strangers = yield* strangersOf(options)
     const visitMs = performance.now() - beganMs
     yield* Fiber.interrupt(observing)
     writer.phase = "unmeasured"
@@ -181,6 +191,7 @@ export const run = (options: RunOptions) =>
       strangers,
       latencies: writer.latencies,
       failedWrites: writer.failed,
+      rssFresh,
       rssBefore,
       rssAfter,
       rssPeak: observer.peaks,

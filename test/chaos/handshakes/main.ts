@@ -17,7 +17,8 @@ const { values: flags } = parseArgs({
     rate: { type: "string", default: "1000" },
     "max-open": { type: "string", default: "800" },
     processes: { type: "string", default: "4" },
-    "heat-up": { type: "string", default: "60" }
+    rehearsal: { type: "string", default: "20000" },
+    "heat-up": { type: "string", default: "30" }
   }
 })
 
@@ -54,7 +55,7 @@ setTimeout(() => {
 }, mostMs).unref()
 
 const tell = (outcome: Outcome): ReadonlyArray<string> => {
-  const { failedWrites, latencies, logLines, refused, rssAfter, rssBefore, rssPeak } = outcome
+  const { failedWrites, latencies, logLines, refused, rssAfter, rssBefore, rssFresh, rssPeak } = outcome
   const problems = [...judge(outcome)]
   const [before, during, after] = [latencies.before, latencies.during, latencies.after].map(summarize) as [
     ReturnType<typeof summarize>,
@@ -82,7 +83,9 @@ const tell = (outcome: Outcome): ReadonlyArray<string> => {
     const [is = Number.NaN, peak = Number.NaN] = [rssAfter[i], rssPeak[i]]
     const change = is / was - 1
     console.log(
-      `memory of node ${i + 1}: ${was.toFixed(0)} MiB, at most ${peak.toFixed(0)}, then ${is.toFixed(0)} ` +
+      `memory of node ${i + 1}: fresh ${(rssFresh[i] ?? Number.NaN).toFixed(0)} MiB, before ${
+        was.toFixed(0)
+      }, at most ${peak.toFixed(0)}, then ${is.toFixed(0)} ` +
         `(${(100 * change).toFixed(1)} %)`
     )
     if (!(Math.abs(change) <= maxMemoryChange)) {
@@ -102,6 +105,7 @@ const outcome = await Effect.runPromise(run({
   maxOpen: number("max-open"),
   processes: number("processes"),
   settings: { FLAREDB_MAX_CLIENT_CONNECTIONS: String(maxClientConnections) },
+  rehearsal: { talking: withOthers(number("rehearsal")), silent: withOthers(silent) },
   heatMs: number("heat-up") * 1_000,
   calmMs: 20_000,
   restMs: 30_000,
