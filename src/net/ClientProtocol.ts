@@ -180,8 +180,8 @@ export class ClientConnection {
   }
 
   /**
-   * {@link sendUnsafe}, which answers whether more may be sent. Where it may not, `onTaken` is called once the other side
-   * has read on, or the connection has ended.
+   * {@link sendUnsafe}, which answers whether more may be sent. Where it may not, `onTaken` is called once the other
+   * side has read on, or the connection has ended.
    */
   offerUnsafe(message: FromClientEncoded, onTaken: () => void): boolean {
     return this.socket.offer(this.frames.encode(message), onTaken)

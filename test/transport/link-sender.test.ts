@@ -3,15 +3,18 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
 import { NodeId } from "../../src/raft/Types.ts"
 import { appendOf, heartbeat } from "../../src/testing/PeerTransportSuite.ts"
-import type { LinkSenderOptions, SendError } from "../../src/transport/rpc/LinkSender.ts"
+import type { CallTimeout, LinkSenderOptions } from "../../src/transport/rpc/LinkSender.ts"
 import { LinkSender } from "../../src/transport/rpc/LinkSender.ts"
 import { messageBytes, Outbox } from "../../src/transport/rpc/Outbox.ts"
 
 const beat = (round: number) => heartbeat(NodeId(1), NodeId(2), round)
 const oneMessage = messageBytes(beat(1))
 
+type Options = LinkSenderOptions<string>
+type Failure = Cause.Cause<string | CallTimeout>
+
 /** A sender whose connection is in the test's hand. */
-const make = (options: Partial<LinkSenderOptions["limits"]> = {}) => {
+const make = (options: Partial<Options["limits"]> = {}) => {
   const outbox = new Outbox({ maxMessages: 4, maxBytes: 10_000 })
   const seen = {
     outbox,
@@ -20,11 +23,11 @@ const make = (options: Partial<LinkSenderOptions["limits"]> = {}) => {
     breaks: false,
     batches: [] as Array<number>,
     taken: () => undefined as void,
-    questions: [] as Array<Parameters<LinkSenderOptions["ask"]>[0]>,
+    questions: [] as Array<Parameters<Options["ask"]>[0]>,
     answersMs: [] as Array<number>,
-    failures: [] as Array<Cause.Cause<SendError>>
+    failures: [] as Array<Failure>
   }
-  const sender = new LinkSender(outbox, {
+  const sender = new LinkSender<string>(outbox, {
     limits: { askMs: 500, callTimeoutMs: 2_000, maxBatchBytes: 10_000, ...options },
     monotonicMs: () => seen.nowMs,
     deliver: (messages, onTaken) => {
@@ -119,7 +122,7 @@ describe("the sender of a link", () => {
       yield* sent
       link.sender.look()
       assert.deepStrictEqual([link.batches, link.failures.length], [[1], 1])
-      assert.include(Cause.squash(link.failures[0] as Cause.Cause<SendError>), late)
+      assert.include(Cause.squash(link.failures[0] as Failure), late)
     }))
 
   it.effect("gives the connection up when the peer does not read in time", () =>
@@ -131,7 +134,7 @@ describe("the sender of a link", () => {
       assert.strictEqual(link.questions.length, 0)
       link.nowMs += 2_001
       link.sender.look()
-      assert.include(Cause.squash(link.failures[0] as Cause.Cause<SendError>), late)
+      assert.include(Cause.squash(link.failures[0] as Failure), late)
     }))
 
   it.effect("gives the connection up for a refusal, and for messages that cannot be encoded", () =>
@@ -139,13 +142,13 @@ describe("the sender of a link", () => {
       const link = make()
       link.outbox.push(beat(1))
       yield* sent
-      link.questions[0]?.(Exit.die("refused"))
-      assert.strictEqual(link.failures.length, 1)
+      link.questions[0]?.(Exit.fail("refused"))
+      assert.deepStrictEqual(link.failures, [Cause.fail("refused")])
       const broken = make()
       broken.breaks = true
       broken.outbox.push(beat(1))
       yield* sent
-      assert.isTrue(Cause.hasDies(broken.failures[0] as Cause.Cause<SendError>))
+      assert.isTrue(Cause.hasDies(broken.failures[0] as Failure))
     }))
 
   it.effect("does nothing any more once it was stopped", () =>
@@ -159,7 +162,7 @@ describe("the sender of a link", () => {
       yield* sent
       link.nowMs += 10_000
       link.sender.look()
-      link.questions[0]?.(Exit.die("the link is closed"))
+      link.questions[0]?.(Exit.fail("the link is closed"))
       assert.deepStrictEqual([link.batches, link.failures, link.outbox.size], [[1], [], 2])
     }))
 })

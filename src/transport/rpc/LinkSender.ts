@@ -6,11 +6,8 @@
  * outbox, which is bounded.
  */
 import { Cause, Data, Exit } from "effect"
-import type { RpcClientError } from "effect/rpc/RpcClientError"
-import type { PeerRefused } from "../../protocol/PeerRpcs.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { Outbox } from "./Outbox.ts"
-import type { LinkLimits } from "./PeerLink.ts"
 
 export class CallTimeout extends Data.TaggedError("CallTimeout")<{ readonly ms: number }> {
   override get message() {
@@ -18,11 +15,21 @@ export class CallTimeout extends Data.TaggedError("CallTimeout")<{ readonly ms: 
   }
 }
 
-/** Why a sender cannot go on. */
-export type SendError = CallTimeout | RpcClientError | PeerRefused
+export interface SenderLimits {
+  /** Bytes in one call. */
+  readonly maxBatchBytes: number
+  /**
+   * Milliseconds between two questions, asked behind a batch and one at a time. The answer tells that the peer is
+   * there and has read what was sent before; what was in the batches is answered by what Raft itself answers.
+   */
+  readonly askMs: number
+  /** Milliseconds without an answer, or without the peer's reading, after which a connection is given up. */
+  readonly callTimeoutMs: number
+}
 
-export interface LinkSenderOptions {
-  readonly limits: Pick<LinkLimits, "askMs" | "callTimeoutMs" | "maxBatchBytes">
+/** `Failure` is how a question may fail. */
+export interface LinkSenderOptions<Failure> {
+  readonly limits: SenderLimits
   /** Milliseconds that never go back. */
   readonly monotonicMs: () => number
   /**
@@ -31,16 +38,16 @@ export interface LinkSenderOptions {
    */
   readonly deliver: (messages: ReadonlyArray<Message>, onTaken: () => void) => boolean
   /** Asks for an answer behind what was sent. `done` is called once, or never when the connection ends. */
-  readonly ask: (done: (exit: Exit.Exit<void, RpcClientError | PeerRefused>) => void) => void
+  readonly ask: (done: (exit: Exit.Exit<void, Failure>) => void) => void
   /** Told how many milliseconds an answer took. */
   readonly onAnswer: (ms: number) => void
   /** Told why the connection is of no use any more. */
-  readonly onFailed: (cause: Cause.Cause<SendError>) => void
+  readonly onFailed: (cause: Cause.Cause<Failure | CallTimeout>) => void
 }
 
-export class LinkSender {
+export class LinkSender<Failure> {
   private readonly outbox: Outbox
-  private readonly options: LinkSenderOptions
+  private readonly options: LinkSenderOptions<Failure>
   private stopped = false
   private scheduled = false
   /** Since when the other side does not read what is sent. */
@@ -49,7 +56,7 @@ export class LinkSender {
   private askingMs: number | undefined
   private askedMs = -Infinity
 
-  constructor(outbox: Outbox, options: LinkSenderOptions) {
+  constructor(outbox: Outbox, options: LinkSenderOptions<Failure>) {
     this.outbox = outbox
     this.options = options
     outbox.onMessage = () => this.schedule()
@@ -118,7 +125,7 @@ export class LinkSender {
     return true
   }
 
-  private fail(cause: Cause.Cause<SendError>): void {
+  private fail(cause: Cause.Cause<Failure | CallTimeout>): void {
     this.stop()
     this.options.onFailed(cause)
   }

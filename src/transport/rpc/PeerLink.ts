@@ -17,6 +17,7 @@ import { connectDirect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { IdentitySlot } from "./IdentitySlot.ts"
+import type { SenderLimits } from "./LinkSender.ts"
 import { CallTimeout, LinkSender } from "./LinkSender.ts"
 import { Outbox } from "./Outbox.ts"
 import { PeerRefused, PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
@@ -29,20 +30,11 @@ export interface PeerAddress {
   readonly port: number
 }
 
-export interface LinkLimits {
+export interface LinkLimits extends SenderLimits {
   /** Messages that may wait for one connection. */
   readonly maxQueuedMessages: number
   /** Bytes that may wait for one connection. */
   readonly maxQueuedBytes: number
-  /** Bytes in one call. */
-  readonly maxBatchBytes: number
-  /**
-   * Milliseconds between two questions, asked behind a batch and one at a time. The answer tells that the peer is
-   * there and has read what was sent before; what was in the batches is answered by what Raft itself answers.
-   */
-  readonly askMs: number
-  /** Milliseconds without an answer, or without the peer's reading, after which a connection is given up. */
-  readonly callTimeoutMs: number
   /** Milliseconds between two attempts to connect, give or take a quarter. */
   readonly reconnectMs: number
 }
@@ -51,7 +43,8 @@ export const defaultLinkLimits: LinkLimits = {
   maxQueuedMessages: 4_096,
   maxQueuedBytes: 32 * 1024 * 1024,
   maxBatchBytes: 2 * 1024 * 1024,
-  askMs: 500,
+  // Less than the interval of pings, so that an answer spares the connection a ping.
+  askMs: 900,
   callTimeoutMs: 2_000,
   reconnectMs: 50
 }
@@ -195,7 +188,7 @@ export class PeerLink {
     const ask = direct.callUnsafe("peer.Deliver")
     const sender = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        new LinkSender(outbox, {
+        new LinkSender<RpcClientError | PeerRefused>(outbox, {
           limits,
           monotonicMs: this.options.monotonicMs,
           deliver: (messages, onTaken) => notify({ messages: encodeMessages(messages) }, onTaken),
