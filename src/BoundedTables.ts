@@ -5,7 +5,7 @@
  */
 import { Effect, Metric } from "effect"
 import type { Scope } from "effect"
-import { coalescedSleep } from "./CoalescedSleep.ts"
+import { lookEvery } from "./CoalescedSleep.ts"
 
 /** One table of a node. */
 export interface BoundedTable {
@@ -41,23 +41,28 @@ export const watchTables = Effect.fnUntraced(function*(
   tables: ReadonlyArray<BoundedTable>
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const context = yield* Effect.context<never>()
-  const watched = tables.map(({ entries, limit, setting, table }) => {
+  const fork = Effect.runForkWith(context)
+  const samples = tables.map(({ entries, limit, setting, table }) => {
     const gauge = Metric.withAttributes(entriesGauge, { table })
     Metric.withAttributes(limitGauge, { table }).updateUnsafe(limit, context)
     let warned = false
-    return Effect.suspend(() => {
+    return () => {
       const count = entries()
       gauge.updateUnsafe(count, context)
       if (count < limit * calmShare) warned = false
-      if (warned || count < limit * warnShare) return Effect.void
+      if (warned || count < limit * warnShare) return
       warned = true
-      return Effect.annotateLogs(
-        Effect.logWarning(`the table ${table} is at ${count} of ${limit} (${setting})`),
-        { table, entries: count, limit, setting }
+      fork(
+        Effect.annotateLogs(
+          Effect.logWarning(`the table ${table} is at ${count} of ${limit} (${setting})`),
+          { table, entries: count, limit, setting }
+        )
       )
-    })
+    }
   })
-  const sample = Effect.all(watched, { discard: true })
-  yield* sample
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(coalescedSleep(sampleMs), sample)))
+  const sample = () => {
+    for (const look of samples) look()
+  }
+  sample()
+  yield* lookEvery(sampleMs, sample)
 })

@@ -38,6 +38,13 @@ export const dueCommands = Effect.fnUntraced(function*(
   return commands
 })
 
+/**
+ * Milliseconds after `logTimeMs` before which nothing becomes due that has to be punctual, as the state is now.
+ * Leases are: by them the log tells the time every second, too. What ends history may come a second later.
+ */
+export const untilDueMs = ({ leases, sessions }: State, logTimeMs: number): number =>
+  leases.size > 0 ? 0 : sessions.untilExpiredMs(logTimeMs)
+
 /** As many ended leases as one command may end, by the keys that it deletes. */
 const endedLeases = (state: State, logTimeMs: number): ReadonlyArray<number> => {
   const ids: Array<number> = []

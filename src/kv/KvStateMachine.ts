@@ -27,7 +27,7 @@ import { Grants } from "./Grants.ts"
 import { checkIdentity } from "../machine/Identity.ts"
 import type { HistoryLimits } from "./HistoryCut.ts"
 import { defaultHistoryLimits, HistoryCut } from "./HistoryCut.ts"
-import { dueCommands } from "./DueCommands.ts"
+import { dueCommands, untilDueMs } from "./DueCommands.ts"
 import { corrupt, runLoading } from "../machine/KvLoader.ts"
 import { KvAccess } from "./KvAccess.ts"
 import { RecentCommands } from "./RecentCommands.ts"
@@ -189,6 +189,10 @@ class KvMachine {
     )
   }
 
+  untilDueMs(logTimeMs: number): number {
+    return untilDueMs(this.state, logTimeMs)
+  }
+
   /**
    * Carries out the first of the commands in one write: as many as memory has room for. Answers with their replies, at
    * least one.
@@ -275,6 +279,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
     query: (asked, room) => kv.query(asked, room),
     reload: kv.reload,
     due: (logTimeMs) => kv.due(logTimeMs),
+    untilDueMs: (logTimeMs) => kv.untilDueMs(logTimeMs),
     access
   })
   const grants = Grants.of({

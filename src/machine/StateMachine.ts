@@ -84,6 +84,13 @@ export class StateMachine extends Context.Service<StateMachine, {
    */
   readonly due: (logTimeMs: number) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 
+  /**
+   * Milliseconds after `logTimeMs` before which `due` has nothing that must come within 200 ms, as the state is now.
+   * Where it is a second or more, `due` is asked once a second instead of five times: a command that is applied
+   * meanwhile must not make anything due earlier than a second after it. Without it, `due` is asked as often as ever.
+   */
+  readonly untilDueMs?: (logTimeMs: number) => number
+
   /** Who may do what; see `MachineAccess.ts`. */
   readonly access?: MachineAccess
 }>()("flaredb/machine/StateMachine") {}

@@ -11,7 +11,7 @@ import { RpcClientDefect, RpcClientError } from "effect/rpc/RpcClientError"
 import type { FromClientEncoded, FromServerEncoded } from "effect/rpc/RpcMessage"
 import { Socket } from "effect/socket"
 import { createConnection } from "node:net"
-import { coalescedSleep } from "../CoalescedSleep.ts"
+import { lookEvery } from "../CoalescedSleep.ts"
 import { FrameReader } from "./FrameReader.ts"
 import { Frames } from "./Frames.ts"
 import { FrameSocket } from "./FrameSocket.ts"
@@ -140,7 +140,7 @@ export class ClientConnection {
       (connection) => Effect.sync(() => connection.close())
     )
     yield* Effect.forkScoped(connection.opensIn(options.openTimeoutMs))
-    yield* Effect.forkScoped(connection.pings)
+    yield* lookEvery(pingMs, () => connection.ping())
     return connection
   })
 
@@ -177,6 +177,14 @@ export class ClientConnection {
   /** Sends a message of the direct client. */
   sendUnsafe(message: FromClientEncoded): void {
     this.socket.write(this.frames.encode(message))
+  }
+
+  /**
+   * {@link sendUnsafe}, which answers whether more may be sent. Where it may not, `onTaken` is called once the other
+   * side has read on, or the connection has ended.
+   */
+  offerUnsafe(message: FromClientEncoded, onTaken: () => void): boolean {
+    return this.socket.offer(this.frames.encode(message), onTaken)
   }
 
   /** {@link sendUnsafe}, which waits while the other side reads more slowly than this side writes. */
@@ -252,18 +260,19 @@ export class ClientConnection {
     )
   }
 
-  private get pings(): Effect.Effect<void> {
-    const ping = Effect.suspend((): Effect.Effect<void> => {
-      if (!this.connected || this.lost !== undefined) return Effect.void
-      if (this.asked && this.nowMs() - this.heardMs > pingTimeoutMs) {
-        return Effect.sync(() => this.lose(new Socket.SocketReadError({ cause: new Error("ping timeout") })))
-      }
-      // The other side was heard just now: a link with traffic needs no questions.
-      if (!this.asked && this.nowMs() - this.heardMs < pingMs) return Effect.void
-      this.asked = true
-      return Effect.ignore(this.socket.send(this.frames.encode({ _tag: "Ping" })))
-    })
-    return Effect.forever(Effect.andThen(coalescedSleep(pingMs), ping))
+  /** Asks for a sign of life, or takes the connection for lost. */
+  private ping(): void {
+    if (!this.connected || this.lost !== undefined) return
+    const silentMs = this.nowMs() - this.heardMs
+    if (this.asked && silentMs > pingTimeoutMs) {
+      return this.lose(new Socket.SocketReadError({ cause: new Error("ping timeout") }))
+    }
+    // The other side was heard just now: a link with traffic needs no questions.
+    if (!this.asked && silentMs < pingMs) return
+    // What the other side has not read yet, it cannot answer.
+    if (this.socket.isFull) return
+    this.asked = true
+    this.socket.write(this.frames.encode({ _tag: "Ping" }))
   }
 
   /** It has no user any more. */

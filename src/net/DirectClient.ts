@@ -29,9 +29,6 @@ interface Pending {
   readonly done: (exit: AnyExit) => void
 }
 
-/** Not the number of any RPC client: those count from 0. One connection has one direct client. */
-const clientId = -1
-
 export class DirectClient<Rpcs extends Rpc.Any> {
   private readonly group: RpcGroup.RpcGroup<Rpcs>
   private readonly connection: ClientConnection
@@ -109,23 +106,26 @@ export class DirectClient<Rpcs extends Rpc.Any> {
   }
 
   /**
-   * Has the other side carry out a call of `tag` without an answer, neither to its success nor to its failure. Waits
-   * while the other side reads more slowly than this side writes. Without an answer, a message costs half the packets,
-   * half the waking of processes, and neither a fiber nor a timer at the sender.
+   * Has the other side carry out calls of `tag` without an answer, neither to success nor to failure. A notification
+   * answers whether more may be sent; where it may not, `onTaken` is called once the other side has read on, or the
+   * connection has ended. Without an answer, a message costs half the packets, half the waking of processes, and
+   * neither a fiber nor a timer at the sender.
    */
-  notify(tag: Rpcs["_tag"]): (payload: unknown) => Effect.Effect<void, RpcClientError> {
+  notifyUnsafe<Tag extends Rpcs["_tag"]>(
+    tag: Tag
+  ): (payload: Rpc.PayloadConstructor<Rpc.ExtractTag<Rpcs, Tag>>, onTaken: () => void) => boolean {
     const { payload: payloads } = this.codecsOf(tag)
-    return (payload) =>
-      Effect.suspend(() =>
-        this.connection.send(clientId, {
-          _tag: "Request",
-          id: RpcMessage.RequestId(notificationId),
-          tag,
-          payload: payloads.encode(payload),
-          headers: [],
-          isNotification: true
-        })
-      )
+    return (payload, onTaken) => {
+      const request = {
+        _tag: "Request",
+        id: RpcMessage.RequestId(notificationId),
+        tag,
+        payload: payloads.encode(payload),
+        headers: [],
+        isNotification: true
+      } as const
+      return this.connection.offerUnsafe(request, onTaken)
+    }
   }
 
   private codecsOf(tag: string): CallCodecs {

@@ -78,6 +78,15 @@ export class FrameSocket {
     if (onTaken !== undefined) this.taken.push(onTaken)
   }
 
+  /** {@link write}; `false` while the other side does not take it. `onTaken` is called then once it does, or cannot. */
+  offer(frame: Uint8Array, onTaken: () => void): boolean {
+    if (this.socket.destroyed) return true
+    this.write(frame)
+    if (!this.isFull) return true
+    this.taken.push(onTaken)
+    return false
+  }
+
   /** Keeps what is written until {@link release}: nothing may leave before the other side is known. */
   hold(): void {
     this.held = true

@@ -10,7 +10,7 @@ import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
 import { watchTables } from "../BoundedTables.ts"
-import { coalescedSleep } from "../CoalescedSleep.ts"
+import { lookEvery } from "../CoalescedSleep.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import type { Answer } from "./CallGate.ts"
 import { CallGate } from "./CallGate.ts"
@@ -216,7 +216,8 @@ export const serve = <Rpcs extends Rpc.Any>(
     )
     yield* measure(options, connections, calls)
     yield* Effect.addFinalizer(() => Effect.sync(() => connections.destroyAll()))
-    yield* Effect.forkScoped(sweeping(connections, sweepMsOf(options.limits ?? defaultConnectionLimits)))
+    // Closes connections that are beyond a limit of time.
+    yield* lookEvery(sweepMsOf(options.limits ?? defaultConnectionLimits), () => connections.sweep())
     const serialization = yield* binary(options.maxFrameBytes)
     const scope = yield* hastyScope
     const server = yield* Scope.provide(
@@ -271,10 +272,6 @@ export const serve = <Rpcs extends Rpc.Any>(
     )
     return bound
   })
-
-/** Closes connections that are beyond a limit of time. */
-const sweeping = (connections: Connections, everyMs: number): Effect.Effect<never> =>
-  Effect.forever(Effect.andThen(coalescedSleep(everyMs), Effect.sync(() => connections.sweep())))
 
 /** The serialization of every port. */
 const binary = (maxFrameBytes: number): Effect.Effect<RpcSerialization.RpcSerialization["Service"]> =>

@@ -5,7 +5,7 @@
  * At the bound the next call waits, and no more than {@link maxWaiting} do, for {@link maxWaitMs} at most. A call that
  * holds room never waits for more, so no two calls wait for each other.
  */
-import { Deferred, Effect, Exit } from "effect"
+import { Deferred, Effect, Exit, Latch } from "effect"
 import { Overloaded } from "../FlareDbError.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
 import { connectionShare } from "../net/CallsUnderWay.ts"
@@ -39,6 +39,8 @@ export class AnswerBudget {
   private readonly connections = new Map<number, Own>()
   /** In the order in which they came. */
   private readonly waiters = new Set<Waiter>()
+  /** Open while a call waits. */
+  private readonly occupied = Latch.makeUnsafe(false)
 
   constructor(maxBytes: number, nowMs: () => number) {
     this.maxBytes = maxBytes
@@ -78,6 +80,11 @@ export class AnswerBudget {
     }
   }
 
+  /** Sweeps every `everyMs` milliseconds while a call waits, for as long as it runs. Never ends. */
+  sweeping(everyMs: number): Effect.Effect<never> {
+    return Effect.forever(this.occupied.whenOpen(Effect.map(Effect.sleep(everyMs), () => this.sweep())))
+  }
+
   /** For {@link CallRoom}. */
   reserve(call: CallRoom, bytes: number): Effect.Effect<Overloaded | undefined> {
     // What is larger than the share of a connection takes all of it.
@@ -95,6 +102,7 @@ export class AnswerBudget {
     }
     const waiter: Waiter = { call, bytes: wanted, sinceMs: this.nowMs(), ready: Deferred.makeUnsafe() }
     this.waiters.add(waiter)
+    this.occupied.openUnsafe()
     own.waiting += 1
     // The connection is known by its waiter now, or was forgotten when it held nothing.
     this.connections.set(call.clientId, own)
@@ -127,6 +135,7 @@ export class AnswerBudget {
 
   private settle(waiter: Waiter, refusal: Overloaded | undefined): void {
     if (!this.waiters.delete(waiter)) return
+    if (this.waiters.size === 0) this.occupied.closeUnsafe()
     const own = this.own(waiter.call.clientId)
     own.waiting -= 1
     if (own.bytes === 0 && own.waiting === 0) this.connections.delete(waiter.call.clientId)

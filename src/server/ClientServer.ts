@@ -5,7 +5,7 @@
 import { Context, Effect, Layer } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
 import { watchTables } from "../BoundedTables.ts"
-import { coalescedSleep } from "../CoalescedSleep.ts"
+import { lookEvery } from "../CoalescedSleep.ts"
 import type { Connection } from "../client/connection/Connection.ts"
 import type { Limits } from "../config/Limits.ts"
 import { clientPortConnections, defaultLimits } from "../config/Limits.ts"
@@ -158,16 +158,9 @@ const tablesOf = (
 
 /** Work of the port that is done again and again. */
 const sweeping = (answers: AnswerBudget, callers: Callers | undefined) =>
-  Effect.forkScoped(
-    Effect.forever(
-      Effect.andThen(
-        coalescedSleep(sweepMs),
-        Effect.sync(() => {
-          answers.sweep()
-          callers?.sweep()
-        })
-      )
-    )
+  Effect.andThen(
+    Effect.forkScoped(answers.sweeping(sweepMs)),
+    callers === undefined ? Effect.void : lookEvery(sweepMs, () => callers.sweep())
   )
 
 const make = Effect.fnUntraced(function*(options: ClientServerOptions) {

@@ -179,6 +179,8 @@ const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
   let alarm: (() => void) | undefined
   let sleeping: Fiber.Fiber<void> | undefined
   const ring = (): void => {
+    // It is this fiber that runs now: what sleeps next need not end it.
+    sleeping = undefined
     counter.ring()
     alarm?.()
   }

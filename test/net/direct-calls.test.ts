@@ -2,6 +2,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Logger, Queue, Schema, Scope } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import type { AddressInfo, Socket } from "node:net"
+import { createServer } from "node:net"
 import { NoHello, Overloaded } from "../../src/FlareDbError.ts"
 import { Gate } from "../../src/net/Gate.ts"
 import { connectDirect } from "../../src/net/TcpClient.ts"
@@ -123,8 +125,32 @@ describe("direct calls", () => {
       const { address, notes } = yield* port
       const { direct } = yield* connectDirect(Rpcs, address)
       const texts = Array.from({ length: 100 }, (_, i) => `note ${i}`)
-      yield* Effect.forEach(texts, (text) => direct.notify("Note")({ text }), { discard: true })
+      const note = direct.notifyUnsafe("Note")
+      for (const text of texts) note({ text }, () => undefined)
       expect(yield* Effect.forEach(texts, () => Queue.take(notes))).toEqual(texts)
+    }))
+
+  it.live("that are notifications wait in the sender's hands while the other side does not read", () =>
+    Effect.gen(function*() {
+      const sockets = yield* Queue.unbounded<Socket>()
+      const server = createServer({ pauseOnConnect: true }, (socket) => Queue.offerUnsafe(sockets, socket))
+      yield* Effect.addFinalizer(() => Effect.sync(() => server.close()))
+      yield* Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
+      const { port: at } = server.address() as AddressInfo
+      const { direct } = yield* connectDirect(Rpcs, { host: "127.0.0.1", port: at, openTimeoutMs: 5_000 })
+      const socket = yield* Queue.take(sockets)
+      yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+      const note = direct.notifyUnsafe("Note")
+      const taken = yield* Deferred.make<void>()
+      // More than the system keeps for a connection.
+      let sent = 0
+      while (sent++ < 1_000 && note({ text: "x".repeat(100_000) }, () => Deferred.doneUnsafe(taken, Exit.void))) {
+        yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      }
+      expect(sent).toBeLessThan(1_000)
+      expect(yield* Deferred.isDone(taken)).toBe(false)
+      socket.on("data", () => undefined).resume()
+      yield* Deferred.await(taken)
     }))
 
   it.live("with a payload that is none of theirs are answered by a defect and told of, and the connection goes on", () => {

@@ -1,6 +1,8 @@
 /** Room for answers: who waits, who is refused, and that nobody waits for ever. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import type { Duration } from "effect"
+import { Clock, Effect, Exit, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import { AnswerBudget, maxWaiting, maxWaitMs } from "../../src/server/AnswerBudget.ts"
 
 const make = (maxBytes: number) => {
@@ -85,4 +87,33 @@ it.effect("everything comes back", () =>
     assert.isTrue((yield* Effect.forEach(fibers, Fiber.await)).every(Exit.isSuccess))
     for (const room of rooms) room.release()
     assert.deepStrictEqual([budget.bytes, budget.waiting], [0, 0])
+  }))
+
+it.effect("nothing is swept while no call waits, and a call that waits is refused in time", () =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    let sleeps = 0
+    const counted = {
+      ...clock,
+      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+      sleep: (duration: Duration.Duration) => Effect.suspend(() => (sleeps += 1, clock.sleep(duration)))
+    }
+    const budget = new AnswerBudget(400, () => clock.currentTimeMillisUnsafe())
+    yield* Effect.provideService(
+      Effect.forkScoped(budget.sweeping(250), { startImmediately: true }),
+      Clock.Clock,
+      counted as unknown as Clock.Clock
+    )
+    yield* TestClock.adjust(10_000)
+    assert.strictEqual(sleeps, 0)
+    const first = budget.room(1)
+    assert.isUndefined(yield* first.reserve(100))
+    const second = yield* waits(budget.room(1).reserve(10))
+    yield* TestClock.adjust(maxWaitMs - 1)
+    assert.isUndefined(second.pollUnsafe())
+    yield* TestClock.adjust(251)
+    assert.deepInclude(yield* Fiber.join(second), { _tag: "Overloaded" })
+    const swept = sleeps
+    yield* TestClock.adjust(10_000)
+    assert.isAtMost(sleeps, swept + 1)
   }))

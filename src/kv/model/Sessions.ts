@@ -131,6 +131,13 @@ export class Sessions {
     }
   }
 
+  /** Milliseconds until the first session ends unless it is heard of before; infinite when there is none. */
+  untilExpiredMs(logTimeMs: number): number {
+    let endMs = Infinity
+    for (const { heardMs, ttlMs } of this.sessions.values()) endMs = Math.min(endMs, heardMs + ttlMs)
+    return endMs - logTimeMs
+  }
+
   /** The ids of at most `limit` sessions that were not heard of for too long. */
   expired(logTimeMs: number, limit: number): ReadonlyArray<number> {
     const ids: Array<number> = []

@@ -2,7 +2,6 @@
  * What waits to be sent over one connection. Bounded in messages and bytes; when it is full the oldest go, because
  * newer messages of Raft make older ones useless and the leader repeats what matters.
  */
-import { Deferred, Effect, Exit } from "effect"
 import { entryBytes } from "../../raft/Config.ts"
 import type { Message } from "../../raft/Message.ts"
 
@@ -20,7 +19,8 @@ export class Outbox {
   private readonly maxBytes: number
   private messages: Array<Message> = []
   private bytes = 0
-  private waiting: Deferred.Deferred<void> | undefined
+  /** Told of each message. */
+  onMessage: () => void = () => undefined
   /** Messages given up since the start. */
   dropped = 0
 
@@ -48,10 +48,7 @@ export class Outbox {
       this.messages.splice(0, drop)
       this.dropped += drop
     }
-    if (this.waiting !== undefined) {
-      Deferred.doneUnsafe(this.waiting, Exit.void)
-      this.waiting = undefined
-    }
+    this.onMessage()
   }
 
   /** Forgets what waits: after a lost link it is out of date. */
@@ -61,16 +58,8 @@ export class Outbox {
     this.bytes = 0
   }
 
-  /** Waits for at least one message and takes as many, oldest first, as fit into `maxBatchBytes`. */
-  take(maxBatchBytes: number): Effect.Effect<ReadonlyArray<Message>> {
-    return Effect.suspend(() => {
-      if (this.messages.length > 0) return Effect.succeed(this.takeNow(maxBatchBytes))
-      const waiting = this.waiting ??= Deferred.makeUnsafe<void>()
-      return Effect.flatMap(Deferred.await(waiting), () => this.take(maxBatchBytes))
-    })
-  }
-
-  private takeNow(maxBatchBytes: number): ReadonlyArray<Message> {
+  /** Takes as many messages, oldest first, as fit into `maxBatchBytes`; one at least, where there is one. */
+  take(maxBatchBytes: number): ReadonlyArray<Message> {
     if (this.bytes <= maxBatchBytes) {
       const all = this.messages
       this.messages = []

@@ -6,9 +6,9 @@
  * A connection that fails in any way is thrown away and a new one is made after a short, jittered, constant pause: a
  * peer that comes back is found at once, and one that is gone costs a failed connect twenty times a second.
  */
-import { Cause, Data, Deferred, Effect, Exit, FiberSet, Option, Random } from "effect"
+import { Cause, Data, Deferred, Effect, Exit, Option, Random } from "effect"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
-import { coalescedSleep } from "../../CoalescedSleep.ts"
+import { lookEvery } from "../../CoalescedSleep.ts"
 import { encodeMessages } from "../../protocol/MessageBatch.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
@@ -17,6 +17,8 @@ import { connectDirect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { IdentitySlot } from "./IdentitySlot.ts"
+import type { SenderLimits } from "./LinkSender.ts"
+import { CallTimeout, LinkSender } from "./LinkSender.ts"
 import { Outbox } from "./Outbox.ts"
 import { PeerRefused, PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
 import type { PeerHealth } from "../PeerTransport.ts"
@@ -28,20 +30,11 @@ export interface PeerAddress {
   readonly port: number
 }
 
-export interface LinkLimits {
+export interface LinkLimits extends SenderLimits {
   /** Messages that may wait for one connection. */
   readonly maxQueuedMessages: number
   /** Bytes that may wait for one connection. */
   readonly maxQueuedBytes: number
-  /** Bytes in one call. */
-  readonly maxBatchBytes: number
-  /**
-   * Milliseconds between two questions, asked behind a batch and one at a time. The answer tells that the peer is
-   * there and has read what was sent before; what was in the batches is answered by what Raft itself answers.
-   */
-  readonly askMs: number
-  /** Milliseconds without an answer, or without the peer's reading, after which a connection is given up. */
-  readonly callTimeoutMs: number
   /** Milliseconds between two attempts to connect, give or take a quarter. */
   readonly reconnectMs: number
 }
@@ -50,7 +43,8 @@ export const defaultLinkLimits: LinkLimits = {
   maxQueuedMessages: 4_096,
   maxQueuedBytes: 32 * 1024 * 1024,
   maxBatchBytes: 2 * 1024 * 1024,
-  askMs: 500,
+  // Less than the interval of pings, so that an answer spares the connection a ping.
+  askMs: 900,
   callTimeoutMs: 2_000,
   reconnectMs: 50
 }
@@ -79,12 +73,6 @@ export interface LinkOptions {
 
 /** What a question carries. */
 const noMessages = encodeMessages([])
-
-class CallTimeout extends Data.TaggedError("CallTimeout")<{ readonly ms: number }> {
-  override get message() {
-    return `no answer within ${this.ms} ms`
-  }
-}
 
 /** Milliseconds between two attempts while a certificate is wrong: it stays so, and a handshake costs both sides. */
 const certificateMs = 1_000
@@ -163,9 +151,9 @@ export class PeerLink {
 
   /** One connection, from `Hello` until it fails. */
   private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
-    const { clusterId, identity, instance, nodeId, peer, limits, monotonicMs, onAnswer } = this.options
+    const { clusterId, identity, instance, nodeId, peer, limits } = this.options
     // A link on which nothing is in flight notices its end by this alone; a follower's link to the leader is often so.
-    const ended = yield* Deferred.make<never, Disconnected>()
+    const ended = yield* Deferred.make<never, Disconnected | CallTimeout | RpcClientError | PeerRefused>()
     const { calls, direct } = yield* connectDirect(PeerRpcs, {
       host: peer.host,
       port: peer.port,
@@ -196,48 +184,27 @@ export class PeerLink {
     yield* hello()
     yield* Effect.acquireRelease(this.up(outbox), () => this.down())
 
-    const deliver = direct.notify("peer.Deliver")
-    const ask = direct.call("peer.Deliver")
-    const questions = yield* FiberSet.make<void, RpcClientError | PeerRefused | CallTimeout>()
-    let asking = false
-    let askedMs = 0
-    let askedAtMs = 0
-    /** Since when the peer does not read what is sent. */
-    let stuckMs: number | undefined
-    const question = Effect.ensuring(
-      Effect.map(within(ask({ messages: noMessages })), () => onAnswer(monotonicMs() - askedAtMs)),
-      Effect.sync(() => {
-        asking = false
-      })
+    const notify = direct.notifyUnsafe("peer.Deliver")
+    const ask = direct.callUnsafe("peer.Deliver")
+    const sender = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        new LinkSender<RpcClientError | PeerRefused>(outbox, {
+          limits,
+          monotonicMs: this.options.monotonicMs,
+          deliver: (messages, onTaken) => notify({ messages: encodeMessages(messages) }, onTaken),
+          ask: (done) => void ask({ messages: noMessages }, done),
+          onAnswer: this.options.onAnswer,
+          onFailed: (cause) => void Deferred.doneUnsafe(ended, Exit.failCause(cause))
+        })
+      ),
+      (sender) => Effect.sync(() => sender.stop())
     )
-    const send = (messages: ReadonlyArray<Message>) => {
-      const nowMs = this.options.nowMsUnsafe()
-      stuckMs = nowMs
-      return Effect.flatMap(deliver({ messages: encodeMessages(messages) }), () => {
-        stuckMs = undefined
-        if (asking || nowMs - askedMs < limits.askMs) return Effect.void
-        asking = true
-        askedMs = nowMs
-        askedAtMs = monotonicMs()
-        return FiberSet.run(questions, question)
-      })
-    }
-    const sending = Effect.forever(Effect.flatMap(outbox.take(limits.maxBatchBytes), send))
-    const watching = Effect.forever(
-      Effect.andThen(
-        coalescedSleep(limits.callTimeoutMs / 2),
-        Effect.suspend(() =>
-          stuckMs !== undefined && this.options.nowMsUnsafe() - stuckMs > limits.callTimeoutMs
-            ? Effect.fail(new CallTimeout({ ms: limits.callTimeoutMs }))
-            : Effect.void
-        )
-      )
-    )
+    yield* lookEvery(limits.callTimeoutMs / 2, () => sender.look())
     // A peer of another cluster could not refuse what was not known yet.
     const identifying = unidentified
       ? Effect.andThen(Effect.flatMap(identity.known, hello), Effect.never)
       : Effect.never
-    return yield* Effect.raceAllFirst([sending, watching, identifying, FiberSet.join(questions), Deferred.await(ended)])
+    return yield* Effect.raceFirst(identifying, Deferred.await(ended))
   })
 
   private up(outbox: Outbox): Effect.Effect<void> {

@@ -63,7 +63,7 @@ const instanceConflicts = Metric.counter("flaredb_peer_instance_conflicts_total"
   incremental: true
 })
 
-/** Half of it is the least that a commit waits for this peer. Asked at most twice a second and connection. */
+/** Half of it is the least that a commit waits for this peer. Asked about once a second and connection. */
 const roundTrip = Metric.histogram("flaredb_peer_round_trip_seconds", {
   description: "seconds from a question to this peer to its answer, behind the messages sent before it",
   boundaries: secondsBuckets
