@@ -16,6 +16,7 @@ export const onlyAdministrators: MachineAccess = {
   isValid: () => true,
   isUser: (name) => name === administrator,
   isEmpty: () => true,
+  version: () => 0,
   command: (caller, command) => refusal(caller, "write") ?? command,
   query: (caller) => refusal(caller, "read"),
   ranges: (caller) => refusal(caller, "watch"),

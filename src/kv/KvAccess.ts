@@ -75,6 +75,8 @@ export class KvAccess implements MachineAccess {
 
   readonly isEmpty = (): boolean => this.options.state().access.userCount === 0
 
+  readonly version = (): unknown => this.options.state().access.version
+
   readonly command = (caller: Caller, bytes: Uint8Array): Uint8Array | Unauthorized | Unavailable => {
     const stamped = decodeCommand(bytes)
     // The check of the node refuses it, and says why.

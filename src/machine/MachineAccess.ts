@@ -32,6 +32,8 @@ export interface MachineAccess {
   readonly isUser: (name: string) => boolean
   /** Whether the table of names is empty, so that the bootstrap token is accepted. */
   readonly isEmpty: () => boolean
+  /** The same value for as long as no role, user or token has changed: what was allowed meanwhile still is. */
+  readonly version: () => unknown
   /**
    * The command to propose, which is the given one unless it makes something that has an owner (a lease, a session):
    * then with the caller's name in it. `Unavailable` when this node cannot know yet, which another attempt solves.
