@@ -35,7 +35,7 @@ export const maxAuditLines = 100_000
 const maxBatchLines = 4_096
 
 /**
- * Lines of callers that are no users, in one window of {@link strangerWindowMs}. Whoever reaches a port can be refused
+ * Lines of callers that are no users, in one window of {@link strangerWindowMs}. A stranger can be refused
  * thousands of times in a second, and could have what others did rotated out of the files.
  */
 export const maxStrangerLines = 60

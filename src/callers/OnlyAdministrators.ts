@@ -18,6 +18,7 @@ export const onlyAdministrators: MachineAccess = {
   isEmpty: () => true,
   version: () => 0,
   command: (caller, command) => refusal(caller, "write") ?? command,
+  unnamed: (command) => command,
   query: (caller) => refusal(caller, "read"),
   ranges: (caller) => refusal(caller, "watch"),
   admin: (caller, operation) => refusal(caller, operation),

@@ -40,6 +40,8 @@ export interface MachineAccess {
    * `NotLeader` comes from the node and not from a machine: what another node leads is not judged here.
    */
   readonly command: (caller: Caller, command: Uint8Array) => Uint8Array | NotLeader | Unauthorized | Unavailable
+  /** The command of a caller that was not asked who it is: no name is in it, whatever the caller wrote. */
+  readonly unnamed: (command: Uint8Array) => Uint8Array
   readonly query: (caller: Caller, query: Uint8Array) => Unauthorized | Unavailable | undefined
   /** For watches. */
   readonly ranges: (caller: Caller, ranges: KeyRanges) => Unauthorized | undefined

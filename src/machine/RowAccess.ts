@@ -61,6 +61,7 @@ export const rowAccess = <Command, Query>(machine: RowAccess<Command, Query>): M
     // What `authorize` looks at is not known here, so that it is asked each time.
     version: () => ({}),
     command: (caller, bytes) => refusal(caller, commandOf(bytes)) ?? bytes,
+    unnamed: (bytes) => bytes,
     query: (caller, bytes) => refusal(caller, queryOf(bytes)),
     ranges: (caller) => refusalOf(caller, "watch keys, which this state machine has none of"),
     admin: (caller, operation: AdminOperation) => refusalOf(caller, `ask for ${operation}`),

@@ -75,6 +75,15 @@ export class Callers implements Authorize<ClientCall> {
     return unaudited
   }
 
+  /** {@link refusal} for what goes on for long: whether it may go on. */
+  stillRefusal(clientId: number, call: ClientCall): AccessError | undefined {
+    const ended = this.ended(clientId)
+    const [rule, caller] = [callRules[call], this.of(clientId)]
+    if (ended !== undefined || rule.who !== "admin" || caller === undefined) return ended
+    const refused = this.access.admin(caller, rule.operation)
+    return refused === undefined ? undefined : this.refused(clientId, rule.name, [], refused)
+  }
+
   /** Why what a connection proved holds no more; the connection is closed then. */
   ended(clientId: number): Unauthenticated | undefined {
     const known = this.known.get(clientId)

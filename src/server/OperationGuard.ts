@@ -35,18 +35,22 @@ interface Kind {
    * acknowledged before, and a role that was taken away may be among that.
    */
   readonly again: boolean
+  /** What of a caller that was not asked who it is is carried out. */
+  readonly unnamed: (operation: Uint8Array) => Uint8Array
   readonly check: (caller: Caller, operation: Uint8Array) => Uint8Array | Unauthorized | Unavailable | NotLeader
   readonly describe: (operation: Uint8Array) => Described
 }
 
 const commandsOf = (access: MachineAccess): Kind => ({
   again: false,
+  unnamed: access.unnamed,
   check: access.command,
   describe: access.describeCommand
 })
 
 const queriesOf = (access: MachineAccess): Kind => ({
   again: true,
+  unnamed: (query) => query,
   check: (caller, query) => access.query(caller, query) ?? query,
   describe: access.describeQuery
 })
@@ -125,7 +129,7 @@ export class OperationGuard {
     kind: Kind,
     audited: boolean
   ): Uint8Array | Refusal {
-    const checked = caller === undefined ? operation : kind.check(caller, operation)
+    const checked = caller === undefined ? kind.unnamed(operation) : kind.check(caller, operation)
     return checked instanceof Uint8Array ? (audited ? this.callers.audit?.reserve(1) : undefined) ?? checked : checked
   }
 
