@@ -34,6 +34,15 @@ export const maxAuditLines = 100_000
 /** Lines of one write. */
 const maxBatchLines = 4_096
 
+/**
+ * Lines of callers that are no users, in one window of {@link strangerWindowMs}. A stranger can be refused
+ * thousands of times in a second, and could have what others did rotated out of the files.
+ */
+export const maxStrangerLines = 60
+
+/** Milliseconds. */
+export const strangerWindowMs = 60_000
+
 /** Pause before the file is tried again after it could not be written, in milliseconds. */
 const retryMs = 1_000
 
@@ -69,6 +78,8 @@ export class AuditLog {
   private writing = 0
   /** Lines that operations under way will have. */
   private reserved = 0
+  /** Lines of strangers in this window, those that were kept back included. */
+  private strangers = 0
   private failure: AuditFileError | undefined
   private readonly waiting = Latch.makeUnsafe(false)
 
@@ -102,8 +113,16 @@ export class AuditLog {
       () => clock.currentTimeMillisUnsafe(),
       (count) => dropped.updateUnsafe(count, context)
     )
-    yield* Effect.addFinalizer(() => log.writeAll)
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        log.endWindow()
+        return log.writeAll
+      })
+    )
     yield* Effect.forkScoped(log.writer)
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.andThen(Effect.sleep(strangerWindowMs), Effect.sync(() => log.endWindow())))
+    )
     yield* watchTables([log.table])
     return log
   })
@@ -143,6 +162,26 @@ export class AuditLog {
   write(record: AuditRecord): void {
     this.reserved -= 1
     this.note(record)
+  }
+
+  /** {@link note} for a caller that is no user: those beyond {@link maxStrangerLines} are counted in one line. */
+  noteStranger(record: AuditRecord): void {
+    this.strangers += 1
+    if (this.strangers <= maxStrangerLines) this.note(record)
+  }
+
+  /** Ends the window for strangers. */
+  private endWindow(): void {
+    const more = this.strangers - maxStrangerLines
+    this.strangers = 0
+    if (more <= 0) return
+    this.note({
+      name: undefined,
+      from: "-",
+      operation: `${more} more of callers that are no users`,
+      ranges: [],
+      outcome: "refused: many"
+    })
   }
 
   /** Writes a line that nothing is refused for: a refusal. */

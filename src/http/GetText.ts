@@ -1,8 +1,12 @@
 /** One request to a node's HTTP port, for commands that read what it says of itself. */
 import { Effect, Redacted } from "effect"
+import { X509Certificate } from "node:crypto"
 import type { IncomingMessage } from "node:http"
 import { get as getPlain } from "node:http"
 import { get as getEncrypted } from "node:https"
+import { isLoopbackHost } from "../net/Loopback.ts"
+import { hostName } from "./HttpGuard.ts"
+import { checkRemote } from "../net/tls/CertificateCheck.ts"
 import type { Credentials } from "../net/tls/Credentials.ts"
 
 export interface GetOptions {
@@ -32,12 +36,18 @@ const textOf = async (response: IncomingMessage): Promise<string> => {
   throw new Error(`it answered ${response.statusCode}: ${text.slice(0, 300).trim()}`)
 }
 
+/** Who answers must be a node: no certificate of a client may stand in for one and be sent a token. */
 const connectionOf = (tls: GetOptions["tls"]) => {
   if (tls === undefined) return {}
   const { authorities, own } = tls.credentials.current()
   return {
     ca: authorities,
     minVersion: "TLSv1.3" as const,
+    checkServerIdentity: (host: string, { raw }: { readonly raw: Uint8Array }) => {
+      const shown = { certificate: new X509Certificate(raw), chainProblem: undefined }
+      const remote = checkRemote(shown, { certificate: "required", callers: "nodes", host }, Date.now())
+      return remote._tag === "TlsRefusal" ? new Error(remote.problem) : undefined
+    },
     ...own === undefined ? {} : { cert: own.certificate, key: Redacted.value(own.key) }
   }
 }
@@ -48,6 +58,9 @@ export const getText = (
 ): Effect.Effect<string, Error> =>
   Effect.callback((resume) => {
     const fail = (error: unknown) => resume(Effect.fail(error instanceof Error ? error : new Error(String(error))))
+    if (tls === undefined && token !== undefined && !isLoopbackHost(hostName(address))) {
+      return fail(new Error(`no token is sent to ${address} without TLS, where others could read it; use TLS`))
+    }
     const get = tls === undefined ? getPlain : getEncrypted
     const headers = token === undefined ? {} : { authorization: `Bearer ${Redacted.value(token)}` }
     const request = get(

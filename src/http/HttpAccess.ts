@@ -12,6 +12,7 @@ import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
 import type { Offences } from "../net/Offences.ts"
 import type { Remote } from "../net/tls/Remote.ts"
+import { printable } from "../Printable.ts"
 import { maxTokenCharacters } from "../protocol/ClientRpcs.ts"
 
 /** What a request shows. */
@@ -58,7 +59,7 @@ export class HttpAccess {
     if (found._tag === "UnknownCaller") {
       metrics.unauthenticated(found.cause)
       // The log bounds the lines. A caller that fails is not locked out: others could have it locked out.
-      offences.report("refused-request", from, `refused ${path}: ${found.reason}`)
+      offences.report("refused-request", from, `refused ${printable(path.slice(0, 100))}: ${found.reason}`)
       this.note(undefined, from, path, "refused: Unauthenticated")
       return HttpServerResponse.text(`${found.reason}\n`, {
         status: 401,
@@ -74,6 +75,10 @@ export class HttpAccess {
   }
 
   private note(caller: Caller | undefined, from: string, path: string, outcome: `refused: ${string}`): void {
-    this.options.audit?.note({ name: caller?.name, from, operation: `GET ${path.slice(0, 100)}`, ranges: [], outcome })
+    const { access, audit } = this.options
+    const operation = `GET ${printable(path.slice(0, 100))}`
+    const record = { name: caller?.name, from, operation, ranges: [], outcome }
+    if (caller !== undefined && access.isUser(caller.name)) audit?.note(record)
+    else audit?.noteStranger(record)
   }
 }

@@ -13,7 +13,7 @@ import type { Touches } from "./model/access/Touches.ts"
 import { touches } from "./model/access/Touches.ts"
 import { hasEnded } from "./model/access/User.ts"
 import type { Command, Stamped } from "./model/Command.ts"
-import { decodeCommand, encodeCommand } from "./model/Command.ts"
+import { decodeCommand, encodeCommand, grantOf } from "./model/Command.ts"
 import type { KeyRanges } from "./model/KeyRanges.ts"
 import type { Problem } from "./model/Limits.ts"
 import type { Query } from "./model/Query.ts"
@@ -75,16 +75,25 @@ export class KvAccess implements MachineAccess {
 
   readonly isEmpty = (): boolean => this.options.state().access.userCount === 0
 
+  readonly version = (): unknown => this.options.state().access.version
+
   readonly command = (caller: Caller, bytes: Uint8Array): Uint8Array | Unauthorized | Unavailable => {
     const stamped = decodeCommand(bytes)
     // The check of the node refuses it, and says why.
     if (stamped._tag === "Problem") return bytes
     const refusal = this.refusal(caller, stamped.command) ?? this.sessionRefusal(caller, stamped)
     if (refusal !== undefined) return refusal
-    const named = withCaller(caller, stamped)
+    // Nodes may use every lease, and theirs have no name.
+    const named = withCaller(caller.isNode ? "" : caller.name, stamped)
     if (named !== undefined) return named
     this.options.recent.remember(bytes, stamped)
     return bytes
+  }
+
+  readonly unnamed = (bytes: Uint8Array): Uint8Array => {
+    if (grantOf(bytes) === undefined) return bytes
+    const stamped = decodeCommand(bytes)
+    return stamped._tag === "Problem" ? bytes : withCaller("", stamped) ?? bytes
   }
 
   readonly query = (caller: Caller, bytes: Uint8Array): Unauthorized | Unavailable | undefined => {
@@ -175,18 +184,15 @@ const rangesRefusal = (
 }
 
 /**
- * The bytes of a command that makes something of the caller's, with its name in it; `undefined` for any other command.
- * Nodes may use every lease, and theirs have no name.
+ * The bytes of a command that makes something of a caller's, with this name in it, or with none when it is empty;
+ * `undefined` for any other command.
  */
-const withCaller = ({ isNode, name }: Caller, { command, stamp }: Stamped): Uint8Array | undefined => {
-  if (command._tag === "GrantLease") {
-    const { _tag, ttlMs } = command
-    return encodeCommand(isNode ? { _tag, ttlMs } : { _tag, ttlMs, caller: name }, stamp)
+const withCaller = (caller: string, { command, stamp }: Stamped): Uint8Array | undefined => {
+  switch (command._tag) {
+    case "GrantLease":
+    case "OpenSession":
+      return encodeCommand({ ...command, caller }, stamp)
+    default:
+      return undefined
   }
-  if (command._tag === "OpenSession") {
-    const { _tag, owner, secret, ttlMs } = command
-    const made = { _tag, owner, secret, ttlMs }
-    return encodeCommand(isNode ? made : { ...made, caller: name }, stamp)
-  }
-  return undefined
 }

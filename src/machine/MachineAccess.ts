@@ -32,12 +32,16 @@ export interface MachineAccess {
   readonly isUser: (name: string) => boolean
   /** Whether the table of names is empty, so that the bootstrap token is accepted. */
   readonly isEmpty: () => boolean
+  /** The same value for as long as no role, user or token has changed: what was allowed meanwhile still is. */
+  readonly version: () => unknown
   /**
    * The command to propose, which is the given one unless it makes something that has an owner (a lease, a session):
    * then with the caller's name in it. `Unavailable` when this node cannot know yet, which another attempt solves.
    * `NotLeader` comes from the node and not from a machine: what another node leads is not judged here.
    */
   readonly command: (caller: Caller, command: Uint8Array) => Uint8Array | NotLeader | Unauthorized | Unavailable
+  /** The command of a caller that was not asked who it is: no name is in it, whatever the caller wrote. */
+  readonly unnamed: (command: Uint8Array) => Uint8Array
   readonly query: (caller: Caller, query: Uint8Array) => Unauthorized | Unavailable | undefined
   /** For watches. */
   readonly ranges: (caller: Caller, ranges: KeyRanges) => Unauthorized | undefined

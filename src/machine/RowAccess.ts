@@ -58,7 +58,10 @@ export const rowAccess = <Command, Query>(machine: RowAccess<Command, Query>): M
     isValid: ({ token }) => token === undefined,
     isUser: (name) => name === administrator,
     isEmpty: () => false,
+    // What `authorize` looks at is not known here, so that it is asked each time.
+    version: () => ({}),
     command: (caller, bytes) => refusal(caller, commandOf(bytes)) ?? bytes,
+    unnamed: (bytes) => bytes,
     query: (caller, bytes) => refusal(caller, queryOf(bytes)),
     ranges: (caller) => refusalOf(caller, "watch keys, which this state machine has none of"),
     admin: (caller, operation: AdminOperation) => refusalOf(caller, `ask for ${operation}`),

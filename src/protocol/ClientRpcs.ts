@@ -104,8 +104,11 @@ export const NodeReport = Schema.Struct({
 })
 export type NodeReport = typeof NodeReport.Type
 
-/** How the port refuses any call: it came before `Hello`, is one too many, or its caller may not make it. */
-const CallRefused = Schema.Union([NoHello, Overloaded, AccessError])
+/**
+ * How the port refuses any call: it came before `Hello`, is one too many, its caller may not make it, or it could not
+ * be written down.
+ */
+const CallRefused = Schema.Union([NoHello, Overloaded, AccessError, Unavailable])
 
 /** Operations that failed, by their place in the batch; the others have their reply there. */
 const Failures = <Error extends Schema.Top>(error: Error) =>
@@ -125,7 +128,7 @@ export class ClientRpcs extends RpcGroup.make(
   Rpc.make("Write", {
     payload: { commands: Schema.Uint8Array, traces: Schema.optionalKey(Traces) },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(WriteError) }),
-    error: Schema.Union([InvalidArgument, Overloaded, NoHello, AccessError])
+    error: Schema.Union([InvalidArgument, ...CallRefused.members])
   }),
   /** A node that does not lead answers `NotLeader` to what is asked `from` the leader. */
   Rpc.make("Read", {
@@ -136,7 +139,7 @@ export class ClientRpcs extends RpcGroup.make(
       traces: Schema.optionalKey(Traces)
     },
     success: Schema.Struct({ replies: Schema.Uint8Array, failures: Failures(ReadError) }),
-    error: Schema.Union([InvalidArgument, Overloaded, NoHello, AccessError])
+    error: Schema.Union([InvalidArgument, ...CallRefused.members])
   }),
   /**
    * Begins a watch of several ranges, written as in `kv/model/KeyRanges.ts`. `from` `null` tells of what is

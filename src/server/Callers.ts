@@ -6,8 +6,8 @@
 import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog, AuditRecord } from "../callers/AuditLog.ts"
 import type { Authentication, KnownCaller, UnknownCaller } from "../callers/Authentication.ts"
-import type { AccessError, Unauthorized, Unavailable } from "../FlareDbError.ts"
-import { Unauthenticated } from "../FlareDbError.ts"
+import type { AccessError } from "../FlareDbError.ts"
+import { Unauthenticated, Unauthorized, Unavailable } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
 import type { Authorize } from "../net/Gate.ts"
@@ -26,7 +26,11 @@ export interface CallersOptions {
 /** What became of an operation, for the audit log. */
 export type Outcome = AuditRecord["outcome"]
 
-const examples: ReadonlyArray<AccessError> = [new Unauthenticated({ reason: "" })]
+const examples: ReadonlyArray<AccessError | Unavailable> = [
+  new Unauthenticated({ reason: "" }),
+  new Unauthorized({ name: "", what: "" }),
+  new Unavailable({ reason: "" })
+]
 
 export class Callers implements Authorize<ClientCall> {
   readonly examples = examples
@@ -71,6 +75,15 @@ export class Callers implements Authorize<ClientCall> {
     return unaudited
   }
 
+  /** {@link refusal} for what goes on for long: whether it may go on. */
+  stillRefusal(clientId: number, call: ClientCall): AccessError | undefined {
+    const ended = this.ended(clientId)
+    const [rule, caller] = [callRules[call], this.of(clientId)]
+    if (ended !== undefined || rule.who !== "admin" || caller === undefined) return ended
+    const refused = this.access.admin(caller, rule.operation)
+    return refused === undefined ? undefined : this.refused(clientId, rule.name, [], refused)
+  }
+
   /** Why what a connection proved holds no more; the connection is closed then. */
   ended(clientId: number): Unauthenticated | undefined {
     const known = this.known.get(clientId)
@@ -97,9 +110,16 @@ export class Callers implements Authorize<ClientCall> {
     ranges: ReadonlyArray<string>,
     error: Unauthorized
   ): Unauthorized {
-    this.options.metrics.unauthorized(error.name)
-    this.audit?.note(this.record(clientId, operation, ranges, `refused: ${error._tag}`))
+    this.count(error)
+    const record = this.record(clientId, operation, ranges, `refused: ${error._tag}`)
+    if (this.access.isUser(error.name)) this.audit?.note(record)
+    else this.audit?.noteStranger(record)
     return error
+  }
+
+  /** Counts an operation that is refused, for which there is a line in the audit log anyway. */
+  count({ name }: Unauthorized): void {
+    this.options.metrics.unauthorized(name)
   }
 
   /** A `Hello` is refused: counts it, logs it within limits, and writes it down. */
@@ -107,7 +127,7 @@ export class Callers implements Authorize<ClientCall> {
     const { metrics, offences } = this.options
     metrics.unauthenticated(cause)
     offences.reportCaller("refused-hello", clientId, `refused a client: ${reason}`)
-    this.audit?.note(this.record(clientId, "Hello", [], "refused: Unauthenticated"))
+    this.audit?.noteStranger(this.record(clientId, "Hello", [], "refused: Unauthenticated"))
     return new Unauthenticated({ reason })
   }
 

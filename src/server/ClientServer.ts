@@ -2,13 +2,14 @@
  * The client port: `ClientRpcs` over TCP, answered by the node of this process. It holds no state of its own, so
  * that any number of clients may come and go.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
 import { watchTables } from "../BoundedTables.ts"
 import { lookEvery } from "../CoalescedSleep.ts"
 import type { Connection } from "../client/connection/Connection.ts"
 import type { Limits } from "../config/Limits.ts"
 import { clientPortConnections, defaultLimits } from "../config/Limits.ts"
+import type { AccessError } from "../FlareDbError.ts"
 import { InvalidArgument, NoHello } from "../FlareDbError.ts"
 import { encodeRevisions } from "../kv/model/History.ts"
 import { decodeRanges, KeyRanges } from "../kv/model/KeyRanges.ts"
@@ -25,6 +26,7 @@ import { clientShapes } from "../protocol/CallShapes.ts"
 import { ClientRpcs, maxBatchBytes } from "../protocol/ClientRpcs.ts"
 import { StateRpcs } from "../protocol/StateRpcs.ts"
 import { Admission } from "./Admission.ts"
+import type { ClientCall } from "./CallRules.ts"
 import type { CallersConfig } from "./AdmittedCallers.ts"
 import { admittedCallers } from "./AdmittedCallers.ts"
 import { AnswerBudget, maxWaiting } from "./AnswerBudget.ts"
@@ -98,6 +100,7 @@ interface Parts {
   readonly watches: Watches
   readonly operations: Connection
   readonly states: StateServer["Service"]
+  readonly callers: Callers | undefined
 }
 
 const clientHandlers = ({ admission, operations, watches }: Parts) =>
@@ -123,11 +126,20 @@ const clientHandlers = ({ admission, operations, watches }: Parts) =>
     "client.TransferLeader": ({ target }) => Effect.orDie(operations.transferLeader(target ?? undefined))
   })
 
-const stateHandlers = ({ states }: Parts) =>
-  StateRpcs.toLayer({
-    "state.Backup": () => states.backup,
-    "state.HashState": ({ marker }) => states.hashState(new Uint8Array(marker))
+/** A state goes on for hours, and ends when its caller may not see it any more. */
+const stateHandlers = ({ callers, states }: Parts) => {
+  const guarded = <A, E>(parts: Stream.Stream<A, E>, clientId: number, call: ClientCall) =>
+    callers === undefined ? parts : Stream.tap(parts, () =>
+      Effect.suspend((): Effect.Effect<void, AccessError> => {
+        const refused = callers.stillRefusal(clientId, call)
+        return refused === undefined ? Effect.void : Effect.fail(refused)
+      }))
+  return StateRpcs.toLayer({
+    "state.Backup": (_, { client }) => guarded(states.backup, client.id, "state.Backup"),
+    "state.HashState": ({ marker }, { client }) =>
+      guarded(states.hashState(new Uint8Array(marker)), client.id, "state.HashState")
   })
+}
 
 const tablesOf = (
   gate: { readonly size: number },
@@ -185,7 +197,8 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     admission: new Admission({ clusterId, nodeId, node, gate, offences, maxClientConnections, callers: admitted }),
     watches: callers === undefined ? watches : guardedWatches(watches, callers, node),
     operations: yield* NodeOperations.make(node, watches, clusterId),
-    states
+    states,
+    callers
   }
   const address = yield* serve(Rpcs, {
     name: "client",

@@ -9,7 +9,7 @@ import { bytesOf, pack } from "./BatchAnswers.ts"
 import type { ConnectionQuota, ConnectionQuotas } from "./ConnectionQuotas.ts"
 import type { OperationGuard } from "./OperationGuard.ts"
 import { tracesOf } from "./OperationGuard.ts"
-import type { OperationCount } from "./OperationCount.ts"
+import type { OperationCount, Operations } from "./OperationCount.ts"
 import { begun } from "./OperationCount.ts"
 
 /** Answers up to this many bytes are not counted. */
@@ -33,6 +33,10 @@ export interface ClientWritesOptions {
   readonly guard?: OperationGuard | undefined
 }
 
+/** No caller of this port was asked who it is, so that none may use a name. */
+const unnamed = ({ access }: Pick<RaftNode["Service"], "access">, parts: Operations): Operations =>
+  access === undefined ? parts : parts.map(access.unnamed)
+
 export class ClientWrites {
   private readonly options: ClientWritesOptions
   private readonly quotas = new Map<number, ConnectionQuota>()
@@ -52,7 +56,7 @@ export class ClientWrites {
     const parts = operations.begin("commands", commands)
     if (!begun(parts)) return Effect.fail(parts)
     const guarded = this.options.guard?.commands(call.clientId, parts)
-    const allowed = guarded?.allowed ?? parts
+    const allowed = guarded?.allowed ?? unnamed(node, parts)
     if (guarded !== undefined && allowed.length === 0) {
       operations.ended(parts)
       return Effect.succeed(this.answer(guarded.finish<Uint8Array | WriteError>([]), call))

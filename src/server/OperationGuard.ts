@@ -30,13 +30,27 @@ export interface Guarded {
 
 /** How the operations of one kind are looked at. */
 interface Kind {
+  /**
+   * Whether an operation is asked for again with its result in hand. A read waits until its node has applied what was
+   * acknowledged before, and a role that was taken away may be among that.
+   */
+  readonly again: boolean
+  /** What of a caller that was not asked who it is is carried out. */
+  readonly unnamed: (operation: Uint8Array) => Uint8Array
   readonly check: (caller: Caller, operation: Uint8Array) => Uint8Array | Unauthorized | Unavailable | NotLeader
   readonly describe: (operation: Uint8Array) => Described
 }
 
-const commandsOf = (access: MachineAccess): Kind => ({ check: access.command, describe: access.describeCommand })
+const commandsOf = (access: MachineAccess): Kind => ({
+  again: false,
+  unnamed: access.unnamed,
+  check: access.command,
+  describe: access.describeCommand
+})
 
 const queriesOf = (access: MachineAccess): Kind => ({
+  again: true,
+  unnamed: (query) => query,
   check: (caller, query) => access.query(caller, query) ?? query,
   describe: access.describeQuery
 })
@@ -68,6 +82,7 @@ export class OperationGuard {
 
   private guard(clientId: number, operations: Operations, kind: Kind, audited: boolean): Guarded {
     const caller = this.callers.of(clientId)
+    const version = this.callers.access.version()
     const allowed: Array<Uint8Array> = []
     // By their places; most calls have none.
     let refused: Map<number, Refusal> | undefined
@@ -94,7 +109,9 @@ export class OperationGuard {
     }
     return {
       allowed,
-      finish: <Result>(results: ReadonlyArray<Result>) => {
+      finish: <Result>(found: ReadonlyArray<Result>) => {
+        const isSame = caller === undefined || !kind.again || this.callers.access.version() === version
+        const results = isSame ? found : this.askedAgain(clientId, caller, allowed, found, kind)
         settle((index) => outcomeOf(results[index]))
         return refused === undefined ? results : merged(operations.length, results, refused)
       },
@@ -112,8 +129,26 @@ export class OperationGuard {
     kind: Kind,
     audited: boolean
   ): Uint8Array | Refusal {
-    const checked = caller === undefined ? operation : kind.check(caller, operation)
+    const checked = caller === undefined ? kind.unnamed(operation) : kind.check(caller, operation)
     return checked instanceof Uint8Array ? (audited ? this.callers.audit?.reserve(1) : undefined) ?? checked : checked
+  }
+
+  /** The results that the caller may still have, and the refusals of the others. */
+  private askedAgain<Result>(
+    clientId: number,
+    caller: Caller,
+    allowed: Operations,
+    results: ReadonlyArray<Result>,
+    kind: Kind
+  ): ReadonlyArray<Result | Refusal> {
+    const ended = this.callers.ended(clientId)
+    if (ended !== undefined) return results.map(() => ended)
+    return results.map((result, index) => {
+      const checked = kind.check(caller, allowed[index] as Uint8Array)
+      if (checked instanceof Uint8Array) return result
+      if (checked instanceof Unauthorized) this.callers.count(checked)
+      return checked
+    })
   }
 
   /** Counts what a caller may not do, and writes it down. */

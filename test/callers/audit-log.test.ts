@@ -8,7 +8,7 @@ import { join } from "node:path"
 import type { AuditFile } from "../../src/callers/AuditFile.ts"
 import { AuditFileError } from "../../src/callers/AuditFile.ts"
 import type { AuditLogOptions, AuditRecord } from "../../src/callers/AuditLog.ts"
-import { AuditLog, maxAuditLines } from "../../src/callers/AuditLog.ts"
+import { AuditLog, maxAuditLines, maxStrangerLines, strangerWindowMs } from "../../src/callers/AuditLog.ts"
 import { eventually } from "../Eventually.ts"
 
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
@@ -137,6 +137,25 @@ describe("a file that cannot be written", () => {
       assert.isUndefined(write(log))
       yield* TestClock.adjust(10)
       assert.lengthOf(state.text.trimEnd().split("\n"), 7)
+    }).pipe(Effect.scoped, quietly))
+
+  it.effect("keeps strangers from filling it", () =>
+    Effect.gen(function*() {
+      const { open, state } = fileOf()
+      const log = yield* AuditLog.make(options("audit"), open)
+      const lines = () => state.text.trimEnd().split("\n")
+      for (let i = 0; i < 1_000; i++) {
+        log.noteStranger({ ...record, name: undefined, outcome: "refused: Unauthenticated" })
+      }
+      write(log)
+      yield* TestClock.adjust(10)
+      assert.lengthOf(lines(), maxStrangerLines + 1)
+      yield* TestClock.adjust(strangerWindowMs)
+      assert.lengthOf(lines(), maxStrangerLines + 2)
+      assert.match(lines().at(-1) ?? "", /940 more of callers that are no users/)
+      log.noteStranger(record)
+      yield* TestClock.adjust(strangerWindowMs)
+      assert.lengthOf(lines(), maxStrangerLines + 3)
     }).pipe(Effect.scoped, quietly))
 
   it.effect("bounds what waits", () =>

@@ -10,7 +10,10 @@ import { Op } from "../../src/client/Txn.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import { makeToken } from "../../src/kv/TokenSecret.ts"
 import { eventually } from "../Eventually.ts"
-import { client, port, putRole, putUser, tokenOf } from "./PortClients.ts"
+import { clientProtocolVersion, ClientRpcs } from "../../src/protocol/ClientRpcs.ts"
+import { call } from "../wire/Frames.ts"
+import { exitOf, open } from "./RawConnection.ts"
+import { client, failureOf, port, putRole, putUser, tokenOf } from "./PortClients.ts"
 
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 
@@ -101,6 +104,12 @@ describe("the audit log", () => {
         Effect.andThen(kv.scan(""))
       )
       assert.isAtMost(revision, 2)
+      const connection = yield* open(at)
+      connection.send(call(ClientRpcs, 1, "client.Hello", { protocolVersion: clientProtocolVersion }))
+      yield* connection.next
+      connection.send(call(ClientRpcs, 2, "client.TransferLeader", { target: null }))
+      const refused = failureOf(exitOf(ClientRpcs, "client.TransferLeader", yield* connection.next))
+      assert.deepInclude(refused, { _tag: "Unavailable" })
       state.isFull = false
       yield* eventually("it can be written again", () => log.reserve(0) === undefined)
       yield* kv.put("b", "1")

@@ -36,6 +36,7 @@ const guardOf = (allowed: Set<number>, events: "writes" | "all" = "all") =>
       allowed.has(operation[0] as number) ? undefined : new Unauthorized({ name: "shop", what: `do ${operation[0]}` })
     const access: MachineAccess = {
       ...onlyAdministrators,
+      version: () => allowed.size,
       command: (_, command) => refusal(command) ?? command,
       query: (_, query) => refusal(query),
       describeQuery: (query) => ({ operation: `query ${query[0]}`, ranges: [], writes: false }),
@@ -117,5 +118,36 @@ describe("the operations of a call", () => {
       assert.strictEqual(fences, 1)
       assert.deepEqual((yield* read(1, 3)).failures, [1])
       assert.strictEqual(fences, 2)
+    }).pipe(Effect.scoped, quietly))
+
+  it.effect("are not answered with what was written behind the loss of a role, at a node that was behind", () =>
+    Effect.gen(function*() {
+      const allowed = new Set([1, 2])
+      const { guard, lines } = yield* guardOf(allowed)
+      const reads = new ClientReads({
+        node: {
+          fence: Effect.void,
+          // It waits for what was acknowledged before, and that takes the right to 2 away.
+          query: (queries: ReadonlyArray<Uint8Array>) =>
+            Effect.sync(() => {
+              allowed.delete(2)
+              return queries
+            })
+        } as unknown as RaftNode["Service"],
+        guard,
+        operations: new OperationCount(10),
+        answers: new AnswerBudget(1_000_000, () => 0)
+      })
+      const { failures } = yield* reads.read(
+        { consistency: "linearizable", from: "any", queries: encodeBatch([bytes(1), bytes(2)]) },
+        new DirectCall(1, () => undefined)
+      )
+      assert.deepEqual(failures.map(({ error, slot }) => [slot, error._tag]), [[1, "Unauthorized"]])
+      yield* Effect.yieldNow
+      yield* Effect.yieldNow
+      assert.deepEqual(lines().map((line) => JSON.parse(line)).map(({ operation, outcome }) => [operation, outcome]), [
+        ["query 1", "ok"],
+        ["query 2", "refused: Unauthorized"]
+      ])
     }).pipe(Effect.scoped, quietly))
 })

@@ -4,14 +4,14 @@
  */
 import type { Result } from "effect"
 import { Clock, Effect, Redacted } from "effect"
-import { existsSync, readFileSync } from "node:fs"
-import type { Authority, CertificateProblem, Issued } from "../../certificates/Authority.ts"
-import { issue, makeAuthority, openAuthority } from "../../certificates/Authority.ts"
-import { errorText } from "../../ErrorText.ts"
+import { existsSync } from "node:fs"
+import type { CertificateProblem, Issued } from "../../certificates/Authority.ts"
+import { issue, makeAuthority } from "../../certificates/Authority.ts"
 import type { CertificateName } from "../../net/tls/CertificateName.ts"
 import { createDirectory } from "../../storage/Folder.ts"
 import type { Failure } from "../output/Failure.ts"
-import { failed, failureOf } from "../output/Failure.ts"
+import { readAuthority, readText } from "../certificates/CertificateFolder.ts"
+import { failureOf } from "../output/Failure.ts"
 import { writeOutputFile } from "../output/OutputFile.ts"
 
 export interface CertifiedCluster {
@@ -32,31 +32,25 @@ export const clientFolder = (folder: string): string => `${folder}/client-${admi
 const granted = <A>(result: Result.Result<A, CertificateProblem>): Effect.Effect<A, Failure> =>
   Effect.mapError(Effect.fromResult(result), failureOf)
 
-const readText = (path: string): Effect.Effect<string, Failure> =>
-  Effect.try({
-    try: () => readFileSync(path, "utf8"),
-    catch: (error) => failed(`${path} cannot be read: ${errorText(error)}`)
-  })
-
 const writeText = (path: string, text: string) => writeOutputFile(path, Buffer.from(text), true)
 
 /** The authority in a folder, which is made there the first time. */
 const authorityIn = Effect.fnUntraced(function*(folder: string, cluster: string, nowMs: number) {
   const [certificateFile, keyFile] = [`${folder}/ca.crt`, `${folder}/ca.key`]
   if (existsSync(certificateFile) && existsSync(keyFile)) {
-    const files = { certificate: yield* readText(certificateFile), key: Redacted.make(yield* readText(keyFile)) }
-    return yield* granted(openAuthority(files))
+    // All that are trusted go to the nodes: there are two while the authority is replaced.
+    return { authority: yield* readAuthority(folder), trusted: yield* readText(certificateFile) }
   }
   const authority = yield* granted(makeAuthority({ cluster, nowMs }))
   // A certificate without its key is made again: nothing can have been issued by it.
   yield* writeText(keyFile, Redacted.value(authority.key))
   yield* writeText(certificateFile, authority.certificate)
-  return authority
+  return { authority, trusted: authority.certificate }
 })
 
-const writeIssued = Effect.fnUntraced(function*(folder: string, owner: string, authority: Authority, issued: Issued) {
+const writeIssued = Effect.fnUntraced(function*(folder: string, owner: string, trusted: string, issued: Issued) {
   yield* Effect.try({ try: () => createDirectory(folder), catch: failureOf })
-  yield* writeText(`${folder}/ca.crt`, authority.certificate)
+  yield* writeText(`${folder}/ca.crt`, trusted)
   yield* writeText(`${folder}/${owner}.key`, Redacted.value(issued.key))
   yield* writeText(`${folder}/${owner}.crt`, issued.certificate)
 })
@@ -68,13 +62,13 @@ export const makeCertificates = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, Failure> {
   const nowMs = yield* Clock.currentTimeMillis
   yield* Effect.try({ try: () => createDirectory(folder), catch: failureOf })
-  const authority = yield* authorityIn(folder, cluster, nowMs)
+  const { authority, trusted } = yield* authorityIn(folder, cluster, nowMs)
   const give = (name: CertificateName, hosts: ReadonlyArray<string>) =>
     granted(issue(authority, { name, hosts: [...new Set(hosts)], nowMs }))
   for (const { host, id } of nodes) {
     const issued = yield* give({ kind: "node", cluster, node: id }, [host, ...localHosts])
-    yield* writeIssued(nodeFolder(folder, id), "node", authority, issued)
+    yield* writeIssued(nodeFolder(folder, id), "node", trusted, issued)
   }
   const client = yield* give({ kind: "client", cluster, client: administrator }, [])
-  yield* writeIssued(clientFolder(folder), "client", authority, client)
+  yield* writeIssued(clientFolder(folder), "client", trusted, client)
 })

@@ -72,19 +72,25 @@ const timeProblem = (certificate: X509Certificate, nowMs: number): string | unde
   return fromMs > nowMs ? `is not valid before ${toIso(fromMs)}` : undefined
 }
 
-/** Whether one of the authorities stands behind a certificate, at once or through those beside it. */
-const hasAuthority = (
+/**
+ * Why a certificate has no trusted authority behind it; `undefined` when it has. Node follows a chain to its root and
+ * trusts nothing below, so that an authority without the one above it would fail in every handshake.
+ */
+const chainProblem = (
   [leaf, ...between]: ReadonlyArray<X509Certificate>,
   authorities: ReadonlyArray<X509Certificate>
-): boolean => {
+): "no authority" | "no root" | undefined => {
   let current = leaf
-  for (let depth = 0; current !== undefined && depth <= between.length; depth++) {
+  let isTrusted = false
+  for (let depth = 0; current !== undefined && depth <= between.length + authorities.length; depth++) {
     const under = current
     const issued = (issuer: X509Certificate) => under.checkIssued(issuer) && under.verify(issuer.publicKey)
-    if (authorities.some(issued)) return true
-    current = between.find(issued)
+    const trusted = authorities.find(issued)
+    if (trusted?.checkIssued(trusted) === true) return undefined
+    isTrusted ||= trusted !== undefined
+    current = trusted ?? between.find(issued)
   }
-  return false
+  return isTrusted ? "no root" : "no authority"
 }
 
 const ownerProblem = (name: CertificateName, { cluster, kind, node }: ExpectedOwner): string | undefined => {
@@ -176,7 +182,15 @@ const checkOwn = (
   }
   const key = checkKey(files.key, own.key, leaf, files.certificate)
   if (Result.isFailure(key)) return Result.fail(key.failure)
-  return hasAuthority(chain.success, authorities)
+  const behind = chainProblem(chain.success, authorities)
+  if (behind === "no root") {
+    return failed(
+      files.authorities,
+      `it holds an authority behind the certificate of ${describeName(name)}, and not the root above that`,
+      "append the root's certificate"
+    )
+  }
+  return behind === undefined
     ? Result.succeed({ name, expiresMs: expiryOf(leaf) })
     : failed(
       files.certificate,

@@ -1,9 +1,10 @@
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted, Result } from "effect"
 import { X509Certificate } from "node:crypto"
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { makeAuthority } from "../../../src/certificates/Authority.ts"
 import { clientFolder, makeCertificates, nodeFolder } from "../../../src/cli/launch/ClusterCertificates.ts"
 
 const folder = Effect.acquireRelease(
@@ -43,4 +44,19 @@ it.live("refuses a folder of another cluster's authority, and says so", () =>
     yield* makeCertificates(path, cluster)
     const { line } = yield* Effect.flip(makeCertificates(path, { ...cluster, clusterId: "other" }))
     assert.include(line, "the authority is for cluster local, not other")
+  }).pipe(Effect.scoped))
+
+it.live("goes on while the authority is replaced: nodes trust both, and the one that has the key issues", () =>
+  Effect.gen(function*() {
+    const path = `${yield* folder}/certs`
+    yield* makeCertificates(path, cluster)
+    const next = Result.getOrThrow(makeAuthority({ cluster: "local", nowMs: Date.now() }))
+    const both = readFileSync(`${path}/ca.crt`, "utf8") + next.certificate
+    writeFileSync(`${path}/ca.crt`, both)
+    writeFileSync(`${path}/ca.key`, Redacted.value(next.key))
+    yield* makeCertificates(path, cluster)
+    assert.strictEqual(readFileSync(`${nodeFolder(path, 1)}/ca.crt`, "utf8"), both)
+    assert.isTrue(
+      certificate(`${nodeFolder(path, 1)}/node.crt`).verify(new X509Certificate(next.certificate).publicKey)
+    )
   }).pipe(Effect.scoped))

@@ -122,13 +122,17 @@ export class TestAuthority {
   readonly certificate: string
   private readonly keys = newPair()
 
-  constructor(name = "test authority", validity: Pick<Wanted, "fromDays" | "toDays"> = {}) {
+  /** Its own root, unless it is one of another authority's. */
+  constructor(
+    name = "test authority",
+    { above, ...validity }: Pick<Wanted, "fromDays" | "toDays"> & { readonly above?: TestAuthority } = {}
+  ) {
     this.name = name
     this.certificate = make({
       ...validity,
-      issuer: name,
+      issuer: above?.name ?? name,
       subject: name,
-      issuerKeys: this.keys,
+      issuerKeys: above?.keys ?? this.keys,
       publicKey: this.keys.publicKey,
       isAuthority: true
     })

@@ -24,8 +24,8 @@ const pageOf = <A>(table: ReadonlyMap<string, A>, after: string, limit: number):
 export class AccessTable {
   private readonly roles = new Map<string, Role>()
   private readonly users = new Map<string, User>()
-  /** What was worked out since the last change. */
-  private readonly known = new Map<string, Permissions>()
+  /** What was worked out since the last change; another one from then on. */
+  private known = new Map<string, Permissions>()
 
   get roleCount(): number {
     return this.roles.size
@@ -33,6 +33,11 @@ export class AccessTable {
 
   get userCount(): number {
     return this.users.size
+  }
+
+  /** The same for as long as nothing has changed. */
+  get version(): unknown {
+    return this.known
   }
 
   role(name: string): Role | undefined {
@@ -45,22 +50,22 @@ export class AccessTable {
 
   setRole(role: Role): void {
     this.roles.set(role.name, role)
-    this.known.clear()
+    this.known = new Map()
   }
 
   deleteRole(name: string): void {
     this.roles.delete(name)
-    this.known.clear()
+    this.known = new Map()
   }
 
   setUser(user: User): void {
     this.users.set(user.name, user)
-    this.known.clear()
+    this.known = new Map()
   }
 
   deleteUser(name: string): void {
     this.users.delete(name)
-    this.known.clear()
+    this.known = new Map()
   }
 
   /** The first user, by name, who has a role. */
