@@ -13,18 +13,33 @@ export class RunnerProcess extends Child {
   heapBytes: number | undefined
   private readonly ways: ReadonlyArray<Proxy>
 
-  private constructor(name: string, port: number, doors: ReadonlyArray<number>, ways: ReadonlyArray<Proxy>) {
+  private constructor(
+    name: string,
+    port: number,
+    doors: ReadonlyArray<number>,
+    ways: ReadonlyArray<Proxy>,
+    certificates: string | undefined
+  ) {
     const by = Object.fromEntries(doors.map((door, i) => [door, ways[i]?.port]))
-    super({ name, program: ["--expose-gc", program, name, String(port), JSON.stringify(by)] })
+    super({
+      name,
+      program: ["--expose-gc", program, name, String(port), JSON.stringify(by)],
+      env: certificates === undefined ? {} : { FLAREDB_CERTS_DIR: certificates }
+    })
     this.port = port
     this.ways = ways
   }
 
-  /** A runner that will listen at `port` and reaches the nodes at `doors`. */
-  static async make(name: string, port: number, doors: ReadonlyArray<number>): Promise<RunnerProcess> {
+  /** A runner that will listen at `port` and reaches the nodes at `doors`, with a folder of certificates if it has one. */
+  static async make(
+    name: string,
+    port: number,
+    doors: ReadonlyArray<number>,
+    certificates?: string
+  ): Promise<RunnerProcess> {
     const ways = doors.map((door) => new Proxy(door))
     await Promise.all(ways.map((way) => way.listen()))
-    return new RunnerProcess(name, port, doors, ways)
+    return new RunnerProcess(name, port, doors, ways, certificates)
   }
 
   /** Whether an effect or a mark is of this process as it runs now. */

@@ -20,7 +20,8 @@ export const limitMs = 90_000
 
 type Services = ManagedRuntime.ManagedRuntime.Services<ReturnType<typeof makeRuntime>>
 
-const makeRuntime = (site: Site) => ManagedRuntime.make(Actors.layerClientOnly({ endpoints: site.endpoints }))
+const makeRuntime = ({ certificates, endpoints }: Site) =>
+  ManagedRuntime.make(Actors.layerClientOnly({ endpoints, client: { tls: certificates?.tls } }))
 
 export interface StageOptions {
   readonly seed: number
@@ -28,6 +29,8 @@ export interface StageOptions {
   readonly entities: number
   readonly inFlight: number
   readonly perSecond: number
+  /** Whether nodes and their clients have certificates. Runners call each other without, as Effect Cluster does. */
+  readonly tls?: boolean | undefined
   readonly note: (line: string) => void
 }
 
@@ -54,7 +57,7 @@ export class Stage {
 
   /** Nodes and runners that serve, with clients at work. Closes what it began when that fails. */
   static async open(options: StageOptions): Promise<Stage> {
-    const stage = new Stage(await Site.open(), options)
+    const stage = new Stage(await Site.open({ tls: options.tls }), options)
     try {
       await stage.begin()
       return stage
@@ -130,7 +133,8 @@ export class Stage {
     const runner = await RunnerProcess.make(
       `runner-${this.names}`,
       port,
-      this.site.endpoints.map(({ port: door }) => door)
+      this.site.endpoints.map(({ port: door }) => door),
+      this.site.certificates?.clientFolder
     )
     this.runners.push(runner)
     return runner
