@@ -13,8 +13,8 @@ export interface HttpAnswer {
 }
 
 export class SiteCertificates {
-  /** What `FLAREDB_CERTS_DIR` of a client is. */
-  readonly clientFolder: string
+  /** The file with the authority. */
+  readonly authorities: string
   /** For clients in this process. */
   readonly tls: ClientTls
   private readonly folder: string
@@ -22,8 +22,9 @@ export class SiteCertificates {
 
   private constructor(folder: string) {
     this.folder = folder
-    this.clientFolder = clientFolder(folder)
-    const read = (file: string) => readFileSync(`${this.clientFolder}/${file}`, "utf8")
+    const client = clientFolder(folder)
+    this.authorities = `${client}/ca.crt`
+    const read = (file: string) => readFileSync(`${client}/${file}`, "utf8")
     this.files = { ca: read("ca.crt"), cert: read("client.crt"), key: read("client.key") }
     const { ca: authorities, cert: certificate, key } = this.files
     this.tls = { credentials: new MemoryCredentials({ authorities, own: { certificate, key: Redacted.make(key) } }) }

@@ -1,7 +1,7 @@
 /**
  * `node test/chaos/actors/Runner.ts NAME PORT WAYS`: a runner of `Tally.ts` beside a cluster, until it is ended. WAYS says
  * by which port of 127.0.0.1 each node's client port is reached, as JSON: whatever a node says of where the leader is, the
- * runner takes the ways that are given. FLAREDB_CERTS_DIR has its certificates, if the cluster has them. SIGUSR2 opens its gate. Every few seconds it says what its heap holds.
+ * runner takes the ways that are given. FLAREDB_TRUSTED_CA_FILE and FLAREDB_TOKEN are what it trusts and shows, if the cluster has certificates. SIGUSR2 opens its gate. Every few seconds it says what its heap holds.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Logger, Option } from "effect"

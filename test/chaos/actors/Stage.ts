@@ -3,7 +3,8 @@ import { Effect, ManagedRuntime, Stream } from "effect"
 import { setTimeout as wait } from "node:timers/promises"
 import { Actors } from "../../../src/actors/index.ts"
 import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
-import { ClusterAdmin, KeyValue, Watch } from "../../../src/client/index.ts"
+import { defaultPrefix } from "../../../src/actors/persistence/Keys.ts"
+import { Access, ClusterAdmin, KeyValue, Watch } from "../../../src/client/index.ts"
 import { Random } from "../../simulation/Random.ts"
 import type { Child } from "../Child.ts"
 import type { NodeProcess } from "../NodeProcess.ts"
@@ -12,8 +13,9 @@ import { Site } from "../Site.ts"
 import { until } from "../Until.ts"
 import * as Load from "./Load.ts"
 import { Owners } from "./Owners.ts"
+import type { RunnerIdentity } from "./RunnerProcess.ts"
 import { RunnerProcess } from "./RunnerProcess.ts"
-import { effectsPrefix, holdersPrefix, message, Tally } from "./Tally.ts"
+import { effectsPrefix, holdersPrefix, message, Tally, tallyPrefix } from "./Tally.ts"
 
 /** Milliseconds within which a thing has to happen that a machine at rest does in a few seconds. */
 export const limitMs = 90_000
@@ -46,6 +48,7 @@ export class Stage {
   private readonly runtime: ReturnType<typeof makeRuntime>
   private readonly ends: Array<() => Promise<void>> = []
   private names = 0
+  private identity: RunnerIdentity | undefined
 
   private constructor(site: Site, options: StageOptions) {
     this.site = site
@@ -62,8 +65,9 @@ export class Stage {
       await stage.begin()
       return stage
     } catch (error) {
+      const logs = stage.runners.flatMap(({ log, name }) => log.slice(-15).map((line) => `    ${name}: ${line}`))
       await stage.close()
-      throw error
+      throw new Error([String(error), ...logs].join("\n"), { cause: error })
     }
   }
 
@@ -73,10 +77,26 @@ export class Stage {
 
   private async begin(): Promise<void> {
     await this.site.start()
+    this.identity = await this.makeUser()
     await this.watch()
     for (let i = 0; i < this.options.runners; i++) await this.addRunner()
     await Promise.all(this.runners.map((runner) => this.start(runner)))
     await this.everyEntityAnswers("at the beginning")
+  }
+
+  /** Where there are certificates, all runners are one user, which has their prefixes and no others. */
+  private async makeUser(): Promise<RunnerIdentity | undefined> {
+    const { certificates } = this.site
+    if (certificates === undefined) return undefined
+    const prefixes = [defaultPrefix, tallyPrefix]
+    const { token } = await this.run(
+      Effect.flatMap(Access, (access) =>
+        access.putRole("actors", { read: prefixes, write: prefixes }).pipe(
+          Effect.andThen(access.putUser("runners", { roles: ["actors"] })),
+          Effect.andThen(access.createToken("runners"))
+        ))
+    )
+    return { authorities: certificates.authorities, token }
   }
 
   /** Sees every lock and every effect, in the order of their revisions, from before the first runner on. */
@@ -134,7 +154,7 @@ export class Stage {
       `runner-${this.names}`,
       port,
       this.site.endpoints.map(({ port: door }) => door),
-      this.site.certificates?.clientFolder
+      this.identity
     )
     this.runners.push(runner)
     return runner
