@@ -22,5 +22,12 @@ export const certificatesOf = Effect.fnUntraced(function*(cluster: Cluster, clus
   }
 })
 
+/** Has the nodes of a cluster start with certificates, and gives the TLS of a client that may do everything. */
+export const certify = Effect.fnUntraced(function*(cluster: Cluster) {
+  const certificates = yield* certificatesOf(cluster)
+  for (const node of cluster.nodes) node.settings = certificates.settings(node, node.settings)
+  return yield* clientTls(certificates)
+})
+
 /** TLS of a client, which follows its files within the scope. */
 export const clientTls = ({ client }: { readonly client: string }) => certificatesFromFolder(client)
