@@ -16,7 +16,7 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import { suite } from "../examples/actors/Suite.ts"
 import { certificatesOf, clientTls } from "./Certified.ts"
 import * as Cluster from "./Cluster.ts"
-import { cleanEnv } from "./Flaredb.ts"
+import { cleanEnv, run } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
 
 const prefix = "fx/"
@@ -26,6 +26,8 @@ let cluster: Cluster.Cluster
 let client: Required<Pick<ClientOptions, "tls">> & { readonly token: Redacted.Redacted }
 /** The file with the authority that they trust. */
 let trusted: string
+/** The token of a user that may read the prefix, and has no lease of it. */
+let viewer: Redacted.Redacted
 
 const scope = Scope.makeUnsafe()
 beforeAll(() =>
@@ -40,14 +42,17 @@ beforeAll(() =>
       requestTimeoutMs: 60_000,
       tls: yield* clientTls(certificates)
     })
-    const { token } = yield* Effect.gen(function*() {
+    const made = yield* Effect.gen(function*() {
       const access = yield* Access
       // All that docs/actors.md says.
       yield* access.putRole("actors", { read: [prefix], write: [prefix] })
       yield* access.putUser("shop", { roles: ["actors"] })
-      return yield* access.createToken("shop")
+      yield* access.putRole("looking", { read: [prefix] })
+      yield* access.putUser("viewer", { roles: ["looking"] })
+      return { shop: yield* access.createToken("shop"), viewer: yield* access.createToken("viewer") }
     }).pipe(Effect.provide(administrator))
-    client = { tls: yield* certificatesFromFiles({ authorities: trusted }), token }
+    client = { tls: yield* certificatesFromFiles({ authorities: trusted }), token: made.shop.token }
+    viewer = made.viewer.token
   }).pipe(Scope.provide(scope), Effect.provide(NodeServices.layer), Effect.runPromise)
 )
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
@@ -79,6 +84,21 @@ it.live("what lies outside of the user's prefix is refused, and says what is mis
     Effect.provide(layerKeyValueStore({ prefix: "fy/" })),
     Effect.provide(Layer.suspend(() => FlareDb.layerClient({ endpoints: cluster.endpoints, ...client })))
   ))
+
+it.live("flaredb actors shows runners to a user that may read their rows and has not their leases", () =>
+  Effect.gen(function*() {
+    const env = {
+      FLAREDB_ENDPOINTS: cluster.endpointList,
+      FLAREDB_TRUSTED_CA_FILE: trusted,
+      FLAREDB_TOKEN: Redacted.value(viewer)
+    }
+    const looked = run(["actors", "runners", "--json", "--prefix", `${prefix}${programs}/`], { env })
+    const { err, out } = yield* Effect.repeat(looked, { until: ({ code, out }) => code !== 0 || out !== "" })
+    assert.strictEqual(err, "")
+    const runner = JSON.parse(out.split("\n", 1)[0] ?? "")
+    assert.deepInclude(runner, { registered: true })
+    assert.notProperty(runner, "endsInMs")
+  }).pipe(Effect.provide(backEnd), Effect.provide(NodeServices.layer)))
 
 it.live("a runner of the examples takes the authority and the token of its environment", () =>
   Effect.gen(function*() {
