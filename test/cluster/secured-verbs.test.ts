@@ -90,12 +90,12 @@ it.live("an administrator does all of it, and a user what its roles say", () =>
     // Leases, locks, sessions.
     const lease = (yield* shop(0, "lease", "grant", "10m")).out.split("\t", 1)[0] ?? ""
     yield* shop(0, "put", "orders/leased", "1", "--lease", lease)
-    yield* refused("see", "lease", "list")
+    yield* refused("list leases", "lease", "list")
     yield* root(0, "lease", "list")
     yield* shop(0, "lease", "revoke", lease)
     yield* refused("write", "lock", "nightly", "--", "true")
     yield* root(0, "lock", "nightly", "--", "true")
-    yield* refused("see", "session", "list")
+    yield* refused("list sessions", "session", "list")
     yield* root(0, "session", "list")
 
     // Actors, and operators.
