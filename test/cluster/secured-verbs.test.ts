@@ -103,7 +103,6 @@ it.live("an administrator does all of it, and a user what its roles say", () =>
     yield* root(0, "actors", "runners")
     yield* refused("", "access", "user", "list")
     yield* refused("", "compact")
-    yield* refused("transfer leadership", "transfer-leader")
     yield* shop(0, "status")
     assert.include((yield* shop(0, "access", "whoami")).out, "shop")
     yield* refused("hash the state", "verify")
