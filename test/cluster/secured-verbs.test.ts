@@ -105,12 +105,12 @@ it.live("an administrator does all of it, and a user what its roles say", () =>
     yield* refused("", "compact")
     yield* shop(0, "status")
     assert.include((yield* shop(0, "access", "whoami")).out, "shop")
-    yield* refused("hash the state", "verify")
+    yield* refused("mark a moment of the log", "verify")
     yield* root(0, "verify")
 
     // Backup and restore: users and tokens come with the state.
     const file = `${folder}/state.flaredb`
-    yield* refused("take a backup", "backup", file)
+    yield* refused("", "backup", file)
     assert.notInclude(yield* files.readDirectory(folder), "state.flaredb")
     yield* root(0, "backup", file)
     const restored = yield* Cluster.make(1)
