@@ -1,5 +1,5 @@
 /**
- * `npm run bench:failover [-- --kills 30] [--peers]`: `kill -9` of the leader, again and again, and how long it takes until the
+ * `npm run bench:failover [-- --kills 30] [--peers] [--tls]`: `kill -9` of the leader, again and again, and how long it takes until the
  * next write is committed. With `--peers` etcd is treated alike, with like time-outs: heartbeats every 100 ms, elections after
  * 500 to 1000 ms without one, and a client that tries every member that is left, again every 100 ms, until one has committed.
  */
@@ -9,7 +9,10 @@ import { Console, Effect, Fiber } from "effect"
 import { Command, Flag } from "effect/cli"
 import { machine } from "../src/cli/bench/Report.ts"
 import { table } from "../src/cli/output/Table.ts"
+import type { ClientOptions } from "../src/client/index.ts"
 import { KeyValue } from "../src/client/index.ts"
+import * as FlareDb from "../src/FlareDb.ts"
+import { certify } from "../test/cluster/Certified.ts"
 import * as Cluster from "../test/cluster/Cluster.ts"
 import { summarize } from "../test/cluster/Figures.ts"
 import * as Etcd from "./peers/Etcd.ts"
@@ -23,8 +26,13 @@ const writesBefore = 20
  */
 const attemptMs = 100
 
-const flaredbKills = Effect.fnUntraced(function*(kills: number) {
+const flaredbKills = Effect.fnUntraced(function*(kills: number, tls: boolean) {
   const cluster = yield* Cluster.make(3)
+  const client: ClientOptions = {
+    endpoints: cluster.endpoints,
+    requestTimeoutMs: 30_000,
+    tls: tls ? yield* certify(cluster) : undefined
+  }
   yield* Cluster.start(cluster)
   return yield* Effect.gen(function*() {
     const kv = yield* KeyValue
@@ -45,7 +53,7 @@ const flaredbKills = Effect.fnUntraced(function*(kills: number) {
       )
     }
     return pauses
-  }).pipe(Effect.provide(Cluster.client(cluster, 30_000)))
+  }).pipe(Effect.provide(FlareDb.layerClient(client)))
 }, Effect.scoped)
 
 const etcdKills = Effect.fnUntraced(function*(kills: number) {
@@ -74,11 +82,15 @@ const row = (name: string, pauses: ReadonlyArray<number>): ReadonlyArray<string>
 
 const failover = Command.make("bench:failover", {
   kills: Flag.Int("kills").pipe(Flag.withDefault(30)),
-  peers: Flag.Boolean("peers").pipe(Flag.withDefault(false))
-}, ({ kills, peers }) =>
+  peers: Flag.Boolean("peers").pipe(Flag.withDefault(false)),
+  tls: Flag.Boolean("tls").pipe(
+    Flag.withDescription("FlareDB's nodes and clients have certificates"),
+    Flag.withDefault(false)
+  )
+}, ({ kills, peers, tls }) =>
   Effect.gen(function*() {
     if (peers && !Etcd.isInstalled()) return yield* Effect.fail(new Error(Etcd.howToInstall))
-    const rows = [row("FlareDB", yield* flaredbKills(kills))]
+    const rows = [row("FlareDB", yield* flaredbKills(kills, tls))]
     if (peers) rows.push(row("etcd", yield* etcdKills(kills)))
     yield* Console.log(`${machine()}; kill -9 of the leader to the next committed write, milliseconds`)
     yield* Console.log(table([["", "KILLS", "P50", "P99", "MAX"], ...rows]))

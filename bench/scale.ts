@@ -1,5 +1,5 @@
 /**
- * `npm run bench:scale [-- --rounds 3] [--factor 10]`: what becomes of throughput with ten times the keys, ten times the watchers and
+ * `npm run bench:scale [-- --rounds 3] [--factor 10] [--tls]`: what becomes of throughput with ten times the keys, ten times the watchers and
  * ten times the log. Two conditions of one pair are measured by turns on one cluster, as often as `--rounds` says; only the log cannot
  * be made short again, so its rounds are before and after. Ends by itself and leaves nothing behind.
  */
@@ -11,8 +11,9 @@ import { fill } from "../src/cli/commands/Bench.ts"
 import { keyOf } from "../src/cli/bench/RunKeys.ts"
 import type { Target } from "../src/cli/bench/Target.ts"
 import { measure } from "../src/cli/bench/Measure.ts"
-import { ownCluster } from "../src/cli/bench/OwnCluster.ts"
+import { startCluster } from "../src/cli/bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../src/cli/bench/Plan.ts"
+import { identityOptions } from "../src/cli/input/IdentityFlags.ts"
 import { machine } from "../src/cli/bench/Report.ts"
 import { table } from "../src/cli/output/Table.ts"
 import { parseEndpoints } from "../src/client/connection/Endpoint.ts"
@@ -45,7 +46,8 @@ type Rates = Record<typeof operations[number], Array<number>>
 /** Watches that take what they are told and do nothing with it, for the length of a scope. */
 const watching = (target: Target, count: number) =>
   Effect.gen(function*() {
-    const client = RemoteClient.layer({ endpoints: yield* parseEndpoints(target.endpoints) })
+    const identity = yield* identityOptions(target.identity)
+    const client = RemoteClient.layer({ endpoints: yield* parseEndpoints(target.endpoints), ...identity })
     const watch = Context.get(yield* Layer.build(Layer.fresh(client)), Watch)
     for (let i = 0; i < count; i++) {
       const range = { from: keyOf(i * 100), to: keyOf((i + 1) * 100) }
@@ -56,10 +58,14 @@ const watching = (target: Target, count: number) =>
 
 const bench = Command.make("bench:scale", {
   rounds: Flag.Int("rounds").pipe(Flag.withDefault(3)),
-  factor: Flag.Int("factor").pipe(Flag.withDefault(10))
-}, ({ factor, rounds }) =>
+  factor: Flag.Int("factor").pipe(Flag.withDefault(10)),
+  tls: Flag.Boolean("tls").pipe(
+    Flag.withDescription("FlareDB's nodes and clients have certificates"),
+    Flag.withDefault(false)
+  )
+}, ({ factor, rounds, tls }) =>
   Effect.gen(function*() {
-    const target = yield* ownCluster
+    const target = yield* startCluster(tls)
     const rates = (): Rates => ({ put: [], get: [] })
     const into = Effect.fnUntraced(function*(into: Rates, change: Partial<Plan>) {
       for (const operation of operations) {

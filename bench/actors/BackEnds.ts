@@ -5,19 +5,20 @@ import type { ActorServices } from "../../examples/actors/BackEnd.ts"
 import * as FlareDbBackEnd from "../../examples/actors/FlareDb.ts"
 import * as Memory from "../../examples/actors/Memory.ts"
 import * as PostgresBackEnd from "../../examples/actors/Postgres.ts"
-import { ownCluster } from "../../src/cli/bench/OwnCluster.ts"
+import { startCluster } from "../../src/cli/bench/OwnCluster.ts"
+import { identityOptions } from "../../src/cli/input/IdentityFlags.ts"
 import { freePorts } from "../../src/cli/launch/FreePorts.ts"
 import * as Postgres from "../../test/cluster/Postgres.ts"
 import type { BackEnd, Target } from "./Points.ts"
 import { State } from "./State.ts"
 
-/** Starts what is behind the back end, empty, for the length of the scope. */
-export const start = (backEnd: BackEnd) =>
+/** Starts what is behind the back end, empty, for the length of the scope. `tls` is for FlareDB alone. */
+export const start = (backEnd: BackEnd, tls: boolean) =>
   Effect.gen(function*() {
     if (backEnd === "memory") return { backEnd } satisfies Target
     if (backEnd === "flaredb") {
-      const { endpoints, nodes } = yield* ownCluster
-      return { backEnd, endpoints, pids: nodes.map(({ pid = 0 }) => pid) } satisfies Target
+      const { endpoints, identity, nodes } = yield* startCluster(tls)
+      return { backEnd, endpoints, identity, pids: nodes.map(({ pid = 0 }) => pid) } satisfies Target
     }
     const { database, host, pid, port, username } = yield* Postgres.start
     return { backEnd, host, port, username, database: yield* database("bench"), pids: [pid] } satisfies Target
@@ -39,7 +40,11 @@ export const runner = (target: Target): Layer.Layer<ActorServices | State, unkno
       const endpoints = yield* parseEndpoints(target.endpoints)
       return Layer.provideMerge(
         State.layerFlareDb,
-        FlareDbBackEnd.layer({ endpoints, runner: { host: "127.0.0.1", port } })
+        FlareDbBackEnd.layer({
+          client: yield* identityOptions(target.identity),
+          endpoints,
+          runner: { host: "127.0.0.1", port }
+        })
       )
     }))
   }

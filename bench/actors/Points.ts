@@ -1,4 +1,5 @@
 /** What `bench:actors` can measure. */
+import type { IdentityFiles } from "../../src/cli/input/IdentityFlags.ts"
 
 /** What is measured: calls a second while so many are in flight, or how late things are. */
 export type Work = "entity" | "atomic" | "queue" | "workflow"
@@ -115,7 +116,13 @@ export type Target =
     readonly database: string
     readonly pids: ReadonlyArray<number>
   }
-  | { readonly backEnd: "flaredb"; readonly endpoints: string; readonly pids: ReadonlyArray<number> }
+  | {
+    readonly backEnd: "flaredb"
+    readonly endpoints: string
+    /** What a runner shows the nodes. */
+    readonly identity: IdentityFiles
+    readonly pids: ReadonlyArray<number>
+  }
 
 export const backEnds = ["memory", "sql-pg", "flaredb"] as const
 export type BackEnd = typeof backEnds[number]

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:actors [-- --back-ends sql-pg,memory] [--points entity-1,queue-16] [--rounds 5]`: Effect's entities,
+ * `npm run bench:actors [-- --back-ends sql-pg,memory] [--points entity-1,queue-16] [--rounds 5] [--tls]`: Effect's entities,
  * queues and workflows on one back end and the other by turns, on fresh data, at the same points: same program,
  * callers, warm-up and duration. Prints the medians, and the median of the rounds' ratios to PostgreSQL with their
  * spread.
@@ -156,6 +156,10 @@ const bench = Command.make("bench:actors", {
     Flag.withDescription("messages that are kept, for backlog"),
     Flag.withDefault(1_000_000)
   ),
+  tls: Flag.Boolean("tls").pipe(
+    Flag.withDescription("FlareDB's nodes and runners have certificates, and the others do not"),
+    Flag.withDefault(false)
+  ),
   json: Flag.Boolean("json").pipe(Flag.withDefault(false))
 }, (flags) =>
   Effect.gen(function*() {
@@ -166,7 +170,7 @@ const bench = Command.make("bench:actors", {
       if (missing !== undefined) return yield* Effect.fail(new Error(missing))
     }
     const turn = (backEnd: BackEnd, round: number) =>
-      Effect.flatMap(BackEnds.start(backEnd), (target: Target) => {
+      Effect.flatMap(BackEnds.start(backEnd, flags.tls), (target: Target) => {
         const plan: Plan = {
           target,
           points: wanted.filter((point) => has(backEnd, point) && round < maxRounds(point)),

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:peers [-- --rounds 3] [--clients 1,16,64,256] [--seconds 4] [--heat-up 30s]`: etcd and FlareDB by turns, on fresh data, at
+ * `npm run bench:peers [-- --rounds 3] [--clients 1,16,64,256] [--seconds 4] [--heat-up 30s] [--tls]`: etcd and FlareDB by turns, on fresh data, at
  * the same points: same clients, connections, keys, sizes, warm-up and duration. Prints the medians, and the median of the
  * rounds' ratios with their spread.
  *
@@ -12,7 +12,7 @@ import { Command, Flag } from "effect/cli"
 import { measureAll } from "../../src/cli/commands/Bench.ts"
 import { brokenClaims } from "../../src/cli/bench/Claims.ts"
 import type { Result } from "../../src/cli/bench/Measure.ts"
-import { ownCluster } from "../../src/cli/bench/OwnCluster.ts"
+import { startCluster } from "../../src/cli/bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../../src/cli/bench/Plan.ts"
 import { usualConnections } from "../../src/cli/bench/Plan.ts"
 import { Progress } from "../../src/cli/bench/Progress.ts"
@@ -46,6 +46,10 @@ const bench = Command.make("bench:peers", {
   connections: Flag.Int("connections").pipe(
     Flag.withDescription("for FlareDB and etcd alike; 0: 1 for one client, otherwise 8"),
     Flag.withDefault(0)
+  ),
+  tls: Flag.Boolean("tls").pipe(
+    Flag.withDescription("FlareDB's nodes and clients have certificates, and etcd's do not"),
+    Flag.withDefault(false)
   ),
   json: Flag.Boolean("json").pipe(Flag.withDefault(false))
 }, (flags) =>
@@ -84,7 +88,7 @@ const bench = Command.make("bench:peers", {
       })
     }).pipe(Effect.scoped)
     const flaredbRound = Effect.scoped(
-      Effect.flatMap(ownCluster, (target) => measureAll(target, plans, flags.heatUp, progress))
+      Effect.flatMap(startCluster(flags.tls), (target) => measureAll(target, plans, flags.heatUp, progress))
     )
 
     const rounds: Array<Round> = []

@@ -10,6 +10,8 @@ export interface ClientOptions {
   readonly endpoints: ReadonlyArray<Endpoint>
   /** Before every key. Programs of different prefixes know nothing of each other. */
   readonly prefix?: string
+  /** Certificates and token, where they are not those of the environment (`FLAREDB_CERTS_DIR`, `FLAREDB_TOKEN_FILE` …). */
+  readonly client?: Actors.ActorsOptions["client"]
   readonly sharding?: Partial<ShardingConfig.ShardingConfig["Service"]>
 }
 
@@ -27,10 +29,11 @@ const services = (prefix: string) =>
   )
 
 /** One runner: it has its share of the entities, workflows and jobs. */
-export const layer = ({ endpoints, prefix = "fx/", runner, sharding }: Options) =>
+export const layer = ({ client, endpoints, prefix = "fx/", runner, sharding }: Options) =>
   Layer.provideMerge(
     services(prefix),
     Actors.layer({
+      client,
       endpoints,
       prefix,
       sharding: { runnerAddress: Option.some(RunnerAddress.make(runner.host, runner.port)), ...sharding }
@@ -38,8 +41,8 @@ export const layer = ({ endpoints, prefix = "fx/", runner, sharding }: Options) 
   )
 
 /** A process that sends messages to entities and has none. */
-export const layerClientOnly = ({ endpoints, prefix = "fx/", sharding }: ClientOptions) =>
-  Layer.provideMerge(services(prefix), Actors.layerClientOnly({ endpoints, prefix, sharding }))
+export const layerClientOnly = ({ client, endpoints, prefix = "fx/", sharding }: ClientOptions) =>
+  Layer.provideMerge(services(prefix), Actors.layerClientOnly({ client, endpoints, prefix, sharding }))
 
 /** All of it in this process and in memory, for tests. */
 export const layerMemory = Layer.provideMerge(

@@ -145,8 +145,10 @@ export class Mirror {
 
   /** Waits until the mirror has seen whatever was acknowledged before, and says up to which revision that is. */
   readonly sync: Effect.Effect<number, MirrorFailure | WriteFailure> = Effect.suspend(() => {
-    // What a transaction answers says which revision it is of.
-    const anything = { if: [Compare.exists("-")] }
+    // What a transaction answers says which revision it is of. It names a key that the caller may read: its own.
+    const [first] = this.ranges.all
+    const key = first === undefined || first.gte.byteLength === 0 ? "-" : first.gte
+    const anything = { if: [Compare.exists(key)] }
     return Effect.flatMap(
       this.keyValue.transact(anything),
       ({ revision }) => Effect.as(this.awaitRevision(revision), revision)

@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly stale: boolean
   /** Whether a node is to have a small file system for its data. */
   readonly small: boolean
+  /** Whether nodes and clients have certificates. */
+  readonly tls?: boolean | undefined
   /** What is done to the cluster while clients are at work. */
   readonly scenario: (running: Running) => Promise<void>
 }
@@ -50,8 +52,8 @@ export interface Ran {
 
 /** Runs `scenario` to its end and judges what clients were told. Never rejects: what fails is a problem. */
 export const run = async (options: RunOptions): Promise<Ran> => {
-  const { clients, command, fibers, name, note, scenario, seed, small, stale } = options
-  const site = await Site.open(small)
+  const { clients, command, fibers, name, note, scenario, seed, small, stale, tls } = options
+  const site = await Site.open({ small, tls })
   if (small && site.small.length === 0) note("no small file system: mounting one needs root; disk-full is skipped")
   const problems: Array<string> = []
   const lines: Array<string> = []
@@ -61,7 +63,7 @@ export const run = async (options: RunOptions): Promise<Ran> => {
   let over = false
   const workload: Workload.WorkloadOptions = {
     random: new Random(seed),
-    endpoints: site.endpoints,
+    client: { endpoints: site.endpoints, tls: site.certificates?.tls },
     clients,
     fibers,
     nowMs,

@@ -9,6 +9,8 @@ import type { NodeAddress } from "../../src/config/NodeAddress.ts"
 import { Network } from "./Network.ts"
 import { NodeProcess } from "./NodeProcess.ts"
 import { quietPorts } from "./QuietPorts.ts"
+import type { HttpAnswer } from "./SiteCertificates.ts"
+import { SiteCertificates } from "./SiteCertificates.ts"
 
 /** What `/status` says, as far as a harness asks. */
 export interface NodeStatus {
@@ -41,8 +43,20 @@ export const startNode = async (node: NodeProcess): Promise<void> => {
   }
 }
 
+export interface SiteOptions {
+  /** Asks for a small file system for one of the nodes. */
+  readonly small?: boolean | undefined
+  /** Whether all ports have certificates. */
+  readonly tls?: boolean | undefined
+}
+
+/** The name of the cluster in its certificates and its settings. */
+const clusterId = "chaos"
+
 export class Site {
   readonly folder: string
+  /** Absent where connections are plain. */
+  readonly certificates: SiteCertificates | undefined
   readonly nodes: ReadonlyArray<NodeProcess>
   readonly network: Network
   /** Nodes whose data lies on a small file system of its own. */
@@ -50,9 +64,16 @@ export class Site {
   /** Where clients reach the nodes, behind proxies. */
   readonly endpoints: ReadonlyArray<Endpoint>
 
-  private constructor(folder: string, addresses: ReadonlyArray<NodeAddress>, network: Network, mounted: boolean) {
+  private constructor(
+    folder: string,
+    addresses: ReadonlyArray<NodeAddress>,
+    network: Network,
+    mounted: boolean,
+    certificates: SiteCertificates | undefined
+  ) {
     this.folder = folder
     this.network = network
+    this.certificates = certificates
     this.nodes = addresses.map((address) =>
       new NodeProcess({
         address,
@@ -62,15 +83,20 @@ export class Site {
           : join(folder, `node-${address.id}`),
         program: ["bin/flaredb.js", "start"],
         // Little enough that a node which was away for a while is sent the state.
-        env: { FLAREDB_MAX_LOG_ENTRIES: "2000", FLAREDB_LOG_SLACK_ENTRIES: "500" }
+        env: {
+          FLAREDB_CLUSTER_ID: clusterId,
+          FLAREDB_MAX_LOG_ENTRIES: "2000",
+          FLAREDB_LOG_SLACK_ENTRIES: "500",
+          ...certificates?.nodeSettings(address.id)
+        }
       })
     )
     this.small = mounted ? this.nodes.slice(2) : []
     this.endpoints = addresses.map(({ host, id }) => ({ host, port: network.door(id).port }))
   }
 
-  /** Makes the place; nothing runs before `start`. `small` asks for a small file system for one of the nodes. */
-  static async open(small = false): Promise<Site> {
+  /** Makes the place; nothing runs before `start`. */
+  static async open({ small = false, tls = false }: SiteOptions = {}): Promise<Site> {
     const folder = mkdtempSync(join(tmpdir(), "flaredb-chaos-"))
     const ports = await quietPorts(9)
     const addresses: ReadonlyArray<NodeAddress> = [1, 2, 3].map((id, i) => ({
@@ -82,7 +108,10 @@ export class Site {
     }))
     const network = new Network(addresses)
     await network.open()
-    return new Site(folder, addresses, network, small && mountSmall(join(folder, "small")))
+    const certificates = tls
+      ? await SiteCertificates.make(join(folder, "certs"), { clusterId, nodes: addresses })
+      : undefined
+    return new Site(folder, addresses, network, small && mountSmall(join(folder, "small")), certificates)
   }
 
   /** Starts every node that does not run, and waits until all are ready. */
@@ -93,7 +122,7 @@ export class Site {
 
   /** Where a node stands; absent when it does not answer. */
   async status(node: NodeProcess): Promise<NodeStatus | undefined> {
-    const { body, ok } = await fetchText(node, "/status")
+    const { body, ok } = await this.ask(node, "/status")
     return ok ? JSON.parse(body) as NodeStatus : undefined
   }
 
@@ -111,7 +140,7 @@ export class Site {
   async ready(): Promise<void> {
     const deadlineMs = performance.now() + readyMs
     for (const node of this.nodes) {
-      while (!(await fetchText(node, "/readyz")).ok) {
+      while (!(await this.ask(node, "/readyz")).ok) {
         const [ended] = this.ends()
         if (ended !== undefined) throw new Error(ended)
         if (performance.now() > deadlineMs) {
@@ -131,6 +160,14 @@ export class Site {
     )
   }
 
+  private async ask({ address: { httpPort } }: NodeProcess, path: string): Promise<HttpAnswer> {
+    try {
+      return await (this.certificates?.get(httpPort, path, httpMs) ?? fetchText(httpPort, path))
+    } catch {
+      return { ok: false, body: "" }
+    }
+  }
+
   /** Ends every process and removes everything. */
   async close(): Promise<void> {
     await Promise.all(this.nodes.map((node) => {
@@ -143,13 +180,10 @@ export class Site {
   }
 }
 
-const fetchText = async (node: NodeProcess, path: string): Promise<{ readonly ok: boolean; readonly body: string }> => {
-  try {
-    const response = await fetch(`http://127.0.0.1:${node.address.httpPort}${path}`, {
-      signal: AbortSignal.timeout(500)
-    })
-    return { ok: response.ok, body: await response.text() }
-  } catch {
-    return { ok: false, body: "" }
-  }
+/** Milliseconds in which a node has to answer over HTTP. */
+const httpMs = 500
+
+const fetchText = async (port: number, path: string): Promise<HttpAnswer> => {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(httpMs) })
+  return { ok: response.ok, body: await response.text() }
 }

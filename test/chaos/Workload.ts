@@ -4,7 +4,7 @@
  */
 import { Effect, Option, Stream } from "effect"
 import { Compare, KeyValue, Op } from "../../src/client/index.ts"
-import type { Endpoint, KeyValueEntry, WriteFailure } from "../../src/client/index.ts"
+import type { ClientOptions, KeyValueEntry, WriteFailure } from "../../src/client/index.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import type { Action, Observation, Outcome, Value } from "../linearizability/History.ts"
 import * as H from "../linearizability/History.ts"
@@ -13,7 +13,8 @@ import type { Random } from "../simulation/Random.ts"
 
 export interface WorkloadOptions {
   readonly random: Random
-  readonly endpoints: ReadonlyArray<Endpoint>
+  /** How clients reach the nodes. */
+  readonly client: ClientOptions
   /** Clients, each with connections of its own. */
   readonly clients: number
   /** Loops in each client. */
@@ -237,7 +238,7 @@ export const run = (ledger: Ledger, options: WorkloadOptions): Effect.Effect<voi
         (j) => loop(ledger, options, `c${i}f${j}`),
         { concurrency: "unbounded", discard: true }
       ).pipe(Effect.provide(FlareDb.layerClient({
-        endpoints: options.endpoints,
+        ...options.client,
         requestTimeoutMs: 3_000,
         connectTimeoutMs: 500,
         attemptTimeoutMs: 800,
@@ -252,7 +253,7 @@ export const press = (options: WorkloadOptions, enough: AbortSignal) =>
     const kv = yield* KeyValue
     const value = new Uint8Array(256 * 1024).fill(0x78)
     while (!enough.aborted) yield* Effect.ignore(kv.put("pressed", value))
-  }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: options.endpoints, requestTimeoutMs: 3_000 })))
+  }).pipe(Effect.provide(FlareDb.layerClient({ ...options.client, requestTimeoutMs: 3_000 })))
 
 /** Reads every key once more, into the same history, and everything in the ledger. */
 export const readBack = (ledger: Ledger, options: WorkloadOptions) =>
@@ -267,4 +268,4 @@ export const readBack = (ledger: Ledger, options: WorkloadOptions) =>
     const lost = [...ledger.acknowledged].filter(([key, value]) => found.get(key) !== value).map(([key]) => key)
     const undead = [...ledger.refused].filter((key) => found.has(key))
     return { lost, undead, found: found.size }
-  }).pipe(Effect.provide(FlareDb.layerClient({ endpoints: options.endpoints, requestTimeoutMs: 20_000 })))
+  }).pipe(Effect.provide(FlareDb.layerClient({ ...options.client, requestTimeoutMs: 20_000 })))

@@ -1,5 +1,5 @@
 /**
- * `npm run test:chaos -- [--minutes 10] [--seed N] [--faults a,b] [--stale]`: three real nodes, clients that read and write
+ * `npm run test:chaos -- [--minutes 10] [--seed N] [--faults a,b] [--stale] [--tls]`: three real nodes, clients that read and write
  * at once, and one fault after another. At the end the history must be linearizable, the revisions in order, and
  * everything that was acknowledged there. Exits with 1 when it is not, and leaves a page that shows the history.
  *
@@ -7,6 +7,8 @@
  *
  * `--stale` lets clients read from whatever a node has applied, which must be found not to be linearizable: it shows that
  * the run can fail.
+ *
+ * `--tls` gives nodes and clients certificates. The proxies between them pass the bytes on as they are.
  *
  * The seed decides which faults come in which order; how the processes run under them is the machine's doing.
  */
@@ -26,7 +28,8 @@ const { values: flags } = parseArgs({
     faults: { type: "string", default: faultNames.join() },
     clients: { type: "string", default: "4" },
     fibers: { type: "string", default: "4" },
-    stale: { type: "boolean", default: false }
+    stale: { type: "boolean", default: false },
+    tls: { type: "boolean", default: false }
   }
 })
 const seed = Number(flags.seed)
@@ -34,11 +37,19 @@ const wanted = faultsNamed(flags.faults)
 const startedMs = performance.now()
 const nowMs = () => performance.now() - startedMs
 const note = (line: string) => console.log(`${(nowMs() / 1000).toFixed(1).padStart(7)} s  ${line}`)
-const common = { note, clients: Number(flags.clients), fibers: Number(flags.fibers), stale: flags.stale }
+const common = {
+  note,
+  clients: Number(flags.clients),
+  fibers: Number(flags.fibers),
+  stale: flags.stale,
+  tls: flags.tls
+}
+/** What a command that does a run again ends with. */
+const switches = `${flags.stale ? " --stale" : ""}${flags.tls ? " --tls" : ""}`
 
 /** One fault after another on one cluster. */
 const campaign = async (minutes: number): Promise<boolean> => {
-  const command = `npm run test:chaos -- --minutes ${flags.minutes} --seed ${seed}${flags.stale ? " --stale" : ""}`
+  const command = `npm run test:chaos -- --minutes ${flags.minutes} --seed ${seed}${switches}`
   const stopAtMs = minutes * 60_000
   const done = new Map<string, number>()
   let longestOutageMs = 0
@@ -83,7 +94,7 @@ const repeat = async (times: number): Promise<boolean> => {
   for (let time = 0; time < times; time++) {
     for (const [fault, so] of well) {
       const own = seed + time
-      const command = `npm run test:chaos -- --times 1 --faults ${fault} --seed ${own}`
+      const command = `npm run test:chaos -- --times 1 --faults ${fault} --seed ${own}${switches}`
       note(`${fault}, ${time + 1} of ${times}, seed ${own}`)
       const { lines, logs, problems, writes } = await run({
         ...common,

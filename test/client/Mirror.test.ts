@@ -46,6 +46,23 @@ for (const store of stores) {
         assert.isAtLeast(mirror.revision, later.revision)
       }))
 
+    it.effect("asks for no key outside of its prefixes: its user may have no right to any", () =>
+      Effect.gen(function*() {
+        const kv = yield* KeyValue
+        const asked: Array<string> = []
+        const transact: typeof kv.transact = (txn, options) => {
+          for (const { compare } of txn.if ?? []) asked.push(Buffer.from(compare.key).toString())
+          return kv.transact(txn, options)
+        }
+        const mirror = yield* Effect.provideService(
+          Mirror.make({ prefixes: ["m/a/", "m/c/"] }),
+          KeyValue,
+          KeyValue.of({ ...kv, transact })
+        )
+        yield* mirror.sync
+        assert.deepStrictEqual(asked, ["m/a/"])
+      }))
+
     it.effect("lists pages of hundreds of prefixes while they change", () =>
       Effect.gen(function*() {
         const kv = yield* KeyValue

@@ -91,10 +91,13 @@ export class Reader {
     )
   }
 
-  /** What is left of a lease; `undefined` for one that has ended. */
+  /**
+   * What is left of a lease; `undefined` for one that has ended, and for one of another user: roles allow keys, and a
+   * lease is its owner's. Who may read the rows is still to see the rest of what they say.
+   */
   lease(id: number): Effect.Effect<LeaseDetails | undefined, ReadFailure> {
     return this.leases.timeToLive(id, this.read).pipe(
-      Effect.catchTag("LeaseNotFound", () => Effect.undefined)
+      Effect.catchTag(["LeaseNotFound", "Unauthorized"], () => Effect.undefined)
     )
   }
 }

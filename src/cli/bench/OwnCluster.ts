@@ -47,9 +47,6 @@ export const startCluster = Effect.fnUntraced(function*(tls: boolean) {
   } satisfies Target
 }, Effect.mapError(failureOf))
 
-/** One with plain connections. */
-export const ownCluster = startCluster(false)
-
 /** A cluster that runs already, of which only the network is known. */
 export const runningCluster = (nodes: ReadonlyArray<NodeAddress>, identity: IdentityFiles): Target => ({
   identity,

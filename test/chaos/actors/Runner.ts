@@ -1,12 +1,14 @@
 /**
  * `node test/chaos/actors/Runner.ts NAME PORT WAYS`: a runner of `Tally.ts` beside a cluster, until it is ended. WAYS says
  * by which port of 127.0.0.1 each node's client port is reached, as JSON: whatever a node says of where the leader is, the
- * runner takes the ways that are given. SIGUSR2 opens its gate. Every few seconds it says what its heap holds.
+ * runner takes the ways that are given. FLAREDB_TRUSTED_CA_FILE and FLAREDB_TOKEN are what it trusts and shows, if the cluster has certificates. SIGUSR2 opens its gate. Every few seconds it says what its heap holds.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Logger, Option } from "effect"
 import { RunnerAddress } from "effect/cluster"
 import { Actors } from "../../../src/actors/index.ts"
+import { identityFromEnv } from "../../../src/client/CertificateFiles.ts"
+import { connectionOptions, resolve } from "../../../src/client/ClientOptions.ts"
 import * as RemoteClient from "../../../src/client/RemoteClient.ts"
 import * as TcpConnection from "../../../src/client/connection/TcpConnection.ts"
 import { Here, TallyLive } from "./Tally.ts"
@@ -45,8 +47,6 @@ const layerHere = Layer.succeed(Here, {
   })
 })
 
-const connect = TcpConnection.make({ connectTimeoutMs: 1_000 })
-
 /** What lives is what is left after a collection. */
 const sayHeap = Effect.sync(() => {
   globalThis.gc?.()
@@ -57,12 +57,14 @@ const sayHeap = Effect.sync(() => {
 const actors = Actors.layerSharding.pipe(
   Layer.provideMerge(Actors.layerStorage()),
   Layer.provide(Actors.layerConfig({ runnerAddress: Option.some(RunnerAddress.make(host, Number(port))) })),
-  Layer.provideMerge(
-    RemoteClient.layerConnect(
-      { name, endpoints },
+  Layer.provideMerge(Layer.unwrap(Effect.gen(function*() {
+    const options = { name, endpoints, ...yield* identityFromEnv }
+    const connect = TcpConnection.make(connectionOptions(resolve(options)))
+    return RemoteClient.layerConnect(
+      options,
       (endpoint) => connect({ ...endpoint, port: wayTo.get(endpoint.port) ?? endpoint.port })
     )
-  )
+  })))
 )
 
 const ready = Layer.effectDiscard(

@@ -3,7 +3,8 @@ import { Effect, ManagedRuntime, Stream } from "effect"
 import { setTimeout as wait } from "node:timers/promises"
 import { Actors } from "../../../src/actors/index.ts"
 import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
-import { ClusterAdmin, KeyValue, Watch } from "../../../src/client/index.ts"
+import { defaultPrefix } from "../../../src/actors/persistence/Keys.ts"
+import { Access, ClusterAdmin, KeyValue, Watch } from "../../../src/client/index.ts"
 import { Random } from "../../simulation/Random.ts"
 import type { Child } from "../Child.ts"
 import type { NodeProcess } from "../NodeProcess.ts"
@@ -12,15 +13,17 @@ import { Site } from "../Site.ts"
 import { until } from "../Until.ts"
 import * as Load from "./Load.ts"
 import { Owners } from "./Owners.ts"
+import type { RunnerIdentity } from "./RunnerProcess.ts"
 import { RunnerProcess } from "./RunnerProcess.ts"
-import { effectsPrefix, holdersPrefix, message, Tally } from "./Tally.ts"
+import { effectsPrefix, holdersPrefix, message, Tally, tallyPrefix } from "./Tally.ts"
 
 /** Milliseconds within which a thing has to happen that a machine at rest does in a few seconds. */
 export const limitMs = 90_000
 
 type Services = ManagedRuntime.ManagedRuntime.Services<ReturnType<typeof makeRuntime>>
 
-const makeRuntime = (site: Site) => ManagedRuntime.make(Actors.layerClientOnly({ endpoints: site.endpoints }))
+const makeRuntime = ({ certificates, endpoints }: Site) =>
+  ManagedRuntime.make(Actors.layerClientOnly({ endpoints, client: { tls: certificates?.tls } }))
 
 export interface StageOptions {
   readonly seed: number
@@ -28,6 +31,8 @@ export interface StageOptions {
   readonly entities: number
   readonly inFlight: number
   readonly perSecond: number
+  /** Whether nodes and their clients have certificates. Runners call each other without, as Effect Cluster does. */
+  readonly tls?: boolean | undefined
   readonly note: (line: string) => void
 }
 
@@ -43,6 +48,7 @@ export class Stage {
   private readonly runtime: ReturnType<typeof makeRuntime>
   private readonly ends: Array<() => Promise<void>> = []
   private names = 0
+  private identity: RunnerIdentity | undefined
 
   private constructor(site: Site, options: StageOptions) {
     this.site = site
@@ -54,13 +60,14 @@ export class Stage {
 
   /** Nodes and runners that serve, with clients at work. Closes what it began when that fails. */
   static async open(options: StageOptions): Promise<Stage> {
-    const stage = new Stage(await Site.open(), options)
+    const stage = new Stage(await Site.open({ tls: options.tls }), options)
     try {
       await stage.begin()
       return stage
     } catch (error) {
+      const logs = stage.runners.flatMap(({ log, name }) => log.slice(-15).map((line) => `    ${name}: ${line}`))
       await stage.close()
-      throw error
+      throw new Error([String(error), ...logs].join("\n"), { cause: error })
     }
   }
 
@@ -70,10 +77,26 @@ export class Stage {
 
   private async begin(): Promise<void> {
     await this.site.start()
+    this.identity = await this.makeUser()
     await this.watch()
     for (let i = 0; i < this.options.runners; i++) await this.addRunner()
     await Promise.all(this.runners.map((runner) => this.start(runner)))
     await this.everyEntityAnswers("at the beginning")
+  }
+
+  /** Where there are certificates, all runners are one user, which has their prefixes and no others. */
+  private async makeUser(): Promise<RunnerIdentity | undefined> {
+    const { certificates } = this.site
+    if (certificates === undefined) return undefined
+    const prefixes = [defaultPrefix, tallyPrefix]
+    const { token } = await this.run(
+      Effect.flatMap(Access, (access) =>
+        access.putRole("actors", { read: prefixes, write: prefixes }).pipe(
+          Effect.andThen(access.putUser("runners", { roles: ["actors"] })),
+          Effect.andThen(access.createToken("runners"))
+        ))
+    )
+    return { authorities: certificates.authorities, token }
   }
 
   /** Sees every lock and every effect, in the order of their revisions, from before the first runner on. */
@@ -130,7 +153,8 @@ export class Stage {
     const runner = await RunnerProcess.make(
       `runner-${this.names}`,
       port,
-      this.site.endpoints.map(({ port: door }) => door)
+      this.site.endpoints.map(({ port: door }) => door),
+      this.identity
     )
     this.runners.push(runner)
     return runner

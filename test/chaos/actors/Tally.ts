@@ -8,10 +8,11 @@ import { Rpc } from "effect/rpc"
 import { addToTransaction } from "../../../src/actors/index.ts"
 import { Compare, KeyValue, Op } from "../../../src/client/index.ts"
 
-const prefix = "tally/"
-export const effectsPrefix = `${prefix}effect/`
-export const countsPrefix = `${prefix}count/`
-export const holdersPrefix = `${prefix}holder/`
+/** Before the keys of the entity itself. */
+export const tallyPrefix = "tally/"
+export const effectsPrefix = `${tallyPrefix}effect/`
+export const countsPrefix = `${tallyPrefix}count/`
+export const holdersPrefix = `${tallyPrefix}holder/`
 
 export const effectKey = (entity: string, id: string): string => `${effectsPrefix}${entity}/${id}`
 

@@ -1,5 +1,5 @@
 /**
- * `npm run chaos:actors -- [--minutes 10] [--seed N] [--faults a,b]`: three nodes, three runners, clients that send
+ * `npm run chaos:actors -- [--minutes 10] [--seed N] [--faults a,b] [--tls]`: three nodes, three runners, clients that send
  * messages to atomic entities, and one fault after another. At the end every message took effect once, none waits, and
  * none was committed by a runner that did not hold the shard; and what the first runner and the first node take of
  * memory has stayed as it was. Exits with 1 when it is not so.
@@ -21,7 +21,8 @@ const { values: flags } = parseArgs({
     runners: { type: "string", default: "3" },
     entities: { type: "string", default: "48" },
     "in-flight": { type: "string", default: "32" },
-    rate: { type: "string", default: "200" }
+    rate: { type: "string", default: "200" },
+    tls: { type: "boolean", default: false }
   }
 })
 
@@ -38,7 +39,7 @@ const wanted = flags.faults.split(",").map((name): FaultName => {
 })
 
 const [seed, minutes] = [number("seed"), number("minutes")]
-const command = `npm run chaos:actors -- --minutes ${minutes} --seed ${seed}`
+const command = `npm run chaos:actors -- --minutes ${minutes} --seed ${seed}${flags.tls ? " --tls" : ""}`
 const startedMs = performance.now()
 const note = (line: string) =>
   console.log(`${((performance.now() - startedMs) / 1_000).toFixed(1).padStart(7)} s  ${line}`)
@@ -84,6 +85,7 @@ const { effects, lines, problems } = await run({
   entities: number("entities"),
   inFlight: number("in-flight"),
   perSecond: number("rate"),
+  tls: flags.tls,
   note,
   sampleMs: 5_000,
   scenario: campaign,
