@@ -44,7 +44,7 @@ const put = Command.make("put", {
       return yield* wrongUsage("the role would allow nothing; give --read, --write or --admin")
     }
     yield* withWriter(flags, Access.use((access) => access.putRole(name, { read, write, admin })))
-    yield* flags.json ? Output.json({ role: name, put: true }) : Output.line(`the role ${name} is as given now`)
+    yield* flags.json ? Output.json({ role: name, put: true }) : Output.line(`role ${name} is set`)
   })).pipe(
     Command.withDescription("Make a role, or replace what it allows. What is not given, it does not allow."),
     Command.withExamples([

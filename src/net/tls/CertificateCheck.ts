@@ -95,7 +95,7 @@ const timeProblem = (
 ): TlsRefusal | undefined => {
   if (chainProblem === "CERT_HAS_EXPIRED") {
     return Date.parse(certificate.validTo) <= nowMs
-      ? refusal("expired", `${whose} expired on ${dateOf(certificate.validTo)}; renew it with ${remedy(name)}`)
+      ? refusal("expired", `${whose} expired on ${dateOf(certificate.validTo)}; renew it with ${remedy(name)} --overwrite`)
       : refusal("expired", `an authority behind ${whose} has expired; rotate it with flaredb cert rotate-ca`)
   }
   if (chainProblem !== "CERT_NOT_YET_VALID") return undefined
