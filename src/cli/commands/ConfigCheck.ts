@@ -18,8 +18,10 @@ const check = Command.make("check", nodeFlags, (flags) =>
     }))
     yield* Effect.mapError(Exposure.refuse(config), failureOf)
     const { checkFiles } = yield* Effect.promise(() => import("../../server/NodeSecurity.ts"))
-    const files = yield* Effect.match(checkFiles(config), { onSuccess: () => [], onFailure: (error) => error.problems })
-    problems.push(...files)
+    yield* Effect.match(checkFiles(config), {
+      onSuccess: () => undefined,
+      onFailure: (error) => problems.push(...error.problems)
+    })
     if (problems.length > 0) return yield* failureOf(new InvalidConfig({ problems }))
     yield* Output.lines(JSON.stringify(config, null, 2))
   })).pipe(

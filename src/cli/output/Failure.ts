@@ -67,8 +67,8 @@ const fieldsOf = (error: object): Readonly<Record<string, unknown>> =>
 export const withReachAdvice = (text: string): string => {
   if (text.endsWith("?") || /refused by the other side|certificate/.test(text)) return text
   return text.includes("no node can be reached")
-    ? `${text}. Does the cluster run, and are these its client endpoints? flaredb status tells, flaredb cluster starts ` +
-      "one here"
+    ? `${text}. Does the cluster run, and are these its client endpoints? flaredb status tells, flaredb cluster ` +
+      "starts one here"
     : `${text}. flaredb status says what each node waits for`
 }
 
