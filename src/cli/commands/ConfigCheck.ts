@@ -26,8 +26,8 @@ const check = Command.make("check", nodeFlags, (flags) =>
     yield* Output.lines(JSON.stringify(config, null, 2))
   })).pipe(
     Command.withDescription(
-      "Print the whole configuration that flags and FLAREDB_ variables make, or all that is wrong with it and with the " +
-        "certificates and token that it names (exit code 2)."
+      "Print the whole configuration that flags and FLAREDB_ variables make, or all that is wrong with it and with " +
+        "the certificates and token that it names (exit code 2)."
     ),
     Command.withExamples([
       { command: "flaredb config check --node-id 1", description: "What flaredb start --node-id 1 would use" }
