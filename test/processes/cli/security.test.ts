@@ -16,7 +16,7 @@ describe("security of the command line", () => {
         assert.strictEqual(code, 2, err)
         assert.match(
           err,
-          /^flaredb: invalid configuration: tls: 0\.0\.0\.0 is reached from other machines .*flaredb cert.*--insecure\n$/
+          /^flaredb: invalid configuration: tls: 0\.0\.0\.0 is reached from other machines, .*flaredb cert.*--insecure\n$/
         )
         assert.isFalse(yield* files.exists(dataDir))
       }))
