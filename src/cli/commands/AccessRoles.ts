@@ -19,7 +19,7 @@ const prefixFlag = (name: "read" | "write") =>
     Flag.withMetavar("PREFIX,…"),
     Flag.withDescription(
       `users may ${name} the keys that begin with one of these; "" is every key. With --encoding hex a prefix may ` +
-        "have commas in it"
+        "have commas in it; default none"
     ),
     Flag.optional
   )
@@ -30,7 +30,7 @@ const put = Command.make("put", {
   read: prefixFlag("read"),
   write: prefixFlag("write"),
   admin: makeSwitch("admin").pipe(
-    Flag.withDescription("users may do everything, to keys and to the cluster"),
+    Flag.withDescription("users may do everything, to keys and to the cluster; default no"),
     Flag.withDefault(false)
   ),
   name: nameArgument
