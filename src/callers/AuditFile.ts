@@ -8,15 +8,18 @@ import type { FileHandle } from "node:fs/promises"
 import { open, rename } from "node:fs/promises"
 import { errorText } from "../ErrorText.ts"
 
+const adviceOn = (cause: unknown): string =>
+  typeof cause === "object" && cause !== null && "code" in cause && cause.code === "ENOSPC"
+    ? "make room for it, or name another file"
+    : "name a file in a folder that exists and that this process may write to"
+
 /** The audit log cannot be written. */
 export class AuditFileError extends Data.TaggedError("AuditFileError")<{
   readonly path: string
   readonly cause: unknown
 }> {
   override get message() {
-    return `the audit log ${this.path} cannot be written: ${
-      errorText(this.cause)
-    }; make room for it, or name another file`
+    return `the audit log ${this.path} cannot be written: ${errorText(this.cause)}; ${adviceOn(this.cause)}`
   }
 }
 

@@ -138,8 +138,15 @@ export class Authentication {
   ): KnownCaller | UnknownCaller {
     const { access, clientAuth } = this.options
     let result: KnownCaller
-    if (this.isBootstrap(token) && access.isEmpty()) result = known({ name: administrator, isNode: false }, true)
-    else {
+    if (this.isBootstrap(token)) {
+      if (!access.isEmpty()) {
+        return unknown(
+          "unknown-token",
+          "the bootstrap token is of no effect any more: the cluster has users; show a token of one"
+        )
+      }
+      result = known({ name: administrator, isNode: false }, true)
+    } else {
       const parsed = parseToken(Secret.value(token))
       if ("problem" in parsed) return unknown("malformed-token", `the token ${parsed.problem}`)
       const caller = access.authenticate(parsed.name, hashOfSecret(parsed.secret))

@@ -43,7 +43,9 @@ export const certificatesFromFolder = (folder: string): Effect.Effect<FileTls, C
   Effect.suspend(() => certificatesFromFiles(filesInFolder(folder)))
 
 const readToken = async (file: string): Promise<string> => {
-  const { mode, size } = await stat(file)
+  const { mode, size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`it cannot be read (${error.code}); name a file that this process may read`)
+  })
   if ((mode & 0o077) !== 0 && process.platform !== "win32") {
     throw new Error(`others than its owner may read it; run chmod 600 ${file}`)
   }

@@ -109,7 +109,7 @@ const pairProblems = (
   ]
 
 const certificateProblems = (config: SecurityConfig): ReadonlyArray<ConfigProblem> =>
-  config.tls === "off" || clientCertificatePaths(config) !== undefined ? [] : [{
+  config.tls === "off" || !tlsModes.includes(config.tls) || clientCertificatePaths(config) !== undefined ? [] : [{
     field: "tls",
     problem: `${config.tls} needs certificates: give ${flag("certsDir")}, or ${clientFiles.map(flag).join(", ")}; ` +
       "flaredb cert makes them"

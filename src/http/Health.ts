@@ -10,15 +10,20 @@ export interface Readiness {
 /** How long before its end a certificate is mentioned, in milliseconds. */
 const warnMs = 7 * 86_400_000
 
+const daysText = (ms: number): string => {
+  const days = Math.floor(ms / 86_400_000)
+  return days === 0 ? "less than a day" : days === 1 ? "1 day" : `${days} days`
+}
+
 /** What readiness says of the certificate that the node shows, behind its reason; empty while there is time. */
 export const expiryText = (expiresMs: number, nowMs: number): string => {
   const leftMs = expiresMs - nowMs
   if (leftMs > warnMs) return ""
   const date = new Date(expiresMs).toISOString().slice(0, 10)
   return leftMs <= 0
-    ? `; warning: the certificate of this node expired on ${date}; renew it with flaredb cert node`
-    : `; warning: the certificate of this node ends on ${date}, in ${Math.floor(leftMs / 86_400_000)} days; ` +
-      "renew it with flaredb cert node"
+    ? `; warning: the certificate of this node expired on ${date}; renew it with flaredb cert node ID --overwrite`
+    : `; warning: the certificate of this node ends on ${date}, in ${daysText(leftMs)}; ` +
+      "renew it with flaredb cert node ID --overwrite"
 }
 
 /** A node is ready once it waits for nothing (`node/Waiting.ts`). */

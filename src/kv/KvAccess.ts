@@ -130,7 +130,7 @@ export class KvAccess implements MachineAccess {
     if (touched.admin) return unauthorized(caller, administrationText(operation))
     // What touches no key takes a user all the same.
     if (permissions === undefined && touched.reads.length + touched.writes.length === 0) {
-      return unauthorized(caller, `do anything, ${operation._tag} neither, because it is no user`)
+      return unauthorized(caller, `do anything: there is no user of that name`)
     }
     return rangesRefusal(caller, permissions, "write", touched.writes) ??
       rangesRefusal(caller, permissions, "read", touched.reads) ?? this.leasesRefusal(caller, touched)

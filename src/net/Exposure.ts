@@ -28,7 +28,10 @@ const refused = (host: string, addresses: ReadonlyArray<string>): InvalidConfig 
   new InvalidConfig({
     problems: [{
       field: "tls",
-      problem: `${host} is reached from other machines (${addresses.join(", ")}), and this node has no certificates: ` +
+      problem:
+        `${host} is reached from other machines${
+          addresses.length === 1 && addresses[0] === host ? "" : ` (${addresses.join(", ")})`
+        }, and this node has no certificates: ` +
         "everybody who reaches it could read and change everything. Make certificates with flaredb cert and give " +
         "--certs-dir (docs/security.md), or listen on 127.0.0.1, or say --insecure"
     }]

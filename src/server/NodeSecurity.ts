@@ -3,7 +3,7 @@
  * before anything is listened on. The certificates follow their files until the scope closes.
  */
 import type { Scope } from "effect"
-import { Context, Effect, Redacted, Result } from "effect"
+import { Context, Effect, Option, Redacted, Result } from "effect"
 import { readFile, stat } from "node:fs/promises"
 import { AuditLog } from "../callers/AuditLog.ts"
 import type { ConfigProblem } from "../config/ConfigProblem.ts"
@@ -113,6 +113,15 @@ const auditLog = (config: FlareDbConfig): Effect.Effect<AuditLog | undefined, In
 /** Whether the ports of callers ask for a certificate. A node may show its own wherever callers are asked anything. */
 const demandOf = ({ clientAuth }: FlareDbConfig): CertificateDemand =>
   clientAuth === "none" ? "none" : clientAuth === "certificate" ? "required" : "optional"
+
+/** What is wrong with the files that a start would read. They are read and let go; an audit log is not begun. */
+export const checkFiles = (config: FlareDbConfig): Effect.Effect<void, InvalidConfig> =>
+  Effect.scoped(Effect.gen(function*() {
+    const certificates = yield* Effect.flip(Effect.asVoid(openCredentials(config))).pipe(Effect.option)
+    const token = yield* Effect.flip(Effect.asVoid(bootstrapToken(config.bootstrapTokenFile))).pipe(Effect.option)
+    const problems = [certificates, token].flatMap(Option.toArray).flatMap((error) => error.problems)
+    if (problems.length > 0) return yield* new InvalidConfig({ problems })
+  }))
 
 /** Reads what the configuration names. Fails with what is wrong with it, and what to do. */
 export const open = Effect.fnUntraced(function*(

@@ -70,5 +70,7 @@ describe("errors as JSON", () => {
     )
     assert.match(line("the deadline passed"), /passed\. flaredb status says what each node waits for/)
     assert.match(line("is it up?"), /is it up\?$/)
+    const refused = "no node can be reached; a: refused by the other side: this port takes TLS only"
+    assert.strictEqual(line(refused), `unavailable: ${refused}`, "a reason that says what to do")
   })
 })

@@ -49,6 +49,7 @@ describe("certificates", () => {
 
   const refused: ReadonlyArray<readonly [string, Partial<FlareDbOptions>, string, RegExp]> = [
     ["a mode that there is not", { tls: "yes" as "on" }, "tls", /"yes" is none of off, accept, dial, on/],
+    ["no second word on a mode that there is not", { tls: "yes" as "on" }, "tls", /^[^;]*is none of [^;]*$/],
     ["TLS without files", { tls: "on" }, "tls", /on needs certificates: give --certs-dir.*flaredb cert/],
     ["half of the files", { tls: "accept", trustedCaFile: "ca" }, "tls", /accept needs certificates/],
     ["a certificate without its key", { certsDir: "c", certFile: "x" }, "keyFile", /is missing/],

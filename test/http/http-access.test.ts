@@ -153,6 +153,7 @@ describe("readiness", () => {
   it("warns of a certificate that ends within a week", () => {
     assert.strictEqual(expiryText(8 * day, 0), "")
     assert.match(expiryText(3.5 * day, 0), /ends on 1970-01-04, in 3 days; renew it/)
+    assert.match(expiryText(0.5 * day, 0), /ends on 1970-01-01, in less than a day; renew it/)
     assert.match(expiryText(0, day), /expired on 1970-01-01/)
   })
 })

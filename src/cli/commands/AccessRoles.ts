@@ -19,7 +19,7 @@ const prefixFlag = (name: "read" | "write") =>
     Flag.withMetavar("PREFIX,…"),
     Flag.withDescription(
       `users may ${name} the keys that begin with one of these; "" is every key. With --encoding hex a prefix may ` +
-        "have commas in it"
+        "have commas in it; default none"
     ),
     Flag.optional
   )
@@ -30,7 +30,7 @@ const put = Command.make("put", {
   read: prefixFlag("read"),
   write: prefixFlag("write"),
   admin: makeSwitch("admin").pipe(
-    Flag.withDescription("users may do everything, to keys and to the cluster"),
+    Flag.withDescription("users may do everything, to keys and to the cluster; default no"),
     Flag.withDefault(false)
   ),
   name: nameArgument
@@ -44,7 +44,7 @@ const put = Command.make("put", {
       return yield* wrongUsage("the role would allow nothing; give --read, --write or --admin")
     }
     yield* withWriter(flags, Access.use((access) => access.putRole(name, { read, write, admin })))
-    yield* flags.json ? Output.json({ role: name, put: true }) : Output.line(`the role ${name} is as given now`)
+    yield* flags.json ? Output.json({ role: name, put: true }) : Output.line(`role ${name} is set`)
   })).pipe(
     Command.withDescription("Make a role, or replace what it allows. What is not given, it does not allow."),
     Command.withExamples([

@@ -38,7 +38,7 @@ const put = Command.make("put", {
       maxSessions: Option.getOrUndefined(flags.maxSessions)
     }
     yield* withWriter(flags, Access.use((access) => access.putUser(name, user)))
-    yield* flags.json ? Output.json({ user: name, put: true }) : Output.line(`the user ${name} is as given now`)
+    yield* flags.json ? Output.json({ user: name, put: true }) : Output.line(`user ${name} is set`)
   })).pipe(
     Command.withDescription("Make a user, or replace its roles and limits. Its tokens stay."),
     Command.withExamples([{ command: "flaredb access user put shop --role orders", description: "A user with a role" }])

@@ -4,8 +4,9 @@ import { Command, Flag } from "effect/cli"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
+import { describeTroubles } from "../../client/connection/Troubles.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
-import { failed } from "../output/Failure.ts"
+import { failed, withReachAdvice } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { table } from "../output/Table.ts"
 
@@ -83,12 +84,8 @@ export const status = Command.make("status", clientFlags, (flags) =>
       }
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
       if (reports.length === 0) {
-        const problems = answers.map(({ endpoint, problem }) => `${endpoint}: ${problem ?? "no answer"}`)
-        return yield* failed(
-          `no node can be reached (${
-            problems.join("; ")
-          }); is the cluster running, and are these its client ports? npm start starts one here`
-        )
+        const problems = answers.map(({ endpoint, problem }) => ({ endpoint, reason: problem ?? "no answer" }))
+        return yield* failed(withReachAdvice(`no node can be reached; ${describeTroubles(problems)}`))
       }
       if (!reports.some(({ leader }) => leader !== null)) {
         const waiting = reports.find(({ standing }) => standing === "newcomer")?.waiting

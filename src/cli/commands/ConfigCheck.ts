@@ -1,6 +1,7 @@
 /** The command that tells whether a node's configuration is right, without starting anything. */
 import { Effect } from "effect"
 import { Command } from "effect/cli"
+import type { ConfigProblem } from "../../config/ConfigProblem.ts"
 import { InvalidConfig } from "../../config/ConfigProblem.ts"
 import { unknownVariable, unknownVariables } from "../../config/UnknownVariables.ts"
 import * as Exposure from "../../net/Exposure.ts"
@@ -11,17 +12,22 @@ import * as Output from "../output/Output.ts"
 const check = Command.make("check", nodeFlags, (flags) =>
   Effect.gen(function*() {
     const config = yield* nodeConfig(flags)
-    const problems = unknownVariables(process.env).map((name) => ({
+    const problems: Array<ConfigProblem> = unknownVariables(process.env).map((name) => ({
       field: "environment",
       problem: unknownVariable(name)
     }))
     yield* Effect.mapError(Exposure.refuse(config), failureOf)
+    const { checkFiles } = yield* Effect.promise(() => import("../../server/NodeSecurity.ts"))
+    yield* Effect.match(checkFiles(config), {
+      onSuccess: () => undefined,
+      onFailure: (error) => problems.push(...error.problems)
+    })
     if (problems.length > 0) return yield* failureOf(new InvalidConfig({ problems }))
     yield* Output.lines(JSON.stringify(config, null, 2))
   })).pipe(
     Command.withDescription(
-      "Print the whole configuration that flags and FLAREDB_ variables make, or all that is wrong with it (exit code " +
-        "2)."
+      "Print the whole configuration that flags and FLAREDB_ variables make, or all that is wrong with it and with " +
+        "the certificates and token that it names (exit code 2)."
     ),
     Command.withExamples([
       { command: "flaredb config check --node-id 1", description: "What flaredb start --node-id 1 would use" }

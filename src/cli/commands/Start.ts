@@ -119,8 +119,9 @@ export const start = Command.make("start", {
       { command: "flaredb start --node-id 1", description: "Node 1 of the local cluster, data in ./data/node-1" },
       {
         command: "flaredb start --node-id 2 --nodes " +
-          "1=10.0.0.1:7001:7101:7201,2=10.0.0.2:7001:7101:7201,3=10.0.0.3:7001:7101:7201",
-        description: "Node 2 of a cluster on three machines"
+          "1=10.0.0.1:7001:7101:7201,2=10.0.0.2:7001:7101:7201,3=10.0.0.3:7001:7101:7201 " +
+          "--certs-dir /etc/flaredb/certs",
+        description: "Node 2 of a cluster on three machines, with the certificates that flaredb cert node 2 made"
       }
     ])
   )

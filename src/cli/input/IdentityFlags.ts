@@ -85,6 +85,8 @@ export const identityOptions = Effect.fnUntraced(function*(
   const tls = authorities === undefined
     ? undefined
     : yield* Effect.mapError(certificatesFromFiles({ authorities, certificate, key }), failureOf)
+  // A file that cannot be used is wrong usage before anything is dialled; later it is a refused connection.
+  if (tokenFile !== undefined) yield* Effect.mapError(tokenFromFile(tokenFile), ({ reason }) => wrongUsage(reason))
   const variable = process.env["FLAREDB_TOKEN"]
   const token = tokenFile !== undefined
     ? tokenFromFile(tokenFile)

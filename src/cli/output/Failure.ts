@@ -60,11 +60,17 @@ const isPlain = (value: unknown): boolean =>
 const fieldsOf = (error: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(error).filter(([name, value]) => !internal.has(name) && isPlain(value)))
 
-/** What to look at when no node answers as it should. */
-const unavailableAdvice = (text: string): string =>
-  text.includes("no node can be reached")
-    ? "Does the cluster run, and are these its client endpoints? flaredb status tells, flaredb cluster starts one here"
-    : "flaredb status says what each node waits for"
+/**
+ * Adds what to look at when no node answers as it should. Not where a node answered and refused, or showed a wrong
+ * certificate: then its reason says what to do.
+ */
+export const withReachAdvice = (text: string): string => {
+  if (text.endsWith("?") || /refused by the other side|certificate/.test(text)) return text
+  return text.includes("no node can be reached")
+    ? `${text}. Does the cluster run, and are these its client endpoints? flaredb status tells, flaredb cluster ` +
+      "starts one here"
+    : `${text}. flaredb status says what each node waits for`
+}
 
 /** The failure that tells of any error: its tag decides the exit code. */
 export const failureOf = (error: unknown): Failure => {
@@ -91,7 +97,7 @@ export const failureOf = (error: unknown): Failure => {
     case "Unavailable":
       return new Failure({
         exitCode: exitCodes.failed,
-        line: oneLine(text.endsWith("?") ? text : `${text}. ${unavailableAdvice(text)}`),
+        line: oneLine(withReachAdvice(text)),
         tag,
         fields
       })

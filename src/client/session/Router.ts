@@ -6,6 +6,7 @@ import { WrongCluster } from "../../FlareDbError.ts"
 import { ConnectionLost } from "../connection/Connection.ts"
 import type { Endpoint } from "../connection/Endpoint.ts"
 import { formatEndpoint } from "../connection/Endpoint.ts"
+import { describeTroubles } from "../connection/Troubles.ts"
 
 /** The first pause after every node has failed, in milliseconds; it doubles from round to round. */
 const firstPauseMs = 10
@@ -114,10 +115,10 @@ export class Router {
   /** What went wrong where, for an error message. */
   describe(): string {
     const names = this.endpoints.map(formatEndpoint)
-    const troubles = names.flatMap((name) => {
-      const reason = this.troubles.get(name)
-      return reason === undefined ? [] : [reason.startsWith(name) ? reason : `${name}: ${reason}`]
-    })
-    return troubles.length === 0 ? `no answer from ${names.join(", ")}` : troubles.join("; ")
+    const troubles = describeTroubles(names.flatMap((endpoint) => {
+      const reason = this.troubles.get(endpoint)
+      return reason === undefined ? [] : [{ endpoint, reason }]
+    }))
+    return troubles === "" ? `no answer from ${names.join(", ")}` : troubles
   }
 }

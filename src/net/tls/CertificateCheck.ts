@@ -94,8 +94,9 @@ const timeProblem = (
   nowMs: number
 ): TlsRefusal | undefined => {
   if (chainProblem === "CERT_HAS_EXPIRED") {
+    const renewal = `renew it with ${remedy(name)} --overwrite`
     return Date.parse(certificate.validTo) <= nowMs
-      ? refusal("expired", `${whose} expired on ${dateOf(certificate.validTo)}; renew it with ${remedy(name)}`)
+      ? refusal("expired", `${whose} expired on ${dateOf(certificate.validTo)}; ${renewal}`)
       : refusal("expired", `an authority behind ${whose} has expired; rotate it with flaredb cert rotate-ca`)
   }
   if (chainProblem !== "CERT_NOT_YET_VALID") return undefined

@@ -237,7 +237,7 @@ class Files implements FileCredentials {
     this.warnedDays = days
     const until = new Date(own.expiresMs).toISOString()
     const whose = `the certificate of ${describeName(own.name)}`
-    const renew = `renew it with flaredb cert ${describeName(own.name)}`
+    const renew = `renew it with flaredb cert ${describeName(own.name)} --overwrite`
     return days === 0
       ? Effect.logError(`${whose} has expired at ${until}: no new ${this.options.use} connection comes about; ${renew}`)
       : Effect.logWarning(`${whose} ends at ${until}, in less than ${days === 1 ? "a day" : `${days} days`}; ${renew}`)

@@ -176,7 +176,7 @@ const checkOwn = (
       files.certificate,
       `the certificate of ${describeName(name)} ${time}`,
       time.startsWith("expired")
-        ? `renew it with flaredb cert ${describeName(name)}`
+        ? `renew it with flaredb cert ${describeName(name)} --overwrite`
         : "compare the clock of this machine"
     )
   }

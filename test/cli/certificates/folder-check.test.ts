@@ -129,7 +129,7 @@ describe("the check of a folder of certificates", () => {
       const past = nowMs + 31 * dayMs
       const over = yield* problemsOf(root, one.folder, { nowMs: past })
       assert.deepStrictEqual(over, [
-        "node-1/node.crt: the certificate of node 1 expired on 2026-07-01; renew it with flaredb cert node 1"
+        "node-1/node.crt: the certificate of node 1 expired on 2026-07-01; renew it with flaredb cert node 1 --overwrite"
       ])
       const last = yield* problemsOf(root, root, { nowMs: nowMs + 101 * dayMs })
       assert.match(last[0] ?? "", /^ca.crt: the authority O=prod.* expired on 2026-09-09.*rotate-ca begin/)

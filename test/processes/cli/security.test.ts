@@ -16,7 +16,7 @@ describe("security of the command line", () => {
         assert.strictEqual(code, 2, err)
         assert.match(
           err,
-          /^flaredb: invalid configuration: tls: 0\.0\.0\.0 is reached from other machines .*flaredb cert.*--insecure\n$/
+          /^flaredb: invalid configuration: tls: 0\.0\.0\.0 is reached from other machines, .*flaredb cert.*--insecure\n$/
         )
         assert.isFalse(yield* files.exists(dataDir))
       }))
@@ -33,6 +33,16 @@ describe("security of the command line", () => {
         assert.include(tokens.err, "tokens are not taken over plain connections")
       }))
 
+    it.effect("config check reads the files that start would read", () =>
+      Effect.gen(function*() {
+        const wrong = ["--certs-dir", "/nowhere/at/all", "--bootstrap-token-file", "/nowhere/token"]
+        const { code, err, out } = yield* run(["config", "check", "--node-id", "1", ...wrong])
+        assert.strictEqual(code, 2)
+        assert.strictEqual(out, "")
+        assert.include(err, "certFile: /nowhere/at/all/ca.crt: it cannot be read (ENOENT)")
+        assert.include(err, "bootstrapTokenFile: /nowhere/token")
+      }))
+
     it.effect("lists everything that is wrong with certificates at once", () =>
       Effect.gen(function*() {
         const wrong = ["--tls", "maybe", "--client-auth", "certificate", "--key-file", "k", "--audit-strict"]
@@ -44,6 +54,7 @@ describe("security of the command line", () => {
     const clients: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
       [["--certs-dir", ""], /the path of --certs-dir is empty/],
       [["--certs-dir", "/nowhere/at/all"], /\/nowhere\/at\/all\/ca\.crt: it cannot be read \(ENOENT\)/],
+      [["--token-file", "/nowhere/at/all"], /the token file \/nowhere\/at\/all: it cannot be read \(ENOENT\)/],
       [["--cert-file", "a"], /--cert-file and --key-file belong together/],
       [["--cert-file", "a", "--key-file", "b"], /--cert-file needs --trusted-ca-file/]
     ]

@@ -142,7 +142,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["access", "role", "put", "a"], /the role would allow nothing; give --read, --write or --admin/],
     [["access", "role", "put", "a", "--read", "a/,"], /--read "a\/," has an empty part/],
     [["access", "role", "put", "a", "--write", "xyz", "--encoding", "hex"], /the prefix of --write "xyz" is not/],
-    [["access", "role", "put", "no name", "--admin"], /invalid name: is not 1 to 64 letters/]
+    [["access", "role", "put", "no name", "--admin"], /invalid name: "[^"]*" is not 1 to 64 letters/]
   ],
   "access role delete": [
     [["access", "role", "delete"], /Missing required argument: name/],
@@ -162,7 +162,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   ],
   "access user delete": [
     [["access", "user", "delete"], /Missing required argument: name/],
-    [["access", "user", "delete", ""], /invalid name: is not 1 to 64 letters/],
+    [["access", "user", "delete", ""], /invalid name: "[^"]*" is not 1 to 64 letters/],
     [["access", "user", "delete", "a", "b"], /"b"/]
   ],
   "access user list": [
@@ -174,7 +174,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["access", "token", "create"], /Missing required argument: name/],
     [["access", "token", "create", "a", "--expires", "90"], /a duration with its unit/],
     [["access", "token", "create", "a", "--expires", "0"], /--expires is not above 0/],
-    [["access", "token", "create", "no name"], /invalid user: is not 1 to 64 letters/]
+    [["access", "token", "create", "no name"], /invalid user: "no name" is not 1 to 64 letters/]
   ],
   "access token remove": [
     [["access", "token", "remove", "a"], /Missing required argument: id/],

@@ -40,7 +40,11 @@ export const defaultUserSessions = 1_000
 export const nameProblem = (name: string, field = "name"): Problem | undefined =>
   name.length >= 1 && name.length <= maxNameLength && /^[A-Za-z0-9._-]+$/.test(name)
     ? undefined
-    : problem(field, `is not 1 to ${maxNameLength} letters, digits, dots, dashes or underscores`)
+    : problem(
+      field,
+      `${JSON.stringify(name.slice(0, maxNameLength))} is not 1 to ${maxNameLength} letters, digits, dots, dashes or ` +
+        "underscores"
+    )
 
 const isWhole = (value: number, most: number): boolean => Number.isSafeInteger(value) && value >= 0 && value <= most
 
