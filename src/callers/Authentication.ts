@@ -88,7 +88,8 @@ const demands: Readonly<Record<Exclude<ClientAuth, "none">, string>> = {
 const ofCertificate = (remote: Remote): Caller | undefined => {
   if (remote._tag !== "Named") return undefined
   return remote.name.kind === "node"
-    ? { name: `node-${remote.name.node}`, isNode: true }
+    // No client can have a name with a slash.
+    ? { name: `node/${remote.name.node}`, isNode: true }
     : { name: remote.name.client, isNode: false }
 }
 

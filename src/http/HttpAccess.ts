@@ -76,7 +76,7 @@ export class HttpAccess {
 
   private note(caller: Caller | undefined, from: string, path: string, outcome: `refused: ${string}`): void {
     const { access, audit } = this.options
-    const operation = `GET ${printable(path.slice(0, 100))}`
+    const operation = `HTTP ${printable(path.slice(0, 100))}`
     const record = { name: caller?.name, from, operation, ranges: [], outcome }
     if (caller !== undefined && access.isUser(caller.name)) audit?.note(record)
     else audit?.noteStranger(record)

@@ -55,6 +55,12 @@ const certificateVariables = (options: ClusterOptions, id: number): Record<strin
   }
 }
 
+/** Each node has an audit log of its own: they would rotate one under each other. */
+const auditVariables = (id: number): Record<string, string> => {
+  const file = process.env["FLAREDB_AUDIT_LOG"]
+  return file === undefined || file === "" ? {} : { FLAREDB_AUDIT_LOG: `${file}.node-${id}` }
+}
+
 const logFile = (options: ClusterOptions, id: number) => `${options.dataDir}/node-${id}.log`
 
 const dataDir = (options: ClusterOptions, id: number) => `${options.dataDir}/node-${id}`
@@ -81,6 +87,7 @@ export const startNode = Effect.fnUntraced(function*(options: ClusterOptions, id
       FLAREDB_DATA_DIR: dataDir(options, id),
       FLAREDB_LISTEN_HOST: undefined,
       ...certificateVariables(options, id),
+      ...auditVariables(id),
       [stopWithParentVariable]: "true",
       ...processSettings(process.env)
     },
