@@ -23,7 +23,7 @@ const put = Command.make("put", {
   ...clientFlags,
   role: Flag.String("role").pipe(
     Flag.withMetavar("ROLE,…"),
-    Flag.withDescription("its roles, which exist; admin may do everything. Default none"),
+    Flag.withDescription("its roles, which exist, or admin, which may do everything; default none"),
     Flag.optional
   ),
   maxLeases: limitFlag("max-leases", "leases"),

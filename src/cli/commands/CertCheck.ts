@@ -19,7 +19,7 @@ import * as Output from "../output/Output.ts"
 const text = (name: string, flag: string, form: string, description: string) =>
   Flag.String(flag).pipe(
     Flag.withMetavar(form),
-    Flag.withDescription(`${description} (${variableOf(name)})`),
+    Flag.withDescription(`${description}; default any (${variableOf(name)})`),
     Flag.withFallbackConfig(Config.String(variableOf(name))),
     Flag.optional
   )
@@ -60,7 +60,7 @@ export const check = Command.make("check", {
   nodes: text("nodes", "nodes", "ID=HOST:CLIENT:PEER:HTTP,…", "hold the hosts of certificates against these nodes"),
   nodeId: Flag.Int("node-id").pipe(
     Flag.withMetavar("ID"),
-    Flag.withDescription(`the node whose certificate it must be (${variableOf("nodeId")})`),
+    Flag.withDescription(`the node whose certificate it must be; default any (${variableOf("nodeId")})`),
     Flag.withFallbackConfig(Config.Int(variableOf("nodeId"))),
     Flag.optional
   ),

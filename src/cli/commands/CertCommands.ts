@@ -83,7 +83,8 @@ const issueFlags = {
   overwrite: overwriteFlag,
   renewWithin: durationFlag("renew-within").pipe(
     Flag.withDescription(
-      "for a timer: replace the certificate that is there when it ends within this time, and do nothing otherwise"
+      "for a timer: replace the certificate that is there when it ends within this time, and do nothing otherwise; " +
+        "default never"
     ),
     Flag.optional
   ),

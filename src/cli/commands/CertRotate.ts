@@ -27,7 +27,7 @@ const begin = Command.make("begin", {
   days: daysFlag("the new authority", authorityDays),
   cluster: Flag.String("cluster").pipe(
     Flag.withMetavar("NAME"),
-    Flag.withDescription("the cluster; needed where another program made the old authority"),
+    Flag.withDescription("the cluster; default that of the old authority, needed where another program made that one"),
     Flag.optional
   ),
   json: jsonFlag
