@@ -22,6 +22,7 @@ import { machine } from "../src/cli/bench/Report.ts"
 import { durationFlag } from "../src/cli/input/Duration.ts"
 import { table } from "../src/cli/output/Table.ts"
 import { median } from "./Median.ts"
+import { failing } from "./Failing.ts"
 
 /** The least ratio of operations per second, TLS to plain, by operation and clients. */
 const demanded = new Map([
@@ -167,14 +168,7 @@ const bench = Command.make(
       if (problems.length > 0) return yield* Effect.fail(new Error(`FAILED: ${problems.join("; ")}`))
     }).pipe(
       Effect.scoped,
-      Effect.catch((error) =>
-        Effect.andThen(
-          Console.error(error instanceof Error ? error.message : String(error)),
-          Effect.sync(() => {
-            process.exitCode = 1
-          })
-        )
-      )
+      failing
     )
 )
 

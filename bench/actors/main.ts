@@ -21,6 +21,7 @@ import { median } from "../Median.ts"
 import * as BackEnds from "./BackEnds.ts"
 import type { BackEnd, Must, Plan, Point, Result, Target } from "./Points.ts"
 import { backEnds, has, maxRounds, musts, points } from "./Points.ts"
+import { failing } from "../Failing.ts"
 
 type Results = ReadonlyMap<string, Result>
 
@@ -242,14 +243,7 @@ const bench = Command.make("bench:actors", {
     yield* Console.log(table([["POINT", "BACK END", "FIGURE", "", `TO ${reference.toUpperCase()}`, "MUST"], ...rows]))
     yield* Console.log("Median (lowest–highest) of the rounds. A ratio is of two figures of the same round.")
   }).pipe(
-    Effect.catch((error) =>
-      Effect.andThen(
-        Console.error(error instanceof Error ? error.message : String(error)),
-        Effect.sync(() => {
-          process.exitCode = 1
-        })
-      )
-    )
+    failing
   ))
 
 bench.pipe(Command.run({ version: "1" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

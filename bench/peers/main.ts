@@ -22,6 +22,7 @@ import { table } from "../../src/cli/output/Table.ts"
 import { median } from "../Median.ts"
 import type { PeerResult } from "./Etcd.ts"
 import * as Etcd from "./Etcd.ts"
+import { failing } from "../Failing.ts"
 
 /** A ratio's median, and where the rounds lie. */
 const spread = (values: ReadonlyArray<number>): string =>
@@ -142,14 +143,7 @@ const bench = Command.make("bench:peers", {
     const broken = rounds.flatMap((round) => round.flaredb.flatMap(brokenClaims))
     if (broken.length > 0) return yield* Effect.fail(new Error(`the measurement is void: ${broken.join("; ")}`))
   }).pipe(
-    Effect.catch((error) =>
-      Effect.andThen(
-        Console.error(error instanceof Error ? error.message : String(error)),
-        Effect.sync(() => {
-          process.exitCode = 1
-        })
-      )
-    )
+    failing
   ))
 
 bench.pipe(Command.run({ version: "1" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

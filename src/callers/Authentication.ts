@@ -5,16 +5,13 @@
 import type { Redacted } from "effect"
 import { Redacted as Secret } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
+import type { ClientAuth, TlsMode } from "../config/Security.ts"
 import { parseToken } from "../kv/model/access/Token.ts"
 import { hashOfSecret } from "../kv/TokenSecret.ts"
 import type { Caller } from "../machine/Caller.ts"
 import { administrator } from "../machine/Caller.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
-import type { TlsMode } from "../net/tls/Credentials.ts"
 import type { Remote } from "../net/tls/Remote.ts"
-
-/** What callers of a port have to show. */
-export type ClientAuth = "certificate" | "token" | "either" | "none"
 
 /** Why a caller is not known. Names of a metric's label, so that they stay. */
 export type UnauthenticatedReason =

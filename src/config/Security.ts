@@ -5,13 +5,22 @@
 import type { ConfigProblem } from "./ConfigProblem.ts"
 import { flagOf } from "./Setting.ts"
 
-/** How far a cluster is with TLS, see `TlsMode` in `net/tls/Credentials.ts`. */
+/**
+ * How far a cluster is with TLS. A running one goes from `off` to `on` with one rolling restart for each step:
+ *
+ * | mode     | takes connections | makes connections |
+ * | -------- | ----------------- | ----------------- |
+ * | `off`    | plain             | plain             |
+ * | `accept` | plain and TLS     | plain             |
+ * | `dial`   | plain and TLS     | TLS               |
+ * | `on`     | TLS               | TLS               |
+ */
 export const tlsModes = ["off", "accept", "dial", "on"] as const
-export type TlsSetting = (typeof tlsModes)[number]
+export type TlsMode = (typeof tlsModes)[number]
 
 /** How callers of the client and HTTP ports say who they are. */
 export const clientAuths = ["none", "certificate", "token", "either"] as const
-export type ClientAuthSetting = (typeof clientAuths)[number]
+export type ClientAuth = (typeof clientAuths)[number]
 
 export const auditEvents = ["writes", "all"] as const
 export type AuditEventsSetting = (typeof auditEvents)[number]
@@ -25,8 +34,8 @@ export type PathName = (typeof pathNames)[number]
 
 /** Their meaning stands in the table of settings. */
 export interface SecurityConfig extends Readonly<Partial<Record<PathName, string | undefined>>> {
-  readonly tls: TlsSetting
-  readonly clientAuth: ClientAuthSetting
+  readonly tls: TlsMode
+  readonly clientAuth: ClientAuth
   readonly insecure: boolean
   readonly auditEvents: AuditEventsSetting
   readonly auditStrict: boolean

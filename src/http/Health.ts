@@ -15,15 +15,15 @@ const daysText = (ms: number): string => {
   return days === 0 ? "less than a day" : days === 1 ? "1 day" : `${days} days`
 }
 
-/** What readiness says of the certificate that the node shows, behind its reason; empty while there is time. */
-export const expiryText = (expiresMs: number, nowMs: number): string => {
+/** What readiness says of the certificate of `holder` (`node 2`), behind its reason; empty while there is time. */
+export const expiryText = (holder: string, expiresMs: number, nowMs: number): string => {
   const leftMs = expiresMs - nowMs
   if (leftMs > warnMs) return ""
   const date = new Date(expiresMs).toISOString().slice(0, 10)
+  const renewal = `renew it with flaredb cert ${holder} --overwrite`
   return leftMs <= 0
-    ? `; warning: the certificate of this node expired on ${date}; renew it with flaredb cert node ID --overwrite`
-    : `; warning: the certificate of this node ends on ${date}, in ${daysText(leftMs)}; ` +
-      "renew it with flaredb cert node ID --overwrite"
+    ? `; warning: the certificate of ${holder} expired on ${date}; ${renewal}`
+    : `; warning: the certificate of ${holder} ends on ${date}, in ${daysText(leftMs)}; ${renewal}`
 }
 
 /** A node is ready once it waits for nothing (`node/Waiting.ts`). */

@@ -22,7 +22,7 @@ import { createServer } from "node:http"
 import { watchTables } from "../BoundedTables.ts"
 import * as AccessMetrics from "../callers/AccessMetrics.ts"
 import type { AuditLog } from "../callers/AuditLog.ts"
-import type { ClientAuth } from "../callers/Authentication.ts"
+import type { ClientAuth } from "../config/Security.ts"
 import { Authentication } from "../callers/Authentication.ts"
 import { onlyAdministrators } from "../callers/OnlyAdministrators.ts"
 import type { Limits } from "../config/Limits.ts"
@@ -40,6 +40,7 @@ import { httpProtocol } from "../net/tls/TlsProtocol.ts"
 import { version } from "../Version.ts"
 import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess } from "./HttpAccess.ts"
+import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
 import * as HttpGuard from "./HttpGuard.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
@@ -88,7 +89,10 @@ const orUnavailable = <R>(answer: Effect.Effect<HttpServerResponse.HttpServerRes
 /** When the node's own certificate ends, in a line for people; empty while there is time. */
 const expiryWarning = ({ tls }: HttpServerOptions, nowMs: number): string => {
   const own = tls?.credentials.current().own
-  return own === undefined ? "" : expiryText(Date.parse(new X509Certificate(own.certificate).validTo), nowMs)
+  if (own === undefined) return ""
+  const certificate = new X509Certificate(own.certificate)
+  const name = certificateName(certificate)
+  return expiryText("_tag" in name ? "node ID" : describeName(name), Date.parse(certificate.validTo), nowMs)
 }
 
 const routes = (

@@ -4,6 +4,7 @@ import type { KeyRange } from "../bytes/KeyRange.ts"
 import { singleKey } from "../bytes/KeyRange.ts"
 import type { Described } from "../machine/MachineAccess.ts"
 import { printableJson } from "../Printable.ts"
+import type { AccessCommand } from "./model/access/AccessCommand.ts"
 import { touches } from "./model/access/Touches.ts"
 import type { Command } from "./model/Command.ts"
 import type { Query } from "./model/Query.ts"
@@ -37,6 +38,24 @@ export const rangeText = ({ gte, lt }: KeyRange): string => {
   return `${gte.byteLength === 0 ? "" : keyText(gte)}…${lt.byteLength === 0 ? "" : keyText(lt)}`
 }
 
+/** What a change of roles, users and tokens does. */
+export const accessText = (command: AccessCommand): string => {
+  switch (command._tag) {
+    case "PutRole":
+      return `set the role ${command.role.name}`
+    case "DeleteRole":
+      return `delete the role ${command.name}`
+    case "PutUser":
+      return `set the user ${command.name}`
+    case "DeleteUser":
+      return `delete the user ${command.name}`
+    case "AddToken":
+      return `add a token of ${command.user}`
+    case "RemoveToken":
+      return `remove token ${command.token} of ${command.user}`
+  }
+}
+
 /** What an administrator's operation does, to go behind "may not". */
 export const administrationText = (operation: Command | Query): string => {
   switch (operation._tag) {
@@ -55,17 +74,12 @@ export const administrationText = (operation: Command | Query): string => {
     case "Users":
       return "list users"
     case "PutRole":
-      return `set the role ${operation.role.name}`
     case "DeleteRole":
-      return `delete the role ${operation.name}`
     case "PutUser":
-      return `set the user ${operation.name}`
     case "DeleteUser":
-      return `delete the user ${operation.name}`
     case "AddToken":
-      return `add a token of ${operation.user}`
     case "RemoveToken":
-      return `remove token ${operation.token} of ${operation.user}`
+      return accessText(operation)
     default:
       return `send the command ${operation._tag}`
   }

@@ -7,7 +7,7 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import { expiryText } from "../../src/http/Health.ts"
 import * as HttpServer from "../../src/http/HttpServer.ts"
 import { makeToken } from "../../src/kv/TokenSecret.ts"
-import type { TlsMode } from "../../src/net/tls/Credentials.ts"
+import type { TlsMode } from "../../src/config/Security.ts"
 import { MemoryCredentials } from "../../src/net/tls/Credentials.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { TestAuthority } from "../net/tls/TestCertificates.ts"
@@ -151,9 +151,12 @@ describe("the HTTP port", () => {
 describe("readiness", () => {
   const day = 86_400_000
   it("warns of a certificate that ends within a week", () => {
-    assert.strictEqual(expiryText(8 * day, 0), "")
-    assert.match(expiryText(3.5 * day, 0), /ends on 1970-01-04, in 3 days; renew it/)
-    assert.match(expiryText(0.5 * day, 0), /ends on 1970-01-01, in less than a day; renew it/)
-    assert.match(expiryText(0, day), /expired on 1970-01-01/)
+    assert.strictEqual(expiryText("node 2", 8 * day, 0), "")
+    assert.match(
+      expiryText("node 2", 3.5 * day, 0),
+      /ends on 1970-01-04, in 3 days; renew it with flaredb cert node 2 --overwrite/
+    )
+    assert.match(expiryText("node 2", 0.5 * day, 0), /ends on 1970-01-01, in less than a day; renew it/)
+    assert.match(expiryText("node 2", 0, day), /expired on 1970-01-01/)
   })
 })

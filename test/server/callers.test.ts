@@ -1,20 +1,13 @@
 /** Who may call the client port and what each caller may do, over real TCP and TLS. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Redacted, References, Stream } from "effect"
-import type { RpcGroup } from "effect/rpc"
-import { singleKey } from "../../src/bytes/KeyRange.ts"
 import { makeToken } from "../../src/kv/TokenSecret.ts"
 import type { ClientOptions } from "../../src/client/ClientOptions.ts"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import { Watch } from "../../src/client/Watch.ts"
-import { encodeCommand } from "../../src/kv/model/Command.ts"
-import { encodeRanges, KeyRanges } from "../../src/kv/model/KeyRanges.ts"
-import { encodeQuery } from "../../src/kv/model/Query.ts"
-import { encodeBatch } from "../../src/protocol/Batch.ts"
-import { clientProtocolVersion, ClientRpcs } from "../../src/protocol/ClientRpcs.ts"
-import { StateRpcs } from "../../src/protocol/StateRpcs.ts"
+import { clientProtocolVersion } from "../../src/protocol/ClientRpcs.ts"
 import type { CallersConfig } from "../../src/server/AdmittedCallers.ts"
 import { callRules } from "../../src/server/CallRules.ts"
 import { eventually } from "../Eventually.ts"
@@ -22,34 +15,10 @@ import type { Wanted } from "../net/tls/TestCertificates.ts"
 import { clientOf, nodeOf, TestAuthority } from "../net/tls/TestCertificates.ts"
 import { call } from "../wire/Frames.ts"
 import { bytes, carryOut, client, failureOf, host, port, putRole, putUser, tokenOf } from "./PortClients.ts"
+import { ClientPort as Rpcs, toClients } from "./Payloads.ts"
 import { exitOf, open } from "./RawConnection.ts"
 
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
-const Rpcs = ClientRpcs.merge(StateRpcs)
-
-/** One payload for each call. A call that is added needs one here. */
-const payloads: { readonly [Tag in RpcGroup.Rpcs<typeof Rpcs>["_tag"]]: unknown } = {
-  "client.Hello": { protocolVersion: clientProtocolVersion },
-  "client.Write": { commands: encodeBatch([encodeCommand({ _tag: "Delete", key: bytes("a") })]) },
-  "client.Read": {
-    consistency: "linearizable",
-    from: "any",
-    queries: encodeBatch([encodeQuery({ _tag: "Get", key: bytes("a") })])
-  },
-  "client.Watch": {
-    ranges: encodeRanges(KeyRanges.of(singleKey(bytes("a")))),
-    from: null,
-    previous: false,
-    only: null
-  },
-  "client.Changes": { watch: 1, from: 1, waitMs: 0 },
-  "client.WatchProgress": { watch: 1 },
-  "client.EndWatch": { watch: 1 },
-  "client.Status": undefined,
-  "client.TransferLeader": { target: null },
-  "state.Backup": undefined,
-  "state.HashState": { marker: bytes("marker") }
-}
 
 /** What a caller without a role may get: nothing of anybody else's. */
 const harmless: ReadonlySet<string> = new Set(["client.Status", "client.WatchProgress", "client.EndWatch"])
@@ -79,7 +48,7 @@ describe("a caller without a role", () => {
         const { token } = yield* tokenOf(node, "stranger")
         const { connection, welcome } = yield* connected(at, token)
         assert.deepInclude(failureOf(welcome), { name: "stranger" })
-        connection.send(call(Rpcs, 2, tag, payloads[tag as keyof typeof payloads]))
+        connection.send(call(Rpcs, 2, tag, toClients[tag as keyof typeof toClients]))
         const answer = yield* connection.next
         const exit = exitOf(Rpcs, tag, answer)
         if (harmless.has(tag)) return assert.isTrue(Exit.isSuccess(exit))

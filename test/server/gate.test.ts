@@ -2,58 +2,27 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Layer, References } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
-import { clientProtocolVersion, ClientRpcs } from "../../src/protocol/ClientRpcs.ts"
-import { StateRpcs } from "../../src/protocol/StateRpcs.ts"
+import { clientProtocolVersion } from "../../src/protocol/ClientRpcs.ts"
 import { write } from "../../src/client/connection/Connection.ts"
 import * as TcpConnection from "../../src/client/connection/TcpConnection.ts"
-import { encodeBatch } from "../../src/protocol/Batch.ts"
 import { encodeMessages } from "../../src/protocol/MessageBatch.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import type { Command } from "../../src/kv/model/Command.ts"
 import { encodeCommand, proposers } from "../../src/kv/model/Command.ts"
-import { singleKey } from "../../src/bytes/KeyRange.ts"
-import { encodeRanges, KeyRanges } from "../../src/kv/model/KeyRanges.ts"
-import { encodeQuery } from "../../src/kv/model/Query.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { NodeId } from "../../src/raft/Types.ts"
 import { maxRefusals } from "../../src/net/Gate.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
 import { PeerRpcs, protocolVersion } from "../../src/protocol/PeerRpcs.ts"
 import * as RpcTransport from "../../src/transport/rpc/RpcTransport.ts"
+import type { Payloads } from "./Payloads.ts"
+import { ClientPort as Rpcs, toClients } from "./Payloads.ts"
 import { exitOf, open } from "./RawConnection.ts"
 import { call } from "../wire/Frames.ts"
 
 const host = "127.0.0.1"
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-/** One payload for each call of a group. A call that is added needs one here. */
-type Payloads<Group> = { readonly [Tag in RpcGroup.Rpcs<Group>["_tag"]]: unknown }
-
-const Rpcs = ClientRpcs.merge(StateRpcs)
-
-const toClients: Payloads<typeof Rpcs> = {
-  "client.Hello": { protocolVersion: clientProtocolVersion },
-  "client.Write": { commands: encodeBatch([encodeCommand({ _tag: "Delete", key: bytes("a") })]) },
-  "client.Read": {
-    consistency: "linearizable",
-    from: "any",
-    queries: encodeBatch([encodeQuery({ _tag: "Get", key: bytes("a") })])
-  },
-  "client.Watch": {
-    ranges: encodeRanges(KeyRanges.of(singleKey(bytes("a")))),
-    from: null,
-    previous: false,
-    only: null
-  },
-  "client.Changes": { watch: 1, from: 1, waitMs: 0 },
-  "client.WatchProgress": { watch: 1 },
-  "client.EndWatch": { watch: 1 },
-  "client.Status": undefined,
-  "client.TransferLeader": { target: null },
-  "state.Backup": undefined,
-  "state.HashState": { marker: bytes("marker") }
-}
 
 const toPeers: Payloads<typeof PeerRpcs> = {
   "peer.Hello": { clusterId: "orders", identity: null, instance: "0".repeat(32), from: 1, to: 2, protocolVersion },

@@ -7,6 +7,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { decodeIdentityEntry } from "../../protocol/ClusterIdentity.ts"
 import type { Command as KvCommand } from "../../kv/model/Command.ts"
 import { decodeCommand } from "../../kv/model/Command.ts"
+import { accessText } from "../../kv/OperationText.ts"
 import type { Entry, LogPoint } from "../../raft/Types.ts"
 import { LogIndex } from "../../raft/Types.ts"
 import type { Inspection } from "../../storage/Inspect.ts"
@@ -90,17 +91,12 @@ const commandText = (command: KvCommand): string => {
     case "Checkpoint":
       return "checkpoint"
     case "PutRole":
-      return `set the role ${command.role.name}`
     case "DeleteRole":
-      return `delete the role ${command.name}`
     case "PutUser":
-      return `set the user ${command.name}`
     case "DeleteUser":
-      return `delete the user ${command.name}`
     case "AddToken":
-      return `add a token of ${command.user}`
     case "RemoveToken":
-      return `remove token ${command.token} of ${command.user}`
+      return accessText(command)
   }
 }
 

@@ -1,5 +1,6 @@
 /** The certificates with which one kind of port is served and dialled, and how they change while it is in use. */
 import type { Redacted } from "effect"
+import type { TlsMode } from "../../config/Security.ts"
 
 /** What one side of a connection shows, and what it holds the other side's certificate against. */
 export interface KeyMaterial {
@@ -38,18 +39,6 @@ export class MemoryCredentials implements Credentials {
     for (const listener of this.listeners) listener(material)
   }
 }
-
-/**
- * How far a cluster is with TLS. A running one goes from `off` to `on` with one rolling restart for each step:
- *
- * | mode     | takes connections | makes connections |
- * | -------- | ----------------- | ----------------- |
- * | `off`    | plain             | plain             |
- * | `accept` | plain and TLS     | plain             |
- * | `dial`   | plain and TLS     | TLS               |
- * | `on`     | TLS               | TLS               |
- */
-export type TlsMode = "off" | "accept" | "dial" | "on"
 
 /** Whether a port asks its callers for certificates, and takes those without. */
 export type CertificateDemand = "required" | "optional" | "none"

@@ -5,7 +5,7 @@
  *
  * A node that restarts has two instances for a moment: what its old connection carried may still arrive. So a conflict
  * is an older instance that speaks beside a connection of a newer one that has stayed for {@link graceMs}. It
- * is logged and never acted upon: any process that reaches the port could cause it.
+ * is logged and never acted upon: without TLS, any process that reaches the port could cause it.
  */
 import type { NodeId } from "../../raft/Types.ts"
 
