@@ -47,8 +47,8 @@ export const maxTokenDays = 36_500
 
 export interface TokenOptions extends OperationOptions {
   /**
-   * Milliseconds from now after which it ends, by the clock of this process, at most {@link maxTokenDays} days. By default
-   * it does not end.
+   * Milliseconds from now after which it ends, by the clock of this process, at most {@link maxTokenDays} days. By
+   * default it does not end.
    */
   readonly expiresInMs?: number | undefined
 }

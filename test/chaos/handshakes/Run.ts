@@ -167,7 +167,7 @@ export const run = (options: RunOptions) =>
     const termBefore = yield* termOf(site)
     const refusedBefore = yield* refusedAt(site)
     const descriptorsBefore = mostDescriptors(site)
-    const logBefore = site.nodes.map(({ log }) => log.length)
+    const logBefore = site.nodes.map(({ kept }) => kept.end)
     note("strangers come")
     writer.phase = "during"
     const observer = new Observer()
@@ -197,7 +197,7 @@ export const run = (options: RunOptions) =>
       rssPeak: observer.peaks,
       refused: new Map([...refused].map(([key, count]) => [key, count - (refusedBefore.get(key) ?? 0)])),
       descriptors: { before: descriptorsBefore, during: observer.descriptors, after: descriptorsAfter },
-      logLines: site.nodes.map(({ log }, i) => log.slice(logBefore[i])),
+      logLines: site.nodes.map(({ kept }, i) => kept.since(logBefore[i] ?? 0)),
       visitMs,
       terms: [termBefore, termAfter],
       ended: site.nodes.flatMap(({ id, surprises }) =>
