@@ -61,8 +61,8 @@ export interface AuditRecord {
   readonly operation: string
   readonly ranges: ReadonlyArray<string>
   /**
-   * `ok`: carried out, or begun when it is a stream. `refused`: certainly not carried out, with the error's tag behind
-   * a colon. `unknown`: perhaps carried out.
+   * `ok`: carried out, or begun when it is a stream or a transfer of leadership. `refused`: certainly not carried
+   * out, with the error's tag behind a colon. `unknown`: perhaps carried out.
    */
   readonly outcome: "ok" | "unknown" | `refused: ${string}`
 }

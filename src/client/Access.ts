@@ -40,8 +40,16 @@ export interface UserOptions {
   readonly maxSessions?: number | undefined
 }
 
+const dayMs = 86_400_000
+
+/** The most days for which a token can be valid, unless it is for ever. */
+export const maxTokenDays = 36_500
+
 export interface TokenOptions extends OperationOptions {
-  /** Milliseconds from now after which it ends, by the clock of this process. By default it does not. */
+  /**
+   * Milliseconds from now after which it ends, by the clock of this process, at most {@link maxTokenDays} days. By
+   * default it does not end.
+   */
   readonly expiresInMs?: number | undefined
 }
 
@@ -152,6 +160,12 @@ export const make = (
       return yield* new InvalidArgument({
         field: "expiresInMs",
         problem: `${expiresInMs} is not a whole number of milliseconds above 0`
+      })
+    }
+    if (expiresInMs !== undefined && expiresInMs > maxTokenDays * dayMs) {
+      return yield* new InvalidArgument({
+        field: "expiresInMs",
+        problem: `${expiresInMs} is more than ${maxTokenDays} days; leave it out for a token that does not end`
       })
     }
     const expiresMs = expiresInMs === undefined ? undefined : (yield* Clock.currentTimeMillis) + expiresInMs

@@ -3,6 +3,7 @@ import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { processSettings } from "../../src/cli/launch/ProcessSettings.ts"
+import { KeptLog } from "../KeptLog.ts"
 
 export interface Ended {
   readonly code: number | null
@@ -24,7 +25,7 @@ const keptLines = 2_000
 
 export class Child {
   readonly name: string
-  readonly log: Array<string> = []
+  readonly kept = new KeptLog(keptLines)
   /** Ends that nobody asked for. */
   readonly surprises: Array<Ended> = []
   private readonly process: ChildOptions
@@ -35,6 +36,11 @@ export class Child {
   constructor(options: ChildOptions) {
     this.process = options
     this.name = options.name
+  }
+
+  /** The last lines of its log. */
+  get log(): ReadonlyArray<string> {
+    return this.kept.lines
   }
 
   get running(): boolean {
@@ -53,11 +59,8 @@ export class Child {
     })
     this.child = child
     this.expected = false
-    this.log.push(`--- started as ${child.pid}`)
-    const keep = (line: string) => {
-      this.log.push(line)
-      if (this.log.length > keptLines) this.log.shift()
-    }
+    const keep = (line: string) => this.kept.add(line)
+    keep(`--- started as ${child.pid}`)
     createInterface({ input: child.stderr }).on("line", keep)
     this.ended = new Promise((resolve) => {
       child.once("close", (code, signal) => {

@@ -49,6 +49,7 @@ describe("Access", () => {
         _tag: "InvalidArgument",
         field: "expiresInMs"
       })
+      assert.match((yield* Effect.flip(access.createToken("shop", { expiresInMs: 1e15 }))).message, /36500 days/)
       assert.deepInclude(yield* Effect.flip(access.putUser("shop", { roles: ["none"] })), { _tag: "InvalidArgument" })
       assert.deepInclude(yield* Effect.flip(access.deleteRole("none")), { _tag: "InvalidArgument", field: "name" })
       assert.deepInclude(yield* Effect.flip(access.createToken("shop")), { _tag: "InvalidArgument" })

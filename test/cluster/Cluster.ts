@@ -13,6 +13,7 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import type { NodeAddress } from "../../src/config/NodeAddress.ts"
 import { formatNodes } from "../../src/config/NodeAddress.ts"
 import { waitMs } from "../Eventually.ts"
+import { KeptLog } from "../KeptLog.ts"
 import { cleanEnv, launcher } from "./Flaredb.ts"
 import { freePorts } from "./FreePorts.ts"
 
@@ -28,7 +29,7 @@ export class ClusterNode {
   readonly id: number
   readonly address: NodeAddress
   readonly dataDir: string
-  readonly log: Array<string> = []
+  readonly kept = new KeptLog(keptLines)
   /** The name that the node is started under. */
   clusterId = "test"
   private readonly nodes: ReadonlyArray<NodeAddress>
@@ -56,6 +57,11 @@ export class ClusterNode {
     this.nodes = nodes
     this.dataDir = dataDir
     this.scope = scope
+  }
+
+  /** The last lines of its log. */
+  get log(): ReadonlyArray<string> {
+    return this.kept.lines
   }
 
   get endpoint(): Endpoint {
@@ -87,10 +93,7 @@ export class ClusterNode {
     }).pipe(Scope.provide(scope))
     this.running = { handle, scope }
     const ready = yield* Deferred.make<void, Error>()
-    const keep = (line: string) => {
-      this.log.push(line)
-      if (this.log.length > keptLines) this.log.shift()
-    }
+    const keep = (line: string) => this.kept.add(line)
     const lines = (stream: typeof handle.stdout, each: (line: string) => void) =>
       stream.pipe(
         Stream.decodeText(),

@@ -23,7 +23,7 @@ it.live("writes while strangers begin no handshake at any port, and gets rid of 
         FLAREDB_MAX_HANDSHAKE_MS: "5000"
       },
       rehearsal: undefined,
-      heatMs: 0,
+      heatWrites: 0,
       calmMs: 500,
       restMs: 0,
       note: figure

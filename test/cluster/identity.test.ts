@@ -173,9 +173,9 @@ it.live(
       yield* left.stop("SIGKILL")
       yield* files.remove(left.dataDir, { recursive: true })
       yield* files.rename(kept, left.dataDir)
-      const seen = left.log.length
+      const seen = left.kept.end
       yield* left.start
-      const refused = () => left.log.slice(seen).find((line) => line.includes("cluster-identity"))
+      const refused = () => left.kept.since(seen).find((line) => line.includes("cluster-identity"))
       yield* eventually("the node of the earlier cluster is refused", () => refused() !== undefined)
       const line = refused() as string
       assert.notStrictEqual(identity, oldIdentity)

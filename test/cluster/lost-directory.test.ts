@@ -78,7 +78,7 @@ it.live("a node that cannot write its durable floor ends with the reason, whethe
     assert.match(node.log.join("\n"), reason)
 
     rmSync(obstacle, { recursive: true })
-    node.log.length = 0
+    node.kept.clear()
     yield* node.start
     mkdirSync(obstacle)
     yield* put

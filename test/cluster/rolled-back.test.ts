@@ -42,7 +42,7 @@ it.live("a node on an old copy of its directory says so, does not vote, and catc
       yield* node.stop("SIGTERM")
       yield* files.remove(node.dataDir, { recursive: true })
       yield* files.rename(copy, node.dataDir)
-      node.log.length = 0
+      node.kept.clear()
       const began = performance.now()
       yield* node.start
       const goal = leading?.lastIndex ?? 0

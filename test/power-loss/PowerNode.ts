@@ -87,9 +87,9 @@ export class PowerNode {
 
   /** Removes the directory and the folders above it. Answers what is wrong with how a running node took it, if anything is. */
   async wipe(how: Wipe): Promise<string | undefined> {
-    const { log, id } = this.process
+    const { id, kept } = this.process
     if (how === "the node was killed before") await this.cut()
-    const linesBefore = log.length
+    const before = kept.end
     const ended = this.process.running ? this.process.expectEnd() : undefined
     removeFolder(join(this.options.home, "volume"))
     const end = await Promise.race([ended, ended === undefined ? undefined : wait(endsWithinMs, "runs on" as const)])
@@ -98,13 +98,13 @@ export class PowerNode {
     this.forget()
     if (end === undefined) return undefined
     if (end === "runs on") return `node ${id} runs on ${endsWithinMs} ms after its directory was removed`
-    const said = log.slice(linesBefore).some((line) =>
+    const said = kept.since(before).some((line) =>
       // It notices by itself, or RocksDB first fails at something that needs the directory.
       /the node stops serving/.test(line) && (/removed, moved/.test(line) || /failed in/.test(line))
     )
     return end.code === 1 && said
       ? undefined
-      : `node ${id} lost its directory and ended with ${end.code ?? end.signal}:\n${log.slice(-8).join("\n")}`
+      : `node ${id} lost its directory and ended with ${end.code ?? end.signal}:\n${kept.lines.slice(-8).join("\n")}`
   }
 
   /** Whether the node knows a leader, has caught up, and votes. */

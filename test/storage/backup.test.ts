@@ -222,6 +222,8 @@ it.effect("three nodes restored from one file elect a leader and go on where the
     const get = (key: string) => encodeQuery({ _tag: "Get", key: bytesOf(key) })
     assert.isUndefined(next.node.access?.query(bob, get("key 7")))
     assert.isDefined(next.node.access?.query(bob, get("after")))
+    const another = next.run({ _tag: "GrantLease", ttlMs: 60_000, caller: "bob" })
+    assert.deepInclude(yield* restored.whileTimePasses(another), { field: "maxLeases of bob", current: 1, maximum: 1 })
     yield* restored.converged
     const images = disks.map(({ state }) =>
       [...state.rows].map(({ key, value }) =>

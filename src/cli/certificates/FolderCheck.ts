@@ -185,6 +185,14 @@ const missingNodes = (folder: string, held: ReadonlyArray<Held>, nodes: Readonly
       finding(folder, `node ${id} has no certificate here`, `issue one with flaredb cert node ${id} --host ${host}`)
     )
 
+/** What is said of a folder without the one node whose certificate is asked for. */
+const missingNode = (folder: string, held: ReadonlyArray<Held>, { node, nodes }: CheckOptions) =>
+  // A node that is among the nodes is missed there.
+  node === undefined || nodes?.some(({ id }) => id === node) === true ||
+    held.some(({ name }) => name.kind === "node" && name.node === node)
+    ? []
+    : [finding(folder, `node ${node} has no certificate here`, `issue one with flaredb cert node ${node}`)]
+
 /** The folder of an authority: the authority itself, and all that it issued there. */
 const checkAuthority = Effect.fnUntraced(function*(folder: string, options: CheckOptions): Effect.fn.Return<Checked> {
   const own = yield* Effect.catch(
@@ -194,7 +202,10 @@ const checkAuthority = Effect.fnUntraced(function*(folder: string, options: Chec
   const holders = yield* Effect.catch(Folder.holdersIn(folder), () => Effect.succeed([]))
   const checked = yield* Effect.forEach(holders, (files) => checkHolder(files, undefined, options))
   const held = checked.flatMap((each) => each.held)
-  const missing = options.nodes === undefined ? [] : missingNodes(folder, held, options.nodes)
+  const missing = [
+    ...options.nodes === undefined ? [] : missingNodes(folder, held, options.nodes),
+    ...missingNode(folder, held, options)
+  ]
   const authorities = yield* Effect.catch(Folder.readCertificates(Folder.caFile(folder)), () => Effect.succeed([]))
   return { authorities, held, problems: [...own, ...checked.flatMap(({ problems }) => problems), ...missing] }
 })

@@ -1,9 +1,9 @@
 /** The commands on who may do what: roles, users, tokens, and who one is. */
 import { Effect, Option, Redacted } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { Access } from "../../client/Access.ts"
+import { Access, maxTokenDays } from "../../client/Access.ts"
 import { clientFlags, withClient, withWriter } from "../input/ClientFlags.ts"
-import { durationFlag } from "../input/Duration.ts"
+import { durationFlag, parseDuration } from "../input/Duration.ts"
 import { wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { role } from "./AccessRoles.ts"
@@ -24,6 +24,9 @@ const create = Command.make("create", {
     const expiresInMs = Option.getOrUndefined(flags.expires)
     if (expiresInMs !== undefined && expiresInMs < 1) {
       return yield* wrongUsage("--expires is not above 0: the token would have ended at once")
+    }
+    if (expiresInMs !== undefined && expiresInMs > parseDuration(`${maxTokenDays}d`)) {
+      return yield* wrongUsage(`--expires is more than ${maxTokenDays}d; leave it out for a token that does not end`)
     }
     const { expiresMs, id, token } = yield* withWriter(
       flags,

@@ -60,7 +60,9 @@ export const check = Command.make("check", {
   nodes: text("nodes", "nodes", "ID=HOST:CLIENT:PEER:HTTP,…", "hold the hosts of certificates against these nodes"),
   nodeId: Flag.Int("node-id").pipe(
     Flag.withMetavar("ID"),
-    Flag.withDescription(`the node whose certificate it must be; default any (${variableOf("nodeId")})`),
+    Flag.withDescription(
+      `the node whose certificate it must be, or an authority must have; default any (${variableOf("nodeId")})`
+    ),
     Flag.withFallbackConfig(Config.Int(variableOf("nodeId"))),
     Flag.optional
   ),

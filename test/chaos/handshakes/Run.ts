@@ -18,8 +18,8 @@ export interface RunOptions extends Omit<StrangersPlan, "ports"> {
    * compiled, and their heap becomes as large as the work needs. What is asked is whether they grow for ever.
    */
   readonly rehearsal: Pick<StrangersPlan, "silent" | "talking"> | undefined
-  /** Milliseconds of writing after that, and before anything is measured. */
-  readonly heatMs: number
+  /** Writes as fast as they go, before that: RocksDB's memory tables and V8's heap fill with any load, and stay so. */
+  readonly heatWrites: number
   /** Milliseconds of writing before the strangers come, and after the rest. */
   readonly calmMs: number
   /** Milliseconds from the last stranger's end until memory is looked at again. */
@@ -57,10 +57,24 @@ const writerLoops = 4
 const writerPauseMs = 2
 const writerKeys = 1_000
 
+const heatLoops = 64
+const heatValueBytes = 1_024
+
 class Writer {
   readonly latencies = { before: [] as Array<number>, during: [] as Array<number>, after: [] as Array<number> }
   readonly failed: Array<string> = []
   phase: "after" | "before" | "during" | "unmeasured" = "unmeasured"
+
+  /** Writes that are not measured, many at a time. */
+  readonly heat = (count: number) =>
+    Effect.flatMap(KeyValue, (kv) => {
+      const value = new Uint8Array(heatValueBytes).fill(0x78)
+      return Effect.forEach(
+        Array.from({ length: count }, (_, n) => n),
+        (n) => kv.put(`handshakes/${n % writerKeys}`, value),
+        { concurrency: heatLoops, discard: true }
+      )
+    })
 
   readonly run = Effect.flatMap(KeyValue, (kv) => {
     const value = new Uint8Array(128).fill(0x78)
@@ -146,28 +160,28 @@ class Observer {
 /** Runs it to its end; the verdict is {@link judge}'s. */
 export const run = (options: RunOptions) =>
   Effect.scoped(Effect.gen(function*() {
-    const { calmMs, heatMs, note, restMs, settings } = options
+    const { calmMs, heatWrites, note, restMs, settings } = options
     const site = yield* open(settings)
     const endpoints = site.nodes.map(({ address }) => ({ host: address.host, port: address.clientPort }))
     const writer = new Writer()
     const client = FlareDb.layerClient({ endpoints, tls: site.tls, requestTimeoutMs: 60_000 })
-    const writing = yield* Effect.forkScoped(Effect.provide(writer.run, client))
-    note("the nodes serve, a client writes")
     const rssFresh = site.rssMiB()
+    yield* Effect.provide(writer.heat(heatWrites), client)
+    note(`${heatWrites} writes are behind`)
+    const writing = yield* Effect.forkScoped(Effect.provide(writer.run, client))
     const strangersOf = (plan: Pick<StrangersPlan, "silent" | "talking">) =>
       Effect.tryPromise({
         try: (signal) => visit({ ...options, ...plan, ports: site.ports }, signal),
         catch: (error) => error instanceof Error ? error : new Error(String(error))
       })
     if (options.rehearsal !== undefined) yield* strangersOf(options.rehearsal)
-    yield* Effect.sleep(heatMs)
     writer.phase = "before"
     yield* Effect.sleep(calmMs)
     const rssBefore = yield* settledMemory(site)
     const termBefore = yield* termOf(site)
     const refusedBefore = yield* refusedAt(site)
     const descriptorsBefore = mostDescriptors(site)
-    const logBefore = site.nodes.map(({ log }) => log.length)
+    const logBefore = site.nodes.map(({ kept }) => kept.end)
     note("strangers come")
     writer.phase = "during"
     const observer = new Observer()
@@ -197,7 +211,7 @@ export const run = (options: RunOptions) =>
       rssPeak: observer.peaks,
       refused: new Map([...refused].map(([key, count]) => [key, count - (refusedBefore.get(key) ?? 0)])),
       descriptors: { before: descriptorsBefore, during: observer.descriptors, after: descriptorsAfter },
-      logLines: site.nodes.map(({ log }, i) => log.slice(logBefore[i])),
+      logLines: site.nodes.map(({ kept }, i) => kept.since(logBefore[i] ?? 0)),
       visitMs,
       terms: [termBefore, termAfter],
       ended: site.nodes.flatMap(({ id, surprises }) =>

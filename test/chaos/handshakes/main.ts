@@ -18,7 +18,7 @@ const { values: flags } = parseArgs({
     "max-open": { type: "string", default: "800" },
     processes: { type: "string", default: "4" },
     rehearsal: { type: "string", default: "20000" },
-    "heat-up": { type: "string", default: "30" }
+    "heat-up": { type: "string", default: "100000" }
   }
 })
 
@@ -106,7 +106,7 @@ const outcome = await Effect.runPromise(run({
   processes: number("processes"),
   settings: { FLAREDB_MAX_CLIENT_CONNECTIONS: String(maxClientConnections) },
   rehearsal: { talking: withOthers(number("rehearsal")), silent: withOthers(silent) },
-  heatMs: number("heat-up") * 1_000,
+  heatWrites: number("heat-up"),
   calmMs: 20_000,
   restMs: 30_000,
   note

@@ -50,6 +50,17 @@ describe("the check of a folder of certificates", () => {
       assert.deepStrictEqual(yield* problemsOf(root, root), [], "the key of the authority belongs elsewhere")
     }))
 
+  it.effect("misses the certificate of the node that is asked for, in the folder of an authority too", () =>
+    Effect.gen(function*() {
+      const { root } = yield* makeFolder
+      const missing = [": node 2 has no certificate here; issue one with flaredb cert node 2"]
+      assert.deepStrictEqual(yield* problemsOf(root, root, { node: 1 }), [])
+      const found = yield* problemsOf(root, root, { node: 2 })
+      assert.deepStrictEqual(found.map((line) => line.replace(root, "")), missing)
+      const nodes = [address(1, "db1"), address(2, "db2")]
+      assert.lengthOf(yield* problemsOf(root, root, { node: 2, nodes }), 1, "said once")
+    }))
+
   it.effect("names files that are missing", () =>
     Effect.gen(function*() {
       const { one, root } = yield* makeFolder

@@ -174,6 +174,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["access", "token", "create"], /Missing required argument: name/],
     [["access", "token", "create", "a", "--expires", "90"], /a duration with its unit/],
     [["access", "token", "create", "a", "--expires", "0"], /--expires is not above 0/],
+    [["access", "token", "create", "a", "--expires", "99999999d"], /--expires is more than 36500d; leave it out/],
     [["access", "token", "create", "no name"], /invalid user: "no name" is not 1 to 64 letters/]
   ],
   "access token remove": [

@@ -6,99 +6,31 @@
 import type { Exit } from "effect"
 import type { ReadError, WriteError } from "../../../src/FlareDbError.ts"
 import type { Command, SessionStamp } from "../../../src/kv/model/Command.ts"
-import { encodeCommand, noSession } from "../../../src/kv/model/Command.ts"
+import { encodeCommand } from "../../../src/kv/model/Command.ts"
 import { secretBytes } from "../../../src/kv/model/Limits.ts"
 import { prefixRange } from "../../../src/bytes/KeyRange.ts"
 import type { Query } from "../../../src/kv/model/Query.ts"
 import { encodeQuery } from "../../../src/kv/model/Query.ts"
-import type { CommandReply, Reply } from "../../../src/kv/model/Reply.ts"
+import type { CommandReply } from "../../../src/kv/model/Reply.ts"
 import { decodeReply } from "../../../src/kv/model/ReplyCodec.ts"
 import type { Operation } from "../../../src/kv/model/Transaction.ts"
 import { demand } from "../Oracle.ts"
 import type { Random } from "../Random.ts"
-import type { Consequence, Ledger } from "./Ledger.ts"
-import { latin, sameRecord } from "./Ledger.ts"
+import type { Answers, Write } from "./Answers.ts"
+import type { Ledger } from "./Ledger.ts"
+import { latin } from "./Ledger.ts"
 import type { Probes } from "./Probes.ts"
+import { checkReply } from "./ReadCheck.ts"
 import type { SimNode } from "./SimNode.ts"
 import type { Timeline } from "./Timeline.ts"
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1")
-
-/** A command and what became of it. Its bytes are like no other's, so the log can be searched for it. */
-interface Write {
-  readonly name: string
-  readonly bytes: Uint8Array
-  /** Everything that was answered before it was first sent is at or before this entry. */
-  readonly after: number
-  /** Times it was sent and not refused. */
-  possible: number
-  readonly indices: Array<number>
-  unknown: boolean
-}
 
 type Outcome =
   | { readonly _tag: "Answered"; readonly reply: CommandReply }
   /** Not appended, and never will be. */
   | { readonly _tag: "Refused" }
   | { readonly _tag: "Unknown" }
-
-/** What is known of everything that was answered, for everything that is asked later. */
-export class Answers {
-  index = 0
-  revision = 0
-  private readonly writes = new Map<string, Write>()
-  private count = 0
-  acknowledged = 0
-  served = 0
-
-  /** A number that no other command has. */
-  next(): number {
-    this.count += 1
-    return this.count
-  }
-
-  intend(name: string, command: Command, stamp: SessionStamp = noSession): Write {
-    const encoded = encodeCommand(command, stamp)
-    const payload = latin(encoded)
-    const known = this.writes.get(payload)
-    if (known !== undefined) return known
-    const write: Write = { name, bytes: encoded, after: this.index, possible: 0, indices: [], unknown: false }
-    this.writes.set(payload, write)
-    return write
-  }
-
-  /** An entry was committed and applied: if it is somebody's write, then one that may be there. */
-  committed({ index, payload }: Consequence): void {
-    const write = this.writes.get(payload)
-    if (write === undefined) return
-    write.indices.push(index)
-    this.plausible(write)
-    demand(
-      index > write.after,
-      "real-time order",
-      () => `${write.name} is entry ${index}, but entry ${write.after} was answered before it was sent`
-    )
-  }
-
-  /** Each time it was sent accounts for one entry at most; a time it was refused for none. */
-  plausible(write: Write): void {
-    demand(
-      write.indices.length <= write.possible,
-      write.possible === 0 ? "an error says what is known" : "a write appears once per attempt",
-      () => `${write.name} was sent ${write.possible} times without being refused; it is entry ${write.indices}`
-    )
-  }
-
-  get fates(): { readonly tookPlace: number; readonly didNot: number } {
-    let tookPlace = 0
-    let didNot = 0
-    for (const { indices, unknown } of this.writes.values()) {
-      if (unknown && indices.length > 0) tookPlace += 1
-      if (unknown && indices.length === 0) didNot += 1
-    }
-    return { tookPlace, didNot }
-  }
-}
 
 export interface ClientWorld {
   readonly random: Random
@@ -475,7 +407,7 @@ export class Client {
           "linearizable reads",
           () => `${name} at n${node.id} sees revision ${reply.revision}, only ${ledger.revision} is committed`
         )
-        this.compare(name, query, reply)
+        checkReply(ledger, name, query, reply)
         if (consistency === "stale") node.sawStale(reply.revision, shown)
         if (reply.revision < floor) probes.hit("a stale read was behind")
         if (consistency === "linearizable") {
@@ -488,47 +420,4 @@ export class Client {
       }
     )
   }
-
-  /** A read shows the state as it was at its revision, and nothing else. */
-  private compare(name: string, query: Query, reply: Reply): void {
-    const { ledger } = this.world
-    const { revision } = reply
-    const wrong = (detail: string) =>
-      demand(false, "the answer is the model's", () => `${name} at ${revision}: ${detail}`)
-    const check = (key: Uint8Array, record: Parameters<typeof sameRecord>[0]) => {
-      const known = ledger.recordAt(latin(key), revision)
-      if (!sameRecord(record, known)) wrong(`${latin(key)} is ${valueOf(record)}, the model has ${valueOf(known)}`)
-    }
-    if (query._tag === "Get" && reply._tag === "GetReply") return check(query.key, reply.record)
-    if (query._tag === "Count" && reply._tag === "CountReply") {
-      const { length } = ledger.rowsAt(query.range, revision)
-      if (reply.count !== length) wrong(`counts ${reply.count}, the model ${length}`)
-      return
-    }
-    if (query._tag === "Scan" && reply._tag === "ScanReply") {
-      const rows = [...ledger.rowsAt(query.range, revision)]
-      if (query.reverse) rows.reverse()
-      const page = rows.slice(0, query.limit)
-      const names = (keys: ReadonlyArray<string>) => keys.join(" ")
-      const seen = names(reply.rows.map(({ key }) => latin(key)))
-      if (seen !== names(page.map(([key]) => key))) wrong(`scans ${seen}, the model ${names(page.map(([key]) => key))}`)
-      for (const { key, record } of reply.rows) check(key, record)
-      if (reply.more !== rows.length > query.limit) wrong(`says more: ${reply.more}`)
-      return
-    }
-    if (query._tag === "Transact" && reply._tag === "TransactionReply") {
-      for (const [at, operation] of query.transaction.success.entries()) {
-        const result = reply.results[at]
-        if (operation._tag === "Get" && result?._tag === "Get") check(operation.key, result.record)
-        else wrong(`operation ${at} is answered ${result?._tag}`)
-      }
-      return
-    }
-    wrong(`is answered ${reply._tag}`)
-  }
 }
-
-const valueOf = (record: Parameters<typeof sameRecord>[0]): string =>
-  record === undefined
-    ? "gone"
-    : `${latin(record.value)} (${record.createRevision}/${record.modRevision}/${record.version})`
