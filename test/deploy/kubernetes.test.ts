@@ -177,7 +177,7 @@ describe("the settings", () => {
     const env = Object.fromEntries(job.spec.containers[0].env.map((each: Part) => [each.name, each.value]))
     assert.deepEqual(unknownVariables(env), [])
     assert.strictEqual(
-      env.FLAREDB_ENDPOINTS,
+      env["FLAREDB_ENDPOINTS"],
       configOf(1).nodes.map(({ clientPort, host }) => `${host}:${clientPort}`).join(",")
     )
   })
