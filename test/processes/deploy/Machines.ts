@@ -6,7 +6,7 @@
 import { Effect, FileSystem } from "effect"
 import type { ChildProcess } from "node:child_process"
 import { execFile, spawn, spawnSync } from "node:child_process"
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
 const root = join(import.meta.dirname, "../../..")
@@ -18,6 +18,8 @@ export const whyNot = (): string | undefined => {
   const tools = ["unshare", "nsenter", "setpriv", "runuser", "ip", "flock", "curl", "useradd"]
   const missing = tools.filter((tool) => spawnSync("which", [tool]).status !== 0)
   if (missing.length > 0) return `there is no ${missing.join(", ")} (on Debian: util-linux, iproute2, curl, passwd)`
+  const unreadable = [root, join(root, "dist/cli/flaredb.js")].filter((path) => (statSync(path).mode & 0o004) === 0)
+  if (unreadable.length > 0) return `other users, as that of the service, may not read ${unreadable.join(", ")}`
   const script = "mount -t tmpfs tmpfs /mnt && mkdir /mnt/u /mnt/w && " +
     "mount -t overlay -o lowerdir=/etc,upperdir=/mnt/u,workdir=/mnt/w overlay /etc"
   const tried = spawnSync("unshare", ["--mount", "--net", "--pid", "--uts", "--fork", "sh", "-c", script])
@@ -150,7 +152,3 @@ export const make = Effect.fnUntraced(function*(addresses: ReadonlyArray<string>
       return { address, run } satisfies Machine
     }))
 })
-
-/** Whether the program that a user's machine would have is there: `npm ci` and the build have run. */
-export const isInstalled = (): boolean =>
-  existsSync(join(root, "node_modules/.bin/node")) && existsSync(join(root, "dist/cli"))

@@ -89,4 +89,11 @@ it.live.skipIf(skipped !== undefined)("carries out the guide to three machines",
       }
     }
     assert.deepStrictEqual([...left], [], "each expectation belongs to a block")
+    // What the guide made beside the cluster.
+    const prometheus = "/etc/prometheus/prometheus.yml"
+    const made = yield* yours.run(`grep --count '10.0.0.[123]:7201' ${prometheus}
+grep --files-with-matches flaredb_raft_term node-*.metrics | wc --lines
+! command -v promtool >/dev/null || promtool check config ${prometheus}`)
+    assert.strictEqual(made.code, 0, made.printed)
+    assert.match(made.printed, /^3\n3\n/)
   }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
