@@ -32,7 +32,10 @@ it.live("a cluster of one refuses two more, and its backup makes three", () =>
       env: { FLAREDB_CLUSTER_ID: "test" }
     })
     assert.strictEqual(refused.code, 1)
-    assert.match(refused.err, /refused to open .* \(voters\): expected voters 1, 2, 3, found voters 1\. Membership is fixed/)
+    assert.match(
+      refused.err,
+      /refused to open .* \(voters\): expected voters 1, 2, 3, found voters 1\. Membership is fixed/
+    )
 
     const perform = (verb: string, id: number) => {
       const words = commands.find(([first]) => first === verb) ?? assert.fail(`the page has no ${verb}`)
