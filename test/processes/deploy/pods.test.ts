@@ -1,12 +1,15 @@
 /**
  * The pods of `deploy/kubernetes` as processes on machines of namespaces: the commands, settings, users and modes of the
- * manifests, with names and files as Kubernetes would give them. The probes and the backup are asked as they stand there.
+ * manifests, with names and files as Kubernetes would give them. The probes and the backup
+ * are asked as they stand there, with Secrets that the commands of the guide make.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import type { Part } from "../../deploy/Manifests.ts"
-import { manifestsIn, only } from "../../deploy/Manifests.ts"
+import { manifestsIn, only, root } from "../../deploy/Manifests.ts"
 import type { Machine } from "./Machines.ts"
 import { make, whyNot } from "./Machines.ts"
 
@@ -42,15 +45,20 @@ mkdir -p "$(dirname ${path}/${item.path})" && ln -s ${path}/..data/${item.path} 
   ).join("\n")
 }
 
-/** The Secrets that the guide has a user make. */
-const secrets = `flaredb cert ca --cluster ${settings["FLAREDB_CLUSTER_ID"]}
-for node in 1 2 3; do flaredb cert node $node --host flaredb-$((node - 1)).flaredb-nodes.flaredb.svc; done
-flaredb cert client admin && flaredb cert client backup
-for owner in node-1 node-2 node-3 client-admin client-backup; do
-  mkdir -p secrets/flaredb-$owner-tls && cp certs/$owner/ca.crt secrets/flaredb-$owner-tls
-  cp certs/$owner/\${owner%-*}.crt secrets/flaredb-$owner-tls/tls.crt
-  cp certs/$owner/\${owner%-*}.key secrets/flaredb-$owner-tls/tls.key
-done
+/** The commands of the guide that make the Secrets. */
+const guide = /^```sh kubernetes\n([\s\S]*?)^```$/m.exec(readFileSync(join(root, "docs/three-machines.md"), "utf8"))
+  ?.[1]
+
+/** They run with a `kubectl` that makes a folder of each Secret, and then all machines get them. */
+const secrets = `kubectl() {
+  [ "$1 $2 $3 $4 $5" = "--namespace flaredb create secret generic" ]
+  mkdir -p "secrets/$6"
+  for file in "\${@:7}"; do
+    file=\${file#--from-file=}
+    cp "\${file#*=}" "secrets/$6/\${file%%=*}"
+  done
+}
+${guide ?? "exit 1"}
 for address in ${addresses.slice(1).join(" ")}; do scp -r secrets root@$address:/root/secrets; done`
 
 const skipped = whyNot()

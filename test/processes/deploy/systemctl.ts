@@ -108,6 +108,8 @@ const supervise = (unit: Unit) => {
   run()
 }
 
+const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+
 const start = (unit: Unit) => {
   mkdirSync(state, { recursive: true })
   if (unit.name.endsWith(".timer")) {
@@ -128,9 +130,9 @@ const start = (unit: Unit) => {
   })
   writeFileSync(pidFile(unit, "supervisor"), String(supervisor.pid))
   supervisor.unref()
+  // As `Type=exec` does, it returns once the program is there.
+  while (pidOf(unit, "main") === undefined && pidOf(unit, "supervisor") !== undefined) pause()
 }
-
-const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
 
 const stop = (unit: Unit) => {
   const pid = pidOf(unit, "supervisor")
