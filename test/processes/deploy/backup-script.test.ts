@@ -79,14 +79,17 @@ describe.skipIf(!hasFlock)("the script of backups", () => {
   it("refuses a second one beside it, and not after it was killed", async () => {
     writeFileSync(at("opt/wait"), "")
     const first = spawn(script(), [at("backups"), "1"], { env, stdio: ["pipe", "pipe", "inherit"], detached: true })
-    const exited = once(first, "exit")
-    for await (const text of first.stdout.setEncoding("utf8")) if (String(text).includes("WAITS")) break
+    // The pipe closes with the last process that has it, and so has the lock.
+    const ended = once(first, "close")
+    await new Promise<void>((resolve) =>
+      first.stdout.setEncoding("utf8").on("data", (text: string) => text.includes("WAITS") && resolve())
+    )
     rmSync(at("opt/wait"))
     const second = run(at("backups"), "1")
     assert.deepEqual([second.status, second.stdout], [1, ""])
     assert.include(second.stderr, "is running")
     process.kill(-(first.pid as number), "SIGKILL")
-    await exited
+    await ended
     assert.strictEqual(run(at("backups"), "1").status, 0)
   })
 
