@@ -142,7 +142,13 @@ export const make = Effect.fnUntraced(function*(addresses: ReadonlyArray<string>
             "nsenter",
             [...enter, `exec 2>&1\nset -euo pipefail\n${lines}`],
             {
-              env: { HOME: "/root", PATH: `${bin}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`, ...env },
+              // Four times the default time-out, for a system that is busy.
+              env: {
+                HOME: "/root",
+                FLAREDB_TIMEOUT_MS: "20000",
+                PATH: `${bin}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+                ...env
+              },
               maxBuffer: 16 * 1024 * 1024
             },
             (error, printed) => resume(Effect.succeed({ code: error === null ? 0 : Number(error.code ?? 1), printed }))
