@@ -13,6 +13,8 @@
       ];
       forEachSystem = make: nixpkgs.lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
 
+      packageFor = pkgs: pkgs.callPackage ./deploy/nix/package.nix { src = self; };
+
       # Everything here runs on Nix's own Node. The Node that npm installs to pin it elsewhere expects the libraries of an
       # ordinary distribution, and npm's scripts would find it first; so they get a shell that finds Nix's before it.
       # (No dependency needs its install script: rocksdb-native ships prebuilt.)
@@ -31,6 +33,31 @@
         };
     in
     {
+      # `nix build`, `nix run . -- status`, and what the module runs.
+      packages = forEachSystem (pkgs: {
+        default = packageFor pkgs;
+      });
+
+      # services.flaredb: docs/three-machines.md has an example.
+      nixosModules.default = import ./deploy/nix/module.nix { inherit packageFor; };
+
+      # `nix flake check`: the package, and on Linux three virtual machines with it.
+      checks = forEachSystem (
+        pkgs:
+        let
+          package = packageFor pkgs;
+        in
+        {
+          inherit package;
+        }
+        // pkgs.lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+          cluster = import ./deploy/nix/cluster-test.nix {
+            inherit pkgs package;
+            module = self.nixosModules.default;
+          };
+        }
+      );
+
       # `nix develop`, then `npm ci && npm start`. `ldb` and `sst_dump` look into a copy of a data directory.
       devShells = forEachSystem (pkgs: {
         default = pkgs.mkShell (

@@ -3,54 +3,29 @@
  * for a test. What runs inside the shell is the ordinary `npm ci` that everything else tests.
  */
 import { spawnSync } from "node:child_process"
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import type { Nix } from "./Nix.ts"
+import { hasNix, makeNix } from "./Nix.ts"
 
-const root = join(import.meta.dirname, "../../..")
 const systems = ["x86_64-linux", "aarch64-linux", "aarch64-darwin"]
-
-const hasNix = spawnSync("nix", ["--version"]).status === 0
-if (!hasNix) console.warn("flake.test.ts is skipped: `nix` is not installed (on Debian: apt-get install nix-bin)")
 
 describe.skipIf(!hasNix)("flake.nix", () => {
   let folder: string
+  let nix: Nix
   const at = (...names: ReadonlyArray<string>) => join(folder, ...names)
+  const evaluate = (output: string, ...args: ReadonlyArray<string>) => nix.evaluate(output, ...args)
 
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "flaredb-flake-"))
-    mkdirSync(at("flake"))
-    for (const name of ["flake.nix", "flake.lock"]) copyFileSync(join(root, name), at("flake", name))
+    nix = makeNix()
+    folder = nix.folder
   })
 
-  afterAll(() => {
-    // Nix makes what it stores read-only, folders included.
-    spawnSync("chmod", ["-R", "u+w", folder])
-    rmSync(folder, { recursive: true, force: true })
-  })
-
-  /** Runs nix with a store and a home of its own, without a network, a daemon or build users. */
-  const nix = (...args: ReadonlyArray<string>): string => {
-    const settings = ["--extra-experimental-features", "nix-command flakes", "--option", "build-users-group", ""]
-    const run = spawnSync("nix", [...settings, "--offline", "--store", at("store"), ...args], {
-      encoding: "utf8",
-      env: { PATH: process.env["PATH"], HOME: folder }
-    })
-    if (run.status !== 0) throw new Error(`nix ${args.join(" ")}: ${run.stderr}`)
-    return run.stdout
-  }
-
-  const evaluate = (output: string, ...args: ReadonlyArray<string>): unknown => {
-    const stub = `path:${join(root, "test/processes/flake/nixpkgs-stub")}`
-    const flake = `path:${at("flake")}#${output}`
-    return JSON.parse(
-      nix("eval", "--json", flake, "--no-write-lock-file", "--override-input", "nixpkgs", stub, ...args)
-    )
-  }
+  afterAll(() => nix.remove())
 
   it("is locked as it stands, to the pinned nixpkgs", () => {
-    const metadata = JSON.parse(nix("flake", "metadata", "--json", "--no-update-lock-file", `path:${at("flake")}`))
+    const metadata = JSON.parse(nix.run("flake", "metadata", "--json", "--no-update-lock-file", `path:${at("flake")}`))
     assert.deepInclude(metadata.locks.nodes.nixpkgs.locked, {
       type: "github",
       owner: "nixos",
@@ -64,6 +39,7 @@ describe.skipIf(!hasNix)("flake.nix", () => {
 
   it("offers a shell and the local cluster on exactly its three systems", () => {
     assert.sameMembers(evaluate("devShells", "--apply", "builtins.attrNames") as Array<string>, systems)
+    assert.sameMembers(evaluate("packages", "--apply", "builtins.attrNames") as Array<string>, systems)
     assert.sameMembers(evaluate("apps", "--apply", "builtins.attrNames") as Array<string>, systems)
   })
 

@@ -6,11 +6,7 @@
   outputs =
     { self }:
     let
-      lib = {
-        genAttrs = names: make: builtins.listToAttrs (map (name: { inherit name; value = make name; }) names);
-        optionalAttrs = condition: attributes: if condition then attributes else { };
-        makeLibraryPath = packages: builtins.concatStringsSep ":" (map (package: "${package}/lib") packages);
-      };
+      lib = import ./lib.nix;
 
       exports =
         variables:
@@ -25,55 +21,103 @@
             inherit name;
             outPath = "/nixpkgs-stub/${system}/${name}";
           };
-        in
-        {
-          inherit lib;
-          stdenv = {
-            hostPlatform.isLinux = builtins.match ".*-linux" system != null;
-            cc.cc.lib = package "gcc-lib";
-          };
-          nodejs_24 = package "nodejs-24";
-          rocksdb = package "rocksdb" // {
-            tools = package "rocksdb-tools";
-          };
-          runtimeShell = "/bin/sh";
-          # (Reading one of these back executable needs a builder; nixpkgs has one, and `toFile` none.)
-          writeShellScript =
-            name: text:
-            builtins.toFile name ''
-              #!/bin/sh
-              ${text}
-            '';
-          mkShell =
-            attributes:
-            derivation (
-              attributes
+          # A derivation that nothing builds, with what it was given beside it.
+          make =
+            attributes: inputs:
+            derivation {
+              inherit system;
+              name = attributes.name or "${attributes.pname}-${attributes.version}";
+              builder = "/bin/sh";
+              args = [
+                "-c"
+                (builtins.toJSON inputs)
+              ];
+            }
+            // {
+              given = attributes;
+            };
+          pkgs = {
+            inherit lib;
+            stdenv = {
+              hostPlatform.isLinux = builtins.match ".*-linux" system != null;
+              cc.cc.lib = package "gcc-lib";
+            };
+            nodejs_24 = package "nodejs-24";
+            coreutils = package "coreutils";
+            findutils = package "findutils";
+            util-linux = package "util-linux";
+            makeWrapper = package "make-wrapper";
+            rocksdb = package "rocksdb" // {
+              tools = package "rocksdb-tools";
+            };
+            runtimeShell = "/bin/sh";
+            callPackage = file: more: let build = import file; in build (builtins.intersectAttrs (builtins.functionArgs build) pkgs // more);
+            # The lock with a file for each package: here the address and the hash in place of what was fetched.
+            importNpmLock = {
+              npmConfigHook = package "npm-config-hook";
+              __functor =
+                _:
+                {
+                  npmRoot,
+                  package,
+                  packageLock,
+                }:
+                {
+                  inherit package packageLock;
+                };
+            };
+            buildNpmPackage = attributes: make attributes { inherit (attributes) installPhase installCheckPhase; };
+            runCommand =
+              name: attributes: script:
+              make { inherit name; } { inherit script; };
+            testers.runNixOSTest =
+              test:
+              make test { inherit (test) testScript; }
               // {
-                inherit system;
-                name = "nix-shell";
-                builder = "/bin/sh";
-                packages = map (each: "${each}") attributes.packages;
-              }
-            );
-          writeShellApplication =
-            {
-              name,
-              runtimeInputs,
-              runtimeEnv,
-              text,
-            }:
-            {
-              inherit name;
-              outPath = builtins.toFile name ''
-                set -o errexit
-                set -o nounset
-                set -o pipefail
-                ${exports runtimeEnv}
-                export PATH="${builtins.concatStringsSep ":" (map (each: "${each}/bin") runtimeInputs)}:$PATH"
+                nodes = lib.mapAttrs (_: lib.evalConfig pkgs) test.nodes;
+                # For settings that no machine of the test has.
+                evalNode = lib.evalConfig pkgs;
+                inherit (test) testScript;
+              };
+            # (Reading one of these back executable needs a builder; nixpkgs has one, and `toFile` none.)
+            writeShellScript =
+              name: text:
+              builtins.toFile name ''
+                #!/bin/sh
                 ${text}
               '';
-            };
-        };
+            mkShell =
+              attributes:
+              derivation (
+                attributes
+                // {
+                  inherit system;
+                  name = "nix-shell";
+                  builder = "/bin/sh";
+                  packages = map (each: "${each}") attributes.packages;
+                }
+              );
+            writeShellApplication =
+              {
+                name,
+                runtimeInputs,
+                runtimeEnv,
+                text,
+              }:
+              {
+                inherit name;
+                outPath = builtins.toFile name ''
+                  set -o errexit
+                  set -o nounset
+                  set -o pipefail
+                  ${exports runtimeEnv}
+                  export PATH="${builtins.concatStringsSep ":" (map (each: "${each}/bin") runtimeInputs)}:$PATH"
+                  ${text}
+                '';
+              };
+          };
+        in
+        pkgs;
     in
     {
       inherit lib;
