@@ -6,11 +6,10 @@
   buildNpmPackage,
   importNpmLock,
   makeWrapper,
+  runCommand,
+  cacert,
   nodejs_24,
   src,
-  # The lock has no addresses, because it is to work behind any registry or mirror (docs/decisions/0061-*): this one is
-  # only where the packages are asked for, and what comes has to have their hash.
-  npmRegistry ? "https://registry.npmjs.org",
 }:
 let
   manifest = lib.importJSON (src + "/package.json");
@@ -28,14 +27,31 @@ let
     "tools/node"
   ];
 
-  # A package's name is what stands behind the last node_modules/, and its file has the part behind the scope.
-  addressOf =
+  # The lock has no addresses, because it is to work behind any registry or mirror (docs/decisions/0061-*): npm knows where
+  # packages are, and what comes has to have the hash of the lock. A package's name is what stands behind the last
+  # node_modules/.
+  packed =
     path: module:
     let
       name = module.name or (lib.last (lib.splitString "node_modules/" path));
-      file = lib.last (lib.splitString "/" name);
     in
-    "${npmRegistry}/${name}/-/${file}-${module.version}.tgz";
+    runCommand "${lib.replaceStrings [ "@" "/" ] [ "" "-" ] name}-${module.version}.tgz"
+      {
+        nativeBuildInputs = [
+          nodejs_24
+          cacert
+        ];
+        impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "npm_config_registry" ];
+        outputHash = module.integrity;
+        outputHashMode = "flat";
+      }
+      ''
+        export HOME=$TMPDIR
+        npm pack --silent ${name}@${module.version}
+        mv ./*.tgz $out
+      '';
+
+  packages = removeAttrs lock.packages nodePackages;
 in
 buildNpmPackage {
   pname = "flaredb";
@@ -49,17 +65,13 @@ buildNpmPackage {
       devDependencies = withoutNode manifest.devDependencies;
     };
     packageLock = lock // {
-      packages =
-        lib.mapAttrs
-          (
-            path: module:
-            if path == "" then
-              module // { devDependencies = withoutNode module.devDependencies; }
-            else
-              module // { resolved = addressOf path module; }
-          )
-          (removeAttrs lock.packages nodePackages);
+      packages = packages // {
+        "" = packages."" // {
+          devDependencies = withoutNode packages."".devDependencies;
+        };
+      };
     };
+    packageSourceOverrides = lib.mapAttrs packed (removeAttrs packages [ "" ]);
   };
   npmConfigHook = importNpmLock.npmConfigHook;
   # No dependency needs its install script (docs/decisions/0063-*), and the build is a step of its own.

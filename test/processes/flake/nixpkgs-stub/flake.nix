@@ -52,7 +52,8 @@
             };
             runtimeShell = "/bin/sh";
             callPackage = file: more: let build = import file; in build (builtins.intersectAttrs (builtins.functionArgs build) pkgs // more);
-            # The lock with a file for each package: here the address and the hash in place of what was fetched.
+            cacert = package "cacert";
+            # The lock with a file for each package: here how it is made in place of the file.
             importNpmLock = {
               npmConfigHook = package "npm-config-hook";
               __functor =
@@ -61,15 +62,17 @@
                   npmRoot,
                   package,
                   packageLock,
+                  packageSourceOverrides,
                 }:
                 {
                   inherit package packageLock;
+                  sources = lib.mapAttrs (_: source: source.given) packageSourceOverrides;
                 };
             };
             buildNpmPackage = attributes: make attributes { inherit (attributes) installPhase installCheckPhase; };
             runCommand =
               name: attributes: script:
-              make { inherit name; } { inherit script; };
+              make ({ inherit name script; } // attributes) { inherit script; };
             testers.runNixOSTest =
               test:
               make test { inherit (test) testScript; }

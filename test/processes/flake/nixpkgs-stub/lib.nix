@@ -1,5 +1,7 @@
 # The functions of nixpkgs' library that FlareDB's files use, with the same names and shapes.
 rec {
+  fetchers.proxyImpureEnvVars = [ "https_proxy" ];
+  replaceStrings = builtins.replaceStrings;
   genAttrs =
     names: make:
     builtins.listToAttrs (
