@@ -29,6 +29,7 @@ import * as KvStateMachine from "./kv/KvStateMachine.ts"
 import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
+import * as ApiRoutes from "./http/api/ApiRoutes.ts"
 import * as Descriptors from "./http/Descriptors.ts"
 import type { HttpAddress } from "./http/HttpServer.ts"
 import * as HttpServer from "./http/HttpServer.ts"
@@ -174,12 +175,13 @@ const layerHttp = ({ config, security }: Prepared, routes: HttpServer.Routes) =>
 type RouteServices = RaftNode | WatchServer | RemoteClient.ClientServices
 
 /** What the HTTP port of such a node serves beside health and metrics. */
-const keyValueRoutes: Layer.Layer<never, never, HttpServer.Router | RouteServices> = Layer.empty
+const keyValueRoutes = ({ limits }: FlareDbConfig): Layer.Layer<never, never, HttpServer.Router | RouteServices> =>
+  ApiRoutes.layer(limits)
 
 const layerKeyValueHttp = (prepared: Prepared) =>
   Layer.unwrap(Effect.map(
     Effect.context<RouteServices>(),
-    (services) => layerHttp(prepared, Layer.provide(keyValueRoutes, Layer.succeedContext(services)))
+    (services) => layerHttp(prepared, Layer.provide(keyValueRoutes(prepared.config), Layer.succeedContext(services)))
   ))
 
 /** A node with what belongs to it, and a client of the cluster. */
