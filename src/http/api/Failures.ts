@@ -111,6 +111,11 @@ export const watchFailures = schemas(...always, "CrossSite", "Compacted", "Futur
 
 export const InvalidArgumentFailure = failures.InvalidArgument.schema
 
+/** The schema of a failure, by its tag. */
+export const failureSchema = (tag: FailureTag) => failures[tag].schema
+
+export const failureTags = Object.keys(failures) as ReadonlyArray<FailureTag>
+
 export const statusOf = ({ tag }: ApiFailure): number => failures[tag].status
 
 /** Milliseconds after which a request that may be repeated later is worth repeating, as `Retry-After` says it. */
@@ -140,7 +145,8 @@ export const failureOf = (error: TaggedError | ApiFailure): ApiFailure => {
   if (isApiFailure(error)) return error
   const { _tag: tag, message } = error
   if (!isTag(tag)) throw new Error(`${tag} has no place in the API: ${message}`)
-  const names = Object.keys(failures[tag].schema.fields)
+  const facts = new Set(["tag", "message", ...Object.keys(failures[tag].facts)])
+  const names = Object.keys(failures[tag].schema.fields).filter((name) => !facts.has(name))
   const fields = Object.fromEntries(Object.entries(error).filter(([name]) => names.includes(name)))
-  return { ...fields, tag, message, ...failures[tag].facts } as unknown as ApiFailure
+  return { tag, message, ...failures[tag].facts, ...fields } as unknown as ApiFailure
 }

@@ -1,11 +1,14 @@
 /** An HTTP port with the API, over a cluster of one in memory, and requests to it. */
-import { Context, Effect, Layer, Redacted, References } from "effect"
+import { assert } from "@effect/vitest"
+import { Context, Effect, Layer, Redacted, References, Schema } from "effect"
 import type { IncomingHttpHeaders } from "node:http"
 import { request } from "node:http"
 import * as FlareDb from "../../../src/FlareDb.ts"
 import type { Limits } from "../../../src/config/Limits.ts"
 import { defaultLimits } from "../../../src/config/Limits.ts"
 import * as ApiRoutes from "../../../src/http/api/ApiRoutes.ts"
+import type { ApiFailure } from "../../../src/http/api/Failures.ts"
+import { failureSchema, failureTags, statusOf } from "../../../src/http/api/Failures.ts"
 import * as HttpServer from "../../../src/http/HttpServer.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
 import type { ClientServices } from "../../../src/client/RemoteClient.ts"
@@ -27,6 +30,13 @@ export interface Answer {
   readonly bytes: Uint8Array
   readonly text: string
   readonly json: any
+}
+
+/** Every failure that a test meets is one that the definition has, under its status. */
+const assertFailure = (failure: ApiFailure, status: number | undefined): void => {
+  assert.include(failureTags, failure.tag)
+  Schema.decodeUnknownSync(failureSchema(failure.tag) as Schema.Codec<unknown>, { onExcessProperty: "error" })(failure)
+  assert.strictEqual(status, statusOf(failure), failure.tag)
 }
 
 /** Asks for a path as it is written, without what URL parsers make of it. */
@@ -51,12 +61,14 @@ export const ask = (port: number, path: string, { body, headers = {}, method = "
           const bytes = Buffer.concat(parts)
           const text = bytes.toString("utf8")
           const isJson = response.headers["content-type"]?.startsWith("application/json") === true
+          const answered = isJson && text !== "" ? JSON.parse(text) : undefined
+          if (typeof answered?.tag === "string") assertFailure(answered, response.statusCode)
           resume(Effect.succeed({
             status: response.statusCode ?? 0,
             headers: response.headers,
             bytes,
             text,
-            json: isJson ? JSON.parse(text) : undefined
+            json: answered
           }))
         })
       }
