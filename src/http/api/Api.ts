@@ -161,8 +161,8 @@ const Watching = HttpApiGroup.make("watch").add(
     error: watchFailures
   }).annotateMerge(says(
     "Every change of a key or prefix, once and in order",
-    "Server-sent events: began, changes, and error, which is the last. Each has an id to go on behind, as browsers do " +
-      "with Last-Event-ID. Comments come while nothing changes."
+    "Server-sent events: began, changes, and failure, which is the last. Each has an id to go on behind, as browsers " +
+      "do with Last-Event-ID. Comments come while nothing changes."
   ))
 )
 

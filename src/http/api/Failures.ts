@@ -12,7 +12,7 @@ const WasWritten = Schema.Literals(["no", "unknown", "yes"])
 /**
  * What repeating the request comes to. `never`: it fails again as it is. `later`: it is safe after a pause. `with-id`:
  * it is safe with the same `Idempotency-Key`, and otherwise only when doing it twice does no harm. `read-again`: what
- * the caller knows is old; it reads, and decides anew.
+ * the caller knows is old; it reads, and decides again.
  */
 const Retry = Schema.Literals(["never", "later", "with-id", "read-again"])
 
@@ -57,8 +57,11 @@ const failures = {
     succeeded: Schema.Boolean
   }),
   Compacted: failure("Compacted", 410, "no", "read-again", { requested: Schema.Number, oldest: Schema.Number }),
-  /** A precondition did not hold. `current` is what the key holds; `null` when it does not exist. */
-  Conflict: failure("Conflict", 412, "no", "read-again", { current: Schema.NullOr(Entry) }),
+  /**
+   * A precondition did not hold. `current` is what the key holds, `null` when it does not exist. It is absent when
+   * others changed the keys of a transaction in each of its attempts.
+   */
+  Conflict: failure("Conflict", 412, "no", "read-again", { current: Schema.optionalKey(Schema.NullOr(Entry)) }),
   BodyTooLarge: failure("BodyTooLarge", 413, "no", "never", { maximum: Schema.Number }),
   /** The id was used for another request. */
   RequestIdReused: failure("RequestIdReused", 422, "no", "never", { revision: Schema.Number }),

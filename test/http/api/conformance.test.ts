@@ -75,20 +75,23 @@ const cases: ReadonlyArray<Case> = [
   },
   {
     name: "transact",
-    http: ["/v1/txn", json({
-      if: [
-        { key: "a/1", field: "value", is: "=", to: "one" },
-        { key: "a/1", field: "version", is: ">=", to: 2 },
-        { key: "a/3", exists: false }
-      ],
-      do: [
-        { op: "put", key: "a/3", value: "three" },
-        { op: "get", key: "a/1" },
-        { op: "scan", prefix: "a/", limit: 2 },
-        { op: "delete", key: "a/2" },
-        { op: "deletePrefix", prefix: "none/" }
-      ]
-    })],
+    http: [
+      "/v1/txn",
+      json({
+        if: [
+          { key: "a/1", field: "value", is: "=", to: "one" },
+          { key: "a/1", field: "version", is: ">=", to: 2 },
+          { key: "a/3", exists: false }
+        ],
+        do: [
+          { op: "put", key: "a/3", value: "three" },
+          { op: "get", key: "a/1" },
+          { op: "scan", prefix: "a/", limit: 2 },
+          { op: "delete", key: "a/2" },
+          { op: "deletePrefix", prefix: "none/" }
+        ]
+      })
+    ],
     client: (services) =>
       Effect.map(
         kv(services).transact({

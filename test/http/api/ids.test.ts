@@ -78,7 +78,10 @@ describe("a write with an id", () => {
         assert.deepInclude(refused.json, { tag: "RequestIdReused", revision, wasWritten: "no" })
       }
       assert.strictEqual((yield* second.ask("/v1/keys/b", put("1", "one"))).json.tag, "RequestIdReused")
-      assert.strictEqual((yield* second.ask("/v1/leases", json({ ttlMs: 5_000 }, { "idempotency-key": "one" }))).status, 422)
+      assert.strictEqual(
+        (yield* second.ask("/v1/leases", json({ ttlMs: 5_000 }, { "idempotency-key": "one" }))).status,
+        422
+      )
       for (const id of ["", "a b", "x".repeat(129), "ü"]) {
         const { json: answer } = yield* first.ask("/v1/keys/a", put("1", Buffer.from(id).toString("latin1")))
         assert.deepInclude(answer, { tag: "InvalidArgument", field: "Idempotency-Key" })

@@ -28,7 +28,10 @@ describe("keys over HTTP", () => {
       assert.strictEqual((yield* ask("/v1/keys/greeting", { headers: { "if-none-match": `"1"` } })).status, 304)
       const deleted = yield* ask("/v1/keys/greeting", { method: "DELETE" })
       assert.deepStrictEqual(deleted.json, { revision: 2, deleted: true })
-      assert.deepStrictEqual((yield* ask("/v1/keys/greeting", { method: "DELETE" })).json, { revision: 2, deleted: false })
+      assert.deepStrictEqual((yield* ask("/v1/keys/greeting", { method: "DELETE" })).json, {
+        revision: 2,
+        deleted: false
+      })
       const gone = yield* ask("/v1/keys/greeting")
       assert.deepInclude(gone.json, { tag: "KeyNotFound", wasWritten: "no", retry: "never" })
     }).pipe(Effect.scoped, quietly))
@@ -38,7 +41,10 @@ describe("keys over HTTP", () => {
       const { ask } = yield* port()
       const value = Uint8Array.from([0, 255, 10, 13, 128])
       // As in the path, and as JSON has it.
-      const keys = [["a//b/", "a//b/"], ["%2e%2e/x", "../x"], ["k%3B%20%25+ü".replace("ü", "%C3%BC"), "k; %+ü"]] as const
+      const keys = [["a//b/", "a//b/"], ["%2e%2e/x", "../x"], [
+        "k%3B%20%25+ü".replace("ü", "%C3%BC"),
+        "k; %+ü"
+      ]] as const
       for (const [path, key] of keys) {
         yield* ask(`/v1/keys/${path}`, put(value))
         assert.deepStrictEqual(new Uint8Array((yield* ask(`/v1/keys/${path}`)).bytes), value)
@@ -109,12 +115,14 @@ describe("keys over HTTP", () => {
         { "sec-fetch-site": "same-site" }
       ]
       for (const headers of foreign) {
-        for (const [path, asked] of [
-          ["/v1/keys/a", put("2", headers)],
-          ["/v1/keys/a", { method: "DELETE", headers }],
-          ["/v1/txn", json({ do: [] }, headers)],
-          ["/v1/watch", { headers }]
-        ] as const) {
+        for (
+          const [path, asked] of [
+            ["/v1/keys/a", put("2", headers)],
+            ["/v1/keys/a", { method: "DELETE", headers }],
+            ["/v1/txn", json({ do: [] }, headers)],
+            ["/v1/watch", { headers }]
+          ] as const
+        ) {
           const refused = yield* ask(path, asked)
           assert.strictEqual(refused.json?.tag, "CrossSite", `${path} ${JSON.stringify(headers)}`)
         }
@@ -129,7 +137,12 @@ describe("keys over HTTP", () => {
     Effect.gen(function*() {
       const { ask } = yield* port({ limits: { maxHttpBodyBytes: 10 } })
       const refused = yield* ask("/v1/keys/a", put("more than ten"))
-      assert.deepInclude(refused.json, { tag: "Overloaded", limit: "maxHttpBodyBytes", wasWritten: "no", retry: "later" })
+      assert.deepInclude(refused.json, {
+        tag: "Overloaded",
+        limit: "maxHttpBodyBytes",
+        wasWritten: "no",
+        retry: "later"
+      })
       assert.strictEqual(refused.headers["retry-after"], "1")
       assert.strictEqual((yield* ask("/v1/keys/a", put("ten"))).status, 200)
       const none = yield* port({ limits: { maxHttpRequests: 0 } })
