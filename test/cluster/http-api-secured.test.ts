@@ -17,7 +17,7 @@ interface Asked {
 
 const asker =
   (ca: string) => (node: Cluster.ClusterNode, token: Redacted.Redacted) => (path: string, asked: Asked = {}) =>
-    Effect.callback<{ readonly status: number; readonly json: any }>((resume) => {
+    Effect.callback<{ readonly status: number; readonly json: ReturnType<typeof JSON.parse> }>((resume) => {
       const { host, httpPort: port } = node.address
       const headers = { ...asked.headers, authorization: `Bearer ${Redacted.value(token)}` }
       const sent = request(

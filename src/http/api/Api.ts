@@ -166,8 +166,10 @@ const Watching = HttpApiGroup.make("watch").add(
   ))
 )
 
+type Document = Parameters<typeof OpenApi.Transform.Service>[0]
+
 /** Names the part of a path that a router matches with a star. */
-const nameKeys = (spec: Record<string, any>): Record<string, any> => {
+const nameKeys = (spec: Document): Document => {
   const { "/v1/keys/*": keys, ...paths } = spec["paths"]
   const parameter = {
     name: "key",

@@ -148,8 +148,8 @@ export const failureOf = (error: TaggedError | ApiFailure): ApiFailure => {
   if (isApiFailure(error)) return error
   const { _tag: tag, message } = error
   if (!isTag(tag)) throw new Error(`${tag} has no place in the API: ${message}`)
-  const facts = new Set(["tag", "message", ...Object.keys(failures[tag].facts)])
-  const names = Object.keys(failures[tag].schema.fields).filter((name) => !facts.has(name))
-  const fields = Object.fromEntries(Object.entries(error).filter(([name]) => names.includes(name)))
+  const names = new Set(Object.keys(failures[tag].schema.fields))
+  for (const name of ["tag", "message", ...Object.keys(failures[tag].facts)]) names.delete(name)
+  const fields = Object.fromEntries(Object.entries(error).filter(([name]) => names.has(name)))
   return { tag, message, ...failures[tag].facts, ...fields } as unknown as ApiFailure
 }

@@ -10,7 +10,7 @@ import * as ApiRoutes from "../../../src/http/api/ApiRoutes.ts"
 import type { ApiFailure } from "../../../src/http/api/Failures.ts"
 import { failureSchema, failureTags, statusOf } from "../../../src/http/api/Failures.ts"
 import * as HttpServer from "../../../src/http/HttpServer.ts"
-import { RaftNode } from "../../../src/node/RaftNode.ts"
+import type { RaftNode } from "../../../src/node/RaftNode.ts"
 import type { ClientServices } from "../../../src/client/RemoteClient.ts"
 import type { WatchServer } from "../../../src/server/WatchServer.ts"
 
@@ -24,12 +24,16 @@ export interface Asked {
   readonly token?: Redacted.Redacted | undefined
 }
 
+/** Parsed JSON, of which tests look at what they expect. */
+export type Parsed = ReturnType<typeof JSON.parse>
+
 export interface Answer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly bytes: Uint8Array
   readonly text: string
-  readonly json: any
+  /** Its body, when that is JSON. */
+  readonly json: Parsed
 }
 
 /** Every failure that a test meets is one that the definition has, under its status. */
@@ -61,7 +65,7 @@ export const ask = (port: number, path: string, { body, headers = {}, method = "
           const bytes = Buffer.concat(parts)
           const text = bytes.toString("utf8")
           const isJson = response.headers["content-type"]?.startsWith("application/json") === true
-          const answered = isJson && text !== "" ? JSON.parse(text) : undefined
+          const answered: Parsed = isJson && text !== "" ? JSON.parse(text) : undefined
           if (typeof answered?.tag === "string") assertFailure(answered, response.statusCode)
           resume(Effect.succeed({
             status: response.statusCode ?? 0,

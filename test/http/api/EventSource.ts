@@ -3,12 +3,13 @@ import { Effect, Queue } from "effect"
 import type { Scope } from "effect"
 import type { ClientRequest } from "node:http"
 import { request } from "node:http"
+import type { Parsed } from "./ApiPort.ts"
 import { host } from "./ApiPort.ts"
 
 export interface Received {
   readonly event: string
   readonly id: string | undefined
-  readonly data: any
+  readonly data: Parsed
 }
 
 export interface Source {

@@ -108,15 +108,16 @@ const cases: ReadonlyArray<Case> = [
             Op.deletePrefix("none/")
           ]
         }),
-        ({ results, revision, succeeded }) => {
-          const [created, found, page, deleted, count] = results as readonly [any, any, any, any, number]
+        (txn) => {
+          if (!txn.succeeded) return txn
+          const { results: [created, found, page, deleted, count], revision, succeeded } = txn
           return {
             succeeded,
             revision,
             results: [
               { op: "put", created: created.created, version: created.version },
               { op: "get", entry: entry(Option.getOrThrow(found)) },
-              { op: "scan", entries: page.entries.map((one: KeyValueEntry) => entry(one)), more: page.more },
+              { op: "scan", entries: page.entries.map((one) => entry(one)), more: page.more },
               { op: "delete", deleted: deleted.deleted },
               { op: "deletePrefix", deleted: count }
             ]

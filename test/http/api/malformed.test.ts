@@ -52,7 +52,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     ["/v1/txn", body("{"), "body"],
     ["/v1/txn", body(Uint8Array.from([0x22, 0xff, 0x22])), "body"],
     ["/v1/txn", body("[]"), "body"],
-    ["/v1/txn", json({ then: [] }), "then"],
+    ["/v1/txn", json({ when: [] }), "when"],
     ["/v1/txn", json({ do: [{ op: "put", key: "a" }] }), /^do\[0\]/],
     ["/v1/txn", json({ do: [{ op: "put", key: "a", value: "\ud800" }] }), "do[0].value"],
     ["/v1/txn", json({ if: [{ key: "a", field: "version", is: "~", to: 1 }] }), /^if\[0\]/],
