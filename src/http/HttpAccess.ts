@@ -1,6 +1,7 @@
 /**
  * Who may ask for which path, as soon as callers have to say who they are: by the certificate of the connection, or by
- * `Authorization: Bearer fdb_…`. Probes are open to all, figures to any caller, everything else to administrators.
+ * `Authorization: Bearer fdb_…`. Probes are open to all, figures and the API to any caller, everything else to
+ * administrators.
  */
 import type { Redacted } from "effect"
 import { Redacted as Secret } from "effect"
@@ -8,12 +9,17 @@ import { HttpServerResponse } from "effect/http"
 import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog } from "../callers/AuditLog.ts"
 import type { Authentication } from "../callers/Authentication.ts"
+import { Unauthenticated } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
 import type { Offences } from "../net/Offences.ts"
 import type { Remote } from "../net/tls/Remote.ts"
 import { printable } from "../Printable.ts"
 import { maxTokenCharacters } from "../protocol/ClientRpcs.ts"
+import { failed } from "./api/FailureResponse.ts"
+import { failureOf } from "./api/Failures.ts"
+import type { RequestCaller } from "./RequestCaller.ts"
+import type { RequestCallers } from "./RequestCallers.ts"
 
 /** What a request shows. */
 export interface HttpCaller {
@@ -29,10 +35,21 @@ export interface HttpAccessOptions {
   readonly metrics: AccessMetrics
   readonly offences: Offences
   readonly audit?: AuditLog | undefined
+  readonly callers?: RequestCallers | undefined
 }
 
-/** Paths that any caller may ask for. */
-const forAnyCaller: ReadonlySet<string> = new Set(["/metrics"])
+/** What any caller may ask for: figures, and the API, which asks for each operation whether its caller may do it. */
+const isForAnyCaller = (path: string): boolean => path === "/metrics" || isApi(path)
+
+const isApi = (path: string): boolean => path === "/v1" || path.startsWith("/v1/")
+
+/** The answer to a caller that is not known: in the words of the API where it asked for that. */
+const unauthenticated = (path: string, reason: string): HttpServerResponse.HttpServerResponse => {
+  const headers = { "www-authenticate": `Bearer realm="flaredb"` }
+  return isApi(path)
+    ? failed(failureOf(new Unauthenticated({ reason })), headers)
+    : HttpServerResponse.text(`${reason}\n`, { status: 401, headers })
+}
 
 /** What of an administrator's each path is; what is not named is the first, so that no path can be forgotten. */
 const operationOf = (path: string): AdminOperation => path.startsWith("/debug/") ? "debug" : "status-page"
@@ -51,9 +68,15 @@ export class HttpAccess {
     this.options = options
   }
 
-  /** How a request is refused; `undefined` when it may be answered. */
-  refusal(path: string, caller: HttpCaller): HttpServerResponse.HttpServerResponse | undefined {
-    const { access, authentication, metrics, offences } = this.options
+  /** Whether the answer turns on the newest tokens, which a node that is behind may not know. */
+  needsProof({ authorization, remote }: HttpCaller): boolean {
+    const found = this.options.authentication.identify({ remote, token: tokenIn(authorization) })
+    return found._tag === "UnknownCaller" && found.cause === "unknown-token"
+  }
+
+  /** Who makes a request that may be answered, or how it is refused. */
+  admit(path: string, caller: HttpCaller): RequestCaller | HttpServerResponse.HttpServerResponse {
+    const { access, authentication, callers, metrics, offences } = this.options
     const { authorization, from, remote } = caller
     const found = authentication.identify({ remote, token: tokenIn(authorization) })
     if (found._tag === "UnknownCaller") {
@@ -61,14 +84,12 @@ export class HttpAccess {
       // The log bounds the lines. A caller that fails is not locked out: others could have it locked out.
       offences.report("refused-request", from, `refused ${printable(path.slice(0, 100))}: ${found.reason}`)
       this.note(undefined, from, path, "refused: Unauthenticated")
-      return HttpServerResponse.text(`${found.reason}\n`, {
-        status: 401,
-        headers: { "www-authenticate": `Bearer realm="flaredb"` }
-      })
+      return unauthenticated(path, found.reason)
     }
-    if (found.caller === undefined || forAnyCaller.has(path)) return undefined
+    const admitted: RequestCaller = { known: found, from, callers }
+    if (found.caller === undefined || isForAnyCaller(path)) return admitted
     const refused = access.admin(found.caller, operationOf(path))
-    if (refused === undefined) return undefined
+    if (refused === undefined) return admitted
     metrics.unauthorized(refused.name)
     this.note(found.caller, from, path, "refused: Unauthorized")
     return HttpServerResponse.text(`${refused.message}\n`, { status: 403 })

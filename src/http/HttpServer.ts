@@ -9,6 +9,7 @@
  * | `/status`  | where the node stands, as JSON                                                         |
  * | `/debug/raft` | what its owner sees, in every detail, as JSON (`docs/metrics.md`)                   |
  * | `/`        | the same as a page                                                                     |
+ * | `/v1/…`    | the API, where the node has the key-value store (`api/Api.ts`)                          |
  *
  * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows. Once callers
  * have to say who they are, `HttpAccess.ts` says which of them are answered.
@@ -37,11 +38,13 @@ import type { PortTls } from "../net/tls/Credentials.ts"
 import { countRefusals } from "../net/tls/RefusalCount.ts"
 import { TlsPort } from "../net/tls/TlsPort.ts"
 import { httpProtocol } from "../net/tls/TlsProtocol.ts"
+import { untilUpToDate } from "../server/UpToDate.ts"
 import { version } from "../Version.ts"
 import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
 import * as HttpGuard from "./HttpGuard.ts"
+import { RequestCallers } from "./RequestCallers.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
 import { make as makeSections, StatusSections } from "./StatusSections.ts"
@@ -95,16 +98,12 @@ const expiryWarning = ({ tls }: HttpServerOptions, nowMs: number): string => {
   return expiryText("_tag" in name ? "node ID" : describeName(name), Date.parse(certificate.validTo), nowMs)
 }
 
-const routes = (
-  options: HttpServerOptions,
-  sections: StatusSections["Service"],
-  refusal: HttpRefusal | undefined
-) => {
+const routes = (options: HttpServerOptions, sections: StatusSections["Service"], admit: HttpGuard.Admit) => {
   const { clusterId, hosts = [], listen } = options
   return Layer.unwrap(
     Effect.map(RaftNode, (node) =>
       Layer.mergeAll(
-        HttpGuard.layer([listen.host, ...hosts], refusal),
+        HttpGuard.layer([listen.host, ...hosts], admit),
         HttpRouter.add("GET", "/livez", Effect.as(stopped(node), HttpServerResponse.text("ok\n")).pipe(orUnavailable)),
         HttpRouter.add(
           "GET",
@@ -215,44 +214,51 @@ const securedSockets = Effect.fnUntraced(
   }
 )
 
-type HttpRefusal = NonNullable<Parameters<typeof HttpGuard.layer>[1]>
-
-/** What requests are refused for; `undefined` where anybody may ask. */
-const requestRefusal = Effect.fnUntraced(function*(
-  { callers, listen, tls }: HttpServerOptions,
+/** Who may ask for what. */
+const admission = Effect.fnUntraced(function*(
+  { callers: config, listen, tls }: HttpServerOptions,
   sockets: SecuredSockets,
   offences: Offences
-) {
-  if (callers === undefined || callers.clientAuth === "none") return undefined
-  const { access = onlyAdministrators } = yield* RaftNode
-  const http = new HttpAccess({
-    authentication: new Authentication({
-      clientAuth: callers.clientAuth,
-      mode: tls?.mode ?? "off",
-      access,
-      isLoopback: () => isLoopbackHost(listen.host)
-    }),
+): Effect.fn.Return<HttpGuard.Admit, never, RaftNode> {
+  const node = yield* RaftNode
+  const { access = onlyAdministrators, appliedAccess = access } = node
+  const { audit, clientAuth = "none" } = config ?? {}
+  const authentication = new Authentication({
+    clientAuth,
+    mode: tls?.mode ?? "off",
     access,
-    metrics: yield* AccessMetrics.make(access),
-    offences,
-    audit: callers.audit
+    isLoopback: () => isLoopbackHost(listen.host)
   })
-  const refusal: HttpRefusal = (path, { headers, socket }) =>
-    http.refusal(path, {
-      remote: sockets.remoteOf(socket),
-      from: formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0),
-      authorization: headers.authorization
-    })
-  return refusal
+  const metrics = yield* AccessMetrics.make(access)
+  const callers = clientAuth === "none" && audit === undefined
+    ? undefined
+    : new RequestCallers({ authentication, access: appliedAccess, offences, metrics, audit })
+  const http = new HttpAccess({ authentication, access, metrics, offences, audit, callers })
+  return (path, request) => {
+    const { authorization } = request.headers
+    const from = formatAddress(request.socket.remoteAddress ?? "unknown", request.socket.remotePort ?? 0)
+    const caller = { remote: sockets.remoteOf(request.socket), from, authorization }
+    const admitted = Effect.sync(() => http.admit(path, caller))
+    return http.needsProof(caller) ? Effect.andThen(untilUpToDate(node), admitted) : admitted
+  }
 })
 
-const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
+/**
+ * Routes that others add to those of the port. They are behind its guard, which provides `RequestCaller`. What they
+ * work with is provided before they are handed over.
+ */
+export type Routes = Layer.Layer<never, never, Router>
+
+/** What routes are added to. */
+export type Router = HttpRouter.HttpRouter
+
+const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Routes) {
   const limits = options.limits ?? defaultLimits
   const { maxHttpConnections } = limits
   const offences = yield* Offences.make("http")
   const sections = yield* makeSections
   const sockets = yield* securedSockets(options, offences)
-  const refusal = yield* requestRefusal(options, sockets, offences)
+  const admit = yield* admission(options, sockets, offences)
   let connections = 0
   yield* watchTables([{
     table: "http_connections",
@@ -282,7 +288,8 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   }
   const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
     const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
-    const served = HttpRouter.serve(routes(options, sections, refusal), { disableLogger: true, disableListenLog: true })
+    const all = Layer.merge(routes(options, sections, admit), more)
+    const served = HttpRouter.serve(all, { disableLogger: true, disableListenLog: true })
     return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
       const { address } = Context.get(services, HttpServer.HttpServer)
       return { port: "port" in address ? address.port : port, server: undefined }
@@ -292,7 +299,11 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   return Context.make(HttpAddress, HttpAddress.of(bound)).pipe(Context.add(StatusSections, sections))
 })
 
-/** Serves the paths above until the scope closes. A program that runs something on the node may add to them. */
+/**
+ * Serves the paths above, and `more`, until the scope closes. A program that runs something on the node may add to the
+ * status page.
+ */
 export const layer = (
-  options: HttpServerOptions
-): Layer.Layer<HttpAddress | StatusSections, ListenError, RaftNode> => Layer.effectContext(make(options))
+  options: HttpServerOptions,
+  more: Routes = Layer.empty
+): Layer.Layer<HttpAddress | StatusSections, ListenError, RaftNode> => Layer.effectContext(make(options, more))
