@@ -50,6 +50,8 @@ import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
 import type { ReadResults } from "./Reads.ts"
 import { Reads } from "./Reads.ts"
 import { Refusals } from "./Refusals.ts"
+import type { RoleChange } from "./RoleHistory.ts"
+import { RoleHistory } from "./RoleHistory.ts"
 import { Snapshotter } from "./snapshot/Snapshotter.ts"
 import { StepObserver } from "./StepObserver.ts"
 import type { Stopwatch } from "./Stopwatch.ts"
@@ -135,6 +137,9 @@ export class RaftNode extends Context.Service<RaftNode, {
 
   /** The published role, for waiting on state: "until this node leads", "until a leader is known". */
   readonly role: SubscriptionRef.SubscriptionRef<PublishedRole>
+
+  /** The latest changes of role, term or leader, the oldest first. */
+  readonly roleChanges: () => ReadonlyArray<RoleChange>
 
   /** The applied index, for waiting on state. */
   readonly applied: SubscriptionRef.SubscriptionRef<LogIndex>
@@ -226,6 +231,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const { clock, observe, raft } = yield* recover(config, timer)
   const start = Raft.status(raft)
   const role = yield* SubscriptionRef.make<PublishedRole>({ role: start.role, term: start.term, leader: start.leader })
+  const history = new RoleHistory()
   const applied = yield* SubscriptionRef.make<LogIndex>(start.applied)
   const measured = (took: (ms: number) => void): Stopwatch => ({ nowMs: timer.monotonicMsUnsafe, took })
   const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
@@ -254,7 +260,11 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     observe,
     identity,
     refusals,
-    onRole: (change) => SubscriptionRef.set(role, { role: change.role, term: change.term, leader: change.leader }),
+    onRole: (change) => {
+      const now = { role: change.role, term: change.term, leader: change.leader }
+      history.add(timer.nowMsUnsafe(), now)
+      return SubscriptionRef.set(role, now)
+    },
     onApplied: (index) => {
       metrics.applied(index)
       return SubscriptionRef.set(applied, index)
@@ -268,7 +278,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     if (leadership === undefined) return refusals.notLeader(leader)
     return applied >= leadership.termStart ? "current" : "behind"
   }
-  return { loop, inbox, role, applied, markers, clock, metrics, refusals, start, judgement }
+  return { loop, inbox, role, history, applied, markers, clock, metrics, refusals, start, judgement }
 })
 
 type Owner = Effect.Success<ReturnType<typeof makeOwner>>
@@ -309,7 +319,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const { limits } = config
   const life = yield* NodeLife.make(nodeId)
   const owner = yield* makeOwner(config, life, timer)
-  const { applied, clock, inbox, judgement, loop, markers, refusals, role } = owner
+  const { applied, clock, history, inbox, judgement, loop, markers, refusals, role } = owner
   yield* life.atEnd((write, stopped) => loop.abandon(write, stopped))
   yield* run(config, life, timer, owner)
 
@@ -373,6 +383,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     debug: Effect.zipWith(seen(() => loop.debug()), transport.health, (own, peers) => ({ ...own, peers })),
     identity: identityWait.whileLeading,
     role,
+    roleChanges: () => history.all,
     applied,
     transferLeader: (target) => Effect.sync(() => inbox.post({ _tag: "TransferLeader", target })),
     orStop: (what, work) => life.orStop(what, work),
