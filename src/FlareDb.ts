@@ -142,7 +142,7 @@ const layerLocal = <Services>(
 const layerServed = (
   prepared: Prepared,
   node: NodeLayer
-): Layer.Layer<RaftNode | WatchServer | ClientAddress | HttpAddress | StatusSections, OpenError | ListenError> => {
+): Layer.Layer<RaftNode | WatchServer | ClientAddress, OpenError | ListenError> => {
   const { config, security } = prepared
   return Layer.mergeAll(
     Descriptors.layerMetrics,
@@ -154,18 +154,33 @@ const layerServed = (
       callers: security.callers,
       tls: security.port,
       maxOperations: config.limits.maxPendingProposals + config.limits.maxPendingReads
-    }),
-    HttpServer.layer({
-      clusterId: config.clusterId,
-      listen: listen(config, Config.ownAddress(config).httpPort),
-      hosts: [...config.nodes.map(({ host }) => host), ...config.httpHosts],
-      callers: security.callers,
-      // Probes have no certificate.
-      tls: security.port === undefined ? undefined : { ...security.port, demand: "optional" },
-      limits: config.limits
     })
   ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(prepared)))
 }
+
+/** The HTTP port of a node, with `routes` beside health and metrics. */
+const layerHttp = ({ config, security }: Prepared, routes: HttpServer.Routes) =>
+  HttpServer.layer({
+    clusterId: config.clusterId,
+    listen: listen(config, Config.ownAddress(config).httpPort),
+    hosts: [...config.nodes.map(({ host }) => host), ...config.httpHosts],
+    callers: security.callers,
+    // Probes have no certificate.
+    tls: security.port === undefined ? undefined : { ...security.port, demand: "optional" },
+    limits: config.limits
+  }, routes)
+
+/** What routes of a node with the key-value store may use: the node, and the client of this process. */
+type RouteServices = RaftNode | WatchServer | RemoteClient.ClientServices
+
+/** What the HTTP port of such a node serves beside health and metrics. */
+const keyValueRoutes: Layer.Layer<never, never, HttpServer.Router | RouteServices> = Layer.empty
+
+const layerKeyValueHttp = (prepared: Prepared) =>
+  Layer.unwrap(Effect.map(
+    Effect.context<RouteServices>(),
+    (services) => layerHttp(prepared, Layer.provide(keyValueRoutes, Layer.succeedContext(services)))
+  ))
 
 /** A node with what belongs to it, and a client of the cluster. */
 export type NodeServices =
@@ -198,9 +213,9 @@ type Prepared = Effect.Success<ReturnType<typeof prepare>>
 const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
   Layer.unwrap(Effect.map(prepare(given), (prepared) => {
     const { config, security } = prepared
-    return Layer.provideMerge(
-      layerLocal(config, security.dial, RemoteClient.layerConnect),
-      layerServed(prepared, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
+    return layerKeyValueHttp(prepared).pipe(
+      Layer.provideMerge(layerLocal(config, security.dial, RemoteClient.layerConnect)),
+      Layer.provideMerge(layerServed(prepared, layerKeyValue(config, KvStateMachine.layerWith(config.limits))))
     )
   }))
 
@@ -209,9 +224,9 @@ const layerConfigWith = (
   machine: MachineLayer
 ): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
   Layer.unwrap(Effect.map(prepare(given), (prepared) =>
-    Layer.provideMerge(
-      layerLocal(prepared.config, prepared.security.dial, RemoteCommands.layerConnect),
-      layerServed(prepared, layerMachine(prepared.config, machine))
+    layerHttp(prepared, Layer.empty).pipe(
+      Layer.provideMerge(layerLocal(prepared.config, prepared.security.dial, RemoteCommands.layerConnect)),
+      Layer.provideMerge(layerServed(prepared, layerMachine(prepared.config, machine)))
     )))
 
 /**

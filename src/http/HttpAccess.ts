@@ -1,6 +1,7 @@
 /**
  * Who may ask for which path, as soon as callers have to say who they are: by the certificate of the connection, or by
- * `Authorization: Bearer fdb_…`. Probes are open to all, figures to any caller, everything else to administrators.
+ * `Authorization: Bearer fdb_…`. Probes are open to all, figures and the API to any caller, everything else to
+ * administrators.
  */
 import type { Redacted } from "effect"
 import { Redacted as Secret } from "effect"
@@ -14,6 +15,7 @@ import type { Offences } from "../net/Offences.ts"
 import type { Remote } from "../net/tls/Remote.ts"
 import { printable } from "../Printable.ts"
 import { maxTokenCharacters } from "../protocol/ClientRpcs.ts"
+import type { RequestCaller } from "./RequestCaller.ts"
 
 /** What a request shows. */
 export interface HttpCaller {
@@ -31,8 +33,8 @@ export interface HttpAccessOptions {
   readonly audit?: AuditLog | undefined
 }
 
-/** Paths that any caller may ask for. */
-const forAnyCaller: ReadonlySet<string> = new Set(["/metrics"])
+/** What any caller may ask for: figures, and the API, which asks for each operation whether its caller may do it. */
+const isForAnyCaller = (path: string): boolean => path === "/metrics" || path === "/v1" || path.startsWith("/v1/")
 
 /** What of an administrator's each path is; what is not named is the first, so that no path can be forgotten. */
 const operationOf = (path: string): AdminOperation => path.startsWith("/debug/") ? "debug" : "status-page"
@@ -51,8 +53,8 @@ export class HttpAccess {
     this.options = options
   }
 
-  /** How a request is refused; `undefined` when it may be answered. */
-  refusal(path: string, caller: HttpCaller): HttpServerResponse.HttpServerResponse | undefined {
+  /** Who makes a request that may be answered, or how it is refused. */
+  admit(path: string, caller: HttpCaller): RequestCaller | HttpServerResponse.HttpServerResponse {
     const { access, authentication, metrics, offences } = this.options
     const { authorization, from, remote } = caller
     const found = authentication.identify({ remote, token: tokenIn(authorization) })
@@ -66,9 +68,10 @@ export class HttpAccess {
         headers: { "www-authenticate": `Bearer realm="flaredb"` }
       })
     }
-    if (found.caller === undefined || forAnyCaller.has(path)) return undefined
+    const admitted: RequestCaller = { known: found, from }
+    if (found.caller === undefined || isForAnyCaller(path)) return admitted
     const refused = access.admin(found.caller, operationOf(path))
-    if (refused === undefined) return undefined
+    if (refused === undefined) return admitted
     metrics.unauthorized(refused.name)
     this.note(found.caller, from, path, "refused: Unauthorized")
     return HttpServerResponse.text(`${refused.message}\n`, { status: 403 })

@@ -9,6 +9,7 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash } from "node:crypto"
 import { isIP } from "node:net"
 import { printable } from "../Printable.ts"
+import { RequestCaller } from "./RequestCaller.ts"
 
 /** Probes come under any name, and tell nothing but whether the node works. */
 const openPaths: ReadonlySet<string> = new Set(["/livez", "/readyz"])
@@ -49,11 +50,11 @@ const misdirected = (host: string): HttpServerResponse.HttpServerResponse =>
 /** A request as Node has it. */
 type Request = ReturnType<typeof NodeHttpServerRequest.toIncomingMessage>
 
+/** Says who makes a request, or how it is refused. */
+export type Admit = (path: string, request: Request) => RequestCaller | HttpServerResponse.HttpServerResponse
+
 /** Holds all routes to the names that are answered, and to who may ask for them. */
-export const layer = (
-  names: ReadonlyArray<string>,
-  refusal?: (path: string, request: Request) => HttpServerResponse.HttpServerResponse | undefined
-) => {
+export const layer = (names: ReadonlyArray<string>, admit: Admit) => {
   const allowed = new Set(names.map(hostName))
   return HttpRouter.middleware(
     (answer) =>
@@ -62,8 +63,10 @@ export const layer = (
         const path = url.split("?", 1)[0] as string
         if (openPaths.has(path)) return answer
         if (!isAllowedHost(host, allowed)) return Effect.succeed(misdirected(host as string))
-        const refused = refusal?.(path, NodeHttpServerRequest.toIncomingMessage(request))
-        return refused === undefined ? answer : Effect.succeed(refused)
+        const admitted = admit(path, NodeHttpServerRequest.toIncomingMessage(request))
+        return HttpServerResponse.isHttpServerResponse(admitted)
+          ? Effect.succeed(admitted)
+          : Effect.provideService(answer, RequestCaller, admitted)
       }),
     { global: true }
   )

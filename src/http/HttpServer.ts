@@ -18,6 +18,7 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { X509Certificate } from "node:crypto"
+import type { IncomingMessage } from "node:http"
 import { createServer } from "node:http"
 import { watchTables } from "../BoundedTables.ts"
 import * as AccessMetrics from "../callers/AccessMetrics.ts"
@@ -95,16 +96,12 @@ const expiryWarning = ({ tls }: HttpServerOptions, nowMs: number): string => {
   return expiryText("_tag" in name ? "node ID" : describeName(name), Date.parse(certificate.validTo), nowMs)
 }
 
-const routes = (
-  options: HttpServerOptions,
-  sections: StatusSections["Service"],
-  refusal: HttpRefusal | undefined
-) => {
+const routes = (options: HttpServerOptions, sections: StatusSections["Service"], admit: HttpGuard.Admit) => {
   const { clusterId, hosts = [], listen } = options
   return Layer.unwrap(
     Effect.map(RaftNode, (node) =>
       Layer.mergeAll(
-        HttpGuard.layer([listen.host, ...hosts], refusal),
+        HttpGuard.layer([listen.host, ...hosts], admit),
         HttpRouter.add("GET", "/livez", Effect.as(stopped(node), HttpServerResponse.text("ok\n")).pipe(orUnavailable)),
         HttpRouter.add(
           "GET",
@@ -215,15 +212,22 @@ const securedSockets = Effect.fnUntraced(
   }
 )
 
-type HttpRefusal = NonNullable<Parameters<typeof HttpGuard.layer>[1]>
+const fromOf = ({ socket }: Pick<IncomingMessage, "socket">): string =>
+  formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0)
 
-/** What requests are refused for; `undefined` where anybody may ask. */
-const requestRefusal = Effect.fnUntraced(function*(
+/** Where anybody may ask. */
+const admitAnybody: HttpGuard.Admit = (_, request) => ({
+  known: { _tag: "KnownCaller", caller: undefined, bootstrap: false },
+  from: fromOf(request)
+})
+
+/** Who may ask for what. */
+const admission = Effect.fnUntraced(function*(
   { callers, listen, tls }: HttpServerOptions,
   sockets: SecuredSockets,
   offences: Offences
-) {
-  if (callers === undefined || callers.clientAuth === "none") return undefined
+): Effect.fn.Return<HttpGuard.Admit, never, RaftNode> {
+  if (callers === undefined || callers.clientAuth === "none") return admitAnybody
   const { access = onlyAdministrators } = yield* RaftNode
   const http = new HttpAccess({
     authentication: new Authentication({
@@ -237,22 +241,30 @@ const requestRefusal = Effect.fnUntraced(function*(
     offences,
     audit: callers.audit
   })
-  const refusal: HttpRefusal = (path, { headers, socket }) =>
-    http.refusal(path, {
-      remote: sockets.remoteOf(socket),
-      from: formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0),
-      authorization: headers.authorization
+  return (path, request) =>
+    http.admit(path, {
+      remote: sockets.remoteOf(request.socket),
+      from: fromOf(request),
+      authorization: request.headers.authorization
     })
-  return refusal
 })
 
-const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
+/**
+ * Routes that others add to those of the port. They are behind its guard, which provides `RequestCaller`. What they
+ * work with is provided before they are handed over.
+ */
+export type Routes = Layer.Layer<never, never, Router>
+
+/** What routes are added to. */
+export type Router = HttpRouter.HttpRouter
+
+const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Routes) {
   const limits = options.limits ?? defaultLimits
   const { maxHttpConnections } = limits
   const offences = yield* Offences.make("http")
   const sections = yield* makeSections
   const sockets = yield* securedSockets(options, offences)
-  const refusal = yield* requestRefusal(options, sockets, offences)
+  const admit = yield* admission(options, sockets, offences)
   let connections = 0
   yield* watchTables([{
     table: "http_connections",
@@ -282,7 +294,8 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   }
   const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
     const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
-    const served = HttpRouter.serve(routes(options, sections, refusal), { disableLogger: true, disableListenLog: true })
+    const all = Layer.merge(routes(options, sections, admit), more)
+    const served = HttpRouter.serve(all, { disableLogger: true, disableListenLog: true })
     return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
       const { address } = Context.get(services, HttpServer.HttpServer)
       return { port: "port" in address ? address.port : port, server: undefined }
@@ -292,7 +305,11 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   return Context.make(HttpAddress, HttpAddress.of(bound)).pipe(Context.add(StatusSections, sections))
 })
 
-/** Serves the paths above until the scope closes. A program that runs something on the node may add to them. */
+/**
+ * Serves the paths above, and `more`, until the scope closes. A program that runs something on the node may add to the
+ * status page.
+ */
 export const layer = (
-  options: HttpServerOptions
-): Layer.Layer<HttpAddress | StatusSections, ListenError, RaftNode> => Layer.effectContext(make(options))
+  options: HttpServerOptions,
+  more: Routes = Layer.empty
+): Layer.Layer<HttpAddress | StatusSections, ListenError, RaftNode> => Layer.effectContext(make(options, more))
