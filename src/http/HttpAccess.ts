@@ -34,14 +34,17 @@ export interface HttpAccessOptions {
 }
 
 /** What any caller may ask for: figures, and the API, which asks for each operation whether its caller may do it. */
-const isForAnyCaller = (path: string): boolean => path === "/metrics" || path === "/v1" || path.startsWith("/v1/")
+const isForAnyCaller = (path: string): boolean =>
+  path === "/metrics" || path === "/v1" || path.startsWith("/v1/") || path.startsWith("/console/calls/") ||
+  path === "/console/watch"
 
 /** What of an administrator's each path is; what is not named is the first, so that no path can be forgotten. */
 const operationOf = (path: string): AdminOperation => path.startsWith("/debug/") ? "debug" : "status-page"
 
 const bearer = /^bearer +(\S+) *$/i
 
-const tokenIn = (authorization: string | undefined): Redacted.Redacted | undefined => {
+/** The token in an `Authorization` header. */
+export const bearerToken = (authorization: string | undefined): Redacted.Redacted | undefined => {
   const text = bearer.exec(authorization ?? "")?.[1]
   return text === undefined ? undefined : Secret.make(text.slice(0, maxTokenCharacters + 1), { label: "token" })
 }
@@ -57,7 +60,7 @@ export class HttpAccess {
   admit(path: string, caller: HttpCaller): RequestCaller | HttpServerResponse.HttpServerResponse {
     const { access, authentication, metrics, offences } = this.options
     const { authorization, from, remote } = caller
-    const found = authentication.identify({ remote, token: tokenIn(authorization) })
+    const found = authentication.identify({ remote, token: bearerToken(authorization) })
     if (found._tag === "UnknownCaller") {
       metrics.unauthenticated(found.cause)
       // The log bounds the lines. A caller that fails is not locked out: others could have it locked out.
