@@ -9,12 +9,12 @@ import { useCall } from "./useCall.ts"
 
 const everyMs = 3_000
 
-interface List<Row> {
+interface List<Row extends object> {
   readonly rows: ReadonlyArray<Row>
   readonly more: boolean
 }
 
-interface ListProps<Row> {
+interface ListProps<Row extends object> {
   readonly of: string
   readonly payload?: object
   readonly caption: string
@@ -23,18 +23,24 @@ interface ListProps<Row> {
   readonly columns: (again: () => void) => ReadonlyArray<Column<Row>>
 }
 
-const ActorList = <Row,>({ caption, columns, empty, id, of, payload = {} }: ListProps<Row>) => {
+const ActorList = <Row extends object>({ caption, columns, empty, id, of, payload = {} }: ListProps<Row>) => {
   const { again, answer, problem } = useCall<List<Row>>(`actors/${of}`, payload, everyMs)
   return (
     <>
       <Problem text={problem} />
-      <Table caption={caption} empty={empty} id={id} columns={columns(again)} more={answer?.more}
-        rows={problem !== undefined && answer === undefined ? [] : answer?.rows} />
+      <Table
+        caption={caption}
+        empty={empty}
+        id={id}
+        columns={columns(again)}
+        more={answer?.more}
+        rows={problem !== undefined && answer === undefined ? [] : answer?.rows}
+      />
     </>
   )
 }
 
-const since = (ms: number | null | undefined): string => ms == null ? "–" : ago(Date.now(), ms)
+const since = (ms: number | null | undefined): string => ms === null || ms === undefined ? "–" : ago(Date.now(), ms)
 
 interface Runner {
   readonly address: string
@@ -129,10 +135,31 @@ const LetterActs = ({ again, letter: { id }, queue }: {
   readonly queue: string
 }) => (
   <div class="buttons">
-    <Act label="Retry" about={id} verb="Retry" onDone={again} question={<p>It goes back into the queue with all its
-      attempts, and consumers may take it at once.</p>} act={() => changeLetter("retry", queue, id)} />
-    <Act label="Drop" about={id} verb="Drop" danger onDone={again} question={<p>It is removed for good, and its id may
-      be offered again.</p>} act={() => changeLetter("drop", queue, id)} />
+    <Act
+      label="Retry"
+      about={id}
+      verb="Retry"
+      onDone={again}
+      question={
+        <p>
+          It goes back into the queue with all its attempts, and consumers may take it at once.
+        </p>
+      }
+      act={() => changeLetter("retry", queue, id)}
+    />
+    <Act
+      label="Drop"
+      about={id}
+      verb="Drop"
+      danger
+      onDone={again}
+      question={
+        <p>
+          It is removed for good, and its id may be offered again.
+        </p>
+      }
+      act={() => changeLetter("drop", queue, id)}
+    />
   </div>
 )
 
@@ -142,12 +169,31 @@ const DeadLetters = ({ queue }: { readonly queue: string }) => {
     <section aria-labelledby="letters">
       <h2 id="letters">Dead letters of {queue}</h2>
       <div class="buttons">
-        <Act label="Retry" about={`all dead letters of ${queue}`} verb="Retry all" question={<p>All that there are now
-          go back into the queue.</p>} act={() => call("actors/retryAll", { queue })}
-          onDone={() => setTurn(turn + 1)} />
-        <Act label="Drop" about={`all dead letters of ${queue}`} verb="Drop all" danger question={<p>All that there are
-          now are removed for good.</p>} act={() => call("actors/dropAll", { queue })}
-          onDone={() => setTurn(turn + 1)} />
+        <Act
+          label="Retry"
+          about={`all dead letters of ${queue}`}
+          verb="Retry all"
+          question={
+            <p>
+              All that there are now go back into the queue.
+            </p>
+          }
+          act={() => call("actors/retryAll", { queue })}
+          onDone={() => setTurn(turn + 1)}
+        />
+        <Act
+          label="Drop"
+          about={`all dead letters of ${queue}`}
+          verb="Drop all"
+          danger
+          question={
+            <p>
+              All that there are now are removed for good.
+            </p>
+          }
+          act={() => call("actors/dropAll", { queue })}
+          onDone={() => setTurn(turn + 1)}
+        />
       </div>
       <ActorList<Letter>
         key={turn}
@@ -198,10 +244,18 @@ const Queues = () => {
           {
             name: "Dead letters",
             figure: true,
-            cell: ({ failed, name }) => failed === 0 ? "0" : (
-              <button type="button" aria-label={`${count(failed)} dead letters of ${name}`}
-                onClick={() => setOpen(name)}>{count(failed)}</button>
-            )
+            cell: ({ failed, name }) =>
+              failed === 0 ?
+                "0" :
+                (
+                  <button
+                    type="button"
+                    aria-label={`${count(failed)} dead letters of ${name}`}
+                    onClick={() => setOpen(name)}
+                  >
+                    {count(failed)}
+                  </button>
+                )
           }
         ]}
       />
@@ -239,11 +293,19 @@ const Workflows = () => (
         {
           name: "Act",
           cell: ({ execution, name, state }) =>
-            ["succeeded", "failed", "interrupted"].includes(state) ? null : (
-              <Act label="Interrupt" about={`${name} ${execution}`} verb="Interrupt" danger onDone={again}
-                question={<p>It ends as soon as its runner reads this, and its compensations run.</p>}
-                act={() => call("actors/interruptWorkflow", { name, execution })} />
-            )
+            ["succeeded", "failed", "interrupted"].includes(state) ?
+              null :
+              (
+                <Act
+                  label="Interrupt"
+                  about={`${name} ${execution}`}
+                  verb="Interrupt"
+                  danger
+                  onDone={again}
+                  question={<p>It ends as soon as its runner reads this, and its compensations run.</p>}
+                  act={() => call("actors/interruptWorkflow", { name, execution })}
+                />
+              )
         }
       ]}
     />
@@ -271,9 +333,19 @@ interface Message {
 const Messages = ({ entity: { id, type } }: { readonly entity: Entity }) => (
   <section aria-labelledby="messages">
     <h2 id="messages">Messages of {type} {id}</h2>
-    <Act label="Forget" about={`all messages of ${type} ${id}`} verb="Forget them" danger question={<p>All messages of
-      the entity are forgotten, with their replies and primary keys: who sends such a message again has it handled
-      again.</p>} act={() => call("actors/clear", { type, id })} />
+    <Act
+      label="Forget"
+      about={`all messages of ${type} ${id}`}
+      verb="Forget them"
+      danger
+      question={
+        <p>
+          All messages of the entity are forgotten, with their replies and primary keys: who sends such a message again
+          has it handled again.
+        </p>
+      }
+      act={() => call("actors/clear", { type, id })}
+    />
     <ActorList<Message>
       of="messages"
       payload={{ type, id }}
@@ -288,9 +360,15 @@ const Messages = ({ entity: { id, type } }: { readonly entity: Entity }) => (
         {
           name: "Act",
           cell: (message) => (
-            <Act label="Interrupt" about={`message ${message.id}`} verb="Interrupt" danger onDone={again}
+            <Act
+              label="Interrupt"
+              about={`message ${message.id}`}
+              verb="Interrupt"
+              danger
+              onDone={again}
               question={<p>It ends as soon as its runner reads this. A delayed one ends when it is due.</p>}
-              act={() => call("actors/interruptMessage", { id: message.id })} />
+              act={() => call("actors/interruptMessage", { id: message.id })}
+            />
           )
         }
       ]}
@@ -313,8 +391,13 @@ const Entities = () => {
           {
             name: "Entity",
             cell: (entity) => (
-              <button type="button" aria-label={`Messages of ${entity.type} ${entity.id}`}
-                onClick={() => setOpen(entity)}>{entity.id}</button>
+              <button
+                type="button"
+                aria-label={`Messages of ${entity.type} ${entity.id}`}
+                onClick={() => setOpen(entity)}
+              >
+                {entity.id}
+              </button>
             )
           },
           { name: "Shard", cell: ({ shard }) => shard },
@@ -345,7 +428,10 @@ export const ActorsPage = ({ tab }: { readonly tab: string }) => {
         <ul>
           {tabs.map((one) => (
             <li key={one.tab}>
-              <a href={`#/actors${one.tab === "" ? "" : `/${one.tab}`}`} aria-current={one.tab === tab ? "page" : undefined}>
+              <a
+                href={`#/actors${one.tab === "" ? "" : `/${one.tab}`}`}
+                aria-current={one.tab === tab ? "page" : undefined}
+              >
                 {one.name}
               </a>
             </li>

@@ -15,14 +15,15 @@ import { ThemeSwitch } from "./Theme.tsx"
 import type { Viewer } from "./Types.ts"
 import { WatchPage } from "./WatchPage.tsx"
 
-const pages = (viewer: Viewer) => [
-  { page: "overview", name: "Overview", isThere: true },
-  { page: "keys", name: "Keys", isThere: viewer.keys },
-  { page: "watch", name: "Watch", isThere: viewer.keys },
-  { page: "leases", name: "Leases and locks", isThere: viewer.keys },
-  { page: "sessions", name: "Sessions", isThere: viewer.keys },
-  { page: "actors", name: "Actors", isThere: viewer.parts.includes("actors") }
-].filter(({ isThere }) => isThere)
+const pages = (viewer: Viewer) =>
+  [
+    { page: "overview", name: "Overview", isThere: true },
+    { page: "keys", name: "Keys", isThere: viewer.keys },
+    { page: "watch", name: "Watch", isThere: viewer.keys },
+    { page: "leases", name: "Leases and locks", isThere: viewer.keys },
+    { page: "sessions", name: "Sessions", isThere: viewer.keys },
+    { page: "actors", name: "Actors", isThere: viewer.parts.includes("actors") }
+  ].filter(({ isThere }) => isThere)
 
 const Page = ({ route: { page, rest }, viewer }: { readonly route: Route; readonly viewer: Viewer }) => {
   switch (page) {
@@ -91,26 +92,42 @@ export const App = () => {
   }
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => {
-        event.preventDefault()
-        document.querySelector<HTMLElement>("main h1")?.focus()
-      }}>Skip to the page</a>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault()
+          document.querySelector<HTMLElement>("main h1")?.focus()
+        }}
+      >
+        Skip to the page
+      </a>
       <header>
-        <a class="brand" href="#/overview"><img src="/console/icon.svg" alt="" width="24" height="24" />FlareDB</a>
+        <a class="brand" href="#/overview">
+          <img src="/console/icon.svg" alt="" width="24" height="24" />FlareDB
+        </a>
         {viewer === undefined ? null : <Navigation route={route} viewer={viewer} />}
         <div class="who">
-          {viewer?.name == null ? null : <span class="quiet">{viewer.name}</span>}
+          {viewer === undefined || viewer.name === null ? null : <span class="quiet">{viewer.name}</span>}
           {viewer !== undefined && hasToken() ? <button type="button" onClick={leave}>Log out</button> : null}
           <ThemeSwitch />
         </div>
       </header>
       {viewer !== undefined
-        ? <main id="main"><Page route={route} viewer={viewer} /></main>
+        ? (
+          <main id="main">
+            <Page route={route} viewer={viewer} />
+          </main>
+        )
         : login
-        ? <Login onViewer={(found) => {
-          setLogin(false)
-          setViewer(found)
-        }} />
+        ? (
+          <Login
+            onViewer={(found) => {
+              setLogin(false)
+              setViewer(found)
+            }}
+          />
+        )
         : (
           <main id="main">
             <Problem text={problem} />

@@ -49,10 +49,12 @@ export const shownKey = (bytes: Uint8Array): string => {
 
 /** What {@link shownKey} shows, as bytes again. */
 export const typedKey = (text: string): Uint8Array => {
-  const parts = text.split(/(\\x[0-9a-f]{2})/i)
-  return Uint8Array.from(
-    parts.flatMap((part) => /^\\x[0-9a-f]{2}$/i.test(part) ? [Number.parseInt(part.slice(2), 16)] : [...fromText(part)])
-  )
+  const bytes: Array<number> = []
+  for (const part of text.split(/(\\x[0-9a-f]{2})/i)) {
+    if (/^\\x[0-9a-f]{2}$/i.test(part)) bytes.push(Number.parseInt(part.slice(2), 16))
+    else bytes.push(...fromText(part))
+  }
+  return Uint8Array.from(bytes)
 }
 
 /** Bytes as a hex dump: offset, bytes, text. */

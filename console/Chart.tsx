@@ -36,7 +36,7 @@ const options = ({ series, shown }: ChartProps, width: number): uPlot.Options =>
     legend: { show: false },
     scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
     axes: [
-      { ...axis, font, space: 80, values: (_, times) => times.map((seconds) => clock(seconds * 1_000)) },
+      { ...axis, font, space: 80, size: 28, values: (_, times) => times.map((seconds) => clock(seconds * 1_000)) },
       { ...axis, font, size: 64, values: (_, values) => values.map((value) => shown(value)) }
     ],
     series: [
@@ -97,7 +97,9 @@ export const Chart = (props: ChartProps) => {
   return (
     <figure class="chart">
       <figcaption>
-        <h3>{title} <span class="quiet">{unit}</span></h3>
+        <h3>
+          {title} <span class="quiet">{unit}</span>
+        </h3>
         <ul class="legend" aria-hidden="true">
           {series.map(({ colour, name, values }) => (
             <li key={name} class={`series-${colour}`}>

@@ -19,7 +19,12 @@ export const Act = ({ about, act, danger, label, onDone, question, verb }: ActPr
   const [open, setOpen] = useState(false)
   return (
     <>
-      <button type="button" class={danger ? "danger" : ""} aria-label={`${label} ${about}`} onClick={() => setOpen(true)}>
+      <button
+        type="button"
+        class={danger ? "danger" : ""}
+        aria-label={`${label} ${about}`}
+        onClick={() => setOpen(true)}
+      >
         {label}
       </button>
       {open

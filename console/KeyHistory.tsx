@@ -34,7 +34,9 @@ const maxLines = 400
 const Difference = ({ before, now }: { readonly before: Version | undefined; readonly now: Version }) => {
   const [from, to] = [before === undefined ? "" : textIn(before), textIn(now)]
   if (from === undefined || to === undefined) return <p class="quiet">Too large to compare here.</p>
-  const lines = before === undefined ? to.split("\n").map((text) => ({ kind: "added" as const, text })) : diffLines(from, to)
+  const lines = before === undefined
+    ? to.split("\n").map((text) => ({ kind: "added" as const, text }))
+    : diffLines(from, to)
   return (
     <pre class="diff" tabIndex={0} aria-label={`What version ${now.version} changed`}>
       {lines.slice(0, maxLines).map(({ kind, text }, at) => (
@@ -80,7 +82,13 @@ export const KeyHistory = ({ id }: { readonly id: string }) => {
                     </summary>
                     {isKnown
                       ? <Difference before={before} now={one} />
-                      : <pre class="value" tabIndex={0} aria-label={`Value of version ${one.version}`}>{textIn(one)}</pre>}
+                      : (
+                        <pre
+                          class="value"
+                          tabIndex={0}
+                          aria-label={`Value of version ${one.version}`}
+                        >{textIn(one)}</pre>
+                      )}
                   </details>
                 </li>
               )
@@ -88,9 +96,9 @@ export const KeyHistory = ({ id }: { readonly id: string }) => {
           </ol>
         )}
       {page?.ends === "compacted" ? <p class="quiet">What was before is gone from the history.</p> : null}
-      {page?.before == null ? null : (
-        <button type="button" onClick={() => void more(page.before)}>Show earlier versions</button>
-      )}
+      {page === undefined || page.before === null ?
+        null :
+        <button type="button" onClick={() => void more(page.before)}>Show earlier versions</button>}
     </section>
   )
 }

@@ -41,12 +41,30 @@ const useEntry = (id: string) => {
 
 const Facts = ({ entry, live }: { readonly entry: KeyEntry; readonly live: boolean }) => (
   <dl class="facts">
-    <div><dt>Version</dt><dd>{count(entry.version)}</dd></div>
-    <div><dt>Revision</dt><dd>{count(entry.modRevision)}</dd></div>
-    <div><dt>Created at</dt><dd>revision {count(entry.createRevision)}</dd></div>
-    <div><dt>Size</dt><dd>{bytes(entry.bytes)}</dd></div>
-    <div><dt>Lease</dt><dd>{entry.lease === 0 ? "none" : <a href="#/leases">{entry.lease}</a>}</dd></div>
-    <div><dt>Live</dt><dd>{live ? "yes, changes show at once" : "no"}</dd></div>
+    <div>
+      <dt>Version</dt>
+      <dd>{count(entry.version)}</dd>
+    </div>
+    <div>
+      <dt>Revision</dt>
+      <dd>{count(entry.modRevision)}</dd>
+    </div>
+    <div>
+      <dt>Created at</dt>
+      <dd>revision {count(entry.createRevision)}</dd>
+    </div>
+    <div>
+      <dt>Size</dt>
+      <dd>{bytes(entry.bytes)}</dd>
+    </div>
+    <div>
+      <dt>Lease</dt>
+      <dd>{entry.lease === 0 ? "none" : <a href="#/leases">{entry.lease}</a>}</dd>
+    </div>
+    <div>
+      <dt>Live</dt>
+      <dd>{live ? "yes, changes show at once" : "no"}</dd>
+    </div>
   </dl>
 )
 
@@ -65,16 +83,26 @@ const Editor = ({ entry, id, name, onDone }: EditorProps) => {
   return (
     <div class="editor">
       <label for="editor">New value</label>
-      <textarea id="editor" rows={8} spellcheck={false} value={text}
-        onInput={(event) => setText(event.currentTarget.value)} />
+      <textarea
+        id="editor"
+        rows={8}
+        spellcheck={false}
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+      />
       <div class="buttons">
         <button type="button" onClick={onDone}>Discard</button>
         <Act
           label="Put"
           about={name}
           verb="Put"
-          question={<p>The key gets a value of {bytes(fromText(text).length)}. Its lease stays as it is. If another one
-            has written to it meanwhile, nothing is changed.</p>}
+          question={
+            <p>
+              The key gets a value of{" "}
+              {bytes(fromText(text).length)}. Its lease stays as it is. If another one has written to it meanwhile,
+              nothing is changed.
+            </p>
+          }
           act={() => call("put", { key: id, value: toBase64(fromText(text)), revision })}
           onDone={onDone}
         />
@@ -99,7 +127,9 @@ export const KeyPage = ({ name }: { readonly name: Uint8Array }) => {
   }
   return (
     <>
-      <Heading>Key <code>{shown}</code></Heading>
+      <Heading>
+        Key <code>{shown}</code>
+      </Heading>
       <Path name={name} />
       <Problem text={problem} />
       {entry === undefined
@@ -137,7 +167,7 @@ export const KeyPage = ({ name }: { readonly name: Uint8Array }) => {
           )}
         </div>
       )}
-      {entry == null ? null : <KeyHistory key={entry.modRevision} id={id} />}
+      {entry === null || entry === undefined ? null : <KeyHistory key={entry.modRevision} id={id} />}
     </>
   )
 }

@@ -27,7 +27,9 @@ export const Path = ({ name }: { readonly name: Uint8Array }) => {
   return (
     <nav aria-label="Path" class="path">
       <ol>
-        <li><a href={keysLink(new Uint8Array())}>all keys</a></li>
+        <li>
+          <a href={keysLink(new Uint8Array())}>all keys</a>
+        </li>
         {folders.map((folder, at) => (
           <li key={at}>
             <a href={keysLink(folder)}>{shownKey(folder.slice(folders[at - 1]?.length ?? 0))}</a>
@@ -109,9 +111,9 @@ export const KeysPage = ({ prefix }: { readonly prefix: Uint8Array }) => {
           </ul>
         )}
       <div class="buttons">
-        {level?.cursor == null ? null : (
-          <button type="button" onClick={() => void more(level.cursor)}>Show more</button>
-        )}
+        {level === undefined || level.cursor === null ?
+          null :
+          <button type="button" onClick={() => void more(level.cursor)}>Show more</button>}
         <button type="button" onClick={() => void more(null)}>Read again</button>
         <a class="button" href={watchLink(prefix)}>Watch</a>
         <a class="button" href={`${keysLink(prefix, Uint8Array.from([...prefix, ...fromText("new-key")]))}`}>New key</a>

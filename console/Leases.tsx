@@ -37,7 +37,9 @@ const LeaseKeys = ({ id }: { readonly id: number }) => {
       <Problem text={problem} />
       <ul>
         {(answer?.keys ?? []).map((key) => (
-          <li key={key}><a href={keysLink(new Uint8Array(), fromBase64(key))}>{shownKey(fromBase64(key))}</a></li>
+          <li key={key}>
+            <a href={keysLink(new Uint8Array(), fromBase64(key))}>{shownKey(fromBase64(key))}</a>
+          </li>
         ))}
       </ul>
     </>
@@ -49,8 +51,14 @@ const KeysOf = ({ lease }: { readonly lease: Lease }) => {
   if (lease.keys === 0) return <>0</>
   return (
     <>
-      <button type="button" aria-expanded={open} aria-label={`${count(lease.keys)} keys of lease ${lease.id}`}
-        onClick={() => setOpen(!open)}>{count(lease.keys)}</button>
+      <button
+        type="button"
+        aria-expanded={open}
+        aria-label={`${count(lease.keys)} keys of lease ${lease.id}`}
+        onClick={() => setOpen(!open)}
+      >
+        {count(lease.keys)}
+      </button>
       {open ? <LeaseKeys id={lease.id} /> : null}
     </>
   )
@@ -61,7 +69,11 @@ const LineTable = ({ call: name, caption, empty }: {
   readonly caption: string
   readonly empty: string
 }) => {
-  const { answer, problem } = useCall<{ readonly lines: ReadonlyArray<Line>; readonly more: boolean }>(name, {}, everyMs)
+  const { answer, problem } = useCall<{ readonly lines: ReadonlyArray<Line>; readonly more: boolean }>(
+    name,
+    {},
+    everyMs
+  )
   return (
     <>
       <Problem text={problem} />
@@ -118,10 +130,20 @@ export const LeasesPage = () => {
             {
               name: "Act",
               cell: ({ id, keys }) => (
-                <Act label="Revoke" about={`lease ${id}`} verb="Revoke" danger onDone={again}
-                  question={<p>The lease ends, and {keys === 1 ? "1 key is" : `${count(keys)} keys are`} deleted with it.
-                    A lock that is held by it goes to the next one.</p>}
-                  act={() => call("revoke", { id })} />
+                <Act
+                  label="Revoke"
+                  about={`lease ${id}`}
+                  verb="Revoke"
+                  danger
+                  onDone={again}
+                  question={
+                    <p>
+                      The lease ends, and {keys === 1 ? "1 key is" : `${count(keys)} keys are`}{" "}
+                      deleted with it. A lock that is held by it goes to the next one.
+                    </p>
+                  }
+                  act={() => call("revoke", { id })}
+                />
               )
             }
           ]}

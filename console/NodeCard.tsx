@@ -13,7 +13,13 @@ const roleOf = ({ problem, role, snapshot, standing }: NodeSample): string =>
     : role ?? "unknown"
 
 const levelOf = ({ problem, role, standing, waiting }: NodeSample): string =>
-  problem !== null ? "critical" : waiting !== null || standing !== "voter" ? "warning" : role === "leader" ? "leader" : "fine"
+  problem !== null
+    ? "critical"
+    : waiting !== null || standing !== "voter"
+    ? "warning"
+    : role === "leader"
+    ? "leader"
+    : "fine"
 
 interface Meter {
   readonly name: string
@@ -85,7 +91,10 @@ export interface NodeCardProps {
 export const NodeCard = ({ children, colour, node, nowMs }: NodeCardProps) => {
   const { endpoint, nodeId, problem, unreachableSinceMs, waiting } = node
   return (
-    <article class={`card ${levelOf(node)} series-${colour}`} aria-label={nodeId === null ? endpoint : `Node ${nodeId}`}>
+    <article
+      class={`card ${levelOf(node)} series-${colour}`}
+      aria-label={nodeId === null ? endpoint : `Node ${nodeId}`}
+    >
       <h3>
         <span>{nodeId === null ? "Node" : `Node ${nodeId}`}</span>
         <span class={`role ${levelOf(node)}`}>{roleOf(node)}</span>

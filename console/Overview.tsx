@@ -11,7 +11,9 @@ import { Timeline } from "./Timeline.tsx"
 import type { NodeSample, Sample, Warning } from "./Types.ts"
 
 /** The state of the cluster in a few words. */
-export const stateOf = ({ leader, nodes, voters, warnings }: Sample): { readonly level: string; readonly text: string } => {
+export const stateOf = (
+  { leader, nodes, voters, warnings }: Sample
+): { readonly level: string; readonly text: string } => {
   const reached = nodes.filter(({ problem }) => problem === null).length
   const all = Math.max(voters.length, nodes.length)
   if (leader === null) return { level: "critical", text: `No leader: ${reached} of ${all} nodes answer` }
@@ -142,7 +144,8 @@ export const Overview = () => {
       <Charts samples={samples} />
       <Timeline changes={last.leaderChanges} nowMs={last.atMs} nodes={last.nodes} />
       <p class="quiet">
-        Term {count(last.term)}{last.leaderChanges.length === 0
+        Term {count(last.term)}
+        {last.leaderChanges.length === 0
           ? ""
           : `, led by node ${last.leader ?? "–"} since ${
             ago(last.atMs, last.leaderChanges[last.leaderChanges.length - 1]?.atMs ?? last.atMs)

@@ -28,7 +28,7 @@ export interface TableProps<Row> {
   readonly more?: boolean | undefined
 }
 
-export const Table = <Row,>({ caption, columns, empty, id, more, rows }: TableProps<Row>) => {
+export const Table = <Row extends object>({ caption, columns, empty, id, more, rows }: TableProps<Row>) => {
   if (rows === undefined) return <p class="quiet" aria-busy="true">Reading…</p>
   if (rows.length === 0) return <p class="quiet">{empty}</p>
   return (
@@ -36,7 +36,9 @@ export const Table = <Row,>({ caption, columns, empty, id, more, rows }: TablePr
       <table>
         <caption class="hidden">{caption}</caption>
         <thead>
-          <tr>{columns.map(({ figure, name }) => <th key={name} scope="col" class={figure ? "figure" : ""}>{name}</th>)}</tr>
+          <tr>
+            {columns.map(({ figure, name }) => <th key={name} scope="col" class={figure ? "figure" : ""}>{name}</th>)}
+          </tr>
         </thead>
         <tbody>
           {rows.map((row) => (

@@ -45,10 +45,20 @@ export const SessionsPage = () => {
           {
             name: "Act",
             cell: ({ session }) => (
-              <Act label="End" about={`session ${session}`} verb="End it" danger onDone={again}
-                question={<p>Its client learns that it has expired with a write whose outcome it does not know, and
-                  opens another one for the next.</p>}
-                act={() => call("endSession", { id: session })} />
+              <Act
+                label="End"
+                about={`session ${session}`}
+                verb="End it"
+                danger
+                onDone={again}
+                question={
+                  <p>
+                    Its client learns that it has expired with a write whose outcome it does not know, and opens another
+                    one for the next.
+                  </p>
+                }
+                act={() => call("endSession", { id: session })}
+              />
             )
           }
         ]}

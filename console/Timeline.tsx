@@ -30,11 +30,22 @@ const Strip = ({ changes, nodes, nowMs }: TimelineProps) => {
           const end = changes[at + 1]?.atMs ?? nowMs
           return end <= fromMs
             ? null
-            : <rect key={term} class={`series-${colourOf(nodes, leader)}`} x={x(atMs)} y="0" height="24"
-              width={Math.max(3, x(end) - x(atMs) - 2)} />
+            : (
+              <rect
+                key={term}
+                class={`series-${colourOf(nodes, leader)}`}
+                x={x(atMs)}
+                y="0"
+                height="24"
+                width={Math.max(3, x(end) - x(atMs) - 2)}
+              />
+            )
         })}
       </svg>
-      <p class="quiet ends"><span>{ago(nowMs, fromMs)}</span><span>now</span></p>
+      <p class="quiet ends">
+        <span>{ago(nowMs, fromMs)}</span>
+        <span>now</span>
+      </p>
     </>
   )
 }
@@ -48,7 +59,7 @@ export const Timeline = ({ changes, nodes, nowMs }: TimelineProps) => (
         <>
           <Strip changes={changes} nodes={nodes} nowMs={nowMs} />
           <ol class="leaders">
-            {changes.slice(-maxListed).reverse().map(({ atMs, leader, term }) => (
+            {changes.slice(-maxListed).toReversed().map(({ atMs, leader, term }) => (
               <li key={term} class={`series-${colourOf(nodes, leader)}`}>
                 <strong>Node {leader}</strong> led from {moment(atMs)} on, term {term}{" "}
                 <span class="quiet">({ago(nowMs, atMs)})</span>

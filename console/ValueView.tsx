@@ -31,7 +31,8 @@ export const FormSwitch = (
           type="radio"
           name="form"
           checked={form === one}
-          disabled={(one === "JSON" && jsonOf(value) === undefined) || (one === "text" && readable(value) === undefined)}
+          disabled={(one === "JSON" && jsonOf(value) === undefined) ||
+            (one === "text" && readable(value) === undefined)}
           onChange={() => onForm(one)}
         />
         {one}

@@ -47,7 +47,7 @@ const useChanges = (prefix: string, paused: boolean) => {
     let timer: ReturnType<typeof setTimeout> | undefined
     const show = () => {
       timer = undefined
-      const came = waiting.current.splice(0).reverse()
+      const came = waiting.current.splice(0).toReversed()
       setRows((before) => [...came, ...before].slice(0, maxRows))
       setSeen((count) => count + came.length)
     }
@@ -56,7 +56,9 @@ const useChanges = (prefix: string, paused: boolean) => {
         setBegan(true)
         if (event !== "changes") return
         const { atMs, changes, revision } = data as Changes
-        waiting.current.push(...changes.map((change, at) => ({ ...change, id: `${revision}.${at}`, revision, atMs })))
+        waiting.current.push(
+          ...changes.map((change, at) => Object.assign(change, { id: `${revision}.${at}`, revision, atMs }))
+        )
         timer ??= setTimeout(show, showMs)
       },
       onProblem: (found) => {
@@ -88,7 +90,9 @@ export const WatchPage = ({ prefix }: { readonly prefix: Uint8Array }) => {
         <label for="prefix">Prefix</label>
         <input id="prefix" name="prefix" defaultValue={shownKey(prefix)} autocomplete="off" spellcheck={false} />
         <button type="submit">Watch</button>
-        <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>{paused ? "Go on" : "Pause"}</button>
+        <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
+          {paused ? "Go on" : "Pause"}
+        </button>
       </form>
       <Problem text={problem} />
       <p class="quiet" role="status">

@@ -119,7 +119,12 @@ export const make = (
         heapLimitBytes: getHeapStatistics().heap_size_limit,
         ...found,
         fullTables: fullTables(snapshots),
-        roleChanges: node.roleChanges().map((change) => ({ ...change, leader: change.leader ?? null }))
+        roleChanges: node.roleChanges().map(({ atMs, leader, role, term }) => ({
+          atMs,
+          role,
+          term,
+          leader: leader ?? null
+        }))
       }
     })
   })

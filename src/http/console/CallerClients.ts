@@ -3,8 +3,8 @@
  * one of this process. Otherwise it connects to the client ports and shows the caller's own token there: roles, quotas
  * and the audit log hold as for any client, and a console can never do what its user may not.
  */
-import type { Cause, Redacted } from "effect"
-import { Context, Data, Effect, Layer, RcMap, Redacted as Secret } from "effect"
+import type { Cause, Context, Redacted } from "effect"
+import { Data, Effect, Layer, RcMap, Redacted as Secret } from "effect"
 import type { Scope } from "effect"
 import type { ClientServices } from "../../client/RemoteClient.ts"
 import * as RemoteClient from "../../client/RemoteClient.ts"

@@ -38,6 +38,8 @@ export interface NodeSample {
   readonly snapshot: number | null
   readonly commitLatency: Latency | null
   readonly syncLatency: Latency | null
+  /** Samples in a row, this one too, in which its syncs took long. */
+  readonly slowSyncs: number
   /** How far its machine's clock is ahead of this one's, in milliseconds, as far as the question's time allows to say. */
   readonly clockAheadMs: number | null
   readonly vitals: Omit<NodeVitals, "commits" | "syncs" | "roleChanges" | "nowMs"> | null
@@ -81,7 +83,11 @@ export interface Before {
   /** Ids of nodes that were reached once. */
   readonly ids: ReadonlyMap<string, number>
   readonly leaderChanges: ReadonlyArray<LeaderChange>
+  readonly slowSyncs: ReadonlyMap<string, number>
 }
+
+/** From these on a sync is slow. A disk for etcd is to take less than 10. */
+export const slowSyncMs = 100
 
 /** Changes that are told. */
 export const maxLeaderChanges = 64
@@ -154,9 +160,14 @@ const silent = {
   snapshot: null,
   commitLatency: null,
   syncLatency: null,
+  slowSyncs: 0,
   clockAheadMs: null,
   vitals: null
 } as const
+
+/** A moment without syncs says nothing of the disk. */
+const slowSyncsOf = (latency: Latency | null, before: number): number =>
+  latency === null ? before : latency.p99Ms >= slowSyncMs ? before + 1 : 0
 
 const nodeSample = (
   { endpoint, problem, report }: NodeAnswer,
@@ -171,6 +182,7 @@ const nodeSample = (
   const vitals = vitalsOf(answers.figures, endpoint)
   const earlier = before === undefined ? undefined : vitalsOf(before.answers.figures, endpoint)
   const { commits, nowMs: _, roleChanges: __, syncs, ...shown } = vitals ?? {}
+  const syncLatency = syncs === undefined ? null : latencyBetween(earlier?.syncs, syncs)
   const { applied, commit, firstIndex, lastIndex, role, standing, term, version, waiting } = report
   return {
     ...found,
@@ -187,7 +199,8 @@ const nodeSample = (
     waiting,
     snapshot: snapshotOf(report, leader),
     commitLatency: commits === undefined ? null : latencyBetween(earlier?.commits, commits),
-    syncLatency: syncs === undefined ? null : latencyBetween(earlier?.syncs, syncs),
+    syncLatency,
+    slowSyncs: slowSyncsOf(syncLatency, before?.slowSyncs.get(endpoint) ?? 0),
     clockAheadMs: vitals === undefined ? null : clockDifference(vitals, answers),
     vitals: vitals === undefined ? null : shown as NodeSample["vitals"]
   }
@@ -233,6 +246,8 @@ export const sampleOf = (
   const leader = leaderAmong(status)
   const leaderChanges = leaderChangesOf(before?.leaderChanges ?? [], figures)
   const any = leader ?? status.find(({ report }) => report !== undefined)?.report
+  const nodes = status.map((answer) => nodeSample(answer, answers, before, unreachable.get(answer.endpoint), leader))
+  const slowSyncs = new Map(nodes.map((node) => [node.endpoint, node.slowSyncs]))
   return {
     sample: {
       atMs,
@@ -242,9 +257,9 @@ export const sampleOf = (
       leader: leader?.nodeId ?? null,
       term: status.reduce((most, { report }) => Math.max(most, report?.term ?? 0), 0),
       writesPerSecond: writesPerSecond(answers, before),
-      nodes: status.map((answer) => nodeSample(answer, answers, before, unreachable.get(answer.endpoint), leader)),
+      nodes,
       leaderChanges
     },
-    next: { answers, unreachable, ids, leaderChanges }
+    next: { answers, unreachable, ids, leaderChanges, slowSyncs }
   }
 }

@@ -2,8 +2,8 @@
  * Asks all nodes how they do, once a second, for as long as somebody looks. Viewers share one sampler, whose fiber and
  * memory come with the first of them and go with the last. A viewer that comes later gets what there is.
  */
-import { Clock, Effect, Fiber, Queue } from "effect"
-import type { Scope } from "effect"
+import { Clock, Effect, Queue } from "effect"
+import type { Fiber, Scope } from "effect"
 import type { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { Overloaded } from "../../FlareDbError.ts"
 import type { Before, ClusterSample } from "./ClusterSample.ts"

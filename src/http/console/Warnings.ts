@@ -9,9 +9,9 @@ export interface Warning {
   readonly next: string
 }
 
-/** From these on a figure is a warning. Those of the disk are what etcd's operators are advised to watch. */
+/** From these on a figure is a warning. */
 export const thresholds = {
-  syncP99Ms: 100,
+  slowSyncs: 3,
   lagEntries: 5_000,
   diskFreeShare: 0.1,
   heapShare: 0.85,
@@ -103,19 +103,26 @@ const ofLink = (node: NodeSample): ReadonlyArray<Warning> => {
   return found
 }
 
+const numbers = (nodes: ReadonlyArray<NodeSample>): string =>
+  nodes.map(({ endpoint, nodeId }) => String(nodeId ?? endpoint)).join(", ")
+
+/** Slow disks are one warning: what slows them is often the same. One slow moment is none. */
+const ofDisks = ({ nodes }: Sample): ReadonlyArray<Warning> => {
+  const slow = nodes.filter(({ slowSyncs }) => slowSyncs >= thresholds.slowSyncs)
+  if (slow.length === 0) return []
+  const most = Math.max(...slow.map(({ syncLatency }) => syncLatency?.p99Ms ?? 0))
+  return [{
+    level: "warning",
+    id: "sync",
+    what: `The disk of node ${numbers(slow)} is slow: a sync takes ${Math.round(most)} ms at the 99th percentile.`,
+    next: "Look for others that use the disk (iostat -x 1). A sync should take less than 10 ms."
+  }]
+}
+
 const ofMachine = (node: NodeSample): ReadonlyArray<Warning> => {
-  const { clockAheadMs, endpoint, syncLatency, vitals } = node
+  const { clockAheadMs, endpoint, vitals } = node
   const name = nameOf(node)
   const found: Array<Warning> = []
-  if (syncLatency !== null && syncLatency.p99Ms >= thresholds.syncP99Ms) {
-    found.push({
-      level: "warning",
-      id: `sync ${endpoint}`,
-      what: `The disk of ${name.toLowerCase()} is slow: a sync takes ${Math.round(syncLatency.p99Ms)} ms at the 99th ` +
-        "percentile.",
-      next: "Look for others that use the disk (iostat -x 1). A sync should take less than 10 ms."
-    })
-  }
   if (clockAheadMs !== null && Math.abs(clockAheadMs) >= thresholds.clockMs) {
     found.push({
       level: "warning",
@@ -158,6 +165,10 @@ const ofMachine = (node: NodeSample): ReadonlyArray<Warning> => {
 }
 
 export const warningsOf = (sample: Sample): ReadonlyArray<Warning> => {
-  const all = [...ofCluster(sample), ...sample.nodes.flatMap((node) => [...ofLink(node), ...ofMachine(node)])]
+  const all = [
+    ...ofCluster(sample),
+    ...ofDisks(sample),
+    ...sample.nodes.flatMap((node) => [...ofLink(node), ...ofMachine(node)])
+  ]
   return all.sort((a, b) => Number(b.level === "critical") - Number(a.level === "critical"))
 }

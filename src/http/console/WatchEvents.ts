@@ -3,7 +3,7 @@ import { Stream } from "effect"
 import type { WatchFailure } from "../../client/Watch.ts"
 import type { Watch } from "../../client/Watch.ts"
 import type { KeyValueEntry } from "../../client/Entry.ts"
-import type { WatchNotice } from "../../client/WatchNotice.ts"
+import type { WatchEvent, WatchNotice } from "../../client/WatchNotice.ts"
 import type { Sent } from "./EventStream.ts"
 import { base64 } from "./KeyBytes.ts"
 
@@ -21,6 +21,15 @@ const valueOf = ({ modRevision, value, version }: KeyValueEntry) => ({
   version
 })
 
+const changeOf = (event: WatchEvent) => {
+  const change = {
+    type: event._tag === "Put" ? "put" : "delete",
+    key: base64(event.key),
+    previous: event.previous === undefined ? null : valueOf(event.previous)
+  }
+  return event._tag === "Put" ? Object.assign(change, valueOf(event.entry)) : change
+}
+
 const sentOf = (notice: WatchNotice): Sent => {
   if (notice._tag === "Began") return { event: "began", data: { revision: notice.revision } }
   if (notice._tag === "Progress") return "alive"
@@ -31,12 +40,7 @@ const sentOf = (notice: WatchNotice): Sent => {
       revision,
       atMs: logTimeMs,
       left: Math.max(0, events.length - maxChanges),
-      changes: events.slice(0, maxChanges).map((event) => ({
-        type: event._tag === "Put" ? "put" : "delete",
-        key: base64(event.key),
-        ...event._tag === "Put" ? valueOf(event.entry) : {},
-        previous: event.previous === undefined ? null : valueOf(event.previous)
-      }))
+      changes: events.slice(0, maxChanges).map(changeOf)
     }
   }
 }
