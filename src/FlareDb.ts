@@ -30,6 +30,7 @@ import * as KvStateMachine from "./kv/KvStateMachine.ts"
 import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
+import * as ApiRoutes from "./http/api/ApiRoutes.ts"
 import * as Descriptors from "./http/Descriptors.ts"
 import { ConsoleParts } from "./http/console/ConsoleParts.ts"
 import * as ConsoleRoutes from "./http/console/ConsoleRoutes.ts"
@@ -179,9 +180,9 @@ type RouteServices = RaftNode | WatchServer | ConsoleParts | RemoteClient.Client
 
 /** What the HTTP port of such a node serves beside health and metrics. */
 const keyValueRoutes = (
-  { config, security: { dial } }: Prepared
+  { config: { limits, nodes }, security: { dial } }: Prepared
 ): Layer.Layer<never, never, HttpServer.Router | RouteServices> =>
-  ConsoleRoutes.layer({ endpoints: config.nodes.map(clientEndpoint), dial })
+  Layer.merge(ApiRoutes.layer(limits), ConsoleRoutes.layer({ endpoints: nodes.map(clientEndpoint), dial }))
 
 const layerKeyValueHttp = (prepared: Prepared) =>
   Layer.unwrap(Effect.map(

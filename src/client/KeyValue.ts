@@ -13,7 +13,14 @@ import { onlyReads } from "../kv/model/Transaction.ts"
 import type { Data } from "./Entry.ts"
 import { bytesOf, KeyValueEntry } from "./Entry.ts"
 import { KeyTurns } from "./KeyTurns.ts"
-import type { Answer, OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./session/Requests.ts"
+import type {
+  Answer,
+  OperationOptions,
+  ReadFailure,
+  ReadOptions,
+  RequestPort,
+  WriteFailure
+} from "./session/Requests.ts"
 import { invalid, unexpected } from "./session/Requests.ts"
 import { timeLeft, timeoutProblem } from "./session/Timeout.ts"
 import type { DeleteResult, Ops, PutResult, Txn, TxnResult } from "./Txn.ts"
@@ -145,7 +152,7 @@ const scanOver = (read: Read): KeyValue["Service"]["scan"] => (prefix, options) 
   })
 }
 
-const transactOver = (requests: Requests): KeyValue["Service"]["transact"] => (txn, options) => {
+const transactOver = (requests: RequestPort): KeyValue["Service"]["transact"] => (txn, options) => {
   const transaction = transactionOf(txn)
   const answered = onlyReads(transaction)
     ? requests.read({ _tag: "Transact", transaction }, options)
@@ -198,7 +205,7 @@ const modifyKey = Effect.fnUntraced(function*<E, R>(
 })
 
 /** The service over requests. */
-export const make = (requests: Requests): KeyValue["Service"] => {
+export const make = (requests: RequestPort): KeyValue["Service"] => {
   const turns = new KeyTurns()
 
   const read = (query: Query, options: ReadOptions | undefined) =>

@@ -8,7 +8,14 @@ import type { Scope } from "effect"
 import { monotonicMs, monotonicMsOf } from "../Monotonic.ts"
 import type { LeaseNotFound } from "../FlareDbError.ts"
 import { LeaseLost } from "../FlareDbError.ts"
-import type { Answer, OperationOptions, ReadFailure, ReadOptions, Requests, WriteFailure } from "./session/Requests.ts"
+import type {
+  Answer,
+  OperationOptions,
+  ReadFailure,
+  ReadOptions,
+  RequestPort,
+  WriteFailure
+} from "./session/Requests.ts"
 import { unexpected } from "./session/Requests.ts"
 import { timeLeft } from "./session/Timeout.ts"
 
@@ -134,7 +141,7 @@ const hold = Effect.fnUntraced(function*(keepAlive: Leases["Service"]["keepAlive
   } satisfies HeldLease
 })
 
-export const make = (requests: Requests): Leases["Service"] => {
+export const make = (requests: RequestPort): Leases["Service"] => {
   const grant: Leases["Service"]["grant"] = (ttlMs, options) =>
     Effect.map(requests.write({ _tag: "GrantLease", ttlMs }, options), leaseOf)
 

@@ -22,7 +22,7 @@ import * as KeyValue from "./KeyValue.ts"
 import * as Leases from "./Lease.ts"
 import * as Locks from "./Lock.ts"
 import * as Pipelines from "./session/Pipelines.ts"
-import { Requests } from "./session/Requests.ts"
+import { ClientRequests, Requests } from "./session/Requests.ts"
 import { isLoopbackHost } from "../net/Loopback.ts"
 import { Router } from "./session/Router.ts"
 import * as TcpConnection from "./connection/TcpConnection.ts"
@@ -37,6 +37,7 @@ export type ClientServices =
   | Elections.Elections
   | ClusterAdmin.ClusterAdmin
   | Access.Access
+  | ClientRequests
 
 /**
  * A client whose connections are opened by `connect`. Its watches, and its reads at any node, begin at the endpoint
@@ -69,6 +70,7 @@ export const layerConnect = (
         Context.add(ClusterAdmin.ClusterAdmin, ClusterAdmin.make(client, pool, requests)),
         Context.add(Access.Access, Access.make(client, pool, requests)),
         Context.add(Watch.Watch, watch),
+        Context.add(ClientRequests, requests),
         Context.add(Leases.Leases, leases),
         Context.add(Locks.Locks, Locks.make(parts)),
         Context.add(Elections.Elections, Elections.make(parts))

@@ -77,6 +77,30 @@ export const limitSettings = {
   ),
   maxPeerConnections: count(64, "connections to the peer port, of which each other node needs three; more are closed"),
   maxHttpConnections: count(256, "connections to the HTTP port; more are closed"),
+  maxHttpRequests: count(
+    128,
+    "requests of the HTTP API under way at a node; more are refused as Overloaded"
+  ),
+  maxHttpBodyBytes: bytes(
+    64 * MiB,
+    "bytes of the bodies of these requests; more are refused as Overloaded"
+  ),
+  maxHttpWatches: count(
+    128,
+    "watches over HTTP at a node; more are refused as Overloaded, and each has a connection of maxHttpConnections"
+  ),
+  maxRequestIds: count(
+    200_000,
+    "writes with an Idempotency-Key that a node has remembered; more of them are refused as Overloaded"
+  ),
+  minRequestIdMs: {
+    ...milliseconds(
+      600_000,
+      "milliseconds for which an Idempotency-Key is remembered at least, and twice as long at most, by the log's clock"
+    ),
+    minimum: 1_000,
+    maximum: 15 * day
+  },
   maxHandshakeMs: milliseconds(
     10_000,
     "milliseconds until the Hello of a connection is accepted before it is closed"

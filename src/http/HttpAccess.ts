@@ -16,6 +16,7 @@ import type { Remote } from "../net/tls/Remote.ts"
 import { printable } from "../Printable.ts"
 import { maxTokenCharacters } from "../protocol/ClientRpcs.ts"
 import type { RequestCaller } from "./RequestCaller.ts"
+import type { RequestCallers } from "./RequestCallers.ts"
 
 /** What a request shows. */
 export interface HttpCaller {
@@ -31,6 +32,7 @@ export interface HttpAccessOptions {
   readonly metrics: AccessMetrics
   readonly offences: Offences
   readonly audit?: AuditLog | undefined
+  readonly callers?: RequestCallers | undefined
 }
 
 /** What any caller may ask for: figures, and the API, which asks for each operation whether its caller may do it. */
@@ -56,9 +58,15 @@ export class HttpAccess {
     this.options = options
   }
 
+  /** Whether the answer turns on the newest tokens, which a node that is behind may not know. */
+  needsProof({ authorization, remote }: HttpCaller): boolean {
+    const found = this.options.authentication.identify({ remote, token: tokenIn(authorization) })
+    return found._tag === "UnknownCaller" && found.cause === "unknown-token"
+  }
+
   /** Who makes a request that may be answered, or how it is refused. */
   admit(path: string, caller: HttpCaller): RequestCaller | HttpServerResponse.HttpServerResponse {
-    const { access, authentication, metrics, offences } = this.options
+    const { access, authentication, callers, metrics, offences } = this.options
     const { authorization, from, remote } = caller
     const found = authentication.identify({ remote, token: bearerToken(authorization) })
     if (found._tag === "UnknownCaller") {
@@ -71,7 +79,7 @@ export class HttpAccess {
         headers: { "www-authenticate": `Bearer realm="flaredb"` }
       })
     }
-    const admitted: RequestCaller = { known: found, from }
+    const admitted: RequestCaller = { known: found, from, callers }
     if (found.caller === undefined || isForAnyCaller(path)) return admitted
     const refused = access.admin(found.caller, operationOf(path))
     if (refused === undefined) return admitted

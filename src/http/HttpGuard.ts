@@ -55,7 +55,10 @@ const misdirected = (host: string): HttpServerResponse.HttpServerResponse =>
 type Request = ReturnType<typeof NodeHttpServerRequest.toIncomingMessage>
 
 /** Says who makes a request, or how it is refused. */
-export type Admit = (path: string, request: Request) => RequestCaller | HttpServerResponse.HttpServerResponse
+export type Admit = (
+  path: string,
+  request: Request
+) => Effect.Effect<RequestCaller | HttpServerResponse.HttpServerResponse>
 
 /** Holds all routes to the names that are answered, and to who may ask for them. */
 export const layer = (names: ReadonlyArray<string>, admit: Admit) => {
@@ -69,10 +72,13 @@ export const layer = (names: ReadonlyArray<string>, admit: Admit) => {
         if (!isAllowedHost(host, allowed)) return Effect.succeed(misdirected(host as string))
         // They hold nothing of anybody, and whoever logs in needs them first.
         if (isConsoleFile(path)) return answer
-        const admitted = admit(path, NodeHttpServerRequest.toIncomingMessage(request))
-        return HttpServerResponse.isHttpServerResponse(admitted)
-          ? Effect.succeed(admitted)
-          : Effect.provideService(answer, RequestCaller, admitted)
+        return Effect.flatMap(
+          admit(path, NodeHttpServerRequest.toIncomingMessage(request)),
+          (admitted) =>
+            HttpServerResponse.isHttpServerResponse(admitted)
+              ? Effect.succeed(admitted)
+              : Effect.provideService(answer, RequestCaller, admitted)
+        )
       }),
     { global: true }
   )

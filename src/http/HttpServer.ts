@@ -19,7 +19,6 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { X509Certificate } from "node:crypto"
-import type { IncomingMessage } from "node:http"
 import { createServer } from "node:http"
 import { watchTables } from "../BoundedTables.ts"
 import * as AccessMetrics from "../callers/AccessMetrics.ts"
@@ -39,11 +38,13 @@ import type { PortTls } from "../net/tls/Credentials.ts"
 import { countRefusals } from "../net/tls/RefusalCount.ts"
 import { TlsPort } from "../net/tls/TlsPort.ts"
 import { httpProtocol } from "../net/tls/TlsProtocol.ts"
+import { untilUpToDate } from "../server/UpToDate.ts"
 import { version } from "../Version.ts"
 import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
 import * as HttpGuard from "./HttpGuard.ts"
+import { RequestCallers } from "./RequestCallers.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
 import { make as makeSections, StatusSections } from "./StatusSections.ts"
@@ -213,41 +214,33 @@ const securedSockets = Effect.fnUntraced(
   }
 )
 
-const fromOf = ({ socket }: Pick<IncomingMessage, "socket">): string =>
-  formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0)
-
-/** Where anybody may ask. */
-const admitAnybody: HttpGuard.Admit = (_, request) => ({
-  known: { _tag: "KnownCaller", caller: undefined, bootstrap: false },
-  from: fromOf(request)
-})
-
 /** Who may ask for what. */
 const admission = Effect.fnUntraced(function*(
-  { callers, listen, tls }: HttpServerOptions,
+  { callers: config, listen, tls }: HttpServerOptions,
   sockets: SecuredSockets,
   offences: Offences
 ): Effect.fn.Return<HttpGuard.Admit, never, RaftNode> {
-  if (callers === undefined || callers.clientAuth === "none") return admitAnybody
-  const { access = onlyAdministrators } = yield* RaftNode
-  const http = new HttpAccess({
-    authentication: new Authentication({
-      clientAuth: callers.clientAuth,
-      mode: tls?.mode ?? "off",
-      access,
-      isLoopback: () => isLoopbackHost(listen.host)
-    }),
+  const node = yield* RaftNode
+  const { access = onlyAdministrators, appliedAccess = access } = node
+  const { audit, clientAuth = "none" } = config ?? {}
+  const authentication = new Authentication({
+    clientAuth,
+    mode: tls?.mode ?? "off",
     access,
-    metrics: yield* AccessMetrics.make(access),
-    offences,
-    audit: callers.audit
+    isLoopback: () => isLoopbackHost(listen.host)
   })
-  return (path, request) =>
-    http.admit(path, {
-      remote: sockets.remoteOf(request.socket),
-      from: fromOf(request),
-      authorization: request.headers.authorization
-    })
+  const metrics = yield* AccessMetrics.make(access)
+  const callers = clientAuth === "none" && audit === undefined
+    ? undefined
+    : new RequestCallers({ authentication, access: appliedAccess, offences, metrics, audit })
+  const http = new HttpAccess({ authentication, access, metrics, offences, audit, callers })
+  return (path, request) => {
+    const { authorization } = request.headers
+    const from = formatAddress(request.socket.remoteAddress ?? "unknown", request.socket.remotePort ?? 0)
+    const caller = { remote: sockets.remoteOf(request.socket), from, authorization }
+    const admitted = Effect.sync(() => http.admit(path, caller))
+    return http.needsProof(caller) ? Effect.andThen(untilUpToDate(node), admitted) : admitted
+  }
 })
 
 /**

@@ -1,12 +1,15 @@
 /** Who makes a request to the HTTP port, for the handlers behind the guard of the port. */
 import { Context } from "effect"
 import type { KnownCaller } from "../callers/Authentication.ts"
+import type { RequestCallers } from "./RequestCallers.ts"
 
 export interface RequestCaller {
   /** Who it is, as its certificate or token says; its `caller` is `undefined` where callers are not asked. */
   readonly known: KnownCaller
   /** Its connection, as `host:port`. */
   readonly from: string
+  /** Judges and audits what it asks for; absent where callers are not asked and nothing is written down. */
+  readonly callers?: RequestCallers | undefined
 }
 
 /**

@@ -83,8 +83,8 @@ export class KvAccess implements MachineAccess {
     if (stamped._tag === "Problem") return bytes
     const refusal = this.refusal(caller, stamped.command) ?? this.sessionRefusal(caller, stamped)
     if (refusal !== undefined) return refusal
-    // Nodes may use every lease, and theirs have no name.
-    const named = withCaller(caller.isNode ? "" : caller.name, stamped)
+    // Nodes may use every lease, and theirs have no name, but for those that one grants for its own callers.
+    const named = withCaller(caller.isNode ? callerIn(stamped.command) : caller.name, stamped)
     if (named !== undefined) return named
     this.options.recent.remember(bytes, stamped)
     return bytes
@@ -182,6 +182,9 @@ const rangesRefusal = (
   }
   return undefined
 }
+
+/** Whose a command says that it is. Only a node is believed. */
+const callerIn = (command: Command): string => "caller" in command ? command.caller ?? "" : ""
 
 /**
  * The bytes of a command that makes something of a caller's, with this name in it, or with none when it is empty;

@@ -112,6 +112,12 @@ export class RaftNode extends Context.Service<RaftNode, {
   /** What the state machine says of who may do what; absent when it leaves everything to administrators. */
   readonly access?: MachineAccess
 
+  /**
+   * The same from what this node has applied, also where it does not lead. Only behind {@link fence}: without it a role
+   * that was taken away may still count.
+   */
+  readonly appliedAccess?: MachineAccess
+
   /** The whole state as it is now, while the scope is open. Commits go on meanwhile, and are not in it. */
   readonly exportState: Effect.Effect<NodeExport, Unavailable | Fatal, Scope.Scope>
 
@@ -373,7 +379,9 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     proposeUnsafe: (commands, proposer, done, traces) => writes.proposeUnsafe(commands, proposer, done, traces),
     query: (queries, consistency, from = "any", room, traces) => reads.query(queries, consistency, from, room, traces),
     fence,
-    ...(machine.access === undefined ? {} : { access: nodeAccess(machine.access, judgement) }),
+    ...(machine.access === undefined
+      ? {}
+      : { access: nodeAccess(machine.access, judgement), appliedAccess: machine.access }),
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>
       life.whileRunning(

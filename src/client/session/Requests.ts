@@ -2,7 +2,7 @@
  * Commands and queries of the key-value store, and the pipelines that carry them: checked before they are sent, and
  * what the store refused becomes an error.
  */
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import type {
   AccessError,
   Indeterminate,
@@ -66,6 +66,15 @@ export interface ReadOptions extends OperationOptions {
 
 /** A reply that is no refusal. */
 export type Answer = Exclude<Reply, RefusedReply>
+
+/** What the services of a client are made of: {@link Requests}, or something that stands before them. */
+export type RequestPort = Pick<Requests, "read" | "requestTimeoutMs" | "write" | "writeRepeatable">
+
+/**
+ * The requests of the client of a process that runs a node, for what serves others through it: they say as whom they
+ * ask. Not for programs, which have the services.
+ */
+export class ClientRequests extends Context.Service<ClientRequests, Requests>()("flaredb/client/ClientRequests") {}
 
 export class Requests {
   /** The client's limit on an operation, in milliseconds. */

@@ -1,0 +1,201 @@
+/**
+ * The requests of one caller, through the client of this process. Commands leave this node under the node's own name,
+ * whoever leads, so what the caller may do is asked here: by what the node has applied, once that is everything that
+ * was acknowledged before.
+ */
+import { Effect, Exit } from "effect"
+import type { AccessError } from "../../FlareDbError.ts"
+import { Indeterminate, Unavailable } from "../../FlareDbError.ts"
+import type { Answer, OperationOptions, ReadOptions, RequestPort, WriteFailure } from "../../client/session/Requests.ts"
+import type { Command } from "../../kv/model/Command.ts"
+import { encodeCommand } from "../../kv/model/Command.ts"
+import type { KeyRanges } from "../../kv/model/KeyRanges.ts"
+import type { Query } from "../../kv/model/Query.ts"
+import { encodeQuery } from "../../kv/model/Query.ts"
+import type { Caller } from "../../machine/Caller.ts"
+import { within } from "../../net/Deadline.ts"
+import type { RaftNode } from "../../node/RaftNode.ts"
+import { formatRanges } from "../../server/AuditedRanges.ts"
+import type { Guarded, Refusal } from "../../server/OperationGuard.ts"
+import { untilUpToDate } from "../../server/UpToDate.ts"
+import type { RequestCallers } from "../RequestCallers.ts"
+
+export interface CallerRequestsOptions {
+  /** Those of the client of this process. */
+  readonly requests: RequestPort
+  readonly node: Pick<RaftNode["Service"], "access" | "fence">
+  /** Absent where every caller may do everything, and nothing is written down. */
+  readonly callers?: RequestCallers | undefined
+  /** The number of the HTTP request among `callers`. */
+  readonly request: number
+}
+
+/** How long a node may take to prove that it knows the newest roles, in milliseconds. */
+const proofMs = 2_000
+
+/** Stands for a result whose bytes do not matter. */
+const carriedOut = new Uint8Array(0)
+
+/** A failure as the audit log tells it: one that leaves the outcome open is no refusal. */
+const outcomeOf = (error: WriteFailure): unknown => {
+  if (error._tag === "SessionExpired") return new Indeterminate({ reason: error.message })
+  return error._tag === "ResultsNotKept" ? carriedOut : error
+}
+
+export class CallerRequests implements RequestPort {
+  readonly requestTimeoutMs: number
+  private readonly options: CallerRequestsOptions
+
+  constructor(options: CallerRequestsOptions) {
+    this.options = options
+    this.requestTimeoutMs = options.requests.requestTimeoutMs
+  }
+
+  /** Who asks; `undefined` where callers are not asked. */
+  get caller(): Caller | undefined {
+    const { callers, request } = this.options
+    return callers?.callers.of(request)
+  }
+
+  write(command: Command, options: OperationOptions | undefined): Effect.Effect<Answer, WriteFailure> {
+    return this.carryOut(command, this.options.requests.write(this.named(command), options))
+  }
+
+  writeRepeatable(command: Command, options: OperationOptions | undefined): Effect.Effect<Answer, WriteFailure> {
+    return this.carryOut(command, this.options.requests.writeRepeatable(command, options))
+  }
+
+  /** Asks whether the caller may have `command` carried out, and has `work` do so, which may do it in its own way. */
+  carryOut<A, E extends { readonly _tag: string }>(
+    command: Command,
+    work: Effect.Effect<A, WriteFailure | E>
+  ): Effect.Effect<A, WriteFailure | E> {
+    const { callers, request } = this.options
+    if (callers === undefined) return work
+    return Effect.flatMap(this.untilJudged(command), (operation) =>
+      Effect.suspend(() => {
+        const guarded = callers.guard.commands(request, [operation])
+        return this.settle(guarded, work, (error) => outcomeOf(error as WriteFailure))
+      }))
+  }
+
+  read(query: Query, options: ReadOptions | undefined): ReturnType<RequestPort["read"]> {
+    const { callers, node, request, requests } = this.options
+    if (callers === undefined) return requests.read(query, options)
+    const work = requests.read(query, options)
+    const operation = encodeQuery(query)
+    const judge = () => callers.guard.queries(request, [operation])
+    const judged = Effect.suspend(() => {
+      const guarded = judge()
+      if (!guarded.isRefusing) return this.settle(guarded, work, (error) => error)
+      // A node that is behind may not know of a role that was given to the caller.
+      guarded.discard()
+      return Effect.andThen(untilUpToDate(node), Effect.suspend(() => this.settle(judge(), work, (error) => error)))
+    })
+    // Another node may answer, for which this one asks what the caller may see.
+    return options?.consistency === "stale" || !this.isJudged ? judged : Effect.andThen(this.proof, judged)
+  }
+
+  /** Why the caller may not watch these keys, or go on watching them. `operation` names it for the audit log. */
+  watchRefusal(watched: KeyRanges, operation: "Watch" | "Changes"): AccessError | undefined {
+    const { callers: all, request } = this.options
+    if (all === undefined) return undefined
+    const { callers } = all
+    const ended = callers.ended(request)
+    const caller = callers.of(request)
+    if (ended !== undefined || caller === undefined) return ended
+    const refused = callers.access.ranges(caller, watched)
+    return refused === undefined ? undefined : callers.refused(request, operation, formatRanges(watched), refused)
+  }
+
+  /** Whether the caller may begin to watch these keys; writes it down when reads are. */
+  beginWatch(watched: KeyRanges): Effect.Effect<void, AccessError | Unavailable> {
+    const { callers: all, node, request } = this.options
+    if (all === undefined) return Effect.void
+    const { callers } = all
+    const { caller } = this
+    const isRefusing = caller !== undefined && callers.access.ranges(caller, watched) !== undefined
+    const begin = Effect.suspend((): Effect.Effect<void, AccessError | Unavailable> => {
+      const refused = this.watchRefusal(watched, "Watch")
+      if (refused !== undefined) return Effect.fail(refused)
+      if (callers.audit?.events !== "all") return Effect.void
+      const unaudited = callers.audit.reserve(1)
+      if (unaudited !== undefined) return Effect.fail(unaudited)
+      callers.audit.write(callers.record(request, "Watch", formatRanges(watched), "ok"))
+      return Effect.void
+    })
+    return isRefusing ? Effect.andThen(untilUpToDate(node), begin) : begin
+  }
+
+  /** Whether what the caller may do hangs on roles. */
+  private get isJudged(): boolean {
+    const { caller } = this
+    return caller !== undefined && !caller.isNode && this.options.node.access !== undefined
+  }
+
+  /** Succeeds once this node has applied every role that was given or taken away before. */
+  private get proof(): Effect.Effect<void, Unavailable> {
+    return this.options.node.fence.pipe(
+      within(proofMs, () => new Unavailable({ reason: `no majority was heard from for ${proofMs} ms` })),
+      Effect.mapError(({ message }) =>
+        new Unavailable({ reason: `this node cannot know what its caller may do: ${message}` })
+      )
+    )
+  }
+
+  /** What a caller makes bears its name. Nodes and callers that are not asked make what has none. */
+  private named(command: Command): Command {
+    const { caller } = this
+    return command._tag === "GrantLease" && caller !== undefined && !caller.isNode
+      ? { ...command, caller: caller.name }
+      : command
+  }
+
+  /**
+   * The bytes of a command, once this node can say what its caller may do: at once where it leads and has applied the
+   * beginning of its term, and otherwise when it has applied everything that was acknowledged before.
+   */
+  private untilJudged(command: Command): Effect.Effect<Uint8Array, Unavailable> {
+    return Effect.suspend(() => {
+      const operation = encodeCommand(command)
+      const { caller, isJudged, options: { node } } = this
+      if (caller === undefined || !isJudged) return Effect.succeed(operation)
+      const judged = node.access?.command(caller, operation)
+      return judged instanceof Uint8Array || judged?._tag === "Unauthorized"
+        ? Effect.succeed(operation)
+        : Effect.as(this.proof, operation)
+    })
+  }
+
+  /** Has `work` done if it may be, and writes down what became of it. */
+  private settle<A, E extends { readonly _tag: string }>(
+    guarded: Guarded,
+    work: Effect.Effect<A, E>,
+    outcome: (error: E) => unknown
+  ): Effect.Effect<A, E | AccessError | Unavailable> {
+    const refusalIn = (results: ReadonlyArray<unknown>): Effect.Effect<void, AccessError | Unavailable> => {
+      const [result] = results
+      return isRefusal(result) ? Effect.fail(refusalOf(result)) : Effect.void
+    }
+    if (guarded.allowed.length === 0) {
+      return Effect.andThen(refusalIn(guarded.finish([])), Effect.die(new Error("nothing was refused or allowed")))
+    }
+    return Effect.flatMap(
+      Effect.onInterrupt(Effect.exit(work), () => Effect.sync(guarded.abandoned)),
+      (exit): Effect.Effect<A, E | AccessError | Unavailable> => {
+        if (Exit.isSuccess(exit)) return Effect.as(refusalIn(guarded.finish<unknown>([carriedOut])), exit.value)
+        const error = Exit.findErrorOption(exit)
+        if (error._tag === "None") guarded.abandoned()
+        else guarded.finish<unknown>([outcome(error.value)])
+        return exit
+      }
+    )
+  }
+}
+
+const isRefusal = (result: unknown): result is Refusal =>
+  !(result instanceof Uint8Array) && typeof result === "object" && result !== null && "_tag" in result
+
+/** Behind the proof of {@link CallerRequests} no node says that another one leads. */
+const refusalOf = (refusal: Refusal): AccessError | Unavailable =>
+  refusal._tag === "NotLeader" ? new Unavailable({ reason: refusal.message }) : refusal

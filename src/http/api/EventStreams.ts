@@ -1,0 +1,93 @@
+/**
+ * Streams of server-sent events to callers. A stream sends when its caller takes what was sent before, so that a slow
+ * one costs what lies in its connection and no queue. One that takes nothing for `maxFrameMs` is closed: there is no
+ * way to tell it why, so the log does.
+ */
+import { Effect, Stream } from "effect"
+import type { Scope } from "effect"
+import { lookEvery } from "../../CoalescedSleep.ts"
+import { Offences } from "../../net/Offences.ts"
+
+/** An event, or a comment, which tells nothing but that the stream is alive. */
+export type SentEvent =
+  | { readonly event: string; readonly id?: string | undefined; readonly data: unknown }
+  /** An id without data moves on where the caller goes on, and is no event for it. */
+  | { readonly comment: string; readonly id?: string | undefined }
+
+/** How often streams are looked at, in milliseconds. */
+const lookMs = 500
+
+const encoder = new TextEncoder()
+
+/** The bytes of an event. JSON has no line ends, so its data is one line. */
+export const render = (sent: SentEvent): Uint8Array => {
+  const id = sent.id === undefined ? "" : `id: ${sent.id}\n`
+  return encoder.encode(
+    "comment" in sent
+      ? `: ${sent.comment}\n${id}\n`
+      : `event: ${sent.event}\n${id}data: ${JSON.stringify(sent.data)}\n\n`
+  )
+}
+
+/** The connection of a caller, as Node has it. */
+export interface Sink {
+  /** Bytes that wait to be taken. */
+  readonly writableLength: number
+  readonly destroy: () => unknown
+}
+
+interface Open {
+  readonly from: string
+  readonly sink: Sink
+  /** Bytes that waited at the last look, and since when they have been as many. */
+  waiting: number
+  sinceMs: number
+}
+
+export class EventStreams {
+  private readonly open = new Set<Open>()
+  private readonly maxFrameMs: number
+  private readonly offences: Offences
+
+  private constructor(maxFrameMs: number, offences: Offences) {
+    this.maxFrameMs = maxFrameMs
+    this.offences = offences
+  }
+
+  /** Streams that are looked after until the scope closes. */
+  static readonly make = Effect.fnUntraced(
+    function*(maxFrameMs: number): Effect.fn.Return<EventStreams, never, Scope.Scope> {
+      const streams = new EventStreams(maxFrameMs, yield* Offences.make("http"))
+      yield* lookEvery(lookMs, () => streams.closeSlow())
+      return streams
+    }
+  )
+
+  /** The bytes of the events, for a caller at `from` whose connection is `sink`. */
+  serve<E, R>(events: Stream.Stream<SentEvent, E, R>, from: string, sink: Sink): Stream.Stream<Uint8Array, E, R> {
+    return Stream.suspend(() => {
+      const open: Open = { from, sink, waiting: 0, sinceMs: this.offences.nowMs() }
+      this.open.add(open)
+      return Stream.ensuring(Stream.map(events, render), Effect.sync(() => this.open.delete(open)))
+    })
+  }
+
+  private closeSlow(): void {
+    const nowMs = this.offences.nowMs()
+    for (const open of this.open) {
+      const waiting = open.sink.writableLength
+      if (waiting === 0 || waiting !== open.waiting) {
+        open.waiting = waiting
+        open.sinceMs = nowMs
+      } else if (nowMs - open.sinceMs >= this.maxFrameMs) {
+        this.offences.report(
+          "unread-answers",
+          open.from,
+          `closed a watch: nothing of ${waiting} bytes was taken for maxFrameMs (${this.maxFrameMs})`
+        )
+        this.open.delete(open)
+        open.sink.destroy()
+      }
+    }
+  }
+}

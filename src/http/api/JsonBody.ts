@@ -1,0 +1,47 @@
+/** Bodies in JSON, decoded by their schema whatever their content type says: `curl -d` calls everything a form. */
+import { Effect, Schema, SchemaIssue } from "effect"
+import { textOf } from "../../client/Encoding.ts"
+import { InvalidArgument } from "../../FlareDbError.ts"
+
+const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const segment = (key: unknown): PropertyKey =>
+  (typeof key === "object" && key !== null && "key" in key ? key.key : key) as PropertyKey
+
+/** `do[1].key` */
+const pathText = (path: ReadonlyArray<unknown>): string =>
+  path.map(segment).reduce<string>(
+    (text, key) => typeof key === "number" ? `${text}[${key}]` : text === "" ? String(key) : `${text}.${String(key)}`,
+    ""
+  )
+
+/** What a schema has against something: the first of it, at its place. */
+export const malformed = (error: Schema.SchemaError, whole: string): InvalidArgument => {
+  const [first] = issuesOf(error.issue).issues
+  const field = pathText(first?.path ?? [])
+  return new InvalidArgument({
+    field: field === "" ? whole : field,
+    problem: (first?.message ?? error.message).replace(/\s+/g, " ").slice(0, 300)
+  })
+}
+
+/** What a body holds. Its text is UTF-8 and nothing else: what is not would come out changed. */
+export const decodeBody = <S extends Schema.Top & { readonly DecodingServices: never }>(
+  schema: S,
+  body: Uint8Array
+): Effect.Effect<S["Type"], InvalidArgument> => {
+  const text = textOf(body)
+  if (text === undefined) return Effect.fail(new InvalidArgument({ field: "body", problem: "is not UTF-8" }))
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    return Effect.fail(
+      new InvalidArgument({ field: "body", problem: `is not JSON: ${(error as Error).message.slice(0, 200)}` })
+    )
+  }
+  return Effect.mapError(
+    Schema.decodeUnknownEffect(schema, { onExcessProperty: "error" })(value),
+    (error) => malformed(error, "body")
+  )
+}
