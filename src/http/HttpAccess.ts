@@ -60,7 +60,7 @@ export class HttpAccess {
 
   /** Whether the answer turns on the newest tokens, which a node that is behind may not know. */
   needsProof({ authorization, remote }: HttpCaller): boolean {
-    const found = this.options.authentication.identify({ remote, token: tokenIn(authorization) })
+    const found = this.options.authentication.identify({ remote, token: bearerToken(authorization) })
     return found._tag === "UnknownCaller" && found.cause === "unknown-token"
   }
 
