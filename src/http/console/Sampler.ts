@@ -62,7 +62,7 @@ export class Sampler {
     if (this.samples.length > 0) Queue.offerUnsafe(viewer, [...this.samples])
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     // At once: another viewer may come between two steps of this one.
-    this.running ??= fork(Effect.forever(Effect.andThen(Effect.sleep(0), Effect.andThen(this.sample, pause))))
+    this.running ??= fork(Effect.forever(Effect.andThen(Effect.yieldNow, Effect.andThen(this.sample, pause))))
     return viewer
   })
 
