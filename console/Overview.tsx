@@ -19,7 +19,10 @@ export const stateOf = (
   if (leader === null) return { level: "critical", text: `No leader: ${reached} of ${all} nodes answer` }
   if (reached < all) return { level: "critical", text: `Works with ${reached} of ${all} nodes, node ${leader} leads` }
   const noted = warnings.length === 0 ? "" : `, ${warnings.length} ${warnings.length === 1 ? "warning" : "warnings"}`
-  return { level: noted === "" ? "fine" : "warning", text: `All ${all} nodes work, node ${leader} leads${noted}` }
+  return {
+    level: noted === "" ? "fine" : "warning",
+    text: `${all === 1 ? "The node works" : `All ${all} nodes work`}, node ${leader} leads${noted}`
+  }
 }
 
 const Warnings = ({ warnings }: { readonly warnings: ReadonlyArray<Warning> }) =>
