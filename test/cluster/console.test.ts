@@ -1,12 +1,14 @@
 /** The console in a browser: what it shows is held against the store, while the store has its worst moments. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Option, Redacted } from "effect"
+import { Effect, FileSystem, Layer, Option, Redacted, Schema, Stream } from "effect"
+import { PersistedQueue } from "effect/persistence"
 import { randomBytes } from "node:crypto"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
-import type { Page } from "playwright-core"
+import type { Locator, Page } from "playwright-core"
+import { layerPersistedQueue, Overview } from "../../src/actors/index.ts"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { Access } from "../../src/client/Access.ts"
 import type { KeyValueEntry } from "../../src/client/KeyValue.ts"
@@ -312,5 +314,47 @@ describe.skipIf(Browser.noBrowser !== undefined)("the console in a browser", { t
       )
       yield* Effect.promise(() => page.getByRole("heading", { name: "Log in" }).waitFor())
       assert.deepEqual(wrongs, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("shows queues and what failed in them for good, and has that tried again after a question", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make(1)
+      const browser = yield* Browser.launch
+      yield* Cluster.start(cluster)
+      yield* Effect.gen(function*() {
+        const factory = yield* PersistedQueue.PersistedQueueFactory
+        const mails = yield* factory.make({
+          name: "mails",
+          schema: Schema.Struct({ to: Schema.String }),
+          maxAttempts: 1
+        })
+        for (const to of ["ada", "bob"]) {
+          yield* mails.offer({ to }, { id: `welcome/${to}` })
+          yield* Effect.flip(mails.take(() => Effect.fail(`no such address: ${to}`)))
+        }
+        const { page, wrongs } = yield* Browser.open(browser, urlOf(cluster.node(1), "#/actors/queues"))
+        const click = (scope: Page | Locator, name: string | RegExp) =>
+          Effect.promise(() => scope.getByRole("button", { name }).click())
+        yield* click(page, "2 dead letters of mails")
+        yield* Browser.until(page, /no such address: ada/)
+        yield* click(page, "Retry welcome/ada")
+        yield* Effect.promise(() => page.getByRole("dialog").waitFor())
+        yield* pressed(page, "Escape")
+        const letters = Effect.flatMap(Overview, ({ deadLetters }) => Stream.runCollect(deadLetters("mails")))
+        assert.lengthOf(yield* letters, 2)
+        yield* click(page, "Retry welcome/ada")
+        yield* click(page.getByRole("dialog"), "Retry")
+        yield* eventually("one is tried again", Effect.map(letters, (left) => left.length === 1))
+        assert.strictEqual(yield* mails.take(({ to }) => Effect.succeed(to)), "ada")
+        yield* click(page, "Drop welcome/bob")
+        yield* click(page.getByRole("dialog"), "Drop")
+        yield* Browser.until(page, "There are none.")
+        assert.lengthOf(yield* letters, 0)
+        assert.deepEqual(yield* Browser.faults(page), [])
+        assert.deepEqual(wrongs, [])
+      }).pipe(
+        Effect.provide(Layer.merge(layerPersistedQueue(), Overview.layer())),
+        Effect.provide(Cluster.client(cluster))
+      )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })
