@@ -161,3 +161,20 @@ export const stream = (path: string, listener: StreamListener): () => void => {
   void run()
   return () => stop.abort()
 }
+
+/** The same while the page is seen: a tab in the background does not look, and costs nothing. */
+export const streamWhileSeen = (path: string, listener: StreamListener): () => void => {
+  let stop: (() => void) | undefined
+  const look = () => {
+    if (document.hidden) {
+      stop?.()
+      stop = undefined
+    } else stop ??= stream(path, listener)
+  }
+  look()
+  document.addEventListener("visibilitychange", look)
+  return () => {
+    document.removeEventListener("visibilitychange", look)
+    stop?.()
+  }
+}

@@ -87,8 +87,8 @@ export const App = () => {
   }, [])
   const leave = () => {
     useToken(undefined)
-    setViewer(undefined)
-    who()
+    // What was shown to the one who leaves is not for the next one.
+    location.reload()
   }
   return (
     <>
@@ -110,10 +110,13 @@ export const App = () => {
         <div class="who">
           {viewer === undefined || viewer.name === null ? null : <span class="quiet">{viewer.name}</span>}
           {viewer !== undefined && hasToken() ? <button type="button" onClick={leave}>Log out</button> : null}
+          {viewer !== undefined && viewer.name !== null && !hasToken()
+            ? <button type="button" onClick={() => setLogin(true)}>Log in with a token</button>
+            : null}
           <ThemeSwitch />
         </div>
       </header>
-      {viewer !== undefined
+      {viewer !== undefined && !login
         ? (
           <main id="main">
             <Page route={route} viewer={viewer} />
@@ -137,7 +140,12 @@ export const App = () => {
           </main>
         )}
       <footer class="quiet">
-        <a href="/plain">plain page</a> · <a href="/status">status</a> · <a href="/metrics">metrics</a>
+        {/* A link cannot show a token. */}
+        {hasToken() ? null : (
+          <>
+            <a href="/plain">plain page</a> · <a href="/status">status</a> · <a href="/metrics">metrics</a>
+          </>
+        )}
       </footer>
     </>
   )

@@ -1,6 +1,6 @@
 /** One key: its value as it changes, what it held before, and the ways to change it. */
 import { useEffect, useState } from "preact/hooks"
-import { call, stream } from "./Api.ts"
+import { call, streamWhileSeen } from "./Api.ts"
 import { fromBase64, fromText, readable, shownKey, toBase64 } from "./Bytes.ts"
 import { Act } from "./Confirm.tsx"
 import { bytes, count } from "./Format.ts"
@@ -25,7 +25,7 @@ const useEntry = (id: string) => {
   }
   useEffect(() => {
     void read()
-    return stream(`/console/watch?prefix=${encodeURIComponent(id)}`, {
+    return streamWhileSeen(`/console/watch?prefix=${encodeURIComponent(id)}`, {
       onEvent: (event, data) => {
         setLive(true)
         // It may have changed between the reading and the beginning of the watch.

@@ -1,6 +1,6 @@
 /** The samples of the cluster: they come while the overview is looked at, and what came stays while the page is open. */
 import { useEffect, useState } from "preact/hooks"
-import { stream } from "./Api.ts"
+import { streamWhileSeen } from "./Api.ts"
 import type { Sample } from "./Types.ts"
 
 /** Five minutes. */
@@ -22,27 +22,13 @@ export interface Live {
 export const useSamples = (): Live => {
   const [live, setLive] = useState<Live>({ samples: kept, problem: undefined })
   useEffect(() => {
-    let stop: (() => void) | undefined
-    const listener = {
-      onEvent: (_: string, data: unknown) => {
+    return streamWhileSeen("/console/events", {
+      onEvent: (_, data) => {
         kept = merged(kept, data as ReadonlyArray<Sample>)
         setLive({ samples: kept, problem: undefined })
       },
-      onProblem: (problem: string | undefined) => setLive(({ samples }) => ({ samples, problem }))
-    }
-    // A tab in the background does not look, and costs nothing.
-    const look = () => {
-      if (document.hidden) {
-        stop?.()
-        stop = undefined
-      } else stop ??= stream("/console/events", listener)
-    }
-    look()
-    document.addEventListener("visibilitychange", look)
-    return () => {
-      document.removeEventListener("visibilitychange", look)
-      stop?.()
-    }
+      onProblem: (problem) => setLive(({ samples }) => ({ samples, problem }))
+    })
   }, [])
   return live
 }
