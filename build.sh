@@ -5,4 +5,5 @@
 tsc -p tsconfig.build.json --noCheck &
 library=$!
 rolldown --config >/dev/null && cp console/index.html console/icon.svg dist/console/ &&
-  cat node_modules/uplot/dist/uPlot.min.css console/app.css >dist/console/app.css && wait "$library"
+  cat node_modules/uplot/dist/uPlot.min.css console/app.css >dist/console/app.css &&
+  cat node_modules/preact/LICENSE node_modules/uplot/LICENSE >dist/console/LICENSES.txt && wait "$library"

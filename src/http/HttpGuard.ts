@@ -70,7 +70,7 @@ export const layer = (names: ReadonlyArray<string>, admit: Admit) => {
         const path = url.split("?", 1)[0] as string
         if (openPaths.has(path)) return answer
         if (!isAllowedHost(host, allowed)) return Effect.succeed(misdirected(host as string))
-        // They hold nothing of anybody, and whoever logs in needs them first.
+        // They hold nothing of anybody, and a caller needs them before it logs in.
         if (isConsoleFile(path)) return answer
         return Effect.flatMap(
           admit(path, NodeHttpServerRequest.toIncomingMessage(request)),

@@ -322,7 +322,6 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const transport = yield* PeerTransport
   const timer = yield* RaftTimer
   const nodeId = NodeId(config.nodeId)
-  const { limits } = config
   const life = yield* NodeLife.make(nodeId)
   const owner = yield* makeOwner(config, life, timer)
   const { applied, clock, history, inbox, judgement, loop, markers, refusals, role } = owner
@@ -330,19 +329,14 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   yield* run(config, life, timer, owner)
 
   const identityWait = IdentityWait.make(nodeId, identity, role, life)
-  const { pending } = loop
   const spans = yield* OperationSpans.make(nodeId)
-  const writes = new Writes({ machine, life, inbox, pending, limits, spans })
+  const parts = { machine, life, inbox, pending: loop.pending, limits: config.limits, spans }
+  const writes = new Writes(parts)
   const reads = new Reads({
-    machine,
-    life,
-    inbox,
-    pending,
+    ...parts,
     identity,
     identityWait,
-    limits,
     refusals,
-    spans,
     leads: () => loop.leads,
     leader: () => SubscriptionRef.getUnsafe(role).leader
   })

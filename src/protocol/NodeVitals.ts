@@ -1,6 +1,6 @@
 /**
  * How a node does, in figures: what a console draws. Counters and buckets are since the start of the process, so that
- * whoever asks twice has what happened between.
+ * a caller that asks twice has what happened between.
  */
 import { Schema } from "effect"
 

@@ -18,7 +18,7 @@ export const DataDirectory = Context.Reference<string | undefined>("flaredb/serv
 /** How long what was found out about the disk is answered with, in milliseconds. */
 const diskMs = 5_000
 
-/** From this share of its limit on, a table is told of. */
+/** From this share of its limit on, a table is among the full ones. */
 const fullShare = 0.5
 
 /** Files of a data directory that are looked at. */

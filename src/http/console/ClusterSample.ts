@@ -6,7 +6,7 @@ import { secondsBuckets } from "../../MetricBuckets.ts"
 import type { NodeAnswer, NodeFigures } from "../../client/ClusterAdmin.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import type { Durations, NodeVitals } from "../../protocol/NodeVitals.ts"
-import type { Warning } from "./Warnings.ts"
+import type { Warning } from "./Warning.ts"
 
 /** How long the operations of an interval took, in milliseconds; `null` when there was none. */
 export interface Latency {
@@ -40,7 +40,7 @@ export interface NodeSample {
   readonly syncLatency: Latency | null
   /** Samples in a row, this one too, in which its syncs took long. */
   readonly slowSyncs: number
-  /** How far its machine's clock is ahead of this one's, in milliseconds, as far as the question's time allows to say. */
+  /** How far its machine's clock is ahead of this one's, in milliseconds: 0 within the time that the question took. */
   readonly clockAheadMs: number | null
   readonly vitals: Omit<NodeVitals, "commits" | "syncs" | "roleChanges" | "nowMs"> | null
 }
@@ -89,7 +89,7 @@ export interface Before {
 /** From these on a sync is slow. A disk for etcd is to take less than 10. */
 export const slowSyncMs = 100
 
-/** Changes that are told. */
+/** Changes of leaders in a sample. */
 export const maxLeaderChanges = 64
 
 /** A difference of clocks that is shorter than the question took says nothing. */

@@ -1,6 +1,6 @@
 /**
- * Server-sent events: a stream of JSON that a page reads while it arrives. A comment goes out when nothing else does, so
- * that both sides notice when the other one is gone.
+ * Server-sent events: a stream of JSON that a page reads while it arrives. A comment goes out when nothing else does,
+ * so that both sides notice when the other one is gone.
  */
 import { Effect, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"

@@ -14,7 +14,7 @@ export interface KeyVersion {
   readonly revision: number
   readonly version: number
   readonly lease: number
-  /** When it was written, by the cluster's clock, in milliseconds since 1970; `null` where history has no more of it. */
+  /** When it was written, by the cluster's clock, in milliseconds since 1970; `null` where history does not say. */
   readonly atMs: number | null
   /** Base64; `null` where values took too much room already. */
   readonly value: string | null

@@ -1,13 +1,6 @@
 /** What is wrong with a cluster, or will be soon, each with what to do next. The worst comes first. */
 import type { ClusterSample, NodeSample } from "./ClusterSample.ts"
-
-export interface Warning {
-  readonly level: "critical" | "warning"
-  /** The same for as long as it is about the same. */
-  readonly id: string
-  readonly what: string
-  readonly next: string
-}
+import type { Warning } from "./Warning.ts"
 
 /** From these on a figure is a warning. */
 export const thresholds = {
