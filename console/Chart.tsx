@@ -20,13 +20,18 @@ export interface ChartProps {
   readonly atMs: ReadonlyArray<number>
   readonly series: ReadonlyArray<Series>
   readonly shown: (value: number | null) => string
+  /** There is nothing between two numbers. */
+  readonly whole?: boolean
 }
 
 const height = 150
 
+/** 1, 2, 5, 10 … 5,000,000. */
+const wholeSteps = Array.from({ length: 7 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat()
+
 const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
-const options = ({ series, shown }: ChartProps, width: number): uPlot.Options => {
+const options = ({ series, shown, whole }: ChartProps, width: number): uPlot.Options => {
   const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } }
   const font = "12px system-ui, sans-serif"
   return {
@@ -37,7 +42,13 @@ const options = ({ series, shown }: ChartProps, width: number): uPlot.Options =>
     scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
     axes: [
       { ...axis, font, space: 80, size: 28, values: (_, times) => times.map((seconds) => clock(seconds * 1_000)) },
-      { ...axis, font, size: 64, values: (_, values) => values.map((value) => shown(value)) }
+      {
+        ...axis,
+        font,
+        size: 64,
+        values: (_, values) => values.map((value) => shown(value)),
+        ...whole === true ? { incrs: wholeSteps } : {}
+      }
     ],
     series: [
       {},

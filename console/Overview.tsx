@@ -96,6 +96,7 @@ const Charts = ({ samples }: { readonly samples: ReadonlyArray<Sample> }) => {
           unit="entries behind the leader"
           atMs={atMs}
           shown={count}
+          whole
           series={byNode(samples, ({ lag }) => lag)}
         />
       </div>

@@ -66,6 +66,9 @@ const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
 
 const clientEndpoint = (node: NodeAddress): Endpoint => ({ host: node.host, port: node.clientPort })
 
+/** The same with the node's id. */
+const consoleEndpoint = (node: NodeAddress) => ({ ...clientEndpoint(node), id: node.id })
+
 const listen = (config: FlareDbConfig, port: number) => ({
   host: config.listenHost ?? Config.ownAddress(config).host,
   port
@@ -182,7 +185,7 @@ type RouteServices = RaftNode | WatchServer | ConsoleParts | RemoteClient.Client
 const keyValueRoutes = (
   { config: { limits, nodes }, security: { dial } }: Prepared
 ): Layer.Layer<never, never, HttpServer.Router | RouteServices> =>
-  Layer.merge(ApiRoutes.layer(limits), ConsoleRoutes.layer({ endpoints: nodes.map(clientEndpoint), dial }))
+  Layer.merge(ApiRoutes.layer(limits), ConsoleRoutes.layer({ endpoints: nodes.map(consoleEndpoint), dial }))
 
 const layerKeyValueHttp = (prepared: Prepared) =>
   Layer.unwrap(Effect.map(
@@ -191,11 +194,14 @@ const layerKeyValueHttp = (prepared: Prepared) =>
   )).pipe(Layer.provideMerge(ConsoleParts.layer))
 
 /** The same for a node with another state machine, which has no keys. */
-const layerMachineHttp = (prepared: Prepared) =>
-  Layer.unwrap(Effect.map(
+const layerMachineHttp = (prepared: Prepared) => {
+  const endpoints = prepared.config.nodes.map(consoleEndpoint)
+  return Layer.unwrap(Effect.map(
     Effect.context<RaftNode | ClusterAdmin>(),
-    (services) => layerHttp(prepared, Layer.provide(ConsoleRoutes.layerOverview, Layer.succeedContext(services)))
+    (services) =>
+      layerHttp(prepared, Layer.provide(ConsoleRoutes.layerOverview({ endpoints }), Layer.succeedContext(services)))
   ))
+}
 
 /** A node with what belongs to it, and a client of the cluster. */
 export type NodeServices =

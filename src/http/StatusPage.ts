@@ -66,6 +66,6 @@ export const render = (
     sections.flatMap(({ tables }) => tables).map(({ rows, title }) => `<h2>${escape(title)}</h2>${table(rows)}`).join(
       ""
     ) +
-    `<p><a href="/">console</a> · <a href="/status">/status</a> · <a href="/metrics">/metrics</a> · ` +
-    `<a href="/debug/raft">/debug/raft</a> · <a href="/readyz">/readyz</a> · <a href="/livez">/livez</a></p></body></html>`
+    `<p><a href="/">console</a> · <a href="/status">/status</a> · <a href="/metrics">/metrics</a>` +
+    ` · <a href="/debug/raft">/debug/raft</a> · <a href="/readyz">/readyz</a> · <a href="/livez">/livez</a></p></body></html>`
 }

@@ -24,7 +24,8 @@ export class TokenNeeded extends Data.TaggedError("TokenNeeded")<{ readonly name
 }
 
 export interface CallerClientsOptions {
-  readonly endpoints: ReadonlyArray<Endpoint>
+  /** The client ports of all nodes, with the ids of the nodes. */
+  readonly endpoints: ReadonlyArray<Endpoint & { readonly id: number }>
   /** How nodes are dialled over TLS; plain without it. */
   readonly dial: DialTls | undefined
 }

@@ -80,7 +80,7 @@ export interface Answers {
 export interface Before {
   readonly answers: Answers
   readonly unreachable: ReadonlyMap<string, number>
-  /** Ids of nodes that were reached once. */
+  /** Ids of nodes by their endpoints. */
   readonly ids: ReadonlyMap<string, number>
   readonly leaderChanges: ReadonlyArray<LeaderChange>
   readonly slowSyncs: ReadonlyMap<string, number>
@@ -173,11 +173,14 @@ const nodeSample = (
   { endpoint, problem, report }: NodeAnswer,
   answers: Answers,
   before: Before | undefined,
-  unreachableSinceMs: number | undefined,
-  leader: NodeReport | undefined
+  { ids, leader, sinceMs }: {
+    readonly ids: ReadonlyMap<string, number>
+    readonly sinceMs: number | undefined
+    readonly leader: NodeReport | undefined
+  }
 ): NodeSample => {
-  const nodeId = report?.nodeId ?? before?.ids.get(endpoint) ?? null
-  const found = { endpoint, nodeId, problem: problem ?? null, unreachableSinceMs: unreachableSinceMs ?? null }
+  const nodeId = report?.nodeId ?? ids.get(endpoint) ?? null
+  const found = { endpoint, nodeId, problem: problem ?? null, unreachableSinceMs: sinceMs ?? null }
   if (report === undefined) return { ...silent, ...found }
   const vitals = vitalsOf(answers.figures, endpoint)
   const earlier = before === undefined ? undefined : vitalsOf(before.answers.figures, endpoint)
@@ -234,11 +237,12 @@ const writesPerSecond = (answers: Answers, before: Before | undefined): number |
 /** The sample, all but its warnings, and what the next one is made with. */
 export const sampleOf = (
   answers: Answers,
-  before: Before | undefined
+  before: Before | undefined,
+  configured: ReadonlyMap<string, number> = new Map()
 ): { readonly sample: Omit<ClusterSample, "warnings">; readonly next: Before } => {
   const { atMs, figures, status } = answers
   const unreachable = new Map<string, number>()
-  const ids = new Map(before?.ids)
+  const ids = new Map(before?.ids ?? configured)
   for (const { endpoint, report } of status) {
     if (report === undefined) unreachable.set(endpoint, before?.unreachable.get(endpoint) ?? atMs)
     else ids.set(endpoint, report.nodeId)
@@ -246,7 +250,9 @@ export const sampleOf = (
   const leader = leaderAmong(status)
   const leaderChanges = leaderChangesOf(before?.leaderChanges ?? [], figures)
   const any = leader ?? status.find(({ report }) => report !== undefined)?.report
-  const nodes = status.map((answer) => nodeSample(answer, answers, before, unreachable.get(answer.endpoint), leader))
+  const nodes = status.map((answer) =>
+    nodeSample(answer, answers, before, { ids, sinceMs: unreachable.get(answer.endpoint), leader })
+  )
   const slowSyncs = new Map(nodes.map((node) => [node.endpoint, node.slowSyncs]))
   return {
     sample: {

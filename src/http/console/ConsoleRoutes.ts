@@ -16,6 +16,7 @@ import { HttpRouter, HttpServerRequest } from "effect/http"
 import { onlyAdministrators } from "../../callers/OnlyAdministrators.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import type { ClientServices } from "../../client/RemoteClient.ts"
+import { formatEndpoint } from "../../client/connection/Endpoint.ts"
 import { Watch } from "../../client/Watch.ts"
 import { InvalidArgument, Overloaded, Unauthenticated } from "../../FlareDbError.ts"
 import type { AccessError } from "../../FlareDbError.ts"
@@ -119,10 +120,14 @@ const filesLayer = Layer.mergeAll(
 )
 
 /** What any node shows: the cluster. */
-const overviewLayer = (parts: () => ReadonlyArray<string>, hasKeys: boolean) =>
+const overviewLayer = (
+  { endpoints }: Pick<CallerClientsOptions, "endpoints">,
+  parts: () => ReadonlyArray<string>,
+  hasKeys: boolean
+) =>
   Layer.unwrap(Effect.gen(function*() {
     const node = yield* RaftNode
-    const sampler = new Sampler(yield* ClusterAdmin)
+    const sampler = new Sampler(yield* ClusterAdmin, new Map(endpoints.map((one) => [formatEndpoint(one), one.id])))
     return Layer.mergeAll(
       filesLayer,
       HttpRouter.add("GET", "/console/events", events(node, sampler)),
@@ -132,7 +137,8 @@ const overviewLayer = (parts: () => ReadonlyArray<string>, hasKeys: boolean) =>
   }))
 
 /** For a node with a state machine of one's own, whose console shows the cluster alone. */
-export const layerOverview = overviewLayer(() => [], false)
+export const layerOverview = (options: Pick<CallerClientsOptions, "endpoints">) =>
+  overviewLayer(options, () => [], false)
 
 type Parts = ConsoleParts["Service"]
 
@@ -199,7 +205,7 @@ export const layer = (options: CallerClientsOptions) =>
     const watching = new Watching()
     const call = (request: HttpServerRequest.HttpServerRequest) => answered(answerCall(clients, parts, request))
     return Layer.mergeAll(
-      overviewLayer(parts.names, true),
+      overviewLayer(options, parts.names, true),
       HttpRouter.add("POST", "/console/calls/:name", call),
       HttpRouter.add("POST", "/console/calls/:part/:name", call),
       HttpRouter.add("GET", "/console/watch", watch(clients, node, watching))

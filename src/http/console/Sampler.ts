@@ -13,6 +13,9 @@ import { warningsOf } from "./Warnings.ts"
 /** How often the nodes are asked, in milliseconds. */
 export const sampleMs = 1_000
 
+/** The least time between two questions, in milliseconds. */
+const minPauseMs = 100
+
 /** Samples that a viewer who comes later gets: five minutes. */
 export const maxSamples = 300
 
@@ -22,8 +25,6 @@ export const maxViewers = 64
 /** Samples that wait for one viewer; the oldest is dropped for one that reads slowly. */
 const maxWaiting = 4
 
-const pause = Effect.sleep(sampleMs)
-
 type Asked = Pick<ClusterAdmin["Service"], "status" | "vitals">
 
 /** What a viewer gets: first all there is, then one after the other. */
@@ -31,13 +32,16 @@ export type Viewed = ReadonlyArray<ClusterSample>
 
 export class Sampler {
   private readonly admin: Asked
+  private readonly ids: ReadonlyMap<string, number>
   private readonly viewers = new Set<Queue.Queue<Viewed>>()
   private samples: Array<ClusterSample> = []
   private before: Before | undefined
   private running: Fiber.Fiber<void> | undefined
 
-  constructor(admin: Asked) {
+  /** `ids` are those of the nodes by their endpoints: one that never answered is shown with its own. */
+  constructor(admin: Asked, ids: ReadonlyMap<string, number> = new Map()) {
     this.admin = admin
+    this.ids = ids
   }
 
   get viewing(): number {
@@ -62,7 +66,7 @@ export class Sampler {
     if (this.samples.length > 0) Queue.offerUnsafe(viewer, [...this.samples])
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     // At once: another viewer may come between two steps of this one.
-    this.running ??= fork(Effect.forever(Effect.andThen(Effect.yieldNow, Effect.andThen(this.sample, pause))))
+    this.running ??= fork(Effect.forever(Effect.andThen(Effect.yieldNow, this.turn)))
     return viewer
   })
 
@@ -79,6 +83,14 @@ export class Sampler {
     })
   }
 
+  /** A question that took long, because a node does not answer, shortens the pause before the next one. */
+  private readonly turn = Effect.gen({ self: this }, function*() {
+    const begunMs = yield* Clock.currentTimeMillis
+    yield* this.sample
+    const tookMs = (yield* Clock.currentTimeMillis) - begunMs
+    yield* Effect.sleep(Math.max(minPauseMs, sampleMs - tookMs))
+  })
+
   private readonly sample = Effect.gen({ self: this }, function*() {
     const { admin } = this
     const begunMs = yield* Clock.currentTimeMillis
@@ -86,7 +98,7 @@ export class Sampler {
     const atMs = yield* Clock.currentTimeMillis
     // The last viewer may have gone meanwhile.
     if (this.running === undefined) return
-    const { next, sample } = sampleOf({ atMs, tookMs: atMs - begunMs, status, figures }, this.before)
+    const { next, sample } = sampleOf({ atMs, tookMs: atMs - begunMs, status, figures }, this.before, this.ids)
     this.before = next
     const told = { ...sample, warnings: warningsOf(sample) }
     this.samples.push(told)

@@ -11,7 +11,7 @@ const sampled = (...all: ReadonlyArray<Answers>) => {
   return all.map((one) => {
     const { next, sample } = sampleOf(one, before)
     before = next
-    return { ...sample, warnings: warningsOf(sample) }
+    return Object.assign(sample, { warnings: warningsOf(sample) })
   })
 }
 
