@@ -9,12 +9,15 @@ import { HttpServerResponse } from "effect/http"
 import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog } from "../callers/AuditLog.ts"
 import type { Authentication } from "../callers/Authentication.ts"
+import { Unauthenticated } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
 import type { Offences } from "../net/Offences.ts"
 import type { Remote } from "../net/tls/Remote.ts"
 import { printable } from "../Printable.ts"
 import { maxTokenCharacters } from "../protocol/ClientRpcs.ts"
+import { failed } from "./api/FailureResponse.ts"
+import { failureOf } from "./api/Failures.ts"
 import type { RequestCaller } from "./RequestCaller.ts"
 import type { RequestCallers } from "./RequestCallers.ts"
 
@@ -37,8 +40,17 @@ export interface HttpAccessOptions {
 
 /** What any caller may ask for: figures, and the API, which asks for each operation whether its caller may do it. */
 const isForAnyCaller = (path: string): boolean =>
-  path === "/metrics" || path === "/v1" || path.startsWith("/v1/") || path.startsWith("/console/calls/") ||
-  path === "/console/watch"
+  path === "/metrics" || isApi(path) || path.startsWith("/console/calls/") || path === "/console/watch"
+
+const isApi = (path: string): boolean => path === "/v1" || path.startsWith("/v1/")
+
+/** The answer to a caller that is not known: in the words of the API where it asked for that. */
+const unauthenticated = (path: string, reason: string): HttpServerResponse.HttpServerResponse => {
+  const headers = { "www-authenticate": `Bearer realm="flaredb"` }
+  return isApi(path)
+    ? failed(failureOf(new Unauthenticated({ reason })), headers)
+    : HttpServerResponse.text(`${reason}\n`, { status: 401, headers })
+}
 
 /** What of an administrator's each path is; what is not named is the first, so that no path can be forgotten. */
 const operationOf = (path: string): AdminOperation => path.startsWith("/debug/") ? "debug" : "status-page"
@@ -74,10 +86,7 @@ export class HttpAccess {
       // The log bounds the lines. A caller that fails is not locked out: others could have it locked out.
       offences.report("refused-request", from, `refused ${printable(path.slice(0, 100))}: ${found.reason}`)
       this.note(undefined, from, path, "refused: Unauthenticated")
-      return HttpServerResponse.text(`${found.reason}\n`, {
-        status: 401,
-        headers: { "www-authenticate": `Bearer realm="flaredb"` }
-      })
+      return unauthenticated(path, found.reason)
     }
     const admitted: RequestCaller = { known: found, from, callers }
     if (found.caller === undefined || isForAnyCaller(path)) return admitted

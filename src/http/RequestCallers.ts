@@ -3,6 +3,7 @@
  * has one at the client port, so that its operations are judged, counted and audited by the same rules.
  */
 import type { KnownCaller } from "../callers/Authentication.ts"
+import type { Offences } from "../net/Offences.ts"
 import type { CallersOptions } from "../server/Callers.ts"
 import { Callers } from "../server/Callers.ts"
 import { OperationGuard } from "../server/OperationGuard.ts"
@@ -10,7 +11,7 @@ import { OperationGuard } from "../server/OperationGuard.ts"
 export class RequestCallers {
   readonly callers: Callers
   readonly guard: OperationGuard
-  private readonly offences: CallersOptions["offences"]
+  private readonly offences: Offences
   private last = 0
 
   constructor(options: CallersOptions) {

@@ -24,3 +24,10 @@ export const nodeAccess = (access: MachineAccess, judgement: () => Judgement): M
     return now === "behind" ? behind : now
   }
 })
+
+/** What a node has of the access of its machine; nothing when the machine leaves everything to administrators. */
+export const accessOf = (
+  access: MachineAccess | undefined,
+  judgement: () => Judgement
+): { readonly access?: MachineAccess; readonly appliedAccess?: MachineAccess } =>
+  access === undefined ? {} : { access: nodeAccess(access, judgement), appliedAccess: access }

@@ -40,7 +40,7 @@ import { LogClock } from "./LogClock.ts"
 import { Markers } from "./Markers.ts"
 import { NodeLife } from "./NodeLife.ts"
 import type { Judgement } from "./NodeAccess.ts"
-import { nodeAccess } from "./NodeAccess.ts"
+import { accessOf } from "./NodeAccess.ts"
 import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { NodeStatus, PublishedRole } from "./NodeStatus.ts"
@@ -373,9 +373,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     proposeUnsafe: (commands, proposer, done, traces) => writes.proposeUnsafe(commands, proposer, done, traces),
     query: (queries, consistency, from = "any", room, traces) => reads.query(queries, consistency, from, room, traces),
     fence,
-    ...(machine.access === undefined
-      ? {}
-      : { access: nodeAccess(machine.access, judgement), appliedAccess: machine.access }),
+    ...accessOf(machine.access, judgement),
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>
       life.whileRunning(

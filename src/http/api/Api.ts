@@ -161,13 +161,15 @@ const Watching = HttpApiGroup.make("watch").add(
     error: watchFailures
   }).annotateMerge(says(
     "Every change of a key or prefix, once and in order",
-    "Server-sent events: began, changes, and error, which is the last. Each has an id to go on behind, as browsers do " +
-      "with Last-Event-ID. Comments come while nothing changes."
+    "Server-sent events: began, changes, and failure, which is the last. Each has an id to go on behind, as browsers " +
+      "do with Last-Event-ID. Comments come while nothing changes."
   ))
 )
 
+type Document = Parameters<typeof OpenApi.Transform.Service>[0]
+
 /** Names the part of a path that a router matches with a star. */
-const nameKeys = (spec: Record<string, any>): Record<string, any> => {
+const nameKeys = (spec: Document): Document => {
   const { "/v1/keys/*": keys, ...paths } = spec["paths"]
   const parameter = {
     name: "key",

@@ -8,8 +8,9 @@ import type { RaftNode } from "../../node/RaftNode.ts"
 import { printable } from "../../Printable.ts"
 import { Api, Malformed } from "./Api.ts"
 import type { ApiLimits } from "./ApiServer.ts"
-import { ApiServer, failed, make } from "./ApiServer.ts"
+import { ApiServer, make } from "./ApiServer.ts"
 import * as DocsPage from "./DocsPage.ts"
+import { failed } from "./FailureResponse.ts"
 import { apiFailure } from "./Failures.ts"
 import { malformed } from "./JsonBody.ts"
 import { keyHandlers } from "./KeyHandlers.ts"
@@ -25,39 +26,43 @@ const Malforming = HttpApiMiddleware.layerSchemaErrorTransform(Malformed, ({ cau
   return Effect.succeed(failed(apiFailure("InvalidArgument", message, { field, problem })))
 })
 
-/** Everything else under `/v1`, any method. */
-const nothingThere = HttpRouter.add("*", "/v1/*", (request) => {
-  const what = `${request.method} ${printable(request.url.split("?", 1)[0] as string).slice(0, 200)}`
-  const text = `there is no ${what}; GET /v1/docs lists what there is`
-  return Effect.succeed(failed(apiFailure("PathNotFound", text, {})))
-})
+/** Everything else under `/v1`. A `HEAD` is answered as the `GET` is, without its body. */
+const nothingThere = HttpRouter.addAll(
+  (["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const).map((method) =>
+    HttpRouter.route(method, "/v1/*", (request) => {
+      const what = `${request.method} ${printable(request.url.split("?", 1)[0] as string).slice(0, 200)}`
+      const text = `there is no ${what}; GET /v1/docs lists what there is`
+      return Effect.succeed(failed(apiFailure("PathNotFound", text, {})))
+    })
+  )
+)
 
-/**
- * A path that is no percent-encoded UTF-8 has no route. Those of the API say so, because a key is part of them.
- */
-const decodedPaths = HttpRouter.middleware(
+/** What is wrong with the path of a request, if anything. */
+const pathProblem = (path: string): string | undefined => {
+  // To the router one begins the query.
+  if (path.includes(";")) return "the path has a semicolon; write it as %3B"
+  try {
+    decodeURIComponent(path)
+    return undefined
+  } catch {
+    return "the path is not percent-encoded UTF-8; name a key of other bytes with keyEncoding=base64"
+  }
+}
+
+/** A path that the router would take for another, or for none, is refused: a key is part of it. */
+const exactPaths = HttpRouter.middleware(
   (answer) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
       const path = url.split("?", 1)[0] as string
-      return path.startsWith("/v1/") && !isDecodable(path)
-        ? Effect.succeed(failed(apiFailure(
-          "InvalidArgument",
-          "invalid key: the path is not percent-encoded UTF-8; name a key of other bytes with keyEncoding=base64",
-          { field: "key", problem: "the path is not percent-encoded UTF-8" }
-        )))
-        : answer
+      const problem = path.startsWith("/v1/") ? pathProblem(path) : undefined
+      return problem === undefined
+        ? answer
+        : Effect.succeed(
+          failed(apiFailure("InvalidArgument", `invalid key: ${problem}`, { field: "key", problem }))
+        )
     }),
   { global: true }
 )
-
-const isDecodable = (path: string): boolean => {
-  try {
-    decodeURIComponent(path)
-    return true
-  } catch {
-    return false
-  }
-}
 
 /** The routes of the API, for a node with the key-value store. */
 export const layer = (
@@ -72,5 +77,5 @@ export const layer = (
     Layer.provide(HttpServer.layerServices)
   )
   const page = HttpRouter.add("GET", "/v1/docs", Effect.sync(() => HttpServerResponse.html(DocsPage.render())))
-  return Layer.mergeAll(decodedPaths, api, page, nothingThere)
+  return Layer.mergeAll(exactPaths, api, page, nothingThere)
 }

@@ -1,7 +1,7 @@
 /** What the handlers of the API have in common: who asks, within which limits, and how a failure is answered. */
 import { ByteSize, Context, Effect } from "effect"
-import type { HttpServerRequest } from "effect/http"
-import { HttpIncomingMessage, HttpServerResponse } from "effect/http"
+import type { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpIncomingMessage } from "effect/http"
 import { watchTables } from "../../BoundedTables.ts"
 import type { OperationOptions, Requests } from "../../client/session/Requests.ts"
 import { ClientRequests } from "../../client/session/Requests.ts"
@@ -16,7 +16,8 @@ import { CallerRequests } from "./CallerRequests.ts"
 import { isCrossSite } from "./CrossSite.ts"
 import { EventStreams } from "./EventStreams.ts"
 import type { ApiFailure } from "./Failures.ts"
-import { apiFailure, failureOf, retryAfterSeconds, statusOf } from "./Failures.ts"
+import { failed } from "./FailureResponse.ts"
+import { apiFailure, failureOf } from "./Failures.ts"
 import { RecordLeases } from "./RecordLeases.ts"
 import { RequestIds } from "./RequestIds.ts"
 import type { SlotLimits } from "./Slots.ts"
@@ -46,19 +47,6 @@ export const defaultTimeoutMs = 5_000
 export const timeLimit = ({ timeoutMs }: OperationOptions): { readonly timeoutMs: number } => ({
   timeoutMs: timeoutMs ?? defaultTimeoutMs
 })
-
-/** The answer that tells of a failure. */
-export const failed = (failure: ApiFailure): Response => {
-  const retryAfter = retryAfterSeconds(failure)
-  return HttpServerResponse.jsonUnsafe(failure, {
-    status: statusOf(failure),
-    headers: {
-      ...retryAfter === undefined ? {} : { "retry-after": retryAfter },
-      // What is left of such a body is not waited for.
-      ...failure.tag === "BodyTooLarge" ? { connection: "close" } : {}
-    }
-  })
-}
 
 const crossSite = apiFailure(
   "CrossSite",
@@ -101,7 +89,7 @@ export const make = Effect.fnUntraced(function*(limits: ApiLimits) {
   })
 })
 
-/** The services of whoever makes a request, under a number that is given back. */
+/** The services of the caller of a request, under a number that is given back. */
 export const enter = ({ node, requests: own }: ApiServer["Service"], { callers, from, known }: Asking) => {
   const request = callers?.enter(known, from) ?? 0
   const requests = new CallerRequests({ requests: own, node, callers, request })

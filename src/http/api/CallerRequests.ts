@@ -1,7 +1,7 @@
 /**
  * The requests of one caller, through the client of this process. Commands leave this node under the node's own name,
- * whoever leads, so what the caller may do is asked here: by what the node has applied, once that is everything that
- * was acknowledged before.
+ * whichever node leads, so what the caller may do is asked here: by what the node has applied, once that is everything
+ * that was acknowledged before.
  */
 import { Effect, Exit } from "effect"
 import type { AccessError } from "../../FlareDbError.ts"

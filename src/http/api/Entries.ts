@@ -4,7 +4,7 @@ import type { KeyRecord } from "../../kv/model/KeyRecord.ts"
 import { jsonField, readBytes } from "../../client/Encoding.ts"
 import { InvalidArgument } from "../../FlareDbError.ts"
 
-/** How keys and values are written in JSON. `text` is UTF-8; `base64` is of either alphabet, with or without padding. */
+/** How keys and values are written in JSON: `text` is UTF-8, `base64` is of either alphabet, padded or not. */
 export const Encoding = Schema.Literals(["text", "base64"])
 export type Encoding = typeof Encoding.Type
 

@@ -12,7 +12,7 @@ const WasWritten = Schema.Literals(["no", "unknown", "yes"])
 /**
  * What repeating the request comes to. `never`: it fails again as it is. `later`: it is safe after a pause. `with-id`:
  * it is safe with the same `Idempotency-Key`, and otherwise only when doing it twice does no harm. `read-again`: what
- * the caller knows is old; it reads, and decides anew.
+ * the caller knows is old; it reads, and decides again.
  */
 const Retry = Schema.Literals(["never", "later", "with-id", "read-again"])
 
@@ -57,8 +57,11 @@ const failures = {
     succeeded: Schema.Boolean
   }),
   Compacted: failure("Compacted", 410, "no", "read-again", { requested: Schema.Number, oldest: Schema.Number }),
-  /** A precondition did not hold. `current` is what the key holds; `null` when it does not exist. */
-  Conflict: failure("Conflict", 412, "no", "read-again", { current: Schema.NullOr(Entry) }),
+  /**
+   * A precondition did not hold. `current` is what the key holds, `null` when it does not exist. It is absent when
+   * others changed the keys of a transaction in each of its attempts.
+   */
+  Conflict: failure("Conflict", 412, "no", "read-again", { current: Schema.optionalKey(Schema.NullOr(Entry)) }),
   BodyTooLarge: failure("BodyTooLarge", 413, "no", "never", { maximum: Schema.Number }),
   /** The id was used for another request. */
   RequestIdReused: failure("RequestIdReused", 422, "no", "never", { revision: Schema.Number }),
@@ -111,6 +114,11 @@ export const watchFailures = schemas(...always, "CrossSite", "Compacted", "Futur
 
 export const InvalidArgumentFailure = failures.InvalidArgument.schema
 
+/** The schema of a failure, by its tag. */
+export const failureSchema = (tag: FailureTag) => failures[tag].schema
+
+export const failureTags = Object.keys(failures) as ReadonlyArray<FailureTag>
+
 export const statusOf = ({ tag }: ApiFailure): number => failures[tag].status
 
 /** Milliseconds after which a request that may be repeated later is worth repeating, as `Retry-After` says it. */
@@ -140,7 +148,8 @@ export const failureOf = (error: TaggedError | ApiFailure): ApiFailure => {
   if (isApiFailure(error)) return error
   const { _tag: tag, message } = error
   if (!isTag(tag)) throw new Error(`${tag} has no place in the API: ${message}`)
-  const names = Object.keys(failures[tag].schema.fields)
-  const fields = Object.fromEntries(Object.entries(error).filter(([name]) => names.includes(name)))
-  return { ...fields, tag, message, ...failures[tag].facts } as unknown as ApiFailure
+  const names = new Set(Object.keys(failures[tag].schema.fields))
+  for (const name of ["tag", "message", ...Object.keys(failures[tag].facts)]) names.delete(name)
+  const fields = Object.fromEntries(Object.entries(error).filter(([name]) => names.has(name)))
+  return { tag, message, ...failures[tag].facts, ...fields } as unknown as ApiFailure
 }

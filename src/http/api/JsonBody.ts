@@ -15,14 +15,18 @@ const pathText = (path: ReadonlyArray<unknown>): string =>
     ""
   )
 
+/** What the library says in its own words. */
+const plain: Readonly<Record<string, string>> = {
+  "Missing key": "is missing",
+  "Expected no excess property": "is not known here; GET /v1/docs lists what is"
+}
+
 /** What a schema has against something: the first of it, at its place. */
 export const malformed = (error: Schema.SchemaError, whole: string): InvalidArgument => {
   const [first] = issuesOf(error.issue).issues
   const field = pathText(first?.path ?? [])
-  return new InvalidArgument({
-    field: field === "" ? whole : field,
-    problem: (first?.message ?? error.message).replace(/\s+/g, " ").slice(0, 300)
-  })
+  const text = (first?.message ?? error.message).replace(/\s+/g, " ").slice(0, 300)
+  return new InvalidArgument({ field: field === "" ? whole : field, problem: plain[text] ?? text })
 }
 
 /** What a body holds. Its text is UTF-8 and nothing else: what is not would come out changed. */

@@ -14,7 +14,7 @@ const maxGrantBody = 4_096
 
 /**
  * Grants a lease once: its id is recorded, and a request that comes again gets that one. A lease that was granted and
- * could not be recorded was told to no caller, has no keys, and ends by itself.
+ * could not be recorded is known to no caller, has no keys, and ends by itself.
  */
 const grantOnce = Effect.fnUntraced(function*(
   { ids, requests }: ApiServer["Service"],

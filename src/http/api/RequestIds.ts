@@ -78,7 +78,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const anybody = "*"
 
 export const recordKey = ({ caller = anybody, id }: Pick<IdentifiedRequest, "caller" | "id">): Uint8Array =>
-  bytes(`flaredb/requests/${caller.replaceAll("/", "-")}/${id}`)
+  bytes(`flaredb/requests/${encodeURIComponent(caller)}/${id}`)
 
 const hashOf = (command: Command): string => createHash("sha256").update(encodeCommand(command)).digest("base64url")
 

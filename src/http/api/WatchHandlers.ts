@@ -93,7 +93,7 @@ const beginningOf = ({ headers, query: { from } }: WatchAsked) => {
 }
 
 /** How a stream ends when it does: its last event says why. */
-const ended = (error: WatchFailure | AccessError): SentEvent => ({ event: "error", data: failureOf(error) })
+const ended = (error: WatchFailure | AccessError): SentEvent => ({ event: "failure", data: failureOf(error) })
 
 /**
  * A stream whose first notice has come: a watch that cannot begin is answered with a status, like any request. The next
@@ -133,7 +133,7 @@ const watching = Effect.fnUntraced(function*(
   yield* requests.beginWatch(ranges)
   const { encoding = "text", heartbeatMs = defaultProgressMs, only, previous } = query
   const { notices } = yield* server.watch.open(target, { ...beginning, previous, only, progressMs: heartbeatMs })
-  // A role that is taken away, or a token, ends the watch before anything more is told.
+  // A role that is taken away, or a token, ends the watch before anything more is sent.
   const checked = Stream.mapEffect(notices, (notice): Effect.Effect<WatchNotice, AccessError> => {
     const refused = requests.watchRefusal(ranges, "Changes")
     return refused === undefined ? Effect.succeed(notice) : Effect.fail(refused)

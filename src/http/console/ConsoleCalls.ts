@@ -4,7 +4,6 @@
  */
 import { Effect, Option, Schema } from "effect"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
-import { Access } from "../../client/Access.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
 import type { ClientServices } from "../../client/RemoteClient.ts"
@@ -12,7 +11,7 @@ import { Compare, Op } from "../../client/Txn.ts"
 import { Conflict } from "../../FlareDbError.ts"
 import { base64, Bytes } from "./KeyBytes.ts"
 import { keyHistory } from "./KeyHistory.ts"
-import { countOf, treeLevel } from "./KeyTree.ts"
+import { treeLevel } from "./KeyTree.ts"
 import { lines } from "./Lines.ts"
 
 /** A failure that the page shows. */
@@ -85,10 +84,7 @@ const Nothing = Schema.Struct({})
 const maxLeases = 1_000
 
 export const consoleCalls: Readonly<Record<string, ConsoleCall>> = {
-  /** Who asks; `null` where callers are not asked who they are. */
-  whoami: call(Nothing, () => Effect.map(Effect.flatMap(Access, (access) => access.whoami), (name) => ({ name }))),
   tree: call(Cursor, ({ cursor, prefix }) => treeLevel(prefix, cursor)),
-  count: call(Schema.Struct({ prefix: Bytes }), ({ prefix }) => Effect.map(countOf(prefix), (count) => ({ count }))),
   get: call(Schema.Struct({ key: Bytes, whole: Schema.Boolean }), ({ key, whole }) => getKey(key, whole)),
   history: call(
     Schema.Struct({ key: Bytes, before: Schema.optionalKey(Schema.Natural) }),

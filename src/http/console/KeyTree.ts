@@ -3,7 +3,6 @@
  * however many keys it has, so that a level costs about as many reads as it has names.
  */
 import { Effect } from "effect"
-import { prefixRange } from "../../bytes/KeyRange.ts"
 import type { ReadFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { maxKeyBytes } from "../../kv/model/Limits.ts"
@@ -70,13 +69,3 @@ export const treeLevel = Effect.fnUntraced(function*(
   }
   return { names, cursor: cursor === undefined ? null : base64(cursor), revision }
 })
-
-/** How many keys begin with a prefix, for a question that asks before it deletes or watches. */
-export const countOf = (prefix: Uint8Array): Effect.Effect<number, ReadFailure, KeyValue> =>
-  Effect.flatMap(KeyValue, (kv) => kv.count(prefix))
-
-/** Whether a key can be in the range of a prefix at all. */
-export const isWithin = (prefix: Uint8Array, key: Uint8Array): boolean => {
-  const { gte, lt } = prefixRange(prefix)
-  return Buffer.compare(gte, key) <= 0 && (lt.byteLength === 0 || Buffer.compare(key, lt) < 0)
-}

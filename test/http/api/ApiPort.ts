@@ -1,13 +1,16 @@
 /** An HTTP port with the API, over a cluster of one in memory, and requests to it. */
-import { Context, Effect, Layer, Redacted, References } from "effect"
+import { assert } from "@effect/vitest"
+import { Context, Effect, Layer, Redacted, References, Schema } from "effect"
 import type { IncomingHttpHeaders } from "node:http"
 import { request } from "node:http"
 import * as FlareDb from "../../../src/FlareDb.ts"
 import type { Limits } from "../../../src/config/Limits.ts"
 import { defaultLimits } from "../../../src/config/Limits.ts"
 import * as ApiRoutes from "../../../src/http/api/ApiRoutes.ts"
+import type { ApiFailure } from "../../../src/http/api/Failures.ts"
+import { failureSchema, failureTags, statusOf } from "../../../src/http/api/Failures.ts"
 import * as HttpServer from "../../../src/http/HttpServer.ts"
-import { RaftNode } from "../../../src/node/RaftNode.ts"
+import type { RaftNode } from "../../../src/node/RaftNode.ts"
 import type { ClientServices } from "../../../src/client/RemoteClient.ts"
 import type { WatchServer } from "../../../src/server/WatchServer.ts"
 
@@ -21,12 +24,23 @@ export interface Asked {
   readonly token?: Redacted.Redacted | undefined
 }
 
+/** Parsed JSON, of which tests look at what they expect. */
+export type Parsed = ReturnType<typeof JSON.parse>
+
 export interface Answer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly bytes: Uint8Array
   readonly text: string
-  readonly json: any
+  /** Its body, when that is JSON. */
+  readonly json: Parsed
+}
+
+/** Every failure that a test meets is one that the definition has, under its status. */
+const assertFailure = (failure: ApiFailure, status: number | undefined): void => {
+  assert.include(failureTags, failure.tag)
+  Schema.decodeUnknownSync(failureSchema(failure.tag) as Schema.Codec<unknown>, { onExcessProperty: "error" })(failure)
+  assert.strictEqual(status, statusOf(failure), failure.tag)
 }
 
 /** Asks for a path as it is written, without what URL parsers make of it. */
@@ -51,12 +65,14 @@ export const ask = (port: number, path: string, { body, headers = {}, method = "
           const bytes = Buffer.concat(parts)
           const text = bytes.toString("utf8")
           const isJson = response.headers["content-type"]?.startsWith("application/json") === true
+          const answered: Parsed = isJson && text !== "" ? JSON.parse(text) : undefined
+          if (typeof answered?.tag === "string") assertFailure(answered, response.statusCode)
           resume(Effect.succeed({
             status: response.statusCode ?? 0,
             headers: response.headers,
             bytes,
             text,
-            json: isJson ? JSON.parse(text) : undefined
+            json: answered
           }))
         })
       }

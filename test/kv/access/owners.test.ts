@@ -50,6 +50,17 @@ describe("a lease", () => {
       })
     }).pipe(Effect.provide(store())))
 
+  it.effect("is that of the caller for whom a node asks, and only a node can ask for another", () =>
+    Effect.gen(function*() {
+      const kv = yield* make
+      yield* kv.send(node, { _tag: "GrantLease", ttlMs: 10_000, caller: "ann" })
+      assert.isUndefined(kv.refusal(ann, { _tag: "KeepAlive", lease: kv.index }))
+      assert.isString(kv.refusal(bob, { _tag: "KeepAlive", lease: kv.index }))
+      yield* kv.send(bob, { _tag: "GrantLease", ttlMs: 10_000, caller: "ann" })
+      assert.isString(kv.refusal(ann, { _tag: "KeepAlive", lease: kv.index }))
+      assert.isUndefined(kv.refusal(bob, { _tag: "KeepAlive", lease: kv.index }))
+    }).pipe(Effect.provide(store())))
+
   it.effect("without a caller is for administrators and nodes", () =>
     Effect.gen(function*() {
       const kv = yield* make
@@ -85,7 +96,8 @@ describe("a lease", () => {
         stamp,
         command: { _tag: "GrantLease", ttlMs: 5_000, caller: "bob" }
       })
-      assert.deepStrictEqual(commandOf(kv.access.command(node, forged)).command, { _tag: "GrantLease", ttlMs: 5_000 })
+      // A node is believed: it asks for the callers of its HTTP port.
+      assert.deepStrictEqual(commandOf(kv.access.command(node, forged)), commandOf(forged))
     }).pipe(Effect.provide(store())))
 
   it.effect("is limited in number for each user, decided when it is granted", () =>

@@ -1,0 +1,138 @@
+/** Who may do what over HTTP: each request is made as its caller, and written down like any other. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Redacted } from "effect"
+import type { AuditEvents } from "../../../src/callers/AuditLog.ts"
+import { AuditLog } from "../../../src/callers/AuditLog.ts"
+import { Access } from "../../../src/client/Access.ts"
+import { Leases } from "../../../src/client/Lease.ts"
+import { RaftNode } from "../../../src/node/RaftNode.ts"
+import { eventually } from "../../Eventually.ts"
+import { putRole, putUser, tokenOf } from "../../server/PortClients.ts"
+import type { Asked } from "./ApiPort.ts"
+import { json, port, quietly } from "./ApiPort.ts"
+import { open } from "./EventSource.ts"
+
+interface Line {
+  readonly name: string
+  readonly operation: string
+  readonly ranges: ReadonlyArray<string>
+  readonly outcome: string
+}
+
+/** A log in memory. */
+const logged = (events: AuditEvents) =>
+  Effect.gen(function*() {
+    let text = ""
+    const log = yield* AuditLog.make({ file: "audit", events, strict: false, nodeId: 1 }, () =>
+      Effect.succeed({
+        append: (lines) =>
+          Effect.sync(() => {
+            text += lines
+          }),
+        close: Effect.void
+      }))
+    return { log, text: () => text, lines: () => text.trimEnd().split("\n").map((line): Line => JSON.parse(line)) }
+  })
+
+/** A port whose callers `alice` and `bob` may read and write keys with a prefix of their own. */
+const secured = (events: AuditEvents = "writes") =>
+  Effect.gen(function*() {
+    const audit = yield* logged(events)
+    const { ask, context, port: at } = yield* port({ callers: { clientAuth: "token", audit: audit.log } })
+    const node = Context.get(context, RaftNode)
+    for (const name of ["alice", "bob"]) {
+      yield* putRole(node, name, [`${name}/`], [`${name}/`])
+      yield* putUser(node, name, [name])
+    }
+    const tokens = { alice: yield* tokenOf(node, "alice"), bob: yield* tokenOf(node, "bob") }
+    const as = (name: keyof typeof tokens) => (path: string, asked: Asked = {}) =>
+      ask(path, { ...asked, token: tokens[name].token })
+    return { ask, as, at, audit, context, node, tokens }
+  })
+
+const put = (body: string, headers: Readonly<Record<string, string>> = {}): Asked => ({ method: "PUT", body, headers })
+
+describe("callers over HTTP", () => {
+  it.live("do what their roles allow, in every form of it", () =>
+    Effect.gen(function*() {
+      const { as, ask, audit } = yield* secured()
+      const [alice, bob] = [as("alice"), as("bob")]
+      const stranger = yield* ask("/v1/keys/alice/a")
+      assert.deepInclude(stranger.json, { tag: "Unauthenticated", wasWritten: "no" })
+      assert.strictEqual(stranger.headers["www-authenticate"], `Bearer realm="flaredb"`)
+      assert.strictEqual((yield* alice("/v1/keys/alice/a", put("secret", { "idempotency-key": "1" }))).status, 200)
+      assert.strictEqual((yield* alice("/v1/keys/alice/a")).text, "secret")
+      const refused: ReadonlyArray<readonly [string, Asked?]> = [
+        ["/v1/keys/alice/a"],
+        ["/v1/keys/alice/a?consistency=stale"],
+        ["/v1/keys/alice/a", put("x")],
+        ["/v1/keys/alice/a", put("x", { "idempotency-key": "2" })],
+        ["/v1/keys/alice/a", put("x", { "if-none-match": "*" })],
+        ["/v1/keys/alice/a", { method: "DELETE" }],
+        ["/v1/scan?prefix=alice"],
+        ["/v1/scan"],
+        ["/v1/count?prefix=alice%2F"],
+        ["/v1/txn", json({ do: [{ op: "get", key: "alice/a" }] })],
+        ["/v1/txn", json({ if: [{ key: "alice/a", exists: true }], do: [{ op: "put", key: "bob/a", value: "" }] })],
+        ["/v1/txn", json({ do: [{ op: "deletePrefix", prefix: "" }] }, { "idempotency-key": "3" })],
+        ["/v1/watch?prefix=alice%2F"],
+        ["/v1/leases"]
+      ]
+      for (const [path, asked] of refused) {
+        const { json: answer } = yield* bob(path, asked)
+        assert.deepInclude(answer, { tag: "Unauthorized", name: "bob", wasWritten: "no" }, path)
+      }
+      assert.strictEqual((yield* alice("/v1/keys/alice/a")).text, "secret")
+      // An id is its caller's: the same of another caller says nothing of this one's write.
+      assert.isTrue((yield* bob("/v1/keys/bob/a", put("x", { "idempotency-key": "1" }))).json.created)
+      // The document is for all who are known.
+      assert.strictEqual((yield* bob("/v1/openapi.json")).status, 200)
+      yield* eventually("the lines of the audit log", () => audit.lines().length >= refused.length)
+      const lines = audit.lines()
+      assert.isTrue(
+        lines.some(({ name, operation, outcome, ranges }) =>
+          name === "alice" && outcome === "ok" && operation === "Transact" && ranges.join().includes("alice/a")
+        ),
+        audit.text()
+      )
+      assert.isAtLeast(
+        lines.filter(({ name, outcome }) => name === "bob" && outcome === "refused: Unauthorized").length,
+        refused.length
+      )
+      assert.notInclude(audit.text(), "secret")
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("own the leases that they are granted", () =>
+    Effect.gen(function*() {
+      const { as, context } = yield* secured()
+      const grants = [json({ ttlMs: 60_000 }), json({ ttlMs: 60_000 }, { "idempotency-key": "lease" })]
+      for (const grant of grants) {
+        const { json: lease } = yield* as("alice")("/v1/leases", grant)
+        const found = (yield* Context.get(context, Leases).list()).find(({ id }) => id === lease.id)
+        assert.strictEqual(found?.caller, "alice")
+        const stolen = yield* as("bob")(`/v1/keys/bob/a?lease=${lease.id}`, put("x"))
+        assert.strictEqual(stolen.json.tag, "Unauthorized")
+        assert.strictEqual((yield* as("bob")(`/v1/leases/${lease.id}`, { method: "DELETE" })).status, 403)
+        assert.strictEqual((yield* as("alice")(`/v1/leases/${lease.id}`, { method: "DELETE" })).status, 200)
+      }
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("lose a watch with the role that it takes, and everything with their token", () =>
+    Effect.gen(function*() {
+      const { as, at, context, node, tokens } = yield* secured("all")
+      const headers = { authorization: `Bearer ${Redacted.value(tokens.alice.token)}` }
+      const source = yield* open(at, "/v1/watch?prefix=alice%2F&heartbeatMs=100", headers)
+      assert.strictEqual((yield* source.next).event, "began")
+      yield* putRole(node, "alice", [], ["alice/"])
+      const { data, event } = yield* source.next
+      assert.strictEqual(event, "failure")
+      assert.deepInclude(data, { tag: "Unauthorized", name: "alice" })
+      yield* eventually("the end of the watch", () => source.isClosed())
+      assert.strictEqual((yield* as("alice")("/v1/keys/alice/a")).status, 403)
+      assert.strictEqual((yield* as("alice")("/v1/keys/alice/a", put("x"))).status, 200)
+      yield* Context.get(context, Access).removeToken("alice", tokens.alice.id)
+      const { json: unknown, status } = yield* as("alice")("/v1/keys/alice/a", put("x"))
+      assert.deepInclude(unknown, { tag: "Unauthenticated" })
+      assert.strictEqual(status, 401)
+    }).pipe(Effect.scoped, quietly))
+})

@@ -1,0 +1,130 @@
+/** What is wrong with a request is refused at its place, and nothing of it is done. Three ways for each endpoint. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { OpenApi } from "effect/http-api"
+import { Api } from "../../../src/http/api/Api.ts"
+import type { Asked } from "./ApiPort.ts"
+import { json, port, quietly } from "./ApiPort.ts"
+
+type Wrong = readonly [path: string, asked: Asked, field: string | RegExp]
+
+const put = (headers: Readonly<Record<string, string>> = {}): Asked => ({ method: "PUT", body: "x", headers })
+const body = (text: string | Uint8Array): Asked => ({ method: "POST", body: text })
+const post: Asked = { method: "POST" }
+const remove = (headers: Readonly<Record<string, string>> = {}): Asked => ({ method: "DELETE", headers })
+
+const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
+  "keys.get": [
+    ["/v1/keys/", {}, "key"],
+    ["/v1/keys/%FF", {}, "key"],
+    ["/v1/keys/a?as=xml", {}, "as"],
+    ["/v1/keys/a?timeoutMs=0", {}, "timeoutMs"],
+    ["/v1/keys/a!?keyEncoding=base64", {}, "key"],
+    ["/v1/keys/a?consistency=eventual", {}, "consistency"]
+  ],
+  "keys.put": [
+    ["/v1/keys/a;b", put(), "key"],
+    ["/v1/keys/a?leas=7", put(), "leas"],
+    ["/v1/keys/a?lease=-1", put(), "lease"],
+    ["/v1/keys/a", put({ "if-match": "1.5" }), "If-Match"],
+    ["/v1/keys/a", put({ "if-match": `W/"1"` }), "If-Match"],
+    ["/v1/keys/a", put({ "if-none-match": `"1"` }), "If-None-Match"],
+    ["/v1/keys/a", put({ "idempotency-key": "two words" }), "Idempotency-Key"]
+  ],
+  "keys.delete": [
+    ["/v1/keys/", remove(), "key"],
+    ["/v1/keys/a", remove({ "if-match": "" }), "If-Match"],
+    ["/v1/keys/a?timeoutMs=60001", remove(), "timeoutMs"]
+  ],
+  "keys.scan": [
+    ["/v1/scan?limit=ten", {}, "limit"],
+    ["/v1/scan?prefix=a&prefix=b", {}, "prefix"],
+    ["/v1/scan?reverse=maybe", {}, "reverse"],
+    ["/v1/scan?prefix=%ZZ%&encoding=hex", {}, "encoding"],
+    ["/v1/scan?prefix=a=&encoding=base64", {}, "prefix"]
+  ],
+  "keys.count": [
+    ["/v1/count?prefx=a", {}, "prefx"],
+    ["/v1/count?readFrom=follower", {}, "readFrom"],
+    [`/v1/count?prefix=${"p".repeat(4_097)}`, {}, "prefix"]
+  ],
+  "transactions.transact": [
+    ["/v1/txn", body("{"), "body"],
+    ["/v1/txn", body(Uint8Array.from([0x22, 0xff, 0x22])), "body"],
+    ["/v1/txn", body("[]"), "body"],
+    ["/v1/txn", json({ when: [] }), "when"],
+    ["/v1/txn", json({ do: [{ op: "put", key: "a" }] }), /^do\[0\]/],
+    ["/v1/txn", json({ do: [{ op: "put", key: "a", value: "\ud800" }] }), "do[0].value"],
+    ["/v1/txn", json({ if: [{ key: "a", field: "version", is: "~", to: 1 }] }), /^if\[0\]/],
+    ["/v1/txn", json({ encoding: "base64", do: [{ op: "get", key: "!" }] }), "do[0].key"]
+  ],
+  "leases.grant": [
+    ["/v1/leases", body(""), "body"],
+    ["/v1/leases", json({ ttlMs: "60s" }), "ttlMs"],
+    ["/v1/leases", json({ ttlMs: 60_000, keys: [] }), "keys"]
+  ],
+  "leases.leases": [
+    ["/v1/leases?limit=1", {}, "limit"],
+    ["/v1/leases?timeoutMs=1e9", {}, "timeoutMs"],
+    ["/v1/leases?consistency=", {}, "consistency"]
+  ],
+  "leases.lease": [
+    ["/v1/leases/x", {}, "lease"],
+    ["/v1/leases/1.5", {}, "lease"],
+    ["/v1/leases/1?encoding=utf8", {}, "encoding"]
+  ],
+  "leases.keepAlive": [
+    ["/v1/leases/0/keep-alive", post, "lease"],
+    ["/v1/leases/-1/keep-alive", post, "lease"],
+    ["/v1/leases/1/keep-alive?ttlMs=5", post, "ttlMs"]
+  ],
+  "leases.revoke": [
+    ["/v1/leases/0", remove(), "lease"],
+    ["/v1/leases/99999999999999999999", remove(), "lease"],
+    ["/v1/leases/1?force=true", remove(), "force"]
+  ],
+  "watch.watch": [
+    ["/v1/watch?key=a&prefix=b", {}, "key"],
+    ["/v1/watch?key=", {}, "key"],
+    ["/v1/watch?from=0", {}, "fromRevision"],
+    ["/v1/watch?heartbeatMs=1", {}, "heartbeatMs"],
+    ["/v1/watch", { headers: { "last-event-id": "yesterday" } }, "Last-Event-ID"]
+  ]
+}
+
+/** The endpoints of the definition. */
+const operations = Object.values(OpenApi.fromApi(Api).paths).flatMap((path) =>
+  Object.values(path as Record<string, { readonly operationId: string }>).map(({ operationId }) => operationId)
+)
+
+describe("a request that is wrong", () => {
+  it("is in the table for each endpoint, at least three times", () => {
+    assert.sameMembers(operations, Object.keys(wrong))
+    for (const [endpoint, requests] of Object.entries(wrong)) assert.isAtLeast(requests.length, 3, endpoint)
+  })
+
+  it.live("is refused with the field that is wrong, and does nothing", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* port()
+      for (const [endpoint, requests] of Object.entries(wrong)) {
+        for (const [path, asked, field] of requests) {
+          const answer = yield* ask(path, asked)
+          const what = `${endpoint} ${path.slice(0, 100)} ${answer.text.slice(0, 300)}`
+          assert.strictEqual(answer.json?.tag, "InvalidArgument", what)
+          assert.match(
+            answer.json.field,
+            typeof field === "string" ? new RegExp(`^${field.replace(/[.[\]]/g, "\\$&")}$`) : field,
+            what
+          )
+          assert.deepInclude(answer.json, { wasWritten: "no", retry: "never" })
+        }
+      }
+      assert.deepStrictEqual((yield* ask("/v1/scan")).json, { entries: [], revision: 0 })
+      assert.deepStrictEqual((yield* ask("/v1/leases")).json, { leases: [] })
+      for (
+        const [path, asked] of [["/v1/keys", post], ["/v1/nothing", {}], ["/v1", {}], ["/v1/scan", put()]] as const
+      ) {
+        assert.strictEqual((yield* ask(path, asked)).json?.tag, "PathNotFound", path)
+      }
+    }).pipe(Effect.scoped, quietly))
+})
