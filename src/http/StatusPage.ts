@@ -67,5 +67,6 @@ export const render = (
       ""
     ) +
     `<p><a href="/">console</a> · <a href="/status">/status</a> · <a href="/metrics">/metrics</a>` +
-    ` · <a href="/debug/raft">/debug/raft</a> · <a href="/readyz">/readyz</a> · <a href="/livez">/livez</a></p></body></html>`
+    ` · <a href="/debug/raft">/debug/raft</a> · <a href="/readyz">/readyz</a> · <a href="/livez">/livez</a>` +
+    "</p></body></html>"
 }

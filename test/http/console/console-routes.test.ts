@@ -12,7 +12,44 @@ import * as ConsoleRoutes from "../../../src/http/console/ConsoleRoutes.ts"
 import { pageNames } from "../../../src/http/console/KeyTree.ts"
 import * as HttpServer from "../../../src/http/HttpServer.ts"
 import type { RaftNode } from "../../../src/node/RaftNode.ts"
-import { ask, host, json } from "../api/ApiPort.ts"
+
+const host = "127.0.0.1"
+
+interface Asked {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+const ask = (port: number, path: string, { body = "", headers = {}, method = "GET" }: Asked = {}) =>
+  Effect.callback<{ readonly status: number; readonly text: string; readonly json: ReturnType<typeof JSON.parse> }>(
+    (resume) => {
+      const length = { "content-length": String(Buffer.byteLength(body)) }
+      const sent = request(
+        { host, port, path, method, agent: false, headers: { ...length, ...headers } },
+        (response) => {
+          let text = ""
+          response.setEncoding("utf8").on("data", (part: string) => {
+            text += part
+          }).on("end", () => {
+            const isJson = response.headers["content-type"]?.startsWith("application/json") === true
+            resume(
+              Effect.succeed({ status: response.statusCode ?? 0, text, json: isJson ? JSON.parse(text) : undefined })
+            )
+          })
+        }
+      )
+      sent.on("error", (error) => resume(Effect.die(error)))
+      sent.end(body)
+      return Effect.sync(() => sent.destroy())
+    }
+  )
+
+const json = (value: unknown, headers: Readonly<Record<string, string>>): Asked => ({
+  method: "POST",
+  headers: { "content-type": "application/json", ...headers },
+  body: JSON.stringify(value)
+})
 
 const Live = Layer.unwrap(Effect.map(
   Effect.context<ClientServices | RaftNode | ConsoleParts>(),
