@@ -66,8 +66,10 @@ const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
 
 const clientEndpoint = (node: NodeAddress): Endpoint => ({ host: node.host, port: node.clientPort })
 
-/** The same with the node's id. */
-const consoleEndpoint = (node: NodeAddress) => ({ ...clientEndpoint(node), id: node.id })
+const consoleOptions = ({ limits, nodes }: FlareDbConfig): ConsoleRoutes.OverviewOptions => ({
+  endpoints: nodes.map((node) => ({ ...clientEndpoint(node), id: node.id })),
+  maxFrameMs: limits.maxFrameMs
+})
 
 const listen = (config: FlareDbConfig, port: number) => ({
   host: config.listenHost ?? Config.ownAddress(config).host,
@@ -183,9 +185,9 @@ type RouteServices = RaftNode | WatchServer | ConsoleParts | RemoteClient.Client
 
 /** What the HTTP port of such a node serves beside health and metrics. */
 const keyValueRoutes = (
-  { config: { limits, nodes }, security: { dial } }: Prepared
+  { config, security: { dial } }: Prepared
 ): Layer.Layer<never, never, HttpServer.Router | RouteServices> =>
-  Layer.merge(ApiRoutes.layer(limits), ConsoleRoutes.layer({ endpoints: nodes.map(consoleEndpoint), dial }))
+  Layer.merge(ApiRoutes.layer(config.limits), ConsoleRoutes.layer({ ...consoleOptions(config), dial }))
 
 const layerKeyValueHttp = (prepared: Prepared) =>
   Layer.unwrap(Effect.map(
@@ -194,14 +196,15 @@ const layerKeyValueHttp = (prepared: Prepared) =>
   )).pipe(Layer.provideMerge(ConsoleParts.layer))
 
 /** The same for a node with another state machine, which has no keys. */
-const layerMachineHttp = (prepared: Prepared) => {
-  const endpoints = prepared.config.nodes.map(consoleEndpoint)
-  return Layer.unwrap(Effect.map(
+const layerMachineHttp = (prepared: Prepared) =>
+  Layer.unwrap(Effect.map(
     Effect.context<RaftNode | ClusterAdmin>(),
     (services) =>
-      layerHttp(prepared, Layer.provide(ConsoleRoutes.layerOverview({ endpoints }), Layer.succeedContext(services)))
+      layerHttp(
+        prepared,
+        Layer.provide(ConsoleRoutes.layerOverview(consoleOptions(prepared.config)), Layer.succeedContext(services))
+      )
   ))
-}
 
 /** A node with what belongs to it, and a client of the cluster. */
 export type NodeServices =

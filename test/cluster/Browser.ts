@@ -54,7 +54,9 @@ export const open = Effect.fnUntraced(function*(
       browser.newContext({
         viewport: { width, height },
         colorScheme: dark ? "dark" : "light",
-        reducedMotion: "reduce"
+        reducedMotion: "reduce",
+        // Certificates of a test's own authority.
+        ignoreHTTPSErrors: true
       })
     ),
     (opened) => Effect.promise(() => opened.close())

@@ -14,12 +14,16 @@ import { Access } from "../../src/client/Access.ts"
 import type { KeyValueEntry } from "../../src/client/KeyValue.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { MemoryCredentials } from "../../src/net/tls/Credentials.ts"
 import { eventually } from "../Eventually.ts"
 import * as Browser from "./Browser.ts"
+import { certificatesOf } from "./Certified.ts"
 import * as Cluster from "./Cluster.ts"
 import { during, SteadyLoad } from "./SteadyLoad.ts"
 
 const urlOf = ({ address }: Cluster.ClusterNode, hash = ""): string => `http://127.0.0.1:${address.httpPort}/${hash}`
+
+const secureUrlOf = (node: Cluster.ClusterNode, hash = ""): string => urlOf(node, hash).replace("http:", "https:")
 
 const card = (page: Page, id: number) => page.getByRole("article", { name: `Node ${id}`, exact: true })
 
@@ -248,20 +252,26 @@ describe.skipIf(Browser.noBrowser !== undefined)("the console in a browser", { t
       }).pipe(Effect.provide(Cluster.client(cluster)))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("lets people in with their tokens, and shows and changes what their roles allow", () =>
+  it.live("lets people in over TLS with their tokens, and shows and changes what their roles allow", () =>
     Effect.gen(function*() {
       const files = yield* FileSystem.FileSystem
       const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-console-" })
       const bootstrap = randomBytes(32).toString("hex")
       yield* files.writeFileString(`${folder}/bootstrap`, bootstrap, { mode: 0o600 })
-      const cluster = yield* Cluster.make(1, undefined, {
-        FLAREDB_CLIENT_AUTH: "token",
-        FLAREDB_BOOTSTRAP_TOKEN_FILE: `${folder}/bootstrap`,
-        FLAREDB_AUDIT_LOG: `${folder}/audit.jsonl`
-      })
+      const cluster = yield* Cluster.make(1)
+      const certificates = yield* certificatesOf(cluster)
+      for (const node of cluster.nodes) {
+        node.settings = certificates.settings(node, {
+          FLAREDB_CLIENT_AUTH: "token",
+          FLAREDB_BOOTSTRAP_TOKEN_FILE: `${folder}/bootstrap`,
+          FLAREDB_AUDIT_LOG: `${folder}/audit.jsonl`
+        })
+      }
       const browser = yield* Browser.launch
       yield* Cluster.start(cluster)
-      const as = (token: Redacted.Redacted) => FlareDb.layerClient({ endpoints: cluster.endpoints, token })
+      const authorities = yield* files.readFileString(`${certificates.client}/ca.crt`)
+      const tls = { credentials: new MemoryCredentials({ authorities }) }
+      const as = (token: Redacted.Redacted) => FlareDb.layerClient({ endpoints: cluster.endpoints, tls, token })
       const admin = yield* Effect.flatMap(Access, (access) => access.createToken("admin")).pipe(
         Effect.provide(as(Redacted.make(bootstrap)))
       )
@@ -276,7 +286,7 @@ describe.skipIf(Browser.noBrowser !== undefined)("the console in a browser", { t
       }).pipe(Effect.provide(as(admin.token)))
 
       const node = cluster.node(1)
-      const { page, wrongs } = yield* Browser.open(browser, urlOf(node))
+      const { page, wrongs } = yield* Browser.open(browser, secureUrlOf(node))
       const logIn = (token: string) =>
         Effect.promise(async () => {
           await page.getByLabel("Token").fill(token)
@@ -286,7 +296,7 @@ describe.skipIf(Browser.noBrowser !== undefined)("the console in a browser", { t
       yield* Effect.promise(() => page.getByRole("alert").waitFor())
       yield* logIn(Redacted.value(shop.token))
       yield* Browser.until(page, "The overview is for administrators")
-      yield* Effect.promise(() => page.goto(urlOf(node, "#/keys/orders/")))
+      yield* Effect.promise(() => page.goto(secureUrlOf(node, "#/keys/orders/")))
       yield* Effect.promise(() => page.getByRole("link", { name: "key 1" }).click())
       yield* Effect.promise(() => page.getByLabel("Value as text").getByText("an order").waitFor())
       yield* Effect.promise(() => page.getByRole("button", { name: "Edit" }).click())
@@ -295,7 +305,7 @@ describe.skipIf(Browser.noBrowser !== undefined)("the console in a browser", { t
       yield* Effect.promise(() => page.getByRole("dialog").getByRole("button", { name: "Put" }).click())
       yield* Effect.promise(() => page.getByLabel("Value as text").getByText("changed in the console").waitFor())
       for (const one of ["keys/prices/", "key/prices/1", "keys/", "watch/prices/", "sessions"]) {
-        yield* Effect.promise(() => page.goto(urlOf(node, `#/${one}`)))
+        yield* Effect.promise(() => page.goto(secureUrlOf(node, `#/${one}`)))
         yield* Effect.promise(() => page.getByRole("alert").first().waitFor())
         assert.notInclude(yield* Effect.promise(() => page.locator("main").innerText()), "a price", one)
       }
@@ -306,7 +316,7 @@ describe.skipIf(Browser.noBrowser !== undefined)("the console in a browser", { t
 
       yield* Effect.promise(() => page.getByRole("button", { name: "Log out" }).click())
       yield* logIn(Redacted.value(admin.token))
-      yield* Effect.promise(() => page.goto(urlOf(node, "#/overview")))
+      yield* Effect.promise(() => page.goto(secureUrlOf(node, "#/overview")))
       yield* Browser.until(page, /^The node works/)
       // A token that is removed ends what it opened.
       yield* Effect.flatMap(Access, (access) => access.removeToken("admin", admin.id)).pipe(

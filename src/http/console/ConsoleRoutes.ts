@@ -21,6 +21,8 @@ import { Watch } from "../../client/Watch.ts"
 import { InvalidArgument, Overloaded, Unauthenticated } from "../../FlareDbError.ts"
 import type { AccessError } from "../../FlareDbError.ts"
 import { RaftNode } from "../../node/RaftNode.ts"
+import type { SentEvent } from "../api/EventStreams.ts"
+import { EventStreams } from "../api/EventStreams.ts"
 import { RequestCaller } from "../RequestCaller.ts"
 import { answered, failureAnswer } from "./Answers.ts"
 import type { CallerClientsOptions } from "./CallerClients.ts"
@@ -29,7 +31,6 @@ import type { Failure } from "./ConsoleCalls.ts"
 import { consoleCalls } from "./ConsoleCalls.ts"
 import { answerFile, consolePaths } from "./ConsoleFiles.ts"
 import { ConsoleParts } from "./ConsoleParts.ts"
-import type { Sent } from "./EventStream.ts"
 import { eventStream, whileAllowed } from "./EventStream.ts"
 import { Bytes } from "./KeyBytes.ts"
 import { Sampler } from "./Sampler.ts"
@@ -42,6 +43,12 @@ export const callHeader = "x-flaredb-console"
 const maxCallCharacters = 2 * 1024 * 1024
 
 const refuse = (tag: string, message: string): Failure => ({ _tag: tag, message })
+
+/** What every console needs to know. */
+export interface OverviewOptions extends Pick<CallerClientsOptions, "endpoints"> {
+  /** Milliseconds after which a page that takes nothing is closed. */
+  readonly maxFrameMs: number
+}
 
 type Node = RaftNode["Service"]
 
@@ -61,14 +68,16 @@ const overviewRefusal = (node: Node, request: RequestCaller) => (): AccessError 
   return endedOf(node, request)() ?? (caller === undefined ? undefined : access.admin(caller, "status-page"))
 }
 
-const events = (node: Node, sampler: Sampler) =>
-  Effect.map(RequestCaller, (caller) =>
+const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
+  Effect.flatMap(RequestCaller, (caller) =>
     eventStream(
+      streams,
       whileAllowed(
         Stream.unwrap(
           Effect.map(
             sampler.view,
-            (viewed) => Stream.map(Stream.fromQueue(viewed), (samples): Sent => ({ event: "samples", data: samples }))
+            (viewed) =>
+              Stream.map(Stream.fromQueue(viewed), (samples): SentEvent => ({ event: "samples", data: samples }))
           )
         ),
         overviewRefusal(node, caller)
@@ -121,24 +130,24 @@ const filesLayer = Layer.mergeAll(
 
 /** What any node shows: the cluster. */
 const overviewLayer = (
-  { endpoints }: Pick<CallerClientsOptions, "endpoints">,
+  { endpoints, maxFrameMs }: OverviewOptions,
   parts: () => ReadonlyArray<string>,
   hasKeys: boolean
 ) =>
   Layer.unwrap(Effect.gen(function*() {
     const node = yield* RaftNode
     const sampler = new Sampler(yield* ClusterAdmin, new Map(endpoints.map((one) => [formatEndpoint(one), one.id])))
+    const streams = yield* EventStreams.make(maxFrameMs)
     return Layer.mergeAll(
       filesLayer,
-      HttpRouter.add("GET", "/console/events", events(node, sampler)),
+      HttpRouter.add("GET", "/console/events", events(node, sampler, streams)),
       HttpRouter.add("POST", "/console/calls/whoami", (request) =>
         answered(Effect.andThen(payloadOf(request), whoami(node, parts(), hasKeys))))
     )
   }))
 
 /** For a node with a state machine of one's own, whose console shows the cluster alone. */
-export const layerOverview = (options: Pick<CallerClientsOptions, "endpoints">) =>
-  overviewLayer(options, () => [], false)
+export const layerOverview = (options: OverviewOptions) => overviewLayer(options, () => [], false)
 
 type Parts = ConsoleParts["Service"]
 
@@ -182,7 +191,7 @@ class Watching {
   )
 }
 
-const watch = (clients: CallerClients, node: Node, watching: Watching) =>
+const watch = (clients: CallerClients, node: Node, watching: Watching, streams: EventStreams) =>
   Effect.gen(function*() {
     const { headers, url } = yield* HttpServerRequest.HttpServerRequest
     const prefix = prefixOf(url)
@@ -193,21 +202,22 @@ const watch = (clients: CallerClients, node: Node, watching: Watching) =>
       const services: Context.Context<ClientServices> = yield* clients.of(headers["authorization"])
       return watchEvents(Context.get(services, Watch), prefix)
     }).pipe(Effect.provideService(RequestCaller, caller))
-    return eventStream(whileAllowed(Stream.unwrap(opened), endedOf(node, caller)))
+    return yield* eventStream(streams, whileAllowed(Stream.unwrap(opened), endedOf(node, caller)))
   })
 
 /** For a node with the key-value store. */
-export const layer = (options: CallerClientsOptions) =>
+export const layer = (options: CallerClientsOptions & OverviewOptions) =>
   Layer.unwrap(Effect.gen(function*() {
     const node = yield* RaftNode
     const parts = yield* ConsoleParts
     const clients = yield* CallerClients.make(options)
     const watching = new Watching()
+    const streams = yield* EventStreams.make(options.maxFrameMs)
     const call = (request: HttpServerRequest.HttpServerRequest) => answered(answerCall(clients, parts, request))
     return Layer.mergeAll(
       overviewLayer(options, parts.names, true),
       HttpRouter.add("POST", "/console/calls/:name", call),
       HttpRouter.add("POST", "/console/calls/:part/:name", call),
-      HttpRouter.add("GET", "/console/watch", watch(clients, node, watching))
+      HttpRouter.add("GET", "/console/watch", watch(clients, node, watching, streams))
     )
   }))

@@ -1,32 +1,32 @@
 /**
- * Server-sent events: a stream of JSON that a page reads while it arrives. A comment goes out when nothing else does,
- * so that both sides notice when the other one is gone.
+ * What the console sends while it happens: server-sent events, as the API has them. A failure is the last event,
+ * because the headers are out by then; a page that takes nothing is closed.
  */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, Stream } from "effect"
-import { HttpServerResponse } from "effect/http"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import type { EventStreams, SentEvent } from "../api/EventStreams.ts"
+import { RequestCaller } from "../RequestCaller.ts"
 
-/** Something to send: an event, or a sign of life. */
-export type Sent = { readonly event: string; readonly data: unknown } | "alive"
-
-const encoder = new TextEncoder()
-
-const encoded = (sent: Sent): Uint8Array =>
-  encoder.encode(sent === "alive" ? ": alive\n\n" : `event: ${sent.event}\ndata: ${JSON.stringify(sent.data)}\n\n`)
-
-/** What ends a stream is its last event: the headers are out by then. */
-const ending = (error: { readonly _tag: string; readonly message: string }): Stream.Stream<Sent> =>
+/** What ends a stream. */
+const ending = (error: { readonly _tag: string; readonly message: string }): Stream.Stream<SentEvent> =>
   Stream.succeed({ event: "failed", data: { tag: error._tag, message: error.message } })
 
+/** The answer to the request that is being answered. */
 export const eventStream = <E extends { readonly _tag: string; readonly message: string }>(
-  events: Stream.Stream<Sent, E>
-): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.stream(
-    events.pipe(
-      Stream.catch(ending),
-      Stream.map(encoded)
-    ),
-    { contentType: "text/event-stream", headers: { "x-accel-buffering": "no" } }
-  )
+  streams: EventStreams,
+  events: Stream.Stream<SentEvent, E>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> =>
+  Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const { from } = yield* RequestCaller
+    const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
+    return HttpServerResponse.stream(streams.serve(Stream.catch(events, ending), from, socket), {
+      contentType: "text/event-stream",
+      // Proxies that hold answers back are asked not to.
+      headers: { "x-accel-buffering": "no" }
+    })
+  })
 
 /** Ends a stream with `refusal` as soon as there is one, which is asked before each event. */
 export const whileAllowed = <A, E, Refusal>(

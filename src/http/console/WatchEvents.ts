@@ -4,7 +4,7 @@ import type { WatchFailure } from "../../client/Watch.ts"
 import type { Watch } from "../../client/Watch.ts"
 import type { KeyValueEntry } from "../../client/Entry.ts"
 import type { WatchEvent, WatchNotice } from "../../client/WatchNotice.ts"
-import type { Sent } from "./EventStream.ts"
+import type { SentEvent } from "../api/EventStreams.ts"
 import { base64 } from "./KeyBytes.ts"
 
 /** Bytes of a value that are sent, and changes of one revision. */
@@ -30,9 +30,9 @@ const changeOf = (event: WatchEvent) => {
   return event._tag === "Put" ? Object.assign(change, valueOf(event.entry)) : change
 }
 
-const sentOf = (notice: WatchNotice): Sent => {
+const sentOf = (notice: WatchNotice): SentEvent => {
   if (notice._tag === "Began") return { event: "began", data: { revision: notice.revision } }
-  if (notice._tag === "Progress") return "alive"
+  if (notice._tag === "Progress") return { comment: "alive" }
   const { events, logTimeMs, revision } = notice
   return {
     event: "changes",
@@ -48,6 +48,6 @@ const sentOf = (notice: WatchNotice): Sent => {
 export const watchEvents = (
   watch: Watch["Service"],
   prefix: Uint8Array
-): Stream.Stream<Sent, WatchFailure> =>
+): Stream.Stream<SentEvent, WatchFailure> =>
   // One part waits at a time: a page that reads slowly is served slowly, and costs nothing more.
   Stream.map(watch.notices({ prefix }, { previous: true, buffer: 1 }), sentOf)

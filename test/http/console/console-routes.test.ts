@@ -56,7 +56,10 @@ const Live = Layer.unwrap(Effect.map(
   (services) =>
     HttpServer.layer(
       { clusterId: "memory", listen: { host, port: 0 } },
-      Layer.provide(ConsoleRoutes.layer({ endpoints: [], dial: undefined }), Layer.succeedContext(services))
+      Layer.provide(
+        ConsoleRoutes.layer({ endpoints: [], dial: undefined, maxFrameMs: 30_000 }),
+        Layer.succeedContext(services)
+      )
     )
 )).pipe(Layer.provideMerge(FlareDb.layerMemory), Layer.provideMerge(ConsoleParts.layer))
 
