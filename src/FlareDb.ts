@@ -12,6 +12,7 @@
  * `KeyValue`: `layerWith`, `layerFromEnvWith`, `layerCommands`, `layerMemoryWith`.
  */
 import { Effect, Layer } from "effect"
+import type { ClusterAdmin } from "./client/ClusterAdmin.ts"
 import type { ClientOptions } from "./client/ClientOptions.ts"
 import type { Endpoint } from "./client/connection/Endpoint.ts"
 import { formatEndpoint } from "./client/connection/Endpoint.ts"
@@ -31,6 +32,8 @@ import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
 import * as ApiRoutes from "./http/api/ApiRoutes.ts"
 import * as Descriptors from "./http/Descriptors.ts"
+import { ConsoleParts } from "./http/console/ConsoleParts.ts"
+import * as ConsoleRoutes from "./http/console/ConsoleRoutes.ts"
 import type { HttpAddress } from "./http/HttpServer.ts"
 import * as HttpServer from "./http/HttpServer.ts"
 import { StatusSections } from "./http/StatusSections.ts"
@@ -43,6 +46,7 @@ import * as ClientServer from "./server/ClientServer.ts"
 import * as ConnectionQuotas from "./server/ConnectionQuotas.ts"
 import * as NodeSecurity from "./server/NodeSecurity.ts"
 import * as NodeOperations from "./server/NodeOperations.ts"
+import { DataDirectory } from "./server/Vitals.ts"
 import { WatchServer } from "./server/WatchServer.ts"
 import * as MemoryStore from "./storage/memory/MemoryStore.ts"
 import * as RocksStorage from "./storage/rocksdb/RocksStorage.ts"
@@ -54,13 +58,18 @@ import * as MemoryTransport from "./transport/memory/MemoryTransport.ts"
 import type { PeerTransport } from "./transport/PeerTransport.ts"
 import * as RpcTransport from "./transport/rpc/RpcTransport.ts"
 
-/** Where a program that runs something on a node of this process adds to its status page. */
-export { StatusSections }
+/** Where a program that runs something on a node of this process adds to its console and its status. */
+export { ConsoleParts, StatusSections }
 
 const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
   config.nodes.map((node) => NodeId(node.id)).sort((a, b) => a - b)
 
 const clientEndpoint = (node: NodeAddress): Endpoint => ({ host: node.host, port: node.clientPort })
+
+const consoleOptions = ({ limits, nodes }: FlareDbConfig): ConsoleRoutes.OverviewOptions => ({
+  endpoints: nodes.map((node) => ({ ...clientEndpoint(node), id: node.id })),
+  maxFrameMs: limits.maxFrameMs
+})
 
 const listen = (config: FlareDbConfig, port: number) => ({
   host: config.listenHost ?? Config.ownAddress(config).host,
@@ -172,16 +181,29 @@ const layerHttp = ({ config, security }: Prepared, routes: HttpServer.Routes) =>
   }, routes)
 
 /** What routes of a node with the key-value store may use: the node, and the client of this process. */
-type RouteServices = RaftNode | WatchServer | RemoteClient.ClientServices
+type RouteServices = RaftNode | WatchServer | ConsoleParts | RemoteClient.ClientServices
 
 /** What the HTTP port of such a node serves beside health and metrics. */
-const keyValueRoutes = ({ limits }: FlareDbConfig): Layer.Layer<never, never, HttpServer.Router | RouteServices> =>
-  ApiRoutes.layer(limits)
+const keyValueRoutes = (
+  { config, security: { dial } }: Prepared
+): Layer.Layer<never, never, HttpServer.Router | RouteServices> =>
+  Layer.merge(ApiRoutes.layer(config.limits), ConsoleRoutes.layer({ ...consoleOptions(config), dial }))
 
 const layerKeyValueHttp = (prepared: Prepared) =>
   Layer.unwrap(Effect.map(
     Effect.context<RouteServices>(),
-    (services) => layerHttp(prepared, Layer.provide(keyValueRoutes(prepared.config), Layer.succeedContext(services)))
+    (services) => layerHttp(prepared, Layer.provide(keyValueRoutes(prepared), Layer.succeedContext(services)))
+  )).pipe(Layer.provideMerge(ConsoleParts.layer))
+
+/** The same for a node with another state machine, which has no keys. */
+const layerMachineHttp = (prepared: Prepared) =>
+  Layer.unwrap(Effect.map(
+    Effect.context<RaftNode | ClusterAdmin>(),
+    (services) =>
+      layerHttp(
+        prepared,
+        Layer.provide(ConsoleRoutes.layerOverview(consoleOptions(prepared.config)), Layer.succeedContext(services))
+      )
   ))
 
 /** A node with what belongs to it, and a client of the cluster. */
@@ -191,6 +213,7 @@ export type NodeServices =
   | ClientAddress
   | HttpAddress
   | StatusSections
+  | ConsoleParts
   | RemoteClient.ClientServices
 
 /** The same with a state machine of one's own. */
@@ -217,7 +240,8 @@ const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError 
     const { config, security } = prepared
     return layerKeyValueHttp(prepared).pipe(
       Layer.provideMerge(layerLocal(config, security.dial, RemoteClient.layerConnect)),
-      Layer.provideMerge(layerServed(prepared, layerKeyValue(config, KvStateMachine.layerWith(config.limits))))
+      Layer.provideMerge(layerServed(prepared, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))),
+      Layer.provide(Layer.succeed(DataDirectory, config.dataDir))
     )
   }))
 
@@ -226,9 +250,10 @@ const layerConfigWith = (
   machine: MachineLayer
 ): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
   Layer.unwrap(Effect.map(prepare(given), (prepared) =>
-    layerHttp(prepared, Layer.empty).pipe(
+    layerMachineHttp(prepared).pipe(
       Layer.provideMerge(layerLocal(prepared.config, prepared.security.dial, RemoteCommands.layerConnect)),
-      Layer.provideMerge(layerServed(prepared, layerMachine(prepared.config, machine)))
+      Layer.provideMerge(layerServed(prepared, layerMachine(prepared.config, machine))),
+      Layer.provide(Layer.succeed(DataDirectory, prepared.config.dataDir))
     )))
 
 /**

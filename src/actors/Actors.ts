@@ -38,6 +38,7 @@ import * as Health from "./cluster/RunnerHealth.ts"
 import * as Locks from "./cluster/RunnerStorage.ts"
 import * as Transports from "./cluster/Transports.ts"
 import { EntityStates } from "./state/EntityStates.ts"
+import { actorsPart } from "./console/ActorsPart.ts"
 import { statusSection } from "./overview/StatusSection.ts"
 import { LogTime } from "./LogTime.ts"
 
@@ -164,11 +165,12 @@ export const layerHttpClientOnly = (
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
   beside(options, ({ path = "/" }) => Layer.provideMerge(ReplyWork.layerWake, Transports.layerHttpCaller(path)))
 
-/** Shows a cluster of runners on the status page of the node. */
+/** Shows a cluster of runners in the console and the status of the node. */
 const layerStatus = ({ cluster, prefix }: StorageOptions) =>
   Layer.effectDiscard(Effect.gen(function*() {
     const sections = yield* FlareDb.StatusSections
     yield* sections.add(statusSection(yield* KeyValue, yield* Leases, { cluster, prefix }))
+    yield* Effect.flatMap(FlareDb.ConsoleParts, (parts) => parts.add(actorsPart({ cluster, prefix })))
   }))
 
 /** A runner beside a FlareDB node of this process. Three such processes need nothing else. */

@@ -6,6 +6,7 @@ import { InvalidArgument, Unauthenticated, Unauthorized, Unavailable, WrongClust
 import { within } from "../net/Deadline.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { NodeReport } from "../protocol/ClientRpcs.ts"
+import type { NodeVitals } from "../protocol/NodeVitals.ts"
 import { ConnectionLost } from "./connection/Connection.ts"
 import type { ConnectionPool } from "./connection/ConnectionPool.ts"
 import type { Endpoint } from "./connection/Endpoint.ts"
@@ -14,6 +15,12 @@ import { countProblem } from "../kv/model/Limits.ts"
 import type { SessionRow } from "../kv/model/Reply.ts"
 import type { ReadFailure, ReadOptions, Requests, WriteFailure } from "./session/Requests.ts"
 import { invalid, unexpected } from "./session/Requests.ts"
+
+/** How one node does; no figures when it did not say, or is of a version that has none. */
+export interface NodeFigures {
+  readonly endpoint: string
+  readonly vitals: NodeVitals | undefined
+}
 
 /** What one node answered, or why it did not. */
 export interface NodeAnswer {
@@ -35,6 +42,9 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
 
   /** Asks every node of the client's endpoints where it stands. Never fails: a node that is down says so in its row. */
   readonly status: Effect.Effect<ReadonlyArray<NodeAnswer>>
+
+  /** Asks every node of the client's endpoints for its figures. Never fails. */
+  readonly vitals: Effect.Effect<ReadonlyArray<NodeFigures>>
 
   /**
    * Hands leadership to `target`, or to the best follower, and returns the new leader's id once it leads. Writes pause
@@ -119,6 +129,20 @@ const answerOf = (
     }))
 }
 
+const figuresOf =
+  (client: ResolvedClientOptions, pool: ConnectionPool) => (endpoint: Endpoint): Effect.Effect<NodeFigures> => {
+    const asked = Effect.flatMap(pool.reach(endpoint), (connection) => connection.vitals).pipe(
+      within(
+        client.attemptTimeoutMs,
+        () => new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "no answer in time", sent: true })
+      )
+    )
+    return Effect.map(Effect.exit(asked), (exit) => ({
+      endpoint: formatEndpoint(endpoint),
+      vitals: Exit.isSuccess(exit) ? exit.value : undefined
+    }))
+  }
+
 /** What a look at every node came to when none of them is of the client's cluster, or answers this client. */
 const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | AccessError | undefined =>
   answers.some(({ report }) => report !== undefined)
@@ -183,6 +207,8 @@ export const make = (
   requests: Requests
 ): ClusterAdmin["Service"] => {
   const status = Effect.forEach(client.endpoints, answerOf(client, pool), { concurrency: "unbounded" })
+
+  const vitals = Effect.forEach(client.endpoints, figuresOf(client, pool), { concurrency: "unbounded" })
 
   const meet = Effect.flatMap(
     status,
@@ -251,7 +277,7 @@ export const make = (
   const endSession = (session: number) =>
     Effect.asVoid(requests.writeRepeatable({ _tag: "EndSession", session }, undefined))
 
-  return ClusterAdmin.of({ identity, status, transferLeader, compact, sessions, endSession })
+  return ClusterAdmin.of({ identity, status, vitals, transferLeader, compact, sessions, endSession })
 }
 
 const problemOf = (cause: Cause.Cause<AskFailure>): string => {

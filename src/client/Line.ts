@@ -42,8 +42,12 @@ const retryMs = 200
 /** Hexadecimal digits enough for every lease, so that the keys of a line list in the order of their leases. */
 const leaseDigits = 14
 
+/** What the keys of all lines of a kind begin with. */
+export const linesPrefix = (kind: "lock" | "election"): string => `flaredb/${kind}/`
+
 /** The prefix of a line. Names are encoded, so that no line's keys are within another's. */
-const linePrefix = (kind: "lock" | "election", name: string): string => `flaredb/${kind}/${encodeURIComponent(name)}/`
+const linePrefix = (kind: "lock" | "election", name: string): string =>
+  `${linesPrefix(kind)}${encodeURIComponent(name)}/`
 
 /** The prefix of the line of this name. A name that is empty, or that no key has room for, is refused. */
 export const lineOf = (kind: "lock" | "election", name: string): Effect.Effect<string, InvalidArgument> => {

@@ -13,7 +13,7 @@ export interface NodeAddress {
   readonly clientPort: number
   /** Peer RPC. */
   readonly peerPort: number
-  /** HTTP: health, metrics, status page. */
+  /** HTTP: health, metrics, console. */
   readonly httpPort: number
 }
 

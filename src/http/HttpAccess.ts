@@ -39,7 +39,8 @@ export interface HttpAccessOptions {
 }
 
 /** What any caller may ask for: figures, and the API, which asks for each operation whether its caller may do it. */
-const isForAnyCaller = (path: string): boolean => path === "/metrics" || isApi(path)
+const isForAnyCaller = (path: string): boolean =>
+  path === "/metrics" || isApi(path) || path.startsWith("/console/calls/") || path === "/console/watch"
 
 const isApi = (path: string): boolean => path === "/v1" || path.startsWith("/v1/")
 
@@ -56,7 +57,8 @@ const operationOf = (path: string): AdminOperation => path.startsWith("/debug/")
 
 const bearer = /^bearer +(\S+) *$/i
 
-const tokenIn = (authorization: string | undefined): Redacted.Redacted | undefined => {
+/** The token in an `Authorization` header. */
+export const bearerToken = (authorization: string | undefined): Redacted.Redacted | undefined => {
   const text = bearer.exec(authorization ?? "")?.[1]
   return text === undefined ? undefined : Secret.make(text.slice(0, maxTokenCharacters + 1), { label: "token" })
 }
@@ -70,7 +72,7 @@ export class HttpAccess {
 
   /** Whether the answer turns on the newest tokens, which a node that is behind may not know. */
   needsProof({ authorization, remote }: HttpCaller): boolean {
-    const found = this.options.authentication.identify({ remote, token: tokenIn(authorization) })
+    const found = this.options.authentication.identify({ remote, token: bearerToken(authorization) })
     return found._tag === "UnknownCaller" && found.cause === "unknown-token"
   }
 
@@ -78,7 +80,7 @@ export class HttpAccess {
   admit(path: string, caller: HttpCaller): RequestCaller | HttpServerResponse.HttpServerResponse {
     const { access, authentication, callers, metrics, offences } = this.options
     const { authorization, from, remote } = caller
-    const found = authentication.identify({ remote, token: tokenIn(authorization) })
+    const found = authentication.identify({ remote, token: bearerToken(authorization) })
     if (found._tag === "UnknownCaller") {
       metrics.unauthenticated(found.cause)
       // The log bounds the lines. A caller that fails is not locked out: others could have it locked out.

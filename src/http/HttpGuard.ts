@@ -9,6 +9,7 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash } from "node:crypto"
 import { isIP } from "node:net"
 import { printable } from "../Printable.ts"
+import { isConsoleFile } from "./console/ConsoleFiles.ts"
 import { RequestCaller } from "./RequestCaller.ts"
 
 /** Probes come under any name, and tell nothing but whether the node works. */
@@ -26,13 +27,16 @@ export const isAllowedHost = (header: string | undefined, names: ReadonlySet<str
   return name === "localhost" || isIP(name) !== 0 || names.has(name)
 }
 
-/** Headers of every answer, also of those that no route gives. `style` is the one style that pages have. */
+/**
+ * Headers of every answer, also of those that no route gives. Scripts and data come from the node itself. `style` is
+ * that of the page without scripts.
+ */
 export const headersFor = (style: string): Map<string, string> =>
   new Map([
     ["x-content-type-options", "nosniff"],
     [
       "content-security-policy",
-      `default-src 'none'; style-src 'sha256-${
+      `default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; style-src 'self' 'sha256-${
         createHash("sha256").update(style).digest("base64")
       }'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
     ],
@@ -66,6 +70,8 @@ export const layer = (names: ReadonlyArray<string>, admit: Admit) => {
         const path = url.split("?", 1)[0] as string
         if (openPaths.has(path)) return answer
         if (!isAllowedHost(host, allowed)) return Effect.succeed(misdirected(host as string))
+        // They hold nothing of anybody, and a caller needs them before it logs in.
+        if (isConsoleFile(path)) return answer
         return Effect.flatMap(
           admit(path, NodeHttpServerRequest.toIncomingMessage(request)),
           (admitted) =>

@@ -50,6 +50,8 @@ import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
 import type { ReadResults } from "./Reads.ts"
 import { Reads } from "./Reads.ts"
 import { Refusals } from "./Refusals.ts"
+import type { RoleChange } from "./RoleHistory.ts"
+import { RoleHistory } from "./RoleHistory.ts"
 import { Snapshotter } from "./snapshot/Snapshotter.ts"
 import { StepObserver } from "./StepObserver.ts"
 import type { Stopwatch } from "./Stopwatch.ts"
@@ -142,6 +144,9 @@ export class RaftNode extends Context.Service<RaftNode, {
   /** The published role, for waiting on state: "until this node leads", "until a leader is known". */
   readonly role: SubscriptionRef.SubscriptionRef<PublishedRole>
 
+  /** The latest changes of role, term or leader, the oldest first. */
+  readonly roleChanges: () => ReadonlyArray<RoleChange>
+
   /** The applied index, for waiting on state. */
   readonly applied: SubscriptionRef.SubscriptionRef<LogIndex>
 
@@ -232,6 +237,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const { clock, observe, raft } = yield* recover(config, timer)
   const start = Raft.status(raft)
   const role = yield* SubscriptionRef.make<PublishedRole>({ role: start.role, term: start.term, leader: start.leader })
+  const history = new RoleHistory()
   const applied = yield* SubscriptionRef.make<LogIndex>(start.applied)
   const measured = (took: (ms: number) => void): Stopwatch => ({ nowMs: timer.monotonicMsUnsafe, took })
   const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
@@ -260,7 +266,11 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     observe,
     identity,
     refusals,
-    onRole: (change) => SubscriptionRef.set(role, { role: change.role, term: change.term, leader: change.leader }),
+    onRole: (change) => {
+      const now = { role: change.role, term: change.term, leader: change.leader }
+      history.add(timer.nowMsUnsafe(), now)
+      return SubscriptionRef.set(role, now)
+    },
     onApplied: (index) => {
       metrics.applied(index)
       return SubscriptionRef.set(applied, index)
@@ -274,7 +284,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     if (leadership === undefined) return refusals.notLeader(leader)
     return applied >= leadership.termStart ? "current" : "behind"
   }
-  return { loop, inbox, role, applied, markers, clock, metrics, refusals, start, judgement }
+  return { loop, inbox, role, history, applied, markers, clock, metrics, refusals, start, judgement }
 })
 
 type Owner = Effect.Success<ReturnType<typeof makeOwner>>
@@ -312,27 +322,21 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const transport = yield* PeerTransport
   const timer = yield* RaftTimer
   const nodeId = NodeId(config.nodeId)
-  const { limits } = config
   const life = yield* NodeLife.make(nodeId)
   const owner = yield* makeOwner(config, life, timer)
-  const { applied, clock, inbox, judgement, loop, markers, refusals, role } = owner
+  const { applied, clock, history, inbox, judgement, loop, markers, refusals, role } = owner
   yield* life.atEnd((write, stopped) => loop.abandon(write, stopped))
   yield* run(config, life, timer, owner)
 
   const identityWait = IdentityWait.make(nodeId, identity, role, life)
-  const { pending } = loop
   const spans = yield* OperationSpans.make(nodeId)
-  const writes = new Writes({ machine, life, inbox, pending, limits, spans })
+  const parts = { machine, life, inbox, pending: loop.pending, limits: config.limits, spans }
+  const writes = new Writes(parts)
   const reads = new Reads({
-    machine,
-    life,
-    inbox,
-    pending,
+    ...parts,
     identity,
     identityWait,
-    limits,
     refusals,
-    spans,
     leads: () => loop.leads,
     leader: () => SubscriptionRef.getUnsafe(role).leader
   })
@@ -379,6 +383,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     debug: Effect.zipWith(seen(() => loop.debug()), transport.health, (own, peers) => ({ ...own, peers })),
     identity: identityWait.whileLeading,
     role,
+    roleChanges: () => history.all,
     applied,
     transferLeader: (target) => Effect.sync(() => inbox.post({ _tag: "TransferLeader", target })),
     orStop: (what, work) => life.orStop(what, work),

@@ -4,6 +4,7 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { NodeVitals } from "./NodeVitals.ts"
 import { Traces } from "./Trace.ts"
 import {
   AccessError,
@@ -168,6 +169,8 @@ export class ClientRpcs extends RpcGroup.make(
   Rpc.make("WatchProgress", { payload: { watch: Schema.Natural }, success: Schema.Void, error: CallRefused }),
   Rpc.make("EndWatch", { payload: { watch: Schema.Natural }, success: Schema.Void, error: CallRefused }),
   Rpc.make("Status", { success: NodeReport, error: CallRefused }),
+  /** A node of an earlier version does not know it, and its console goes without. */
+  Rpc.make("Vitals", { success: NodeVitals, error: CallRefused }),
   /** `target` `null` lets the leader choose. */
   Rpc.make("TransferLeader", {
     payload: { target: Schema.NullOr(Schema.Natural) },

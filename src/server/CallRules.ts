@@ -27,6 +27,7 @@ export const callRules: { readonly [Call in ClientCall]: CallRule } = {
   "client.WatchProgress": { who: "any" },
   "client.EndWatch": { who: "any" },
   "client.Status": { who: "any" },
+  "client.Vitals": { who: "any" },
   "client.TransferLeader": { who: "admin", operation: "transfer-leader", name: "TransferLeader" },
   "state.Backup": { who: "admin", operation: "backup", name: "Backup" },
   "state.HashState": { who: "admin", operation: "hash-state", name: "HashState" }

@@ -123,6 +123,7 @@ const clientHandlers = ({ admission, operations, watches }: Parts) =>
     "client.WatchProgress": ({ watch }, { client }) => watches.progress(client.id, watch),
     "client.EndWatch": ({ watch }, { client }) => watches.end(client.id, watch),
     "client.Status": () => Effect.orDie(operations.status),
+    "client.Vitals": () => Effect.orDie(operations.vitals),
     "client.TransferLeader": ({ target }) => Effect.orDie(operations.transferLeader(target ?? undefined))
   })
 

@@ -10,6 +10,7 @@ import type { RaftNode } from "../node/RaftNode.ts"
 import type { SnapshotProgress } from "../node/snapshot/SnapshotSender.ts"
 import { NodeId } from "../raft/Types.ts"
 import { version } from "../Version.ts"
+import * as Vitals from "./Vitals.ts"
 import type { WatchServer } from "./WatchServer.ts"
 import { watchWithin } from "./WatchServer.ts"
 
@@ -21,12 +22,17 @@ export const make = (
   watches: WatchServer["Service"],
   clusterId: string
 ): Effect.Effect<Connection> =>
-  Effect.map(Effect.context<never>(), (context) => operationsOf(node, watches, clusterId, Effect.runForkWith(context)))
+  Effect.zipWith(
+    Effect.context<never>(),
+    Vitals.make(node),
+    (context, vitals) => operationsOf(node, watches, clusterId, vitals, Effect.runForkWith(context))
+  )
 
 const operationsOf = (
   node: RaftNode["Service"],
   watches: WatchServer["Service"],
   clusterId: string,
+  vitals: Connection["vitals"],
   runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 ): Connection => ({
   cluster: Effect.map(node.identity, (identity) => ({ name: clusterId, identity })),
@@ -60,5 +66,6 @@ const operationsOf = (
     })),
     waiting: status.waiting?.text ?? null
   })),
+  vitals,
   transferLeader: (target) => node.transferLeader(target === undefined ? undefined : NodeId(target))
 })

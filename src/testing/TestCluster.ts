@@ -247,6 +247,7 @@ export class TestCluster {
         read: (queries, consistency, from, done) =>
           isUp() ? operations.read(queries, consistency, from, done) : done(Exit.fail(down)),
         status: whileUp(operations.status),
+        vitals: whileUp(operations.vitals),
         transferLeader: (target) => whileUp(operations.transferLeader(target))
       }))
     })

@@ -81,6 +81,7 @@ export const connectTo = (nodes: ReadonlyArray<FakeNode>): Connect => (endpoint)
         },
         watch: () => Effect.fail(node.lost(true)),
         status: Effect.fail(node.lost(true)),
+        vitals: Effect.fail(node.lost(true)),
         transferLeader: () => Effect.void
       } satisfies Connection
     )

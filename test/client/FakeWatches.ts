@@ -65,6 +65,7 @@ export class FakeWatchNode {
       write: () => Effect.fail(this.lost(true)),
       read: () => Effect.fail(this.lost(true)),
       status: Effect.fail(this.lost(true)),
+      vitals: Effect.fail(this.lost(true)),
       transferLeader: () => Effect.void,
       watch: (request) =>
         Effect.gen({ self: this }, function*() {

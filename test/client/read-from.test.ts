@@ -43,6 +43,7 @@ it.effect("a follower answers linearizable reads when any node may, and sends th
             ).addObserver(done),
           watch: () => Effect.fail(lost),
           status: Effect.fail(lost),
+          vitals: Effect.fail(lost),
           transferLeader: () => Effect.void
         })
       })

@@ -75,7 +75,7 @@ const served = (mode: TlsMode, clientAuth: HttpServer.HttpCallers["clientAuth"])
     return { port: Context.get(context, HttpServer.HttpAddress).port, node: Context.get(context, RaftNode) }
   })
 
-const adminPaths = ["/", "/status", "/debug/raft"]
+const adminPaths = ["/plain", "/status", "/debug/raft"]
 
 describe("the HTTP port", () => {
   it.live("answers probes to all, figures to callers and the rest to administrators", () =>

@@ -163,14 +163,14 @@ describe("HttpServer", () => {
         }
       }))
 
-    it.effect("/ is a page that escapes the cluster's name", () =>
+    it.effect("/plain is a page that escapes the cluster's name", () =>
       Effect.gen(function*() {
-        const answer = yield* get("/")
+        const answer = yield* get("/plain")
         assert.match(answer.type, /^text\/html/)
         assert.include(answer.text, "test &#60;1&#62;")
       }))
 
-    it.effect("/ and /status have what others add, read once for all who ask, and say when it is not known", () =>
+    it.effect("/plain and /status have what others add, read once for all who ask, and say when it is not known", () =>
       Effect.gen(function*() {
         const sections = yield* StatusSections
         let reads = 0
@@ -192,7 +192,7 @@ describe("HttpServer", () => {
               return Deferred.await(slow)
             })
           })
-          const [status, page] = yield* Effect.all([get("/status"), get("/")], { concurrency: 2 })
+          const [status, page] = yield* Effect.all([get("/status"), get("/plain")], { concurrency: 2 })
           yield* get("/status")
           assert.strictEqual(reads, 1)
           assert.deepInclude(JSON.parse(status.text), {
@@ -219,7 +219,7 @@ describe("HttpServer", () => {
         const asked = (host: string, path = "/status") =>
           Effect.flatMap(HttpServer.HttpAddress, ({ port }) => statusUnder(port, path, host))
         for (const host of ["attacker.example", "attacker.example:7201", "127.0.0.1.attacker.example", "[::1"]) {
-          for (const path of ["/status", "/metrics", "/debug/raft", "/"]) {
+          for (const path of ["/status", "/metrics", "/debug/raft", "/plain"]) {
             assert.strictEqual(yield* asked(host, path), 421, `${host} ${path}`)
           }
           assert.strictEqual(yield* asked(host, "/livez"), 200, host)
@@ -234,17 +234,17 @@ describe("HttpServer", () => {
     it.effect("lets browsers neither guess types, nor run scripts, nor frame or keep a page", () =>
       Effect.gen(function*() {
         const { port } = yield* HttpServer.HttpAddress
-        for (const path of ["/", "/status", "/metrics", "/debug/raft", "/livez", "/nowhere"]) {
+        for (const path of ["/plain", "/status", "/metrics", "/debug/raft", "/livez", "/nowhere"]) {
           const { headers } = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}${path}`))
           assert.strictEqual(headers.get("x-content-type-options"), "nosniff", path)
           assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'; .*frame-ancestors 'none'$/)
           assert.strictEqual(headers.get("cache-control"), "no-store")
         }
-        const page = yield* get("/")
+        const page = yield* get("/plain")
         const [, style = ""] = /<style>([^]*)<\/style>/.exec(page.text) ?? []
         const hash = createHash("sha256").update(style).digest("base64")
-        const { headers } = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/`))
-        assert.include(headers.get("content-security-policy") ?? "", `style-src 'sha256-${hash}'`)
+        const { headers } = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/plain`))
+        assert.include(headers.get("content-security-policy") ?? "", `style-src 'self' 'sha256-${hash}'`)
       }))
 
     it.effect("a path or method it does not have is 404, and nothing breaks", () =>

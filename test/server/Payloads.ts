@@ -34,6 +34,7 @@ export const toClients: Payloads<typeof ClientPort> = {
   "client.WatchProgress": { watch: 1 },
   "client.EndWatch": { watch: 1 },
   "client.Status": undefined,
+  "client.Vitals": undefined,
   "client.TransferLeader": { target: null },
   "state.Backup": undefined,
   "state.HashState": { marker: bytes("marker") }

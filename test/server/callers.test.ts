@@ -21,7 +21,12 @@ import { exitOf, open } from "./RawConnection.ts"
 const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 
 /** What a caller without a role may get: nothing of anybody else's. */
-const harmless: ReadonlySet<string> = new Set(["client.Status", "client.WatchProgress", "client.EndWatch"])
+const harmless: ReadonlySet<string> = new Set([
+  "client.Status",
+  "client.Vitals",
+  "client.WatchProgress",
+  "client.EndWatch"
+])
 
 const hello = (token: Redacted.Redacted | undefined) => ({
   protocolVersion: clientProtocolVersion,

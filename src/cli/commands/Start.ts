@@ -50,6 +50,7 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
     { KeyValue },
     { Leases },
     { statusSection },
+    { ConsoleParts },
     { ReloadOnHangup }
   ] = yield* Effect.promise(() =>
     Promise.all([
@@ -61,6 +62,7 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
       import("../../client/KeyValue.ts"),
       import("../../client/Lease.ts"),
       import("../../actors/overview/StatusSection.ts"),
+      import("../../http/console/ConsoleParts.ts"),
       import("../../server/NodeSecurity.ts")
     ])
   )
@@ -74,6 +76,15 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig) {
   yield* Context.get(services, StatusSections).add(
     statusSection(Context.get(services, KeyValue), Context.get(services, Leases))
   )
+  yield* Context.get(services, ConsoleParts).add({
+    name: "actors",
+    // Effect's cluster is loaded when somebody looks at its actors.
+    call: (name, payload) =>
+      Effect.flatMap(
+        Effect.promise(() => import("../../actors/console/ActorsPart.ts")),
+        ({ actorsPart }) => actorsPart().call(name, payload) ?? Effect.fail({ _tag: "NotFound", message: name })
+      )
+  })
   yield* Output.lines(readyLine(config, client, http))
   yield* Effect.addFinalizer(() => Effect.logInfo("stopping: closing the ports and the database"))
   yield* Effect.raceFirst(Context.get(services, RaftNode).fatal, parentGone)

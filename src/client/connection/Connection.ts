@@ -12,6 +12,7 @@ import type { Revision } from "../../kv/model/History.ts"
 import type { KeyRanges } from "../../kv/model/KeyRanges.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import type { NodeVitals } from "../../protocol/NodeVitals.ts"
 import type { TlsRefusal } from "../../net/tls/TlsRefusal.ts"
 
 /** The node cannot be reached, or the connection to it was lost. */
@@ -100,6 +101,7 @@ export interface Connection {
   /** Begins to watch; the watch ends with the scope. */
   readonly watch: (request: WatchRequest) => Effect.Effect<NodeWatch, WatchError | ConnectionLost, Scope.Scope>
   readonly status: Effect.Effect<NodeReport, ConnectionLost | AccessError>
+  readonly vitals: Effect.Effect<NodeVitals, ConnectionLost | AccessError>
   readonly transferLeader: (target: number | undefined) => Effect.Effect<void, ConnectionLost | AccessError>
 }
 

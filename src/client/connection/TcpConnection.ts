@@ -170,6 +170,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
       },
       watch: watchOver(losses, rpcs, whileOpen),
       status: whileOpen(() => Effect.catchCause(rpcs["client.Status"](), refusedOr(losses))),
+      vitals: whileOpen(() => Effect.catchCause(rpcs["client.Vitals"](), refusedOr(losses))),
       transferLeader: (target) =>
         whileOpen(() => Effect.catchCause(rpcs["client.TransferLeader"]({ target: target ?? null }), refusedOr(losses)))
     } satisfies Connection

@@ -1,0 +1,47 @@
+/** Figures as people read them. */
+
+const number = new Intl.NumberFormat("en")
+
+export const count = (value: number | null): string => value === null ? "–" : number.format(Math.round(value))
+
+/** A rate, with a digit behind the point where it is small. */
+export const rate = (value: number | null): string =>
+  value === null ? "–" : value > 0 && value < 10 ? value.toFixed(1) : count(value)
+
+export const bytes = (value: number | null): string => {
+  if (value === null) return "–"
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"]
+  let amount = value
+  let unit = 0
+  while (amount >= 1_024 && unit < units.length - 1) {
+    amount /= 1_024
+    unit += 1
+  }
+  return `${amount < 10 && unit > 0 ? amount.toFixed(1) : Math.round(amount)} ${units[unit]}`
+}
+
+export const milliseconds = (value: number | null | undefined): string =>
+  value === null || value === undefined
+    ? "–"
+    : value < 10
+    ? `${value.toFixed(1)} ms`
+    : value < 10_000
+    ? `${Math.round(value)} ms`
+    : span(value)
+
+/** How long something takes, in its two largest units. */
+export const span = (ms: number): string => {
+  const seconds = Math.max(0, Math.round(ms / 1_000))
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`
+  const hours = Math.floor(minutes / 60)
+  if (hours < 48) return `${hours} h ${minutes % 60} min`
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`
+}
+
+export const clock = (ms: number): string => new Date(ms).toLocaleTimeString(undefined, { hour12: false })
+
+export const moment = (ms: number): string => new Date(ms).toLocaleString(undefined, { hour12: false })
+
+export const ago = (nowMs: number, ms: number): string => `${span(nowMs - ms)} ago`

@@ -1,0 +1,72 @@
+/** Who led when: a strip, and the same as a list, the latest first. */
+import { ago, moment } from "./Format.ts"
+import type { LeaderChange, NodeSample } from "./Types.ts"
+
+/** What the strip shows, in milliseconds. */
+const shownMs = 3_600_000
+
+/** Changes in the list. */
+const maxListed = 8
+
+interface TimelineProps {
+  readonly changes: ReadonlyArray<LeaderChange>
+  readonly nowMs: number
+  readonly nodes: ReadonlyArray<NodeSample>
+}
+
+const colourOf = (nodes: ReadonlyArray<NodeSample>, leader: number): number => {
+  const at = nodes.findIndex(({ nodeId }) => nodeId === leader)
+  return at < 0 ? 6 : (at % 3) + 1
+}
+
+const Strip = ({ changes, nodes, nowMs }: TimelineProps) => {
+  const first = changes[0]?.atMs ?? nowMs
+  const fromMs = Math.max(nowMs - shownMs, Math.min(first, nowMs - 60_000))
+  const x = (ms: number): number => 1_000 * Math.max(0, Math.min(1, (ms - fromMs) / (nowMs - fromMs)))
+  return (
+    <>
+      <svg class="strip" viewBox="0 0 1000 24" preserveAspectRatio="none" aria-hidden="true">
+        {changes.map(({ atMs, leader, term }, at) => {
+          const end = changes[at + 1]?.atMs ?? nowMs
+          return end <= fromMs
+            ? null
+            : (
+              <rect
+                key={term}
+                class={`series-${colourOf(nodes, leader)}`}
+                x={x(atMs)}
+                y="0"
+                height="24"
+                width={Math.max(3, x(end) - x(atMs) - 2)}
+              />
+            )
+        })}
+      </svg>
+      <p class="quiet ends">
+        <span>{ago(nowMs, fromMs)}</span>
+        <span>now</span>
+      </p>
+    </>
+  )
+}
+
+export const Timeline = ({ changes, nodes, nowMs }: TimelineProps) => (
+  <section aria-labelledby="leaders">
+    <h2 id="leaders">Leader changes</h2>
+    {changes.length === 0
+      ? <p class="quiet">None since the nodes were started.</p>
+      : (
+        <>
+          <Strip changes={changes} nodes={nodes} nowMs={nowMs} />
+          <ol class="leaders">
+            {changes.slice(-maxListed).toReversed().map(({ atMs, leader, term }) => (
+              <li key={term} class={`series-${colourOf(nodes, leader)}`}>
+                <strong>Node {leader}</strong> led from {moment(atMs)} on, term {term}{" "}
+                <span class="quiet">({ago(nowMs, atMs)})</span>
+              </li>
+            ))}
+          </ol>
+        </>
+      )}
+  </section>
+)

@@ -1,0 +1,115 @@
+/** What happens to the keys of a prefix, as it happens. */
+import { useEffect, useRef, useState } from "preact/hooks"
+import { stream } from "./Api.ts"
+import { fromBase64, readable, shownKey, toBase64, typedKey } from "./Bytes.ts"
+import { bytes, clock } from "./Format.ts"
+import { Heading, Problem } from "./Parts.tsx"
+import { keysLink, watchLink } from "./Route.ts"
+
+interface Change {
+  readonly type: "put" | "delete"
+  readonly key: string
+  readonly value?: string
+  readonly bytes?: number
+}
+
+interface Changes {
+  readonly revision: number
+  readonly atMs: number
+  readonly left: number
+  readonly changes: ReadonlyArray<Change>
+}
+
+interface Row extends Change {
+  readonly id: string
+  readonly revision: number
+  readonly atMs: number
+}
+
+/** Changes that are kept, and how often what came is shown, in milliseconds. */
+const maxRows = 200
+const showMs = 250
+
+const shortValue = ({ bytes: size, value }: Change): string => {
+  if (value === undefined) return ""
+  const found = fromBase64(value)
+  return (readable(found) ?? `${bytes(size ?? found.length)} of bytes`).slice(0, 200)
+}
+
+const useChanges = (prefix: string, paused: boolean) => {
+  const [rows, setRows] = useState<ReadonlyArray<Row>>([])
+  const [seen, setSeen] = useState(0)
+  const [problem, setProblem] = useState<string>()
+  const [began, setBegan] = useState(false)
+  const waiting = useRef<Array<Row>>([])
+  useEffect(() => {
+    if (paused) return
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const show = () => {
+      timer = undefined
+      const came = waiting.current.splice(0).toReversed()
+      setRows((before) => [...came, ...before].slice(0, maxRows))
+      setSeen((count) => count + came.length)
+    }
+    const stop = stream(`/console/watch?prefix=${encodeURIComponent(prefix)}`, {
+      onEvent: (event, data) => {
+        setBegan(true)
+        if (event !== "changes") return
+        const { atMs, changes, revision } = data as Changes
+        waiting.current.push(
+          ...changes.map((change, at) => Object.assign(change, { id: `${revision}.${at}`, revision, atMs }))
+        )
+        timer ??= setTimeout(show, showMs)
+      },
+      onProblem: (found) => {
+        setProblem(found)
+        setBegan(false)
+      }
+    })
+    return () => {
+      stop()
+      clearTimeout(timer)
+    }
+  }, [prefix, paused])
+  return { rows, seen, problem, began }
+}
+
+export const WatchPage = ({ prefix }: { readonly prefix: Uint8Array }) => {
+  const [paused, setPaused] = useState(false)
+  const { began, problem, rows, seen } = useChanges(toBase64(prefix), paused)
+  return (
+    <>
+      <Heading>Watch</Heading>
+      <form
+        class="row"
+        onSubmit={(event) => {
+          event.preventDefault()
+          location.hash = watchLink(typedKey(String(new FormData(event.currentTarget).get("prefix") ?? "")))
+        }}
+      >
+        <label for="prefix">Prefix</label>
+        <input id="prefix" name="prefix" defaultValue={shownKey(prefix)} autocomplete="off" spellcheck={false} />
+        <button type="submit">Watch</button>
+        <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
+          {paused ? "Go on" : "Pause"}
+        </button>
+      </form>
+      <Problem text={problem} />
+      <p class="quiet" role="status">
+        {paused ? "Paused" : began ? "Watching" : "Beginning"}
+        {prefix.length === 0 ? " all keys" : ` keys that begin with ${shownKey(prefix)}`}.
+      </p>
+      <p class="quiet">{seen} changes{seen > maxRows ? `, the last ${maxRows} are shown` : ""}.</p>
+      <ol class="events" aria-label="Changes, the latest first">
+        {rows.map((row) => (
+          <li key={row.id} class={row.type}>
+            <span class="what">{row.type}</span>
+            <a href={keysLink(prefix, fromBase64(row.key))}>{shownKey(fromBase64(row.key))}</a>
+            <code class="short">{shortValue(row)}</code>
+            <span class="quiet">{row.revision}, {clock(row.atMs)}</span>
+          </li>
+        ))}
+      </ol>
+    </>
+  )
+}

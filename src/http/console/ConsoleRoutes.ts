@@ -1,0 +1,223 @@
+/**
+ * What the node serves for its console, beside the files of the page:
+ *
+ * | path                        | answers                                                                   |
+ * | --------------------------- | ------------------------------------------------------------------------- |
+ * | `/console/events`           | the cluster once a second, as server-sent events                           |
+ * | `/console/watch?prefix=…`   | the changes of a prefix (Base64), as server-sent events                    |
+ * | `/console/calls/NAME`       | one call of `ConsoleCalls.ts`, JSON for JSON                               |
+ * | `/console/calls/PART/NAME`  | one call of a part that was added (`ConsoleParts.ts`)                      |
+ *
+ * A call needs the header `x-flaredb-console`, which no form and no page of another site can send: a browser that shows
+ * a certificate by itself writes nothing for them.
+ */
+import { Context, Effect, Layer, Result, Schema, Stream } from "effect"
+import { HttpRouter, HttpServerRequest } from "effect/http"
+import { onlyAdministrators } from "../../callers/OnlyAdministrators.ts"
+import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
+import type { ClientServices } from "../../client/RemoteClient.ts"
+import { formatEndpoint } from "../../client/connection/Endpoint.ts"
+import { Watch } from "../../client/Watch.ts"
+import { InvalidArgument, Overloaded, Unauthenticated } from "../../FlareDbError.ts"
+import type { AccessError } from "../../FlareDbError.ts"
+import { RaftNode } from "../../node/RaftNode.ts"
+import type { SentEvent } from "../api/EventStreams.ts"
+import { EventStreams } from "../api/EventStreams.ts"
+import { RequestCaller } from "../RequestCaller.ts"
+import { answered, failureAnswer } from "./Answers.ts"
+import type { CallerClientsOptions } from "./CallerClients.ts"
+import { CallerClients } from "./CallerClients.ts"
+import type { Failure } from "./ConsoleCalls.ts"
+import { consoleCalls } from "./ConsoleCalls.ts"
+import { answerFile, consolePaths } from "./ConsoleFiles.ts"
+import { ConsoleParts } from "./ConsoleParts.ts"
+import { eventStream, whileAllowed } from "./EventStream.ts"
+import { Bytes } from "./KeyBytes.ts"
+import { Sampler } from "./Sampler.ts"
+import { maxWatching, watchEvents } from "./WatchEvents.ts"
+
+/** The header of a call. */
+export const callHeader = "x-flaredb-console"
+
+/** Most characters of a call: a value of the largest size as Base64, and its key. */
+const maxCallCharacters = 2 * 1024 * 1024
+
+const refuse = (tag: string, message: string): Failure => ({ _tag: tag, message })
+
+/** What every console needs to know. */
+export interface OverviewOptions extends Pick<CallerClientsOptions, "endpoints"> {
+  /** Milliseconds after which a page that takes nothing is closed. */
+  readonly maxFrameMs: number
+}
+
+type Node = RaftNode["Service"]
+
+/** Why what a caller proved when the stream began holds no more. */
+const endedOf = (node: Node, { known: { caller } }: RequestCaller) => (): AccessError | undefined => {
+  const { access = onlyAdministrators } = node
+  if (caller === undefined || access.isValid(caller)) return undefined
+  return new Unauthenticated({
+    reason: `the token of ${caller.name} was removed or has ended; log in with another one`
+  })
+}
+
+/** The same for the overview, which is for administrators. */
+const overviewRefusal = (node: Node, request: RequestCaller) => (): AccessError | undefined => {
+  const { access = onlyAdministrators } = node
+  const { caller } = request.known
+  return endedOf(node, request)() ?? (caller === undefined ? undefined : access.admin(caller, "status-page"))
+}
+
+const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
+  Effect.flatMap(RequestCaller, (caller) =>
+    eventStream(
+      streams,
+      whileAllowed(
+        Stream.unwrap(
+          Effect.map(
+            sampler.view,
+            (viewed) =>
+              Stream.map(Stream.fromQueue(viewed), (samples): SentEvent => ({ event: "samples", data: samples }))
+          )
+        ),
+        overviewRefusal(node, caller)
+      )
+    ))
+
+/** Whether another page may have made the request: a browser says where it comes from. */
+const isForeign = (headers: Readonly<Record<string, string | undefined>>): boolean => {
+  const site = headers["sec-fetch-site"]
+  return headers[callHeader] === undefined || (site !== undefined && site !== "same-origin" && site !== "none")
+}
+
+/** The payload of a call. */
+const payloadOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<unknown, Failure> =>
+  Effect.gen(function*() {
+    if (isForeign(request.headers)) {
+      return yield* Effect.fail(refuse("Unauthorized", `a call comes from the console itself, with ${callHeader}`))
+    }
+    const length = Number(request.headers["content-length"] ?? Number.NaN)
+    if (!(length <= maxCallCharacters)) {
+      return yield* Effect.fail(
+        refuse("InvalidArgument", `a call says its length, which is at most ${maxCallCharacters} bytes`)
+      )
+    }
+    const text = yield* Effect.mapError(request.text, () => refuse("InvalidArgument", "the call was cut short"))
+    return yield* Effect.try({
+      try: (): unknown => JSON.parse(text),
+      catch: () => refuse("InvalidArgument", "the call is no JSON")
+    })
+  })
+
+const unknownCall = refuse(
+  "NotFound",
+  "this node does not know the call; reload the page, it may be of another version"
+)
+
+/** Who asks, and what there is to see. */
+const whoami = (node: Node, parts: ReadonlyArray<string>, hasKeys: boolean) =>
+  Effect.map(RequestCaller, (request) => ({
+    name: request.known.caller?.name ?? null,
+    overview: overviewRefusal(node, request)() === undefined,
+    keys: hasKeys,
+    parts
+  }))
+
+const filesLayer = Layer.mergeAll(
+  Layer.empty,
+  ...consolePaths.map((path) => HttpRouter.add("GET", path as "/", answerFile(path)))
+)
+
+/** What any node shows: the cluster. */
+const overviewLayer = (
+  { endpoints, maxFrameMs }: OverviewOptions,
+  parts: () => ReadonlyArray<string>,
+  hasKeys: boolean
+) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const node = yield* RaftNode
+    const sampler = new Sampler(yield* ClusterAdmin, new Map(endpoints.map((one) => [formatEndpoint(one), one.id])))
+    const streams = yield* EventStreams.make(maxFrameMs)
+    return Layer.mergeAll(
+      filesLayer,
+      HttpRouter.add("GET", "/console/events", events(node, sampler, streams)),
+      HttpRouter.add("POST", "/console/calls/whoami", (request) =>
+        answered(Effect.andThen(payloadOf(request), whoami(node, parts(), hasKeys))))
+    )
+  }))
+
+/** For a node with a state machine of one's own, whose console shows the cluster alone. */
+export const layerOverview = (options: OverviewOptions) => overviewLayer(options, () => [], false)
+
+type Parts = ConsoleParts["Service"]
+
+const callOf = (parts: Parts, name: string, part: string | undefined, payload: unknown) => {
+  if (part !== undefined) return parts.find(part)?.call(name, payload)
+  // No name of `Object`'s own.
+  return Object.hasOwn(consoleCalls, name) ? consoleCalls[name]?.answer(payload) : undefined
+}
+
+const answerCall = (clients: CallerClients, parts: Parts, request: HttpServerRequest.HttpServerRequest) =>
+  Effect.scoped(Effect.gen(function*() {
+    const payload = yield* payloadOf(request)
+    const { name = "", part } = yield* HttpRouter.params
+    const answer = callOf(parts, name, part, payload)
+    if (answer === undefined) return yield* Effect.fail(unknownCall)
+    const services = yield* clients.of(request.headers["authorization"])
+    return yield* Effect.provideContext(answer, services) as Effect.Effect<unknown, Failure>
+  }))
+
+const prefixOf = (url: string): Uint8Array | InvalidArgument => {
+  const given = new URLSearchParams(url.split("?", 2)[1] ?? "").get("prefix") ?? ""
+  return Result.getOrElse(
+    Schema.decodeUnknownResult(Bytes)(given),
+    () => new InvalidArgument({ field: "prefix", problem: "is no Base64" })
+  )
+}
+
+/** Watches of all pages, which a node has room for. */
+class Watching {
+  private count = 0
+
+  readonly begin = Effect.acquireRelease(
+    Effect.suspend(() => {
+      if (this.count >= maxWatching) {
+        return Effect.fail(new Overloaded({ limit: "maxWatching", current: this.count, maximum: maxWatching }))
+      }
+      this.count += 1
+      return Effect.void
+    }),
+    () => Effect.sync(() => void this.count--)
+  )
+}
+
+const watch = (clients: CallerClients, node: Node, watching: Watching, streams: EventStreams) =>
+  Effect.gen(function*() {
+    const { headers, url } = yield* HttpServerRequest.HttpServerRequest
+    const prefix = prefixOf(url)
+    if (prefix instanceof InvalidArgument) return failureAnswer(prefix)
+    const caller = yield* RequestCaller
+    const opened = Effect.gen(function*() {
+      yield* watching.begin
+      const services: Context.Context<ClientServices> = yield* clients.of(headers["authorization"])
+      return watchEvents(Context.get(services, Watch), prefix)
+    }).pipe(Effect.provideService(RequestCaller, caller))
+    return yield* eventStream(streams, whileAllowed(Stream.unwrap(opened), endedOf(node, caller)))
+  })
+
+/** For a node with the key-value store. */
+export const layer = (options: CallerClientsOptions & OverviewOptions) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const node = yield* RaftNode
+    const parts = yield* ConsoleParts
+    const clients = yield* CallerClients.make(options)
+    const watching = new Watching()
+    const streams = yield* EventStreams.make(options.maxFrameMs)
+    const call = (request: HttpServerRequest.HttpServerRequest) => answered(answerCall(clients, parts, request))
+    return Layer.mergeAll(
+      overviewLayer(options, parts.names, true),
+      HttpRouter.add("POST", "/console/calls/:name", call),
+      HttpRouter.add("POST", "/console/calls/:part/:name", call),
+      HttpRouter.add("GET", "/console/watch", watch(clients, node, watching, streams))
+    )
+  }))
