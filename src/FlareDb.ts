@@ -23,54 +23,36 @@ import type { NodeAddress } from "./config/NodeAddress.ts"
 import type { FlareDbConfig, FlareDbOptions } from "./config/FlareDbConfig.ts"
 import type { InvalidConfig } from "./config/ConfigProblem.ts"
 import * as Config from "./config/index.ts"
+import type { NodeLayer, Prepared } from "./EmbeddedNode.ts"
 import type { ChangeFeed } from "./kv/ChangeFeed.ts"
 import type { Grants } from "./kv/Grants.ts"
 import * as KvStateMachine from "./kv/KvStateMachine.ts"
 import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
-import * as Descriptors from "./http/Descriptors.ts"
 import type { HttpAddress } from "./http/HttpServer.ts"
-import * as HttpServer from "./http/HttpServer.ts"
 import { StatusSections } from "./http/StatusSections.ts"
+import { missingPackage, PackageMissing } from "./PackageMissing.ts"
 import { NodeId } from "./raft/Types.ts"
-import * as Exposure from "./net/Exposure.ts"
 import type { ListenError } from "./net/Listening.ts"
 import type { DialTls } from "./net/tls/Credentials.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
-import * as ClientServer from "./server/ClientServer.ts"
 import * as ConnectionQuotas from "./server/ConnectionQuotas.ts"
-import * as NodeSecurity from "./server/NodeSecurity.ts"
 import * as NodeOperations from "./server/NodeOperations.ts"
 import { WatchServer } from "./server/WatchServer.ts"
 import * as MemoryStore from "./storage/memory/MemoryStore.ts"
-import * as RocksStorage from "./storage/rocksdb/RocksStorage.ts"
-import type { LogStore } from "./storage/LogStore.ts"
 import type { StateStore } from "./storage/StateStore.ts"
 import type { OpenError, StorageError } from "./storage/StorageError.ts"
 import { RaftTimer } from "./timer/RaftTimer.ts"
 import * as MemoryTransport from "./transport/memory/MemoryTransport.ts"
-import type { PeerTransport } from "./transport/PeerTransport.ts"
-import * as RpcTransport from "./transport/rpc/RpcTransport.ts"
 
 /** Where a program that runs something on a node of this process adds to its status page. */
 export { StatusSections }
 
-const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
-  config.nodes.map((node) => NodeId(node.id)).sort((a, b) => a - b)
-
 const clientEndpoint = (node: NodeAddress): Endpoint => ({ host: node.host, port: node.clientPort })
-
-const listen = (config: FlareDbConfig, port: number) => ({
-  host: config.listenHost ?? Config.ownAddress(config).host,
-  port
-})
 
 /** A state machine over the state store of a node. */
 export type MachineLayer = Layer.Layer<StateMachine, StorageError, StateStore>
-
-/** A node and those who watch it, over the ports. */
-type NodeLayer = Layer.Layer<RaftNode | WatchServer, StorageError, LogStore | StateStore | PeerTransport | RaftTimer>
 
 const layerKeyValue = (
   config: FlareDbConfig,
@@ -87,27 +69,6 @@ const layerMachine = (config: FlareDbConfig, machine: MachineLayer): NodeLayer =
     Layer.provideMerge(RaftNode.layer(config)),
     Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
   )
-
-/** What a node stands on: its disk, its peers and its clock. */
-const layerPorts = ({ config, maxOpenTables, security }: Prepared) => {
-  const { clusterId, dataDir, nodeId, nodes, unsafeNoFsync } = config
-  return Layer.mergeAll(
-    RocksStorage.layer({ path: dataDir, clusterId, nodeId, voters: voters(config), unsafeNoFsync, maxOpenTables }),
-    RpcTransport.layer({
-      clusterId,
-      nodeId: NodeId(nodeId),
-      listen: listen(config, Config.ownAddress(config).peerPort),
-      portLimits: config.limits,
-      tls: security.peers,
-      peers: nodes.filter(({ id }) => id !== nodeId).map(({ host, id, peerPort }) => ({
-        id: NodeId(id),
-        host,
-        port: peerPort
-      }))
-    }),
-    RaftTimer.layer({ tickMs: Config.tickMs(config) })
-  )
-}
 
 /** The same in memory, alone. */
 const layerMemoryPorts = (config: FlareDbConfig) =>
@@ -138,35 +99,6 @@ const layerLocal = <Services>(
     })
   )
 
-/** A node, with the services that answer clients and peers. */
-const layerServed = (
-  prepared: Prepared,
-  node: NodeLayer
-): Layer.Layer<RaftNode | WatchServer | ClientAddress | HttpAddress | StatusSections, OpenError | ListenError> => {
-  const { config, security } = prepared
-  return Layer.mergeAll(
-    Descriptors.layerMetrics,
-    ClientServer.layer({
-      clusterId: config.clusterId,
-      nodeId: config.nodeId,
-      listen: listen(config, Config.ownAddress(config).clientPort),
-      limits: config.limits,
-      callers: security.callers,
-      tls: security.port,
-      maxOperations: config.limits.maxPendingProposals + config.limits.maxPendingReads
-    }),
-    HttpServer.layer({
-      clusterId: config.clusterId,
-      listen: listen(config, Config.ownAddress(config).httpPort),
-      hosts: [...config.nodes.map(({ host }) => host), ...config.httpHosts],
-      callers: security.callers,
-      // Probes have no certificate.
-      tls: security.port === undefined ? undefined : { ...security.port, demand: "optional" },
-      limits: config.limits
-    })
-  ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(prepared)))
-}
-
 /** A node with what belongs to it, and a client of the cluster. */
 export type NodeServices =
   | RaftNode
@@ -184,35 +116,42 @@ export type MachineNodeServices =
   | StatusSections
   | RemoteCommands.CommandServices
 
-/** What has to hold and to be read before anything is opened. */
-const prepare = (given: FlareDbConfig) =>
-  Effect.gen(function*() {
-    yield* Exposure.check(given)
-    const fitted = yield* Descriptors.fit(given)
-    return { ...fitted, security: yield* NodeSecurity.open(fitted.config) }
+/** Why a node of this process does not start. */
+export type NodeFailure = OpenError | ListenError | InvalidConfig | PackageMissing
+
+/** What a node stands on, loaded when there is to be one. */
+const embeddedNode = Effect.tryPromise({
+  try: () => import("./EmbeddedNode.ts"),
+  catch: (cause) => cause
+}).pipe(
+  Effect.catch((cause) => {
+    const name = missingPackage(cause)
+    return name === undefined ? Effect.die(cause) : Effect.fail(new PackageMissing({ package: name, cause }))
   })
+)
 
-/** A configuration whose limits fit into the descriptors of this process, with its certificates and callers. */
-type Prepared = Effect.Success<ReturnType<typeof prepare>>
-
-const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(prepare(given), (prepared) => {
+/** A client of the cluster over a node that answers at its ports. */
+const layerEmbedded = <Services>(
+  given: FlareDbConfig,
+  machine: (config: FlareDbConfig) => NodeLayer,
+  client: (options: ClientOptions, connect: Connect, own: Endpoint) => Layer.Layer<Services, InvalidConfig>
+) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const { layerServed, prepare } = yield* embeddedNode
+    const prepared: Prepared = yield* prepare(given)
     const { config, security } = prepared
-    return Layer.provideMerge(
-      layerLocal(config, security.dial, RemoteClient.layerConnect),
-      layerServed(prepared, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
-    )
+    return Layer.provideMerge(layerLocal(config, security.dial, client), layerServed(prepared, machine(config)))
   }))
 
-const layerConfigWith = (
-  given: FlareDbConfig,
-  machine: MachineLayer
-): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(prepare(given), (prepared) =>
-    Layer.provideMerge(
-      layerLocal(prepared.config, prepared.security.dial, RemoteCommands.layerConnect),
-      layerServed(prepared, layerMachine(prepared.config, machine))
-    )))
+const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, NodeFailure> =>
+  layerEmbedded(
+    given,
+    (config) => layerKeyValue(config, KvStateMachine.layerWith(config.limits)),
+    RemoteClient.layerConnect
+  )
+
+const layerConfigWith = (given: FlareDbConfig, machine: MachineLayer): Layer.Layer<MachineNodeServices, NodeFailure> =>
+  layerEmbedded(given, (config) => layerMachine(config, machine), RemoteCommands.layerConnect)
 
 /**
  * A node of the cluster in this process. Opens (or creates) its data directory, listens for peers and clients, and
@@ -220,25 +159,25 @@ const layerConfigWith = (
  */
 export const layer = (
   options: FlareDbOptions
-): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
+): Layer.Layer<NodeServices, NodeFailure> =>
   Layer.unwrap(Effect.map(Config.make(options), layerConfig))
 
 /** {@link layer} with a state machine of one's own in place of the key-value store; the same at every node. */
 export const layerWith = (
   options: FlareDbOptions,
   machine: MachineLayer
-): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
+): Layer.Layer<MachineNodeServices, NodeFailure> =>
   Layer.unwrap(Effect.map(Config.make(options), (config) => layerConfigWith(config, machine)))
 
 /** {@link layer}, configured by `FLAREDB_…` variables (`docs/configuration.md` lists them). */
-export const layerFromEnv: Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> = Layer.unwrap(
+export const layerFromEnv: Layer.Layer<NodeServices, NodeFailure> = Layer.unwrap(
   Effect.map(Config.fromEnv, layerConfig)
 )
 
 /** {@link layerWith}, configured by `FLAREDB_…` variables. */
 export const layerFromEnvWith = (
   machine: MachineLayer
-): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
+): Layer.Layer<MachineNodeServices, NodeFailure> =>
   Layer.unwrap(Effect.map(Config.fromEnv, (config) => layerConfigWith(config, machine)))
 
 /** A client of a cluster elsewhere. Connects when it is first used, so it can be built while the cluster is down. */

@@ -27,6 +27,7 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
   ["kv", "node"],
   ["client", "callers"],
   ["server", "http"],
+  ["EmbeddedNode.ts"],
   ["FlareDb.ts"],
   ["actors"],
   ["testing", "index.ts"],
@@ -42,6 +43,7 @@ const leaves = new Set([
   "LogLimiter.ts",
   "MetricBuckets.ts",
   "Monotonic.ts",
+  "PackageMissing.ts",
   "Printable.ts",
   "Version.ts",
   "config"
