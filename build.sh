@@ -2,6 +2,12 @@
 # Builds `dist/`: the command line in `dist/cli`, in few files, and beside it the library, module by module. Both at once,
 # and without checking types, which is `npm run check`: a clean clone waits for this.
 # `npm run build` and npm's `prepare` call it, so that installing needs no second npm.
-tsc -p tsconfig.build.json --noCheck &
+#
+# After `npm ci` a clone has to run, and no more: its own types are in `src/`. Declarations and source maps are for those
+# who install the package; `npm run build`, `npm pack` and an install from a Git address make them.
+only=
+[ "$npm_command" = ci ] && only="--declaration false --declarationMap false --sourceMap false"
+# shellcheck disable=SC2086 # these are several arguments
+tsc -p tsconfig.build.json --noCheck $only &
 library=$!
 rolldown --config >/dev/null && wait "$library"
