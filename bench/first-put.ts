@@ -12,8 +12,8 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join, resolve } from "node:path"
 import { machine } from "../src/cli/bench/Report.ts"
-import { freePorts } from "../src/cli/launch/FreePorts.ts"
 import { table } from "../src/cli/output/Table.ts"
+import { freePorts } from "../test/cluster/FreePorts.ts"
 import { median } from "./Median.ts"
 
 const root = resolve(import.meta.dirname, "..")
@@ -66,16 +66,21 @@ const once = async (ref: string, ports: ReadonlyArray<number>): Promise<Round> =
   }
 }
 
+const exitCodeOf = (cwd: string, env: NodeJS.ProcessEnv, args: ReadonlyArray<string>): Promise<number | null> =>
+  new Promise((done) => spawn("npx", args, { cwd, env, stdio: "ignore" }).once("exit", (code) => done(code)))
+
 /** Starts the cluster of a clone, puts until it is acknowledged, and stops the cluster. */
 const firstPut = async (folder: string, ports: ReadonlyArray<number>, env: NodeJS.ProcessEnv): Promise<void> => {
   const nodes = [1, 2, 3].map((id) => `${id}=127.0.0.1:${ports.slice((id - 1) * 3, id * 3).join(":")}`).join(",")
   const endpoints = [0, 3, 6].map((at) => `127.0.0.1:${ports[at]}`).join(",")
   const cluster = spawn("npm", ["start", "--silent", "--", "--nodes", nodes], { cwd: folder, env, stdio: "ignore" })
   const ended = new Promise<void>((done) => cluster.once("exit", () => done()))
+  const isRunning = () => cluster.exitCode === null && cluster.signalCode === null
   try {
     const begin = performance.now()
     const put = ["flaredb", "put", "greeting", "hello", "--endpoints", endpoints]
-    while (spawnSync("npx", put, { cwd: folder, env, stdio: "ignore" }).status !== 0) {
+    while (await exitCodeOf(folder, env, put) !== 0) {
+      if (!isRunning()) throw new Error(`npm start ended with ${cluster.exitCode ?? cluster.signalCode}`)
       if (seconds(begin) > startLimitS) throw new Error(`no put was acknowledged within ${startLimitS} s`)
     }
   } finally {

@@ -26,7 +26,11 @@ import type { PeerTransport } from "./transport/PeerTransport.ts"
 import * as RpcTransport from "./transport/rpc/RpcTransport.ts"
 
 /** A node and those who watch it, over the ports. */
-export type NodeLayer = Layer.Layer<RaftNode | WatchServer, StorageError, LogStore | StateStore | PeerTransport | RaftTimer>
+export type NodeLayer = Layer.Layer<
+  RaftNode | WatchServer,
+  StorageError,
+  LogStore | StateStore | PeerTransport | RaftTimer
+>
 
 const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
   config.nodes.map((node) => NodeId(node.id)).sort((a, b) => a - b)

@@ -159,8 +159,7 @@ const layerConfigWith = (given: FlareDbConfig, machine: MachineLayer): Layer.Lay
  */
 export const layer = (
   options: FlareDbOptions
-): Layer.Layer<NodeServices, NodeFailure> =>
-  Layer.unwrap(Effect.map(Config.make(options), layerConfig))
+): Layer.Layer<NodeServices, NodeFailure> => Layer.unwrap(Effect.map(Config.make(options), layerConfig))
 
 /** {@link layer} with a state machine of one's own in place of the key-value store; the same at every node. */
 export const layerWith = (

@@ -117,7 +117,9 @@ export const explain = (cause: unknown, { arch, glibc, platform }: System): stri
         "darwin-x64, darwin-arm64, win32-x64 and win32-arm64)"
   }
   if (missingPackage(cause) === "rocksdb-native") {
-    return `it is not installed; a node needs it beside FlareDB: run ${installCommand("rocksdb-native")}, or npm ci in ` +
+    return `it is not installed; a node needs it beside FlareDB: run ${
+      installCommand("rocksdb-native")
+    }, or npm ci in ` +
       "a clone (clients need none)"
   }
   if (code.endsWith("MODULE_NOT_FOUND")) {

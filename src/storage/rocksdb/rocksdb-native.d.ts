@@ -1,4 +1,5 @@
 /** What `import("rocksdb-native")` gives, for the sources and tests here; the package ships no types. */
+// oxlint-disable typescript/consistent-type-imports -- a declared module may not import relatively
 declare module "rocksdb-native" {
   const RocksDB: typeof import("./Binding.ts").RocksDB
   type RocksDB = import("./Binding.ts").RocksDB
