@@ -54,6 +54,8 @@ it("README links only to what is packed", () => {
   const packed = [...files, "README.md", "LICENSE", "package.json"]
   const links = [...readme.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, link = ""]) => link)
   const outside = links.filter((link) => !/^[a-z]+:/.test(link))
-    .filter((link) => !packed.some((part) => link === part || link.startsWith(`${part}/`)) || !existsSync(join(root, link)))
+    .filter((link) =>
+      !packed.some((part) => link === part || link.startsWith(`${part}/`)) || !existsSync(join(root, link))
+    )
   assert.deepEqual(outside, [])
 })
