@@ -154,44 +154,108 @@ const layerConfigWith = (given: FlareDbConfig, machine: MachineLayer): Layer.Lay
   layerEmbedded(given, (config) => layerMachine(config, machine), RemoteCommands.layerConnect)
 
 /**
- * A node of the cluster in this process. Opens (or creates) its data directory, listens for peers and clients, and
- * takes part. Wait on `RaftNode.fatal` beside your own work: it fails when the node had to stop.
+ * A node of the cluster in this process, with a client of the cluster beside it.
+ *
+ * **When to use**
+ *
+ * To embed FlareDB in a service that runs in three (or one) processes with disks of their own. Otherwise run
+ * `flaredb start`, and use {@link layerClient}.
+ *
+ * **Details**
+ *
+ * Opens (or creates) the data directory, listens for peers, clients and HTTP, and takes part. What is asked of the
+ * node of this process does not go over the network. Closes with its scope. Needs `@effect/platform-node` and
+ * `rocksdb-native`, which are optional peers: without one of them it fails as `PackageMissing` or
+ * `NativeModuleError`, with the command that installs it.
+ *
+ * **Gotchas**
+ *
+ * Wait on `RaftNode.fatal` beside your own work: it fails when the node had to stop. A process that blocks its
+ * event loop for longer than an election timeout (500 ms at least, by default) loses its leadership.
  */
 export const layer = (
   options: FlareDbOptions
 ): Layer.Layer<NodeServices, NodeFailure> => Layer.unwrap(Effect.map(Config.make(options), layerConfig))
 
-/** {@link layer} with a state machine of one's own in place of the key-value store; the same at every node. */
+/**
+ * {@link layer} with a state machine of one's own in place of the key-value store; the same at every node.
+ *
+ * **When to use**
+ *
+ * When the store's operations do not fit, and a command has to decide on state in one step:
+ * `docs/state-machines.md`.
+ *
+ * **Gotchas**
+ *
+ * The machine has to be deterministic: no clock, no random numbers, nothing from outside the log.
+ */
 export const layerWith = (
   options: FlareDbOptions,
   machine: MachineLayer
 ): Layer.Layer<MachineNodeServices, NodeFailure> =>
   Layer.unwrap(Effect.map(Config.make(options), (config) => layerConfigWith(config, machine)))
 
-/** {@link layer}, configured by `FLAREDB_…` variables (`docs/configuration.md` lists them). */
+/**
+ * {@link layer}, configured by `FLAREDB_…` variables (`docs/configuration.md` lists them).
+ *
+ * **When to use**
+ *
+ * In containers and under systemd, where settings are variables.
+ */
 export const layerFromEnv: Layer.Layer<NodeServices, NodeFailure> = Layer.unwrap(
   Effect.map(Config.fromEnv, layerConfig)
 )
 
-/** {@link layerWith}, configured by `FLAREDB_…` variables. */
+/**
+ * {@link layerWith}, configured by `FLAREDB_…` variables.
+ *
+ * **When to use**
+ *
+ * As {@link layerFromEnv}, with a state machine of one's own.
+ */
 export const layerFromEnvWith = (
   machine: MachineLayer
 ): Layer.Layer<MachineNodeServices, NodeFailure> =>
   Layer.unwrap(Effect.map(Config.fromEnv, (config) => layerConfigWith(config, machine)))
 
-/** A client of a cluster elsewhere. Connects when it is first used, so it can be built while the cluster is down. */
+/**
+ * A client of a cluster elsewhere.
+ *
+ * **When to use**
+ *
+ * In most services. `flaredb/client` has the same as `layer`, and loads nothing of a node.
+ *
+ * **Details**
+ *
+ * Connects when it is first used, so it can be built while the cluster is down. Finds the leader, follows it, and
+ * survives the loss of a node. Needs Effect alone.
+ */
 export const layerClient = (options: ClientOptions): Layer.Layer<RemoteClient.ClientServices, InvalidConfig> =>
   RemoteClient.layer(options)
 
-/** {@link layerClient} for a cluster with a state machine of one's own. */
+/**
+ * {@link layerClient} for a cluster with a state machine of one's own.
+ *
+ * **When to use**
+ *
+ * With clusters of {@link layerWith}; it provides `Commands`.
+ */
 export const layerCommands = (options: ClientOptions): Layer.Layer<RemoteCommands.CommandServices, InvalidConfig> =>
   RemoteCommands.layer(options)
 
 const memoryConfig = Config.make({ nodeId: 1, clusterId: "memory", nodes: Config.localNodes.slice(0, 1) })
 
 /**
- * A cluster of one voter in memory: same log, same commits, nothing kept. For tests of services that use FlareDB; it
- * works under a `TestClock` too.
+ * A cluster of one voter in memory: same log, same commits, nothing kept.
+ *
+ * **When to use**
+ *
+ * In tests of services that use FlareDB. It works under a `TestClock` too, and needs Effect alone.
+ *
+ * **Gotchas**
+ *
+ * One voter has no elections to lose and no lagging follower: `TestCluster` of `flaredb/testing` has three, with
+ * faults.
  */
 export const layerMemory: Layer.Layer<RemoteClient.ClientServices | RaftNode | WatchServer> = Layer.unwrap(
   Effect.map(memoryConfig, (config) =>
@@ -204,7 +268,13 @@ export const layerMemory: Layer.Layer<RemoteClient.ClientServices | RaftNode | W
   Layer.orDie
 )
 
-/** {@link layerMemory} with a state machine of one's own. */
+/**
+ * {@link layerMemory} with a state machine of one's own.
+ *
+ * **When to use**
+ *
+ * In tests of a state machine and of what uses it.
+ */
 export const layerMemoryWith = (machine: MachineLayer): Layer.Layer<RemoteCommands.CommandServices | RaftNode> =>
   Layer.unwrap(
     Effect.map(memoryConfig, (config) =>

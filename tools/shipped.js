@@ -14,7 +14,8 @@ const read = (name) => JSON.parse(readFileSync(join(root, name), "utf8"))
 const notShipped = new Set(["@effect/sql-pg"])
 
 /** What `package.json` has for peers, less what is not shipped. */
-export const shippedNames = () => Object.keys(read("package.json").peerDependencies).filter((name) => !notShipped.has(name))
+export const shippedNames = () =>
+  Object.keys(read("package.json").peerDependencies).filter((name) => !notShipped.has(name))
 
 /** The places in the lock file of packages and of all that they need; peers of theirs are left out. */
 export const placesOf = (names) => {

@@ -46,6 +46,7 @@ export { shardingDefaults } from "./ActorsConfig.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
 
+/** Settings of runners that reach a cluster over the network. */
 export interface ActorsOptions extends StorageOptions {
   /** Client endpoints of the FlareDB nodes. */
   readonly endpoints: ClientOptions["endpoints"]

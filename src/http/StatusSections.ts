@@ -38,6 +38,7 @@ const patienceMs = 500
 /** How long a reading may take, in milliseconds. */
 const limitMs = 30_000
 
+/** Where a program that runs something on a node of this process adds to its status page and to `/status`. */
 export class StatusSections extends Context.Service<StatusSections, {
   /** Adds a section for as long as the scope lives. One of the same name is replaced until then. */
   readonly add: (section: StatusSection) => Effect.Effect<void, never, Scope.Scope>

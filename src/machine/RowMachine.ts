@@ -32,6 +32,7 @@ export interface Moment {
   readonly timeMs: number
 }
 
+/** A state machine whose state is rows: what it does with a command, and what it answers to a query. */
 export interface RowMachine<Command, Query> {
   /**
    * Names the machine and the format of its rows, say `job-queue/1`. A directory that was written under one name

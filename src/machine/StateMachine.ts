@@ -35,6 +35,7 @@ import type { MachineAccess } from "./MachineAccess.ts"
 /** Who proposes a command. */
 export type Proposer = "client" | "node"
 
+/** What is replicated: committed commands in, replies out. `docs/state-machines.md` says how to write one. */
 export class StateMachine extends Context.Service<StateMachine, {
   /** The last entry whose effects the state held when the node started. */
   readonly recovered: LogPoint

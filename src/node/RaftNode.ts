@@ -65,6 +65,10 @@ export interface NodeExport {
   readonly next: (maxBytes: number) => Effect.Effect<ReadonlyArray<StateRow>, Fatal>
 }
 
+/**
+ * The node of this process. Services use the clients beside it; what runs a node waits on `fatal`, and may ask for
+ * `status`.
+ */
 export class RaftNode extends Context.Service<RaftNode, {
   /**
    * Appends the commands in order when this node leads and answers each once it was committed and applied.

@@ -7,6 +7,10 @@ import { Compare } from "../../client/Txn.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
 import { ShardLockLost } from "./Failures.ts"
 
+/**
+ * The shards that this runner holds the locks of. The storages of one runner share it, so that each write depends
+ * on its lock.
+ */
 export class HeldShards extends Context.Service<HeldShards, ShardTable>()("flaredb/actors/HeldShards") {
   static readonly layer: Layer.Layer<HeldShards> = Layer.sync(HeldShards, () => new ShardTable())
 }

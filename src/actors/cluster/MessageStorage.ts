@@ -29,6 +29,7 @@ import { StoredMessages } from "./StoredMessages.ts"
 import { MessageWork } from "./MessageWork.ts"
 import type { Item } from "./WaitingItems.ts"
 
+/** Where messages lie in the store, how long they are kept, and how much of their queues is mirrored in memory. */
 export interface MessageStorageOptions extends ClusterName, RetentionOptions {
   /** Most memory of the mirrors of each 256 shards' queues, in bytes. Default 256 MiB. */
   readonly maxQueueBytes?: number | undefined

@@ -2,6 +2,7 @@
 import { Context, Effect, Layer } from "effect"
 import { Sharding } from "effect/cluster"
 
+/** Tells a runner that there are messages for it, so that it need not wait for its next poll. */
 export class MessageWork extends Context.Service<MessageWork, {
   /** Waits until there is something that was not there when this was last called. One caller at a time. */
   readonly next: Effect.Effect<void>

@@ -325,6 +325,10 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
   return RunnerStorage.makeEncoded(runners.encoded)
 })
 
+/**
+ * Effect's storage of runners and shard locks in the store. A shard's lock is a lock of the store, with its
+ * fencing revision.
+ */
 export const layer = (
   name: ClusterName = {}
 ): Layer.Layer<

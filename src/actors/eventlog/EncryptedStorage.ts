@@ -34,6 +34,7 @@ import { ServerRows } from "./ServerRows.ts"
 type Service = EventLogServerEncrypted.Storage["Service"]
 type RemoteBatch = EventLogEncryption.EncryptedRemoteBatch
 
+/** Where the entries of an event log server lie in the store. */
 export interface EventLogStorageOptions {
   /** Servers of one name share their id and their stores; those of different names share nothing. Default `default`. */
   readonly name?: string | undefined

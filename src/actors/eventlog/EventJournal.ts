@@ -34,6 +34,7 @@ import { acknowledgedFrom, position, raise, repeated } from "./Positions.ts"
 type Service = EventJournal.EventJournal["Service"]
 type Entry = EventJournal.Entry
 
+/** Where a journal lies in the store, and how much of it one call may read. */
 export interface EventJournalOptions {
   /** Journals of different names share nothing. Default `default`. */
   readonly name?: string | undefined

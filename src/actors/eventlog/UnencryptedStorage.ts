@@ -32,6 +32,7 @@ type Service = EventLogServerUnencrypted.Storage["Service"]
 type Entry = EventJournal.Entry
 type RemoteEntry = EventJournal.RemoteEntry
 
+/** The same for a server that can read the entries. */
 export interface EventLogUnencryptedStorageOptions extends EventLogStorageOptions {
   /** Most bytes of stored entries that one write is compared with. Beyond it the write fails. Default 256 MiB. */
   readonly maxReadBytes?: number | undefined

@@ -22,6 +22,7 @@ import { defaultPrefix, encodeName, encodeOwnPart } from "./Keys.ts"
 import * as LogTime from "../LogTime.ts"
 import { LongLived } from "./LongLived.ts"
 
+/** Where persisted results lie in the store. */
 export interface BackingPersistenceOptions {
   /** Before every key. Default `fx/`. */
   readonly prefix?: string | undefined

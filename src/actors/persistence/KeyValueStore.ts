@@ -16,6 +16,7 @@ import { clearPrefix } from "./Clearing.ts"
 import { defaultPrefix, encodeName } from "./Keys.ts"
 import { asBytes, asText, failed, rowOf, StoredValues } from "./StoredValues.ts"
 
+/** Where a key-value store of Effect lies in the store. */
 export interface KeyValueStoreOptions {
   /** Stores of different names do not see each other's keys. Default `default`. */
   readonly name?: string | undefined

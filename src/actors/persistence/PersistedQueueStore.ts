@@ -31,6 +31,7 @@ import { Offers } from "./queue/Offers.ts"
 import { PlaceSequence } from "./queue/Places.ts"
 import { takeFrom } from "./queue/Takes.ts"
 
+/** Where queues lie in the store, and how long claims outlive their process. */
 export interface PersistedQueueStoreOptions {
   /** Before every key. Default `fx/`. */
   readonly prefix?: string | undefined

@@ -19,6 +19,7 @@ import * as LogTime from "../LogTime.ts"
 import { LongLived } from "./LongLived.ts"
 import * as RateLimits from "./RateLimits.ts"
 
+/** Where rate limits lie in the store. */
 export interface RateLimiterStoreOptions {
   /** Stores of different names do not share limits. Default `default`. */
   readonly name?: string | undefined

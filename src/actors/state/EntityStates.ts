@@ -17,6 +17,7 @@ interface InUse {
   states: number
 }
 
+/** What the states of a runner's entities share: where they lie, the locks that they depend on, and turns. */
 export class EntityStates extends Context.Service<EntityStates, {
   readonly keys: ClusterKeys
   readonly kv: KeyValue["Service"]

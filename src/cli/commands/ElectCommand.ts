@@ -118,8 +118,8 @@ export const elect = Command.make("elect", {
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription(
       "Wait until this process leads an election, print its fencing revision and its value, and lead until it is " +
-        "stopped: exit code 0 then, 1 when the leadership was lost. Those who wait come to lead in the order in which " +
-        "they began. To run a command on one machine at a time, see flaredb help lock."
+        "stopped: exit code 0 then, 1 when the leadership was lost. Those who wait come to lead in the order in " +
+        "which they began. To run a command on one machine at a time, see flaredb help lock."
     ),
     Command.withExamples([
       { command: "flaredb elect web web-1:8080", description: "Lead, and say where this process can be reached" },
