@@ -22,11 +22,11 @@ describe("docs/api", () => {
     const names = entriesOf(exports).map(({ name }) => name)
     assert.sameMembers(names, ["flaredb", "flaredb/actors", "flaredb/client", "flaredb/machine", "flaredb/testing"])
     const page = readFileSync(join(root, "docs/api/client.md"), "utf8")
-    assert.include(page, "### KeyValue\n")
-    assert.match(page, /#### KeyValue\.get\n\n```ts\nget: \(key: Data, options\?: ReadOptions\) => /)
+    assert.include(page, "### `KeyValue`\n")
+    assert.match(page, /#### `KeyValue\.get`\n\n```ts\nget: \(key: Data, options\?: ReadOptions\) => /)
     // A name for a value and for a type.
-    assert.match(page, /### Op\n[^]*### Op\n/)
-    assert.match(page, /### layerCommands\n/)
+    assert.match(page, /### `Op`\n[^]*### `Op`\n/)
+    assert.match(page, /### `layerCommands`\n/)
   })
 })
 

@@ -42,14 +42,14 @@ const codeBlock = (code: string): ReadonlyArray<string> => code === "" ? [] : ["
 const paragraph = (doc: string): ReadonlyArray<string> => doc === "" ? [] : [prose(doc), ""]
 
 const memberLines = ({ doc, name, signature }: Member, owner: string): ReadonlyArray<string> => [
-  `#### ${owner}.${name}`,
+  `#### \`${owner}.${name}\``,
   "",
   ...codeBlock(signature),
   ...paragraph(doc)
 ]
 
 const declarationLines = (declaration: Declaration, prefix: string): ReadonlyArray<string> => [
-  `### ${prefix}${declaration.name}`,
+  `### \`${prefix}${declaration.name}\``,
   "",
   ...paragraph(declaration.doc),
   ...codeBlock(signatureOf(declaration)),
