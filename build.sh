@@ -5,6 +5,11 @@
 #
 # After `npm ci` a clone has to run, and no more: its own types are in `src/`. Declarations and source maps are for those
 # who install the package; `npm run build`, `npm pack` and an install from a Git address make them.
+#
+# The link is what npx looks for. Without it the first `npx flaredb` in a clone would install the clone into npm's own
+# folder, which builds it once more, under the nodes that run.
+mkdir -p node_modules/.bin && ln -sf ../../bin/flaredb.js node_modules/.bin/flaredb
+
 only=
 [ "$npm_command" = ci ] && only="--declaration false --declarationMap false --sourceMap false"
 # shellcheck disable=SC2086 # these are several arguments

@@ -1,6 +1,7 @@
 /** What `npm run build` leaves of the command line: few files that stand for themselves, so that a process starts fast. */
-import { readdirSync, readFileSync } from "node:fs"
+import { accessSync, constants, readdirSync, readFileSync, realpathSync } from "node:fs"
 import { isBuiltin } from "node:module"
+import { resolve } from "node:path"
 import { assert, it } from "vitest"
 
 const folder = "dist/cli"
@@ -22,4 +23,10 @@ it("loads nothing but its own few files, what Node brings, and what stays outsid
   })
   const own = new Set(files.map((file) => `./${file}`))
   assert.sameMembers([...new Set(others)].filter((name) => !own.has(name)), outside)
+})
+
+it("leaves the program where npx looks for it, which would build it again otherwise", () => {
+  const program = "node_modules/.bin/flaredb"
+  assert.strictEqual(realpathSync(program), resolve("bin/flaredb.js"))
+  accessSync(program, constants.X_OK)
 })
