@@ -128,7 +128,13 @@ export const make = (
   })
 }
 
-/** The service for the cluster at `endpoints`, over the network. */
+/**
+ * The service for the cluster at `endpoints`, over the network.
+ *
+ * **When to use**
+ *
+ * With a client that was put together by hand; `layer` has it already.
+ */
 export const layer = (options: ClientOptions): Layer.Layer<Backups, InvalidConfig> => {
   const client = resolve(options)
   const { attemptTimeoutMs, endpoints, requestTimeoutMs } = client

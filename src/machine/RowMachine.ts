@@ -165,7 +165,13 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
     })
   })
 
-/** The machine over a node's state store. */
+/**
+ * The machine over a node's state store.
+ *
+ * **When to use**
+ *
+ * With `FlareDb.layerWith` or `FlareDb.layerMemoryWith`.
+ */
 export const layer = <Command, Query>(
   machine: RowMachine<Command, Query>
 ): Layer.Layer<StateMachine, StorageError, StateStore> => Layer.effect(StateMachine, make(machine))

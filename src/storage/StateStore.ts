@@ -90,7 +90,17 @@ export interface ReplacedState {
   readonly countRows: (limit: number) => Effect.Effect<number, StorageError>
 }
 
-/** The rows of a state machine on disk, with the last entry whose effects they hold. */
+/**
+ * The rows of a state machine on disk, with the last entry whose effects they hold.
+ *
+ * **When to use**
+ *
+ * In a state machine that is written against `StateMachine` itself. `RowMachine` uses it for you.
+ *
+ * **Details**
+ *
+ * Rows are written in batches together with the applied index, and not synced: the log is.
+ */
 export class StateStore extends Context.Service<
   StateStore,
   StateView & {

@@ -224,8 +224,12 @@ export const makeEncoded = Effect.fnUntraced(function*(
 })
 
 /**
- * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the time of
- * the log, unless a `LogTime` of another clock is provided.
+ * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the
+ * time of the log, unless a `LogTime` of another clock is provided.
+ *
+ * **When to use**
+ *
+ * To put a runner together by hand; `Actors.layer` has it already.
  */
 export const layer = (
   options: MessageStorageOptions = {}

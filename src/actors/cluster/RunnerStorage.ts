@@ -328,6 +328,10 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
 /**
  * Effect's storage of runners and shard locks in the store. A shard's lock is a lock of the store, with its
  * fencing revision.
+ *
+ * **When to use**
+ *
+ * To put a runner together by hand; `Actors.layer` has it already.
  */
 export const layer = (
   name: ClusterName = {}

@@ -120,7 +120,13 @@ const problemOf = (batch: Batch): InvalidBatch | undefined => {
     entryIds.map((id) => idProblem("the id of an entry", id)).find((found) => found !== undefined)
 }
 
-/** Effect's storage for encrypted event logs, kept in FlareDB; `EventLogServerEncrypted.layer` serves it. */
+/**
+ * Effect's storage for encrypted event logs, kept in FlareDB; `EventLogServerEncrypted.layer` serves it.
+ *
+ * **When to use**
+ *
+ * In a server that keeps event logs which it cannot read.
+ */
 export const layer = (
   options: EventLogStorageOptions = {}
 ): Layer.Layer<EventLogServerEncrypted.Storage, never, KeyValue | Watch> =>

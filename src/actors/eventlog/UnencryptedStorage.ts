@@ -102,7 +102,13 @@ const make = Effect.fnUntraced(function*(
   })
 })
 
-/** Effect's storage for unencrypted event logs, kept in FlareDB; `EventLogServerUnencrypted.layer` serves it. */
+/**
+ * Effect's storage for unencrypted event logs, kept in FlareDB; `EventLogServerUnencrypted.layer` serves it.
+ *
+ * **When to use**
+ *
+ * In a server that keeps event logs and handles their entries.
+ */
 export const layer = (
   options: EventLogUnencryptedStorageOptions = {}
 ): Layer.Layer<EventLogServerUnencrypted.Storage, never, KeyValue | Watch> =>

@@ -60,7 +60,21 @@ export const make = (
   })
 }
 
-/** Effect's `KeyValueStore`, kept in FlareDB. */
+/**
+ * Effect's `KeyValueStore`, kept in FlareDB.
+ *
+ * **When to use**
+ *
+ * For code that is written against Effect's `KeyValueStore`. `KeyValue` of `flaredb/client` can do more.
+ *
+ * **Details**
+ *
+ * `modify` is one transaction, also between processes.
+ *
+ * **Gotchas**
+ *
+ * A key has at most 4 KiB with its prefix, a value at most 1 MiB.
+ */
 export const layer = (
   options?: KeyValueStoreOptions
 ): Layer.Layer<KeyValueStore.KeyValueStore, never, KeyValue> =>
