@@ -2,7 +2,18 @@
 # Builds `dist/`: the command line in `dist/cli`, in few files, beside it the library, module by module, and the console's
 # page in `dist/console`. All at once, and without checking types, which is `npm run check`: a clean clone waits for this.
 # `npm run build` and npm's `prepare` call it, so that installing needs no second npm.
-tsc -p tsconfig.build.json --noCheck &
+#
+# After `npm ci` a clone has to run, and no more: its own types are in `src/`. Declarations and source maps are for those
+# who install the package; `npm run build`, `npm pack` and an install from a Git address make them.
+#
+# The link is what npx looks for. Without it the first `npx flaredb` in a clone would install the clone into npm's own
+# folder, which builds it once more, under the nodes that run.
+mkdir -p node_modules/.bin && ln -sf ../../bin/flaredb.js node_modules/.bin/flaredb
+
+only=
+[ "$npm_command" = ci ] && only="--declaration false --declarationMap false --sourceMap false"
+# shellcheck disable=SC2086 # these are several arguments
+tsc -p tsconfig.build.json --noCheck $only &
 library=$!
 rolldown --config >/dev/null && cp console/index.html console/icon.svg dist/console/ &&
   cat node_modules/uplot/dist/uPlot.min.css console/app.css >dist/console/app.css &&

@@ -12,7 +12,6 @@
  * `KeyValue`: `layerWith`, `layerFromEnvWith`, `layerCommands`, `layerMemoryWith`.
  */
 import { Effect, Layer } from "effect"
-import type { ClusterAdmin } from "./client/ClusterAdmin.ts"
 import type { ClientOptions } from "./client/ClientOptions.ts"
 import type { Endpoint } from "./client/connection/Endpoint.ts"
 import { formatEndpoint } from "./client/connection/Endpoint.ts"
@@ -24,63 +23,38 @@ import type { NodeAddress } from "./config/NodeAddress.ts"
 import type { FlareDbConfig, FlareDbOptions } from "./config/FlareDbConfig.ts"
 import type { InvalidConfig } from "./config/ConfigProblem.ts"
 import * as Config from "./config/index.ts"
+import type { NodeLayer, Prepared } from "./EmbeddedNode.ts"
 import type { ChangeFeed } from "./kv/ChangeFeed.ts"
 import type { Grants } from "./kv/Grants.ts"
 import * as KvStateMachine from "./kv/KvStateMachine.ts"
 import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
-import * as ApiRoutes from "./http/api/ApiRoutes.ts"
-import * as Descriptors from "./http/Descriptors.ts"
 import { ConsoleParts } from "./http/console/ConsoleParts.ts"
-import * as ConsoleRoutes from "./http/console/ConsoleRoutes.ts"
 import type { HttpAddress } from "./http/HttpServer.ts"
-import * as HttpServer from "./http/HttpServer.ts"
 import { StatusSections } from "./http/StatusSections.ts"
+import { missingPackage, PackageMissing } from "./PackageMissing.ts"
 import { NodeId } from "./raft/Types.ts"
-import * as Exposure from "./net/Exposure.ts"
 import type { ListenError } from "./net/Listening.ts"
 import type { DialTls } from "./net/tls/Credentials.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
-import * as ClientServer from "./server/ClientServer.ts"
 import * as ConnectionQuotas from "./server/ConnectionQuotas.ts"
-import * as NodeSecurity from "./server/NodeSecurity.ts"
 import * as NodeOperations from "./server/NodeOperations.ts"
 import { DataDirectory } from "./server/Vitals.ts"
 import { WatchServer } from "./server/WatchServer.ts"
 import * as MemoryStore from "./storage/memory/MemoryStore.ts"
-import * as RocksStorage from "./storage/rocksdb/RocksStorage.ts"
-import type { LogStore } from "./storage/LogStore.ts"
 import type { StateStore } from "./storage/StateStore.ts"
 import type { OpenError, StorageError } from "./storage/StorageError.ts"
 import { RaftTimer } from "./timer/RaftTimer.ts"
 import * as MemoryTransport from "./transport/memory/MemoryTransport.ts"
-import type { PeerTransport } from "./transport/PeerTransport.ts"
-import * as RpcTransport from "./transport/rpc/RpcTransport.ts"
 
 /** Where a program that runs something on a node of this process adds to its console and its status. */
 export { ConsoleParts, StatusSections }
 
-const voters = (config: FlareDbConfig): ReadonlyArray<NodeId> =>
-  config.nodes.map((node) => NodeId(node.id)).sort((a, b) => a - b)
-
 const clientEndpoint = (node: NodeAddress): Endpoint => ({ host: node.host, port: node.clientPort })
-
-const consoleOptions = ({ limits, nodes }: FlareDbConfig): ConsoleRoutes.OverviewOptions => ({
-  endpoints: nodes.map((node) => ({ ...clientEndpoint(node), id: node.id })),
-  maxFrameMs: limits.maxFrameMs
-})
-
-const listen = (config: FlareDbConfig, port: number) => ({
-  host: config.listenHost ?? Config.ownAddress(config).host,
-  port
-})
 
 /** A state machine over the state store of a node. */
 export type MachineLayer = Layer.Layer<StateMachine, StorageError, StateStore>
-
-/** A node and those who watch it, over the ports. */
-type NodeLayer = Layer.Layer<RaftNode | WatchServer, StorageError, LogStore | StateStore | PeerTransport | RaftTimer>
 
 const layerKeyValue = (
   config: FlareDbConfig,
@@ -97,27 +71,6 @@ const layerMachine = (config: FlareDbConfig, machine: MachineLayer): NodeLayer =
     Layer.provideMerge(RaftNode.layer(config)),
     Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
   )
-
-/** What a node stands on: its disk, its peers and its clock. */
-const layerPorts = ({ config, maxOpenTables, security }: Prepared) => {
-  const { clusterId, dataDir, nodeId, nodes, unsafeNoFsync } = config
-  return Layer.mergeAll(
-    RocksStorage.layer({ path: dataDir, clusterId, nodeId, voters: voters(config), unsafeNoFsync, maxOpenTables }),
-    RpcTransport.layer({
-      clusterId,
-      nodeId: NodeId(nodeId),
-      listen: listen(config, Config.ownAddress(config).peerPort),
-      portLimits: config.limits,
-      tls: security.peers,
-      peers: nodes.filter(({ id }) => id !== nodeId).map(({ host, id, peerPort }) => ({
-        id: NodeId(id),
-        host,
-        port: peerPort
-      }))
-    }),
-    RaftTimer.layer({ tickMs: Config.tickMs(config) })
-  )
-}
 
 /** The same in memory, alone. */
 const layerMemoryPorts = (config: FlareDbConfig) =>
@@ -148,64 +101,6 @@ const layerLocal = <Services>(
     })
   )
 
-/** A node, with the services that answer clients and peers. */
-const layerServed = (
-  prepared: Prepared,
-  node: NodeLayer
-): Layer.Layer<RaftNode | WatchServer | ClientAddress, OpenError | ListenError> => {
-  const { config, security } = prepared
-  return Layer.mergeAll(
-    Descriptors.layerMetrics,
-    ClientServer.layer({
-      clusterId: config.clusterId,
-      nodeId: config.nodeId,
-      listen: listen(config, Config.ownAddress(config).clientPort),
-      limits: config.limits,
-      callers: security.callers,
-      tls: security.port,
-      maxOperations: config.limits.maxPendingProposals + config.limits.maxPendingReads
-    })
-  ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(prepared)))
-}
-
-/** The HTTP port of a node, with `routes` beside health and metrics. */
-const layerHttp = ({ config, security }: Prepared, routes: HttpServer.Routes) =>
-  HttpServer.layer({
-    clusterId: config.clusterId,
-    listen: listen(config, Config.ownAddress(config).httpPort),
-    hosts: [...config.nodes.map(({ host }) => host), ...config.httpHosts],
-    callers: security.callers,
-    // Probes have no certificate.
-    tls: security.port === undefined ? undefined : { ...security.port, demand: "optional" },
-    limits: config.limits
-  }, routes)
-
-/** What routes of a node with the key-value store may use: the node, and the client of this process. */
-type RouteServices = RaftNode | WatchServer | ConsoleParts | RemoteClient.ClientServices
-
-/** What the HTTP port of such a node serves beside health and metrics. */
-const keyValueRoutes = (
-  { config, security: { dial } }: Prepared
-): Layer.Layer<never, never, HttpServer.Router | RouteServices> =>
-  Layer.merge(ApiRoutes.layer(config.limits), ConsoleRoutes.layer({ ...consoleOptions(config), dial }))
-
-const layerKeyValueHttp = (prepared: Prepared) =>
-  Layer.unwrap(Effect.map(
-    Effect.context<RouteServices>(),
-    (services) => layerHttp(prepared, Layer.provide(keyValueRoutes(prepared), Layer.succeedContext(services)))
-  )).pipe(Layer.provideMerge(ConsoleParts.layer))
-
-/** The same for a node with another state machine, which has no keys. */
-const layerMachineHttp = (prepared: Prepared) =>
-  Layer.unwrap(Effect.map(
-    Effect.context<RaftNode | ClusterAdmin>(),
-    (services) =>
-      layerHttp(
-        prepared,
-        Layer.provide(ConsoleRoutes.layerOverview(consoleOptions(prepared.config)), Layer.succeedContext(services))
-      )
-  ))
-
 /** A node with what belongs to it, and a client of the cluster. */
 export type NodeServices =
   | RaftNode
@@ -224,78 +119,160 @@ export type MachineNodeServices =
   | StatusSections
   | RemoteCommands.CommandServices
 
-/** What has to hold and to be read before anything is opened. */
-const prepare = (given: FlareDbConfig) =>
-  Effect.gen(function*() {
-    yield* Exposure.check(given)
-    const fitted = yield* Descriptors.fit(given)
-    return { ...fitted, security: yield* NodeSecurity.open(fitted.config) }
+/** Why a node of this process does not start. */
+export type NodeFailure = OpenError | ListenError | InvalidConfig | PackageMissing
+
+/** What a node stands on, loaded when there is to be one. */
+const embeddedNode = Effect.tryPromise({
+  try: () => import("./EmbeddedNode.ts"),
+  catch: (cause) => cause
+}).pipe(
+  Effect.catch((cause) => {
+    const name = missingPackage(cause)
+    return name === undefined ? Effect.die(cause) : Effect.fail(new PackageMissing({ package: name, cause }))
   })
+)
 
-/** A configuration whose limits fit into the descriptors of this process, with its certificates and callers. */
-type Prepared = Effect.Success<ReturnType<typeof prepare>>
+/** What differs between nodes by their state machine. */
+interface EmbeddedParts<Client, Http> {
+  readonly machine: (config: FlareDbConfig) => NodeLayer
+  readonly client: (options: ClientOptions, connect: Connect, own: Endpoint) => Layer.Layer<Client, InvalidConfig>
+  readonly http: (
+    embedded: typeof import("./EmbeddedNode.ts"),
+    prepared: Prepared
+  ) => Layer.Layer<Http, ListenError, RaftNode | WatchServer | Client>
+}
 
-const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(prepare(given), (prepared) => {
+/** A node that answers at its ports, a client of the cluster over it, and the HTTP port over both. */
+const layerEmbedded = <Client, Http>(given: FlareDbConfig, { client, http, machine }: EmbeddedParts<Client, Http>) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const embedded = yield* embeddedNode
+    const prepared: Prepared = yield* embedded.prepare(given)
     const { config, security } = prepared
-    return layerKeyValueHttp(prepared).pipe(
-      Layer.provideMerge(layerLocal(config, security.dial, RemoteClient.layerConnect)),
-      Layer.provideMerge(layerServed(prepared, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))),
+    return http(embedded, prepared).pipe(
+      Layer.provideMerge(layerLocal(config, security.dial, client)),
+      Layer.provideMerge(embedded.layerServed(prepared, machine(config))),
       Layer.provide(Layer.succeed(DataDirectory, config.dataDir))
     )
   }))
 
-const layerConfigWith = (
-  given: FlareDbConfig,
-  machine: MachineLayer
-): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(prepare(given), (prepared) =>
-    layerMachineHttp(prepared).pipe(
-      Layer.provideMerge(layerLocal(prepared.config, prepared.security.dial, RemoteCommands.layerConnect)),
-      Layer.provideMerge(layerServed(prepared, layerMachine(prepared.config, machine))),
-      Layer.provide(Layer.succeed(DataDirectory, prepared.config.dataDir))
-    )))
+const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, NodeFailure> =>
+  layerEmbedded(given, {
+    machine: (config) => layerKeyValue(config, KvStateMachine.layerWith(config.limits)),
+    client: RemoteClient.layerConnect,
+    http: ({ layerKeyValueHttp }, prepared) => layerKeyValueHttp(prepared)
+  })
+
+const layerConfigWith = (given: FlareDbConfig, machine: MachineLayer): Layer.Layer<MachineNodeServices, NodeFailure> =>
+  layerEmbedded<RemoteCommands.CommandServices, HttpAddress | StatusSections>(given, {
+    machine: (config) => layerMachine(config, machine),
+    client: RemoteCommands.layerConnect,
+    http: ({ layerMachineHttp }, prepared) => layerMachineHttp(prepared)
+  })
 
 /**
- * A node of the cluster in this process. Opens (or creates) its data directory, listens for peers and clients, and
- * takes part. Wait on `RaftNode.fatal` beside your own work: it fails when the node had to stop.
+ * A node of the cluster in this process, with a client of the cluster beside it.
+ *
+ * **When to use**
+ *
+ * To embed FlareDB in a service that runs in three (or one) processes with disks of their own. Otherwise run
+ * `flaredb start`, and use {@link layerClient}.
+ *
+ * **Details**
+ *
+ * Opens (or creates) the data directory, listens for peers, clients and HTTP, and takes part. What is asked of the
+ * node of this process does not go over the network. Closes with its scope. Needs `@effect/platform-node` and
+ * `rocksdb-native`, which are optional peers: without one of them it fails as `PackageMissing` or
+ * `NativeModuleError`, with the command that installs it.
+ *
+ * **Gotchas**
+ *
+ * Wait on `RaftNode.fatal` beside your own work: it fails when the node had to stop. A process that blocks its
+ * event loop for longer than an election timeout (500 ms at least, by default) loses its leadership.
  */
 export const layer = (
   options: FlareDbOptions
-): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
-  Layer.unwrap(Effect.map(Config.make(options), layerConfig))
+): Layer.Layer<NodeServices, NodeFailure> => Layer.unwrap(Effect.map(Config.make(options), layerConfig))
 
-/** {@link layer} with a state machine of one's own in place of the key-value store; the same at every node. */
+/**
+ * {@link layer} with a state machine of one's own in place of the key-value store; the same at every node.
+ *
+ * **When to use**
+ *
+ * When the store's operations do not fit, and a command has to decide on state in one step:
+ * `docs/state-machines.md`.
+ *
+ * **Gotchas**
+ *
+ * The machine has to be deterministic: no clock, no random numbers, nothing from outside the log.
+ */
 export const layerWith = (
   options: FlareDbOptions,
   machine: MachineLayer
-): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
+): Layer.Layer<MachineNodeServices, NodeFailure> =>
   Layer.unwrap(Effect.map(Config.make(options), (config) => layerConfigWith(config, machine)))
 
-/** {@link layer}, configured by `FLAREDB_…` variables (`docs/configuration.md` lists them). */
-export const layerFromEnv: Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> = Layer.unwrap(
+/**
+ * {@link layer}, configured by `FLAREDB_…` variables (`docs/configuration.md` lists them).
+ *
+ * **When to use**
+ *
+ * In containers and under systemd, where settings are variables.
+ */
+export const layerFromEnv: Layer.Layer<NodeServices, NodeFailure> = Layer.unwrap(
   Effect.map(Config.fromEnv, layerConfig)
 )
 
-/** {@link layerWith}, configured by `FLAREDB_…` variables. */
+/**
+ * {@link layerWith}, configured by `FLAREDB_…` variables.
+ *
+ * **When to use**
+ *
+ * As {@link layerFromEnv}, with a state machine of one's own.
+ */
 export const layerFromEnvWith = (
   machine: MachineLayer
-): Layer.Layer<MachineNodeServices, OpenError | ListenError | InvalidConfig> =>
+): Layer.Layer<MachineNodeServices, NodeFailure> =>
   Layer.unwrap(Effect.map(Config.fromEnv, (config) => layerConfigWith(config, machine)))
 
-/** A client of a cluster elsewhere. Connects when it is first used, so it can be built while the cluster is down. */
+/**
+ * A client of a cluster elsewhere.
+ *
+ * **When to use**
+ *
+ * In most services. `flaredb/client` has the same as `layer`, and loads nothing of a node.
+ *
+ * **Details**
+ *
+ * Connects when it is first used, so it can be built while the cluster is down. Finds the leader, follows it, and
+ * survives the loss of a node. Needs Effect alone.
+ */
 export const layerClient = (options: ClientOptions): Layer.Layer<RemoteClient.ClientServices, InvalidConfig> =>
   RemoteClient.layer(options)
 
-/** {@link layerClient} for a cluster with a state machine of one's own. */
+/**
+ * {@link layerClient} for a cluster with a state machine of one's own.
+ *
+ * **When to use**
+ *
+ * With clusters of {@link layerWith}; it provides `Commands`.
+ */
 export const layerCommands = (options: ClientOptions): Layer.Layer<RemoteCommands.CommandServices, InvalidConfig> =>
   RemoteCommands.layer(options)
 
 const memoryConfig = Config.make({ nodeId: 1, clusterId: "memory", nodes: Config.localNodes.slice(0, 1) })
 
 /**
- * A cluster of one voter in memory: same log, same commits, nothing kept. For tests of services that use FlareDB; it
- * works under a `TestClock` too.
+ * A cluster of one voter in memory: same log, same commits, nothing kept.
+ *
+ * **When to use**
+ *
+ * In tests of services that use FlareDB. It works under a `TestClock` too, and needs Effect alone.
+ *
+ * **Gotchas**
+ *
+ * One voter has no elections to lose and no lagging follower: `TestCluster` of `flaredb/testing` has three, with
+ * faults.
  */
 export const layerMemory: Layer.Layer<RemoteClient.ClientServices | RaftNode | WatchServer> = Layer.unwrap(
   Effect.map(memoryConfig, (config) =>
@@ -308,7 +285,13 @@ export const layerMemory: Layer.Layer<RemoteClient.ClientServices | RaftNode | W
   Layer.orDie
 )
 
-/** {@link layerMemory} with a state machine of one's own. */
+/**
+ * {@link layerMemory} with a state machine of one's own.
+ *
+ * **When to use**
+ *
+ * In tests of a state machine and of what uses it.
+ */
 export const layerMemoryWith = (machine: MachineLayer): Layer.Layer<RemoteCommands.CommandServices | RaftNode> =>
   Layer.unwrap(
     Effect.map(memoryConfig, (config) =>

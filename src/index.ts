@@ -97,4 +97,12 @@ export type {
 } from "./client/index.ts"
 export { RaftNode } from "./node/RaftNode.ts"
 export { ListenError } from "./net/Listening.ts"
-export { DataDirLost, DataDirRefused, StorageCorruption, StorageIoError } from "./storage/StorageError.ts"
+export { PackageMissing } from "./PackageMissing.ts"
+export {
+  DataDirLost,
+  DataDirRefused,
+  FolderError,
+  NativeModuleError,
+  StorageCorruption,
+  StorageIoError
+} from "./storage/StorageError.ts"

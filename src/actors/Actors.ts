@@ -47,6 +47,7 @@ export { shardingDefaults } from "./ActorsConfig.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
 
+/** Settings of runners that reach a cluster over the network. */
 export interface ActorsOptions extends StorageOptions {
   /** Client endpoints of the FlareDB nodes. */
   readonly endpoints: ClientOptions["endpoints"]
@@ -57,7 +58,13 @@ export interface ActorsOptions extends StorageOptions {
   readonly client?: Omit<ClientOptions, "endpoints"> | undefined
 }
 
-/** Sharding's settings: those given, then those of the environment, then {@link shardingDefaults}. */
+/**
+ * Sharding's settings: those given, then those of the environment, then {@link shardingDefaults}.
+ *
+ * **When to use**
+ *
+ * To give another layer of Effect's cluster the settings that FlareDB's runners have.
+ */
 export const layerConfig = (
   sharding: Partial<Settings> = {}
 ): Layer.Layer<ShardingConfig.ShardingConfig, InvalidConfig | Config.ConfigError> =>
@@ -73,7 +80,13 @@ export type StorageServices =
   | MessageWork
   | ReplyWork
 
-/** What a cluster's runners share, on the services of a FlareDB client. */
+/**
+ * What a cluster's runners share, on the services of a FlareDB client.
+ *
+ * **When to use**
+ *
+ * To put a runner together by hand, with another transport; {@link layer} has it already.
+ */
 export const layerStorage = (
   options: MessageStorageOptions = {}
 ): Layer.Layer<StorageServices, never, KeyValue | Leases | Watch | ShardingConfig.ShardingConfig> =>
@@ -93,7 +106,13 @@ export type ActorServices = Sharding.Sharding | Runners.Runners | MessageStorage
 /** Has a runner read its queues, and its callers their replies, as soon as there is something. */
 const layerWake = Layer.merge(MessageWork.layerWake, ReplyWork.layerWake)
 
-/** A runner that listens at `runnerAddress`, over sockets. */
+/**
+ * A runner that listens at `runnerAddress`, over sockets.
+ *
+ * **When to use**
+ *
+ * With {@link layerStorage}, to put a runner together by hand.
+ */
 export const layerSharding: Layer.Layer<
   Sharding.Sharding | Runners.Runners,
   SocketServer.SocketServerError,
@@ -133,7 +152,23 @@ const beside = <Options extends ActorsOptions, E>(
       Layer.provideMerge(layerRemote(all))
     ))
 
-/** A runner. `sharding.runnerAddress` says where others reach it. */
+/**
+ * A runner. `sharding.runnerAddress` says where others reach it.
+ *
+ * **When to use**
+ *
+ * In processes that run entities and workflows, with FlareDB on other machines or in processes of its own.
+ *
+ * **Details**
+ *
+ * Needs `@effect/platform-node`. A runner that ends is replaced by the others: at once when it leaves, and after 3
+ * seconds when it is killed (`shardLockExpiration`).
+ *
+ * **Gotchas**
+ *
+ * All runners and callers have to agree on `SHARDS_PER_GROUP`, the prefix and the transport. Their sockets are not
+ * encrypted: keep those ports within a private network.
+ */
 export const layer = (
   options: ActorsOptions
 ): Layer.Layer<
@@ -148,9 +183,13 @@ export interface HttpOptions extends ActorsOptions {
 }
 
 /**
- * A runner that others reach by HTTP instead of sockets, for networks that let nothing else through. The server listens
- * at `sharding.runnerListenAddress`, or else at `runnerAddress`. All runners and callers of a cluster use one
- * transport.
+ * A runner that others reach by HTTP instead of sockets, for networks that let nothing else through. The server
+ * listens at `sharding.runnerListenAddress`, or else at `runnerAddress`. All runners and callers of a cluster use
+ * one transport.
+ *
+ * **When to use**
+ *
+ * Where a network lets only HTTP through; otherwise {@link layer}.
  */
 export const layerHttp = (
   options: HttpOptions
@@ -159,7 +198,13 @@ export const layerHttp = (
   InvalidConfig | Config.ConfigError | HttpServerError.ServeError
 > => beside(options, ({ path = "/" }) => Layer.provideMerge(layerWake, Transports.layerHttpRunner(path)))
 
-/** Sends messages to entities of runners that are reached by HTTP, and runs none. */
+/**
+ * Sends messages to entities of runners that are reached by HTTP, and runs none.
+ *
+ * **When to use**
+ *
+ * In a web server that sends messages, where runners are of {@link layerHttp}.
+ */
 export const layerHttpClientOnly = (
   options: HttpOptions
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
@@ -173,7 +218,17 @@ const layerStatus = ({ cluster, prefix }: StorageOptions) =>
     yield* Effect.flatMap(FlareDb.ConsoleParts, (parts) => parts.add(actorsPart({ cluster, prefix })))
   }))
 
-/** A runner beside a FlareDB node of this process. Three such processes need nothing else. */
+/**
+ * A runner beside a FlareDB node of this process. Three such processes need nothing else.
+ *
+ * **When to use**
+ *
+ * For a service that is three processes and nothing else.
+ *
+ * **Details**
+ *
+ * Fails as `FlareDb.layer` does: it needs `@effect/platform-node` and `rocksdb-native`.
+ */
 export const layerEmbedded = (
   node: Parameters<typeof FlareDb.layer>[0],
   options: StorageOptions = {}
@@ -188,7 +243,17 @@ export const layerEmbedded = (
       Layer.provideMerge(FlareDb.layer(node))
     ))
 
-/** Sends messages to entities, and runs none. */
+/**
+ * Sends messages to entities, and runs none.
+ *
+ * **When to use**
+ *
+ * In a web server, or a job, that sends messages to entities and runs none.
+ *
+ * **Gotchas**
+ *
+ * Callers write to the store too, so they need the same rights as runners.
+ */
 export const layerClientOnly = (
   options: ActorsOptions
 ): Layer.Layer<ActorServices | ClientServices, InvalidConfig | Config.ConfigError> =>
@@ -210,8 +275,12 @@ const memoryDefaults: Partial<Settings> = {
 }
 
 /**
- * One runner and a FlareDB of one node in memory, with the same storages and locks as everywhere. The store keeps real
- * time, so that a test may move its `TestClock` by days: entities and what is due see the test's time.
+ * One runner and a FlareDB of one node in memory, with the same storages and locks as everywhere. The store keeps
+ * real time, so that a test may move its `TestClock` by days: entities and what is due see the test's time.
+ *
+ * **When to use**
+ *
+ * In tests of entities and workflows.
  */
 export const layerMemory = (
   options: StorageOptions = {}

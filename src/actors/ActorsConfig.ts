@@ -11,6 +11,7 @@ import type { MessageStorageOptions } from "./cluster/MessageStorage.ts"
 
 type Settings = ShardingConfig.ShardingConfig["Service"]
 
+/** Settings of the storage of runners: where it lies, what it keeps, and Effect's sharding. */
 export interface StorageOptions extends MessageStorageOptions {
   /**
    * Settings of Effect's sharding. What is left out comes from its variables (`SHARD_LOCK_EXPIRATION` …), and then from

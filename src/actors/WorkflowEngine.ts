@@ -93,7 +93,13 @@ const shortened = (clock: Clock.Clock, passedMs: number): Clock.Clock => ({
   sleep: (duration) => clock.sleep(Duration.subtract(duration, Duration.millis(passedMs)))
 })
 
-/** Effect's engine for workflows in a cluster; in place of `ClusterWorkflowEngine.layer`. */
+/**
+ * Effect's engine for workflows in a cluster; in place of `ClusterWorkflowEngine.layer`.
+ *
+ * **When to use**
+ *
+ * With every runner that has workflows.
+ */
 export const layer: Layer.Layer<
   WorkflowEngine.WorkflowEngine,
   never,

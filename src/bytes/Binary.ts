@@ -83,6 +83,7 @@ const put32 = (buffer: Uint8Array, at: number, value: number): void => {
   buffer[at + 3] = value
 }
 
+/** Reads what a `Writer` wrote. It never throws: `failed` says afterwards that what was read must not be used. */
 export class Reader {
   /** Something was missing or no safe integer: what was read must not be used. */
   failed = false

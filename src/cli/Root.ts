@@ -9,6 +9,7 @@ import { cert } from "./commands/CertCommands.ts"
 import { status, transferLeader } from "./commands/ClusterCommands.ts"
 import { config } from "./commands/ConfigCheck.ts"
 import { compact, watch } from "./commands/HistoryCommands.ts"
+import { elect } from "./commands/ElectCommand.ts"
 import { inspect } from "./commands/Inspect.ts"
 import { makeHelp } from "./commands/HelpCommand.ts"
 import { del, get, put } from "./commands/KeyCommands.ts"
@@ -38,6 +39,7 @@ const verbs = [
   compact,
   lease,
   lock,
+  elect,
   session,
   access,
   actors,

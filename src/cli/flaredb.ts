@@ -75,7 +75,7 @@ const verb = words.find((word) => root.subcommands.some(({ commands }) => comman
 
 /** What runs until it is stopped stops cleanly on a signal; a watch with an end of its own was cut short by it. */
 const runsUntilStopped = verb === "start" || verb === "cluster" ||
-  (verb === "watch" && !words.some((word) => word.startsWith("--limit")))
+  ((verb === "watch" || verb === "elect") && !words.some((word) => word.startsWith("--limit")))
 
 /** The exit code of what a signal ended. */
 const interruptedCode = runsUntilStopped ? 0 : 130

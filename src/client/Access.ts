@@ -31,6 +31,7 @@ export interface RoleOptions {
   readonly admin?: boolean | undefined
 }
 
+/** What a user may do, and how much of it. */
 export interface UserOptions {
   /** The names of its roles, each of which exists. `admin` is built in. */
   readonly roles: ReadonlyArray<string>
@@ -45,6 +46,7 @@ const dayMs = 86_400_000
 /** The most days for which a token can be valid, unless it is for ever. */
 export const maxTokenDays = 36_500
 
+/** How long a token is valid. */
 export interface TokenOptions extends OperationOptions {
   /**
    * Milliseconds from now after which it ends, by the clock of this process, at most {@link maxTokenDays} days. By
@@ -53,6 +55,7 @@ export interface TokenOptions extends OperationOptions {
   readonly expiresInMs?: number | undefined
 }
 
+/** A token as it was made: the only time that its secret is known. */
 export interface CreatedToken {
   /** Its number, by which it is removed. */
   readonly id: number
@@ -62,6 +65,7 @@ export interface CreatedToken {
   readonly expiresMs: number | undefined
 }
 
+/** Which page of roles or users to read. */
 export interface AccessListOptions extends ReadOptions {
   /** Only names behind this one: the last one of the page before. */
   readonly after?: string | undefined
@@ -69,6 +73,7 @@ export interface AccessListOptions extends ReadOptions {
   readonly limit?: number | undefined
 }
 
+/** A page of roles or users. */
 export interface AccessPage<Row> {
   /** In the order of their names. */
   readonly rows: ReadonlyArray<Row>
@@ -76,6 +81,23 @@ export interface AccessPage<Row> {
   readonly more: boolean
 }
 
+/**
+ * Who may do what: roles, users and their tokens.
+ *
+ * **When to use**
+ *
+ * To manage callers from a program; `flaredb access` is the same on a command line. `docs/security.md` has the
+ * whole of it.
+ *
+ * **Details**
+ *
+ * A role says by prefix what may be read and written, a user has roles and tokens. Changes hold on open
+ * connections as soon as their node has applied them. Lists come in pages of at most 200 rows.
+ *
+ * **Gotchas**
+ *
+ * It takes an administrator. The secret of a token is shown once, when it is made: the cluster keeps a hash of it.
+ */
 export class Access extends Context.Service<Access, {
   /** Makes a role, or replaces what it allows: on open connections too, as soon as their node has applied it. */
   readonly putRole: (name: string, role: RoleOptions, options?: OperationOptions) => Effect.Effect<void, WriteFailure>

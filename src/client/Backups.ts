@@ -22,6 +22,23 @@ import type { StateError } from "../protocol/StateRpcs.ts"
 /** How a backup fails. */
 export type BackupFailure = StateError | ConnectionLost | WrongCluster
 
+/**
+ * Backups of a running cluster, and the comparison of its nodes.
+ *
+ * **When to use**
+ *
+ * To keep backups where the command line cannot: in a bucket, in another program. `flaredb backup` and `flaredb
+ * verify` are made of it.
+ *
+ * **Details**
+ *
+ * A backup is of one moment and of a running cluster; writes go on meanwhile. `hashes` compares all nodes at one
+ * entry of the log.
+ *
+ * **Gotchas**
+ *
+ * Only a stream that ended without an error is a whole backup. It holds every value: keep it as you keep the data.
+ */
 export class Backups extends Context.Service<Backups, {
   /**
    * The bytes of a backup of the cluster, header first, as `protocol/BackupFile.ts` has them: everything that was
@@ -111,7 +128,13 @@ export const make = (
   })
 }
 
-/** The service for the cluster at `endpoints`, over the network. */
+/**
+ * The service for the cluster at `endpoints`, over the network.
+ *
+ * **When to use**
+ *
+ * With a client that was put together by hand; `layer` has it already.
+ */
 export const layer = (options: ClientOptions): Layer.Layer<Backups, InvalidConfig> => {
   const client = resolve(options)
   const { attemptTimeoutMs, endpoints, requestTimeoutMs } = client

@@ -13,6 +13,7 @@ export interface ClientTls {
   readonly cluster?: string | undefined
 }
 
+/** Settings of a client. Only `endpoints` is required; times are milliseconds. */
 export interface ClientOptions {
   /** Client endpoints of the nodes. One is enough to find the leader, all survive the loss of any. */
   readonly endpoints: ReadonlyArray<Endpoint>

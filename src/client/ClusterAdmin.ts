@@ -34,6 +34,23 @@ export interface NodeAnswer {
   readonly refused?: AccessError | undefined
 }
 
+/**
+ * What an operator asks of a cluster: where its nodes stand, who leads, sessions, history.
+ *
+ * **When to use**
+ *
+ * In tools and checks of one's own; on a command line `flaredb status`, `transfer-leader`, `compact` and `session`
+ * do the same.
+ *
+ * **Details**
+ *
+ * `status` asks each of the client's endpoints and never fails; the others fail as operations of `KeyValue` do.
+ *
+ * **Gotchas**
+ *
+ * `compact` forgets history for good, and with it where watches could go on from. Where callers have names it
+ * takes an administrator.
+ */
 export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   /**
    * The identity of the cluster that this client keeps to. Meets the cluster first when the client has not done so yet.
@@ -71,6 +88,7 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly endSession: (session: number) => Effect.Effect<void, WriteFailure>
 }>()("flaredb/client/ClusterAdmin") {}
 
+/** Which page of sessions to read. */
 export interface SessionsOptions extends ReadOptions {
   /** Only sessions with larger ids: the last one of the page before. */
   readonly after?: number | undefined
@@ -78,6 +96,7 @@ export interface SessionsOptions extends ReadOptions {
   readonly limit?: number | undefined
 }
 
+/** A page of sessions. */
 export interface SessionPage {
   readonly sessions: ReadonlyArray<SessionRow>
   /** Whether there are sessions behind the last one. */

@@ -23,6 +23,7 @@ export type CommandFailure =
   | WrongCluster
   | AccessError
 
+/** How a command is sent. */
 export interface CommandOptions extends OperationOptions {
   /**
    * The command does no harm when it is carried out twice: then it is sent again when its answer was lost, until the
@@ -31,6 +32,22 @@ export interface CommandOptions extends OperationOptions {
   readonly repeatable?: boolean | undefined
 }
 
+/**
+ * Commands and queries, in bytes, to a state machine of one's own.
+ *
+ * **When to use**
+ *
+ * With a cluster of `FlareDb.layerWith`, in place of `KeyValue`: `docs/state-machines.md`.
+ *
+ * **Details**
+ *
+ * A command that was acknowledged is on the disks of a majority and was applied. Both take `timeoutMs`
+ * milliseconds at most.
+ *
+ * **Gotchas**
+ *
+ * There are no sessions here: a command whose answer was lost fails as `Indeterminate`, unless it is `repeatable`.
+ */
 export class Commands extends Context.Service<Commands, {
   /**
    * Has a command carried out and gives the machine's reply. Returns once a majority holds the command durably and it

@@ -14,6 +14,7 @@ import type { Compare } from "./Txn.ts"
 import { Op } from "./Txn.ts"
 import type { WatchFailure } from "./Watch.ts"
 
+/** How long a leadership outlives its process. */
 export interface CampaignOptions {
   /** Milliseconds that a leadership outlives a leader that ends without a word. Default 10,000, at least 1,000. */
   readonly ttlMs?: number | undefined
@@ -46,6 +47,25 @@ export interface Leader {
   readonly lease: number
 }
 
+/**
+ * Elections among the processes of a service: one leads, the others wait for their turn, and everybody can see who
+ * leads.
+ *
+ * **When to use**
+ *
+ * When one process is to do a job for as long as it lives, and others have to find it: its value is what it
+ * proclaims, an address say. For work with an end, `Locks` is simpler.
+ *
+ * **Details**
+ *
+ * `campaign` leads for as long as its scope lives, on a lease of `ttlMs` milliseconds, 10,000 by default.
+ * Candidates come to lead in the order in which they began. `flaredb elect` does the same on a command line.
+ *
+ * **Gotchas**
+ *
+ * The same as of a lock: a leader that is paused may believe for a while that it leads. Guard writes by `held` and
+ * `revision`.
+ */
 export class Elections extends Context.Service<Elections, {
   /** Waits until this process leads, and leads for as long as the scope lives. `value` is what it proclaims then. */
   readonly campaign: (

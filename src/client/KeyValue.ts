@@ -29,6 +29,7 @@ import { Compare, Op, resultOf, transactionOf } from "./Txn.ts"
 export type { Data, DeleteResult, OperationOptions, PutResult, ReadFailure, ReadOptions, WriteFailure }
 export { KeyValueEntry }
 
+/** Which page of a scan to read, and how. */
 export interface ScanOptions extends ReadOptions {
   /** Most entries of the page, 1 to 10,000. Default 1000. A page also ends at 4 MiB. */
   readonly limit?: number | undefined
@@ -49,6 +50,7 @@ export interface Page {
   readonly revision: number
 }
 
+/** How a key is put. */
 export interface PutOptions extends OperationOptions {
   /** The lease that the key is to live as long as. Without one, the key is detached from the lease it had. */
   readonly lease?: number | undefined
@@ -59,6 +61,7 @@ export interface PutOptions extends OperationOptions {
  */
 export type TransactOptions = ReadOptions
 
+/** How a change of a key is written, and how often it is tried. */
 export interface ModifyOptions extends PutOptions {
   /** Times that the key is read and written before the call fails as `Conflict`. Default 100. */
   readonly attempts?: number | undefined
@@ -74,6 +77,27 @@ export interface ModifyResult {
   readonly value: Uint8Array | undefined
 }
 
+/**
+ * The key-value store of a cluster: keys and values are bytes or text, keys in byte order.
+ *
+ * **When to use**
+ *
+ * For state that has to survive the loss of a machine: orders, sessions, configuration, counters. `layer` of
+ * `flaredb/client` gives it over the network, `FlareDb.layer` beside a node of this process, `FlareDb.layerMemory`
+ * in tests.
+ *
+ * **Details**
+ *
+ * A write is answered once a majority of the nodes has it on disk and it was applied, and takes effect exactly
+ * once: it is sent again under the same number until its deadline (`timeoutMs`, in milliseconds). Reads see every
+ * write that was acknowledged before they began, unless they ask for `stale`. A key has 1 to 4096 bytes, a value
+ * at most 1 MiB, a transaction at most 4 MiB. Operations of one moment share one call, so ask for many at a time.
+ *
+ * **Gotchas**
+ *
+ * `Indeterminate` says that a write may have taken effect: read the key before you repeat it. Two pages of one
+ * scan are of two moments. A put without a lease takes the key from the lease that it had.
+ */
 export class KeyValue extends Context.Service<KeyValue, {
   /** The entry of a key. A key has 1 to 4096 bytes. */
   readonly get: (key: Data, options?: ReadOptions) => Effect.Effect<Option.Option<KeyValueEntry>, ReadFailure>

@@ -19,12 +19,14 @@ import type {
 import { unexpected } from "./session/Requests.ts"
 import { timeLeft } from "./session/Timeout.ts"
 
+/** A lease: its id, and its time to live in milliseconds. */
 export interface Lease {
   /** For `put(key, value, { lease: id })`. */
   readonly id: number
   readonly ttlMs: number
 }
 
+/** A row of a list of leases. */
 export interface LeaseStatus extends Lease {
   /** What is left of its time, in milliseconds. */
   readonly remainingMs: number
@@ -34,6 +36,7 @@ export interface LeaseStatus extends Lease {
   readonly caller: string
 }
 
+/** A lease with what is left of it, in milliseconds, and its keys. */
 export interface LeaseDetails extends Lease {
   readonly remainingMs: number
   /** The keys attached, in byte order. */
@@ -55,6 +58,24 @@ export interface HeldLease extends Lease {
   readonly remainingMs: Effect.Effect<number>
 }
 
+/**
+ * Times to live that any number of keys can be attached to.
+ *
+ * **When to use**
+ *
+ * For keys that are to go when their owner does: presence, service discovery, temporary data.
+ *
+ * **Details**
+ *
+ * Keys are attached by `put(key, value, { lease: id })`, and deleted in one revision when the lease ends. `scoped`
+ * grants a lease, keeps it alive every third of its time, and revokes it with its scope. Times are milliseconds of
+ * the log's clock; the least is 1,000.
+ *
+ * **Gotchas**
+ *
+ * A process that is stopped or cut off loses its lease without taking part: `lost` of a held lease tells it
+ * afterwards. A new leader gives no lease more time than was left of it.
+ */
 export class Leases extends Context.Service<Leases, {
   /** Grants a lease of 1,000 to 2,592,000,000 milliseconds (30 days). */
   readonly grant: (ttlMs: number, options?: OperationOptions) => Effect.Effect<Lease, WriteFailure>

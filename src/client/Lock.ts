@@ -15,6 +15,7 @@ import { kept, Line, lineOf } from "./Line.ts"
 import type { ReadFailure, ReadOptions } from "./session/Requests.ts"
 import type { Compare } from "./Txn.ts"
 
+/** How a lock is taken. */
 export interface LockOptions {
   /**
    * Milliseconds that the lock outlives its holder when that ends without a word, and that a holder may be cut off
@@ -55,6 +56,25 @@ export interface HeldLock {
 /** How taking a lock fails. */
 export type LockFailure = LineFailure
 
+/**
+ * Locks between processes: one holder at a time, first come first served.
+ *
+ * **When to use**
+ *
+ * To have something done by one process at a time as a rule: a report, a migration, a scheduled job. `withLock`
+ * for work that may be interrupted, `acquire` where you watch over the loss yourself.
+ *
+ * **Details**
+ *
+ * A lock is a key attached to a lease of `ttlMs` milliseconds, 10,000 by default. Waiting has no limit: put
+ * `Effect.timeout` around it. `held` is a condition for transactions that holds while the lock does, and
+ * `revision` is higher for each later holder.
+ *
+ * **Gotchas**
+ *
+ * A holder that is paused wakes up after its lease has ended and goes on where it was. What must never happen
+ * twice has to be a transaction under `held`, or be refused elsewhere by `revision`: `docs/locks.md`.
+ */
 export class Locks extends Context.Service<Locks, {
   /**
    * Waits for the lock and holds it for as long as the scope lives. It tells of its loss by `lost`, and interrupts

@@ -35,6 +35,7 @@ export class MirrorFull extends Data.TaggedError("MirrorFull")<{
 /** How a mirror ends. */
 export type MirrorFailure = Exclude<WatchFailure, Compacted> | ReadFailure | MirrorFull
 
+/** Which keys a mirror has, and how much memory they may take. */
 export interface MirrorOptions {
   /** Up to 512 prefixes with 64 KiB in all. */
   readonly prefixes: ReadonlyArray<KeyData>
@@ -59,6 +60,10 @@ interface Waiter {
   readonly seen: Deferred.Deferred<void, MirrorFailure>
 }
 
+/**
+ * A copy of prefixes in memory, kept up to date by a watch. It can wait for a revision, and fails as `MirrorFull`
+ * at its limit.
+ */
 export class Mirror {
   private readonly options: MirrorOptions
   private readonly ranges: KeyRanges

@@ -8,6 +8,10 @@ import { parseIdentity } from "../protocol/ClusterIdentity.ts"
 import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 
+/**
+ * How far a watch has come: a revision, and the cluster whose history it belongs to. A program that stores it goes
+ * on behind it after a restart.
+ */
 export class Position {
   /** The identity of the cluster. */
   readonly cluster: ClusterIdentity

@@ -79,7 +79,21 @@ export const layerConnect = (
   )
 
 /**
- * A client over the network. Connects when it is first used: building the layer succeeds while the cluster is down.
+ * A client of a cluster: `KeyValue`, `Watch`, `Leases`, `Locks`, `Elections` and the services of operators.
+ *
+ * **When to use**
+ *
+ * In a service, once, at the top of its layers: one client has one session, and connections that all operations
+ * share.
+ *
+ * **Details**
+ *
+ * Connects when it is first used. `endpoints` are client ports of the nodes, any of which answers; with one alone
+ * the loss of that node is the loss of the client. Fails at once as `InvalidConfig` when its settings are wrong.
+ *
+ * **Gotchas**
+ *
+ * Each layer that is built is a client with a session of its own, and a cluster has room for 10,000 of them.
  */
 export const layer = (
   options: ClientOptions

@@ -43,7 +43,11 @@ export const layerConnect = (
   )
 
 /**
- * A client over the network. Connects when it is first used: building the layer succeeds while the cluster is down.
+ * A client of a cluster with a state machine of one's own: `Commands`, and the services of operators.
+ *
+ * **When to use**
+ *
+ * With clusters of `FlareDb.layerWith`. For the key-value store, `layer`.
  */
 export const layer = (
   options: ClientOptions,

@@ -84,6 +84,7 @@ export interface Op<out A> {
   readonly read: (result: OperationResult, revision: number) => A
 }
 
+/** What a put did. */
 export interface PutResult {
   /** The revision this write took: one gapless sequence for the whole store. */
   readonly revision: number
@@ -93,6 +94,7 @@ export interface PutResult {
   readonly version: number
 }
 
+/** What a delete did. */
 export interface DeleteResult {
   /** The revision this delete took; the store's revision when there was nothing to delete. */
   readonly revision: number
@@ -100,11 +102,13 @@ export interface DeleteResult {
   readonly deleted: boolean
 }
 
+/** How a put of a transaction is done. */
 export interface OpPutOptions {
   /** The lease that the key is to live as long as. Without one, the key is detached from the lease it had. */
   readonly lease?: number | undefined
 }
 
+/** How a scan of a transaction is done. */
 export interface OpScanOptions {
   /** Most entries, 1 to 10,000. Default 1000. The values of all operations together have at most 4 MiB. */
   readonly limit?: number | undefined
@@ -177,6 +181,10 @@ export const Op = {
 /** Operations, of whatever kind. */
 export type Ops = ReadonlyArray<Op<unknown>>
 
+/**
+ * A transaction: if all conditions hold, one list of operations, otherwise the other. All at one moment, or
+ * nothing.
+ */
 export interface Txn<Do extends Ops = Ops, Else extends Ops = Ops> {
   /** All of these must hold for `do`; without any, `do` is what is done. At most 512. */
   readonly if?: ReadonlyArray<Compare> | undefined

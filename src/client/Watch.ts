@@ -51,6 +51,7 @@ export type WatchTarget =
     readonly ranges?: ReadonlyArray<WatchedRange> | undefined
   }
 
+/** Where a watch begins, and what it tells besides changes. */
 export interface WatchOptions {
   /**
    * The first revision to tell of. When it is absent, everything that is acknowledged after the watch has begun is
@@ -91,6 +92,25 @@ export interface WatchHandle {
   readonly requestProgress: Effect.Effect<void>
 }
 
+/**
+ * Changes of keys as they happen, each once and in order.
+ *
+ * **When to use**
+ *
+ * To keep something up to date with the store: a cache, an index, a page. `mirror` keeps a copy in memory and does
+ * the bookkeeping.
+ *
+ * **Details**
+ *
+ * A watch goes on over lost connections, new leaders and restarted nodes, from where it was. It covers one key, a
+ * prefix, or up to 512 ranges. `after` takes a `Position` that a program stored, and goes on behind it after a
+ * restart. `progressMs` is how often a watch at rest says how far it is, in milliseconds.
+ *
+ * **Gotchas**
+ *
+ * History is finite: a watch from a revision that is gone fails with `Compacted`. Read the keys again then, and
+ * watch from the revision of what was read plus one. A slow consumer is waited for, and may fall so far behind.
+ */
 export class Watch extends Context.Service<Watch, {
   /** Every change, revision by revision, in order. */
   readonly changes: (target: WatchTarget, options?: WatchOptions) => Stream.Stream<Changes, WatchFailure>

@@ -71,6 +71,7 @@ export interface Progress {
   readonly position: Position
 }
 
+/** What a watch tells: where it begins, changes, and how far it is. */
 export type WatchNotice = Began | Changes | Progress
 
 /** All watched keys as they were at `revision`. It takes the place of whatever was known before. */

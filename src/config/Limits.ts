@@ -12,6 +12,7 @@ const milliseconds = of("milliseconds")
 /** Every time to live is between these, whatever the configuration says (`kv/model/Limits.ts`). */
 const times = { minimum: 1_000, maximum: 30 * day }
 
+/** Every limit of a node: its kind, its default, its minimum, and what happens beyond it. */
 export const limitSettings = {
   maxUncommittedBytes: bytes(
     64 * MiB,
@@ -145,13 +146,16 @@ export const limitSettings = {
   }
 } satisfies Record<string, IntegerSetting>
 
+/** The name of a limit. */
 export type LimitName = keyof typeof limitSettings
 
 /** Each limit's meaning, unit, default and consequence stand in {@link limitSettings} and `docs/configuration.md`. */
 export type Limits = { readonly [Name in LimitName]: number }
 
+/** The names of all limits. */
 export const limitNames = Object.keys(limitSettings) as ReadonlyArray<LimitName>
 
+/** The limits that hold unless a node is given others. */
 export const defaultLimits = Object.fromEntries(
   limitNames.map((name) => [name, limitSettings[name].default])
 ) as Limits

@@ -38,6 +38,13 @@ const patienceMs = 500
 /** How long a reading may take, in milliseconds. */
 const limitMs = 30_000
 
+/**
+ * Where a program that runs something on a node of this process adds to its status page and to `/status`.
+ *
+ * **When to use**
+ *
+ * In a program that embeds a node and has figures that operators look for beside the node's.
+ */
 export class StatusSections extends Context.Service<StatusSections, {
   /** Adds a section for as long as the scope lives. One of the same name is replaced until then. */
   readonly add: (section: StatusSection) => Effect.Effect<void, never, Scope.Scope>

@@ -23,6 +23,7 @@ export interface Described {
   readonly writes: boolean
 }
 
+/** What a state machine knows of callers and their rights, when it keeps them itself. */
 export interface MachineAccess {
   /** The caller with a token, by the SHA-256 of its secret; `undefined` when no such token is valid now. */
   readonly authenticate: (name: string, secretHash: Uint8Array) => Caller | undefined

@@ -32,6 +32,7 @@ export interface Moment {
   readonly timeMs: number
 }
 
+/** A state machine whose state is rows: what it does with a command, and what it answers to a query. */
 export interface RowMachine<Command, Query> {
   /**
    * Names the machine and the format of its rows, say `job-queue/1`. A directory that was written under one name
@@ -164,7 +165,13 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
     })
   })
 
-/** The machine over a node's state store. */
+/**
+ * The machine over a node's state store.
+ *
+ * **When to use**
+ *
+ * With `FlareDb.layerWith` or `FlareDb.layerMemoryWith`.
+ */
 export const layer = <Command, Query>(
   machine: RowMachine<Command, Query>
 ): Layer.Layer<StateMachine, StorageError, StateStore> => Layer.effect(StateMachine, make(machine))

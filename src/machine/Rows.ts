@@ -25,6 +25,7 @@ interface Slot {
   changed: boolean
 }
 
+/** The rows that a command reads and changes. What it changed is written in one batch behind it. */
 export class Rows {
   private readonly view: StateView
   private readonly slots = new Map<string, Slot>()

@@ -35,6 +35,18 @@ import type { MachineAccess } from "./MachineAccess.ts"
 /** Who proposes a command. */
 export type Proposer = "client" | "node"
 
+/**
+ * What is replicated: committed commands in, replies out. `docs/state-machines.md` says how to write one.
+ *
+ * **When to use**
+ *
+ * To replicate state that is not rows. For rows `layer` makes one of a `RowMachine`, which is less to write.
+ *
+ * **Gotchas**
+ *
+ * It has to be deterministic: every node applies the same commands, and `flaredb verify` compares what became of
+ * them.
+ */
 export class StateMachine extends Context.Service<StateMachine, {
   /** The last entry whose effects the state held when the node started. */
   readonly recovered: LogPoint

@@ -67,6 +67,19 @@ export interface NodeExport {
   readonly next: (maxBytes: number) => Effect.Effect<ReadonlyArray<StateRow>, Fatal>
 }
 
+/**
+ * The node of this process. Services use the clients beside it; what runs a node waits on `fatal`, and may ask for
+ * `status`.
+ *
+ * **When to use**
+ *
+ * In a program that embeds a node: wait on `fatal` beside its own work. Reads and writes go through `KeyValue`,
+ * which is sent on to the leader.
+ *
+ * **Gotchas**
+ *
+ * `propose` is answered by the leader alone, and nothing is repeated.
+ */
 export class RaftNode extends Context.Service<RaftNode, {
   /**
    * Appends the commands in order when this node leads and answers each once it was committed and applied.

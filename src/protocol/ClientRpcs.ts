@@ -103,6 +103,7 @@ export const NodeReport = Schema.Struct({
   /** What the node waits for before it can serve, in words; `null` when it can. */
   waiting: Schema.NullOr(Schema.String)
 })
+/** Where a node stands: role, term, log, and what it waits for. */
 export type NodeReport = typeof NodeReport.Type
 
 /**

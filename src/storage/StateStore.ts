@@ -24,6 +24,7 @@ export type StateChange =
   | { readonly _tag: "Delete"; readonly key: Uint8Array }
   | { readonly _tag: "DeleteRange"; readonly start: Uint8Array; readonly end: Uint8Array }
 
+/** Which rows to read: a range of keys, and how many. */
 export interface ScanOptions {
   /** First key, included. Never empty. */
   readonly gte: Uint8Array
@@ -89,6 +90,17 @@ export interface ReplacedState {
   readonly countRows: (limit: number) => Effect.Effect<number, StorageError>
 }
 
+/**
+ * The rows of a state machine on disk, with the last entry whose effects they hold.
+ *
+ * **When to use**
+ *
+ * In a state machine that is written against `StateMachine` itself. `RowMachine` uses it for you.
+ *
+ * **Details**
+ *
+ * Rows are written in batches together with the applied index, and not synced: the log is.
+ */
 export class StateStore extends Context.Service<
   StateStore,
   StateView & {

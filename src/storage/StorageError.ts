@@ -89,6 +89,7 @@ export class NativeModuleError extends Data.TaggedError("NativeModuleError")<{
   }
 }
 
+/** How reading or writing fails while a node runs. Each of these stops it. */
 export type StorageError = StorageIoError | StorageCorruption | DataDirLost
 
 export const isStorageError = (error: unknown): error is StorageError =>

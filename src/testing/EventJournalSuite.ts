@@ -8,6 +8,7 @@ import { EventJournal } from "effect/eventlog"
 import { ensure, same } from "./Checks.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
+/** The journal to hold against the cases, and what it does not promise. */
 export interface EventJournalSuiteOptions {
   /**
    * A journal of this name. The suite builds it more than once, as several processes do; a name is used by one case.
@@ -75,6 +76,7 @@ const uncommitted = (journal: Journal, remoteId: EventJournal.RemoteId) => {
 /** Entries of an import that takes several steps. */
 const manyEntries = 500
 
+/** What an event journal has to do, as cases for any test runner. */
 export const eventJournalCases = (options: EventJournalSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const open = (name: string) =>
     Effect.map(

@@ -23,7 +23,9 @@ interface SuiteOptions<Storage> {
   readonly apart?: boolean | undefined
 }
 
+/** The storage to hold against the cases. */
 export type EventLogEncryptedSuiteOptions = SuiteOptions<EventLogServerEncrypted.Storage>
+/** The storage to hold against the cases. */
 export type EventLogUnencryptedSuiteOptions = SuiteOptions<EventLogServerUnencrypted.Storage>
 
 type Encrypted = EventLogServerEncrypted.Storage["Service"]
@@ -93,6 +95,7 @@ const batchOf = (entries: ReadonlyArray<Entry>, content = bytes(7, 8, 9)): Batch
   }
 }
 
+/** What the storage of an event log server has to do that cannot read the entries. */
 export const eventLogEncryptedCases = (options: EventLogEncryptedSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const { make, open } = users(options, EventLogServerEncrypted.Storage)
   const store = storeId("store")
@@ -224,6 +227,7 @@ export const eventLogEncryptedCases = (options: EventLogEncryptedSuiteOptions): 
   ]
 }
 
+/** The same for a server that can read them. */
 export const eventLogUnencryptedCases = (options: EventLogUnencryptedSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const { make, open } = users(options, EventLogServerUnencrypted.Storage)
   const store = storeId("store")

@@ -9,6 +9,7 @@ import { KeyValueStore } from "effect/persistence"
 import { ensure, same } from "./Checks.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
+/** The store to hold against the cases, and what it does not promise. */
 export interface KeyValueStoreSuiteOptions {
   /** A store of this name. The suite builds it more than once, as several processes do; a name is used by one case. */
   readonly store: (name: string) => Layer.Layer<KeyValueStore.KeyValueStore, unknown>
@@ -27,6 +28,7 @@ const oddKeys = ["", "a", "a/", "a/b", "A", "ä", "a\u0000", "%2F", "😀", "a".
 /** Keys of a store that takes several pages to list. */
 const manyKeys = 1_700
 
+/** What a key-value store of Effect has to do, as cases for any test runner. */
 export const keyValueStoreCases = (options: KeyValueStoreSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const open = (name: string) =>
     Effect.map(

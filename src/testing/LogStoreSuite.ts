@@ -15,6 +15,7 @@ import { LogStore } from "../storage/LogStore.ts"
 import type { OpenError } from "../storage/StorageError.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
+/** The store to hold against the cases. */
 export interface LogStoreSuiteOptions {
   /** The voters the stores are made with, ascending. */
   readonly voters: ReadonlyArray<number>
@@ -77,6 +78,7 @@ const holds = Effect.fnUntraced(function*(
   assert.deepEqual(plain(entries), plain(expected))
 })
 
+/** What a store of the Raft log has to do, kept over restarts of its node. */
 export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<ConformanceCase> => {
   type Start = <A, E>(use: (store: LogStore["Service"]) => Effect.Effect<A, E>) => Effect.Effect<A, E | OpenError>
   const test = (name: string, run: (start: Start) => Effect.Effect<void, unknown>): ConformanceCase => ({

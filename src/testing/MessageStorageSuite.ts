@@ -22,6 +22,7 @@ export type MessageStorageLack =
   /** Replies of a transaction that failed were never stored. */
   | "transactions"
 
+/** The storage to hold against the cases, and what it does not promise. */
 export interface MessageStorageSuiteOptions {
   /** Called twice for each case: two processes with one store, which is as empty as no cluster used it. */
   readonly open: (cluster: string) => Effect.Effect<MessageStorage.Encoded, unknown, Scope.Scope>
@@ -155,6 +156,7 @@ const duplicateOf = (found: MessageStorage.SaveResult.Encoded) =>
     ? found._tag
     : [String(found.originalId), Option.getOrUndefined(Option.map(found.lastReceivedReply, ({ id }) => id))]
 
+/** What a message storage of Effect Cluster has to do, between two processes. */
 export const messageStorageCases = (options: MessageStorageSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const lacks = new Set(options.without)
   let clusters = 0

@@ -18,6 +18,7 @@ interface ListeningCluster {
   readonly start: (node: NodeId) => Effect.Effect<Listening, unknown, Scope.Scope>
 }
 
+/** The transport to hold against the cases. */
 export interface PeerTransportSuiteOptions {
   readonly fresh: Effect.Effect<TransportCluster, unknown, Scope.Scope>
 }
@@ -157,6 +158,7 @@ const keeping = () => {
   return { chunks, seen, take }
 }
 
+/** What a transport between nodes has to do. */
 export const peerTransportCases = (options: PeerTransportSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const test = (
     name: string,

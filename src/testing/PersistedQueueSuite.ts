@@ -8,6 +8,7 @@ import { PersistedQueue } from "effect/persistence"
 import { ensure, eventually, same } from "./Checks.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
+/** The store to hold against the cases, and what it does not promise. */
 export interface PersistedQueueSuiteOptions {
   /** The suite builds it more than once, as several processes do. */
   readonly layer: Layer.Layer<PersistedQueue.PersistedQueueStore, unknown>
@@ -34,6 +35,7 @@ const quietMs = 300
 /** Longer than what is there takes to come, on a machine that is busy. */
 const soonMs = 5_000
 
+/** What the store of persisted queues has to do, between two processes. */
 export const persistedQueueCases = (options: PersistedQueueSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const elements = options.elements ?? 200
 

@@ -8,6 +8,7 @@ import { Persistable, PersistedCache, Persistence } from "effect/persistence"
 import { ensure, eventually, same } from "./Checks.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
+/** The persistence to hold against the cases, and what it does not promise. */
 export interface PersistenceSuiteOptions {
   /** The suite builds it more than once, as several processes do. */
   readonly layer: Layer.Layer<Persistence.BackingPersistence, unknown>
@@ -36,6 +37,7 @@ class Square extends Persistable.Class<{ payload: { readonly side: number } }>()
   error: Schema.String
 }) {}
 
+/** What Effect's backing persistence has to do, between two processes. */
 export const persistenceCases = (options: PersistenceSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const open = Effect.map(
     Layer.build(Layer.fresh(options.layer)),

@@ -8,6 +8,7 @@ import { RateLimiter } from "effect/persistence"
 import { ensure, eventually, same } from "./Checks.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
+/** The store to hold against the cases, and what it does not promise. */
 export interface RateLimiterSuiteOptions {
   /** The suite builds it more than once, as several processes do. */
   readonly layer: Layer.Layer<RateLimiter.RateLimiterStore, unknown>
@@ -20,6 +21,7 @@ type Store = RateLimiter.RateLimiterStore["Service"]
 /** So long that nothing comes back during a case. */
 const never = Duration.hours(1)
 
+/** What the store of rate limits has to do, between two processes. */
 export const rateLimiterCases = (options: RateLimiterSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const open = Effect.map(
     Layer.build(Layer.fresh(options.layer)),

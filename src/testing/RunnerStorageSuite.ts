@@ -10,6 +10,7 @@ import type { ConformanceCase } from "./Conformance.ts"
 
 type Storage = RunnerStorage.RunnerStorage["Service"]
 
+/** The storage to hold against the cases, and what it does not promise. */
 export interface RunnerStorageSuiteOptions {
   /** The suite builds it twice for each case: two processes with one store, which is as empty as no cluster used it. */
   readonly layer: (
@@ -28,6 +29,7 @@ const [one, two] = [addressOf(1), addressOf(2)]
 const shards = (...ids: ReadonlyArray<number>) => ids.map((id) => ShardId.make("default", id))
 const named = (found: Iterable<ShardId.ShardId>) => Array.from(found, (shard) => shard.toString())
 
+/** What a runner storage of Effect Cluster has to do: one owner for each shard. */
 export const runnerStorageCases = (options: RunnerStorageSuiteOptions): ReadonlyArray<ConformanceCase> => {
   const without = new Set(options.without)
   let clusters = 0

@@ -21,6 +21,7 @@ export interface SampleCommand {
   readonly stampMs: number
 }
 
+/** The machine to hold against the cases, with commands and queries to try. */
 export interface StateMachineSuiteOptions {
   readonly layer: Layer.Layer<StateMachine, StorageError, StateStore>
   /** Commands that the machine accepts, a few hundred that meet each other in the state. */

@@ -8,6 +8,7 @@ import { StateStore } from "../storage/StateStore.ts"
 import type { OpenError } from "../storage/StorageError.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 
+/** The store to hold against the cases. */
 export interface StateStoreSuiteOptions {
   /** An empty disk. Each build of the layer is one start of a node on that disk. */
   readonly fresh: Effect.Effect<Layer.Layer<StateStore, OpenError>, never, Scope.Scope>
@@ -58,6 +59,7 @@ const pull = Effect.fnUntraced(function*(exported: StateExport, maxBytes: number
   }
 })
 
+/** What a store of a state machine's rows has to do, kept over restarts of its node. */
 export const stateStoreCases = (options: StateStoreSuiteOptions): ReadonlyArray<ConformanceCase> => {
   type Start = <A, E>(use: (store: StateStore["Service"]) => Effect.Effect<A, E>) => Effect.Effect<A, E | OpenError>
   const test = (name: string, run: (start: Start) => Effect.Effect<void, unknown>): ConformanceCase => ({

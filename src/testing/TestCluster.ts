@@ -35,6 +35,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import { RaftTimer } from "../timer/RaftTimer.ts"
 import * as MemoryTransport from "../transport/memory/MemoryTransport.ts"
 
+/** How many nodes, and what they start from. */
 export interface TestClusterOptions {
   readonly voters: 1 | 3
   /** Decides which messages the network's faults hit. */
@@ -162,6 +163,7 @@ const answerOf = <Failure extends { readonly _tag: string }>(
   return reply
 }
 
+/** One or three whole nodes in one process, on disks in memory and a network with faults, under a test's control. */
 export class TestCluster {
   readonly nodes: ReadonlyArray<TestNode>
   readonly network: MemoryTransport.MemoryNetwork

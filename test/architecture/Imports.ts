@@ -28,6 +28,7 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
   ["client", "callers"],
   ["server"],
   ["http"],
+  ["EmbeddedNode.ts"],
   ["FlareDb.ts"],
   ["actors"],
   ["testing", "index.ts"],
@@ -43,6 +44,7 @@ const leaves = new Set([
   "LogLimiter.ts",
   "MetricBuckets.ts",
   "Monotonic.ts",
+  "PackageMissing.ts",
   "Printable.ts",
   "Version.ts",
   "config"

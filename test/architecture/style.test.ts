@@ -50,7 +50,10 @@ it("documents use the field's words", () => {
     .filter((path) => path.endsWith(".md"))
   assert.isAbove(documents.length, 10)
   for (const path of documents) {
-    const found = bannedWords(readFileSync(join(root, path), "utf8").replace(/`[^`\n]*`/g, ""))
+    const text = readFileSync(join(root, path), "utf8")
+    // The code in the reference is the sources', where names are held to other rules than words.
+    const prose = path.startsWith("docs/api/") ? text.replace(/^```ts\n[^]*?^```$/gm, "") : text
+    const found = bannedWords(prose.replace(/`[^`\n]*`/g, ""))
     assert.isEmpty(found, path)
   }
 })

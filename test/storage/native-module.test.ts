@@ -90,7 +90,13 @@ const kinds: ReadonlyArray<readonly [what: string, error: Error, system: NativeM
     "a package that is not installed",
     missing("ERR_MODULE_NOT_FOUND", "Cannot find package 'rocksdb-native' imported from /opt/dist/cli/RocksDb.js"),
     debian,
-    /not installed \(Cannot find package 'rocksdb-native'\); run npm ci/
+    /it is not installed; .* run npm install rocksdb-native@[\d.]+, or npm ci in a clone/
+  ],
+  [
+    "a package of its own that is not installed",
+    missing("ERR_MODULE_NOT_FOUND", "Cannot find package 'require-addon' imported from /opt/rocksdb-native/binding.js"),
+    debian,
+    /not installed \(Cannot find package 'require-addon'\); run npm ci/
   ],
   ["anything else", new Error("out\nof luck"), debian, /^out of luck$/]
 ]

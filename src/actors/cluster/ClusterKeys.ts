@@ -35,6 +35,7 @@
 import { createHash } from "node:crypto"
 import { decodeName, decodeOwnPart, defaultPrefix, encodeName, encodeOwnPart } from "../persistence/Keys.ts"
 
+/** Which keys of the store belong to a cluster of runners. */
 export interface ClusterName {
   /** Before every key. Default `fx/`. */
   readonly prefix?: string | undefined

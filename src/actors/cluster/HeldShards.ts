@@ -7,6 +7,14 @@ import { Compare } from "../../client/Txn.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
 import { ShardLockLost } from "./Failures.ts"
 
+/**
+ * The shards that this runner holds the locks of. The storages of one runner share it, so that each write depends
+ * on its lock.
+ *
+ * **When to use**
+ *
+ * To put a runner together by hand; `Actors.layer` has it already.
+ */
 export class HeldShards extends Context.Service<HeldShards, ShardTable>()("flaredb/actors/HeldShards") {
   static readonly layer: Layer.Layer<HeldShards> = Layer.sync(HeldShards, () => new ShardTable())
 }

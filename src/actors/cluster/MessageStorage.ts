@@ -29,6 +29,7 @@ import { StoredMessages } from "./StoredMessages.ts"
 import { MessageWork } from "./MessageWork.ts"
 import type { Item } from "./WaitingItems.ts"
 
+/** Where messages lie in the store, how long they are kept, and how much of their queues is mirrored in memory. */
 export interface MessageStorageOptions extends ClusterName, RetentionOptions {
   /** Most memory of the mirrors of each 256 shards' queues, in bytes. Default 256 MiB. */
   readonly maxQueueBytes?: number | undefined
@@ -223,8 +224,12 @@ export const makeEncoded = Effect.fnUntraced(function*(
 })
 
 /**
- * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the time of
- * the log, unless a `LogTime` of another clock is provided.
+ * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the
+ * time of the log, unless a `LogTime` of another clock is provided.
+ *
+ * **When to use**
+ *
+ * To put a runner together by hand; `Actors.layer` has it already.
  */
 export const layer = (
   options: MessageStorageOptions = {}

@@ -2,6 +2,13 @@
 import { Context, Effect, Layer } from "effect"
 import { Sharding } from "effect/cluster"
 
+/**
+ * Tells a runner that there are messages for it, so that it need not wait for its next poll.
+ *
+ * **When to use**
+ *
+ * To put a runner together by hand; `Actors.layer` has it already.
+ */
 export class MessageWork extends Context.Service<MessageWork, {
   /** Waits until there is something that was not there when this was last called. One caller at a time. */
   readonly next: Effect.Effect<void>

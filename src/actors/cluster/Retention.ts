@@ -20,6 +20,7 @@ import { HeldShards } from "./HeldShards.ts"
 import type { MessageRow } from "./MessageRows.ts"
 import { addressOf, rowOf, shardOf } from "./MessageRows.ts"
 
+/** How long processed messages are kept. */
 export interface RetentionOptions {
   /**
    * How long a processed message is kept, at least; up to an hour more, and up to an eighth of it more when it took

@@ -8,7 +8,13 @@ import { KeyValue } from "../../client/KeyValue.ts"
 import type { ClusterName } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
 
-/** When the store cannot be asked, nothing is known against a runner. */
+/**
+ * When the store cannot be asked, nothing is known against a runner.
+ *
+ * **When to use**
+ *
+ * To put a runner together by hand; `Actors.layer` has it already.
+ */
 export const layer = (name: ClusterName = {}): Layer.Layer<RunnerHealth.RunnerHealth, never, KeyValue> =>
   Layer.effect(
     RunnerHealth.RunnerHealth,

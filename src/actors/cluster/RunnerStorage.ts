@@ -325,6 +325,14 @@ export const make = Effect.fnUntraced(function*(name: ClusterName) {
   return RunnerStorage.makeEncoded(runners.encoded)
 })
 
+/**
+ * Effect's storage of runners and shard locks in the store. A shard's lock is a lock of the store, with its
+ * fencing revision.
+ *
+ * **When to use**
+ *
+ * To put a runner together by hand; `Actors.layer` has it already.
+ */
 export const layer = (
   name: ClusterName = {}
 ): Layer.Layer<

@@ -34,6 +34,7 @@ import { ServerRows } from "./ServerRows.ts"
 type Service = EventLogServerEncrypted.Storage["Service"]
 type RemoteBatch = EventLogEncryption.EncryptedRemoteBatch
 
+/** Where the entries of an event log server lie in the store. */
 export interface EventLogStorageOptions {
   /** Servers of one name share their id and their stores; those of different names share nothing. Default `default`. */
   readonly name?: string | undefined
@@ -119,7 +120,13 @@ const problemOf = (batch: Batch): InvalidBatch | undefined => {
     entryIds.map((id) => idProblem("the id of an entry", id)).find((found) => found !== undefined)
 }
 
-/** Effect's storage for encrypted event logs, kept in FlareDB; `EventLogServerEncrypted.layer` serves it. */
+/**
+ * Effect's storage for encrypted event logs, kept in FlareDB; `EventLogServerEncrypted.layer` serves it.
+ *
+ * **When to use**
+ *
+ * In a server that keeps event logs which it cannot read.
+ */
 export const layer = (
   options: EventLogStorageOptions = {}
 ): Layer.Layer<EventLogServerEncrypted.Storage, never, KeyValue | Watch> =>

@@ -34,6 +34,7 @@ import { acknowledgedFrom, position, raise, repeated } from "./Positions.ts"
 type Service = EventJournal.EventJournal["Service"]
 type Entry = EventJournal.Entry
 
+/** Where a journal lies in the store, and how much of it one call may read. */
 export interface EventJournalOptions {
   /** Journals of different names share nothing. Default `default`. */
   readonly name?: string | undefined
@@ -124,7 +125,17 @@ const make = Effect.fnUntraced(function*(
   })
 })
 
-/** Effect's `EventJournal`, kept in FlareDB; `EventLog.layer` makes a log of it. */
+/**
+ * Effect's `EventJournal`, kept in FlareDB; `EventLog.layer` makes a log of it.
+ *
+ * **When to use**
+ *
+ * For an event log whose entries several processes write and read.
+ *
+ * **Gotchas**
+ *
+ * A call that would read more than `maxReadBytes` fails: 256 MiB by default.
+ */
 export const layer = (
   options: EventJournalOptions = {}
 ): Layer.Layer<EventJournal.EventJournal, never, KeyValue | Watch> =>

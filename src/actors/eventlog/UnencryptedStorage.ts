@@ -32,6 +32,7 @@ type Service = EventLogServerUnencrypted.Storage["Service"]
 type Entry = EventJournal.Entry
 type RemoteEntry = EventJournal.RemoteEntry
 
+/** The same for a server that can read the entries. */
 export interface EventLogUnencryptedStorageOptions extends EventLogStorageOptions {
   /** Most bytes of stored entries that one write is compared with. Beyond it the write fails. Default 256 MiB. */
   readonly maxReadBytes?: number | undefined
@@ -101,7 +102,13 @@ const make = Effect.fnUntraced(function*(
   })
 })
 
-/** Effect's storage for unencrypted event logs, kept in FlareDB; `EventLogServerUnencrypted.layer` serves it. */
+/**
+ * Effect's storage for unencrypted event logs, kept in FlareDB; `EventLogServerUnencrypted.layer` serves it.
+ *
+ * **When to use**
+ *
+ * In a server that keeps event logs and handles their entries.
+ */
 export const layer = (
   options: EventLogUnencryptedStorageOptions = {}
 ): Layer.Layer<EventLogServerUnencrypted.Storage, never, KeyValue | Watch> =>

@@ -10,6 +10,7 @@ import { entityRowOf, queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 import { ownerOf } from "./Runners.ts"
 
+/** A cron singleton: its next run and its last one. */
 export interface CronJobView {
   readonly name: string
   /** When the next run that the store knows of is due, in milliseconds since 1970; absent when none waits. */

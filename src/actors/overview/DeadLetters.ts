@@ -22,6 +22,7 @@ import {
 } from "../persistence/queue/Layout.ts"
 import type { Reader } from "./Reader.ts"
 
+/** An element of a queue that failed for good. */
 export interface DeadLetter {
   readonly id: string
   /** When it failed for good, by the cluster's clock, in milliseconds since 1970. */

@@ -10,6 +10,7 @@ import { queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 import { ownerOf } from "./Runners.ts"
 
+/** An entity with messages that wait. */
 export interface EntityView {
   readonly type: string
   readonly id: string
@@ -26,6 +27,7 @@ export interface EntityView {
   readonly nextDueMs: number | undefined
 }
 
+/** Which entities to list. */
 export interface EntitiesOptions {
   /** Only entities of this type. */
   readonly type?: string | undefined
@@ -35,6 +37,7 @@ export interface EntitiesOptions {
   readonly limit?: number | undefined
 }
 
+/** Entities with messages that wait, and how many are left out. */
 export interface EntitiesView {
   /** Those whose oldest message waits longest come first. */
   readonly entities: ReadonlyArray<EntityView>

@@ -8,6 +8,7 @@ import type { QueuedMessage } from "./QueuedMessage.ts"
 import { entityRowOf, queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 
+/** A message of an entity that has no exit. */
 export interface MessageView {
   readonly id: string
   /** The name of its RPC; absent when its row cannot be read. */

@@ -13,6 +13,7 @@ import {
 } from "../persistence/queue/Layout.ts"
 import type { Budget, Reader } from "./Reader.ts"
 
+/** A persisted queue with its counts. */
 export interface QueueView {
   readonly name: string
   /** Elements that may be taken now. */
@@ -37,6 +38,7 @@ export interface QueueView {
 
 type Counts = { -readonly [Name in keyof QueueView]: QueueView[Name] }
 
+/** How much of the queues is read to count them. */
 export interface QueuesOptions {
   /** Rows of finished elements to count at most, of each kind. Default 100,000. */
   readonly maxFinished?: number | undefined

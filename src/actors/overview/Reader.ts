@@ -9,6 +9,7 @@ import { ClusterKeys } from "../cluster/ClusterKeys.ts"
 import type { ClusterName } from "../cluster/ClusterKeys.ts"
 import { defaultPrefix } from "../persistence/Keys.ts"
 
+/** Which cluster of runners is shown, and how recent that has to be. */
 export interface OverviewOptions extends ClusterName {
   /** How the store is read. Default linearizable; `stale` asks only the node that is connected. */
   readonly consistency?: ReadOptions["consistency"]

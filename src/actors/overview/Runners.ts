@@ -5,6 +5,7 @@ import type { Budget, Reader } from "./Reader.ts"
 import { decodeName } from "../persistence/Keys.ts"
 import { savedMsOf } from "./Moments.ts"
 
+/** A runner that is registered or holds locks. */
 export interface RunnerView {
   /** `host:port`. */
   readonly address: string
@@ -22,6 +23,7 @@ export interface RunnerView {
   readonly endsInMs: number | undefined
 }
 
+/** A shard: its owner, and the messages that wait. */
 export interface ShardView {
   /** `group:number`. */
   readonly shard: string
@@ -152,6 +154,7 @@ const split = (shard: string): readonly [group: string, number: string] => {
   return [shard.slice(0, at), shard.slice(at + 1)]
 }
 
+/** How many shards there are, and how many of their messages are counted. */
 export interface ShardsOptions {
   /**
    * How many shards each group has (`SHARDS_PER_GROUP` of the runners). The store does not know it: without it only

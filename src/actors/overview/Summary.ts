@@ -16,6 +16,7 @@ export interface Count {
   readonly atLeast: boolean
 }
 
+/** A queue in a few figures. */
 export interface QueueSummary {
   readonly name: string
   /** Elements that wait, are delayed or are claimed. */
@@ -23,6 +24,7 @@ export interface QueueSummary {
   readonly deadLetters: number
 }
 
+/** A cluster of runners in a few figures, for pages and checks. */
 export interface Summary {
   readonly runners: ReadonlyArray<RunnerView>
   readonly shardsHeld: number

@@ -25,6 +25,7 @@ export type WorkflowState =
   | "failed"
   | "interrupted"
 
+/** An execution of a workflow. */
 export interface WorkflowView {
   readonly name: string
   readonly execution: string
@@ -44,6 +45,7 @@ export interface WorkflowView {
   readonly reason: string | undefined
 }
 
+/** Which workflows to list. */
 export interface WorkflowsOptions {
   /** Only workflows of this name. */
   readonly name?: string | undefined

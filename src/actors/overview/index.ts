@@ -50,8 +50,16 @@ export type { Count, QueueSummary, Summary } from "./Summary.ts"
 export type { WorkflowsOptions, WorkflowState, WorkflowView } from "./Workflows.ts"
 
 /**
- * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a time.
- * How long something waits is judged by this process's clock where times are given from outside.
+ * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a
+ * time. How long something waits is judged by this process's clock where times are given from outside.
+ *
+ * **When to use**
+ *
+ * In tools and pages of one's own; `flaredb actors` and the status page are made of it.
+ *
+ * **Details**
+ *
+ * It reads at most what its options allow, and says what it left out.
  */
 export class Overview extends Context.Service<Overview, {
   /** Runners that are registered or hold locks. */

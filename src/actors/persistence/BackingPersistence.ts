@@ -22,6 +22,7 @@ import { defaultPrefix, encodeName, encodeOwnPart } from "./Keys.ts"
 import * as LogTime from "../LogTime.ts"
 import { LongLived } from "./LongLived.ts"
 
+/** Where persisted results lie in the store. */
 export interface BackingPersistenceOptions {
   /** Before every key. Default `fx/`. */
   readonly prefix?: string | undefined
@@ -213,7 +214,23 @@ const batchesOf = (entries: ReadonlyArray<Encoded>): ReadonlyArray<readonly [Enc
   return batches
 }
 
-/** Effect's `BackingPersistence`, kept in FlareDB; `Persistence.layer` makes a `Persistence` of it. */
+/**
+ * Effect's `BackingPersistence`, kept in FlareDB; `Persistence.layer` makes a `Persistence` of it.
+ *
+ * **When to use**
+ *
+ * To make `Persistence` or a `PersistedCache` of it with settings of one's own; otherwise {@link
+ * layerPersistence}.
+ *
+ * **Details**
+ *
+ * Times to live are judged by the cluster's clock. A write of up to 250 rows of one time to live and 2 MiB is one
+ * step.
+ *
+ * **Gotchas**
+ *
+ * A value has at most 1 MiB.
+ */
 export const layer = (
   options: BackingPersistenceOptions = {}
 ): Layer.Layer<Persistence.BackingPersistence, never, KeyValue | Leases | Watch> =>
@@ -221,7 +238,18 @@ export const layer = (
     Layer.provide(LogTime.layer(options.prefix ?? defaultPrefix))
   )
 
-/** Effect's `Persistence`, kept in FlareDB. */
+/**
+ * Effect's `Persistence`, kept in FlareDB.
+ *
+ * **When to use**
+ *
+ * For `PersistedCache` and other results that several processes share and a restart must not lose.
+ *
+ * **Gotchas**
+ *
+ * A `PersistedCache` also keeps results in memory for 10 seconds, whatever its time to live: `inMemoryTTL` changes
+ * that.
+ */
 export const layerPersistence = (
   options: BackingPersistenceOptions = {}
 ): Layer.Layer<Persistence.Persistence, never, KeyValue | Leases | Watch> =>

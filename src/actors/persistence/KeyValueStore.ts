@@ -16,6 +16,7 @@ import { clearPrefix } from "./Clearing.ts"
 import { defaultPrefix, encodeName } from "./Keys.ts"
 import { asBytes, asText, failed, rowOf, StoredValues } from "./StoredValues.ts"
 
+/** Where a key-value store of Effect lies in the store. */
 export interface KeyValueStoreOptions {
   /** Stores of different names do not see each other's keys. Default `default`. */
   readonly name?: string | undefined
@@ -59,7 +60,21 @@ export const make = (
   })
 }
 
-/** Effect's `KeyValueStore`, kept in FlareDB. */
+/**
+ * Effect's `KeyValueStore`, kept in FlareDB.
+ *
+ * **When to use**
+ *
+ * For code that is written against Effect's `KeyValueStore`. `KeyValue` of `flaredb/client` can do more.
+ *
+ * **Details**
+ *
+ * `modify` is one transaction, also between processes.
+ *
+ * **Gotchas**
+ *
+ * A key has at most 4 KiB with its prefix, a value at most 1 MiB.
+ */
 export const layer = (
   options?: KeyValueStoreOptions
 ): Layer.Layer<KeyValueStore.KeyValueStore, never, KeyValue> =>

@@ -31,6 +31,7 @@ import { Offers } from "./queue/Offers.ts"
 import { PlaceSequence } from "./queue/Places.ts"
 import { takeFrom } from "./queue/Takes.ts"
 
+/** Where queues lie in the store, and how long claims outlive their process. */
 export interface PersistedQueueStoreOptions {
   /** Before every key. Default `fx/`. */
   readonly prefix?: string | undefined
@@ -90,7 +91,13 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
   })
 })
 
-/** Effect's `PersistedQueueStore`, kept in FlareDB; `PersistedQueue.layer` makes queues of it. */
+/**
+ * Effect's `PersistedQueueStore`, kept in FlareDB; `PersistedQueue.layer` makes queues of it.
+ *
+ * **When to use**
+ *
+ * To make queues of it with settings of one's own; otherwise {@link layer}.
+ */
 export const layerStore = (
   options: PersistedQueueStoreOptions = {}
 ): Layer.Layer<PersistedQueue.PersistedQueueStore, never, KeyValue | Leases | Watch> =>
@@ -98,7 +105,22 @@ export const layerStore = (
     Layer.provide(LogTime.layer(options.prefix ?? defaultPrefix))
   )
 
-/** Effect's `PersistedQueueFactory`, kept in FlareDB. */
+/**
+ * Effect's `PersistedQueueFactory`, kept in FlareDB.
+ *
+ * **When to use**
+ *
+ * For queues whose elements survive restarts, with any number of consumers.
+ *
+ * **Details**
+ *
+ * An element takes three round trips at most: offer, claim, complete. A process that ends without a word loses its
+ * claims after `lockExpiration`, 10 seconds by default.
+ *
+ * **Gotchas**
+ *
+ * An element may be handled twice, when its consumer was cut off: handle it so that this does no harm.
+ */
 export const layer = (
   options: PersistedQueueStoreOptions = {}
 ): Layer.Layer<PersistedQueue.PersistedQueueFactory, never, KeyValue | Leases | Watch> =>

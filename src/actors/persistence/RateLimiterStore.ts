@@ -19,6 +19,7 @@ import * as LogTime from "../LogTime.ts"
 import { LongLived } from "./LongLived.ts"
 import * as RateLimits from "./RateLimits.ts"
 
+/** Where rate limits lie in the store. */
 export interface RateLimiterStoreOptions {
   /** Stores of different names do not share limits. Default `default`. */
   readonly name?: string | undefined
@@ -73,7 +74,13 @@ export const make = Effect.fnUntraced(function*(
   })
 })
 
-/** Effect's `RateLimiterStore`, kept in FlareDB; `RateLimiter.layer` makes a `RateLimiter` of it. */
+/**
+ * Effect's `RateLimiterStore`, kept in FlareDB; `RateLimiter.layer` makes a `RateLimiter` of it.
+ *
+ * **When to use**
+ *
+ * To make a `RateLimiter` of it with settings of one's own; otherwise {@link layer}.
+ */
 export const layerStore = (
   options: RateLimiterStoreOptions = {}
 ): Layer.Layer<RateLimiter.RateLimiterStore, never, KeyValue | Leases | Watch> =>
@@ -81,7 +88,21 @@ export const layerStore = (
     Layer.provide(LogTime.layer(options.prefix ?? defaultPrefix))
   )
 
-/** Effect's `RateLimiter`, kept in FlareDB. */
+/**
+ * Effect's `RateLimiter`, kept in FlareDB.
+ *
+ * **When to use**
+ *
+ * For limits that all processes of a service share.
+ *
+ * **Details**
+ *
+ * Each call is one atomic step, by the cluster's clock. Calls of one process for one key share a write.
+ *
+ * **Gotchas**
+ *
+ * A lone call is a write of the cluster; one that is refused is a read.
+ */
 export const layer = (
   options: RateLimiterStoreOptions = {}
 ): Layer.Layer<RateLimiter.RateLimiter, never, KeyValue | Leases | Watch> =>

@@ -50,6 +50,7 @@ export interface DurableState<in out A> {
   readonly remove: Effect.Effect<void, DurableStateError>
 }
 
+/** What the state of an entity is, and where it is kept. */
 export interface DurableStateOptions<A, I, RD, RE> {
   /** Of the value, at most {@link maxStateBytes} as JSON. It has to accept what older versions of it stored. */
   readonly schema: Schema.Codec<A, I, RD, RE>

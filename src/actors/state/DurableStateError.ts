@@ -13,6 +13,7 @@ export class StateUndecodable extends Data.TaggedError("StateUndecodable")<{ rea
   }
 }
 
+/** A state is larger than one value may be. Nothing was stored. */
 export class StateTooLarge extends Data.TaggedError("StateTooLarge")<{
   readonly bytes: number
   readonly maxBytes: number

@@ -17,6 +17,13 @@ interface InUse {
   states: number
 }
 
+/**
+ * What the states of a runner's entities share: where they lie, the locks that they depend on, and turns.
+ *
+ * **When to use**
+ *
+ * It is there in every runner of `Actors`. `DurableState` takes it; other code has no use for it.
+ */
 export class EntityStates extends Context.Service<EntityStates, {
   readonly keys: ClusterKeys
   readonly kv: KeyValue["Service"]

@@ -1,6 +1,7 @@
 /** Where a node listens for clients, as people write it: `HOST:PORT`. */
 import { Data, Effect } from "effect"
 
+/** The client port of a node. `parseEndpoint` reads one from text. */
 export interface Endpoint {
   readonly host: string
   readonly port: number

@@ -17,6 +17,7 @@ export interface NodeHash {
   readonly problem: string | undefined
 }
 
+/** How nodes are compared, and how long each may take. */
 export interface VerifyOptions {
   /**
    * A command that changes nothing, as the moment at which all nodes are compared. A `Checkpoint` of the key-value

@@ -45,11 +45,13 @@ export type WriteFailure =
 /** How a read fails. */
 export type ReadFailure = InvalidArgument | Overloaded | Unavailable | WrongCluster | AccessError
 
+/** How long an operation may take. */
 export interface OperationOptions {
   /** Milliseconds until the operation is given up; the client's `requestTimeoutMs` when absent. */
   readonly timeoutMs?: number | undefined
 }
 
+/** How recent a read has to be, and who may answer it. */
 export interface ReadOptions extends OperationOptions {
   /**
    * `linearizable` sees every write that was acknowledged before the read began. `stale` answers from whatever a node

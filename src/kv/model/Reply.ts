@@ -166,6 +166,7 @@ export interface LeaseKeysReply {
   readonly keys: ReadonlyArray<Uint8Array>
 }
 
+/** A session: who opened it, how long it lives, and what is kept for it. */
 export interface SessionRow {
   readonly session: number
   readonly owner: string

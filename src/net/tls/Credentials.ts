@@ -10,6 +10,7 @@ export interface KeyMaterial {
   readonly own?: { readonly certificate: string; readonly key: Redacted.Redacted<string> }
 }
 
+/** Certificates and keys that may be replaced while connections are open. */
 export interface Credentials {
   /** The newest that passed the checks. */
   readonly current: () => KeyMaterial

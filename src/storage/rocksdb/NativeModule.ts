@@ -3,9 +3,9 @@
  * made for one system, so an error says why it does not load, and what to do about it.
  */
 import { Context, Effect } from "effect"
-import type RocksDB from "rocksdb-native"
-import type { ColumnFamily } from "rocksdb-native"
+import { installCommand, missingPackage } from "../../PackageMissing.ts"
 import { NativeModuleError } from "../StorageError.ts"
+import type { ColumnFamily, RocksDB } from "./Binding.ts"
 
 export interface NativeModule {
   readonly default: typeof RocksDB
@@ -115,6 +115,12 @@ export const explain = (cause: unknown, { arch, glibc, platform }: System): stri
       ? `there is none for ${machine} with musl, as on Alpine; use a system with glibc, or the image in deploy/docker`
       : `its file for ${machine} is not there; run npm ci on this machine (built for linux-x64, linux-arm64, ` +
         "darwin-x64, darwin-arm64, win32-x64 and win32-arm64)"
+  }
+  if (missingPackage(cause) === "rocksdb-native") {
+    return `it is not installed; a node needs it beside FlareDB: run ${
+      installCommand("rocksdb-native")
+    }, or npm ci in ` +
+      "a clone (clients need none)"
   }
   if (code.endsWith("MODULE_NOT_FOUND")) {
     return `a package is not installed (${texts[0]?.split(/ (?:imported from|Require stack)/)[0]}); run npm ci, ` +

@@ -1,7 +1,7 @@
 /** Reads of RocksDB: of the newest state, or of a snapshot. */
 import { Effect } from "effect"
-import type RocksDB from "rocksdb-native"
 import type { StorageError } from "../StorageError.ts"
+import type { RocksDB } from "./Binding.ts"
 import type { Family } from "./Operation.ts"
 import { checkBytes, checkRange } from "./Operation.ts"
 import type { Promised } from "./Promised.ts"

@@ -25,6 +25,7 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   "lease ttl": ["17"],
   "lease list": [],
   lock: ["name", "--", "true"],
+  elect: ["name", "value"],
   "session list": [],
   "session end": ["17"],
   "actors runners": [],

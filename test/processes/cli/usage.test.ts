@@ -280,6 +280,16 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["verify", "--timeout", "0"], /--timeout 0/],
     [["verify", "--endpoints", ""], /it is empty/]
   ],
+  elect: [
+    [["elect"], /Missing required argument: name/],
+    [["elect", ""], /invalid name: is empty; give the election a name/],
+    [["elect", "a", "b", "c"], /"c"/],
+    [["elect", "a", "b", "--listen"], /--listen only looks on/],
+    [["elect", "a", "--limit", "1"], /--limit goes with --listen/],
+    [["elect", "a", "--listen", "--limit", "0"], /--limit 0 is less than 1/],
+    [["elect", "a", "xyz", "--encoding", "hex"], /the value "xyz" is not an even number of hex digits/],
+    [["elect", "a", "--ttl", "5ms"], /invalid ttlMs: 5/]
+  ],
   lock: [
     [["lock"], /Missing required argument: name/],
     [["lock", "a"], /command/],

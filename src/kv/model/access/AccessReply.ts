@@ -14,6 +14,7 @@ import { readRights, writeRights } from "./Role.ts"
 import type { UserRights } from "./User.ts"
 import { readUserRights, writeUserRights } from "./User.ts"
 
+/** A token of a user, without its secret. */
 export interface TokenRow {
   readonly token: number
   /** When it was added, in log time. */
@@ -22,6 +23,7 @@ export interface TokenRow {
   readonly expiresMs: number
 }
 
+/** A user with its roles, its limits, its tokens, and what it has now. */
 export interface UserRow extends UserRights {
   readonly name: string
   readonly tokens: ReadonlyArray<TokenRow>

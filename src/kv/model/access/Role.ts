@@ -21,6 +21,7 @@ export interface RoleRights {
   readonly admin: boolean
 }
 
+/** A role with its name: what may be read and written, by prefix, and whether it administers. */
 export interface Role extends RoleRights {
   readonly name: string
 }
