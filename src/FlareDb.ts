@@ -23,7 +23,7 @@ import type { NodeAddress } from "./config/NodeAddress.ts"
 import type { FlareDbConfig, FlareDbOptions } from "./config/FlareDbConfig.ts"
 import type { InvalidConfig } from "./config/ConfigProblem.ts"
 import * as Config from "./config/index.ts"
-import type { NodeLayer, Prepared } from "./EmbeddedNode.ts"
+import type * as EmbeddedNode from "./EmbeddedNode.ts"
 import type { ChangeFeed } from "./kv/ChangeFeed.ts"
 import type { Grants } from "./kv/Grants.ts"
 import * as KvStateMachine from "./kv/KvStateMachine.ts"
@@ -59,14 +59,14 @@ export type MachineLayer = Layer.Layer<StateMachine, StorageError, StateStore>
 const layerKeyValue = (
   config: FlareDbConfig,
   machine: Layer.Layer<StateMachine | ChangeFeed | Grants, StorageError, StateStore>
-): NodeLayer =>
+): EmbeddedNode.NodeLayer =>
   Layer.merge(WatchServer.layer(config.limits), ConnectionQuotas.layer(config.limits)).pipe(
     Layer.provideMerge(RaftNode.layer(config)),
     Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
   )
 
 /** Another state machine has no feed that could be watched. */
-const layerMachine = (config: FlareDbConfig, machine: MachineLayer): NodeLayer =>
+const layerMachine = (config: FlareDbConfig, machine: MachineLayer): EmbeddedNode.NodeLayer =>
   WatchServer.layerNone.pipe(
     Layer.provideMerge(RaftNode.layer(config)),
     Layer.provide(Layer.provideMerge(OwnIdentity.layer, machine))
@@ -135,11 +135,11 @@ const embeddedNode = Effect.tryPromise({
 
 /** What differs between nodes by their state machine. */
 interface EmbeddedParts<Client, Http> {
-  readonly machine: (config: FlareDbConfig) => NodeLayer
+  readonly machine: (config: FlareDbConfig) => EmbeddedNode.NodeLayer
   readonly client: (options: ClientOptions, connect: Connect, own: Endpoint) => Layer.Layer<Client, InvalidConfig>
   readonly http: (
-    embedded: typeof import("./EmbeddedNode.ts"),
-    prepared: Prepared
+    embedded: typeof EmbeddedNode,
+    prepared: EmbeddedNode.Prepared
   ) => Layer.Layer<Http, ListenError, RaftNode | WatchServer | Client>
 }
 
@@ -147,7 +147,7 @@ interface EmbeddedParts<Client, Http> {
 const layerEmbedded = <Client, Http>(given: FlareDbConfig, { client, http, machine }: EmbeddedParts<Client, Http>) =>
   Layer.unwrap(Effect.gen(function*() {
     const embedded = yield* embeddedNode
-    const prepared: Prepared = yield* embedded.prepare(given)
+    const prepared: EmbeddedNode.Prepared = yield* embedded.prepare(given)
     const { config, security } = prepared
     return http(embedded, prepared).pipe(
       Layer.provideMerge(layerLocal(config, security.dial, client)),
