@@ -190,8 +190,8 @@ export interface Stamped {
   readonly command: Command
 }
 
-/** 9 was used before the first version, and is not used again. */
-const tags = {
+/** 9 was used before the first version, and is not used again. A tag that is added has a level, `CommandLevel.ts`. */
+export const tags = {
   Put: 1,
   Delete: 2,
   Transact: 3,
