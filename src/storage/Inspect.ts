@@ -101,6 +101,9 @@ const opened = <A, E, R>(
       )
   })
 
+/** The marker of a directory, also while a node uses it. */
+export const inspectMarker = (path: string): Effect.Effect<Marker, OpenError> => opened(path, markerOf(path))
+
 /** Opens `path` read-only and hands what it holds to `use`. */
 export const inspect = <A, E, R>(
   path: string,
