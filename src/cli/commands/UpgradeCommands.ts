@@ -88,8 +88,8 @@ const check = Command.make("check", checkFlags, (flags) =>
     return yield* exitWith(exitCodes.failed, `not ready for an upgrade: ${first?.check}: ${first?.found}${more}`)
   })).pipe(
     Command.withDescription(
-      "Tell whether the next node can be upgraded: all nodes are there, caught up and of one release, a recent backup " +
-        "is whole, and this release reads the data directory. Exit code 1 when something speaks against it."
+      "Tell whether the next node can be upgraded: all nodes are there, caught up and of one release, a recent " +
+        "backup is whole, and this release reads the data directory. Exit code 1 when something speaks against it."
     ),
     Command.withExamples([
       { command: "flaredb upgrade check --backup nightly.flaredb", description: "Before the first node" },

@@ -1,4 +1,4 @@
-/** Whether a running cluster can do without one of its nodes for a while: it is whole, caught up, and of one release. */
+/** Whether a running cluster can do without one of its nodes for a while: whole, caught up, and of one release. */
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import { clusterLevel, releaseOf } from "./ClusterLevel.ts"

@@ -109,7 +109,8 @@ const dryRun = Effect.fnUntraced(function*(path: string) {
       return wrong === undefined
         ? fine(
           "data directory",
-          `flaredb ${version} reads ${path}: format ${marker.formatVersion}, log to ${log.lastIndex}, applied ${applied.index}`
+          `flaredb ${version} reads ${path}: format ${marker.formatVersion}, log to ${log.lastIndex}, ` +
+            `applied ${applied.index}`
         )
         : problem("data directory", `${path}: ${wrong}`, "keep the release that wrote it, and see docs/upgrades.md")
     })

@@ -308,7 +308,7 @@ export const decodeCommand = (bytes: Uint8Array): Stamped | Problem => {
   const version = reader.u8()
   const tag = reader.u8()
   if (!reader.failed && version !== commandVersion) {
-    return problem("command", `has version ${version}; this node reads version ${commandVersion}`)
+    return problem("command", `has version ${version}, and this node reads ${commandVersion}: upgrade the older side`)
   }
   const stamp = readStamp(reader)
   if (reader.failed) return problem("command", `is cut short at ${bytes.byteLength} bytes`)
