@@ -31,6 +31,9 @@ const untilLevel = (three: TestCluster, level: number) =>
     Effect.map(levels(three), (all) => all.every((one) => one === level) ? Option.some(true) : Option.none())
   )
 
+/** Far longer than a leader takes to raise a level. */
+const aWhile = Effect.forEach(Array.from({ length: 100 }), () => passTime, { discard: true })
+
 const useFeature = (three: TestCluster) =>
   Effect.gen(function*() {
     const leader = yield* three.leader()
@@ -67,6 +70,7 @@ describe("the feature level of a cluster", () => {
       for (const node of three.nodes.slice(0, 2)) {
         yield* asNextRelease(restart(three, node))
         yield* write(three, `beside ${node.id}`)
+        yield* aWhile
         assert.deepStrictEqual(yield* levels(three), [1, 1, 1])
       }
       // Whichever release leads, what the node that is left cannot read stays out of the log.
@@ -89,6 +93,7 @@ describe("the feature level of a cluster", () => {
       yield* third.stop
       yield* three.leader([first, second])
       for (let i = 0; i < 5; i++) yield* write(three, `without ${i}`)
+      yield* aWhile
       assert.deepStrictEqual(yield* levels(three), [1, 1])
       yield* third.start
       yield* three.converged
