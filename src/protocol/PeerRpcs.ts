@@ -51,6 +51,8 @@ export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused"
 const Count = Schema.Natural
 const Node = Schema.Int.check(Schema.isGreaterThan(0))
 const Point = Schema.Struct({ index: Count, term: Count })
+/** Of a stranger, maybe: it is shown in logs. */
+const Release = Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,64}$/))
 
 export class PeerRpcs extends RpcGroup.make(
   Rpc.make("Hello", {
@@ -69,11 +71,11 @@ export class PeerRpcs extends RpcGroup.make(
       protocolVersion: Count,
       /** The newest version that the caller speaks; this and what follows is unknown to older releases. */
       newest: Schema.optionalKey(Count),
-      release: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,64}$/))),
+      release: Schema.optionalKey(Release),
       /** The highest feature level that the caller knows. */
       level: Schema.optionalKey(Count),
       /** The feature level of the cluster, as far as the caller knows it; absent for the lowest. */
-      required: Schema.optionalKey(Schema.Struct({ level: Count, release: Schema.String }))
+      required: Schema.optionalKey(Schema.Struct({ level: Count, release: Release }))
     },
     error: PeerRefused
   }),
