@@ -7,6 +7,7 @@ import { bench } from "./commands/Bench.ts"
 import { benchLoad } from "./bench/Load.ts"
 import { cert } from "./commands/CertCommands.ts"
 import { status, transferLeader } from "./commands/ClusterCommands.ts"
+import { clusterVersion } from "./commands/ClusterVersion.ts"
 import { config } from "./commands/ConfigCheck.ts"
 import { compact, watch } from "./commands/HistoryCommands.ts"
 import { elect } from "./commands/ElectCommand.ts"
@@ -21,13 +22,14 @@ import { replay } from "./commands/Replay.ts"
 import { session } from "./commands/SessionCommands.ts"
 import { start } from "./commands/Start.ts"
 import { txn } from "./commands/TxnCommand.ts"
+import { upgrade } from "./commands/UpgradeCommands.ts"
 
 const command = Command.make("flaredb").pipe(
   Command.withDescription("FlareDB: durable, replicated state for Effect services.")
 )
 
 const verbs = [
-  cluster,
+  cluster.pipe(Command.withSubcommands([clusterVersion])),
   start,
   put,
   get,
@@ -52,6 +54,7 @@ const verbs = [
   replay,
   config,
   cert,
+  upgrade,
   bench,
   benchLoad
 ] as const

@@ -130,7 +130,8 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
                 version,
                 ...status,
                 identity: status.identity ?? null,
-                waiting: status.waiting ?? null
+                waiting: status.waiting ?? null,
+                processes: Object.fromEntries(status.processes)
               })
           )
         ),

@@ -12,6 +12,7 @@ import { apply as applyCommand, keysOf } from "./model/Apply.ts"
 import { Batch } from "./model/Batch.ts"
 import type { Stamped } from "./model/Command.ts"
 import { decodeCommand, encodeCommand, proposers } from "./model/Command.ts"
+import { levelOf } from "./model/CommandLevel.ts"
 import { maxRoles, maxUsers } from "./model/access/AccessLimits.ts"
 import type { Slot } from "./model/Draft.ts"
 import { decodeRecord } from "./model/KeyRecord.ts"
@@ -275,6 +276,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
     recovered: store.recovered,
     logTimeMs: () => kv.state.figures.logTimeMs,
     check: (command, proposer, entry) => kv.check(command, proposer, entry),
+    levelOf,
     apply: kv.apply,
     query: (asked, room) => kv.query(asked, room),
     reload: kv.reload,

@@ -20,6 +20,7 @@ import type { Entry } from "../raft/Types.ts"
 import { StateStore } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { corrupt } from "./KvLoader.ts"
+import * as OwnLevel from "./OwnLevel.ts"
 import { StateMachine } from "./StateMachine.ts"
 
 /** Where the 16 random bytes of a new identity come from. A simulation replaces it to stay reproducible. */
@@ -112,6 +113,9 @@ const make = Effect.gen(function*() {
   ).pipe(Context.add(OwnIdentity, OwnIdentity.of({ current: () => current, known: Deferred.await(known), proposal })))
 })
 
-/** The machine of a node, with the identity of the cluster beside it. */
-export const layer: Layer.Layer<StateMachine | OwnIdentity, StorageError, StateMachine | StateStore> = Layer
-  .effectContext(make)
+/** The machine of a node, with the identity of the cluster and its feature level beside it. */
+export const layer: Layer.Layer<
+  StateMachine | OwnIdentity | OwnLevel.OwnLevel,
+  StorageError,
+  StateMachine | StateStore
+> = Layer.provideMerge(Layer.effectContext(make), OwnLevel.layer)

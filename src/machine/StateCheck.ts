@@ -5,11 +5,13 @@
 import type { BackupHeader } from "../protocol/BackupFile.ts"
 import { decodeIdentityRow, isIdentityRow } from "../protocol/ClusterIdentity.ts"
 import { CodecError } from "../bytes/CodecError.ts"
+import { decodeLevelRow, features, highestLevel, isLevelRow, neededRelease } from "../protocol/FeatureLevel.ts"
 import type { StateRow } from "../protocol/StateRows.ts"
 import { Reader } from "../bytes/Binary.ts"
 import { maxStoredNumber } from "../kv/model/Limits.ts"
 import { StateCheck as KvStateCheck } from "../kv/model/StateCheck.ts"
 import type { RowsCheck } from "../storage/RowsCheck.ts"
+import { version } from "../Version.ts"
 import { identityKey } from "./Identity.ts"
 import { clockKey, keyValueMachine } from "./StateFacts.ts"
 
@@ -17,6 +19,8 @@ import { clockKey, keyValueMachine } from "./StateFacts.ts"
 export interface ExpectedState {
   /** The last entry whose effects it holds. */
   readonly index: number
+  /** The highest feature level that this release knows. */
+  readonly known: number
   /** The cluster it must be of. */
   readonly identity?: string | undefined
   readonly machine?: string
@@ -46,6 +50,7 @@ class StateCheck implements RowsCheck {
   row(row: StateRow): string | undefined {
     if (row.key[0] === 0x01) {
       if (isIdentityRow(row.key)) return this.identityRow(row.value)
+      if (isLevelRow(row.key)) return this.levelRow(row.value)
       if (isKey(row.key, identityKey)) return this.machineRow(row.value)
       if (isKey(row.key, clockKey) && this.machine !== undefined) return this.clockRow(row.value)
     }
@@ -68,6 +73,14 @@ class StateCheck implements RowsCheck {
     return differs("the cluster identity in the state", this.expected.identity, identity)
   }
 
+  private levelRow(value: Uint8Array): string | undefined {
+    const level = decodeLevelRow(value)
+    if (level instanceof CodecError) return level.message
+    return level.level <= this.expected.known
+      ? undefined
+      : `the state needs ${neededRelease(level)}; this is flaredb ${version} with level ${this.expected.known}`
+  }
+
   private machineRow(value: Uint8Array): string | undefined {
     this.machine = new TextDecoder().decode(value)
     return differs("the state machine of the state", this.expected.machine, this.machine)
@@ -87,4 +100,4 @@ export const checkOf = (expected: ExpectedState): RowsCheck => new StateCheck(ex
 
 /** A check of the rows of a backup, also against what its header says of them. */
 export const checkOfBackup = ({ identity, index, logTimeMs, machine, revision }: BackupHeader): RowsCheck =>
-  checkOf({ index, identity, machine, revision, logTimeMs })
+  checkOf({ index, known: highestLevel(features).level, identity, machine, revision, logTimeMs })

@@ -9,17 +9,17 @@
  * What a machine owes the node:
  *
  * - *Everything in the state store.* All that decides a reply or a later change is in the store, written in the same
- *   commit as the applied point. Its keys begin with `01` or more: `00` is the store's own, and the row `01 "cluster"`
- *   is the node's. Snapshots and backups take the store as it is, byte by byte, and know nothing else of the machine.
- *   Memory beside it is a cache, rebuilt by `reload`.
+ *   commit as the applied point. Its keys begin with `01` or more: `00` is the store's own, and the rows `01 "cluster"`
+ *   and `01 "level"` are the node's. Snapshots and backups take the store as it is, byte by byte, and know nothing
+ *   else of the machine. Memory beside it is a cache, rebuilt by `reload`.
  * - *Determinism.* The same entries give the same rows and replies on every node, however they are cut into batches and
  *   wherever a restart falls between them. `flaredb/testing` has a suite for it (`stateMachineCases`).
  * - *Time from the log.* `entry.stampMs` is the cluster's clock, stamped by the leader. It hardly ever goes back from
  *   one entry to the next; a machine takes the maximum of all it has seen.
  * - *Old commands.* What one version accepted the next must be able to apply: it may still be in the log.
  *
- * One entry that a machine never sees is the identity of the cluster (`OwnIdentity.ts`): `apply` may be called with
- * entries whose indices have a gap there.
+ * Two kinds of entries a machine never sees: the identity of the cluster (`OwnIdentity.ts`) and its feature level
+ * (`OwnLevel.ts`). `apply` may be called with entries whose indices have gaps there.
  *
  * The node calls `apply` and `reload` one after the other, never side by side; `check`, `query` and `due` at any time,
  * also between two parts of an `apply`.
@@ -102,6 +102,12 @@ export class StateMachine extends Context.Service<StateMachine, {
    * meanwhile must not make anything due earlier than a second after it. Without it, `due` is asked as often as ever.
    */
   readonly untilDueMs?: (logTimeMs: number) => number
+
+  /**
+   * The feature level that a command needs which passed `check`; below it the command is refused. Looks at a few bytes.
+   * Without it, every command may be proposed at any level.
+   */
+  readonly levelOf?: (command: Uint8Array) => number
 
   /** Who may do what; see `MachineAccess.ts`. */
   readonly access?: MachineAccess

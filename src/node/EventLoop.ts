@@ -10,7 +10,8 @@ import type { Fatal, WriteError } from "../FlareDbError.ts"
 import { Indeterminate, Unavailable } from "../FlareDbError.ts"
 import type { LogLimiter } from "../LogLimiter.ts"
 import type { OwnIdentity } from "../machine/OwnIdentity.ts"
-import type { Event } from "../raft/Event.ts"
+import type { OwnLevel } from "../machine/OwnLevel.ts"
+import type { Event, Proposal } from "../raft/Event.ts"
 import type { Message } from "../raft/Message.ts"
 import type { Accepted, Output, ReadLog, RoleChanged } from "../raft/Output.ts"
 import { invariant } from "../raft/Invariants.ts"
@@ -34,6 +35,7 @@ import type { OwnerStatus } from "./NodeStatus.ts"
 import { ownerStatus } from "./NodeStatus.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 import { OwnerLog } from "./OwnerLog.ts"
+import { OwnProposals } from "./OwnProposals.ts"
 import { Pending } from "./Pending.ts"
 import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
@@ -67,6 +69,8 @@ export interface EventLoopOptions {
   readonly observe: StepObserver | undefined
   /** The identity of the cluster, which this node proposes when it leads and the cluster has none. */
   readonly identity: OwnIdentity["Service"]
+  /** The feature level of the cluster, which this node raises when it leads and all voters know a higher one. */
+  readonly level: OwnLevel["Service"]
   readonly refusals: Refusals
   /** Gets every change of role, term or leader. */
   readonly onRole: (change: RoleChanged) => Effect.Effect<void>
@@ -76,9 +80,6 @@ export interface EventLoopOptions {
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
 
-/** The proposal id of the cluster's identity. `Pending` counts its own from 1. */
-const identityProposal = 0
-
 export class EventLoop {
   readonly pending = new Pending()
   private readonly commitTimes = new CommitTimes()
@@ -86,8 +87,6 @@ export class EventLoop {
   private leading = false
   /** Whether the outputs of a step are being carried out: another step would have its own overtake the rest of them. */
   private stepping = false
-  /** Whether the log of this leader holds an identity that it proposed in its term. */
-  private identityProposed = false
   /** The end of the apply that is under way; the core learns of it only when all of it is done. */
   private applyingThrough = 0
   /** The connection of the message that is being handled. */
@@ -98,6 +97,7 @@ export class EventLoop {
   private heardApplied = 0
   /** What turns leave to be done outside their synchronous part, in order. */
   private readonly afterwards = new SerialWork<Effect.Effect<void>>((works) => Effect.all(works, { discard: true }))
+  private readonly own: OwnProposals
   private readonly lines: OwnerLog
   private readonly upkeep: Upkeep
   /**
@@ -109,6 +109,7 @@ export class EventLoop {
   constructor(options: EventLoopOptions) {
     this.longestSleepTicks = Math.max(1, Math.floor(options.raft.config.electionTicksMin / 2))
     this.options = options
+    this.own = new OwnProposals(options)
     const afterwards = (work: Effect.Effect<void>) => this.afterwards.handOver(work)
     this.lines = new OwnerLog(options.lines, afterwards)
     this.upkeep = new Upkeep({ ...options, lines: this.lines, afterwards, describe: () => this.describe() })
@@ -192,7 +193,7 @@ export class EventLoop {
           this.step(input)
       }
     }
-    this.proposeIdentity()
+    if (this.leading) this.proposeOwn(this.own.identity())
     if (submissions.length > 0) this.propose(submissions)
     if (reads.length > 0) this.step({ _tag: "ReadIndex", readId: this.pending.read(reads) })
     if (this.outbox.length > 0) {
@@ -217,24 +218,17 @@ export class EventLoop {
     this.upkeep.passed(lateMs)
     this.step(ticks === 1 ? { _tag: "Tick" } : { _tag: "Tick", count: ticks })
     this.upkeep.look()
+    if (this.leading) this.proposeOwn(this.own.level())
   }
 
-  /**
-   * Has the log say which cluster this is, in the turn in which this node becomes leader: no command of a client can be
-   * ahead of it. A leader that has not applied an identity yet cannot know whether its log holds one, so there may be
-   * several; the first one wins.
-   */
-  private proposeIdentity(): void {
-    const { clock, identity } = this.options
-    if (!this.leading || this.identityProposed || identity.current() !== undefined) return
-    this.identityProposed = true
-    const proposals = [{ id: identityProposal, payload: identity.proposal }]
-    this.step({ _tag: "Propose", proposals, nowMs: clock.now() })
+  private proposeOwn(proposal: Proposal | undefined): void {
+    if (proposal === undefined) return
+    this.step({ _tag: "Propose", proposals: [proposal], nowMs: this.options.clock.now() })
   }
 
   private propose(submissions: ReadonlyArray<Submission>): void {
     const proposals = this.pending.offer(submissions)
-    if (this.leading && !this.identityProposed && this.options.identity.current() === undefined) {
+    if (this.leading && this.own.lacksIdentity) {
       const reason = "the identity of the cluster could not be proposed yet"
       return this.pending.refuse(proposals.map(({ id }) => id), new Unavailable({ reason }))
     }
@@ -321,7 +315,7 @@ export class EventLoop {
         return this.accepted(output)
       case "Refused":
         // Proposed again with the next turn.
-        if (output.ids.includes(identityProposal)) this.identityProposed = false
+        this.own.refused(output.ids)
         return this.pending.refuse(output.ids, this.options.refusals.notAppended(output.reason))
       case "ReadReady":
         this.options.metrics.readRound()
@@ -365,7 +359,7 @@ export class EventLoop {
       this.commitTimes.clear()
       this.options.snapshotter.abandon()
     }
-    if (leads !== this.leading) this.identityProposed = false
+    if (leads !== this.leading) this.own.forget()
     this.leading = leads
     this.options.metrics.roleChanged(change)
     this.afterwards.handOver(this.options.onRole(change))

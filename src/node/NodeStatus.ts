@@ -1,10 +1,14 @@
 /** What a node says about where it stands. */
+import { Effect } from "effect"
+import type { OwnIdentity } from "../machine/OwnIdentity.ts"
+import type { OwnLevel } from "../machine/OwnLevel.ts"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Status } from "../raft/Raft.ts"
 import type { LogIndex, NodeId, Role, Standing, Term } from "../raft/Types.ts"
-import type { PeerHealth } from "../transport/PeerTransport.ts"
+import type { PeerHealth, PeerProcess, PeerTransport } from "../transport/PeerTransport.ts"
 import type { SnapshotStatus } from "./snapshot/SnapshotStatus.ts"
 import type { Waiting } from "./Waiting.ts"
+import { waitingOf } from "./Waiting.ts"
 
 /** Where the node stands, as its owner saw it. */
 export interface NodeStatus {
@@ -29,10 +33,34 @@ export interface NodeStatus {
   readonly matches: Status["matches"]
   readonly snapshots: SnapshotStatus
   readonly peers: ReadonlyArray<PeerHealth>
+  /** The feature level of the cluster here, and the highest that this node knows. */
+  readonly levels: { readonly current: number; readonly known: number }
+  /** The processes of the peers that are connected to this node. */
+  readonly processes: ReadonlyMap<NodeId, PeerProcess>
 }
 
 /** What the owner knows of it. */
-export type OwnerStatus = Omit<NodeStatus, "identity" | "peers" | "waiting">
+export type OwnerStatus = Omit<NodeStatus, "identity" | "levels" | "peers" | "processes" | "waiting">
+
+/** Completes what the owner knows. */
+export const nodeStatus = (
+  own: OwnerStatus,
+  { identity, level, transport }: {
+    readonly identity: OwnIdentity["Service"]
+    readonly level: OwnLevel["Service"]
+    readonly transport: PeerTransport["Service"]
+  }
+): Effect.Effect<NodeStatus> =>
+  Effect.map(transport.health, (peers) => {
+    const now = {
+      ...own,
+      identity: identity.current(),
+      levels: { current: level.current().level, known: level.known.level },
+      peers,
+      processes: transport.peersUnsafe()
+    }
+    return { ...now, waiting: waitingOf(now) }
+  })
 
 /** What the node last published about its role. */
 export interface PublishedRole {

@@ -17,6 +17,7 @@ import type { Trace } from "../protocol/Trace.ts"
 import type { AnswerRoom } from "../machine/AnswerRoom.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
 import { OwnIdentity } from "../machine/OwnIdentity.ts"
+import { OwnLevel } from "../machine/OwnLevel.ts"
 import type { Proposer } from "../machine/StateMachine.ts"
 import { StateMachine } from "../machine/StateMachine.ts"
 import * as Raft from "../raft/Raft.ts"
@@ -44,6 +45,7 @@ import { accessOf } from "./NodeAccess.ts"
 import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { NodeStatus, PublishedRole } from "./NodeStatus.ts"
+import { nodeStatus } from "./NodeStatus.ts"
 import * as OperationSpans from "./OperationSpans.ts"
 import * as Persister from "./Persister.ts"
 import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
@@ -56,7 +58,6 @@ import { Snapshotter } from "./snapshot/Snapshotter.ts"
 import { StepObserver } from "./StepObserver.ts"
 import type { Stopwatch } from "./Stopwatch.ts"
 import { WaitReport } from "./WaitReport.ts"
-import { waitingOf } from "./Waiting.ts"
 import type { WriteResults } from "./Writes.ts"
 import { Writes } from "./Writes.ts"
 
@@ -66,6 +67,9 @@ export interface NodeExport {
   readonly estimatedBytes: number
   readonly next: (maxBytes: number) => Effect.Effect<ReadonlyArray<StateRow>, Fatal>
 }
+
+/** What a node stands on. */
+type Ports = LogStore | OwnIdentity | OwnLevel | PeerTransport | RaftTimer | StateMachine | StateStore
 
 /**
  * The node of this process. Services use the clients beside it; what runs a node waits on `fatal`, and may ask for
@@ -178,8 +182,7 @@ export class RaftNode extends Context.Service<RaftNode, {
   /** The node of `config`, over the ports and the state machine. Closing its scope stops it cleanly. */
   static readonly layer = (
     config: FlareDbConfig
-  ): Layer.Layer<RaftNode, never, LogStore | OwnIdentity | PeerTransport | RaftTimer | StateMachine | StateStore> =>
-    Layer.effect(RaftNode, make(config))
+  ): Layer.Layer<RaftNode, never, Ports> => Layer.effect(RaftNode, make(config))
 }
 
 type Timer = RaftTimer["Service"]
@@ -243,6 +246,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const state = yield* StateStore
   const machine = yield* StateMachine
   const identity = yield* OwnIdentity
+  const level = yield* OwnLevel
   const transport = yield* PeerTransport
   const metrics = yield* NodeMetrics.make
   const { limits } = config
@@ -261,7 +265,15 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const fork = (name: string) => (work: Effect.Effect<void, StorageError>) => life.supervise(name, work)
   const shared = { nodeId, inbox, applier, log, transport, lines, metrics }
   const snapshotter = yield* Snapshotter.make(
-    { ...shared, limits, state, machine, identity: identity.current, fork: fork("snapshots") },
+    {
+      ...shared,
+      limits,
+      state,
+      machine,
+      identity: identity.current,
+      level: level.known.level,
+      fork: fork("snapshots")
+    },
     start.applied
   )
   const endpoints = new Map(config.nodes.map((node) => [NodeId(node.id), `${node.host}:${node.clientPort}`]))
@@ -278,6 +290,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     waits: new WaitReport(timer.monotonicMsUnsafe, lines),
     observe,
     identity,
+    level,
     refusals,
     onRole: (change) => {
       const now = { role: change.role, term: change.term, leader: change.leader }
@@ -311,6 +324,8 @@ const run = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeLife, t
   const { inbox, loop, metrics, start } = owner
   const identify = identified(metrics, transport, inbox)
   const known = identity.current()
+  const level = yield* OwnLevel
+  level.watch(transport.requireLevelUnsafe)
   // At once where possible: peers of another cluster are refused before the owner hears anything.
   if (known === undefined) yield* life.supervise("learning the identity", Effect.map(identity.known, identify))
   else identify(known)
@@ -332,6 +347,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const state = yield* StateStore
   const machine = yield* StateMachine
   const identity = yield* OwnIdentity
+  const level = yield* OwnLevel
   const transport = yield* PeerTransport
   const timer = yield* RaftTimer
   const nodeId = NodeId(config.nodeId)
@@ -375,11 +391,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       if (life.stopped !== undefined) return resume(Effect.succeed(look()))
       inbox.post({ _tag: "Look", look: () => resume(Effect.succeed(look())) })
     })
-  const status = Effect.gen(function*() {
-    const own = yield* seen(() => loop.describe())
-    const now = { ...own, identity: identity.current(), peers: yield* transport.health }
-    return { ...now, waiting: waitingOf(now) }
-  })
+  const status = Effect.flatMap(seen(() => loop.describe()), (own) => nodeStatus(own, { identity, level, transport }))
 
   return RaftNode.of({
     propose: (commands, proposer = "client") => writes.propose(commands, proposer),

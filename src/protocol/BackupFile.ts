@@ -16,6 +16,7 @@
  */
 import { Option, Schema } from "effect"
 import { crc32 } from "node:zlib"
+import { otherFormat } from "../Version.ts"
 import { isClusterId } from "../config/FlareDbConfig.ts"
 import { maxStoredNumber } from "../kv/model/Limits.ts"
 import { parseIdentity } from "./ClusterIdentity.ts"
@@ -88,6 +89,8 @@ const shown = (text: string): string =>
     /[^\x20-\x7e]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
   )
+
+const decodeWriter = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))
 
 const decodeText = Schema.decodeUnknownOption(Schema.fromJsonString(BackupHeader))
 
@@ -177,6 +180,12 @@ export class BackupDecoder {
   }
 }
 
+/** The release that wrote a header of another format, as far as that says it where this one does. */
+const writerOf = (text: Uint8Array): string | undefined => {
+  const release = Option.getOrUndefined(decodeWriter(Buffer.from(text).toString("utf8")))?.version
+  return release !== undefined && isName(release) ? release : undefined
+}
+
 /** The length of the chunk that begins here, `undefined` as long as that is unknown. */
 const nextChunk = (bytes: Buffer): number | CodecError | undefined =>
   bytes.byteLength < chunkHeaderBytes ? undefined : chunkLength(bytes)
@@ -186,8 +195,9 @@ const headerLength = (bytes: Buffer): number | CodecError | undefined => {
   const begun = bytes.subarray(0, magic.byteLength)
   if (!begun.equals(magic.subarray(0, begun.byteLength))) return new CodecError("it is no backup of FlareDB")
   if (bytes.byteLength < fixedBytes) return undefined
-  const version = bytes.readUInt16BE(12)
-  return version === backupFormatVersion
-    ? fixedBytes + bytes.readUInt16BE(14)
-    : new CodecError(`it has format ${version}; this version of FlareDB reads format ${backupFormatVersion}`)
+  const format = bytes.readUInt16BE(12)
+  const length = fixedBytes + bytes.readUInt16BE(14)
+  return format === backupFormatVersion
+    ? length
+    : new CodecError(`it has ${otherFormat(format, backupFormatVersion, writerOf(bytes.subarray(fixedBytes, length)))}`)
 }

@@ -5,6 +5,8 @@
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { NodeVitals } from "./NodeVitals.ts"
+import type { ProtocolRange } from "./ProtocolRange.ts"
+import { rangeText } from "./ProtocolRange.ts"
 import { Traces } from "./Trace.ts"
 import {
   AccessError,
@@ -18,8 +20,11 @@ import {
   WriteError
 } from "../FlareDbError.ts"
 
-/** Raised by an incompatible change of anything in this file. */
+/** The newest version that this release speaks. Raised by an incompatible change of anything in this file. */
 export const clientProtocolVersion = 5
+
+/** The versions that this release speaks. The oldest is the newest of the release before it. */
+export const clientProtocols: ProtocolRange = { oldest: 5, newest: clientProtocolVersion }
 
 /** Most operations in one call. */
 export const maxBatchOperations = 4096
@@ -33,13 +38,24 @@ export const maxWatchWaitMs = 60_000
 /** Most characters of a token, a bootstrap token included. */
 export const maxTokenCharacters = 256
 
-/** The other side speaks another version of this protocol. */
+/** There is no version of this protocol that both sides speak. */
 export class WrongProtocol extends Schema.TaggedError<WrongProtocol>()("WrongProtocol", {
+  /** The newest version that the node speaks. */
   server: Schema.Natural,
-  client: Schema.Natural
+  /** The oldest version that the client speaks. */
+  client: Schema.Natural,
+  /** The oldest version that the node speaks; absent where that is the newest, too. */
+  serverOldest: Schema.optionalKey(Schema.Natural),
+  /** The newest version that the client speaks; absent where that is the oldest, too. */
+  clientNewest: Schema.optionalKey(Schema.Natural),
+  /** The release of the node. Releases before ranges do not say it. */
+  release: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
-    return `the node speaks client protocol ${this.server}, this client ${this.client}; upgrade the older of the two`
+    const node = rangeText({ oldest: this.serverOldest ?? this.server, newest: this.server })
+    const client = rangeText({ oldest: this.client, newest: this.clientNewest ?? this.client })
+    const release = this.release === undefined ? "" : ` (flaredb ${this.release})`
+    return `the node speaks client protocol ${node}${release}, this client ${client}; upgrade the older of the two`
   }
 }
 
@@ -54,7 +70,9 @@ export const Welcome = Schema.Struct({
   nodeId: Schema.Natural,
   version: Schema.String,
   /** Who the node takes the caller for; `null` where callers are not asked. */
-  name: Schema.NullOr(Schema.String)
+  name: Schema.NullOr(Schema.String),
+  /** The version that is spoken on this connection; absent at nodes that speak one only, which is the client's. */
+  protocol: Schema.optionalKey(Schema.Natural)
 })
 
 /** How far a peer's log is known to match the leader's, and how it is brought on. */
@@ -73,7 +91,21 @@ const Peer = Schema.Struct({
   connected: Schema.Boolean,
   dropped: Schema.Natural,
   /** That two processes run under the peer's id, in words; `null` when one does. */
-  conflict: Schema.NullOr(Schema.String)
+  conflict: Schema.NullOr(Schema.String),
+  /** What runs there, while it is connected to this node. */
+  process: Schema.optionalKey(
+    Schema.Struct({ release: Schema.NullOr(Schema.String), level: Schema.Natural, protocol: Schema.Natural })
+  )
+})
+
+/** What a node can read and speak. */
+const Versions = Schema.Struct({
+  /** The feature level of the cluster, as far as the node has applied its log. */
+  level: Schema.Natural,
+  /** The highest feature level that the node knows. */
+  known: Schema.Natural,
+  clientProtocols: Schema.Struct({ oldest: Schema.Natural, newest: Schema.Natural }),
+  peerProtocols: Schema.Struct({ oldest: Schema.Natural, newest: Schema.Natural })
 })
 
 /** Where a node stands. */
@@ -101,7 +133,9 @@ export const NodeReport = Schema.Struct({
   receiving: Schema.NullOr(Transfer),
   peers: Schema.Array(Peer),
   /** What the node waits for before it can serve, in words; `null` when it can. */
-  waiting: Schema.NullOr(Schema.String)
+  waiting: Schema.NullOr(Schema.String),
+  /** Absent at nodes of releases before feature levels. */
+  versions: Schema.optionalKey(Versions)
 })
 /** Where a node stands: role, term, log, and what it waits for. */
 export type NodeReport = typeof NodeReport.Type
@@ -119,7 +153,10 @@ const Failures = <Error extends Schema.Top>(error: Error) =>
 export class ClientRpcs extends RpcGroup.make(
   Rpc.make("Hello", {
     payload: {
+      /** The oldest version that the client speaks; nodes before ranges take this one only if it is their own. */
       protocolVersion: Schema.Natural,
+      /** The newest version that the client speaks. */
+      newest: Schema.optionalKey(Schema.Natural),
       /** See `kv/model/access/Token.ts`. Only over TLS, or within a machine. */
       token: Schema.optionalKey(Schema.RedactedFromValue(Schema.String.check(Schema.isMaxLength(maxTokenCharacters))))
     },

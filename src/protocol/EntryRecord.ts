@@ -18,6 +18,7 @@
  */
 import { CodecError } from "../bytes/CodecError.ts"
 import { crc32 } from "node:zlib"
+import { otherFormat } from "../Version.ts"
 import { entryBytes } from "../raft/Config.ts"
 import type { Entry, EntryKind, LogIndex, Term } from "../raft/Types.ts"
 
@@ -88,7 +89,7 @@ export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
   const computed = crc32(record.subarray(4))
   if (stored !== computed) return new CodecError(`checksum ${hex(stored)} does not match the bytes (${hex(computed)})`)
   const version = view.getUint8(4)
-  if (version !== formatVersion) return new CodecError(`entry format ${version} is not ${formatVersion}`)
+  if (version !== formatVersion) return new CodecError(`an entry of ${otherFormat(version, formatVersion)}`)
   const kindByte = view.getUint8(5)
   if (kindByte > 1) return new CodecError(`entry kind ${kindByte} is unknown`)
   const kind: EntryKind = kindByte === 0 ? "noop" : "command"

@@ -5,14 +5,18 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import type { ProtocolRange } from "./ProtocolRange.ts"
 import type { LogIndex, LogPoint, Term } from "../raft/Types.ts"
 import { SnapshotRefused } from "./SnapshotRefused.ts"
 
 /**
- * Raised by an incompatible change of anything in this file, in `protocol/MessageBatch.ts`, or in the rows of the state
- * that snapshots carry.
+ * The newest version that this release speaks. Raised by an incompatible change of anything in this file or in
+ * `protocol/MessageBatch.ts`. Rows of the state and commands have feature levels instead (`FeatureLevel.ts`).
  */
 export const protocolVersion = 8
+
+/** The versions that this release speaks. The oldest is the newest of the release before it. */
+export const peerProtocols: ProtocolRange = { oldest: 8, newest: protocolVersion }
 
 /** The other side refuses the connection; trying again without changing the configuration is of no use. */
 export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused", {
@@ -36,6 +40,7 @@ export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused"
     if (this.reason === "certificate") {
       return `${refused}. A node speaks for itself alone: give each its own certificate with flaredb cert node`
     }
+    if (this.reason === "protocol-version") return `${refused}. Upgrade the older of the two; see docs/upgrades.md`
     return this.reason === "cluster-identity"
       ? `${refused}. The two nodes belong to different clusters of the same name: one kept the data directory of an ` +
         "earlier cluster. Stop that node and move its directory away; see deploy/runbooks/lost-node.md"
@@ -46,6 +51,8 @@ export class PeerRefused extends Schema.TaggedError<PeerRefused>()("PeerRefused"
 const Count = Schema.Natural
 const Node = Schema.Int.check(Schema.isGreaterThan(0))
 const Point = Schema.Struct({ index: Count, term: Count })
+/** Of a stranger, maybe: it is shown in logs. */
+const Release = Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,64}$/))
 
 export class PeerRpcs extends RpcGroup.make(
   Rpc.make("Hello", {
@@ -60,7 +67,15 @@ export class PeerRpcs extends RpcGroup.make(
       instance: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$/))),
       from: Node,
       to: Node,
-      protocolVersion: Count
+      /** The oldest version that the caller speaks; releases before ranges speak this one only. */
+      protocolVersion: Count,
+      /** The newest version that the caller speaks; this and what follows is unknown to older releases. */
+      newest: Schema.optionalKey(Count),
+      release: Schema.optionalKey(Release),
+      /** The highest feature level that the caller knows. */
+      level: Schema.optionalKey(Count),
+      /** The feature level of the cluster, as far as the caller knows it; absent for the lowest. */
+      required: Schema.optionalKey(Schema.Struct({ level: Count, release: Release }))
     },
     error: PeerRefused
   }),

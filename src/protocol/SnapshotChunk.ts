@@ -20,6 +20,7 @@
  *
  * Decoding never throws: it answers with a {@link CodecError}, and allocates for a row no more than has arrived of it.
  */
+import { otherFormat } from "../Version.ts"
 import { createHash } from "node:crypto"
 import { crc32 } from "node:zlib"
 import { CodecError } from "../bytes/CodecError.ts"
@@ -175,8 +176,9 @@ export class SnapshotDecoder {
     if (bytes.readUInt32BE(0) !== crc32(bytes.subarray(4))) {
       return new CodecError(`the checksum of chunk ${this.sequence} does not match`)
     }
-    if (bytes.readUInt8(4) !== snapshotFormatVersion) {
-      return new CodecError(`snapshot format ${bytes.readUInt8(4)} is not ${snapshotFormatVersion}`)
+    const format = bytes.readUInt8(4)
+    if (format !== snapshotFormatVersion) {
+      return new CodecError(`a snapshot of ${otherFormat(format, snapshotFormatVersion)}`)
     }
     if (bytes.readUInt32BE(8) !== this.sequence) {
       return new CodecError(`chunk ${bytes.readUInt32BE(8)} came in the place of chunk ${this.sequence}`)

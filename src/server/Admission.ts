@@ -12,7 +12,9 @@ import type { Offences } from "../net/Offences.ts"
 import type { Remote } from "../net/tls/Remote.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 import type { Welcome } from "../protocol/ClientRpcs.ts"
-import { clientProtocolVersion, WrongProtocol } from "../protocol/ClientRpcs.ts"
+import { clientProtocols, WrongProtocol } from "../protocol/ClientRpcs.ts"
+import type { ProtocolRange } from "../protocol/ProtocolRange.ts"
+import { commonVersion, rangeOfHello, rangeText } from "../protocol/ProtocolRange.ts"
 import { version } from "../Version.ts"
 import type { Callers } from "./Callers.ts"
 
@@ -30,6 +32,8 @@ export interface AdmissionOptions {
   readonly gate: Pick<Gate<never>, "admit" | "admits" | "dismiss" | "size">
   readonly offences: Offences
   readonly maxClientConnections: number
+  /** What the port speaks. Default: what this release speaks. */
+  readonly protocols?: ProtocolRange
   /** Absent where callers are not asked who they are, and nothing is written down of them. */
   readonly callers?: CallerAdmission | undefined
 }
@@ -37,6 +41,7 @@ export interface AdmissionOptions {
 /** What a `Hello` says. */
 export interface HelloRequest {
   readonly protocolVersion: number
+  readonly newest?: number
   readonly token?: Redacted.Redacted
 }
 
@@ -54,29 +59,43 @@ const needsProof = (found: KnownCaller | UnknownCaller): boolean =>
 
 export class Admission {
   private readonly options: AdmissionOptions
+  private readonly protocols: ProtocolRange
 
   constructor(options: AdmissionOptions) {
     this.options = options
+    this.protocols = options.protocols ?? clientProtocols
   }
 
   /** Answers the `Hello` of a connection, and admits it. A connection that is admitted already stays so. */
-  hello(clientId: number, { protocolVersion, token }: HelloRequest): Effect.Effect<typeof Welcome.Type, HelloError> {
-    const { gate, offences } = this.options
-    if (protocolVersion !== clientProtocolVersion) {
-      gate.dismiss(clientId)
-      offences.reportCaller(
-        "refused-hello",
-        clientId,
-        `refused a client with protocol ${protocolVersion}; this node speaks ${clientProtocolVersion}`
-      )
-      return Effect.fail(new WrongProtocol({ server: clientProtocolVersion, client: protocolVersion }))
-    }
+  hello(clientId: number, request: HelloRequest): Effect.Effect<typeof Welcome.Type, HelloError> {
+    const { gate } = this.options
+    const spoken = rangeOfHello(request)
+    const protocol = commonVersion(this.protocols, spoken)
+    if (protocol === undefined) return Effect.fail(this.wrongProtocol(clientId, spoken))
     const { callers } = this.options
-    if (callers === undefined) return this.admit(clientId, anybody)
-    return Effect.flatMap(this.identify(callers, clientId, token), (found): ReturnType<Admission["hello"]> => {
-      if (found._tag === "KnownCaller") return this.admit(clientId, found)
+    if (callers === undefined) return this.admit(clientId, anybody, protocol)
+    return Effect.flatMap(this.identify(callers, clientId, request.token), (found): ReturnType<Admission["hello"]> => {
+      if (found._tag === "KnownCaller") return this.admit(clientId, found, protocol)
       gate.dismiss(clientId)
       return Effect.fail(callers.callers.unknown(clientId, found))
+    })
+  }
+
+  private wrongProtocol(clientId: number, spoken: ProtocolRange): WrongProtocol {
+    const { gate, offences } = this.options
+    const { newest, oldest } = this.protocols
+    gate.dismiss(clientId)
+    offences.reportCaller(
+      "refused-hello",
+      clientId,
+      `refused a client with protocol ${rangeText(spoken)}; this node speaks ${rangeText(this.protocols)}`
+    )
+    return new WrongProtocol({
+      server: newest,
+      client: spoken.oldest,
+      release: version,
+      ...oldest === newest ? {} : { serverOldest: oldest },
+      ...spoken.newest === spoken.oldest ? {} : { clientNewest: spoken.newest }
     })
   }
 
@@ -98,7 +117,11 @@ export class Admission {
     )
   }
 
-  private admit(clientId: number, known: KnownCaller): Effect.Effect<typeof Welcome.Type, Overloaded> {
+  private admit(
+    clientId: number,
+    known: KnownCaller,
+    protocol: number
+  ): Effect.Effect<typeof Welcome.Type, Overloaded> {
     const { callers, clusterId, gate, maxClientConnections, node, nodeId, offences } = this.options
     if (gate.size >= maxClientConnections && !gate.admits(clientId)) {
       offences.reportCaller(
@@ -117,7 +140,8 @@ export class Admission {
       identity: identity ?? null,
       nodeId,
       version,
-      name: known.caller?.name ?? null
+      name: known.caller?.name ?? null,
+      protocol
     }))
   }
 }

@@ -5,16 +5,22 @@
 import { Effect, Exit } from "effect"
 import type { Fiber } from "effect"
 import type { NodeReport } from "../protocol/ClientRpcs.ts"
+import { clientProtocols } from "../protocol/ClientRpcs.ts"
+import { peerProtocols } from "../protocol/PeerRpcs.ts"
 import type { Connection } from "../client/connection/Connection.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 import type { SnapshotProgress } from "../node/snapshot/SnapshotSender.ts"
 import { NodeId } from "../raft/Types.ts"
+import type { PeerProcess } from "../transport/PeerTransport.ts"
 import { version } from "../Version.ts"
 import * as Vitals from "./Vitals.ts"
 import type { WatchServer } from "./WatchServer.ts"
 import { watchWithin } from "./WatchServer.ts"
 
 const transfer = ({ bytes, estimatedBytes, peer }: SnapshotProgress) => ({ peer, bytes, estimatedBytes })
+
+const processOf = (process: PeerProcess | undefined) =>
+  process === undefined ? {} : { process: { ...process, release: process.release ?? null } }
 
 /** The operations of a node of the cluster `clusterId`. */
 export const make = (
@@ -62,9 +68,11 @@ const operationsOf = (
       peer,
       connected,
       dropped,
-      conflict: conflict ?? null
+      conflict: conflict ?? null,
+      ...processOf(status.processes.get(peer))
     })),
-    waiting: status.waiting?.text ?? null
+    waiting: status.waiting?.text ?? null,
+    versions: { level: status.levels.current, known: status.levels.known, clientProtocols, peerProtocols }
   })),
   vitals,
   transferLeader: (target) => node.transferLeader(target === undefined ? undefined : NodeId(target))

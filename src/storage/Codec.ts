@@ -48,15 +48,22 @@ export const stateKeys = {
 const Count = Schema.Natural
 const NodeIdNumber = Schema.Int.check(Schema.isGreaterThan(0))
 
+const RequiredLevel = Schema.Struct({ level: Count, release: Schema.String })
+
 /** Who a data directory belongs to. */
 export const Marker = Schema.Struct({
   formatVersion: Count,
   clusterId: Schema.String,
   nodeId: NodeIdNumber,
   voters: Schema.Array(NodeIdNumber),
-  createdMs: Count
+  createdMs: Count,
+  /** In format 5: the feature level without which the directory cannot be read. See `protocol/FeatureLevel.ts`. */
+  required: Schema.optionalKey(RequiredLevel)
 })
 export type Marker = typeof Marker.Type
+
+/** What every format of the marker says, also a later one. */
+const ReadableBy = Schema.Struct({ formatVersion: Count, required: Schema.optionalKey(RequiredLevel) })
 
 export const HardStateRecord = Schema.Struct({
   term: Count,
@@ -110,6 +117,7 @@ export const recordDecoder = <A>(name: string, schema: Schema.Codec<A, unknown>)
 }
 
 export const decodeMarker = recordDecoder("marker", Marker)
+export const decodeReadableBy = recordDecoder("marker", ReadableBy)
 export const decodeHardState = recordDecoder("hard state", HardStateRecord)
 export const decodeConfState = recordDecoder("conf state", ConfStateRecord)
 export const decodePoint = recordDecoder("log point", PointRecord)

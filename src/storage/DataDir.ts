@@ -6,17 +6,14 @@
 import { Clock, Context, Effect, Layer } from "effect"
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { CodecError } from "../bytes/CodecError.ts"
 import type { Marker } from "./Codec.ts"
-import { decodeMarker, encodeRecord, stateKeys } from "./Codec.ts"
+import { encodeRecord, stateKeys } from "./Codec.ts"
+import { formatVersion, readMarker } from "./DirectoryMarker.ts"
 import { createDirectory, openToOthers } from "./Folder.ts"
 import * as NativeModule from "./rocksdb/NativeModule.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
 import type { OpenError } from "./StorageError.ts"
 import { DataDirRefused, FolderError, StorageCorruption, StorageIoError } from "./StorageError.ts"
-
-/** The layout this code writes and the only one it reads. */
-export const formatVersion = 4
 
 export interface DataDirOptions {
   readonly path: string
@@ -80,15 +77,6 @@ const prepare = (path: string): Effect.Effect<boolean, OpenError> =>
 /** How a marker contradicts the options of the node. */
 const compare = (options: DataDirOptions, marker: Marker): DataDirRefused | undefined => {
   const { path } = options
-  if (marker.formatVersion !== formatVersion) {
-    return refuse(
-      path,
-      "format-version",
-      `format ${formatVersion}`,
-      `format ${marker.formatVersion}`,
-      "This directory was written by another version of FlareDB; run that version, or restore from a backup."
-    )
-  }
   if (marker.clusterId !== options.clusterId) {
     return refuse(
       path,
@@ -167,10 +155,7 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
     })
   }
   if (record !== undefined) {
-    const marker = decodeMarker(record)
-    if (marker instanceof CodecError) {
-      return yield* new StorageCorruption({ path, detail: marker.message, safe: "nothing was changed" })
-    }
+    const marker = yield* readMarker(path, record)
     const refusal = compare(options, marker)
     if (refusal !== undefined) return yield* refusal
     return DataDir.of({ path, marker })

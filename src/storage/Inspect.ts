@@ -9,8 +9,8 @@ import type { Entry, LogPoint } from "../raft/Types.ts"
 import { firstStateKey, stateEnd } from "../protocol/StateRows.ts"
 import { addIndex, LogIndex } from "../raft/Types.ts"
 import type { Marker } from "./Codec.ts"
-import { decodeMarker, indexOfLogKey, logEnd, logKey, stateKeys } from "./Codec.ts"
-import { formatVersion } from "./DataDir.ts"
+import { indexOfLogKey, logEnd, logKey } from "./Codec.ts"
+import { markerOf } from "./DirectoryMarker.ts"
 import type { DurableFloor } from "./DurableFloor.ts"
 import { readFloor } from "./DurableFloor.ts"
 import type { RecoveredLog } from "./LogStore.ts"
@@ -40,15 +40,6 @@ export interface Inspection {
   /** Up to `limit` entries from `from` on. */
   readonly entries: (from: LogIndex, limit: number) => Effect.Effect<ReadonlyArray<Entry>, StorageError>
 }
-
-const markerOf = Effect.fnUntraced(function*(path: string) {
-  const record = yield* (yield* RocksDb).get("raft_state", stateKeys.marker)
-  const marker = record === undefined ? new CodecError("the marker is missing from raft_state") : decodeMarker(record)
-  if (marker instanceof CodecError) {
-    return yield* new StorageCorruption({ path, detail: marker.message, safe: "nothing was changed" })
-  }
-  return marker
-})
 
 const inspectOpen = Effect.fnUntraced(function*(path: string) {
   const database = yield* RocksDb
@@ -110,6 +101,9 @@ const opened = <A, E, R>(
       )
   })
 
+/** The marker of a directory, also while a node uses it. */
+export const inspectMarker = (path: string): Effect.Effect<Marker, OpenError> => opened(path, markerOf(path))
+
 /** Opens `path` read-only and hands what it holds to `use`. */
 export const inspect = <A, E, R>(
   path: string,
@@ -126,15 +120,6 @@ export interface StoppedState extends StateExport {
 const readStateOpen = Effect.fnUntraced(function*(path: string, replaced: boolean) {
   const database = yield* RocksDb
   const marker = yield* markerOf(path)
-  if (marker.formatVersion !== formatVersion) {
-    return yield* new DataDirRefused({
-      path,
-      reason: "format-version",
-      expected: `format ${formatVersion}`,
-      found: `format ${marker.formatVersion}`,
-      hint: "This directory was written by another version of FlareDB; use that version."
-    })
-  }
   const active = yield* recoverState(database, path)
   const point = replaced ? yield* readReplaced(database, path, active) : active.applied
   if (point === undefined || point.index === 0) {

@@ -12,6 +12,7 @@
  */
 import { Context } from "effect"
 import type { Effect, Scope } from "effect"
+import type { FeatureLevel } from "../protocol/FeatureLevel.ts"
 import type { StateRow } from "../protocol/StateRows.ts"
 import type { LogPoint } from "../raft/Types.ts"
 import type { StorageError } from "./StorageError.ts"
@@ -117,6 +118,12 @@ export class StateStore extends Context.Service<
     readonly withView: <A, E, R>(
       use: (view: StateView) => Effect.Effect<A, E, R>
     ) => Effect.Effect<A, E | StorageError, R>
+
+    /**
+     * Marks the directory, durably, as one that only releases with this feature level can read: an older one refuses it
+     * before it looks at anything else. Nothing lowers the mark.
+     */
+    readonly requireLevel: (level: FeatureLevel) => Effect.Effect<void, StorageError>
 
     /** Makes all commits so far durable. */
     readonly sync: Effect.Effect<void, StorageError>

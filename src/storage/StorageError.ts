@@ -50,6 +50,7 @@ export class DataDirRefused extends Data.TaggedError("DataDirRefused")<{
     | "node-id"
     | "voters"
     | "format-version"
+    | "feature-level"
     | "locked"
     | "not-a-directory"
     | "not-empty"

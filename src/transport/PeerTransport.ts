@@ -7,6 +7,7 @@ import type { SnapshotRefused } from "../protocol/SnapshotRefused.ts"
 import { Context, Data } from "effect"
 import type { Effect, Queue, Scope } from "effect"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
+import type { FeatureLevel } from "../protocol/FeatureLevel.ts"
 import type { Message } from "../raft/Message.ts"
 import type { LogPoint, NodeId, Term } from "../raft/Types.ts"
 
@@ -66,6 +67,16 @@ export interface SnapshotSink<E> {
   readonly write: (chunk: Uint8Array) => Effect.Effect<void, E>
 }
 
+/** What the process at the other end of a link said of itself. */
+export interface PeerProcess {
+  /** Its release; `undefined` for one from before it was said. */
+  readonly release: string | undefined
+  /** The highest feature level that it knows. */
+  readonly level: number
+  /** The version of the protocol that is spoken with it. */
+  readonly protocol: number
+}
+
 export class PeerTransport extends Context.Service<PeerTransport, {
   /**
    * Hands messages to their links and returns at once. Never fails and never waits: a message to a
@@ -79,6 +90,15 @@ export class PeerTransport extends Context.Service<PeerTransport, {
    * that knows another identity, also over connections that are open already.
    */
   readonly identifyUnsafe: (identity: ClusterIdentity) => void
+
+  /**
+   * Tells the transport which feature level the cluster has. From then on nothing is exchanged with a node that does
+   * not know it.
+   */
+  readonly requireLevelUnsafe: (level: FeatureLevel) => void
+
+  /** The processes that are connected to this node now. */
+  readonly peersUnsafe: () => ReadonlyMap<NodeId, PeerProcess>
 
   /**
    * Hands batches from peers to `receiver` as they come, in order per peer, until the scope closes; before and

@@ -34,7 +34,8 @@ export class ClusterNode {
   clusterId = "test"
   private readonly nodes: ReadonlyArray<NodeAddress>
   private readonly scope: Scope.Scope
-  private readonly program: ReadonlyArray<string>
+  /** What Node runs, from its next start on. */
+  program: ReadonlyArray<string>
   /** Further variables, from its next start on. */
   settings: Readonly<Record<string, string>>
   private readonly under: (dataDir: string) => ReadonlyArray<string>

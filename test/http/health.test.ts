@@ -22,7 +22,9 @@ const follower: NodeStatus = {
   lastIndex: LogIndex(125),
   matches: [],
   snapshots: { sending: [], receiving: undefined, sentBytes: 0, receivedBytes: 0 },
-  peers: []
+  peers: [],
+  levels: { current: 1, known: 1 },
+  processes: new Map()
 }
 
 const readiness = (status: NodeStatus) => readinessOf({ ...status, waiting: waitingOf(status) })

@@ -68,6 +68,7 @@ const receive = (before: ReadonlyArray<StateRow>, sent: ReadonlyArray<StateRow>,
         consider: () => Effect.succeed(undefined),
         install: (incoming, offer) => Effect.as(incoming.finish(offer.point), true),
         identity: () => known,
+        level: 1,
         lines: new LogLimiter(() => 0),
         onReceived: () => undefined,
         fork: (work) =>

@@ -5,6 +5,7 @@ import { BackupDecoder, encodeBackupHeader } from "../../src/protocol/BackupFile
 import { CodecError } from "../../src/bytes/CodecError.ts"
 import { SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
 import type { StateRow } from "../../src/protocol/StateRows.ts"
+import { version } from "../../src/Version.ts"
 import { someCluster } from "../client/Identities.ts"
 
 const header: BackupHeader = {
@@ -99,7 +100,7 @@ describe("a backup", () => {
       other.writeUInt16BE(format, 12)
       assert.strictEqual(
         (read(other, 512) as CodecError).message,
-        `it has format ${format}; this version of FlareDB reads format 3`
+        `it has format ${format}, and flaredb ${version} reads format 3: run flaredb 0.1.0, which wrote it`
       )
     }
   })

@@ -7,7 +7,7 @@ import { encodeEntry } from "../../src/protocol/EntryRecord.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 import { encodeRecord, logKey, stateKeys } from "../../src/storage/Codec.ts"
 import type { DataDirOptions } from "../../src/storage/DataDir.ts"
-import { formatVersion } from "../../src/storage/DataDir.ts"
+import { formatVersion, levelFormatVersion } from "../../src/storage/DirectoryMarker.ts"
 import { floorFile, readFloor, writeFloor } from "../../src/storage/DurableFloor.ts"
 import { inspect } from "../../src/storage/Inspect.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
@@ -88,7 +88,7 @@ describe("a data directory is refused", () => {
       const error = yield* refused(optionsOf(path))
       assert.deepStrictEqual([error.reason, error.expected, error.found], [
         "format-version",
-        `format ${formatVersion}`,
+        `format ${formatVersion} or ${levelFormatVersion}`,
         "format 99"
       ])
     }))

@@ -84,6 +84,8 @@ export interface Connection {
   readonly cluster: Effect.Effect<ClusterInfo, ConnectFailure>
   /** Who the node takes this client for; absent where it asks no caller, and within a process. */
   readonly caller?: string | undefined
+  /** The version of the protocol that is spoken with the node; absent within a process. */
+  readonly protocol?: number
   /** Results in the order of the commands. */
   readonly write: (
     commands: ReadonlyArray<Uint8Array>,

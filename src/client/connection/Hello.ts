@@ -6,7 +6,7 @@ import { Unauthenticated } from "../../FlareDbError.ts"
 import { within } from "../../net/Deadline.ts"
 import { isLoopbackHost } from "../../net/Loopback.ts"
 import type { Welcome } from "../../protocol/ClientRpcs.ts"
-import { clientProtocolVersion, maxTokenCharacters } from "../../protocol/ClientRpcs.ts"
+import { clientProtocols, maxTokenCharacters } from "../../protocol/ClientRpcs.ts"
 import { parseIdentity } from "../../protocol/ClusterIdentity.ts"
 import type { ClusterInfo, ConnectionLost } from "./Connection.ts"
 import type { Endpoint } from "./Endpoint.ts"
@@ -23,6 +23,8 @@ export interface Welcomed {
   readonly cluster: ClusterInfo
   /** Who the node takes it for; `undefined` where it asks no caller. */
   readonly caller: string | undefined
+  /** The version of the protocol that is spoken on the connection. */
+  readonly protocol: number
 }
 
 /** The token for a node. None is sent where others could read it. */
@@ -47,6 +49,7 @@ export const tokenFor = (
 
 type Hello<Failure> = (request: {
   readonly protocolVersion: number
+  readonly newest: number
   readonly token?: Redacted.Redacted
 }) => Effect.Effect<typeof Welcome.Type, Failure>
 
@@ -60,14 +63,23 @@ export const sayHello = <Failure>(
   timeoutMs: number,
   losses: Losses
 ): Effect.Effect<Welcomed, ConnectionLost | Unauthenticated> =>
-  hello({ protocolVersion: clientProtocolVersion, ...token === undefined ? {} : { token } }).pipe(
+  hello({
+    protocolVersion: clientProtocols.oldest,
+    newest: clientProtocols.newest,
+    ...token === undefined ? {} : { token }
+  }).pipe(
     Effect.catchCause((cause): Effect.Effect<never, ConnectionLost | Unauthenticated> => {
       const error = Option.getOrUndefined(Cause.findErrorOption(cause))
       return Effect.fail(error instanceof Unauthenticated ? error : losses.of(cause, false))
     }),
     within(timeoutMs, () => losses.lost(`no answer within ${timeoutMs} ms`, false)),
     Effect.flatMap((welcome) =>
-      Effect.map(clusterOf(welcome, losses), (cluster) => ({ cluster, caller: welcome.name ?? undefined }))
+      Effect.map(clusterOf(welcome, losses), (cluster) => ({
+        cluster,
+        caller: welcome.name ?? undefined,
+        // A node that says none speaks one version only, and has compared it with what this client said.
+        protocol: welcome.protocol ?? clientProtocols.oldest
+      }))
     )
   )
 

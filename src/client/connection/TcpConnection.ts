@@ -143,7 +143,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
     // A node that stops interrupts its answer, and another user of the connection may close it meanwhile: neither may
     // interrupt the caller here.
     const hello = sayHello(rpcs["client.Hello"], token, options.connectTimeoutMs, losses)
-    const { cluster: first, caller } = yield* hello
+    const { cluster: first, caller, protocol } = yield* hello
     let cluster = first
     const write = direct.callUnsafe("client.Write")
     const read = direct.callUnsafe("client.Read")
@@ -158,6 +158,7 @@ export const make = (options: TcpConnectionOptions): Connect =>
           })
       ),
       caller,
+      protocol,
       write: (commands, done, traces) => {
         if (!open) return done(Exit.fail(closed()))
         const payload = { commands: encodeBatch(commands), ...traces === undefined ? {} : { traces } }

@@ -190,8 +190,8 @@ export interface Stamped {
   readonly command: Command
 }
 
-/** 9 was used before the first version, and is not used again. */
-const tags = {
+/** 9 was used before the first version, and is not used again. A tag that is added has a level, `CommandLevel.ts`. */
+export const tags = {
   Put: 1,
   Delete: 2,
   Transact: 3,
@@ -308,7 +308,7 @@ export const decodeCommand = (bytes: Uint8Array): Stamped | Problem => {
   const version = reader.u8()
   const tag = reader.u8()
   if (!reader.failed && version !== commandVersion) {
-    return problem("command", `has version ${version}; this node reads version ${commandVersion}`)
+    return problem("command", `has version ${version}, and this node reads ${commandVersion}: upgrade the older side`)
   }
   const stamp = readStamp(reader)
   if (reader.failed) return problem("command", `is cut short at ${bytes.byteLength} bytes`)

@@ -178,7 +178,10 @@ export const decodeQuery = (bytes: Uint8Array): Query | Problem => {
   const version = reader.u8()
   const tag = reader.u8()
   if (!reader.failed && version !== queryVersion) {
-    return problem("query", `has version ${version}; this node reads version ${queryVersion}`)
+    return problem(
+      "query",
+      `has version ${version}, and this node reads version ${queryVersion}: upgrade the older side`
+    )
   }
   if (tag === tags.Transact) {
     const tooLarge = transactionSizeProblem(bytes.byteLength)

@@ -196,7 +196,10 @@ export const decodeReply = (bytes: Uint8Array): Reply | Problem => {
   const version = reader.u8()
   const tag = reader.u8()
   if (!reader.failed && version !== replyVersion) {
-    return problem("reply", `has version ${version}; this client reads version ${replyVersion}`)
+    return problem(
+      "reply",
+      `has version ${version}, and this client reads version ${replyVersion}: upgrade the older side`
+    )
   }
   const reply = read(tag, reader.u64(), reader)
   return reply !== undefined && reader.complete ? reply : problem("reply", `of tag ${tag} is malformed`)

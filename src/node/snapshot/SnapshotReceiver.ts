@@ -44,6 +44,8 @@ export interface SnapshotReceiverOptions {
   readonly lines: LogLimiter
   /** The identity of the cluster, which a snapshot must be of; `undefined` while this node does not know it. */
   readonly identity: () => string | undefined
+  /** The highest feature level that this node knows. A state that needs more is refused. */
+  readonly level: number
   /** Gets the number of bytes of each chunk. */
   readonly onReceived: (bytes: number) => void
   /** Starts work whose failure stops the node. */
@@ -157,7 +159,8 @@ export class SnapshotReceiver {
       )
       const incoming = yield* this.options.state.import
       const decoder = new SnapshotDecoder()
-      const rows = new CheckedRows(checkOf({ index: offer.point.index, identity: this.options.identity() }))
+      const { identity, level: known } = this.options
+      const rows = new CheckedRows(checkOf({ index: offer.point.index, known, identity: identity() }))
       for (;;) {
         const { bytes, stored } = yield* Queue.take(inbound.chunks)
         const decoded = decoder.take(bytes)

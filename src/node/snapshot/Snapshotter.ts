@@ -59,6 +59,8 @@ export interface SnapshotterOptions {
   readonly metrics: NodeMetrics
   /** The identity of the cluster, once this node knows it. */
   readonly identity: () => string | undefined
+  /** The highest feature level that this node knows. */
+  readonly level: number
   /** Starts work beside the owner; its failure stops the node. */
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
@@ -83,6 +85,7 @@ export class Snapshotter {
       lines: options.lines,
       fork: options.fork,
       identity: options.identity,
+      level: options.level,
       onReceived: options.metrics.snapshotReceived,
       consider: (offer) => this.consider(offer),
       install: (incoming, offer) => this.install(incoming, offer.point)

@@ -5,6 +5,7 @@
  * made durable: log writes are durable when they return, state commits only once a later sync covered them.
  */
 import { Effect, Layer, Semaphore } from "effect"
+import type { FeatureLevel } from "../../protocol/FeatureLevel.ts"
 import { isStateKey } from "../../protocol/StateRows.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../../raft/Types.ts"
@@ -30,6 +31,8 @@ interface StateImage {
 export class MemoryDisk {
   readonly confState: ConfState
   hardState: HardState
+  /** The feature level that a node needs to read it; absent below the second. */
+  requiredLevel: FeatureLevel | undefined
   compacted: LogPoint = origin
   /** Entry `i` has index `compacted.index + 1 + i`. */
   entries: Array<Entry> = []
@@ -281,6 +284,10 @@ const makeState = Effect.fnUntraced(function*(disk: MemoryDisk) {
       Effect.suspend(() => {
         const { rows } = disk.state
         return use(viewOf(() => rows))
+      }),
+    requireLevel: (level) =>
+      attempt(disk, "mark", () => {
+        if (level.level > (disk.requiredLevel?.level ?? 0)) disk.requiredLevel = level
       }),
     sync: attempt(disk, "sync", () => disk.sync()),
     export: Effect.sync(() => {

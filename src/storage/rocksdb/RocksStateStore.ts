@@ -10,6 +10,7 @@ import { Effect, Layer } from "effect"
 import { firstStateKey, stateEnd } from "../../protocol/StateRows.ts"
 import { StateStore } from "../StateStore.ts"
 import * as StorageMetrics from "../StorageMetrics.ts"
+import { requireLevel } from "../DirectoryMarker.ts"
 import { RocksDb } from "./RocksDb.ts"
 import { checkChange, putApplied, readApplied, readReplaced, recoverState } from "./StateFamilies.ts"
 import { StateImports } from "./StateImports.ts"
@@ -42,6 +43,7 @@ const make = Effect.gen(function*() {
         (view) => use(stateView(view)),
         ({ close }) => close
       ),
+    requireLevel: (level) => requireLevel(database, level),
     sync: database.sync,
     export: Effect.gen(function*() {
       const { also: family, reader } = yield* Effect.acquireRelease(openSnapshot, ({ close }) => close)

@@ -5,9 +5,12 @@
  */
 import { Deferred, Effect, Layer, Queue, Semaphore } from "effect"
 import type { ClusterIdentity } from "../../protocol/ClusterIdentity.ts"
+import type { FeatureLevel } from "../../protocol/FeatureLevel.ts"
+import { FeatureTable, highestLevel } from "../../protocol/FeatureLevel.ts"
+import { protocolVersion } from "../../protocol/PeerRpcs.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
-import type { Received, SnapshotOffer, SnapshotSink } from "../PeerTransport.ts"
+import type { PeerProcess, Received, SnapshotOffer, SnapshotSink } from "../PeerTransport.ts"
 import { PeerTransport, SnapshotLost } from "../PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 
@@ -30,6 +33,9 @@ interface Endpoint {
   taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
   /** The cluster that the node is of, once it knows. */
   identity: ClusterIdentity | undefined
+  /** The highest feature level that the node knows, and that of its cluster. */
+  readonly known: FeatureLevel
+  required: number
   /** Done when the node is gone. */
   readonly gone: Deferred.Deferred<void>
 }
@@ -101,10 +107,22 @@ export class MemoryNetwork {
   }
 
   connected(from: NodeId, to: NodeId): boolean {
-    const sender = this.endpoints.get(from)?.identity
+    const sender = this.endpoints.get(from)
     const receiver = this.endpoints.get(to)
     if (receiver === undefined || this.cuts.has(`${from}>${to}`)) return false
-    return sender === undefined || receiver.identity === undefined || sender === receiver.identity
+    if (sender === undefined) return true
+    if (sender.known.level < receiver.required || receiver.known.level < sender.required) return false
+    return sender.identity === undefined || receiver.identity === undefined || sender.identity === receiver.identity
+  }
+
+  /** The nodes from which something can come to a node. */
+  processes(node: NodeId): ReadonlyMap<NodeId, PeerProcess> {
+    const found = new Map<NodeId, PeerProcess>()
+    for (const [peer, { known }] of this.endpoints) {
+      if (peer === node || !this.connected(peer, node)) continue
+      found.set(peer, { release: known.release, level: known.level, protocol: protocolVersion })
+    }
+    return found
   }
 
   attach(node: NodeId, endpoint: Endpoint): void {
@@ -202,6 +220,8 @@ export const layer = (
         lost,
         taker: undefined,
         identity: undefined,
+        known: highestLevel(yield* FeatureTable),
+        required: 0,
         gone: yield* Deferred.make<void>()
       }
       yield* Effect.acquireRelease(
@@ -222,6 +242,10 @@ export const layer = (
         identifyUnsafe: (identity) => {
           endpoint.identity = identity
         },
+        requireLevelUnsafe: ({ level }) => {
+          endpoint.required = level
+        },
+        peersUnsafe: () => network.processes(node),
         receive: (receiver) =>
           Effect.acquireRelease(
             Effect.sync(() => {

@@ -17,10 +17,11 @@ import { connectDirect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { IdentitySlot } from "./IdentitySlot.ts"
+import type { OwnBuild } from "./OwnBuild.ts"
 import type { SenderLimits } from "./LinkSender.ts"
 import { CallTimeout, LinkSender } from "./LinkSender.ts"
 import { Outbox } from "./Outbox.ts"
-import { PeerRefused, PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
+import { PeerRefused, PeerRpcs } from "../../protocol/PeerRpcs.ts"
 import type { PeerHealth } from "../PeerTransport.ts"
 
 /** A peer's address on the peer port. */
@@ -52,6 +53,7 @@ export const defaultLinkLimits: LinkLimits = {
 export interface LinkOptions {
   readonly clusterId: string
   readonly identity: IdentitySlot
+  readonly build: OwnBuild
   /** The name of this process. */
   readonly instance: string
   readonly nodeId: NodeId
@@ -151,7 +153,7 @@ export class PeerLink {
 
   /** One connection, from `Hello` until it fails. */
   private readonly session = Effect.fnUntraced({ self: this }, function*(this: PeerLink, outbox: Outbox) {
-    const { clusterId, identity, instance, nodeId, peer, limits } = this.options
+    const { build, clusterId, identity, instance, nodeId, peer, limits } = this.options
     // A link on which nothing is in flight notices its end by this alone; a follower's link to the leader is often so.
     const ended = yield* Deferred.make<never, Disconnected | CallTimeout | RpcClientError | PeerRefused>()
     const { calls, direct } = yield* connectDirect(PeerRpcs, {
@@ -177,7 +179,7 @@ export class PeerLink {
           instance,
           from: nodeId,
           to: peer.id,
-          protocolVersion
+          ...build.wire
         })
       )
     const unidentified = identity.identity === undefined

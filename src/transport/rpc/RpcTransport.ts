@@ -21,7 +21,9 @@ import { Remotes } from "../../net/tls/Remotes.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { TlsRefusal } from "../../net/tls/TlsRefusal.ts"
 import { refusal } from "../../net/tls/TlsRefusal.ts"
+import { FeatureTable, highestLevel } from "../../protocol/FeatureLevel.ts"
 import { IdentitySlot } from "./IdentitySlot.ts"
+import { OwnBuild } from "./OwnBuild.ts"
 import { InboundSnapshots } from "./InboundSnapshots.ts"
 import { PeerHandshakes } from "./PeerHandshakes.ts"
 import { PeerInstances } from "./PeerInstances.ts"
@@ -179,6 +181,7 @@ const delivery = (
 
 interface LinkParts {
   readonly own: IdentitySlot
+  readonly build: OwnBuild
   readonly instance: string
   readonly instances: PeerInstances
   readonly lost: Queue.Queue<NodeId>
@@ -188,7 +191,7 @@ interface LinkParts {
 /** Keeps a link to each peer up until the scope closes. */
 const openLinks = Effect.fnUntraced(function*(
   options: RpcTransportOptions,
-  { instance, instances, lost, offences, own }: LinkParts
+  { build, instance, instances, lost, offences, own }: LinkParts
 ) {
   const clock = yield* Clock.Clock
   const limits = { ...defaultLinkLimits, ...options.limits }
@@ -199,6 +202,7 @@ const openLinks = Effect.fnUntraced(function*(
     const link = new PeerLink({
       clusterId: options.clusterId,
       identity: own,
+      build,
       instance,
       nodeId: options.nodeId,
       peer,
@@ -251,8 +255,7 @@ const newGate = () =>
 /** A connection of its own to the peer that an offer names. */
 const sendSnapshot = (
   options: RpcTransportOptions,
-  identity: IdentitySlot,
-  instance: string,
+  { build, instance, own }: Pick<LinkParts, "build" | "instance" | "own">,
   offer: SnapshotOffer
 ): ReturnType<PeerTransport["Service"]["sendSnapshot"]> => {
   const peer = options.peers.find(({ id }) => id === offer.to)
@@ -260,7 +263,8 @@ const sendSnapshot = (
     ? Effect.fail(new SnapshotLost({ reason: `node ${offer.to} is not a peer` }))
     : SnapshotLink.open(offer, {
       clusterId: options.clusterId,
-      identity,
+      identity: own,
+      build,
       instance,
       peer,
       tls: dialOf(options, peer.id),
@@ -273,10 +277,11 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   let receiver: ((received: Received) => void) | undefined
   const lost = yield* Queue.sliding<NodeId>(64)
   const own = new IdentitySlot()
+  const build = new OwnBuild(highestLevel(yield* FeatureTable))
   const inbound = new InboundSnapshots()
   const offences = yield* Offences.make("peer")
   const instances = yield* watchInstances(offences)
-  const handshakes = new PeerHandshakes(options, own, instances)
+  const handshakes = new PeerHandshakes(options, own, build, instances)
   const instance = randomBytes(16).toString("hex")
   const gate = newGate()
   const remotes = new Remotes()
@@ -308,7 +313,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   yield* Effect.logInfo(`peers are served at ${formatBound(address)}`)
   if (options.onListening !== undefined) yield* options.onListening(address)
 
-  const links = yield* openLinks(options, { own, instance, instances, lost, offences })
+  const links = yield* openLinks(options, { own, build, instance, instances, lost, offences })
 
   return PeerTransport.of({
     sendUnsafe: (messages) => {
@@ -321,6 +326,8 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
         runFork(inbound.end(clientId))
       }
     },
+    requireLevelUnsafe: (level) => build.require(level),
+    peersUnsafe: () => handshakes.processes(),
     receive: (taker) =>
       Effect.acquireRelease(
         Effect.sync(() => {
@@ -338,7 +345,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     health: Effect.sync(() => [...links.values()].map((link) => link.health())),
     lost,
-    sendSnapshot: (offer) => sendSnapshot(options, own, instance, offer),
+    sendSnapshot: (offer) => sendSnapshot(options, { own, build, instance }, offer),
     takeSnapshots: inbound.takeSnapshots
   })
 })

@@ -11,8 +11,9 @@ import { connect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { IdentitySlot } from "./IdentitySlot.ts"
+import type { OwnBuild } from "./OwnBuild.ts"
 import type { PeerAddress } from "./PeerLink.ts"
-import { PeerRpcs, protocolVersion } from "../../protocol/PeerRpcs.ts"
+import { PeerRpcs } from "../../protocol/PeerRpcs.ts"
 import type { SnapshotOffer, SnapshotSink } from "../PeerTransport.ts"
 import { SnapshotLost } from "../PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
@@ -20,6 +21,7 @@ import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 export interface SnapshotLinkOptions {
   readonly clusterId: string
   readonly identity: IdentitySlot
+  readonly build: OwnBuild
   /** The name of this process. */
   readonly instance: string
   readonly peer: PeerAddress
@@ -45,7 +47,7 @@ export const open = Effect.fnUntraced(function*(
   offer: SnapshotOffer,
   options: SnapshotLinkOptions
 ): Effect.fn.Return<SnapshotSink<Failure>, Failure, Scope.Scope> {
-  const { clusterId, identity, instance, peer, timeoutMs, tls } = options
+  const { build, clusterId, identity, instance, peer, timeoutMs, tls } = options
   const address = { host: peer.host, port: peer.port, openTimeoutMs: 1_000, tls, protocol: peerProtocol }
   const call = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, Failure> =>
     work.pipe(
@@ -56,7 +58,7 @@ export const open = Effect.fnUntraced(function*(
     Effect.catchCause((cause) => Effect.fail(failure(cause)))
   )
   const { estimatedBytes, from, point, term, to } = offer
-  yield* call(client["peer.Hello"]({ clusterId, identity: identity.wire, instance, from, to, protocolVersion }))
+  yield* call(client["peer.Hello"]({ clusterId, identity: identity.wire, instance, from, to, ...build.wire }))
   yield* call(client["peer.OfferSnapshot"]({ term, point, estimatedBytes }))
   return { write: (chunk) => call(Effect.suspend(() => client["peer.SnapshotChunk"]({ chunk }))) }
 })

@@ -112,7 +112,11 @@ it.live("refuses a client of another protocol version, and says which", () =>
     const error = yield* Effect.flip(rpcs["client.Hello"]({ protocolVersion: clientProtocolVersion + 1 }))
     assert.match(
       error.message,
-      new RegExp(`the node speaks client protocol ${clientProtocolVersion}, this client ${clientProtocolVersion + 1}`)
+      new RegExp(
+        `the node speaks client protocol ${clientProtocolVersion} \\(flaredb .*\\), this client ${
+          clientProtocolVersion + 1
+        }`
+      )
     )
   }))
 

@@ -6,10 +6,15 @@ interface Verb {
   readonly subcommands: ReadonlyArray<{ readonly commands: ReadonlyArray<Verb> }>
 }
 
+/** Verbs that do something by themselves, and have others below them. */
+const alsoVerbs: ReadonlySet<string> = new Set(["cluster"])
+
 /** The verbs of a command, each with the words before it: "lease grant". */
 const verbsOf = (command: Verb, path: ReadonlyArray<string> = []): ReadonlyArray<string> => {
   const own = command.subcommands.flatMap(({ commands }) => commands)
-  return own.length === 0 ? [path.join(" ")] : own.flatMap((verb) => verbsOf(verb, [...path, verb.name]))
+  const name = path.join(" ")
+  const below = own.flatMap((verb) => verbsOf(verb, [...path, verb.name]))
+  return own.length === 0 || alsoVerbs.has(name) ? [name, ...below] : below
 }
 
 export const verbs: ReadonlyArray<string> = [...verbsOf(root as unknown as Verb)].sort()

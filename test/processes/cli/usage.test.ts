@@ -331,6 +331,17 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["start", "--node-id", "1", "--log-format", "xml"], /"xml"/],
     [["start"], /FLAREDB_NODE_ID/, { FLAREDB_NODE_ID: "first" }]
   ],
+  "cluster version": [
+    [["cluster", "version", "now"], /"now"/],
+    [["cluster", "version", "--endpoints", "localhost"], /"localhost" is not an endpoint/]
+  ],
+  "upgrade check": [
+    [["upgrade", "check", "now"], /"now"/],
+    [["upgrade", "check", "--backup", ""], /--backup is empty/],
+    [["upgrade", "check", "--backup", "b", "--skip-backup"], /--backup and --skip-backup contradict/],
+    [["upgrade", "check", "--expires-within=-1d"], /--expires-within must not be negative/],
+    [["upgrade", "check", "--local"], /--local needs something to look at/]
+  ],
   cluster: [
     [["cluster", "now"], /"now"/],
     [["cluster", "--nodes", twoVoters], /2 voters given/],

@@ -383,5 +383,47 @@ export const mutants: ReadonlyArray<Mutant> = [
     "raft/Candidate.ts",
     "  if (!termIsDurable(raft) && !diskStalled(raft)) return\n",
     ""
+  ),
+  one(
+    "raises the feature level while a voter is down",
+    { test: "test/upgrade/feature-level.test.ts" },
+    "node/OwnProposals.ts",
+    "peers.get(voter)?.level ?? 0",
+    "peers.get(voter)?.level ?? target"
+  ),
+  one(
+    "proposes commands of a level that the cluster does not have",
+    { test: "test/upgrade/feature-level.test.ts" },
+    "machine/OwnLevel.ts",
+    "return needed <= this.current.level ?",
+    "return needed > 0 ?"
+  ),
+  one(
+    "raises the feature level without marking its directory",
+    { test: "test/upgrade/feature-level.test.ts" },
+    "machine/OwnLevel.ts",
+    "return this.store.requireLevel(level).pipe(\n      Effect.andThen(commit),",
+    "return commit.pipe("
+  ),
+  one(
+    "forgets the feature level with its memory",
+    { test: "test/upgrade/feature-level.test.ts" },
+    "machine/OwnLevel.ts",
+    "const row = { _tag: \"Put\", key: levelRowKey, value: encodeLevelRow(level) } as const\n",
+    "const row = { _tag: \"Delete\", key: levelRowKey } as const\n"
+  ),
+  one(
+    "lets a peer in that does not know the level of the cluster",
+    { test: "test/upgrade/handshakes.test.ts" },
+    "transport/rpc/PeerHandshakes.ts",
+    "if (required !== undefined && level < required.level) {",
+    "if (required !== undefined && level < 1) {"
+  ),
+  one(
+    "opens a directory of a level that it does not know",
+    { test: "test/upgrade/formats.test.ts" },
+    "storage/DirectoryMarker.ts",
+    "if (required === undefined || required.level <= known.level) return undefined",
+    "if (required === undefined || required.level > 0) return undefined"
   )
 ]

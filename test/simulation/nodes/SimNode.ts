@@ -335,6 +335,9 @@ export class SimNode implements ObservedNode {
           },
           // Every node of a simulation is of one cluster.
           identifyUnsafe: () => undefined,
+          requireLevelUnsafe: () => undefined,
+          // And of one release.
+          peersUnsafe: () => new Map(),
           expelUnsafe: (_connection, peer, claim) => watcher.expels(this, peer, claim),
           receive: (receiver) =>
             Effect.acquireRelease(

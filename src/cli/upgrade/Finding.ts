@@ -1,0 +1,14 @@
+/** What one of the checks before an upgrade found. */
+
+export interface Finding {
+  /** What was looked at: "nodes", "backup" … */
+  readonly check: string
+  readonly ok: boolean
+  readonly found: string
+  /** What to do about a problem. */
+  readonly advice?: string
+}
+
+export const fine = (check: string, found: string): Finding => ({ check, ok: true, found })
+
+export const problem = (check: string, found: string, advice: string): Finding => ({ check, ok: false, found, advice })
