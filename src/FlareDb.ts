@@ -162,7 +162,8 @@ const layerServed = (
       callers: security.callers,
       // Probes have no certificate.
       tls: security.port === undefined ? undefined : { ...security.port, demand: "optional" },
-      limits: config.limits
+      limits: config.limits,
+      dataDir: config.dataDir
     })
   ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(prepared)))
 }

@@ -8,6 +8,7 @@ import { benchLoad } from "./bench/Load.ts"
 import { cert } from "./commands/CertCommands.ts"
 import { status, transferLeader } from "./commands/ClusterCommands.ts"
 import { config } from "./commands/ConfigCheck.ts"
+import { doctor } from "./commands/Doctor.ts"
 import { compact, watch } from "./commands/HistoryCommands.ts"
 import { inspect } from "./commands/Inspect.ts"
 import { makeHelp } from "./commands/HelpCommand.ts"
@@ -42,6 +43,7 @@ const verbs = [
   access,
   actors,
   status,
+  doctor,
   transferLeader,
   backup,
   restore,
