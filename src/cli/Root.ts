@@ -20,6 +20,7 @@ import { count, scan } from "./commands/ScanCommands.ts"
 import { replay } from "./commands/Replay.ts"
 import { session } from "./commands/SessionCommands.ts"
 import { start } from "./commands/Start.ts"
+import { top } from "./commands/Top.ts"
 import { txn } from "./commands/TxnCommand.ts"
 
 const command = Command.make("flaredb").pipe(
@@ -43,6 +44,7 @@ const verbs = [
   access,
   actors,
   status,
+  top,
   doctor,
   transferLeader,
   backup,

@@ -74,7 +74,8 @@ const words = process.argv.slice(2)
 const verb = words.find((word) => root.subcommands.some(({ commands }) => commands.some(({ name }) => name === word)))
 
 /** What runs until it is stopped stops cleanly on a signal; a watch with an end of its own was cut short by it. */
-const runsUntilStopped = verb === "start" || verb === "cluster" ||
+const runsUntilStopped = verb === "start" || verb === "cluster" || verb === "top" ||
+  (verb === "backups" && words.includes("run") && !words.some((word) => word.startsWith("--once"))) ||
   (verb === "watch" && !words.some((word) => word.startsWith("--limit")))
 
 /** The exit code of what a signal ended. */

@@ -22,6 +22,7 @@ import type { NodesFlags } from "../input/NodesFlags.ts"
 import { nodePlaces, nodesFlags, withPlaces } from "../input/NodesFlags.ts"
 import { makeSwitch } from "../input/Switch.ts"
 import { asker } from "../nodes/NodePages.ts"
+import { counted } from "../output/Counted.ts"
 import { exitCodes, exitWith, failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 
@@ -150,7 +151,8 @@ export const checkText = ({ advice, limit, measured, name, status }: Check): str
 }
 
 export const summaryText = (checks: ReadonlyArray<Check>): string =>
-  `${countOf(checks, "ok")} ok, ${countOf(checks, "warning")} warnings, ${countOf(checks, "failure")} failures, ` +
+  `${countOf(checks, "ok")} ok, ${counted(countOf(checks, "warning"), "warning")}, ` +
+  `${counted(countOf(checks, "failure"), "failure")}, ` +
   `${countOf(checks, "unknown")} not checked`
 
 export const doctor = Command.make("doctor", doctorFlags, (flags) =>
@@ -159,7 +161,7 @@ export const doctor = Command.make("doctor", doctorFlags, (flags) =>
     if (flags.json) yield* Output.jsonLines(checks)
     else yield* Output.lines([...checks.map(checkText), summaryText(checks)].join("\n"))
     const failures = countOf(checks, "failure")
-    if (failures > 0) return yield* exitWith(exitCodes.failed, flags.json ? "" : `${failures} failures`)
+    if (failures > 0) return yield* exitWith(exitCodes.failed, flags.json ? "" : counted(failures, "failure"))
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription(
       "Look over the disk, limits and certificates of this machine, and how the nodes are reached and agree: each " +

@@ -7,6 +7,7 @@ import type { Check } from "./Check.ts"
 import { judge, ok, unknown } from "./Check.ts"
 import type { NodeFacts } from "./ClusterFacts.ts"
 import { failingSyncMs, maxSyncMs } from "./MachineChecks.ts"
+import { minSyncs } from "./SyncProbe.ts"
 
 /** Clocks that differ by more are a warning, and a failure from here on, in milliseconds. */
 export const maxClockMs = 1_000
@@ -114,19 +115,19 @@ const nameCheck = (node: NodeFacts, nodes: ReadonlyArray<NodeFacts>): Check => {
   ])
 }
 
-const portChecks = (node: NodeFacts): ReadonlyArray<Check> =>
-  node.ports.map(({ connected, name, port }) =>
-    judge(
-      `${nodeName(node)} ${name} port`,
-      "value" in connected ? `${port} connected in ${connected.value.toFixed(1)} ms` : `${port}: ${connected.problem}`,
-      "reachable from here",
-      [[
-        "problem" in connected,
-        node.answer.report === undefined ? "failure" : "warning",
-        "is the node up, does it listen beyond its machine (--listen-host), and does a firewall let this port pass?"
-      ]]
-    )
+/** All ports of a node in one line: one that is down would have three. */
+const portsCheck = (node: NodeFacts): Check => {
+  const { ports } = node
+  const down = ports.some(({ connected }) => "problem" in connected)
+  const each = ports.map(({ connected, name, port }) =>
+    `${name} ${port} ${"value" in connected ? `in ${connected.value.toFixed(1)} ms` : `not: ${connected.problem}`}`
   )
+  return judge(`${nodeName(node)} ports`, each.join(", "), "all reachable from here", [[
+    down,
+    "failure",
+    "is the node up, does it listen beyond its machine (--listen-host), and does a firewall let this port pass?"
+  ]])
+}
 
 /** Both directions of each pair: every node says which of its peers it is connected to. */
 const peerChecks = (nodes: ReadonlyArray<NodeFacts>): ReadonlyArray<Check> => {
@@ -173,10 +174,12 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   const page = metrics.value
   const checks: Array<Check> = []
   const sync = quantile(page, "flaredb_log_sync_seconds", 0.99)
-  if (sync !== undefined) {
+  const count = page.sum("flaredb_log_sync_seconds_count") ?? 0
+  // The first syncs of a node are those of its start.
+  if (sync !== undefined && count >= minSyncs * 4) {
     const syncMs = sync * 1_000
     checks.push(
-      judge(`${name} sync`, `p99 ${syncMs.toFixed(1)} ms since it began`, `at most ${maxSyncMs} ms, as etcd asks`, [
+      judge(`${name} sync`, `p99 ${syncMs.toFixed(1)} ms of ${count} since it began`, `at most ${maxSyncMs} ms, as etcd asks`, [
         [syncMs > failingSyncMs, "failure", "its disk cannot carry a leader; run flaredb doctor on that machine"],
         [syncMs > maxSyncMs, "warning", "its disk holds writes up; run flaredb doctor on that machine"]
       ])
@@ -255,7 +258,7 @@ export const clusterChecks = (
     clockCheck(nodes),
     ...nodes.flatMap((node) => [
       nameCheck(node, nodes),
-      ...portChecks(node),
+      portsCheck(node),
       ...[lagCheck(node, commit)].filter((check) => check !== undefined),
       ...metricChecks(node),
       ...certificateCheck(node, nowMs)
