@@ -20,6 +20,7 @@ import { count, scan } from "./commands/ScanCommands.ts"
 import { replay } from "./commands/Replay.ts"
 import { session } from "./commands/SessionCommands.ts"
 import { start } from "./commands/Start.ts"
+import { supportBundle } from "./commands/SupportBundle.ts"
 import { top } from "./commands/Top.ts"
 import { txn } from "./commands/TxnCommand.ts"
 
@@ -46,6 +47,7 @@ const verbs = [
   status,
   top,
   doctor,
+  supportBundle,
   transferLeader,
   backup,
   restore,
