@@ -3,6 +3,7 @@ import { Command } from "effect/cli"
 import { access } from "./commands/AccessCommands.ts"
 import { actors } from "./commands/ActorsCommands.ts"
 import { backup, restore, verify } from "./commands/BackupCommands.ts"
+import { backups } from "./commands/BackupsCommand.ts"
 import { bench } from "./commands/Bench.ts"
 import { benchLoad } from "./bench/Load.ts"
 import { cert } from "./commands/CertCommands.ts"
@@ -50,6 +51,7 @@ const verbs = [
   supportBundle,
   transferLeader,
   backup,
+  backups,
   restore,
   verify,
   inspect,
