@@ -18,6 +18,7 @@ import { lease } from "./commands/LeaseCommands.ts"
 import { cluster } from "./launch/LocalCluster.ts"
 import { lock } from "./commands/LockCommand.ts"
 import { count, scan } from "./commands/ScanCommands.ts"
+import { reclaim } from "./commands/Reclaim.ts"
 import { replay } from "./commands/Replay.ts"
 import { session } from "./commands/SessionCommands.ts"
 import { start } from "./commands/Start.ts"
@@ -55,6 +56,7 @@ const verbs = [
   restore,
   verify,
   inspect,
+  reclaim,
   replay,
   config,
   cert,

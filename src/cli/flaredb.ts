@@ -82,7 +82,7 @@ const runsUntilStopped = verb === "start" || verb === "cluster" || verb === "top
 const interruptedCode = runsUntilStopped ? 0 : 130
 
 /** Milliseconds after a signal: for nodes to close their database and ports, less for commands that only read files. */
-const stopMs = ["inspect", "backup", "restore"].includes(verb ?? "") ? 3_000 : 8_000
+const stopMs = ["inspect", "backup", "restore", "doctor", "top"].includes(verb ?? "") ? 3_000 : 8_000
 
 let stopping = false
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

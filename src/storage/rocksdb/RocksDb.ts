@@ -91,6 +91,11 @@ export class RocksDb extends Context.Service<
     readonly removeRange: (family: Family, start: Uint8Array, end: Uint8Array) => Effect.Effect<void, StorageError>
     /** Has the room of a deleted range given back, in the background. The latest range of a family stands for all. */
     readonly reclaimUnsafe: (family: Family, start: Uint8Array, end: Uint8Array) => void
+    /**
+     * Gives back all room that a family does not need, at once: its tables are written again. It may take minutes, and
+     * holds a thread meanwhile.
+     */
+    readonly compact: (family: Family) => Effect.Effect<void, StorageError>
     /** Writes what a family has in memory to a table. */
     readonly flush: (family: Family) => Effect.Effect<void, StorageError>
     readonly syncStats: () => SyncStats
@@ -229,6 +234,11 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
       return promised("estimate", () => sessions[family].approximateSize(...range, { includeMemtables: true }))
     },
     removeRange: (family, start, end) => writes.removeRange(family, start, end),
+    compact: (family) =>
+      promised("compact", async () => {
+        await sessions[family].flush()
+        await sessions[family].compactRange()
+      }),
     flush: (family) => promised("flush", () => sessions[family].flush()),
     reclaimUnsafe: (family, start, end) => reclaimer.reclaimUnsafe(family, start, end),
     syncStats: () => wal.stats
