@@ -50,7 +50,8 @@ export const redactLogLine = (line: string): string => {
   try {
     return JSON.stringify(redactValue(JSON.parse(text), ""))
   } catch {
-    return withoutQuoted(text)
+    // Where one text ends and the next begins cannot be said of it.
+    return `[a line of ${text.length} characters that is no whole JSON]`
   }
 }
 

@@ -3,13 +3,14 @@ import type { Scope } from "effect"
 import { Clock, Effect, Option, Queue } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { ClusterAdmin } from "../../client/ClusterAdmin.ts"
+import { describeTroubles } from "../../client/connection/Troubles.ts"
 import { withClient } from "../input/ClientFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { durationFlag, formatDuration } from "../input/Duration.ts"
 import { nodePlaces, nodesFlags, withPlaces } from "../input/NodesFlags.ts"
 import { makeSwitch } from "../input/Switch.ts"
 import { asker } from "../nodes/NodePages.ts"
-import { failed, failureOf, wrongUsage } from "../output/Failure.ts"
+import { failed, failureOf, withReachAdvice, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import type { NodeFigures, Sample } from "../top/Sample.ts"
 import { figures, takeSample } from "../top/Sample.ts"
@@ -79,9 +80,15 @@ const live = Effect.fnUntraced(function*(terminal: Terminal, take: Take, interva
   }
 })
 
-/** Fails when no node could be asked: the table says why, and a script should know. */
-const someAnswer = (nodes: ReadonlyArray<NodeFigures>) =>
-  nodes.some(({ node }) => node !== undefined) ? Effect.void : Effect.fail(failed("no node answers"))
+/** Fails when no node could be asked, with what each of them said. */
+const someAnswer = ({ nodes }: Sample) => {
+  const problems = nodes.flatMap(({ answer }) =>
+    answer.report === undefined ? [{ endpoint: answer.endpoint, reason: answer.problem ?? "no answer" }] : []
+  )
+  return problems.length < nodes.length
+    ? Effect.void
+    : Effect.fail(failed(withReachAdvice(`no node can be reached; ${describeTroubles(problems)}`)))
+}
 
 const jsonLines = (sample: Sample, nodes: ReadonlyArray<NodeFigures>) =>
   Output.jsonLines(nodes.map((node) => ({ time: new Date(sample.atMs).toISOString(), ...node })))
@@ -112,9 +119,9 @@ const run = Effect.fnUntraced(function*(
   const before = yield* take
   yield* Effect.sleep(Math.min(interval, onceMs))
   const now = yield* take
+  yield* someAnswer(now)
   const nodes = figures(now, before)
   yield* json ? jsonLines(now, nodes) : Output.lines(tableText(nodes))
-  yield* someAnswer(nodes)
 })
 
 export const top = Command.make("top", {

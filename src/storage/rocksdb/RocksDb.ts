@@ -105,6 +105,9 @@ export class RocksDb extends Context.Service<
     Layer.effect(RocksDb, open(options))
 }
 
+/** Of each family: keys begin with a byte of a kind, a number below 2^53 or a letter. The binding takes no open range. */
+const everyKey = [bound(Uint8Array.of(0)), bound(Uint8Array.of(0xff))] as const
+
 /** How often the directory is looked at. The WAL in use is, with each sync. */
 const checkMs = 1_000
 
@@ -237,7 +240,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
     compact: (family) =>
       promised("compact", async () => {
         await sessions[family].flush()
-        await sessions[family].compactRange()
+        await sessions[family].compactRange(...everyKey)
       }),
     flush: (family) => promised("flush", () => sessions[family].flush()),
     reclaimUnsafe: (family, start, end) => reclaimer.reclaimUnsafe(family, start, end),

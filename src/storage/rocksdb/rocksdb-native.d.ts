@@ -71,8 +71,8 @@ declare module "rocksdb-native" {
     iterator(range: Range, options?: IteratorOptions): Iterator
     /** Writes this family's memtable to a table, which releases the log files that held it. */
     flush(): Promise<void>
-    /** Drops what was deleted in a range of this family, or in all of it. Never settles when the database closed before. */
-    compactRange(start?: string, end?: string): Promise<void>
+    /** Drops what was deleted in a range of this family. Never settles when the database closed before. */
+    compactRange(start: string, end: string): Promise<void>
     /** Never settles when the database closed before. */
     approximateSize(start: string, end: string, options?: { includeMemtables?: boolean }): Promise<number>
     /** A property by RocksDB's name for it; of this family, where there is one for each. */
