@@ -29,8 +29,10 @@ export const reclaim = Effect.fnUntraced(function*(path: string): Effect.fn.Retu
   yield* inspect(path, () => Effect.void)
   const bytesBefore = bytesIn(path)
   yield* Effect.provide(
-    Effect.flatMap(RocksDb, (database) =>
-      Effect.forEach(families, (family) => database.compact(family), { discard: true })),
+    Effect.flatMap(
+      RocksDb,
+      (database) => Effect.forEach(families, (family) => database.compact(family), { discard: true })
+    ),
     Layer.fresh(RocksDb.layer({ path, create: false }))
   )
   return { bytesBefore, bytesAfter: bytesIn(path) }

@@ -145,7 +145,9 @@ describe("a backup of a schedule", () => {
   it.live("replaces older ones of its cluster, and nothing else", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
-      for (const name of ["nightly.flaredb", "d-20200101T000000Z-r1.flaredb", "taking.flaredb", "x.flaredb.partial-7"]) {
+      for (
+        const name of ["nightly.flaredb", "d-20200101T000000Z-r1.flaredb", "taking.flaredb", "x.flaredb.partial-7"]
+      ) {
         writeFileSync(join(folder, name), "")
       }
       const days = [1, 2, 3].map((day) => Date.UTC(2026, 0, day))

@@ -3,7 +3,7 @@
  * that the later one still has. It is written as a backup, so that everything that takes one takes it.
  *
  * What has a history is exact: keys with their records, revisions, log times. Leases have none: a key keeps its lease,
- * which begins its whole time anew; of leases without keys those are kept that both backups have. A lease that was
+ * whose whole time begins again; of leases without keys those are kept that both backups have. A lease that was
  * granted after the older backup and ended before the later one is in neither, and gets {@link lostLeaseMs}. Roles and
  * users are those of the later backup, so that a right that was taken away does not come back.
  */
@@ -16,7 +16,15 @@ import { decodeFigures, encodeFigures } from "../../kv/model/Figures.ts"
 import { HistoryBlock } from "../../kv/model/HistoryBlock.ts"
 import type { KeyRecord } from "../../kv/model/KeyRecord.ts"
 import { decodeRecord, encodeRecord, recordBytes } from "../../kv/model/KeyRecord.ts"
-import { figuresKey, firstRevisionOf, idOf, leaseKey, leaseKeyKey, recordKey, userKey } from "../../kv/model/Keyspace.ts"
+import {
+  figuresKey,
+  firstRevisionOf,
+  idOf,
+  leaseKey,
+  leaseKeyKey,
+  recordKey,
+  userKey
+} from "../../kv/model/Keyspace.ts"
 import type { Lease } from "../../kv/model/Lease.ts"
 import { decodeLease, encodeLease } from "../../kv/model/Lease.ts"
 import { checkOfBackup } from "../../machine/StateCheck.ts"
@@ -134,13 +142,15 @@ class LaterReader {
     if (figures === undefined) return new NoSuchMoment({ reason: "the later backup has no figures" })
     if (figures.compacted > from) {
       return new NoSuchMoment({
-        reason: `the later backup has the history from revision ${figures.compacted + 1} on, and revision ${from + 1} ` +
+        reason:
+          `the later backup has the history from revision ${figures.compacted + 1} on, and revision ${from + 1} ` +
           "is needed, which follows the base; take backups more often than history is forgotten (maxHistoryAgeMs)"
       })
     }
     if (at === undefined || ("revision" in this.moment && at.revision !== this.moment.revision)) {
       return new NoSuchMoment({
-        reason: `there is no such moment behind revision ${from} of the base and up to revision ${header.revision} of ` +
+        reason:
+          `there is no such moment behind revision ${from} of the base and up to revision ${header.revision} of ` +
           "the later backup; use the base itself, or a backup that is later still"
       })
     }
@@ -320,7 +330,11 @@ export const pointInTime = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       const encoder = new SnapshotEncoder()
       yield* Queue.offer(queue, encodeBackupHeader(made))
-      lost = yield* putRows(files, later, (rows) => Effect.asVoid(Queue.offerAll(queue, rows.flatMap((row) => encoder.add(row)))))
+      lost = yield* putRows(files, later, (rows) =>
+        Effect.asVoid(Queue.offerAll(
+          queue,
+          rows.flatMap((row) => encoder.add(row))
+        )))
       yield* Queue.offerAll(queue, encoder.end().chunks)
       yield* Queue.end(queue)
     }).pipe(Effect.catch((error) => Queue.fail(queue, error))), { bufferSize: 16, strategy: "suspend" })

@@ -121,7 +121,8 @@ const attempt = (name: string, read: () => string): Gathered => {
 }
 
 /** A name that an archive can have, from a path. */
-const fileName = (path: string, i: number): string => `${i + 1}-${basename(path).replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 60)}`
+const fileName = (path: string, i: number): string =>
+  `${i + 1}-${basename(path).replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 60)}`
 
 /** What this machine has: versions, variables, the list of files, and the ends of logs that were named. */
 export const machineParts = (dataDir: string | undefined, logs: ReadonlyArray<string>): Gathered => {

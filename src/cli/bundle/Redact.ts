@@ -27,7 +27,7 @@ export const withoutSecrets = (text: string): string =>
 
 const quoted = /"((?:[^"\\]|\\.)+)"/g
 
-/** A message without what stands in quotes. */
+/** A message without what is in quotes. */
 const withoutQuoted = (text: string): string => text.replace(quoted, (_, inner: string) => `"${hashed(inner)}"`)
 
 /** Fields of a log line whose texts FlareDB itself writes, from a few that it knows. */
@@ -43,7 +43,7 @@ const redactValue = (value: unknown, name: string): unknown => {
   return Object.fromEntries(Object.entries(value).map(([field, each]) => [field, redactValue(each, field)]))
 }
 
-/** A line of a log, JSON or not, without secrets and without what stands in quotes. */
+/** A line of a log, JSON or not, without secrets and without what is in quotes. */
 export const redactLogLine = (line: string): string => {
   const text = withoutSecrets(line)
   if (!text.startsWith("{")) return withoutQuoted(text)
@@ -70,10 +70,12 @@ export const redactStatus = (value: unknown, inSection = false): unknown => {
   if (typeof value === "string") return inSection ? hashed(value) : withoutSecrets(value)
   if (Array.isArray(value)) return value.map((each) => redactStatus(each, inSection))
   if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([field, each]) => [
-    field,
-    redactStatus(each, inSection || field === "actors" || field === "sections")
-  ]))
+  return Object.fromEntries(
+    Object.entries(value).map(([field, each]) => [
+      field,
+      redactStatus(each, inSection || field === "actors" || field === "sections")
+    ])
+  )
 }
 
 /** Variables and files of the environment that name secrets; whether they are set is worth knowing, and nothing else. */

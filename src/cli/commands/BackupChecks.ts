@@ -53,12 +53,16 @@ export const verify = Command.make("verify", { ...clientFlags, file: fileArgumen
       ? Output.json({ file, revision: header.revision, rows: totals.rows, sha256: totals.digest, ...compared })
       : Output.lines(
         `${file}: whole, revision ${header.revision}, sha256 ${totals.digest}\n` +
-          `as in the cluster: ${counted(equal, "key")}; changed since: ${changedSince}, deleted since: ${deletedSince}\n` +
+          `as in the cluster: ${
+            counted(equal, "key")
+          }; changed since: ${changedSince}, deleted since: ${deletedSince}\n` +
           `sha256 of what was not changed since: ${backupHash}, in the cluster ${liveHash}`
       )
     if (differing + missing > 0 || backupHash !== liveHash) {
       return yield* failed(
-        `${counted(differing, "key")} differ and ${missing} are missing, although the cluster has not changed them since the ` +
+        `${
+          counted(differing, "key")
+        } differ and ${missing} are missing, although the cluster has not changed them since the ` +
           "backup; take another backup, and run flaredb verify"
       )
     }

@@ -61,36 +61,42 @@ const listed = (dir: string): Effect.Effect<ReadonlyArray<ScheduledBackup>, Fail
   Effect.try({ try: () => backupsIn(dir), catch: (error) => failed(`${dir} cannot be read: ${errorText(error)}`) })
 
 /** Takes one backup, and says what came of it. */
-const takeOne = Effect.fnUntraced(function*(flags: RunFlags, keep: Keep) {
-  const [{ takeScheduled }, { checkOfBackup }] = yield* Effect.promise(() =>
-    Promise.all([import("../../storage/backup/ScheduledBackup.ts"), import("../../machine/StateCheck.ts")])
-  )
-  const options = yield* clientOptions(flags)
-  const startedMs = yield* Clock.currentTimeMillis
-  const taken = yield* Effect.provide(
-    Effect.flatMap(Backups, ({ download }) =>
-      takeScheduled({ folder: flags.dir, download, keep, check: checkOfBackup })),
-    backupsLayer(options)
-  )
-  const tookMs = (yield* Clock.currentTimeMillis) - startedMs
-  const { header, name, removed, totals } = taken
-  yield* flags.json
-    ? Output.json({
-      file: join(flags.dir, name),
-      revision: header.revision,
-      index: header.index,
-      rows: totals.rows,
-      bytes: totals.bytes,
-      sha256: totals.digest,
-      removed,
-      tookMs
-    })
-    : Output.line(
-      `${join(flags.dir, name)}: ${totals.rows} rows, ${formatBytes(totals.bytes)}, read back and whole, in ` +
-        `${formatDuration(tookMs)}${removed.length === 0 ? "" : `; removed ${removed.join(", ")}`}`
+const takeOne = Effect.fnUntraced(
+  function*(flags: RunFlags, keep: Keep) {
+    const [{ takeScheduled }, { checkOfBackup }] = yield* Effect.promise(() =>
+      Promise.all([import("../../storage/backup/ScheduledBackup.ts"), import("../../machine/StateCheck.ts")])
     )
-  return taken
-}, Effect.scoped, Effect.mapError(failureOf))
+    const options = yield* clientOptions(flags)
+    const startedMs = yield* Clock.currentTimeMillis
+    const taken = yield* Effect.provide(
+      Effect.flatMap(
+        Backups,
+        ({ download }) => takeScheduled({ folder: flags.dir, download, keep, check: checkOfBackup })
+      ),
+      backupsLayer(options)
+    )
+    const tookMs = (yield* Clock.currentTimeMillis) - startedMs
+    const { header, name, removed, totals } = taken
+    yield* flags.json
+      ? Output.json({
+        file: join(flags.dir, name),
+        revision: header.revision,
+        index: header.index,
+        rows: totals.rows,
+        bytes: totals.bytes,
+        sha256: totals.digest,
+        removed,
+        tookMs
+      })
+      : Output.line(
+        `${join(flags.dir, name)}: ${totals.rows} rows, ${formatBytes(totals.bytes)}, read back and whole, in ` +
+          `${formatDuration(tookMs)}${removed.length === 0 ? "" : `; removed ${removed.join(", ")}`}`
+      )
+    return taken
+  },
+  Effect.scoped,
+  Effect.mapError(failureOf)
+)
 
 type Taken = Effect.Success<ReturnType<typeof takeOne>>
 
@@ -129,7 +135,7 @@ const sleepUntil = Effect.fnUntraced(function*(dueMs: number) {
   }
 })
 
-/** One backup with what is told of it, also when it failed. */
+/** One backup with its report, also when it failed. */
 const attempt = Effect.fnUntraced(function*(
   flags: RunFlags,
   keep: Keep,
@@ -235,16 +241,15 @@ export const list = Command.make("list", {
   Effect.gen(function*() {
     yield* checkFolder(flags.dir)
     const nowMs = yield* Clock.currentTimeMillis
-    const backups = (yield* listed(flags.dir)).map((backup) => ({
-      ...backup,
-      bytes: sizeOf(join(flags.dir, backup.name)),
-      ageMs: Math.max(0, nowMs - backup.createdMs)
+    const backups = (yield* listed(flags.dir)).map(({ clusterId, createdMs, name, revision }) => ({
+      name,
+      clusterId,
+      revision,
+      created: new Date(createdMs).toISOString(),
+      bytes: sizeOf(join(flags.dir, name)),
+      ageMs: Math.max(0, nowMs - createdMs)
     }))
-    if (flags.json) {
-      return yield* Output.jsonLines(
-        backups.map(({ createdMs, ...rest }) => ({ ...rest, created: new Date(createdMs).toISOString() }))
-      )
-    }
+    if (flags.json) return yield* Output.jsonLines(backups)
     yield* Output.lines(table([
       ["BACKUP", "CLUSTER", "AGE", "REVISION", "SIZE"],
       ...backups.map(({ ageMs, bytes, clusterId, name, revision }) => [

@@ -80,14 +80,18 @@ export const supportBundle = Command.make("support-bundle", {
       problems: [...nodes.problems, ...machine.problems]
     })
     const nowMs = yield* Clock.currentTimeMillis
-    const manifest = JSON.stringify({
-      version,
-      created: new Date(nowMs).toISOString(),
-      nodes: places.map(({ name }) => name),
-      doctor: summaryText(checks),
-      files: parts.map(({ name }) => name),
-      problems
-    }, null, 2)
+    const manifest = JSON.stringify(
+      {
+        version,
+        created: new Date(nowMs).toISOString(),
+        nodes: places.map(({ name }) => name),
+        doctor: summaryText(checks),
+        files: parts.map(({ name }) => name),
+        problems
+      },
+      null,
+      2
+    )
     const archive = tarOf([{ name: "manifest.json", text: `${manifest}\n` }, ...parts].map(({ name, text }) => ({
       name: `${folder}/${name}`,
       content: Buffer.from(text),

@@ -52,7 +52,7 @@ export const pressed = (key: Key, state: Shown, nodes: number): Shown | undefine
   }
 }
 
-/** Draws until it is told to quit. Keys are answered at once, and new figures come with each interval. */
+/** Draws until a key ends it. Keys are answered at once, and new figures come with each interval. */
 const live = Effect.fnUntraced(function*(terminal: Terminal, take: Take, intervalMs: number) {
   let state: Shown = { selected: 0, intervalMs }
   let before: Sample | undefined

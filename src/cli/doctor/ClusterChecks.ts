@@ -69,21 +69,35 @@ const sameChecks = (nodes: ReadonlyArray<NodeFacts>, own: string): ReadonlyArray
   const identities = each(({ clusterId, identity }) => `${clusterId}/${identity ?? "not known yet"}`)
   const voters = each((report) => report.voters.join("+"))
   return [
-    judge("cluster.versions", versions.length === 1 ? `${versions[0]} on all that answer` : list((r) => r.version), "one version", [
-      [versions.length > 1, "warning", "finish the upgrade: stop and start the older nodes one at a time"],
-      [versions[0] !== own, "warning", `this command is ${own}; use the one that came with the nodes`]
-    ]),
+    judge(
+      "cluster.versions",
+      versions.length === 1 ? `${versions[0]} on all that answer` : list((r) => r.version),
+      "one version",
+      [
+        [versions.length > 1, "warning", "finish the upgrade: stop and start the older nodes one at a time"],
+        [versions[0] !== own, "warning", `this command is ${own}; use the one that came with the nodes`]
+      ]
+    ),
     judge(
       "cluster.identity",
       identities.length === 1
         ? `cluster ${identities[0]}`
         : list((r) => `${r.clusterId}/${r.identity ?? "not known yet"}`),
       "one cluster",
-      [[identities.length > 1, "failure", "nodes of different clusters are named; compare --nodes, and see deploy/runbooks/restore.md"]]
+      [[
+        identities.length > 1,
+        "failure",
+        "nodes of different clusters are named; compare --nodes, and see deploy/runbooks/restore.md"
+      ]]
     ),
-    judge("cluster.voters", voters.length === 1 ? `voters ${voters[0]}` : list((r) => r.voters.join("+")), "the same on all", [
-      [voters.length > 1, "failure", "the nodes were started with different --nodes; give all of them the same"]
-    ])
+    judge(
+      "cluster.voters",
+      voters.length === 1 ? `voters ${voters[0]}` : list((r) => r.voters.join("+")),
+      "the same on all",
+      [
+        [voters.length > 1, "failure", "the nodes were started with different --nodes; give all of them the same"]
+      ]
+    )
   ]
 }
 
@@ -98,15 +112,17 @@ const nameCheck = (node: NodeFacts, nodes: ReadonlyArray<NodeFacts>): Check => {
     ])
   }
   const isHere = (list: ReadonlyArray<string>) => list.some(isLoopbackHost)
-  const others = nodes.some((other) =>
-    other !== node && "value" in other.addresses && !isHere(other.addresses.value)
-  )
+  const others = nodes.some((other) => other !== node && "value" in other.addresses && !isHere(other.addresses.value))
   const twins = nodes.filter((other) =>
     other !== node && other.place.endpoint.port === place.endpoint.port && "value" in other.addresses &&
     other.addresses.value.join() === addresses.value.join()
   )
   return judge(name, `${host} is ${addresses.value.join(", ")}`, "an address of its own that all machines see", [
-    [twins.length > 0, "failure", `${twins.map(nodeName).join(", ")} has the same address and port; correct one of them`],
+    [
+      twins.length > 0,
+      "failure",
+      `${twins.map(nodeName).join(", ")} has the same address and port; correct one of them`
+    ],
     [
       isHere(addresses.value) && others,
       "warning",
@@ -158,11 +174,16 @@ const lagCheck = (node: NodeFacts, commit: number): Check | undefined => {
   const { report } = node.answer
   if (report === undefined) return undefined
   const lag = Math.max(0, commit - report.applied)
-  return judge(`node ${report.nodeId} state`, report.waiting ?? `${report.standing}, ${lag} entries behind`, `at most ${maxLag} behind`, [
-    [report.waiting !== null, "failure", "it does not serve; the line says what it waits for"],
-    [report.standing !== "voter", "warning", "it catches up before it votes; until then the others must all stay up"],
-    [lag > maxLag, "warning", "look at its disk and processor, and at flaredb top, whether it catches up"]
-  ])
+  return judge(
+    `node ${report.nodeId} state`,
+    report.waiting ?? `${report.standing}, ${lag} entries behind`,
+    `at most ${maxLag} behind`,
+    [
+      [report.waiting !== null, "failure", "it does not serve; the line says what it waits for"],
+      [report.standing !== "voter", "warning", "it catches up before it votes; until then the others must all stay up"],
+      [lag > maxLag, "warning", "look at its disk and processor, and at flaredb top, whether it catches up"]
+    ]
+  )
 }
 
 const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
@@ -179,10 +200,15 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   if (sync !== undefined && count >= minSyncs * 4) {
     const syncMs = sync * 1_000
     checks.push(
-      judge(`${name} sync`, `p99 ${syncMs.toFixed(1)} ms of ${count} since it began`, `at most ${maxSyncMs} ms, as etcd asks`, [
-        [syncMs > failingSyncMs, "failure", "its disk cannot carry a leader; run flaredb doctor on that machine"],
-        [syncMs > maxSyncMs, "warning", "its disk holds writes up; run flaredb doctor on that machine"]
-      ])
+      judge(
+        `${name} sync`,
+        `p99 ${syncMs.toFixed(1)} ms of ${count} since it began`,
+        `at most ${maxSyncMs} ms, as etcd asks`,
+        [
+          [syncMs > failingSyncMs, "failure", "its disk cannot carry a leader; run flaredb doctor on that machine"],
+          [syncMs > maxSyncMs, "warning", "its disk holds writes up; run flaredb doctor on that machine"]
+        ]
+      )
     )
   }
   const [open, most] = [page.sum("flaredb_process_open_descriptors"), page.sum("flaredb_process_max_descriptors")]
@@ -241,7 +267,11 @@ const certificateCheck = (node: NodeFacts, nowMs: number): ReadonlyArray<Check> 
   if ("problem" in certificateEndMs) return [unknown(name, certificateEndMs.problem)]
   const days = daysUntil(certificateEndMs.value, nowMs)
   return [judge(name, `ends in ${days} days`, `at least ${renewDays} days`, [
-    [certificateEndMs.value <= nowMs, "failure", "no new connection comes about; issue it again with flaredb cert node"],
+    [
+      certificateEndMs.value <= nowMs,
+      "failure",
+      "no new connection comes about; issue it again with flaredb cert node"
+    ],
     [days < renewDays, "warning", "renew it: deploy/runbooks/rotate-certificates.md"]
   ])]
 }

@@ -1,6 +1,6 @@
 /** What is asked of the nodes: names, ports, status, metrics and clocks. Nothing is written anywhere. */
 import { Effect } from "effect"
-import { X509Certificate } from "node:crypto"
+import type { X509Certificate } from "node:crypto"
 import { connect, isIP } from "node:net"
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
@@ -62,8 +62,11 @@ const reach = ({ host, port }: Endpoint, timeoutMs: number): Effect.Effect<numbe
       resume(Effect.fail(`no connection within ${timeoutMs} ms; is a firewall between?`))
       socket.destroy()
     })
-    socket.once("error", (error: NodeJS.ErrnoException) =>
-      resume(Effect.fail(error.code === "ECONNREFUSED" ? "nothing listens there" : errorText(error))))
+    socket.once(
+      "error",
+      (error: NodeJS.ErrnoException) =>
+        resume(Effect.fail(error.code === "ECONNREFUSED" ? "nothing listens there" : errorText(error)))
+    )
     return Effect.sync(() => socket.destroy())
   })
 

@@ -55,12 +55,12 @@ const leastFreeBytes = 1024 ** 3
 
 const roomChecks = ({ dataBytes, folder, room }: MachineFacts): ReadonlyArray<Check> => {
   if (room === undefined) return [unknown("disk.room", `the file system of ${folder} does not tell`)]
-  const wanted = leastFreeBytes + dataBytes * (statesAtOnce - 1)
+  const wanted = leastFreeBytes + (dataBytes ?? 0) * (statesAtOnce - 1)
   const advice = "make room or enlarge the disk: a full one ends the node; flaredb compact frees history of the store"
   const room1 = judge(
     "disk.room",
     `${formatBytes(room.freeBytes)} of ${formatBytes(room.totalBytes)} free at ${folder}, the node has ${
-      formatBytes(dataBytes)
+      dataBytes === undefined ? "what this user may not read" : formatBytes(dataBytes)
     }`,
     `at least ${formatBytes(wanted)}: 1 GiB, and twice what the node has, for a state that replaces it`,
     [
@@ -146,7 +146,11 @@ const memoryChecks = (facts: MachineFacts): ReadonlyArray<Check> => {
   ]))
   if (swapUsedBytes !== undefined) {
     checks.push(judge("memory.swap", `${formatBytes(swapUsedBytes)} swapped out`, "at most 64 MiB", [
-      [swapUsedBytes > 64 * 1024 ** 2, "warning", "a swapped node stalls and loses elections; set MemorySwapMax=0 for it"]
+      [
+        swapUsedBytes > 64 * 1024 ** 2,
+        "warning",
+        "a swapped node stalls and loses elections; set MemorySwapMax=0 for it"
+      ]
     ]))
   }
   return checks

@@ -1,4 +1,5 @@
 /** What is read of the machine that the command runs on. What a system does not tell is absent. */
+import type { Stats } from "node:fs"
 import { readdirSync, realpathSync, statfsSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { totalmem } from "node:os"
@@ -21,8 +22,8 @@ export interface MachineFacts {
   /** The data directory, and the folder that was looked at: the nearest one above that is there. */
   readonly dataDir: string
   readonly folder: string
-  /** Bytes of the files in the data directory; 0 when it is not there. */
-  readonly dataBytes: number
+  /** Bytes of the files in the data directory; 0 when it is not there, absent when it may not be read. */
+  readonly dataBytes: number | undefined
   readonly mode: number | undefined
   readonly room: Room | undefined
   readonly mount: Mount | undefined
@@ -38,10 +39,19 @@ export interface MachineFacts {
 
 const read = (path: string): Promise<string | undefined> => readFile(path, "utf8").catch(() => undefined)
 
+/** What is known of a path; nothing also when a folder above it may not be looked into. */
+const statsOf = (path: string): Stats | undefined => {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
 /** The nearest folder that is there. */
 export const nearestFolder = (path: string): string => {
   for (let at = resolve(path);; at = dirname(at)) {
-    if (statSync(at, { throwIfNoEntry: false })?.isDirectory() === true) return realpathSync(at)
+    if (statsOf(at)?.isDirectory() === true) return realpathSync(at)
     if (dirname(at) === at) return at
   }
 }
@@ -49,20 +59,24 @@ export const nearestFolder = (path: string): string => {
 /** Most files that are counted. A data directory has some hundreds. */
 const maxFiles = 100_000
 
-const bytesIn = (folder: string): number => {
+const bytesIn = (folder: string): number | undefined => {
   let bytes = 0
   let files = 0
   const open = [folder]
-  for (let at = open.pop(); at !== undefined && files < maxFiles; at = open.pop()) {
-    for (const entry of readdirSync(at, { withFileTypes: true })) {
-      files += 1
-      const path = join(at, entry.name)
-      if (entry.isDirectory()) open.push(path)
-      // A running node removes files meanwhile.
-      else bytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  try {
+    for (let at = open.pop(); at !== undefined && files < maxFiles; at = open.pop()) {
+      for (const entry of readdirSync(at, { withFileTypes: true })) {
+        files += 1
+        const path = join(at, entry.name)
+        if (entry.isDirectory()) open.push(path)
+        // A running node removes files meanwhile.
+        else bytes += statsOf(path)?.size ?? 0
+      }
     }
+    return bytes
+  } catch {
+    return undefined
   }
-  return bytes
 }
 
 const kibibytes = (text: string | undefined, name: string): number | undefined => {
@@ -109,7 +123,8 @@ const groupLimit = async (): Promise<number | undefined> => {
 /** Reads all of it. Changes nothing. */
 export const machineFacts = async (dataDir: string): Promise<MachineFacts> => {
   const folder = nearestFolder(dataDir)
-  const isThere = statSync(dataDir, { throwIfNoEntry: false })?.isDirectory() === true
+  const stats = statsOf(dataDir)
+  const isThere = stats?.isDirectory() === true
   const [mountinfo, limits, memory, hugePages, preload] = await Promise.all([
     read("/proc/self/mountinfo"),
     read("/proc/self/limits"),
@@ -125,7 +140,7 @@ export const machineFacts = async (dataDir: string): Promise<MachineFacts> => {
     dataDir,
     folder,
     dataBytes: isThere ? bytesIn(dataDir) : 0,
-    mode: isThere && process.platform !== "win32" ? statSync(dataDir).mode & 0o777 : undefined,
+    mode: isThere && process.platform !== "win32" ? stats.mode & 0o777 : undefined,
     room: roomOf(folder),
     mount: mountinfo === undefined ? undefined : mountAt(mountinfo, folder),
     preloaded: `${process.env["LD_PRELOAD"] ?? ""} ${preload ?? ""}`.trim(),

@@ -52,12 +52,28 @@ export const mountCheck = (path: string, { options, point, type }: Mount): Check
     "a local file system whose fsync reaches the disk",
     [
       [inMemory.has(type), "failure", `a restart of the machine loses everything; ${onDisk}`],
-      [barrier !== undefined, "failure", `${barrier} lets fsync return early, and power loss loses what was acknowledged; remount ${point} without it`],
-      [options.includes("ro"), "failure", `${point} is mounted read-only; remount it, and look for disk errors in the kernel's log`],
+      [
+        barrier !== undefined,
+        "failure",
+        `${barrier} lets fsync return early, and power loss loses what was acknowledged; remount ${point} without it`
+      ],
+      [
+        options.includes("ro"),
+        "failure",
+        `${point} is mounted read-only; remount it, and look for disk errors in the kernel's log`
+      ],
       [overNetwork.has(type), "failure", `locks and syncs of ${type} are not those of a disk; ${onDisk}`],
-      [type === "overlay", "warning", "it is a container's own layer, and goes with the container; mount a volume there"],
+      [
+        type === "overlay",
+        "warning",
+        "it is a container's own layer, and goes with the container; mount a volume there"
+      ],
       [type.startsWith("fuse"), "warning", `what a sync means is up to the program behind ${type}; ${onDisk}`],
-      [options.includes("data=writeback"), "warning", "after a power loss files may hold old blocks; remount with data=ordered"]
+      [
+        options.includes("data=writeback"),
+        "warning",
+        "after a power loss files may hold old blocks; remount with data=ordered"
+      ]
     ]
   )
 }

@@ -44,8 +44,10 @@ const placeOf = (address: NodeAddress): NodePlace => ({
   address
 })
 
+const localPlaces = localNodes.map(placeOf)
+
 const isLocal = (endpoints: ReadonlyArray<Endpoint>): boolean =>
-  endpoints.map(formatEndpoint).join() === localNodes.map(placeOf).map(({ endpoint }) => formatEndpoint(endpoint)).join()
+  endpoints.map(formatEndpoint).join() === localPlaces.map(({ endpoint }) => formatEndpoint(endpoint)).join()
 
 /** The nodes that the flags name: `--nodes` wins over `--endpoints`. */
 export const nodePlaces = (flags: NodesFlags): Effect.Effect<ReadonlyArray<NodePlace>, Failure> =>
@@ -57,7 +59,7 @@ export const nodePlaces = (flags: NodesFlags): Effect.Effect<ReadonlyArray<NodeP
       return nodes.map(placeOf)
     }
     const endpoints = yield* parseEndpoints(flags.endpoints)
-    if (isLocal(endpoints)) return localNodes.map(placeOf)
+    if (isLocal(endpoints)) return localPlaces
     return endpoints.map((endpoint) => ({ name: formatEndpoint(endpoint), endpoint, address: undefined }))
   }).pipe(Effect.mapError(failureOf))
 

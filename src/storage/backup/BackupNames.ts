@@ -1,6 +1,6 @@
 /**
- * Names of the backups that a schedule makes: `CLUSTER-20261129T105347Z-r12345.flaredb`. The time is when the backup was
- * taken, in UTC, and the number its revision, so that names of one cluster sort by time.
+ * Names of the backups that a schedule makes: `CLUSTER-20261129T105347Z-r12345.flaredb`. The time is when it was taken,
+ * in UTC, and the number its revision, so that names of one cluster sort by time.
  */
 import { readdirSync } from "node:fs"
 

@@ -1,7 +1,7 @@
 /**
  * One schedule at a time in a folder of backups. The lock is a file that names the process that holds it, with the time
- * at which that process began: one that was killed leaves the file, and its id may go to another program. Two schedules
- * that find such a file at the same moment might both begin; each backup still has a name of its own and appears whole.
+ * at which that process began: one that was killed leaves the file, and its id may go to another program. Whatever
+ * happens to the lock, each backup has a name of its own and appears whole.
  */
 import type { Scope } from "effect"
 import { Data, Effect } from "effect"
@@ -16,8 +16,8 @@ export class FolderInUse extends Data.TaggedError("FolderInUse")<{
   readonly holder: string
 }> {
   override get message() {
-    return `${this.path} says that ${this.holder} makes backups here; one at a time does. Wait for it, or remove that ` +
-      "file if there is no such process"
+    return `${this.path} says that ${this.holder} makes backups here; one at a time does. Wait for it, or remove ` +
+      "that file if there is no such process"
   }
 }
 
@@ -58,7 +58,22 @@ const holderIn = (text: string): Holder | undefined => {
 const isHeld = ({ began, host, pid }: Holder): boolean =>
   host !== hostname() || (isRunning(pid) && (began === "" || beginOf(pid) === began))
 
-const isExisting = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "EEXIST"
+const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && "code" in error && error.code === code
+
+const isExisting = (error: unknown): boolean => hasCode(error, "EEXIST")
+
+const isMissing = (error: unknown): boolean => hasCode(error, "ENOENT")
+
+/** The text of a lock; empty when its holder has just taken it away, which is looked at once more. */
+const textOf = (path: string): string => {
+  try {
+    return readFileSync(path, "utf8")
+  } catch (error) {
+    if (isMissing(error)) return ""
+    throw error
+  }
+}
 
 /** Puts the file there; gives the holder's text when there is one. */
 const take = (path: string, text: string): string | undefined => {
@@ -69,10 +84,31 @@ const take = (path: string, text: string): string | undefined => {
     linkSync(own, path)
     return undefined
   } catch (error) {
-    if (isExisting(error)) return readFileSync(path, "utf8")
-    throw error
+    if (!isExisting(error)) throw error
+    return textOf(path)
   } finally {
     rmSync(own, { force: true })
+  }
+}
+
+/**
+ * Takes a lock away that says `text`. Another process may have done so meanwhile, and have its own there: that is put
+ * back.
+ */
+const discard = (path: string, text: string): boolean => {
+  const stale = `${path}.stale-${process.pid}`
+  try {
+    renameSync(path, stale)
+  } catch (error) {
+    if (isMissing(error)) return true
+    throw error
+  }
+  try {
+    if (readFileSync(stale, "utf8") === text) return true
+    linkSync(stale, path)
+    return false
+  } finally {
+    rmSync(stale, { force: true })
   }
 }
 
@@ -86,9 +122,7 @@ const acquire = (path: string): FolderInUse | undefined => {
       const name = holder === undefined ? "another process" : `process ${holder.pid} of ${holder.host}`
       return new FolderInUse({ path, holder: name })
     }
-    const stale = `${path}.stale-${process.pid}`
-    renameSync(path, stale)
-    rmSync(stale)
+    if (!discard(path, other)) return new FolderInUse({ path, holder: "another process" })
   }
 }
 

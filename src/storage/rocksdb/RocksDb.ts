@@ -105,8 +105,17 @@ export class RocksDb extends Context.Service<
     Layer.effect(RocksDb, open(options))
 }
 
-/** Of each family: keys begin with a byte of a kind, a number below 2^53 or a letter. The binding takes no open range. */
+/**
+ * Of each family: its keys begin with the byte of a kind, with a number below 2^53 or with a letter. The binding takes
+ * no open range.
+ */
 const everyKey = [bound(Uint8Array.of(0)), bound(Uint8Array.of(0xff))] as const
+
+const compactIn = (sessions: Sessions, promised: Promised): RocksDb["Service"]["compact"] => (family) =>
+  promised("compact", async () => {
+    await sessions[family].flush()
+    await sessions[family].compactRange(...everyKey)
+  })
 
 /** How often the directory is looked at. The WAL in use is, with each sync. */
 const checkMs = 1_000
@@ -237,11 +246,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
       return promised("estimate", () => sessions[family].approximateSize(...range, { includeMemtables: true }))
     },
     removeRange: (family, start, end) => writes.removeRange(family, start, end),
-    compact: (family) =>
-      promised("compact", async () => {
-        await sessions[family].flush()
-        await sessions[family].compactRange(...everyKey)
-      }),
+    compact: compactIn(sessions, promised),
     flush: (family) => promised("flush", () => sessions[family].flush()),
     reclaimUnsafe: (family, start, end) => reclaimer.reclaimUnsafe(family, start, end),
     syncStats: () => wal.stats

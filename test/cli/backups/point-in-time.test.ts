@@ -72,7 +72,7 @@ const save = (path: string, { index, logTimeMs, revision, rows }: Moment, identi
     estimatedBytes: 1
   }
   const encoder = new SnapshotEncoder()
-  const chunks = [identityRow(identity), ...rows].flatMap((row) => [...encoder.add(row)])
+  const chunks = [identityRow(identity), ...rows].flatMap((row) => encoder.add(row))
   const bytes = [encodeBackupHeader(header), ...chunks, ...encoder.end().chunks]
   return writeBackup(path, Stream.fromIterable(bytes), { force: true })
 }
@@ -94,7 +94,11 @@ describe("a state between two backups", () => {
   it.live("is what the store had at that revision, after any commands", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
-      const [base, later, made] = ["base", "later", "made"].map((name) => join(folder, name)) as [string, string, string]
+      const [base, later, made] = ["base", "later", "made"].map((name) => join(folder, name)) as [
+        string,
+        string,
+        string
+      ]
       const seen = { made: 0, forgotten: 0 }
       for (let seed = 1; seed <= 5; seed++) {
         const moments = lives(seed, 300)

@@ -5,8 +5,12 @@ import type { NodeFacts } from "../../../src/cli/doctor/ClusterFacts.ts"
 import { MetricsPage } from "../../../src/cli/nodes/MetricsPage.ts"
 import type { NodeReport } from "../../../src/protocol/ClientRpcs.ts"
 
-const peersOf = (id: number): NodeReport["peers"] =>
-  [1, 2, 3].filter((peer) => peer !== id).map((peer) => ({ peer, connected: true, dropped: 0, conflict: null }))
+type Peer = NodeReport["peers"][number]
+
+const peersOf = (id: number, linkOf: (peer: number) => Partial<Peer> = () => ({})): NodeReport["peers"] =>
+  [1, 2, 3].filter((peer) => peer !== id).map((peer) =>
+    Object.assign({ peer, connected: true, dropped: 0, conflict: null }, linkOf(peer))
+  )
 
 const reportOf = (id: number): NodeReport => ({
   clusterId: "prod",
@@ -69,11 +73,17 @@ const down: Partial<NodeFacts> = {
   clock: { problem: "refused" }
 }
 
-const slow = Array.from({ length: 3 }, (_, i) => `flaredb_log_sync_seconds_bucket{le="${["0.01", "0.05", "+Inf"][i]}"} ${[
-  0,
-  500,
-  500
-][i]}`).join("\n")
+const slow = Array.from(
+  { length: 3 },
+  (_, i) =>
+    `flaredb_log_sync_seconds_bucket{le="${["0.01", "0.05", "+Inf"][i]}"} ${
+      [
+        0,
+        500,
+        500
+      ][i]
+    }`
+).join("\n")
 
 describe("a cluster", () => {
   it("that is as it should be is ok in everything", () => assert.deepStrictEqual(found(() => ({})), {}))
@@ -88,7 +98,7 @@ describe("a cluster", () => {
     ["a node that waits", reported({ waiting: "for node 3" }), { "node 2 state": "failure" }],
     [
       "a link that works one way",
-      reported({ peers: peersOf(2).map((peer) => peer.peer === 1 ? { ...peer, connected: false } : peer) }),
+      reported({ peers: peersOf(2, (peer) => ({ connected: peer !== 1 })) }),
       { "node 2 to 1": "failure" }
     ],
     [
@@ -146,7 +156,7 @@ describe("a cluster", () => {
     ],
     [
       "two processes under one id",
-      reported({ peers: peersOf(2).map((peer) => ({ ...peer, conflict: "two processes run as node 1" })) }),
+      reported({ peers: peersOf(2, () => ({ conflict: "two processes run as node 1" })) }),
       { "node 2 to 1": "failure", "node 2 to 3": "failure" }
     ]
   ])("with %s", (_, change, expected) => assert.deepStrictEqual(found(change), expected))

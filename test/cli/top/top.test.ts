@@ -104,7 +104,10 @@ describe("the figures", () => {
 
   it("show the details of the node that was chosen", () => {
     const state = { columns: 200, rows: 30, intervalMs: 2_000, time: "" }
-    assert.include(screen(both, now.nodes, { ...state, selected: 0 }).join("\n"), "node 2 replicate, 100 entries behind")
+    assert.include(
+      screen(both, now.nodes, { ...state, selected: 0 }).join("\n"),
+      "node 2 replicate, 100 entries behind"
+    )
     assert.include(screen(both, now.nodes, { ...state, selected: 1 }).join("\n"), "h:2: it is")
   })
 })

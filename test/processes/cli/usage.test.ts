@@ -295,7 +295,10 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["backups", "at", "a", "--output", "c", "--revision", "1"], /Missing required argument: later/],
     [["backups", "at", "a", "b", "--revision", "1"], /--output/],
     [["backups", "at", "a", "b", "--output", "c"], /give either --revision or --time/],
-    [["backups", "at", "a", "b", "--output", "c", "--revision", "1", "--time", "x"], /give either --revision or --time/],
+    [
+      ["backups", "at", "a", "b", "--output", "c", "--revision", "1", "--time", "x"],
+      /give either --revision or --time/
+    ],
     [["backups", "at", "a", "b", "--output", "c", "--time", "2026-11-29"], /--time is no time with its zone/],
     [["backups", "at", "a", "b", "--output", "", "--revision", "1"], /the name of a file is empty/]
   ],
