@@ -1,7 +1,7 @@
 /**
  * Gives back the room that deleted keys, forgotten history and compacted logs still take in the directory of a stopped
- * node. What a node deletes by keys goes when RocksDB compacts the tables that it lies in, which it does as writes come;
- * a node to which little is written may keep it for long.
+ * node. What a node deletes by keys goes when RocksDB compacts the tables that it lies in, which it does as writes
+ * come; a node to which little is written may keep it for long.
  */
 import { Effect, Layer } from "effect"
 import { readdirSync, statSync } from "node:fs"

@@ -1,7 +1,7 @@
 /**
  * Holds a backup against the cluster that it is of, while that goes on being written to. Both are gone through in the
- * order of their keys. What the cluster has not changed since the backup's revision must be in the backup byte for byte,
- * and what it has changed since is counted. Nothing else is kept in memory.
+ * order of their keys. What the cluster has not changed since the backup's revision must be in the backup byte for
+ * byte, and what it has changed since is counted. Nothing else is kept in memory.
  */
 import { Effect } from "effect"
 import { createHash } from "node:crypto"

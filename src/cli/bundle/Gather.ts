@@ -1,6 +1,6 @@
 /**
- * What a bundle is made of. Each part is read, redacted and cut to its bound by itself; what could not be read is a line
- * among the problems, and the bundle is made without it.
+ * What a bundle is made of. Each part is read, redacted and cut to its bound by itself; what could not be read is a
+ * line among the problems, and the bundle is made without it.
  */
 import { Effect } from "effect"
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs"

@@ -1,7 +1,7 @@
 /**
  * Takes out of texts what must not leave the machine: tokens, private keys, and what users wrote. Keys and names are
- * users' data, and messages have them in quotes. In their place comes the beginning of a hash, so that the same name can
- * be seen to come twice.
+ * users' data, and messages have them in quotes. In their place comes the beginning of a hash, so that the same name
+ * can be seen to come twice.
  */
 import { createHash } from "node:crypto"
 

@@ -15,8 +15,8 @@ export const at = Command.make("at", {
   time: Flag.String("time").pipe(
     Flag.withMetavar("TIME"),
     Flag.withDescription(
-      "the last revision at this time of the cluster's clock, as 2026-11-29T10:00:00Z; default none, and --revision is " +
-        "required"
+      "the last revision at this time of the cluster's clock, as 2026-11-29T10:00:00Z; default none, and --revision " +
+        "is required"
     ),
     Flag.optional
   ),

@@ -68,8 +68,8 @@ export const verify = Command.make("verify", { ...clientFlags, file: fileArgumen
     }
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription(
-      "Check a backup and hold it against the cluster that it is of: every key that was not changed since must be the " +
-        "same, byte for byte. Writes may go on. Exit code 1 when one differs or is missing."
+      "Check a backup and hold it against the cluster that it is of: every key that was not changed since must be " +
+        "the same, byte for byte. Writes may go on. Exit code 1 when one differs or is missing."
     ),
     Command.withExamples([
       { command: "flaredb backups verify nightly.flaredb", description: "Against the local cluster" }

@@ -220,8 +220,8 @@ export const run = Command.make("run", {
     else yield* forever(flags, keep, report)
   }).pipe(Effect.scoped, Effect.mapError(failureOf))).pipe(
     Command.withDescription(
-      "Take backups into a folder and remove old ones: each is read back and checked before an older one goes, and the " +
-        "newest is always kept. One process at a time does so in a folder."
+      "Take backups into a folder and remove old ones: each is read back and checked before an older one goes, and " +
+        "the newest is always kept. One process at a time does so in a folder."
     ),
     Command.withExamples([
       {

@@ -19,8 +19,8 @@ export const reclaim = Command.make("reclaim", {
       : Output.line(`${directory}: ${formatBytes(bytesBefore)} before, ${formatBytes(bytesAfter)} now`)
   }).pipe(Effect.mapError(failureOf))).pipe(
     Command.withDescription(
-      "Give back the room that deleted keys and forgotten history still take on the disk of a stopped node. A running " +
-        "node gives it back by itself as it is written to; this is for the day that is too slow."
+      "Give back the room that deleted keys and forgotten history still take on the disk of a stopped node. A " +
+        "running node gives it back by itself as it is written to; this is for the day that is too slow."
     ),
     Command.withExamples([
       { command: "flaredb reclaim /var/lib/flaredb/node-1", description: "While node 1 is stopped" }

@@ -126,7 +126,7 @@ const nameCheck = (node: NodeFacts, nodes: ReadonlyArray<NodeFacts>): Check => {
     [
       isHere(addresses.value) && others,
       "warning",
-      `it means this machine, and other machines would reach themselves; remove ${host} from the 127.… line of /etc/hosts`
+      `other machines that take it from /etc/hosts would reach themselves; remove ${host} from its 127.… line`
     ]
   ])
 }

@@ -1,6 +1,6 @@
 /**
  * How long the disk under a folder takes to make a write durable, as a log writes: pieces of 8 KiB behind one another,
- * each followed by `fdatasync`. The file loses its name as soon as it is open, so that nothing is left of it however the
+ * each followed by `fdatasync`. The file loses its name as soon as it is open: nothing is left of it however the
  * process ends, and a node that uses the folder never finds it.
  */
 import { Effect } from "effect"
