@@ -78,7 +78,7 @@ export const redactStatus = (value: unknown, inSection = false): unknown => {
   )
 }
 
-/** Variables and files of the environment that name secrets; whether they are set is worth knowing, and nothing else. */
+/** Variables that hold secrets; whether they are set is worth knowing, and nothing else. */
 const isSecretVariable = (name: string): boolean => /TOKEN$|PASSWORD|SECRET|HEADERS$/.test(name)
 
 /** The `FLAREDB_` variables of an environment. */

@@ -39,8 +39,8 @@ export const verify = Command.make("verify", { ...clientFlags, file: fileArgumen
         const identity = yield* (yield* ClusterAdmin).identity
         if (identity !== header.identity) {
           return yield* failed(
-            `${file} is of the cluster ${header.identity}, and these endpoints are of ${identity}: a restored cluster ` +
-              "has another identity"
+            `${file} is of the cluster ${header.identity}, and these endpoints are of ${identity}: a restored ` +
+              "cluster has another identity"
           )
         }
         const comparison = new LiveComparison(yield* KeyValue, header.revision)
