@@ -12,7 +12,14 @@ import { version } from "../../Version.ts"
 import type { NodePlace } from "../input/NodesFlags.ts"
 import { httpAddress } from "../input/NodesFlags.ts"
 import type { Ask } from "../nodes/NodePages.ts"
-import { redactEnvironment, redactLogLine, redactMetrics, redactStatus, withoutSecrets } from "./Redact.ts"
+import {
+  redactEnvironment,
+  redactLogLine,
+  redactMetrics,
+  redactStatus,
+  withoutNames,
+  withoutSecrets
+} from "./Redact.ts"
 
 export interface Part {
   readonly name: string
@@ -64,7 +71,7 @@ const nodePages = Effect.fnUntraced(function*(place: NodePlace, ask: Ask) {
       { onSuccess: (text) => ({ text }), onFailure: (problem) => ({ problem }) }
     )
     if ("text" in found) parts.push({ name: file, text: found.text })
-    else problems.push(`${file}: ${withoutSecrets(found.problem)}`)
+    else problems.push(`${file}: ${withoutNames(found.problem)}`)
   }
   return { parts, problems } satisfies Gathered
 })
@@ -77,7 +84,9 @@ export const clusterParts = Effect.fnUntraced(function*(places: ReadonlyArray<No
   return {
     parts: [{ name: "reports.json", text: json(redactStatus(reports)) }, ...found.flatMap(({ parts }) => parts)],
     problems: [
-      ...answers.flatMap(({ endpoint, problem }) => problem === undefined ? [] : [`${endpoint}: ${problem}`]),
+      ...answers.flatMap(({ endpoint, problem }) =>
+        problem === undefined ? [] : [`${endpoint}: ${withoutNames(problem)}`]
+      ),
       ...found.flatMap(({ problems }) => problems)
     ]
   } satisfies Gathered

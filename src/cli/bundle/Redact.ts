@@ -25,6 +25,10 @@ export const withoutSecrets = (text: string): string =>
     .replace(bearer, "$1[token]")
     .replace(password, "$1[secret]")
 
+/** What nodes and doctor say, which names a user where that may not do something. */
+export const withoutNames = (text: string): string =>
+  withoutSecrets(text).replace(/[A-Za-z0-9._-]+(?= may not )/g, (name) => hashed(name))
+
 const quoted = /"((?:[^"\\]|\\.)+)"/g
 
 /** A message without what is in quotes. */

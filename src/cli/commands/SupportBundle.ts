@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib"
 import { version } from "../../Version.ts"
 import type { Gathered } from "../bundle/Gather.ts"
 import { bounded, clusterParts, machineParts } from "../bundle/Gather.ts"
-import { withoutSecrets } from "../bundle/Redact.ts"
+import { withoutNames } from "../bundle/Redact.ts"
 import { tarOf } from "../bundle/Tar.ts"
 import { withClient } from "../input/ClientFlags.ts"
 import { nodePlaces, withPlaces } from "../input/NodesFlags.ts"
@@ -73,7 +73,7 @@ export const supportBundle = Command.make("support-bundle", {
     const machine = machineParts(Option.getOrUndefined(flags.dataDir), log)
     const { parts, problems } = fitting({
       parts: [
-        { name: "doctor.jsonl", text: withoutSecrets(checks.map((check) => `${JSON.stringify(check)}\n`).join("")) },
+        { name: "doctor.jsonl", text: withoutNames(checks.map((check) => `${JSON.stringify(check)}\n`).join("")) },
         ...nodes.parts,
         ...machine.parts
       ],

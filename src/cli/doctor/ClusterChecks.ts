@@ -2,6 +2,7 @@
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import { isLoopbackHost } from "../../net/Loopback.ts"
 import { daysUntil } from "../certificates/Text.ts"
+import { formatBytes } from "../output/Progress.ts"
 import { fills, quantile } from "../nodes/MetricsPage.ts"
 import type { Check } from "./Check.ts"
 import { judge, ok, unknown } from "./Check.ts"
@@ -35,11 +36,18 @@ const answerChecks = (nodes: ReadonlyArray<NodeFacts>): ReadonlyArray<Check> => 
   const needed = majorityOf(nodes.length)
   const down = nodes.filter(({ answer }) => answer.report === undefined)
   const missing = down.map(({ answer, place }) => `${place.name}: ${answer.problem ?? "no answer"}`)
+  // A node that refuses this caller is up: it says so.
+  const refused = down.length > 0 &&
+    down.every(({ answer }) =>
+      answer.refused !== undefined || /refused by the other side|certificate/.test(answer.problem ?? "")
+    )
+  const shown = "show what the nodes ask for: --certs-dir, or --trusted-ca-file with --token-file"
   const answered = judge(
     "cluster.nodes",
     `${reports.length} of ${nodes.length} nodes answer${missing.length === 0 ? "" : ` (${missing.join("; ")})`}`,
     "all of them",
     [
+      [refused, "failure", shown],
       [reports.length < needed, "failure", "without a majority nothing can be written; start the missing nodes"],
       [missing.length > 0, "warning", "the loss of one more may stop the cluster; see the log of the missing node"]
     ]
@@ -232,6 +240,26 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   return checks
 }
 
+/** Room below which a disk fills within a busy day, and the share of it that is left. */
+const leastRoomBytes = 1024 ** 3
+const leastRoomShare = 0.1
+
+const roomChecks = (node: NodeFacts): ReadonlyArray<Check> => {
+  const facts = "value" in node.clock ? node.clock.value.process : undefined
+  if (facts?.diskBytes === undefined || facts.diskFreeBytes === undefined) return []
+  const { diskBytes, diskFreeBytes } = facts
+  const advice = "make room or enlarge the disk: a full one ends the node; flaredb compact frees history of the store"
+  return [judge(
+    `${nodeName(node)} room`,
+    `${formatBytes(diskFreeBytes)} of ${formatBytes(diskBytes)} free`,
+    "1 GiB and a tenth of the disk",
+    [
+      [diskFreeBytes < leastRoomBytes / 4, "failure", advice],
+      [diskFreeBytes < leastRoomBytes || diskFreeBytes < leastRoomShare * diskBytes, "warning", advice]
+    ]
+  )]
+}
+
 /** Differences between nodes count, and not those to this machine. */
 const clockCheck = (nodes: ReadonlyArray<NodeFacts>): Check => {
   const read = nodes.flatMap((node) =>
@@ -291,6 +319,7 @@ export const clusterChecks = (
       portsCheck(node),
       ...[lagCheck(node, commit)].filter((check) => check !== undefined),
       ...metricChecks(node),
+      ...roomChecks(node),
       ...certificateCheck(node, nowMs)
     ]),
     ...peerChecks(nodes),

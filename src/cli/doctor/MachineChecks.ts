@@ -179,7 +179,7 @@ const nodeCheck = ({ node }: MachineFacts): Check => {
 /** `syncs` is what the probe measured, or why it could not. */
 export const machineChecks = (facts: MachineFacts, syncs: SyncTimes | string): ReadonlyArray<Check> => [
   typeof syncs === "string"
-    ? unknown("disk.sync", syncs, "run it as the user of the node, or with --no-disk to leave it out")
+    ? unknown("disk.sync", syncs, /EACCES|EPERM|EROFS/.test(syncs) ? "run it as the user of the node" : "")
     : syncCheck("disk.sync", syncs),
   facts.mount === undefined
     ? unknown("disk.mount", `${facts.platform} does not tell; see mount`)

@@ -7,6 +7,7 @@ import {
   redactLogLine,
   redactMetrics,
   redactStatus,
+  withoutNames,
   withoutSecrets
 } from "../../../src/cli/bundle/Redact.ts"
 import { tarOf } from "../../../src/cli/bundle/Tar.ts"
@@ -58,6 +59,10 @@ describe("what users wrote", () => {
     assert.include(json, hashed(key))
     assert.deepInclude(JSON.parse(json), { level: "WARN", ranges: 1, operation: "Put" })
     assert.notInclude(redactLogLine(`{"message": "cut \\"${key}\\" off`), "alice")
+  })
+
+  it("is a hash where a node names who may not do something", () => {
+    assert.strictEqual(withoutNames("403: alice may not see it"), `403: ${hashed("alice")} may not see it`)
   })
 
   it("is a hash in labels of metrics, and the labels of FlareDB stay", () => {

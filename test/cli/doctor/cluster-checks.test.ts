@@ -73,6 +73,18 @@ const down: Partial<NodeFacts> = {
   clock: { problem: "refused" }
 }
 
+const gib = 1024 ** 3
+
+const process = {
+  timeMs: 0,
+  uptimeMs: 0,
+  memoryBytes: 0,
+  node: "v24.1.0",
+  platform: "linux-x64",
+  diskBytes: 100 * gib,
+  diskFreeBytes: 50 * gib
+}
+
 const slow = Array.from(
   { length: 3 },
   (_, i) =>
@@ -143,6 +155,16 @@ describe("a cluster", () => {
       }),
       { "node 2 tables": "warning", "node 2 descriptors": "warning" }
     ],
+    [
+      "a disk that fills",
+      () => ({ clock: { value: { process: { ...process, diskFreeBytes: 9 * gib }, offsetMs: 1, errorMs: 1 } } }),
+      { "node 2 room": "warning" }
+    ],
+    [
+      "a full disk",
+      () => ({ clock: { value: { process: { ...process, diskFreeBytes: gib / 8 }, offsetMs: 1, errorMs: 1 } } }),
+      { "node 2 room": "failure" }
+    ],
     ["a node without TLS", () => ({ metrics: page("flaredb_insecure 1\n") }), { "node 2 TLS": "warning" }],
     [
       "a certificate that ends soon",
@@ -160,6 +182,19 @@ describe("a cluster", () => {
       { "node 2 to 1": "failure", "node 2 to 3": "failure" }
     ]
   ])("with %s", (_, change, expected) => assert.deepStrictEqual(found(change), expected))
+
+  it("that refuses this caller is not taken for one that is down", () => {
+    const refused: Partial<NodeFacts> = {
+      answer: {
+        endpoint: "db2:7001",
+        report: undefined,
+        problem: "refused by the other side: this port takes TLS only",
+        wrongCluster: undefined
+      }
+    }
+    const checks = clusterChecks([nodeOf(1), { ...nodeOf(2), ...refused }, nodeOf(3)], { nowMs, version: "1.0.0" })
+    assert.match(checks.find(({ name }) => name === "cluster.nodes")?.advice ?? "", /--certs-dir/)
+  })
 
   it("of which only one node answers cannot be written to", () => {
     const checks = clusterChecks([nodeOf(1), { ...nodeOf(2), ...down }, { ...nodeOf(3), ...down }], {
