@@ -21,8 +21,8 @@ const bytesIn = (path: string): number =>
   readdirSync(path).reduce((sum, name) => sum + (statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0), 0)
 
 /**
- * Fails when the directory is in use, or no data directory of this format. Killed at any moment it leaves the directory
- * as RocksDB leaves one: whole.
+ * Fails when the directory is in use, or no data directory of this format. RocksDB puts new tables in the place of old
+ * ones in one step.
  */
 export const reclaim = Effect.fnUntraced(function*(path: string): Effect.fn.Return<Reclaimed, OpenError> {
   // It looks at the marker and the log without changing anything, and refuses what a node would refuse.
