@@ -109,7 +109,8 @@ const layerHttp = ({ config, security }: Prepared, routes: HttpServer.Routes) =>
     callers: security.callers,
     // Probes have no certificate.
     tls: security.port === undefined ? undefined : { ...security.port, demand: "optional" },
-    limits: config.limits
+    limits: config.limits,
+    dataDir: config.dataDir
   }, routes)
 
 /** What routes of a node with the key-value store may use: the node, and the client of this process. */

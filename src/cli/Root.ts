@@ -3,12 +3,14 @@ import { Command } from "effect/cli"
 import { access } from "./commands/AccessCommands.ts"
 import { actors } from "./commands/ActorsCommands.ts"
 import { backup, restore, verify } from "./commands/BackupCommands.ts"
+import { backups } from "./commands/BackupsCommand.ts"
 import { bench } from "./commands/Bench.ts"
 import { benchLoad } from "./bench/Load.ts"
 import { cert } from "./commands/CertCommands.ts"
 import { status, transferLeader } from "./commands/ClusterCommands.ts"
 import { clusterVersion } from "./commands/ClusterVersion.ts"
 import { config } from "./commands/ConfigCheck.ts"
+import { doctor } from "./commands/Doctor.ts"
 import { compact, watch } from "./commands/HistoryCommands.ts"
 import { elect } from "./commands/ElectCommand.ts"
 import { inspect } from "./commands/Inspect.ts"
@@ -18,9 +20,12 @@ import { lease } from "./commands/LeaseCommands.ts"
 import { cluster } from "./launch/LocalCluster.ts"
 import { lock } from "./commands/LockCommand.ts"
 import { count, scan } from "./commands/ScanCommands.ts"
+import { reclaim } from "./commands/Reclaim.ts"
 import { replay } from "./commands/Replay.ts"
 import { session } from "./commands/SessionCommands.ts"
 import { start } from "./commands/Start.ts"
+import { supportBundle } from "./commands/SupportBundle.ts"
+import { top } from "./commands/Top.ts"
 import { txn } from "./commands/TxnCommand.ts"
 import { upgrade } from "./commands/UpgradeCommands.ts"
 
@@ -46,11 +51,16 @@ const verbs = [
   access,
   actors,
   status,
+  top,
+  doctor,
+  supportBundle,
   transferLeader,
   backup,
+  backups,
   restore,
   verify,
   inspect,
+  reclaim,
   replay,
   config,
   cert,

@@ -74,14 +74,15 @@ const words = process.argv.slice(2)
 const verb = words.find((word) => root.subcommands.some(({ commands }) => commands.some(({ name }) => name === word)))
 
 /** What runs until it is stopped stops cleanly on a signal; a watch with an end of its own was cut short by it. */
-const runsUntilStopped = verb === "start" || verb === "cluster" ||
+const runsUntilStopped = verb === "start" || verb === "cluster" || verb === "top" ||
+  (verb === "backups" && words.includes("run") && !words.some((word) => word.startsWith("--once"))) ||
   ((verb === "watch" || verb === "elect") && !words.some((word) => word.startsWith("--limit")))
 
 /** The exit code of what a signal ended. */
 const interruptedCode = runsUntilStopped ? 0 : 130
 
 /** Milliseconds after a signal: for nodes to close their database and ports, less for commands that only read files. */
-const stopMs = ["inspect", "backup", "restore"].includes(verb ?? "") ? 3_000 : 8_000
+const stopMs = ["inspect", "backup", "restore", "doctor", "top"].includes(verb ?? "") ? 3_000 : 8_000
 
 let stopping = false
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

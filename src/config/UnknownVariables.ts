@@ -3,6 +3,7 @@ import { nodeVariables } from "./Variables.ts"
 
 /** Those of the command line, and those with which its processes find each other. */
 const others = new Set([
+  "FLAREDB_BACKUP_DIR",
   "FLAREDB_CLUSTER_IDENTITY",
   "FLAREDB_ENDPOINTS",
   "FLAREDB_LOCK_LEASE",

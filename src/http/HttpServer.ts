@@ -45,6 +45,7 @@ import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
 import * as HttpGuard from "./HttpGuard.ts"
+import * as ProcessFacts from "./ProcessFacts.ts"
 import { RequestCallers } from "./RequestCallers.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
@@ -62,6 +63,8 @@ export interface HttpServerOptions {
   readonly tls?: PortTls | undefined
   /** Who may ask; anybody when it is absent. */
   readonly callers?: HttpCallers | undefined
+  /** The data directory, whose disk `/status` tells the room of. */
+  readonly dataDir?: string | undefined
 }
 
 /** Who may ask for what. */
@@ -101,6 +104,7 @@ const expiryWarning = ({ tls }: HttpServerOptions, nowMs: number): string => {
 
 const routes = (options: HttpServerOptions, sections: StatusSections["Service"], admit: HttpGuard.Admit) => {
   const { clusterId, hosts = [], listen } = options
+  const facts = ProcessFacts.make(options.dataDir)
   return Layer.unwrap(
     Effect.map(RaftNode, (node) =>
       Layer.mergeAll(
@@ -120,10 +124,9 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
         HttpRouter.add(
           "GET",
           "/status",
-          Effect.zipWith(
-            node.status,
-            sections.read,
-            (status, answers) =>
+          Effect.map(
+            Effect.all([node.status, sections.read, facts]),
+            ([status, answers, process]) =>
               HttpServerResponse.jsonUnsafe({
                 ...Object.fromEntries(answers.map(({ json, name }) => [name, json])),
                 clusterId,
@@ -131,7 +134,8 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
                 ...status,
                 identity: status.identity ?? null,
                 waiting: status.waiting ?? null,
-                processes: Object.fromEntries(status.processes)
+                processes: Object.fromEntries(status.processes),
+                process
               })
           )
         ),

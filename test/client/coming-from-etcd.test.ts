@@ -21,6 +21,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   "a write whose answer was lost": "test/cluster/sessions.test.ts",
   "an outcome that is not known": "test/cluster/leader-loss.test.ts",
   "the store as a whole": "test/cluster/backup.test.ts",
+  "room of what was deleted": "test/storage/reclaim.test.ts",
   members: "test/cluster/emptied.test.ts",
   "who may do what": "test/cluster/turn-on-tls.test.ts"
 }

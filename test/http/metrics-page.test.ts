@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs"
 
 it("each metric is documented, and each documented one exists", () => {
   const files = readdirSync("src", { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts") && !/^(actors|bin)\//.test(name))
+    .filter((name) => name.endsWith(".ts") && !/^(actors|cli)\//.test(name))
   const named = (text: string, quote: string): ReadonlyArray<string> =>
     [...text.matchAll(new RegExp(`${quote}(flaredb_[a-z_]+)${quote}`, "g"))].map(([, name]) => name as string)
   const found = new Set(files.flatMap((name) => named(readFileSync(`src/${name}`, "utf8"), "\"")))

@@ -91,6 +91,11 @@ export class RocksDb extends Context.Service<
     readonly removeRange: (family: Family, start: Uint8Array, end: Uint8Array) => Effect.Effect<void, StorageError>
     /** Has the room of a deleted range given back, in the background. The latest range of a family stands for all. */
     readonly reclaimUnsafe: (family: Family, start: Uint8Array, end: Uint8Array) => void
+    /**
+     * Gives back all room that a family does not need, at once: its tables are written again. It may take minutes, and
+     * holds a thread meanwhile.
+     */
+    readonly compact: (family: Family) => Effect.Effect<void, StorageError>
     /** Writes what a family has in memory to a table. */
     readonly flush: (family: Family) => Effect.Effect<void, StorageError>
     readonly syncStats: () => SyncStats
@@ -99,6 +104,18 @@ export class RocksDb extends Context.Service<
   static readonly layer = (options: OpenOptions): Layer.Layer<RocksDb, OpenError> =>
     Layer.effect(RocksDb, open(options))
 }
+
+/**
+ * Of each family: its keys begin with the byte of a kind, with a number below 2^53 or with a letter. The binding takes
+ * no open range.
+ */
+const everyKey = [bound(Uint8Array.of(0)), bound(Uint8Array.of(0xff))] as const
+
+const compactIn = (sessions: Sessions, promised: Promised): RocksDb["Service"]["compact"] => (family) =>
+  promised("compact", async () => {
+    await sessions[family].flush()
+    await sessions[family].compactRange(...everyKey)
+  })
 
 /** How often the directory is looked at. The WAL in use is, with each sync. */
 const checkMs = 1_000
@@ -229,6 +246,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
       return promised("estimate", () => sessions[family].approximateSize(...range, { includeMemtables: true }))
     },
     removeRange: (family, start, end) => writes.removeRange(family, start, end),
+    compact: compactIn(sessions, promised),
     flush: (family) => promised("flush", () => sessions[family].flush()),
     reclaimUnsafe: (family, start, end) => reclaimer.reclaimUnsafe(family, start, end),
     syncStats: () => wal.stats

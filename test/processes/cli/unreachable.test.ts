@@ -3,11 +3,18 @@
  * table has all verbs of the command line, so that a new one has to say which kind it is.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { freePorts } from "../../cluster/FreePorts.ts"
 import { run } from "./CommandLine.ts"
 import { verbs } from "./Verbs.ts"
+
+/** For backups, which are not made when no node answers. */
+const folder = mkdtempSync(join(tmpdir(), "flaredb-test-"))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** What a verb is given behind its flags; `undefined` for those that talk to no running cluster. */
 const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
@@ -46,6 +53,16 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   status: [],
   "transfer-leader": [],
   backup: ["never-written"],
+  "backups run": ["--once", "--dir", folder],
+  "backups list": undefined,
+  "backups verify": undefined,
+  "backups drill": undefined,
+  "backups at": undefined,
+  top: ["--once"],
+  // They tell of each node that it cannot be reached, and go on.
+  doctor: undefined,
+  "support-bundle": undefined,
+  reclaim: undefined,
   verify: [],
   "access role put": ["reader", "--read", "a/"],
   "access role delete": ["reader"],

@@ -269,6 +269,40 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["backup", "a", "--frobnicate"], /--frobnicate/],
     [["backup", "a", "--replaced"], /--replaced goes with --from DIR/]
   ],
+  "backups run": [
+    [["backups", "run"], /--dir/],
+    [["backups", "run", "--dir", ""], /--dir is empty; name a folder/],
+    [["backups", "run", "--dir", "/nowhere"], /--dir \/nowhere is no folder; make it first: mkdir/],
+    [["backups", "run", "--dir", "/tmp", "--every", "10s"], /--every 10s is not from 1m to 366d/],
+    [["backups", "run", "--dir", "/tmp", "--keep-daily", "-1"], /--keep-daily -1 is not from 0 to 10000/],
+    [["backups", "run", "--dir", "/tmp", "--metrics-file", ""], /--metrics-file is empty/]
+  ],
+  "backups list": [
+    [["backups", "list"], /--dir/],
+    [["backups", "list", "--dir", "/nowhere"], /is no folder/],
+    [["backups", "list", "--dir", "/tmp", "x"], /"x"/]
+  ],
+  "backups verify": [
+    [["backups", "verify"], /Missing required argument: file/],
+    [["backups", "verify", ""], /the name of the backup file is empty/],
+    [["backups", "verify", "a", "b"], /"b"/]
+  ],
+  "backups drill": [
+    [["backups", "drill"], /Missing required argument: file/],
+    [["backups", "drill", ""], /the name of the backup file is empty/],
+    [["backups", "drill", "a", "--work", ""], /--work is empty; name a folder/]
+  ],
+  "backups at": [
+    [["backups", "at", "a", "--output", "c", "--revision", "1"], /Missing required argument: later/],
+    [["backups", "at", "a", "b", "--revision", "1"], /--output/],
+    [["backups", "at", "a", "b", "--output", "c"], /give either --revision or --time/],
+    [
+      ["backups", "at", "a", "b", "--output", "c", "--revision", "1", "--time", "x"],
+      /give either --revision or --time/
+    ],
+    [["backups", "at", "a", "b", "--output", "c", "--time", "2026-11-29"], /--time is no time with its zone/],
+    [["backups", "at", "a", "b", "--output", "", "--revision", "1"], /the name of a file is empty/]
+  ],
   restore: [
     [["restore"], /Missing required argument: file/],
     [["restore", "a", "b"], /"b"/],
@@ -347,6 +381,31 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["cluster", "--nodes", twoVoters], /2 voters given/],
     [["cluster", "--cluster-id", "my cluster"], /clusterId: "my cluster"/],
     [["cluster", "--data-dir", ""], /--data-dir is empty/]
+  ],
+  top: [
+    [["top", "x"], /"x"/],
+    [["top", "--interval", "1ms"], /--interval 1ms is not from 200ms to 1h/],
+    [["top", "--nodes", "1"], /"1" is not ID=HOST:CLIENT:PEER:HTTP/],
+    [["top", "--nodes", twoVoters], /2 voters given/]
+  ],
+  doctor: [
+    [["doctor", "x"], /"x"/],
+    [["doctor", "--local", "--no-disk", "--data-dir", ""], /--data-dir is empty; name a folder/],
+    [["doctor", "--local", "--no-disk", "--backup-dir", ""], /--backup-dir is empty; name a folder/],
+    [["doctor", "--local", "--no-disk", "--backup-age", "0"], /--backup-age must be more than 0/],
+    [["doctor", "--no-disk", "--nodes", sameIds], /node id 2 is given twice/]
+  ],
+  "support-bundle": [
+    [["support-bundle"], /Missing required argument: file/],
+    [["support-bundle", ""], /the name of the bundle is empty/],
+    [["support-bundle", "-"], /a bundle is a file; name one/],
+    [["support-bundle", "package.json"], /package.json exists already; give another name, or --force/],
+    [["support-bundle", "x", "--backup-age", "0"], /--backup-age must be more than 0/]
+  ],
+  reclaim: [
+    [["reclaim"], /Missing required argument: directory/],
+    [["reclaim", "a", "b"], /"b"/],
+    [["reclaim", "--frobnicate", "a"], /--frobnicate/]
   ],
   inspect: [
     [["inspect"], /Missing required argument: directory/],

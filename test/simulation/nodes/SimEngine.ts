@@ -336,6 +336,7 @@ export class SimEngine {
       flush: () => Effect.void,
       removeRange: (family, start, end) => this.write(family, [{ _tag: "DeleteRange", start, end }], false),
       reclaimUnsafe: () => {},
+      compact: () => Effect.void,
       syncStats: () => ({ count: 0, totalMs: 0, maxMs: 0 })
     }
   }

@@ -1,0 +1,194 @@
+/** What is wrong with a machine for a node, from the facts that were read of it. */
+import { defaultLimits } from "../../config/Limits.ts"
+import { minDescriptors, share } from "../../http/Descriptors.ts"
+import { formatBytes } from "../output/Progress.ts"
+import type { Check } from "./Check.ts"
+import { judge, unknown } from "./Check.ts"
+import type { MachineFacts } from "./MachineFacts.ts"
+import { mountCheck } from "./Mounts.ts"
+import type { SyncTimes } from "./SyncProbe.ts"
+import { minSyncs, pieceBytes } from "./SyncProbe.ts"
+
+/** What etcd asks of a disk: the 99th percentile of a sync of its log, in milliseconds. */
+export const maxSyncMs = 10
+
+/** From here on elections are lost to the disk: a fifth of the shortest election timeout. */
+export const failingSyncMs = 100
+
+/** No disk is faster. Something between says that it was written. */
+const unrealSyncMs = 0.01
+
+const ms = (value: number): string => value < 0.1 ? `${value.toFixed(3)} ms` : `${value.toFixed(value < 10 ? 2 : 0)} ms`
+
+export const syncCheck = (name: string, { count, max, p50, p99 }: SyncTimes): Check =>
+  judge(
+    name,
+    `${count} syncs of ${pieceBytes / 1024} KiB: p50 ${ms(p50)}, p99 ${ms(p99)}, longest ${ms(max)}`,
+    `p99 at most ${maxSyncMs} ms, as etcd asks`,
+    [
+      [
+        p99 > failingSyncMs,
+        "failure",
+        "leaders step down on such a disk; use a local SSD, and look for what else writes to it (iostat -x 1)"
+      ],
+      [
+        p99 > maxSyncMs,
+        "warning",
+        "each write waits for a sync; use an SSD with power-loss protection, and keep other writers off this disk"
+      ],
+      [
+        count < minSyncs,
+        "failure",
+        "the disk hardly answers; look at the kernel's log (dmesg) for errors of the device"
+      ],
+      [
+        p50 < unrealSyncMs,
+        "warning",
+        "no disk is so fast: syncs may end in memory (tmpfs, eatmydata, a cache of the virtual machine without flush)"
+      ]
+    ]
+  )
+
+/** A state that comes from another node needs the room of two more for a while; compactions need less. */
+const statesAtOnce = 3
+const leastFreeBytes = 1024 ** 3
+
+const roomChecks = ({ dataBytes, folder, room }: MachineFacts): ReadonlyArray<Check> => {
+  if (room === undefined) return [unknown("disk.room", `the file system of ${folder} does not tell`)]
+  const wanted = leastFreeBytes + (dataBytes ?? 0) * (statesAtOnce - 1)
+  const advice = "make room or enlarge the disk: a full one ends the node; flaredb compact frees history of the store"
+  const room1 = judge(
+    "disk.room",
+    `${formatBytes(room.freeBytes)} of ${formatBytes(room.totalBytes)} free at ${folder}, the node has ${
+      dataBytes === undefined ? "what this user may not read" : formatBytes(dataBytes)
+    }`,
+    `at least ${formatBytes(wanted)}: 1 GiB, and twice what the node has, for a state that replaces it`,
+    [
+      [room.freeBytes < leastFreeBytes / 4, "failure", advice],
+      [room.freeBytes < wanted, "warning", advice]
+    ]
+  )
+  // Some file systems make places for files as they are needed, and say 0.
+  if (room.totalFiles === 0) return [room1]
+  return [
+    room1,
+    judge(
+      "disk.files",
+      `${room.freeFiles} of ${room.totalFiles} files can still be made`,
+      "at least 10,000",
+      [[room.freeFiles < 10_000, "warning", "remove files of other programs: without inodes no log can be begun"]]
+    )
+  ]
+}
+
+const directoryCheck = ({ dataDir, folder, mode }: MachineFacts): Check => {
+  if (mode === undefined) return unknown("directory.mode", `${dataDir} is not there yet; looked at ${folder}`)
+  return judge("directory.mode", `${dataDir} has mode ${mode.toString(8).padStart(4, "0")}`, "0700, the owner alone", [
+    [(mode & 0o077) !== 0, "warning", `others can reach the data; run chmod -R go-rwx ${dataDir}`]
+  ])
+}
+
+const preloadCheck = ({ preloaded }: MachineFacts): Check =>
+  judge(
+    "disk.preload",
+    preloaded === "" ? "no library is preloaded" : `preloaded: ${preloaded}`,
+    "nothing that takes fsync away",
+    [[
+      /eatmydata|nosync|libnofsync/.test(preloaded),
+      "failure",
+      "fsync does nothing under it; remove it from LD_PRELOAD and /etc/ld.so.preload, also for the service"
+    ]]
+  )
+
+/** With fewer than this, a node runs with fewer connections than its limits say. */
+const hasAll = (available: number): boolean => {
+  const { limits, maxOpenTables } = share(defaultLimits, available)
+  return limits === defaultLimits && maxOpenTables === undefined
+}
+
+const descriptorsCheck = ({ descriptors }: MachineFacts): Check =>
+  descriptors === undefined
+    ? unknown("limits.descriptors", "this system has no /proc; see ulimit -n")
+    : judge(
+      "limits.descriptors",
+      `${descriptors} for this process; a service has its own (LimitNOFILE)`,
+      "enough for all connections of the default limits, 8,192 and more",
+      [
+        [descriptors < minDescriptors, "failure", `a node needs ${minDescriptors}; raise ulimit -n or LimitNOFILE`],
+        [!hasAll(descriptors), "warning", "a node lowers its limits on connections; raise ulimit -n or LimitNOFILE"]
+      ]
+    )
+
+/** A node under load has up to 340 MiB (`docs/performance.md`), and the system needs some too. */
+const leastMemoryBytes = 512 * 1024 ** 2
+const goodMemoryBytes = 1024 ** 3
+
+const memoryChecks = (facts: MachineFacts): ReadonlyArray<Check> => {
+  const { availableBytes, groupLimitBytes, memoryBytes, swapUsedBytes } = facts
+  const bytes = Math.min(memoryBytes, groupLimitBytes ?? Infinity)
+  const group = groupLimitBytes === undefined ? "no limit of a control group" : `limit ${formatBytes(groupLimitBytes)}`
+  const checks = [
+    judge(
+      "memory.limit",
+      `${formatBytes(memoryBytes)} in the machine, ${group}`,
+      "at least 1 GiB for a node; 340 MiB were measured under load",
+      [
+        [bytes < leastMemoryBytes, "failure", "give the machine or the container 1 GiB or more"],
+        [bytes < goodMemoryBytes, "warning", "give the machine or the container 1 GiB or more"]
+      ]
+    )
+  ]
+  if (availableBytes === undefined) {
+    return [...checks, unknown("memory.available", "this system has no /proc/meminfo")]
+  }
+  checks.push(judge("memory.available", `${formatBytes(availableBytes)} available`, "at least 256 MiB", [
+    [availableBytes < 256 * 1024 ** 2, "warning", "find out what uses it (top, press M): the kernel ends processes"]
+  ]))
+  if (swapUsedBytes !== undefined) {
+    checks.push(judge("memory.swap", `${formatBytes(swapUsedBytes)} swapped out`, "at most 64 MiB", [
+      [
+        swapUsedBytes > 64 * 1024 ** 2,
+        "warning",
+        "a swapped node stalls and loses elections; set MemorySwapMax=0 for it"
+      ]
+    ]))
+  }
+  return checks
+}
+
+const hugePagesCheck = ({ hugePages }: MachineFacts): Check =>
+  hugePages === undefined
+    ? unknown("memory.huge-pages", "this system does not tell")
+    : judge("memory.huge-pages", `transparent huge pages: ${hugePages}`, "madvise or never", [[
+      hugePages === "always",
+      "warning",
+      "they cost memory and pauses; run: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
+    ]])
+
+/** The oldest Node.js that this package runs on. */
+const leastNode: readonly [major: number, minor: number] = [22, 19]
+
+const nodeCheck = ({ node }: MachineFacts): Check => {
+  const [major = 0, minor = 0] = node.replace(/^v/, "").split(".").map(Number)
+  const old = major < leastNode[0] || (major === leastNode[0] && minor < leastNode[1])
+  return judge("version.node", `Node.js ${node}`, `${leastNode.join(".")} or later`, [
+    [old, "failure", "install Node.js 24, or use the one that comes with this package"]
+  ])
+}
+
+/** `syncs` is what the probe measured, or why it could not. */
+export const machineChecks = (facts: MachineFacts, syncs: SyncTimes | string): ReadonlyArray<Check> => [
+  typeof syncs === "string"
+    ? unknown("disk.sync", syncs, /EACCES|EPERM|EROFS/.test(syncs) ? "run it as the user of the node" : "")
+    : syncCheck("disk.sync", syncs),
+  facts.mount === undefined
+    ? unknown("disk.mount", `${facts.platform} does not tell; see mount`)
+    : mountCheck(facts.folder, facts.mount),
+  preloadCheck(facts),
+  ...roomChecks(facts),
+  directoryCheck(facts),
+  descriptorsCheck(facts),
+  ...memoryChecks(facts),
+  hugePagesCheck(facts),
+  nodeCheck(facts)
+]

@@ -1,0 +1,117 @@
+/** What is taken out of texts before they go into a bundle, and the archive that they are put in. */
+import { assert, describe, it } from "@effect/vitest"
+import { bounded, machineParts, maxPartBytes } from "../../../src/cli/bundle/Gather.ts"
+import {
+  hashed,
+  redactEnvironment,
+  redactLogLine,
+  redactMetrics,
+  redactStatus,
+  withoutNames,
+  withoutSecrets
+} from "../../../src/cli/bundle/Redact.ts"
+import { tarOf } from "../../../src/cli/bundle/Tar.ts"
+import { formatToken } from "../../../src/kv/model/access/Token.ts"
+import { secretsIn } from "../../../tools/secrets/Scan.ts"
+
+const token = formatToken("shop", new Uint8Array(32).fill(7))
+
+describe("secrets", () => {
+  it.each([
+    ["a token", `refused ${token} at once`],
+    ["a token in a header", `authorization: Bearer ${token}`],
+    ["another header", "\"authorization\": \"Basic c2VjcmV0OnNlY3JldA==\""],
+    ["a private key", "x\n-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49secret\n-----END PRIVATE KEY-----\ny"],
+    ["a cut private key", "-----BEGIN EC PRIVATE KEY-----\nsecret"],
+    ["a key without its frame", "key: MC4CAQAwBQYDK2Vwsecret=="],
+    ["a password", "password=secret, and apiKey: 'secret'"]
+  ])("are taken out of %s", (_, text) => {
+    const left = withoutSecrets(text)
+    assert.isEmpty(secretsIn(left))
+    assert.notMatch(left, /secret(?!\])|c2VjcmV0/)
+    assert.notInclude(left, token.slice(8, 40))
+  })
+
+  it("of the environment are said to be set, and nothing more", () => {
+    const env = { FLAREDB_TOKEN: token, FLAREDB_TOKEN_FILE: "/t", FLAREDB_NODE_ID: "1", HOME: "/root", PATH: "x" }
+    assert.deepStrictEqual(redactEnvironment(env), {
+      FLAREDB_NODE_ID: "1",
+      FLAREDB_TOKEN: "(set)",
+      FLAREDB_TOKEN_FILE: "/t"
+    })
+  })
+})
+
+describe("what users wrote", () => {
+  const key = "users/alice@example.com"
+
+  it("is a hash in lines of logs, of either form, and the same one each time", () => {
+    const plain = redactLogLine(`10:00 WARN the row of "${key}" is malformed`)
+    assert.strictEqual(plain, `10:00 WARN the row of "${hashed(key)}" is malformed`)
+    const json = redactLogLine(JSON.stringify({
+      message: [`the row of "${key}" is malformed`],
+      level: "WARN",
+      annotations: { node: 1, cluster: "prod" },
+      ranges: [{ key }],
+      operation: "Put"
+    }))
+    assert.notInclude(json, "alice")
+    assert.include(json, hashed(key))
+    assert.deepInclude(JSON.parse(json), { level: "WARN", ranges: 1, operation: "Put" })
+    assert.notInclude(redactLogLine(`{"message": "cut \\"${key}\\" off`), "alice")
+  })
+
+  it("is a hash where a node names who may not do something", () => {
+    assert.strictEqual(withoutNames("403: alice may not see it"), `403: ${hashed("alice")} may not see it`)
+  })
+
+  it("is a hash in labels of metrics, and the labels of FlareDB stay", () => {
+    const page = `flaredb_unauthorized_total{name="alice"} 1\nflaredb_table_entries{table="inbox"} 2\n`
+    assert.strictEqual(
+      redactMetrics(page),
+      `flaredb_unauthorized_total{name="${hashed("alice")}"} 1\nflaredb_table_entries{table="inbox"} 2\n`
+    )
+  })
+
+  it("is a hash in what programs add to the status, whose figures stay", () => {
+    const status = { role: "leader", actors: { queues: [{ name: "alice", waiting: 3 }], shardsHeld: 4 } }
+    assert.deepStrictEqual(redactStatus(status), {
+      role: "leader",
+      actors: { queues: [{ name: hashed("alice"), waiting: 3 }], shardsHeld: 4 }
+    })
+  })
+})
+
+describe("parts", () => {
+  it("are cut at their bound, and say so", () => {
+    assert.strictEqual(bounded("short"), "short")
+    const cut = bounded("é".repeat(maxPartBytes))
+    assert.isAtMost(Buffer.byteLength(cut), maxPartBytes + 100)
+    assert.match(cut, /\[cut: \d+ bytes\]\n$/)
+  })
+
+  it("that cannot be read are named, and the others are there", () => {
+    const { parts, problems } = machineParts("/nowhere/at/all", ["/nowhere/node.log"])
+    assert.deepStrictEqual(parts.map(({ name }) => name), ["machine.json", "environment.json"])
+    assert.lengthOf(problems, 2)
+    assert.match(problems.join("\n"), /directory\.txt: ENOENT[^]*logs\/1-node\.log: ENOENT/)
+  })
+})
+
+describe("an archive", () => {
+  it("has a header of 512 bytes for each file, its checksum, and whole blocks", () => {
+    const content = Buffer.from("hello\n")
+    const tar = Buffer.from(tarOf([{ name: "a/b.txt", content, modifiedMs: 1_000_000 }]))
+    assert.strictEqual(tar.byteLength, 512 + 512 + 1024)
+    const field = (at: number, length: number) => tar.toString("latin1", at, at + length).replace(/[\0 ]+$/, "")
+    assert.strictEqual(field(0, 100), "a/b.txt")
+    assert.strictEqual(field(124, 12), "00000000006")
+    assert.strictEqual(field(136, 12), "00000001750")
+    assert.strictEqual(field(257, 8), "ustar\x0000")
+    const header = Uint8Array.from(tar.subarray(0, 512))
+    header.fill(0x20, 148, 156)
+    assert.strictEqual(Number.parseInt(field(148, 8), 8), header.reduce((sum, byte) => sum + byte, 0))
+    assert.deepStrictEqual(tar.subarray(512, 518), content)
+    assert.throws(() => tarOf([{ name: "x".repeat(101), content, modifiedMs: 0 }]), /no name/)
+  })
+})
