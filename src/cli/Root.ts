@@ -9,6 +9,7 @@ import { cert } from "./commands/CertCommands.ts"
 import { status, transferLeader } from "./commands/ClusterCommands.ts"
 import { config } from "./commands/ConfigCheck.ts"
 import { compact, watch } from "./commands/HistoryCommands.ts"
+import { importing } from "./commands/ImportEtcd.ts"
 import { inspect } from "./commands/Inspect.ts"
 import { makeHelp } from "./commands/HelpCommand.ts"
 import { del, get, put } from "./commands/KeyCommands.ts"
@@ -46,6 +47,7 @@ const verbs = [
   backup,
   restore,
   verify,
+  importing,
   inspect,
   replay,
   config,
