@@ -22,16 +22,20 @@ interface Shown {
   readonly json: boolean
 }
 
-/** One bar after the other. */
-const steps = Effect.fnUntraced(function*(shown: Shown) {
-  const bars: Record<"look" | "import" | "verify", Progress> = {
-    look: yield* makeProgress("look", shown),
-    import: yield* makeProgress("import", shown),
-    verify: yield* makeProgress("verify", shown)
-  }
-  const onStep: OnStep = (what) => bars[what].report
-  return { onStep, end: bars.import.end }
-})
+/** One bar after the other, each with a rate of its own. */
+const steps = (shown: Shown) => {
+  let current: { readonly what: string; readonly bar: Progress } | undefined
+  const end = Effect.suspend(() => current?.bar.end ?? Effect.void)
+  const onStep: OnStep = (what) => (done, of) =>
+    Effect.gen(function*() {
+      if (current?.what !== what) {
+        yield* end
+        current = { what, bar: yield* makeProgress(what, shown) }
+      }
+      yield* current.bar.report(done, of)
+    })
+  return { onStep, end }
+}
 
 const sourceText = ({ cluster, version }: EtcdSource, revision: number): string =>
   `etcd ${version}, cluster ${cluster}, at revision ${revision}`
@@ -51,7 +55,7 @@ const surveyed = (source: EtcdSource, revision: number, found: Survey, json: boo
     })
   }
   return Output.lines([
-    `${sourceText(source, revision)}: ${counted(keys, "key")}, ${formatBytes(bytes)}, ${leases.size} leases`,
+    `${sourceText(source, revision)}: ${counted(keys, "key")}, ${formatBytes(bytes)}, ${counted(leases.size, "lease")}`,
     `in FlareDB: ${equal} equal, ${different.count} different, ${others.count} that etcd does not have`,
     `${refused.count} that FlareDB does not take`
   ].join("\n"))
@@ -110,7 +114,7 @@ const importedText = ({ totals }: Position, resumed: boolean): string => {
     [deleted, "deleted that etcd does not have"],
     [refused, "not taken"],
     [ended, "whose lease had ended"],
-    [leases, "leases granted"]
+    [leases, `${leases === 1 ? "lease" : "leases"} granted`]
   ].filter(([count]) => count !== 0).map(([count, what]) => `, ${count} ${what}`).join("")
   return `${resumed ? "imported, going on where an earlier run was" : "imported"}: ${counted(written, "key")} ` +
     `written${rest}`
@@ -126,7 +130,7 @@ export const runImport = Effect.fnUntraced(function*(etcd: EtcdOptions, options:
   const { dryRun, json, verifyOnly } = options
   const source = yield* connect(etcd, rangeOf(what.prefix))
   const importing = yield* Import.make(source, what)
-  const { end, onStep } = yield* steps(options)
+  const { end, onStep } = steps(options)
   if (dryRun) {
     const revision = yield* importing.currentRevision
     const found = yield* Effect.ensuring(importing.look(revision, onStep), end)
