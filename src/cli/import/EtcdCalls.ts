@@ -33,6 +33,9 @@ export const maxAnswerBytes = 16 * 1024 * 1024
 /** The pause before a call is repeated at the next endpoint, in milliseconds. */
 const pauseMs = 200
 
+/** Characters of an answer that is no JSON which an error repeats. */
+const shownCharacters = 200
+
 /** Codes of gRPC, as the gateway gives them in its errors. */
 const codes = { deadlineExceeded: 4, permissionDenied: 7, resourceExhausted: 8, unavailable: 14, unauthenticated: 16 }
 
@@ -49,6 +52,10 @@ const parse = (text: string): Fields | undefined => {
 
 /** What a refusal means for the user of this command. */
 const advised = (reason: string, code: number, named: boolean): string => {
+  if (/CommonName of client/.test(reason)) {
+    return `${reason}. An etcd with users refuses a client of its JSON gateway whose certificate has a common name: ` +
+      "show one without (--etcd-cert), and give --user and --password-file"
+  }
   if (/user name is empty/.test(reason)) {
     return `${reason}. It wants a user: give --user and --password-file. Its JSON gateway takes no name from a ` +
       "certificate"
@@ -103,7 +110,8 @@ export class EtcdCalls {
               })
             )
         }),
-        this.options.timeoutMs
+        this.options.timeoutMs,
+        true
       )
   )
 
@@ -159,7 +167,7 @@ export class EtcdCalls {
       Effect.map((answer) => ({ ...answer, endpoint: endpoint.origin })),
       Effect.mapError((error) =>
         error instanceof ExchangeFailed
-          ? new ExchangeFailed({ reason: `${endpoint.host}: ${error.reason}` })
+          ? new ExchangeFailed({ reason: `${endpoint.host}: ${error.reason}`, lasts: error.lasts })
           : error
       )
     )
@@ -182,35 +190,45 @@ export class EtcdCalls {
         problem: "has no JSON gateway under /v3; start etcd without --enable-grpc-gateway=false"
       })
     }
-    const reason = String(fields?.["message"] ?? fields?.["error"] ?? `HTTP ${status}`)
+    const said = fields?.["message"] ?? fields?.["error"] ?? text.trim().slice(0, shownCharacters)
+    const reason = said === "" ? `HTTP ${status}` : String(said)
     const code = Number(fields?.["code"] ?? 0)
     if (/has been compacted/.test(reason)) return new EtcdCompacted({ revision })
     if (code === codes.unavailable || code === codes.deadlineExceeded || status >= 502) {
-      return new ExchangeFailed({ reason: `${endpoint}: ${reason}` })
+      return new ExchangeFailed({ reason: `${endpoint}: ${reason}`, lasts: undefined })
     }
     return new EtcdRefused({ endpoint, path, reason: advised(reason, code, this.options.user !== undefined) })
   }
 
-  /** Repeats what failed for its connection, at one endpoint after the other. */
+  /**
+   * Repeats what failed for its connection, at one endpoint after the other. The first call of all ends once each of
+   * them has failed in a way that lasts; later ones wait for a member that restarts.
+   */
   private repeat<A>(
     attempt: Effect.Effect<A, EtcdFailure | ExchangeFailed>,
-    patienceMs: number
+    patienceMs: number,
+    isFirst = false
   ): Effect.Effect<A, EtcdFailure> {
     const { endpoints } = this.options
     return Effect.flatMap(Clock.Clock, (clock) => {
       const endMs = monotonicMsOf(clock) + patienceMs
-      const reasons = new Map<string, string>()
-      const once: Effect.Effect<A, EtcdFailure> = Effect.catchTag(attempt, "ExchangeFailed", ({ reason }) => {
-        reasons.set(this.endpoint.host, reason)
+      const failures = new Map<string, ExchangeFailed>()
+      const isHopeless = () =>
+        endpoints.every(({ host }) => {
+          const lasts = failures.get(host)?.lasts
+          return lasts === "certificates" || (isFirst && lasts === "address")
+        })
+      const once: Effect.Effect<A, EtcdFailure> = Effect.catchTag(attempt, "ExchangeFailed", (failure) => {
+        failures.set(this.endpoint.host, failure)
         this.at += 1
         // A token is known to the member that gave it, and after a restart to none.
         this.token = undefined
-        return monotonicMsOf(clock) + pauseMs < endMs
+        return monotonicMsOf(clock) + pauseMs < endMs && !isHopeless()
           ? Effect.andThen(Effect.sleep(pauseMs), once)
           : Effect.fail(
             new EtcdUnreachable({
               endpoints: endpoints.map(({ origin }) => origin),
-              reason: [...reasons.values()].join("; ")
+              reason: [...failures.values()].map(({ reason }) => reason).join("; ")
             })
           )
       })

@@ -7,7 +7,11 @@ import { request as secureRequest } from "node:https"
 import { EtcdAnswerTooLarge } from "./ImportFailures.ts"
 
 /** The connection failed, or the answer did not come in time. Whether the request arrived is not known. */
-export class ExchangeFailed extends Data.TaggedError("ExchangeFailed")<{ readonly reason: string }> {
+export class ExchangeFailed extends Data.TaggedError("ExchangeFailed")<{
+  readonly reason: string
+  /** What will be so again: certificates that one side does not take, a port or a name that does not exist. */
+  readonly lasts: "certificates" | "address" | undefined
+}> {
   override get message() {
     return this.reason
   }
@@ -29,8 +33,21 @@ export interface Answer {
   readonly text: string
 }
 
-const reasonOf = (error: Error & { readonly code?: string }): string =>
-  error.code === "ECONNREFUSED" ? "no process listens there" : error.message === "" ? String(error.code) : error.message
+/** How Node names what is wrong with certificates: some by OpenSSL's names, some by its own. */
+const certificateCodes = /^(?:ERR_SSL_|ERR_TLS_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)|^EPROTO$/
+
+const failureOf = (error: Error & { readonly code?: string; readonly reason?: string }): ExchangeFailed => {
+  const { code = "", message } = error
+  if (certificateCodes.test(code)) {
+    const reason = `TLS failed (${error.reason ?? message}); see --etcd-cacert, --etcd-cert and --etcd-key`
+    return new ExchangeFailed({ reason, lasts: "certificates" })
+  }
+  if (code === "ECONNREFUSED") return new ExchangeFailed({ reason: "no process listens there", lasts: "address" })
+  return new ExchangeFailed({
+    reason: message === "" ? code : message,
+    lasts: code === "ENOTFOUND" ? "address" : undefined
+  })
+}
 
 /** Sends a request and waits for the whole answer. */
 export const exchange = (
@@ -58,13 +75,13 @@ export const exchange = (
         }
         pieces.push(piece)
       })
-      response.on("error", (error) => resume(Effect.fail(new ExchangeFailed({ reason: reasonOf(error) }))))
+      response.on("error", (error) => resume(Effect.fail(failureOf(error))))
       response.on("end", () =>
         resume(Effect.succeed({ status: response.statusCode ?? 0, text: Buffer.concat(pieces).toString("utf8") })))
     })
     sent.setTimeout(timeoutMs, () =>
       sent.destroy(new Error(`no answer in ${timeoutMs} ms`)))
-    sent.on("error", (error) => resume(Effect.fail(new ExchangeFailed({ reason: reasonOf(error) }))))
+    sent.on("error", (error) => resume(Effect.fail(failureOf(error))))
     sent.end(body)
     return Effect.sync(() => sent.destroy())
   })
