@@ -29,8 +29,8 @@ const flags = {
   ),
   exact: makeSwitch("exact").pipe(
     Flag.withDescription(
-      "delete what FlareDB has under the prefix and etcd has not; with --verify-only it counts as different; default: " +
-        "keep it, and compare the keys of etcd alone"
+      "delete what FlareDB has under the prefix and etcd has not; to --verify-only it is a difference; default: keep " +
+        "it, and compare the keys of etcd alone"
     ),
     Flag.withDefault(false)
   ),

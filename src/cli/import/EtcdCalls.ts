@@ -27,7 +27,7 @@ export interface EtcdOptions {
   readonly patienceMs: number
 }
 
-/** Most bytes of an answer. One key with its value has 1.5 MiB unless etcd is configured otherwise, a third more here. */
+/** Most bytes of an answer. A key with its value has 1.5 MiB in etcd unless configured otherwise, and 2 in JSON. */
 export const maxAnswerBytes = 16 * 1024 * 1024
 
 /** The pause before a call is repeated at the next endpoint, in milliseconds. */

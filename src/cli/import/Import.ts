@@ -13,7 +13,7 @@ import { Copy } from "./Copy.ts"
 import { EtcdPages } from "./EtcdPages.ts"
 import type { EtcdSource } from "./EtcdSource.ts"
 import { ImportedLeases } from "./ImportedLeases.ts"
-import { ImportRunning, UnknownPosition } from "./ImportFailures.ts"
+import { EtcdBehind, ImportRunning, UnknownPosition } from "./ImportFailures.ts"
 import { keysOf, Renaming } from "./ImportKeys.ts"
 import { Pace } from "./Pace.ts"
 import { Pairs } from "./Pairs.ts"
@@ -106,7 +106,9 @@ export class Import {
     const { exact, ifExists, skipRefused } = this.options
     const stored = yield* this.stored
     const isBegun = stored.position?.done === false
-    const begun = stored.position !== undefined && isBegun ? stored.position : yield* this.first(onStep)
+    const begun = stored.position !== undefined && isBegun
+      ? yield* this.goOn(stored.position)
+      : yield* this.first(onStep)
     const leases = yield* this.imported
     const { position, revision } = yield* this.begin(begun, stored.revision)
     const rules = { ifExists, exact }
@@ -144,6 +146,14 @@ export class Import {
         : Effect.succeed({ position, revision: modRevision })
     })
   }
+
+  /** A position that was stored, unless it is of other data: an etcd made again has the same cluster id. */
+  private readonly goOn = Effect.fnUntraced({ self: this }, function*(this: Import, position: Position) {
+    const current = yield* this.currentRevision
+    return current < position.revision
+      ? yield* new EtcdBehind({ revision: position.revision, current })
+      : position
+  })
 
   /** The position before the first key, once nothing hinders the import. */
   private readonly first = Effect.fnUntraced({ self: this }, function*(this: Import, onStep: OnStep) {

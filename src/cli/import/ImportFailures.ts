@@ -11,8 +11,8 @@ export class EtcdUnreachable extends Data.TaggedError("EtcdUnreachable")<{
   readonly reason: string
 }> {
   override get message() {
-    return `etcd cannot be read: ${this.reason}. Are these its client URLs? An import that was begun goes on where it ` +
-      "was when it is started again"
+    return `etcd cannot be read: ${this.reason}. Are these its client URLs? An import that was begun goes on when ` +
+      "it is started again"
   }
 }
 
@@ -44,7 +44,7 @@ export class EtcdOtherCluster extends Data.TaggedError("EtcdOtherCluster")<{
   readonly expected: string
 }> {
   override get message() {
-    return `etcd at ${this.endpoint} belongs to the cluster ${this.cluster}, and other endpoints to ${this.expected}; ` +
+    return `etcd at ${this.endpoint} belongs to cluster ${this.cluster}, and other endpoints to ${this.expected}; ` +
       "give endpoints of one cluster"
   }
 }
@@ -54,6 +54,17 @@ export class EtcdCompacted extends Data.TaggedError("EtcdCompacted")<{ readonly 
   override get message() {
     return `etcd has compacted revision ${this.revision} before all of it was read. Have etcd keep its history for ` +
       `longer (--auto-compaction-retention), and ${restartAdvice}`
+  }
+}
+
+/** An import was begun at a revision that etcd does not have yet: it is another etcd, or was restored. */
+export class EtcdBehind extends Data.TaggedError("EtcdBehind")<{
+  readonly revision: number
+  readonly current: number
+}> {
+  override get message() {
+    return `the import was begun at revision ${this.revision} of etcd, which is at ${this.current} now: its data was ` +
+      `replaced since. If this is the etcd that is meant, ${restartAdvice}`
   }
 }
 

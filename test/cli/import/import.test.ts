@@ -208,6 +208,9 @@ test(
     assert.isAbove(position!.totals.written, 900)
     assert.isBelow(position!.totals.written, 3_000)
     etcd.before = () => Effect.void
+    // An etcd that was made again has the same cluster id, and not the revision.
+    const behind = yield* Effect.flip(run(new FakeEtcd()))
+    assert.deepInclude(behind, { _tag: "EtcdBehind", revision, current: 1 })
     etcd.put(name(0), "later")
     etcd.put("later", "1")
     etcd.limits.length = 0
