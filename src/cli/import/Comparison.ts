@@ -61,6 +61,8 @@ export interface ComparisonOptions {
   readonly leases: ImportedLeases
   readonly rules: Rules
   readonly skipRefused: boolean
+  /** Whether an import wrote here: a key whose lease has ended is missing only then for a good reason. */
+  readonly wasImported: boolean
   /** Keys that may differ, with `skip`; absent for any number. */
   readonly kept?: number | undefined
 }
@@ -83,7 +85,7 @@ class Comparison {
   /** Compares a key. */
   readonly take = (pair: Pair): Effect.Effect<void, ReadFailure> => {
     const { key, source, stored } = pair
-    const { leases, rules, skipRefused } = this.options
+    const { leases, rules, skipRefused, wasImported } = this.options
     if (source === undefined) {
       this.others += 1
       if (rules.exact) this.differ(pair, "is only in FlareDB")
@@ -97,7 +99,7 @@ class Comparison {
     }
     if (stored === undefined) {
       const missing = Effect.sync(() => this.differ(pair, "is only in etcd"))
-      return hasLease(source)
+      return wasImported && hasLease(source)
         ? Effect.flatMap(leases.isAlive(source.lease), (alive) => alive ? missing : Effect.sync(() => this.ended++))
         : missing
     }

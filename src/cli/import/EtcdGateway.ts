@@ -78,9 +78,10 @@ class EtcdGateway implements EtcdSource {
         limit: String(limit),
         ...keysOnly === true ? { keys_only: true } : {}
       }, revision),
-      ({ kvs, more }) => ({
+      ({ count, kvs, more }) => ({
         entries: Array.isArray(kvs) ? kvs.map((kv: Fields) => entryOf(kv)) : [],
-        more: more === true
+        more: more === true,
+        count: numberOf(count)
       })
     )
 

@@ -13,6 +13,8 @@ export interface EtcdEntry {
 export interface EtcdPage {
   readonly entries: ReadonlyArray<EtcdEntry>
   readonly more: boolean
+  /** Keys of the whole range, beyond the limit too. */
+  readonly count: number
 }
 
 export interface EtcdRange {

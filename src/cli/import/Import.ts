@@ -98,12 +98,9 @@ export class Import {
     return hindrance(found, this.options, this.options.skipRefused)
   }
 
-  /** How far an earlier run was, if one did not come to its end. */
-  readonly begun = Effect.suspend(() => Effect.map(this.stored, ({ position }) => position?.done === false))
-
   /** Imports what is not imported yet, and compares both sides. */
   readonly run = Effect.fnUntraced({ self: this }, function*(this: Import, onStep: OnStep) {
-    const { exact, ifExists, skipRefused } = this.options
+    const { exact, ifExists } = this.options
     const stored = yield* this.stored
     const isBegun = stored.position?.done === false
     const begun = stored.position !== undefined && isBegun
@@ -115,22 +112,29 @@ export class Import {
     const copy = new Copy({ kv: this.kv, leases, rules, positionKey: this.positionKey }, position, revision)
     const after = position.after === "" ? undefined : Buffer.from(position.after, "base64")
     const copied = yield* copy.run(this.pairs(position.revision, after), onStep("import"))
-    const compared = yield* this.compare(copied.revision, onStep, copied.totals.kept, copied.ofBytes)
+    const compared = yield* this.compare(copied, true, onStep)
     if (compared.differences === 0) yield* copy.finish
-    return { position: copied, compared, resumed: isBegun, skipRefused }
+    return { position: copied, compared, resumed: isBegun }
   })
 
-  /** Compares both sides at a revision of etcd. */
-  readonly compare = Effect.fnUntraced({ self: this }, function*(
+  /** Compares both sides at etcd's current revision. */
+  readonly verify = Effect.fnUntraced({ self: this }, function*(this: Import, onStep: OnStep) {
+    const { position } = yield* this.stored
+    const revision = yield* this.currentRevision
+    return { revision, compared: yield* this.compare({ revision, ofBytes: 0 }, position !== undefined, onStep) }
+  })
+
+  /** Compares both sides at a revision of etcd. A run that imported knows how many keys it kept as they were. */
+  private readonly compare = Effect.fnUntraced({ self: this }, function*(
     this: Import,
-    revision: number,
-    onStep: OnStep,
-    kept: number | undefined,
-    ofBytes: number
+    { ofBytes, revision, totals }: Pick<Position, "revision" | "ofBytes"> & Partial<Position>,
+    wasImported: boolean,
+    onStep: OnStep
   ) {
     const { exact, ifExists, skipRefused } = this.options
     const leases = yield* this.imported
-    const options = { leases, rules: { ifExists, exact }, skipRefused, kept: ifExists === "skip" ? kept : undefined }
+    const kept = ifExists === "skip" ? totals?.kept : undefined
+    const options = { leases, rules: { ifExists, exact }, skipRefused, kept, wasImported }
     const compared: Compared = yield* compare(this.pairs(revision), options, onStep("verify"), ofBytes)
     return compared
   })

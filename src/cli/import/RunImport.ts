@@ -141,14 +141,16 @@ export const runImport = Effect.fnUntraced(function*(etcd: EtcdOptions, options:
     return
   }
   if (verifyOnly) {
-    const revision = yield* importing.currentRevision
-    const compared = yield* Effect.ensuring(importing.compare(revision, onStep, undefined, 0), end)
+    const { compared, revision } = yield* Effect.ensuring(importing.verify(onStep), end)
     yield* checked(compared, revision)
     return yield* json
       ? Output.json(comparedJson(compared, revision))
       : Output.line(comparedText(compared, revision))
   }
-  const { compared, position, resumed } = yield* Effect.ensuring(importing.run(onStep), end)
+  const { compared, position, resumed } = yield* importing.run(onStep).pipe(
+    Effect.ensuring(end),
+    Effect.onInterrupt(() => Messages.notice("flaredb: interrupted; the same command goes on where this one was"))
+  )
   const { revision, totals } = position
   if (!json) yield* Output.line(importedText(position, resumed))
   yield* checked(compared, revision)

@@ -15,11 +15,17 @@ export class FakeEtcd implements EtcdSource {
   readonly cluster = "17"
   /** What each range was asked for: how many keys. */
   readonly limits: Array<number> = []
+  /** How many keys the whole of each range had. */
+  readonly counts: Array<number> = []
   /** Seconds that leases have left. */
   readonly leases = new Map<string, number>()
   /** Carried out before a range is answered; it may fail in its place. */
   before: () => Effect.Effect<void, EtcdFailure> = () => Effect.void
+  /** Carried out before a lease is asked for. */
+  beforeLease: () => Effect.Effect<unknown> = () => Effect.void
   private compacted = 0
+  /** The entries of revisions that were read, in order. */
+  private readonly sorted = new Map<number, ReadonlyArray<EtcdEntry>>()
   private readonly revisions: Array<ReadonlyMap<string, EtcdEntry>> = [new Map(), new Map()]
 
   get revision(): number {
@@ -56,20 +62,34 @@ export class FakeEtcd implements EtcdSource {
       if (revision < this.compacted) return Effect.fail(new EtcdCompacted({ revision }))
       this.limits.push(limit)
       const found = this.entries(revision, from, end)
+      this.counts.push(found.length)
       const entries = found.slice(0, limit).map((entry) =>
         keysOnly === true ? Object.assign({}, entry, { value: new Uint8Array(0) }) : entry
       )
       const bytes = entries.reduce((sum, { key, value }) => sum + key.byteLength + value.byteLength, 0)
       return bytes > maxAnswerBytes
         ? Effect.fail(new EtcdAnswerTooLarge({ path: "/v3/kv/range", maxBytes: maxAnswerBytes }))
-        : Effect.succeed({ entries, more: found.length > limit })
+        : Effect.succeed({ entries, more: found.length > limit, count: found.length })
     })
 
-  readonly remainingSeconds: EtcdSource["remainingSeconds"] = (lease) => Effect.sync(() => this.leases.get(lease) ?? -1)
+  readonly remainingSeconds: EtcdSource["remainingSeconds"] = (lease) =>
+    Effect.map(this.beforeLease(), () => this.leases.get(lease) ?? -1)
 
   private entries(revision: number, from: Uint8Array, end: Uint8Array): ReadonlyArray<EtcdEntry> {
-    return [...this.revisions[revision]?.values() ?? []]
-      .filter(({ key }) => compareBytes(key, from) >= 0 && (end.byteLength === 0 || compareBytes(key, end) < 0))
-      .sort((a, b) => compareBytes(a.key, b.key))
+    const sorted = this.sorted.get(revision) ??
+      [...this.revisions[revision]?.values() ?? []].sort((a, b) => compareBytes(a.key, b.key))
+    this.sorted.set(revision, sorted)
+    return sorted.slice(placeOf(sorted, from), end.byteLength === 0 ? sorted.length : placeOf(sorted, end))
   }
+}
+
+/** The place of the first entry that is not before a key. */
+const placeOf = (sorted: ReadonlyArray<EtcdEntry>, key: Uint8Array): number => {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareBytes(sorted[middle]!.key, key) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
 }
