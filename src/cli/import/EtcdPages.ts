@@ -113,8 +113,8 @@ export class EtcdPages {
   }
 
   /**
-   * A range with far more keys than a page makes the next one shorter, one with far fewer longer. A short one costs etcd
-   * little, so the first step goes far, and what comes after it goes byte by byte.
+   * A range with far more keys than a page makes the next one shorter, one with far fewer longer. A short one costs
+   * etcd little, so the first step goes far, and what comes after it goes byte by byte.
    */
   private adaptRange(count: number, came: number): void {
     const { common, from } = this
