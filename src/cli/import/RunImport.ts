@@ -1,6 +1,7 @@
 /** `flaredb import etcd` once its command line is read: what it does, and what it prints. */
 import type { Option } from "effect"
 import { Effect } from "effect"
+import { isLoopbackHost } from "../../net/Loopback.ts"
 import { counted } from "../output/Counted.ts"
 import * as Messages from "../output/Messages.ts"
 import * as Output from "../output/Output.ts"
@@ -128,6 +129,12 @@ export interface RunOptions extends Shown {
 /** Looks, compares, or imports and compares, and says what came of it. */
 export const runImport = Effect.fnUntraced(function*(etcd: EtcdOptions, options: RunOptions, what: ImportOptions) {
   const { dryRun, json, verifyOnly } = options
+  const open = etcd.endpoints.find(({ hostname, protocol }) =>
+    protocol === "http:" && !isLoopbackHost(hostname.replace(/^\[|\]$/g, ""))
+  )
+  if (etcd.user !== undefined && open !== undefined) {
+    yield* Messages.notice(`the password goes to ${open.origin} without TLS, where others may read it`)
+  }
   const source = yield* connect(etcd, rangeOf(what.prefix))
   const importing = yield* Import.make(source, what)
   const { end, onStep } = steps(options)
