@@ -13,6 +13,7 @@ import { config } from "./commands/ConfigCheck.ts"
 import { doctor } from "./commands/Doctor.ts"
 import { compact, watch } from "./commands/HistoryCommands.ts"
 import { elect } from "./commands/ElectCommand.ts"
+import { importing } from "./commands/ImportEtcd.ts"
 import { inspect } from "./commands/Inspect.ts"
 import { makeHelp } from "./commands/HelpCommand.ts"
 import { del, get, put } from "./commands/KeyCommands.ts"
@@ -59,6 +60,7 @@ const verbs = [
   backups,
   restore,
   verify,
+  importing,
   inspect,
   reclaim,
   replay,

@@ -78,7 +78,7 @@ const confined: ReadonlyArray<{ readonly module: RegExp; readonly allowed: Reado
   },
   // Whatever else looks names up would do so in the threads that the disk needs, and without a limit.
   { module: /^node:dns/, allowed: ["net/NameService.ts"] },
-  { module: /^node:https?$/, allowed: ["http/"] },
+  { module: /^node:https?$/, allowed: ["http/", "cli/import/"] },
   { module: /^node:child_process$/, allowed: ["cli/", "testing/"] },
   // Effect's modules that may still change within a major version are those with a lower-case name.
   {

@@ -50,6 +50,8 @@ const talks: Readonly<Record<string, ReadonlyArray<string> | undefined>> = {
   "actors clear": ["Type", "id"],
   // It connects to the database that it reads before.
   "actors migrate": undefined,
+  // It connects to etcd before.
+  "import etcd": undefined,
   status: [],
   "transfer-leader": [],
   backup: ["never-written"],

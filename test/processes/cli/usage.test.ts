@@ -262,6 +262,20 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     [["actors", "migrate", "--from", "postgres://db/app", "--dry-run", "--verify"], /exclude each other/],
     [["actors", "migrate", "--from", "postgres://db/app", "--cluster", ""], /--cluster is empty/]
   ],
+  "import etcd": [
+    [["import", "etcd"], /--from is missing: which etcd is to be imported\?/],
+    [["import", "etcd", "--from", "http://a:2379/v3"], /"http:\/\/a:2379\/v3" is no client URL of etcd/],
+    [["import", "etcd", "--from", "a:2379", "--dry-run", "--verify-only"], /--dry-run and --verify-only exclude/],
+    [["import", "etcd", "--from", "a:2379", "--user", "me"], /--user and --password-file belong together/],
+    [["import", "etcd", "--from", "a:2379", "--etcd-cert", "c"], /--etcd-cert and --etcd-key belong together/],
+    [["import", "etcd", "--from", "a:2379", "--etcd-cacert", "nowhere"], /--etcd-cacert nowhere: /],
+    [["import", "etcd", "--from", "a:2379", "--if-exists", "merge"], /"merge"/],
+    [["import", "etcd", "--from", "a:2379", "--exact"], /--exact without a prefix is about every key.*add --all/],
+    [["import", "etcd", "--from", "a:2379", "--rate", "0"], /--rate 0 is not at least 1/],
+    [["import", "etcd", "--from", "a:2379", "--max-lease", "5ms"], /--max-lease is less than 1s/],
+    [["import", "etcd", "--from", "a:2379", "--to-prefix", "flaredb-import/x"], /imports keep their state under/],
+    [["import", "consul"], /"consul"/]
+  ],
   backup: [
     [["backup"], /Missing required argument: file/],
     [["backup", "a", "b"], /"b"/],
