@@ -32,6 +32,7 @@ import { RaftNode } from "./node/RaftNode.ts"
 import * as Descriptors from "./http/Descriptors.ts"
 import type { HttpAddress } from "./http/HttpServer.ts"
 import * as HttpServer from "./http/HttpServer.ts"
+import * as ProcessMetrics from "./http/ProcessMetrics.ts"
 import { StatusSections } from "./http/StatusSections.ts"
 import { NodeId } from "./raft/Types.ts"
 import * as Exposure from "./net/Exposure.ts"
@@ -146,6 +147,7 @@ const layerServed = (
   const { config, security } = prepared
   return Layer.mergeAll(
     Descriptors.layerMetrics,
+    ProcessMetrics.layer,
     ClientServer.layer({
       clusterId: config.clusterId,
       nodeId: config.nodeId,

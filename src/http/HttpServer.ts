@@ -29,6 +29,7 @@ import type { Limits } from "../config/Limits.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import type { Fatal } from "../FlareDbError.ts"
 import { RaftNode } from "../node/RaftNode.ts"
+import { CallMetrics } from "../net/CallMetrics.ts"
 import { Offences } from "../net/Offences.ts"
 import type { BoundAddress, ListenError } from "../net/Listening.ts"
 import { formatAddress, formatBound, listen } from "../net/Listening.ts"
@@ -41,6 +42,7 @@ import { version } from "../Version.ts"
 import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
+import { measureRequests } from "./HttpMetrics.ts"
 import * as HttpGuard from "./HttpGuard.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
@@ -253,6 +255,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   const sections = yield* makeSections
   const sockets = yield* securedSockets(options, offences)
   const refusal = yield* requestRefusal(options, sockets, offences)
+  const metrics = yield* CallMetrics.make("http")
   let connections = 0
   yield* watchTables([{
     table: "http_connections",
@@ -262,6 +265,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   }])
   const make = () => {
     const server = guardedServer(limits, offences)
+    measureRequests(server, metrics)
     sockets.guard(server)
     return server.prependListener("connection", (socket) => {
       // Node counts those of one address.

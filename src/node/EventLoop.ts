@@ -158,6 +158,8 @@ export class EventLoop {
   private turn(inputs: ReadonlyArray<Input>): void {
     const submissions: Array<Submission> = []
     const reads: Array<ReadGroup> = []
+    const { metrics, raft, timer } = this.options
+    const sinceMs = timer.monotonicMsUnsafe()
     this.passTime()
     for (const input of inputs) {
       switch (input._tag) {
@@ -199,7 +201,6 @@ export class EventLoop {
       this.options.transport.sendUnsafe(this.outbox)
       this.outbox = []
     }
-    this.options.metrics.turn(inputs.length)
     this.options.persister.start()
     this.options.applier.work.start()
     if (this.heardApplied > 0) {
@@ -207,7 +208,8 @@ export class EventLoop {
       this.heardApplied = 0
     }
     this.afterwards.start()
-    this.options.timer.sleepUnsafe(Math.min(this.longestSleepTicks, Raft.ticksUntilDue(this.options.raft)))
+    timer.sleepUnsafe(Math.min(this.longestSleepTicks, Raft.ticksUntilDue(raft)))
+    metrics.turn(inputs.length, timer.monotonicMsUnsafe() - sinceMs, raft.commit)
   }
 
   /** Tells the core of the ticks that have passed, before anything that came after them. */

@@ -2,6 +2,7 @@
  * What a node measures about itself, each with why it matters. Handles are prebuilt, and the hot path updates them
  * synchronously.
  */
+import type { Context } from "effect"
 import { Effect, Metric } from "effect"
 import type { RoleChanged } from "../raft/Output.ts"
 import * as NodeHistograms from "./NodeHistograms.ts"
@@ -34,6 +35,20 @@ const inputs = Metric.counter("flaredb_node_inputs_total", {
   description: "inputs handled by the owner",
   incremental: true
 })
+
+/** Its rate is the share of time that the owner is busy: near 1 a node can do no more, whatever its disk could. */
+const busy = Metric.counter("flaredb_owner_busy_seconds_total", {
+  description: "seconds that the owner spent in its turns",
+  incremental: true
+})
+
+/** Without a leader a node refuses writes, and linearizable reads. */
+const leaderKnown = Metric.gauge("flaredb_raft_leader_known", {
+  description: "1 while this node leads or follows a leader"
+})
+
+/** With the applied index of a follower it tells how much the follower lacks. */
+const committed = Metric.gauge("flaredb_raft_commit_index", { description: "last log index known to be committed" })
 
 /** A stalled process cannot send heartbeats: stalls near the election timeout depose leaders. */
 const stalls = Metric.counter("flaredb_node_stalls_total", {
@@ -80,7 +95,8 @@ export interface NodeMetrics extends NodeHistograms.NodeHistograms {
   readonly identified: (identity: string) => void
   readonly readRound: () => void
   readonly peerViolation: () => void
-  readonly turn: (inputs: number) => void
+  /** A turn took so many inputs, and so many milliseconds, and left the commit index there. */
+  readonly turn: (inputs: number, ms: number, commit: number) => void
   readonly roleChanged: (change: RoleChanged) => void
   readonly applied: (index: number) => void
   readonly stalled: () => void
@@ -93,29 +109,39 @@ export interface NodeMetrics extends NodeHistograms.NodeHistograms {
 /** The updates, bound to the metric registry of the running fiber. */
 export const make: Effect.Effect<NodeMetrics> = Effect.map(
   Effect.context<never>(),
-  (context) => ({
-    ...NodeHistograms.make(context),
-    turn: (count) => {
-      turns.updateUnsafe(1, context)
-      inputs.updateUnsafe(count, context)
-    },
-    roleChanged: (change) => {
-      roleChanges.updateUnsafe(1, context)
-      leader.updateUnsafe(change.role === "leader" ? 1 : 0, context)
-      term.updateUnsafe(change.term, context)
-    },
-    applied: (index) => applied.updateUnsafe(index, context),
-    identified: (identity) => Metric.withAttributes(identified, { identity }).updateUnsafe(1, context),
-    readRound: () => readRounds.updateUnsafe(1, context),
-    peerViolation: () => violations.updateUnsafe(1, context),
-    waiting: (kind) => {
-      for (const one of waitKinds) {
-        Metric.withAttributes(waiting, { for: one }).updateUnsafe(one === kind ? 1 : 0, context)
-      }
-    },
-    stalled: () => stalls.updateUnsafe(1, context),
-    compacted: () => compactions.updateUnsafe(1, context),
-    snapshotSent: (bytes) => snapshotSent.updateUnsafe(bytes, context),
-    snapshotReceived: (bytes) => snapshotReceived.updateUnsafe(bytes, context)
-  })
+  (context) => {
+    // A node that never got so far is to be seen as one without a leader, not as one without the metric.
+    leader.updateUnsafe(0, context)
+    leaderKnown.updateUnsafe(0, context)
+    return updates(context)
+  }
 )
+
+const updates = (context: Context.Context<never>): NodeMetrics => ({
+  ...NodeHistograms.make(context),
+  turn: (count, ms, commit) => {
+    turns.updateUnsafe(1, context)
+    inputs.updateUnsafe(count, context)
+    busy.updateUnsafe(ms / 1_000, context)
+    committed.updateUnsafe(commit, context)
+  },
+  roleChanged: (change) => {
+    roleChanges.updateUnsafe(1, context)
+    leader.updateUnsafe(change.role === "leader" ? 1 : 0, context)
+    leaderKnown.updateUnsafe(change.leader === undefined ? 0 : 1, context)
+    term.updateUnsafe(change.term, context)
+  },
+  applied: (index) => applied.updateUnsafe(index, context),
+  identified: (identity) => Metric.withAttributes(identified, { identity }).updateUnsafe(1, context),
+  readRound: () => readRounds.updateUnsafe(1, context),
+  peerViolation: () => violations.updateUnsafe(1, context),
+  waiting: (kind) => {
+    for (const one of waitKinds) {
+      Metric.withAttributes(waiting, { for: one }).updateUnsafe(one === kind ? 1 : 0, context)
+    }
+  },
+  stalled: () => stalls.updateUnsafe(1, context),
+  compacted: () => compactions.updateUnsafe(1, context),
+  snapshotSent: (bytes) => snapshotSent.updateUnsafe(bytes, context),
+  snapshotReceived: (bytes) => snapshotReceived.updateUnsafe(bytes, context)
+})

@@ -72,7 +72,14 @@ const Peer = Schema.Struct({
   connected: Schema.Boolean,
   dropped: Schema.Natural,
   /** That two processes run under the peer's id, in words; `null` when one does. */
-  conflict: Schema.NullOr(Schema.String)
+  conflict: Schema.NullOr(Schema.String),
+  /** How far its clock is ahead of the node's, in milliseconds; nodes that cannot say leave it out. */
+  clock: Schema.optionalKey(Schema.Struct({
+    offsetMs: Schema.Finite,
+    uncertaintyMs: Schema.Finite,
+    /** That this is too much, in words; `null` while it is not. */
+    problem: Schema.NullOr(Schema.String)
+  }))
 })
 
 /** Where a node stands. */

@@ -52,11 +52,12 @@ const operationsOf = (
     matches: status.matches,
     sending: status.snapshots.sending.map(transfer),
     receiving: status.snapshots.receiving === undefined ? null : transfer(status.snapshots.receiving),
-    peers: status.peers.map(({ conflict, connected, dropped, peer }) => ({
+    peers: status.peers.map(({ clock, conflict, connected, dropped, peer }) => ({
       peer,
       connected,
       dropped,
-      conflict: conflict ?? null
+      conflict: conflict ?? null,
+      ...(clock === undefined ? {} : { clock: { ...clock, problem: clock.problem ?? null } })
     })),
     waiting: status.waiting?.text ?? null
   })),
