@@ -50,6 +50,11 @@ const leaderKnown = Metric.gauge("flaredb_raft_leader_known", {
 /** With the applied index of a follower it tells how much the follower lacks. */
 const committed = Metric.gauge("flaredb_raft_commit_index", { description: "last log index known to be committed" })
 
+/** What a follower lacks, seen at one moment at the leader. One that grows never ends in a majority of two. */
+const followerLag = Metric.gauge("flaredb_raft_follower_lag_entries", {
+  description: "log entries that this leader has and does not know this peer to have; 0 where it does not lead"
+})
+
 /** A stalled process cannot send heartbeats: stalls near the election timeout depose leaders. */
 const stalls = Metric.counter("flaredb_node_stalls_total", {
   description: "ticks that came later than half the shortest election timeout",
@@ -97,6 +102,7 @@ export interface NodeMetrics extends NodeHistograms.NodeHistograms {
   readonly peerViolation: () => void
   /** A turn took so many inputs, and so many milliseconds, and left the commit index there. */
   readonly turn: (inputs: number, ms: number, commit: number) => void
+  readonly followerLag: (peer: number, entries: number) => void
   readonly roleChanged: (change: RoleChanged) => void
   readonly applied: (index: number) => void
   readonly stalled: () => void
@@ -110,9 +116,9 @@ export interface NodeMetrics extends NodeHistograms.NodeHistograms {
 export const make: Effect.Effect<NodeMetrics> = Effect.map(
   Effect.context<never>(),
   (context) => {
-    // A node that never got so far is to be seen as one without a leader, not as one without the metric.
-    leader.updateUnsafe(0, context)
-    leaderKnown.updateUnsafe(0, context)
+    // Each is there from the start: what first appears as 1 has not increased.
+    for (const gauge of [leader, leaderKnown]) gauge.updateUnsafe(0, context)
+    for (const counter of [stalls, readRounds, compactions, violations]) counter.updateUnsafe(0, context)
     return updates(context)
   }
 )
@@ -125,6 +131,8 @@ const updates = (context: Context.Context<never>): NodeMetrics => ({
     busy.updateUnsafe(ms / 1_000, context)
     committed.updateUnsafe(commit, context)
   },
+  followerLag: (peer, entries) =>
+    Metric.withAttributes(followerLag, { peer: String(peer) }).updateUnsafe(entries, context),
   roleChanged: (change) => {
     roleChanges.updateUnsafe(1, context)
     leader.updateUnsafe(change.role === "leader" ? 1 : 0, context)

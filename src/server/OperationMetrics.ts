@@ -24,6 +24,7 @@ export type CountOperations = (kind: OperationKind, results: ReadonlyArray<unkno
 export const make: Effect.Effect<CountOperations> = Effect.map(Effect.context<never>(), (context) => {
   const of = (kind: OperationKind) => Metric.withAttributes(operations, { kind })
   const counts = { write: of("write"), read: of("read") }
+  for (const counter of Object.values(counts)) counter.updateUnsafe(0, context)
   const failures = new Map<string, typeof errors>()
   const failed = (kind: OperationKind, error: string) => {
     const name = `${kind} ${error}`

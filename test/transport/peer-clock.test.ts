@@ -96,6 +96,7 @@ it.live("two transports measure how far their clocks are apart, and warn of it",
     const gauge = metrics.find(({ attributes, id }) =>
       id === "flaredb_peer_clock_offset_seconds" && attributes?.["peer"] === "2"
     )
-    assert.isAtMost(Math.abs((gauge?.state as { readonly value: number }).value - offsetMs / 1_000), 0.001)
+    const { value } = (gauge?.state ?? { value: Number.NaN }) as { readonly value: number }
+    assert.isAtMost(Math.abs(value - offsetMs / 1_000), 0.001)
   }).pipe(Effect.scoped, Effect.provide(Logger.layer([logger])))
 })

@@ -246,6 +246,7 @@ const openLinks = Effect.fnUntraced(function*(
 const watchInstances = Effect.fnUntraced(function*(offences: Offences) {
   const runFork = yield* FiberSet.makeRuntime<never>()
   const context = yield* Effect.context<never>()
+  instanceConflicts.updateUnsafe(0, context)
   return new PeerInstances(offences.nowMs, (peer, text) => {
     instanceConflicts.updateUnsafe(1, context)
     const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
