@@ -29,6 +29,7 @@ import * as KvStateMachine from "./kv/KvStateMachine.ts"
 import * as OwnIdentity from "./machine/OwnIdentity.ts"
 import type { StateMachine } from "./machine/StateMachine.ts"
 import { RaftNode } from "./node/RaftNode.ts"
+import { openCollector } from "./http/Collector.ts"
 import * as Descriptors from "./http/Descriptors.ts"
 import type { HttpAddress } from "./http/HttpServer.ts"
 import * as HttpServer from "./http/HttpServer.ts"
@@ -191,11 +192,21 @@ const prepare = (given: FlareDbConfig) =>
   Effect.gen(function*() {
     yield* Exposure.check(given)
     const fitted = yield* Descriptors.fit(given)
-    return { ...fitted, security: yield* NodeSecurity.open(fitted.config) }
+    const collector = yield* openCollector(given)
+    return { ...fitted, collector, security: yield* NodeSecurity.open(fitted.config) }
   })
 
 /** A configuration whose limits fit into the descriptors of this process, with its certificates and callers. */
 type Prepared = Effect.Success<ReturnType<typeof prepare>>
+
+/** Sends metrics and spans to the collector, if there is one. The code for that is loaded then only. */
+const layerExport = ({ collector, config: { clusterId, nodeId } }: Prepared): Layer.Layer<never> =>
+  collector === undefined ? Layer.empty : Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("./http/OtlpExport.ts")),
+      ({ layerLogged }) => layerLogged({ collector, clusterId, nodeId })
+    )
+  )
 
 const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError | ListenError | InvalidConfig> =>
   Layer.unwrap(Effect.map(prepare(given), (prepared) => {
@@ -203,7 +214,7 @@ const layerConfig = (given: FlareDbConfig): Layer.Layer<NodeServices, OpenError 
     return Layer.provideMerge(
       layerLocal(config, security.dial, RemoteClient.layerConnect),
       layerServed(prepared, layerKeyValue(config, KvStateMachine.layerWith(config.limits)))
-    )
+    ).pipe(Layer.provide(layerExport(prepared)))
   }))
 
 const layerConfigWith = (
@@ -214,7 +225,7 @@ const layerConfigWith = (
     Layer.provideMerge(
       layerLocal(prepared.config, prepared.security.dial, RemoteCommands.layerConnect),
       layerServed(prepared, layerMachine(prepared.config, machine))
-    )))
+    ).pipe(Layer.provide(layerExport(prepared)))))
 
 /**
  * A node of the cluster in this process. Opens (or creates) its data directory, listens for peers and clients, and

@@ -8,6 +8,9 @@ const known: ReadonlySet<string> = new Set(["/", "/livez", "/readyz", "/metrics"
 /** The first part of a path below which a program serves many. */
 const folders: ReadonlyArray<string> = ["/v1/"]
 
+/** Whether somebody looks after the node there: scrapers and probes come all the time, and get no spans. */
+export const isForOperators = (url: string): boolean => known.has(url.split("?", 1)[0] ?? "")
+
 /** The label of a path: bounded, whatever callers ask for. */
 export const pathLabel = (url: string): string => {
   const path = url.split("?", 1)[0] ?? ""

@@ -15,7 +15,7 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Clock, Context, Effect, Layer } from "effect"
-import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { X509Certificate } from "node:crypto"
 import { createServer } from "node:http"
@@ -42,7 +42,7 @@ import { version } from "../Version.ts"
 import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
-import { measureRequests } from "./HttpMetrics.ts"
+import { isForOperators, measureRequests } from "./HttpMetrics.ts"
 import * as HttpGuard from "./HttpGuard.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
@@ -248,6 +248,8 @@ const requestRefusal = Effect.fnUntraced(function*(
   return refusal
 })
 
+const untraced = Layer.succeed(HttpMiddleware.TracerDisabledWhen)(({ url }) => isForOperators(url))
+
 const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   const limits = options.limits ?? defaultLimits
   const { maxHttpConnections } = limits
@@ -287,6 +289,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions) {
   const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
     const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
     const served = HttpRouter.serve(routes(options, sections, refusal), { disableLogger: true, disableListenLog: true })
+      .pipe(Layer.provide(untraced))
     return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
       const { address } = Context.get(services, HttpServer.HttpServer)
       return { port: "port" in address ? address.port : port, server: undefined }

@@ -243,13 +243,13 @@ export class EventLoop {
     if (proposals.length > 0) this.step({ _tag: "Propose", proposals, nowMs: this.options.clock.now() })
   }
 
-  private applyDone({ entries, replies }: AppliedBatch): void {
+  private applyDone({ entries, replies, tookMs }: AppliedBatch): void {
     const last = entries[entries.length - 1]
     if (last === undefined) return
     const { index } = last
     const { metrics, timer } = this.options
     this.options.clock.observe(last.stampMs, this.leading)
-    this.pending.applied(entries, replies)
+    this.pending.applied(entries, replies, tookMs)
     if (this.leading) this.commitTimes.applied(index, timer.monotonicMsUnsafe(), metrics.committed)
     this.pending.releaseReads(index)
     this.heardApplied = index

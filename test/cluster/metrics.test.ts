@@ -29,7 +29,7 @@ it.live("real nodes have every metric that the rules and the dashboard ask for, 
     const cluster = yield* Cluster.make(3)
     yield* Cluster.start(cluster)
     const [follower] = yield* Effect.provide(cluster.followers, Cluster.client(cluster))
-    const [leader] = cluster.nodes.filter((node) => node !== follower)
+    const leader = cluster.nodes.find((node) => node !== follower)
     const write = Effect.flatMap(KeyValue, (kv) => Effect.andThen(kv.put("a", "1"), kv.get("a")))
     // A client that knows a follower alone is told who leads: an operation with an error.
     const asked = FlareDb.layerClient({ endpoints: [(follower as Cluster.ClusterNode).endpoint] })
