@@ -209,7 +209,7 @@ export class EventLoop {
     }
     this.afterwards.start()
     timer.sleepUnsafe(Math.min(this.longestSleepTicks, Raft.ticksUntilDue(raft)))
-    metrics.turn(inputs.length, timer.monotonicMsUnsafe() - sinceMs, raft.commit)
+    metrics.turn(inputs.length, timer.monotonicMsUnsafe() - sinceMs)
   }
 
   /** Tells the core of the ticks that have passed, before anything that came after them. */

@@ -100,8 +100,10 @@ export interface NodeMetrics extends NodeHistograms.NodeHistograms {
   readonly identified: (identity: string) => void
   readonly readRound: () => void
   readonly peerViolation: () => void
-  /** A turn took so many inputs, and so many milliseconds, and left the commit index there. */
-  readonly turn: (inputs: number, ms: number, commit: number) => void
+  /** A turn took so many inputs, and so many milliseconds. */
+  readonly turn: (inputs: number, ms: number) => void
+  /** Publishes what turns have gathered, which is not published with each of them, and the commit index. */
+  readonly sampled: (commit: number) => void
   readonly followerLag: (peer: number, entries: number) => void
   readonly roleChanged: (change: RoleChanged) => void
   readonly applied: (index: number) => void
@@ -123,33 +125,40 @@ export const make: Effect.Effect<NodeMetrics> = Effect.map(
   }
 )
 
-const updates = (context: Context.Context<never>): NodeMetrics => ({
-  ...NodeHistograms.make(context),
-  turn: (count, ms, commit) => {
-    turns.updateUnsafe(1, context)
-    inputs.updateUnsafe(count, context)
-    busy.updateUnsafe(ms / 1_000, context)
-    committed.updateUnsafe(commit, context)
-  },
-  followerLag: (peer, entries) =>
-    Metric.withAttributes(followerLag, { peer: String(peer) }).updateUnsafe(entries, context),
-  roleChanged: (change) => {
-    roleChanges.updateUnsafe(1, context)
-    leader.updateUnsafe(change.role === "leader" ? 1 : 0, context)
-    leaderKnown.updateUnsafe(change.leader === undefined ? 0 : 1, context)
-    term.updateUnsafe(change.term, context)
-  },
-  applied: (index) => applied.updateUnsafe(index, context),
-  identified: (identity) => Metric.withAttributes(identified, { identity }).updateUnsafe(1, context),
-  readRound: () => readRounds.updateUnsafe(1, context),
-  peerViolation: () => violations.updateUnsafe(1, context),
-  waiting: (kind) => {
-    for (const one of waitKinds) {
-      Metric.withAttributes(waiting, { for: one }).updateUnsafe(one === kind ? 1 : 0, context)
-    }
-  },
-  stalled: () => stalls.updateUnsafe(1, context),
-  compacted: () => compactions.updateUnsafe(1, context),
-  snapshotSent: (bytes) => snapshotSent.updateUnsafe(bytes, context),
-  snapshotReceived: (bytes) => snapshotReceived.updateUnsafe(bytes, context)
-})
+const updates = (context: Context.Context<never>): NodeMetrics => {
+  let busyMs = 0
+  return {
+    ...NodeHistograms.make(context),
+    turn: (count, ms) => {
+      turns.updateUnsafe(1, context)
+      inputs.updateUnsafe(count, context)
+      busyMs += ms
+    },
+    sampled: (commit) => {
+      busy.updateUnsafe(busyMs / 1_000, context)
+      busyMs = 0
+      committed.updateUnsafe(commit, context)
+    },
+    followerLag: (peer, entries) =>
+      Metric.withAttributes(followerLag, { peer: String(peer) }).updateUnsafe(entries, context),
+    roleChanged: (change) => {
+      roleChanges.updateUnsafe(1, context)
+      leader.updateUnsafe(change.role === "leader" ? 1 : 0, context)
+      leaderKnown.updateUnsafe(change.leader === undefined ? 0 : 1, context)
+      term.updateUnsafe(change.term, context)
+    },
+    applied: (index) => applied.updateUnsafe(index, context),
+    identified: (identity) => Metric.withAttributes(identified, { identity }).updateUnsafe(1, context),
+    readRound: () => readRounds.updateUnsafe(1, context),
+    peerViolation: () => violations.updateUnsafe(1, context),
+    waiting: (kind) => {
+      for (const one of waitKinds) {
+        Metric.withAttributes(waiting, { for: one }).updateUnsafe(one === kind ? 1 : 0, context)
+      }
+    },
+    stalled: () => stalls.updateUnsafe(1, context),
+    compacted: () => compactions.updateUnsafe(1, context),
+    snapshotSent: (bytes) => snapshotSent.updateUnsafe(bytes, context),
+    snapshotReceived: (bytes) => snapshotReceived.updateUnsafe(bytes, context)
+  }
+}

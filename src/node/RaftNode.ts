@@ -265,6 +265,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   })
   yield* watchTables(tablesOf(limits, inbox, loop))
   yield* lookEvery(sampleMs, () => {
+    metrics.sampled(raft.commit)
     for (const [peer, entries] of followerLags(Raft.status(raft))) metrics.followerLag(peer, entries)
   })
   /** For the time between two turns. */
