@@ -7,11 +7,13 @@ import type { ClusterAdmin } from "./client/ClusterAdmin.ts"
 import type * as RemoteClient from "./client/RemoteClient.ts"
 import * as Config from "./config/index.ts"
 import type { FlareDbConfig } from "./config/FlareDbConfig.ts"
+import { openCollector } from "./http/Collector.ts"
 import * as Descriptors from "./http/Descriptors.ts"
 import * as ApiRoutes from "./http/api/ApiRoutes.ts"
 import { ConsoleParts } from "./http/console/ConsoleParts.ts"
 import * as ConsoleRoutes from "./http/console/ConsoleRoutes.ts"
 import * as HttpServer from "./http/HttpServer.ts"
+import * as ProcessMetrics from "./http/ProcessMetrics.ts"
 import * as Exposure from "./net/Exposure.ts"
 import type { ListenError } from "./net/Listening.ts"
 import type { RaftNode } from "./node/RaftNode.ts"
@@ -48,7 +50,8 @@ export const prepare = (given: FlareDbConfig) =>
   Effect.gen(function*() {
     yield* Exposure.check(given)
     const fitted = yield* Descriptors.fit(given)
-    return { ...fitted, security: yield* NodeSecurity.open(fitted.config) }
+    const collector = yield* openCollector(given)
+    return { ...fitted, collector, security: yield* NodeSecurity.open(fitted.config) }
   })
 
 /** A configuration whose limits fit into the descriptors of this process, with its certificates and callers. */
@@ -75,6 +78,15 @@ const layerPorts = ({ config, maxOpenTables, security }: Prepared) => {
   )
 }
 
+/** Sends metrics and spans to the collector, if there is one. The code for that is loaded then only. */
+export const layerExport = ({ collector, config: { clusterId, nodeId } }: Prepared): Layer.Layer<never> =>
+  collector === undefined ? Layer.empty : Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("./http/OtlpExport.ts")),
+      ({ layerLogged }) => layerLogged({ collector, clusterId, nodeId })
+    )
+  )
+
 /** A node, with the services that answer clients and peers. */
 export const layerServed = (
   prepared: Prepared,
@@ -83,6 +95,7 @@ export const layerServed = (
   const { config, security } = prepared
   return Layer.mergeAll(
     Descriptors.layerMetrics,
+    ProcessMetrics.layer,
     ClientServer.layer({
       clusterId: config.clusterId,
       nodeId: config.nodeId,

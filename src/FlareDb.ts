@@ -152,7 +152,8 @@ const layerEmbedded = <Client, Http>(given: FlareDbConfig, { client, http, machi
     return http(embedded, prepared).pipe(
       Layer.provideMerge(layerLocal(config, security.dial, client)),
       Layer.provideMerge(embedded.layerServed(prepared, machine(config))),
-      Layer.provide(Layer.succeed(DataDirectory, config.dataDir))
+      Layer.provide(Layer.succeed(DataDirectory, config.dataDir)),
+      Layer.provide(embedded.layerExport(prepared))
     )
   }))
 

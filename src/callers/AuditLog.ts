@@ -103,6 +103,7 @@ export class AuditLog {
   ): Effect.fn.Return<AuditLog, AuditFileError, Scope.Scope> {
     const clock = yield* Clock.Clock
     const context = yield* Effect.context<never>()
+    dropped.updateUnsafe(0, context)
     const file = yield* Effect.acquireRelease(
       open(options.file, options.maxFileBytes ?? defaultAuditFileBytes),
       (opened) => opened.close

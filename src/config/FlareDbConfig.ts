@@ -13,13 +13,15 @@ import type { NodeAddress } from "./NodeAddress.ts"
 import { nodesProblems } from "./NodeAddress.ts"
 import type { TimingName } from "./NodeSettings.ts"
 import { defaultDataDir, defaults, timingNames, timingSettings } from "./NodeSettings.ts"
+import type { OtlpConfig } from "./Otlp.ts"
+import { otlpProblems } from "./Otlp.ts"
 import type { SecurityConfig } from "./Security.ts"
 import { securityDefaults, securityProblems } from "./Security.ts"
 import type { IntegerSetting } from "./Setting.ts"
 import { integerProblem } from "./Setting.ts"
 
 /** What each field means stands in the tables of settings, and in `docs/configuration.md`. */
-export interface FlareDbConfig extends Readonly<Record<TimingName, number>>, SecurityConfig {
+export interface FlareDbConfig extends Readonly<Record<TimingName, number>>, OtlpConfig, SecurityConfig {
   readonly clusterId: string
   /** Which of `nodes` this is. */
   readonly nodeId: number
@@ -129,6 +131,7 @@ export const validate = (config: FlareDbConfig): ReadonlyArray<ConfigProblem> =>
   ...timingProblems(config),
   ...limitProblems(config),
   ...securityProblems(config),
+  ...otlpProblems(config),
   // A field that is no limit would be ignored, and a misspelling would go unnoticed.
   ...Object.keys(config.limits)
     .filter((name) => !(name in limitSettings))

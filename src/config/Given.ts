@@ -6,7 +6,7 @@ import { make, parseHosts } from "./FlareDbConfig.ts"
 import type { Limits } from "./Limits.ts"
 import { limitNames } from "./Limits.ts"
 import { parseNodes } from "./NodeAddress.ts"
-import type { ChoiceName, IntegerName, SwitchName, TextName } from "./NodeSettings.ts"
+import type { ChoiceName, IntegerName, OtlpTextName, SwitchName, TextName } from "./NodeSettings.ts"
 import { choiceSettings, timingNames } from "./NodeSettings.ts"
 import type { PathName } from "./Security.ts"
 import { pathNames } from "./Security.ts"
@@ -18,7 +18,9 @@ export type Given =
   & { readonly [Name in TextName | PathName | ChoiceName]: Option.Option<string> }
   & { readonly [Name in IntegerName]: Option.Option<number> }
 
-type Optional = IntegerName | PathName | ChoiceName
+type Optional = IntegerName | OtlpTextName | PathName | ChoiceName
+
+const otlpNames = ["otlpEndpoint", "otlpHeadersFile", "otlpIntervalMs"] as const
 
 const chosen = <Name extends Optional>(given: Given, names: ReadonlyArray<Name>): Chosen<Name> =>
   Object.fromEntries(
@@ -50,6 +52,7 @@ export const configOf = (given: Given): Effect.Effect<FlareDbConfig, InvalidConf
       ...(Option.isSome(given.listenHost) ? { listenHost: given.listenHost.value } : {}),
       ...(Option.isSome(given.httpHosts) ? { httpHosts: parseHosts(given.httpHosts.value) } : {}),
       ...chosen(given, timingNames),
+      ...chosen(given, otlpNames),
       ...chosen(given, pathNames),
       ...chosen(given, choiceNames),
       limits

@@ -136,6 +136,11 @@ export const limitSettings = {
     10_000,
     "leases that one connection granted and that are alive; more are refused as Overloaded"
   ),
+  maxClockDifferenceMs: milliseconds(
+    1_000,
+    "milliseconds by which the clock of another node may differ before log and status warn of it; leases and the " +
+      "order of writes do not depend on clocks, certificates and dates do"
+  ),
   maxSessionTtlMs: {
     ...milliseconds(3_600_000, "longest time to live of a session in milliseconds; longer ones are refused"),
     ...times

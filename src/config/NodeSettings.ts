@@ -4,6 +4,7 @@
  */
 import { limitSettings } from "./Limits.ts"
 import { localNodes } from "./NodeAddress.ts"
+import { otlpIntegerSettings } from "./Otlp.ts"
 import type { PathName } from "./Security.ts"
 import { auditEvents, clientAuths, tlsModes } from "./Security.ts"
 import type { IntegerSetting } from "./Setting.ts"
@@ -74,10 +75,27 @@ export const pathSettings = {
   auditLog: file("where each operation is written down as a line of JSON, with who did it and never a value", "none")
 } satisfies Record<PathName, TextSetting>
 
-/** Every setting that is text. */
-export const writtenSettings = { ...textSettings, ...pathSettings }
+/** The settings of the export to a collector that are text. */
+export const otlpTextSettings = {
+  otlpEndpoint: {
+    form: "URL",
+    text: "collector that gets metrics and spans as OTLP over HTTP, such as http://127.0.0.1:4318; /v1/metrics and " +
+      "/v1/traces follow",
+    otherDefault: "none, and nothing is sent"
+  },
+  otlpHeadersFile: file(
+    "headers for it, such as a token, each as a line NAME: VALUE; refused when others may read it, or over http to " +
+      "another machine",
+    "none"
+  )
+} satisfies Record<string, TextSetting>
 
-export type TextName = keyof typeof textSettings
+export type OtlpTextName = keyof typeof otlpTextSettings
+
+/** Every setting that is text. */
+export const writtenSettings = { ...textSettings, ...pathSettings, ...otlpTextSettings }
+
+export type TextName = keyof typeof textSettings | OtlpTextName
 
 /** A setting that is one of a few words. */
 export interface ChoiceSetting {
@@ -163,7 +181,7 @@ export type TimingName = keyof typeof timingSettings
 export const timingNames = Object.keys(timingSettings) as ReadonlyArray<TimingName>
 
 /** Every setting that is a whole number and has a default. */
-export const integerSettings = { ...timingSettings, ...limitSettings }
+export const integerSettings = { ...timingSettings, ...otlpIntegerSettings, ...limitSettings }
 
 export type IntegerName = keyof typeof integerSettings
 
@@ -177,6 +195,7 @@ export const defaults = {
   heartbeatMs: timingSettings.heartbeatMs.default,
   electionTimeoutMinMs: timingSettings.electionTimeoutMinMs.default,
   electionTimeoutMaxMs: timingSettings.electionTimeoutMaxMs.default,
+  otlpIntervalMs: otlpIntegerSettings.otlpIntervalMs.default,
   unsafeNoFsync: false
 } as const
 

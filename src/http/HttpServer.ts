@@ -17,7 +17,7 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Clock, Context, Effect, Layer } from "effect"
-import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { X509Certificate } from "node:crypto"
 import { createServer } from "node:http"
@@ -31,6 +31,7 @@ import type { Limits } from "../config/Limits.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import type { Fatal } from "../FlareDbError.ts"
 import { RaftNode } from "../node/RaftNode.ts"
+import { CallMetrics } from "../net/CallMetrics.ts"
 import { Offences } from "../net/Offences.ts"
 import type { BoundAddress, ListenError } from "../net/Listening.ts"
 import { formatAddress, formatBound, listen } from "../net/Listening.ts"
@@ -44,6 +45,7 @@ import { version } from "../Version.ts"
 import { expiryText, readiness } from "./Health.ts"
 import { HttpAccess } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
+import { isForOperators, measureRequests } from "./HttpMetrics.ts"
 import * as HttpGuard from "./HttpGuard.ts"
 import * as ProcessFacts from "./ProcessFacts.ts"
 import { RequestCallers } from "./RequestCallers.ts"
@@ -258,6 +260,8 @@ export type Routes = Layer.Layer<never, never, Router>
 /** What routes are added to. */
 export type Router = HttpRouter.HttpRouter
 
+const untraced = Layer.succeed(HttpMiddleware.TracerDisabledWhen)(({ url }) => isForOperators(url))
+
 const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Routes) {
   const limits = options.limits ?? defaultLimits
   const { maxHttpConnections } = limits
@@ -265,6 +269,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
   const sections = yield* makeSections
   const sockets = yield* securedSockets(options, offences)
   const admit = yield* admission(options, sockets, offences)
+  const metrics = yield* CallMetrics.make("http")
   let connections = 0
   yield* watchTables([{
     table: "http_connections",
@@ -274,6 +279,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
   }])
   const make = () => {
     const server = guardedServer(limits, offences)
+    measureRequests(server, metrics)
     sockets.guard(server)
     return server.prependListener("connection", (socket) => {
       // Node counts those of one address.
@@ -296,6 +302,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
     const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
     const all = Layer.merge(routes(options, sections, admit), more)
     const served = HttpRouter.serve(all, { disableLogger: true, disableListenLog: true })
+      .pipe(Layer.provide(untraced))
     return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
       const { address } = Context.get(services, HttpServer.HttpServer)
       return { port: "port" in address ? address.port : port, server: undefined }

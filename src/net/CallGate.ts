@@ -2,11 +2,13 @@
  * Every call that comes in at a port: calls that may not be made ({@link Gate}), or that are too many, are answered
  * here and reach no handler, direct or not.
  */
-import { Exit, Schema } from "effect"
+import { Cause, Exit, Schema } from "effect"
 import type { RpcSerialization } from "effect/rpc"
 import { Rpc } from "effect/rpc"
 import type { RequestEncoded } from "effect/rpc/RpcMessage"
 import { Overloaded } from "../FlareDbError.ts"
+import type { CallMetrics } from "./CallMetrics.ts"
+import { errorName } from "./CallMetrics.ts"
 import type { CallsUnderWay } from "./CallsUnderWay.ts"
 import type { Gate } from "./Gate.ts"
 import { maxRefusals } from "./Gate.ts"
@@ -23,6 +25,8 @@ export type Answer = (
 export interface CallGateOptions {
   readonly codecFor: RpcSerialization.RpcSerialization["Service"]["codecFor"]
   readonly calls: CallsUnderWay
+  /** Counts the calls that are refused here. */
+  readonly metrics: CallMetrics
   readonly answer: Answer
   /** Told of what a connection should not have done. */
   readonly report: (clientId: number, offence: OffenceKind, problem: string) => void
@@ -59,7 +63,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
 
   /** Whether a call may be carried out. It is answered otherwise. */
   admits(clientId: number, request: RequestEncoded): boolean {
-    const { answer, calls, expel, report } = this.options
+    const { answer, calls, expel, metrics, report } = this.options
     const { id, isNotification, payload, tag } = request
     const { authorize, hello, overloaded } = this.gate.options
     if (tag !== hello && !this.gate.admits(clientId)) {
@@ -75,6 +79,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
     if (authorize !== undefined && failure !== undefined && tag !== hello) {
       const refusal = authorize.refusal(clientId, tag)
       if (refusal !== undefined) {
+        metrics.answered(tag, metrics.nowMs(), errorName(Cause.fail(refusal)))
         if (isNotification !== true) answer(clientId, id, failure(refusal))
         return false
       }
@@ -84,6 +89,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
     if (failure === undefined) return true
     const excess = calls.begin(clientId, id, payload instanceof Uint8Array ? payload.byteLength : 0)
     if (excess === undefined) return true
+    metrics.answered(tag, metrics.nowMs(), excess._tag)
     report(clientId, "too-many-calls", `refused ${tag}: ${excess.message}`)
     answer(clientId, id, failure(overloaded(excess)))
     return false
@@ -97,7 +103,8 @@ export class CallGate<Rpcs extends Rpc.Any> {
 
   /** A call that came before `Hello`. */
   private refuse(clientId: number, { id, isNotification, tag }: RequestEncoded): void {
-    const { answer, expel, report } = this.options
+    const { answer, expel, metrics, report } = this.options
+    if (this.failures.has(tag)) metrics.answered(tag, metrics.nowMs(), "NoHello")
     const count = (this.refusals.get(clientId) ?? 0) + 1
     this.refusals.set(clientId, count)
     const problem = `${tag} came before a Hello that was accepted`

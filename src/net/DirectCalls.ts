@@ -12,6 +12,7 @@ import type { RequestEncoded } from "effect/rpc/RpcMessage"
 import type { CallCodecs, CallShapes } from "./CallCodecs.ts"
 import { callCodecs } from "./CallCodecs.ts"
 import type { Answer } from "./CallGate.ts"
+import type { CallMetrics } from "./CallMetrics.ts"
 
 /** One call, for its handler. */
 export class DirectCall<Value = unknown, Failure = unknown> {
@@ -87,6 +88,7 @@ export interface DirectCallsOptions<Rpcs extends Rpc.Any> {
   readonly shapes: CallShapes
   readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   readonly answer: Answer
+  readonly metrics: CallMetrics
   /** Told of a payload that is none of its call. It is answered as well, unless no client waits for an answer. */
   readonly onMalformed: (clientId: number, tag: string, problem: string) => void
 }
@@ -115,17 +117,21 @@ export class DirectCalls<Rpcs extends Rpc.Any> {
   take(clientId: number, request: RequestEncoded): boolean {
     const route = this.routes.get(request.tag)
     if (route === undefined) return false
+    const { metrics } = this.options
+    const sinceMs = metrics.nowMs()
     let payload: unknown
     try {
       payload = route.payload.decode(request.payload)
     } catch (error) {
       const problem = `the payload of ${request.tag} is malformed: ${error}`
       this.options.onMalformed(clientId, request.tag, problem)
+      metrics.answered(request.tag, sinceMs, "Malformed")
       this.answer(clientId, request, route, Exit.die(problem), undefined)
       return true
     }
     const call: DirectCall = new DirectCall(clientId, (exit) => {
       this.end(call)
+      metrics.ended(request.tag, sinceMs, exit)
       this.answer(clientId, request, route, exit, call.onTaken)
     })
     let result: Effect.Effect<unknown, unknown> | undefined

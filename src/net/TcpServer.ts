@@ -5,6 +5,7 @@
  * only. (Left alone, the binary parser would answer everything after it with defects, for ever.)
  */
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import type { Context } from "effect"
 import { Clock, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { RpcSerialization, RpcServer } from "effect/rpc"
@@ -14,6 +15,7 @@ import { lookEvery } from "../CoalescedSleep.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import type { Answer } from "./CallGate.ts"
 import { CallGate } from "./CallGate.ts"
+import { CallMetrics } from "./CallMetrics.ts"
 import type { CallShapes } from "./CallCodecs.ts"
 import type { CallLimits } from "./CallsUnderWay.ts"
 import { CallsUnderWay } from "./CallsUnderWay.ts"
@@ -24,6 +26,7 @@ import { DirectCalls } from "./DirectCalls.ts"
 import type { Gate } from "./Gate.ts"
 import type { BoundAddress, ListenError } from "./Listening.ts"
 import { listen } from "./Listening.ts"
+import { measuredHandlers } from "./MeasuredHandlers.ts"
 import type { OffenceKind } from "./Offences.ts"
 import { Offences } from "./Offences.ts"
 import { ServerProtocol } from "./ServerProtocol.ts"
@@ -191,6 +194,19 @@ const openTls = (
         (port) => Effect.sync(() => port.close())
       ))
 
+/** Listens where `options` say. */
+const openSockets = (options: Pick<ServeOptions<never>, "host" | "name" | "port">) =>
+  Effect.map(
+    listen(options, (host, port) =>
+      Effect.map(NodeSocketServer.make({ host, port, noDelay: true }), (server) => ({
+        port: "port" in server.address ? server.address.port : port,
+        server
+      }))),
+    ({ bound, servers }) => ({ bound, sockets: together(servers) })
+  )
+
+type Handling<Rpcs extends Rpc.Any> = Rpc.ToHandler<Rpcs> | Rpc.Middleware<Rpcs> | Rpc.ServicesServer<Rpcs>
+
 /** Serves `group` until the scope closes, and says where. */
 export const serve = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
@@ -198,27 +214,21 @@ export const serve = <Rpcs extends Rpc.Any>(
 ): Effect.Effect<
   BoundAddress,
   ListenError,
-  Scope.Scope | Rpc.ToHandler<Rpcs> | Rpc.Middleware<Rpcs> | Rpc.ServicesServer<Rpcs>
+  Scope.Scope | Handling<Rpcs>
 > =>
   Effect.gen(function*() {
-    const { bound, servers } = yield* listen(options, (host, port) =>
-      Effect.map(NodeSocketServer.make({ host, port, noDelay: true }), (server) => ({
-        port: "port" in server.address ? server.address.port : port,
-        server
-      })))
-    const sockets = together(servers)
+    const { bound, sockets } = yield* openSockets(options)
     const offences = options.offences ?? (yield* Offences.make(options.name))
     const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
     const calls = new CallsUnderWay(options.callLimits ?? defaultCallLimits)
     const known = new KnownCallers(connections, offences, options.remotes)
-    options.gate.watch((clientId) =>
-      known.admit(clientId)
-    )
+    options.gate.watch((clientId) => known.admit(clientId))
     yield* measure(options, connections, calls)
     yield* Effect.addFinalizer(() => Effect.sync(() => connections.destroyAll()))
     // Closes connections that are beyond a limit of time.
     yield* lookEvery(sweepMsOf(options.limits ?? defaultConnectionLimits), () => connections.sweep())
     const serialization = yield* binary(options.maxFrameBytes)
+    const metrics = yield* CallMetrics.make(options.name)
     const scope = yield* hastyScope
     const server = yield* Scope.provide(
       ServerProtocol.make({
@@ -236,10 +246,11 @@ export const serve = <Rpcs extends Rpc.Any>(
       }),
       scope
     )
-    const answer: Answer = (clientId, requestId, exit, onTaken) => server.answer(clientId, requestId, exit, onTaken)
+    const answer: Answer = (...answered) => server.answer(...answered)
     const callGate = new CallGate(options.gate, {
       codecFor: serialization.codecFor,
       calls,
+      metrics,
       answer,
       report: (clientId, offence, problem) => offences.reportCaller(offence, clientId, problem),
       expel: (clientId, offence, problem) => known.expel(clientId, offence, problem)
@@ -248,6 +259,7 @@ export const serve = <Rpcs extends Rpc.Any>(
       codecFor: serialization.codecFor,
       handlers: options.direct ?? {},
       shapes: options.shapes ?? {},
+      metrics,
       runFork: Effect.runForkWith(yield* Effect.context<never>()),
       answer,
       onMalformed: (clientId, _, problem) => offences.reportCaller("malformed-messages", clientId, problem)
@@ -267,7 +279,8 @@ export const serve = <Rpcs extends Rpc.Any>(
       }).pipe(Layer.provide(Layer.effect(RpcServer.Protocol, server.protocol))),
       scope
     ).pipe(
-      // Every client that goes away without a goodbye would be logged as an unhandled error.
+      Effect.updateContext((context: Context.Context<Handling<Rpcs>>) => measuredHandlers(group, context, metrics)),
+      // Every client that goes away without a word would be logged.
       Effect.provideService(References.UnhandledLogLevel, undefined)
     )
     return bound

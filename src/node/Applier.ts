@@ -53,14 +53,16 @@ export const make = Effect.fnUntraced(function*(
   const applyAll = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> => {
     const sinceMs = stopwatch.nowMs()
     return Effect.flatMap(machine.apply(entries), (replies): Effect.Effect<void, StorageError> => {
-      stopwatch.took(stopwatch.nowMs() - sinceMs)
+      const tookMs = stopwatch.nowMs() - sinceMs
+      stopwatch.took(tookMs)
       const last = entries[replies.length - 1]
       if (last === undefined) {
         return Effect.die(new Error("the state machine applied nothing, or more than it was given"))
       }
       applied = last.index
       const whole = replies.length === entries.length
-      inbox.post({ _tag: "AppliedBatch", entries: whole ? entries : entries.slice(0, replies.length), replies })
+      const done = whole ? entries : entries.slice(0, replies.length)
+      inbox.post({ _tag: "AppliedBatch", entries: done, replies, tookMs })
       return whole ? Effect.void : applyAll(entries.slice(replies.length))
     })
   }

@@ -159,6 +159,8 @@ export class EventLoop {
   private turn(inputs: ReadonlyArray<Input>): void {
     const submissions: Array<Submission> = []
     const reads: Array<ReadGroup> = []
+    const { metrics, raft, timer } = this.options
+    const sinceMs = timer.monotonicMsUnsafe()
     this.passTime()
     for (const input of inputs) {
       switch (input._tag) {
@@ -200,7 +202,6 @@ export class EventLoop {
       this.options.transport.sendUnsafe(this.outbox)
       this.outbox = []
     }
-    this.options.metrics.turn(inputs.length)
     this.options.persister.start()
     this.options.applier.work.start()
     if (this.heardApplied > 0) {
@@ -208,7 +209,8 @@ export class EventLoop {
       this.heardApplied = 0
     }
     this.afterwards.start()
-    this.options.timer.sleepUnsafe(Math.min(this.longestSleepTicks, Raft.ticksUntilDue(this.options.raft)))
+    timer.sleepUnsafe(Math.min(this.longestSleepTicks, Raft.ticksUntilDue(raft)))
+    metrics.turn(inputs.length, timer.monotonicMsUnsafe() - sinceMs)
   }
 
   /** Tells the core of the ticks that have passed, before anything that came after them. */
@@ -235,13 +237,13 @@ export class EventLoop {
     if (proposals.length > 0) this.step({ _tag: "Propose", proposals, nowMs: this.options.clock.now() })
   }
 
-  private applyDone({ entries, replies }: AppliedBatch): void {
+  private applyDone({ entries, replies, tookMs }: AppliedBatch): void {
     const last = entries[entries.length - 1]
     if (last === undefined) return
     const { index } = last
     const { metrics, timer } = this.options
     this.options.clock.observe(last.stampMs, this.leading)
-    this.pending.applied(entries, replies)
+    this.pending.applied(entries, replies, tookMs)
     if (this.leading) this.commitTimes.applied(index, timer.monotonicMsUnsafe(), metrics.committed)
     this.pending.releaseReads(index)
     this.heardApplied = index

@@ -28,6 +28,8 @@ export interface AppliedBatch {
   readonly _tag: "AppliedBatch"
   readonly entries: ReadonlyArray<Entry>
   readonly replies: ReadonlyArray<Uint8Array>
+  /** Milliseconds that the state machine took. */
+  readonly tookMs: number
 }
 
 /** A caller wants the status of the node, which only the owner may read. */

@@ -2,6 +2,7 @@
  * What a node measures about itself, each with why it matters. Handles are prebuilt, and the hot path updates them
  * synchronously.
  */
+import type { Context } from "effect"
 import { Effect, Metric } from "effect"
 import type { RoleChanged } from "../raft/Output.ts"
 import * as NodeHistograms from "./NodeHistograms.ts"
@@ -33,6 +34,25 @@ const turns = Metric.counter("flaredb_node_turns_total", { description: "turns o
 const inputs = Metric.counter("flaredb_node_inputs_total", {
   description: "inputs handled by the owner",
   incremental: true
+})
+
+/** Its rate is the share of time that the owner is busy: near 1 a node can do no more, whatever its disk could. */
+const busy = Metric.counter("flaredb_owner_busy_seconds_total", {
+  description: "seconds that the owner spent in its turns",
+  incremental: true
+})
+
+/** Without a leader a node refuses writes, and linearizable reads. */
+const leaderKnown = Metric.gauge("flaredb_raft_leader_known", {
+  description: "1 while this node leads or follows a leader"
+})
+
+/** With the applied index of a follower it tells how much the follower lacks. */
+const committed = Metric.gauge("flaredb_raft_commit_index", { description: "last log index known to be committed" })
+
+/** What a follower lacks, seen at one moment at the leader. One that grows never ends in a majority of two. */
+const followerLag = Metric.gauge("flaredb_raft_follower_lag_entries", {
+  description: "log entries that this leader has and does not know this peer to have; 0 where it does not lead"
 })
 
 /** A stalled process cannot send heartbeats: stalls near the election timeout depose leaders. */
@@ -80,7 +100,11 @@ export interface NodeMetrics extends NodeHistograms.NodeHistograms {
   readonly identified: (identity: string) => void
   readonly readRound: () => void
   readonly peerViolation: () => void
-  readonly turn: (inputs: number) => void
+  /** A turn took so many inputs, and so many milliseconds. */
+  readonly turn: (inputs: number, ms: number) => void
+  /** Publishes what turns have gathered, which is not published with each of them, and the commit index. */
+  readonly sampled: (commit: number) => void
+  readonly followerLag: (peer: number, entries: number) => void
   readonly roleChanged: (change: RoleChanged) => void
   readonly applied: (index: number) => void
   readonly stalled: () => void
@@ -93,15 +117,34 @@ export interface NodeMetrics extends NodeHistograms.NodeHistograms {
 /** The updates, bound to the metric registry of the running fiber. */
 export const make: Effect.Effect<NodeMetrics> = Effect.map(
   Effect.context<never>(),
-  (context) => ({
+  (context) => {
+    // Each is there from the start: what first appears as 1 has not increased.
+    for (const gauge of [leader, leaderKnown]) gauge.updateUnsafe(0, context)
+    for (const counter of [stalls, readRounds, compactions, violations]) counter.updateUnsafe(0, context)
+    return updates(context)
+  }
+)
+
+const updates = (context: Context.Context<never>): NodeMetrics => {
+  let busyMs = 0
+  return {
     ...NodeHistograms.make(context),
-    turn: (count) => {
+    turn: (count, ms) => {
       turns.updateUnsafe(1, context)
       inputs.updateUnsafe(count, context)
+      busyMs += ms
     },
+    sampled: (commit) => {
+      busy.updateUnsafe(busyMs / 1_000, context)
+      busyMs = 0
+      committed.updateUnsafe(commit, context)
+    },
+    followerLag: (peer, entries) =>
+      Metric.withAttributes(followerLag, { peer: String(peer) }).updateUnsafe(entries, context),
     roleChanged: (change) => {
       roleChanges.updateUnsafe(1, context)
       leader.updateUnsafe(change.role === "leader" ? 1 : 0, context)
+      leaderKnown.updateUnsafe(change.leader === undefined ? 0 : 1, context)
       term.updateUnsafe(change.term, context)
     },
     applied: (index) => applied.updateUnsafe(index, context),
@@ -117,5 +160,5 @@ export const make: Effect.Effect<NodeMetrics> = Effect.map(
     compacted: () => compactions.updateUnsafe(1, context),
     snapshotSent: (bytes) => snapshotSent.updateUnsafe(bytes, context),
     snapshotReceived: (bytes) => snapshotReceived.updateUnsafe(bytes, context)
-  })
-)
+  }
+}

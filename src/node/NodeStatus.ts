@@ -89,3 +89,12 @@ export const ownerStatus = (
   matches,
   snapshots
 })
+
+/** How many entries each other voter lacks, as the leader knows; nothing at other nodes. */
+export const followerLags = (
+  { id, lastIndex, matches, role, voters }: Status
+): ReadonlyArray<readonly [peer: NodeId, entries: number]> =>
+  voters.filter((peer) => peer !== id).map((peer) => {
+    const match = role === "leader" ? matches.find((known) => known.peer === peer)?.match ?? 0 : lastIndex
+    return [peer, lastIndex - match]
+  })

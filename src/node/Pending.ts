@@ -135,14 +135,15 @@ export class Pending {
     }
   }
 
-  /** These entries were applied; `replies[i]` answers `entries[i]`. */
-  applied(entries: ReadonlyArray<Entry>, replies: ReadonlyArray<Uint8Array>): void {
+  /** These entries were applied, in `tookMs` milliseconds; `replies[i]` answers `entries[i]`. */
+  applied(entries: ReadonlyArray<Entry>, replies: ReadonlyArray<Uint8Array>, tookMs: number): void {
     if (this.appended.size === 0) return
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] as Entry
       const waiter = this.appended.get(entry.index)
       if (waiter === undefined) continue
       this.appended.delete(entry.index)
+      if (waiter.term === entry.term) waiter.submission.spans?.applied(waiter.slot, tookMs, entries.length)
       this.settle(
         waiter.submission,
         waiter.slot,

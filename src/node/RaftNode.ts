@@ -7,7 +7,8 @@
 import { Context, Effect, Layer, Queue, Random, Scheduler, Stream, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
-import { watchTables } from "../BoundedTables.ts"
+import { sampleMs, watchTables } from "../BoundedTables.ts"
+import { lookEvery } from "../CoalescedSleep.ts"
 import type { Limits } from "../config/Limits.ts"
 import type { FlareDbConfig } from "../config/FlareDbConfig.ts"
 import type { Fatal, ReadError, Unavailable } from "../FlareDbError.ts"
@@ -45,7 +46,7 @@ import { accessOf } from "./NodeAccess.ts"
 import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { NodeStatus, PublishedRole } from "./NodeStatus.ts"
-import { nodeStatus } from "./NodeStatus.ts"
+import { followerLags, nodeStatus } from "./NodeStatus.ts"
 import * as OperationSpans from "./OperationSpans.ts"
 import * as Persister from "./Persister.ts"
 import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
@@ -304,6 +305,10 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
     fork: fork("reading the log")
   })
   yield* watchTables(tablesOf(limits, inbox, loop))
+  yield* lookEvery(sampleMs, () => {
+    metrics.sampled(raft.commit)
+    for (const [peer, entries] of followerLags(Raft.status(raft))) metrics.followerLag(peer, entries)
+  })
   /** For the time between two turns. */
   const judgement = (): Judgement => {
     const { applied, leader, leadership } = raft

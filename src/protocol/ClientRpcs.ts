@@ -95,7 +95,14 @@ const Peer = Schema.Struct({
   /** What runs there, while it is connected to this node. */
   process: Schema.optionalKey(
     Schema.Struct({ release: Schema.NullOr(Schema.String), level: Schema.Natural, protocol: Schema.Natural })
-  )
+  ),
+  /** How far its clock is ahead of the node's, in milliseconds; nodes that cannot say leave it out. */
+  clock: Schema.optionalKey(Schema.Struct({
+    offsetMs: Schema.Finite,
+    uncertaintyMs: Schema.Finite,
+    /** That this is too much, in words; `null` while it is not. */
+    problem: Schema.NullOr(Schema.String)
+  }))
 })
 
 /** What a node can read and speak. */

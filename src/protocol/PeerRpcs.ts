@@ -84,6 +84,11 @@ export class PeerRpcs extends RpcGroup.make(
     payload: { messages: Schema.Uint8Array },
     error: PeerRefused
   }),
+  /** What time it is at the other node. Nodes that do not know the call say so, and are not asked again. */
+  Rpc.make("Clock", {
+    success: Schema.Struct({ wallMs: Count }),
+    error: PeerRefused
+  }),
   Rpc.make("OfferSnapshot", {
     payload: { term: Count, point: Point, estimatedBytes: Count },
     error: Schema.Union([PeerRefused, SnapshotRefused])

@@ -9,6 +9,7 @@ import type { Trace } from "../protocol/Trace.ts"
 import type { AnswerBudget, CallRoom } from "./AnswerBudget.ts"
 import type { Answers, BatchCall } from "./BatchAnswers.ts"
 import { bytesOf, pack } from "./BatchAnswers.ts"
+import type { CountOperations } from "./OperationMetrics.ts"
 import type { OperationCount, Operations } from "./OperationCount.ts"
 import { begun } from "./OperationCount.ts"
 import type { Guarded, OperationGuard } from "./OperationGuard.ts"
@@ -36,6 +37,7 @@ export interface ClientReadsOptions {
   readonly node: RaftNode["Service"]
   readonly operations: OperationCount
   readonly answers: AnswerBudget
+  readonly count: CountOperations
   /** Absent where every query may be answered, and none is written down. */
   readonly guard?: OperationGuard | undefined
 }
@@ -113,6 +115,7 @@ export class ClientReads {
           )
       )
     const answered = Effect.flatMap(found, (results) => {
+      this.options.count("read", results)
       const bytes = bytesOf(results)
       room.trim(bytes)
       if (bytes > largeBytes) return Effect.map(this.turn, () => pack(results))

@@ -38,6 +38,7 @@ import type { Watches } from "./GuardedWatches.ts"
 import { guardedWatches } from "./GuardedWatches.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import { OperationCount } from "./OperationCount.ts"
+import * as OperationMetrics from "./OperationMetrics.ts"
 import { OperationGuard } from "./OperationGuard.ts"
 import { StateServer } from "./StateServer.ts"
 import { WatchServer } from "./WatchServer.ts"
@@ -192,8 +193,9 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const operations = new OperationCount(options.maxOperations)
   yield* watchTables(tablesOf(gate, maxClientConnections, operations, answers))
   const guard = callers === undefined ? undefined : new OperationGuard(callers)
-  const writes = new ClientWrites({ node, operations, answers, newQuota: yield* ConnectionQuotas, guard })
-  const reads = new ClientReads({ node, operations, answers, guard })
+  const count = yield* OperationMetrics.make
+  const writes = new ClientWrites({ node, operations, answers, newQuota: yield* ConnectionQuotas, count, guard })
+  const reads = new ClientReads({ node, operations, answers, count, guard })
   const parts: Parts = {
     admission: new Admission({ clusterId, nodeId, node, gate, offences, maxClientConnections, callers: admitted }),
     watches: callers === undefined ? watches : guardedWatches(watches, callers, node),

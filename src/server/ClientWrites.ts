@@ -9,6 +9,7 @@ import { bytesOf, pack } from "./BatchAnswers.ts"
 import type { ConnectionQuota, ConnectionQuotas } from "./ConnectionQuotas.ts"
 import type { OperationGuard } from "./OperationGuard.ts"
 import { tracesOf } from "./OperationGuard.ts"
+import type { CountOperations } from "./OperationMetrics.ts"
 import type { OperationCount, Operations } from "./OperationCount.ts"
 import { begun } from "./OperationCount.ts"
 
@@ -29,6 +30,7 @@ export interface ClientWritesOptions {
   readonly operations: OperationCount
   readonly answers: AnswerBudget
   readonly newQuota: ConnectionQuotas
+  readonly count: CountOperations
   /** Absent where every command may be carried out, and none is written down. */
   readonly guard?: OperationGuard | undefined
 }
@@ -90,6 +92,7 @@ export class ClientWrites {
 
   /** What was committed is answered, however large. It counts against what this client may read meanwhile. */
   private answer(results: ReadonlyArray<Uint8Array | WriteError>, call: WriteCall): WriteAnswers {
+    this.options.count("write", results)
     const bytes = bytesOf(results)
     if (bytes > smallBytes) this.options.answers.roomOf(call).trim(bytes)
     return pack(results)

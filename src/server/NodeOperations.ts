@@ -64,12 +64,13 @@ const operationsOf = (
     matches: status.matches,
     sending: status.snapshots.sending.map(transfer),
     receiving: status.snapshots.receiving === undefined ? null : transfer(status.snapshots.receiving),
-    peers: status.peers.map(({ conflict, connected, dropped, peer }) => ({
+    peers: status.peers.map(({ clock, conflict, connected, dropped, peer }) => ({
       peer,
       connected,
       dropped,
       conflict: conflict ?? null,
-      ...processOf(status.processes.get(peer))
+      ...processOf(status.processes.get(peer)),
+      ...(clock === undefined ? {} : { clock: { ...clock, problem: clock.problem ?? null } })
     })),
     waiting: status.waiting?.text ?? null,
     versions: { level: status.levels.current, known: status.levels.known, clientProtocols, peerProtocols }

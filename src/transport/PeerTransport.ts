@@ -11,6 +11,19 @@ import type { FeatureLevel } from "../protocol/FeatureLevel.ts"
 import type { Message } from "../raft/Message.ts"
 import type { LogPoint, NodeId, Term } from "../raft/Types.ts"
 
+/** How far the wall clock of a peer is from this node's. */
+export interface ClockDifference {
+  /** Milliseconds that the peer is ahead of this node; negative when it is behind. */
+  readonly offsetMs: number
+  /** Milliseconds that the offset may be wrong by, in either direction. */
+  readonly uncertaintyMs: number
+}
+
+export interface PeerClockHealth extends ClockDifference {
+  /** That this is too much, and what to do, in one line; `undefined` while it is not. */
+  readonly problem: string | undefined
+}
+
 /** The link to one peer, as this node sees it. */
 export interface PeerHealth {
   readonly peer: NodeId
@@ -27,6 +40,8 @@ export interface PeerHealth {
   readonly lastError: string | undefined
   /** That another process runs under the peer's id, in one line, while it does. */
   readonly conflict?: string | undefined
+  /** How far off its clock is; absent before it has answered. */
+  readonly clock?: PeerClockHealth | undefined
 }
 
 /** Messages that came together. */

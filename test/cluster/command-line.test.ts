@@ -57,7 +57,7 @@ it.live("put, get, scan, delete, status and transfer-leader do what they say", (
 
     const status = yield* flaredb("status")
     assert.strictEqual(status.code, 0)
-    assert.match(status.out, /^ENDPOINT +NODE +ROLE +TERM +LEADER +COMMIT +APPLIED +LAG +CATCH-UP\n/)
+    assert.match(status.out, /^ENDPOINT +NODE +ROLE +TERM +LEADER +COMMIT +APPLIED +LAG +CLOCK +CATCH-UP\n/)
     assert.strictEqual(status.out.match(/ follower /g)?.length, 2, status.out)
 
     const before = (yield* flaredb("status", "--json")).out.trim().split("\n").map((line) => JSON.parse(line))

@@ -4,11 +4,13 @@ import type { SwitchName } from "../../src/config/NodeSettings.ts"
 import {
   choiceSettings,
   nodeIdText,
+  otlpTextSettings,
   pathSettings,
   switchSettings,
   textSettings,
   timingSettings
 } from "../../src/config/NodeSettings.ts"
+import { otlpIntegerSettings } from "../../src/config/Otlp.ts"
 import type { IntegerSetting } from "../../src/config/Setting.ts"
 import { flagOf, formatValue, variableOf } from "../../src/config/Setting.ts"
 
@@ -65,6 +67,18 @@ export const configurationPage = (introduction: string): string =>
     ),
     switchRow("insecure"),
     switchRow("auditStrict"),
+    "",
+    "## Export to a collector",
+    "",
+    "[metrics.md](metrics.md#otlp) and [tracing.md](tracing.md) say what is sent.",
+    "",
+    row("setting", "what it is", "default"),
+    row("---", "---", "---"),
+    ...Object.entries(otlpTextSettings).map(([name, { form, otherDefault, text }]) =>
+      row(names(name), `${text}. \`${form}\``, otherDefault)
+    ),
+    "",
+    ...integers(otlpIntegerSettings),
     "",
     "## Heartbeats and elections",
     "",

@@ -120,6 +120,9 @@ describe("FlareDbConfig", () => {
         FLAREDB_HEARTBEAT_MS: "20",
         FLAREDB_ELECTION_TIMEOUT_MIN_MS: "200",
         FLAREDB_ELECTION_TIMEOUT_MAX_MS: "400",
+        FLAREDB_OTLP_ENDPOINT: "https://collector.example/otlp",
+        FLAREDB_OTLP_HEADERS_FILE: "/etc/flaredb/otlp.headers",
+        FLAREDB_OTLP_INTERVAL_MS: "5000",
         FLAREDB_UNSAFE_NO_FSYNC: "true"
       })
       assert.deepStrictEqual({ ...config, limits: undefined }, {
@@ -132,6 +135,9 @@ describe("FlareDbConfig", () => {
         heartbeatMs: 20,
         electionTimeoutMinMs: 200,
         electionTimeoutMaxMs: 400,
+        otlpEndpoint: "https://collector.example/otlp",
+        otlpHeadersFile: "/etc/flaredb/otlp.headers",
+        otlpIntervalMs: 5_000,
         unsafeNoFsync: true,
         tls: "off",
         clientAuth: "none",
@@ -140,6 +146,21 @@ describe("FlareDbConfig", () => {
         auditStrict: false,
         limits: undefined
       })
+    }))
+
+  it.effect("an export is refused that could not be sent, or would show a secret", () =>
+    Effect.gen(function*() {
+      const problemOf = (variables: Record<string, string>) =>
+        Effect.map(Effect.flip(withEnv({ FLAREDB_NODE_ID: "1", ...variables })), ({ message }) => message)
+      for (const endpoint of ["collector:4318", "ftp://collector", "127.0.0.1:4318", "http://c/?a=b"]) {
+        assert.match(yield* problemOf({ FLAREDB_OTLP_ENDPOINT: endpoint }), /otlpEndpoint/)
+      }
+      const secret = yield* problemOf({ FLAREDB_OTLP_ENDPOINT: "https://me:s3cret@collector.example" })
+      assert.match(secret, /--otlp-headers-file/)
+      assert.notInclude(secret, "s3cret")
+      assert.match(yield* problemOf({ FLAREDB_OTLP_HEADERS_FILE: "headers" }), /without --otlp-endpoint/)
+      const often = { FLAREDB_OTLP_ENDPOINT: "http://localhost:4318", FLAREDB_OTLP_INTERVAL_MS: "10" }
+      assert.match(yield* problemOf(often), /otlpIntervalMs: must be an integer of at least 1000/)
     }))
 
   it.effect("a variable that is not a number is refused, not replaced by the default", () =>

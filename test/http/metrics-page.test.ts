@@ -6,7 +6,7 @@ it("each metric is documented, and each documented one exists", () => {
   const files = readdirSync("src", { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts") && !/^(actors|cli)\//.test(name))
   const named = (text: string, quote: string): ReadonlyArray<string> =>
-    [...text.matchAll(new RegExp(`${quote}(flaredb_[a-z_]+)${quote}`, "g"))].map(([, name]) => name as string)
+    [...text.matchAll(new RegExp(`${quote}(flaredb_[a-z0-9_]+)${quote}`, "g"))].map(([, name]) => name as string)
   const found = new Set(files.flatMap((name) => named(readFileSync(`src/${name}`, "utf8"), "\"")))
   const documented = new Set(named(readFileSync("docs/metrics.md", "utf8"), "`"))
   assert.isAbove(found.size, 20)

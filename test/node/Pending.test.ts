@@ -42,9 +42,9 @@ it("a call is answered once, when all of its commands are applied, each with its
   const pending = new Pending()
   const { answers, submission } = submit(pending, "a", "b")
   accept(pending, submission, 5)
-  pending.applied([entry(4), entry(5)], [bytes("of 4"), bytes("of 5")])
+  pending.applied([entry(4), entry(5)], [bytes("of 4"), bytes("of 5")], 1)
   assert.deepStrictEqual(answers, [])
-  pending.applied([entry(6)], [bytes("of 6")])
+  pending.applied([entry(6)], [bytes("of 6")], 1)
   assert.deepStrictEqual(answers, ["of 5,of 6"])
   pending.abandonCommands(new Indeterminate({ reason: "late" }))
   assert.deepStrictEqual(answers, ["of 5,of 6"])
@@ -57,9 +57,9 @@ it("an entry of another term at the index, or a snapshot over it, leaves a comma
   accept(pending, overwritten.submission, 5)
   accept(pending, covered.submission, 6)
   accept(pending, later.submission, 8)
-  pending.applied([entry(5, 2)], [bytes("not its own")])
+  pending.applied([entry(5, 2)], [bytes("not its own")], 1)
   pending.skipped(LogIndex(7))
-  pending.applied([entry(8)], [bytes("its own")])
+  pending.applied([entry(8)], [bytes("its own")], 1)
   assert.deepStrictEqual([overwritten, covered, later].map(({ answers }) => answers.join()), [
     "Indeterminate",
     "Indeterminate",

@@ -27,6 +27,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const toPeers: Payloads<typeof PeerRpcs> = {
   "peer.Hello": { clusterId: "orders", identity: null, instance: "0".repeat(32), from: 1, to: 2, protocolVersion },
   "peer.Deliver": { messages: encodeMessages([]) },
+  "peer.Clock": undefined,
   "peer.OfferSnapshot": { term: 1, point: { index: 1, term: 1 }, estimatedBytes: 1 },
   "peer.SnapshotChunk": { chunk: new Uint8Array(1) }
 }

@@ -102,7 +102,8 @@ describe("the operations of a call", () => {
         node,
         guard,
         operations: new OperationCount(10),
-        answers: new AnswerBudget(1_000_000, () => 0)
+        answers: new AnswerBudget(1_000_000, () => 0),
+        count: () => undefined
       })
       const read = (...queries: ReadonlyArray<number>) =>
         Effect.map(
@@ -136,7 +137,8 @@ describe("the operations of a call", () => {
         } as unknown as RaftNode["Service"],
         guard,
         operations: new OperationCount(10),
-        answers: new AnswerBudget(1_000_000, () => 0)
+        answers: new AnswerBudget(1_000_000, () => 0),
+        count: () => undefined
       })
       const { failures } = yield* reads.read(
         { consistency: "linearizable", from: "any", queries: encodeBatch([bytes(1), bytes(2)]) },

@@ -65,8 +65,18 @@ it.live("a write's span goes from its caller to the log", () =>
     Effect.gen(function*() {
       yield* Effect.withSpan(kv.put("a", "1"), "transfer money")
       const [caller] = recorder.named("transfer money")
-      const [client] = recorder.named("flaredb.write")
+      const [client] = recorder.named("flaredb.put")
       const [node] = recorder.named("flaredb.node.write")
+      const [apply] = recorder.named("flaredb.node.apply")
+      assert.lengthOf(recorder.spans, 4)
+      assert.strictEqual(client?.attributes.get("db.operation.name"), "put")
+      assert.strictEqual(parentOf(apply), node?.spanId)
+      assert.strictEqual(apply?.attributes.get("flaredb.apply.entries"), 1)
+      const timesOf = ({ status }: Tracer.Span): ReadonlyArray<bigint> =>
+        status._tag === "Ended" ? [status.startTime, status.endTime] : []
+      const [applyFrom = 0n, applyTo = 0n] = timesOf(apply as Tracer.Span)
+      const [nodeFrom = 1n, nodeTo = 0n] = timesOf(node as Tracer.Span)
+      assert.isTrue(nodeFrom <= applyFrom && applyFrom <= applyTo && applyTo <= nodeTo)
       assert.strictEqual(parentOf(client), caller?.spanId)
       assert.strictEqual(client?.kind, "client")
       assert.strictEqual(parentOf(node), client?.spanId)
@@ -86,7 +96,7 @@ it.live("a read's span goes from its caller to the node that answers", () =>
   recorded((recorder, kv) =>
     Effect.gen(function*() {
       yield* Effect.withSpan(kv.get("first"), "look")
-      const [client] = recorder.named("flaredb.read")
+      const [client] = recorder.named("flaredb.get")
       const [node] = recorder.named("flaredb.node.read")
       assert.strictEqual(parentOf(node), client?.spanId)
       assert.deepStrictEqual([statusOf(client), statusOf(node)], ["Ended", "Ended"])
@@ -102,7 +112,7 @@ it.live("callers that share a call have spans of their own, and at most so many 
         (i) => Effect.withSpan(kv.put(`k${i}`, "v"), `caller ${i}`),
         { concurrency: "unbounded", discard: true }
       )
-      const clients = recorder.named("flaredb.write")
+      const clients = recorder.named("flaredb.put")
       const nodes = recorder.named("flaredb.node.write")
       assert.lengthOf(clients, count)
       assert.isAtLeast(nodes.length, maxTraces)
@@ -120,6 +130,6 @@ it.live("callers without a span, or with one that is not sampled, cost no span",
       yield* kv.get("a")
       assert.deepStrictEqual(recorder.spans.map(({ name }) => name), [])
       yield* Effect.withSpan(kv.put("a", "2"), "unsampled", { sampled: false })
-      assert.deepStrictEqual(recorder.named("flaredb.node.write"), [])
+      assert.deepStrictEqual(recorder.spans.filter(({ name }) => name.startsWith("flaredb.node.")), [])
     })
   ))

@@ -31,6 +31,18 @@ const catchUp = (report: NodeReport, leader: NodeReport | undefined): string => 
   return match?.state === "probe" ? "is being looked for in the log" : ""
 }
 
+/** How far the clock of a node is from that of its leader, which has asked for it. */
+const clock = ({ nodeId }: NodeReport, leader: NodeReport | undefined): string => {
+  const ms = leader?.peers.find(({ peer }) => peer === nodeId)?.clock?.offsetMs
+  return ms === undefined ? "" : `${ms < 0 ? "-" : "+"}${Math.abs(ms).toFixed(1)} ms`
+}
+
+/** What is wrong between the nodes, in lines. */
+const problems = ({ nodeId, peers, waiting }: NodeReport): ReadonlyArray<string> =>
+  [waiting, ...peers.map(({ conflict }) => conflict), ...peers.map((peer) => peer.clock?.problem)]
+    .filter((problem) => typeof problem === "string")
+    .map((problem) => `node ${nodeId}: ${problem}`)
+
 const rows = (answers: ReadonlyArray<NodeAnswer>): ReadonlyArray<ReadonlyArray<string>> => {
   const terms = answers.flatMap(({ report }) => report?.role === "leader" ? [report] : [])
   const leader = terms.sort((a, b) => b.term - a.term)[0]
@@ -47,6 +59,7 @@ const rows = (answers: ReadonlyArray<NodeAnswer>): ReadonlyArray<ReadonlyArray<s
         String(report.commit),
         String(report.applied),
         lag(answer, leader?.commit),
+        clock(report, leader),
         catchUp(report, leader)
       ]
   })
@@ -72,20 +85,17 @@ export const status = Command.make("status", clientFlags, (flags) =>
           yield* Output.json(report === undefined ? { endpoint, problem } : { endpoint, ...report })
         }
       } else {
-        const head = ["ENDPOINT", "NODE", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAG", "CATCH-UP"]
+        const head = ["ENDPOINT", "NODE", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAG", "CLOCK", "CATCH-UP"]
         yield* Output.lines(table([head, ...rows(answers)]))
         for (const cluster of clusters(answers)) yield* Output.line(cluster)
         for (const { report } of answers) {
-          if (typeof report?.waiting === "string") yield* Output.line(`node ${report.nodeId}: ${report.waiting}`)
-          for (const { conflict } of report?.peers ?? []) {
-            if (conflict !== null) yield* Output.line(`node ${report?.nodeId}: ${conflict}`)
-          }
+          for (const problem of report === undefined ? [] : problems(report)) yield* Output.line(problem)
         }
       }
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
       if (reports.length === 0) {
-        const problems = answers.map(({ endpoint, problem }) => ({ endpoint, reason: problem ?? "no answer" }))
-        return yield* failed(withReachAdvice(`no node can be reached; ${describeTroubles(problems)}`))
+        const unreachable = answers.map(({ endpoint, problem }) => ({ endpoint, reason: problem ?? "no answer" }))
+        return yield* failed(withReachAdvice(`no node can be reached; ${describeTroubles(unreachable)}`))
       }
       if (!reports.some(({ leader }) => leader !== null)) {
         const waiting = reports.find(({ standing }) => standing === "newcomer")?.waiting

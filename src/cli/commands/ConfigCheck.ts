@@ -4,6 +4,7 @@ import { Command } from "effect/cli"
 import type { ConfigProblem } from "../../config/ConfigProblem.ts"
 import { InvalidConfig } from "../../config/ConfigProblem.ts"
 import { unknownVariable, unknownVariables } from "../../config/UnknownVariables.ts"
+import { openCollector } from "../../http/Collector.ts"
 import * as Exposure from "../../net/Exposure.ts"
 import { failureOf } from "../output/Failure.ts"
 import { nodeConfig, nodeFlags } from "../input/NodeFlags.ts"
@@ -18,10 +19,12 @@ const check = Command.make("check", nodeFlags, (flags) =>
     }))
     yield* Effect.mapError(Exposure.refuse(config), failureOf)
     const { checkFiles } = yield* Effect.promise(() => import("../../server/NodeSecurity.ts"))
-    yield* Effect.match(checkFiles(config), {
-      onSuccess: () => undefined,
-      onFailure: (error) => problems.push(...error.problems)
-    })
+    for (const checked of [checkFiles(config), Effect.asVoid(openCollector(config))]) {
+      yield* Effect.match(checked, {
+        onSuccess: () => undefined,
+        onFailure: (error) => problems.push(...error.problems)
+      })
+    }
     if (problems.length > 0) return yield* failureOf(new InvalidConfig({ problems }))
     yield* Output.lines(JSON.stringify(config, null, 2))
   })).pipe(

@@ -3,13 +3,14 @@
  * were under way travels together in the next one; what is safe to repeat (reads, and writes of a session) is repeated,
  * at the node that leads, until its deadline; what is not says so.
  */
-import { Cause, Context, Effect, Exit, Option, Tracer } from "effect"
+import { Cause, Effect, Exit, Option } from "effect"
+import type { Tracer } from "effect"
 import type { AccessError, WrongCluster } from "../../FlareDbError.ts"
 import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../../FlareDbError.ts"
 import { decodeReply, refusalOf } from "../../kv/model/ReplyCodec.ts"
 import type { Ended } from "./Attempt.ts"
 import { Attempt } from "./Attempt.ts"
-import { tracesOf } from "./CallTraces.ts"
+import { spanned, tracesOf } from "./CallTraces.ts"
 import { CallSizes } from "./CallSizes.ts"
 import { maxBatchOperations } from "../../protocol/ClientRpcs.ts"
 import type { ClientSession } from "./ClientSession.ts"
@@ -87,20 +88,18 @@ export class Pipeline implements Submitter<PipelineError> {
 
   /**
    * Has an operation carried out, within `timeoutMs`. `maxAnswerBytes` says how large its answer may be, when it reads
-   * values: how many of these share a call depends on what they are answered with (`CallSizes`).
+   * values: how many of these share a call depends on what they are answered with (`CallSizes`). `name` is what the
+   * operation is called in a span.
    */
-  submit(bytes: Uint8Array, timeoutMs: number, maxAnswerBytes = 0): Effect.Effect<Uint8Array, PipelineError> {
+  submit(
+    bytes: Uint8Array,
+    timeoutMs: number,
+    maxAnswerBytes = 0,
+    name: string = this.options.kind
+  ): Effect.Effect<Uint8Array, PipelineError> {
     const problem = timeoutProblem(timeoutMs)
     if (problem !== undefined) return Effect.fail(problem)
-    return Effect.withFiber(({ context }) =>
-      Context.getOrUndefined(context, Tracer.ParentSpan) === undefined
-        ? this.submitted(bytes, timeoutMs, maxAnswerBytes, undefined)
-        : Effect.useSpan(
-          this.options.kind === "read" ? "flaredb.read" : "flaredb.write",
-          { kind: "client" },
-          (span) => this.submitted(bytes, timeoutMs, maxAnswerBytes, span.sampled ? span : undefined)
-        )
-    )
+    return spanned(name, (span) => this.submitted(bytes, timeoutMs, maxAnswerBytes, span))
   }
 
   private submitted(

@@ -108,7 +108,7 @@ export class Requests {
     const bytes = encodeCommand(command)
     const tooLarge = command._tag === "Transact" ? transactionSizeProblem(bytes.byteLength) : undefined
     if (tooLarge !== undefined) return Effect.fail(invalid(tooLarge))
-    const submitted = pipeline.submit(bytes, this.timeout(options), mostAnswered(command))
+    const submitted = pipeline.submit(bytes, this.timeout(options), mostAnswered(command), spanName(command))
     return Effect.flatMap(submitted, (reply) => answerOf(reply))
   }
 
@@ -123,7 +123,7 @@ export class Requests {
     return Effect.flatMap(
       // Reads are repeated instead of being answered by "outcome unknown", and belong to no session.
       Effect.catchTag(
-        pipeline.submit(bytes, this.timeout(options), mostAnswered(query)),
+        pipeline.submit(bytes, this.timeout(options), mostAnswered(query), spanName(query)),
         ["Indeterminate", "SessionExpired"],
         (error) => Effect.die(error)
       ),
@@ -134,6 +134,15 @@ export class Requests {
   private timeout(options: OperationOptions | undefined): number {
     return options?.timeoutMs ?? this.requestTimeoutMs
   }
+}
+
+const spanNames = new Map<string, string>()
+
+/** What an operation is called in a span: `put` for a command `Put`. */
+const spanName = ({ _tag: tag }: Command | Query): string => {
+  let name = spanNames.get(tag)
+  if (name === undefined) spanNames.set(tag, name = `${tag.slice(0, 1).toLowerCase()}${tag.slice(1)}`)
+  return name
 }
 
 /**

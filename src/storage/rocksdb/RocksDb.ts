@@ -28,6 +28,7 @@ import { promisedIn } from "./Promised.ts"
 import type { FamilyChoice, RangeOptions, Reader, Row, Snapshot, View } from "./Reader.ts"
 import { familyOf, OpenReads, reader } from "./Reader.ts"
 import { Reclaimer } from "./Reclaimer.ts"
+import * as RocksMetrics from "./RocksMetrics.ts"
 import type { RowView } from "./RowView.ts"
 import type { SyncStats } from "./WalSync.ts"
 import { WalSync } from "./WalSync.ts"
@@ -154,7 +155,7 @@ const viewOf = (rows: RowView, promised: Promised): View => ({
   close: Effect.promise(() => rows.close())
 })
 
-/** Looks after the directory within the scope. */
+/** Looks after the directory within the scope, and measures what is in it. */
 const watchDirectory = (
   path: string,
   wal: WalSync,
@@ -164,13 +165,10 @@ const watchDirectory = (
 ): Effect.Effect<void, never, Scope.Scope> => {
   const files = liveFiles(path, sessions)
   let checks = 0
-  return Effect.suspend(() =>
+  const checking = Effect.suspend(() =>
     promised("check", () => checkDirectory(wal, files, sessions, ++checks % checksBetweenTables === 0))
-  ).pipe(
-    Effect.andThen(coalescedSleep(checkMs)),
-    Effect.forever,
-    (checking) => failure.inBackground("check", checking)
-  )
+  ).pipe(Effect.andThen(coalescedSleep(checkMs)), Effect.forever)
+  return Effect.andThen(failure.inBackground("check", checking), RocksMetrics.watch(path, sessions))
 }
 
 const open = Effect.fnUntraced(function*(options: OpenOptions) {

@@ -8,7 +8,7 @@
  */
 import { Cause, Data, Deferred, Effect, Exit, Option, Random } from "effect"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
-import { lookEvery } from "../../CoalescedSleep.ts"
+import { coalescedSleep, lookEvery } from "../../CoalescedSleep.ts"
 import { encodeMessages } from "../../protocol/MessageBatch.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
@@ -22,7 +22,8 @@ import type { SenderLimits } from "./LinkSender.ts"
 import { CallTimeout, LinkSender } from "./LinkSender.ts"
 import { Outbox } from "./Outbox.ts"
 import { PeerRefused, PeerRpcs } from "../../protocol/PeerRpcs.ts"
-import type { PeerHealth } from "../PeerTransport.ts"
+import type { ClockDifference, PeerHealth } from "../PeerTransport.ts"
+import { PeerClock } from "./PeerClock.ts"
 
 /** A peer's address on the peer port. */
 export interface PeerAddress {
@@ -38,6 +39,8 @@ export interface LinkLimits extends SenderLimits {
   readonly maxQueuedBytes: number
   /** Milliseconds between two attempts to connect, give or take a quarter. */
   readonly reconnectMs: number
+  /** Milliseconds between two questions for the time of the peer. */
+  readonly clockMs: number
 }
 
 export const defaultLinkLimits: LinkLimits = {
@@ -47,7 +50,8 @@ export const defaultLinkLimits: LinkLimits = {
   // Less than the interval of pings, so that an answer spares the connection a ping.
   askMs: 900,
   callTimeoutMs: 2_000,
-  reconnectMs: 50
+  reconnectMs: 50,
+  clockMs: 10_000
 }
 
 export interface LinkOptions {
@@ -69,6 +73,10 @@ export interface LinkOptions {
   readonly monotonicMs: () => number
   /** Told how many milliseconds the peer took to answer a question. */
   readonly onAnswer: (ms: number) => void
+  /** What is wrong with the peer's clock, in words. */
+  readonly clockProblem: (difference: ClockDifference) => string | undefined
+  /** Told how far off the peer's clock is. */
+  readonly onClock: (difference: ClockDifference) => void
   /** Told when an established link is lost. */
   readonly onLost: (peer: NodeId) => Effect.Effect<void>
 }
@@ -98,6 +106,7 @@ export class PeerLink {
   private readonly options: LinkOptions
   private readonly control: Outbox
   private readonly bulk: Outbox
+  private readonly clock = new PeerClock()
   private connections = 0
   private sinceMs: number
   private lastError: string | undefined
@@ -117,6 +126,7 @@ export class PeerLink {
   }
 
   health(): PeerHealth {
+    const { best } = this.clock
     return {
       peer: this.options.peer.id,
       address: `${this.options.peer.host}:${this.options.peer.port}`,
@@ -125,7 +135,8 @@ export class PeerLink {
       queued: this.control.size + this.bulk.size,
       dropped: this.control.dropped + this.bulk.dropped,
       lastError: this.lastError,
-      conflict: this.options.conflict()
+      conflict: this.options.conflict(),
+      clock: best === undefined ? undefined : { ...best, problem: this.options.clockProblem(best) }
     }
   }
 
@@ -202,6 +213,8 @@ export class PeerLink {
       (sender) => Effect.sync(() => sender.stop())
     )
     yield* lookEvery(limits.callTimeoutMs / 2, () => sender.look())
+    // Heartbeats leave here: no question waits behind entries.
+    if (outbox === this.control) yield* Effect.forkScoped(this.askTime(within(calls["peer.Clock"]())))
     // A peer of another cluster could not refuse what was not known yet.
     const identifying = unidentified
       ? Effect.andThen(Effect.flatMap(identity.known, hello), Effect.never)
@@ -209,10 +222,28 @@ export class PeerLink {
     return yield* Effect.raceFirst(identifying, Deferred.await(ended))
   })
 
+  /** Asks the peer for its time now and then, until it says that it does not know the question. */
+  private askTime(question: Effect.Effect<{ readonly wallMs: number }, unknown>): Effect.Effect<void> {
+    const { limits, monotonicMs, nowMsUnsafe, onClock } = this.options
+    const now = () => ({ wallMs: nowMsUnsafe(), monotonicMs: monotonicMs() })
+    const asking = Effect.suspend(() => {
+      const asked = now()
+      return Effect.map(question, ({ wallMs }) => onClock(this.clock.answered(asked, wallMs, now())))
+    })
+    // A link that has failed is ended by others. A peer of another version answers with a defect.
+    return asking.pipe(
+      Effect.ignore,
+      Effect.andThen(coalescedSleep(limits.clockMs)),
+      Effect.forever,
+      Effect.ignoreCause
+    )
+  }
+
   private up(outbox: Outbox): Effect.Effect<void> {
     return Effect.suspend(() => {
       // What gathered while the link was down is out of date, and the peer would only refuse it.
       outbox.clear()
+      if (outbox === this.control) this.clock.forget()
       this.connections += 1
       if (this.connections < 2) return Effect.void
       this.sinceMs = this.options.nowMsUnsafe()

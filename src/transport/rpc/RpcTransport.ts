@@ -1,9 +1,9 @@
 /** The live {@link PeerTransport}: Effect RPC over TCP, one {@link PeerLink} to each peer and a server for theirs. */
 import { Clock, Effect, Exit, FiberSet, Layer, Metric, Queue } from "effect"
 import { randomBytes } from "node:crypto"
-import { watchTables } from "../../BoundedTables.ts"
+import { sampleMs, watchTables } from "../../BoundedTables.ts"
+import { lookEvery } from "../../CoalescedSleep.ts"
 import { monotonicMsOf } from "../../Monotonic.ts"
-import { secondsBuckets } from "../../MetricBuckets.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
 import { decodeMessages } from "../../protocol/MessageBatch.ts"
 import type { Limits } from "../../config/Limits.ts"
@@ -22,6 +22,7 @@ import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
 import type { TlsRefusal } from "../../net/tls/TlsRefusal.ts"
 import { refusal } from "../../net/tls/TlsRefusal.ts"
 import { FeatureTable, highestLevel } from "../../protocol/FeatureLevel.ts"
+import { ClockWatch } from "./ClockWatch.ts"
 import { IdentitySlot } from "./IdentitySlot.ts"
 import { OwnBuild } from "./OwnBuild.ts"
 import { InboundSnapshots } from "./InboundSnapshots.ts"
@@ -29,6 +30,7 @@ import { PeerHandshakes } from "./PeerHandshakes.ts"
 import { PeerInstances } from "./PeerInstances.ts"
 import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
+import * as PeerMetrics from "./PeerMetrics.ts"
 import { PeerRefused, PeerRpcs, point } from "../../protocol/PeerRpcs.ts"
 import type { Received, SnapshotOffer } from "../PeerTransport.ts"
 import { PeerTransport, SnapshotLost } from "../PeerTransport.ts"
@@ -65,12 +67,6 @@ const instanceConflicts = Metric.counter("flaredb_peer_instance_conflicts_total"
   incremental: true
 })
 
-/** Half of it is the least that a commit waits for this peer. Asked about once a second and connection. */
-const roundTrip = Metric.histogram("flaredb_peer_round_trip_seconds", {
-  description: "seconds from a question to this peer to its answer, behind the messages sent before it",
-  boundaries: secondsBuckets
-})
-
 /** Larger than any batch of {@link defaultLinkLimits}, which may hold one entry beyond its limit. */
 const maxFrameBytes = 16 * 1024 * 1024
 
@@ -82,6 +78,7 @@ const idleTimeoutMs = 15_000
 
 type PortLimits = Pick<
   Limits,
+  | "maxClockDifferenceMs"
   | "maxFrameMs"
   | "maxHandshakeMs"
   | "maxPeerConnections"
@@ -133,6 +130,7 @@ const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences, onRe
       return Effect.fail(refused)
     },
     "peer.Deliver": (batch, { client }) => deliver(batch, client.id),
+    "peer.Clock": () => Effect.map(Clock.currentTimeMillis, (wallMs) => ({ wallMs: Math.max(0, Math.floor(wallMs)) })),
     "peer.OfferSnapshot": (offered, { client }) => {
       const from = handshakes.sender(client.id)
       if (from === undefined) return Effect.fail(noHello("peer.OfferSnapshot"))
@@ -196,9 +194,13 @@ const openLinks = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const limits = { ...defaultLinkLimits, ...options.limits }
   const links = new Map<NodeId, PeerLink>()
-  const context = yield* Effect.context<never>()
+  const metricsOf = yield* PeerMetrics.forPeers
+  const looks: Array<() => void> = []
+  const runFork = yield* FiberSet.makeRuntime<never>()
+  const { maxClockDifferenceMs } = options.portLimits ?? defaultLimits
   for (const peer of options.peers) {
-    const answered = Metric.withAttributes(roundTrip, { peer: String(peer.id) })
+    const metrics = metricsOf(peer.id)
+    const clocks = new ClockWatch(peer.id, maxClockDifferenceMs)
     const link = new PeerLink({
       clusterId: options.clusterId,
       identity: own,
@@ -210,7 +212,15 @@ const openLinks = Effect.fnUntraced(function*(
       limits,
       nowMsUnsafe: () => clock.currentTimeMillisUnsafe(),
       monotonicMs: () => monotonicMsOf(clock),
-      onAnswer: (ms) => answered.updateUnsafe(ms / 1_000, context),
+      onAnswer: metrics.answered,
+      clockProblem: (difference) => clocks.problem(difference),
+      onClock: (difference) => {
+        metrics.clock(difference)
+        const warning = clocks.seen(difference)
+        if (warning === undefined) return
+        const line = Effect.annotateLogs(Effect.logWarning(warning), { peer: peer.id, ...difference })
+        runFork(offences.limited("clock-difference", line))
+      },
       conflict: () => instances.conflict(peer.id),
       tell: (kind, line) => offences.limited(kind, line),
       onLost: (id) =>
@@ -219,8 +229,12 @@ const openLinks = Effect.fnUntraced(function*(
         })
     })
     links.set(peer.id, link)
+    looks.push(() => metrics.health(link.health()))
     yield* Effect.forkScoped(link.run)
   }
+  yield* lookEvery(sampleMs, () => {
+    for (const look of looks) look()
+  })
   yield* watchTables([
     {
       table: "peer_outbox_messages",
@@ -236,6 +250,7 @@ const openLinks = Effect.fnUntraced(function*(
 const watchInstances = Effect.fnUntraced(function*(offences: Offences) {
   const runFork = yield* FiberSet.makeRuntime<never>()
   const context = yield* Effect.context<never>()
+  instanceConflicts.updateUnsafe(0, context)
   return new PeerInstances(offences.nowMs, (peer, text) => {
     instanceConflicts.updateUnsafe(1, context)
     const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
