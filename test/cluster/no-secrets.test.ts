@@ -211,7 +211,7 @@ it.live("says no token, no hash of one and no key, whatever is asked for and how
 
     const { address } = cluster.node(1)
     const tlsOfAdministrator = yield* clientTls(certificates)
-    for (const path of ["/", "/status", "/metrics", "/debug/raft"]) {
+    for (const path of ["/", "/plain", "/status", "/metrics", "/debug/raft"]) {
       const at = { address: `${address.host}:${address.httpPort}`, path }
       said.add(path, yield* getText({ ...at, tls: tlsOfAdministrator }))
       for (const token of [created, unknown, mistyped]) {

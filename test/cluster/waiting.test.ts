@@ -40,7 +40,7 @@ it.live("two of three new nodes say everywhere that they wait for the third, and
     const ready = yield* page(one.address, "/readyz")
     assert.strictEqual(ready.status, 503)
     assert.match(ready.text, says)
-    assert.match((yield* page(one.address, "/")).text, says)
+    assert.match((yield* page(one.address, "/plain")).text, says)
     const { waiting } = JSON.parse((yield* page(one.address, "/status")).text)
     assert.deepInclude(waiting, { kind: "nodes", nodes: [3] })
     assert.match((yield* page(one.address, "/metrics")).text, /flaredb_node_waiting\{for="nodes"\} 1/)

@@ -86,7 +86,8 @@ export class Sampler {
   /** A question that took long, because a node does not answer, shortens the pause before the next one. */
   private readonly turn = Effect.gen({ self: this }, function*() {
     const begunMs = yield* Clock.currentTimeMillis
-    yield* this.sample
+    // A defect costs one sample: without this, all that look would wait for ever.
+    yield* Effect.catchDefect(this.sample, (defect) => Effect.logWarning("the console could not ask the nodes", defect))
     const tookMs = (yield* Clock.currentTimeMillis) - begunMs
     yield* Effect.sleep(Math.max(minPauseMs, sampleMs - tookMs))
   })
