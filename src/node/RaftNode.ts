@@ -4,7 +4,7 @@
  * `PeerTransport`, `RaftTimer`) and a `StateMachine`, which keeps its state in the `StateStore`: what is in there is
  * what a snapshot carries.
  */
-import { Context, Effect, Layer, Queue, Random, Scheduler, Stream, SubscriptionRef } from "effect"
+import { Context, Effect, Layer, Queue, Scheduler, Stream, SubscriptionRef } from "effect"
 import type { Scope } from "effect"
 import type { BoundedTable } from "../BoundedTables.ts"
 import { sampleMs, watchTables } from "../BoundedTables.ts"
@@ -32,13 +32,11 @@ import { RaftTimer } from "../timer/RaftTimer.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
 import { PeerTransport } from "../transport/PeerTransport.ts"
 import * as Applier from "./Applier.ts"
-import { coreConfig } from "./CoreConfig.ts"
 import { EventLoop } from "./EventLoop.ts"
 import * as Expiry from "./Expiry.ts"
 import * as IdentityWait from "./IdentityWait.ts"
 import { Inbox } from "./Inbox.ts"
 import { IncomingEntries } from "./IncomingEntries.ts"
-import { LogClock } from "./LogClock.ts"
 import { Markers } from "./Markers.ts"
 import { NodeLife } from "./NodeLife.ts"
 import type { Judgement } from "./NodeAccess.ts"
@@ -52,11 +50,11 @@ import * as Persister from "./Persister.ts"
 import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
 import type { ReadResults } from "./Reads.ts"
 import { Reads } from "./Reads.ts"
+import { recoverCore } from "./RecoveredCore.ts"
 import { Refusals } from "./Refusals.ts"
 import type { RoleChange } from "./RoleHistory.ts"
 import { RoleHistory } from "./RoleHistory.ts"
 import { Snapshotter } from "./snapshot/Snapshotter.ts"
-import { StepObserver } from "./StepObserver.ts"
 import type { Stopwatch } from "./Stopwatch.ts"
 import { WaitReport } from "./WaitReport.ts"
 import type { WriteResults } from "./Writes.ts"
@@ -188,31 +186,6 @@ export class RaftNode extends Context.Service<RaftNode, {
 
 type Timer = RaftTimer["Service"]
 
-/** The core as the disk left it, and the clock of its log. */
-const recover = Effect.fnUntraced(function*(config: FlareDbConfig, timer: Timer) {
-  const log = yield* LogStore
-  const machine = yield* StateMachine
-  const core = coreConfig(config, yield* Random.nextIntBetween(1, 2 ** 31))
-  const recovered = {
-    hardState: log.recovered.hardState,
-    compacted: log.recovered.compacted,
-    lastIndex: log.recovered.lastIndex,
-    termRuns: log.recovered.termRuns,
-    applied: machine.recovered.index
-  }
-  const observe = yield* StepObserver
-  observe?.started(core, recovered)
-  const knownMs = Math.max(machine.logTimeMs(), log.recovered.lastStampMs)
-  const clock = new LogClock({
-    // Where neither the state nor the log knows a time, it begins with the wall clock's: people can read such stamps.
-    startMs: knownMs || timer.nowMsUnsafe(),
-    knowsTime: knownMs > 0,
-    monotonicMs: timer.monotonicMsUnsafe,
-    maxStepMs: config.electionTimeoutMinMs
-  })
-  return { raft: Raft.make(core, recovered), clock, observe }
-})
-
 const tablesOf = (limits: Limits, inbox: Inbox, { pending }: EventLoop): ReadonlyArray<BoundedTable> => [
   {
     table: "pending_proposals",
@@ -252,7 +225,7 @@ const makeOwner = Effect.fnUntraced(function*(config: FlareDbConfig, life: NodeL
   const metrics = yield* NodeMetrics.make
   const { limits } = config
   const nodeId = NodeId(config.nodeId)
-  const { clock, observe, raft } = yield* recover(config, timer)
+  const { clock, observe, raft } = yield* recoverCore(config, timer)
   const start = Raft.status(raft)
   const role = yield* SubscriptionRef.make<PublishedRole>({ role: start.role, term: start.term, leader: start.leader })
   const history = new RoleHistory()

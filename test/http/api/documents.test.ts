@@ -12,8 +12,8 @@ const text = readFileSync("docs/http-api.md", "utf8")
 describe("docs/http-api.md", () => {
   it("has every failure with its status, and what it says of the write", () => {
     const rows = [...text.matchAll(/^\| (`\w+`(?:, `\w+`)*) \| (\d+) \| `(\w+)` \| `([\w-]+)` \|$/gm)]
-    const listed = rows.flatMap(([, tags = "", ...facts]) =>
-      [...tags.matchAll(/\w+/g)].map(([tag]) => [tag, ...facts] as const)
+    const listed = rows.flatMap(([, tags = "", status = "", wasWritten = "", retry = ""]) =>
+      [...tags.matchAll(/\w+/g)].map(([tag]) => [tag, status, wasWritten, retry] as const)
     )
     const wanted = failureTags.map((tag) => {
       const failure = apiFailure(tag, "", {} as never)
