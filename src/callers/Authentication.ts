@@ -60,6 +60,10 @@ export interface AuthenticationOptions {
   readonly isLoopback: () => boolean
 }
 
+/** Whether an answer turns on what tokens there are, so that a node which is behind may be wrong. */
+export const needsProof = (found: KnownCaller | UnknownCaller): boolean =>
+  found._tag === "KnownCaller" ? found.bootstrap : found.cause === "unknown-token"
+
 const unknown = (cause: UnauthenticatedReason, reason: string): UnknownCaller => ({
   _tag: "UnknownCaller",
   cause,

@@ -9,6 +9,7 @@ import { HttpServerResponse } from "effect/http"
 import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog } from "../callers/AuditLog.ts"
 import type { Authentication } from "../callers/Authentication.ts"
+import { needsProof } from "../callers/Authentication.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
@@ -72,8 +73,7 @@ export class HttpAccess {
 
   /** Whether the answer turns on the newest tokens, which a node that is behind may not know. */
   needsProof({ authorization, remote }: HttpCaller): boolean {
-    const found = this.options.authentication.identify({ remote, token: bearerToken(authorization) })
-    return found._tag === "UnknownCaller" && found.cause === "unknown-token"
+    return needsProof(this.options.authentication.identify({ remote, token: bearerToken(authorization) }))
   }
 
   /** Who makes a request that may be answered, or how it is refused. */

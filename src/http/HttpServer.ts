@@ -17,6 +17,7 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Clock, Context, Effect, Layer } from "effect"
+import type { Redacted } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { X509Certificate } from "node:crypto"
@@ -73,6 +74,8 @@ export interface HttpServerOptions {
 export interface HttpCallers {
   /** What callers have to show; with `none` anybody may ask. */
   readonly clientAuth: ClientAuth
+  /** See `Authentication.ts`. */
+  readonly bootstrapToken?: Redacted.Redacted | undefined
   /** Where refused requests are written down. */
   readonly audit?: AuditLog | undefined
 }
@@ -230,9 +233,10 @@ const admission = Effect.fnUntraced(function*(
 ): Effect.fn.Return<HttpGuard.Admit, never, RaftNode> {
   const node = yield* RaftNode
   const { access = onlyAdministrators, appliedAccess = access } = node
-  const { audit, clientAuth = "none" } = config ?? {}
+  const { audit, bootstrapToken, clientAuth = "none" } = config ?? {}
   const authentication = new Authentication({
     clientAuth,
+    bootstrapToken,
     mode: tls?.mode ?? "off",
     access,
     isLoopback: () => isLoopbackHost(listen.host)

@@ -4,6 +4,7 @@
 import type { Redacted } from "effect"
 import { Effect } from "effect"
 import type { Authentication, KnownCaller, UnknownCaller } from "../callers/Authentication.ts"
+import { needsProof } from "../callers/Authentication.ts"
 import type { Unauthenticated } from "../FlareDbError.ts"
 import { Overloaded, Unavailable } from "../FlareDbError.ts"
 import { within } from "../net/Deadline.ts"
@@ -52,10 +53,6 @@ const proofMs = 2_000
 
 /** Where no caller is asked who it is. */
 const anybody: KnownCaller = { _tag: "KnownCaller", caller: undefined, bootstrap: false }
-
-/** Whether an answer turns on what tokens there are, so that a node which is behind may be wrong. */
-const needsProof = (found: KnownCaller | UnknownCaller): boolean =>
-  found._tag === "KnownCaller" ? found.bootstrap : found.cause === "unknown-token"
 
 export class Admission {
   private readonly options: AdmissionOptions

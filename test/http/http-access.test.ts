@@ -55,13 +55,17 @@ const get = (port: number, path: string, { issuer = authority, plain = false, to
     sent.end()
   })
 
-const served = (mode: TlsMode, clientAuth: HttpServer.HttpCallers["clientAuth"]) =>
+const served = (
+  mode: TlsMode,
+  clientAuth: HttpServer.HttpCallers["clientAuth"],
+  bootstrapToken?: Redacted.Redacted
+) =>
   Effect.gen(function*() {
     const context = yield* Layer.build(Layer.fresh(
       HttpServer.layer({
         clusterId: "orders",
         listen: { host, port: 0 },
-        callers: { clientAuth },
+        callers: { clientAuth, bootstrapToken },
         ...mode === "off" ? {} : {
           tls: {
             mode,
@@ -139,6 +143,19 @@ describe("the HTTP port", () => {
       const { token } = yield* tokenOf(node, "admin")
       assert.strictEqual((yield* get(port, "/status", { plain: true })).status, 401)
       assert.strictEqual((yield* get(port, "/status", { plain: true, token })).status, 200)
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("takes the bootstrap token while the cluster has no users, as the client port does", () =>
+    Effect.gen(function*() {
+      const token = Redacted.make("a text of the operator's own")
+      const { node, port } = yield* served("off", "token", Redacted.make("a-text-of-the-operators-own-32-digits"))
+      const bootstrap = { token: Redacted.make("a-text-of-the-operators-own-32-digits"), plain: true }
+      assert.strictEqual((yield* get(port, "/status", { token, plain: true })).status, 401)
+      assert.strictEqual((yield* get(port, "/status", bootstrap)).status, 200)
+      yield* putUser(node, "shop", [])
+      const late = yield* get(port, "/status", bootstrap)
+      assert.strictEqual(late.status, 401)
+      assert.match(late.text, /the bootstrap token is of no effect any more/)
     }).pipe(Effect.scoped, quietly))
 
   it.live("asks nobody with none", () =>
