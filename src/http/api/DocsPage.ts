@@ -48,7 +48,7 @@ export const render = (): string => {
     `<style>${StatusPage.style}</style></head><body><h1>The HTTP API of FlareDB ${escape(version)}</h1>` +
     `<p>Any node answers. <a href="/v1/openapi.json">/v1/openapi.json</a> is the same for programs, and ` +
     `docs/http-api.md tells of limits and promises.</p>` +
-    `<pre>${examples.map(escape).join("\n")}</pre>` +
+    examples.map((line) => `<p><code>${escape(line)}</code></p>`).join("") +
     `<p>A failure is JSON: <code>tag</code> names it, <code>message</code> says what to do, <code>wasWritten</code> ` +
     `is no, unknown or yes, and <code>retry</code> is never, later, with-id or read-again.</p>` +
     `<table>${rows.join("")}</table><p><a href="/">This node</a></p></body></html>`
