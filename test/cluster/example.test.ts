@@ -6,12 +6,15 @@ import { ChildProcess } from "effect/process"
 import * as Cluster from "./Cluster.ts"
 import { cleanEnv } from "./Flaredb.ts"
 
-const runProgram = Effect.fnUntraced(function*(path: string, endpoints: string) {
-  const handle = yield* ChildProcess.make(process.execPath, [path], {
+const start = (path: string, endpoints: string) =>
+  ChildProcess.make(process.execPath, [path], {
     env: cleanEnv({ FLAREDB_ENDPOINTS: endpoints }),
     extendEnv: true,
     stdin: "ignore"
   })
+
+const runProgram = Effect.fnUntraced(function*(path: string, endpoints: string) {
+  const handle = yield* start(path, endpoints)
   const out = yield* Stream.mkString(Stream.decodeText(handle.stdout))
   assert.strictEqual(Number(yield* handle.exitCode), 0)
   return out
@@ -32,16 +35,25 @@ it.live("the programs in the README run", () =>
     // The README's programs use the local cluster, whose ports a test does not take.
     const programs = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, text = ""]) => text)
       .filter((text) => text.includes("endpoints: localEndpoints"))
-    assert.strictEqual(programs.length, 2)
+    assert.strictEqual(programs.length, 3)
     const cluster = yield* Cluster.make(1)
     yield* Cluster.start(cluster)
     // Inside the package, so that they find `flaredb/client` as a user's program would.
     const folder = yield* files.makeTempDirectoryScoped({ directory: "examples", prefix: "readme-" })
-    const outputs = yield* Effect.forEach(programs, (program, i) => {
+    const [put = "", watch = "", all = ""] = yield* Effect.forEach(programs, (program, i) => {
       const here = program.replace("endpoints: localEndpoints", `endpoints: ${JSON.stringify(cluster.endpoints)}`)
       const path = `${folder}/program-${i}.ts`
-      return Effect.andThen(files.writeFileString(path, here), runProgram(path, cluster.endpointList))
+      return Effect.as(files.writeFileString(path, here), path)
     })
-    assert.match(outputs[0] ?? "", /paid/)
-    assert.match(outputs[1] ?? "", /created[\s\S]*3 orders/)
+    // It watches until it is stopped, and from the moment on at which it has connected.
+    const watching = yield* start(watch, cluster.endpointList)
+    let seen = ""
+    yield* Effect.forkScoped(
+      Stream.runForEach(Stream.decodeText(watching.stdout), (text) => Effect.sync(() => void (seen += text)))
+    )
+    const outputs = yield* Effect.repeat(runProgram(put, cluster.endpointList), {
+      until: () => seen.includes("PutEvent orders/17")
+    })
+    assert.match(outputs, /paid/)
+    assert.match(yield* runProgram(all, cluster.endpointList), /created[\s\S]*3 orders/)
   }).pipe(Effect.provide(NodeServices.layer)))

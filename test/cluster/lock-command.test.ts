@@ -79,7 +79,7 @@ it.live(
           process.kill(handle.pid, signal)
           const { code, out } = yield* Fiber.join(waiting)
           assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
-        })), { concurrency: 3, discard: true })
+        })), { concurrency: ends.length, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
 )
