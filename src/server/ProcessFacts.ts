@@ -63,16 +63,19 @@ const keep = <A>(keptMs: number, read: (directory: string) => Promise<A>) =>
   })
 
 /** Reads the facts each time the result is run. */
-export const make: Effect.Effect<Effect.Effect<ProcessFacts>> = Effect.map(keep(roomMs, roomAt), (readRoom) =>
-  Effect.gen(function*() {
-    const room = yield* readRoom
-    return {
-      timeMs: yield* Clock.currentTimeMillis,
-      uptimeMs: Math.round(process.uptime() * 1_000),
-      memory: memory(),
-      room
-    }
-  }))
+export const make: Effect.Effect<Effect.Effect<ProcessFacts>> = Effect.map(
+  keep(roomMs, roomAt),
+  (readRoom) =>
+    Effect.gen(function*() {
+      const room = yield* readRoom
+      return {
+        timeMs: yield* Clock.currentTimeMillis,
+        uptimeMs: Math.round(process.uptime() * 1_000),
+        memory: memory(),
+        room
+      }
+    })
+)
 
 /** The bytes that the node's data takes; `undefined` where there is no directory, or it cannot be read. */
 export const makeDataBytes: Effect.Effect<Effect.Effect<number | undefined>> = keep(dataMs, bytesBelow)
