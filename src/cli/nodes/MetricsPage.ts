@@ -67,14 +67,20 @@ export const quantile = (
   return low + (bound - low) * ((rank - below) / Math.max(1, count - below))
 }
 
-/** The growth of a counter per second; `undefined` without an earlier page, and after a restart. */
+/**
+ * The growth of a counter per second, of what has `label` where one is given; `undefined` without an earlier page, and
+ * after a restart.
+ */
 export const rate = (
   now: MetricsPage,
   name: string,
   before: MetricsPage | undefined,
-  elapsedMs: number
+  elapsedMs: number,
+  label?: readonly [name: string, value: string]
 ): number | undefined => {
-  const [later, earlier] = [now.sum(name), before?.sum(name)]
+  const valueOf = (page: MetricsPage | undefined) =>
+    label === undefined ? page?.sum(name) : page?.by(name, label[0]).get(label[1])
+  const [later, earlier] = [valueOf(now), valueOf(before)]
   if (later === undefined || earlier === undefined || later < earlier || elapsedMs <= 0) return undefined
   return ((later - earlier) / elapsedMs) * 1_000
 }
