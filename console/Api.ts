@@ -117,7 +117,7 @@ const streamOnce = async (path: string, listener: StreamListener, signal: AbortS
     if (!response.ok || response.body === null) throw await failureIn(response)
     listener.onProblem(undefined)
     await readEvents(response.body, (event, data) => {
-      if (event !== "failed") return listener.onEvent(event, data)
+      if (event !== "failure") return listener.onEvent(event, data)
       const { message, tag } = data as { readonly tag: string; readonly message: string }
       if (tag === "Unauthenticated") onLogin()
       throw new CallFailed(tag, message)

@@ -1,4 +1,7 @@
-/** What the node answers, as far as the page reads it. The node's sources have the same in `src/http/console/`. */
+/**
+ * What the node answers, as far as the page reads it. The node's sources, which no page can import, have the same in
+ * `src/http/console/`; `test/http/console/cluster-sample.test.ts` holds the two together.
+ */
 
 export interface Latency {
   readonly p50Ms: number

@@ -122,8 +122,7 @@ const layerHttp = ({ config, security }: Prepared, routes: HttpServer.Routes) =>
     callers: security.callers,
     // Probes have no certificate.
     tls: security.port === undefined ? undefined : { ...security.port, demand: "optional" },
-    limits: config.limits,
-    dataDir: config.dataDir
+    limits: config.limits
   }, routes)
 
 /** What routes of a node with the key-value store may use: the node, and the client of this process. */

@@ -81,7 +81,7 @@ pkgs.testers.runNixOSTest {
         enable = true;
         inherit endpoints;
         certsDir = "/etc/flaredb/certs";
-        keep = 2;
+        keepDaily = 2;
       };
     };
   };
@@ -111,9 +111,10 @@ pkgs.testers.runNixOSTest {
         operator.wait_until_succeeds("flaredb verify")
 
     with subtest("a backup is made and checked"):
-        operator.succeed("systemctl start flaredb-backup.service")
-        operator.succeed("flaredb restore /var/lib/flaredb-backups/flaredb-*.flaredb --dry-run")
-        operator.succeed("systemctl list-timers | grep flaredb-backup")
+        operator.succeed("systemctl restart flaredb-backups.service")
+        operator.wait_until_succeeds("ls /var/lib/flaredb-backups/*.flaredb")
+        operator.succeed("flaredb restore /var/lib/flaredb-backups/*.flaredb --dry-run")
+        operator.succeed("grep flaredb_backup_newest_timestamp_seconds /run/flaredb-backups/flaredb.prom")
 
     with subtest("a node may do little"):
         print(node1.succeed("systemd-analyze security --threshold=20 flaredb.service"))

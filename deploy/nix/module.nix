@@ -43,6 +43,14 @@ let
     in
     map lib.toInt (lib.drop (lib.length parts - 3) parts);
 
+  keepOption =
+    what: default:
+    mkOption {
+      type = types.ints.between 0 10000;
+      inherit default;
+      description = "Of how many ${what} the newest one stays.";
+    };
+
   hardening = {
     UMask = "0077";
     LimitCORE = 0;
@@ -104,7 +112,7 @@ in
     };
 
     backup = {
-      enable = lib.mkEnableOption "backups of the cluster by a timer; one machine makes them";
+      enable = lib.mkEnableOption "backups of the cluster on a schedule; one machine makes them";
       endpoints = mkOption {
         type = types.str;
         example = "10.0.0.1:7001,10.0.0.2:7001,10.0.0.3:7001";
@@ -120,16 +128,14 @@ in
         default = "/var/lib/flaredb-backups";
         description = "Where they are kept.";
       };
-      keep = mkOption {
-        type = types.ints.between 1 100000;
-        default = 14;
-        description = "How many stay.";
-      };
-      startAt = mkOption {
+      every = mkOption {
         type = types.str;
-        default = "*-*-* 03:17:00";
-        description = "When one is made, as systemd.time(7) writes it.";
+        default = "1h";
+        description = "Time between two.";
       };
+      keepHourly = keepOption "hours" 24;
+      keepDaily = keepOption "days" 14;
+      keepWeekly = keepOption "weeks" 4;
     };
   };
 
@@ -188,28 +194,37 @@ in
         };
       };
 
-      flaredb-backup = mkIf cfg.backup.enable {
-        description = "Backup of FlareDB";
+      flaredb-backups = mkIf cfg.backup.enable {
+        description = "Backups of a FlareDB cluster";
+        wantedBy = [ "multi-user.target" ];
         wants = [ "network-online.target" ];
         after = [ "network-online.target" ];
-        startAt = cfg.backup.startAt;
-        path = [
-          pkgs.coreutils
-          pkgs.findutils
-          pkgs.util-linux
-        ];
         environment = {
           FLAREDB_ENDPOINTS = cfg.backup.endpoints;
           FLAREDB_CERTS_DIR = cfg.backup.certsDir;
         };
         serviceConfig = hardening // {
-          Type = "oneshot";
+          Type = "exec";
           User = "flaredb";
           Group = "flaredb";
-          ExecStart = "${cfg.package}/lib/flaredb/deploy/backup/flaredb-backup ${cfg.backup.directory} ${toString cfg.backup.keep}";
-          TimeoutStartSec = "2h";
+          ExecStart = builtins.concatStringsSep " " [
+            "${cfg.package}/bin/flaredb backups run"
+            "--dir ${cfg.backup.directory}"
+            "--every ${cfg.backup.every}"
+            "--keep-hourly ${toString cfg.backup.keepHourly}"
+            "--keep-daily ${toString cfg.backup.keepDaily}"
+            "--keep-weekly ${toString cfg.backup.keepWeekly}"
+            "--metrics-file /run/flaredb-backups/flaredb.prom"
+          ];
+          Restart = "on-failure";
+          RestartSec = 30;
+          RestartPreventExitStatus = 2;
+          TimeoutStopSec = 30;
           StateDirectory = "flaredb-backups";
           StateDirectoryMode = "0700";
+          RuntimeDirectory = "flaredb-backups";
+          RuntimeDirectoryMode = "0755";
+          RuntimeDirectoryPreserve = true;
           ReadWritePaths = cfg.backup.directory;
           Nice = 10;
           IOSchedulingClass = "idle";

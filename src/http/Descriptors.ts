@@ -5,6 +5,7 @@
  */
 import { Duration, Effect, Layer, Metric, Option, Schedule } from "effect"
 import { readdir, readFile } from "node:fs/promises"
+import { warnShare } from "../BoundedTables.ts"
 import type { Limits } from "../config/Limits.ts"
 import type { FlareDbConfig } from "../config/FlareDbConfig.ts"
 import { clientPortConnections } from "../config/Limits.ts"
@@ -33,9 +34,6 @@ const minClientConnections = 16
 /** Descriptors below which a node does not start. */
 export const minDescriptors = processDescriptors + minStoreDescriptors + minPeerConnections + minHttpConnections +
   clientPortConnections(minClientConnections)
-
-/** The share of the limit from which on it is warned of. */
-const warnShare = 0.8
 
 /** How often open descriptors are counted, in milliseconds. */
 const countMs = 5_000

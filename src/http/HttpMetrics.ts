@@ -2,14 +2,28 @@
 import type { Server } from "node:http"
 import type { CallMetrics } from "../net/CallMetrics.ts"
 
-/** Callers choose what they ask for, so any other path is one of these names. */
-const known: ReadonlySet<string> = new Set(["/", "/livez", "/readyz", "/metrics", "/status", "/debug/raft"])
+/** Where scrapers and probes come all the time. */
+const operatorPaths: ReadonlySet<string> = new Set(["/", "/livez", "/readyz", "/metrics", "/status", "/debug/raft"])
 
-/** The first part of a path below which a program serves many. */
-const folders: ReadonlyArray<string> = ["/v1/"]
+/** Callers choose what they ask for, so any other path is one of these names, or below one of {@link folders}. */
+const known: ReadonlySet<string> = new Set([
+  ...operatorPaths,
+  "/plain",
+  "/v1/scan",
+  "/v1/count",
+  "/v1/txn",
+  "/v1/leases",
+  // These last as long as somebody looks, so they are in no label with others.
+  "/v1/watch",
+  "/console/watch",
+  "/console/events"
+])
 
-/** Whether somebody looks after the node there: scrapers and probes come all the time, and get no spans. */
-export const isForOperators = (url: string): boolean => known.has(url.split("?", 1)[0] ?? "")
+/** The first part of a path below which there are many; the first that fits is the label. */
+const folders: ReadonlyArray<string> = ["/v1/keys/", "/v1/leases/", "/v1/", "/console/calls/", "/console/"]
+
+/** Whether somebody looks after the node there: such requests get no spans. */
+export const isForOperators = (url: string): boolean => operatorPaths.has(url.split("?", 1)[0] ?? "")
 
 /** The label of a path: bounded, whatever callers ask for. */
 export const pathLabel = (url: string): string => {

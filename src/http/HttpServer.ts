@@ -41,6 +41,7 @@ import type { PortTls } from "../net/tls/Credentials.ts"
 import { countRefusals } from "../net/tls/RefusalCount.ts"
 import { TlsPort } from "../net/tls/TlsPort.ts"
 import { httpProtocol } from "../net/tls/TlsProtocol.ts"
+import * as ProcessFacts from "../server/ProcessFacts.ts"
 import { untilUpToDate } from "../server/UpToDate.ts"
 import { version } from "../Version.ts"
 import { expiryText, readiness } from "./Health.ts"
@@ -48,7 +49,6 @@ import { HttpAccess } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
 import { isForOperators, measureRequests } from "./HttpMetrics.ts"
 import * as HttpGuard from "./HttpGuard.ts"
-import * as ProcessFacts from "./ProcessFacts.ts"
 import { RequestCallers } from "./RequestCallers.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
@@ -66,8 +66,6 @@ export interface HttpServerOptions {
   readonly tls?: PortTls | undefined
   /** Who may ask; anybody when it is absent. */
   readonly callers?: HttpCallers | undefined
-  /** The data directory, whose disk `/status` tells the room of. */
-  readonly dataDir?: string | undefined
 }
 
 /** Who may ask for what. */
@@ -107,11 +105,20 @@ const expiryWarning = ({ tls }: HttpServerOptions, nowMs: number): string => {
   return expiryText("_tag" in name ? "node ID" : describeName(name), Date.parse(certificate.validTo), nowMs)
 }
 
+/** What `/status` says of the process. */
+const processJson = ({ memory, room, timeMs, uptimeMs }: ProcessFacts.ProcessFacts) => ({
+  timeMs,
+  uptimeMs,
+  memoryBytes: memory.residentBytes,
+  node: process.version,
+  platform: `${process.platform}-${process.arch}`,
+  ...room === undefined ? {} : { diskBytes: room.totalBytes, diskFreeBytes: room.freeBytes }
+})
+
 const routes = (options: HttpServerOptions, sections: StatusSections["Service"], admit: HttpGuard.Admit) => {
   const { clusterId, hosts = [], listen } = options
-  const facts = ProcessFacts.make(options.dataDir)
   return Layer.unwrap(
-    Effect.map(RaftNode, (node) =>
+    Effect.zipWith(RaftNode, ProcessFacts.make, (node, facts) =>
       Layer.mergeAll(
         HttpGuard.layer([listen.host, ...hosts], admit),
         HttpRouter.add("GET", "/livez", Effect.as(stopped(node), HttpServerResponse.text("ok\n")).pipe(orUnavailable)),
@@ -140,7 +147,7 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
                 identity: status.identity ?? null,
                 waiting: status.waiting ?? null,
                 processes: Object.fromEntries(status.processes),
-                process
+                process: processJson(process)
               })
           )
         ),

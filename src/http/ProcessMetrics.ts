@@ -5,9 +5,9 @@
 import { Effect, Layer, Metric } from "effect"
 import { monitorEventLoopDelay, performance, PerformanceObserver } from "node:perf_hooks"
 import type { PerformanceEntry } from "node:perf_hooks"
-import { getHeapStatistics } from "node:v8"
 import { lookEvery } from "../CoalescedSleep.ts"
 import { secondsBuckets } from "../MetricBuckets.ts"
+import { memory } from "../server/ProcessFacts.ts"
 import { version } from "../Version.ts"
 
 /** How often values are read, in milliseconds. */
@@ -147,10 +147,10 @@ const processSample = Effect.map(Effect.context<never>(), (context) => {
     user(used.user / 1e6)
     system(used.system / 1e6)
     loop(performance.eventLoopUtilization().active / 1_000)
-    const memory = process.memoryUsage()
-    resident.updateUnsafe(memory.rss, context)
-    heap.updateUnsafe(memory.heapUsed, context)
-    external.updateUnsafe(memory.external, context)
+    const { externalBytes, heapBytes, residentBytes } = memory()
+    resident.updateUnsafe(residentBytes, context)
+    heap.updateUnsafe(heapBytes, context)
+    external.updateUnsafe(externalBytes, context)
   }
 })
 
@@ -159,7 +159,7 @@ export const layer: Layer.Layer<never> = Layer.effectDiscard(
   Effect.gen(function*() {
     yield* Metric.update(Metric.withAttributes(build, { version, node: process.versions.node }), 1)
     yield* Metric.update(started, performance.timeOrigin / 1_000)
-    yield* Metric.update(heapLimit, getHeapStatistics().heap_size_limit)
+    yield* Metric.update(heapLimit, memory().heapLimitBytes)
     const sample = yield* processSample
     const delays = yield* Effect.acquireRelease(watchDelay, ({ stop }) => Effect.sync(stop))
     yield* Effect.acquireRelease(watchCollections, (stop) => Effect.sync(stop))

@@ -136,9 +136,10 @@ describe("the pods", () => {
       job.spec.volumes[1].persistentVolumeClaim.claimName,
       only(base, "PersistentVolumeClaim").metadata.name
     )
-    // What the container runs is in the image.
-    assert.include(readFileSync(join(root, "deploy/docker/Dockerfile"), "utf8"), "COPY deploy/backup ./deploy/backup")
-    assert.deepEqual(job.spec.containers[0].command, ["/opt/flaredb/deploy/backup/flaredb-backup"])
+    const [{ args, volumeMounts }] = job.spec.containers
+    assert.deepEqual(args.slice(0, 3), ["backups", "run", "--once"])
+    const folder = args.find((word: string) => word.startsWith("--dir="))?.slice("--dir=".length)
+    assert.strictEqual(volumeMounts.find((mount: Part) => mount.name === "backups").mountPath, folder)
   })
 
   it("are asked at paths and ports that a node has", () => {

@@ -5,6 +5,8 @@ import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as RemoteClient from "../../src/client/RemoteClient.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { OpenApi } from "effect/http-api"
+import { Api } from "../../src/http/api/Api.ts"
 import { pathLabel } from "../../src/http/HttpMetrics.ts"
 import * as HttpServer from "../../src/http/HttpServer.ts"
 import { NotLeader } from "../../src/FlareDbError.ts"
@@ -132,6 +134,25 @@ it.effect("operations are counted by kind, and those with an error by its name",
   ))
 
 it("paths that callers make up share a label", () => {
-  const labels = ["/", "/metrics?x", "/v1/kv/a", "/v1/kv/b", "/x", "//"].map(pathLabel)
-  assert.deepStrictEqual(labels, ["/", "/metrics", "/v1/*", "/v1/*", "other", "other"])
+  const labels = (...urls: ReadonlyArray<string>) => urls.map(pathLabel)
+  assert.deepStrictEqual(labels("/", "/metrics?x", "/x", "//"), ["/", "/metrics", "other", "other"])
+  assert.deepStrictEqual(labels("/v1/keys/a", "/v1/keys/b?x=/", "/v1/x"), ["/v1/keys/*", "/v1/keys/*", "/v1/*"])
+  assert.deepStrictEqual(
+    labels("/console/calls/get", "/console/calls/actors/retry", "/console/app.js", "/console"),
+    ["/console/calls/*", "/console/calls/*", "/console/*", "other"]
+  )
+})
+
+it("streams, which last, share no label with calls", () => {
+  const streams = ["/v1/watch", "/console/watch", "/console/events"]
+  assert.deepStrictEqual(streams.map((path) => pathLabel(`${path}?prefix=eA==`)), streams)
+})
+
+it("every route of the API has a label, and the fixed ones their own", () => {
+  const routes = Object.keys(OpenApi.fromApi(Api).paths)
+  assert.isAbove(routes.length, 5)
+  for (const route of routes) {
+    const label = pathLabel(route.replace(/\{\w+\}/g, "7").replace("*", "a"))
+    assert.isTrue(route.includes("{") || route.includes("*") ? label.endsWith("/*") : label === route, route)
+  }
 })

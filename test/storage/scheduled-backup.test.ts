@@ -1,7 +1,8 @@
 /** Backups on a schedule: their names, which of them stay, that one process takes them, and what a failure leaves. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope, Stream } from "effect"
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { TestClock } from "effect/testing"
+import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { keyValueMachine } from "../../src/machine/StateFacts.ts"
@@ -10,7 +11,7 @@ import { encodeBackupHeader } from "../../src/protocol/BackupFile.ts"
 import { SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
 import type { ScheduledBackup } from "../../src/storage/backup/BackupNames.ts"
 import { backupName, backupsIn, parseBackupName } from "../../src/storage/backup/BackupNames.ts"
-import { lockFolder, lockName } from "../../src/storage/backup/FolderLock.ts"
+import { abandonedMs, lockFolder, lockName } from "../../src/storage/backup/FolderLock.ts"
 import type { Keep } from "../../src/storage/backup/Retention.ts"
 import { expired } from "../../src/storage/backup/Retention.ts"
 import { takeScheduled } from "../../src/storage/backup/ScheduledBackup.ts"
@@ -110,6 +111,28 @@ describe("the lock of a folder", () => {
       writeFileSync(path, "1 elsewhere 5\n")
       assert.strictEqual((yield* held(folder))._tag, "Failure")
       assert.strictEqual(readFileSync(path, "utf8"), "1 elsewhere 5\n")
+    }).pipe(Effect.scoped))
+
+  it.effect("of another machine is taken over when nothing has touched it for ten minutes", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const path = join(folder, lockName)
+      const touchedAt = (ms: number) => utimesSync(path, ms / 1_000, ms / 1_000)
+      const nowMs = Date.UTC(2026, 0, 2)
+      yield* TestClock.setTime(nowMs)
+      // What a pod leaves that was killed, and one that has only just begun: each pod has a name of its own.
+      writeFileSync(path, "7 flaredb-backup-abcde 5\n")
+      touchedAt(nowMs - abandonedMs + 1)
+      assert.strictEqual((yield* held(folder))._tag, "Failure")
+      touchedAt(nowMs + abandonedMs)
+      assert.strictEqual((yield* held(folder))._tag, "Failure")
+      touchedAt(nowMs - abandonedMs)
+      assert.strictEqual((yield* held(folder))._tag, "Success")
+      // A holder touches its own.
+      yield* lockFolder(folder)
+      touchedAt(0)
+      yield* TestClock.adjust(30_000)
+      assert.strictEqual(statSync(path).mtimeMs, nowMs + 30_000)
     }).pipe(Effect.scoped))
 })
 

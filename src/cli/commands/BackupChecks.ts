@@ -1,9 +1,10 @@
 /** The commands that tell whether a backup is worth anything: against the live cluster, and by a restore. */
 import { Effect, Logger, References } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import { tmpdir } from "node:os"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
+import { fileArgument } from "../input/BackupFile.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { makeSwitch } from "../input/Switch.ts"
@@ -11,8 +12,6 @@ import { counted } from "../output/Counted.ts"
 import { failed, failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Messages from "../output/Messages.ts"
 import * as Output from "../output/Output.ts"
-
-const fileArgument = Argument.String("file").pipe(Argument.withDescription("the backup file"))
 
 const checkFile = (file: string) =>
   file === "" ? Effect.fail(wrongUsage("the name of the backup file is empty")) : Effect.void

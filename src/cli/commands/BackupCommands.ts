@@ -1,19 +1,17 @@
-/** The commands on the whole state: backup, restore, verify. */
+/** The commands that read the whole state: backup and verify. */
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { NodeHash } from "../../client/connection/NodeHashes.ts"
 import { Backups, layer as backupsLayer } from "../../client/Backups.ts"
-import * as NodeConfig from "../../config/index.ts"
-import type { BackupContents } from "../../storage/backup/BackupReader.ts"
 import type { BackupSink } from "../../storage/backup/BackupWriter.ts"
+import { sentence, summary } from "../backups/BackupText.ts"
 import type { ClientFlags } from "../input/ClientFlags.ts"
 import { clientFlags, clientOptions } from "../input/ClientFlags.ts"
 import type { Failure } from "../output/Failure.ts"
 import { failed, failureOf, wrongUsage } from "../output/Failure.ts"
-import { nodeFlags } from "../input/NodeFlags.ts"
 import * as Messages from "../output/Messages.ts"
 import * as Output from "../output/Output.ts"
-import { formatBytes, isShown, make as makeProgress, progressFlag } from "../output/Progress.ts"
+import { isShown, make as makeProgress, progressFlag } from "../output/Progress.ts"
 import { makeSwitch } from "../input/Switch.ts"
 import { table } from "../output/Table.ts"
 
@@ -22,8 +20,6 @@ const withBackups = <A, E>(flags: ClientFlags, command: Effect.Effect<A, E, Back
     const options = yield* clientOptions(flags)
     return yield* Effect.provide(command, backupsLayer(options))
   }).pipe(Effect.scoped, Effect.mapError(failureOf))
-
-const fileArgument = Argument.String("file").pipe(Argument.withDescription("the backup file"))
 
 /** What a file is called that is none. Replacing one of these names would take it from every other program. */
 const standardOutputs: ReadonlySet<string> = new Set(["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
@@ -48,26 +44,6 @@ const report = (sink: BackupSink | undefined, text: string, flags: Parameters<ty
     : flags.json || isShown(flags)
     ? Messages.result(text)
     : Effect.void
-
-const summary = (file: string, { header, totals }: BackupContents) => ({
-  file,
-  clusterId: header.clusterId,
-  identity: header.identity,
-  machine: header.machine,
-  revision: header.revision,
-  index: header.index,
-  term: header.term,
-  logTime: new Date(header.logTimeMs).toISOString(),
-  created: new Date(header.createdMs).toISOString(),
-  servedBy: header.nodeId,
-  rows: totals.rows,
-  bytes: totals.bytes,
-  sha256: totals.digest
-})
-
-const sentence = ({ header, totals }: BackupContents): string =>
-  `cluster ${header.clusterId} at revision ${header.revision} (log index ${header.index}, identity ` +
-  `${header.identity}), ${totals.rows} rows, ${formatBytes(totals.bytes)}, sha256 ${totals.digest}`
 
 interface FromFlags {
   readonly file: string
@@ -171,109 +147,6 @@ export const backup = Command.make("backup", {
     }
   ])
 )
-
-/** The name of the new cluster unless one is given: nodes restored from different backups then refuse each other. */
-const restoredClusterId = ({ header, totals }: BackupContents): string =>
-  `${header.clusterId.slice(0, 48)}-${totals.digest.slice(0, 12)}`
-
-export const restore = Command.make("restore", {
-  nodeId: Flag.optional(nodeFlags.nodeId),
-  nodes: nodeFlags.nodes,
-  clusterId: Flag.String("cluster-id").pipe(
-    Flag.withMetavar("NAME"),
-    Flag.withDescription(
-      "name of the new cluster, other than the old one's; default: the old name with the beginning of the backup's hash"
-    ),
-    Flag.optional
-  ),
-  dataDir: nodeFlags.dataDir,
-  dryRun: makeSwitch("dry-run").pipe(
-    Flag.withDescription("only check the file, and change nothing"),
-    Flag.withDefault(false)
-  ),
-  json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false)),
-  progress: progressFlag,
-  file: fileArgument
-}, (flags) =>
-  Effect.gen(function*() {
-    if (flags.file === "-") {
-      return yield* wrongUsage(
-        "a backup is read twice, once to check all of it before anything is changed; save standard input to a file, " +
-          "and name that"
-      )
-    }
-    const [{ readBackup }, { restore }, { isSessionRow }, { keyValueMachine }, { checkOfBackup }] = yield* Effect
-      .promise(() =>
-        Promise.all([
-          import("../../storage/backup/BackupReader.ts"),
-          import("../../storage/backup/Restore.ts"),
-          import("../../kv/model/Keyspace.ts"),
-          import("../../machine/StateFacts.ts"),
-          import("../../machine/StateCheck.ts")
-        ])
-      )
-    const checking = yield* makeProgress("check", flags)
-    const checked = yield* readBackup(flags.file, { check: checkOfBackup, onProgress: checking.report }).pipe(
-      Effect.ensuring(checking.end)
-    )
-    if (flags.dryRun) {
-      return yield* Output.lines(
-        flags.json ? JSON.stringify(summary(flags.file, checked)) : `${flags.file} is whole: ${sentence(checked)}`
-      )
-    }
-    if (Option.isNone(flags.nodeId)) return yield* wrongUsage("--node-id is missing: which of the nodes is this to be?")
-    const clusterId = Option.getOrElse(flags.clusterId, () => restoredClusterId(checked))
-    if (clusterId === checked.header.clusterId) {
-      return yield* wrongUsage(
-        `--cluster-id ${clusterId} is the name of the cluster that was backed up; give the new cluster another one, ` +
-          "so that nodes of the two never mix"
-      )
-    }
-    const config = yield* NodeConfig.make({
-      nodeId: flags.nodeId.value,
-      clusterId,
-      nodes: Option.isSome(flags.nodes) ? yield* NodeConfig.parseNodes(flags.nodes.value) : NodeConfig.defaults.nodes,
-      ...(Option.isSome(flags.dataDir) ? { dataDir: flags.dataDir.value } : {})
-    })
-    const progress = yield* makeProgress("restore", flags)
-    const restored = yield* restore({
-      file: flags.file,
-      path: config.dataDir,
-      clusterId,
-      nodeId: config.nodeId,
-      voters: config.nodes.map(({ id }) => id).sort((a, b) => a - b),
-      keeps: ({ machine }, { key }) => machine !== keyValueMachine || !isSessionRow(key),
-      check: checkOfBackup,
-      checked: true,
-      onProgress: (_, bytes, ofBytes) => progress.report(bytes, ofBytes)
-    }).pipe(Effect.ensuring(progress.end))
-    yield* flags.json
-      ? Output.lines(
-        JSON.stringify({
-          ...summary(flags.file, restored),
-          dataDir: config.dataDir,
-          nodeId: config.nodeId,
-          newClusterId: clusterId,
-          restoredRows: restored.rows
-        })
-      )
-      : Output.lines(
-        `${config.dataDir}: node ${config.nodeId} of the new cluster ${clusterId}, from ${sentence(restored)}\n` +
-          `restore the same file for the other nodes, then start all with --cluster-id ${clusterId}`
-      )
-  }).pipe(Effect.mapError(failureOf))).pipe(
-    Command.withDescription(
-      "Make the data directory of one node of a new cluster from a backup. The same file, restored for each node, " +
-        "makes the cluster."
-    ),
-    Command.withExamples([
-      { command: "flaredb restore nightly.flaredb --dry-run", description: "Check a backup" },
-      {
-        command: "flaredb restore nightly.flaredb --node-id 1 --data-dir ./restored/node-1",
-        description: "Node 1 of a new local cluster"
-      }
-    ])
-  )
 
 /** The digest that most nodes have, if one has more than any other. */
 const commonDigest = (answers: ReadonlyArray<NodeHash>): string | undefined => {

@@ -4,13 +4,12 @@ import { Argument, Command, Flag } from "effect/cli"
 import { hostname } from "node:os"
 import type { Leader } from "../../client/Election.ts"
 import { Elections } from "../../client/Election.ts"
-import { defaultLockTtlMs } from "../../client/Lock.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
-import { durationFlag, formatDuration } from "../input/Duration.ts"
 import type { Encoding } from "../input/Encoding.ts"
 import { encodings, jsonField, read, shown } from "../input/Encoding.ts"
 import { makeSwitch } from "../input/Switch.ts"
+import { ttlFlag } from "../input/TtlFlag.ts"
 import { failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 
@@ -86,13 +85,7 @@ export const elect = Command.make("elect", {
     Flag.withDescription("with --listen: end after so many lines; default never"),
     Flag.optional
   ),
-  ttl: durationFlag("ttl").pipe(
-    withDefault(
-      "how long the leadership outlives this process when that is killed, at least 1s",
-      defaultLockTtlMs,
-      formatDuration(defaultLockTtlMs)
-    )
-  ),
+  ttl: ttlFlag("leadership"),
   name: Argument.String("name").pipe(Argument.withDescription("the election")),
   value: Argument.String("value").pipe(
     Argument.withDescription("what this process proclaims while it leads; its id and its host when it is left out"),

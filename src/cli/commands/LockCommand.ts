@@ -5,17 +5,17 @@ import { Argument, Command, Flag } from "effect/cli"
 import { hostname } from "node:os"
 import { KeyValue } from "../../client/KeyValue.ts"
 import type { HeldLock, LockFailure, LockHolder } from "../../client/Lock.ts"
-import { defaultLockTtlMs, Locks } from "../../client/Lock.ts"
+import { Locks } from "../../client/Lock.ts"
 import { Op } from "../../client/Txn.ts"
 import { monotonicMs, monotonicMsOf } from "../../Monotonic.ts"
 import { clientFlags, defaultTimeoutMs, withClient } from "../input/ClientFlags.ts"
-import { withDefault } from "../input/DefaultValue.ts"
 import { durationFlag, formatDuration } from "../input/Duration.ts"
 import type { Failure } from "../output/Failure.ts"
 import { exitWith, failed, failureOf, wrongUsage } from "../output/Failure.ts"
 import { run } from "../lock/LockedCommand.ts"
 import * as Output from "../output/Output.ts"
 import { makeSwitch } from "../input/Switch.ts"
+import { ttlFlag } from "../input/TtlFlag.ts"
 
 /** Milliseconds that it may take to look up who has the lock, for a message. */
 const lookUpMs = 1_000
@@ -138,13 +138,7 @@ export const lock = Command.make("lock", {
     Flag.withDescription("wait for the lock (default); --no-wait fails at once when somebody has it"),
     Flag.withDefault(true)
   ),
-  ttl: durationFlag("ttl").pipe(
-    withDefault(
-      "how long the lock outlives this process when that is killed, at least 1s",
-      defaultLockTtlMs,
-      formatDuration(defaultLockTtlMs)
-    )
-  ),
+  ttl: ttlFlag("lock"),
   name: Argument.String("name").pipe(Argument.withDescription("the lock")),
   command: Argument.String("command").pipe(
     Argument.withDescription("what to run, behind --"),

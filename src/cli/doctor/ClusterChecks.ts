@@ -1,4 +1,6 @@
 /** What is wrong with a cluster, from what its nodes said and how they were reached. */
+import { warnShare } from "../../BoundedTables.ts"
+import { defaultLimits } from "../../config/Limits.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import { isLoopbackHost } from "../../net/Loopback.ts"
 import { daysUntil } from "../certificates/Text.ts"
@@ -10,15 +12,12 @@ import type { NodeFacts } from "./ClusterFacts.ts"
 import { failingSyncMs, maxSyncMs } from "./MachineChecks.ts"
 import { minSyncs } from "./SyncProbe.ts"
 
-/** Clocks that differ by more are a warning, and a failure from here on, in milliseconds. */
-export const maxClockMs = 1_000
+/** Clocks that differ by more are a warning, as to a node, and a failure from here on, in milliseconds. */
+export const maxClockMs = defaultLimits.maxClockDifferenceMs
 export const failingClockMs = 10_000
 
 /** Entries that a follower may be behind before it is worth a line. */
 const maxLag = 10_000
-
-/** A share of a bounded table from which on it is worth a line. */
-const maxFill = 0.8
 
 /** Days before its end at which a certificate should have been renewed. */
 const renewDays = 30
@@ -222,10 +221,10 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   const [open, most] = [page.sum("flaredb_process_open_descriptors"), page.sum("flaredb_process_max_descriptors")]
   if (open !== undefined && most !== undefined) {
     checks.push(judge(`${name} descriptors`, `${open} of ${most} open`, "at most four fifths", [
-      [open > maxFill * most, "warning", "raise LimitNOFILE, or find out who holds the connections"]
+      [open > warnShare * most, "warning", "raise LimitNOFILE, or find out who holds the connections"]
     ]))
   }
-  const full = fills(page).filter(({ entries, limit }) => entries >= maxFill * limit && limit > 1)
+  const full = fills(page).filter(({ entries, limit }) => entries >= warnShare * limit && limit > 1)
   checks.push(judge(
     `${name} tables`,
     full.length === 0 ? "none near its limit" : full.map((f) => `${f.table} ${f.entries} of ${f.limit}`).join(", "),

@@ -1,19 +1,14 @@
 /** What is read of the machine that the command runs on. What a system does not tell is absent. */
 import type { Stats } from "node:fs"
-import { readdirSync, realpathSync, statfsSync, statSync } from "node:fs"
+import { realpathSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { totalmem } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import { limitOf } from "../../http/Descriptors.ts"
+import type { Room } from "../../storage/DirectoryRoom.ts"
+import { bytesBelow, roomAt } from "../../storage/DirectoryRoom.ts"
 import type { Mount } from "./Mounts.ts"
 import { mountAt } from "./Mounts.ts"
-
-export interface Room {
-  readonly freeBytes: number
-  readonly totalBytes: number
-  readonly freeFiles: number
-  readonly totalFiles: number
-}
 
 export interface MachineFacts {
   readonly platform: string
@@ -37,7 +32,10 @@ export interface MachineFacts {
   readonly hugePages: string | undefined
 }
 
-const read = (path: string): Promise<string | undefined> => readFile(path, "utf8").catch(() => undefined)
+/** What a reading found; absent where the system does not let it. */
+const orAbsent = <A>(reading: Promise<A>): Promise<A | undefined> => reading.catch(() => undefined)
+
+const read = (path: string): Promise<string | undefined> => orAbsent(readFile(path, "utf8"))
 
 /** What is known of a path; nothing also when a folder above it may not be looked into. */
 const statsOf = (path: string): Stats | undefined => {
@@ -56,41 +54,9 @@ export const nearestFolder = (path: string): string => {
   }
 }
 
-/** Most files that are counted. A data directory has some hundreds. */
-const maxFiles = 100_000
-
-const bytesIn = (folder: string): number | undefined => {
-  let bytes = 0
-  let files = 0
-  const open = [folder]
-  try {
-    for (let at = open.pop(); at !== undefined && files < maxFiles; at = open.pop()) {
-      for (const entry of readdirSync(at, { withFileTypes: true })) {
-        files += 1
-        const path = join(at, entry.name)
-        if (entry.isDirectory()) open.push(path)
-        // A running node removes files meanwhile.
-        else bytes += statsOf(path)?.size ?? 0
-      }
-    }
-    return bytes
-  } catch {
-    return undefined
-  }
-}
-
 const kibibytes = (text: string | undefined, name: string): number | undefined => {
   const found = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text ?? "")?.[1]
   return found === undefined ? undefined : Number(found) * 1024
-}
-
-const roomOf = (folder: string): Room | undefined => {
-  try {
-    const { bavail, blocks, bsize, ffree, files } = statfsSync(folder)
-    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, freeFiles: ffree, totalFiles: files }
-  } catch {
-    return undefined
-  }
 }
 
 /** The files that hold the memory limits of a control group and of those above it. */
@@ -139,9 +105,9 @@ export const machineFacts = async (dataDir: string): Promise<MachineFacts> => {
     node: process.version,
     dataDir,
     folder,
-    dataBytes: isThere ? bytesIn(dataDir) : 0,
+    dataBytes: isThere ? await orAbsent(bytesBelow(dataDir)) : 0,
     mode: isThere && process.platform !== "win32" ? stats.mode & 0o777 : undefined,
-    room: roomOf(folder),
+    room: await orAbsent(roomAt(folder)),
     mount: mountinfo === undefined ? undefined : mountAt(mountinfo, folder),
     preloaded: `${process.env["LD_PRELOAD"] ?? ""} ${preload ?? ""}`.trim(),
     descriptors: limits === undefined ? undefined : limitOf(limits),

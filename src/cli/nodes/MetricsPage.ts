@@ -1,5 +1,7 @@
 /** The figures of a `/metrics` page, and what two of them say of the time between. */
 
+import { quantileIn } from "../../MetricBuckets.ts"
+
 interface Sample {
   readonly labels: string
   readonly value: number
@@ -43,10 +45,7 @@ export class MetricsPage {
   }
 }
 
-/**
- * The value that a `share` of the observations are at most, as Prometheus computes it: within a bucket they are taken
- * to be spread evenly. `before` are the buckets of an earlier page; `undefined` when nothing was observed.
- */
+/** The value that a `share` of what was observed since `before` is at most; `undefined` when that is nothing. */
 export const quantile = (
   now: MetricsPage,
   name: string,
@@ -55,26 +54,26 @@ export const quantile = (
 ): number | undefined => {
   const earlier = new Map(before?.buckets(name) ?? [])
   const buckets = now.buckets(name).map(([bound, count]) => [bound, count - (earlier.get(bound) ?? 0)] as const)
-  const all = buckets[buckets.length - 1]?.[1] ?? 0
   // A node that began again counts from 0.
   if (buckets.some(([, count]) => count < 0)) return quantile(now, name, share)
-  if (all === 0) return undefined
-  const rank = share * all
-  const at = buckets.findIndex(([, count]) => count >= rank)
-  const [bound, count] = buckets[at] as readonly [number, number]
-  const [low, below] = buckets[at - 1] ?? [0, 0]
-  if (bound === Infinity) return low
-  return low + (bound - low) * ((rank - below) / Math.max(1, count - below))
+  const bounds = buckets.map(([bound]) => bound).filter(Number.isFinite)
+  return quantileIn(bounds, buckets.map(([, count], at) => count - (buckets[at - 1]?.[1] ?? 0)), share)
 }
 
-/** The growth of a counter per second; `undefined` without an earlier page, and after a restart. */
+/**
+ * The growth of a counter per second, of what has `label` where one is given; `undefined` without an earlier page, and
+ * after a restart.
+ */
 export const rate = (
   now: MetricsPage,
   name: string,
   before: MetricsPage | undefined,
-  elapsedMs: number
+  elapsedMs: number,
+  label?: readonly [name: string, value: string]
 ): number | undefined => {
-  const [later, earlier] = [now.sum(name), before?.sum(name)]
+  const valueOf = (page: MetricsPage | undefined) =>
+    label === undefined ? page?.sum(name) : page?.by(name, label[0]).get(label[1])
+  const [later, earlier] = [valueOf(now), valueOf(before)]
   if (later === undefined || earlier === undefined || later < earlier || elapsedMs <= 0) return undefined
   return ((later - earlier) / elapsedMs) * 1_000
 }

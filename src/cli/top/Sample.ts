@@ -67,8 +67,10 @@ export interface NodeFigures {
   readonly leader: number | undefined
   readonly applied: number | undefined
   readonly lag: number | undefined
+  /** Entries that the node applied, of all nodes and clients. */
   readonly commandsPerSecond: number | undefined
-  readonly readRoundsPerSecond: number | undefined
+  /** Reads that the node answered to clients. */
+  readonly readsPerSecond: number | undefined
   readonly syncP50Ms: number | undefined
   readonly syncP99Ms: number | undefined
   readonly commitP50Ms: number | undefined
@@ -92,7 +94,8 @@ const figuresOf = (
 ): NodeFigures => {
   const { report } = answer
   const earlier = before?.page
-  const per = (name: string) => page === undefined ? undefined : rate(page, name, earlier, elapsedMs)
+  const per = (name: string, label?: readonly [string, string]) =>
+    page === undefined ? undefined : rate(page, name, earlier, elapsedMs, label)
   const latency = (name: string, share: number) =>
     page === undefined ? undefined : milliseconds(quantile(page, name, share, earlier))
   return {
@@ -105,7 +108,7 @@ const figuresOf = (
     applied: report?.applied,
     lag: report === undefined ? undefined : Math.max(0, commit - report.applied),
     commandsPerSecond: per("flaredb_raft_applied_index"),
-    readRoundsPerSecond: per("flaredb_node_read_rounds_total"),
+    readsPerSecond: per("flaredb_operations_total", ["kind", "read"]),
     syncP50Ms: latency("flaredb_log_sync_seconds", 0.5),
     syncP99Ms: latency("flaredb_log_sync_seconds", 0.99),
     commitP50Ms: latency("flaredb_raft_commit_seconds", 0.5),

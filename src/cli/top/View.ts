@@ -45,7 +45,7 @@ const row = (node: NodeFigures): ReadonlyArray<string> => {
     shown(node.applied, String),
     shown(node.lag, String),
     perSecond(node.commandsPerSecond),
-    perSecond(node.readRoundsPerSecond),
+    perSecond(node.readsPerSecond),
     pair(node.syncP50Ms, node.syncP99Ms),
     pair(node.commitP50Ms, node.commitP99Ms),
     shown(node.memoryBytes, formatBytes),

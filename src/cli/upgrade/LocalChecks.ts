@@ -1,7 +1,5 @@
 /** What can be looked at on this machine before an upgrade: a backup, a data directory, certificates. */
 import { Effect } from "effect"
-import { readdir, stat, statfs } from "node:fs/promises"
-import { join } from "node:path"
 import { CodecError } from "../../bytes/CodecError.ts"
 import { decodeCommand } from "../../kv/model/Command.ts"
 import { checkOf, checkOfBackup } from "../../machine/StateCheck.ts"
@@ -12,6 +10,7 @@ import { maxChunkBytes } from "../../protocol/SnapshotChunk.ts"
 import type { Entry } from "../../raft/Types.ts"
 import { addIndex } from "../../raft/Types.ts"
 import { readBackup } from "../../storage/backup/BackupReader.ts"
+import { bytesBelow, roomAt } from "../../storage/DirectoryRoom.ts"
 import type { Inspection, StoppedState } from "../../storage/Inspect.ts"
 import { inspect, inspectMarker, readState } from "../../storage/Inspect.ts"
 import { CheckedRows } from "../../storage/RowsCheck.ts"
@@ -137,19 +136,12 @@ export const checkDirectory = (path: string): Effect.Effect<Finding> =>
     )
   )
 
-const sizeOf = async (path: string): Promise<number> => {
-  let bytes = 0
-  for (const name of await readdir(path)) bytes += (await stat(join(path, name)).catch(() => undefined))?.size ?? 0
-  return bytes
-}
-
 /** Whether there is room for as much again as the directory has: a snapshot is stored beside the state it replaces. */
 export const checkRoom = (path: string): Effect.Effect<Finding> =>
   Effect.tryPromise({
     try: async () => {
-      const size = await sizeOf(path)
-      const { bavail, bsize } = await statfs(path)
-      const [free, needed] = [bavail * bsize, Math.max(leastFreeBytes, size)]
+      const [{ freeBytes: free }, size] = await Promise.all([roomAt(path), bytesBelow(path)])
+      const needed = Math.max(leastFreeBytes, size)
       const found = `${formatBytes(free)} are free at ${path}, which has ${formatBytes(size)}`
       return free >= needed
         ? fine("free room", found)

@@ -3,16 +3,30 @@
  * one costs what lies in its connection and no queue. One that takes nothing for `maxFrameMs` is closed: there is no
  * way to tell it why, so the log does.
  */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, Stream } from "effect"
 import type { Scope } from "effect"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { lookEvery } from "../../CoalescedSleep.ts"
 import { Offences } from "../../net/Offences.ts"
+import { RequestCaller } from "../RequestCaller.ts"
 
 /** An event, or a comment, which tells nothing but that the stream is alive. */
 export type SentEvent =
   | { readonly event: string; readonly id?: string | undefined; readonly data: unknown }
   /** An id without data moves on where the caller goes on, and is no event for it. */
   | { readonly comment: string; readonly id?: string | undefined }
+
+/** Ends a stream with `refusal` as soon as there is one, which is asked before each of its parts. */
+export const whileAllowed = <A, E, R, Refusal>(
+  parts: Stream.Stream<A, E, R>,
+  refusal: () => Refusal | undefined
+): Stream.Stream<A, E | Refusal, R> =>
+  Stream.tap(parts, () =>
+    Effect.suspend((): Effect.Effect<void, Refusal> => {
+      const refused = refusal()
+      return refused === undefined ? Effect.void : Effect.fail(refused)
+    }))
 
 /** How often streams are looked at, in milliseconds. */
 const lookMs = 500
@@ -62,6 +76,20 @@ export class EventStreams {
       return streams
     }
   )
+
+  /** The answer to the request that is being answered: the events, until its caller has gone. */
+  answer(
+    events: Stream.Stream<SentEvent>
+  ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> {
+    return Effect.zipWith(HttpServerRequest.HttpServerRequest, RequestCaller, (request, { from }) => {
+      const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
+      return HttpServerResponse.stream(this.serve(events, from, socket), {
+        contentType: "text/event-stream",
+        // Proxies that hold answers back are asked not to.
+        headers: { "x-accel-buffering": "no" }
+      })
+    })
+  }
 
   /** The bytes of the events, for a caller at `from` whose connection is `sink`. */
   serve<E, R>(events: Stream.Stream<SentEvent, E, R>, from: string, sink: Sink): Stream.Stream<Uint8Array, E, R> {

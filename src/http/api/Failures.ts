@@ -143,6 +143,9 @@ interface TaggedError {
 
 const isTag = (tag: string): tag is FailureTag => Object.hasOwn(failures, tag)
 
+/** The status of a tag, also for answers of another form; `undefined` for one that the API does not have. */
+export const statusOfTag = (tag: string): number | undefined => isTag(tag) ? failures[tag].status : undefined
+
 /** A failure of the store as the API tells it. One that has no place there is a bug, and stays one. */
 export const failureOf = (error: TaggedError | ApiFailure): ApiFailure => {
   if (isApiFailure(error)) return error

@@ -2,11 +2,10 @@
  * The handler for watches: server-sent events, each with the id to go on behind. A caller that was cut off sends the
  * last one as `Last-Event-ID`, as browsers do by themselves, to any node, and misses nothing.
  */
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { Scope } from "effect"
 import { Effect, Pull, Stream } from "effect"
-import type { HttpServerRequest } from "effect/http"
-import { HttpServerResponse } from "effect/http"
+import type { HttpServerResponse } from "effect/http"
+import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { jsonField } from "../../client/Encoding.ts"
 import { Position } from "../../client/Position.ts"
@@ -24,6 +23,7 @@ import { answered, ApiServer, enter, sameSite } from "./ApiServer.ts"
 import type { Encoding } from "./Entries.ts"
 import { bytesIn, entryJson } from "./Entries.ts"
 import type { SentEvent } from "./EventStreams.ts"
+import { whileAllowed } from "./EventStreams.ts"
 import { failureOf } from "./Failures.ts"
 
 interface WatchQuery {
@@ -134,17 +134,13 @@ const watching = Effect.fnUntraced(function*(
   const { encoding = "text", heartbeatMs = defaultProgressMs, only, previous } = query
   const { notices } = yield* server.watch.open(target, { ...beginning, previous, only, progressMs: heartbeatMs })
   // A role that is taken away, or a token, ends the watch before anything more is sent.
-  const checked = Stream.mapEffect(notices, (notice): Effect.Effect<WatchNotice, AccessError> => {
-    const refused = requests.watchRefusal(ranges, "Changes")
-    return refused === undefined ? Effect.succeed(notice) : Effect.fail(refused)
-  })
+  const checked = whileAllowed(notices, () => requests.watchRefusal(ranges, "Changes"))
   const events = Stream.map(yield* begun(checked), (notice) => sentEvent(notice, encoding)).pipe(
     Stream.catch((error) => Stream.succeed(ended(error)))
   )
-  const { socket } = NodeHttpServerRequest.toIncomingMessage(request)
-  return HttpServerResponse.stream(server.streams.serve(events, asking.from, socket), {
-    contentType: "text/event-stream"
-  })
+  return yield* server.streams.answer(events).pipe(
+    Effect.provideService(HttpServerRequest.HttpServerRequest, request)
+  )
 })
 
 export const watchHandlers = HttpApiBuilder.group(

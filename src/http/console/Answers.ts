@@ -1,22 +1,14 @@
-/** How the console answers a call: JSON, or the failure with its tag and whether something may have been written. */
+/** How the console answers a call: JSON, or the failure with its tag and message. */
 import { Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
+import { statusOfTag } from "../api/Failures.ts"
 import type { Failure } from "./ConsoleCalls.ts"
 
-const statuses: Readonly<Record<string, number>> = {
-  InvalidArgument: 400,
-  Unauthenticated: 401,
-  TokenNeeded: 403,
-  Unauthorized: 403,
-  Conflict: 409,
-  LeaseNotFound: 404,
-  NotFound: 404,
-  Overloaded: 429,
-  Indeterminate: 504
-}
+/** Of what only the console says; the rest are those of the API. */
+const ownStatuses: ReadonlyMap<string, number> = new Map([["TokenNeeded", 403], ["NotFound", 404]])
 
 export const failureAnswer = ({ _tag, message }: Failure): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.jsonUnsafe({ tag: _tag, message }, { status: statuses[_tag] ?? 503 })
+  HttpServerResponse.jsonUnsafe({ tag: _tag, message }, { status: ownStatuses.get(_tag) ?? statusOfTag(_tag) ?? 503 })
 
 export const answered = <R>(
   answer: Effect.Effect<unknown, Failure, R>

@@ -2,7 +2,7 @@
  * What a console shows of the cluster at one moment, from what each node answered. Rates and times are of what happened
  * since the sample before.
  */
-import { secondsBuckets } from "../../MetricBuckets.ts"
+import { quantileIn, secondsBuckets } from "../../MetricBuckets.ts"
 import type { NodeAnswer, NodeFigures } from "../../client/ClusterAdmin.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import type { Durations, NodeVitals } from "../../protocol/NodeVitals.ts"
@@ -99,29 +99,13 @@ const clockDifference = (vitals: NodeVitals, { atMs, tookMs }: Answers): number 
   return Math.abs(ahead) <= tookMs / 2 + 1 ? 0 : Math.round(ahead)
 }
 
-/** Upper bounds of the buckets in which a share of the operations ended. */
-const quantile = (buckets: ReadonlyArray<number>, count: number, share: number): number => {
-  let below = 0
-  for (let at = 0; at < buckets.length; at++) {
-    const own = buckets[at] as number
-    if (own > 0 && below + own >= count * share) {
-      const from = at === 0 ? 0 : secondsBuckets[at - 1] as number
-      const to = secondsBuckets[at] ?? secondsBuckets[secondsBuckets.length - 1] as number
-      // As Prometheus does: within a bucket they are taken to be spread evenly.
-      return (from + (to - from) * Math.min(1, (count * share - below) / own)) * 1_000
-    }
-    below += own
-  }
-  return 0
-}
-
 /** How long what happened between two answers took. A process that began again has counted from 0. */
 export const latencyBetween = (before: Durations | undefined, now: Durations): Latency | null => {
   if (before === undefined || now.count < before.count) return null
   const buckets = now.buckets.map((count, at) => Math.max(0, count - (before.buckets[at] ?? 0)))
-  const count = buckets.reduce((sum, own) => sum + own, 0)
-  if (count === 0) return null
-  return { count, p50Ms: quantile(buckets, count, 0.5), p99Ms: quantile(buckets, count, 0.99) }
+  const [p50, p99] = [0.5, 0.99].map((share) => quantileIn(secondsBuckets, buckets, share))
+  if (p50 === undefined || p99 === undefined) return null
+  return { count: buckets.reduce((sum, own) => sum + own, 0), p50Ms: p50 * 1_000, p99Ms: p99 * 1_000 }
 }
 
 const shareOf = (bytes: number, estimated: number): number => estimated <= 0 ? 0 : Math.min(1, bytes / estimated)

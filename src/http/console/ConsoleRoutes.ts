@@ -22,7 +22,7 @@ import { InvalidArgument, Overloaded, Unauthenticated } from "../../FlareDbError
 import type { AccessError } from "../../FlareDbError.ts"
 import { RaftNode } from "../../node/RaftNode.ts"
 import type { SentEvent } from "../api/EventStreams.ts"
-import { EventStreams } from "../api/EventStreams.ts"
+import { EventStreams, whileAllowed } from "../api/EventStreams.ts"
 import { RequestCaller } from "../RequestCaller.ts"
 import { answered, failureAnswer } from "./Answers.ts"
 import type { CallerClientsOptions } from "./CallerClients.ts"
@@ -31,7 +31,7 @@ import type { Failure } from "./ConsoleCalls.ts"
 import { consoleCalls } from "./ConsoleCalls.ts"
 import { answerFile, consolePaths } from "./ConsoleFiles.ts"
 import { ConsoleParts } from "./ConsoleParts.ts"
-import { eventStream, whileAllowed } from "./EventStream.ts"
+import { withFailure } from "./StreamEnd.ts"
 import { Bytes } from "./KeyBytes.ts"
 import { Sampler } from "./Sampler.ts"
 import { maxWatching, watchEvents } from "./WatchEvents.ts"
@@ -70,9 +70,8 @@ const overviewRefusal = (node: Node, request: RequestCaller) => (): AccessError 
 
 const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
   Effect.flatMap(RequestCaller, (caller) =>
-    eventStream(
-      streams,
-      whileAllowed(
+    streams.answer(
+      withFailure(whileAllowed(
         Stream.unwrap(
           Effect.map(
             sampler.view,
@@ -81,7 +80,7 @@ const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
           )
         ),
         overviewRefusal(node, caller)
-      )
+      ))
     ))
 
 /** Whether another page may have made the request: a browser says where it comes from. */
@@ -202,7 +201,7 @@ const watch = (clients: CallerClients, node: Node, watching: Watching, streams: 
       const services: Context.Context<ClientServices> = yield* clients.of(headers["authorization"])
       return watchEvents(Context.get(services, Watch), prefix)
     }).pipe(Effect.provideService(RequestCaller, caller))
-    return yield* eventStream(streams, whileAllowed(Stream.unwrap(opened), endedOf(node, caller)))
+    return yield* streams.answer(withFailure(whileAllowed(Stream.unwrap(opened), endedOf(node, caller))))
   })
 
 /** For a node with the key-value store. */

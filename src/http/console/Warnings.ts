@@ -1,15 +1,17 @@
 /** What is wrong with a cluster, or will be soon, each with what to do next. The worst comes first. */
+import { warnShare } from "../../BoundedTables.ts"
+import { defaultLimits } from "../../config/Limits.ts"
 import type { ClusterSample, NodeSample } from "./ClusterSample.ts"
 import type { Warning } from "./Warning.ts"
 
-/** From these on a figure is a warning. */
+/** From these on a figure is a warning. Clocks and tables are judged as a node judges them in its log. */
 export const thresholds = {
   slowSyncs: 3,
   lagEntries: 5_000,
   diskFreeShare: 0.1,
   heapShare: 0.85,
-  tableShare: 0.8,
-  clockMs: 500
+  tableShare: warnShare,
+  clockMs: defaultLimits.maxClockDifferenceMs
 } as const
 
 type Sample = Omit<ClusterSample, "warnings">
@@ -58,7 +60,7 @@ const ofLink = (node: NodeSample): ReadonlyArray<Warning> => {
       level: "critical",
       id: `unreachable ${node.endpoint}`,
       what: `${name} is not reachable: ${node.problem}.`,
-      next: `Look whether its process runs (systemctl status flaredb, or docker ps) and read the end of its log. ` +
+      next: `Look whether its process runs (systemctl status "flaredb*", or docker ps) and read the end of its log. ` +
         "The cluster goes on without it, and stops when another one is lost."
     }]
   }

@@ -1,11 +1,12 @@
 /**
  * One schedule at a time in a folder of backups. The lock is a file that names the process that holds it, with the time
- * at which that process began: one that was killed leaves the file, and its id may go to another program. Whatever
+ * at which that process began: one that was killed leaves the file, and its id may go to another program. A process of
+ * another machine, or in another container, cannot be looked at: it touches the file as long as it lives. Whatever
  * happens to the lock, each backup has a name of its own and appears whole.
  */
 import type { Scope } from "effect"
-import { Data, Effect } from "effect"
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { Clock, Data, Effect, Schedule } from "effect"
+import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { BackupIoError } from "./BackupReader.ts"
@@ -22,6 +23,12 @@ export class FolderInUse extends Data.TaggedError("FolderInUse")<{
 }
 
 export const lockName = ".flaredb-backups.lock"
+
+/** How often a holder touches its lock, in milliseconds. */
+const touchMs = 30_000
+
+/** A lock of another machine that nothing has touched for so long has no holder any more, in milliseconds. */
+export const abandonedMs = 600_000
 
 interface Holder {
   readonly pid: number
@@ -53,10 +60,6 @@ const holderIn = (text: string): Holder | undefined => {
   const [, pid, host = "", began = ""] = /^(\d+) (\S+) (\d*)\n$/.exec(text) ?? []
   return pid === undefined ? undefined : { pid: Number(pid), host, began }
 }
-
-/** Whether the holder is there still. A process of another machine cannot be looked at. */
-const isHeld = ({ began, host, pid }: Holder): boolean =>
-  host !== hostname() || (isRunning(pid) && (began === "" || beginOf(pid) === began))
 
 const hasCode = (error: unknown, code: string): boolean =>
   error instanceof Error && "code" in error && error.code === code
@@ -91,6 +94,16 @@ const take = (path: string, text: string): string | undefined => {
   }
 }
 
+/** Whether the lock was touched lately. A time that is yet to come is one of a clock that is ahead. */
+const isFresh = (path: string, nowMs: number): boolean => {
+  const touched = statSync(path, { throwIfNoEntry: false })
+  return touched !== undefined && nowMs - touched.mtimeMs < abandonedMs
+}
+
+/** Whether the holder is there still. */
+const isHeld = (path: string, { began, host, pid }: Holder, nowMs: number): boolean =>
+  host === hostname() ? isRunning(pid) && (began === "" || beginOf(pid) === began) : isFresh(path, nowMs)
+
 /**
  * Takes a lock away that says `text`. Another process may have done so meanwhile, and have its own there: that is put
  * back.
@@ -112,13 +125,13 @@ const discard = (path: string, text: string): boolean => {
   }
 }
 
-const acquire = (path: string): FolderInUse | undefined => {
+const acquire = (path: string, nowMs: number): FolderInUse | undefined => {
   const text = `${process.pid} ${hostname()} ${beginOf(process.pid)}\n`
   for (let attempt = 0;; attempt++) {
     const other = take(path, text)
     if (other === undefined) return undefined
     const holder = holderIn(other)
-    if (attempt > 0 || (holder !== undefined && isHeld(holder))) {
+    if (attempt > 0 || (holder !== undefined && isHeld(path, holder, nowMs))) {
       const name = holder === undefined ? "another process" : `process ${holder.pid} of ${holder.host}`
       return new FolderInUse({ path, holder: name })
     }
@@ -126,14 +139,25 @@ const acquire = (path: string): FolderInUse | undefined => {
   }
 }
 
+/** Says to other machines that this process lives. A lock that was taken away is missed at its end, not here. */
+const touch = (path: string) =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (nowMs) => Effect.ignore(Effect.try(() => utimesSync(path, nowMs / 1_000, nowMs / 1_000)))
+  )
+
 /** Holds the folder within the scope. */
-export const lockFolder = (folder: string): Effect.Effect<void, FolderInUse | BackupIoError, Scope.Scope> => {
+export const lockFolder = Effect.fnUntraced(function*(
+  folder: string
+): Effect.fn.Return<void, FolderInUse | BackupIoError, Scope.Scope> {
   const path = join(folder, lockName)
-  return Effect.asVoid(Effect.acquireRelease(
+  const nowMs = yield* Clock.currentTimeMillis
+  yield* Effect.acquireRelease(
     Effect.try({
-      try: () => acquire(path),
+      try: () => acquire(path, nowMs),
       catch: (cause) => new BackupIoError({ operation: "lock", path, cause })
     }).pipe(Effect.filterOrFail((found) => found === undefined, (found) => found as FolderInUse)),
     () => Effect.sync(() => rmSync(path, { force: true }))
-  ))
-}
+  )
+  yield* Effect.forkScoped(Effect.repeat(touch(path), Schedule.spaced(touchMs)))
+})

@@ -6,9 +6,10 @@
  */
 import { Effect, Metric } from "effect"
 import type { Scope } from "effect"
-import { readdir, stat, statfs } from "node:fs/promises"
+import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { lookEvery } from "../../CoalescedSleep.ts"
+import { roomAt } from "../DirectoryRoom.ts"
 import type { Sessions } from "./Database.ts"
 import type { Family } from "./Operation.ts"
 import { families } from "./Operation.ts"
@@ -74,11 +75,11 @@ const readDirectory = async (path: string) => {
     // One that is gone by now has been flushed.
     names.filter((name) => name.endsWith(".log")).map((name) => stat(join(path, name)).catch(() => undefined))
   )
-  const { bavail, blocks, bsize } = await statfs(path)
+  const { freeBytes, totalBytes } = await roomAt(path)
   return {
     walBytes: logs.reduce((sum, file) => sum + (file?.size ?? 0), 0),
-    available: bavail * bsize,
-    size: blocks * bsize
+    available: freeBytes,
+    size: totalBytes
   }
 }
 

@@ -64,7 +64,10 @@ const sampleOf = (atMs: number, applied: number): Sample => ({
     {
       place: { name: "node 1", endpoint: { host: "h", port: 1 }, address: undefined },
       answer: { endpoint: "h:1", report, problem: undefined, wrongCluster: undefined },
-      page: new MetricsPage(`flaredb_raft_applied_index ${applied}\n`),
+      page: new MetricsPage(
+        `flaredb_raft_applied_index ${applied}\nflaredb_operations_total{kind="read"} ${3 * applied}\n` +
+          `flaredb_operations_total{kind="write"} ${7 * applied}\n`
+      ),
       process: undefined,
       httpProblem: undefined
     },
@@ -83,7 +86,7 @@ describe("the figures", () => {
   const both = figures(now, before)
 
   it("have rates between two looks, and nothing for a node that is down", () => {
-    assert.include(both[0], { node: 1, role: "leader", lag: 20, commandsPerSecond: 50, term: 3 })
+    assert.include(both[0], { node: 1, role: "leader", lag: 20, commandsPerSecond: 50, readsPerSecond: 150, term: 3 })
     assert.include(both[1], { node: undefined, role: "unreachable", commandsPerSecond: undefined })
   })
 

@@ -190,14 +190,14 @@ describe("the console of a node", () => {
           modRevision: revision
         })
         const late = yield* answer("put", { ...put, value: encode("c") })
-        assert.deepInclude(late, { status: 409 })
+        assert.deepInclude(late, { status: 412 })
         assert.strictEqual(late.json.tag, "Conflict")
-        assert.strictEqual((yield* answer("delete", { key: encode("w/k"), revision: shown.modRevision })).status, 409)
+        assert.strictEqual((yield* answer("delete", { key: encode("w/k"), revision: shown.modRevision })).status, 412)
         yield* call("delete", { key: encode("w/k"), revision })
         assert.isNull(yield* call("get", { key: encode("w/k"), whole: false }))
         // A key that is created must not be there yet.
         yield* call("put", { ...put, revision: 0 })
-        assert.strictEqual((yield* answer("put", { ...put, revision: 0 })).status, 409)
+        assert.strictEqual((yield* answer("put", { ...put, revision: 0 })).status, 412)
       }))
 
     it.effect("shows leases, locks with who waits, and sessions, and ends them", () =>
@@ -270,7 +270,7 @@ describe("the console of a node", () => {
           const { status } = yield* answer("put", put, headers)
           assert.include([403, 421], status, JSON.stringify(headers))
         }
-        assert.strictEqual((yield* answer("put", put, { ...own, "sec-fetch-site": "same-origin" })).status, 409)
+        assert.strictEqual((yield* answer("put", put, { ...own, "sec-fetch-site": "same-origin" })).status, 412)
       }))
 
     it.effect("refuses what is no call with what is wrong", () =>

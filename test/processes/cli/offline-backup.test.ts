@@ -55,8 +55,15 @@ describe("flaredb backup --from", () => {
 
           const restored = join(folder, "restored")
           const args = ["--node-id", "1", "--nodes", `1=127.0.0.1:${ports.join(":")}`, "--data-dir", restored]
-          const made = yield* run(["restore", file, "--cluster-id", "again", ...args])
+          // Certificates that are still those of the old cluster: a node of the new one would not start with them.
+          const certs = join(folder, "certs")
+          for (const issue of [["ca", "--cluster", "local"], ["node", "1", "--host", "127.0.0.1"]]) {
+            assert.strictEqual((yield* run(["cert", ...issue, "--certs-dir", certs])).code, 0)
+          }
+          const held = ["--certs-dir", join(certs, "node-1")]
+          const made = yield* run(["restore", file, "--cluster-id", "again", ...args, ...held])
           assert.strictEqual(made.code, 0, made.err)
+          assert.match(made.out, /are of the cluster local; make those of again .*flaredb cert ca --cluster again /)
           const again = yield* untilLine(startArgs(ports, restored, "--cluster-id", "again"), /^READY/)
           const { out } = yield* run(["get", "greeting", "--endpoints", `127.0.0.1:${ports[0]}`])
           assert.strictEqual(out, "hello\n")

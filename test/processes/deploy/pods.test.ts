@@ -25,10 +25,15 @@ const nameOf = (ordinal: number) => `flaredb-${ordinal}.flaredb-nodes.flaredb.sv
 /** A word for a shell. */
 const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`
 
+/** What the image runs where a container has no command of its own. */
+const entrypoint: ReadonlyArray<string> = JSON.parse(
+  /^ENTRYPOINT (.*)$/m.exec(readFileSync(join(root, "deploy/docker/Dockerfile"), "utf8"))?.[1] ?? ""
+)
+
 /** A container's command, as the user of the pod. */
 const commandOf = (spec: Part): string => {
   const { runAsGroup, runAsUser } = spec.securityContext
-  const [{ args, command }] = spec.containers
+  const [{ args, command = entrypoint }] = spec.containers
   const user = `setpriv --reuid=${runAsUser} --regid=${runAsGroup} --clear-groups --no-new-privs --bounding-set=-all`
   return [user, ...[...command, ...args].map(quoted)].join(" ")
 }
@@ -114,16 +119,17 @@ install --directory --group=${pod.securityContext.fsGroup} --mode=2770 ${data}`)
         FLAREDB_ENDPOINTS: endpoints,
         FLAREDB_CERTS_DIR: "certs/client-admin"
       })
+      const { mountPath: folder } = job.containers[0].volumeMounts.find((volume: Part) => volume.name === "backups")
       const backup = job.volumes.find((volume: Part) => volume.name === "certs")
       yield* must(
         machines[1],
         `rm -rf /etc/flaredb/certs && ${mount(backup, "/etc/flaredb/certs")}
-install --directory --group=${job.securityContext.fsGroup} --mode=2770 ${job.containers[0].args[0]}`
+install --directory --group=${job.securityContext.fsGroup} --mode=2770 ${folder}`
       )
       const printed = yield* must(machines[1], commandOf(job), {
         FLAREDB_ENDPOINTS: endpoints,
         FLAREDB_CERTS_DIR: "/etc/flaredb/certs"
       })
-      assert.match(printed, /\/flaredb-\d{8}T\d{6}Z\.flaredb is whole: cluster production at revision/)
+      assert.match(printed, /\/production-\d{8}T\d{6}Z-r\d+\.flaredb: \d+ rows, .* read back and whole/)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 )

@@ -3,7 +3,7 @@
  * `/etc/systemd/system` say of users, environment, commands, directories and restarts. What they say of hardening is
  * held by `systemd-analyze` (`systemd.test.ts`).
  *
- * `systemctl start|stop|restart|reload|enable [--now]|kill --signal=SIGNAL|is-active|list-timers|daemon-reload UNIT`
+ * `systemctl start|stop|restart|reload|enable [--now]|kill --signal=SIGNAL|is-active|daemon-reload UNIT`
  */
 import { spawn, spawnSync } from "node:child_process"
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -25,7 +25,7 @@ const fail = (message: string): never => {
 }
 
 const read = (given: string): Unit => {
-  const name = /\.(service|timer)$/.test(given) ? given : `${given}.service`
+  const name = given.endsWith(".service") ? given : `${given}.service`
   const [, prefix = "", instance = "", kind = ""] = /^([^@]+)(?:@(.*))?\.(\w+)$/.exec(name) ?? []
   const file = `${units}/${prefix}${name.includes("@") ? "@" : ""}.${kind}`
   if (!existsSync(file)) fail(`Unit ${name} not found.`)
@@ -59,14 +59,16 @@ const pidOf = (unit: Unit, what: "main" | "supervisor"): number | undefined => {
 }
 
 const makeDirectories = (unit: Unit) => {
-  for (const name of unit.all("StateDirectory")) {
-    spawnSync("install", [
-      "--directory",
-      `--owner=${unit.one("User")}`,
-      `--group=${unit.one("Group")}`,
-      `--mode=${unit.one("StateDirectoryMode") ?? "0755"}`,
-      `/var/lib/${name}`
-    ])
+  for (const [directive, root] of [["StateDirectory", "/var/lib"], ["RuntimeDirectory", "/run"]] as const) {
+    for (const name of unit.all(directive)) {
+      spawnSync("install", [
+        "--directory",
+        `--owner=${unit.one("User")}`,
+        `--group=${unit.one("Group")}`,
+        `--mode=${unit.one(`${directive}Mode`) ?? "0755"}`,
+        `${root}/${name}`
+      ])
+    }
   }
 }
 
@@ -112,17 +114,7 @@ const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0,
 
 const start = (unit: Unit) => {
   mkdirSync(state, { recursive: true })
-  if (unit.name.endsWith(".timer")) {
-    read(unit.name.replace(/timer$/, "service"))
-    writeFileSync(`${state}/${unit.name}`, unit.one("OnCalendar") ?? fail("no OnCalendar"))
-    return
-  }
   makeDirectories(unit)
-  if (unit.one("Type") === "oneshot") {
-    const child = spawnMain(unit)
-    child.once("exit", (code) => process.exit(code ?? 1))
-    return
-  }
   if (pidOf(unit, "supervisor") !== undefined) return
   const supervisor = spawn(process.execPath, [...process.execArgv, import.meta.filename, "supervise", unit.name], {
     detached: true,
@@ -147,7 +139,7 @@ const [verb, ...rest] = process.argv.slice(2)
 const options = rest.filter((word) => word.startsWith("--"))
 const named = rest.filter((word) => !word.startsWith("--")).map(read)
 
-if (verb === "daemon-reload" || verb === "list-timers") process.exit(0)
+if (verb === "daemon-reload") process.exit(0)
 if (named.length === 0) fail("no unit is named")
 for (const unit of named) {
   switch (verb) {

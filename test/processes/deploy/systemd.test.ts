@@ -12,7 +12,7 @@ if (!hasSystemd) {
   console.warn("systemd.test.ts is skipped: there is no systemd-analyze (on Debian: apt-get install systemd)")
 }
 
-const units = ["flaredb@.service", "flaredb-backup.service", "flaredb-backup.timer"]
+const units = ["flaredb@.service", "flaredb-backups.service"]
 
 /** What systemd computes of 10 for a process that may do everything, and may not exceed here. */
 const mostExposure = 1.6
@@ -39,14 +39,14 @@ describe.skipIf(!hasSystemd)("the units", () => {
   it("are read without a complaint", () => {
     // It reads the units of the system as well, which are not ours to mend.
     const own = (printed: string) => printed.split("\n").filter((line) => line.includes("flaredb"))
-    for (const unit of ["./flaredb@1.service", "./flaredb-backup.timer"]) {
+    for (const unit of ["./flaredb@1.service", "./flaredb-backups.service"]) {
       assert.deepEqual(own(analyze("verify", "--man=no", unit).printed), [], unit)
     }
     writeFileSync(join(folder, "flaredb-wrong.service"), "[Service]\nExecStart=/bin/true\nProtectSystm=strict\n")
     assert.isNotEmpty(own(analyze("verify", "--man=no", "./flaredb-wrong.service").printed))
   })
 
-  it.each(units.filter((unit) => unit.endsWith(".service")))("leave a process little to do: %s", (unit) => {
+  it.each(units)("leave a process little to do: %s", (unit) => {
     const { printed, status } = analyze("security", "--offline=true", `--threshold=${mostExposure * 10}`, `./${unit}`)
     assert.strictEqual(status, 0, printed)
     assert.match(printed, /Overall exposure level for flaredb.*: \d\.\d OK/)
@@ -54,12 +54,11 @@ describe.skipIf(!hasSystemd)("the units", () => {
     assert.notStrictEqual(open.status, 0, "the threshold is asked for")
   })
 
-  it("make a backup each night", () => {
-    const when = /^OnCalendar=(.*)$/m.exec(readFileSync(join(root, "deploy/systemd/flaredb-backup.timer"), "utf8"))?.[1]
-    const { printed, status } = analyze("calendar", "--iterations=2", when ?? "")
-    assert.strictEqual(status, 0, printed)
-    const cron = readFileSync(join(root, "deploy/backup/flaredb-backup.cron"), "utf8")
-    assert.match(cron, /^17 3 \* \* \* flaredb /m)
-    assert.match(printed, /03:17:00/)
+  it("make backups as cron does", () => {
+    const unit = readFileSync(join(root, "deploy/systemd/flaredb-backups.service"), "utf8")
+    const cron = readFileSync(join(root, "deploy/systemd/flaredb-backups.cron"), "utf8")
+    const [, command = "", schedule = ""] = /^ExecStart=(.*) --every 1h (.*) --metrics-file \S+$/m.exec(unit) ?? []
+    assert.include(command, "flaredb.js backups run --dir /var/lib/flaredb-backups")
+    assert.include(cron, `\n17 * * * * flaredb ${command} --once ${schedule} >/dev/null\n`)
   })
 })

@@ -124,12 +124,12 @@ describe.skipIf(!hasNix)("on NixOS", () => {
       const config = Effect.runSync(Effect.provideService(fromEnv, ConfigProvider.ConfigProvider, provider))
       assert.deepEqual([config.nodeId, config.tls], [id, "on"])
       assert.deepEqual(networking.firewall.allowedTCPPorts, [7001, 7101, 7201])
-      assert.notProperty(systemd.services, "flaredb-backup")
+      assert.notProperty(systemd.services, "flaredb-backups")
     }
-    assert.deepEqual(Object.keys(made("operator").systemd.services), ["flaredb-backup"])
+    assert.deepEqual(Object.keys(made("operator").systemd.services), ["flaredb-backups"])
   })
 
-  it.each([["node1", "flaredb", "flaredb@.service"], ["operator", "flaredb-backup", "flaredb-backup.service"]])(
+  it.each([["node1", "flaredb", "flaredb@.service"], ["operator", "flaredb-backups", "flaredb-backups.service"]])(
     "the service of %s may do what the unit says",
     (machine, name, unit) => {
       const { serviceConfig } = made(machine).systemd.services[name] as Service
