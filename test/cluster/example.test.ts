@@ -52,7 +52,7 @@ it.live("the programs in the README run", () =>
       Stream.runForEach(Stream.decodeText(watching.stdout), (text) => Effect.sync(() => void (seen += text)))
     )
     const outputs = yield* Effect.repeat(runProgram(put, cluster.endpointList), {
-      until: () => seen.includes("PutEvent orders/17")
+      until: () => seen.includes("Put orders/17")
     })
     assert.match(outputs, /paid/)
     assert.match(yield* runProgram(all, cluster.endpointList), /created[\s\S]*3 orders/)
