@@ -6,8 +6,9 @@
 # After `npm ci` a clone has to run, and no more: its own types are in `src/`. Declarations and source maps are for those
 # who install the package; `npm run build`, `npm pack` and an install from a Git address make them.
 #
-# The link is what npx looks for. Without it the first `npx flaredb` in a clone would install the clone into npm's own
-# folder, which builds it once more, under the nodes that run.
+# The first `npx flaredb` in a clone must not build once more, under the nodes that run. Older versions of npm look for the
+# link. Version 11 installs the clone into a folder of its own first, which runs npm's `prepare` here: then all is built.
+[ "$npm_command" = exec ] && [ -e dist/cli/flaredb.js ] && [ -e dist/console/LICENSES.txt ] && exit 0
 mkdir -p node_modules/.bin && ln -sf ../../bin/flaredb.js node_modules/.bin/flaredb
 
 only=

@@ -1,6 +1,6 @@
 /** One node: who it is, what it does, and what it has left. */
 import type { ComponentChildren } from "preact"
-import { ago, bytes, count, milliseconds, span } from "./Format.ts"
+import { bytes, count, milliseconds, span } from "./Format.ts"
 import type { NodeSample } from "./Types.ts"
 
 const roleOf = ({ problem, role, snapshot, standing }: NodeSample): string =>
@@ -105,7 +105,7 @@ export const NodeCard = ({ children, colour, node, nowMs }: NodeCardProps) => {
         ? <Facts node={node} />
         : (
           <p>
-            Not reachable since {unreachableSinceMs === null ? "before" : ago(nowMs, unreachableSinceMs)}:{" "}
+            Not reachable{unreachableSinceMs === null ? "" : ` for ${span(nowMs - unreachableSinceMs)}`}:{" "}
             <span class="reason">{problem}</span>
           </p>
         )}

@@ -3,7 +3,7 @@ import { call } from "./Api.ts"
 import { Chart } from "./Chart.tsx"
 import type { Series } from "./Chart.tsx"
 import { Act } from "./Confirm.tsx"
-import { ago, clock, count, milliseconds, rate } from "./Format.ts"
+import { clock, count, milliseconds, rate, span } from "./Format.ts"
 import { NodeCard } from "./NodeCard.tsx"
 import { Heading, Problem } from "./Parts.tsx"
 import { useSamples } from "./Samples.ts"
@@ -146,13 +146,15 @@ export const Overview = () => {
         </div>
       </section>
       <Charts samples={samples} />
-      <Timeline changes={last.leaderChanges} nowMs={last.atMs} nodes={last.nodes} />
+      <Timeline changes={last.leaderChanges} leader={last.leader} nowMs={last.atMs} nodes={last.nodes} />
       <p class="quiet">
         Term {count(last.term)}
-        {last.leaderChanges.length === 0
+        {last.leader === null
+          ? ", no node leads"
+          : last.leaderChanges.length === 0
           ? ""
-          : `, led by node ${last.leader ?? "–"} since ${
-            ago(last.atMs, last.leaderChanges[last.leaderChanges.length - 1]?.atMs ?? last.atMs)
+          : `, led by node ${last.leader} for ${
+            span(last.atMs - (last.leaderChanges[last.leaderChanges.length - 1]?.atMs ?? last.atMs))
           }`}. Read once a second while this page is looked at.
       </p>
     </>

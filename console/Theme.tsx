@@ -37,9 +37,9 @@ export const ThemeSwitch = () => {
     <label class="theme">
       <span class="hidden">Colours</span>
       <select value={theme} onChange={(event) => change(event.currentTarget.value)}>
-        <option value="auto">Auto</option>
-        <option value="light">Light</option>
-        <option value="dark">Dark</option>
+        <option value="auto">Auto colours</option>
+        <option value="light">Light colours</option>
+        <option value="dark">Dark colours</option>
       </select>
     </label>
   )

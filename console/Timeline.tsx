@@ -10,6 +10,8 @@ const maxListed = 8
 
 interface TimelineProps {
   readonly changes: ReadonlyArray<LeaderChange>
+  /** Who leads now, if one does. */
+  readonly leader: number | null
   readonly nowMs: number
   readonly nodes: ReadonlyArray<NodeSample>
 }
@@ -19,7 +21,7 @@ const colourOf = (nodes: ReadonlyArray<NodeSample>, leader: number): number => {
   return at < 0 ? 6 : (at % 3) + 1
 }
 
-const Strip = ({ changes, nodes, nowMs }: TimelineProps) => {
+const Strip = ({ changes, leader: leads, nodes, nowMs }: TimelineProps) => {
   const first = changes[0]?.atMs ?? nowMs
   const fromMs = Math.max(nowMs - shownMs, Math.min(first, nowMs - 60_000))
   const x = (ms: number): number => 1_000 * Math.max(0, Math.min(1, (ms - fromMs) / (nowMs - fromMs)))
@@ -28,12 +30,14 @@ const Strip = ({ changes, nodes, nowMs }: TimelineProps) => {
       <svg class="strip" viewBox="0 0 1000 24" preserveAspectRatio="none" aria-hidden="true">
         {changes.map(({ atMs, leader, term }, at) => {
           const end = changes[at + 1]?.atMs ?? nowMs
+          // How long the last one led is not known once it does not: it is shown pale.
+          const over = leads === null && at === changes.length - 1
           return end <= fromMs
             ? null
             : (
               <rect
                 key={term}
-                class={`series-${colourOf(nodes, leader)}`}
+                class={`series-${colourOf(nodes, leader)}${over ? " over" : ""}`}
                 x={x(atMs)}
                 y="0"
                 height="24"
@@ -50,15 +54,16 @@ const Strip = ({ changes, nodes, nowMs }: TimelineProps) => {
   )
 }
 
-export const Timeline = ({ changes, nodes, nowMs }: TimelineProps) => (
+export const Timeline = ({ changes, leader: leads, nodes, nowMs }: TimelineProps) => (
   <section aria-labelledby="leaders">
     <h2 id="leaders">Leader changes</h2>
     {changes.length === 0
       ? <p class="quiet">None since the nodes were started.</p>
       : (
         <>
-          <Strip changes={changes} nodes={nodes} nowMs={nowMs} />
+          <Strip changes={changes} leader={leads} nodes={nodes} nowMs={nowMs} />
           <ol class="leaders">
+            {leads === null ? <li class="series-6">No node leads now.</li> : null}
             {changes.slice(-maxListed).toReversed().map(({ atMs, leader, term }) => (
               <li key={term} class={`series-${colourOf(nodes, leader)}`}>
                 <strong>Node {leader}</strong> led from {moment(atMs)} on, term {term}{" "}

@@ -64,6 +64,8 @@ class Store:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4 or not sys.argv[2].isdigit():
+        sys.exit("usage: counter.py KEY TIMES HOST:PORT ...")
     _, key, times, *nodes = sys.argv
     store = Store(nodes)
     for _ in range(int(times)):

@@ -16,7 +16,8 @@ const table = (rows: ReadonlyArray<readonly [name: string, value: string | numbe
   }</table>`
 
 /** The only style of the page. */
-export const style = `body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:44rem;padding:0 1rem;}
+export const style =
+  `body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:44rem;padding:0 1rem;overflow-wrap:anywhere;}
 :root{color-scheme:light dark}a{color:LinkText}
 table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.2rem 1.5rem .2rem 0;vertical-align:top}
 td{font-variant-numeric:tabular-nums}th{font-weight:500;opacity:.75}`

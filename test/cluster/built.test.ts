@@ -1,7 +1,9 @@
 /** What `npm run build` leaves of the command line: few files that stand for themselves, so that a process starts fast. */
-import { accessSync, constants, readdirSync, readFileSync, realpathSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs"
 import { isBuiltin } from "node:module"
-import { resolve } from "node:path"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
 import { assert, it } from "vitest"
 
 const folder = "dist/cli"
@@ -12,7 +14,7 @@ const outside = ["rocksdb-native", "@effect/sql-pg/PgClient"]
 it("loads nothing but its own few files, what Node brings, and what stays outside of it", () => {
   const files = readdirSync(folder)
   assert.include(files, "flaredb.js")
-  assert.isBelow(files.length, 120)
+  assert.isBelow(files.length, 140)
   const others = files.flatMap((file) => {
     const source = readFileSync(`${folder}/${file}`, "utf8")
     const named = [
@@ -29,4 +31,19 @@ it("leaves the program where npx looks for it, which would build it again otherw
   const program = "node_modules/.bin/flaredb"
   assert.strictEqual(realpathSync(program), resolve("bin/flaredb.js"))
   accessSync(program, constants.X_OK)
+})
+
+it("is not built again by the first npx of a user, under the nodes that run", () => {
+  const built = () => statSync(join(folder, "flaredb.js")).mtimeMs
+  const before = built()
+  const cache = mkdtempSync(join(tmpdir(), "flaredb-npm-cache-"))
+  try {
+    // npm that is called by npm has settings of the outer one.
+    const own = Object.entries(process.env).filter(([name]) => !name.startsWith("npm_"))
+    const env = { ...Object.fromEntries(own), npm_config_cache: cache, npm_config_update_notifier: "false" }
+    assert.include(execFileSync("npx", ["flaredb", "--version"], { env, encoding: "utf8" }), "flaredb v")
+    assert.strictEqual(built(), before)
+  } finally {
+    rmSync(cache, { recursive: true, force: true })
+  }
 })

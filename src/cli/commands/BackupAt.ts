@@ -40,6 +40,7 @@ export const at = Command.make("at", {
     if (Option.isSome(revision) === Option.isSome(time)) {
       return yield* wrongUsage("give either --revision or --time, and not both")
     }
+    if (Option.isSome(revision) && revision.value < 1) return yield* wrongUsage("--revision is at least 1")
     const timeMs = Option.isSome(time) ? Date.parse(time.value) : 0
     if (Number.isNaN(timeMs) || (Option.isSome(time) && !/\dZ$|[+-]\d\d:\d\d$/.test(time.value))) {
       return yield* wrongUsage("--time is no time with its zone; write it as 2026-11-29T10:00:00Z")

@@ -52,9 +52,11 @@ interface RunFlags extends ClientFlags {
 
 const checkFolder = (dir: string): Effect.Effect<void, Failure> => {
   if (dir === "") return Effect.fail(wrongUsage("--dir is empty; name a folder"))
-  return existsSync(dir) && statSync(dir).isDirectory()
-    ? Effect.void
-    : Effect.fail(wrongUsage(`--dir ${dir} is no folder; make it first: mkdir -m 700 ${dir}`))
+  const found = existsSync(dir) ? statSync(dir) : undefined
+  if (found?.isDirectory() === true) return Effect.void
+  return Effect.fail(
+    wrongUsage(`--dir ${dir} is no folder; ${found === undefined ? `make it first: mkdir -m 700 ${dir}` : "name one"}`)
+  )
 }
 
 const listed = (dir: string): Effect.Effect<ReadonlyArray<ScheduledBackup>, Failure> =>

@@ -171,7 +171,7 @@ const describe = Effect.fnUntraced(function*(options: ClusterOptions) {
   return [
     `FlareDB runs: ${nodes.length} nodes, data and logs in ${options.dataDir}`,
     "",
-    table([["NODE", "CLIENTS", "PEERS", "STATUS PAGE", "ROLE"], ...rows]),
+    table([["NODE", "CLIENTS", "PEERS", "CONSOLE", "ROLE"], ...rows]),
     "",
     "In another terminal:",
     `  npx flaredb put${flags} greeting "hello, world"`,
@@ -250,7 +250,10 @@ export const cluster = Command.make("cluster", {
     yield* NodeConfig.make({ nodeId: first.id, nodes, clusterId: flags.clusterId })
     yield* Effect.raceFirst(run({ clusterId: flags.clusterId, nodes, dataDir: flags.dataDir, tls: flags.tls }), npmGone)
   }).pipe(Effect.mapError(failureOf))).pipe(
-    Command.withDescription("Run a whole cluster on this machine, for development: three real nodes."),
+    Command.withDescription(
+      "Run a whole cluster on this machine, for development: three real nodes. flaredb cluster version shows what " +
+        "the nodes of a running cluster are."
+    ),
     Command.withExamples([
       { command: "flaredb cluster", description: "Three nodes, data in ./data" },
       { command: "flaredb cluster --tls", description: "The same with certificates, and a client line that works" }

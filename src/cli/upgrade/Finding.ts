@@ -11,4 +11,10 @@ export interface Finding {
 
 export const fine = (check: string, found: string): Finding => ({ check, ok: true, found })
 
-export const problem = (check: string, found: string, advice: string): Finding => ({ check, ok: false, found, advice })
+/** Advice follows what was found behind a semicolon, so a message that ends a sentence loses its full stop. */
+export const problem = (check: string, found: string, advice: string): Finding => ({
+  check,
+  ok: false,
+  found: found.replace(/\.$/, ""),
+  advice
+})

@@ -51,7 +51,7 @@ export const checkBackup = (
         ? problem("backup", `${file} is ${age}, and more than ${formatDuration(withinMs)}`, advice)
         : fine("backup", `${file} is whole and ${age}: revision ${header.revision}, ${totals.rows} rows`)
     }),
-    Effect.catch((error) => Effect.succeed(problem("backup", error.message, "take another backup")))
+    Effect.catch((error) => Effect.succeed(problem("backup", error.message, "take one now: flaredb backup FILE")))
   )
 
 /** What this release cannot read of an entry, if anything. Other machines than the store are their program's own. */

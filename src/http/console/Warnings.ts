@@ -20,12 +20,17 @@ const percent = (share: number): string => `${Math.round(share * 100)} %`
 
 const nameOf = ({ endpoint, nodeId }: NodeSample): string => nodeId === null ? endpoint : `Node ${nodeId}`
 
+/** Whether too few nodes answer for anything to be written. */
+const hasNoMajority = ({ nodes, voters }: Sample): boolean =>
+  nodes.filter(({ problem }) => problem === null).length * 2 <= Math.max(voters.length, nodes.length)
+
 /** What holds for the cluster as a whole. */
-const ofCluster = ({ leader, nodes, voters }: Sample): ReadonlyArray<Warning> => {
+const ofCluster = (sample: Sample): ReadonlyArray<Warning> => {
+  const { leader, nodes, voters } = sample
   const all = Math.max(voters.length, nodes.length)
   const reached = nodes.filter(({ problem }) => problem === null)
   const found: Array<Warning> = []
-  if (reached.length * 2 <= all) {
+  if (hasNoMajority(sample)) {
     found.push({
       level: "critical",
       id: "no-majority",
@@ -53,15 +58,20 @@ const ofCluster = ({ leader, nodes, voters }: Sample): ReadonlyArray<Warning> =>
   return found
 }
 
-const ofLink = (node: NodeSample): ReadonlyArray<Warning> => {
+const ofLink = (node: NodeSample, sample: Sample): ReadonlyArray<Warning> => {
   const name = nameOf(node)
   if (node.problem !== null) {
     return [{
       level: "critical",
       id: `unreachable ${node.endpoint}`,
       what: `${name} is not reachable: ${node.problem}.`,
-      next: `Look whether its process runs (systemctl status "flaredb*", or docker ps) and read the end of its log. ` +
-        "The cluster goes on without it, and stops when another one is lost."
+      next:
+        `Look whether its process runs (systemctl status "flaredb*", or docker ps) and read the ` +
+        `end of its log. ${
+          hasNoMajority(sample)
+            ? "The cluster has stopped, and goes on with a majority."
+            : "The cluster goes on without it, and stops when another one is lost."
+        }`
     }]
   }
   const found: Array<Warning> = []
@@ -163,7 +173,7 @@ export const warningsOf = (sample: Sample): ReadonlyArray<Warning> => {
   const all = [
     ...ofCluster(sample),
     ...ofDisks(sample),
-    ...sample.nodes.flatMap((node) => [...ofLink(node), ...ofMachine(node)])
+    ...sample.nodes.flatMap((node) => [...ofLink(node, sample), ...ofMachine(node)])
   ]
   return all.sort((a, b) => Number(b.level === "critical") - Number(a.level === "critical"))
 }

@@ -44,6 +44,13 @@ describe("a sample of the cluster", () => {
     assert.strictEqual(sample?.term, 3)
   })
 
+  it("does not say that the cluster goes on when too few nodes answer", () => {
+    const ofNode3 = (status: Answers["status"]) =>
+      warned({ status }).find(({ id }) => id === `unreachable ${endpointOf(3)}`)?.next ?? ""
+    assert.include(ofNode3([report(1), report(2), unreachable(3)]), "The cluster goes on without it")
+    assert.include(ofNode3([report(1), unreachable(2), unreachable(3)]), "The cluster has stopped")
+  })
+
   it("keeps since when a node does not answer, and its number, until it answers again", () => {
     const lost = { status: [report(1), report(2), unreachable(3)], figures: [figures(1), figures(2)] }
     const samples = sampled(

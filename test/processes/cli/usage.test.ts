@@ -293,7 +293,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   ],
   "backups list": [
     [["backups", "list"], /--dir/],
-    [["backups", "list", "--dir", "/nowhere"], /is no folder/],
+    [["backups", "list", "--dir", "package.json"], /--dir package.json is no folder; name one/],
     [["backups", "list", "--dir", "/tmp", "x"], /"x"/]
   ],
   "backups verify": [
@@ -309,6 +309,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   "backups at": [
     [["backups", "at", "a", "--output", "c", "--revision", "1"], /Missing required argument: later/],
     [["backups", "at", "a", "b", "--revision", "1"], /--output/],
+    [["backups", "at", "a", "b", "--output", "c", "--revision", "0"], /--revision is at least 1/],
     [["backups", "at", "a", "b", "--output", "c"], /give either --revision or --time/],
     [
       ["backups", "at", "a", "b", "--output", "c", "--revision", "1", "--time", "x"],
