@@ -270,12 +270,11 @@ const putRows = Effect.fnUntraced(function*(
   put: (rows: ReadonlyArray<StateRow>) => Effect.Effect<void>
 ) {
   const { at, figures, storeRows } = later
+  const figuresAt = encodeFigures({ ...figures, ...at })
   const keys = new MergedKeys(later.changed)
   const earlier = new Map<number, Lease>()
   yield* put(
-    storeRows.map((row) =>
-      Buffer.compare(row.key, figuresKey) === 0 ? { ...row, value: encodeFigures({ ...figures, ...at }) } : row
-    )
+    storeRows.map((row) => Buffer.compare(row.key, figuresKey) === 0 ? { key: row.key, value: figuresAt } : row)
   )
   yield* readBackup(files.base, {
     onRows: (rows) => {
