@@ -89,8 +89,8 @@ interface Found {
 /** Puts the file there; gives the holder's when there is one. */
 const take = (path: string, text: string): Found | undefined => {
   const own = `${path}.${process.pid}`
-  writeFileSync(own, text, { mode: 0o600 })
   try {
+    writeFileSync(own, text, { mode: 0o600 })
     // Unlike a file that is opened and then written, it is there with its content or not at all.
     linkSync(own, path)
     return undefined
