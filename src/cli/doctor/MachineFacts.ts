@@ -25,6 +25,8 @@ export interface MachineFacts {
   /** Bytes of the files in the data directory; 0 when it is not there, absent when it may not be read. */
   readonly dataBytes: number | undefined
   readonly mode: number | undefined
+  /** There is something of that name, and it is no directory. */
+  readonly taken: boolean
   readonly room: Room | undefined
   readonly mount: Mount | undefined
   readonly preloaded: string
@@ -141,6 +143,7 @@ export const machineFacts = async (dataDir: string): Promise<MachineFacts> => {
     folder,
     dataBytes: isThere ? bytesIn(dataDir) : 0,
     mode: isThere && process.platform !== "win32" ? stats.mode & 0o777 : undefined,
+    taken: stats !== undefined && !isThere,
     room: roomOf(folder),
     mount: mountinfo === undefined ? undefined : mountAt(mountinfo, folder),
     preloaded: `${process.env["LD_PRELOAD"] ?? ""} ${preload ?? ""}`.trim(),
