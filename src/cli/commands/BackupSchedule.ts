@@ -225,7 +225,14 @@ export const run = Command.make("run", {
     ])
   )
 
-const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+const sizeOf = (path: string): number => {
+  try {
+    return statSync(path).size
+  } catch {
+    // Removed meanwhile, or in a folder whose files this user may not look at.
+    return 0
+  }
+}
 
 export const list = Command.make("list", {
   dir: dirFlag,

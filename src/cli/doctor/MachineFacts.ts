@@ -4,6 +4,7 @@ import { readdirSync, realpathSync, statfsSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { totalmem } from "node:os"
 import { dirname, join, resolve } from "node:path"
+import { errorText } from "../../ErrorText.ts"
 import { limitOf } from "../../http/Descriptors.ts"
 import type { Mount } from "./Mounts.ts"
 import { mountAt } from "./Mounts.ts"
@@ -25,8 +26,8 @@ export interface MachineFacts {
   /** Bytes of the files in the data directory; 0 when it is not there, absent when it may not be read. */
   readonly dataBytes: number | undefined
   readonly mode: number | undefined
-  /** There is something of that name, and it is no directory. */
-  readonly taken: boolean
+  /** What is in the place of the directory, or why that cannot be told; absent when it is there, or nothing is. */
+  readonly instead: string | undefined
   readonly room: Room | undefined
   readonly mount: Mount | undefined
   readonly preloaded: string
@@ -47,6 +48,15 @@ const statsOf = (path: string): Stats | undefined => {
     return statSync(path, { throwIfNoEntry: false })
   } catch {
     return undefined
+  }
+}
+
+/** What there is in the place of a directory, if anything. */
+const insteadOf = (path: string): string | undefined => {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false ? "no directory" : undefined
+  } catch (error) {
+    return `unknown to this user: ${errorText(error)}`
   }
 }
 
@@ -143,7 +153,7 @@ export const machineFacts = async (dataDir: string): Promise<MachineFacts> => {
     folder,
     dataBytes: isThere ? bytesIn(dataDir) : 0,
     mode: isThere && process.platform !== "win32" ? stats.mode & 0o777 : undefined,
-    taken: stats !== undefined && !isThere,
+    instead: insteadOf(dataDir),
     room: roomOf(folder),
     mount: mountinfo === undefined ? undefined : mountAt(mountinfo, folder),
     preloaded: `${process.env["LD_PRELOAD"] ?? ""} ${preload ?? ""}`.trim(),
