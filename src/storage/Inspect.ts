@@ -5,6 +5,7 @@ import { join } from "node:path"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import { decodeIdentityRow, identityRowKey } from "../protocol/ClusterIdentity.ts"
 import { CodecError } from "../bytes/CodecError.ts"
+import { errorText } from "../ErrorText.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
 import { firstStateKey, stateEnd } from "../protocol/StateRows.ts"
 import { addIndex, LogIndex } from "../raft/Types.ts"
@@ -81,23 +82,30 @@ const inspectOpen = Effect.fnUntraced(function*(path: string) {
   return inspection
 })
 
+/** What is in the place of a data directory; `undefined` when it is one. A folder above may be closed to this user. */
+const foundInstead = (path: string): { readonly found: string; readonly hint: string } | undefined => {
+  const hint = "Give the --data-dir of a node, for example ./data/node-1."
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false })
+    if (stats === undefined) return { found: "nothing there", hint }
+    if (!stats.isDirectory()) return { found: "a file", hint }
+    return readdirSync(path).includes("CURRENT") ? undefined : { found: "no CURRENT file in it", hint }
+  } catch (error) {
+    return { found: errorText(error), hint: "Run it as the user of the node, and look at the path." }
+  }
+}
+
 /** Does `work` on the database of a directory, opened read-only. */
 const opened = <A, E, R>(
   path: string,
   work: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | OpenError, Exclude<R, RocksDb>> =>
   Effect.suspend((): Effect.Effect<A, E | OpenError, Exclude<R, RocksDb>> => {
-    const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
-    return isDirectory && readdirSync(path).includes("CURRENT")
+    const instead = foundInstead(path)
+    return instead === undefined
       ? Effect.provide(work, Layer.fresh(RocksDb.layer({ path, create: false, readOnly: true })))
       : Effect.fail(
-        new DataDirRefused({
-          path,
-          reason: "foreign",
-          expected: "a FlareDB data directory",
-          found: isDirectory ? "no CURRENT file in it" : existsSync(path) ? "a file" : "nothing there",
-          hint: "Give the --data-dir of a node, for example ./data/node-1."
-        })
+        new DataDirRefused({ path, reason: "foreign", expected: "a FlareDB data directory", ...instead })
       )
   })
 

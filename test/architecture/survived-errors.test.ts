@@ -24,7 +24,7 @@ const accepted: Readonly<Record<string, readonly [places: number, why: string]>>
     "closes and removes what is left of a backup that failed; a good one was synced before, or is in a pipe"
   ],
   "storage/DirectoryRoom.ts": [1, "leaves a file out that the store has removed meanwhile"],
-  "storage/backup/FolderLock.ts": [2, "touches the lock: one that is not touched is taken over, which harms no backup"],
+  "storage/backup/FolderLock.ts": [2, "a lock that is not touched, or not removed, is one whose holder is gone"],
   "storage/FirstFailure.ts": [2, "where failures of background work are recorded, which stops the node"],
   "storage/rocksdb/RocksMetrics.ts": [
     2,

@@ -165,6 +165,13 @@ it.live(
         )
         const base = `${dir}/${(yield* named)[0]}`
 
+        // A backup is no worse for a file of metrics that cannot be written.
+        yield* files.makeDirectory(`${folder}/others`)
+        const nowhere = ["--dir", `${folder}/others`, "--metrics-file", `${folder}/none/flaredb.prom`]
+        const unreported = yield* run(["backups", "run", "--once", ...nowhere, ...to])
+        assert.strictEqual(unreported.code, 0, unreported.err)
+        assert.match(unreported.err, /^flaredb: no metrics of the schedule: .* cannot be written/m)
+
         const partial = yield* killedInTheMiddle(dir, once)
         assert.isTrue(existsSync(partial))
         assert.deepStrictEqual((yield* named).map((name) => `${dir}/${name}`), [base])

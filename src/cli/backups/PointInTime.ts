@@ -59,7 +59,8 @@ interface Changed {
 interface Later {
   readonly header: BackupHeader
   readonly figures: Figures
-  readonly identityRow: StateRow | undefined
+  /** What the store says about itself: its figures are made for the moment, and the other rows stay. */
+  readonly storeRows: ReadonlyArray<StateRow>
   readonly changed: ReadonlyArray<Changed>
   readonly leases: ReadonlyMap<number, Lease>
   readonly accessRows: ReadonlyArray<StateRow>
@@ -74,7 +75,7 @@ class LaterReader {
   private readonly base: BackupHeader
   private readonly moment: Moment
   private figures: Figures | undefined
-  private identityRow: StateRow | undefined
+  private readonly storeRows: Array<StateRow> = []
   private at: Later["at"] | undefined
   private readonly changed = new Map<string, Changed>()
   private changedBytes = 0
@@ -90,8 +91,8 @@ class LaterReader {
   row(row: StateRow): string | undefined {
     switch (row.key[0]) {
       case 0x01:
-        if (Buffer.compare(row.key, figuresKey) !== 0) this.identityRow = copied(row)
-        else this.figures = decodeFigures(row.value)
+        if (Buffer.compare(row.key, figuresKey) === 0) this.figures = decodeFigures(row.value)
+        this.storeRows.push(copied(row))
         return undefined
       case 0x20:
         return this.history(row)
@@ -155,8 +156,8 @@ class LaterReader {
       })
     }
     const changed = [...this.changed.values()].sort((a, b) => Buffer.compare(a.key, b.key))
-    const { accessRows, identityRow, leases } = this
-    return { header, figures, identityRow, changed, leases, accessRows, at }
+    const { accessRows, leases, storeRows } = this
+    return { header, figures, storeRows, changed, leases, accessRows, at }
   }
 }
 
@@ -268,13 +269,13 @@ const putRows = Effect.fnUntraced(function*(
   later: Later,
   put: (rows: ReadonlyArray<StateRow>) => Effect.Effect<void>
 ) {
-  const { at, figures, identityRow } = later
+  const { at, figures, storeRows } = later
+  const figuresAt = encodeFigures({ ...figures, ...at })
   const keys = new MergedKeys(later.changed)
   const earlier = new Map<number, Lease>()
-  yield* put([
-    ...identityRow === undefined ? [] : [identityRow],
-    { key: figuresKey, value: encodeFigures({ ...figures, ...at }) }
-  ])
+  yield* put(
+    storeRows.map((row) => Buffer.compare(row.key, figuresKey) === 0 ? { key: row.key, value: figuresAt } : row)
+  )
   yield* readBackup(files.base, {
     onRows: (rows) => {
       const merged: Array<StateRow> = []

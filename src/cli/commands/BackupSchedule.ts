@@ -8,6 +8,7 @@ import { errorText } from "../../ErrorText.ts"
 import type { ScheduledBackup } from "../../storage/backup/BackupNames.ts"
 import { backupsIn } from "../../storage/backup/BackupNames.ts"
 import type { Keep } from "../../storage/backup/Retention.ts"
+import { isOfTheFuture, newestTaken, nextDueMs, sleepUntil } from "../backups/Due.ts"
 import { scheduleMetrics } from "../backups/ScheduleMetrics.ts"
 import type { ClientFlags } from "../input/ClientFlags.ts"
 import { clientFlags, clientOptions } from "../input/ClientFlags.ts"
@@ -40,9 +41,6 @@ const maxEveryMs = 366 * 86_400_000
 /** After a failure it is tried again so soon at first, then twice as late each time, at most so late. */
 const firstRetryMs = 10_000
 const lastRetryMs = 900_000
-
-/** The longest sleep: a machine that slept, or whose clock was set, is noticed behind it. */
-const maxSleepMs = 30_000
 
 interface RunFlags extends ClientFlags {
   readonly dir: string
@@ -115,7 +113,7 @@ const makeReporter = (flags: RunFlags) => {
       clusterId: last?.header.clusterId ?? backups[0]?.clusterId,
       attemptMs,
       succeeded: taken !== undefined,
-      newestMs: backups[0]?.createdMs,
+      newestMs: newestTaken(backups, yield* Clock.currentTimeMillis)?.createdMs,
       backups: backups.length,
       bytes: last?.totals.bytes,
       tookMs: (yield* Clock.currentTimeMillis) - attemptMs,
@@ -129,49 +127,44 @@ const makeReporter = (flags: RunFlags) => {
   })
 }
 
-const sleepUntil = Effect.fnUntraced(function*(dueMs: number) {
-  for (;;) {
-    const leftMs = dueMs - (yield* Clock.currentTimeMillis)
-    if (leftMs <= 0) return
-    yield* Effect.sleep(Math.min(leftMs, maxSleepMs))
-  }
-})
-
-/** One backup with its report, also when it failed. */
+/** One backup with its report, also when it failed. A report that cannot be written makes no backup a failed one. */
 const attempt = Effect.fnUntraced(function*(
   flags: RunFlags,
   keep: Keep,
   report: ReturnType<typeof makeReporter>
 ) {
   const startedMs = yield* Clock.currentTimeMillis
-  const taken = yield* Effect.tapError(takeOne(flags, keep), () => report(startedMs, undefined))
-  yield* report(startedMs, taken)
+  const reported = (taken: Taken | undefined) =>
+    Effect.catch(report(startedMs, taken), ({ line }) => Messages.error(failed(`no metrics of the schedule: ${line}`)))
+  const taken = yield* Effect.tapError(takeOne(flags, keep), () => reported(undefined))
+  yield* reported(taken)
   return taken
 })
 
-/** Takes backups until it is stopped. The newest one in the folder says when the next is due, also after a restart. */
+/** Takes backups until it is stopped. The newest one in the folder says when the first is due, also after a restart. */
 const forever = Effect.fnUntraced(function*(
   flags: RunFlags,
   keep: Keep,
   report: ReturnType<typeof makeReporter>
 ) {
+  const clock = yield* Clock.Clock
   let retryMs = firstRetryMs
+  let takenMs: number | undefined
   for (;;) {
-    const [newest] = yield* listed(flags.dir)
-    const nowMs = yield* Clock.currentTimeMillis
-    // A clock that was set back does not stop the backups.
-    const dueMs = newest === undefined || newest.createdMs > nowMs + maxSleepMs ? nowMs : newest.createdMs + flags.every
-    yield* sleepUntil(dueMs)
-    const done = yield* Effect.match(attempt(flags, keep, report), {
+    const nowMs = clock.currentTimeMillisUnsafe()
+    yield* sleepUntil(clock, nextDueMs(takenMs, yield* listed(flags.dir), { everyMs: flags.every, nowMs }))
+    const beginMs = clock.currentTimeMillisUnsafe()
+    const failure = yield* Effect.match(attempt(flags, keep, report), {
       onSuccess: () => undefined,
-      onFailure: (failure) => failure
+      onFailure: (failed) => failed
     })
-    if (done === undefined) {
+    if (failure === undefined) {
       retryMs = firstRetryMs
+      takenMs = beginMs
       continue
     }
-    yield* Messages.error(failed(`${done.line}; the backup is tried again in ${formatDuration(retryMs)}`))
-    yield* sleepUntil((yield* Clock.currentTimeMillis) + Math.min(retryMs, flags.every))
+    yield* Messages.error(failed(`${failure.line}; the backup is tried again in ${formatDuration(retryMs)}`))
+    yield* sleepUntil(clock, clock.currentTimeMillisUnsafe() + Math.min(retryMs, flags.every))
     retryMs = Math.min(2 * retryMs, lastRetryMs)
   }
 })
@@ -234,7 +227,14 @@ export const run = Command.make("run", {
     ])
   )
 
-const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+const sizeOf = (path: string): number => {
+  try {
+    return statSync(path).size
+  } catch {
+    // Removed meanwhile, or in a folder whose files this user may not look at.
+    return 0
+  }
+}
 
 export const list = Command.make("list", {
   dir: dirFlag,
@@ -249,7 +249,8 @@ export const list = Command.make("list", {
       revision,
       created: new Date(createdMs).toISOString(),
       bytes: sizeOf(join(flags.dir, name)),
-      ageMs: Math.max(0, nowMs - createdMs)
+      // Below 0 only for one of the future, which is to be seen.
+      ageMs: isOfTheFuture(createdMs, nowMs) ? nowMs - createdMs : Math.max(0, nowMs - createdMs)
     }))
     if (flags.json) return yield* Output.jsonLines(backups)
     yield* Output.lines(table([
@@ -257,7 +258,7 @@ export const list = Command.make("list", {
       ...backups.map(({ ageMs, bytes, clusterId, name, revision }) => [
         name,
         clusterId,
-        formatDuration(ageMs),
+        ageMs < 0 ? "yet to come" : formatDuration(ageMs),
         String(revision),
         formatBytes(bytes)
       ])

@@ -7,6 +7,7 @@ import { variableOf } from "../../config/Setting.ts"
 import { errorText } from "../../ErrorText.ts"
 import { backupsIn } from "../../storage/backup/BackupNames.ts"
 import { version } from "../../Version.ts"
+import { newestTaken } from "../backups/Due.ts"
 import { checkFolder } from "../certificates/FolderCheck.ts"
 import type { Check } from "../doctor/Check.ts"
 import { byUrgency, countOf, judge, ok, unknown } from "../doctor/Check.ts"
@@ -79,11 +80,17 @@ const certificateChecks = Effect.fnUntraced(function*(folder: string, nowMs: num
   return found.length > 0 ? found : [ok("certificates", `${held.length} in ${folder}, nothing wrong`, limit)]
 })
 
-const backupCheck = (folder: string, mostMs: number, nowMs: number): Check => {
+export const backupCheck = (folder: string, mostMs: number, nowMs: number): Check => {
   const limit = `at most ${formatDuration(mostMs)} old`
   const advice = "see the log of flaredb backups run, and take one now: flaredb backups run --once --dir DIR"
   try {
-    const [newest] = backupsIn(folder)
+    const backups = backupsIn(folder)
+    const newest = newestTaken(backups, nowMs)
+    const [first] = backups
+    if (newest === undefined && first !== undefined) {
+      const measured = `${join(folder, first.name)} was taken at a time that is yet to come, and so were all others`
+      return judge("backup.age", measured, limit, [[true, "failure", `set the clocks; ${advice}`]])
+    }
     if (newest === undefined) {
       return judge("backup.age", `no backup of a schedule in ${folder}`, limit, [[true, "failure", advice]])
     }

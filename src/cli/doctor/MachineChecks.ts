@@ -81,7 +81,11 @@ const roomChecks = ({ dataBytes, folder, room }: MachineFacts): ReadonlyArray<Ch
   ]
 }
 
-const directoryCheck = ({ dataDir, folder, mode }: MachineFacts): Check => {
+const directoryCheck = ({ dataDir, folder, instead, mode }: MachineFacts): Check => {
+  if (instead !== undefined) {
+    const advice = "run it as the user of the node, with its data directory, for example --data-dir ./data/node-1"
+    return judge("directory.mode", `${dataDir} is ${instead}`, "a directory", [[true, "failure", advice]])
+  }
   if (mode === undefined) return unknown("directory.mode", `${dataDir} is not there yet; looked at ${folder}`)
   return judge("directory.mode", `${dataDir} has mode ${mode.toString(8).padStart(4, "0")}`, "0700, the owner alone", [
     [(mode & 0o077) !== 0, "warning", `others can reach the data; run chmod -R go-rwx ${dataDir}`]

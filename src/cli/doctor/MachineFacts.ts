@@ -4,6 +4,7 @@ import { realpathSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { totalmem } from "node:os"
 import { dirname, join, resolve } from "node:path"
+import { errorText } from "../../ErrorText.ts"
 import { limitOf } from "../../http/Descriptors.ts"
 import type { Room } from "../../storage/DirectoryRoom.ts"
 import { bytesBelow, roomAt } from "../../storage/DirectoryRoom.ts"
@@ -20,6 +21,8 @@ export interface MachineFacts {
   /** Bytes of the files in the data directory; 0 when it is not there, absent when it may not be read. */
   readonly dataBytes: number | undefined
   readonly mode: number | undefined
+  /** What is in the place of the directory, or why that cannot be told; absent when it is there, or nothing is. */
+  readonly instead: string | undefined
   readonly room: Room | undefined
   readonly mount: Mount | undefined
   readonly preloaded: string
@@ -43,6 +46,15 @@ const statsOf = (path: string): Stats | undefined => {
     return statSync(path, { throwIfNoEntry: false })
   } catch {
     return undefined
+  }
+}
+
+/** What there is in the place of a directory, if anything. */
+const insteadOf = (path: string): string | undefined => {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false ? "no directory" : undefined
+  } catch (error) {
+    return `unknown to this user: ${errorText(error)}`
   }
 }
 
@@ -107,6 +119,7 @@ export const machineFacts = async (dataDir: string): Promise<MachineFacts> => {
     folder,
     dataBytes: isThere ? await orAbsent(bytesBelow(dataDir)) : 0,
     mode: isThere && process.platform !== "win32" ? stats.mode & 0o777 : undefined,
+    instead: insteadOf(dataDir),
     room: await orAbsent(roomAt(folder)),
     mount: mountinfo === undefined ? undefined : mountAt(mountinfo, folder),
     preloaded: `${process.env["LD_PRELOAD"] ?? ""} ${preload ?? ""}`.trim(),

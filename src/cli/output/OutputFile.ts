@@ -22,11 +22,15 @@ const kindOf = (path: string): "nothing" | "file" | "other" => {
 const exists = (path: string, advice = "give another name, or --force to replace it"): Failure =>
   wrongUsage(`${path} exists already; ${advice}`)
 
+const notWritten = (path: string, error: unknown): Failure => failed(`${path} cannot be written: ${errorText(error)}`)
+
 /** Refuses a name that is taken, before anything is done for it. */
 export const checkOutputFile = (path: string, force: boolean): Effect.Effect<void, Failure> =>
   Effect.suspend(() => {
     if (path === "") return Effect.fail(wrongUsage("--output is empty; give a file, or - for standard output"))
-    return !force && kindOf(path) === "file" ? Effect.fail(exists(path)) : Effect.void
+    return Effect.try({ try: () => kindOf(path), catch: (error) => notWritten(path, error) }).pipe(
+      Effect.flatMap((kind) => !force && kind === "file" ? Effect.fail(exists(path)) : Effect.void)
+    )
   })
 
 const writeAll = (file: number, bytes: Uint8Array): void => {
@@ -74,5 +78,5 @@ export const writeOutputFile = (
     catch: (error) =>
       error instanceof Error && "code" in error && error.code === "EEXIST"
         ? exists(path, advice)
-        : failed(`${path} cannot be written: ${errorText(error)}`)
+        : notWritten(path, error)
   })

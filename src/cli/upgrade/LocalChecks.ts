@@ -16,6 +16,7 @@ import { inspect, inspectMarker, readState } from "../../storage/Inspect.ts"
 import { CheckedRows } from "../../storage/RowsCheck.ts"
 import { DataDirRefused } from "../../storage/StorageError.ts"
 import { version } from "../../Version.ts"
+import { isOfTheFuture } from "../backups/Due.ts"
 import { checkFolder } from "../certificates/FolderCheck.ts"
 import { formatDuration } from "../input/Duration.ts"
 import { formatBytes } from "../output/Progress.ts"
@@ -45,6 +46,10 @@ export const checkBackup = (
       const advice = `take one now: flaredb backup ${file} --force`
       if (identities.size > 0 && !identities.has(header.identity)) {
         return problem("backup", `${file} is of another cluster, ${header.clusterId} ${header.identity}`, advice)
+      }
+      if (isOfTheFuture(header.createdMs, nowMs)) {
+        const taken = new Date(header.createdMs).toISOString()
+        return problem("backup", `${file} was taken at ${taken}, which is yet to come`, `set the clocks, and ${advice}`)
       }
       const age = `${formatDuration(Math.ceil(ageMs / 1_000) * 1_000)} old`
       return ageMs > withinMs

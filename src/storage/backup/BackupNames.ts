@@ -33,5 +33,12 @@ export const backupsIn = (folder: string): ReadonlyArray<ScheduledBackup> =>
     .flatMap((name) => parseBackupName(name) ?? [])
     .sort((a, b) => b.createdMs - a.createdMs || b.revision - a.revision || (a.name < b.name ? 1 : -1))
 
-/** What a backup that was killed left behind: the file of `BackupWriter.ts` before it gets its name. */
-export const isPartial = (name: string): boolean => /\.flaredb\.partial-\d+$/.test(name)
+/** What a backup of a schedule is called until it has been checked. */
+export const unnamed = "taking.flaredb"
+
+/**
+ * What a schedule that was killed left behind: the file of `BackupWriter.ts` before it gets its name. One that somebody
+ * takes by hand into the same folder has another name, and goes on.
+ */
+export const isPartial = (name: string): boolean =>
+  name.startsWith(unnamed) && /^\.partial-\d+$/.test(name.slice(unnamed.length))

@@ -1,5 +1,6 @@
 /** Reads a backup file from its beginning to its end, held to all its checksums. */
 import { Data, Effect } from "effect"
+import { closeSync, openSync, readSync } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { open, stat } from "node:fs/promises"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
@@ -62,6 +63,22 @@ const opened = (path: string): Effect.Effect<FileHandle, BackupIoError> =>
     if ((await stat(path)).isFile()) return open(path, "r")
     throw new Error("it is no regular file, and a backup is read twice; save it to a file, and name that")
   })
+
+/** Bytes that every header fits into. */
+const headBytes = 128 * 1024
+
+/** The header of a backup whose rest is not read; `undefined` where it is damaged. Throws the system's error. */
+export const backupHeaderIn = (path: string): BackupHeader | undefined => {
+  const file = openSync(path, "r")
+  try {
+    const head = Buffer.allocUnsafeSlow(headBytes)
+    const decoder = new BackupDecoder()
+    decoder.take(head.subarray(0, readSync(file, head, 0, headBytes, 0)))
+    return decoder.header
+  } finally {
+    closeSync(file)
+  }
+}
 
 /**
  * Reads the whole file. `onRows` gets rows before the end of the file is checked: they are valid only once this

@@ -1,11 +1,12 @@
 /**
  * One schedule at a time in a folder of backups. The lock is a file that names the process that holds it, with the time
- * at which that process began: one that was killed leaves the file, and its id may go to another program. A process of
- * another machine, or in another container, cannot be looked at: it touches the file as long as it lives. Whatever
- * happens to the lock, each backup has a name of its own and appears whole.
+ * at which that process began: one that was killed leaves the file, and its id may go to another program. Of a process
+ * of another machine, or of a container with a name of its own, only the file is seen: its holder touches it every
+ * minute, and one that was not touched for long is of a process that was killed. Whatever happens to the lock, each
+ * backup has a name of its own and appears whole.
  */
 import type { Scope } from "effect"
-import { Clock, Data, Effect, Schedule } from "effect"
+import { Data, Effect, Schedule } from "effect"
 import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
@@ -24,11 +25,9 @@ export class FolderInUse extends Data.TaggedError("FolderInUse")<{
 
 export const lockName = ".flaredb-backups.lock"
 
-/** How often a holder touches its lock, in milliseconds. */
-const touchMs = 30_000
-
-/** A lock of another machine that nothing has touched for so long has no holder any more, in milliseconds. */
-export const abandonedMs = 600_000
+/** How often a holder touches its lock, and when it is taken for dead: in milliseconds. */
+const touchMs = 60_000
+export const staleMs = 15 * 60_000
 
 interface Holder {
   readonly pid: number
@@ -61,6 +60,10 @@ const holderIn = (text: string): Holder | undefined => {
   return pid === undefined ? undefined : { pid: Number(pid), host, began }
 }
 
+/** Whether the holder is there still. `idleMs` is how long its file was not touched. */
+const isHeld = ({ began, host, pid }: Holder, idleMs: number): boolean =>
+  host === hostname() ? isRunning(pid) && (began === "" || beginOf(pid) === began) : idleMs < staleMs
+
 const hasCode = (error: unknown, code: string): boolean =>
   error instanceof Error && "code" in error && error.code === code
 
@@ -78,31 +81,29 @@ const textOf = (path: string): string => {
   }
 }
 
-/** Puts the file there; gives the holder's text when there is one. */
-const take = (path: string, text: string): string | undefined => {
+interface Found {
+  readonly text: string
+  readonly idleMs: number
+}
+
+/** Puts the file there; gives the holder's when there is one. */
+const take = (path: string, text: string): Found | undefined => {
   const own = `${path}.${process.pid}`
-  writeFileSync(own, text, { mode: 0o600 })
   try {
+    writeFileSync(own, text, { mode: 0o600 })
     // Unlike a file that is opened and then written, it is there with its content or not at all.
     linkSync(own, path)
     return undefined
   } catch (error) {
     if (!isExisting(error)) throw error
-    return textOf(path)
+    // Both times are by the clock of the file system, which another machine may keep.
+    const nowMs = statSync(own).mtimeMs
+    const touchedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? nowMs
+    return { text: textOf(path), idleMs: nowMs - touchedMs }
   } finally {
     rmSync(own, { force: true })
   }
 }
-
-/** Whether the lock was touched lately. A time that is yet to come is one of a clock that is ahead. */
-const isFresh = (path: string, nowMs: number): boolean => {
-  const touched = statSync(path, { throwIfNoEntry: false })
-  return touched !== undefined && nowMs - touched.mtimeMs < abandonedMs
-}
-
-/** Whether the holder is there still. */
-const isHeld = (path: string, { began, host, pid }: Holder, nowMs: number): boolean =>
-  host === hostname() ? isRunning(pid) && (began === "" || beginOf(pid) === began) : isFresh(path, nowMs)
 
 /**
  * Takes a lock away that says `text`. Another process may have done so meanwhile, and have its own there: that is put
@@ -125,39 +126,42 @@ const discard = (path: string, text: string): boolean => {
   }
 }
 
-const acquire = (path: string, nowMs: number): FolderInUse | undefined => {
-  const text = `${process.pid} ${hostname()} ${beginOf(process.pid)}\n`
+const acquire = (path: string, text: string): FolderInUse | undefined => {
   for (let attempt = 0;; attempt++) {
     const other = take(path, text)
     if (other === undefined) return undefined
-    const holder = holderIn(other)
-    if (attempt > 0 || (holder !== undefined && isHeld(path, holder, nowMs))) {
+    const holder = holderIn(other.text)
+    if (attempt > 0 || (holder !== undefined && isHeld(holder, other.idleMs))) {
       const name = holder === undefined ? "another process" : `process ${holder.pid} of ${holder.host}`
       return new FolderInUse({ path, holder: name })
     }
-    if (!discard(path, other)) return new FolderInUse({ path, holder: "another process" })
+    if (!discard(path, other.text)) return new FolderInUse({ path, holder: "another process" })
   }
 }
 
-/** Says to other machines that this process lives. A lock that was taken away is missed at its end, not here. */
-const touch = (path: string) =>
-  Effect.flatMap(
-    Clock.currentTimeMillis,
-    (nowMs) => Effect.ignore(Effect.try(() => utimesSync(path, nowMs / 1_000, nowMs / 1_000)))
-  )
+/** Does something to the lock while it is this process's own. */
+const whileOwn = (path: string, text: string, run: () => void): Effect.Effect<void> =>
+  Effect.ignore(Effect.try(() => {
+    if (textOf(path) === text) run()
+  }))
+
+const touch = (path: string): void => {
+  const now = Date.now() / 1_000
+  utimesSync(path, now, now)
+}
 
 /** Holds the folder within the scope. */
 export const lockFolder = Effect.fnUntraced(function*(
   folder: string
 ): Effect.fn.Return<void, FolderInUse | BackupIoError, Scope.Scope> {
   const path = join(folder, lockName)
-  const nowMs = yield* Clock.currentTimeMillis
+  const text = `${process.pid} ${hostname()} ${beginOf(process.pid)}\n`
   yield* Effect.acquireRelease(
     Effect.try({
-      try: () => acquire(path, nowMs),
+      try: () => acquire(path, text),
       catch: (cause) => new BackupIoError({ operation: "lock", path, cause })
     }).pipe(Effect.filterOrFail((found) => found === undefined, (found) => found as FolderInUse)),
-    () => Effect.sync(() => rmSync(path, { force: true }))
+    () => whileOwn(path, text, () => rmSync(path, { force: true }))
   )
-  yield* Effect.forkScoped(Effect.repeat(touch(path), Schedule.spaced(touchMs)))
+  yield* Effect.forkScoped(Effect.repeat(whileOwn(path, text, () => touch(path)), Schedule.spaced(touchMs)))
 })

@@ -10,15 +10,12 @@ import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { syncFolder } from "../Folder.ts"
 import type { RowsCheck } from "../RowsCheck.ts"
 import type { BackupContents, BackupCorrupt } from "./BackupReader.ts"
-import { BackupIoError, readBackup } from "./BackupReader.ts"
+import { backupHeaderIn, BackupIoError, readBackup } from "./BackupReader.ts"
 import type { BackupExists, WriteBackupOptions } from "./BackupWriter.ts"
 import { writeBackup } from "./BackupWriter.ts"
-import { backupName, backupsIn, isPartial } from "./BackupNames.ts"
+import { backupName, backupsIn, isPartial, unnamed } from "./BackupNames.ts"
 import type { Keep } from "./Retention.ts"
 import { expired } from "./Retention.ts"
-
-/** What a backup is called until it has been checked. */
-const unnamed = "taking.flaredb"
 
 export interface TakeOptions<E> {
   readonly folder: string
@@ -46,9 +43,14 @@ const clean = (folder: string): void => {
   }
 }
 
-/** Removes older backups of the same cluster. `name` stays whatever the clocks say. */
-const retain = (folder: string, name: string, clusterId: string, keep: Keep): ReadonlyArray<string> => {
-  const own = backupsIn(folder).filter((backup) => backup.clusterId === clusterId)
+/**
+ * Removes older backups of the same cluster. One that was made again under the same name has another identity: what is
+ * left of the first one stays. `name` stays whatever the clocks say.
+ */
+const retain = (folder: string, name: string, { clusterId, identity }: BackupHeader, keep: Keep) => {
+  const own = backupsIn(folder).filter((backup) =>
+    backup.clusterId === clusterId && backupHeaderIn(join(folder, backup.name))?.identity === identity
+  )
   const removed = expired(own, keep).map((backup) => backup.name).filter((other) => other !== name)
   for (const other of removed) rmSync(join(folder, other), { force: true })
   if (removed.length > 0) syncFolder(folder)
@@ -71,6 +73,6 @@ export const takeScheduled = Effect.fnUntraced(function*<E>(
     renameSync(path, join(folder, name))
     syncFolder(folder)
   })
-  const removed = yield* attempt("remove older backups in", folder, () => retain(folder, name, clusterId, keep))
+  const removed = yield* attempt("remove older backups in", folder, () => retain(folder, name, contents.header, keep))
   return { ...contents, name, removed }
 })

@@ -16,6 +16,7 @@ import { keyValueMachine } from "../../../src/machine/StateFacts.ts"
 import type { BackupHeader } from "../../../src/protocol/BackupFile.ts"
 import { encodeBackupHeader } from "../../../src/protocol/BackupFile.ts"
 import { identityRowKey } from "../../../src/protocol/ClusterIdentity.ts"
+import { encodeLevelRow, levelRowKey } from "../../../src/protocol/FeatureLevel.ts"
 import { SnapshotEncoder } from "../../../src/protocol/SnapshotChunk.ts"
 import { readBackup } from "../../../src/storage/backup/BackupReader.ts"
 import { writeBackup } from "../../../src/storage/backup/BackupWriter.ts"
@@ -57,7 +58,13 @@ const lives = (seed: number, count: number): ReadonlyArray<Moment> => {
 
 const identityRow = (identity: string): StateRow => ({ key: identityRowKey, value: new TextEncoder().encode(identity) })
 
-const save = (path: string, { index, logTimeMs, revision, rows }: Moment, identity: string = someCluster) => {
+/** `more` are rows about the store that lie behind its figures. */
+const save = (
+  path: string,
+  { index, logTimeMs, revision, rows }: Moment,
+  identity: string = someCluster,
+  more: ReadonlyArray<StateRow> = []
+) => {
   const header: BackupHeader = {
     clusterId: "c",
     identity,
@@ -72,7 +79,9 @@ const save = (path: string, { index, logTimeMs, revision, rows }: Moment, identi
     estimatedBytes: 1
   }
   const encoder = new SnapshotEncoder()
-  const chunks = [identityRow(identity), ...rows].flatMap((row) => encoder.add(row))
+  const about = rows.filter(({ key }) => key[0] === 0x01)
+  const chunks = [identityRow(identity), ...about, ...more, ...rows.slice(about.length)]
+    .flatMap((row) => encoder.add(row))
   const bytes = [encodeBackupHeader(header), ...chunks, ...encoder.end().chunks]
   return writeBackup(path, Stream.fromIterable(bytes), { force: true })
 }
@@ -129,6 +138,21 @@ describe("a state between two backups", () => {
       assert.isAbove(seen.made, 8)
       assert.isAbove(seen.forgotten, 2)
     }).pipe(Effect.scoped), 60_000)
+
+  it.live("keeps the identity and the feature level of the cluster", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const [base, later, made] = [join(folder, "a"), join(folder, "b"), join(folder, "c")]
+      const moments = lives(3, 60)
+      const level: StateRow = { key: levelRowKey, value: encodeLevelRow({ level: 1, release: "0.1.0" }) }
+      const [first, wanted] = [moments[0], moments[1]] as [Moment, Moment]
+      yield* save(base, first)
+      yield* save(later, wanted, someCluster, [level])
+      const built = yield* pointInTime({ base, later }, { revision: wanted.revision })
+      yield* writeBackup(made, built.bytes, { force: true })
+      const { rows } = yield* rowsOf(made)
+      assert.deepStrictEqual(shown(rows, 0x01), shown([identityRow(someCluster), ...wanted.rows, level], 0x01))
+    }).pipe(Effect.scoped))
 
   it.live("is refused with what is wrong when the files or the moment do not fit", () =>
     Effect.gen(function*() {

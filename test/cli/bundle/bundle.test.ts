@@ -24,7 +24,14 @@ describe("secrets", () => {
     ["a private key", "x\n-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49secret\n-----END PRIVATE KEY-----\ny"],
     ["a cut private key", "-----BEGIN EC PRIVATE KEY-----\nsecret"],
     ["a key without its frame", "key: MC4CAQAwBQYDK2Vwsecret=="],
-    ["a password", "password=secret, and apiKey: 'secret'"]
+    ["the end of a private key", "c2VjcmV0\nc2VjcmV0==\n-----END PRIVATE KEY-----\ny"],
+    ["an old key without its frame", "key: MHcCAQEEIsecret=="],
+    ["a password", "password=secret, and apiKey: 'secret'"],
+    ["a password in quotes", "password=\"two words: secret\""],
+    ["other words for one", "pwd=secret DB_PASSPHRASE=secret AWS_SECRET_ACCESS_KEY=secret"],
+    ["a URL", "GET http://bob:secret@collector:4318/v1 failed, then https://c/?access_token=secret&sig=secret"],
+    ["a header without a scheme", "authorization: secret"],
+    ["a cookie", "Cookie: id=secret; other=secret"]
   ])("are taken out of %s", (_, text) => {
     const left = withoutSecrets(text)
     assert.isEmpty(secretsIn(left))
@@ -39,7 +46,32 @@ describe("secrets", () => {
       FLAREDB_TOKEN: "(set)",
       FLAREDB_TOKEN_FILE: "/t"
     })
+    const misnamed = { FLAREDB_OTLP_HEADER: "x: secret", FLAREDB_OTLP_ENDPOINT: "http://bob:secret@c:1/" }
+    assert.deepStrictEqual(redactEnvironment(misnamed), {
+      FLAREDB_OTLP_ENDPOINT: "http://[secret]@c:1/",
+      FLAREDB_OTLP_HEADER: "(set)"
+    })
   })
+
+  it("are taken out of fields of logs that have their names", () => {
+    const line = { headers: { authorization: "secret", "x-api-key": "secret", cookie: "secret" }, tokenFile: "/t" }
+    assert.deepStrictEqual(JSON.parse(redactLogLine(JSON.stringify(line))), {
+      headers: { authorization: "[secret]", "x-api-key": "[secret]", cookie: "[secret]" },
+      tokenFile: "/t"
+    })
+  })
+
+  it.each(["a", "token", "\\\"", "\"", "x://", "-----BEGIN PRIVATE KEY-----\n", "authorization", " may not "])(
+    "are looked for in a time that grows with the text, also among %j",
+    (unit) => {
+      const text = unit.repeat(Math.ceil(1024 * 1024 / unit.length))
+      const begin = performance.now()
+      withoutSecrets(text)
+      for (const line of [text, text.slice(0, 60 * 1024)]) redactLogLine(line)
+      // With the square of the time it takes minutes.
+      assert.isBelow(performance.now() - begin, 10_000)
+    }
+  )
 })
 
 describe("what users wrote", () => {
@@ -59,6 +91,34 @@ describe("what users wrote", () => {
     assert.include(json, hashed(key))
     assert.deepInclude(JSON.parse(json), { level: "WARN", ranges: 1, operation: "Put" })
     assert.notInclude(redactLogLine(`{"message": "cut \\"${key}\\" off`), "alice")
+  })
+
+  it("is a hash in the audit log, whose other fields stay", () => {
+    const line = {
+      time: "t",
+      node: 1,
+      name: "alice",
+      from: "127.0.0.1:5",
+      operation: "Put",
+      ranges: [key],
+      outcome: "ok"
+    }
+    assert.deepStrictEqual(JSON.parse(redactLogLine(JSON.stringify(line))), {
+      ...line,
+      name: hashed("alice"),
+      ranges: 1
+    })
+    assert.include(redactLogLine(JSON.stringify({ ...line, name: "-" })), "\"name\":\"-\"")
+  })
+
+  it("is a hash in the fields of a line", () => {
+    const annotations = { user: "alice", queue: "alice", peer: 2, reason: "alice may not put \"x\"" }
+    assert.notInclude(redactLogLine(JSON.stringify({ message: "refused", annotations })), "alice")
+    assert.strictEqual(
+      redactLogLine("10:00 INFO refused user=alice peer=2"),
+      `10:00 INFO refused user=${hashed("alice")} peer=2`
+    )
+    assert.notInclude(redactLogLine(`10:00 WARN the row of "alice, which is cut`), "alice")
   })
 
   it("is a hash where a node names who may not do something", () => {

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { clusterChecks } from "../../../src/cli/upgrade/ClusterChecks.ts"
 import { clusterLevel } from "../../../src/cli/upgrade/ClusterLevel.ts"
+import { readBackup } from "../../../src/storage/backup/BackupReader.ts"
 import { checkBackup, checkDirectory, checkRoom } from "../../../src/cli/upgrade/LocalChecks.ts"
 import type { NodeAnswer } from "../../../src/client/ClusterAdmin.ts"
 import type { NodeReport } from "../../../src/protocol/ClientRpcs.ts"
@@ -115,9 +116,11 @@ describe("this machine", () => {
         readonly identity: string
       }
       const age = (nowMs: number) => ({ nowMs, withinMs: 1_000 })
-      const recent = yield* checkBackup(kept, new Set([identity]), age(0))
+      const { createdMs } = (yield* readBackup(kept, {})).header
+      const recent = yield* checkBackup(kept, new Set([identity]), age(createdMs))
       assert.isTrue(recent.ok, recent.found)
       assert.match((yield* checkBackup(kept, new Set([identity]), age(Date.now() + 10 ** 10))).found, /old, and more/)
+      assert.match((yield* checkBackup(kept, new Set([identity]), age(0))).found, /which is yet to come/)
       assert.match((yield* checkBackup(kept, new Set(["another"]), age(0))).found, /is of another cluster/)
       const cut = join(yield* temporaryFolder, "cut")
       writeFileSync(cut, "FLAREDBB")
