@@ -8,6 +8,7 @@ const statuses: Readonly<Record<string, number>> = {
   Unauthenticated: 401,
   TokenNeeded: 403,
   Unauthorized: 403,
+  CrossSite: 403,
   Conflict: 409,
   LeaseNotFound: 404,
   NotFound: 404,
