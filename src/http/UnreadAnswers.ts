@@ -1,12 +1,13 @@
 /**
  * Connections whose caller does not take its answer. What was answered lies in the memory of the node, and the
  * connection is one of `maxHttpConnections`, so such a connection is closed after `maxFrameMs`. Node's own time limit
- * of a connection sees whether any byte of an answer was taken; a request that waits for its answer is no offence.
+ * of a connection sees whether any byte of an answer was taken; a request that waits for its answer is left alone.
  */
-import type { Server } from "node:http"
-import type { Socket } from "node:net"
+import type { IncomingMessage, Server } from "node:http"
 import { formatAddress } from "../net/Listening.ts"
 import type { Offences } from "../net/Offences.ts"
+
+type Socket = IncomingMessage["socket"]
 
 /** Closes such connections of a server that does not listen yet. */
 export const closeUnread = (server: Server, maxFrameMs: number, offences: Pick<Offences, "report">): void => {
