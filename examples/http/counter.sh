@@ -6,8 +6,9 @@ url="http://$3/v1/keys/$1"
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 counted=0
+retries="--retry 20 --retry-all-errors --retry-delay 1"
 while [ "$counted" -lt "$2" ]; do
-  answer=$(curl -sS -o "$body" -w '%{http_code} %header{etag}' "$url")
+  answer=$(curl -sS $retries -o "$body" -w '%{http_code} %header{etag}' "$url")
   case $answer in
   200*) number=$(($(cat "$body") + 1)) condition="If-Match: ${answer#* }" ;;
   404*) number=1 condition="If-None-Match: *" ;;
@@ -15,7 +16,7 @@ while [ "$counted" -lt "$2" ]; do
   esac
   # curl sends this again by itself after an answer that was lost or unavailable; its id has it carried out once.
   id=$(cat /proc/sys/kernel/random/uuid)
-  status=$(curl -sS --retry 20 --retry-all-errors --retry-delay 1 -o "$body" -w '%{http_code}' \
+  status=$(curl -sS $retries -o "$body" -w '%{http_code}' \
     -X PUT -H "$condition" -H "Idempotency-Key: $id" --data-binary "$number" "$url")
   case $status in
   200) counted=$((counted + 1)) ;;

@@ -15,6 +15,20 @@ import { RequestCaller } from "./RequestCaller.ts"
 /** Probes come under any name, and tell nothing but whether the node works. */
 const openPaths: ReadonlySet<string> = new Set(["/livez", "/readyz"])
 
+/** A key is part of such a path, which the API reads itself. */
+const keyPath = "/v1/keys/"
+
+/**
+ * Whether a path is written as the documents write it. A router reads escapes where nothing needs one, and the guard
+ * and the handlers do not: to them the path would be another one.
+ */
+export const isExactPath = (path: string): boolean => path.startsWith(keyPath) || !/[%;#]/.test(path)
+
+const inexact = (path: string): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(`there is no ${printable(path).slice(0, 200)}: paths are written without escapes\n`, {
+    status: 404
+  })
+
 /** The name in a `Host` header, lower-case and without its port, brackets or the dot of the root. */
 export const hostName = (header: string): string =>
   header.toLowerCase().replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "")
@@ -68,6 +82,7 @@ export const layer = (names: ReadonlyArray<string>, admit: Admit) => {
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
         const { headers: { host }, url } = request
         const path = url.split("?", 1)[0] as string
+        if (!isExactPath(path)) return Effect.succeed(inexact(path))
         if (openPaths.has(path)) return answer
         if (!isAllowedHost(host, allowed)) return Effect.succeed(misdirected(host as string))
         // They hold nothing of anybody, and a caller needs them before it logs in.

@@ -21,6 +21,7 @@ import type { Redacted } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { X509Certificate } from "node:crypto"
+import type { Server } from "node:http"
 import { createServer } from "node:http"
 import { watchTables } from "../BoundedTables.ts"
 import * as AccessMetrics from "../callers/AccessMetrics.ts"
@@ -53,6 +54,7 @@ import { RequestCallers } from "./RequestCallers.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
 import { make as makeSections, StatusSections } from "./StatusSections.ts"
+import { closeUnread } from "./UnreadAnswers.ts"
 
 export interface HttpServerOptions {
   readonly clusterId: string
@@ -181,6 +183,7 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
     connectionsCheckingInterval: checkMs
   })
   server.maxConnections = maxHttpConnections
+  closeUnread(server, maxFrameMs, offences)
   const headers = HttpGuard.headersFor(StatusPage.style)
   server.on("request", (_, response) => response.setHeaders(headers))
   server.on("drop", (dropped) => {
@@ -271,6 +274,9 @@ export type Routes = Layer.Layer<never, never, Router>
 /** What routes are added to. */
 export type Router = HttpRouter.HttpRouter
 
+/** Paths are read as the guard reads them: `/V1/KEYS/a` and `//v1/keys/a` are no paths. */
+const routerConfig = { caseSensitive: true, ignoreDuplicateSlashes: false, ignoreTrailingSlash: false }
+
 const untraced = Layer.succeed(HttpMiddleware.TracerDisabledWhen)(({ url }) => isForOperators(url))
 
 const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Routes) {
@@ -288,8 +294,10 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
     limit: maxHttpConnections,
     setting: "maxHttpConnections"
   }])
+  const servers: Array<Server> = []
   const make = () => {
     const server = guardedServer(limits, offences)
+    servers.push(server)
     measureRequests(server, metrics)
     sockets.guard(server)
     return server.prependListener("connection", (socket) => {
@@ -312,9 +320,10 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
   const { bound } = yield* listen({ name: "http", ...options.listen }, (host, port) => {
     const server = NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: 1_000 })
     const all = Layer.merge(routes(options, sections, admit), more)
-    const served = HttpRouter.serve(all, { disableLogger: true, disableListenLog: true })
+    const served = HttpRouter.serve(all, { disableLogger: true, disableListenLog: true, routerConfig })
       .pipe(Layer.provide(untraced))
     return Effect.map(Layer.build(Layer.fresh(Layer.provideMerge(served, server))), (services) => {
+      for (const listening of servers) listening.removeAllListeners("upgrade")
       const { address } = Context.get(services, HttpServer.HttpServer)
       return { port: "port" in address ? address.port : port, server: undefined }
     })

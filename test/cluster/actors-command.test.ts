@@ -173,7 +173,7 @@ it.live("what waits, who has it, and what is done about it", () =>
         Effect.map(status, ({ actors }) => actors.messages !== undefined)
       )
       assert.deepInclude((yield* status).actors, { messages: { count: 3, atLeast: false }, shardsWithoutOwner: [] })
-      const page = yield* Effect.promise(async () => (await fetch(http)).text())
+      const page = yield* Effect.promise(async () => (await fetch(`${http}/plain`)).text())
       assert.include(page, `<th>${address}</th><td>healthy, 300 shards</td>`)
 
       yield* child.kill({ killSignal: "SIGKILL" })

@@ -77,7 +77,7 @@ const Keys = HttpApiGroup.make("keys").add(
   }).annotateMerge(says("Sets a key", "The body is the value as it is, whatever its content type says.")),
   HttpApiEndpoint.delete("delete", "/v1/keys/*", {
     query: { ...inJson, ...keyEncoding, ...timeLimit },
-    headers: { "if-match": Schema.optionalKey(Schema.String), ...withId },
+    headers: { ...preconditions, ...withId },
     success: DeleteAnswer,
     error: writeFailures
   }).annotateMerge(says("Removes a key", "A key that does not exist is no error.")),

@@ -37,29 +37,39 @@ const nothingThere = HttpRouter.addAll(
   )
 )
 
-/** What is wrong with the path of a request, if anything. */
-const pathProblem = (path: string): string | undefined => {
-  // To the router one begins the query.
-  if (path.includes(";")) return "the path has a semicolon; write it as %3B"
+/** Whether a text is what it says when its percent signs are read. What is not would be read as something else. */
+const isEncodedText = (text: string): boolean => {
   try {
-    decodeURIComponent(path)
-    return undefined
+    decodeURIComponent(text)
+    return true
   } catch {
-    return "the path is not percent-encoded UTF-8; name a key of other bytes with keyEncoding=base64"
+    return false
   }
 }
 
-/** A path that the router would take for another, or for none, is refused: a key is part of it. */
-const exactPaths = HttpRouter.middleware(
+/** What is wrong with the URL of a request, if anything. */
+const urlProblem = (url: string): { readonly field: string; readonly problem: string } | undefined => {
+  const [path = "", ...query] = url.split("?")
+  // To the router each of them begins the query.
+  if (path.includes(";")) return { field: "key", problem: "the path has a semicolon; write it as %3B" }
+  if (path.includes("#")) return { field: "key", problem: "the path has a number sign; write it as %23" }
+  const other = "is not percent-encoded UTF-8"
+  if (!isEncodedText(path)) {
+    return { field: "key", problem: `the path ${other}; name a key of other bytes with keyEncoding=base64` }
+  }
+  return isEncodedText(query.join("?"))
+    ? undefined
+    : { field: "query", problem: `${other}; name other bytes with encoding=base64` }
+}
+
+/** A URL that would be taken for another one is refused: a key or a prefix is part of it. */
+const exactUrls = HttpRouter.middleware(
   (answer) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
-      const path = url.split("?", 1)[0] as string
-      const problem = path.startsWith("/v1/") ? pathProblem(path) : undefined
-      return problem === undefined
+      const wrong = url.startsWith("/v1/") ? urlProblem(url) : undefined
+      return wrong === undefined
         ? answer
-        : Effect.succeed(
-          failed(apiFailure("InvalidArgument", `invalid key: ${problem}`, { field: "key", problem }))
-        )
+        : Effect.succeed(failed(apiFailure("InvalidArgument", `invalid ${wrong.field}: ${wrong.problem}`, wrong)))
     }),
   { global: true }
 )
@@ -77,5 +87,5 @@ export const layer = (
     Layer.provide(HttpServer.layerServices)
   )
   const page = HttpRouter.add("GET", "/v1/docs", Effect.sync(() => HttpServerResponse.html(DocsPage.render())))
-  return Layer.mergeAll(exactPaths, api, page, nothingThere)
+  return Layer.mergeAll(exactUrls, api, page, nothingThere)
 }

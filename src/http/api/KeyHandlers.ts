@@ -124,13 +124,12 @@ const put = (server: ApiServer["Service"], asked: Asked, value: Uint8Array, { he
 
 const remove = (server: ApiServer["Service"], asked: Asked, { headers, query, request }: {
   readonly request: Request
-  readonly headers: { readonly "if-match"?: string; readonly "idempotency-key"?: string }
+  readonly headers: Parameters<typeof conditionsOf>[1] & { readonly "idempotency-key"?: string }
   readonly query: EncodingQuery & { readonly timeoutMs?: number }
 }): Effect.Effect<typeof DeleteAnswer.Type, Failure> =>
   Effect.gen(function*() {
     const key = yield* keyOf(request, query)
-    const match = headers["if-match"]
-    const conditions = conditionsOf(key, match === undefined ? {} : { "if-match": match })
+    const conditions = conditionsOf(key, headers)
     if (conditions instanceof InvalidArgument) return yield* conditions
     const { timeoutMs } = timeLimit(query)
     const id = headers["idempotency-key"]

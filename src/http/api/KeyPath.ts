@@ -8,11 +8,11 @@ const prefix = "/v1/keys/"
 
 /**
  * The key that a path names. It is cut out of the URL as it came, because a router takes slashes for separators: `a//b`
- * and `a/` are keys.
+ * and `a/` are keys. The guard of the port sees to it that the path before the key is written in one way.
  */
 export const keyInPath = (url: string, encoding: Encoding): Uint8Array | InvalidArgument => {
   const path = url.split("?", 1)[0] as string
-  const written = path.slice(path.indexOf(prefix) + prefix.length)
+  const written = path.startsWith(prefix) ? path.slice(prefix.length) : ""
   let text: string
   try {
     text = decodeURIComponent(written)

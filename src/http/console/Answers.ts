@@ -5,7 +5,7 @@ import { statusOfTag } from "../api/Failures.ts"
 import type { Failure } from "./ConsoleCalls.ts"
 
 /** Of what only the console says; the rest are those of the API. */
-const ownStatuses: ReadonlyMap<string, number> = new Map([["TokenNeeded", 403], ["NotFound", 404]])
+const ownStatuses: ReadonlyMap<string, number> = new Map([["TokenNeeded", 403], ["CrossSite", 403], ["NotFound", 404]])
 
 export const failureAnswer = ({ _tag, message }: Failure): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.jsonUnsafe({ tag: _tag, message }, { status: ownStatuses.get(_tag) ?? statusOfTag(_tag) ?? 503 })

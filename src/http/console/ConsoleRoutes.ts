@@ -12,6 +12,7 @@
  * a certificate by itself writes nothing for them.
  */
 import { Context, Effect, Layer, Result, Schema, Stream } from "effect"
+import type { HttpServerResponse } from "effect/http"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { onlyAdministrators } from "../../callers/OnlyAdministrators.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
@@ -22,6 +23,7 @@ import { InvalidArgument, Overloaded, Unauthenticated } from "../../FlareDbError
 import type { AccessError } from "../../FlareDbError.ts"
 import { RaftNode } from "../../node/RaftNode.ts"
 import type { SentEvent } from "../api/EventStreams.ts"
+import { isCrossSite } from "../api/CrossSite.ts"
 import { EventStreams, whileAllowed } from "../api/EventStreams.ts"
 import { RequestCaller } from "../RequestCaller.ts"
 import { answered, failureAnswer } from "./Answers.ts"
@@ -83,6 +85,15 @@ const events = (node: Node, sampler: Sampler, streams: EventStreams) =>
       ))
     ))
 
+const crossSite = failureAnswer(refuse("CrossSite", "only pages of this node may watch what happens"))
+
+/** A page of another site cannot read a stream, and could open all that a node has room for. */
+const forOwnPages = <R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, never, R>) =>
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    ({ headers }) => isCrossSite(headers) ? Effect.succeed(crossSite) : answer
+  )
+
 /** Whether another page may have made the request: a browser says where it comes from. */
 const isForeign = (headers: Readonly<Record<string, string | undefined>>): boolean => {
   const site = headers["sec-fetch-site"]
@@ -139,7 +150,7 @@ const overviewLayer = (
     const streams = yield* EventStreams.make(maxFrameMs)
     return Layer.mergeAll(
       filesLayer,
-      HttpRouter.add("GET", "/console/events", events(node, sampler, streams)),
+      HttpRouter.add("GET", "/console/events", forOwnPages(events(node, sampler, streams))),
       HttpRouter.add("POST", "/console/calls/whoami", (request) =>
         answered(Effect.andThen(payloadOf(request), whoami(node, parts(), hasKeys))))
     )
@@ -217,6 +228,6 @@ export const layer = (options: CallerClientsOptions & OverviewOptions) =>
       overviewLayer(options, parts.names, true),
       HttpRouter.add("POST", "/console/calls/:name", call),
       HttpRouter.add("POST", "/console/calls/:part/:name", call),
-      HttpRouter.add("GET", "/console/watch", watch(clients, node, watching, streams))
+      HttpRouter.add("GET", "/console/watch", forOwnPages(watch(clients, node, watching, streams)))
     )
   }))

@@ -65,8 +65,7 @@ const ofLink = (node: NodeSample, sample: Sample): ReadonlyArray<Warning> => {
       level: "critical",
       id: `unreachable ${node.endpoint}`,
       what: `${name} is not reachable: ${node.problem}.`,
-      next:
-        `Look whether its process runs (systemctl status "flaredb*", or docker ps) and read the ` +
+      next: `Look whether its process runs (systemctl status "flaredb*", or docker ps) and read the ` +
         `end of its log. ${
           hasNoMajority(sample)
             ? "The cluster has stopped, and goes on with a majority."

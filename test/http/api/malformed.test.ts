@@ -24,6 +24,7 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
   ],
   "keys.put": [
     ["/v1/keys/a;b", put(), "key"],
+    ["/v1/keys/a#b", put(), "key"],
     ["/v1/keys/a?leas=7", put(), "leas"],
     ["/v1/keys/a?lease=-1", put(), "lease"],
     ["/v1/keys/a", put({ "if-match": "1.5" }), "If-Match"],
@@ -40,7 +41,8 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     ["/v1/scan?limit=ten", {}, "limit"],
     ["/v1/scan?prefix=a&prefix=b", {}, "prefix"],
     ["/v1/scan?reverse=maybe", {}, "reverse"],
-    ["/v1/scan?prefix=%ZZ%&encoding=hex", {}, "encoding"],
+    ["/v1/scan?prefix=%FF", {}, "query"],
+    ["/v1/scan?prefix=100%", {}, "query"],
     ["/v1/scan?prefix=a=&encoding=base64", {}, "prefix"]
   ],
   "keys.count": [

@@ -273,6 +273,17 @@ describe("the console of a node", () => {
         assert.strictEqual((yield* answer("put", put, { ...own, "sec-fetch-site": "same-origin" })).status, 412)
       }))
 
+    it.effect("streams nothing to a page of another site", () =>
+      Effect.gen(function*() {
+        const { port } = yield* HttpServer.HttpAddress
+        for (const path of ["/console/events", "/console/watch"]) {
+          for (const headers of [{ "sec-fetch-site": "cross-site" }, { origin: "https://elsewhere.example" }]) {
+            const { json: refused, status } = yield* ask(port, path, { headers })
+            assert.deepStrictEqual([status, refused.tag], [403, "CrossSite"])
+          }
+        }
+      }))
+
     it.effect("refuses what is no call with what is wrong", () =>
       Effect.gen(function*() {
         const { port } = yield* HttpServer.HttpAddress

@@ -1,0 +1,73 @@
+/** A request is read in one way: what a router or a server would read in another is refused, or read as it was meant. */
+import { assert, layer } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import { createConnection } from "node:net"
+import { host, port, quietly } from "./ApiPort.ts"
+
+type Port = Effect.Success<ReturnType<typeof port>>
+
+class ApiPort extends Context.Service<ApiPort, Port>()("test/ApiPort") {}
+
+/** The whole answer to a request as it is written. */
+const exchange = (to: number, text: string) =>
+  Effect.callback<string>((resume) => {
+    let answer = ""
+    const socket = createConnection({ host, port: to }, () => socket.write(text))
+    socket.setEncoding("utf8").on("data", (part: string) => {
+      answer += part
+    })
+    socket.on("close", () => resume(Effect.succeed(answer)))
+    return Effect.sync(() => socket.destroy())
+  })
+
+layer(Layer.effect(ApiPort, port()).pipe(Layer.provide(Layer.empty)), { excludeTestServices: true })((it) => {
+  it.effect("a path in another case, with more slashes or with escapes names no key", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* ApiPort
+      for (
+        const path of [
+          "/V1/KEYS/abc",
+          "/v1/Keys/abc",
+          "//v1/keys/abc",
+          "/v1//keys/abc",
+          "/%761/keys/abc",
+          "/v1/%6beys/abc",
+          "/v1/keys%2Fabc"
+        ]
+      ) {
+        assert.strictEqual((yield* ask(path, { method: "PUT", body: "1" })).status, 404, path)
+      }
+      assert.strictEqual((yield* ask("/v1/count")).json.count, 0)
+      for (const path of ["/STATUS", "/status/", "/%64ebug/raft", "/debug//raft", "/status;x", "/status#x"]) {
+        assert.strictEqual((yield* ask(path)).status, 404, path)
+      }
+    }).pipe(quietly))
+
+  for (const protocol of ["websocket", "h2c"]) {
+    it.effect(`a body comes whole also where the client would rather speak ${protocol}`, () =>
+      Effect.gen(function*() {
+        const { ask, port: to } = yield* ApiPort
+        const chunked = protocol === "h2c"
+        const answer = yield* exchange(
+          to,
+          `PUT /v1/keys/${protocol} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\n` +
+            `Upgrade: ${protocol}\r\n` +
+            (chunked ? "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" : "Content-Length: 5\r\n\r\nhello")
+        )
+        assert.match(answer, /^HTTP\/1\.1 200 /)
+        assert.match(answer, /content-security-policy: default-src 'none'/i)
+        assert.strictEqual((yield* ask(`/v1/keys/${protocol}`)).text, "hello")
+      }).pipe(quietly))
+  }
+
+  it.effect("a delete holds to If-None-Match, which it took no notice of", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* ApiPort
+      yield* ask("/v1/keys/kept", { method: "PUT", body: "1" })
+      const refused = yield* ask("/v1/keys/kept", { method: "DELETE", headers: { "if-none-match": "*" } })
+      assert.strictEqual(refused.json.tag, "Conflict")
+      assert.strictEqual((yield* ask("/v1/keys/kept")).text, "1")
+      const wrong = yield* ask("/v1/keys/kept", { method: "DELETE", headers: { "if-none-match": `"1"` } })
+      assert.strictEqual(wrong.json.tag, "InvalidArgument")
+    }).pipe(quietly))
+})

@@ -1,0 +1,49 @@
+/** A caller that does not take its answer does not keep a connection, nor the memory of the answer. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Logger, References } from "effect"
+import type { ClientRequest } from "node:http"
+import { request } from "node:http"
+import { createConnection } from "node:net"
+import { eventually } from "../Eventually.ts"
+import { host, port } from "./api/ApiPort.ts"
+
+const maxFrameMs = 1_500
+
+it.live("a connection whose answer is not taken is closed, and one that waits for its answer is not", () =>
+  Effect.gen(function*() {
+    const lines: Array<string> = []
+    const { ask, port: to } = yield* port({ limits: { maxFrameMs } }).pipe(
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
+      Effect.provideService(References.MinimumLogLevel, "Warn")
+    )
+    for (let i = 0; i < 8; i++) {
+      yield* ask(`/v1/keys/big${i}`, { method: "PUT", body: new Uint8Array(1024 * 1024) })
+    }
+    // It is answered with headers, and then with nothing for much longer than that.
+    let ended = false
+    const watching = yield* Effect.acquireRelease(
+      Effect.callback<ClientRequest>((resume) => {
+        const sent = request({ host, port: to, path: "/v1/watch?prefix=none&heartbeatMs=60000" }, (response) => {
+          response.resume().on("close", () => {
+            ended = true
+          })
+          resume(Effect.succeed(sent))
+        })
+        sent.on("error", (error) => resume(Effect.die(error))).end()
+      }),
+      (sent) => Effect.sync(() => sent.destroy())
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const socket = createConnection(
+          { host, port: to },
+          () => socket.write("GET /v1/scan?prefix=big HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(4))
+        )
+        return socket.on("error", () => undefined).pause()
+      }),
+      (socket) => Effect.sync(() => socket.destroy())
+    )
+    const closed = () => lines.filter((line) => line.includes("closed a connection: nothing of")).length
+    yield* eventually("the reader that takes nothing is gone", () => closed() === 1)
+    assert.isFalse(ended || watching.destroyed)
+  }).pipe(Effect.scoped))
