@@ -10,6 +10,7 @@ import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog } from "../callers/AuditLog.ts"
 import type { Authentication } from "../callers/Authentication.ts"
 import { needsProof } from "../callers/Authentication.ts"
+import type { Overloaded } from "../FlareDbError.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
@@ -37,7 +38,12 @@ export interface HttpAccessOptions {
   readonly offences: Offences
   readonly audit?: AuditLog | undefined
   readonly callers?: RequestCallers | undefined
+  /** Why nothing large is answered now (`OpenAnswers.ts`). */
+  readonly room: () => Overloaded | undefined
 }
+
+/** What is answered with keys and values: only that waits for room. */
+const isLarge = (path: string): boolean => isApi(path) || path.startsWith("/console/calls/")
 
 /** What any caller may ask for: figures, and the API, which asks for each operation whether its caller may do it. */
 const isForAnyCaller = (path: string): boolean =>
@@ -78,7 +84,7 @@ export class HttpAccess {
 
   /** Who makes a request that may be answered, or how it is refused. */
   admit(path: string, caller: HttpCaller): RequestCaller | HttpServerResponse.HttpServerResponse {
-    const { access, authentication, callers, metrics, offences } = this.options
+    const { access, authentication, callers, metrics, offences, room } = this.options
     const { authorization, from, remote } = caller
     const found = authentication.identify({ remote, token: bearerToken(authorization) })
     if (found._tag === "UnknownCaller") {
@@ -88,7 +94,9 @@ export class HttpAccess {
       this.note(undefined, from, path, "refused: Unauthenticated")
       return unauthenticated(path, found.reason)
     }
-    const admitted: RequestCaller = { known: found, from, callers }
+    const full = isLarge(path) ? room() : undefined
+    if (full !== undefined) return failed(failureOf(full))
+    const admitted: RequestCaller = { known: found, from, callers, room }
     if (found.caller === undefined || isForAnyCaller(path)) return admitted
     const refused = access.admin(found.caller, operationOf(path))
     if (refused === undefined) return admitted

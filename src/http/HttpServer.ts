@@ -50,6 +50,7 @@ import { HttpAccess } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
 import { isForOperators, measureRequests } from "./HttpMetrics.ts"
 import * as HttpGuard from "./HttpGuard.ts"
+import { OpenAnswers } from "./OpenAnswers.ts"
 import { RequestCallers } from "./RequestCallers.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
@@ -80,7 +81,7 @@ export interface HttpCallers {
   readonly audit?: AuditLog | undefined
 }
 
-type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxHttpConnections">
+type PortLimits = Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxHttpConnections" | "maxPendingAnswerBytes">
 
 /** How often Node looks for connections whose time is over, in milliseconds. */
 const checkMs = 500
@@ -239,7 +240,8 @@ const securedSockets = Effect.fnUntraced(
 const admission = Effect.fnUntraced(function*(
   { callers: config, listen, tls }: HttpServerOptions,
   sockets: SecuredSockets,
-  offences: Offences
+  offences: Offences,
+  answers: OpenAnswers
 ): Effect.fn.Return<HttpGuard.Admit, never, RaftNode> {
   const node = yield* RaftNode
   const { access = onlyAdministrators, appliedAccess = access } = node
@@ -255,7 +257,7 @@ const admission = Effect.fnUntraced(function*(
   const callers = clientAuth === "none" && audit === undefined
     ? undefined
     : new RequestCallers({ authentication, access: appliedAccess, offences, metrics, audit })
-  const http = new HttpAccess({ authentication, access, metrics, offences, audit, callers })
+  const http = new HttpAccess({ authentication, access, metrics, offences, audit, callers, room: answers.refusal })
   return (path, request) => {
     const { authorization } = request.headers
     const from = formatAddress(request.socket.remoteAddress ?? "unknown", request.socket.remotePort ?? 0)
@@ -285,7 +287,8 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
   const offences = yield* Offences.make("http")
   const sections = yield* makeSections
   const sockets = yield* securedSockets(options, offences)
-  const admit = yield* admission(options, sockets, offences)
+  const answers = new OpenAnswers(limits.maxPendingAnswerBytes)
+  const admit = yield* admission(options, sockets, offences, answers)
   const metrics = yield* CallMetrics.make("http")
   let connections = 0
   yield* watchTables([{
@@ -293,12 +296,13 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
     entries: () => connections,
     limit: maxHttpConnections,
     setting: "maxHttpConnections"
-  }])
+  }, answers.table])
   const servers: Array<Server> = []
   const make = () => {
     const server = guardedServer(limits, offences)
     servers.push(server)
     measureRequests(server, metrics)
+    answers.watch(server)
     sockets.guard(server)
     return server.prependListener("connection", (socket) => {
       // Node counts those of one address.

@@ -1,6 +1,7 @@
 /** Who makes a request to the HTTP port, for the handlers behind the guard of the port. */
 import { Context } from "effect"
 import type { KnownCaller } from "../callers/Authentication.ts"
+import type { Overloaded } from "../FlareDbError.ts"
 import type { RequestCallers } from "./RequestCallers.ts"
 
 export interface RequestCaller {
@@ -10,6 +11,8 @@ export interface RequestCaller {
   readonly from: string
   /** Judges and audits what it asks for; absent where callers are not asked and nothing is written down. */
   readonly callers?: RequestCallers | undefined
+  /** Why nothing large is answered now (`OpenAnswers.ts`). */
+  readonly room: () => Overloaded | undefined
 }
 
 /**

@@ -47,3 +47,30 @@ it.live("a connection whose answer is not taken is closed, and one that waits fo
     yield* eventually("the reader that takes nothing is gone", () => closed() === 1)
     assert.isFalse(ended || watching.destroyed)
   }).pipe(Effect.scoped))
+
+it.live("while much was answered and not taken, nothing more is read, and there is room again afterwards", () =>
+  Effect.gen(function*() {
+    const { ask, port: to } = yield* port({ limits: { maxPendingAnswerBytes: 1024 * 1024 } })
+    for (let i = 0; i < 8; i++) {
+      yield* ask(`/v1/keys/big${i}`, { method: "PUT", body: new Uint8Array(1024 * 1024) })
+    }
+    const reader = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const socket = createConnection(
+          { host, port: to },
+          () => socket.write("GET /v1/scan?prefix=big HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(64))
+        )
+        return socket.on("error", () => undefined).pause()
+      }),
+      (socket) => Effect.sync(() => socket.destroy())
+    )
+    const full = { tag: "Overloaded", limit: "maxPendingAnswerBytes" }
+    yield* eventually(
+      "the API has no room",
+      Effect.map(ask("/v1/keys/none"), ({ json }) => (json as typeof full).limit === full.limit)
+    )
+    assert.deepInclude((yield* ask("/v1/keys/none")).json, full)
+    assert.strictEqual((yield* ask("/livez")).status, 200)
+    reader.destroy()
+    yield* eventually("there is room again", Effect.map(ask("/v1/keys/none"), ({ status }) => status === 404))
+  }).pipe(Effect.scoped))

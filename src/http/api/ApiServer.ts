@@ -1,5 +1,5 @@
 /** What the handlers of the API have in common: who asks, within which limits, and how a failure is answered. */
-import { ByteSize, Context, Effect } from "effect"
+import { ByteSize, Context, Effect, Semaphore } from "effect"
 import type { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpIncomingMessage } from "effect/http"
 import { watchTables } from "../../BoundedTables.ts"
@@ -9,6 +9,7 @@ import * as KeyValue from "../../client/KeyValue.ts"
 import * as Leases from "../../client/Lease.ts"
 import { Watch } from "../../client/Watch.ts"
 import type { Limits } from "../../config/Limits.ts"
+import type { Overloaded } from "../../FlareDbError.ts"
 import { RaftNode } from "../../node/RaftNode.ts"
 import type { RequestCaller as Asking } from "../RequestCaller.ts"
 import { RequestCaller } from "../RequestCaller.ts"
@@ -33,6 +34,8 @@ export interface Asked {
   readonly requests: CallerRequests
   readonly keyValue: KeyValue.KeyValue["Service"]
   readonly leases: Leases.Leases["Service"]
+  /** Why nothing large is answered now. */
+  readonly room: () => Overloaded | undefined
 }
 
 /** How a handler fails: as the store does, or as only HTTP does. */
@@ -48,6 +51,9 @@ export const timeLimit = ({ timeoutMs }: OperationOptions): { readonly timeoutMs
   timeoutMs: timeoutMs ?? defaultTimeoutMs
 })
 
+/** Pages that are read at a time, of 5 MiB at most; other requests for pages wait. */
+const maxPagesAtOnce = 8
+
 const crossSite = apiFailure(
   "CrossSite",
   "a page of another site asked for this, and only pages of this node may write or watch",
@@ -62,6 +68,8 @@ export class ApiServer extends Context.Service<ApiServer, {
   readonly slots: Slots
   readonly streams: EventStreams
   readonly watch: Watch["Service"]
+  /** One permit for each page that is read: as many are in memory before their answers are counted. */
+  readonly pages: Semaphore.Semaphore
 }>()("flaredb/http/ApiServer") {}
 
 /** The parts of the API of a node. */
@@ -85,19 +93,21 @@ export const make = Effect.fnUntraced(function*(limits: ApiLimits) {
     ids: new RequestIds(requests, records),
     slots,
     streams,
-    watch: yield* Watch
+    watch: yield* Watch,
+    pages: Semaphore.makeUnsafe(maxPagesAtOnce)
   })
 })
 
 /** The services of the caller of a request, under a number that is given back. */
-export const enter = ({ node, requests: own }: ApiServer["Service"], { callers, from, known }: Asking) => {
+export const enter = ({ node, requests: own }: ApiServer["Service"], { callers, from, known, room }: Asking) => {
   const request = callers?.enter(known, from) ?? 0
   const requests = new CallerRequests({ requests: own, node, callers, request })
   const asked: Asked = {
     caller: known.caller?.name,
     requests,
     keyValue: KeyValue.make(requests),
-    leases: Leases.make(requests)
+    leases: Leases.make(requests),
+    room
   }
   return { asked, leave: () => callers?.leave(request) }
 }

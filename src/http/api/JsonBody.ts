@@ -29,6 +29,23 @@ export const malformed = (error: Schema.SchemaError, whole: string): InvalidArgu
   return new InvalidArgument({ field: field === "" ? whole : field, problem: plain[text] ?? text })
 }
 
+/** Most values in a body, lists and members included: a transaction of 512 operations has 6,000. */
+const maxValues = 20_000
+
+/** Whether something has more values than that: a schema would look at a million of them for seconds. */
+const isTooMuch = (whole: unknown): boolean => {
+  const left: Array<unknown> = [whole]
+  for (let seen = 1; left.length > 0; seen++) {
+    const next = left.pop()
+    if (typeof next === "object" && next !== null) {
+      const inner: ReadonlyArray<unknown> = Array.isArray(next) ? next : Object.values(next)
+      if (seen + left.length + inner.length > maxValues) return true
+      for (const each of inner) left.push(each)
+    }
+  }
+  return false
+}
+
 /** What a body holds. Its text is UTF-8 and nothing else: what is not would come out changed. */
 export const decodeBody = <S extends Schema.Top & { readonly DecodingServices: never }>(
   schema: S,
@@ -43,6 +60,9 @@ export const decodeBody = <S extends Schema.Top & { readonly DecodingServices: n
     return Effect.fail(
       new InvalidArgument({ field: "body", problem: `is not JSON: ${(error as Error).message.slice(0, 200)}` })
     )
+  }
+  if (isTooMuch(value)) {
+    return Effect.fail(new InvalidArgument({ field: "body", problem: `has more than ${maxValues} values` }))
   }
   return Effect.mapError(
     Schema.decodeUnknownEffect(schema, { onExcessProperty: "error" })(value),

@@ -165,8 +165,11 @@ export const keyHandlers = HttpApiBuilder.group(Api, "keys", (handlers) =>
         ))
       .handle("delete", (asked) => answer(server, asked.request, (as) => remove(server, as, asked)))
       .handle("scan", ({ query, request }) =>
-        answer(server, request, ({ keyValue }) =>
-          Effect.gen(function*() {
+        answer(server, request, ({ keyValue, room }) =>
+          server.pages.withPermits(1)(Effect.gen(function*() {
+            // Others may have answered much while this one waited.
+            const full = room()
+            if (full !== undefined) return yield* full
             const { cursor, encoding = "text", keysOnly = false, limit, reverse } = query
             const prefix = yield* prefixOf(query)
             const from = cursor === undefined
@@ -181,11 +184,13 @@ export const keyHandlers = HttpApiBuilder.group(Api, "keys", (handlers) =>
               cursor: from
             })
             return {
-              entries: page.entries.map((entry) => entryJson(entry.key, entry, encoding, keysOnly)),
+              entries: page.entries.map((entry) =>
+                entryJson(entry.key, entry, encoding, keysOnly)
+              ),
               ...page.cursor === undefined ? {} : jsonField("cursor", page.cursor, encoding),
               revision: page.revision
             }
-          })))
+          }))))
       .handle("count", ({ query, request }) =>
         answer(server, request, ({ keyValue }) =>
           Effect.flatMap(prefixOf(query), (prefix) =>
