@@ -61,17 +61,21 @@ describe("secrets", () => {
     })
   })
 
-  it.each(["a", "token", "\\\"", "\"", "x://", "-----BEGIN PRIVATE KEY-----\n", "authorization", " may not "])(
-    "are looked for in a time that grows with the text, also among %j",
-    (unit) => {
-      const text = unit.repeat(Math.ceil(1024 * 1024 / unit.length))
-      const begin = performance.now()
-      withoutSecrets(text)
-      for (const line of [text, text.slice(0, 60 * 1024)]) redactLogLine(line)
-      // With the square of the time it takes minutes.
-      assert.isBelow(performance.now() - begin, 10_000)
-    }
-  )
+  // With the square of the text it takes minutes, and the test runs out of its time. Names of tests are scanned, too.
+  it.each([
+    ["one letter", "a"],
+    ["a name of secrets", "token"],
+    ["quotes that were escaped", "\\\""],
+    ["quotes", "\""],
+    ["addresses", "x://"],
+    ["beginnings of keys", "-----BEGIN PRIVATE KEY-----\n"],
+    ["names of headers", "authorization"],
+    ["words of refusals", " may not "]
+  ])("are looked for in a time that grows with the text, also in a text of %s", (_, unit) => {
+    const text = unit.repeat(Math.ceil(1024 * 1024 / unit.length))
+    assert.isAbove(withoutSecrets(text).length, 0)
+    for (const line of [text, text.slice(0, 60 * 1024)]) assert.isAbove(redactLogLine(line).length, 0)
+  })
 })
 
 describe("what users wrote", () => {
