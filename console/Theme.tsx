@@ -10,28 +10,33 @@ const currentTheme = (): Theme => {
   return themes.find((theme) => theme === found) ?? "auto"
 }
 
-export const applyTheme = (): void => {
-  document.documentElement.dataset["theme"] = currentTheme()
+const darkMachine = matchMedia("(prefers-color-scheme: dark)")
+const changed = "flaredb-theme"
+
+const apply = (): void => {
+  const theme = currentTheme()
+  document.documentElement.dataset["theme"] = theme === "auto" ? darkMachine.matches ? "dark" : "light" : theme
+  dispatchEvent(new Event(changed))
+}
+
+/** Colours the page, and does so again when the machine's colours change. */
+export const followTheme = (): void => {
+  apply()
+  darkMachine.addEventListener("change", apply)
 }
 
 /** Told when colours change, for what is drawn and not styled. */
 export const whenThemeChanges = (listener: () => void): () => void => {
-  const media = matchMedia("(prefers-color-scheme: dark)")
-  media.addEventListener("change", listener)
-  addEventListener("flaredb-theme", listener)
-  return () => {
-    media.removeEventListener("change", listener)
-    removeEventListener("flaredb-theme", listener)
-  }
+  addEventListener(changed, listener)
+  return () => removeEventListener(changed, listener)
 }
 
 export const ThemeSwitch = () => {
   const [theme, setTheme] = useState(currentTheme)
   const change = (next: string) => {
     localStorage.setItem(stored, next)
-    applyTheme()
+    apply()
     setTheme(currentTheme())
-    dispatchEvent(new Event("flaredb-theme"))
   }
   return (
     <label class="theme">

@@ -1,7 +1,7 @@
 import { render } from "preact"
 import { App } from "./App.tsx"
-import { applyTheme } from "./Theme.tsx"
+import { followTheme } from "./Theme.tsx"
 
-applyTheme()
+followTheme()
 const root = document.getElementById("app")
 if (root !== null) render(<App />, root)

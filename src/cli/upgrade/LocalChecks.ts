@@ -1,4 +1,5 @@
 /** What can be looked at on this machine before an upgrade: a backup, a data directory, certificates. */
+import { errorText } from "../../ErrorText.ts"
 import { Effect } from "effect"
 import { CodecError } from "../../bytes/CodecError.ts"
 import { decodeCommand } from "../../kv/model/Command.ts"
@@ -154,7 +155,9 @@ export const checkRoom = (path: string): Effect.Effect<Finding> =>
     },
     catch: (cause) => cause
   }).pipe(
-    Effect.catch((cause) => Effect.succeed(problem("free room", `${path}: ${String(cause)}`, "name a data directory")))
+    Effect.catch((cause) =>
+      Effect.succeed(problem("free room", `${path}: ${errorText(cause)}`, "name a data directory"))
+    )
   )
 
 /** Whether the certificates in a folder can be used, and for long enough. */

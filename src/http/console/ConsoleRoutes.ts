@@ -19,7 +19,7 @@ import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import type { ClientServices } from "../../client/RemoteClient.ts"
 import { formatEndpoint } from "../../client/connection/Endpoint.ts"
 import { Watch } from "../../client/Watch.ts"
-import { InvalidArgument, Overloaded, Unauthenticated } from "../../FlareDbError.ts"
+import { InvalidArgument, Unauthenticated } from "../../FlareDbError.ts"
 import type { AccessError } from "../../FlareDbError.ts"
 import { RaftNode } from "../../node/RaftNode.ts"
 import type { SentEvent } from "../api/EventStreams.ts"
@@ -36,6 +36,7 @@ import { ConsoleParts } from "./ConsoleParts.ts"
 import { withFailure } from "./StreamEnd.ts"
 import { Bytes } from "./KeyBytes.ts"
 import { Sampler } from "./Sampler.ts"
+import { Places } from "./Places.ts"
 import { maxWatching, watchEvents } from "./WatchEvents.ts"
 
 /** The header of a call. */
@@ -119,6 +120,9 @@ const payloadOf = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<
     })
   })
 
+/** Calls of all pages under way at a node. */
+const maxConsoleCalls = 64
+
 const unknownCall = refuse(
   "NotFound",
   "this node does not know the call; reload the page, it may be of another version"
@@ -167,8 +171,14 @@ const callOf = (parts: Parts, name: string, part: string | undefined, payload: u
   return Object.hasOwn(consoleCalls, name) ? consoleCalls[name]?.answer(payload) : undefined
 }
 
-const answerCall = (clients: CallerClients, parts: Parts, request: HttpServerRequest.HttpServerRequest) =>
+const answerCall = (
+  clients: CallerClients,
+  parts: Parts,
+  calls: Places,
+  request: HttpServerRequest.HttpServerRequest
+) =>
   Effect.scoped(Effect.gen(function*() {
+    yield* calls.take
     const payload = yield* payloadOf(request)
     const { name = "", part } = yield* HttpRouter.params
     const answer = callOf(parts, name, part, payload)
@@ -185,30 +195,14 @@ const prefixOf = (url: string): Uint8Array | InvalidArgument => {
   )
 }
 
-/** Watches of all pages, which a node has room for. */
-class Watching {
-  private count = 0
-
-  readonly begin = Effect.acquireRelease(
-    Effect.suspend(() => {
-      if (this.count >= maxWatching) {
-        return Effect.fail(new Overloaded({ limit: "maxWatching", current: this.count, maximum: maxWatching }))
-      }
-      this.count += 1
-      return Effect.void
-    }),
-    () => Effect.sync(() => void this.count--)
-  )
-}
-
-const watch = (clients: CallerClients, node: Node, watching: Watching, streams: EventStreams) =>
+const watch = (clients: CallerClients, node: Node, watching: Places, streams: EventStreams) =>
   Effect.gen(function*() {
     const { headers, url } = yield* HttpServerRequest.HttpServerRequest
     const prefix = prefixOf(url)
     if (prefix instanceof InvalidArgument) return failureAnswer(prefix)
     const caller = yield* RequestCaller
     const opened = Effect.gen(function*() {
-      yield* watching.begin
+      yield* watching.take
       const services: Context.Context<ClientServices> = yield* clients.of(headers["authorization"])
       return watchEvents(Context.get(services, Watch), prefix)
     }).pipe(Effect.provideService(RequestCaller, caller))
@@ -221,9 +215,10 @@ export const layer = (options: CallerClientsOptions & OverviewOptions) =>
     const node = yield* RaftNode
     const parts = yield* ConsoleParts
     const clients = yield* CallerClients.make(options)
-    const watching = new Watching()
+    const watching = new Places("maxWatching", maxWatching)
     const streams = yield* EventStreams.make(options.maxFrameMs)
-    const call = (request: HttpServerRequest.HttpServerRequest) => answered(answerCall(clients, parts, request))
+    const calls = new Places("maxConsoleCalls", maxConsoleCalls)
+    const call = (request: HttpServerRequest.HttpServerRequest) => answered(answerCall(clients, parts, calls, request))
     return Layer.mergeAll(
       overviewLayer(options, parts.names, true),
       HttpRouter.add("POST", "/console/calls/:name", call),
