@@ -15,6 +15,10 @@ const meanings: Readonly<Record<string, string>> = {
   ETIMEDOUT: "it does not answer"
 }
 
+/** What such a code says, with the code; `undefined` for one that is not among them. */
+export const meaningOf = (code: string | undefined): string | undefined =>
+  code === undefined || meanings[code] === undefined ? undefined : `${meanings[code]} (${code})`
+
 /** What comes from something else than a node. The serialization of Effect RPC has no tag for it. */
 const undecodable = /^Error decoding message/
 
@@ -67,7 +71,8 @@ export const describeFailure = (cause: Cause.Cause<unknown>): string => {
   const refused = refusalIn(error)
   if (refused !== undefined) return refused.message
   const code = systemCode(error)
-  if (code !== undefined && meanings[code] !== undefined) return `${meanings[code]} (${code})`
+  const meaning = meaningOf(code)
+  if (meaning !== undefined) return meaning
   const inner = "reason" in error && error.reason instanceof Error ? error.reason : error
   const text = inner.message.replace(/\s+/g, " ").slice(0, 300)
   if (undecodable.test(text)) return "what answers there is no FlareDB node, or this is another port of one"

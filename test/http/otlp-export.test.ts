@@ -133,10 +133,8 @@ it.live("a collector that never answers, or is not there, delays no write, and h
       const { put } = Context.get(services, KeyValue)
       const traced = (i: number) => Effect.withSpan(put(`k${i}`, "v"), "write")
       const keys = Array.from({ length: 2_000 }, (_, i) => i)
-      const begun = performance.now()
+      // If one waited for a request, that took ten seconds, and all of them more than the test has.
       yield* Effect.forEach(keys, traced, { concurrency: 64, discard: true })
-      // One that waited for a request would wait for ten seconds and more.
-      assert.isBelow(performance.now() - begun, 10_000)
     }
     // Of metrics and of spans.
     assert.isAtMost(hanging.most, 2 * maxRequests)

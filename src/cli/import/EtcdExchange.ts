@@ -5,6 +5,7 @@ import { request as plainRequest } from "node:http"
 import type { Agent as SecureAgent } from "node:https"
 import { request as secureRequest } from "node:https"
 import { EtcdAnswerTooLarge } from "./ImportFailures.ts"
+import { meaningOf } from "../../net/CallFailure.ts"
 
 /** The connection failed, or the answer did not come in time. Whether the request arrived is not known. */
 export class ExchangeFailed extends Data.TaggedError("ExchangeFailed")<{
@@ -42,9 +43,10 @@ const failureOf = (error: Error & { readonly code?: string; readonly reason?: st
     const reason = `TLS failed (${error.reason ?? message}); see --etcd-cacert, --etcd-cert and --etcd-key`
     return new ExchangeFailed({ reason, lasts: "certificates" })
   }
-  if (code === "ECONNREFUSED") return new ExchangeFailed({ reason: "no process listens there", lasts: "address" })
+  const meaning = meaningOf(code)
+  if (code === "ECONNREFUSED") return new ExchangeFailed({ reason: meaning ?? code, lasts: "address" })
   return new ExchangeFailed({
-    reason: message === "" ? code : message,
+    reason: meaning ?? (message === "" ? code : message),
     lasts: code === "ENOTFOUND" ? "address" : undefined
   })
 }
