@@ -10,19 +10,22 @@
  *
  * Everything else that the weather brings goes on meanwhile.
  */
-import type { Probes } from "./Probes.ts"
+import type { Probes } from "../engine/Probes.ts"
+import type { Timeline } from "../engine/Timeline.ts"
 import type { Random } from "../Random.ts"
+import type { Probe } from "./Probes.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
 import type { SimNode } from "./SimNode.ts"
 
-/** Events that each part may take. */
-const electionEvents = 700
-const meetingEvents = 400
+/** Draws that each part may take. */
+const electionDraws = 700
+const meetingDraws = 400
 
 export interface Stage {
   readonly random: Random
+  readonly timeline: Timeline
   readonly network: SimNetwork
-  readonly probes: Probes
+  readonly probes: Probes<Probe>
   readonly nodes: ReadonlyArray<SimNode>
   readonly propose: (node: SimNode) => void
   /** Takes the disk of a node, unless another one is lost already. */
@@ -34,7 +37,7 @@ export class StaleLeader {
   private stale: SimNode | undefined
   /** The leader of the later term, once its part has come. */
   private successor: SimNode | undefined
-  private left = 0
+  private endMs = 0
 
   constructor(stage: Stage) {
     this.stage = stage
@@ -64,14 +67,18 @@ export class StaleLeader {
     if (leader.raft?.role !== "leader") return
     leader.suspend(Number.MAX_SAFE_INTEGER)
     this.stale = leader
-    this.left = electionEvents
+    this.endMs = this.stage.timeline.nowMs + electionDraws
+    this.look(leader)
   }
 
-  /** One event passes. */
-  happen(): void {
-    if (this.stale === undefined) return
-    if (this.left-- <= 0) return this.end()
-    if (this.successor === undefined) this.meet(this.stale)
+  private look(stale: SimNode): void {
+    const { timeline } = this.stage
+    timeline.after(1, () => {
+      if (this.stale !== stale) return
+      if (timeline.nowMs > this.endMs) return this.end()
+      if (this.successor === undefined) this.meet(stale)
+      if (this.isUnderWay) this.look(stale)
+    })
   }
 
   private meet(stale: SimNode): void {
@@ -98,7 +105,7 @@ export class StaleLeader {
         break
     }
     this.successor = successor
-    this.left = meetingEvents
+    this.endMs = this.stage.timeline.nowMs + meetingDraws
     stale.wake()
     if (random.chance(0.7)) third.start()
     probes.hit("an older leader met a node that lost its disk")

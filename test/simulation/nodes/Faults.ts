@@ -2,7 +2,7 @@
  * What goes wrong. One kind of thing at a time is drawn, as often as the seed says; most of it mends itself after a
  * while, and what needs an operator finds one, who does what the runbooks say.
  */
-import { demand } from "../Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 import type { Random } from "../Random.ts"
 import { floorFile } from "../../../src/storage/DurableFloor.ts"
 import type { NodeId } from "../../../src/raft/Types.ts"
@@ -15,7 +15,7 @@ import { PutBack } from "./PutBack.ts"
 import type { SimNode } from "./SimNode.ts"
 import type { Stage } from "./StaleLeader.ts"
 import { StaleLeader } from "./StaleLeader.ts"
-import type { Timeline } from "./Timeline.ts"
+import type { Timeline } from "../engine/Timeline.ts"
 
 export interface FaultWorld {
   readonly random: Random
