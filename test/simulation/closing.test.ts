@@ -44,6 +44,7 @@ const scene = () => {
     nodes,
     probes: new Probes(probes),
     trace: undefined,
+    inject: (fault) => fault(),
     rates: { ...drawRates(random), everyMs: 1, kinds: [["write error", 1]], syncMs: 4_000 }
   })
   const health = faults.healthOf(1 as never)

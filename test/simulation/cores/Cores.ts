@@ -15,7 +15,7 @@ import type { Probe } from "./Probes.ts"
 import { probes } from "./Probes.ts"
 import type { World } from "./SimNode.ts"
 import { SimNode } from "./SimNode.ts"
-import { StaleLeader } from "./StaleLeader.ts"
+import { StaleCore } from "./StaleLeader.ts"
 import type { Weather } from "./Weather.ts"
 import { drawWeather } from "./Weather.ts"
 
@@ -45,7 +45,7 @@ class Cores {
   private readonly network: SimNetwork
   private readonly nodes: ReadonlyArray<SimNode>
   private readonly world: World
-  private readonly staleLeader: StaleLeader
+  private readonly staleLeader: StaleCore
   private lastId = 0
   /** Whether those who were parted by {@link strand} have yet to meet again. */
   private stranded = false
@@ -73,11 +73,17 @@ class Cores {
     for (const id of voters) nodes.push(new SimNode(id, voters, this.world, standing))
     for (const { disk } of nodes) disk.forgetTruncation = mutant === "forgets to truncate"
     this.nodes = nodes
-    this.staleLeader = new StaleLeader({
+    this.staleLeader = new StaleCore({
       ...this.world,
       nodes,
       propose: (node) => this.propose(node),
-      wipe: (node) => this.wipe(node)
+      stop: (node) => node.suspend(Number.MAX_SAFE_INTEGER),
+      wake: (node) => node.wake(),
+      kill: (node) => node.crash(),
+      wipe: (node) => {
+        this.wipe(node)
+        return !node.disk.votes
+      }
     })
   }
 
@@ -113,10 +119,10 @@ class Cores {
   /** One thing happens, whichever. */
   private happen(): void {
     const { network, weather } = this
-    const { random } = this.engine
+    const { inject, random } = this.engine
     if (weather.crash > 0 && random.chance(0.1)) {
       const tearable = this.nodes.find(({ disk }) => disk.couldTear)
-      if (tearable !== undefined) return tearable.crash()
+      if (tearable !== undefined) return inject(() => tearable.crash())
     }
     const node = random.pick(this.nodes)
     switch (
@@ -173,36 +179,43 @@ class Cores {
       case "compact":
         return node.raft === undefined ? undefined : node.compact()
       case "crash":
-        return this.crash(node)
+        return inject(() => this.crash(node))
       case "restart":
         return node.raft === undefined && !this.staleLeader.holds(node) ? node.start() : undefined
       case "partition":
-        return this.partition(random.chance(0.5) ? node : this.likelyLeader(node))
+        return inject(() => this.partition(random.chance(0.5) ? node : this.likelyLeader(node)))
       case "heal":
-        return this.stranded || this.staleLeader.isUnderWay ? undefined : network.heal()
+        return this.stranded || this.staleLeader.goesOn ? undefined : network.heal()
       case "pause":
-        node.paused = node.raft !== undefined
-        return
+        return inject(() => {
+          node.paused = node.raft !== undefined
+        })
       case "resume":
         node.paused = false
         return
       case "fall":
-        return weather.profile === "short reigns"
-          ? this.fall()
-          : weather.profile === "stale leader"
-          ? this.staleLeader.begin()
-          : this.strand()
+        return inject(() =>
+          weather.profile === "short reigns"
+            ? this.fall()
+            : weather.profile === "stale leader"
+            ? this.staleLeader.begin()
+            : this.strand()
+        )
       case "wipe":
-        return this.wipe(this.likelyLoser(node))
+        return inject(() => this.wipe(this.likelyLoser(node)))
       case "unreachable":
         return void node.step({ _tag: "PeerUnreachable", peer: this.likelyGone() })
       case "suspend":
-        return (random.chance(0.5) ? node : this.likelyLeader(node)).suspend(1 + random.below(weather.suspendEvents))
+        return inject(() => this.suspend(random.chance(0.5) ? node : this.likelyLeader(node)))
       case "back up":
         return node.backUp()
       case "put back":
-        return this.putBack(node)
+        return inject(() => this.putBack(node))
     }
+  }
+
+  private suspend(node: SimNode): void {
+    node.suspend(1 + this.engine.random.below(this.weather.suspendEvents))
   }
 
   /** A leader goes while it has entries that are not committed, and another one comes back. */

@@ -1,6 +1,6 @@
 /**
- * Runs a world from one seed: the source of all choices, the timeline of what is due, the loop over the phases of the run with its
- * limits, the first violation, the trace, and how to run the seed again.
+ * Runs a world from one seed: the source of all choices, the timeline of what is due, the plan of faults, the loop over the phases of
+ * the run with its limits, the first violation, the trace, and how to run the seed again.
  *
  * A world says what its members are, what happens to them and when, and what has to hold. It plans everything that happens on
  * the timeline, and draws from the one source of choices; so a seed gives the same run, line for line.
@@ -43,6 +43,8 @@ export interface RunOptions<Probe extends string> {
   readonly seed: number
   readonly probes?: Probes<Probe>
   readonly trace?: Trace
+  /** The faults that happen, by their number; all when it is not given. */
+  readonly only?: ReadonlySet<number> | undefined
 }
 
 /** A phase with more events stands still, or goes round in circles. */
@@ -56,11 +58,15 @@ export class Engine<Probe extends string> {
   readonly trace: Trace
   /** Everything that was due and happened. */
   events = 0
+  /** Faults that were planned so far. */
+  faults = 0
+  private readonly only: ReadonlySet<number> | undefined
   /** What broke first. */
   private complaint: unknown
 
-  constructor(world: World<Probe>, { probes = new Probes(world.probes), seed, trace }: RunOptions<Probe>) {
+  constructor(world: World<Probe>, { only, probes = new Probes(world.probes), seed, trace }: RunOptions<Probe>) {
     this.seed = seed
+    this.only = only
     this.random = new Random(seed)
     this.probes = probes
     this.trace = trace === undefined || !world.showsTime
@@ -76,6 +82,12 @@ export class Engine<Probe extends string> {
       this.complaint ??= error
       throw error
     }
+  }
+
+  /** Something goes wrong now, unless this run is to do without it. */
+  readonly inject = (fault: () => void): void => {
+    this.faults += 1
+    if (this.only === undefined || this.only.has(this.faults)) fault()
   }
 
   /** Lets happen what is due until the phase is over, or its time is up. */
@@ -96,17 +108,32 @@ export class Engine<Probe extends string> {
   }
 }
 
-/** Runs one seed and says how to run it again when it fails. */
+/** A run that failed. */
+export class RunFailed extends Error {
+  /** What was violated, or the kind of error. */
+  readonly property: string
+  /** Faults until it failed. */
+  readonly faults: number
+
+  constructor(
+    { script }: { readonly script: string },
+    { faults, seed }: { readonly faults: number; readonly seed: number },
+    cause: unknown
+  ) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    super(`seed ${seed}: ${reason}\nreplay: npm run ${script} -- --seed ${seed} --trace`, { cause })
+    this.property = cause instanceof Violation ? cause.property : cause instanceof Error ? cause.name : reason
+    this.faults = faults
+  }
+}
+
+/** Runs one seed, and says how to run it again when it fails. */
 export const simulate = <Probe extends string>(world: World<Probe>, options: RunOptions<Probe>): Engine<Probe> => {
   const engine = new Engine(world, options)
   try {
     for (const phase of world.make(engine)) engine.pass(phase)
     return engine
   } catch (error) {
-    const { seed } = options
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new Error(`seed ${seed}: ${reason}\nreplay: npm run ${world.script} -- --seed ${seed} --trace`, {
-      cause: error
-    })
+    throw new RunFailed(world, engine, error)
   }
 }

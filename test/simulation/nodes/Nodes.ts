@@ -76,7 +76,7 @@ class Nodes {
     this.oracle = new Oracle(this.nodes, flips, { repeats: true })
     this.steps = new Steps(this.oracle, probes, trace)
     const all = { random, timeline, network, nodes: this.nodes, probes, trace }
-    this.faults = new Faults({ ...all, rates })
+    this.faults = new Faults({ ...all, rates, inject: engine.inject })
     const world = {
       random,
       timeline,

@@ -161,6 +161,11 @@ export class SimNode implements ObservedNode {
     this.disk = new DurableView(this.storage, this.disk)
   }
 
+  /** Whether a process runs and is not stopped. */
+  get isAwake(): boolean {
+    return this.process?.isStopped === false
+  }
+
   /** Whether this node has all that it ever promised, as far as its disk knows. */
   get isWhole(): boolean {
     return this.storage.durable.raft_state.length > 0 && this.disk.hardState.standing === undefined &&
