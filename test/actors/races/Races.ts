@@ -54,8 +54,11 @@ class World {
   over = false
   private ids = 1_000
 
-  constructor({ probes, random, trace }: Engine<Probe>) {
+  readonly inject: Engine<Probe>["inject"]
+
+  constructor({ inject, probes, random, trace }: Engine<Probe>) {
     this.random = random
+    this.inject = inject
     this.history = new History(this.authors, this.shardOf, probes, trace)
   }
 
@@ -388,7 +391,7 @@ const life = Effect.fnUntraced(function*(world: World) {
       const victim = random.pick(ways.filter(({ name }) => name.startsWith("runner")))
       const wasLast = ways.findLast(({ name }) => name.split(".")[0] === victim.name.split(".")[0]) === victim
       if (!wasLast) continue
-      victim.stop()
+      world.inject(() => victim.stop())
       yield* Effect.forkChild(Effect.andThen(Effect.sleep(random.below(3 * lockMs)), Effect.sync(() => victim.goOn())))
     }
     phase.rough = false
