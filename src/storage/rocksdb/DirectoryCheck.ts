@@ -1,4 +1,5 @@
 /** Compares what RocksDB counts on with what its directory has: it does not notice when its files are removed. */
+import type { LockWatch } from "../LockFile.ts"
 import { DataDirLost } from "../StorageError.ts"
 import type { LiveFileSource } from "./LiveFiles.ts"
 import { missingManifest, missingTable, missingWal, tablesIn } from "./LiveFiles.ts"
@@ -25,6 +26,7 @@ const backgroundErrors = async (sessions: Sessions): Promise<number> => {
 /** Fails when files that RocksDB counts on are gone, or its background work failed. */
 export const checkDirectory = async (
   wal: WalSync,
+  lock: LockWatch,
   files: LiveFileSource,
   sessions: Sessions,
   tablesToo: boolean
@@ -34,6 +36,8 @@ export const checkDirectory = async (
   const missing = missingManifest(path) ?? await missingWal(files, wal.known) ??
     (tablesToo ? await missingTable(files) : undefined)
   if (missing !== undefined) throw new DataDirLost({ path, detail: `${missing} is not there any more` })
+  const unlocked = lock.problem()
+  if (unlocked !== undefined) throw new DataDirLost({ path, detail: unlocked })
   const errors = await backgroundErrors(sessions)
   if (errors > 0) throw new Error(`RocksDB reports ${errors} failed flushes or compactions; its LOG says why`)
 }
