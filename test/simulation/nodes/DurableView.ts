@@ -2,7 +2,7 @@
 import { logKey, stateKeys } from "../../../src/storage/Codec.ts"
 import type { HardState, LogPoint } from "../../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../../src/raft/Types.ts"
-import type { ObservedDisk } from "../Oracle.ts"
+import type { ObservedDisk } from "../engine/Oracle.ts"
 import type { SimDisk, StoredRow } from "./SimDisk.ts"
 import { find, nameOf } from "./SimDisk.ts"
 
