@@ -10,7 +10,7 @@ import type { AccessMetrics } from "../callers/AccessMetrics.ts"
 import type { AuditLog } from "../callers/AuditLog.ts"
 import type { Authentication } from "../callers/Authentication.ts"
 import { needsProof } from "../callers/Authentication.ts"
-import type { Overloaded } from "../FlareDbError.ts"
+import type { Overloaded, Unavailable } from "../FlareDbError.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
@@ -58,6 +58,10 @@ const unauthenticated = (path: string, reason: string): HttpServerResponse.HttpS
     ? failed(failureOf(new Unauthenticated({ reason })), headers)
     : HttpServerResponse.text(`${reason}\n`, { status: 401, headers })
 }
+
+/** The answer where this node cannot know whether a token is valid: another one may know. */
+export const unproven = (path: string, error: Unavailable): HttpServerResponse.HttpServerResponse =>
+  isApi(path) ? failed(failureOf(error)) : HttpServerResponse.text(`${error.message}\n`, { status: 503 })
 
 /** What of an administrator's each path is; what is not named is the first, so that no path can be forgotten. */
 const operationOf = (path: string): AdminOperation => path.startsWith("/debug/") ? "debug" : "status-page"

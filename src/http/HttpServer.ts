@@ -43,10 +43,10 @@ import { countRefusals } from "../net/tls/RefusalCount.ts"
 import { TlsPort } from "../net/tls/TlsPort.ts"
 import { httpProtocol } from "../net/tls/TlsProtocol.ts"
 import * as ProcessFacts from "../server/ProcessFacts.ts"
-import { untilUpToDate } from "../server/UpToDate.ts"
+import { upToDate } from "../server/UpToDate.ts"
 import { version } from "../Version.ts"
 import { expiryText, readiness } from "./Health.ts"
-import { HttpAccess } from "./HttpAccess.ts"
+import { HttpAccess, unproven } from "./HttpAccess.ts"
 import { certificateName, describeName } from "../net/tls/CertificateCheck.ts"
 import { isForOperators, measureRequests } from "./HttpMetrics.ts"
 import * as HttpGuard from "./HttpGuard.ts"
@@ -263,7 +263,11 @@ const admission = Effect.fnUntraced(function*(
     const from = formatAddress(request.socket.remoteAddress ?? "unknown", request.socket.remotePort ?? 0)
     const caller = { remote: sockets.remoteOf(request.socket), from, authorization }
     const admitted = Effect.sync(() => http.admit(path, caller))
-    return http.needsProof(caller) ? Effect.andThen(untilUpToDate(node), admitted) : admitted
+    if (!http.needsProof(caller)) return admitted
+    return Effect.matchEffect(upToDate(node, "whether the token is valid"), {
+      onFailure: (error) => Effect.succeed(unproven(path, error)),
+      onSuccess: () => admitted
+    })
   }
 })
 

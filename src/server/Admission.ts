@@ -5,9 +5,8 @@ import type { Redacted } from "effect"
 import { Effect } from "effect"
 import type { Authentication, KnownCaller, UnknownCaller } from "../callers/Authentication.ts"
 import { needsProof } from "../callers/Authentication.ts"
-import type { Unauthenticated } from "../FlareDbError.ts"
-import { Overloaded, Unavailable } from "../FlareDbError.ts"
-import { within } from "../net/Deadline.ts"
+import type { Unauthenticated, Unavailable } from "../FlareDbError.ts"
+import { Overloaded } from "../FlareDbError.ts"
 import type { Gate } from "../net/Gate.ts"
 import type { Offences } from "../net/Offences.ts"
 import type { Remote } from "../net/tls/Remote.ts"
@@ -18,6 +17,7 @@ import type { ProtocolRange } from "../protocol/ProtocolRange.ts"
 import { commonVersion, rangeOfHello, rangeText } from "../protocol/ProtocolRange.ts"
 import { version } from "../Version.ts"
 import type { Callers } from "./Callers.ts"
+import { upToDate } from "./UpToDate.ts"
 
 /** How callers are found out, and where they are kept. */
 export interface CallerAdmission {
@@ -47,9 +47,6 @@ export interface HelloRequest {
 }
 
 type HelloError = WrongProtocol | Overloaded | Unauthenticated | Unavailable
-
-/** How long a node may take to prove that it knows the newest tokens, in milliseconds. */
-const proofMs = 2_000
 
 /** Where no caller is asked who it is. */
 const anybody: KnownCaller = { _tag: "KnownCaller", caller: undefined, bootstrap: false }
@@ -105,13 +102,7 @@ export class Admission {
     const found = identify()
     if (!needsProof(found)) return Effect.succeed(found)
     // Callers that come meanwhile share one proof.
-    return this.options.node.fence.pipe(
-      within(proofMs, () => new Unavailable({ reason: `the node did not hear from a majority for ${proofMs} ms` })),
-      Effect.mapError(({ message }) =>
-        new Unavailable({ reason: `the node cannot know whether the token is valid: ${message}` })
-      ),
-      Effect.map(identify)
-    )
+    return Effect.map(upToDate(this.options.node, "whether the token is valid"), identify)
   }
 
   private admit(

@@ -1,5 +1,5 @@
 /** Reads of clients: batches of queries, answered from the state of this node. */
-import { Effect, Semaphore } from "effect"
+import { Effect, Result, Semaphore } from "effect"
 import type { InvalidArgument, ReadError } from "../FlareDbError.ts"
 import { Overloaded } from "../FlareDbError.ts"
 import { maxPageBytes } from "../kv/model/Limits.ts"
@@ -14,7 +14,7 @@ import type { OperationCount, Operations } from "./OperationCount.ts"
 import { begun } from "./OperationCount.ts"
 import type { Guarded, OperationGuard } from "./OperationGuard.ts"
 import { tracesOf } from "./OperationGuard.ts"
-import { untilUpToDate } from "./UpToDate.ts"
+import { upToDate } from "./UpToDate.ts"
 
 /** Answers from this many bytes on are large. */
 const largeBytes = 256 * 1024
@@ -44,7 +44,7 @@ export interface ClientReadsOptions {
 
 /**
  * Which queries may be answered. A node that is behind may not know of a role that was given to the caller, so it
- * refuses nothing before it has heard from the leader; where it cannot, what it knows decides.
+ * refuses nothing before it has heard from the leader; where it cannot, the caller is to ask another node.
  */
 const guardQueries = (
   guard: OperationGuard,
@@ -56,7 +56,10 @@ const guardQueries = (
     const guarded = guard.queries(clientId, queries)
     if (!guarded.isRefusing) return Effect.succeed(guarded)
     guarded.discard()
-    return Effect.map(untilUpToDate(node), () => guard.queries(clientId, queries))
+    return Effect.map(
+      Effect.result(upToDate(node, "what its caller may do")),
+      (proof) => guard.queries(clientId, queries, Result.isFailure(proof) ? proof.failure : undefined)
+    )
   })
 
 /** The answers to the queries that may be answered, and to the others. */

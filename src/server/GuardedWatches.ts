@@ -8,7 +8,7 @@ import type { Unavailable } from "../FlareDbError.ts"
 import type { KeyRanges } from "../kv/model/KeyRanges.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 import { formatRanges } from "./AuditedRanges.ts"
-import { untilUpToDate } from "./UpToDate.ts"
+import { upToDate } from "./UpToDate.ts"
 import type { Callers } from "./Callers.ts"
 import type { WatchServer } from "./WatchServer.ts"
 
@@ -40,7 +40,7 @@ export const guardedWatches = (
         // As for reads: a node that is behind may not know of a role that was given to the caller.
         return caller === undefined || callers.access.ranges(caller, request.ranges) === undefined
           ? opened
-          : Effect.andThen(untilUpToDate(node), opened)
+          : Effect.andThen(upToDate(node, "what its caller may do"), opened)
       })
     },
     next: (owner, watch, from, waitMs) => {

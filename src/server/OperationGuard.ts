@@ -76,11 +76,18 @@ export class OperationGuard {
     return this.guard(clientId, operations, this.kinds.commands, this.callers.audit !== undefined)
   }
 
-  queries(clientId: number, operations: Operations): Guarded {
-    return this.guard(clientId, operations, this.kinds.queries, this.callers.audit?.events === "all")
+  /** `unproven` answers what would be refused, at a node that may be behind and cannot find out. */
+  queries(clientId: number, operations: Operations, unproven?: Unavailable): Guarded {
+    return this.guard(clientId, operations, this.kinds.queries, this.callers.audit?.events === "all", unproven)
   }
 
-  private guard(clientId: number, operations: Operations, kind: Kind, audited: boolean): Guarded {
+  private guard(
+    clientId: number,
+    operations: Operations,
+    kind: Kind,
+    audited: boolean,
+    unproven?: Unavailable
+  ): Guarded {
     const caller = this.callers.of(clientId)
     const version = this.callers.access.version()
     const allowed: Array<Uint8Array> = []
@@ -92,8 +99,9 @@ export class OperationGuard {
       const checked = this.check(caller, operation, kind, audited)
       if (checked instanceof Uint8Array) allowed.push(checked)
       else {
-        ;(refused ??= new Map()).set(slot, checked)
-        isRefusing ||= checked instanceof Unauthorized
+        const refusal = checked instanceof Unauthorized ? unproven ?? checked : checked
+        ;(refused ??= new Map()).set(slot, refusal)
+        isRefusing ||= refusal instanceof Unauthorized
       }
     }
     // As it is now: the connection may be gone when the outcome is known.

@@ -1,16 +1,27 @@
 /**
- * What a node does before it refuses a caller: it may be behind, and not know of the role or token that another node
- * has acknowledged already.
+ * What a node does before it refuses a caller for what it knows of roles and tokens: it may be behind, and not know of
+ * those that another node has acknowledged. A node apart from the others, or with an empty disk, cannot find out.
  */
 import { Effect } from "effect"
+import { Unavailable } from "../FlareDbError.ts"
+import { within } from "../net/Deadline.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 
-/** How long it waits for that, in milliseconds: less than a client waits for an answer. */
-const waitMs = 1_000
+/** How long that may take, in milliseconds: less than a client waits for an answer. */
+const proofMs = 2_000
+
+/** What a node cannot know that is behind. */
+export type Unknown = "whether the token is valid" | "what its caller may do"
 
 /**
- * Waits until the node has applied everything that was acknowledged before, as far as it can be known in time. Callers
- * that wait at the same time share one round.
+ * Succeeds once the node has applied everything that was acknowledged before, and fails where that cannot be known in
+ * time: the caller is to ask another node. Callers that wait at the same time share one round.
  */
-export const untilUpToDate = ({ fence }: Pick<RaftNode["Service"], "fence">): Effect.Effect<void> =>
-  Effect.asVoid(Effect.exit(Effect.timeoutOption(fence, waitMs)))
+export const upToDate = (
+  { fence }: Pick<RaftNode["Service"], "fence">,
+  unknown: Unknown
+): Effect.Effect<void, Unavailable> =>
+  fence.pipe(
+    within(proofMs, () => new Unavailable({ reason: `no majority was heard from for ${proofMs} ms` })),
+    Effect.mapError(({ message }) => new Unavailable({ reason: `this node cannot know ${unknown}: ${message}` }))
+  )

@@ -46,6 +46,7 @@ const leaves = new Set([
   "Monotonic.ts",
   "PackageMissing.ts",
   "Printable.ts",
+  "RepeatedName.ts",
   "Version.ts",
   "config"
 ])

@@ -4,6 +4,7 @@ import { Context, Effect, Layer, Redacted, References } from "effect"
 import { request as plainRequest } from "node:http"
 import { request } from "node:https"
 import * as FlareDb from "../../src/FlareDb.ts"
+import { Unavailable } from "../../src/FlareDbError.ts"
 import { expiryText } from "../../src/http/Health.ts"
 import * as HttpServer from "../../src/http/HttpServer.ts"
 import { makeToken } from "../../src/kv/TokenSecret.ts"
@@ -58,7 +59,8 @@ const get = (port: number, path: string, { issuer = authority, plain = false, to
 const served = (
   mode: TlsMode,
   clientAuth: HttpServer.HttpCallers["clientAuth"],
-  bootstrapToken?: Redacted.Redacted
+  bootstrapToken?: Redacted.Redacted,
+  node: typeof FlareDb.layerMemory = FlareDb.layerMemory
 ) =>
   Effect.gen(function*() {
     const context = yield* Layer.build(Layer.fresh(
@@ -74,7 +76,7 @@ const served = (
             demand: "optional" as const
           }
         }
-      }).pipe(Layer.provideMerge(FlareDb.layerMemory))
+      }).pipe(Layer.provideMerge(node))
     ))
     return { port: Context.get(context, HttpServer.HttpAddress).port, node: Context.get(context, RaftNode) }
   })
@@ -156,6 +158,26 @@ describe("the HTTP port", () => {
       const late = yield* get(port, "/status", bootstrap)
       assert.strictEqual(late.status, 401)
       assert.match(late.text, /the bootstrap token is of no effect any more/)
+    }).pipe(Effect.scoped, quietly))
+
+  it.live("neither takes nor refuses what only the newest tokens tell, where the node cannot know them", () =>
+    Effect.gen(function*() {
+      // A node with an empty disk, before it has heard of the users that there are.
+      const apart = Layer.effectContext(Effect.gen(function*() {
+        const context = yield* Effect.context<Layer.Success<typeof FlareDb.layerMemory>>()
+        const fence = Effect.fail(new Unavailable({ reason: "there is no leader" }))
+        return Context.add(context, RaftNode, { ...Context.get(context, RaftNode), fence })
+      })).pipe(Layer.provide(FlareDb.layerMemory))
+      const bootstrap = Redacted.make("a-text-of-the-operators-own-32-digits")
+      const { port } = yield* served("off", "token", bootstrap, apart)
+      for (const token of [bootstrap, makeToken("orders").token]) {
+        for (const path of [...adminPaths, "/metrics", "/v1/keys/a"]) {
+          const answer = yield* get(port, path, { plain: true, token })
+          assert.strictEqual(answer.status, 503, path)
+          assert.include(answer.text, "this node cannot know whether the token is valid: ")
+        }
+      }
+      assert.strictEqual((yield* get(port, "/status", { plain: true })).status, 401)
     }).pipe(Effect.scoped, quietly))
 
   it.live("asks nobody with none", () =>

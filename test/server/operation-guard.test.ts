@@ -5,7 +5,7 @@ import * as AccessMetrics from "../../src/callers/AccessMetrics.ts"
 import { AuditLog } from "../../src/callers/AuditLog.ts"
 import { Authentication } from "../../src/callers/Authentication.ts"
 import { onlyAdministrators } from "../../src/callers/OnlyAdministrators.ts"
-import { InvalidArgument, Unauthorized } from "../../src/FlareDbError.ts"
+import { InvalidArgument, Unauthorized, Unavailable } from "../../src/FlareDbError.ts"
 import type { MachineAccess } from "../../src/machine/MachineAccess.ts"
 import { Offences } from "../../src/net/Offences.ts"
 import type { RaftNode } from "../../src/node/RaftNode.ts"
@@ -119,6 +119,31 @@ describe("the operations of a call", () => {
       assert.strictEqual(fences, 1)
       assert.deepEqual((yield* read(1, 3)).failures, [1])
       assert.strictEqual(fences, 2)
+    }).pipe(Effect.scoped, quietly))
+
+  it.effect("are not refused by a node that cannot find out whether it is behind", () =>
+    Effect.gen(function*() {
+      const { guard, lines } = yield* guardOf(new Set([1]))
+      const reads = new ClientReads({
+        node: {
+          fence: Effect.fail(new Unavailable({ reason: "there is no leader" })),
+          query: (queries: ReadonlyArray<Uint8Array>) => Effect.succeed(queries)
+        } as unknown as RaftNode["Service"],
+        guard,
+        operations: new OperationCount(10),
+        answers: new AnswerBudget(1_000_000, () => 0),
+        count: () => undefined
+      })
+      const { failures, replies } = yield* reads.read(
+        { consistency: "stale", from: "any", queries: encodeBatch([bytes(1), bytes(2)]) },
+        new DirectCall(1, () => undefined)
+      )
+      assert.deepEqual(decodeBatch(replies, 9), [bytes(1), bytes()])
+      assert.deepStrictEqual(failures.map(({ slot }) => slot), [1])
+      const [{ error } = {}] = failures
+      assert.instanceOf(error, Unavailable)
+      assert.include(error.message, "this node cannot know what its caller may do: ")
+      assert.lengthOf(lines().filter((line) => line.includes("refused: Unauthorized")), 0)
     }).pipe(Effect.scoped, quietly))
 
   it.effect("are not answered with what was written behind the loss of a role, at a node that was behind", () =>

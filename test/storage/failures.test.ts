@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect"
-import { readdirSync, renameSync, rmSync } from "node:fs"
+import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import RocksDB from "rocksdb-native"
 import * as Config from "../../src/config/index.ts"
@@ -123,7 +123,12 @@ describe("a directory under a running node", () => {
     ["loses its CURRENT", (path) => rmSync(join(path, "CURRENT")), /CURRENT/],
     ["loses its manifest", (path) => {
       for (const name of named(path, /^MANIFEST-/)) rmSync(join(path, name))
-    }, /MANIFEST-\d+ is not there/]
+    }, /MANIFEST-\d+ is not there/],
+    ["loses its LOCK", (path) => rmSync(join(path, "LOCK")), /LOCK was removed or replaced/],
+    ["gets another LOCK", (path) => {
+      writeFileSync(join(path, "LOCK.new"), "")
+      renameSync(join(path, "LOCK.new"), join(path, "LOCK"))
+    }, /LOCK was removed or replaced/]
   ]
   it.live.each(losses)(
     "that %s: the node stops, though nothing is written",

@@ -2,6 +2,7 @@
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { makeSwitch } from "../input/Switch.ts"
+import { parseTime } from "../input/Time.ts"
 import { counted } from "../output/Counted.ts"
 import { failed, failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
@@ -41,8 +42,8 @@ export const at = Command.make("at", {
       return yield* wrongUsage("give either --revision or --time, and not both")
     }
     if (Option.isSome(revision) && revision.value < 1) return yield* wrongUsage("--revision is at least 1")
-    const timeMs = Option.isSome(time) ? Date.parse(time.value) : 0
-    if (Number.isNaN(timeMs) || (Option.isSome(time) && !/\dZ$|[+-]\d\d:\d\d$/.test(time.value))) {
+    const timeMs = Option.isSome(time) ? parseTime(time.value) : 0
+    if (timeMs === undefined) {
       return yield* wrongUsage("--time is no time with its zone; write it as 2026-11-29T10:00:00Z")
     }
     const [{ pointInTime }, { writeBackup }, { readBackup }, { checkOfBackup }] = yield* Effect.promise(() =>

@@ -19,6 +19,23 @@ const text = ({ event, line, replayed, traced }: Difference): string =>
 const reasonOf = (error: PlatformError.PlatformError): string =>
   error.reason.cause instanceof Error ? error.reason.cause.message : error.message
 
+/** Bytes of a line beyond which a file is no trace: half of what a string can hold. */
+const maxLineBytes = 256 * 1024 * 1024
+
+const lineFeed = 10
+
+/** Fails at the first line that is too long, before it is made a string. */
+const boundedLines = (file: string) => {
+  let open = 0
+  return (piece: Uint8Array) => {
+    const end = piece.lastIndexOf(lineFeed)
+    open = end < 0 ? open + piece.byteLength : piece.byteLength - end - 1
+    return open > maxLineBytes
+      ? Effect.fail(failed(`${file} holds no trace: it has a line of more than ${maxLineBytes} bytes`))
+      : Effect.void
+  }
+}
+
 export const replay = Command.make("replay", {
   file: Argument.String("file").pipe(Argument.withDescription("what flaredb start --trace wrote")),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object"), Flag.withDefault(false))
@@ -29,6 +46,8 @@ export const replay = Command.make("replay", {
     let unread: string | undefined
     let difference: Difference | undefined
     yield* files.stream(file).pipe(
+      Stream.mapError((error) => failed(`the trace ${file} cannot be read: ${reasonOf(error)}`)),
+      Stream.tap(boundedLines(file)),
       Stream.decodeText(),
       Stream.splitLines,
       Stream.takeWhile(() => unread === undefined && difference === undefined),
@@ -38,8 +57,7 @@ export const replay = Command.make("replay", {
           if (typeof found === "string") unread = found
           else difference = found
         })
-      ),
-      Effect.mapError((error) => failed(`the trace ${file} cannot be read: ${reasonOf(error)}`))
+      )
     )
     const { starts, steps } = replayed
     if (difference !== undefined) {

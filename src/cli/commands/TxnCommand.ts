@@ -15,7 +15,7 @@ import type { Encodings } from "../input/Encoding.ts"
 import { encodingFlags, encodingsOf, jsonField, read, textOf } from "../input/Encoding.ts"
 import type { Failure } from "../output/Failure.ts"
 import { wrongUsage } from "../output/Failure.ts"
-import { repeatedName } from "../output/Json.ts"
+import { repeatedName } from "../../RepeatedName.ts"
 import * as Output from "../output/Output.ts"
 import { allOfInput } from "../input/StandardInput.ts"
 

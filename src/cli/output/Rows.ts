@@ -9,7 +9,7 @@ import { encodings as knownEncodings, jsonField, read } from "../input/Encoding.
 import { entryJson } from "./EntryJson.ts"
 import type { Failure } from "./Failure.ts"
 import { amended, notFound, wrongUsage } from "./Failure.ts"
-import { repeatedName } from "./Json.ts"
+import { repeatedName } from "../../RepeatedName.ts"
 import * as Output from "./Output.ts"
 import { make as makeProgress } from "./Progress.ts"
 import type { Line } from "../input/StandardInput.ts"

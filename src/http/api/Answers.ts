@@ -32,6 +32,9 @@ export const ScanAnswer = Schema.Struct({
 export const CountAnswer = Schema.Struct({ count: Schema.Number }).annotate({ identifier: "CountAnswer" })
 
 const keyFields = { key: Schema.String, keyEncoding: Schema.optionalKey(Encoding) }
+/** The lease of a put. Zero is none in the store: a caller that lost its id must not put a key that stays. */
+export const LeaseId = Schema.Natural.check(Schema.isGreaterThanOrEqualTo(1))
+
 const operators = Schema.Literals(compareOperators)
 
 /** A condition on one key. All figures of a key that does not exist are 0, and every comparison of its value fails. */
@@ -57,7 +60,7 @@ export const Operation = Schema.Union([
     ...keyFields,
     value: Schema.String,
     valueEncoding: Schema.optionalKey(Encoding),
-    lease: Schema.optionalKey(Schema.Natural)
+    lease: Schema.optionalKey(LeaseId)
   }),
   Schema.Struct({ op: Schema.Literal("delete"), ...keyFields }),
   Schema.Struct({ op: Schema.Literal("deletePrefix"), ...prefixFields }),

@@ -13,6 +13,7 @@ import {
   GrantRequest,
   LeaseAnswer,
   LeaseDetails,
+  LeaseId,
   LeaseList,
   PutAnswer,
   RevokeAnswer,
@@ -69,7 +70,7 @@ const Keys = HttpApiGroup.make("keys").add(
       "FlareDB-Create-Revision, FlareDB-Lease."
   )),
   HttpApiEndpoint.put("put", "/v1/keys/*", {
-    query: { lease: Schema.optionalKey(Schema.Natural), ...inJson, ...keyEncoding, ...timeLimit },
+    query: { lease: Schema.optionalKey(LeaseId), ...inJson, ...keyEncoding, ...timeLimit },
     headers: { ...preconditions, ...withId },
     payload: Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array()),
     success: HttpApiSchema.WithHeaders(PutAnswer, etag),

@@ -3,7 +3,7 @@
  * whichever node leads, so what the caller may do is asked here: by what the node has applied, once that is everything
  * that was acknowledged before.
  */
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Result } from "effect"
 import type { AccessError } from "../../FlareDbError.ts"
 import { Indeterminate, Unavailable } from "../../FlareDbError.ts"
 import type { Answer, OperationOptions, ReadOptions, RequestPort, WriteFailure } from "../../client/session/Requests.ts"
@@ -13,11 +13,10 @@ import type { KeyRanges } from "../../kv/model/KeyRanges.ts"
 import type { Query } from "../../kv/model/Query.ts"
 import { encodeQuery } from "../../kv/model/Query.ts"
 import type { Caller } from "../../machine/Caller.ts"
-import { within } from "../../net/Deadline.ts"
 import type { RaftNode } from "../../node/RaftNode.ts"
 import { formatRanges } from "../../server/AuditedRanges.ts"
 import type { Guarded, Refusal } from "../../server/OperationGuard.ts"
-import { untilUpToDate } from "../../server/UpToDate.ts"
+import { upToDate } from "../../server/UpToDate.ts"
 import type { RequestCallers } from "../RequestCallers.ts"
 
 export interface CallerRequestsOptions {
@@ -29,9 +28,6 @@ export interface CallerRequestsOptions {
   /** The number of the HTTP request among `callers`. */
   readonly request: number
 }
-
-/** How long a node may take to prove that it knows the newest roles, in milliseconds. */
-const proofMs = 2_000
 
 /** Stands for a result whose bytes do not matter. */
 const carriedOut = new Uint8Array(0)
@@ -84,13 +80,16 @@ export class CallerRequests implements RequestPort {
     if (callers === undefined) return requests.read(query, options)
     const work = requests.read(query, options)
     const operation = encodeQuery(query)
-    const judge = () => callers.guard.queries(request, [operation])
+    const judge = (unproven?: Unavailable) => callers.guard.queries(request, [operation], unproven)
     const judged = Effect.suspend(() => {
       const guarded = judge()
       if (!guarded.isRefusing) return this.settle(guarded, work, (error) => error)
       // A node that is behind may not know of a role that was given to the caller.
       guarded.discard()
-      return Effect.andThen(untilUpToDate(node), Effect.suspend(() => this.settle(judge(), work, (error) => error)))
+      return Effect.flatMap(
+        Effect.result(upToDate(node, "what its caller may do")),
+        (proof) => this.settle(judge(Result.isFailure(proof) ? proof.failure : undefined), work, (error) => error)
+      )
     })
     // Another node may answer, for which this one asks what the caller may see.
     return options?.consistency === "stale" || !this.isJudged ? judged : Effect.andThen(this.proof, judged)
@@ -110,7 +109,7 @@ export class CallerRequests implements RequestPort {
 
   /** Whether the caller may begin to watch these keys; writes it down when reads are. */
   beginWatch(watched: KeyRanges): Effect.Effect<void, AccessError | Unavailable> {
-    const { callers: all, node, request } = this.options
+    const { callers: all, request } = this.options
     if (all === undefined) return Effect.void
     const { callers } = all
     const { caller } = this
@@ -124,7 +123,7 @@ export class CallerRequests implements RequestPort {
       callers.audit.write(callers.record(request, "Watch", formatRanges(watched), "ok"))
       return Effect.void
     })
-    return isRefusing ? Effect.andThen(untilUpToDate(node), begin) : begin
+    return isRefusing ? Effect.andThen(this.proof, begin) : begin
   }
 
   /** Whether what the caller may do hangs on roles. */
@@ -135,12 +134,7 @@ export class CallerRequests implements RequestPort {
 
   /** Succeeds once this node has applied every role that was given or taken away before. */
   private get proof(): Effect.Effect<void, Unavailable> {
-    return this.options.node.fence.pipe(
-      within(proofMs, () => new Unavailable({ reason: `no majority was heard from for ${proofMs} ms` })),
-      Effect.mapError(({ message }) =>
-        new Unavailable({ reason: `this node cannot know what its caller may do: ${message}` })
-      )
-    )
+    return upToDate(this.options.node, "what its caller may do")
   }
 
   /** What a caller makes bears its name. Nodes and callers that are not asked make what has none. */

@@ -2,6 +2,7 @@
 import { Effect, Schema, SchemaIssue } from "effect"
 import { textOf } from "../../client/Encoding.ts"
 import { InvalidArgument } from "../../FlareDbError.ts"
+import { repeatedName } from "../../RepeatedName.ts"
 
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -63,6 +64,12 @@ export const decodeBody = <S extends Schema.Top & { readonly DecodingServices: n
   }
   if (isTooMuch(value)) {
     return Effect.fail(new InvalidArgument({ field: "body", problem: `has more than ${maxValues} values` }))
+  }
+  // Operations that were meant would not be carried out, and the answer would not say so.
+  const repeated = repeatedName(text)
+  if (repeated !== undefined) {
+    const name = JSON.stringify(repeated.slice(0, 100))
+    return Effect.fail(new InvalidArgument({ field: "body", problem: `has ${name} twice in one object` }))
   }
   return Effect.mapError(
     Schema.decodeUnknownEffect(schema, { onExcessProperty: "error" })(value),

@@ -3,14 +3,13 @@ import type { Scope } from "effect"
 import { Effect } from "effect"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { unusableFile } from "../DirectoryFiles.ts"
 import type { OpenError } from "../StorageError.ts"
 import { failureIn } from "../StorageError.ts"
 import type { RocksDB } from "./Binding.ts"
 import { blobOptions } from "./BlobFiles.ts"
 import { boundEncoding } from "./KeyBounds.ts"
 import * as NativeModule from "./NativeModule.ts"
-import { openError } from "./OpenFailure.ts"
+import { openError, requireUsable } from "./OpenFailure.ts"
 import type { Family } from "./Operation.ts"
 import { families, isState } from "./Operation.ts"
 import type { CacheLimits } from "./WriteBackCache.ts"
@@ -56,8 +55,7 @@ export const openDatabase = Effect.fnUntraced(function*(
   { create, maxOpenTables, path, readOnly = false, writeBufferBytes = 8 * 1024 * 1024 }: OpenOptions
 ): Effect.fn.Return<RocksDB, OpenError, Scope.Scope> {
   const native = yield* NativeModule.load
-  const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
-  if (unusable !== undefined) return yield* unusable
+  yield* requireUsable(path)
   const acquire = Effect.tryPromise({
     try: async () => {
       if (!readOnly) removeOldInfoLogs(path)

@@ -1,5 +1,6 @@
 /** Compares what RocksDB counts on with what its directory has: it does not notice when its files are removed. */
 import { Effect } from "effect"
+import type { LockWatch } from "../LockFile.ts"
 import type { OpenError } from "../StorageError.ts"
 import { DataDirLost } from "../StorageError.ts"
 import type { LiveFileSource } from "./LiveFiles.ts"
@@ -38,6 +39,7 @@ const backgroundErrors = async (sessions: Sessions): Promise<number> => {
 /** Fails when files that RocksDB counts on are gone, or its background work failed. */
 export const checkDirectory = async (
   wal: WalSync,
+  lock: LockWatch,
   files: LiveFileSource,
   sessions: Sessions,
   tablesToo: boolean
@@ -47,6 +49,8 @@ export const checkDirectory = async (
   const missing = missingManifest(path) ?? await missingWal(files, wal.known) ??
     (tablesToo ? await missingTable(files) : undefined)
   if (missing !== undefined) throw new DataDirLost({ path, detail: `${missing} is not there any more` })
+  const unlocked = lock.problem()
+  if (unlocked !== undefined) throw new DataDirLost({ path, detail: unlocked })
   const errors = await backgroundErrors(sessions)
   if (errors > 0) throw new Error(`RocksDB reports ${errors} failed flushes or compactions; its LOG says why`)
 }

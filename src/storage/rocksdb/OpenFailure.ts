@@ -1,6 +1,7 @@
 /** Why RocksDB cannot open a directory, and whether another process has it open. */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { unusableFile } from "../DirectoryFiles.ts"
+import { removedLock } from "../LockFile.ts"
 import type { OpenError } from "../StorageError.ts"
 import { DataDirRefused, StorageCorruption, StorageIoError } from "../StorageError.ts"
 import * as NativeModule from "./NativeModule.ts"
@@ -46,6 +47,17 @@ export const openError = (path: string, cause: unknown): OpenError => {
   return new StorageIoError({ operation: "open", path, cause })
 }
 
+/** Refuses what RocksDB must not open: files that are none, and a directory whose lock was removed under a process. */
+export const requireUsable = (path: string): Effect.Effect<void, OpenError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
+    Effect.flatMap(
+      Effect.try({
+        try: () => unusableFile(path) ?? removedLock(path, nowMs),
+        catch: (cause) => openError(path, cause)
+      }),
+      (refused) => refused === undefined ? Effect.void : Effect.fail(refused)
+    ))
+
 /**
  * Refuses a directory that another process has open; RocksDB takes its lock before it reads anything, and not at all
  * when it opens read-only. So it is asked to open without the families, which it refuses once it has the lock. Only
@@ -53,8 +65,7 @@ export const openError = (path: string, cause: unknown): OpenError => {
  */
 export const requireUnused = (path: string): Effect.Effect<void, OpenError> =>
   Effect.gen(function*() {
-    const unusable = yield* Effect.try({ try: () => unusableFile(path), catch: (cause) => openError(path, cause) })
-    if (unusable !== undefined) return yield* unusable
+    yield* requireUsable(path)
     const native = yield* NativeModule.load
     const opened = yield* Effect.tryPromise({
       try: async () => {

@@ -10,6 +10,7 @@ import type { Scope } from "effect"
 import { Context, Effect, Layer, Queue } from "effect"
 import { coalescedSleep } from "../../CoalescedSleep.ts"
 import { FirstFailure } from "../FirstFailure.ts"
+import { LockWatch } from "../LockFile.ts"
 import type { OpenError, StorageError } from "../StorageError.ts"
 import { failureIn } from "../StorageError.ts"
 import * as StorageMetrics from "../StorageMetrics.ts"
@@ -165,9 +166,10 @@ const watchDirectory = (
   failure: FirstFailure
 ): Effect.Effect<void, never, Scope.Scope> => {
   const files = liveFiles(path, sessions)
+  const lock = new LockWatch(path)
   let checks = 0
   const checking = Effect.suspend(() =>
-    promised("check", () => checkDirectory(wal, files, sessions, ++checks % checksBetweenTables === 0))
+    promised("check", () => checkDirectory(wal, lock, files, sessions, ++checks % checksBetweenTables === 0))
   ).pipe(Effect.andThen(coalescedSleep(checkMs)), Effect.forever)
   return Effect.andThen(failure.inBackground("check", checking), RocksMetrics.watch(path, sessions))
 }

@@ -27,6 +27,8 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     ["/v1/keys/a#b", put(), "key"],
     ["/v1/keys/a?leas=7", put(), "leas"],
     ["/v1/keys/a?lease=-1", put(), "lease"],
+    // A script that lost its lease's id: the key would outlive what it belongs to.
+    ["/v1/keys/a?lease=0", put(), "lease"],
     ["/v1/keys/a", put({ "if-match": "1.5" }), "If-Match"],
     ["/v1/keys/a", put({ "if-match": `W/"1"` }), "If-Match"],
     ["/v1/keys/a", put({ "if-none-match": `"1"` }), "If-None-Match"],
@@ -56,6 +58,10 @@ const wrong: Readonly<Record<string, ReadonlyArray<Wrong>>> = {
     ["/v1/txn", body("[]"), "body"],
     // Not by the schema, which would take long to say what is wrong with each.
     ["/v1/txn", json({ do: Array.from({ length: 20_000 }, () => 0) }), "body"],
+    ["/v1/txn", body(`{"do":[{"op":"put","key":"a","value":"1"}],"do":[]}`), "body"],
+    ["/v1/txn", body(`{"do":[],"d\\u006f":[{"op":"put","key":"a","value":"1"}]}`), "body"],
+    ["/v1/txn", body(`{"do":[{"op":"put","key":"a","value":"1","value":"2"}]}`), "body"],
+    ["/v1/txn", json({ do: [{ op: "put", key: "a", value: "1", lease: 0 }] }), "do[0].lease"],
     ["/v1/txn", json({ when: [] }), "when"],
     ["/v1/txn", json({ do: [{ op: "put", key: "a" }] }), /^do\[0\]/],
     ["/v1/txn", json({ do: [{ op: "put", key: "a", value: "\ud800" }] }), "do[0].value"],

@@ -73,9 +73,13 @@ describe("replay", () => {
       const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-replay-" })
       yield* files.writeFileString(`${folder}/empty`, "")
       yield* files.writeFileString(`${folder}/text`, "one\ntwo\n")
+      // One line, without a block on the disk, that fits into no string.
+      yield* files.writeFileString(`${folder}/long`, "")
+      yield* files.truncate(`${folder}/long`, 600 * 1024 * 1024)
       const cases: ReadonlyArray<readonly [string, RegExp]> = [
         ["missing", /the trace \S+ cannot be read: ENOENT/],
         ["empty", /holds no trace/],
+        ["long", /long holds no trace: it has a line of more than 268435456 bytes/],
         ["text", /line 1 is not JSON; 0 steps before it/]
       ]
       for (const [name, expected] of cases) {

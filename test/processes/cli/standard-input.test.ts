@@ -2,7 +2,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
-import { repeatedName } from "../../../src/cli/output/Json.ts"
 import { cleanEnv } from "../../cluster/Flaredb.ts"
 
 /** Runs `flaredb` from a shell, which opens and closes descriptors. Nothing listens on port 1. */
@@ -43,21 +42,4 @@ describe("standard input", () => {
       const number = shell("txn -", "{\"if\":[[\"version\",\"a\",\"<\",1]]}")
       assert.match(number.err, /if\[0\] of standard input is no list of words/)
     }), 300_000)
-})
-
-describe("a name that is there twice", () => {
-  it("is found in the object that has it", () => {
-    const twice = ["{\"a\":1,\"a\":2}", "{\"b\":[{\"a\":1 , \"a\" : 2}]}", "{\"a\":{},\"\\u0061\":1}"]
-    for (const text of twice) assert.strictEqual(repeatedName(text), "a", text)
-  })
-
-  it("is not found where names are values, or of different objects", () => {
-    const once = [
-      "{\"a\":\"a\",\"b\":[\"a\",\"a\"]}",
-      "[{\"a\":1},{\"a\":2}]",
-      "{\"a\":{\"a\":1}}",
-      "{\"a\":\"{\\\"b\\\":1,\\\"b\\\":2}\"}"
-    ]
-    for (const text of once) assert.isUndefined(repeatedName(text), text)
-  })
 })
