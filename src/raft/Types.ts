@@ -112,10 +112,10 @@ export const lastStampOf = (entries: ReadonlyArray<Entry>): number =>
   entries.findLast(({ stampMs }) => stampMs !== 0)?.stampMs ?? 0
 
 /**
- * Whether a node's word counts: a `newcomer` has an empty disk and does not know yet why, a `learner` has lost what
- * its disk held and is catching up, a `voter` remembers everything it ever promised. (`Join.ts`)
+ * Whether what a node says counts. With `unknown` it has an empty disk and does not know yet why, a `learner` has lost
+ * what its disk held and is catching up, a `voter` remembers everything it ever promised. (`Join.ts`)
  */
-export type Standing = "newcomer" | "learner" | "voter"
+export type MembershipRole = "unknown" | "learner" | "voter"
 
 /** What a node must never forget within a term. (Raft Figure 2, "persistent state") */
 export interface HardState {
@@ -128,7 +128,7 @@ export interface HardState {
    */
   readonly commit: LogIndex
   /** `voter` when absent. */
-  readonly standing?: Standing
+  readonly membership?: MembershipRole
 }
 
 /** The fixed voters of the cluster, ascending. One or three. */

@@ -5,7 +5,8 @@
 import { Option, Schema } from "effect"
 import { crc32 } from "node:zlib"
 import { CodecError } from "../bytes/CodecError.ts"
-import type { LogIndex } from "../raft/Types.ts"
+import { literalOf, membershipField, NonVoterRole } from "../protocol/Membership.ts"
+import type { HardState, LogIndex } from "../raft/Types.ts"
 
 const two32 = 2 ** 32
 
@@ -70,8 +71,8 @@ export const HardStateRecord = Schema.Struct({
   votedFor: Schema.NullOr(NodeIdNumber),
   commit: Count,
   /** Absent once the node is a voter. */
-  standing: Schema.optionalKey(Schema.Literals(["newcomer", "learner"]))
-})
+  membership: Schema.optionalKey(NonVoterRole)
+}).pipe(Schema.encodeKeys({ membership: membershipField }))
 
 export const ConfStateRecord = Schema.Struct({ voters: Schema.Array(NodeIdNumber) })
 
@@ -98,6 +99,15 @@ export const encodeRecord = (value: object): Uint8Array => {
   record.set(json, 4)
   return record
 }
+
+/** The record of a hard state. */
+export const hardStateRecord = ({ commit, membership = "voter", term, votedFor }: HardState): Uint8Array =>
+  encodeRecord({
+    term,
+    votedFor: votedFor ?? null,
+    commit,
+    ...(membership === "voter" ? {} : { [membershipField]: literalOf<"learner">(membership) })
+  })
 
 /** A reader of records that hold `schema`. */
 export const recordDecoder = <A>(name: string, schema: Schema.Codec<A, unknown>) => {

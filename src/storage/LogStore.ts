@@ -9,7 +9,7 @@ import type { StorageError } from "./StorageError.ts"
 
 /**
  * What start-up found. An empty directory gives term 0, no entries, the point `origin`, and, where there are several
- * voters, the standing of a newcomer.
+ * voters, an unknown membership.
  */
 export interface RecoveredLog {
   readonly hardState: HardState

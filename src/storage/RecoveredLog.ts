@@ -157,7 +157,7 @@ export const recoverLog = Effect.fnUntraced(function*(
       term: Term(hardState?.term ?? 0),
       votedFor: hardState === undefined || hardState.votedFor === null ? undefined : NodeId(hardState.votedFor),
       commit: LogIndex(hardState?.commit ?? 0),
-      ...(hardState?.standing === undefined ? {} : { standing: hardState.standing })
+      ...(hardState?.membership === undefined ? {} : { membership: hardState.membership })
     },
     confState: { voters: (confState?.voters ?? []).map(NodeId) },
     compacted,

@@ -98,7 +98,7 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
           assert.deepEqual(store.recovered, {
             hardState: {
               ...hardState(0, undefined, 0),
-              ...(options.voters.length > 1 ? { standing: "newcomer" } : {})
+              ...(options.voters.length > 1 ? { membership: "unknown" } : {})
             },
             confState: { voters: options.voters.map(NodeId) },
             compacted: origin,

@@ -112,7 +112,7 @@ it.live("claims that cannot be cause no election and end no process, and all nod
       const leading = yield* cluster.leader
       const pids = cluster.nodes.map(({ pid }) => pid)
       const [{ term = 0 } = {}] = yield* cluster.until((all) =>
-        all.length === 3 && all.every((one) => one.standing === "voter" && one.term === all[0]?.term)
+        all.length === 3 && all.every((one) => one.membership === "voter" && one.term === all[0]?.term)
       )
       let writes = 0
       const write = Effect.forever(

@@ -183,11 +183,15 @@ const lagCheck = (node: NodeFacts, commit: number): Check | undefined => {
   const lag = Math.max(0, commit - report.applied)
   return judge(
     `node ${report.nodeId} state`,
-    report.waiting ?? `${report.standing}, ${lag} entries behind`,
+    report.waiting ?? `${report.membership}, ${lag} entries behind`,
     `at most ${maxLag} behind`,
     [
       [report.waiting !== null, "failure", "it does not serve; the line says what it waits for"],
-      [report.standing !== "voter", "warning", "it catches up before it votes; until then the others must all stay up"],
+      [
+        report.membership !== "voter",
+        "warning",
+        "it catches up before it votes; until then the others must all stay up"
+      ],
       [lag > maxLag, "warning", "look at its disk and processor, and at flaredb top, whether it catches up"]
     ]
   )

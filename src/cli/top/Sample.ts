@@ -101,7 +101,7 @@ const figuresOf = (
   return {
     endpoint: answer.endpoint,
     node: report?.nodeId,
-    role: report === undefined ? "unreachable" : report.standing === "voter" ? report.role : report.standing,
+    role: report === undefined ? "unreachable" : report.membership === "voter" ? report.role : report.membership,
     problem: report === undefined ? answer.problem ?? "no answer" : report.waiting ?? httpProblem,
     term: report?.term,
     leader: report?.leader ?? undefined,

@@ -30,10 +30,11 @@ const wholeness = (answers: ReadonlyArray<NodeAnswer>, reports: ReadonlyArray<No
   if (clusters.size > 1) {
     return problem("nodes", `the nodes are of several clusters: ${list(clusters)}`, "see deploy/runbooks/lost-node.md")
   }
-  for (const { nodeId, peers, standing, waiting } of reports) {
+  for (const { nodeId, peers, membership, waiting } of reports) {
     const conflict = peers.find((peer) => peer.conflict !== null)?.conflict
     const cut = peers.find(({ connected }) => !connected)
-    const why = conflict ?? waiting ?? (standing === "voter" ? undefined : `is a ${standing}, and does not vote`) ??
+    const why = conflict ?? waiting ??
+      (membership === "voter" ? undefined : `does not vote: its membership is ${membership}`) ??
       (cut === undefined ? undefined : `has no link to node ${cut.peer}`)
     if (why !== undefined) {
       return problem("nodes", `node ${nodeId}: ${why}`, "wait until flaredb status shows none of it")

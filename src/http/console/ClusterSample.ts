@@ -23,7 +23,7 @@ export interface NodeSample {
   readonly problem: string | null
   readonly unreachableSinceMs: number | null
   readonly role: NodeReport["role"] | null
-  readonly standing: NodeReport["standing"] | null
+  readonly membership: NodeReport["membership"] | null
   readonly term: number | null
   readonly leader: number | null
   readonly commit: number | null
@@ -131,7 +131,7 @@ const vitalsOf = (figures: ReadonlyArray<NodeFigures>, endpoint: string): NodeVi
 /** A node that does not answer says nothing of itself. */
 const silent = {
   role: null,
-  standing: null,
+  membership: null,
   term: null,
   leader: null,
   commit: null,
@@ -170,11 +170,11 @@ const nodeSample = (
   const earlier = before === undefined ? undefined : vitalsOf(before.answers.figures, endpoint)
   const { commits, nowMs: _, roleChanges: __, syncs, ...shown } = vitals ?? {}
   const syncLatency = syncs === undefined ? null : latencyBetween(earlier?.syncs, syncs)
-  const { applied, commit, firstIndex, lastIndex, role, standing, term, version, waiting } = report
+  const { applied, commit, firstIndex, lastIndex, role, membership, term, version, waiting } = report
   return {
     ...found,
     role,
-    standing,
+    membership,
     term,
     leader: report.leader,
     commit,

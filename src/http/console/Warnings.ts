@@ -81,11 +81,13 @@ const ofLink = (node: NodeSample, sample: Sample): ReadonlyArray<Warning> => {
       what: `${name} is sent the whole state: ${percent(node.snapshot)}.`,
       next: "Wait: it was away for longer than the log reaches back. Restart no other node meanwhile."
     })
-  } else if (node.standing !== null && node.standing !== "voter") {
+  } else if (node.membership !== null && node.membership !== "voter") {
     found.push({
       level: "warning",
-      id: `standing ${node.endpoint}`,
-      what: `${name} does not vote: it is a ${node.standing}${node.waiting === null ? "" : `, ${node.waiting}`}.`,
+      id: `membership ${node.endpoint}`,
+      what: `${name} does not vote: its membership is ${node.membership}${
+        node.waiting === null ? "" : `, ${node.waiting}`
+      }.`,
       next: "Wait until it has caught up. Restart no other node meanwhile."
     })
   } else if (node.waiting !== null) {

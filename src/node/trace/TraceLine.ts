@@ -59,11 +59,15 @@ export const stepLine = (event: Event, outputs: ReadonlyArray<Output>): string =
 
 export const offerLine = (offer: TracedOffer): string => textOf({ offer })
 
+/** A line that older versions wrote, with the words of today. Texts of events are bytes, which hold no such field. */
+const inTodaysWords = (text: string): string =>
+  text.replaceAll(`"standing":"newcomer"`, `"membership":"unknown"`).replaceAll(`"standing":`, `"membership":`)
+
 /** Reads a line; says why it is none. */
 export const parseLine = (text: string): TraceLine | string => {
   let line: unknown
   try {
-    line = JSON.parse(text, restored)
+    line = JSON.parse(inTodaysWords(text), restored)
   } catch {
     return "is not JSON"
   }

@@ -57,7 +57,7 @@ export class MemoryDisk {
       term: Term(0),
       votedFor: undefined,
       commit: LogIndex(0),
-      ...(voters.length > 1 ? { standing: "newcomer" } : {})
+      ...(voters.length > 1 ? { membership: "unknown" } : {})
     }
   }
 

@@ -20,7 +20,7 @@ const report = (nodeId: number): NodeReport => ({
   nodeId,
   voters: [1, 2, 3],
   role: nodeId === 1 ? "leader" : "follower",
-  standing: "voter",
+  membership: "voter",
   term: 7,
   leader: 1,
   commit: 5_000,
@@ -57,7 +57,7 @@ describe("a cluster", () => {
   const wrong: ReadonlyArray<readonly [string, ReadonlyArray<Change>, string, RegExp]> = [
     ["with a node down", [{}, "down", {}], "nodes", /127\.0\.0\.1:7002: no process listens there/],
     ["of which one node was not named", [{}, {}], "nodes", /no endpoint leads to node 3/],
-    ["with a learner", [{}, { standing: "learner" }, {}], "nodes", /node 2: is a learner/],
+    ["with a learner", [{}, { membership: "learner" }, {}], "nodes", /node 2: its membership is learner/],
     ["with a node that waits", [{}, {}, { waiting: "for a majority" }], "nodes", /node 3: for a majority/],
     ["of two clusters", [{}, {}, { clusterId: "payments" }], "nodes", /of several clusters/],
     [

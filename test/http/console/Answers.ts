@@ -18,7 +18,7 @@ export const report = (nodeId: number, given: Partial<NodeReport> = {}): NodeAns
     nodeId,
     voters: [1, 2, 3],
     role: nodeId === 1 ? "leader" : "follower",
-    standing: "voter",
+    membership: "voter",
     term: 2,
     leader: 1,
     commit: 100,

@@ -121,7 +121,7 @@ describe("the warnings", () => {
       ["no leader", { status: [1, 2, 3].map((id) => report(id, { role: "follower", leader: null })) }, ["no-leader"]],
       ["two versions", second({ version: "1.1.0" }), ["versions"]],
       ["a node that lags", second({ applied: 100 - thresholds.lagEntries, commit: 100 }), [`lag ${endpointOf(2)}`]],
-      ["one that learns", second({ standing: "learner" }), [`standing ${endpointOf(2)}`]],
+      ["one that learns", second({ membership: "learner" }), [`membership ${endpointOf(2)}`]],
       ["one that is sent the state", second({ receiving: { peer: 1, bytes: 5, estimatedBytes: 10 } }), [
         `snapshot ${endpointOf(2)}`
       ]],

@@ -62,7 +62,7 @@ export class DurableView implements ObservedDisk {
       term: Term(term),
       votedFor: votedFor === null ? undefined : NodeId(votedFor),
       commit: LogIndex(0),
-      ...(standing === undefined ? {} : { standing })
+      ...(standing === undefined ? {} : { membership: standing === "newcomer" ? "unknown" : standing })
     }
   })
 

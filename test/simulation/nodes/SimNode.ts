@@ -163,7 +163,7 @@ export class SimNode implements ObservedNode {
 
   /** Whether this node has all that it ever promised, as far as its disk knows. */
   get isWhole(): boolean {
-    return this.storage.durable.raft_state.length > 0 && this.disk.hardState.standing === undefined &&
+    return this.storage.durable.raft_state.length > 0 && this.disk.hardState.membership === undefined &&
       this.storage.damaged.size === 0
   }
 

@@ -131,11 +131,11 @@ export class Simulation {
     demand(
       this.isWell() && this.answers.acknowledged > served,
       "convergence",
-      () => `not well ${Math.round(this.timeline.nowMs - calmFromMs)} ms after the faults ended:\n${this.standings()}`
+      () => `not well ${Math.round(this.timeline.nowMs - calmFromMs)} ms after the faults ended:\n${this.states()}`
     )
     for (const client of this.clients) client.retire()
     this.until(() => this.isSettled(), calmMs)
-    demand(this.isSettled(), "convergence", () => `the nodes do not agree:\n${this.standings()}`)
+    demand(this.isSettled(), "convergence", () => `the nodes do not agree:\n${this.states()}`)
     this.conclude()
   }
 
@@ -176,12 +176,12 @@ export class Simulation {
       this.watchers.every(({ from }) => from === this.ledger.revision + 1)
   }
 
-  private standings(): string {
+  private states(): string {
     return this.nodes.map(({ disk, excuse, id, raft, running }) =>
       raft === undefined
         ? `n${id} is down (${excuse ?? "without a cause"}), its log ends at ${disk.lastIndex}`
         : `n${id} ${running === undefined ? "starting" : raft.role} in ${raft.term} of n${raft.leader ?? "-"}, ` +
-          `${raft.standing}, applied ${raft.applied} of ${raft.commit} of ${raft.log.lastIndex}`
+          `${raft.membership}, applied ${raft.applied} of ${raft.commit} of ${raft.log.lastIndex}`
     ).join("\n") + `\nledger at ${this.ledger.lastIndex}, watches at ${this.watchers.map(({ from }) => from).join()}` +
       ` of ${this.ledger.revision + 1}`
   }
