@@ -17,7 +17,7 @@ import type { ReadFailure, ReadOptions, Requests, WriteFailure } from "./session
 import { invalid, unexpected } from "./session/Requests.ts"
 
 /** How one node does; no figures when it did not say, or is of a version that has none. */
-export interface NodeFigures {
+export interface VitalsAnswer {
   readonly endpoint: string
   readonly vitals: NodeVitals | undefined
 }
@@ -61,7 +61,7 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly status: Effect.Effect<ReadonlyArray<NodeAnswer>>
 
   /** Asks every node of the client's endpoints for its figures. Never fails. */
-  readonly vitals: Effect.Effect<ReadonlyArray<NodeFigures>>
+  readonly vitals: Effect.Effect<ReadonlyArray<VitalsAnswer>>
 
   /**
    * Hands leadership to `target`, or to the best follower, and returns the new leader's id once it leads. Writes pause
@@ -149,7 +149,7 @@ const answerOf = (
 }
 
 const figuresOf =
-  (client: ResolvedClientOptions, pool: ConnectionPool) => (endpoint: Endpoint): Effect.Effect<NodeFigures> => {
+  (client: ResolvedClientOptions, pool: ConnectionPool) => (endpoint: Endpoint): Effect.Effect<VitalsAnswer> => {
     const asked = Effect.flatMap(pool.reach(endpoint), (connection) => connection.vitals).pipe(
       within(
         client.attemptTimeoutMs,

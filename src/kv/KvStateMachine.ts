@@ -179,7 +179,7 @@ class KvMachine {
     return Effect.map(this.load, (loaded) => {
       this.state = loaded
       this.applied = 0
-      this.source.restart(loaded.figures)
+      this.source.restart(loaded.metadata)
     })
   }
 
@@ -232,7 +232,7 @@ class KvMachine {
     for (let i = from; i < from + replies.length; i++) (entries[i] as Entry).decoded = undefined
     yield* store.commit(batch.changes(), { index: last.index, term: last.term })
     this.applied = last.index
-    this.source.publish(batch.revisions, this.state.figures)
+    this.source.publish(batch.revisions, this.state.metadata)
     return replies
   })
 }
@@ -261,7 +261,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
   const store = yield* StateStore
   const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
   const state = yield* load
-  const source = yield* ChangeSource.make(store, state.figures)
+  const source = yield* ChangeSource.make(store, state.metadata)
   const kv = new KvMachine(store, source, limits, load, state)
   yield* watchMemory(kv)
   const clock = yield* Clock.Clock
@@ -274,7 +274,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
 
   const machine = StateMachine.of({
     recovered: store.recovered,
-    logTimeMs: () => kv.state.figures.logTimeMs,
+    logTimeMs: () => kv.state.metadata.logTimeMs,
     check: (command, proposer, entry) => kv.check(command, proposer, entry),
     levelOf,
     apply: kv.apply,

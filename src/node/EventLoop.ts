@@ -21,7 +21,7 @@ import { lastStampOf } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { RaftTimer } from "../timer/RaftTimer.ts"
-import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
+import type { PeerTransport, SnapshotRequest } from "../transport/PeerTransport.ts"
 import type { SnapshotRefused } from "../protocol/SnapshotRefused.ts"
 import type { Applier } from "./Applier.ts"
 import { CommitTimes } from "./CommitTimes.ts"
@@ -39,7 +39,7 @@ import { OwnProposals } from "./OwnProposals.ts"
 import { Pending } from "./Pending.ts"
 import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
-import { refusalOf } from "./snapshot/OfferCheck.ts"
+import { refusalOf } from "./snapshot/RequestCheck.ts"
 import type { Refusals } from "./Refusals.ts"
 import { SerialWork } from "./SerialWork.ts"
 import type { Snapshotter } from "./snapshot/Snapshotter.ts"
@@ -180,8 +180,8 @@ export class EventLoop {
           this.options.snapshotter.compacted(input.through)
           this.step(input)
           break
-        case "SnapshotOffered":
-          Deferred.doneUnsafe(input.answer, Exit.succeed(this.unwanted(input.offer)))
+        case "SnapshotRequested":
+          Deferred.doneUnsafe(input.answer, Exit.succeed(this.unwanted(input.request)))
           break
         case "Installed":
           this.installed(input)
@@ -252,14 +252,14 @@ export class EventLoop {
     this.upkeep.compactIfDue()
   }
 
-  /** Why this node does not want the state that a peer offers. */
-  private unwanted(offer: SnapshotOffer): SnapshotRefused | undefined {
+  /** Why this node does not want the state that a peer asks to send. */
+  private unwanted(request: SnapshotRequest): SnapshotRefused | undefined {
     const { metrics, observe, raft } = this.options
-    observe?.offered({ from: offer.from, point: offer.point, term: offer.term })
-    return refusalOf(raft, offer, (claim) => {
+    observe?.snapshotRequested({ from: request.from, point: request.point, term: request.term })
+    return refusalOf(raft, request, (claim) => {
       metrics.peerViolation()
-      this.lines.tell(Effect.logWarning, `refused a snapshot of node ${offer.from}, which is wrong: ${claim}`, {
-        peer: offer.from
+      this.lines.tell(Effect.logWarning, `refused a snapshot of node ${request.from}, which is wrong: ${claim}`, {
+        peer: request.from
       })
     })
   }

@@ -11,7 +11,7 @@
  * ```
  */
 import { countOwnVote, preCampaign } from "./Candidate.ts"
-import { implausibleOffer, tickClaims } from "./Claims.ts"
+import { implausibleSnapshot, tickClaims } from "./Claims.ts"
 import { noClaims } from "./TermAllowance.ts"
 import type { Config } from "./Config.ts"
 import type { Applied, Compacted, Event, Persisted, SnapshotInstalled } from "./Event.ts"
@@ -250,8 +250,8 @@ const compacted = (raft: Raft, { through }: Compacted): void => {
   if (term !== undefined) raft.log.compact({ index: through, term })
 }
 
-/** Why a snapshot that a peer offers cannot be what it says, if so. Changes nothing. */
-export const offerProblem = (
+/** Why a snapshot that a peer asks to send cannot be what it says, if so. Changes nothing. */
+export const snapshotProblem = (
   raft: Raft,
-  offer: { readonly from: NodeId; readonly point: LogPoint; readonly term: Term }
-): string | undefined => implausibleOffer(raft, offer)
+  request: { readonly from: NodeId; readonly point: LogPoint; readonly term: Term }
+): string | undefined => implausibleSnapshot(raft, request)

@@ -29,7 +29,7 @@ export interface CallerAdmission {
 export interface AdmissionOptions {
   readonly clusterId: string
   readonly nodeId: number
-  readonly node: Pick<RaftNode["Service"], "fence" | "identity">
+  readonly node: Pick<RaftNode["Service"], "readBarrier" | "identity">
   readonly gate: Pick<Gate<never>, "admit" | "admits" | "dismiss" | "size">
   readonly offences: Offences
   readonly maxClientConnections: number
@@ -105,7 +105,7 @@ export class Admission {
     const found = identify()
     if (!needsProof(found)) return Effect.succeed(found)
     // Callers that come meanwhile share one proof.
-    return this.options.node.fence.pipe(
+    return this.options.node.readBarrier.pipe(
       within(proofMs, () => new Unavailable({ reason: `the node did not hear from a majority for ${proofMs} ms` })),
       Effect.mapError(({ message }) =>
         new Unavailable({ reason: `the node cannot know whether the token is valid: ${message}` })

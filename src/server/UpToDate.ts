@@ -12,5 +12,5 @@ const waitMs = 1_000
  * Waits until the node has applied everything that was acknowledged before, as far as it can be known in time. Callers
  * that wait at the same time share one round.
  */
-export const untilUpToDate = ({ fence }: Pick<RaftNode["Service"], "fence">): Effect.Effect<void> =>
-  Effect.asVoid(Effect.exit(Effect.timeoutOption(fence, waitMs)))
+export const untilUpToDate = ({ readBarrier }: Pick<RaftNode["Service"], "readBarrier">): Effect.Effect<void> =>
+  Effect.asVoid(Effect.exit(Effect.timeoutOption(readBarrier, waitMs)))

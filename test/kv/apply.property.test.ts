@@ -9,7 +9,7 @@ import { ReadBudget } from "../../src/kv/model/ReadBudget.ts"
 import type { Command } from "../../src/kv/model/Command.ts"
 import { noSession } from "../../src/kv/model/Command.ts"
 import { decodeRecord } from "../../src/kv/model/KeyRecord.ts"
-import { attachedKey, figuresKey, idOf, leaseRange } from "../../src/kv/model/Keyspace.ts"
+import { attachedKey, idOf, leaseRange, metadataKey } from "../../src/kv/model/Keyspace.ts"
 import { decodeReply } from "../../src/kv/model/ReplyCodec.ts"
 import { State } from "../../src/kv/model/State.ts"
 import { StateCheck } from "../../src/kv/model/StateCheck.ts"
@@ -82,7 +82,7 @@ const compareWithModel = (seed: number, count: number) => {
   const expectedAttached = [...model.keys].flatMap(([key, { lease }]) => lease === 0 ? [] : [`${lease} ${key}`])
   assert.deepStrictEqual(new Set(attached), new Set(expectedAttached))
 
-  const { compacted } = single.store.recover().figures
+  const { compacted } = single.store.recover().metadata
   const history = new Map(
     single.store.within({ gte: Uint8Array.of(0x20), lt: Uint8Array.of(0x21) }).flatMap((row) =>
       revisionsOf(decodeBlock(row)).filter(({ revision }) => revision > compacted).map(({ changes, revision }) =>
@@ -173,10 +173,10 @@ describe("rows that were changed outside are refused, or the store goes on with 
 
   /** Every key is put and deleted, every lease ends, and the history goes: none of it may throw. */
   const goOn = (store: Store, index: number): void => {
-    const state = store.rows.has(text(figuresKey)) ? store.recover() : new State({ maxSessions })
+    const state = store.rows.has(text(metadataKey)) ? store.recover() : new State({ maxSessions })
     const keys = store.within({ gte: Uint8Array.of(0x10), lt: Uint8Array.of(0x11) }).map(({ key }) => key.subarray(1))
     const leases = store.within(leaseRange).map(({ key }) => idOf(key))
-    const before = state.figures.revision
+    const before = state.metadata.revision
     const commands: ReadonlyArray<Command> = [
       ...keys.map((key): Command => ({ _tag: "Put", key, value: bytes("after"), lease: 0 })),
       ...leases.map((lease): Command => ({ _tag: "RevokeLease", lease })),
@@ -193,7 +193,7 @@ describe("rows that were changed outside are refused, or the store goes on with 
       assert.notStrictEqual(reply._tag, "Problem")
       store.commit(batch)
     }
-    assert.isAbove(state.figures.revision, before)
+    assert.isAbove(state.metadata.revision, before)
     assert.isUndefined(checkRows(store, index + commands.length), "what it wrote since")
   }
 })

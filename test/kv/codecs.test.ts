@@ -4,7 +4,7 @@ import { Schema } from "effect"
 import type { RolesReply, UsersReply } from "../../src/kv/model/access/AccessReply.ts"
 import type { Command } from "../../src/kv/model/Command.ts"
 import { decodeCommand, encodeCommand, noSession, stampCommand } from "../../src/kv/model/Command.ts"
-import { decodeFigures, encodeFigures } from "../../src/kv/model/Figures.ts"
+import { decodeMetadata, encodeMetadata } from "../../src/kv/model/StoreMetadata.ts"
 import type { Revision } from "../../src/kv/model/History.ts"
 import { decodeRevisions, encodeRevisions } from "../../src/kv/model/History.ts"
 import { HistoryBlock } from "../../src/kv/model/HistoryBlock.ts"
@@ -257,8 +257,8 @@ describe("round trips", () => {
     assert.deepStrictEqual(decodeRevisions(encodeRevisions([second], false)), [
       { ...second, changes: [{ key, record, previousRevision: 8, previous: undefined }] }
     ])
-    const figures = { revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 }
-    assert.deepStrictEqual(decodeFigures(encodeFigures(figures)), figures)
+    const metadata = { revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 }
+    assert.deepStrictEqual(decodeMetadata(encodeMetadata(metadata)), metadata)
   })
 })
 

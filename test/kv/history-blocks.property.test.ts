@@ -135,7 +135,7 @@ it("compaction keeps what comes behind it, and counts it exactly, wherever in a 
     const sameBatch = carryOut([...puts, compact], [])
     assert.deepStrictEqual(store.sorted(), sameBatch.sorted(), `revision ${revision}`)
     assert.isUndefined(problemOf(store), `revision ${revision}`)
-    const { compacted, compactedBytes, historyBytes } = store.recover().figures
+    const { compacted, compactedBytes, historyBytes } = store.recover().metadata
     assert.strictEqual(compacted, revision)
     const kept = historyOf(store)
     assert.strictEqual(kept[0]?.revision, 1 + Math.floor((revision - 1) / maxBlockRevisions) * maxBlockRevisions)

@@ -8,8 +8,8 @@ import { apply, keysOf } from "../../src/kv/model/Apply.ts"
 import { Batch } from "../../src/kv/model/Batch.ts"
 import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
 import { noSession } from "../../src/kv/model/Command.ts"
-import { decodeFigures } from "../../src/kv/model/Figures.ts"
-import { figuresKey } from "../../src/kv/model/Keyspace.ts"
+import { decodeMetadata } from "../../src/kv/model/StoreMetadata.ts"
+import { metadataKey } from "../../src/kv/model/Keyspace.ts"
 import { KeptReplies } from "../../src/kv/model/KeptReplies.ts"
 import { replyOverheadBytes } from "../../src/kv/model/Limits.ts"
 import { ReadBudget } from "../../src/kv/model/ReadBudget.ts"
@@ -151,8 +151,8 @@ describe("what all sessions keep stays below its bound, and each command happens
           seen.whole += 1
         }
       }
-      const figures = decodeFigures(single.store.rows.get(text(figuresKey))) ?? assert.fail("no figures")
-      assert.strictEqual(figures.revision, effects + sizes.length, "each effect has a revision of its own")
+      const metadata = decodeMetadata(single.store.rows.get(text(metadataKey))) ?? assert.fail("no metadata")
+      assert.strictEqual(metadata.revision, effects + sizes.length, "each effect has a revision of its own")
 
       const others = [
         carryOut(steps, () => 1 + below(30), () => false),

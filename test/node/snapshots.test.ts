@@ -260,8 +260,8 @@ describe("a follower that is too far behind", () => {
       yield* away.stop
       yield* putMany(three, 40, 50_000)
       const arrived = yield* Deferred.make<void>()
-      three.network.beforeChunk = ({ number, offer }) =>
-        offer.from === first.id && number === 4
+      three.network.beforeChunk = ({ number, request }) =>
+        request.from === first.id && number === 4
           ? Effect.andThen(Deferred.succeed(arrived, undefined), Effect.never)
           : Effect.void
       yield* away.start

@@ -92,7 +92,7 @@ describe("the operations of a call", () => {
       const { guard } = yield* guardOf(allowed)
       let fences = 0
       const node = {
-        fence: Effect.sync(() => {
+        readBarrier: Effect.sync(() => {
           fences += 1
           allowed.add(2)
         }),
@@ -127,7 +127,7 @@ describe("the operations of a call", () => {
       const { guard, lines } = yield* guardOf(allowed)
       const reads = new ClientReads({
         node: {
-          fence: Effect.void,
+          readBarrier: Effect.void,
           // It waits for what was acknowledged before, and that takes the right to 2 away.
           query: (queries: ReadonlyArray<Uint8Array>) =>
             Effect.sync(() => {

@@ -181,7 +181,7 @@ describe("a client's Hello", () => {
   const admission = new Admission({
     clusterId: "orders",
     nodeId: 1,
-    node: { fence: Effect.void, identity: Effect.succeed(undefined) },
+    node: { readBarrier: Effect.void, identity: Effect.succeed(undefined) },
     gate: { admit: () => undefined, admits: () => false, dismiss: () => undefined, size: 0 },
     offences: { reportCaller: () => undefined } as unknown as Offences,
     maxClientConnections: 10,

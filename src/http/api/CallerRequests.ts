@@ -23,7 +23,7 @@ import type { RequestCallers } from "../RequestCallers.ts"
 export interface CallerRequestsOptions {
   /** Those of the client of this process. */
   readonly requests: RequestPort
-  readonly node: Pick<RaftNode["Service"], "access" | "fence">
+  readonly node: Pick<RaftNode["Service"], "access" | "readBarrier">
   /** Absent where every caller may do everything, and nothing is written down. */
   readonly callers?: RequestCallers | undefined
   /** The number of the HTTP request among `callers`. */
@@ -135,7 +135,7 @@ export class CallerRequests implements RequestPort {
 
   /** Succeeds once this node has applied every role that was given or taken away before. */
   private get proof(): Effect.Effect<void, Unavailable> {
-    return this.options.node.fence.pipe(
+    return this.options.node.readBarrier.pipe(
       within(proofMs, () => new Unavailable({ reason: `no majority was heard from for ${proofMs} ms` })),
       Effect.mapError(({ message }) =>
         new Unavailable({ reason: `this node cannot know what its caller may do: ${message}` })

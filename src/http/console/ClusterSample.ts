@@ -3,7 +3,7 @@
  * since the sample before.
  */
 import { quantileIn, secondsBuckets } from "../../MetricBuckets.ts"
-import type { NodeAnswer, NodeFigures } from "../../client/ClusterAdmin.ts"
+import type { NodeAnswer, VitalsAnswer } from "../../client/ClusterAdmin.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import type { Durations, NodeVitals } from "../../protocol/NodeVitals.ts"
 import type { Warning } from "./Warning.ts"
@@ -73,7 +73,7 @@ export interface Answers {
   /** How long the question for the figures took. */
   readonly tookMs: number
   readonly status: ReadonlyArray<NodeAnswer>
-  readonly figures: ReadonlyArray<NodeFigures>
+  readonly figures: ReadonlyArray<VitalsAnswer>
 }
 
 /** What is remembered from one sample to the next. */
@@ -125,7 +125,7 @@ const leaderAmong = (status: ReadonlyArray<NodeAnswer>): NodeReport | undefined 
   return leader
 }
 
-const vitalsOf = (figures: ReadonlyArray<NodeFigures>, endpoint: string): NodeVitals | undefined =>
+const vitalsOf = (figures: ReadonlyArray<VitalsAnswer>, endpoint: string): NodeVitals | undefined =>
   figures.find((one) => one.endpoint === endpoint)?.vitals
 
 /** A node that does not answer says nothing of itself. */
@@ -196,7 +196,7 @@ const nodeSample = (
 /** Each term once, with the moment at which the first node knew its leader. */
 export const leaderChangesOf = (
   known: ReadonlyArray<LeaderChange>,
-  figures: ReadonlyArray<NodeFigures>
+  figures: ReadonlyArray<VitalsAnswer>
 ): ReadonlyArray<LeaderChange> => {
   const terms = new Map(known.map((change) => [change.term, change]))
   for (const { vitals } of figures) {

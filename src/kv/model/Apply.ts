@@ -149,7 +149,7 @@ function* carryOutRanging(batch: Batch, command: Ranging): Loading<CommandReply>
       return { _tag: "RevokedReply", revision: batch.revision, deleted }
     }
     case "Compact": {
-      const { compacted, revision } = batch.figures
+      const { compacted, revision } = batch.metadata
       if (command.through > revision) {
         return refused(batch, "invalid", "revision", `${command.through} is ahead of the store's revision ${revision}`)
       }
@@ -181,7 +181,7 @@ const carryOut = (
       const { caller = "", ttlMs } = command
       const problem = quotaProblem(batch, caller, "maxLeases")
       if (problem !== undefined) return problem
-      const lease = { id: place.index, ttlMs, deadlineMs: batch.figures.logTimeMs + ttlMs, keys: 0, caller }
+      const lease = { id: place.index, ttlMs, deadlineMs: batch.metadata.logTimeMs + ttlMs, keys: 0, caller }
       batch.setLease(lease)
       return { _tag: "LeaseReply", revision: batch.revision, lease: lease.id, ttlMs, remainingMs: ttlMs }
     }
@@ -189,7 +189,7 @@ const carryOut = (
       const lease = leases.get(command.lease)
       if (lease === undefined) return noLease(batch, command.lease)
       const { id, ttlMs } = lease
-      batch.setLease({ ...lease, deadlineMs: batch.figures.logTimeMs + ttlMs })
+      batch.setLease({ ...lease, deadlineMs: batch.metadata.logTimeMs + ttlMs })
       return { _tag: "LeaseReply", revision: batch.revision, lease: id, ttlMs, remainingMs: ttlMs }
     }
     case "OpenSession": {
@@ -197,11 +197,11 @@ const carryOut = (
       const problem = quotaProblem(batch, caller, "maxSessions")
       if (problem !== undefined) return problem
       if (sessions.size >= maxSessions) {
-        const idle = sessions.evictable(batch.figures.logTimeMs)
+        const idle = sessions.evictable(batch.metadata.logTimeMs)
         if (idle === undefined) return overloaded(batch, "maxSessions", sessions.size, maxSessions)
         batch.closeSession(idle)
       }
-      const openedMs = batch.figures.logTimeMs
+      const openedMs = batch.metadata.logTimeMs
       batch.openSession(place.index, { ttlMs, heardMs: openedMs, answered: 0, openedMs, secret, owner, caller })
       return { _tag: "SessionReply", revision: batch.revision, session: place.index, ttlMs }
     }

@@ -10,7 +10,7 @@ import { FeatureTable, highestLevel } from "../../protocol/FeatureLevel.ts"
 import { protocolVersion } from "../../protocol/PeerRpcs.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
-import type { PeerProcess, Received, SnapshotOffer, SnapshotSink } from "../PeerTransport.ts"
+import type { PeerProcess, Received, SnapshotRequest, SnapshotStream } from "../PeerTransport.ts"
 import { PeerTransport, SnapshotLost } from "../PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 
@@ -30,7 +30,7 @@ export const noFaults: Faults = { drop: 0, duplicate: 0, delayMs: [0, 0] }
 interface Endpoint {
   receiver: ((received: Received) => void) | undefined
   readonly lost: Queue.Queue<NodeId>
-  taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
+  acceptor: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
   /** The cluster that the node is of, once it knows. */
   identity: ClusterIdentity | undefined
   /** The highest feature level that the node knows, and that of its cluster. */
@@ -41,8 +41,8 @@ interface Endpoint {
 }
 
 /** A chunk of a snapshot in transfer, for tests that want to be there. */
-export interface ChunkOnItsWay {
-  readonly offer: SnapshotOffer
+export interface ChunkInFlight {
+  readonly request: SnapshotRequest
   /** Its place among the chunks of its snapshot, from 0. */
   readonly number: number
 }
@@ -71,7 +71,7 @@ export class MemoryNetwork {
   /** Chunks of snapshots that were stored. */
   chunks = 0
   /** Runs before each chunk of a snapshot is delivered: a test may hold it up, or do something meanwhile. */
-  beforeChunk: (chunk: ChunkOnItsWay) => Effect.Effect<void> = () => Effect.void
+  beforeChunk: (chunk: ChunkInFlight) => Effect.Effect<void> = () => Effect.void
 
   constructor(seed = 1) {
     this.next = random(seed)
@@ -160,35 +160,35 @@ export class MemoryNetwork {
     }
   }
 
-  /** A way for one snapshot. It breaks when the link is cut in either direction, or when the receiver goes. */
-  readonly sendSnapshot: PeerTransport["Service"]["sendSnapshot"] = (offer) =>
+  /** A connection for one snapshot. It breaks when the link is cut in either direction, or when the receiver goes. */
+  readonly sendSnapshot: PeerTransport["Service"]["sendSnapshot"] = (request) =>
     Effect.gen({ self: this }, function*() {
-      const lost = new SnapshotLost({ reason: `the network has no way to node ${offer.to}` })
-      const endpoint = this.endpoints.get(offer.to)
-      const open = () => this.connected(offer.from, offer.to) && this.connected(offer.to, offer.from)
+      const lost = new SnapshotLost({ reason: `the network has no connection to node ${request.to}` })
+      const endpoint = this.endpoints.get(request.to)
+      const open = () => this.connected(request.from, request.to) && this.connected(request.to, request.from)
       if (endpoint === undefined || !open()) return yield* lost
-      if (endpoint.taker === undefined) {
-        return yield* new SnapshotRefused({ reason: `node ${offer.to} is not ready for snapshots`, covered: false })
+      if (endpoint.acceptor === undefined) {
+        return yield* new SnapshotRefused({ reason: `node ${request.to} is not ready for snapshots`, upToDate: false })
       }
       const whileThere = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | SnapshotLost, R> =>
         Effect.raceFirst(work, Effect.andThen(Deferred.await(endpoint.gone), Effect.fail(lost)))
-      const sink = yield* whileThere(endpoint.taker(offer))
+      const stream = yield* whileThere(endpoint.acceptor(request))
       const turn = yield* Semaphore.make(1)
       let number = 0
-      const way: SnapshotSink<SnapshotRefused | SnapshotLost> = {
+      const connection: SnapshotStream<SnapshotRefused | SnapshotLost> = {
         write: (chunk) =>
           Effect.gen({ self: this }, function*() {
             const [minimum, maximum] = this.faults.delayMs
             const delay = minimum + this.next() * (maximum - minimum)
-            yield* this.beforeChunk({ offer, number: number++ })
+            yield* this.beforeChunk({ request, number: number++ })
             if (delay > 0) yield* Effect.sleep(delay)
             if (!open() || this.next() < this.faults.drop) return yield* lost
-            yield* whileThere(sink.write(new Uint8Array(chunk)))
+            yield* whileThere(stream.write(new Uint8Array(chunk)))
             if (!open()) return yield* lost
             this.chunks += 1
           }).pipe((write) => Semaphore.withPermit(turn, write))
       }
-      return way
+      return connection
     })
 
   private deliver(message: Message): void {
@@ -218,7 +218,7 @@ export const layer = (
       const endpoint: Endpoint = {
         receiver: undefined,
         lost,
-        taker: undefined,
+        acceptor: undefined,
         identity: undefined,
         known: highestLevel(yield* FeatureTable),
         required: 0,
@@ -269,14 +269,14 @@ export const layer = (
         ),
         lost,
         sendSnapshot: network.sendSnapshot,
-        takeSnapshots: (taker) =>
+        takeSnapshots: (acceptor) =>
           Effect.acquireRelease(
             Effect.sync(() => {
-              endpoint.taker = taker
+              endpoint.acceptor = acceptor
             }),
             () =>
               Effect.suspend(() => {
-                endpoint.taker = undefined
+                endpoint.acceptor = undefined
                 return Deferred.succeed(endpoint.gone, undefined)
               })
           )

@@ -32,7 +32,7 @@ import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
 import * as PeerMetrics from "./PeerMetrics.ts"
 import { PeerRefused, PeerRpcs, point } from "../../protocol/PeerRpcs.ts"
-import type { Received, SnapshotOffer } from "../PeerTransport.ts"
+import type { Received, SnapshotRequest } from "../PeerTransport.ts"
 import { PeerTransport, SnapshotLost } from "../PeerTransport.ts"
 import * as SnapshotLink from "./SnapshotLink.ts"
 
@@ -131,15 +131,15 @@ const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences, onRe
     },
     "peer.Deliver": (batch, { client }) => deliver(batch, client.id),
     "peer.Clock": () => Effect.map(Clock.currentTimeMillis, (wallMs) => ({ wallMs: Math.max(0, Math.floor(wallMs)) })),
-    "peer.OfferSnapshot": (offered, { client }) => {
+    "peer.OfferSnapshot": (request, { client }) => {
       const from = handshakes.sender(client.id)
       if (from === undefined) return Effect.fail(noHello("peer.OfferSnapshot"))
-      const { estimatedBytes, term } = offered
-      return inbound.offer(client.id, {
+      const { estimatedBytes, term } = request
+      return inbound.open(client.id, {
         from,
         to: nodeId,
         term: term as Term,
-        point: point(offered.point),
+        point: point(request.point),
         estimatedBytes
       })
     },
@@ -267,16 +267,16 @@ const newGate = () =>
     notifications: ["peer.Deliver"]
   })
 
-/** A connection of its own to the peer that an offer names. */
+/** A connection of its own to the peer that a request names. */
 const sendSnapshot = (
   options: RpcTransportOptions,
   { build, instance, own }: Pick<LinkParts, "build" | "instance" | "own">,
-  offer: SnapshotOffer
+  request: SnapshotRequest
 ): ReturnType<PeerTransport["Service"]["sendSnapshot"]> => {
-  const peer = options.peers.find(({ id }) => id === offer.to)
+  const peer = options.peers.find(({ id }) => id === request.to)
   return peer === undefined
-    ? Effect.fail(new SnapshotLost({ reason: `node ${offer.to} is not a peer` }))
-    : SnapshotLink.open(offer, {
+    ? Effect.fail(new SnapshotLost({ reason: `node ${request.to} is not a peer` }))
+    : SnapshotLink.open(request, {
       clusterId: options.clusterId,
       identity: own,
       build,
@@ -343,10 +343,10 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     requireLevelUnsafe: (level) => build.require(level),
     peersUnsafe: () => handshakes.processes(),
-    receive: (taker) =>
+    receive: (acceptor) =>
       Effect.acquireRelease(
         Effect.sync(() => {
-          receiver = taker
+          receiver = acceptor
         }),
         () => Effect.sync(() => receiver = undefined)
       ),
@@ -360,7 +360,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     health: Effect.sync(() => [...links.values()].map((link) => link.health())),
     lost,
-    sendSnapshot: (offer) => sendSnapshot(options, { own, build, instance }, offer),
+    sendSnapshot: (request) => sendSnapshot(options, { own, build, instance }, request),
     takeSnapshots: inbound.takeSnapshots
   })
 })

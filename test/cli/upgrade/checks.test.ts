@@ -57,7 +57,12 @@ describe("a cluster", () => {
   const wrong: ReadonlyArray<readonly [string, ReadonlyArray<Change>, string, RegExp]> = [
     ["with a node down", [{}, "down", {}], "nodes", /127\.0\.0\.1:7002: no process listens there/],
     ["of which one node was not named", [{}, {}], "nodes", /no endpoint leads to node 3/],
-    ["with a learner", [{}, { membership: "learner" }, {}], "nodes", /node 2: its membership is learner/],
+    [
+      "with a learner",
+      [{}, { membership: "learner" }, {}],
+      "nodes",
+      /node 2: does not vote: its membership is learner/
+    ],
     ["with a node that waits", [{}, {}, { waiting: "for a majority" }], "nodes", /node 3: for a majority/],
     ["of two clusters", [{}, {}, { clusterId: "payments" }], "nodes", /of several clusters/],
     [

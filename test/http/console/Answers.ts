@@ -1,5 +1,5 @@
 /** What nodes answer a console, for tests of what it makes of that. */
-import type { NodeAnswer, NodeFigures } from "../../../src/client/ClusterAdmin.ts"
+import type { NodeAnswer, VitalsAnswer } from "../../../src/client/ClusterAdmin.ts"
 import type { Answers } from "../../../src/http/console/ClusterSample.ts"
 import { secondsBuckets } from "../../../src/MetricBuckets.ts"
 import type { NodeReport } from "../../../src/protocol/ClientRpcs.ts"
@@ -47,7 +47,7 @@ export const durations = (counts: Readonly<Record<number, number>>): Durations =
   return { buckets, count: buckets.reduce((sum, count) => sum + count, 0) }
 }
 
-export const figures = (nodeId: number, given: Partial<NodeVitals> = {}): NodeFigures => ({
+export const figures = (nodeId: number, given: Partial<NodeVitals> = {}): VitalsAnswer => ({
   endpoint: endpointOf(nodeId),
   vitals: {
     nowMs: 1_000,

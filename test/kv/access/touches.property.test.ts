@@ -234,7 +234,7 @@ class World {
     this.timeMs += source.below(300)
     const command = source.below(30) === 0
       ? this.accessCommand()
-      : source.command(this.index, this.state.figures.revision)
+      : source.command(this.index, this.state.metadata.revision)
     if (command._tag === "GrantLease" || command._tag === "OpenSession") source.ids.push(this.index)
     if (source.ids.length > 8) source.ids.shift()
     return command

@@ -28,7 +28,7 @@ export interface Endpoint {
   receiver: ((received: Received) => void) | undefined
   readonly lost: Queue.Queue<NodeId>
   /** Takes snapshots, once the node is ready for them. */
-  taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
+  acceptor: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
   /** Runs an effect in the node's process. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void) => void
 }

@@ -36,7 +36,7 @@ import * as RocksLogStore from "../../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStateStore from "../../../src/storage/rocksdb/RocksStateStore.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
-import type { SnapshotOffer } from "../../../src/transport/PeerTransport.ts"
+import type { SnapshotRequest } from "../../../src/transport/PeerTransport.ts"
 import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
 import type { ObservedDisk, ObservedNode } from "../Oracle.ts"
 import { demand } from "../Oracle.ts"
@@ -75,9 +75,9 @@ export interface NodeWatcher {
   /** A state is complete up to an entry. */
   readonly completes: (node: SimNode, index: number, digest: number) => void
   /** A chunk of a snapshot reaches its receiver. */
-  readonly snapshotArrives: (offer: SnapshotOffer) => void
+  readonly snapshotArrives: (request: SnapshotRequest) => void
   /** A bit of a chunk had flipped on its way. */
-  readonly snapshotFlipped: (offer: SnapshotOffer, taken: boolean) => void
+  readonly snapshotFlipped: (request: SnapshotRequest, taken: boolean) => void
   /** A node closes the connection of a peer. */
   readonly expels: (node: SimNode, peer: NodeId, claim: string) => void
   readonly log: ((node: SimNode, line: string) => void) | undefined
@@ -237,7 +237,7 @@ export class SimNode implements ObservedNode {
           shadow.stepped(raft, event, outputs)
           watcher.stepped(this, raft, event, outputs)
         },
-        offered: shadow.offered
+        snapshotRequested: shadow.snapshotRequested
       }),
       Context.add(References.MinimumLogLevel, watcher.log === undefined ? "None" : "Debug"),
       Context.add(Logger.CurrentLoggers, new Set(this.loggers())),
@@ -324,7 +324,7 @@ export class SimNode implements ObservedNode {
           process,
           receiver: undefined,
           lost,
-          taker: undefined,
+          acceptor: undefined,
           run: (effect, done) => this.run(effect, done)
         }
         network.attach(this.id, endpoint)
@@ -351,24 +351,24 @@ export class SimNode implements ObservedNode {
             ),
           health: Effect.succeed([]),
           lost,
-          sendSnapshot: (offer) =>
+          sendSnapshot: (request) =>
             SnapshotWay.open({
               network,
               random,
               timeline,
               process,
-              offer,
+              request,
               arrived: watcher.snapshotArrives,
               flipped: watcher.snapshotFlipped
             }),
-          takeSnapshots: (taker) =>
+          takeSnapshots: (acceptor) =>
             Effect.acquireRelease(
               Effect.sync(() => {
-                endpoint.taker = taker
+                endpoint.acceptor = acceptor
               }),
               () =>
                 Effect.sync(() => {
-                  endpoint.taker = undefined
+                  endpoint.acceptor = undefined
                 })
             )
         })

@@ -1,5 +1,5 @@
 /**
- * The figures about the whole store, in one row.
+ * The metadata of the store: figures about the whole, in one row.
  *
  * ```
  * revision u64 · compacted u64 · log time u64 · history bytes u64 · compacted bytes u64
@@ -7,7 +7,7 @@
  */
 import { Reader, Writer } from "../../bytes/Binary.ts"
 
-export interface Figures {
+export interface StoreMetadata {
   /** The last revision: every command that changes a key takes the next one. Gapless. */
   readonly revision: number
   /** The history up to and including this revision is gone. */
@@ -23,27 +23,30 @@ export interface Figures {
   readonly compactedBytes: number
 }
 
-export const noFigures: Figures = { revision: 0, compacted: 0, logTimeMs: 0, historyBytes: 0, compactedBytes: 0 }
+export const noMetadata: StoreMetadata = { revision: 0, compacted: 0, logTimeMs: 0, historyBytes: 0, compactedBytes: 0 }
 
-export const encodeFigures = (figures: Figures): Uint8Array =>
+export const encodeMetadata = (metadata: StoreMetadata): Uint8Array =>
   new Writer(40)
-    .u64(figures.revision)
-    .u64(figures.compacted)
-    .u64(figures.logTimeMs)
-    .u64(figures.historyBytes)
-    .u64(figures.compactedBytes)
+    .u64(metadata.revision)
+    .u64(metadata.compacted)
+    .u64(metadata.logTimeMs)
+    .u64(metadata.historyBytes)
+    .u64(metadata.compactedBytes)
     .bytes
 
-/** The figures in `bytes`, none for the row that was never written; `undefined` for bytes that hold no figures. */
-export const decodeFigures = (bytes: Uint8Array | undefined): Figures | undefined => {
-  if (bytes === undefined) return noFigures
+/**
+ * The metadata in `bytes`, that of an empty store for a row that was never written; `undefined` for bytes that hold
+ * none.
+ */
+export const decodeMetadata = (bytes: Uint8Array | undefined): StoreMetadata | undefined => {
+  if (bytes === undefined) return noMetadata
   const reader = new Reader(bytes)
-  const figures: Figures = {
+  const metadata: StoreMetadata = {
     revision: reader.u64(),
     compacted: reader.u64(),
     logTimeMs: reader.u64(),
     historyBytes: reader.u64(),
     compactedBytes: reader.u64()
   }
-  return reader.complete ? figures : undefined
+  return reader.complete ? metadata : undefined
 }
