@@ -10,7 +10,7 @@ import { watchTables } from "../BoundedTables.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 import { apply as applyCommand, keysOf } from "./model/Apply.ts"
 import { Batch } from "./model/Batch.ts"
-import type { Stamped } from "./model/Command.ts"
+import type { DecodedCommand } from "./model/Command.ts"
 import { decodeCommand, encodeCommand, proposers } from "./model/Command.ts"
 import { levelOf } from "./model/CommandLevel.ts"
 import { maxRoles, maxUsers } from "./model/access/AccessLimits.ts"
@@ -52,10 +52,10 @@ const concurrentQueries = 8
 const noReply = new Uint8Array(0)
 
 /** The commands of a batch, `undefined` for entries without one. They were checked before they reached the log. */
-const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Stamped | undefined> =>
+const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<DecodedCommand | undefined> =>
   entries.map((entry) => {
     if (entry.kind === "noop") return undefined
-    if (entry.decoded !== undefined) return entry.decoded as Stamped
+    if (entry.decoded !== undefined) return entry.decoded as DecodedCommand
     const command = decodeCommand(entry.payload)
     if (command._tag === "Problem") {
       throw new Error(
@@ -99,7 +99,7 @@ export interface TtlLimits {
  * Why a command that asks for a time to live is not let into the log. It is a setting of this node and not part of the
  * format, so it must not be looked at when a command is applied.
  */
-const ttlRefusal = ({ command }: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
+const ttlRefusal = ({ command }: DecodedCommand, limits: TtlLimits): InvalidArgument | undefined => {
   if (command._tag !== "OpenSession" && command._tag !== "GrantLease") return undefined
   const name = command._tag === "OpenSession" ? "maxSessionTtlMs" : "maxLeaseTtlMs"
   const maximum = limits[name]
@@ -111,10 +111,10 @@ const ttlRefusal = ({ command }: Stamped, limits: TtlLimits): InvalidArgument | 
 }
 
 /** Why a client may not propose a command that is well-formed. */
-const refusal = (stamped: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
-  const { _tag } = stamped.command
+const refusal = (decoded: DecodedCommand, limits: TtlLimits): InvalidArgument | undefined => {
+  const { _tag } = decoded.command
   return proposers[_tag] === "client"
-    ? ttlRefusal(stamped, limits)
+    ? ttlRefusal(decoded, limits)
     : invalid(problem("command", `${_tag} is proposed by nodes only`))
 }
 
@@ -201,7 +201,7 @@ class KvMachine {
   private readonly applySome = Effect.fnUntraced({ self: this }, function*(
     this: KvMachine,
     entries: ReadonlyArray<Entry>,
-    commands: ReadonlyArray<Stamped | undefined>,
+    commands: ReadonlyArray<DecodedCommand | undefined>,
     from: number
   ) {
     const { store } = this
@@ -209,8 +209,8 @@ class KvMachine {
     const keys: Array<Uint8Array> = []
     let end = from
     for (; end < entries.length && (end === from || keys.length < this.readAheadKeys); end++) {
-      const stamped = commands[end]
-      if (stamped !== undefined) keys.push(...keysOf(stamped.command))
+      const decoded = commands[end]
+      if (decoded !== undefined) keys.push(...keysOf(decoded.command))
     }
     const slots = batch.draft.expect(keys)
     yield* loadKeys(store, slots)
@@ -218,10 +218,10 @@ class KvMachine {
     const replies: Array<Uint8Array> = []
     let replyBytes = 0
     for (let i = from; i < end && (i === from || replyBytes + batch.readBytes < workBytes); i++) {
-      const stamped = commands[i]
+      const decoded = commands[i]
       let reply: Uint8Array = noReply
-      if (stamped !== undefined) {
-        const applied = applyCommand(batch, entries[i] as Entry, stamped)
+      if (decoded !== undefined) {
+        const applied = applyCommand(batch, entries[i] as Entry, decoded)
         reply = applied instanceof Uint8Array ? applied : yield* runLoading(store, applied)
       }
       replyBytes += reply.byteLength

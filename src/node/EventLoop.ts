@@ -17,7 +17,7 @@ import type { Accepted, Output, ReadLog, RoleChanged } from "../raft/Output.ts"
 import { invariant } from "../raft/Invariants.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
-import { lastStampOf } from "../raft/Types.ts"
+import { lastTimestampOf } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { RaftTimer } from "../timer/RaftTimer.ts"
@@ -242,7 +242,7 @@ export class EventLoop {
     if (last === undefined) return
     const { index } = last
     const { metrics, timer } = this.options
-    this.options.clock.observe(last.stampMs, this.leading)
+    this.options.clock.observe(last.timestampMs, this.leading)
     this.pending.applied(entries, replies, tookMs)
     if (this.leading) this.commitTimes.applied(index, timer.monotonicMsUnsafe(), metrics.committed)
     this.pending.releaseReads(index)
@@ -304,8 +304,8 @@ export class EventLoop {
     switch (output._tag) {
       case "Persist":
         // Also of entries that are not applied when this node becomes leader. What they began, such as a lease, counts
-        // in the time of the leader that stamped them.
-        if (!this.leading) this.options.clock.observe(lastStampOf(output.entries), false)
+        // in the time of the leader that gave them their timestamps.
+        if (!this.leading) this.options.clock.observe(lastTimestampOf(output.entries), false)
         return this.options.persister.handOver(output)
       case "Send":
         for (const message of output.messages) this.outbox.push(message)

@@ -49,7 +49,7 @@ export interface SnapshotRequested {
 export interface Installed {
   readonly _tag: "Installed"
   readonly point: LogPoint
-  /** The latest stamp that the new state has seen. */
+  /** The latest timestamp that the new state has seen. */
   readonly logTimeMs: number
   /** Done once the core knows. */
   readonly known: Deferred.Deferred<void>

@@ -9,7 +9,7 @@
  *      6     2  zero
  *      8     8  term
  *     16     8  index
- *     24     8  stamp, milliseconds since the epoch
+ *     24     8  timestamp, milliseconds since the epoch
  *     32     n  payload
  * ```
  *
@@ -71,7 +71,7 @@ const writeRecord = (entry: Entry, record: Buffer): void => {
   record.writeUInt16BE(0, 6)
   writeInteger(record, entry.term, 8)
   writeInteger(record, entry.index, 16)
-  writeInteger(record, entry.stampMs, 24)
+  writeInteger(record, entry.timestampMs, 24)
   record.set(entry.payload, headerBytes)
   record.writeUInt32BE(crc32(record.subarray(4)), 0)
   entry.record = record
@@ -95,13 +95,13 @@ export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
   const kind: EntryKind = kindByte === 0 ? "noop" : "command"
   const term = readInteger(view, 8)
   const index = readInteger(view, 16)
-  const stampMs = readInteger(view, 24)
-  if (term < 0 || index < 1 || stampMs < 0) return new CodecError("term, index or stamp is out of range")
+  const timestampMs = readInteger(view, 24)
+  if (term < 0 || index < 1 || timestampMs < 0) return new CodecError("term, index or timestamp is out of range")
   return {
     index: index as LogIndex,
     term: term as Term,
     kind,
-    stampMs,
+    timestampMs,
     payload: record.subarray(headerBytes),
     record
   }

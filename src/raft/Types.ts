@@ -88,7 +88,7 @@ export interface Entry {
    * Nodes never read their own clock while applying: this is the only time the state
    * machine knows.
    */
-  readonly stampMs: number
+  readonly timestampMs: number
   /**
    * The command, opaque to consensus; empty for `noop`. Its bytes never change after it was handed over; the codec
    * lets them move into `record`.
@@ -107,9 +107,9 @@ export interface Entry {
   decoded?: unknown
 }
 
-/** The last stamp of some entries that follow one another; 0 when none of them has one. */
-export const lastStampOf = (entries: ReadonlyArray<Entry>): number =>
-  entries.findLast(({ stampMs }) => stampMs !== 0)?.stampMs ?? 0
+/** The last timestamp of some entries that follow one another; 0 when none of them has one. */
+export const lastTimestampOf = (entries: ReadonlyArray<Entry>): number =>
+  entries.findLast(({ timestampMs }) => timestampMs !== 0)?.timestampMs ?? 0
 
 /**
  * Whether what a node says counts. With `unknown` it has an empty disk and does not know yet why, a `learner` has lost

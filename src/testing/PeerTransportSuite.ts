@@ -115,11 +115,11 @@ const everyKind = (from: NodeId, to: NodeId): ReadonlyArray<Message> => {
 const plain = (message: Message) =>
   message._tag !== "AppendRequest" ? message : {
     ...message,
-    entries: message.entries.map(({ index, kind, payload, stampMs, term }) => ({
+    entries: message.entries.map(({ index, kind, payload, timestampMs, term }) => ({
       index,
       term,
       kind,
-      stampMs,
+      timestampMs,
       payload: Buffer.from(payload).toString("hex")
     }))
   }

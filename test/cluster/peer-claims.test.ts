@@ -50,7 +50,7 @@ const entryOf = (index: number, term: number, payload: Uint8Array): Entry => ({
   index: LogIndex(index),
   term: Term(term),
   kind: "command",
-  stampMs: 1,
+  timestampMs: 1,
   payload
 })
 

@@ -25,7 +25,7 @@ const stored = Effect.fnUntraced(function*(compacted = 0) {
         index: LogIndex(i + 1),
         term: Term(1),
         kind: "command",
-        stampMs: 10 * Math.min(i + 1, count),
+        timestampMs: 10 * Math.min(i + 1, count),
         payload: encodeCommand(
           i === count
             ? { _tag: "Compact", through: compacted }

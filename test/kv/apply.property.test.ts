@@ -39,8 +39,12 @@ const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: 
     at += part.length
     const batch = new Batch(state)
     store.run(batch.draft.loadAll(part.flatMap(({ command }) => keysOf(command)), new ReadBudget()))
-    for (const { command, index, stamp, stampMs } of part) {
-      const applied = apply(batch, { index, stampMs }, { _tag: "Stamped", command, stamp: stamp ?? noSession })
+    for (const { command, index, commandId, timestampMs } of part) {
+      const applied = apply(batch, { index, timestampMs }, {
+        _tag: "Decoded",
+        command,
+        commandId: commandId ?? noSession
+      })
       const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))
       if (reply._tag === "Problem") assert.fail(reply.problem)
       replies.push(words(reply))
@@ -60,7 +64,7 @@ const compareWithModel = (seed: number, count: number) => {
   for (let index = 1; index <= count; index++) {
     const step = source.step(index, model.revision)
     steps.push(step)
-    expected.push(model.apply(index, step.stampMs, step.command, step.stamp))
+    expected.push(model.apply(index, step.timestampMs, step.command, step.commandId))
     if (step.command._tag === "GrantLease" || step.command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
   }
@@ -127,7 +131,7 @@ const usedStore = (seed: number, count: number): { readonly store: Store; readon
   for (let index = 1; index <= count; index++) {
     const step = source.step(index, model.revision)
     steps.push(step)
-    model.apply(index, step.stampMs, step.command, step.stamp)
+    model.apply(index, step.timestampMs, step.command, step.commandId)
     if (step.command._tag === "GrantLease" || step.command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
   }
@@ -187,8 +191,8 @@ describe("rows that were changed outside are refused, or the store goes on with 
     for (const [i, command] of commands.entries()) {
       const batch = new Batch(state)
       store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
-      const place = { index: index + 1 + i, stampMs: 0 }
-      const applied = apply(batch, place, { _tag: "Stamped", command, stamp: noSession })
+      const place = { index: index + 1 + i, timestampMs: 0 }
+      const applied = apply(batch, place, { _tag: "Decoded", command, commandId: noSession })
       const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))
       assert.notStrictEqual(reply._tag, "Problem")
       store.commit(batch)

@@ -34,11 +34,11 @@ const nowMs = 1_700_000_000_000
 
 const put = (key: string) => encodeCommand({ _tag: "Put", key: Buffer.from(key), value: Buffer.from("x"), lease: 0 })
 
-const entryOf = (index: number, stampMs: number, payload: Uint8Array = put(`key ${index}`)): Entry => ({
+const entryOf = (index: number, timestampMs: number, payload: Uint8Array = put(`key ${index}`)): Entry => ({
   index: LogIndex(index),
   term: Term(1),
   kind: "command",
-  stampMs,
+  timestampMs,
   payload
 })
 
@@ -110,7 +110,7 @@ it.effect("takes no entry that it could not apply, and says so before it acknowl
     assert.strictEqual((yield* node.status).commit, 2, "it goes on")
   }).pipe(Effect.scoped))
 
-it.effect("takes no stamp more than a day ahead of the log and its own clock, and names the clocks", () =>
+it.effect("takes no timestamp more than a day ahead of the log and its own clock, and names the clocks", () =>
   Effect.gen(function*() {
     const { disk, network, sayUntil } = yield* start()
     yield* sayUntil(() => disk.last.index === 1, append([entryOf(1, nowMs - 5 * day)]))
@@ -118,7 +118,7 @@ it.effect("takes no stamp more than a day ahead of the log and its own clock, an
     yield* sayUntil(() => network.expelled.length === 1, append([entryOf(3, nowMs + 3 * day)]))
     assert.match(
       network.expelled[0]?.claim ?? "",
-      /entry 3 is stamped 2023-.*more than a day after .*look at the clocks/
+      /entry 3 is timestamped 2023-.*more than a day after .*look at the clocks/
     )
     yield* sayUntil(() => network.expelled.length === 2, append([entryOf(3, 2 ** 53 - 1)]))
     assert.strictEqual(disk.last.index, 2)

@@ -111,7 +111,7 @@ const value = Uint8Array.of(1, 2, 3)
 const record = { createRevision: 3, modRevision: 2 ** 40, version: 7, lease: 12, value }
 const range = prefixRange(key)
 const secret = Uint8Array.from({ length: 16 }, (_, i) => i)
-const stamp = { session: 2 ** 36, sequence: 12, answered: 10, secret }
+const commandId = { session: 2 ** 36, sequence: 12, answered: 10, secret }
 const transaction = {
   compares: [
     { _tag: "CompareValue", key, operator: "<=", value },
@@ -178,12 +178,12 @@ const kv: ReadonlyArray<Target> = [
     name: "commands",
     valid: [
       encodeCommand({ _tag: "Put", key, value, lease: 1 }),
-      encodeCommand({ _tag: "Transact", transaction }, stamp),
+      encodeCommand({ _tag: "Transact", transaction }, commandId),
       encodeCommand({ _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] }),
       encodeCommand({ _tag: "Compact", through: 2 ** 41 }),
       encodeCommand({ _tag: "GrantLease", ttlMs: 10_000 }),
       encodeCommand({ _tag: "Checkpoint", token: 2 ** 40 }),
-      encodeCommand({ _tag: "CloseSession" }, stamp)
+      encodeCommand({ _tag: "CloseSession" }, commandId)
     ],
     decode: (bytes) => accepted(decodeCommand(bytes))
   },

@@ -30,7 +30,7 @@ export const entry = (index: number, term: number, text = ""): Entry => ({
   index: LogIndex(index),
   term: Term(term),
   kind: text === "" ? "noop" : "command",
-  stampMs: 0,
+  timestampMs: 0,
   payload: new TextEncoder().encode(text)
 })
 

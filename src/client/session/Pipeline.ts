@@ -162,7 +162,7 @@ export class Pipeline implements Submitter<PipelineError> {
     // It may have ended while the connection was opened.
     if (session?.isOpen === false) return this.repeat(open, 0, ended)
     // Nor is anything sent whose caller has the answer meanwhile that it was not.
-    const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.stamp(open)
+    const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.assignIds(open)
     if (batch.length === 0) return ended()
     for (const operation of batch) operation.send()
     const deadlineMs = nowMs() + client.attemptTimeoutMs

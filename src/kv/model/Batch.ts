@@ -80,9 +80,11 @@ export class Batch {
     return this.state.metadata.revision
   }
 
-  /** The log's clock goes on to an entry's stamp, and never back. */
-  advanceTime(stampMs: number): void {
-    if (stampMs > this.state.metadata.logTimeMs) this.state.metadata = { ...this.state.metadata, logTimeMs: stampMs }
+  /** The log's clock goes on to an entry's timestamp, and never back. */
+  advanceTime(timestampMs: number): void {
+    if (timestampMs > this.state.metadata.logTimeMs) {
+      this.state.metadata = { ...this.state.metadata, logTimeMs: timestampMs }
+    }
   }
 
   /**

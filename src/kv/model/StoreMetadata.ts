@@ -13,8 +13,8 @@ export interface StoreMetadata {
   /** The history up to and including this revision is gone. */
   readonly compacted: number
   /**
-   * The cluster's clock in milliseconds, as the log tells it: the latest stamp of any entry. It never goes back, and
-   * stands still while no leader appends.
+   * The cluster's clock in milliseconds, as the log tells it: the latest timestamp of any entry. It never goes back,
+   * and stands still while no leader appends.
    */
   readonly logTimeMs: number
   /** Bytes of history written since the beginning, compacted ones included. */

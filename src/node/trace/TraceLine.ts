@@ -60,9 +60,10 @@ export const stepLine = (event: Event, outputs: ReadonlyArray<Output>): string =
 /** The field is that of the first format, so that versions read each other's traces. */
 export const snapshotRequestLine = (request: TracedSnapshotRequest): string => textOf({ offer: request })
 
-/** A line that older versions wrote, with the words of today. Texts of events are bytes, which hold no such field. */
+/** A line that older versions wrote, with the words of today. Bytes are base64 there: no command holds such a field. */
 const inTodaysWords = (text: string): string =>
   text.replaceAll(`"standing":"newcomer"`, `"membership":"unknown"`).replaceAll(`"standing":`, `"membership":`)
+    .replaceAll(`"stampMs":`, `"timestampMs":`)
 
 /** Reads a line; says why it is none. */
 export const parseLine = (text: string): TraceLine | string => {

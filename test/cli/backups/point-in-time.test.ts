@@ -41,13 +41,17 @@ const lives = (seed: number, count: number): ReadonlyArray<Moment> => {
   const state = new State()
   const moments: Array<Moment> = []
   for (let index = 1; index <= count; index++) {
-    const { command, stamp, stampMs } = source.step(index, state.metadata.revision)
+    const { command, commandId, timestampMs } = source.step(index, state.metadata.revision)
     if (command._tag === "GrantLease" || command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
     const { revision: before } = state.metadata
     const batch = new Batch(state)
     store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
-    const applied = apply(batch, { index, stampMs }, { _tag: "Stamped", command, stamp: stamp ?? noSession })
+    const applied = apply(batch, { index, timestampMs }, {
+      _tag: "Decoded",
+      command,
+      commandId: commandId ?? noSession
+    })
     if (!(applied instanceof Uint8Array)) store.run(applied)
     store.commit(batch)
     const { logTimeMs, revision } = state.metadata

@@ -55,6 +55,21 @@ describe("a trace", () => {
     assert.deepStrictEqual([replay.starts, replay.steps], [2, 2 * events.length])
   })
 
+  it("is read with the words of older versions", () => {
+    const voters = [NodeId(1), NodeId(2), NodeId(3)]
+    const line = startLine({ ...config, voters }, {
+      ...recovered,
+      hardState: { ...recovered.hardState, membership: "unknown" }
+    })
+    const lines = [...trace(), line]
+    const older = lines.map((each) =>
+      each.replaceAll(`"timestampMs":`, `"stampMs":`).replaceAll(`"membership":"unknown"`, `"standing":"newcomer"`)
+    )
+    assert.isAbove(older.filter((each, i) => each !== lines[i]).length, 1)
+    assert.deepStrictEqual(older.map(parseLine), lines.map(parseLine))
+    assert.deepStrictEqual(replayed(older).found, [])
+  })
+
   it("says at which line the core does something else, and what", () => {
     const lines = trace()
     const at = coreDefaults.electionTicksMax + 2

@@ -203,8 +203,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "carries out a repeated command again",
     { nodes: 20 },
     "kv/model/Apply.ts",
-    "if (kept !== undefined) return kept\n  if (stamp.sequence <= session.answered) {",
-    "if (kept === undefined && stamp.sequence <= session.answered) {"
+    "if (kept !== undefined) return kept\n  if (commandId.sequence <= session.answered) {",
+    "if (kept === undefined && commandId.sequence <= session.answered) {"
   ),
   one(
     "goes on after a write that failed",

@@ -308,9 +308,9 @@ export class Simulation {
       const consequence = this.ledger.commits(node.id, entry)
       if (consequence === undefined) continue
       this.answers.committed(consequence)
-      const { endedSessions, expiredLeases, stamped } = consequence
+      const { endedSessions, expiredLeases, decoded } = consequence
       if (endedSessions > 0) this.probes.hit("a session ended")
-      const command = stamped?.command
+      const command = decoded?.command
       const appendedMs = this.appendedMs.get(`${entry.index}/${entry.term}`) ?? this.timeline.nowMs
       const renews = command?._tag === "GrantLease"
         ? entry.index
