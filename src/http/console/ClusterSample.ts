@@ -2,6 +2,7 @@
  * What a console shows of the cluster at one moment, from what each node answered. Rates and times are of what happened
  * since the sample before.
  */
+import { healthThresholds } from "../../config/HealthThresholds.ts"
 import { quantileIn, secondsBuckets } from "../../MetricBuckets.ts"
 import type { NodeAnswer, VitalsAnswer } from "../../client/ClusterAdmin.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
@@ -86,9 +87,6 @@ export interface Before {
   readonly slowSyncs: ReadonlyMap<string, number>
 }
 
-/** From these on a sync is slow. A disk for etcd is to take less than 10. */
-export const slowSyncMs = 100
-
 /** Changes of leaders in a sample. */
 export const maxLeaderChanges = 64
 
@@ -151,7 +149,7 @@ const silent = {
 
 /** A moment without syncs says nothing of the disk. */
 const slowSyncsOf = (latency: Latency | null, before: number): number =>
-  latency === null ? before : latency.p99Ms >= slowSyncMs ? before + 1 : 0
+  latency === null ? before : latency.p99Ms >= healthThresholds.slowSyncMs ? before + 1 : 0
 
 const nodeSample = (
   { endpoint, problem, report }: NodeAnswer,

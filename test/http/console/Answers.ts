@@ -59,8 +59,8 @@ export const figures = (nodeId: number, given: Partial<NodeVitals> = {}): Vitals
     heapBytes: 100,
     heapLimitBytes: 1_000,
     dataBytes: 10,
-    diskFreeBytes: 900,
-    diskBytes: 1_000,
+    diskFreeBytes: 900 * 1024 ** 3,
+    diskBytes: 1_000 * 1024 ** 3,
     fullTables: [],
     roleChanges: [],
     ...given
