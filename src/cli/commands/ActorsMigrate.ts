@@ -26,8 +26,8 @@ export const migrate = Command.make("migrate", {
   ...actorsFlags,
   from: fromFlag(
     "URL",
-    "the PostgreSQL database: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Every user of this machine sees what is on " +
-      "a command line: the variable keeps it private",
+    "the PostgreSQL database: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Every user of this machine sees what is " +
+      "on a command line: the variable keeps it private",
     "DATABASE_URL"
   ),
   tablePrefix: tableFlag(
