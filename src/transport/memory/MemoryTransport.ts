@@ -10,9 +10,11 @@ import { FeatureTable, highestLevel } from "../../protocol/FeatureLevel.ts"
 import { protocolVersion } from "../../protocol/PeerRpcs.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
-import type { PeerProcess, Received, SnapshotRequest, SnapshotStream } from "../PeerTransport.ts"
+import type { PeerProcess, SnapshotRequest, SnapshotStream } from "../PeerTransport.ts"
 import { PeerTransport, SnapshotLost } from "../PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
+import type { Receivers } from "./Receivers.ts"
+import { registration } from "./Receivers.ts"
 
 /** What happens to messages on a link; probabilities from 0 to 1. */
 export interface Faults {
@@ -27,10 +29,8 @@ const keptClaims = 100
 
 export const noFaults: Faults = { drop: 0, duplicate: 0, delayMs: [0, 0] }
 
-interface Endpoint {
-  receiver: ((received: Received) => void) | undefined
+interface Endpoint extends Receivers {
   readonly lost: Queue.Queue<NodeId>
-  acceptor: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
   /** The cluster that the node is of, once it knows. */
   identity: ClusterIdentity | undefined
   /** The highest feature level that the node knows, and that of its cluster. */
@@ -246,16 +246,6 @@ export const layer = (
           endpoint.required = level
         },
         peersUnsafe: () => network.processes(node),
-        receive: (receiver) =>
-          Effect.acquireRelease(
-            Effect.sync(() => {
-              endpoint.receiver = receiver
-            }),
-            () =>
-              Effect.sync(() => {
-                endpoint.receiver = undefined
-              })
-          ),
         expelUnsafe: (_connection, peer, claim) => network.expel(node, peer, claim),
         health: Effect.sync(() =>
           peers.filter((peer) => peer !== node).map((peer) => ({
@@ -269,17 +259,7 @@ export const layer = (
         ),
         lost,
         sendSnapshot: network.sendSnapshot,
-        takeSnapshots: (acceptor) =>
-          Effect.acquireRelease(
-            Effect.sync(() => {
-              endpoint.acceptor = acceptor
-            }),
-            () =>
-              Effect.suspend(() => {
-                endpoint.acceptor = undefined
-                return Deferred.succeed(endpoint.gone, undefined)
-              })
-          )
+        ...registration(endpoint, Deferred.succeed(endpoint.gone, undefined))
       })
     })
   )

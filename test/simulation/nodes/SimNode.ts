@@ -36,6 +36,7 @@ import * as RocksLogStore from "../../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStateStore from "../../../src/storage/rocksdb/RocksStateStore.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
+import { registration } from "../../../src/transport/memory/Receivers.ts"
 import type { SnapshotRequest } from "../../../src/transport/PeerTransport.ts"
 import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
 import type { ObservedDisk, ObservedNode } from "../Oracle.ts"
@@ -339,16 +340,6 @@ export class SimNode implements ObservedNode {
           // And of one release.
           peersUnsafe: () => new Map(),
           expelUnsafe: (_connection, peer, claim) => watcher.expels(this, peer, claim),
-          receive: (receiver) =>
-            Effect.acquireRelease(
-              Effect.sync(() => {
-                endpoint.receiver = receiver
-              }),
-              () =>
-                Effect.sync(() => {
-                  endpoint.receiver = undefined
-                })
-            ),
           health: Effect.succeed([]),
           lost,
           sendSnapshot: (request) =>
@@ -361,16 +352,7 @@ export class SimNode implements ObservedNode {
               arrived: watcher.snapshotArrives,
               flipped: watcher.snapshotFlipped
             }),
-          takeSnapshots: (acceptor) =>
-            Effect.acquireRelease(
-              Effect.sync(() => {
-                endpoint.acceptor = acceptor
-              }),
-              () =>
-                Effect.sync(() => {
-                  endpoint.acceptor = undefined
-                })
-            )
+          ...registration(endpoint)
         })
       })
     )
