@@ -23,7 +23,7 @@ const minStoreDescriptors = 64
 /** Beyond this many the store has no use for more, at the sizes that FlareDB is for. */
 const maxStoreDescriptors = 1_024
 
-/** Of the store, for what is not a table: write-ahead logs, manifest, lock, info log, durable floor. */
+/** Of the store, for what is no table or blob file: write-ahead logs, manifest, lock, info log, durable floor. */
 const otherStoreDescriptors = 32
 
 /** The least that each port needs to work with three nodes and a few clients. */
@@ -41,8 +41,8 @@ const countMs = 5_000
 /** What connections and the store may have. */
 export interface Shares {
   readonly limits: Limits
-  /** Tables that the store keeps open; absent when it may keep all. */
-  readonly maxOpenTables: number | undefined
+  /** Tables and blob files that the store keeps open. */
+  readonly maxOpenTables: number
 }
 
 type ConnectionLimits = Pick<Limits, "maxClientConnections" | "maxHttpConnections" | "maxPeerConnections">
@@ -63,7 +63,9 @@ const clientsWithin = (count: number): number => {
  */
 export const share = (limits: Limits, available: number): Shares => {
   const forAll = available - processDescriptors
-  if (connections(limits) + maxStoreDescriptors <= forAll) return { limits, maxOpenTables: undefined }
+  if (connections(limits) + maxStoreDescriptors <= forAll) {
+    return { limits, maxOpenTables: maxStoreDescriptors - otherStoreDescriptors }
+  }
   const store = Math.min(maxStoreDescriptors, Math.max(minStoreDescriptors, Math.floor(forAll / 4)))
   const maxOpenTables = store - otherStoreDescriptors
   const left = forAll - store

@@ -3,12 +3,14 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { portKinds } from "../chaos/handshakes/Strangers.ts"
 import { judge, run } from "../chaos/handshakes/Run.ts"
+import { clientPortConnections } from "../../src/config/Limits.ts"
 import { figure } from "./Figures.ts"
 
 const talking = { client: 400, peer: 100, http: 100 }
-/** More at the client ports than these may have, so that the oldest silent ones give way. */
-const silent = { client: 60, peer: 10, http: 10 }
 const maxClientConnections = 16
+const processes = 2
+/** Each process alone opens more at every client port than that has room for, so that the oldest silent ones give way. */
+const silent = { client: 3 * processes * (clientPortConnections(maxClientConnections) + 4), peer: 10, http: 10 }
 
 it.live("writes while strangers begin no handshake at any port, and gets rid of them all", () =>
   Effect.gen(function*() {
@@ -17,7 +19,7 @@ it.live("writes while strangers begin no handshake at any port, and gets rid of 
       silent,
       perSecond: 200,
       maxOpen: 40,
-      processes: 2,
+      processes,
       settings: {
         FLAREDB_MAX_CLIENT_CONNECTIONS: String(maxClientConnections),
         FLAREDB_MAX_HANDSHAKE_MS: "5000"

@@ -9,7 +9,7 @@ const all = (limits: typeof defaultLimits): number =>
 
 describe("descriptors", () => {
   it("are enough for every limit, and for all tables, where there are many", () => {
-    assert.deepStrictEqual(share(defaultLimits, 65_536), { limits: defaultLimits, maxOpenTables: undefined })
+    assert.deepStrictEqual(share(defaultLimits, 65_536), { limits: defaultLimits, maxOpenTables: 992 })
   })
 
   it("go to the configured connections as long as these leave the store a share", () => {

@@ -6,12 +6,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Config from "../../src/config/index.ts"
 import { Faults } from "./nodes/Faults.ts"
-import { Probes } from "./nodes/Probes.ts"
+import { Probes } from "./engine/Probes.ts"
+import { probes } from "./nodes/Probes.ts"
 import { drawRates } from "./nodes/Rates.ts"
 import { noFaults, SimNetwork } from "./nodes/SimNetwork.ts"
 import type { NodeWatcher } from "./nodes/SimNode.ts"
 import { SimNode } from "./nodes/SimNode.ts"
-import { Timeline } from "./nodes/Timeline.ts"
+import { Timeline } from "./engine/Timeline.ts"
 import { Random } from "./Random.ts"
 
 const nothing = () => {}
@@ -41,8 +42,9 @@ const scene = () => {
     timeline,
     network,
     nodes,
-    probes: new Probes(),
+    probes: new Probes(probes),
     trace: undefined,
+    inject: (fault) => fault(),
     rates: { ...drawRates(random), everyMs: 1, kinds: [["write error", 1]], syncMs: 4_000 }
   })
   const health = faults.healthOf(1 as never)

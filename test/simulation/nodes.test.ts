@@ -7,10 +7,11 @@ import { Effect } from "effect"
 import { readFileSync } from "node:fs"
 import { hunt } from "./mutants/main.ts"
 import { mutants, mutate } from "./mutants/Mutants.ts"
-import { runSeeds } from "./nodes/campaign.ts"
-import { Probes } from "./nodes/Probes.ts"
+import { simulate } from "./engine/Engine.ts"
+import { Probes } from "./engine/Probes.ts"
+import { runSeeds } from "./engine/Seeds.ts"
+import { nodes } from "./nodes/Nodes.ts"
 import type { Probe } from "./nodes/Probes.ts"
-import { simulate } from "./nodes/Simulation.ts"
 
 /** What a handful of seeds cannot but meet. */
 const certain: ReadonlyArray<Probe> = [
@@ -26,9 +27,9 @@ const certain: ReadonlyArray<Probe> = [
 
 describe("whole nodes", () => {
   it("keep every promise through 25 seeds", () => {
-    const { failures, probes: counts } = runSeeds({ seed: 1, count: 25 })
+    const { failures, probes: counts } = runSeeds(nodes, { seed: 1, count: 25 })
     assert.deepEqual(failures, [])
-    const probes = new Probes()
+    const probes = new Probes(nodes.probes)
     probes.add(counts)
     assert.deepEqual(certain.filter((probe) => probes.count(probe) === 0), [])
   }, 120_000)
@@ -36,7 +37,7 @@ describe("whole nodes", () => {
   it("live the same life from the same seed", () => {
     const account = (seed: number): string => {
       const lines: Array<string> = []
-      simulate({ seed, trace: (line) => lines.push(line) })
+      simulate(nodes, { seed, trace: (line) => lines.push(line) })
       return lines.join("\n")
     }
     assert.strictEqual(account(1), account(1))

@@ -13,6 +13,7 @@ import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 import { floorFile, readFloor } from "../../src/storage/DurableFloor.ts"
 import { LogStore } from "../../src/storage/LogStore.ts"
 import { EntriesReadAtStart } from "../../src/storage/RecoveredLog.ts"
+import { RocksDb } from "../../src/storage/rocksdb/RocksDb.ts"
 import * as RocksStorage from "../../src/storage/rocksdb/RocksStorage.ts"
 import { StateStore } from "../../src/storage/StateStore.ts"
 import { sampleEntry, writeOf } from "../../src/testing/LogStoreSuite.ts"
@@ -31,7 +32,9 @@ const vote = { term: Term(9), votedFor: NodeId(2) }
 const payload = (index: number): string => `${index}:`.padEnd(700 + (index % 13), String(index % 10))
 const entryOf = (index: number) => sampleEntry(index, 1 + Math.floor(index / 100), payload(index))
 const rowKey = (index: number): Uint8Array => Uint8Array.of(0x10, index >> 8, index & 0xff)
-const rowValue = (index: number): Uint8Array => Buffer.from(`row ${payload(index)}`)
+/** Some of them are so large that they lie in blob files. */
+const rowValue = (index: number): Uint8Array =>
+  Buffer.from(`row ${payload(index)}`.padEnd(index % 4 === 0 ? 4_000 : 0, "x"))
 
 const optionsOf = (path: string) => ({
   path,
@@ -44,6 +47,13 @@ const optionsOf = (path: string) => ({
 
 const start = <A, E, R>(path: string, use: Effect.Effect<A, E, R>) =>
   Effect.provide(use, Layer.fresh(RocksStorage.layer(optionsOf(path))))
+
+/** Writes what memory has of the state into tables and blob files. */
+const writeTables = (database: RocksDb["Service"]) =>
+  database.snapshot(() => undefined).pipe(
+    Effect.flatMap(({ close }) => close),
+    Effect.andThen(database.flush("state_a"))
+  )
 
 /** The directory of a node that worked and stopped in good order; `killed` is what kill -9 would have left a moment earlier. */
 const used = Effect.gen(function*() {
@@ -65,6 +75,7 @@ const used = Effect.gen(function*() {
             term
           })
         }
+        if (first === 201) yield* RocksDb.use(writeTables)
       }
       yield* log.append([writeOf([], { hardState: { ...vote, commit: LogIndex(applied) } })])
       copyCrashImage(path, killed)
@@ -88,6 +99,7 @@ const kinds: ReadonlyArray<readonly [name: string, pattern: RegExp]> = [
   ["CURRENT", /^CURRENT$/],
   ["MANIFEST", /^MANIFEST-/],
   ["a table", /\.sst$/],
+  ["a blob file", /\.blob$/],
   ["a write-ahead log", /\.log$/],
   ["OPTIONS", /^OPTIONS-/],
   ["IDENTITY", /^IDENTITY$/],

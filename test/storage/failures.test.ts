@@ -70,7 +70,7 @@ const named = (path: string, pattern: RegExp) => readdirSync(path).filter((name)
 /** Waits until RocksDB has done its work: it replaces a table that goes while it is being written or merged. */
 const atRest = (path: string, before = ""): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const now = named(path, /\.(log|sst)$/).join()
+    const now = named(path, /\.(log|sst|blob)$/).join()
     return now === before ? Effect.void : Effect.andThen(Effect.sleep("1 second"), atRest(path, now))
   })
 
@@ -137,13 +137,13 @@ describe("a directory under a running node", () => {
       })
   )
 
-  it.live("that loses a table or an older write-ahead log: the node stops, though nothing is written", () =>
+  it.live("that loses a table, a blob file or an older write-ahead log: the node stops, though nothing is written", () =>
     Effect.gen(function*() {
-      for (const pattern of [/\.sst$/, /\.log$/]) {
+      for (const pattern of [/\.sst$/, /\.blob$/, /\.log$/]) {
         const path = join(yield* temporaryFolder, "node-1")
         const { acknowledged, reason } = yield* start(path)
         // A log whose rows in one family are in no table yet stays, while the buffers of others are written.
-        while (named(path, /\.log$/).length < 2 || named(path, /\.sst$/).length < 1) yield* acknowledged("a", 10_000)
+        while (named(path, /\.log$/).length < 2 || named(path, pattern).length < 1) yield* acknowledged("a", 10_000)
         yield* atRest(path)
         // One that RocksDB was about to replace by itself is not missed: then the next one is.
         const removed: Array<string> = []

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import RocksDB from "rocksdb-native"
 import { afterEach, assert, beforeEach, it } from "vitest"
+import { blobOptions } from "../../src/storage/rocksdb/BlobFiles.ts"
 import { missingManifest, missingTable, missingWal, tablesIn } from "../../src/storage/rocksdb/LiveFiles.ts"
 import { WalSync } from "../../src/storage/rocksdb/WalSync.ts"
 
@@ -21,7 +22,7 @@ const create = (...names: ReadonlyArray<string>): void => {
 }
 
 /** Answers one list after the other, and the last one again and again. */
-const source = (lists: ReadonlyArray<ReadonlyArray<number>>, oldestWal = 0) => {
+const source = (lists: ReadonlyArray<ReadonlyArray<string>>, oldestWal = 0) => {
   let asked = 0
   return {
     path,
@@ -31,14 +32,15 @@ const source = (lists: ReadonlyArray<ReadonlyArray<number>>, oldestWal = 0) => {
 }
 
 it("a table that is listed and gone is missing", async () => {
-  create("000008.sst", "000012.sst")
-  assert.isUndefined(await missingTable(source([[8, 12]])))
-  assert.equal(await missingTable(source([[8, 9, 12]])), "000009.sst")
+  create("000008.sst", "000012.blob")
+  assert.isUndefined(await missingTable(source([["000008.sst", "000012.blob"]])))
+  assert.equal(await missingTable(source([["000008.sst", "000009.sst", "000012.blob"]])), "000009.sst")
+  assert.equal(await missingTable(source([["000008.sst", "000012.blob", "000013.blob"]])), "000013.blob")
 })
 
 it("a table that a compaction removed between the two looks is not", async () => {
   create("000012.sst")
-  assert.isUndefined(await missingTable(source([[8, 12], [12, 13]])))
+  assert.isUndefined(await missingTable(source([["000008.sst", "000012.sst"], ["000012.sst", "000013.sst"]])))
 })
 
 it("a write-ahead log that is needed and gone is missing; one that is not needed is forgotten", async () => {
@@ -62,14 +64,22 @@ it("tables are read from RocksDB's list by their lines, whatever their keys are"
   assert.deepEqual(
     tablesIn(
       `--- level 0 --- version# 11 ---\n 20:21785[281 .. 300]['${key}' seq:281, type:1 .. '${key}' seq:300, type:1](0)\n` +
-        `--- level 6 --- version# 11 ---\n 16:231274[0 .. 0]['${key}' seq:0, type:1 .. '${key}' seq:0, type:1](0)\n`
+        `--- level 6 --- version# 11 ---\n 16:231274[0 .. 0]['${key}' seq:0, type:1 .. '${key}' seq:0, type:1](0)\n` +
+        "--- blob files --- version# 11 ---\nblob_file_number: 11 total_blob_count: 125 total_blob_bytes: 1005125 " +
+        "checksum_method:  checksum_value:  linked_ssts: { 34 } garbage_blob_count: 0 garbage_blob_bytes: 0\n"
     ),
-    [20, 16]
+    ["000020.sst", "000016.sst", "000011.blob"]
   )
 })
 
 it("nothing is missing of a database that flushes, compacts and begins new logs all the time", async () => {
-  const database = new RocksDB(path, { createIfMissing: true, writeBufferSize: 32 * 1024, maxBackgroundJobs: 4 })
+  const database = new RocksDB(path, {
+    createIfMissing: true,
+    writeBufferSize: 32 * 1024,
+    maxBackgroundJobs: 4,
+    ...blobOptions,
+    minBlobSize: 1_000
+  })
   await database.ready()
   const wal = new WalSync(database, true)
   const live = {
@@ -78,7 +88,7 @@ it("nothing is missing of a database that flushes, compacts and begins new logs 
     oldestWal: async () => Number(await database.getProperty("rocksdb.min-log-number-to-keep"))
   }
   const value = Buffer.alloc(1_000, 1)
-  const tables = new Set<number>()
+  const tables = new Set<string>()
   const logs = new Set<number>()
   const run = { goesOn: true }
   const end = (): void => {
@@ -86,7 +96,7 @@ it("nothing is missing of a database that flushes, compacts and begins new logs 
   }
   const looking = (async () => {
     while (run.goesOn) {
-      for (const number of await live.tables()) tables.add(number)
+      for (const name of await live.tables()) tables.add(name)
       for (const number of wal.known) logs.add(number)
       assert.isUndefined(missingManifest(path))
       assert.isUndefined(await missingTable(live))

@@ -16,10 +16,21 @@ interface IteratorOptions {
   values?: boolean
 }
 
-interface FamilyOptions {
+export interface FamilyOptions {
   writeBufferSize?: number
   maxWriteBufferNumber?: number
+  enableBlobFiles?: boolean
+  minBlobSize?: number
+  blobFileSize?: number
+  enableBlobGarbageCollection?: boolean
+  blobGarbageCollectionAgeCutOff?: number
   filterPolicy?: null
+}
+
+export interface CompactionOptions {
+  blobGarbageCollectionAgeCutoff?: number
+  blobGarbageCollectionPolicy?: 0 | 1 | 2
+  bottommostLevelCompaction?: 0 | 1 | 2
 }
 
 interface OpenOptions extends FamilyOptions {
@@ -74,7 +85,7 @@ export declare class RocksDB {
   /** Writes this family's memtable to a table, which releases the log files that held it. */
   flush(): Promise<void>
   /** Drops what was deleted in a range of this family. Never settles when the database closed before. */
-  compactRange(start: string, end: string): Promise<void>
+  compactRange(start: string, end: string, options?: CompactionOptions): Promise<void>
   /** Never settles when the database closed before. */
   approximateSize(start: string, end: string, options?: { includeMemtables?: boolean }): Promise<number>
   /** A property by RocksDB's name for it; of this family, where there is one for each. */

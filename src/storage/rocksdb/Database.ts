@@ -7,11 +7,12 @@ import { unusableFile } from "../DirectoryFiles.ts"
 import type { OpenError } from "../StorageError.ts"
 import { failureIn } from "../StorageError.ts"
 import type { RocksDB } from "./Binding.ts"
+import { blobOptions } from "./BlobFiles.ts"
 import { boundEncoding } from "./KeyBounds.ts"
 import * as NativeModule from "./NativeModule.ts"
 import { openError } from "./OpenFailure.ts"
 import type { Family } from "./Operation.ts"
-import { families } from "./Operation.ts"
+import { families, isState } from "./Operation.ts"
 import type { CacheLimits } from "./WriteBackCache.ts"
 
 export interface OpenOptions {
@@ -71,11 +72,14 @@ export const openDatabase = Effect.fnUntraced(function*(
         createIfMissing: create,
         createMissingColumnFamilies: create,
         readOnly,
-        // The log is read by range, so a bloom filter would only cost memory.
-        columnFamilies: [
-          new native.ColumnFamily("raft_log", { writeBufferSize: writeBufferBytes, filterPolicy: null }),
-          ...families.slice(1)
-        ]
+        columnFamilies: families.map((family) =>
+          new native.ColumnFamily(family, {
+            writeBufferSize: writeBufferBytes,
+            // The log is read by range, so a bloom filter would only cost memory.
+            ...(family === "raft_log" ? { filterPolicy: null } : {}),
+            ...(isState(family) ? blobOptions : {})
+          })
+        )
       })
       await opened.ready()
       return opened

@@ -1,8 +1,11 @@
 /** Compares what RocksDB counts on with what its directory has: it does not notice when its files are removed. */
+import { Effect } from "effect"
+import type { OpenError } from "../StorageError.ts"
 import { DataDirLost } from "../StorageError.ts"
 import type { LiveFileSource } from "./LiveFiles.ts"
 import { missingManifest, missingTable, missingWal, tablesIn } from "./LiveFiles.ts"
 import type { Sessions } from "./Database.ts"
+import { openError } from "./OpenFailure.ts"
 import { families } from "./Operation.ts"
 import type { WalSync } from "./WalSync.ts"
 
@@ -15,6 +18,16 @@ export const liveFiles = (path: string, sessions: Sessions): LiveFileSource => (
   },
   oldestWal: async () => Number(await sessions.raft_log.getProperty("rocksdb.min-log-number-to-keep") ?? 0)
 })
+
+/** Refuses a directory that lacks a file: RocksDB looks for its tables when it opens, and not for its blob files. */
+export const requireComplete = (path: string, sessions: Sessions): Effect.Effect<void, OpenError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const missing = await missingTable(liveFiles(path, sessions))
+      if (missing !== undefined) throw new Error(`No such file: ${missing}`)
+    },
+    catch: (cause) => openError(path, cause)
+  })
 
 /** Flushes and compactions that failed in the background, of all families. */
 const backgroundErrors = async (sessions: Sessions): Promise<number> => {

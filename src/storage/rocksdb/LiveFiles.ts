@@ -11,8 +11,8 @@ import { walFile } from "./WalSync.ts"
 
 export interface LiveFileSource {
   readonly path: string
-  /** Numbers of the tables of all families, as they are now. */
-  readonly tables: () => Promise<ReadonlyArray<number>>
+  /** Names of the tables and blob files of all families, as they are now. */
+  readonly tables: () => Promise<ReadonlyArray<string>>
   /** The number of the oldest WAL that a start would need. */
   readonly oldestWal: () => Promise<number>
 }
@@ -28,15 +28,14 @@ export const missingManifest = (path: string): string | undefined => {
   }
 }
 
-/** A table that is needed and gone. */
+/** A table or blob file that is needed and gone. */
 export const missingTable = async ({ path, tables }: LiveFileSource): Promise<string | undefined> => {
   const counted = await tables()
   const names = new Set(readdirSync(path))
-  const gone = counted.filter((number) => !names.has(tableFile(number)))
+  const gone = counted.filter((name) => !names.has(name))
   if (gone.length === 0) return undefined
   const still = new Set(await tables())
-  const missing = gone.find((number) => still.has(number))
-  return missing === undefined ? undefined : tableFile(missing)
+  return gone.find((name) => still.has(name))
 }
 
 /**
@@ -53,8 +52,10 @@ export const missingWal = async (
   return missing === undefined ? undefined : walFile(missing)
 }
 
-const tableFile = (number: number): string => `${String(number).padStart(6, "0")}.sst`
+const fileName = (number: string, kind: "blob" | "sst"): string => `${number.padStart(6, "0")}.${kind}`
 
-/** The numbers in RocksDB's property `rocksdb.sstables`: a line for each table, with keys in hexadecimal. */
-export const tablesIn = (property: string): ReadonlyArray<number> =>
-  [...property.matchAll(/^ (\d+):\d+\[/gm)].map(([, number]) => Number(number))
+/** The files in RocksDB's property `rocksdb.sstables`: a line for each, with keys in hexadecimal. */
+export const tablesIn = (property: string): ReadonlyArray<string> =>
+  [...property.matchAll(/^(?: (\d+):\d+\[|blob_file_number: (\d+) )/gm)].map(([, table, blobs = ""]) =>
+    table === undefined ? fileName(blobs, "blob") : fileName(table, "sst")
+  )

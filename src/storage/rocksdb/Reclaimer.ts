@@ -5,6 +5,7 @@
  */
 import { Effect, Queue } from "effect"
 import type { FirstFailure } from "../FirstFailure.ts"
+import { compactionOptions } from "./BlobFiles.ts"
 import type { Sessions } from "./Database.ts"
 import { bound } from "./KeyBounds.ts"
 import type { Family } from "./Operation.ts"
@@ -53,7 +54,7 @@ export class Reclaimer {
     return this.promised("reclaim", async () => {
       for (const family of families) await this.sessions[family].flush()
       for (const [family, { end, start }] of ranges) {
-        await this.sessions[family].compactRange(bound(start), bound(end))
+        await this.sessions[family].compactRange(bound(start), bound(end), compactionOptions)
       }
     })
   })

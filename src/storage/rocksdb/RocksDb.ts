@@ -14,10 +14,11 @@ import type { OpenError, StorageError } from "../StorageError.ts"
 import { failureIn } from "../StorageError.ts"
 import * as StorageMetrics from "../StorageMetrics.ts"
 import type { RocksDB } from "./Binding.ts"
+import { wholeCompactionOptions } from "./BlobFiles.ts"
 import { closing } from "./Closing.ts"
 import type { OpenOptions, Sessions } from "./Database.ts"
 import { openDatabase, sessionOf, sessionsOf } from "./Database.ts"
-import { checkDirectory, liveFiles } from "./DirectoryCheck.ts"
+import { checkDirectory, liveFiles, requireComplete } from "./DirectoryCheck.ts"
 import { bound } from "./KeyBounds.ts"
 import { KeyFilters } from "./KeyFilters.ts"
 import * as KeyScans from "./KeyScans.ts"
@@ -115,7 +116,7 @@ const everyKey = [bound(Uint8Array.of(0)), bound(Uint8Array.of(0xff))] as const
 const compactIn = (sessions: Sessions, promised: Promised): RocksDb["Service"]["compact"] => (family) =>
   promised("compact", async () => {
     await sessions[family].flush()
-    await sessions[family].compactRange(...everyKey)
+    await sessions[family].compactRange(...everyKey, wholeCompactionOptions)
   })
 
 /** How often the directory is looked at. The WAL in use is, with each sync. */
@@ -177,6 +178,7 @@ const open = Effect.fnUntraced(function*(options: OpenOptions) {
   const promised = promisedIn(path, failure)
   const database = yield* openDatabase(options)
   const sessions = sessionsOf(database)
+  yield* requireComplete(path, sessions)
   const metrics = yield* StorageMetrics.make
   const wal = yield* Effect.acquireRelease(
     Effect.try({

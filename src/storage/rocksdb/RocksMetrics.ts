@@ -27,6 +27,11 @@ const familyGauges = [
   ["cur-size-all-mem-tables", gauge("flaredb_rocksdb_memtable_bytes", "bytes of writes that are in no table yet")],
   ["num-immutable-mem-table", gauge("flaredb_rocksdb_immutable_memtables", "full memtables that wait for a flush")],
   ["live-sst-files-size", gauge("flaredb_rocksdb_table_bytes", "bytes of the tables of a column family")],
+  ["live-blob-file-size", gauge("flaredb_rocksdb_blob_bytes", "bytes of the blob files, which have the large rows")],
+  [
+    "live-blob-file-garbage-size",
+    gauge("flaredb_rocksdb_blob_garbage_bytes", "bytes of blob files that no table counts on any more")
+  ],
   ["estimate-live-data-size", gauge("flaredb_rocksdb_live_data_bytes", "about how many bytes of tables are in use")],
   ["num-files-at-level0", gauge("flaredb_rocksdb_level0_tables", "tables that no compaction has taken yet")],
   [

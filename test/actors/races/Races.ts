@@ -15,13 +15,14 @@ import {
 import { Microtask } from "../../../src/client/session/Microtask.ts"
 import { Op } from "../../../src/client/Txn.ts"
 import { Watch } from "../../../src/client/Watch.ts"
-import { Random } from "../../simulation/Random.ts"
-import { makeClock } from "../../simulation/nodes/SimClock.ts"
-import { SimProcess } from "../../simulation/nodes/SimProcess.ts"
-import { Timeline } from "../../simulation/nodes/Timeline.ts"
+import type { Engine, World as SimWorld } from "../../simulation/engine/Engine.ts"
+import { makeClock } from "../../simulation/engine/SimClock.ts"
+import { SimProcess } from "../../simulation/engine/SimProcess.ts"
+import type { Random } from "../../simulation/Random.ts"
 import type { Services } from "../Stores.ts"
 import { memory } from "../Stores.ts"
-import { cluster, History, statePrefix } from "./History.ts"
+import type { Probe } from "./History.ts"
+import { cluster, History, probes, statePrefix } from "./History.ts"
 import { Way } from "./Way.ts"
 
 const shards = ["default:1", "default:2", "default:3"]
@@ -34,14 +35,8 @@ const roughMs = 12_000
 /** How long the last runner may take to process what is left, in simulated milliseconds. */
 const calmMs = 60_000
 
-/** Steps of simulated time after which a life is taken for one that does not end. */
-const maxSteps = 400_000
-
-export interface Life {
-  readonly problems: ReadonlyArray<string>
-  readonly counts: History["counts"]
-  readonly trace: ReadonlyArray<string>
-}
+/** How long all of it may take, in simulated milliseconds: a retry that does not end would go on for ever. */
+const lifeMs = 600_000
 
 class World {
   readonly random: Random
@@ -59,9 +54,12 @@ class World {
   over = false
   private ids = 1_000
 
-  constructor(seed: number) {
-    this.random = new Random(seed)
-    this.history = new History(this.authors, this.shardOf)
+  readonly inject: Engine<Probe>["inject"]
+
+  constructor({ inject, probes, random, trace }: Engine<Probe>) {
+    this.random = random
+    this.inject = inject
+    this.history = new History(this.authors, this.shardOf, probes, trace)
   }
 
   get id(): string {
@@ -393,7 +391,7 @@ const life = Effect.fnUntraced(function*(world: World) {
       const victim = random.pick(ways.filter(({ name }) => name.startsWith("runner")))
       const wasLast = ways.findLast(({ name }) => name.split(".")[0] === victim.name.split(".")[0]) === victim
       if (!wasLast) continue
-      victim.stop()
+      world.inject(() => victim.stop())
       yield* Effect.forkChild(Effect.andThen(Effect.sleep(random.below(3 * lockMs)), Effect.sync(() => victim.goOn())))
     }
     phase.rough = false
@@ -414,11 +412,9 @@ const life = Effect.fnUntraced(function*(world: World) {
   }).pipe(Effect.provide(services))
 }, Effect.scoped)
 
-/** Runs the life of a seed to its end. */
-export const simulate = (seed: number): Life => {
-  const timeline = new Timeline()
-  const process = new SimProcess(timeline)
-  const world = new World(seed)
+const raceOf = (engine: Engine<Probe>) => {
+  const process = new SimProcess(engine.timeline)
+  const world = new World(engine)
   let end: string | undefined
   const context = Context.empty().pipe(
     Context.add(Scheduler.Scheduler, process.queue),
@@ -426,17 +422,27 @@ export const simulate = (seed: number): Life => {
     Context.add(Clock.Clock, makeClock(process, { wallOffsetMs: 1_800_000_000_000, rate: 1 })),
     Context.add(References.MinimumLogLevel, "None" as const)
   )
-  process.enter(() => {
-    Effect.runForkWith(context)(life(world)).addObserver((exit) => {
-      end = exit._tag === "Success" ? "" : String(exit.cause)
+  const begin = () =>
+    process.enter(() => {
+      Effect.runForkWith(context)(life(world)).addObserver((exit) => {
+        end = exit._tag === "Success" ? "" : String(exit.cause)
+      })
     })
-  })
-  for (let steps = 0; end === undefined; steps++) {
-    const happen = timeline.next()
-    if (happen === undefined) end = "nothing happens any more, and it has not ended"
-    else if (steps > maxSteps) end = `it has not ended after ${maxSteps} steps`
-    else happen()
+  return {
+    begin,
+    isOver: () => end !== undefined,
+    withinMs: lifeMs,
+    end: () => {
+      const problems = [...world.problems, ...world.history.problems]
+      if (end !== "") problems.push(end ?? `it has not ended after ${lifeMs} ms`)
+      if (problems.length > 0) throw new Error(problems.slice(0, 5).join("; "))
+    }
   }
-  const problems = [...world.problems, ...world.history.problems, ...end === "" ? [] : [end]]
-  return { problems, counts: world.history.counts, trace: world.history.trace }
+}
+
+export const races: SimWorld<Probe> = {
+  script: "simulate:actors",
+  probes,
+  showsTime: false,
+  make: (engine) => [raceOf(engine)]
 }

@@ -1,5 +1,6 @@
 /** A network that loses, repeats, delays and reorders, and that can be cut in each direction. */
 import type { Message } from "../../../src/raft/Message.ts"
+import { Links } from "../engine/Links.ts"
 import type { Random } from "../Random.ts"
 
 export interface NetworkFaults {
@@ -14,14 +15,13 @@ export const noFaults: NetworkFaults = { drop: 0, duplicate: 0, reorder: 0 }
 /** More than this is lost, oldest first, like the queues of the real transport. */
 const capacity = 80
 
-export class SimNetwork {
+export class SimNetwork extends Links {
   faults: NetworkFaults
   private inFlight: Array<Message> = []
-  /** Directions that are cut: `from * 10 + to`. */
-  private readonly cut = new Set<number>()
   private readonly random: Random
 
   constructor(random: Random, faults: NetworkFaults) {
+    super()
     this.random = random
     this.faults = faults
   }
@@ -50,25 +50,5 @@ export class SimNetwork {
   /** What a node has sent and nobody has received is lost with its connections. */
   loseFrom(node: number): void {
     this.inFlight = this.inFlight.filter(({ from }) => from !== node)
-  }
-
-  cutOneWay(from: number, to: number): void {
-    this.cut.add(from * 10 + to)
-  }
-
-  isolate(node: number, nodes: ReadonlyArray<number>): void {
-    for (const other of nodes) {
-      if (other === node) continue
-      this.cutOneWay(node, other)
-      this.cutOneWay(other, node)
-    }
-  }
-
-  heal(): void {
-    this.cut.clear()
-  }
-
-  isCut(from: number, to: number): boolean {
-    return this.cut.has(from * 10 + to)
   }
 }

@@ -1,7 +1,7 @@
 /** One node of a simulation: the core, its disk, its state machine, and what it waits for. */
 import type { Config } from "../../../src/raft/Config.ts"
 import { coreDefaults } from "../../../src/testing/CoreDefaults.ts"
-import { describeEvent, describeOutputLines, describeState } from "../../../src/raft/Describe.ts"
+import { describeState } from "../../../src/raft/Describe.ts"
 import type { Event } from "../../../src/raft/Event.ts"
 import type { Message } from "../../../src/raft/Message.ts"
 import type { Output, SendSnapshot } from "../../../src/raft/Output.ts"
@@ -11,21 +11,26 @@ import { LogIndex, NodeId } from "../../../src/raft/Types.ts"
 import type { CoreDriver } from "../../../src/testing/CoreDriver.ts"
 import { MutantDriver } from "./MutantDriver.ts"
 import type { Mutant } from "./MutantDriver.ts"
-import type { Oracle } from "../Oracle.ts"
-import { outputProbe } from "../OutputProbes.ts"
-import { demand } from "../Oracle.ts"
-import type { Probes } from "./Probes.ts"
+import type { Trace } from "../engine/Engine.ts"
+import type { ObservedNode, Oracle } from "../engine/Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
+import type { Probes } from "../engine/Probes.ts"
+import type { Steps } from "../engine/Steps.ts"
+import type { Timeline } from "../engine/Timeline.ts"
 import type { Random } from "../Random.ts"
+import type { Probe } from "./Probes.ts"
 import { SimDisk } from "./SimDisk.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
 
 export interface World {
   readonly random: Random
+  readonly timeline: Timeline
   readonly network: SimNetwork
   readonly oracle: Oracle
-  readonly probes: Probes
+  readonly steps: Steps
+  readonly probes: Probes<Probe>
   readonly mutant: Mutant | undefined
-  readonly trace: ((line: string) => void) | undefined
+  readonly trace: Trace
 }
 
 /** Limits so small that each of them is reached. */
@@ -45,22 +50,22 @@ const tightLimits = {
   maxPersistTicks: 12
 } satisfies Partial<Config>
 
-export class SimNode {
+export class SimNode implements ObservedNode {
   readonly id: NodeId
   disk: SimDisk
   private readonly voters: ReadonlyArray<NodeId>
   /** The process, while it runs. */
   private driver: CoreDriver | undefined
-  /** How far the oracle has looked. */
   seenCommit = 0
+  runs = 0
   /** Whether it led after the step before. */
   private wasLeader = false
   /** Ticks since the core last heard that the disk finished something, while it has something to do. */
   private stalledTicks = 0
   /** Neither ticks nor receives: a process that is stopped for a moment. */
   paused = false
-  /** Events for which the process is still suspended: nothing happens in it, and what is sent to it is lost. */
-  suspendedFor = 0
+  /** Set while the process is suspended: nothing happens in it. */
+  private suspension: object | undefined
   /** An older state of the directory. */
   private backup: SimDisk | undefined
   private readonly world: World
@@ -92,6 +97,7 @@ export class SimNode {
   start(): void {
     const recovered = this.disk.recover()
     this.seenCommit = 0
+    this.runs += 1
     this.wasLeader = false
     const { disk, world } = this
     const config = { ...tightLimits, id: this.id, voters: this.voters, seed: world.random.below(2 ** 31) + 1 }
@@ -127,7 +133,7 @@ export class SimNode {
     this.driver = undefined
     this.stalledTicks = 0
     this.paused = false
-    this.suspendedFor = 0
+    this.suspension = undefined
     this.snapshotReports = []
     this.accepted = new Map()
     trace?.(`n${this.id} crashes: log on disk ..${this.disk.lastIndex}, applied ${this.disk.applied}`)
@@ -166,7 +172,7 @@ export class SimNode {
   }
 
   get isSuspended(): boolean {
-    return this.suspendedFor > 0
+    return this.suspension !== undefined
   }
 
   /** Whether the process runs and is not stopped. */
@@ -174,18 +180,22 @@ export class SimNode {
     return this.raft !== undefined && !this.paused && !this.isSuspended
   }
 
-  /** The process is suspended, as by SIGSTOP. What it has sent still arrives. */
-  suspend(events: number): void {
+  /** The process is suspended, as by SIGSTOP, for so many draws. What it has sent still arrives. */
+  suspend(draws: number): void {
     if (this.raft === undefined || this.isSuspended) return
-    this.suspendedFor = events
+    const suspension = {}
+    this.suspension = suspension
+    this.world.timeline.after(draws, () => {
+      if (this.suspension === suspension) this.wake()
+    })
     this.world.probes.hit(this.raft.role === "leader" ? "a leader was suspended" : "a node was suspended")
-    this.world.trace?.(`n${this.id} is suspended for ${events} events`)
+    this.world.trace?.(`n${this.id} is suspended for ${draws} events`)
   }
 
   /** The process goes on. Its connections may have broken meanwhile. */
   wake(): void {
     if (!this.isSuspended) return
-    this.suspendedFor = 0
+    this.suspension = undefined
     this.world.trace?.(`n${this.id} wakes up`)
   }
 
@@ -201,15 +211,10 @@ export class SimNode {
   private stepped(event: Event, outputs: ReadonlyArray<Output>): void {
     const { raft } = this
     if (raft === undefined) return
-    const { oracle, trace } = this.world
     // What the step put out is not among the writes yet.
     if (!this.disk.unsynced.some(({ _tag }) => _tag === "Persist")) this.stalledTicks = 0
     else if (event._tag === "Tick") this.stalledTicks += 1
-    if (trace !== undefined && (outputs.length > 0 || event._tag !== "Tick")) {
-      trace(`n${this.id} ${describeEvent(event)}`)
-      for (const output of outputs) for (const line of describeOutputLines(output)) trace(`      ${line}`)
-    }
-    oracle.stepped(this, outputs, event)
+    this.world.steps.stepped(this, event, outputs)
     demand(
       raft.role !== "leader" || raft.peers.length === 0 || this.stalledTicks <= raft.config.maxPersistTicks,
       "a slow disk costs the office",
@@ -224,8 +229,6 @@ export class SimNode {
   /** What is remembered or counted of an output. */
   private noteOutput(output: Output): void {
     const { probes } = this.world
-    const probe = outputProbe(output)
-    if (probe !== undefined) probes.hit(probe)
     switch (output._tag) {
       case "Accepted":
         for (const at of output.ids.keys()) this.accepted.set(LogIndex(output.firstIndex + at), output.term)
@@ -251,12 +254,8 @@ export class SimNode {
   }
 
   private send(messages: ReadonlyArray<Message>): void {
-    const { network, oracle, probes } = this.world
-    for (const message of messages) {
-      oracle.leaves(this, message)
-      if (message._tag === "PreVoteResponse" && !message.granted) probes.hit("a pre-vote was refused")
-      if (message._tag === "VoteResponse" && !message.granted) probes.hit("a vote was refused")
-    }
+    const { network, steps } = this.world
+    steps.sends(this, messages)
     network.send(messages)
   }
 

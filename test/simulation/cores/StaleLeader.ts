@@ -1,116 +1,47 @@
-/**
- * A leader that sleeps through an election and wakes up beside a node that has forgotten it. It takes several things in a
- * row, which would hardly come about by chance:
- *
- * 1. A leader is suspended, mostly with commands that no other node has.
- * 2. The others elect a leader of a later term, and it commits.
- * 3. The third node loses its disk; the new leader is cut off, suspended or down.
- * 4. The old leader wakes up, and only the node without its disk hears it.
- * 5. The new leader comes back.
- *
- * Everything else that the weather brings goes on meanwhile.
- */
-import type { Probes } from "./Probes.ts"
-import type { Random } from "../Random.ts"
-import type { SimNetwork } from "./SimNetwork.ts"
+/** The history of a stale leader among cores. Everything else that the weather brings goes on meanwhile. */
+import type { Probes } from "../engine/Probes.ts"
+import { StaleLeader } from "../engine/StaleLeader.ts"
+import type { Stage } from "../engine/StaleLeader.ts"
+import type { Probe } from "./Probes.ts"
 import type { SimNode } from "./SimNode.ts"
 
-/** Events that each part may take. */
-const electionEvents = 700
-const meetingEvents = 400
-
-export interface Stage {
-  readonly random: Random
-  readonly network: SimNetwork
-  readonly probes: Probes
-  readonly nodes: ReadonlyArray<SimNode>
+interface CoreStage extends Stage<SimNode> {
+  readonly probes: Probes<Probe>
   readonly propose: (node: SimNode) => void
-  /** Takes the disk of a node, unless another one is lost already. */
-  readonly wipe: (node: SimNode) => void
 }
 
-export class StaleLeader {
-  private readonly stage: Stage
-  private stale: SimNode | undefined
-  /** The leader of the later term, once its part has come. */
-  private successor: SimNode | undefined
-  private left = 0
+/** Draws that a meeting may take. */
+const meetingDraws = 401
 
-  constructor(stage: Stage) {
-    this.stage = stage
+export class StaleCore extends StaleLeader<SimNode, CoreStage> {
+  protected override readonly lookMs = 1
+  protected override readonly electionMs = 701
+
+  protected override isWell({ disk }: SimNode): boolean {
+    return disk.votes
   }
 
-  get isUnderWay(): boolean {
-    return this.stale !== undefined
-  }
-
-  /** Whether a node that is down has to stay so. */
-  holds(node: SimNode): boolean {
-    return node === this.successor
-  }
-
-  begin(): void {
-    const { network, nodes, propose, random } = this.stage
-    const leader = nodes.find(({ isAwake, raft }) =>
-      isAwake && raft?.leadership !== undefined && raft.commit >= raft.leadership.termStart
-    )
-    if (leader === undefined || nodes.length === 1 || this.isUnderWay || !nodes.every(({ disk }) => disk.votes)) return
+  protected override writeAlone(old: SimNode): void {
+    const { network, propose, random } = this.stage
+    for (let left = random.below(4); left > 0; left--) propose(old)
+    old.sync(100)
+    old.report()
     network.heal()
-    network.isolate(leader.id, nodes.map(({ id }) => id))
-    for (let left = random.below(4); left > 0; left--) propose(leader)
-    leader.sync(100)
-    leader.report()
-    network.heal()
-    if (leader.raft?.role !== "leader") return
-    leader.suspend(Number.MAX_SAFE_INTEGER)
-    this.stale = leader
-    this.left = electionEvents
+    if (old.raft?.role === "leader") this.sleep(old)
+    else this.end()
   }
 
-  /** One event passes. */
-  happen(): void {
-    if (this.stale === undefined) return
-    if (this.left-- <= 0) return this.end()
-    if (this.successor === undefined) this.meet(this.stale)
+  protected override lost(): void {}
+
+  protected override meet(old: SimNode, third: SimNode): void {
+    old.wake()
+    if (this.stage.random.chance(0.7)) third.start()
+    this.stage.probes.hit("an older leader met a node that lost its disk")
+    this.when(() => false, meetingDraws, () => this.end())
   }
 
-  private meet(stale: SimNode): void {
-    const { network, nodes, probes, random, wipe } = this.stage
-    const before = stale.raft
-    if (before === undefined) return this.end()
-    const successor = nodes.find(({ isAwake, raft }) =>
-      isAwake && raft?.leadership !== undefined && raft.term > before.term && raft.commit >= raft.leadership.termStart
-    )
-    const third = nodes.find((node) => node !== stale && node !== successor)
-    if (successor === undefined || third === undefined) return
-    wipe(third)
-    if (third.disk.votes) return this.end()
-    network.heal()
-    switch (random.weighted([["cut off", 3], ["suspended", 1], ["down", 1]])) {
-      case "cut off":
-        network.isolate(successor.id, nodes.map(({ id }) => id))
-        break
-      case "suspended":
-        successor.suspend(Number.MAX_SAFE_INTEGER)
-        break
-      case "down":
-        successor.crash()
-        break
-    }
-    this.successor = successor
-    this.left = meetingEvents
-    stale.wake()
-    if (random.chance(0.7)) third.start()
-    probes.hit("an older leader met a node that lost its disk")
-  }
-
-  /** Whoever was kept away comes back. */
-  end(): void {
-    const { network } = this.stage
-    this.stale?.wake()
-    this.successor?.wake()
-    if (this.isUnderWay) network.heal()
-    this.stale = undefined
-    this.successor = undefined
+  protected override release(old: SimNode, next: SimNode | undefined): void {
+    old.wake()
+    next?.wake()
   }
 }

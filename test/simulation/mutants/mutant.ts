@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs"
 import { registerHooks } from "node:module"
 import { fileURLToPath } from "node:url"
 import { parentPort, workerData } from "node:worker_threads"
+import { worlds } from "../worlds.ts"
 import type { Mutant } from "./Mutants.ts"
 import { mutate } from "./Mutants.ts"
 
@@ -35,14 +36,13 @@ if ("test" in within) throw new Error(`no seed finds a node that ${mutant.name};
 const [simulator, most] = "cores" in within ? ["cores", within.cores] as const : ["nodes", within.nodes] as const
 
 // Only now, so that the sources are loaded with the change.
-const simulate: (options: { readonly seed: number }) => unknown = simulator === "cores"
-  ? (await import("../cores/Simulation.ts")).simulate
-  : (await import("../nodes/Simulation.ts")).simulate
+const { simulate } = await import("../engine/Engine.ts")
+const world = await worlds[simulator].load()
 
 const verdict = (): Verdict => {
   for (let seed = 1; seed <= most; seed++) {
     try {
-      simulate({ seed })
+      simulate(world, { seed })
     } catch (error) {
       return { simulator, seeds: seed, complaint: error instanceof Error ? error.message : String(error) }
     }

@@ -1,7 +1,7 @@
 /** The writes of all clients of a simulated cluster, and how far anything was answered. */
 import type { Command, CommandId } from "../../../src/kv/model/Command.ts"
 import { encodeCommand, noSession } from "../../../src/kv/model/Command.ts"
-import { demand } from "../Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 import type { Consequence } from "./Ledger.ts"
 import { latin } from "./Ledger.ts"
 

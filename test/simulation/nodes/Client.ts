@@ -14,7 +14,7 @@ import { encodeQuery } from "../../../src/kv/model/Query.ts"
 import type { CommandReply } from "../../../src/kv/model/Reply.ts"
 import { decodeReply } from "../../../src/kv/model/ReplyCodec.ts"
 import type { Operation } from "../../../src/kv/model/Transaction.ts"
-import { demand } from "../Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 import type { Random } from "../Random.ts"
 import type { Answers, Write } from "./Answers.ts"
 import type { Ledger } from "./Ledger.ts"
@@ -22,7 +22,7 @@ import { latin } from "./Ledger.ts"
 import type { Probes } from "./Probes.ts"
 import { checkReply } from "./ReadCheck.ts"
 import type { SimNode } from "./SimNode.ts"
-import type { Timeline } from "./Timeline.ts"
+import type { Timeline } from "../engine/Timeline.ts"
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1")
 

@@ -3,7 +3,7 @@ import { readU64 } from "../../../src/bytes/U64.ts"
 import { logKey, stateKeys } from "../../../src/storage/Codec.ts"
 import type { HardState, LogPoint } from "../../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../../src/raft/Types.ts"
-import type { ObservedDisk } from "../Oracle.ts"
+import type { ObservedDisk } from "../engine/Oracle.ts"
 import type { SimDisk, StoredRow } from "./SimDisk.ts"
 import { find, nameOf } from "./SimDisk.ts"
 

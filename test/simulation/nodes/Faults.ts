@@ -2,7 +2,7 @@
  * What goes wrong. One kind of thing at a time is drawn, as often as the seed says; most of it mends itself after a
  * while, and what needs an operator finds one, who does what the runbooks say.
  */
-import { demand } from "../Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 import type { Random } from "../Random.ts"
 import { floorFile } from "../../../src/storage/DurableFloor.ts"
 import type { NodeId } from "../../../src/raft/Types.ts"
@@ -13,9 +13,9 @@ import { noFaults } from "./SimNetwork.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
 import { PutBack } from "./PutBack.ts"
 import type { SimNode } from "./SimNode.ts"
-import type { Stage } from "./StaleLeader.ts"
-import { StaleLeader } from "./StaleLeader.ts"
-import type { Timeline } from "./Timeline.ts"
+import type { NodeStage } from "./StaleLeader.ts"
+import { StaleNode } from "./StaleLeader.ts"
+import type { Timeline } from "../engine/Timeline.ts"
 
 export interface FaultWorld {
   readonly random: Random
@@ -25,6 +25,7 @@ export interface FaultWorld {
   readonly probes: Probes
   readonly trace: ((line: string) => void) | undefined
   readonly rates: Rates
+  readonly inject: (fault: () => void) => void
 }
 
 /** The condition of one node's disk. */
@@ -51,12 +52,12 @@ export class Faults {
   private readonly world: FaultWorld
   private readonly conditions = new Map<NodeId, Condition>()
   private over = false
-  private readonly staleLeader: StaleLeader
+  private readonly staleLeader: StaleNode
   private readonly putBacks: PutBack
 
   constructor(world: FaultWorld) {
     this.world = world
-    const stage: Stage = {
+    const stage: NodeStage = {
       ...world,
       stop: (node) => this.stop(node),
       wake: (node) => this.wake(node),
@@ -67,7 +68,7 @@ export class Faults {
         return true
       }
     }
-    this.staleLeader = new StaleLeader(stage)
+    this.staleLeader = new StaleNode(stage)
     this.putBacks = new PutBack(stage)
   }
 
@@ -80,7 +81,7 @@ export class Faults {
     timeline.after(rates.everyMs * (0.2 + random.next() * 1.6), () => {
       if (this.over) return
       // Other faults would undo what a history is made of.
-      if (!this.storyGoesOn) this.happen()
+      if (!this.storyGoesOn) this.world.inject(() => this.happen())
       this.next()
     })
   }

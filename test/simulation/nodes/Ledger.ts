@@ -12,7 +12,7 @@ import { decodeReply } from "../../../src/kv/model/ReplyCodec.ts"
 import type { Entry } from "../../../src/raft/Types.ts"
 import { Model } from "../../kv/Model.ts"
 import { words } from "../../kv/ReplyWords.ts"
-import { demand } from "../Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 
 export const latin = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")

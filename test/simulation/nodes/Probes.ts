@@ -1,73 +1,11 @@
-/** Counts that what is hard did happen in a campaign of whole nodes: one that never gets there proves nothing. */
-export const probeNames = [
-  "a write was acknowledged",
-  "a leader served a read",
-  "a follower served a read",
-  "a stale read was behind",
-  "a read was refused",
-  "a transaction's compares failed",
-  "a session's command was repeated",
-  "a session's reply was replayed",
-  "a session ended",
-  "a write was refused",
-  "a write was refused as overloaded",
-  "a write whose fate was unknown took place",
-  "a write whose fate was unknown did not take place",
-  "a lease expired",
-  "a lease expired after a leader change",
-  "a watch was resumed at another node",
-  "a watch read old revisions from the store",
-  "a watch came too late for the history",
-  "a conflict was removed",
-  "a pre-vote was refused",
-  "a vote was refused",
-  "a split vote",
-  "a leader lost its majority",
-  "leadership was handed over",
-  "the log was read for a follower",
-  "committed entries were read back",
-  "the leader committed before its own disk had the entry",
-  "a slow disk cost an office",
-  "a leader crashed",
-  "a leader was stopped for long",
-  "a node ended in an orderly way",
-  "a crash lost writes",
-  "a crash left a hole",
-  "a crash tore a write",
-  "a crash lost applied state",
-  "a write failed",
-  "a sync failed",
-  "a disk was full",
-  "a damaged log was refused",
-  "a damaged record was refused",
-  "a damaged hard state was refused",
-  "a damaged floor was refused",
-  "a lost tail of the log was noticed",
-  "a damaged state was refused",
-  "a damaged snapshot was refused",
-  "the log was compacted",
-  "a snapshot was sent",
-  "a snapshot broke off",
-  "a snapshot was installed",
-  "a snapshot was installed while clients wrote",
-  "a disk was lost",
-  "a learner became a voter",
-  "a new cluster began",
-  "a clock jumped",
-  "a node was suspended for several election timeouts",
-  "a learner lost its disk",
-  "a disk was lost while another node was out of reach",
-  "a stale leader met a node that had lost its disk",
-  "a directory that was put back was noticed",
-  "a bit flipped in a term"
-] as const
-export type Probe = typeof probeNames[number]
+/** What should happen in a campaign of whole nodes. */
+import type { Probes as Counts, ProbeTable } from "../engine/Probes.ts"
 
 /**
  * Of a thousand seeds, in how many each happens at least. Measured in 400 seeds, from 1000 on, and halved; a quarter where fewer than
  * ten of them had it, and nothing can be expected where fewer than five had. `npm run simulate` prints what a campaign measures.
  */
-const perThousandSeeds: Readonly<Record<Probe, number>> = {
+export const probes = {
   "a write was acknowledged": 500,
   "a leader served a read": 498.7,
   "a follower served a read": 430,
@@ -128,44 +66,8 @@ const perThousandSeeds: Readonly<Record<Probe, number>> = {
   "a stale leader met a node that had lost its disk": 63.7,
   "a directory that was put back was noticed": 3.7,
   "a bit flipped in a term": 100
-}
+} as const satisfies ProbeTable<string>
 
-/** How improbable it has to be that chance alone explains why something never happened. */
-const chanceMost = 1e-6
+export type Probe = keyof typeof probes
 
-export class Probes {
-  readonly counts = new Map<Probe, number>()
-  /** In how many seeds each happened; only for what was added. */
-  readonly seeds = new Map<Probe, number>()
-
-  hit(probe: Probe): void {
-    this.counts.set(probe, (this.counts.get(probe) ?? 0) + 1)
-  }
-
-  count(probe: Probe): number {
-    return this.counts.get(probe) ?? 0
-  }
-
-  add(counts: ReadonlyArray<readonly [probe: Probe, count: number, seeds: number]>): void {
-    for (const [probe, count, seeds] of counts) {
-      this.counts.set(probe, this.count(probe) + count)
-      this.seeds.set(probe, (this.seeds.get(probe) ?? 0) + seeds)
-    }
-  }
-
-  get all(): Array<readonly [probe: Probe, count: number, seeds: number]> {
-    return [...this.counts].map(([probe, count]) => [probe, count, this.seeds.get(probe) ?? 0])
-  }
-
-  get missed(): Array<Probe> {
-    return probeNames.filter((probe) => this.count(probe) === 0)
-  }
-
-  /**
-   * What never happened in a campaign of so many seeds although it had to: by chance this comes about less than once in a
-   * million campaigns. What else was {@link missed} is too rare for so few seeds.
-   */
-  overdue(seeds: number): Array<Probe> {
-    return this.missed.filter((probe) => (1 - perThousandSeeds[probe] / 1_000) ** seeds < chanceMost)
-  }
-}
+export type Probes = Counts<Probe>

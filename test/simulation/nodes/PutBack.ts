@@ -6,16 +6,16 @@
  * Where the leader is lost before it has spoken, the directory is given up, as the runbook says.
  */
 import type { SimNode } from "./SimNode.ts"
-import type { Stage } from "./StaleLeader.ts"
+import type { NodeStage } from "./StaleLeader.ts"
 
 const lookMs = 5
 const noticeMs = 1_000
 
 export class PutBack {
-  private readonly stage: Stage
+  private readonly stage: NodeStage
   private node: SimNode | undefined
 
-  constructor(stage: Stage) {
+  constructor(stage: NodeStage) {
     this.stage = stage
   }
 

@@ -1,7 +1,7 @@
 /** The answer to a read of a simulated cluster, held against the {@link Ledger}. */
 import type { Query } from "../../../src/kv/model/Query.ts"
 import type { Reply } from "../../../src/kv/model/Reply.ts"
-import { demand } from "../Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 import type { Ledger } from "./Ledger.ts"
 import { latin, sameRecord } from "./Ledger.ts"
 

@@ -12,7 +12,7 @@ import type { StorageError } from "../../../src/storage/StorageError.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import type { Image, SimBatch, StoredRow } from "./SimDisk.ts"
 import { find, nameOf, SimDisk, withBatch } from "./SimDisk.ts"
-import type { SimProcess } from "./SimProcess.ts"
+import type { SimProcess } from "../engine/SimProcess.ts"
 
 /** How a disk is doing. Changed by the simulation while nodes use it. */
 export interface DiskHealth {

@@ -5,9 +5,10 @@ import type { Heartbeat, Message } from "../../../src/raft/Message.ts"
 import type { NodeId } from "../../../src/raft/Types.ts"
 import type { Receivers } from "../../../src/transport/memory/Receivers.ts"
 import type { Random } from "../Random.ts"
-import { TermFlips } from "../TermFlips.ts"
-import type { SimProcess } from "./SimProcess.ts"
-import type { Timeline } from "./Timeline.ts"
+import { Links } from "../engine/Links.ts"
+import { TermFlips } from "../engine/TermFlips.ts"
+import type { SimProcess } from "../engine/SimProcess.ts"
+import type { Timeline } from "../engine/Timeline.ts"
 
 export interface NetworkFaults {
   readonly drop: number
@@ -30,10 +31,9 @@ export interface Endpoint extends Receivers {
   readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void) => void
 }
 
-export class SimNetwork {
+export class SimNetwork extends Links {
   faults: NetworkFaults
   private readonly endpoints = new Map<NodeId, Endpoint>()
-  private readonly cuts = new Set<number>()
   /** Nodes whose process is suspended for so long that their connections broke. */
   private readonly suspended = new Set<NodeId>()
   /** Told when a node is gone. */
@@ -49,6 +49,7 @@ export class SimNetwork {
   private readonly timeline: Timeline
 
   constructor(random: Random, timeline: Timeline, faults: NetworkFaults, flips = new TermFlips(0)) {
+    super()
     this.flips = flips
     this.random = random
     this.timeline = timeline
@@ -106,33 +107,9 @@ export class SimNetwork {
       }))
   }
 
-  isCut(from: number, to: number): boolean {
-    return this.cuts.has(from * 10 + to)
-  }
-
-  cut(from: NodeId, to: NodeId): void {
-    this.cuts.add(from * 10 + to)
+  override cut(from: NodeId, to: NodeId): void {
+    super.cut(from, to)
     if (this.random.chance(0.5)) this.tellLost(from, to)
-  }
-
-  mend(from: NodeId, to: NodeId): void {
-    this.cuts.delete(from * 10 + to)
-  }
-
-  isolate(node: NodeId, nodes: ReadonlyArray<NodeId>): void {
-    for (const other of nodes) {
-      if (other === node) continue
-      this.cut(node, other)
-      this.cut(other, node)
-    }
-  }
-
-  heal(): void {
-    this.cuts.clear()
-  }
-
-  reaches(from: NodeId, to: NodeId): boolean {
-    return !this.isCut(from, to) && this.endpoints.has(to)
   }
 
   /** Messages of one turn of a node. Those for one peer travel together, unless chance parts them. */

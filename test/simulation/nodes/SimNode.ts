@@ -39,22 +39,22 @@ import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
 import { registration } from "../../../src/transport/memory/Receivers.ts"
 import type { SnapshotRequest } from "../../../src/transport/PeerTransport.ts"
 import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
-import type { ObservedDisk, ObservedNode } from "../Oracle.ts"
-import { demand } from "../Oracle.ts"
+import type { ObservedDisk, ObservedNode } from "../engine/Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 import type { Random } from "../Random.ts"
 import { DurableView } from "./DurableView.ts"
-import type { MachineClock } from "./SimClock.ts"
-import { makeClock } from "./SimClock.ts"
+import type { MachineClock } from "../engine/SimClock.ts"
+import { makeClock } from "../engine/SimClock.ts"
 import { damageDisk, entriesReadAtStart } from "./Damage.ts"
 import type { CrashLoss } from "./SimDisk.ts"
 import { nameOf, SimDisk } from "./SimDisk.ts"
 import type { DiskHealth } from "./SimEngine.ts"
 import { SimEngine } from "./SimEngine.ts"
 import type { Endpoint, SimNetwork } from "./SimNetwork.ts"
-import { SimProcess } from "./SimProcess.ts"
+import { SimProcess } from "../engine/SimProcess.ts"
 import { SnapshotWay } from "./SnapshotWay.ts"
 import { TickShadow } from "./TickShadow.ts"
-import type { Timeline } from "./Timeline.ts"
+import type { Timeline } from "../engine/Timeline.ts"
 
 /** The services of a node that runs. */
 export interface Running {
@@ -160,6 +160,11 @@ export class SimNode implements ObservedNode {
     this.storage = new SimDisk()
     this.unnoticed = undefined
     this.disk = new DurableView(this.storage, this.disk)
+  }
+
+  /** Whether a process runs and is not stopped. */
+  get isAwake(): boolean {
+    return this.process?.isStopped === false
   }
 
   /** Whether this node has all that it ever promised, as far as its disk knows. */

@@ -9,8 +9,8 @@ import { SnapshotRefused } from "../../../src/protocol/SnapshotRefused.ts"
 import type { Random } from "../Random.ts"
 import { flipped } from "./Damage.ts"
 import type { Endpoint, SimNetwork } from "./SimNetwork.ts"
-import type { SimProcess } from "./SimProcess.ts"
-import type { Timeline } from "./Timeline.ts"
+import type { SimProcess } from "../engine/SimProcess.ts"
+import type { Timeline } from "../engine/Timeline.ts"
 
 /** How long a sender waits for an answer, in milliseconds. */
 const patienceMs = 1_500

@@ -6,7 +6,7 @@ import type { StepObserver } from "../../../src/node/StepObserver.ts"
 import { describeOutput, describeState } from "../../../src/raft/Describe.ts"
 import type { Output } from "../../../src/raft/Output.ts"
 import * as Raft from "../../../src/raft/Raft.ts"
-import { demand } from "../Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 
 const shown = (outputs: ReadonlyArray<Output>): string => outputs.map(describeOutput).join(" | ")
 

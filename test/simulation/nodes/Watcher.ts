@@ -4,11 +4,11 @@ import type { ChangeFeed } from "../../../src/kv/ChangeFeed.ts"
 import type { FeedPart, FeedRequest } from "../../../src/kv/FeedPart.ts"
 import { prefixRange } from "../../../src/bytes/KeyRange.ts"
 import { KeyRanges } from "../../../src/kv/model/KeyRanges.ts"
-import { demand } from "../Oracle.ts"
+import { demand } from "../engine/Oracle.ts"
 import type { ClientWorld } from "./Client.ts"
 import { keyOf, latin } from "./Ledger.ts"
 import type { SimNode } from "./SimNode.ts"
-import type { SimProcess } from "./SimProcess.ts"
+import type { SimProcess } from "../engine/SimProcess.ts"
 
 /** How often a watcher looks whether its node is still there. */
 const checkMs = 60

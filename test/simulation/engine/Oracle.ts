@@ -2,11 +2,11 @@
  * Knows what all nodes did and checks after every step what Raft promises of them together. (Figure 3) What a node can
  * check alone is in `src/raft/Invariants.ts`.
  */
-import type { Event } from "../../src/raft/Event.ts"
-import type { Message } from "../../src/raft/Message.ts"
-import type { Output, PeerViolation, Persist } from "../../src/raft/Output.ts"
-import type { Raft } from "../../src/raft/Raft.ts"
-import type { Entry, HardState, LogIndex, LogPoint, NodeId, Term } from "../../src/raft/Types.ts"
+import type { Event } from "../../../src/raft/Event.ts"
+import type { Message } from "../../../src/raft/Message.ts"
+import type { Output, PeerViolation, Persist } from "../../../src/raft/Output.ts"
+import type { Raft } from "../../../src/raft/Raft.ts"
+import type { Entry, HardState, LogIndex, LogPoint, NodeId, Term } from "../../../src/raft/Types.ts"
 import type { TermFlips } from "./TermFlips.ts"
 import { mostTerms } from "./TermFlips.ts"
 
@@ -27,6 +27,8 @@ export interface ObservedNode {
   readonly id: NodeId
   readonly disk: ObservedDisk
   readonly raft: Raft | undefined
+  /** How often it was started. */
+  readonly runs: number
   /** How far the oracle has looked. */
   seenCommit: number
 }
@@ -96,7 +98,7 @@ export class Oracle {
   private readonly nonVoters = new Map<NodeId, ObservedDisk>()
   private readonly places = new Map<string, number>()
   /** Reads that wait, and what was committed anywhere when they were asked. */
-  private readonly reads = new Map<number, number>()
+  private readonly reads = new Map<string, number>()
   readonly nodes: ReadonlyArray<ObservedNode>
   private readonly repeats: boolean
   private readonly flips: TermFlips
@@ -120,11 +122,12 @@ export class Oracle {
   stepped(node: ObservedNode, outputs: ReadonlyArray<Output>, event: Event | undefined): void {
     const { raft } = node
     if (raft === undefined) return
+    if (event?._tag === "ReadIndex") this.asks(node, event.readId)
     if (event?._tag === "Receive") this.received(node, outputs, event.message)
     for (const output of outputs) {
       if (output._tag === "Persist") this.persists(node, output)
       else if (output._tag === "RoleChanged" && output.role === "leader") this.leads(node)
-      else if (output._tag === "ReadReady") this.readsServed(output.readIds, output.index)
+      else if (output._tag === "ReadReady") this.readsServed(node, output.readIds, output.index)
       else if (output._tag === "PeerViolation") this.accuses(node, output, event)
     }
     this.commitsOf(node)
@@ -312,19 +315,23 @@ export class Oracle {
     this.votes.set(key, { candidate, disk: node.disk })
   }
 
-  asks(readId: number): void {
-    this.reads.set(readId, this.commitIndex)
+  asks(node: ObservedNode, readId: number): void {
+    this.reads.set(readName(node, readId), this.commitIndex)
   }
 
-  readsServed(readIds: ReadonlyArray<number>, index: number): void {
+  readsServed(node: ObservedNode, readIds: ReadonlyArray<number>, index: number): void {
     for (const readId of readIds) {
-      const floor = this.reads.get(readId)
-      demand(floor !== undefined, "linearizable reads", () => `read ${readId} is answered twice, or was never asked`)
-      demand(index >= (floor ?? 0), "linearizable reads", () => `read ${readId} at ${index}, ${floor} was committed`)
-      this.reads.delete(readId)
+      const read = readName(node, readId)
+      const floor = this.reads.get(read)
+      demand(floor !== undefined, "linearizable reads", () => `read ${read} is answered twice, or was never asked`)
+      demand(index >= (floor ?? 0), "linearizable reads", () => `read ${read} at ${index}, ${floor} was committed`)
+      this.reads.delete(read)
     }
   }
 }
+
+/** A node counts its reads anew whenever it is started. */
+const readName = ({ id, runs }: ObservedNode, readId: number): string => `${readId} of n${id} in run ${runs}`
 
 /** The term a disk is in, or was in before it was damaged under a node that goes on. */
 const durableTerm = ({ before, hardState }: ObservedDisk): Term =>

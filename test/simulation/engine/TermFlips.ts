@@ -3,9 +3,9 @@
  * because a term that is plausible cannot be told from a right one. Chance of its own, so that other lives stay as they
  * were.
  */
-import type { Message } from "../../src/raft/Message.ts"
-import type { Term } from "../../src/raft/Types.ts"
-import { Random } from "./Random.ts"
+import type { Message } from "../../../src/raft/Message.ts"
+import type { Term } from "../../../src/raft/Types.ts"
+import { Random } from "../Random.ts"
 
 /** Terms of a simulation stay far below. */
 export const mostTerms = 2 ** 20

@@ -1,57 +1,71 @@
-/** A seeded run of a cluster: faults and load for a while, then quiet, in which everybody must agree. */
+/**
+ * Three Raft cores on a network and disks that are simulated as well. Time is counted in draws: with each one thing happens, whichever,
+ * and what takes several draws is due on the timeline. Faults and load for a while, then quiet, in which everybody must agree.
+ */
 import { describeState } from "../../../src/raft/Describe.ts"
 import type { LogPoint } from "../../../src/raft/Types.ts"
 import { NodeId } from "../../../src/raft/Types.ts"
-import { demand, Oracle, Violation } from "../Oracle.ts"
-import { Probes } from "./Probes.ts"
-import { Random } from "../Random.ts"
-import { noFaults, SimNetwork } from "./SimNetwork.ts"
+import type { Engine, Phase, World as SimWorld } from "../engine/Engine.ts"
+import { demand, Oracle } from "../engine/Oracle.ts"
+import { Steps } from "../engine/Steps.ts"
+import { TermFlips } from "../engine/TermFlips.ts"
 import type { Mutant } from "./MutantDriver.ts"
+import { noFaults, SimNetwork } from "./SimNetwork.ts"
+import type { Probe } from "./Probes.ts"
+import { probes } from "./Probes.ts"
 import type { World } from "./SimNode.ts"
 import { SimNode } from "./SimNode.ts"
-import { StaleLeader } from "./StaleLeader.ts"
-import { TermFlips } from "../TermFlips.ts"
+import { StaleCore } from "./StaleLeader.ts"
 import type { Weather } from "./Weather.ts"
 import { drawWeather } from "./Weather.ts"
 
-/** How many things happen while a leader is stranded. */
-const strandedEvents = 400
+/** Draws before the faults end. */
+const roughDraws = 6_000
 
-export interface SimulationOptions {
-  readonly seed: number
-  /** How many things happen before the faults end. */
-  readonly events?: number
-  readonly probes?: Probes
-  readonly mutant?: Mutant | undefined
-  /** Called with each line of a readable account. */
-  readonly trace?: ((line: string) => void) | undefined
-}
+/** Draws for which a leader is stranded. */
+const strandedDraws = 400
 
-export class Simulation {
-  private readonly random: Random
+/** Rounds within which everybody has to agree. */
+const calmRounds = 400
+
+/** The world of cores, maybe with a bug in their driver. */
+export const coresWith = (mutant: Mutant | undefined): SimWorld<Probe> => ({
+  script: "simulate:cores",
+  probes,
+  showsTime: false,
+  make: (engine) => new Cores(engine, mutant).phases
+})
+
+export const cores = coresWith(undefined)
+
+class Cores {
+  private readonly engine: Engine<Probe>
   private readonly flips: TermFlips
   private readonly weather: Weather
   private readonly network: SimNetwork
   private readonly nodes: ReadonlyArray<SimNode>
   private readonly world: World
-  private readonly options: SimulationOptions
-  private readonly staleLeader: StaleLeader
+  private readonly staleLeader: StaleCore
   private lastId = 0
-  /** Things that still happen before those who were parted by {@link strand} meet again. */
-  private stranded = 0
+  /** Whether those who were parted by {@link strand} have yet to meet again. */
+  private stranded = false
   /** Whether little is proposed meanwhile. */
   private quiet = false
+  private calm = false
+  private draws = 0
+  /** What everybody has to apply in the end. */
+  private goal: LogPoint | undefined
 
-  constructor(options: SimulationOptions) {
-    const { mutant, probes = new Probes(), seed, trace } = options
-    this.options = options
-    this.random = new Random(seed)
-    this.weather = drawWeather(this.random)
-    this.network = new SimNetwork(this.random, this.weather.network)
+  constructor(engine: Engine<Probe>, mutant: Mutant | undefined) {
+    this.engine = engine
+    const { probes, random, seed, timeline, trace } = engine
+    this.weather = drawWeather(random)
+    this.network = new SimNetwork(random, this.weather.network)
     const nodes: Array<SimNode> = []
     this.flips = new TermFlips(seed)
     const oracle = new Oracle(nodes, this.flips)
-    this.world = { random: this.random, network: this.network, oracle, probes, mutant, trace }
+    const steps = new Steps(oracle, probes, trace)
+    this.world = { random, timeline, network: this.network, oracle, steps, probes, mutant, trace }
     // One run in ten has a single voter, which must keep the same promises.
     const voters = seed % 10 === 0 ? [1] : [1, 2, 3]
     // In one run in five the nodes have to find out first that the cluster is new.
@@ -59,33 +73,56 @@ export class Simulation {
     for (const id of voters) nodes.push(new SimNode(id, voters, this.world, membership))
     for (const { disk } of nodes) disk.forgetTruncation = mutant === "forgets to truncate"
     this.nodes = nodes
-    this.staleLeader = new StaleLeader({
+    this.staleLeader = new StaleCore({
       ...this.world,
       nodes,
       propose: (node) => this.propose(node),
-      wipe: (node) => this.wipe(node)
+      stop: (node) => node.suspend(Number.MAX_SAFE_INTEGER),
+      wake: (node) => node.wake(),
+      kill: (node) => node.crash(),
+      wipe: (node) => {
+        this.wipe(node)
+        return !node.disk.votes
+      }
     })
   }
 
-  /** @throws Violation, or what the core throws, when a promise is broken. */
-  run(): void {
-    for (const node of this.nodes) node.start()
-    for (let at = 0; at < (this.options.events ?? 6_000); at++) {
-      if (this.stranded > 0 && --this.stranded === 0) this.network.heal()
-      this.wakeNodes()
-      this.staleLeader.happen()
-      this.happen()
-    }
-    this.calm()
-    this.converge()
+  get phases(): ReadonlyArray<Phase> {
+    return [
+      {
+        begin: () => {
+          for (const node of this.nodes) node.start()
+          this.next()
+        },
+        isOver: () => this.draws === roughDraws,
+        withinMs: Infinity
+      },
+      {
+        begin: () => this.endFaults(),
+        isOver: () => this.agree || this.draws === roughDraws + calmRounds,
+        withinMs: Infinity,
+        end: () => demand(this.agree, "convergence", () => `not after ${calmRounds} ticks:\n${this.states}`)
+      }
+    ]
+  }
+
+  /** One draw after the other. What is due at the same time comes before it. */
+  private next(): void {
+    this.engine.timeline.after(1, () => {
+      this.draws += 1
+      if (this.calm) this.converge()
+      else this.happen()
+      this.next()
+    })
   }
 
   /** One thing happens, whichever. */
   private happen(): void {
-    const { network, random, weather } = this
+    const { network, weather } = this
+    const { inject, random } = this.engine
     if (weather.crash > 0 && random.chance(0.1)) {
       const tearable = this.nodes.find(({ disk }) => disk.couldTear)
-      if (tearable !== undefined) return tearable.crash()
+      if (tearable !== undefined) return inject(() => tearable.crash())
     }
     const node = random.pick(this.nodes)
     switch (
@@ -100,7 +137,7 @@ export class Simulation {
         ["propose", weather.load],
         ["read", 4],
         ["transfer", 0.3],
-        ["compact", this.stranded > 0 ? 12 : weather.compact],
+        ["compact", this.stranded ? 12 : weather.compact],
         ["crash", weather.crash],
         ["restart", 3],
         ["partition", weather.partition],
@@ -131,7 +168,7 @@ export class Simulation {
         this.sendSnapshot(node)
         return node.paused ? undefined : node.reportSnapshot()
       case "propose":
-        return this.stranded > 0 && this.quiet && random.chance(0.9) ? undefined : this.propose(this.likelyLeader(node))
+        return this.stranded && this.quiet && random.chance(0.9) ? undefined : this.propose(this.likelyLeader(node))
       case "read":
         return this.read(random.chance(0.5) ? node : this.likelyLeader(node))
       case "transfer":
@@ -142,41 +179,49 @@ export class Simulation {
       case "compact":
         return node.raft === undefined ? undefined : node.compact()
       case "crash":
-        return this.crash(node)
+        return inject(() => this.crash(node))
       case "restart":
         return node.raft === undefined && !this.staleLeader.holds(node) ? node.start() : undefined
       case "partition":
-        return this.partition(random.chance(0.5) ? node : this.likelyLeader(node))
+        return inject(() => this.partition(random.chance(0.5) ? node : this.likelyLeader(node)))
       case "heal":
-        return this.stranded > 0 || this.staleLeader.isUnderWay ? undefined : network.heal()
+        return this.stranded || this.staleLeader.goesOn ? undefined : network.heal()
       case "pause":
-        node.paused = node.raft !== undefined
-        return
+        return inject(() => {
+          node.paused = node.raft !== undefined
+        })
       case "resume":
         node.paused = false
         return
       case "fall":
-        return weather.profile === "short reigns"
-          ? this.fall()
-          : weather.profile === "stale leader"
-          ? this.staleLeader.begin()
-          : this.strand()
+        return inject(() =>
+          weather.profile === "short reigns"
+            ? this.fall()
+            : weather.profile === "stale leader"
+            ? this.staleLeader.begin()
+            : this.strand()
+        )
       case "wipe":
-        return this.wipe(this.likelyLoser(node))
+        return inject(() => this.wipe(this.likelyLoser(node)))
       case "unreachable":
         return void node.step({ _tag: "PeerUnreachable", peer: this.likelyGone() })
       case "suspend":
-        return (random.chance(0.5) ? node : this.likelyLeader(node)).suspend(1 + random.below(weather.suspendEvents))
+        return inject(() => this.suspend(random.chance(0.5) ? node : this.likelyLeader(node)))
       case "back up":
         return node.backUp()
       case "put back":
-        return this.putBack(node)
+        return inject(() => this.putBack(node))
     }
+  }
+
+  private suspend(node: SimNode): void {
+    node.suspend(1 + this.engine.random.below(this.weather.suspendEvents))
   }
 
   /** A leader goes while it has entries that are not committed, and another one comes back. */
   private fall(): void {
-    const { network, nodes, random } = this
+    const { network, nodes } = this
+    const { random } = this.engine
     const leader = nodes.find(({ raft }) => raft?.role === "leader" && raft.log.lastIndex > raft.commit)
     if (leader === undefined) return
     if (random.chance(0.5)) network.heal()
@@ -190,31 +235,36 @@ export class Simulation {
    * window full of entries on their way to it, and the others write and compact.
    */
   private strand(): void {
-    const { network, nodes, random } = this
+    const { network, nodes } = this
+    const { random, timeline } = this.engine
     const leader = nodes.find(({ raft }) => raft?.role === "leader")
-    if (leader === undefined || this.stranded > 0) return
-    this.stranded = strandedEvents
+    if (leader === undefined || this.stranded) return
+    this.stranded = true
+    timeline.after(strandedDraws, () => {
+      this.stranded = false
+      network.heal()
+    })
     this.quiet = random.chance(0.5)
     network.heal()
     if (this.quiet) network.isolate(leader.id, nodes.map(({ id }) => id))
     const follower = nodes.find(({ id }) => id !== leader.id)
-    if (!this.quiet && follower !== undefined) network.cutOneWay(leader.id, follower.id)
+    if (!this.quiet && follower !== undefined) network.cut(leader.id, follower.id)
     for (let left = 2 + random.below(4); left > 0; left--) this.propose(leader)
   }
 
   /** Mostly a node that believes it leads, and sometimes the one drawn, whatever it is. */
   private likelyLeader(drawn: SimNode): SimNode {
-    if (this.random.chance(0.2)) return drawn
+    if (this.engine.random.chance(0.2)) return drawn
     const leaders = this.nodes.filter(({ raft }) => raft?.role === "leader")
-    return leaders.length === 0 ? drawn : this.random.pick(leaders)
+    return leaders.length === 0 ? drawn : this.engine.random.pick(leaders)
   }
 
   /** Crashes hit nodes that are writing more often than chance alone would have it. */
   private crash(drawn: SimNode): void {
     const writing = this.nodes.filter(({ disk }) => disk.unsynced.length > 0)
-    const node = writing.length > 0 && this.random.chance(0.5)
-      ? this.random.pick(writing)
-      : this.random.chance(0.5)
+    const node = writing.length > 0 && this.engine.random.chance(0.5)
+      ? this.engine.random.pick(writing)
+      : this.engine.random.chance(0.5)
       ? this.likelyLeader(drawn)
       : drawn
     if (node.raft !== undefined) node.crash()
@@ -223,22 +273,16 @@ export class Simulation {
   /** A node that is no voter yet, sometimes, and otherwise mostly one that leads. */
   private likelyLoser(drawn: SimNode): SimNode {
     const learner = this.nodes.find(({ disk }) => !disk.votes)
-    if (learner !== undefined && this.random.chance(0.1)) return learner
-    return this.random.chance(0.5) ? drawn : this.likelyLeader(drawn)
+    if (learner !== undefined && this.engine.random.chance(0.1)) return learner
+    return this.engine.random.chance(0.5) ? drawn : this.likelyLeader(drawn)
   }
 
   /** Mostly a node that does not answer. */
   private likelyGone(): NodeId {
     const gone = this.nodes.filter(({ isAwake }) => !isAwake)
-    return gone.length > 0 && this.random.chance(0.7) ? this.random.pick(gone).id : NodeId(1 + this.random.below(3))
-  }
-
-  private wakeNodes(): void {
-    for (const node of this.nodes) {
-      if (!node.isSuspended || node.suspendedFor-- > 1) continue
-      node.suspendedFor = 1
-      node.wake()
-    }
+    return gone.length > 0 && this.engine.random.chance(0.7)
+      ? this.engine.random.pick(gone).id
+      : NodeId(1 + this.engine.random.below(3))
   }
 
   /** Whether every node but this one has its disk: at most one is lost at a time. */
@@ -284,7 +328,7 @@ export class Simulation {
   private wipe(node: SimNode): void {
     if (!this.othersAreWhole(node)) return
     if (this.nodes.some(({ isSuspended }) => isSuspended)) {
-      this.world.probes.hit("a disk was lost while another node was suspended")
+      this.engine.probes.hit("a disk was lost while another node was suspended")
     }
     node.wipe()
     node.disk.forgetTruncation = this.world.mutant === "forgets to truncate"
@@ -296,12 +340,12 @@ export class Simulation {
     const node = this.nodes[sent.to - 1]
     if (node === undefined || node.paused) return
     const message = this.flips.pass(sent)
-    if (message !== sent) this.world.probes.hit("a bit flipped in a term")
+    if (message !== sent) this.engine.probes.hit("a bit flipped in a term")
     node.step({ _tag: "Receive", message })
   }
 
   private propose(node: SimNode): void {
-    const proposals = Array.from({ length: 1 + this.random.below(3) }, () => {
+    const proposals = Array.from({ length: 1 + this.engine.random.below(3) }, () => {
       this.lastId += 1
       return { id: this.lastId, payload: new TextEncoder().encode(`p${this.lastId}`) }
     })
@@ -311,9 +355,9 @@ export class Simulation {
   private read(node: SimNode): void {
     if (node.raft === undefined) return
     this.lastId += 1
-    this.world.oracle.asks(this.lastId)
     if (this.world.mutant === "serves reads without a round" && node.raft.role === "leader") {
-      return this.world.oracle.readsServed([this.lastId], node.raft.commit)
+      this.world.oracle.asks(node, this.lastId)
+      return this.world.oracle.readsServed(node, [this.lastId], node.raft.commit)
     }
     node.step({ _tag: "ReadIndex", readId: this.lastId })
   }
@@ -324,22 +368,23 @@ export class Simulation {
     const target = request === undefined ? undefined : this.nodes[request.peer - 1]
     if (request === undefined || target === undefined) return
     const point = node.snapshot()
-    const arrives = !this.network.isCut(node.id, request.peer) && !this.random.chance(this.network.faults.drop)
+    const arrives = !this.network.isCut(node.id, request.peer) && !this.engine.random.chance(this.network.faults.drop)
     const installed = point !== undefined && arrives && target.install(point)
-    if (!installed) this.world.probes.hit("a snapshot failed")
+    if (!installed) this.engine.probes.hit("a snapshot failed")
     node.reportSnapshotLater(request.peer, installed ? point : undefined)
   }
 
   private partition(node: SimNode): void {
     const ids = this.nodes.map(({ id }) => id)
-    if (this.random.chance(0.5)) return this.network.isolate(node.id, ids)
-    const other = this.random.pick(ids)
-    if (other !== node.id) this.network.cutOneWay(node.id, other)
+    if (this.engine.random.chance(0.5)) return this.network.isolate(node.id, ids)
+    const other = this.engine.random.pick(ids)
+    if (other !== node.id) this.network.cut(node.id, other)
   }
 
-  /** The faults end: the network carries everything, and every node runs. */
-  private calm(): void {
-    this.world.trace?.("the faults end")
+  /** From now on the network carries everything, and every node runs. */
+  private endFaults(): void {
+    this.engine.trace?.("the faults end")
+    this.calm = true
     this.staleLeader.end()
     this.network.heal()
     this.network.faults = noFaults
@@ -350,26 +395,26 @@ export class Simulation {
     }
   }
 
-  /** From here on a leader must come up, commit a new command, and bring everybody to the same state. */
+  /** Time passes, and whoever leads gets a command that all have to apply. */
   private converge(): void {
-    let goal: LogPoint | undefined
-    for (let tick = 0; tick < 400; tick++) {
-      for (const node of this.nodes) node.step({ _tag: "Tick" })
-      this.settle()
-      const leader = this.nodes.find(({ raft }) => raft?.role === "leader")
-      if (leader?.raft === undefined) continue
-      // A deposed leader may have taken the command; then the next one is asked.
-      if (goal?.term !== leader.raft.term) {
-        const before = leader.raft.log.lastIndex
-        this.propose(leader)
-        goal = leader.raft.log.lastIndex > before ? leader.raft.log.last : undefined
-        this.settle()
-      }
-      const index = goal?.index
-      if (index !== undefined && this.nodes.every(({ appliedIndex }) => appliedIndex >= index)) return
-    }
-    const states = this.nodes.map(({ raft }) => raft === undefined ? "down" : describeState(raft))
-    throw new Violation("convergence", `the nodes do not agree within 400 ticks:\n${states.join("\n")}`)
+    for (const node of this.nodes) node.step({ _tag: "Tick" })
+    this.settle()
+    const leader = this.nodes.find(({ raft }) => raft?.role === "leader")
+    // A deposed leader may have taken the command; then the next one is asked.
+    if (leader?.raft === undefined || this.goal?.term === leader.raft.term) return
+    const before = leader.raft.log.lastIndex
+    this.propose(leader)
+    this.goal = leader.raft.log.lastIndex > before ? leader.raft.log.last : undefined
+    this.settle()
+  }
+
+  private get agree(): boolean {
+    const index = this.goal?.index
+    return index !== undefined && this.nodes.every(({ appliedIndex }) => appliedIndex >= index)
+  }
+
+  private get states(): string {
+    return this.nodes.map(({ raft }) => raft === undefined ? "down" : describeState(raft)).join("\n")
   }
 
   private settle(): void {
@@ -385,20 +430,5 @@ export class Simulation {
       }
       if (this.network.size === 0) return
     }
-  }
-}
-
-/** Runs one seed and says how to run it again when it fails. */
-export const simulate = (options: SimulationOptions): void => {
-  try {
-    new Simulation(options).run()
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new Error(
-      `seed ${options.seed}: ${reason}\nreplay: SIM_SEED=${options.seed} npx vitest run test/simulation`,
-      {
-        cause: error
-      }
-    )
   }
 }
