@@ -270,13 +270,13 @@ export class EventLoop {
     this.connection = input.connection
     const claim = message._tag === "AppendRequest" ? incoming.problem(message, raft) : undefined
     if (claim === undefined) this.step(input)
-    else this.expel(message.from, claim)
+    else this.closeFor(message.from, claim)
   }
 
   /** What a peer sent cannot be, and changes nothing: its connection is closed. */
-  private expel(peer: NodeId, claim: string): void {
+  private closeFor(peer: NodeId, claim: string): void {
     this.options.metrics.peerViolation()
-    this.options.transport.expelUnsafe(this.connection, peer, claim)
+    this.options.transport.closeForUnsafe(this.connection, peer, claim)
   }
 
   private installed({ known, logTimeMs, point }: Installed): void {
@@ -336,7 +336,7 @@ export class EventLoop {
       case "DirectoryRolledBack":
         return this.lines.rolledBack(output)
       case "PeerViolation":
-        return this.expel(output.peer, output.claim)
+        return this.closeFor(output.peer, output.claim)
       case "Trace":
         return this.lines.trace(output)
     }

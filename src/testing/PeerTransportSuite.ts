@@ -273,14 +273,14 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
         const { first, second } = yield* pair(cluster)
         first.sendUnsafe([heartbeat(one, two, 1)])
         const { connection } = yield* Effect.timeout(Queue.take(second.inbox), "50 seconds")
-        second.expelUnsafe(connection, one, "an example of a claim")
+        second.closeForUnsafe(connection, one, "an example of a claim")
         assert.equal(yield* Effect.timeout(Queue.take(first.lost), "50 seconds"), 2)
         yield* untilConnected(first, two)
         first.sendUnsafe([heartbeat(one, two, 2)])
         const [message] = yield* receive(second, 1)
         assert.equal(message?._tag === "Heartbeat" ? message.readRound : undefined, 2)
         // Who asks for a connection that is gone already asks for nothing.
-        second.expelUnsafe(connection, one, "an example of a claim")
+        second.closeForUnsafe(connection, one, "an example of a claim")
       })),
 
     test("the chunks of a snapshot arrive whole and in order, and its end is seen at the other side", (cluster) =>

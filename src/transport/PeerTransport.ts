@@ -126,7 +126,7 @@ export class PeerTransport extends Context.Service<PeerTransport, {
    * log, as far as the limits on such lines allow. Other connections, also those of the same peer, stay: a stranger may
    * have used its name. The peer may connect again.
    */
-  readonly expelUnsafe: (connection: number, peer: NodeId, claim: string) => void
+  readonly closeForUnsafe: (connection: number, peer: NodeId, claim: string) => void
 
   /** The state of each link. */
   readonly health: Effect.Effect<ReadonlyArray<PeerHealth>>

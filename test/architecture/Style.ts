@@ -142,7 +142,8 @@ export const bannedNames: ReadonlyArray<readonly [name: RegExp, instead: string,
   [/^fence$/, "readBarrier", /^actors\//],
   [/^(?:stamp|stamps|stamped|stampMs|SessionStamp)$/, "timestampMs, CommandId"],
   [/^(?:SnapshotOffer|SnapshotOffered|SnapshotSink|Taker)$/, "SnapshotRequest, SnapshotStream, acceptor"],
-  [/^covered$/, "upToDate", /^actors\//]
+  [/^covered$/, "upToDate", /^actors\//],
+  [/^(?:[oO]ffences?|OffenceKind|expel|expelUnsafe)$/, "ProtocolViolations, violation, closeFor"]
 ]
 
 /** The lines of a text that have a banned word, as `line: word`. */

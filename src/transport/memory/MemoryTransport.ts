@@ -67,7 +67,7 @@ export class MemoryNetwork {
   /** Messages that reached a node, and messages that did not. */
   readonly counts = { delivered: 0, dropped: 0, duplicated: 0 }
   /** Claims for which a connection was closed, the latest last; no more than {@link keptClaims}. */
-  readonly expelled: Array<{ readonly by: NodeId; readonly peer: NodeId; readonly claim: string }> = []
+  readonly closedPeers: Array<{ readonly by: NodeId; readonly peer: NodeId; readonly claim: string }> = []
   /** Chunks of snapshots that were stored. */
   chunks = 0
   /** Runs before each chunk of a snapshot is delivered: a test may hold it up, or do something meanwhile. */
@@ -138,9 +138,9 @@ export class MemoryNetwork {
   }
 
   /** The connection on which a peer made a claim ends, and the peer notices. */
-  expel(by: NodeId, peer: NodeId, claim: string): void {
-    this.expelled.push({ by, peer, claim })
-    if (this.expelled.length > keptClaims) this.expelled.shift()
+  closeFor(by: NodeId, peer: NodeId, claim: string): void {
+    this.closedPeers.push({ by, peer, claim })
+    if (this.closedPeers.length > keptClaims) this.closedPeers.shift()
     const endpoint = this.endpoints.get(peer)
     if (endpoint !== undefined) Queue.offerUnsafe(endpoint.lost, by)
   }
@@ -246,7 +246,7 @@ export const layer = (
           endpoint.required = level
         },
         peersUnsafe: () => network.processes(node),
-        expelUnsafe: (_connection, peer, claim) => network.expel(node, peer, claim),
+        closeForUnsafe: (_connection, peer, claim) => network.closeFor(node, peer, claim),
         health: Effect.sync(() =>
           peers.filter((peer) => peer !== node).map((peer) => ({
             peer,

@@ -225,9 +225,9 @@ class Nodes {
         }),
       snapshotArrives: (request) => trace?.(`n${request.to} gets a chunk of a snapshot through ${request.point.index}`),
       completes: (node, index, digest) => heard(() => this.ledger.completes(node.id, index, digest)),
-      expels: (node, peer, claim) => {
+      closes: (node, peer, claim) => {
         trace?.(`n${node.id} closes a connection of n${peer}: ${claim}`)
-        this.network.expel(node.id, peer)
+        this.network.closeFor(node.id, peer)
         if (claim.startsWith("term ")) return probes.hit("a bit flipped in a term")
         heard(() => demand(false, "no node is accused without a cause", () => `n${node.id}: n${peer}: ${claim}`))
       },

@@ -94,7 +94,7 @@ export class SimNetwork extends Links {
   }
 
   /** A node closes the connection of a peer, which notices. */
-  expel(by: NodeId, peer: NodeId): void {
+  closeFor(by: NodeId, peer: NodeId): void {
     this.tellLost(peer, by)
   }
 

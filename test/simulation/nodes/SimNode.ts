@@ -80,7 +80,7 @@ export interface NodeWatcher {
   /** A bit of a chunk had flipped on its way. */
   readonly snapshotFlipped: (request: SnapshotRequest, taken: boolean) => void
   /** A node closes the connection of a peer. */
-  readonly expels: (node: SimNode, peer: NodeId, claim: string) => void
+  readonly closes: (node: SimNode, peer: NodeId, claim: string) => void
   readonly log: ((node: SimNode, line: string) => void) | undefined
 }
 
@@ -344,7 +344,7 @@ export class SimNode implements ObservedNode {
           requireLevelUnsafe: () => undefined,
           // And of one release.
           peersUnsafe: () => new Map(),
-          expelUnsafe: (_connection, peer, claim) => watcher.expels(this, peer, claim),
+          closeForUnsafe: (_connection, peer, claim) => watcher.closes(this, peer, claim),
           health: Effect.succeed([]),
           lost,
           sendSnapshot: (request) =>
