@@ -41,6 +41,7 @@ import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
 import { refusalOf } from "./snapshot/RequestCheck.ts"
 import type { Refusals } from "./Refusals.ts"
+import { Rounds } from "./Rounds.ts"
 import { SerialWork } from "./SerialWork.ts"
 import type { Snapshotter } from "./snapshot/Snapshotter.ts"
 import type { StepObserver } from "./StepObserver.ts"
@@ -83,6 +84,7 @@ export interface EventLoopOptions {
 export class EventLoop {
   readonly pending = new Pending()
   private readonly commitTimes = new CommitTimes()
+  private readonly rounds: Rounds
   private readonly options: EventLoopOptions
   private leading = false
   /** Whether the outputs of a step are being carried out: another step would have its own overtake the rest of them. */
@@ -110,6 +112,7 @@ export class EventLoop {
     this.longestSleepTicks = Math.max(1, Math.floor(options.raft.config.electionTicksMin / 2))
     this.options = options
     this.own = new OwnProposals(options)
+    this.rounds = new Rounds(options)
     const afterwards = (work: Effect.Effect<void>) => this.afterwards.handOver(work)
     this.lines = new OwnerLog(options.lines, afterwards)
     this.upkeep = new Upkeep({ ...options, lines: this.lines, afterwards, describe: () => this.describe() })
@@ -125,6 +128,7 @@ export class EventLoop {
 
   /** Takes no turn any more, and fails everything that waits. What never had a turn is in no log. */
   abandon(write: WriteError, stopped: Fatal | Unavailable): void {
+    for (const submission of this.rounds.close()) this.pending.reject(submission, stopped)
     for (const input of this.options.inbox.close()) {
       if (input._tag === "Submit") this.pending.reject(input.submission, stopped)
       else if (input._tag === "Read") this.pending.rejectRead(input.request, stopped)
@@ -150,7 +154,7 @@ export class EventLoop {
   /**
    * One turn:
    * 1. step the core through the ticks that have passed, then through the events in their order;
-   * 2. append all commands that arrived as one proposal, start one read round for all reads;
+   * 2. append all commands whose time it is as one proposal (`Rounds.ts`), start one read round for all reads;
    * 3. send what is to be sent in one call, so that followers write while this node does;
    * 4. begin to persist and to apply what the steps put out;
    * 5. do what cannot be done synchronously: publish a role change, write log lines;
@@ -196,7 +200,7 @@ export class EventLoop {
       }
     }
     if (this.leading) this.proposeOwn(this.own.identity())
-    if (submissions.length > 0) this.propose(submissions)
+    this.propose(this.rounds.next(submissions, this.leading))
     if (reads.length > 0) this.step({ _tag: "ReadIndex", readId: this.pending.read(reads) })
     if (this.outbox.length > 0) {
       this.options.transport.sendUnsafe(this.outbox)
@@ -229,6 +233,7 @@ export class EventLoop {
   }
 
   private propose(submissions: ReadonlyArray<Submission>): void {
+    if (submissions.length === 0) return
     const proposals = this.pending.offer(submissions)
     if (this.leading && this.own.lacksIdentity) {
       const reason = "the identity of the cluster could not be proposed yet"
@@ -248,6 +253,7 @@ export class EventLoop {
     this.pending.releaseReads(index)
     this.heardApplied = index
     if (index >= this.applyingThrough) this.step({ _tag: "Applied", index })
+    this.rounds.applied(index)
     this.options.snapshotter.applied(entries)
     this.upkeep.compactIfDue()
   }

@@ -194,7 +194,7 @@ export class TestCluster {
             Layer.mergeAll(
               MemoryStore.layer(disk),
               MemoryTransport.layer(network, id, ids),
-              RaftTimer.layer({ tickMs: FlareDbConfig.tickMs(config) })
+              RaftTimer.layer({ tickMs: FlareDbConfig.tickMs(config), stands: true })
             )
           const node = RaftNode.layer(config)
           const layer = options.machine === undefined

@@ -118,14 +118,19 @@ export class RaftTimer extends Context.Service<RaftTimer, {
   readonly takeUnsafe: () => Elapsed
   /** The owner needs no alarm before `ticks` more, at least one, have passed. To be called after ticks were taken. */
   readonly sleepUnsafe: (ticks: number) => void
+  /**
+   * Calls `alarm` when about so many milliseconds have passed, ticks or not. Absent where time may stand still, so that
+   * nothing may wait for it.
+   */
+  readonly wakeUnsafe?: (ms: number) => void
   /** Milliseconds since the epoch. May jump, as wall clocks do. */
   readonly nowMsUnsafe: () => number
   /** Milliseconds since some moment in the past. Never goes back. */
   readonly monotonicMsUnsafe: () => number
 }>()("flaredb/timer/RaftTimer") {
-  /** A tick each `tickMs` milliseconds. */
-  static readonly layer = (options: { readonly tickMs: number }): Layer.Layer<RaftTimer> =>
-    Layer.effect(RaftTimer, makeClocked(options.tickMs))
+  /** A tick each `tickMs` milliseconds. `stands` where the clock is a test's, which may stand still. */
+  static readonly layer = (options: { readonly tickMs: number; readonly stands?: boolean }): Layer.Layer<RaftTimer> =>
+    Layer.effect(RaftTimer, makeClocked(options.tickMs, options.stands === true))
 
   /** Ticks when `timer` does. */
   static readonly layerManual = (timer: ManualTimer): Layer.Layer<RaftTimer> =>
@@ -172,7 +177,7 @@ const readings = (clock: Clock.Clock) => ({
   monotonicMsUnsafe: () => monotonicMsOf(clock)
 })
 
-const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
+const makeClocked = Effect.fnUntraced(function*(tickMs: number, stands: boolean) {
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const counter = new TickCounter(tickMs, () => monotonicMsOf(clock))
@@ -188,7 +193,20 @@ const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
     sleeping?.interruptUnsafe()
     sleeping = fork(Effect.map(clock.sleep(Duration.millis(ms)), ring))
   }
+  let waking: { readonly atMs: number; readonly fiber: Fiber.Fiber<void> } | undefined
+  const wake = (): void => {
+    waking = undefined
+    alarm?.()
+  }
+  const wakeUnsafe = (ms: number): void => {
+    const atMs = monotonicMsOf(clock) + ms
+    // One that comes no later is enough: who is woken looks at the clock, and asks again.
+    if (alarm === undefined || waking !== undefined && waking.atMs <= atMs) return
+    waking?.fiber.interruptUnsafe()
+    waking = { atMs, fiber: fork(Effect.map(clock.sleep(Duration.millis(Math.ceil(ms))), wake)) }
+  }
   return RaftTimer.of({
+    ...(stands ? {} : { wakeUnsafe }),
     start: (told) =>
       Effect.acquireRelease(
         Effect.sync(() => {
@@ -203,6 +221,7 @@ const makeClocked = Effect.fnUntraced(function*(tickMs: number) {
           Effect.sync(() => {
             alarm = undefined
             sleeping?.interruptUnsafe()
+            waking?.fiber.interruptUnsafe()
           })
       ),
     takeUnsafe: () => counter.take(),

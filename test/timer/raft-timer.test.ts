@@ -43,6 +43,29 @@ describe("RaftTimer on the Effect clock", () => {
       assert.deepStrictEqual(owner.next(), once)
     }))
 
+  it.effect("wakes its owner between ticks, once, and no earlier than it asked for", () =>
+    Effect.gen(function*() {
+      const timer = Context.get(yield* Layer.build(Layer.fresh(RaftTimer.layer({ tickMs }))), RaftTimer)
+      let alarms = 0
+      timer.wakeUnsafe?.(1)
+      yield* TestClock.adjust(1)
+      yield* timer.start(() => alarms += 1)
+      timer.wakeUnsafe?.(5)
+      timer.wakeUnsafe?.(0.5)
+      timer.wakeUnsafe?.(5)
+      assert.strictEqual(alarms, 0)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(alarms, 1)
+      yield* TestClock.adjust(20)
+      assert.strictEqual(alarms, 1)
+    }))
+
+  it.effect("wakes nobody for what must not wait, where time may stand", () =>
+    Effect.gen(function*() {
+      const layer = RaftTimer.layer({ tickMs, stands: true })
+      assert.isUndefined(Context.get(yield* Layer.build(Layer.fresh(layer)), RaftTimer).wakeUnsafe)
+    }))
+
   it.effect("ticks once per period, for ever", () =>
     Effect.gen(function*() {
       const owner = yield* own(RaftTimer.layer({ tickMs }))
