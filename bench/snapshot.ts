@@ -62,7 +62,7 @@ const snapshot = Command.make(
       }))
       const begin = yield* Clock.currentTimeMillis
       yield* follower.start
-      yield* cluster.until((all) => all.length === 3 && all.every(({ standing }) => standing === "voter"))
+      yield* cluster.until((all) => all.length === 3 && all.every(({ membership }) => membership === "voter"))
       const seconds = ((yield* Clock.currentTimeMillis) - begin) / 1000
       yield* Fiber.interrupt(writing)
       const { max, p50, p99 } = summarize(latencies)

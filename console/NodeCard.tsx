@@ -3,19 +3,19 @@ import type { ComponentChildren } from "preact"
 import { bytes, count, milliseconds, span } from "./Format.ts"
 import type { NodeSample } from "./Types.ts"
 
-const roleOf = ({ problem, role, snapshot, standing }: NodeSample): string =>
+const roleOf = ({ problem, role, snapshot, membership }: NodeSample): string =>
   problem !== null
     ? "not reachable"
     : snapshot !== null
     ? `is sent the state, ${Math.round(snapshot * 100)} %`
-    : standing !== null && standing !== "voter"
-    ? standing
+    : membership !== null && membership !== "voter"
+    ? membership
     : role ?? "unknown"
 
-const levelOf = ({ problem, role, standing, waiting }: NodeSample): string =>
+const levelOf = ({ problem, role, membership, waiting }: NodeSample): string =>
   problem !== null
     ? "critical"
-    : waiting !== null || standing !== "voter"
+    : waiting !== null || membership !== "voter"
     ? "warning"
     : role === "leader"
     ? "leader"

@@ -106,7 +106,7 @@ const Charts = ({ samples }: { readonly samples: ReadonlyArray<Sample> }) => {
 
 /** A follower that can be asked to lead. */
 const TransferTo = ({ node }: { readonly node: NodeSample }) =>
-  node.nodeId === null || node.role !== "follower" || node.standing !== "voter" ? null : (
+  node.nodeId === null || node.role !== "follower" || node.membership !== "voter" ? null : (
     <Act
       label="Make leader"
       about={`node ${node.nodeId}`}

@@ -26,7 +26,7 @@ export interface NodeSample {
   readonly problem: string | null
   readonly unreachableSinceMs: number | null
   readonly role: string | null
-  readonly standing: string | null
+  readonly membership: string | null
   readonly term: number | null
   readonly commit: number | null
   readonly applied: number | null

@@ -293,30 +293,17 @@ export class Fatal extends Schema.TaggedError<Fatal>()("Fatal", {
 export const AccessError = Schema.Union([Unauthenticated, Unauthorized])
 export type AccessError = typeof AccessError.Type
 
-/** How a node refuses a write. */
-export const WriteError = Schema.Union([
-  NotLeader,
-  Overloaded,
-  Indeterminate,
-  InvalidArgument,
-  Unavailable,
-  Fatal,
-  Unauthenticated,
-  Unauthorized
-])
-export type WriteError = typeof WriteError.Type
+/** The order of members is that of the wire, so each list is written where it stands in all unions. */
+const atLeader = [NotLeader, Overloaded] as const
+const anywhere = [Unavailable, Fatal, ...AccessError.members] as const
 
 /** How a node refuses a read. */
-export const ReadError = Schema.Union([
-  NotLeader,
-  Overloaded,
-  InvalidArgument,
-  Unavailable,
-  Fatal,
-  Unauthenticated,
-  Unauthorized
-])
+export const ReadError = Schema.Union([...atLeader, InvalidArgument, ...anywhere])
 export type ReadError = typeof ReadError.Type
+
+/** How a node refuses a write: as a read, or the outcome is not known. */
+export const WriteError = Schema.Union([...atLeader, Indeterminate, InvalidArgument, ...anywhere])
+export type WriteError = typeof WriteError.Type
 
 /** How a node refuses a watch, or to go on with one. */
 export const WatchError = Schema.Union([
@@ -325,9 +312,6 @@ export const WatchError = Schema.Union([
   Compacted,
   FutureRevision,
   WatchCancelled,
-  Unavailable,
-  Fatal,
-  Unauthenticated,
-  Unauthorized
+  ...anywhere
 ])
 export type WatchError = typeof WatchError.Type

@@ -35,7 +35,13 @@ const payloads = numbers.map(commandOf)
 
 /** New objects each time: an entry remembers its encoded form. */
 const entriesFrom = (first: number): ReadonlyArray<Entry> =>
-  payloads.map((payload, i) => ({ index: LogIndex(first + i), term: Term(1), kind: "command", stampMs: 0, payload }))
+  payloads.map((payload, i) => ({
+    index: LogIndex(first + i),
+    term: Term(1),
+    kind: "command",
+    timestampMs: 0,
+    payload
+  }))
 
 /** What the peer port does with a message: the schema's encoding, the frame, and both again in the other direction. */
 const frame = Effect.gen(function*() {

@@ -1,12 +1,12 @@
 /**
- * The cluster's time, as a client knows it. Rows that several processes judge by time carry stamps of it: the wall
+ * The cluster's time, as a client knows it. Rows that several processes judge by time carry timestamps of it: the wall
  * clocks of their machines may differ by hours, the log has one clock.
  *
- * A watched revision says when the leader stamped it. That is one reading; between readings this process's monotonic
- * clock goes on. So the time given here is late by what the watch takes, some milliseconds, and never early unless the
- * cluster was without a leader meanwhile, when the log's clock stands still: then until the second reading after that.
- * A reading older than some seconds is renewed by a put to the key `clock`, which all processes of a prefix watch: one
- * put serves all of them.
+ * A watched revision says when the leader gave it its timestamp. That is one reading; between readings this process's
+ * monotonic clock goes on. So the time given here is late by what the watch takes, some milliseconds, and never early
+ * unless the cluster was without a leader meanwhile, when the log's clock stands still: then until the second reading
+ * after that. A reading older than some seconds is renewed by a put to the key `clock`, which all processes of a prefix
+ * watch: one put serves all of them.
  */
 import { Clock, Context, Effect, Latch, Layer, Semaphore, Stream } from "effect"
 import type { Scope } from "effect"

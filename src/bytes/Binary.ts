@@ -3,8 +3,7 @@
  * their length. Reading never throws: past the end it answers with zeros and empty bytes and remembers it in `failed`.
  */
 import { allocate } from "./Slab.ts"
-
-const two32 = 2 ** 32
+import { fromHalves, writeU32, writeU64 } from "./U64.ts"
 
 /** Fills a buffer, which grows when the size given at the start was too small. */
 export class Writer {
@@ -35,15 +34,14 @@ export class Writer {
 
   u32(value: number): this {
     const at = this.advance(4)
-    put32(this.buffer, at, value)
+    writeU32(this.buffer, value, at)
     return this
   }
 
   /** A safe integer ≥ 0. */
   u64(value: number): this {
     const at = this.advance(8)
-    put32(this.buffer, at, Math.floor(value / two32))
-    put32(this.buffer, at + 4, value)
+    writeU64(this.buffer, value, at)
     return this
   }
 
@@ -75,14 +73,6 @@ export class Writer {
   }
 }
 
-/** The lowest 32 bits of a number. */
-const put32 = (buffer: Uint8Array, at: number, value: number): void => {
-  buffer[at] = value >>> 24
-  buffer[at + 1] = value >>> 16
-  buffer[at + 2] = value >>> 8
-  buffer[at + 3] = value
-}
-
 /** Reads what a `Writer` wrote. It never throws: `failed` says afterwards that what was read must not be used. */
 export class Reader {
   /** Something was missing or no safe integer: what was read must not be used. */
@@ -109,7 +99,7 @@ export class Reader {
   }
 
   u64(): number {
-    const value = this.u32() * two32 + this.u32()
+    const value = fromHalves(this.u32(), this.u32())
     if (!Number.isSafeInteger(value)) this.failed = true
     return this.failed ? 0 : value
   }

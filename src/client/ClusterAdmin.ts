@@ -2,7 +2,7 @@
 import { Cause, Context, Effect, Exit, Schedule } from "effect"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { AccessError } from "../FlareDbError.ts"
-import { InvalidArgument, Unauthenticated, Unauthorized, Unavailable, WrongCluster } from "../FlareDbError.ts"
+import { InvalidArgument, Unavailable, WrongCluster } from "../FlareDbError.ts"
 import { within } from "../net/Deadline.ts"
 import type { ResolvedClientOptions } from "./ClientOptions.ts"
 import type { NodeReport } from "../protocol/ClientRpcs.ts"
@@ -14,10 +14,11 @@ import { formatEndpoint } from "./connection/Endpoint.ts"
 import { countProblem } from "../kv/model/Limits.ts"
 import type { SessionRow } from "../kv/model/Reply.ts"
 import type { ReadFailure, ReadOptions, Requests, WriteFailure } from "./session/Requests.ts"
+import { isAccessError } from "./session/OperationFailure.ts"
 import { invalid, unexpected } from "./session/Requests.ts"
 
 /** How one node does; no figures when it did not say, or is of a version that has none. */
-export interface NodeFigures {
+export interface VitalsAnswer {
   readonly endpoint: string
   readonly vitals: NodeVitals | undefined
 }
@@ -61,7 +62,7 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly status: Effect.Effect<ReadonlyArray<NodeAnswer>>
 
   /** Asks every node of the client's endpoints for its figures. Never fails. */
-  readonly vitals: Effect.Effect<ReadonlyArray<NodeFigures>>
+  readonly vitals: Effect.Effect<ReadonlyArray<VitalsAnswer>>
 
   /**
    * Hands leadership to `target`, or to the best follower, and returns the new leader's id once it leads. Writes pause
@@ -149,7 +150,7 @@ const answerOf = (
 }
 
 const figuresOf =
-  (client: ResolvedClientOptions, pool: ConnectionPool) => (endpoint: Endpoint): Effect.Effect<NodeFigures> => {
+  (client: ResolvedClientOptions, pool: ConnectionPool) => (endpoint: Endpoint): Effect.Effect<VitalsAnswer> => {
     const asked = Effect.flatMap(pool.reach(endpoint), (connection) => connection.vitals).pipe(
       within(
         client.attemptTimeoutMs,
@@ -301,16 +302,13 @@ export const make = (
 
 const problemOf = (cause: Cause.Cause<AskFailure>): string => {
   const error = Cause.squash(cause)
-  if (error instanceof WrongCluster || isRefusal(error)) return error.message
+  if (error instanceof WrongCluster || isAccessError(error)) return error.message
   return error instanceof ConnectionLost ? error.reason : String(error)
 }
 
-const isRefusal = (error: unknown): error is AccessError =>
-  error instanceof Unauthenticated || error instanceof Unauthorized
-
 const refusalOf = (cause: Cause.Cause<AskFailure>): AccessError | undefined => {
   const error = Cause.squash(cause)
-  return isRefusal(error) ? error : undefined
+  return isAccessError(error) ? error : undefined
 }
 
 const wrongClusterOf = (cause: Cause.Cause<AskFailure>): WrongCluster | undefined => {

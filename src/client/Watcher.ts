@@ -25,7 +25,7 @@ import type { ConnectionPool } from "./connection/ConnectionPool.ts"
 import type { Endpoint } from "./connection/Endpoint.ts"
 import { formatEndpoint } from "./connection/Endpoint.ts"
 import type { Router } from "./session/Router.ts"
-import { standingOf } from "./session/Router.ts"
+import { endpointStateOf } from "./session/Router.ts"
 
 /** How a watch ends. */
 export type WatchFailure =
@@ -154,7 +154,7 @@ export class Watcher {
     const { client, pool, request } = this.options
     const connection = yield* Effect.tapError(
       pool.get(endpoint),
-      (error) => Effect.sync(() => this.options.router.failed(endpoint, error.message, standingOf(error)))
+      (error) => Effect.sync(() => this.options.router.failed(endpoint, error.message, endpointStateOf(error)))
     ).pipe(Effect.catchTag("Unauthenticated", (error) => Effect.fail(new ConnectRefused({ error }))))
     // A connection that may be used is of a cluster that is known.
     const cluster = pool.cluster.identity as ClusterIdentity

@@ -14,7 +14,7 @@ import type { Overloaded, Unavailable } from "../FlareDbError.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { AdminOperation, MachineAccess } from "../machine/MachineAccess.ts"
-import type { Offences } from "../net/Offences.ts"
+import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
 import type { Remote } from "../net/tls/Remote.ts"
 import { printable } from "../Printable.ts"
 import { maxTokenCharacters } from "../protocol/ClientRpcs.ts"
@@ -35,7 +35,7 @@ export interface HttpAccessOptions {
   readonly authentication: Authentication
   readonly access: MachineAccess
   readonly metrics: AccessMetrics
-  readonly offences: Offences
+  readonly violations: ProtocolViolations
   readonly audit?: AuditLog | undefined
   readonly callers?: RequestCallers | undefined
   /** Why nothing large is answered now (`OpenAnswers.ts`). */
@@ -88,13 +88,13 @@ export class HttpAccess {
 
   /** Who makes a request that may be answered, or how it is refused. */
   admit(path: string, caller: HttpCaller): RequestCaller | HttpServerResponse.HttpServerResponse {
-    const { access, authentication, callers, metrics, offences, room } = this.options
+    const { access, authentication, callers, metrics, violations, room } = this.options
     const { authorization, from, remote } = caller
     const found = authentication.identify({ remote, token: bearerToken(authorization) })
     if (found._tag === "UnknownCaller") {
       metrics.unauthenticated(found.cause)
       // The log bounds the lines. A caller that fails is not locked out: others could have it locked out.
-      offences.report("refused-request", from, `refused ${printable(path.slice(0, 100))}: ${found.reason}`)
+      violations.report("refused-request", from, `refused ${printable(path.slice(0, 100))}: ${found.reason}`)
       this.note(undefined, from, path, "refused: Unauthenticated")
       return unauthenticated(path, found.reason)
     }

@@ -34,7 +34,7 @@ import { defaultLimits } from "../config/Limits.ts"
 import type { Fatal } from "../FlareDbError.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { CallMetrics } from "../net/CallMetrics.ts"
-import { Offences } from "../net/Offences.ts"
+import { ProtocolViolations } from "../net/ProtocolViolations.ts"
 import type { BoundAddress, ListenError } from "../net/Listening.ts"
 import { formatAddress, formatBound, listen } from "../net/Listening.ts"
 import { isLoopbackHost } from "../net/Loopback.ts"
@@ -176,7 +176,7 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
 }
 
 /** Node's server with the limits of the port, which logs callers that go beyond them. */
-const guardedServer = (limits: PortLimits, offences: Offences) => {
+const guardedServer = (limits: PortLimits, violations: ProtocolViolations) => {
   const { maxFrameMs, maxHandshakeMs, maxHttpConnections } = limits
   const server = createServer({
     headersTimeout: Math.min(maxHandshakeMs, maxFrameMs),
@@ -184,11 +184,11 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
     connectionsCheckingInterval: checkMs
   })
   server.maxConnections = maxHttpConnections
-  closeUnread(server, maxFrameMs, offences)
+  closeUnread(server, maxFrameMs, violations)
   const headers = HttpGuard.headersFor(StatusPage.style)
   server.on("request", (_, response) => response.setHeaders(headers))
   server.on("drop", (dropped) => {
-    offences.report(
+    violations.report(
       "too-many-connections",
       `${dropped?.remoteAddress ?? "unknown"}:${dropped?.remotePort ?? 0}`,
       `refused a connection: all ${maxHttpConnections} are in use`
@@ -197,13 +197,13 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
   // A connection that could not be taken, for want of a descriptor. Unheard, it would end the process.
   server.on(
     "error",
-    (error) => offences.report("too-many-connections", "unknown", `lost a connection: ${error.message}`)
+    (error) => violations.report("too-many-connections", "unknown", `lost a connection: ${error.message}`)
   )
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // A caller that goes away in the middle of something does no harm.
     if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
       const { remoteAddress = "unknown", remotePort = 0 } = socket as { remoteAddress?: string; remotePort?: number }
-      offences.report(
+      violations.report(
         "malformed-request",
         `${remoteAddress}:${remotePort}`,
         `closed a connection: ${error.code ?? error.name}: ${error.message}`
@@ -217,7 +217,7 @@ const guardedServer = (limits: PortLimits, offences: Offences) => {
 
 /** TLS in front of the port, when it has some. */
 const securedSockets = Effect.fnUntraced(
-  function*({ limits = defaultLimits, tls }: HttpServerOptions, offences: Offences) {
+  function*({ limits = defaultLimits, tls }: HttpServerOptions, violations: ProtocolViolations) {
     if (tls === undefined) return new SecuredSockets(undefined)
     const onRefused = yield* countRefusals("http")
     const clock = yield* Clock.Clock
@@ -227,12 +227,12 @@ const securedSockets = Effect.fnUntraced(
           tls,
           protocol: httpProtocol,
           nowMs: () => clock.currentTimeMillisUnsafe(),
-          onProblem: (problem) => offences.report("refused-tls", "this node", problem)
+          onProblem: (problem) => violations.report("refused-tls", "this node", problem)
         })
       ),
       (opened) => Effect.sync(() => opened.close())
     )
-    return new SecuredSockets({ port, offences, onRefused, maxHandshakeMs: limits.maxHandshakeMs })
+    return new SecuredSockets({ port, violations, onRefused, maxHandshakeMs: limits.maxHandshakeMs })
   }
 )
 
@@ -240,7 +240,7 @@ const securedSockets = Effect.fnUntraced(
 const admission = Effect.fnUntraced(function*(
   { callers: config, listen, tls }: HttpServerOptions,
   sockets: SecuredSockets,
-  offences: Offences,
+  violations: ProtocolViolations,
   answers: OpenAnswers
 ): Effect.fn.Return<HttpGuard.Admit, never, RaftNode> {
   const node = yield* RaftNode
@@ -256,8 +256,8 @@ const admission = Effect.fnUntraced(function*(
   const metrics = yield* AccessMetrics.make(access)
   const callers = clientAuth === "none" && audit === undefined
     ? undefined
-    : new RequestCallers({ authentication, access: appliedAccess, offences, metrics, audit })
-  const http = new HttpAccess({ authentication, access, metrics, offences, audit, callers, room: answers.refusal })
+    : new RequestCallers({ authentication, access: appliedAccess, violations, metrics, audit })
+  const http = new HttpAccess({ authentication, access, metrics, violations, audit, callers, room: answers.refusal })
   return (path, request) => {
     const { authorization } = request.headers
     const from = formatAddress(request.socket.remoteAddress ?? "unknown", request.socket.remotePort ?? 0)
@@ -288,11 +288,11 @@ const untraced = Layer.succeed(HttpMiddleware.TracerDisabledWhen)(({ url }) => i
 const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Routes) {
   const limits = options.limits ?? defaultLimits
   const { maxHttpConnections } = limits
-  const offences = yield* Offences.make("http")
+  const violations = yield* ProtocolViolations.make("http")
   const sections = yield* makeSections
-  const sockets = yield* securedSockets(options, offences)
+  const sockets = yield* securedSockets(options, violations)
   const answers = new OpenAnswers(limits.maxPendingAnswerBytes)
-  const admit = yield* admission(options, sockets, offences, answers)
+  const admit = yield* admission(options, sockets, violations, answers)
   const metrics = yield* CallMetrics.make("http")
   let connections = 0
   yield* watchTables([{
@@ -303,7 +303,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
   }, answers.table])
   const servers: Array<Server> = []
   const make = () => {
-    const server = guardedServer(limits, offences)
+    const server = guardedServer(limits, violations)
     servers.push(server)
     measureRequests(server, metrics)
     answers.watch(server)
@@ -311,7 +311,7 @@ const make = Effect.fnUntraced(function*(options: HttpServerOptions, more: Route
     return server.prependListener("connection", (socket) => {
       // Node counts those of one address.
       if (connections >= maxHttpConnections) {
-        offences.report(
+        violations.report(
           "too-many-connections",
           `${socket.remoteAddress ?? "unknown"}:${socket.remotePort ?? 0}`,
           `refused a connection: all ${maxHttpConnections} are in use`

@@ -3,7 +3,7 @@
  * that HTTP is held to the same checks, modes and reasons as the other ports.
  */
 import type { Server } from "node:http"
-import type { Offences } from "../net/Offences.ts"
+import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
 import { formatAddress } from "../net/Listening.ts"
 import type { Remote } from "../net/tls/Remote.ts"
 import { plain } from "../net/tls/Remote.ts"
@@ -14,7 +14,7 @@ type Socket = Parameters<TlsPort["take"]>[0]
 
 export interface SecuredSocketsOptions {
   readonly port: TlsPort
-  readonly offences: Offences
+  readonly violations: ProtocolViolations
   readonly onRefused: (refusal: TlsRefusal) => void
   /** Milliseconds that a connection has for its handshake. */
   readonly maxHandshakeMs: number
@@ -50,10 +50,14 @@ export class SecuredSockets {
   private take(options: SecuredSocketsOptions, raw: Socket, serve: (socket: Socket) => void): void {
     // Beyond the limit on connections.
     if (raw.destroyed) return
-    const { maxHandshakeMs, offences, onRefused, port } = options
+    const { maxHandshakeMs, violations, onRefused, port } = options
     const from = formatAddress(raw.remoteAddress ?? "unknown", raw.remotePort ?? 0)
     const silent = setTimeout(() => {
-      offences.report("no-handshake", from, `closed a connection: no request within maxHandshakeMs (${maxHandshakeMs})`)
+      violations.report(
+        "no-handshake",
+        from,
+        `closed a connection: no request within maxHandshakeMs (${maxHandshakeMs})`
+      )
       raw.destroy()
     }, maxHandshakeMs)
     raw.on("error", () => undefined)
@@ -65,7 +69,7 @@ export class SecuredSockets {
         return serve(handshake.socket)
       }
       onRefused(handshake.refusal)
-      offences.report("refused-tls", from, `refused a connection: ${handshake.refusal.problem}`)
+      violations.report("refused-tls", from, `refused a connection: ${handshake.refusal.problem}`)
       if (handshake._tag === "Failed") return raw.destroy()
       handshake.socket.end(refusalOf(handshake.refusal))
       handshake.socket.resume()

@@ -5,12 +5,16 @@
  */
 import type { IncomingMessage, Server } from "node:http"
 import { formatAddress } from "../net/Listening.ts"
-import type { Offences } from "../net/Offences.ts"
+import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
 
 type Socket = IncomingMessage["socket"]
 
 /** Closes such connections of a server that does not listen yet. */
-export const closeUnread = (server: Server, maxFrameMs: number, offences: Pick<Offences, "report">): void => {
+export const closeUnread = (
+  server: Server,
+  maxFrameMs: number,
+  violations: Pick<ProtocolViolations, "report">
+): void => {
   const underWay = new WeakMap<Socket, number>()
   const count = (socket: Socket, more: number) => underWay.set(socket, (underWay.get(socket) ?? 0) + more)
   server.on("request", ({ socket }, response) => {
@@ -21,7 +25,7 @@ export const closeUnread = (server: Server, maxFrameMs: number, offences: Pick<O
   server.on("timeout", (socket: Socket) => {
     const waiting = socket.writableLength
     if (waiting > 0) {
-      offences.report(
+      violations.report(
         "unread-answers",
         formatAddress(socket.remoteAddress ?? "unknown", socket.remotePort ?? 0),
         `closed a connection: nothing of ${waiting} bytes was taken for maxFrameMs (${maxFrameMs})`

@@ -5,7 +5,7 @@
  */
 import { Context, Deferred, Effect } from "effect"
 import { Compacted } from "../FlareDbError.ts"
-import type { Figures } from "./model/Figures.ts"
+import type { StoreMetadata } from "./model/StoreMetadata.ts"
 import type { Revision } from "./model/History.ts"
 import type { KeyRanges } from "./model/KeyRanges.ts"
 import type { StateStore } from "../storage/StateStore.ts"
@@ -56,28 +56,28 @@ const maxRecentRevisions = 65_536
 export class ChangeSource {
   readonly feed: ChangeFeed["Service"]
   private readonly store: StateStore["Service"]
-  private figures: Figures
-  /** The newest revisions, gapless, the last of them `figures.revision`. */
+  private metadata: StoreMetadata
+  /** The newest revisions, gapless, the last of them `metadata.revision`. */
   private recent: Array<Revision> = []
   private recentBytes = 0
   private readonly waiters = new FeedWaiters()
 
-  private constructor(store: StateStore["Service"], figures: Figures) {
+  private constructor(store: StateStore["Service"], metadata: StoreMetadata) {
     this.store = store
-    this.figures = figures
+    this.metadata = metadata
     this.feed = ChangeFeed.of({
-      revision: () => this.figures.revision,
+      revision: () => this.metadata.revision,
       wait: (ranges, from, patienceMs, hurry) => this.wait(ranges, from, patienceMs, hurry),
       next: (request, from) => this.next(request, from)
     })
   }
 
-  static readonly make = (store: StateStore["Service"], figures: Figures): Effect.Effect<ChangeSource> =>
-    Effect.sync(() => new ChangeSource(store, figures))
+  static readonly make = (store: StateStore["Service"], metadata: StoreMetadata): Effect.Effect<ChangeSource> =>
+    Effect.sync(() => new ChangeSource(store, metadata))
 
   /** Tells of revisions that are in the store by now. */
-  publish(revisions: ReadonlyArray<Revision>, figures: Figures): void {
-    this.figures = figures
+  publish(revisions: ReadonlyArray<Revision>, metadata: StoreMetadata): void {
+    this.metadata = metadata
     if (revisions.length === 0) return
     for (const revision of revisions) {
       this.recent.push(revision)
@@ -88,9 +88,9 @@ export class ChangeSource {
   }
 
   /** The whole state was replaced. */
-  restart(figures: Figures): void {
-    const known = this.figures.revision
-    this.figures = figures
+  restart(metadata: StoreMetadata): void {
+    const known = this.metadata.revision
+    this.metadata = metadata
     this.recent = []
     this.recentBytes = 0
     this.waiters.wakeAll(known + 1)
@@ -117,11 +117,11 @@ export class ChangeSource {
     hurry?: Hurry
   ): Effect.Effect<number, Compacted> {
     return Effect.suspend((): Effect.Effect<number, Compacted> => {
-      const { compacted, revision } = this.figures
+      const { compacted, revision } = this.metadata
       if (from <= compacted) return Effect.fail(new Compacted({ requested: from, oldest: compacted + 1 }))
       if (from <= revision || (patienceMs !== undefined && patienceMs <= 0)) return Effect.succeed(from)
       const waiter = this.waiters.add(ranges, from)
-      if (hurry !== undefined) hurry.now = () => this.waiters.hurry(waiter, this.figures.revision + 1)
+      if (hurry !== undefined) hurry.now = () => this.waiters.hurry(waiter, this.metadata.revision + 1)
       const woken = Deferred.await(waiter.woken)
       return (patienceMs === undefined ? woken : Effect.asVoid(Effect.timeoutOption(woken, patienceMs))).pipe(
         Effect.ensuring(
@@ -130,14 +130,14 @@ export class ChangeSource {
             this.waiters.remove(waiter)
           })
         ),
-        Effect.map(() => waiter.isWoken ? waiter.from : Math.max(from, this.figures.revision + 1))
+        Effect.map(() => waiter.isWoken ? waiter.from : Math.max(from, this.metadata.revision + 1))
       )
     })
   }
 
   private next(request: FeedRequest, from: number): Effect.Effect<FeedPart, Compacted | StorageError> {
     return Effect.flatMap(this.wait(request.ranges, from, undefined), (at) => {
-      const { compacted, revision } = this.figures
+      const { compacted, revision } = this.metadata
       // A snapshot may have come in between, whose history begins later.
       if (at <= compacted) return Effect.fail(new Compacted({ requested: at, oldest: compacted + 1 }))
       const first = this.recent[0]?.revision

@@ -29,9 +29,9 @@ export const dueCommands = Effect.fnUntraced(function*(
   const leases = endedLeases(state, logTimeMs)
   const sessions = state.sessions.expired(logTimeMs, maxExpired)
   if (leases.length > 0 || sessions.length > 0) commands.push({ _tag: "Expire", leases, sessions })
-  const revision = yield* history.revision(store, state.figures, logTimeMs)
+  const revision = yield* history.revision(store, state.metadata, logTimeMs)
   if (revision !== undefined) commands.push({ _tag: "Compact", through: revision })
-  const silenceMs = logTimeMs - state.figures.logTimeMs
+  const silenceMs = logTimeMs - state.metadata.logTimeMs
   const checkpoint = state.leases.size > 0 && silenceMs >= leaseCheckpointMs ||
     state.sessions.size > 0 && silenceMs >= sessionCheckpointMs
   if (commands.length === 0 && checkpoint) commands.push({ _tag: "Checkpoint" })

@@ -6,6 +6,7 @@
 import { Deferred, Exit } from "effect"
 import type { Revision } from "./model/History.ts"
 import type { KeyRange } from "../bytes/KeyRange.ts"
+import { byteText, compareBytes } from "../bytes/Bytes.ts"
 import { prefixRange, successor } from "../bytes/KeyRange.ts"
 import type { KeyRanges } from "./model/KeyRanges.ts"
 
@@ -32,19 +33,15 @@ interface Spot {
   readonly name: string
 }
 
-/** Bytes as a string that is equal when they are. */
-const nameOf = (bytes: Uint8Array, length = bytes.byteLength): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1")
+const isSingleKey = ({ gte, lt }: KeyRange): boolean => compareBytes(successor(gte), lt) === 0
 
-const isSingleKey = ({ gte, lt }: KeyRange): boolean => Buffer.compare(successor(gte), lt) === 0
-
-const isPrefix = ({ gte, lt }: KeyRange): boolean => Buffer.compare(prefixRange(gte).lt, lt) === 0
+const isPrefix = ({ gte, lt }: KeyRange): boolean => compareBytes(prefixRange(gte).lt, lt) === 0
 
 const spotOf = (range: KeyRange): Spot =>
   isSingleKey(range)
-    ? { kind: "key", name: nameOf(range.gte) }
+    ? { kind: "key", name: byteText(range.gte) }
     : isPrefix(range)
-    ? { kind: "prefix", name: nameOf(range.gte) }
+    ? { kind: "prefix", name: byteText(range.gte) }
     : { kind: "other", name: "" }
 
 export class Waiter {
@@ -155,9 +152,9 @@ export class FeedWaiters {
     for (const { changes, revision } of revisions) {
       for (const { key } of changes) {
         if (this.count === 0) return
-        if (this.byKey.size > 0) this.notify(this.byKey.get(nameOf(key)), revision)
+        if (this.byKey.size > 0) this.notify(this.byKey.get(byteText(key)), revision)
         for (const [length, places] of this.byPrefix) {
-          if (length <= key.byteLength) this.notify(places.get(nameOf(key, length)), revision)
+          if (length <= key.byteLength) this.notify(places.get(byteText(key.subarray(0, length))), revision)
         }
         for (const seat of this.others) if (seat.ranges.contains(key)) this.rouseSeat(seat, revision)
       }

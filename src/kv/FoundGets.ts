@@ -1,7 +1,7 @@
 /** What the gets of one call find, read in as few trips as there is room for. */
 import { Effect } from "effect"
 import type { Overloaded } from "../FlareDbError.ts"
-import { figuresKey, recordKey } from "./model/Keyspace.ts"
+import { metadataKey, recordKey } from "./model/Keyspace.ts"
 import { maxPageBytes } from "./model/Limits.ts"
 import type { Get } from "./model/Query.ts"
 import type { StateView } from "../storage/StateStore.ts"
@@ -17,14 +17,14 @@ export const maxAnswerBytes = maxPageBytes
 const firstChunk = 16
 
 export interface FoundGets {
-  /** The figures, then what each get found. Shorter than the gets when not all of them were read. */
+  /** The metadata, then what each get found. Shorter than the gets when not all of them were read. */
   readonly found: ReadonlyArray<Uint8Array | undefined>
   readonly bytes: number
   /** Why not all gets were read, when it was for want of room. */
   readonly refusal: Overloaded | undefined
 }
 
-/** The figures, and what the gets find, until that is as much as one call is answered. Mostly one read. */
+/** The metadata, and what the gets find, until that is as much as one call is answered. Mostly one read. */
 export const getSome = Effect.fnUntraced(function*(
   view: StateView,
   gets: ReadonlyArray<Get>,
@@ -42,7 +42,7 @@ export const getSome = Effect.fnUntraced(function*(
       refusal = yield* room.reserve(bytes + count * Math.max(getBytes, lately.bytesPerGet))
       if (refusal !== undefined) break
     }
-    if (from === 0) keys.unshift(figuresKey)
+    if (from === 0) keys.unshift(metadataKey)
     let chunkBytes = 0
     for (const value of yield* view.getMany(keys)) {
       chunkBytes += value?.byteLength ?? 0

@@ -3,13 +3,13 @@
  * as after a client's compaction.
  */
 import { Effect } from "effect"
-import type { Figures } from "./model/Figures.ts"
+import type { StoreMetadata } from "./model/StoreMetadata.ts"
 import type { RevisionHead } from "./model/HistoryBlock.ts"
 import { loadBlock } from "./model/HistoryBlock.ts"
 import type { StateStore, StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { runLoading } from "../machine/KvLoader.ts"
-import { loadFigures } from "./StoredFigures.ts"
+import { loadMetadata } from "./StoredMetadata.ts"
 
 /** How much history is kept for watches, whichever bound is met first. */
 export interface HistoryLimits {
@@ -42,21 +42,21 @@ export class HistoryCut {
   }
 
   /**
-   * Up to which revision history should go; `undefined` when it should stay. `figures` may be ahead of the store, in
+   * Up to which revision history should go; `undefined` when it should stay. `metadata` may be ahead of the store, in
    * the middle of a batch: the revision comes from one moment of the store.
    */
   revision(
     store: StateStore["Service"],
-    figures: Figures,
+    metadata: StoreMetadata,
     logTimeMs: number
   ): Effect.Effect<number | undefined, StorageError> {
-    return this.isBeyond(figures, logTimeMs)
+    return this.isBeyond(metadata, logTimeMs)
       ? store.withView((view) => this.find(view, logTimeMs))
       : Effect.succeed(undefined)
   }
 
   /** Whether history is beyond a bound, as far as memory knows. */
-  private isBeyond({ compacted, compactedBytes, historyBytes, revision }: Figures, logTimeMs: number): boolean {
+  private isBeyond({ compacted, compactedBytes, historyBytes, revision }: StoreMetadata, logTimeMs: number): boolean {
     const { maxHistoryBytes, maxHistoryRevisions } = this.limits
     const kept = revision - compacted
     if (kept <= 1) return false
@@ -75,7 +75,7 @@ export class HistoryCut {
     logTimeMs: number
   ) {
     const { maxHistoryAgeMs, maxHistoryBytes, maxHistoryRevisions } = this.limits
-    const { compacted, compactedBytes, historyBytes, revision } = yield* loadFigures(view)
+    const { compacted, compactedBytes, historyBytes, revision } = yield* loadMetadata(view)
     const kept = revision - compacted
     if (kept <= 1) return undefined
     let cut = compacted

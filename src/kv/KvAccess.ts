@@ -12,7 +12,7 @@ import { tokenHashBytes } from "./model/access/AccessLimits.ts"
 import type { Touches } from "./model/access/Touches.ts"
 import { touches } from "./model/access/Touches.ts"
 import { hasEnded } from "./model/access/User.ts"
-import type { Command, Stamped } from "./model/Command.ts"
+import type { Command, DecodedCommand } from "./model/Command.ts"
 import { decodeCommand, encodeCommand, grantOf } from "./model/Command.ts"
 import type { KeyRanges } from "./model/KeyRanges.ts"
 import type { Problem } from "./model/Limits.ts"
@@ -78,22 +78,22 @@ export class KvAccess implements MachineAccess {
   readonly version = (): unknown => this.options.state().access.version
 
   readonly command = (caller: Caller, bytes: Uint8Array): Uint8Array | Unauthorized | Unavailable => {
-    const stamped = decodeCommand(bytes)
+    const decoded = decodeCommand(bytes)
     // The check of the node refuses it, and says why.
-    if (stamped._tag === "Problem") return bytes
-    const refusal = this.refusal(caller, stamped.command) ?? this.sessionRefusal(caller, stamped)
+    if (decoded._tag === "Problem") return bytes
+    const refusal = this.refusal(caller, decoded.command) ?? this.sessionRefusal(caller, decoded)
     if (refusal !== undefined) return refusal
     // Nodes may use every lease, and theirs have no name, but for those that one grants for its own callers.
-    const named = withCaller(caller.isNode ? callerIn(stamped.command) : caller.name, stamped)
+    const named = withCaller(caller.isNode ? callerIn(decoded.command) : caller.name, decoded)
     if (named !== undefined) return named
-    this.options.recent.remember(bytes, stamped)
+    this.options.recent.remember(bytes, decoded)
     return bytes
   }
 
   readonly unnamed = (bytes: Uint8Array): Uint8Array => {
     if (grantOf(bytes) === undefined) return bytes
-    const stamped = decodeCommand(bytes)
-    return stamped._tag === "Problem" ? bytes : withCaller("", stamped) ?? bytes
+    const decoded = decodeCommand(bytes)
+    return decoded._tag === "Problem" ? bytes : withCaller("", decoded) ?? bytes
   }
 
   readonly query = (caller: Caller, bytes: Uint8Array): Unauthorized | Unavailable | undefined => {
@@ -108,8 +108,8 @@ export class KvAccess implements MachineAccess {
     this.isAdmin(caller) ? undefined : unauthorized(caller, adminTexts[operation])
 
   readonly describeCommand = (bytes: Uint8Array): Described => {
-    const stamped = decodeCommand(bytes)
-    return stamped._tag === "Problem" ? undescribed : describe(stamped.command)
+    const decoded = decodeCommand(bytes)
+    return decoded._tag === "Problem" ? undescribed : describe(decoded.command)
   }
 
   readonly describeQuery = (bytes: Uint8Array): Described => described(decodeQuery(bytes))
@@ -157,12 +157,12 @@ export class KvAccess implements MachineAccess {
   }
 
   /** The secret alone says whose a session without a caller is. */
-  private sessionRefusal(caller: Caller, { stamp }: Stamped): Unauthorized | undefined {
-    if (stamp.session === 0) return undefined
-    const opened = this.options.state().sessions.get(stamp.session)?.caller ?? ""
+  private sessionRefusal(caller: Caller, { commandId }: DecodedCommand): Unauthorized | undefined {
+    if (commandId.session === 0) return undefined
+    const opened = this.options.state().sessions.get(commandId.session)?.caller ?? ""
     return opened === "" || opened === caller.name || this.isAdmin(caller)
       ? undefined
-      : unauthorized(caller, `send commands in session ${stamp.session}, which it did not open`)
+      : unauthorized(caller, `send commands in session ${commandId.session}, which it did not open`)
   }
 }
 
@@ -190,11 +190,11 @@ const callerIn = (command: Command): string => "caller" in command ? command.cal
  * The bytes of a command that makes something of a caller's, with this name in it, or with none when it is empty;
  * `undefined` for any other command.
  */
-const withCaller = (caller: string, { command, stamp }: Stamped): Uint8Array | undefined => {
+const withCaller = (caller: string, { command, commandId }: DecodedCommand): Uint8Array | undefined => {
   switch (command._tag) {
     case "GrantLease":
     case "OpenSession":
-      return encodeCommand({ ...command, caller }, stamp)
+      return encodeCommand({ ...command, caller }, commandId)
     default:
       return undefined
   }

@@ -16,7 +16,7 @@ import { getSome, maxAnswerBytes } from "./FoundGets.ts"
 import type { FoundLately } from "./FoundLately.ts"
 import { atOnce, noteAnswer, reservedFor } from "./FoundLately.ts"
 import { answerOne } from "./QueryPages.ts"
-import { readFigures } from "./StoredFigures.ts"
+import { readMetadata } from "./StoredMetadata.ts"
 
 /** Bytes and queries answered in one go; then heartbeats have their turn. */
 const stretchBytes = 1024 * 1024
@@ -127,7 +127,7 @@ export const answer = Effect.fnUntraced(function*(
   const read = yield* gets.length <= atOnce(lately)
     ? getSome(store, gets, lately, room)
     : store.withView((view) => getSome(view, gets, lately, room))
-  const revision = read.found.length === 0 ? 0 : (yield* readFigures(read.found[0])).revision
+  const revision = read.found.length === 0 ? 0 : (yield* readMetadata(read.found[0])).revision
   const answers = new Answers(read, revision, lately, room)
   for (const query of decoded) {
     const { pause } = answers

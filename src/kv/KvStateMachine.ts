@@ -10,7 +10,7 @@ import { watchTables } from "../BoundedTables.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 import { apply as applyCommand, keysOf } from "./model/Apply.ts"
 import { Batch } from "./model/Batch.ts"
-import type { Stamped } from "./model/Command.ts"
+import type { DecodedCommand } from "./model/Command.ts"
 import { decodeCommand, encodeCommand, proposers } from "./model/Command.ts"
 import { levelOf } from "./model/CommandLevel.ts"
 import { maxRoles, maxUsers } from "./model/access/AccessLimits.ts"
@@ -52,10 +52,10 @@ const concurrentQueries = 8
 const noReply = new Uint8Array(0)
 
 /** The commands of a batch, `undefined` for entries without one. They were checked before they reached the log. */
-const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Stamped | undefined> =>
+const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<DecodedCommand | undefined> =>
   entries.map((entry) => {
     if (entry.kind === "noop") return undefined
-    if (entry.decoded !== undefined) return entry.decoded as Stamped
+    if (entry.decoded !== undefined) return entry.decoded as DecodedCommand
     const command = decodeCommand(entry.payload)
     if (command._tag === "Problem") {
       throw new Error(
@@ -99,7 +99,7 @@ export interface TtlLimits {
  * Why a command that asks for a time to live is not let into the log. It is a setting of this node and not part of the
  * format, so it must not be looked at when a command is applied.
  */
-const ttlRefusal = ({ command }: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
+const ttlRefusal = ({ command }: DecodedCommand, limits: TtlLimits): InvalidArgument | undefined => {
   if (command._tag !== "OpenSession" && command._tag !== "GrantLease") return undefined
   const name = command._tag === "OpenSession" ? "maxSessionTtlMs" : "maxLeaseTtlMs"
   const maximum = limits[name]
@@ -111,10 +111,10 @@ const ttlRefusal = ({ command }: Stamped, limits: TtlLimits): InvalidArgument | 
 }
 
 /** Why a client may not propose a command that is well-formed. */
-const refusal = (stamped: Stamped, limits: TtlLimits): InvalidArgument | undefined => {
-  const { _tag } = stamped.command
+const refusal = (decoded: DecodedCommand, limits: TtlLimits): InvalidArgument | undefined => {
+  const { _tag } = decoded.command
   return proposers[_tag] === "client"
-    ? ttlRefusal(stamped, limits)
+    ? ttlRefusal(decoded, limits)
     : invalid(problem("command", `${_tag} is proposed by nodes only`))
 }
 
@@ -179,7 +179,7 @@ class KvMachine {
     return Effect.map(this.load, (loaded) => {
       this.state = loaded
       this.applied = 0
-      this.source.restart(loaded.figures)
+      this.source.restart(loaded.metadata)
     })
   }
 
@@ -201,7 +201,7 @@ class KvMachine {
   private readonly applySome = Effect.fnUntraced({ self: this }, function*(
     this: KvMachine,
     entries: ReadonlyArray<Entry>,
-    commands: ReadonlyArray<Stamped | undefined>,
+    commands: ReadonlyArray<DecodedCommand | undefined>,
     from: number
   ) {
     const { store } = this
@@ -209,8 +209,8 @@ class KvMachine {
     const keys: Array<Uint8Array> = []
     let end = from
     for (; end < entries.length && (end === from || keys.length < this.readAheadKeys); end++) {
-      const stamped = commands[end]
-      if (stamped !== undefined) keys.push(...keysOf(stamped.command))
+      const decoded = commands[end]
+      if (decoded !== undefined) keys.push(...keysOf(decoded.command))
     }
     const slots = batch.draft.expect(keys)
     yield* loadKeys(store, slots)
@@ -218,10 +218,10 @@ class KvMachine {
     const replies: Array<Uint8Array> = []
     let replyBytes = 0
     for (let i = from; i < end && (i === from || replyBytes + batch.readBytes < workBytes); i++) {
-      const stamped = commands[i]
+      const decoded = commands[i]
       let reply: Uint8Array = noReply
-      if (stamped !== undefined) {
-        const applied = applyCommand(batch, entries[i] as Entry, stamped)
+      if (decoded !== undefined) {
+        const applied = applyCommand(batch, entries[i] as Entry, decoded)
         reply = applied instanceof Uint8Array ? applied : yield* runLoading(store, applied)
       }
       replyBytes += reply.byteLength
@@ -232,7 +232,7 @@ class KvMachine {
     for (let i = from; i < from + replies.length; i++) (entries[i] as Entry).decoded = undefined
     yield* store.commit(batch.changes(), { index: last.index, term: last.term })
     this.applied = last.index
-    this.source.publish(batch.revisions, this.state.figures)
+    this.source.publish(batch.revisions, this.state.metadata)
     return replies
   })
 }
@@ -261,7 +261,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
   const store = yield* StateStore
   const load = store.withView((view) => Effect.andThen(checkIdentity(store, view, undefined), loadState(view)))
   const state = yield* load
-  const source = yield* ChangeSource.make(store, state.figures)
+  const source = yield* ChangeSource.make(store, state.metadata)
   const kv = new KvMachine(store, source, limits, load, state)
   yield* watchMemory(kv)
   const clock = yield* Clock.Clock
@@ -274,7 +274,7 @@ const make = Effect.fnUntraced(function*(limits: HistoryLimits & TtlLimits) {
 
   const machine = StateMachine.of({
     recovered: store.recovered,
-    logTimeMs: () => kv.state.figures.logTimeMs,
+    logTimeMs: () => kv.state.metadata.logTimeMs,
     check: (command, proposer, entry) => kv.check(command, proposer, entry),
     levelOf,
     apply: kv.apply,

@@ -21,7 +21,7 @@ import { decodeSession } from "./model/Session.ts"
 import { State } from "./model/State.ts"
 import type { StateRow, StateView } from "../storage/StateStore.ts"
 import { corrupt, runLoading } from "../machine/KvLoader.ts"
-import { loadFigures } from "./StoredFigures.ts"
+import { loadMetadata } from "./StoredMetadata.ts"
 
 /** Rows, and bytes of rows, read at once while the memory of the machine is filled. */
 const loadChunk = 512
@@ -64,11 +64,11 @@ const loadLast = ({ access, sessions }: State, { key, value }: StateRow): boolea
   return true
 }
 
-/** Reads figures, leases, sessions and their kept replies, roles and users, and the last block of the history. */
+/** Reads metadata, leases, sessions and their kept replies, roles and users, and the last block of the history. */
 export const loadState = Effect.fnUntraced(function*(view: StateView) {
   const state = new State()
-  state.figures = yield* loadFigures(view)
-  const { revision } = state.figures
+  state.metadata = yield* loadMetadata(view)
+  const { revision } = state.metadata
   if (revision > 0) {
     state.lastBlock = yield* runLoading(view, loadBlock(revision))
     if (state.lastBlock.last > revision) return yield* corrupt(`the history goes on behind revision ${revision}`)

@@ -18,7 +18,7 @@ import type { StateRow, StateStore, StateView } from "../storage/StateStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { runLoading } from "../machine/KvLoader.ts"
 import type { QueryReply } from "../machine/StateMachine.ts"
-import { loadFigures } from "./StoredFigures.ts"
+import { loadMetadata } from "./StoredMetadata.ts"
 
 /**
  * Bytes of values that a page may leave out before it ends: what is read for it is bounded, not only what it answers.
@@ -72,7 +72,7 @@ const page = (
 const scan = Effect.fnUntraced(function*(view: StateView, query: Scan) {
   const { keysOnly, limit, reverse } = query
   let { gte, lt } = recordRange(query.range)
-  const { revision } = yield* loadFigures(view)
+  const { revision } = yield* loadMetadata(view)
   const rows: Array<{ readonly key: Uint8Array; readonly record: Uint8Array }> = []
   let bytes = 0
   let readBytes = 0
@@ -103,7 +103,7 @@ const scan = Effect.fnUntraced(function*(view: StateView, query: Scan) {
 
 /** Takes a permit for each page, so that a long count has others go between. */
 const count = Effect.fnUntraced(function*(view: StateView, range: KeyRange, permits: Semaphore.Semaphore) {
-  const { revision } = yield* loadFigures(view)
+  const { revision } = yield* loadMetadata(view)
   const { gte, lt } = recordRange(range)
   let from = gte
   let keys = 0
@@ -120,7 +120,7 @@ const count = Effect.fnUntraced(function*(view: StateView, range: KeyRange, perm
 
 const readTransaction = Effect.fnUntraced(function*(view: StateView, transaction: Transaction) {
   const state = new State()
-  state.figures = yield* loadFigures(view)
+  state.metadata = yield* loadMetadata(view)
   return encodeReply(yield* runLoading(view, transact(new Batch(state), transaction)))
 })
 
@@ -132,16 +132,16 @@ const leaseRow = ({ caller, deadlineMs, id, keys, ttlMs }: Lease, logTimeMs: num
   caller
 })
 
-const listLeases = ({ figures, leases }: State): Uint8Array =>
+const listLeases = ({ metadata, leases }: State): Uint8Array =>
   encodeReply({
     _tag: "LeasesReply",
-    revision: figures.revision,
-    leases: [...leases.all].map((lease) => leaseRow(lease, figures.logTimeMs))
+    revision: metadata.revision,
+    leases: [...leases.all].map((lease) => leaseRow(lease, metadata.logTimeMs))
   })
 
 /** One page of sessions. Their secrets stay where they are. */
-const listSessions = ({ figures, sessions }: State, { after, limit }: ListSessions): Uint8Array => {
-  const { logTimeMs, revision } = figures
+const listSessions = ({ metadata, sessions }: State, { after, limit }: ListSessions): Uint8Array => {
+  const { logTimeMs, revision } = metadata
   const rows: Array<SessionRow> = []
   let more = false
   for (const session of sessions.all) {
@@ -164,13 +164,13 @@ const listSessions = ({ figures, sessions }: State, { after, limit }: ListSessio
   return encodeReply({ _tag: "SessionsReply", revision, sessions: rows, more })
 }
 
-const listRoles = ({ access, figures }: State, { after, limit }: ListRoles): Uint8Array => {
+const listRoles = ({ access, metadata }: State, { after, limit }: ListRoles): Uint8Array => {
   const { more, rows } = access.rolesAfter(after, limit)
-  return encodeReply({ _tag: "RolesReply", revision: figures.revision, roles: rows, more })
+  return encodeReply({ _tag: "RolesReply", revision: metadata.revision, roles: rows, more })
 }
 
 /** One page of users. The hashes of their tokens stay where they are. */
-const listUsers = ({ access, figures, leases, sessions }: State, { after, limit }: ListUsers): Uint8Array => {
+const listUsers = ({ access, metadata, leases, sessions }: State, { after, limit }: ListUsers): Uint8Array => {
   const { more, rows } = access.usersAfter(after, limit)
   const users = rows.map(({ maxLeases, maxSessions, name, roles, tokens }): UserRow => ({
     name,
@@ -181,15 +181,15 @@ const listUsers = ({ access, figures, leases, sessions }: State, { after, limit 
     leases: leases.countOf(name),
     sessions: sessions.countOf(name)
   }))
-  return encodeReply({ _tag: "UsersReply", revision: figures.revision, users, more })
+  return encodeReply({ _tag: "UsersReply", revision: metadata.revision, users, more })
 }
 
-const leaseKeys = Effect.fnUntraced(function*(view: StateView, { figures, leases }: State, id: number) {
+const leaseKeys = Effect.fnUntraced(function*(view: StateView, { metadata, leases }: State, id: number) {
   const lease = leases.get(id)
   if (lease === undefined) {
     return encodeReply({
       _tag: "RefusedReply",
-      revision: figures.revision,
+      revision: metadata.revision,
       reason: "lease-not-found",
       field: "lease",
       text: `${id} has ended, or never was`,
@@ -198,10 +198,10 @@ const leaseKeys = Effect.fnUntraced(function*(view: StateView, { figures, leases
     })
   }
   const rows = yield* view.scan({ ...leaseKeysRange(id), limit: maxLeaseKeys, keysOnly: true })
-  const { remainingMs, ttlMs } = leaseRow(lease, figures.logTimeMs)
+  const { remainingMs, ttlMs } = leaseRow(lease, metadata.logTimeMs)
   return encodeReply({
     _tag: "LeaseKeysReply",
-    revision: figures.revision,
+    revision: metadata.revision,
     lease: id,
     ttlMs,
     remainingMs,

@@ -2,7 +2,7 @@
  * Commands that were decoded to ask whether their caller may send them. The node checks the same bytes right after, in
  * the same order, and need not decode them again.
  */
-import type { Stamped } from "./model/Command.ts"
+import type { DecodedCommand } from "./model/Command.ts"
 import { decodeCommand } from "./model/Command.ts"
 import type { Problem } from "./model/Limits.ts"
 
@@ -11,7 +11,7 @@ const maxRemembered = 512
 
 interface Remembered {
   readonly bytes: Uint8Array
-  readonly stamped: Stamped
+  readonly decoded: DecodedCommand
 }
 
 export class RecentCommands {
@@ -19,19 +19,19 @@ export class RecentCommands {
   private next = 0
 
   /** The command in these bytes is asked for next, behind those that were remembered before. */
-  remember(bytes: Uint8Array, stamped: Stamped): void {
+  remember(bytes: Uint8Array, decoded: DecodedCommand): void {
     if (this.remembered.length >= maxRemembered) this.forget()
-    this.remembered.push({ bytes, stamped })
+    this.remembered.push({ bytes, decoded })
   }
 
   /** The command in these bytes, or what is wrong with it. Forgets the commands that it was remembered behind. */
-  take(bytes: Uint8Array): Stamped | Problem {
+  take(bytes: Uint8Array): DecodedCommand | Problem {
     const { remembered } = this
     while (this.next < remembered.length) {
       const one = remembered[this.next++] as Remembered
       if (one.bytes !== bytes) continue
       if (this.next === remembered.length) this.forget()
-      return one.stamped
+      return one.decoded
     }
     this.forget()
     return decodeCommand(bytes)

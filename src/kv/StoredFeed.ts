@@ -10,7 +10,7 @@ import type { StorageError } from "../storage/StorageError.ts"
 import type { FeedPart, FeedRequest } from "./FeedPart.ts"
 import { boundPrevious, maxPreviousBytes, partBytes, partRevisions, revisionMemory, within } from "./FeedPart.ts"
 import { corrupt, runLoading } from "../machine/KvLoader.ts"
-import { loadFigures } from "./StoredFigures.ts"
+import { loadMetadata } from "./StoredMetadata.ts"
 
 /**
  * Bytes of blocks after which a part ends. A change in a part keeps the memory of its whole block, also where it is one
@@ -28,7 +28,7 @@ export const readPart = Effect.fnUntraced(function*(
   from: number,
   through: number
 ): Effect.fn.Return<FeedPart, Compacted | StorageError> {
-  const { compacted } = yield* loadFigures(view)
+  const { compacted } = yield* loadMetadata(view)
   // Compaction may have overtaken a reader that looked before.
   if (from <= compacted) return yield* new Compacted({ requested: from, oldest: compacted + 1 })
   const last = Math.min(through, from + partRevisions - 1)

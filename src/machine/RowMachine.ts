@@ -120,9 +120,9 @@ const make = <Command, Query>(machine: RowMachine<Command, Query>) =>
       }
       const replies: Array<Uint8Array> = []
       for (let i = 0; i < entries.length; i++) {
-        const { index, stampMs } = entries[i] as Entry
+        const { index, timestampMs } = entries[i] as Entry
         const command = commands[i]
-        timeMs = Math.max(timeMs, stampMs)
+        timeMs = Math.max(timeMs, timestampMs)
         replies.push(command === undefined ? noReply : yield* machine.apply(rows, command, { index, timeMs }))
       }
       yield* store.commit(

@@ -1,8 +1,8 @@
 /** What the first rows of a state say about it: whose it is, how far it has come, what time it is in it. */
 import { identityRowKey } from "../protocol/ClusterIdentity.ts"
 import { Reader } from "../bytes/Binary.ts"
-import { decodeFigures } from "../kv/model/Figures.ts"
-import { figuresKey } from "../kv/model/Keyspace.ts"
+import { decodeMetadata } from "../kv/model/StoreMetadata.ts"
+import { metadataKey } from "../kv/model/Keyspace.ts"
 import type { StateRow } from "../storage/StateStore.ts"
 import { identityKey } from "./Identity.ts"
 
@@ -31,8 +31,13 @@ export const factsOf = (rows: ReadonlyArray<StateRow>): StateFacts => {
   const identity = cluster === undefined ? undefined : new TextDecoder().decode(cluster)
   const machine = find(rows, identityKey)
   if (machine === undefined) {
-    const figures = decodeFigures(find(rows, figuresKey))
-    return { identity, machine: keyValueMachine, revision: figures?.revision ?? 0, logTimeMs: figures?.logTimeMs ?? 0 }
+    const metadata = decodeMetadata(find(rows, metadataKey))
+    return {
+      identity,
+      machine: keyValueMachine,
+      revision: metadata?.revision ?? 0,
+      logTimeMs: metadata?.logTimeMs ?? 0
+    }
   }
   const clock = new Reader(find(rows, clockKey) ?? new Uint8Array(0))
   const timeMs = clock.u64()

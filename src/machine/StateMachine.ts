@@ -14,8 +14,8 @@
  *   else of the machine. Memory beside it is a cache, rebuilt by `reload`.
  * - *Determinism.* The same entries give the same rows and replies on every node, however they are cut into batches and
  *   wherever a restart falls between them. `flaredb/testing` has a suite for it (`stateMachineCases`).
- * - *Time from the log.* `entry.stampMs` is the cluster's clock, stamped by the leader. It hardly ever goes back from
- *   one entry to the next; a machine takes the maximum of all it has seen.
+ * - *Time from the log.* `entry.timestampMs` is the clock of the cluster, set by the leader. It hardly ever goes back
+ * from one entry to the next; a machine takes the maximum of all it has seen.
  * - *Old commands.* What one version accepted the next must be able to apply: it may still be in the log.
  *
  * Two kinds of entries a machine never sees: the identity of the cluster (`OwnIdentity.ts`) and its feature level
@@ -51,7 +51,9 @@ export class StateMachine extends Context.Service<StateMachine, {
   /** The last entry whose effects the state held when the node started. */
   readonly recovered: LogPoint
 
-  /** The latest stamp of an entry that the state has seen; 0 before the first, and when time means nothing to it. */
+  /**
+   * The latest timestamp of an entry that the state has seen; 0 before the first, and when time means nothing to it.
+   */
   readonly logTimeMs: () => number
 
   /**
@@ -70,7 +72,7 @@ export class StateMachine extends Context.Service<StateMachine, {
    * Applies committed entries in order and answers each with its reply (empty for `noop`). Each atomic write holds
    * whole entries together with the applied index they end at. A machine that would have to keep too much in memory
    * may stop after any entry: it answers with fewer replies, at least one, and is called again with the rest.
-   * Deterministic: it reads no clock and no random source, only `entry.stampMs`.
+   * Deterministic: it reads no clock and no random source, only `entry.timestampMs`.
    */
   readonly apply: (entries: ReadonlyArray<Entry>) => Effect.Effect<ReadonlyArray<Uint8Array>, StorageError>
 

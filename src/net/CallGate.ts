@@ -12,7 +12,7 @@ import { errorName } from "./CallMetrics.ts"
 import type { CallsUnderWay } from "./CallsUnderWay.ts"
 import type { Gate } from "./Gate.ts"
 import { maxRefusals } from "./Gate.ts"
-import type { OffenceKind } from "./Offences.ts"
+import type { ViolationKind } from "./ProtocolViolations.ts"
 
 /** Answers a call with an encoded exit. */
 export type Answer = (
@@ -29,9 +29,9 @@ export interface CallGateOptions {
   readonly metrics: CallMetrics
   readonly answer: Answer
   /** Told of what a connection should not have done. */
-  readonly report: (clientId: number, offence: OffenceKind, problem: string) => void
+  readonly report: (clientId: number, violation: ViolationKind, problem: string) => void
   /** Closes a connection that did it once too often. */
-  readonly expel: (clientId: number, offence: OffenceKind, problem: string) => void
+  readonly closeFor: (clientId: number, violation: ViolationKind, problem: string) => void
 }
 
 export class CallGate<Rpcs extends Rpc.Any> {
@@ -63,7 +63,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
 
   /** Whether a call may be carried out. It is answered otherwise. */
   admits(clientId: number, request: RequestEncoded): boolean {
-    const { answer, calls, expel, metrics, report } = this.options
+    const { answer, calls, closeFor, metrics, report } = this.options
     const { id, isNotification, payload, tag } = request
     const { authorize, hello, overloaded } = this.gate.options
     if (tag !== hello && !this.gate.admits(clientId)) {
@@ -72,7 +72,7 @@ export class CallGate<Rpcs extends Rpc.Any> {
     }
     const problem = this.misuse(clientId, request)
     if (problem !== undefined) {
-      expel(clientId, "malformed-messages", `closed a connection: ${problem}`)
+      closeFor(clientId, "malformed-messages", `closed a connection: ${problem}`)
       return false
     }
     const failure = this.failures.get(tag)
@@ -103,13 +103,13 @@ export class CallGate<Rpcs extends Rpc.Any> {
 
   /** A call that came before `Hello`. */
   private refuse(clientId: number, { id, isNotification, tag }: RequestEncoded): void {
-    const { answer, expel, metrics, report } = this.options
+    const { answer, closeFor, metrics, report } = this.options
     if (this.failures.has(tag)) metrics.answered(tag, metrics.nowMs(), "NoHello")
     const count = (this.refusals.get(clientId) ?? 0) + 1
     this.refusals.set(clientId, count)
     const problem = `${tag} came before a Hello that was accepted`
     if (count >= maxRefusals) {
-      expel(clientId, "no-hello", `closed a connection: ${problem}, the last of ${count} such calls`)
+      closeFor(clientId, "no-hello", `closed a connection: ${problem}, the last of ${count} such calls`)
       return
     }
     report(clientId, "no-hello", problem)

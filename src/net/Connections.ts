@@ -10,7 +10,7 @@ import type { Limits } from "../config/Limits.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import { FrameReader } from "./FrameReader.ts"
 import { formatAddress } from "./Listening.ts"
-import type { OffenceKind, Offences } from "./Offences.ts"
+import type { ProtocolViolations, ViolationKind } from "./ProtocolViolations.ts"
 
 export interface ConnectionLimits extends Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxUnfinishedBytes"> {
   /** At the limit, the connection that has been silent for longest since it was made gives way to a new one. */
@@ -64,7 +64,7 @@ export class Guarded {
 }
 
 export class Connections {
-  readonly offences: Offences
+  readonly violations: ProtocolViolations
   private readonly limits: ConnectionLimits
   private readonly maxFrameBytes: number
   private readonly open = new Set<Guarded>()
@@ -76,8 +76,8 @@ export class Connections {
   /** Those that do not take what is sent to them, and since when. */
   private readonly stuck = new Map<Guarded, number>()
 
-  constructor(offences: Offences, limits: ConnectionLimits, maxFrameBytes: number) {
-    this.offences = offences
+  constructor(violations: ProtocolViolations, limits: ConnectionLimits, maxFrameBytes: number) {
+    this.violations = violations
     this.limits = limits
     this.maxFrameBytes = maxFrameBytes
   }
@@ -100,17 +100,17 @@ export class Connections {
   /** What is sent waits for the other side, or no longer does. */
   waits(guarded: Guarded, is: boolean): void {
     if (!is) this.stuck.delete(guarded)
-    else if (this.open.has(guarded) && !this.stuck.has(guarded)) this.stuck.set(guarded, this.offences.nowMs())
+    else if (this.open.has(guarded) && !this.stuck.has(guarded)) this.stuck.set(guarded, this.violations.nowMs())
   }
 
   /** A new connection; `undefined` when there is no room for it, and it is closed. */
   accept(connection: Destroyable): Guarded | undefined {
-    const guarded = new Guarded(connection, this.maxFrameBytes, this.offences.nowMs())
+    const guarded = new Guarded(connection, this.maxFrameBytes, this.violations.nowMs())
     const { maxConnections } = this.limits
     if (this.open.size >= maxConnections) {
       const [oldest] = this.silent
       if (oldest === undefined) {
-        this.offences.report(
+        this.violations.report(
           "too-many-connections",
           guarded.remote,
           `refused a connection: all ${maxConnections} are in use`
@@ -118,7 +118,7 @@ export class Connections {
         guarded.destroy()
         return undefined
       }
-      this.expel(
+      this.closeFor(
         oldest,
         "too-many-connections",
         `closed a silent connection for a new one: all ${maxConnections} are in use`
@@ -140,10 +140,10 @@ export class Connections {
   }
 
   /** Disconnects a client that did something wrong, and says what. */
-  expel(guarded: Guarded, offence: OffenceKind, problem: string): void {
+  closeFor(guarded: Guarded, violation: ViolationKind, problem: string): void {
     if (!this.open.has(guarded)) return
     this.forget(guarded)
-    if (!guarded.isRefused) this.offences.report(offence, guarded.remote, problem)
+    if (!guarded.isRefused) this.violations.report(violation, guarded.remote, problem)
     guarded.destroy()
   }
 
@@ -151,10 +151,10 @@ export class Connections {
    * Refuses a connection that may still read why, and says so in the log. It counts until it ends, and is closed when
    * it does not within the time for a `Hello`.
    */
-  refuse(guarded: Guarded, offence: OffenceKind, problem: string): void {
+  refuse(guarded: Guarded, violation: ViolationKind, problem: string): void {
     if (guarded.isRefused || !this.open.has(guarded)) return
     guarded.isRefused = true
-    this.offences.report(offence, guarded.remote, problem)
+    this.violations.report(violation, guarded.remote, problem)
   }
 
   /** Bytes have come. `false` when the connection is closed because of them. */
@@ -163,7 +163,7 @@ export class Connections {
     const { begun } = reader
     const problem = reader.take(bytes)
     if (problem !== undefined) {
-      this.expel(guarded, "oversized-frame", `closed a connection: ${problem}`)
+      this.closeFor(guarded, "oversized-frame", `closed a connection: ${problem}`)
       return false
     }
     if (reader.unfinishedBytes !== guarded.unfinishedBytes) this.count(guarded, reader.begun !== begun)
@@ -179,14 +179,14 @@ export class Connections {
       return
     }
     if (newFrame) {
-      guarded.frameSinceMs = this.offences.nowMs()
+      guarded.frameSinceMs = this.violations.nowMs()
       this.unfinished.delete(guarded)
       this.unfinished.add(guarded)
     }
     while (this.unfinishedBytes > this.limits.maxUnfinishedBytes) {
       const [oldest] = this.unfinished
       if (oldest === undefined) return
-      this.expel(
+      this.closeFor(
         oldest,
         "unfinished-frames",
         `closed a connection: unfinished calls are over maxUnfinishedBytes (${this.limits.maxUnfinishedBytes}), and ` +
@@ -197,25 +197,29 @@ export class Connections {
 
   /** Disconnects those whose time is over. */
   sweep(): void {
-    const nowMs = this.offences.nowMs()
+    const nowMs = this.violations.nowMs()
     const { maxFrameMs, maxHandshakeMs } = this.limits
     for (const guarded of this.silent) {
       if (nowMs - guarded.sinceMs < maxHandshakeMs) break
-      this.expel(guarded, "no-handshake", `closed a connection: no Hello within maxHandshakeMs (${maxHandshakeMs})`)
+      this.closeFor(guarded, "no-handshake", `closed a connection: no Hello within maxHandshakeMs (${maxHandshakeMs})`)
     }
     for (const guarded of this.unfinished) {
       if (nowMs - guarded.frameSinceMs < maxFrameMs) break
-      this.expel(guarded, "slow-frame", `closed a connection: a call was not whole within maxFrameMs (${maxFrameMs})`)
+      this.closeFor(
+        guarded,
+        "slow-frame",
+        `closed a connection: a call was not whole within maxFrameMs (${maxFrameMs})`
+      )
     }
     for (const [guarded, sinceMs] of this.stuck) {
       if (nowMs - sinceMs < maxFrameMs) break
-      this.expel(
+      this.closeFor(
         guarded,
         "unread-answers",
         `closed a connection: it did not take what was sent to it within maxFrameMs (${maxFrameMs})`
       )
     }
-    this.offences.roll()
+    this.violations.roll()
   }
 
   destroyAll(): void {

@@ -175,7 +175,7 @@ export class ServerProtocol {
     let isFirst = true
     net.on("data", (chunk: Buffer) => {
       if (isFirst && beginsTls(chunk) === true) {
-        return connections.expel(guarded, "malformed-frame", `closed a connection: ${tlsOnPlain}`)
+        return connections.closeFor(guarded, "malformed-frame", `closed a connection: ${tlsOnPlain}`)
       }
       isFirst = false
       if (!ended && connections.took(guarded, chunk)) socket.receive(guarded.reader.frames())
@@ -191,7 +191,7 @@ export class ServerProtocol {
     const { problem } = handshake.refusal
     onRefused(handshake.refusal)
     if (handshake._tag === "Failed") {
-      return connections.expel(guarded, "refused-tls", `refused a connection: ${problem}`)
+      return connections.closeFor(guarded, "refused-tls", `refused a connection: ${problem}`)
     }
     connections.refuse(guarded, "refused-tls", `refused a connection: ${problem}`)
     const { socket } = handshake
@@ -215,13 +215,13 @@ export class ServerProtocol {
     try {
       message = port.frames.decode(frame) as FromClientEncoded
     } catch (error) {
-      connections.expel(port.guarded, "malformed-frame", `closed a connection: its bytes are no call: ${error}`)
+      connections.closeFor(port.guarded, "malformed-frame", `closed a connection: its bytes are no call: ${error}`)
       return undefined
     }
     if (message._tag === "Request") {
       if (!knows(message.tag)) {
         // It is answered: a client of a later version may ask for what it can do without.
-        connections.offences.report("unknown-call", port.guarded.remote, `no call has the name ${message.tag}`)
+        connections.violations.report("unknown-call", port.guarded.remote, `no call has the name ${message.tag}`)
       }
       if (take(id, message as RequestEncoded)) return undefined
     }

@@ -27,8 +27,8 @@ import type { Gate } from "./Gate.ts"
 import type { BoundAddress, ListenError } from "./Listening.ts"
 import { listen } from "./Listening.ts"
 import { measuredHandlers } from "./MeasuredHandlers.ts"
-import type { OffenceKind } from "./Offences.ts"
-import { Offences } from "./Offences.ts"
+import type { ViolationKind } from "./ProtocolViolations.ts"
+import { ProtocolViolations } from "./ProtocolViolations.ts"
 import { ServerProtocol } from "./ServerProtocol.ts"
 import type { PortTls } from "./tls/Credentials.ts"
 import type { Remotes } from "./tls/Remotes.ts"
@@ -58,7 +58,7 @@ export interface ServeOptions<Rpcs extends Rpc.Any> {
   /** The setting behind `limits.maxConnections`. When given, the connections are measured against the limit. */
   readonly connectionsSetting?: string
   /** Where violations are logged; handlers that log their own give it. */
-  readonly offences?: Offences
+  readonly violations?: ProtocolViolations
   /** How the port is served over TLS; plain without it. */
   readonly tls?: PortTls
   /** What it speaks then. Default: what clients speak. */
@@ -101,20 +101,20 @@ const hastyScope = Effect.acquireRelease(Scope.make(), (scope) =>
 /** The connections by the numbers that handlers know them by. */
 class KnownCallers {
   private readonly connections: Connections
-  private readonly offences: Offences
+  private readonly violations: ProtocolViolations
   private readonly remotes: Remotes | undefined
   private readonly known = new Map<number, Guarded>()
 
-  constructor(connections: Connections, offences: Offences, remotes: Remotes | undefined) {
+  constructor(connections: Connections, violations: ProtocolViolations, remotes: Remotes | undefined) {
     this.connections = connections
-    this.offences = offences
+    this.violations = violations
     this.remotes = remotes
   }
 
   add(clientId: number, guarded: Guarded, remote: Remote): void {
     this.remotes?.add(clientId, remote)
-    this.offences.remotes.set(clientId, guarded.remote)
-    this.offences.closers.set(clientId, () => guarded.destroy())
+    this.violations.remotes.set(clientId, guarded.remote)
+    this.violations.closers.set(clientId, () => guarded.destroy())
     this.known.set(clientId, guarded)
   }
 
@@ -123,17 +123,17 @@ class KnownCallers {
     if (guarded !== undefined) this.connections.admit(guarded)
   }
 
-  expel(clientId: number, offence: OffenceKind, problem: string): void {
+  closeFor(clientId: number, violation: ViolationKind, problem: string): void {
     const guarded = this.known.get(clientId)
-    if (guarded !== undefined) this.connections.expel(guarded, offence, problem)
+    if (guarded !== undefined) this.connections.closeFor(guarded, violation, problem)
   }
 
   end(clientId: number): Effect.Effect<void> {
     return Effect.sync(() => {
       this.known.delete(clientId)
       this.remotes?.forget(clientId)
-      this.offences.remotes.delete(clientId)
-      this.offences.closers.delete(clientId)
+      this.violations.remotes.delete(clientId)
+      this.violations.closers.delete(clientId)
     })
   }
 }
@@ -177,7 +177,7 @@ const measure = (
 /** TLS for a port's connections until the scope closes; `undefined` when it is served without. */
 const openTls = (
   { protocol = clientProtocol, tls }: Pick<ServeOptions<never>, "protocol" | "tls">,
-  offences: Offences
+  violations: ProtocolViolations
 ) =>
   tls === undefined
     ? Effect.succeed(undefined)
@@ -188,7 +188,7 @@ const openTls = (
             tls,
             protocol,
             nowMs: () => clock.currentTimeMillisUnsafe(),
-            onProblem: (problem) => offences.report("refused-tls", "this node", problem)
+            onProblem: (problem) => violations.report("refused-tls", "this node", problem)
           })
         ),
         (port) => Effect.sync(() => port.close())
@@ -218,10 +218,10 @@ export const serve = <Rpcs extends Rpc.Any>(
 > =>
   Effect.gen(function*() {
     const { bound, sockets } = yield* openSockets(options)
-    const offences = options.offences ?? (yield* Offences.make(options.name))
-    const connections = new Connections(offences, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
+    const violations = options.violations ?? (yield* ProtocolViolations.make(options.name))
+    const connections = new Connections(violations, options.limits ?? defaultConnectionLimits, options.maxFrameBytes)
     const calls = new CallsUnderWay(options.callLimits ?? defaultCallLimits)
-    const known = new KnownCallers(connections, offences, options.remotes)
+    const known = new KnownCallers(connections, violations, options.remotes)
     options.gate.watch((clientId) => known.admit(clientId))
     yield* measure(options, connections, calls)
     yield* Effect.addFinalizer(() => Effect.sync(() => connections.destroyAll()))
@@ -238,7 +238,7 @@ export const serve = <Rpcs extends Rpc.Any>(
         tags: Object.keys(options.direct ?? {}),
         knows: (tag) => group.requests.has(tag),
         idleTimeoutMs: options.idleTimeoutMs,
-        tls: yield* openTls(options, offences),
+        tls: yield* openTls(options, violations),
         onRefused: yield* countRefusals(options.name),
         onConnect: (clientId, guarded, remote) => known.add(clientId, guarded, remote),
         onAnswer: (clientId, requestId) => calls.end(clientId, requestId),
@@ -252,8 +252,8 @@ export const serve = <Rpcs extends Rpc.Any>(
       calls,
       metrics,
       answer,
-      report: (clientId, offence, problem) => offences.reportCaller(offence, clientId, problem),
-      expel: (clientId, offence, problem) => known.expel(clientId, offence, problem)
+      report: (clientId, violation, problem) => violations.reportCaller(violation, clientId, problem),
+      closeFor: (clientId, violation, problem) => known.closeFor(clientId, violation, problem)
     })
     const direct = new DirectCalls(group, {
       codecFor: serialization.codecFor,
@@ -262,7 +262,7 @@ export const serve = <Rpcs extends Rpc.Any>(
       metrics,
       runFork: Effect.runForkWith(yield* Effect.context<never>()),
       answer,
-      onMalformed: (clientId, _, problem) => offences.reportCaller("malformed-messages", clientId, problem)
+      onMalformed: (clientId, _, problem) => violations.reportCaller("malformed-messages", clientId, problem)
     })
     yield* Scope.addFinalizer(scope, direct.close)
     yield* Layer.buildWithScope(

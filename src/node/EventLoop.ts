@@ -17,11 +17,11 @@ import type { Accepted, Output, ReadLog, RoleChanged } from "../raft/Output.ts"
 import { invariant } from "../raft/Invariants.ts"
 import * as Raft from "../raft/Raft.ts"
 import type { LogIndex, NodeId } from "../raft/Types.ts"
-import { lastStampOf } from "../raft/Types.ts"
+import { lastTimestampOf } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import type { RaftTimer } from "../timer/RaftTimer.ts"
-import type { PeerTransport, SnapshotOffer } from "../transport/PeerTransport.ts"
+import type { PeerTransport, SnapshotRequest } from "../transport/PeerTransport.ts"
 import type { SnapshotRefused } from "../protocol/SnapshotRefused.ts"
 import type { Applier } from "./Applier.ts"
 import { CommitTimes } from "./CommitTimes.ts"
@@ -39,7 +39,7 @@ import { OwnProposals } from "./OwnProposals.ts"
 import { Pending } from "./Pending.ts"
 import type { Persister } from "./Persister.ts"
 import type { NodeMetrics } from "./NodeMetrics.ts"
-import { refusalOf } from "./snapshot/OfferCheck.ts"
+import { refusalOf } from "./snapshot/RequestCheck.ts"
 import type { Refusals } from "./Refusals.ts"
 import { Rounds } from "./Rounds.ts"
 import { SerialWork } from "./SerialWork.ts"
@@ -184,8 +184,8 @@ export class EventLoop {
           this.options.snapshotter.compacted(input.through)
           this.step(input)
           break
-        case "SnapshotOffered":
-          Deferred.doneUnsafe(input.answer, Exit.succeed(this.unwanted(input.offer)))
+        case "SnapshotRequested":
+          Deferred.doneUnsafe(input.answer, Exit.succeed(this.unwanted(input.request)))
           break
         case "Installed":
           this.installed(input)
@@ -247,7 +247,7 @@ export class EventLoop {
     if (last === undefined) return
     const { index } = last
     const { metrics, timer } = this.options
-    this.options.clock.observe(last.stampMs, this.leading)
+    this.options.clock.observe(last.timestampMs, this.leading)
     this.pending.applied(entries, replies, tookMs)
     if (this.leading) this.commitTimes.applied(index, timer.monotonicMsUnsafe(), metrics.committed)
     this.pending.releaseReads(index)
@@ -258,14 +258,14 @@ export class EventLoop {
     this.upkeep.compactIfDue()
   }
 
-  /** Why this node does not want the state that a peer offers. */
-  private unwanted(offer: SnapshotOffer): SnapshotRefused | undefined {
+  /** Why this node does not want the state that a peer asks to send. */
+  private unwanted(request: SnapshotRequest): SnapshotRefused | undefined {
     const { metrics, observe, raft } = this.options
-    observe?.offered({ from: offer.from, point: offer.point, term: offer.term })
-    return refusalOf(raft, offer, (claim) => {
+    observe?.snapshotRequested({ from: request.from, point: request.point, term: request.term })
+    return refusalOf(raft, request, (claim) => {
       metrics.peerViolation()
-      this.lines.tell(Effect.logWarning, `refused a snapshot of node ${offer.from}, which is wrong: ${claim}`, {
-        peer: offer.from
+      this.lines.tell(Effect.logWarning, `refused a snapshot of node ${request.from}, which is wrong: ${claim}`, {
+        peer: request.from
       })
     })
   }
@@ -276,13 +276,13 @@ export class EventLoop {
     this.connection = input.connection
     const claim = message._tag === "AppendRequest" ? incoming.problem(message, raft) : undefined
     if (claim === undefined) this.step(input)
-    else this.expel(message.from, claim)
+    else this.closeFor(message.from, claim)
   }
 
   /** What a peer sent cannot be, and changes nothing: its connection is closed. */
-  private expel(peer: NodeId, claim: string): void {
+  private closeFor(peer: NodeId, claim: string): void {
     this.options.metrics.peerViolation()
-    this.options.transport.expelUnsafe(this.connection, peer, claim)
+    this.options.transport.closeForUnsafe(this.connection, peer, claim)
   }
 
   private installed({ known, logTimeMs, point }: Installed): void {
@@ -310,8 +310,8 @@ export class EventLoop {
     switch (output._tag) {
       case "Persist":
         // Also of entries that are not applied when this node becomes leader. What they began, such as a lease, counts
-        // in the time of the leader that stamped them.
-        if (!this.leading) this.options.clock.observe(lastStampOf(output.entries), false)
+        // in the time of the leader that gave them their timestamps.
+        if (!this.leading) this.options.clock.observe(lastTimestampOf(output.entries), false)
         return this.options.persister.handOver(output)
       case "Send":
         for (const message of output.messages) this.outbox.push(message)
@@ -342,7 +342,7 @@ export class EventLoop {
       case "DirectoryRolledBack":
         return this.lines.rolledBack(output)
       case "PeerViolation":
-        return this.expel(output.peer, output.claim)
+        return this.closeFor(output.peer, output.claim)
       case "Trace":
         return this.lines.trace(output)
     }

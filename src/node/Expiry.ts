@@ -27,20 +27,20 @@ export interface ExpiryOptions {
   /** Succeeds once this node leads. */
   readonly leading: Effect.Effect<void>
   /** Succeeds once this node has proved its leadership, and has applied what was committed before. */
-  readonly fence: Effect.Effect<void, ReadError>
+  readonly readBarrier: Effect.Effect<void, ReadError>
   readonly propose: (
     commands: ReadonlyArray<Uint8Array>
   ) => Effect.Effect<ReadonlyArray<Uint8Array | WriteError>>
 }
 
-const look = ({ clock, fence, leads, machine, propose }: ExpiryOptions): Effect.Effect<void, StorageError> =>
+const look = ({ clock, readBarrier, leads, machine, propose }: ExpiryOptions): Effect.Effect<void, StorageError> =>
   Effect.suspend(() => {
     const due = Effect.suspend(() => machine.due(clock.now()))
     if (!leads()) return Effect.void
     return Effect.flatMap(due, (first) => {
       if (first.length === 0) return Effect.void
-      // What is due is looked at again behind the fence: a keep-alive may have been applied by then.
-      return Effect.matchEffect(fence, {
+      // What is due is looked at again behind the read barrier: a keep-alive may have been applied by then.
+      return Effect.matchEffect(readBarrier, {
         onFailure: () => Effect.void,
         onSuccess: () =>
           Effect.flatMap(

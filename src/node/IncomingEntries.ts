@@ -1,16 +1,16 @@
 /**
  * Whether this node may take the entries that another one sends. What it takes it acknowledges, and an entry that a
- * majority acknowledged is applied by every node: a command that cannot be applied would stop all of them, and a stamp
- * far in the future would end every lease and session. So each command is decoded before it is persisted. The decoded
- * command stays with its entry, so that this costs nothing: it is not decoded again where it is applied.
+ * majority acknowledged is applied by every node: a command that cannot be applied would stop all of them, and a
+ * timestamp far in the future would end every lease and session. So each command is decoded before it is persisted. The
+ * decoded command stays with its entry, so that this costs nothing: it is not decoded again where it is applied.
  */
 import type { StateMachine } from "../machine/StateMachine.ts"
 import type { AppendRequest } from "../raft/Message.ts"
 import type { Raft } from "../raft/Raft.ts"
 import type { LogClock } from "./LogClock.ts"
 
-/** Milliseconds that a stamp may be ahead of both the log and this node's wall clock. */
-export const maxStampAheadMs = 24 * 60 * 60 * 1_000
+/** Milliseconds that a timestamp may be ahead of both the log and this node's wall clock. */
+export const maxTimestampAheadMs = 24 * 60 * 60 * 1_000
 
 /**
  * Commands that are kept decoded: of so many entries after the last applied one, and of so many bytes each. A follower
@@ -53,13 +53,13 @@ export class IncomingEntries {
       if (!clock.knowsTime) continue
       if (latestMs < 0) latestMs = Math.max(clock.now(), wallMs())
       // What is committed was taken by another node, with another clock: then it is this node's that is wrong.
-      if (entry.stampMs > latestMs + maxStampAheadMs && entry.index > commit) {
-        return `entry ${entry.index} is stamped ${
-          timeText(entry.stampMs)
+      if (entry.timestampMs > latestMs + maxTimestampAheadMs && entry.index > commit) {
+        return `entry ${entry.index} is timestamped ${
+          timeText(entry.timestampMs)
         }, more than a day after the latest time here, ` +
           `${timeText(latestMs)}: look at the clocks of both nodes`
       }
-      latestMs = Math.max(latestMs, entry.stampMs)
+      latestMs = Math.max(latestMs, entry.timestampMs)
     }
     return undefined
   }

@@ -2,7 +2,7 @@
 import type { Deferred } from "effect"
 import type { Event, Receive, Tick } from "../raft/Event.ts"
 import type { Entry, LogPoint } from "../raft/Types.ts"
-import type { SnapshotOffer } from "../transport/PeerTransport.ts"
+import type { SnapshotRequest } from "../transport/PeerTransport.ts"
 import type { SnapshotRefused } from "../protocol/SnapshotRefused.ts"
 import type { ReadGroup, Submission } from "./Pending.ts"
 
@@ -38,10 +38,10 @@ export interface Look {
   readonly look: () => void
 }
 
-/** A peer offers the state; only the owner knows whether it is wanted. */
-export interface SnapshotOffered {
-  readonly _tag: "SnapshotOffered"
-  readonly offer: SnapshotOffer
+/** a peer asks to send the state; only the owner knows whether it is wanted. */
+export interface SnapshotRequested {
+  readonly _tag: "SnapshotRequested"
+  readonly request: SnapshotRequest
   readonly answer: Deferred.Deferred<SnapshotRefused | undefined>
 }
 
@@ -49,7 +49,7 @@ export interface SnapshotOffered {
 export interface Installed {
   readonly _tag: "Installed"
   readonly point: LogPoint
-  /** The latest stamp that the new state has seen. */
+  /** The latest timestamp that the new state has seen. */
   readonly logTimeMs: number
   /** Done once the core knows. */
   readonly known: Deferred.Deferred<void>
@@ -68,5 +68,5 @@ export type Input =
   | Read
   | AppliedBatch
   | Look
-  | SnapshotOffered
+  | SnapshotRequested
   | Installed

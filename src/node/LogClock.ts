@@ -1,8 +1,8 @@
 /**
- * The cluster's clock: what a leader stamps its entries with, and so the only time a state machine knows.
+ * The cluster's clock: the timestamps that a leader gives its entries, and so the only time a state machine knows.
  *
  * It starts where the log ends and goes on with this process's monotonic clock, so it never goes back, does not jump
- * with any wall clock, and a new leader continues where the old one was: every node sets its clock by the stamps
+ * with any wall clock, and a new leader continues where the old one was: every node sets its clock by the timestamps
  * that come to it, applied yet or not, and counts on between them. No two clocks run alike, so a follower that only
  * ever went on counting would be ahead of its leaders by more every day, and would make leases end early once it
  * leads. Time in which the process was stopped is left out, because a node that was not there cannot say that others
@@ -39,15 +39,15 @@ export class LogClock {
   }
 
   /**
-   * An entry came, or was applied, that a leader stamped. A follower sets its clock by it, which leaves it behind by
-   * the time that the entry took to arrive; a leader, who makes the stamps, only makes sure that it is not behind. 0
-   * is no stamp.
+   * An entry came, or was applied, that a leader found. A follower sets its clock by it, which leaves it behind by
+   * the time that the entry took to arrive; a leader, who gives the timestamps, only makes sure that it is not behind.
+   * 0 is no timestamp.
    */
-  observe(stampMs: number, leads: boolean): void {
-    if (stampMs === 0) return
+  observe(timestampMs: number, leads: boolean): void {
+    if (timestampMs === 0) return
     this.knowsTime = true
-    if (leads && stampMs <= this.now()) return
+    if (leads && timestampMs <= this.now()) return
     this.now()
-    this.estimateMs = stampMs
+    this.estimateMs = timestampMs
   }
 }

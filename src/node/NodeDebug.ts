@@ -74,7 +74,7 @@ export const debugOf = (raft: Raft, inbox: Inbox, pending: Pending, snapshots: S
     summary: describeState(raft),
     nodeId: config.id,
     role: raft.role,
-    standing: raft.standing,
+    membership: raft.membership,
     leader: raft.leader ?? null,
     hardState: { term: raft.term, votedFor: raft.votedFor ?? null, durable: termIsDurable(raft) },
     log: logOf(raft),
@@ -85,7 +85,7 @@ export const debugOf = (raft: Raft, inbox: Inbox, pending: Pending, snapshots: S
       newest: raft.persistId,
       stalled: diskStalled(raft)
     },
-    office: leadership === undefined ? null : leadershipOf(leadership),
+    leadership: leadership === undefined ? null : leadershipOf(leadership),
     forwardedReads: raft.forwarded.size,
     claims: { termAllowance: raft.claims.allowance, farPeers: [...raft.claims.far.keys()] },
     pending: { commands: pending.waitingCommands, queries: pending.waitingQueries },

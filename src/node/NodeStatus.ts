@@ -4,7 +4,7 @@ import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { OwnLevel } from "../machine/OwnLevel.ts"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Status } from "../raft/Raft.ts"
-import type { LogIndex, NodeId, Role, Standing, Term } from "../raft/Types.ts"
+import type { LogIndex, MembershipRole, NodeId, Role, Term } from "../raft/Types.ts"
 import type { PeerHealth, PeerProcess, PeerTransport } from "../transport/PeerTransport.ts"
 import type { SnapshotStatus } from "./snapshot/SnapshotStatus.ts"
 import type { Waiting } from "./Waiting.ts"
@@ -18,8 +18,8 @@ export interface NodeStatus {
   readonly voters: ReadonlyArray<NodeId>
   readonly role: Role
   /** Whether it votes: a node with an empty disk learns first. */
-  readonly standing: Standing
-  /** At a newcomer: the peers that said that they have never taken part either. */
+  readonly membership: MembershipRole
+  /** While its membership is unknown: the peers that said that they have never taken part either. */
   readonly fresh: ReadonlyArray<NodeId>
   /** What it waits for before it can serve; `undefined` when it can. */
   readonly waiting: Waiting | undefined
@@ -72,13 +72,13 @@ export interface PublishedRole {
 /** Where the node stands, as its owner sees it. */
 export const ownerStatus = (
   nodeId: NodeId,
-  { applied, commit, firstIndex, fresh, lastIndex, leader, matches, role, standing, term, voters }: Status,
+  { applied, commit, firstIndex, fresh, lastIndex, leader, matches, role, membership, term, voters }: Status,
   snapshots: SnapshotStatus
 ): OwnerStatus => ({
   nodeId,
   voters,
   role,
-  standing,
+  membership,
   fresh,
   term,
   leader,

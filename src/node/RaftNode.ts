@@ -123,14 +123,14 @@ export class RaftNode extends Context.Service<RaftNode, {
    * Succeeds once this node has applied everything that was acknowledged before the call. Linearizable reads wait for
    * the same; this is for code that reads the state in another way. (thesis §6.4)
    */
-  readonly fence: Effect.Effect<void, ReadError>
+  readonly readBarrier: Effect.Effect<void, ReadError>
 
   /** What the state machine says of who may do what; absent when it leaves everything to administrators. */
   readonly access?: MachineAccess
 
   /**
-   * The same from what this node has applied, also where it does not lead. Only behind {@link fence}: without it a role
-   * that was taken away may still count.
+   * The same from what this node has applied, also where it does not lead. Only behind {@link readBarrier}: without it
+   * a role that was taken away may still count.
    */
   readonly appliedAccess?: MachineAccess
 
@@ -347,7 +347,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     leads: () => loop.leads,
     leader: () => SubscriptionRef.getUnsafe(role).leader
   })
-  const { fence } = reads
+  const { readBarrier } = reads
   const propose = (commands: ReadonlyArray<Uint8Array>) => writes.propose(commands, "node")
   const leading = SubscriptionRef.changes(role).pipe(
     Stream.filter((now) => now.role === "leader"),
@@ -356,7 +356,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   )
   yield* life.supervise(
     "expiry and compaction",
-    Expiry.run({ machine, clock, leads: () => loop.leads, leading, fence, propose })
+    Expiry.run({ machine, clock, leads: () => loop.leads, leading, readBarrier, propose })
   )
 
   const exported = (view: StateExport): NodeExport => ({
@@ -375,7 +375,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     propose: (commands, proposer = "client") => writes.propose(commands, proposer),
     proposeUnsafe: (commands, proposer, done, traces) => writes.proposeUnsafe(commands, proposer, done, traces),
     query: (queries, consistency, from = "any", room, traces) => reads.query(queries, consistency, from, room, traces),
-    fence,
+    readBarrier,
     ...accessOf(machine.access, judgement),
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
     exportBehind: (marker) =>

@@ -82,7 +82,7 @@ export class Reads {
   }
 
   /** Succeeds once this node has applied everything that was acknowledged before. */
-  readonly fence: Effect.Effect<void, ReadError> = Effect.suspend(() =>
+  readonly readBarrier: Effect.Effect<void, ReadError> = Effect.suspend(() =>
     this.options.life.stopped === undefined ? this.barrier(1) : Effect.fail(this.options.life.stopped)
   )
 

@@ -22,9 +22,10 @@ export const recoverCore = Effect.fnUntraced(function*(config: FlareDbConfig, ti
   }
   const observe = yield* StepObserver
   observe?.started(core, recovered)
-  const knownMs = Math.max(machine.logTimeMs(), log.recovered.lastStampMs)
+  const knownMs = Math.max(machine.logTimeMs(), log.recovered.lastTimestampMs)
   const clock = new LogClock({
-    // Where neither the state nor the log knows a time, it begins with the wall clock's: people can read such stamps.
+    // Where neither the state nor the log knows a time, it begins with the wall clock's: people can read such
+    // timestamps.
     startMs: knownMs || timer.nowMsUnsafe(),
     knowsTime: knownMs > 0,
     monotonicMs: timer.monotonicMsUnsafe,

@@ -8,15 +8,15 @@ import type { Event } from "../raft/Event.ts"
 import type { Output } from "../raft/Output.ts"
 import type { Raft } from "../raft/Raft.ts"
 import type { Recovered } from "../raft/Recovered.ts"
-import type { TracedOffer } from "./trace/TraceLine.ts"
+import type { TracedSnapshotRequest } from "./trace/TraceLine.ts"
 
 /** Told of all that reaches the core. It must change nothing; what it throws stops the node. */
 export interface StepObserver {
   readonly started: (config: Config, recovered: Recovered) => void
   /** Called with each step before its outputs are carried out. */
   readonly stepped: (raft: Raft, event: Event, outputs: ReadonlyArray<Output>) => void
-  /** A peer offers a snapshot, and the core is about to be asked about it. */
-  readonly offered: (offer: TracedOffer) => void
+  /** A peer asks to send a snapshot, and the core is about to be asked about it. */
+  readonly snapshotRequested: (request: TracedSnapshotRequest) => void
 }
 
 export const StepObserver: Context.Reference<StepObserver | undefined> = Context.Reference<StepObserver | undefined>(

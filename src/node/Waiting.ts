@@ -2,7 +2,7 @@
  * What a node waits for before it can serve, in words for people: for those that read its log, its status page,
  * `/readyz` or `flaredb status`, and for clients that wait with it.
  */
-import type { LogIndex, NodeId, Role, Standing, Term } from "../raft/Types.ts"
+import type { LogIndex, MembershipRole, NodeId, Role, Term } from "../raft/Types.ts"
 import { compareNodeId } from "../raft/Types.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
 import type { SnapshotStatus } from "./snapshot/SnapshotStatus.ts"
@@ -29,7 +29,7 @@ export interface Waiting {
 export interface WaitingNode {
   readonly voters: ReadonlyArray<NodeId>
   readonly role: Role
-  readonly standing: Standing
+  readonly membership: MembershipRole
   readonly fresh: ReadonlyArray<NodeId>
   readonly term: Term
   readonly leader: NodeId | undefined
@@ -54,7 +54,7 @@ const missing = (peers: ReadonlyArray<PeerHealth>): string =>
 
 /** What the node waits for; `undefined` when it can serve. */
 export const waitingOf = (node: WaitingNode): Waiting | undefined => {
-  const { applied, commit, fresh, leader, peers, role, snapshots, standing, term, voters } = node
+  const { applied, commit, fresh, leader, peers, role, snapshots, membership, term, voters } = node
   const waiting = (kind: WaitKind, text: string, nodes: ReadonlyArray<PeerHealth> = []): Waiting => ({
     kind,
     nodes: nodes.map(({ peer }) => peer),
@@ -65,12 +65,12 @@ export const waitingOf = (node: WaitingNode): Waiting | undefined => {
   if (snapshots.receiving !== undefined) {
     return waiting("state", `the whole state from node ${snapshots.receiving.peer}, which is being received`)
   }
-  if (standing === "newcomer") {
+  if (membership === "unknown") {
     const unheard = peers.filter(({ peer }) => !fresh.includes(peer))
     const who = unheard.length === 0 ? "the other nodes" : missing(unheard)
     return waiting("nodes", `${who}: a new cluster begins when all ${voters.length} nodes have answered`, unheard)
   }
-  if (standing === "learner") {
+  if (membership === "learner") {
     const why = "its disk was lost or went back, so it does not vote until it has caught up"
     if (unconnected.length > 0) {
       return waiting("catch-up", `${missing(unconnected)}: ${why}, and needs all other nodes for that`, unconnected)

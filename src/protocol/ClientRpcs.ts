@@ -4,6 +4,7 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { membershipField, MembershipRole } from "./Membership.ts"
 import { NodeVitals } from "./NodeVitals.ts"
 import type { ProtocolRange } from "./ProtocolRange.ts"
 import { rangeText } from "./ProtocolRange.ts"
@@ -124,8 +125,8 @@ export const NodeReport = Schema.Struct({
   nodeId: Schema.Natural,
   voters: Schema.Array(Schema.Natural),
   role: Schema.Literals(["follower", "pre-candidate", "candidate", "leader"]),
-  /** Only a voter votes; a node with an empty disk is a newcomer or a learner until it has caught up. */
-  standing: Schema.Literals(["newcomer", "learner", "voter"]),
+  /** Only a voter votes; a node with an empty disk is unknown or a learner until it has caught up. */
+  membership: MembershipRole,
   term: Schema.Natural,
   /** The leader this node follows; `null` when it knows none. */
   leader: Schema.NullOr(Schema.Natural),
@@ -143,7 +144,7 @@ export const NodeReport = Schema.Struct({
   waiting: Schema.NullOr(Schema.String),
   /** Absent at nodes of releases before feature levels. */
   versions: Schema.optionalKey(Versions)
-})
+}).pipe(Schema.encodeKeys({ membership: membershipField }))
 /** Where a node stands: role, term, log, and what it waits for. */
 export type NodeReport = typeof NodeReport.Type
 

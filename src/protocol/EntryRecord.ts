@@ -9,7 +9,7 @@
  *      6     2  zero
  *      8     8  term
  *     16     8  index
- *     24     8  stamp, milliseconds since the epoch
+ *     24     8  timestamp, milliseconds since the epoch
  *     32     n  payload
  * ```
  *
@@ -17,6 +17,7 @@
  * records travel as one blob, each behind its length, so that a message needs one copy however many entries it has.
  */
 import { CodecError } from "../bytes/CodecError.ts"
+import { readSafeU64, writeU64 } from "../bytes/U64.ts"
 import { crc32 } from "node:zlib"
 import { otherFormat } from "../Version.ts"
 import { entryBytes } from "../raft/Config.ts"
@@ -27,19 +28,6 @@ export const formatVersion = 1
 
 /** Bytes of a record before its payload. */
 export const headerBytes = 32
-
-const two32 = 2 ** 32
-
-const writeInteger = (target: Buffer, value: number, offset: number): void => {
-  target.writeUInt32BE(Math.floor(value / two32), offset)
-  target.writeUInt32BE(value % two32, offset + 4)
-}
-
-/** The integer at `offset`, or -1 when it is not a safe one. */
-const readInteger = (view: DataView, offset: number): number => {
-  const value = view.getUint32(offset) * two32 + view.getUint32(offset + 4)
-  return Number.isSafeInteger(value) ? value : -1
-}
 
 /** The record of an entry, made once and remembered in `entry.record`. */
 export const encodeEntry = (entry: Entry): Uint8Array => {
@@ -69,9 +57,9 @@ const writeRecord = (entry: Entry, record: Buffer): void => {
   record.writeUInt8(formatVersion, 4)
   record.writeUInt8(entry.kind === "noop" ? 0 : 1, 5)
   record.writeUInt16BE(0, 6)
-  writeInteger(record, entry.term, 8)
-  writeInteger(record, entry.index, 16)
-  writeInteger(record, entry.stampMs, 24)
+  writeU64(record, entry.term, 8)
+  writeU64(record, entry.index, 16)
+  writeU64(record, entry.timestampMs, 24)
   record.set(entry.payload, headerBytes)
   record.writeUInt32BE(crc32(record.subarray(4)), 0)
   entry.record = record
@@ -93,15 +81,15 @@ export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
   const kindByte = view.getUint8(5)
   if (kindByte > 1) return new CodecError(`entry kind ${kindByte} is unknown`)
   const kind: EntryKind = kindByte === 0 ? "noop" : "command"
-  const term = readInteger(view, 8)
-  const index = readInteger(view, 16)
-  const stampMs = readInteger(view, 24)
-  if (term < 0 || index < 1 || stampMs < 0) return new CodecError("term, index or stamp is out of range")
+  const term = readSafeU64(view, 8)
+  const index = readSafeU64(view, 16)
+  const timestampMs = readSafeU64(view, 24)
+  if (term < 0 || index < 1 || timestampMs < 0) return new CodecError("term, index or timestamp is out of range")
   return {
     index: index as LogIndex,
     term: term as Term,
     kind,
-    stampMs,
+    timestampMs,
     payload: record.subarray(headerBytes),
     record
   }

@@ -7,7 +7,7 @@ import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import type { ProtocolRange } from "./ProtocolRange.ts"
 import type { LogIndex, LogPoint, Term } from "../raft/Types.ts"
-import { SnapshotRefused } from "./SnapshotRefused.ts"
+import { SnapshotRefusedOnWire } from "./SnapshotRefused.ts"
 
 /**
  * The newest version that this release speaks. Raised by an incompatible change of anything in this file or in
@@ -54,6 +54,8 @@ const Point = Schema.Struct({ index: Count, term: Count })
 /** Of a stranger, maybe: it is shown in logs. */
 const Release = Schema.String.check(Schema.isPattern(/^[\x21-\x7e]{1,64}$/))
 
+const SnapshotFailure = Schema.Union([PeerRefused, SnapshotRefusedOnWire])
+
 export class PeerRpcs extends RpcGroup.make(
   Rpc.make("Hello", {
     payload: {
@@ -89,13 +91,14 @@ export class PeerRpcs extends RpcGroup.make(
     success: Schema.Struct({ wallMs: Count }),
     error: PeerRefused
   }),
+  /** Asks the other node to take a snapshot. Calls keep the name that the first version gave them. */
   Rpc.make("OfferSnapshot", {
     payload: { term: Count, point: Point, estimatedBytes: Count },
-    error: Schema.Union([PeerRefused, SnapshotRefused])
+    error: SnapshotFailure
   }),
   Rpc.make("SnapshotChunk", {
     payload: { chunk: Schema.Uint8Array },
-    error: Schema.Union([PeerRefused, SnapshotRefused])
+    error: SnapshotFailure
   })
 ).prefix("peer.") {}
 

@@ -24,6 +24,7 @@ import { otherFormat } from "../Version.ts"
 import { createHash } from "node:crypto"
 import { crc32 } from "node:zlib"
 import { CodecError } from "../bytes/CodecError.ts"
+import { readU64, writeU64 } from "../bytes/U64.ts"
 import type { StateRow } from "./StateRows.ts"
 import { isStateKey, sizeProblem } from "./StateRows.ts"
 
@@ -41,7 +42,6 @@ const rowHeaderBytes = 8
 const digestBytes = 32
 const endBytes = 16 + digestBytes
 const kinds = { rows: 0, end: 1 } as const
-const two32 = 2 ** 32
 
 /** What a finished sequence held. */
 export interface SnapshotTotals {
@@ -100,8 +100,8 @@ export class SnapshotEncoder {
     if (this.used > chunkHeaderBytes) chunks.push(this.seal(kinds.rows))
     const { bytes, rows } = this
     const digest = this.hash.digest()
-    writeInteger(this.chunk, rows, this.used)
-    writeInteger(this.chunk, bytes, this.used + 8)
+    writeU64(this.chunk, rows, this.used)
+    writeU64(this.chunk, bytes, this.used + 8)
     digest.copy(this.chunk, this.used + 16)
     this.used += endBytes
     chunks.push(this.seal(kinds.end))
@@ -253,9 +253,10 @@ export class SnapshotDecoder {
     if (payload.byteLength !== endBytes) return new CodecError(`an end of ${payload.byteLength} bytes`)
     if (this.piecesBytes > 0) return new CodecError("the sequence ends inside a row")
     const digest = this.hash.digest()
+    const view = new DataView(payload.buffer, payload.byteOffset, endBytes)
     const totals = {
-      rows: readInteger(payload, 0),
-      bytes: readInteger(payload, 8),
+      rows: readU64(view, 0),
+      bytes: readU64(view, 8),
       digest: payload.subarray(16).toString("hex")
     }
     this.ended = true
@@ -268,14 +269,6 @@ export class SnapshotDecoder {
     return { _tag: "End", totals }
   }
 }
-
-const writeInteger = (target: Buffer, value: number, offset: number): void => {
-  target.writeUInt32BE(Math.floor(value / two32), offset)
-  target.writeUInt32BE(value % two32, offset + 4)
-}
-
-const readInteger = (source: Buffer, offset: number): number =>
-  source.readUInt32BE(offset) * two32 + source.readUInt32BE(offset + 4)
 
 const hex = (key: Uint8Array): string => {
   const text = Buffer.from(key.subarray(0, 32)).toString("hex")

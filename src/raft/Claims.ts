@@ -54,8 +54,8 @@ export const spendTerms = ({ claims, term }: Raft, later: Term): void => {
 export const implausible = (raft: Raft, message: Message): string | undefined =>
   farTerm(raft, message.from, termOfSender(message)) ?? contradiction(raft, message)
 
-/** The same for a snapshot that a peer offers. */
-export const implausibleOffer = (
+/** The same for a snapshot that a peer asks to send. */
+export const implausibleSnapshot = (
   raft: Raft,
   { from, point, term }: { readonly from: NodeId; readonly point: LogPoint; readonly term: Term }
 ): string | undefined =>

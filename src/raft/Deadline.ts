@@ -11,9 +11,9 @@ export const ticksUntilDue = (raft: Raft): number => {
 }
 
 /** A follower, a candidate, or a node that does not vote: the election timeout, a read passed on, the next question. */
-const notLeading = ({ config, electionElapsed, electionTimeout, forwarded, join, standing }: Raft): number => {
+const notLeading = ({ config, electionElapsed, electionTimeout, forwarded, join, membership }: Raft): number => {
   const due = Math.min(electionTimeout - electionElapsed, forwarded.ticksUntilExpiry(config.electionTicksMin))
-  return standing === "voter" ? due : Math.min(due, config.heartbeatTicks - join.elapsed)
+  return membership === "voter" ? due : Math.min(due, config.heartbeatTicks - join.elapsed)
 }
 
 /** A leader: the next heartbeat, and what makes it step down or hand over. Without peers it needs none. */

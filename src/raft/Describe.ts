@@ -38,8 +38,8 @@ export const describeEntries = (entries: ReadonlyArray<Entry>): string => {
   return `[${describeEntry(first)} … ${describeEntry(last)}]`
 }
 
-export const describeHardState = ({ commit, standing, term, votedFor }: HardState): string =>
-  `term ${term} vote ${node(votedFor)} commit ${commit}${standing === undefined ? "" : ` ${standing}`}`
+export const describeHardState = ({ commit, membership, term, votedFor }: HardState): string =>
+  `term ${term} vote ${node(votedFor)} commit ${commit}${membership === undefined ? "" : ` ${membership}`}`
 
 /** `n1→n2 Heartbeat term 3 commit 7`. */
 export const describeMessage = (message: Message): string =>

@@ -31,7 +31,7 @@ export interface Receive {
 export interface Propose {
   readonly _tag: "Propose"
   readonly proposals: ReadonlyArray<Proposal>
-  /** The driver's clock of the log, stamped into the entries. */
+  /** The driver's clock of the log, the timestamp of the entries. */
   readonly nowMs: number
 }
 

@@ -123,7 +123,7 @@ const rejectAppend = (raft: Raft, message: AppendRequest): void => {
     rejected: prev.index,
     hint,
     lastIndex,
-    voter: raft.standing === "voter"
+    voter: raft.membership === "voter"
   })
 }
 
@@ -144,13 +144,13 @@ export const answerHeartbeat = (raft: Raft, to: NodeId, readRound: number): void
     to,
     term: raft.term,
     readRound,
-    voter: raft.standing === "voter"
+    voter: raft.membership === "voter"
   })
 
 /** RequestVote, receiver's side, for this node's term. (Raft §5.2, §5.4.1) */
 export const receiveVoteRequest = (raft: Raft, message: VoteRequest): void => {
   const free = raft.votedFor === undefined && raft.leader === undefined
-  const refusal = raft.standing !== "voter"
+  const refusal = raft.membership !== "voter"
     ? notVoting(raft)
     : raft.votedFor !== message.from && !free
     ? raft.votedFor === undefined ? `node ${raft.leader} leads` : `the vote went to node ${raft.votedFor}`
@@ -189,7 +189,7 @@ export const receivePreVoteRequest = (raft: Raft, message: PreVoteRequest): void
   }
   const could = message.term > raft.term || raft.votedFor === message.from ||
     message.term === raft.term && raft.votedFor === undefined && raft.leader === undefined
-  const refusal = raft.standing !== "voter"
+  const refusal = raft.membership !== "voter"
     ? notVoting(raft)
     : could
     ? behind(raft, message.last)
@@ -207,7 +207,8 @@ export const receivePreVoteRequest = (raft: Raft, message: PreVoteRequest): void
   })
 }
 
-const notVoting = (raft: Raft): string => `this node is a ${raft.standing} and does not vote`
+const notVoting = (raft: Raft): string =>
+  `this node is ${raft.membership === "learner" ? "a learner" : "of unknown membership"} and does not vote`
 
 /** Why a candidate with this log must not be elected, if so. (Raft §5.4.1) */
 const behind = (raft: Raft, last: LogPoint): string | undefined => {

@@ -2,8 +2,9 @@
  * How a node that may have forgotten what it promised comes back. Its disk was lost, or it is older than what the node
  * acknowledged; a node with an empty disk cannot even know whether the cluster is new.
  *
- * - A *newcomer* has an empty disk and asks its peers. Only when every one of them says that it has never taken part is
- *   the cluster new, and the newcomer a voter. Any other answer, and any message with a term, makes it a learner.
+ * - A node of *unknown* membership has an empty disk and asks its peers. Only when every one of them says that it has
+ *   never taken part is the cluster new, and the node a voter. Any other answer, and any message with a term, makes it
+ *   a learner.
  * - A *learner* is no voter. It takes entries and acknowledges them, so that the leader knows what to send next, but it
  *   neither votes nor campaigns, and nothing it says counts: not towards a commit, a quorum check or a read round, and
  *   leadership is not handed to it. It asks the leader how far it has to learn. The leader answers with the end of its
@@ -31,7 +32,7 @@ export const tickJoin = (raft: Raft): void => {
 
 /** Says whether this node has ever taken part. What a leader says besides is in `Leader.ts`. */
 export const answerJoin = (raft: Raft, { from, joinId }: JoinRequest): void => {
-  const fresh = raft.term === 0 && raft.log.lastIndex === 0 && raft.standing !== "learner"
+  const fresh = raft.term === 0 && raft.log.lastIndex === 0 && raft.membership !== "learner"
   send(raft, {
     _tag: "JoinResponse",
     from: raft.config.id,
@@ -45,8 +46,8 @@ export const answerJoin = (raft: Raft, { from, joinId }: JoinRequest): void => {
 
 export const receiveJoinResponse = (raft: Raft, message: JoinResponse): void => {
   const { join } = raft
-  if (raft.standing === "voter" || message.joinId !== join.id) return
-  if (raft.standing === "newcomer") {
+  if (raft.membership === "voter" || message.joinId !== join.id) return
+  if (raft.membership === "unknown") {
     if (!message.fresh) return becomeLearner(raft, `node ${message.from} has taken part already`)
     join.fresh.add(message.from)
     if (join.fresh.size === raft.peers.length) becomeVoter(raft, "the cluster is new: every node is empty")
@@ -57,7 +58,7 @@ export const receiveJoinResponse = (raft: Raft, message: JoinResponse): void => 
 
 /** The cluster exists, so this node's disk was lost, or it comes late. */
 export const becomeLearner = (raft: Raft, reason: string): void => {
-  raft.standing = "learner"
+  raft.membership = "learner"
   raft.gathered.hardState = true
   trace(raft, "warning", `has an empty disk in a cluster that exists (${reason}): does not vote until it has caught up`)
 }
@@ -70,23 +71,23 @@ export const becomeLearner = (raft: Raft, reason: string): void => {
 export const acknowledgedEntriesLost = (raft: Raft, { from, match }: Heartbeat): void => {
   raft.join.id += 1
   raft.join.through = undefined
-  if (raft.standing !== "voter") return
+  if (raft.membership !== "voter") return
   emit(raft, { _tag: "DirectoryRolledBack", leader: from, acknowledged: match, last: raft.log.last })
-  raft.standing = "learner"
+  raft.membership = "learner"
   raft.gathered.hardState = true
 }
 
 /** A learner that has what the leader told it to learn is a voter, and what it holds counts from now on. */
 export const finishLearning = (raft: Raft): void => {
   const { through } = raft.join
-  if (raft.standing !== "learner" || through === undefined || raft.commit < through || raft.stable < through) return
+  if (raft.membership !== "learner" || through === undefined || raft.commit < through || raft.stable < through) return
   raft.votedFor ??= raft.leader
   becomeVoter(raft, `it has caught up through ${through}`)
   if (raft.leader !== undefined) acknowledge(raft, raft.leader, raft.commit)
 }
 
 const becomeVoter = (raft: Raft, reason: string): void => {
-  raft.standing = "voter"
+  raft.membership = "voter"
   raft.gathered.hardState = true
   resetElectionTimer(raft)
   trace(raft, "info", `is a voter: ${reason}`)

@@ -39,7 +39,7 @@ export const becomeLeader = (raft: Raft, reason: string): void => {
   raft.votes.clear()
   raft.electionElapsed = 0
   raft.gathered.reason = reason
-  appendEntries(raft, [{ index: start, term: raft.term, kind: "noop", stampMs: 0, payload: new Uint8Array(0) }])
+  appendEntries(raft, [{ index: start, term: raft.term, kind: "noop", timestampMs: 0, payload: new Uint8Array(0) }])
   replicateToAll(raft, leadership)
 }
 
@@ -68,7 +68,7 @@ export const propose = (raft: Raft, leadership: Leadership, { nowMs, proposals }
       index: addIndex(firstIndex, entries.length),
       term: raft.term,
       kind: "command",
-      stampMs: nowMs,
+      timestampMs: nowMs,
       payload
     })
   }

@@ -11,7 +11,7 @@
  * ```
  */
 import { countOwnVote, preCampaign } from "./Candidate.ts"
-import { implausibleOffer, tickClaims } from "./Claims.ts"
+import { implausibleSnapshot, tickClaims } from "./Claims.ts"
 import { noClaims } from "./TermAllowance.ts"
 import type { Config } from "./Config.ts"
 import type { Applied, Compacted, Event, Persisted, SnapshotInstalled } from "./Event.ts"
@@ -85,7 +85,7 @@ export const make = (config: Config, recovered: Recovered): Raft => {
     leadership: undefined,
     // 21 random bits above 32 bits of counting stay within the safe integers.
     forwarded: new ForwardedReads(random.between(0, 2 ** 21) * 2 ** 32),
-    standing: config.voters.length === 1 ? "voter" : hardState.standing ?? "voter",
+    membership: config.voters.length === 1 ? "voter" : hardState.membership ?? "voter",
     // It asks at the first tick. The seed differs from one start to the next, as the id has to.
     join: { id: config.seed, elapsed: config.heartbeatTicks, fresh: new Set(), through: undefined },
     claims: noClaims(),
@@ -109,7 +109,7 @@ export const step = (raft: Raft, event: Event): ReadonlyArray<Output> => {
   const { leader, role, term } = raft
   const before = watermarks(raft)
   handle(raft, event)
-  if (raft.standing !== "voter") finishLearning(raft)
+  if (raft.membership !== "voter") finishLearning(raft)
   if (raft.leadership !== undefined) advanceCommit(raft, raft.leadership)
   applyCommitted(raft)
   const { persist, messages } = flush(raft)
@@ -185,7 +185,7 @@ const tick = (raft: Raft): void => {
   tickClaims(raft)
   if (raft.outstanding.length > 0) raft.persistElapsed += 1
   if (raft.leadership !== undefined) tickLeader(raft, raft.leadership)
-  else if (raft.standing !== "voter") tickLearner(raft)
+  else if (raft.membership !== "voter") tickLearner(raft)
   else if (tickFollower(raft)) preCampaign(raft)
 }
 
@@ -250,8 +250,8 @@ const compacted = (raft: Raft, { through }: Compacted): void => {
   if (term !== undefined) raft.log.compact({ index: through, term })
 }
 
-/** Why a snapshot that a peer offers cannot be what it says, if so. Changes nothing. */
-export const offerProblem = (
+/** Why a snapshot that a peer asks to send cannot be what it says, if so. Changes nothing. */
+export const snapshotProblem = (
   raft: Raft,
-  offer: { readonly from: NodeId; readonly point: LogPoint; readonly term: Term }
-): string | undefined => implausibleOffer(raft, offer)
+  request: { readonly from: NodeId; readonly point: LogPoint; readonly term: Term }
+): string | undefined => implausibleSnapshot(raft, request)

@@ -63,7 +63,7 @@ export const receive = (raft: Raft, message: Message): void => {
     case "JoinResponse":
       return receiveJoinResponse(raft, message)
     case "TimeoutNow":
-      return raft.role === "follower" && raft.standing === "voter" && raft.leader === message.from
+      return raft.role === "follower" && raft.membership === "voter" && raft.leader === message.from
         ? campaign(raft, true, `node ${message.from} hands leadership over`)
         : undefined
   }
@@ -104,7 +104,7 @@ const enterLaterTerm = (raft: Raft, message: Message): boolean => {
   const reason = leads ? `node ${message.from} leads` : `node ${message.from} is in term ${message.term}`
   spendTerms(raft, message.term)
   becomeFollower(raft, message.term, leads ? message.from : undefined, reason)
-  if (raft.standing === "newcomer") becomeLearner(raft, reason)
+  if (raft.membership === "unknown") becomeLearner(raft, reason)
   return true
 }
 

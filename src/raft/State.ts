@@ -13,7 +13,7 @@ import type { Output, Persist, Trace } from "./Output.ts"
 import type { Progress } from "./Progress.ts"
 import type { Random } from "./Random.ts"
 import type { ForwardedReads, ReadRounds } from "./ReadIndex.ts"
-import type { Entry, HardState, LogIndex, NodeId, Role, Standing, Term } from "./Types.ts"
+import type { Entry, HardState, LogIndex, MembershipRole, NodeId, Role, Term } from "./Types.ts"
 import { addIndex, maxIndex, minIndex } from "./Types.ts"
 
 /** A `Persist` that was handed out and not confirmed yet. */
@@ -98,7 +98,7 @@ export interface Raft {
   ownVotePersist: number
   leadership: Leadership | undefined
   readonly forwarded: ForwardedReads
-  standing: Standing
+  membership: MembershipRole
   readonly join: Joining
   readonly claims: Claims
   gathered: Gathered
@@ -144,7 +144,7 @@ export const acknowledge = (raft: Raft, leader: NodeId, match: LogIndex): void =
     to: leader,
     term: raft.term,
     match,
-    voter: raft.standing === "voter"
+    voter: raft.membership === "voter"
   })
 
 export const emit = (raft: Raft, output: Output): void => {
@@ -261,9 +261,9 @@ export const flush = (raft: Raft): { readonly persist: Persist | undefined; read
  * The commit hint covers durable entries only. It may reach the disk before the entries of the same persist do; after a
  * crash in between, a hint for those would commit whatever the log held in their place.
  */
-const currentHardState = ({ commit, stable, standing, term, votedFor }: Raft): HardState => ({
+const currentHardState = ({ commit, stable, membership, term, votedFor }: Raft): HardState => ({
   term,
   votedFor,
   commit: minIndex(commit, stable),
-  ...(standing === "voter" ? {} : { standing })
+  ...(membership === "voter" ? {} : { membership })
 })

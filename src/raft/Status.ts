@@ -1,15 +1,15 @@
 /** Where a node stands, for people and for tests. */
 import type { ProgressState } from "./Progress.ts"
 import type { Raft } from "./State.ts"
-import type { LogIndex, NodeId, Role, Standing, Term } from "./Types.ts"
+import type { LogIndex, MembershipRole, NodeId, Role, Term } from "./Types.ts"
 
 export interface Status {
   readonly id: NodeId
   readonly voters: ReadonlyArray<NodeId>
   readonly role: Role
   /** Whether it votes. */
-  readonly standing: Standing
-  /** At a newcomer: the peers that said that they have never taken part either. */
+  readonly membership: MembershipRole
+  /** While its membership is unknown: the peers that said that they have never taken part either. */
   readonly fresh: ReadonlyArray<NodeId>
   readonly term: Term
   readonly votedFor: NodeId | undefined
@@ -29,8 +29,8 @@ export const status = (raft: Raft): Status => ({
   id: raft.config.id,
   voters: raft.config.voters,
   role: raft.role,
-  standing: raft.standing,
-  fresh: raft.standing === "newcomer" ? [...raft.join.fresh] : [],
+  membership: raft.membership,
+  fresh: raft.membership === "unknown" ? [...raft.join.fresh] : [],
   term: raft.term,
   votedFor: raft.votedFor,
   leader: raft.leader,

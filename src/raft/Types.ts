@@ -88,7 +88,7 @@ export interface Entry {
    * Nodes never read their own clock while applying: this is the only time the state
    * machine knows.
    */
-  readonly stampMs: number
+  readonly timestampMs: number
   /**
    * The command, opaque to consensus; empty for `noop`. Its bytes never change after it was handed over; the codec
    * lets them move into `record`.
@@ -107,15 +107,15 @@ export interface Entry {
   decoded?: unknown
 }
 
-/** The last stamp of some entries that follow one another; 0 when none of them has one. */
-export const lastStampOf = (entries: ReadonlyArray<Entry>): number =>
-  entries.findLast(({ stampMs }) => stampMs !== 0)?.stampMs ?? 0
+/** The last timestamp of some entries that follow one another; 0 when none of them has one. */
+export const lastTimestampOf = (entries: ReadonlyArray<Entry>): number =>
+  entries.findLast(({ timestampMs }) => timestampMs !== 0)?.timestampMs ?? 0
 
 /**
- * Whether a node's word counts: a `newcomer` has an empty disk and does not know yet why, a `learner` has lost what
- * its disk held and is catching up, a `voter` remembers everything it ever promised. (`Join.ts`)
+ * Whether what a node says counts. With `unknown` it has an empty disk and does not know yet why, a `learner` has lost
+ * what its disk held and is catching up, a `voter` remembers everything it ever promised. (`Join.ts`)
  */
-export type Standing = "newcomer" | "learner" | "voter"
+export type MembershipRole = "unknown" | "learner" | "voter"
 
 /** What a node must never forget within a term. (Raft Figure 2, "persistent state") */
 export interface HardState {
@@ -128,7 +128,7 @@ export interface HardState {
    */
   readonly commit: LogIndex
   /** `voter` when absent. */
-  readonly standing?: Standing
+  readonly membership?: MembershipRole
 }
 
 /** The fixed voters of the cluster, ascending. One or three. */

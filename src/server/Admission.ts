@@ -8,7 +8,7 @@ import { needsProof } from "../callers/Authentication.ts"
 import type { Unauthenticated, Unavailable } from "../FlareDbError.ts"
 import { Overloaded } from "../FlareDbError.ts"
 import type { Gate } from "../net/Gate.ts"
-import type { Offences } from "../net/Offences.ts"
+import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
 import type { Remote } from "../net/tls/Remote.ts"
 import type { RaftNode } from "../node/RaftNode.ts"
 import type { Welcome } from "../protocol/ClientRpcs.ts"
@@ -29,9 +29,9 @@ export interface CallerAdmission {
 export interface AdmissionOptions {
   readonly clusterId: string
   readonly nodeId: number
-  readonly node: Pick<RaftNode["Service"], "fence" | "identity">
+  readonly node: Pick<RaftNode["Service"], "readBarrier" | "identity">
   readonly gate: Pick<Gate<never>, "admit" | "admits" | "dismiss" | "size">
-  readonly offences: Offences
+  readonly violations: ProtocolViolations
   readonly maxClientConnections: number
   /** What the port speaks. Default: what this release speaks. */
   readonly protocols?: ProtocolRange
@@ -76,10 +76,10 @@ export class Admission {
   }
 
   private wrongProtocol(clientId: number, spoken: ProtocolRange): WrongProtocol {
-    const { gate, offences } = this.options
+    const { gate, violations } = this.options
     const { newest, oldest } = this.protocols
     gate.dismiss(clientId)
-    offences.reportCaller(
+    violations.reportCaller(
       "refused-hello",
       clientId,
       `refused a client with protocol ${rangeText(spoken)}; this node speaks ${rangeText(this.protocols)}`
@@ -110,9 +110,9 @@ export class Admission {
     known: KnownCaller,
     protocol: number
   ): Effect.Effect<typeof Welcome.Type, Overloaded> {
-    const { callers, clusterId, gate, maxClientConnections, node, nodeId, offences } = this.options
+    const { callers, clusterId, gate, maxClientConnections, node, nodeId, violations } = this.options
     if (gate.size >= maxClientConnections && !gate.admits(clientId)) {
-      offences.reportCaller(
+      violations.reportCaller(
         "too-many-connections",
         clientId,
         `refused a client: maxClientConnections is at ${gate.size} of ${maxClientConnections}`

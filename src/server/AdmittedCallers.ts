@@ -9,7 +9,7 @@ import { isLoopbackHost } from "../net/Loopback.ts"
 import { onlyAdministrators } from "../callers/OnlyAdministrators.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
 import type { BoundAddress } from "../net/Listening.ts"
-import type { Offences } from "../net/Offences.ts"
+import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
 import type { PortTls } from "../net/tls/Credentials.ts"
 import type { Remote } from "../net/tls/Remote.ts"
 import type { CallerAdmission } from "./Admission.ts"
@@ -37,7 +37,7 @@ export const admittedCallers = (
     readonly tls?: PortTls | undefined
     readonly listen: { readonly host: string }
   },
-  offences: Offences,
+  violations: ProtocolViolations,
   machine: MachineAccess | undefined,
   remoteOf: (clientId: number) => Remote
 ): Effect.Effect<AdmittedCallers | undefined> =>
@@ -56,7 +56,7 @@ export const admittedCallers = (
     const metrics = yield* AccessMetrics.make(access)
     return {
       authentication,
-      callers: new Callers({ authentication, access, offences, metrics, audit }),
+      callers: new Callers({ authentication, access, violations, metrics, audit }),
       remoteOf,
       listening: ({ addresses }) => {
         isLoopback = addresses.every(isLoopbackHost)

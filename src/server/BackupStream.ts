@@ -27,7 +27,7 @@ const headerOf = (
   encodeBackupHeader(
     {
       clusterId,
-      // It is in the state behind the fence.
+      // It is in the state behind the read barrier.
       identity: identity ?? "",
       nodeId,
       version,
@@ -106,7 +106,7 @@ class BackupChunks {
  * view of the state when nothing was taken for too long.
  */
 export const backupStream = Effect.fnUntraced(function*(node: RaftNode["Service"], source: BackupSource) {
-  yield* node.fence
+  yield* node.readBarrier
   // A scope of its own, so that the view can be closed under a client that does not come back.
   const view = yield* Scope.fork(yield* Effect.scope)
   const exported = yield* Scope.provide(node.exportState, view)

@@ -11,14 +11,14 @@ import { Unauthenticated, Unauthorized, Unavailable } from "../FlareDbError.ts"
 import type { Caller } from "../machine/Caller.ts"
 import type { MachineAccess } from "../machine/MachineAccess.ts"
 import type { Authorize } from "../net/Gate.ts"
-import type { Offences } from "../net/Offences.ts"
+import type { ProtocolViolations } from "../net/ProtocolViolations.ts"
 import type { ClientCall } from "./CallRules.ts"
 import { callRules } from "./CallRules.ts"
 
 export interface CallersOptions {
   readonly authentication: Authentication
   readonly access: MachineAccess
-  readonly offences: Offences
+  readonly violations: ProtocolViolations
   readonly metrics: AccessMetrics
   readonly audit: AuditLog | undefined
 }
@@ -88,11 +88,11 @@ export class Callers implements Authorize<ClientCall> {
   ended(clientId: number): Unauthenticated | undefined {
     const known = this.known.get(clientId)
     if (known !== undefined && this.options.authentication.holds(known)) return undefined
-    const { metrics, offences } = this.options
+    const { metrics, violations } = this.options
     const name = known?.caller?.name ?? "a caller"
     const reason = `the token of ${name} was removed or has ended`
     metrics.unauthenticated("token-ended")
-    offences.expelCaller("refused-hello", clientId, `closed a connection: ${reason}`)
+    violations.closeCaller("refused-hello", clientId, `closed a connection: ${reason}`)
     return new Unauthenticated({ reason: `${reason}; connect with another one` })
   }
 
@@ -124,14 +124,20 @@ export class Callers implements Authorize<ClientCall> {
 
   /** A `Hello` is refused: counts it, logs it within limits, and writes it down. */
   unknown(clientId: number, { cause, reason }: UnknownCaller): Unauthenticated {
-    const { metrics, offences } = this.options
+    const { metrics, violations } = this.options
     metrics.unauthenticated(cause)
-    offences.reportCaller("refused-hello", clientId, `refused a client: ${reason}`)
+    violations.reportCaller("refused-hello", clientId, `refused a client: ${reason}`)
     this.audit?.noteStranger(this.record(clientId, "Hello", [], "refused: Unauthenticated"))
     return new Unauthenticated({ reason })
   }
 
   record(clientId: number, operation: string, ranges: ReadonlyArray<string>, outcome: Outcome): AuditRecord {
-    return { name: this.of(clientId)?.name, from: this.options.offences.remoteOf(clientId), operation, ranges, outcome }
+    return {
+      name: this.of(clientId)?.name,
+      from: this.options.violations.remoteOf(clientId),
+      operation,
+      ranges,
+      outcome
+    }
   }
 }

@@ -17,7 +17,7 @@ import { maxKeyBytes, maxValueBytes } from "../kv/model/Limits.ts"
 import { Gate } from "../net/Gate.ts"
 import type { BoundAddress, ListenError } from "../net/Listening.ts"
 import { formatBound } from "../net/Listening.ts"
-import { Offences } from "../net/Offences.ts"
+import { ProtocolViolations } from "../net/ProtocolViolations.ts"
 import { serve } from "../net/TcpServer.ts"
 import type { PortTls } from "../net/tls/Credentials.ts"
 import { Remotes } from "../net/tls/Remotes.ts"
@@ -183,12 +183,12 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const node = yield* RaftNode
   const watches = yield* WatchServer
   const states = yield* StateServer
-  const offences = yield* Offences.make("client")
+  const violations = yield* ProtocolViolations.make("client")
   const remotes = new Remotes()
-  const admitted = yield* admittedCallers(options, offences, node.access, (clientId) => remotes.of(clientId))
+  const admitted = yield* admittedCallers(options, violations, node.access, (clientId) => remotes.of(clientId))
   const callers = admitted?.callers
   const gate = newGate(callers)
-  const answers = new AnswerBudget(limits.maxPendingAnswerBytes, offences.nowMs)
+  const answers = new AnswerBudget(limits.maxPendingAnswerBytes, violations.nowMs)
   yield* sweeping(answers, callers)
   const operations = new OperationCount(options.maxOperations)
   yield* watchTables(tablesOf(gate, maxClientConnections, operations, answers))
@@ -197,7 +197,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
   const writes = new ClientWrites({ node, operations, answers, newQuota: yield* ConnectionQuotas, count, guard })
   const reads = new ClientReads({ node, operations, answers, count, guard })
   const parts: Parts = {
-    admission: new Admission({ clusterId, nodeId, node, gate, offences, maxClientConnections, callers: admitted }),
+    admission: new Admission({ clusterId, nodeId, node, gate, violations, maxClientConnections, callers: admitted }),
     watches: callers === undefined ? watches : guardedWatches(watches, callers, node),
     operations: yield* NodeOperations.make(node, watches, clusterId),
     states,
@@ -209,7 +209,7 @@ const make = Effect.fnUntraced(function*(options: ClientServerOptions) {
     maxFrameBytes,
     idleTimeoutMs: options.idleTimeoutMs ?? defaultIdleTimeoutMs,
     limits: { ...limits, maxConnections: clientPortConnections(maxClientConnections) },
-    offences,
+    violations,
     remotes,
     ...options.tls === undefined ? {} : { tls: options.tls },
     callLimits: limits,

@@ -18,7 +18,7 @@ export type Watches = Pick<WatchServer["Service"], "open" | "next" | "progress" 
 export const guardedWatches = (
   watches: WatchServer["Service"],
   callers: Callers,
-  node: Pick<RaftNode["Service"], "fence">
+  node: Pick<RaftNode["Service"], "readBarrier">
 ): Watches => {
   const refusal = (owner: number, operation: string, watched: KeyRanges | undefined): AccessError | undefined => {
     const ended = callers.ended(owner)

@@ -54,7 +54,7 @@ const operationsOf = (
     nodeId: status.nodeId,
     voters: status.voters,
     role: status.role,
-    standing: status.standing,
+    membership: status.membership,
     term: status.term,
     leader: status.leader ?? null,
     commit: status.commit,

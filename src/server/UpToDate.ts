@@ -18,10 +18,10 @@ export type Unknown = "whether the token is valid" | "what its caller may do"
  * time: the caller is to ask another node. Callers that wait at the same time share one round.
  */
 export const upToDate = (
-  { fence }: Pick<RaftNode["Service"], "fence">,
+  { readBarrier }: Pick<RaftNode["Service"], "readBarrier">,
   unknown: Unknown
 ): Effect.Effect<void, Unavailable> =>
-  fence.pipe(
+  readBarrier.pipe(
     within(proofMs, () => new Unavailable({ reason: `no majority was heard from for ${proofMs} ms` })),
     Effect.mapError(({ message }) => new Unavailable({ reason: `this node cannot know ${unknown}: ${message}` }))
   )

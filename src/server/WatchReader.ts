@@ -30,7 +30,7 @@ export class WatchReader {
     this.node = node
     this.feed = feed
     this.table = table
-    this.proof = node.fence.pipe(
+    this.proof = node.readBarrier.pipe(
       Effect.retry({ schedule: Schedule.spaced(proofPauseMs), while: ({ _tag }) => _tag !== "Fatal" }),
       within(
         proofMs,

@@ -28,7 +28,7 @@ import { WatchTable } from "./WatchTable.ts"
 
 export type WatchLimits = Pick<Limits, "maxWatches" | "maxWatchBytes" | "maxWatchIdleMs">
 
-export interface WatchFigures {
+export interface WatchCounts {
   readonly watches: number
   /** Bytes sent to watches that did not ask for more yet. */
   readonly unconfirmedBytes: number
@@ -66,7 +66,7 @@ export class WatchServer extends Context.Service<WatchServer, {
   /** What a watch watches; `undefined` when the owner has no such watch. */
   readonly ranges: (owner: WatchOwner, watch: number) => KeyRanges | undefined
 
-  readonly figures: () => WatchFigures
+  readonly counts: () => WatchCounts
 }>()("flaredb/server/WatchServer") {
   /** The watches of the node, from the feed of its changes. */
   static readonly layer = (limits: WatchLimits): Layer.Layer<WatchServer, never, RaftNode | ChangeFeed> =>
@@ -88,7 +88,7 @@ export const noWatches: WatchServer["Service"] = {
   end: () => Effect.void,
   endAll: () => Effect.void,
   ranges: () => undefined,
-  figures: () => ({ watches: 0, unconfirmedBytes: 0 })
+  counts: () => ({ watches: 0, unconfirmedBytes: 0 })
 }
 
 /** A watch of this process, for as long as a scope lives. */
@@ -179,7 +179,7 @@ const make = Effect.fnUntraced(function*({ maxWatchBytes, maxWatchIdleMs, maxWat
       }),
     endAll: (owner) => Effect.sync(() => table.removeAll(owner)),
     ranges: (owner, id) => table.find(owner, id)?.request.ranges,
-    figures: () => ({ watches: table.size, unconfirmedBytes: unconfirmed.bytes })
+    counts: () => ({ watches: table.size, unconfirmedBytes: unconfirmed.bytes })
   })
 })
 

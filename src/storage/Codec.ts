@@ -5,15 +5,14 @@
 import { Option, Schema } from "effect"
 import { crc32 } from "node:zlib"
 import { CodecError } from "../bytes/CodecError.ts"
-import type { LogIndex } from "../raft/Types.ts"
-
-const two32 = 2 ** 32
+import { readSafeU64, writeU64 } from "../bytes/U64.ts"
+import { literalOf, membershipField, NonVoterRole } from "../protocol/Membership.ts"
+import type { HardState, LogIndex } from "../raft/Types.ts"
 
 /** The key of a log entry: its index in eight big-endian bytes, so that byte order is log order. */
 export const logKey = (index: LogIndex): Uint8Array => {
   const key = Buffer.allocUnsafe(8)
-  key.writeUInt32BE(Math.floor(index / two32), 0)
-  key.writeUInt32BE(index % two32, 4)
+  writeU64(key, index, 0)
   return key
 }
 
@@ -29,9 +28,8 @@ export const logEnd: Uint8Array = new Uint8Array(8).fill(0xff)
 /** The index in a log key, or -1 when it is none. */
 export const indexOfLogKey = (key: Uint8Array): number => {
   if (key.byteLength !== 8) return -1
-  const view = new DataView(key.buffer, key.byteOffset, 8)
-  const index = view.getUint32(0) * two32 + view.getUint32(4)
-  return Number.isSafeInteger(index) && index > 0 ? index : -1
+  const index = readSafeU64(new DataView(key.buffer, key.byteOffset, 8), 0)
+  return index > 0 ? index : -1
 }
 
 /** The fixed names in `raft_state`. */
@@ -70,8 +68,8 @@ export const HardStateRecord = Schema.Struct({
   votedFor: Schema.NullOr(NodeIdNumber),
   commit: Count,
   /** Absent once the node is a voter. */
-  standing: Schema.optionalKey(Schema.Literals(["newcomer", "learner"]))
-})
+  membership: Schema.optionalKey(NonVoterRole)
+}).pipe(Schema.encodeKeys({ membership: membershipField }))
 
 export const ConfStateRecord = Schema.Struct({ voters: Schema.Array(NodeIdNumber) })
 
@@ -98,6 +96,15 @@ export const encodeRecord = (value: object): Uint8Array => {
   record.set(json, 4)
   return record
 }
+
+/** The record of a hard state. */
+export const hardStateRecord = ({ commit, membership = "voter", term, votedFor }: HardState): Uint8Array =>
+  encodeRecord({
+    term,
+    votedFor: votedFor ?? null,
+    commit,
+    ...(membership === "voter" ? {} : { [membershipField]: literalOf<"learner">(membership) })
+  })
 
 /** A reader of records that hold `schema`. */
 export const recordDecoder = <A>(name: string, schema: Schema.Codec<A, unknown>) => {

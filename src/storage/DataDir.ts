@@ -7,7 +7,8 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Marker } from "./Codec.ts"
-import { encodeRecord, stateKeys } from "./Codec.ts"
+import { LogIndex, Term } from "../raft/Types.ts"
+import { encodeRecord, hardStateRecord, stateKeys } from "./Codec.ts"
 import { formatVersion, readMarker } from "./DirectoryMarker.ts"
 import { createDirectory, openToOthers } from "./Folder.ts"
 import * as NativeModule from "./rocksdb/NativeModule.ts"
@@ -175,11 +176,11 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
       {
         _tag: "Put",
         key: stateKeys.hardState,
-        value: encodeRecord({
-          term: 0,
-          votedFor: null,
-          commit: 0,
-          ...(options.voters.length > 1 ? { standing: "newcomer" } : {})
+        value: hardStateRecord({
+          term: Term(0),
+          votedFor: undefined,
+          commit: LogIndex(0),
+          ...(options.voters.length > 1 ? { membership: "unknown" } : {})
         })
       },
       { _tag: "Put", key: stateKeys.confState, value: encodeRecord({ voters: options.voters }) },

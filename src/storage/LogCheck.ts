@@ -34,8 +34,8 @@ export class LogCheck {
   readonly termRuns: Array<TermRun>
   /** Bytes of the entries that were taken. */
   bytes = 0
-  /** The stamp of the last entry that was taken and has one; 0 when none has. */
-  lastStampMs = 0
+  /** The timestamp of the last entry that was taken and has one; 0 when none has. */
+  lastTimestampMs = 0
 
   /** Rows that follow `last`; `termRuns` is where the terms up to there begin. */
   constructor(last: LogPoint, termRuns: ReadonlyArray<TermRun> = []) {
@@ -53,7 +53,7 @@ export class LogCheck {
     }
     this.last = { index: entry.index, term: entry.term }
     this.bytes += row.value.byteLength
-    if (entry.stampMs !== 0) this.lastStampMs = entry.stampMs
+    if (entry.timestampMs !== 0) this.lastTimestampMs = entry.timestampMs
     return true
   }
 

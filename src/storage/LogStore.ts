@@ -9,7 +9,7 @@ import type { StorageError } from "./StorageError.ts"
 
 /**
  * What start-up found. An empty directory gives term 0, no entries, the point `origin`, and, where there are several
- * voters, the standing of a newcomer.
+ * voters, an unknown membership.
  */
 export interface RecoveredLog {
   readonly hardState: HardState
@@ -20,8 +20,8 @@ export interface RecoveredLog {
   readonly lastIndex: LogIndex
   /** Bytes of the entries on disk. */
   readonly bytes: number
-  /** The stamp of the last entry that has one; 0 when none has. */
-  readonly lastStampMs: number
+  /** The timestamp of the last entry that has one; 0 when none has. */
+  readonly lastTimestampMs: number
   /** Where each term begins, ascending, covering `compacted.index + 1 .. lastIndex`. */
   readonly termRuns: ReadonlyArray<TermRun>
 }

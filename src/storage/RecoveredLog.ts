@@ -90,25 +90,25 @@ const readBehind = Effect.fnUntraced(function*(reader: Reader, compacted: LogPoi
   return check.problem === undefined ? check : undefined
 })
 
-/** Entries that are read at first when a stamp is looked for, and at a time later: the first may be large. */
-const stampPage = 2
-const maxStampPage = 512
+/** Entries that are read at first when a timestamp is looked for, and at a time later: the first may be large. */
+const timestampPage = 2
+const maxTimestampPage = 512
 
-/** The stamp of the last entry after `compacted` and up to `last` that has one; 0 when none has. */
-const lastStamp = Effect.fnUntraced(function*(reader: Reader, compacted: LogIndex, last: LogIndex) {
+/** The timestamp of the last entry after `compacted` and up to `last` that has one; 0 when none has. */
+const lastTimestamp = Effect.fnUntraced(function*(reader: Reader, compacted: LogIndex, last: LogIndex) {
   const first = addIndex(compacted, 1)
   let end = last
-  for (let limit = stampPage; end > compacted; limit = Math.min(limit * 2, maxStampPage)) {
-    const stamps: Array<number> = []
+  for (let limit = timestampPage; end > compacted; limit = Math.min(limit * 2, maxTimestampPage)) {
+    const timestamps: Array<number> = []
     const range = { gte: logKey(first), lt: logKey(addIndex(end, 1)), limit, reverse: true }
     yield* reader.scan("raft_log", range, (row) => {
       const entry = entryOfRow(row)
-      stamps.push(entry instanceof CodecError ? 0 : entry.stampMs)
-      return entry instanceof CodecError || entry.stampMs === 0
+      timestamps.push(entry instanceof CodecError ? 0 : entry.timestampMs)
+      return entry instanceof CodecError || entry.timestampMs === 0
     })
-    const stampMs = stamps[stamps.length - 1]
-    if (stampMs === undefined || stampMs !== 0) return stampMs ?? 0
-    end = addIndex(end, -stamps.length)
+    const timestampMs = timestamps[timestamps.length - 1]
+    if (timestampMs === undefined || timestampMs !== 0) return timestampMs ?? 0
+    end = addIndex(end, -timestamps.length)
   }
   return 0
 })
@@ -157,7 +157,7 @@ export const recoverLog = Effect.fnUntraced(function*(
       term: Term(hardState?.term ?? 0),
       votedFor: hardState === undefined || hardState.votedFor === null ? undefined : NodeId(hardState.votedFor),
       commit: LogIndex(hardState?.commit ?? 0),
-      ...(hardState?.standing === undefined ? {} : { standing: hardState.standing })
+      ...(hardState?.membership === undefined ? {} : { membership: hardState.membership })
     },
     confState: { voters: (confState?.voters ?? []).map(NodeId) },
     compacted,
@@ -165,7 +165,7 @@ export const recoverLog = Effect.fnUntraced(function*(
     bytes: trustedThrough > compacted.index
       ? yield* database.approximateBytes("raft_log", firstKey, logEnd)
       : check.bytes,
-    lastStampMs: check.lastStampMs || (yield* lastStamp(database, compacted.index, trustedThrough)),
+    lastTimestampMs: check.lastTimestampMs || (yield* lastTimestamp(database, compacted.index, trustedThrough)),
     termRuns: check.termRuns
   }
   const found: FoundLog = { log, trustedThrough }

@@ -28,7 +28,7 @@ export const sampleEntry = (index: number, term: number, payload = `payload ${in
   index: LogIndex(index),
   term: Term(term),
   kind: "command" satisfies EntryKind,
-  stampMs: 1_700_000_000_000 + index,
+  timestampMs: 1_700_000_000_000 + index,
   payload: new TextEncoder().encode(payload)
 })
 
@@ -57,11 +57,11 @@ const point = (index: number, term: number) => ({ index: LogIndex(index), term: 
 
 /** Entries as plain values: which bytes object holds a payload is the store's business. */
 const plain = (entries: ReadonlyArray<Entry>) =>
-  entries.map(({ index, kind, payload, stampMs, term }) => ({
+  entries.map(({ index, kind, payload, timestampMs, term }) => ({
     index,
     term,
     kind,
-    stampMs,
+    timestampMs,
     payload: Buffer.from(payload).toString("hex")
   }))
 
@@ -98,13 +98,13 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
           assert.deepEqual(store.recovered, {
             hardState: {
               ...hardState(0, undefined, 0),
-              ...(options.voters.length > 1 ? { standing: "newcomer" } : {})
+              ...(options.voters.length > 1 ? { membership: "unknown" } : {})
             },
             confState: { voters: options.voters.map(NodeId) },
             compacted: origin,
             lastIndex: 0,
             bytes: 0,
-            lastStampMs: 0,
+            lastTimestampMs: 0,
             termRuns: []
           })
           yield* holds(store, 1, 10, [])
@@ -125,7 +125,7 @@ export const logStoreCases = (options: LogStoreSuiteOptions): ReadonlyArray<Conf
           Effect.gen(function*() {
             assert.deepEqual(store.recovered.hardState, hardState(3, 2, 1))
             assert.equal(store.recovered.lastIndex, 6)
-            assert.equal(store.recovered.lastStampMs, written[5]?.stampMs)
+            assert.equal(store.recovered.lastTimestampMs, written[5]?.timestampMs)
             assert.deepEqual(store.recovered.termRuns, runs([1, 1], [5, 3]))
             yield* holds(store, 1, 6, written)
             yield* holds(store, 3, 5, written.slice(2, 5))

@@ -3,7 +3,7 @@ import { Deferred, Effect, Exit, Fiber, Queue, Schedule, Scope } from "effect"
 import assert from "node:assert/strict"
 import type { Message } from "../raft/Message.ts"
 import { LogIndex, NodeId, origin, Term } from "../raft/Types.ts"
-import type { PeerTransport, Received, SnapshotOffer } from "../transport/PeerTransport.ts"
+import type { PeerTransport, Received, SnapshotRequest } from "../transport/PeerTransport.ts"
 import { SnapshotRefused } from "../protocol/SnapshotRefused.ts"
 import type { ConformanceCase } from "./Conformance.ts"
 import { sampleEntries, sampleEntry } from "./LogStoreSuite.ts"
@@ -115,11 +115,11 @@ const everyKind = (from: NodeId, to: NodeId): ReadonlyArray<Message> => {
 const plain = (message: Message) =>
   message._tag !== "AppendRequest" ? message : {
     ...message,
-    entries: message.entries.map(({ index, kind, payload, stampMs, term }) => ({
+    entries: message.entries.map(({ index, kind, payload, timestampMs, term }) => ({
       index,
       term,
       kind,
-      stampMs,
+      timestampMs,
       payload: Buffer.from(payload).toString("hex")
     }))
   }
@@ -128,7 +128,7 @@ const plain = (message: Message) =>
 const sorted = (messages: ReadonlyArray<Message>) =>
   messages.map(plain).toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 
-const offerOf = (from: NodeId, to: NodeId): SnapshotOffer => ({
+const requestOf = (from: NodeId, to: NodeId): SnapshotRequest => ({
   from,
   to,
   term: Term(2 ** 40),
@@ -136,15 +136,17 @@ const offerOf = (from: NodeId, to: NodeId): SnapshotOffer => ({
   estimatedBytes: 12_345
 })
 
-/** A taker that keeps what it gets and notes what happens. */
+/** A acceptor that keeps what it gets and notes what happens. */
 const keeping = () => {
   const chunks: Array<Uint8Array> = []
   const seen: Array<string> = []
-  const take = (offer: SnapshotOffer) =>
+  const take = (request: SnapshotRequest) =>
     Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => {
-          seen.push(`offer ${offer.from}>${offer.to} ${offer.term} ${offer.point.index}@${offer.point.term}`)
+          seen.push(
+            `request ${request.from}>${request.to} ${request.term} ${request.point.index}@${request.point.term}`
+          )
         }),
         () => Effect.sync(() => void seen.push("closed"))
       ),
@@ -271,14 +273,14 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
         const { first, second } = yield* pair(cluster)
         first.sendUnsafe([heartbeat(one, two, 1)])
         const { connection } = yield* Effect.timeout(Queue.take(second.inbox), "50 seconds")
-        second.expelUnsafe(connection, one, "an example of a claim")
+        second.closeForUnsafe(connection, one, "an example of a claim")
         assert.equal(yield* Effect.timeout(Queue.take(first.lost), "50 seconds"), 2)
         yield* untilConnected(first, two)
         first.sendUnsafe([heartbeat(one, two, 2)])
         const [message] = yield* receive(second, 1)
         assert.equal(message?._tag === "Heartbeat" ? message.readRound : undefined, 2)
         // Who asks for a connection that is gone already asks for nothing.
-        second.expelUnsafe(connection, one, "an example of a claim")
+        second.closeForUnsafe(connection, one, "an example of a claim")
       })),
 
     test("the chunks of a snapshot arrive whole and in order, and its end is seen at the other side", (cluster) =>
@@ -288,32 +290,32 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
         yield* second.takeSnapshots(take)
         const sent = Array.from({ length: 40 }, (_, i) => Buffer.alloc(i % 4 === 0 ? 256 * 1024 : 100 + i, i))
         yield* Effect.scoped(Effect.gen(function*() {
-          const sink = yield* first.sendSnapshot(offerOf(one, two))
-          yield* Effect.forEach(sent, (chunk) => sink.write(chunk), { concurrency: 4, discard: true })
+          const stream = yield* first.sendSnapshot(requestOf(one, two))
+          yield* Effect.forEach(sent, (chunk) => stream.write(chunk), { concurrency: 4, discard: true })
         }))
         assert.equal(chunks.length, sent.length)
         for (let i = 0; i < sent.length; i++) {
           assert.ok(Buffer.compare(chunks[i] as Uint8Array, sent[i] as Buffer) === 0)
         }
-        yield* eventually("the way is closed", Effect.sync(() => seen.length === 2))
-        assert.deepEqual(seen, [`offer 1>2 ${2 ** 40} ${2 ** 33}@7`, "closed"])
+        yield* eventually("the stream is closed", Effect.sync(() => seen.length === 2))
+        assert.deepEqual(seen, [`request 1>2 ${2 ** 40} ${2 ** 33}@7`, "closed"])
       })),
 
     test("a snapshot is refused where no node takes any, and by a node that does not want it", (cluster) =>
       Effect.gen(function*() {
         const { first, second } = yield* pair(cluster)
         const send = Effect.scoped(
-          Effect.flatMap(first.sendSnapshot(offerOf(one, two)), ({ write }) => write(Buffer.alloc(10)))
+          Effect.flatMap(first.sendSnapshot(requestOf(one, two)), ({ write }) => write(Buffer.alloc(10)))
         )
         const unwanted = yield* Effect.flip(send)
-        assert.ok(unwanted instanceof SnapshotRefused && !unwanted.covered)
+        assert.ok(unwanted instanceof SnapshotRefused && !unwanted.upToDate)
         yield* Effect.scoped(Effect.gen(function*() {
-          yield* second.takeSnapshots(() => Effect.fail(new SnapshotRefused({ reason: "has it", covered: true })))
+          yield* second.takeSnapshots(() => Effect.fail(new SnapshotRefused({ reason: "has it", upToDate: true })))
           const refused = yield* Effect.flip(send)
-          assert.ok(refused instanceof SnapshotRefused && refused.covered && refused.reason === "has it")
+          assert.ok(refused instanceof SnapshotRefused && refused.upToDate && refused.reason === "has it")
         }))
         yield* second.takeSnapshots(() =>
-          Effect.succeed({ write: () => Effect.fail(new SnapshotRefused({ reason: "broken chunk", covered: false })) })
+          Effect.succeed({ write: () => Effect.fail(new SnapshotRefused({ reason: "broken chunk", upToDate: false })) })
         )
         const broken = yield* Effect.flip(send)
         assert.ok(broken instanceof SnapshotRefused && broken.reason === "broken chunk")
@@ -328,9 +330,9 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
           Effect.succeed({ write: () => Effect.andThen(Deferred.await(gate), Effect.sync(() => void (stored += 1))) })
         )
         yield* Effect.scoped(Effect.gen(function*() {
-          const sink = yield* first.sendSnapshot(offerOf(one, two))
+          const stream = yield* first.sendSnapshot(requestOf(one, two))
           const writing = yield* Effect.forkScoped(
-            Effect.forEach([1, 2, 3], () => sink.write(Buffer.alloc(200_000)), { concurrency: 2, discard: true })
+            Effect.forEach([1, 2, 3], () => stream.write(Buffer.alloc(200_000)), { concurrency: 2, discard: true })
           )
           for (let round = 1; round <= 20; round++) first.sendUnsafe([heartbeat(one, two, round)])
           assert.equal((yield* receive(second, 20)).length, 20)
@@ -350,14 +352,14 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
         const { chunks, seen, take } = keeping()
         yield* Scope.provide(second.takeSnapshots(take), scope)
         yield* Effect.scoped(
-          Effect.flatMap(first.sendSnapshot(offerOf(one, two)), ({ write }) => write(Buffer.alloc(10)))
+          Effect.flatMap(first.sendSnapshot(requestOf(one, two)), ({ write }) => write(Buffer.alloc(10)))
         )
-        yield* eventually("the way is closed", Effect.sync(() => seen[1] === "closed"))
+        yield* eventually("the stream is closed", Effect.sync(() => seen[1] === "closed"))
         yield* Effect.scoped(Effect.gen(function*() {
-          const sink = yield* first.sendSnapshot(offerOf(one, two))
-          yield* sink.write(Buffer.alloc(10))
+          const stream = yield* first.sendSnapshot(requestOf(one, two))
+          yield* stream.write(Buffer.alloc(10))
           yield* Scope.close(scope, Exit.void)
-          const lost = yield* Effect.flip(sink.write(Buffer.alloc(10)))
+          const lost = yield* Effect.flip(stream.write(Buffer.alloc(10)))
           assert.ok(lost._tag === "SnapshotLost" || lost._tag === "SnapshotRefused")
         }))
         assert.equal(chunks.length, 2)
@@ -368,7 +370,7 @@ export const peerTransportCases = (options: PeerTransportSuiteOptions): Readonly
       Effect.gen(function*() {
         const first = yield* cluster.start(one)
         for (const to of [three, NodeId(9)]) {
-          const lost = yield* Effect.flip(Effect.scoped(first.sendSnapshot(offerOf(one, to))))
+          const lost = yield* Effect.flip(Effect.scoped(first.sendSnapshot(requestOf(one, to))))
           assert.equal(lost._tag, "SnapshotLost")
         }
       }))

@@ -18,7 +18,7 @@ import type { ConformanceCase } from "./Conformance.ts"
 export interface SampleCommand {
   readonly command: Uint8Array
   /** Milliseconds; best not before that of the command before it. */
-  readonly stampMs: number
+  readonly timestampMs: number
 }
 
 /** The machine to hold against the cases, with commands and queries to try. */
@@ -121,12 +121,12 @@ export const stateMachineCases = (options: StateMachineSuiteOptions): ReadonlyAr
     return Math.floor((random / 2 ** 32) * count)
   }
   const entries: ReadonlyArray<Entry> = [
-    { index: LogIndex(1), term: Term(1), kind: "noop", stampMs: 0, payload: new Uint8Array(0) },
-    ...commands.map(({ command, stampMs }, i): Entry => ({
+    { index: LogIndex(1), term: Term(1), kind: "noop", timestampMs: 0, payload: new Uint8Array(0) },
+    ...commands.map(({ command, timestampMs }, i): Entry => ({
       index: LogIndex(i + 2),
       term: Term(1),
       kind: "command",
-      stampMs,
+      timestampMs,
       payload: command
     }))
   ]
@@ -326,12 +326,12 @@ export const stateMachineCases = (options: StateMachineSuiteOptions): ReadonlyAr
       }))
     ),
     make(
-      "the clock is the latest stamp of the log, or none at all",
+      "the clock is the latest timestamp of the log, or none at all",
       Effect.scoped(Effect.gen(function*() {
         const machine = yield* plain
-        const latest = entries.reduce((max, { stampMs }) => Math.max(max, stampMs), 0)
+        const latest = entries.reduce((max, { timestampMs }) => Math.max(max, timestampMs), 0)
         const now = (yield* machine.service).logTimeMs()
-        yield* ensure(now === latest || now === 0, `the clock says ${now}, the latest stamp is ${latest}`)
+        yield* ensure(now === latest || now === 0, `the clock says ${now}, the latest timestamp is ${latest}`)
       }))
     )
   ]

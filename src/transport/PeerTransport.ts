@@ -52,7 +52,7 @@ export interface Received {
 }
 
 /** What is said of a snapshot before its first chunk. */
-export interface SnapshotOffer {
+export interface SnapshotRequest {
   readonly from: NodeId
   readonly to: NodeId
   /** The term of the leader that sends it. */
@@ -63,7 +63,7 @@ export interface SnapshotOffer {
   readonly estimatedBytes: number
 }
 
-/** The way of a snapshot broke, or the other side did not answer in time. */
+/** The connection of a snapshot broke, or the other side did not answer in time. */
 export class SnapshotLost extends Data.TaggedError("SnapshotLost")<{ readonly reason: string }> {
   override get message() {
     return this.reason
@@ -71,10 +71,10 @@ export class SnapshotLost extends Data.TaggedError("SnapshotLost")<{ readonly re
 }
 
 /**
- * Where the chunks of a snapshot go (`protocol/SnapshotChunk.ts`): at the sender the way to the peer, at the peer the
- * state.
+ * Where the chunks of a snapshot go (`protocol/SnapshotChunk.ts`): at the sender the connection to the peer, at the
+ * peer the state.
  */
-export interface SnapshotSink<E> {
+export interface SnapshotStream<E> {
   /**
    * Succeeds once the chunk is stored, and for the last one once the snapshot is installed. Several may be under way;
    * they are taken in the order of the calls.
@@ -126,7 +126,7 @@ export class PeerTransport extends Context.Service<PeerTransport, {
    * log, as far as the limits on such lines allow. Other connections, also those of the same peer, stay: a stranger may
    * have used its name. The peer may connect again.
    */
-  readonly expelUnsafe: (connection: number, peer: NodeId, claim: string) => void
+  readonly closeForUnsafe: (connection: number, peer: NodeId, claim: string) => void
 
   /** The state of each link. */
   readonly health: Effect.Effect<ReadonlyArray<PeerHealth>>
@@ -135,18 +135,18 @@ export class PeerTransport extends Context.Service<PeerTransport, {
   readonly lost: Queue.Dequeue<NodeId>
 
   /**
-   * Opens a way of its own to the peer of `offer`, until the scope closes, so that a snapshot delays no heartbeat and
-   * a slow receiver slows down its sender only.
+   * Opens a connection of its own to the peer of `request`, until the scope closes, so that a snapshot delays no
+   * heartbeat and a slow receiver slows down its sender only.
    */
   readonly sendSnapshot: (
-    offer: SnapshotOffer
-  ) => Effect.Effect<SnapshotSink<SnapshotRefused | SnapshotLost>, SnapshotRefused | SnapshotLost, Scope.Scope>
+    request: SnapshotRequest
+  ) => Effect.Effect<SnapshotStream<SnapshotRefused | SnapshotLost>, SnapshotRefused | SnapshotLost, Scope.Scope>
 
   /**
-   * Hands the snapshots that peers offer to `take`, until the scope closes; before and afterwards they are refused. The
-   * scope that `take` gets ends with the way of the snapshot. One taker at a time.
+   * Hands the snapshots that peers ask to send to `take`, until the scope closes; before and afterwards they are
+   * refused. The scope that `take` gets ends with the connection of the snapshot. One acceptor at a time.
    */
   readonly takeSnapshots: (
-    take: (offer: SnapshotOffer) => Effect.Effect<SnapshotSink<SnapshotRefused>, SnapshotRefused, Scope.Scope>
+    take: (request: SnapshotRequest) => Effect.Effect<SnapshotStream<SnapshotRefused>, SnapshotRefused, Scope.Scope>
   ) => Effect.Effect<void, never, Scope.Scope>
 }>()("flaredb/transport/PeerTransport") {}

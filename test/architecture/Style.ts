@@ -126,7 +126,24 @@ export const banned: ReadonlyArray<readonly [word: RegExp, instead: string]> = [
   [/\b(?:is|are|was|were) told\b(?! apart)/i, "learns, gets; is sent"],
   [/\bon (?:its|their|the) way\b/i, "in flight, sent and not yet acknowledged"],
   [/\bwhoever\b/i, "the caller, the client: who it is"],
-  [/\bnobody\b/i, "no client, no node: who it is"]
+  [/\bnobody\b/i, "no client, no node: who it is"],
+  [/\b(?:a|the) newcomer\b/i, "a node of unknown membership"],
+  [/\b(?:its|the|a node's) standing\b/i, "the membership role of a node"],
+  [/\bstamp(?:s|ed)?\b/i, "the timestamp of an entry, the id of a command"],
+  [/\bbehind the fence\b/i, "behind the read barrier; fences are those of locks"],
+  [/\bfigures of the store\b/i, "the metadata of the store"],
+  [/\boffer(?:s|ed)? (?:a|the) snapshots?\b/i, "asks to send a snapshot"]
+]
+
+/** Names that were words of this code alone, and the ones to use. Fences are those of locks and shards, in `actors/`. */
+export const bannedNames: ReadonlyArray<readonly [name: RegExp, instead: string, allowed?: RegExp]> = [
+  [/^(?:standing|Standing|newcomer)$/, "membership, MembershipRole"],
+  [/^(?:figures|noFigures|StoreFigures|StoredFigures|figuresKey)$/, "StoreMetadata", /^(?:http|cli)\//],
+  [/^fence$/, "readBarrier", /^actors\//],
+  [/^(?:stamp|stamps|stamped|stampMs|SessionStamp)$/, "timestampMs, CommandId"],
+  [/^(?:SnapshotOffer|SnapshotOffered|SnapshotSink|Taker)$/, "SnapshotRequest, SnapshotStream, acceptor"],
+  [/^covered$/, "upToDate", /^actors\//],
+  [/^(?:[oO]ffences?|OffenceKind|expel|expelUnsafe)$/, "ProtocolViolations, violation, closeFor"]
 ]
 
 /** The lines of a text that have a banned word, as `line: word`. */
@@ -137,6 +154,19 @@ export const bannedWords = (text: string): ReadonlyArray<string> =>
       return found === null ? [] : [`${i + 1}: "${found[0]}" (${instead})`]
     })
   )
+
+/** The banned names that a source declares or uses, as `line: name`. */
+export const bannedNamesOf = ({ path, text }: SourceFile): ReadonlyArray<string> => {
+  const found = new Map<string, string>()
+  walk(parseAst(text, { lang: "ts" }).body, "module", (node) => {
+    const name = node.type === "Identifier" ? nameIn(node) : undefined
+    if (name === undefined || found.has(name)) return
+    const banned = bannedNames.find(([word, , allowed]) => word.test(name) && allowed?.test(path) !== true)
+    if (banned === undefined) return
+    found.set(name, `${path}:${text.slice(0, node.start).split("\n").length}: "${name}" (${banned[1]})`)
+  })
+  return [...found.values()]
+}
 
 /** The lines of a file that are too wide. */
 export const wideLines = ({ path, text }: SourceFile): ReadonlyArray<string> =>

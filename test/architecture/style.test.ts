@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import type { SourceFile } from "./Imports.ts"
-import { bannedWords, longFile, longFunctions, proseOf, wideLines } from "./Style.ts"
+import { bannedNamesOf, bannedWords, longFile, longFunctions, proseOf, wideLines } from "./Style.ts"
 
 const root = join(import.meta.dirname, "../..")
 
@@ -39,6 +39,10 @@ describe("the sources", { timeout: 60_000 }, () => {
       bannedWords(proseOf(text)).map((problem) => `src/${path}:${problem}`)
     )
     assert.deepEqual(found, [])
+  })
+
+  it("use the field's names", () => {
+    assert.deepEqual(tree.flatMap(bannedNamesOf), [])
   })
 })
 
@@ -78,6 +82,15 @@ describe("the checker", () => {
     assert.deepEqual(wideLines({ path: "a.ts", text: `${"x".repeat(120)}\n` }), [])
     assert.deepEqual(longFile({ path: "a.ts", text: "x\n".repeat(401) }), ["a.ts has 401 lines"])
     assert.deepEqual(longFile({ path: "a.ts", text: "x\n".repeat(400) }), [])
+  })
+
+  it("finds names in code, but for where they are the field's", () => {
+    const text = [`// standing`, `interface A { readonly standing: string }`, `const b = (a: A) => a.fence()`].join(
+      "\n"
+    )
+    const names = (path: string) => bannedNamesOf({ path, text }).map((problem) => /^\S+ "\w+"/.exec(problem)?.[0])
+    assert.deepEqual(names("raft/A.ts"), [`raft/A.ts:2: "standing"`, `raft/A.ts:3: "fence"`])
+    assert.deepEqual(names("actors/A.ts"), [`actors/A.ts:2: "standing"`])
   })
 
   it("finds words in comments and texts, and not in code", () => {

@@ -1,6 +1,7 @@
 import { assert, it } from "vitest"
 import { byteText, compareBytes } from "../../src/bytes/Bytes.ts"
 import { allocate } from "../../src/bytes/Slab.ts"
+import { readSafeU64, readU64, writeU64 } from "../../src/bytes/U64.ts"
 
 /** Byte strings that share beginnings, the same ones each time. */
 const samples = (): ReadonlyArray<Uint8Array> => {
@@ -41,4 +42,21 @@ it("gives out memory that is empty and that nobody else has", () => {
     piece.fill(1 + i % 255)
   }
   for (const [i, piece] of pieces.entries()) assert.isTrue(piece.every((byte) => byte === 1 + i % 255))
+})
+
+it("writes and reads integers of 64 bits as Node does, and says which are not safe", () => {
+  const numbers = [0, 1, 255, 256, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 7, Number.MAX_SAFE_INTEGER]
+  for (const number of numbers) {
+    const bytes = new Uint8Array(12).fill(9)
+    writeU64(bytes, number, 2)
+    const view = new DataView(bytes.buffer)
+    assert.strictEqual(view.getBigUint64(2), BigInt(number))
+    assert.deepStrictEqual([bytes[1], bytes[10]], [9, 9])
+    assert.deepStrictEqual([readU64(view, 2), readSafeU64(view, 2)], [number, number])
+  }
+  const view = new DataView(new ArrayBuffer(8))
+  for (const unsafe of [2n ** 53n, 2n ** 64n - 1n]) {
+    view.setBigUint64(0, unsafe)
+    assert.strictEqual(readSafeU64(view, 0), -1)
+  }
 })

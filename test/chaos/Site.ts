@@ -15,7 +15,7 @@ import { SiteCertificates } from "./SiteCertificates.ts"
 /** What `/status` says, as far as a harness asks. */
 export interface NodeStatus {
   readonly role: "follower" | "pre-candidate" | "candidate" | "leader"
-  readonly standing: "newcomer" | "learner" | "voter"
+  readonly membership: "unknown" | "learner" | "voter"
   readonly term: number
   readonly commit: number
   readonly lastIndex: number

@@ -106,14 +106,14 @@ export const staleLeader = async (fate: NewLeader, stage: Stage): Promise<void> 
   stale.resume()
   await wait(1_000 + random.below(1_500))
   const answers = answeredSince(calledMs)
-  const standing = (await status(wiped))?.standing
+  const membership = (await status(wiped))?.membership
   if (answers.length > 0) {
     problem(
       `${answers.length} operations were answered by one voter and a node that had lost its disk: ` +
         answers.slice(0, 10).join("; ")
     )
   }
-  if (standing === "voter") problem(`node ${wiped.id} lost its disk and votes, without having caught up`)
+  if (membership === "voter") problem(`node ${wiped.id} lost its disk and votes, without having caught up`)
 
   if (fate === "killed") await startNode(next)
   network.heal()

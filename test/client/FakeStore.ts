@@ -31,7 +31,7 @@ export class FakeStore {
         index: LogIndex(++this.index),
         term: Term(1),
         kind: "command" as const,
-        stampMs: this.nowMs,
+        timestampMs: this.nowMs,
         // What a log holds must not change under it.
         payload: payload.slice()
       })))

@@ -100,7 +100,7 @@ it.effect("ends when what it would hold is too much, at the list and later, and 
     assert.strictEqual((yield* Effect.flip(mirror.sync))._tag, "MirrorFull")
     const error = yield* Effect.flip(Mirror.make({ prefixes: ["m/"], maxBytes }))
     assert.deepInclude(error, { _tag: "MirrorFull", maxBytes })
-    assert.strictEqual(server.figures().watches, 0)
+    assert.strictEqual(server.counts().watches, 0)
     yield* kv.delete("m/2")
     assert.strictEqual((yield* Mirror.make({ prefixes: ["m/"], maxBytes })).size, 1)
   }).pipe(inMemory))

@@ -217,9 +217,9 @@ it.effect("leaves nothing at the node when the consumer is gone", () =>
     const server = yield* WatchServer
     const watches = yield* Effect.forEach(["a", "b"], (key) => listen({ key }))
     for (const watch of watches) yield* watch.until(({ _tag }) => _tag === "Began")
-    assert.strictEqual(server.figures().watches, 2)
+    assert.strictEqual(server.counts().watches, 2)
     for (const watch of watches) yield* watch.stop
-    assert.deepStrictEqual(server.figures(), { watches: 0, unconfirmedBytes: 0 })
+    assert.deepStrictEqual(server.counts(), { watches: 0, unconfirmedBytes: 0 })
   }).pipe(inMemory))
 
 for (const store of stores) {

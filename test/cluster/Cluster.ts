@@ -171,8 +171,8 @@ const askMs = 5
 
 /** What of a report tells why a wait for it was in vain. */
 const shown = (reports: ReadonlyArray<NodeReport>): string =>
-  reports.map(({ applied, commit, nodeId, role, standing, term }) =>
-    `${nodeId}: ${role} ${standing} of term ${term} at ${applied} of ${commit}`
+  reports.map(({ applied, commit, nodeId, role, membership, term }) =>
+    `${nodeId}: ${role} ${membership} of term ${term} at ${applied} of ${commit}`
   ).join("; ") || "silent"
 
 /** What the nodes of a cluster find around them. */

@@ -67,7 +67,7 @@ it.live("an empty state of a stranger is refused, or can be taken back", () =>
       }
       const leader = yield* cluster.leader
       const reports = yield* cluster.until((all) =>
-        all.length === 3 && all.every((one) => one.standing === "voter" && one.applied === all[0]?.applied)
+        all.length === 3 && all.every((one) => one.membership === "voter" && one.applied === all[0]?.applied)
       )
       const [{ applied = 0, identity = null, term = 0 } = {}] = reports
       const followers = cluster.nodes.filter((node) => node !== leader)

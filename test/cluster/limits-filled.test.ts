@@ -88,7 +88,7 @@ it.live("what is full is full for whoever fills it", () =>
       const { clientPort, httpPort, peerPort } = node.address
       yield* kv.put("large", "x".repeat(mebibyte))
       const [{ term = 0 } = {}] = yield* cluster.until((all) => all.length === 3)
-      const logged = (offence: string) => node.log.some((line) => line.includes(`"offence":"${offence}"`))
+      const logged = (violation: string) => node.log.some((line) => line.includes(`"violation":"${violation}"`))
 
       /** Fills, has the cluster serve, and lets go. */
       const filled = <E>(what: string, fill: Effect.Effect<unknown, E, Scope.Scope>) =>

@@ -46,7 +46,9 @@ it.live("a leader whose directory is removed stops, twice in a row, and nothing 
         // The others go on, and the node comes back with an empty directory.
         yield* more(100)
         yield* leader.start
-        yield* cluster.until((reports) => reports.length === 3 && reports.every(({ standing }) => standing === "voter"))
+        yield* cluster.until((reports) =>
+          reports.length === 3 && reports.every(({ membership }) => membership === "voter")
+        )
       }
       for (const fiber of writing) yield* Fiber.interrupt(fiber)
       const kv = yield* KeyValue

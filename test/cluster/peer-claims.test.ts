@@ -12,7 +12,7 @@ import { encodeMessages } from "../../src/protocol/MessageBatch.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Entry, LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
-import { linesPerWindow } from "../../src/net/Offences.ts"
+import { linesPerWindow } from "../../src/net/ProtocolViolations.ts"
 import { protocolVersion } from "../../src/protocol/PeerRpcs.ts"
 import { peerCall } from "../wire/Frames.ts"
 import * as Cluster from "./Cluster.ts"
@@ -50,7 +50,7 @@ const entryOf = (index: number, term: number, payload: Uint8Array): Entry => ({
   index: LogIndex(index),
   term: Term(term),
   kind: "command",
-  stampMs: 1,
+  timestampMs: 1,
   payload
 })
 
@@ -112,7 +112,7 @@ it.live("claims that cannot be cause no election and end no process, and all nod
       const leading = yield* cluster.leader
       const pids = cluster.nodes.map(({ pid }) => pid)
       const [{ term = 0 } = {}] = yield* cluster.until((all) =>
-        all.length === 3 && all.every((one) => one.standing === "voter" && one.term === all[0]?.term)
+        all.length === 3 && all.every((one) => one.membership === "voter" && one.term === all[0]?.term)
       )
       let writes = 0
       const write = Effect.forever(
@@ -163,7 +163,7 @@ it.live("claims that cannot be cause no election and end no process, and all nod
         )
         assert.deepStrictEqual(errors, [])
         const violations = lines.filter(({ annotations = {} }) =>
-          "offence" in annotations && annotations.offence === "peer-violation"
+          "violation" in annotations && annotations.violation === "peer-violation"
         )
         assert.isAbove(violations.length, 0, `node ${node.id} names nobody`)
         assert.match(String(violations[0]?.message), /closed a connection of node \d, which is wrong: .*term/)

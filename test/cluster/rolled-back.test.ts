@@ -49,8 +49,8 @@ it.live("a node on an old copy of its directory says so, does not vote, and catc
       let learned = false
       yield* cluster.until((all) => {
         const own = reportOf(all, node.id)
-        learned ||= own?.standing === "learner"
-        return own?.standing === "voter" && own.applied >= goal
+        learned ||= own?.membership === "learner"
+        return own?.membership === "voter" && own.applied >= goal
       })
       report(`node on a copy that is ${entries} entries behind: start of its process to caught up`, [
         performance.now() - began

@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { write } from "../../src/client/connection/Connection.ts"
 import * as TcpConnection from "../../src/client/connection/TcpConnection.ts"
-import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../src/kv/model/Command.ts"
 import { encodeCommand } from "../../src/kv/model/Command.ts"
 import { prefixRange } from "../../src/bytes/KeyRange.ts"
 import { maxKeptReplyBytes, maxSessions } from "../../src/kv/model/Limits.ts"
@@ -31,9 +31,9 @@ const put = (key: string, value: string): Command => ({ _tag: "Put", key: bytes(
 /** A connection as anybody can open one, which sends what it likes. */
 const stranger = (node: Cluster.ClusterNode) =>
   Effect.map(TcpConnection.make({ connectTimeoutMs: 5_000 })(node.endpoint), (connection) => ({
-    send: (commands: ReadonlyArray<{ readonly command: Command; readonly stamp?: SessionStamp }>) =>
+    send: (commands: ReadonlyArray<{ readonly command: Command; readonly commandId?: CommandId }>) =>
       Effect.map(
-        write(connection, commands.map(({ command, stamp }) => encodeCommand(command, stamp))),
+        write(connection, commands.map(({ command, commandId }) => encodeCommand(command, commandId))),
         (results) => results.map((result) => result instanceof Uint8Array ? decodeReply(result) as Reply : result)
       )
   }))
@@ -104,7 +104,7 @@ it.live("operators act while strangers hold every session, and used it", () =>
           const ids = sessionsOf(yield* send(Array.from({ length: 2_500 }, () => ({ command: openFor(3_600_000) }))))
           yield* send(ids.map((session) => ({
             command: put("horde", "1"),
-            stamp: { session, sequence: 1, answered: 0, secret }
+            commandId: { session, sequence: 1, answered: 0, secret }
           })))
           return ids
         })
@@ -183,10 +183,10 @@ it.live("a few KiB of commands with large answers leave no more than the bound o
       const send = Effect.fnUntraced(function*(
         connection: Effect.Success<ReturnType<typeof stranger>>,
         command: Command,
-        stamps: ReadonlyArray<SessionStamp>
+        commandIds: ReadonlyArray<CommandId>
       ) {
-        sentBytes += stamps.length * encodeCommand(command, stamps[0]).byteLength
-        const replies = yield* connection.send(stamps.map((stamp) => ({ command, stamp })))
+        sentBytes += commandIds.length * encodeCommand(command, commandIds[0]).byteLength
+        const replies = yield* connection.send(commandIds.map((commandId) => ({ command, commandId })))
         highest = Math.max(highest, residentBytes(node.pid))
         return replies
       })
@@ -194,18 +194,18 @@ it.live("a few KiB of commands with large answers leave no more than the bound o
       const sessions = sessionsOf(
         yield* connection.send(Array.from({ length: 8 }, () => ({ command: openFor(3_600_000) })))
       )
-      const stampsOf = (session: number, from: number, through: number): ReadonlyArray<SessionStamp> =>
+      const commandIdsOf = (session: number, from: number, through: number): ReadonlyArray<CommandId> =>
         Array.from({ length: through - from + 1 }, (_, i) => ({ session, sequence: from + i, answered: 0, secret }))
       for (const session of sessions.slice(0, 4)) {
-        for (const stamp of stampsOf(session, 1, 4)) {
-          const [reply] = yield* send(connection, readAll, [stamp])
+        for (const commandId of commandIdsOf(session, 1, 4)) {
+          const [reply] = yield* send(connection, readAll, [commandId])
           assert.strictEqual(reply?._tag, "TransactionReply")
         }
       }
       // As much as the bound and half of it again.
       for (const session of sessions) {
         for (let from = 5; from <= 164; from += 20) {
-          const replies = yield* send(connection, readOne, stampsOf(session, from, from + 19))
+          const replies = yield* send(connection, readOne, commandIdsOf(session, from, from + 19))
           for (const reply of replies) assert.strictEqual(reply._tag, "TransactionReply")
         }
       }
@@ -224,7 +224,7 @@ it.live("a few KiB of commands with large answers leave no more than the bound o
       const [first = 0] = sessions
       const final = sessions[sessions.length - 1] as number
       const again = (command: Command, session: number, sequence: number) =>
-        Effect.map(send(connection, command, stampsOf(session, sequence, sequence)), ([reply]) => reply)
+        Effect.map(send(connection, command, commandIdsOf(session, sequence, sequence)), ([reply]) => reply)
       const digest = { _tag: "DigestReply", succeeded: true, results: 2 } as const
       assert.deepInclude(yield* again(readAll, first, 1), digest, "too large to keep")
       assert.deepInclude(yield* again(readOne, first, 5), digest, "the oldest ones gave way")
@@ -245,11 +245,11 @@ it.live("nobody writes, or takes a number, in a session of somebody else", () =>
       const [session = 0] = sessionsOf(yield* owner.send([{ command: openFor(60_000) }]))
       const guess = { session, sequence: 1, answered: 0, secret: new Uint8Array(16) }
       const [stolen, closed] = yield* thief.send([
-        { command: put("stolen", "1"), stamp: guess },
-        { command: { _tag: "CloseSession" }, stamp: { ...guess, sequence: 2 } }
+        { command: put("stolen", "1"), commandId: guess },
+        { command: { _tag: "CloseSession" }, commandId: { ...guess, sequence: 2 } }
       ])
       const [own] = yield* owner.send([
-        { command: put("own", "1"), stamp: { session, sequence: 1, answered: 0, secret } }
+        { command: put("own", "1"), commandId: { session, sequence: 1, answered: 0, secret } }
       ])
       const kv = yield* KeyValue
       // Whoever is told that the write happened can read it.

@@ -121,7 +121,7 @@ it.live("followers that come too late for the log get the state, whatever is kil
       report("wiped follower, 24 MiB of values and 48 MiB of history: start of its process to caught up", [
         performance.now() - begin
       ])
-      yield* cluster.until((all) => all.length === 3 && all.every(({ standing }) => standing === "voter"))
+      yield* cluster.until((all) => all.length === 3 && all.every(({ membership }) => membership === "voter"))
       assert.isAbove(state.count, before, "writes went on while the state was sent")
 
       // A follower was away for too long, and the leader that sends it the state is killed.

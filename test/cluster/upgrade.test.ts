@@ -92,7 +92,7 @@ it.live("from this build to the next release; its level is held back by the last
           yield* node.stop("SIGTERM")
           node.program = nextRelease
           yield* node.start
-          yield* cluster.until((all) => all.length === 3 && all.every(({ standing }) => standing === "voter"))
+          yield* cluster.until((all) => all.length === 3 && all.every(({ membership }) => membership === "voter"))
         }
         const held = yield* run(["cluster", "version", ...at])
         assert.match(held.out, /has feature level 1; level 2 is switched on once every node knows it/)

@@ -52,7 +52,7 @@ const settleMs = 60_000
 
 const maxSlower = 3
 const maxGrown = 1.1
-/** Lines a minute that a node may write under attack: each kind of offence on each port may have ten. */
+/** Lines a minute that a node may write under attack: each kind of violation on each port may have ten. */
 const maxLinesPerMinute = 200
 
 const clusterId = "fuzz"

@@ -13,7 +13,7 @@ const follower: NodeStatus = {
   nodeId: NodeId(2),
   voters: [NodeId(1), NodeId(2), NodeId(3)],
   role: "follower",
-  standing: "voter",
+  membership: "voter",
   term: Term(7),
   leader: NodeId(1),
   commit: LogIndex(120),
@@ -40,8 +40,8 @@ describe("readiness", () => {
       ready: false,
       reason: "waiting for the whole state from node 1, which is being received: 1 of about 2 bytes"
     })
-    assert.isFalse(readiness({ ...follower, standing: "learner" }).ready)
-    assert.isFalse(readiness({ ...follower, standing: "newcomer" }).ready)
+    assert.isFalse(readiness({ ...follower, membership: "learner" }).ready)
+    assert.isFalse(readiness({ ...follower, membership: "unknown" }).ready)
   })
 
   it("a leader is ready, and says so", () => {

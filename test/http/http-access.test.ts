@@ -165,8 +165,8 @@ describe("the HTTP port", () => {
       // A node with an empty disk, before it has heard of the users that there are.
       const apart = Layer.effectContext(Effect.gen(function*() {
         const context = yield* Effect.context<Layer.Success<typeof FlareDb.layerMemory>>()
-        const fence = Effect.fail(new Unavailable({ reason: "there is no leader" }))
-        return Context.add(context, RaftNode, { ...Context.get(context, RaftNode), fence })
+        const readBarrier = Effect.fail(new Unavailable({ reason: "there is no leader" }))
+        return Context.add(context, RaftNode, { ...Context.get(context, RaftNode), readBarrier })
       })).pipe(Layer.provide(FlareDb.layerMemory))
       const bootstrap = Redacted.make("a-text-of-the-operators-own-32-digits")
       const { port } = yield* served("off", "token", bootstrap, apart)

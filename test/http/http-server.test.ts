@@ -136,7 +136,7 @@ describe("HttpServer", () => {
         assert.deepInclude(seen, { nodeId: 1, role: "leader", leader: 1, forwardedReads: 0, peers: [] })
         assert.deepInclude(seen.hardState, { term, votedFor: 1, durable: true })
         assert.deepInclude(seen.log, { last: { index: lastIndex, term }, stable: lastIndex, commit, applied })
-        assert.deepInclude(seen.office, { followers: [], uncommittedBytes: 0, transfer: null })
+        assert.deepInclude(seen.leadership, { followers: [], uncommittedBytes: 0, transfer: null })
         assert.match(seen.summary, new RegExp(`^n1 leader term ${term} .*commit ${commit} applied ${applied}`))
         assert.deepInclude(seen.ticks, { untilDue: null })
         assert.strictEqual(seen.settings.id, 1)

@@ -29,14 +29,14 @@ const on = (disk: MemoryStore.MemoryDisk, limits: Partial<HistoryLimits> = {}) =
 
 const newDisk = () => new MemoryStore.MemoryDisk([1])
 
-/** Applies commands as entries of one batch, stamped with `stampMs`. */
-const apply = (first: number, commands: ReadonlyArray<Command>, stampMs = 0) =>
+/** Applies commands as entries of one batch, timestamped with `timestampMs`. */
+const apply = (first: number, commands: ReadonlyArray<Command>, timestampMs = 0) =>
   StateMachine.use((machine) =>
     machine.apply(commands.map((command, i) => ({
       index: LogIndex(first + i),
       term: Term(1),
       kind: "command",
-      stampMs,
+      timestampMs,
       payload: encodeCommand(command)
     })))
   )
@@ -311,7 +311,7 @@ const due = (logTimeMs: number) =>
     Effect.map(machine.due(logTimeMs), (commands) =>
       commands.map((command) => {
         const decoded = decodeCommand(command)
-        assert(decoded._tag === "Stamped")
+        assert(decoded._tag === "Decoded")
         return decoded.command
       }))
   )

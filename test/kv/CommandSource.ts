@@ -1,15 +1,15 @@
 /** Random commands from a seed, on few keys, leases and sessions, so that they meet. */
 import { prefixRange } from "../../src/bytes/KeyRange.ts"
-import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../src/kv/model/Command.ts"
 import type { Compare, CompareFigure, CompareOperator, Operation } from "../../src/kv/model/Transaction.ts"
 import { compareFigures, compareOperators, transactionProblem } from "../../src/kv/model/Transaction.ts"
 import { bytes } from "./Store.ts"
 
 export interface Step {
   readonly index: number
-  readonly stampMs: number
+  readonly timestampMs: number
   readonly command: Command
-  readonly stamp: SessionStamp | undefined
+  readonly commandId: CommandId | undefined
 }
 
 /** The secret of the session that the entry at an index opens. */
@@ -131,7 +131,7 @@ export class Source {
     const command = this.command(index, revision)
     const session = Math.max(1, this.id())
     if (command._tag === "Expire" || this.below(2) === 0) {
-      return { index, stampMs: this.timeMs, command, stamp: undefined }
+      return { index, timestampMs: this.timeMs, command, commandId: undefined }
     }
     const last = this.sequences.get(session) ?? 0
     // One in four is sent again, and now and then something long answered is.
@@ -141,6 +141,6 @@ export class Source {
     // One in ten comes from somebody who guesses.
     const secret = secretOf(this.below(10) === 0 ? session + 1 : session)
     const sent: Command = this.below(40) === 0 ? { _tag: "CloseSession" } : command
-    return { index, stampMs: this.timeMs, command: sent, stamp: { session, sequence, answered, secret } }
+    return { index, timestampMs: this.timeMs, command: sent, commandId: { session, sequence, answered, secret } }
   }
 }

@@ -11,10 +11,10 @@ import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 const machine = () =>
   Layer.fresh(KvStateMachine.layer.pipe(Layer.provide(MemoryStore.layer(new MemoryStore.MemoryDisk([1])))))
 
-const apply = (index: number, stampMs: number, command: Command) =>
+const apply = (index: number, timestampMs: number, command: Command) =>
   StateMachine.use(({ apply: carryOut }) =>
     carryOut([
-      { index: LogIndex(index), term: Term(1), kind: "command", stampMs, payload: encodeCommand(command) }
+      { index: LogIndex(index), term: Term(1), kind: "command", timestampMs, payload: encodeCommand(command) }
     ])
   )
 

@@ -5,7 +5,7 @@ import { encodeCommand } from "../../src/kv/model/Command.ts"
 import type { Revision } from "../../src/kv/model/History.ts"
 import { revisionBytes } from "../../src/kv/model/HistoryBlock.ts"
 import { defaultHistoryLimits, HistoryCut } from "../../src/kv/HistoryCut.ts"
-import { loadFigures } from "../../src/kv/StoredFigures.ts"
+import { loadMetadata } from "../../src/kv/StoredMetadata.ts"
 import * as KvStateMachine from "../../src/kv/KvStateMachine.ts"
 import { StateMachine } from "../../src/machine/StateMachine.ts"
 import { LogIndex, Term } from "../../src/raft/Types.ts"
@@ -25,7 +25,7 @@ const stored = Effect.fnUntraced(function*(compacted = 0) {
         index: LogIndex(i + 1),
         term: Term(1),
         kind: "command",
-        stampMs: 10 * Math.min(i + 1, count),
+        timestampMs: 10 * Math.min(i + 1, count),
         payload: encodeCommand(
           i === count
             ? { _tag: "Compact", through: compacted }
@@ -60,11 +60,11 @@ for (const compacted of [0, 1, 63, 64, 65, 150]) {
       const { disk, revisions } = yield* stored(compacted)
       yield* onStore(disk, (store) =>
         Effect.gen(function*() {
-          const figures = yield* loadFigures(store)
-          assert.strictEqual(figures.compacted, compacted)
-          assert.strictEqual(figures.historyBytes - figures.compactedBytes, bytesOf(revisions))
+          const metadata = yield* loadMetadata(store)
+          assert.strictEqual(metadata.compacted, compacted)
+          assert.strictEqual(metadata.historyBytes - metadata.compactedBytes, bytesOf(revisions))
           const cut = (limits: Partial<typeof defaultHistoryLimits>, logTimeMs = 0) =>
-            new HistoryCut({ ...defaultHistoryLimits, ...limits }).revision(store, figures, logTimeMs)
+            new HistoryCut({ ...defaultHistoryLimits, ...limits }).revision(store, metadata, logTimeMs)
           for (let kept = 0; kept < revisions.length; kept += 7) {
             const left = revisions.slice(kept)
             // The bound itself, and one that is nearly missed on either side.
@@ -98,9 +98,9 @@ it.effect("does not look into the store while history is within its bounds", () 
           ...store,
           withView: (use) => store.withView((view) => Effect.andThen(Effect.sync(() => views++), use(view)))
         })
-        const figures = yield* loadFigures(store)
+        const metadata = yield* loadMetadata(store)
         const cut = new HistoryCut({ ...defaultHistoryLimits, maxHistoryAgeMs: 1_000 })
-        const looks = (logTimeMs: number, now = figures) =>
+        const looks = (logTimeMs: number, now = metadata) =>
           Effect.map(cut.revision(counted, now, logTimeMs), (revision) => {
             const before = views
             views = 0
@@ -110,10 +110,10 @@ it.effect("does not look into the store while history is within its bounds", () 
         assert.deepStrictEqual(yield* looks(1_010), [undefined, 0])
         assert.deepStrictEqual(yield* looks(1_110), [undefined, 0], "it is 1,100 milliseconds old")
         assert.deepStrictEqual(yield* looks(1_111), [11, 1])
-        assert.deepStrictEqual(yield* looks(1_100, { ...figures, compacted: 10 }), [undefined, 1], "another oldest")
-        const emptied = { ...figures, compacted: count, compactedBytes: figures.historyBytes }
+        assert.deepStrictEqual(yield* looks(1_100, { ...metadata, compacted: 10 }), [undefined, 1], "another oldest")
+        const emptied = { ...metadata, compacted: count, compactedBytes: metadata.historyBytes }
         assert.deepStrictEqual(yield* looks(1_000_000, emptied), [undefined, 0])
-        const last = { ...figures, compacted: count - 1, compactedBytes: figures.historyBytes - 1 }
+        const last = { ...metadata, compacted: count - 1, compactedBytes: metadata.historyBytes - 1 }
         assert.deepStrictEqual(yield* looks(1_000_000, last), [undefined, 0], "the last revision stays")
       }))
   }))

@@ -40,7 +40,7 @@ const entry = (index: number, command: Command | undefined): Entry => ({
   index: LogIndex(index),
   term: Term(1),
   kind: command === undefined ? "noop" : "command",
-  stampMs: 0,
+  timestampMs: 0,
   payload: command === undefined ? new Uint8Array(0) : encodeCommand(command)
 })
 

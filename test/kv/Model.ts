@@ -2,7 +2,7 @@
  * The key-value store as plainly as it can be written: maps, no batches, no encoding. What `src/kv` does must agree
  * with it.
  */
-import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../src/kv/model/Command.ts"
 import type { KeyRange } from "../../src/bytes/KeyRange.ts"
 import { contains } from "../../src/bytes/KeyRange.ts"
 import type { Compare, Operation } from "../../src/kv/model/Transaction.ts"
@@ -49,22 +49,24 @@ export class Model {
   }
 
   /** Carries out a command and says what its reply must say, as text that tests can compare. */
-  apply(index: number, stampMs: number, command: Command, stamp?: SessionStamp): unknown {
-    this.timeMs = Math.max(this.timeMs, stampMs)
-    if (stamp === undefined) return this.carryOut(index, command)
-    const session = this.sessions.get(stamp.session)
+  apply(index: number, timestampMs: number, command: Command, commandId?: CommandId): unknown {
+    this.timeMs = Math.max(this.timeMs, timestampMs)
+    if (commandId === undefined) return this.carryOut(index, command)
+    const session = this.sessions.get(commandId.session)
     if (session === undefined) return "session-expired"
-    if (text(stamp.secret) !== session.secret) return "wrong-secret"
-    if (stamp.answered > session.answered) {
-      session.answered = stamp.answered
-      for (const sequence of session.replies.keys()) if (sequence <= stamp.answered) session.replies.delete(sequence)
+    if (text(commandId.secret) !== session.secret) return "wrong-secret"
+    if (commandId.answered > session.answered) {
+      session.answered = commandId.answered
+      for (const sequence of session.replies.keys()) {
+        if (sequence <= commandId.answered) session.replies.delete(sequence)
+      }
     }
     if (this.timeMs - session.heardMs >= 1_000) session.heardMs = this.timeMs
-    if (session.replies.has(stamp.sequence)) return session.replies.get(stamp.sequence)
-    if (stamp.sequence <= session.answered) return "already-answered"
+    if (session.replies.has(commandId.sequence)) return session.replies.get(commandId.sequence)
+    if (commandId.sequence <= session.answered) return "already-answered"
     const reply = this.carryOut(index, command)
-    if (command._tag === "CloseSession") this.sessions.delete(stamp.session)
-    else session.replies.set(stamp.sequence, reply)
+    if (command._tag === "CloseSession") this.sessions.delete(commandId.session)
+    else session.replies.set(commandId.sequence, reply)
     return reply
   }
 

@@ -3,12 +3,12 @@ import { assert } from "@effect/vitest"
 import type { Batch } from "../../src/kv/model/Batch.ts"
 import { decodeRole } from "../../src/kv/model/access/Role.ts"
 import { decodeUser } from "../../src/kv/model/access/User.ts"
-import { decodeFigures } from "../../src/kv/model/Figures.ts"
+import { decodeMetadata } from "../../src/kv/model/StoreMetadata.ts"
 import { loadBlock } from "../../src/kv/model/HistoryBlock.ts"
 import {
-  figuresKey,
   idOf,
   leaseRange,
+  metadataKey,
   nameOf,
   replyBlockRange,
   replyRange,
@@ -77,8 +77,8 @@ export class Store {
   /** The memory of a machine that starts on this store. */
   recover(): State {
     const state = new State(this.limits)
-    state.figures = decodeFigures(this.rows.get(text(figuresKey))) ?? assert.fail("no figures")
-    const { revision } = state.figures
+    state.metadata = decodeMetadata(this.rows.get(text(metadataKey))) ?? assert.fail("no metadata")
+    const { revision } = state.metadata
     if (revision > 0) state.lastBlock = this.run(loadBlock(revision))
     for (const { key, value } of this.within(leaseRange)) {
       state.leases.set(decodeLease(idOf(key), value) ?? assert.fail("no lease"))

@@ -9,7 +9,7 @@ import { ReadBudget } from "../../src/kv/model/ReadBudget.ts"
 import type { Command } from "../../src/kv/model/Command.ts"
 import { noSession } from "../../src/kv/model/Command.ts"
 import { decodeRecord } from "../../src/kv/model/KeyRecord.ts"
-import { attachedKey, figuresKey, idOf, leaseRange } from "../../src/kv/model/Keyspace.ts"
+import { attachedKey, idOf, leaseRange, metadataKey } from "../../src/kv/model/Keyspace.ts"
 import { decodeReply } from "../../src/kv/model/ReplyCodec.ts"
 import { State } from "../../src/kv/model/State.ts"
 import { StateCheck } from "../../src/kv/model/StateCheck.ts"
@@ -39,8 +39,12 @@ const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: 
     at += part.length
     const batch = new Batch(state)
     store.run(batch.draft.loadAll(part.flatMap(({ command }) => keysOf(command)), new ReadBudget()))
-    for (const { command, index, stamp, stampMs } of part) {
-      const applied = apply(batch, { index, stampMs }, { _tag: "Stamped", command, stamp: stamp ?? noSession })
+    for (const { command, index, commandId, timestampMs } of part) {
+      const applied = apply(batch, { index, timestampMs }, {
+        _tag: "Decoded",
+        command,
+        commandId: commandId ?? noSession
+      })
       const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))
       if (reply._tag === "Problem") assert.fail(reply.problem)
       replies.push(words(reply))
@@ -60,7 +64,7 @@ const compareWithModel = (seed: number, count: number) => {
   for (let index = 1; index <= count; index++) {
     const step = source.step(index, model.revision)
     steps.push(step)
-    expected.push(model.apply(index, step.stampMs, step.command, step.stamp))
+    expected.push(model.apply(index, step.timestampMs, step.command, step.commandId))
     if (step.command._tag === "GrantLease" || step.command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
   }
@@ -82,7 +86,7 @@ const compareWithModel = (seed: number, count: number) => {
   const expectedAttached = [...model.keys].flatMap(([key, { lease }]) => lease === 0 ? [] : [`${lease} ${key}`])
   assert.deepStrictEqual(new Set(attached), new Set(expectedAttached))
 
-  const { compacted } = single.store.recover().figures
+  const { compacted } = single.store.recover().metadata
   const history = new Map(
     single.store.within({ gte: Uint8Array.of(0x20), lt: Uint8Array.of(0x21) }).flatMap((row) =>
       revisionsOf(decodeBlock(row)).filter(({ revision }) => revision > compacted).map(({ changes, revision }) =>
@@ -127,7 +131,7 @@ const usedStore = (seed: number, count: number): { readonly store: Store; readon
   for (let index = 1; index <= count; index++) {
     const step = source.step(index, model.revision)
     steps.push(step)
-    model.apply(index, step.stampMs, step.command, step.stamp)
+    model.apply(index, step.timestampMs, step.command, step.commandId)
     if (step.command._tag === "GrantLease" || step.command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
   }
@@ -173,10 +177,10 @@ describe("rows that were changed outside are refused, or the store goes on with 
 
   /** Every key is put and deleted, every lease ends, and the history goes: none of it may throw. */
   const goOn = (store: Store, index: number): void => {
-    const state = store.rows.has(text(figuresKey)) ? store.recover() : new State({ maxSessions })
+    const state = store.rows.has(text(metadataKey)) ? store.recover() : new State({ maxSessions })
     const keys = store.within({ gte: Uint8Array.of(0x10), lt: Uint8Array.of(0x11) }).map(({ key }) => key.subarray(1))
     const leases = store.within(leaseRange).map(({ key }) => idOf(key))
-    const before = state.figures.revision
+    const before = state.metadata.revision
     const commands: ReadonlyArray<Command> = [
       ...keys.map((key): Command => ({ _tag: "Put", key, value: bytes("after"), lease: 0 })),
       ...leases.map((lease): Command => ({ _tag: "RevokeLease", lease })),
@@ -187,13 +191,13 @@ describe("rows that were changed outside are refused, or the store goes on with 
     for (const [i, command] of commands.entries()) {
       const batch = new Batch(state)
       store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
-      const place = { index: index + 1 + i, stampMs: 0 }
-      const applied = apply(batch, place, { _tag: "Stamped", command, stamp: noSession })
+      const place = { index: index + 1 + i, timestampMs: 0 }
+      const applied = apply(batch, place, { _tag: "Decoded", command, commandId: noSession })
       const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))
       assert.notStrictEqual(reply._tag, "Problem")
       store.commit(batch)
     }
-    assert.isAbove(state.figures.revision, before)
+    assert.isAbove(state.metadata.revision, before)
     assert.isUndefined(checkRows(store, index + commands.length), "what it wrote since")
   }
 })

@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import type { RolesReply, UsersReply } from "../../src/kv/model/access/AccessReply.ts"
 import type { Command } from "../../src/kv/model/Command.ts"
-import { decodeCommand, encodeCommand, noSession, stampCommand } from "../../src/kv/model/Command.ts"
-import { decodeFigures, encodeFigures } from "../../src/kv/model/Figures.ts"
+import { decodeCommand, encodeCommand, noSession, writeCommandId } from "../../src/kv/model/Command.ts"
+import { decodeMetadata, encodeMetadata } from "../../src/kv/model/StoreMetadata.ts"
 import type { Revision } from "../../src/kv/model/History.ts"
 import { decodeRevisions, encodeRevisions } from "../../src/kv/model/History.ts"
 import { HistoryBlock } from "../../src/kv/model/HistoryBlock.ts"
@@ -166,21 +166,21 @@ describe("round trips", () => {
       { _tag: "Delete", key: ownKey }
     ]
     for (const command of some) {
-      assert.deepStrictEqual(decodeCommand(encodeCommand(command)), { _tag: "Stamped", stamp: noSession, command })
+      assert.deepStrictEqual(decodeCommand(encodeCommand(command)), { _tag: "Decoded", commandId: noSession, command })
     }
   })
 
   it("of every command, with and without a session", () => {
-    const stamp = { session: 2 ** 36, sequence: 12, answered: 10, secret }
+    const commandId = { session: 2 ** 36, sequence: 12, answered: 10, secret }
     for (const command of commands) {
       const bytes = encodeCommand(command)
-      assert.deepStrictEqual(decodeCommand(bytes), { _tag: "Stamped", stamp: noSession, command })
-      stampCommand(bytes, stamp)
-      assert.deepStrictEqual(decodeCommand(bytes), { _tag: "Stamped", stamp, command })
-      assert.deepStrictEqual(encodeCommand(command, stamp), bytes)
+      assert.deepStrictEqual(decodeCommand(bytes), { _tag: "Decoded", commandId: noSession, command })
+      writeCommandId(bytes, commandId)
+      assert.deepStrictEqual(decodeCommand(bytes), { _tag: "Decoded", commandId, command })
+      assert.deepStrictEqual(encodeCommand(command, commandId), bytes)
     }
     const command = { _tag: "CloseSession" } as const
-    assert.deepStrictEqual(decodeCommand(encodeCommand(command, stamp)), { _tag: "Stamped", stamp, command })
+    assert.deepStrictEqual(decodeCommand(encodeCommand(command, commandId)), { _tag: "Decoded", commandId, command })
     assert.deepInclude(decodeCommand(encodeCommand(command)), { _tag: "Problem", field: "session" })
   })
 
@@ -257,8 +257,8 @@ describe("round trips", () => {
     assert.deepStrictEqual(decodeRevisions(encodeRevisions([second], false)), [
       { ...second, changes: [{ key, record, previousRevision: 8, previous: undefined }] }
     ])
-    const figures = { revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 }
-    assert.deepStrictEqual(decodeFigures(encodeFigures(figures)), figures)
+    const metadata = { revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 }
+    assert.deepStrictEqual(decodeMetadata(encodeMetadata(metadata)), metadata)
   })
 })
 
@@ -350,7 +350,7 @@ describe("limits", () => {
     )
 
   it("of keys and values, each named", () => {
-    assert.strictEqual(put(maxKeyBytes, maxValueBytes)._tag, "Stamped")
+    assert.strictEqual(put(maxKeyBytes, maxValueBytes)._tag, "Decoded")
     assert.deepInclude(put(0, 1), { _tag: "Problem", field: "key" })
     assert.deepInclude(put(maxKeyBytes + 1, 1), { _tag: "Problem", field: "key" })
     assert.deepInclude(put(1, maxValueBytes + 1), { _tag: "Problem", field: "value" })
@@ -367,7 +367,7 @@ describe("limits", () => {
 
   it("of times to live", () => {
     const grant = (ttlMs: number) => decodeCommand(encodeCommand({ _tag: "GrantLease", ttlMs }))
-    assert.strictEqual(grant(1_000)._tag, "Stamped")
+    assert.strictEqual(grant(1_000)._tag, "Decoded")
     for (const ttlMs of [0, 999, maxTtlMs + 1]) {
       assert.deepInclude(grant(ttlMs), { _tag: "Problem", field: "ttlMs" })
     }
@@ -377,7 +377,7 @@ describe("limits", () => {
     const check = (success: ReadonlyArray<Operation>, compares: Transaction["compares"] = []) =>
       decodeCommand(encodeCommand({ _tag: "Transact", transaction: { compares, success, failure: [] } }))
     const one: Operation = { _tag: "Put", key, value, lease: 0 }
-    assert.strictEqual(check([one])._tag, "Stamped")
+    assert.strictEqual(check([one])._tag, "Decoded")
     assert.deepInclude(check([one, { _tag: "Delete", key }]), { _tag: "Problem", field: "success[1].key" })
     assert.deepInclude(check([{ _tag: "DeleteRange", range }, one]), { _tag: "Problem", field: "success[1].key" })
     assert.deepInclude(check([one, { _tag: "DeleteRange", range }]), { _tag: "Problem", field: "success[1].range" })

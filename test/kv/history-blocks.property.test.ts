@@ -44,8 +44,8 @@ const carryOut = (commands: ReadonlyArray<Command>, ends: ReadonlyArray<number>,
     const part = commands.slice(from, end)
     store.run(batch.draft.loadAll(part.flatMap(keysOf), new ReadBudget()))
     for (const [i, command] of part.entries()) {
-      const place = { index: from + i + 1, stampMs: 1_000 + from + i }
-      const applied = apply(batch, place, { _tag: "Stamped", command, stamp: noSession })
+      const place = { index: from + i + 1, timestampMs: 1_000 + from + i }
+      const applied = apply(batch, place, { _tag: "Decoded", command, commandId: noSession })
       const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))
       assert.include(["PutReply", "DoneReply"], reply._tag)
     }
@@ -135,7 +135,7 @@ it("compaction keeps what comes behind it, and counts it exactly, wherever in a 
     const sameBatch = carryOut([...puts, compact], [])
     assert.deepStrictEqual(store.sorted(), sameBatch.sorted(), `revision ${revision}`)
     assert.isUndefined(problemOf(store), `revision ${revision}`)
-    const { compacted, compactedBytes, historyBytes } = store.recover().figures
+    const { compacted, compactedBytes, historyBytes } = store.recover().metadata
     assert.strictEqual(compacted, revision)
     const kept = historyOf(store)
     assert.strictEqual(kept[0]?.revision, 1 + Math.floor((revision - 1) / maxBlockRevisions) * maxBlockRevisions)

@@ -6,10 +6,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { apply, keysOf } from "../../src/kv/model/Apply.ts"
 import { Batch } from "../../src/kv/model/Batch.ts"
-import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../src/kv/model/Command.ts"
 import { noSession } from "../../src/kv/model/Command.ts"
-import { decodeFigures } from "../../src/kv/model/Figures.ts"
-import { figuresKey } from "../../src/kv/model/Keyspace.ts"
+import { decodeMetadata } from "../../src/kv/model/StoreMetadata.ts"
+import { metadataKey } from "../../src/kv/model/Keyspace.ts"
 import { KeptReplies } from "../../src/kv/model/KeptReplies.ts"
 import { replyOverheadBytes } from "../../src/kv/model/Limits.ts"
 import { ReadBudget } from "../../src/kv/model/ReadBudget.ts"
@@ -22,7 +22,7 @@ const limits = { maxSessions: 4, maxKeptReplyBytes: 12_000 }
 interface Step {
   readonly index: number
   readonly command: Command
-  readonly stamp: SessionStamp
+  readonly commandId: CommandId
   /** The same command was sent before. */
   readonly repeats: boolean
 }
@@ -51,8 +51,8 @@ const stepsOf = (seed: number, count: number): ReadonlyArray<Step> => {
     return Math.floor((state / 2 ** 32) * limit)
   }
   const steps: Array<Step> = []
-  const add = (command: Command, stamp = noSession, repeats = false) =>
-    steps.push({ index: steps.length + 1, command, stamp, repeats })
+  const add = (command: Command, commandId = noSession, repeats = false) =>
+    steps.push({ index: steps.length + 1, command, commandId, repeats })
   for (const size of sizes) {
     add({ _tag: "Put", key: bytes(`size ${size}`), value: new Uint8Array(size), lease: 0 })
   }
@@ -95,8 +95,8 @@ const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: 
     at += part.length
     const batch = new Batch(state)
     store.run(batch.draft.loadAll(part.flatMap(({ command }) => keysOf(command)), new ReadBudget()))
-    for (const { command, index, stamp } of part) {
-      const applied = apply(batch, { index, stampMs: 1_000 + index }, { _tag: "Stamped", command, stamp })
+    for (const { command, index, commandId } of part) {
+      const applied = apply(batch, { index, timestampMs: 1_000 + index }, { _tag: "Decoded", command, commandId })
       replies.push(applied instanceof Uint8Array ? applied : store.run(applied))
       highest = Math.max(highest, state.sessions.kept.bytes)
       // What is counted is what is kept.
@@ -126,17 +126,17 @@ describe("what all sessions keep stays below its bound, and each command happens
       const single = carryOut(steps, () => 1, () => false, seen)
       const first = new Map<string, { readonly reply: Uint8Array; readonly revision: number }>()
       let effects = 0
-      for (const [at, { command, stamp }] of steps.entries()) {
+      for (const [at, { command, commandId }] of steps.entries()) {
         const bytesOfReply = single.replies[at] as Uint8Array
         const reply = decodeReply(bytesOfReply)
         if (reply._tag === "Problem") assert.fail(reply.problem)
-        if (stamp.session === 0) continue
+        if (commandId.session === 0) continue
         if (reply._tag === "RefusedReply") {
           assert.strictEqual(reply.field, "maxKeptReplyBytes")
           seen.refused += 1
           continue
         }
-        const name = `${stamp.session} ${stamp.sequence}`
+        const name = `${commandId.session} ${commandId.sequence}`
         const known = first.get(name)
         if (known === undefined) {
           assert.strictEqual(reply._tag, command._tag === "Put" ? "PutReply" : "TransactionReply")
@@ -151,8 +151,8 @@ describe("what all sessions keep stays below its bound, and each command happens
           seen.whole += 1
         }
       }
-      const figures = decodeFigures(single.store.rows.get(text(figuresKey))) ?? assert.fail("no figures")
-      assert.strictEqual(figures.revision, effects + sizes.length, "each effect has a revision of its own")
+      const metadata = decodeMetadata(single.store.rows.get(text(metadataKey))) ?? assert.fail("no metadata")
+      assert.strictEqual(metadata.revision, effects + sizes.length, "each effect has a revision of its own")
 
       const others = [
         carryOut(steps, () => 1 + below(30), () => false),

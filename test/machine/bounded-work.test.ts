@@ -45,7 +45,7 @@ const entries = (first: number, commands: ReadonlyArray<Command>): ReadonlyArray
     index: LogIndex(first + i),
     term: Term(1),
     kind: "command",
-    stampMs: 1_000,
+    timestampMs: 1_000,
     payload: encodeCommand(command)
   }))
 

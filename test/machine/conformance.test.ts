@@ -35,7 +35,7 @@ const kvCommands: ReadonlyArray<SampleCommand> = Array.from({ length: 200 }, (_,
     { _tag: "AddToken", user: "bob", hash: new Uint8Array(32).fill(i), expiresMs: 0 },
     { _tag: "DeleteRole", name: "shop" }
   ]
-  return { command: encodeCommand(kinds[i % kinds.length] as Command), stampMs: 1_000 + i }
+  return { command: encodeCommand(kinds[i % kinds.length] as Command), timestampMs: 1_000 + i }
 })
 
 describe("the key-value store", () => {
@@ -67,7 +67,7 @@ const counter = (apply: RowMachine.RowMachine<Uint8Array, Uint8Array>["apply"]) 
 const row = Uint8Array.of(0x10)
 const commands: ReadonlyArray<SampleCommand> = Array.from(
   { length: 60 },
-  (_, i) => ({ command: bytes("once"), stampMs: i })
+  (_, i) => ({ command: bytes("once"), timestampMs: i })
 )
 
 const caught = (layer: ReturnType<typeof counter>) =>

@@ -1,7 +1,7 @@
 /** A table of sessions that clients without a word have filled: a new client gets a session, and no answer is lost. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../src/kv/model/Command.ts"
 import { encodeCommand } from "../../src/kv/model/Command.ts"
 import { maxSessions } from "../../src/kv/model/Limits.ts"
 import type { Reply } from "../../src/kv/model/Reply.ts"
@@ -28,16 +28,16 @@ class Log {
   })
 
   readonly apply = Effect.fnUntraced({ self: this }, function*(
-    stampMs: number,
-    commands: ReadonlyArray<{ readonly command: Command; readonly stamp?: SessionStamp }>
+    timestampMs: number,
+    commands: ReadonlyArray<{ readonly command: Command; readonly commandId?: CommandId }>
   ) {
     if (this.machine === undefined) yield* this.restart
-    const entries = commands.map(({ command, stamp }) => ({
+    const entries = commands.map(({ command, commandId }) => ({
       index: LogIndex(++this.index),
       term: Term(1),
       kind: "command" as const,
-      stampMs,
-      payload: encodeCommand(command, stamp)
+      timestampMs,
+      payload: encodeCommand(command, commandId)
     }))
     const replies: Array<Reply> = []
     while (replies.length < entries.length) {
@@ -48,9 +48,9 @@ class Log {
   })
 
   /** Opens sessions and gives their ids. */
-  readonly openAll = (stampMs: number, count: number) =>
+  readonly openAll = (timestampMs: number, count: number) =>
     Effect.map(
-      this.apply(stampMs, Array.from({ length: count }, () => ({ command: open }))),
+      this.apply(timestampMs, Array.from({ length: count }, () => ({ command: open }))),
       (replies) =>
         replies.map((reply) => {
           assert.strictEqual(reply._tag, "SessionReply")
@@ -59,13 +59,14 @@ class Log {
     )
 
   /** One write in each of the sessions, whose reply no client acknowledges. */
-  readonly writeAll = (stampMs: number, sessions: ReadonlyArray<number>, sequence = 1) =>
+  readonly writeAll = (timestampMs: number, sessions: ReadonlyArray<number>, sequence = 1) =>
     this.apply(
-      stampMs,
-      sessions.map((session) => ({ command: put, stamp: { session, sequence, answered: sequence - 1, secret } }))
+      timestampMs,
+      sessions.map((session) => ({ command: put, commandId: { session, sequence, answered: sequence - 1, secret } }))
     )
 
-  readonly openOne = (stampMs: number) => Effect.map(this.apply(stampMs, [{ command: open }]), ([reply]) => reply)
+  readonly openOne = (timestampMs: number) =>
+    Effect.map(this.apply(timestampMs, [{ command: open }]), ([reply]) => reply)
 }
 
 const full = { _tag: "RefusedReply", reason: "overloaded", field: "maxSessions", current: maxSessions } as const
@@ -147,12 +148,12 @@ describe("a full table of sessions", () => {
     Effect.gen(function*() {
       const log = new Log()
       const [first = 0] = yield* log.openAll(1_000, maxSessions)
-      const stamp = { session: first, sequence: 1, answered: 0, secret }
-      const [opened] = yield* log.apply(1_000, [{ command: open, stamp }])
+      const commandId = { session: first, sequence: 1, answered: 0, secret }
+      const [opened] = yield* log.apply(1_000, [{ command: open, commandId }])
       assert.strictEqual(opened?._tag, "SessionReply")
       // No reply was left behind without its session: the machine starts.
       yield* log.restart
-      const [again] = yield* log.apply(1_000, [{ command: open, stamp }])
+      const [again] = yield* log.apply(1_000, [{ command: open, commandId }])
       assert.deepInclude(again, { _tag: "RefusedReply", reason: "session-expired" } as const)
     }))
 })
@@ -166,10 +167,13 @@ describe("the secret of a session", () => {
         if (restarted) yield* log.restart
         for (let i = 0; i < 16; i++) {
           const guess = secret.map((byte, at) => at === i ? byte ^ 1 : byte)
-          const stamps = [{ sequence: 1, answered: 0 }, { sequence: 9, answered: 8 }]
+          const commandIds = [{ sequence: 1, answered: 0 }, { sequence: 9, answered: 8 }]
           for (const command of [put, { _tag: "CloseSession" } as const]) {
-            for (const stamp of stamps) {
-              const [reply] = yield* log.apply(1_000, [{ command, stamp: { ...stamp, session, secret: guess } }])
+            for (const commandId of commandIds) {
+              const [reply] = yield* log.apply(1_000, [{
+                command,
+                commandId: { ...commandId, session, secret: guess }
+              }])
               assert.deepInclude(reply, { _tag: "RefusedReply", reason: "wrong-secret", revision: 0 } as const)
             }
           }

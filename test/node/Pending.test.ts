@@ -16,7 +16,7 @@ const entry = (index: number, term = 1): Entry => ({
   index: LogIndex(index),
   term: Term(term),
   kind: "command",
-  stampMs: 0,
+  timestampMs: 0,
   payload: bytes("")
 })
 

@@ -21,7 +21,7 @@ const looks = Effect.fnUntraced(function*(untilDueMs?: (logTimeMs: number) => nu
     clock: new LogClock({ startMs: 0, knowsTime: true, monotonicMs, maxStepMs: 10_000 }),
     leads: () => true,
     leading: Effect.never,
-    fence: Effect.void,
+    readBarrier: Effect.void,
     propose: () => Effect.succeed([])
   })
   yield* Effect.forkScoped(loop, { startImmediately: true })

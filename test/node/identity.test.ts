@@ -92,7 +92,7 @@ it.effect("is decided by the first entry, and no client can propose one", () =>
         index: (disk.last.index + 1) as typeof disk.last.index,
         term: disk.last.term,
         kind: "command",
-        stampMs: 1,
+        timestampMs: 1,
         payload: forged
       }]
     })

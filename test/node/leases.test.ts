@@ -78,7 +78,7 @@ it.effect("a lease keeps what is left of its time under the next leader", () =>
     yield* TestClock.adjust(2_500)
     yield* first.crash
     const lastedMs = (yield* goneAt(three, "attached")) - atMs
-    assert.isAtLeast(lastedMs, ttlMs - 50, "the next leader learnt of the grant a little later than it was stamped")
+    assert.isAtLeast(lastedMs, ttlMs - 50, "the next leader learnt of the grant a little later than it was timestamped")
     assert.isAtMost(lastedMs, ttlMs + 1_000)
   }))
 

@@ -43,7 +43,7 @@ it("of a follower that runs fast does not get ahead of its leader's by more and 
   assert.isAtMost(clock.now(), 1_000_101)
 })
 
-it("takes an entry without a stamp for none", () => {
+it("takes an entry without a timestamp for none", () => {
   const { clock } = make()
   clock.observe(5_000, false)
   clock.observe(0, false)

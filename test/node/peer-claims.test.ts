@@ -17,7 +17,7 @@ import { RaftNode } from "../../src/node/RaftNode.ts"
 import type { Message } from "../../src/raft/Message.ts"
 import type { Entry } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
-import { linesPerWindow } from "../../src/net/Offences.ts"
+import { linesPerWindow } from "../../src/net/ProtocolViolations.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
 import type { StateStore } from "../../src/storage/StateStore.ts"
 import type { StorageError } from "../../src/storage/StorageError.ts"
@@ -34,11 +34,11 @@ const nowMs = 1_700_000_000_000
 
 const put = (key: string) => encodeCommand({ _tag: "Put", key: Buffer.from(key), value: Buffer.from("x"), lease: 0 })
 
-const entryOf = (index: number, stampMs: number, payload: Uint8Array = put(`key ${index}`)): Entry => ({
+const entryOf = (index: number, timestampMs: number, payload: Uint8Array = put(`key ${index}`)): Entry => ({
   index: LogIndex(index),
   term: Term(1),
   kind: "command",
-  stampMs,
+  timestampMs,
   payload
 })
 
@@ -98,29 +98,32 @@ it.effect("takes no entry that it could not apply, and says so before it acknowl
   Effect.gen(function*() {
     const { acknowledged, disk, network, node, sayUntil } = yield* start()
     const garbage = append([entryOf(1, nowMs), entryOf(2, nowMs, Buffer.from("no command"))], 2)
-    yield* sayUntil(() => network.expelled.length > 0, garbage)
+    yield* sayUntil(() => network.closedPeers.length > 0, garbage)
     const noop: Entry = { ...entryOf(1, 0, Buffer.from("x")), kind: "noop" }
-    yield* sayUntil(() => network.expelled.length > 1, append([noop]))
-    assert.match(network.expelled[0]?.claim ?? "", /entry 2 holds a command that this node cannot apply \(/)
-    assert.match(network.expelled[1]?.claim ?? "", /entry 1 opens a term and carries a command/)
-    assert.deepStrictEqual(network.expelled.map(({ by, peer: accused }) => [by, accused]), [[own, peer], [own, peer]])
+    yield* sayUntil(() => network.closedPeers.length > 1, append([noop]))
+    assert.match(network.closedPeers[0]?.claim ?? "", /entry 2 holds a command that this node cannot apply \(/)
+    assert.match(network.closedPeers[1]?.claim ?? "", /entry 1 opens a term and carries a command/)
+    assert.deepStrictEqual(network.closedPeers.map(({ by, peer: accused }) => [by, accused]), [[own, peer], [
+      own,
+      peer
+    ]])
     assert.strictEqual(disk.last.index, 0)
     assert.strictEqual(yield* acknowledged, 0)
     yield* sayUntil(() => disk.last.index === 2, append([entryOf(1, nowMs), entryOf(2, nowMs)], 2))
     assert.strictEqual((yield* node.status).commit, 2, "it goes on")
   }).pipe(Effect.scoped))
 
-it.effect("takes no stamp more than a day ahead of the log and its own clock, and names the clocks", () =>
+it.effect("takes no timestamp more than a day ahead of the log and its own clock, and names the clocks", () =>
   Effect.gen(function*() {
     const { disk, network, sayUntil } = yield* start()
     yield* sayUntil(() => disk.last.index === 1, append([entryOf(1, nowMs - 5 * day)]))
     yield* sayUntil(() => disk.last.index === 2, append([entryOf(2, nowMs + day - 60_000)]))
-    yield* sayUntil(() => network.expelled.length === 1, append([entryOf(3, nowMs + 3 * day)]))
+    yield* sayUntil(() => network.closedPeers.length === 1, append([entryOf(3, nowMs + 3 * day)]))
     assert.match(
-      network.expelled[0]?.claim ?? "",
-      /entry 3 is stamped 2023-.*more than a day after .*look at the clocks/
+      network.closedPeers[0]?.claim ?? "",
+      /entry 3 is timestamped 2023-.*more than a day after .*look at the clocks/
     )
-    yield* sayUntil(() => network.expelled.length === 2, append([entryOf(3, 2 ** 53 - 1)]))
+    yield* sayUntil(() => network.closedPeers.length === 2, append([entryOf(3, 2 ** 53 - 1)]))
     assert.strictEqual(disk.last.index, 2)
   }).pipe(Effect.scoped))
 
@@ -130,7 +133,7 @@ it.effect("follows a cluster of today with a clock that stands at 1970", () =>
     // It knows no time yet, so it takes that of the cluster.
     yield* sayUntil(() => disk.last.index === 1, append([entryOf(1, nowMs)]))
     // Nothing was written for a month: others have taken what is committed.
-    yield* sayUntil(() => network.expelled.length === 1, append([entryOf(2, nowMs + 30 * day)], 1))
+    yield* sayUntil(() => network.closedPeers.length === 1, append([entryOf(2, nowMs + 30 * day)], 1))
     yield* sayUntil(() => disk.last.index === 2, append([entryOf(2, nowMs + 30 * day)], 2))
   }).pipe(Effect.scoped))
 

@@ -28,7 +28,7 @@ const persist = (persistId: number, thenSend: ReadonlyArray<Message>, truncateFr
     index: LogIndex(truncateFrom ?? persistId),
     term: Term(1),
     kind: "noop",
-    stampMs: 0,
+    timestampMs: 0,
     payload: new Uint8Array(0)
   }],
   thenSend
@@ -47,7 +47,7 @@ it.effect("acknowledges no entry that a later write of the same sync removes", (
         compacted: origin,
         lastIndex: LogIndex(0),
         bytes: 0,
-        lastStampMs: 0,
+        lastTimestampMs: 0,
         termRuns: []
       },
       append: () => busy.await,

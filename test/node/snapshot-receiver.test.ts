@@ -6,9 +6,9 @@ import { LogLimiter } from "../../src/LogLimiter.ts"
 import type { ClusterIdentity } from "../../src/protocol/ClusterIdentity.ts"
 import { SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
 import type { StateRow } from "../../src/protocol/StateRows.ts"
-import { encodeFigures, noFigures } from "../../src/kv/model/Figures.ts"
+import { encodeMetadata, noMetadata } from "../../src/kv/model/StoreMetadata.ts"
 import { encodeRecord } from "../../src/kv/model/KeyRecord.ts"
-import { figuresKey, recordKey } from "../../src/kv/model/Keyspace.ts"
+import { metadataKey, recordKey } from "../../src/kv/model/Keyspace.ts"
 import { SnapshotReceiver } from "../../src/node/snapshot/SnapshotReceiver.ts"
 import type { LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
@@ -35,8 +35,8 @@ const historyBytes = history.bytesThrough
 /** Keys that all came in one revision, whose history is compacted. */
 const keys = (count: number): ReadonlyArray<StateRow> => [
   {
-    key: figuresKey,
-    value: encodeFigures({ ...noFigures, revision: 1, compacted: 1, historyBytes, compactedBytes: historyBytes })
+    key: metadataKey,
+    value: encodeMetadata({ ...noMetadata, revision: 1, compacted: 1, historyBytes, compactedBytes: historyBytes })
   },
   ...Array.from({ length: count }, (_, i) => ({
     key: key(String(i).padStart(6, "0")),
@@ -65,7 +65,7 @@ const receive = (before: ReadonlyArray<StateRow>, sent: ReadonlyArray<StateRow>,
       const ended = yield* Deferred.make<void>()
       const receiver = new SnapshotReceiver({
         state,
-        consider: () => Effect.succeed(undefined),
+        refusalOf: () => Effect.succeed(undefined),
         install: (incoming, offer) => Effect.as(incoming.finish(offer.point), true),
         identity: () => known,
         level: 1,

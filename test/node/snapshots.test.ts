@@ -260,8 +260,8 @@ describe("a follower that is too far behind", () => {
       yield* away.stop
       yield* putMany(three, 40, 50_000)
       const arrived = yield* Deferred.make<void>()
-      three.network.beforeChunk = ({ number, offer }) =>
-        offer.from === first.id && number === 4
+      three.network.beforeChunk = ({ number, request }) =>
+        request.from === first.id && number === 4
           ? Effect.andThen(Deferred.succeed(arrived, undefined), Effect.never)
           : Effect.void
       yield* away.start
@@ -343,22 +343,22 @@ describe("a node whose disk is lost", () => {
       const held = yield* Deferred.make<void>()
       three.network.beforeChunk = () => Deferred.await(held)
       yield* lost.start
-      yield* until(three, "it to learn", Effect.map(lost.node.status, ({ standing }) => standing === "learner"))
-      assert.strictEqual(lost.disk.hardState.standing, "learner")
+      yield* until(three, "it to learn", Effect.map(lost.node.status, ({ membership }) => membership === "learner"))
+      assert.strictEqual(lost.disk.hardState.membership, "learner")
       // A leader would need its vote, and it has none to give.
       yield* leader.stop
       for (let i = 0; i < 500; i++) yield* passTime
       assert.notStrictEqual((yield* other.node.status).role, "leader")
-      assert.strictEqual((yield* lost.node.status).standing, "learner")
+      assert.strictEqual((yield* lost.node.status).membership, "learner")
       // It remembers that over a restart.
       yield* lost.crash
       yield* lost.start
-      assert.strictEqual((yield* lost.node.status).standing, "learner")
+      assert.strictEqual((yield* lost.node.status).membership, "learner")
       yield* leader.start
       yield* Deferred.succeed(held, undefined)
       yield* three.converged
-      yield* until(three, "it to vote", Effect.map(lost.node.status, ({ standing }) => standing === "voter"))
-      assert.strictEqual(lost.disk.hardState.standing, undefined)
+      yield* until(three, "it to vote", Effect.map(lost.node.status, ({ membership }) => membership === "voter"))
+      assert.strictEqual(lost.disk.hardState.membership, undefined)
       assertSameState(three)
       yield* (yield* three.leader()).stop
       yield* three.leader(three.nodes.filter(({ isRunning }) => isRunning))

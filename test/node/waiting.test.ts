@@ -20,7 +20,7 @@ const peer = (id: number, lastError?: string) => ({
 const follower: WaitingNode = {
   voters: [NodeId(1), NodeId(2), NodeId(3)],
   role: "follower",
-  standing: "voter",
+  membership: "voter",
   fresh: [],
   term: Term(7),
   leader: NodeId(2),
@@ -30,7 +30,7 @@ const follower: WaitingNode = {
   peers: [peer(2), peer(3)]
 }
 
-const newcomer: WaitingNode = { ...follower, standing: "newcomer", leader: undefined, term: Term(0) }
+const unknown: WaitingNode = { ...follower, membership: "unknown", leader: undefined, term: Term(0) }
 
 const refused = "no process listens there (ECONNREFUSED)"
 
@@ -39,27 +39,27 @@ describe("a node waits", () => {
     ["for nothing when it follows", follower, undefined, ""],
     [
       "for the nodes of a new cluster that have not answered, with the reason of each",
-      { ...newcomer, fresh: [NodeId(2)], peers: [peer(2), peer(3, refused)] },
+      { ...unknown, fresh: [NodeId(2)], peers: [peer(2), peer(3, refused)] },
       "nodes",
       `waiting for node 3 (10.0.0.3:7101: ${refused}): a new cluster begins when all 3 nodes have answered`
     ],
     [
       "for a node that is connected and has not answered",
-      { ...newcomer, peers: [peer(3, refused), peer(2)] },
+      { ...unknown, peers: [peer(3, refused), peer(2)] },
       "nodes",
       `waiting for node 2 (10.0.0.2:7101: connected, no answer yet) and node 3 (10.0.0.3:7101: ${refused}): ` +
       "a new cluster begins when all 3 nodes have answered"
     ],
     [
       "for both others after its disk was lost",
-      { ...follower, standing: "learner", peers: [peer(2), peer(3, refused)] },
+      { ...follower, membership: "learner", peers: [peer(2), peer(3, refused)] },
       "catch-up",
       `waiting for node 3 (10.0.0.3:7101: ${refused}): its disk was lost or went back, so it does not vote until it has ` +
       "caught up, and needs all other nodes for that"
     ],
     [
       "for the leader's log after its disk was lost",
-      { ...follower, standing: "learner" },
+      { ...follower, membership: "learner" },
       "catch-up",
       "waiting for the log of node 2, which leads: its disk was lost or went back, so it does not vote until it has caught up"
     ],
@@ -108,7 +108,7 @@ describe("a node waits", () => {
   }
 
   it("and bounds what it repeats of an error", () => {
-    const { text = "" } = waitingOf({ ...newcomer, peers: [peer(2, "x".repeat(10_000)), peer(3, refused)] }) ?? {}
+    const { text = "" } = waitingOf({ ...unknown, peers: [peer(2, "x".repeat(10_000)), peer(3, refused)] }) ?? {}
     assert.isBelow(text.length, 500)
   })
 })
@@ -130,8 +130,8 @@ const report = () => {
   return { lines, look }
 }
 
-const alone = { ...newcomer, peers: [peer(2, refused), peer(3, refused)] }
-const pair = { ...newcomer, fresh: [NodeId(2)], peers: [peer(2), peer(3, refused)] }
+const alone = { ...unknown, peers: [peer(2, refused), peer(3, refused)] }
+const pair = { ...unknown, fresh: [NodeId(2)], peers: [peer(2), peer(3, refused)] }
 
 describe("a node that waits says so", () => {
   it.effect("soon, after five seconds, then every thirty, and when it is over", () =>

@@ -33,16 +33,16 @@ const randomEntry = (random: Random): Entry => {
     index: LogIndex(integer(random, 1)),
     term: Term(integer(random, 0)),
     kind: noop ? "noop" : "command",
-    stampMs: integer(random, 0),
+    timestampMs: integer(random, 0),
     payload: noop ? new Uint8Array(0) : bytes(random, random(200))
   }
 }
 
-const plain = ({ index, kind, payload, stampMs, term }: Entry) => ({
+const plain = ({ index, kind, payload, timestampMs, term }: Entry) => ({
   index,
   term,
   kind,
-  stampMs,
+  timestampMs,
   payload: Buffer.from(payload).toString("hex")
 })
 
@@ -90,7 +90,7 @@ describe(`entry records (FUZZ_SEED=${seed})`, () => {
       index: LogIndex(2 ** 32 + 7),
       term: Term(3),
       kind: "command",
-      stampMs: 1_700_000_000_000,
+      timestampMs: 1_700_000_000_000,
       payload: Uint8Array.of(0xca, 0xfe)
     }
     assert.strictEqual(

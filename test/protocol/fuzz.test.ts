@@ -19,7 +19,7 @@ import { CodecError } from "../../src/bytes/CodecError.ts"
 import { decodeMessages, encodeMessages } from "../../src/protocol/MessageBatch.ts"
 import { SnapshotDecoder, SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
 import { decodeCommand, encodeCommand } from "../../src/kv/model/Command.ts"
-import { decodeFigures, encodeFigures } from "../../src/kv/model/Figures.ts"
+import { decodeMetadata, encodeMetadata } from "../../src/kv/model/StoreMetadata.ts"
 import type { Revision } from "../../src/kv/model/History.ts"
 import { decodeRevisions, encodeRevisions } from "../../src/kv/model/History.ts"
 import { HistoryBlock } from "../../src/kv/model/HistoryBlock.ts"
@@ -111,7 +111,7 @@ const value = Uint8Array.of(1, 2, 3)
 const record = { createRevision: 3, modRevision: 2 ** 40, version: 7, lease: 12, value }
 const range = prefixRange(key)
 const secret = Uint8Array.from({ length: 16 }, (_, i) => i)
-const stamp = { session: 2 ** 36, sequence: 12, answered: 10, secret }
+const commandId = { session: 2 ** 36, sequence: 12, answered: 10, secret }
 const transaction = {
   compares: [
     { _tag: "CompareValue", key, operator: "<=", value },
@@ -178,12 +178,12 @@ const kv: ReadonlyArray<Target> = [
     name: "commands",
     valid: [
       encodeCommand({ _tag: "Put", key, value, lease: 1 }),
-      encodeCommand({ _tag: "Transact", transaction }, stamp),
+      encodeCommand({ _tag: "Transact", transaction }, commandId),
       encodeCommand({ _tag: "Expire", leases: [1, 2 ** 35], sessions: [3] }),
       encodeCommand({ _tag: "Compact", through: 2 ** 41 }),
       encodeCommand({ _tag: "GrantLease", ttlMs: 10_000 }),
       encodeCommand({ _tag: "Checkpoint", token: 2 ** 40 }),
-      encodeCommand({ _tag: "CloseSession" }, stamp)
+      encodeCommand({ _tag: "CloseSession" }, commandId)
     ],
     decode: (bytes) => accepted(decodeCommand(bytes))
   },
@@ -246,7 +246,7 @@ const kv: ReadonlyArray<Target> = [
     decode: (bytes) => accepted(decodeRevisions(bytes))
   },
   {
-    name: "rows of keys, leases, sessions and figures",
+    name: "rows of keys, leases, sessions and metadata",
     valid: [
       encodeKeyRecord(record),
       encodeLease({ id: 1, ttlMs: 2, deadlineMs: 3, keys: 4, caller: "" }),
@@ -261,14 +261,14 @@ const kv: ReadonlyArray<Target> = [
         maxSessions: 2,
         tokens: [{ id: 1, createdMs: 2, expiresMs: 3, hash: new Uint8Array(32) }]
       }),
-      encodeFigures({ revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 })
+      encodeMetadata({ revision: 4, compacted: 2, logTimeMs: 9, historyBytes: 500, compactedBytes: 100 })
     ],
     decode: (bytes) => {
       const values = [
         decodeRecord(bytes),
         decodeLease(1, bytes),
         decodeSession(bytes),
-        decodeFigures(bytes),
+        decodeMetadata(bytes),
         decodeRole("shop", bytes),
         decodeUser("orders", bytes)
       ]

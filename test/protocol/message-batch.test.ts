@@ -54,7 +54,7 @@ const entries = [1, 2].map((index) => ({
   index: LogIndex(index),
   term: Term(3),
   kind: "command" as const,
-  stampMs: 1_000 + index,
+  timestampMs: 1_000 + index,
   payload: new Uint8Array(5).fill(index)
 }))
 
@@ -81,14 +81,20 @@ describe("a batch of messages", () => {
     const [message] = decoded as ReadonlyArray<Message>
     if (message?._tag !== "AppendRequest") return assert.fail("it is another kind")
     assert.deepStrictEqual(
-      message.entries.map(({ index, kind, payload, stampMs, term }) => ({
+      message.entries.map(({ index, kind, payload, timestampMs, term }) => ({
         index,
         kind,
         payload: [...payload],
-        stampMs,
+        timestampMs,
         term
       })),
-      entries.map(({ index, kind, payload, stampMs, term }) => ({ index, kind, payload: [...payload], stampMs, term }))
+      entries.map(({ index, kind, payload, timestampMs, term }) => ({
+        index,
+        kind,
+        payload: [...payload],
+        timestampMs,
+        term
+      }))
     )
   })
 

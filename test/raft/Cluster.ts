@@ -30,7 +30,7 @@ export const entry = (index: number, term: number, text = ""): Entry => ({
   index: LogIndex(index),
   term: Term(term),
   kind: text === "" ? "noop" : "command",
-  stampMs: 0,
+  timestampMs: 0,
   payload: new TextEncoder().encode(text)
 })
 
@@ -65,7 +65,7 @@ export const diskOf = (terms: ReadonlyArray<number> = [], term = terms[terms.len
 /** The disk of a node that cannot know whether the cluster is new. */
 export const lostDisk = (): Disk => {
   const disk = diskOf()
-  return { ...disk, hardState: { ...disk.hardState, standing: "newcomer" } }
+  return { ...disk, hardState: { ...disk.hardState, membership: "unknown" } }
 }
 
 /** What a node that starts on `disk` finds. */

@@ -7,7 +7,7 @@ import { decodeMessages, encodeMessages } from "../../src/protocol/MessageBatch.
 import type { Message } from "../../src/raft/Message.ts"
 import type { Output } from "../../src/raft/Output.ts"
 import type { Raft } from "../../src/raft/Raft.ts"
-import { make, offerProblem, status, step } from "../../src/raft/Raft.ts"
+import { make, snapshotProblem, status, step } from "../../src/raft/Raft.ts"
 import type { LogPoint } from "../../src/raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 import { Random } from "../simulation/Random.ts"
@@ -141,10 +141,10 @@ describe("a claim that cannot be changes nothing, and names its sender", () => {
     })
   }
 
-  it("an offered snapshot in such a term, after such an entry, or of a second leader", () => {
+  it("a snapshot that a peer asks to send in such a term, after such an entry, or of a second leader", () => {
     const raft = follower()
-    const offer = { from: NodeId(1), term: Term(2), point: point(9, 2) }
-    assert.isUndefined(offerProblem(raft, offer))
+    const request = { from: NodeId(1), term: Term(2), point: point(9, 2) }
+    assert.isUndefined(snapshotProblem(raft, request))
     for (
       const wrong of [
         { term: Term(2 ** 40) },
@@ -153,7 +153,7 @@ describe("a claim that cannot be changes nothing, and names its sender", () => {
         { point: point(9, 3) },
         { point: point(2 ** 53 - 1, 2) }
       ]
-    ) assert.isString(offerProblem(raft, { ...offer, ...wrong }))
+    ) assert.isString(snapshotProblem(raft, { ...request, ...wrong }))
   })
 })
 

@@ -102,7 +102,7 @@ const carryOut = ({ cluster, pass }: Life, operation: typeof Operation.Type, id:
         cluster.step(each, { _tag: "PeerUnreachable", peer: NodeId(operation.node) })
       )
     case "lose disk": {
-      const whole = [...cluster.members.values()].every(({ raft }) => raft.standing === "voter")
+      const whole = [...cluster.members.values()].every(({ raft }) => raft.membership === "voter")
       if (whole) cluster.replaceDisk(operation.node)
     }
   }

@@ -59,7 +59,7 @@ describe("what a non-voter says", () => {
       cluster.heal()
       cluster.run(60)
       for (const id of [1, 2, 3]) assert.deepEqual(cluster.commands(id), ["kept"])
-      assert.strictEqual(cluster.status(3).standing, "voter")
+      assert.strictEqual(cluster.status(3).membership, "voter")
     })
   }
 
@@ -67,7 +67,7 @@ describe("what a non-voter says", () => {
     const cluster = leaderAndLearner()
     cluster.propose(1, "b")
     cluster.run(5)
-    assert.strictEqual(cluster.status(3).standing, "learner")
+    assert.strictEqual(cluster.status(3).membership, "learner")
     assert.deepEqual(cluster.terms(3), [1, 1, 1])
     assert.strictEqual(cluster.status(1).commit, 2)
   })
@@ -106,10 +106,10 @@ describe("what a non-voter says", () => {
   it("does not let it finish while no other voter stands behind its leader", () => {
     const cluster = leaderAndLearner()
     cluster.run(8)
-    assert.strictEqual(cluster.status(3).standing, "learner")
+    assert.strictEqual(cluster.status(3).membership, "learner")
     cluster.heal()
     cluster.run(4)
-    assert.strictEqual(cluster.status(3).standing, "voter")
+    assert.strictEqual(cluster.status(3).membership, "voter")
   })
 })
 
@@ -117,7 +117,7 @@ describe("a learner", () => {
   const learner = () => {
     const raft = make(
       configOf(3),
-      recover({ ...lostDisk(), hardState: { ...lostDisk().hardState, standing: "learner" } })
+      recover({ ...lostDisk(), hardState: { ...lostDisk().hardState, membership: "learner" } })
     )
     step(raft, { _tag: "Receive", message: heartbeat(1, [0, 0], 0) })
     step(raft, { _tag: "Persisted", persistId: raft.persistId })
@@ -149,9 +149,9 @@ describe("a learner", () => {
     step(raft, { _tag: "Receive", message: told(raft.join.id) })
     const taken = step(raft, { _tag: "Receive", message: append([1, 1], 2) })
     assert.deepInclude(promisedIn(taken)[0], { _tag: "AppendAccepted", match: LogIndex(2), voter: false })
-    assert.strictEqual(raft.standing, "learner")
+    assert.strictEqual(raft.membership, "learner")
     const done = step(raft, { _tag: "Persisted", persistId: raft.persistId })
-    assert.strictEqual(raft.standing, "voter")
+    assert.strictEqual(raft.membership, "voter")
     assert.deepInclude(promisedIn(done)[0], { _tag: "AppendAccepted", match: LogIndex(2), voter: true })
   })
 
@@ -175,7 +175,7 @@ describe("a learner", () => {
     cluster.restart(3)
     cluster.step(1, { _tag: "Receive", message: { ...late, match: LogIndex(2) } })
     cluster.run(8)
-    assert.strictEqual(cluster.status(3).standing, "voter")
+    assert.strictEqual(cluster.status(3).membership, "voter")
     assert.deepEqual(cluster.commands(3), ["a"])
   })
 })
@@ -216,8 +216,8 @@ describe("a data directory that was put back", () => {
     cluster.isolate(2)
     cluster.propose(1, "c")
     cluster.run(5)
-    assert.strictEqual(cluster.status(3).standing, "learner")
-    assert.strictEqual(cluster.member(3).disk.hardState.standing, "learner")
+    assert.strictEqual(cluster.status(3).membership, "learner")
+    assert.strictEqual(cluster.member(3).disk.hardState.membership, "learner")
     assert.strictEqual(cluster.status(1).commit, 3)
     const seen = only(cluster.member(3).outputs, "DirectoryRolledBack")
     assert.lengthOf(seen, 1)
@@ -228,7 +228,7 @@ describe("a data directory that was put back", () => {
     })
     cluster.heal()
     cluster.run(10)
-    assert.strictEqual(cluster.status(3).standing, "voter")
+    assert.strictEqual(cluster.status(3).membership, "voter")
     assert.deepEqual(cluster.commands(3), ["a", "b", "c"])
   })
 
@@ -249,7 +249,7 @@ describe("a data directory that was put back", () => {
     cluster.run(5)
     for (const id of [1, 2, 3]) {
       assert.deepEqual(only(cluster.member(id).outputs, "DirectoryRolledBack"), [])
-      assert.strictEqual(cluster.status(id).standing, "voter")
+      assert.strictEqual(cluster.status(id).membership, "voter")
     }
   })
 })

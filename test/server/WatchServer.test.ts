@@ -133,7 +133,7 @@ it.effect("serves as many watches as its limit allows, and more when some have e
     yield* watches.open(3, request())
     yield* watches.endAll(2)
     yield* watches.open(4, request())
-    assert.strictEqual(watches.figures().watches, 2)
+    assert.strictEqual(watches.counts().watches, 2)
   }))
 
 it.effect("counts each range of a watch as a watch", () =>
@@ -207,7 +207,7 @@ it.effect("a watch that fails to begin takes no place", () =>
     yield* node.run({ _tag: "Compact", through: 1 })
     assert.strictEqual((yield* Effect.flip(node.watches.open(1, request({ from: 1 }))))._tag, "Compacted")
     assert.strictEqual((yield* Effect.flip(node.watches.open(1, request({ from: 0 }))))._tag, "InvalidArgument")
-    assert.strictEqual(node.watches.figures().watches, 0)
+    assert.strictEqual(node.watches.counts().watches, 0)
   }))
 
 it.effect("cancels a watch that is not asked to go on, and says how to go on; another one is not affected", () =>
@@ -222,7 +222,7 @@ it.effect("cancels a watch that is not asked to go on, and says how to go on; an
     }
     const error = yield* Effect.flip(watches.next(1, slow.watch, 1, 0))
     assert.strictEqual(error._tag, "WatchCancelled")
-    assert.strictEqual(watches.figures().watches, 1)
+    assert.strictEqual(watches.counts().watches, 1)
     yield* node.put("a", "1")
     const again = yield* watches.open(1, request({ from: 1 }))
     assert.deepStrictEqual(revisionsOf(yield* watches.next(1, again.watch, 1, 0)), [1])
@@ -256,7 +256,7 @@ it.effect("holds no more than its bound for clients that do not take their parts
     const answered = asked.filter((fiber) => fiber.pollUnsafe() !== undefined)
     assert.isAtLeast(answered.length, 1)
     assert.isBelow(answered.length, 8)
-    assert.isAtMost(watches.figures().unconfirmedBytes, bound)
+    assert.isAtMost(watches.counts().unconfirmedBytes, bound)
 
     const other = yield* watches.open(2, request({ from: 1 }))
     assert.isNotEmpty(revisionsOf(yield* watches.next(2, other.watch, 1, 0)))
@@ -266,12 +266,12 @@ it.effect("holds no more than its bound for clients that do not take their parts
       startImmediately: true
     })
     assert.isAbove(asked.filter((fiber) => fiber.pollUnsafe() !== undefined).length, answered.length)
-    assert.isAtMost(watches.figures().unconfirmedBytes, bound + 2 * partBytes)
+    assert.isAtMost(watches.counts().unconfirmedBytes, bound + 2 * partBytes)
 
     yield* watches.endAll(1)
     yield* watches.endAll(2)
     for (const fiber of asked) yield* Fiber.interrupt(fiber)
-    assert.deepStrictEqual(watches.figures(), { watches: 0, unconfirmedBytes: 0 })
+    assert.deepStrictEqual(watches.counts(), { watches: 0, unconfirmedBytes: 0 })
   }))
 
 it.effect("cancels those that hold their parts for too long when others wait for room", () =>

@@ -11,7 +11,7 @@ import * as FlareDb from "../../src/FlareDb.ts"
 import type { Limits } from "../../src/config/Limits.ts"
 import { defaultLimits } from "../../src/config/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
-import { linesPerWindow } from "../../src/net/Offences.ts"
+import { linesPerWindow } from "../../src/net/ProtocolViolations.ts"
 import * as ClientServer from "../../src/server/ClientServer.ts"
 import { eventually } from "../Eventually.ts"
 
@@ -49,8 +49,8 @@ const serve = Effect.fnUntraced(function*(limits: Partial<Limits>) {
     limits: { ...defaultLimits, ...limits }
   }).pipe(Layer.provide(counted), Layer.provide(FlareDb.layerMemory), Layer.provide(logging))
   const { port } = Context.get(yield* Layer.build(Layer.fresh(server)), ClientServer.ClientAddress)
-  const offences = (offence: string) => lines.filter(({ fields }) => fields["offence"] === offence)
-  return { port, lines, offences, asked: () => asked }
+  const violations = (violation: string) => lines.filter(({ fields }) => fields["violation"] === violation)
+  return { port, lines, violations, asked: () => asked }
 })
 
 interface Stranger {
@@ -116,14 +116,14 @@ const put = Effect.flatMap(KeyValue, (kv) => kv.put("key", "value"))
 describe("a port", () => {
   it.live("closes a connection that makes no call in time, and one whose call does not end", () =>
     Effect.gen(function*() {
-      const { offences, port } = yield* serve({ maxHandshakeMs: 300, maxFrameMs: 600 })
+      const { violations, port } = yield* serve({ maxHandshakeMs: 300, maxFrameMs: 600 })
       const silent = yield* stranger(port)
       const slow = yield* stranger(port, Uint8Array.from([...length(1_000), 1]))
       const drip = setInterval(() => slow.socket.write(Uint8Array.of(1)), 20)
       yield* Effect.all([silent.closed, slow.closed])
       clearInterval(drip)
-      yield* eventually("two lines of connections without a Hello", () => offences("no-handshake").length === 2)
-      const [line] = offences("no-handshake")
+      yield* eventually("two lines of connections without a Hello", () => violations("no-handshake").length === 2)
+      const [line] = violations("no-handshake")
       assert.match(line?.text ?? "", /^client port: closed a connection: no Hello within maxHandshakeMs \(300\)/)
       assert.deepInclude(line?.fields, { port: "client" })
       assert.match(String(line?.fields["remote"]), /^127\.0\.0\.1:\d+$/)
@@ -138,29 +138,29 @@ describe("a port", () => {
 
   it.live("refuses a frame over its limit by its length alone", () =>
     Effect.gen(function*() {
-      const { offences, port } = yield* serve({})
+      const { violations, port } = yield* serve({})
       const large = yield* stranger(port, Uint8Array.from(length(2 ** 32)))
       yield* large.closed
-      yield* eventually("a line of the frame", () => offences("oversized-frame").length === 1)
-      assert.match(offences("oversized-frame")[0]?.text ?? "", /frames here have at most \d+/)
+      yield* eventually("a line of the frame", () => violations("oversized-frame").length === 1)
+      assert.match(violations("oversized-frame")[0]?.text ?? "", /frames here have at most \d+/)
     }))
 
   it.live("closes the oldest of the connections whose unfinished calls are too much", () =>
     Effect.gen(function*() {
-      const { offences, port } = yield* serve({ maxUnfinishedBytes: 1_000 })
+      const { violations, port } = yield* serve({ maxUnfinishedBytes: 1_000 })
       const half = Uint8Array.from([...length(10_000), ...new Uint8Array(600)])
       const first = yield* stranger(port, half)
       yield* use(port, put)
       const second = yield* stranger(port, half)
       yield* first.closed
       assert.isFalse(second.isClosed)
-      yield* eventually("a line of the unfinished call", () => offences("unfinished-frames").length === 1)
+      yield* eventually("a line of the unfinished call", () => violations("unfinished-frames").length === 1)
       second.socket.destroy()
     }))
 
   it.live("has silent connections give way to clients, and tells clients beyond the limit that they are", () =>
     Effect.gen(function*() {
-      const { offences, port } = yield* serve({ maxClientConnections: 1 })
+      const { violations, port } = yield* serve({ maxClientConnections: 1 })
       const strangers = yield* Effect.forEach(Array.from({ length: 200 }), () => stranger(port), { concurrency: 20 })
       yield* use(
         port,
@@ -175,7 +175,7 @@ describe("a port", () => {
       // Its place is free again.
       yield* use(port, put)
       yield* eventually("most strangers are closed", () => strangers.filter(({ isClosed }) => isClosed).length > 100)
-      assert.isAtMost(offences("too-many-connections").length, linesPerWindow)
+      assert.isAtMost(violations("too-many-connections").length, linesPerWindow)
       for (const { socket } of strangers) socket.destroy()
     }))
 

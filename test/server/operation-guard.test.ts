@@ -7,7 +7,7 @@ import { Authentication } from "../../src/callers/Authentication.ts"
 import { onlyAdministrators } from "../../src/callers/OnlyAdministrators.ts"
 import { InvalidArgument, Unauthorized, Unavailable } from "../../src/FlareDbError.ts"
 import type { MachineAccess } from "../../src/machine/MachineAccess.ts"
-import { Offences } from "../../src/net/Offences.ts"
+import { ProtocolViolations } from "../../src/net/ProtocolViolations.ts"
 import type { RaftNode } from "../../src/node/RaftNode.ts"
 import { decodeBatch, encodeBatch } from "../../src/protocol/Batch.ts"
 import { AnswerBudget } from "../../src/server/AnswerBudget.ts"
@@ -42,11 +42,11 @@ const guardOf = (allowed: Set<number>, events: "writes" | "all" = "all") =>
       describeQuery: (query) => ({ operation: `query ${query[0]}`, ranges: [], writes: false }),
       describeCommand: (command) => ({ operation: `command ${command[0]}`, ranges: [], writes: true })
     }
-    const offences = yield* Offences.make("client")
+    const violations = yield* ProtocolViolations.make("client")
     const callers = new Callers({
       authentication: new Authentication({ clientAuth: "token", mode: "off", access, isLoopback: () => true }),
       access,
-      offences,
+      violations,
       metrics: yield* AccessMetrics.make(access),
       audit
     })
@@ -92,7 +92,7 @@ describe("the operations of a call", () => {
       const { guard } = yield* guardOf(allowed)
       let fences = 0
       const node = {
-        fence: Effect.sync(() => {
+        readBarrier: Effect.sync(() => {
           fences += 1
           allowed.add(2)
         }),
@@ -152,7 +152,7 @@ describe("the operations of a call", () => {
       const { guard, lines } = yield* guardOf(allowed)
       const reads = new ClientReads({
         node: {
-          fence: Effect.void,
+          readBarrier: Effect.void,
           // It waits for what was acknowledged before, and that takes the right to 2 away.
           query: (queries: ReadonlyArray<Uint8Array>) =>
             Effect.sync(() => {

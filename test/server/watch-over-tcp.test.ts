@@ -51,7 +51,7 @@ const start = (limits: Partial<Limits> = {}) =>
 const serve = Effect.fnUntraced(function*(limits: Partial<Limits> = {}, idleTimeoutMs?: number) {
   const node = yield* start(limits)
   const endpoint = yield* listen(node, idleTimeoutMs === undefined ? {} : { idleTimeoutMs })
-  return { endpoint, figures: node.watches.figures }
+  return { endpoint, counts: node.watches.counts }
 })
 
 const client = (endpoint: Endpoint) => Layer.fresh(RemoteClient.layer({ endpoints: [endpoint] }))
@@ -71,7 +71,7 @@ it.live(
   "a consumer that stops costs one part and delays nobody; when it goes on it has missed nothing",
   () =>
     Effect.gen(function*() {
-      const { endpoint, figures } = yield* serve()
+      const { endpoint, counts } = yield* serve()
       yield* Effect.gen(function*() {
         const watch = yield* Watch
         const parts = 40
@@ -96,14 +96,14 @@ it.live(
         const all = yield* Fiber.join(fast)
         assert.deepStrictEqual(all.map(({ revision }) => revision), upTo(parts * 4))
         assert.deepStrictEqual(told, [1])
-        assert.isAtMost(figures().unconfirmedBytes, 2 * (partBytes + value.byteLength + 1_024))
+        assert.isAtMost(counts().unconfirmedBytes, 2 * (partBytes + value.byteLength + 1_024))
         const kv = yield* KeyValue
         yield* kv.put("elsewhere", "1")
         yield* gate.open
         yield* Fiber.join(slow)
         assert.deepStrictEqual(told, upTo(parts * 4))
       }).pipe(Effect.provide(client(endpoint)))
-      yield* eventually("nothing is watched", () => figures().watches === 0 && figures().unconfirmedBytes === 0)
+      yield* eventually("nothing is watched", () => counts().watches === 0 && counts().unconfirmedBytes === 0)
     }),
   60_000
 )
@@ -150,7 +150,7 @@ it.live(
   () =>
     Effect.gen(function*() {
       const maxWatchBytes = 16 * partBytes
-      const { endpoint, figures } = yield* serve({ maxWatchBytes }, 5_000)
+      const { endpoint, counts } = yield* serve({ maxWatchBytes }, 5_000)
       yield* Effect.provide(fill(8), client(endpoint))
       const way = yield* proxy(endpoint)
       const connection = yield* TcpConnection.make({ connectTimeoutMs: 1_000 })(way.endpoint)
@@ -179,12 +179,12 @@ it.live(
         yield* Fiber.join(other)
       }).pipe(Effect.provide(client(endpoint)))
       // The other client is gone, and the node may not know it yet.
-      yield* eventually("a hundred watches", () => figures().watches === 100)
-      const stuck = figures()
+      yield* eventually("a hundred watches", () => counts().watches === 100)
+      const stuck = counts()
       assert.isAbove(stuck.unconfirmedBytes, 0)
       assert.isAtMost(stuck.unconfirmedBytes, maxWatchBytes / 4 + partBytes + value.byteLength)
 
-      yield* eventually("nothing is watched", () => figures().watches === 0 && figures().unconfirmedBytes === 0)
+      yield* eventually("nothing is watched", () => counts().watches === 0 && counts().unconfirmedBytes === 0)
       // By itself the client may have noticed meanwhile that nothing answers.
       for (const fiber of asked) {
         const exit = fiber.pollUnsafe()
@@ -198,13 +198,13 @@ it.live(
   "a connection that says something every second is not closed, however little it is",
   () =>
     Effect.gen(function*() {
-      const { endpoint, figures } = yield* serve({}, 3_000)
+      const { endpoint, counts } = yield* serve({}, 3_000)
       yield* Effect.gen(function*() {
         const watch = yield* Watch
         const told = yield* Effect.forkScoped(Stream.runCollect(Stream.take(watch.changes({ prefix: "" }), 1)))
-        yield* eventually("one watch", () => figures().watches === 1)
+        yield* eventually("one watch", () => counts().watches === 1)
         yield* Effect.sleep(4_500)
-        assert.strictEqual(figures().watches, 1)
+        assert.strictEqual(counts().watches, 1)
         yield* (yield* KeyValue).put("a", "1")
         assert.strictEqual((yield* Fiber.join(told)).length, 1)
       }).pipe(Effect.provide(client(endpoint)))
@@ -220,7 +220,7 @@ it.live("goes on when the port was closed in good order and is there again", () 
     yield* Effect.gen(function*() {
       const watch = yield* Watch
       const told = yield* Effect.forkScoped(Stream.runCollect(Stream.take(watch.changes({ prefix: "" }), 2)))
-      yield* eventually("one watch", () => node.watches.figures().watches === 1)
+      yield* eventually("one watch", () => node.watches.counts().watches === 1)
       yield* node.put("a", "1")
       yield* Scope.close(scope, Exit.void)
       yield* node.put("a", "2")

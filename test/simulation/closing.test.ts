@@ -27,7 +27,7 @@ const watcher: NodeWatcher = {
   completes: nothing,
   snapshotArrives: nothing,
   snapshotFlipped: nothing,
-  expels: nothing,
+  closes: nothing,
   log: undefined
 }
 

@@ -111,7 +111,7 @@ describe("restore into a directory", () => {
           assert.deepStrictEqual<unknown>(log.compacted, { index: 70, term: 4 })
           assert.strictEqual<number>(log.lastIndex, 70)
           assert.deepInclude<unknown>(log.hardState, { term: 4, votedFor: undefined, commit: 70 })
-          assert.isUndefined(log.hardState.standing)
+          assert.isUndefined(log.hardState.membership)
         }))
       const found = yield* StateStore.use((state) =>
         state.scan({ gte: Uint8Array.of(1), lt: Uint8Array.of(0xff), limit: 2_000 })

@@ -11,16 +11,16 @@ import { identityRowKey } from "../../src/protocol/ClusterIdentity.ts"
 import { SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
 import type { StateRow } from "../../src/protocol/StateRows.ts"
 import { Writer } from "../../src/bytes/Binary.ts"
-import { decodeFigures, encodeFigures } from "../../src/kv/model/Figures.ts"
+import { decodeMetadata, encodeMetadata } from "../../src/kv/model/StoreMetadata.ts"
 import type { Revision } from "../../src/kv/model/History.ts"
 import type { HistoryBlock } from "../../src/kv/model/HistoryBlock.ts"
 import { decodeRecord, encodeRecord } from "../../src/kv/model/KeyRecord.ts"
 import { encodeUser } from "../../src/kv/model/access/User.ts"
 import {
-  figuresKey,
   historyKey,
   leaseKey,
   leaseKeyKey,
+  metadataKey,
   recordKey,
   roleKey,
   sessionKey,
@@ -96,7 +96,7 @@ const lease = (good: Good): number => {
 
 const valueOf = ({ rows }: Good, key: Uint8Array): Uint8Array => rows.get(hex(key))?.value ?? assert.fail("no row")
 
-const figures = (good: Good) => decodeFigures(valueOf(good, figuresKey)) ?? assert.fail("no figures")
+const metadata = (good: Good) => decodeMetadata(valueOf(good, metadataKey)) ?? assert.fail("no metadata")
 
 const record = (good: Good, key: string) =>
   decodeRecord(valueOf(good, recordKey(utf8(key)))) ?? assert.fail("no record")
@@ -143,15 +143,15 @@ const attacks: ReadonlyArray<readonly [string, Change, RegExp]> = [
   ["another machine's name", () => ({ header: { machine: "jobs/1" } }), /machine of the state is "key-value"/],
   ["a revision that the rows do not have", () => ({ header: { revision: 3 } }), /revision of the state is/],
   ["an identity that the rows do not have", () => row(identityRowKey, utf8("a")), /"a" is not a cluster identity/],
-  ["figures that are cut short", () => row(figuresKey, new Uint8Array(39)), /figures of the store are malformed/],
+  ["metadata that is cut short", () => row(metadataKey, new Uint8Array(39)), /metadata of the store is malformed/],
   [
     "a revision of 2^53 - 1",
-    (good) => row(figuresKey, encodeFigures({ ...figures(good), revision: largest })),
+    (good) => row(metadataKey, encodeMetadata({ ...metadata(good), revision: largest })),
     /store's revision 9007199254740991/
   ],
   [
     "a log time of 2^53 - 1",
-    (good) => row(figuresKey, encodeFigures({ ...figures(good), logTimeMs: largest })),
+    (good) => row(metadataKey, encodeMetadata({ ...metadata(good), logTimeMs: largest })),
     /log time 9007199254740991/
   ],
   ["a record that is cut short", () => row(recordKey(utf8("key 1")), new Uint8Array(31)), /key 1.*record.*malformed/],

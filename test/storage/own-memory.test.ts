@@ -54,7 +54,7 @@ const entryOf = (i: number): Entry => ({
   index: LogIndex(i + 1),
   term: Term(1),
   kind: "command",
-  stampMs: 0,
+  timestampMs: 0,
   payload: piece(i)
 })
 

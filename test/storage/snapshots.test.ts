@@ -48,7 +48,7 @@ const found = <E extends OpenError>(layer: Layer.Layer<LogStore | StateStore, E>
       log: `${compacted.index}@${compacted.term}..${lastIndex}`,
       applied: state.recovered,
       keys: (yield* state.scan(everything)).map(({ key }) => Buffer.from(key.subarray(1)).toString()),
-      standing: hardState.standing
+      membership: hardState.membership
     }
   }).pipe(Effect.provide(layer))
 
@@ -201,26 +201,26 @@ describe("a crash between one snapshot and the next", () => {
 })
 
 describe("an empty directory", () => {
-  it.live("is a newcomer's until the node is a voter, and that is remembered", () =>
+  it.live("is unknown until the node is a voter, and that is remembered", () =>
     Effect.gen(function*() {
       const path = join(yield* temporaryFolder, "node-1")
       const hardState = { term: Term(4), votedFor: NodeId(2), commit: LogIndex(0) }
-      const write = (standing?: "learner") =>
+      const write = (membership?: "learner") =>
         Effect.flatMap(
           LogStore,
-          (log) => log.append([writeOf([], { hardState: { ...hardState, ...(standing && { standing }) } })])
+          (log) => log.append([writeOf([], { hardState: { ...hardState, ...(membership && { membership }) } })])
         ).pipe(Effect.provide(storage(path)))
-      assert.strictEqual((yield* found(storage(path))).standing, "newcomer")
+      assert.strictEqual((yield* found(storage(path))).membership, "unknown")
       yield* write("learner")
-      assert.strictEqual((yield* found(storage(path))).standing, "learner")
+      assert.strictEqual((yield* found(storage(path))).membership, "learner")
       yield* write()
-      assert.strictEqual((yield* found(storage(path))).standing, undefined)
+      assert.strictEqual((yield* found(storage(path))).membership, undefined)
     }))
 
   it.live("of a cluster of one is a voter's: there is nobody to have forgotten", () =>
     Effect.gen(function*() {
       const path = join(yield* temporaryFolder, "node-1")
-      assert.strictEqual((yield* found(storage(path, [1]))).standing, undefined)
+      assert.strictEqual((yield* found(storage(path, [1]))).membership, undefined)
     }))
 })
 

@@ -4,7 +4,7 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { connect as connectSocket } from "node:net"
 import { encodeMessages } from "../../src/protocol/MessageBatch.ts"
 import { LogIndex, NodeId, origin, Term } from "../../src/raft/Types.ts"
-import { linesPerWindow } from "../../src/net/Offences.ts"
+import { linesPerWindow } from "../../src/net/ProtocolViolations.ts"
 import { connect } from "../../src/net/TcpClient.ts"
 import { heartbeat, listening, receive, untilConnected } from "../../src/testing/PeerTransportSuite.ts"
 import type { LinkLimits } from "../../src/transport/rpc/PeerLink.ts"
@@ -203,7 +203,7 @@ describe("a connection from somebody else is refused", () => {
         term: Term(1),
         prev: origin,
         commit: LogIndex(0),
-        entries: [{ index: LogIndex(1), term: Term(1), kind: "command", stampMs: 0, payload: new Uint8Array(8) }]
+        entries: [{ index: LogIndex(1), term: Term(1), kind: "command", timestampMs: 0, payload: new Uint8Array(8) }]
       }])
       // In the payload of the entry, whose checksum then does not match.
       const flipped = Uint8Array.from(entries, (byte, at) => at === entries.byteLength - 1 ? byte ^ 1 : byte)

@@ -4,7 +4,7 @@ import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Watch } from "../../src/client/Watch.ts"
 import type { NodeServices } from "../../src/FlareDb.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
-import type { Command, SessionStamp } from "../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../src/kv/model/Command.ts"
 import { encodeCommand } from "../../src/kv/model/Command.ts"
 import type { Query } from "../../src/kv/model/Query.ts"
 import { encodeQuery } from "../../src/kv/model/Query.ts"
@@ -57,10 +57,10 @@ const replyOf = (result: Uint8Array | { readonly message: string } | undefined):
 }
 
 /** Has a command carried out, as one of a session if it is. */
-export const run = (command: Command, stamp?: SessionStamp) =>
+export const run = (command: Command, commandId?: CommandId) =>
   Effect.flatMap(
     RaftNode,
-    (node) => Effect.map(node.propose([encodeCommand(command, stamp)], "client"), ([result]) => replyOf(result))
+    (node) => Effect.map(node.propose([encodeCommand(command, commandId)], "client"), ([result]) => replyOf(result))
   )
 
 const ask = (query: Query) =>

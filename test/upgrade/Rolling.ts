@@ -100,7 +100,7 @@ const caughtUp = Effect.fnUntraced(function*(cluster: Cluster) {
   const reports = yield* cluster.until((all) => all.length === 3 && all.some(({ role }) => role === "leader"))
   const goal = Math.max(...reports.map(({ commit }) => commit))
   yield* cluster.until((all) =>
-    all.length === 3 && all.every(({ applied, standing }) => applied >= goal && standing === "voter")
+    all.length === 3 && all.every(({ applied, membership }) => applied >= goal && membership === "voter")
   )
 })
 

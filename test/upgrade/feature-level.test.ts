@@ -143,6 +143,6 @@ describe("the feature level of a cluster", () => {
       const status = yield* node.node.status
       assert.deepStrictEqual(status.peers.map(({ connected }) => connected), [false, false])
       assert.strictEqual(status.applied, 0)
-      assert.strictEqual(status.standing, "newcomer")
+      assert.strictEqual(status.membership, "unknown")
     }))
 })

@@ -46,7 +46,7 @@ describe("a newer format is refused, with the release that reads it", () => {
     index: LogIndex(1),
     term: Term(1),
     kind: "command" as const,
-    stampMs: 1,
+    timestampMs: 1,
     payload: encodeCommand({ _tag: "Delete", key: Uint8Array.of(1) })
   }
   const header = {

@@ -14,7 +14,7 @@ import { OwnBuild } from "../../src/transport/rpc/OwnBuild.ts"
 import { PeerHandshakes } from "../../src/transport/rpc/PeerHandshakes.ts"
 import { PeerInstances } from "../../src/transport/rpc/PeerInstances.ts"
 import * as RpcTransport from "../../src/transport/rpc/RpcTransport.ts"
-import type { Offences } from "../../src/net/Offences.ts"
+import type { ProtocolViolations } from "../../src/net/ProtocolViolations.ts"
 import { plain } from "../../src/net/tls/Remote.ts"
 import type { HelloRequest } from "../../src/server/Admission.ts"
 import { Admission } from "../../src/server/Admission.ts"
@@ -181,9 +181,9 @@ describe("a client's Hello", () => {
   const admission = new Admission({
     clusterId: "orders",
     nodeId: 1,
-    node: { fence: Effect.void, identity: Effect.succeed(undefined) },
+    node: { readBarrier: Effect.void, identity: Effect.succeed(undefined) },
     gate: { admit: () => undefined, admits: () => false, dismiss: () => undefined, size: 0 },
-    offences: { reportCaller: () => undefined } as unknown as Offences,
+    violations: { reportCaller: () => undefined } as unknown as ProtocolViolations,
     maxClientConnections: 10,
     protocols: { oldest: 5, newest: 6 }
   })

@@ -77,9 +77,9 @@ const writeSession = Effect.gen(function*() {
   const { owner, secret } = session
   const opened = yield* run({ _tag: "OpenSession", ttlMs: longMs, secret, owner })
   if (opened._tag !== "SessionReply") throw new Error(opened._tag)
-  const stamp = (sequence: number) => ({ session: opened.session, sequence, answered: 0, secret })
-  yield* run({ _tag: "Put", key: text("sessions/first"), value: text("1"), lease: 0 }, stamp(1))
-  const lastReply = yield* run(lastCommand, stamp(2))
+  const commandId = (sequence: number) => ({ session: opened.session, sequence, answered: 0, secret })
+  yield* run({ _tag: "Put", key: text("sessions/first"), value: text("1"), lease: 0 }, commandId(1))
+  const lastReply = yield* run(lastCommand, commandId(2))
   return { session: opened.session, lastSequence: 2, lastReply: replyText(lastReply) }
 })
 

@@ -46,7 +46,7 @@ for (const release of readdirSync(root)) {
         Effect.gen(function*() {
           const path = yield* copyOf(release, name)
           const ready = yield* checkDirectory(path)
-          assert.isTrue(ready.ok, ready.found)
+          assert.strictEqual(ready.status, "ok", ready.measured)
           const file = join(yield* temporaryFolder, "backup")
           const { totals } = yield* offlineBackup({ from: path, file, force: false, replaced: false })
           assert.strictEqual(totals.digest, kept.digests[name])

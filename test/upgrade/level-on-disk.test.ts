@@ -35,7 +35,7 @@ it.live("a node alone raises its level at once; from then on this release refuse
     )
     const refused = yield* Effect.flip(withNode(path, write))
     assert.match(String(refused), /\(feature-level\).*found feature level 2, which flaredb 99\.0\.0 and later know/)
-    assert.deepInclude(yield* checkDirectory(path), { ok: false, check: "data directory" })
+    assert.deepInclude(yield* checkDirectory(path), { status: "failure", name: "data directory" })
 
     const written = yield* asNextRelease(offlineBackup({ from: path, file, force: false, replaced: false }))
     assert.match(written.problem ?? "", /the state needs feature level 2, which flaredb 99\.0\.0 and later know/)

@@ -5,6 +5,7 @@
 import { Data } from "effect"
 import { EventJournal } from "effect/eventlog"
 import type { EventLogEncryption } from "effect/eventlog"
+import { readU64, writeU64 } from "../../bytes/U64.ts"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
 
 type Entry = EventJournal.Entry
@@ -46,7 +47,7 @@ class RowWriter {
 
   u64(value: number): this {
     const part = new Uint8Array(8)
-    new DataView(part.buffer).setBigUint64(0, BigInt(value))
+    writeU64(part, value, 0)
     return this.bytes(part)
   }
 
@@ -104,7 +105,7 @@ class RowReader {
 
   u64(): number {
     this.offset += 8
-    return Number(this.view.getBigUint64(this.offset - 8))
+    return readU64(this.view, this.offset - 8)
   }
 
   texts(): ReadonlyArray<string> {

@@ -11,6 +11,7 @@
  */
 import { Duration, Effect, Layer, Option } from "effect"
 import { Persistence } from "effect/persistence"
+import { readU64, writeU64 } from "../../bytes/U64.ts"
 import type { KeyValueEntry } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
@@ -50,7 +51,7 @@ interface Row {
 const encodeRow = (json: Uint8Array, endsMs: number): Uint8Array => {
   const row = new Uint8Array(headBytes + json.byteLength)
   row[0] = format
-  new DataView(row.buffer).setBigUint64(1, BigInt(endsMs))
+  writeU64(row, endsMs, 1)
   row.set(json, headBytes)
   return row
 }
@@ -59,7 +60,7 @@ const encodeRow = (json: Uint8Array, endsMs: number): Uint8Array => {
 export const decodeRow = ({ value }: KeyValueEntry): Row => {
   if (value[0] !== format || value.byteLength < headBytes) throw new Error("the row is not of a known format")
   const head = new DataView(value.buffer, value.byteOffset, headBytes)
-  return { endsMs: Number(head.getBigUint64(1)), value: JSON.parse(decoder.decode(value.subarray(headBytes))) }
+  return { endsMs: readU64(head, 1), value: JSON.parse(decoder.decode(value.subarray(headBytes))) }
 }
 
 /** What the keys of a store begin with. */

@@ -11,17 +11,17 @@ import { Clock, Data, Effect, Queue, Stream } from "effect"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { encodeBackupHeader } from "../../protocol/BackupFile.ts"
 import { SnapshotEncoder } from "../../protocol/SnapshotChunk.ts"
-import type { Figures } from "../../kv/model/Figures.ts"
-import { decodeFigures, encodeFigures } from "../../kv/model/Figures.ts"
+import type { StoreMetadata } from "../../kv/model/StoreMetadata.ts"
+import { decodeMetadata, encodeMetadata } from "../../kv/model/StoreMetadata.ts"
 import { HistoryBlock } from "../../kv/model/HistoryBlock.ts"
 import type { KeyRecord } from "../../kv/model/KeyRecord.ts"
 import { decodeRecord, encodeRecord, recordBytes } from "../../kv/model/KeyRecord.ts"
 import {
-  figuresKey,
   firstRevisionOf,
   idOf,
   leaseKey,
   leaseKeyKey,
+  metadataKey,
   recordKey,
   userKey
 } from "../../kv/model/Keyspace.ts"
@@ -58,8 +58,8 @@ interface Changed {
 /** What the later backup says of the time between the two. */
 interface Later {
   readonly header: BackupHeader
-  readonly figures: Figures
-  /** What the store says about itself: its figures are made for the moment, and the other rows stay. */
+  readonly metadata: StoreMetadata
+  /** What the store says about itself: its metadata are made for the moment, and the other rows stay. */
   readonly storeRows: ReadonlyArray<StateRow>
   readonly changed: ReadonlyArray<Changed>
   readonly leases: ReadonlyMap<number, Lease>
@@ -74,7 +74,7 @@ const copied = ({ key, value }: StateRow): StateRow => ({ key: new Uint8Array(ke
 class LaterReader {
   private readonly base: BackupHeader
   private readonly moment: Moment
-  private figures: Figures | undefined
+  private metadata: StoreMetadata | undefined
   private readonly storeRows: Array<StateRow> = []
   private at: Later["at"] | undefined
   private readonly changed = new Map<string, Changed>()
@@ -91,7 +91,7 @@ class LaterReader {
   row(row: StateRow): string | undefined {
     switch (row.key[0]) {
       case 0x01:
-        if (Buffer.compare(row.key, figuresKey) === 0) this.figures = decodeFigures(row.value)
+        if (Buffer.compare(row.key, metadataKey) === 0) this.metadata = decodeMetadata(row.value)
         this.storeRows.push(copied(row))
         return undefined
       case 0x20:
@@ -138,13 +138,13 @@ class LaterReader {
   }
 
   end(header: BackupHeader): Later | NoSuchMoment {
-    const { at, figures } = this
+    const { at, metadata } = this
     const { revision: from } = this.base
-    if (figures === undefined) return new NoSuchMoment({ reason: "the later backup has no figures" })
-    if (figures.compacted > from) {
+    if (metadata === undefined) return new NoSuchMoment({ reason: "the later backup has no metadata" })
+    if (metadata.compacted > from) {
       return new NoSuchMoment({
         reason:
-          `the later backup has the history from revision ${figures.compacted + 1} on, and revision ${from + 1} ` +
+          `the later backup has the history from revision ${metadata.compacted + 1} on, and revision ${from + 1} ` +
           "is needed, which follows the base; take backups more often than history is forgotten (maxHistoryAgeMs)"
       })
     }
@@ -157,7 +157,7 @@ class LaterReader {
     }
     const changed = [...this.changed.values()].sort((a, b) => Buffer.compare(a.key, b.key))
     const { accessRows, leases, storeRows } = this
-    return { header, figures, storeRows, changed, leases, accessRows, at }
+    return { header, metadata, storeRows, changed, leases, accessRows, at }
   }
 }
 
@@ -269,12 +269,12 @@ const putRows = Effect.fnUntraced(function*(
   later: Later,
   put: (rows: ReadonlyArray<StateRow>) => Effect.Effect<void>
 ) {
-  const { at, figures, storeRows } = later
-  const figuresAt = encodeFigures({ ...figures, ...at })
+  const { at, metadata, storeRows } = later
+  const figuresAt = encodeMetadata({ ...metadata, ...at })
   const keys = new MergedKeys(later.changed)
   const earlier = new Map<number, Lease>()
   yield* put(
-    storeRows.map((row) => Buffer.compare(row.key, figuresKey) === 0 ? { key: row.key, value: figuresAt } : row)
+    storeRows.map((row) => Buffer.compare(row.key, metadataKey) === 0 ? { key: row.key, value: figuresAt } : row)
   )
   yield* readBackup(files.base, {
     onRows: (rows) => {

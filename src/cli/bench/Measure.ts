@@ -6,8 +6,8 @@ import { failed } from "../output/Failure.ts"
 import { Histogram } from "./Histogram.ts"
 import type { LoadReport } from "./Load.ts"
 import { LoadProcess } from "./LoadProcess.ts"
-import type { NodeFigures } from "./NodeFigures.ts"
-import { figuresOf } from "./NodeFigures.ts"
+import type { NodeCounters } from "./NodeCounters.ts"
+import { countersOf } from "./NodeCounters.ts"
 import type { Plan } from "./Plan.ts"
 import { shares } from "./Plan.ts"
 import type { Usage } from "./Resources.ts"
@@ -42,25 +42,25 @@ export interface Result extends Plan {
 
 interface Look {
   readonly atMs: number
-  readonly figures: ReadonlyArray<NodeFigures>
+  readonly counters: ReadonlyArray<NodeCounters>
   readonly usage: ReadonlyArray<Usage | undefined>
   readonly bytes: number | undefined
 }
 
 /** Fails when a node does not say what it does: without that there is nothing to report. */
-export const checkFigures = (target: Target) =>
-  Effect.forEach(target.nodes, ({ http }) => figuresOf(http, target.identity), {
+export const checkCounters = (target: Target) =>
+  Effect.forEach(target.nodes, ({ http }) => countersOf(http, target.identity), {
     concurrency: "unbounded",
     discard: true
   })
 
 const look = Effect.fnUntraced(function*(target: Target) {
-  const figures = yield* Effect.forEach(target.nodes, ({ http }) => figuresOf(http, target.identity), {
+  const counters = yield* Effect.forEach(target.nodes, ({ http }) => countersOf(http, target.identity), {
     concurrency: "unbounded"
   })
   const usage = target.nodes.map(({ pid }) => pid === undefined ? undefined : usageOf(pid))
   const bytes = yield* Effect.promise(() => bytesOnWire(new Set(target.nodes.flatMap(({ ports }) => ports))))
-  return { atMs: performance.now(), figures, usage, bytes } satisfies Look
+  return { atMs: performance.now(), counters, usage, bytes } satisfies Look
 })
 
 /** The load's processes, ready to begin; they end with the scope. */
@@ -110,17 +110,17 @@ const resultOf = (plan: Plan, before: Look, after: Look, reports: ReadonlyArray<
   const windowMs = after.atMs - before.atMs
   // What the nodes did is counted over a window that is a little longer than the load's own.
   const inWindow = perSecond * windowMs / 1000
-  const delta = (of: (figures: NodeFigures) => number) =>
-    after.figures.map((figures, i) => of(figures) - of(before.figures[i] as NodeFigures))
+  const delta = (of: (counters: NodeCounters) => number) =>
+    after.counters.map((counters, i) => of(counters) - of(before.counters[i] as NodeCounters))
   const syncs = delta(({ syncs }) => syncs)
-  const leader = Math.max(0, after.figures.findIndex(({ leads }) => leads))
+  const leader = Math.max(0, after.counters.findIndex(({ leads }) => leads))
   const cpuMs = after.usage.map((usage, i) => {
     const earlier = before.usage[i]
     return usage === undefined || earlier === undefined ? undefined : usage.cpuMs - earlier.cpuMs
   })
   const loadMs = sum(reports.map((report) => report.cpuMs / report.elapsedMs)) * windowMs
   const cpu = sumOfAll(cpuMs)
-  const nodes = after.figures.map(({ leads }, i) => ({
+  const nodes = after.counters.map(({ leads }, i) => ({
     leads,
     cpu: cpuMs[i] === undefined ? undefined : (cpuMs[i] as number) / windowMs,
     rssMiB: after.usage[i]?.rssMiB

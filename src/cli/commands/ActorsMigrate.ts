@@ -1,9 +1,10 @@
 /** `flaredb actors migrate`: from Effect's SQL tables into FlareDB. */
-import { Config, Effect, Layer, Option } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { counted } from "../output/Counted.ts"
 import { actorsFlags } from "../input/ActorsFlags.ts"
 import { withClient } from "../input/ClientFlags.ts"
+import { fromFlag, fromOf, lookFlags, oneLook } from "../input/CopyFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { exitWith, failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Messages from "../output/Messages.ts"
@@ -23,14 +24,11 @@ const defaults = { tablePrefix: "cluster", queueTable: "effect_queue", keyValueT
 
 export const migrate = Command.make("migrate", {
   ...actorsFlags,
-  from: Flag.String("from").pipe(
-    Flag.withMetavar("URL"),
-    Flag.withDescription(
-      "required, the PostgreSQL database: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Every user of this machine " +
-        "sees what is on a command line: the variable keeps it private (DATABASE_URL)"
-    ),
-    Flag.withFallbackConfig(Config.String("DATABASE_URL")),
-    Flag.optional
+  from: fromFlag(
+    "URL",
+    "the PostgreSQL database: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Every user of this machine sees what is " +
+      "on a command line: the variable keeps it private",
+    "DATABASE_URL"
   ),
   tablePrefix: tableFlag(
     "table-prefix",
@@ -54,20 +52,17 @@ export const migrate = Command.make("migrate", {
     Flag.withDescription("all runners, clients and workers are stopped, whatever the tables say"),
     Flag.withDefault(false)
   ),
-  dryRun: makeSwitch("dry-run").pipe(
-    Flag.withDescription("only count what there is to copy"),
-    Flag.withDefault(false)
-  ),
-  verify: makeSwitch("verify").pipe(
-    Flag.withDescription("copy nothing: read both sides and compare every row, before runners are started"),
-    Flag.withDefault(false)
+  ...lookFlags(
+    "only count what there is to copy",
+    "verify",
+    "copy nothing: read both sides and compare every row, before runners are started"
   ),
   progress: progressFlag
 }, (flags) =>
   Effect.gen(function*() {
     const { cluster, keepProcessed, keyValueStore, prefix, runnersStopped } = flags
-    if (flags.dryRun && flags.verify) return yield* wrongUsage("--dry-run and --verify exclude each other")
-    if (Option.isNone(flags.from)) return yield* wrongUsage("--from is missing: which database is to be copied?")
+    yield* oneLook(flags, "verify")
+    const from = yield* fromOf(flags.from, "which database is to be copied?")
     if (cluster === "") return yield* wrongUsage("--cluster is empty; leave it out for the name default")
     const names = {
       tablePrefix: Option.getOrElse(flags.tablePrefix, () => defaults.tablePrefix),
@@ -78,7 +73,7 @@ export const migrate = Command.make("migrate", {
     const { layerServices, layerSource, Migration, sourceOf } = yield* Effect.promise(() =>
       import("../../actors/migration/index.ts")
     )
-    const source = yield* sourceOf(flags.from.value)
+    const source = yield* sourceOf(from)
     const migration = Migration.make({
       ...names,
       prefix,

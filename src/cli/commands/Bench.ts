@@ -6,7 +6,7 @@ import * as NodeConfig from "../../config/index.ts"
 import { brokenClaims } from "../bench/Claims.ts"
 import type { Result } from "../bench/Measure.ts"
 import type { Target } from "../bench/Target.ts"
-import { checkFigures, measure } from "../bench/Measure.ts"
+import { checkCounters, measure } from "../bench/Measure.ts"
 import { runningCluster, startCluster } from "../bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../bench/Plan.ts"
 import { operations, usualConnections } from "../bench/Plan.ts"
@@ -64,7 +64,7 @@ export const fill = (target: Target, keys: number, valueBytes: number) =>
 const check = (target: Target) =>
   Effect.andThen(
     Effect.provide(KeyValue.use((kv) => kv.get(keyOf(0, target.keyPrefix))), clientOf(target)),
-    checkFigures(target)
+    checkCounters(target)
   )
 
 /** Measures all of `plans` one after the other, the first of them on nodes that were under load for `heatUpMs`. */

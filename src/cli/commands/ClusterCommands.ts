@@ -18,7 +18,7 @@ const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(bytes
 
 /** How a node is being brought on: nothing for one that keeps up. */
 const catchUp = (report: NodeReport, leader: NodeReport | undefined): string => {
-  const { nodeId, receiving, standing } = report
+  const { nodeId, receiving, membership } = report
   if (receiving !== null) {
     const { bytes, estimatedBytes, peer } = receiving
     const percent = estimatedBytes === 0 ? 0 : Math.min(99, Math.floor(100 * bytes / estimatedBytes))
@@ -26,8 +26,8 @@ const catchUp = (report: NodeReport, leader: NodeReport | undefined): string => 
   }
   const match = leader?.matches.find(({ peer }) => peer === nodeId)
   if (match?.state === "snapshot") return "needs the whole state"
-  if (standing === "learner") return "learns before it votes"
-  if (standing === "newcomer") return "waits for the other nodes"
+  if (membership === "learner") return "learns before it votes"
+  if (membership === "unknown") return "waits for the other nodes"
   return match?.state === "probe" ? "is being looked for in the log" : ""
 }
 
@@ -98,7 +98,7 @@ export const status = Command.make("status", clientFlags, (flags) =>
         return yield* failed(withReachAdvice(`no node can be reached; ${describeTroubles(unreachable)}`))
       }
       if (!reports.some(({ leader }) => leader !== null)) {
-        const waiting = reports.find(({ standing }) => standing === "newcomer")?.waiting
+        const waiting = reports.find(({ membership }) => membership === "unknown")?.waiting
         if (typeof waiting === "string") return yield* failed(`the cluster has not begun: ${waiting}`)
         return yield* failed("no node leads or knows who does: a majority must be up before anything can be written")
       }

@@ -4,6 +4,7 @@ import { Command, Flag } from "effect/cli"
 import type { IfExists } from "../import/Rules.ts"
 import { existingModes, statePrefix } from "../import/Rules.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
+import { lookFlags, oneLook } from "../input/CopyFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { durationFlag } from "../input/Duration.ts"
 import { encodings, read } from "../input/Encoding.ts"
@@ -55,21 +56,18 @@ const flags = {
     Flag.withDescription("read etcd's current revision from the first key on; default: go on with what was begun"),
     Flag.withDefault(false)
   ),
-  dryRun: makeSwitch("dry-run").pipe(
-    Flag.withDescription("only say what there is, and what would hinder the import; default: import"),
-    Flag.withDefault(false)
-  ),
-  verifyOnly: makeSwitch("verify-only").pipe(
-    Flag.withDescription("write nothing: compare every key of etcd's current revision; default: import, then compare"),
-    Flag.withDefault(false)
+  ...lookFlags(
+    "only say what there is, and what would hinder the import; default: import",
+    "verify-only",
+    "write nothing: compare every key of etcd's current revision; default: import, then compare"
   ),
   progress: progressFlag
 }
 
 const etcd = Command.make("etcd", flags, (flags) =>
   Effect.gen(function*() {
-    const { all, dryRun, exact, maxLease, rate, verifyOnly } = flags
-    if (dryRun && verifyOnly) return yield* wrongUsage("--dry-run and --verify-only exclude each other")
+    const { all, exact, maxLease, rate } = flags
+    yield* oneLook(flags, "verify-only")
     if (Option.isSome(rate) && rate.value < 1) return yield* wrongUsage(`--rate ${rate.value} is not at least 1`)
     if (Option.isSome(maxLease) && maxLease.value < 1_000) return yield* wrongUsage("--max-lease is less than 1s")
     const prefix = yield* read("prefix", flags.prefix, flags.keyEncoding)

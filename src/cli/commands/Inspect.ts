@@ -104,12 +104,12 @@ const entryText = ({ kind, payload }: Entry): string => {
   if (kind === "noop") return "noop"
   const identity = decodeIdentityEntry(payload)
   if (identity !== undefined) return `cluster identity ${identity}`
-  const stamped = decodeCommand(payload)
-  if (stamped._tag === "Problem") return `${payload.byteLength} bytes that are no command of the key-value store`
-  const { command, stamp } = stamped
-  return stamp.session === 0
+  const decoded = decodeCommand(payload)
+  if (decoded._tag === "Problem") return `${payload.byteLength} bytes that are no command of the key-value store`
+  const { command, commandId } = decoded
+  return commandId.session === 0
     ? commandText(command)
-    : `${commandText(command)} (session ${stamp.session}, number ${stamp.sequence})`
+    : `${commandText(command)} (session ${commandId.session}, number ${commandId.sequence})`
 }
 
 export const inspect = Command.make("inspect", {
@@ -135,8 +135,8 @@ export const inspect = Command.make("inspect", {
         yield* Output.lines(flags.json ? JSON.stringify(summary(found)) : text(found))
         if (flags.entries === 0) return
         for (const entry of yield* found.entries(LogIndex(flags.from), flags.entries)) {
-          const { index, stampMs, term } = entry
-          const line = { index, term, at: new Date(stampMs).toISOString(), entry: entryText(entry) }
+          const { index, timestampMs, term } = entry
+          const line = { index, term, at: new Date(timestampMs).toISOString(), entry: entryText(entry) }
           yield* Output.lines(flags.json ? JSON.stringify(line) : `${index}\tterm ${term}\t${line.at}\t${line.entry}`)
         }
       }))

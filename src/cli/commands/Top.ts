@@ -12,7 +12,7 @@ import { makeSwitch } from "../input/Switch.ts"
 import { asker } from "../nodes/NodePages.ts"
 import { failed, failureOf, withReachAdvice, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
-import type { NodeFigures, Sample } from "../top/Sample.ts"
+import type { NodeRates, Sample } from "../top/Sample.ts"
 import { figures, takeSample } from "../top/Sample.ts"
 import type { Key, Terminal } from "../top/Terminal.ts"
 import { takeTerminal } from "../top/Terminal.ts"
@@ -90,7 +90,7 @@ const someAnswer = ({ nodes }: Sample) => {
     : Effect.fail(failed(withReachAdvice(`no node can be reached; ${describeTroubles(problems)}`)))
 }
 
-const jsonLines = (sample: Sample, nodes: ReadonlyArray<NodeFigures>) =>
+const jsonLines = (sample: Sample, nodes: ReadonlyArray<NodeRates>) =>
   Output.jsonLines(nodes.map((node) => ({ time: new Date(sample.atMs).toISOString(), ...node })))
 
 const stream = Effect.fnUntraced(function*(take: Take, intervalMs: number) {

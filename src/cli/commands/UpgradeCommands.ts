@@ -9,8 +9,8 @@ import { makeSwitch } from "../input/Switch.ts"
 import { exitCodes, exitWith, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { clusterChecks } from "../upgrade/ClusterChecks.ts"
-import type { Finding } from "../upgrade/Finding.ts"
-import { problem } from "../upgrade/Finding.ts"
+import type { Check } from "../checks/Check.ts"
+import { problem } from "../checks/Check.ts"
 
 const dayMs = 86_400_000
 
@@ -42,8 +42,8 @@ const checkFlags = {
   )
 }
 
-const lineOf = ({ advice, check, found, ok }: Finding): string =>
-  `${ok ? "ok     " : "PROBLEM"}  ${check}: ${found}${advice === undefined ? "" : `; ${advice}`}`
+const lineOf = ({ advice, measured, name, status }: Check): string =>
+  `${status === "ok" ? "ok     " : "PROBLEM"}  ${name}: ${measured}${advice === "" ? "" : `; ${advice}`}`
 
 const check = Command.make("check", checkFlags, (flags) =>
   Effect.gen(function*() {
@@ -64,28 +64,28 @@ const check = Command.make("check", checkFlags, (flags) =>
     const answers = flags.local ? [] : yield* withClient(flags, ClusterAdmin.use((admin) => admin.status))
     const nowMs = yield* Clock.currentTimeMillis
     const identities = new Set(answers.flatMap(({ report }) => report?.identity ?? []))
-    const findings: Array<Finding> = flags.local ? [] : [...clusterChecks(answers)]
+    const checks: Array<Check> = flags.local ? [] : [...clusterChecks(answers)]
     const local = yield* Effect.promise(() => import("../upgrade/LocalChecks.ts"))
     if (Option.isSome(flags.backup)) {
       const age = { nowMs, withinMs: flags.backupWithin }
-      findings.push(yield* local.checkBackup(flags.backup.value, identities, age))
+      checks.push(yield* local.checkBackup(flags.backup.value, identities, age))
     } else if (!flags.skipBackup && !flags.local) {
-      findings.push(problem("backup", "none is named", "take one with flaredb backup FILE, and give --backup FILE"))
+      checks.push(problem("backup", "none is named", "take one with flaredb backup FILE, and give --backup FILE"))
     }
     if (Option.isSome(flags.dataDir)) {
-      findings.push(yield* local.checkDirectory(flags.dataDir.value), yield* local.checkRoom(flags.dataDir.value))
+      checks.push(yield* local.checkDirectory(flags.dataDir.value), yield* local.checkRoom(flags.dataDir.value))
     }
     const folder = Option.orElse(flags.nodeCerts, () => flags.certsDir)
     if (Option.isSome(folder)) {
-      findings.push(yield* local.checkCertificates(folder.value, { nowMs, withinMs: flags.expiresWithin }))
+      checks.push(yield* local.checkCertificates(folder.value, { nowMs, withinMs: flags.expiresWithin }))
     }
-    if (flags.json) yield* Output.jsonLines(findings)
-    else yield* Output.lines(findings.map(lineOf).join("\n"))
-    const problems = findings.filter(({ ok }) => !ok)
+    if (flags.json) yield* Output.jsonLines(checks)
+    else yield* Output.lines(checks.map(lineOf).join("\n"))
+    const problems = checks.filter(({ status }) => status !== "ok")
     if (problems.length === 0) return
     const [first] = problems
     const more = problems.length === 1 ? "" : `, and ${problems.length - 1} more`
-    return yield* exitWith(exitCodes.failed, `not ready for an upgrade: ${first?.check}: ${first?.found}${more}`)
+    return yield* exitWith(exitCodes.failed, `not ready for an upgrade: ${first?.name}: ${first?.measured}${more}`)
   })).pipe(
     Command.withDescription(
       "Tell whether the next node can be upgraded: all nodes are there, caught up and of one release, a recent " +

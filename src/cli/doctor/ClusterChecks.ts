@@ -1,15 +1,15 @@
 /** What is wrong with a cluster, from what its nodes said and how they were reached. */
 import { warnShare } from "../../BoundedTables.ts"
+import { healthThresholds, roomLevel } from "../../config/HealthThresholds.ts"
 import { defaultLimits } from "../../config/Limits.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import { isLoopbackHost } from "../../net/Loopback.ts"
 import { daysUntil } from "../certificates/Text.ts"
 import { formatBytes } from "../output/Progress.ts"
 import { fills, quantile } from "../nodes/MetricsPage.ts"
-import type { Check } from "./Check.ts"
-import { judge, ok, unknown } from "./Check.ts"
+import type { Check } from "../checks/Check.ts"
+import { judge, ok, unknown } from "../checks/Check.ts"
 import type { NodeFacts } from "./ClusterFacts.ts"
-import { failingSyncMs, maxSyncMs } from "./MachineChecks.ts"
 import { minSyncs } from "./SyncProbe.ts"
 
 /** Clocks that differ by more are a warning, as to a node, and a failure from here on, in milliseconds. */
@@ -183,11 +183,15 @@ const lagCheck = (node: NodeFacts, commit: number): Check | undefined => {
   const lag = Math.max(0, commit - report.applied)
   return judge(
     `node ${report.nodeId} state`,
-    report.waiting ?? `${report.standing}, ${lag} entries behind`,
+    report.waiting ?? `${report.membership}, ${lag} entries behind`,
     `at most ${maxLag} behind`,
     [
       [report.waiting !== null, "failure", "it does not serve; the line says what it waits for"],
-      [report.standing !== "voter", "warning", "it catches up before it votes; until then the others must all stay up"],
+      [
+        report.membership !== "voter",
+        "warning",
+        "it catches up before it votes; until then the others must all stay up"
+      ],
       [lag > maxLag, "warning", "look at its disk and processor, and at flaredb top, whether it catches up"]
     ]
   )
@@ -210,10 +214,18 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
       judge(
         `${name} sync`,
         `p99 ${syncMs.toFixed(1)} ms of ${count} since it began`,
-        `at most ${maxSyncMs} ms, as etcd asks`,
+        `at most ${healthThresholds.goodSyncMs} ms, as etcd asks`,
         [
-          [syncMs > failingSyncMs, "failure", "its disk cannot carry a leader; run flaredb doctor on that machine"],
-          [syncMs > maxSyncMs, "warning", "its disk holds writes up; run flaredb doctor on that machine"]
+          [
+            syncMs > healthThresholds.slowSyncMs,
+            "failure",
+            "its disk cannot carry a leader; run flaredb doctor on that machine"
+          ],
+          [
+            syncMs > healthThresholds.goodSyncMs,
+            "warning",
+            "its disk holds writes up; run flaredb doctor on that machine"
+          ]
         ]
       )
     )
@@ -239,22 +251,19 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   return checks
 }
 
-/** Room below which a disk fills within a busy day, and the share of it that is left. */
-const leastRoomBytes = 1024 ** 3
-const leastRoomShare = 0.1
-
 const roomChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   const facts = "value" in node.clock ? node.clock.value.process : undefined
   if (facts?.diskBytes === undefined || facts.diskFreeBytes === undefined) return []
   const { diskBytes, diskFreeBytes } = facts
+  const level = roomLevel(diskFreeBytes, diskBytes)
   const advice = "make room or enlarge the disk: a full one ends the node; flaredb compact frees history of the store"
   return [judge(
     `${nodeName(node)} room`,
     `${formatBytes(diskFreeBytes)} of ${formatBytes(diskBytes)} free`,
-    "1 GiB and a tenth of the disk",
+    "1 GiB and 15 % of the disk",
     [
-      [diskFreeBytes < leastRoomBytes / 4, "failure", advice],
-      [diskFreeBytes < leastRoomBytes || diskFreeBytes < leastRoomShare * diskBytes, "warning", advice]
+      [level === "critical", "failure", advice],
+      [level === "low", "warning", advice]
     ]
   )]
 }

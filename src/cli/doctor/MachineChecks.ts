@@ -1,19 +1,16 @@
 /** What is wrong with a machine for a node, from the facts that were read of it. */
+import { healthThresholds, roomLevel } from "../../config/HealthThresholds.ts"
 import { defaultLimits } from "../../config/Limits.ts"
 import { minDescriptors, share } from "../../http/Descriptors.ts"
 import { formatBytes } from "../output/Progress.ts"
-import type { Check } from "./Check.ts"
-import { judge, unknown } from "./Check.ts"
+import type { Check } from "../checks/Check.ts"
+import { judge, unknown } from "../checks/Check.ts"
 import type { MachineFacts } from "./MachineFacts.ts"
 import { mountCheck } from "./Mounts.ts"
 import type { SyncTimes } from "./SyncProbe.ts"
 import { minSyncs, pieceBytes } from "./SyncProbe.ts"
 
-/** What etcd asks of a disk: the 99th percentile of a sync of its log, in milliseconds. */
-export const maxSyncMs = 10
-
-/** From here on elections are lost to the disk: a fifth of the shortest election timeout. */
-export const failingSyncMs = 100
+const { goodSyncMs, lowRoomBytes, slowSyncMs } = healthThresholds
 
 /** No disk is faster. Something between says that it was written. */
 const unrealSyncMs = 0.01
@@ -24,15 +21,15 @@ export const syncCheck = (name: string, { count, max, p50, p99 }: SyncTimes): Ch
   judge(
     name,
     `${count} syncs of ${pieceBytes / 1024} KiB: p50 ${ms(p50)}, p99 ${ms(p99)}, longest ${ms(max)}`,
-    `p99 at most ${maxSyncMs} ms, as etcd asks`,
+    `p99 at most ${goodSyncMs} ms, as etcd asks`,
     [
       [
-        p99 > failingSyncMs,
+        p99 > slowSyncMs,
         "failure",
         "leaders step down on such a disk; use a local SSD, and look for what else writes to it (iostat -x 1)"
       ],
       [
-        p99 > maxSyncMs,
+        p99 > goodSyncMs,
         "warning",
         "each write waits for a sync; use an SSD with power-loss protection, and keep other writers off this disk"
       ],
@@ -51,21 +48,21 @@ export const syncCheck = (name: string, { count, max, p50, p99 }: SyncTimes): Ch
 
 /** A state that comes from another node needs the room of two more for a while; compactions need less. */
 const statesAtOnce = 3
-const leastFreeBytes = 1024 ** 3
 
 const roomChecks = ({ dataBytes, folder, room }: MachineFacts): ReadonlyArray<Check> => {
   if (room === undefined) return [unknown("disk.room", `the file system of ${folder} does not tell`)]
-  const wanted = leastFreeBytes + (dataBytes ?? 0) * (statesAtOnce - 1)
+  const wanted = lowRoomBytes + (dataBytes ?? 0) * (statesAtOnce - 1)
+  const level = roomLevel(room.freeBytes, room.totalBytes)
   const advice = "make room or enlarge the disk: a full one ends the node; flaredb compact frees history of the store"
   const room1 = judge(
     "disk.room",
     `${formatBytes(room.freeBytes)} of ${formatBytes(room.totalBytes)} free at ${folder}, the node has ${
       dataBytes === undefined ? "what this user may not read" : formatBytes(dataBytes)
     }`,
-    `at least ${formatBytes(wanted)}: 1 GiB, and twice what the node has, for a state that replaces it`,
+    `15 % of the disk, and ${formatBytes(wanted)}: 1 GiB, and twice what the node has, for a state that replaces it`,
     [
-      [room.freeBytes < leastFreeBytes / 4, "failure", advice],
-      [room.freeBytes < wanted, "warning", advice]
+      [level === "critical", "failure", advice],
+      [level === "low" || room.freeBytes < wanted, "warning", advice]
     ]
   )
   // Some file systems make places for files as they are needed, and say 0.

@@ -1,6 +1,6 @@
 /** Which file system a folder is on, from `/proc/self/mountinfo`, and what is wrong with it for a log. */
-import type { Check } from "./Check.ts"
-import { judge } from "./Check.ts"
+import type { Check } from "../checks/Check.ts"
+import { judge } from "../checks/Check.ts"
 
 export interface Mount {
   readonly point: string

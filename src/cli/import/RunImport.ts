@@ -123,12 +123,12 @@ const importedText = ({ totals }: Position, resumed: boolean): string => {
 
 export interface RunOptions extends Shown {
   readonly dryRun: boolean
-  readonly verifyOnly: boolean
+  readonly verify: boolean
 }
 
 /** Looks, compares, or imports and compares, and says what came of it. */
 export const runImport = Effect.fnUntraced(function*(etcd: EtcdOptions, options: RunOptions, what: ImportOptions) {
-  const { dryRun, json, verifyOnly } = options
+  const { dryRun, json, verify } = options
   const open = etcd.endpoints.find(({ hostname, protocol }) =>
     protocol === "http:" && !isLoopbackHost(hostname.replace(/^\[|\]$/g, ""))
   )
@@ -147,7 +147,7 @@ export const runImport = Effect.fnUntraced(function*(etcd: EtcdOptions, options:
     if (hindrance !== undefined) yield* Messages.notice(`an import would end at once: ${hindrance.message}`)
     return
   }
-  if (verifyOnly) {
+  if (verify) {
     const { compared, revision } = yield* Effect.ensuring(importing.verify(onStep), end)
     yield* checked(compared, revision)
     return yield* json

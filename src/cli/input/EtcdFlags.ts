@@ -1,23 +1,21 @@
 /** Where etcd is, and what it is shown: the flags of a command that reads it. */
-import { Config, Effect, Option, Redacted } from "effect"
+import { Effect, Option, Redacted } from "effect"
 import { Flag } from "effect/cli"
 import { readFileSync, statSync } from "node:fs"
 import { errorText } from "../../ErrorText.ts"
 import type { EtcdOptions, EtcdTls } from "../import/EtcdCalls.ts"
 import type { Failure } from "../output/Failure.ts"
 import { wrongUsage } from "../output/Failure.ts"
+import { fromFlag, fromOf } from "./CopyFlags.ts"
 
 const text = (name: string, metavar: string, description: string) =>
   Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
 
 export const etcdFlags = {
-  from: Flag.String("from").pipe(
-    Flag.withMetavar("URL,…"),
-    Flag.withDescription(
-      "required, client URLs of etcd: http://HOST:PORT, or https. Several are those of one cluster (ETCDCTL_ENDPOINTS)"
-    ),
-    Flag.withFallbackConfig(Config.String("ETCDCTL_ENDPOINTS")),
-    Flag.optional
+  from: fromFlag(
+    "URL,…",
+    "client URLs of etcd: http://HOST:PORT, or https. Several are those of one cluster",
+    "ETCDCTL_ENDPOINTS"
   ),
   user: text("user", "NAME", "user of etcd to read as; default none"),
   passwordFile: text("password-file", "FILE", "file with the password of --user; required with it"),
@@ -26,14 +24,7 @@ export const etcdFlags = {
   etcdKey: text("etcd-key", "FILE", "its key; required with --etcd-cert")
 }
 
-export interface EtcdFlags {
-  readonly from: Option.Option<string>
-  readonly user: Option.Option<string>
-  readonly passwordFile: Option.Option<string>
-  readonly etcdCacert: Option.Option<string>
-  readonly etcdCert: Option.Option<string>
-  readonly etcdKey: Option.Option<string>
-}
+export type EtcdFlags = Readonly<Record<keyof typeof etcdFlags, Option.Option<string>>>
 
 /** Larger files hold no certificate, key or password. */
 const maxFileBytes = 1024 * 1024
@@ -82,7 +73,7 @@ export const etcdOptions = Effect.fnUntraced(function*(
   timeoutMs: number
 ): Effect.fn.Return<EtcdOptions, Failure> {
   const { etcdCacert, etcdCert, etcdKey, from, passwordFile, user } = flags
-  if (Option.isNone(from)) return yield* wrongUsage("--from is missing: which etcd is to be imported?")
+  const list = yield* fromOf(from, "which etcd is to be imported?")
   if (Option.isSome(etcdCert) !== Option.isSome(etcdKey)) {
     return yield* wrongUsage("--etcd-cert and --etcd-key belong together; give both, or neither")
   }
@@ -95,7 +86,7 @@ export const etcdOptions = Effect.fnUntraced(function*(
     key: yield* fileOf("etcd-key", etcdKey, true)
   }
   const secure = tls.authorities !== undefined || tls.certificate !== undefined
-  const endpoints = yield* endpointsOf(from.value, secure)
+  const endpoints = yield* endpointsOf(list, secure)
   const plain = endpoints.find(({ protocol }) => protocol === "http:")
   if (secure && plain !== undefined) {
     return yield* wrongUsage(`--from: ${plain.origin} is not https, so --etcd-cacert and --etcd-cert have no use there`)

@@ -58,7 +58,7 @@ export const takeSample = Effect.fnUntraced(function*(places: ReadonlyArray<Node
 })
 
 /** One node in figures. What it did not say is absent. */
-export interface NodeFigures {
+export interface NodeRates {
   readonly endpoint: string
   readonly node: number | undefined
   readonly role: string
@@ -91,7 +91,7 @@ const figuresOf = (
   before: NodeSample | undefined,
   elapsedMs: number,
   commit: number
-): NodeFigures => {
+): NodeRates => {
   const { report } = answer
   const earlier = before?.page
   const per = (name: string, label?: readonly [string, string]) =>
@@ -101,7 +101,7 @@ const figuresOf = (
   return {
     endpoint: answer.endpoint,
     node: report?.nodeId,
-    role: report === undefined ? "unreachable" : report.standing === "voter" ? report.role : report.standing,
+    role: report === undefined ? "unreachable" : report.membership === "voter" ? report.role : report.membership,
     problem: report === undefined ? answer.problem ?? "no answer" : report.waiting ?? httpProblem,
     term: report?.term,
     leader: report?.leader ?? undefined,
@@ -123,7 +123,7 @@ const figuresOf = (
 }
 
 /** The figures of all nodes; rates and latencies are those since `before`, or since each node began. */
-export const figures = (now: Sample, before: Sample | undefined): ReadonlyArray<NodeFigures> => {
+export const figures = (now: Sample, before: Sample | undefined): ReadonlyArray<NodeRates> => {
   const commit = Math.max(0, ...now.nodes.map(({ answer }) => answer.report?.commit ?? 0))
   return now.nodes.map((node, i) => figuresOf(node, before?.nodes[i], now.atMs - (before?.atMs ?? 0), commit))
 }

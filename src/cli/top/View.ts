@@ -4,7 +4,7 @@ import { formatDuration } from "../input/Duration.ts"
 import { fills } from "../nodes/MetricsPage.ts"
 import { formatBytes } from "../output/Progress.ts"
 import { table } from "../output/Table.ts"
-import type { NodeFigures, NodeSample } from "./Sample.ts"
+import type { NodeRates, NodeSample } from "./Sample.ts"
 
 const none = "-"
 
@@ -33,7 +33,7 @@ const head = [
   "FULLEST TABLE"
 ]
 
-const row = (node: NodeFigures): ReadonlyArray<string> => {
+const row = (node: NodeRates): ReadonlyArray<string> => {
   const { diskBytes, diskFreeBytes, fullest } = node
   const share = diskFreeBytes === undefined || diskBytes === undefined || diskBytes === 0
     ? ""
@@ -59,12 +59,12 @@ const row = (node: NodeFigures): ReadonlyArray<string> => {
 }
 
 /** What keeps nodes from being shown whole, a line each. */
-const problems = (nodes: ReadonlyArray<NodeFigures>): ReadonlyArray<string> =>
+const problems = (nodes: ReadonlyArray<NodeRates>): ReadonlyArray<string> =>
   nodes.flatMap(({ endpoint, node, problem }) =>
     problem === undefined ? [] : [`${node === undefined ? endpoint : `node ${node}`}: ${printable(problem)}`]
   )
 
-export const tableText = (nodes: ReadonlyArray<NodeFigures>): string =>
+export const tableText = (nodes: ReadonlyArray<NodeRates>): string =>
   [table([head, ...nodes.map(row)]), ...problems(nodes)].join("\n")
 
 /** What one node says of its peers, its snapshots and its tables. */
@@ -99,7 +99,7 @@ const inverse = (text: string): string => `\u001b[7m${text}\u001b[27m`
 
 /** The lines of the screen, no wider and no more than fit. */
 export const screen = (
-  figures: ReadonlyArray<NodeFigures>,
+  figures: ReadonlyArray<NodeRates>,
   nodes: ReadonlyArray<NodeSample>,
   { columns, intervalMs, rows, selected, time }: ScreenState
 ): ReadonlyArray<string> => {

@@ -2,8 +2,8 @@
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import { clusterLevel, releaseOf } from "./ClusterLevel.ts"
-import type { Finding } from "./Finding.ts"
-import { fine, problem } from "./Finding.ts"
+import type { Check } from "../checks/Check.ts"
+import { ok, problem } from "../checks/Check.ts"
 
 /** Entries that a follower may be behind: some are always under way while clients write. */
 const maxLag = 1_000
@@ -11,7 +11,7 @@ const maxLag = 1_000
 const list = (values: Iterable<string | number>): string => [...values].join(", ")
 
 /** All nodes answer, belong to one cluster, and vote. */
-const wholeness = (answers: ReadonlyArray<NodeAnswer>, reports: ReadonlyArray<NodeReport>): Finding => {
+const wholeness = (answers: ReadonlyArray<NodeAnswer>, reports: ReadonlyArray<NodeReport>): Check => {
   const lost = answers.filter(({ report }) => report === undefined)
   if (lost.length > 0) {
     return problem(
@@ -30,27 +30,28 @@ const wholeness = (answers: ReadonlyArray<NodeAnswer>, reports: ReadonlyArray<No
   if (clusters.size > 1) {
     return problem("nodes", `the nodes are of several clusters: ${list(clusters)}`, "see deploy/runbooks/lost-node.md")
   }
-  for (const { nodeId, peers, standing, waiting } of reports) {
+  for (const { nodeId, peers, membership, waiting } of reports) {
     const conflict = peers.find((peer) => peer.conflict !== null)?.conflict
     const cut = peers.find(({ connected }) => !connected)
-    const why = conflict ?? waiting ?? (standing === "voter" ? undefined : `is a ${standing}, and does not vote`) ??
+    const why = conflict ?? waiting ??
+      (membership === "voter" ? undefined : `does not vote: its membership is ${membership}`) ??
       (cut === undefined ? undefined : `has no link to node ${cut.peer}`)
     if (why !== undefined) {
       return problem("nodes", `node ${nodeId}: ${why}`, "wait until flaredb status shows none of it")
     }
   }
-  return fine("nodes", `${reports.length} of ${voters.length} nodes answer and vote`)
+  return ok("nodes", `${reports.length} of ${voters.length} nodes answer and vote`)
 }
 
-const leadership = (reports: ReadonlyArray<NodeReport>): Finding => {
+const leadership = (reports: ReadonlyArray<NodeReport>): Check => {
   const leaders = new Set(reports.map(({ leader }) => leader))
   const [leader] = leaders
   return leaders.size === 1 && typeof leader === "number"
-    ? fine("leader", `node ${leader} leads in term ${Math.max(...reports.map(({ term }) => term))}`)
+    ? ok("leader", `node ${leader} leads in term ${Math.max(...reports.map(({ term }) => term))}`)
     : problem("leader", "the nodes do not agree on a leader", "wait for the election to end, and check again")
 }
 
-const progress = (reports: ReadonlyArray<NodeReport>): Finding => {
+const progress = (reports: ReadonlyArray<NodeReport>): Check => {
   const commit = Math.max(0, ...reports.map((report) => report.commit))
   const furthest = commit - Math.min(commit, ...reports.map(({ applied }) => applied))
   for (const { applied, nodeId, receiving } of reports) {
@@ -62,10 +63,10 @@ const progress = (reports: ReadonlyArray<NodeReport>): Finding => {
       "wait until flaredb status shows a lag near 0"
     )
   }
-  return fine("caught up", `no node is more than ${furthest} entries behind the ${commit} that are committed`)
+  return ok("caught up", `no node is more than ${furthest} entries behind the ${commit} that are committed`)
 }
 
-const releases = (answers: ReadonlyArray<NodeAnswer>, reports: ReadonlyArray<NodeReport>): Finding => {
+const releases = (answers: ReadonlyArray<NodeAnswer>, reports: ReadonlyArray<NodeReport>): Check => {
   const found = new Set(reports.map(releaseOf))
   if (found.size > 1) {
     return problem(
@@ -81,11 +82,11 @@ const releases = (answers: ReadonlyArray<NodeAnswer>, reports: ReadonlyArray<Nod
       `the feature level is ${level}, and the nodes know ${highest}`,
       "wait until the level is raised; flaredb cluster version shows what holds it back"
     )
-    : fine("release", `every node runs ${list(found)}, and the feature level is ${level}`)
+    : ok("release", `every node runs ${list(found)}, and the feature level is ${level}`)
 }
 
 /** What the nodes say about themselves. Without all of them, the rest says nothing. */
-export const clusterChecks = (answers: ReadonlyArray<NodeAnswer>): ReadonlyArray<Finding> => {
+export const clusterChecks = (answers: ReadonlyArray<NodeAnswer>): ReadonlyArray<Check> => {
   const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
   const nodes = wholeness(answers, reports)
   return reports.length === 0

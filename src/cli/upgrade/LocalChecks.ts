@@ -1,4 +1,5 @@
 /** What can be looked at on this machine before an upgrade: a backup, a data directory, certificates. */
+import { healthThresholds } from "../../config/HealthThresholds.ts"
 import { errorText } from "../../ErrorText.ts"
 import { Effect } from "effect"
 import { CodecError } from "../../bytes/CodecError.ts"
@@ -21,11 +22,10 @@ import { isOfTheFuture } from "../backups/Due.ts"
 import { checkFolder } from "../certificates/FolderCheck.ts"
 import { formatDuration } from "../input/Duration.ts"
 import { formatBytes } from "../output/Progress.ts"
-import type { Finding } from "./Finding.ts"
-import { fine, problem } from "./Finding.ts"
+import type { Check } from "../checks/Check.ts"
+import { ok, problem } from "../checks/Check.ts"
 
 /** Free room without which a restart is not advised, however little the node has. */
-const leastFreeBytes = 256 * 1024 * 1024
 
 /** Entries that are read at once. */
 const entryPage = 512
@@ -40,7 +40,7 @@ export const checkBackup = (
   file: string,
   identities: ReadonlySet<string>,
   { nowMs, withinMs }: BackupAge
-): Effect.Effect<Finding> =>
+): Effect.Effect<Check> =>
   readBackup(file, { check: checkOfBackup }).pipe(
     Effect.map(({ header, totals }) => {
       const ageMs = Math.max(0, nowMs - header.createdMs)
@@ -55,7 +55,7 @@ export const checkBackup = (
       const age = `${formatDuration(Math.ceil(ageMs / 1_000) * 1_000)} old`
       return ageMs > withinMs
         ? problem("backup", `${file} is ${age}, and more than ${formatDuration(withinMs)}`, advice)
-        : fine("backup", `${file} is whole and ${age}: revision ${header.revision}, ${totals.rows} rows`)
+        : ok("backup", `${file} is whole and ${age}: revision ${header.revision}, ${totals.rows} rows`)
     }),
     Effect.catch((error) => Effect.succeed(problem("backup", error.message, "take one now: flaredb backup FILE")))
   )
@@ -112,7 +112,7 @@ const dryRun = Effect.fnUntraced(function*(path: string) {
       const wrong = state.wrong ?? (yield* logProblem(inspection, state.machine))
       const { applied, log, marker } = inspection
       return wrong === undefined
-        ? fine(
+        ? ok(
           "data directory",
           `flaredb ${version} reads ${path}: format ${marker.formatVersion}, log to ${log.lastIndex}, ` +
             `applied ${applied.index}`
@@ -125,13 +125,13 @@ const dryRun = Effect.fnUntraced(function*(path: string) {
 /** While a node uses the directory, its marker alone can be relied upon. */
 const whileUsed = (path: string) =>
   Effect.map(inspectMarker(path), ({ formatVersion }) =>
-    fine(
+    ok(
       "data directory",
       `flaredb ${version} reads format ${formatVersion} of ${path}; a node uses it, so entries and rows were not read`
     ))
 
 /** Whether this release opens a data directory. */
-export const checkDirectory = (path: string): Effect.Effect<Finding> =>
+export const checkDirectory = (path: string): Effect.Effect<Check> =>
   dryRun(path).pipe(
     Effect.catchIf(
       (error) => error instanceof DataDirRefused && error.reason === "locked",
@@ -143,14 +143,14 @@ export const checkDirectory = (path: string): Effect.Effect<Finding> =>
   )
 
 /** Whether there is room for as much again as the directory has: a snapshot is stored beside the state it replaces. */
-export const checkRoom = (path: string): Effect.Effect<Finding> =>
+export const checkRoom = (path: string): Effect.Effect<Check> =>
   Effect.tryPromise({
     try: async () => {
       const [{ freeBytes: free }, size] = await Promise.all([roomAt(path), bytesBelow(path)])
-      const needed = Math.max(leastFreeBytes, size)
+      const needed = Math.max(healthThresholds.criticalRoomBytes, size)
       const found = `${formatBytes(free)} are free at ${path}, which has ${formatBytes(size)}`
       return free >= needed
-        ? fine("free room", found)
+        ? ok("free room", found)
         : problem("free room", found, `make room for ${formatBytes(needed)}: a snapshot is stored beside the state`)
     },
     catch: (cause) => cause
@@ -164,12 +164,12 @@ export const checkRoom = (path: string): Effect.Effect<Finding> =>
 export const checkCertificates = (
   folder: string,
   { nowMs, withinMs }: BackupAge
-): Effect.Effect<Finding> =>
+): Effect.Effect<Check> =>
   checkFolder(folder, { nodes: undefined, node: undefined, cluster: undefined, expiresWithinMs: withinMs, nowMs }).pipe(
     Effect.map(({ held, problems }) => {
       const [first] = problems
       return first === undefined
-        ? fine("certificates", `${held.length} in ${folder} are valid for ${formatDuration(withinMs)} at least`)
+        ? ok("certificates", `${held.length} in ${folder} are valid for ${formatDuration(withinMs)} at least`)
         : problem("certificates", `${first.file}: ${first.problem}`, first.advice)
     })
   )

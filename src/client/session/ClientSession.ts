@@ -15,8 +15,8 @@
 import { Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import { SessionExpired } from "../../FlareDbError.ts"
-import type { SessionStamp } from "../../kv/model/Command.ts"
-import { noSession, stampCommand } from "../../kv/model/Command.ts"
+import type { CommandId } from "../../kv/model/Command.ts"
+import { noSession, writeCommandId } from "../../kv/model/Command.ts"
 import type { PipelineError } from "./OperationFailure.ts"
 import type { Operation } from "./Operation.ts"
 import type { OpenedSession } from "./OpenedSession.ts"
@@ -66,7 +66,7 @@ export class ClientSession {
   }
 
   /** The session, when there is one and all its writes have answers. */
-  get idle(): SessionStamp | undefined {
+  get idle(): CommandId | undefined {
     const answered = this.answered
     return this.id !== 0 && answered === this.lastSequence
       ? { session: this.id, sequence: answered + 1, answered, secret: this.secret }
@@ -117,7 +117,7 @@ export class ClientSession {
    * Numbers operations that are about to be sent, and answers those that cannot be sent any more. Gives the ones to
    * send. Only while the session is open.
    */
-  stamp(batch: ReadonlyArray<Op>): ReadonlyArray<Op> {
+  assignIds(batch: ReadonlyArray<Op>): ReadonlyArray<Op> {
     const sent: Array<Op> = []
     for (const operation of batch) {
       if (operation.settled) continue
@@ -138,7 +138,7 @@ export class ClientSession {
       if (!isOurs) this.writes.push(operation)
       operation.place = place
       operation.stale = false
-      stampCommand(operation.bytes, { ...place, answered: this.answered, secret })
+      writeCommandId(operation.bytes, { ...place, answered: this.answered, secret })
       sent.push(operation)
     }
     return sent

@@ -37,7 +37,7 @@ export class Operation<Failure> implements Limited {
   place: Place | undefined
   /** The span of its caller's wait, when the caller has one and it is sampled. */
   readonly span: Tracer.Span | undefined
-  /** Whether it is to be stamped again before it is sent again. */
+  /** Whether it is to get another command id before it is sent again. */
   stale = false
   /** The last reason why it had to be tried again, for the message when time runs out. */
   lastFailure: Failure | undefined

@@ -1,4 +1,5 @@
 /** How operations fail. */
+import { Unauthenticated, Unauthorized } from "../../FlareDbError.ts"
 import type { AccessError, ReadError, SessionExpired, WriteError, WrongCluster } from "../../FlareDbError.ts"
 
 /** How a node may fail an operation. */
@@ -13,5 +14,6 @@ export type PipelineError =
 /** Whether the node is asked again after a short pause, and no other is asked for it. */
 export const isShort = ({ _tag }: NodeFailure): boolean => _tag === "Overloaded" || _tag === "Unauthenticated"
 
-export const isAccessError = (error: PipelineError): error is AccessError =>
-  error._tag === "Unauthenticated" || error._tag === "Unauthorized"
+/** Whether a node refused the caller, and not the operation. */
+export const isAccessError = (error: unknown): error is AccessError =>
+  error instanceof Unauthenticated || error instanceof Unauthorized

@@ -24,7 +24,7 @@ import type { PipelineOptions } from "./PipelineOptions.ts"
 import type { NodeFailure, PipelineError } from "./OperationFailure.ts"
 import { isAccessError, isShort } from "./OperationFailure.ts"
 import type { Router } from "./Router.ts"
-import { standingOf } from "./Router.ts"
+import { endpointStateOf } from "./Router.ts"
 import { timeoutProblem } from "./Timeout.ts"
 import { errorText } from "../../ErrorText.ts"
 
@@ -162,7 +162,7 @@ export class Pipeline implements Submitter<PipelineError> {
     // It may have ended while the connection was opened.
     if (session?.isOpen === false) return this.repeat(open, 0, ended)
     // Nor is anything sent whose caller has the answer meanwhile that it was not.
-    const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.stamp(open)
+    const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.assignIds(open)
     if (batch.length === 0) return ended()
     for (const operation of batch) operation.send()
     const deadlineMs = nowMs() + client.attemptTimeoutMs
@@ -325,7 +325,7 @@ export class Pipeline implements Submitter<PipelineError> {
     cause: Cause.Cause<ConnectFailure | WrongCluster>,
     ended: Ended
   ): void {
-    this.router.failed(endpoint, reasonOf(cause), standingOf(Cause.squash(cause)))
+    this.router.failed(endpoint, reasonOf(cause), endpointStateOf(Cause.squash(cause)))
     const { wrongCluster } = this.router
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))
     if (error?._tag === "Unauthenticated") this.hopeless(batch, error, ended)

@@ -116,9 +116,9 @@ export const make: (
 /** Tells the cluster that the session is needed no more, if nothing of it is open. */
 const closeSession = (session: ClientSession, pool: ConnectionPool, router: Router): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const stamp = session.idle
-    if (stamp === undefined) return Effect.void
-    const command = encodeCommand({ _tag: "CloseSession" }, stamp)
+    const commandId = session.idle
+    if (commandId === undefined) return Effect.void
+    const command = encodeCommand({ _tag: "CloseSession" }, commandId)
     return Effect.flatMap(pool.get(router.target), (connection) => write(connection, [command])).pipe(
       within(closeMs, () => "late"),
       Effect.ignore

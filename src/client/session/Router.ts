@@ -16,10 +16,10 @@ const longestPauseMs = 200
  * What an attempt says of a node: no answer, no connection to be had, an answer of the client's cluster, or one of
  * another cluster.
  */
-export type Standing = "silent" | "refused" | "answered" | WrongCluster
+export type EndpointState = "silent" | "refused" | "answered" | WrongCluster
 
 /** What a failed attempt to connect says of the node. */
-export const standingOf = (error: unknown): Standing => {
+export const endpointStateOf = (error: unknown): EndpointState => {
   if (error instanceof WrongCluster) return error
   return error instanceof ConnectionLost && error.refused === true ? "refused" : "silent"
 }
@@ -33,7 +33,7 @@ export class Router {
   /** When every endpoint was first found to refuse connections, since one last did not. */
   private refusedSinceMs: number | undefined
   /** What became of the last attempt at each node, since one of them last answered as it should. */
-  private readonly standings = new Map<string, Standing>()
+  private readonly states = new Map<string, EndpointState>()
   /** Why each node failed last. */
   private readonly troubles = new Map<string, string>()
 
@@ -53,15 +53,15 @@ export class Router {
   succeeded(): void {
     this.failures = 0
     this.refusedSinceMs = undefined
-    this.standings.clear()
+    this.states.clear()
   }
 
   /**
-   * The node failed; the next in turn is tried. Does nothing when another operation has moved on already. `standing`
+   * The node failed; the next in turn is tried. Does nothing when another operation has moved on already. `state`
    * says what the failure tells of the node.
    */
-  failed(endpoint: Endpoint, reason: string, standing: Standing = "silent"): void {
-    this.standings.set(formatEndpoint(endpoint), standing)
+  failed(endpoint: Endpoint, reason: string, state: EndpointState = "silent"): void {
+    this.states.set(formatEndpoint(endpoint), state)
     this.troubles.set(formatEndpoint(endpoint), reason)
     if (endpoint !== this.current) return
     this.failures += 1
@@ -76,7 +76,7 @@ export class Router {
     }
     const name = formatEndpoint(leader)
     if (name === formatEndpoint(endpoint)) return this.failed(endpoint, reason, "answered")
-    this.standings.set(formatEndpoint(endpoint), "answered")
+    this.states.set(formatEndpoint(endpoint), "answered")
     this.troubles.set(formatEndpoint(endpoint), reason)
     this.failures += 1
     this.current = this.endpoints.find((known) => formatEndpoint(known) === name) ?? leader
@@ -89,9 +89,9 @@ export class Router {
   get wrongCluster(): WrongCluster | undefined {
     let found: WrongCluster | undefined
     for (const endpoint of this.endpoints) {
-      const standing = this.standings.get(formatEndpoint(endpoint))
-      if (standing === undefined || standing === "answered") return undefined
-      if (standing !== "silent" && standing !== "refused") found = standing
+      const state = this.states.get(formatEndpoint(endpoint))
+      if (state === undefined || state === "answered") return undefined
+      if (state !== "silent" && state !== "refused") found = state
     }
     return found
   }
@@ -101,7 +101,7 @@ export class Router {
    * tried.
    */
   refusedForMs(nowMs: number): number | undefined {
-    const refused = this.endpoints.every((endpoint) => this.standings.get(formatEndpoint(endpoint)) === "refused")
+    const refused = this.endpoints.every((endpoint) => this.states.get(formatEndpoint(endpoint)) === "refused")
     this.refusedSinceMs = refused ? this.refusedSinceMs ?? nowMs : undefined
     return this.refusedSinceMs === undefined ? undefined : nowMs - this.refusedSinceMs
   }

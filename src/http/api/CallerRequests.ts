@@ -22,7 +22,7 @@ import type { RequestCallers } from "../RequestCallers.ts"
 export interface CallerRequestsOptions {
   /** Those of the client of this process. */
   readonly requests: RequestPort
-  readonly node: Pick<RaftNode["Service"], "access" | "fence">
+  readonly node: Pick<RaftNode["Service"], "access" | "readBarrier">
   /** Absent where every caller may do everything, and nothing is written down. */
   readonly callers?: RequestCallers | undefined
   /** The number of the HTTP request among `callers`. */

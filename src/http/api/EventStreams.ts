@@ -8,7 +8,7 @@ import { Effect, Stream } from "effect"
 import type { Scope } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { lookEvery } from "../../CoalescedSleep.ts"
-import { Offences } from "../../net/Offences.ts"
+import { ProtocolViolations } from "../../net/ProtocolViolations.ts"
 import { RequestCaller } from "../RequestCaller.ts"
 
 /** An event, or a comment, which tells nothing but that the stream is alive. */
@@ -61,17 +61,17 @@ interface Open {
 export class EventStreams {
   private readonly open = new Set<Open>()
   private readonly maxFrameMs: number
-  private readonly offences: Offences
+  private readonly violations: ProtocolViolations
 
-  private constructor(maxFrameMs: number, offences: Offences) {
+  private constructor(maxFrameMs: number, violations: ProtocolViolations) {
     this.maxFrameMs = maxFrameMs
-    this.offences = offences
+    this.violations = violations
   }
 
   /** Streams that are looked after until the scope closes. */
   static readonly make = Effect.fnUntraced(
     function*(maxFrameMs: number): Effect.fn.Return<EventStreams, never, Scope.Scope> {
-      const streams = new EventStreams(maxFrameMs, yield* Offences.make("http"))
+      const streams = new EventStreams(maxFrameMs, yield* ProtocolViolations.make("http"))
       yield* lookEvery(lookMs, () => streams.closeSlow())
       return streams
     }
@@ -94,21 +94,21 @@ export class EventStreams {
   /** The bytes of the events, for a caller at `from` whose connection is `sink`. */
   serve<E, R>(events: Stream.Stream<SentEvent, E, R>, from: string, sink: Sink): Stream.Stream<Uint8Array, E, R> {
     return Stream.suspend(() => {
-      const open: Open = { from, sink, waiting: 0, sinceMs: this.offences.nowMs() }
+      const open: Open = { from, sink, waiting: 0, sinceMs: this.violations.nowMs() }
       this.open.add(open)
       return Stream.ensuring(Stream.map(events, render), Effect.sync(() => this.open.delete(open)))
     })
   }
 
   private closeSlow(): void {
-    const nowMs = this.offences.nowMs()
+    const nowMs = this.violations.nowMs()
     for (const open of this.open) {
       const waiting = open.sink.writableLength
       if (waiting === 0 || waiting !== open.waiting) {
         open.waiting = waiting
         open.sinceMs = nowMs
       } else if (nowMs - open.sinceMs >= this.maxFrameMs) {
-        this.offences.report(
+        this.violations.report(
           "unread-answers",
           open.from,
           `closed a watch: nothing of ${waiting} bytes was taken for maxFrameMs (${this.maxFrameMs})`

@@ -2,8 +2,9 @@
  * What a console shows of the cluster at one moment, from what each node answered. Rates and times are of what happened
  * since the sample before.
  */
+import { healthThresholds } from "../../config/HealthThresholds.ts"
 import { quantileIn, secondsBuckets } from "../../MetricBuckets.ts"
-import type { NodeAnswer, NodeFigures } from "../../client/ClusterAdmin.ts"
+import type { NodeAnswer, VitalsAnswer } from "../../client/ClusterAdmin.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import type { Durations, NodeVitals } from "../../protocol/NodeVitals.ts"
 import type { Warning } from "./Warning.ts"
@@ -23,7 +24,7 @@ export interface NodeSample {
   readonly problem: string | null
   readonly unreachableSinceMs: number | null
   readonly role: NodeReport["role"] | null
-  readonly standing: NodeReport["standing"] | null
+  readonly membership: NodeReport["membership"] | null
   readonly term: number | null
   readonly leader: number | null
   readonly commit: number | null
@@ -73,7 +74,7 @@ export interface Answers {
   /** How long the question for the figures took. */
   readonly tookMs: number
   readonly status: ReadonlyArray<NodeAnswer>
-  readonly figures: ReadonlyArray<NodeFigures>
+  readonly figures: ReadonlyArray<VitalsAnswer>
 }
 
 /** What is remembered from one sample to the next. */
@@ -85,9 +86,6 @@ export interface Before {
   readonly leaderChanges: ReadonlyArray<LeaderChange>
   readonly slowSyncs: ReadonlyMap<string, number>
 }
-
-/** From these on a sync is slow. A disk for etcd is to take less than 10. */
-export const slowSyncMs = 100
 
 /** Changes of leaders in a sample. */
 export const maxLeaderChanges = 64
@@ -125,13 +123,13 @@ const leaderAmong = (status: ReadonlyArray<NodeAnswer>): NodeReport | undefined 
   return leader
 }
 
-const vitalsOf = (figures: ReadonlyArray<NodeFigures>, endpoint: string): NodeVitals | undefined =>
+const vitalsOf = (figures: ReadonlyArray<VitalsAnswer>, endpoint: string): NodeVitals | undefined =>
   figures.find((one) => one.endpoint === endpoint)?.vitals
 
 /** A node that does not answer says nothing of itself. */
 const silent = {
   role: null,
-  standing: null,
+  membership: null,
   term: null,
   leader: null,
   commit: null,
@@ -151,7 +149,7 @@ const silent = {
 
 /** A moment without syncs says nothing of the disk. */
 const slowSyncsOf = (latency: Latency | null, before: number): number =>
-  latency === null ? before : latency.p99Ms >= slowSyncMs ? before + 1 : 0
+  latency === null ? before : latency.p99Ms >= healthThresholds.slowSyncMs ? before + 1 : 0
 
 const nodeSample = (
   { endpoint, problem, report }: NodeAnswer,
@@ -170,11 +168,11 @@ const nodeSample = (
   const earlier = before === undefined ? undefined : vitalsOf(before.answers.figures, endpoint)
   const { commits, nowMs: _, roleChanges: __, syncs, ...shown } = vitals ?? {}
   const syncLatency = syncs === undefined ? null : latencyBetween(earlier?.syncs, syncs)
-  const { applied, commit, firstIndex, lastIndex, role, standing, term, version, waiting } = report
+  const { applied, commit, firstIndex, lastIndex, role, membership, term, version, waiting } = report
   return {
     ...found,
     role,
-    standing,
+    membership,
     term,
     leader: report.leader,
     commit,
@@ -196,7 +194,7 @@ const nodeSample = (
 /** Each term once, with the moment at which the first node knew its leader. */
 export const leaderChangesOf = (
   known: ReadonlyArray<LeaderChange>,
-  figures: ReadonlyArray<NodeFigures>
+  figures: ReadonlyArray<VitalsAnswer>
 ): ReadonlyArray<LeaderChange> => {
   const terms = new Map(known.map((change) => [change.term, change]))
   for (const { vitals } of figures) {

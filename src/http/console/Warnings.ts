@@ -1,5 +1,6 @@
 /** What is wrong with a cluster, or will be soon, each with what to do next. The worst comes first. */
 import { warnShare } from "../../BoundedTables.ts"
+import { healthThresholds, roomLevel } from "../../config/HealthThresholds.ts"
 import { defaultLimits } from "../../config/Limits.ts"
 import type { ClusterSample, NodeSample } from "./ClusterSample.ts"
 import type { Warning } from "./Warning.ts"
@@ -8,8 +9,6 @@ import type { Warning } from "./Warning.ts"
 export const thresholds = {
   slowSyncs: 3,
   lagEntries: 5_000,
-  diskFreeShare: 0.1,
-  heapShare: 0.85,
   tableShare: warnShare,
   clockMs: defaultLimits.maxClockDifferenceMs
 } as const
@@ -81,11 +80,13 @@ const ofLink = (node: NodeSample, sample: Sample): ReadonlyArray<Warning> => {
       what: `${name} is sent the whole state: ${percent(node.snapshot)}.`,
       next: "Wait: it was away for longer than the log reaches back. Restart no other node meanwhile."
     })
-  } else if (node.standing !== null && node.standing !== "voter") {
+  } else if (node.membership !== null && node.membership !== "voter") {
     found.push({
       level: "warning",
-      id: `standing ${node.endpoint}`,
-      what: `${name} does not vote: it is a ${node.standing}${node.waiting === null ? "" : `, ${node.waiting}`}.`,
+      id: `membership ${node.endpoint}`,
+      what: `${name} does not vote: its membership is ${node.membership}${
+        node.waiting === null ? "" : `, ${node.waiting}`
+      }.`,
       next: "Wait until it has caught up. Restart no other node meanwhile."
     })
   } else if (node.waiting !== null) {
@@ -119,7 +120,8 @@ const ofDisks = ({ nodes }: Sample): ReadonlyArray<Warning> => {
     level: "warning",
     id: "sync",
     what: `The disk of node ${numbers(slow)} is slow: a sync takes ${Math.round(most)} ms at the 99th percentile.`,
-    next: "Look for others that use the disk (iostat -x 1). A sync should take less than 10 ms."
+    next: "Look for others that use the disk (iostat -x 1). A sync should take less than " +
+      `${healthThresholds.goodSyncMs} ms.`
   }]
 }
 
@@ -139,15 +141,17 @@ const ofMachine = (node: NodeSample): ReadonlyArray<Warning> => {
   }
   if (vitals === null) return found
   const { diskBytes, diskFreeBytes, heapBytes, heapLimitBytes } = vitals
-  if (diskBytes !== null && diskFreeBytes !== null && diskFreeBytes < diskBytes * thresholds.diskFreeShare) {
+  const room = diskBytes === null || diskFreeBytes === null ? "enough" : roomLevel(diskFreeBytes, diskBytes)
+  if (diskBytes !== null && diskFreeBytes !== null && room !== "enough") {
     found.push({
-      level: "critical",
+      level: room === "critical" ? "critical" : "warning",
       id: `disk ${endpoint}`,
-      what: `The disk of ${name.toLowerCase()} has ${percent(diskFreeBytes / diskBytes)} left.`,
+      what: `The disk of ${name.toLowerCase()} has ${Math.floor(diskFreeBytes / 1024 ** 2)} MiB left, ` +
+        `${percent(diskFreeBytes / diskBytes)}.`,
       next: "Make room on it, or shorten the history (flaredb compact): a node whose disk is full stops."
     })
   }
-  if (heapBytes >= heapLimitBytes * thresholds.heapShare) {
+  if (heapBytes >= heapLimitBytes * healthThresholds.heapShare) {
     found.push({
       level: "warning",
       id: `heap ${endpoint}`,

@@ -5,7 +5,7 @@
 import { applyAccess, quotaProblem } from "./access/ApplyAccess.ts"
 import { transact } from "./ApplyTransaction.ts"
 import type { Batch } from "./Batch.ts"
-import type { Command, Compact, Expire, RevokeLease, SessionStamp, Stamped, Transact } from "./Command.ts"
+import type { Command, CommandId, Compact, DecodedCommand, Expire, RevokeLease, Transact } from "./Command.ts"
 import type { Slot } from "./Draft.ts"
 import { expire, revoke } from "./Expiry.ts"
 import { maxLeases, maxSessionReplies, maxSessionReplyBytes } from "./Limits.ts"
@@ -20,7 +20,7 @@ import { onlySingleKeys, touchedKeys } from "./Transaction.ts"
 /** Where a command stands in the log. */
 export interface Place {
   readonly index: number
-  readonly stampMs: number
+  readonly timestampMs: number
 }
 
 /** A transaction of more parts reads the keys that it names by itself, and stops when they are too much. */
@@ -62,36 +62,40 @@ const isRanging = (command: Command): command is Ranging => {
  * Carries out one command at its place in the log and answers with the bytes of its reply: at once, or after it has
  * read what it asks for.
  */
-export const apply = (batch: Batch, place: Place, { command, stamp }: Stamped): Uint8Array | Loading<Uint8Array> => {
-  batch.advanceTime(place.stampMs)
-  const session = stamp.session === 0 ? undefined : admit(batch, command, stamp)
+export const apply = (
+  batch: Batch,
+  place: Place,
+  { command, commandId }: DecodedCommand
+): Uint8Array | Loading<Uint8Array> => {
+  batch.advanceTime(place.timestampMs)
+  const session = commandId.session === 0 ? undefined : admit(batch, command, commandId)
   if (session instanceof Uint8Array) return session
-  if (isRanging(command)) return applyRanging(batch, place, command, stamp, session)
-  return answer(batch, place, stamp, session, carryOut(batch, place, command, session))
+  if (isRanging(command)) return applyRanging(batch, place, command, commandId, session)
+  return answer(batch, place, commandId, session, carryOut(batch, place, command, session))
 }
 
 function* applyRanging(
   batch: Batch,
   place: Place,
   command: Ranging,
-  stamp: SessionStamp,
+  commandId: CommandId,
   session: Session | undefined
 ): Loading<Uint8Array> {
-  return answer(batch, place, stamp, session, yield* carryOutRanging(batch, command))
+  return answer(batch, place, commandId, session, yield* carryOutRanging(batch, command))
 }
 
 /** The session a command may be carried out in, or the reply to one that was carried out before, or may not be. */
-const admit = (batch: Batch, command: Command, stamp: SessionStamp): Session | Uint8Array => {
-  const session = batch.state.sessions.get(stamp.session)
+const admit = (batch: Batch, command: Command, commandId: CommandId): Session | Uint8Array => {
+  const session = batch.state.sessions.get(commandId.session)
   if (session === undefined) {
-    return encodeReply(refused(batch, "session-expired", "session", `${stamp.session} has ended, or never was`))
+    return encodeReply(refused(batch, "session-expired", "session", `${commandId.session} has ended, or never was`))
   }
-  if (!session.hasSecret(stamp.secret)) {
-    const text = `${stamp.session} was opened with another secret; only its own client can send commands in it`
+  if (!session.hasSecret(commandId.secret)) {
+    const text = `${commandId.session} was opened with another secret; only its own client can send commands in it`
     return encodeReply(refused(batch, "wrong-secret", "session", text))
   }
-  batch.clientSeen(session, stamp.answered)
-  const reply = withoutRepeating(batch, command, session, stamp)
+  batch.clientSeen(session, commandId.answered)
+  const reply = withoutRepeating(batch, command, session, commandId)
   if (reply === undefined) return session
   batch.recordAnswered(session)
   return reply
@@ -102,12 +106,12 @@ const withoutRepeating = (
   batch: Batch,
   command: Command,
   session: Session,
-  stamp: SessionStamp
+  commandId: CommandId
 ): Uint8Array | undefined => {
-  const kept = session.reply(stamp.sequence)
+  const kept = session.reply(commandId.sequence)
   if (kept !== undefined) return kept
-  if (stamp.sequence <= session.answered) {
-    return encodeReply(refused(batch, "already-answered", "sequence", `${stamp.sequence} was answered before`))
+  if (commandId.sequence <= session.answered) {
+    return encodeReply(refused(batch, "already-answered", "sequence", `${commandId.sequence} was answered before`))
   }
   // It keeps no reply, and makes room for others.
   if (command._tag === "CloseSession") return undefined
@@ -128,7 +132,7 @@ const withoutRepeating = (
 const answer = (
   batch: Batch,
   { index }: Place,
-  { sequence }: SessionStamp,
+  { sequence }: CommandId,
   session: Session | undefined,
   reply: CommandReply
 ): Uint8Array => {
@@ -149,7 +153,7 @@ function* carryOutRanging(batch: Batch, command: Ranging): Loading<CommandReply>
       return { _tag: "RevokedReply", revision: batch.revision, deleted }
     }
     case "Compact": {
-      const { compacted, revision } = batch.figures
+      const { compacted, revision } = batch.metadata
       if (command.through > revision) {
         return refused(batch, "invalid", "revision", `${command.through} is ahead of the store's revision ${revision}`)
       }
@@ -181,7 +185,7 @@ const carryOut = (
       const { caller = "", ttlMs } = command
       const problem = quotaProblem(batch, caller, "maxLeases")
       if (problem !== undefined) return problem
-      const lease = { id: place.index, ttlMs, deadlineMs: batch.figures.logTimeMs + ttlMs, keys: 0, caller }
+      const lease = { id: place.index, ttlMs, deadlineMs: batch.metadata.logTimeMs + ttlMs, keys: 0, caller }
       batch.setLease(lease)
       return { _tag: "LeaseReply", revision: batch.revision, lease: lease.id, ttlMs, remainingMs: ttlMs }
     }
@@ -189,7 +193,7 @@ const carryOut = (
       const lease = leases.get(command.lease)
       if (lease === undefined) return noLease(batch, command.lease)
       const { id, ttlMs } = lease
-      batch.setLease({ ...lease, deadlineMs: batch.figures.logTimeMs + ttlMs })
+      batch.setLease({ ...lease, deadlineMs: batch.metadata.logTimeMs + ttlMs })
       return { _tag: "LeaseReply", revision: batch.revision, lease: id, ttlMs, remainingMs: ttlMs }
     }
     case "OpenSession": {
@@ -197,11 +201,11 @@ const carryOut = (
       const problem = quotaProblem(batch, caller, "maxSessions")
       if (problem !== undefined) return problem
       if (sessions.size >= maxSessions) {
-        const idle = sessions.evictable(batch.figures.logTimeMs)
+        const idle = sessions.evictable(batch.metadata.logTimeMs)
         if (idle === undefined) return overloaded(batch, "maxSessions", sessions.size, maxSessions)
         batch.closeSession(idle)
       }
-      const openedMs = batch.figures.logTimeMs
+      const openedMs = batch.metadata.logTimeMs
       batch.openSession(place.index, { ttlMs, heardMs: openedMs, answered: 0, openedMs, secret, owner, caller })
       return { _tag: "SessionReply", revision: batch.revision, session: place.index, ttlMs }
     }

@@ -1,5 +1,5 @@
 /**
- * One batch of commands before it is committed to the store: the figures as they become, the keys, leases and sessions
+ * One batch of commands before it is committed to the store: the metadata as it becomes, the keys, leases and sessions
  * they change, and the history they make. The same commands on the same state give the same rows on every node, however
  * they are grouped into batches.
  */
@@ -10,17 +10,17 @@ import type { User } from "./access/User.ts"
 import { encodeUser } from "./access/User.ts"
 import type { Slot } from "./Draft.ts"
 import { Draft } from "./Draft.ts"
-import type { Figures } from "./Figures.ts"
-import { encodeFigures } from "./Figures.ts"
+import type { StoreMetadata } from "./StoreMetadata.ts"
+import { encodeMetadata } from "./StoreMetadata.ts"
 import type { Change, Revision } from "./History.ts"
 import { HistoryBlock, loadBlock, maxBlockRevisions, revisionBytes } from "./HistoryBlock.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
 import { encodeRecord } from "./KeyRecord.ts"
 import {
-  figuresKey,
   historyRange,
   leaseKey,
   leaseKeyKey,
+  metadataKey,
   recordKey,
   replyBlockKey,
   replyKey,
@@ -65,24 +65,26 @@ export class Batch {
   private undo: Array<() => void> | undefined
   /** Bytes that the transactions of this batch have looked at. */
   readBytes = 0
-  private readonly before: Figures
+  private readonly before: StoreMetadata
 
   constructor(state: State) {
     this.state = state
-    this.before = state.figures
+    this.before = state.metadata
   }
 
-  get figures(): Figures {
-    return this.state.figures
+  get metadata(): StoreMetadata {
+    return this.state.metadata
   }
 
   get revision(): number {
-    return this.state.figures.revision
+    return this.state.metadata.revision
   }
 
-  /** The log's clock goes on to an entry's stamp, and never back. */
-  advanceTime(stampMs: number): void {
-    if (stampMs > this.state.figures.logTimeMs) this.state.figures = { ...this.state.figures, logTimeMs: stampMs }
+  /** The log's clock goes on to an entry's timestamp, and never back. */
+  advanceTime(timestampMs: number): void {
+    if (timestampMs > this.state.metadata.logTimeMs) {
+      this.state.metadata = { ...this.state.metadata, logTimeMs: timestampMs }
+    }
   }
 
   /**
@@ -111,21 +113,21 @@ export class Batch {
   }
 
   private record(changes: ReadonlyArray<Change>): void {
-    const { figures } = this.state
-    const revision: Revision = { revision: figures.revision + 1, logTimeMs: figures.logTimeMs, changes }
+    const { metadata } = this.state
+    const revision: Revision = { revision: metadata.revision + 1, logTimeMs: metadata.logTimeMs, changes }
     const bytes = revisionBytes(revision)
     let block = this.state.lastBlock
-    if (block?.hasRoom(bytes) !== true) block = HistoryBlock.begin(revision.revision, figures.historyBytes, bytes)
+    if (block?.hasRoom(bytes) !== true) block = HistoryBlock.begin(revision.revision, metadata.historyBytes, bytes)
     block.append(revision, bytes)
     this.state.lastBlock = block
     if (this.history[this.history.length - 1] !== block) this.history.push(block)
     this.revisions.push(revision)
-    this.state.figures = {
+    this.state.metadata = {
       revision: revision.revision,
-      compacted: figures.compacted,
-      logTimeMs: figures.logTimeMs,
-      historyBytes: figures.historyBytes + bytes,
-      compactedBytes: figures.compactedBytes
+      compacted: metadata.compacted,
+      logTimeMs: metadata.logTimeMs,
+      historyBytes: metadata.historyBytes + bytes,
+      compactedBytes: metadata.compactedBytes
     }
   }
 
@@ -232,7 +234,7 @@ export class Batch {
    * `recordAnswered` must follow.
    */
   clientSeen(session: Session, answered: number): void {
-    const { logTimeMs } = this.figures
+    const { logTimeMs } = this.metadata
     if (answered > session.answered) {
       const { blocks, large } = session.forget(answered)
       for (const block of blocks) this.touch(session, block)
@@ -289,7 +291,7 @@ export class Batch {
     const block = own ?? (yield* loadBlock(revision))
     const { historyBytes } = block.head(revision)
     this.firstKept = block
-    this.state.figures = { ...this.figures, compacted: revision, compactedBytes: historyBytes }
+    this.state.metadata = { ...this.metadata, compacted: revision, compactedBytes: historyBytes }
   }
 
   /** Everything the store has to change. */
@@ -327,8 +329,8 @@ export class Batch {
     for (const { key, value } of this.rows.values()) {
       changes.push(value === undefined ? { _tag: "Delete", key } : { _tag: "Put", key, value })
     }
-    if (this.figures !== this.before) {
-      changes.push({ _tag: "Put", key: figuresKey, value: encodeFigures(this.figures) })
+    if (this.metadata !== this.before) {
+      changes.push({ _tag: "Put", key: metadataKey, value: encodeMetadata(this.metadata) })
     }
     return changes
   }

@@ -168,7 +168,7 @@ export const proposers: { readonly [Tag in Command["_tag"]]: "client" | "node" }
 }
 
 /** Which command of which session this is. (Raft §8, thesis §6.3) */
-export interface SessionStamp {
+export interface CommandId {
   /** The session's id; 0 for none. */
   readonly session: number
   /** From 1, each used for one command. A command that is sent again keeps its number. */
@@ -181,12 +181,12 @@ export interface SessionStamp {
 
 const noSecret = new Uint8Array(secretBytes)
 
-export const noSession: SessionStamp = { session: 0, sequence: 0, answered: 0, secret: noSecret }
+export const noSession: CommandId = { session: 0, sequence: 0, answered: 0, secret: noSecret }
 
 /** A command and the session it belongs to. */
-export interface Stamped {
-  readonly _tag: "Stamped"
-  readonly stamp: SessionStamp
+export interface DecodedCommand {
+  readonly _tag: "Decoded"
+  readonly commandId: CommandId
   readonly command: Command
 }
 
@@ -247,35 +247,35 @@ export const commandProblem = (command: Command): Problem | undefined => {
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 
-const header = (command: Command, stamp: SessionStamp, bodyBytes: number): Writer =>
+const header = (command: Command, commandId: CommandId, bodyBytes: number): Writer =>
   new Writer(commandHeaderBytes + bodyBytes)
-    .u8(commandVersion).u8(tags[command._tag]).u64(stamp.session).u64(stamp.sequence).u64(stamp.answered)
-    .raw(stamp.secret)
+    .u8(commandVersion).u8(tags[command._tag]).u64(commandId.session).u64(commandId.sequence).u64(commandId.answered)
+    .raw(commandId.secret)
 
 /** The bytes of a command that {@link commandProblem} has nothing against. */
-export const encodeCommand = (command: Command, stamp: SessionStamp = noSession): Uint8Array => {
+export const encodeCommand = (command: Command, commandId: CommandId = noSession): Uint8Array => {
   switch (command._tag) {
     case "Put":
-      return header(command, stamp, 10 + command.key.byteLength + command.value.byteLength)
+      return header(command, commandId, 10 + command.key.byteLength + command.value.byteLength)
         .u64(command.lease).short(command.key).raw(command.value).bytes
     case "Delete":
-      return header(command, stamp, 2 + command.key.byteLength).short(command.key).bytes
+      return header(command, commandId, 2 + command.key.byteLength).short(command.key).bytes
     case "Transact":
-      return writeTransaction(header(command, stamp, 512), command.transaction).bytes
+      return writeTransaction(header(command, commandId, 512), command.transaction).bytes
     case "GrantLease":
-      return header(command, stamp, 8).u64(command.ttlMs).raw(text(command.caller ?? "")).bytes
+      return header(command, commandId, 8).u64(command.ttlMs).raw(text(command.caller ?? "")).bytes
     case "OpenSession":
-      return header(command, stamp, 10 + secretBytes + command.owner.length)
+      return header(command, commandId, 10 + secretBytes + command.owner.length)
         .u64(command.ttlMs).raw(command.secret).short(text(command.owner)).raw(text(command.caller ?? "")).bytes
     case "EndSession":
-      return header(command, stamp, 8).u64(command.session).bytes
+      return header(command, commandId, 8).u64(command.session).bytes
     case "KeepAlive":
     case "RevokeLease":
-      return header(command, stamp, 8).u64(command.lease).bytes
+      return header(command, commandId, 8).u64(command.lease).bytes
     case "Compact":
-      return header(command, stamp, 8).u64(command.through).bytes
+      return header(command, commandId, 8).u64(command.through).bytes
     case "Expire": {
-      const writer = header(command, stamp, 8 + 8 * (command.leases.length + command.sessions.length))
+      const writer = header(command, commandId, 8 + 8 * (command.leases.length + command.sessions.length))
       for (const ids of [command.leases, command.sessions]) {
         writer.u32(ids.length)
         for (const id of ids) writer.u64(id)
@@ -284,12 +284,12 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
     }
     case "Checkpoint":
       return command.token === undefined
-        ? header(command, stamp, 0).bytes
-        : header(command, stamp, 8).u64(command.token).bytes
+        ? header(command, commandId, 0).bytes
+        : header(command, commandId, 8).u64(command.token).bytes
     case "CloseSession":
-      return header(command, stamp, 0).bytes
+      return header(command, commandId, 0).bytes
     default:
-      return writeAccessCommand(header(command, stamp, 64), command).bytes
+      return writeAccessCommand(header(command, commandId, 64), command).bytes
   }
 }
 
@@ -297,20 +297,20 @@ export const encodeCommand = (command: Command, stamp: SessionStamp = noSession)
  * Makes an encoded command one of a session, in place. Only before it was handed to anybody: bytes in a log
  * must not change.
  */
-export const stampCommand = (bytes: Uint8Array, stamp: SessionStamp): void => {
-  const { answered, secret, sequence, session } = stamp
+export const writeCommandId = (bytes: Uint8Array, commandId: CommandId): void => {
+  const { answered, secret, sequence, session } = commandId
   bytes.set(new Writer(24 + secretBytes).u64(session).u64(sequence).u64(answered).raw(secret).bytes, 2)
 }
 
 /** The command in `bytes`, whose fields are views of them, or what is wrong. */
-export const decodeCommand = (bytes: Uint8Array): Stamped | Problem => {
+export const decodeCommand = (bytes: Uint8Array): DecodedCommand | Problem => {
   const reader = new Reader(bytes)
   const version = reader.u8()
   const tag = reader.u8()
   if (!reader.failed && version !== commandVersion) {
     return problem("command", `has version ${version}, and this node reads ${commandVersion}: upgrade the older side`)
   }
-  const stamp = readStamp(reader)
+  const commandId = readCommandId(reader)
   if (reader.failed) return problem("command", `is cut short at ${bytes.byteLength} bytes`)
   if (tag === tags.Transact) {
     const tooLarge = transactionSizeProblem(bytes.byteLength)
@@ -320,10 +320,10 @@ export const decodeCommand = (bytes: Uint8Array): Stamped | Problem => {
   if (reader.failed) return problem("command", `is cut short at ${bytes.byteLength} bytes`)
   if (command === undefined) return problem("command", `has the unknown tag ${tag}, or a part that makes no sense`)
   if (!reader.complete) return problem("command", "has bytes behind its end")
-  return commandProblem(command) ?? stampProblem(command, stamp) ?? { _tag: "Stamped", stamp, command }
+  return commandProblem(command) ?? commandIdProblem(command, commandId) ?? { _tag: "Decoded", commandId, command }
 }
 
-const readStamp = (reader: Reader): SessionStamp => {
+const readCommandId = (reader: Reader): CommandId => {
   const session = reader.u64()
   const sequence = reader.u64()
   const answered = reader.u64()
@@ -332,7 +332,7 @@ const readStamp = (reader: Reader): SessionStamp => {
   return { session, sequence, answered, secret: session === 0 ? noSecret : secret }
 }
 
-const stampProblem = (command: Command, { answered, sequence, session }: SessionStamp): Problem | undefined => {
+const commandIdProblem = (command: Command, { answered, sequence, session }: CommandId): Problem | undefined => {
   if (session === 0) {
     return command._tag === "CloseSession"
       ? problem("session", "is missing")

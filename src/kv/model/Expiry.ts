@@ -13,7 +13,7 @@ export function* expire(
   sessionIds: ReadonlyArray<number>
 ): Loading<void> {
   const { leases, sessions } = batch.state
-  const { logTimeMs } = batch.figures
+  const { logTimeMs } = batch.metadata
   for (const id of leaseIds) {
     const lease = leases.get(id)
     if (lease !== undefined && lease.deadlineMs <= logTimeMs) yield* revoke(batch, id)

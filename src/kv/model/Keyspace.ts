@@ -5,7 +5,7 @@
  * | ---------- | -------------------------- | ------------------------------------------------------------------ |
  * | `00`       |                            | the store's own: the applied point                                 |
  * | `01`       | `01 "cluster"`             | the identity of the cluster, which is the node's                   |
- * |            | `01 "figures"`             | revision, compaction, log time, size of the history (`Figures.ts`) |
+ * |            | `01 "figures"`             | revision, compaction, log time, history bytes (`StoreMetadata.ts`) |
  * | `10`       | `10 KEY`                   | a user's key (`KeyRecord.ts`)                                      |
  * | `20`       | `20 REVISION`              | what that revision and some after it changed (`HistoryBlock.ts`)   |
  * | `30`       | `30 LEASE`                 | a lease (`Lease.ts`)                                               |
@@ -38,8 +38,11 @@ export interface StoredRange {
   readonly lt: Uint8Array
 }
 
-/** Holds the figures about the whole; absent before the first command. */
-export const figuresKey: Uint8Array = Uint8Array.of(0x01, ...new TextEncoder().encode("figures"))
+/**
+ * Holds the metadata of the store. On disk the row keeps the name that format 1 gave it; absent before the first
+ * command.
+ */
+export const metadataKey: Uint8Array = Uint8Array.of(0x01, ...new TextEncoder().encode("figures"))
 
 /** Where the record of a user's key lies. */
 export const recordKey = (key: Uint8Array): Uint8Array => new Writer(1 + key.byteLength).u8(keyByte).raw(key).bytes

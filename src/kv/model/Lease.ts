@@ -5,9 +5,9 @@
  * ttl u64 · deadline u64 · keys u32 · caller, to the end
  * ```
  *
- * Their clock is the log's (`Figures.logTimeMs`), so every node comes to the same end of a lease, and what is left of
- * its time is the same under the next leader. All leases are in memory as well, because a leader looks for ended ones a
- * few times a second.
+ * Their clock is the log's (`StoreMetadata.logTimeMs`), so every node comes to the same end of a lease, and what is
+ * left of its time is the same under the next leader. All leases are in memory as well, because a leader looks for
+ * ended ones a few times a second.
  *
  * The caller is whose certificate or token was shown when the lease was granted, and only it, administrators and nodes
  * may use the lease. A lease without one is from a port that asks for no names; where names are asked for, it is for

@@ -1,6 +1,6 @@
 /** What the state machine keeps in memory between batches; all of it is in the store as well. */
-import type { Figures } from "./Figures.ts"
-import { noFigures } from "./Figures.ts"
+import type { StoreMetadata } from "./StoreMetadata.ts"
+import { noMetadata } from "./StoreMetadata.ts"
 import type { HistoryBlock } from "./HistoryBlock.ts"
 import { Leases } from "./Lease.ts"
 import { maxKeptReplyBytes, maxSessions } from "./Limits.ts"
@@ -9,7 +9,7 @@ import { AccessTable } from "./access/AccessTable.ts"
 import { Sessions } from "./Sessions.ts"
 
 export class State {
-  figures: Figures = noFigures
+  metadata: StoreMetadata = noMetadata
   /** The block with the last revision, where the next one goes while it has room; `undefined` before the first one. */
   lastBlock: HistoryBlock | undefined
   readonly leases = new Leases()

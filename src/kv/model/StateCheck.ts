@@ -1,20 +1,21 @@
 /**
  * Holds rows that come from outside, from a backup or from another node, to what this store itself would have written:
- * every kind of row is decoded, and every number is bounded by the figures and by the entry that the state goes up to.
+ * every kind of row is decoded, and every number is bounded by the metadata and by the entry that the state goes up to.
  * One that is out of bounds would be believed by the next command, and stop the node there.
  *
- * Rows come in the order of their keys, so figures come first. Memory is bounded by the limits on leases and sessions.
+ * Rows come in the order of their keys, so the metadata comes first. Memory is bounded by the limits on leases and
+ * sessions.
  */
 import { maxRoles, maxUsers } from "./access/AccessLimits.ts"
 import { administrator, decodeRole } from "./access/Role.ts"
 import { decodeUser } from "./access/User.ts"
-import { decodeFigures, noFigures } from "./Figures.ts"
+import { decodeMetadata, noMetadata } from "./StoreMetadata.ts"
 import type { Change } from "./History.ts"
 import { HistoryBlock } from "./HistoryBlock.ts"
 import { KeptReplies } from "./KeptReplies.ts"
 import type { KeyRecord } from "./KeyRecord.ts"
 import { decodeRecord } from "./KeyRecord.ts"
-import { attachedKey, figuresKey, firstRevisionOf, idOf, nameOf, sequenceOf, userKey } from "./Keyspace.ts"
+import { attachedKey, firstRevisionOf, idOf, metadataKey, nameOf, sequenceOf, userKey } from "./Keyspace.ts"
 import { decodeLease } from "./Lease.ts"
 import {
   keyProblem,
@@ -70,8 +71,8 @@ const anySession: SessionRecord = {
   caller: ""
 }
 
-const isFigures = (key: Uint8Array): boolean =>
-  key.byteLength === figuresKey.byteLength && key.every((byte, i) => byte === figuresKey[i])
+const isMetadata = (key: Uint8Array): boolean =>
+  key.byteLength === metadataKey.byteLength && key.every((byte, i) => byte === metadataKey[i])
 
 const isWithin = (value: number, least: number, most: number): boolean => value >= least && value <= most
 
@@ -79,7 +80,7 @@ const range = (name: string, value: number, least: number, most: number): string
   isWithin(value, least, most) ? undefined : `${name} ${value} is not from ${least} to ${most}`
 
 export class StateCheck {
-  private figures = noFigures
+  private metadata = noMetadata
   private readonly index: number
   private readonly leases = new Map<number, LeaseKeys>()
   private grantedLeases = 0
@@ -97,18 +98,18 @@ export class StateCheck {
   }
 
   get revision(): number {
-    return this.figures.revision
+    return this.metadata.revision
   }
 
   get logTimeMs(): number {
-    return this.figures.logTimeMs
+    return this.metadata.logTimeMs
   }
 
   /** What is wrong with the next row, if anything. */
   row({ key, value }: StoredRow): string | undefined {
     switch (key[0]) {
       case 0x01:
-        return isFigures(key) ? this.figuresRow(value) : "no row of this kind is known"
+        return isMetadata(key) ? this.metadataRow(value) : "no row of this kind is known"
       case 0x10:
         return this.keyRow(userKey(key), value)
       case 0x20:
@@ -134,7 +135,7 @@ export class StateCheck {
 
   /** What is wrong with the rows as a whole, if anything. */
   end(): string | undefined {
-    const { compacted, historyBytes, revision } = this.figures
+    const { compacted, historyBytes, revision } = this.metadata
     const last = this.block?.last ?? 0
     if (last !== revision) return `the history ends at revision ${last}, and the store at ${revision}`
     const bytes = this.block?.bytesThrough ?? 0
@@ -150,19 +151,19 @@ export class StateCheck {
     return undefined
   }
 
-  private figuresRow(value: Uint8Array): string | undefined {
-    const figures = decodeFigures(value)
-    if (figures === undefined) return "the figures of the store are malformed"
-    this.figures = figures
-    return range("the store's revision", figures.revision, 0, maxStoredNumber) ??
-      range("the compacted revision", figures.compacted, 0, figures.revision) ??
-      range("the log time", figures.logTimeMs, 0, maxStoredNumber) ??
-      range("the size of the history", figures.historyBytes, 0, maxStoredNumber) ??
-      range("the size of the compacted history", figures.compactedBytes, 0, figures.historyBytes)
+  private metadataRow(value: Uint8Array): string | undefined {
+    const metadata = decodeMetadata(value)
+    if (metadata === undefined) return "the metadata of the store is malformed"
+    this.metadata = metadata
+    return range("the store's revision", metadata.revision, 0, maxStoredNumber) ??
+      range("the compacted revision", metadata.compacted, 0, metadata.revision) ??
+      range("the log time", metadata.logTimeMs, 0, maxStoredNumber) ??
+      range("the size of the history", metadata.historyBytes, 0, maxStoredNumber) ??
+      range("the size of the compacted history", metadata.compactedBytes, 0, metadata.historyBytes)
   }
 
   private record(record: KeyRecord): string | undefined {
-    return range("the mod revision", record.modRevision, 1, this.figures.revision) ??
+    return range("the mod revision", record.modRevision, 1, this.metadata.revision) ??
       range("the create revision", record.createRevision, 1, record.modRevision) ??
       range("the version", record.version, 1, maxStoredNumber) ??
       range("the lease", record.lease, 0, this.index) ??
@@ -194,8 +195,8 @@ export class StateCheck {
     this.block = block
     const wrong = before === undefined ? this.firstBlock(block) : this.nextBlock(before, block)
     if (wrong !== undefined) return wrong
-    if (block.last > this.figures.revision) {
-      return `the history has revision ${block.last}, and the store ends at ${this.figures.revision}`
+    if (block.last > this.metadata.revision) {
+      return `the history has revision ${block.last}, and the store ends at ${this.metadata.revision}`
     }
     if (block.isOverfull) return `the block of history from revision ${first} on has too much in it`
     for (let revision = first; revision <= block.last; revision++) {
@@ -207,7 +208,7 @@ export class StateCheck {
 
   /** The compacted revision is in the first block, which compaction keeps. */
   private firstBlock(block: HistoryBlock): string | undefined {
-    const { compacted, compactedBytes } = this.figures
+    const { compacted, compactedBytes } = this.metadata
     if (compacted === 0 ? block.first !== 1 : !block.has(compacted)) {
       return `the history begins with revisions ${block.first} to ${block.last}, and is compacted up to ${compacted}`
     }
@@ -219,7 +220,9 @@ export class StateCheck {
 
   private nextBlock(before: HistoryBlock, block: HistoryBlock): string | undefined {
     if (block.first !== before.last + 1) {
-      return `revision ${block.first} came where the history has ${before.last + 1}, of ${this.figures.revision} in all`
+      return `revision ${block.first} came where the history has ${
+        before.last + 1
+      }, of ${this.metadata.revision} in all`
     }
     const bytes = before.bytesThrough
     if (block.bytesBefore !== bytes) return `the size of the history is ${block.bytesBefore}, and not ${bytes}`
@@ -231,7 +234,7 @@ export class StateCheck {
   private changes(block: HistoryBlock, revision: number): string | undefined {
     const decoded = block.revision(revision)
     if (decoded === undefined) return `the history of revision ${revision} is malformed`
-    const late = range("the log time", decoded.logTimeMs, this.historyTimeMs, this.figures.logTimeMs)
+    const late = range("the log time", decoded.logTimeMs, this.historyTimeMs, this.metadata.logTimeMs)
     if (late !== undefined) return late
     this.historyTimeMs = decoded.logTimeMs
     if (decoded.changes.length === 0) return `revision ${revision} changes nothing`
@@ -261,7 +264,7 @@ export class StateCheck {
     else counted.stated = lease.keys
     return range("the lease", id, 1, this.index) ??
       problemText("the time to live", ttlProblem(lease.ttlMs)) ??
-      range("the deadline", lease.deadlineMs, 0, this.figures.logTimeMs + lease.ttlMs) ??
+      range("the deadline", lease.deadlineMs, 0, this.metadata.logTimeMs + lease.ttlMs) ??
       range("the number of keys of the lease", lease.keys, 0, mostLeaseKeys)
   }
 
@@ -284,7 +287,7 @@ export class StateCheck {
     if (this.sessions.size > maxSessions) return `there are more than ${maxSessions} sessions`
     return range("the session", id, 1, this.index) ??
       problemText("the time to live", ttlProblem(session.ttlMs)) ??
-      range("the time of the last command", session.heardMs, 0, this.figures.logTimeMs) ??
+      range("the time of the last command", session.heardMs, 0, this.metadata.logTimeMs) ??
       range("the time of opening", session.openedMs, 0, session.heardMs) ??
       range("the acknowledged number", session.answered, 0, Number.MAX_SAFE_INTEGER)
   }
@@ -304,7 +307,7 @@ export class StateCheck {
     if (unknown !== undefined) return `the user ${name} has the role ${unknown}, which is not there`
     for (const { createdMs, id } of user.tokens) {
       const wrong = range("the token", id, 1, this.index) ??
-        range("the time of the token", createdMs, 0, this.figures.logTimeMs)
+        range("the time of the token", createdMs, 0, this.metadata.logTimeMs)
       if (wrong !== undefined) return wrong
     }
     return undefined

@@ -15,7 +15,7 @@ import { checkOf } from "../../machine/StateCheck.ts"
 import { CheckedRows } from "../../storage/RowsCheck.ts"
 import type { StateImport, StateStore } from "../../storage/StateStore.ts"
 import type { StorageError } from "../../storage/StorageError.ts"
-import type { SnapshotOffer, SnapshotSink } from "../../transport/PeerTransport.ts"
+import type { SnapshotRequest, SnapshotStream } from "../../transport/PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 import type { SnapshotProgress } from "./SnapshotSender.ts"
 
@@ -28,7 +28,7 @@ interface Chunk {
 class Ended extends Data.TaggedError("Ended") {}
 
 interface InboundSnapshot {
-  readonly offer: SnapshotOffer
+  readonly request: SnapshotRequest
   readonly chunks: Queue.Queue<Chunk, Ended>
   readonly done: Deferred.Deferred<void>
   bytes: number
@@ -37,9 +37,9 @@ interface InboundSnapshot {
 export interface SnapshotReceiverOptions {
   readonly state: StateStore["Service"]
   /** Why the owner does not want a snapshot, if it does not. */
-  readonly consider: (offer: SnapshotOffer) => Effect.Effect<SnapshotRefused | undefined>
+  readonly refusalOf: (request: SnapshotRequest) => Effect.Effect<SnapshotRefused | undefined>
   /** Makes an import that is whole the state of this node; `false` when the node had gone past it meanwhile. */
-  readonly install: (incoming: StateImport, offer: SnapshotOffer) => Effect.Effect<boolean, StorageError>
+  readonly install: (incoming: StateImport, request: SnapshotRequest) => Effect.Effect<boolean, StorageError>
   /** Bounds the lines that peers can cause. */
   readonly lines: LogLimiter
   /** The identity of the cluster, which a snapshot must be of; `undefined` while this node does not know it. */
@@ -52,7 +52,7 @@ export interface SnapshotReceiverOptions {
   readonly fork: (work: Effect.Effect<void, StorageError>) => Effect.Effect<void>
 }
 
-const refused = (reason: string, covered = false) => new SnapshotRefused({ reason, covered })
+const refused = (reason: string, upToDate = false) => new SnapshotRefused({ reason, upToDate })
 
 /** Chunks that wait to be stored; more than a sender has in flight. */
 const waitingChunks = 16
@@ -77,29 +77,31 @@ export class SnapshotReceiver {
   get progress(): SnapshotProgress | undefined {
     const { current } = this
     return current === undefined ? undefined : {
-      peer: current.offer.from,
-      point: current.offer.point,
+      peer: current.request.from,
+      point: current.request.point,
       bytes: current.bytes,
-      estimatedBytes: current.offer.estimatedBytes
+      estimatedBytes: current.request.estimatedBytes
     }
   }
 
-  readonly take = (offer: SnapshotOffer): Effect.Effect<SnapshotSink<SnapshotRefused>, SnapshotRefused, Scope.Scope> =>
+  readonly take = (
+    request: SnapshotRequest
+  ): Effect.Effect<SnapshotStream<SnapshotRefused>, SnapshotRefused, Scope.Scope> =>
     Effect.gen({ self: this }, function*() {
-      const reason = yield* this.options.consider(offer)
+      const reason = yield* this.options.refusalOf(request)
       if (reason !== undefined) return yield* reason
       const earlier = this.current
       if (earlier !== undefined) {
-        if (earlier.offer.term > offer.term) {
+        if (earlier.request.term > request.term) {
           return yield* refused(
-            `a snapshot from node ${earlier.offer.from} in term ${earlier.offer.term} is being received`
+            `a snapshot from node ${earlier.request.from} in term ${earlier.request.term} is being received`
           )
         }
         yield* Queue.fail(earlier.chunks, new Ended())
         yield* Deferred.await(earlier.done)
       }
       const inbound: InboundSnapshot = {
-        offer,
+        request,
         chunks: yield* Queue.bounded<Chunk, Ended>(waitingChunks),
         done: yield* Deferred.make<void>(),
         bytes: 0
@@ -129,7 +131,7 @@ export class SnapshotReceiver {
 
   /** One snapshot, from its first chunk to its end, whatever that is. */
   private run(inbound: InboundSnapshot): Effect.Effect<void, StorageError> {
-    const { from, point } = inbound.offer
+    const { from, point } = inbound.request
     return Effect.scoped(this.receive(inbound)).pipe(
       Effect.catchTag(
         "Ended",
@@ -149,18 +151,18 @@ export class SnapshotReceiver {
   private readonly receive = Effect.fnUntraced(
     { self: this },
     function*(this: SnapshotReceiver, inbound: InboundSnapshot) {
-      const { offer } = inbound
+      const { request } = inbound
       const start = yield* monotonicMs
       yield* this.options.lines.tell(
         Effect.logInfo,
-        `receives the state through ${offer.point.index} from node ${offer.from}`
+        `receives the state through ${request.point.index} from node ${request.from}`
       ).pipe(
-        Effect.annotateLogs({ estimatedBytes: offer.estimatedBytes })
+        Effect.annotateLogs({ estimatedBytes: request.estimatedBytes })
       )
       const incoming = yield* this.options.state.import
       const decoder = new SnapshotDecoder()
       const { identity, level: known } = this.options
-      const rows = new CheckedRows(checkOf({ index: offer.point.index, known, identity: identity() }))
+      const rows = new CheckedRows(checkOf({ index: request.point.index, known, identity: identity() }))
       for (;;) {
         const { bytes, stored } = yield* Queue.take(inbound.chunks)
         const decoded = decoder.take(bytes)
@@ -173,7 +175,7 @@ export class SnapshotReceiver {
         if (part instanceof CodecError) {
           yield* this.options.lines.tell(
             Effect.logWarning,
-            `refused a snapshot from node ${offer.from}: ${part.message}`
+            `refused a snapshot from node ${request.from}: ${part.message}`
           )
           Deferred.doneUnsafe(stored, Exit.fail(refused(part.message)))
           return
@@ -186,19 +188,19 @@ export class SnapshotReceiver {
           Deferred.doneUnsafe(stored, Exit.void)
           continue
         }
-        const installed = yield* this.options.install(incoming, offer)
+        const installed = yield* this.options.install(incoming, request)
         const elapsedMs = Math.round((yield* monotonicMs) - start)
         const { totals } = part
         yield* this.options.lines.tell(
           Effect.logInfo,
           installed
-            ? `installed the state through ${offer.point.index} from node ${offer.from}`
-            : `has gone past ${offer.point.index} while the state arrived; discards it`
+            ? `installed the state through ${request.point.index} from node ${request.from}`
+            : `has gone past ${request.point.index} while the state arrived; discards it`
         ).pipe(
           Effect.annotateLogs({ rows: totals.rows, bytes: totals.bytes, elapsedMs, digest: totals.digest.slice(0, 16) })
         )
         Deferred.doneUnsafe(stored, Exit.void)
-        if (installed) yield* this.compare(offer, totals.rows)
+        if (installed) yield* this.compare(request, totals.rows)
         return
       }
     }
@@ -207,7 +209,7 @@ export class SnapshotReceiver {
   /** Warns when far fewer rows came than there were. An operator can still save the replaced state, and not later. */
   private readonly compare = Effect.fnUntraced({ self: this }, function*(
     this: SnapshotReceiver,
-    { from, point }: SnapshotOffer,
+    { from, point }: SnapshotRequest,
     rows: number
   ) {
     const replaced = yield* this.options.state.replaced

@@ -15,7 +15,7 @@ import type { SendSnapshot } from "../../raft/Output.ts"
 import type { LogPoint, NodeId } from "../../raft/Types.ts"
 import type { StateStore } from "../../storage/StateStore.ts"
 import type { StorageError } from "../../storage/StorageError.ts"
-import type { PeerTransport, SnapshotLost, SnapshotSink } from "../../transport/PeerTransport.ts"
+import type { PeerTransport, SnapshotLost, SnapshotStream } from "../../transport/PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 
 /** Chunks that may be in flight at once: enough to hide a round trip, few enough to hold in memory. */
@@ -34,7 +34,7 @@ export interface SnapshotProgress {
   readonly estimatedBytes: number
 }
 
-type Stream = SnapshotSink<SnapshotRefused | SnapshotLost>
+type Stream = SnapshotStream<SnapshotRefused | SnapshotLost>
 
 export interface SnapshotSenderOptions {
   readonly nodeId: NodeId
@@ -128,7 +128,7 @@ export class SnapshotSender {
     const opened = transport.sendSnapshot({ from: nodeId, to: peer, term, point, estimatedBytes })
     const stream = yield* Effect.catchIf(
       opened,
-      (failure) => failure instanceof SnapshotRefused && failure.covered,
+      (failure) => failure instanceof SnapshotRefused && failure.upToDate,
       () => Effect.succeed(undefined)
     )
     if (stream === undefined) {

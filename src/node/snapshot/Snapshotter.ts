@@ -32,7 +32,7 @@ import { minIndex } from "../../raft/Types.ts"
 import type { LogStore, RecoveredLog } from "../../storage/LogStore.ts"
 import type { StateImport, StateStore } from "../../storage/StateStore.ts"
 import type { StorageError } from "../../storage/StorageError.ts"
-import type { PeerTransport, SnapshotOffer } from "../../transport/PeerTransport.ts"
+import type { PeerTransport, SnapshotRequest } from "../../transport/PeerTransport.ts"
 import type { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 import type { Applier } from "../Applier.ts"
 import type { Inbox } from "../Inbox.ts"
@@ -87,8 +87,8 @@ export class Snapshotter {
       identity: options.identity,
       level: options.level,
       onReceived: options.metrics.snapshotReceived,
-      consider: (offer) => this.consider(offer),
-      install: (incoming, offer) => this.install(incoming, offer.point)
+      refusalOf: (request) => this.refusalOf(request),
+      install: (incoming, request) => this.install(incoming, request.point)
     })
   }
 
@@ -188,10 +188,10 @@ export class Snapshotter {
     this.sender.abandonUnsafe()
   }
 
-  private consider(offer: SnapshotOffer): Effect.Effect<SnapshotRefused | undefined> {
+  private refusalOf(request: SnapshotRequest): Effect.Effect<SnapshotRefused | undefined> {
     return Effect.suspend(() => {
       const answer = Deferred.makeUnsafe<SnapshotRefused | undefined>()
-      this.options.inbox.post({ _tag: "SnapshotOffered", offer, answer })
+      this.options.inbox.post({ _tag: "SnapshotRequested", request, answer })
       return Deferred.await(answer)
     })
   }

@@ -48,8 +48,8 @@ export class Replay {
       return undefined
     }
     if (this.raft === undefined) return `line ${this.line} comes before the start of a node`
-    if (line._tag === "Offer") {
-      Raft.offerProblem(this.raft, line.offer)
+    if (line._tag === "SnapshotRequest") {
+      Raft.snapshotProblem(this.raft, line.request)
       return undefined
     }
     this.steps += 1

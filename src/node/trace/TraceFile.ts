@@ -6,7 +6,7 @@ import { Data, Deferred, Effect } from "effect"
 import type { Scope } from "effect"
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs"
 import type { StepObserver } from "../StepObserver.ts"
-import { offerLine, startLine, stepLine } from "./TraceLine.ts"
+import { snapshotRequestLine, startLine, stepLine } from "./TraceLine.ts"
 
 /** Bytes after which a trace ends, so that it does not fill the disk. */
 export const maxTraceBytes = 1024 * 1024 * 1024
@@ -90,6 +90,6 @@ export const observer = (path: string): Effect.Effect<StepObserver, TraceFileErr
     return {
       started: (config, recovered) => trace.write(startLine(config, recovered)),
       stepped: (_raft, event, outputs) => trace.write(stepLine(event, outputs)),
-      offered: (offer) => trace.write(offerLine(offer))
+      snapshotRequested: (request) => trace.write(snapshotRequestLine(request))
     }
   })

@@ -20,8 +20,8 @@ import type { LogPoint, NodeId, Term } from "../../raft/Types.ts"
 const format = 2
 const oldestFormat = 1
 
-/** A snapshot that a peer offered: the core is asked about it, and remembers what its sender claims. */
-export interface TracedOffer {
+/** A snapshot that a peer asked to send: the core is asked about it, and remembers what its sender claims. */
+export interface TracedSnapshotRequest {
   readonly from: NodeId
   readonly point: LogPoint
   readonly term: Term
@@ -31,7 +31,7 @@ export type TraceLine =
   | { readonly _tag: "Start"; readonly config: Config; readonly recovered: Recovered }
   /** The outputs stay text: they are compared with the text of others. */
   | { readonly _tag: "Step"; readonly event: Event; readonly outputs: string }
-  | { readonly _tag: "Offer"; readonly offer: TracedOffer }
+  | { readonly _tag: "SnapshotRequest"; readonly request: TracedSnapshotRequest }
 
 /** Fields of an entry that the driver remembers, and that consensus never looks at. */
 const caches = new Set(["record", "decoded"])
@@ -57,13 +57,19 @@ export const startLine = (config: Config, recovered: Recovered): string => textO
 export const stepLine = (event: Event, outputs: ReadonlyArray<Output>): string =>
   `{"event":${textOf(event)},"outputs":${outputsText(outputs)}}`
 
-export const offerLine = (offer: TracedOffer): string => textOf({ offer })
+/** The field is that of the first format, so that versions read each other's traces. */
+export const snapshotRequestLine = (request: TracedSnapshotRequest): string => textOf({ offer: request })
+
+/** A line that older versions wrote, with the words of today. Bytes are base64 there: no command holds such a field. */
+const inTodaysWords = (text: string): string =>
+  text.replaceAll(`"standing":"newcomer"`, `"membership":"unknown"`).replaceAll(`"standing":`, `"membership":`)
+    .replaceAll(`"stampMs":`, `"timestampMs":`)
 
 /** Reads a line; says why it is none. */
 export const parseLine = (text: string): TraceLine | string => {
   let line: unknown
   try {
-    line = JSON.parse(text, restored)
+    line = JSON.parse(inTodaysWords(text), restored)
   } catch {
     return "is not JSON"
   }
@@ -79,5 +85,7 @@ export const parseLine = (text: string): TraceLine | string => {
   if ("event" in line && "outputs" in line) {
     return { _tag: "Step", event: line.event as Event, outputs: outputsText(line.outputs as ReadonlyArray<Output>) }
   }
-  return "offer" in line ? { _tag: "Offer", offer: line.offer as TracedOffer } : "is neither a start nor a step"
+  return "offer" in line
+    ? { _tag: "SnapshotRequest", request: line.offer as TracedSnapshotRequest }
+    : "is neither a start nor a step"
 }

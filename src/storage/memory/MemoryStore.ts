@@ -9,7 +9,7 @@ import type { FeatureLevel } from "../../protocol/FeatureLevel.ts"
 import { isStateKey } from "../../protocol/StateRows.ts"
 import { entryBytes } from "../../raft/Config.ts"
 import type { ConfState, Entry, HardState, LogPoint, TermRun } from "../../raft/Types.ts"
-import { lastStampOf, LogIndex, NodeId, origin, Term } from "../../raft/Types.ts"
+import { lastTimestampOf, LogIndex, NodeId, origin, Term } from "../../raft/Types.ts"
 import type { LogWrite } from "../LogStore.ts"
 import { LogStore } from "../LogStore.ts"
 import { SortedRows } from "./SortedRows.ts"
@@ -57,7 +57,7 @@ export class MemoryDisk {
       term: Term(0),
       votedFor: undefined,
       commit: LogIndex(0),
-      ...(voters.length > 1 ? { standing: "newcomer" } : {})
+      ...(voters.length > 1 ? { membership: "unknown" } : {})
     }
   }
 
@@ -161,7 +161,7 @@ const makeLog = (disk: MemoryDisk): LogStore["Service"] => ({
     compacted: disk.compacted,
     lastIndex: disk.last.index,
     bytes: disk.entries.reduce((bytes, entry) => bytes + entryBytes(entry), 0),
-    lastStampMs: lastStampOf(disk.entries),
+    lastTimestampMs: lastTimestampOf(disk.entries),
     termRuns: disk.termRuns()
   },
   append: (writes) =>

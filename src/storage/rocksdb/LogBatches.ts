@@ -1,7 +1,6 @@
 /** The batches that a write of the log is in RocksDB. */
 import { encodeEntry, encodeRecords } from "../../protocol/EntryRecord.ts"
-import type { HardState } from "../../raft/Types.ts"
-import { encodeRecord, logEnd, logKey, stateKeys } from "../Codec.ts"
+import { hardStateRecord, logEnd, logKey, stateKeys } from "../Codec.ts"
 import type { LogWrite } from "../LogStore.ts"
 import type { Family, Operation } from "./Operation.ts"
 
@@ -15,14 +14,6 @@ interface Batch {
   readonly family: Family
   readonly operations: Array<Operation>
 }
-
-const hardStateRecord = ({ commit, standing, term, votedFor }: HardState): Uint8Array =>
-  encodeRecord({
-    term,
-    votedFor: votedFor ?? null,
-    commit,
-    ...(standing === undefined || standing === "voter" ? {} : { standing })
-  })
 
 /** The batches of some writes, in order, as few as the order allows. */
 export const batches = (writes: ReadonlyArray<LogWrite>): ReadonlyArray<Batch> => {

@@ -182,7 +182,7 @@ const recover = Effect.fnUntraced(function*(database: RocksDb["Service"], path: 
     compacted: installed,
     lastIndex: installed.index,
     bytes: 0,
-    lastStampMs: 0,
+    lastTimestampMs: 0,
     termRuns: []
   }
   return { floor: origin, log: restarted, trustedThrough }

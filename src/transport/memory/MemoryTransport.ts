@@ -10,9 +10,11 @@ import { FeatureTable, highestLevel } from "../../protocol/FeatureLevel.ts"
 import { protocolVersion } from "../../protocol/PeerRpcs.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
-import type { PeerProcess, Received, SnapshotOffer, SnapshotSink } from "../PeerTransport.ts"
+import type { PeerProcess, SnapshotRequest, SnapshotStream } from "../PeerTransport.ts"
 import { PeerTransport, SnapshotLost } from "../PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
+import type { Receivers } from "./Receivers.ts"
+import { registration } from "./Receivers.ts"
 
 /** What happens to messages on a link; probabilities from 0 to 1. */
 export interface Faults {
@@ -27,10 +29,8 @@ const keptClaims = 100
 
 export const noFaults: Faults = { drop: 0, duplicate: 0, delayMs: [0, 0] }
 
-interface Endpoint {
-  receiver: ((received: Received) => void) | undefined
+interface Endpoint extends Receivers {
   readonly lost: Queue.Queue<NodeId>
-  taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
   /** The cluster that the node is of, once it knows. */
   identity: ClusterIdentity | undefined
   /** The highest feature level that the node knows, and that of its cluster. */
@@ -41,8 +41,8 @@ interface Endpoint {
 }
 
 /** A chunk of a snapshot in transfer, for tests that want to be there. */
-export interface ChunkOnItsWay {
-  readonly offer: SnapshotOffer
+export interface ChunkInFlight {
+  readonly request: SnapshotRequest
   /** Its place among the chunks of its snapshot, from 0. */
   readonly number: number
 }
@@ -67,11 +67,11 @@ export class MemoryNetwork {
   /** Messages that reached a node, and messages that did not. */
   readonly counts = { delivered: 0, dropped: 0, duplicated: 0 }
   /** Claims for which a connection was closed, the latest last; no more than {@link keptClaims}. */
-  readonly expelled: Array<{ readonly by: NodeId; readonly peer: NodeId; readonly claim: string }> = []
+  readonly closedPeers: Array<{ readonly by: NodeId; readonly peer: NodeId; readonly claim: string }> = []
   /** Chunks of snapshots that were stored. */
   chunks = 0
   /** Runs before each chunk of a snapshot is delivered: a test may hold it up, or do something meanwhile. */
-  beforeChunk: (chunk: ChunkOnItsWay) => Effect.Effect<void> = () => Effect.void
+  beforeChunk: (chunk: ChunkInFlight) => Effect.Effect<void> = () => Effect.void
 
   constructor(seed = 1) {
     this.next = random(seed)
@@ -138,9 +138,9 @@ export class MemoryNetwork {
   }
 
   /** The connection on which a peer made a claim ends, and the peer notices. */
-  expel(by: NodeId, peer: NodeId, claim: string): void {
-    this.expelled.push({ by, peer, claim })
-    if (this.expelled.length > keptClaims) this.expelled.shift()
+  closeFor(by: NodeId, peer: NodeId, claim: string): void {
+    this.closedPeers.push({ by, peer, claim })
+    if (this.closedPeers.length > keptClaims) this.closedPeers.shift()
     const endpoint = this.endpoints.get(peer)
     if (endpoint !== undefined) Queue.offerUnsafe(endpoint.lost, by)
   }
@@ -160,35 +160,35 @@ export class MemoryNetwork {
     }
   }
 
-  /** A way for one snapshot. It breaks when the link is cut in either direction, or when the receiver goes. */
-  readonly sendSnapshot: PeerTransport["Service"]["sendSnapshot"] = (offer) =>
+  /** A connection for one snapshot. It breaks when the link is cut in either direction, or when the receiver goes. */
+  readonly sendSnapshot: PeerTransport["Service"]["sendSnapshot"] = (request) =>
     Effect.gen({ self: this }, function*() {
-      const lost = new SnapshotLost({ reason: `the network has no way to node ${offer.to}` })
-      const endpoint = this.endpoints.get(offer.to)
-      const open = () => this.connected(offer.from, offer.to) && this.connected(offer.to, offer.from)
+      const lost = new SnapshotLost({ reason: `the network has no connection to node ${request.to}` })
+      const endpoint = this.endpoints.get(request.to)
+      const open = () => this.connected(request.from, request.to) && this.connected(request.to, request.from)
       if (endpoint === undefined || !open()) return yield* lost
-      if (endpoint.taker === undefined) {
-        return yield* new SnapshotRefused({ reason: `node ${offer.to} is not ready for snapshots`, covered: false })
+      if (endpoint.acceptor === undefined) {
+        return yield* new SnapshotRefused({ reason: `node ${request.to} is not ready for snapshots`, upToDate: false })
       }
       const whileThere = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | SnapshotLost, R> =>
         Effect.raceFirst(work, Effect.andThen(Deferred.await(endpoint.gone), Effect.fail(lost)))
-      const sink = yield* whileThere(endpoint.taker(offer))
+      const stream = yield* whileThere(endpoint.acceptor(request))
       const turn = yield* Semaphore.make(1)
       let number = 0
-      const way: SnapshotSink<SnapshotRefused | SnapshotLost> = {
+      const connection: SnapshotStream<SnapshotRefused | SnapshotLost> = {
         write: (chunk) =>
           Effect.gen({ self: this }, function*() {
             const [minimum, maximum] = this.faults.delayMs
             const delay = minimum + this.next() * (maximum - minimum)
-            yield* this.beforeChunk({ offer, number: number++ })
+            yield* this.beforeChunk({ request, number: number++ })
             if (delay > 0) yield* Effect.sleep(delay)
             if (!open() || this.next() < this.faults.drop) return yield* lost
-            yield* whileThere(sink.write(new Uint8Array(chunk)))
+            yield* whileThere(stream.write(new Uint8Array(chunk)))
             if (!open()) return yield* lost
             this.chunks += 1
           }).pipe((write) => Semaphore.withPermit(turn, write))
       }
-      return way
+      return connection
     })
 
   private deliver(message: Message): void {
@@ -218,7 +218,7 @@ export const layer = (
       const endpoint: Endpoint = {
         receiver: undefined,
         lost,
-        taker: undefined,
+        acceptor: undefined,
         identity: undefined,
         known: highestLevel(yield* FeatureTable),
         required: 0,
@@ -246,17 +246,7 @@ export const layer = (
           endpoint.required = level
         },
         peersUnsafe: () => network.processes(node),
-        receive: (receiver) =>
-          Effect.acquireRelease(
-            Effect.sync(() => {
-              endpoint.receiver = receiver
-            }),
-            () =>
-              Effect.sync(() => {
-                endpoint.receiver = undefined
-              })
-          ),
-        expelUnsafe: (_connection, peer, claim) => network.expel(node, peer, claim),
+        closeForUnsafe: (_connection, peer, claim) => network.closeFor(node, peer, claim),
         health: Effect.sync(() =>
           peers.filter((peer) => peer !== node).map((peer) => ({
             peer,
@@ -269,17 +259,7 @@ export const layer = (
         ),
         lost,
         sendSnapshot: network.sendSnapshot,
-        takeSnapshots: (taker) =>
-          Effect.acquireRelease(
-            Effect.sync(() => {
-              endpoint.taker = taker
-            }),
-            () =>
-              Effect.suspend(() => {
-                endpoint.taker = undefined
-                return Deferred.succeed(endpoint.gone, undefined)
-              })
-          )
+        ...registration(endpoint, Deferred.succeed(endpoint.gone, undefined))
       })
     })
   )

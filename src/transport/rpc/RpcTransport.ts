@@ -13,7 +13,7 @@ import type { NodeId, Term } from "../../raft/Types.ts"
 import { Gate } from "../../net/Gate.ts"
 import type { BoundAddress, ListenError } from "../../net/Listening.ts"
 import { formatBound } from "../../net/Listening.ts"
-import { Offences } from "../../net/Offences.ts"
+import { ProtocolViolations } from "../../net/ProtocolViolations.ts"
 import { serve } from "../../net/TcpServer.ts"
 import type { DialTls, PortTls } from "../../net/tls/Credentials.ts"
 import { countRefusals } from "../../net/tls/RefusalCount.ts"
@@ -32,7 +32,7 @@ import type { LinkLimits, PeerAddress } from "./PeerLink.ts"
 import { defaultLinkLimits, PeerLink } from "./PeerLink.ts"
 import * as PeerMetrics from "./PeerMetrics.ts"
 import { PeerRefused, PeerRpcs, point } from "../../protocol/PeerRpcs.ts"
-import type { Received, SnapshotOffer } from "../PeerTransport.ts"
+import type { Received, SnapshotRequest } from "../PeerTransport.ts"
 import { PeerTransport, SnapshotLost } from "../PeerTransport.ts"
 import * as SnapshotLink from "./SnapshotLink.ts"
 
@@ -94,7 +94,7 @@ const dialOf = ({ clusterId, tls }: RpcTransportOptions, peer: NodeId): DialTls 
 interface DeliveryParts {
   readonly handshakes: PeerHandshakes
   readonly instances: PeerInstances
-  readonly offences: Offences
+  readonly violations: ProtocolViolations
 }
 
 interface PeerCalls {
@@ -103,7 +103,7 @@ interface PeerCalls {
   readonly gate: ReturnType<typeof newGate>
   readonly handshakes: PeerHandshakes
   readonly inbound: InboundSnapshots
-  readonly offences: Offences
+  readonly violations: ProtocolViolations
   readonly remotes: Remotes
   readonly onRefused: (refusal: TlsRefusal) => void
 }
@@ -111,10 +111,10 @@ interface PeerCalls {
 const noHello = (found: string) => new PeerRefused({ reason: "no-hello", expected: "Hello first", found })
 
 /** What is done with the calls of peers. */
-const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences, onRefused, remotes }: PeerCalls) =>
+const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, violations, onRefused, remotes }: PeerCalls) =>
   PeerRpcs.toLayer({
     "peer.Hello": (hello, { client }) => {
-      const caller = { address: offences.remoteOf(client.id), remote: remotes.of(client.id) }
+      const caller = { address: violations.remoteOf(client.id), remote: remotes.of(client.id) }
       const refused = handshakes.hello(client.id, caller, hello)
       if (refused?.reason === "certificate") onRefused(refusal("wrong-node", refused.message))
       if (refused === undefined) {
@@ -122,7 +122,7 @@ const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences, onRe
         return Effect.void
       }
       if (handshakes.sender(client.id) === undefined) gate.dismiss(client.id)
-      offences.reportCaller(
+      violations.reportCaller(
         "refused-hello",
         client.id,
         `refused a connection that says it is node ${hello.from}: ${refused.message}`
@@ -131,15 +131,15 @@ const handlersOf = ({ deliver, gate, handshakes, inbound, nodeId, offences, onRe
     },
     "peer.Deliver": (batch, { client }) => deliver(batch, client.id),
     "peer.Clock": () => Effect.map(Clock.currentTimeMillis, (wallMs) => ({ wallMs: Math.max(0, Math.floor(wallMs)) })),
-    "peer.OfferSnapshot": (offered, { client }) => {
+    "peer.OfferSnapshot": (request, { client }) => {
       const from = handshakes.sender(client.id)
       if (from === undefined) return Effect.fail(noHello("peer.OfferSnapshot"))
-      const { estimatedBytes, term } = offered
-      return inbound.offer(client.id, {
+      const { estimatedBytes, term } = request
+      return inbound.open(client.id, {
         from,
         to: nodeId,
         term: term as Term,
-        point: point(offered.point),
+        point: point(request.point),
         estimatedBytes
       })
     },
@@ -158,7 +158,7 @@ const misdirected = (messages: ReadonlyArray<Message>, sender: NodeId, nodeId: N
 /** Hands the messages of a batch on, when their sender may send them. */
 const delivery = (
   nodeId: NodeId,
-  { handshakes, instances, offences }: DeliveryParts,
+  { handshakes, instances, violations }: DeliveryParts,
   receive: (received: Received) => void
 ): PeerCalls["deliver"] =>
 ({ messages: batch }, clientId) => {
@@ -168,7 +168,7 @@ const delivery = (
   const problem = messages instanceof CodecError ? messages.message : misdirected(messages, from, nodeId)
   if (problem !== undefined) {
     handshakes.forget(clientId)
-    offences.expelCaller("malformed-messages", clientId, `closed a connection of node ${from}: ${problem}`)
+    violations.closeCaller("malformed-messages", clientId, `closed a connection of node ${from}: ${problem}`)
     return Exit.fail(new PeerRefused({ reason: "malformed", expected: "valid messages", found: problem }))
   }
   instances.spoke(clientId, from)
@@ -183,13 +183,13 @@ interface LinkParts {
   readonly instance: string
   readonly instances: PeerInstances
   readonly lost: Queue.Queue<NodeId>
-  readonly offences: Offences
+  readonly violations: ProtocolViolations
 }
 
 /** Keeps a link to each peer up until the scope closes. */
 const openLinks = Effect.fnUntraced(function*(
   options: RpcTransportOptions,
-  { build, instance, instances, lost, offences, own }: LinkParts
+  { build, instance, instances, lost, violations, own }: LinkParts
 ) {
   const clock = yield* Clock.Clock
   const limits = { ...defaultLinkLimits, ...options.limits }
@@ -219,10 +219,10 @@ const openLinks = Effect.fnUntraced(function*(
         const warning = clocks.seen(difference)
         if (warning === undefined) return
         const line = Effect.annotateLogs(Effect.logWarning(warning), { peer: peer.id, ...difference })
-        runFork(offences.limited("clock-difference", line))
+        runFork(violations.limited("clock-difference", line))
       },
       conflict: () => instances.conflict(peer.id),
-      tell: (kind, line) => offences.limited(kind, line),
+      tell: (kind, line) => violations.limited(kind, line),
       onLost: (id) =>
         Effect.sync(() => {
           Queue.offerUnsafe(lost, id)
@@ -247,14 +247,14 @@ const openLinks = Effect.fnUntraced(function*(
 })
 
 /** Notices two processes that run as one node, and says so in the log and in a metric. */
-const watchInstances = Effect.fnUntraced(function*(offences: Offences) {
+const watchInstances = Effect.fnUntraced(function*(violations: ProtocolViolations) {
   const runFork = yield* FiberSet.makeRuntime<never>()
   const context = yield* Effect.context<never>()
   instanceConflicts.updateUnsafe(0, context)
-  return new PeerInstances(offences.nowMs, (peer, text) => {
+  return new PeerInstances(violations.nowMs, (peer, text) => {
     instanceConflicts.updateUnsafe(1, context)
-    const line = Effect.annotateLogs(Effect.logError(text), { peer, offence: "instance-conflict" })
-    runFork(offences.limited("instance-conflict", line))
+    const line = Effect.annotateLogs(Effect.logError(text), { peer, violation: "instance-conflict" })
+    runFork(violations.limited("instance-conflict", line))
   })
 })
 
@@ -267,16 +267,16 @@ const newGate = () =>
     notifications: ["peer.Deliver"]
   })
 
-/** A connection of its own to the peer that an offer names. */
+/** A connection of its own to the peer that a request names. */
 const sendSnapshot = (
   options: RpcTransportOptions,
   { build, instance, own }: Pick<LinkParts, "build" | "instance" | "own">,
-  offer: SnapshotOffer
+  request: SnapshotRequest
 ): ReturnType<PeerTransport["Service"]["sendSnapshot"]> => {
-  const peer = options.peers.find(({ id }) => id === offer.to)
+  const peer = options.peers.find(({ id }) => id === request.to)
   return peer === undefined
-    ? Effect.fail(new SnapshotLost({ reason: `node ${offer.to} is not a peer` }))
-    : SnapshotLink.open(offer, {
+    ? Effect.fail(new SnapshotLost({ reason: `node ${request.to} is not a peer` }))
+    : SnapshotLink.open(request, {
       clusterId: options.clusterId,
       identity: own,
       build,
@@ -294,16 +294,16 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const own = new IdentitySlot()
   const build = new OwnBuild(highestLevel(yield* FeatureTable))
   const inbound = new InboundSnapshots()
-  const offences = yield* Offences.make("peer")
-  const instances = yield* watchInstances(offences)
+  const violations = yield* ProtocolViolations.make("peer")
+  const instances = yield* watchInstances(violations)
   const handshakes = new PeerHandshakes(options, own, build, instances)
   const instance = randomBytes(16).toString("hex")
   const gate = newGate()
   const remotes = new Remotes()
   const onRefused = yield* countRefusals("peer")
   const { nodeId } = options
-  const deliver = delivery(nodeId, { handshakes, instances, offences }, (received) => receiver?.(received))
-  const handlers = handlersOf({ nodeId, deliver, gate, handshakes, inbound, offences, remotes, onRefused })
+  const deliver = delivery(nodeId, { handshakes, instances, violations }, (received) => receiver?.(received))
+  const handlers = handlersOf({ nodeId, deliver, gate, handshakes, inbound, violations, remotes, onRefused })
   const portLimits = options.portLimits ?? defaultLimits
   const address = yield* serve(PeerRpcs, {
     name: "peer",
@@ -314,7 +314,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     connectionsSetting: "maxPeerConnections",
     callLimits: portLimits,
     gate,
-    offences,
+    violations,
     remotes,
     protocol: peerProtocol,
     ...(options.tls?.port === undefined ? {} : { tls: options.tls.port }),
@@ -328,7 +328,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   yield* Effect.logInfo(`peers are served at ${formatBound(address)}`)
   if (options.onListening !== undefined) yield* options.onListening(address)
 
-  const links = yield* openLinks(options, { own, build, instance, instances, lost, offences })
+  const links = yield* openLinks(options, { own, build, instance, instances, lost, violations })
 
   return PeerTransport.of({
     sendUnsafe: (messages) => {
@@ -343,16 +343,16 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     requireLevelUnsafe: (level) => build.require(level),
     peersUnsafe: () => handshakes.processes(),
-    receive: (taker) =>
+    receive: (acceptor) =>
       Effect.acquireRelease(
         Effect.sync(() => {
-          receiver = taker
+          receiver = acceptor
         }),
         () => Effect.sync(() => receiver = undefined)
       ),
-    expelUnsafe: (connection, peer, claim) => {
+    closeForUnsafe: (connection, peer, claim) => {
       handshakes.forget(connection)
-      offences.expelCaller(
+      violations.closeCaller(
         "peer-violation",
         connection,
         `closed a connection of node ${peer}, which is wrong: ${claim}`
@@ -360,7 +360,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     health: Effect.sync(() => [...links.values()].map((link) => link.health())),
     lost,
-    sendSnapshot: (offer) => sendSnapshot(options, { own, build, instance }, offer),
+    sendSnapshot: (request) => sendSnapshot(options, { own, build, instance }, request),
     takeSnapshots: inbound.takeSnapshots
   })
 })

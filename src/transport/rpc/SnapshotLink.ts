@@ -1,5 +1,5 @@
 /**
- * The way of one snapshot to one peer: a connection that carries nothing else, so that its megabytes delay no
+ * The stream of one snapshot to one peer: a connection that carries nothing else, so that its megabytes delay no
  * heartbeat and its receiver's pace holds up nothing but its sender. It lives as long as its scope; a snapshot that
  * failed is sent again from the beginning on a new one.
  */
@@ -14,7 +14,7 @@ import type { IdentitySlot } from "./IdentitySlot.ts"
 import type { OwnBuild } from "./OwnBuild.ts"
 import type { PeerAddress } from "./PeerLink.ts"
 import { PeerRpcs } from "../../protocol/PeerRpcs.ts"
-import type { SnapshotOffer, SnapshotSink } from "../PeerTransport.ts"
+import type { SnapshotRequest, SnapshotStream } from "../PeerTransport.ts"
 import { SnapshotLost } from "../PeerTransport.ts"
 import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 
@@ -42,11 +42,11 @@ const failure = (cause: Cause.Cause<unknown>): Failure => {
   return new SnapshotLost({ reason: describeFailure(cause) })
 }
 
-/** Connects to the peer and offers the snapshot. */
+/** Connects to the peer and asks it to take the snapshot. */
 export const open = Effect.fnUntraced(function*(
-  offer: SnapshotOffer,
+  request: SnapshotRequest,
   options: SnapshotLinkOptions
-): Effect.fn.Return<SnapshotSink<Failure>, Failure, Scope.Scope> {
+): Effect.fn.Return<SnapshotStream<Failure>, Failure, Scope.Scope> {
   const { build, clusterId, identity, instance, peer, timeoutMs, tls } = options
   const address = { host: peer.host, port: peer.port, openTimeoutMs: 1_000, tls, protocol: peerProtocol }
   const call = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, Failure> =>
@@ -57,7 +57,7 @@ export const open = Effect.fnUntraced(function*(
   const client = yield* connect(PeerRpcs, address).pipe(
     Effect.catchCause((cause) => Effect.fail(failure(cause)))
   )
-  const { estimatedBytes, from, point, term, to } = offer
+  const { estimatedBytes, from, point, term, to } = request
   yield* call(client["peer.Hello"]({ clusterId, identity: identity.wire, instance, from, to, ...build.wire }))
   yield* call(client["peer.OfferSnapshot"]({ term, point, estimatedBytes }))
   return { write: (chunk) => call(Effect.suspend(() => client["peer.SnapshotChunk"]({ chunk }))) }

@@ -234,8 +234,8 @@ const byKind = (lines: ReadonlyArray<string>): ReadonlyMap<string, number> => {
   const kinds = new Map<string, number>()
   for (const line of lines) {
     const port = /"port":"(\w+)"/.exec(line)?.[1]
-    const offence = /"offence":"([\w-]+)"/.exec(line)?.[1]
-    const kind = port === undefined || offence === undefined ? "other lines" : `${offence} at the ${port} port`
+    const violation = /"violation":"([\w-]+)"/.exec(line)?.[1]
+    const kind = port === undefined || violation === undefined ? "other lines" : `${violation} at the ${port} port`
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
   }
   return kinds

@@ -5,7 +5,7 @@ import { LiveComparison } from "../../../src/cli/backups/LiveComparison.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
 import * as FlareDb from "../../../src/FlareDb.ts"
 import { encodeRecord } from "../../../src/kv/model/KeyRecord.ts"
-import { figuresKey, historyKey, recordKey } from "../../../src/kv/model/Keyspace.ts"
+import { historyKey, metadataKey, recordKey } from "../../../src/kv/model/Keyspace.ts"
 import type { StateRow } from "../../../src/storage/StateStore.ts"
 
 /** More than a page of a scan. */
@@ -16,7 +16,7 @@ const keyOf = (i: number): string => `key/${String(i).padStart(5, "0")}`
 /** The rows of a backup of the store as it is, between rows of other kinds. */
 const backupOf = (kv: KeyValue["Service"]) =>
   Effect.map(Stream.runCollect(kv.scanAll("")), (entries): ReadonlyArray<StateRow> => [
-    { key: figuresKey, value: new Uint8Array(40) },
+    { key: metadataKey, value: new Uint8Array(40) },
     ...entries.map((entry) => ({ key: recordKey(entry.key), value: encodeRecord(entry) })),
     { key: historyKey(1), value: new Uint8Array(9) }
   ])

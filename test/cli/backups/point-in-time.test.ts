@@ -41,16 +41,20 @@ const lives = (seed: number, count: number): ReadonlyArray<Moment> => {
   const state = new State()
   const moments: Array<Moment> = []
   for (let index = 1; index <= count; index++) {
-    const { command, stamp, stampMs } = source.step(index, state.figures.revision)
+    const { command, commandId, timestampMs } = source.step(index, state.metadata.revision)
     if (command._tag === "GrantLease" || command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
-    const { revision: before } = state.figures
+    const { revision: before } = state.metadata
     const batch = new Batch(state)
     store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
-    const applied = apply(batch, { index, stampMs }, { _tag: "Stamped", command, stamp: stamp ?? noSession })
+    const applied = apply(batch, { index, timestampMs }, {
+      _tag: "Decoded",
+      command,
+      commandId: commandId ?? noSession
+    })
     if (!(applied instanceof Uint8Array)) store.run(applied)
     store.commit(batch)
-    const { logTimeMs, revision } = state.figures
+    const { logTimeMs, revision } = state.metadata
     if (revision !== before) moments.push({ rows: [...store.sorted()], index, revision, logTimeMs })
   }
   return moments
@@ -58,7 +62,7 @@ const lives = (seed: number, count: number): ReadonlyArray<Moment> => {
 
 const identityRow = (identity: string): StateRow => ({ key: identityRowKey, value: new TextEncoder().encode(identity) })
 
-/** `more` are rows about the store that lie behind its figures. */
+/** `more` are rows about the store that lie behind its metadata. */
 const save = (
   path: string,
   { index, logTimeMs, revision, rows }: Moment,

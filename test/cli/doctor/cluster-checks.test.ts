@@ -19,7 +19,7 @@ const reportOf = (id: number): NodeReport => ({
   nodeId: id,
   voters: [1, 2, 3],
   role: id === 1 ? "leader" : "follower",
-  standing: "voter",
+  membership: "voter",
   term: 7,
   leader: 1,
   commit: 20_000,
@@ -106,7 +106,7 @@ describe("a cluster", () => {
     ["another identity", reported({ identity: "2" }), { "cluster.identity": "failure" }],
     ["other voters", reported({ voters: [1, 2] }), { "cluster.voters": "failure" }],
     ["a lagging node", reported({ applied: 1 }), { "node 2 state": "warning" }],
-    ["a learner", reported({ standing: "learner" }), { "node 2 state": "warning" }],
+    ["a learner", reported({ membership: "learner" }), { "node 2 state": "warning" }],
     ["a node that waits", reported({ waiting: "for node 3" }), { "node 2 state": "failure" }],
     [
       "a link that works one way",

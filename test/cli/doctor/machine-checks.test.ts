@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readdirSync } from "node:fs"
-import { byUrgency } from "../../../src/cli/doctor/Check.ts"
+import { byUrgency } from "../../../src/cli/checks/Check.ts"
 import { machineChecks } from "../../../src/cli/doctor/MachineChecks.ts"
 import type { MachineFacts } from "../../../src/cli/doctor/MachineFacts.ts"
 import { groupLimitFiles } from "../../../src/cli/doctor/MachineFacts.ts"

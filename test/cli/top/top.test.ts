@@ -44,7 +44,7 @@ const report: NodeReport = {
   nodeId: 1,
   voters: [1],
   role: "leader",
-  standing: "voter",
+  membership: "voter",
   term: 3,
   leader: 1,
   commit: 500,

@@ -20,7 +20,7 @@ const report = (nodeId: number): NodeReport => ({
   nodeId,
   voters: [1, 2, 3],
   role: nodeId === 1 ? "leader" : "follower",
-  standing: "voter",
+  membership: "voter",
   term: 7,
   leader: 1,
   commit: 5_000,
@@ -48,16 +48,21 @@ const answersOf = (...changes: ReadonlyArray<Change>): ReadonlyArray<NodeAnswer>
 describe("a cluster", () => {
   it("that is whole, caught up and of one release is ready", () => {
     const found = clusterChecks(answersOf({}, {}, {}))
-    assert.deepStrictEqual(found.filter(({ ok }) => !ok), [])
-    assert.deepStrictEqual(found.map(({ check }) => check), ["nodes", "leader", "caught up", "release"])
-    assert.match(found.map(({ found }) => found).join("; "), /no node is more than 10 entries behind the 5000/)
+    assert.deepStrictEqual(found.filter(({ status }) => status !== "ok"), [])
+    assert.deepStrictEqual(found.map(({ name }) => name), ["nodes", "leader", "caught up", "release"])
+    assert.match(found.map(({ measured }) => measured).join("; "), /no node is more than 10 entries behind the 5000/)
   })
 
   const before = { versions: undefined } as unknown as Partial<NodeReport>
   const wrong: ReadonlyArray<readonly [string, ReadonlyArray<Change>, string, RegExp]> = [
     ["with a node down", [{}, "down", {}], "nodes", /127\.0\.0\.1:7002: no process listens there/],
     ["of which one node was not named", [{}, {}], "nodes", /no endpoint leads to node 3/],
-    ["with a learner", [{}, { standing: "learner" }, {}], "nodes", /node 2: is a learner/],
+    [
+      "with a learner",
+      [{}, { membership: "learner" }, {}],
+      "nodes",
+      /node 2: does not vote: its membership is learner/
+    ],
     ["with a node that waits", [{}, {}, { waiting: "for a majority" }], "nodes", /node 3: for a majority/],
     ["of two clusters", [{}, {}, { clusterId: "payments" }], "nodes", /of several clusters/],
     [
@@ -85,9 +90,9 @@ describe("a cluster", () => {
   ]
   for (const [name, changes, check, says] of wrong) {
     it(`${name} is not`, () => {
-      const problems = clusterChecks(answersOf(...changes)).filter(({ ok }) => !ok)
-      assert.deepStrictEqual(problems.map((one) => one.check), [check])
-      assert.match(problems[0]?.found ?? "", says)
+      const problems = clusterChecks(answersOf(...changes)).filter(({ status }) => status !== "ok")
+      assert.deepStrictEqual(problems.map((one) => one.name), [check])
+      assert.match(problems[0]?.measured ?? "", says)
       assert.isNotEmpty(problems[0]?.advice)
     })
   }
@@ -118,21 +123,24 @@ describe("this machine", () => {
       const age = (nowMs: number) => ({ nowMs, withinMs: 1_000 })
       const { createdMs } = (yield* readBackup(kept, {})).header
       const recent = yield* checkBackup(kept, new Set([identity]), age(createdMs))
-      assert.isTrue(recent.ok, recent.found)
-      assert.match((yield* checkBackup(kept, new Set([identity]), age(Date.now() + 10 ** 10))).found, /old, and more/)
-      assert.match((yield* checkBackup(kept, new Set([identity]), age(0))).found, /which is yet to come/)
-      assert.match((yield* checkBackup(kept, new Set(["another"]), age(0))).found, /is of another cluster/)
+      assert.strictEqual(recent.status, "ok", recent.measured)
+      assert.match(
+        (yield* checkBackup(kept, new Set([identity]), age(Date.now() + 10 ** 10))).measured,
+        /old, and more/
+      )
+      assert.match((yield* checkBackup(kept, new Set([identity]), age(0))).measured, /which is yet to come/)
+      assert.match((yield* checkBackup(kept, new Set(["another"]), age(0))).measured, /is of another cluster/)
       const cut = join(yield* temporaryFolder, "cut")
       writeFileSync(cut, "FLAREDBB")
-      assert.match((yield* checkBackup(cut, new Set(), age(0))).found, /cannot be used as a backup/)
+      assert.match((yield* checkBackup(cut, new Set(), age(0))).measured, /cannot be used as a backup/)
     }))
 
   it.live("a data directory is read to its end, and what is none is a problem", () =>
     Effect.gen(function*() {
       const folder = join(yield* temporaryFolder, "empty")
       mkdirSync(folder)
-      assert.deepInclude(yield* checkDirectory(folder), { ok: false, check: "data directory" })
-      assert.deepInclude(yield* checkRoom(folder), { ok: true, check: "free room" })
-      assert.deepInclude(yield* checkRoom(join(folder, "missing")), { ok: false, check: "free room" })
+      assert.deepInclude(yield* checkDirectory(folder), { status: "failure", name: "data directory" })
+      assert.deepInclude(yield* checkRoom(folder), { status: "ok", name: "free room" })
+      assert.deepInclude(yield* checkRoom(join(folder, "missing")), { status: "failure", name: "free room" })
     }))
 })

@@ -7,7 +7,7 @@ import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Op } from "../../../src/client/Txn.ts"
 import * as RemoteClient from "../../../src/client/RemoteClient.ts"
 import { Indeterminate, NotLeader, Overloaded, ResultsNotKept, SessionExpired } from "../../../src/FlareDbError.ts"
-import type { Stamped } from "../../../src/kv/model/Command.ts"
+import type { DecodedCommand } from "../../../src/kv/model/Command.ts"
 import { decodeCommand, encodeCommand } from "../../../src/kv/model/Command.ts"
 import { maxSessionReplies, maxSessions } from "../../../src/kv/model/Limits.ts"
 import { encodeReply } from "../../../src/kv/model/ReplyCodec.ts"
@@ -26,13 +26,13 @@ const cluster = Effect.gen(function*() {
     node.read = () => Effect.succeed([])
   }
   /** Everything that arrived at any node, in that order. */
-  const arrived: Array<Stamped> = []
+  const arrived: Array<DecodedCommand> = []
   const connect = connectTo(nodes)
   const watched: typeof connect = (endpoint) =>
     Effect.map(connect(endpoint), (connection) => ({
       ...connection,
       write: (commands, done) => {
-        for (const command of commands) arrived.push(decodeCommand(command) as Stamped)
+        for (const command of commands) arrived.push(decodeCommand(command) as DecodedCommand)
         connection.write(commands, done)
       }
     }))
@@ -45,7 +45,7 @@ const cluster = Effect.gen(function*() {
 const once = (node: FakeNode, other: Write): void => {
   const usual = node.write
   node.write = (count, commands) => {
-    if ((decodeCommand(commands[0] as Uint8Array) as Stamped).command._tag === "OpenSession") {
+    if ((decodeCommand(commands[0] as Uint8Array) as DecodedCommand).command._tag === "OpenSession") {
       return usual(count, commands)
     }
     node.write = usual
@@ -69,8 +69,8 @@ const inTime = Effect.fnUntraced(function*<A, E, R>(work: Effect.Effect<A, E, R>
 const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Option.getOrElse(Exit.findErrorOption(exit), () => assert.fail(`it ended as ${exit}`))
 
-const puts = (arrived: ReadonlyArray<Stamped>) => arrived.filter(({ command }) => command._tag === "Put")
-const tagsOf = (arrived: ReadonlyArray<Stamped>) => arrived.map(({ command }) => command._tag)
+const puts = (arrived: ReadonlyArray<DecodedCommand>) => arrived.filter(({ command }) => command._tag === "Put")
+const tagsOf = (arrived: ReadonlyArray<DecodedCommand>) => arrived.map(({ command }) => command._tag)
 
 describe("a write whose answer is lost", () => {
   const losses: Readonly<Record<string, (store: FakeStore, node: FakeNode) => Write>> = {
@@ -96,7 +96,7 @@ describe("a write whose answer is lost", () => {
         }).pipe(Effect.provide(client()))
         assert.deepStrictEqual(Option.getOrUndefined(results[0]), { revision: 1, created: true, version: 1 })
         assert.strictEqual(results[1].version, 2, "what happened once happened once")
-        assert.deepStrictEqual(puts(arrived).map(({ stamp }) => stamp.sequence), [1, 1, 2])
+        assert.deepStrictEqual(puts(arrived).map(({ commandId }) => commandId.sequence), [1, 1, 2])
       }))
   }
 
@@ -155,7 +155,7 @@ describe("a write whose answer is lost", () => {
       let held: ReadonlyArray<Uint8Array> = []
       for (const node of nodes) {
         node.write = (count, commands) => {
-          if ((decodeCommand(commands[0] as Uint8Array) as Stamped).command._tag === "OpenSession") {
+          if ((decodeCommand(commands[0] as Uint8Array) as DecodedCommand).command._tag === "OpenSession") {
             return store.answer(count, commands)
           }
           held = commands
@@ -168,8 +168,8 @@ describe("a write whose answer is lost", () => {
         yield* put("after")
       }).pipe(Effect.provide(client()))
       const [reply] = yield* store.carryOut(held)
-      assert.strictEqual((decodeCommand(held[0] as Uint8Array) as Stamped).stamp.sequence, 1)
-      assert.deepStrictEqual(puts(arrived).at(-1)?.stamp.answered, 1, "nobody waits for the first any more")
+      assert.strictEqual((decodeCommand(held[0] as Uint8Array) as DecodedCommand).commandId.sequence, 1)
+      assert.deepStrictEqual(puts(arrived).at(-1)?.commandId.answered, 1, "nobody waits for the first any more")
       assert.strictEqual((reply as Uint8Array)[1], 10, "the late copy is refused")
     }))
 })
@@ -196,7 +196,7 @@ describe("a session that has ended", () => {
         "Put",
         "CloseSession"
       ])
-      assert.strictEqual(new Set(puts(arrived).map(({ stamp }) => stamp.session)).size, 2)
+      assert.strictEqual(new Set(puts(arrived).map(({ commandId }) => commandId.session)).size, 2)
     }))
 
   it.effect("because new clients needed its place, while the client was idle, is replaced: the write is done once", () =>
@@ -210,7 +210,7 @@ describe("a session that has ended", () => {
         // Those who took all places sent nothing. The refused one was not carried out, and this one is, once.
         assert.deepInclude(yield* put(), { created: false, version: 2 })
       }).pipe(Effect.provide(client()))
-      assert.strictEqual(new Set(puts(arrived).map(({ stamp }) => stamp.session)).size, 2)
+      assert.strictEqual(new Set(puts(arrived).map(({ commandId }) => commandId.session)).size, 2)
     }))
 
   it.effect("before the outcome of a write was known: nobody can know it, and later writes work", () =>
@@ -268,11 +268,13 @@ describe("the table of answers", () => {
         yield* TestClock.adjust(1_000)
         const seen = puts(arrived)
         assert.isAbove(seen.length, 1_000)
-        for (const { stamp } of seen) assert.isAtMost(stamp.sequence - stamp.answered, maxSessionReplies / 2)
+        for (const { commandId } of seen) {
+          assert.isAtMost(commandId.sequence - commandId.answered, maxSessionReplies / 2)
+        }
         assert.isUndefined(others.pollUnsafe(), "the others wait for the first")
         const exit = yield* inTime(Effect.andThen(Fiber.join(first), Fiber.join(others)))
         assert.isTrue(Exit.isSuccess(exit), "until it is sent again and answered")
-        assert.strictEqual(new Set(seen.map(({ stamp }) => stamp.sequence)).size, seen.length)
+        assert.strictEqual(new Set(seen.map(({ commandId }) => commandId.sequence)).size, seen.length)
       }).pipe(Effect.provide(client({ requestTimeoutMs: 60_000 })))
     }))
 
@@ -290,7 +292,7 @@ describe("the table of answers", () => {
       })
       yield* Effect.gen(function*() {
         yield* put("before")
-        // The first write is still under way when the second is stamped, and has its answer when that is repeated.
+        // The first write is still under way when the second gets its id, and has its answer when that is repeated.
         once(nodes[0], (_, commands) => Effect.andThen(Effect.sleep(15), store.carryOut(commands)))
         const first = yield* Effect.forkChild(put("first"))
         while (puts(arrived).length < 2) yield* TestClock.adjust(1)
@@ -299,7 +301,7 @@ describe("the table of answers", () => {
         assert.isTrue(Exit.isSuccess(result))
         assert.isTrue(Exit.isSuccess(yield* inTime(Fiber.join(first))))
       }).pipe(Effect.provide(client()))
-      assert.deepStrictEqual(puts(arrived).map(({ stamp: { answered, sequence } }) => [sequence, answered]), [
+      assert.deepStrictEqual(puts(arrived).map(({ commandId: { answered, sequence } }) => [sequence, answered]), [
         [1, 0],
         [2, 1],
         [3, 1],
@@ -337,7 +339,7 @@ describe("a call", () => {
       const keys = Array.from({ length: 100 }, (_, i) => `key ${i}`)
       const results = yield* Effect.forEach(keys, put, { concurrency: "unbounded" }).pipe(Effect.provide(client()))
       assert.deepStrictEqual(results.map(({ revision }) => revision), keys.map((_, i) => i + 1))
-      assert.deepStrictEqual(puts(arrived).map(({ stamp }) => stamp.sequence), keys.map((_, i) => i + 1))
+      assert.deepStrictEqual(puts(arrived).map(({ commandId }) => commandId.sequence), keys.map((_, i) => i + 1))
     }))
 })
 
@@ -365,7 +367,7 @@ describe("a client that closes", () => {
     Effect.gen(function*() {
       const { arrived, client } = yield* cluster
       yield* put().pipe(Effect.provide(client({ sessions: false })))
-      assert.deepStrictEqual(puts(arrived).map(({ stamp }) => stamp.session), [0])
+      assert.deepStrictEqual(puts(arrived).map(({ commandId }) => commandId.session), [0])
       assert.strictEqual(arrived.length, 1)
     }))
 })

@@ -1,6 +1,6 @@
 /**
  * Strangers attack every port of a live cluster while a client writes to it. Whatever they send, no node ends, the client sees
- * no error, memory and descriptors stay within bounds and come back, and the log tells of each kind of offence, briefly.
+ * no error, memory and descriptors stay within bounds and come back, and the log tells of each kind of violation, briefly.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
@@ -15,7 +15,7 @@ import { encodeMessages } from "../../../src/protocol/MessageBatch.ts"
 import type { Message } from "../../../src/raft/Message.ts"
 import type { LogIndex, NodeId } from "../../../src/raft/Types.ts"
 import { Term } from "../../../src/raft/Types.ts"
-import { linesPerWindow } from "../../../src/net/Offences.ts"
+import { linesPerWindow } from "../../../src/net/ProtocolViolations.ts"
 import { protocolVersion } from "../../../src/protocol/PeerRpcs.ts"
 import { eventually } from "../../Eventually.ts"
 import { clientCall, frame, peerCall, request } from "../../wire/Frames.ts"
@@ -255,16 +255,16 @@ it.live("every port withstands what strangers send, while a client writes", () =
           (level === "ERROR" || level === "FATAL") && !String(message).startsWith("two processes run as node")
         )
         assert.deepStrictEqual(errors, [])
-        const offences = lines.filter(({ annotations }) => annotations?.["offence"] !== undefined)
+        const violations = lines.filter(({ annotations }) => annotations?.["violation"] !== undefined)
         for (const port of ["client", "peer", "http"]) {
           assert.isTrue(
-            offences.some(({ annotations }) => annotations?.["port"] === port),
+            violations.some(({ annotations }) => annotations?.["port"] === port),
             `none told of the ${port} port`
           )
         }
         const told = new Map<string, number>()
-        for (const { annotations = {} } of offences) {
-          const kind = `${annotations["port"]} ${annotations["offence"]}`
+        for (const { annotations = {} } of violations) {
+          const kind = `${annotations["port"]} ${annotations["violation"]}`
           if (annotations["suppressed"] === undefined) told.set(kind, (told.get(kind) ?? 0) + 1)
           if (annotations["suppressed"] === undefined) assert.match(String(annotations["remote"]), /:\d+$/)
         }

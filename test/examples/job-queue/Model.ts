@@ -32,8 +32,8 @@ export class Model {
     return [...this.jobs.values()].find(holds)
   }
 
-  apply(index: number, stampMs: number, command: Command): Reply {
-    this.timeMs = Math.max(this.timeMs, stampMs)
+  apply(index: number, timestampMs: number, command: Command): Reply {
+    this.timeMs = Math.max(this.timeMs, timestampMs)
     const { timeMs } = this
     switch (command._tag) {
       case "Enqueue": {

@@ -3,7 +3,7 @@ import type { Command } from "../../../examples/job-queue/Protocol.ts"
 import { Model } from "./Model.ts"
 
 export interface Step {
-  readonly stampMs: number
+  readonly timestampMs: number
   readonly command: Command
 }
 
@@ -22,10 +22,10 @@ export const steps = (seed: number, count: number): ReadonlyArray<Step> => {
   const ids: Array<number> = [1]
   // Tells what is held and by whom, so that commands speak of that often enough.
   const model = new Model()
-  let stampMs = 1_000
+  let timestampMs = 1_000
   return Array.from({ length: count }, (_, i): Step => {
     // Now and then so much that what is finished is forgotten.
-    stampMs += below(100) === 0 ? 4_000_000 : below(400)
+    timestampMs += below(100) === 0 ? 4_000_000 : below(400)
     const taken = [...model.jobs.values()].filter((job) => job.state === "taken")
     const held = () =>
       below(4) === 0 || taken.length === 0
@@ -54,7 +54,7 @@ export const steps = (seed: number, count: number): ReadonlyArray<Step> => {
       ? { _tag: "Revive", job: pick(dead.length > 0 ? dead : ids.slice(-8)) }
       : { _tag: "Expire" }
     if (command._tag === "Enqueue") ids.push(i + 2)
-    model.apply(i + 2, stampMs, command)
-    return { stampMs, command }
+    model.apply(i + 2, timestampMs, command)
+    return { timestampMs, command }
   })
 }

@@ -127,7 +127,7 @@ it.effect(
             continue
           }
           const nowMs = yield* Clock.currentTimeMillis
-          // The next leader may have learnt of the take a little later than it was stamped.
+          // The next leader may have learnt of the take a little later than it was found.
           assert.isAtMost((holders.get(taken.value.id) ?? 0) - 50, nowMs, `job ${taken.value.id} is held by another`)
           holders.set(taken.value.id, askedMs + leaseMs)
           yield* Effect.sleep(20)

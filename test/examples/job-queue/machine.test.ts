@@ -19,11 +19,11 @@ const build = (disk: MemoryStore.MemoryDisk, machine = layer) =>
     (context) => Context.get(context, StateMachine)
   )
 
-const entry = (index: number, stampMs: number, payload: Uint8Array): Entry => ({
+const entry = (index: number, timestampMs: number, payload: Uint8Array): Entry => ({
   index: LogIndex(index),
   term: Term(1),
   kind: "command",
-  stampMs,
+  timestampMs,
   payload
 })
 
@@ -31,7 +31,7 @@ describe("what every state machine owes the node", () => {
   const sample = steps(7, 300)
   const cases = stateMachineCases({
     layer,
-    commands: sample.map(({ command, stampMs }) => ({ command: commandBytes.encode(command), stampMs })),
+    commands: sample.map(({ command, timestampMs }) => ({ command: commandBytes.encode(command), timestampMs })),
     queries: queues.flatMap((queue) => [
       queryBytes.encode({ _tag: "Stats", queue }),
       queryBytes.encode({ _tag: "Dead", queue, limit: 10 }),
@@ -55,11 +55,11 @@ describe("against the model", () => {
           const size = 1 + (next * seed) % 13
           const batch = sample.slice(next, next + size)
           const replies = yield* machine.apply(
-            batch.map(({ command, stampMs }, i) => entry(next + i + 2, stampMs, commandBytes.encode(command)))
+            batch.map(({ command, timestampMs }, i) => entry(next + i + 2, timestampMs, commandBytes.encode(command)))
           )
-          batch.forEach(({ command, stampMs }, i) => {
+          batch.forEach(({ command, timestampMs }, i) => {
             const reply = replyBytes.decode(replies[i] as Uint8Array) as Reply
-            assert.deepStrictEqual(reply, model.apply(next + i + 2, stampMs, command), `command ${next + i}`)
+            assert.deepStrictEqual(reply, model.apply(next + i + 2, timestampMs, command), `command ${next + i}`)
             tags.add(reply._tag)
           })
           next += size

@@ -1,5 +1,5 @@
 /** What nodes answer a console, for tests of what it makes of that. */
-import type { NodeAnswer, NodeFigures } from "../../../src/client/ClusterAdmin.ts"
+import type { NodeAnswer, VitalsAnswer } from "../../../src/client/ClusterAdmin.ts"
 import type { Answers } from "../../../src/http/console/ClusterSample.ts"
 import { secondsBuckets } from "../../../src/MetricBuckets.ts"
 import type { NodeReport } from "../../../src/protocol/ClientRpcs.ts"
@@ -18,7 +18,7 @@ export const report = (nodeId: number, given: Partial<NodeReport> = {}): NodeAns
     nodeId,
     voters: [1, 2, 3],
     role: nodeId === 1 ? "leader" : "follower",
-    standing: "voter",
+    membership: "voter",
     term: 2,
     leader: 1,
     commit: 100,
@@ -47,7 +47,7 @@ export const durations = (counts: Readonly<Record<number, number>>): Durations =
   return { buckets, count: buckets.reduce((sum, count) => sum + count, 0) }
 }
 
-export const figures = (nodeId: number, given: Partial<NodeVitals> = {}): NodeFigures => ({
+export const figures = (nodeId: number, given: Partial<NodeVitals> = {}): VitalsAnswer => ({
   endpoint: endpointOf(nodeId),
   vitals: {
     nowMs: 1_000,
@@ -59,8 +59,8 @@ export const figures = (nodeId: number, given: Partial<NodeVitals> = {}): NodeFi
     heapBytes: 100,
     heapLimitBytes: 1_000,
     dataBytes: 10,
-    diskFreeBytes: 900,
-    diskBytes: 1_000,
+    diskFreeBytes: 900 * 1024 ** 3,
+    diskBytes: 1_000 * 1024 ** 3,
     fullTables: [],
     roleChanges: [],
     ...given

@@ -1,6 +1,7 @@
 /** What a console makes of the answers of nodes: rates and times, who leads since when, and what to look at. */
 import { assert, describe, it } from "vitest"
-import { latencyBetween, sampleOf, slowSyncMs } from "../../../src/http/console/ClusterSample.ts"
+import { healthThresholds } from "../../../src/config/HealthThresholds.ts"
+import { latencyBetween, sampleOf } from "../../../src/http/console/ClusterSample.ts"
 import type * as Page from "../../../console/Types.ts"
 import type { Answers, Before, ClusterSample } from "../../../src/http/console/ClusterSample.ts"
 import { thresholds, warningsOf } from "../../../src/http/console/Warnings.ts"
@@ -121,12 +122,12 @@ describe("the warnings", () => {
       ["no leader", { status: [1, 2, 3].map((id) => report(id, { role: "follower", leader: null })) }, ["no-leader"]],
       ["two versions", second({ version: "1.1.0" }), ["versions"]],
       ["a node that lags", second({ applied: 100 - thresholds.lagEntries, commit: 100 }), [`lag ${endpointOf(2)}`]],
-      ["one that learns", second({ standing: "learner" }), [`standing ${endpointOf(2)}`]],
+      ["one that learns", second({ membership: "learner" }), [`membership ${endpointOf(2)}`]],
       ["one that is sent the state", second({ receiving: { peer: 1, bytes: 5, estimatedBytes: 10 } }), [
         `snapshot ${endpointOf(2)}`
       ]],
       ["one that waits", second({ waiting: "for a leader" }), [`waiting ${endpointOf(2)}`]],
-      ["a full disk", nodeFigures({ diskFreeBytes: 99 }), [`disk ${endpointOf(2)}`]],
+      ["a full disk", nodeFigures({ diskFreeBytes: 149 * 1024 ** 3 }), [`disk ${endpointOf(2)}`]],
       ["a full heap", nodeFigures({ heapBytes: 900 }), [`heap ${endpointOf(2)}`]],
       ["a full table", nodeFigures({ fullTables: [{ table: "watches", entries: 80, limit: 100 }] }), [
         `table watches ${endpointOf(2)}`
@@ -149,7 +150,7 @@ describe("the warnings", () => {
 
   it("tell of slow disks once they stay slow, all in one", () => {
     const slow = (count: number) => {
-      const syncs = durations({ [slowSyncMs * 2 / 1_000]: 0, 0.25: count })
+      const syncs = durations({ [healthThresholds.slowSyncMs * 2 / 1_000]: 0, 0.25: count })
       return answers({
         atMs: 1_000 + count,
         figures: [figures(1, { syncs, nowMs: 1_000 + count }), figures(2, { syncs, nowMs: 1_000 + count })]

@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as KvStateMachine from "../../../src/kv/KvStateMachine.ts"
-import type { Command, SessionStamp } from "../../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../../src/kv/model/Command.ts"
 import { decodeCommand, encodeCommand } from "../../../src/kv/model/Command.ts"
 import type { Query } from "../../../src/kv/model/Query.ts"
 import { encodeQuery } from "../../../src/kv/model/Query.ts"
@@ -46,21 +46,21 @@ export class AccessStore {
       index: LogIndex(this.index),
       term: Term(1),
       kind: "command" as const,
-      stampMs: this.timeMs,
+      timestampMs: this.timeMs,
       payload: command
     }
     return Effect.map(this.machine.apply([entry]), ([reply]) => decoded(reply))
   }
 
   /** As a node or an administrator does. */
-  apply(command: Command, stamp?: SessionStamp) {
-    return this.applied(encodeCommand(command, stamp))
+  apply(command: Command, commandId?: CommandId) {
+    return this.applied(encodeCommand(command, commandId))
   }
 
   /** What a caller gets for a command: a refusal before the log, or its reply. */
-  send(who: Caller, command: Command, stamp?: SessionStamp) {
+  send(who: Caller, command: Command, commandId?: CommandId) {
     return Effect.suspend((): Effect.Effect<unknown, unknown> => {
-      const asked = this.access.command(who, encodeCommand(command, stamp))
+      const asked = this.access.command(who, encodeCommand(command, commandId))
       return asked instanceof Uint8Array ? this.applied(asked) : Effect.succeed(asked)
     })
   }
@@ -93,6 +93,6 @@ const decoded = (reply: Uint8Array | undefined): Reply => {
 
 /** The command that the client port is to propose. */
 export const commandOf = (proposed: unknown) => {
-  const stamped = decodeCommand(proposed instanceof Uint8Array ? proposed : assert.fail(String(proposed)))
-  return stamped._tag === "Problem" ? assert.fail(stamped.problem) : stamped
+  const decoded = decodeCommand(proposed instanceof Uint8Array ? proposed : assert.fail(String(proposed)))
+  return decoded._tag === "Problem" ? assert.fail(decoded.problem) : decoded
 }

@@ -86,10 +86,10 @@ const seen = new Set<string>()
 
 /** Carries a command out as it would come in the log, and says what the reply is. */
 const carryOut = (store: Store, state: State, index: number, command: Command): string => {
-  const stamped = decodeCommand(encodeCommand(command))
-  if (stamped._tag === "Problem") return assert.fail(stamped.problem)
+  const sent = decodeCommand(encodeCommand(command))
+  if (sent._tag === "Problem") return assert.fail(sent.problem)
   const batch = new Batch(state)
-  const reply = apply(batch, { index, stampMs: index }, { ...stamped, stamp: noSession })
+  const reply = apply(batch, { index, timestampMs: index }, { ...sent, commandId: noSession })
   store.commit(batch)
   const decoded = decodeReply(reply instanceof Uint8Array ? reply : store.run(reply))
   return decoded._tag === "RefusedReply" ? decoded.reason : decoded._tag

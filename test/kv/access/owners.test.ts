@@ -89,11 +89,11 @@ describe("a lease", () => {
   it.effect("carries the name that the caller proved, whatever the client wrote", () =>
     Effect.gen(function*() {
       const kv = yield* make
-      const stamp = { session: 3, sequence: 2, answered: 1, secret: new Uint8Array(16).fill(5) }
-      const forged = encodeCommand({ _tag: "GrantLease", ttlMs: 5_000, caller: "ann" }, stamp)
+      const commandId = { session: 3, sequence: 2, answered: 1, secret: new Uint8Array(16).fill(5) }
+      const forged = encodeCommand({ _tag: "GrantLease", ttlMs: 5_000, caller: "ann" }, commandId)
       assert.deepStrictEqual(commandOf(kv.access.command(bob, forged)), {
-        _tag: "Stamped",
-        stamp,
+        _tag: "Decoded",
+        commandId,
         command: { _tag: "GrantLease", ttlMs: 5_000, caller: "bob" }
       })
       // A node is believed: it asks for the callers of its HTTP port.
@@ -145,18 +145,21 @@ describe("a session", () => {
     Effect.gen(function*() {
       const kv = yield* make
       yield* kv.send(caller("bob"), open)
-      const stamp = { session: kv.index, sequence: 1, answered: 0, secret }
+      const commandId = { session: kv.index, sequence: 1, answered: 0, secret }
       assert.deepInclude(
         yield* kv.ask({ _tag: "Sessions", after: 0, limit: 1 }).pipe(
           Effect.map((reply) => reply._tag === "SessionsReply" ? reply.sessions[0] : undefined)
         ),
         { owner: "pod-1", caller: "bob" }
       )
-      assert.deepInclude(yield* kv.send(caller("bob"), put("a"), stamp), { _tag: "PutReply" })
-      assert.match(String(yield* kv.send(caller("ann"), put("a"), stamp)), /ann may not send commands in session \d+/)
-      assert.deepInclude(yield* kv.send(caller("admin"), put("a"), stamp), { _tag: "PutReply" })
+      assert.deepInclude(yield* kv.send(caller("bob"), put("a"), commandId), { _tag: "PutReply" })
+      assert.match(
+        String(yield* kv.send(caller("ann"), put("a"), commandId)),
+        /ann may not send commands in session \d+/
+      )
+      assert.deepInclude(yield* kv.send(caller("admin"), put("a"), commandId), { _tag: "PutReply" })
       assert.deepInclude(yield* kv.send(caller("bob"), open), { field: "maxSessions of bob", current: 1, maximum: 1 })
-      yield* kv.send(caller("bob"), { _tag: "CloseSession" }, { ...stamp, sequence: 2 })
+      yield* kv.send(caller("bob"), { _tag: "CloseSession" }, { ...commandId, sequence: 2 })
       assert.deepInclude(yield* kv.send(caller("bob"), open), { _tag: "SessionReply" })
     }).pipe(Effect.provide(store())))
 
@@ -164,7 +167,7 @@ describe("a session", () => {
     Effect.gen(function*() {
       const kv = yield* make
       yield* kv.apply(open)
-      const stamp = { session: kv.index, sequence: 1, answered: 0, secret }
-      assert.deepInclude(yield* kv.send(caller("ann"), put("a"), stamp), { _tag: "PutReply" })
+      const commandId = { session: kv.index, sequence: 1, answered: 0, secret }
+      assert.deepInclude(yield* kv.send(caller("ann"), put("a"), commandId), { _tag: "PutReply" })
     }).pipe(Effect.provide(store())))
 })

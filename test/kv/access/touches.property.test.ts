@@ -216,8 +216,8 @@ class World {
   private carryOut(store: Store, state: State, command: Command): Uint8Array {
     const batch = new Batch(state)
     store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
-    const place = { index: this.index, stampMs: this.timeMs }
-    const applied = apply(batch, place, { _tag: "Stamped", command, stamp: noSession })
+    const place = { index: this.index, timestampMs: this.timeMs }
+    const applied = apply(batch, place, { _tag: "Decoded", command, commandId: noSession })
     const reply = applied instanceof Uint8Array ? applied : store.run(applied)
     store.commit(batch)
     return reply
@@ -234,7 +234,7 @@ class World {
     this.timeMs += source.below(300)
     const command = source.below(30) === 0
       ? this.accessCommand()
-      : source.command(this.index, this.state.figures.revision)
+      : source.command(this.index, this.state.metadata.revision)
     if (command._tag === "GrantLease" || command._tag === "OpenSession") source.ids.push(this.index)
     if (source.ids.length > 8) source.ids.shift()
     return command

@@ -1,7 +1,7 @@
 /** A trace gives the same outputs again, and says where the core does something else. */
 import { assert, describe, it } from "@effect/vitest"
 import { Replay } from "../../../src/node/trace/Replay.ts"
-import { offerLine, parseLine, startLine, stepLine } from "../../../src/node/trace/TraceLine.ts"
+import { parseLine, snapshotRequestLine, startLine, stepLine } from "../../../src/node/trace/TraceLine.ts"
 import { coreDefaults } from "../../../src/testing/CoreDefaults.ts"
 import type { Event } from "../../../src/raft/Event.ts"
 import * as Raft from "../../../src/raft/Raft.ts"
@@ -49,10 +49,25 @@ describe("a trace", () => {
   it("gives the same outputs again, over several starts and a line that was cut off", () => {
     const lines = trace()
     const cut = (lines[5] as string).slice(0, 20)
-    const offer = offerLine({ from: NodeId(1), point: origin, term: Term(1) })
-    const { found, replay } = replayed([...lines, offer, cut, ...trace(), cut])
+    const request = snapshotRequestLine({ from: NodeId(1), point: origin, term: Term(1) })
+    const { found, replay } = replayed([...lines, request, cut, ...trace(), cut])
     assert.deepStrictEqual(found, [])
     assert.deepStrictEqual([replay.starts, replay.steps], [2, 2 * events.length])
+  })
+
+  it("is read with the words of older versions", () => {
+    const voters = [NodeId(1), NodeId(2), NodeId(3)]
+    const line = startLine({ ...config, voters }, {
+      ...recovered,
+      hardState: { ...recovered.hardState, membership: "unknown" }
+    })
+    const lines = [...trace(), line]
+    const older = lines.map((each) =>
+      each.replaceAll(`"timestampMs":`, `"stampMs":`).replaceAll(`"membership":"unknown"`, `"standing":"newcomer"`)
+    )
+    assert.isAbove(older.filter((each, i) => each !== lines[i]).length, 1)
+    assert.deepStrictEqual(older.map(parseLine), lines.map(parseLine))
+    assert.deepStrictEqual(replayed(older).found, [])
   })
 
   it("says at which line the core does something else, and what", () => {

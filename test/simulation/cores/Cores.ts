@@ -69,8 +69,8 @@ class Cores {
     // One run in ten has a single voter, which must keep the same promises.
     const voters = seed % 10 === 0 ? [1] : [1, 2, 3]
     // In one run in five the nodes have to find out first that the cluster is new.
-    const standing = seed % 5 === 3 ? "newcomer" : "voter"
-    for (const id of voters) nodes.push(new SimNode(id, voters, this.world, standing))
+    const membership = seed % 5 === 3 ? "unknown" : "voter"
+    for (const id of voters) nodes.push(new SimNode(id, voters, this.world, membership))
     for (const { disk } of nodes) disk.forgetTruncation = mutant === "forgets to truncate"
     this.nodes = nodes
     this.staleLeader = new StaleCore({
@@ -316,7 +316,7 @@ class Cores {
     const lacks = term !== undefined && base.index < match && node.disk.termAt(match) !== term
     node.step({ _tag: "Receive", message: heartbeat })
     demand(
-      !lacks || node.raft?.standing === "learner",
+      !lacks || node.raft?.membership === "learner",
       "a directory that went back is noticed",
       () => `n${node.id} has lost ${match}@${term}, which its leader n${leader?.id} knows that it acknowledged`
     )

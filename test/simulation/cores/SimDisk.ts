@@ -4,7 +4,7 @@
  */
 import type { Persist, RestartLog } from "../../../src/raft/Output.ts"
 import type { Recovered } from "../../../src/raft/Raft.ts"
-import type { Entry, HardState, LogPoint, Standing, Term, TermRun } from "../../../src/raft/Types.ts"
+import type { Entry, HardState, LogPoint, MembershipRole, Term, TermRun } from "../../../src/raft/Types.ts"
 import { LogIndex, maxIndex, origin, Term as toTerm } from "../../../src/raft/Types.ts"
 import type { Random } from "../Random.ts"
 
@@ -25,8 +25,8 @@ export class SimDisk {
   /** Whether this is an older state of the directory, which was put back. */
   wasPutBack = false
 
-  constructor(standing: Standing, before?: SimDisk) {
-    if (standing !== "voter") this.hardState = { ...this.hardState, standing }
+  constructor(membership: MembershipRole, before?: SimDisk) {
+    if (membership !== "voter") this.hardState = { ...this.hardState, membership }
     this.before = before
   }
 
@@ -44,7 +44,7 @@ export class SimDisk {
 
   /** Whether this node votes, as far as its disk knows. */
   get votes(): boolean {
-    return this.hardState.standing === undefined
+    return this.hardState.membership === undefined
   }
 
   /** Whether a snapshot was installed whose meaning for the log has not reached the disk: a start would see to it. */

@@ -6,7 +6,7 @@ import type { Event } from "../../../src/raft/Event.ts"
 import type { Message } from "../../../src/raft/Message.ts"
 import type { Output, SendSnapshot } from "../../../src/raft/Output.ts"
 import type { Raft } from "../../../src/raft/Raft.ts"
-import type { Entry, LogPoint, Standing, Term } from "../../../src/raft/Types.ts"
+import type { Entry, LogPoint, MembershipRole, Term } from "../../../src/raft/Types.ts"
 import { LogIndex, NodeId } from "../../../src/raft/Types.ts"
 import type { CoreDriver } from "../../../src/testing/CoreDriver.ts"
 import { MutantDriver } from "./MutantDriver.ts"
@@ -74,8 +74,8 @@ export class SimNode implements ObservedNode {
   private snapshotReports: Array<{ readonly peer: NodeId; readonly installed: LogPoint | undefined }> = []
   private accepted = new Map<LogIndex, Term>()
 
-  constructor(id: number, voters: ReadonlyArray<number>, world: World, standing: Standing) {
-    this.disk = new SimDisk(standing)
+  constructor(id: number, voters: ReadonlyArray<number>, world: World, membership: MembershipRole) {
+    this.disk = new SimDisk(membership)
     this.id = NodeId(id)
     this.voters = voters.map(NodeId)
     this.world = world
@@ -143,7 +143,7 @@ export class SimNode implements ObservedNode {
   wipe(): void {
     if (this.raft !== undefined) this.crash()
     if (!this.disk.votes) this.world.probes.hit("a learner lost its disk again")
-    this.disk = new SimDisk("newcomer", this.disk)
+    this.disk = new SimDisk("unknown", this.disk)
     this.backup = undefined
     this.world.probes.hit("a disk was lost")
     this.world.trace?.(`n${this.id} loses its disk`)

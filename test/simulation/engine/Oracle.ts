@@ -161,7 +161,7 @@ export class Oracle {
     } else if (message._tag === "Heartbeat" && raft !== undefined && raft.term === message.term) {
       const { index, term } = message.match
       demand(
-        raft.standing !== "voter" || index <= raft.log.compacted.index || raft.log.termAt(index) === term,
+        raft.membership !== "voter" || index <= raft.log.compacted.index || raft.log.termAt(index) === term,
         "a directory that went back is noticed",
         () => `n${node.id} votes without ${index}@${term}, which its leader knows that it acknowledged`
       )
@@ -340,7 +340,7 @@ const durableTerm = ({ before, hardState }: ObservedDisk): Term =>
 const maxTerm = (a: Term, b: Term): Term => (a > b ? a : b)
 
 /** Whether a disk is that of a voter. */
-const votes = ({ hardState }: ObservedDisk): boolean => hardState.standing === undefined
+const votes = ({ hardState }: ObservedDisk): boolean => hardState.membership === undefined
 
 /** Whether a node holds an entry durably as a voter, or did until its disk was lost. */
 const held = (disk: ObservedDisk, point: LogPoint): boolean =>

@@ -66,7 +66,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   one(
     "forgets its vote in a crash",
     { nodes: 20 },
-    "storage/rocksdb/LogBatches.ts",
+    "storage/Codec.ts",
     "votedFor: votedFor ?? null",
     "votedFor: null"
   ),
@@ -203,8 +203,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "carries out a repeated command again",
     { nodes: 20 },
     "kv/model/Apply.ts",
-    "if (kept !== undefined) return kept\n  if (stamp.sequence <= session.answered) {",
-    "if (kept === undefined && stamp.sequence <= session.answered) {"
+    "if (kept !== undefined) return kept\n  if (commandId.sequence <= session.answered) {",
+    "if (kept === undefined && commandId.sequence <= session.answered) {"
   ),
   one(
     "goes on after a write that failed",
@@ -217,7 +217,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "lets a node with an empty disk vote",
     { cores: 5_000 },
     "raft/Follower.ts",
-    "const refusal = raft.standing !== \"voter\"\n    ? notVoting(raft)\n    : raft.votedFor",
+    "const refusal = raft.membership !== \"voter\"\n    ? notVoting(raft)\n    : raft.votedFor",
     "const refusal = raft.votedFor"
   ),
   one(
@@ -276,14 +276,14 @@ export const mutants: ReadonlyArray<Mutant> = [
     "if (match.index > raft.log.compacted.index && !raft.log.matches(match)) acknowledgedEntriesLost(raft, message)\n" +
       "  else raft.commit = maxIndex(raft.commit, minIndex(message.commit, match.index))",
     "const unknown = match.index > raft.log.compacted.index && !raft.log.matches(match)\n" +
-      "  if (unknown && raft.standing === \"voter\") acknowledgedEntriesLost(raft, message)\n" +
+      "  if (unknown && raft.membership === \"voter\") acknowledgedEntriesLost(raft, message)\n" +
       "  else raft.commit = maxIndex(raft.commit, minIndex(message.commit, raft.log.lastIndex))"
   ),
   one(
     "does not notice that its directory was put back",
     { cores: 200 },
     "raft/Join.ts",
-    "  if (raft.standing !== \"voter\") return\n  emit(raft, { _tag: \"DirectoryRolledBack\"",
+    "  if (raft.membership !== \"voter\") return\n  emit(raft, { _tag: \"DirectoryRolledBack\"",
     "  if (raft.term >= 0) return\n  emit(raft, { _tag: \"DirectoryRolledBack\""
   ),
   one(

@@ -1,5 +1,5 @@
 /** The writes of all clients of a simulated cluster, and how far anything was answered. */
-import type { Command, SessionStamp } from "../../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../../src/kv/model/Command.ts"
 import { encodeCommand, noSession } from "../../../src/kv/model/Command.ts"
 import { demand } from "../engine/Oracle.ts"
 import type { Consequence } from "./Ledger.ts"
@@ -32,8 +32,8 @@ export class Answers {
     return this.count
   }
 
-  intend(name: string, command: Command, stamp: SessionStamp = noSession): Write {
-    const encoded = encodeCommand(command, stamp)
+  intend(name: string, command: Command, commandId: CommandId = noSession): Write {
+    const encoded = encodeCommand(command, commandId)
     const payload = latin(encoded)
     const known = this.writes.get(payload)
     if (known !== undefined) return known

@@ -5,7 +5,7 @@
  */
 import type { Exit } from "effect"
 import type { ReadError, WriteError } from "../../../src/FlareDbError.ts"
-import type { Command, SessionStamp } from "../../../src/kv/model/Command.ts"
+import type { Command, CommandId } from "../../../src/kv/model/Command.ts"
 import { encodeCommand } from "../../../src/kv/model/Command.ts"
 import { secretBytes } from "../../../src/kv/model/Limits.ts"
 import { prefixRange } from "../../../src/bytes/KeyRange.ts"
@@ -218,7 +218,7 @@ export class Client {
     }
     session.sequence += 1
     const { answered, id, sequence } = session
-    const stamp: SessionStamp = { session: id, sequence, answered, secret: secretOf(this.id) }
+    const commandId: CommandId = { session: id, sequence, answered, secret: secretOf(this.id) }
     const command: Command = random.chance(0.05)
       ? { _tag: "CloseSession" }
       : random.chance(0.3)
@@ -226,7 +226,7 @@ export class Client {
       : { _tag: "Put", key: this.key(), value: this.value(), lease: 0 }
     if (command._tag === "CloseSession") this.session = undefined
     this.sendInSession(
-      answers.intend(`c${this.id}'s ${command._tag} ${session.id}/${session.sequence}`, command, stamp)
+      answers.intend(`c${this.id}'s ${command._tag} ${session.id}/${session.sequence}`, command, commandId)
     )
   }
 

@@ -1,4 +1,5 @@
 /** What a node's disk keeps through any crash, as the oracle asks for it: read from the durable rows, as a start would. */
+import { readU64 } from "../../../src/bytes/U64.ts"
 import { logKey, stateKeys } from "../../../src/storage/Codec.ts"
 import type { HardState, LogPoint } from "../../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../../src/raft/Types.ts"
@@ -6,12 +7,8 @@ import type { ObservedDisk } from "../engine/Oracle.ts"
 import type { SimDisk, StoredRow } from "./SimDisk.ts"
 import { find, nameOf } from "./SimDisk.ts"
 
-const two32 = 2 ** 32
-
-const u64 = (bytes: Uint8Array, at: number): number => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return view.getUint32(at) * two32 + view.getUint32(at + 4)
-}
+const u64 = (bytes: Uint8Array, at: number): number =>
+  readU64(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at)
 
 const json = (row: StoredRow): unknown => JSON.parse(Buffer.from(row.value).toString("utf8", 4))
 
@@ -62,7 +59,7 @@ export class DurableView implements ObservedDisk {
       term: Term(term),
       votedFor: votedFor === null ? undefined : NodeId(votedFor),
       commit: LogIndex(0),
-      ...(standing === undefined ? {} : { standing })
+      ...(standing === undefined ? {} : { membership: standing === "newcomer" ? "unknown" : standing })
     }
   })
 

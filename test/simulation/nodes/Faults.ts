@@ -344,7 +344,7 @@ export class Faults {
 
   private wipe(node: SimNode, reason: string): void {
     const { network, nodes, probes, trace } = this.world
-    if (node.disk.hardState.standing === "learner") probes.hit("a learner lost its disk")
+    if (node.disk.hardState.membership === "learner") probes.hit("a learner lost its disk")
     const isAway = ({ id, process }: SimNode): boolean =>
       process === undefined || process.isStopped ||
       nodes.some((other) => other.id !== id && network.isCut(id, other.id))

@@ -4,7 +4,7 @@
  */
 import { decodeIdentityEntry } from "../../../src/protocol/ClusterIdentity.ts"
 import { decodeCommand } from "../../../src/kv/model/Command.ts"
-import type { Stamped } from "../../../src/kv/model/Command.ts"
+import type { DecodedCommand } from "../../../src/kv/model/Command.ts"
 import type { KeyRange } from "../../../src/bytes/KeyRange.ts"
 import { contains } from "../../../src/bytes/KeyRange.ts"
 import type { KeyRecord } from "../../../src/kv/model/KeyRecord.ts"
@@ -36,7 +36,7 @@ interface Settled {
 export interface Consequence {
   readonly index: number
   readonly entry: Entry
-  readonly stamped: Stamped | undefined
+  readonly decoded: DecodedCommand | undefined
   readonly payload: string
   /** Leases that time ended. */
   readonly expiredLeases: ReadonlyArray<{ readonly lease: number; readonly ttlMs: number }>
@@ -86,16 +86,18 @@ export class Ledger {
     let expiredLeases: Consequence["expiredLeases"] = []
     let endedSessions = 0
     if (decoded !== undefined) {
-      const { command, stamp } = decoded
+      const { command, commandId } = decoded
       const leases = command._tag === "Expire" ? [...model.leases] : []
       const sessions = model.sessions.size
-      expected = JSON.stringify(model.apply(index, entry.stampMs, command, stamp.session === 0 ? undefined : stamp))
+      expected = JSON.stringify(
+        model.apply(index, entry.timestampMs, command, commandId.session === 0 ? undefined : commandId)
+      )
       expiredLeases = leases.filter(([id]) => !model.leases.has(id)).map(([lease, { ttlMs }]) => ({ lease, ttlMs }))
       if (command._tag === "Expire") endedSessions = sessions - model.sessions.size
     }
     if (model.revision > this.revision) this.remember(index)
     this.settled.push({ reply: undefined, expected, revision: this.revision })
-    return { index, entry, stamped: decoded, payload, expiredLeases, endedSessions }
+    return { index, entry, decoded, payload, expiredLeases, endedSessions }
   }
 
   /** A node has applied an entry and answers it. */

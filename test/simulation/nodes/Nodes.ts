@@ -132,7 +132,7 @@ class Nodes {
           demand(
             this.isWell() && answers.acknowledged > this.served,
             "convergence",
-            () => `not well ${ms} ms after the faults ended:\n${this.standings()}`
+            () => `not well ${ms} ms after the faults ended:\n${this.states()}`
           )
         }
       },
@@ -144,7 +144,7 @@ class Nodes {
         withinMs: calmMs,
         lookEvery,
         end: () => {
-          demand(this.isSettled(), "convergence", () => `the nodes do not agree:\n${this.standings()}`)
+          demand(this.isSettled(), "convergence", () => `the nodes do not agree:\n${this.states()}`)
           this.conclude()
         }
       }
@@ -168,12 +168,12 @@ class Nodes {
       this.watchers.every(({ from }) => from === this.ledger.revision + 1)
   }
 
-  private standings(): string {
+  private states(): string {
     return this.nodes.map(({ disk, excuse, id, raft, running }) =>
       raft === undefined
         ? `n${id} is down (${excuse ?? "without a cause"}), its log ends at ${disk.lastIndex}`
         : `n${id} ${running === undefined ? "starting" : raft.role} in ${raft.term} of n${raft.leader ?? "-"}, ` +
-          `${raft.standing}, applied ${raft.applied} of ${raft.commit} of ${raft.log.lastIndex}`
+          `${raft.membership}, applied ${raft.applied} of ${raft.commit} of ${raft.log.lastIndex}`
     ).join("\n") + `\nledger at ${this.ledger.lastIndex}, watches at ${this.watchers.map(({ from }) => from).join()}` +
       ` of ${this.ledger.revision + 1}`
   }
@@ -213,17 +213,21 @@ class Nodes {
             this.ledger.answered(node.id, entry, replies[at] ?? new Uint8Array(0))
           }
         }),
-      snapshotFlipped: (offer, taken) =>
+      snapshotFlipped: (request, taken) =>
         heard(() => {
-          trace?.(`a bit of a snapshot flipped on its way to n${offer.to}`)
-          demand(!taken, "damage is never silent", () => `n${offer.to} takes a chunk of a snapshot with a bit flipped`)
+          trace?.(`a bit of a snapshot flipped on its way to n${request.to}`)
+          demand(
+            !taken,
+            "damage is never silent",
+            () => `n${request.to} takes a chunk of a snapshot with a bit flipped`
+          )
           probes.hit("a damaged snapshot was refused")
         }),
-      snapshotArrives: (offer) => trace?.(`n${offer.to} gets a chunk of a snapshot through ${offer.point.index}`),
+      snapshotArrives: (request) => trace?.(`n${request.to} gets a chunk of a snapshot through ${request.point.index}`),
       completes: (node, index, digest) => heard(() => this.ledger.completes(node.id, index, digest)),
-      expels: (node, peer, claim) => {
+      closes: (node, peer, claim) => {
         trace?.(`n${node.id} closes a connection of n${peer}: ${claim}`)
-        this.network.expel(node.id, peer)
+        this.network.closeFor(node.id, peer)
         if (claim.startsWith("term ")) return probes.hit("a bit flipped in a term")
         heard(() => demand(false, "no node is accused without a cause", () => `n${node.id}: n${peer}: ${claim}`))
       },
@@ -278,9 +282,9 @@ class Nodes {
       const consequence = this.ledger.commits(node.id, entry)
       if (consequence === undefined) continue
       this.answers.committed(consequence)
-      const { endedSessions, expiredLeases, stamped } = consequence
+      const { endedSessions, expiredLeases, decoded } = consequence
       if (endedSessions > 0) this.engine.probes.hit("a session ended")
-      const command = stamped?.command
+      const command = decoded?.command
       const appendedMs = this.appendedMs.get(`${entry.index}/${entry.term}`) ?? this.engine.timeline.nowMs
       const renews = command?._tag === "GrantLease"
         ? entry.index

@@ -56,7 +56,7 @@ export class PutBack {
   private look(node: SimNode, leader: SimNode, endMs: number): void {
     const { timeline } = this.stage
     if (this.node !== node) return
-    if (node.disk.hardState.standing !== undefined) return this.finish()
+    if (node.disk.hardState.membership !== undefined) return this.finish()
     const leads = leader.raft?.role === "leader" && leader.raft.term >= node.disk.hardState.term
     if (!leads || timeline.nowMs >= endMs || node.process === undefined) return this.giveUp(node)
     timeline.after(lookMs, () => this.look(node, leader, endMs))
@@ -74,7 +74,7 @@ export class PutBack {
 
   /** The faults end, and the node may not know yet. */
   end(): void {
-    if (this.node !== undefined && this.node.disk.hardState.standing === undefined) this.giveUp(this.node)
+    if (this.node !== undefined && this.node.disk.hardState.membership === undefined) this.giveUp(this.node)
     else if (this.node !== undefined) this.finish()
   }
 }

@@ -3,7 +3,7 @@ import type { Effect, Exit } from "effect"
 import { Queue } from "effect"
 import type { Heartbeat, Message } from "../../../src/raft/Message.ts"
 import type { NodeId } from "../../../src/raft/Types.ts"
-import type { PeerTransport, Received } from "../../../src/transport/PeerTransport.ts"
+import type { Receivers } from "../../../src/transport/memory/Receivers.ts"
 import type { Random } from "../Random.ts"
 import { Links } from "../engine/Links.ts"
 import { TermFlips } from "../engine/TermFlips.ts"
@@ -24,12 +24,9 @@ export interface NetworkFaults {
 export const noFaults: NetworkFaults = { drop: 0, duplicate: 0, reorder: 0, delayMs: [1, 2], flip: 0 }
 
 /** Where a node takes its messages. */
-export interface Endpoint {
+export interface Endpoint extends Receivers {
   readonly process: SimProcess
-  receiver: ((received: Received) => void) | undefined
   readonly lost: Queue.Queue<NodeId>
-  /** Takes snapshots, once the node is ready for them. */
-  taker: Parameters<PeerTransport["Service"]["takeSnapshots"]>[0] | undefined
   /** Runs an effect in the node's process. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>, done: (exit: Exit.Exit<A, E>) => void) => void
 }
@@ -97,7 +94,7 @@ export class SimNetwork extends Links {
   }
 
   /** A node closes the connection of a peer, which notices. */
-  expel(by: NodeId, peer: NodeId): void {
+  closeFor(by: NodeId, peer: NodeId): void {
     this.tellLost(peer, by)
   }
 

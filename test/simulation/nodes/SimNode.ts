@@ -36,7 +36,8 @@ import * as RocksLogStore from "../../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStateStore from "../../../src/storage/rocksdb/RocksStateStore.ts"
 import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
-import type { SnapshotOffer } from "../../../src/transport/PeerTransport.ts"
+import { registration } from "../../../src/transport/memory/Receivers.ts"
+import type { SnapshotRequest } from "../../../src/transport/PeerTransport.ts"
 import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
 import type { ObservedDisk, ObservedNode } from "../engine/Oracle.ts"
 import { demand } from "../engine/Oracle.ts"
@@ -75,11 +76,11 @@ export interface NodeWatcher {
   /** A state is complete up to an entry. */
   readonly completes: (node: SimNode, index: number, digest: number) => void
   /** A chunk of a snapshot reaches its receiver. */
-  readonly snapshotArrives: (offer: SnapshotOffer) => void
+  readonly snapshotArrives: (request: SnapshotRequest) => void
   /** A bit of a chunk had flipped on its way. */
-  readonly snapshotFlipped: (offer: SnapshotOffer, taken: boolean) => void
+  readonly snapshotFlipped: (request: SnapshotRequest, taken: boolean) => void
   /** A node closes the connection of a peer. */
-  readonly expels: (node: SimNode, peer: NodeId, claim: string) => void
+  readonly closes: (node: SimNode, peer: NodeId, claim: string) => void
   readonly log: ((node: SimNode, line: string) => void) | undefined
 }
 
@@ -168,7 +169,7 @@ export class SimNode implements ObservedNode {
 
   /** Whether this node has all that it ever promised, as far as its disk knows. */
   get isWhole(): boolean {
-    return this.storage.durable.raft_state.length > 0 && this.disk.hardState.standing === undefined &&
+    return this.storage.durable.raft_state.length > 0 && this.disk.hardState.membership === undefined &&
       this.storage.damaged.size === 0
   }
 
@@ -242,7 +243,7 @@ export class SimNode implements ObservedNode {
           shadow.stepped(raft, event, outputs)
           watcher.stepped(this, raft, event, outputs)
         },
-        offered: shadow.offered
+        snapshotRequested: shadow.snapshotRequested
       }),
       Context.add(References.MinimumLogLevel, watcher.log === undefined ? "None" : "Debug"),
       Context.add(Logger.CurrentLoggers, new Set(this.loggers())),
@@ -329,7 +330,7 @@ export class SimNode implements ObservedNode {
           process,
           receiver: undefined,
           lost,
-          taker: undefined,
+          acceptor: undefined,
           run: (effect, done) => this.run(effect, done)
         }
         network.attach(this.id, endpoint)
@@ -343,39 +344,20 @@ export class SimNode implements ObservedNode {
           requireLevelUnsafe: () => undefined,
           // And of one release.
           peersUnsafe: () => new Map(),
-          expelUnsafe: (_connection, peer, claim) => watcher.expels(this, peer, claim),
-          receive: (receiver) =>
-            Effect.acquireRelease(
-              Effect.sync(() => {
-                endpoint.receiver = receiver
-              }),
-              () =>
-                Effect.sync(() => {
-                  endpoint.receiver = undefined
-                })
-            ),
+          closeForUnsafe: (_connection, peer, claim) => watcher.closes(this, peer, claim),
           health: Effect.succeed([]),
           lost,
-          sendSnapshot: (offer) =>
+          sendSnapshot: (request) =>
             SnapshotWay.open({
               network,
               random,
               timeline,
               process,
-              offer,
+              request,
               arrived: watcher.snapshotArrives,
               flipped: watcher.snapshotFlipped
             }),
-          takeSnapshots: (taker) =>
-            Effect.acquireRelease(
-              Effect.sync(() => {
-                endpoint.taker = taker
-              }),
-              () =>
-                Effect.sync(() => {
-                  endpoint.taker = undefined
-                })
-            )
+          ...registration(endpoint)
         })
       })
     )

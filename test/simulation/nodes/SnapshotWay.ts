@@ -3,7 +3,7 @@
  * link is cut, when a chunk is lost, and when either process ends.
  */
 import { Effect, Exit, Scope } from "effect"
-import type { SnapshotOffer, SnapshotSink } from "../../../src/transport/PeerTransport.ts"
+import type { SnapshotRequest, SnapshotStream } from "../../../src/transport/PeerTransport.ts"
 import { SnapshotLost } from "../../../src/transport/PeerTransport.ts"
 import { SnapshotRefused } from "../../../src/protocol/SnapshotRefused.ts"
 import type { Random } from "../Random.ts"
@@ -22,11 +22,11 @@ export interface WayParts {
   readonly random: Random
   readonly timeline: Timeline
   readonly process: SimProcess
-  readonly offer: SnapshotOffer
+  readonly request: SnapshotRequest
   /** Told of every chunk that arrives. */
-  readonly arrived: (offer: SnapshotOffer) => void
+  readonly arrived: (request: SnapshotRequest) => void
   /** Told of a chunk in which a bit had flipped, and whether the receiver took it. */
-  readonly flipped: (offer: SnapshotOffer, taken: boolean) => void
+  readonly flipped: (request: SnapshotRequest, taken: boolean) => void
 }
 
 export class SnapshotWay {
@@ -41,36 +41,36 @@ export class SnapshotWay {
   }
 
   /** Opens a way that lasts as long as the scope. */
-  static readonly open = (parts: WayParts): Effect.Effect<SnapshotSink<Failure>, Failure, Scope.Scope> =>
+  static readonly open = (parts: WayParts): Effect.Effect<SnapshotStream<Failure>, Failure, Scope.Scope> =>
     Effect.gen(function*() {
       const way = new SnapshotWay(parts)
-      const forget = parts.network.watchWay({ from: parts.offer.from, end: () => way.end() })
+      const forget = parts.network.watchWay({ from: parts.request.from, end: () => way.end() })
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           forget()
           way.end()
         })
       )
-      const sink = yield* way.ask((receiver) =>
-        receiver.taker === undefined
-          ? Effect.fail(new SnapshotRefused({ reason: "the node is not ready for snapshots", covered: false }))
-          : Scope.provide(receiver.taker(parts.offer), way.scope)
+      const stream = yield* way.ask((receiver) =>
+        receiver.acceptor === undefined
+          ? Effect.fail(new SnapshotRefused({ reason: "the node is not ready for snapshots", upToDate: false }))
+          : Scope.provide(receiver.acceptor(parts.request), way.scope)
       )
       return {
         write: (chunk: Uint8Array) =>
           way.ask(() => {
-            parts.arrived(parts.offer)
-            if (!parts.random.chance(parts.network.faults.flip)) return sink.write(new Uint8Array(chunk))
+            parts.arrived(parts.request)
+            if (!parts.random.chance(parts.network.faults.flip)) return stream.write(new Uint8Array(chunk))
             return Effect.onExit(
-              sink.write(flipped(chunk, parts.random)),
-              (exit) => Effect.sync(() => parts.flipped(parts.offer, Exit.isSuccess(exit)))
+              stream.write(flipped(chunk, parts.random)),
+              (exit) => Effect.sync(() => parts.flipped(parts.request, Exit.isSuccess(exit)))
             )
           })
       }
     })
 
   private get lost(): SnapshotLost {
-    return new SnapshotLost({ reason: `the way to node ${this.parts.offer.to} broke` })
+    return new SnapshotLost({ reason: `the way to node ${this.parts.request.to} broke` })
   }
 
   /** What a message takes in one direction; it overtakes none before it. */
@@ -84,7 +84,7 @@ export class SnapshotWay {
 
   /** Has something done at the receiver, and brings the answer back. */
   private ask<A>(work: (receiver: Endpoint) => Effect.Effect<A, SnapshotRefused>): Effect.Effect<A, Failure> {
-    const { network, offer, process, random, timeline } = this.parts
+    const { network, request, process, random, timeline } = this.parts
     return Effect.callback<A, Failure>((resume) => {
       let answered = false
       const answer = (result: Effect.Effect<A, Failure>) => {
@@ -95,7 +95,7 @@ export class SnapshotWay {
       process.later(patienceMs, () => answer(Effect.fail(this.lost)))
       if (random.chance(network.faults.drop / 10)) this.broken = true
       timeline.after(this.delayMs(), () => {
-        const receiver = network.endpoint(offer.from, offer.to)
+        const receiver = network.endpoint(request.from, request.to)
         // A node that was started again knows nothing of a way to the process before it.
         if (receiver === undefined || this.broken || (this.receiver !== undefined && this.receiver !== receiver)) {
           this.broken = true
@@ -104,7 +104,7 @@ export class SnapshotWay {
         this.receiver = receiver
         receiver.process.enter(() =>
           receiver.run(work(receiver), (exit) => {
-            const open = network.endpoint(offer.from, offer.to) === receiver
+            const open = network.endpoint(request.from, request.to) === receiver
             process.later(this.delayMs(), () => answer(open ? exit : Effect.fail(this.lost)))
           })
         )

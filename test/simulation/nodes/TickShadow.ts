@@ -37,7 +37,7 @@ export class TickShadow implements StepObserver {
     )
   }
 
-  readonly offered: StepObserver["offered"] = (offer) => {
-    if (this.core !== undefined) Raft.offerProblem(this.core, offer)
+  readonly snapshotRequested: StepObserver["snapshotRequested"] = (request) => {
+    if (this.core !== undefined) Raft.snapshotProblem(this.core, request)
   }
 }

@@ -71,7 +71,7 @@ const addToken = (batch: Batch, index: number, { expiresMs, hash, user: name }: 
   if (user.tokens.length >= maxUserTokens) {
     return overloaded(batch, "maxUserTokens", user.tokens.length, maxUserTokens)
   }
-  const token = { id: index, hash, createdMs: batch.figures.logTimeMs, expiresMs }
+  const token = { id: index, hash, createdMs: batch.metadata.logTimeMs, expiresMs }
   batch.setUser({ ...user, tokens: [...user.tokens, token] })
   return { _tag: "TokenReply", revision: batch.revision, token: index }
 }

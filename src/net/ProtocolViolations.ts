@@ -6,7 +6,7 @@ import { Clock, Effect } from "effect"
 import { LogLimiter, windowMs } from "../LogLimiter.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
 
-export type OffenceKind =
+export type ViolationKind =
   /** The port's limit on connections. */
   | "too-many-connections"
   /** No `Hello` that was accepted in the time for it. */
@@ -41,7 +41,7 @@ export type OffenceKind =
 
 export { linesPerWindow } from "../LogLimiter.ts"
 
-export class Offences {
+export class ProtocolViolations {
   /** Where the connections of an RPC server come from, by the number that its handlers know them by. */
   readonly remotes = new Map<number, string>()
   /** How to close them, by the same number. */
@@ -60,21 +60,21 @@ export class Offences {
   }
 
   /** For the port of that name: "client", "peer" or "http". */
-  static readonly make = (port: string): Effect.Effect<Offences> =>
+  static readonly make = (port: string): Effect.Effect<ProtocolViolations> =>
     Effect.zipWith(
       Clock.Clock,
       Effect.context<never>(),
-      (clock, context) => new Offences(port, () => monotonicMsOf(clock), Effect.runForkWith(context))
+      (clock, context) => new ProtocolViolations(port, () => monotonicMsOf(clock), Effect.runForkWith(context))
     )
 
   /** Logs a violation, unless there were too many of its kind just now. */
-  report(offence: OffenceKind, remote: string, problem: string): void {
+  report(violation: ViolationKind, remote: string, problem: string): void {
     this.roll()
-    if (!this.lines.allows(offence)) return
+    if (!this.lines.allows(violation)) return
     const { port } = this
     const text = problem.replace(/\s+/g, " ").slice(0, 300)
     this.log(
-      Effect.annotateLogs(Effect.logWarning(`${port} port: ${text} (from ${remote})`), { port, remote, offence })
+      Effect.annotateLogs(Effect.logWarning(`${port} port: ${text} (from ${remote})`), { port, remote, violation })
     )
   }
 
@@ -84,13 +84,13 @@ export class Offences {
   }
 
   /** {@link report} for a handler, which knows its caller by a number. */
-  reportCaller(offence: OffenceKind, clientId: number, problem: string): void {
-    this.report(offence, this.remoteOf(clientId), problem)
+  reportCaller(violation: ViolationKind, clientId: number, problem: string): void {
+    this.report(violation, this.remoteOf(clientId), problem)
   }
 
   /** {@link reportCaller}, and closes the caller's connection once what it was answered has left. */
-  expelCaller(offence: OffenceKind, clientId: number, problem: string): void {
-    this.reportCaller(offence, clientId, problem)
+  closeCaller(violation: ViolationKind, clientId: number, problem: string): void {
+    this.reportCaller(violation, clientId, problem)
     const close = this.closers.get(clientId)
     if (close !== undefined) setImmediate(close)
   }
@@ -106,11 +106,11 @@ export class Offences {
   /** Ends the window once its time is over, and tells of what it kept back. To be called now and then. */
   roll(): void {
     const { port } = this
-    for (const { count: suppressed, kind: offence } of this.lines.roll()) {
+    for (const { count: suppressed, kind: violation } of this.lines.roll()) {
       const line = Effect.logWarning(
-        `${port} port: ${suppressed} more of ${offence} within ${windowMs / 1_000} seconds`
+        `${port} port: ${suppressed} more of ${violation} within ${windowMs / 1_000} seconds`
       )
-      this.log(Effect.annotateLogs(line, { port, offence, suppressed }))
+      this.log(Effect.annotateLogs(line, { port, violation, suppressed }))
     }
   }
 }

@@ -14,12 +14,21 @@ export interface Check {
   readonly advice: string
 }
 
-export const ok = (name: string, measured: string, limit: string): Check => ({
+export const ok = (name: string, measured: string, limit = ""): Check => ({
   name,
   status: "ok",
   measured,
   limit,
   advice: ""
+})
+
+/** Advice follows what was measured behind a semicolon, so a message that ends a sentence loses its full stop. */
+export const problem = (name: string, measured: string, advice: string): Check => ({
+  name,
+  status: "failure",
+  measured: measured.replace(/\.$/, ""),
+  limit: "",
+  advice
 })
 
 export const unknown = (name: string, why: string, advice = ""): Check => ({

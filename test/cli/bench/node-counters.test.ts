@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { brokenClaims } from "../../../src/cli/bench/Claims.ts"
 import { Histogram } from "../../../src/cli/bench/Histogram.ts"
 import type { Result } from "../../../src/cli/bench/Measure.ts"
-import { parseFigures } from "../../../src/cli/bench/NodeFigures.ts"
+import { parseCounters } from "../../../src/cli/bench/NodeCounters.ts"
 import type { Plan } from "../../../src/cli/bench/Plan.ts"
 import { shares } from "../../../src/cli/bench/Plan.ts"
 import { sumBytes } from "../../../src/cli/bench/Resources.ts"
@@ -99,7 +99,7 @@ describe("what is read from the system", () => {
       "flaredb_raft_applied_index 1000",
       "flaredb_raft_is_leader 1"
     ].join("\n")
-    assert.deepStrictEqual(parseFigures(page), { syncs: 42, applied: 1_000, readRounds: 0, leads: true })
+    assert.deepStrictEqual(parseCounters(page), { syncs: 42, applied: 1_000, readRounds: 0, leads: true })
   })
 
   it("are the bytes of connections to the cluster's ports, each counted once", () => {

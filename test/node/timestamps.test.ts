@@ -1,4 +1,4 @@
-/** The time that a new leader stamps its entries with: it goes on where the log ends, also where that is not applied yet. */
+/** The time that a new leader timestamps its entries with: it goes on where the log ends, also where that is not applied yet. */
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, Queue } from "effect"
 import * as TestClock from "effect/testing/TestClock"
@@ -23,8 +23,8 @@ const command = encodeCommand({ _tag: "GrantLease", ttlMs: 1_500 })
 
 /** What the first leader of a cluster, whose clock is at 5,000, gave node 1 before it was gone. */
 const entries: ReadonlyArray<Entry> = [
-  { index: LogIndex(1), term: Term(1), kind: "noop", stampMs: 0, payload: new Uint8Array(0) },
-  { index: LogIndex(2), term: Term(1), kind: "command", stampMs: 5_000, payload: command }
+  { index: LogIndex(1), term: Term(1), kind: "noop", timestampMs: 0, payload: new Uint8Array(0) },
+  { index: LogIndex(2), term: Term(1), kind: "command", timestampMs: 5_000, payload: command }
 ]
 
 const sendEntries = (transport: PeerTransport["Service"]): void =>
@@ -40,7 +40,7 @@ const sendEntries = (transport: PeerTransport["Service"]): void =>
 
 /** Node 1 over a disk, with node 2 in the test's hands. */
 const start = Effect.fnUntraced(function*(network: MemoryTransport.MemoryNetwork, disk: MemoryStore.MemoryDisk) {
-  const config = yield* Config.make({ nodeId: own, clusterId: "stamps", nodes: Config.localNodes, dataDir: "none" })
+  const config = yield* Config.make({ nodeId: own, clusterId: "timestamps", nodes: Config.localNodes, dataDir: "none" })
   const ports = Layer.mergeAll(
     MemoryStore.layer(disk),
     MemoryTransport.layer(network, own, ids),
@@ -54,7 +54,7 @@ const start = Effect.fnUntraced(function*(network: MemoryTransport.MemoryNetwork
   ))
 })
 
-/** Grants node 1 every vote, and gives the first stamp that it makes as a leader. */
+/** Grants node 1 every vote, and gives the first timestamp that it makes as a leader. */
 const stampOfLeader = Effect.fnUntraced(function*(transport: Listening) {
   for (;;) {
     for (const { messages } of yield* Effect.andThen(TestClock.adjust(10), Queue.clear(transport.inbox))) {
@@ -64,8 +64,8 @@ const stampOfLeader = Effect.fnUntraced(function*(transport: Listening) {
         if (message._tag === "PreVoteRequest") transport.sendUnsafe([{ _tag: "PreVoteResponse", ...answer }])
         if (message._tag === "VoteRequest") transport.sendUnsafe([{ _tag: "VoteResponse", ...answer }])
         if (message._tag === "AppendRequest" && message.from === own) {
-          const stamped = message.entries.find((entry) => entry.term === term && entry.stampMs !== 0)
-          if (stamped !== undefined) return stamped.stampMs
+          const found = message.entries.find((entry) => entry.term === term && entry.timestampMs !== 0)
+          if (found !== undefined) return found.timestampMs
           yield* acknowledge(transport, message)
         }
       }
@@ -105,8 +105,8 @@ for (const restarts of [false, true]) {
       if (restarts) yield* Effect.scoped(Effect.andThen(start(network, disk), untilTaken))
       yield* start(network, disk)
       if (!restarts) yield* untilTaken
-      const stampMs = yield* stampOfLeader(transport)
-      assert.isAtLeast(stampMs, 5_000)
-      assert.isAtMost(stampMs, 60_000, "not this node's own wall clock")
+      const timestampMs = yield* stampOfLeader(transport)
+      assert.isAtLeast(timestampMs, 5_000)
+      assert.isAtMost(timestampMs, 60_000, "not this node's own wall clock")
     }).pipe(Effect.scoped))
 }

@@ -1,0 +1,48 @@
+/** Rules of alerts are files: they and the pages about them have the thresholds that doctor and console judge by. */
+import { assert, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { parse } from "yaml"
+import { healthThresholds, roomLevel } from "../../src/config/HealthThresholds.ts"
+
+const root = join(import.meta.dirname, "../..")
+const text = (path: string): string => readFileSync(join(root, path), "utf8")
+
+interface Rules {
+  readonly groups: ReadonlyArray<
+    { readonly rules: ReadonlyArray<{ readonly alert?: string; readonly expr: string }> }
+  >
+}
+
+const rules = (parse(text("deploy/prometheus/flaredb.rules.yml")) as Rules).groups.flatMap((group) => group.rules)
+
+const { criticalRoomBytes, criticalRoomShare, heapShare, lowRoomBytes, lowRoomShare, slowSyncMs } = healthThresholds
+
+it.each([
+  ["FlareDbSyncSlow", `> ${slowSyncMs / 1_000}`],
+  ["FlareDbDiskLow", `< ${lowRoomShare}`],
+  ["FlareDbDiskAlmostFull", `< ${criticalRoomShare}`],
+  ["FlareDbHeapNearLimit", `> ${heapShare}`]
+])("the rule %s compares with the threshold of the record", (alert, comparison) => {
+  const found = rules.filter((rule) => rule.alert === alert).map(({ expr }) => /[<>] [\d.]+/.exec(expr)?.[0])
+  assert.deepStrictEqual(found, [comparison])
+})
+
+it("the pages name the same", () => {
+  const [low, critical] = [lowRoomShare, criticalRoomShare].map((share) => `${share * 100} %`)
+  assert.include(text("docs/alerts.md"), `takes more than ${slowSyncMs / 1_000} s`)
+  assert.include(text("docs/alerts.md"), `Less than ${low} of the file system is free`)
+  assert.include(text("docs/doctor.md"), `${low} or 1 GiB of the disk left`)
+  assert.include(text("docs/doctor.md"), `less than ${critical} or 256 MiB left`)
+})
+
+it("room is judged by its share and by what there is", () => {
+  const large = 1024 ** 5
+  assert.strictEqual(roomLevel(large * lowRoomShare, large), "enough")
+  assert.strictEqual(roomLevel(large * lowRoomShare - 1, large), "low")
+  assert.strictEqual(roomLevel(large * criticalRoomShare - 1, large), "critical")
+  const small = 2 * lowRoomBytes
+  assert.strictEqual(roomLevel(lowRoomBytes, small), "enough")
+  assert.strictEqual(roomLevel(lowRoomBytes - 1, small), "low")
+  assert.strictEqual(roomLevel(criticalRoomBytes - 1, small), "critical")
+})
