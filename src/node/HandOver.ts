@@ -1,4 +1,4 @@
-/** What a leader does before it stops: it hands leadership over, so that no write waits for an election. (thesis §3.10) */
+/** What a leader does before it stops: hands leadership over, so that no write waits for an election. (thesis §3.10) */
 import { Effect, Stream, SubscriptionRef } from "effect"
 import type { RaftNode } from "./RaftNode.ts"
 
@@ -13,5 +13,5 @@ export const handOver = (node: RaftNode["Service"], limitMs: number): Effect.Eff
       Stream.filter(({ leader, role }) => role !== "leader" && leader !== undefined),
       Stream.runHead
     )
-    return Effect.andThen(node.transferLeader(undefined), another).pipe(Effect.timeout(limitMs), Effect.ignore)
+    return Effect.andThen(node.transferLeader(undefined), another).pipe(Effect.timeoutOption(limitMs), Effect.asVoid)
   })
