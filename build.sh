@@ -3,19 +3,22 @@
 # page in `dist/console`. All at once, and without checking types, which is `npm run check`: a clean clone waits for this.
 # `npm run build` and npm's `prepare` call it, so that installing needs no second npm.
 #
-# After `npm ci` a clone has to run, and no more: its own types are in `src/`. Declarations and source maps are for those
-# who install the package; `npm run build`, `npm pack` and an install from a Git address make them.
+# After `npm ci` a clone has to run, and no more: its own types are in `src/`. Declarations are for those who install the
+# package; `npm run build`, `npm pack` and an install from a Git address make them.
 #
 # The first `npx flaredb` in a clone must not build once more, under the nodes that run. Older versions of npm look for the
 # link. Version 11 installs the clone into a folder of its own first, which runs npm's `prepare` here: then all is built.
 [ "$npm_command" = exec ] && [ -e dist/cli/flaredb.js ] && [ -e dist/console/LICENSES.txt ] && exit 0
-mkdir -p node_modules/.bin && ln -sf ../../bin/flaredb.js node_modules/.bin/flaredb
+mkdir -p dist node_modules/.bin && ln -sf ../../bin/flaredb.js node_modules/.bin/flaredb
 
-only=
-[ "$npm_command" = ci ] && only="--declaration false --declarationMap false --sourceMap false"
-# shellcheck disable=SC2086 # these are several arguments
-tsc -p tsconfig.build.json --noCheck $only &
+node tools/library.js &
 library=$!
+declarations=
+if [ "$npm_command" != ci ]; then
+  tsc -p tsconfig.build.json --noCheck &
+  declarations=$!
+fi
 rolldown --config >/dev/null && cp console/index.html console/icon.svg dist/console/ &&
   cat node_modules/uplot/dist/uPlot.min.css console/app.css >dist/console/app.css &&
-  cat node_modules/preact/LICENSE node_modules/uplot/LICENSE >dist/console/LICENSES.txt && wait "$library"
+  cat node_modules/preact/LICENSE node_modules/uplot/LICENSE >dist/console/LICENSES.txt &&
+  wait "$library" && { [ -z "$declarations" ] || wait "$declarations"; }

@@ -3,14 +3,18 @@
  * people look. One cluster of real processes on this machine is measured under full load by turns, with the console open
  * and with none, each round beginning with the other one. Fails where the ratio is below what is demanded.
  *
- * A browser on the same machine takes its processor time from the same cores; `--streams` opens what a page asks its node
- * for without drawing it, which shows the nodes' part alone.
+ * A browser on the same machine takes its processor time from the same cores, where a person's browser has a machine of its
+ * own. `--idle-browsers` has the system run browsers in time that nothing else wants (`nice`, and `chrt --idle`), which
+ * leaves the nodes' part and what browsers take of caches and memory. `--streams` opens what a page asks its node for without drawing it.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { chromium } from "playwright-core"
 import { fill } from "../src/cli/commands/Bench.ts"
 import { brokenClaims } from "../src/cli/bench/Claims.ts"
@@ -22,6 +26,7 @@ import { usualConnections } from "../src/cli/bench/Plan.ts"
 import { machine } from "../src/cli/bench/Report.ts"
 import type { Target } from "../src/cli/bench/Target.ts"
 import { durationFlag } from "../src/cli/input/Duration.ts"
+import { makeSwitch } from "../src/cli/input/Switch.ts"
 import { failing } from "./Failing.ts"
 import { median } from "./Median.ts"
 
@@ -38,11 +43,22 @@ interface Pair {
 /** The nodes by turns, as people open them. */
 const urlOf = ({ nodes }: Target, at: number): string => `http://${nodes[at % nodes.length]?.http}`
 
+/** A program that becomes the browser, with the least claim to a processor that Linux knows. Its children have the same. */
+const idleProgram = Effect.acquireRelease(
+  Effect.sync(() => {
+    const folder = mkdtempSync(join(tmpdir(), "flaredb-idle-browser-"))
+    const file = join(folder, "browser")
+    writeFileSync(file, `#!/bin/sh\nexec nice -n 19 chrt --idle 0 '${program}' "$@"\n`, { mode: 0o700 })
+    return { folder, file }
+  }),
+  ({ folder }) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
 /** A browser that shows the overview, for as long as the scope is open. */
-const browser = (url: string) =>
+const browser = (executablePath: string, url: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const opened = await chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-gpu"] })
+      const opened = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] })
       const page = await opened.newPage()
       await page.goto(url)
       await page.getByRole("status").waitFor({ timeout: 60_000 })
@@ -82,6 +98,7 @@ const show = (pairs: ReadonlyArray<Pair>, ratios: ReadonlyArray<number>): string
 const flags = {
   rounds: Flag.Int("rounds").pipe(Flag.withDefault(5)),
   browsers: Flag.Int("browsers").pipe(Flag.withDefault(5)),
+  idleBrowsers: makeSwitch("idle-browsers").pipe(Flag.withDefault(false)),
   streams: Flag.Int("streams").pipe(Flag.withDefault(0)),
   clients: Flag.Int("clients").pipe(Flag.withDefault(64)),
   seconds: Flag.Int("seconds").pipe(Flag.withDefault(5)),
@@ -92,7 +109,7 @@ const flags = {
 const bench = Command.make(
   "bench:console",
   flags,
-  ({ browsers, clients, heatUp, rounds, seconds, streams, warmUp }) =>
+  ({ browsers, clients, heatUp, idleBrowsers, rounds, seconds, streams, warmUp }) =>
     Effect.gen(function*() {
       const plan: Plan = {
         operation: "put",
@@ -107,9 +124,10 @@ const bench = Command.make(
       const target = yield* startCluster(false)
       yield* fill(target, plan.keys, plan.valueBytes)
       if (heatUp > 0) yield* measure({ ...plan, warmUpMs: heatUp, measureMs: 100 }, target)
+      const browserProgram = idleBrowsers ? (yield* idleProgram).file : program
       const none = measure(plan, target)
       const open = Effect.scoped(Effect.gen(function*() {
-        yield* Effect.forEach(Array.from({ length: browsers }), (_, at) => browser(urlOf(target, at)))
+        yield* Effect.forEach(Array.from({ length: browsers }), (_, at) => browser(browserProgram, urlOf(target, at)))
         yield* Effect.forEach(Array.from({ length: streams }), (_, at) => stream(urlOf(target, at)))
         return yield* measure(plan, target)
       }))
@@ -124,7 +142,9 @@ const bench = Command.make(
       }
       const ratios = pairs.map((pair) => pair.open.perSecond / pair.none.perSecond)
       yield* Console.log(
-        `${machine()}; ${rounds} rounds of ${seconds} s, ${clients} clients, ${browsers} browsers, ${streams} streams`
+        `${machine()}; ${rounds} rounds of ${seconds} s, ${clients} clients, ${browsers} browsers${
+          idleBrowsers ? " at idle priority" : ""
+        }, ${streams} streams`
       )
       yield* Console.log(show(pairs, ratios))
       const broken = pairs.flatMap((pair) => [pair.none, pair.open]).flatMap(brokenClaims)

@@ -1,12 +1,13 @@
 /**
  * `npm run bench:first-put [-- --refs HEAD~1,HEAD --rounds 3]`: what a newcomer waits for. For each version, by turns: a clean clone,
- * `npm ci` from the cache, `npm start` on free ports, and puts until one is acknowledged. Prints medians of the seconds that each part
+ * `npm ci` from the cache, `npm start` on free ports, and a put once it has said that it runs. Prints medians of the seconds that each part
  * took, and of the processor time of `npm ci`, which other load on the machine changes less. Ends by itself and leaves nothing behind.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
+import type { ChildProcess } from "node:child_process"
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -69,15 +70,31 @@ const once = async (ref: string, ports: ReadonlyArray<number>): Promise<Round> =
 const exitCodeOf = (cwd: string, env: NodeJS.ProcessEnv, args: ReadonlyArray<string>): Promise<number | null> =>
   new Promise((done) => spawn("npx", args, { cwd, env, stdio: "ignore" }).once("exit", (code) => done(code)))
 
-/** Starts the cluster of a clone, puts until it is acknowledged, and stops the cluster. */
+/** Ends when the program says that its cluster runs, and with the program itself. */
+const saysThatItRuns = (program: ChildProcess): Promise<void> =>
+  new Promise((done) => {
+    let text = ""
+    program.stdout?.setEncoding("utf8").on("data", (part: string) => {
+      text += part
+      if (text.includes("FlareDB runs")) done()
+    })
+    program.once("exit", () => done())
+  })
+
+/** Starts the cluster of a clone, puts as its last lines say until that is acknowledged, and stops the cluster. */
 const firstPut = async (folder: string, ports: ReadonlyArray<number>, env: NodeJS.ProcessEnv): Promise<void> => {
   const nodes = [1, 2, 3].map((id) => `${id}=127.0.0.1:${ports.slice((id - 1) * 3, id * 3).join(":")}`).join(",")
   const endpoints = [0, 3, 6].map((at) => `127.0.0.1:${ports[at]}`).join(",")
-  const cluster = spawn("npm", ["start", "--silent", "--", "--nodes", nodes], { cwd: folder, env, stdio: "ignore" })
+  const cluster = spawn("npm", ["start", "--silent", "--", "--nodes", nodes], {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "pipe", "ignore"]
+  })
   const ended = new Promise<void>((done) => cluster.once("exit", () => done()))
   const isRunning = () => cluster.exitCode === null && cluster.signalCode === null
   try {
     const begin = performance.now()
+    await saysThatItRuns(cluster)
     const put = ["flaredb", "put", "greeting", "hello", "--endpoints", endpoints]
     while (await exitCodeOf(folder, env, put) !== 0) {
       if (!isRunning()) throw new Error(`npm start ended with ${cluster.exitCode ?? cluster.signalCode}`)

@@ -85,6 +85,8 @@ export const Chart = (props: ChartProps) => {
   const plot = useRef<uPlot | null>(null)
   const latest = useRef(props)
   latest.current = props
+  /** What is scrolled out of sight is not drawn until it comes back. */
+  const inSight = useRef(true)
   const lines = series.map(({ colour, name }) => `${name} ${colour}`).join("|")
   useEffect(() => {
     const element = place.current
@@ -97,14 +99,22 @@ export const Chart = (props: ChartProps) => {
     const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }))
     resized.observe(element)
     const themed = whenThemeChanges(draw)
+    const scrolled = new IntersectionObserver((entries) => {
+      inSight.current = entries[entries.length - 1]?.isIntersecting ?? true
+      if (inSight.current) plot.current?.setData(dataOf(latest.current))
+    })
+    scrolled.observe(element)
     return () => {
       themed()
+      scrolled.disconnect()
       resized.disconnect()
       plot.current?.destroy()
       plot.current = null
     }
   }, [lines])
-  useEffect(() => plot.current?.setData(dataOf(props)), [props.atMs, props.series])
+  useEffect(() => {
+    if (inSight.current) plot.current?.setData(dataOf(props))
+  }, [props.atMs, props.series])
   return (
     <figure class="chart">
       <figcaption>

@@ -16,7 +16,8 @@ import * as HttpServer from "./http/HttpServer.ts"
 import * as ProcessMetrics from "./http/ProcessMetrics.ts"
 import * as Exposure from "./net/Exposure.ts"
 import type { ListenError } from "./net/Listening.ts"
-import type { RaftNode } from "./node/RaftNode.ts"
+import { handOver } from "./node/HandOver.ts"
+import { RaftNode } from "./node/RaftNode.ts"
 import { NodeId } from "./raft/Types.ts"
 import type { ClientAddress } from "./server/ClientServer.ts"
 import * as ClientServer from "./server/ClientServer.ts"
@@ -106,6 +107,13 @@ export const layerServed = (
       maxOperations: config.limits.maxPendingProposals + config.limits.maxPendingReads
     })
   ).pipe(Layer.provideMerge(node), Layer.provide(layerPorts(prepared)))
+}
+
+/** Hands leadership over before anything that depends on the node ends: it is built last, so it closes first. */
+export const layerHandOver = ({ config }: Prepared): Layer.Layer<never, never, RaftNode> => {
+  if (config.nodes.length === 1) return Layer.empty
+  const atEnd = (node: RaftNode["Service"]) => Effect.addFinalizer(() => handOver(node, config.electionTimeoutMinMs))
+  return Layer.effectDiscard(Effect.flatMap(RaftNode, atEnd))
 }
 
 const consoleOptions = ({ limits, nodes }: FlareDbConfig): ConsoleRoutes.OverviewOptions => ({

@@ -149,7 +149,8 @@ const layerEmbedded = <Client, Http>(given: FlareDbConfig, { client, http, machi
     const embedded = yield* embeddedNode
     const prepared: EmbeddedNode.Prepared = yield* embedded.prepare(given)
     const { config, security } = prepared
-    return http(embedded, prepared).pipe(
+    return embedded.layerHandOver(prepared).pipe(
+      Layer.provideMerge(http(embedded, prepared)),
       Layer.provideMerge(layerLocal(config, security.dial, client)),
       Layer.provideMerge(embedded.layerServed(prepared, machine(config))),
       Layer.provide(Layer.succeed(DataDirectory, config.dataDir)),

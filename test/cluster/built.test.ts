@@ -4,6 +4,7 @@ import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, realpath
 import { isBuiltin } from "node:module"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
 import { assert, it } from "vitest"
 
 const folder = "dist/cli"
@@ -25,6 +26,17 @@ it("loads nothing but its own few files, what Node brings, and what stays outsid
   })
   const own = new Set(files.map((file) => `./${file}`))
   assert.sameMembers([...new Set(others)].filter((name) => !own.has(name)), outside)
+})
+
+it("has each module of the library with its declarations, and nothing of files that are gone", async () => {
+  const below = (root: string, wanted: (file: string) => boolean) =>
+    readdirSync(root, { recursive: true, encoding: "utf8" }).filter(wanted).sort()
+  const modules = below("src", (file) => file.endsWith(".ts") && !file.endsWith(".d.ts") && !file.startsWith("cli/"))
+  const expected = modules.flatMap((file) => [".js", ".d.ts", ".d.ts.map"].map((end) => file.replace(/\.ts$/, end)))
+  const isOfLibrary = (file: string) => /\.\w+$/.test(file) && !/^(?:cli|console)\//.test(file)
+  assert.deepStrictEqual(below("dist", isOfLibrary), expected.sort())
+  const built = await import(/* @vite-ignore */ pathToFileURL(resolve("dist/index.js")).href)
+  assert.deepStrictEqual(Object.keys(built).sort(), Object.keys(await import("../../src/index.ts")).sort())
 })
 
 it("leaves the program where npx looks for it, which would build it again otherwise", () => {

@@ -1,7 +1,9 @@
 /** Three nodes on a network under the test's control, in virtual time: what a cluster promises, without processes. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Clock, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
+import { handOver } from "../../src/node/HandOver.ts"
+import { Term } from "../../src/raft/Types.ts"
 import type { TestNode } from "../../src/testing/TestCluster.ts"
 import { TestCluster } from "../../src/testing/TestCluster.ts"
 
@@ -195,6 +197,37 @@ it.effect("hands leadership over on request, without a lost write", () =>
     const next = yield* three.leader([target])
     assert.strictEqual(yield* three.whileTimePasses(next.get("a")), "1")
     assert.strictEqual(tagOf(yield* three.whileTimePasses(next.put("a", "2"))), "PutReply")
+  }))
+
+it.effect("has another leader before one that hands over has stopped, and without an election timeout", () =>
+  Effect.gen(function*() {
+    const three = yield* cluster(3)
+    const old = yield* three.leader()
+    yield* old.put("a", "1")
+    yield* three.converged
+    const { term } = yield* old.node.status
+    const begin = yield* Clock.currentTimeMillis
+    yield* three.whileTimePasses(handOver(old.node, 60_000))
+    assert.isBelow((yield* Clock.currentTimeMillis) - begin, 500, "the shortest election timeout")
+    const { leader } = yield* old.node.status
+    yield* old.stop
+    const next = three.nodes.find(({ id }) => id === leader) as TestNode
+    assert.deepInclude(yield* next.node.status, { role: "leader", term: Term(term + 1) })
+    assert.strictEqual(tagOf(yield* three.whileTimePasses(next.put("a", "2"))), "PutReply")
+  }))
+
+it.effect("stops in time when nobody takes over", () =>
+  Effect.gen(function*() {
+    const three = yield* cluster(3)
+    const old = yield* three.leader()
+    for (const node of three.nodes) if (node !== old) yield* node.stop
+    const begin = yield* Clock.currentTimeMillis
+    yield* three.whileTimePasses(handOver(old.node, 300))
+    assert.isAtMost((yield* Clock.currentTimeMillis) - begin, 320)
+    // A follower has nothing to hand over.
+    const follower = three.nodes.find((node) => node !== old) as TestNode
+    yield* follower.start
+    yield* handOver(follower.node, 300)
   }))
 
 it.effect("a single voter elects itself, commits, and restarts with everything there", () =>

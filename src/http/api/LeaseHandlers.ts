@@ -13,11 +13,11 @@ import { idProblem } from "./RequestIds.ts"
 const maxGrantBody = 4_096
 
 /**
- * Grants a lease once: its id is recorded, and a request that comes again gets that one. A lease that was granted and
- * could not be recorded is known to no caller, has no keys, and ends by itself.
+ * Grants a lease once: its id is recorded, and a request that comes again gets that one. A lease whose record met an
+ * unknown fate may be known to no caller; then it has no keys, and ends by itself.
  */
 const grantOnce = Effect.fnUntraced(function*(
-  { ids, requests }: ApiServer["Service"],
+  { ids }: ApiServer["Service"],
   { caller, leases }: Asked,
   id: string,
   ttlMs: number,
@@ -30,9 +30,7 @@ const grantOnce = Effect.fnUntraced(function*(
   if (before !== undefined) return { ...before, replayed: true as const }
   const lease = yield* leases.grant(ttlMs, { timeoutMs })
   const recorded = yield* ids.granted(request, { id: lease.id, ttlMs: lease.ttlMs })
-  if (recorded.id === lease.id) return lease
-  yield* Effect.ignore(requests.write({ _tag: "RevokeLease", lease: lease.id }, { timeoutMs }))
-  return { ...recorded, replayed: true as const }
+  return recorded.id === lease.id ? lease : { ...recorded, replayed: true as const }
 })
 
 export const leaseHandlers = HttpApiBuilder.group(

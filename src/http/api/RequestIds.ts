@@ -127,13 +127,25 @@ export class RequestIds {
     }
   )
 
-  /** Records that a lease was granted; gives the one that was granted first, when the request was sent twice. */
+  /**
+   * Records that a lease was granted; gives the one that was granted first, when the request was sent twice. A lease
+   * that is certainly not in a record is revoked, because no caller will ever know it.
+   */
   readonly granted = Effect.fnUntraced(
     { self: this },
     function*(this: RequestIds, request: IdentifiedRequest, lease: { readonly id: number; readonly ttlMs: number }) {
       const nothing = { compares: [], success: [], failure: [] }
-      const { results } = yield* this.once(request, nothing, true, lease)
-      return results === undefined ? (yield* this.grantedBefore(request)) ?? lease : lease
+      const revoke = Effect.ignore(this.requests.write({ _tag: "RevokeLease", lease: lease.id }, {
+        timeoutMs: request.timeoutMs
+      }))
+      const { results } = yield* Effect.tapError(
+        this.once(request, nothing, true, lease),
+        (error) => mayBeDone(error) ? Effect.void : revoke
+      )
+      if (results !== undefined) return lease
+      const first = (yield* this.grantedBefore(request)) ?? lease
+      if (first.id !== lease.id) yield* revoke
+      return first
     }
   )
 
@@ -183,7 +195,7 @@ export class RequestIds {
         }
         const error = answered.failure
         // A write that may yet be carried out has its record in it.
-        if (error._tag !== "Indeterminate" && error._tag !== "SessionExpired") this.leases.release(lease)
+        if (!mayBeDone(error)) this.leases.release(lease)
         if (error._tag !== "LeaseNotFound" || error.lease !== lease || lost >= maxLostLeases) return yield* error
         this.leases.lost(lease)
       }
@@ -266,6 +278,9 @@ export class RequestIds {
     }
   )
 }
+
+/** Whether a write that failed may have been carried out, or may be yet. */
+const mayBeDone = ({ _tag }: IdFailure): boolean => _tag === "Indeterminate" || _tag === "SessionExpired"
 
 /** What was carried out before under an id, or that it was something else. */
 const replayed = (

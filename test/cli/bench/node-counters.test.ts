@@ -97,9 +97,18 @@ describe("what is read from the system", () => {
       "# TYPE flaredb_storage_syncs_total counter",
       "flaredb_storage_syncs_total 42",
       "flaredb_raft_applied_index 1000",
-      "flaredb_raft_is_leader 1"
+      "flaredb_raft_is_leader 1",
+      "flaredb_process_cpu_seconds_total{mode=\"user\"} 1.25",
+      "flaredb_process_cpu_seconds_total{mode=\"system\"} 0.25",
+      "flaredb_process_resident_memory_bytes 67108864"
     ].join("\n")
-    assert.deepStrictEqual(parseCounters(page), { syncs: 42, applied: 1_000, readRounds: 0, leads: true })
+    assert.deepStrictEqual(parseCounters(page), {
+      syncs: 42,
+      applied: 1_000,
+      readRounds: 0,
+      leads: true,
+      usage: { cpuMs: 1_500, rssMiB: 64 }
+    })
   })
 
   it("are the bytes of connections to the cluster's ports, each counted once", () => {

@@ -114,6 +114,16 @@ describe("a write with an id", () => {
       assert.strictEqual(leases.filter(({ ttlMs }: { ttlMs: number }) => ttlMs === 60_000).length, 1)
     }).pipe(Effect.scoped, quietly))
 
+  it.live("leaves no lease behind whose record was refused", () =>
+    Effect.gen(function*() {
+      const { ask, context } = yield* port({ limits: { maxRequestIds: 1 } })
+      yield* ask("/v1/keys/a", put("1", "one"))
+      const refused = yield* ask("/v1/leases", json({ ttlMs: 60_000 }, { "idempotency-key": "two" }))
+      assert.deepInclude(refused.json, { tag: "Overloaded", limit: "maxRequestIds" })
+      const left = (yield* Context.get(context, Leases).list()).filter(({ ttlMs }) => ttlMs === 60_000)
+      assert.deepStrictEqual(left, [])
+    }).pipe(Effect.scoped, quietly))
+
   it.live("is forgotten with the lease of its record, of which a node has so many", () =>
     Effect.gen(function*() {
       const { ask, context } = yield* port({ limits: { maxRequestIds: 2, minRequestIdMs: 60_000 } })
