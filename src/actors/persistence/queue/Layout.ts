@@ -132,6 +132,11 @@ export interface Claim {
   readonly token: string
 }
 
+/** The token of a claimer's claim of this number. */
+export const tokenOf = (claimer: string, count: number): string => `${claimer}/${count}`
+
+const claimerOfToken = (token: string): string => token.slice(0, token.lastIndexOf("/"))
+
 /** An element that waits or is claimed. */
 export interface QueueRow {
   readonly place: string
@@ -192,16 +197,16 @@ export interface HandedRow {
 
 /** The facts in one line, then the element. */
 export const encodeHanded = ({ claim, id, json, place }: Omit<HandedRow, "revision">): Uint8Array =>
-  lined({ id, p: place, c: claim.claimer, t: claim.token }, json)
+  lined({ id, p: place, t: claim.token }, json)
 
 /** `undefined` for what no queue wrote. */
 export const decodeHanded = (value: Uint8Array, revision: number): HandedRow | undefined => {
   const found = unlined(value)
   if (found === undefined) return undefined
-  const { c, id, p, t } = found.facts
-  return typeof id !== "string" || typeof p !== "string" || typeof c !== "string" || typeof t !== "string"
+  const { id, p, t } = found.facts
+  return typeof id !== "string" || typeof p !== "string" || typeof t !== "string"
     ? undefined
-    : { id, place: p, claim: { claimer: c, token: t }, json: found.json, revision }
+    : { id, place: p, claim: { claimer: claimerOfToken(t), token: t }, json: found.json, revision }
 }
 
 /** Facts in one line, and bytes behind it. */
