@@ -12,7 +12,7 @@
 import { Effect, Exit, Latch } from "effect"
 import { byteText } from "../bytes/Bytes.ts"
 import type { KeyValue, WriteFailure } from "../client/KeyValue.ts"
-import type { Compare, Ops } from "../client/Txn.ts"
+import type { Compare, Op, Ops } from "../client/Txn.ts"
 import { maxTransactionOperations } from "../client/Txn.ts"
 import { Indeterminate } from "../FlareDbError.ts"
 import { outcomeOf } from "./Outcome.ts"
@@ -46,6 +46,18 @@ export class Sharing {
   }
 }
 
+/** What is listed of a step, and the moment of it. */
+export interface Listed {
+  readonly text: string
+  readonly ms: number
+}
+
+/** A row that steps which share a transaction have in common: it says something of each of them. */
+export interface StepList {
+  /** Writes the row to a key that no other transaction writes. */
+  readonly put: (listed: ReadonlyArray<Listed>) => Op<unknown>
+}
+
 export interface Step {
   readonly if: ReadonlyArray<Compare>
   readonly do: Ops
@@ -54,9 +66,16 @@ export interface Step {
   /** Keys that it compares and keys that it writes; `undefined` when it reads, writes others too, or is too large. */
   readonly keys: { readonly compared: ReadonlyArray<string>; readonly written: ReadonlyArray<string> } | undefined
   readonly sharing: Sharing
+  /** What it adds to a row that it has in common with others. */
+  readonly listed: { readonly list: StepList; readonly entry: Listed } | undefined
 }
 
-export const stepOf = (conditions: ReadonlyArray<Compare>, ops: Ops, sharing: Sharing): Step => {
+export const stepOf = (
+  conditions: ReadonlyArray<Compare>,
+  ops: Ops,
+  sharing: Sharing,
+  listed?: Step["listed"]
+): Step => {
   let bytes = 0
   const written: Array<string> = []
   for (const { operation } of ops) {
@@ -66,9 +85,10 @@ export const stepOf = (conditions: ReadonlyArray<Compare>, ops: Ops, sharing: Sh
   }
   const compared = conditions.map(({ compare }) => byteText(compare.key))
   for (const key of compared) bytes += key.length
+  if (listed !== undefined) bytes += listed.entry.text.length
   const shares = written.length === ops.length && ops.length <= maxTransactionOperations &&
     conditions.length <= maxTransactionOperations
-  return { if: conditions, do: ops, bytes, keys: shares ? { compared, written } : undefined, sharing }
+  return { if: conditions, do: ops, bytes, keys: shares ? { compared, written } : undefined, sharing, listed }
 }
 
 export interface StepResult {
@@ -97,14 +117,15 @@ class SharedSteps {
 
   /** Where a step has its place: here, in a transaction of its own, or in a later one. */
   place(one: Waiting): "shared" | "alone" | "later" {
-    const { bytes, do: operations, if: conditions, keys, sharing } = one.step
+    const { bytes, do: operations, if: conditions, keys, listed, sharing } = one.step
     if (this.all.length === maxSteps || this.bytes >= maxSharedBytes) return "later"
     const count = (this.counts.get(sharing) ?? 0) + 1
     const size = bytes + stepOverheadBytes
+    const writes = operations.length + (listed === undefined ? 0 : 1)
     if (keys === undefined || size >= maxSharedBytes || sharing.most === 1 || count > sharing.most) return "alone"
     if (
       this.conditions + conditions.length > maxTransactionOperations ||
-      this.operations + operations.length > maxTransactionOperations ||
+      this.operations + writes > maxTransactionOperations ||
       keys.compared.some((key) => this.written.has(key)) ||
       keys.written.some((key) => this.written.has(key) || this.compared.has(key))
     ) return "later"
@@ -113,7 +134,7 @@ class SharedSteps {
     this.counts.set(sharing, count)
     this.bytes += size
     this.conditions += conditions.length
-    this.operations += operations.length
+    this.operations += writes
     this.all.push(one)
     return "shared"
   }
@@ -236,7 +257,7 @@ export class StepWriter {
   private transact(steps: ReadonlyArray<Step>): Effect.Effect<StepResult, WriteFailure> {
     // Steps of one owner have conditions in common: each is compared once.
     const conditions = new Set(steps.flatMap((step) => step.if))
-    const txn = { if: [...conditions], do: steps.flatMap((step) => step.do) }
+    const txn = { if: [...conditions], do: [...steps.flatMap((step) => step.do), ...listsOf(steps)] }
     return Effect.catchTag(
       this.kv.transact(txn) as Effect.Effect<StepResult, WriteFailure>,
       "ResultsNotKept",
@@ -248,6 +269,18 @@ export class StepWriter {
     this.underWay.delete(one)
     one.done(exit)
   }
+}
+
+/** The rows that steps have in common. */
+const listsOf = (steps: ReadonlyArray<Step>): Ops => {
+  const lists = new Map<StepList, Array<Listed>>()
+  for (const { listed } of steps) {
+    if (listed === undefined) continue
+    const entries = lists.get(listed.list)
+    if (entries === undefined) lists.set(listed.list, [listed.entry])
+    else entries.push(listed.entry)
+  }
+  return [...lists].map(([list, entries]) => list.put(entries))
 }
 
 const isRefusal = (exit: Exit.Failure<unknown, WriteFailure>): boolean => {

@@ -6,6 +6,8 @@ import { layerPersistedQueue, layerPersistedQueueStore } from "../../src/actors/
 import { Indeterminate, Unavailable } from "../../src/FlareDbError.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
+import type { ClientServices } from "../../src/client/RemoteClient.ts"
+import { elementsOf } from "../../src/actors/persistence/queue/Layout.ts"
 import { eventually } from "../Eventually.ts"
 import { persistedQueueCases } from "../../src/testing/index.ts"
 import type { Services } from "./Stores.ts"
@@ -33,6 +35,13 @@ const queueOf = (services: Services, lockExpiration = 60_000) =>
       })
   )
 
+const textsOf = (services: Services, lockExpiration = 60_000) =>
+  Effect.flatMap(
+    Layer.build(Layer.fresh(Layer.provide(layerPersistedQueue({ lockExpiration }), services))),
+    (context) =>
+      Context.get(context, PersistedQueue.PersistedQueueFactory).make({ name: "texts", schema: Schema.String })
+  )
+
 /** The same services, with a key-value store that does something else when it writes. */
 const withWrites = (
   services: Services,
@@ -46,6 +55,20 @@ const withWrites = (
 
 const isWrite = (txn: { readonly do?: ReadonlyArray<{ readonly operation: { readonly _tag: string } }> | undefined }) =>
   txn.do?.some(({ operation }) => operation._tag !== "Get") === true
+
+/** Keep-alives and the revocation at the end go nowhere: to the cluster it looks like a process that was killed. */
+const silent = (context: Context.Context<ClientServices>): Services => {
+  const leases = Context.get(context, Leases)
+  return Layer.succeedContext(Context.add(context, Leases, {
+    ...leases,
+    scoped: (ttlMs) =>
+      Effect.map(leases.grant(ttlMs), (lease) => ({
+        ...lease,
+        lost: Effect.never,
+        remainingMs: Effect.succeed(ttlMs)
+      }))
+  }))
+}
 
 describe("an element", () => {
   it.live("takes three trips at most: offer, claim, complete", () =>
@@ -196,18 +219,7 @@ describe("an element", () => {
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory
       const context = yield* Layer.build(services)
-      // Keep-alives and the revocation at the end go nowhere: to the cluster it looks like a process that was killed.
-      const leases = Context.get(context, Leases)
-      const silent = Layer.succeedContext(Context.add(context, Leases, {
-        ...leases,
-        scoped: (ttlMs) =>
-          Effect.map(leases.grant(ttlMs), (lease) => ({
-            ...lease,
-            lost: Effect.never,
-            remainingMs: Effect.succeed(ttlMs)
-          }))
-      }))
-      const gone = yield* queueOf(silent, 1_000)
+      const gone = yield* queueOf(silent(context), 1_000)
       const queue = yield* queueOf(services)
       yield* queue.offer(1)
       const started = yield* Deferred.make<void>()
@@ -234,6 +246,53 @@ describe("an element", () => {
       assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 0)
       assert.strictEqual(yield* kv.count("fx/qc/"), 1)
     })))
+
+  for (const characters of [10, 5_000]) {
+    it.live(`of ${characters} characters that its offer has claimed is there once, whatever becomes of its process`, () =>
+      Effect.scoped(Effect.gen(function*() {
+        const services = yield* memory
+        const context = yield* Layer.build(services)
+        const kv = Context.get(context, KeyValue)
+        const gone = yield* textsOf(silent(context), 1_000)
+        const text = "x".repeat(characters)
+        const started = yield* Deferred.make<number>()
+        const finish = yield* Deferred.make<void>()
+        const first = yield* Effect.forkChild(
+          gone.take((_, { attempts }) => Effect.andThen(Deferred.succeed(started, attempts), Deferred.await(finish)))
+        )
+        yield* eventually("it claims", Effect.map(kv.count("fx/q/texts/w/k/"), (count) => count === 1))
+        // Until its worker is told of, an offer leaves the claim to it.
+        let ids = 0
+        yield* eventually(
+          "an offer claims",
+          Effect.andThen(
+            Effect.suspend(() => gone.offer(text, { id: `id ${++ids}` })),
+            Effect.map(kv.count("fx/q/texts/h/"), (count) => count === 1)
+          )
+        )
+        assert.strictEqual(yield* Deferred.await(started), 1)
+        const waiting = yield* kv.count("fx/q/texts/w/r/")
+        const queue = yield* textsOf(services)
+        for (let id = 1; id <= ids; id++) yield* queue.offer("another", { id: `id ${id}` })
+        assert.strictEqual(yield* kv.count("fx/q/texts/w/r/"), waiting, "the ids are taken")
+        const taken = yield* Effect.forEach(
+          Array.from({ length: ids }, (_, n) => n),
+          () => queue.take((found, { attempts, id }) => Effect.succeed({ found, attempts, id })),
+          { concurrency: 1 }
+        )
+        assert.deepStrictEqual(taken.map(({ found }) => found), Array.from({ length: ids }, () => text))
+        assert.strictEqual(taken.filter(({ attempts }) => attempts === 2).length, 1, "one was attempted before")
+        // What the first one settles now has no effect.
+        yield* Deferred.succeed(finish, undefined)
+        yield* Fiber.join(first)
+        assert.deepStrictEqual(
+          yield* Effect.all([kv.count("fx/q/texts/w/r/"), kv.count("fx/q/texts/h/"), kv.count("fx/q/texts/e/")]),
+          [0, 0, ids]
+        )
+        yield* queue.offer("another", { id: "id 1" })
+        assert.strictEqual(yield* kv.count("fx/q/texts/w/r/"), 0, "the id stays taken")
+      })))
+  }
 
   it.live("whose last attempt was that of a process that was killed is a dead letter", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -277,7 +336,9 @@ describe("an element", () => {
       assert.deepStrictEqual(handled.sort(), Array.from({ length: 8 }, (_, n) => `${n} in attempt 1`))
       const kv = yield* Effect.provide(KeyValue, plain)
       assert.strictEqual(yield* kv.count("fx/q/jobs/w/r/"), 0)
-      assert.strictEqual(yield* kv.count("fx/qc/"), 8)
+      const completed = (yield* kv.scan("fx/qc/")).entries
+        .flatMap(({ keyText, value }) => elementsOf("fx/", "fx/qc/", keyText, value))
+      assert.deepStrictEqual(completed.sort(), Array.from({ length: 8 }, (_, n) => `fx/q/jobs/e/=${n}`))
     })))
 })
 

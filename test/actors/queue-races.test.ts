@@ -4,15 +4,16 @@
  * outlast their claim, delayed elements and ids that are offered twice. What happens is drawn by seed; when it does is
  * real time.
  *
- * An element is settled once: its key is put twice, by the offer and by the settlement.
+ * An element is settled once: in the history of its key there is one settlement, and it is listed once.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Layer, References, Schedule, Schema } from "effect"
+import { Cause, Context, Effect, Exit, Layer, References, Schedule, Schema, Stream } from "effect"
 import { PersistedQueue } from "effect/persistence"
 import { layerPersistedQueue } from "../../src/actors/index.ts"
-import { QueueKeys } from "../../src/actors/persistence/queue/Layout.ts"
+import { completedPrefix, elementsOf, QueueKeys } from "../../src/actors/persistence/queue/Layout.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Leases } from "../../src/client/Lease.ts"
+import { Watch } from "../../src/client/Watch.ts"
 import { Indeterminate } from "../../src/FlareDbError.ts"
 import { eventually } from "../Eventually.ts"
 import type { Services } from "./Stores.ts"
@@ -50,6 +51,29 @@ const unreliable = (services: Services, below: (bound: number) => number): Servi
       })
     return Context.add(context, KeyValue, { ...kv, transact })
   }))
+
+/** How often each element was completed or failed for good, by its key: all that its history says until now. */
+const settlements = Effect.fnUntraced(function*(
+  watch: Watch["Service"],
+  kv: KeyValue["Service"],
+  elementKeys: string
+) {
+  const { revision } = yield* kv.put(`${elementKeys}~`, "")
+  const times = new Map<string, number>()
+  yield* watch.notices({ prefix: elementKeys }, { fromRevision: 1, only: "puts" }).pipe(
+    Stream.takeUntil((notice) => notice._tag === "Changes" && notice.revision >= revision),
+    Stream.runForEach((notice) =>
+      Effect.sync(() => {
+        if (notice._tag !== "Changes" || notice.revision === revision) return
+        for (const event of notice.events) {
+          const isPending = event._tag !== "Put" || event.entry.value[0] === 0x70
+          if (!isPending) times.set(event.keyText, (times.get(event.keyText) ?? 0) + 1)
+        }
+      })
+    )
+  )
+  return times
+})
 
 const run = Effect.fnUntraced(function*(services: Services, seed: number, leasesEnd: boolean) {
   const below = random(seed)
@@ -123,18 +147,27 @@ const run = Effect.fnUntraced(function*(services: Services, seed: number, leases
     )
   }
 
+  const listed = Effect.map(
+    kv.scan(completedPrefix(prefix)),
+    ({ entries }) =>
+      entries.flatMap(({ keyText, value }) => elementsOf(prefix, completedPrefix(prefix), keyText, value)).sort()
+  )
   const finished = Effect.map(
-    Effect.all([kv.count(`${prefix}qc/`), kv.count(`${prefix}qx/`), kv.count(keys.rows)]),
-    ([completed, failed, left]) => completed + failed === elements && left === 0
+    Effect.all([listed, kv.count(`${prefix}qx/`), kv.count(keys.rows), kv.count(keys.handed)]),
+    ([completed, failed, left, handed]) => completed.length + failed === elements && left + handed === 0
   )
   yield* eventually(`seed ${seed}: every element is settled`, finished)
-  const found = (yield* kv.scan(keys.element("").slice(0, -1))).entries
+  const elementKeys = keys.element("").slice(0, -1)
+  const found = (yield* kv.scan(elementKeys)).entries
+  const settled = yield* settlements(yield* Effect.provide(Watch, services), kv, elementKeys)
   assert.deepStrictEqual(
-    [found.length, found.filter(({ version }) => version !== 2).map(({ keyText, version }) => [keyText, version])],
-    [elements, []],
+    [[...settled.keys()].sort(), [...settled].filter(([, times]) => times !== 1)],
+    [found.map(({ keyText }) => keyText), []],
     `seed ${seed}: settled once`
   )
+  assert.strictEqual(found.length, elements)
   const completed = found.filter(({ value }) => value[0] === 0x63)
+  assert.deepStrictEqual(yield* listed, completed.map(({ keyText }) => keyText), `seed ${seed}: listed once`)
   for (const { keyText } of completed) {
     const n = Number(keyText.slice(keys.element("").length))
     assert.isTrue(succeeded.has(n), `seed ${seed}: ${n} was completed by a handler that succeeded`)

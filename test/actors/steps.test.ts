@@ -1,6 +1,7 @@
 /** Steps that share transactions: what becomes of each, when all goes well and when it does not. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
+import type { StepList } from "../../src/actors/StepWriter.ts"
 import { Sharing, stepOf, StepWriter } from "../../src/actors/StepWriter.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { Compare, Op } from "../../src/client/Txn.ts"
@@ -198,3 +199,19 @@ describe("steps", () => {
       assert.isTrue(exits.every((exit) => Exit.isFailure(exit) && String(exit.cause).includes("closed")))
     }))
 })
+
+it.live("steps list what they have in common in one row, and one that goes alone in its own", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const { kv, sharing, writer } = yield* make()
+    let rows = 0
+    const list: StepList = {
+      put: (listed) => Op.put(`list ${++rows}`, listed.map(({ ms, text }) => `${text}@${ms}`).join(" "))
+    }
+    const put = (key: string, ms: number) =>
+      writer.take(stepOf([Compare.missing(key)], [Op.put(key, "")], sharing, { list, entry: { text: key, ms } }))
+    yield* Effect.all([put("a", 1), put("b", 2), put("c", 3)], { concurrency: "unbounded" })
+    yield* kv.put("e", "")
+    yield* Effect.all([put("d", 4), put("e", 5), put("f", 6)], { concurrency: "unbounded" })
+    const { entries } = yield* kv.scan("list ")
+    assert.deepStrictEqual(entries.map(({ text }) => text).sort(), ["a@1 b@2 c@3", "d@4", "f@6"])
+  })))

@@ -19,9 +19,15 @@ export class HeldShards extends Context.Service<HeldShards, ShardTable>()("flare
   static readonly layer: Layer.Layer<HeldShards> = Layer.sync(HeldShards, () => new ShardTable())
 }
 
+/** The lock of a shard that this process holds. */
+interface Lock {
+  readonly createRevision: number
+  /** Made once, so that steps which share a transaction compare it once. */
+  fence: { readonly key: string; readonly conditions: ReadonlyArray<Compare> } | undefined
+}
+
 export class ShardTable {
-  /** The create revision of each shard's lock. */
-  private readonly locks = new Map<string, number>()
+  private readonly locks = new Map<string, Lock>()
   private acquired = false
 
   /** Whether this process ever held a shard. One that did commits for no shard that it does not hold. */
@@ -35,24 +41,31 @@ export class ShardTable {
 
   hold(shard: string, createRevision: number): void {
     this.acquired = true
-    this.locks.set(shard, createRevision)
+    if (this.lockOf(shard) === createRevision) return
+    this.locks.set(shard, { createRevision, fence: undefined })
   }
 
   /** The create revision of the shard's lock; `undefined` when the shard is not held. */
   lockOf(shard: string): number | undefined {
-    return this.locks.get(shard)
+    return this.locks.get(shard)?.createRevision
   }
 
   /** What holds as long as this process may commit for a shard. */
   fence(keys: ClusterKeys, shard: string): ReadonlyArray<Compare> | ShardLockLost {
     const lock = this.locks.get(shard)
-    if (lock !== undefined) return [Compare.createRevision(keys.lock(shard)).equals(lock)]
+    if (lock !== undefined) {
+      const key = keys.lock(shard)
+      if (lock.fence?.key === key) return lock.fence.conditions
+      const conditions = [Compare.createRevision(key).equals(lock.createRevision)]
+      lock.fence = { key, conditions }
+      return conditions
+    }
     // A process that never held a shard runs no entities of others: a test, or a tool.
     return this.isRunner ? new ShardLockLost({ shard }) : []
   }
 
   /** Forgets a shard; with `createRevision`, only while it is held with that lock. */
   release(shard: string, createRevision?: number): void {
-    if (createRevision === undefined || this.locks.get(shard) === createRevision) this.locks.delete(shard)
+    if (createRevision === undefined || this.lockOf(shard) === createRevision) this.locks.delete(shard)
   }
 }

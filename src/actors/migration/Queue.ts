@@ -47,9 +47,12 @@ class ElementCopy {
 
   readonly write = Effect.fnUntraced({ self: this }, function*(row: QueueTableRow) {
     const { kv, table } = this.options
-    const { beside, key, text, value } = yield* this.rowsOf(row)
+    const { beside, handed, key, text, value } = yield* this.rowsOf(row)
     const operations: Ops = [Op.put(key, value), Op.put(beside, text)]
-    const { succeeded } = yield* kv.transact({ if: [Compare.missing(key)], do: operations })
+    const { succeeded } = yield* kv.transact({
+      if: [Compare.missing(key), Compare.missing(handed)],
+      do: operations
+    })
     if (succeeded) return
     const known = yield* kv.get(key)
     if (Option.isNone(known) || !sameBytes(known.value.value, value)) return yield* new RowTaken({ table, id: row.id })
@@ -77,6 +80,7 @@ class ElementCopy {
     }
     const keys = new QueueKeys(prefix, queue)
     const key = keys.element(id)
+    const handed = keys.handedOver(id)
     const place = placeOf(Number(row.visibleMs), Number(row.sequence), by)
     switch (state) {
       case "pending": {
@@ -87,15 +91,15 @@ class ElementCopy {
           claim: undefined,
           copy: copyOf(element)
         })
-        return { key, value: encodePending(element), beside: keys.row(place), text: waiting }
+        return { key, handed, value: encodePending(encoder.encode(element)), beside: keys.row(place), text: waiting }
       }
       case "completed": {
         const value = encodeCompleted({ claimer: by, token: `${by}-${row.sequence}` })
-        return { key, value, beside: keys.completed(id, Number(row.updatedMs)), text: "" }
+        return { key, handed, value, beside: keys.completed(id, Number(row.updatedMs)), text: "" }
       }
       case "failed": {
         const value = encodeFailed(encoder.encode(element), { id, attempts, reason: failure ?? "" })
-        return { key, value, beside: keys.failed(id, Number(row.updatedMs)), text: "" }
+        return { key, handed, value, beside: keys.failed(id, Number(row.updatedMs)), text: "" }
       }
       default:
         return yield* new RowRefused({ table, id, problem: `its state ${JSON.stringify(state)} is not known` })

@@ -60,10 +60,11 @@ const concurrency = 8
 const repeats = 5
 
 const decoder = new TextDecoder()
+const encoder = new TextEncoder()
 
 const letterOf = Effect.fnUntraced(function*(reader: Reader, mark: KeyValueEntry) {
   const found = finishedOf(reader.prefix, failedPrefix(reader.prefix), mark.keyText)
-  if (found === undefined) return undefined
+  if (found?.element === undefined) return undefined
   const entry = yield* reader.get(found.element)
   const state = entry._tag === "Some" ? decodeElement(entry.value.value) : undefined
   if (entry._tag === "None" || state?._tag !== "Failed") return undefined
@@ -146,7 +147,7 @@ export const retryDeadLetter = Effect.fnUntraced(function*(
   const nowMs = yield* Clock.currentTimeMillis
   const row = { id: letter.id, attempts: 0, delayed: false, claim: undefined, copy: copyOf(letter.element) }
   return yield* change(reader, letter, [
-    Op.put(letter.at.element, encodePending(letter.element)),
+    Op.put(letter.at.element, encodePending(encoder.encode(letter.element))),
     Op.put(keys.row(placeOf(nowMs, 0, randomUUID())), encodeQueueRow(row))
   ])
 })

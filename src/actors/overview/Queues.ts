@@ -4,7 +4,9 @@ import type { ReadFailure } from "../../client/KeyValue.ts"
 import { decodeName } from "../persistence/Keys.ts"
 import {
   completedPrefix,
+  decodeHanded,
   decodeQueueRow,
+  elementsOf,
   failedPrefix,
   finishedOf,
   momentOfPlace,
@@ -87,7 +89,13 @@ const count = Effect.fnUntraced(function*(reader: Reader, queue: Counts, nowMs: 
       queue.oldestMs = Math.min(queue.oldestMs ?? Infinity, fromMs)
     }
   }, { budget })
-  if (!complete) queue.atLeast = [...queue.atLeast, "elements"]
+  const allHanded = yield* reader.each(keys.handed, ({ modRevision, value }) => {
+    const row = decodeHanded(value, modRevision)
+    if (row === undefined) return
+    if (claimers.has(row.claim.claimer)) queue.claimed++
+    else queue.abandoned++
+  }, { budget })
+  if (!complete || !allHanded) queue.atLeast = [...queue.atLeast, "elements"]
 })
 
 /** All queues that hold something, by name. Reads every element that waits or is claimed. */
@@ -107,10 +115,10 @@ export const queues = Effect.fnUntraced(function*(
     (part) => Effect.sync(() => queueOf(part))
   )
   const finished = Effect.fnUntraced(function*(kind: string, field: "failed" | "done") {
-    const complete = yield* reader.each(kind, ({ keyText }) => {
+    const complete = yield* reader.each(kind, ({ keyText, value }) => {
       const queue = finishedOf(reader.prefix, kind, keyText)?.queue
-      if (queue !== undefined) queueOf(queue)[field]++
-    }, { keysOnly: true, budget: { left: maxFinished } })
+      if (queue !== undefined) queueOf(queue)[field] += elementsOf(reader.prefix, kind, keyText, value).length
+    }, { keysOnly: field === "failed", budget: { left: maxFinished } })
     if (!complete) { for (const queue of found.values()) queue.atLeast = [...queue.atLeast, field] }
   })
   yield* finished(failedPrefix(reader.prefix), "failed")

@@ -62,12 +62,14 @@ export const summary = Effect.fnUntraced(function*(reader: Reader): Effect.fn.Re
   const budget = { left: maxKeys }
   const queues = yield* Effect.forEach(names.slice(0, maxQueues), (part) => {
     const name = decodeName(part)
+    const keys = new QueueKeys(reader.prefix, name)
     let count = 0
+    const counted = (prefix: string) => reader.each(prefix, () => count++, { keysOnly: true, budget })
     return Effect.map(
-      reader.each(new QueueKeys(reader.prefix, name).rows, () => count++, { keysOnly: true, budget }),
+      Effect.forEach([keys.rows, keys.handed], counted),
       (complete): QueueSummary => ({
         name,
-        elements: { count, atLeast: !complete },
+        elements: { count, atLeast: complete.includes(false) },
         deadLetters: failed.get(part) ?? 0
       })
     )

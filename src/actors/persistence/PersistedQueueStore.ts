@@ -4,7 +4,7 @@
  * element to the next. Steps that come together share a transaction.
  *
  * - Consumers are woken by a watch: an element is taken when it is offered, due, or given back, not at the next poll.
- *   There is no poll interval.
+ *   There is no poll interval. What an offer claims for a worker of its own process is not watched by anybody.
  * - All workers of a process at one queue share one claimer with one lease. A handler keeps its claim however long it
  *   runs; when the process is gone, or cut off, others take over after `lockExpiration`. A handler that still runs then
  *   settles nothing, because it has no claim. So an element may be handled twice, and is settled once.

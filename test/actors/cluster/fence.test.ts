@@ -14,7 +14,10 @@ import {
   Snowflake
 } from "effect/cluster"
 import { HeldShards, layerRunnerStorage, makeEncodedMessageStorage, ShardLockLost } from "../../../src/actors/index.ts"
+import { ClusterKeys } from "../../../src/actors/cluster/ClusterKeys.ts"
+import { ShardTable } from "../../../src/actors/cluster/HeldShards.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
+import { Compare } from "../../../src/client/Txn.ts"
 import { Leases } from "../../../src/client/Lease.ts"
 import type { Services } from "../Stores.ts"
 import { memory } from "../Stores.ts"
@@ -307,4 +310,27 @@ describe("processed messages", () => {
         assert.deepStrictEqual(entries.map(({ keyText }) => keyText), ["fx/c/swept/T", "fx/c/swept/V"])
       }).pipe(Effect.provide(Layer.merge(services, HeldShards.layer)))
     })))
+})
+
+it("the fence of a lock is one object, so that steps which share a transaction compare it once", () => {
+  const keys = new ClusterKeys({})
+  const shards = new ShardTable()
+  shards.hold("default:1", 7)
+  const fence = shards.fence(keys, "default:1")
+  if (fence instanceof ShardLockLost) throw fence
+  shards.hold("default:1", 7)
+  assert.strictEqual(shards.fence(keys, "default:1"), fence)
+  assert.deepStrictEqual(fence, [Compare.createRevision(keys.lock("default:1")).equals(7)])
+  shards.hold("default:1", 9)
+  assert.deepStrictEqual(
+    shards.fence(keys, "default:1"),
+    [Compare.createRevision(keys.lock("default:1")).equals(9)],
+    "another lock has another one"
+  )
+  assert.deepStrictEqual(
+    shards.fence(new ClusterKeys({ cluster: "other" }), "default:1"),
+    [Compare.createRevision(new ClusterKeys({ cluster: "other" }).lock("default:1")).equals(9)]
+  )
+  shards.release("default:1")
+  assert.instanceOf(shards.fence(keys, "default:1"), ShardLockLost)
 })

@@ -11,9 +11,9 @@ import { Compare, Op } from "../../../client/Txn.ts"
 import type { Outcome, QueueCounts } from "../../ActorMetrics.ts"
 import { outcomeOf } from "../../Outcome.ts"
 import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
-import { copyOf, encodeCompleted, encodeFailed, encodeQueueRow } from "./Layout.ts"
+import { copyOf, encodeCompleted, encodeFailed, encodePending, encodeQueueRow, listedId } from "./Layout.ts"
 import { retryMs } from "./Repeated.ts"
-import type { StepResult, StepWriter } from "../../StepWriter.ts"
+import type { Step, StepList, StepResult, StepWriter } from "../../StepWriter.ts"
 import { Sharing, stepOf } from "../../StepWriter.ts"
 
 /**
@@ -32,6 +32,8 @@ export interface SettlingParts {
   readonly steps: StepWriter
   readonly keys: QueueKeys
   readonly counts: QueueCounts
+  /** Where completed elements are listed. */
+  readonly completions: StepList
   /** What settlements live in that outlast the worker's patience. */
   readonly scope: Scope.Scope
   /** The cluster's time. */
@@ -44,6 +46,12 @@ export interface SettlingParts {
   readonly changed: (row: QueueRow) => void
 }
 
+/** What settles an element. */
+interface Settlement {
+  readonly do: Ops
+  readonly listed?: Step["listed"]
+}
+
 const decoder = new TextDecoder()
 
 export class Claimed {
@@ -53,10 +61,18 @@ export class Claimed {
   /** The element as JSON. */
   readonly json: Uint8Array
   private readonly row: QueueRow & { readonly claim: Claim }
+  /** Whether its offer has claimed it: then it has a key of another kind. */
+  private readonly isHanded: boolean
   private readonly parts: SettlingParts
 
-  constructor(row: QueueRow & { readonly claim: Claim }, json: Uint8Array, parts: SettlingParts) {
+  constructor(
+    row: QueueRow & { readonly claim: Claim },
+    json: Uint8Array,
+    isHanded: boolean,
+    parts: SettlingParts
+  ) {
     this.row = row
+    this.isHanded = isHanded
     this.id = row.id
     this.attempts = row.attempts
     this.json = json
@@ -67,50 +83,55 @@ export class Claimed {
     return decoder.decode(this.json)
   }
 
+  private get key(): string {
+    const { keys } = this.parts
+    return this.isHanded ? keys.handedOver(this.id) : keys.row(this.row.place)
+  }
+
+  /** Puts the row in a place. An element that its offer has claimed gets the key that the others have. */
+  private moveTo(place: string, row: Omit<QueueRow, "place" | "revision">): Ops {
+    const { keys } = this.parts
+    return [
+      ...this.isHanded ? [Op.put(keys.element(this.id), encodePending(this.json))] : [],
+      ...this.key === keys.row(place) ? [] : [Op.delete(this.key)],
+      Op.put(keys.row(place), encodeQueueRow(row))
+    ]
+  }
+
   get complete(): Effect.Effect<void> {
-    const { keys, now } = this.parts
+    const { completions: list, keys, now } = this.parts
     return this.settle(
       "completed",
-      Effect.map(now, (ms) => [
-        Op.delete(keys.row(this.row.place)),
-        Op.put(keys.element(this.id), encodeCompleted(this.row.claim)),
-        Op.put(keys.completed(this.id, ms), "")
-      ])
+      Effect.map(now, (ms) => ({
+        do: [Op.delete(this.key), Op.put(keys.element(this.id), encodeCompleted(this.row.claim))],
+        listed: { list, entry: { text: listedId(this.id), ms } }
+      }))
     )
   }
 
   /** Another attempt, after a while. */
   retry(delayMs: number): Effect.Effect<void> {
-    const { keys, now, place } = this.parts
+    const { now, place } = this.parts
     const { attempts, id } = this
-    return this.settle(
-      "tried again",
-      Effect.map(now, (ms) => [
-        Op.delete(keys.row(this.row.place)),
-        Op.put(
-          keys.row(place(ms + delayMs)),
-          encodeQueueRow({ id, attempts, delayed: delayMs > 0, claim: undefined, copy: copyOf(this.text) })
-        )
-      ])
-    )
+    const row = { id, attempts, delayed: delayMs > 0, claim: undefined, copy: copyOf(this.text) }
+    return this.settle("tried again", Effect.map(now, (ms) => ({ do: this.moveTo(place(ms + delayMs), row) })))
   }
 
   /** Gives the attempt back: others find the element where it was. */
   get release(): Effect.Effect<void> {
-    return this.settle("given back", Effect.succeed([this.freed.put]), this.freed.row)
+    const { freed } = this
+    return this.settle("given back", Effect.succeed({ do: this.moveTo(freed.place, freed) }), freed)
   }
 
   /** The same at the end of a process: there is no time to repeat it. */
   get releaseAtOnce(): Effect.Effect<void> {
-    const { put, row } = this.freed
-    return Effect.asVoid(
-      Effect.timeoutOption(this.settling("given back", Effect.succeed([put]), row), lastPatienceMs)
-    )
+    const { freed } = this
+    const settlement = Effect.succeed({ do: this.moveTo(freed.place, freed) })
+    return Effect.asVoid(Effect.timeoutOption(this.settling("given back", settlement, freed), lastPatienceMs))
   }
 
-  private get freed(): { readonly row: QueueRow; readonly put: Op<unknown> } {
-    const row = { ...this.row, attempts: this.attempts - 1, claim: undefined, copy: copyOf(this.text) }
-    return { row, put: Op.put(this.parts.keys.row(row.place), encodeQueueRow(row)) }
+  private get freed(): QueueRow {
+    return { ...this.row, attempts: this.attempts - 1, claim: undefined, copy: copyOf(this.text) }
   }
 
   /** No more attempts: a dead letter. */
@@ -119,36 +140,36 @@ export class Claimed {
     const { attempts, id } = this
     return this.settle(
       "failed",
-      Effect.map(now, (ms) => [
-        Op.delete(keys.row(this.row.place)),
-        Op.put(keys.element(id), encodeFailed(this.json, { id, attempts, reason })),
-        Op.put(keys.failed(id, ms), "")
-      ])
+      Effect.map(now, (ms) => ({
+        do: [
+          Op.delete(this.key),
+          Op.put(keys.element(id), encodeFailed(this.json, { id, attempts, reason })),
+          Op.put(keys.failed(id, ms), "")
+        ]
+      }))
     )
   }
 
   /** Settles, and waits for it as long as that is reasonable. `left` is the row that there is afterwards. */
-  private settle(what: Outcome, operations: Effect.Effect<Ops, unknown>, left?: QueueRow): Effect.Effect<void> {
-    return Effect.flatMap(this.attemptOf(operations), (attempt) =>
+  private settle(what: Outcome, made: Effect.Effect<Settlement, unknown>, left?: QueueRow): Effect.Effect<void> {
+    return Effect.flatMap(this.attemptOf(made), (attempt) =>
       Effect.matchEffect(attempt, {
         onSuccess: (result) => this.settled(what, result, left, false),
         onFailure: (failure) => this.settleLater(what, attempt, left, failure)
       }))
   }
 
-  private settling(what: Outcome, operations: Effect.Effect<Ops, unknown>, left?: QueueRow): Effect.Effect<void> {
-    return Effect.flatMap(this.attemptOf(operations), (attempt) => this.repeat(what, attempt, left))
+  private settling(what: Outcome, made: Effect.Effect<Settlement, unknown>, left?: QueueRow): Effect.Effect<void> {
+    return Effect.flatMap(this.attemptOf(made), (attempt) => this.repeat(what, attempt, left))
   }
 
   /** One attempt, made once, so that repeating it is repeating the same. */
-  private attemptOf(operations: Effect.Effect<Ops, unknown>): Effect.Effect<Effect.Effect<StepResult, WriteFailure>> {
-    const { keys, steps } = this.parts
-    const { place, revision } = this.row
-    const key = keys.row(place)
+  private attemptOf(made: Effect.Effect<Settlement, unknown>): Effect.Effect<Effect.Effect<StepResult, WriteFailure>> {
+    const unchanged = Compare.modRevision(this.key).equals(this.row.revision)
     return Effect.map(
       // They seldom fail: the machinery of a schedule is made when they do.
-      Effect.catch(operations, () => Effect.orDie(Effect.retry(operations, Schedule.spaced(retryMs)))),
-      (ops) => steps.take(stepOf([Compare.modRevision(key).equals(revision)], ops, settlements))
+      Effect.catch(made, () => Effect.orDie(Effect.retry(made, Schedule.spaced(retryMs)))),
+      (settlement) => this.parts.steps.take(stepOf([unchanged], settlement.do, settlements, settlement.listed))
     )
   }
 
@@ -206,7 +227,7 @@ export class Claimed {
   ): Effect.Effect<void> {
     const { changed, counts, keys, removed } = this.parts
     if (succeeded && left !== undefined) changed({ ...left, revision })
-    else if (succeeded) removed(this.row.place, revision)
+    else if (succeeded && !this.isHanded) removed(this.row.place, revision)
     // After an answer that was lost, the first attempt may be what changed the row.
     if (succeeded || doubtful) {
       counts.settled(what)

@@ -7,18 +7,22 @@ import { Cause, Deferred, Effect, Latch, Stream } from "effect"
 import type { Scope } from "effect"
 import type { KeyValue, KeyValueEntry, WriteFailure } from "../../../client/KeyValue.ts"
 import type { HeldLease, Leases } from "../../../client/Lease.ts"
+import { Op } from "../../../client/Txn.ts"
 import type { Watch } from "../../../client/Watch.ts"
 import type { Changes } from "../../../client/WatchNotice.ts"
 import { QueueCounts } from "../../ActorMetrics.ts"
-import type { StepWriter } from "../../StepWriter.ts"
+import { randomUUID } from "node:crypto"
+import type { StepList, StepWriter } from "../../StepWriter.ts"
+import type { SettlingParts } from "./Claimed.ts"
 import { Claimed, lastPatienceMs } from "./Claimed.ts"
 import type { ClaimedRow } from "./Claims.ts"
 import { Claims } from "./Claims.ts"
 import type { Offered } from "./HandOvers.ts"
 import { HandOvers } from "./HandOvers.ts"
-import type { QueueKeys, QueueRow } from "./Layout.ts"
-import { decodeQueueRow } from "./Layout.ts"
+import type { HandedRow, QueueKeys, QueueRow } from "./Layout.ts"
+import { decodeQueueRow, encodeList } from "./Layout.ts"
 import { maxRows, Mirror } from "./Mirror.ts"
+import { Orphans } from "./Orphans.ts"
 import { Presence } from "./Presence.ts"
 import { pause } from "./Repeated.ts"
 import { Workers } from "./Workers.ts"
@@ -51,20 +55,20 @@ interface Current {
 
 export class Claimer {
   private readonly parts: ClaimerParts
-  private readonly scope: Scope.Scope
   private readonly workers: Workers
   private readonly counts: QueueCounts
   private readonly wake = Latch.makeUnsafe(false)
   /** Places of the claims under way. */
   private readonly claiming = new Set<string>()
   private readonly claims: Claims
+  private readonly settling: SettlingParts
+  private readonly orphans: Orphans
   private handOvers: HandOvers | undefined
   private current: Current | undefined
   private ending = false
 
   private constructor(parts: ClaimerParts, scope: Scope.Scope, workers: Workers, counts: QueueCounts) {
     this.parts = parts
-    this.scope = scope
     this.workers = workers
     this.counts = counts
     this.claims = new Claims({
@@ -72,6 +76,15 @@ export class Claimer {
       mirror: () => this.current?.mirror,
       hand: (row, json, spent) => this.hand(row, json, spent)
     })
+    this.orphans = new Orphans(parts)
+    this.settling = {
+      ...parts,
+      counts,
+      scope,
+      completions: completionsIn(parts.keys),
+      changed: (row) => this.current?.mirror.put(row),
+      removed: (place, revision) => this.current?.mirror.remove(place, revision)
+    }
   }
 
   /** A claimer that lives as long as the scope. It begins at once, and goes on after failures. */
@@ -82,11 +95,11 @@ export class Claimer {
     claimer.handOvers = yield* HandOvers.make({
       ...parts,
       claims: claimer.claims,
-      ended: (row, element, held) => {
+      ended: (row, held) => {
         if (row === undefined) workers.release(held)
         else {
           counts.claimed()
-          workers.hand(claimer.claimed(row, encoder.encode(element.json)), held)
+          workers.hand(claimer.handed(row), held)
         }
         claimer.wake.openUnsafe()
       }
@@ -168,7 +181,9 @@ export class Claimer {
     const mirror = new Mirror()
     const from = yield* this.list(mirror)
     this.current = { presence, mirror }
-    return yield* Effect.raceFirst(this.follow(mirror, from), this.claimAll(presence, mirror, scope)).pipe(
+    this.orphans.look()
+    const work = [this.follow(mirror, from), this.claimAll(presence, mirror, scope), this.orphans.move(mirror)]
+    return yield* Effect.raceAllFirst(work).pipe(
       Effect.ensuring(Effect.sync(() => this.current = undefined))
     )
   })
@@ -211,7 +226,10 @@ export class Claimer {
       if (key.startsWith(claimers)) {
         const id = key.slice(claimers.length)
         if (event._tag === "Put") mirror.claimerCame(id)
-        else mirror.claimerWent(id)
+        else {
+          mirror.claimerWent(id)
+          this.orphans.look()
+        }
       } else if (key.startsWith(rows)) {
         const place = key.slice(rows.length)
         const row = event._tag === "Put" ? decodeQueueRow(place, event.entry.value, revision) : undefined
@@ -303,13 +321,12 @@ export class Claimer {
 
   private claimed(row: ClaimedRow, json: Uint8Array): Claimed {
     this.current?.mirror.put(row)
-    return new Claimed(row, json, {
-      ...this.parts,
-      counts: this.counts,
-      scope: this.scope,
-      changed: (changed) => this.current?.mirror.put(changed),
-      removed: (place, revision) => this.current?.mirror.remove(place, revision)
-    })
+    return new Claimed(row, json, false, this.settling)
+  }
+
+  /** One that its offer has claimed. No mirror shows it. */
+  private handed({ json, ...row }: HandedRow): Claimed {
+    return new Claimed({ ...row, attempts: 1, delayed: false, copy: undefined }, json, true, this.settling)
   }
 
   /** Gives an element that was claimed to a worker. */
@@ -323,4 +340,15 @@ export class Claimer {
   }
 }
 
-const encoder = new TextEncoder()
+/** Lists of what this process completes. No two have the same key. */
+const completionsIn = (keys: QueueKeys): StepList => {
+  const by = randomUUID()
+  let count = 0
+  return {
+    put: (listed) => {
+      // None of them is forgotten before its time.
+      const ms = listed.reduce((most, one) => Math.max(most, one.ms), 0)
+      return Op.put(keys.completedList(`${by}-${++count}`, ms), encodeList(listed.map(({ text }) => text)))
+    }
+  }
+}

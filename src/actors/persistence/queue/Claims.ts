@@ -8,8 +8,8 @@ import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../.
 import { Compare, Op } from "../../../client/Txn.ts"
 import type { StepWriter } from "../../StepWriter.ts"
 import { Sharing, stepOf } from "../../StepWriter.ts"
-import type { Claim, QueueKeys, QueueRow } from "./Layout.ts"
-import { decodeElement, decodeQueueRow, encodeQueueRow } from "./Layout.ts"
+import type { Claim, HandedRow, QueueKeys, QueueRow } from "./Layout.ts"
+import { decodeElement, decodeHanded, decodeQueueRow, encodeQueueRow } from "./Layout.ts"
 import type { Mirror } from "./Mirror.ts"
 import type { Presence } from "./Presence.ts"
 import { answered, repeated } from "./Repeated.ts"
@@ -27,8 +27,8 @@ export interface ClaimsParts {
 }
 
 /** A row as it is, whether its claimer is still there, and when that was so. */
-interface Look {
-  readonly found: QueueRow | undefined
+interface Look<Row> {
+  readonly found: Row | undefined
   readonly isPresent: boolean
   readonly revision: number
 }
@@ -94,10 +94,30 @@ export class Claims {
   }
 
   /** Reads a row, and whether its claimer is still there. */
-  look(presence: Presence, place: string): Effect.Effect<Look, ReadFailure | WriteFailure> {
-    const { keys, kv } = this.parts
-    const read = kv.transact(
-      { do: [Op.get(keys.row(place)), Op.get(presence.key)] },
+  look(presence: Presence, place: string): Effect.Effect<Look<QueueRow>, ReadFailure | WriteFailure> {
+    return this.lookAt(
+      presence,
+      this.parts.keys.row(place),
+      (entry) => decodeQueueRow(place, entry.value, entry.modRevision)
+    )
+  }
+
+  /** The same of an element that its offer has claimed. */
+  lookHanded(presence: Presence, id: string): Effect.Effect<Look<HandedRow>, ReadFailure | WriteFailure> {
+    return this.lookAt(
+      presence,
+      this.parts.keys.handedOver(id),
+      (entry) => decodeHanded(entry.value, entry.modRevision)
+    )
+  }
+
+  private lookAt<Row>(
+    presence: Presence,
+    key: string,
+    decode: (entry: KeyValueEntry) => Row | undefined
+  ): Effect.Effect<Look<Row>, ReadFailure | WriteFailure> {
+    const read = this.parts.kv.transact(
+      { do: [Op.get(key), Op.get(presence.key)] },
       { consistency: "linearizable" }
     )
     return Effect.map(read, (txn) => {
@@ -106,7 +126,7 @@ export class Claims {
       return {
         revision: txn.revision,
         isPresent: Option.isSome(own),
-        found: Option.isNone(row) ? undefined : decodeQueueRow(place, row.value.value, row.value.modRevision)
+        found: Option.isNone(row) ? undefined : decode(row.value)
       }
     })
   }

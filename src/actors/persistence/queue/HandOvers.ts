@@ -9,9 +9,9 @@ import { Indeterminate } from "../../../FlareDbError.ts"
 import { outcomeOf } from "../../Outcome.ts"
 import type { Sharing, StepExit, StepResult, StepWriter } from "../../StepWriter.ts"
 import { stepOf } from "../../StepWriter.ts"
-import type { ClaimedRow, Claims } from "./Claims.ts"
-import type { QueueKeys } from "./Layout.ts"
-import { encodeQueueRow } from "./Layout.ts"
+import type { Claims } from "./Claims.ts"
+import type { HandedRow, QueueKeys } from "./Layout.ts"
+import { encodeHanded } from "./Layout.ts"
 import type { Presence } from "./Presence.ts"
 import { pause } from "./Repeated.ts"
 import type { Returning } from "./Workers.ts"
@@ -23,9 +23,7 @@ export const offerRetries = 3
 export interface Offered {
   readonly place: string
   readonly id: string
-  readonly json: string
-  /** As it is stored. */
-  readonly value: Uint8Array
+  readonly json: Uint8Array
   readonly sharing: Sharing
 }
 
@@ -34,16 +32,15 @@ export interface HandOversParts {
   readonly keys: QueueKeys
   readonly claims: Claims
   /** Takes the row that was claimed, for the worker that is held for it; `undefined` when none was. */
-  readonly ended: (row: ClaimedRow | undefined, element: Offered, held: Returning | undefined) => void
+  readonly ended: (row: HandedRow | undefined, held: Returning | undefined) => void
 }
 
 /** One of them. */
 interface HandOver {
   readonly presence: Presence
-  readonly element: Offered
   readonly held: Returning | undefined
-  readonly row: Omit<ClaimedRow, "revision">
-  /** Another attempt. It takes effect once: a second one finds the element's key. */
+  readonly row: Omit<HandedRow, "revision">
+  /** Another attempt. It takes effect once: a second one finds a key of the element. */
   readonly again: Effect.Effect<StepResult, WriteFailure>
   /** Answers the caller whether the element is claimed. Only the first call counts. */
   readonly answer: (claimed: Exit.Exit<boolean, WriteFailure>) => void
@@ -79,17 +76,16 @@ export class HandOvers {
   ): Effect.Effect<boolean, WriteFailure> {
     return Effect.callback((resume) => {
       const { keys, steps } = this.parts
-      const { id, place, sharing, value } = element
-      const key = keys.element(id)
-      const row = { place, id, attempts: 1, delayed: false, claim: presence.claim(), copy: undefined }
+      const { id, json, place, sharing } = element
+      const key = keys.handedOver(id)
+      const row = { place, id, claim: presence.claim(), json }
       const step = stepOf(
-        [Compare.missing(key), presence.holds],
-        [Op.put(key, value), Op.put(keys.row(place), encodeQueueRow(row))],
+        [Compare.missing(keys.element(id)), Compare.missing(key), presence.holds],
+        [Op.put(key, encodeHanded(row))],
         sharing
       )
       const one: HandOver = {
         presence,
-        element,
         held,
         row,
         again: steps.take(step),
@@ -107,15 +103,15 @@ export class HandOvers {
     })
   }
 
-  private end(one: HandOver, row: ClaimedRow | undefined): void {
+  private end(one: HandOver, row: HandedRow | undefined): void {
     this.count--
-    this.parts.ended(row, one.element, one.held)
+    this.parts.ended(row, one.held)
     one.answer(Exit.succeed(row !== undefined))
   }
 
   /** Goes on after a first attempt that did not say that the element is claimed. */
   private findOut(one: HandOver, first: StepExit): Effect.Effect<void> {
-    let claimed: ClaimedRow | undefined
+    let claimed: HandedRow | undefined
     const attempts = Effect.gen({ self: this }, function*() {
       let doubtful = false
       let exit = first
@@ -146,11 +142,11 @@ export class HandOvers {
   private became(
     { presence, row }: HandOver,
     { revision, succeeded }: StepResult
-  ): Effect.Effect<ClaimedRow | undefined, WriteFailure> {
+  ): Effect.Effect<HandedRow | undefined, WriteFailure> {
     if (succeeded) return Effect.succeed({ ...row, revision })
     return Effect.map(
-      this.parts.claims.look(presence, row.place),
-      ({ found }) => found?.claim?.token === row.claim.token ? { ...row, revision: found.revision } : undefined
+      this.parts.claims.lookHanded(presence, row.id),
+      ({ found }) => found?.claim.token === row.claim.token ? { ...row, revision: found.revision } : undefined
     )
   }
 }

@@ -2,12 +2,18 @@
  * Where queues keep what is theirs, and how their rows read.
  *
  * ```
- * <prefix> q/<queue>/e/<id>                   the element; then, that it is completed or failed
+ * <prefix> q/<queue>/e/<id>                   the element while `w` has its row; then, that it is completed or failed
+ * <prefix> q/<queue>/h/<id>                   an element that its offer has claimed, until it is settled
  * <prefix> q/<queue>/w/r/<place>              an element that waits or is claimed: id, attempts, claim, a small copy
  * <prefix> q/<queue>/w/k/<claimer>            a claimer, on its lease
- * <prefix> qc/<moment>/<queue>/<id>           completed at that moment, for cleanup
+ * <prefix> qc/<moment>/<queue>/+<list>        ids completed at that moment, for cleanup
+ * <prefix> qc/<moment>/<queue>/<id>           one that was completed, as a copy from SQL has it
  * <prefix> qx/<moment>/<queue>/<id>           failed at that moment
  * ```
+ *
+ * An id has one of the keys in `e` and `h`, or neither. What an offer claims for a worker of its own process is of no
+ * interest to others while that process is there. So consumers do not watch `h`. When a claimer is gone, another one
+ * moves what it left there to `e` and `w`.
  *
  * What consumers watch is small: `w` holds no large elements. A place sorts by the moment from which its element may be
  * taken, then in the order in which one process offered.
@@ -41,6 +47,8 @@ export class QueueKeys {
   readonly watched: string
   readonly rows: string
   readonly claimers: string
+  /** Elements that their offers have claimed. */
+  readonly handed: string
   private readonly prefix: string
   private readonly encodedName: string
 
@@ -51,6 +59,7 @@ export class QueueKeys {
     this.watched = `${prefix}q/${this.encodedName}/w/`
     this.rows = `${this.watched}r/`
     this.claimers = `${this.watched}k/`
+    this.handed = `${prefix}q/${this.encodedName}/h/`
   }
 
   row(place: string): string {
@@ -63,6 +72,15 @@ export class QueueKeys {
 
   element(id: string): string {
     return `${this.prefix}q/${this.encodedName}/e/${encodeOwnPart(id)}`
+  }
+
+  handedOver(id: string): string {
+    return this.handed + encodeOwnPart(id)
+  }
+
+  /** A list of completed elements; `name` tells it from others of the moment. */
+  completedList(name: string, ms: number): string {
+    return `${completedPrefix(this.prefix)}${moment(ms)}/${this.encodedName}/${listMark}${name}`
   }
 
   completed(id: string, ms: number): string {
@@ -80,16 +98,31 @@ export const queuesPrefix = (prefix: string): string => `${prefix}q/`
 export const completedPrefix = (prefix: string): string => `${prefix}qc/`
 export const failedPrefix = (prefix: string): string => `${prefix}qx/`
 
-/** What a key of completed or failed elements says: when, and which element's key it is of. */
+/** How the last part of a list's key begins. That of an id begins in other ways. */
+const listMark = "+"
+
+/** What a list of completed elements says of one. */
+export const listedId = encodeOwnPart
+
+export const encodeList = (ids: ReadonlyArray<string>): string => ids.join("/")
+
+/** What a key of completed or failed elements says: when, and which element's key it is of, unless it is a list. */
 export const finishedOf = (
   prefix: string,
   kind: string,
   key: string
-): { readonly ms: number; readonly queue: string; readonly element: string } | undefined => {
+): { readonly ms: number; readonly queue: string; readonly element: string | undefined } | undefined => {
   const [ms = "", queue, id] = key.slice(kind.length).split("/")
-  return queue === undefined || id === undefined || ms.length !== momentDigits
-    ? undefined
-    : { ms: Number(ms), queue, element: `${prefix}q/${queue}/e/${id}` }
+  if (queue === undefined || id === undefined || ms.length !== momentDigits) return undefined
+  return { ms: Number(ms), queue, element: id.startsWith(listMark) ? undefined : `${prefix}q/${queue}/e/${id}` }
+}
+
+/** The keys of the elements that a row of completed or failed ones says have ended. */
+export const elementsOf = (prefix: string, kind: string, key: string, value: Uint8Array): ReadonlyArray<string> => {
+  const finished = finishedOf(prefix, kind, key)
+  if (finished === undefined) return []
+  if (finished.element !== undefined) return [finished.element]
+  return decoder.decode(value).split("/").map((id) => `${prefix}q/${finished.queue}/e/${id}`)
 }
 
 /** A claim on an element. */
@@ -98,6 +131,11 @@ export interface Claim {
   /** Tells this claim from every other one. */
   readonly token: string
 }
+
+/** The token of a claimer's claim of this number. */
+export const tokenOf = (claimer: string, count: number): string => `${claimer}/${count}`
+
+const claimerOfToken = (token: string): string => token.slice(0, token.lastIndexOf("/"))
 
 /** An element that waits or is claimed. */
 export interface QueueRow {
@@ -147,6 +185,52 @@ export const decodeQueueRow = (place: string, value: Uint8Array, revision: numbe
   }
 }
 
+/** An element that its offer has claimed. */
+export interface HandedRow {
+  readonly place: string
+  readonly id: string
+  readonly claim: Claim
+  /** The element as JSON. */
+  readonly json: Uint8Array
+  readonly revision: number
+}
+
+/** The facts in one line, then the element. */
+export const encodeHanded = ({ claim, id, json, place }: Omit<HandedRow, "revision">): Uint8Array =>
+  lined({ id, p: place, t: claim.token }, json)
+
+/** `undefined` for what no queue wrote. */
+export const decodeHanded = (value: Uint8Array, revision: number): HandedRow | undefined => {
+  const found = unlined(value)
+  if (found === undefined) return undefined
+  const { id, p, t } = found.facts
+  return typeof id !== "string" || typeof p !== "string" || typeof t !== "string"
+    ? undefined
+    : { id, place: p, claim: { claimer: claimerOfToken(t), token: t }, json: found.json, revision }
+}
+
+/** Facts in one line, and bytes behind it. */
+const lined = (facts: object, json: Uint8Array): Uint8Array => {
+  const line = encoder.encode(`${JSON.stringify(facts)}\n`)
+  const value = new Uint8Array(line.byteLength + json.byteLength)
+  value.set(line)
+  value.set(json, line.byteLength)
+  return value
+}
+
+const unlined = (
+  value: Uint8Array
+): { readonly facts: Record<string, unknown>; readonly json: Uint8Array } | undefined => {
+  const end = value.indexOf(0x0a)
+  if (end < 0) return undefined
+  try {
+    const facts = JSON.parse(decoder.decode(value.subarray(0, end))) as Record<string, unknown>
+    return { facts, json: value.slice(end + 1) }
+  } catch {
+    return undefined
+  }
+}
+
 /** What the key of an element holds, told apart by the first byte. */
 const pendingTag = 0x70
 const completedTag = 0x63
@@ -159,7 +243,7 @@ export const maxIdLength = 2_048
 /** Most characters that are kept of the reason of a failure. */
 const maxReasonLength = 4_096
 
-export const encodePending = (json: string): Uint8Array => tagged(pendingTag, encoder.encode(json))
+export const encodePending = (json: Uint8Array): Uint8Array => tagged(pendingTag, json)
 
 /** Completed by the claim with this token. */
 export const encodeCompleted = ({ token }: Claim): Uint8Array => tagged(completedTag, encoder.encode(token))
@@ -173,11 +257,7 @@ export interface FailedElement {
 
 /** The facts in one line, then the element as it was offered. */
 export const encodeFailed = (element: Uint8Array, { attempts, id, reason }: FailedElement): Uint8Array => {
-  const facts = encoder.encode(`${JSON.stringify({ id, n: attempts, why: reason.slice(0, maxReasonLength) })}\n`)
-  const value = new Uint8Array(facts.byteLength + element.byteLength)
-  value.set(facts)
-  value.set(element, facts.byteLength)
-  return tagged(failedTag, value)
+  return tagged(failedTag, lined({ id, n: attempts, why: reason.slice(0, maxReasonLength) }, element))
 }
 
 export type ElementState =
@@ -191,11 +271,10 @@ export const decodeElement = (value: Uint8Array): ElementState | undefined => {
   if (value[0] === pendingTag) return { _tag: "Pending", json: rest }
   if (value[0] === completedTag) return { _tag: "Completed", token: decoder.decode(rest) }
   if (value[0] !== failedTag) return undefined
-  const end = rest.indexOf(0x0a)
-  if (end < 0) return undefined
-  const { id, n, why } = JSON.parse(decoder.decode(rest.subarray(0, end))) as Record<string, unknown>
-  const facts = { id: String(id), attempts: Number(n), reason: String(why) }
-  return { _tag: "Failed", facts, json: rest.slice(end + 1) }
+  const found = unlined(rest)
+  if (found === undefined) return undefined
+  const { id, n, why } = found.facts
+  return { _tag: "Failed", facts: { id: String(id), attempts: Number(n), reason: String(why) }, json: found.json }
 }
 
 const tagged = (tag: number, bytes: Uint8Array): Uint8Array => {

@@ -149,6 +149,10 @@ export class Mirror {
     for (const { claim, place } of this.rows.values()) if (claim?.claimer === id) this.free.delete(place)
   }
 
+  hasClaimer(id: string): boolean {
+    return this.claimers.has(id)
+  }
+
   /** A consumer was there at a revision. When the watch is further, it knows better. */
   claimerWasThere(id: string, revision: number): void {
     if (revision > this.watched) this.claimerCame(id)

@@ -14,6 +14,8 @@ import { offerRetries } from "./HandOvers.ts"
 import { copyOf, encodePending, encodeQueueRow, maxElementBytes, maxIdLength, QueueKeys } from "./Layout.ts"
 import type { PlaceSequence } from "./Places.ts"
 
+const encoder = new TextEncoder()
+
 type OfferOptions = Parameters<PersistedQueue.PersistedQueueStore["Service"]["offer"]>[0]
 
 export interface OffersParts {
@@ -40,7 +42,7 @@ export class Offers {
   add({ delay, element, id, isCustomId, name }: OfferOptions): Effect.Effect<void, unknown> {
     return Effect.gen({ self: this }, function*() {
       const { claimer: claimerOf, now, places, prefix, steps } = this.parts
-      const { json, value } = yield* encode(id, element)
+      const { json, text } = yield* encode(id, element)
       const keys = new QueueKeys(prefix, name)
       const nowMs = yield* now
       const delayMs = delay === undefined ? 0 : Math.ceil(Duration.toMillis(delay))
@@ -48,16 +50,16 @@ export class Offers {
       const claimer = claimerOf(name)
       const sharing = isCustomId ? this.givenIds : this.randomIds
       const fiber = yield* Effect.withFiber(({ id }) => Effect.succeed(id))
-      const handOver = delayMs > 0 ? undefined : claimer?.handOver({ place, id, json, value, sharing }, nowMs, fiber)
+      const handOver = delayMs > 0 ? undefined : claimer?.handOver({ place, id, json, sharing }, nowMs, fiber)
       if (handOver !== undefined && (yield* handOver)) return
-      const row = { id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(json) }
+      const row = { id, attempts: 0, delayed: delayMs > 0, claim: undefined, copy: copyOf(text) }
       const key = keys.element(id)
       const put = steps.take(stepOf(
-        [Compare.missing(key)],
-        [Op.put(key, value), Op.put(keys.row(place), encodeQueueRow(row))],
+        [Compare.missing(key), Compare.missing(keys.handedOver(id))],
+        [Op.put(key, encodePending(json)), Op.put(keys.row(place), encodeQueueRow(row))],
         sharing
       ))
-      // It takes effect once at most: a second attempt finds the key. The same as for an id that was offered before.
+      // It takes effect once at most: a second attempt finds its key, as an id that was offered before does.
       const { revision, succeeded } = yield* Effect.retry(put, {
         times: offerRetries,
         while: (failure) => outcomeOf(failure) === "unknown"
@@ -67,21 +69,21 @@ export class Offers {
   }
 }
 
-/** An element as JSON, and as it is stored. */
+/** An element as JSON, in bytes and as text. */
 const encode = Effect.fnUntraced(function*(id: string, element: unknown) {
   if (id.length > maxIdLength) {
     return yield* Effect.fail(new Error(`the id has ${id.length} characters; at most ${maxIdLength} are allowed`))
   }
-  const json = yield* Effect.try({ try: () => JSON.stringify(element), catch: (cause) => cause })
-  if (json === undefined) return yield* Effect.fail(new Error("the element has no JSON"))
-  const value = encodePending(json)
-  if (value.byteLength > maxElementBytes) {
+  const text = yield* Effect.try({ try: () => JSON.stringify(element), catch: (cause) => cause })
+  if (text === undefined) return yield* Effect.fail(new Error("the element has no JSON"))
+  const json = encoder.encode(text)
+  if (json.byteLength > maxElementBytes) {
     return yield* Effect.fail(
       new Error(
-        `the element has ${value.byteLength} bytes as JSON; at most ${maxElementBytes} are allowed. Store larger ` +
+        `the element has ${json.byteLength} bytes as JSON; at most ${maxElementBytes} are allowed. Store larger ` +
           "data elsewhere and its name here"
       )
     )
   }
-  return { json, value }
+  return { json, text }
 })

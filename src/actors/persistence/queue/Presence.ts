@@ -9,6 +9,7 @@ import type { KeyValue, WriteFailure } from "../../../client/KeyValue.ts"
 import type { HeldLease } from "../../../client/Lease.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import type { Claim, QueueKeys } from "./Layout.ts"
+import { tokenOf } from "./Layout.ts"
 import { repeated } from "./Repeated.ts"
 
 /** The claimer's key is gone, and its claims are free. */
@@ -33,7 +34,7 @@ export class Presence {
 
   /** A claim that no other one is equal to. */
   claim(): Claim {
-    return { claimer: this.id, token: `${this.id}/${++this.claims}` }
+    return { claimer: this.id, token: tokenOf(this.id, ++this.claims) }
   }
 
   /** Its key was not found. */
