@@ -58,7 +58,7 @@ const look = Effect.fnUntraced(function*(target: Target) {
   const counters = yield* Effect.forEach(target.nodes, ({ http }) => countersOf(http, target.identity), {
     concurrency: "unbounded"
   })
-  const usage = target.nodes.map(({ pid }, i) => pid === undefined ? figures[i]?.usage : usageOf(pid))
+  const usage = target.nodes.map(({ pid }, i) => pid === undefined ? counters[i]?.usage : usageOf(pid))
   const bytes = yield* Effect.promise(() => bytesOnWire(new Set(target.nodes.flatMap(({ ports }) => ports))))
   return { atMs: performance.now(), counters, usage, bytes } satisfies Look
 })
