@@ -23,6 +23,25 @@ const withMutant = mutant === undefined ? [] : [{
 /** Real processes wait more than they work: as many of their files run at a time as there are cores, and at least two. */
 const maxWorkers = Math.max(2, availableParallelism())
 
+/** Lives and worlds that are drawn from seeds: some take longer than hundreds of the other files that start no process. */
+const simulations = [
+  "test/simulation/*.test.ts",
+  "test/actors/races/*.test.ts",
+  "test/kv/access/touches.property.test.ts"
+]
+
+/** What the projects that start no process have in common. */
+const inProcess = {
+  // Vitest keeps transformed modules between runs, and does not know that a mutant changed one.
+  ...(mutant === undefined ? {} : { fsModuleCache: false }),
+  setupFiles: ["test/Comparison.ts"],
+  testTimeout: 60_000,
+  // Files of one worker share its modules: to load them took longer than most tests do.
+  isolate: false,
+  maxWorkers,
+  sequence: { groupOrder: 0 }
+}
+
 /** What the projects that start processes have in common: they run what users run, `bin/flaredb.js` over `dist/`. */
 const processes = {
   setupFiles: ["test/Comparison.ts"],
@@ -37,7 +56,7 @@ const processes = {
 }
 
 /**
- * - `unit` starts no process (`test/architecture/processes.test.ts` holds that).
+ * - `unit` and `simulation` start no process (`test/architecture/processes.test.ts` holds that).
  * - `processes` starts some, for a moment each.
  * - `cluster` starts nodes, which wait a lot; several files at a time.
  * - `alone` is what measures or fills the machine, one file at a time.
@@ -51,18 +70,16 @@ export default defineConfig({
         resolve,
         plugins: withMutant,
         test: {
+          ...inProcess,
           name: "unit",
-          // Vitest keeps transformed modules between runs, and does not know that a mutant changed one.
-          ...(mutant === undefined ? {} : { fsModuleCache: false }),
-          setupFiles: ["test/Comparison.ts"],
           include: ["test/**/*.test.ts"],
-          exclude: ["test/cluster/**", "test/processes/**"],
-          testTimeout: 60_000,
-          // Files of one worker share its modules: to load them took longer than most tests do.
-          isolate: false,
-          maxWorkers,
-          sequence: { groupOrder: 0 }
+          exclude: ["test/cluster/**", "test/processes/**", ...simulations]
         }
+      },
+      {
+        resolve,
+        plugins: withMutant,
+        test: { ...inProcess, name: "simulation", include: simulations }
       },
       {
         resolve,
