@@ -20,14 +20,21 @@ const withMutant = mutant === undefined ? [] : [{
   transform: (code: string, id: string) => id.startsWith(source) ? mutate(mutant, id.slice(source.length), code) : code
 }]
 
-/** Real processes wait more than they work: as many of their files run at a time as there are cores, and at least two. */
+/** What starts no process works all the time: as many files at a time as there are cores, and at least two. */
 const maxWorkers = Math.max(2, availableParallelism())
 
-/** Lives and worlds that are drawn from seeds: some take longer than hundreds of the other files that start no process. */
+/** Real processes wait more than they work: a file of them takes a third of a core. */
+const maxProcessWorkers = Math.ceil(1.5 * maxWorkers)
+
+/** Lives, worlds, histories and damage that are drawn from seeds: each takes as long as dozens of the other files. */
 const simulations = [
   "test/simulation/*.test.ts",
   "test/actors/races/*.test.ts",
-  "test/kv/access/touches.property.test.ts"
+  "test/actors/{event-log-interleavings,queue-races}.test.ts",
+  "test/kv/{history-blocks,kept-replies,access/touches}.property.test.ts",
+  "test/linearizability/checker.test.ts",
+  "test/protocol/fuzz.test.ts",
+  "test/storage/{damage,rocksdb-model,write-back-model}.test.ts"
 ]
 
 /** What the projects that start no process have in common. */
@@ -38,6 +45,8 @@ const inProcess = {
   testTimeout: 60_000,
   // Files of one worker share its modules: to load them took longer than most tests do.
   isolate: false,
+  // Tests make much garbage, and a worker has a heap that all its files have filled: fewer collections copy less.
+  execArgv: ["--max-semi-space-size=64"],
   maxWorkers,
   sequence: { groupOrder: 0 }
 }
@@ -87,7 +96,7 @@ export default defineConfig({
           ...processes,
           name: "processes",
           include: ["test/processes/**/*.test.ts"],
-          maxWorkers,
+          maxWorkers: maxProcessWorkers,
           sequence: { groupOrder: 1 }
         }
       },
@@ -97,7 +106,7 @@ export default defineConfig({
           ...processes,
           name: "cluster",
           include: ["test/cluster/*.test.ts"],
-          maxWorkers,
+          maxWorkers: maxProcessWorkers,
           sequence: { groupOrder: 1 }
         }
       },
