@@ -45,8 +45,6 @@ const inProcess = {
   testTimeout: 60_000,
   // Files of one worker share its modules: to load them took longer than most tests do.
   isolate: false,
-  // Tests make much garbage, and a worker has a heap that all its files have filled: fewer collections copy less.
-  execArgv: ["--max-semi-space-size=64"],
   maxWorkers,
   sequence: { groupOrder: 0 }
 }
