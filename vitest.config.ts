@@ -20,8 +20,34 @@ const withMutant = mutant === undefined ? [] : [{
   transform: (code: string, id: string) => id.startsWith(source) ? mutate(mutant, id.slice(source.length), code) : code
 }]
 
-/** Real processes wait more than they work: as many of their files run at a time as there are cores, and at least two. */
+/** What starts no process works all the time: as many files at a time as there are cores, and at least two. */
 const maxWorkers = Math.max(2, availableParallelism())
+
+/** Real processes wait more than they work: a file of them takes a third of a core. */
+const maxProcessWorkers = Math.ceil(1.5 * maxWorkers)
+
+/** Lives, worlds, histories and damage that are drawn from seeds: each takes as long as dozens of the other files. */
+const simulations = [
+  "test/simulation/*.test.ts",
+  "test/actors/races/*.test.ts",
+  "test/actors/{event-log-interleavings,queue-races}.test.ts",
+  "test/kv/{history-blocks,kept-replies,access/touches}.property.test.ts",
+  "test/linearizability/checker.test.ts",
+  "test/protocol/fuzz.test.ts",
+  "test/storage/{damage,rocksdb-model,write-back-model}.test.ts"
+]
+
+/** What the projects that start no process have in common. */
+const inProcess = {
+  // Vitest keeps transformed modules between runs, and does not know that a mutant changed one.
+  ...(mutant === undefined ? {} : { fsModuleCache: false }),
+  setupFiles: ["test/Comparison.ts"],
+  testTimeout: 60_000,
+  // Files of one worker share its modules: to load them took longer than most tests do.
+  isolate: false,
+  maxWorkers,
+  sequence: { groupOrder: 0 }
+}
 
 /** What the projects that start processes have in common: they run what users run, `bin/flaredb.js` over `dist/`. */
 const processes = {
@@ -37,7 +63,7 @@ const processes = {
 }
 
 /**
- * - `unit` starts no process (`test/architecture/processes.test.ts` holds that).
+ * - `unit` and `simulation` start no process (`test/architecture/processes.test.ts` holds that).
  * - `processes` starts some, for a moment each.
  * - `cluster` starts nodes, which wait a lot; several files at a time.
  * - `alone` is what measures or fills the machine, one file at a time.
@@ -51,18 +77,16 @@ export default defineConfig({
         resolve,
         plugins: withMutant,
         test: {
+          ...inProcess,
           name: "unit",
-          // Vitest keeps transformed modules between runs, and does not know that a mutant changed one.
-          ...(mutant === undefined ? {} : { fsModuleCache: false }),
-          setupFiles: ["test/Comparison.ts"],
           include: ["test/**/*.test.ts"],
-          exclude: ["test/cluster/**", "test/processes/**"],
-          testTimeout: 60_000,
-          // Files of one worker share its modules: to load them took longer than most tests do.
-          isolate: false,
-          maxWorkers,
-          sequence: { groupOrder: 0 }
+          exclude: ["test/cluster/**", "test/processes/**", ...simulations]
         }
+      },
+      {
+        resolve,
+        plugins: withMutant,
+        test: { ...inProcess, name: "simulation", include: simulations }
       },
       {
         resolve,
@@ -70,7 +94,7 @@ export default defineConfig({
           ...processes,
           name: "processes",
           include: ["test/processes/**/*.test.ts"],
-          maxWorkers,
+          maxWorkers: maxProcessWorkers,
           sequence: { groupOrder: 1 }
         }
       },
@@ -80,7 +104,7 @@ export default defineConfig({
           ...processes,
           name: "cluster",
           include: ["test/cluster/*.test.ts"],
-          maxWorkers,
+          maxWorkers: maxProcessWorkers,
           sequence: { groupOrder: 1 }
         }
       },

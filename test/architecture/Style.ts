@@ -41,6 +41,17 @@ const functions = new Set(["FunctionDeclaration", "FunctionExpression", "ArrowFu
 const texts = new Set(["Literal", "TemplateElement"])
 const imports = new Set(["ImportDeclaration", "ExportNamedDeclaration", "ExportAllDeclaration"])
 
+const parsed = new Map<string, unknown>()
+
+/** The syntax tree of a source, which more than one check walks. */
+const bodyOf = (text: string): unknown => {
+  const known = parsed.get(text)
+  if (known !== undefined) return known
+  const { body } = parseAst(text, { lang: "ts" })
+  parsed.set(text, body)
+  return body
+}
+
 /** Calls `visit` with every node of a source, the outer ones first, and the name that it stands under. */
 const walk = (node: unknown, name: string, visit: (node: SyntaxNode, name: string) => void): void => {
   if (Array.isArray(node)) {
@@ -57,7 +68,7 @@ const walk = (node: unknown, name: string, visit: (node: SyntaxNode, name: strin
 /** The functions of a source that have more lines than `most`, the longest of each name. */
 export const longFunctions = (text: string, most = maxFunctionLines): ReadonlyArray<FunctionLength> => {
   const longest = new Map<string, number>()
-  walk(parseAst(text, { lang: "ts" }).body, "module", ({ end, start, type }, name) => {
+  walk(bodyOf(text), "module", ({ end, start, type }, name) => {
     if (!functions.has(type)) return
     const lines = text.slice(start, end).split("\n").length
     if (lines > Math.max(most, longest.get(name) ?? 0)) longest.set(name, lines)
@@ -82,7 +93,7 @@ const only = (text: string, ranges: ReadonlyArray<readonly [number, number]>): s
 export const proseOf = (text: string): string => {
   const inTexts: Array<readonly [number, number]> = []
   const paths = new Set<number>()
-  walk(parseAst(text, { lang: "ts" }).body, "module", (node) => {
+  walk(bodyOf(text), "module", (node) => {
     const { end, start, type } = node
     if (imports.has(type) && "source" in node && isNode(node.source)) paths.add(node.source.start)
     if (texts.has(type)) inTexts.push([start, end])
@@ -147,13 +158,17 @@ export const bannedNames: ReadonlyArray<readonly [name: RegExp, instead: string,
 ]
 
 /** The lines of a text that have a banned word, as `line: word`. */
-export const bannedWords = (text: string): ReadonlyArray<string> =>
-  text.split("\n").flatMap((line, i) =>
-    banned.flatMap(([word, instead]) => {
+export const bannedWords = (text: string): ReadonlyArray<string> => {
+  // Most texts have none, and are read once for each word.
+  const inText = banned.filter(([word]) => word.test(text))
+  if (inText.length === 0) return []
+  return text.split("\n").flatMap((line, i) =>
+    inText.flatMap(([word, instead]) => {
       const found = word.exec(line)
       return found === null ? [] : [`${i + 1}: "${found[0]}" (${instead})`]
     })
   )
+}
 
 /** The banned names that a source declares or uses, as `line: name`. */
 export const bannedNamesOf = ({ path, text }: SourceFile): ReadonlyArray<string> => {

@@ -167,7 +167,7 @@ export interface Cluster {
 }
 
 /** How often the state is asked for while waiting on it. */
-const askMs = 5
+const askMs = 20
 
 /** What of a report tells why a wait for it was in vain. */
 const shown = (reports: ReadonlyArray<NodeReport>): string =>

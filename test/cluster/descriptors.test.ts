@@ -73,7 +73,7 @@ it.live.skipIf(process.platform !== "linux")(
           /may have 256 files and connections open: maxClientConnections is \d+ instead of 4096/
         )
       }
-    }).pipe(Effect.timeout("120 seconds"), Effect.provide(NodeServices.layer))
+    }).pipe(Effect.provide(NodeServices.layer))
 )
 
 it.live.skipIf(process.platform !== "linux")(

@@ -71,7 +71,7 @@ describe.skipIf(!linux)("without what RocksDB needs", () => {
           const reason =
             /RocksDB \(rocksdb-native\) cannot be loaded: the library libabsent\.so\.1 is missing; install /
           for (const args of commands) {
-            const { code, err } = yield* Effect.timeout(run(args, { env }), "25 seconds")
+            const { code, err } = yield* Effect.timeout(run(args, { env }), "50 seconds")
             assert.match(err, reason, args[0])
             assert.match(err, /^flaredb: [^\n]*\n$/, args[0])
             assert.notMatch(err, /bug|\n\s+at /, args[0])
@@ -95,7 +95,7 @@ describe.skipIf(!linux)("without what RocksDB needs", () => {
             const { env, folder } = yield* tampered(change)
             const { code, err } = yield* Effect.timeout(
               run(startArgs(ports, join(folder, "data")), { env }),
-              "20 seconds"
+              "50 seconds"
             )
             assert.match(err, reason)
             assert.match(err, /^flaredb: [^\n]*\n$/)

@@ -67,16 +67,19 @@ it.live("followers that come too late for the log get the state, whatever is kil
       const { run, state } = counter()
       const counting = yield* Effect.forkChild(run)
 
-      /** Waits until the state is on its way to a node; fails when it is through before anybody saw it. */
-      const untilReceiving = (node: ClusterNode) =>
-        Effect.map(
-          cluster.until((all) => {
-            const own = reportOf(all, node)
-            const first = all.find(({ role }) => role === "leader")?.firstIndex
-            return own !== undefined && first !== undefined &&
-              ((own.receiving?.bytes ?? 0) > 0 || own.applied >= first)
-          }),
-          (all) => assert.isNotNull(reportOf(all, node)?.receiving, "the state arrived before anybody looked")
+      /** Starts a node; false when all of the state had arrived before this process, which may have waited, looked. */
+      const startReceiving = (node: ClusterNode) =>
+        Effect.andThen(
+          node.start,
+          Effect.map(
+            cluster.until((all) => {
+              const own = reportOf(all, node)
+              const first = all.find(({ role }) => role === "leader")?.firstIndex
+              return own !== undefined && first !== undefined &&
+                ((own.receiving?.bytes ?? 0) > 0 || own.applied >= first)
+            }, 1),
+            (all) => (reportOf(all, node)?.receiving ?? null) !== null
+          )
         )
       const untilCaughtUp = (node: ClusterNode) =>
         Effect.gen(function*() {
@@ -106,17 +109,15 @@ it.live("followers that come too late for the log get the state, whatever is kil
       // The disk of a follower is lost, and its process is killed in the middle of the transfer as well.
       const wiped = (yield* cluster.followers)[0] as ClusterNode
       const wipedEnd = yield* lastIndexOf(wiped)
-      yield* wiped.stop("SIGKILL")
-      yield* files.remove(wiped.dataDir, { recursive: true })
+      const wipe = Effect.andThen(wiped.stop("SIGKILL"), files.remove(wiped.dataDir, { recursive: true }))
+      yield* wipe
       yield* fill(2)
       yield* untilCompactedPast(wipedEnd)
-      yield* wiped.start
-      yield* untilReceiving(wiped)
+      while (!(yield* startReceiving(wiped))) yield* wipe
       const before = state.count
       yield* wiped.stop("SIGKILL")
       const begin = performance.now()
       yield* wiped.start
-      yield* untilReceiving(wiped)
       yield* untilCaughtUp(wiped)
       report("wiped follower, 24 MiB of values and 48 MiB of history: start of its process to caught up", [
         performance.now() - begin
@@ -126,12 +127,12 @@ it.live("followers that come too late for the log get the state, whatever is kil
 
       // A follower was away for too long, and the leader that sends it the state is killed.
       const late = (yield* cluster.followers)[0] as ClusterNode
-      const lateEnd = yield* lastIndexOf(late)
-      yield* late.stop("SIGKILL")
-      yield* fill(3)
-      yield* untilCompactedPast(lateEnd)
-      yield* late.start
-      yield* untilReceiving(late)
+      do {
+        const lateEnd = yield* lastIndexOf(late)
+        yield* late.stop("SIGKILL")
+        yield* fill(3)
+        yield* untilCompactedPast(lateEnd)
+      } while (!(yield* startReceiving(late)))
       const leader = yield* cluster.leader
       yield* leader.stop("SIGKILL")
       yield* untilCaughtUp(late)

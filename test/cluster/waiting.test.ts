@@ -48,7 +48,7 @@ it.live("two of three new nodes say everywhere that they wait for the third, and
     const status = yield* run(["status", "--endpoints", cluster.endpointList])
     assert.match(status.out, new RegExp(`^node 1: ${says.source}`, "m"))
     assert.match(status.err, new RegExp(`the cluster has not begun: ${says.source}`))
-    const put = yield* run(["put", "a", "1", "--endpoints", cluster.endpointList])
+    const put = yield* run(["put", "a", "1", "--timeout", "5s", "--endpoints", cluster.endpointList])
     assert.strictEqual(put.code, 1)
     assert.match(put.err, says)
     assert.notMatch(put.err, /majority of the nodes running/)

@@ -38,11 +38,17 @@ export class Store {
   }
 
   sorted(): ReadonlyArray<StoredRow> {
-    return [...this.rows].sort(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => ({ key: bytes(key), value }))
+    return this.rowsOf([...this.rows.keys()])
   }
 
   within({ gte, lt }: { readonly gte: Uint8Array; readonly lt: Uint8Array }): ReadonlyArray<StoredRow> {
-    return this.sorted().filter(({ key }) => Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0)
+    // Characters of one byte are in the order of the bytes.
+    const [from, to] = [text(gte), text(lt)]
+    return this.rowsOf([...this.rows.keys()].filter((key) => key >= from && key < to))
+  }
+
+  private rowsOf(keys: Array<string>): ReadonlyArray<StoredRow> {
+    return keys.sort((a, b) => a < b ? -1 : 1).map((key) => ({ key: bytes(key), value: this.rows.get(key)! }))
   }
 
   load(request: Load): ReadonlyArray<StoredRow> {

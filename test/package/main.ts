@@ -17,7 +17,7 @@ const typesWrong = "@arethetypeswrong/cli@0.18.5"
 /** The most that a client's project may have because of FlareDB, beside Effect itself. */
 const mostClientBytes = 16 * 1024 * 1024
 
-const { peerDependencies, exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+const { peerDependencies, exports, scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const entries = Object.keys(exports).filter((key) => key !== "./package.json").map((key) => `flaredb${key.slice(1)}`)
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
@@ -98,6 +98,7 @@ check("what is packed", () => {
   }
   const wanted = /^(?:bin|dist|src|docs|examples|deploy)\/|^(?:README|CHANGELOG)\.md$|^LICENSE$|^package\.json$/
   deepStrictEqual(names.filter((name) => !wanted.test(name)), [])
+  strictEqual(scripts.prepare, scripts.build, "npm builds what it packs")
   const maps = names.filter((name) => name.endsWith(".d.ts.map"))
   ok(maps.length > 300, `only ${maps.length} declaration maps`)
   return `${names.length} files, ${megabytes(statSync(file).size)} packed`

@@ -108,7 +108,7 @@ const statusCalls = (count: number): ReadonlyArray<Uint8Array> => {
 const length = (value: number): Array<number> =>
   value < 128 ? [value] : [0x80 | (value % 128), ...length(Math.floor(value / 128))]
 
-const use = <A, E>(port: number, work: Effect.Effect<A, E, KeyValue>, requestTimeoutMs = 10_000) =>
+const use = <A, E>(port: number, work: Effect.Effect<A, E, KeyValue>, requestTimeoutMs = 50_000) =>
   work.pipe(Effect.provide(Layer.fresh(RemoteClient.layer({ endpoints: [{ host, port }], requestTimeoutMs }))))
 
 const put = Effect.flatMap(KeyValue, (kv) => kv.put("key", "value"))

@@ -24,6 +24,9 @@ class Survived extends Data.TaggedError("Survived")<{ readonly message: string }
 export const hunt = (mutant: Mutant): Effect.Effect<Verdict, Error> =>
   "test" in mutant.within ? underTest(mutant.name, mutant.within.test) : bySeeds(mutant)
 
+/** Those whose tests a mutant may be in: they start no process. */
+const projects = ["--project", "unit", "--project", "simulation"]
+
 /** Runs a test file with a mutant in the sources, which `vitest.config.ts` puts there. It has to fail, by its assertions. */
 const underTest = (name: string, file: string): Effect.Effect<Verdict, Error> =>
   Effect.callback<Verdict, Error>((resume) => {
@@ -31,7 +34,7 @@ const underTest = (name: string, file: string): Effect.Effect<Verdict, Error> =>
     const report = join(folder, "report.json")
     const child = spawn(
       process.execPath,
-      ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", "--reporter=json", `--outputFile=${report}`, file],
+      ["node_modules/vitest/vitest.mjs", "run", ...projects, "--reporter=json", `--outputFile=${report}`, file],
       { env: { ...process.env, [mutantVariable]: name }, stdio: "ignore" }
     )
     child.once("error", (error) => resume(Effect.fail(error)))
