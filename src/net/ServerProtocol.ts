@@ -66,6 +66,8 @@ export class ServerProtocol {
   private readonly ports = new Map<number, Port>()
   private readonly clientIds = new Set<number>()
   private count = 0
+  /** What refused connections read. Most have the same reason, and making it takes longer than all else of them. */
+  private readonly refusals = new WeakMap<TlsRefusal, Uint8Array>()
   /** The RPC server, once it runs. */
   private receive: Receive = () => Effect.void
 
@@ -187,7 +189,7 @@ export class ServerProtocol {
 
   /** Tells the other side why it is refused, where that is possible, and reads nothing of what it says. */
   private refuse(guarded: Guarded, handshake: Exclude<Handshake, { readonly _tag: "Accepted" }>): void {
-    const { connections, onRefused, serialization, tags } = this.options
+    const { connections, onRefused } = this.options
     const { problem } = handshake.refusal
     onRefused(handshake.refusal)
     if (handshake._tag === "Failed") {
@@ -195,9 +197,7 @@ export class ServerProtocol {
     }
     connections.refuse(guarded, "refused-tls", `refused a connection: ${problem}`)
     const { socket } = handshake
-    const frames = new Frames(serialization, tags)
-    const encode = Schema.encodeSync(serialization.codecFor(Schema.Defect()))
-    socket.end(frames.encode({ _tag: "Defect", defect: encode(refusalDefect(handshake.refusal)) }))
+    socket.end(this.refusalFrame(handshake.refusal))
     // A connection that is closed with unread bytes is reset, and the reason may be lost with it.
     let dropped = 0
     socket.on("data", (chunk: Buffer) => {
@@ -205,6 +205,16 @@ export class ServerProtocol {
       if (dropped > maxDroppedBytes) guarded.destroy()
     })
     socket.resume()
+  }
+
+  private refusalFrame(refusal: TlsRefusal): Uint8Array {
+    const known = this.refusals.get(refusal)
+    if (known !== undefined) return known
+    const { serialization, tags } = this.options
+    const encode = Schema.encodeSync(serialization.codecFor(Schema.Defect()))
+    const frame = new Frames(serialization, tags).encode({ _tag: "Defect", defect: encode(refusalDefect(refusal)) })
+    this.refusals.set(refusal, frame)
+    return frame
   }
 
   private handle(id: number, port: Port, frame: Uint8Array): Fiber.Fiber<void> | undefined {

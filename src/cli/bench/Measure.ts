@@ -1,5 +1,6 @@
 /** Measures one point: starts the load, looks at the nodes when its warm-up ends and when it is over. */
 import type { Target } from "./Target.ts"
+import { leaderFirst } from "./Target.ts"
 import { Effect } from "effect"
 import type { Failure } from "../output/Failure.ts"
 import { failed } from "../output/Failure.ts"
@@ -47,17 +48,14 @@ interface Look {
   readonly bytes: number | undefined
 }
 
+const allCounters = (target: Target) =>
+  Effect.forEach(target.nodes, ({ http }) => countersOf(http, target.identity), { concurrency: "unbounded" })
+
 /** Fails when a node does not say what it does: without that there is nothing to report. */
-export const checkCounters = (target: Target) =>
-  Effect.forEach(target.nodes, ({ http }) => countersOf(http, target.identity), {
-    concurrency: "unbounded",
-    discard: true
-  })
+export const checkCounters = (target: Target) => Effect.asVoid(allCounters(target))
 
 const look = Effect.fnUntraced(function*(target: Target) {
-  const counters = yield* Effect.forEach(target.nodes, ({ http }) => countersOf(http, target.identity), {
-    concurrency: "unbounded"
-  })
+  const counters = yield* allCounters(target)
   const usage = target.nodes.map(({ pid }, i) => pid === undefined ? counters[i]?.usage : usageOf(pid))
   const bytes = yield* Effect.promise(() => bytesOnWire(new Set(target.nodes.flatMap(({ ports }) => ports))))
   return { atMs: performance.now(), counters, usage, bytes } satisfies Look
@@ -84,7 +82,8 @@ const told = (load: LoadProcess): Effect.Effect<string, Failure> =>
 
 /** Measures `plan` against `target`. */
 export const measure = Effect.fnUntraced(function*(plan: Plan, target: Target) {
-  const loads = yield* startLoads(plan, target)
+  const leads = (yield* allCounters(target)).map(({ leads }) => leads)
+  const loads = yield* startLoads(plan, leaderFirst(target, leads))
   for (const load of loads) load.begin()
   yield* Effect.sleep(plan.warmUpMs)
   const before = yield* look(target)

@@ -11,6 +11,16 @@ export interface Target {
   readonly keyPrefix: string
 }
 
+/**
+ * The same cluster with the endpoint of its leader first; `leads[i]` is of `nodes[i]`. Clients read from the first node
+ * that answers, and reads at a follower cost other processes more: chance must not decide which of both is measured.
+ */
+export const leaderFirst = (target: Target, leads: ReadonlyArray<boolean>): Target => {
+  const endpoints = target.endpoints.split(",")
+  const [leader] = endpoints.splice(leads.indexOf(true), leads.includes(true) ? 1 : 0)
+  return leader === undefined ? target : { ...target, endpoints: [leader, ...endpoints].join(",") }
+}
+
 export interface TargetNode {
   /** Where `/metrics` is. */
   readonly http: string
