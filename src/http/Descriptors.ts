@@ -26,6 +26,9 @@ const maxStoreDescriptors = 1_024
 /** Of the store, for what is no table or blob file: write-ahead logs, manifest, lock, info log, durable floor. */
 const otherStoreDescriptors = 32
 
+/** Tables and blob files that the store keeps open where there are descriptors enough. */
+export const mostOpenTables = maxStoreDescriptors - otherStoreDescriptors
+
 /** The least that each port needs to work with three nodes and a few clients. */
 const minPeerConnections = 16
 const minHttpConnections = 8
@@ -63,9 +66,7 @@ const clientsWithin = (count: number): number => {
  */
 export const share = (limits: Limits, available: number): Shares => {
   const forAll = available - processDescriptors
-  if (connections(limits) + maxStoreDescriptors <= forAll) {
-    return { limits, maxOpenTables: maxStoreDescriptors - otherStoreDescriptors }
-  }
+  if (connections(limits) + maxStoreDescriptors <= forAll) return { limits, maxOpenTables: mostOpenTables }
   const store = Math.min(maxStoreDescriptors, Math.max(minStoreDescriptors, Math.floor(forAll / 4)))
   const maxOpenTables = store - otherStoreDescriptors
   const left = forAll - store

@@ -126,7 +126,7 @@ describe("the operations of a call", () => {
       const { guard, lines } = yield* guardOf(new Set([1]))
       const reads = new ClientReads({
         node: {
-          fence: Effect.fail(new Unavailable({ reason: "there is no leader" })),
+          readBarrier: Effect.fail(new Unavailable({ reason: "there is no leader" })),
           query: (queries: ReadonlyArray<Uint8Array>) => Effect.succeed(queries)
         } as unknown as RaftNode["Service"],
         guard,

@@ -12,18 +12,19 @@ const otherRoundsPerSecond = 10
 
 /** Everything that does not hold, one line each. */
 export const brokenClaims = (result: Result): ReadonlyArray<string> => {
-  const { clients, count, errors, measureMs, operation, readRounds, syncsPerSecond } = result
+  const { clients, count, errors, measureMs, nodes, operation, readRounds, syncsPerSecond } = result
   const problems: Array<string> = []
   const seconds = measureMs / 1000
   const name = `${operation} with ${clients} clients`
   if (count === 0) problems.push(`${name}: nothing was done`)
   if (errors > 0) problems.push(`${name}: ${errors} operations failed`)
-  // In a closed loop at most one command of each client is in a sync, and a commit needs the syncs of two nodes.
+  // In a closed loop at most one command of each client is in a sync, and a commit needs the syncs of a majority.
   if (operation === "put" || operation === "txn") {
-    const least = 2 * count / clients * slack
+    const majority = Math.floor(nodes.length / 2) + 1
+    const least = majority * count / clients * slack
     if (syncsPerSecond * seconds < least) {
       problems.push(
-        `${name}: ${Math.round(syncsPerSecond * seconds)} syncs cannot have made ${count} writes durable on two nodes`
+        `${name}: ${Math.round(syncsPerSecond * seconds)} syncs cannot have made ${count} writes durable on a majority`
       )
     }
   }

@@ -1,7 +1,7 @@
 /** What is wrong with a machine for a node, from the facts that were read of it. */
 import { healthThresholds, roomLevel } from "../../config/HealthThresholds.ts"
 import { defaultLimits } from "../../config/Limits.ts"
-import { minDescriptors, share } from "../../http/Descriptors.ts"
+import { minDescriptors, mostOpenTables, share } from "../../http/Descriptors.ts"
 import { formatBytes } from "../output/Progress.ts"
 import type { Check } from "../checks/Check.ts"
 import { judge, unknown } from "../checks/Check.ts"
@@ -104,7 +104,7 @@ const preloadCheck = ({ preloaded }: MachineFacts): Check =>
 /** With fewer than this, a node runs with fewer connections than its limits say. */
 const hasAll = (available: number): boolean => {
   const { limits, maxOpenTables } = share(defaultLimits, available)
-  return limits === defaultLimits && maxOpenTables === undefined
+  return limits === defaultLimits && maxOpenTables === mostOpenTables
 }
 
 const descriptorsCheck = ({ descriptors }: MachineFacts): Check =>

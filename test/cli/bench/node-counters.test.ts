@@ -18,6 +18,9 @@ const plan: Plan = {
   measureMs: 1_000
 }
 
+const nodesOf = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ leads: i === 0, cpu: undefined, rssMiB: undefined }))
+
 const result: Result = {
   ...plan,
   count: 6_400,
@@ -30,7 +33,7 @@ const result: Result = {
   syncsPerSecond: 300,
   commitsPerSync: 64,
   readRounds: 0,
-  nodes: [],
+  nodes: nodesOf(3),
   cpuMicrosPerOperation: undefined,
   bytesPerOperation: undefined,
   loadCpu: 0.5
@@ -77,6 +80,8 @@ describe("a result", () => {
   const cases: ReadonlyArray<readonly [string, Partial<Result>, number]> = [
     ["of writes with two syncs for each turn of the clients holds", {}, 0],
     ["of writes with too few syncs is void", { syncsPerSecond: 100 }, 1],
+    ["of writes to one node needs that node's syncs only", { nodes: nodesOf(1), syncsPerSecond: 100 }, 0],
+    ["of writes to one node with too few syncs is void", { nodes: nodesOf(1), syncsPerSecond: 50 }, 1],
     ["of transactions with too few syncs is void", { operation: "txn", syncsPerSecond: 100 }, 1],
     ["of linearizable reads with a round for each turn holds", { operation: "get", readRounds: 100 }, 0],
     ["of linearizable reads with too few rounds is void", { operation: "get", readRounds: 50 }, 1],
