@@ -1,4 +1,5 @@
 /** The voters of a cluster and where each is reached; their text form in flags and variables. */
+import { withoutUserInfo } from "../WithoutUserInfo.ts"
 import { Effect } from "effect"
 import type { ConfigProblem } from "./ConfigProblem.ts"
 import { InvalidConfig } from "./ConfigProblem.ts"
@@ -69,7 +70,9 @@ export const parseNodes = (text: string): Effect.Effect<ReadonlyArray<NodeAddres
     if (match === null) {
       problems.push({
         field: "nodes",
-        problem: `${JSON.stringify(part)} is not ID=HOST:CLIENT:PEER:HTTP, for example 1=127.0.0.1:7001:7101:7201`
+        problem: `${
+          JSON.stringify(withoutUserInfo(part))
+        } is not ID=HOST:CLIENT:PEER:HTTP, for example 1=127.0.0.1:7001:7101:7201`
       })
       continue
     }

@@ -1,4 +1,5 @@
 /** The settings of the export to a collector, and what is wrong with how they were given. */
+import { withoutUserInfo } from "../WithoutUserInfo.ts"
 import type { ConfigProblem } from "./ConfigProblem.ts"
 import type { IntegerSetting } from "./Setting.ts"
 import { flagOf, integerProblem } from "./Setting.ts"
@@ -23,7 +24,8 @@ export interface OtlpConfig {
 export const endpointProblem = (endpoint: string): string | undefined => {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    return `${JSON.stringify(endpoint)} is no address such as http://127.0.0.1:4318 or https://collector.example`
+    const shown = JSON.stringify(withoutUserInfo(endpoint))
+    return `${shown} is no address such as http://127.0.0.1:4318 or https://collector.example`
   }
   if (url.username !== "" || url.password !== "") {
     return `has a user or password, which every process can see; put a header into ${`--${flagOf("otlpHeadersFile")}`}`

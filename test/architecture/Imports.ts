@@ -48,6 +48,7 @@ const leaves = new Set([
   "Printable.ts",
   "RepeatedName.ts",
   "Version.ts",
+  "WithoutUserInfo.ts",
   "config"
 ])
 

@@ -4,6 +4,7 @@ import { Flag } from "effect/cli"
 import { readFileSync, statSync } from "node:fs"
 import { errorText } from "../../ErrorText.ts"
 import type { EtcdOptions, EtcdTls } from "../import/EtcdCalls.ts"
+import { withoutUserInfo } from "../../WithoutUserInfo.ts"
 import type { Failure } from "../output/Failure.ts"
 import { wrongUsage } from "../output/Failure.ts"
 import { fromFlag, fromOf } from "./CopyFlags.ts"
@@ -63,7 +64,9 @@ export const endpointsOf = (list: string, secure: boolean): Effect.Effect<Readon
     return isEndpoint
       ? Effect.succeed(url)
       : Effect.fail(
-        wrongUsage(`--from: ${JSON.stringify(item)} is no client URL of etcd such as http://10.0.0.1:2379`)
+        wrongUsage(
+          `--from: ${JSON.stringify(withoutUserInfo(item))} is no client URL of etcd such as http://10.0.0.1:2379`
+        )
       )
   })
 

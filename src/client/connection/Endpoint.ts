@@ -1,5 +1,6 @@
 /** Where a node listens for clients, as people write it: `HOST:PORT`. */
 import { Data, Effect } from "effect"
+import { withoutUserInfo } from "../../WithoutUserInfo.ts"
 
 /** The client port of a node. `parseEndpoint` reads one from text. */
 export interface Endpoint {
@@ -14,7 +15,7 @@ export class InvalidEndpoint extends Data.TaggedError("InvalidEndpoint")<{
 }> {
   override get message() {
     return `${
-      JSON.stringify(this.text)
+      JSON.stringify(withoutUserInfo(this.text))
     } is not an endpoint: ${this.problem}; write HOST:PORT, for example 127.0.0.1:7001`
   }
 }
