@@ -5,8 +5,8 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { execFileSync } from "node:child_process"
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync, statSync } from "node:fs"
+import { join } from "node:path"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { write } from "../../src/client/connection/Connection.ts"
 import * as TcpConnection from "../../src/client/connection/TcpConnection.ts"
@@ -44,8 +44,10 @@ const sessionsOf = (replies: ReadonlyArray<{ readonly _tag: string }>): Readonly
 const residentBytes = (pid: number): number =>
   Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024
 
+/** Of a directory in use: a file that is gone by now counts nothing. */
 const diskBytes = (folder: string): number =>
-  Number(execFileSync("du", ["-sb", folder], { encoding: "utf8" }).split("\t")[0])
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0)
 
 it.live("one connection takes neither all sessions nor all leases, for an hour or for a month", () =>
   Effect.gen(function*() {
