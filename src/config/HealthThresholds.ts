@@ -1,6 +1,6 @@
 /**
- * From where on a figure of a node is wrong, once: `flaredb doctor`, the console and the rules of
- * `deploy/prometheus/flaredb.rules.yml` judge by it. Rules are files, and a test compares them with this record.
+ * Limits beyond which a figure of a node is a problem: `flaredb doctor`, the console and the rules of
+ * `deploy/prometheus/flaredb.rules.yml` judge by them. Rules are files, and a test compares them with this record.
  */
 
 export const healthThresholds = {
@@ -10,7 +10,7 @@ export const healthThresholds = {
   goodSyncMs: 10,
   /** From here on elections are lost to the disk: a fifth of the shortest election timeout. */
   slowSyncMs: 100,
-  /** A disk with less free fills within days, and one with less than the second share within hours. */
+  /** Free shares of a disk: below the first one room is to be made soon, below the second one now. */
   lowRoomShare: 0.15,
   criticalRoomShare: 0.05,
   /** The same for small disks, in bytes. */

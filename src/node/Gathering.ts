@@ -96,9 +96,9 @@ export class Gathering {
   }
 
   /** Milliseconds after which it has to be asked again at the latest; `undefined` while nothing waits. */
-  dueMs(nowMs: number): number | undefined {
+  dueMs(underWay: boolean, nowMs: number): number | undefined {
     if (this.held.length === 0) return undefined
-    const dueMs = this.expected === undefined ? this.latestMs : Math.min(this.latestMs, this.returnMs)
+    const dueMs = underWay || this.expected === undefined ? this.latestMs : Math.min(this.latestMs, this.returnMs)
     return Math.max(0, dueMs - nowMs)
   }
 

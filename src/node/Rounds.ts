@@ -26,8 +26,9 @@ export class Rounds {
     gathering.add(came, nowMs)
     // The core refuses what comes to a node that does not lead, and where time may stand nothing may wait for it.
     if (!leading || timer.wakeUnsafe === undefined) return gathering.takeAll()
-    const together = gathering.take(raft.log.lastIndex > raft.applied, nowMs)
-    const dueMs = gathering.dueMs(nowMs)
+    const underWay = raft.log.lastIndex > raft.applied
+    const together = gathering.take(underWay, nowMs)
+    const dueMs = gathering.dueMs(underWay, nowMs)
     if (dueMs !== undefined) timer.wakeUnsafe(dueMs)
     return together
   }

@@ -26,7 +26,7 @@ describe("what a leader appends together", () => {
     for (let nowMs = 0; nowMs < 10; nowMs += 0.5) {
       gathering.add([call()], nowMs)
       assert.strictEqual(gathering.take(false, nowMs).length, 1)
-      assert.isUndefined(gathering.dueMs(nowMs))
+      assert.isUndefined(gathering.dueMs(false, nowMs))
       gathering.roundEnded(nowMs + 0.4)
     }
   })
@@ -35,13 +35,21 @@ describe("what a leader appends together", () => {
     const gathering = new Gathering()
     gathering.add([call()], 100)
     assert.strictEqual(gathering.take(true, 100).length, 0)
-    assert.strictEqual(gathering.dueMs(100), longestRoundMs)
+    assert.strictEqual(gathering.dueMs(true, 100), longestRoundMs)
     gathering.add([call()], 103)
     assert.strictEqual(gathering.take(true, 103).length, 0)
     assert.strictEqual(gathering.take(false, 103).length, 2)
     gathering.add([call()], 200)
     assert.strictEqual(gathering.take(true, 200 + longestRoundMs - 0.1).length, 0)
     assert.strictEqual(gathering.take(true, 200 + longestRoundMs).length, 1)
+  })
+
+  it("is asked again when the round is to have ended, not when callers were expected to return before it", () => {
+    const gathering = answered(4, 10)
+    // A round that no caller began, such as one for what expires.
+    gathering.add([call()], 50)
+    assert.strictEqual(gathering.take(true, 50).length, 0)
+    assert.strictEqual(gathering.dueMs(true, 50), longestRoundMs)
   })
 
   it("waits for all that were just answered, and not for longer than they have", () => {
@@ -54,7 +62,7 @@ describe("what a leader appends together", () => {
     gathering.roundEnded(20)
     gathering.add(calls(3), 20.2)
     assert.strictEqual(gathering.take(false, 20.9).length, 0)
-    assert.approximately(gathering.dueMs(20.9) as number, 0.1, 1e-9)
+    assert.approximately(gathering.dueMs(false, 20.9) as number, 0.1, 1e-9)
     assert.strictEqual(gathering.take(false, 20 + longestReturnMs).length, 3)
   })
 
