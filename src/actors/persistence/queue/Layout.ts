@@ -256,9 +256,8 @@ export interface FailedElement {
 }
 
 /** The facts in one line, then the element as it was offered. */
-export const encodeFailed = (element: Uint8Array, { attempts, id, reason }: FailedElement): Uint8Array => {
-  return tagged(failedTag, lined({ id, n: attempts, why: reason.slice(0, maxReasonLength) }, element))
-}
+export const encodeFailed = (element: Uint8Array, { attempts, id, reason }: FailedElement): Uint8Array =>
+  tagged(failedTag, lined({ id, n: attempts, why: reason.slice(0, maxReasonLength) }, element))
 
 export type ElementState =
   | { readonly _tag: "Pending"; readonly json: Uint8Array }
