@@ -15,8 +15,8 @@ import { cleanEnv, launcher, run } from "./Flaredb.ts"
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 /** Ignores every signal that can be ignored, and has a child that does the same: both write their ids. */
-const stubborn = (file: string): string =>
-  `trap '' HUP INT QUIT TERM; ` +
+const stubborn = (file: string, first = ""): string =>
+  `${first}trap '' HUP INT QUIT TERM; ` +
   `sh -c 'echo $$ >> ${file}; while :; do sleep 0.1; done' & ` +
   `echo $$ >> ${file}; while :; do sleep 0.1; done`
 
@@ -25,11 +25,11 @@ const next = (file: string): string =>
   `for p in $(cat ${file}); do grep -q '^State:.[^XZ]' /proc/$p/status 2>/dev/null && echo alive $p; done; echo next`
 
 /** A command that runs under a lock, once it and its child have written their ids. */
-const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: string, ttlMs: number) {
+const holding = Effect.fnUntraced(function*(cluster: Cluster.Cluster, name: string, ttlMs: number, first?: string) {
   const files = yield* FileSystem.FileSystem
   const file = `${yield* files.makeTempDirectoryScoped({ prefix: "flaredb-lock-" })}/pids`
   yield* files.writeFileString(file, "")
-  const args = ["lock", name, "--ttl", `${ttlMs}ms`, "--", "sh", "-c", stubborn(file)]
+  const args = ["lock", name, "--ttl", `${ttlMs}ms`, "--", "sh", "-c", stubborn(file, first)]
   const handle = yield* ChildProcess.make(process.execPath, [launcher, ...args], {
     env: cleanEnv({ FLAREDB_ENDPOINTS: cluster.endpointList }),
     extendEnv: true,
@@ -80,6 +80,25 @@ it.live(
           const { code, out } = yield* Fiber.join(waiting)
           assert.deepStrictEqual({ signal, code, out }, { signal, code: 0, out: "next\n" })
         })), { concurrency: ends.length, discard: true })
+    }).pipe(Effect.provide(NodeServices.layer)),
+  300_000
+)
+
+it.live(
+  "a command that is there before its supervisor goes on is gone before the next holder begins",
+  () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make(1)
+      yield* Cluster.start(cluster)
+      const env = { FLAREDB_ENDPOINTS: cluster.endpointList }
+      // Which of the two is first is the system's choice: of several, some commands are.
+      const names = Array.from({ length: 6 }, (_, i) => `early-${i}`)
+      yield* Effect.forEach(names, (name) =>
+        Effect.scoped(Effect.gen(function*() {
+          const { file } = yield* holding(cluster, name, 8_000, "kill -STOP $PPID; ")
+          const { code, out } = yield* run(["lock", name, "--", "sh", "-c", next(file)], { env })
+          assert.deepStrictEqual({ name, code, out }, { name, code: 0, out: "next\n" })
+        })), { concurrency: names.length, discard: true })
     }).pipe(Effect.provide(NodeServices.layer)),
   300_000
 )

@@ -71,6 +71,13 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
   const run = randomUUID()
   const mark = process.env[markVariable] === undefined ? run : `${process.env[markVariable]}:${run}`
   const guard = new Guard(run)
+  /** Tells the guard until when the command may run, and says how long the lock is held. */
+  const holdUntil = (): { readonly leftMs: number; readonly untilKillMs: number } => {
+    const leftMs = remainingMs()
+    const untilKillMs = leftMs - killAtMs(ttlMs)
+    guard.tell({ killAt: machineMs() + untilKillMs })
+    return { leftMs, untilKillMs }
+  }
   running += 1
   /** A signal that came before the command could get it. */
   let early: NodeJS.Signals | undefined
@@ -82,6 +89,8 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
   try {
     if (!await guard.ready) return { _tag: "Stopped", problem: "its guard process could not be started" }
     if (early !== undefined) return { _tag: "Exited", exitCode: exitCodeOf(null, early) }
+    // The command may be there before this process goes on, which may be stopped just then.
+    holdUntil()
     const child = await start(program, args, { ...process.env, ...env, [markVariable]: mark })
     return "_tag" in child ? child : await supervise(child)
   } finally {
@@ -117,9 +126,7 @@ export const run = async ({ args, env, program, remainingMs, ttlMs }: LockedComm
     if (early !== undefined) end(early, stopMs)
     void guard.gone.then(() => stop("its guard process has ended", stopMs))
     const look = (): void => {
-      const leftMs = remainingMs()
-      const untilKillMs = leftMs - killAtMs(ttlMs)
-      guard.tell({ killAt: machineMs() + untilKillMs })
+      const { leftMs, untilKillMs } = holdUntil()
       if (leftMs > tellAtMs(ttlMs)) return
       const problem = leftMs > 0
         ? `no keep-alive of the lock was answered for ${formatDuration(ttlMs - leftMs)}`
