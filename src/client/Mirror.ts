@@ -17,7 +17,7 @@ import { KeyValue } from "./KeyValue.ts"
 import { entryBytes, listPrefixes } from "./Listing.ts"
 import type { ReadFailure, WriteFailure } from "./session/Requests.ts"
 import { Compare } from "./Txn.ts"
-import type { WatchFailure, WatchHandle } from "./Watch.ts"
+import type { WatchFailure, WatchHandle, WatchOptions } from "./Watch.ts"
 import type { Changes, Listed } from "./WatchNotice.ts"
 import { rangesOf, Watch } from "./Watch.ts"
 
@@ -48,6 +48,8 @@ export interface MirrorOptions {
   readonly maxBytes?: number | undefined
   /** As of `WatchOptions`. */
   readonly progressMs?: number | undefined
+  /** As of `WatchOptions`: changes that the caller made itself. {@link Mirror.expects} says which it waits for. */
+  readonly isOwn?: WatchOptions["isOwn"]
   /** Called with every list and every change, in order, once the mirror shows it. It must not take long. */
   readonly onUpdate?: ((update: Listed | Changes) => void) | undefined
 }
@@ -148,6 +150,11 @@ export class Mirror {
     })
   }
 
+  /** The caller needs to see a change of this revision soon, although it made that itself. Returns at once. */
+  expects(revision: number): void {
+    if (this.through < revision) this.handle?.expects(revision)
+  }
+
   /** Waits until the mirror has seen whatever was acknowledged before, and says up to which revision that is. */
   readonly sync: Effect.Effect<number, MirrorFailure | WriteFailure> = Effect.suspend(() => {
     // What a transaction answers says which revision it is of. It names a key that the caller may read: its own.
@@ -173,10 +180,10 @@ export class Mirror {
       "ListTooLarge",
       ({ bytes }) => Effect.fail(new MirrorFull({ bytes, maxBytes: this.maxBytes }))
     )
-    const { progressMs } = this.options
+    const { isOwn, progressMs } = this.options
     const handle = yield* this.watch.open(
       { ranges: this.ranges.all.map(({ gte, lt }) => ({ from: gte, to: lt })) },
-      { progressMs, fromRevision: listing.from }
+      { isOwn, progressMs, fromRevision: listing.from }
     )
     this.handle = handle
     if (this.waiters.size > 0) yield* handle.requestProgress

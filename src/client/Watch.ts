@@ -28,6 +28,7 @@ import type { Told, WatchFailure } from "./Watcher.ts"
 import { Watcher } from "./Watcher.ts"
 import type { Changes, Listed, Progress, WatchEvent, WatchNotice } from "./WatchNotice.ts"
 import { DeleteEvent, PutEvent } from "./WatchNotice.ts"
+import { WatchRest } from "./WatchRest.ts"
 
 export type { WatchFailure } from "./Watcher.ts"
 
@@ -77,6 +78,13 @@ export interface WatchOptions {
    */
   readonly progressMs?: number | undefined
   /**
+   * Whether the caller made a change itself and needs no notice of it soon; asked once of each change. While nothing
+   * else comes, the watch rests 100 ms after each part, so that fewer and larger parts come. It rests neither for a
+   * second after a change of another process nor while the caller waits for a revision or for progress. By default it
+   * never rests.
+   */
+  readonly isOwn?: ((event: WatchEvent) => boolean) | undefined
+  /**
    * Parts that may wait for the consumer, each of about 256 KiB at most unless a single revision is larger. Default 4.
    */
   readonly buffer?: number | undefined
@@ -90,6 +98,8 @@ export interface WatchHandle {
    * it, one comes after `progressMs` milliseconds without a change. Returns at once.
    */
   readonly requestProgress: Effect.Effect<void>
+  /** The caller waits for a change of this revision: a watch that rests (`isOwn`) goes on at once. */
+  readonly expects: (revision: number) => void
 }
 
 /**
@@ -151,19 +161,30 @@ export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Ser
   const open: Watch["Service"]["open"] = (target, options = {}) => {
     const request = requestOf(target, options)
     if (request instanceof InvalidArgument) {
-      return Effect.succeed({ notices: Stream.fail(request), requestProgress: Effect.void })
+      return Effect.succeed({
+        notices: Stream.fail(request),
+        requestProgress: Effect.void,
+        expects: () => undefined
+      })
     }
-    const { buffer = defaultBuffer, previous = false, progressMs = defaultProgressMs } = options
+    const { buffer = defaultBuffer, isOwn, previous = false, progressMs = defaultProgressMs } = options
+    const rest = isOwn === undefined ? undefined : new WatchRest(isOwn)
     return Effect.map(
       Watcher.make({ client, pool, router, request, cluster: options.after?.cluster, progressMs }),
-      (watcher): WatchHandle => ({
-        notices: Stream.fromEffectRepeat(watcher.next).pipe(
-          Stream.buffer({ capacity: buffer }),
-          Stream.map((told) => noticesOf(told, previous)),
-          Stream.flattenArray
-        ),
-        requestProgress: Effect.asVoid(watcher.requestProgress)
-      })
+      (watcher): WatchHandle => {
+        const asked = Effect.map(watcher.next, (told) => noticesOf(told, previous))
+        const next = rest === undefined
+          ? asked
+          : Effect.andThen(rest.awaitEnd, Effect.tap(asked, (notices) => rest.saw(notices)))
+        return {
+          notices: Stream.fromEffectRepeat(next).pipe(Stream.buffer({ capacity: buffer }), Stream.flattenArray),
+          requestProgress: Effect.suspend(() => {
+            rest?.progressRequested()
+            return Effect.asVoid(watcher.requestProgress)
+          }),
+          expects: (revision) => rest?.expects(revision)
+        }
+      }
     )
   }
 

@@ -22,6 +22,7 @@ import { Replies } from "./Replies.ts"
 import { Requests } from "./Requests.ts"
 import type { RetentionOptions } from "./Retention.ts"
 import { Retention } from "./Retention.ts"
+import type { Reading } from "./ShardQueues.ts"
 import { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
 import { inTransaction } from "./StorageTransaction.ts"
@@ -204,17 +205,17 @@ const snowflakeOf = (id: string | undefined): Option.Option<Snowflake.Snowflake>
 
 /**
  * The storage of messages as Effect's drivers are, and when there is something to read in it. What is due is judged by
- * the time that a caller names. Each reading sees what any process saved before, unless `freshness` says that this is
- * not needed.
+ * the time that a caller names. Each reading sees what any process saved before, unless `reading.freshness` says that
+ * this is not needed.
  */
 export const makeEncoded = Effect.fnUntraced(function*(
   options: MessageStorageOptions,
-  freshness: Freshness = new Freshness(false)
+  reading: Reading = { freshness: new Freshness(false), rests: false }
 ) {
   const keys = new ClusterKeys(options)
   const kv = yield* KeyValue
   const store = { kv, steps: yield* StepWriter.make(kv) }
-  const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes, freshness)
+  const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes, reading)
   const retention = yield* Retention.make(keys, options)
   const stored = new StoredMessages(keys, kv)
   const replies = new Replies(keys, store, yield* HeldShards, queues, stored, retention)
@@ -244,7 +245,8 @@ export const layer = (
       const time = Option.isSome(given) ? given.value : yield* LogTime.make(new ClusterKeys(options).clock)
       const freshness = new Freshness(true)
       const { encoded, requestIdForPrimaryKey, work } = yield* Effect.provideService(
-        makeEncoded(options, freshness),
+        // The other clock may stand, and a rest would not end.
+        makeEncoded(options, { freshness, rests: Option.isNone(given) }),
         LogTime.LogTime,
         time
       )

@@ -65,6 +65,7 @@ export class Requests {
       : { id, shard, primaryKey }
     const keyRow: PrimaryKeyRow = { id }
     const { envelope, text } = requestRows(request)
+    this.queues.saves(shard, id)
     for (let attempt = 0; attempt < attempts; attempt++) {
       const saved = yield* carryOut(this.store, {
         if: [Compare.missing(messageKey), ...byKey === undefined ? [] : [Compare.missing(byKey)]],
@@ -109,6 +110,7 @@ export class Requests {
     const waits = this.keys.part(shard, id, "r")
     const unacknowledged = this.keys.part(shard, id, "u")
     const queued = Op.put(this.keys.part(shard, id, "a"), JSON.stringify(envelope))
+    const onStored = (revision: number) => this.queues.changed(shard, revision)
     const marked = yield* carryOut(this.store, {
       if: [Compare.exists(waits), Compare.value(unacknowledged).equals(replyId)],
       do: [
@@ -117,9 +119,9 @@ export class Requests {
         Op.put(this.keys.part(shard, id, "k"), replyId),
         Op.put(this.keys.acknowledged(id), replyId)
       ]
-    })
+    }, { onStored })
     // Of a chunk that is acknowledged already; and one of a request with an exit is of no use to anybody.
-    if (!marked) yield* carryOut(this.store, { if: [Compare.exists(waits)], do: [queued] })
+    if (!marked) yield* carryOut(this.store, { if: [Compare.exists(waits)], do: [queued] }, { onStored })
   })
 
   interrupt(envelope: Envelope.InterruptEncoded) {
@@ -128,7 +130,7 @@ export class Requests {
     return carryOut(this.store, {
       if: [Compare.exists(this.keys.part(shard, id, "r"))],
       do: [Op.put(this.keys.part(shard, id, "i"), JSON.stringify(envelope))]
-    })
+    }, { onStored: (revision) => this.queues.changed(shard, revision) })
   }
 
   /** Takes the exit back, so that the request waits again at its old place. */
@@ -167,7 +169,7 @@ export class Requests {
           Op.put(messageKey, pendingRow(shard)),
           Op.put(waits, returnedRow(request, entry.createRevision))
         ]
-      })
+      }, { onStored: (revision) => this.queues.changed(shard, revision) })
       // Otherwise another one changed it, or the answer was lost and there is nothing to clear.
       if (cleared) return
     }

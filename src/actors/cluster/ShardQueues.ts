@@ -11,7 +11,7 @@ import { Mirror } from "../../client/Mirror.ts"
 import type { MirrorFailure } from "../../client/Mirror.ts"
 import type { WriteFailure } from "../../client/KeyValue.ts"
 import { KeyValue, KeyValueEntry } from "../../client/KeyValue.ts"
-import type { Changes, Listed } from "../../client/WatchNotice.ts"
+import type { Changes, Listed, WatchEvent } from "../../client/WatchNotice.ts"
 import { Watch } from "../../client/Watch.ts"
 import { bytesOf } from "../../client/Entry.ts"
 import { watchQueues } from "../ActorMetrics.ts"
@@ -21,6 +21,7 @@ import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
 import { LogTime } from "../LogTime.ts"
+import { OwnRequests } from "./OwnRequests.ts"
 import { QueuePages } from "./QueuePages.ts"
 import type { Item, Waiting } from "./WaitingItems.ts"
 import { ofAddresses, WaitingItems } from "./WaitingItems.ts"
@@ -46,17 +47,11 @@ interface MirrorGroup {
   readonly scope: Scope.Closeable
 }
 
-/**
- * Requests saved by this process that its mirror may not show yet. Beyond that the mirror is away, and readings wait
- * for it: what it does not show takes memory that nothing else bounds.
- */
-const maxAhead = 8_192
-
-/** What this process saved. */
-interface Ahead {
-  readonly shard: string
-  readonly id: string
-  readonly entry: KeyValueEntry
+/** How the copies are kept and read. */
+export interface Reading {
+  readonly freshness: Freshness
+  /** Whether mirrors rest while they tell of own changes alone (`WatchRest.ts`), by the clock of the fiber. */
+  readonly rests: boolean
 }
 
 export class ShardQueues {
@@ -69,11 +64,12 @@ export class ShardQueues {
   private readonly clock: Clock.Clock
   private readonly maxBytes: number
   private readonly held: ShardTable
+  /** Whether mirrors rest while they tell of own changes alone. */
+  private readonly rests: boolean
   private readonly covering = Semaphore.makeUnsafe(1)
   private groups: Array<MirrorGroup> = []
   private readonly waiting: WaitingItems
-  /** What this process saved and its mirror has not shown yet, by its key. */
-  private readonly ahead = new Map<string, Ahead>()
+  private readonly own = new OwnRequests()
   private readonly freshness: Freshness
   private readonly work = Latch.makeUnsafe(false)
   private readonly due = Latch.makeUnsafe(false)
@@ -87,9 +83,10 @@ export class ShardQueues {
     clock: Clock.Clock,
     maxBytes: number,
     held: ShardTable,
-    freshness: Freshness
+    { freshness, rests }: Reading
   ) {
     this.freshness = freshness
+    this.rests = rests
     this.keys = keys
     this.kv = kv
     this.watch = watch
@@ -101,13 +98,12 @@ export class ShardQueues {
     this.waiting = new WaitingItems({
       work: () => this.work.openUnsafe(),
       due: () => this.due.openUnsafe(),
-      // The mirror shows what this process saved.
-      shown: (key) => this.ahead.delete(key)
+      shown: (key) => this.own.shown(key)
     })
   }
 
   /** What is due is judged by `LogTime` when that is provided, and otherwise by the time that a caller names. */
-  static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number, freshness: Freshness) {
+  static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number, reading: Reading) {
     const queues = new ShardQueues(
       keys,
       yield* KeyValue,
@@ -117,7 +113,7 @@ export class ShardQueues {
       yield* Clock.Clock,
       maxBytes,
       yield* HeldShards,
-      freshness
+      reading
     )
     yield* Effect.forkScoped(queues.wakeWhenDue)
     yield* watchQueues(queues.waiting.shards, queues.held)
@@ -136,20 +132,31 @@ export class ShardQueues {
     return this.waiting.find(id)
   }
 
+  /** This process is about to save a request: what its watch tells of that is no news. */
+  saves(shard: string, id: string): void {
+    if (this.waiting.shards.has(shard)) this.own.saves(id)
+  }
+
+  /** This process changed something of a request at a revision, which the mirror has to show soon. */
+  changed(shard: string, revision: number): void {
+    const copy = this.copyOf(shard)
+    if (copy instanceof Mirror) copy.expects(revision)
+  }
+
+  private copyOf(shard: string): Mirror | QueuePages | undefined {
+    return this.groups.find(({ shards }) => shards.has(shard))?.copy
+  }
+
   /** This process saved a request. It is there before the mirror shows it, so that a reading needs no trip. */
   saved(shard: string, id: string, row: string, revision: number): void {
-    const copy = this.groups.find(({ shards }) => shards.has(shard))?.copy
+    const copy = this.copyOf(shard)
     // Pages follow what is saved by a watch.
     if (!(copy instanceof Mirror) || copy.isEnded || copy.revision >= revision) return
-    if (this.ahead.size >= maxAhead) {
-      this.freshness.doubt()
-      return
-    }
     const key = this.keys.part(shard, id, "r")
     const record = { createRevision: revision, modRevision: revision, version: 1, lease: 0, value: bytesOf(row) }
     const entry = new KeyValueEntry(bytesOf(key), record)
-    this.ahead.set(key, { shard, id, entry })
-    this.waiting.set(shard, id, "r", entry)
+    if (this.own.add({ shard, id, entry })) this.waiting.set(shard, id, "r", entry)
+    else this.freshness.doubt()
   }
 
   /** The time that says whether a message is due, in milliseconds since 1970. */
@@ -267,6 +274,7 @@ export class ShardQueues {
       prefixes: [...queues.keys()],
       listWithin: this.keys.queues,
       maxBytes: this.maxBytes,
+      isOwn: this.rests ? (event) => this.isOwn(queues, event) : undefined,
       onUpdate: (update) => this.apply(queues, update)
     }).pipe(
       Effect.provideService(KeyValue, this.kv),
@@ -310,16 +318,9 @@ export class ShardQueues {
       if (!this.groups.includes(group)) return Effect.void
       this.groups = this.groups.filter((other) => other !== group)
       for (const shard of group.shards) this.waiting.clear(shard)
-      this.forgetAhead(group.shards, Infinity)
+      this.own.forget(group.shards, Infinity)
       return Scope.close(group.scope, Exit.void)
     })
-  }
-
-  /** The mirror of these shards shows what was saved up to a revision, or will not. */
-  private forgetAhead(shards: ReadonlySet<string>, revision: number): void {
-    for (const [key, { entry, shard }] of this.ahead) {
-      if (entry.modRevision <= revision && shards.has(shard)) this.ahead.delete(key)
-    }
   }
 
   /** The next reading replaces a mirror that has ended. */
@@ -336,10 +337,8 @@ export class ShardQueues {
         this.waiting.open(shard)
       }
       for (const entry of update.entries) this.put(queues, entry)
-      this.forgetAhead(listed, update.revision)
-      for (const { entry, id, shard } of this.ahead.values()) {
-        if (listed.has(shard)) this.waiting.set(shard, id, "r", entry)
-      }
+      this.own.forget(listed, update.revision)
+      for (const { entry, id, shard } of this.own.of(listed)) this.waiting.set(shard, id, "r", entry)
       this.waiting.keepClaims(before, listed)
       return
     }
@@ -355,6 +354,17 @@ export class ShardQueues {
     if (shard === undefined) return undefined
     const [id, part] = this.keys.partOf(queue, key)
     return { shard, id, part }
+  }
+
+  /**
+   * Whether only this process makes such a change: it saved the request, or it owns the shard and replied. A request
+   * that was held back by a chunk may be read again.
+   */
+  private isOwn(queues: ReadonlyMap<string, string>, event: WatchEvent): boolean {
+    const place = this.place(queues, event.keyText)
+    if (place === undefined) return true
+    if (event._tag === "Delete") return place.part !== "u"
+    return place.part === "u" || (place.part === "r" && this.own.tellsOwn(place.id))
   }
 
   private put(queues: ReadonlyMap<string, string>, entry: KeyValueEntry): void {

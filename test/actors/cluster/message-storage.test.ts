@@ -15,7 +15,7 @@ const inFlareDb = (services: Services, shared = true) =>
     // An acknowledgement is seen as soon as the copy of the queue shows it.
     without: shared ? [] : ["chunks"],
     open: (cluster) =>
-      makeEncodedMessageStorage({ cluster }, new Freshness(!shared)).pipe(
+      makeEncodedMessageStorage({ cluster }, { freshness: new Freshness(!shared), rests: !shared }).pipe(
         Effect.map(({ encoded }) => encoded),
         Effect.provide(Layer.fresh(Layer.merge(services, HeldShards.layer)))
       )
