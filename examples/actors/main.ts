@@ -24,9 +24,9 @@ import * as Postgres from "./Postgres.ts"
 
 const bank = Effect.gen(function*() {
   const names = ["ada", "alan", "edsger", "grace"]
-  const at = (i: number) => names[i % names.length] as string
-  // On a back end that remembers, the next run makes transfers of its own.
+  // On a back end that remembers, the next run has accounts and transfers of its own.
   const run = new Date().toISOString()
+  const at = (i: number) => `${run} ${names[i % names.length]}`
   const transfers = Array.from({ length: 100 }, (_, i) => ({
     transfer: `${run} ${i}`,
     from: at(i),
@@ -35,7 +35,9 @@ const bank = Effect.gen(function*() {
   }))
   const { accepted, balances, declined } = yield* Bank.program(transfers)
   yield* Console.log(`${accepted} transfers made, ${declined} declined`)
-  for (const [account, cents] of balances) yield* Console.log(`${account} has ${(cents / 100).toFixed(2)}`)
+  for (const [account, cents] of balances) {
+    yield* Console.log(`${account.slice(run.length + 1)} has ${(cents / 100).toFixed(2)}`)
+  }
 }).pipe(Effect.provide(Bank.Accounts))
 
 const shop = Layer.succeed(Orders.Shop, {
@@ -98,10 +100,11 @@ const examples = { bank, orders, mails, nightly, api } satisfies Record<
 const main = Command.make("actors", {
   example: Argument.Literals("example", ["bank", "orders", "mails", "nightly", "api"]),
   flaredb: Flag.String("flaredb").pipe(Flag.withDescription("endpoints of FlareDB"), Flag.optional),
-  postgres: Flag.String("postgres").pipe(Flag.withDescription("URL of a PostgreSQL"), Flag.optional)
-}, ({ example, flaredb, postgres }) => {
+  postgres: Flag.String("postgres").pipe(Flag.withDescription("URL of a PostgreSQL"), Flag.optional),
+  port: Flag.Int("port").pipe(Flag.withDescription("port of this runner"), Flag.withDefault(34_431))
+}, ({ example, flaredb, port, postgres }) => {
   const program: Effect.Effect<void, unknown, ActorServices> = examples[example]
-  const runner = { host: "127.0.0.1", port: 34_431 }
+  const runner = { host: "127.0.0.1", port }
   const backEnd: BackEnd<unknown> = Option.isSome(flaredb)
     ? Layer.unwrap(Effect.map(parseEndpoints(flaredb.value), (endpoints) => FlareDb.layer({ endpoints, runner })))
     : Option.isSome(postgres)

@@ -16,6 +16,7 @@ import type { Stats } from "node:fs"
 import {
   closeSync,
   fdatasync as fdatasyncCallback,
+  fdatasyncSync,
   fstatSync,
   fsync as fsyncCallback,
   openSync,
@@ -25,6 +26,7 @@ import {
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { DataDirLost } from "../StorageError.ts"
+import { SyncPace } from "./SyncPace.ts"
 
 const fdatasync = promisify(fdatasyncCallback)
 const fsync = promisify(fsyncCallback)
@@ -66,6 +68,7 @@ export class WalSync {
   /** Numbers of the WALs that were synced since the start. */
   readonly known = new Set<number>()
   private currentSize = 0
+  private readonly pace = new SyncPace()
   /** True while the WAL in use is not known: at the start, and after a rotation. */
   private rotated = true
   private count = 0
@@ -101,11 +104,13 @@ export class WalSync {
   async sync(): Promise<void> {
     const start = performance.now()
     if (this.enabled) {
-      if (!this.rotated) await fdatasync(this.current)
+      if (!this.rotated && this.pace.isFast) fdatasyncSync(this.current)
+      else if (!this.rotated) await fdatasync(this.current)
       // RocksDB deletes a WAL too, once it has begun a new one and the data of the old one is in synced tables.
       if (this.rotated || !isAt(this.currentPath, this.currentId)) await this.syncSinceRotation()
     }
     const elapsed = performance.now() - start
+    this.pace.took(elapsed)
     this.count += 1
     this.totalMs += elapsed
     if (elapsed > this.maxMs) this.maxMs = elapsed
