@@ -81,6 +81,8 @@ export const acknowledgedEntriesLost = (raft: Raft, { from, match }: Heartbeat):
 export const finishLearning = (raft: Raft): void => {
   const { through } = raft.join
   if (raft.membership !== "learner" || through === undefined || raft.commit < through || raft.stable < through) return
+  // The disk that was lost may have held a vote of this term. So this node gives none in it: it notes the leader, which
+  // has won the term already. (`docs/divergence.md`, point 2)
   raft.votedFor ??= raft.leader
   becomeVoter(raft, `it has caught up through ${through}`)
   if (raft.leader !== undefined) acknowledge(raft, raft.leader, raft.commit)
