@@ -154,7 +154,7 @@ export class EventLoop {
   /**
    * One turn:
    * 1. step the core through the ticks that have passed, then through the events in their order;
-   * 2. append all commands whose time it is as one proposal (`Rounds.ts`), start one read round for all reads;
+   * 2. propose what a leader says itself, then all commands that are due (`Rounds.ts`), and start one read round;
    * 3. send what is to be sent in one call, so that followers write while this node does;
    * 4. begin to persist and to apply what the steps put out;
    * 5. do what cannot be done synchronously: publish a role change, write log lines;

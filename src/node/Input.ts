@@ -38,7 +38,7 @@ export interface Look {
   readonly look: () => void
 }
 
-/** a peer asks to send the state; only the owner knows whether it is wanted. */
+/** A peer asks to send the state; only the owner knows whether it is wanted. */
 export interface SnapshotRequested {
   readonly _tag: "SnapshotRequested"
   readonly request: SnapshotRequest

@@ -30,7 +30,10 @@ export class LogClock {
     this.knowsTime = options.knowsTime
   }
 
-  /** The cluster's time as far as this node knows it, in whole milliseconds. To be called at every tick at least. */
+  /**
+   * The cluster's time as far as this node knows it, in whole milliseconds. To be called more often than every
+   * `maxStepMs`: what passes beyond that between two calls is left out.
+   */
   now(): number {
     const monotonicMs = this.monotonicMs()
     this.estimateMs += Math.min(Math.max(0, monotonicMs - this.lastMs), this.maxStepMs)

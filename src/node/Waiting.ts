@@ -2,6 +2,7 @@
  * What a node waits for before it can serve, in words for people: for those that read its log, its status page,
  * `/readyz` or `flaredb status`, and for clients that wait with it.
  */
+import { majority } from "../raft/Quorum.ts"
 import type { LogIndex, MembershipRole, NodeId, Role, Term } from "../raft/Types.ts"
 import { compareNodeId } from "../raft/Types.ts"
 import type { PeerHealth } from "../transport/PeerTransport.ts"
@@ -79,9 +80,9 @@ export const waitingOf = (node: WaitingNode): Waiting | undefined => {
     return waiting("catch-up", `the log of node ${leader}, which leads: ${why}`)
   }
   if (leader === undefined) {
-    const majority = Math.floor(voters.length / 2) + 1
-    return peers.length - unconnected.length + 1 < majority
-      ? waiting("leader", `${missing(unconnected)}: ${majority} of ${voters.length} nodes elect a leader`, unconnected)
+    const needed = majority(voters.length)
+    return peers.length - unconnected.length + 1 < needed
+      ? waiting("leader", `${missing(unconnected)}: ${needed} of ${voters.length} nodes elect a leader`, unconnected)
       : waiting("leader", `a leader: ${role} in term ${term}`)
   }
   return commit - applied > maxLag

@@ -1,10 +1,10 @@
 /** A campaign: pre-vote, then the vote. (Raft §5.2, thesis §9.6) */
-import { becomeFollower } from "./Follower.ts"
+import { becomeFollower, refuseForwarded } from "./Follower.ts"
 import { becomeLeader } from "./Leader.ts"
 import type { PreVoteResponse, VoteResponse } from "./Message.ts"
 import { voteResult } from "./Quorum.ts"
 import type { Raft } from "./State.ts"
-import { diskStalled, emit, enterTerm, promise, resetElectionTimer, send, termIsDurable, trace } from "./State.ts"
+import { diskStalled, enterTerm, promise, resetElectionTimer, send, termIsDurable, trace } from "./State.ts"
 import type { NodeId } from "./Types.ts"
 import { nextTerm } from "./Types.ts"
 
@@ -23,7 +23,7 @@ export const preCampaign = (raft: Raft): void => {
     raft.electionTimeout = Math.max(raft.electionTimeout, raft.config.electionTicksMin)
     return trace(raft, "warning", "does not campaign: its disk has stopped answering")
   }
-  refuseWaitingReads(raft)
+  refuseForwarded(raft)
   raft.role = "pre-candidate"
   raft.leader = undefined
   raft.gathered.reason = raft.peers.length === 0 ? "the only voter" : "no word from a leader for an election timeout"
@@ -40,17 +40,12 @@ export const preCampaign = (raft: Raft): void => {
   countPreVote(raft, raft.config.id, true)
 }
 
-const refuseWaitingReads = (raft: Raft): void => {
-  const readIds = raft.forwarded.takeAll()
-  if (readIds.length > 0) emit(raft, { _tag: "ReadRefused", readIds, leader: undefined })
-}
-
 /**
  * Stands for election in a new term. The requests leave once this node's vote for itself is durable: a node that
  * forgot it could win the same term twice, with different logs.
  */
 export const campaign = (raft: Raft, transfer: boolean, reason: string): void => {
-  refuseWaitingReads(raft)
+  refuseForwarded(raft)
   enterTerm(raft, nextTerm(raft.term))
   raft.role = "candidate"
   raft.votedFor = raft.config.id

@@ -27,7 +27,10 @@ export interface Config {
   readonly maxUncommittedBytes: number
   /** Most entry bytes in one Apply output. */
   readonly maxApplyBytes: number
-  /** Entry bytes of durable, applied log kept in memory for followers that are a little behind. */
+  /**
+   * Most entry bytes of durable log kept in memory: for followers that are a little behind, and for applying. What has
+   * left memory is read from the disk, applied or not.
+   */
   readonly maxCachedBytes: number
   /** Most linearizable reads waiting for a round at the leader or for an answer at a follower. */
   readonly maxPendingReads: number

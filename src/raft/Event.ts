@@ -77,7 +77,10 @@ export interface SnapshotInstalled {
   readonly point: LogPoint
 }
 
-/** The driver removed the log up to and including `through` (always applied and covered by a snapshot). */
+/**
+ * The driver removed the log up to and including `through`: always applied, and durable in the state on disk. Raft §7
+ * has a snapshot there; here the state itself is what a follower is sent.
+ */
 export interface Compacted {
   readonly _tag: "Compacted"
   readonly through: LogIndex

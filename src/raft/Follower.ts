@@ -46,7 +46,8 @@ const abandonReads = (raft: Raft): void => {
   if (own.length > 0) emit(raft, { _tag: "ReadRefused", readIds: own, leader: undefined })
 }
 
-const refuseForwarded = (raft: Raft): void => {
+/** Reads that were passed on wait for the answer of a leader that this node does not follow any more. */
+export const refuseForwarded = (raft: Raft): void => {
   const readIds = raft.forwarded.takeAll()
   if (readIds.length > 0) emit(raft, { _tag: "ReadRefused", readIds, leader: undefined })
 }
@@ -149,6 +150,7 @@ export const answerHeartbeat = (raft: Raft, to: NodeId, readRound: number): void
 
 /** RequestVote, receiver's side, for this node's term. (Raft §5.2, §5.4.1) */
 export const receiveVoteRequest = (raft: Raft, message: VoteRequest): void => {
+  // Figure 2 asks for an unused vote only. But a term with a leader has been won, and no other node can win it.
   const free = raft.votedFor === undefined && raft.leader === undefined
   const refusal = raft.membership !== "voter"
     ? notVoting(raft)
@@ -240,9 +242,9 @@ export const receiveReadIndexResponse = (raft: Raft, message: ReadIndexResponse)
 
 /**
  * The link to the leader broke, as it does the moment a leader's process dies: this node trusts it no more, and
- * campaigns after a wait that is short, and random because the other follower sees the same. The timeout stays where
- * it may be drawn from. A leader that lives sets the clock back with its next word, and where only this node lost it,
- * the others, which still trust it, give no pre-vote. (thesis §4.2.3, §9.6)
+ * campaigns after a short wait. The wait is random, because the other follower sees the same, and the new timeout stays
+ * between the shortest and the longest one of the settings. A leader that lives sets the clock back with its next word.
+ * Where only this node lost it, the others still trust it and give no pre-vote. (thesis §4.2.3, §9.6)
  */
 export const leaderUnreachable = (raft: Raft, peer: NodeId): void => {
   const { electionTicksMax, electionTicksMin, heartbeatTicks } = raft.config

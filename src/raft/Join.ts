@@ -77,7 +77,11 @@ export const acknowledgedEntriesLost = (raft: Raft, { from, match }: Heartbeat):
   raft.gathered.hardState = true
 }
 
-/** A learner that has what the leader told it to learn is a voter, and what it holds counts from now on. */
+/**
+ * A learner that has what the leader told it to learn is a voter, and what it holds counts from now on. The disk that
+ * was lost may have held a vote of this term, so this node gives no other one in it: it notes the leader, which has won
+ * the term already. (`docs/divergence.md`, point 2)
+ */
 export const finishLearning = (raft: Raft): void => {
   const { through } = raft.join
   if (raft.membership !== "learner" || through === undefined || raft.commit < through || raft.stable < through) return

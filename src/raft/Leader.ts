@@ -107,6 +107,7 @@ export const receiveAppendAccepted = (raft: Raft, leadership: Leadership, messag
   if (progress.state === "snapshot" && message.match >= raft.log.compacted.index) progress.becomeProbe()
   progress.accepted(message.match)
   if (message.voter) progress.acknowledged = maxIndex(progress.acknowledged, message.match)
+  // `step` does this as well, but after what is sent below, which is to carry the new commit index.
   advanceCommit(raft, leadership)
   completeTransfer(raft, leadership)
   replicate(raft, message.from, progress)

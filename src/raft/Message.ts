@@ -3,7 +3,8 @@
  *
  * Any message may be lost, repeated, delayed or reordered; the core is right
  * under all of it. Messages that promise durability (granted votes, append
- * acknowledgements) leave the core inside a `Persist` output only (`Output.ts`).
+ * acknowledgements, a candidate's own requests) leave the core inside a `Persist` output, or as a plain `Send` when
+ * the disk holds everything already that this node has written. (`flush` in `State.ts`)
  */
 import type { Entry, LogIndex, LogPoint, NodeId, Term } from "./Types.ts"
 
@@ -106,7 +107,7 @@ export interface HeartbeatResponse extends Answer {
   readonly readRound: number
 }
 
-/** A follower passes a batch of linearizable reads to the leader. */
+/** A follower passes linearizable reads on to the leader: all those of one turn have one id. (thesis §6.4) */
 export interface ReadIndexRequest extends Envelope {
   readonly _tag: "ReadIndexRequest"
   /** Chosen by the follower, unique within its process lifetime. */
@@ -120,15 +121,18 @@ export interface ReadIndexResponse extends Envelope {
   readonly index: LogIndex | undefined
 }
 
-/** The leader asks its most up-to-date follower to campaign at once. (thesis §3.10) */
+/** The leader asks the follower that it hands leadership to, which has the whole log, to campaign. (thesis §3.10) */
 export interface TimeoutNow extends Envelope {
   readonly _tag: "TimeoutNow"
 }
 
-/** A node with an empty disk asks whether the cluster is new, and what it has to learn when it is not. (`Join.ts`) */
+/** A node that is no voter asks whether the cluster is new, and what it has to learn when it is not. (`Join.ts`) */
 export interface JoinRequest extends Envelope {
   readonly _tag: "JoinRequest"
-  /** Chosen at random at each start, so that an answer from before another restart is not taken for one to this. */
+  /**
+   * Random at each start, so that an answer from before a restart is not taken for one to this, and another one
+   * whenever the node has to begin again.
+   */
   readonly joinId: number
 }
 

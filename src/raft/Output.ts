@@ -2,9 +2,9 @@
  * What the core asks of the world. The driver carries the outputs of one step
  * out in their order.
  *
- * The heart is `Persist`: messages that promise durability travel inside it and
- * leave only once the disk has it, so "answered before durable" cannot be
- * written down.
+ * The heart is `Persist`: messages that promise what the disk does not hold yet
+ * travel inside it and leave only once the disk has it, so "answered before
+ * durable" cannot be written down.
  */
 import type { Message } from "./Message.ts"
 import type { Entry, HardState, LogIndex, LogPoint, NodeId, Role, Term } from "./Types.ts"
@@ -61,10 +61,9 @@ export interface Refused {
   readonly reason: RefusedReason
 }
 
-/** Reads up to and including `readId` may be served once `index` is applied here. */
+/** These reads may be served once `index` is applied here. */
 export interface ReadReady {
   readonly _tag: "ReadReady"
-  /** The ids this answers. */
   readonly readIds: ReadonlyArray<number>
   readonly index: LogIndex
 }

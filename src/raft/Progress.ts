@@ -97,10 +97,9 @@ export class Progress {
     }
   }
 
-  /** The follower has everything up to `match`. `true` when that is news. */
-  accepted(match: LogIndex): boolean {
-    const news = match > this.match
-    if (news) this.match = match
+  /** The follower has everything up to `match`. An answer that says less than an earlier one came late. */
+  accepted(match: LogIndex): void {
+    this.match = maxIndex(this.match, match)
     this.next = maxIndex(this.next, addIndex(match, 1))
     let freed = 0
     while (freed < this.inflight.length && (this.inflight[freed] as Inflight).last <= match) {
@@ -109,7 +108,6 @@ export class Progress {
     }
     if (freed > 0) this.inflight.splice(0, freed)
     if (this.state === "probe" && match >= this.match) this.becomeReplicate()
-    return news
   }
 
   /**

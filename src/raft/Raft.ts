@@ -91,6 +91,8 @@ export const make = (config: Config, recovered: Recovered): Raft => {
     claims: noClaims(),
     gathered: emptyGathered()
   }
+  // So it is after a crash between an installed snapshot and the hard state behind it: the snapshot ends in a term that
+  // the disk does not know. This node gave no vote in that term, or its hard state would say so.
   if (compareTerm(log.lastTerm, raft.term) > 0) {
     raft.term = log.lastTerm
     raft.votedFor = undefined
@@ -110,6 +112,7 @@ export const step = (raft: Raft, event: Event): ReadonlyArray<Output> => {
   const before = watermarks(raft)
   handle(raft, event)
   if (raft.membership !== "voter") finishLearning(raft)
+  // After every event, because this leader's own disk counts like a follower's: its report may complete a majority.
   if (raft.leadership !== undefined) advanceCommit(raft, raft.leadership)
   applyCommitted(raft)
   const { persist, messages } = flush(raft)

@@ -86,7 +86,12 @@ export interface Raft {
   readonly outstanding: Array<OutstandingPersist>
   /** Ticks since the oldest outstanding persist was handed out. */
   persistElapsed: number
+  /**
+   * Ticks since this node last had a reason to wait: a leader's word, a vote that it gave, a campaign, its own vote on
+   * disk. A leader counts none, and so always trusts itself.
+   */
   electionElapsed: number
+  /** Ticks of `electionElapsed` at which this node campaigns. Drawn when it begins to wait, not at each heartbeat. */
   electionTimeout: number
   /**
    * Answers to this node's campaign in the present term. They count until it follows a leader or enters another term.

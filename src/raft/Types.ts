@@ -131,7 +131,10 @@ export interface HardState {
   readonly membership?: MembershipRole
 }
 
-/** The fixed voters of the cluster, ascending. One or three. */
+/**
+ * The fixed voters of the cluster, ascending. One or three. A data directory holds them for people who read it. The
+ * core takes them from its settings, and a start compares those with the marker of the directory.
+ */
 export interface ConfState {
   readonly voters: ReadonlyArray<NodeId>
 }

@@ -13,6 +13,7 @@ import type { StorageError } from "./StorageError.ts"
  */
 export interface RecoveredLog {
   readonly hardState: HardState
+  /** The voters that the directory was made with. */
   readonly confState: ConfState
   /** The last entry removed by compaction; `origin` when nothing was. */
   readonly compacted: LogPoint

@@ -3,7 +3,7 @@
  * stores garbage or poisons the database.
  */
 
-/** The column families of a node (DESIGN §6). */
+/** The column families of a node: log, hard state and markers, and two places for the state, one of them active. */
 export const families = ["raft_log", "raft_state", "state_a", "state_b"] as const
 export type Family = (typeof families)[number]
 
