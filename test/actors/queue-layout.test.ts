@@ -70,21 +70,25 @@ it.live("queues of a later layout are refused and left as they are", () =>
 it.live("what the first layout left is taken as it is", () =>
   Effect.scoped(Effect.gen(function*() {
     const { keys, kv, open } = yield* setUp
-    yield* Effect.forEach(Object.entries({
-      "fx/q/jobs/e/=waiting": `p"waiting"`,
-      [`fx/q/jobs/w/r/${place(1)}`]: `{"id":"waiting","n":0,"e":"\\"waiting\\""}`,
-      "fx/q/jobs/e/=claimed": `p"claimed"`,
-      [`fx/q/jobs/w/r/${place(2)}`]: `{"id":"claimed","n":1,"c":"gone","t":"gone/1"}`,
-      "fx/q/jobs/e/=large": `p"large"`,
-      [`fx/q/jobs/w/r/${place(3)}`]: `{"id":"large","n":0}`,
-      "fx/q/jobs/e/=done": "cgone/2",
-      "fx/qc/000000000001000/jobs/=done": ""
-    }), ([key, value]) => kv.put(key, value))
+    yield* Effect.forEach(
+      Object.entries({
+        "fx/q/jobs/e/=waiting": `p"waiting"`,
+        [`fx/q/jobs/w/r/${place(1)}`]: `{"id":"waiting","n":0,"e":"\\"waiting\\""}`,
+        "fx/q/jobs/e/=claimed": `p"claimed"`,
+        [`fx/q/jobs/w/r/${place(2)}`]: `{"id":"claimed","n":1,"c":"gone","t":"gone/1"}`,
+        "fx/q/jobs/e/=large": `p"large"`,
+        [`fx/q/jobs/w/r/${place(3)}`]: `{"id":"large","n":0}`,
+        "fx/q/jobs/e/=done": "cgone/2",
+        "fx/qc/000000000001000/jobs/=done": ""
+      }),
+      ([key, value]) => kv.put(key, value)
+    )
     const { queue, store } = yield* open
     const taken = yield* Effect.forEach([1, 2, 3], () =>
       queue.take((text, { attempts, id }) => Effect.succeed([id, text, attempts])))
     assert.deepStrictEqual(taken, [["waiting", "waiting", 1], ["claimed", "claimed", 2], ["large", "large", 1]])
-    yield* Effect.forEach(["waiting", "done"], (id) => queue.offer("again", { id }))
+    yield* Effect.forEach(["waiting", "done"], (id) =>
+      queue.offer("again", { id }))
     assert.deepStrictEqual(yield* keys("fx/q/jobs/w/r/"), [], "their ids stay taken")
     yield* store.cleanup({ timeToLive: Duration.zero, failedTimeToLive: undefined })
     assert.deepStrictEqual(yield* keys("fx/q/jobs/e/"), [])
@@ -119,7 +123,9 @@ it.live("a consumer of the first layout that comes later ends claims, and no han
     const started = yield* Deferred.make<void>()
     const finish = yield* Deferred.make<void>()
     const handling = yield* Effect.forkChild(
-      queue.take((text) => Effect.as(Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(finish)), text))
+      queue.take((text) =>
+        Effect.as(Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(finish)), text)
+      )
     )
     yield* Deferred.await(started)
     const next = yield* Effect.forkChild(queue.take(Effect.succeed), { startImmediately: true })
