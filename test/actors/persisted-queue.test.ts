@@ -81,6 +81,8 @@ describe("an element", () => {
         return kv.transact(txn)
       })
       const elsewhere = yield* queueOf(services)
+      // Otherwise whoever comes first says which layout there is.
+      yield* Effect.flatMap(KeyValue, (kv) => kv.put("fx/qv", "2")).pipe(Effect.provide(services))
       const offered = (count: number) =>
         Effect.forEach(Array.from({ length: count }, (_, n) => n), (n) => elsewhere.offer(n), { concurrency: 16 })
 

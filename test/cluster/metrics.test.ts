@@ -5,7 +5,17 @@ import { Effect } from "effect"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { eventually } from "../Eventually.ts"
-import { dashboard, metricsIn, nodeRules, ofSchedules } from "../processes/deploy/Dashboard.ts"
+import type { Selected } from "../processes/deploy/Dashboard.ts"
+import {
+  dashboard,
+  expressionsOf,
+  hasSelected,
+  metricsIn,
+  nodeRules,
+  ofSchedules,
+  panels,
+  selectedIn
+} from "../processes/deploy/Dashboard.ts"
 import { promtool, promtoolMissing } from "../processes/deploy/Promtool.ts"
 import * as Cluster from "./Cluster.ts"
 
@@ -24,7 +34,7 @@ const textOf = ({ address }: Cluster.ClusterNode, path = "/metrics") =>
 const namesIn = (text: string): ReadonlyArray<string> =>
   [...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name as string)
 
-it.live("real nodes have every metric that the rules and the dashboard ask for, as Prometheus wants them", () =>
+it.live("real nodes have every metric and label that the rules and the dashboard ask for, as Prometheus wants them", () =>
   Effect.gen(function*() {
     const cluster = yield* Cluster.make(3)
     yield* Cluster.start(cluster)
@@ -39,12 +49,19 @@ it.live("real nodes have every metric that the rules and the dashboard ask for, 
     const wanted = [...metricsIn(`${nodeRules}\n${dashboard}`)]
       .filter((name) => !ofSchedules.has(name) && !ofSecurity.has(name))
     assert.isAbove(wanted.length, 40)
+    const selected = selectedIn(`${nodeRules}\n${panels().flatMap(expressionsOf).join("\n")}`)
+      .filter(({ metric }) => !ofSecurity.has(metric))
+    assert.isAbove(selected.length, 3)
+    const named = ({ label, metric, value = "…" }: Selected) => `${metric}{${label}="${value}"}`
     let missing: ReadonlyArray<string> = wanted
     yield* eventually(
       "the nodes have all of them together",
       Effect.map(Effect.forEach(cluster.nodes, (node) => textOf(node)), (texts) => {
         const found = new Set(texts.flatMap(namesIn))
-        missing = wanted.filter((name) => !found.has(name))
+        missing = [
+          ...wanted.filter((name) => !found.has(name)),
+          ...selected.filter((one) => !texts.some((text) => hasSelected(text, one))).map(named)
+        ]
         return missing.length === 0
       })
     ).pipe(Effect.catchCause(() => Effect.die(new Error(`no node has ${missing.join(", ")}`))))

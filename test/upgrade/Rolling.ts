@@ -17,13 +17,19 @@ export const nextRelease: ReadonlyArray<string> = [
   "start"
 ]
 
+/** Of so many writers one writes values that lie in files of their own: `BlobFiles.ts` says from which size on. */
+const writersOfLarge = 4
+const largeCharacters = 4_096
+
 /** Writers that go on whatever happens, and know how long each write took. */
 export class MeasuredLoad {
   readonly acknowledged: Array<string> = []
   readonly failures: Array<string> = []
   private tookMs: Array<number> = []
+  private beganMs = performance.now()
   private lastMs = performance.now()
   private longestMs = 0
+  private longestFromMs = 0
   private readonly prefix: string
 
   constructor(prefix: string) {
@@ -37,7 +43,7 @@ export class MeasuredLoad {
       (kv) =>
         Effect.forEach(
           Array.from({ length: count }, (_, i) => i),
-          (i) => this.writer(kv, `${this.prefix}${name}-${i}`),
+          (i) => this.writer(kv, `${this.prefix}${name}-${i}`, i % writersOfLarge === 0 ? largeCharacters : 0),
           {
             concurrency: "unbounded",
             discard: true
@@ -48,13 +54,14 @@ export class MeasuredLoad {
   private readonly writer = Effect.fnUntraced({ self: this }, function*(
     this: MeasuredLoad,
     kv: KeyValue["Service"],
-    name: string
+    name: string,
+    characters: number
   ) {
     for (let n = 1;; n++) {
       const key = `${name}/${n}`
       const begin = performance.now()
       // A write that began has its outcome before the writer goes.
-      yield* Effect.uninterruptible(Effect.matchEffect(kv.put(key, key), {
+      yield* Effect.uninterruptible(Effect.matchEffect(kv.put(key, key.padEnd(characters)), {
         onSuccess: () => Effect.sync(() => this.done(key, begin)),
         onFailure: (error) => Effect.sync(() => void this.failures.push(`${key}: ${error.message}`))
       }))
@@ -65,12 +72,20 @@ export class MeasuredLoad {
     const nowMs = performance.now()
     this.acknowledged.push(key)
     this.tookMs.push(nowMs - beginMs)
-    this.longestMs = Math.max(this.longestMs, nowMs - this.lastMs)
+    this.noticePause(nowMs)
     this.lastMs = nowMs
+  }
+
+  private noticePause(nowMs: number): void {
+    if (nowMs - this.lastMs <= this.longestMs) return
+    this.longestMs = nowMs - this.lastMs
+    this.longestFromMs = this.lastMs
   }
 
   /** Figures since the last call. The pause is the longest time without any acknowledgement. */
   take(): Figures {
+    const nowMs = performance.now()
+    this.noticePause(nowMs)
     const sorted = this.tookMs.toSorted((a, b) => a - b)
     const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
     const figures = {
@@ -78,11 +93,14 @@ export class MeasuredLoad {
       p50Ms: at(0.5),
       p99Ms: at(0.99),
       slowestMs: at(1),
-      pauseMs: Math.max(this.longestMs, performance.now() - this.lastMs)
+      pauseMs: this.longestMs,
+      pauseFromMs: this.longestFromMs - this.beganMs
     }
     this.tookMs = []
     this.longestMs = 0
-    this.lastMs = performance.now()
+    this.longestFromMs = nowMs
+    this.beganMs = nowMs
+    this.lastMs = nowMs
     return figures
   }
 }
@@ -93,6 +111,8 @@ export interface Figures {
   readonly p99Ms: number
   readonly slowestMs: number
   readonly pauseMs: number
+  /** When that began, counted from the last call. */
+  readonly pauseFromMs: number
 }
 
 /** Waits until every node votes, and has applied what was committed before. */

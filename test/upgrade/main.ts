@@ -1,6 +1,6 @@
 /**
- * `npm run upgrade:rolling`: three nodes of the commit before feature levels become nodes of this build, one at a time,
- * and go back; then they become nodes of the release after this one, whose level no older node may come back from.
+ * `npm run upgrade:rolling`: three nodes of an earlier commit, by default that before feature levels, become nodes of
+ * this build, one at a time, and go back; then they become nodes of the release after this one, whose level no older node may come back from.
  * Clients of both builds write all the time. Nothing may fail and nothing may be lost.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -47,9 +47,9 @@ const refuses = Effect.fnUntraced(function*(
   )
 })
 
-const run = Effect.fnUntraced(function*(seconds: number, writers: number) {
-  yield* Console.log(`building ${beforeLevels} …`)
-  const earlier = yield* earlierBuild(beforeLevels, "library")
+const run = Effect.fnUntraced(function*(from: string, seconds: number, writers: number) {
+  yield* Console.log(`building ${from} …`)
+  const earlier = yield* earlierBuild(from, "library")
   const cluster = yield* Cluster.make(3, earlier.program)
   yield* Cluster.start(cluster)
   const client: Client = FlareDb.layerClient({ endpoints: cluster.endpoints, requestTimeoutMs: 10_000 })
@@ -64,22 +64,22 @@ const run = Effect.fnUntraced(function*(seconds: number, writers: number) {
       load.take()
       const begin = performance.now()
       yield* work
-      const { p50Ms, p99Ms, pauseMs, slowestMs, writes } = load.take()
+      const { p50Ms, p99Ms, pauseFromMs, pauseMs, slowestMs, writes } = load.take()
       const took = ((performance.now() - begin) / 1000).toFixed(1)
       yield* Console.log(
         `${name}: ${took} s, ${writes} writes, p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)}, slowest ${ms(slowestMs)}, ` +
-          `longest pause ${ms(pauseMs)}, failed ${load.failures.length}`
+          `longest pause ${ms(pauseMs)} after ${(pauseFromMs / 1000).toFixed(1)} s, failed ${load.failures.length}`
       )
     })
   const steady = (name: string) => step(name, Effect.sleep(seconds * 1000))
 
   yield* Effect.provide(
     Effect.gen(function*() {
-      yield* steady(`nodes of ${beforeLevels}, no restart`)
-      yield* step(`${beforeLevels} -> this build`, roll(cluster, thisBuild))
+      yield* steady(`nodes of ${from}, no restart`)
+      yield* step(`${from} -> this build`, roll(cluster, thisBuild))
       yield* steady("nodes of this build, no restart")
-      yield* step(`this build -> ${beforeLevels}`, roll(cluster, earlier.program))
-      yield* step(`${beforeLevels} -> this build again`, roll(cluster, thisBuild))
+      yield* step(`this build -> ${from}`, roll(cluster, earlier.program))
+      yield* step(`${from} -> this build again`, roll(cluster, thisBuild))
       yield* step(
         "this build -> the next release",
         Effect.andThen(roll(cluster, nextRelease), untilLevel(cluster, 2))
@@ -91,7 +91,11 @@ const run = Effect.fnUntraced(function*(seconds: number, writers: number) {
         Effect.gen(function*() {
           yield* node.stop("SIGTERM")
           yield* refuses(node, thisBuild, /\(feature-level\).*feature level 2, which flaredb 99\.0\.0 and later know/)
-          yield* refuses(node, earlier.program, /\(format-version\): expected format 4, found format 5/)
+          yield* refuses(
+            node,
+            earlier.program,
+            /\(format-version\): expected format 4, found format 5|\(feature-level\): expected feature level 1/
+          )
           yield* replace(cluster, node, nextRelease)
           yield* untilLevel(cluster, 2)
         })
@@ -114,6 +118,10 @@ const run = Effect.fnUntraced(function*(seconds: number, writers: number) {
 })
 
 const command = Command.make("upgrade-rolling", {
+  from: Flag.String("from").pipe(
+    Flag.withDescription(`the commit to upgrade from, and to go back to; default ${beforeLevels}`),
+    Flag.withDefault(beforeLevels)
+  ),
   seconds: Flag.Int("seconds").pipe(
     Flag.withDescription("seconds of load without a restart, to compare with; default 10"),
     Flag.withDefault(10)
@@ -122,8 +130,8 @@ const command = Command.make("upgrade-rolling", {
     Flag.withDescription("writers of each client; default 8"),
     Flag.withDefault(8)
   )
-}, ({ seconds, writers }) => Effect.scoped(run(seconds, writers))).pipe(
-  Command.withDescription("Rolling upgrades under load, from the commit before feature levels to the next release.")
+}, ({ from, seconds, writers }) => Effect.scoped(run(from, seconds, writers))).pipe(
+  Command.withDescription("Rolling upgrades under load, from an earlier commit to this build and the next release.")
 )
 
 command.pipe(

@@ -18,6 +18,7 @@ import {
   placeOf,
   QueueKeys
 } from "../persistence/queue/Layout.ts"
+import { QueueLayout } from "../persistence/queue/QueueLayout.ts"
 import { RowRefused, RowTaken, writing } from "./Failures.ts"
 import type { Difference, Part } from "./Part.ts"
 import { concurrency, pageOf } from "./Part.ts"
@@ -40,14 +41,16 @@ const by = "sql"
 /** Writes the elements of a table to FlareDB, and compares them with what is there. */
 class ElementCopy {
   private readonly options: Pick<QueueOptions, "kv" | "prefix" | "table">
+  private readonly layout: QueueLayout
 
   constructor(options: ElementCopy["options"]) {
     this.options = options
+    this.layout = new QueueLayout(options.prefix, options.kv)
   }
 
   readonly write = Effect.fnUntraced({ self: this }, function*(row: QueueTableRow) {
     const { kv, table } = this.options
-    const { beside, handed, key, text, value } = yield* this.rowsOf(row)
+    const { beside, handed, key, text, value } = yield* this.layout.before(this.rowsOf(row))
     const operations: Ops = [Op.put(key, value), Op.put(beside, text)]
     const { succeeded } = yield* kv.transact({
       if: [Compare.missing(key), Compare.missing(handed)],

@@ -61,7 +61,8 @@ export const sourceOf = (url: string): Effect.Effect<SourceDatabase, InvalidSour
 const reasonOf = (error: unknown): string => {
   const texts: Array<string> = []
   for (let current = error; current instanceof Error && texts.length < 5; current = current.cause) {
-    if (!texts.includes(current.message)) texts.push(current.message)
+    const { message } = current
+    if (!texts.some((text) => text.includes(message))) texts.push(message)
   }
   return texts.length === 0 ? String(error) : texts.join(": ")
 }

@@ -20,6 +20,7 @@ import {
   placeOf,
   QueueKeys
 } from "../persistence/queue/Layout.ts"
+import type { OtherQueueLayout } from "../persistence/queue/QueueLayout.ts"
 import type { Reader } from "./Reader.ts"
 
 /** An element of a queue that failed for good. */
@@ -117,7 +118,8 @@ const change = Effect.fnUntraced(function*(
   reader: Reader,
   { at }: DeadLetter,
   operations: Ops
-): Effect.fn.Return<boolean, WriteFailure> {
+): Effect.fn.Return<boolean, ReadFailure | WriteFailure | OtherQueueLayout> {
+  yield* reader.queueLayout.before(Effect.void)
   const txn = reader.kv.transact({
     if: [
       Compare.modRevision(at.element).equals(at.elementRevision),
@@ -142,7 +144,7 @@ export const retryDeadLetter = Effect.fnUntraced(function*(
   reader: Reader,
   queue: string,
   letter: DeadLetter
-): Effect.fn.Return<boolean, WriteFailure> {
+): Effect.fn.Return<boolean, ReadFailure | WriteFailure | OtherQueueLayout> {
   const keys = new QueueKeys(reader.prefix, queue)
   const nowMs = yield* Clock.currentTimeMillis
   const row = { id: letter.id, attempts: 0, delayed: false, claim: undefined, copy: copyOf(letter.element) }
@@ -156,7 +158,10 @@ export const retryDeadLetter = Effect.fnUntraced(function*(
  * Removes a dead letter with its id, as `cleanup` does: the id may be offered again. `false` when another one has
  * changed it meanwhile.
  */
-export const dropDeadLetter = (reader: Reader, letter: DeadLetter): Effect.Effect<boolean, WriteFailure> =>
+export const dropDeadLetter = (
+  reader: Reader,
+  letter: DeadLetter
+): Effect.Effect<boolean, ReadFailure | WriteFailure | OtherQueueLayout> =>
   change(reader, letter, [Op.delete(letter.at.element)])
 
 /** What became of the dead letters of a queue. */

@@ -8,6 +8,7 @@ import type { LeaseDetails, Leases } from "../../client/Lease.ts"
 import { ClusterKeys } from "../cluster/ClusterKeys.ts"
 import type { ClusterName } from "../cluster/ClusterKeys.ts"
 import { defaultPrefix } from "../persistence/Keys.ts"
+import { QueueLayout } from "../persistence/queue/QueueLayout.ts"
 
 /** Which cluster of runners is shown, and how recent that has to be. */
 export interface OverviewOptions extends ClusterName {
@@ -30,6 +31,7 @@ const behindSlash = "0"
 export class Reader {
   readonly keys: ClusterKeys
   readonly prefix: string
+  readonly queueLayout: QueueLayout
   readonly kv: KeyValue["Service"]
   private readonly leases: Leases["Service"]
   readonly read: ReadOptions
@@ -37,6 +39,7 @@ export class Reader {
   constructor(kv: KeyValue["Service"], leases: Leases["Service"], options: OverviewOptions = {}) {
     this.keys = new ClusterKeys(options)
     this.prefix = options.prefix ?? defaultPrefix
+    this.queueLayout = new QueueLayout(this.prefix, kv)
     this.kv = kv
     this.leases = leases
     const { consistency } = options

@@ -8,6 +8,7 @@ import type { ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
 import type { Watch } from "../../client/Watch.ts"
+import type { OtherQueueLayout } from "../persistence/queue/QueueLayout.ts"
 import type { CronJobView } from "./CronJobs.ts"
 import { cronJobs } from "./CronJobs.ts"
 import type { Changed, DeadLetter, DeadLetterNotFound } from "./DeadLetters.ts"
@@ -49,6 +50,9 @@ export type { RunnerView, ShardsOptions, ShardView } from "./Runners.ts"
 export type { Count, QueueSummary, Summary } from "./Summary.ts"
 export type { WorkflowsOptions, WorkflowState, WorkflowView } from "./Workflows.ts"
 
+/** Why a dead letter is not changed. */
+export type QueueFailure = ReadFailure | WriteFailure | OtherQueueLayout
+
 /**
  * What is kept of a cluster of runners and of the queues of its prefix. Lists are streams that read a page at a
  * time. How long something waits is judged by this process's clock where times are given from outside.
@@ -77,7 +81,7 @@ export class Overview extends Context.Service<Overview, {
   /** The dead letter of an id. */
   readonly deadLetter: (queue: string, id: string) => Effect.Effect<DeadLetter, ReadFailure | DeadLetterNotFound>
   /** Puts a dead letter back into its queue; `false` when another one has changed it meanwhile. */
-  readonly retry: (queue: string, letter: DeadLetter) => Effect.Effect<boolean, WriteFailure>
+  readonly retry: (queue: string, letter: DeadLetter) => Effect.Effect<boolean, QueueFailure>
   /**
    * Puts all dead letters of a queue back that there are when it begins. `progress` is called after each: when this
    * fails, it has reported the ones that are done.
@@ -85,14 +89,14 @@ export class Overview extends Context.Service<Overview, {
   readonly retryAll: (
     queue: string,
     progress?: (so: Changed) => void
-  ) => Effect.Effect<Changed, ReadFailure | WriteFailure>
+  ) => Effect.Effect<Changed, QueueFailure>
   /** Removes all dead letters of a queue that there are when it begins, with their ids. */
   readonly dropAll: (
     queue: string,
     progress?: (so: Changed) => void
-  ) => Effect.Effect<Changed, ReadFailure | WriteFailure>
+  ) => Effect.Effect<Changed, QueueFailure>
   /** Removes a dead letter and its id; `false` when another one has changed it meanwhile. */
-  readonly drop: (letter: DeadLetter) => Effect.Effect<boolean, WriteFailure>
+  readonly drop: (letter: DeadLetter) => Effect.Effect<boolean, QueueFailure>
   /** Executions of workflows. */
   readonly workflows: (options?: WorkflowsOptions) => Stream.Stream<WorkflowView, ReadFailure>
   /** Cron singletons. */

@@ -4,7 +4,7 @@
  * ```
  * <prefix> kv/<store>/<key>              KeyValueStore
  * <prefix> p/<store>/<key or its hash>   BackingPersistence
- * <prefix> q/… qc/… qx/…                 PersistedQueueStore, see queue/Layout.ts
+ * <prefix> q/… qc/… qx/… qv              PersistedQueueStore, see queue/Layout.ts
  * <prefix> l/<store>/<kind>/<key or its hash>   RateLimiterStore
  * <prefix> ej/… el/… ex/…                event journal and event logs, see eventlog/Layout.ts
  * <prefix> x/…                           LongLived

@@ -29,6 +29,7 @@ import { cleanup } from "./queue/Cleanup.ts"
 import { completedPrefix, failedPrefix, QueueKeys } from "./queue/Layout.ts"
 import { Offers } from "./queue/Offers.ts"
 import { PlaceSequence } from "./queue/Places.ts"
+import { QueueLayout } from "./queue/QueueLayout.ts"
 import { takeFrom } from "./queue/Takes.ts"
 
 /** Where queues lie in the store, and how long claims outlive their process. */
@@ -60,6 +61,7 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
   const watch = yield* Watch
   const { now } = yield* LogTime.LogTime
   const lockExpirationMs = Duration.toMillis(Duration.fromInputUnsafe(options.lockExpiration ?? defaultLockExpiration))
+  const layout = new QueueLayout(prefix, kv)
   const places = new PlaceSequence()
   const steps = yield* StepWriter.make(kv)
   const present = new Map<string, Claimer>()
@@ -79,15 +81,25 @@ const make = Effect.fnUntraced(function*(options: PersistedQueueStoreOptions) {
 
   return PersistedQueue.PersistedQueueStore.of({
     offer: (element) =>
-      Effect.mapError(offers.add(element), failed(`unable to offer an element to the queue ${element.name}`)),
-    take: (takeOptions) => takeFrom(claimers, takeOptions),
+      Effect.mapError(
+        layout.before(offers.add(element)),
+        failed(`unable to offer an element to the queue ${element.name}`)
+      ),
+    take: (takeOptions) =>
+      Effect.andThen(
+        Effect.mapError(
+          layout.beforeWaiting(Effect.void),
+          failed(`unable to take an element from the queue ${takeOptions.name}`)
+        ),
+        takeFrom(claimers, takeOptions)
+      ),
     cleanup: ({ failedTimeToLive, timeToLive }) =>
-      Effect.gen(function*() {
+      layout.before(Effect.gen(function*() {
         const nowMs = yield* now
         yield* cleanup(kv, prefix, completedPrefix(prefix), nowMs - Duration.toMillis(timeToLive))
         if (failedTimeToLive === undefined) return
         yield* cleanup(kv, prefix, failedPrefix(prefix), nowMs - Duration.toMillis(failedTimeToLive))
-      }).pipe(Effect.mapError(failed("unable to clean up finished elements")))
+      })).pipe(Effect.mapError(failed("unable to clean up finished elements")))
   })
 })
 

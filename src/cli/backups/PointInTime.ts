@@ -31,6 +31,7 @@ import { checkOfBackup } from "../../machine/StateCheck.ts"
 import { keyValueMachine } from "../../machine/StateFacts.ts"
 import type { BackupCorrupt, BackupIoError } from "../../storage/backup/BackupReader.ts"
 import { readBackup } from "../../storage/backup/BackupReader.ts"
+import { clockDifference } from "./ClusterClock.ts"
 import type { StateRow } from "../../storage/StateStore.ts"
 
 /** The two files, or what is wanted of them, do not go together. */
@@ -155,6 +156,15 @@ class LaterReader {
           "the later backup; use the base itself, or a backup that is later still"
       })
     }
+    if ("timeMs" in this.moment && this.moment.timeMs > header.logTimeMs) {
+      const difference = clockDifference(header)
+      return new NoSuchMoment({
+        reason: `all that the later backup has was written by ${new Date(header.logTimeMs).toISOString()} of the ` +
+          `cluster's clock, before that time; use that backup itself${
+            difference === undefined ? "" : `. But ${difference}`
+          }`
+      })
+    }
     const changed = [...this.changed.values()].sort((a, b) => Buffer.compare(a.key, b.key))
     const { accessRows, leases, storeRows } = this
     return { header, metadata, storeRows, changed, leases, accessRows, at }
@@ -261,6 +271,8 @@ export interface PointInTime {
   readonly changed: number
   /** Leases of which neither backup says how long they were; known once the bytes were taken. */
   readonly lostLeases: () => number
+  /** What somebody has to know who gives a moment by the clock on the wall. */
+  readonly clockDifference: string | undefined
 }
 
 /** Puts all rows of the state at the moment, in the order of their keys. */
@@ -339,5 +351,11 @@ export const pointInTime = Effect.fnUntraced(function*(
       yield* Queue.offerAll(queue, encoder.end().chunks)
       yield* Queue.end(queue)
     }).pipe(Effect.catch((error) => Queue.fail(queue, error))), { bufferSize: 16, strategy: "suspend" })
-  return { header: made, bytes, changed: changed.length, lostLeases: () => lost }
+  return {
+    header: made,
+    bytes,
+    changed: changed.length,
+    lostLeases: () => lost,
+    clockDifference: clockDifference(header)
+  }
 })

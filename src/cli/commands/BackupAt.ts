@@ -56,6 +56,7 @@ export const at = Command.make("at", {
     )
     const moment = Option.isSome(revision) ? { revision: revision.value } : { timeMs }
     const made = yield* pointInTime({ base, later }, moment)
+    if (Option.isSome(time) && made.clockDifference !== undefined) yield* Output.problem(made.clockDifference)
     yield* writeBackup(output, made.bytes, { force })
     // It is held to everything that a restore demands, before anybody relies on it.
     const { header, totals } = yield* Effect.catchTag(

@@ -9,7 +9,7 @@ import { withDefault } from "../input/DefaultValue.ts"
 import type { Encoding } from "../input/Encoding.ts"
 import { encodings, jsonField, read, shown } from "../input/Encoding.ts"
 import { makeSwitch } from "../input/Switch.ts"
-import { ttlFlag } from "../input/TtlFlag.ts"
+import { checkTtl, ttlFlag } from "../input/TtlFlag.ts"
 import { failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 
@@ -101,6 +101,7 @@ export const elect = Command.make("elect", {
     if (flags.listen && Option.isSome(flags.value)) {
       return yield* wrongUsage("--listen only looks on: leave the value out")
     }
+    yield* checkTtl("--ttl", flags.ttl)
     const value = Option.isSome(flags.value)
       ? yield* read("value", flags.value.value, encoding)
       : new TextEncoder().encode(`process ${process.pid} on ${hostname()}`)

@@ -10,6 +10,7 @@ import { encodingsOf, jsonField, keyEncodingFlags, shown, written } from "../inp
 import { failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { makeSwitch } from "../input/Switch.ts"
+import { checkTtl } from "../input/TtlFlag.ts"
 import { table } from "../output/Table.ts"
 
 const idArgument = Argument.Int("id").pipe(Argument.withDescription("the lease, as grant printed it"))
@@ -23,6 +24,7 @@ const grant = Command.make("grant", {
   )
 }, (flags) =>
   Effect.gen(function*() {
+    yield* checkTtl("ttl", flags.ttl)
     const lease = yield* withWriter(flags, Leases.use((leases) => leases.grant(flags.ttl)))
     yield* flags.json
       ? Output.json(lease)

@@ -15,7 +15,7 @@ import { exitWith, failed, failureOf, wrongUsage } from "../output/Failure.ts"
 import { run } from "../lock/LockedCommand.ts"
 import * as Output from "../output/Output.ts"
 import { makeSwitch } from "../input/Switch.ts"
-import { ttlFlag } from "../input/TtlFlag.ts"
+import { checkTtl, ttlFlag } from "../input/TtlFlag.ts"
 
 /** Milliseconds that it may take to look up who has the lock, for a message. */
 const lookUpMs = 1_000
@@ -152,6 +152,7 @@ export const lock = Command.make("lock", {
     if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > maxWaitMs)) {
       return yield* wrongUsage(`--timeout ${formatDuration(timeoutMs)} is not from 1ms to ${formatDuration(maxWaitMs)}`)
     }
+    yield* checkTtl("--ttl", flags.ttl)
     const wanted: Wanted = { name: flags.name, ttlMs: flags.ttl, wait: flags.wait, timeoutMs }
     yield* withClient(
       { ...flags, timeout: Math.min(timeoutMs ?? defaultTimeoutMs, defaultTimeoutMs) },

@@ -22,7 +22,16 @@ const kindOf = (path: string): "nothing" | "file" | "other" => {
 const exists = (path: string, advice = "give another name, or --force to replace it"): Failure =>
   wrongUsage(`${path} exists already; ${advice}`)
 
-const notWritten = (path: string, error: unknown): Failure => failed(`${path} cannot be written: ${errorText(error)}`)
+const notWritten = (path: string, error: unknown): Failure =>
+  failed(`${path} cannot be written: ${reasonOf(path, error)}`)
+
+/** The system's error names a temporary file, of which the user knows nothing. */
+const reasonOf = (path: string, error: unknown): string => {
+  const code = error instanceof Error && "code" in error ? error.code : undefined
+  if (code === "ENOENT") return `the folder ${dirname(path)} does not exist; make it first`
+  if (code === "EISDIR") return "it is a folder; name a file in it"
+  return errorText(error)
+}
 
 /** Refuses a name that is taken, before anything is done for it. */
 export const checkOutputFile = (path: string, force: boolean): Effect.Effect<void, Failure> =>

@@ -57,10 +57,15 @@ const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Eff
     Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
   )
 
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT"
+
 /** A pipe would block the thread that opens it, and could not be read twice. */
 const opened = (path: string): Effect.Effect<FileHandle, BackupIoError> =>
   attempt("read", path, async () => {
-    if ((await stat(path)).isFile()) return open(path, "r")
+    const found = await stat(path).catch((error: unknown) => {
+      throw isMissing(error) ? new Error("there is no such file") : error
+    })
+    if (found.isFile()) return open(path, "r")
     throw new Error("it is no regular file, and a backup is read twice; save it to a file, and name that")
   })
 

@@ -67,7 +67,8 @@ const save = (
   path: string,
   { index, logTimeMs, revision, rows }: Moment,
   identity: string = someCluster,
-  more: ReadonlyArray<StateRow> = []
+  more: ReadonlyArray<StateRow> = [],
+  createdMs = 1
 ) => {
   const header: BackupHeader = {
     clusterId: "c",
@@ -79,7 +80,7 @@ const save = (
     term: 1,
     revision,
     logTimeMs,
-    createdMs: 1,
+    createdMs,
     estimatedBytes: 1
   }
   const encoder = new SnapshotEncoder()
@@ -174,6 +175,31 @@ describe("a state between two backups", () => {
       for (const moment of [{ revision: first.revision }, { revision: last.revision + 1 }, { timeMs: 0 }]) {
         assert.match(yield* refused({ base, later }, moment), /no such moment|has the history from revision/)
       }
+    }).pipe(Effect.scoped))
+
+  it.live("behind the last entry is refused, and who means the wall clock is told how far that is", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const [base, later] = [join(folder, "a"), join(folder, "b")]
+      const moments = lives(5, 40)
+      const [first, last] = [moments[0] as Moment, moments[moments.length - 1] as Moment]
+      yield* save(base, first)
+      const { logTimeMs } = last
+      const at = (timeMs: number, createdMs: number) =>
+        Effect.andThen(
+          save(later, last, someCluster, [], createdMs),
+          Effect.result(pointInTime({ base, later }, { timeMs }))
+        )
+      const messageOf = (timeMs: number, createdMs: number) =>
+        Effect.map(at(timeMs, createdMs), (made) => made._tag === "Failure" ? made.failure.message : "made")
+      const agree = yield* messageOf(logTimeMs + 1, logTimeMs + 2_000)
+      assert.match(agree, /written by \S+ of the cluster's clock, before that time; use that backup itself$/)
+      const hours = yield* messageOf(logTimeMs + 3_600_000, logTimeMs + 7_200_000)
+      assert.match(hours, /use that backup itself\. But .* behind by up to 2h, because .* or --revision$/)
+      const inside = yield* at(logTimeMs, logTimeMs + 60_000)
+      assert.match(inside._tag === "Success" ? inside.success.clockDifference ?? "" : "", /behind by up to 1m/)
+      const same = yield* at(logTimeMs, logTimeMs)
+      assert.isUndefined(same._tag === "Success" ? same.success.clockDifference : "refused")
     }).pipe(Effect.scoped))
 
   it.live("is found by the time of the cluster's clock", () =>

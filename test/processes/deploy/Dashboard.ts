@@ -32,5 +32,29 @@ export const metricsIn = (text: string): ReadonlySet<string> =>
       .map(([name]) => name.replace(/_(?:bucket|sum|count)$/, ""))
   )
 
+/** What a scrape adds to each series. */
+const ofScrapes: ReadonlySet<string> = new Set(["cluster", "instance", "job", "node"])
+
+/** A condition on a label, as `name{label="value"}` has it; without a value when that is a pattern. */
+export interface Selected {
+  readonly metric: string
+  readonly label: string
+  readonly value: string | undefined
+}
+
+/** The conditions on labels of nodes' metrics in a text, but those that a scrape adds. */
+export const selectedIn = (text: string): ReadonlyArray<Selected> =>
+  [...text.matchAll(/(?<![:\w])(flaredb_(?!actors_)\w+)\{([^}]*)\}/g)].flatMap(([, metric = "", conditions = ""]) =>
+    [...conditions.matchAll(/(\w+)(=~|!~|!=|=)"([^"]*)"/g)]
+      .filter(([, label = ""]) => !ofScrapes.has(label))
+      .map(([, label = "", operator, value]) => ({ metric, label, value: operator === "=" ? value : undefined }))
+  )
+
+/** Whether a page of metrics has a series that a condition is about. */
+export const hasSelected = (page: string, { label, metric, value }: Selected): boolean =>
+  page.split("\n").some((line) =>
+    line.startsWith(`${metric}{`) && line.includes(value === undefined ? `${label}="` : `${label}="${value}"`)
+  )
+
 /** Metrics of the schedule of backups, which no node has. */
 export const ofSchedules: ReadonlySet<string> = new Set(["flaredb_backup_newest_timestamp_seconds"])

@@ -35,7 +35,7 @@ const numbers = [1, 2, 3]
 
 /** What has to be printed by the block that begins with, or contains, these words. */
 const expected: ReadonlyArray<readonly [words: string, printed: RegExp]> = [
-  [`put greeting "hello, world"`, /leader[\s\S]*cluster production, [\s\S]*created at revision [\s\S]*hello, world/],
+  [`put greeting "hello, world"`, /leader[\s\S]*created at revision [\s\S]*hello, world/],
   ["access role put orders", /user backup is set\ncreated at revision/],
   ["prometheus/client.key https", /ok: .*\nok: .*\nok: /],
   ["enable --now flaredb-backups\n", /production-\d{8}T\d{6}Z-r\d+\.flaredb\n/],

@@ -24,6 +24,7 @@ import { decodeQueueRow, encodeList } from "./Layout.ts"
 import { maxRows, Mirror } from "./Mirror.ts"
 import { Orphans } from "./Orphans.ts"
 import { Presence } from "./Presence.ts"
+import { queueLayout, sameLayout, withoutOthers } from "./QueueLayout.ts"
 import { pause } from "./Repeated.ts"
 import { Workers } from "./Workers.ts"
 
@@ -166,6 +167,7 @@ export class Claimer {
         Effect.tapCause(this.warn("it is listed again")),
         Effect.ignoreCause,
         Effect.andThen(pause),
+        Effect.andThen(withoutOthers(this.parts.kv, this.parts.keys)),
         Effect.forever
       )
       return yield* Effect.raceFirst(observe, Deferred.await(presence.gone))
@@ -194,8 +196,12 @@ export class Claimer {
     const rows = yield* kv.scan(keys.rows, { limit: pageRows })
     // The owner of a claim in these rows was there before them.
     yield* Stream.runForEach(
-      kv.scanAll(keys.claimers, { keysOnly: true }),
-      ({ keyText }) => Effect.sync(() => mirror.claimerCame(keyText.slice(keys.claimers.length)))
+      kv.scanAll(keys.claimers),
+      (entry) =>
+        Effect.map(
+          sameLayout(keys, entry),
+          () => mirror.claimerCame(entry.keyText.slice(keys.claimers.length))
+        )
     )
     mirror.read(this.decoded(rows.entries), rows.cursor !== undefined)
     return rows.revision + 1
@@ -212,21 +218,26 @@ export class Claimer {
     return Stream.runForEach(
       this.parts.watch.notices({ prefix: this.parts.keys.watched }, { fromRevision }),
       (notice) =>
-        Effect.sync(() => {
-          if (notice._tag === "Changes") this.mirrorChanges(mirror, notice)
+        Effect.suspend(() => {
+          const other = notice._tag === "Changes" ? this.mirrorChanges(mirror, notice) : undefined
           if (notice._tag !== "Began") mirror.watchedTo(notice.revision)
+          return other === undefined ? Effect.void : sameLayout(this.parts.keys, other)
         })
     )
   }
 
-  private mirrorChanges(mirror: Mirror, { events, revision }: Changes): void {
+  /** Gives the key of a claimer that has another layout. */
+  private mirrorChanges(mirror: Mirror, { events, revision }: Changes): KeyValueEntry | undefined {
     const { claimers, rows } = this.parts.keys
+    let other: KeyValueEntry | undefined
     for (const event of events) {
       const key = event.keyText
       if (key.startsWith(claimers)) {
         const id = key.slice(claimers.length)
-        if (event._tag === "Put") mirror.claimerCame(id)
-        else {
+        if (event._tag === "Put") {
+          mirror.claimerCame(id)
+          if (event.entry.text !== queueLayout) other = event.entry
+        } else {
           mirror.claimerWent(id)
           this.orphans.look()
         }
@@ -238,6 +249,7 @@ export class Claimer {
       }
     }
     this.wake.openUnsafe()
+    return other
   }
 
   /** Claims what there is for the workers that wait. */

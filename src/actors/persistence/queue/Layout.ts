@@ -5,10 +5,11 @@
  * <prefix> q/<queue>/e/<id>                   the element while `w` has its row; then, that it is completed or failed
  * <prefix> q/<queue>/h/<id>                   an element that its offer has claimed, until it is settled
  * <prefix> q/<queue>/w/r/<place>              an element that waits or is claimed: id, attempts, claim, a small copy
- * <prefix> q/<queue>/w/k/<claimer>            a claimer, on its lease
+ * <prefix> q/<queue>/w/k/<claimer>            a claimer, on its lease: the version of its layout
  * <prefix> qc/<moment>/<queue>/+<list>        ids completed at that moment, for cleanup
  * <prefix> qc/<moment>/<queue>/<id>           one that was completed, as a copy from SQL has it
  * <prefix> qx/<moment>/<queue>/<id>           failed at that moment
+ * <prefix> qv                                 the version of this layout, see `QueueLayout.ts`
  * ```
  *
  * An id has one of the keys in `e` and `h`, or neither. What an offer claims for a worker of its own process is of no
@@ -94,6 +95,9 @@ export class QueueKeys {
 
 /** Before the keys of all queues but those of completed and failed elements. */
 export const queuesPrefix = (prefix: string): string => `${prefix}q/`
+
+/** The key of the layout's version. */
+export const layoutVersionKey = (prefix: string): string => `${prefix}qv`
 
 export const completedPrefix = (prefix: string): string => `${prefix}qc/`
 export const failedPrefix = (prefix: string): string => `${prefix}qx/`

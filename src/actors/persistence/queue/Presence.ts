@@ -10,6 +10,7 @@ import type { HeldLease } from "../../../client/Lease.ts"
 import { Compare, Op } from "../../../client/Txn.ts"
 import type { Claim, QueueKeys } from "./Layout.ts"
 import { tokenOf } from "./Layout.ts"
+import { queueLayout } from "./QueueLayout.ts"
 import { repeated } from "./Repeated.ts"
 
 /** The claimer's key is gone, and its claims are free. */
@@ -52,7 +53,7 @@ export class Presence {
     const key = keys.claimer(id)
     const put = kv.transact({
       if: [Compare.missing(key)],
-      do: [Op.put(key, "", { lease: lease.id })],
+      do: [Op.put(key, queueLayout, { lease: lease.id })],
       else: [Op.get(key)]
     })
     return Effect.flatMap(repeated(put), (txn) => {

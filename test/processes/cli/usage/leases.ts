@@ -6,7 +6,7 @@ export const leases: WrongUsage = {
     [["lease", "grant"], /Missing required argument: ttl/],
     [["lease", "grant", "soon"], /soon/],
     [["lease", "grant", "3600"], /a duration with its unit: 3600s for seconds/],
-    [["lease", "grant", "10ms"], /invalid ttlMs: 10 is not an integer from 1000/]
+    [["lease", "grant", "10ms"], /ttl 10ms is not from 1s to 30d/]
   ],
   "lease keep-alive": [[["lease", "keep-alive", "0"], /0 is no lease id/]],
   "lease revoke": [[["lease", "revoke", "x"], /"x"/]],
@@ -30,12 +30,13 @@ export const leases: WrongUsage = {
     [["elect", "a", "--limit", "1"], /--limit goes with --listen/],
     [["elect", "a", "--listen", "--limit", "0"], /--limit 0 is less than 1/],
     [["elect", "a", "xyz", "--encoding", "hex"], /the value "xyz" is not an even number of hex digits/],
-    [["elect", "a", "--ttl", "5ms"], /invalid ttlMs: 5/]
+    [["elect", "a", "--ttl", "5ms"], /--ttl 5ms is not from 1s to 30d/],
+    [["elect", "a", "--ttl", "31d"], /--ttl 31d is not from 1s to 30d/]
   ],
   lock: [
     [["lock"], /Missing required argument: name/],
     [["lock", "a"], /command/],
-    [["lock", "a", "--ttl", "5ms", "--", "true"], /invalid ttlMs: 5/],
+    [["lock", "a", "--ttl", "5ms", "--", "true"], /--ttl 5ms is not from 1s to 30d/],
     [["lock", "", "--", "true", "--wizard"], /invalid name: is empty/],
     [["lock", "", "--", "true"], /invalid name: is empty; give the lock a name/],
     [["lock", "é".repeat(700), "--", "true"], /invalid name: takes 4214 bytes of a key; at most 4082/],

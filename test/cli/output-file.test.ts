@@ -1,0 +1,38 @@
+/** What a file that cannot be written says: never the name of the temporary one, of which the user knows nothing. */
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { writeOutputFile } from "../../src/cli/output/OutputFile.ts"
+import { readBackup } from "../../src/storage/backup/BackupReader.ts"
+
+const inFolder = <A, E>(use: (folder: string) => Effect.Effect<A, E>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "flaredb-output-"))),
+    use,
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  )
+
+it.effect("a folder that is missing, or in the place of the file, is named", () =>
+  inFolder((folder) =>
+    Effect.gen(function*() {
+      const refused = (path: string) => Effect.map(Effect.flip(writeOutputFile(path, new Uint8Array(1), false)), String)
+      const missing = join(folder, "missing")
+      assert.include(
+        yield* refused(join(missing, "file")),
+        `${missing}/file cannot be written: the folder ${missing} does not exist; make it first`
+      )
+      assert.include(yield* refused(folder), `${folder} cannot be written: it is a folder; name a file in it`)
+      assert.deepStrictEqual(readdirSync(folder), [])
+    })
+  ))
+
+it.effect("a backup that is missing is called that", () =>
+  inFolder((folder) =>
+    Effect.gen(function*() {
+      const file = join(folder, "missing")
+      const error = yield* Effect.flip(readBackup(file))
+      assert.strictEqual(error.message, `cannot read ${file}: there is no such file`)
+    })
+  ))
