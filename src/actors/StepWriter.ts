@@ -58,13 +58,19 @@ export interface StepList {
   readonly put: (listed: ReadonlyArray<Listed>) => Op<unknown>
 }
 
+/** Keys that a step compares and keys that it writes. There are none when it reads, writes others, or is too large. */
+export interface StepKeys {
+  readonly compared: ReadonlyArray<string>
+  readonly written: ReadonlyArray<string>
+}
+
 export interface Step {
   readonly if: ReadonlyArray<Compare>
   readonly do: Ops
   /** Bytes of its keys and values. */
   readonly bytes: number
-  /** Keys that it compares and keys that it writes; `undefined` when it reads, writes others too, or is too large. */
-  readonly keys: { readonly compared: ReadonlyArray<string>; readonly written: ReadonlyArray<string> } | undefined
+  /** Made when it is asked for the first time: a step that is alone is never compared with others. */
+  readonly keys: () => StepKeys | undefined
   readonly sharing: Sharing
   /** What it adds to a row that it has in common with others. */
   readonly listed: { readonly list: StepList; readonly entry: Listed } | undefined
@@ -76,20 +82,25 @@ export const stepOf = (
   sharing: Sharing,
   listed?: Step["listed"]
 ): Step => {
-  let bytes = 0
-  const written: Array<string> = []
+  let bytes = listed === undefined ? 0 : listed.entry.text.length
+  let writes = 0
   for (const { operation } of ops) {
     if (operation._tag !== "Put" && operation._tag !== "Delete") continue
     bytes += operation.key.byteLength + (operation._tag === "Put" ? operation.value.byteLength : 0)
-    written.push(byteText(operation.key))
+    writes++
   }
-  const compared = conditions.map(({ compare }) => byteText(compare.key))
-  for (const key of compared) bytes += key.length
-  if (listed !== undefined) bytes += listed.entry.text.length
-  const shares = written.length === ops.length && ops.length <= maxTransactionOperations &&
+  for (const { compare } of conditions) bytes += compare.key.byteLength
+  const shares = writes === ops.length && ops.length <= maxTransactionOperations &&
     conditions.length <= maxTransactionOperations
-  return { if: conditions, do: ops, bytes, keys: shares ? { compared, written } : undefined, sharing, listed }
+  let made: StepKeys | undefined
+  const keys = () => shares ? made ??= keysOf(conditions, ops) : undefined
+  return { if: conditions, do: ops, bytes, keys, sharing, listed }
 }
+
+const keysOf = (conditions: ReadonlyArray<Compare>, ops: Ops): StepKeys => ({
+  compared: conditions.map(({ compare }) => byteText(compare.key)),
+  written: ops.flatMap(({ operation }) => "key" in operation ? byteText(operation.key) : [])
+})
 
 export interface StepResult {
   /** Whether its conditions held, and it took effect. */
@@ -117,11 +128,12 @@ class SharedSteps {
 
   /** Where a step has its place: here, in a transaction of its own, or in a later one. */
   place(one: Waiting): "shared" | "alone" | "later" {
-    const { bytes, do: operations, if: conditions, keys, listed, sharing } = one.step
+    const { bytes, do: operations, if: conditions, listed, sharing } = one.step
     if (this.all.length === maxSteps || this.bytes >= maxSharedBytes) return "later"
     const count = (this.counts.get(sharing) ?? 0) + 1
     const size = bytes + stepOverheadBytes
     const writes = operations.length + (listed === undefined ? 0 : 1)
+    const keys = one.step.keys()
     if (keys === undefined || size >= maxSharedBytes || sharing.most === 1 || count > sharing.most) return "alone"
     if (
       this.conditions + conditions.length > maxTransactionOperations ||
@@ -205,6 +217,13 @@ export class StepWriter {
 
   /** Writes what waits: most of it together, and the rest beside it. Begun within one turn, that is one call. */
   private round(): Effect.Effect<void> {
+    const [first] = this.waiting
+    if (first !== undefined && this.waiting.length === 1) {
+      this.before = 1
+      this.waiting = []
+      this.underWay.add(first)
+      return this.single(first)
+    }
     const steps = new SharedSteps()
     const alone: Array<Waiting> = []
     const later: Array<Waiting> = []

@@ -1,4 +1,5 @@
 /** Keys and values as callers see them. */
+import { allocate } from "../bytes/Slab.ts"
 import type { KeyRecord } from "../kv/model/KeyRecord.ts"
 
 /** A key or a value: bytes, or text that becomes its UTF-8 bytes. */
@@ -8,6 +9,21 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 export const bytesOf = (data: Data): Uint8Array => typeof data === "string" ? encoder.encode(data) : data
+
+/** Characters beyond which a text has memory of its own. */
+const maxSharedLength = 1_024
+
+/**
+ * The same for what is soon encoded and forgotten, as a part of a transaction is: short texts are pieces of one array,
+ * because making an array takes most of the time. A caller that keeps a piece keeps all of that array.
+ */
+export const briefBytesOf = (data: Data): Uint8Array => {
+  if (typeof data !== "string" || data.length > maxSharedLength) return bytesOf(data)
+  const bytes = allocate(data.length)
+  const { read, written } = encoder.encodeInto(data, bytes)
+  // Otherwise some of its characters take more than a byte.
+  return read === data.length && written === data.length ? bytes : bytesOf(data)
+}
 
 /** A key with its value, as it was at one moment. */
 export class KeyValueEntry {

@@ -27,7 +27,7 @@ import type {
   Transaction
 } from "../kv/model/Transaction.ts"
 import type { Data } from "./Entry.ts"
-import { bytesOf, KeyValueEntry } from "./Entry.ts"
+import { briefBytesOf, bytesOf, KeyValueEntry } from "./Entry.ts"
 
 export { maxTransactionOperations } from "../kv/model/Limits.ts"
 
@@ -52,10 +52,10 @@ const comparison = <A>(make: (operator: CompareOperator, value: A) => KvCompare)
 }
 
 const figure = (name: CompareFigure) => (key: Data): Comparison<number> =>
-  comparison((operator, value) => ({ _tag: "CompareNumber", key: bytesOf(key), figure: name, operator, value }))
+  comparison((operator, value) => ({ _tag: "CompareNumber", key: briefBytesOf(key), figure: name, operator, value }))
 
 const existence = (exists: boolean) => (key: Data): Compare => ({
-  compare: { _tag: "CompareExists", key: bytesOf(key), exists }
+  compare: { _tag: "CompareExists", key: briefBytesOf(key), exists }
 })
 
 /** Conditions. All figures of a key that does not exist are 0. */
@@ -66,7 +66,12 @@ export const Compare = {
   missing: existence(false),
   /** The key's value. A key that does not exist has none: every comparison of it is false. */
   value: (key: Data): Comparison<Data> =>
-    comparison((operator, value) => ({ _tag: "CompareValue", key: bytesOf(key), operator, value: bytesOf(value) })),
+    comparison((operator, value) => ({
+      _tag: "CompareValue",
+      key: briefBytesOf(key),
+      operator,
+      value: briefBytesOf(value)
+    })),
   /** Puts since the key was created. */
   version: figure("version"),
   /** The revision that created the key. */
@@ -130,7 +135,7 @@ const mismatch = (result: OperationResult): Error => new Error(`a result of ${re
 /** Operations. A list may write each key once: the whole transaction is one revision. */
 export const Op = {
   put: (key: Data, value: Data, options?: OpPutOptions): Op<PutResult> => ({
-    operation: { _tag: "Put", key: bytesOf(key), value: bytesOf(value), lease: options?.lease ?? 0 },
+    operation: { _tag: "Put", key: briefBytesOf(key), value: briefBytesOf(value), lease: options?.lease ?? 0 },
     read: (result, revision) => {
       if (result._tag !== "Put") throw mismatch(result)
       return { revision, created: result.version === 1, version: result.version }
@@ -138,7 +143,7 @@ export const Op = {
   }),
   /** Removes a key; one that does not exist is no error. */
   delete: (key: Data): Op<DeleteResult> => ({
-    operation: { _tag: "Delete", key: bytesOf(key) },
+    operation: { _tag: "Delete", key: briefBytesOf(key) },
     read: (result, revision) => {
       if (result._tag !== "Delete") throw mismatch(result)
       return { revision, deleted: result.deleted === 1 }

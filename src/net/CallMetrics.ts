@@ -1,6 +1,7 @@
 /**
  * Rate, errors and duration of every call at the ports of a node. A port has one histogram for each of its calls, whose
- * count is the rate, and a counter for each way in which they fail. The handles are kept: most calls pass here.
+ * count is the rate, and a counter for each way in which they fail. The handles are kept: most calls pass here. Each is
+ * a metric with its labels, because `Metric.withAttributes` makes the name of the series again with each update.
  */
 import type { Context } from "effect"
 import { Cause, Clock, Effect, Exit, Metric } from "effect"
@@ -8,16 +9,20 @@ import { secondsBuckets } from "../MetricBuckets.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
 
 /** Callers see this, with their connection's round trip added. */
-const seconds = Metric.histogram("flaredb_call_seconds", {
-  description: "seconds that a port took from reading a call to its answer, by port and call",
-  boundaries: secondsBuckets
-})
+const seconds = (attributes: { readonly port: string; readonly call: string }) =>
+  Metric.histogram("flaredb_call_seconds", {
+    description: "seconds that a port took from reading a call to its answer, by port and call",
+    boundaries: secondsBuckets,
+    attributes
+  })
 
 /** Which error it was tells whose fault it is: `Overloaded` is the node's, `InvalidArgument` the caller's. */
-const errors = Metric.counter("flaredb_call_errors_total", {
-  description: "calls that a port answered with an error, by port, call and error",
-  incremental: true
-})
+const errors = (attributes: { readonly port: string; readonly call: string; readonly error: string }) =>
+  Metric.counter("flaredb_call_errors_total", {
+    description: "calls that a port answered with an error, by port, call and error",
+    incremental: true,
+    attributes
+  })
 
 /** What errors are counted under: the name of a typed error, or what else ended the call. */
 export const errorName = (cause: Cause.Cause<unknown>): string => {
@@ -56,7 +61,7 @@ export class CallMetrics {
   answered(call: string, sinceMs: number, error?: string): void {
     let duration = this.durations.get(call)
     if (duration === undefined) {
-      duration = Metric.withAttributes(seconds, { port: this.port, call }) as Metric.Histogram<number>
+      duration = seconds({ port: this.port, call })
       this.durations.set(call, duration)
     }
     duration.updateUnsafe((this.nowMs() - sinceMs) / 1_000, this.context)
@@ -64,7 +69,7 @@ export class CallMetrics {
     const name = `${call} ${error}`
     let failure = this.failures.get(name)
     if (failure === undefined) {
-      failure = Metric.withAttributes(errors, { port: this.port, call, error }) as Metric.Counter<number>
+      failure = errors({ port: this.port, call, error })
       this.failures.set(name, failure)
     }
     failure.updateUnsafe(1, this.context)

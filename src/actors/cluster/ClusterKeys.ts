@@ -58,8 +58,18 @@ const idDigits = 20
 /** Under a test's clock Snowflakes are negative. */
 const bias = 2n ** 63n
 
-const idPart = (id: string): string => (BigInt(id) + bias).toString().padStart(idDigits, "0")
+/** The id that was converted last: the keys of one request are made one after the other. */
+let last = { id: "", part: "" }
+
+const idPart = (id: string): string => {
+  if (last.id !== id) last = { id, part: (BigInt(id) + bias).toString().padStart(idDigits, "0") }
+  return last.part
+}
+
 const idOf = (part: string): string => (BigInt(part) - bias).toString()
+
+/** Shards whose queues' prefixes are remembered. There are as many as the configuration says. */
+const maxRememberedShards = 4_096
 
 /** What is kept of a long primary key, or of a hash in place of one. */
 const digestOf = (key: string): string | undefined =>
@@ -71,6 +81,8 @@ const digestOf = (key: string): string | undefined =>
 
 export class ClusterKeys {
   private readonly root: string
+  /** The prefixes of queues, by shard. */
+  private readonly queuePrefixes = new Map<string, string>()
   /** What the processes of a prefix write to read the time of the log. */
   readonly clock: string
 
@@ -124,7 +136,12 @@ export class ClusterKeys {
   }
 
   queue(shard: string): string {
-    return `${this.queues}${encodeName(shard)}/`
+    const known = this.queuePrefixes.get(shard)
+    if (known !== undefined) return known
+    const prefix = `${this.queues}${encodeName(shard)}/`
+    if (this.queuePrefixes.size >= maxRememberedShards) this.queuePrefixes.clear()
+    this.queuePrefixes.set(shard, prefix)
+    return prefix
   }
 
   waiting(shard: string, id: string): string {

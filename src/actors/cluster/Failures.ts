@@ -44,10 +44,16 @@ const repeats = 2
 export const isUnknown = ({ _tag }: { readonly _tag: string }): boolean =>
   _tag === "Indeterminate" || _tag === "SessionExpired" || _tag === "ResultsNotKept"
 
-/** Repeats a write that recognises its own effect when its answer was lost. */
+/**
+ * Repeats a write that recognises its own effect when its answer was lost. That is rare: what repeats it is made then.
+ */
 export const repeatable = <A, E extends { readonly _tag: string }, R>(
   write: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => Effect.retry(write, { times: repeats, while: isUnknown })
+): Effect.Effect<A, E, R> =>
+  Effect.catch(write, (failure) =>
+    isUnknown(failure)
+      ? Effect.retry(write, { times: repeats - 1, while: isUnknown })
+      : Effect.fail(failure))
 
 /** This process commits for a shard whose lock it does not hold. What it would have stored was not. */
 export class ShardLockLost extends Data.TaggedError("ShardLockLost")<{ readonly shard: string }> {

@@ -53,8 +53,8 @@ export class Requests {
     const shard = shardOf(address)
     const open = yield* OpenTransaction
     const messageKey = this.keys.request(id)
-    const entityKey = this.keys.ofRequest(type, entity, id, primaryKey ?? undefined)
     const keyed = primaryKey === null ? undefined : this.keys.keyed(type, entity, primaryKey)
+    const entityKey = keyed ?? this.keys.ofRequest(type, entity, id, undefined)
     const byKey = primaryKey === null ? undefined : keyed ?? this.keys.primaryKey(primaryKey)
     const before = byKey === undefined ? undefined : open?.primaryKeys.get(byKey)
     if (before !== undefined) {

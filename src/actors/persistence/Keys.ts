@@ -23,14 +23,17 @@ export const defaultPrefix = "fx/"
 /** Longest part of a key that a caller gives, in bytes. Where keys are not listed, a longer one is kept as its hash. */
 export const maxOwnPartBytes = 1_024
 
-const encoder = new TextEncoder()
+/** What `encodeURIComponent` leaves as it is. Most names, and all ids that are made here, have nothing else. */
+const isPlain = /^[\w.!~*'()-]*$/
 
 /**
  * A name as one part of a key. A string that is no Unicode text keeps its lone surrogates apart from each other and
  * from every other name.
  */
 export const encodeName = (name: string): string =>
-  name.isWellFormed()
+  isPlain.test(name)
+    ? name
+    : name.isWellFormed()
     ? encodeURIComponent(name)
     : [...name].map((character) =>
       character.isWellFormed() ? encodeURIComponent(character) : `%u${character.charCodeAt(0).toString(16)}`
@@ -52,8 +55,9 @@ export const decodeName = (part: string): string => {
 
 /** A caller's key as the last part of a key, whatever its length and characters. It cannot be turned back. */
 export const encodeOwnPart = (key: string): string => {
+  // Each of its characters is one byte.
   const encoded = encodeName(key)
-  return encoder.encode(encoded).byteLength <= maxOwnPartBytes
+  return encoded.length <= maxOwnPartBytes
     ? `=${encoded}`
     : `#${createHash("sha256").update(encoded).digest("hex")}`
 }

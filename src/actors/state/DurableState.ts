@@ -209,7 +209,8 @@ class State<A> implements DurableState<A> {
     return Effect.flatMap(
       Effect.mapError(this.parts.encode(value), (cause) => this.failure(new StateUndecodable({ cause }))),
       (json) => {
-        const bytes = encoder.encode(json).byteLength
+        // A character takes three bytes at most.
+        const bytes = json.length * 3 <= maxStateBytes ? 0 : encoder.encode(json).byteLength
         return bytes > maxStateBytes
           ? Effect.fail(this.failure(new StateTooLarge({ bytes, maxBytes: maxStateBytes })))
           : Effect.succeed(json)

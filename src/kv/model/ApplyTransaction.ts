@@ -1,5 +1,6 @@
 /** What a transaction does. Everything that it needs of the store is loaded before anything is changed. */
 import type { Batch } from "./Batch.ts"
+import type { Slot } from "./Draft.ts"
 import { maxPageBytes, maxRangeDeletes, maxTransactionReadBytes, maxTransactionReadRows } from "./Limits.ts"
 import type { Loading } from "./Loading.ts"
 import { ReadBudget } from "./ReadBudget.ts"
@@ -33,12 +34,14 @@ function* transactWithin(
   budget: ReadBudget
 ): Loading<TransactionReply | RefusedReply | undefined> {
   const { draft } = batch
-  yield* draft.loadAll(touchedKeys(transaction), budget)
+  const touched = yield* draft.loadAll(touchedKeys(transaction), budget)
   if (budget.exceeded) return undefined
-  const succeeded = transaction.compares.every((compare) => holds(compare, draft.slot(compare.key).record))
+  const { compares } = transaction
+  const succeeded = compares.every((compare, i) => holds(compare, touched[i]?.record))
   const list = succeeded ? "success" : "failure"
   const operations = transaction[list]
-  const deletes = yield* prepare(batch, operations, list, budget)
+  const slots = slotsOf(operations, touched, compares.length + (succeeded ? 0 : countKeys(transaction.success)))
+  const deletes = yield* prepare(batch, operations, slots, list, budget)
   if (!Array.isArray(deletes)) return deletes
   const results: Array<OperationResult> = []
   let room = maxPageBytes
@@ -47,7 +50,7 @@ function* transactWithin(
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
     if (operation._tag !== "Range") {
-      results.push(step(batch, operation, deletes[i] ?? []))
+      results.push(step(batch, operation, slots[i], deletes[i] ?? []))
       continue
     }
     const { more, rows } = yield* draft.range(operation.range, operation.limit, operation.reverse, room, budget)
@@ -62,10 +65,27 @@ function* transactWithin(
   return { _tag: "TransactionReply", revision: batch.revision, succeeded, results }
 }
 
+const countKeys = (operations: ReadonlyArray<Operation>): number =>
+  operations.reduce((count, operation) => count + ("key" in operation ? 1 : 0), 0)
+
+/**
+ * The slots of a list's operations on single keys, in the places of the operations. They are those of the transaction's
+ * touched keys from `first` on: a key is looked up once, however often the transaction names it.
+ */
+const slotsOf = (
+  operations: ReadonlyArray<Operation>,
+  touched: ReadonlyArray<Slot>,
+  first: number
+): ReadonlyArray<Slot | undefined> => {
+  let next = first
+  return operations.map((operation) => "key" in operation ? touched[next++] : undefined)
+}
+
 /** The keys that each delete-range will remove, in the places of the operations; or why the transaction is refused. */
 function* prepare(
   batch: Batch,
   operations: ReadonlyArray<Operation>,
+  slots: ReadonlyArray<Slot | undefined>,
   list: string,
   budget: ReadBudget
 ): Loading<Array<ReadonlyArray<Uint8Array>> | RefusedReply | undefined> {
@@ -82,10 +102,10 @@ function* prepare(
       for (const { key, record } of rows) if (!draft.isLoaded(key)) draft.load(key, record)
       deletes[i] = rows.map(({ key }) => key)
     } else if (operation._tag === "Put" && operation.lease !== 0) {
-      const problem = leaseProblem(batch, draft.slot(operation.key), operation.lease)
+      const problem = leaseProblem(batch, slots[i] as Slot, operation.lease)
       if (problem !== undefined) return problem
     } else if (operation._tag === "Get") {
-      readBytes += draft.slot(operation.key).record?.value.byteLength ?? 0
+      readBytes += slots[i]?.record?.value.byteLength ?? 0
     }
   }
   return readBytes > maxPageBytes
@@ -103,28 +123,27 @@ const tooLarge = (batch: Batch, field: string): RefusedReply =>
 
 const withoutValue = ({ key, record }: Row): Row => ({ key, record: { ...record, value: noBytes } })
 
-/** One operation on keys that are loaded. */
+/** One operation on keys that are loaded. An operation on a single key has its slot. */
 const step = (
   batch: Batch,
   operation: Exclude<Operation, RangeOperation>,
+  slot: Slot | undefined,
   deletes: ReadonlyArray<Uint8Array>
 ): OperationResult => {
-  const { draft } = batch
   switch (operation._tag) {
     case "Put": {
-      const { createRevision, version } = batch.putKey(draft.slot(operation.key), operation.value, operation.lease)
+      const { createRevision, version } = batch.putKey(slot as Slot, operation.value, operation.lease)
       return { _tag: "Put", createRevision, version }
     }
     case "Delete": {
-      const slot = draft.slot(operation.key)
-      const deleted = slot.record === undefined ? 0 : 1
-      if (deleted === 1) batch.deleteKey(slot)
+      const deleted = slot?.record === undefined ? 0 : 1
+      if (deleted === 1) batch.deleteKey(slot as Slot)
       return { _tag: "Delete", deleted }
     }
     case "DeleteRange":
-      for (const key of deletes) batch.deleteKey(draft.slot(key))
+      for (const key of deletes) batch.deleteKey(batch.draft.slot(key))
       return { _tag: "Delete", deleted: deletes.length }
     case "Get":
-      return { _tag: "Get", record: draft.slot(operation.key).record }
+      return { _tag: "Get", record: slot?.record }
   }
 }

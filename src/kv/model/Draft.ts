@@ -67,29 +67,43 @@ export class Draft {
   /** Makes slots for those of these keys that have none; the caller says what they hold before any is used. */
   expect(keys: ReadonlyArray<Uint8Array>): ReadonlyArray<Slot> {
     const expected: Array<Slot> = []
-    for (const key of keys) {
-      const text = byteText(key)
-      if (this.slots.has(text)) continue
-      const slot: Slot = { key, record: undefined, changed: false }
-      this.slots.set(text, slot)
-      expected.push(slot)
-    }
+    for (const key of keys) this.slotOf(key, expected)
     return expected
   }
 
-  /** Loads those of these keys that are not loaded yet. Ends early when all of them are too much for the budget. */
-  *loadAll(keys: ReadonlyArray<Uint8Array>, budget: ReadBudget): Loading<void> {
+  /** The slot of a key. One that is made is among `made` then. */
+  private slotOf(key: Uint8Array, made: Array<Slot>): Slot {
+    const text = byteText(key)
+    const known = this.slots.get(text)
+    if (known !== undefined) return known
+    const slot: Slot = { key, record: undefined, changed: false }
+    this.slots.set(text, slot)
+    made.push(slot)
+    return slot
+  }
+
+  /**
+   * Loads those of these keys that are not loaded yet, and gives the slots of all in the places of the keys. Ends early
+   * when all of them are too much for the budget.
+   */
+  *loadAll(keys: ReadonlyArray<Uint8Array>, budget: ReadBudget): Loading<ReadonlyArray<Slot>> {
+    const slots: Array<Slot> = []
     for (let from = 0; from < keys.length; from += loadKeys) {
-      const some = keys.slice(from, from + loadKeys)
-      const expected = this.expect(some)
+      const expected: Array<Slot> = []
+      const end = Math.min(from + loadKeys, keys.length)
+      for (let i = from; i < end; i++) slots.push(this.slotOf(keys[i] as Uint8Array, expected))
       if (expected.length > 0) {
         const found = yield { _tag: "LoadKeys", keys: expected.map(({ key }) => recordKey(key)) }
         for (const row of found) this.slot(userKey(row.key)).record = recordOf(row)
       }
       // What other commands of the batch have loaded counts as well: how commands are grouped must not matter.
-      for (const key of some) budget.charge(key.byteLength, this.slot(key).record?.value.byteLength ?? 0)
-      if (budget.exceeded) return
+      for (let i = from; i < end; i++) {
+        const { key, record } = slots[i] as Slot
+        budget.charge(key.byteLength, record?.value.byteLength ?? 0)
+      }
+      if (budget.exceeded) return slots
     }
+    return slots
   }
 
   /**

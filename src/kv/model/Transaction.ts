@@ -188,8 +188,8 @@ export const transactionProblem = (transaction: Transaction): Problem | undefine
   const { compares, failure, success } = transaction
   if (compares.length > maxTransactionOperations) return tooMany("compares", compares.length)
   for (let i = 0; i < compares.length; i++) {
-    const found = compareProblem(compares[i] as Compare, `compares[${i}]`)
-    if (found !== undefined) return found
+    const found = compareProblem(compares[i] as Compare)
+    if (found !== undefined) return within(`compares[${i}]`, found)
   }
   return listProblem(success, "success") ?? listProblem(failure, "failure")
 }
@@ -203,35 +203,38 @@ export const transactionSizeProblem = (bytes: number): Problem | undefined =>
     ? problem("transaction", `has ${bytes} bytes; at most ${maxTransactionBytes} are allowed`)
     : undefined
 
-const compareProblem = (compare: Compare, field: string): Problem | undefined =>
-  keyProblem(compare.key.byteLength, `${field}.key`) ??
+/** The same problem of a part of a transaction. The names of parts are made for problems alone: most have none. */
+const within = (part: string, { field, problem: text }: Problem): Problem => problem(`${part}.${field}`, text)
+
+const compareProblem = (compare: Compare): Problem | undefined =>
+  keyProblem(compare.key.byteLength) ??
     (compare._tag === "CompareValue"
-      ? valueProblem(compare.value.byteLength, `${field}.value`)
+      ? valueProblem(compare.value.byteLength)
       : compare._tag === "CompareNumber"
-      ? countProblem(compare.value, `${field}.${compare.figure}`)
+      ? countProblem(compare.value, compare.figure)
       : undefined)
 
 const listProblem = (operations: ReadonlyArray<Operation>, list: string): Problem | undefined => {
   if (operations.length > maxTransactionOperations) return tooMany(list, operations.length)
   for (let i = 0; i < operations.length; i++) {
-    const found = operationProblem(operations[i] as Operation, `${list}[${i}]`)
-    if (found !== undefined) return found
+    const found = operationProblem(operations[i] as Operation)
+    if (found !== undefined) return within(`${list}[${i}]`, found)
   }
   return repeatedWrite(operations, list)
 }
 
-const operationProblem = (operation: Operation, field: string): Problem | undefined => {
+const operationProblem = (operation: Operation): Problem | undefined => {
   switch (operation._tag) {
     case "Put":
-      return keyProblem(operation.key.byteLength, `${field}.key`) ??
-        valueProblem(operation.value.byteLength, `${field}.value`) ?? countProblem(operation.lease, `${field}.lease`)
+      return keyProblem(operation.key.byteLength) ?? valueProblem(operation.value.byteLength) ??
+        countProblem(operation.lease, "lease")
     case "Delete":
     case "Get":
-      return keyProblem(operation.key.byteLength, `${field}.key`)
+      return keyProblem(operation.key.byteLength)
     case "DeleteRange":
-      return rangeProblem(operation.range, `${field}.range`)
+      return rangeProblem(operation.range, "range")
     case "Range":
-      return rangeProblem(operation.range, `${field}.range`) ?? limitProblem(operation.limit, `${field}.limit`)
+      return rangeProblem(operation.range, "range") ?? limitProblem(operation.limit)
   }
 }
 

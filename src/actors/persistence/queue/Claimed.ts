@@ -63,6 +63,7 @@ export class Claimed {
   private readonly row: QueueRow & { readonly claim: Claim }
   /** Whether its offer has claimed it: then it has a key of another kind. */
   private readonly isHanded: boolean
+  private readonly key: string
   private readonly parts: SettlingParts
 
   constructor(
@@ -77,15 +78,11 @@ export class Claimed {
     this.attempts = row.attempts
     this.json = json
     this.parts = parts
+    this.key = isHanded ? parts.keys.handedOver(row.id) : parts.keys.row(row.place)
   }
 
   get text(): string {
     return decoder.decode(this.json)
-  }
-
-  private get key(): string {
-    const { keys } = this.parts
-    return this.isHanded ? keys.handedOver(this.id) : keys.row(this.row.place)
   }
 
   /** Puts the row in a place. An element that its offer has claimed gets the key that the others have. */

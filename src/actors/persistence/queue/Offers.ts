@@ -33,6 +33,8 @@ export class Offers {
   // A random id is new; one that the caller gave may be there already.
   private readonly randomIds = new Sharing()
   private readonly givenIds = new Sharing()
+  /** Of the queue that got an element last. */
+  private lastKeys: QueueKeys | undefined
 
   constructor(parts: OffersParts) {
     this.parts = parts
@@ -43,7 +45,8 @@ export class Offers {
     return Effect.gen({ self: this }, function*() {
       const { claimer: claimerOf, now, places, prefix, steps } = this.parts
       const { json, text } = yield* encode(id, element)
-      const keys = new QueueKeys(prefix, name)
+      if (this.lastKeys?.name !== name) this.lastKeys = new QueueKeys(prefix, name)
+      const keys = this.lastKeys
       const nowMs = yield* now
       const delayMs = delay === undefined ? 0 : Math.ceil(Duration.toMillis(delay))
       const place = delayMs > 0 ? places.at(nowMs + delayMs) : places.next(nowMs)

@@ -8,15 +8,20 @@ export const retryMs = 200
 
 export const pause: Effect.Effect<void> = Effect.sleep(retryMs)
 
-/** Repeats a write that cannot take effect twice. It fails when the store refuses it. */
+const isOpen = (failure: WriteFailure): boolean => {
+  const outcome = outcomeOf(failure)
+  return outcome === "unknown" || outcome === "later"
+}
+
+/**
+ * Repeats a write that cannot take effect twice. It fails when the store refuses it. Failures are rare: the machinery
+ * of a schedule is made when there is one.
+ */
 export const repeated = <A>(write: Effect.Effect<A, WriteFailure>): Effect.Effect<A, WriteFailure> =>
-  Effect.retry(write, {
-    schedule: Schedule.spaced(retryMs),
-    while: (failure) => {
-      const outcome = outcomeOf(failure)
-      return outcome === "unknown" || outcome === "later"
-    }
-  })
+  Effect.catch(write, (failure) =>
+    isOpen(failure)
+      ? Effect.andThen(pause, Effect.retry(write, { schedule: Schedule.spaced(retryMs), while: isOpen }))
+      : Effect.fail(failure))
 
 /**
  * Repeats a read until it is answered. A process must know of every element that it has claimed: otherwise no worker
