@@ -53,9 +53,12 @@ export class CleanRows {
     return absent
   }
 
-  /** Takes a row that is not here, as one that is used now. */
+  /**
+   * Takes a row that is not here. It has to be used again before eviction comes by: most rows of a load that only adds
+   * keys are not, and another round would move each of them once.
+   */
   add(text: string, value: Uint8Array | undefined): void {
-    const row = { text, value, used: true }
+    const row = { text, value, used: false }
     this.rows.set(text, row)
     this.bytes += bytesOf(row)
   }
