@@ -53,7 +53,7 @@ const maxRecentBytes = 4 * 1024 * 1024
 const maxRecentRevisions = 65_536
 
 /**
- * Revisions after which none is kept any more if nobody asked for one meanwhile. Who asks later reads them from the
+ * Revisions after which none is kept any more if no watch asked for one meanwhile. Who asks later reads them from the
  * store. Each takes some 600 bytes of objects and the memory of its entry, and V8 would move them before they go.
  */
 const unaskedRevisions = 4_096

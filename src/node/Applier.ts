@@ -37,6 +37,22 @@ export interface Applier {
 const readBackBytes = 512 * 1024
 const readBackEntries = 512
 
+const readBack = (
+  log: LogStore["Service"],
+  from: LogIndex,
+  through: LogIndex
+): Effect.Effect<ReadonlyArray<Entry>, StorageError> =>
+  from > through
+    ? Effect.succeed([])
+    : log.read(from, minIndex(through, addIndex(from, readBackEntries - 1)), readBackBytes)
+
+const missing = (index: LogIndex): StorageCorruption =>
+  new StorageCorruption({
+    path: "raft_log",
+    detail: `committed entry ${index} is missing from the log`,
+    safe: `everything applied so far, up to ${index - 1}`
+  })
+
 export const make = Effect.fnUntraced(function*(
   log: LogStore["Service"],
   machine: StateMachine["Service"],
@@ -82,31 +98,20 @@ export const make = Effect.fnUntraced(function*(
   const applyEntries = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
     Semaphore.withPermit(turn, Effect.suspend(() => applyInTurn(entries)))
 
-  const readBack = (from: LogIndex, through: LogIndex): Effect.Effect<ReadonlyArray<Entry>, StorageError> =>
-    from > through
-      ? Effect.succeed([])
-      : log.read(from, minIndex(through, addIndex(from, readBackEntries - 1)), readBackBytes)
-
   /**
    * Each part is reported as it is applied; the core hears of the batch's end with the last one. The next part is read
    * while one is applied.
    */
   const applyFromDisk = Effect.fnUntraced(function*({ from, through }: Apply) {
     let next = from
-    let entries = yield* readBack(next, through)
+    let entries = yield* readBack(log, next, through)
     while (next <= through) {
       // A snapshot came in between, and the log behind it may be gone.
       if (applied >= next) return
       const last = entries[entries.length - 1]
-      if (last === undefined) {
-        return yield* new StorageCorruption({
-          path: "raft_log",
-          detail: `committed entry ${next} is missing from the log`,
-          safe: `everything applied so far, up to ${next - 1}`
-        })
-      }
+      if (last === undefined) return yield* missing(next)
       next = addIndex(last.index, 1)
-      const [following] = yield* Effect.all([readBack(next, through), applyEntries(entries)], { concurrency: 2 })
+      const [following] = yield* Effect.all([readBack(log, next, through), applyEntries(entries)], { concurrency: 2 })
       entries = following
     }
   })
