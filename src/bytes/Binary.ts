@@ -3,7 +3,7 @@
  * their length. Reading never throws: past the end it answers with zeros and empty bytes and remembers it in `failed`.
  */
 import { allocate } from "./Slab.ts"
-import { fromHalves, writeU32, writeU64 } from "./U64.ts"
+import { fromHalves, readU32, writeU32, writeU64 } from "./U64.ts"
 
 /** Fills a buffer, which grows when the size given at the start was too small. */
 export class Writer {
@@ -79,23 +79,22 @@ export class Reader {
   failed = false
   private offset = 0
   private readonly bytes: Uint8Array
-  private readonly view: DataView
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
   u8(): number {
-    return this.advance(1) ? this.view.getUint8(this.offset - 1) : 0
+    return this.advance(1) ? this.bytes[this.offset - 1] as number : 0
   }
 
   u16(): number {
-    return this.advance(2) ? this.view.getUint16(this.offset - 2) : 0
+    if (!this.advance(2)) return 0
+    return (this.bytes[this.offset - 2] as number) << 8 | (this.bytes[this.offset - 1] as number)
   }
 
   u32(): number {
-    return this.advance(4) ? this.view.getUint32(this.offset - 4) : 0
+    return this.advance(4) ? readU32(this.bytes, this.offset - 4) : 0
   }
 
   u64(): number {

@@ -52,6 +52,12 @@ const maxRecentBytes = 4 * 1024 * 1024
 /** Recent revisions kept in memory; up to a quarter more at times. */
 const maxRecentRevisions = 65_536
 
+/**
+ * Revisions after which none is kept any more if no watch asked for one meanwhile. Who asks later reads them from the
+ * store. Each takes some 600 bytes of objects and the memory of its entry, and V8 would move them before they go.
+ */
+const unaskedRevisions = 4_096
+
 /** The feed, and the end where the state machine puts changes in. */
 export class ChangeSource {
   readonly feed: ChangeFeed["Service"]
@@ -60,11 +66,14 @@ export class ChangeSource {
   /** The newest revisions, gapless, the last of them `metadata.revision`. */
   private recent: Array<Revision> = []
   private recentBytes = 0
+  /** The last revision when somebody asked, or waited. */
+  private askedAt: number
   private readonly waiters = new FeedWaiters()
 
   private constructor(store: StateStore["Service"], metadata: StoreMetadata) {
     this.store = store
     this.metadata = metadata
+    this.askedAt = metadata.revision
     this.feed = ChangeFeed.of({
       revision: () => this.metadata.revision,
       wait: (ranges, from, patienceMs, hurry) => this.wait(ranges, from, patienceMs, hurry),
@@ -79,6 +88,8 @@ export class ChangeSource {
   publish(revisions: ReadonlyArray<Revision>, metadata: StoreMetadata): void {
     this.metadata = metadata
     if (revisions.length === 0) return
+    if (this.waiters.size > 0) this.askedAt = metadata.revision
+    if (metadata.revision - this.askedAt > unaskedRevisions) return this.forgetAll()
     for (const revision of revisions) {
       this.recent.push(revision)
       this.recentBytes += revisionMemory(revision)
@@ -91,9 +102,13 @@ export class ChangeSource {
   restart(metadata: StoreMetadata): void {
     const known = this.metadata.revision
     this.metadata = metadata
+    this.forgetAll()
+    this.waiters.wakeAll(known + 1)
+  }
+
+  private forgetAll(): void {
     this.recent = []
     this.recentBytes = 0
-    this.waiters.wakeAll(known + 1)
   }
 
   private forgetOldest(): void {
@@ -118,6 +133,7 @@ export class ChangeSource {
   ): Effect.Effect<number, Compacted> {
     return Effect.suspend((): Effect.Effect<number, Compacted> => {
       const { compacted, revision } = this.metadata
+      this.askedAt = revision
       if (from <= compacted) return Effect.fail(new Compacted({ requested: from, oldest: compacted + 1 }))
       if (from <= revision || (patienceMs !== undefined && patienceMs <= 0)) return Effect.succeed(from)
       const waiter = this.waiters.add(ranges, from)

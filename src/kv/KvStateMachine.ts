@@ -51,20 +51,19 @@ const concurrentQueries = 8
 
 const noReply = new Uint8Array(0)
 
-/** The commands of a batch, `undefined` for entries without one. They were checked before they reached the log. */
-const commandsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<DecodedCommand | undefined> =>
-  entries.map((entry) => {
-    if (entry.kind === "noop") return undefined
-    if (entry.decoded !== undefined) return entry.decoded as DecodedCommand
-    const command = decodeCommand(entry.payload)
-    if (command._tag === "Problem") {
-      throw new Error(
-        `entry ${entry.index} holds a command that cannot be applied (${command.field} ${command.problem}); ` +
-          "it was written by another version of FlareDB: run the same version on every node"
-      )
-    }
-    return command
-  })
+/** The command of an entry, `undefined` for one without any. It was checked before it reached the log. */
+const commandOf = (entry: Entry): DecodedCommand | undefined => {
+  if (entry.kind === "noop") return undefined
+  if (entry.decoded !== undefined) return entry.decoded as DecodedCommand
+  const command = decodeCommand(entry.payload)
+  if (command._tag === "Problem") {
+    throw new Error(
+      `entry ${entry.index} holds a command that cannot be applied (${command.field} ${command.problem}); ` +
+        "it was written by another version of FlareDB: run the same version on every node"
+    )
+  }
+  return command
+}
 
 /** Reads what the slots of a batch hold, all in one trip. */
 const loadKeys = (view: StateView, slots: ReadonlyArray<Slot>): Effect.Effect<void, StorageError> =>
@@ -159,11 +158,10 @@ class KvMachine {
   }
 
   readonly apply = Effect.fnUntraced({ self: this }, function*(this: KvMachine, entries: ReadonlyArray<Entry>) {
-    const commands = commandsOf(entries)
     const replies: Array<Uint8Array> = []
     let bytes = 0
     while (replies.length < entries.length && bytes < workBytes) {
-      for (const reply of yield* this.applySome(entries, commands, replies.length)) {
+      for (const reply of yield* this.applySome(entries, replies.length)) {
         replies.push(reply)
         bytes += reply.byteLength
       }
@@ -201,15 +199,18 @@ class KvMachine {
   private readonly applySome = Effect.fnUntraced({ self: this }, function*(
     this: KvMachine,
     entries: ReadonlyArray<Entry>,
-    commands: ReadonlyArray<DecodedCommand | undefined>,
     from: number
   ) {
     const { store } = this
     const batch = new Batch(this.state)
+    // Only those of this write are decoded: garbage that lives as long as a large batch is dear to collect.
+    const commands: Array<DecodedCommand | undefined> = []
     const keys: Array<Uint8Array> = []
-    let end = from
-    for (; end < entries.length && (end === from || keys.length < this.readAheadKeys); end++) {
-      const decoded = commands[end]
+    while (
+      from + commands.length < entries.length && (commands.length === 0 || keys.length < this.readAheadKeys)
+    ) {
+      const decoded = commandOf(entries[from + commands.length] as Entry)
+      commands.push(decoded)
       if (decoded !== undefined) keys.push(...keysOf(decoded.command))
     }
     const slots = batch.draft.expect(keys)
@@ -217,11 +218,11 @@ class KvMachine {
     this.readAheadKeys = keysThatFit(slots)
     const replies: Array<Uint8Array> = []
     let replyBytes = 0
-    for (let i = from; i < end && (i === from || replyBytes + batch.readBytes < workBytes); i++) {
-      const decoded = commands[i]
+    for (const decoded of commands) {
+      if (replies.length > 0 && replyBytes + batch.readBytes >= workBytes) break
       let reply: Uint8Array = noReply
       if (decoded !== undefined) {
-        const applied = applyCommand(batch, entries[i] as Entry, decoded)
+        const applied = applyCommand(batch, entries[from + replies.length] as Entry, decoded)
         reply = applied instanceof Uint8Array ? applied : yield* runLoading(store, applied)
       }
       replyBytes += reply.byteLength

@@ -10,7 +10,7 @@ import { Effect, Semaphore } from "effect"
 import type { StateMachine } from "../machine/StateMachine.ts"
 import type { Apply } from "../raft/Output.ts"
 import type { Entry, LogIndex } from "../raft/Types.ts"
-import { addIndex } from "../raft/Types.ts"
+import { addIndex, minIndex } from "../raft/Types.ts"
 import type { LogStore } from "../storage/LogStore.ts"
 import type { StorageError } from "../storage/StorageError.ts"
 import { StorageCorruption } from "../storage/StorageError.ts"
@@ -30,8 +30,28 @@ export interface Applier {
   readonly skipUnsafe: (index: LogIndex) => void
 }
 
-/** Bytes read from the log store at a time when entries have left the core's memory. */
+/**
+ * What is read from the log store at a time when entries have left the core's memory; as much again is read ahead.
+ * Small, because garbage that lives as long as a large batch is dear to collect.
+ */
 const readBackBytes = 512 * 1024
+const readBackEntries = 512
+
+const readBack = (
+  log: LogStore["Service"],
+  from: LogIndex,
+  through: LogIndex
+): Effect.Effect<ReadonlyArray<Entry>, StorageError> =>
+  from > through
+    ? Effect.succeed([])
+    : log.read(from, minIndex(through, addIndex(from, readBackEntries - 1)), readBackBytes)
+
+const missing = (index: LogIndex): StorageCorruption =>
+  new StorageCorruption({
+    path: "raft_log",
+    detail: `committed entry ${index} is missing from the log`,
+    safe: `everything applied so far, up to ${index - 1}`
+  })
 
 export const make = Effect.fnUntraced(function*(
   log: LogStore["Service"],
@@ -78,23 +98,21 @@ export const make = Effect.fnUntraced(function*(
   const applyEntries = (entries: ReadonlyArray<Entry>): Effect.Effect<void, StorageError> =>
     Semaphore.withPermit(turn, Effect.suspend(() => applyInTurn(entries)))
 
-  /** Each part is reported as it is applied; the core hears of the batch's end with the last one. */
-  const applyFromDisk = Effect.fnUntraced(function*(apply: Apply) {
-    let next = apply.from
-    while (next <= apply.through) {
-      const entries = yield* log.read(next, apply.through, readBackBytes)
+  /**
+   * Each part is reported as it is applied; the core hears of the batch's end with the last one. The next part is read
+   * while one is applied.
+   */
+  const applyFromDisk = Effect.fnUntraced(function*({ from, through }: Apply) {
+    let next = from
+    let entries = yield* readBack(log, next, through)
+    while (next <= through) {
       // A snapshot came in between, and the log behind it may be gone.
       if (applied >= next) return
       const last = entries[entries.length - 1]
-      if (last === undefined) {
-        return yield* new StorageCorruption({
-          path: "raft_log",
-          detail: `committed entry ${next} is missing from the log`,
-          safe: `everything applied so far, up to ${next - 1}`
-        })
-      }
-      yield* applyEntries(entries)
+      if (last === undefined) return yield* missing(next)
       next = addIndex(last.index, 1)
+      const [following] = yield* Effect.all([readBack(log, next, through), applyEntries(entries)], { concurrency: 2 })
+      entries = following
     }
   })
 

@@ -17,7 +17,7 @@
  * records travel as one blob, each behind its length, so that a message needs one copy however many entries it has.
  */
 import { CodecError } from "../bytes/CodecError.ts"
-import { readSafeU64, writeU64 } from "../bytes/U64.ts"
+import { readSafeU64, readU32, writeU64 } from "../bytes/U64.ts"
 import { crc32 } from "node:zlib"
 import { otherFormat } from "../Version.ts"
 import { entryBytes } from "../raft/Config.ts"
@@ -72,18 +72,17 @@ export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
   if (record.byteLength < headerBytes) {
     return new CodecError(`an entry record needs ${headerBytes} bytes, this one has ${record.byteLength}`)
   }
-  const view = new DataView(record.buffer, record.byteOffset, record.byteLength)
-  const stored = view.getUint32(0)
+  const stored = readU32(record, 0)
   const computed = crc32(record.subarray(4))
   if (stored !== computed) return new CodecError(`checksum ${hex(stored)} does not match the bytes (${hex(computed)})`)
-  const version = view.getUint8(4)
+  const version = record[4] as number
   if (version !== formatVersion) return new CodecError(`an entry of ${otherFormat(version, formatVersion)}`)
-  const kindByte = view.getUint8(5)
+  const kindByte = record[5] as number
   if (kindByte > 1) return new CodecError(`entry kind ${kindByte} is unknown`)
   const kind: EntryKind = kindByte === 0 ? "noop" : "command"
-  const term = readSafeU64(view, 8)
-  const index = readSafeU64(view, 16)
-  const timestampMs = readSafeU64(view, 24)
+  const term = readSafeU64(record, 8)
+  const index = readSafeU64(record, 16)
+  const timestampMs = readSafeU64(record, 24)
   if (term < 0 || index < 1 || timestampMs < 0) return new CodecError("term, index or timestamp is out of range")
   return {
     index: index as LogIndex,
@@ -91,7 +90,9 @@ export const decodeEntry = (record: Uint8Array): Entry | CodecError => {
     kind,
     timestampMs,
     payload: record.subarray(headerBytes),
-    record
+    record,
+    // Set later, mostly. A property that an object is not made with takes memory beside it.
+    decoded: undefined
   }
 }
 

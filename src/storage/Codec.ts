@@ -28,7 +28,7 @@ export const logEnd: Uint8Array = new Uint8Array(8).fill(0xff)
 /** The index in a log key, or -1 when it is none. */
 export const indexOfLogKey = (key: Uint8Array): number => {
   if (key.byteLength !== 8) return -1
-  const index = readSafeU64(new DataView(key.buffer, key.byteOffset, 8), 0)
+  const index = readSafeU64(key, 0)
   return index > 0 ? index : -1
 }
 

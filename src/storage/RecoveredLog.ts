@@ -60,12 +60,14 @@ const floorProblem = (check: LogCheck, floor: DurableFloor | undefined, compacte
     : `entry ${floor.index} has term ${term}, but term ${floor.term} was durable there`
 }
 
+/** Rows of the log that a start has in memory at a time. Each may have a megabyte. */
+const rowsAtOnce = 64
+
 /** Has `check` take the rest of the log. */
-const readOn = (reader: Reader, check: LogCheck): Effect.Effect<LogCheck, StorageError> =>
-  Effect.as(
-    reader.scan("raft_log", { gte: logKey(addIndex(check.last.index, 1)), lt: logEnd }, (row) => check.takes(row)),
-    check
-  )
+const readOn = (reader: Reader, check: LogCheck): Effect.Effect<LogCheck, StorageError> => {
+  const range = { gte: logKey(addIndex(check.last.index, 1)), lt: logEnd, rowsAtOnce }
+  return Effect.as(reader.scan("raft_log", range, (row) => check.takes(row)), check)
+}
 
 /**
  * How many of the entries that the floor covers a start reads: the newest, which followers and the state machine will

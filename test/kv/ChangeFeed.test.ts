@@ -375,3 +375,26 @@ it.effect("the log keeps telling the time while a lease waits, and ends the leas
       assert.deepStrictEqual(yield* due(15_500), [], "a keep-alive that came first wins")
     })
   ))
+
+it.effect("tells the same to who asks after nobody did for long, and goes on from there", () =>
+  Effect.gen(function*() {
+    const puts = (count: number) => Array.from({ length: count }, (_, i) => put(`k${i}`, "v"))
+    let applied = 0
+    const applyMore = (count: number) =>
+      Effect.flatMap(apply(applied + 1, puts(count)), (replies) => {
+        applied += replies.length
+        return replies.length < count ? Effect.die("not all were applied") : Effect.void
+      })
+    const revisionsFrom = (from: number) =>
+      Effect.map(readAll(from), (lines) => lines.map((one) => Number(one.split(":")[0])))
+    const numbers = (from: number, through: number) => Array.from({ length: through - from + 1 }, (_, i) => from + i)
+    for (let i = 0; i < 12; i++) yield* applyMore(500)
+    const feed = yield* ChangeFeed
+    const waits = yield* Effect.forkChild(feed.next({ ranges: KeyRanges.of(allKeys), previous: false }, 6_001))
+    yield* Effect.yieldNow
+    yield* applyMore(1)
+    assert.strictEqual((yield* Fiber.join(waits)).through, 6_001)
+    assert.deepStrictEqual(yield* revisionsFrom(5_000), numbers(5_000, 6_001))
+    yield* applyMore(3)
+    assert.deepStrictEqual(yield* revisionsFrom(1), numbers(1, 6_004))
+  }).pipe(Effect.provide(on(newDisk()))))

@@ -44,6 +44,12 @@ export type RowChange =
   | { readonly _tag: "Delete"; readonly key: Uint8Array }
   | { readonly _tag: "DeleteRange"; readonly start: Uint8Array; readonly end: Uint8Array }
 
+/**
+ * The changes of a revision that has none yet. Most revisions have one and are kept for watches, and an array that one
+ * is pushed to has room for seventeen.
+ */
+const nothingYet: Array<Change> = []
+
 export class Batch {
   readonly state: State
   readonly draft = new Draft()
@@ -92,7 +98,7 @@ export class Batch {
    * instead.
    */
   beginRevision(revocable = false): void {
-    this.changing = []
+    this.changing = nothingYet
     this.undo = revocable ? [] : undefined
   }
 
@@ -106,7 +112,7 @@ export class Batch {
 
   /** Ends the revision, which is taken only when something changed. */
   endRevision(): void {
-    const changes = this.changing ?? []
+    const changes = this.changing ?? nothingYet
     this.changing = undefined
     this.undo = undefined
     if (changes.length > 0) this.record(changes)
@@ -157,7 +163,9 @@ export class Batch {
     if (this.changing === undefined) throw new Error("a key was changed outside of a revision")
     const { key, record: previous, withoutValue } = slot
     const previousRevision = previous?.modRevision ?? 0
-    this.changing.push({ key, record, previousRevision, previous: withoutValue === true ? undefined : previous })
+    const change = { key, record, previousRevision, previous: withoutValue === true ? undefined : previous }
+    if (this.changing === nothingYet) this.changing = [change]
+    else this.changing.push(change)
     if (this.undo !== undefined) {
       const { changed } = slot
       this.undo.push(() => Object.assign(slot, { record: previous, changed, withoutValue }))

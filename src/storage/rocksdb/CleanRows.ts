@@ -4,7 +4,7 @@
  * the order of use exact would move it each time.
  */
 interface Row {
-  readonly keyBytes: number
+  readonly text: string
   /** `undefined` when there is no such row. */
   value: Uint8Array | undefined
   /** Whether it was asked for since eviction last came by. */
@@ -14,7 +14,7 @@ interface Row {
 /** Bytes of a row's objects beside its key and value; the memory of a value by itself takes more than half of them. */
 const rowOverhead = 400
 
-const bytesOf = ({ keyBytes, value }: Row): number => rowOverhead + keyBytes + (value?.byteLength ?? 0)
+const bytesOf = ({ text, value }: Row): number => rowOverhead + text.length + (value?.byteLength ?? 0)
 
 /** The share of its limit to which the memory of rows shrinks at a time, so that eviction is rare. */
 const shrinkTo = 15 / 16
@@ -53,9 +53,12 @@ export class CleanRows {
     return absent
   }
 
-  /** Takes a row that is not here, as one that is used now. */
+  /**
+   * Takes a row that is not here. It has to be used again before eviction comes by: most rows of a load that only adds
+   * keys are not, and another round would move each of them once.
+   */
   add(text: string, value: Uint8Array | undefined): void {
-    const row = { keyBytes: text.length, value, used: true }
+    const row = { text, value, used: false }
     this.rows.set(text, row)
     this.bytes += bytesOf(row)
   }
@@ -69,11 +72,11 @@ export class CleanRows {
   evict(): void {
     if (this.bytes <= this.maxBytes) return
     let left = 2 * this.rows.size
-    for (const [text, row] of this.rows) {
-      this.rows.delete(text)
+    for (const row of this.rows.values()) {
+      this.rows.delete(row.text)
       if (row.used) {
         row.used = false
-        this.rows.set(text, row)
+        this.rows.set(row.text, row)
       } else this.bytes -= bytesOf(row)
       left -= 1
       if (left === 0 || this.bytes <= this.maxBytes * shrinkTo) return

@@ -12,6 +12,8 @@ export interface RangeOptions {
   readonly limit?: number
   readonly reverse?: boolean
   readonly keysOnly?: boolean
+  /** Rows fetched per trip, however few are taken then. For rows that may be large: the binding knows no bytes. */
+  readonly rowsAtOnce?: number
 }
 
 export interface Row {
@@ -120,14 +122,14 @@ const readerOf = (
 /** Rows in order until the range, the limit or `take` ends it. */
 export const scanRows = async (
   session: RocksDB,
-  { gte, keysOnly, limit = Number.MAX_SAFE_INTEGER, lt, reverse }: RangeOptions,
+  { gte, keysOnly, limit = Number.MAX_SAFE_INTEGER, lt, reverse, rowsAtOnce = iteratorCapacity }: RangeOptions,
   take: (row: Row) => boolean
 ): Promise<void> => {
   if (limit < 1) return
   const iterator = session.iterator(
     { gte, lt },
     {
-      capacity: Math.min(limit + 1, iteratorCapacity),
+      capacity: Math.min(limit + 1, rowsAtOnce),
       ...(limit === Number.MAX_SAFE_INTEGER ? {} : { limit }),
       ...(reverse === true ? { reverse: true } : {}),
       ...(keysOnly === true ? { values: false } : {})

@@ -35,6 +35,13 @@ const entryBytesBetweenFlushes = 16 * 1024 * 1024
 /** How often the durable floor follows the log. */
 const floorMs = 1_000
 
+/** Bytes of rows that one trip to RocksDB should bring, by the largest of those read lately. */
+const tripBytes = 2 * 1024 * 1024
+
+/** Rows of one trip: to begin with, and at most. Each may have a megabyte where all before it were small. */
+const firstRowsAtOnce = 8
+const maxRowsAtOnce = 128
+
 class RocksLog {
   private readonly database: RocksDb["Service"]
   private readonly path: string
@@ -43,6 +50,7 @@ class RocksLog {
   private compacted: LogPoint
   /** Since the hard state was last flushed. */
   private appendedBytes = 0
+  private rowsAtOnce = firstRowsAtOnce
 
   constructor(database: RocksDb["Service"], path: string, floor: LogFloor, scrub: LogScrub, compacted: LogPoint) {
     this.database = database
@@ -82,11 +90,14 @@ class RocksLog {
     const entries: Array<Entry> = []
     if (from > through || from <= this.compacted.index) return entries
     let bytes = 0
+    let largest = 1
     let problem: string | undefined
+    const { rowsAtOnce } = this
     yield* this.database.scan(
       "raft_log",
-      { gte: logKey(from), lt: logKey(addIndex(through, 1)), limit: through - from + 1 },
+      { gte: logKey(from), lt: logKey(addIndex(through, 1)), limit: through - from + 1, rowsAtOnce },
       (row) => {
+        largest = Math.max(largest, row.value.byteLength)
         const entry = entryOfRow(row)
         if (entry instanceof CodecError) problem = entry.message
         else if (entry.index !== from + entries.length) problem = `entry ${from + entries.length} is missing`
@@ -98,6 +109,7 @@ class RocksLog {
         return problem === undefined
       }
     )
+    this.rowsAtOnce = Math.max(1, Math.min(maxRowsAtOnce, 2 * rowsAtOnce, Math.floor(tripBytes / largest)))
     if (problem !== undefined) {
       const safe = `log entries up to ${from - 1}`
       return yield* new StorageCorruption({ path: this.path, detail: problem, safe })

@@ -9,6 +9,7 @@
  * or while five batches gathered, whichever is less. A caller that removes what it would be applied from has to `flush`
  * first; `Writes.ts` does so before every write that is not an append to the log.
  */
+import { Slabs } from "../../bytes/Slab.ts"
 import { CleanRows } from "./CleanRows.ts"
 import { DirtyRows } from "./DirtyRows.ts"
 import type { FilterLimits, KeyFilters } from "./KeyFilters.ts"
@@ -37,6 +38,12 @@ export interface CacheLimits {
   readonly filters: FilterLimits
 }
 
+/**
+ * Rows whose values are small lie together in so many bytes, because an array of its own costs more than such a value.
+ * The last of them keeps all of it, which is not much more than the objects of a row.
+ */
+const slabBytes = 1_024
+
 export const defaultCacheLimits: CacheLimits = {
   maxBytes: 16 * 1024 * 1024,
   delayMs: 2_000,
@@ -50,6 +57,7 @@ export class WriteBackCache {
   private readonly store: RowStore
   private readonly limits: CacheLimits
   private readonly clean: CleanRows
+  private readonly memory = new Slabs(slabBytes, slabBytes / 4)
   /** The next batch. */
   private dirty = new DirtyRows()
   /** The batch that is being written. */
@@ -236,7 +244,7 @@ export class WriteBackCache {
 
   private take(operation: Operation): void {
     if (operation._tag === "DeleteRange" || typeof operation.key === "string") throw new TypeError("not a row")
-    const value = operation._tag === "Put" ? ownMemory(operation.value) : undefined
+    const value = operation._tag === "Put" ? this.ownMemory(operation.value) : undefined
     const text = textOf(operation.key)
     const wasAbsent = this.clean.update(text, value) ?? this.notCleanWasAbsent(text, value)
     this.filters.change(text, wasAbsent, value !== undefined)
@@ -337,6 +345,17 @@ export class WriteBackCache {
     await this.store.write(batch.operations())
   }
 
+  /**
+   * A value in memory that only rows share. One from the pool of `Buffer` would keep the 64 KiB that it shares with
+   * others, for as long as the row is in memory.
+   */
+  private ownMemory(value: Uint8Array): Uint8Array {
+    if (value.buffer.byteLength <= 2 * value.byteLength) return value
+    const own = this.memory.allocate(value.byteLength)
+    own.set(value)
+    return own
+  }
+
   private done(): void {
     this.writing = undefined
     this.flushing = undefined
@@ -344,10 +363,3 @@ export class WriteBackCache {
     this.writeSoon()
   }
 }
-
-/**
- * A value in memory of its own. One from the pool of `Buffer` would keep the 64 KiB that it shares with others, for as
- * long as the row is in memory.
- */
-const ownMemory = (value: Uint8Array): Uint8Array =>
-  value.buffer.byteLength <= 2 * value.byteLength ? value : new Uint8Array(value)
