@@ -49,7 +49,10 @@ export interface ClientOptions {
   readonly refusedTimeoutMs?: number | undefined
   /** Milliseconds until an attempt to connect is given up and the next node is tried. Default 1000. */
   readonly connectTimeoutMs?: number | undefined
-  /** Milliseconds without an answer after which new operations go to another node. Default 1500. */
+  /**
+   * Milliseconds without an answer after which operations go to another node. Default 1500. A call may take a second
+   * more for each 4 MiB that wait for their answers, but not more than half of what its operations have left.
+   */
   readonly attemptTimeoutMs?: number | undefined
   /** Calls of one kind in flight. More hide latency, fewer make larger batches. Default 4. */
   readonly maxCallsInFlight?: number | undefined
