@@ -49,7 +49,7 @@ export interface ClientOptions {
   readonly refusedTimeoutMs?: number | undefined
   /**
    * Milliseconds until the next node is tried when a connection is not open. Default 1000. It goes on being opened for
-   * four times as long, for whoever asks that node again.
+   * four times as long, for callers that ask that node again.
    */
   readonly connectTimeoutMs?: number | undefined
   /**

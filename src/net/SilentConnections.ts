@@ -1,9 +1,8 @@
 /**
- * The connections of a port that said no `Hello` yet, and which of them gives way when the port is full. Whoever opens
- * many of them pays with them: the oldest one would be that of a client which is about to say its `Hello`, when
- * strangers open more connections in that time than the port has.
+ * The connections of a port that said no `Hello` yet, and which of them gives way when the port is full. An address
+ * that opens many of them pays with its own: the oldest one would be that of a client which is about to say its `Hello`,
+ * when strangers open more connections in that time than the port has.
  */
-import { isIPv6 } from "node:net"
 
 interface Silent {
   readonly address: string
@@ -77,7 +76,7 @@ export class SilentConnections<Connection extends Silent> {
 /** What connections are counted by: an IPv4 address, or the /64 of an IPv6 address, which is what one customer has. */
 export const countedAddress = (address: string | undefined): string => {
   if (address === undefined) return "unknown"
-  if (!isIPv6(address)) return address
+  if (!address.includes(":")) return address
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   if (mapped?.[1] !== undefined) return mapped[1]
   const [plain = ""] = address.split("%")

@@ -17,7 +17,7 @@ export interface LockOwner {
   readonly namedMs: Map<string, number>
   /** Acquisitions under way. */
   readonly acquiring: Map<string, Acquisition>
-  /** Shards whose locks are being released because nobody named them. */
+  /** Shards whose locks are being released because no caller named them. */
   readonly leaving: Set<string>
   /** One grant of a lock lease at a time. */
   readonly turn: Semaphore.Semaphore

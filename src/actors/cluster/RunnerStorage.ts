@@ -290,7 +290,7 @@ class Runners {
   })
 
   /**
-   * Releases the locks that nobody named for as long as a lock lives: an acquisition was given up before it was
+   * Releases the locks that no caller named for as long as a lock lives: an acquisition was given up before it was
    * answered, or its answer came when the shard was another runner's already.
    */
   private readonly releaseUnnamed = Effect.fnUntraced({ self: this }, function*(

@@ -49,7 +49,7 @@ export class ConnectionPool {
 
   /**
    * A pool whose connections close with the surrounding scope. After `waitMs` milliseconds those who wait for a
-   * connection are told that there is none, while it goes on being opened: a node that is slow would never be reached
+   * connection learn that there is none, while it goes on being opened: a node that is slow would never be reached
    * by attempts that each begin from the start. By default they wait for as long as `connect` takes.
    */
   static readonly make = (
