@@ -1,7 +1,7 @@
 /**
  * The connections of a port that said no `Hello` yet, and which of them gives way when the port is full. An address
- * that opens many of them pays with its own: the oldest one would be that of a client which is about to say its `Hello`,
- * when strangers open more connections in that time than the port has.
+ * that opens many of them pays with its own. The oldest one would be that of a client which is about to say its
+ * `Hello`, when strangers open more connections in that time than the port has.
  */
 
 interface Silent {
