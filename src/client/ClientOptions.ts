@@ -47,9 +47,15 @@ export interface ClientOptions {
    * command line sets it low, so that a wrong endpoint is known at once.
    */
   readonly refusedTimeoutMs?: number | undefined
-  /** Milliseconds until an attempt to connect is given up and the next node is tried. Default 1000. */
+  /**
+   * Milliseconds until the next node is tried when a connection is not open. Default 1000. It goes on being opened for
+   * four times as long, for callers that ask that node again.
+   */
   readonly connectTimeoutMs?: number | undefined
-  /** Milliseconds without an answer after which new operations go to another node. Default 1500. */
+  /**
+   * Milliseconds without an answer after which operations go to another node. Default 1500. A call may take a second
+   * more for each 4 MiB that wait for their answers, but not more than half of what its operations have left.
+   */
   readonly attemptTimeoutMs?: number | undefined
   /** Calls of one kind in flight. More hide latency, fewer make larger batches. Default 4. */
   readonly maxCallsInFlight?: number | undefined

@@ -55,12 +55,12 @@ export const layerConnect = (
       // Closes last, after what is said over the connections at the end.
       const connections = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
       const cluster = new KnownCluster(yield* expectedCluster(client))
-      const pool = yield* Scope.provide(ConnectionPool.make(connect, cluster), connections)
+      const pool = yield* Scope.provide(ConnectionPool.make(connect, cluster, client.connectTimeoutMs), connections)
       const requests = new Requests(yield* Pipelines.make(client, pool, { sessions: client.sessions, readAt: own }))
       const keyValue = KeyValue.make(requests)
       const watch = Watch.make({
         client,
-        pool: yield* ConnectionPool.make(connect, cluster),
+        pool: yield* ConnectionPool.make(connect, cluster, client.connectTimeoutMs),
         router: new Router(yield* startingAt(client.endpoints, own)),
         keyValue
       })
@@ -97,8 +97,14 @@ export const layerConnect = (
  */
 export const layer = (
   options: ClientOptions
-): Layer.Layer<ClientServices, InvalidConfig> =>
-  layerConnect(options, TcpConnection.make(connectionOptions(resolve(options))))
+): Layer.Layer<ClientServices, InvalidConfig> => {
+  const connection = connectionOptions(resolve(options))
+  const connectTimeoutMs = connection.connectTimeoutMs * openingPatience
+  return layerConnect(options, TcpConnection.make({ ...connection, connectTimeoutMs }))
+}
+
+/** How many times as long as its callers wait for it a connection may take to be opened. */
+const openingPatience = 4
 
 /** The endpoints in their order, beginning with `first` or with any. */
 const startingAt = Effect.fnUntraced(function*(endpoints: ReadonlyArray<Endpoint>, first: Endpoint | undefined) {

@@ -25,6 +25,7 @@ import { listPrefixes } from "./Listing.ts"
 import { Position } from "./Position.ts"
 import type { Router } from "./session/Router.ts"
 import type { Told, WatchFailure } from "./Watcher.ts"
+import { WatchOpenings } from "./WatchOpenings.ts"
 import { Watcher } from "./Watcher.ts"
 import type { Changes, Listed, Progress, WatchEvent, WatchNotice } from "./WatchNotice.ts"
 import { DeleteEvent, PutEvent } from "./WatchNotice.ts"
@@ -158,6 +159,7 @@ export interface WatchParts {
 }
 
 export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Service"] => {
+  const openings = new WatchOpenings()
   const open: Watch["Service"]["open"] = (target, options = {}) => {
     const request = requestOf(target, options)
     if (request instanceof InvalidArgument) {
@@ -170,7 +172,7 @@ export const make = ({ client, keyValue, pool, router }: WatchParts): Watch["Ser
     const { buffer = defaultBuffer, isOwn, previous = false, progressMs = defaultProgressMs } = options
     const rest = isOwn === undefined ? undefined : new WatchRest(isOwn)
     return Effect.map(
-      Watcher.make({ client, pool, router, request, cluster: options.after?.cluster, progressMs }),
+      Watcher.make({ client, pool, router, openings, request, cluster: options.after?.cluster, progressMs }),
       (watcher): WatchHandle => {
         const asked = Effect.map(watcher.next, (told) => noticesOf(told, previous))
         const next = rest === undefined

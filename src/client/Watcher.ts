@@ -24,6 +24,7 @@ import { ConnectionLost } from "./connection/Connection.ts"
 import type { ConnectionPool } from "./connection/ConnectionPool.ts"
 import type { Endpoint } from "./connection/Endpoint.ts"
 import { formatEndpoint } from "./connection/Endpoint.ts"
+import type { WatchOpenings } from "./WatchOpenings.ts"
 import type { Router } from "./session/Router.ts"
 import { endpointStateOf } from "./session/Router.ts"
 
@@ -54,6 +55,8 @@ export interface WatcherOptions {
   /** Connections for watches alone: a reply of many changes would delay whatever shares its connection. */
   readonly pool: ConnectionPool
   readonly router: Router
+  /** Those of all watches of the client. */
+  readonly openings: WatchOpenings
   readonly request: WatchRequest
   /** The cluster whose history `request.from` belongs to; `undefined` when that is not known. */
   readonly cluster: ClusterIdentity | undefined
@@ -63,6 +66,12 @@ export interface WatcherOptions {
 
 /** What a node may take beyond the time it was asked to wait, in milliseconds: to prove that it is up to date. */
 const proofMs = 2_000
+
+/**
+ * How many times as long as an operation may take a watch waits for its turn while no other one is opened. Those that
+ * have their turn need one of them to try every node.
+ */
+const patientTurns = 2
 
 /** Pause after a node had too many watches, in milliseconds. */
 const overloadedPauseMs = 100
@@ -97,6 +106,8 @@ export class Watcher {
   private progressRequested = false
   /** Nodes that had too many watches, one after another. */
   private overloads = 0
+  /** Whether the last question got no answer in time on a connection that answers other watches. */
+  private isSlow = false
 
   private constructor(options: WatcherOptions, scope: Scope.Scope) {
     this.options = options
@@ -124,10 +135,21 @@ export class Watcher {
 
   private readonly tell = Effect.fnUntraced({ self: this }, function*(this: Watcher) {
     const startedMs = yield* monotonicMs
+    let triedMs: number | undefined
     const { refusedTimeoutMs } = this.options.client
     for (;;) {
-      const endpoint = this.opened?.endpoint ?? this.options.router.target
-      const exit = yield* Effect.result(this.opened === undefined ? this.begin(endpoint) : this.ask(this.opened))
+      // Another one may be the target when its turn has come.
+      let endpoint = this.opened?.endpoint ?? this.options.router.target
+      const exit = yield* Effect.result(
+        this.opened === undefined
+          ? this.options.openings.inTurn(Effect.flatMap(monotonicMs, (nowMs) => {
+            endpoint = this.options.router.target
+            if (this.isTooLate(startedMs, triedMs, nowMs)) return Effect.fail(neverTried(endpoint))
+            triedMs ??= nowMs
+            return this.begin(endpoint)
+          }))
+          : this.ask(this.opened)
+      )
       if (exit._tag === "Success") {
         this.options.router.succeeded()
         this.overloads = 0
@@ -136,7 +158,7 @@ export class Watcher {
       }
       const pauseMs = yield* this.failed(endpoint, exit.failure)
       const nowMs = yield* monotonicMs
-      const waitedMs = nowMs - startedMs
+      const waitedMs = triedMs === undefined ? Infinity : this.options.openings.waitedMs(triedMs, nowMs)
       const refusedForMs = this.options.router.refusedForMs(nowMs)
       if (!this.began && refusedForMs !== undefined && refusedForMs >= (refusedTimeoutMs ?? Number.POSITIVE_INFINITY)) {
         return yield* new Unavailable({ reason: `no node can be reached; ${this.options.router.describe()}` })
@@ -148,6 +170,13 @@ export class Watcher {
       if (pauseMs > 0) yield* Effect.sleep(pauseMs)
     }
   })
+
+  /** Whether its turn comes so late that there is no cluster to be had: the many behind it are not to wait for it. */
+  private isTooLate(startedMs: number, triedMs: number | undefined, nowMs: number): boolean {
+    const { client: { requestTimeoutMs }, openings } = this.options
+    const limitMs = (triedMs === undefined ? patientTurns : 1) * requestTimeoutMs
+    return !this.began && openings.waitedMs(triedMs ?? startedMs, nowMs) > limitMs
+  }
 
   /** Begins at a node. Only the first time there is something to tell of that. */
   private readonly begin = Effect.fnUntraced({ self: this }, function*(this: Watcher, endpoint: Endpoint) {
@@ -173,7 +202,7 @@ export class Watcher {
     const scope = yield* Scope.fork(this.scope)
     const watch = yield* connection.watch({ ...request, from: this.at }).pipe(
       Scope.provide(scope),
-      this.inTime(endpoint, proofMs + client.attemptTimeoutMs),
+      this.inTime({ endpoint, connection }, proofMs + client.attemptTimeoutMs),
       Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : this.drop({ endpoint, connection, scope }, exit))
     )
     this.opened = { endpoint, connection, watch, scope }
@@ -188,7 +217,7 @@ export class Watcher {
     const { client, progressMs } = this.options
     const at = this.at as number
     return opened.watch.next(at, progressMs).pipe(
-      this.inTime(opened.endpoint, progressMs + proofMs + client.attemptTimeoutMs),
+      this.inTime(opened, progressMs + proofMs + client.attemptTimeoutMs),
       Effect.map(({ revisions, through }): Told => {
         this.at = Math.max(at, through + 1)
         if (revisions.length === 0) this.progressRequested = false
@@ -204,9 +233,18 @@ export class Watcher {
     )
   }
 
-  private inTime(endpoint: Endpoint, ms: number) {
+  private inTime({ connection, endpoint }: Pick<Opened, "connection" | "endpoint">, ms: number) {
+    const { openings } = this.options
     const reason = `no answer within ${ms} ms`
-    return within(ms, () => new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason, sent: true }))
+    return <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConnectionLost, R> =>
+      Effect.flatMap(monotonicMs, (askedMs) =>
+        call.pipe(
+          within(ms, () => {
+            this.isSlow = openings.isHeardSince(connection, askedMs)
+            return new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason, sent: true })
+          }),
+          Effect.tap(() => Effect.map(monotonicMs, (nowMs) => openings.heard(connection, nowMs)))
+        ))
   }
 
   /** Gives up what is open at a node, and the connection with it when that is lost. */
@@ -220,7 +258,10 @@ export class Watcher {
     const lost = error._tag === "Some" &&
       (error.value._tag === "ConnectionLost" || error.value._tag === "Unauthenticated")
     const close = Scope.close(scope, Exit.void)
-    return lost ? Effect.andThen(this.options.pool.retire(endpoint, connection, 0), close) : close
+    // Thousands of watches may share the connection, and the others have their answers.
+    const keeps = this.isSlow
+    this.isSlow = false
+    return lost && !keeps ? Effect.andThen(this.options.pool.retire(endpoint, connection, 0), close) : close
   }
 
   /** What a failure means: the end of the watch, or how long to wait before the next attempt, in milliseconds. */
@@ -265,3 +306,6 @@ export class Watcher {
     return router.wrongCluster === undefined ? Effect.succeed(router.pauseMs) : Effect.fail(router.wrongCluster)
   }
 }
+
+const neverTried = (endpoint: Endpoint): ConnectionLost =>
+  new ConnectionLost({ endpoint: formatEndpoint(endpoint), reason: "no watch could be opened", sent: false })

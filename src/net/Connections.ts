@@ -10,10 +10,11 @@ import type { Limits } from "../config/Limits.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import { FrameReader } from "./FrameReader.ts"
 import { formatAddress } from "./Listening.ts"
+import { countedAddress, SilentConnections } from "./SilentConnections.ts"
 import type { ProtocolViolations, ViolationKind } from "./ProtocolViolations.ts"
 
 export interface ConnectionLimits extends Pick<Limits, "maxFrameMs" | "maxHandshakeMs" | "maxUnfinishedBytes"> {
-  /** At the limit, the connection that has been silent for longest since it was made gives way to a new one. */
+  /** At the limit, a connection that has been silent since it was made gives way to a new one. */
   readonly maxConnections: number
 }
 
@@ -41,6 +42,8 @@ interface Destroyable {
 /** One of a port's connections. */
 export class Guarded {
   readonly remote: string
+  /** What it is counted by among those that are silent. */
+  readonly address: string
   readonly sinceMs: number
   readonly reader: FrameReader
   /** When the frame began that has not ended. */
@@ -54,6 +57,7 @@ export class Guarded {
   constructor(connection: Destroyable, maxFrameBytes: number, sinceMs: number) {
     this.connection = connection
     this.sinceMs = sinceMs
+    this.address = countedAddress(connection.remoteAddress)
     this.remote = formatAddress(connection.remoteAddress ?? "unknown", connection.remotePort ?? 0)
     this.reader = new FrameReader(maxFrameBytes)
   }
@@ -69,7 +73,7 @@ export class Connections {
   private readonly maxFrameBytes: number
   private readonly open = new Set<Guarded>()
   /** Those that were not admitted yet, in the order in which they came. */
-  private readonly silent = new Set<Guarded>()
+  private readonly silent = new SilentConnections<Guarded>()
   /** Those inside a frame, in the order in which these began. */
   private readonly unfinished = new Set<Guarded>()
   private unfinishedBytes = 0
@@ -94,7 +98,7 @@ export class Connections {
 
   /** The connection said a `Hello` that was accepted: it gives way to no other any more. */
   admit(guarded: Guarded): void {
-    this.silent.delete(guarded)
+    this.silent.admit(guarded)
   }
 
   /** What is sent waits for the other side, or no longer does. */
@@ -108,8 +112,8 @@ export class Connections {
     const guarded = new Guarded(connection, this.maxFrameBytes, this.violations.nowMs())
     const { maxConnections } = this.limits
     if (this.open.size >= maxConnections) {
-      const [oldest] = this.silent
-      if (oldest === undefined) {
+      const { victim } = this.silent
+      if (victim === undefined) {
         this.violations.report(
           "too-many-connections",
           guarded.remote,
@@ -119,7 +123,7 @@ export class Connections {
         return undefined
       }
       this.closeFor(
-        oldest,
+        victim,
         "too-many-connections",
         `closed a silent connection for a new one: all ${maxConnections} are in use`
       )
@@ -199,7 +203,7 @@ export class Connections {
   sweep(): void {
     const nowMs = this.violations.nowMs()
     const { maxFrameMs, maxHandshakeMs } = this.limits
-    for (const guarded of this.silent) {
+    for (const guarded of this.silent.inOrder) {
       if (nowMs - guarded.sinceMs < maxHandshakeMs) break
       this.closeFor(guarded, "no-handshake", `closed a connection: no Hello within maxHandshakeMs (${maxHandshakeMs})`)
     }

@@ -171,6 +171,22 @@ export const runnerStorageCases = (options: RunnerStorageSuiteOptions): Readonly
           yield* same(named(yield* storage.acquire(one, shards(3))), ["default:3"], "another shard")
         }),
       expirationMs
+    ),
+    make(
+      "a lock ends when its owner names it no more, though it refreshes others",
+      (storage, other) =>
+        Effect.gen(function*() {
+          yield* storage.register(runnerOf(1), true)
+          yield* storage.acquire(one, shards(1, 2))
+          const refreshed = Effect.gen(function*() {
+            yield* same(named(yield* storage.refresh(one, shards(1))), ["default:1"], "refreshed")
+            yield* same(named(yield* other.acquire(two, shards(1))), [], "a shard whose lock is refreshed")
+            return (yield* other.acquire(two, shards(2))).length === 1
+          })
+          yield* eventually("another runner gets the shard that is not refreshed", refreshed, 5 * expirationMs)
+          yield* same(named(yield* storage.refresh(one, shards(1, 2))), ["default:1"], "what is left")
+        }),
+      expirationMs
     )
   ]
 

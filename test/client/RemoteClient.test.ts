@@ -151,7 +151,7 @@ describe("the deadline", () => {
         assert.instanceOf(errorOf(exit), Unavailable)
         yield* TestClock.adjust(2_000)
         yield* put
-      }).pipe(Effect.provide(clientOf(nodes)))
+      }).pipe(Effect.provide(clientOf(nodes, { connectTimeoutMs: 5_000 })))
       assert.deepStrictEqual(nodes[0].writes, [1], "the second write alone")
     }))
 

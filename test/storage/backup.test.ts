@@ -140,6 +140,32 @@ describe("restore into a directory", () => {
       assert.strictEqual((yield* restore(options(folder, file))).rows, rows.length)
     }))
 
+  it.effect("is refused with a bit flipped in any byte, and cut anywhere", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = join(folder, "a")
+      const few: ReadonlyArray<StateRow> = [1, 2, 3].map((i) => ({
+        key: Uint8Array.of(0x10, i),
+        value: Uint8Array.of(i)
+      }))
+      yield* writeBackup(file, Stream.fromIterable(pieces(few)), { force: false })
+      const good = readFileSync(file)
+      const refused = Effect.fnUntraced(function*(bad: Uint8Array, what: string) {
+        writeFileSync(file, bad)
+        const error = yield* Effect.flip(restore(options(folder, file)))
+        assert.strictEqual(error._tag, "BackupCorrupt", what)
+        assert.include(error.message, file, what)
+      })
+      for (let at = 0; at < good.byteLength; at++) {
+        const bad = Uint8Array.from(good)
+        bad[at] = (bad[at] as number) ^ (1 << at % 8)
+        yield* refused(bad, `flipped at ${at} of ${good.byteLength}`)
+        yield* refused(good.subarray(0, at), `cut at ${at} of ${good.byteLength}`)
+      }
+      yield* refused(Buffer.concat([good, Buffer.from([0])]), "with a byte more")
+      assert.isFalse(existsSync(join(folder, "node-1")))
+    }))
+
   it.effect("touches nothing when the file is damaged or the directory is in use", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder

@@ -5,14 +5,19 @@
  * refresh, whether its process died, is frozen, or cannot reach the cluster. A lock's create revision fences what its
  * holder commits (`HeldShards`).
  *
+ * Sharding waits for an acquisition for a second. One that takes longer goes on, and the next one has what it took: on
+ * a slow machine nothing else makes progress. A lock that was taken that way and is not wanted by then is released once
+ * it was not named for the time that a lock lives; the lease that all locks share does not end by itself.
+ *
  * Each write recognises its own effect, so that it can be repeated when its answer was lost.
  */
 import { randomUUID } from "node:crypto"
-import { Clock, Duration, Effect, Fiber, Layer, Semaphore } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer } from "effect"
 import type { Scope } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import { RunnerStorage, ShardingConfig } from "effect/cluster"
 import type { ClusterError } from "effect/cluster"
+import type { WriteFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import { Leases } from "../../client/Lease.ts"
 import { Compare, Op } from "../../client/Txn.ts"
@@ -23,6 +28,8 @@ import { ClusterKeys } from "./ClusterKeys.ts"
 import { persistent, repeatable } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
+import type { LockOwner } from "./LockOwner.ts"
+import { addressOf, lockOwner } from "./LockOwner.ts"
 import { endLease, RunnerRegistrations } from "./RunnerRegistrations.ts"
 
 type Result<A> = Effect.Effect<A, ClusterError.PersistenceError>
@@ -42,20 +49,6 @@ const patientPart = 0.2
 /** Part of the time to live for which that confirmation is young enough: the locks still live then. */
 const livingPart = 0.9
 
-/** What is known of one address. */
-interface Owner {
-  readonly address: string
-  /** What is written in locks. Another process of the same address has another one. */
-  readonly holder: string
-  /** The lease of the locks; 0 for none. */
-  lockLease: number
-  /** When the lock lease was last known to be alive, by the monotonic clock. */
-  confirmedMs: number
-  readonly locks: Map<string, number>
-  /** One grant of a lock lease at a time. */
-  readonly turn: Semaphore.Semaphore
-}
-
 class Runners {
   private readonly keys: ClusterKeys
   private readonly kv: KeyValue["Service"]
@@ -66,7 +59,7 @@ class Runners {
   private readonly scope: Scope.Scope
   private readonly ttlMs: number
   private readonly instance: string
-  private readonly owners = new Map<string, Owner>()
+  private readonly owners = new Map<string, LockOwner>()
 
   constructor(
     keys: ClusterKeys,
@@ -103,17 +96,10 @@ class Runners {
     }
   }
 
-  private owner(address: string): Owner {
+  private owner(address: string): LockOwner {
     const known = this.owners.get(address)
     if (known !== undefined) return known
-    const owner: Owner = {
-      address,
-      holder: JSON.stringify({ address, instance: this.instance }),
-      lockLease: 0,
-      confirmedMs: -Infinity,
-      locks: new Map(),
-      turn: Semaphore.makeUnsafe(1)
-    }
+    const owner = lockOwner(address, this.instance)
     this.owners.set(address, owner)
     return owner
   }
@@ -122,7 +108,7 @@ class Runners {
     return monotonicMsOf(this.clock)
   }
 
-  private readonly lockLease = Effect.fnUntraced({ self: this }, function*(this: Runners, owner: Owner) {
+  private readonly lockLease = Effect.fnUntraced({ self: this }, function*(this: Runners, owner: LockOwner) {
     if (owner.lockLease !== 0) return owner.lockLease
     const sentMs = this.nowMs()
     const { id } = yield* this.leases.grant(this.ttlMs)
@@ -131,20 +117,22 @@ class Runners {
     return id
   })
 
-  private acquire(owner: Owner, shards: NonEmptyArray<string>): Result<Array<string>> {
+  private acquire(owner: LockOwner, shards: NonEmptyArray<string>): Result<Array<string>> {
     const distinct = [...new Set(shards)]
+    this.name(owner, distinct)
     return persistent(Effect.gen({ self: this }, function*() {
       for (let attempt = 0;; attempt++) {
         const lease = yield* owner.turn.withPermit(this.lockLease(owner))
         const got = yield* Effect.forEach(
           distinct,
-          (shard) => Effect.result(this.acquireOne(owner, shard, lease)),
+          (shard) => Effect.result(this.acquiring(owner, shard, lease)),
           { concurrency: "unbounded" }
         )
         const failures = got.flatMap((one) => one._tag === "Failure" ? [one.failure] : [])
         const [failure] = failures
         // One whose outcome is not known is asked for again, and known by its holder.
         if (failure === undefined || got.some((one) => one._tag === "Success" && one.success)) {
+          this.name(owner, distinct)
           return distinct.filter((_, at) => {
             const one = got[at]
             return one?._tag === "Success" && one.success
@@ -157,15 +145,39 @@ class Runners {
     }))
   }
 
+  /** Somebody counts on these shards, or asks for them. */
+  private name(owner: LockOwner, shards: ReadonlyArray<string>): void {
+    const nowMs = this.nowMs()
+    for (const shard of shards) owner.namedMs.set(shard, nowMs)
+  }
+
+  /** Joins the acquisition of a shard that is under way, or begins one, which goes on when its caller gives up. */
+  private acquiring(owner: LockOwner, shard: string, lease: number): Effect.Effect<boolean, WriteFailure> {
+    return Effect.suspend(() => {
+      const known = owner.acquiring.get(shard)
+      if (known?.lease === lease) return Fiber.join(known.fiber)
+      // Asked for again because the answer for others took too long: what was taken before is not waited for.
+      if (owner.lockLease === lease && this.isConfirmed(owner) && this.isHeld(owner, shard)) return Effect.succeed(true)
+      // Its lock is about to be deleted.
+      if (owner.leaving.has(shard)) return Effect.succeed(false)
+      const done = Effect.sync(() => {
+        if (owner.acquiring.get(shard)?.lease === lease) owner.acquiring.delete(shard)
+      })
+      const work = Effect.ensuring(this.acquireOne(owner, shard, lease), done)
+      return Effect.flatMap(Effect.forkIn(work, this.scope), (fiber) => {
+        owner.acquiring.set(shard, { lease, fiber })
+        return Fiber.join(fiber)
+      })
+    })
+  }
+
   /** Takes a lock that is free, or that a process before this one had at the same address. */
   private readonly acquireOne = Effect.fnUntraced({ self: this }, function*(
     this: Runners,
-    owner: Owner,
+    owner: LockOwner,
     shard: string,
     lease: number
   ) {
-    // Asked for again because the answer for others took too long: what was taken before is not waited for.
-    if (owner.lockLease === lease && this.isConfirmed(owner) && this.isHeld(owner, shard)) return true
     const key = this.keys.lock(shard)
     for (let attempt = 0; attempt < 2; attempt++) {
       const taken = yield* repeatable(this.kv.transact({
@@ -173,17 +185,15 @@ class Runners {
         do: [Op.put(key, owner.holder, { lease })]
       }))
       if (taken.succeeded) {
-        this.holds(owner, shard, taken.revision)
         yield* lockAcquired
-        return true
+        return this.holds(owner, shard, lease, taken.revision)
       }
       // Read apart: transactions that read are not sent together.
       const found = yield* this.kv.get(key)
       if (found._tag === "None") continue
       const lock = found.value
       if (lock.text === owner.holder && lock.lease === lease) {
-        this.holds(owner, shard, lock.createRevision)
-        return true
+        return this.holds(owner, shard, lease, lock.createRevision)
       }
       if (addressOf(lock.text) !== owner.address) return false
       // The lock is deleted, not changed, so that the next one has another create revision.
@@ -195,31 +205,35 @@ class Runners {
     return false
   })
 
-  private holds(owner: Owner, shard: string, createRevision: number): void {
+  /** Whether a lock that was taken still counts: its lease may have been given up meanwhile, and ends the lock. */
+  private holds(owner: LockOwner, shard: string, lease: number, createRevision: number): boolean {
+    if (owner.lockLease !== lease) return false
     owner.locks.set(shard, createRevision)
     this.shards.hold(shard, createRevision)
+    return true
   }
 
-  private loses(owner: Owner, shard: string): void {
+  private loses(owner: LockOwner, shard: string): void {
     const createRevision = owner.locks.get(shard)
     owner.locks.delete(shard)
     if (createRevision !== undefined) this.shards.release(shard, createRevision)
   }
 
-  private loseAll(owner: Owner, lease: number): void {
+  private loseAll(owner: LockOwner, lease: number): void {
     if (owner.lockLease !== lease) return
     owner.lockLease = 0
     owner.confirmedMs = -Infinity
     for (const shard of owner.locks.keys()) this.loses(owner, shard)
   }
 
-  private refresh(owner: Owner, shards: ReadonlyArray<string>): Result<ReadonlyArray<string>> {
+  private refresh(owner: LockOwner, shards: ReadonlyArray<string>): Result<ReadonlyArray<string>> {
     return persistent(Effect.suspend(() => {
       const held = (shard: string) => this.isHeld(owner, shard)
+      this.name(owner, shards)
       // Before each exit of a request is stored; the commit itself checks the lock.
       if (shards.length === 1 && this.isConfirmed(owner)) return Effect.succeed(shards.filter(held))
       // The registration last: when the process dies, its locks end before its row does, which has others take them.
-      const kept = Effect.andThen(this.keepLocks(owner, shards.length > 0), this.registrations.keep(owner.address))
+      const kept = Effect.andThen(this.keepLocks(owner), this.registrations.keep(owner.address))
       // One that is slow goes on, so that its answer counts for the next refresh.
       return Effect.flatMap(
         Effect.forkIn(kept, this.scope),
@@ -230,31 +244,28 @@ class Runners {
   }
 
   /** Waits for a while; longer than that unless the locks were confirmed shortly before. */
-  private untilConfirmed(owner: Owner): Effect.Effect<void> {
+  private untilConfirmed(owner: LockOwner): Effect.Effect<void> {
     return Effect.andThen(
       Effect.sleep(patientPart * this.ttlMs),
       Effect.suspend(() => owner.locks.size > 0 && this.isConfirmed(owner, livingPart) ? Effect.void : Effect.never)
     )
   }
 
-  private isHeld(owner: Owner, shard: string): boolean {
+  private isHeld(owner: LockOwner, shard: string): boolean {
     const createRevision = owner.locks.get(shard)
     // A commit that was refused for its lock has it forgotten by the others.
     return createRevision !== undefined && this.shards.lockOf(shard) === createRevision
   }
 
-  private isConfirmed({ confirmedMs }: Owner, part = confirmedPart): boolean {
+  private isConfirmed({ confirmedMs }: LockOwner, part = confirmedPart): boolean {
     return this.nowMs() - confirmedMs < part * this.ttlMs
   }
 
-  /** Keeps the locks' lease alive. `check` looks which locks are attached to it still. */
-  private readonly keepLocks = Effect.fnUntraced({ self: this }, function*(
-    this: Runners,
-    owner: Owner,
-    check: boolean
-  ) {
+  /** Keeps the locks' lease alive, and looks which locks are attached to it still. */
+  private readonly keepLocks = Effect.fnUntraced({ self: this }, function*(this: Runners, owner: LockOwner) {
     const { lockLease: lease } = owner
     if (lease === 0) return
+    const check = owner.namedMs.size > 0
     const before = new Map(owner.locks)
     const sentMs = this.nowMs()
     const kept = yield* Effect.result(Effect.all([
@@ -275,9 +286,38 @@ class Runners {
     for (const [shard, createRevision] of before) {
       if (!attached.has(this.keys.lock(shard)) && owner.locks.get(shard) === createRevision) this.loses(owner, shard)
     }
+    yield* this.releaseUnnamed(owner, attached)
   })
 
-  private release(owner: Owner, shard: string) {
+  /**
+   * Releases the locks that no caller named for as long as a lock lives: an acquisition was given up before it was
+   * answered, or its answer came when the shard was another runner's already.
+   */
+  private readonly releaseUnnamed = Effect.fnUntraced({ self: this }, function*(
+    this: Runners,
+    owner: LockOwner,
+    attached: ReadonlySet<string>
+  ) {
+    const nowMs = this.nowMs()
+    const unnamed = [...owner.namedMs].flatMap(([shard, namedMs]) => {
+      if (nowMs - namedMs < this.ttlMs || owner.acquiring.has(shard) || owner.leaving.has(shard)) return []
+      if (attached.has(this.keys.lock(shard))) return [shard]
+      owner.namedMs.delete(shard)
+      return []
+    })
+    if (unnamed.length === 0) return
+    for (const shard of unnamed) owner.leaving.add(shard)
+    // What fails is tried with another refresh. This one says whether the lease lives, and not more.
+    const released = Effect.forEach(
+      unnamed,
+      (shard) =>
+        Effect.ensuring(Effect.ignore(this.release(owner, shard)), Effect.sync(() => owner.leaving.delete(shard))),
+      { concurrency: "unbounded", discard: true }
+    )
+    yield* Effect.forkIn(released, this.scope)
+  })
+
+  private release(owner: LockOwner, shard: string) {
     const key = this.keys.lock(shard)
     this.loses(owner, shard)
     return repeatable(this.kv.transact({
@@ -286,19 +326,11 @@ class Runners {
     }))
   }
 
-  private releaseAll(owner: Owner) {
+  private releaseAll(owner: LockOwner) {
     const { lockLease: lease } = owner
     if (lease === 0) return Effect.void
     this.loseAll(owner, lease)
     return endLease(this.leases, lease)
-  }
-}
-
-const addressOf = (holder: string): string | undefined => {
-  try {
-    return (JSON.parse(holder) as { readonly address?: string }).address
-  } catch {
-    return undefined
   }
 }
 

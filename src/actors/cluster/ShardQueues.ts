@@ -176,9 +176,17 @@ export class ShardQueues {
   ): Effect.Effect<ReadonlyArray<Item>, MirrorFailure | WriteFailure | LogTimeFailure> {
     const asked = new Set(shards)
     const covered = Effect.suspend(() => this.covering.withPermit(this.cover(asked)))
-    const read = Effect.andThen(covered, this.takeCovered(asked, now, limit, addresses))
-    // A mirror that became too large is followed by pages.
-    return Effect.retry(read, { times: 1, while: (failure) => failure._tag === "MirrorFull" })
+    return Effect.suspend(() => {
+      const locks = new Map(shards.map((shard) => [shard, this.held.lockOf(shard)]))
+      // A shard that was taken again meanwhile is not its reader's any more: Sharding drops what this reading gives of
+      // it, after it gave back what was handed out. It reads again once it counts on the shard.
+      const isSame = ({ waiting: { shard } }: Item) => asked.has(shard) && this.held.lockOf(shard) === locks.get(shard)
+      const isOfAddress = addresses === undefined ? () => true : ofAddresses(addresses)
+      const isWanted = (item: Item) => isSame(item) && isOfAddress(item)
+      const read = Effect.andThen(covered, this.takeCovered(asked, now, limit, isWanted))
+      // A mirror that became too large is followed by pages.
+      return Effect.retry(read, { times: 1, while: (failure) => failure._tag === "MirrorFull" })
+    })
   }
 
   private readonly takeCovered = Effect.fnUntraced({ self: this }, function*(
@@ -186,7 +194,7 @@ export class ShardQueues {
     asked: ReadonlySet<string>,
     now: number,
     limit: number,
-    addresses: ReadonlyArray<EntityAddress.EntityAddress> | undefined
+    isWanted: (item: Item) => boolean
   ): Effect.fn.Return<ReadonlyArray<Item>, MirrorFailure | WriteFailure | LogTimeFailure> {
     const groups = this.groups.filter((group) => [...group.shards].some((shard) => asked.has(shard)))
     if (groups.length === 0) return []
@@ -200,8 +208,6 @@ export class ShardQueues {
         discard: true
       })
     }
-    const isOfAddress = addresses === undefined ? () => true : ofAddresses(addresses)
-    const isWanted = (item: Item) => asked.has(item.waiting.shard) && isOfAddress(item)
     // What left the delayed ones is due by the time of the log.
     const mayBeDue = paged.length > 0 || this.waiting.hasDelayed
     const due = this.time === undefined ? now : mayBeDue ? yield* this.time.now : Infinity

@@ -36,21 +36,28 @@ export class ConnectionPool {
   readonly cluster: KnownCluster
   private readonly connect: Connect
   private readonly scope: Scope.Scope
+  private readonly waitMs: number | undefined
   /** The connections whose nodes are known to be of the cluster. */
   private readonly accepted = new WeakSet<Connection>()
 
-  private constructor(connect: Connect, cluster: KnownCluster, scope: Scope.Scope) {
+  private constructor(connect: Connect, cluster: KnownCluster, scope: Scope.Scope, waitMs: number | undefined) {
+    this.waitMs = waitMs
     this.connect = connect
     this.cluster = cluster
     this.scope = scope
   }
 
-  /** A pool whose connections close with the surrounding scope. */
+  /**
+   * A pool whose connections close with the surrounding scope. After `waitMs` milliseconds those who wait for a
+   * connection learn that there is none, while it goes on being opened: a node that is slow would never be reached
+   * by attempts that each begin from the start. By default they wait for as long as `connect` takes.
+   */
   static readonly make = (
     connect: Connect,
-    cluster: KnownCluster
+    cluster: KnownCluster,
+    waitMs?: number
   ): Effect.Effect<ConnectionPool, never, Scope.Scope> =>
-    Effect.map(Effect.scope, (scope) => new ConnectionPool(connect, cluster, scope))
+    Effect.map(Effect.scope, (scope) => new ConnectionPool(connect, cluster, scope, waitMs))
 
   /** The connection to a node when there is one already. */
   current(endpoint: Endpoint): Connection | undefined {
@@ -97,8 +104,13 @@ export class ConnectionPool {
 
   private opened(endpoint: Endpoint): Effect.Effect<Connection, ConnectFailure> {
     return Effect.suspend(() => {
-      const known = this.slots.get(formatEndpoint(endpoint))
-      return known === undefined ? this.open(endpoint) : Deferred.await(known.opened)
+      const name = formatEndpoint(endpoint)
+      const known = this.slots.get(name)
+      const opened = known === undefined ? this.open(endpoint) : Deferred.await(known.opened)
+      const { waitMs } = this
+      if (waitMs === undefined || (known !== undefined && Deferred.isDoneUnsafe(known.opened))) return opened
+      const reason = `no answer within ${waitMs} ms`
+      return within(waitMs, () => new ConnectionLost({ endpoint: name, reason, sent: false }))(opened)
     })
   }
 

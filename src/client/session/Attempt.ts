@@ -15,6 +15,8 @@ export class Attempt implements Limited {
   readonly endpoint: Endpoint
   readonly connection: Connection
   readonly batch: ReadonlyArray<Op>
+  /** How long the node may take, in milliseconds, and when that is over. */
+  readonly limitMs: number
   readonly deadlineMs: number
   readonly ended: Ended
   /** Whether its time was over before its answer came. */
@@ -22,15 +24,16 @@ export class Attempt implements Limited {
   private readonly onLate: (attempt: Attempt) => void
 
   constructor(
-    { batch, connection, deadlineMs, ended, endpoint }: Pick<
+    { batch, connection, deadlineMs, ended, endpoint, limitMs }: Pick<
       Attempt,
-      "endpoint" | "connection" | "batch" | "deadlineMs" | "ended"
+      "endpoint" | "connection" | "batch" | "limitMs" | "deadlineMs" | "ended"
     >,
     onLate: (attempt: Attempt) => void
   ) {
     this.endpoint = endpoint
     this.connection = connection
     this.batch = batch
+    this.limitMs = limitMs
     this.deadlineMs = deadlineMs
     this.ended = ended
     this.onLate = onLate

@@ -10,6 +10,7 @@ import { Indeterminate, Overloaded, SessionExpired, Unavailable } from "../../Fl
 import { decodeReply, refusalOf } from "../../kv/model/ReplyCodec.ts"
 import type { Ended } from "./Attempt.ts"
 import { Attempt } from "./Attempt.ts"
+import { AttemptTimes } from "./AttemptTimes.ts"
 import { spanned, tracesOf } from "./CallTraces.ts"
 import { CallSizes } from "./CallSizes.ts"
 import { maxBatchOperations } from "../../protocol/ClientRpcs.ts"
@@ -53,6 +54,7 @@ export class Pipeline implements Submitter<PipelineError> {
   /** Operations that are numbered in the session and to be sent again: no more than it lets be unanswered. */
   private readonly repeats: Lane<PipelineError>
   private readonly sizes: CallSizes
+  private readonly times: AttemptTimes
   private closed = false
 
   constructor(options: PipelineOptions) {
@@ -60,6 +62,7 @@ export class Pipeline implements Submitter<PipelineError> {
     this.router = options.router
     const { client, kind, session } = options
     this.sizes = new CallSizes(session?.maxCallOperations ?? maxBatchOperations, kind === "read")
+    this.times = new AttemptTimes(client.attemptTimeoutMs)
     const lane = (maxCalls: number, maxWaiting: number, hasRoom: () => boolean) =>
       new Lane<PipelineError>({
         maxWaiting,
@@ -158,19 +161,20 @@ export class Pipeline implements Submitter<PipelineError> {
   }
 
   private call(endpoint: Endpoint, connection: Connection, open: ReadonlyArray<Op>, ended: Ended): void {
-    const { call, client, deadlines, nowMs, session } = this.options
+    const { call, deadlines, nowMs, session } = this.options
     // It may have ended while the connection was opened.
     if (session?.isOpen === false) return this.repeat(open, 0, ended)
     // Nor is anything sent whose caller has the answer meanwhile that it was not.
     const batch = session === undefined ? open.filter((operation) => !operation.settled) : session.assignIds(open)
     if (batch.length === 0) return ended()
     for (const operation of batch) operation.send()
-    const deadlineMs = nowMs() + client.attemptTimeoutMs
-    const attempt = new Attempt({ endpoint, connection, batch, deadlineMs, ended }, this.late)
+    const { deadlineMs, limitMs, over } = this.times.sent(batch, nowMs())
+    const attempt = new Attempt({ endpoint, connection, batch, limitMs, deadlineMs, ended }, this.late)
     deadlines.add(attempt)
     // An answer that comes late is still an answer, when the call has been given up.
     call(connection, batch.map((operation) => operation.bytes), (exit) => {
       deadlines.remove(attempt)
+      over()
       this.answered(attempt, exit)
     }, tracesOf(batch))
   }
@@ -178,9 +182,8 @@ export class Pipeline implements Submitter<PipelineError> {
   private readonly late = (attempt: Attempt): void => {
     if (this.closed) return attempt.ended()
     const { batch, connection, ended, endpoint } = attempt
-    const { attemptTimeoutMs, requestTimeoutMs } = this.options.client
-    this.router.failed(endpoint, `no answer within ${attemptTimeoutMs} ms`)
-    this.options.fork(this.options.pool.retire(endpoint, connection, requestTimeoutMs))
+    this.router.failed(endpoint, `no answer within ${attempt.limitMs} ms`)
+    this.options.fork(this.options.pool.retire(endpoint, connection, this.options.client.requestTimeoutMs))
     if (this.mayRepeat) this.repeat(doubted(batch), this.router.pauseMs, ended)
     else ended()
   }

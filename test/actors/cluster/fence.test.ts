@@ -1,6 +1,6 @@
 /** What a runner commits after it lost a shard: nothing, whether it noticed or not. And how long messages are kept. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer } from "effect"
 import type { MessageStorage } from "effect/cluster"
 import {
   EntityAddress,
@@ -90,6 +90,42 @@ const exit = (requestId: string, id: string) =>
   ({ _tag: "WithExit", requestId, id, exit: { _tag: "Success", value: id } }) as const
 
 const chunk = (requestId: string, id: string) => ({ _tag: "Chunk", requestId, id, sequence: 0, values: [id] }) as const
+
+/** A store whose answers to what only compares wait while the gate is closed: readings ask that how far the store is. */
+const gated = (services: Services, gate: Latch.Latch): Services =>
+  Layer.provideMerge(
+    Layer.effect(
+      KeyValue,
+      Effect.map(KeyValue, (kv) =>
+        KeyValue.of({
+          ...kv,
+          transact: (txn, options) =>
+            (txn.do ?? []).length > 0
+              ? kv.transact(txn, options)
+              : Effect.tap(kv.transact(txn, options), gate.await)
+        }))
+    ),
+    services
+  )
+
+it.live("a reading from before a shard was taken again hands nothing of it out", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const gate = Latch.makeUnsafe(true)
+    const { acquire, address, encoded, locks, read } = yield* runner(gated(yield* memory, gate), 1)
+    assert.isTrue(yield* acquire)
+    yield* send(encoded, "1")
+    assert.deepStrictEqual(yield* read, ["1"])
+    yield* encoded.resetShards(["default:1"])
+    gate.closeUnsafe()
+    const before = yield* Effect.forkChild(read, { startImmediately: true })
+    // Sharding gives its shards up, takes them again, and drops what was read for the ones from before.
+    yield* locks.releaseAll(address)
+    assert.isTrue(yield* acquire)
+    yield* encoded.resetShards(["default:1"])
+    gate.openUnsafe()
+    assert.deepStrictEqual(yield* Fiber.join(before), [])
+    assert.deepStrictEqual(yield* read, ["1"], "it is there for the next reading")
+  })))
 
 describe("a runner that lost its shard", () => {
   it.live("stores no reply: its lock ended and another runner has the shard", () =>

@@ -1,6 +1,6 @@
 /** Effect's storage of runners on FlareDB in memory, and the suite on Effect's own memory storage. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { Runner, RunnerAddress, RunnerHealth, RunnerStorage, ShardId, ShardingConfig } from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { HeldShards, layerRunnerHealth, layerRunnerStorage } from "../../../src/actors/index.ts"
@@ -8,7 +8,9 @@ import { KeyValue } from "../../../src/client/KeyValue.ts"
 import { Leases } from "../../../src/client/Lease.ts"
 import { Unavailable } from "../../../src/FlareDbError.ts"
 import { runnerStorageCases } from "../../../src/testing/index.ts"
+import { eventually } from "../../Eventually.ts"
 import { withLostAnswers } from "../LostAnswers.ts"
+import type { Services } from "../Stores.ts"
 import { memory, onMemory } from "../Stores.ts"
 
 const storage = (cluster: string) => layerRunnerStorage({ cluster }).pipe(Layer.provideMerge(HeldShards.layer))
@@ -161,3 +163,65 @@ it.effect("a refresh that gets no answer says what was confirmed lately, and aft
       )
     ))
   })))
+
+/** A store whose transactions and reads are answered after a while; what they do is done at once. */
+const layerSlow = (ms: number, services: Services) =>
+  Layer.provideMerge(
+    Layer.effect(
+      KeyValue,
+      Effect.map(KeyValue, (kv) =>
+        KeyValue.of({
+          ...kv,
+          transact: (txn, options) => Effect.tap(Effect.uninterruptible(kv.transact(txn, options)), Effect.sleep(ms)),
+          get: (key, options) => Effect.tap(kv.get(key, options), Effect.sleep(ms))
+        }))
+    ),
+    services
+  )
+
+describe("an acquisition that takes longer than its caller waits", () => {
+  const onSlowStore = <A, E>(
+    ms: number,
+    test: (
+      slow: RunnerStorage.RunnerStorage["Service"],
+      other: RunnerStorage.RunnerStorage["Service"]
+    ) => Effect.Effect<
+      A,
+      E
+    >
+  ) =>
+    Effect.scoped(Effect.gen(function*() {
+      const services = yield* memory
+      const open = (store: Services) =>
+        Effect.map(
+          Layer.build(Layer.fresh(
+            storage("test").pipe(
+              Layer.provide(store),
+              Layer.provide(ShardingConfig.layer({ shardLockExpiration: "1 second" }))
+            )
+          )),
+          Context.get(RunnerStorage.RunnerStorage)
+        )
+      return yield* test(yield* open(layerSlow(ms, services)), yield* open(services))
+    }))
+  const other = RunnerAddress.make("b", 1)
+
+  it.live("goes on, and the next one has what it took", () =>
+    onSlowStore(150, (slow) =>
+      Effect.gen(function*() {
+        const acquired = Effect.timeoutOption(slow.acquire(address, [shard]), 100)
+        yield* eventually("the shard is acquired", Effect.map(acquired, Option.isSome))
+      })))
+
+  it.live("leaves no lock behind that its caller does not know of", () =>
+    onSlowStore(150, (slow, store) =>
+      Effect.gen(function*() {
+        yield* Effect.timeoutOption(slow.acquire(address, [shard, ShardId.make("default", 2)]), 100)
+        assert.strictEqual((yield* store.acquire(other, [shard])).length, 0, "it is taken")
+        const free = Effect.gen(function*() {
+          yield* slow.refresh(address, [])
+          return (yield* store.acquire(other, [shard])).length === 1
+        })
+        yield* eventually("another runner gets the shard", free)
+      })))
+})

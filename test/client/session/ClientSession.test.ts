@@ -1,6 +1,6 @@
 /** Exactly once: whatever is lost, repeated or late, each write takes effect once, and the caller knows what it can know. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Semaphore } from "effect"
 import { TestClock } from "effect/testing"
 import type { ClientOptions } from "../../../src/client/ClientOptions.ts"
 import { KeyValue } from "../../../src/client/KeyValue.ts"
@@ -369,5 +369,55 @@ describe("a client that closes", () => {
       yield* put().pipe(Effect.provide(client({ sessions: false })))
       assert.deepStrictEqual(puts(arrived).map(({ commandId }) => commandId.session), [0])
       assert.strictEqual(arrived.length, 1)
+    }))
+})
+
+describe("large writes at a node that is slow", () => {
+  /** What carries out a mebibyte in so many milliseconds, one call after the other. */
+  const slow = (store: FakeStore, msPerMebibyte: number) => {
+    const turn = Semaphore.makeUnsafe(1)
+    const seen = { bytes: 0 }
+    const write: Write = (_, commands) => {
+      const bytes = commands.reduce((sum, { byteLength }) => sum + byteLength, 0)
+      seen.bytes += bytes
+      return turn.withPermit(
+        Effect.andThen(Effect.sleep(msPerMebibyte * bytes / 1_048_576), Effect.suspend(() => store.carryOut(commands)))
+      )
+    }
+    return { seen, write }
+  }
+  const mebibyte = new Uint8Array(1_048_576 - 1_024)
+  const large = (i: number) =>
+    KeyValue.use((kv) =>
+      kv.transact({ do: [1, 2, 3].map((part) => Op.put(`${i} ${part}`, mebibyte)) }, { timeoutMs: 60_000 })
+    )
+
+  it.effect("are sent once, when it only takes its time", () =>
+    Effect.gen(function*() {
+      const { client, nodes, store } = yield* cluster
+      const { seen, write } = slow(store, 150)
+      for (const node of nodes) node.write = write
+      yield* Effect.gen(function*() {
+        const exit = yield* inTime(
+          Effect.forEach(Array.from({ length: 12 }, (_, i) => i), large, { concurrency: "unbounded" })
+        )
+        assert.isTrue(Exit.isSuccess(exit))
+        // Closing the session takes no time.
+        for (const node of nodes) node.write = store.answer
+      }).pipe(Effect.provide(client()))
+      const mebibytes = seen.bytes / 1_048_576
+      assert.isAtMost(mebibytes, 1.2 * 36, "of which 36 are needed")
+    }))
+
+  it.effect("are sent to another one when it is silent, in the time of one operation", () =>
+    Effect.gen(function*() {
+      const { client, nodes } = yield* cluster
+      yield* Effect.gen(function*() {
+        yield* put()
+        nodes[0].write = () => Effect.never
+        const transaction = KeyValue.use((kv) => kv.transact({ do: [Op.put("large", mebibyte)] }))
+        const exit = yield* inTime(Effect.all([1, 2, 3, 4].map(() => transaction), { concurrency: "unbounded" }))
+        assert.isTrue(Exit.isSuccess(exit))
+      }).pipe(Effect.provide(client()))
     }))
 })
