@@ -1,12 +1,10 @@
 /** Whether a running cluster can do without one of its nodes for a while: whole, caught up, and of one release. */
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
+import { healthThresholds } from "../../config/HealthThresholds.ts"
 import type { NodeReport } from "../../protocol/ClientRpcs.ts"
 import { clusterLevel, releaseOf } from "./ClusterLevel.ts"
 import type { Check } from "../checks/Check.ts"
 import { ok, problem } from "../checks/Check.ts"
-
-/** Entries that a follower may be behind: some are always under way while clients write. */
-const maxLag = 1_000
 
 const list = (values: Iterable<string | number>): string => [...values].join(", ")
 
@@ -56,7 +54,7 @@ const progress = (reports: ReadonlyArray<NodeReport>): Check => {
   const furthest = commit - Math.min(commit, ...reports.map(({ applied }) => applied))
   for (const { applied, nodeId, receiving } of reports) {
     const lag = commit - applied
-    if (receiving === null && lag <= maxLag) continue
+    if (receiving === null && lag <= healthThresholds.restartLagEntries) continue
     return problem(
       "caught up",
       `node ${nodeId} is ${lag} entries behind${receiving === null ? "" : " and receives the whole state"}`,
