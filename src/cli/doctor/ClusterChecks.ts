@@ -1,6 +1,7 @@
 /** What is wrong with a cluster, from what its nodes said and how they were reached. */
 import { healthThresholds, isFarBehind, roomLevel } from "../../config/HealthThresholds.ts"
-import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../protocol/NodeReport.ts"
+import { lagOf } from "../../protocol/NodeReport.ts"
 import { isLoopbackHost } from "../../net/Loopback.ts"
 import { daysUntil } from "../certificates/Text.ts"
 import { formatBytes } from "../output/Progress.ts"
@@ -170,7 +171,7 @@ const peerChecks = (nodes: ReadonlyArray<NodeFacts>): ReadonlyArray<Check> => {
 const lagCheck = (node: NodeFacts, commit: number): Check | undefined => {
   const { report } = node.answer
   if (report === undefined) return undefined
-  const lag = Math.max(0, commit - report.applied)
+  const lag = lagOf(commit, report)
   return judge(
     `node ${report.nodeId} state`,
     report.waiting ?? `${report.membership}, ${lag} entries behind`,

@@ -1,7 +1,8 @@
 /** Whether a running cluster can do without one of its nodes for a while: whole, caught up, and of one release. */
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import { healthThresholds } from "../../config/HealthThresholds.ts"
-import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../protocol/NodeReport.ts"
+import { lagOf } from "../../protocol/NodeReport.ts"
 import { clusterLevel, releaseOf } from "./ClusterLevel.ts"
 import type { Check } from "../checks/Check.ts"
 import { ok, problem } from "../checks/Check.ts"
@@ -52,8 +53,9 @@ const leadership = (reports: ReadonlyArray<NodeReport>): Check => {
 const progress = (reports: ReadonlyArray<NodeReport>): Check => {
   const commit = Math.max(0, ...reports.map((report) => report.commit))
   const furthest = commit - Math.min(commit, ...reports.map(({ applied }) => applied))
-  for (const { applied, nodeId, receiving } of reports) {
-    const lag = commit - applied
+  for (const report of reports) {
+    const { nodeId, receiving } = report
+    const lag = lagOf(commit, report)
     if (receiving === null && lag <= healthThresholds.restartLagEntries) continue
     return problem(
       "caught up",
