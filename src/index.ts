@@ -65,7 +65,7 @@ export type {
   Lease,
   LeaseDetails,
   LeaseStatus,
-  LineFailure,
+  WaitQueueFailure,
   LockFailure,
   LockOptions,
   ModifyOptions,

@@ -58,7 +58,7 @@ export type { ModifyOptions, ModifyResult, Page, PutOptions, ScanOptions, Transa
 export { KeyValue } from "./KeyValue.ts"
 export type { HeldLease, Lease, LeaseDetails, LeaseStatus } from "./Lease.ts"
 export { Leases } from "./Lease.ts"
-export type { LineFailure } from "./Line.ts"
+export type { WaitQueueFailure } from "./WaitQueue.ts"
 export type { HeldLock, LockFailure, LockHolder, LockOptions } from "./Lock.ts"
 export { Locks } from "./Lock.ts"
 export type { MirrorFailure, MirrorOptions } from "./Mirror.ts"

@@ -5,7 +5,7 @@ import type { NodeReport } from "../../protocol/NodeReport.ts"
 import { lagOf } from "../../protocol/NodeReport.ts"
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
-import { describeTroubles } from "../../client/connection/Troubles.ts"
+import { describeEndpointErrors } from "../../client/connection/EndpointErrors.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { failed, withReachAdvice } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
@@ -96,7 +96,7 @@ export const status = Command.make("status", clientFlags, (flags) =>
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
       if (reports.length === 0) {
         const unreachable = answers.map(({ endpoint, problem }) => ({ endpoint, reason: problem ?? "no answer" }))
-        return yield* failed(withReachAdvice(`no node can be reached; ${describeTroubles(unreachable)}`))
+        return yield* failed(withReachAdvice(`no node can be reached; ${describeEndpointErrors(unreachable)}`))
       }
       if (!reports.some(({ leader }) => leader !== null)) {
         const waiting = reports.find(({ membership }) => membership === "unknown")?.waiting
