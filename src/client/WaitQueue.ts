@@ -1,7 +1,7 @@
 /**
- * Clients in a queue: what locks and elections are made of. Each has a key under the queue's prefix, attached to a lease
- * of its own; the key that was created first is the head of the queue, and everybody else waits for the one before to
- * go. So they come to the head in the order in which their keys were created, and one's going wakes one.
+ * Clients in a queue: what locks and elections are made of. Each has a key under the queue's prefix, attached to a
+ * lease of its own; the key that was created first is the head of the queue, and every other client waits for the one
+ * before to go. So they come to the head in the order in which their keys were created, and one's going wakes one.
  */
 import { Effect, Exit, Option, Scope, Stream } from "effect"
 import type { AccessError, WrongCluster } from "../FlareDbError.ts"

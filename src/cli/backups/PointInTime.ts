@@ -151,8 +151,8 @@ class LaterReader {
     if (at === undefined || ("revision" in this.target && at.revision !== this.target.revision)) {
       return new NoSuchRecoveryTarget({
         reason:
-          `there is no such point in time behind revision ${from} of the base and up to revision ${header.revision} of ` +
-          "the later backup; use the base itself, or a backup that is later still"
+          `there is no such point in time behind revision ${from} of the base and up to revision ${header.revision} ` +
+          "of the later backup; use the base itself, or a backup that is later still"
       })
     }
     const changed = [...this.changed.values()].sort((a, b) => Buffer.compare(a.key, b.key))

@@ -32,10 +32,10 @@ function* transactWithin(
   transaction: Transaction,
   budget: ReadBudget
 ): Loading<TransactionReply | RefusedReply | undefined> {
-  const { draft } = batch
-  yield* draft.loadAll(touchedKeys(transaction), budget)
+  const { writeSet } = batch
+  yield* writeSet.loadAll(touchedKeys(transaction), budget)
   if (budget.exceeded) return undefined
-  const succeeded = transaction.compares.every((compare) => holds(compare, draft.slot(compare.key).record))
+  const succeeded = transaction.compares.every((compare) => holds(compare, writeSet.entry(compare.key).record))
   const list = succeeded ? "success" : "failure"
   const operations = transaction[list]
   const deletes = yield* prepare(batch, operations, list, budget)
@@ -50,7 +50,7 @@ function* transactWithin(
       results.push(step(batch, operation, deletes[i] ?? []))
       continue
     }
-    const { more, rows } = yield* draft.range(operation.range, operation.limit, operation.reverse, room, budget)
+    const { more, rows } = yield* writeSet.range(operation.range, operation.limit, operation.reverse, room, budget)
     if (budget.exceeded) {
       batch.abandonRevision()
       return undefined
@@ -69,23 +69,23 @@ function* prepare(
   list: string,
   budget: ReadBudget
 ): Loading<Array<ReadonlyArray<Uint8Array>> | RefusedReply | undefined> {
-  const { draft } = batch
+  const { writeSet } = batch
   const deletes = new Array<ReadonlyArray<Uint8Array>>(operations.length)
   let readBytes = 0
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
     if (operation._tag === "DeleteRange") {
       const { range } = operation
-      const { more, rows } = yield* draft.range(range, maxRangeDeletes, false, maxTransactionReadBytes, budget)
+      const { more, rows } = yield* writeSet.range(range, maxRangeDeletes, false, maxTransactionReadBytes, budget)
       if (budget.exceeded) return undefined
       if (more) return tooLarge(batch, `${list}[${i}].range`)
-      for (const { key, record } of rows) if (!draft.isLoaded(key)) draft.load(key, record)
+      for (const { key, record } of rows) if (!writeSet.isLoaded(key)) writeSet.load(key, record)
       deletes[i] = rows.map(({ key }) => key)
     } else if (operation._tag === "Put" && operation.lease !== 0) {
-      const problem = leaseProblem(batch, draft.slot(operation.key), operation.lease)
+      const problem = leaseProblem(batch, writeSet.entry(operation.key), operation.lease)
       if (problem !== undefined) return problem
     } else if (operation._tag === "Get") {
-      readBytes += draft.slot(operation.key).record?.value.byteLength ?? 0
+      readBytes += writeSet.entry(operation.key).record?.value.byteLength ?? 0
     }
   }
   return readBytes > maxPageBytes
@@ -109,22 +109,22 @@ const step = (
   operation: Exclude<Operation, RangeOperation>,
   deletes: ReadonlyArray<Uint8Array>
 ): OperationResult => {
-  const { draft } = batch
+  const { writeSet } = batch
   switch (operation._tag) {
     case "Put": {
-      const { createRevision, version } = batch.putKey(draft.slot(operation.key), operation.value, operation.lease)
+      const { createRevision, version } = batch.putKey(writeSet.entry(operation.key), operation.value, operation.lease)
       return { _tag: "Put", createRevision, version }
     }
     case "Delete": {
-      const slot = draft.slot(operation.key)
-      const deleted = slot.record === undefined ? 0 : 1
-      if (deleted === 1) batch.deleteKey(slot)
+      const entry = writeSet.entry(operation.key)
+      const deleted = entry.record === undefined ? 0 : 1
+      if (deleted === 1) batch.deleteKey(entry)
       return { _tag: "Delete", deleted }
     }
     case "DeleteRange":
-      for (const key of deletes) batch.deleteKey(draft.slot(key))
+      for (const key of deletes) batch.deleteKey(writeSet.entry(key))
       return { _tag: "Delete", deleted: deletes.length }
     case "Get":
-      return { _tag: "Get", record: draft.slot(operation.key).record }
+      return { _tag: "Get", record: writeSet.entry(operation.key).record }
   }
 }

@@ -46,7 +46,7 @@ const lives = (seed: number, count: number): ReadonlyArray<SavedState> => {
     if (source.ids.length > 8) source.ids.shift()
     const { revision: before } = state.metadata
     const batch = new Batch(state)
-    store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
+    store.run(batch.writeSet.loadAll(keysOf(command), new ReadBudget()))
     const applied = apply(batch, { index, timestampMs }, {
       _tag: "Decoded",
       command,
