@@ -264,7 +264,7 @@ export class Pipeline implements Submitter<PipelineError> {
           ? undefined
           : Effect.runSyncExit(parseEndpoint(failure.leaderEndpoint))
         const leader = hint !== undefined && Exit.isSuccess(hint) ? hint.value : undefined
-        this.router.redirected(endpoint, leader, failure.message)
+        this.router.followLeader(endpoint, leader, failure.message)
         return undefined
       }
       case "Unavailable":

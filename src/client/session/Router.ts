@@ -70,7 +70,7 @@ export class Router {
   }
 
   /** The node says that it does not lead, and perhaps who does. */
-  redirected(endpoint: Endpoint, leader: Endpoint | undefined, reason: string): void {
+  followLeader(endpoint: Endpoint, leader: Endpoint | undefined, reason: string): void {
     if (leader === undefined || leader.port === 0 || endpoint !== this.current) {
       return this.failed(endpoint, reason, "answered")
     }
