@@ -40,21 +40,23 @@ const enqueue = Effect.fnUntraced(function*(rows: Rows, command: Of<"Enqueue">, 
   return { _tag: "Enqueued", job: job.id, duplicate: false }
 })
 
-const take = Effect.fnUntraced(function*(rows: Rows, { leaseMs, queue, receipt }: Of<"Take">, at: ApplyContext): Result {
-  const holding = yield* rows.get(receiptKey(queue, receipt))
-  // The same take again, because its answer was lost: the same job.
-  const held = holding === undefined ? undefined : yield* loadJob(rows, jobOf(holding))
-  if (held !== undefined) return { _tag: "Taken", job: held }
-  const [first] = yield* rows.scan(readyRange(queue, at.timeMs), 1)
-  const job = first === undefined ? undefined : yield* loadJob(rows, jobOf(first.key))
-  if (job === undefined) {
-    const [next] = yield* rows.scan(waitingRange(queue), 1)
-    return { _tag: "Empty", nextAtMs: next === undefined ? null : timeOf(next.key) }
+const take = Effect.fnUntraced(
+  function*(rows: Rows, { leaseMs, queue, receipt }: Of<"Take">, at: ApplyContext): Result {
+    const holding = yield* rows.get(receiptKey(queue, receipt))
+    // The same take again, because its answer was lost: the same job.
+    const held = holding === undefined ? undefined : yield* loadJob(rows, jobOf(holding))
+    if (held !== undefined) return { _tag: "Taken", job: held }
+    const [first] = yield* rows.scan(readyRange(queue, at.timeMs), 1)
+    const job = first === undefined ? undefined : yield* loadJob(rows, jobOf(first.key))
+    if (job === undefined) {
+      const [next] = yield* rows.scan(waitingRange(queue), 1)
+      return { _tag: "Empty", nextAtMs: next === undefined ? null : timeOf(next.key) }
+    }
+    const taken: Job = { ...job, state: "taken", atMs: at.timeMs + leaseMs, attempts: job.attempts + 1, receipt }
+    yield* move(rows, job, taken)
+    return { _tag: "Taken", job: taken }
   }
-  const taken: Job = { ...job, state: "taken", atMs: at.timeMs + leaseMs, attempts: job.attempts + 1, receipt }
-  yield* move(rows, job, taken)
-  return { _tag: "Taken", job: taken }
-})
+)
 
 /** The job that a receipt speaks of, whatever became of it; `undefined` when it is another's by now. */
 const received = (rows: Rows, { job, receipt }: Of<"Complete" | "Fail" | "Extend">) =>

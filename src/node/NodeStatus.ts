@@ -57,11 +57,10 @@ export interface PublishedRole {
 }
 
 /** Where the node stands, as its owner sees it. */
-export const ownerStatus = (
-  nodeId: NodeId,
-  { id: _, stable: __, votedFor: ___, ...shown }: Status,
-  snapshots: SnapshotStatus
-): OwnerStatus => ({ nodeId, ...shown, snapshots })
+export const ownerStatus = (nodeId: NodeId, status: Status, snapshots: SnapshotStatus): OwnerStatus => {
+  const { id: _, stable: __, votedFor: ___, ...shown } = status
+  return { nodeId, ...shown, snapshots }
+}
 
 /** How many entries each other voter lacks, as the leader knows; nothing at other nodes. */
 export const followerLags = (

@@ -169,7 +169,10 @@ describe("a state between two backups", () => {
       yield* save(other, last, otherCluster)
       const refused = (files: { base: string; later: string }, moment: Parameters<typeof pointInTime>[1]) =>
         Effect.map(Effect.flip(pointInTime(files, moment)), ({ _tag, message }) => `${_tag}: ${message}`)
-      assert.match(yield* refused({ base, later: other }, { revision: 2 }), /NoSuchRecoveryTarget: .*different clusters/)
+      assert.match(
+        yield* refused({ base, later: other }, { revision: 2 }),
+        /NoSuchRecoveryTarget: .*different clusters/
+      )
       assert.match(yield* refused({ base: later, later: base }, { revision: 2 }), /name them the other way/)
       for (const moment of [{ revision: first.revision }, { revision: last.revision + 1 }, { timeMs: 0 }]) {
         assert.match(yield* refused({ base, later }, moment), /no such point in time|has the history from revision/)

@@ -41,7 +41,9 @@ export class SnapshotConnection {
   }
 
   /** Opens a connection that lasts as long as the scope. */
-  static readonly open = (parts: SnapshotConnectionParts): Effect.Effect<SnapshotStream<Failure>, Failure, Scope.Scope> =>
+  static readonly open = (
+    parts: SnapshotConnectionParts
+  ): Effect.Effect<SnapshotStream<Failure>, Failure, Scope.Scope> =>
     Effect.gen(function*() {
       const connection = new SnapshotConnection(parts)
       const forget = parts.network.watchConnection({ from: parts.request.from, end: () => connection.end() })
