@@ -17,7 +17,7 @@ import { measure } from "../src/cli/bench/Measure.ts"
 import { startCluster } from "../src/cli/bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../src/cli/bench/Plan.ts"
 import { usualConnections } from "../src/cli/bench/Plan.ts"
-import { Progress } from "../src/cli/bench/Progress.ts"
+import { ProgressBar } from "../src/cli/bench/ProgressBar.ts"
 import { machine } from "../src/cli/bench/Report.ts"
 import { durationFlag } from "../src/cli/input/Duration.ts"
 import { table } from "../src/cli/output/Table.ts"
@@ -133,7 +133,7 @@ const bench = Command.make(
       const [first] = plans
       if (first === undefined || rounds < 1) return yield* Effect.fail(new Error("there is nothing to measure"))
       const clusters = { plain: yield* startCluster(false), tls: yield* startCluster(true) }
-      const progress = new Progress(2 * rounds * plans.length, (seconds + 1) * 1_000 + warmUp)
+      const progress = new ProgressBar(2 * rounds * plans.length, (seconds + 1) * 1_000 + warmUp)
       for (const target of [clusters.plain, clusters.tls]) {
         yield* fill(target, first.keys, first.valueBytes)
         const heat = { ...first, operation: "put", clients: 64, connections: 8, measureMs: 100 } as const

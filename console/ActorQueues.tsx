@@ -3,7 +3,7 @@ import { useState } from "preact/hooks"
 import { ActorList, since } from "./ActorList.tsx"
 import { call } from "./Api.ts"
 import { Act } from "./Confirm.tsx"
-import { count, moment } from "./Format.ts"
+import { count, dateTime } from "./Format.ts"
 
 interface Queue {
   readonly name: string
@@ -105,7 +105,7 @@ const DeadLetters = ({ queue }: { readonly queue: string }) => {
         id={({ id }) => id}
         columns={(again) => [
           { name: "Id", cell: ({ id }) => id },
-          { name: "Failed", cell: ({ failedMs }) => moment(failedMs) },
+          { name: "Failed", cell: ({ failedMs }) => dateTime(failedMs) },
           { name: "Attempts", figure: true, cell: ({ attempts }) => count(attempts) },
           {
             name: "Reason",

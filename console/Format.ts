@@ -42,6 +42,6 @@ export const span = (ms: number): string => {
 
 export const clock = (ms: number): string => new Date(ms).toLocaleTimeString(undefined, { hour12: false })
 
-export const moment = (ms: number): string => new Date(ms).toLocaleString(undefined, { hour12: false })
+export const dateTime = (ms: number): string => new Date(ms).toLocaleString(undefined, { hour12: false })
 
 export const ago = (nowMs: number, ms: number): string => `${span(nowMs - ms)} ago`

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks"
 import { call } from "./Api.ts"
 import { fromBase64 } from "./Bytes.ts"
 import { diffLines } from "./Diff.ts"
-import { moment } from "./Format.ts"
+import { dateTime } from "./Format.ts"
 import { Problem } from "./Parts.tsx"
 import { fittingForm, inForm } from "./ValueView.tsx"
 
@@ -78,7 +78,7 @@ export const KeyHistory = ({ id }: { readonly id: string }) => {
                   <details open={at === 0}>
                     <summary>
                       Version {one.version}, revision {one.revision}
-                      {one.atMs === null ? "" : `, ${moment(one.atMs)}`}
+                      {one.atMs === null ? "" : `, ${dateTime(one.atMs)}`}
                     </summary>
                     {isKnown
                       ? <Difference before={before} now={one} />

@@ -1,5 +1,5 @@
 /** Who led when: a strip, and the same as a list, the latest first. */
-import { ago, moment } from "./Format.ts"
+import { ago, dateTime } from "./Format.ts"
 import type { LeaderChange, NodeSample } from "./Types.ts"
 
 /** What the strip shows, in milliseconds. */
@@ -66,7 +66,7 @@ export const Timeline = ({ changes, leader: leads, nodes, nowMs }: TimelineProps
             {leads === null ? <li class="series-6">No node leads now.</li> : null}
             {changes.slice(-maxListed).toReversed().map(({ atMs, leader, term }) => (
               <li key={term} class={`series-${colourOf(nodes, leader)}`}>
-                <strong>Node {leader}</strong> led from {moment(atMs)} on, term {term}{" "}
+                <strong>Node {leader}</strong> led from {dateTime(atMs)} on, term {term}{" "}
                 <span class="quiet">({ago(nowMs, atMs)})</span>
               </li>
             ))}

@@ -48,7 +48,7 @@ export class LogLimiter {
   }
 
   /** Ends the window once its time is over, and gives what was kept back in it. To be called now and then. */
-  roll(): ReadonlyArray<Suppressed> {
+  rotate(): ReadonlyArray<Suppressed> {
     const nowMs = this.nowMs()
     if (nowMs < this.windowEndsMs) return []
     this.windowEndsMs = nowMs + windowMs

@@ -15,7 +15,7 @@ import type { Result } from "../../src/cli/bench/Measure.ts"
 import { startCluster } from "../../src/cli/bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../../src/cli/bench/Plan.ts"
 import { usualConnections } from "../../src/cli/bench/Plan.ts"
-import { Progress } from "../../src/cli/bench/Progress.ts"
+import { ProgressBar } from "../../src/cli/bench/ProgressBar.ts"
 import { machine } from "../../src/cli/bench/Report.ts"
 import { durationFlag } from "../../src/cli/input/Duration.ts"
 import { table } from "../../src/cli/output/Table.ts"
@@ -71,7 +71,7 @@ const bench = Command.make("bench:peers", {
     )
     const [first] = plans
     if (first === undefined) return yield* Effect.fail(new Error("there is nothing to measure"))
-    const progress = new Progress(2 * flags.rounds * plans.length, (flags.seconds + 1) * 1_000 + flags.warmUp)
+    const progress = new ProgressBar(2 * flags.rounds * plans.length, (flags.seconds + 1) * 1_000 + flags.warmUp)
     const etcdRound = Effect.gen(function*() {
       const etcd = yield* Etcd.start()
       // FlareDB's nodes get as much, see `measureAll`: they get faster while they are compiled, for about that long.

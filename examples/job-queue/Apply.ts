@@ -1,6 +1,6 @@
-/** Carries out the commands of the queue. Functions of rows, command and moment, and of nothing else. */
+/** Carries out the commands of the queue. Functions of rows, command and context, and of nothing else. */
 import { Effect } from "effect"
-import type { Moment, Rows, StorageError } from "flaredb/machine"
+import type { ApplyContext, Rows, StorageError } from "flaredb/machine"
 import type { Job } from "./Job.ts"
 import { keepMs, maxWaiting } from "./Job.ts"
 import { dedupeKey, dueRange, jobOf, readyRange, receiptKey, timeOf, waitingRange } from "./Keys.ts"
@@ -13,7 +13,7 @@ const maxExpired = 500
 type Of<Tag extends Command["_tag"]> = Extract<Command, { readonly _tag: Tag }>
 type Result = Effect.fn.Return<Reply, StorageError>
 
-const enqueue = Effect.fnUntraced(function*(rows: Rows, command: Of<"Enqueue">, at: Moment): Result {
+const enqueue = Effect.fnUntraced(function*(rows: Rows, command: Of<"Enqueue">, at: ApplyContext): Result {
   const { delayMs, key, maxAttempts, payload, queue } = command
   const known = yield* rows.get(dedupeKey(queue, key))
   if (known !== undefined) {
@@ -40,27 +40,29 @@ const enqueue = Effect.fnUntraced(function*(rows: Rows, command: Of<"Enqueue">, 
   return { _tag: "Enqueued", job: job.id, duplicate: false }
 })
 
-const take = Effect.fnUntraced(function*(rows: Rows, { leaseMs, queue, receipt }: Of<"Take">, at: Moment): Result {
-  const holding = yield* rows.get(receiptKey(queue, receipt))
-  // The same take again, because its answer was lost: the same job.
-  const held = holding === undefined ? undefined : yield* loadJob(rows, jobOf(holding))
-  if (held !== undefined) return { _tag: "Taken", job: held }
-  const [first] = yield* rows.scan(readyRange(queue, at.timeMs), 1)
-  const job = first === undefined ? undefined : yield* loadJob(rows, jobOf(first.key))
-  if (job === undefined) {
-    const [next] = yield* rows.scan(waitingRange(queue), 1)
-    return { _tag: "Empty", nextAtMs: next === undefined ? null : timeOf(next.key) }
+const take = Effect.fnUntraced(
+  function*(rows: Rows, { leaseMs, queue, receipt }: Of<"Take">, at: ApplyContext): Result {
+    const holding = yield* rows.get(receiptKey(queue, receipt))
+    // The same take again, because its answer was lost: the same job.
+    const held = holding === undefined ? undefined : yield* loadJob(rows, jobOf(holding))
+    if (held !== undefined) return { _tag: "Taken", job: held }
+    const [first] = yield* rows.scan(readyRange(queue, at.timeMs), 1)
+    const job = first === undefined ? undefined : yield* loadJob(rows, jobOf(first.key))
+    if (job === undefined) {
+      const [next] = yield* rows.scan(waitingRange(queue), 1)
+      return { _tag: "Empty", nextAtMs: next === undefined ? null : timeOf(next.key) }
+    }
+    const taken: Job = { ...job, state: "taken", atMs: at.timeMs + leaseMs, attempts: job.attempts + 1, receipt }
+    yield* move(rows, job, taken)
+    return { _tag: "Taken", job: taken }
   }
-  const taken: Job = { ...job, state: "taken", atMs: at.timeMs + leaseMs, attempts: job.attempts + 1, receipt }
-  yield* move(rows, job, taken)
-  return { _tag: "Taken", job: taken }
-})
+)
 
 /** The job that a receipt speaks of, whatever became of it; `undefined` when it is another's by now. */
 const received = (rows: Rows, { job, receipt }: Of<"Complete" | "Fail" | "Extend">) =>
   Effect.map(loadJob(rows, job), (found) => found?.receipt === receipt ? found : undefined)
 
-const complete = Effect.fnUntraced(function*(rows: Rows, command: Of<"Complete">, at: Moment): Result {
+const complete = Effect.fnUntraced(function*(rows: Rows, command: Of<"Complete">, at: ApplyContext): Result {
   const job = yield* received(rows, command)
   if (job?.state === "done") return { _tag: "Completed" }
   if (job?.state !== "taken") return { _tag: "NotHeld" }
@@ -77,7 +79,7 @@ const afterAttempt = (job: Job, failure: string, retryAtMs: number, timeMs: numb
 
 const outcome = ({ atMs, state }: Job): Reply => state === "dead" ? { _tag: "Died" } : { _tag: "Retrying", atMs }
 
-const fail = Effect.fnUntraced(function*(rows: Rows, command: Of<"Fail">, at: Moment): Result {
+const fail = Effect.fnUntraced(function*(rows: Rows, command: Of<"Fail">, at: ApplyContext): Result {
   const job = yield* received(rows, command)
   if (job === undefined || job.state === "done") return { _tag: "NotHeld" }
   if (job.state !== "taken") return outcome(job)
@@ -86,7 +88,7 @@ const fail = Effect.fnUntraced(function*(rows: Rows, command: Of<"Fail">, at: Mo
   return outcome(after)
 })
 
-const extend = Effect.fnUntraced(function*(rows: Rows, command: Of<"Extend">, at: Moment): Result {
+const extend = Effect.fnUntraced(function*(rows: Rows, command: Of<"Extend">, at: ApplyContext): Result {
   const job = yield* received(rows, command)
   if (job?.state !== "taken") return { _tag: "NotHeld" }
   const untilMs = at.timeMs + command.leaseMs
@@ -94,7 +96,7 @@ const extend = Effect.fnUntraced(function*(rows: Rows, command: Of<"Extend">, at
   return { _tag: "Extended", untilMs }
 })
 
-const revive = Effect.fnUntraced(function*(rows: Rows, command: Of<"Revive">, at: Moment): Result {
+const revive = Effect.fnUntraced(function*(rows: Rows, command: Of<"Revive">, at: ApplyContext): Result {
   const job = yield* loadJob(rows, command.job)
   if (job?.state !== "dead") return { _tag: "NotDead" }
   yield* move(rows, job, { ...job, state: "waiting", atMs: at.timeMs, attempts: 0, receipt: null })
@@ -102,7 +104,7 @@ const revive = Effect.fnUntraced(function*(rows: Rows, command: Of<"Revive">, at
 })
 
 /** Decided by the clock of the log, so a leader that proposes it early, late or twice does no harm. */
-const expire = Effect.fnUntraced(function*(rows: Rows, at: Moment): Result {
+const expire = Effect.fnUntraced(function*(rows: Rows, at: ApplyContext): Result {
   const due = yield* rows.scan(dueRange(at.timeMs), maxExpired)
   for (const { key } of due) {
     const job = yield* loadJob(rows, jobOf(key))
@@ -118,7 +120,7 @@ const expire = Effect.fnUntraced(function*(rows: Rows, at: Moment): Result {
   return { _tag: "Expired", jobs: due.length }
 })
 
-export const apply = (rows: Rows, command: Command, at: Moment): Effect.Effect<Reply, StorageError> => {
+export const apply = (rows: Rows, command: Command, at: ApplyContext): Effect.Effect<Reply, StorageError> => {
   switch (command._tag) {
     case "Enqueue":
       return enqueue(rows, command, at)

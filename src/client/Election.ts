@@ -6,8 +6,8 @@ import { Context, Effect, Option, Stream } from "effect"
 import type { Scope } from "effect"
 import { LeaseLost } from "../FlareDbError.ts"
 import type { Data, KeyValueEntry } from "./Entry.ts"
-import type { LineFailure, LineParts, Place } from "./Line.ts"
-import { kept, Line, lineOf } from "./Line.ts"
+import type { Ticket, WaitQueueFailure, WaitQueueParts } from "./WaitQueue.ts"
+import { holds, WaitQueue, waitQueueOf } from "./WaitQueue.ts"
 import { defaultLockTtlMs } from "./Lock.ts"
 import type { ReadFailure, ReadOptions, WriteFailure } from "./session/Requests.ts"
 import type { Compare } from "./Txn.ts"
@@ -72,7 +72,7 @@ export class Elections extends Context.Service<Elections, {
     election: string,
     value: Data,
     options?: CampaignOptions
-  ) => Effect.Effect<Leadership, LineFailure, Scope.Scope>
+  ) => Effect.Effect<Leadership, WaitQueueFailure, Scope.Scope>
 
   /** Who leads now; `None` when no process campaigns. */
   readonly leader: (election: string, options?: ReadOptions) => Effect.Effect<Option.Option<Leader>, ReadFailure>
@@ -83,16 +83,16 @@ export class Elections extends Context.Service<Elections, {
   ) => Stream.Stream<Option.Option<Leader>, Exclude<WatchFailure, { readonly _tag: "Compacted" }> | ReadFailure>
 }>()("flaredb/client/Elections") {}
 
-export const make = (parts: LineParts): Elections["Service"] => {
+export const make = (parts: WaitQueueParts): Elections["Service"] => {
   const { keyValue, watch } = parts
 
   const campaign: Elections["Service"]["campaign"] = Effect.fnUntraced(
     function*(election: string, value: Data, options?: CampaignOptions) {
-      const line = new Line(parts, yield* lineOf("election", election))
-      const untilHead = (place: Place) => line.untilHead(place, undefined)
-      const { leave, place } = yield* line.enter(value, options?.ttlMs ?? defaultLockTtlMs, untilHead)
-      const { key, lease, revision } = place
-      const held = kept(place)
+      const queue = new WaitQueue(parts, yield* waitQueueOf("election", election))
+      const waitForTurn = (ticket: Ticket) => queue.waitForTurn(ticket, undefined)
+      const { leave, ticket } = yield* queue.enter(value, options?.ttlMs ?? defaultLockTtlMs, waitForTurn)
+      const { key, lease, revision } = ticket
+      const held = holds(ticket)
       const proclaim = (next: Data): Effect.Effect<void, WriteFailure | LeaseLost> =>
         Effect.flatMap(
           Effect.catchTag(
@@ -120,13 +120,13 @@ export const make = (parts: LineParts): Elections["Service"] => {
     leader: (election, options) =>
       Effect.map(
         Effect.flatMap(
-          lineOf("election", election),
+          waitQueueOf("election", election),
           (prefix) => Stream.runCollect(keyValue.scanAll(prefix, options))
         ),
         leaderAmong
       ),
     observe: (election) =>
-      Stream.unwrap(Effect.map(lineOf("election", election), (prefix) => watch.mirror(prefix))).pipe(
+      Stream.unwrap(Effect.map(waitQueueOf("election", election), (prefix) => watch.mirror(prefix))).pipe(
         Stream.mapAccum(
           () => new Map<string, KeyValueEntry>(),
           (entries, notice) => {

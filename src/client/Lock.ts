@@ -10,8 +10,8 @@ import { Context, Effect, Option } from "effect"
 import type { Scope } from "effect"
 import type { LeaseLost } from "../FlareDbError.ts"
 import type { Data, KeyValueEntry } from "./Entry.ts"
-import type { LineFailure, LineParts, Place } from "./Line.ts"
-import { kept, Line, lineOf } from "./Line.ts"
+import type { Ticket, WaitQueueFailure, WaitQueueParts } from "./WaitQueue.ts"
+import { holds, WaitQueue, waitQueueOf } from "./WaitQueue.ts"
 import type { ReadFailure, ReadOptions } from "./session/Requests.ts"
 import type { Compare } from "./Txn.ts"
 
@@ -54,7 +54,7 @@ export interface HeldLock {
 }
 
 /** How taking a lock fails. */
-export type LockFailure = LineFailure
+export type LockFailure = WaitQueueFailure
 
 /**
  * Locks between processes: one holder at a time, first come first served.
@@ -101,32 +101,32 @@ export class Locks extends Context.Service<Locks, {
 
 export const defaultLockTtlMs = 10_000
 
-export const make = (parts: LineParts): Locks["Service"] => {
-  const line = (name: string) => Effect.map(lineOf("lock", name), (prefix) => new Line(parts, prefix))
+export const make = (parts: WaitQueueParts): Locks["Service"] => {
+  const queue = (name: string) => Effect.map(waitQueueOf("lock", name), (prefix) => new WaitQueue(parts, prefix))
 
   const acquire: Locks["Service"]["acquire"] = (name, { onWait, owner = "", ttlMs = defaultLockTtlMs } = {}) => {
     const tell = onWait === undefined
       ? undefined
       : (head: Option.Option<KeyValueEntry>) => onWait(Option.map(head, holderOf))
-    return Effect.flatMap(line(name), (line) =>
+    return Effect.flatMap(queue(name), (queue) =>
       Effect.map(
-        line.enter(owner, ttlMs, (place) => line.untilHead(place, tell)),
-        ({ place }) => lockOf(name, place)
+        queue.enter(owner, ttlMs, (ticket) => queue.waitForTurn(ticket, tell)),
+        ({ ticket }) => lockOf(name, ticket)
       ))
   }
 
   return Locks.of({
     acquire,
     tryAcquire: (name, { owner = "", ttlMs = defaultLockTtlMs } = {}) =>
-      Effect.flatMap(line(name), (line) =>
+      Effect.flatMap(queue(name), (queue) =>
         Effect.flatMap(
-          line.enter(owner, ttlMs, line.before),
-          ({ leave, place, result }) =>
-            result === undefined ? Effect.succeed(Option.some(lockOf(name, place))) : Effect.as(leave, Option.none())
+          queue.enter(owner, ttlMs, queue.before),
+          ({ leave, ticket, result }) =>
+            result === undefined ? Effect.succeed(Option.some(lockOf(name, ticket))) : Effect.as(leave, Option.none())
         )),
     holder: (name, options) =>
       Effect.map(
-        Effect.flatMap(line(name), (line) => line.headOf(options)),
+        Effect.flatMap(queue(name), (queue) => queue.headOf(options)),
         Option.map(holderOf)
       ),
     withLock: (name, work, options) =>
@@ -142,12 +142,12 @@ const holderOf = ({ createRevision, lease, value }: KeyValueEntry): LockHolder =
   lease
 })
 
-const lockOf = (name: string, place: Place): HeldLock => ({
+const lockOf = (name: string, ticket: Ticket): HeldLock => ({
   name,
-  key: place.key,
-  revision: place.revision,
-  lease: place.lease.id,
-  held: kept(place),
-  lost: place.lease.lost,
-  remainingMs: place.lease.remainingMs
+  key: ticket.key,
+  revision: ticket.revision,
+  lease: ticket.lease.id,
+  held: holds(ticket),
+  lost: ticket.lease.lost,
+  remainingMs: ticket.lease.remainingMs
 })

@@ -2,10 +2,9 @@
  * How far a watch has come: a revision, and the cluster whose history it belongs to. A program that stores it goes on
  * behind it after a restart, and learns when the cluster is not the same one any more.
  */
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import { parseIdentity } from "../protocol/ClusterIdentity.ts"
-import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 
 /**
@@ -38,13 +37,13 @@ export class Position {
     const cluster = parseIdentity(at < 0 ? text : text.slice(0, at))
     const digits = at < 0 ? "" : text.slice(at + 1)
     const revision = /^\d{1,16}$/.test(digits) ? Number(digits) : Number.NaN
-    return cluster instanceof CodecError || !Number.isSafeInteger(revision)
+    return Result.isFailure(cluster) || !Number.isSafeInteger(revision)
       ? Effect.fail(
         new InvalidArgument({
           field: "position",
           problem: `${JSON.stringify(text.slice(0, 80))} is not of the form IDENTITY@REVISION`
         })
       )
-      : Effect.succeed(new Position(cluster, revision))
+      : Effect.succeed(new Position(cluster.success, revision))
   }
 }

@@ -2,10 +2,9 @@
  * Composes the client: a pool of connections, a pipeline for each kind of operation, the services over them. Watches
  * have a pool of their own, so that a large part of one delays no other answer.
  */
-import { Context, Effect, Exit, Layer, Random, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Random, Result, Scope } from "effect"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import { parseIdentity } from "../protocol/ClusterIdentity.ts"
-import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
 import { ownerProblem, ttlProblem } from "../kv/model/Limits.ts"
 import * as Access from "./Access.ts"
@@ -120,10 +119,10 @@ export const expectedCluster = (
   { clusterIdentity }: ReturnType<typeof resolve>
 ): Effect.Effect<ClusterIdentity | undefined, InvalidConfig> => {
   if (clusterIdentity === undefined) return Effect.succeed(undefined)
-  const identity = parseIdentity(clusterIdentity)
-  return identity instanceof CodecError
-    ? Effect.fail(new InvalidConfig({ problems: [{ field: "clusterIdentity", problem: identity.message }] }))
-    : Effect.succeed(identity)
+  return Effect.fromResult(Result.mapError(
+    parseIdentity(clusterIdentity),
+    ({ message }) => new InvalidConfig({ problems: [{ field: "clusterIdentity", problem: message }] })
+  ))
 }
 
 /** Fails with everything that is wrong with a client's settings. */

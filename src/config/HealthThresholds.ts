@@ -2,6 +2,8 @@
  * Limits beyond which a figure of a node is a problem: `flaredb doctor`, the console and the rules of
  * `deploy/prometheus/flaredb.rules.yml` judge by them. Rules are files, and a test compares them with this record.
  */
+import { warnShare } from "../BoundedTables.ts"
+import { defaultLimits } from "./Limits.ts"
 
 export const healthThresholds = {
   /**
@@ -17,8 +19,33 @@ export const healthThresholds = {
   lowRoomBytes: 1024 ** 3,
   criticalRoomBytes: 256 * 1024 ** 2,
   /** The share of the heap's limit that may be in use. */
-  heapShare: 0.85
+  heapShare: 0.85,
+  /**
+   * Committed entries that a node may have yet to apply: about a second of writes at full load, so a node that keeps
+   * pace is always below. A node that is further behind says that it waits. The alert asks for five minutes of it.
+   */
+  lagEntries: 10_000,
+  /**
+   * The same for the node whose help an upgrade counts on: while another one restarts, each write waits for what this
+   * one lacks. That many are applied in a tenth of a second, and under load some always are to be.
+   */
+  restartLagEntries: 1_000,
+  /** Between the clocks of two nodes, beyond what the measurement explains: a node warns of the first in its log. */
+  clockMs: defaultLimits.maxClockDifferenceMs,
+  /** From here on leases that outlive a leader end visibly late or early. Only the doctor calls it a failure. */
+  failingClockMs: 10_000,
+  /** Share of a table's limit, or of the descriptors, that may be in use. */
+  tableShare: warnShare,
+  /** Days before the end of a certificate: to renew it, when renewing it was missed, and when somebody is woken. */
+  renewCertificateDays: 30,
+  lateCertificateDays: 14,
+  endingCertificateDays: 2,
+  /** Hours that the newest backup of a daily schedule may be old: a day, and what taking it may last. */
+  backupHours: 26
 } as const
+
+/** Whether a node that has to apply `lag` entries more is behind the others. */
+export const isFarBehind = (lag: number): boolean => lag > healthThresholds.lagEntries
 
 /** How much room is left on a disk. */
 export const roomLevel = (freeBytes: number, totalBytes: number): "enough" | "low" | "critical" => {

@@ -32,6 +32,7 @@ import { onlyAdministrators } from "../callers/OnlyAdministrators.ts"
 import type { Limits } from "../config/Limits.ts"
 import { defaultLimits } from "../config/Limits.ts"
 import type { Fatal } from "../FlareDbError.ts"
+import type { NodeStatus } from "../node/NodeStatus.ts"
 import { RaftNode } from "../node/RaftNode.ts"
 import { CallMetrics } from "../net/CallMetrics.ts"
 import { ProtocolViolations } from "../net/ProtocolViolations.ts"
@@ -42,6 +43,7 @@ import type { PortTls } from "../net/tls/Credentials.ts"
 import { countRefusals } from "../net/tls/RefusalCount.ts"
 import { TlsPort } from "../net/tls/TlsPort.ts"
 import { httpProtocol } from "../net/tls/TlsProtocol.ts"
+import type { ProcessReport, StatusDocument } from "../protocol/NodeReport.ts"
 import * as ProcessFacts from "../server/ProcessFacts.ts"
 import { upToDate } from "../server/UpToDate.ts"
 import { version } from "../Version.ts"
@@ -109,13 +111,28 @@ const expiryWarning = ({ tls }: HttpServerOptions, nowMs: number): string => {
 }
 
 /** What `/status` says of the process. */
-const processJson = ({ memory, room, timeMs, uptimeMs }: ProcessFacts.ProcessFacts) => ({
+const processReport = ({ memory, room, timeMs, uptimeMs }: ProcessFacts.ProcessFacts): ProcessReport => ({
   timeMs,
   uptimeMs,
   memoryBytes: memory.residentBytes,
   node: process.version,
   platform: `${process.platform}-${process.arch}`,
   ...room === undefined ? {} : { diskBytes: room.totalBytes, diskFreeBytes: room.freeBytes }
+})
+
+/** What `/status` says of the node, whatever sections it has. */
+const statusDocument = (
+  clusterId: string,
+  status: NodeStatus,
+  process: ProcessFacts.ProcessFacts
+): StatusDocument => ({
+  clusterId,
+  version,
+  ...status,
+  identity: status.identity ?? null,
+  waiting: status.waiting ?? null,
+  processes: Object.fromEntries(status.processes),
+  process: processReport(process)
 })
 
 const routes = (options: HttpServerOptions, sections: StatusSections["Service"], admit: HttpGuard.Admit) => {
@@ -144,13 +161,7 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
             ([status, answers, process]) =>
               HttpServerResponse.jsonUnsafe({
                 ...Object.fromEntries(answers.map(({ json, name }) => [name, json])),
-                clusterId,
-                version,
-                ...status,
-                identity: status.identity ?? null,
-                waiting: status.waiting ?? null,
-                processes: Object.fromEntries(status.processes),
-                process: processJson(process)
+                ...statusDocument(clusterId, status, process)
               })
           )
         ),

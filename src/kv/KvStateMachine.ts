@@ -14,7 +14,7 @@ import type { DecodedCommand } from "./model/Command.ts"
 import { decodeCommand, encodeCommand, proposers } from "./model/Command.ts"
 import { levelOf } from "./model/CommandLevel.ts"
 import { maxRoles, maxUsers } from "./model/access/AccessLimits.ts"
-import type { Slot } from "./model/Draft.ts"
+import type { WriteSetEntry } from "./model/WriteSet.ts"
 import { decodeRecord } from "./model/KeyRecord.ts"
 import { recordKey } from "./model/Keyspace.ts"
 import { maxKeptReplyBytes, maxLeases, maxTtlMs, problem } from "./model/Limits.ts"
@@ -65,26 +65,26 @@ const commandOf = (entry: Entry): DecodedCommand | undefined => {
   return command
 }
 
-/** Reads what the slots of a batch hold, all in one trip. */
-const loadKeys = (view: StateView, slots: ReadonlyArray<Slot>): Effect.Effect<void, StorageError> =>
-  slots.length === 0
+/** Reads what the keys of a batch hold, all in one trip. */
+const loadKeys = (view: StateView, keyEntries: ReadonlyArray<WriteSetEntry>): Effect.Effect<void, StorageError> =>
+  keyEntries.length === 0
     ? Effect.void
-    : Effect.flatMap(view.getMany(slots.map(({ key }) => recordKey(key))), (values) => {
-      for (let i = 0; i < slots.length; i++) {
+    : Effect.flatMap(view.getMany(keyEntries.map(({ key }) => recordKey(key))), (values) => {
+      for (let i = 0; i < keyEntries.length; i++) {
         const value = values[i]
         if (value === undefined) continue
         const record = decodeRecord(value)
         if (record === undefined) return Effect.fail(corrupt("the record of a key is cut short"))
-        ;(slots[i] as Slot).record = record
+        ;(keyEntries[i] as WriteSetEntry).record = record
       }
       return Effect.void
     })
 
 /** How many keys of such values fit into memory. */
-const keysThatFit = (slots: ReadonlyArray<Slot>): number => {
+const keysThatFit = (keyEntries: ReadonlyArray<WriteSetEntry>): number => {
   let bytes = 0
-  for (const { record } of slots) bytes += record?.value.byteLength ?? 0
-  const fitting = Math.floor(workBytes * slots.length / Math.max(1, bytes))
+  for (const { record } of keyEntries) bytes += record?.value.byteLength ?? 0
+  const fitting = Math.floor(workBytes * keyEntries.length / Math.max(1, bytes))
   return Math.min(maxReadAheadKeys, Math.max(minReadAheadKeys, fitting))
 }
 
@@ -213,9 +213,9 @@ class KvMachine {
       commands.push(decoded)
       if (decoded !== undefined) keys.push(...keysOf(decoded.command))
     }
-    const slots = batch.draft.expect(keys)
-    yield* loadKeys(store, slots)
-    this.readAheadKeys = keysThatFit(slots)
+    const keyEntries = batch.writeSet.preload(keys)
+    yield* loadKeys(store, keyEntries)
+    this.readAheadKeys = keysThatFit(keyEntries)
     const replies: Array<Uint8Array> = []
     let replyBytes = 0
     for (const decoded of commands) {

@@ -64,7 +64,7 @@ export const administrationText = (operation: Command | Query): string => {
     case "EndSession":
       return `end session ${operation.session}`
     case "Checkpoint":
-      return "mark a moment of the log"
+      return "put a marker into the log"
     case "Leases":
       return "list leases"
     case "Sessions":

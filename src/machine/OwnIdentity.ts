@@ -3,7 +3,7 @@
  * the node runs. {@link layer} wraps the machine: identity entries are applied here and reach no machine. A client's
  * command that looks like one is refused.
  */
-import { Context, Deferred, Effect, Exit, Layer } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Result } from "effect"
 import { randomBytes } from "node:crypto"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import {
@@ -14,7 +14,6 @@ import {
   identityOfBytes,
   identityRowKey
 } from "../protocol/ClusterIdentity.ts"
-import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 import type { Entry } from "../raft/Types.ts"
 import { StateStore } from "../storage/StateStore.ts"
@@ -69,8 +68,9 @@ const make = Effect.gen(function*() {
     store.getMany([identityRowKey]),
     ([row]): Effect.Effect<void, StorageError> => {
       if (row === undefined) return Effect.void
-      const identity = decodeIdentityRow(row)
-      if (identity instanceof CodecError) return Effect.fail(corrupt(identity.message))
+      const decoded = decodeIdentityRow(row)
+      if (Result.isFailure(decoded)) return Effect.fail(corrupt(decoded.failure.message))
+      const identity = decoded.success
       // A snapshot of another history would replace what this node promised; connections are checked against that.
       if (current !== undefined && current !== identity) {
         return Effect.fail(corrupt(`it holds the cluster identity ${identity}, and this node is of ${current}`))

@@ -3,7 +3,7 @@
  * that the node runs. {@link layer} wraps the machine: entries that raise the level are applied here and reach no
  * machine, and a command that needs a higher level than the cluster has is refused before it reaches the log.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Result } from "effect"
 import type { Feature, FeatureLevel } from "../protocol/FeatureLevel.ts"
 import {
   baselineLevel,
@@ -16,7 +16,6 @@ import {
   levelRowKey,
   neededRelease
 } from "../protocol/FeatureLevel.ts"
-import { CodecError } from "../bytes/CodecError.ts"
 import { InvalidArgument } from "../FlareDbError.ts"
 import type { Entry } from "../raft/Types.ts"
 import { StateStore } from "../storage/StateStore.ts"
@@ -96,8 +95,8 @@ class LevelledMachine {
     Effect.flatMap(this.store.getMany([levelRowKey]), ([row]): Effect.Effect<void, StorageError> => {
       if (row === undefined) return Effect.void
       const level = decodeLevelRow(row)
-      if (level instanceof CodecError) return Effect.fail(corrupt(level.message))
-      return level.level > this.current.level ? this.adopt(level, Effect.void) : Effect.void
+      if (Result.isFailure(level)) return Effect.fail(corrupt(level.failure.message))
+      return level.success.level > this.current.level ? this.adopt(level.success, Effect.void) : Effect.void
     })
   )
 

@@ -25,7 +25,7 @@ import type { QueryReply } from "./StateMachine.ts"
 import { StateMachine } from "./StateMachine.ts"
 
 /** When a command is carried out: the same on every node. */
-export interface Moment {
+export interface ApplyContext {
   /** The command's place in the log: unique, and larger than that of every command before it. */
   readonly index: number
   /** The cluster's clock in milliseconds, as the log tells it. Never goes back. */
@@ -50,11 +50,11 @@ export interface RowMachine<Command, Query> {
   readonly keysOf?: (command: Command) => ReadonlyArray<Uint8Array>
 
   /**
-   * Carries a command out on the rows and gives its reply. A pure function of rows, command and moment: no clock, no
+   * Carries a command out on the rows and gives its reply. A pure function of rows, command and context: no clock, no
    * random source, nothing remembered from command to command. It cannot refuse any more, but its reply may say no. An
    * error or a defect stops the node, and every other node at the same entry.
    */
-  readonly apply: (rows: Rows, command: Command, at: Moment) => Effect.Effect<Uint8Array, StorageError>
+  readonly apply: (rows: Rows, command: Command, at: ApplyContext) => Effect.Effect<Uint8Array, StorageError>
 
   readonly decodeQuery: (bytes: Uint8Array) => Query | InvalidArgument
 

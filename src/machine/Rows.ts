@@ -19,7 +19,7 @@ export interface RowRange {
   readonly lt: Uint8Array
 }
 
-interface Slot {
+interface KnownRow {
   readonly key: Uint8Array
   value: Uint8Array | undefined
   changed: boolean
@@ -28,9 +28,9 @@ interface Slot {
 /** The rows that a command reads and changes. What it changed is written in one batch behind it. */
 export class Rows {
   private readonly view: StateView
-  private readonly slots = new Map<string, Slot>()
-  /** The changed slots, by key. */
-  private readonly changed: Array<Slot> = []
+  private readonly known = new Map<string, KnownRow>()
+  /** The changed rows, by key. */
+  private readonly changed: Array<KnownRow> = []
   /** By the beginning of a range: how far every stored row behind it was changed, so that a scan skips those. */
   private readonly skipped = new Map<string, Uint8Array>()
 
@@ -40,7 +40,7 @@ export class Rows {
 
   /** Reads what `keys` hold in one trip, so that `get` finds them at once. */
   prefetch(keys: ReadonlyArray<Uint8Array>): Effect.Effect<void, StorageError> {
-    const missing = keys.filter((key) => !this.slots.has(byteText(key)))
+    const missing = keys.filter((key) => !this.known.has(byteText(key)))
     if (missing.length === 0) return Effect.void
     return Effect.map(this.view.getMany(missing), (values) => {
       for (let i = 0; i < missing.length; i++) this.remember(missing[i] as Uint8Array, values[i])
@@ -49,8 +49,8 @@ export class Rows {
 
   /** What a key holds now. The bytes must not be changed. */
   get(key: Uint8Array): Effect.Effect<Uint8Array | undefined, StorageError> {
-    const slot = this.slots.get(byteText(key))
-    if (slot !== undefined) return Effect.succeed(slot.value)
+    const row = this.known.get(byteText(key))
+    if (row !== undefined) return Effect.succeed(row.value)
     return Effect.map(this.view.getMany([key]), ([value]) => {
       this.remember(key, value)
       return value
@@ -68,13 +68,13 @@ export class Rows {
         const stored = yield* this.view.scan({ gte: from, lt, limit: wanted })
         for (const row of stored) {
           from = successor(row.key)
-          if (this.slots.get(byteText(row.key))?.changed !== true) found.push(row)
+          if (this.known.get(byteText(row.key))?.changed !== true) found.push(row)
           else if (found.length === 0) this.skipped.set(start, from)
         }
         if (stored.length < wanted) break
       }
       for (let i = this.position(gte); i < this.changed.length; i++) {
-        const { key, value } = this.changed[i] as Slot
+        const { key, value } = this.changed[i] as KnownRow
         if (Buffer.compare(key, lt) >= 0) break
         if (value !== undefined) found.push({ key, value })
       }
@@ -97,30 +97,30 @@ export class Rows {
     )
   }
 
-  private remember(key: Uint8Array, value: Uint8Array | undefined): Slot {
-    const slot: Slot = { key, value, changed: false }
-    this.slots.set(byteText(key), slot)
-    return slot
+  private remember(key: Uint8Array, value: Uint8Array | undefined): KnownRow {
+    const row: KnownRow = { key, value, changed: false }
+    this.known.set(byteText(key), row)
+    return row
   }
 
   private change(key: Uint8Array, value: Uint8Array | undefined): void {
     if ((key[0] ?? 0) < firstFreeByte) {
       throw new RangeError(`the key ${JSON.stringify(byteText(key))} begins with a reserved byte, or is empty`)
     }
-    const slot = this.slots.get(byteText(key)) ?? this.remember(key, undefined)
-    slot.value = value
-    if (slot.changed) return
-    slot.changed = true
-    this.changed.splice(this.position(key), 0, slot)
+    const row = this.known.get(byteText(key)) ?? this.remember(key, undefined)
+    row.value = value
+    if (row.changed) return
+    row.changed = true
+    this.changed.splice(this.position(key), 0, row)
   }
 
-  /** Where a key is among the changed slots, or would be. */
+  /** Where a key is among the changed rows, or would be. */
   private position(key: Uint8Array): number {
     let low = 0
     let high = this.changed.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (Buffer.compare((this.changed[middle] as Slot).key, key) < 0) low = middle + 1
+      if (Buffer.compare((this.changed[middle] as KnownRow).key, key) < 0) low = middle + 1
       else high = middle
     }
     return low

@@ -2,9 +2,9 @@
  * Checks the rows of a state that comes from outside: those of the key-value store all of them, those of another state
  * machine as far as they are the node's own.
  */
+import { Result } from "effect"
 import type { BackupHeader } from "../protocol/BackupFile.ts"
 import { decodeIdentityRow, isIdentityRow } from "../protocol/ClusterIdentity.ts"
-import { CodecError } from "../bytes/CodecError.ts"
 import { decodeLevelRow, features, highestLevel, isLevelRow, neededRelease } from "../protocol/FeatureLevel.ts"
 import type { StateRow } from "../protocol/StateRows.ts"
 import { Reader } from "../bytes/Binary.ts"
@@ -68,14 +68,15 @@ class StateCheck implements RowsCheck {
 
   private identityRow(value: Uint8Array): string | undefined {
     const identity = decodeIdentityRow(value)
-    if (identity instanceof CodecError) return identity.message
-    this.identity = identity
-    return differs("the cluster identity in the state", this.expected.identity, identity)
+    if (Result.isFailure(identity)) return identity.failure.message
+    this.identity = identity.success
+    return differs("the cluster identity in the state", this.expected.identity, identity.success)
   }
 
   private levelRow(value: Uint8Array): string | undefined {
-    const level = decodeLevelRow(value)
-    if (level instanceof CodecError) return level.message
+    const decoded = decodeLevelRow(value)
+    if (Result.isFailure(decoded)) return decoded.failure.message
+    const level = decoded.success
     return level.level <= this.expected.known
       ? undefined
       : `the state needs ${neededRelease(level)}; this is flaredb ${version} with level ${this.expected.known}`

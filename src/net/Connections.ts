@@ -223,7 +223,7 @@ export class Connections {
         `closed a connection: it did not take what was sent to it within maxFrameMs (${maxFrameMs})`
       )
     }
-    this.violations.roll()
+    this.violations.rotate()
   }
 
   destroyAll(): void {

@@ -81,7 +81,7 @@ export const hostsFileNames = (text: string, host: string): boolean => {
 }
 
 /** Work of which so much runs at a time, in the order in which it came. */
-class Slots {
+class Permits {
   private free: number
   private readonly waiting: Array<() => void> = []
 
@@ -103,7 +103,7 @@ class Slots {
 }
 
 export const systemNameService = (sources: Sources = systemSources): NameService => {
-  const calls = new Slots(maxCalls)
+  const calls = new Permits(maxCalls)
   return async (host, purpose) => {
     const known = isLocal(host) || hostsFileNames(await sources.hostsFile().catch(() => ""), host)
     if (!known && !(await sources.answered(host))) throw new NoNameServer()

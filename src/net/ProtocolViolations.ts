@@ -69,7 +69,7 @@ export class ProtocolViolations {
 
   /** Logs a violation, unless there were too many of its kind just now. */
   report(violation: ViolationKind, remote: string, problem: string): void {
-    this.roll()
+    this.rotate()
     if (!this.lines.allows(violation)) return
     const { port } = this
     const text = problem.replace(/\s+/g, " ").slice(0, 300)
@@ -98,15 +98,15 @@ export class ProtocolViolations {
   /** Another line that others can cause, unless there were too many of its kind just now. */
   limited(kind: string, line: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.roll()
+      this.rotate()
       return this.lines.allows(kind) ? line : Effect.void
     })
   }
 
   /** Ends the window once its time is over, and tells of what it kept back. To be called now and then. */
-  roll(): void {
+  rotate(): void {
     const { port } = this
-    for (const { count: suppressed, kind: violation } of this.lines.roll()) {
+    for (const { count: suppressed, kind: violation } of this.lines.rotate()) {
       const line = Effect.logWarning(
         `${port} port: ${suppressed} more of ${violation} within ${windowMs / 1_000} seconds`
       )

@@ -234,7 +234,7 @@ export class EventLoop {
 
   private propose(submissions: ReadonlyArray<Submission>): void {
     if (submissions.length === 0) return
-    const proposals = this.pending.offer(submissions)
+    const proposals = this.pending.propose(submissions)
     if (this.leading && this.own.lacksIdentity) {
       const reason = "the identity of the cluster could not be proposed yet"
       return this.pending.refuse(proposals.map(({ id }) => id), new Unavailable({ reason }))

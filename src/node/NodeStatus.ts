@@ -4,43 +4,30 @@ import type { OwnIdentity } from "../machine/OwnIdentity.ts"
 import type { OwnLevel } from "../machine/OwnLevel.ts"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Status } from "../raft/Raft.ts"
-import type { LogIndex, MembershipRole, NodeId, Role, Term } from "../raft/Types.ts"
+import type { NodeId, Role, Term } from "../raft/Types.ts"
 import type { PeerHealth, PeerProcess, PeerTransport } from "../transport/PeerTransport.ts"
 import type { SnapshotStatus } from "./snapshot/SnapshotStatus.ts"
 import type { Waiting } from "./Waiting.ts"
 import { waitingOf } from "./Waiting.ts"
 
-/** Where the node stands, as its owner saw it. */
-export interface NodeStatus {
+/** What the owner of a node knows: what its core says, and the snapshots in transfer. */
+export interface OwnerStatus extends Omit<Status, "id" | "votedFor" | "stable"> {
   readonly nodeId: NodeId
+  readonly snapshots: SnapshotStatus
+}
+
+/** Where the node stands, as its owner saw it. `protocol/NodeReport.ts` has what is said of it to others. */
+export interface NodeStatus extends OwnerStatus {
   /** The identity of the cluster; `undefined` until this node has applied it. */
   readonly identity: ClusterIdentity | undefined
-  readonly voters: ReadonlyArray<NodeId>
-  readonly role: Role
-  /** Whether it votes: a node with an empty disk learns first. */
-  readonly membership: MembershipRole
-  /** While its membership is unknown: the peers that said that they have never taken part either. */
-  readonly fresh: ReadonlyArray<NodeId>
   /** What it waits for before it can serve; `undefined` when it can. */
   readonly waiting: Waiting | undefined
-  readonly term: Term
-  readonly leader: NodeId | undefined
-  readonly commit: LogIndex
-  readonly applied: LogIndex
-  readonly firstIndex: LogIndex
-  readonly lastIndex: LogIndex
-  /** At a leader: how far each peer's log is known to match, and how it is brought on. */
-  readonly matches: Status["matches"]
-  readonly snapshots: SnapshotStatus
   readonly peers: ReadonlyArray<PeerHealth>
   /** The feature level of the cluster here, and the highest that this node knows. */
   readonly levels: { readonly current: number; readonly known: number }
   /** The processes of the peers that are connected to this node. */
   readonly processes: ReadonlyMap<NodeId, PeerProcess>
 }
-
-/** What the owner knows of it. */
-export type OwnerStatus = Omit<NodeStatus, "identity" | "levels" | "peers" | "processes" | "waiting">
 
 /** Completes what the owner knows. */
 export const nodeStatus = (
@@ -70,25 +57,10 @@ export interface PublishedRole {
 }
 
 /** Where the node stands, as its owner sees it. */
-export const ownerStatus = (
-  nodeId: NodeId,
-  { applied, commit, firstIndex, fresh, lastIndex, leader, matches, role, membership, term, voters }: Status,
-  snapshots: SnapshotStatus
-): OwnerStatus => ({
-  nodeId,
-  voters,
-  role,
-  membership,
-  fresh,
-  term,
-  leader,
-  commit,
-  applied,
-  firstIndex,
-  lastIndex,
-  matches,
-  snapshots
-})
+export const ownerStatus = (nodeId: NodeId, status: Status, snapshots: SnapshotStatus): OwnerStatus => {
+  const { id: _, stable: __, votedFor: ___, ...shown } = status
+  return { nodeId, ...shown, snapshots }
+}
 
 /** How many entries each other voter lacks, as the leader knows; nothing at other nodes. */
 export const followerLags = (

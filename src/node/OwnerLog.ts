@@ -29,7 +29,7 @@ export class OwnerLog {
 
   /** Says how many lines were kept back in a window that has ended. To be called now and then. */
   suppressed(): void {
-    for (const { count, kind } of this.lines.roll()) {
+    for (const { count, kind } of this.lines.rotate()) {
       const line = Effect.logWarning(`${count} more lines like "${kind}" within ${windowMs / 1_000} seconds`)
       this.handOver(Effect.annotateLogs(line, { suppressed: count }))
     }

@@ -46,7 +46,7 @@ interface ReadyReads {
 
 export class Pending {
   /** Commands handed to the core in this turn, by proposal id. Empty between turns. */
-  private readonly offered = new Map<number, { readonly submission: Submission; readonly slot: number }>()
+  private readonly proposed = new Map<number, { readonly submission: Submission; readonly slot: number }>()
   /** Commands in the log, by index. */
   private readonly appended = new Map<LogIndex, Waiter>()
   /** Reads waiting for their index, by read id. */
@@ -70,7 +70,7 @@ export class Pending {
     this.waitingQueries += group.count
   }
 
-  /** A submission that was put into the inbox and never offered to the core is not done. */
+  /** A submission that was put into the inbox and never proposed to the core is not done. */
   reject(submission: Submission, error: WriteError): void {
     for (let slot = 0; slot < submission.commands.length; slot++) {
       if (submission.results[slot] === undefined) this.settle(submission, slot, error)
@@ -98,14 +98,14 @@ export class Pending {
   }
 
   /** Turns the open slots of submissions into proposals. */
-  offer(submissions: ReadonlyArray<Submission>): ReadonlyArray<Proposal> {
+  propose(submissions: ReadonlyArray<Submission>): ReadonlyArray<Proposal> {
     const proposals: Array<Proposal> = []
     for (const submission of submissions) {
       for (let slot = 0; slot < submission.commands.length; slot++) {
         const payload = submission.commands[slot]
         if (payload === undefined || submission.results[slot] !== undefined) continue
         const id = ++this.proposalId
-        this.offered.set(id, { submission, slot })
+        this.proposed.set(id, { submission, slot })
         proposals.push({ id, payload })
       }
     }
@@ -116,22 +116,22 @@ export class Pending {
   accept(accepted: Accepted): void {
     for (let i = 0; i < accepted.ids.length; i++) {
       const id = accepted.ids[i] as number
-      const offered = this.offered.get(id)
-      if (offered === undefined) continue
-      this.offered.delete(id)
+      const proposed = this.proposed.get(id)
+      if (proposed === undefined) continue
+      this.proposed.delete(id)
       const index = (accepted.firstIndex + i) as LogIndex
-      this.appended.set(index, { ...offered, term: accepted.term })
-      offered.submission.spans?.appended(offered.slot, index, accepted.term)
+      this.appended.set(index, { ...proposed, term: accepted.term })
+      proposed.submission.spans?.appended(proposed.slot, index, accepted.term)
     }
   }
 
   /** The core did not append these. */
   refuse(ids: ReadonlyArray<number>, error: WriteError): void {
     for (const id of ids) {
-      const offered = this.offered.get(id)
-      if (offered === undefined) continue
-      this.offered.delete(id)
-      this.settle(offered.submission, offered.slot, error)
+      const proposed = this.proposed.get(id)
+      if (proposed === undefined) continue
+      this.proposed.delete(id)
+      this.settle(proposed.submission, proposed.slot, error)
     }
   }
 
@@ -171,9 +171,9 @@ export class Pending {
     const waiters = [...this.appended.values()]
     this.appended.clear()
     for (const waiter of waiters) this.settle(waiter.submission, waiter.slot, error)
-    const offered = [...this.offered.values()]
-    this.offered.clear()
-    for (const { submission, slot } of offered) this.settle(submission, slot, error)
+    const proposed = [...this.proposed.values()]
+    this.proposed.clear()
+    for (const { submission, slot } of proposed) this.settle(submission, slot, error)
   }
 
   /** Gathers the reads of one turn under one id. */

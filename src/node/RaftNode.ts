@@ -141,7 +141,7 @@ export class RaftNode extends Context.Service<RaftNode, {
    * The whole state as it is right behind the next command with these bytes: the same on every node that is asked
    * before the command is committed. What is returned waits for that moment.
    */
-  readonly exportBehind: (
+  readonly exportAtMarker: (
     marker: Uint8Array
   ) => Effect.Effect<Effect.Effect<NodeExport, Unavailable | Fatal>, Unavailable | Fatal, Scope.Scope>
 
@@ -378,7 +378,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
     readBarrier,
     ...accessOf(machine.access, judgement),
     exportState: life.whileRunning(Effect.map(life.orStop("reading the state", state.export), exported)),
-    exportBehind: (marker) =>
+    exportAtMarker: (marker) =>
       life.whileRunning(
         Effect.map(markers.await(marker), (view) => Effect.raceFirst(Effect.map(view, exported), life.fatal))
       ),

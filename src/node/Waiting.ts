@@ -2,6 +2,7 @@
  * What a node waits for before it can serve, in words for people: for those that read its log, its status page,
  * `/readyz` or `flaredb status`, and for clients that wait with it.
  */
+import { isFarBehind } from "../config/HealthThresholds.ts"
 import { majority } from "../raft/Quorum.ts"
 import type { LogIndex, MembershipRole, NodeId, Role, Term } from "../raft/Types.ts"
 import { compareNodeId } from "../raft/Types.ts"
@@ -39,9 +40,6 @@ export interface WaitingNode {
   readonly snapshots: Pick<SnapshotStatus, "receiving">
   readonly peers: ReadonlyArray<PeerHealth>
 }
-
-/** Entries a ready node may be behind what it knows to be committed: about a batch of applying. */
-const maxLag = 10_000
 
 /** Characters of a peer's problem that are repeated. */
 const maxProblem = 200
@@ -85,7 +83,7 @@ export const waitingOf = (node: WaitingNode): Waiting | undefined => {
       ? waiting("leader", `${missing(unconnected)}: ${needed} of ${voters.length} nodes elect a leader`, unconnected)
       : waiting("leader", `a leader: ${role} in term ${term}`)
   }
-  return commit - applied > maxLag
+  return isFarBehind(commit - applied)
     ? waiting("apply", "committed entries to be applied")
     : undefined
 }

@@ -14,7 +14,7 @@
  * Nothing follows the last chunk. Decoding never throws, takes the bytes in pieces of any size, and holds no more than
  * one chunk and one row of them.
  */
-import { Option, Schema } from "effect"
+import { Option, Result, Schema } from "effect"
 import { crc32 } from "node:zlib"
 import { otherFormat } from "../Version.ts"
 import { isClusterId } from "../config/FlareDbConfig.ts"
@@ -70,7 +70,7 @@ const headerProblem = (header: BackupHeader): string | undefined => {
   if (!isClusterId(clusterId)) {
     return `the cluster name ${shown(clusterId)} is not 1 to 64 letters, digits, dots, dashes or underscores`
   }
-  if (parseIdentity(identity) instanceof CodecError) return `the cluster identity ${shown(identity)} is no UUID`
+  if (Result.isFailure(parseIdentity(identity))) return `the cluster identity ${shown(identity)} is no UUID`
   for (const [what, text] of [["state machine", machine], ["version", version]] as const) {
     if (!isName(text)) return `the name of the ${what}, ${shown(text)}, is not 1 to 256 printable characters`
   }

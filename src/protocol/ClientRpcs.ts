@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { membershipField, MembershipRole } from "./Membership.ts"
+import { NodeReport } from "./NodeReport.ts"
 import { NodeVitals } from "./NodeVitals.ts"
 import type { ProtocolRange } from "./ProtocolRange.ts"
 import { rangeText } from "./ProtocolRange.ts"
@@ -75,78 +75,6 @@ export const Welcome = Schema.Struct({
   /** The version that is spoken on this connection; absent at nodes that speak one only, which is the client's. */
   protocol: Schema.optionalKey(Schema.Natural)
 })
-
-/** How far a peer's log is known to match the leader's, and how it is brought on. */
-const Match = Schema.Struct({
-  peer: Schema.Natural,
-  match: Schema.Natural,
-  state: Schema.Literals(["probe", "replicate", "snapshot"])
-})
-
-/** A snapshot in transfer to or from a peer; `estimatedBytes` says about how much it will be. */
-const Transfer = Schema.Struct({ peer: Schema.Natural, bytes: Schema.Natural, estimatedBytes: Schema.Natural })
-
-/** What a node knows about its link to a peer. */
-const Peer = Schema.Struct({
-  peer: Schema.Natural,
-  connected: Schema.Boolean,
-  dropped: Schema.Natural,
-  /** That two processes run under the peer's id, in words; `null` when one does. */
-  conflict: Schema.NullOr(Schema.String),
-  /** What runs there, while it is connected to this node. */
-  process: Schema.optionalKey(
-    Schema.Struct({ release: Schema.NullOr(Schema.String), level: Schema.Natural, protocol: Schema.Natural })
-  ),
-  /** How far its clock is ahead of the node's, in milliseconds; nodes that cannot say leave it out. */
-  clock: Schema.optionalKey(Schema.Struct({
-    offsetMs: Schema.Finite,
-    uncertaintyMs: Schema.Finite,
-    /** That this is too much, in words; `null` while it is not. */
-    problem: Schema.NullOr(Schema.String)
-  }))
-})
-
-/** What a node can read and speak. */
-const Versions = Schema.Struct({
-  /** The feature level of the cluster, as far as the node has applied its log. */
-  level: Schema.Natural,
-  /** The highest feature level that the node knows. */
-  known: Schema.Natural,
-  clientProtocols: Schema.Struct({ oldest: Schema.Natural, newest: Schema.Natural }),
-  peerProtocols: Schema.Struct({ oldest: Schema.Natural, newest: Schema.Natural })
-})
-
-/** Where a node stands. */
-export const NodeReport = Schema.Struct({
-  clusterId: Schema.String,
-  /** `null` while the node does not know it. */
-  identity: Schema.NullOr(Schema.String),
-  version: Schema.String,
-  nodeId: Schema.Natural,
-  voters: Schema.Array(Schema.Natural),
-  role: Schema.Literals(["follower", "pre-candidate", "candidate", "leader"]),
-  /** Only a voter votes; a node with an empty disk is unknown or a learner until it has caught up. */
-  membership: MembershipRole,
-  term: Schema.Natural,
-  /** The leader this node follows; `null` when it knows none. */
-  leader: Schema.NullOr(Schema.Natural),
-  commit: Schema.Natural,
-  applied: Schema.Natural,
-  firstIndex: Schema.Natural,
-  lastIndex: Schema.Natural,
-  /** At a leader: how far each follower is known to be. */
-  matches: Schema.Array(Match),
-  sending: Schema.Array(Transfer),
-  /** `null` when no snapshot is in transfer to this node. */
-  receiving: Schema.NullOr(Transfer),
-  peers: Schema.Array(Peer),
-  /** What the node waits for before it can serve, in words; `null` when it can. */
-  waiting: Schema.NullOr(Schema.String),
-  /** Absent at nodes of releases before feature levels. */
-  versions: Schema.optionalKey(Versions)
-}).pipe(Schema.encodeKeys({ membership: membershipField }))
-/** Where a node stands: role, term, log, and what it waits for. */
-export type NodeReport = typeof NodeReport.Type
 
 /**
  * How the port refuses any call: it came before `Hello`, is one too many, its caller may not make it, or it could not

@@ -13,6 +13,7 @@
  * | state family | the row `01 "cluster"`, with the identity as text           |
  * | wire, files  | the text: 16 bytes as a UUID of version 4, in lower case    |
  */
+import { Result } from "effect"
 import { CodecError } from "../bytes/CodecError.ts"
 
 /** A cluster's identity as text, for example `2f1c9a9e-6f5b-4c0e-9d0a-3b7e0c1d2e4f`. */
@@ -24,10 +25,12 @@ const textLength = 36
 const shape = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 /** The identity in a text that may come from anywhere. */
-export const parseIdentity = (text: string): ClusterIdentity | CodecError =>
+export const parseIdentity = (text: string): Result.Result<ClusterIdentity, CodecError> =>
   shape.test(text)
-    ? text as ClusterIdentity
-    : new CodecError(`${JSON.stringify(text.slice(0, 80))} is not a cluster identity, which is a UUID in lower case`)
+    ? Result.succeed(text as ClusterIdentity)
+    : Result.fail(
+      new CodecError(`${JSON.stringify(text.slice(0, 80))} is not a cluster identity, which is a UUID in lower case`)
+    )
 
 /** The identity made of 16 random bytes. */
 export const identityOfBytes = (random: Uint8Array): ClusterIdentity => {
@@ -50,7 +53,7 @@ export const isIdentityRow = (key: Uint8Array): boolean =>
 
 export const encodeIdentityRow = (identity: ClusterIdentity): Uint8Array => new TextEncoder().encode(identity)
 
-export const decodeIdentityRow = (value: Uint8Array): ClusterIdentity | CodecError =>
+export const decodeIdentityRow = (value: Uint8Array): Result.Result<ClusterIdentity, CodecError> =>
   parseIdentity(Buffer.from(value).toString("latin1"))
 
 /** How the payload of an identity entry begins. A command of a client that looks like one is refused. */
@@ -66,6 +69,5 @@ export const decodeIdentityEntry = (payload: Uint8Array): ClusterIdentity | unde
   if (payload.byteLength !== entryBytes) return undefined
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
   if (!bytes.subarray(0, entryMagic.byteLength).equals(entryMagic)) return undefined
-  const identity = parseIdentity(bytes.toString("latin1", entryMagic.byteLength))
-  return identity instanceof CodecError ? undefined : identity
+  return Result.getOrUndefined(parseIdentity(bytes.toString("latin1", entryMagic.byteLength)))
 }

@@ -15,7 +15,7 @@
  * | wire           | what a node knows, in its `Hello`, and what a client reads in its status   |
  * | text           | the level, a space, and the first release that knows it: `2 0.2.0`          |
  */
-import { Context } from "effect"
+import { Context, Result } from "effect"
 import { CodecError } from "../bytes/CodecError.ts"
 
 /** One level. Whatever an older release could not read belongs to one. */
@@ -79,9 +79,13 @@ export const isLevelRow = (key: Uint8Array): boolean =>
 
 export const encodeLevelRow = (level: FeatureLevel): Uint8Array => new TextEncoder().encode(levelText(level))
 
-export const decodeLevelRow = (value: Uint8Array): FeatureLevel | CodecError =>
-  parseLevel(Buffer.from(value).toString("latin1")) ??
-    new CodecError(`${JSON.stringify(Buffer.from(value).toString("latin1").slice(0, 80))} is no feature level`)
+export const decodeLevelRow = (value: Uint8Array): Result.Result<FeatureLevel, CodecError> => {
+  const text = Buffer.from(value).toString("latin1")
+  const level = parseLevel(text)
+  return level === undefined
+    ? Result.fail(new CodecError(`${JSON.stringify(text.slice(0, 80))} is no feature level`))
+    : Result.succeed(level)
+}
 
 /** How the payload of an entry begins that raises the level. A command of a client that looks like one is refused. */
 const entryMagic = Buffer.from("\0flaredb feature level\0", "latin1")

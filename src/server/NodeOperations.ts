@@ -4,7 +4,7 @@
  */
 import { Effect, Exit } from "effect"
 import type { Fiber } from "effect"
-import type { NodeReport } from "../protocol/ClientRpcs.ts"
+import type { NodeReport } from "../protocol/NodeReport.ts"
 import { clientProtocols } from "../protocol/ClientRpcs.ts"
 import { peerProtocols } from "../protocol/PeerRpcs.ts"
 import type { Connection } from "../client/connection/Connection.ts"

@@ -63,7 +63,7 @@ const make = Effect.fnUntraced(function*(options: { readonly clusterId: string; 
       })
     }
     yield* hashes.enter
-    const exported = yield* node.exportBehind(marker)
+    const exported = yield* node.exportAtMarker(marker)
     report({ _tag: "Armed", nodeId })
     const state = yield* Effect.timeoutOrElse(exported, {
       duration: maxMarkerWaitMs,

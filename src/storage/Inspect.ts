@@ -1,5 +1,5 @@
 /** Reads the data directory of a stopped node without changing it, for `flaredb inspect`. */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Result } from "effect"
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
@@ -49,10 +49,10 @@ const inspectOpen = Effect.fnUntraced(function*(path: string) {
   const { log } = yield* recoverLog(database, path, floor, Number.MAX_SAFE_INTEGER)
   const state = yield* recoverState(database, path)
   const [row] = yield* database.getMany(state.family, [identityRowKey])
-  const identity = row === undefined ? undefined : decodeIdentityRow(row)
-  if (identity instanceof CodecError) {
-    return yield* new StorageCorruption({ path, detail: identity.message, safe: "nothing was changed" })
-  }
+  const identity = row === undefined ? undefined : yield* Effect.fromResult(Result.mapError(
+    decodeIdentityRow(row),
+    ({ message }) => new StorageCorruption({ path, detail: message, safe: "nothing was changed" })
+  ))
   const entries = Effect.fnUntraced(function*(from: LogIndex, limit: number) {
     const found: Array<Entry> = []
     let problem: string | undefined

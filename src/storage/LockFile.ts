@@ -35,7 +35,7 @@ export class LockWatch {
 const recentMs = 60_000
 
 /** Whether there is a database, and its lock may have been removed under a process that still runs. */
-const isDoubtful = (path: string, nowMs: number): boolean => {
+const mayBeUnlocked = (path: string, nowMs: number): boolean => {
   if (!existsSync(join(path, "CURRENT"))) return false
   const found = statSync(join(path, lockFile), { throwIfNoEntry: false })
   return found === undefined || nowMs - found.mtimeMs < recentMs
@@ -55,7 +55,7 @@ const orNothing = <A>(read: () => ReadonlyArray<A>): ReadonlyArray<A> => {
  * user may look at; elsewhere the other process finds it out by its own {@link LockWatch}.
  */
 export const removedLock = (path: string, nowMs: number): DataDirRefused | undefined => {
-  if (process.platform !== "linux" || !isDoubtful(path, nowMs)) return undefined
+  if (process.platform !== "linux" || !mayBeUnlocked(path, nowMs)) return undefined
   const held = `${realpathSync(path)}/${lockFile} (deleted)`
   const holder = orNothing(() => readdirSync("/proc")).find((id) =>
     /^\d+$/.test(id) &&

@@ -28,7 +28,7 @@ export class TickCounter {
   /** When the last tick that was taken was due. */
   private lastMs: number
   /** Ticks after that one until the alarm; 0 while none is set. */
-  private armed = 1
+  private alarmTicks = 1
   private rung = false
 
   constructor(tickMs: number, nowMs: () => number) {
@@ -39,28 +39,28 @@ export class TickCounter {
 
   /** Takes the ticks that have passed since it was last asked. */
   take(): Elapsed {
-    if (this.armed === 0) return none
+    if (this.alarmTicks === 0) return none
     const nowMs = this.nowMs()
-    const dueMs = this.lastMs + this.armed * this.tickMs
+    const dueMs = this.lastMs + this.alarmTicks * this.tickMs
     if (!this.rung && nowMs < dueMs) {
       const ticks = Math.floor((nowMs - this.lastMs) / this.tickMs)
       if (ticks <= 0) return none
       this.lastMs += ticks * this.tickMs
-      this.armed -= ticks
+      this.alarmTicks -= ticks
       return { ticks, lateMs: 0 }
     }
-    const ticks = this.armed
+    const ticks = this.alarmTicks
     const lateMs = Math.max(0, nowMs - dueMs)
     // A late alarm moves the schedule instead of being followed by what it delayed; small delays do not add up.
     this.lastMs = lateMs < this.tickMs ? dueMs : nowMs
-    this.armed = 0
+    this.alarmTicks = 0
     this.rung = false
     return { ticks, lateMs }
   }
 
   /** The alarm has gone off: the ticks that it was set to have passed, whatever the clock's last digit says. */
   ring(): void {
-    if (this.armed > 0) this.rung = true
+    if (this.alarmTicks > 0) this.rung = true
   }
 
   /**
@@ -69,14 +69,14 @@ export class TickCounter {
    * leader wakes for that alone, and a node at work puts it off rarely.
    */
   arm(ticks: number): number | undefined {
-    if (this.armed > 0 && this.armed <= ticks && (this.rung || this.armed * 2 > ticks)) return undefined
-    this.armed = ticks
+    if (this.alarmTicks > 0 && this.alarmTicks <= ticks && (this.rung || this.alarmTicks * 2 > ticks)) return undefined
+    this.alarmTicks = ticks
     return this.remainingMs()
   }
 
   /** Whole milliseconds until the alarm: Effect reads a fraction from its decimal digits. */
   remainingMs(): number {
-    return Math.max(0, Math.ceil(this.lastMs + this.armed * this.tickMs - this.nowMs()))
+    return Math.max(0, Math.ceil(this.lastMs + this.alarmTicks * this.tickMs - this.nowMs()))
   }
 }
 

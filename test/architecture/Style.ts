@@ -154,7 +154,15 @@ export const bannedNames: ReadonlyArray<readonly [name: RegExp, instead: string,
   [/^(?:stamp|stamps|stamped|stampMs|SessionStamp)$/, "timestampMs, CommandId"],
   [/^(?:SnapshotOffer|SnapshotOffered|SnapshotSink|Taker)$/, "SnapshotRequest, SnapshotStream, acceptor"],
   [/^covered$/, "upToDate", /^actors\//],
-  [/^(?:[oO]ffences?|OffenceKind|expel|expelUnsafe)$/, "ProtocolViolations, violation, closeFor"]
+  [/^(?:[oO]ffences?|OffenceKind|expel|expelUnsafe)$/, "ProtocolViolations, violation, closeFor"],
+  [/^(?:[dD]raft|loadDoomed)$/, "WriteSet, loadForDelete"],
+  [/^(?:Slots?|SlotLimits|IdentitySlot)$/, "an entry, a row, permits: what is held"],
+  [/^(?:Moments?|NoSuchMoment|exportBehind)$/, "ApplyContext, RecoveryTarget, marker, exportAtMarker"],
+  [/^(?:doubt(?:ed|ful|s)?|isDoubtful)$/, "ambiguous, markAmbiguous", /^actors\//],
+  [/^armed$/, "alarmTicks, ready"],
+  [/^(?:[tT]roubles?|describeTroubles)$/, "EndpointErrors, lastErrors"],
+  [/^(?:LineFailure|LineParts|untilHead|patiently)$/, "WaitQueueFailure, waitForTurn, retryForever"],
+  [/^beginningWith$/, "rotatedTo"]
 ]
 
 /** The lines of a text that have a banned word, as `line: word`. */

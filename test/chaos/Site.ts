@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { setTimeout as wait } from "node:timers/promises"
 import type { Endpoint } from "../../src/client/index.ts"
 import type { NodeAddress } from "../../src/config/NodeAddress.ts"
+import type { StatusDocument } from "../../src/protocol/NodeReport.ts"
 import { Network } from "./Network.ts"
 import { NodeProcess } from "./NodeProcess.ts"
 import { quietPorts } from "./QuietPorts.ts"
@@ -13,13 +14,7 @@ import type { HttpAnswer } from "./SiteCertificates.ts"
 import { SiteCertificates } from "./SiteCertificates.ts"
 
 /** What `/status` says, as far as a harness asks. */
-export interface NodeStatus {
-  readonly role: "follower" | "pre-candidate" | "candidate" | "leader"
-  readonly membership: "unknown" | "learner" | "voter"
-  readonly term: number
-  readonly commit: number
-  readonly lastIndex: number
-}
+export type NodeStatus = Pick<StatusDocument, "role" | "membership" | "term" | "commit" | "lastIndex">
 
 /** Milliseconds until every node has to be ready. */
 const readyMs = 60_000

@@ -91,14 +91,14 @@ describe("a write without a session", () => {
           const exit = yield* Fiber.await(writes[i] as Fiber.Fiber<unknown, { readonly _tag: string }>)
           const attempts = met.get(`key ${i}`) ?? []
           const last = attempts.at(-1) ?? "was not asked"
-          const doubtful = attempts.filter((behaviour) => ambiguous.has(behaviour))
+          const ambiguousOnes = attempts.filter((behaviour) => ambiguous.has(behaviour))
           const told = `${JSON.stringify(exit)} after ${attempts.join(", ")}`
           // Nothing is sent again after it may have been carried out.
-          assert.isTrue(doubtful.length === 0 || (doubtful.length === 1 && ambiguous.has(last)), told)
+          assert.isTrue(ambiguousOnes.length === 0 || (ambiguousOnes.length === 1 && ambiguous.has(last)), told)
           if (Exit.isSuccess(exit)) assert.include(["acknowledges", "answers late"], last, told)
           else {
             const failure = Option.getOrThrow(Cause.findErrorOption(exit.cause))
-            assert.strictEqual(failure._tag === "Indeterminate", doubtful.length > 0, told)
+            assert.strictEqual(failure._tag === "Indeterminate", ambiguousOnes.length > 0, told)
           }
         }
       }).pipe(Effect.provide(RemoteClient.layerConnect(options, connectTo(nodes))))

@@ -5,7 +5,7 @@
 import { Deferred, Effect, Exit, FileSystem, Option, Scope, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import type { ChildProcessHandle } from "effect/process/ChildProcessSpawner"
-import type { NodeReport } from "../../src/protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../src/protocol/NodeReport.ts"
 import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import type { Endpoint } from "../../src/client/connection/Endpoint.ts"
 import { formatEndpoint } from "../../src/client/connection/Endpoint.ts"

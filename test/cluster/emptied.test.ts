@@ -5,9 +5,8 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Result } from "effect"
 import { connect } from "node:net"
-import type { ClusterIdentity } from "../../src/protocol/ClusterIdentity.ts"
 import { encodeIdentityRow, identityRowKey, parseIdentity } from "../../src/protocol/ClusterIdentity.ts"
 import { SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
 import type { StateRow } from "../../src/protocol/StateRows.ts"
@@ -82,7 +81,7 @@ it.live("an empty state of a stranger is refused, or can be taken back", () =>
 
       const [victim] = followers
       if (victim === undefined) return assert.fail("no follower")
-      const known = parseIdentity(identity ?? "") as ClusterIdentity
+      const known = Result.getOrThrow(parseIdentity(identity ?? ""))
       // With a log that is ahead it could lead, and take the state from the others as well: they do not hear of it.
       const others = cluster.nodes.filter((node) => node !== victim)
       for (const node of others) yield* node.pause

@@ -2,7 +2,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
-import type { NodeReport } from "../../src/protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../src/protocol/NodeReport.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import * as Cluster from "./Cluster.ts"
 import { report } from "./Figures.ts"

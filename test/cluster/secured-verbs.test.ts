@@ -105,7 +105,7 @@ it.live("an administrator does all of it, and a user what its roles say", () =>
     yield* refused("", "compact")
     yield* shop(0, "status")
     assert.include((yield* shop(0, "access", "whoami")).out, "shop")
-    yield* refused("mark a moment of the log", "verify")
+    yield* refused("put a marker into the log", "verify")
     yield* root(0, "verify")
 
     // Backup and restore: users and tokens come with the state.

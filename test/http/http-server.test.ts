@@ -1,6 +1,6 @@
 /** The HTTP port of a node, asked over a socket as probes, scrapers and browsers do. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, References, Stream, SubscriptionRef } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, References, Schema, Stream, SubscriptionRef } from "effect"
 import { createHash } from "node:crypto"
 import { request } from "node:http"
 import { createConnection } from "node:net"
@@ -12,6 +12,7 @@ import { defaultLimits } from "../../src/config/Limits.ts"
 import { maxKeptReplyBytes, maxLeases, maxSessions } from "../../src/kv/model/Limits.ts"
 import { RaftNode } from "../../src/node/RaftNode.ts"
 import { waitingOf } from "../../src/node/Waiting.ts"
+import { StatusDocument } from "../../src/protocol/NodeReport.ts"
 import * as HttpServer from "../../src/http/HttpServer.ts"
 import { StatusSections } from "../../src/http/StatusSections.ts"
 import { ListenError } from "../../src/net/Listening.ts"
@@ -86,6 +87,13 @@ describe("HttpServer", () => {
         assert.deepInclude(said, { clusterId: "test <1>", version, nodeId: 1, role: "leader", leader: 1, voters: [1] })
         const { applied } = yield* Effect.flatMap(RaftNode, (node) => node.status)
         assert.deepInclude(said, { applied })
+        // All of it is in the schema, with sections beside it: what the node learns to say has to be written there.
+        Schema.decodeUnknownSync(StatusDocument, { onExcessProperty: "error" })(said)
+        assert.strictEqual(
+          Object.keys(said as object).join(" "),
+          "clusterId version nodeId voters role membership fresh term leader commit applied firstIndex lastIndex " +
+            "matches snapshots identity levels peers processes waiting process"
+        )
       }))
 
     it.effect("/metrics is Prometheus text that counts the leader", () =>

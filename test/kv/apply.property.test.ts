@@ -38,7 +38,7 @@ const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: 
     const part = steps.slice(at, at + batchSize())
     at += part.length
     const batch = new Batch(state)
-    store.run(batch.draft.loadAll(part.flatMap(({ command }) => keysOf(command)), new ReadBudget()))
+    store.run(batch.writeSet.loadAll(part.flatMap(({ command }) => keysOf(command)), new ReadBudget()))
     for (const { command, index, commandId, timestampMs } of part) {
       const applied = apply(batch, { index, timestampMs }, {
         _tag: "Decoded",
@@ -190,7 +190,7 @@ describe("rows that were changed outside are refused, or the store goes on with 
     ]
     for (const [i, command] of commands.entries()) {
       const batch = new Batch(state)
-      store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
+      store.run(batch.writeSet.loadAll(keysOf(command), new ReadBudget()))
       const place = { index: index + 1 + i, timestampMs: 0 }
       const applied = apply(batch, place, { _tag: "Decoded", command, commandId: noSession })
       const reply = decodeReply(applied instanceof Uint8Array ? applied : store.run(applied))

@@ -42,7 +42,7 @@ const carryOut = (commands: ReadonlyArray<Command>, ends: ReadonlyArray<number>,
   for (const end of [...ends, commands.length]) {
     const batch = new Batch(state)
     const part = commands.slice(from, end)
-    store.run(batch.draft.loadAll(part.flatMap(keysOf), new ReadBudget()))
+    store.run(batch.writeSet.loadAll(part.flatMap(keysOf), new ReadBudget()))
     for (const [i, command] of part.entries()) {
       const place = { index: from + i + 1, timestampMs: 1_000 + from + i }
       const applied = apply(batch, place, { _tag: "Decoded", command, commandId: noSession })

@@ -94,7 +94,7 @@ const carryOut = (steps: ReadonlyArray<Step>, batchSize: () => number, restart: 
     const part = steps.slice(at, at + batchSize())
     at += part.length
     const batch = new Batch(state)
-    store.run(batch.draft.loadAll(part.flatMap(({ command }) => keysOf(command)), new ReadBudget()))
+    store.run(batch.writeSet.loadAll(part.flatMap(({ command }) => keysOf(command)), new ReadBudget()))
     for (const { command, index, commandId } of part) {
       const applied = apply(batch, { index, timestampMs: 1_000 + index }, { _tag: "Decoded", command, commandId })
       replies.push(applied instanceof Uint8Array ? applied : store.run(applied))

@@ -34,7 +34,7 @@ const submit = (pending: Pending, ...commands: ReadonlyArray<string>) => {
 }
 
 const accept = (pending: Pending, submission: Submission, firstIndex: number, term = 1) => {
-  const ids = pending.offer([submission]).map(({ id }) => id)
+  const ids = pending.propose([submission]).map(({ id }) => id)
   pending.accept({ _tag: "Accepted", ids, firstIndex: LogIndex(firstIndex), term: Term(term) })
 }
 
@@ -75,9 +75,9 @@ it("what the core refuses is answered with its reason; what it has taken is aban
     ReturnType<typeof submit>,
     ReturnType<typeof submit>
   ]
-  pending.refuse(pending.offer([refused.submission]).map(({ id }) => id), new NotLeader({ nodeId: 1 }))
+  pending.refuse(pending.propose([refused.submission]).map(({ id }) => id), new NotLeader({ nodeId: 1 }))
   accept(pending, taken.submission, 1)
-  pending.offer([offered.submission])
+  pending.propose([offered.submission])
   pending.reject(never.submission, new Unavailable({ reason: "it stops" }))
   assert.strictEqual(pending.waitingCommands, 2)
   pending.abandonCommands(new Indeterminate({ reason: "it steps down" }))

@@ -1,9 +1,8 @@
 /** Snapshots that arrive with right checksums and wrong content, and small ones that may be a mistake. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Logger } from "effect"
+import { Deferred, Effect, Layer, Logger, Result } from "effect"
 import { encodeIdentityRow, identityRowKey, parseIdentity } from "../../src/protocol/ClusterIdentity.ts"
 import { LogLimiter } from "../../src/LogLimiter.ts"
-import type { ClusterIdentity } from "../../src/protocol/ClusterIdentity.ts"
 import { SnapshotEncoder } from "../../src/protocol/SnapshotChunk.ts"
 import type { StateRow } from "../../src/protocol/StateRows.ts"
 import { encodeMetadata, noMetadata } from "../../src/kv/model/StoreMetadata.ts"
@@ -22,7 +21,7 @@ const key = (name: string) => recordKey(new TextEncoder().encode(name))
 
 const identityRow = (identity: string = someCluster): StateRow => ({
   key: identityRowKey,
-  value: encodeIdentityRow(parseIdentity(identity) as ClusterIdentity)
+  value: encodeIdentityRow(Result.getOrThrow(parseIdentity(identity)))
 })
 
 const history = blockOf([{

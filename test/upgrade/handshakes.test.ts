@@ -9,7 +9,7 @@ import type { ProtocolRange } from "../../src/protocol/ProtocolRange.ts"
 import { NodeId } from "../../src/raft/Types.ts"
 import { untilConnected } from "../../src/testing/PeerTransportSuite.ts"
 import { PeerTransport } from "../../src/transport/PeerTransport.ts"
-import { IdentitySlot } from "../../src/transport/rpc/IdentitySlot.ts"
+import { LearnedIdentity } from "../../src/transport/rpc/LearnedIdentity.ts"
 import { OwnBuild } from "../../src/transport/rpc/OwnBuild.ts"
 import { PeerHandshakes } from "../../src/transport/rpc/PeerHandshakes.ts"
 import { PeerInstances } from "../../src/transport/rpc/PeerInstances.ts"
@@ -52,7 +52,7 @@ describe("a peer's Hello", () => {
   const answer = (own: OwnBuild, peer: OwnBuild) => {
     const handshakes = new PeerHandshakes(
       { clusterId: "orders", nodeId: two, peers: [{ id: one, host: "127.0.0.1", port: 1 }] },
-      new IdentitySlot(),
+      new LearnedIdentity(),
       own,
       new PeerInstances(() => 0, () => undefined)
     )

@@ -35,7 +35,7 @@ import { clockDifference } from "./ClusterClock.ts"
 import type { StateRow } from "../../storage/StateStore.ts"
 
 /** The two files, or what is wanted of them, do not go together. */
-export class NoSuchMoment extends Data.TaggedError("NoSuchMoment")<{ readonly reason: string }> {
+export class NoSuchRecoveryTarget extends Data.TaggedError("NoSuchRecoveryTarget")<{ readonly reason: string }> {
   override get message() {
     return this.reason
   }
@@ -48,7 +48,7 @@ export const lostLeaseMs = 60_000
 const maxChangedBytes = 512 * 1024 * 1024
 
 /** A revision, or the last one at a time of the cluster's clock. */
-export type Moment = { readonly revision: number } | { readonly timeMs: number }
+export type RecoveryTarget = { readonly revision: number } | { readonly timeMs: number }
 
 interface Changed {
   readonly key: Uint8Array
@@ -60,7 +60,7 @@ interface Changed {
 interface Later {
   readonly header: BackupHeader
   readonly metadata: StoreMetadata
-  /** What the store says about itself: its metadata are made for the moment, and the other rows stay. */
+  /** What the store says about itself: its metadata are made for that point in time, and the other rows stay. */
   readonly storeRows: ReadonlyArray<StateRow>
   readonly changed: ReadonlyArray<Changed>
   readonly leases: ReadonlyMap<number, Lease>
@@ -74,7 +74,7 @@ const copied = ({ key, value }: StateRow): StateRow => ({ key: new Uint8Array(ke
 /** Goes through the later backup. `base` is the header of the older one. */
 class LaterReader {
   private readonly base: BackupHeader
-  private readonly moment: Moment
+  private readonly target: RecoveryTarget
   private metadata: StoreMetadata | undefined
   private readonly storeRows: Array<StateRow> = []
   private at: Later["at"] | undefined
@@ -83,9 +83,9 @@ class LaterReader {
   private readonly leases = new Map<number, Lease>()
   private readonly accessRows: Array<StateRow> = []
 
-  constructor(base: BackupHeader, moment: Moment) {
+  constructor(base: BackupHeader, target: RecoveryTarget) {
     this.base = base
-    this.moment = moment
+    this.target = target
   }
 
   /** Takes the next row; tells what is wrong, if anything. */
@@ -116,7 +116,7 @@ class LaterReader {
     if (block === undefined) return "a block of history is malformed"
     for (let revision = Math.max(block.first, this.base.revision + 1); revision <= block.last; revision++) {
       const { historyBytes, logTimeMs } = block.head(revision)
-      if ("revision" in this.moment ? revision > this.moment.revision : logTimeMs > this.moment.timeMs) return undefined
+      if ("revision" in this.target ? revision > this.target.revision : logTimeMs > this.target.timeMs) return undefined
       this.at = { revision, logTimeMs, historyBytes }
       for (const { key, record } of block.revision(revision)?.changes ?? []) this.change(key, record)
       if (this.changedBytes > maxChangedBytes) {
@@ -138,27 +138,27 @@ class LaterReader {
     this.changed.set(name, after)
   }
 
-  end(header: BackupHeader): Later | NoSuchMoment {
+  end(header: BackupHeader): Later | NoSuchRecoveryTarget {
     const { at, metadata } = this
     const { revision: from } = this.base
-    if (metadata === undefined) return new NoSuchMoment({ reason: "the later backup has no metadata" })
+    if (metadata === undefined) return new NoSuchRecoveryTarget({ reason: "the later backup has no metadata" })
     if (metadata.compacted > from) {
-      return new NoSuchMoment({
+      return new NoSuchRecoveryTarget({
         reason:
           `the later backup has the history from revision ${metadata.compacted + 1} on, and revision ${from + 1} ` +
           "is needed, which follows the base; take backups more often than history is forgotten (maxHistoryAgeMs)"
       })
     }
-    if (at === undefined || ("revision" in this.moment && at.revision !== this.moment.revision)) {
-      return new NoSuchMoment({
+    if (at === undefined || ("revision" in this.target && at.revision !== this.target.revision)) {
+      return new NoSuchRecoveryTarget({
         reason:
-          `there is no such moment behind revision ${from} of the base and up to revision ${header.revision} of ` +
-          "the later backup; use the base itself, or a backup that is later still"
+          `there is no such point in time behind revision ${from} of the base and up to revision ${header.revision} ` +
+          "of the later backup; use the base itself, or a backup that is later still"
       })
     }
-    if ("timeMs" in this.moment && this.moment.timeMs > header.logTimeMs) {
+    if ("timeMs" in this.target && this.target.timeMs > header.logTimeMs) {
       const difference = clockDifference(header)
-      return new NoSuchMoment({
+      return new NoSuchRecoveryTarget({
         reason: `all that the later backup has was written by ${new Date(header.logTimeMs).toISOString()} of the ` +
           `cluster's clock, before that time; use that backup itself${
             difference === undefined ? "" : `. But ${difference}`
@@ -171,8 +171,8 @@ class LaterReader {
   }
 }
 
-const together = (base: BackupHeader, later: BackupHeader): NoSuchMoment | undefined => {
-  const refuse = (reason: string) => new NoSuchMoment({ reason })
+const together = (base: BackupHeader, later: BackupHeader): NoSuchRecoveryTarget | undefined => {
+  const refuse = (reason: string) => new NoSuchRecoveryTarget({ reason })
   if (base.machine !== keyValueMachine || later.machine !== keyValueMachine) {
     return refuse("only the key-value store has a history")
   }
@@ -182,9 +182,9 @@ const together = (base: BackupHeader, later: BackupHeader): NoSuchMoment | undef
     : refuse(`the base has revision ${base.revision}, and the later backup ${later.revision}; name them the other way`)
 }
 
-type Failure = BackupCorrupt | BackupIoError | NoSuchMoment
+type Failure = BackupCorrupt | BackupIoError | NoSuchRecoveryTarget
 
-/** The keys at the moment, in their order: those of the base, with what was changed put in. */
+/** The keys at that point in time, in their order: those of the base, with what was changed put in. */
 class MergedKeys {
   private readonly changed: ReadonlyArray<Changed>
   private next = 0
@@ -262,12 +262,12 @@ const leaseRows = (
   return { rows: [...rows, ...keyRows], lost }
 }
 
-/** What a state at a moment is made of. */
+/** What a state at a point in time is made of. */
 export interface PointInTime {
   readonly header: BackupHeader
   /** The bytes of the backup. */
   readonly bytes: Stream.Stream<Uint8Array, Failure>
-  /** Keys that were changed between the base and the moment. */
+  /** Keys that were changed between the base and that point in time. */
   readonly changed: number
   /** Leases of which neither backup says how long they were; known once the bytes were taken. */
   readonly lostLeases: () => number
@@ -275,7 +275,7 @@ export interface PointInTime {
   readonly clockDifference: string | undefined
 }
 
-/** Puts all rows of the state at the moment, in the order of their keys. */
+/** Puts all rows of the state at that point in time, in the order of their keys. */
 const putRows = Effect.fnUntraced(function*(
   files: { readonly base: string; readonly later: string },
   later: Later,
@@ -309,19 +309,19 @@ const putRows = Effect.fnUntraced(function*(
   return lost
 })
 
-/** Reads both files to their ends, and prepares the state at the moment. Each file is read twice. */
+/** Reads both files to their ends, and prepares the state at that point in time. Each file is read twice. */
 export const pointInTime = Effect.fnUntraced(function*(
   files: { readonly base: string; readonly later: string },
-  moment: Moment
+  target: RecoveryTarget
 ): Effect.fn.Return<PointInTime, Failure> {
   const { header: base } = yield* readBackup(files.base, { check: checkOfBackup })
-  const reader = new LaterReader(base, moment)
+  const reader = new LaterReader(base, target)
   const { header } = yield* readBackup<Failure>(files.later, {
     check: checkOfBackup,
     onRows: (rows) => {
       for (const row of rows) {
         const reason = reader.row(row)
-        if (reason !== undefined) return Effect.fail(new NoSuchMoment({ reason }))
+        if (reason !== undefined) return Effect.fail(new NoSuchRecoveryTarget({ reason }))
       }
       return Effect.void
     }
@@ -329,7 +329,7 @@ export const pointInTime = Effect.fnUntraced(function*(
   const wrong = together(base, header)
   if (wrong !== undefined) return yield* wrong
   const later = reader.end(header)
-  if (later instanceof NoSuchMoment) return yield* later
+  if (later instanceof NoSuchRecoveryTarget) return yield* later
   const { at, changed } = later
   const made: BackupHeader = {
     ...header,

@@ -16,6 +16,7 @@ import {
   redactEnvironment,
   redactLogLine,
   redactMetrics,
+  redactReport,
   redactStatus,
   withoutNames,
   withoutSecrets
@@ -54,7 +55,7 @@ const plain = (text: string): string => text
 const pages: ReadonlyArray<readonly [path: string, name: string, redact: (text: string) => string]> = [
   ["/metrics", "metrics.txt", redactMetrics],
   ["/status", "status.json", (text) => json(redactStatus(JSON.parse(text)))],
-  ["/debug/raft", "debug-raft.json", (text) => json(redactStatus(JSON.parse(text)))],
+  ["/debug/raft", "debug-raft.json", (text) => json(redactReport(JSON.parse(text)))],
   ["/readyz", "readyz.txt", plain]
 ]
 
@@ -85,7 +86,7 @@ export const clusterParts = Effect.fnUntraced(function*(places: ReadonlyArray<No
   const found = yield* Effect.forEach(places, (place) => nodePages(place, ask), { concurrency: "unbounded" })
   const reports = answers.map(({ endpoint, problem, report }) => report ?? { endpoint, problem })
   return {
-    parts: [{ name: "reports.json", text: json(redactStatus(reports)) }, ...found.flatMap(({ parts }) => parts)],
+    parts: [{ name: "reports.json", text: json(redactReport(reports)) }, ...found.flatMap(({ parts }) => parts)],
     problems: [
       ...answers.flatMap(({ endpoint, problem }) =>
         problem === undefined ? [] : [`${endpoint}: ${withoutNames(problem)}`]

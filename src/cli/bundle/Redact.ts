@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto"
 import { unknownVariables } from "../../config/UnknownVariables.ts"
+import { StatusDocument } from "../../protocol/NodeReport.ts"
 
 /** The beginning of the SHA-256: enough to tell names apart, and nothing to go back from. */
 export const hashed = (text: string): string => `#${createHash("sha256").update(text).digest("hex").slice(0, 8)}`
@@ -135,21 +136,30 @@ export const redactMetrics = (page: string): string =>
     (_, label: string, value: string) => `${label}"${hashed(value)}"`
   )
 
-/**
- * The parts of `/status` that the node itself writes. What a program adds, the actors' overview for example, has names
- * that users chose: of those only the figures stay.
- */
-export const redactStatus = (value: unknown, inSection = false): unknown => {
-  if (typeof value === "string") return inSection ? hashed(value) : withoutSecrets(value)
-  if (Array.isArray(value)) return value.map((each) => redactStatus(each, inSection))
+/** JSON with each text replaced by what `redact` makes of it. */
+const withTexts = (value: unknown, redact: (text: string) => string): unknown => {
+  if (typeof value === "string") return redact(value)
+  if (Array.isArray(value)) return value.map((each) => withTexts(each, redact))
   if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([field, each]) => [
-      field,
-      redactStatus(each, inSection || field === "actors" || field === "sections")
-    ])
-  )
+  return Object.fromEntries(Object.entries(value).map(([field, each]) => [field, withTexts(each, redact)]))
 }
+
+/** JSON that the node itself writes: its report, and what it sees inside. */
+export const redactReport = (value: unknown): unknown => withTexts(value, withoutSecrets)
+
+/**
+ * `/status`: what the node itself writes, and sections of programs, the actors' overview for example. A section is a
+ * field of any other name, and has names that users chose: of it only the figures stay.
+ */
+export const redactStatus = (value: unknown): unknown =>
+  typeof value !== "object" || value === null
+    ? redactReport(value)
+    : Object.fromEntries(
+      Object.entries(value).map(([field, each]) => [
+        field,
+        withTexts(each, Object.hasOwn(StatusDocument.fields, field) ? withoutSecrets : hashed)
+      ])
+    )
 
 /**
  * The `FLAREDB_` variables of an environment. Those that are no setting may hold anything: of them, and of those with

@@ -1,4 +1,4 @@
-/** The command that makes the state at a moment between two backups. */
+/** The command that makes the state at a point in time between two backups. */
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { makeSwitch } from "../input/Switch.ts"
@@ -30,9 +30,9 @@ export const at = Command.make("at", {
     Flag.withDefault(false)
   ),
   json: makeSwitch("json").pipe(Flag.withDescription("print one JSON object per line"), Flag.withDefault(false)),
-  base: Argument.String("base").pipe(Argument.withDescription("the last backup before the moment")),
+  base: Argument.String("base").pipe(Argument.withDescription("the last backup before that point in time")),
   later: Argument.String("later").pipe(
-    Argument.withDescription("a backup behind the moment, taken now for example, for its history")
+    Argument.withDescription("a backup after it, taken now for example, for its history")
   )
 }, (flags) =>
   Effect.gen(function*() {
@@ -54,8 +54,8 @@ export const at = Command.make("at", {
         import("../../machine/StateCheck.ts")
       ])
     )
-    const moment = Option.isSome(revision) ? { revision: revision.value } : { timeMs }
-    const made = yield* pointInTime({ base, later }, moment)
+    const target = Option.isSome(revision) ? { revision: revision.value } : { timeMs }
+    const made = yield* pointInTime({ base, later }, target)
     if (Option.isSome(time) && made.clockDifference !== undefined) yield* Output.problem(made.clockDifference)
     yield* writeBackup(output, made.bytes, { force })
     // It is held to everything that a restore demands, before anybody relies on it.

@@ -10,7 +10,7 @@ import { checkCounters, measure } from "../bench/Measure.ts"
 import { runningCluster, startCluster } from "../bench/OwnCluster.ts"
 import type { BenchOperation, Plan } from "../bench/Plan.ts"
 import { operations, usualConnections } from "../bench/Plan.ts"
-import { Progress } from "../bench/Progress.ts"
+import { ProgressBar } from "../bench/ProgressBar.ts"
 import { legend, machine, resultTable } from "../bench/Report.ts"
 import { clientOf, keyOf, removeKeys } from "../bench/RunKeys.ts"
 import { withDefault } from "../input/DefaultValue.ts"
@@ -72,7 +72,7 @@ export const measureAll = Effect.fnUntraced(function*(
   target: Target,
   plans: ReadonlyArray<Plan>,
   heatUpMs: number,
-  progress: Progress
+  progress: ProgressBar
 ) {
   const results: Array<Result> = []
   let filled = 0
@@ -186,7 +186,7 @@ export const bench = Command.make("bench", {
       )
     }
     const shown = isShown({ json: flags.json, progress: flags.progress })
-    const progress = new Progress(plans.length + sizes.length, flags.warmUp + (flags.seconds + 1) * 1_000, shown)
+    const progress = new ProgressBar(plans.length + sizes.length, flags.warmUp + (flags.seconds + 1) * 1_000, shown)
     const results = yield* Effect.ensuring(
       measureAll(target, plans, flags.heatUp, progress),
       Effect.sync(() => progress.close())

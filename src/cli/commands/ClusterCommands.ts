@@ -1,10 +1,11 @@
 /** The commands on a running cluster: status, transfer-leader. */
 import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../protocol/NodeReport.ts"
+import { lagOf } from "../../protocol/NodeReport.ts"
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
-import { describeTroubles } from "../../client/connection/Troubles.ts"
+import { describeEndpointErrors } from "../../client/connection/EndpointErrors.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { failed, withReachAdvice } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
@@ -12,7 +13,7 @@ import { table } from "../output/Table.ts"
 
 /** What a row says of a node: how far it is behind what its leader has committed. */
 const lag = (answer: NodeAnswer, commit: number | undefined): string =>
-  answer.report === undefined || commit === undefined ? "" : String(Math.max(0, commit - answer.report.applied))
+  answer.report === undefined || commit === undefined ? "" : String(lagOf(commit, answer.report))
 
 const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(bytes < 10 * 1024 * 1024 ? 1 : 0)
 
@@ -95,7 +96,7 @@ export const status = Command.make("status", clientFlags, (flags) =>
       const reports = answers.flatMap(({ report }) => report === undefined ? [] : [report])
       if (reports.length === 0) {
         const unreachable = answers.map(({ endpoint, problem }) => ({ endpoint, reason: problem ?? "no answer" }))
-        return yield* failed(withReachAdvice(`no node can be reached; ${describeTroubles(unreachable)}`))
+        return yield* failed(withReachAdvice(`no node can be reached; ${describeEndpointErrors(unreachable)}`))
       }
       if (!reports.some(({ leader }) => leader !== null)) {
         const waiting = reports.find(({ membership }) => membership === "unknown")?.waiting

@@ -7,7 +7,7 @@ import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { failed, withReachAdvice } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { table } from "../output/Table.ts"
-import { describeTroubles } from "../../client/connection/Troubles.ts"
+import { describeEndpointErrors } from "../../client/connection/EndpointErrors.ts"
 import { rangeText } from "../../protocol/ProtocolRange.ts"
 import type { Held } from "../upgrade/ClusterLevel.ts"
 import { clusterLevel, releaseOf } from "../upgrade/ClusterLevel.ts"
@@ -62,7 +62,7 @@ export const clusterVersion = Command.make("version", clientFlags, (flags) =>
       }
       if (!reached) {
         const problems = answers.map(({ endpoint, problem }) => ({ endpoint, reason: problem ?? "no answer" }))
-        return yield* failed(withReachAdvice(`no node can be reached; ${describeTroubles(problems)}`))
+        return yield* failed(withReachAdvice(`no node can be reached; ${describeEndpointErrors(problems)}`))
       }
     })
   )).pipe(

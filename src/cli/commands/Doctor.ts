@@ -3,6 +3,7 @@ import { Clock, Config, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { basename, join } from "node:path"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
+import { healthThresholds } from "../../config/HealthThresholds.ts"
 import { variableOf } from "../../config/Setting.ts"
 import { errorText } from "../../ErrorText.ts"
 import { backupsIn } from "../../storage/backup/BackupNames.ts"
@@ -49,7 +50,11 @@ export const doctorFlags = {
   dataDir: path("dataDir", "the data directory of the node of this machine; default ./data"),
   backupDir: path("backupDir", "the folder that flaredb backups run fills; default none, and no backup is looked at"),
   backupAge: durationFlag("backup-age").pipe(
-    withDefault("a newest backup older than this is a warning", 26 * 3_600_000, "26h, a day and some")
+    withDefault(
+      "a newest backup older than this is a warning",
+      healthThresholds.backupHours * 3_600_000,
+      `${healthThresholds.backupHours}h, a day and some`
+    )
   ),
   local: makeSwitch("local").pipe(
     Flag.withDescription("look at this machine alone, and ask no node; default both"),

@@ -3,7 +3,7 @@ import type { Scope } from "effect"
 import { Clock, Effect, Option, Queue } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { ClusterAdmin } from "../../client/ClusterAdmin.ts"
-import { describeTroubles } from "../../client/connection/Troubles.ts"
+import { describeEndpointErrors } from "../../client/connection/EndpointErrors.ts"
 import { withClient } from "../input/ClientFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { durationFlag, formatDuration } from "../input/Duration.ts"
@@ -87,7 +87,7 @@ const someAnswer = ({ nodes }: Sample) => {
   )
   return problems.length < nodes.length
     ? Effect.void
-    : Effect.fail(failed(withReachAdvice(`no node can be reached; ${describeTroubles(problems)}`)))
+    : Effect.fail(failed(withReachAdvice(`no node can be reached; ${describeEndpointErrors(problems)}`)))
 }
 
 const jsonLines = (sample: Sample, nodes: ReadonlyArray<NodeRates>) =>

@@ -2,6 +2,7 @@
 import { Clock, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
+import { healthThresholds } from "../../config/HealthThresholds.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { withDefault } from "../input/DefaultValue.ts"
 import { durationFlag } from "../input/Duration.ts"
@@ -13,6 +14,7 @@ import type { Check } from "../checks/Check.ts"
 import { problem } from "../checks/Check.ts"
 
 const dayMs = 86_400_000
+const { lateCertificateDays } = healthThresholds
 
 const path = (name: string, metavar: string, description: string) =>
   Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
@@ -38,7 +40,11 @@ const checkFlags = {
   ),
   nodeCerts: path("node-certs", "DIR", "folder of certificates on this machine; default that of --certs-dir, if given"),
   expiresWithin: durationFlag("expires-within").pipe(
-    withDefault("a certificate that ends within this time is a problem", 14 * dayMs, "14d")
+    withDefault(
+      "a certificate that ends within this time is a problem",
+      lateCertificateDays * dayMs,
+      `${lateCertificateDays}d`
+    )
   )
 }
 

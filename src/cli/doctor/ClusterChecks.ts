@@ -1,8 +1,7 @@
 /** What is wrong with a cluster, from what its nodes said and how they were reached. */
-import { warnShare } from "../../BoundedTables.ts"
-import { healthThresholds, roomLevel } from "../../config/HealthThresholds.ts"
-import { defaultLimits } from "../../config/Limits.ts"
-import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import { healthThresholds, isFarBehind, roomLevel } from "../../config/HealthThresholds.ts"
+import type { NodeReport } from "../../protocol/NodeReport.ts"
+import { lagOf } from "../../protocol/NodeReport.ts"
 import { isLoopbackHost } from "../../net/Loopback.ts"
 import { daysUntil } from "../certificates/Text.ts"
 import { formatBytes } from "../output/Progress.ts"
@@ -12,15 +11,7 @@ import { judge, ok, unknown } from "../checks/Check.ts"
 import type { NodeFacts } from "./ClusterFacts.ts"
 import { minSyncs } from "./SyncProbe.ts"
 
-/** Clocks that differ by more are a warning, as to a node, and a failure from here on, in milliseconds. */
-export const maxClockMs = defaultLimits.maxClockDifferenceMs
-export const failingClockMs = 10_000
-
-/** Entries that a follower may be behind before it is worth a line. */
-const maxLag = 10_000
-
-/** Days before its end at which a certificate should have been renewed. */
-const renewDays = 30
+const { clockMs, failingClockMs, lagEntries, renewCertificateDays, tableShare } = healthThresholds
 
 const majorityOf = (count: number): number => Math.floor(count / 2) + 1
 
@@ -180,11 +171,11 @@ const peerChecks = (nodes: ReadonlyArray<NodeFacts>): ReadonlyArray<Check> => {
 const lagCheck = (node: NodeFacts, commit: number): Check | undefined => {
   const { report } = node.answer
   if (report === undefined) return undefined
-  const lag = Math.max(0, commit - report.applied)
+  const lag = lagOf(commit, report)
   return judge(
     `node ${report.nodeId} state`,
     report.waiting ?? `${report.membership}, ${lag} entries behind`,
-    `at most ${maxLag} behind`,
+    `at most ${lagEntries} behind`,
     [
       [report.waiting !== null, "failure", "it does not serve; the line says what it waits for"],
       [
@@ -192,7 +183,7 @@ const lagCheck = (node: NodeFacts, commit: number): Check | undefined => {
         "warning",
         "it catches up before it votes; until then the others must all stay up"
       ],
-      [lag > maxLag, "warning", "look at its disk and processor, and at flaredb top, whether it catches up"]
+      [isFarBehind(lag), "warning", "look at its disk and processor, and at flaredb top, whether it catches up"]
     ]
   )
 }
@@ -233,10 +224,10 @@ const metricChecks = (node: NodeFacts): ReadonlyArray<Check> => {
   const [open, most] = [page.sum("flaredb_process_open_descriptors"), page.sum("flaredb_process_max_descriptors")]
   if (open !== undefined && most !== undefined) {
     checks.push(judge(`${name} descriptors`, `${open} of ${most} open`, "at most four fifths", [
-      [open > warnShare * most, "warning", "raise LimitNOFILE, or find out who holds the connections"]
+      [open > tableShare * most, "warning", "raise LimitNOFILE, or find out who holds the connections"]
     ]))
   }
-  const full = fills(page).filter(({ entries, limit }) => entries >= warnShare * limit && limit > 1)
+  const full = fills(page).filter(({ entries, limit }) => entries >= tableShare * limit && limit > 1)
   checks.push(judge(
     `${name} tables`,
     full.length === 0 ? "none near its limit" : full.map((f) => `${f.table} ${f.entries} of ${f.limit}`).join(", "),
@@ -291,8 +282,8 @@ const clockCheck = (nodes: ReadonlyArray<NodeFacts>): Check => {
   return judge(
     "cluster.clocks",
     `${between.toFixed(1)} ms apart, give or take ${error.toFixed(1)} ms (to this machine: ${shown.join(", ")})`,
-    `at most ${maxClockMs} ms between nodes`,
-    [[sure > failingClockMs, "failure", advice], [sure > maxClockMs, "warning", advice]]
+    `at most ${clockMs} ms between nodes`,
+    [[sure > failingClockMs, "failure", advice], [sure > clockMs, "warning", advice]]
   )
 }
 
@@ -302,13 +293,13 @@ const certificateCheck = (node: NodeFacts, nowMs: number): ReadonlyArray<Check> 
   const name = `${nodeName(node)} certificate`
   if ("problem" in certificateEndMs) return [unknown(name, certificateEndMs.problem)]
   const days = daysUntil(certificateEndMs.value, nowMs)
-  return [judge(name, `ends in ${days} days`, `at least ${renewDays} days`, [
+  return [judge(name, `ends in ${days} days`, `at least ${renewCertificateDays} days`, [
     [
       certificateEndMs.value <= nowMs,
       "failure",
       "no new connection comes about; issue it again with flaredb cert node"
     ],
-    [days < renewDays, "warning", "renew it: deploy/runbooks/rotate-certificates.md"]
+    [days < renewCertificateDays, "warning", "renew it: deploy/runbooks/rotate-certificates.md"]
   ])]
 }
 

@@ -3,25 +3,15 @@ import type { Scope } from "effect"
 import { Effect, Option, Redacted, Schema } from "effect"
 import { performance } from "node:perf_hooks"
 import { getText } from "../../http/GetText.ts"
+import { ProcessReport } from "../../protocol/NodeReport.ts"
 import type { ClientOptions } from "../../client/ClientOptions.ts"
 import type { ClientFlags } from "../input/ClientFlags.ts"
 import { identityFiles, identityOptions } from "../input/IdentityFlags.ts"
 import type { Failure } from "../output/Failure.ts"
 import { MetricsPage } from "./MetricsPage.ts"
 
-/** What `/status` says beyond `NodeReport`; older nodes say nothing of it. */
-const Status = Schema.Struct({
-  process: Schema.optionalKey(Schema.Struct({
-    timeMs: Schema.Number,
-    uptimeMs: Schema.Number,
-    memoryBytes: Schema.Number,
-    node: Schema.String,
-    platform: Schema.String,
-    diskBytes: Schema.optionalKey(Schema.Number),
-    diskFreeBytes: Schema.optionalKey(Schema.Number)
-  }))
-})
-export type ProcessReport = NonNullable<typeof Status.Type["process"]>
+/** What is read of `/status`: the rest is in `NodeReport`. Older nodes say nothing of their process. */
+const Status = Schema.Struct({ process: Schema.optionalKey(ProcessReport) })
 
 const decodeStatus = Schema.decodeUnknownOption(Schema.fromJsonString(Status))
 

@@ -81,7 +81,7 @@ export const failureOf = (error: unknown): Failure => {
   const fields = fieldsOf(error)
   switch (tag) {
     case "BackupExists":
-    case "NoSuchMoment":
+    case "NoSuchRecoveryTarget":
     case "InvalidArgument":
     case "CredentialsError":
     case "InvalidConfig":

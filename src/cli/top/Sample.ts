@@ -6,7 +6,9 @@ import type { NodePlace } from "../input/NodesFlags.ts"
 import { httpAddress } from "../input/NodesFlags.ts"
 import type { Fill, MetricsPage } from "../nodes/MetricsPage.ts"
 import { fills, quantile, rate } from "../nodes/MetricsPage.ts"
-import type { Ask, ProcessReport } from "../nodes/NodePages.ts"
+import type { Ask } from "../nodes/NodePages.ts"
+import type { ProcessReport } from "../../protocol/NodeReport.ts"
+import { lagOf } from "../../protocol/NodeReport.ts"
 import { clockOf, metricsOf } from "../nodes/NodePages.ts"
 
 export interface NodeSample {
@@ -106,7 +108,7 @@ const figuresOf = (
     term: report?.term,
     leader: report?.leader ?? undefined,
     applied: report?.applied,
-    lag: report === undefined ? undefined : Math.max(0, commit - report.applied),
+    lag: report === undefined ? undefined : lagOf(commit, report),
     commandsPerSecond: per("flaredb_raft_applied_index"),
     readsPerSecond: per("flaredb_operations_total", ["kind", "read"]),
     syncP50Ms: latency("flaredb_log_sync_seconds", 0.5),

@@ -1,12 +1,11 @@
 /** Whether a running cluster can do without one of its nodes for a while: whole, caught up, and of one release. */
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
-import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import { healthThresholds } from "../../config/HealthThresholds.ts"
+import type { NodeReport } from "../../protocol/NodeReport.ts"
+import { lagOf } from "../../protocol/NodeReport.ts"
 import { clusterLevel, releaseOf } from "./ClusterLevel.ts"
 import type { Check } from "../checks/Check.ts"
 import { ok, problem } from "../checks/Check.ts"
-
-/** Entries that a follower may be behind: some are always under way while clients write. */
-const maxLag = 1_000
 
 const list = (values: Iterable<string | number>): string => [...values].join(", ")
 
@@ -54,9 +53,10 @@ const leadership = (reports: ReadonlyArray<NodeReport>): Check => {
 const progress = (reports: ReadonlyArray<NodeReport>): Check => {
   const commit = Math.max(0, ...reports.map((report) => report.commit))
   const furthest = commit - Math.min(commit, ...reports.map(({ applied }) => applied))
-  for (const { applied, nodeId, receiving } of reports) {
-    const lag = commit - applied
-    if (receiving === null && lag <= maxLag) continue
+  for (const report of reports) {
+    const { nodeId, receiving } = report
+    const lag = lagOf(commit, report)
+    if (receiving === null && lag <= healthThresholds.restartLagEntries) continue
     return problem(
       "caught up",
       `node ${nodeId} is ${lag} entries behind${receiving === null ? "" : " and receives the whole state"}`,

@@ -1,6 +1,6 @@
 /** The feature level of a cluster, as the answers of its nodes show it. */
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
-import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../protocol/NodeReport.ts"
 import { baselineLevel } from "../../protocol/FeatureLevel.ts"
 
 /** A node without which the level would rise. */

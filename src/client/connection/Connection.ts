@@ -11,7 +11,7 @@ import type { AccessError, ReadError, Unauthenticated, WatchError, WriteError } 
 import type { Revision } from "../../kv/model/History.ts"
 import type { KeyRanges } from "../../kv/model/KeyRanges.ts"
 import type { Endpoint } from "./Endpoint.ts"
-import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../protocol/NodeReport.ts"
 import type { NodeVitals } from "../../protocol/NodeVitals.ts"
 import type { TlsRefusal } from "../../net/tls/TlsRefusal.ts"
 

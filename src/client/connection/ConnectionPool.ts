@@ -11,7 +11,7 @@ import type { Endpoint } from "./Endpoint.ts"
 import { formatEndpoint } from "./Endpoint.ts"
 import type { KnownCluster } from "./KnownCluster.ts"
 
-interface Slot {
+interface PooledConnection {
   readonly opened: Deferred.Deferred<Connection, ConnectFailure>
   readonly scope: Scope.Closeable
 }
@@ -31,7 +31,7 @@ const whyUnknown = (connection: Connection): Effect.Effect<string> =>
   )
 
 export class ConnectionPool {
-  private readonly slots = new Map<string, Slot>()
+  private readonly pooled = new Map<string, PooledConnection>()
   /** The cluster that the connections belong to. */
   readonly cluster: KnownCluster
   private readonly connect: Connect
@@ -61,8 +61,8 @@ export class ConnectionPool {
 
   /** The connection to a node when there is one already. */
   current(endpoint: Endpoint): Connection | undefined {
-    const slot = this.slots.get(formatEndpoint(endpoint))
-    const connection = slot === undefined ? undefined : this.connections.get(slot)
+    const found = this.pooled.get(formatEndpoint(endpoint))
+    const connection = found === undefined ? undefined : this.connections.get(found)
     return connection !== undefined && this.accepted.has(connection) ? connection : undefined
   }
 
@@ -105,7 +105,7 @@ export class ConnectionPool {
   private opened(endpoint: Endpoint): Effect.Effect<Connection, ConnectFailure> {
     return Effect.suspend(() => {
       const name = formatEndpoint(endpoint)
-      const known = this.slots.get(name)
+      const known = this.pooled.get(name)
       const opened = known === undefined ? this.open(endpoint) : Deferred.await(known.opened)
       const { waitMs } = this
       if (waitMs === undefined || (known !== undefined && Deferred.isDoneUnsafe(known.opened))) return opened
@@ -120,30 +120,30 @@ export class ConnectionPool {
   retire(endpoint: Endpoint, connection: Connection, graceMs: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       const name = formatEndpoint(endpoint)
-      const slot = this.slots.get(name)
-      const opened = slot === undefined ? undefined : Deferred.isDoneUnsafe(slot.opened)
-      if (slot === undefined || opened !== true || this.connections.get(slot) !== connection) return Effect.void
-      this.slots.delete(name)
-      const close = Scope.close(slot.scope, Exit.void)
+      const found = this.pooled.get(name)
+      const opened = found === undefined ? undefined : Deferred.isDoneUnsafe(found.opened)
+      if (found === undefined || opened !== true || this.connections.get(found) !== connection) return Effect.void
+      this.pooled.delete(name)
+      const close = Scope.close(found.scope, Exit.void)
       return Effect.asVoid(Effect.forkIn(Effect.andThen(Effect.sleep(graceMs), close), this.scope))
     })
   }
 
-  private readonly connections = new WeakMap<Slot, Connection>()
+  private readonly connections = new WeakMap<PooledConnection, Connection>()
 
   private open(endpoint: Endpoint): Effect.Effect<Connection, ConnectFailure> {
     const name = formatEndpoint(endpoint)
     return Effect.flatMap(Scope.fork(this.scope), (scope) => {
-      const slot: Slot = { opened: Deferred.makeUnsafe(), scope }
-      this.slots.set(name, slot)
+      const created: PooledConnection = { opened: Deferred.makeUnsafe(), scope }
+      this.pooled.set(name, created)
       // In the pool's scope, because the one who asked first may be interrupted while others wait.
       const opening = Effect.onExit(Scope.provide(this.connect(endpoint), scope), (exit) => {
-        if (Exit.isSuccess(exit)) this.connections.set(slot, exit.value)
-        else if (this.slots.get(name) === slot) this.slots.delete(name)
-        Deferred.doneUnsafe(slot.opened, exit)
+        if (Exit.isSuccess(exit)) this.connections.set(created, exit.value)
+        else if (this.pooled.get(name) === created) this.pooled.delete(name)
+        Deferred.doneUnsafe(created.opened, exit)
         return Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)
       })
-      return Effect.andThen(Effect.forkIn(opening, this.scope), Deferred.await(slot.opened))
+      return Effect.andThen(Effect.forkIn(opening, this.scope), Deferred.await(created.opened))
     })
   }
 }

@@ -28,7 +28,7 @@ export const formatEndpoint = ({ host, port }: Endpoint): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 
 /** The endpoints in their order from `first` on, then those before it; as they are when it is none of them. */
-export const beginningWith = (
+export const rotatedTo = (
   endpoints: ReadonlyArray<Endpoint>,
   first: Endpoint | undefined
 ): ReadonlyArray<Endpoint> => {

@@ -1,7 +1,6 @@
 /** The first thing that a client says on a connection: which protocol it speaks, and who it is. */
 import type { Redacted } from "effect"
-import { Cause, Effect, Option, Redacted as Secret } from "effect"
-import { CodecError } from "../../bytes/CodecError.ts"
+import { Cause, Effect, Option, Redacted as Secret, Result } from "effect"
 import { Unauthenticated } from "../../FlareDbError.ts"
 import { within } from "../../net/Deadline.ts"
 import { isLoopbackHost } from "../../net/Loopback.ts"
@@ -89,8 +88,8 @@ const clusterOf = (
   losses: Losses
 ): Effect.Effect<ClusterInfo, ConnectionLost> => {
   if (identity === null) return Effect.succeed({ name, identity: undefined })
-  const parsed = parseIdentity(identity)
-  return parsed instanceof CodecError
-    ? Effect.fail(losses.lost(parsed.message, false))
-    : Effect.succeed({ name, identity: parsed })
+  return Effect.fromResult(Result.mapBoth(parseIdentity(identity), {
+    onFailure: ({ message }) => losses.lost(message, false),
+    onSuccess: (parsed) => ({ name, identity: parsed })
+  }))
 }

@@ -41,12 +41,12 @@ export interface HashedNodes {
 /** A random number that no other comparison has. */
 const newToken = Random.nextIntBetween(1, Number.MAX_SAFE_INTEGER)
 
-/** Has a node hash its state right behind `marker`, and opens `armed` once it is ready for that. */
+/** Has a node hash its state right behind `marker`, and opens `ready` once it is ready for that. */
 const hashOf = (
   connect: ConnectState,
   endpoint: Endpoint,
   marker: Uint8Array,
-  armed: Deferred.Deferred<void>,
+  ready: Deferred.Deferred<void>,
   onStep: VerifyOptions["onStep"]
 ): Effect.Effect<NodeHash> => {
   const name = formatEndpoint(endpoint)
@@ -57,7 +57,7 @@ const hashOf = (
       (connection) =>
         Stream.runForEach(connection.hashState(marker), (step) =>
           Effect.suspend(() => {
-            if (step._tag === "Armed") Deferred.doneUnsafe(armed, Exit.void)
+            if (step._tag === "Armed") Deferred.doneUnsafe(ready, Exit.void)
             if (step._tag === "Hashed") hash = step
             return onStep === undefined ? Effect.void : onStep(name, step)
           }))
@@ -74,7 +74,7 @@ const hashOf = (
       })
   }).pipe(
     // However it ends, the comparison does not wait for it any more.
-    Effect.ensuring(Effect.sync(() => Deferred.doneUnsafe(armed, Exit.void)))
+    Effect.ensuring(Effect.sync(() => Deferred.doneUnsafe(ready, Exit.void)))
   )
 }
 
@@ -95,12 +95,12 @@ export const nodeHashes = Effect.fnUntraced(function*(
   })
   const nodes = yield* Effect.forEach(endpoints, (endpoint) =>
     Effect.gen(function*() {
-      const armed = yield* Deferred.make<void>()
-      return { endpoint, armed, fiber: yield* Effect.forkScoped(hashOf(connect, endpoint, marker, armed, onStep)) }
+      const ready = yield* Deferred.make<void>()
+      return { endpoint, ready, fiber: yield* Effect.forkScoped(hashOf(connect, endpoint, marker, ready, onStep)) }
     }))
   const ready = yield* Effect.forEach(
     nodes,
-    ({ armed }) => Effect.map(Effect.timeoutOption(Deferred.await(armed), attemptTimeoutMs), Option.isSome),
+    ({ ready }) => Effect.map(Effect.timeoutOption(Deferred.await(ready), attemptTimeoutMs), Option.isSome),
     { concurrency: "unbounded" }
   )
   yield* commands.write(marker, { repeatable: true })

@@ -127,7 +127,7 @@ export class ClientSession {
         sent.push(operation)
         continue
       }
-      if (earlier !== undefined && !isOurs && operation.isDoubtful) {
+      if (earlier !== undefined && !isOurs && operation.isAmbiguous) {
         operation.settle(new SessionExpired({ session: earlier.session }))
         continue
       }

@@ -8,10 +8,10 @@ import { noBytes } from "../../bytes/Binary.ts"
  *
  * - `waiting`: no node has carried it out. Either it was not sent, or all that it met was refused.
  * - `sent`: an attempt is under way, and no earlier one leaves it open whether a node carried it out.
- * - `doubtful`: an attempt ended without a definite answer. No later refusal takes that back.
+ * - `ambiguous`: an attempt ended without a definite answer. No later refusal takes that back.
  * - `settled`: its caller has an answer, or does not wait any more.
  */
-export type Fate = "waiting" | "sent" | "doubtful" | "settled"
+export type Fate = "waiting" | "sent" | "ambiguous" | "settled"
 
 /** The number of an operation in a session. */
 export interface Place {
@@ -70,8 +70,8 @@ export class Operation<Failure> implements Limited {
   }
 
   /** Whether a node may have carried it out, because an attempt ended without a definite answer. */
-  get isDoubtful(): boolean {
-    return this.known === "doubtful"
+  get isAmbiguous(): boolean {
+    return this.known === "ambiguous"
   }
 
   /** It is handed to a connection. */
@@ -85,8 +85,8 @@ export class Operation<Failure> implements Limited {
   }
 
   /** The attempt ended without a definite answer. */
-  doubt(): void {
-    if (this.known !== "settled") this.known = "doubtful"
+  markAmbiguous(): void {
+    if (this.known !== "settled") this.known = "ambiguous"
   }
 
   /** Answers the caller, unless that was done already. */

@@ -184,7 +184,7 @@ export class Pipeline implements Submitter<PipelineError> {
     const { batch, connection, ended, endpoint } = attempt
     this.router.failed(endpoint, `no answer within ${attempt.limitMs} ms`)
     this.options.fork(this.options.pool.retire(endpoint, connection, this.options.client.requestTimeoutMs))
-    if (this.mayRepeat) this.repeat(doubted(batch), this.router.pauseMs, ended)
+    if (this.mayRepeat) this.repeat(markedAmbiguous(batch), this.router.pauseMs, ended)
     else ended()
   }
 
@@ -247,7 +247,7 @@ export class Pipeline implements Submitter<PipelineError> {
       return ended()
     }
     if (isLate) ended()
-    else this.repeat(doubted(batch), this.router.pauseMs, ended)
+    else this.repeat(markedAmbiguous(batch), this.router.pauseMs, ended)
   }
 
   /** What the caller learns of a failure, or `undefined` when the operation is to be tried again. */
@@ -256,18 +256,18 @@ export class Pipeline implements Submitter<PipelineError> {
       case "InvalidArgument":
         return failure
       case "Indeterminate":
-        operation.doubt()
+        operation.markAmbiguous()
         return this.mayRepeat ? undefined : failure
       case "Fatal":
         this.router.failed(endpoint, failure.message, "answered")
-        operation.doubt()
+        operation.markAmbiguous()
         return this.mayRepeat ? undefined : new Indeterminate({ reason: failure.message })
       case "NotLeader": {
         const hint = failure.leaderEndpoint === undefined
           ? undefined
           : Effect.runSyncExit(parseEndpoint(failure.leaderEndpoint))
         const leader = hint !== undefined && Exit.isSuccess(hint) ? hint.value : undefined
-        this.router.redirected(endpoint, leader, failure.message)
+        this.router.followLeader(endpoint, leader, failure.message)
         return undefined
       }
       case "Unavailable":
@@ -287,7 +287,7 @@ export class Pipeline implements Submitter<PipelineError> {
 
   /** What a caller learns when nothing is gained by trying again. */
   private outcomeOf(operation: Op, error: WrongCluster | AccessError): PipelineError {
-    return operation.isDoubtful && this.options.kind !== "read" ? new Indeterminate({ reason: error.message }) : error
+    return operation.isAmbiguous && this.options.kind !== "read" ? new Indeterminate({ reason: error.message }) : error
   }
 
   /**
@@ -301,7 +301,7 @@ export class Pipeline implements Submitter<PipelineError> {
       case "session-expired":
       case "wrong-secret":
         session.ended(operation.place?.session ?? 0)
-        if (!operation.isDoubtful) return true
+        if (!operation.isAmbiguous) return true
         operation.settle(new SessionExpired({ session: operation.place?.session ?? 0 }))
         return false
       case "already-answered":
@@ -353,7 +353,7 @@ export class Pipeline implements Submitter<PipelineError> {
   private refusedEverywhere(batch: ReadonlyArray<Op>, ended: Ended): void {
     const reason = `no node can be reached; ${this.router.describe()}`
     for (const operation of batch) {
-      const lost = operation.isDoubtful && this.options.kind !== "read"
+      const lost = operation.isAmbiguous && this.options.kind !== "read"
       operation.settle(lost ? new Indeterminate({ reason }) : new Unavailable({ reason }))
     }
     ended()
@@ -385,15 +385,15 @@ export class Pipeline implements Submitter<PipelineError> {
   }
 
   private full(operation: Op): Overloaded | Indeterminate {
-    if (operation.isDoubtful) return new Indeterminate({ reason: "too many operations wait to send it again" })
+    if (operation.isAmbiguous) return new Indeterminate({ reason: "too many operations wait to send it again" })
     const maximum = this.options.client.maxPendingOperations
     return new Overloaded({ limit: "maxPendingOperations", current: maximum, maximum })
   }
 }
 
 /** No definite answer came to an attempt at these. */
-const doubted = (batch: ReadonlyArray<Op>): ReadonlyArray<Op> => {
-  for (const operation of batch) operation.doubt()
+const markedAmbiguous = (batch: ReadonlyArray<Op>): ReadonlyArray<Op> => {
+  for (const operation of batch) operation.markAmbiguous()
   return batch
 }
 

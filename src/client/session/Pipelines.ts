@@ -11,7 +11,7 @@ import { write } from "../connection/Connection.ts"
 import type { ConnectionPool } from "../connection/ConnectionPool.ts"
 import { Deadlines } from "./Deadlines.ts"
 import type { Endpoint } from "../connection/Endpoint.ts"
-import { beginningWith } from "../connection/Endpoint.ts"
+import { rotatedTo } from "../connection/Endpoint.ts"
 import { Microtask } from "./Microtask.ts"
 import type { PipelineOptions } from "./PipelineOptions.ts"
 import { Pipeline } from "./Pipeline.ts"
@@ -93,7 +93,7 @@ export const make: (
       kind: "read",
       call: (connection, queries, done, traces) => connection.read(queries, consistency, from, done, traces)
     })
-  const toAny = new Router(beginningWith(client.endpoints, readAt))
+  const toAny = new Router(rotatedTo(client.endpoints, readAt))
   const reads = {
     linearizable: {
       leader: readPipeline("linearizable", "leader", toLeader),

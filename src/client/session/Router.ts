@@ -6,7 +6,7 @@ import { WrongCluster } from "../../FlareDbError.ts"
 import { ConnectionLost } from "../connection/Connection.ts"
 import type { Endpoint } from "../connection/Endpoint.ts"
 import { formatEndpoint } from "../connection/Endpoint.ts"
-import { describeTroubles } from "../connection/Troubles.ts"
+import { describeEndpointErrors } from "../connection/EndpointErrors.ts"
 
 /** The first pause after every node has failed, in milliseconds; it doubles from round to round. */
 const firstPauseMs = 10
@@ -35,7 +35,7 @@ export class Router {
   /** What became of the last attempt at each node, since one of them last answered as it should. */
   private readonly states = new Map<string, EndpointState>()
   /** Why each node failed last. */
-  private readonly troubles = new Map<string, string>()
+  private readonly lastErrors = new Map<string, string>()
 
   constructor(endpoints: ReadonlyArray<Endpoint>) {
     const [first] = endpoints
@@ -62,7 +62,7 @@ export class Router {
    */
   failed(endpoint: Endpoint, reason: string, state: EndpointState = "silent"): void {
     this.states.set(formatEndpoint(endpoint), state)
-    this.troubles.set(formatEndpoint(endpoint), reason)
+    this.lastErrors.set(formatEndpoint(endpoint), reason)
     if (endpoint !== this.current) return
     this.failures += 1
     this.current = this.endpoints[this.next % this.endpoints.length] as Endpoint
@@ -70,14 +70,14 @@ export class Router {
   }
 
   /** The node says that it does not lead, and perhaps who does. */
-  redirected(endpoint: Endpoint, leader: Endpoint | undefined, reason: string): void {
+  followLeader(endpoint: Endpoint, leader: Endpoint | undefined, reason: string): void {
     if (leader === undefined || leader.port === 0 || endpoint !== this.current) {
       return this.failed(endpoint, reason, "answered")
     }
     const name = formatEndpoint(leader)
     if (name === formatEndpoint(endpoint)) return this.failed(endpoint, reason, "answered")
     this.states.set(formatEndpoint(endpoint), "answered")
-    this.troubles.set(formatEndpoint(endpoint), reason)
+    this.lastErrors.set(formatEndpoint(endpoint), reason)
     this.failures += 1
     this.current = this.endpoints.find((known) => formatEndpoint(known) === name) ?? leader
   }
@@ -115,10 +115,10 @@ export class Router {
   /** What went wrong where, for an error message. */
   describe(): string {
     const names = this.endpoints.map(formatEndpoint)
-    const troubles = describeTroubles(names.flatMap((endpoint) => {
-      const reason = this.troubles.get(endpoint)
+    const errors = describeEndpointErrors(names.flatMap((endpoint) => {
+      const reason = this.lastErrors.get(endpoint)
       return reason === undefined ? [] : [{ endpoint, reason }]
     }))
-    return troubles === "" ? `no answer from ${names.join(", ")}` : troubles
+    return errors === "" ? `no answer from ${names.join(", ")}` : errors
   }
 }

@@ -21,11 +21,11 @@ import { failed } from "./FailureResponse.ts"
 import { apiFailure, failureOf } from "./Failures.ts"
 import { RecordLeases } from "./RecordLeases.ts"
 import { RequestIds } from "./RequestIds.ts"
-import type { SlotLimits } from "./Slots.ts"
-import { Slots } from "./Slots.ts"
+import type { PermitLimits } from "./RequestPermits.ts"
+import { RequestPermits } from "./RequestPermits.ts"
 import type { RecordLimits } from "./RecordLeases.ts"
 
-export type ApiLimits = SlotLimits & RecordLimits & Pick<Limits, "maxFrameMs">
+export type ApiLimits = PermitLimits & RecordLimits & Pick<Limits, "maxFrameMs">
 
 /** The services of one caller. */
 export interface Asked {
@@ -65,7 +65,7 @@ export class ApiServer extends Context.Service<ApiServer, {
   /** Those of the node, for what the API itself writes down. */
   readonly requests: Requests
   readonly ids: RequestIds
-  readonly slots: Slots
+  readonly permits: RequestPermits
   readonly streams: EventStreams
   readonly watch: Watch["Service"]
   /** One permit for each page that is read: as many are in memory before their answers are counted. */
@@ -76,10 +76,10 @@ export class ApiServer extends Context.Service<ApiServer, {
 export const make = Effect.fnUntraced(function*(limits: ApiLimits) {
   const requests = yield* ClientRequests
   const records = yield* RecordLeases.make(requests, limits)
-  const slots = new Slots(limits)
+  const permits = new RequestPermits(limits)
   const streams = yield* EventStreams.make(limits.maxFrameMs)
   yield* watchTables([
-    ...slots.tables,
+    ...permits.tables,
     {
       table: "request_ids",
       entries: () => records.records,
@@ -91,7 +91,7 @@ export const make = Effect.fnUntraced(function*(limits: ApiLimits) {
     node: yield* RaftNode,
     requests,
     ids: new RequestIds(requests, records),
-    slots,
+    permits,
     streams,
     watch: yield* Watch,
     pages: Semaphore.makeUnsafe(maxPagesAtOnce)
@@ -125,7 +125,7 @@ export const answer = <A>(
   answered(Effect.suspend((): Effect.Effect<A, Failure> => {
     const isRead = request.method === "GET" || request.method === "HEAD"
     if (!isRead && isCrossSite(request.headers)) return Effect.fail(crossSite)
-    return server.slots.within(
+    return server.permits.within(
       "maxHttpRequests",
       1,
       Effect.acquireUseRelease(
@@ -145,7 +145,7 @@ const tooLarge = (maximum: number): ApiFailure =>
 
 /** Reads the body of a request, and has `use` work with it while its bytes count against the limit of the node. */
 export const withBody = <A, E extends Failure>(
-  { slots }: ApiServer["Service"],
+  { permits }: ApiServer["Service"],
   request: Request,
   maximum: number,
   use: (body: Uint8Array) => Effect.Effect<A, E>
@@ -167,5 +167,5 @@ export const withBody = <A, E extends Failure>(
             problem: "did not come whole"
           })
     )
-    return slots.within("maxHttpBodyBytes", bytes, Effect.flatMap(body, (buffer) => use(new Uint8Array(buffer))))
+    return permits.within("maxHttpBodyBytes", bytes, Effect.flatMap(body, (buffer) => use(new Uint8Array(buffer))))
   })

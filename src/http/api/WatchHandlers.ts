@@ -117,9 +117,9 @@ const watching = Effect.fnUntraced(function*(
 ): Effect.fn.Return<HttpServerResponse.HttpServerResponse, Failure, Scope.Scope> {
   const { query, request } = asked
   yield* sameSite(request)
-  const refusal = server.slots.take("maxHttpWatches", 1)
+  const refusal = server.permits.take("maxHttpWatches", 1)
   if (refusal !== undefined) return yield* refusal
-  yield* Effect.addFinalizer(() => Effect.sync(() => server.slots.release("maxHttpWatches", 1)))
+  yield* Effect.addFinalizer(() => Effect.sync(() => server.permits.release("maxHttpWatches", 1)))
   const asking = yield* RequestCaller
   const { asked: { requests }, leave } = enter(server, asking)
   yield* Effect.addFinalizer(() => Effect.sync(leave))

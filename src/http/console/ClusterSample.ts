@@ -5,7 +5,8 @@
 import { healthThresholds } from "../../config/HealthThresholds.ts"
 import { quantileIn, secondsBuckets } from "../../MetricBuckets.ts"
 import type { NodeAnswer, VitalsAnswer } from "../../client/ClusterAdmin.ts"
-import type { NodeReport } from "../../protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../protocol/NodeReport.ts"
+import { lagOf } from "../../protocol/NodeReport.ts"
 import type { Durations, NodeVitals } from "../../protocol/NodeVitals.ts"
 import type { Warning } from "./Warning.ts"
 
@@ -16,25 +17,32 @@ export interface Latency {
   readonly count: number
 }
 
+/** What a sample has of a node as the node said it; `null` where it did not. */
+type Reported = {
+  readonly [
+    Field in
+      | "role"
+      | "membership"
+      | "term"
+      | "leader"
+      | "commit"
+      | "applied"
+      | "firstIndex"
+      | "lastIndex"
+      | "version"
+      | "waiting"
+  ]: NodeReport[Field] | null
+}
+
 /** One node. What it did not say is `null`. */
-export interface NodeSample {
+export interface NodeSample extends Reported {
   readonly endpoint: string
   readonly nodeId: number | null
   /** Why it is not reached, and since when, by the clock of the node that asks. */
   readonly problem: string | null
   readonly unreachableSinceMs: number | null
-  readonly role: NodeReport["role"] | null
-  readonly membership: NodeReport["membership"] | null
-  readonly term: number | null
-  readonly leader: number | null
-  readonly commit: number | null
-  readonly applied: number | null
   /** Entries that it has yet to apply of what the leader has committed. */
   readonly lag: number | null
-  readonly firstIndex: number | null
-  readonly lastIndex: number | null
-  readonly version: string | null
-  readonly waiting: string | null
   /** Where a whole state is being sent to it: how far that is, from 0 to 1. */
   readonly snapshot: number | null
   readonly commitLatency: Latency | null
@@ -177,7 +185,7 @@ const nodeSample = (
     leader: report.leader,
     commit,
     applied,
-    lag: leader === undefined ? null : Math.max(0, leader.commit - applied),
+    lag: leader === undefined ? null : lagOf(leader.commit, report),
     firstIndex,
     lastIndex,
     version,

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { ReadFailure } from "../../client/KeyValue.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
-import { linesPrefix } from "../../client/Line.ts"
+import { waitQueuesPrefix } from "../../client/WaitQueue.ts"
 
 /** One that holds a lock, leads, or waits for that. */
 export interface Waiter {
@@ -32,7 +32,7 @@ export const lines = Effect.fnUntraced(function*(
   KeyValue
 > {
   const kv = yield* KeyValue
-  const prefix = linesPrefix(kind)
+  const prefix = waitQueuesPrefix(kind)
   const { cursor, entries } = yield* kv.scan(prefix, { limit: maxKeys })
   const found = new Map<string, Array<Waiter>>()
   for (const { createRevision, keyText, lease, value } of entries) {

@@ -1,17 +1,10 @@
 /** What is wrong with a cluster, or will be soon, each with what to do next. The worst comes first. */
-import { warnShare } from "../../BoundedTables.ts"
-import { healthThresholds, roomLevel } from "../../config/HealthThresholds.ts"
-import { defaultLimits } from "../../config/Limits.ts"
+import { healthThresholds, isFarBehind, roomLevel } from "../../config/HealthThresholds.ts"
 import type { ClusterSample, NodeSample } from "./ClusterSample.ts"
 import type { Warning } from "./Warning.ts"
 
-/** From these on a figure is a warning. Clocks and tables are judged as a node judges them in its log. */
-export const thresholds = {
-  slowSyncs: 3,
-  lagEntries: 5_000,
-  tableShare: warnShare,
-  clockMs: defaultLimits.maxClockDifferenceMs
-} as const
+/** So many samples in a row with slow syncs are a warning. */
+export const maxSlowSyncs = 3
 
 type Sample = Omit<ClusterSample, "warnings">
 
@@ -97,7 +90,7 @@ const ofLink = (node: NodeSample, sample: Sample): ReadonlyArray<Warning> => {
       next: "If this stays, read its log: it says every few seconds what it waits for."
     })
   }
-  if (node.lag !== null && node.lag >= thresholds.lagEntries && node.snapshot === null) {
+  if (node.lag !== null && isFarBehind(node.lag) && node.snapshot === null) {
     found.push({
       level: "warning",
       id: `lag ${node.endpoint}`,
@@ -113,7 +106,7 @@ const numbers = (nodes: ReadonlyArray<NodeSample>): string =>
 
 /** Slow disks are one warning: what slows them is often the same. One slow moment is none. */
 const ofDisks = ({ nodes }: Sample): ReadonlyArray<Warning> => {
-  const slow = nodes.filter(({ slowSyncs }) => slowSyncs >= thresholds.slowSyncs)
+  const slow = nodes.filter(({ slowSyncs }) => slowSyncs >= maxSlowSyncs)
   if (slow.length === 0) return []
   const most = Math.max(...slow.map(({ syncLatency }) => syncLatency?.p99Ms ?? 0))
   return [{
@@ -129,7 +122,7 @@ const ofMachine = (node: NodeSample): ReadonlyArray<Warning> => {
   const { clockAheadMs, endpoint, vitals } = node
   const name = nameOf(node)
   const found: Array<Warning> = []
-  if (clockAheadMs !== null && Math.abs(clockAheadMs) >= thresholds.clockMs) {
+  if (clockAheadMs !== null && Math.abs(clockAheadMs) >= healthThresholds.clockMs) {
     found.push({
       level: "warning",
       id: `clock ${endpoint}`,
@@ -160,7 +153,7 @@ const ofMachine = (node: NodeSample): ReadonlyArray<Warning> => {
     })
   }
   for (const { entries, limit, table } of vitals.fullTables) {
-    if (entries < limit * thresholds.tableShare) continue
+    if (entries < limit * healthThresholds.tableShare) continue
     found.push({
       level: "warning",
       id: `table ${table} ${endpoint}`,

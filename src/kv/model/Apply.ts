@@ -6,7 +6,7 @@ import { applyAccess, quotaProblem } from "./access/ApplyAccess.ts"
 import { transact } from "./ApplyTransaction.ts"
 import type { Batch } from "./Batch.ts"
 import type { Command, CommandId, Compact, DecodedCommand, Expire, RevokeLease, Transact } from "./Command.ts"
-import type { Slot } from "./Draft.ts"
+import type { WriteSetEntry } from "./WriteSet.ts"
 import { expire, revoke } from "./Expiry.ts"
 import { maxLeases, maxSessionReplies, maxSessionReplyBytes } from "./Limits.ts"
 import type { Loading } from "./Loading.ts"
@@ -177,7 +177,7 @@ const carryOut = (
     case "Put":
       return put(batch, command.key, command.value, command.lease)
     case "Delete":
-      return deleteKey(batch, batch.draft.slot(command.key))
+      return deleteKey(batch, batch.writeSet.entry(command.key))
     case "Transact":
       return loaded(transact(batch, command.transaction))
     case "GrantLease": {
@@ -235,20 +235,20 @@ const loaded = <A>(loading: Loading<A>): A => {
 }
 
 const put = (batch: Batch, key: Uint8Array, value: Uint8Array, lease: number): CommandReply => {
-  const slot = batch.draft.slot(key)
-  const problem = lease === 0 ? undefined : leaseProblem(batch, slot, lease)
+  const entry = batch.writeSet.entry(key)
+  const problem = lease === 0 ? undefined : leaseProblem(batch, entry, lease)
   if (problem !== undefined) return problem
   batch.beginRevision()
-  const { createRevision, modRevision, version } = batch.putKey(slot, value, lease)
+  const { createRevision, modRevision, version } = batch.putKey(entry, value, lease)
   batch.endRevision()
   return { _tag: "PutReply", revision: modRevision, createRevision, version }
 }
 
-const deleteKey = (batch: Batch, slot: Slot): CommandReply => {
-  const deleted = slot.record !== undefined
+const deleteKey = (batch: Batch, entry: WriteSetEntry): CommandReply => {
+  const deleted = entry.record !== undefined
   if (deleted) {
     batch.beginRevision()
-    batch.deleteKey(slot)
+    batch.deleteKey(entry)
     batch.endRevision()
   }
   return { _tag: "DeleteReply", revision: batch.revision, deleted }

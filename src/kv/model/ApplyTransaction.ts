@@ -1,6 +1,6 @@
 /** What a transaction does. Everything that it needs of the store is loaded before anything is changed. */
 import type { Batch } from "./Batch.ts"
-import type { Slot } from "./Draft.ts"
+import type { WriteSetEntry } from "./WriteSet.ts"
 import { maxPageBytes, maxRangeDeletes, maxTransactionReadBytes, maxTransactionReadRows } from "./Limits.ts"
 import type { Loading } from "./Loading.ts"
 import { ReadBudget } from "./ReadBudget.ts"
@@ -33,15 +33,15 @@ function* transactWithin(
   transaction: Transaction,
   budget: ReadBudget
 ): Loading<TransactionReply | RefusedReply | undefined> {
-  const { draft } = batch
-  const touched = yield* draft.loadAll(touchedKeys(transaction), budget)
+  const { writeSet } = batch
+  const touched = yield* writeSet.loadAll(touchedKeys(transaction), budget)
   if (budget.exceeded) return undefined
   const { compares } = transaction
   const succeeded = compares.every((compare, i) => holds(compare, touched[i]?.record))
   const list = succeeded ? "success" : "failure"
   const operations = transaction[list]
-  const slots = slotsOf(operations, touched, compares.length + (succeeded ? 0 : countKeys(transaction.success)))
-  const deletes = yield* prepare(batch, operations, slots, list, budget)
+  const entries = entriesOf(operations, touched, compares.length + (succeeded ? 0 : countKeys(transaction.success)))
+  const deletes = yield* prepare(batch, operations, entries, list, budget)
   if (!Array.isArray(deletes)) return deletes
   const results: Array<OperationResult> = []
   let room = maxPageBytes
@@ -50,10 +50,10 @@ function* transactWithin(
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
     if (operation._tag !== "Range") {
-      results.push(step(batch, operation, slots[i], deletes[i] ?? []))
+      results.push(step(batch, operation, entries[i], deletes[i] ?? []))
       continue
     }
-    const { more, rows } = yield* draft.range(operation.range, operation.limit, operation.reverse, room, budget)
+    const { more, rows } = yield* writeSet.range(operation.range, operation.limit, operation.reverse, room, budget)
     if (budget.exceeded) {
       batch.abandonRevision()
       return undefined
@@ -69,14 +69,14 @@ const countKeys = (operations: ReadonlyArray<Operation>): number =>
   operations.reduce((count, operation) => count + ("key" in operation ? 1 : 0), 0)
 
 /**
- * The slots of a list's operations on single keys, in the places of the operations. They are those of the transaction's
+ * The entries of a list's operations on single keys, in the places of the operations. They are those of the transaction's
  * touched keys from `first` on: a key is looked up once, however often the transaction names it.
  */
-const slotsOf = (
+const entriesOf = (
   operations: ReadonlyArray<Operation>,
-  touched: ReadonlyArray<Slot>,
+  touched: ReadonlyArray<WriteSetEntry>,
   first: number
-): ReadonlyArray<Slot | undefined> => {
+): ReadonlyArray<WriteSetEntry | undefined> => {
   let next = first
   return operations.map((operation) => "key" in operation ? touched[next++] : undefined)
 }
@@ -85,27 +85,27 @@ const slotsOf = (
 function* prepare(
   batch: Batch,
   operations: ReadonlyArray<Operation>,
-  slots: ReadonlyArray<Slot | undefined>,
+  entries: ReadonlyArray<WriteSetEntry | undefined>,
   list: string,
   budget: ReadBudget
 ): Loading<Array<ReadonlyArray<Uint8Array>> | RefusedReply | undefined> {
-  const { draft } = batch
+  const { writeSet } = batch
   const deletes = new Array<ReadonlyArray<Uint8Array>>(operations.length)
   let readBytes = 0
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i] as Operation
     if (operation._tag === "DeleteRange") {
       const { range } = operation
-      const { more, rows } = yield* draft.range(range, maxRangeDeletes, false, maxTransactionReadBytes, budget)
+      const { more, rows } = yield* writeSet.range(range, maxRangeDeletes, false, maxTransactionReadBytes, budget)
       if (budget.exceeded) return undefined
       if (more) return tooLarge(batch, `${list}[${i}].range`)
-      for (const { key, record } of rows) if (!draft.isLoaded(key)) draft.load(key, record)
+      for (const { key, record } of rows) if (!writeSet.isLoaded(key)) writeSet.load(key, record)
       deletes[i] = rows.map(({ key }) => key)
     } else if (operation._tag === "Put" && operation.lease !== 0) {
-      const problem = leaseProblem(batch, slots[i] as Slot, operation.lease)
+      const problem = leaseProblem(batch, entries[i] as WriteSetEntry, operation.lease)
       if (problem !== undefined) return problem
     } else if (operation._tag === "Get") {
-      readBytes += slots[i]?.record?.value.byteLength ?? 0
+      readBytes += entries[i]?.record?.value.byteLength ?? 0
     }
   }
   return readBytes > maxPageBytes
@@ -123,27 +123,27 @@ const tooLarge = (batch: Batch, field: string): RefusedReply =>
 
 const withoutValue = ({ key, record }: Row): Row => ({ key, record: { ...record, value: noBytes } })
 
-/** One operation on keys that are loaded. An operation on a single key has its slot. */
+/** One operation on keys that are loaded. An operation on a single key has its entry. */
 const step = (
   batch: Batch,
   operation: Exclude<Operation, RangeOperation>,
-  slot: Slot | undefined,
+  entry: WriteSetEntry | undefined,
   deletes: ReadonlyArray<Uint8Array>
 ): OperationResult => {
   switch (operation._tag) {
     case "Put": {
-      const { createRevision, version } = batch.putKey(slot as Slot, operation.value, operation.lease)
+      const { createRevision, version } = batch.putKey(entry as WriteSetEntry, operation.value, operation.lease)
       return { _tag: "Put", createRevision, version }
     }
     case "Delete": {
-      const deleted = slot?.record === undefined ? 0 : 1
-      if (deleted === 1) batch.deleteKey(slot as Slot)
+      const deleted = entry?.record === undefined ? 0 : 1
+      if (deleted === 1) batch.deleteKey(entry as WriteSetEntry)
       return { _tag: "Delete", deleted }
     }
     case "DeleteRange":
-      for (const key of deletes) batch.deleteKey(batch.draft.slot(key))
+      for (const key of deletes) batch.deleteKey(batch.writeSet.entry(key))
       return { _tag: "Delete", deleted: deletes.length }
     case "Get":
-      return { _tag: "Get", record: slot?.record }
+      return { _tag: "Get", record: entry?.record }
   }
 }

@@ -8,8 +8,8 @@ import type { Role } from "./access/Role.ts"
 import { encodeRole } from "./access/Role.ts"
 import type { User } from "./access/User.ts"
 import { encodeUser } from "./access/User.ts"
-import type { Slot } from "./Draft.ts"
-import { Draft } from "./Draft.ts"
+import type { WriteSetEntry } from "./WriteSet.ts"
+import { WriteSet } from "./WriteSet.ts"
 import type { StoreMetadata } from "./StoreMetadata.ts"
 import { encodeMetadata } from "./StoreMetadata.ts"
 import type { Change, Revision } from "./History.ts"
@@ -52,7 +52,7 @@ const nothingYet: Array<Change> = []
 
 export class Batch {
   readonly state: State
-  readonly draft = new Draft()
+  readonly writeSet = new WriteSet()
   /** What each revision of this batch did, in order, for those who watch. */
   readonly revisions: Array<Revision> = []
   /** The blocks of history that `revisions` went into, in order. */
@@ -138,8 +138,8 @@ export class Batch {
   }
 
   /** Sets a key. Only within a revision. */
-  putKey(slot: Slot, value: Uint8Array, lease: number): KeyRecord {
-    const { record: previous } = slot
+  putKey(entry: WriteSetEntry, value: Uint8Array, lease: number): KeyRecord {
+    const { record: previous } = entry
     const modRevision = this.revision + 1
     const record: KeyRecord = {
       createRevision: previous?.createRevision ?? modRevision,
@@ -148,31 +148,31 @@ export class Batch {
       lease,
       value
     }
-    this.attach(slot.key, previous?.lease ?? 0, lease)
-    this.replace(slot, record)
+    this.attach(entry.key, previous?.lease ?? 0, lease)
+    this.replace(entry, record)
     return record
   }
 
   /** Removes a key that exists. Only within a revision. */
-  deleteKey(slot: Slot): void {
-    this.attach(slot.key, slot.record?.lease ?? 0, 0)
-    this.replace(slot, undefined)
+  deleteKey(entry: WriteSetEntry): void {
+    this.attach(entry.key, entry.record?.lease ?? 0, 0)
+    this.replace(entry, undefined)
   }
 
-  private replace(slot: Slot, record: KeyRecord | undefined): void {
+  private replace(entry: WriteSetEntry, record: KeyRecord | undefined): void {
     if (this.changing === undefined) throw new Error("a key was changed outside of a revision")
-    const { key, record: previous, withoutValue } = slot
+    const { key, record: previous, withoutValue } = entry
     const previousRevision = previous?.modRevision ?? 0
     const change = { key, record, previousRevision, previous: withoutValue === true ? undefined : previous }
     if (this.changing === nothingYet) this.changing = [change]
     else this.changing.push(change)
     if (this.undo !== undefined) {
-      const { changed } = slot
-      this.undo.push(() => Object.assign(slot, { record: previous, changed, withoutValue }))
+      const { changed } = entry
+      this.undo.push(() => Object.assign(entry, { record: previous, changed, withoutValue }))
     }
-    slot.record = record
-    slot.changed = true
-    slot.withoutValue = false
+    entry.record = record
+    entry.changed = true
+    entry.withoutValue = false
   }
 
   /** Moves a key from one lease to another; 0 is none. */
@@ -315,7 +315,7 @@ export class Batch {
     for (const block of this.history) {
       if (firstKept === undefined || block.first >= firstKept.first) changes.push({ _tag: "Put", ...block.row })
     }
-    for (const { changed, key, record } of this.draft.all) {
+    for (const { changed, key, record } of this.writeSet.all) {
       if (!changed) continue
       const stored = recordKey(key)
       changes.push(

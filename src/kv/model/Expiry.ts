@@ -1,7 +1,7 @@
 /** The end of leases and sessions, by the clock of the log or because a client asks for it. */
 import { compareBytes } from "../../bytes/Bytes.ts"
 import type { Batch } from "./Batch.ts"
-import { recordOf } from "./Draft.ts"
+import { recordOf } from "./WriteSet.ts"
 import { successor } from "../../bytes/KeyRange.ts"
 import { attachedKey, leaseKeysRange, recordKey, userKey } from "./Keyspace.ts"
 import type { Loading } from "./Loading.ts"
@@ -32,7 +32,7 @@ const maxRevokedBytes = 32 * 1024 * 1024
 
 /** Ends a lease and deletes what is attached to it, all in one revision. Answers with how many keys that were. */
 export function* revoke(batch: Batch, lease: number): Loading<number> {
-  const { draft } = batch
+  const { writeSet } = batch
   const { gte, lt } = leaseKeysRange(lease)
   let from = gte
   let bytes = 0
@@ -44,15 +44,15 @@ export function* revoke(batch: Batch, lease: number): Loading<number> {
       maxBytes: Number.MAX_SAFE_INTEGER,
       reverse: false
     }
-    const keys = attached.map((row) => attachedKey(row.key)).filter((key) => !draft.isLoaded(key))
+    const keys = attached.map((row) => attachedKey(row.key)).filter((key) => !writeSet.isLoaded(key))
     if (keys.length > 0) {
       for (const row of yield { _tag: "LoadKeys", keys: keys.map(recordKey) }) {
         const key = userKey(row.key)
         const record = recordOf(row)
         bytes += record.value.byteLength
         // What a lease holds may be more than fits into memory; beyond a bound the values stay where they are.
-        if (bytes > maxRevokedBytes) draft.loadDoomed(key, record)
-        else draft.load(key, record)
+        if (bytes > maxRevokedBytes) writeSet.loadForDelete(key, record)
+        else writeSet.load(key, record)
       }
     }
     const last = attached[attached.length - 1]
@@ -60,12 +60,12 @@ export function* revoke(batch: Batch, lease: number): Loading<number> {
     from = successor(last.key)
   }
   // In the order of their keys, because the order of loading depends on how commands are grouped into batches.
-  const slots = [...draft.all]
+  const entries = [...writeSet.all]
     .filter(({ record }) => record?.lease === lease)
     .sort((a, b) => compareBytes(a.key, b.key))
   batch.beginRevision()
-  for (const slot of slots) batch.deleteKey(slot)
+  for (const entry of entries) batch.deleteKey(entry)
   batch.endRevision()
   batch.deleteLease(lease)
-  return slots.length
+  return entries.length
 }

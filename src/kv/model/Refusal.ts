@@ -1,6 +1,6 @@
 /** The replies to commands that change nothing. */
 import type { Batch } from "./Batch.ts"
-import type { Slot } from "./Draft.ts"
+import type { WriteSetEntry } from "./WriteSet.ts"
 import { maxLeaseKeys } from "./Limits.ts"
 import type { CommandReply, Refusal, RefusedReply } from "./Reply.ts"
 
@@ -29,10 +29,10 @@ export const overloaded = (batch: Batch, limit: string, current: number, maximum
 })
 
 /** Why a key cannot be attached to a lease, if there is a reason. */
-export const leaseProblem = (batch: Batch, slot: Slot, id: number): RefusedReply | undefined => {
+export const leaseProblem = (batch: Batch, entry: WriteSetEntry, id: number): RefusedReply | undefined => {
   const lease = batch.state.leases.get(id)
   if (lease === undefined) return noLease(batch, id)
-  return slot.record?.lease !== id && lease.keys >= maxLeaseKeys
+  return entry.record?.lease !== id && lease.keys >= maxLeaseKeys
     ? overloaded(batch, "maxLeaseKeys", lease.keys, maxLeaseKeys)
     : undefined
 }

@@ -66,7 +66,7 @@ export class WriteBackCache {
   /** Commits that take turns, because one of them goes around the cache; the last of them. */
   private turns: Promise<void> | undefined
   private commits = 0
-  /** Open views, each with the moment of the store that it reads. */
+  /** Open views, each with the snapshot of the store that it reads. */
   private readonly views = new Map<RowView, LateSnapshot>()
   /** Writes under way whose rows no batch here has: a view that is opened meanwhile needs a snapshot at once. */
   private writesAside = 0
@@ -119,14 +119,14 @@ export class WriteBackCache {
   /** The rows at this moment, until it is closed. */
   openView(): RowView {
     if (this.failure !== undefined) throw this.failure
-    const moment = new LateSnapshot(this.store)
-    if (this.writesAside > 0) moment.fix()
-    const view = new RowView(this.commits, this.dirty, this.flushing, moment, (closed) => {
+    const snapshot = new LateSnapshot(this.store)
+    if (this.writesAside > 0) snapshot.fix()
+    const view = new RowView(this.commits, this.dirty, this.flushing, snapshot, (closed) => {
       this.views.delete(closed)
       this.newestView = 0
       for (const { commit } of this.views.keys()) this.newestView = Math.max(this.newestView, commit)
     })
-    this.views.set(view, moment)
+    this.views.set(view, snapshot)
     this.newestView = view.commit
     return view
   }
@@ -164,7 +164,7 @@ export class WriteBackCache {
   }
 
   private fixViews(): void {
-    for (const moment of this.views.values()) moment.fix()
+    for (const snapshot of this.views.values()) snapshot.fix()
   }
 
   private forgetClean(): void {

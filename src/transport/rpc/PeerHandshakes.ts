@@ -5,7 +5,7 @@ import type { Remote } from "../../net/tls/Remote.ts"
 import { baselineLevel, isLevel, neededRelease } from "../../protocol/FeatureLevel.ts"
 import { commonVersion, rangeOfHello, rangeText } from "../../protocol/ProtocolRange.ts"
 import type { PeerProcess } from "../PeerTransport.ts"
-import type { IdentitySlot } from "./IdentitySlot.ts"
+import type { LearnedIdentity } from "./LearnedIdentity.ts"
 import type { BuildHello, OwnBuild } from "./OwnBuild.ts"
 import type { PeerInstances } from "./PeerInstances.ts"
 import type { PeerAddress } from "./PeerLink.ts"
@@ -55,12 +55,12 @@ const processText = ({ release }: BuildHello, what: string): string =>
 /** Which node is at the other end of a connection, from its `Hello` until it disconnects. */
 export class PeerHandshakes {
   private readonly options: PeerHandshakeOptions
-  private readonly own: IdentitySlot
+  private readonly own: LearnedIdentity
   private readonly instances: PeerInstances
   private readonly build: OwnBuild
   private readonly known = new Map<number, KnownPeer>()
 
-  constructor(options: PeerHandshakeOptions, own: IdentitySlot, build: OwnBuild, instances: PeerInstances) {
+  constructor(options: PeerHandshakeOptions, own: LearnedIdentity, build: OwnBuild, instances: PeerInstances) {
     this.options = options
     this.own = own
     this.build = build

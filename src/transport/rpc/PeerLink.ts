@@ -16,7 +16,7 @@ import { describeFailure, tlsRefusalOf } from "../../net/CallFailure.ts"
 import { connectDirect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
-import type { IdentitySlot } from "./IdentitySlot.ts"
+import type { LearnedIdentity } from "./LearnedIdentity.ts"
 import type { OwnBuild } from "./OwnBuild.ts"
 import type { SenderLimits } from "./LinkSender.ts"
 import { CallTimeout, LinkSender } from "./LinkSender.ts"
@@ -56,7 +56,7 @@ export const defaultLinkLimits: LinkLimits = {
 
 export interface LinkOptions {
   readonly clusterId: string
-  readonly identity: IdentitySlot
+  readonly identity: LearnedIdentity
   readonly build: OwnBuild
   /** The name of this process. */
   readonly instance: string

@@ -23,7 +23,7 @@ import type { TlsRefusal } from "../../net/tls/TlsRefusal.ts"
 import { refusal } from "../../net/tls/TlsRefusal.ts"
 import { FeatureTable, highestLevel } from "../../protocol/FeatureLevel.ts"
 import { ClockWatch } from "./ClockWatch.ts"
-import { IdentitySlot } from "./IdentitySlot.ts"
+import { LearnedIdentity } from "./LearnedIdentity.ts"
 import { OwnBuild } from "./OwnBuild.ts"
 import { InboundSnapshots } from "./InboundSnapshots.ts"
 import { PeerHandshakes } from "./PeerHandshakes.ts"
@@ -178,7 +178,7 @@ const delivery = (
 }
 
 interface LinkParts {
-  readonly own: IdentitySlot
+  readonly own: LearnedIdentity
   readonly build: OwnBuild
   readonly instance: string
   readonly instances: PeerInstances
@@ -291,7 +291,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const runFork = yield* FiberSet.makeRuntime<never>()
   let receiver: ((received: Received) => void) | undefined
   const lost = yield* Queue.sliding<NodeId>(64)
-  const own = new IdentitySlot()
+  const own = new LearnedIdentity()
   const build = new OwnBuild(highestLevel(yield* FeatureTable))
   const inbound = new InboundSnapshots()
   const violations = yield* ProtocolViolations.make("peer")

@@ -10,7 +10,7 @@ import { within } from "../../net/Deadline.ts"
 import { connect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
-import type { IdentitySlot } from "./IdentitySlot.ts"
+import type { LearnedIdentity } from "./LearnedIdentity.ts"
 import type { OwnBuild } from "./OwnBuild.ts"
 import type { PeerAddress } from "./PeerLink.ts"
 import { PeerRpcs } from "../../protocol/PeerRpcs.ts"
@@ -20,7 +20,7 @@ import { SnapshotRefused } from "../../protocol/SnapshotRefused.ts"
 
 export interface SnapshotLinkOptions {
   readonly clusterId: string
-  readonly identity: IdentitySlot
+  readonly identity: LearnedIdentity
   readonly build: OwnBuild
   /** The name of this process. */
   readonly instance: string

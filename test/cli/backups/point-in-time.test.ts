@@ -27,7 +27,7 @@ import { Store, text } from "../../kv/Store.ts"
 import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 
 /** A store at one moment. */
-interface Moment {
+interface SavedState {
   readonly rows: ReadonlyArray<StateRow>
   readonly index: number
   readonly revision: number
@@ -35,18 +35,18 @@ interface Moment {
 }
 
 /** A store that carries random commands out, one at a time, and every moment at which its revision was another. */
-const lives = (seed: number, count: number): ReadonlyArray<Moment> => {
+const lives = (seed: number, count: number): ReadonlyArray<SavedState> => {
   const source = new Source(seed)
   const store = new Store()
   const state = new State()
-  const moments: Array<Moment> = []
+  const moments: Array<SavedState> = []
   for (let index = 1; index <= count; index++) {
     const { command, commandId, timestampMs } = source.step(index, state.metadata.revision)
     if (command._tag === "GrantLease" || command._tag === "OpenSession") source.ids.push(index)
     if (source.ids.length > 8) source.ids.shift()
     const { revision: before } = state.metadata
     const batch = new Batch(state)
-    store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
+    store.run(batch.writeSet.loadAll(keysOf(command), new ReadBudget()))
     const applied = apply(batch, { index, timestampMs }, {
       _tag: "Decoded",
       command,
@@ -65,7 +65,7 @@ const identityRow = (identity: string): StateRow => ({ key: identityRowKey, valu
 /** `more` are rows about the store that lie behind its metadata. */
 const save = (
   path: string,
-  { index, logTimeMs, revision, rows }: Moment,
+  { index, logTimeMs, revision, rows }: SavedState,
   identity: string = someCluster,
   more: ReadonlyArray<StateRow> = [],
   createdMs = 1
@@ -121,7 +121,7 @@ describe("a state between two backups", () => {
           const from = chance.below(moments.length - 2)
           const to = from + 1 + chance.below(Math.min(60, moments.length - from - 1))
           const at = from + 1 + chance.below(to - from)
-          const [old, wanted, last] = [moments[from], moments[at], moments[to]] as [Moment, Moment, Moment]
+          const [old, wanted, last] = [moments[from], moments[at], moments[to]] as [SavedState, SavedState, SavedState]
           yield* save(base, old)
           yield* save(later, last)
           const built = yield* Effect.result(pointInTime({ base, later }, { revision: wanted.revision }))
@@ -150,7 +150,7 @@ describe("a state between two backups", () => {
       const [base, later, made] = [join(folder, "a"), join(folder, "b"), join(folder, "c")]
       const moments = lives(3, 60)
       const level: StateRow = { key: levelRowKey, value: encodeLevelRow({ level: 1, release: "0.1.0" }) }
-      const [first, wanted] = [moments[0], moments[1]] as [Moment, Moment]
+      const [first, wanted] = [moments[0], moments[1]] as [SavedState, SavedState]
       yield* save(base, first)
       yield* save(later, wanted, someCluster, [level])
       const built = yield* pointInTime({ base, later }, { revision: wanted.revision })
@@ -164,16 +164,19 @@ describe("a state between two backups", () => {
       const folder = yield* temporaryFolder
       const [base, later, other] = ["a", "b", "c"].map((name) => join(folder, name)) as [string, string, string]
       const moments = lives(3, 60)
-      const [first, last] = [moments[0], moments[moments.length - 1]] as [Moment, Moment]
+      const [first, last] = [moments[0], moments[moments.length - 1]] as [SavedState, SavedState]
       yield* save(base, first)
       yield* save(later, last)
       yield* save(other, last, otherCluster)
       const refused = (files: { base: string; later: string }, moment: Parameters<typeof pointInTime>[1]) =>
         Effect.map(Effect.flip(pointInTime(files, moment)), ({ _tag, message }) => `${_tag}: ${message}`)
-      assert.match(yield* refused({ base, later: other }, { revision: 2 }), /NoSuchMoment: .*different clusters/)
+      assert.match(
+        yield* refused({ base, later: other }, { revision: 2 }),
+        /NoSuchRecoveryTarget: .*different clusters/
+      )
       assert.match(yield* refused({ base: later, later: base }, { revision: 2 }), /name them the other way/)
       for (const moment of [{ revision: first.revision }, { revision: last.revision + 1 }, { timeMs: 0 }]) {
-        assert.match(yield* refused({ base, later }, moment), /no such moment|has the history from revision/)
+        assert.match(yield* refused({ base, later }, moment), /no such point in time|has the history from revision/)
       }
     }).pipe(Effect.scoped))
 
@@ -182,7 +185,7 @@ describe("a state between two backups", () => {
       const folder = yield* temporaryFolder
       const [base, later] = [join(folder, "a"), join(folder, "b")]
       const moments = lives(5, 40)
-      const [first, last] = [moments[0] as Moment, moments[moments.length - 1] as Moment]
+      const [first, last] = [moments[0] as SavedState, moments[moments.length - 1] as SavedState]
       yield* save(base, first)
       const { logTimeMs } = last
       const at = (timeMs: number, createdMs: number) =>
@@ -207,13 +210,13 @@ describe("a state between two backups", () => {
       const folder = yield* temporaryFolder
       const [base, later] = [join(folder, "a"), join(folder, "b")]
       const moments = lives(5, 40)
-      yield* save(base, moments[0] as Moment)
+      yield* save(base, moments[0] as SavedState)
       // Every moment has a later clock or the same as the one before it; the last of the same time counts.
       for (let i = 1; i < moments.length; i++) {
-        const wanted = moments[i] as Moment
+        const wanted = moments[i] as SavedState
         const next = moments[i + 1]
         if (next !== undefined && next.logTimeMs === wanted.logTimeMs) continue
-        yield* save(later, moments[moments.length - 1] as Moment)
+        yield* save(later, moments[moments.length - 1] as SavedState)
         const built = yield* Effect.result(pointInTime({ base, later }, { timeMs: wanted.logTimeMs }))
         if (built._tag === "Success") assert.strictEqual(built.success.header.revision, wanted.revision)
         else assert.match(built.failure.message, /has the history from revision/)

@@ -143,6 +143,11 @@ describe("what users wrote", () => {
       role: "leader",
       actors: { queues: [{ name: hashed("alice"), waiting: 3 }], shardsHeld: 4 }
     })
+    // A section has whatever name its program gave it.
+    assert.deepStrictEqual(redactStatus({ nodeId: 1, orders: { customers: ["alice"], open: 3 } }), {
+      nodeId: 1,
+      orders: { customers: [hashed("alice")], open: 3 }
+    })
   })
 })
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { clusterChecks } from "../../../src/cli/doctor/ClusterChecks.ts"
 import type { NodeFacts } from "../../../src/cli/doctor/ClusterFacts.ts"
 import { MetricsPage } from "../../../src/cli/nodes/MetricsPage.ts"
-import type { NodeReport } from "../../../src/protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../../src/protocol/NodeReport.ts"
 
 type Peer = NodeReport["peers"][number]
 

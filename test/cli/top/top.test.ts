@@ -6,7 +6,7 @@ import type { Sample } from "../../../src/cli/top/Sample.ts"
 import { figures } from "../../../src/cli/top/Sample.ts"
 import { keysIn } from "../../../src/cli/top/Terminal.ts"
 import { screen, tableText } from "../../../src/cli/top/View.ts"
-import type { NodeReport } from "../../../src/protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../../src/protocol/NodeReport.ts"
 
 const histogram = (name: string, counts: ReadonlyArray<number>) =>
   ["0.001", "0.01", "0.1", "+Inf"].map((le, i) => `${name}_bucket{le="${le}"} ${counts[i]}`).join("\n")

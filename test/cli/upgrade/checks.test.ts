@@ -8,7 +8,7 @@ import { clusterLevel } from "../../../src/cli/upgrade/ClusterLevel.ts"
 import { readBackup } from "../../../src/storage/backup/BackupReader.ts"
 import { checkBackup, checkDirectory, checkRoom } from "../../../src/cli/upgrade/LocalChecks.ts"
 import type { NodeAnswer } from "../../../src/client/ClusterAdmin.ts"
-import type { NodeReport } from "../../../src/protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../../src/protocol/NodeReport.ts"
 import { temporaryFolder } from "../../storage/TemporaryFolder.ts"
 
 const protocols = { clientProtocols: { oldest: 5, newest: 5 }, peerProtocols: { oldest: 8, newest: 8 } }

@@ -2,7 +2,7 @@
 import type { NodeAnswer, VitalsAnswer } from "../../../src/client/ClusterAdmin.ts"
 import type { Answers } from "../../../src/http/console/ClusterSample.ts"
 import { secondsBuckets } from "../../../src/MetricBuckets.ts"
-import type { NodeReport } from "../../../src/protocol/ClientRpcs.ts"
+import type { NodeReport } from "../../../src/protocol/NodeReport.ts"
 import type { Durations, NodeVitals } from "../../../src/protocol/NodeVitals.ts"
 
 export const endpointOf = (id: number): string => `127.0.0.1:700${id}`

@@ -4,7 +4,7 @@ import { healthThresholds } from "../../../src/config/HealthThresholds.ts"
 import { latencyBetween, sampleOf } from "../../../src/http/console/ClusterSample.ts"
 import type * as Page from "../../../console/Types.ts"
 import type { Answers, Before, ClusterSample } from "../../../src/http/console/ClusterSample.ts"
-import { thresholds, warningsOf } from "../../../src/http/console/Warnings.ts"
+import { warningsOf } from "../../../src/http/console/Warnings.ts"
 import type { NodeVitals } from "../../../src/protocol/NodeVitals.ts"
 import { answers, durations, endpointOf, figures, report, unreachable } from "./Answers.ts"
 
@@ -121,7 +121,8 @@ describe("the warnings", () => {
       ],
       ["no leader", { status: [1, 2, 3].map((id) => report(id, { role: "follower", leader: null })) }, ["no-leader"]],
       ["two versions", second({ version: "1.1.0" }), ["versions"]],
-      ["a node that lags", second({ applied: 100 - thresholds.lagEntries, commit: 100 }), [`lag ${endpointOf(2)}`]],
+      ["a node that lags", second({ applied: 99 - healthThresholds.lagEntries }), [`lag ${endpointOf(2)}`]],
+      ["one that hardly does", second({ applied: 100 - healthThresholds.lagEntries }), []],
       ["one that learns", second({ membership: "learner" }), [`membership ${endpointOf(2)}`]],
       ["one that is sent the state", second({ receiving: { peer: 1, bytes: 5, estimatedBytes: 10 } }), [
         `snapshot ${endpointOf(2)}`

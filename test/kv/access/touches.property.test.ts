@@ -215,7 +215,7 @@ class World {
 
   private carryOut(store: Store, state: State, command: Command): Uint8Array {
     const batch = new Batch(state)
-    store.run(batch.draft.loadAll(keysOf(command), new ReadBudget()))
+    store.run(batch.writeSet.loadAll(keysOf(command), new ReadBudget()))
     const place = { index: this.index, timestampMs: this.timeMs }
     const applied = apply(batch, place, { _tag: "Decoded", command, commandId: noSession })
     const reply = applied instanceof Uint8Array ? applied : store.run(applied)

@@ -3,50 +3,21 @@
  * answer against the {@link Ledger}. What a client was told bounds what anybody may be told later: that is
  * linearizability, for the revisions give every answer its place in the one order.
  */
-import type { Exit } from "effect"
-import type { ReadError, WriteError } from "../../../src/FlareDbError.ts"
+import type { ReadError } from "../../../src/FlareDbError.ts"
 import type { Command, CommandId } from "../../../src/kv/model/Command.ts"
 import { encodeCommand } from "../../../src/kv/model/Command.ts"
 import { secretBytes } from "../../../src/kv/model/Limits.ts"
-import { prefixRange } from "../../../src/bytes/KeyRange.ts"
-import type { Query } from "../../../src/kv/model/Query.ts"
 import { encodeQuery } from "../../../src/kv/model/Query.ts"
 import type { CommandReply } from "../../../src/kv/model/Reply.ts"
 import { decodeReply } from "../../../src/kv/model/ReplyCodec.ts"
-import type { Operation } from "../../../src/kv/model/Transaction.ts"
 import { demand } from "../engine/Oracle.ts"
-import type { Random } from "../Random.ts"
-import type { Answers, Write } from "./Answers.ts"
-import type { Ledger } from "./Ledger.ts"
+import type { Write } from "./Answers.ts"
+import type { Outcome } from "./ClientLink.ts"
+import { ClientLink } from "./ClientLink.ts"
+import type { ClientWorld } from "./ClientWorld.ts"
+import { bytes, Draws } from "./Draws.ts"
 import { latin } from "./Ledger.ts"
-import type { Probes } from "./Probes.ts"
 import { checkReply } from "./ReadCheck.ts"
-import type { SimNode } from "./SimNode.ts"
-import type { Timeline } from "../engine/Timeline.ts"
-
-const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1")
-
-type Outcome =
-  | { readonly _tag: "Answered"; readonly reply: CommandReply }
-  /** Not appended, and never will be. */
-  | { readonly _tag: "Refused" }
-  | { readonly _tag: "Unknown" }
-
-export interface ClientWorld {
-  readonly random: Random
-  readonly timeline: Timeline
-  readonly nodes: ReadonlyArray<SimNode>
-  readonly ledger: Ledger
-  readonly answers: Answers
-  readonly probes: Probes
-  readonly trace: ((line: string) => void) | undefined
-  readonly pauseMs: number
-  /** Whether whoever has a lease renews it at the last moment. */
-  readonly brinkmanship: boolean
-}
-
-/** After this a client no longer waits. */
-const patienceMs = 700
 
 /** The secret of a client's sessions: no other client has it. */
 const secretOf = (client: number): Uint8Array => new Uint8Array(secretBytes).fill(client)
@@ -60,7 +31,8 @@ interface OpenSession {
 export class Client {
   private readonly id: number
   private readonly world: ClientWorld
-  private target: SimNode
+  private readonly link: ClientLink
+  private readonly draws: Draws
   private session: OpenSession | undefined
   /** A command of the session that is to be sent again until it is answered. */
   private unanswered: Write | undefined
@@ -72,7 +44,8 @@ export class Client {
   constructor(id: number, world: ClientWorld) {
     this.id = id
     this.world = world
-    this.target = world.random.pick(world.nodes)
+    this.link = new ClientLink(world)
+    this.draws = new Draws(world.random, world.answers)
     this.pause()
   }
 
@@ -99,7 +72,7 @@ export class Client {
 
   private act(): void {
     const { random } = this.world
-    if (random.chance(0.1)) this.target = random.pick(this.world.nodes)
+    if (random.chance(0.1)) this.link.target = random.pick(this.world.nodes)
     if (this.unanswered !== undefined) return this.sendInSession(this.unanswered)
     switch (
       random.weighted([
@@ -115,14 +88,14 @@ export class Client {
       case "read":
         return this.read()
       case "put":
-        return this.write(this.named({ _tag: "Put", key: this.key(), value: this.value(), lease: 0 }))
+        return this.write(this.named({ _tag: "Put", key: this.draws.key(), value: this.draws.value(), lease: 0 }))
       case "session":
         return this.inSession()
       case "delete":
         // A compare with something unique tells this delete from any other.
-        return this.write(this.named(this.transact([{ _tag: "Delete", key: this.key() }])))
+        return this.write(this.named(this.draws.transact([{ _tag: "Delete", key: this.draws.key() }])))
       case "transaction":
-        return this.write(this.named(this.transaction()))
+        return this.write(this.named(this.draws.transaction()))
       case "lease":
         return this.leasing()
       case "compact": {
@@ -134,43 +107,8 @@ export class Client {
     }
   }
 
-  private key = (): Uint8Array => bytes(`k${this.world.random.below(8)}`)
-  private value = (): Uint8Array => bytes(`v${this.world.answers.next()}`)
-
   private named(command: Command): Write {
     return this.world.answers.intend(`c${this.id}'s ${command._tag} #${this.world.answers.next()}`, command)
-  }
-
-  private transact(success: ReadonlyArray<Operation>): Command {
-    const unique = this.value()
-    return {
-      _tag: "Transact",
-      transaction: {
-        compares: [{ _tag: "CompareValue", key: bytes("never"), operator: "!=", value: unique }],
-        success: [],
-        // The key does not exist, so every compare of its value is false.
-        failure: success
-      }
-    }
-  }
-
-  private transaction(): Command {
-    const { random } = this.world
-    const key = this.key()
-    const operations: Array<Operation> = [{ _tag: "Put", key, value: this.value(), lease: 0 }]
-    if (random.chance(0.3)) operations.push({ _tag: "Get", key: this.key() })
-    if (random.chance(0.3)) {
-      operations.push({ _tag: "Range", range: prefixRange(bytes("k")), limit: 4, keysOnly: false, reverse: false })
-    }
-    if (random.chance(0.1)) return this.transact([{ _tag: "DeleteRange", range: prefixRange(bytes("k1")) }])
-    return {
-      _tag: "Transact",
-      transaction: {
-        compares: [{ _tag: "CompareNumber", key, figure: "version", operator: "<", value: 1 + random.below(12) }],
-        success: operations,
-        failure: [{ _tag: "Delete", key }, { _tag: "Put", key: bytes("t"), value: this.value(), lease: 0 }]
-      }
-    }
   }
 
   private leasing(): void {
@@ -191,7 +129,7 @@ export class Client {
     }
     if (random.chance(0.1)) return this.writeAnonymous({ _tag: "RevokeLease", lease })
     if (random.chance(0.5)) return this.renew(lease)
-    const put: Command = { _tag: "Put", key: bytes(`l${random.below(4)}`), value: this.value(), lease }
+    const put: Command = { _tag: "Put", key: bytes(`l${random.below(4)}`), value: this.draws.value(), lease }
     this.write(this.named(put), (reply) => this.renewed(reply))
   }
 
@@ -222,8 +160,8 @@ export class Client {
     const command: Command = random.chance(0.05)
       ? { _tag: "CloseSession" }
       : random.chance(0.3)
-      ? this.transaction()
-      : { _tag: "Put", key: this.key(), value: this.value(), lease: 0 }
+      ? this.draws.transaction()
+      : { _tag: "Put", key: this.draws.key(), value: this.draws.value(), lease: 0 }
     if (command._tag === "CloseSession") this.session = undefined
     this.sendInSession(
       answers.intend(`c${this.id}'s ${command._tag} ${session.id}/${session.sequence}`, command, commandId)
@@ -262,7 +200,7 @@ export class Client {
 
   /** A command that looks like others: only its answer is held against the ledger, by the revision. */
   private writeAnonymous(command: Command, answered: (reply: CommandReply) => void = () => {}): void {
-    this.send(encodeCommand(command), `c${this.id}'s ${command._tag}`, (outcome) => {
+    this.link.send(encodeCommand(command), `c${this.id}'s ${command._tag}`, (outcome) => {
       if (outcome._tag === "Answered") answered(outcome.reply)
       this.pause()
     })
@@ -271,7 +209,7 @@ export class Client {
   private attempt(write: Write, done: (outcome: Outcome) => void): void {
     const { answers, ledger, probes } = this.world
     write.possible += 1
-    this.send(write.bytes, write.name, (outcome, reply) => {
+    this.link.send(write.bytes, write.name, (outcome, reply) => {
       if (outcome._tag === "Refused") {
         write.possible -= 1
         answers.plausible(write)
@@ -295,92 +233,15 @@ export class Client {
     })
   }
 
-  private send(encoded: Uint8Array, name: string, done: (outcome: Outcome, reply?: Uint8Array) => void): void {
-    const { probes, trace } = this.world
-    const node = this.target
-    this.call<ReadonlyArray<Uint8Array | WriteError>>(
-      node,
-      name,
-      (running) => running.node.propose([encoded]),
-      (results) => {
-        const result = results?.[0]
-        if (result === undefined) {
-          trace?.(`${name} at n${node.id}: no answer`)
-          return done({ _tag: "Unknown" })
-        }
-        if (result instanceof Uint8Array) {
-          const reply = decodeReply(result)
-          if (reply._tag === "Problem") throw new Error(`the reply to ${name}: ${reply.problem}`)
-          trace?.(`${name} at n${node.id}: ${reply._tag} at revision ${reply.revision}`)
-          return done({ _tag: "Answered", reply: reply as CommandReply }, result)
-        }
-        trace?.(`${name} at n${node.id}: ${result._tag}`)
-        this.follow(result)
-        const refused = result._tag === "NotLeader" || result._tag === "Overloaded"
-        if (refused) probes.hit("a write was refused")
-        if (result._tag === "Overloaded") probes.hit("a write was refused as overloaded")
-        done({ _tag: refused ? "Refused" : "Unknown" })
-      }
-    )
-  }
-
-  private follow(error: WriteError | ReadError): void {
-    const { nodes, random } = this.world
-    const leader = error._tag === "NotLeader" ? error.leaderId : undefined
-    this.target = nodes.find(({ id }) => id === leader) ?? random.pick(nodes)
-  }
-
-  /** Calls a node. `undefined` when there was no answer in time, or nobody to ask. */
-  private call<A>(
-    node: SimNode,
-    name: string,
-    begin: (running: NonNullable<SimNode["running"]>) => Parameters<SimNode["run"]>[0],
-    done: (result: A | undefined) => void
-  ): void {
-    const { random, timeline, trace } = this.world
-    const { process, running } = node
-    trace?.(`${name} → n${node.id}`)
-    let open = true
-    const finish = (result: A | undefined): void => {
-      if (!open) return
-      open = false
-      if (result === undefined) this.target = random.pick(this.world.nodes)
-      done(result)
-    }
-    if (process === undefined || running === undefined) {
-      timeline.after(5, () => finish(undefined))
-      return
-    }
-    timeline.after(patienceMs, () => finish(undefined))
-    process.enter(() =>
-      node.run(begin(running), (exit) => {
-        if (process.isGone) return
-        if (exit._tag === "Failure") throw new Error(`${name} at n${node.id} died: ${String(exit.cause)}`)
-        finish((exit as Exit.Success<A>).value)
-      })
-    )
-  }
-
   private read(): void {
     const { answers, ledger, probes, random } = this.world
-    const node = random.chance(0.3) ? random.pick(this.world.nodes) : this.target
+    const node = random.chance(0.3) ? random.pick(this.world.nodes) : this.link.target
     const consistency = random.chance(0.2) ? "stale" : "linearizable"
-    const key = this.key()
-    const range = prefixRange(bytes(random.pick(["k", "l", ""])))
-    const query: Query = random.weighted([["get", 6], ["scan", 2], ["count", 1], ["transaction", 1]]) === "get"
-      ? { _tag: "Get", key }
-      : random.chance(0.6)
-      ? { _tag: "Scan", range, limit: 1 + random.below(12), keysOnly: false, reverse: random.chance(0.3) }
-      : random.chance(0.5)
-      ? { _tag: "Count", range }
-      : {
-        _tag: "Transact",
-        transaction: { compares: [], success: [{ _tag: "Get", key }, { _tag: "Get", key: this.key() }], failure: [] }
-      }
+    const query = this.draws.query()
     const floor = answers.revision
     const shown = node.shownRevision
     const name = `c${this.id}'s ${consistency} ${query._tag} #${answers.next()}`
-    this.call<ReadonlyArray<Uint8Array | ReadError>>(
+    this.link.call<ReadonlyArray<Uint8Array | ReadError>>(
       node,
       name,
       (running) => running.node.query([encodeQuery(query)], consistency),
@@ -389,7 +250,7 @@ export class Client {
         if (result === undefined || !(result instanceof Uint8Array)) {
           if (result !== undefined) {
             probes.hit("a read was refused")
-            this.follow(result)
+            this.link.follow(result)
           }
           this.world.trace?.(`${name} at n${node.id}: ${result?._tag ?? "no answer"}`)
           return this.pause()

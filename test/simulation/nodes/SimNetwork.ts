@@ -17,7 +17,7 @@ export interface NetworkFaults {
   readonly reorder: number
   /** Milliseconds a message takes, evenly drawn. */
   readonly delayMs: readonly [minimum: number, maximum: number]
-  /** How likely a bit of a snapshot's chunk flips on its way. */
+  /** How likely a bit of a snapshot's chunk flips in flight. */
   readonly flip: number
 }
 
@@ -37,7 +37,7 @@ export class SimNetwork extends Links {
   /** Nodes whose process is suspended for so long that their connections broke. */
   private readonly suspended = new Set<NodeId>()
   /** Told when a node is gone. */
-  private readonly ways = new Set<{ readonly from: NodeId; readonly end: () => void }>()
+  private readonly connections = new Set<{ readonly from: NodeId; readonly end: () => void }>()
   /** When the last message of a link arrives, so that the next one comes after it. */
   private readonly lastArrival = new Map<number, number>()
   /** The last heartbeat on each link, whatever became of it. */
@@ -65,7 +65,7 @@ export class SimNetwork extends Links {
     this.suspended.delete(node)
     if (!this.endpoints.delete(node)) return
     for (const other of this.endpoints.keys()) this.tellLost(other, node)
-    for (const way of this.ways) if (way.from === node) way.end()
+    for (const connection of this.connections) if (connection.from === node) connection.end()
   }
 
   /** The process of a node is stopped for long: what is sent to it is lost, and its peers notice that links break. */
@@ -73,7 +73,7 @@ export class SimNetwork extends Links {
     if (!this.endpoints.has(node)) return
     this.suspended.add(node)
     for (const other of this.endpoints.keys()) if (other !== node) this.tellLost(other, node)
-    for (const way of this.ways) if (way.from === node) way.end()
+    for (const connection of this.connections) if (connection.from === node) connection.end()
   }
 
   /** The process goes on, and finds its links broken. */
@@ -87,10 +87,10 @@ export class SimNetwork extends Links {
     return this.suspended.has(to) || this.isCut(from, to) || this.isCut(to, from) ? undefined : this.endpoints.get(to)
   }
 
-  /** Ends a way when the process at its beginning does. */
-  watchWay(way: { readonly from: NodeId; readonly end: () => void }): () => void {
-    this.ways.add(way)
-    return () => this.ways.delete(way)
+  /** Ends a connection when the process at its beginning does. */
+  watchConnection(connection: { readonly from: NodeId; readonly end: () => void }): () => void {
+    this.connections.add(connection)
+    return () => this.connections.delete(connection)
   }
 
   /** A node closes the connection of a peer, which notices. */

@@ -52,7 +52,7 @@ import type { DiskHealth } from "./SimEngine.ts"
 import { SimEngine } from "./SimEngine.ts"
 import type { Endpoint, SimNetwork } from "./SimNetwork.ts"
 import { SimProcess } from "../engine/SimProcess.ts"
-import { SnapshotWay } from "./SnapshotWay.ts"
+import { SnapshotConnection } from "./SnapshotConnection.ts"
 import { TickShadow } from "./TickShadow.ts"
 import type { Timeline } from "../engine/Timeline.ts"
 
@@ -77,7 +77,7 @@ export interface NodeWatcher {
   readonly completes: (node: SimNode, index: number, digest: number) => void
   /** A chunk of a snapshot reaches its receiver. */
   readonly snapshotArrives: (request: SnapshotRequest) => void
-  /** A bit of a chunk had flipped on its way. */
+  /** A bit of a chunk had flipped in flight. */
   readonly snapshotFlipped: (request: SnapshotRequest, taken: boolean) => void
   /** A node closes the connection of a peer. */
   readonly closes: (node: SimNode, peer: NodeId, claim: string) => void
@@ -348,7 +348,7 @@ export class SimNode implements ObservedNode {
           health: Effect.succeed([]),
           lost,
           sendSnapshot: (request) =>
-            SnapshotWay.open({
+            SnapshotConnection.open({
               network,
               random,
               timeline,

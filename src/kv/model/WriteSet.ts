@@ -16,7 +16,7 @@ import type { ReadBudget } from "./ReadBudget.ts"
 import type { Row } from "./Reply.ts"
 
 /** One key: what it holds now, and whether that is news to the store. */
-export interface Slot {
+export interface WriteSetEntry {
   readonly key: Uint8Array
   record: KeyRecord | undefined
   changed: boolean
@@ -34,80 +34,80 @@ export interface Rows {
 /** Keys loaded at once while a budget is watched: a whole load may be this many of the largest values too much. */
 const loadKeys = 16
 
-export class Draft {
-  private readonly slots = new Map<string, Slot>()
+export class WriteSet {
+  private readonly entries = new Map<string, WriteSetEntry>()
 
-  /** Tells what a key holds in the store. Must precede its first `slot`. */
+  /** Tells what a key holds in the store. Must precede its first `entry`. */
   load(key: Uint8Array, record: KeyRecord | undefined): void {
-    this.slots.set(byteText(key), { key, record, changed: false })
+    this.entries.set(byteText(key), { key, record, changed: false })
   }
 
   /** Loads a key that is about to be deleted, without its value. */
-  loadDoomed(key: Uint8Array, record: KeyRecord): void {
-    const slot: Slot = { key, record: { ...record, value: noBytes }, changed: false, withoutValue: true }
-    this.slots.set(byteText(key), slot)
+  loadForDelete(key: Uint8Array, record: KeyRecord): void {
+    const entry: WriteSetEntry = { key, record: { ...record, value: noBytes }, changed: false, withoutValue: true }
+    this.entries.set(byteText(key), entry)
   }
 
   isLoaded(key: Uint8Array): boolean {
-    return this.slots.has(byteText(key))
+    return this.entries.has(byteText(key))
   }
 
   /** A key that was loaded. */
-  slot(key: Uint8Array): Slot {
-    const slot = this.slots.get(byteText(key))
-    if (slot === undefined) throw new Error("a key was used before its record was loaded")
-    return slot
+  entry(key: Uint8Array): WriteSetEntry {
+    const entry = this.entries.get(byteText(key))
+    if (entry === undefined) throw new Error("a key was used before its record was loaded")
+    return entry
   }
 
-  /** Every slot, in the order of loading. */
-  get all(): Iterable<Slot> {
-    return this.slots.values()
+  /** Every entry, in the order of loading. */
+  get all(): Iterable<WriteSetEntry> {
+    return this.entries.values()
   }
 
-  /** Makes slots for those of these keys that have none; the caller says what they hold before any is used. */
-  expect(keys: ReadonlyArray<Uint8Array>): ReadonlyArray<Slot> {
-    const expected: Array<Slot> = []
-    for (const key of keys) this.slotOf(key, expected)
-    return expected
+  /** Makes entries for those of these keys that have none; the caller says what they hold before any is used. */
+  preload(keys: ReadonlyArray<Uint8Array>): ReadonlyArray<WriteSetEntry> {
+    const added: Array<WriteSetEntry> = []
+    for (const key of keys) this.entryOf(key, added)
+    return added
   }
 
-  /** The slot of a key. One that is made is among `made` then. */
-  private slotOf(key: Uint8Array, made: Array<Slot>): Slot {
+  /** The entry of a key. One that is made is among `made` then. */
+  private entryOf(key: Uint8Array, made: Array<WriteSetEntry>): WriteSetEntry {
     const text = byteText(key)
-    const known = this.slots.get(text)
+    const known = this.entries.get(text)
     if (known !== undefined) return known
-    const slot: Slot = { key, record: undefined, changed: false }
-    this.slots.set(text, slot)
-    made.push(slot)
-    return slot
+    const entry: WriteSetEntry = { key, record: undefined, changed: false }
+    this.entries.set(text, entry)
+    made.push(entry)
+    return entry
   }
 
   /**
-   * Loads those of these keys that are not loaded yet, and gives the slots of all in the places of the keys. Ends early
+   * Loads those of these keys that are not loaded yet, and gives the entries of all in the places of the keys. Ends early
    * when all of them are too much for the budget.
    */
-  *loadAll(keys: ReadonlyArray<Uint8Array>, budget: ReadBudget): Loading<ReadonlyArray<Slot>> {
-    const slots: Array<Slot> = []
+  *loadAll(keys: ReadonlyArray<Uint8Array>, budget: ReadBudget): Loading<ReadonlyArray<WriteSetEntry>> {
+    const entries: Array<WriteSetEntry> = []
     for (let from = 0; from < keys.length; from += loadKeys) {
-      const expected: Array<Slot> = []
+      const added: Array<WriteSetEntry> = []
       const end = Math.min(from + loadKeys, keys.length)
-      for (let i = from; i < end; i++) slots.push(this.slotOf(keys[i] as Uint8Array, expected))
-      if (expected.length > 0) {
-        const found = yield { _tag: "LoadKeys", keys: expected.map(({ key }) => recordKey(key)) }
-        for (const row of found) this.slot(userKey(row.key)).record = recordOf(row)
+      for (let i = from; i < end; i++) entries.push(this.entryOf(keys[i] as Uint8Array, added))
+      if (added.length > 0) {
+        const found = yield { _tag: "LoadKeys", keys: added.map(({ key }) => recordKey(key)) }
+        for (const row of found) this.entry(userKey(row.key)).record = recordOf(row)
       }
       // What other commands of the batch have loaded counts as well: how commands are grouped must not matter.
       for (let i = from; i < end; i++) {
-        const { key, record } = slots[i] as Slot
+        const { key, record } = entries[i] as WriteSetEntry
         budget.charge(key.byteLength, record?.value.byteLength ?? 0)
       }
-      if (budget.exceeded) return slots
+      if (budget.exceeded) return entries
     }
-    return slots
+    return entries
   }
 
   /**
-   * The first (or last) `limit` keys of a range as they are now: the store's with this draft's changes on top. Ends
+   * The first (or last) `limit` keys of a range as they are now: the store's with this set's changes on top. Ends
    * early at `maxBytes` of keys and values, and where the budget does.
    */
   *range(range: KeyRange, limit: number, reverse: boolean, maxBytes: number, budget: ReadBudget): Loading<Rows> {
@@ -130,10 +130,10 @@ export class Draft {
         bytes += row.key.byteLength + row.value.byteLength
         const key = userKey(row.key)
         for (; next < changed.length; next++) {
-          const slot = changed[next] as Slot
-          const order = compareBytes(slot.key, key)
+          const entry = changed[next] as WriteSetEntry
+          const order = compareBytes(entry.key, key)
           if (reverse ? order <= 0 : order >= 0) break
-          if (!page.add(slot.key, slot.record)) return page
+          if (!page.add(entry.key, entry.record)) return page
         }
         const own = changed[next]
         const replaced = own !== undefined && compareBytes(own.key, key) === 0
@@ -145,18 +145,18 @@ export class Draft {
       stored = ended ? undefined : behind(stored, last.key, reverse)
     }
     for (; next < changed.length; next++) {
-      const slot = changed[next] as Slot
-      if (!page.add(slot.key, slot.record)) return page
+      const entry = changed[next] as WriteSetEntry
+      if (!page.add(entry.key, entry.record)) return page
     }
     return page
   }
 
-  private changedIn(range: KeyRange, reverse: boolean): ReadonlyArray<Slot> {
-    const slots: Array<Slot> = []
-    for (const slot of this.slots.values()) {
-      if (slot.changed && contains(range, slot.key)) slots.push(slot)
+  private changedIn(range: KeyRange, reverse: boolean): ReadonlyArray<WriteSetEntry> {
+    const entries: Array<WriteSetEntry> = []
+    for (const entry of this.entries.values()) {
+      if (entry.changed && contains(range, entry.key)) entries.push(entry)
     }
-    return slots.sort((a, b) => reverse ? compareBytes(b.key, a.key) : compareBytes(a.key, b.key))
+    return entries.sort((a, b) => reverse ? compareBytes(b.key, a.key) : compareBytes(a.key, b.key))
   }
 }
 

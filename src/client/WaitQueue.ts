@@ -1,7 +1,7 @@
 /**
- * Clients in a line: what locks and elections are made of. Each has a key under the line's prefix, attached to a lease
- * of its own; the key that was created first is the head of the line, and everybody else waits for the one before to
- * go. So they come to the head in the order in which their keys were created, and one's going wakes one.
+ * Clients in a queue: what locks and elections are made of. Each has a key under the queue's prefix, attached to a
+ * lease of its own; the key that was created first is the head of the queue, and every other client waits for the one
+ * before to go. So they come to the head in the order in which their keys were created, and one's going wakes one.
  */
 import { Effect, Exit, Option, Scope, Stream } from "effect"
 import type { AccessError, WrongCluster } from "../FlareDbError.ts"
@@ -15,14 +15,14 @@ import type { ReadFailure, ReadOptions, WriteFailure } from "./session/Requests.
 import { Compare, Op } from "./Txn.ts"
 import type { Watch } from "./Watch.ts"
 
-/** How waiting in a line fails. */
-export type LineFailure = WriteFailure | LeaseLost
+/** How waiting in a queue fails. */
+export type WaitQueueFailure = WriteFailure | LeaseLost
 
-/** A client's place in a line. */
-export interface Place {
-  /** Its key, which is there for as long as the place is. */
+/** What a client draws when it enters a queue: its place in it. */
+export interface Ticket {
+  /** Its key, which is there for as long as the ticket is. */
   readonly key: Uint8Array
-  /** The revision that created the key: higher than that of everybody who was at the head of this line before. */
+  /** The revision that created the key: higher than that of everybody who was at the head of this queue before. */
   readonly revision: number
   readonly lease: HeldLease
 }
@@ -30,7 +30,7 @@ export interface Place {
 /** Told who is at the head, when one has to wait; `None` when that one has just gone. */
 export type OnWait = (head: Option.Option<KeyValueEntry>) => Effect.Effect<void>
 
-export interface LineParts {
+export interface WaitQueueParts {
   readonly keyValue: KeyValue["Service"]
   readonly leases: Leases["Service"]
   readonly watch: Watch["Service"]
@@ -39,22 +39,22 @@ export interface LineParts {
 /** Pause before a read that failed is repeated while waiting, in milliseconds. */
 const retryMs = 200
 
-/** Hexadecimal digits enough for every lease, so that the keys of a line list in the order of their leases. */
+/** Hexadecimal digits enough for every lease, so that the keys of a queue list in the order of their leases. */
 const leaseDigits = 14
 
-/** What the keys of all lines of a kind begin with. */
-export const linesPrefix = (kind: "lock" | "election"): string => `flaredb/${kind}/`
+/** What the keys of all queues of a kind begin with. */
+export const waitQueuesPrefix = (kind: "lock" | "election"): string => `flaredb/${kind}/`
 
-/** The prefix of a line. Names are encoded, so that no line's keys are within another's. */
-const linePrefix = (kind: "lock" | "election", name: string): string =>
-  `${linesPrefix(kind)}${encodeURIComponent(name)}/`
+/** The prefix of a queue. Names are encoded, so that no queue's keys are within another's. */
+const waitQueuePrefix = (kind: "lock" | "election", name: string): string =>
+  `${waitQueuesPrefix(kind)}${encodeURIComponent(name)}/`
 
-/** The prefix of the line of this name. A name that is empty, or that no key has room for, is refused. */
-export const lineOf = (kind: "lock" | "election", name: string): Effect.Effect<string, InvalidArgument> => {
+/** The prefix of the queue of this name. A name that is empty, or that no key has room for, is refused. */
+export const waitQueueOf = (kind: "lock" | "election", name: string): Effect.Effect<string, InvalidArgument> => {
   const refused = (problem: string) => Effect.fail(new InvalidArgument({ field: "name", problem }))
   if (name === "") return refused(`is empty; give the ${kind} a name`)
   if (!name.isWellFormed()) return refused("is no Unicode text: it has half of a surrogate pair")
-  const prefix = linePrefix(kind, name)
+  const prefix = waitQueuePrefix(kind, name)
   // Whatever is not a letter or a digit takes three bytes and more.
   const most = maxKeyBytes - leaseDigits
   return prefix.length > most
@@ -62,30 +62,30 @@ export const lineOf = (kind: "lock" | "election", name: string): Effect.Effect<s
     : Effect.succeed(prefix)
 }
 
-/** A condition that holds while a place is kept: it makes what is done in a transaction depend on it. */
-export const kept = ({ key, revision }: Pick<Place, "key" | "revision">): Compare =>
+/** A condition that holds while a ticket is kept: it makes what is done in a transaction depend on it. */
+export const holds = ({ key, revision }: Pick<Ticket, "key" | "revision">): Compare =>
   Compare.createRevision(key).equals(revision)
 
-export class Line {
-  private readonly parts: LineParts
+export class WaitQueue {
+  private readonly parts: WaitQueueParts
   private readonly prefix: string
 
-  constructor(parts: LineParts, prefix: string) {
+  constructor(parts: WaitQueueParts, prefix: string) {
     this.parts = parts
     this.prefix = prefix
   }
 
   /**
-   * Takes a place at the end, for as long as the scope lives and the lease with it, and carries `then` out. Leaves the
-   * line at once when that fails or is interrupted: others must not wait for a process that does not wait any more.
+   * Takes a ticket at the end, for as long as the scope lives and the lease with it, and carries `then` out. Leaves the
+   * queue at once when that fails or is interrupted: others must not wait for a process that does not wait any more.
    */
   enter<A, E>(
     value: Data,
     ttlMs: number,
-    then: (place: Place) => Effect.Effect<A, E>
+    then: (ticket: Ticket) => Effect.Effect<A, E>
   ): Effect.Effect<
-    { readonly place: Place; readonly result: A; readonly leave: Effect.Effect<void> },
-    E | LineFailure,
+    { readonly ticket: Ticket; readonly result: A; readonly leave: Effect.Effect<void> },
+    E | WaitQueueFailure,
     Scope.Scope
   > {
     return Effect.uninterruptibleMask((restore) =>
@@ -93,13 +93,13 @@ export class Line {
         const leave = Scope.close(scope, Exit.void)
         return restore(Effect.flatMap(
           Scope.provide(this.join(value, ttlMs), scope),
-          (place) => Effect.map(then(place), (result) => ({ place, result, leave }))
+          (ticket) => Effect.map(then(ticket), (result) => ({ ticket, result, leave }))
         )).pipe(Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : leave))
       })
     )
   }
 
-  private join(value: Data, ttlMs: number): Effect.Effect<Place, LineFailure, Scope.Scope> {
+  private join(value: Data, ttlMs: number): Effect.Effect<Ticket, WaitQueueFailure, Scope.Scope> {
     return Effect.flatMap(this.parts.leases.scoped(ttlMs), (lease) => {
       const key = bytesOf(this.prefix + lease.id.toString(16).padStart(leaseDigits, "0"))
       return Effect.map(this.create(key, bytesOf(value), lease), (revision) => ({ key, revision, lease }))
@@ -107,7 +107,7 @@ export class Line {
   }
 
   /** The key is this client's alone, so that whatever became of an attempt, another one does no harm. */
-  private create(key: Uint8Array, value: Uint8Array, lease: HeldLease): Effect.Effect<number, LineFailure> {
+  private create(key: Uint8Array, value: Uint8Array, lease: HeldLease): Effect.Effect<number, WaitQueueFailure> {
     const created = this.parts.keyValue.transact({
       if: [Compare.missing(key)],
       do: [Op.put(key, value, { lease: lease.id })],
@@ -131,19 +131,19 @@ export class Line {
   }
 
   /**
-   * Waits until a place is the head of the line; fails when its lease is lost before. `onWait` is carried out once,
+   * Waits until a ticket is the head of the queue; fails when its lease is lost before. `onWait` is carried out once,
    * when there is somebody to wait for.
    */
-  readonly untilHead = (place: Place, onWait: OnWait | undefined): Effect.Effect<void, LineFailure> => {
-    const wait = (told: boolean): Effect.Effect<void, LineFailure> =>
-      Effect.flatMap(this.patiently(this.before(place)), (predecessor) => {
+  readonly waitForTurn = (ticket: Ticket, onWait: OnWait | undefined): Effect.Effect<void, WaitQueueFailure> => {
+    const wait = (told: boolean): Effect.Effect<void, WaitQueueFailure> =>
+      Effect.flatMap(this.retryForever(this.before(ticket)), (predecessor) => {
         if (predecessor === undefined) return Effect.void
         const tell = told || onWait === undefined
           ? Effect.void
-          : Effect.flatMap(this.patiently(this.headOf(undefined)), onWait)
-        return Effect.andThen(tell, Effect.andThen(this.patiently(this.untilGone(predecessor.key)), wait(true)))
+          : Effect.flatMap(this.retryForever(this.headOf(undefined)), onWait)
+        return Effect.andThen(tell, Effect.andThen(this.retryForever(this.untilGone(predecessor.key)), wait(true)))
       })
-    return Effect.raceFirst(wait(false), place.lease.lost)
+    return Effect.raceFirst(wait(false), ticket.lease.lost)
   }
 
   /** The key of the process at the head, with its value. */
@@ -157,20 +157,20 @@ export class Line {
     })
   }
 
-  /** The place right before another one; `undefined` at the head. */
-  readonly before = (place: Place): Effect.Effect<KeyValueEntry | undefined, LeaseLost | ReadFailure> => {
+  /** The ticket right before another one; `undefined` at the head. */
+  readonly before = (ticket: Ticket): Effect.Effect<KeyValueEntry | undefined, LeaseLost | ReadFailure> => {
     return Effect.flatMap(this.entriesOf(undefined), (entries) => {
-      // A list of several pages is not of one moment, but what stood before this place all the time is in it.
+      // A list of several pages is not of one moment, but what stood before this ticket all the time is in it.
       let predecessor: KeyValueEntry | undefined
       let own = false
       for (const entry of entries) {
         const { createRevision } = entry
-        if (createRevision === place.revision) own = true
-        if (createRevision < place.revision && createRevision > (predecessor?.createRevision ?? 0)) predecessor = entry
+        if (createRevision === ticket.revision) own = true
+        if (createRevision < ticket.revision && createRevision > (predecessor?.createRevision ?? 0)) predecessor = entry
       }
       return own
         ? Effect.succeed(predecessor)
-        : Effect.fail(new LeaseLost({ lease: place.lease.id, reason: "ended" }))
+        : Effect.fail(new LeaseLost({ lease: ticket.lease.id, reason: "ended" }))
     })
   }
 
@@ -202,10 +202,10 @@ export class Line {
   }
 
   /** What is waited for is worth more than one deadline: the lease says when waiting has an end. */
-  private patiently<A>(
+  private retryForever<A>(
     read: Effect.Effect<A, LeaseLost | ReadFailure>
   ): Effect.Effect<A, LeaseLost | InvalidArgument | WrongCluster | AccessError> {
-    const again = () => Effect.andThen(Effect.sleep(retryMs), this.patiently(read))
+    const again = () => Effect.andThen(Effect.sleep(retryMs), this.retryForever(read))
     return Effect.catchTags(read, { Unavailable: again, Overloaded: again })
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The way of one snapshot between two processes of a simulation, a connection of its own: its chunks arrive in order, it breaks when the
+ * The connection of one snapshot between two processes of a simulation: its chunks arrive in order, it breaks when the
  * link is cut, when a chunk is lost, and when either process ends.
  */
 import { Effect, Exit, Scope } from "effect"
@@ -17,7 +17,7 @@ const patienceMs = 1_500
 
 type Failure = SnapshotRefused | SnapshotLost
 
-export interface WayParts {
+export interface SnapshotConnectionParts {
   readonly network: SimNetwork
   readonly random: Random
   readonly timeline: Timeline
@@ -29,36 +29,38 @@ export interface WayParts {
   readonly flipped: (request: SnapshotRequest, taken: boolean) => void
 }
 
-export class SnapshotWay {
-  private readonly parts: WayParts
+export class SnapshotConnection {
+  private readonly parts: SnapshotConnectionParts
   private readonly scope = Scope.makeUnsafe()
   private receiver: Endpoint | undefined
   private broken = false
   private lastArrivalMs = 0
 
-  constructor(parts: WayParts) {
+  constructor(parts: SnapshotConnectionParts) {
     this.parts = parts
   }
 
-  /** Opens a way that lasts as long as the scope. */
-  static readonly open = (parts: WayParts): Effect.Effect<SnapshotStream<Failure>, Failure, Scope.Scope> =>
+  /** Opens a connection that lasts as long as the scope. */
+  static readonly open = (
+    parts: SnapshotConnectionParts
+  ): Effect.Effect<SnapshotStream<Failure>, Failure, Scope.Scope> =>
     Effect.gen(function*() {
-      const way = new SnapshotWay(parts)
-      const forget = parts.network.watchWay({ from: parts.request.from, end: () => way.end() })
+      const connection = new SnapshotConnection(parts)
+      const forget = parts.network.watchConnection({ from: parts.request.from, end: () => connection.end() })
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           forget()
-          way.end()
+          connection.end()
         })
       )
-      const stream = yield* way.ask((receiver) =>
+      const stream = yield* connection.ask((receiver) =>
         receiver.acceptor === undefined
           ? Effect.fail(new SnapshotRefused({ reason: "the node is not ready for snapshots", upToDate: false }))
-          : Scope.provide(receiver.acceptor(parts.request), way.scope)
+          : Scope.provide(receiver.acceptor(parts.request), connection.scope)
       )
       return {
         write: (chunk: Uint8Array) =>
-          way.ask(() => {
+          connection.ask(() => {
             parts.arrived(parts.request)
             if (!parts.random.chance(parts.network.faults.flip)) return stream.write(new Uint8Array(chunk))
             return Effect.onExit(
@@ -96,7 +98,7 @@ export class SnapshotWay {
       if (random.chance(network.faults.drop / 10)) this.broken = true
       timeline.after(this.delayMs(), () => {
         const receiver = network.endpoint(request.from, request.to)
-        // A node that was started again knows nothing of a way to the process before it.
+        // A node that was started again knows nothing of a connection to the process before it.
         if (receiver === undefined || this.broken || (this.receiver !== undefined && this.receiver !== receiver)) {
           this.broken = true
           return process.later(1, () => answer(Effect.fail(this.lost)))

@@ -3,7 +3,7 @@ import type { Effect } from "effect"
 import { Deferred, Exit } from "effect"
 import type { ClusterIdentity } from "../../protocol/ClusterIdentity.ts"
 
-export class IdentitySlot {
+export class LearnedIdentity {
   private readonly learned = Deferred.makeUnsafe<ClusterIdentity>()
   private value: ClusterIdentity | undefined
 

@@ -29,7 +29,7 @@ it.effect("is taken at one place of the log, also in the middle of a batch, and 
     const marker = encodeCommand({ _tag: "Checkpoint", token: 4_711 })
     yield* Effect.scoped(
       Effect.gen(function*() {
-        const views = yield* Effect.forEach(three.nodes, ({ node }) => node.exportBehind(marker))
+        const views = yield* Effect.forEach(three.nodes, ({ node }) => node.exportAtMarker(marker))
         const before = Array.from({ length: 40 }, (_, i) => put(`key ${i}`, "before"))
         const after = Array.from({ length: 40 }, (_, i) => put(`key ${i}`, "after"))
         const replies = yield* three.whileTimePasses(leader.node.propose([...before, marker, ...after]))
@@ -53,10 +53,10 @@ it.effect("is not taken for other commands, nor for those who wait no more", () 
     const leader = yield* three.leader()
     const marker = encodeCommand({ _tag: "Checkpoint", token: 1 })
     const other = encodeCommand({ _tag: "Checkpoint", token: 2 })
-    yield* Effect.scoped(leader.node.exportBehind(marker))
+    yield* Effect.scoped(leader.node.exportAtMarker(marker))
     yield* Effect.scoped(
       Effect.gen(function*() {
-        const view = yield* leader.node.exportBehind(other)
+        const view = yield* leader.node.exportAtMarker(other)
         yield* three.whileTimePasses(leader.node.propose([marker, put("a", "1"), other]))
         const { point } = yield* three.whileTimePasses(view)
         assert.strictEqual(point.index, (yield* leader.node.status).commit)

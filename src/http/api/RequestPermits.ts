@@ -4,21 +4,21 @@ import type { BoundedTable } from "../../BoundedTables.ts"
 import type { Limits } from "../../config/Limits.ts"
 import { Overloaded } from "../../FlareDbError.ts"
 
-export type SlotLimits = Pick<Limits, "maxHttpBodyBytes" | "maxHttpRequests" | "maxHttpWatches">
+export type PermitLimits = Pick<Limits, "maxHttpBodyBytes" | "maxHttpRequests" | "maxHttpWatches">
 
-type Slot = keyof SlotLimits
+type Permit = keyof PermitLimits
 
-export class Slots {
-  private readonly limits: SlotLimits
-  private readonly taken: Record<Slot, number> = { maxHttpRequests: 0, maxHttpBodyBytes: 0, maxHttpWatches: 0 }
+export class RequestPermits {
+  private readonly limits: PermitLimits
+  private readonly taken: Record<Permit, number> = { maxHttpRequests: 0, maxHttpBodyBytes: 0, maxHttpWatches: 0 }
 
-  constructor(limits: SlotLimits) {
+  constructor(limits: PermitLimits) {
     this.limits = limits
   }
 
   /** Holds `count` of a limit while `work` is done. Refuses what would go beyond it. */
   within<A, E, R>(
-    limit: Slot,
+    limit: Permit,
     count: number,
     work: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | Overloaded, R> {
@@ -31,19 +31,19 @@ export class Slots {
   }
 
   /** Takes `count` of a limit, which are to be given back with {@link release}, or refuses them. */
-  take(limit: Slot, count: number): Overloaded | undefined {
+  take(limit: Permit, count: number): Overloaded | undefined {
     const [current, maximum] = [this.taken[limit], this.limits[limit]]
     if (current + count > maximum) return new Overloaded({ limit, current, maximum })
     this.taken[limit] += count
     return undefined
   }
 
-  release(limit: Slot, count: number): void {
+  release(limit: Permit, count: number): void {
     this.taken[limit] -= count
   }
 
   get tables(): ReadonlyArray<BoundedTable> {
-    const table = (name: string, setting: Slot): BoundedTable => ({
+    const table = (name: string, setting: Permit): BoundedTable => ({
       table: name,
       entries: () => this.taken[setting],
       limit: this.limits[setting],

@@ -1,23 +1,23 @@
 /** What an error says of several nodes. */
 import { assert, describe, it } from "@effect/vitest"
-import { describeTroubles } from "../../../src/client/connection/Troubles.ts"
+import { describeEndpointErrors } from "../../../src/client/connection/EndpointErrors.ts"
 
 describe("what went wrong at several nodes", () => {
   it("is every endpoint with its reason", () => {
     assert.strictEqual(
-      describeTroubles([{ endpoint: "a:1", reason: "closed" }, {
+      describeEndpointErrors([{ endpoint: "a:1", reason: "closed" }, {
         endpoint: "b:1",
         reason: "b:1 is of another cluster"
       }]),
       "a:1: closed; b:1 is of another cluster"
     )
-    assert.strictEqual(describeTroubles([]), "")
+    assert.strictEqual(describeEndpointErrors([]), "")
   })
 
   it("has a reason that several share once", () => {
     const reason = "this port takes TLS only"
     assert.strictEqual(
-      describeTroubles([
+      describeEndpointErrors([
         { endpoint: "a:1", reason },
         { endpoint: "b:1", reason: "closed" },
         { endpoint: "c:1", reason: `c:1: ${reason}` }

@@ -5,7 +5,7 @@ import { noticeText } from "../output/Messages.ts"
 
 const width = 24
 
-export class Progress {
+export class ProgressBar {
   private readonly steps: number
   private readonly stepMs: number
   private done = 0
