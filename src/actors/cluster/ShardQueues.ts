@@ -64,13 +64,11 @@ export class ShardQueues {
   private readonly clock: Clock.Clock
   private readonly maxBytes: number
   private readonly held: ShardTable
-  /** Whether mirrors rest while they tell of own changes alone. */
-  private readonly rests: boolean
+  private readonly reading: Reading
   private readonly covering = Semaphore.makeUnsafe(1)
   private groups: Array<MirrorGroup> = []
   private readonly waiting: WaitingItems
   private readonly own = new OwnRequests()
-  private readonly freshness: Freshness
   private readonly work = Latch.makeUnsafe(false)
   private readonly due = Latch.makeUnsafe(false)
 
@@ -83,10 +81,9 @@ export class ShardQueues {
     clock: Clock.Clock,
     maxBytes: number,
     held: ShardTable,
-    { freshness, rests }: Reading
+    reading: Reading
   ) {
-    this.freshness = freshness
-    this.rests = rests
+    this.reading = reading
     this.keys = keys
     this.kv = kv
     this.watch = watch
@@ -156,7 +153,7 @@ export class ShardQueues {
     const record = { createRevision: revision, modRevision: revision, version: 1, lease: 0, value: bytesOf(row) }
     const entry = new KeyValueEntry(bytesOf(key), record)
     if (this.own.add({ shard, id, entry })) this.waiting.set(shard, id, "r", entry)
-    else this.freshness.doubt()
+    else this.reading.freshness.doubt()
   }
 
   /** The time that says whether a message is due, in milliseconds since 1970. */
@@ -200,8 +197,8 @@ export class ShardQueues {
     if (groups.length === 0) return []
     const mirrored = groups.flatMap((group) => group.copy instanceof Mirror ? [{ group, mirror: group.copy }] : [])
     const paged = groups.flatMap(({ copy }) => copy instanceof QueuePages ? [copy] : [])
-    if (this.freshness.mustCatchUp((id) => this.find(id) !== undefined)) {
-      yield* Effect.onError(this.catchUp(mirrored), () => Effect.sync(() => this.freshness.doubt()))
+    if (this.reading.freshness.mustCatchUp((id) => this.find(id) !== undefined)) {
+      yield* Effect.onError(this.catchUp(mirrored), () => Effect.sync(() => this.reading.freshness.doubt()))
     } else if (mirrored.some(({ mirror }) => mirror.isEnded)) {
       // Fails with what ended it.
       yield* Effect.forEach(mirrored, ({ group, mirror }) => this.ended(group, mirror.awaitRevision(0)), {
@@ -235,7 +232,7 @@ export class ShardQueues {
   /** What was handed out of these is handed out again. */
   release(which: (waiting: Waiting, item: Item) => boolean): void {
     // What was finished meanwhile is not handed out again.
-    this.freshness.doubt()
+    this.reading.freshness.doubt()
     this.waiting.release(which)
   }
 
@@ -280,7 +277,7 @@ export class ShardQueues {
       prefixes: [...queues.keys()],
       listWithin: this.keys.queues,
       maxBytes: this.maxBytes,
-      isOwn: this.rests ? (event) => this.isOwn(queues, event) : undefined,
+      isOwn: this.reading.rests ? (event) => this.isOwn(queues, event) : undefined,
       onUpdate: (update) => this.apply(queues, update)
     }).pipe(
       Effect.provideService(KeyValue, this.kv),

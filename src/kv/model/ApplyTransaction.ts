@@ -69,8 +69,8 @@ const countKeys = (operations: ReadonlyArray<Operation>): number =>
   operations.reduce((count, operation) => count + ("key" in operation ? 1 : 0), 0)
 
 /**
- * The entries of a list's operations on single keys, in the places of the operations. They are those of the transaction's
- * touched keys from `first` on: a key is looked up once, however often the transaction names it.
+ * The entries of a list's operations on single keys, in the places of the operations. They are those of the
+ * transaction's touched keys from `first` on: a key is looked up once, however often the transaction names it.
  */
 const entriesOf = (
   operations: ReadonlyArray<Operation>,

@@ -83,8 +83,8 @@ export class WriteSet {
   }
 
   /**
-   * Loads those of these keys that are not loaded yet, and gives the entries of all in the places of the keys. Ends early
-   * when all of them are too much for the budget.
+   * Loads those of these keys that are not loaded yet, and gives the entries of all in the places of the keys. Ends
+   * early when all of them are too much for the budget.
    */
   *loadAll(keys: ReadonlyArray<Uint8Array>, budget: ReadBudget): Loading<ReadonlyArray<WriteSetEntry>> {
     const entries: Array<WriteSetEntry> = []
