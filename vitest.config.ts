@@ -31,7 +31,7 @@ const simulations = [
   "test/simulation/*.test.ts",
   "test/actors/races/*.test.ts",
   "test/actors/{event-log-interleavings,queue-races}.test.ts",
-  "test/kv/{history-blocks,kept-replies,access/touches}.property.test.ts",
+  "test/**/*.property.test.ts",
   "test/linearizability/checker.test.ts",
   "test/protocol/fuzz.test.ts",
   "test/storage/{damage,rocksdb-model,write-back-model}.test.ts"
@@ -43,6 +43,8 @@ const inProcess = {
   ...(mutant === undefined ? {} : { fsModuleCache: false }),
   setupFiles: ["test/Comparison.ts"],
   testTimeout: 60_000,
+  // A layer of a file is built in a hook, which has as much time as a test.
+  hookTimeout: 60_000,
   // Files of one worker share its modules: to load them took longer than most tests do.
   isolate: false,
   maxWorkers,

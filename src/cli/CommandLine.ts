@@ -35,8 +35,9 @@ const bugOf = (defect: unknown): Failure =>
 const parsed = Command.runWith(root, { version })
 
 /**
- * Carries out what the words behind `flaredb` ask for. It has said why when it fails. The wizard asks questions: without a
- * terminal it would fail at the first, or take the end of its input for an answer.
+ * Carries out what the words behind `flaredb` ask for. It has said why when it fails.
+ *
+ * The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer.
  */
 export const carryOut = (words: ReadonlyArray<string>, hasTerminal: boolean) => {
   // What comes after `--` belongs to another program.

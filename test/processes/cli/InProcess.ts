@@ -1,7 +1,7 @@
 /**
- * The command line in the process of the test, for tables of hundreds of calls: a process takes a quarter of a second to load
- * what each of them needs. Left out is what `bin/flaredb.js` and `src/cli/flaredb.ts` add: the bytes of arguments, `--json` for
- * errors, signals, and the settings of a node's process. Those are called as processes.
+ * The command line in the process of the test, for tables of hundreds of calls. A process takes a quarter of a second
+ * to load what each of them needs. Left out is what `bin/flaredb.js` and `src/cli/flaredb.ts` add: the bytes of
+ * arguments, `--json` for errors, signals, and the settings of a node's process. Those are called as processes.
  */
 import { Cause, ConfigProvider, Console, Effect, Exit, Option } from "effect"
 import { format, stripVTControlCharacters } from "node:util"
