@@ -26,7 +26,7 @@ const maxWorkers = Math.max(2, availableParallelism())
 /** Real processes wait more than they work: a file of them takes a third of a core. */
 const maxProcessWorkers = Math.ceil(1.5 * maxWorkers)
 
-/** Lives, worlds, histories and damage that are drawn from seeds: each takes as long as dozens of the other files. */
+/** Lives, worlds, histories and damage that are drawn from seeds, most of which take as long as dozens of other files. */
 const simulations = [
   "test/simulation/*.test.ts",
   "test/actors/races/*.test.ts",
