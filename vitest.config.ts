@@ -37,6 +37,9 @@ const simulations = [
   "test/storage/{damage,rocksdb-model,write-back-model}.test.ts"
 ]
 
+/** What opens and closes databases on a disk: a fifth of the processor time of all that starts no process. */
+const storage = ["test/storage/*.test.ts"]
+
 /** What the projects that start no process have in common. */
 const inProcess = {
   // Vitest keeps transformed modules between runs, and does not know that a mutant changed one.
@@ -65,7 +68,7 @@ const processes = {
 }
 
 /**
- * - `unit` and `simulation` start no process (`test/architecture/processes.test.ts` holds that).
+ * - `unit`, `storage` and `simulation` start no process (`test/architecture/processes.test.ts` holds that).
  * - `processes` starts some, for a moment each.
  * - `cluster` starts nodes, which wait a lot; several files at a time.
  * - `alone` is what measures or fills the machine, one file at a time.
@@ -82,8 +85,13 @@ export default defineConfig({
           ...inProcess,
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/cluster/**", "test/processes/**", ...simulations]
+          exclude: ["test/cluster/**", "test/processes/**", ...storage, ...simulations]
         }
+      },
+      {
+        resolve,
+        plugins: withMutant,
+        test: { ...inProcess, name: "storage", include: storage, exclude: simulations }
       },
       {
         resolve,
