@@ -26,16 +26,19 @@ const maxWorkers = Math.max(2, availableParallelism())
 /** Real processes wait more than they work: a file of them takes a third of a core. */
 const maxProcessWorkers = Math.ceil(1.5 * maxWorkers)
 
-/** Lives, worlds, histories and damage that are drawn from seeds: each takes as long as dozens of the other files. */
+/** Lives, worlds, histories and damage that are drawn from seeds, most of which take as long as dozens of other files. */
 const simulations = [
   "test/simulation/*.test.ts",
   "test/actors/races/*.test.ts",
   "test/actors/{event-log-interleavings,queue-races}.test.ts",
-  "test/kv/{history-blocks,kept-replies,access/touches}.property.test.ts",
+  "test/**/*.property.test.ts",
   "test/linearizability/checker.test.ts",
   "test/protocol/fuzz.test.ts",
   "test/storage/{damage,rocksdb-model,write-back-model}.test.ts"
 ]
+
+/** What opens and closes databases on a disk: a fifth of the processor time of all that starts no process. */
+const storage = ["test/storage/*.test.ts"]
 
 /** What the projects that start no process have in common. */
 const inProcess = {
@@ -43,6 +46,8 @@ const inProcess = {
   ...(mutant === undefined ? {} : { fsModuleCache: false }),
   setupFiles: ["test/Comparison.ts"],
   testTimeout: 60_000,
+  // A layer of a file is built in a hook, which has as much time as a test.
+  hookTimeout: 60_000,
   // Files of one worker share its modules: to load them took longer than most tests do.
   isolate: false,
   maxWorkers,
@@ -63,7 +68,7 @@ const processes = {
 }
 
 /**
- * - `unit` and `simulation` start no process (`test/architecture/processes.test.ts` holds that).
+ * - `unit`, `storage` and `simulation` start no process (`test/architecture/processes.test.ts` holds that).
  * - `processes` starts some, for a moment each.
  * - `cluster` starts nodes, which wait a lot; several files at a time.
  * - `alone` is what measures or fills the machine, one file at a time.
@@ -80,8 +85,13 @@ export default defineConfig({
           ...inProcess,
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/cluster/**", "test/processes/**", ...simulations]
+          exclude: ["test/cluster/**", "test/processes/**", ...storage, ...simulations]
         }
+      },
+      {
+        resolve,
+        plugins: withMutant,
+        test: { ...inProcess, name: "storage", include: storage, exclude: simulations }
       },
       {
         resolve,

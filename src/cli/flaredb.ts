@@ -1,11 +1,10 @@
-/** The command line: `flaredb VERB`. Every verb's errors end here, as one line and an exit code. */
+/** The process of a command line, `flaredb VERB`: its signals, its output and its exit code. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Logger, Option } from "effect"
-import { CliError, CliOutput, Command } from "effect/cli"
 import { writeSync } from "node:fs"
-import { version } from "../Version.ts"
-import { exitCodes, exitWith, failed, Failure, failureOf, wrongUsage } from "./output/Failure.ts"
+import { carryOut } from "./CommandLine.ts"
+import { exitCodes, failed, Failure } from "./output/Failure.ts"
 import { supervises } from "./lock/LockedCommand.ts"
 import * as Messages from "./output/Messages.ts"
 import { root } from "./Root.ts"
@@ -13,60 +12,6 @@ import { endWithSuccess, watchStandardOutput } from "./output/StandardOutput.ts"
 
 // Whatever a command creates, a data directory or a backup, holds values: no other user may read it.
 process.umask(0o077)
-
-/** A flag's value may come from a variable, and then the variable is what has to be changed. */
-const usageProblem = ({ message }: { readonly message: string }): string => {
-  const line = message.replace(/\s+/g, " ")
-  const variable = /SchemaError\(Expected (?:a string representing )?(.*) at \["(\w+)"\]\)/.exec(line)
-  return variable === null ? line : `the variable ${variable[2]} is wrong: expected ${variable[1]}`
-}
-
-/** Wrong usage is one line too; the help comes only when it is asked for. */
-const presenter: CliOutput.Presenter = {
-  present: (event) =>
-    event._tag === "InvalidInvocation"
-      ? Messages.error(
-        wrongUsage(`${event.errors.map(usageProblem).join("; ")}; see ${event.commandPath.join(" ")} --help`)
-      )
-      : CliOutput.defaultPresenter.present(event)
-}
-
-/** A stack has several lines. */
-const bugOf = (defect: unknown): Failure =>
-  new Failure({
-    exitCode: exitCodes.failed,
-    line: `this is a bug: ${defect instanceof Error ? defect.stack ?? defect.message : String(defect)}`,
-    tag: "Bug",
-    fields: {}
-  })
-
-/**
- * The wizard asks questions. Without a terminal it would fail at the first, or take the end of its input for an answer.
- */
-const hasTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
-
-/** What comes after `--` belongs to another program. */
-const own = process.argv.includes("--") ? process.argv.slice(0, process.argv.indexOf("--")) : process.argv
-
-const asked = own.includes("--wizard") && !hasTerminal
-  ? Effect.fail(wrongUsage("--wizard asks questions on a terminal, and this is none; see flaredb --help"))
-  : Command.run(root, { version })
-
-const main = asked.pipe(
-  Effect.catch((error) => {
-    if (CliError.isCliError(error)) {
-      return error._tag === "ShowHelp" && error.errors.length === 0
-        ? Effect.void
-        : Effect.fail(exitWith(exitCodes.usage))
-    }
-    const failure = failureOf(error)
-    return Effect.andThen(
-      failure.line === "" ? Effect.void : Messages.error(failure),
-      Effect.fail(exitWith(failure.exitCode))
-    )
-  }),
-  Effect.catchDefect((defect) => Effect.andThen(Messages.error(bugOf(defect)), Effect.fail(exitWith(exitCodes.failed))))
-)
 
 const words = process.argv.slice(2)
 
@@ -109,8 +54,7 @@ for (const signal of ["SIGHUP", "SIGQUIT"] as const) {
 
 watchStandardOutput(verb === "start" || verb === "cluster")
 
-main.pipe(
-  Effect.provideService(CliOutput.Presenter, presenter),
+carryOut(words, process.stdin.isTTY === true && process.stdout.isTTY === true).pipe(
   Effect.provideService(Logger.LogToStderr, true),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({

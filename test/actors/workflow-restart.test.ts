@@ -128,7 +128,7 @@ it.effect("a short sleep goes on where it was when its runner ended", () =>
     yield* Effect.provide(whileTimePasses(Order.execute({ id: "1" }, { discard: true })), first.context)
     yield* Effect.provide(settle("1"), first.context)
     yield* whileTimePasses(Effect.repeat(Effect.sleep(100), { until: () => world.ran.includes("Charge") }))
-    yield* whileTimePasses(Effect.sleep("40 seconds"))
+    yield* whileTimePasses(Effect.sleep("40 seconds"), 1_000)
     yield* first.end
     const next = yield* start(services, orders(world))
     const startedMs = yield* Clock.currentTimeMillis
@@ -145,7 +145,7 @@ it.effect("a workflow that waits for a deferred goes on when it is settled after
     const first = yield* start(services, orders(world))
     yield* Effect.provide(whileTimePasses(Order.execute({ id: "bad" }, { discard: true })), first.context)
     yield* whileTimePasses(Effect.repeat(Effect.sleep(100), { until: () => world.ran.includes("Charge") }))
-    yield* whileTimePasses(Effect.sleep("1 minute"))
+    yield* whileTimePasses(Effect.sleep("1 minute"), 1_000)
     // At the moment at which it is settled the runner ends.
     yield* Effect.provide(settle("bad"), first.context)
     yield* first.end

@@ -41,15 +41,15 @@ const functions = new Set(["FunctionDeclaration", "FunctionExpression", "ArrowFu
 const texts = new Set(["Literal", "TemplateElement"])
 const imports = new Set(["ImportDeclaration", "ExportNamedDeclaration", "ExportAllDeclaration"])
 
-const parsed = new Map<string, unknown>()
+let last: { readonly text: string; readonly body: unknown } | undefined
 
-/** The syntax tree of a source, which more than one check walks. */
+/**
+ * The syntax tree of a source, which more than one check walks in turn. Only the last one is kept: the trees of all
+ * sources make each collection of the worker's heap slower.
+ */
 const bodyOf = (text: string): unknown => {
-  const known = parsed.get(text)
-  if (known !== undefined) return known
-  const { body } = parseAst(text, { lang: "ts" })
-  parsed.set(text, body)
-  return body
+  if (last?.text !== text) last = { text, body: parseAst(text, { lang: "ts" }).body }
+  return last.body
 }
 
 /** Calls `visit` with every node of a source, the outer ones first, and the name that it stands under. */
@@ -181,7 +181,7 @@ export const bannedWords = (text: string): ReadonlyArray<string> => {
 /** The banned names that a source declares or uses, as `line: name`. */
 export const bannedNamesOf = ({ path, text }: SourceFile): ReadonlyArray<string> => {
   const found = new Map<string, string>()
-  walk(parseAst(text, { lang: "ts" }).body, "module", (node) => {
+  walk(bodyOf(text), "module", (node) => {
     const name = node.type === "Identifier" ? nameIn(node) : undefined
     if (name === undefined || found.has(name)) return
     const banned = bannedNames.find(([word, , allowed]) => word.test(name) && allowed?.test(path) !== true)

@@ -67,7 +67,8 @@ export const start = Effect.acquireRelease(
     const common = { ...runAs, cwd: dataDir, env: { PATH: process.env["PATH"], LC_ALL: "C.UTF-8" } }
     execFileSync(
       join(bin, "initdb"),
-      ["-D", join(dataDir, "data"), "-U", username, "-A", "trust", "-E", "UTF8", "--no-instructions"],
+      // What it creates need not outlive the machine, and is a thousand files. The server syncs every commit.
+      ["-D", join(dataDir, "data"), "-U", username, "-A", "trust", "-E", "UTF8", "--no-instructions", "--no-sync"],
       { ...common, stdio: "ignore" }
     )
     const server = spawn(

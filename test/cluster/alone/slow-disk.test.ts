@@ -49,12 +49,16 @@ const writer = Effect.fnUntraced(
 describe.skipIf(missing !== undefined)("slow disks", () => {
   it.live("a single node elects itself on a disk that takes longer than a tick, and on one that takes a second", () =>
     Effect.gen(function*() {
-      for (const [ms, under] of [[15, slowDisk(15)], [1_000, slowLog(1_000)]] as const) {
-        const elapsedMs = yield* Effect.scoped(
-          Effect.flatMap(Cluster.make(1, undefined, {}, { under }), serves)
-        )
-        report(`single node, ${ms} ms a sync: start of the process to its first commit`, [elapsedMs])
-      }
+      // Both at once: they wait for their disks.
+      yield* Effect.forEach(
+        [[15, slowDisk(15)], [1_000, slowLog(1_000)]] as const,
+        ([ms, under]) =>
+          Effect.map(
+            Effect.scoped(Effect.flatMap(Cluster.make(1, undefined, {}, { under }), serves)),
+            (elapsedMs) => report(`single node, ${ms} ms a sync: start of the process to its first commit`, [elapsedMs])
+          ),
+        { concurrency: 2, discard: true }
+      )
     }).pipe(Effect.provide(NodeServices.layer)))
 
   it.live("three nodes elect a leader and commit with a second for each sync", () =>
@@ -85,13 +89,14 @@ describe.skipIf(missing !== undefined)("slow disks", () => {
         )
         yield* slowDown(slow, slowMs)
         const slowedAtMs = performance.now()
-        const settledAtMs = slowedAtMs + 5_000
+        yield* cluster.until((all) => all.some(({ nodeId, role }) => nodeId !== slow.id && role === "leader"))
+        const settledAtMs = performance.now()
         yield* cluster.until(() => performance.now() >= settledAtMs + 3_000)
         const settled = report(
-          `put, 4 writers, from 5 s after the leader's syncs began to take ${slowMs} ms`,
+          `put, 4 writers, once another node leads after the leader's syncs began to take ${slowMs} ms`,
           between(settledAtMs, settledAtMs + 3_000)
         )
-        report("the same, in the first 5 s", between(slowedAtMs, settledAtMs))
+        report("the same, until then", between(slowedAtMs, settledAtMs))
         figure(`p50 with a slow leader to p50 before: ${(settled.p50 / healthy.p50).toFixed(1)}`)
         yield* Effect.forEach(writing, Fiber.interrupt)
         const reports = yield* cluster.until((all) => all.length === 3)
