@@ -1,7 +1,7 @@
 /**
  * The rest of a watch whose caller makes most of the watched changes itself. Such a watch gets each own write,
  * once or twice a round, and each part costs node and client as much as news would. While nothing but that comes, the
- * watch asks seldom; when something else has come, it asks at once, as any watch.
+ * watch asks seldom; when something else has come, it asks at once, as other watches do.
  */
 import { Effect, Latch } from "effect"
 import { monotonicMs } from "../Monotonic.ts"
@@ -36,18 +36,18 @@ export class WatchRest {
   saw(notices: ReadonlyArray<WatchNotice>): Effect.Effect<void> {
     return Effect.map(monotonicMs, (nowMs) => {
       let through = 0
-      let changes = 0
+      let hasChanges = false
       for (const notice of notices) {
         if (notice._tag === "Began") return
         through = notice.revision
         if (notice._tag !== "Changes") continue
-        changes += 1
+        hasChanges = true
         // Each is asked about, also behind one of another process: the caller keeps count of its own.
         for (const event of notice.events) if (!this.isOwn(event)) this.busyUntilMs = nowMs + busyMs
       }
-      if (changes === 0) this.isProgressRequested = false
-      const mayRest = changes > 0 && nowMs >= this.busyUntilMs && !this.isProgressRequested && through >= this.expected
-      if (mayRest) this.ended.closeUnsafe()
+      if (!hasChanges) this.isProgressRequested = false
+      const isAwaited = this.isProgressRequested || through < this.expected
+      if (hasChanges && !isAwaited && nowMs >= this.busyUntilMs) this.ended.closeUnsafe()
       else this.ended.openUnsafe()
     })
   }

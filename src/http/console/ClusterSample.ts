@@ -239,7 +239,7 @@ export const sampleOf = (
   }
   const leader = leaderAmong(status)
   const leaderChanges = leaderChangesOf(before?.leaderChanges ?? [], figures)
-  const any = leader ?? status.find(({ report }) => report !== undefined)?.report
+  const reporter = leader ?? status.find(({ report }) => report !== undefined)?.report
   const nodes = status.map((answer) =>
     nodeSample(answer, answers, before, { ids, sinceMs: unreachable.get(answer.endpoint), leader })
   )
@@ -247,9 +247,9 @@ export const sampleOf = (
   return {
     sample: {
       atMs,
-      clusterId: any?.clusterId ?? null,
-      identity: any?.identity ?? null,
-      voters: any?.voters ?? [],
+      clusterId: reporter?.clusterId ?? null,
+      identity: reporter?.identity ?? null,
+      voters: reporter?.voters ?? [],
       leader: leader?.nodeId ?? null,
       term: status.reduce((most, { report }) => Math.max(most, report?.term ?? 0), 0),
       writesPerSecond: writesPerSecond(answers, before),

@@ -57,15 +57,13 @@ export class QueueLayout {
   before<A, E, R>(
     effect: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | ReadFailure | WriteFailure | OtherQueueLayout, R> {
-    return Effect.suspend(() => this.isKnown ? effect : Effect.andThen(this.look, effect))
+    return Effect.suspend(() => this.isKnown ? effect : Effect.andThen(this.compare(), effect))
   }
 
   /** The same for who waits for the store, however long it is away. */
   beforeWaiting<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | OtherQueueLayout, R> {
-    return Effect.suspend(() => this.isKnown ? effect : Effect.andThen(this.untilKnown, effect))
+    return Effect.suspend(() => this.isKnown ? effect : Effect.andThen(this.wait(), effect))
   }
-
-  private readonly look = Effect.suspend(() => this.compare())
 
   private readonly compare = Effect.fnUntraced({ self: this }, function*(
     this: QueueLayout
@@ -82,13 +80,11 @@ export class QueueLayout {
     this.isKnown = true
   })
 
-  private readonly untilKnown = Effect.suspend(() => this.wait())
-
   private readonly wait = Effect.fnUntraced({ self: this }, function*(
     this: QueueLayout
   ): Effect.fn.Return<void, OtherQueueLayout> {
     for (let attempts = 0;; attempts++) {
-      const looked = yield* Effect.result(this.look)
+      const looked = yield* Effect.result(this.compare())
       if (looked._tag === "Success") return
       const { failure } = looked
       if (failure._tag === "OtherQueueLayout") return yield* failure
