@@ -2,7 +2,7 @@
 # dprint: without semicolons, formatting a class makes an accessor or a static method of the method behind a field.
 #
 # Versions:  dprint 0.54.0, @dprint/typescript 0.96.1, prettier 3.10.1, Node.js 24.21.0. Seen 2026-11-30.
-# Expected:  `"semiColons": "asi"` leaves out the semicolons that a program does not need, and keeps or moves the others:
+# Expected:  `"semiColons": "asi"` leaves out the semicolons that a program does not need, and keeps or moves the rest:
 #            a line that begins with a bracket gets one in front, a field before a generator method keeps its own.
 # Happens:   a field without a value whose name is `get`, `set` or `static` loses its semicolon, and the line break
 #            with it. It becomes the first word of what follows: `get; size() {…}` is a getter `size` then, and

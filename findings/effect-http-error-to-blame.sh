@@ -2,8 +2,8 @@
 # effect/http: a row that does not decode is answered with 400, and a value that is missing with 404.
 #
 # Versions:  effect 4.1.0, Node.js 24.21.0. Seen 2026-11-30.
-# Expected:  a failure that a route does not handle is the server's own: 500, whatever its type is. Only what decodes the
-#            request (`schemaBodyJson` and the like) says that the request was bad.
+# Expected:  a failure that a route does not handle is the server's own: 500, whatever its type is. Only what decodes
+#            the request (`schemaBodyJson` and the like) says that the request was bad.
 # Happens:   any SchemaError that leaves a handler becomes "Bad Request", and any NoSuchElementError "Not Found": also
 #            that of a row of the database, of another service's answer or of a missing setting. The caller is told that
 #            the request is at fault, and not to try again; a cache may keep a 404; alerts on 5xx stay silent, and

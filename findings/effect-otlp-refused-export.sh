@@ -4,10 +4,10 @@
 # Versions:  effect 4.1.0, Node.js 24.21.0. Seen 2026-11-30.
 # Expected:  an exporter that cannot deliver a batch gives that one up, and sends the next one when its time has come;
 #            what is left is sent when the program ends.
-# Happens:   after a failure (at once for a status such as 400 or 404, after three retries for others) the exporter is
-#            off for a minute. It does not keep what comes in that time: spans, logs and increments of delta counters are
-#            dropped when they are made. A program that ends within the minute sends nothing more. The one line about it
-#            is at level Debug. A collector that restarts, or one bad batch, is a gap of a minute in each service.
+# Happens:   after a failure (at once for a status such as 400 or 404, after three retries for 5xx or no connection)
+#            the exporter is off for a minute. It does not keep what comes in that time: spans and logs are dropped when
+#            they are made. A program that ends within the minute sends nothing more. The one line about it is at level
+#            Debug. A collector that restarts, or one bad batch, is a gap of a minute in each service.
 # Setup:     a span every five seconds and one at the end, exported every five seconds under the test clock. The
 #            collector answers the first export with 400 and all others with 200.
 # Output:    ends after 120 s: refused s0; came s65 s70 s75 s80 s85 s90 s95 s100 s105 s110 s115 end

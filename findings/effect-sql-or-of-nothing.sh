@@ -2,10 +2,10 @@
 # effect/sql: `sql.or` of no conditions holds for every row, while `sql.in` of no values holds for none.
 #
 # Versions:  effect 4.1.0, @effect/sql-pg 4.0.5, PGlite 0.5.14 (PostgreSQL 18), Node.js 24.21.0. Seen 2026-11-30.
-# Expected:  "any of these" of nothing is false, as `[].some(…)` is and as `sql.in("id", [])` is; only "all of these" of
+# Expected:  "any of these" of nothing is false, as `[].some(f)` is and as `sql.in("id", [])` is; only "all of these" of
 #            nothing is true.
-# Happens:   `sql.or([])` is `1=1`, like `sql.and([])`. A list of rows to delete that is made of pairs (`sql.in` takes one
-#            column) deletes the whole table when there are none to delete.
+# Happens:   `sql.or([])` is `1=1`, like `sql.and([])`. A delete by a list of pairs (`sql.in` takes one column) deletes
+#            the whole table when the list is empty.
 # Setup:     a table of three rows; each line deletes by a list of keys, in a transaction that is rolled back.
 # Output:    or, keys of one row: deletes 1
 #            or, no keys: deletes 3

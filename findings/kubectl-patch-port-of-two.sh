@@ -2,8 +2,8 @@
 # kubectl patch: adding port 53 for TCP to a service turns port 53 for UDP into it.
 #
 # Versions:  Debian kubernetes-client 1.20.5+really1.20.2-1.1+deb12u1 (bookworm, amd64). Seen 2026-11-30.
-# Expected:  a strategic merge patch adds what the list does not have. Ports are told apart by protocol and number, or by
-#            their names, which have to differ.
+# Expected:  a strategic merge patch adds what the list does not have. Ports are told apart by protocol and number, or
+#            by their names, which have to differ.
 # Happens:   the merge key of a service's ports is `port` alone. A port of the same number for the other protocol, under
 #            another name, is taken for a change of the one there: UDP is gone, and resolvers with it. For the ports of
 #            a container the key is `containerPort`, with the same result. The answer is "patched". A JSON patch

@@ -6,9 +6,9 @@
 # Expected:  a value for a JSON column is sent as JSON, as an object is; or arrays, which PostgreSQL has as a type of
 #            its own, are refused there.
 # Happens:   an array is sent as PostgreSQL writes its arrays, in braces, whatever the column is. That of `[1]` is no
-#            JSON and is an error. That of `[]` is `{}`, which is JSON, and is stored as an object. Code that was tried
-#            with items was mended by JSON; code whose list starts out empty stores the wrong thing, and fails when it
-#            is read: an object has no `length`. `JSON.stringify`, or `sql.json`, helps.
+#            JSON and is an error. That of `[]` is `{}`, which is JSON, and is stored as an object. A list that starts
+#            out empty passes each test that does not look at it again, and is no list when it is read.
+#            `JSON.stringify`, or `sql.json`, helps.
 # Setup:     a column of type jsonb. Each line is a value and what comes back.
 # Output:    pg: {"a":1} -> {"a":1}, [1] -> refused, [] -> {}, JSON.stringify([]) -> []
 #            @effect/sql-pg: {"a":1} -> refused, [1] -> refused, [] -> {}, sql.json([]) -> []
@@ -72,7 +72,11 @@ const ofEffect = await Effect.runPromise(
     )
   }).pipe(Effect.provide(layer))
 )
-assert.equal(ofPg, '{"a":1} -> {"a":1}, [1] -> refused, [] -> {}, JSON.stringify([]) -> []', "the behaviour has changed")
+assert.equal(
+  ofPg,
+  '{"a":1} -> {"a":1}, [1] -> refused, [] -> {}, JSON.stringify([]) -> []',
+  "the behaviour has changed"
+)
 assert.equal(
   ofEffect,
   '{"a":1} -> refused, [1] -> refused, [] -> {}, sql.json([]) -> []',

@@ -2,8 +2,8 @@
 # publint and attw: both pass a package whose declarations import a package that it does not bring along.
 #
 # Versions:  publint 0.3.25, @arethetypeswrong/cli 0.18.5, typescript 7.0.2, Node.js 24.21.0. Seen 2026-11-30.
-# Expected:  "are the types wrong" covers an import in a declaration that leads nowhere for who installs the package: one
-#            of a development dependency, or of none at all. An import of a file that is missing is found.
+# Expected:  "are the types wrong" covers an import in a declaration that leads nowhere for who installs the package:
+#            one of a development dependency, or of none at all. An import of a file that is missing is found.
 # Happens:   imports of other packages are not followed. The author has the package installed; who installs this one
 #            does not, and with `skipLibCheck` (most projects) each type that comes from there is `any`, without an
 #            error: any argument will do. Without it, the errors are in `node_modules`.
