@@ -45,6 +45,8 @@ describe("steps", () => {
       const revisions = new Set(first.map((exit) => Exit.isSuccess(exit) ? exit.value.revision : 0))
       assert.deepStrictEqual([...revisions], [yield* Effect.map(kv.scan("key "), ({ revision }) => revision)])
 
+      // Only callers of the transaction before are waited for.
+      yield* put("alone")
       sizes.length = 0
       const early = yield* Effect.forkChild(put("early"), { startImmediately: true })
       yield* Effect.yieldNow

@@ -20,6 +20,8 @@ export interface Saved {
 export class OwnRequests {
   /** Saved ones, by the keys of their rows. */
   private readonly ahead = new Map<string, Saved>()
+  /** Those that are held back from the store, see `UnsavedRequests.ts`. No watch tells of them. */
+  private readonly held = new Map<string, Saved>()
   /** The ids of those that no watch has told of yet, saved or about to be. */
   private readonly saving = new Set<string>()
 
@@ -42,6 +44,15 @@ export class OwnRequests {
     return true
   }
 
+  hold(saved: Saved): void {
+    this.held.set(saved.entry.keyText, saved)
+  }
+
+  /** It is stored, or is not to be. */
+  holdsNoMore(key: string): void {
+    this.held.delete(key)
+  }
+
   /** The copy shows a row. */
   shown(key: string): void {
     this.ahead.delete(key)
@@ -54,8 +65,8 @@ export class OwnRequests {
     }
   }
 
-  /** What was saved of these shards. */
+  /** What was saved or is held back of these shards. */
   of(shards: ReadonlySet<string>): ReadonlyArray<Saved> {
-    return [...this.ahead.values()].filter(({ shard }) => shards.has(shard))
+    return [...this.ahead.values(), ...this.held.values()].filter(({ shard }) => shards.has(shard))
   }
 }

@@ -18,8 +18,9 @@ import { addressOf, finishedRows, rowOf } from "./MessageRows.ts"
 import type { Retention } from "./Retention.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
-import { carryOut } from "./StorageTransaction.ts"
+import { carryOut, OpenTransaction } from "./StorageTransaction.ts"
 import type { StoredMessages } from "./StoredMessages.ts"
+import type { Unsaved, UnsavedRequests } from "./UnsavedRequests.ts"
 
 /** A request that this process may store replies of. */
 interface Owned {
@@ -43,6 +44,7 @@ export class Replies {
   private readonly queues: ShardQueues
   private readonly stored: StoredMessages
   private readonly retention: Retention
+  private readonly unsaved: UnsavedRequests
   /** Requests of which this process stored a chunk, with the shard, until they end. */
   private readonly chunked = new Map<string, string>()
   /** Conditions of replies seldom fail: that takes a request that was cleared, or a shard that was lost. */
@@ -54,7 +56,8 @@ export class Replies {
     shards: ShardTable,
     queues: ShardQueues,
     stored: StoredMessages,
-    retention: Retention
+    retention: Retention,
+    unsaved: UnsavedRequests
   ) {
     this.keys = keys
     this.store = store
@@ -63,10 +66,16 @@ export class Replies {
     this.queues = queues
     this.stored = stored
     this.retention = retention
+    this.unsaved = unsaved
   }
 
   readonly saveExit = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.WithExitEncoded) {
     const { requestId: id } = reply
+    if ((yield* OpenTransaction) !== undefined) yield* this.unsaved.save(id)
+    const unsaved = yield* this.unsaved.ends(id)
+    if (unsaved !== undefined) {
+      return yield* Effect.onError(this.saveWithRequest(unsaved, reply), () => Effect.sync(() => this.unsaved.kept(id)))
+    }
     const owned = yield* this.owned(id)
     if (owned === undefined) return
     const { fence, lock, shard, type } = owned
@@ -107,8 +116,45 @@ export class Replies {
     if (row.reply.id !== reply.id) return yield* new RequestFinished({ id })
   })
 
+  /** Stores an exit with its request, as if that had been stored before. */
+  private readonly saveWithRequest = Effect.fnUntraced({ self: this }, function*(
+    this: Replies,
+    { entityKey, entityRow, id, lock, shard, text: request, type }: Unsaved,
+    reply: Reply.WithExitEncoded
+  ) {
+    const fence = this.shards.fence(this.keys, shard)
+    if (fence instanceof ShardLockLost) return yield* fence
+    const message = this.keys.request(id)
+    const { envelope, text } = finishedRows(request, reply, this.retention.hourFor(type))
+    const stored = yield* carryOut(this.store, {
+      if: [Compare.missing(message), Compare.missing(entityKey), ...fence],
+      do: [
+        Op.put(message, text),
+        Op.put(entityKey, entityRow),
+        ...envelope === undefined ? [] : [Op.put(this.keys.envelope(id), envelope)]
+      ]
+    }, { sharing: this.saves })
+    if (stored) {
+      this.unsaved.ended(id)
+      return yield* messageProcessed
+    }
+    const found = yield* this.kv.get(message)
+    if (found._tag === "None") {
+      // Also where another request has its key, which only a runner of an older version does: all of the shard begins
+      // again.
+      this.unsaved.lose(id)
+      yield* this.loses(shard, lock)
+      return yield* new ShardLockLost({ shard })
+    }
+    this.unsaved.ended(id)
+    const row = yield* rowOf<MessageRow>(found.value)
+    // Otherwise this is its own effect, whose answer was lost.
+    if (!("reply" in row) || row.reply.id !== reply.id) return yield* new RequestFinished({ id })
+  })
+
   readonly saveChunk = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.ChunkEncoded) {
     const { requestId: id } = reply
+    yield* this.unsaved.save(id)
     const owned = yield* this.owned(id)
     if (owned === undefined) return
     const { fence, lock, shard } = owned

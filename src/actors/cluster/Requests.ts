@@ -9,7 +9,10 @@ import { Compare, Op } from "../../client/Txn.ts"
 import { messageSaved } from "../ActorMetrics.ts"
 import { Sharing } from "../StepWriter.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
-import { Contended, IdTaken } from "./Failures.ts"
+import { Contended, IdTaken, ShardLockLost } from "./Failures.ts"
+import type { ShardTable } from "./HeldShards.ts"
+import type { KnownActivities } from "./KnownActivities.ts"
+import { isActivity } from "./KnownActivities.ts"
 import type { EntityRow, NewRequest, PendingRow, PrimaryKeyRow } from "./MessageRows.ts"
 import { requestRows, returnedRow, rowOf, shardOf } from "./MessageRows.ts"
 import type { Replies } from "./Replies.ts"
@@ -19,6 +22,8 @@ import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
 import { carryOut, OpenTransaction } from "./StorageTransaction.ts"
 import type { StoredMessages } from "./StoredMessages.ts"
+import type { UnsavedRequests } from "./UnsavedRequests.ts"
+import { mayBeHeld } from "./UnsavedRequests.ts"
 
 /** Times that a change of a message meets others before it fails. */
 const attempts = 8
@@ -36,15 +41,30 @@ export class Requests {
   private readonly queues: ShardQueues
   private readonly stored: StoredMessages
   private readonly replies: Replies
+  private readonly shards: ShardTable
+  private readonly activities: KnownActivities
+  private readonly unsaved: UnsavedRequests
   /** A request that is sent again fails its conditions: its primary key is stored already. */
   private readonly saves = new Sharing()
 
-  constructor(keys: ClusterKeys, store: Store, queues: ShardQueues, stored: StoredMessages, replies: Replies) {
+  constructor(
+    keys: ClusterKeys,
+    store: Store,
+    queues: ShardQueues,
+    stored: StoredMessages,
+    replies: Replies,
+    shards: ShardTable,
+    activities: KnownActivities,
+    unsaved: UnsavedRequests
+  ) {
     this.keys = keys
     this.store = store
     this.queues = queues
     this.stored = stored
     this.replies = replies
+    this.shards = shards
+    this.activities = activities
+    this.unsaved = unsaved
   }
 
   readonly save = Effect.fnUntraced({ self: this }, function*(this: Requests, request: NewRequest) {
@@ -65,10 +85,30 @@ export class Requests {
       : { id, shard, primaryKey }
     const keyRow: PrimaryKeyRow = { id }
     const { envelope, text } = requestRows(request)
+    const asks = isActivity(request.envelope)
+    const fence = asks ? this.shards.fence(this.keys, shard) : []
+    if (fence instanceof ShardLockLost) return yield* fence
+    if (asks && keyed !== undefined) {
+      const held = this.unsaved.keyed(keyed)
+      if (held !== undefined) {
+        return held === id
+          ? Success()
+          : Duplicate({ originalId: Snowflake.Snowflake(held), lastReceivedReply: Option.none() })
+      }
+      const lock = this.shards.lockOf(shard)
+      const isNew = this.activities.ask(this.keys.entity(type, entity), keyed, lock)
+      const row = { id, shard, type, lock: lock ?? 0, text, entityKey, entityRow: JSON.stringify(entityRow) }
+      const isHeld = isNew && open === undefined && envelope === undefined && request.deliverAt === null &&
+        mayBeHeld(request.envelope) && this.unsaved.hold({ ...row, pending: pendingRow(shard) })
+      if (isHeld) {
+        yield* messageSaved
+        return Success()
+      }
+    }
     this.queues.saves(shard, id)
     for (let attempt = 0; attempt < attempts; attempt++) {
       const saved = yield* carryOut(this.store, {
-        if: [Compare.missing(messageKey), ...byKey === undefined ? [] : [Compare.missing(byKey)]],
+        if: [Compare.missing(messageKey), ...byKey === undefined ? [] : [Compare.missing(byKey)], ...fence],
         do: [
           Op.put(messageKey, pendingRow(shard)),
           Op.put(this.keys.part(shard, id, "r"), text),
@@ -96,7 +136,11 @@ export class Requests {
       const isStored = yield* this.stored.isStored(request)
       if (isStored === true) return Success()
       if (isStored === false) return yield* new IdTaken({ id })
-      // What was in its way is gone.
+      // What was in its way is gone, unless it is that another runner holds the shard.
+      if (fence.length > 0 && !(yield* this.store.kv.transact({ if: fence })).succeeded) {
+        this.shards.release(shard, this.shards.lockOf(shard))
+        return yield* new ShardLockLost({ shard })
+      }
     }
     return yield* new Contended({ id, attempts })
   })
@@ -127,10 +171,11 @@ export class Requests {
   interrupt(envelope: Envelope.InterruptEncoded) {
     const { requestId: id } = envelope
     const shard = shardOf(envelope.address)
-    return carryOut(this.store, {
+    const stored = carryOut(this.store, {
       if: [Compare.exists(this.keys.part(shard, id, "r"))],
       do: [Op.put(this.keys.part(shard, id, "i"), JSON.stringify(envelope))]
     }, { onStored: (revision) => this.queues.changed(shard, revision) })
+    return Effect.andThen(this.unsaved.save(id), stored)
   }
 
   /** Takes the exit back, so that the request waits again at its old place. */
@@ -140,6 +185,7 @@ export class Requests {
     expected: string | undefined
   ) {
     const messageKey = this.keys.request(id)
+    yield* this.unsaved.save(id)
     for (let attempt = 0; attempt < attempts; attempt++) {
       const found = yield* this.stored.find(id)
       if (found === undefined) return
@@ -182,6 +228,8 @@ export class Requests {
   ) {
     const { kv } = this.store
     const prefix = this.keys.entity(entityType, entityId)
+    this.activities.forget(prefix)
+    this.unsaved.clear(prefix)
     for (;;) {
       const { entries } = yield* kv.scan(prefix, { limit: clearedAtOnce })
       if (entries.length === 0) return
