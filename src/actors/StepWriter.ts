@@ -9,12 +9,13 @@
  * Conditions are compared before anything of a transaction is written. So no step shares one with another that writes
  * what it compares or writes: each is as if it had come alone.
  */
-import { Effect, Exit, Latch } from "effect"
+import { Clock, Effect, Exit, Latch } from "effect"
 import { byteText } from "../bytes/Bytes.ts"
 import type { KeyValue, WriteFailure } from "../client/KeyValue.ts"
 import type { Compare, Op, Ops } from "../client/Txn.ts"
 import { maxTransactionOperations } from "../client/Txn.ts"
 import { Indeterminate } from "../FlareDbError.ts"
+import { monotonicMsOf } from "../Monotonic.ts"
 import { outcomeOf } from "./Outcome.ts"
 
 /** Most steps of one transaction. */
@@ -33,6 +34,9 @@ const stepOverheadBytes = 256
  */
 const maxReturnTurns = 32
 const maxReturnMs = 5
+
+/** Turns in which steps of other callers are waited for while more of them come. */
+const maxGatheringTurns = 4
 
 /** What a return of all that were expected adds to the share that is expected. */
 const regained = 1 / 16
@@ -158,6 +162,7 @@ class SharedSteps {
 
 export class StepWriter {
   private readonly kv: KeyValue["Service"]
+  private readonly clock: Clock.Clock
   private readonly wake = Latch.makeUnsafe(false)
   private waiting: Array<Waiting> = []
   private readonly underWay = new Set<Waiting>()
@@ -168,13 +173,14 @@ export class StepWriter {
   private share = 1
   private isClosed = false
 
-  private constructor(kv: KeyValue["Service"]) {
+  private constructor(kv: KeyValue["Service"], clock: Clock.Clock) {
     this.kv = kv
+    this.clock = clock
   }
 
   /** A writer that works for as long as the scope lives. */
   static readonly make = Effect.fnUntraced(function*(kv: KeyValue["Service"]) {
-    const writer = new StepWriter(kv)
+    const writer = new StepWriter(kv, yield* Clock.Clock)
     // Steps that still wait at the end fail, so that their callers end too.
     yield* Effect.addFinalizer(() => Effect.sync(() => writer.close()))
     yield* Effect.forkScoped(writer.run)
@@ -208,19 +214,26 @@ export class StepWriter {
     })
   )
 
-  /** What comes in the same turn goes along, and in the next ones as long as callers are expected to come back. */
+  /**
+   * What comes in the same turn goes along, and in the next ones as long as more comes, or callers of the round before
+   * are expected to come back.
+   */
   private readonly gathered = Effect.suspend(() => {
     const { answered, early = 0, share } = this
     const expected = Math.min(maxSteps, early + Math.floor(share * answered))
-    const untilMs = performance.now() + maxReturnMs
-    const turn = (count: number): Effect.Effect<void> =>
-      Effect.flatMap(Effect.yieldNow, () => {
-        const isComplete = this.waiting.length >= expected
-        if (!isComplete && count < maxReturnTurns && performance.now() < untilMs) return turn(count + 1)
-        if (isComplete) this.share = Math.min(1, share + regained)
-        else this.share = Math.max(share / 2, (this.waiting.length - early) / answered)
+    const untilMs = monotonicMsOf(this.clock) + maxReturnMs
+    const turn = (count: number): Effect.Effect<void> => {
+      const before = this.waiting.length
+      return Effect.flatMap(Effect.yieldNow, () => {
+        const { length } = this.waiting
+        const mayWait = count < maxReturnTurns && monotonicMsOf(this.clock) < untilMs
+        if (length < expected && mayWait) return turn(count + 1)
+        if (length > before && length < maxSteps && count < maxGatheringTurns) return turn(count + 1)
+        // One that did not return in time may have been answered by the store's watch before.
+        this.share = length < expected ? Math.max(share / 2, (length - early) / answered) : Math.min(1, share + regained)
         return Effect.void
       })
+    }
     return turn(1)
   })
 

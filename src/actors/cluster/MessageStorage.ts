@@ -98,7 +98,10 @@ class Messages {
           String(id),
           options?.expectedReplyId === undefined ? undefined : String(options.expectedReplyId)
         )),
-      requestIdForPrimaryKey: (primaryKey) => this.of(Effect.map(this.stored.keyed(primaryKey), snowflakeOf)),
+      requestIdForPrimaryKey: (primaryKey) => {
+        const held = this.unsaved.keyed(primaryKey)
+        return this.of(Effect.map(held === undefined ? this.stored.keyed(primaryKey) : Effect.succeed(held), snowflakeOf))
+      },
       repliesFor: (ids) => this.of(replies.of(ids, false)),
       repliesForUnfiltered: (ids) => this.of(replies.of(ids, true)),
       unprocessedMessages: (shards, now, options) =>
@@ -145,8 +148,7 @@ class Messages {
       if (found === undefined) return undefined
       if (found !== "unknown") return (yield* rowOf<EntityRow>(found)).id
     }
-    const held = key === undefined ? undefined : this.unsaved.keyed(key)
-    return held ?? (yield* this.stored.keyedOf(type, entity, primaryKey))
+    return this.unsaved.keyed(primaryKey) ?? (yield* this.stored.keyedOf(type, entity, primaryKey))
   })
 
   private saveEnvelope(

@@ -88,8 +88,8 @@ export class Requests {
     const asks = isActivity(request.envelope)
     const fence = asks ? this.shards.fence(this.keys, shard) : []
     if (fence instanceof ShardLockLost) return yield* fence
-    if (asks && keyed !== undefined) {
-      const held = this.unsaved.keyed(keyed)
+    if (asks && keyed !== undefined && primaryKey !== null) {
+      const held = this.unsaved.keyed(primaryKey)
       if (held !== undefined) {
         return held === id
           ? Success()
@@ -97,7 +97,7 @@ export class Requests {
       }
       const lock = this.shards.lockOf(shard)
       const isNew = this.activities.ask(this.keys.entity(type, entity), keyed, lock)
-      const row = { id, shard, type, lock: lock ?? 0, text, entityKey, entityRow: JSON.stringify(entityRow) }
+      const row = { id, shard, type, lock: lock ?? 0, text, primaryKey, entityKey, entityRow: JSON.stringify(entityRow) }
       const isHeld = isNew && open === undefined && envelope === undefined && request.deliverAt === null &&
         mayBeHeld(request.envelope) && this.unsaved.hold({ ...row, pending: pendingRow(shard) })
       if (isHeld) {

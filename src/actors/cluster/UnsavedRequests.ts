@@ -54,7 +54,8 @@ export interface Unsaved {
   readonly text: string
   /** The row of its id while it waits. */
   readonly pending: string
-  /** What its workflow has of it: the key says its primary key. */
+  readonly primaryKey: string
+  /** What its workflow has of it. */
   readonly entityKey: string
   readonly entityRow: string
 }
@@ -75,7 +76,7 @@ export class UnsavedRequests {
   private readonly clock: Clock.Clock
   private readonly sharing = new Sharing()
   private readonly requests = new Map<string, Held>()
-  private readonly byKey = new Map<string, Held>()
+  private readonly byPrimaryKey = new Map<string, Held>()
   private readonly lost = new Set<string>()
   private readonly some = Latch.makeUnsafe(false)
 
@@ -104,23 +105,18 @@ export class UnsavedRequests {
     return unsaved
   })
 
-  /** The request that is held back under a key. */
-  keyed(entityKey: string): string | undefined {
-    return this.byKey.get(entityKey)?.id
-  }
-
-  /** The row of the queue of a request that is held back. */
-  textOf(id: string): string | undefined {
-    return this.requests.get(id)?.text
+  /** The request that is held back under a primary key. */
+  keyed(primaryKey: string): string | undefined {
+    return this.byPrimaryKey.get(primaryKey)?.id
   }
 
   /** Holds a request back, and has this process read it. False when it has to be stored first. */
   hold(unsaved: Unsaved): boolean {
-    const { entityKey, id, shard, text } = unsaved
+    const { id, primaryKey, shard, text } = unsaved
     if (this.requests.size >= maxHeld || !this.queues.hold(shard, id, text)) return false
     const held = { ...unsaved, sinceMs: monotonicMsOf(this.clock), isEnding: false, storing: undefined }
     this.requests.set(id, held)
-    this.byKey.set(entityKey, held)
+    this.byPrimaryKey.set(primaryKey, held)
     this.some.openUnsafe()
     return true
   }
@@ -142,7 +138,7 @@ export class UnsavedRequests {
     }
     if (held !== undefined) this.lose(id)
     // The workflow asks again where the shard is now. Nobody is to go on with this result.
-    if (this.lost.has(id)) return yield* new ShardLockLost({ shard: held?.shard ?? before?.shard ?? "of an activity" })
+    if (this.lost.has(id)) return yield* new ShardLockLost({ shard: before?.shard ?? "of an activity" })
     return undefined
   })
 
@@ -213,7 +209,7 @@ export class UnsavedRequests {
     const held = this.requests.get(id)
     if (held === undefined) return undefined
     this.requests.delete(id)
-    if (this.byKey.get(held.entityKey) === held) this.byKey.delete(held.entityKey)
+    if (this.byPrimaryKey.get(held.primaryKey) === held) this.byPrimaryKey.delete(held.primaryKey)
     return held
   }
 
