@@ -230,7 +230,9 @@ export class StepWriter {
         if (length < expected && mayWait) return turn(count + 1)
         if (length > before && length < maxSteps && count < maxGatheringTurns) return turn(count + 1)
         // One that did not return in time may have been answered by the store's watch before.
-        this.share = length < expected ? Math.max(share / 2, (length - early) / answered) : Math.min(1, share + regained)
+        this.share = length < expected
+          ? Math.max(share / 2, (length - early) / answered)
+          : Math.min(1, share + regained)
         return Effect.void
       })
     }

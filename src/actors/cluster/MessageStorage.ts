@@ -100,7 +100,9 @@ class Messages {
         )),
       requestIdForPrimaryKey: (primaryKey) => {
         const held = this.unsaved.keyed(primaryKey)
-        return this.of(Effect.map(held === undefined ? this.stored.keyed(primaryKey) : Effect.succeed(held), snowflakeOf))
+        return this.of(
+          Effect.map(held === undefined ? this.stored.keyed(primaryKey) : Effect.succeed(held), snowflakeOf)
+        )
       },
       repliesFor: (ids) => this.of(replies.of(ids, false)),
       repliesForUnfiltered: (ids) => this.of(replies.of(ids, true)),

@@ -5,12 +5,12 @@
 import { Effect, Option } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { Reply } from "effect/cluster"
-import type { KeyValue, KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
+import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { messageProcessed } from "../ActorMetrics.ts"
 import { Sharing } from "../StepWriter.ts"
 import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
-import type { UnknownRow } from "./Failures.ts"
+import type { Contended, UnknownRow } from "./Failures.ts"
 import { RequestFinished, ShardLockLost } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import type { MessageRow } from "./MessageRows.ts"
@@ -32,6 +32,8 @@ interface Owned {
   readonly lock: number | undefined
   readonly fence: ReadonlyArray<Compare>
 }
+
+type ExitFailure = ReadFailure | WriteFailure | UnknownRow | Contended | ShardLockLost | RequestFinished
 
 /** Requests with chunks that are remembered before those of lost shards are looked for. */
 const chunkedAtEase = 1_024
@@ -69,7 +71,10 @@ export class Replies {
     this.unsaved = unsaved
   }
 
-  readonly saveExit = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.WithExitEncoded) {
+  readonly saveExit = Effect.fnUntraced({ self: this }, function*(
+    this: Replies,
+    reply: Reply.WithExitEncoded
+  ): Effect.fn.Return<void, ExitFailure> {
     const { requestId: id } = reply
     if ((yield* OpenTransaction) !== undefined) yield* this.unsaved.save(id)
     const unsaved = yield* this.unsaved.ends(id)
@@ -121,7 +126,7 @@ export class Replies {
     this: Replies,
     { entityKey, entityRow, id, lock, shard, text: request, type }: Unsaved,
     reply: Reply.WithExitEncoded
-  ) {
+  ): Effect.fn.Return<void, ExitFailure> {
     const fence = this.shards.fence(this.keys, shard)
     if (fence instanceof ShardLockLost) return yield* fence
     const message = this.keys.request(id)
@@ -146,10 +151,15 @@ export class Replies {
       yield* this.loses(shard, lock)
       return yield* new ShardLockLost({ shard })
     }
-    this.unsaved.ended(id)
     const row = yield* rowOf<MessageRow>(found.value)
-    // Otherwise this is its own effect, whose answer was lost.
-    if (!("reply" in row) || row.reply.id !== reply.id) return yield* new RequestFinished({ id })
+    if ("reply" in row) {
+      this.unsaved.ended(id)
+      // Otherwise this is its own effect, whose answer was lost.
+      return row.reply.id === reply.id ? undefined : yield* new RequestFinished({ id })
+    }
+    // It was stored by itself, and the answer was lost.
+    this.unsaved.saved(id)
+    yield* Effect.suspend(() => this.saveExit(reply))
   })
 
   readonly saveChunk = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.ChunkEncoded) {

@@ -97,7 +97,16 @@ export class Requests {
       }
       const lock = this.shards.lockOf(shard)
       const isNew = this.activities.ask(this.keys.entity(type, entity), keyed, lock)
-      const row = { id, shard, type, lock: lock ?? 0, text, primaryKey, entityKey, entityRow: JSON.stringify(entityRow) }
+      const row = {
+        id,
+        shard,
+        type,
+        lock: lock ?? 0,
+        text,
+        primaryKey,
+        entityKey,
+        entityRow: JSON.stringify(entityRow)
+      }
       const isHeld = isNew && open === undefined && envelope === undefined && request.deliverAt === null &&
         mayBeHeld(request.envelope) && this.unsaved.hold({ ...row, pending: pendingRow(shard) })
       if (isHeld) {

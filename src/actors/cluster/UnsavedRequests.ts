@@ -142,10 +142,16 @@ export class UnsavedRequests {
     return undefined
   })
 
-  /** It is stored. */
+  /** It is stored with its exit. */
   ended(id: string): void {
     const held = this.remove(id)
     if (held !== undefined) this.queues.drop(held.shard, id)
+  }
+
+  /** It is stored by itself, and waits for its exit. */
+  saved(id: string): void {
+    const held = this.remove(id)
+    if (held !== undefined) this.queues.holdsNoMore(held.shard, id)
   }
 
   /** It is not known whether it is stored. */
@@ -195,8 +201,7 @@ export class UnsavedRequests {
       const { succeeded } = yield* repeatable(this.store.steps.take(step))
       // An earlier attempt may have taken effect, whose answer was lost.
       if (!succeeded && (yield* this.store.kv.get(messageKey))._tag === "None") return this.lose(id)
-      this.remove(id)
-      this.queues.holdsNoMore(shard, id)
+      this.saved(id)
     }).pipe(
       Effect.ensuring(Effect.sync(() => {
         held.storing?.openUnsafe()

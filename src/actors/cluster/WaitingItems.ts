@@ -205,6 +205,7 @@ export class WaitingItems {
       this.requests.set(id, waiting)
     }
     const before = waiting.parts.get(part)
+    if (before !== undefined && entry.version === unsavedVersion) return
     if (before?.version === unsavedVersion) {
       // The same request, which is handed out no second time.
       waiting.parts.set(part, entry)

@@ -13,7 +13,8 @@ import {
   RunnerAddress,
   RunnerStorage,
   ShardId,
-  ShardingConfig
+  ShardingConfig,
+  Snowflake
 } from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { Activity, Workflow } from "effect/workflow"
@@ -186,8 +187,10 @@ describe("the request of an activity", () => {
         deliverAt: null
       })
       assert.strictEqual(yield* Effect.provide(putsOf("2"), services), 1)
-      yield* eventually("the interrupt is read, and no request is read again", Effect.map(read, (found) =>
-        found.length === 1 && found[0] === "2"))
+      yield* eventually(
+        "the interrupt is read, and no request is read again",
+        Effect.map(read, (found) => found.length === 1 && found[0] === "2")
+      )
       yield* eventually(
         "the other request is stored",
         Effect.map(Effect.provide(putsOf("1"), services), (puts) => puts === 1)
@@ -218,6 +221,24 @@ describe("the request of an activity", () => {
       assert.deepStrictEqual(yield* read, [])
     })))
 })
+
+it.live("the request of an activity that was stored by itself without an answer gets its exit", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const services = yield* memory
+    let isLost = false
+    const { acquire, activate, encoded, read } = yield* runner(answersLost(services, () => isLost), 1)
+    yield* acquire
+    yield* activate
+    yield* read
+    yield* ask(encoded, "1")
+    isLost = true
+    assert.isTrue(Exit.isFailure(yield* Effect.exit(encoded.clearReplies(Snowflake.Snowflake("1")))))
+    isLost = false
+    assert.strictEqual(yield* Effect.provide(putsOf("1"), services), 1)
+    yield* encoded.saveReply(exit("1", "91"))
+    assert.strictEqual(yield* Effect.provide(putsOf("1"), services), 2)
+    assert.deepStrictEqual(yield* replies(encoded, "1"), ["91"])
+  })))
 
 describe("a runner that lost the shard of a workflow", () => {
   it.live("stores no activity, asks for none, and the next owner runs it", () =>
