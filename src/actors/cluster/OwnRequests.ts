@@ -2,7 +2,8 @@
  * The requests that this process saves, as far as the copy of its queues does not show them yet. Readings take them
  * from here, without a trip; and what the watch of the queues tells of them is no news.
  */
-import type { KeyValueEntry } from "../../client/KeyValue.ts"
+import { bytesOf } from "../../client/Entry.ts"
+import { KeyValueEntry } from "../../client/KeyValue.ts"
 
 /**
  * Requests that are known here at a time. Beyond that the copy is away, and readings wait for it: what it does not show
@@ -16,6 +17,16 @@ export interface Saved {
   readonly id: string
   readonly entry: KeyValueEntry
 }
+
+/** A row as the copy would show it. */
+export const rowEntry = (key: string, row: string, revision: number, version: number): KeyValueEntry =>
+  new KeyValueEntry(bytesOf(key), {
+    createRevision: revision,
+    modRevision: revision,
+    version,
+    lease: 0,
+    value: bytesOf(row)
+  })
 
 export class OwnRequests {
   /** Saved ones, by the keys of their rows. */

@@ -10,10 +10,10 @@ import type { EntityAddress } from "effect/cluster"
 import { Mirror } from "../../client/Mirror.ts"
 import type { MirrorFailure } from "../../client/Mirror.ts"
 import type { WriteFailure } from "../../client/KeyValue.ts"
-import { KeyValue, KeyValueEntry } from "../../client/KeyValue.ts"
+import type { KeyValueEntry } from "../../client/KeyValue.ts"
+import { KeyValue } from "../../client/KeyValue.ts"
 import type { Changes, Listed, WatchEvent } from "../../client/WatchNotice.ts"
 import { Watch } from "../../client/Watch.ts"
-import { bytesOf } from "../../client/Entry.ts"
 import { watchQueues } from "../ActorMetrics.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
 import type { Freshness } from "./Freshness.ts"
@@ -21,7 +21,7 @@ import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
 import { LogTime } from "../LogTime.ts"
-import { OwnRequests } from "./OwnRequests.ts"
+import { OwnRequests, rowEntry } from "./OwnRequests.ts"
 import { QueuePages } from "./QueuePages.ts"
 import type { Item, Waiting } from "./WaitingItems.ts"
 import { ofAddresses, unsavedVersion, WaitingItems } from "./WaitingItems.ts"
@@ -145,7 +145,7 @@ export class ShardQueues {
     const copy = this.copyOf(shard)
     // Pages follow what is saved by a watch.
     if (!(copy instanceof Mirror) || copy.isEnded || copy.revision >= revision) return
-    const entry = this.entryOf(shard, id, row, revision, 1)
+    const entry = rowEntry(this.keys.part(shard, id, "r"), row, revision, 1)
     if (this.own.add({ shard, id, entry })) this.waiting.set(shard, id, "r", entry)
     else this.reading.freshness.doubt()
   }
@@ -154,7 +154,7 @@ export class ShardQueues {
   hold(shard: string, id: string, row: string): boolean {
     const copy = this.copyOf(shard)
     if (!(copy instanceof Mirror) || copy.isEnded) return false
-    const entry = this.entryOf(shard, id, row, copy.revision, unsavedVersion)
+    const entry = rowEntry(this.keys.part(shard, id, "r"), row, copy.revision, unsavedVersion)
     this.own.hold({ shard, id, entry })
     this.waiting.set(shard, id, "r", entry)
     return true
@@ -169,11 +169,6 @@ export class ShardQueues {
   drop(shard: string, id: string): void {
     this.holdsNoMore(shard, id)
     this.waiting.delete(shard, id, "r")
-  }
-
-  private entryOf(shard: string, id: string, row: string, revision: number, version: number): KeyValueEntry {
-    const record = { createRevision: revision, modRevision: revision, version, lease: 0, value: bytesOf(row) }
-    return new KeyValueEntry(bytesOf(this.keys.part(shard, id, "r")), record)
   }
 
   /** The time that says whether a message is due, in milliseconds since 1970. */
