@@ -77,7 +77,7 @@ export class KnownActivities {
     return entries.find(({ keyText }) => keyText === key) ?? (cursor === undefined ? undefined : "unknown")
   })
 
-  /** This process asks for an activity. Gives whether it is certain that nobody has asked for it before. */
+  /** This process asks for an activity. Gives whether it is certain that it was not asked for before. */
   ask(prefix: string, key: string, lock: number | undefined): boolean {
     const known = this.workflows.get(prefix)
     if (known === undefined) return false

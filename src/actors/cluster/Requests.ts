@@ -35,6 +35,10 @@ const { Duplicate, Success } = MessageStorage.SaveResultEncoded
 
 const pendingRow = (shard: string): string => JSON.stringify({ shard } satisfies PendingRow)
 
+/** Of a request without a reply. */
+const pendingDuplicate = (id: string) =>
+  Duplicate({ originalId: Snowflake.Snowflake(id), lastReceivedReply: Option.none() })
+
 export class Requests {
   private readonly keys: ClusterKeys
   private readonly store: Store
@@ -77,9 +81,7 @@ export class Requests {
     const entityKey = keyed ?? this.keys.ofRequest(type, entity, id, undefined)
     const byKey = primaryKey === null ? undefined : keyed ?? this.keys.primaryKey(primaryKey)
     const before = byKey === undefined ? undefined : open?.primaryKeys.get(byKey)
-    if (before !== undefined) {
-      return Duplicate({ originalId: Snowflake.Snowflake(before), lastReceivedReply: Option.none() })
-    }
+    if (before !== undefined) return pendingDuplicate(before)
     const entityRow: EntityRow = primaryKey === null || this.keys.saysPrimaryKey(entityKey)
       ? { id, shard }
       : { id, shard, primaryKey }
@@ -89,30 +91,16 @@ export class Requests {
     const fence = asks ? this.shards.fence(this.keys, shard) : []
     if (fence instanceof ShardLockLost) return yield* fence
     if (asks && keyed !== undefined && primaryKey !== null) {
-      const held = this.unsaved.keyed(primaryKey)
-      if (held !== undefined) {
-        return held === id
-          ? Success()
-          : Duplicate({ originalId: Snowflake.Snowflake(held), lastReceivedReply: Option.none() })
-      }
-      const lock = this.shards.lockOf(shard)
-      const isNew = this.activities.ask(this.keys.entity(type, entity), keyed, lock)
-      const row = {
-        id,
-        shard,
-        type,
-        lock: lock ?? 0,
-        text,
+      const held = this.holdBack(
+        request,
         primaryKey,
         entityKey,
-        entityRow: JSON.stringify(entityRow)
-      }
-      const isHeld = isNew && open === undefined && envelope === undefined && request.deliverAt === null &&
-        mayBeHeld(request.envelope) && this.unsaved.hold({ ...row, pending: pendingRow(shard) })
-      if (isHeld) {
-        yield* messageSaved
-        return Success()
-      }
+        JSON.stringify(entityRow),
+        text,
+        open === undefined && envelope === undefined
+      )
+      if (held === id) yield* messageSaved
+      if (held !== undefined) return held === id ? Success() : pendingDuplicate(held)
     }
     this.queues.saves(shard, id)
     for (let attempt = 0; attempt < attempts; attempt++) {
@@ -153,6 +141,30 @@ export class Requests {
     }
     return yield* new Contended({ id, attempts })
   })
+
+  /**
+   * Holds the request of an activity back, unless it has to be stored first. Gives the request that is held back under
+   * its primary key, which may be an earlier one.
+   */
+  private holdBack(
+    { deliverAt, envelope }: NewRequest,
+    primaryKey: string,
+    entityKey: string,
+    entityRow: string,
+    text: string,
+    isAlone: boolean
+  ): string | undefined {
+    const { address: { entityId, entityType: type }, requestId: id } = envelope
+    const held = this.unsaved.keyed(primaryKey)
+    if (held !== undefined) return held
+    const shard = shardOf(envelope.address)
+    const lock = this.shards.lockOf(shard)
+    const isNew = this.activities.ask(this.keys.entity(type, entityId), entityKey, lock)
+    if (!isNew || lock === undefined || !isAlone || deliverAt !== null || !mayBeHeld(envelope)) return undefined
+    const pending = pendingRow(shard)
+    const isHeld = this.unsaved.hold({ id, shard, type, lock, text, pending, primaryKey, entityKey, entityRow })
+    return isHeld ? id : undefined
+  }
 
   readonly acknowledge = Effect.fnUntraced({ self: this }, function*(
     this: Requests,

@@ -137,7 +137,7 @@ export class UnsavedRequests {
       return held
     }
     if (held !== undefined) this.lose(id)
-    // The workflow asks again where the shard is now. Nobody is to go on with this result.
+    // The workflow asks again where the shard is now, and this result is of no use.
     if (this.lost.has(id)) return yield* new ShardLockLost({ shard: before?.shard ?? "of an activity" })
     return undefined
   })
