@@ -18,7 +18,13 @@ export const start = (backEnd: BackEnd, tls: boolean) =>
     if (backEnd === "memory") return { backEnd } satisfies Target
     if (backEnd === "flaredb") {
       const { endpoints, identity, nodes } = yield* startCluster(tls)
-      return { backEnd, endpoints, identity, pids: nodes.map(({ pid = 0 }) => pid) } satisfies Target
+      return {
+        backEnd,
+        endpoints,
+        identity,
+        pids: nodes.map(({ pid = 0 }) => pid),
+        http: nodes.map(({ http }) => http)
+      } satisfies Target
     }
     const { database, host, pid, port, username } = yield* Postgres.start
     return { backEnd, host, port, username, database: yield* database("bench"), pids: [pid] } satisfies Target

@@ -6,6 +6,7 @@ import { once } from "node:events"
 import { performance } from "node:perf_hooks"
 import type { ActorServices } from "../../examples/actors/BackEnd.ts"
 import { Actor, dueAt, queue, Steps } from "./Actors.ts"
+import { countersOf } from "../../src/cli/bench/NodeCounters.ts"
 import * as Cpu from "./Cpu.ts"
 import type { Plan, Point, Result, Target, Work } from "./Points.ts"
 
@@ -59,18 +60,31 @@ const keepCalling = (work: Work, inFlight: number, forMs: number) =>
     return took
   })
 
+/** Entries of FlareDB's log so far; `undefined` of another back end. */
+const entriesOf = (target: Target) =>
+  target.backEnd !== "flaredb" ? Effect.undefined : Effect.map(
+    Effect.forEach(target.http, (address) => countersOf(address, target.identity), { concurrency: "unbounded" }),
+    (nodes) => Math.max(...nodes.map(({ applied }) => applied))
+  )
+
 const throughput = (work: Work, inFlight: number, { measureMs, target, warmUpMs }: Plan) =>
   Effect.gen(function*() {
     yield* keepCalling(work, inFlight, warmUpMs)
+    const entriesBefore = yield* entriesOf(target)
     const cpu = Cpu.start("pids" in target ? target.pids : [])
     const startMs = performance.now()
     const took = (yield* keepCalling(work, inFlight, measureMs)).sort((a, b) => a - b)
     const { runnerMs, storeMs } = cpu()
+    const elapsedMs = performance.now() - startMs
+    const entriesNow = yield* entriesOf(target)
     return {
       kind: "throughput",
       runnerCpu: runnerMs / took.length,
       storeCpu: storeMs === undefined ? undefined : storeMs / took.length,
-      perSecond: (1_000 * took.length) / (performance.now() - startMs),
+      entries: entriesBefore === undefined || entriesNow === undefined
+        ? undefined
+        : (entriesNow - entriesBefore) / took.length,
+      perSecond: (1_000 * took.length) / elapsedMs,
       p50: quantile(took, 0.5),
       p99: quantile(took, 0.99)
     } satisfies Result

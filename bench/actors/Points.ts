@@ -81,6 +81,8 @@ export type Result =
     /** Processor time of one call, in milliseconds: of the runner, and of what is behind the back end. */
     readonly runnerCpu: number
     readonly storeCpu?: number | undefined
+    /** Of FlareDB: entries of the log for each call. */
+    readonly entries?: number | undefined
   }
   | { readonly kind: "lateness"; readonly p50: number; readonly max: number }
   | { readonly kind: "takeover"; readonly ms: number; readonly moved: number }
@@ -122,6 +124,8 @@ export type Target =
     /** What a runner shows the nodes. */
     readonly identity: IdentityFiles
     readonly pids: ReadonlyArray<number>
+    /** The nodes' HTTP ports. */
+    readonly http: ReadonlyArray<string>
   }
 
 export const backEnds = ["memory", "sql-pg", "flaredb"] as const

@@ -77,9 +77,10 @@ const more = (results: ReadonlyArray<Result>): string => {
     case "throughput": {
       const each = (pick: (result: Extract<Result, { readonly kind: "throughput" }>) => number | undefined) =>
         of((result) => (result.kind === "throughput" ? pick(result) : undefined) ?? Number.NaN)
+      const entries = digits(median(results.map((one) => one.kind === "throughput" ? one.entries ?? NaN : NaN)))
       return `p50 ${each(({ p50 }) => p50)}, p99 ${each(({ p99 }) => p99)} ms, CPU ${
         each(({ runnerCpu }) => runnerCpu)
-      } + ${each(({ storeCpu }) => storeCpu)} ms`
+      } + ${each(({ storeCpu }) => storeCpu)} ms${first.entries === undefined ? "" : `, ${entries} entries`}`
     }
     case "lateness":
       return `at most ${of((r) => r.kind === "lateness" ? r.max : Number.NaN)} ms`

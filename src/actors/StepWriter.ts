@@ -9,12 +9,13 @@
  * Conditions are compared before anything of a transaction is written. So no step shares one with another that writes
  * what it compares or writes: each is as if it had come alone.
  */
-import { Effect, Exit, Latch } from "effect"
+import { Clock, Effect, Exit, Latch } from "effect"
 import { byteText } from "../bytes/Bytes.ts"
 import type { KeyValue, WriteFailure } from "../client/KeyValue.ts"
 import type { Compare, Op, Ops } from "../client/Txn.ts"
 import { maxTransactionOperations } from "../client/Txn.ts"
 import { Indeterminate } from "../FlareDbError.ts"
+import { monotonicMsOf } from "../Monotonic.ts"
 import { outcomeOf } from "./Outcome.ts"
 
 /** Most steps of one transaction. */
@@ -27,11 +28,18 @@ const maxSharedBytes = 512 * 1024
 const stepOverheadBytes = 256
 
 /**
- * Turns of the event loop in which a transaction waits for more steps while more come. Those who were answered by one
- * transaction come with their next steps a few turns apart, and would otherwise go in two halves that wait for each
- * other.
+ * Turns of the event loop, and milliseconds, that steps wait at most for the callers of the transaction before. Those
+ * that were answered together come with their next steps some turns apart, and would otherwise go in two halves that
+ * wait for each other. Turns pass at once where the process has nothing else to do.
  */
+const maxReturnTurns = 32
+const maxReturnMs = 5
+
+/** Turns in which steps of other callers are waited for while more of them come. */
 const maxGatheringTurns = 4
+
+/** What a return of all that were expected adds to the share that is expected. */
+const regained = 1 / 16
 
 /** How many steps of a kind may share a transaction: fewer after one of them failed, more while they succeed. */
 export class Sharing {
@@ -154,20 +162,25 @@ class SharedSteps {
 
 export class StepWriter {
   private readonly kv: KeyValue["Service"]
+  private readonly clock: Clock.Clock
   private readonly wake = Latch.makeUnsafe(false)
   private waiting: Array<Waiting> = []
   private readonly underWay = new Set<Waiting>()
-  /** Steps of the round before. */
-  private before = 0
+  /** Steps that the round before answered, and those that came while it was under way. */
+  private answered = 0
+  private early: number | undefined = 0
+  /** The share of the answered that is expected to come back in time, learned from those that did. */
+  private share = 1
   private isClosed = false
 
-  private constructor(kv: KeyValue["Service"]) {
+  private constructor(kv: KeyValue["Service"], clock: Clock.Clock) {
     this.kv = kv
+    this.clock = clock
   }
 
   /** A writer that works for as long as the scope lives. */
   static readonly make = Effect.fnUntraced(function*(kv: KeyValue["Service"]) {
-    const writer = new StepWriter(kv)
+    const writer = new StepWriter(kv, yield* Clock.Clock)
     // Steps that still wait at the end fail, so that their callers end too.
     yield* Effect.addFinalizer(() => Effect.sync(() => writer.close()))
     yield* Effect.forkScoped(writer.run)
@@ -196,33 +209,43 @@ export class StepWriter {
       this.wake.closeUnsafe()
       if (this.waiting.length === 0) return this.wake.await
       // A lone caller has no other step to wait for.
-      if (this.waiting.length === 1 && this.before <= 1) return this.round()
-      return Effect.andThen(this.gathered(1), Effect.suspend(() => this.round()))
+      if (this.waiting.length === 1 && this.answered <= 1 && !this.early) return this.round()
+      return Effect.andThen(this.gathered, Effect.suspend(() => this.round()))
     })
   )
 
-  /** What comes in the same turn goes along, and in the next ones as long as more comes. */
-  private gathered(turn: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const count = this.waiting.length
-      return Effect.flatMap(
-        Effect.yieldNow,
-        () =>
-          this.waiting.length > count && this.waiting.length < maxSteps && turn < maxGatheringTurns
-            ? this.gathered(turn + 1)
-            : Effect.void
-      )
-    })
-  }
+  /**
+   * What comes in the same turn goes along, and in the next ones as long as more comes, or callers of the round before
+   * are expected to come back.
+   */
+  private readonly gathered = Effect.suspend(() => {
+    const { answered, early = 0, share } = this
+    const expected = Math.min(maxSteps, early + Math.floor(share * answered))
+    const untilMs = monotonicMsOf(this.clock) + maxReturnMs
+    const turn = (count: number): Effect.Effect<void> => {
+      const before = this.waiting.length
+      return Effect.flatMap(Effect.yieldNow, () => {
+        const { length } = this.waiting
+        const mayWait = count < maxReturnTurns && monotonicMsOf(this.clock) < untilMs
+        if (length < expected && mayWait) return turn(count + 1)
+        if (length > before && length < maxSteps && count < maxGatheringTurns) return turn(count + 1)
+        // One that did not return in time may have been answered by the store's watch before.
+        this.share = length < expected
+          ? Math.max(share / 2, (length - early) / answered)
+          : Math.min(1, share + regained)
+        return Effect.void
+      })
+    }
+    return turn(1)
+  })
 
   /** Writes what waits: most of it together, and the rest beside it. Begun within one turn, that is one call. */
   private round(): Effect.Effect<void> {
     const [first] = this.waiting
     if (first !== undefined && this.waiting.length === 1) {
-      this.before = 1
       this.waiting = []
       this.underWay.add(first)
-      return this.single(first)
+      return this.ended(1, this.single(first))
     }
     const steps = new SharedSteps()
     const alone: Array<Waiting> = []
@@ -236,17 +259,25 @@ export class StepWriter {
       this.underWay.add(one)
       if (place === "alone") alone.push(one)
     }
-    this.before = this.waiting.length - later.length
+    const count = this.waiting.length - later.length
     this.waiting = later
     const shared = steps.all
-    if (alone.length === 0) return this.together(shared)
-    const [only] = alone
-    if (shared.length === 0 && alone.length === 1 && only !== undefined) return this.single(only)
-    return Effect.forEach(
-      [...shared.length === 0 ? [] : [this.together(shared)], ...alone.map((one) => this.single(one))],
-      (write) => write,
-      { concurrency: "unbounded", discard: true }
+    if (alone.length === 0) return this.ended(count, this.together(shared))
+    return this.ended(
+      count,
+      Effect.forEach(
+        [...shared.length === 0 ? [] : [this.together(shared)], ...alone.map((one) => this.single(one))],
+        (write) => write,
+        { concurrency: "unbounded", discard: true }
+      )
     )
+  }
+
+  /** Remembers how many callers are expected after a round. */
+  private ended(count: number, round: Effect.Effect<void>): Effect.Effect<void> {
+    this.answered = count
+    this.early = undefined
+    return round
   }
 
   private together(all: ReadonlyArray<Waiting>): Effect.Effect<void> {
@@ -285,6 +316,8 @@ export class StepWriter {
   }
 
   private answer(one: Waiting, exit: StepExit): void {
+    // Counted before the first of them comes back.
+    this.early ??= this.waiting.length
     this.underWay.delete(one)
     one.done(exit)
   }

@@ -45,6 +45,8 @@ describe("steps", () => {
       const revisions = new Set(first.map((exit) => Exit.isSuccess(exit) ? exit.value.revision : 0))
       assert.deepStrictEqual([...revisions], [yield* Effect.map(kv.scan("key "), ({ revision }) => revision)])
 
+      // Only callers of the transaction before are waited for.
+      yield* put("alone")
       sizes.length = 0
       const early = yield* Effect.forkChild(put("early"), { startImmediately: true })
       yield* Effect.yieldNow
@@ -53,6 +55,30 @@ describe("steps", () => {
       yield* Fiber.join(early)
       yield* Fiber.join(late)
       assert.deepStrictEqual(sizes, [1, 2])
+    })))
+
+  it.live("of callers that come in two halves share transactions once they have met", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { put, sizes } = yield* make()
+      const rounds = 20
+      const caller = (name: string) =>
+        Effect.forEach(
+          Array.from({ length: rounds }, (_, n) => n),
+          (n) => Effect.andThen(put(`${name} ${n}`), Effect.replicateEffect(Effect.yieldNow, 3)),
+          { discard: true }
+        )
+      const half = (name: string) =>
+        Effect.forkChild(
+          Effect.forEach([1, 2, 3, 4], (n) => caller(`${name} ${n}`), { concurrency: "unbounded" }),
+          { startImmediately: true }
+        )
+      const first = yield* half("first")
+      while (sizes.length === 0) yield* Effect.yieldNow
+      const second = yield* half("second")
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+      // In halves that wait for each other there would be two for each round.
+      assert.isBelow(sizes.length, 1.5 * rounds)
     })))
 
   it.live("compare once what they have in common, and none takes effect when it does not hold", () =>

@@ -26,6 +26,7 @@
  *
  * A request with a primary key and its exit change five rows: `M`, `Q` and `A` are put, then `M` is put again and `Q`
  * is deleted. What has an id is found by it, what waits by its shard, and what has a key by it.
+ * The request of a workflow's activity is put with its exit, as `M` and `A` alone, see `UnsavedRequests.ts`.
  *
  * An id is a Snowflake as a number of 20 digits, moved so that it is never negative.
  *

@@ -16,7 +16,8 @@ import { persistent } from "./Failures.ts"
 import { HeldShards } from "./HeldShards.ts"
 import { Freshness } from "./Freshness.ts"
 import { LayoutVersion } from "./LayoutVersion.ts"
-import type { RequestRow } from "./MessageRows.ts"
+import { KnownActivities } from "./KnownActivities.ts"
+import type { EntityRow, RequestRow } from "./MessageRows.ts"
 import { rowOf } from "./MessageRows.ts"
 import { Replies } from "./Replies.ts"
 import { Requests } from "./Requests.ts"
@@ -27,6 +28,7 @@ import { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
 import { inTransaction } from "./StorageTransaction.ts"
 import { StoredMessages } from "./StoredMessages.ts"
+import { UnsavedRequests } from "./UnsavedRequests.ts"
 import { MessageWork } from "./MessageWork.ts"
 import type { Item } from "./WaitingItems.ts"
 
@@ -55,6 +57,8 @@ class Messages {
   private readonly stored: StoredMessages
   private readonly requests: Requests
   private readonly replies: Replies
+  private readonly activities: KnownActivities
+  private readonly unsaved: UnsavedRequests
   private readonly layout: LayoutVersion
 
   constructor(
@@ -63,7 +67,9 @@ class Messages {
     queues: ShardQueues,
     stored: StoredMessages,
     requests: Requests,
-    replies: Replies
+    replies: Replies,
+    activities: KnownActivities,
+    unsaved: UnsavedRequests
   ) {
     this.keys = keys
     this.store = store
@@ -71,6 +77,8 @@ class Messages {
     this.stored = stored
     this.requests = requests
     this.replies = replies
+    this.activities = activities
+    this.unsaved = unsaved
     this.layout = new LayoutVersion(keys, store.kv)
   }
 
@@ -90,7 +98,12 @@ class Messages {
           String(id),
           options?.expectedReplyId === undefined ? undefined : String(options.expectedReplyId)
         )),
-      requestIdForPrimaryKey: (primaryKey) => this.of(Effect.map(this.stored.keyed(primaryKey), snowflakeOf)),
+      requestIdForPrimaryKey: (primaryKey) => {
+        const held = this.unsaved.keyed(primaryKey)
+        return this.of(
+          Effect.map(held === undefined ? this.stored.keyed(primaryKey) : Effect.succeed(held), snowflakeOf)
+        )
+      },
       repliesFor: (ids) => this.of(replies.of(ids, false)),
       repliesForUnfiltered: (ids) => this.of(replies.of(ids, true)),
       unprocessedMessages: (shards, now, options) =>
@@ -116,9 +129,29 @@ class Messages {
   readonly requestIdForPrimaryKey: MessageStorage.MessageStorage["Service"]["requestIdForPrimaryKey"] = (options) => {
     const { entityId, entityType } = options.address
     return this.of(
-      Effect.map(this.stored.keyedOf(entityType, entityId, Envelope.primaryKeyByAddress(options)), snowflakeOf)
+      Effect.map(
+        this.keyedOf(entityType, entityId, options.address.shardId, Envelope.primaryKeyByAddress(options)),
+        snowflakeOf
+      )
     )
   }
+
+  private readonly keyedOf = Effect.fnUntraced({ self: this }, function*(
+    this: Messages,
+    type: string,
+    entity: string,
+    shardId: EntityAddress.EntityAddress["shardId"],
+    primaryKey: string
+  ) {
+    const shard = `${shardId.group}:${shardId.id}`
+    const key = this.keys.keyed(type, entity, primaryKey)
+    if (key !== undefined && this.activities.areUnknown(type, entity, shard)) {
+      const found = yield* this.activities.read(type, entity, shard, key)
+      if (found === undefined) return undefined
+      if (found !== "unknown") return (yield* rowOf<EntityRow>(found)).id
+    }
+    return this.unsaved.keyed(primaryKey) ?? (yield* this.stored.keyedOf(type, entity, primaryKey))
+  })
 
   private saveEnvelope(
     { deliverAt, envelope, primaryKey }: {
@@ -182,6 +215,7 @@ class Messages {
   })
 
   private readonly readById = Effect.fnUntraced({ self: this }, function*(this: Messages, id: string, now: number) {
+    yield* this.unsaved.save(id)
     const found = yield* this.stored.find(id)
     if (found === undefined || found.finished !== undefined) return undefined
     const { entry, request, shard } = found
@@ -218,9 +252,21 @@ export const makeEncoded = Effect.fnUntraced(function*(
   const queues = yield* ShardQueues.make(keys, options.maxQueueBytes ?? defaultQueueBytes, reading)
   const retention = yield* Retention.make(keys, options)
   const stored = new StoredMessages(keys, kv)
-  const replies = new Replies(keys, store, yield* HeldShards, queues, stored, retention)
-  const requests = new Requests(keys, store, queues, stored, replies)
-  const { encoded, requestIdForPrimaryKey } = new Messages(keys, store, queues, stored, requests, replies)
+  const shards = yield* HeldShards
+  const activities = new KnownActivities(keys, kv, shards)
+  const unsaved = yield* UnsavedRequests.make(keys, store, shards, queues)
+  const replies = new Replies(keys, store, shards, queues, stored, retention, unsaved)
+  const requests = new Requests(keys, store, queues, stored, replies, shards, activities, unsaved)
+  const { encoded, requestIdForPrimaryKey } = new Messages(
+    keys,
+    store,
+    queues,
+    stored,
+    requests,
+    replies,
+    activities,
+    unsaved
+  )
   return { encoded, requestIdForPrimaryKey, retention, work: MessageWork.of({ next: queues.next }) }
 })
 

@@ -2,7 +2,8 @@
  * The requests that this process saves, as far as the copy of its queues does not show them yet. Readings take them
  * from here, without a trip; and what the watch of the queues tells of them is no news.
  */
-import type { KeyValueEntry } from "../../client/KeyValue.ts"
+import { bytesOf } from "../../client/Entry.ts"
+import { KeyValueEntry } from "../../client/KeyValue.ts"
 
 /**
  * Requests that are known here at a time. Beyond that the copy is away, and readings wait for it: what it does not show
@@ -17,9 +18,21 @@ export interface Saved {
   readonly entry: KeyValueEntry
 }
 
+/** A row as the copy would show it. */
+export const rowEntry = (key: string, row: string, revision: number, version: number): KeyValueEntry =>
+  new KeyValueEntry(bytesOf(key), {
+    createRevision: revision,
+    modRevision: revision,
+    version,
+    lease: 0,
+    value: bytesOf(row)
+  })
+
 export class OwnRequests {
   /** Saved ones, by the keys of their rows. */
   private readonly ahead = new Map<string, Saved>()
+  /** Those that are held back from the store, see `UnsavedRequests.ts`. No watch tells of them. */
+  private readonly held = new Map<string, Saved>()
   /** The ids of those that no watch has told of yet, saved or about to be. */
   private readonly saving = new Set<string>()
 
@@ -42,6 +55,15 @@ export class OwnRequests {
     return true
   }
 
+  hold(saved: Saved): void {
+    this.held.set(saved.entry.keyText, saved)
+  }
+
+  /** It is stored, or is not to be. */
+  holdsNoMore(key: string): void {
+    this.held.delete(key)
+  }
+
   /** The copy shows a row. */
   shown(key: string): void {
     this.ahead.delete(key)
@@ -54,8 +76,8 @@ export class OwnRequests {
     }
   }
 
-  /** What was saved of these shards. */
+  /** What was saved or is held back of these shards. */
   of(shards: ReadonlySet<string>): ReadonlyArray<Saved> {
-    return [...this.ahead.values()].filter(({ shard }) => shards.has(shard))
+    return [...this.ahead.values(), ...this.held.values()].filter(({ shard }) => shards.has(shard))
   }
 }

@@ -5,12 +5,12 @@
 import { Effect, Option } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { Reply } from "effect/cluster"
-import type { KeyValue, KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
+import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../client/KeyValue.ts"
 import { Compare, Op } from "../../client/Txn.ts"
 import { messageProcessed } from "../ActorMetrics.ts"
 import { Sharing } from "../StepWriter.ts"
 import type { ClusterKeys, QueuePart } from "./ClusterKeys.ts"
-import type { UnknownRow } from "./Failures.ts"
+import type { Contended, UnknownRow } from "./Failures.ts"
 import { RequestFinished, ShardLockLost } from "./Failures.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import type { MessageRow } from "./MessageRows.ts"
@@ -18,8 +18,9 @@ import { addressOf, finishedRows, rowOf } from "./MessageRows.ts"
 import type { Retention } from "./Retention.ts"
 import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
-import { carryOut } from "./StorageTransaction.ts"
+import { carryOut, OpenTransaction } from "./StorageTransaction.ts"
 import type { StoredMessages } from "./StoredMessages.ts"
+import type { Unsaved, UnsavedRequests } from "./UnsavedRequests.ts"
 
 /** A request that this process may store replies of. */
 interface Owned {
@@ -32,6 +33,8 @@ interface Owned {
   readonly fence: ReadonlyArray<Compare>
 }
 
+type ExitFailure = ReadFailure | WriteFailure | UnknownRow | Contended | ShardLockLost | RequestFinished
+
 /** Requests with chunks that are remembered before those of lost shards are looked for. */
 const chunkedAtEase = 1_024
 
@@ -43,6 +46,7 @@ export class Replies {
   private readonly queues: ShardQueues
   private readonly stored: StoredMessages
   private readonly retention: Retention
+  private readonly unsaved: UnsavedRequests
   /** Requests of which this process stored a chunk, with the shard, until they end. */
   private readonly chunked = new Map<string, string>()
   /** Conditions of replies seldom fail: that takes a request that was cleared, or a shard that was lost. */
@@ -54,7 +58,8 @@ export class Replies {
     shards: ShardTable,
     queues: ShardQueues,
     stored: StoredMessages,
-    retention: Retention
+    retention: Retention,
+    unsaved: UnsavedRequests
   ) {
     this.keys = keys
     this.store = store
@@ -63,10 +68,19 @@ export class Replies {
     this.queues = queues
     this.stored = stored
     this.retention = retention
+    this.unsaved = unsaved
   }
 
-  readonly saveExit = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.WithExitEncoded) {
+  readonly saveExit = Effect.fnUntraced({ self: this }, function*(
+    this: Replies,
+    reply: Reply.WithExitEncoded
+  ): Effect.fn.Return<void, ExitFailure> {
     const { requestId: id } = reply
+    if ((yield* OpenTransaction) !== undefined) yield* this.unsaved.save(id)
+    const unsaved = yield* this.unsaved.ends(id)
+    if (unsaved !== undefined) {
+      return yield* Effect.onError(this.saveWithRequest(unsaved, reply), () => Effect.sync(() => this.unsaved.kept(id)))
+    }
     const owned = yield* this.owned(id)
     if (owned === undefined) return
     const { fence, lock, shard, type } = owned
@@ -107,8 +121,50 @@ export class Replies {
     if (row.reply.id !== reply.id) return yield* new RequestFinished({ id })
   })
 
+  /** Stores an exit with its request, as if that had been stored before. */
+  private readonly saveWithRequest = Effect.fnUntraced({ self: this }, function*(
+    this: Replies,
+    { entityKey, entityRow, id, lock, shard, text: request, type }: Unsaved,
+    reply: Reply.WithExitEncoded
+  ): Effect.fn.Return<void, ExitFailure> {
+    const fence = this.shards.fence(this.keys, shard)
+    if (fence instanceof ShardLockLost) return yield* fence
+    const message = this.keys.request(id)
+    const { envelope, text } = finishedRows(request, reply, this.retention.hourFor(type))
+    const stored = yield* carryOut(this.store, {
+      if: [Compare.missing(message), Compare.missing(entityKey), ...fence],
+      do: [
+        Op.put(message, text),
+        Op.put(entityKey, entityRow),
+        ...envelope === undefined ? [] : [Op.put(this.keys.envelope(id), envelope)]
+      ]
+    }, { sharing: this.saves })
+    if (stored) {
+      this.unsaved.ended(id)
+      return yield* messageProcessed
+    }
+    const found = yield* this.kv.get(message)
+    if (found._tag === "None") {
+      // Also where another request has its key, which only a runner of an older version does: all of the shard begins
+      // again.
+      this.unsaved.lose(id)
+      yield* this.loses(shard, lock)
+      return yield* new ShardLockLost({ shard })
+    }
+    const row = yield* rowOf<MessageRow>(found.value)
+    if ("reply" in row) {
+      this.unsaved.ended(id)
+      // Otherwise this is its own effect, whose answer was lost.
+      return row.reply.id === reply.id ? undefined : yield* new RequestFinished({ id })
+    }
+    // It was stored by itself, and the answer was lost.
+    this.unsaved.saved(id)
+    yield* Effect.suspend(() => this.saveExit(reply))
+  })
+
   readonly saveChunk = Effect.fnUntraced({ self: this }, function*(this: Replies, reply: Reply.ChunkEncoded) {
     const { requestId: id } = reply
+    yield* this.unsaved.save(id)
     const owned = yield* this.owned(id)
     if (owned === undefined) return
     const { fence, lock, shard } = owned

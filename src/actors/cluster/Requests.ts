@@ -9,7 +9,10 @@ import { Compare, Op } from "../../client/Txn.ts"
 import { messageSaved } from "../ActorMetrics.ts"
 import { Sharing } from "../StepWriter.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
-import { Contended, IdTaken } from "./Failures.ts"
+import { Contended, IdTaken, ShardLockLost } from "./Failures.ts"
+import type { ShardTable } from "./HeldShards.ts"
+import type { KnownActivities } from "./KnownActivities.ts"
+import { isActivity } from "./KnownActivities.ts"
 import type { EntityRow, NewRequest, PendingRow, PrimaryKeyRow } from "./MessageRows.ts"
 import { requestRows, returnedRow, rowOf, shardOf } from "./MessageRows.ts"
 import type { Replies } from "./Replies.ts"
@@ -19,6 +22,8 @@ import type { ShardQueues } from "./ShardQueues.ts"
 import type { Store } from "./StorageTransaction.ts"
 import { carryOut, OpenTransaction } from "./StorageTransaction.ts"
 import type { StoredMessages } from "./StoredMessages.ts"
+import type { UnsavedRequests } from "./UnsavedRequests.ts"
+import { mayBeHeld } from "./UnsavedRequests.ts"
 
 /** Times that a change of a message meets others before it fails. */
 const attempts = 8
@@ -30,21 +35,40 @@ const { Duplicate, Success } = MessageStorage.SaveResultEncoded
 
 const pendingRow = (shard: string): string => JSON.stringify({ shard } satisfies PendingRow)
 
+/** Of a request without a reply. */
+const pendingDuplicate = (id: string) =>
+  Duplicate({ originalId: Snowflake.Snowflake(id), lastReceivedReply: Option.none() })
+
 export class Requests {
   private readonly keys: ClusterKeys
   private readonly store: Store
   private readonly queues: ShardQueues
   private readonly stored: StoredMessages
   private readonly replies: Replies
+  private readonly shards: ShardTable
+  private readonly activities: KnownActivities
+  private readonly unsaved: UnsavedRequests
   /** A request that is sent again fails its conditions: its primary key is stored already. */
   private readonly saves = new Sharing()
 
-  constructor(keys: ClusterKeys, store: Store, queues: ShardQueues, stored: StoredMessages, replies: Replies) {
+  constructor(
+    keys: ClusterKeys,
+    store: Store,
+    queues: ShardQueues,
+    stored: StoredMessages,
+    replies: Replies,
+    shards: ShardTable,
+    activities: KnownActivities,
+    unsaved: UnsavedRequests
+  ) {
     this.keys = keys
     this.store = store
     this.queues = queues
     this.stored = stored
     this.replies = replies
+    this.shards = shards
+    this.activities = activities
+    this.unsaved = unsaved
   }
 
   readonly save = Effect.fnUntraced({ self: this }, function*(this: Requests, request: NewRequest) {
@@ -57,18 +81,31 @@ export class Requests {
     const entityKey = keyed ?? this.keys.ofRequest(type, entity, id, undefined)
     const byKey = primaryKey === null ? undefined : keyed ?? this.keys.primaryKey(primaryKey)
     const before = byKey === undefined ? undefined : open?.primaryKeys.get(byKey)
-    if (before !== undefined) {
-      return Duplicate({ originalId: Snowflake.Snowflake(before), lastReceivedReply: Option.none() })
-    }
+    if (before !== undefined) return pendingDuplicate(before)
     const entityRow: EntityRow = primaryKey === null || this.keys.saysPrimaryKey(entityKey)
       ? { id, shard }
       : { id, shard, primaryKey }
     const keyRow: PrimaryKeyRow = { id }
     const { envelope, text } = requestRows(request)
+    const asks = isActivity(request.envelope)
+    const fence = asks ? this.shards.fence(this.keys, shard) : []
+    if (fence instanceof ShardLockLost) return yield* fence
+    if (asks && keyed !== undefined && primaryKey !== null) {
+      const held = this.holdBack(
+        request,
+        primaryKey,
+        entityKey,
+        JSON.stringify(entityRow),
+        text,
+        open === undefined && envelope === undefined
+      )
+      if (held === id) yield* messageSaved
+      if (held !== undefined) return held === id ? Success() : pendingDuplicate(held)
+    }
     this.queues.saves(shard, id)
     for (let attempt = 0; attempt < attempts; attempt++) {
       const saved = yield* carryOut(this.store, {
-        if: [Compare.missing(messageKey), ...byKey === undefined ? [] : [Compare.missing(byKey)]],
+        if: [Compare.missing(messageKey), ...byKey === undefined ? [] : [Compare.missing(byKey)], ...fence],
         do: [
           Op.put(messageKey, pendingRow(shard)),
           Op.put(this.keys.part(shard, id, "r"), text),
@@ -96,10 +133,38 @@ export class Requests {
       const isStored = yield* this.stored.isStored(request)
       if (isStored === true) return Success()
       if (isStored === false) return yield* new IdTaken({ id })
-      // What was in its way is gone.
+      // What was in its way is gone, unless it is that another runner holds the shard.
+      if (fence.length > 0 && !(yield* this.store.kv.transact({ if: fence })).succeeded) {
+        this.shards.release(shard, this.shards.lockOf(shard))
+        return yield* new ShardLockLost({ shard })
+      }
     }
     return yield* new Contended({ id, attempts })
   })
+
+  /**
+   * Holds the request of an activity back, unless it has to be stored first. Gives the request that is held back under
+   * its primary key, which may be an earlier one.
+   */
+  private holdBack(
+    { deliverAt, envelope }: NewRequest,
+    primaryKey: string,
+    entityKey: string,
+    entityRow: string,
+    text: string,
+    isAlone: boolean
+  ): string | undefined {
+    const { address: { entityId, entityType: type }, requestId: id } = envelope
+    const held = this.unsaved.keyed(primaryKey)
+    if (held !== undefined) return held
+    const shard = shardOf(envelope.address)
+    const lock = this.shards.lockOf(shard)
+    const isNew = this.activities.ask(this.keys.entity(type, entityId), entityKey, lock)
+    if (!isNew || lock === undefined || !isAlone || deliverAt !== null || !mayBeHeld(envelope)) return undefined
+    const pending = pendingRow(shard)
+    const isHeld = this.unsaved.hold({ id, shard, type, lock, text, pending, primaryKey, entityKey, entityRow })
+    return isHeld ? id : undefined
+  }
 
   readonly acknowledge = Effect.fnUntraced({ self: this }, function*(
     this: Requests,
@@ -127,10 +192,11 @@ export class Requests {
   interrupt(envelope: Envelope.InterruptEncoded) {
     const { requestId: id } = envelope
     const shard = shardOf(envelope.address)
-    return carryOut(this.store, {
+    const stored = carryOut(this.store, {
       if: [Compare.exists(this.keys.part(shard, id, "r"))],
       do: [Op.put(this.keys.part(shard, id, "i"), JSON.stringify(envelope))]
     }, { onStored: (revision) => this.queues.changed(shard, revision) })
+    return Effect.andThen(this.unsaved.save(id), stored)
   }
 
   /** Takes the exit back, so that the request waits again at its old place. */
@@ -140,6 +206,7 @@ export class Requests {
     expected: string | undefined
   ) {
     const messageKey = this.keys.request(id)
+    yield* this.unsaved.save(id)
     for (let attempt = 0; attempt < attempts; attempt++) {
       const found = yield* this.stored.find(id)
       if (found === undefined) return
@@ -182,6 +249,8 @@ export class Requests {
   ) {
     const { kv } = this.store
     const prefix = this.keys.entity(entityType, entityId)
+    this.activities.forget(prefix)
+    this.unsaved.clear(prefix)
     for (;;) {
       const { entries } = yield* kv.scan(prefix, { limit: clearedAtOnce })
       if (entries.length === 0) return

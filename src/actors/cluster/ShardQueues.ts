@@ -10,10 +10,10 @@ import type { EntityAddress } from "effect/cluster"
 import { Mirror } from "../../client/Mirror.ts"
 import type { MirrorFailure } from "../../client/Mirror.ts"
 import type { WriteFailure } from "../../client/KeyValue.ts"
-import { KeyValue, KeyValueEntry } from "../../client/KeyValue.ts"
+import type { KeyValueEntry } from "../../client/KeyValue.ts"
+import { KeyValue } from "../../client/KeyValue.ts"
 import type { Changes, Listed, WatchEvent } from "../../client/WatchNotice.ts"
 import { Watch } from "../../client/Watch.ts"
-import { bytesOf } from "../../client/Entry.ts"
 import { watchQueues } from "../ActorMetrics.ts"
 import type { ClusterKeys } from "./ClusterKeys.ts"
 import type { Freshness } from "./Freshness.ts"
@@ -21,24 +21,15 @@ import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
 import { LogTime } from "../LogTime.ts"
-import { OwnRequests } from "./OwnRequests.ts"
+import { OwnRequests, rowEntry } from "./OwnRequests.ts"
 import { QueuePages } from "./QueuePages.ts"
 import type { Item, Waiting } from "./WaitingItems.ts"
-import { ofAddresses, WaitingItems } from "./WaitingItems.ts"
+import { ofAddresses, unsavedVersion, WaitingItems } from "./WaitingItems.ts"
+import { wakeWhenDue } from "./WakeWhenDue.ts"
 
 /** Shards of one mirror, and mirrors at a time. Beyond that all begin again, for the shards that are asked for. */
 const shardsPerMirror = 256
 const maxMirrors = 16
-
-/**
- * The longest wait for a message that is due later, and how long before that the time of the log is asked for again, in
- * milliseconds: the clock of a machine goes a little faster or slower.
- */
-const maxWaitMs = 3_600_000
-const lookAgainMs = 10_000
-
-/** Pause before the time of the log is asked for again when it is not known, in milliseconds. */
-const pauseMs = 500
 
 interface MirrorGroup {
   /** All of the queues; or pages of them, while a mirror has no room for all. */
@@ -112,7 +103,12 @@ export class ShardQueues {
       yield* HeldShards,
       reading
     )
-    yield* Effect.forkScoped(queues.wakeWhenDue)
+    yield* Effect.forkScoped(wakeWhenDue({
+      waiting: queues.waiting,
+      due: queues.due,
+      work: () => queues.work.openUnsafe(),
+      now: Effect.suspend(() => queues.dueTime(queues.clock.currentTimeMillisUnsafe()))
+    }))
     yield* watchQueues(queues.waiting.shards, queues.held)
     return queues
   })
@@ -149,11 +145,30 @@ export class ShardQueues {
     const copy = this.copyOf(shard)
     // Pages follow what is saved by a watch.
     if (!(copy instanceof Mirror) || copy.isEnded || copy.revision >= revision) return
-    const key = this.keys.part(shard, id, "r")
-    const record = { createRevision: revision, modRevision: revision, version: 1, lease: 0, value: bytesOf(row) }
-    const entry = new KeyValueEntry(bytesOf(key), record)
+    const entry = rowEntry(this.keys.part(shard, id, "r"), row, revision, 1)
     if (this.own.add({ shard, id, entry })) this.waiting.set(shard, id, "r", entry)
     else this.reading.freshness.doubt()
+  }
+
+  /** Has a request read that is not stored. False while there is no copy of its queue. */
+  hold(shard: string, id: string, row: string): boolean {
+    const copy = this.copyOf(shard)
+    if (!(copy instanceof Mirror) || copy.isEnded) return false
+    const entry = rowEntry(this.keys.part(shard, id, "r"), row, copy.revision, unsavedVersion)
+    this.own.hold({ shard, id, entry })
+    this.waiting.set(shard, id, "r", entry)
+    return true
+  }
+
+  /** A request that was held back is stored. */
+  holdsNoMore(shard: string, id: string): void {
+    this.own.holdsNoMore(this.keys.part(shard, id, "r"))
+  }
+
+  /** A request that was held back waits no more. */
+  drop(shard: string, id: string): void {
+    this.holdsNoMore(shard, id)
+    this.waiting.delete(shard, id, "r")
   }
 
   /** The time that says whether a message is due, in milliseconds since 1970. */
@@ -248,17 +263,17 @@ export class ShardQueues {
   ) {
     for (const group of this.groups) {
       const { copy } = group
-      if (copy instanceof QueuePages && (copy.isEnded || copy.fitsMirror)) yield* this.drop(group)
+      if (copy instanceof QueuePages && (copy.isEnded || copy.fitsMirror)) yield* this.end(group)
     }
     let missing = [...asked].filter((shard) => !this.waiting.shards.has(shard))
     if (missing.length === 0) return
     const isWanted = (shard: string) => asked.has(shard) || !this.held.isRunner || this.held.lockOf(shard) !== undefined
     for (const group of this.groups) {
-      if (![...group.shards].some(isWanted)) yield* this.drop(group)
+      if (![...group.shards].some(isWanted)) yield* this.end(group)
     }
     if (this.groups.length + Math.ceil(missing.length / shardsPerMirror) > maxMirrors) {
       missing = [...new Set([...asked, ...[...this.waiting.shards.keys()].filter(isWanted)])]
-      for (const group of this.groups) yield* this.drop(group)
+      for (const group of this.groups) yield* this.end(group)
     }
     for (let from = 0; from < missing.length; from += shardsPerMirror) {
       const shards = missing.slice(from, from + shardsPerMirror)
@@ -316,7 +331,7 @@ export class ShardQueues {
     this.groups = [...this.groups, { copy, shards: new Set(shards), scope }]
   })
 
-  private drop(group: MirrorGroup): Effect.Effect<void> {
+  private end(group: MirrorGroup): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.groups.includes(group)) return Effect.void
       this.groups = this.groups.filter((other) => other !== group)
@@ -328,7 +343,7 @@ export class ShardQueues {
 
   /** The next reading replaces a mirror that has ended. */
   private ended<A, E>(group: MirrorGroup, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.tapError(effect, () => Effect.when(this.drop(group), Effect.sync(() => group.copy.isEnded)))
+    return Effect.tapError(effect, () => Effect.when(this.end(group), Effect.sync(() => group.copy.isEnded)))
   }
 
   private apply(queues: ReadonlyMap<string, string>, update: Listed | Changes): void {
@@ -379,22 +394,4 @@ export class ShardQueues {
     const place = this.place(queues, key)
     if (place !== undefined) this.waiting.delete(place.shard, place.id, place.part)
   }
-
-  private readonly wakeWhenDue = Effect.suspend(() => {
-    this.due.closeUnsafe()
-    if (!Number.isFinite(this.waiting.nextDueMs)) return this.due.await
-    return Effect.flatMap(this.dueTime(this.clock.currentTimeMillisUnsafe()), (now) => {
-      const leftMs = this.waiting.nextDueMs - now
-      if (leftMs <= 0) {
-        this.waiting.moveDue(now)
-        this.work.openUnsafe()
-        return Effect.void
-      }
-      const waitMs = leftMs > 2 * lookAgainMs ? Math.min(maxWaitMs, leftMs - lookAgainMs) : leftMs
-      return Effect.timeoutOption(this.due.await, Math.max(1, waitMs))
-    })
-  }).pipe(
-    Effect.catch(() => Effect.sleep(pauseMs)),
-    Effect.forever
-  )
 }

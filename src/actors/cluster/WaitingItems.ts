@@ -14,6 +14,9 @@ export const claimMs = 10 * 60_000
 /** Requests beyond which rows are read again when they are handed out: as objects they take more memory. */
 const readAtEase = 8_192
 
+/** The version of a row that is not stored, see `UnsavedRequests.ts`. */
+export const unsavedVersion = 0
+
 /** What is known of a request that has no exit. */
 export class Waiting {
   readonly shard: string
@@ -41,7 +44,8 @@ type ItemPart = "r" | "a" | "i"
 export class Item {
   readonly waiting: Waiting
   readonly part: ItemPart
-  readonly entry: KeyValueEntry
+  /** Replaced when a row is stored that was not. */
+  entry: KeyValueEntry
   readonly order: number
   readonly deliverAt: number
   readonly type: string
@@ -200,7 +204,16 @@ export class WaitingItems {
       requests.set(id, waiting)
       this.requests.set(id, waiting)
     }
-    if (waiting.parts.get(part)?.modRevision === entry.modRevision) {
+    const before = waiting.parts.get(part)
+    if (before !== undefined && entry.version === unsavedVersion) return
+    if (before?.version === unsavedVersion) {
+      // The same request, which is handed out no second time.
+      waiting.parts.set(part, entry)
+      const held = waiting.items.get(part)
+      if (held !== undefined) held.entry = entry
+      return
+    }
+    if (before?.modRevision === entry.modRevision) {
       this.listener.shown(entry.keyText)
       const own = waiting.items.get(part)
       if (own !== undefined && !this.claims.has(own)) this.listener.work()
