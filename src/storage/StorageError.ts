@@ -1,6 +1,26 @@
 /** How storage fails, by cause. Every one of these stops the node: storage is never retried. */
 import { Data } from "effect"
 
+/** What helps, by what the system says, in its own words or as a code; RocksDB passes the words on. */
+const remedies: ReadonlyArray<readonly [said: RegExp, remedy: string]> = [
+  [
+    /\bEACCES\b|\bEPERM\b|permission denied|operation not permitted/i,
+    "give the directory and all its files to the user that this runs as (chown -R), or run it as their user"
+  ],
+  [
+    /\bEROFS\b|read-only file system/i,
+    "mount the file system writable; the system's log (dmesg) says whether a failing disk made it read-only"
+  ],
+  [/\bENOSPC\b|\bEDQUOT\b|no space left|quota exceeded/i, "make room on the disk, or give it more"],
+  [/\bE[MN]FILE\b|too many open files/i, "raise the limit on open files (ulimit -n, LimitNOFILE)"]
+]
+
+const remedyFor = (cause: string): string =>
+  remedies.find(([said]) => said.test(cause))?.[1] ?? "check the disk (space, health)"
+
+/** Operations behind which no node runs yet; commands on a directory have them too. */
+const openings: ReadonlySet<string> = new Set(["open", "prepare the data directory"])
+
 /** The disk or RocksDB refused a read, write or sync. After a failed sync the file's state is unknown: never retry. */
 export class StorageIoError extends Data.TaggedError("StorageIoError")<{
   /** What was being done: "append", "sync", "open", "read" … */
@@ -10,8 +30,11 @@ export class StorageIoError extends Data.TaggedError("StorageIoError")<{
 }> {
   override get message() {
     const cause = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `${this.operation} failed in ${this.path}: ${cause}. ` +
-      "The node stops; check the disk (space, health), then start it again."
+    const remedy = remedyFor(cause)
+    const advice = openings.has(this.operation)
+      ? `Nothing runs on it: ${remedy}, then try again.`
+      : `The node stops; ${remedy}, then start it again.`
+    return `${this.operation} failed in ${this.path}: ${cause}. ${advice}`
   }
 }
 
