@@ -1,5 +1,6 @@
 /** What is advised fits what the system said: who may not read a file is not helped by room on the disk. */
 import { assert, describe, it } from "@effect/vitest"
+import { BackupIoError } from "../../src/storage/backup/BackupReader.ts"
 import { StorageIoError } from "../../src/storage/StorageError.ts"
 
 const said: ReadonlyArray<readonly [cause: string, advice: RegExp]> = [
@@ -15,13 +16,27 @@ const said: ReadonlyArray<readonly [cause: string, advice: RegExp]> = [
 describe("an error of the disk", () => {
   for (const [cause, advice] of said) {
     it(`advises what helps: ${cause}`, () => {
-      const failed = (operation: string) =>
-        new StorageIoError({ operation, path: "/srv/node-1", cause: new Error(cause) }).message
-      assert.match(failed("write"), advice)
-      assert.match(failed("write"), /\. The node stops; .*, then start it again\.$/)
-      // Commands open a directory too, and no node runs then.
-      assert.match(failed("open"), advice)
-      assert.notInclude(failed("open"), "The node stops")
+      const { message } = new StorageIoError({ operation: "write", path: "/srv/node-1", cause: new Error(cause) })
+      assert.match(message, advice)
+      assert.match(message, /\. To go on, .*, and start again\.$/)
+      // Restore, drill, reclaim and inspect open a directory too, and no node runs then.
+      assert.notInclude(message, "The node stops")
+    })
+  }
+})
+
+describe("an error of a backup's file", () => {
+  for (
+    const [cause, advice] of [
+      ["ENOSPC: no space left on device, write", /; make room on the disk, or give it more$/],
+      ["EROFS: read-only file system, open '/srv/b.flaredb.partial-1'", /; mount the file system writable/],
+      ["EACCES: permission denied, open '/srv/b.flaredb'", /; run it as a user that may$/],
+      ["ENOENT: no such file or directory, open '/srv/b.flaredb'", /open '\/srv\/b\.flaredb'$/]
+    ] as const
+  ) {
+    it(`advises what helps, where that is known: ${cause}`, () => {
+      const error = new BackupIoError({ operation: "write", path: "/srv/b.flaredb", cause: new Error(cause) })
+      assert.match(error.message, advice)
     })
   }
 })
