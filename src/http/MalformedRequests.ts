@@ -1,7 +1,7 @@
 /**
- * Requests that cannot be read: no HTTP, headers beyond the limit, a body that does not come. The caller is told what
- * was wrong, but never in the place of the answer to an earlier request of the connection, which may have written: a
- * body that is longer than its `Content-Length` begins a next request that is none.
+ * Requests that cannot be read: no HTTP, headers beyond the limit, a body that does not come. The answer says what was
+ * wrong, but is never sent in the place of the answer to an earlier request of the connection, which may have written:
+ * a body that is longer than its `Content-Length` begins a next request that is none.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { maxHeaderSize } from "node:http"
@@ -84,7 +84,7 @@ export const closeMalformed = (
       `closed a connection: ${error.code ?? error.name}: ${error.message}`
     )
     const underWay = [...exchanges.get(socket) ?? []]
-    const earlier = underWay.filter(({ request }) => request.complete).at(-1)?.response
+    const earlier = underWay.findLast(({ request }) => request.complete)?.response
     if (earlier !== undefined) {
       // The answer goes out first. One that goes on, as of a watch, ends here.
       if (earlier.headersSent && !earlier.writableEnded) socket.destroy()

@@ -150,7 +150,7 @@ export class Import {
     })
   }
 
-  /** Refuses other data than an earlier run read, whether it ended or not: an etcd made again has the same cluster id. */
+  /** Refuses other data than an earlier run read, also when it ended: an etcd made again has the same cluster id. */
   private readonly requireSameData = Effect.fnUntraced({ self: this }, function*(
     this: Import,
     { revision }: Position

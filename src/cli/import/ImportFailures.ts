@@ -76,8 +76,8 @@ export class NothingInEtcd extends Data.TaggedError("NothingInEtcd")<{
 }> {
   override get message() {
     return `etcd has no key under --prefix, and --exact would delete all ${this.count} that FlareDB has under ` +
-      `--to-prefix: ${this.first.slice(0, 3).join(", ")}${this.count > 3 ? ", …" : ""}. Nothing was written. Look at ` +
-      "--prefix and --from; if these keys are to go, flaredb delete --prefix deletes them"
+      `--to-prefix: ${this.first.slice(0, 3).join(", ")}${this.count > 3 ? ", …" : ""}. Nothing was written. Look ` +
+      "at --prefix and --from; if these keys are to go, flaredb delete --prefix deletes them"
   }
 }
 
