@@ -66,6 +66,12 @@ const beginPauseMs = 200
 /** During an election no node can tell what is acknowledged: the nodes are asked again. */
 const isElection = ({ _tag }: BackupFailure): boolean => _tag === "NotLeader" || _tag === "Unavailable"
 
+/** What was received of a backup is of no use when its node is lost: another one cannot go on with it. */
+const brokenOff = (error: BackupFailure): BackupFailure =>
+  error._tag === "ConnectionLost"
+    ? new Unavailable({ reason: `${error.message} in the middle of the backup, which is not whole. Take it again` })
+    : error
+
 export const make = (
   { attemptTimeoutMs, connect, endpoints, requestTimeoutMs }: BackupsOptions,
   commands: Commands["Service"],
@@ -94,7 +100,9 @@ export const make = (
       ),
       Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
     )
-    return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(pull)))
+    return Stream.concat(Stream.fromIterable(first), Stream.fromPull(Effect.succeed(pull))).pipe(
+      Stream.mapError(brokenOff)
+    )
   })
 
   /** A backup from the first node that serves one. What every node said is in the error when none can be reached. */

@@ -57,6 +57,7 @@ import { RequestCallers } from "./RequestCallers.ts"
 import { SecuredSockets } from "./SecuredSockets.ts"
 import * as StatusPage from "./StatusPage.ts"
 import { make as makeSections, StatusSections } from "./StatusSections.ts"
+import { closeMalformed } from "./MalformedRequests.ts"
 import { closeUnread } from "./UnreadAnswers.ts"
 
 export interface HttpServerOptions {
@@ -189,13 +190,15 @@ const routes = (options: HttpServerOptions, sections: StatusSections["Service"],
 /** Node's server with the limits of the port, which logs callers that go beyond them. */
 const guardedServer = (limits: PortLimits, violations: ProtocolViolations) => {
   const { maxFrameMs, maxHandshakeMs, maxHttpConnections } = limits
+  const times = { headersMs: Math.min(maxHandshakeMs, maxFrameMs), requestMs: maxFrameMs }
   const server = createServer({
-    headersTimeout: Math.min(maxHandshakeMs, maxFrameMs),
-    requestTimeout: maxFrameMs,
+    headersTimeout: times.headersMs,
+    requestTimeout: times.requestMs,
     connectionsCheckingInterval: checkMs
   })
   server.maxConnections = maxHttpConnections
   closeUnread(server, maxFrameMs, violations)
+  closeMalformed(server, times, violations)
   const headers = HttpGuard.headersFor(StatusPage.style)
   server.on("request", (_, response) => response.setHeaders(headers))
   server.on("drop", (dropped) => {
@@ -210,19 +213,6 @@ const guardedServer = (limits: PortLimits, violations: ProtocolViolations) => {
     "error",
     (error) => violations.report("too-many-connections", "unknown", `lost a connection: ${error.message}`)
   )
-  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    // A caller that goes away in the middle of something does no harm.
-    if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
-      const { remoteAddress = "unknown", remotePort = 0 } = socket as { remoteAddress?: string; remotePort?: number }
-      violations.report(
-        "malformed-request",
-        `${remoteAddress}:${remotePort}`,
-        `closed a connection: ${error.code ?? error.name}: ${error.message}`
-      )
-      if (socket.writable) socket.write("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-    }
-    socket.destroy()
-  })
   return server
 }
 

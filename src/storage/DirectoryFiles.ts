@@ -2,7 +2,7 @@
  * Looks at the kinds of the files in a data directory before RocksDB opens any. A named pipe where it expects a file
  * blocks the thread that opens it for ever, and with it the end of the process, which waits for its threads.
  */
-import { readdirSync, statSync } from "node:fs"
+import { lstatSync, readdirSync, statSync } from "node:fs"
 import type { Stats } from "node:fs"
 import { join } from "node:path"
 import { DataDirRefused } from "./StorageError.ts"
@@ -17,8 +17,12 @@ const databaseFiles: ReadonlyArray<RegExp> = [
 ]
 
 /** What a file is, in the words of `ls`; `undefined` for what RocksDB may open. */
-const kindOf = (stats: Stats | undefined, isDatabaseFile: boolean): string | undefined => {
-  if (stats === undefined) return "a link to nothing"
+const kindOf = (path: string, isDatabaseFile: boolean): string | undefined => {
+  const stats: Stats | undefined = statSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) {
+    // A process that has the directory open removes files while they are looked at. Its lock is asked for later.
+    return lstatSync(path, { throwIfNoEntry: false }) === undefined ? undefined : "a link to nothing"
+  }
   if (stats.isFile()) return undefined
   if (stats.isDirectory()) return isDatabaseFile ? "a directory" : undefined
   if (stats.isFIFO()) return "a named pipe"
@@ -26,13 +30,16 @@ const kindOf = (stats: Stats | undefined, isDatabaseFile: boolean): string | und
   return "a device"
 }
 
-/** The first file that is no regular one, if there is one. Other programs' directories are left alone. */
-export const unusableFile = (path: string): DataDirRefused | undefined => {
-  for (const name of readdirSync(path).sort()) {
-    const found = kindOf(
-      statSync(join(path, name), { throwIfNoEntry: false }),
-      databaseFiles.some((names) => names.test(name))
-    )
+/**
+ * The first file that is no regular one, if there is one. Other programs' directories are left alone. `names` are those
+ * that the directory had when it was listed.
+ */
+export const unusableFile = (
+  path: string,
+  names: ReadonlyArray<string> = readdirSync(path)
+): DataDirRefused | undefined => {
+  for (const name of names.toSorted()) {
+    const found = kindOf(join(path, name), databaseFiles.some((known) => known.test(name)))
     if (found === undefined) continue
     return new DataDirRefused({
       path,

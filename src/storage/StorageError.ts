@@ -1,6 +1,22 @@
 /** How storage fails, by cause. Every one of these stops the node: storage is never retried. */
 import { Data } from "effect"
 
+/** What helps, by what the system says, in its own words or as a code; RocksDB passes the words on. */
+const remedies: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
+  [
+    /\bEROFS\b|read-only file system/i,
+    "mount the file system writable; the system's log (dmesg) says whether a failing disk made it read-only"
+  ],
+  [/\bENOSPC\b|\bEDQUOT\b|no space left|quota exceeded/i, "make room on the disk, or give it more"],
+  [/\bE[MN]FILE\b|too many open files/i, "raise the limit on open files (ulimit -n, LimitNOFILE)"]
+]
+
+/** What helps against a failure of the disk, if that is known. `forbidden` is what does where rights are missing. */
+export const remedyFor = (said: string, forbidden: string): string | undefined =>
+  /\bEACCES\b|\bEPERM\b|permission denied|operation not permitted/i.test(said)
+    ? forbidden
+    : remedies.find(([pattern]) => pattern.test(said))?.[1]
+
 /** The disk or RocksDB refused a read, write or sync. After a failed sync the file's state is unknown: never retry. */
 export class StorageIoError extends Data.TaggedError("StorageIoError")<{
   /** What was being done: "append", "sync", "open", "read" … */
@@ -10,8 +26,11 @@ export class StorageIoError extends Data.TaggedError("StorageIoError")<{
 }> {
   override get message() {
     const cause = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `${this.operation} failed in ${this.path}: ${cause}. ` +
-      "The node stops; check the disk (space, health), then start it again."
+    // A node stops with it; restore, drill and reclaim end with it as well.
+    const forbidden = "give the directory and all its files to the user that this runs as (chown -R), or run it as " +
+      "their user"
+    const remedy = remedyFor(cause, forbidden) ?? "check the disk (space, health)"
+    return `${this.operation} failed in ${this.path}: ${cause}. To go on, ${remedy}, and start again.`
   }
 }
 

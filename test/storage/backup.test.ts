@@ -2,7 +2,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import type { BackupHeader } from "../../src/protocol/BackupFile.ts"
 import { encodeBackupHeader } from "../../src/protocol/BackupFile.ts"
@@ -15,6 +24,8 @@ import { checkOfBackup } from "../../src/machine/StateCheck.ts"
 import { factsOf, keyValueMachine } from "../../src/machine/StateFacts.ts"
 import { readBackup } from "../../src/storage/backup/BackupReader.ts"
 import { writeBackup } from "../../src/storage/backup/BackupWriter.ts"
+import { staleMs } from "../../src/storage/backup/FolderLock.ts"
+import { removeLeftovers } from "../../src/storage/backup/Leftovers.ts"
 import { inspect } from "../../src/storage/Inspect.ts"
 import { MemoryDisk } from "../../src/storage/memory/MemoryStore.ts"
 import * as MemoryStore from "../../src/storage/memory/MemoryStore.ts"
@@ -190,6 +201,88 @@ describe("restore into a directory", () => {
       assert.deepStrictEqual(readdirSync(folder).sort(), ["a", "node-1"])
       const missing = yield* Effect.flip(restore({ ...options(folder, join(folder, "none")), path: join(folder, "x") }))
       assert.strictEqual(missing._tag, "BackupIoError")
+    }))
+
+  it.effect("is refused at a link before anything is read: the directory would take the link's place", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      mkdirSync(join(folder, "empty"))
+      for (const target of ["nothing", "empty"]) {
+        symlinkSync(target, join(folder, "node-1"))
+        const refused = yield* Effect.flip(restore(options(folder, join(folder, "none"))))
+        assert.deepInclude(refused, { _tag: "DataDirRefused", reason: "not-a-directory", found: "a link" })
+        rmSync(join(folder, "node-1"))
+      }
+    }))
+
+  it.effect.runIf(process.platform === "linux")(
+    "is refused at a mount point before anything is read",
+    () =>
+      Effect.gen(function*() {
+        const file = join(yield* temporaryFolder, "none")
+        const refused = yield* Effect.flip(restore({ ...options("/", file), path: "/proc" }))
+        assert.deepInclude(refused, { _tag: "DataDirRefused", found: "the root of a file system" })
+      })
+  )
+
+  it.effect("takes over nothing of one that was killed under the same process id", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = join(folder, "a")
+      yield* writeBackup(file, Stream.fromIterable(pieces()), { force: false })
+      yield* restore({ ...options(folder, file), clusterId: "other" })
+      renameSync(join(folder, "node-1"), join(folder, `node-1.restoring-${process.pid}`))
+      assert.strictEqual((yield* restore(options(folder, file))).rows, 600)
+      yield* inspect(
+        join(folder, "node-1"),
+        ({ marker }) => Effect.sync(() => assert.strictEqual(marker.clusterId, "new"))
+      )
+      assert.deepStrictEqual(readdirSync(folder).sort(), ["a", "node-1"])
+    }))
+})
+
+describe("what a command that was killed has left", () => {
+  /** No process has it: Linux counts to 4,194,304. */
+  const gone = 99_999_999
+
+  const left = (folder: string) => {
+    for (const name of ["a.partial-", "b.partial-", "node-1.restoring-"]) {
+      for (const pid of [gone, process.ppid]) writeFileSync(join(folder, `${name}${pid}`), "")
+    }
+    mkdirSync(join(folder, `flaredb-drill-${gone}-AbCdEf`, "node-1"), { recursive: true })
+    writeFileSync(join(folder, "a.partial-of-my-own"), "")
+    return readdirSync(folder).length
+  }
+
+  it.effect("goes with the next one of its kind, once it rests and its process is not there", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = join(folder, "a")
+      const count = left(folder)
+      yield* TestClock.setTime(Date.now() + staleMs / 2)
+      yield* writeBackup(file, Stream.fromIterable(pieces()), { force: true })
+      yield* restore(options(folder, file))
+      assert.strictEqual(readdirSync(folder).length, count + 2)
+      rmSync(join(folder, "node-1"), { recursive: true })
+      yield* TestClock.setTime(Date.now() + 2 * staleMs)
+      yield* writeBackup(file, Stream.fromIterable(pieces()), { force: true })
+      assert.isFalse(existsSync(join(folder, `a.partial-${gone}`)))
+      assert.isTrue(existsSync(join(folder, `node-1.restoring-${gone}`)))
+      yield* restore(options(folder, file))
+      removeLeftovers(folder, "flaredb-drill-", Date.now() + 2 * staleMs)
+      assert.deepStrictEqual(
+        readdirSync(folder).sort(),
+        [
+          "a",
+          `a.partial-${process.ppid}`,
+          "a.partial-of-my-own",
+          // Of another file: its next backup removes it.
+          `b.partial-${gone}`,
+          `b.partial-${process.ppid}`,
+          "node-1",
+          `node-1.restoring-${process.ppid}`
+        ].sort()
+      )
     }))
 })
 

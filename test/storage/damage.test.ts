@@ -169,7 +169,7 @@ const attempt = Effect.fnUntraced(function*(path: string, least: number, leastVo
   const { error } = reason
   assert.include(["StorageCorruption", "StorageIoError", "DataDirRefused"], error._tag)
   assert.include(error.message, path)
-  assert.match(error.message, /runbooks|check the disk|Give |data-dir/)
+  assert.match(error.message, /runbooks|check the disk|make room|chown|Give |data-dir/)
   assert.notMatch(error.message, /\n\s+at /)
   return error._tag
 })

@@ -1,6 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { crc32 } from "node:zlib"
 import { encodeEntry } from "../../src/protocol/EntryRecord.ts"
@@ -133,6 +142,18 @@ describe("a data directory is refused", () => {
       const error = yield* refused(optionsOf(path))
       assert.strictEqual(error.reason, "foreign")
       assert.isFalse(existsSync(join(path, "CURRENT")))
+    }))
+
+  it.live("when its manifest was copied halfway: it is damaged, and nobody else's", () =>
+    Effect.gen(function*() {
+      const path = yield* usedDirectory
+      const manifest = join(path, readdirSync(path).find((name) => name.startsWith("MANIFEST-")) ?? "")
+      truncateSync(manifest, statSync(manifest).size / 2)
+      for (const opened of [start(optionsOf(path), Effect.void), inspect(path, () => Effect.void)]) {
+        const error = yield* Effect.flip(opened)
+        assert.strictEqual(error._tag, "StorageCorruption")
+        assert.match(error.message, /Do not delete anything; see deploy\/runbooks\/lost-node\.md/)
+      }
     }))
 
   it.live("when it cannot be created", () =>

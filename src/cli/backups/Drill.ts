@@ -3,7 +3,7 @@
  * own, every row of that is held against the backup, the node is started and asked, and all of it is removed.
  */
 import type { Scope } from "effect"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { KeyValue } from "../../client/KeyValue.ts"
@@ -15,6 +15,7 @@ import { checkOfBackup } from "../../machine/StateCheck.ts"
 import { keyValueMachine } from "../../machine/StateFacts.ts"
 import { readBackup } from "../../storage/backup/BackupReader.ts"
 import { BackupIoError } from "../../storage/backup/BackupReader.ts"
+import { removeLeftovers } from "../../storage/backup/Leftovers.ts"
 import { restore } from "../../storage/backup/Restore.ts"
 import { readState } from "../../storage/Inspect.ts"
 import type { StateRow } from "../../storage/StateStore.ts"
@@ -48,12 +49,18 @@ const keyRange = recordRange({ gte: new Uint8Array(0), lt: new Uint8Array(0) })
 const isKeyRow = ({ key }: StateRow): boolean =>
   Buffer.compare(key, keyRange.gte) >= 0 && Buffer.compare(key, keyRange.lt) < 0
 
+const folderPrefix = "flaredb-drill-"
+
 const folderIn = (work: string): Effect.Effect<string, BackupIoError, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.try({
-      try: () => mkdtempSync(join(work, "flaredb-drill-")),
-      catch: (cause) => new BackupIoError({ operation: "make a folder in", path: work, cause })
-    }),
+    Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
+      Effect.try({
+        try: () => {
+          removeLeftovers(work, folderPrefix, nowMs)
+          return mkdtempSync(join(work, `${folderPrefix}${process.pid}-`))
+        },
+        catch: (cause) => new BackupIoError({ operation: "make a folder in", path: work, cause })
+      })),
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
   )
 

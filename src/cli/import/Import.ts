@@ -102,10 +102,9 @@ export class Import {
   readonly run = Effect.fnUntraced({ self: this }, function*(this: Import, onStep: OnStep) {
     const { exact, ifExists } = this.options
     const stored = yield* this.stored
+    if (stored.position !== undefined) yield* this.requireSameData(stored.position)
     const isBegun = stored.position?.done === false
-    const begun = stored.position !== undefined && isBegun
-      ? yield* this.goOn(stored.position)
-      : yield* this.first(onStep)
+    const begun = stored.position !== undefined && isBegun ? stored.position : yield* this.first(onStep)
     const leases = yield* this.imported
     const { position, revision } = yield* this.begin(begun, stored.revision)
     const rules = { ifExists, exact }
@@ -151,12 +150,13 @@ export class Import {
     })
   }
 
-  /** A position that was stored, unless it is of other data: an etcd made again has the same cluster id. */
-  private readonly goOn = Effect.fnUntraced({ self: this }, function*(this: Import, position: Position) {
+  /** Refuses other data than an earlier run read, also when it ended: an etcd made again has the same cluster id. */
+  private readonly requireSameData = Effect.fnUntraced({ self: this }, function*(
+    this: Import,
+    { revision }: Position
+  ) {
     const current = yield* this.currentRevision
-    return current < position.revision
-      ? yield* new EtcdBehind({ revision: position.revision, current })
-      : position
+    if (current < revision) return yield* new EtcdBehind({ revision, current })
   })
 
   /** The position before the first key, once nothing hinders the import. */

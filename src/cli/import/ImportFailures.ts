@@ -57,14 +57,27 @@ export class EtcdCompacted extends Data.TaggedError("EtcdCompacted")<{ readonly 
   }
 }
 
-/** An import was begun at a revision that etcd does not have yet: it is another etcd, or was restored. */
+/** An import was made at a revision that etcd does not have yet: it is another etcd, or was restored. */
 export class EtcdBehind extends Data.TaggedError("EtcdBehind")<{
   readonly revision: number
   readonly current: number
 }> {
   override get message() {
-    return `the import was begun at revision ${this.revision} of etcd, which is at ${this.current} now: its data was ` +
+    return `the last import read revision ${this.revision} of etcd, which is at ${this.current} now: its data was ` +
       `replaced since. If this is the etcd that is meant, ${restartAdvice}`
+  }
+}
+
+/** `exact` would delete all that FlareDB has under the prefix: more often a wrong prefix than a wish. */
+export class NothingInEtcd extends Data.TaggedError("NothingInEtcd")<{
+  /** Keys that would be deleted, and the first of them. */
+  readonly count: number
+  readonly first: ReadonlyArray<string>
+}> {
+  override get message() {
+    return `etcd has no key under --prefix, and --exact would delete all ${this.count} that FlareDB has under ` +
+      `--to-prefix: ${this.first.slice(0, 3).join(", ")}${this.count > 3 ? ", …" : ""}. Nothing was written. Look ` +
+      "at --prefix and --from; if these keys are to go, flaredb delete --prefix deletes them"
   }
 }
 

@@ -11,7 +11,7 @@ import { decide, hasLease, keyText, refusalOf } from "./Decision.ts"
 import type { EtcdSource } from "./EtcdSource.ts"
 import type { ImportedLeases } from "./ImportedLeases.ts"
 import type { EtcdFailure } from "./ImportFailures.ts"
-import { KeysExist, KeysRefused, LeasesRefused } from "./ImportFailures.ts"
+import { KeysExist, KeysRefused, LeasesRefused, NothingInEtcd } from "./ImportFailures.ts"
 import type { Pairs } from "./Pairs.ts"
 import type { Rules } from "./Rules.ts"
 import { writing } from "./Retry.ts"
@@ -101,10 +101,11 @@ export const survey = Effect.fnUntraced(function*(
 
 /** What hinders an import that was surveyed, if anything does. */
 export const hindrance = (
-  { different, leases, refused }: Survey,
-  { ifExists }: Rules,
+  { different, keys, leases, others, refused }: Survey,
+  { exact, ifExists }: Rules,
   skipRefused: boolean
-): KeysRefused | KeysExist | LeasesRefused | undefined => {
+): KeysRefused | KeysExist | LeasesRefused | NothingInEtcd | undefined => {
+  if (exact && keys === 0 && others.count > 0) return new NothingInEtcd(others)
   if (refused.count > 0 && !skipRefused) return new KeysRefused(refused)
   // One place is for the row that notes the lease.
   const large = [...leases].find(([, keys]) => keys >= maxLeaseKeys)

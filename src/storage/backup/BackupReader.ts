@@ -6,10 +6,12 @@ import { open, stat } from "node:fs/promises"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
+import { errorText } from "../../ErrorText.ts"
 import type { SnapshotTotals } from "../../protocol/SnapshotChunk.ts"
 import type { RowsCheck } from "../RowsCheck.ts"
 import { anyRows, CheckedRows } from "../RowsCheck.ts"
 import type { StateRow } from "../StateStore.ts"
+import { remedyFor } from "../StorageError.ts"
 
 /** The file is no backup, or not whole, or damaged. */
 export class BackupCorrupt extends Data.TaggedError("BackupCorrupt")<{
@@ -29,9 +31,9 @@ export class BackupIoError extends Data.TaggedError("BackupIoError")<{
   readonly cause: unknown
 }> {
   override get message() {
-    return `cannot ${this.operation} ${this.path}: ${
-      this.cause instanceof Error ? this.cause.message : String(this.cause)
-    }`
+    const cause = errorText(this.cause)
+    const remedy = remedyFor(cause, "run it as a user that may")
+    return `cannot ${this.operation} ${this.path}: ${cause}${remedy === undefined ? "" : `; ${remedy}`}`
   }
 }
 

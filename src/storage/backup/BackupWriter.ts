@@ -3,17 +3,18 @@
  * that leaves no file under the name that was asked for. A pipe or a device gets the bytes as they come; a backup that
  * was cut off lacks its end, so that its reader refuses it.
  */
-import { Data, Effect, Stream } from "effect"
+import { Clock, Data, Effect, Stream } from "effect"
 import { existsSync } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { link, open, rename, rm, stat } from "node:fs/promises"
 import { constants } from "node:fs"
-import { dirname } from "node:path"
+import { basename, dirname } from "node:path"
 import { isatty } from "node:tty"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
 import type { BackupContents } from "./BackupReader.ts"
 import { BackupCorrupt, BackupIoError } from "./BackupReader.ts"
+import { removeLeftovers } from "./Leftovers.ts"
 
 /** There is a file of that name, and it was not said that it may be replaced. */
 export class BackupExists extends Data.TaggedError("BackupExists")<{ readonly path: string }> {
@@ -115,12 +116,14 @@ export const writeBackup = <E>(
     if (other) return writeStraight(path, bytes, options)
     if (!options.force && existsSync(path)) return Effect.fail(new BackupExists({ path }))
     const temporary = `${path}.partial-${process.pid}`
+    const created = Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
+      attempt("create", path, async () => {
+        const file = await open(temporary, "w", 0o600).catch((error) => Promise.reject(withFolder(path, error)))
+        removeLeftovers(dirname(path), `${basename(path)}.partial-`, nowMs)
+        return file
+      }))
     const filled = Effect.acquireUseRelease(
-      attempt(
-        "create",
-        path,
-        () => open(temporary, "w", 0o600).catch((error) => Promise.reject(withFolder(path, error)))
-      ),
+      created,
       (file) => writeBackupTo(sinkOf(file, true), temporary, bytes, options),
       (file) => Effect.promise(() => file.close().catch(() => undefined))
     )

@@ -46,7 +46,8 @@ const beginOf = (pid: number): string => {
   }
 }
 
-const isRunning = (pid: number): boolean => {
+/** Whether a process of this machine has the id. */
+export const isRunning = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
     return true

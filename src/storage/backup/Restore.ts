@@ -12,14 +12,15 @@
  * first leader gives it another identity; and the sessions of clients, which speak of a cluster that went on after the
  * backup; a client that still believes in its session learns that it has expired.
  */
-import { Effect, Layer } from "effect"
-import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs"
-import { dirname, resolve } from "node:path"
+import { Clock, Effect, Layer } from "effect"
+import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs"
+import { basename, dirname, join, resolve } from "node:path"
 import { isIdentityRow } from "../../protocol/ClusterIdentity.ts"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { LogIndex, Term } from "../../raft/Types.ts"
 import type { BackupContents, BackupCorrupt } from "./BackupReader.ts"
 import { BackupIoError, readBackup } from "./BackupReader.ts"
+import { removeLeftovers } from "./Leftovers.ts"
 import type { DataDirOptions } from "../DataDir.ts"
 import { createDirectory, syncFolder } from "../Folder.ts"
 import { LogStore } from "../LogStore.ts"
@@ -89,18 +90,31 @@ const pointOf = ({ index, term }: BackupHeader) => ({ index: LogIndex(index), te
 /** Refuses a directory that holds anything. */
 const requireEmpty = (path: string): Effect.Effect<void, DataDirRefused> =>
   Effect.suspend(() => {
-    if (!existsSync(path)) return Effect.void
-    const found = statSync(path).isDirectory() ? readdirSync(path) : undefined
-    if (found?.length === 0) return Effect.void
-    return Effect.fail(
-      new DataDirRefused({
-        path,
-        reason: found === undefined ? "not-a-directory" : "not-empty",
-        expected: "no directory, or an empty one",
-        found: found === undefined ? "a file" : `${found.length} files (${found.slice(0, 3).join(", ")})`,
-        hint: "A backup is restored into a directory of its own; move this one away, or give another --data-dir."
-      })
-    )
+    const refuse = (reason: DataDirRefused["reason"], found: string) =>
+      Effect.fail(
+        new DataDirRefused({
+          path,
+          reason,
+          expected: "no directory, or an empty one",
+          found,
+          hint:
+            "A backup is restored into a directory that it makes; move this one away, or give another --data-dir, " +
+            "for example a folder in it."
+        })
+      )
+    // Of links, the last step gives the directory its name, which would take the place of the link.
+    const stats = lstatSync(path, { throwIfNoEntry: false })
+    if (stats === undefined) return Effect.void
+    if (stats.isSymbolicLink()) return refuse("not-a-directory", "a link")
+    if (!stats.isDirectory()) return refuse("not-a-directory", "a file")
+    // It can be neither removed nor replaced: a folder in it can.
+    if (stats.dev !== statSync(dirname(resolve(path))).dev) {
+      return refuse("not-a-directory", "the root of a file system")
+    }
+    const names = readdirSync(path)
+    return names.length === 0
+      ? Effect.void
+      : refuse("not-empty", `${names.length} files (${names.slice(0, 3).join(", ")})`)
   })
 
 const attempt = <A>(operation: string, path: string, run: () => A): Effect.Effect<A, BackupIoError> =>
@@ -120,14 +134,22 @@ export const restore = Effect.fnUntraced(function*(options: RestoreOptions): Eff
     })
   }
   const parent = dirname(resolve(path))
-  const temporary = `${path}.restoring-${process.pid}`
+  const leftovers = `${basename(resolve(path))}.restoring-`
+  const temporary = join(parent, `${leftovers}${process.pid}`)
+  const nowMs = yield* Clock.currentTimeMillis
   const filled = Effect.scoped(
     Effect.flatMap(
       Layer.build(Layer.fresh(RocksStorage.layer({ ...options, path: temporary }))),
       (services) => Effect.provideContext(restoreInto(options), services)
     )
   )
-  return yield* attempt("create", parent, () => createDirectory(parent)).pipe(
+  const prepared = attempt("create", parent, () => {
+    createDirectory(parent)
+    removeLeftovers(parent, leftovers, nowMs)
+    // A restore that was killed in a container had the same process id as the next one may have.
+    rmSync(temporary, { recursive: true, force: true })
+  })
+  return yield* prepared.pipe(
     Effect.andThen(filled),
     Effect.tap(() => requireEmpty(path)),
     Effect.tap(() =>

@@ -1,11 +1,21 @@
 /** Why RocksDB cannot open a directory, and whether another process has it open. */
 import { Clock, Effect } from "effect"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
 import { unusableFile } from "../DirectoryFiles.ts"
+import { floorFile } from "../DurableFloor.ts"
 import { removedLock } from "../LockFile.ts"
 import type { OpenError } from "../StorageError.ts"
 import { DataDirRefused, StorageCorruption, StorageIoError } from "../StorageError.ts"
 import * as NativeModule from "./NativeModule.ts"
 import { families } from "./Operation.ts"
+
+const unreadable = (path: string, detail: string): StorageCorruption =>
+  new StorageCorruption({
+    path,
+    detail,
+    safe: "nothing can be read here; the other nodes hold every acknowledged write"
+  })
 
 /** What RocksDB says when it cannot open, as the error that tells what to do. */
 export const openError = (path: string, cause: unknown): OpenError => {
@@ -29,6 +39,8 @@ export const openError = (path: string, cause: unknown): OpenError => {
     })
   }
   if (/Column famil/i.test(message)) {
+    // Another program's database has no durable floor; ours has one from its first seconds on.
+    if (existsSync(join(path, floorFile))) return unreadable(path, message)
     return new DataDirRefused({
       path,
       reason: "foreign",
@@ -38,11 +50,7 @@ export const openError = (path: string, cause: unknown): OpenError => {
     })
   }
   if (/corrupt|checksum|mismatch|CURRENT|MANIFEST|No such file|ahead of WALs|Footer/i.test(message)) {
-    return new StorageCorruption({
-      path,
-      detail: message,
-      safe: "nothing can be read here; the other nodes hold every acknowledged write"
-    })
+    return unreadable(path, message)
   }
   return new StorageIoError({ operation: "open", path, cause })
 }

@@ -221,6 +221,30 @@ test(
     // What changed since comes with the next run.
     const next = yield* run(etcd, { ifExists: "replace" })
     assert.deepInclude(next.position.totals, { written: 2, replaced: 1, equal: 2_999 })
+    // An import that ended is not brought up to an etcd that lost its data either.
+    const replaced = yield* Effect.flip(run(new FakeEtcd(), { ifExists: "replace" }))
+    assert.deepInclude(replaced, { _tag: "EtcdBehind", revision: etcd.revision, current: 1 })
+  })
+)
+
+test(
+  "a prefix under which etcd has nothing does not have --exact delete all that FlareDB has",
+  Effect.gen(function*() {
+    const kv = yield* KeyValue
+    for (const key of ["app/1", "app/2"]) yield* kv.put(key, "mine")
+    const etcd = new FakeEtcd()
+    etcd.put("/app/1", "theirs")
+    for (const restart of [false, true]) {
+      const failed = yield* Effect.flip(run(etcd, { prefix: "app/", exact: true, ifExists: "replace", restart }))
+      assert.deepInclude(failed, { _tag: "NothingInEtcd", count: 2, first: [`"app/1"`, `"app/2"`] })
+      assert.match(failed.message, /--exact would delete all 2 .*--prefix and --from.*flaredb delete --prefix/)
+    }
+    assert.deepStrictEqual(yield* stored(), { "app/1": "mine", "app/2": "mine" })
+    // Without it they stay, and with keys in etcd those that it has not go.
+    assert.deepInclude((yield* run(etcd, { prefix: "app/" })).compared, { others: 2 })
+    etcd.put("app/1", "theirs")
+    const { position } = yield* run(etcd, { prefix: "app/", exact: true, ifExists: "replace" })
+    assert.deepInclude(position.totals, { deleted: 1, replaced: 1 })
   })
 )
 

@@ -70,4 +70,57 @@ layer(Layer.effect(ApiPort, port()).pipe(Layer.provide(Layer.empty)), { excludeT
       const wrong = yield* ask("/v1/keys/kept", { method: "DELETE", headers: { "if-none-match": `"1"` } })
       assert.strictEqual(wrong.json.tag, "InvalidArgument")
     }).pipe(quietly))
+
+  it.effect("a body longer than its Content-Length gets the answer to its write, and no 400 in its place", () =>
+    Effect.gen(function*() {
+      const { ask, port: to } = yield* ApiPort
+      // As by a client that counts characters where bytes are meant.
+      const answer = yield* exchange(
+        to,
+        "PUT /v1/keys/counted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n1.50\u20ac"
+      )
+      assert.match(answer, /^HTTP\/1\.1 200 /)
+      assert.notInclude(answer, "400 Bad Request")
+      assert.strictEqual((yield* ask("/v1/keys/counted")).text, "1.5")
+    }).pipe(quietly))
+
+  for (
+    const [what, status, problem, text] of [
+      ["is no HTTP", 400, /it is no HTTP\/1\.1: Expected space after method/, "PUTT /v1/keys/odd HTTP/1.1\r\n\r\n"],
+      [
+        "has a chunk without a length",
+        400,
+        /Invalid character in chunk size/,
+        "PUT /v1/keys/odd HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
+      ],
+      [
+        "has too many headers",
+        431,
+        /more than 16384 bytes/,
+        `PUT /v1/keys/odd HTTP/1.1\r\nHost: localhost\r\nX-Long: ${"x".repeat(17_000)}\r\n\r\n`
+      ]
+    ] as const
+  ) {
+    it.effect(`a request that ${what} is told so`, () =>
+      Effect.gen(function*() {
+        const { ask, port: to } = yield* ApiPort
+        const answer = yield* exchange(to, text)
+        assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `))
+        const failure = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))
+        assert.deepInclude(failure, { tag: "InvalidArgument", wasWritten: "no", field: "request" })
+        assert.match(failure.message, problem)
+        assert.strictEqual((yield* ask("/v1/keys/odd")).status, 404)
+      }).pipe(quietly))
+  }
+
+  it.effect("a request whose body does not come is told how long it may take", () =>
+    Effect.gen(function*() {
+      const { ask, port: to } = yield* port({ limits: { maxFrameMs: 100, maxHandshakeMs: 100 } })
+      const answer = yield* exchange(
+        to,
+        "PUT /v1/keys/half HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc"
+      )
+      assert.match(answer, /^HTTP\/1\.1 408 .*not within 100 ms \(maxFrameMs\)/s)
+      assert.strictEqual((yield* ask("/v1/keys/half")).status, 404)
+    }).pipe(Effect.scoped, quietly))
 })
