@@ -19,8 +19,8 @@ import type { ClusterKeys } from "./ClusterKeys.ts"
 import type { Freshness } from "./Freshness.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
+import { DueTime } from "../DueTime.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
-import { LogTime } from "../LogTime.ts"
 import { OwnRequests } from "./OwnRequests.ts"
 import { QueuePages } from "./QueuePages.ts"
 import type { Item, Waiting } from "./WaitingItems.ts"
@@ -37,7 +37,7 @@ const maxMirrors = 16
 const maxWaitMs = 3_600_000
 const lookAgainMs = 10_000
 
-/** Pause before the time of the log is asked for again when it is not known, in milliseconds. */
+/** Pause before the time is asked for again when it is not known, in milliseconds. */
 const pauseMs = 500
 
 interface MirrorGroup {
@@ -60,7 +60,7 @@ export class ShardQueues {
   private readonly watch: Watch["Service"]
   private readonly scope: Scope.Scope
   /** In place of the caller's time, for what is due. */
-  private readonly time: LogTime["Service"] | undefined
+  private readonly time: DueTime["Service"] | undefined
   private readonly clock: Clock.Clock
   private readonly maxBytes: number
   private readonly held: ShardTable
@@ -77,7 +77,7 @@ export class ShardQueues {
     kv: KeyValue["Service"],
     watch: Watch["Service"],
     scope: Scope.Scope,
-    time: LogTime["Service"] | undefined,
+    time: DueTime["Service"] | undefined,
     clock: Clock.Clock,
     maxBytes: number,
     held: ShardTable,
@@ -99,14 +99,14 @@ export class ShardQueues {
     })
   }
 
-  /** What is due is judged by `LogTime` when that is provided, and otherwise by the time that a caller names. */
+  /** What is due is judged by `DueTime` when that is provided, and otherwise by the time that a caller names. */
   static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number, reading: Reading) {
     const queues = new ShardQueues(
       keys,
       yield* KeyValue,
       yield* Watch,
       yield* Effect.scope,
-      Option.getOrUndefined(yield* Effect.serviceOption(LogTime)),
+      Option.getOrUndefined(yield* Effect.serviceOption(DueTime)),
       yield* Clock.Clock,
       maxBytes,
       yield* HeldShards,
@@ -205,7 +205,7 @@ export class ShardQueues {
         discard: true
       })
     }
-    // What left the delayed ones is due by the time of the log.
+    // What left the delayed ones is due.
     const mayBeDue = paged.length > 0 || this.waiting.hasDelayed
     const due = this.time === undefined ? now : mayBeDue ? yield* this.time.now : Infinity
     const taken = [...this.waiting.handOut(now, due, limit, isWanted)]

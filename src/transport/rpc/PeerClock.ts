@@ -1,7 +1,7 @@
 /**
  * How far the wall clock of a peer is from that of this node, from questions to it: the answer was given at some time
- * between question and answer, so half of the round trip is what the difference may be off by. Nothing that is promised
- * rests on it. Dates, certificates and people that compare log lines do.
+ * between question and answer, so half of the round trip is what the difference may be off by. Nothing of
+ * Raft rests on it. Dates, certificates, messages that are due and people that compare log lines do.
  */
 import type { ClockDifference } from "../PeerTransport.ts"
 

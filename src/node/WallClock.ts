@@ -1,0 +1,25 @@
+/**
+ * The time on the wall, as most of the voters have it. Nothing of Raft rests on it. What is due at a moment that people
+ * name does (`actors/DueTime.ts`): the log's clock stands still while no node leads, and stays behind by that.
+ */
+import { majority } from "../raft/Quorum.ts"
+import type { NodeId } from "../raft/Types.ts"
+import type { PeerHealth } from "../transport/PeerTransport.ts"
+
+/**
+ * The latest time that the clocks of a majority have reached, in whole milliseconds since 1970; `undefined` while fewer
+ * are known. A minority whose clocks are ahead changes nothing, however far ahead they are. What a round trip hides
+ * makes a peer's clock count as earlier.
+ */
+export const majorityWallMs = (
+  ownMs: number,
+  voters: ReadonlyArray<NodeId>,
+  peers: ReadonlyArray<Pick<PeerHealth, "peer" | "clock">>
+): number | undefined => {
+  const reached = [ownMs]
+  for (const { clock, peer } of peers) {
+    if (clock !== undefined && voters.includes(peer)) reached.push(ownMs + clock.offsetMs - clock.uncertaintyMs)
+  }
+  const latest = reached.sort((a, b) => b - a)[majority(voters.length) - 1]
+  return latest === undefined ? undefined : Math.max(0, Math.floor(latest))
+}
