@@ -47,7 +47,7 @@ export const completeStatus = Effect.gen(function*() {
         levels: { current: level.current().level, known: level.known.level },
         peers,
         processes: transport.peersUnsafe(),
-        wallMs: majorityWallMs(clock.currentTimeMillisUnsafe(), own.voters, peers)
+        wallMs: majorityWallMs(clock.currentTimeMillisUnsafe(), own.voters, transport.wallClocksUnsafe())
       }
       return { ...now, waiting: waitingOf(now) }
     })

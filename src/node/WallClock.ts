@@ -4,21 +4,20 @@
  */
 import { majority } from "../raft/Quorum.ts"
 import type { NodeId } from "../raft/Types.ts"
-import type { PeerHealth } from "../transport/PeerTransport.ts"
 
 /**
  * The latest time that the clocks of a majority have reached, in whole milliseconds since 1970; `undefined` while fewer
- * are known. A minority whose clocks are ahead changes nothing, however far ahead they are. What a round trip hides
- * makes a peer's clock count as earlier.
+ * are known. A minority whose clocks are ahead changes nothing, however far ahead they are. `peers` has what theirs
+ * have reached at least.
  */
 export const majorityWallMs = (
   ownMs: number,
   voters: ReadonlyArray<NodeId>,
-  peers: ReadonlyArray<Pick<PeerHealth, "peer" | "clock">>
+  peers: ReadonlyMap<NodeId, number>
 ): number | undefined => {
   const reached = [ownMs]
-  for (const { clock, peer } of peers) {
-    if (clock !== undefined && voters.includes(peer)) reached.push(ownMs + clock.offsetMs - clock.uncertaintyMs)
+  for (const [peer, wallMs] of peers) {
+    if (voters.includes(peer)) reached.push(wallMs)
   }
   const latest = reached.sort((a, b) => b - a)[majority(voters.length) - 1]
   return latest === undefined ? undefined : Math.max(0, Math.floor(latest))

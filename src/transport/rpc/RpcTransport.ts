@@ -343,6 +343,14 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     requireLevelUnsafe: (level) => build.require(level),
     peersUnsafe: () => handshakes.processes(),
+    wallClocksUnsafe: () => {
+      const clocks = new Map<NodeId, number>()
+      for (const [peer, link] of links) {
+        const wallMs = link.wallMs()
+        if (wallMs !== undefined) clocks.set(peer, wallMs)
+      }
+      return clocks
+    },
     receive: (acceptor) =>
       Effect.acquireRelease(
         Effect.sync(() => {
