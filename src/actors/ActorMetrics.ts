@@ -90,7 +90,7 @@ export class QueueCounts {
     )
   }
 
-  /** A series that begins with its first event looks as if nothing had happened: alerts compare with what was before. */
+  /** A series that begins with its first event hides it: alerts compare with what was there before. */
   private begin(): this {
     for (const counted of [this.claims, ...this.settlements.values()]) counted.updateUnsafe(0, this.context)
     return this
