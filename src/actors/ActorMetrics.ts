@@ -90,8 +90,14 @@ export class QueueCounts {
     )
   }
 
+  /** A series that begins with its first event hides it: alerts compare with what was there before. */
+  private begin(): this {
+    for (const counted of [this.claims, ...this.settlements.values()]) counted.updateUnsafe(0, this.context)
+    return this
+  }
+
   static readonly make = (queue: string): Effect.Effect<QueueCounts> =>
-    Effect.map(Effect.context<never>(), (context) => new QueueCounts(queue, context))
+    Effect.map(Effect.context<never>(), (context) => new QueueCounts(queue, context).begin())
 
   claimed(): void {
     this.claims.updateUnsafe(1, this.context)
@@ -152,7 +158,7 @@ export const sampled = (
 const isLess = (a: string, b: string): boolean =>
   a.startsWith("-") || b.startsWith("-") ? BigInt(a) < BigInt(b) : a.length === b.length ? a < b : a.length < b.length
 
-/** Publishes what a runner's mirror says for as long as the scope lives. */
+/** Publishes what a runner's mirror says for as long as the scope lives, and that nothing was counted so far. */
 export const watchQueues = (
   shards: ReadonlyMap<string, ReadonlyMap<string, WaitingRequest>>,
   table: ShardTable
@@ -168,9 +174,11 @@ export const watchQueues = (
       Metric.update(oldest, found.ageMs / 1_000)
     ], { discard: true })
   })
-  return Effect.asVoid(
-    Effect.forkScoped(
-      Effect.forever(Effect.andThen(Effect.when(sample, Effect.sync(() => table.isRunner)), Effect.sleep(sampleMs)))
-    )
+  const counters = [saved, processed, fenced, acquired, lost, conflicts]
+  const begin = Effect.forEach(counters, (counted) => Metric.update(counted, 0), { discard: true })
+  const samples = Effect.when(sample, Effect.sync(() => table.isRunner))
+  return Effect.andThen(
+    begin,
+    Effect.asVoid(Effect.forkScoped(Effect.forever(Effect.andThen(samples, Effect.sleep(sampleMs)))))
   )
 }

@@ -18,6 +18,7 @@ import type { HttpServerError } from "effect/http"
 import type { SocketServer } from "effect/socket"
 import { identityFromEnv } from "../client/CertificateFiles.ts"
 import type { ClientOptions } from "../client/ClientOptions.ts"
+import { ClusterAdmin } from "../client/ClusterAdmin.ts"
 import { KeyValue } from "../client/KeyValue.ts"
 import { Leases } from "../client/Lease.ts"
 import type { ClientServices } from "../client/RemoteClient.ts"
@@ -40,7 +41,7 @@ import * as Transports from "./cluster/Transports.ts"
 import { EntityStates } from "./state/EntityStates.ts"
 import { actorsPart } from "./console/ActorsPart.ts"
 import { statusSection } from "./overview/StatusSection.ts"
-import { LogTime } from "./LogTime.ts"
+import { DueTime } from "./DueTime.ts"
 
 export type { StorageOptions } from "./ActorsConfig.ts"
 export { shardingDefaults } from "./ActorsConfig.ts"
@@ -89,7 +90,7 @@ export type StorageServices =
  */
 export const layerStorage = (
   options: MessageStorageOptions = {}
-): Layer.Layer<StorageServices, never, KeyValue | Leases | Watch | ShardingConfig.ShardingConfig> =>
+): Layer.Layer<StorageServices, never, KeyValue | Leases | Watch | ClusterAdmin | ShardingConfig.ShardingConfig> =>
   Layer.mergeAll(
     Replies.layer(options).pipe(Layer.provideMerge(Messages.layer(options))),
     Membership.layer(options).pipe(Layer.provide(Locks.layer(options))),
@@ -284,7 +285,7 @@ const memoryDefaults: Partial<Settings> = {
  */
 export const layerMemory = (
   options: StorageOptions = {}
-): Layer.Layer<ActorServices | KeyValue | Leases | Watch> =>
+): Layer.Layer<ActorServices | KeyValue | Leases | Watch | ClusterAdmin> =>
   layerWake.pipe(
     Layer.provideMerge(Sharding.layer),
     Layer.provideMerge(Runners.layerNoop),
@@ -293,8 +294,8 @@ export const layerMemory = (
     Layer.provideMerge(memoryStore)
   )
 
-/** In place of the time of the log, so that a message is due when the test's time says so. */
-const testTime = Layer.effect(LogTime, Effect.map(Clock.Clock, (clock) => LogTime.of({ now: clock.currentTimeMillis })))
+/** In place of the clocks of the nodes, so that a message is due when the test's time says so. */
+const testTime = Layer.effect(DueTime, Effect.map(Clock.Clock, (clock) => DueTime.of({ now: clock.currentTimeMillis })))
 
 /** Has everything that a service does keep the time of a clock of its own. */
 const onClock = <Service extends object>(service: Service, clock: Clock.Clock): Service => {
@@ -314,12 +315,13 @@ const onClock = <Service extends object>(service: Service, clock: Clock.Clock): 
 /** The clock that a fiber has by default. */
 const realClock = Context.get(Context.empty(), Clock.Clock)
 
-const memoryStore: Layer.Layer<KeyValue | Leases | Watch> = Layer.effectContext(
+const memoryStore: Layer.Layer<KeyValue | Leases | Watch | ClusterAdmin> = Layer.effectContext(
   Effect.gen(function*() {
     const store = yield* Effect.provideService(Layer.build(Layer.fresh(FlareDb.layerMemory)), Clock.Clock, realClock)
     return Context.make(KeyValue, onClock(Context.get(store, KeyValue), realClock)).pipe(
       Context.add(Leases, onClock(Context.get(store, Leases), realClock)),
-      Context.add(Watch, onClock(Context.get(store, Watch), realClock))
+      Context.add(Watch, onClock(Context.get(store, Watch), realClock)),
+      Context.add(ClusterAdmin, onClock(Context.get(store, ClusterAdmin), realClock))
     )
   })
 )

@@ -65,6 +65,12 @@ export class ClusterAdmin extends Context.Service<ClusterAdmin, {
   readonly vitals: Effect.Effect<ReadonlyArray<VitalsAnswer>>
 
   /**
+   * The time on the wall, in milliseconds since 1970: the latest that the clocks of a majority of the voters have
+   * reached, as the first node says that knows it. It was so when that node answered, and may go back as clocks do.
+   */
+  readonly wallMs: Effect.Effect<number, Unavailable | WrongCluster | AccessError>
+
+  /**
    * Hands leadership to `target`, or to the best follower, and returns the new leader's id once it leads. Writes pause
    * for about a round trip. (thesis §3.10)
    */
@@ -170,6 +176,10 @@ const misdirected = (answers: ReadonlyArray<NodeAnswer>): WrongCluster | AccessE
     : answers.find(({ wrongCluster }) => wrongCluster !== undefined)?.wrongCluster ??
       answers.find(({ refused }) => refused !== undefined)?.refused
 
+/** What came of asking each node, in one line. */
+const textOf = (answers: ReadonlyArray<NodeAnswer>): string =>
+  answers.map(({ endpoint, problem, report }) => `${endpoint}: ${problem ?? report?.role}`).join("; ")
+
 const transferLeadership = Effect.fnUntraced(function*(
   client: ResolvedClientOptions,
   pool: ConnectionPool,
@@ -181,11 +191,7 @@ const transferLeadership = Effect.fnUntraced(function*(
   if (leader === undefined) {
     const wrong = misdirected(answers)
     if (wrong !== undefined) return yield* wrong
-    return yield* new Unavailable({
-      reason: `no node leads; ${
-        answers.map(({ endpoint, problem, report }) => `${endpoint}: ${problem ?? report?.role}`).join("; ")
-      }`
-    })
+    return yield* new Unavailable({ reason: `no node leads; ${textOf(answers)}` })
   }
   const { nodeId, voters } = leader.report
   if (target !== undefined && !voters.includes(target)) {
@@ -221,13 +227,35 @@ const transferLeadership = Effect.fnUntraced(function*(
   )
 })
 
+/** The time of the first node that knows it: later answers were given before they were heard of. */
+const firstWallMs = (
+  client: ResolvedClientOptions,
+  ask: (endpoint: Endpoint) => Effect.Effect<NodeAnswer>
+): ClusterAdmin["Service"]["wallMs"] =>
+  Effect.suspend(() => {
+    const answers: Array<NodeAnswer> = []
+    const time = (endpoint: Endpoint) =>
+      Effect.flatMap(ask(endpoint), (answer) => {
+        answers.push(answer)
+        const wallMs = answer.report?.wallMs
+        return wallMs === undefined ? Effect.fail("unknown") : Effect.succeed(wallMs)
+      })
+    return Effect.mapError(
+      Effect.raceAll(client.endpoints.map(time)),
+      () =>
+        misdirected(answers) ??
+          new Unavailable({ reason: `no node knows the clocks of a majority; ${textOf(answers)}` })
+    )
+  })
+
 export const make = (
   client: ResolvedClientOptions,
   pool: ConnectionPool,
   requests: Requests
 ): ClusterAdmin["Service"] => {
-  const status = Effect.forEach(client.endpoints, answerOf(client, pool), { concurrency: "unbounded" })
-
+  const ask = answerOf(client, pool)
+  const status = Effect.forEach(client.endpoints, ask, { concurrency: "unbounded" })
+  const wallMs = firstWallMs(client, ask)
   const vitals = Effect.forEach(client.endpoints, figuresOf(client, pool), { concurrency: "unbounded" })
 
   const meet = Effect.flatMap(
@@ -297,7 +325,7 @@ export const make = (
   const endSession = (session: number) =>
     Effect.asVoid(requests.writeRepeatable({ _tag: "EndSession", session }, undefined))
 
-  return ClusterAdmin.of({ identity, status, vitals, transferLeader, compact, sessions, endSession })
+  return ClusterAdmin.of({ identity, status, vitals, wallMs, transferLeader, compact, sessions, endSession })
 }
 
 const problemOf = (cause: Cause.Cause<AskFailure>): string => {

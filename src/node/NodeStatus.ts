@@ -1,14 +1,16 @@
 /** What a node says about where it stands. */
-import { Effect } from "effect"
-import type { OwnIdentity } from "../machine/OwnIdentity.ts"
-import type { OwnLevel } from "../machine/OwnLevel.ts"
+import { Clock, Effect } from "effect"
+import { OwnIdentity } from "../machine/OwnIdentity.ts"
+import { OwnLevel } from "../machine/OwnLevel.ts"
 import type { ClusterIdentity } from "../protocol/ClusterIdentity.ts"
 import type { Status } from "../raft/Raft.ts"
 import type { NodeId, Role, Term } from "../raft/Types.ts"
-import type { PeerHealth, PeerProcess, PeerTransport } from "../transport/PeerTransport.ts"
+import type { PeerHealth, PeerProcess } from "../transport/PeerTransport.ts"
+import { PeerTransport } from "../transport/PeerTransport.ts"
 import type { SnapshotStatus } from "./snapshot/SnapshotStatus.ts"
 import type { Waiting } from "./Waiting.ts"
 import { waitingOf } from "./Waiting.ts"
+import { majorityWallMs } from "./WallClock.ts"
 
 /** What the owner of a node knows: what its core says, and the snapshots in transfer. */
 export interface OwnerStatus extends Omit<Status, "id" | "votedFor" | "stable"> {
@@ -27,27 +29,29 @@ export interface NodeStatus extends OwnerStatus {
   readonly levels: { readonly current: number; readonly known: number }
   /** The processes of the peers that are connected to this node. */
   readonly processes: ReadonlyMap<NodeId, PeerProcess>
+  /** What the clocks of a majority have reached; `undefined` while this node knows too few of them. */
+  readonly wallMs: number | undefined
 }
 
-/** Completes what the owner knows. */
-export const nodeStatus = (
-  own: OwnerStatus,
-  { identity, level, transport }: {
-    readonly identity: OwnIdentity["Service"]
-    readonly level: OwnLevel["Service"]
-    readonly transport: PeerTransport["Service"]
-  }
-): Effect.Effect<NodeStatus> =>
-  Effect.map(transport.health, (peers) => {
-    const now = {
-      ...own,
-      identity: identity.current(),
-      levels: { current: level.current().level, known: level.known.level },
-      peers,
-      processes: transport.peersUnsafe()
-    }
-    return { ...now, waiting: waitingOf(now) }
-  })
+/** Completes what the owner knows. The clock is the node's own: who asks within its process may have another. */
+export const completeStatus = Effect.gen(function*() {
+  const clock = yield* Clock.Clock
+  const identity = yield* OwnIdentity
+  const level = yield* OwnLevel
+  const transport = yield* PeerTransport
+  return (own: OwnerStatus): Effect.Effect<NodeStatus> =>
+    Effect.map(transport.health, (peers) => {
+      const now = {
+        ...own,
+        identity: identity.current(),
+        levels: { current: level.current().level, known: level.known.level },
+        peers,
+        processes: transport.peersUnsafe(),
+        wallMs: majorityWallMs(clock.currentTimeMillisUnsafe(), own.voters, transport.wallClocksUnsafe())
+      }
+      return { ...now, waiting: waitingOf(now) }
+    })
+})
 
 /** What the node last published about its role. */
 export interface PublishedRole {

@@ -44,7 +44,7 @@ import { accessOf } from "./NodeAccess.ts"
 import type { NodeDebug } from "./NodeDebug.ts"
 import * as NodeMetrics from "./NodeMetrics.ts"
 import type { NodeStatus, PublishedRole } from "./NodeStatus.ts"
-import { followerLags, nodeStatus } from "./NodeStatus.ts"
+import { completeStatus, followerLags } from "./NodeStatus.ts"
 import * as OperationSpans from "./OperationSpans.ts"
 import * as Persister from "./Persister.ts"
 import type { Consistency, ReadFrom } from "../protocol/ReadMode.ts"
@@ -325,7 +325,6 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
   const state = yield* StateStore
   const machine = yield* StateMachine
   const identity = yield* OwnIdentity
-  const level = yield* OwnLevel
   const transport = yield* PeerTransport
   const timer = yield* RaftTimer
   const nodeId = NodeId(config.nodeId)
@@ -369,7 +368,7 @@ const make = Effect.fnUntraced(function*(config: FlareDbConfig) {
       if (life.stopped !== undefined) return resume(Effect.succeed(look()))
       inbox.post({ _tag: "Look", look: () => resume(Effect.succeed(look())) })
     })
-  const status = Effect.flatMap(seen(() => loop.describe()), (own) => nodeStatus(own, { identity, level, transport }))
+  const status = Effect.flatMap(seen(() => loop.describe()), yield* completeStatus)
 
   return RaftNode.of({
     propose: (commands, proposer = "client") => writes.propose(commands, proposer),

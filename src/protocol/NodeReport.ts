@@ -90,7 +90,12 @@ export const NodeReport = Schema.Struct({
   /** What the node waits for before it can serve, in words; `null` when it can. */
   waiting: Schema.NullOr(Schema.String),
   /** Absent at nodes of releases before feature levels. */
-  versions: Schema.optionalKey(Versions)
+  versions: Schema.optionalKey(Versions),
+  /**
+   * The latest time that the clocks of a majority of the voters have reached, in milliseconds since 1970. Absent while
+   * the node knows too few of them, and at nodes of earlier builds.
+   */
+  wallMs: Schema.optionalKey(Schema.Natural)
 }).pipe(Schema.encodeKeys({ membership: membershipField }))
 /** Where a node stands: role, term, log, and what it waits for. */
 export type NodeReport = typeof NodeReport.Type
@@ -146,6 +151,8 @@ export const StatusDocument = Schema.Struct({
   }),
   peers: Schema.Array(StatusPeer),
   levels: Schema.Struct({ current: Schema.Natural, known: Schema.Natural }),
+  /** As in {@link NodeReport}. */
+  wallMs: Schema.optional(Schema.Natural),
   /** What the peers run, by their ids, while they are connected. */
   processes: Schema.Record(Schema.String, Schema.Struct({ release: Schema.optional(Schema.String), ...peerProcess })),
   waiting: Schema.NullOr(

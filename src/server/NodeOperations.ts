@@ -73,7 +73,8 @@ const operationsOf = (
       ...(clock === undefined ? {} : { clock: { ...clock, problem: clock.problem ?? null } })
     })),
     waiting: status.waiting?.text ?? null,
-    versions: { level: status.levels.current, known: status.levels.known, clientProtocols, peerProtocols }
+    versions: { level: status.levels.current, known: status.levels.known, clientProtocols, peerProtocols },
+    ...(status.wallMs === undefined ? {} : { wallMs: status.wallMs })
   })),
   vitals,
   transferLeader: (target) => node.transferLeader(target === undefined ? undefined : NodeId(target))

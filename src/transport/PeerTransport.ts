@@ -128,6 +128,12 @@ export class PeerTransport extends Context.Service<PeerTransport, {
    */
   readonly closeForUnsafe: (connection: number, peer: NodeId, claim: string) => void
 
+  /**
+   * What the clocks of the peers that are connected have reached at least, in milliseconds since 1970. Counted on from
+   * their answers by this node's monotonic clock: when its own wall clock is set, they stay.
+   */
+  readonly wallClocksUnsafe: () => ReadonlyMap<NodeId, number>
+
   /** The state of each link. */
   readonly health: Effect.Effect<ReadonlyArray<PeerHealth>>
 

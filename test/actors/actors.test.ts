@@ -1,6 +1,6 @@
 /** Programs of entities and workflows on the layer in memory, under a test's clock. */
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, Schema, Stream } from "effect"
 import { ClusterWorkflowEngine, MessageStorage, RunnerAddress, Sharding, ShardingConfig } from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { Activity, DurableClock, Workflow } from "effect/workflow"
@@ -9,6 +9,7 @@ import { freePorts } from "../cluster/FreePorts.ts"
 import { Actors } from "../../src/actors/index.ts"
 import * as FlareDb from "../../src/FlareDb.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
+import { eventually } from "../Eventually.ts"
 import { Add, Counter, CounterLive, handled, Later } from "./Counter.ts"
 
 const actors = CounterLive.pipe(Layer.provideMerge(Actors.layerMemory()))
@@ -182,6 +183,50 @@ it.live("a runner and a node in one process have their messages again after a re
     for (let starts = 0; starts < 2; starts++) {
       assert.deepStrictEqual(yield* Effect.scoped(Effect.provide(add, Layer.fresh(process))), ["one a", "1"])
     }
+  }).pipe(Effect.provide(NodeServices.layer)))
+
+/** The real time and a while more. */
+const aheadBy = (real: Clock.Clock, ms: number): Clock.Clock => {
+  const nanos = BigInt(ms) * 1_000_000n
+  return {
+    ...real,
+    sleep: (duration) => real.sleep(duration),
+    currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + ms,
+    currentTimeMillis: Effect.map(real.currentTimeMillis, (now) => now + ms),
+    currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe() + nanos,
+    currentTimeNanos: Effect.map(real.currentTimeNanos, (now) => now + nanos),
+    monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: real.monotonicTimeNanos
+  }
+}
+
+it.live("what is due in the night is due when the nodes start in the morning, though their log knows of no night", () =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const dataDir = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-actors-" })
+    const [port = 0] = yield* freePorts(1)
+    const nodes = [{ id: 1, host: "127.0.0.1", clientPort: 0, peerPort: 0, httpPort: 0 }]
+    const process = CounterLive.pipe(Layer.provideMerge(Actors.layerEmbedded(
+      { nodeId: 1, clusterId: "actors", dataDir: `${dataDir}/node-1`, nodes },
+      { sharding: { runnerAddress: Option.some(RunnerAddress.make("127.0.0.1", port)), shardsPerGroup: 8 } }
+    )))
+    const real = yield* Clock.Clock
+    const atMs = real.currentTimeMillisUnsafe() + 1_800_000
+    const times = Effect.map(
+      Effect.flatMap(KeyValue, (kv) => kv.get(handled("one", "night"))),
+      Option.map(({ text }) => text)
+    )
+    const evening = Effect.gen(function*() {
+      const client = (yield* Counter.client)("one")
+      yield* client.Later(new Later({ id: "night", atMs }), { discard: true })
+      assert.strictEqual(yield* client.Add(new Add({ id: "now" })), "one now")
+      assert.deepStrictEqual(yield* times, Option.none())
+    })
+    const morning = eventually("the message is handled", Effect.map(times, Option.contains("1")))
+    yield* Effect.scoped(Effect.provide(evening, Layer.fresh(process)))
+    yield* Effect.scoped(Effect.provide(morning, Layer.fresh(process))).pipe(
+      Effect.provideService(Clock.Clock, aheadBy(real, 3_600_000))
+    )
   }).pipe(Effect.provide(NodeServices.layer)))
 
 it.live("a runner and a sender that speak HTTP reach each other", () =>

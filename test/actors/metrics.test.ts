@@ -25,6 +25,14 @@ const valuesOf = (text: string) =>
 it.live("a process counts what it stores, holds, claims and settles", () =>
   Effect.gen(function*() {
     const values = Effect.map(PrometheusMetrics.format(), valuesOf)
+    // What an alert compares with has to be there before the first event.
+    assert.include(yield* values, {
+      flaredb_actors_messages_saved_total: 0,
+      flaredb_actors_messages_processed_total: 0,
+      flaredb_actors_replies_fenced_total: 0,
+      flaredb_actors_shard_locks_lost_total: 0,
+      flaredb_actors_transaction_conflicts_total: 0
+    })
     const counter = (yield* Counter.client)("one")
     yield* counter.Add(new Add({ id: "a" }))
     yield* counter.Later(new Later({ id: "b", atMs: Date.now() + 3_600_000 }), { discard: true })
@@ -67,7 +75,8 @@ it.live("a process counts what it stores, holds, claims and settles", () =>
       "flaredb_actors_queue_claims_total{queue=\"mails\"}": 3,
       "flaredb_actors_queue_settled_total{queue=\"mails\",outcome=\"completed\"}": 1,
       "flaredb_actors_queue_settled_total{queue=\"mails\",outcome=\"retried\"}": 1,
-      "flaredb_actors_queue_settled_total{queue=\"mails\",outcome=\"failed\"}": 1
+      "flaredb_actors_queue_settled_total{queue=\"mails\",outcome=\"failed\"}": 1,
+      "flaredb_actors_queue_settled_total{queue=\"mails\",outcome=\"released\"}": 0
     })
   }).pipe(
     Effect.scoped,

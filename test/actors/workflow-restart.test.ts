@@ -5,6 +5,7 @@ import { RunnerAddress, Runners, Sharding, ShardingConfig } from "effect/cluster
 import { TestClock } from "effect/testing"
 import { Activity, DurableClock, DurableDeferred, Workflow } from "effect/workflow"
 import { Actors, layerWorkflowEngine, MessageWork } from "../../src/actors/index.ts"
+import type { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import type { KeyValue } from "../../src/client/KeyValue.ts"
 import type { Leases } from "../../src/client/Lease.ts"
 import type { Watch } from "../../src/client/Watch.ts"
@@ -63,7 +64,7 @@ const whileTimePasses = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effe
 
 /** A runner over a store, for as long as its scope lives. */
 const start = Effect.fnUntraced(function*(
-  store: Layer.Layer<KeyValue | Leases | Watch>,
+  store: Layer.Layer<KeyValue | Leases | Watch | ClusterAdmin>,
   program: ReturnType<typeof orders>
 ) {
   const scope = yield* Scope.make()

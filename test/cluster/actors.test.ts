@@ -3,9 +3,11 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { Actors, HeldShards, layerRunnerStorage, makeEncodedMessageStorage } from "../../src/actors/index.ts"
+import { ClusterAdmin } from "../../src/client/ClusterAdmin.ts"
 import { KeyValue } from "../../src/client/KeyValue.ts"
 import { messageStorageCases, runnerStorageCases } from "../../src/testing/index.ts"
 import { Add, Counter, handled } from "../actors/Counter.ts"
+import { eventually } from "../Eventually.ts"
 import * as Cluster from "./Cluster.ts"
 import { figure } from "./Figures.ts"
 import { freePorts } from "./FreePorts.ts"
@@ -37,6 +39,30 @@ it.live("the storages of runners and messages keep their promises on three nodes
   }).pipe(Effect.provide(NodeServices.layer)))
 
 const runner = (endpoints: string, port: number) => startRunner("./ActorRunner.ts", [endpoints, String(port)])
+
+it.live("three nodes say what time most of them have, and one that is alone does not", () =>
+  Effect.gen(function*() {
+    const cluster = yield* Cluster.make(3)
+    yield* Cluster.start(cluster)
+    yield* Effect.gen(function*() {
+      const { status, wallMs } = yield* ClusterAdmin
+      const known = Effect.map(status, (answers) =>
+        answers.flatMap(({ report }) => report === undefined ? [] : [report.wallMs !== undefined]).join())
+      yield* eventually(
+        "every node knows the clocks of a majority",
+        Effect.map(known, (now) =>
+          now === "true,true,true")
+      )
+      const beforeMs = Date.now()
+      const saidMs = yield* wallMs
+      // What a round trip between nodes hides counts as earlier.
+      assert.isAtLeast(saidMs, beforeMs - 5_000)
+      assert.isAtMost(saidMs, Date.now())
+      for (const node of cluster.nodes.slice(1)) yield* node.stop("SIGKILL")
+      yield* eventually("the node that is left knows its own clock alone", Effect.map(known, (now) => now === "false"))
+      assert.strictEqual((yield* Effect.flip(wallMs))._tag, "Unavailable")
+    }).pipe(Effect.provide(Cluster.client(cluster)))
+  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
 it.live("entities go on when the runner that has them is killed, and each transaction of theirs took effect once", () =>
   Effect.gen(function*() {

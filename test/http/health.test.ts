@@ -9,6 +9,7 @@ import { LogIndex, NodeId, Term } from "../../src/raft/Types.ts"
 const follower: NodeStatus = {
   fresh: [],
   waiting: undefined,
+  wallMs: undefined,
   identity: undefined,
   nodeId: NodeId(2),
   voters: [NodeId(1), NodeId(2), NodeId(3)],

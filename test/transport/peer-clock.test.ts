@@ -33,6 +33,18 @@ describe("the clock of a peer", () => {
   })
 })
 
+it("what a peer's clock has reached goes on by the monotonic clock, though this node's own is set", () => {
+  const clock = new PeerClock()
+  assert.isUndefined(clock.reachedMs(0))
+  clock.answered(at(5_000, 100), 8_000, at(5_020, 120))
+  // Half of the round trip may have passed before it answered.
+  assert.strictEqual(clock.reachedMs(120), 8_000)
+  clock.answered(at(3_605_000, 1_100), 9_000, at(3_605_020, 1_120))
+  assert.strictEqual(clock.reachedMs(1_120), 9_000)
+  clock.forget()
+  assert.isUndefined(clock.reachedMs(1_120))
+})
+
 describe("a clock that is off", () => {
   it("is warned of once, and again only after it was well again", () => {
     const watch = new ClockWatch(2, 1_000)

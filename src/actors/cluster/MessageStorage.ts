@@ -5,12 +5,14 @@
 import { Context, Effect, Layer, Option } from "effect"
 import { Envelope, MessageStorage, Snowflake } from "effect/cluster"
 import type { EntityAddress, Reply } from "effect/cluster"
+import type { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { KeyValue } from "../../client/KeyValue.ts"
 import type { Watch } from "../../client/Watch.ts"
 import { countFenced } from "../ActorMetrics.ts"
 import { StepWriter } from "../StepWriter.ts"
 import type { ClusterName, QueuePart } from "./ClusterKeys.ts"
 import { ClusterKeys } from "./ClusterKeys.ts"
+import * as DueTime from "../DueTime.ts"
 import * as LogTime from "../LogTime.ts"
 import { persistent } from "./Failures.ts"
 import { HeldShards } from "./HeldShards.ts"
@@ -272,7 +274,7 @@ export const makeEncoded = Effect.fnUntraced(function*(
 
 /**
  * `MessageStorage`, and `MessageWork`, which says when there is something to read. What is due is judged by the
- * time of the log, unless a `LogTime` of another clock is provided.
+ * clocks of most nodes (`DueTime.ts`), unless a `DueTime` of another clock is provided.
  *
  * **When to use**
  *
@@ -283,17 +285,19 @@ export const layer = (
 ): Layer.Layer<
   MessageStorage.MessageStorage | MessageWork,
   never,
-  KeyValue | Watch | HeldShards | Snowflake.Generator
+  KeyValue | Watch | ClusterAdmin | HeldShards | Snowflake.Generator
 > =>
   Layer.effectContext(
     Effect.gen(function*() {
-      const given = yield* Effect.serviceOption(LogTime.LogTime)
-      const time = Option.isSome(given) ? given.value : yield* LogTime.make(new ClusterKeys(options).clock)
+      const given = yield* Effect.serviceOption(DueTime.DueTime)
+      const time = Option.isSome(given)
+        ? given.value
+        : yield* DueTime.make(yield* LogTime.make(new ClusterKeys(options).clock))
       const freshness = new Freshness(true)
       const { encoded, requestIdForPrimaryKey, work } = yield* Effect.provideService(
         // The other clock may stand, and a rest would not end.
         makeEncoded(options, { freshness, rests: Option.isNone(given) }),
-        LogTime.LogTime,
+        DueTime.DueTime,
         time
       )
       const storage = yield* MessageStorage.makeEncoded(encoded)

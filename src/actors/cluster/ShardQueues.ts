@@ -19,8 +19,8 @@ import type { ClusterKeys } from "./ClusterKeys.ts"
 import type { Freshness } from "./Freshness.ts"
 import type { ShardTable } from "./HeldShards.ts"
 import { HeldShards } from "./HeldShards.ts"
+import { DueTime } from "../DueTime.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
-import { LogTime } from "../LogTime.ts"
 import { OwnRequests, rowEntry } from "./OwnRequests.ts"
 import { QueuePages } from "./QueuePages.ts"
 import type { Item, Waiting } from "./WaitingItems.ts"
@@ -51,7 +51,7 @@ export class ShardQueues {
   private readonly watch: Watch["Service"]
   private readonly scope: Scope.Scope
   /** In place of the caller's time, for what is due. */
-  private readonly time: LogTime["Service"] | undefined
+  private readonly time: DueTime["Service"] | undefined
   private readonly clock: Clock.Clock
   private readonly maxBytes: number
   private readonly held: ShardTable
@@ -68,7 +68,7 @@ export class ShardQueues {
     kv: KeyValue["Service"],
     watch: Watch["Service"],
     scope: Scope.Scope,
-    time: LogTime["Service"] | undefined,
+    time: DueTime["Service"] | undefined,
     clock: Clock.Clock,
     maxBytes: number,
     held: ShardTable,
@@ -90,14 +90,14 @@ export class ShardQueues {
     })
   }
 
-  /** What is due is judged by `LogTime` when that is provided, and otherwise by the time that a caller names. */
+  /** What is due is judged by `DueTime` when that is provided, and otherwise by the time that a caller names. */
   static readonly make = Effect.fnUntraced(function*(keys: ClusterKeys, maxBytes: number, reading: Reading) {
     const queues = new ShardQueues(
       keys,
       yield* KeyValue,
       yield* Watch,
       yield* Effect.scope,
-      Option.getOrUndefined(yield* Effect.serviceOption(LogTime)),
+      Option.getOrUndefined(yield* Effect.serviceOption(DueTime)),
       yield* Clock.Clock,
       maxBytes,
       yield* HeldShards,
@@ -220,7 +220,7 @@ export class ShardQueues {
         discard: true
       })
     }
-    // What left the delayed ones is due by the time of the log.
+    // What left the delayed ones is due.
     const mayBeDue = paged.length > 0 || this.waiting.hasDelayed
     const due = this.time === undefined ? now : mayBeDue ? yield* this.time.now : Infinity
     const taken = [...this.waiting.handOut(now, due, limit, isWanted)]

@@ -1,17 +1,17 @@
-/** Has messages read that wait for a time, when that has come by the time of the log. */
+/** Has messages read that wait for a time, when that has come. */
 import { Effect } from "effect"
 import type { Latch } from "effect"
 import type { LogTimeFailure } from "../LogTime.ts"
 import type { WaitingItems } from "./WaitingItems.ts"
 
 /**
- * The longest wait for a message that is due later, and how long before that the time of the log is asked for again, in
+ * The longest wait for a message that is due later, and how long before that the time is asked for again, in
  * milliseconds: the clock of a machine goes a little faster or slower.
  */
 const maxWaitMs = 3_600_000
 const lookAgainMs = 10_000
 
-/** Pause before the time of the log is asked for again when it is not known, in milliseconds. */
+/** Pause before the time is asked for again when it is not known, in milliseconds. */
 const pauseMs = 500
 
 export interface WakeParts {

@@ -246,6 +246,7 @@ export const layer = (
           endpoint.required = level
         },
         peersUnsafe: () => network.processes(node),
+        wallClocksUnsafe: () => new Map(),
         closeForUnsafe: (_connection, peer, claim) => network.closeFor(node, peer, claim),
         health: Effect.sync(() =>
           peers.filter((peer) => peer !== node).map((peer) => ({

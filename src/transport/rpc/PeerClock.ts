@@ -1,7 +1,7 @@
 /**
  * How far the wall clock of a peer is from that of this node, from questions to it: the answer was given at some time
- * between question and answer, so half of the round trip is what the difference may be off by. Nothing that is promised
- * rests on it. Dates, certificates and people that compare log lines do.
+ * between question and answer, so half of the round trip is what the difference may be off by. Nothing of
+ * Raft rests on it. Dates, certificates, messages that are due and people that compare log lines do.
  */
 import type { ClockDifference } from "../PeerTransport.ts"
 
@@ -14,20 +14,39 @@ export interface LocalTime {
   readonly monotonicMs: number
 }
 
+/** An answer, also against this node's monotonic clock, which is not set as wall clocks are. */
+interface Answer extends ClockDifference {
+  readonly aheadOfMonotonicMs: number
+}
+
 export class PeerClock {
-  private readonly answers: Array<ClockDifference> = []
+  private readonly answers: Array<Answer> = []
 
   /** A question asked at `asked` was answered with `peerMs`, at `answered`. */
   answered(asked: LocalTime, peerMs: number, answered: LocalTime): ClockDifference {
     const uncertaintyMs = Math.max(0, answered.monotonicMs - asked.monotonicMs) / 2
-    this.answers.push({ offsetMs: peerMs - (asked.wallMs + uncertaintyMs), uncertaintyMs })
+    const offsetMs = peerMs - (asked.wallMs + uncertaintyMs)
+    const aheadOfMonotonicMs = peerMs - (asked.monotonicMs + uncertaintyMs)
+    this.answers.push({ offsetMs, uncertaintyMs, aheadOfMonotonicMs })
     if (this.answers.length > remembered) this.answers.shift()
     return this.best as ClockDifference
   }
 
-  /** The answer that says most: the one with the shortest round trip. */
+  /** How far the peer's clock is ahead of this node's. */
   get best(): ClockDifference | undefined {
-    return this.answers.reduce<ClockDifference | undefined>(
+    const { offsetMs, uncertaintyMs } = this.bestAnswer ?? {}
+    return offsetMs === undefined || uncertaintyMs === undefined ? undefined : { offsetMs, uncertaintyMs }
+  }
+
+  /** What the peer's clock has reached at least, by this node's monotonic clock since it answered. */
+  reachedMs(monotonicMs: number): number | undefined {
+    const best = this.bestAnswer
+    return best === undefined ? undefined : monotonicMs + best.aheadOfMonotonicMs - best.uncertaintyMs
+  }
+
+  /** The answer that says most: the one with the shortest round trip. */
+  private get bestAnswer(): Answer | undefined {
+    return this.answers.reduce<Answer | undefined>(
       (best, one) => best === undefined || one.uncertaintyMs <= best.uncertaintyMs ? one : best,
       undefined
     )

@@ -140,6 +140,11 @@ export class PeerLink {
     }
   }
 
+  /** What the clock of the peer has reached at least, while it is connected and has said what it shows. */
+  wallMs(): number | undefined {
+    return this.connections === 2 ? this.clock.reachedMs(this.options.monotonicMs()) : undefined
+  }
+
   /** Keeps both connections up. Never ends. */
   readonly run: Effect.Effect<never> = Effect.suspend(() =>
     Effect.all([this.keepUp(this.control), this.keepUp(this.bulk)], { concurrency: "unbounded" })

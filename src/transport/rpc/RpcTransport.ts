@@ -287,6 +287,15 @@ const sendSnapshot = (
     })
 }
 
+const wallClocksOf = (links: ReadonlyMap<NodeId, PeerLink>): ReadonlyMap<NodeId, number> => {
+  const clocks = new Map<NodeId, number>()
+  for (const [peer, link] of links) {
+    const wallMs = link.wallMs()
+    if (wallMs !== undefined) clocks.set(peer, wallMs)
+  }
+  return clocks
+}
+
 const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
   const runFork = yield* FiberSet.makeRuntime<never>()
   let receiver: ((received: Received) => void) | undefined
@@ -343,6 +352,7 @@ const make = Effect.fnUntraced(function*(options: RpcTransportOptions) {
     },
     requireLevelUnsafe: (level) => build.require(level),
     peersUnsafe: () => handshakes.processes(),
+    wallClocksUnsafe: () => wallClocksOf(links),
     receive: (acceptor) =>
       Effect.acquireRelease(
         Effect.sync(() => {

@@ -344,6 +344,7 @@ export class SimNode implements ObservedNode {
           requireLevelUnsafe: () => undefined,
           // And of one release.
           peersUnsafe: () => new Map(),
+          wallClocksUnsafe: () => new Map(),
           closeForUnsafe: (_connection, peer, claim) => watcher.closes(this, peer, claim),
           health: Effect.succeed([]),
           lost,
