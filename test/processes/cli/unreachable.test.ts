@@ -102,7 +102,8 @@ const bound = "20 seconds"
 
 const timeout = "1m"
 
-describe("endpoints that refuse every connection", () => {
+// Each process waits between its attempts: several share a core.
+describe.concurrent("endpoints that refuse every connection", () => {
   it("are tried by every verb there is", () => {
     assert.deepStrictEqual(Object.keys(talks).sort(), verbs)
   })
