@@ -19,7 +19,7 @@ const withMutant = mutant === undefined ? [] : [{
  * beginning of a name, so the longest come first.
  */
 const throughVite = {
-  resolve: { alias: Object.entries(entryPoints).reverse().map(([find, replacement]) => ({ find, replacement })) },
+  resolve: { alias: Object.entries(entryPoints).toReversed().map(([find, replacement]) => ({ find, replacement })) },
   plugins: withMutant
 }
 
@@ -38,7 +38,7 @@ const unlessMutant = mutant === undefined ? throughNode : {}
 const maxWorkers = Math.max(2, availableParallelism())
 
 /** Real processes wait more than they work: a file of them takes a third of a core. */
-const maxProcessWorkers = 2 * maxWorkers
+const maxProcessWorkers = Math.ceil(1.5 * maxWorkers)
 
 /** Lives, worlds, histories and damage that are drawn from seeds, most of which take as long as dozens of other files. */
 const simulations = [

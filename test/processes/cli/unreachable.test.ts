@@ -102,8 +102,7 @@ const bound = "20 seconds"
 
 const timeout = "1m"
 
-// Each process waits between its attempts: several share a core.
-describe.concurrent("endpoints that refuse every connection", () => {
+describe("endpoints that refuse every connection", () => {
   it("are tried by every verb there is", () => {
     assert.deepStrictEqual(Object.keys(talks).sort(), verbs)
   })
