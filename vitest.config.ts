@@ -1,15 +1,9 @@
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { defineConfig } from "vitest/config"
 import { mutants, mutantVariable, mutate } from "./test/simulation/mutants/Mutants.ts"
-
-/** The examples import the package by name; in a test process they get its sources, like the tests themselves. */
-const alias = Object.fromEntries(
-  ["actors", "client", "machine", "testing"].map((
-    name
-  ) => [`flaredb/${name}`, join(import.meta.dirname, `src/${name}/index.ts`)])
-)
-const resolve = { alias: { ...alias, flaredb: join(import.meta.dirname, "src/index.ts") } }
+import { entryPoints } from "./test/Sources.ts"
 
 /** Puts the bug that the environment names into the sources: `npm run mutants` asks for it, to see that a test finds it. */
 const mutant = mutants.find(({ name }) => name === process.env[mutantVariable])
@@ -19,6 +13,26 @@ const withMutant = mutant === undefined ? [] : [{
   enforce: "pre" as const,
   transform: (code: string, id: string) => id.startsWith(source) ? mutate(mutant, id.slice(source.length), code) : code
 }]
+
+/**
+ * Vite loads the modules where something is put in their place: a mutant, or `vi.mock`. Its aliases are sought by the
+ * beginning of a name, so the longest come first.
+ */
+const throughVite = {
+  resolve: { alias: Object.entries(entryPoints).toReversed().map(([find, replacement]) => ({ find, replacement })) },
+  plugins: withMutant
+}
+
+/**
+ * Elsewhere Node loads them as they are. Vite makes a look-up in a table of each use of an import, and its main process
+ * hands every module to every worker. Node keeps what it compiled for the next run.
+ */
+const throughNode = {
+  execArgv: ["--import", pathToFileURL(join(import.meta.dirname, "test/UseSources.ts")).href],
+  env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/flaredb-tests") },
+  experimental: { viteModuleRunner: false, nodeLoader: false }
+}
+const unlessMutant = mutant === undefined ? throughNode : {}
 
 /** What starts no process works all the time: as many files at a time as there are cores, and at least two. */
 const maxWorkers = Math.max(2, availableParallelism())
@@ -32,8 +46,12 @@ const simulations = [
   "test/actors/races/*.test.ts",
   "test/actors/{event-log-interleavings,queue-races}.test.ts",
   "test/**/*.property.test.ts",
+  "test/cli/backups/point-in-time.test.ts",
+  "test/client/watch-resume.test.ts",
   "test/linearizability/checker.test.ts",
-  "test/protocol/fuzz.test.ts",
+  "test/net/frames.test.ts",
+  "test/protocol/{entry-record,fuzz}.test.ts",
+  "test/raft/claims.test.ts",
   "test/storage/{damage,rocksdb-model,write-back-model}.test.ts"
 ]
 
@@ -56,15 +74,15 @@ const inProcess = {
 
 /** What the projects that start processes have in common: they run what users run, `bin/flaredb.js` over `dist/`. */
 const processes = {
+  // Runners and examples are started from their sources, again and again: the kept code is for them too.
+  ...throughNode,
   setupFiles: ["test/Comparison.ts"],
   globalSetup: ["test/processes/build.ts"],
   testTimeout: 300_000,
   hookTimeout: 180_000,
   pool: "forks" as const,
   // Files of one worker share its modules: what a test starts is in other processes, and loading Effect takes a second.
-  isolate: false,
-  // Runners and examples are started from their sources, again and again.
-  env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/flaredb-tests") }
+  isolate: false
 }
 
 /**
@@ -79,27 +97,24 @@ export default defineConfig({
     silent: "passed-only",
     projects: [
       {
-        resolve,
-        plugins: withMutant,
+        ...throughVite,
         test: {
           ...inProcess,
+          ...unlessMutant,
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/cluster/**", "test/processes/**", ...storage, ...simulations]
         }
       },
       {
-        resolve,
-        plugins: withMutant,
+        ...throughVite,
         test: { ...inProcess, name: "storage", include: storage, exclude: simulations }
       },
       {
-        resolve,
-        plugins: withMutant,
-        test: { ...inProcess, name: "simulation", include: simulations }
+        ...throughVite,
+        test: { ...inProcess, ...unlessMutant, name: "simulation", include: simulations }
       },
       {
-        resolve,
         test: {
           ...processes,
           name: "processes",
@@ -109,7 +124,6 @@ export default defineConfig({
         }
       },
       {
-        resolve,
         test: {
           ...processes,
           name: "cluster",
@@ -119,7 +133,6 @@ export default defineConfig({
         }
       },
       {
-        resolve,
         test: {
           ...processes,
           name: "alone",

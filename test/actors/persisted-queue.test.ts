@@ -13,11 +13,12 @@ import { persistedQueueCases } from "../../src/testing/index.ts"
 import type { Services } from "./Stores.ts"
 import { memory, onMemory } from "./Stores.ts"
 
-describe("a queue in FlareDB", () => {
+// Much of it waits for locks and retries to come, each on a store of its own.
+describe.concurrent("a queue in FlareDB", () => {
   onMemory((services) => persistedQueueCases({ layer: Layer.provide(layerPersistedQueueStore(), services) }))
 })
 
-describe("Effect's memory store", () => {
+describe.concurrent("Effect's memory store", () => {
   const cases = persistedQueueCases({ layer: PersistedQueue.layerStoreMemory, shared: false })
   for (const { effect, name } of cases) it.live(name, () => effect)
 })
@@ -70,7 +71,7 @@ const silent = (context: Context.Context<ClientServices>): Services => {
   }))
 }
 
-describe("an element", () => {
+describe.concurrent("an element", () => {
   it.live("takes three trips at most: offer, claim, complete", () =>
     Effect.scoped(Effect.gen(function*() {
       let writes = 0

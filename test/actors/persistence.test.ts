@@ -10,16 +10,17 @@ import { eventually } from "../Eventually.ts"
 import { persistenceCases } from "../../src/testing/index.ts"
 import { memory, onMemory } from "./Stores.ts"
 
-describe("persistence in FlareDB", () => {
+// They wait for the ends of values, each on a store of its own.
+describe.concurrent("persistence in FlareDB", () => {
   onMemory((services) => persistenceCases({ layer: Layer.provide(layerBackingPersistence(), services) }))
 })
 
-describe("Effect's memory store", () => {
+describe.concurrent("Effect's memory store", () => {
   const cases = persistenceCases({ layer: Persistence.layerBackingMemory, shared: false, ownTime: false })
   for (const { effect, name } of cases) it.live(name, () => effect)
 })
 
-describe("rows with a time to live", () => {
+describe.concurrent("rows with a time to live", () => {
   it.live("share a lease, and are deleted by it", () =>
     Effect.scoped(Effect.gen(function*() {
       const services = yield* memory

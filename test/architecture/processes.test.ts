@@ -44,6 +44,17 @@ const wayToProcess = (path: string, text: (path: string) => string | undefined, 
 const onDisk = (path: string): string | undefined =>
   existsSync(join(root, path)) ? readFileSync(join(root, path), "utf8") : undefined
 
+describe("modules that a test puts in the place of others", () => {
+  it("are in `storage`, whose modules come through Vite: elsewhere `vi.mock` would do nothing", () => {
+    const found = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
+      .filter((name) =>
+        name.endsWith(".ts") && /\bvi\.(do)?mock\(/i.test(readFileSync(join(root, "test", name), "utf8"))
+      )
+    assert.isNotEmpty(found)
+    assert.deepStrictEqual(found.filter((name) => !name.startsWith("storage/")), [])
+  })
+})
+
 describe("tests that start processes", () => {
   it("are not among the unit tests", () => {
     const found = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })

@@ -24,7 +24,7 @@ const Size = Schema.Union([
   Schema.Int.check(Schema.isBetween({ minimum: 16_300, maximum: 16_500 }))
 ])
 const Byte = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))
-const bytesOf = (size: number, seed: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => i * seed + size)
+const bytesOf = (size: number, seed: number): Uint8Array => new Uint8Array(size).map((_, i) => i * seed + size)
 
 /** Names of calls of every kind that a client may choose. */
 const Id = Schema.Union([

@@ -15,11 +15,12 @@ import { memory, onMemory } from "../Stores.ts"
 
 const storage = (cluster: string) => layerRunnerStorage({ cluster }).pipe(Layer.provideMerge(HeldShards.layer))
 
-describe("runner storage in FlareDB", () => {
+// What they do is wait for locks to end, each on a store of its own.
+describe.concurrent("runner storage in FlareDB", () => {
   onMemory((services) => runnerStorageCases({ layer: (cluster) => Layer.provide(storage(cluster), services) }))
 })
 
-describe("runner storage in FlareDB, whose every third answer is lost", () => {
+describe.concurrent("runner storage in FlareDB, whose every third answer is lost", () => {
   onMemory((services) =>
     runnerStorageCases({ layer: (cluster) => Layer.provide(storage(cluster), withLostAnswers(services)) })
   )
