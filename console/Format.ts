@@ -43,7 +43,12 @@ export const span = (ms: number): string => {
 // Each `toLocaleTimeString` would make a format of its own, which takes longer than all else that a chart does.
 const time = { hour: "numeric", minute: "numeric", second: "numeric", hour12: false } as const
 const clockFormat = new Intl.DateTimeFormat(undefined, time)
-const dateTimeFormat = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "numeric", day: "numeric", ...time })
+const dateTimeFormat = new Intl.DateTimeFormat(undefined, {
+  year: "numeric",
+  month: "numeric",
+  day: "numeric",
+  ...time
+})
 
 export const clock = (ms: number): string => clockFormat.format(ms)
 
