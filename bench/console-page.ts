@@ -196,12 +196,12 @@ const bench = Command.make("bench:console-page", {
     const of = (folder: string, figure: (cost: Cost) => number) =>
       median((results.get(folder) ?? []).map(figure)).toFixed(1)
     const kinds = ["browser", "gpu-process", "renderer", "utility"]
-    const rows = folders.map((folder) => [
-      folder,
-      of(folder, ({ all }) => all),
-      ...kinds.map((kind) => of(folder, (cost) => cost.kinds[kind] ?? 0)),
-      ...parts.map(([name]) => of(folder, ({ page }) => page[name] ?? 0))
-    ])
+    const figures: ReadonlyArray<(cost: Cost) => number> = [
+      ({ all }) => all,
+      ...kinds.map((kind) => ({ kinds: found }: Cost) => found[kind] ?? 0),
+      ...parts.map(([name]) => ({ page }: Cost) => page[name] ?? 0)
+    ]
+    const rows = folders.map((folder) => [folder].concat(figures.map((figure) => of(folder, figure))))
     const header = [
       "BUILD",
       "ALL PROCESSES",

@@ -92,11 +92,9 @@ const show = (pairs: ReadonlyArray<Pair>, ratios: ReadonlyArray<number>): string
   )
   const all = ratios.map((ratio) => ratio.toFixed(3)).join(", ")
   const browser = median(pairs.map(({ browserMs }) => browserMs))
-  return [
-    ...lines,
-    `a browser took ${browser.toFixed(1)} ms of processor time in a second`,
-    `open divided by none: median ${median(ratios).toFixed(3)} (rounds: ${all})`
-  ].join("\n")
+  lines.push(`a browser took ${browser.toFixed(1)} ms of processor time in a second`)
+  lines.push(`open divided by none: median ${median(ratios).toFixed(3)} (rounds: ${all})`)
+  return lines.join("\n")
 }
 
 const flags = {
