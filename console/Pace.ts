@@ -5,7 +5,7 @@
  */
 
 /** The page rests so many times as long as a drawing took. */
-const restPerDrawing = 60
+const restPerDrawing = 100
 
 /** What is shown is never older than this, in milliseconds. */
 const maxRestMs = 4_000
