@@ -15,7 +15,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { chromium } from "playwright-core"
 import { fill } from "../src/cli/commands/Bench.ts"
 import { brokenClaims } from "../src/cli/bench/Claims.ts"
 import type { Result } from "../src/cli/bench/Measure.ts"
@@ -27,17 +26,18 @@ import { machine } from "../src/cli/bench/Report.ts"
 import type { Target } from "../src/cli/bench/Target.ts"
 import { durationFlag } from "../src/cli/input/Duration.ts"
 import { makeSwitch } from "../src/cli/input/Switch.ts"
+import { browserProgram, launchBrowser } from "./Browsers.ts"
 import { failing } from "./Failing.ts"
 import { median } from "./Median.ts"
 
 /** The least throughput with consoles open, as a share of that without. */
 const demanded = 0.97
 
-const program = process.env["CHROMIUM"] ?? "/usr/bin/chromium"
-
 interface Pair {
   readonly open: Result
   readonly none: Result
+  /** Processor time of all processes of one browser in a second, in milliseconds. */
+  readonly browserMs: number
 }
 
 /** The nodes by turns, as people open them. */
@@ -48,24 +48,22 @@ const idleProgram = Effect.acquireRelease(
   Effect.sync(() => {
     const folder = mkdtempSync(join(tmpdir(), "flaredb-idle-browser-"))
     const file = join(folder, "browser")
-    writeFileSync(file, `#!/bin/sh\nexec nice -n 19 chrt --idle 0 '${program}' "$@"\n`, { mode: 0o700 })
+    writeFileSync(file, `#!/bin/sh\nexec nice -n 19 chrt --idle 0 '${browserProgram}' "$@"\n`, { mode: 0o700 })
     return { folder, file }
   }),
   ({ folder }) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
 /** A browser that shows the overview, for as long as the scope is open. */
-const browser = (executablePath: string, url: string) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const opened = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] })
-      const page = await opened.newPage()
-      await page.goto(url)
-      await page.getByRole("status").waitFor({ timeout: 60_000 })
-      return opened
-    }),
-    (opened) => Effect.promise(() => opened.close())
-  )
+const look = Effect.fnUntraced(function*(executablePath: string, url: string) {
+  const launched = yield* launchBrowser(executablePath)
+  yield* Effect.promise(async () => {
+    const page = await launched.browser.newPage()
+    await page.goto(url)
+    await page.getByRole("status").waitFor({ timeout: 60_000 })
+  })
+  return launched
+})
 
 /** What a page asks for, read and thrown away. */
 const stream = (url: string) =>
@@ -85,14 +83,18 @@ const sum = (values: ReadonlyArray<number>): number => values.reduce((total, val
 const nodesCpu = ({ nodes }: Result): number => sum(nodes.map(({ cpu }) => cpu ?? Number.NaN))
 
 const show = (pairs: ReadonlyArray<Pair>, ratios: ReadonlyArray<number>): string => {
-  const of = (kind: keyof Pair, figure: (result: Result) => number) => median(pairs.map((pair) => figure(pair[kind])))
+  const of = (kind: "open" | "none", figure: (result: Result) => number) =>
+    median(pairs.map((pair) => figure(pair[kind])))
   const lines = (["none", "open"] as const).map((kind) =>
     `${kind.padEnd(5)} ${of(kind, ({ perSecond }) => perSecond).toFixed(0).padStart(8)} puts/s   p50 ${
       of(kind, ({ p50 }) => p50).toFixed(2)
     } ms   p99 ${of(kind, ({ p99 }) => p99).toFixed(1)} ms   nodes' processors ${of(kind, nodesCpu).toFixed(2)}`
   )
   const all = ratios.map((ratio) => ratio.toFixed(3)).join(", ")
-  return [...lines, `open divided by none: median ${median(ratios).toFixed(3)} (rounds: ${all})`].join("\n")
+  const browser = median(pairs.map(({ browserMs }) => browserMs))
+  lines.push(`a browser took ${browser.toFixed(1)} ms of processor time in a second`)
+  lines.push(`open divided by none: median ${median(ratios).toFixed(3)} (rounds: ${all})`)
+  return lines.join("\n")
 }
 
 const flags = {
@@ -124,19 +126,28 @@ const bench = Command.make(
       const target = yield* startCluster(false)
       yield* fill(target, plan.keys, plan.valueBytes)
       if (heatUp > 0) yield* measure({ ...plan, warmUpMs: heatUp, measureMs: 100 }, target)
-      const browserProgram = idleBrowsers ? (yield* idleProgram).file : program
+      const lookProgram = idleBrowsers ? (yield* idleProgram).file : browserProgram
       const none = measure(plan, target)
       const open = Effect.scoped(Effect.gen(function*() {
-        yield* Effect.forEach(Array.from({ length: browsers }), (_, at) => browser(browserProgram, urlOf(target, at)))
+        const opened = yield* Effect.forEach(
+          Array.from({ length: browsers }),
+          (_, at) => look(lookProgram, urlOf(target, at))
+        )
         yield* Effect.forEach(Array.from({ length: streams }), (_, at) => stream(urlOf(target, at)))
-        return yield* measure(plan, target)
+        const taken = () => sum(opened.flatMap(({ processorTime }) => Object.values(processorTime())))
+        const before = { ms: taken(), atMs: performance.now() }
+        const measured = yield* measure(plan, target)
+        const seconds = (performance.now() - before.atMs) / 1_000
+        return { open: measured, browserMs: (taken() - before.ms) / seconds / Math.max(1, browsers) }
       }))
       const pairs: Array<Pair> = []
       for (let round = 0; round < rounds; round++) {
-        if (round % 2 === 0) pairs.push({ none: yield* none, open: yield* open })
-        else {
+        if (round % 2 === 0) {
+          const closed = yield* none
+          pairs.push({ none: closed, ...yield* open })
+        } else {
           const looked = yield* open
-          pairs.push({ none: yield* none, open: looked })
+          pairs.push({ none: yield* none, ...looked })
         }
         yield* Console.error(`round ${round + 1} of ${rounds}`)
       }

@@ -1,5 +1,5 @@
 /** A chart over time, with what it says in words for those who do not see it. */
-import { useEffect, useRef } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
 import uPlot from "uplot"
 import { clock } from "./Format.ts"
 import { whenThemeChanges } from "./Theme.tsx"
@@ -112,7 +112,8 @@ export const Chart = (props: ChartProps) => {
       plot.current = null
     }
   }, [lines])
-  useEffect(() => {
+  // With the text, in one frame: a frame of its own costs the browser as much again.
+  useLayoutEffect(() => {
     if (inSight.current) plot.current?.setData(dataOf(props))
   }, [props.atMs, props.series])
   return (

@@ -40,8 +40,18 @@ export const span = (ms: number): string => {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
-export const clock = (ms: number): string => new Date(ms).toLocaleTimeString(undefined, { hour12: false })
+// Each `toLocaleTimeString` would make a format of its own, which takes longer than all else that a chart does.
+const time = { hour: "numeric", minute: "numeric", second: "numeric", hour12: false } as const
+const clockFormat = new Intl.DateTimeFormat(undefined, time)
+const dateTimeFormat = new Intl.DateTimeFormat(undefined, {
+  year: "numeric",
+  month: "numeric",
+  day: "numeric",
+  ...time
+})
 
-export const dateTime = (ms: number): string => new Date(ms).toLocaleString(undefined, { hour12: false })
+export const clock = (ms: number): string => clockFormat.format(ms)
+
+export const dateTime = (ms: number): string => dateTimeFormat.format(ms)
 
 export const ago = (nowMs: number, ms: number): string => `${span(nowMs - ms)} ago`

@@ -155,7 +155,7 @@ export const Overview = () => {
           ? ""
           : `, led by node ${last.leader} for ${
             span(last.atMs - (last.leaderChanges[last.leaderChanges.length - 1]?.atMs ?? last.atMs))
-          }`}. Read once a second while this page is looked at.
+          }`}. Read once a second, or every two while the nodes are busy, for as long as this page is looked at.
       </p>
     </>
   )

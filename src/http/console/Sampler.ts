@@ -1,6 +1,7 @@
 /**
- * Asks all nodes how they do, once a second, for as long as somebody looks. Viewers share one sampler, whose fiber and
- * memory come with the first of them and go with the last. A viewer that comes later gets what there is.
+ * Asks all nodes how they do, once a second and less often while they are busy, for as long as somebody looks. Viewers
+ * share one sampler, whose fiber and memory come with the first of them and go with the last. A viewer that comes later
+ * gets what there is.
  */
 import { Clock, Effect, Queue } from "effect"
 import type { Fiber, Scope } from "effect"
@@ -13,10 +14,16 @@ import { warningsOf } from "./Warnings.ts"
 /** How often the nodes are asked, in milliseconds. */
 export const sampleMs = 1_000
 
+/** How often the nodes are asked when their answers take long, in milliseconds: then they have other work. */
+export const busySampleMs = 2_000
+
+/** From one question to the next it is at least so many times as long as the answers took. */
+const timesAsked = 50
+
 /** The least time between two questions, in milliseconds. */
 const minPauseMs = 100
 
-/** Samples that a viewer who comes later gets: five minutes. */
+/** Samples that a viewer who comes later gets: five minutes, up to ten of busy nodes. */
 export const maxSamples = 300
 
 /** Viewers at a time. */
@@ -83,13 +90,17 @@ export class Sampler {
     })
   }
 
-  /** A question that took long, because a node does not answer, shortens the pause before the next one. */
+  /**
+   * An answer that took long, because the nodes have other work, makes the questions fewer. One that took much longer,
+   * because a node does not answer, shortens the pause before the next one.
+   */
   private readonly turn = Effect.gen({ self: this }, function*() {
     const begunMs = yield* Clock.currentTimeMillis
     // A defect costs one sample: without this, all that look would wait for ever.
     yield* Effect.catchDefect(this.sample, (defect) => Effect.logWarning("the console could not ask the nodes", defect))
     const tookMs = (yield* Clock.currentTimeMillis) - begunMs
-    yield* Effect.sleep(Math.max(minPauseMs, sampleMs - tookMs))
+    const everyMs = Math.min(busySampleMs, Math.max(sampleMs, tookMs * timesAsked))
+    yield* Effect.sleep(Math.max(minPauseMs, everyMs - tookMs))
   })
 
   private readonly sample = Effect.gen({ self: this }, function*() {

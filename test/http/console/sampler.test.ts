@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { maxSamples, maxViewers, sampleMs, Sampler } from "../../../src/http/console/Sampler.ts"
+import { busySampleMs, maxSamples, maxViewers, sampleMs, Sampler } from "../../../src/http/console/Sampler.ts"
 import { figures, report } from "./Answers.ts"
 
 const asked = () => {
@@ -72,3 +72,30 @@ it.effect("keeps a bounded number of samples and of viewers, and drops what a sl
     assert.strictEqual(refused._tag, "Overloaded")
     assert.strictEqual(sampler.viewing, maxViewers)
   }).pipe(Effect.scoped))
+
+it.effect("asks busy nodes less often, and one that does not answer no less often than that", () =>
+  Effect.gen(function*() {
+    const asking = Effect.fnUntraced(function*(answerMs: number) {
+      let questions = 0
+      const answer = <A>(answers: ReadonlyArray<A>) => Effect.as(Effect.sleep(answerMs), answers)
+      const sampler = new Sampler({
+        status: Effect.suspend(() => {
+          questions++
+          return answer([report(1)])
+        }),
+        vitals: answer([figures(1)])
+      })
+      const scope = yield* Scope.make()
+      yield* Scope.provide(sampler.view, scope)
+      yield* TestClock.adjust(1)
+      // Five of the longest pauses after the first question.
+      yield* TestClock.adjust(5 * busySampleMs)
+      yield* Scope.close(scope, Exit.void)
+      return questions
+    })
+    assert.strictEqual(yield* asking(5), 11)
+    assert.strictEqual(yield* asking(40), 6)
+    assert.strictEqual(yield* asking(30), 1 + Math.floor(5 * busySampleMs / 1_500))
+    // It took as long as all the rest of the time: the next question comes after the least pause.
+    assert.strictEqual(yield* asking(busySampleMs), 1 + Math.floor(5 * busySampleMs / 2_100))
+  }))
