@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { defineConfig } from "vitest/config"
-import { mutants, mutantVariable, mutate } from "./test/simulation/mutants/Mutants.ts"
+import { mutate } from "./test/simulation/mutants/Mutant.ts"
+import { mutants, mutantVariable } from "./test/simulation/mutants/Mutants.ts"
 
 /** The examples import the package by name; in a test process they get its sources, like the tests themselves. */
 const alias = Object.fromEntries(

@@ -1,6 +1,7 @@
 /**
- * `npm run simulate:compare -- --from COMMIT [--to COMMIT]`: whether the same seeds give the same traces, byte for byte, in the
- * sources of a commit and in those of another one, or in the working tree. What only moves or renames code has to leave them equal.
+ * `npm run simulate:compare -- --from COMMIT [--to COMMIT]`: whether the same seeds give the same traces, byte for
+ * byte, in the sources of a commit and in those of another one, or in the working tree. What only moves or renames code
+ * has to leave them equal.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -21,7 +22,7 @@ class TracesDiffer extends Data.TaggedError("TracesDiffer")<{ readonly message: 
 
 const here = join(import.meta.dirname, "../../..")
 
-/** The sources of a commit in a folder of their own, with the packages of this tree; this tree when no commit is given. */
+/** The sources of a commit in a folder of their own, with the packages of this tree; without a commit, this tree. */
 const sourcesOf = Effect.fnUntraced(function*(commit: string | undefined) {
   if (commit === undefined) return here
   const files = yield* FileSystem.FileSystem

@@ -1,4 +1,7 @@
-/** One thread of a comparison: runs seeds of the simulator of some tree, and answers with the hash of each trace, or with its lines. */
+/**
+ * One thread of a comparison: runs seeds of the simulator in one tree, and answers with the hash or the lines of each
+ * trace.
+ */
 import { createHash } from "node:crypto"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
