@@ -123,7 +123,7 @@ export interface WaitingRequest {
   readonly items: ReadonlyMap<string, { readonly deliverAt: number }>
 }
 
-/** What a mirror says at a moment. */
+/** What a mirror says when it is asked. */
 export const sampled = (
   shards: Iterable<ReadonlyMap<string, WaitingRequest>>,
   nowMs: number

@@ -271,7 +271,7 @@ export interface PointInTime {
   readonly changed: number
   /** Leases of which neither backup says how long they were; known once the bytes were taken. */
   readonly lostLeases: () => number
-  /** What somebody has to know who gives a moment by the clock on the wall. */
+  /** What an operator has to know who gives a time by the clock on the wall. */
   readonly clockDifference: string | undefined
 }
 

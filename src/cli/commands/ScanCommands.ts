@@ -90,7 +90,7 @@ export const scan = Command.make("scan", {
   })).pipe(
     Command.withDescription(
       "Print all keys with a prefix in byte order, each with its value behind a tab. They are read a page at a time: " +
-        "what is written meanwhile may be in it or not, and a backup is of one moment. Bytes that are no text are " +
+        "what is written meanwhile may be in it or not; a backup is one consistent snapshot. Bytes that are no text are " +
         "shown as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
     ),
     Command.withExamples([
@@ -111,7 +111,7 @@ export const count = Command.make(
       yield* flags.json ? Output.json({ prefix: flags.prefix, count: keys }) : Output.line(String(keys))
     })
 ).pipe(
-  Command.withDescription("Print how many keys begin with a prefix, all of one moment."),
+  Command.withDescription("Print how many keys begin with a prefix, all at one revision."),
   Command.withExamples([
     { command: "flaredb count", description: "How many keys there are" },
     { command: "flaredb count users/", description: "How many are under users/" }

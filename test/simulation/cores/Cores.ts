@@ -139,33 +139,7 @@ class Cores {
       if (tearable !== undefined) return inject(() => tearable.crash())
     }
     const node = random.pick(this.nodes)
-    switch (
-      random.weighted([
-        ["tick", profile.ticks],
-        ["deliver", Math.min(80, 5 + network.size * 5)],
-        ["sync", profile.sync],
-        ["report", 14],
-        ["apply", 14],
-        ["read log", 5],
-        ["snapshot", 3],
-        ["propose", profile.load],
-        ["read", 4],
-        ["transfer", 0.3],
-        ["compact", this.stranded ? 12 : profile.compact],
-        ["crash", profile.crash],
-        ["restart", 3],
-        ["partition", profile.partition],
-        ["heal", 1.5],
-        ["pause", profile.pause],
-        ["resume", 3],
-        ["unreachable", this.nodes.every(({ isAwake }) => isAwake) ? 0.3 : 1],
-        ["wipe", profile.wipe],
-        ["suspend", profile.suspend],
-        ["back up", profile.putBack],
-        ["put back", profile.putBack],
-        ["fall", profile.fall]
-      ])
-    ) {
+    switch (this.draw()) {
       case "tick":
         return node.paused ? undefined : void node.step({ _tag: "Tick" })
       case "deliver":
@@ -226,6 +200,37 @@ class Cores {
       case "put back":
         return inject(() => this.disks.putBack(node))
     }
+  }
+
+  /** What happens next, as often as the fault profile says. */
+  private draw() {
+    const { network, profile } = this
+    const { random } = this.engine
+    return random.weighted([
+      ["tick", profile.ticks],
+      ["deliver", Math.min(80, 5 + network.size * 5)],
+      ["sync", profile.sync],
+      ["report", 14],
+      ["apply", 14],
+      ["read log", 5],
+      ["snapshot", 3],
+      ["propose", profile.load],
+      ["read", 4],
+      ["transfer", 0.3],
+      ["compact", this.stranded ? 12 : profile.compact],
+      ["crash", profile.crash],
+      ["restart", 3],
+      ["partition", profile.partition],
+      ["heal", 1.5],
+      ["pause", profile.pause],
+      ["resume", 3],
+      ["unreachable", this.nodes.every(({ isAwake }) => isAwake) ? 0.3 : 1],
+      ["wipe", profile.wipe],
+      ["suspend", profile.suspend],
+      ["back up", profile.putBack],
+      ["put back", profile.putBack],
+      ["fall", profile.fall]
+    ])
   }
 
   private suspend(node: SimNode): void {

@@ -217,7 +217,7 @@ class Nodes {
         }),
       snapshotFlipped: (request, taken) =>
         heard(() => {
-          trace?.(`a bit of a snapshot flipped on its way to n${request.to}`)
+          trace?.(`a bit of a snapshot flipped in flight to n${request.to}`)
           demand(
             !taken,
             "damage is never silent",
