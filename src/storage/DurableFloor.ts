@@ -13,6 +13,7 @@ import { Context, Effect } from "effect"
 import { readFileSync } from "node:fs"
 import { open, rename } from "node:fs/promises"
 import { join } from "node:path"
+import { isMissing } from "../ErrorCode.ts"
 import { CodecError } from "../bytes/CodecError.ts"
 import type { LogPoint } from "../raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../raft/Types.ts"
@@ -48,7 +49,7 @@ const readFile: FloorFile["read"] = (directory) => {
   try {
     return readFileSync(join(directory, floorFile))
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined
+    if (isMissing(cause)) return undefined
     throw cause
   }
 }

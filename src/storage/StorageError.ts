@@ -1,5 +1,6 @@
 /** How storage fails, by cause. Every one of these stops the node: storage is never retried. */
 import { Data } from "effect"
+import { isMissing } from "../ErrorCode.ts"
 
 /** The disk or RocksDB refused a read, write or sync. After a failed sync the file's state is unknown: never retry. */
 export class StorageIoError extends Data.TaggedError("StorageIoError")<{
@@ -97,15 +98,14 @@ export const isStorageError = (error: unknown): error is StorageError =>
   error instanceof StorageIoError || error instanceof StorageCorruption || error instanceof DataDirLost
 
 /** The file system, or RocksDB in its words, says that a file or folder does not exist. */
-const isMissing = (cause: unknown): boolean =>
-  cause instanceof Error &&
-  (("code" in cause && cause.code === "ENOENT") || isMissing(cause.cause))
+const namesMissing = (cause: unknown): boolean =>
+  cause instanceof Error && (isMissing(cause) || namesMissing(cause.cause))
 
 /** Why an operation in the data directory of a running node failed. */
 export const failureIn = (operation: string, path: string, cause: unknown): StorageError => {
   if (isStorageError(cause)) return cause
   const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause
-  if (!isMissing(cause)) return new StorageIoError({ operation, path, cause: inner })
+  if (!namesMissing(cause)) return new StorageIoError({ operation, path, cause: inner })
   return new DataDirLost({ path, detail: inner instanceof Error ? inner.message : String(inner) })
 }
 

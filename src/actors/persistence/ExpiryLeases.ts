@@ -18,7 +18,7 @@ const maxLeaseMs = 7 * 24 * 3_600_000
 const minSpanMs = 1_024
 
 /** Longest time to live whose row is deleted by a lease, in milliseconds: six days. */
-export const maxLeasedMs = 2 ** 29
+const maxLeasedMs = 2 ** 29
 
 /** Rows of one lease. It may hold 10,000 keys. */
 const maxRows = 5_000

@@ -42,7 +42,7 @@ export class NoSuchRecoveryTarget extends Data.TaggedError("NoSuchRecoveryTarget
 }
 
 /** Milliseconds that a lease gets of which no backup says how long it was. */
-export const lostLeaseMs = 60_000
+const lostLeaseMs = 60_000
 
 /** Most bytes of changed keys that are kept in memory. */
 const maxChangedBytes = 512 * 1024 * 1024

@@ -128,8 +128,8 @@ export const backup = Command.make("backup", {
   )
 }).pipe(
   Command.withDescription(
-    "Save the whole state of a running cluster to a file: one consistent snapshot of all acknowledged before. Writes go " +
-      "on meanwhile."
+    "Save the whole state of a running cluster to a file: one consistent snapshot of all acknowledged before. " +
+      "Writes go on meanwhile."
   ),
   Command.withExamples([
     { command: "flaredb backup nightly.flaredb", description: "Back up the local cluster" },

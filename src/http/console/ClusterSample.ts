@@ -96,7 +96,7 @@ export interface Before {
 }
 
 /** Changes of leaders in a sample. */
-export const maxLeaderChanges = 64
+const maxLeaderChanges = 64
 
 /** A difference of clocks that is shorter than the question took says nothing. */
 const clockDifference = (vitals: NodeVitals, { atMs, tookMs }: Answers): number | null => {
@@ -200,7 +200,7 @@ const nodeSample = (
 }
 
 /** Each term once, with the time at which the first node knew its leader. */
-export const leaderChangesOf = (
+const leaderChangesOf = (
   known: ReadonlyArray<LeaderChange>,
   figures: ReadonlyArray<VitalsAnswer>
 ): ReadonlyArray<LeaderChange> => {

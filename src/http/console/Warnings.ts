@@ -4,7 +4,7 @@ import type { ClusterSample, NodeSample } from "./ClusterSample.ts"
 import type { Warning } from "./Warning.ts"
 
 /** So many samples in a row with slow syncs are a warning. */
-export const maxSlowSyncs = 3
+const maxSlowSyncs = 3
 
 type Sample = Omit<ClusterSample, "warnings">
 

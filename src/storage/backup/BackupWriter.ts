@@ -10,8 +10,10 @@ import { link, open, rename, rm, stat } from "node:fs/promises"
 import { constants } from "node:fs"
 import { dirname } from "node:path"
 import { isatty } from "node:tty"
+import { isExisting, isMissing } from "../../ErrorCode.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
+import { folderMissing, partialPath } from "../Folder.ts"
 import type { BackupContents } from "./BackupReader.ts"
 import { BackupCorrupt, BackupIoError } from "./BackupReader.ts"
 
@@ -33,8 +35,6 @@ const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Eff
   Effect.uninterruptible(
     Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
   )
-
-const isExisting = (cause: unknown): boolean => cause instanceof Error && "code" in cause && cause.code === "EEXIST"
 
 /** Gives the finished file its name. Without `force` another file is never replaced, even one that came meanwhile. */
 const publish = (
@@ -88,8 +88,8 @@ const isOther = (path: string): Effect.Effect<boolean, BackupIoError> =>
 
 /** The system's error names the temporary file, of which the user knows nothing. */
 const withFolder = (path: string, error: unknown): unknown =>
-  error instanceof Error && "code" in error && error.code === "ENOENT"
-    ? new Error(`the folder ${dirname(path)} does not exist; make it first`)
+  isMissing(error)
+    ? new Error(folderMissing(path))
     : error
 
 /** Writes to a pipe or a device, which has to be there and keeps its name. */
@@ -114,7 +114,7 @@ export const writeBackup = <E>(
   Effect.flatMap(isOther(path), (other) => {
     if (other) return writeStraight(path, bytes, options)
     if (!options.force && existsSync(path)) return Effect.fail(new BackupExists({ path }))
-    const temporary = `${path}.partial-${process.pid}`
+    const temporary = partialPath(path)
     const filled = Effect.acquireUseRelease(
       attempt(
         "create",
