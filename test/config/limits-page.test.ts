@@ -46,7 +46,7 @@ const page = readFileSync(join(root, "docs/limits.md"), "utf8")
 /** `name (value)`, with the name as code or not. A sum of two has a value of its own. */
 const stated = [
   ...page.matchAll(
-    /(?<![\w.]|\+ )`?((?:max|min|default|page)[A-Z]\w+)`? \((\d[\d,.]*(?: (?:[KM]iB|ms|s|min|h|days)\b)?)/g
+    /(?<![\w.]|\+ )`?((?:max|min|default|page|kept)[A-Z]\w+)`? \((\d[\d,.]*(?: (?:[KM]iB|ms|s|min|h|days)\b)?)/g
   )
 ]
   .map(([, name = "", value = ""]) => ({ name, value }))
