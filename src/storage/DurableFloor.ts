@@ -18,6 +18,7 @@ import { CodecError } from "../bytes/CodecError.ts"
 import type { LogPoint } from "../raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../raft/Types.ts"
 import { encodeRecord, FloorRecord, recordDecoder } from "./Codec.ts"
+import { syncFolderAsync } from "./Folder.ts"
 import type { StorageError } from "./StorageError.ts"
 import { failureIn, StorageCorruption, StorageIoError } from "./StorageError.ts"
 
@@ -67,12 +68,7 @@ const replaceFile: FloorFile["replace"] = (directory, bytes) =>
         await next.close()
       }
       await rename(`${path}.next`, path)
-      const folder = await open(directory, "r")
-      try {
-        await folder.sync()
-      } finally {
-        await folder.close()
-      }
+      await syncFolderAsync(directory)
     },
     catch: (cause) => failureIn("write the durable floor", directory, cause)
   }))

@@ -1,5 +1,6 @@
 /** Folders whose names survive a power loss. */
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, statSync } from "node:fs"
+import { open } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
 import { othersMayUse } from "../SecretFile.ts"
 import { errorCode, isExisting } from "../ErrorCode.ts"
@@ -12,6 +13,16 @@ export const syncFolder = (path: string): void => {
     fsyncSync(folder)
   } finally {
     closeSync(folder)
+  }
+}
+
+/** {@link syncFolder} on the thread pool. */
+export const syncFolderAsync = async (path: string): Promise<void> => {
+  const folder = await open(path, "r")
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
   }
 }
 

@@ -13,7 +13,7 @@ import { isatty } from "node:tty"
 import { isExisting, isMissing } from "../../ErrorCode.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
-import { folderMissing, partialPath } from "../Folder.ts"
+import { folderMissing, partialPath, syncFolderAsync } from "../Folder.ts"
 import type { BackupContents } from "./BackupReader.ts"
 import { BackupCorrupt, BackupIoError } from "./BackupReader.ts"
 
@@ -51,14 +51,7 @@ const publish = (
 
 /** Makes the names in a directory durable. */
 const syncDirectory = (path: string): Effect.Effect<void, BackupIoError> =>
-  attempt("sync", path, async () => {
-    const folder = await open(path, "r")
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
-  })
+  attempt("sync", path, () => syncFolderAsync(path))
 
 /** Where the bytes of a backup go. */
 export interface BackupSink {

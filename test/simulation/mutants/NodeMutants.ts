@@ -91,7 +91,7 @@ export const nodeMutants: ReadonlyArray<Mutant> = [
     "does not sync the name of a new durable floor",
     { test: "test/storage/floor-file.test.ts" },
     "storage/DurableFloor.ts",
-    "        await folder.sync()\n",
+    "      await syncFolderAsync(directory)\n",
     ""
   ),
   one(
