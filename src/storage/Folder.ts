@@ -2,6 +2,7 @@
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, statSync } from "node:fs"
 import { open } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
+import { errorText } from "../ErrorText.ts"
 import { othersMayUse } from "../SecretFile.ts"
 import { errorCode, isExisting } from "../ErrorCode.ts"
 import { FolderError } from "./StorageError.ts"
@@ -77,7 +78,7 @@ const meanings: Readonly<Record<string, (parent: string) => string>> = {
 const folderError = (path: string, at: string, cause: unknown): FolderError => {
   const code = errorCode(cause) ?? ""
   const meaning = meanings[code]?.(dirname(at))
-  const text = cause instanceof Error ? cause.message : String(cause)
+  const text = errorText(cause)
   return new FolderError({ path, problem: meaning === undefined ? text : `${meaning} (${code})` })
 }
 

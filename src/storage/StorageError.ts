@@ -1,5 +1,6 @@
 /** How storage fails, by cause. Every one of these stops the node: storage is never retried. */
 import { Data } from "effect"
+import { errorText } from "../ErrorText.ts"
 import { isMissing } from "../ErrorCode.ts"
 
 /** The disk or RocksDB refused a read, write or sync. After a failed sync the file's state is unknown: never retry. */
@@ -106,7 +107,7 @@ export const failureIn = (operation: string, path: string, cause: unknown): Stor
   if (isStorageError(cause)) return cause
   const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause
   if (!namesMissing(cause)) return new StorageIoError({ operation, path, cause: inner })
-  return new DataDirLost({ path, detail: inner instanceof Error ? inner.message : String(inner) })
+  return new DataDirLost({ path, detail: errorText(inner) })
 }
 
 export type OpenError = StorageError | DataDirRefused | FolderError | NativeModuleError

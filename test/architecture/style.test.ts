@@ -58,6 +58,19 @@ describe("the sources", { timeout: 60_000 }, () => {
     assert.deepEqual(found, [])
   })
 
+  it("say an error's text, look for its code and sync a folder's names in one place each", () => {
+    const once: ReadonlyArray<readonly [what: RegExp, where: string]> = [
+      [/(\w+) instanceof Error \? \1\.message : String\(\1\)/, "ErrorText.ts"],
+      [/instanceof Error && "code" in /, "ErrorCode.ts"],
+      [/0o077\) [!=]== 0 &&/, "SecretFile.ts"],
+      [/\bfolder\.sync\(\)|fsyncSync\(folder\)/, "storage/Folder.ts"]
+    ]
+    const found = once.flatMap(([what, where]) =>
+      sources.filter(({ path, text }) => path !== where && what.test(text)).map(({ path }) => `${path}: see ${where}`)
+    )
+    assert.deepEqual(found, [])
+  })
+
   it("use the field's names", () => {
     assert.deepEqual(inTrees.flatMap(({ names }) => names), [])
   })

@@ -1,5 +1,6 @@
 /** Why RocksDB cannot open a directory, and whether another process has it open. */
 import { Clock, Effect } from "effect"
+import { errorText } from "../../ErrorText.ts"
 import { unusableFile } from "../DirectoryFiles.ts"
 import { removedLock } from "../LockFile.ts"
 import type { OpenError } from "../StorageError.ts"
@@ -9,7 +10,7 @@ import { families } from "./Operation.ts"
 
 /** What RocksDB says when it cannot open, as the error that tells what to do. */
 export const openError = (path: string, cause: unknown): OpenError => {
-  const message = cause instanceof Error ? cause.message : String(cause)
+  const message = errorText(cause)
   if (/lock file|lock hold/i.test(message)) {
     return new DataDirRefused({
       path,
