@@ -2,7 +2,8 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { defineConfig } from "vitest/config"
-import { mutants, mutantVariable, mutate } from "./test/simulation/mutants/Mutants.ts"
+import { mutate } from "./test/simulation/mutants/Mutant.ts"
+import { mutants, mutantVariable } from "./test/simulation/mutants/Mutants.ts"
 import { entryPoints } from "./test/Sources.ts"
 
 /** Puts the bug that the environment names into the sources: `npm run mutants` asks for it, to see that a test finds it. */

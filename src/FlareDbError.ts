@@ -127,7 +127,7 @@ export class SessionExpired extends Schema.TaggedError<SessionExpired>()("Sessio
  * transaction. Read the keys to learn what they hold now.
  */
 export class ResultsNotKept extends Schema.TaggedError<ResultsNotKept>()("ResultsNotKept", {
-  /** The revision that the transaction took; the store's revision at that moment when it changed nothing. */
+  /** The revision that the transaction took; the store's revision at that time when it changed nothing. */
   revision: Schema.Number,
   /** Whether all conditions held, so that `do` was carried out and not `else`. */
   succeeded: Schema.Boolean

@@ -4,7 +4,7 @@
  */
 import { Clock, Effect } from "effect"
 
-/** Milliseconds since some moment in the past, with fractions. Never goes back. */
+/** Milliseconds since some time in the past, with fractions. Never goes back. */
 export const monotonicMsOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 /** The same, of the clock in use. */

@@ -11,7 +11,8 @@ const controlOrBackslash = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-
 
 const named: Readonly<Record<string, string>> = { "\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\" }
 
-const unicode = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+/** A character as the escape that JSON has for it. */
+export const unicode = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
 
 const escaped = (character: string): string => named[character] ?? unicode(character)
 

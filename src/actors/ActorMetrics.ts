@@ -9,7 +9,7 @@ import type { Context } from "effect"
 import { Clock, Effect, Metric } from "effect"
 import type { Scope } from "effect"
 import type { ShardTable } from "./cluster/HeldShards.ts"
-import { savedMsOf } from "./overview/Moments.ts"
+import { savedMsOf } from "./overview/SavedTime.ts"
 
 const counter = (name: string, description: string, attributes: Readonly<Record<string, string>> = {}) =>
   Metric.counter(`flaredb_actors_${name}`, { description, incremental: true, attributes })
@@ -129,7 +129,7 @@ export interface WaitingRequest {
   readonly items: ReadonlyMap<string, { readonly deliverAt: number }>
 }
 
-/** What a mirror says at a moment. */
+/** What a mirror says when it is asked. */
 export const sampled = (
   shards: Iterable<ReadonlyMap<string, WaitingRequest>>,
   nowMs: number

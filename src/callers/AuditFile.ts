@@ -6,10 +6,11 @@
 import { Data, Effect } from "effect"
 import type { FileHandle } from "node:fs/promises"
 import { open, rename } from "node:fs/promises"
+import { errorCode } from "../ErrorCode.ts"
 import { errorText } from "../ErrorText.ts"
 
 const adviceOn = (cause: unknown): string =>
-  typeof cause === "object" && cause !== null && "code" in cause && cause.code === "ENOSPC"
+  errorCode(cause) === "ENOSPC"
     ? "make room for it, or name another file"
     : "name a file in a folder that exists and that this process may write to"
 

@@ -26,7 +26,7 @@ export interface AuditLogOptions {
   readonly maxFileBytes?: number | undefined
 }
 
-export const defaultAuditFileBytes = 64 * 1024 * 1024
+const defaultAuditFileBytes = 64 * 1024 * 1024
 
 /** Lines that wait to be written, those of operations under way included. */
 export const maxAuditLines = 100_000

@@ -1,38 +1,15 @@
 /** What certificates say: read from PEM, for those who show them, renew them, or hold them against each other. */
 import { Result } from "effect"
-import { X509Certificate } from "node:crypto"
-import { errorText } from "../ErrorText.ts"
+import type { X509Certificate } from "node:crypto"
 import { certificateName } from "../net/tls/CertificateCheck.ts"
 import type { CertificateName } from "../net/tls/CertificateName.ts"
-import { certificateBlocks } from "../net/tls/PemBlocks.ts"
+import { certificatesIn } from "../net/tls/PemBlocks.ts"
 import { CertificateProblem } from "./Authority.ts"
 import { normalHost } from "./Hosts.ts"
 
-/** Most certificates of one text: more is a bundle for the web, and none for a cluster. */
-export const maxCertificates = 32
-
 /** The certificates of a PEM text, in their order. Fails when there is none, or one that cannot be read. */
-export const parsePem = (text: string): Result.Result<ReadonlyArray<X509Certificate>, CertificateProblem> => {
-  const refuse = (problem: string) => Result.fail(new CertificateProblem({ field: "certificate", problem }))
-  const blocks = certificateBlocks(text)
-  if (blocks.length === 0) {
-    return refuse(
-      /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)
-        ? "it holds a private key and no certificate"
-        : "it holds no certificate in PEM form"
-    )
-  }
-  if (blocks.length > maxCertificates) return refuse(`it holds ${blocks.length} certificates, over ${maxCertificates}`)
-  const found: Array<X509Certificate> = []
-  for (const [i, pem] of blocks.entries()) {
-    try {
-      found.push(new X509Certificate(pem))
-    } catch (error) {
-      return refuse(`certificate ${i + 1} of ${blocks.length} cannot be read: ${errorText(error)}`)
-    }
-  }
-  return Result.succeed(found)
-}
+export const parsePem = (text: string): Result.Result<ReadonlyArray<X509Certificate>, CertificateProblem> =>
+  Result.mapError(certificatesIn(text), (problem) => new CertificateProblem({ field: "certificate", problem }))
 
 /** Whether `authority` has issued `certificate`: by its name, and by its signature. */
 export const isIssuedBy = (certificate: X509Certificate, authority: X509Certificate): boolean =>

@@ -32,7 +32,7 @@ export type BackupFailure = StateError | ConnectionLost | WrongCluster
  *
  * **Details**
  *
- * A backup is of one moment and of a running cluster; writes go on meanwhile. `hashes` compares all nodes at one
+ * A backup is one consistent snapshot of a running cluster; writes go on meanwhile. `hashes` compares all nodes at one
  * entry of the log.
  *
  * **Gotchas**

@@ -2,7 +2,8 @@
 import type { Scope } from "effect"
 import { Config, Effect, Option, Redacted } from "effect"
 import { existsSync } from "node:fs"
-import { readFile, stat } from "node:fs/promises"
+import { readTokenFile } from "../SecretFile.ts"
+import { errorCode } from "../ErrorCode.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
 import { errorText } from "../ErrorText.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
@@ -15,9 +16,6 @@ import type { ClientOptions } from "./ClientOptions.ts"
 export interface FileTls {
   readonly credentials: FileCredentials
 }
-
-/** A larger file holds no token. */
-const maxTokenFileBytes = 4_096
 
 /**
  * TLS with certificates from single files: the authorities that are trusted, and the client's own certificate with its
@@ -43,14 +41,10 @@ export const certificatesFromFolder = (folder: string): Effect.Effect<FileTls, C
   Effect.suspend(() => certificatesFromFiles(filesInFolder(folder)))
 
 const readToken = async (file: string): Promise<string> => {
-  const { mode, size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`it cannot be read (${error.code}); name a file that this process may read`)
+  const text = await readTokenFile(file).catch((error: unknown) => {
+    const code = errorCode(error)
+    throw code === undefined ? error : new Error(`it cannot be read (${code}); name a file that this process may read`)
   })
-  if ((mode & 0o077) !== 0 && process.platform !== "win32") {
-    throw new Error(`others than its owner may read it; run chmod 600 ${file}`)
-  }
-  if (size > maxTokenFileBytes) throw new Error(`it has ${size} bytes, which is no token`)
-  const text = (await readFile(file, "utf8")).trim()
   if (text === "") throw new Error("it is empty")
   return text
 }

@@ -25,7 +25,7 @@ export const briefBytesOf = (data: Data): Uint8Array => {
   return read === data.length && written === data.length ? bytes : bytesOf(data)
 }
 
-/** A key with its value, as it was at one moment. */
+/** A key with its value, as it was at one revision. */
 export class KeyValueEntry {
   readonly key: Uint8Array
   /** Empty when only keys were asked for. */

@@ -41,12 +41,12 @@ export interface ScanOptions extends ReadOptions {
   readonly keysOnly?: boolean | undefined
 }
 
-/** Part of the keys with a prefix. Two pages are of two moments: writes between them may show in the second. */
+/** Part of the keys with a prefix. Two pages are two reads: writes between them may show in the second. */
 export interface Page {
   readonly entries: ReadonlyArray<KeyValueEntry>
   /** Pass it to get the next page; absent when this was the last. */
   readonly cursor: Uint8Array | undefined
-  /** The store's revision at the moment of the page. */
+  /** The store's revision when the page was read. */
   readonly revision: number
 }
 
@@ -83,20 +83,20 @@ export interface ModifyResult {
  * **When to use**
  *
  * For state that has to survive the loss of a machine: orders, sessions, configuration, counters. `layer` of
- * `flaredb/client` gives it over the network, `FlareDb.layer` beside a node of this process, `FlareDb.layerMemory`
- * in tests.
+ * `flaredb/client` gives it over the network, `FlareDb.layer` beside a node of this process, `FlareDb.layerMemory` in
+ * tests.
  *
  * **Details**
  *
- * A write is answered once a majority of the nodes has it on disk and it was applied, and takes effect exactly
- * once: it is sent again under the same number until its deadline (`timeoutMs`, in milliseconds). Reads see every
- * write that was acknowledged before they began, unless they ask for `stale`. A key has 1 to 4096 bytes, a value
- * at most 1 MiB, a transaction at most 4 MiB. Operations of one moment share one call, so ask for many at a time.
+ * A write is answered once a majority of the nodes has it on disk and it was applied, and takes effect exactly once: it
+ * is sent again under the same number until its deadline (`timeoutMs`, in milliseconds). Reads see every write that was
+ * acknowledged before they began, unless they ask for `stale`. A key has 1 to 4096 bytes, a value at most 1 MiB, a
+ * transaction at most 4 MiB. Operations asked for at the same time share one call, so ask for many at a time.
  *
  * **Gotchas**
  *
- * `Indeterminate` says that a write may have taken effect: read the key before you repeat it. Two pages of one
- * scan are of two moments. A put without a lease takes the key from the lease that it had.
+ * `Indeterminate` says that a write may have taken effect: read the key before you repeat it. Two pages of one scan are
+ * two reads. A put without a lease takes the key from the lease that it had.
  */
 export class KeyValue extends Context.Service<KeyValue, {
   /** The entry of a key. A key has 1 to 4096 bytes. */
@@ -121,7 +121,7 @@ export class KeyValue extends Context.Service<KeyValue, {
   readonly count: (prefix: Data, options?: ReadOptions) => Effect.Effect<number, ReadFailure>
 
   /**
-   * Carries out a transaction (`Txn.ts`): at one moment, in one revision, all of it or nothing. The result of each
+   * Carries out a transaction (`Txn.ts`) atomically: in one revision, all of it or nothing. The result of each
    * operation has the type that the operation says. A whole transaction has at most 4 MiB. `ResultsNotKept` says that
    * it took effect, and that its first answer was lost and too large to be kept.
    */

@@ -1,5 +1,5 @@
 /**
- * The keys of one or more prefixes as they were at one moment, from pages of several: the changes between the first
+ * The keys of one or more prefixes as they were at one revision, from pages of several: the changes between the first
  * page and the last are watched and carried out on what the pages said. It is what makes "list, then watch" miss
  * nothing and repeat nothing.
  */

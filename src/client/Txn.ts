@@ -1,5 +1,5 @@
 /**
- * Transactions: compare what is there, then do one list of operations or the other, all of it at one moment and in one
+ * Transactions: compare what is there, then do one list of operations or the other, all of it atomically and in one
  * revision.
  *
  * ```ts
@@ -123,7 +123,7 @@ export interface OpScanOptions {
   readonly keysOnly?: boolean | undefined
 }
 
-/** The first keys with a prefix, or the last ones, at the moment of the transaction. */
+/** The first keys with a prefix, or the last ones, as the transaction finds them. */
 export interface ScanResult {
   readonly entries: ReadonlyArray<KeyValueEntry>
   /** Whether there were more than these. */
@@ -187,7 +187,7 @@ export const Op = {
 export type Ops = ReadonlyArray<Op<unknown>>
 
 /**
- * A transaction: if all conditions hold, one list of operations, otherwise the other. All at one moment, or
+ * A transaction: if all conditions hold, one list of operations, otherwise the other. All atomically, or
  * nothing.
  */
 export interface Txn<Do extends Ops = Ops, Else extends Ops = Ops> {

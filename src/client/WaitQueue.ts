@@ -160,7 +160,7 @@ export class WaitQueue {
   /** The ticket right before another one; `undefined` at the head. */
   readonly before = (ticket: Ticket): Effect.Effect<KeyValueEntry | undefined, LeaseLost | ReadFailure> => {
     return Effect.flatMap(this.entriesOf(undefined), (entries) => {
-      // A list of several pages is not of one moment, but what stood before this ticket all the time is in it.
+      // A list of several pages is not one read, but what stood before this ticket all the time is in it.
       let predecessor: KeyValueEntry | undefined
       let own = false
       for (const entry of entries) {

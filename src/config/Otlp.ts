@@ -21,7 +21,7 @@ export interface OtlpConfig {
 }
 
 /** What is wrong with the address of a collector, if anything. */
-export const endpointProblem = (endpoint: string): string | undefined => {
+const endpointProblem = (endpoint: string): string | undefined => {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     const shown = JSON.stringify(withoutUserInfo(endpoint))

@@ -1,6 +1,6 @@
 /** Where metrics and spans go, and what the collector is shown: settings of OTLP and the file of headers. */
 import { Effect, Redacted } from "effect"
-import { readFile, stat } from "node:fs/promises"
+import { readSecret } from "../SecretFile.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { OtlpConfig } from "../config/Otlp.ts"
 import { errorText } from "../ErrorText.ts"
@@ -33,14 +33,10 @@ export const headersIn = (text: string): Readonly<Record<string, string>> => {
   return headers
 }
 
-const readHeaders = async (file: string): Promise<Readonly<Record<string, string>>> => {
-  const { mode, size } = await stat(file)
-  if ((mode & 0o077) !== 0 && process.platform !== "win32") {
-    throw new Error(`others than its owner may read it; run chmod 600 ${file}`)
-  }
-  if (size > maxHeaderBytes) throw new Error(`it has ${size} bytes; headers have ${maxHeaderBytes} at most`)
-  return headersIn(await readFile(file, "utf8"))
-}
+const readHeaders = async (file: string): Promise<Readonly<Record<string, string>>> =>
+  headersIn(
+    await readSecret(file, maxHeaderBytes, (bytes) => `it has ${bytes} bytes; headers have ${maxHeaderBytes} at most`)
+  )
 
 const refuse = (problem: string) => new InvalidConfig({ problems: [{ field: "otlpHeadersFile", problem }] })
 

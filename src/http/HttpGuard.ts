@@ -22,7 +22,7 @@ const keyPath = "/v1/keys/"
  * Whether a path is written as the documents write it. A router reads escapes where nothing needs one, and the guard
  * and the handlers do not: to them the path would be another one.
  */
-export const isExactPath = (path: string): boolean => path.startsWith(keyPath) || !/[%;#]/.test(path)
+const isExactPath = (path: string): boolean => path.startsWith(keyPath) || !/[%;#]/.test(path)
 
 const inexact = (path: string): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(`there is no ${printable(path).slice(0, 200)}: paths are written without escapes\n`, {
@@ -34,7 +34,7 @@ export const hostName = (header: string): string =>
   header.toLowerCase().replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "")
 
 /** Whether `header` names a host in `names`, `localhost` or an address: no other host can have an address as a name. */
-export const isAllowedHost = (header: string | undefined, names: ReadonlySet<string>): boolean => {
+const isAllowedHost = (header: string | undefined, names: ReadonlySet<string>): boolean => {
   // HTTP/1.0 may leave it out; browsers do not.
   if (header === undefined) return true
   const name = hostName(header)

@@ -1,4 +1,5 @@
 /** A page for people: where the node stands, without scripts or anything from elsewhere. It reloads itself. */
+import { escapeHtml } from "./Html.ts"
 import type { NodeStatus } from "../node/NodeStatus.ts"
 import type { SnapshotProgress } from "../node/snapshot/SnapshotSender.ts"
 import { version } from "../Version.ts"
@@ -8,11 +9,9 @@ import type { SectionAnswer } from "./StatusSections.ts"
 /** Seconds between reloads. */
 const reloadSeconds = 2
 
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
-
 const table = (rows: ReadonlyArray<readonly [name: string, value: string | number]>): string =>
   `<table>${
-    rows.map(([name, value]) => `<tr><th>${escape(name)}</th><td>${escape(String(value))}</td></tr>`).join("")
+    rows.map(([name, value]) => `<tr><th>${escapeHtml(name)}</th><td>${escapeHtml(String(value))}</td></tr>`).join("")
   }</table>`
 
 /** The only style of the page. */
@@ -46,9 +45,9 @@ export const render = (
   return `<!doctype html><html lang="en"><head><meta charset="utf-8">` +
     `<meta http-equiv="refresh" content="${reloadSeconds}">` +
     `<meta name="viewport" content="width=device-width"><title>${
-      escape(title)
+      escapeHtml(title)
     }</title><style>${style}</style></head><body>` +
-    `<h1>${escape(title)}</h1><p>${ready ? "Ready" : "Not ready"}: ${escape(reason)}.</p>` +
+    `<h1>${escapeHtml(title)}</h1><p>${ready ? "Ready" : "Not ready"}: ${escapeHtml(reason)}.</p>` +
     table([
       ["cluster", clusterId],
       ["identity", status.identity ?? "not known yet"],
@@ -64,9 +63,10 @@ export const render = (
       ["version", version]
     ]) +
     (peers.length === 0 ? "" : `<h2>Peers</h2>${table(peers)}`) +
-    sections.flatMap(({ tables }) => tables).map(({ rows, title }) => `<h2>${escape(title)}</h2>${table(rows)}`).join(
-      ""
-    ) +
+    sections.flatMap(({ tables }) => tables).map(({ rows, title }) => `<h2>${escapeHtml(title)}</h2>${table(rows)}`)
+      .join(
+        ""
+      ) +
     `<p><a href="/">console</a> · <a href="/status">/status</a> · <a href="/metrics">/metrics</a>` +
     ` · <a href="/debug/raft">/debug/raft</a> · <a href="/readyz">/readyz</a> · <a href="/livez">/livez</a>` +
     "</p></body></html>"

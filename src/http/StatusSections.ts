@@ -19,7 +19,7 @@ export interface StatusSection {
   readonly read: Effect.Effect<{ readonly json: unknown; readonly tables: ReadonlyArray<StatusTable> }, unknown>
 }
 
-/** What a section says at the moment. */
+/** What a section says now. */
 export interface SectionAnswer {
   readonly name: string
   readonly json: unknown

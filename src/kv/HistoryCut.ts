@@ -43,7 +43,7 @@ export class HistoryCut {
 
   /**
    * Up to which revision history should go; `undefined` when it should stay. `metadata` may be ahead of the store, in
-   * the middle of a batch: the revision comes from one moment of the store.
+   * the middle of a batch: the revision comes from one view of the store.
    */
   revision(
     store: StateStore["Service"],

@@ -106,7 +106,7 @@ class Answers {
 }
 
 /**
- * Answers gets with one read, everything else one after the other, each from one moment and with one of `permits`:
+ * Answers gets with one read, everything else one after the other, each from one view and with one of `permits`:
  * what is read for it is in memory until it is answered. `state` is asked for leases, of which it has all.
  */
 export const answer = Effect.fnUntraced(function*(
@@ -123,7 +123,7 @@ export const answer = Effect.fnUntraced(function*(
     if (decoded.length % stretchQueries === 0) yield* Effect.yieldNow
   }
   const gets = decoded.filter((query): query is Get => query._tag === "Get")
-  // Several reads are of one moment only in a view.
+  // Several reads see the same rows only in a view.
   const read = yield* gets.length <= atOnce(lately)
     ? getSome(store, gets, lately, room)
     : store.withView((view) => getSome(view, gets, lately, room))

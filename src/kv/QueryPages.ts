@@ -29,7 +29,7 @@ const maxReadBytes = 4 * maxPageBytes
 const countChunk = 4_096
 
 /**
- * Answers a query from one moment, with one of `permits`: what is read for it is in memory until it is answered. A
+ * Answers a query from one view, with one of `permits`: what is read for it is in memory until it is answered. A
  * count takes a permit for each page. `state` is asked for what is in memory: it has all leases and sessions.
  */
 export const answerOne = (

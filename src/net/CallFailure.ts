@@ -1,5 +1,6 @@
 /** Why a call failed, in one line for people. */
 import { Cause, Option } from "effect"
+import { errorCode } from "../ErrorCode.ts"
 import type { TlsRefusal } from "./tls/TlsRefusal.ts"
 import { refusalIn } from "./tls/TlsRefusal.ts"
 
@@ -34,7 +35,8 @@ const reasons: Readonly<Record<string, string>> = {
 export const systemCode = (error: unknown): string | undefined => {
   let current: unknown = error
   for (let depth = 0; depth < 6 && current instanceof Error; depth++) {
-    if ("code" in current && typeof current.code === "string") return current.code
+    const code = errorCode(current)
+    if (code !== undefined) return code
     if (current instanceof AggregateError && current.errors.length > 0) current = current.errors[0]
     else if ("reason" in current && current.reason instanceof Error) current = current.reason
     else current = current.cause

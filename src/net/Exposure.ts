@@ -9,12 +9,9 @@ import { ownAddress } from "../config/FlareDbConfig.ts"
 import { hostNames } from "./HostNames.ts"
 import { isLoopbackHost } from "./Loopback.ts"
 
-/** Milliseconds that the look-up of a name may take. */
-const lookupMs = 10_000
-
 /** The addresses of a host that others may reach. A name that cannot be looked up has none: who listens reports it. */
 const addressesBeyond = (host: string): Effect.Effect<ReadonlyArray<string>> =>
-  hostNames.toListen(host, lookupMs).pipe(
+  hostNames.toListen(host).pipe(
     Effect.map((addresses) => addresses.filter((address) => !isLoopbackHost(address))),
     Effect.orElseSucceed(() => [])
   )

@@ -8,6 +8,7 @@
  *   in its `Hello`, so that an address which has gone to another machine does no harm.
  */
 import { Data, Effect } from "effect"
+import { errorCode } from "../ErrorCode.ts"
 import type { Address, NameService, Purpose } from "./NameService.ts"
 import { systemNameService } from "./NameService.ts"
 import { errorText } from "../ErrorText.ts"
@@ -105,8 +106,11 @@ export class HostNames {
     })
   }
 
-  /** The addresses to listen on for `host`, within `waitMs` milliseconds; not all of them need be this machine's. */
-  readonly toListen = (host: string, waitMs: number): Effect.Effect<ReadonlyArray<string>, HostNameError> =>
+  /**
+   * The addresses to listen on for `host`, within `waitMs` milliseconds, 10 s unless given; not all of them need be
+   * this machine's.
+   */
+  readonly toListen = (host: string, waitMs = 10_000): Effect.Effect<ReadonlyArray<string>, HostNameError> =>
     Effect.callback((resume) =>
       this.find(host, "listen", waitMs, (found) =>
         resume(
@@ -191,7 +195,7 @@ const outcome = (name: Name, host: string): Found =>
 
 const failureOf = (host: string, error: unknown): HostNameError => {
   if (error instanceof HostNameError) return error
-  const code = error instanceof Error && "code" in error ? String(error.code) : "EAI_AGAIN"
+  const code = errorCode(error) ?? "EAI_AGAIN"
   return new HostNameError({
     host,
     code,

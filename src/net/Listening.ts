@@ -3,6 +3,7 @@
  * on each of them that this machine has, under one number.
  */
 import { Data, Effect, Exit, Scope } from "effect"
+import { errorCode } from "../ErrorCode.ts"
 import { systemCode } from "./CallFailure.ts"
 import { HostNameError, hostNames } from "./HostNames.ts"
 
@@ -35,11 +36,8 @@ export interface BoundAddress {
   readonly addresses: ReadonlyArray<string>
 }
 
-/** Milliseconds that the look-up of a name to listen on may take. */
-const lookupMs = 10_000
-
 /** Addresses of one name that are listened on at most; each costs a descriptor. */
-export const maxAddresses = 16
+const maxAddresses = 16
 
 /** How often the system is asked for a port that is free on all addresses. */
 const maxAttempts = 10
@@ -122,7 +120,7 @@ export const listen = <A, E, R>(
             Scope.close(scope, Exit.failCause(cause))))
     )
   const addresses = Effect.mapError(
-    hostNames.toListen(host, lookupMs),
+    hostNames.toListen(host),
     (cause) => failed(formatAddress(host, port), cause)
   )
   return Effect.flatMap(addresses, (all) => {
@@ -138,7 +136,8 @@ const describeCause = (cause: unknown): string => {
   const texts: Array<string> = []
   let current: unknown = cause
   while (current instanceof Error && texts.length < 5) {
-    if ("code" in current && typeof current.code === "string") texts.push(current.code)
+    const code = errorCode(current)
+    if (code !== undefined) texts.push(code)
     texts.push(current.message)
     current = current.cause
   }

@@ -1,6 +1,6 @@
 /**
  * Which commands a leader appends together. A round costs the same however few commands it carries, so what comes while
- * a round is under way waits for its end; and behind that end, for a moment, for the callers that were just answered:
+ * a round is under way waits for its end; and after that end, briefly, for the callers that were just answered:
  * those that ask again at once share one round for as long as they do.
  *
  * Nothing waits where no caller was just answered and no round is under way, so a lone caller never does. What waits,

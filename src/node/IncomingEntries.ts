@@ -10,14 +10,14 @@ import type { Raft } from "../raft/Raft.ts"
 import type { LogClock } from "./LogClock.ts"
 
 /** Milliseconds that a timestamp may be ahead of both the log and this node's wall clock. */
-export const maxTimestampAheadMs = 24 * 60 * 60 * 1_000
+const maxTimestampAheadMs = 24 * 60 * 60 * 1_000
 
 /**
  * Commands that are kept decoded: of so many entries after the last applied one, and of so many bytes each. A follower
  * that applies more slowly than it persists decodes the others again: that takes a microsecond, and 900 bytes which
  * wait for long cost V8 more.
  */
-export const keptCommands = 512
+const keptCommands = 512
 export const keptCommandBytes = 1_024
 
 export interface IncomingEntriesOptions {

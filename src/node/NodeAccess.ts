@@ -15,7 +15,7 @@ const behind = new Unavailable({
 })
 
 /** The access of a machine at a node. Queries are judged by what this node has applied, which also answers them. */
-export const nodeAccess = (access: MachineAccess, judgement: () => Judgement): MachineAccess => ({
+const nodeAccess = (access: MachineAccess, judgement: () => Judgement): MachineAccess => ({
   ...access,
   command: (caller, command) => {
     // What a node may do hangs on no table.

@@ -5,6 +5,7 @@
  */
 import { Cause, Deferred, Effect, FiberSet } from "effect"
 import type { Scope } from "effect"
+import { errorText } from "../ErrorText.ts"
 import type { WriteError } from "../FlareDbError.ts"
 import { Fatal, Indeterminate, Unavailable } from "../FlareDbError.ts"
 import type { NodeId } from "../raft/Types.ts"
@@ -89,5 +90,3 @@ export class NodeLife {
     )
   }
 }
-
-const errorText = (error: unknown): string => error instanceof Error ? error.message : String(error)

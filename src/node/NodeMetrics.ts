@@ -50,7 +50,7 @@ const leaderKnown = Metric.gauge("flaredb_raft_leader_known", {
 /** With the applied index of a follower it tells how much the follower lacks. */
 const committed = Metric.gauge("flaredb_raft_commit_index", { description: "last log index known to be committed" })
 
-/** What a follower lacks, seen at one moment at the leader. One that grows never ends in a majority of two. */
+/** What a follower lacks, as the leader sees it when it is asked. One that grows never ends in a majority of two. */
 const followerLag = Metric.gauge("flaredb_raft_follower_lag_entries", {
   description: "log entries that this leader has and does not know this peer to have; 0 where it does not lead"
 })

@@ -47,17 +47,17 @@ export class OperationSpans {
     this.spans = spans
   }
 
-  /** The command in `slot` was appended to the leader's log. */
-  appended(slot: number, index: LogIndex, term: Term): void {
-    this.spans.get(slot)?.event("appended", this.clock.currentTimeNanosUnsafe(), {
+  /** The command at `commandIndex` was appended to the leader's log. */
+  appended(commandIndex: number, index: LogIndex, term: Term): void {
+    this.spans.get(commandIndex)?.event("appended", this.clock.currentTimeNanosUnsafe(), {
       "flaredb.log.index": index,
       "flaredb.log.term": term
     })
   }
 
-  /** The command in `slot` was applied just now, in `tookMs` milliseconds, with `entries` that share its batch. */
-  applied(slot: number, tookMs: number, entries: number): void {
-    const parent = this.spans.get(slot)
+  /** The command at `commandIndex` was applied just now, in `tookMs` ms, with `entries` that share its batch. */
+  applied(commandIndex: number, tookMs: number, entries: number): void {
+    const parent = this.spans.get(commandIndex)
     if (parent === undefined) return
     const endTime = this.clock.currentTimeNanosUnsafe()
     const startTime = endTime - BigInt(Math.round(tookMs * 1e6))
@@ -66,16 +66,16 @@ export class OperationSpans {
     span.end(endTime, Exit.void)
   }
 
-  /** The operation in `slot` has its answer: bytes, or the error that the caller gets. */
-  answered(slot: number, result: unknown): void {
+  /** The operation at `commandIndex` has its answer: bytes, or the error that the caller gets. */
+  answered(commandIndex: number, result: unknown): void {
     const exit = result instanceof Uint8Array ? Exit.void : Exit.fail(result)
-    this.spans.get(slot)?.end(this.clock.currentTimeNanosUnsafe(), exit)
+    this.spans.get(commandIndex)?.end(this.clock.currentTimeNanosUnsafe(), exit)
   }
 
   /** All operations of the call have their answers, or it ended without. */
   ended(exit: Exit.Exit<ReadonlyArray<unknown>, unknown>): void {
-    for (const [slot, span] of this.spans) {
-      if (Exit.isSuccess(exit)) this.answered(slot, exit.value[slot])
+    for (const [commandIndex, span] of this.spans) {
+      if (Exit.isSuccess(exit)) this.answered(commandIndex, exit.value[commandIndex])
       else span.end(this.clock.currentTimeNanosUnsafe(), exit)
     }
   }

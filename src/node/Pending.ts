@@ -16,7 +16,9 @@ import type { OperationSpans } from "./OperationSpans.ts"
 /** The commands of one call to `propose` and the results gathered for them so far. */
 export interface Submission {
   readonly commands: ReadonlyArray<Uint8Array>
-  /** One slot per command; a slot that is filled before submission (an invalid command) is not proposed. */
+  /**
+   * Of each command, at its index. A command that has its result before submission (an invalid one) is not proposed.
+   */
   readonly results: Array<Uint8Array | WriteError | undefined>
   open: number
   /** Spans of the commands whose callers have one. */
@@ -34,7 +36,7 @@ export interface ReadGroup {
 
 interface Waiter {
   readonly submission: Submission
-  readonly slot: number
+  readonly commandIndex: number
   /** The term the command was appended in; another term at its index means another command. */
   readonly term: Term
 }
@@ -46,7 +48,7 @@ interface ReadyReads {
 
 export class Pending {
   /** Commands handed to the core in this turn, by proposal id. Empty between turns. */
-  private readonly proposed = new Map<number, { readonly submission: Submission; readonly slot: number }>()
+  private readonly proposed = new Map<number, { readonly submission: Submission; readonly commandIndex: number }>()
   /** Commands in the log, by index. */
   private readonly appended = new Map<LogIndex, Waiter>()
   /** Reads waiting for their index, by read id. */
@@ -72,8 +74,8 @@ export class Pending {
 
   /** A submission that was put into the inbox and never proposed to the core is not done. */
   reject(submission: Submission, error: WriteError): void {
-    for (let slot = 0; slot < submission.commands.length; slot++) {
-      if (submission.results[slot] === undefined) this.settle(submission, slot, error)
+    for (let commandIndex = 0; commandIndex < submission.commands.length; commandIndex++) {
+      if (submission.results[commandIndex] === undefined) this.settle(submission, commandIndex, error)
     }
   }
 
@@ -82,9 +84,9 @@ export class Pending {
     this.release(group, Exit.fail(error))
   }
 
-  private settle(submission: Submission, slot: number, result: Uint8Array | WriteError): void {
-    submission.results[slot] = result
-    submission.spans?.answered(slot, result)
+  private settle(submission: Submission, commandIndex: number, result: Uint8Array | WriteError): void {
+    submission.results[commandIndex] = result
+    submission.spans?.answered(commandIndex, result)
     submission.open -= 1
     this.waitingCommands -= 1
     if (submission.open === 0) {
@@ -97,15 +99,15 @@ export class Pending {
     Deferred.doneUnsafe(group.ready, exit)
   }
 
-  /** Turns the open slots of submissions into proposals. */
+  /** Turns the commands of submissions that have no result yet into proposals. */
   propose(submissions: ReadonlyArray<Submission>): ReadonlyArray<Proposal> {
     const proposals: Array<Proposal> = []
     for (const submission of submissions) {
-      for (let slot = 0; slot < submission.commands.length; slot++) {
-        const payload = submission.commands[slot]
-        if (payload === undefined || submission.results[slot] !== undefined) continue
+      for (let commandIndex = 0; commandIndex < submission.commands.length; commandIndex++) {
+        const payload = submission.commands[commandIndex]
+        if (payload === undefined || submission.results[commandIndex] !== undefined) continue
         const id = ++this.proposalId
-        this.proposed.set(id, { submission, slot })
+        this.proposed.set(id, { submission, commandIndex })
         proposals.push({ id, payload })
       }
     }
@@ -121,7 +123,7 @@ export class Pending {
       this.proposed.delete(id)
       const index = (accepted.firstIndex + i) as LogIndex
       this.appended.set(index, { ...proposed, term: accepted.term })
-      proposed.submission.spans?.appended(proposed.slot, index, accepted.term)
+      proposed.submission.spans?.appended(proposed.commandIndex, index, accepted.term)
     }
   }
 
@@ -131,7 +133,7 @@ export class Pending {
       const proposed = this.proposed.get(id)
       if (proposed === undefined) continue
       this.proposed.delete(id)
-      this.settle(proposed.submission, proposed.slot, error)
+      this.settle(proposed.submission, proposed.commandIndex, error)
     }
   }
 
@@ -143,10 +145,10 @@ export class Pending {
       const waiter = this.appended.get(entry.index)
       if (waiter === undefined) continue
       this.appended.delete(entry.index)
-      if (waiter.term === entry.term) waiter.submission.spans?.applied(waiter.slot, tookMs, entries.length)
+      if (waiter.term === entry.term) waiter.submission.spans?.applied(waiter.commandIndex, tookMs, entries.length)
       this.settle(
         waiter.submission,
-        waiter.slot,
+        waiter.commandIndex,
         waiter.term === entry.term
           ? replies[i] as Uint8Array
           : new Indeterminate({ reason: `another leader's entry took index ${entry.index}` })
@@ -159,10 +161,10 @@ export class Pending {
    * here.
    */
   skipped(index: LogIndex): void {
-    for (const [at, { slot, submission }] of this.appended) {
+    for (const [at, { commandIndex, submission }] of this.appended) {
       if (at > index) continue
       this.appended.delete(at)
-      this.settle(submission, slot, new Indeterminate({ reason: `a snapshot took the place of entry ${at}` }))
+      this.settle(submission, commandIndex, new Indeterminate({ reason: `a snapshot took the place of entry ${at}` }))
     }
   }
 
@@ -170,10 +172,10 @@ export class Pending {
   abandonCommands(error: WriteError): void {
     const waiters = [...this.appended.values()]
     this.appended.clear()
-    for (const waiter of waiters) this.settle(waiter.submission, waiter.slot, error)
+    for (const waiter of waiters) this.settle(waiter.submission, waiter.commandIndex, error)
     const proposed = [...this.proposed.values()]
     this.proposed.clear()
-    for (const { submission, slot } of proposed) this.settle(submission, slot, error)
+    for (const { submission, commandIndex } of proposed) this.settle(submission, commandIndex, error)
   }
 
   /** Gathers the reads of one turn under one id. */

@@ -139,7 +139,7 @@ export class RaftNode extends Context.Service<RaftNode, {
 
   /**
    * The whole state as it is right behind the next command with these bytes: the same on every node that is asked
-   * before the command is committed. What is returned waits for that moment.
+   * before the command is committed. What is returned waits for that commit.
    */
   readonly exportAtMarker: (
     marker: Uint8Array

@@ -10,7 +10,7 @@ export interface RoleChange extends PublishedRole {
 }
 
 /** Changes that are kept. */
-export const maxRoleChanges = 64
+const maxRoleChanges = 64
 
 export class RoleHistory {
   private readonly changes: Array<RoleChange> = []

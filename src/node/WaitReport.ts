@@ -1,6 +1,6 @@
 /**
  * Logs what a node waits for: soon, again after some seconds, then now and then for as long as it waits, and when it is
- * over. A start and an election wait for a moment only, which is not logged.
+ * over. A start and an election wait briefly, which is not logged.
  */
 import { Effect } from "effect"
 import type { LogLimiter } from "../LogLimiter.ts"

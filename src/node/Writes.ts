@@ -40,10 +40,10 @@ export class Writes {
     if (life.stopped !== undefined) return done(fill(commands.length, life.stopped))
     const results: Array<Uint8Array | WriteError | undefined> = new Array(commands.length)
     let open = 0
-    for (let slot = 0; slot < commands.length; slot++) {
-      const invalid = machine.check(commands[slot] as Uint8Array, proposer)
+    for (let index = 0; index < commands.length; index++) {
+      const invalid = machine.check(commands[index] as Uint8Array, proposer)
       if (invalid === undefined) open += 1
-      else results[slot] = invalid
+      else results[index] = invalid
     }
     if (open === 0) return done(results as Array<WriteError>)
     const { waitingCommands } = pending

@@ -16,6 +16,7 @@
  */
 import { Option, Result, Schema } from "effect"
 import { crc32 } from "node:zlib"
+import { unicode } from "../Printable.ts"
 import { otherFormat } from "../Version.ts"
 import { isClusterId } from "../config/FlareDbConfig.ts"
 import { maxStoredNumber } from "../kv/model/Limits.ts"
@@ -26,7 +27,7 @@ import { chunkHeaderBytes, chunkLength, SnapshotDecoder } from "./SnapshotChunk.
 import type { StateRow } from "./StateRows.ts"
 
 /** The version this code writes and the only one it reads. */
-export const backupFormatVersion = 3
+const backupFormatVersion = 3
 
 const magic = Buffer.from("FLAREDBB", "latin1")
 
@@ -84,11 +85,7 @@ const headerProblem = (header: BackupHeader): string | undefined => {
 }
 
 /** A name that breaks the rules, for a terminal. */
-const shown = (text: string): string =>
-  JSON.stringify(text.slice(0, 80)).replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
+const shown = (text: string): string => JSON.stringify(text.slice(0, 80)).replace(/[^\x20-\x7e]/g, unicode)
 
 const decodeWriter = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))
 

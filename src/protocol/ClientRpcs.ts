@@ -82,7 +82,10 @@ export const Welcome = Schema.Struct({
  */
 const CallRefused = Schema.Union([NoHello, Overloaded, AccessError, Unavailable])
 
-/** Operations that failed, by their place in the batch; the others have their reply there. */
+/**
+ * Operations that failed, by their index in the batch, which is called `slot` on the wire; the others have their reply
+ * there.
+ */
 const Failures = <Error extends Schema.Top>(error: Error) =>
   Schema.Array(Schema.Struct({ slot: Schema.Natural, error }))
 

@@ -29,7 +29,7 @@ import type { StateRow } from "./StateRows.ts"
 import { isStateKey, sizeProblem } from "./StateRows.ts"
 
 /** The version this code writes and the only one it reads. */
-export const snapshotFormatVersion = 1
+const snapshotFormatVersion = 1
 
 /** Bytes of a chunk before its payload. */
 export const chunkHeaderBytes = 16

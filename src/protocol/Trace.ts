@@ -12,7 +12,7 @@ const maxIdLength = 64
 const Id = Schema.String.check(Schema.isMaxLength(maxIdLength))
 
 export const Trace = Schema.Struct({
-  /** The operation's place in the call. */
+  /** The operation's index in the call. */
   slot: Schema.Natural,
   traceId: Id,
   spanId: Id

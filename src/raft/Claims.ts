@@ -25,10 +25,10 @@ export const maxTerm = 2 ** 48
 export const lastTerm = maxTerm - maxTermJump
 
 /** Terms a tick by which the allowance grows while all peers claim terms beyond it. */
-export const agreedTermsPerTick = 2 ** 14
+const agreedTermsPerTick = 2 ** 14
 
 /** The most entries that a peer may be ahead by: a hundred thousand a second for five years. */
-export const maxIndexJump = 2 ** 44
+const maxIndexJump = 2 ** 44
 
 /** One tick: the allowance grows, faster where all peers agree, and what was claimed long ago is forgotten. */
 export const tickClaims = ({ claims, config, peers, term }: Raft): void => {

@@ -23,7 +23,7 @@ const payload = (bytes: Uint8Array): string => {
 }
 
 /** `7@3`: index 7, written in term 3. */
-export const describePoint = ({ index, term }: LogPoint): string => `${index}@${term}`
+const describePoint = ({ index, term }: LogPoint): string => `${index}@${term}`
 
 /** `7@3 "put a"`, or `8@3 noop`; a payload that is long or not text shows its size. */
 export const describeEntry = (entry: Entry): string =>
@@ -38,7 +38,7 @@ export const describeEntries = (entries: ReadonlyArray<Entry>): string => {
   return `[${describeEntry(first)} … ${describeEntry(last)}]`
 }
 
-export const describeHardState = ({ commit, membership, term, votedFor }: HardState): string =>
+const describeHardState = ({ commit, membership, term, votedFor }: HardState): string =>
   `term ${term} vote ${node(votedFor)} commit ${commit}${membership === undefined ? "" : ` ${membership}`}`
 
 /** `n1→n2 Heartbeat term 3 commit 7`. */

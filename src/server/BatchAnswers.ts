@@ -19,12 +19,12 @@ export const bytesOf = (results: ReadonlyArray<unknown>): number => {
   return bytes
 }
 
-/** Replies in one batch, failures beside them by their slots. */
+/** Replies in one batch, failures beside them by the index of their operation. */
 export const pack = <Failure>(results: ReadonlyArray<Uint8Array | Failure>): Answers<Failure> => {
   const failures: Array<{ readonly slot: number; readonly error: Failure }> = []
-  const replies = results.map((result, slot) => {
+  const replies = results.map((result, index) => {
     if (result instanceof Uint8Array) return result
-    failures.push({ slot, error: result })
+    failures.push({ slot: index, error: result })
     return noBytes
   })
   return { replies: encodeBatch(replies), failures }

@@ -51,25 +51,25 @@ export class ConnectionQuota {
     return Effect.suspend(() => {
       const refused = new Map<number, Overloaded>()
       const granting = new Map<number, GrantKind>()
-      for (let slot = 0; slot < commands.length; slot++) {
-        const kind = grantOf(commands[slot] as Uint8Array)
+      for (let index = 0; index < commands.length; index++) {
+        const kind = grantOf(commands[index] as Uint8Array)
         if (kind === undefined) continue
         const refusal = this.take(kind)
-        if (refusal === undefined) granting.set(slot, kind)
-        else refused.set(slot, refusal)
+        if (refusal === undefined) granting.set(index, kind)
+        else refused.set(index, refusal)
       }
-      const allowed = commands.filter((_, slot) => !refused.has(slot))
+      const allowed = commands.filter((_, index) => !refused.has(index))
       const carriedOut: Effect.Effect<ReadonlyArray<Uint8Array | Failure>> = allowed.length === 0
         ? Effect.succeed([])
         : write(allowed)
       return Effect.ensuring(
         Effect.map(carriedOut, (results) => {
           let next = 0
-          return commands.map((_, slot): Uint8Array | Failure | Overloaded => {
-            const refusal = refused.get(slot)
+          return commands.map((_, index): Uint8Array | Failure | Overloaded => {
+            const refusal = refused.get(index)
             if (refusal !== undefined) return refusal
             const result = results[next++] as Uint8Array | Failure
-            const kind = granting.get(slot)
+            const kind = granting.get(index)
             const id = kind !== undefined && result instanceof Uint8Array ? grantedId(result) : undefined
             if (kind !== undefined && id !== undefined) this.ids[kind].add(id)
             return result

@@ -4,7 +4,7 @@
  */
 import type { Scope } from "effect"
 import { Context, Effect, Option, Redacted, Result } from "effect"
-import { readFile, stat } from "node:fs/promises"
+import { readTokenFile } from "../SecretFile.ts"
 import { AuditLog } from "../callers/AuditLog.ts"
 import type { ConfigProblem } from "../config/ConfigProblem.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
@@ -37,9 +37,6 @@ export const ReloadOnHangup = Context.Reference<boolean>("flaredb/server/ReloadO
 
 /** Shortest token of a bootstrap file: 32 digits of hex are 128 bits. */
 const minTokenCharacters = 32
-
-/** A larger file holds no token. */
-const maxTokenFileBytes = 4_096
 
 const credentials = Effect.fnUntraced(function*(config: FlareDbConfig, paths: CertificatePaths, use: string) {
   return yield* fromFiles({
@@ -81,12 +78,7 @@ const openCredentials = Effect.fnUntraced(function*(
 })
 
 const readToken = async (file: string): Promise<string> => {
-  const { mode, size } = await stat(file)
-  if ((mode & 0o077) !== 0 && process.platform !== "win32") {
-    throw new Error(`others than its owner may read it; run chmod 600 ${file}`)
-  }
-  if (size > maxTokenFileBytes) throw new Error(`it has ${size} bytes, which is no token`)
-  const text = (await readFile(file, "utf8")).trim()
+  const text = await readTokenFile(file)
   if (text.length < minTokenCharacters || /\s/.test(text)) {
     throw new Error(
       `it needs one line of at least ${minTokenCharacters} characters, as openssl rand -hex 32 prints it`

@@ -94,13 +94,13 @@ export class OperationGuard {
     // By their places; most calls have none.
     let refused: Map<number, Refusal> | undefined
     let isRefusing = false
-    for (let slot = 0; slot < operations.length; slot++) {
-      const operation = operations[slot] as Uint8Array
+    for (let index = 0; index < operations.length; index++) {
+      const operation = operations[index] as Uint8Array
       const checked = this.check(caller, operation, kind, audited)
       if (checked instanceof Uint8Array) allowed.push(checked)
       else {
         const refusal = checked instanceof Unauthorized ? unproven ?? checked : checked
-        ;(refused ??= new Map()).set(slot, refusal)
+        ;(refused ??= new Map()).set(index, refusal)
         isRefusing ||= refusal instanceof Unauthorized
       }
     }
@@ -166,9 +166,9 @@ export class OperationGuard {
     kind: Kind,
     refused: ReadonlyMap<number, Refusal> | undefined
   ): void {
-    for (const [slot, error] of refused ?? []) {
+    for (const [index, error] of refused ?? []) {
       if (!(error instanceof Unauthorized)) continue
-      const described = this.callers.audit === undefined ? undefined : kind.describe(operations[slot] as Uint8Array)
+      const described = this.callers.audit === undefined ? undefined : kind.describe(operations[index] as Uint8Array)
       this.callers.refused(clientId, described?.operation ?? "", described?.ranges ?? [], error)
     }
   }
@@ -196,6 +196,6 @@ const merged = <Result>(
 ): ReadonlyArray<Result | Refusal> => {
   const all: Array<Result | Refusal> = []
   let next = 0
-  for (let slot = 0; slot < count; slot++) all.push(refused.get(slot) ?? results[next++] as Result)
+  for (let index = 0; index < count; index++) all.push(refused.get(index) ?? results[next++] as Result)
   return all
 }

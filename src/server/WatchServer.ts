@@ -81,7 +81,7 @@ const noFeed = new InvalidArgument({
   problem: "cannot be watched: this cluster runs a state machine of its own, which has no feed of changes"
 })
 
-export const noWatches: WatchServer["Service"] = {
+const noWatches: WatchServer["Service"] = {
   open: () => Effect.fail(noFeed),
   next: () => Effect.fail(noFeed),
   progress: () => Effect.void,

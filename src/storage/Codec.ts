@@ -71,9 +71,9 @@ export const HardStateRecord = Schema.Struct({
   membership: Schema.optionalKey(NonVoterRole)
 }).pipe(Schema.encodeKeys({ membership: membershipField }))
 
-export const ConfStateRecord = Schema.Struct({ voters: Schema.Array(NodeIdNumber) })
+const ConfStateRecord = Schema.Struct({ voters: Schema.Array(NodeIdNumber) })
 
-export const PointRecord = Schema.Struct({ index: Count, term: Count })
+const PointRecord = Schema.Struct({ index: Count, term: Count })
 
 /** How far a log is known to be durable, and which vote. Versions before votes were in it wrote none. */
 export const FloorRecord = Schema.Struct({
@@ -83,7 +83,7 @@ export const FloorRecord = Schema.Struct({
 })
 
 /** Which state family is active and, when it came as a snapshot, the last entry that snapshot covered. */
-export const ActiveFamilyRecord = Schema.Struct({
+const ActiveFamilyRecord = Schema.Struct({
   family: Schema.Literals(["state_a", "state_b"]),
   installed: Schema.optionalKey(PointRecord)
 })

@@ -9,7 +9,7 @@ import { join } from "node:path"
 import type { Marker } from "./Codec.ts"
 import { LogIndex, Term } from "../raft/Types.ts"
 import { encodeRecord, hardStateRecord, stateKeys } from "./Codec.ts"
-import { formatVersion, readMarker } from "./DirectoryMarker.ts"
+import { formatVersion, missingMarker, readMarker } from "./DirectoryMarker.ts"
 import { createDirectory, openToOthers } from "./Folder.ts"
 import * as NativeModule from "./rocksdb/NativeModule.ts"
 import { RocksDb } from "./rocksdb/RocksDb.ts"
@@ -151,7 +151,7 @@ const own = Effect.fnUntraced(function*(options: DataDirOptions, create: boolean
   if (record === undefined && !create) {
     return yield* new StorageCorruption({
       path,
-      detail: "the marker is missing from raft_state",
+      detail: missingMarker,
       safe: "nothing is known about this directory"
     })
   }

@@ -73,11 +73,14 @@ export const readMarker = (
     return marker instanceof CodecError ? Effect.fail(corrupt(path, marker.message)) : Effect.succeed(marker)
   })
 
+/** What is wrong with a database without a marker. */
+export const missingMarker = "the marker is missing from raft_state"
+
 /** The marker of an open database, when this release can read the directory. */
 export const markerOf = Effect.fnUntraced(function*(path: string) {
   const record = yield* (yield* RocksDb).get("raft_state", stateKeys.marker)
   return record === undefined
-    ? yield* corrupt(path, "the marker is missing from raft_state")
+    ? yield* corrupt(path, missingMarker)
     : yield* readMarker(path, record)
 })
 
@@ -88,7 +91,7 @@ export const requireLevel = (
 ): Effect.Effect<void, StorageError> =>
   Effect.gen(function*() {
     const record = yield* database.get("raft_state", stateKeys.marker)
-    const marker = record === undefined ? new CodecError("the marker is missing from raft_state") : decodeMarker(record)
+    const marker = record === undefined ? new CodecError(missingMarker) : decodeMarker(record)
     if (marker instanceof CodecError) return yield* corrupt(database.path, marker.message)
     if (marker.required !== undefined && marker.required.level >= level.level) return
     const { release } = level

@@ -13,10 +13,12 @@ import { Context, Effect } from "effect"
 import { readFileSync } from "node:fs"
 import { open, rename } from "node:fs/promises"
 import { join } from "node:path"
+import { isMissing } from "../ErrorCode.ts"
 import { CodecError } from "../bytes/CodecError.ts"
 import type { LogPoint } from "../raft/Types.ts"
 import { LogIndex, NodeId, Term } from "../raft/Types.ts"
 import { encodeRecord, FloorRecord, recordDecoder } from "./Codec.ts"
+import { syncFolderAsync } from "./Folder.ts"
 import type { StorageError } from "./StorageError.ts"
 import { failureIn, StorageCorruption, StorageIoError } from "./StorageError.ts"
 
@@ -48,7 +50,7 @@ const readFile: FloorFile["read"] = (directory) => {
   try {
     return readFileSync(join(directory, floorFile))
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined
+    if (isMissing(cause)) return undefined
     throw cause
   }
 }
@@ -66,12 +68,7 @@ const replaceFile: FloorFile["replace"] = (directory, bytes) =>
         await next.close()
       }
       await rename(`${path}.next`, path)
-      const folder = await open(directory, "r")
-      try {
-        await folder.sync()
-      } finally {
-        await folder.close()
-      }
+      await syncFolderAsync(directory)
     },
     catch: (cause) => failureIn("write the durable floor", directory, cause)
   }))

@@ -1,6 +1,10 @@
 /** Folders whose names survive a power loss. */
 import { closeSync, fsyncSync, lstatSync, mkdirSync, openSync, statSync } from "node:fs"
+import { open } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
+import { errorText } from "../ErrorText.ts"
+import { othersMayUse } from "../SecretFile.ts"
+import { errorCode, isExisting } from "../ErrorCode.ts"
 import { FolderError } from "./StorageError.ts"
 
 /** Makes the names in a folder durable: what was created, renamed or removed there. */
@@ -13,6 +17,16 @@ export const syncFolder = (path: string): void => {
   }
 }
 
+/** {@link syncFolder} on the thread pool. */
+export const syncFolderAsync = async (path: string): Promise<void> => {
+  const folder = await open(path, "r")
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
 /**
  * A folder that others made may be one that this process may not read, or on a file system that cannot sync folders.
  */
@@ -21,7 +35,7 @@ const notToBeSynced = new Set(["EACCES", "EPERM", "EINVAL", "ENOTSUP", "EROFS"])
 /** Why a folder is open to others than its owner, and how to close it; `undefined` when it is not. */
 export const openToOthers = (path: string): string | undefined => {
   const mode = statSync(path).mode & 0o777
-  return process.platform === "win32" || (mode & 0o077) === 0
+  return !othersMayUse(mode)
     ? undefined
     : `others can reach the data in ${path} (mode ${mode.toString(8).padStart(4, "0")}): ` +
       `run \`chmod -R go-rwx ${path}\``
@@ -43,7 +57,7 @@ export const createDirectory = (path: string): void => {
     try {
       syncFolder(parent)
     } catch (error) {
-      if (own || !(error instanceof Error && "code" in error && notToBeSynced.has(String(error.code)))) throw error
+      if (own || !notToBeSynced.has(errorCode(error) ?? "")) throw error
     }
     if (child === made) own = false
   }
@@ -62,9 +76,9 @@ const meanings: Readonly<Record<string, (parent: string) => string>> = {
 }
 
 const folderError = (path: string, at: string, cause: unknown): FolderError => {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
+  const code = errorCode(cause) ?? ""
   const meaning = meanings[code]?.(dirname(at))
-  const text = cause instanceof Error ? cause.message : String(cause)
+  const text = errorText(cause)
   return new FolderError({ path, problem: meaning === undefined ? text : `${meaning} (${code})` })
 }
 
@@ -73,7 +87,7 @@ const isThere = (path: string): boolean => {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOTDIR") return false
+    if (errorCode(error) === "ENOTDIR") return false
     throw error
   }
 }
@@ -109,7 +123,7 @@ const makeFolder = (path: string): boolean => {
     mkdirSync(path, { mode: 0o700 })
     return true
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false
+    if (isExisting(error)) return false
     throw error
   }
 }
@@ -119,3 +133,9 @@ const requireFolder = (path: string, at: string): void => {
   if (stats?.isDirectory() === true) return
   throw new FolderError({ path, problem: `${at} is ${stats === undefined ? "a link to nothing" : "no folder"}` })
 }
+
+/** The name of a file until it is whole, beside the one that it is to have. */
+export const partialPath = (path: string): string => `${path}.partial-${process.pid}`
+
+/** Why a file cannot be made where its folder is missing, and what to do. */
+export const folderMissing = (path: string): string => `the folder ${dirname(path)} does not exist; make it first`

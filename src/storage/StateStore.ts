@@ -35,7 +35,7 @@ export interface ScanOptions {
   readonly limit: number
   /**
    * Ends with the row that takes keys and values to this many bytes, ≥ 1. Then not much more than that is read either,
-   * however large the rows behind it are. Rows of one moment only in a view, or where nothing is committed meanwhile.
+   * however large the rows behind it are. Rows of one snapshot only in a view, or where nothing is committed meanwhile.
    */
   readonly maxBytes?: number
   readonly reverse?: boolean
@@ -43,7 +43,7 @@ export interface ScanOptions {
   readonly keysOnly?: boolean
 }
 
-/** Reads of one moment: later commits are not seen. */
+/** Reads of one snapshot: later commits are not seen. */
 export interface StateView {
   /** Values in the order of `keys`; `undefined` where there is none. One round trip to the engine. */
   readonly getMany: (
@@ -74,7 +74,7 @@ export interface StateImport {
   readonly write: (rows: ReadonlyArray<StateRow>) => Effect.Effect<void, StorageError>
   /**
    * Makes what was written the state of this store, applied up to `point`: durable when it succeeds, and seen by every
-   * read that begins afterwards; a view that is open keeps its moment. No `commit` may run beside it. The disk
+   * read that begins afterwards; a view that is open keeps its snapshot. No `commit` may run beside it. The disk
    * remembers `point` until the log covers it: see `LogStore.reset`.
    */
   readonly finish: (point: LogPoint) => Effect.Effect<void, StorageError>
@@ -114,7 +114,7 @@ export class StateStore extends Context.Service<
      */
     readonly commit: (changes: ReadonlyArray<StateChange>, applied: LogPoint) => Effect.Effect<void, StorageError>
 
-    /** Runs `use` on a view fixed at one moment (`getMany` alone already is one). */
+    /** Runs `use` on a view, a snapshot (`getMany` alone already is one). */
     readonly withView: <A, E, R>(
       use: (view: StateView) => Effect.Effect<A, E, R>
     ) => Effect.Effect<A, E | StorageError, R>

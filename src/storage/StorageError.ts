@@ -1,5 +1,7 @@
 /** How storage fails, by cause. Every one of these stops the node: storage is never retried. */
 import { Data } from "effect"
+import { errorText } from "../ErrorText.ts"
+import { isMissing } from "../ErrorCode.ts"
 
 /** What helps, by what the system says, in its own words or as a code; RocksDB passes the words on. */
 const remedies: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
@@ -116,16 +118,15 @@ export const isStorageError = (error: unknown): error is StorageError =>
   error instanceof StorageIoError || error instanceof StorageCorruption || error instanceof DataDirLost
 
 /** The file system, or RocksDB in its words, says that a file or folder does not exist. */
-const isMissing = (cause: unknown): boolean =>
-  cause instanceof Error &&
-  (("code" in cause && cause.code === "ENOENT") || isMissing(cause.cause))
+const namesMissing = (cause: unknown): boolean =>
+  cause instanceof Error && (isMissing(cause) || namesMissing(cause.cause))
 
 /** Why an operation in the data directory of a running node failed. */
 export const failureIn = (operation: string, path: string, cause: unknown): StorageError => {
   if (isStorageError(cause)) return cause
   const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause
-  if (!isMissing(cause)) return new StorageIoError({ operation, path, cause: inner })
-  return new DataDirLost({ path, detail: inner instanceof Error ? inner.message : String(inner) })
+  if (!namesMissing(cause)) return new StorageIoError({ operation, path, cause: inner })
+  return new DataDirLost({ path, detail: errorText(inner) })
 }
 
 export type OpenError = StorageError | DataDirRefused | FolderError | NativeModuleError

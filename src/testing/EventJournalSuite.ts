@@ -29,7 +29,7 @@ const remote = (n: number) => new Uint8Array(16).fill(n) as EventJournal.RemoteI
 
 const bytes = (...values: ReadonlyArray<number>) => Uint8Array.from(values)
 
-/** An entry as another journal made it, `n` milliseconds after a moment in the past. */
+/** An entry as another journal made it, `n` milliseconds after a time in the past. */
 export const entryAt = (n: number, event = "event", primaryKey = "key", payload = bytes(n & 0xff)): Entry =>
   new EventJournal.Entry({
     id: EventJournal.makeEntryIdUnsafe({ msecs: 1_600_000_000_000 + n }),

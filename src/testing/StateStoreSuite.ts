@@ -193,7 +193,7 @@ export const stateStoreCases = (options: StateStoreSuiteOptions): ReadonlyArray<
         })
       )),
 
-    test("a view stays at its moment while commits go on", (start) =>
+    test("a view stays as it was while commits go on", (start) =>
       start((store) =>
         Effect.gen(function*() {
           yield* store.commit([put("a", "old"), put("b", "old")], point(1))
@@ -208,7 +208,7 @@ export const stateStoreCases = (options: StateStoreSuiteOptions): ReadonlyArray<
         })
       )),
 
-    test("a view stays at its moment while commits are written beneath it", (start) =>
+    test("a view stays as it was while commits are written beneath it", (start) =>
       start((store) =>
         Effect.gen(function*() {
           yield* store.commit([put("a", "1"), put("b", "1"), put("d", "1")], point(1))

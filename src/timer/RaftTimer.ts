@@ -125,7 +125,7 @@ export class RaftTimer extends Context.Service<RaftTimer, {
   readonly wakeUnsafe?: (ms: number) => void
   /** Milliseconds since the epoch. May jump, as wall clocks do. */
   readonly nowMsUnsafe: () => number
-  /** Milliseconds since some moment in the past. Never goes back. */
+  /** Milliseconds since some time in the past. Never goes back. */
   readonly monotonicMsUnsafe: () => number
 }>()("flaredb/timer/RaftTimer") {
   /** A tick each `tickMs` milliseconds. `stands` where the clock is a test's, which may stand still. */

@@ -39,6 +39,7 @@ export const tiers: ReadonlyArray<ReadonlyArray<string>> = [
 const leaves = new Set([
   "BoundedTables.ts",
   "CoalescedSleep.ts",
+  "ErrorCode.ts",
   "ErrorText.ts",
   "FlareDbError.ts",
   "LogLimiter.ts",
@@ -47,6 +48,7 @@ const leaves = new Set([
   "PackageMissing.ts",
   "Printable.ts",
   "RepeatedName.ts",
+  "SecretFile.ts",
   "Version.ts",
   "WithoutUserInfo.ts",
   "config"

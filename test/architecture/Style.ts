@@ -156,7 +156,13 @@ export const bannedNames: ReadonlyArray<readonly [name: RegExp, instead: string,
   [/^covered$/, "upToDate", /^actors\//],
   [/^(?:[oO]ffences?|OffenceKind|expel|expelUnsafe)$/, "ProtocolViolations, violation, closeFor"],
   [/^(?:[dD]raft|loadDoomed)$/, "WriteSet, loadForDelete"],
-  [/^(?:Slots?|SlotLimits|IdentitySlot)$/, "an entry, a row, permits: what is held"],
+  [/^(?:Slots|SlotLimits|IdentitySlot)$/, "an entry, a row, permits: what is held"],
+  // On the wire an operation's index in its call is called slot; a hash table has slots.
+  [
+    /^[sS]lot$/,
+    "index, commandIndex",
+    /^(?:protocol\/|server\/BatchAnswers|client\/connection\/TcpConnection|client\/session\/CallTraces|node\/OperationSpans|storage\/rocksdb\/KeyFilter)/
+  ],
   [/^(?:Moments?|NoSuchMoment|exportBehind)$/, "ApplyContext, RecoveryTarget, marker, exportAtMarker"],
   [/^(?:doubt(?:ed|ful|s)?|isDoubtful)$/, "ambiguous, markAmbiguous", /^actors\//],
   [/^armed$/, "alarmTicks, ready"],

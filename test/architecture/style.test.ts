@@ -7,9 +7,17 @@ import { bannedNamesOf, bannedWords, longFile, longFunctions, proseOf, wideLines
 
 const root = join(import.meta.dirname, "../..")
 
-const tree: ReadonlyArray<SourceFile> = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
-  .filter((path) => path.endsWith(".ts"))
-  .map((path) => ({ path, text: readFileSync(join(root, "src", path), "utf8") }))
+const filesOf = (folder: string): ReadonlyArray<SourceFile> =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts"))
+    .map((path) => ({ path, text: readFileSync(join(root, folder, path), "utf8") }))
+
+const sources = filesOf("src")
+
+/** The simulator is read as the sources are. */
+const simulator = filesOf("test/simulation").map(({ path, text }) => ({ path: `test/simulation/${path}`, text }))
+
+const tree = [...sources, ...simulator]
 
 /** What takes a source's syntax tree, of one source after the other, so that each is parsed once. */
 const inTrees = tree.map(({ path, text }) => ({
@@ -23,7 +31,10 @@ const inTrees = tree.map(({ path, text }) => ({
 const isConformanceList = (path: string): boolean => /^testing\/\w+Suite\.ts$/.test(path)
 
 describe("the sources", { timeout: 60_000 }, () => {
-  it("are there", () => assert.isAbove(tree.length, 300))
+  it("are there", () => {
+    assert.isAbove(sources.length, 300)
+    assert.isAbove(simulator.length, 40)
+  })
 
   it("keep to the length of lines", () => {
     const found = tree.flatMap(wideLines)
@@ -43,7 +54,20 @@ describe("the sources", { timeout: 60_000 }, () => {
   })
 
   it("use the field's words", () => {
-    const found = inTrees.flatMap(({ path, prose }) => bannedWords(prose).map((problem) => `src/${path}:${problem}`))
+    const found = inTrees.flatMap(({ path, prose }) => bannedWords(prose).map((problem) => `${path}:${problem}`))
+    assert.deepEqual(found, [])
+  })
+
+  it("say an error's text, look for its code and sync a folder's names in one place each", () => {
+    const once: ReadonlyArray<readonly [what: RegExp, where: string]> = [
+      [/(\w+) instanceof Error \? \1\.message : String\(\1\)/, "ErrorText.ts"],
+      [/instanceof Error && "code" in /, "ErrorCode.ts"],
+      [/0o077\) [!=]== 0 &&/, "SecretFile.ts"],
+      [/\bfolder\.sync\(\)|fsyncSync\(folder\)/, "storage/Folder.ts"]
+    ]
+    const found = once.flatMap(([what, where]) =>
+      sources.filter(({ path, text }) => path !== where && what.test(text)).map(({ path }) => `${path}: see ${where}`)
+    )
     assert.deepEqual(found, [])
   })
 

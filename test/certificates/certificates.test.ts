@@ -2,15 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Redacted, Result } from "effect"
 import { Buffer } from "node:buffer"
 import { X509Certificate } from "node:crypto"
-import {
-  factsOf,
-  holderOf,
-  hostsOf,
-  isIssuedBy,
-  maxCertificates,
-  missingUses,
-  parsePem
-} from "../../src/certificates/Certificates.ts"
+import { factsOf, holderOf, hostsOf, isIssuedBy, missingUses, parsePem } from "../../src/certificates/Certificates.ts"
+import { maxCertificates } from "../../src/net/tls/PemBlocks.ts"
 import { Random } from "../simulation/Random.ts"
 import { subjectOf } from "../../src/certificates/DerReader.ts"
 import { client, issueOdd, leafExtensions, makeKit, node } from "./Kit.ts"

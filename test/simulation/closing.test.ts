@@ -1,6 +1,7 @@
 /**
- * A failed write stops a node within half a second, and the simulation fails when it does not. Not so while the node is ending: nothing
- * serves any more that could be stopped, and the end waits for the disk as long as the disk takes. What is asked of it then is silence.
+ * A failed write stops a node within half a second, and the simulation fails when it does not. Not so while the node
+ * is ending: nothing serves any more that could be stopped, and the end waits for the disk as long as the disk takes.
+ * What is asked of it then is silence.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -10,7 +11,7 @@ import { Probes } from "./engine/Probes.ts"
 import { probes } from "./nodes/Probes.ts"
 import { drawRates } from "./nodes/Rates.ts"
 import { noFaults, SimNetwork } from "./nodes/SimNetwork.ts"
-import type { NodeWatcher } from "./nodes/SimNode.ts"
+import type { NodeWatcher } from "./nodes/NodeWorld.ts"
 import { SimNode } from "./nodes/SimNode.ts"
 import { Timeline } from "./engine/Timeline.ts"
 import { Random } from "./Random.ts"
@@ -47,7 +48,7 @@ const scene = () => {
     inject: (fault) => fault(),
     rates: { ...drawRates(random), everyMs: 1, kinds: [["write error", 1]], syncMs: 4_000 }
   })
-  const health = faults.healthOf(1 as never)
+  const health = faults.disks.healthOf(1 as never)
   const config = Effect.runSync(Config.make({
     nodeId: 1,
     clusterId: "simulation",

@@ -1,6 +1,6 @@
 /**
- * `npm run simulate`, `simulate:cores`, `simulate:actors`: a campaign of seeds of one world; with `--trace` one seed, a line for each thing
- * that happens; with `--shrink` the faults that it takes to make a seed fail.
+ * `npm run simulate`, `simulate:cores`, `simulate:actors`: a campaign of seeds of one world; with `--trace` one seed,
+ * a line for each thing that happens; with `--shrink` the faults that it takes to make a seed fail.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"

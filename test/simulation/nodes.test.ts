@@ -1,12 +1,13 @@
 /**
- * Whole nodes under simulation: a few seeds of every kind of weather, and that a seed is a life. `npm run simulate` runs campaigns of
- * thousands, and `npm run mutants` shows that they would find the bugs they are there for.
+ * Whole nodes under simulation: a few seeds of every fault profile, and that a seed gives one run. `npm run simulate`
+ * runs campaigns of thousands, and `npm run mutants` shows that they would find the bugs they are there for.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
 import { hunt } from "./mutants/main.ts"
-import { mutants, mutate } from "./mutants/Mutants.ts"
+import { mutate } from "./mutants/Mutant.ts"
+import { mutants } from "./mutants/Mutants.ts"
 import { simulate } from "./engine/Engine.ts"
 import { Probes } from "./engine/Probes.ts"
 import { runSeeds } from "./engine/Seeds.ts"
@@ -34,7 +35,7 @@ describe("whole nodes", () => {
     assert.deepEqual(certain.filter((probe) => probes.count(probe) === 0), [])
   }, 120_000)
 
-  it("live the same life from the same seed", () => {
+  it("run alike from the same seed", () => {
     const account = (seed: number): string => {
       const lines: Array<string> = []
       simulate(nodes, { seed, trace: (line) => lines.push(line) })

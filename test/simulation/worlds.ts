@@ -1,4 +1,6 @@
-/** The worlds that the engine runs. Each is loaded when it is asked for, so that a mutant can change its sources before. */
+/**
+ * The worlds that the engine runs. Each is loaded when it is asked for, so that a mutant can change its sources before.
+ */
 import type { World } from "./engine/Engine.ts"
 
 interface Entry {
@@ -6,7 +8,7 @@ interface Entry {
   readonly load: () => Promise<World<string>>
 }
 
-/** Whoever runs any world hands it the table of its own probes, and no other. */
+/** What runs a world hands it the table of its own probes, and no other. */
 const any = <Probe extends string>(world: World<Probe>): World<string> => world as unknown as World<string>
 
 export const worlds = {

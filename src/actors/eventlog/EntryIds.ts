@@ -6,7 +6,7 @@ import { EventJournal } from "effect/eventlog"
 
 type EntryId = EventJournal.EntryId
 
-export const isAfter = (a: EntryId, b: EntryId): boolean => EventJournal.EntryIdOrder(a, b) > 0
+const isAfter = (a: EntryId, b: EntryId): boolean => EventJournal.EntryIdOrder(a, b) > 0
 
 /** The later one of two ids. */
 export const laterOf = (a: EntryId | undefined, b: EntryId): EntryId => a === undefined || isAfter(b, a) ? b : a

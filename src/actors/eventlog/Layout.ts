@@ -28,7 +28,7 @@ import { encodeName, encodeOwnPart } from "../persistence/Keys.ts"
 const sequenceDigits = 16
 
 /** A sequence as part of a key: as text it sorts as the number does. */
-export const sequencePart = (sequence: number): string => String(sequence).padStart(sequenceDigits, "0")
+const sequencePart = (sequence: number): string => String(sequence).padStart(sequenceDigits, "0")
 
 /** An id as part of a key: it sorts as its bytes do. */
 export const idPart = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("hex")

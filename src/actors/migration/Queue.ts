@@ -1,5 +1,5 @@
 /**
- * The elements of Effect's table of persisted queues. Each keeps its place: the moment from which it may be taken, then
+ * The elements of Effect's table of persisted queues. Each keeps its place: the time from which it may be taken, then
  * the number in the table. Claims are not copied, because their workers are stopped; the attempt counts.
  */
 import { Effect, Option } from "effect"

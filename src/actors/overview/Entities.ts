@@ -5,7 +5,7 @@
 import { Effect, Stream } from "effect"
 import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import { decodeName } from "../persistence/Keys.ts"
-import { savedMsOf } from "./Moments.ts"
+import { savedMsOf } from "./SavedTime.ts"
 import { queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 import { ownerOf } from "./Runners.ts"

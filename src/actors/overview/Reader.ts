@@ -1,6 +1,6 @@
 /**
  * Reads the rows of actors page by page: a list has one page in memory, however many rows there are. Pages are
- * of different moments, so that what changes meanwhile may be in a list or not.
+ * read at different times, so that what changes meanwhile may be in a list or not.
  */
 import { Effect, Option, Stream } from "effect"
 import type { KeyValue, KeyValueEntry, ReadFailure, ReadOptions } from "../../client/KeyValue.ts"

@@ -3,7 +3,7 @@ import { Effect, Stream } from "effect"
 import type { ReadFailure } from "../../client/KeyValue.ts"
 import type { Budget, Reader } from "./Reader.ts"
 import { decodeName } from "../persistence/Keys.ts"
-import { savedMsOf } from "./Moments.ts"
+import { savedMsOf } from "./SavedTime.ts"
 
 /** A runner that is registered or holds locks. */
 export interface RunnerView {

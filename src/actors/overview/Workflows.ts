@@ -7,7 +7,7 @@ import { Effect, Stream } from "effect"
 import type { KeyValueEntry, ReadFailure } from "../../client/KeyValue.ts"
 import type { EntityRow, MessageRow } from "../cluster/MessageRows.ts"
 import { decodeName, decodeOwnPart, encodeName } from "../persistence/Keys.ts"
-import { savedMsOf } from "./Moments.ts"
+import { savedMsOf } from "./SavedTime.ts"
 import { entityRowOf, queuedMessageOf } from "./QueuedMessage.ts"
 import type { Reader } from "./Reader.ts"
 

@@ -19,7 +19,7 @@ import type { LongLived } from "./LongLived.ts"
 import { outcomeOf } from "../Outcome.ts"
 
 /** Others changed the row in every attempt. No step of this call took effect. */
-export class RowContended extends Data.TaggedError("RowContended")<{
+class RowContended extends Data.TaggedError("RowContended")<{
   readonly key: string
   readonly attempts: number
 }> {

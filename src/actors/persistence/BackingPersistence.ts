@@ -1,7 +1,7 @@
 /**
  * Effect's `BackingPersistence` in FlareDB: what `Persistence` and `PersistedCache` stand on.
  *
- * A row with a time to live carries the moment of its end in the cluster's time, and is gone for readers from then on,
+ * A row with a time to live carries its end in the cluster's time, and is gone for readers from then on,
  * whatever their own clocks say. The cluster deletes it some time after, with a lease that it shares with others. A
  * node grants no lease for longer than seven days, so rows that live longer than six are swept: by each process once an
  * hour.

@@ -1,10 +1,10 @@
 /**
- * Leases that clean up: a row that is good until some moment is attached to one that ends after it, and the cluster
+ * Leases that clean up: a row that is good until some time is attached to one that ends after it, and the cluster
  * deletes the row by itself. Nothing is swept, and nothing is left behind by a process that ended.
  *
  * Rows share leases, because the cluster has room for few beside what it has for rows: one lease takes the rows of some
  * thousand puts whose times to live are alike. So a row outlives its time by as much again, and readers judge it by
- * the moment that is written in it.
+ * the time that is written in it.
  */
 import { Clock, Effect, Semaphore } from "effect"
 import type { WriteFailure } from "../../client/KeyValue.ts"
@@ -18,7 +18,7 @@ const maxLeaseMs = 7 * 24 * 3_600_000
 const minSpanMs = 1_024
 
 /** Longest time to live whose row is deleted by a lease, in milliseconds: six days. */
-export const maxLeasedMs = 2 ** 29
+const maxLeasedMs = 2 ** 29
 
 /** Rows of one lease. It may hold 10,000 keys. */
 const maxRows = 5_000

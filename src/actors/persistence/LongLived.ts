@@ -4,7 +4,7 @@
  * was written again since has another, and stays.
  *
  * ```
- * <prefix> x/<moment>/<hash of the row's key>   the row's key
+ * <prefix> x/<time>/<hash of the row's key>   the row's key
  * ```
  */
 import { Duration, Effect, Random, Schedule } from "effect"
@@ -14,8 +14,8 @@ import type { KeyValue, KeyValueEntry, ReadFailure, WriteFailure } from "../../c
 import { Compare, Op } from "../../client/Txn.ts"
 import type { LogTimeFailure } from "../LogTime.ts"
 
-/** Digits of a moment in milliseconds. */
-const momentDigits = 15
+/** Digits of a time in milliseconds. */
+const timeDigits = 15
 
 /** Rows of a page, and how many are deleted at a time. */
 const pageRows = 200
@@ -45,7 +45,7 @@ export class LongLived {
 
   /** Deletes all rows whose time has ended. */
   sweep(nowMs: number): Effect.Effect<void, ReadFailure | WriteFailure> {
-    const due = ({ keyText }: KeyValueEntry) => this.momentOf(keyText) <= nowMs
+    const due = ({ keyText }: KeyValueEntry) => this.endOf(keyText) <= nowMs
     return Effect.gen({ self: this }, function*() {
       for (;;) {
         const page = yield* this.kv.scan(this.base, { limit: pageRows })
@@ -81,11 +81,11 @@ export class LongLived {
   }
 
   private keyOf(row: string, endsMs: number): string {
-    const moment = String(Math.min(Math.ceil(endsMs), 10 ** momentDigits - 1)).padStart(momentDigits, "0")
-    return `${this.base}${moment}/${createHash("sha256").update(row).digest("base64url")}`
+    const time = String(Math.min(Math.ceil(endsMs), 10 ** timeDigits - 1)).padStart(timeDigits, "0")
+    return `${this.base}${time}/${createHash("sha256").update(row).digest("base64url")}`
   }
 
-  private momentOf(key: string): number {
-    return Number(key.slice(this.base.length, this.base.length + momentDigits))
+  private endOf(key: string): number {
+    return Number(key.slice(this.base.length, this.base.length + timeDigits))
   }
 }

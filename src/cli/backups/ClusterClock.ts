@@ -5,13 +5,13 @@
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { formatDuration } from "../input/Duration.ts"
 
-/** From so many milliseconds on somebody who means a moment of the wall clock has to know. */
+/** From so many milliseconds on an operator who means a time of the wall clock has to know. */
 const noticedMs = 10_000
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
 /**
- * What to know before a moment is given by the clock on the wall; `undefined` when there is no difference. A cluster in
+ * What to know before a time is given by the clock on the wall; `undefined` when there is no difference. A cluster in
  * which nothing happened looks the same as one whose clock is behind.
  */
 export const clockDifference = (

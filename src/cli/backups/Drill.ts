@@ -41,7 +41,7 @@ export interface Drilled {
 }
 
 /** What a restore takes over of a backup. */
-export const keepsRow = ({ machine }: BackupHeader, { key }: StateRow): boolean =>
+const keepsRow = ({ machine }: BackupHeader, { key }: StateRow): boolean =>
   machine !== keyValueMachine || !isSessionRow(key)
 
 const keyRange = recordRange({ gte: new Uint8Array(0), lt: new Uint8Array(0) })

@@ -9,7 +9,7 @@ import { monotonicMsOf } from "../../Monotonic.ts"
 import type { ScheduledBackup } from "../../storage/backup/BackupNames.ts"
 
 /** The clocks of nodes and of this machine may differ by so much, in milliseconds. */
-export const clockDifferenceMs = 60_000
+const clockDifferenceMs = 60_000
 
 /** The longest sleep: a machine that slept, or whose clock was set, is noticed behind it. */
 const maxSleepMs = 30_000

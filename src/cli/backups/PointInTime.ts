@@ -42,7 +42,7 @@ export class NoSuchRecoveryTarget extends Data.TaggedError("NoSuchRecoveryTarget
 }
 
 /** Milliseconds that a lease gets of which no backup says how long it was. */
-export const lostLeaseMs = 60_000
+const lostLeaseMs = 60_000
 
 /** Most bytes of changed keys that are kept in memory. */
 const maxChangedBytes = 512 * 1024 * 1024
@@ -271,7 +271,7 @@ export interface PointInTime {
   readonly changed: number
   /** Leases of which neither backup says how long they were; known once the bytes were taken. */
   readonly lostLeases: () => number
-  /** What somebody has to know who gives a moment by the clock on the wall. */
+  /** What an operator has to know who gives a time by the clock on the wall. */
   readonly clockDifference: string | undefined
 }
 

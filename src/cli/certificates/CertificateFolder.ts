@@ -14,6 +14,7 @@ import { Effect, Redacted } from "effect"
 import type { X509Certificate } from "node:crypto"
 import { readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { othersMayUse } from "../../SecretFile.ts"
 import type { Authority, CertificateProblem, Issued } from "../../certificates/Authority.ts"
 import { openAuthority, pairedWith } from "../../certificates/Authority.ts"
 import { parsePem } from "../../certificates/Certificates.ts"
@@ -103,7 +104,7 @@ export const readAuthorities = Effect.fnUntraced(function*(folder: string) {
 /** Who besides its owner may read a key, and how to change that; `undefined` when it is the owner alone. */
 export const keyModeProblem = (path: string): { readonly problem: string; readonly advice: string } | undefined => {
   const mode = (statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o777
-  return process.platform === "win32" || (mode & 0o077) === 0 ? undefined : {
+  return !othersMayUse(mode) ? undefined : {
     problem: `others than its owner may read the key (mode ${mode.toString(8).padStart(3, "0")})`,
     advice: `run chmod 600 ${path}`
   }

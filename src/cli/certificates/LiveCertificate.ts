@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { X509Certificate } from "node:crypto"
 import { isIP } from "node:net"
 import { connect } from "node:tls"
+import { errorCode } from "../../ErrorCode.ts"
 import type { Endpoint } from "../../client/connection/Endpoint.ts"
 import { formatEndpoint } from "../../client/connection/Endpoint.ts"
 import { errorText } from "../../ErrorText.ts"
@@ -11,10 +12,8 @@ import type { Failure } from "../output/Failure.ts"
 import { failed } from "../output/Failure.ts"
 import { formatDuration } from "../input/Duration.ts"
 
-const codeOf = (error: Error): string => "code" in error && typeof error.code === "string" ? error.code : ""
-
 const problemOf = (error: Error): string => {
-  const code = codeOf(error)
+  const code = errorCode(error) ?? ""
   if (code === "ECONNREFUSED") return "nothing listens there"
   if (/WRONG_VERSION_NUMBER|PACKET_LENGTH|RECORD_LAYER|UNEXPECTED_MESSAGE|^ECONNRESET$|^EPIPE$/.test(code)) {
     return "it closed the TLS handshake; a port without TLS does so"

@@ -128,8 +128,8 @@ export const backup = Command.make("backup", {
   )
 }).pipe(
   Command.withDescription(
-    "Save the whole state of a running cluster to a file: everything acknowledged before, at one moment. Writes go " +
-      "on meanwhile."
+    "Save the whole state of a running cluster to a file: one consistent snapshot of all acknowledged before. " +
+      "Writes go on meanwhile."
   ),
   Command.withExamples([
     { command: "flaredb backup nightly.flaredb", description: "Back up the local cluster" },
@@ -222,7 +222,7 @@ export const verify = Command.make("verify", { ...clientFlags, progress: progres
     })
   )).pipe(
     Command.withDescription(
-      "Compare the whole state of all nodes at one moment of the log; exit code 1 when one differs or could not be " +
+      "Compare the whole state of all nodes at one index of the log; exit code 1 when one differs or could not be " +
         "compared."
     ),
     Command.withExamples([{ command: "flaredb verify", description: "Compare the nodes of the local cluster" }])

@@ -155,7 +155,7 @@ export const examine = Effect.fnUntraced(function*(flags: DoctorFlags) {
 const marks: Record<Check["status"], string> = { ok: "ok", warning: "WARNING", failure: "FAILURE", unknown: "unknown" }
 
 /** A check in up to three lines: what was measured, what it is held against, what to do. */
-export const checkText = ({ advice, limit, measured, name, status }: Check): string => {
+const checkText = ({ advice, limit, measured, name, status }: Check): string => {
   const head = `${marks[status].padEnd(8)} ${name.padEnd(20)} ${measured}`
   if (status === "ok") return head
   const more = [limit === "" ? "" : `limit: ${limit}`, advice === "" ? "" : `do: ${advice}`]

@@ -10,6 +10,7 @@ import type { Encoding } from "../input/Encoding.ts"
 import { encodings, jsonField, read, shown } from "../input/Encoding.ts"
 import { makeSwitch } from "../input/Switch.ts"
 import { checkTtl, ttlFlag } from "../input/TtlFlag.ts"
+import { checkLimit } from "../input/Limit.ts"
 import { failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 
@@ -96,7 +97,7 @@ export const elect = Command.make("elect", {
     const { encoding, json, raw } = flags
     const limit = Option.getOrUndefined(flags.limit)
     const printing: Printing = { election: flags.name, encoding, json, raw }
-    if (limit !== undefined && limit < 1) return yield* wrongUsage(`--limit ${limit} is less than 1`)
+    yield* checkLimit(limit)
     if (limit !== undefined && !flags.listen) return yield* wrongUsage("--limit goes with --listen")
     if (flags.listen && Option.isSome(flags.value)) {
       return yield* wrongUsage("--listen only looks on: leave the value out")

@@ -11,6 +11,7 @@ import { durationFlag, formatDuration } from "../input/Duration.ts"
 import type { Encodings } from "../input/Encoding.ts"
 import { encodingFlags, encodingsOf, jsonField, read, shown } from "../input/Encoding.ts"
 import { entryFields } from "../output/EntryJson.ts"
+import { checkLimit } from "../input/Limit.ts"
 import { failed, failureOf, wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { makeSwitch } from "../input/Switch.ts"
@@ -83,7 +84,7 @@ export const watch = Command.make("watch", {
     const encodings = encodingsOf(flags)
     const limit = Option.getOrUndefined(flags.limit)
     const timeoutMs = Option.getOrUndefined(flags.timeout)
-    if (limit !== undefined && limit < 1) return yield* wrongUsage(`--limit ${limit} is less than 1`)
+    yield* checkLimit(limit)
     if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > maxTimeoutMs)) {
       return yield* wrongUsage(
         `--timeout ${formatDuration(timeoutMs)} is not from 1ms to ${formatDuration(maxTimeoutMs)}`

@@ -213,7 +213,7 @@ export const del = Command.make(
 ).pipe(
   Command.withDescription(
     "Remove a key; exit code 3 when it does not exist. With --prefix, remove all keys that begin with it: more than " +
-      "one transaction may delete (10000 keys, 32 MiB) go in several, which are not of one moment."
+      "one transaction may delete (10000 keys, 32 MiB) go in several, which are not atomic together."
   ),
   Command.withExamples([
     { command: "flaredb delete greeting", description: "Remove a key" },

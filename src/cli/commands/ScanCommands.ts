@@ -8,8 +8,9 @@ import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { cursorFlags } from "../input/Cursor.ts"
 import { encodingFlags, encodings, encodingsOf, jsonField, keyEncodingFlags, read, shown } from "../input/Encoding.ts"
 import { entryJson } from "../output/EntryJson.ts"
+import { checkLimit } from "../input/Limit.ts"
 import type { Failure } from "../output/Failure.ts"
-import { amended, wrongUsage } from "../output/Failure.ts"
+import { amended } from "../output/Failure.ts"
 import { staleFlag } from "./KeyCommands.ts"
 import * as Output from "../output/Output.ts"
 import { makeSwitch } from "../input/Switch.ts"
@@ -49,7 +50,7 @@ export const scan = Command.make("scan", {
     const { json, keysOnly, raw, reverse } = flags
     const encodings = encodingsOf(flags)
     const limit = Option.getOrElse(flags.limit, () => Infinity)
-    if (limit < 1) return yield* wrongUsage(`--limit ${limit} is less than 1`)
+    yield* checkLimit(limit)
     const prefix = yield* read("prefix", flags.prefix, encodings.key)
     let cursor = Option.isNone(flags.cursor)
       ? undefined
@@ -90,8 +91,8 @@ export const scan = Command.make("scan", {
   })).pipe(
     Command.withDescription(
       "Print all keys with a prefix in byte order, each with its value behind a tab. They are read a page at a time: " +
-        "what is written meanwhile may be in it or not, and a backup is of one moment. Bytes that are no text are " +
-        "shown as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
+        "what is written meanwhile may be in it or not; a backup is one consistent snapshot. Bytes that are no text " +
+        "are shown as (base64) and their base64; with --json a field such as valueEncoding says so, which is exact."
     ),
     Command.withExamples([
       { command: "flaredb scan users/", description: "All keys under users/" },
@@ -111,7 +112,7 @@ export const count = Command.make(
       yield* flags.json ? Output.json({ prefix: flags.prefix, count: keys }) : Output.line(String(keys))
     })
 ).pipe(
-  Command.withDescription("Print how many keys begin with a prefix, all of one moment."),
+  Command.withDescription("Print how many keys begin with a prefix, all at one revision."),
   Command.withExamples([
     { command: "flaredb count", description: "How many keys there are" },
     { command: "flaredb count users/", description: "How many are under users/" }

@@ -5,6 +5,7 @@ import type { SessionRow } from "../../client/index.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"
 import { clientFlags, withClient } from "../input/ClientFlags.ts"
 import { formatDuration } from "../input/Duration.ts"
+import { checkLimit } from "../input/Limit.ts"
 import { wrongUsage } from "../output/Failure.ts"
 import * as Output from "../output/Output.ts"
 import { table } from "../output/Table.ts"
@@ -52,7 +53,7 @@ const list = Command.make("list", {
 }, (flags) =>
   Effect.gen(function*() {
     const limit = Option.getOrElse(flags.limit, () => Number.MAX_SAFE_INTEGER)
-    if (limit < 1) return yield* wrongUsage(`--limit ${limit} is less than 1`)
+    yield* checkLimit(limit)
     const { more, sessions } = yield* withClient(flags, sessionsAfter(Option.getOrUndefined(flags.after), limit))
     if (flags.json) yield* Effect.forEach(sessions, Output.json, { discard: true })
     else {

@@ -261,7 +261,7 @@ export const txn = Command.make("txn", {
     yield* Output.jsonLines(printed)
   })).pipe(
     Command.withDescription(
-      "Compare keys, then do one list of operations or the other, all at one moment. In a clause, a word with blanks " +
+      "Compare keys, then do one list of operations or the other, atomically. In a clause, a word with blanks " +
         "goes in double quotes, as in --do 'put KEY \"hello world\"', and an empty one is written \"\"."
     ),
     Command.withExamples([
@@ -271,7 +271,7 @@ export const txn = Command.make("txn", {
       },
       {
         command: "echo '{\"do\":[[\"get\",\"a\"],[\"get\",\"b\"]]}' | flaredb txn - --json",
-        description: "Read two keys of one moment"
+        description: "Read two keys at one revision"
       }
     ])
   )

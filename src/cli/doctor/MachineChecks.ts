@@ -17,7 +17,7 @@ const unrealSyncMs = 0.01
 
 const ms = (value: number): string => value < 0.1 ? `${value.toFixed(3)} ms` : `${value.toFixed(value < 10 ? 2 : 0)} ms`
 
-export const syncCheck = (name: string, { count, max, p50, p99 }: SyncTimes): Check =>
+const syncCheck = (name: string, { count, max, p50, p99 }: SyncTimes): Check =>
   judge(
     name,
     `${count} syncs of ${pieceBytes / 1024} KiB: p50 ${ms(p50)}, p99 ${ms(p99)}, longest ${ms(max)}`,

@@ -59,7 +59,7 @@ const insteadOf = (path: string): string | undefined => {
 }
 
 /** The nearest folder that is there. */
-export const nearestFolder = (path: string): string => {
+const nearestFolder = (path: string): string => {
   for (let at = resolve(path);; at = dirname(at)) {
     if (statsOf(at)?.isDirectory() === true) return realpathSync(at)
     if (dirname(at) === at) return at

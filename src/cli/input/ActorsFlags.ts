@@ -75,7 +75,7 @@ export const limitOf = (limit: Option.Option<number>): Effect.Effect<number, Fai
 export const named = (what: string, name: string): Effect.Effect<string, Failure> =>
   name === "" ? Effect.fail(wrongUsage(`the ${what} is empty`)) : Effect.succeed(name)
 
-/** How long ago a moment was, or how long it is until then; `-` for none. */
+/** How long ago a time was, or how long it is until then; `-` for none. */
 export const ago = (nowMs: number, ms: number | undefined): string =>
   ms === undefined ? "-" : formatDuration(Math.max(0, nowMs - ms))
 export const until = (nowMs: number, ms: number | undefined): string =>

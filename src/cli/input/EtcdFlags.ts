@@ -2,6 +2,7 @@
 import { Effect, Option, Redacted } from "effect"
 import { Flag } from "effect/cli"
 import { readFileSync, statSync } from "node:fs"
+import { othersMayUse, readableByOthers } from "../../SecretFile.ts"
 import { errorText } from "../../ErrorText.ts"
 import type { EtcdOptions, EtcdTls } from "../import/EtcdCalls.ts"
 import { withoutUserInfo } from "../../WithoutUserInfo.ts"
@@ -45,9 +46,7 @@ const fileOf = (
         try: () => {
           const { mode, size } = statSync(name)
           if (size > maxFileBytes) throw new Error(`it has ${size} bytes`)
-          if (secret && (mode & 0o077) !== 0) {
-            throw new Error(`others than its owner may read it; run chmod 600 ${name}`)
-          }
+          if (secret && othersMayUse(mode)) throw new Error(readableByOthers(name))
           return readFileSync(name, "utf8")
         },
         catch: (error) => wrongUsage(`--${flag} ${name}: ${errorText(error)}`)

@@ -1,6 +1,7 @@
 /** Standard input, read within bounds. */
 import { Effect, Stdio, Stream } from "effect"
 import { fstatSync, readFileSync } from "node:fs"
+import { errorText } from "../../ErrorText.ts"
 import { textOf } from "./Encoding.ts"
 import type { Failure } from "../output/Failure.ts"
 import { failed, wrongUsage } from "../output/Failure.ts"
@@ -9,7 +10,7 @@ import { failed, wrongUsage } from "../output/Failure.ts"
 const reasonOf = (error: unknown): string => {
   let current = error
   while (current instanceof Error && current.cause instanceof Error) current = current.cause
-  return current instanceof Error ? current.message : String(current)
+  return errorText(current)
 }
 
 const unreadable = (error: unknown): Failure => failed(`standard input cannot be read: ${reasonOf(error)}`)

@@ -70,7 +70,7 @@ export const inForeground = (): boolean => {
 }
 
 /** The processes of the command that run now. */
-export const processesOf = (root: Root | undefined, mark: string): ReadonlyArray<number> => {
+const processesOf = (root: Root | undefined, mark: string): ReadonlyArray<number> => {
   const found = new Set<number>()
   const processes = all()
   const children = new Map<number, Array<number>>()

@@ -5,7 +5,8 @@
 import { Effect } from "effect"
 import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs"
 import { dirname } from "node:path"
-import { syncFolder } from "../../storage/Folder.ts"
+import { errorCode, isExisting, isMissing } from "../../ErrorCode.ts"
+import { folderMissing, partialPath, syncFolder } from "../../storage/Folder.ts"
 import type { Failure } from "./Failure.ts"
 import { failed, wrongUsage } from "./Failure.ts"
 import { errorText } from "../../ErrorText.ts"
@@ -27,9 +28,8 @@ const notWritten = (path: string, error: unknown): Failure =>
 
 /** The system's error names a temporary file, of which the user knows nothing. */
 const reasonOf = (path: string, error: unknown): string => {
-  const code = error instanceof Error && "code" in error ? error.code : undefined
-  if (code === "ENOENT") return `the folder ${dirname(path)} does not exist; make it first`
-  if (code === "EISDIR") return "it is a folder; name a file in it"
+  if (isMissing(error)) return folderMissing(path)
+  if (errorCode(error) === "EISDIR") return "it is a folder; name a file in it"
   return errorText(error)
 }
 
@@ -69,7 +69,7 @@ export const writeOutputFile = (
   Effect.try({
     try: () => {
       if (kindOf(path) === "other") return write(path, bytes, false)
-      const temporary = `${path}.partial-${process.pid}`
+      const temporary = partialPath(path)
       try {
         write(temporary, bytes, true)
         if (force) {
@@ -84,8 +84,5 @@ export const writeOutputFile = (
       }
       syncFolder(dirname(path))
     },
-    catch: (error) =>
-      error instanceof Error && "code" in error && error.code === "EEXIST"
-        ? exists(path, advice)
-        : notWritten(path, error)
+    catch: (error) => isExisting(error) ? exists(path, advice) : notWritten(path, error)
   })

@@ -1,4 +1,4 @@
-/** What the nodes say at one moment, and what two such moments say of the time between. */
+/** What the nodes say in one sample, and what two samples say of the time between. */
 import { Effect } from "effect"
 import type { NodeAnswer } from "../../client/ClusterAdmin.ts"
 import { ClusterAdmin } from "../../client/ClusterAdmin.ts"

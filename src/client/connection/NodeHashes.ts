@@ -20,11 +20,11 @@ export interface NodeHash {
 /** How nodes are compared, and how long each may take. */
 export interface VerifyOptions {
   /**
-   * A command that changes nothing, as the moment at which all nodes are compared. A `Checkpoint` of the key-value
-   * store unless given; a state machine of one's own needs one of its own.
+   * A command that changes nothing, whose entry of the log is where all nodes are compared. A `Checkpoint` of the
+   * key-value store unless given; a state machine of one's own needs one of its own.
    */
   readonly marker?: Uint8Array | undefined
-  /** Milliseconds that a node may take from that moment on. Default 300,000. */
+  /** Milliseconds that a node may take from that entry on. Default 300,000. */
   readonly timeoutMs?: number | undefined
   /** Told how far each node has come. */
   readonly onStep?: (endpoint: string, step: HashStep) => Effect.Effect<void>
@@ -34,7 +34,7 @@ export interface VerifyOptions {
 export interface HashedNodes {
   readonly endpoints: ReadonlyArray<Endpoint>
   readonly connect: ConnectState
-  /** Milliseconds until a node has to be ready for the moment of the comparison. */
+  /** Milliseconds until a node has to be ready for the comparison. */
   readonly attemptTimeoutMs: number
 }
 

@@ -40,9 +40,9 @@ const resultsOf = <Failure>(
   if (replies instanceof CodecError) return replies
   if (replies.length !== count) return new CodecError(`${replies.length} replies to ${count} operations`)
   const results: Array<Uint8Array | Failure> = [...replies]
-  for (const { error, slot } of answers.failures) {
-    if (slot >= count) return new CodecError(`a failure of operation ${slot} of ${count}`)
-    results[slot] = error
+  for (const { error, slot: index } of answers.failures) {
+    if (index >= count) return new CodecError(`a failure of operation ${index} of ${count}`)
+    results[index] = error
   }
   return results
 }

@@ -199,9 +199,9 @@ export class Pipeline implements Submitter<PipelineError> {
     const again: Array<Op> = []
     let pauseMs = 0
     let settled = false
-    for (let slot = 0; slot < batch.length; slot++) {
-      const operation = batch[slot] as Op
-      const result = exit.value[slot]
+    for (let index = 0; index < batch.length; index++) {
+      const operation = batch[index] as Op
+      const result = exit.value[index]
       if (result instanceof Uint8Array) {
         settled = true
         this.sizes.answered(operation, result.byteLength)

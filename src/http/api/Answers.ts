@@ -76,7 +76,7 @@ export const Operation = Schema.Union([
 
 export type Operation = typeof Operation.Type
 
-/** `do` is carried out when all of `if` hold, and `else` when one does not; all at one moment, in one revision. */
+/** `do` is carried out when all of `if` hold, and `else` when one does not; atomically, in one revision. */
 export const TransactionRequest = Schema.Struct({
   encoding: Schema.optionalKey(Encoding),
   if: Schema.optionalKey(Schema.Array(Condition)),

@@ -111,7 +111,7 @@ const Transactions = HttpApiGroup.make("transactions").add(
     error: writeFailures
   }).annotateMerge(says(
     "Compares keys, then does one list of operations or the other",
-    "All of it at one moment and in one revision. One that only reads needs no entry in the log."
+    "All of it atomically and in one revision. One that only reads needs no entry in the log."
   ))
 )
 

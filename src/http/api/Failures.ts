@@ -133,7 +133,7 @@ export const apiFailure = <Tag extends FailureTag>(
   // The table has the facts of each tag, and the type of `fields` the rest.
   ({ tag, message, ...failures[tag].facts, ...fields }) as unknown as ApiFailure
 
-export const isApiFailure = (error: object): error is ApiFailure => "tag" in error && "wasWritten" in error
+const isApiFailure = (error: object): error is ApiFailure => "tag" in error && "wasWritten" in error
 
 /** An error of a client. */
 interface TaggedError {

@@ -263,7 +263,7 @@ export class RequestIds {
     }
   )
 
-  /** The record of an id, and those of other keys, at one moment. */
+  /** The record of an id, and those of other keys, in one read. */
   private readonly look = Effect.fnUntraced(
     { self: this },
     function*(this: RequestIds, request: IdentifiedRequest, keys: ReadonlyArray<Uint8Array>) {

@@ -10,7 +10,7 @@ import { decodeBody } from "./JsonBody.ts"
 import { carryOut, resultJson, transactionIn } from "./Transactions.ts"
 
 /** Most bytes of a transaction in JSON: base64 and names take room beside its keys and values. */
-export const maxTransactionBody = 2 * maxTransactionBytes
+const maxTransactionBody = 2 * maxTransactionBytes
 
 export const transactionHandlers = HttpApiBuilder.group(
   Api,

@@ -1,5 +1,5 @@
 /**
- * What a console shows of the cluster at one moment, from what each node answered. Rates and times are of what happened
+ * What a console shows of the cluster in one sample, from what each node answered. Rates and times are of what happened
  * since the sample before.
  */
 import { healthThresholds } from "../../config/HealthThresholds.ts"
@@ -96,7 +96,7 @@ export interface Before {
 }
 
 /** Changes of leaders in a sample. */
-export const maxLeaderChanges = 64
+const maxLeaderChanges = 64
 
 /** A difference of clocks that is shorter than the question took says nothing. */
 const clockDifference = (vitals: NodeVitals, { atMs, tookMs }: Answers): number | null => {
@@ -155,7 +155,7 @@ const silent = {
   vitals: null
 } as const
 
-/** A moment without syncs says nothing of the disk. */
+/** A sample without syncs says nothing of the disk. */
 const slowSyncsOf = (latency: Latency | null, before: number): number =>
   latency === null ? before : latency.p99Ms >= healthThresholds.slowSyncMs ? before + 1 : 0
 
@@ -199,8 +199,8 @@ const nodeSample = (
   }
 }
 
-/** Each term once, with the moment at which the first node knew its leader. */
-export const leaderChangesOf = (
+/** Each term once, with the time at which the first node knew its leader. */
+const leaderChangesOf = (
   known: ReadonlyArray<LeaderChange>,
   figures: ReadonlyArray<VitalsAnswer>
 ): ReadonlyArray<LeaderChange> => {

@@ -40,7 +40,7 @@ import { Places } from "./Places.ts"
 import { maxWatching, watchEvents } from "./WatchEvents.ts"
 
 /** The header of a call. */
-export const callHeader = "x-flaredb-console"
+const callHeader = "x-flaredb-console"
 
 /** Most characters of a call: a value of the largest size as Base64, and its key. */
 const maxCallCharacters = 2 * 1024 * 1024

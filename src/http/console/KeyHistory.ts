@@ -30,7 +30,7 @@ export interface KeyHistory {
 }
 
 /** Versions of a page, and bytes of values in it. */
-export const pageVersions = 20
+const pageVersions = 20
 const pageBytes = 2 * 1024 * 1024
 
 /** How long one step is waited for, in milliseconds. */

@@ -4,7 +4,7 @@ import type { ClusterSample, NodeSample } from "./ClusterSample.ts"
 import type { Warning } from "./Warning.ts"
 
 /** So many samples in a row with slow syncs are a warning. */
-export const maxSlowSyncs = 3
+const maxSlowSyncs = 3
 
 type Sample = Omit<ClusterSample, "warnings">
 
@@ -104,7 +104,7 @@ const ofLink = (node: NodeSample, sample: Sample): ReadonlyArray<Warning> => {
 const numbers = (nodes: ReadonlyArray<NodeSample>): string =>
   nodes.map(({ endpoint, nodeId }) => String(nodeId ?? endpoint)).join(", ")
 
-/** Slow disks are one warning: what slows them is often the same. One slow moment is none. */
+/** Slow disks are one warning: what slows them is often the same. One slow sample is none. */
 const ofDisks = ({ nodes }: Sample): ReadonlyArray<Warning> => {
   const slow = nodes.filter(({ slowSyncs }) => slowSyncs >= maxSlowSyncs)
   if (slow.length === 0) return []

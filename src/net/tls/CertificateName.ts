@@ -16,9 +16,6 @@ const scheme = "flaredb://"
 
 const shape = /^flaredb:\/\/([A-Za-z0-9._-]{1,64})\/(?:node\/([1-9][0-9]{0,8})|client\/([A-Za-z0-9._-]{1,64}))$/
 
-/** What a client may be called: 1 to 64 letters, digits, dots, dashes or underscores. */
-export const isClientName = (text: string): boolean => /^[A-Za-z0-9._-]{1,64}$/.test(text)
-
 export const formatCertificateName = (name: CertificateName): string =>
   name.kind === "node"
     ? `${scheme}${name.cluster}/node/${name.node}`

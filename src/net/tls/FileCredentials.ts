@@ -6,6 +6,7 @@
 import { Clock, Effect, Metric } from "effect"
 import type { Context, Scope } from "effect"
 import { readFile, stat } from "node:fs/promises"
+import { errorCode } from "../../ErrorCode.ts"
 import { errorText } from "../../ErrorText.ts"
 import type { CertificateName } from "./CertificateName.ts"
 import { describeName } from "./CertificateCheck.ts"
@@ -53,9 +54,7 @@ const expiryGauge = Metric.gauge("flaredb_certificate_expiry_seconds", {
 const systemError = (file: string, error: unknown): CredentialsError =>
   new CredentialsError({
     file,
-    problem: `it cannot be read (${
-      error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : errorText(error)
-    })`,
+    problem: `it cannot be read (${errorCode(error) ?? errorText(error)})`,
     advice: "name a file that this process may read"
   })
 

@@ -1,12 +1,12 @@
 /** Whether the certificates and the key of this side can be used: what would otherwise fail in every handshake. */
 import { Data, Redacted, Result } from "effect"
-import type { KeyObject } from "node:crypto"
-import { createPrivateKey, X509Certificate } from "node:crypto"
+import type { KeyObject, X509Certificate } from "node:crypto"
+import { createPrivateKey } from "node:crypto"
 import { errorText } from "../../ErrorText.ts"
 import { certificateName, describeName } from "./CertificateCheck.ts"
 import type { CertificateName } from "./CertificateName.ts"
 import type { KeyMaterial } from "./Credentials.ts"
-import { certificateBlocks } from "./PemBlocks.ts"
+import { certificatesIn } from "./PemBlocks.ts"
 
 /** Certificates or a key that cannot be used. */
 export class CredentialsError extends Data.TaggedError("CredentialsError")<{
@@ -48,18 +48,9 @@ export interface CheckedMaterial {
   readonly authoritiesExpireMs: number
 }
 
-/** Most certificates of one file: a bundle of the whole web is no list of authorities for a database. */
-const maxCertificates = 32
-
 /** The certificates of a PEM text. @throws with what is wrong, in words. */
-const parseCertificates = (text: string): ReadonlyArray<X509Certificate> => {
-  const blocks = certificateBlocks(text)
-  if (blocks.length === 0) throw new Error("it holds no certificate in PEM form")
-  if (blocks.length > maxCertificates) {
-    throw new Error(`it holds ${blocks.length} certificates, over ${maxCertificates}`)
-  }
-  return blocks.map((block) => new X509Certificate(block))
-}
+const parseCertificates = (text: string): ReadonlyArray<X509Certificate> =>
+  Result.getOrThrowWith(certificatesIn(text), (problem) => new Error(problem))
 
 const toIso = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
 

@@ -3,6 +3,7 @@ import type { LookupFunction } from "node:net"
 import { isIP } from "node:net"
 import type { TLSSocket } from "node:tls"
 import { connect } from "node:tls"
+import { errorCode } from "../../ErrorCode.ts"
 import { checkRemote } from "./CertificateCheck.ts"
 import type { DialTls } from "./Credentials.ts"
 import { dialContext, shownBy } from "./TlsContext.ts"
@@ -57,7 +58,7 @@ export const dial = (options: TlsDialOptions, done: (refused: TlsRefusal | undef
 
 /** What an error before the end of the handshake means; `undefined` when it has nothing to do with TLS. */
 export const dialFailure = (error: Error, protocol: TlsProtocol): TlsRefusal | undefined => {
-  const code = "code" in error && typeof error.code === "string" ? error.code : ""
+  const code = errorCode(error) ?? ""
   if (code.includes("ALERT_PROTOCOL_VERSION") || code.includes("UNSUPPORTED_PROTOCOL")) {
     return refusal("tls-version", "what answers there does not speak TLS 1.3")
   }

@@ -5,6 +5,7 @@
 import type { Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import { createServer } from "node:tls"
+import { errorCode } from "../../ErrorCode.ts"
 import { errorText } from "../../ErrorText.ts"
 import { checkRemote } from "./CertificateCheck.ts"
 import type { PortTls } from "./Credentials.ts"
@@ -45,7 +46,7 @@ const speaksOther = (protocol: TlsProtocol) =>
 
 /** What OpenSSL says when it ends a handshake. */
 const failure = (error: Error, protocol: TlsProtocol): TlsRefusal => {
-  const code = "code" in error && typeof error.code === "string" ? error.code : ""
+  const code = errorCode(error) ?? ""
   if (/UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW|NO_PROTOCOLS_AVAILABLE/.test(code)) {
     return refusal("tls-version", "the other side does not speak TLS 1.3; upgrade it")
   }
@@ -139,7 +140,7 @@ export class TlsPort {
 const failed = (why: TlsRefusal): Handshake => ({ _tag: "Failed", refusal: why })
 
 /** Who is at the other end of a connection to a port, behind its handshake. */
-export const checkPeer = (
+const checkPeer = (
   socket: TLSSocket,
   { cluster, demand }: PortTls,
   { callers }: TlsProtocol,

@@ -1,6 +1,6 @@
 /**
  * Takes the state from a leader that has compacted what this node needs: rows go into the inactive place of the state
- * store as they arrive, while the node goes on as before. Only for the moment of the exchange nothing is applied.
+ * store as they arrive, while the node goes on as before. Only during the exchange nothing is applied.
  *
  * One snapshot at a time. A newer one, or the same one from the beginning, replaces the one that is being received. One
  * of an older leader does not replace a newer leader's.

@@ -16,7 +16,7 @@
  *    the log still the old one, which may end before the state does, or contradict it. The log store sees this at the
  *    next start and restarts the log at that entry, unless the log holds it: then what follows is its continuation,
  *    and stays.
- * 3. The state machine reads its memory again, and the owner hears of it. From this moment on the core acknowledges the
+ * 3. The state machine reads its memory again, and the owner hears of it. From then on the core acknowledges the
  *    snapshot, which is honest: the state covers it. The log restarts in order with the other writes of the core, so
  *    that no earlier write can reach the disk after it.
  */

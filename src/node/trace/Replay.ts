@@ -1,4 +1,5 @@
 /** Holds a trace against the pure core: the same events have to give the same outputs. */
+import { errorText } from "../../ErrorText.ts"
 import { describeEvent, describeOutput } from "../../raft/Describe.ts"
 import type { Output } from "../../raft/Output.ts"
 import * as Raft from "../../raft/Raft.ts"
@@ -37,7 +38,7 @@ export class Replay {
       return this.carryOut(line)
     } catch (error) {
       // What no node wrote may be anything, and the core checks what it starts from.
-      return `line ${this.line} cannot be replayed: ${error instanceof Error ? error.message : String(error)}`
+      return `line ${this.line} cannot be replayed: ${errorText(error)}`
     }
   }
 

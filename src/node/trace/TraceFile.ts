@@ -9,10 +9,10 @@ import type { StepObserver } from "../StepObserver.ts"
 import { snapshotRequestLine, startLine, stepLine } from "./TraceLine.ts"
 
 /** Bytes after which a trace ends, so that it does not fill the disk. */
-export const maxTraceBytes = 1024 * 1024 * 1024
+const maxTraceBytes = 1024 * 1024 * 1024
 
 /** The file of the trace cannot be opened, or not be written any more. A node that was asked for a trace stops. */
-export class TraceFileError extends Data.TaggedError("TraceFileError")<{
+class TraceFileError extends Data.TaggedError("TraceFileError")<{
   readonly path: string
   readonly cause: unknown
 }> {

@@ -3,6 +3,7 @@ import { Data, Effect } from "effect"
 import { closeSync, openSync, readSync } from "node:fs"
 import type { FileHandle } from "node:fs/promises"
 import { open, stat } from "node:fs/promises"
+import { isMissing } from "../../ErrorCode.ts"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
@@ -58,8 +59,6 @@ const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Eff
   Effect.uninterruptible(
     Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
   )
-
-const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT"
 
 /** A pipe would block the thread that opens it, and could not be read twice. */
 const opened = (path: string): Effect.Effect<FileHandle, BackupIoError> =>

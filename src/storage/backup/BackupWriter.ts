@@ -10,8 +10,10 @@ import { link, open, rename, rm, stat } from "node:fs/promises"
 import { constants } from "node:fs"
 import { basename, dirname } from "node:path"
 import { isatty } from "node:tty"
+import { isExisting, isMissing } from "../../ErrorCode.ts"
 import { BackupDecoder } from "../../protocol/BackupFile.ts"
 import { CodecError } from "../../bytes/CodecError.ts"
+import { folderMissing, partialPath, syncFolderAsync } from "../Folder.ts"
 import type { BackupContents } from "./BackupReader.ts"
 import { BackupCorrupt, BackupIoError } from "./BackupReader.ts"
 import { removeLeftovers } from "./Leftovers.ts"
@@ -35,8 +37,6 @@ const attempt = <A>(operation: string, path: string, run: () => Promise<A>): Eff
     Effect.tryPromise({ try: run, catch: (cause) => new BackupIoError({ operation, path, cause }) })
   )
 
-const isExisting = (cause: unknown): boolean => cause instanceof Error && "code" in cause && cause.code === "EEXIST"
-
 /** Gives the finished file its name. Without `force` another file is never replaced, even one that came meanwhile. */
 const publish = (
   temporary: string,
@@ -52,14 +52,7 @@ const publish = (
 
 /** Makes the names in a directory durable. */
 const syncDirectory = (path: string): Effect.Effect<void, BackupIoError> =>
-  attempt("sync", path, async () => {
-    const folder = await open(path, "r")
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
-  })
+  attempt("sync", path, () => syncFolderAsync(path))
 
 /** Where the bytes of a backup go. */
 export interface BackupSink {
@@ -89,8 +82,8 @@ const isOther = (path: string): Effect.Effect<boolean, BackupIoError> =>
 
 /** The system's error names the temporary file, of which the user knows nothing. */
 const withFolder = (path: string, error: unknown): unknown =>
-  error instanceof Error && "code" in error && error.code === "ENOENT"
-    ? new Error(`the folder ${dirname(path)} does not exist; make it first`)
+  isMissing(error)
+    ? new Error(folderMissing(path))
     : error
 
 /** Writes to a pipe or a device, which has to be there and keeps its name. */
@@ -115,7 +108,7 @@ export const writeBackup = <E>(
   Effect.flatMap(isOther(path), (other) => {
     if (other) return writeStraight(path, bytes, options)
     if (!options.force && existsSync(path)) return Effect.fail(new BackupExists({ path }))
-    const temporary = `${path}.partial-${process.pid}`
+    const temporary = partialPath(path)
     const created = Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
       attempt("create", path, async () => {
         const file = await open(temporary, "w", 0o600).catch((error) => Promise.reject(withFolder(path, error)))

@@ -10,6 +10,7 @@ import { Data, Effect, Schedule } from "effect"
 import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
+import { errorCode, isExisting, isMissing } from "../../ErrorCode.ts"
 import { BackupIoError } from "./BackupReader.ts"
 
 /** Another process makes backups into the folder. */
@@ -52,7 +53,7 @@ export const isRunning = (pid: number): boolean => {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM"
+    return errorCode(error) === "EPERM"
   }
 }
 
@@ -64,13 +65,6 @@ const holderIn = (text: string): Holder | undefined => {
 /** Whether the holder is there still. `idleMs` is how long its file was not touched. */
 const isHeld = ({ began, host, pid }: Holder, idleMs: number): boolean =>
   host === hostname() ? isRunning(pid) && (began === "" || beginOf(pid) === began) : idleMs < staleMs
-
-const hasCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && "code" in error && error.code === code
-
-const isExisting = (error: unknown): boolean => hasCode(error, "EEXIST")
-
-const isMissing = (error: unknown): boolean => hasCode(error, "ENOENT")
 
 /** The text of a lock; empty when its holder has just taken it away, which is looked at once more. */
 const textOf = (path: string): string => {

@@ -1,6 +1,6 @@
 /**
  * One backup of a schedule: taken, read back from the disk and checked, named, and only then older ones are removed.
- * Killed at any moment it leaves the older backups as they were, and at most a file that the next one removes.
+ * Killed at any time it leaves the older backups as they were, and at most a file that the next one removes.
  */
 import type { Stream } from "effect"
 import { Effect } from "effect"

@@ -61,7 +61,7 @@ export class MemoryDisk {
     }
   }
 
-  /** A disk as a power loss at this moment would leave it. */
+  /** A disk as a power loss now would leave it. */
   image(): MemoryDisk {
     const image = new MemoryDisk(this.confState.voters)
     image.hardState = this.hardState

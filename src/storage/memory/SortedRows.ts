@@ -1,6 +1,6 @@
 /**
  * Rows of the state in byte order of their keys, in memory. A value: a change makes a new one that shares what it left
- * alone, so a view keeps its moment for nothing, and a change costs what it touches and not all rows.
+ * alone, so a view keeps its rows for nothing, and a change costs what it touches and not all rows.
  */
 import type { StateRow } from "../../protocol/StateRows.ts"
 import type { StateChange } from "../StateStore.ts"

@@ -1,6 +1,6 @@
 /**
- * Scans the keys of one kind for its filter (`KeyFilters.ts`), in the background: a page at a time, each of its own
- * moment, with a pause behind it. What was committed before the scan is flushed, so that the store alone has it all. A
+ * Scans the keys of one kind for its filter (`KeyFilters.ts`), in the background: a page at a time, each with its own
+ * snapshot, and a pause after it. What was committed before the scan is flushed, so that the store alone has it all. A
  * million keys took 31 s, and a fifth of a thread meanwhile.
  */
 import type { Scope } from "effect"

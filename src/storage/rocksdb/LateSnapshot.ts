@@ -1,7 +1,7 @@
 /**
- * The store at the moment of a view, without a snapshot for as long as nothing is written: until then its newest state
- * is the one of that moment. Before a write begins, `fix` takes a snapshot. What is being read by then may come from
- * before the write or from after it, so it is read again.
+ * The store as it was when a view began, without a snapshot for as long as nothing is written: until then its newest
+ * state is the one of that time. Before a write begins, `fix` takes a snapshot. What is being read by then may come
+ * from before the write or from after it, so it is read again.
  *
  * A snapshot is cheap to take and dear to release: RocksDB then writes every table at its bottom level once more that
  * has entries from before it. A start that released one rewrote all it had, while followers waited for it.
@@ -9,13 +9,13 @@
 import type { RangeOptions, Row } from "./Reader.ts"
 import type { StoreSnapshot } from "./RowView.ts"
 
-/** Reads of the newest state, and how to keep a moment. */
+/** Reads of the newest state, and how to take a snapshot. */
 export interface ReadableStore {
-  /** Values of one moment. */
+  /** Values of one snapshot. */
   readonly read: (keys: ReadonlyArray<Uint8Array>) => Promise<ReadonlyArray<Uint8Array | undefined>>
-  /** Rows of one moment, between the call and the first of them. */
+  /** Rows of one snapshot, taken between the call and the first of them. */
   readonly scan: (range: RangeOptions, take: (row: Row) => boolean) => Promise<void>
-  /** The moment of the call. */
+  /** A snapshot as of the call. */
   readonly snapshot: () => StoreSnapshot
 }
 
@@ -51,7 +51,7 @@ export class LateSnapshot implements StoreSnapshot {
       meanwhile = this.fixed()
     }
     await this.store.scan(range, (row) => {
-      // From the first row on the scan keeps its moment by itself.
+      // From the first row on the scan keeps its snapshot by itself.
       if (!begun) begin()
       return meanwhile === undefined && take(row)
     })

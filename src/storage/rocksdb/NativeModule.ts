@@ -3,6 +3,7 @@
  * made for one system, so an error says why it does not load, and what to do about it.
  */
 import { Context, Effect } from "effect"
+import { errorCode } from "../../ErrorCode.ts"
 import { installCommand, missingPackage } from "../../PackageMissing.ts"
 import { NativeModuleError } from "../StorageError.ts"
 import type { ColumnFamily, RocksDB } from "./Binding.ts"
@@ -70,9 +71,6 @@ const textsOf = (cause: unknown): ReadonlyArray<string> => {
   return texts.length === 0 ? [String(cause)] : texts
 }
 
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
-
 /** Why the binding cannot be loaded, and what to do, in words. */
 export const explain = (cause: unknown, { arch, glibc, platform }: System): string => {
   const texts = textsOf(cause)
@@ -109,7 +107,7 @@ export const explain = (cause: unknown, { arch, glibc, platform }: System): stri
       texts.at(-1)
     }); run npm ci on this machine`
   }
-  const code = codeOf(cause)
+  const code = errorCode(cause)
   if (code === "ADDON_NOT_FOUND" || text.startsWith("Cannot find addon")) {
     return platform === "linux" && glibc === undefined
       ? `there is none for ${machine} with musl, as on Alpine; use a system with glibc, or the image in deploy/docker`
@@ -122,7 +120,7 @@ export const explain = (cause: unknown, { arch, glibc, platform }: System): stri
     }, or npm ci in ` +
       "a clone (clients need none)"
   }
-  if (code.endsWith("MODULE_NOT_FOUND")) {
+  if (code?.endsWith("MODULE_NOT_FOUND") === true) {
     return `a package is not installed (${texts[0]?.split(/ (?:imported from|Require stack)/)[0]}); run npm ci, ` +
       "without leaving out packages"
   }

@@ -2,6 +2,7 @@
 import { Clock, Effect } from "effect"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { errorText } from "../../ErrorText.ts"
 import { unusableFile } from "../DirectoryFiles.ts"
 import { floorFile } from "../DurableFloor.ts"
 import { removedLock } from "../LockFile.ts"
@@ -19,7 +20,7 @@ const unreadable = (path: string, detail: string): StorageCorruption =>
 
 /** What RocksDB says when it cannot open, as the error that tells what to do. */
 export const openError = (path: string, cause: unknown): OpenError => {
-  const message = cause instanceof Error ? cause.message : String(cause)
+  const message = errorText(cause)
   if (/lock file|lock hold/i.test(message)) {
     return new DataDirRefused({
       path,

@@ -21,18 +21,18 @@ export interface Row {
   readonly value: Uint8Array
 }
 
-/** A family, or where to look which one it is at the moment the read begins. */
+/** A family, or where to look which one it is when the read begins. */
 export type FamilyChoice = Family | (() => Family)
 
 export const familyOf = (choice: FamilyChoice): Family => typeof choice === "function" ? choice() : choice
 
-/** Reads, of the newest state or of one moment. */
+/** Reads, of the newest state or of one snapshot. */
 export interface Reader {
   readonly get: (
     family: FamilyChoice,
     key: Uint8Array | string
   ) => Effect.Effect<Uint8Array | undefined, StorageError>
-  /** One round trip for all keys, and one moment. */
+  /** One round trip for all keys, and one snapshot. */
   readonly getMany: (
     family: FamilyChoice,
     keys: ReadonlyArray<Uint8Array>
@@ -45,13 +45,13 @@ export interface Reader {
   ) => Effect.Effect<void, StorageError>
 }
 
-/** Reads of one moment, for as long as it is open. */
+/** Reads of one snapshot, for as long as it is open. */
 export interface Snapshot {
   readonly reader: Reader
   readonly close: Effect.Effect<void>
 }
 
-/** Reads of one family at one moment, for as long as it is open. */
+/** Reads of one family in one snapshot, for as long as it is open. */
 export interface View {
   readonly getMany: (
     keys: ReadonlyArray<Uint8Array>

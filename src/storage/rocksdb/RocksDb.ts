@@ -72,11 +72,11 @@ export class RocksDb extends Context.Service<
       batches: Batches
     ) => Effect.Effect<void, StorageError>
     readonly sync: Effect.Effect<void, StorageError>
-    /** Fixes the moment of a state family, without writing what only memory has. The caller has to close it. */
+    /** Takes a snapshot of a state family, without writing what only memory has. The caller has to close it. */
     readonly view: (family: FamilyChoice) => Effect.Effect<View, StorageError>
     /**
-     * Fixes a moment with everything that was committed before the call, all of it in tables or logs. The caller has to
-     * close it. `also` is asked at that very moment.
+     * Takes a snapshot with everything that was committed before the call, all of it in tables or logs. The caller has
+     * to close it. `also` is called as the snapshot is taken.
      */
     readonly snapshot: <A>(also: () => A) => Effect.Effect<Snapshot & { readonly also: A }, StorageError>
     /** Succeeds once every read that had begun when it was called, other than of snapshots, has ended. */
@@ -126,7 +126,7 @@ const checkMs = 1_000
 /** Looks at all tables every so many checks: RocksDB lists them, which takes longer the more there are. */
 const checksBetweenTables = 10
 
-/** Fixes a moment of the database. Each family that is read holds it by itself, until all of it is closed. */
+/** Takes a snapshot of the database. Each family that is read holds it by itself, until all of it is closed. */
 const snapshotOf = (database: RocksDB, promised: Promised): Snapshot => {
   const snapshot = database.snapshot()
   const open = new Map<Family, RocksDB>()

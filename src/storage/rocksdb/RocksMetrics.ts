@@ -47,7 +47,7 @@ const familyGauges = [
 const databaseGauges = [
   ["num-running-flushes", gauge("flaredb_rocksdb_running_flushes", "flushes that are running")],
   ["num-running-compactions", gauge("flaredb_rocksdb_running_compactions", "compactions that are running")],
-  ["num-snapshots", gauge("flaredb_rocksdb_snapshots", "moments that are held, by backups and snapshots for example")],
+  ["num-snapshots", gauge("flaredb_rocksdb_snapshots", "snapshots that are held, by backups for example")],
   ["is-write-stopped", gauge("flaredb_rocksdb_write_stopped", "1 while RocksDB takes no writes")],
   [
     "actual-delayed-write-rate",

@@ -2,7 +2,7 @@
  * The applied state machine on RocksDB, in the active one of the two state families. The applied point lives inside
  * the family, in the batch whose effects it counts, under a key no state machine can use.
  *
- * An import fills the other family, see `StateImports.ts`. Reads look which family is active at the moment they begin,
+ * An import fills the other family, see `StateImports.ts`. Reads look which family is active when they begin,
  * and the old family is emptied only when the reads that may still be in it have ended; views take
  * a RocksDB snapshot before that, which a deletion does not touch.
  */

@@ -1,6 +1,6 @@
 /**
- * The rows of a state family at one moment: a snapshot of the store, and above it the rows that were dirty at that
- * moment. It keeps those batches for itself, so a batch that is flushed meanwhile may leave the cache.
+ * The rows of a state family as they were at one time: a snapshot of the store, and above it the rows dirty at that
+ * time. It keeps those batches for itself, so a batch that is flushed meanwhile may leave the cache.
  *
  * The batch that was being flushed is in the snapshot or it is not; either way its rows above the snapshot are the
  * right ones. Of the batch that commits go on changing, the view takes the versions up to its own commit.
@@ -10,7 +10,7 @@ import type { RangeOptions, Row } from "./Reader.ts"
 import { keyOf, textOf } from "./RowText.ts"
 import { keysIn } from "./SortedKeys.ts"
 
-/** The store at one moment. */
+/** A snapshot of the store. */
 export interface StoreSnapshot {
   readonly read: (keys: ReadonlyArray<Uint8Array>) => Promise<ReadonlyArray<Uint8Array | undefined>>
   /** Rows in order until the range, the limit or `take` ends it. */

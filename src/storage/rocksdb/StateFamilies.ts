@@ -15,7 +15,7 @@ import type { Family, Operation } from "./Operation.ts"
 import type { Reader } from "./Reader.ts"
 
 /** Keys that begin with this byte belong to the store itself; a state machine's keys begin with 0x01 or more. */
-export const reservedPrefix = 0x00
+const reservedPrefix = 0x00
 
 const appliedKey = Uint8Array.of(reservedPrefix, 0x01)
 

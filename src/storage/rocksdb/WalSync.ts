@@ -25,6 +25,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { promisify } from "node:util"
+import { isMissing } from "../../ErrorCode.ts"
 import { DataDirLost } from "../StorageError.ts"
 import { SyncPace } from "./SyncPace.ts"
 
@@ -212,8 +213,6 @@ export class WalSync {
     }
   }
 }
-
-const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT"
 
 const isSame = (one: FileId, other: FileId): boolean => one.ino === other.ino && one.dev === other.dev
 

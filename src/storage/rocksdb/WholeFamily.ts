@@ -9,7 +9,7 @@ import type { Reader } from "./Reader.ts"
 /** Rows that an export reads at once, at most. Each may be as large as a transaction's history. */
 const exportRows = 64
 
-/** The rows of a family at one moment, from the first to the last. */
+/** The rows of a snapshot of a family, from the first to the last. */
 export const exportOf = (reader: Reader, family: Family): StateExport["next"] => {
   let from: Uint8Array = firstStateKey
   let ended = false

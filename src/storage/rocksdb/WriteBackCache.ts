@@ -109,14 +109,14 @@ export class WriteBackCache {
     return this.holds(4) ? this.writing : undefined
   }
 
-  /** Values of one moment between the call and the answer. A promise only when a row is not in memory. */
+  /** Values of one snapshot, taken between the call and the answer. A promise only when a row is not in memory. */
   getMany(keys: ReadonlyArray<Uint8Array>): Values | Promise<Values> {
     const values: Values = new Array(keys.length)
     const missing = this.lookUp(keys, values)
     return missing === undefined ? values : this.readMissing(keys, values, missing)
   }
 
-  /** The rows at this moment, until it is closed. */
+  /** The rows as they are now, until it is closed. */
   openView(): RowView {
     if (this.failure !== undefined) throw this.failure
     const snapshot = new LateSnapshot(this.store)

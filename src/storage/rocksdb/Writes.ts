@@ -67,7 +67,7 @@ export class Writes {
     return made
   }
 
-  /** The rows of a state family at this moment. */
+  /** A snapshot of the rows of a state family. */
   openView(family: Family): Effect.Effect<RowView, StorageError> {
     return Effect.suspend(() =>
       this.failure.error === undefined

@@ -3,8 +3,8 @@
  * one node id can be told apart: by mistake both vote, each with a disk of its own, and a promise of one is unknown to
  * the other.
  *
- * A node that restarts has two instances for a moment: what its old connection carried may still arrive. So a conflict
- * is an older instance that speaks beside a connection of a newer one that has stayed for {@link graceMs}. It
+ * A node that restarts has two instances for a short time: what its old connection carried may still arrive. So a
+ * conflict is an older instance that speaks beside a connection of a newer one that has stayed for {@link graceMs}. It
  * is logged and never acted upon: without TLS, any process that reaches the port could cause it.
  */
 import type { NodeId } from "../../raft/Types.ts"

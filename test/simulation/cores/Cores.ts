@@ -1,14 +1,15 @@
 /**
- * Three Raft cores on a network and disks that are simulated as well. Time is counted in draws: with each one thing happens, whichever,
- * and what takes several draws is due on the timeline. Faults and load for a while, then quiet, in which everybody must agree.
+ * Three Raft cores on a network and disks that are simulated as well. Time is counted in draws: one thing happens
+ * with each, and what takes several draws is due on the timeline. Faults and load for a while, then quiet, in which all
+ * must agree.
  */
-import { describeState } from "../../../src/raft/Describe.ts"
-import type { LogPoint } from "../../../src/raft/Types.ts"
 import { NodeId } from "../../../src/raft/Types.ts"
 import type { Engine, Phase, World as SimWorld } from "../engine/Engine.ts"
 import { demand, Oracle } from "../engine/Oracle.ts"
 import { Steps } from "../engine/Steps.ts"
 import { TermFlips } from "../engine/TermFlips.ts"
+import { Convergence } from "./Convergence.ts"
+import { LostDisks } from "./LostDisks.ts"
 import type { Mutant } from "./MutantDriver.ts"
 import { noFaults, SimNetwork } from "./SimNetwork.ts"
 import type { Probe } from "./Probes.ts"
@@ -16,8 +17,8 @@ import { probes } from "./Probes.ts"
 import type { World } from "./SimNode.ts"
 import { SimNode } from "./SimNode.ts"
 import { StaleCore } from "./StaleLeader.ts"
-import type { Weather } from "./Weather.ts"
-import { drawWeather } from "./Weather.ts"
+import type { FaultProfile } from "./FaultProfile.ts"
+import { drawFaultProfile } from "./FaultProfile.ts"
 
 /** Draws before the faults end. */
 const roughDraws = 6_000
@@ -41,11 +42,13 @@ export const cores = coresWith(undefined)
 class Cores {
   private readonly engine: Engine<Probe>
   private readonly flips: TermFlips
-  private readonly weather: Weather
+  private readonly profile: FaultProfile
   private readonly network: SimNetwork
   private readonly nodes: ReadonlyArray<SimNode>
   private readonly world: World
   private readonly staleLeader: StaleCore
+  private readonly disks: LostDisks
+  private readonly convergence: Convergence
   private lastId = 0
   /** Whether those who were parted by {@link strand} have yet to meet again. */
   private stranded = false
@@ -53,14 +56,12 @@ class Cores {
   private quiet = false
   private calm = false
   private draws = 0
-  /** What everybody has to apply in the end. */
-  private goal: LogPoint | undefined
 
   constructor(engine: Engine<Probe>, mutant: Mutant | undefined) {
     this.engine = engine
     const { probes, random, seed, timeline, trace } = engine
-    this.weather = drawWeather(random)
-    this.network = new SimNetwork(random, this.weather.network)
+    this.profile = drawFaultProfile(random)
+    this.network = new SimNetwork(random, this.profile.network)
     const nodes: Array<SimNode> = []
     this.flips = new TermFlips(seed)
     const oracle = new Oracle(nodes, this.flips)
@@ -73,6 +74,14 @@ class Cores {
     for (const id of voters) nodes.push(new SimNode(id, voters, this.world, membership))
     for (const { disk } of nodes) disk.forgetTruncation = mutant === "forgets to truncate"
     this.nodes = nodes
+    this.disks = new LostDisks({ ...this.world, nodes })
+    this.convergence = new Convergence({
+      nodes,
+      network: this.network,
+      deliver: () => this.deliver(),
+      propose: (node) => this.propose(node),
+      sendSnapshot: (node) => this.sendSnapshot(node)
+    })
     this.staleLeader = new StaleCore({
       ...this.world,
       nodes,
@@ -81,7 +90,7 @@ class Cores {
       wake: (node) => node.wake(),
       kill: (node) => node.crash(),
       wipe: (node) => {
-        this.wipe(node)
+        this.disks.wipe(node)
         return !node.disk.votes
       }
     })
@@ -99,9 +108,14 @@ class Cores {
       },
       {
         begin: () => this.endFaults(),
-        isOver: () => this.agree || this.draws === roughDraws + calmRounds,
+        isOver: () => this.convergence.isReached || this.draws === roughDraws + calmRounds,
         withinMs: Infinity,
-        end: () => demand(this.agree, "convergence", () => `not after ${calmRounds} ticks:\n${this.states}`)
+        end: () =>
+          demand(
+            this.convergence.isReached,
+            "convergence",
+            () => `not after ${calmRounds} ticks:\n${this.convergence.states}`
+          )
       }
     ]
   }
@@ -110,48 +124,22 @@ class Cores {
   private next(): void {
     this.engine.timeline.after(1, () => {
       this.draws += 1
-      if (this.calm) this.converge()
+      if (this.calm) this.convergence.step()
       else this.happen()
       this.next()
     })
   }
 
-  /** One thing happens, whichever. */
+  /** One thing happens, drawn by the fault profile. */
   private happen(): void {
-    const { network, weather } = this
+    const { network, profile } = this
     const { inject, random } = this.engine
-    if (weather.crash > 0 && random.chance(0.1)) {
+    if (profile.crash > 0 && random.chance(0.1)) {
       const tearable = this.nodes.find(({ disk }) => disk.couldTear)
       if (tearable !== undefined) return inject(() => tearable.crash())
     }
     const node = random.pick(this.nodes)
-    switch (
-      random.weighted([
-        ["tick", weather.ticks],
-        ["deliver", Math.min(80, 5 + network.size * 5)],
-        ["sync", weather.sync],
-        ["report", 14],
-        ["apply", 14],
-        ["read log", 5],
-        ["snapshot", 3],
-        ["propose", weather.load],
-        ["read", 4],
-        ["transfer", 0.3],
-        ["compact", this.stranded ? 12 : weather.compact],
-        ["crash", weather.crash],
-        ["restart", 3],
-        ["partition", weather.partition],
-        ["heal", 1.5],
-        ["pause", weather.pause],
-        ["resume", 3],
-        ["unreachable", this.nodes.every(({ isAwake }) => isAwake) ? 0.3 : 1],
-        ["wipe", weather.wipe],
-        ["suspend", weather.suspend],
-        ["back up", weather.putBack],
-        ["put back", weather.putBack],
-        ["fall", weather.fall]
-      ])
-    ) {
+    switch (this.draw()) {
       case "tick":
         return node.paused ? undefined : void node.step({ _tag: "Tick" })
       case "deliver":
@@ -195,14 +183,14 @@ class Cores {
         return
       case "fall":
         return inject(() =>
-          weather.profile === "short reigns"
+          profile.name === "short terms"
             ? this.fall()
-            : weather.profile === "stale leader"
+            : profile.name === "stale leader"
             ? this.staleLeader.begin()
             : this.strand()
         )
       case "wipe":
-        return inject(() => this.wipe(this.likelyLoser(node)))
+        return inject(() => this.disks.wipe(this.likelyLoser(node)))
       case "unreachable":
         return void node.step({ _tag: "PeerUnreachable", peer: this.likelyGone() })
       case "suspend":
@@ -210,12 +198,43 @@ class Cores {
       case "back up":
         return node.backUp()
       case "put back":
-        return inject(() => this.putBack(node))
+        return inject(() => this.disks.putBack(node))
     }
   }
 
+  /** What happens next, as often as the fault profile says. */
+  private draw() {
+    const { network, profile } = this
+    const { random } = this.engine
+    return random.weighted([
+      ["tick", profile.ticks],
+      ["deliver", Math.min(80, 5 + network.size * 5)],
+      ["sync", profile.sync],
+      ["report", 14],
+      ["apply", 14],
+      ["read log", 5],
+      ["snapshot", 3],
+      ["propose", profile.load],
+      ["read", 4],
+      ["transfer", 0.3],
+      ["compact", this.stranded ? 12 : profile.compact],
+      ["crash", profile.crash],
+      ["restart", 3],
+      ["partition", profile.partition],
+      ["heal", 1.5],
+      ["pause", profile.pause],
+      ["resume", 3],
+      ["unreachable", this.nodes.every(({ isAwake }) => isAwake) ? 0.3 : 1],
+      ["wipe", profile.wipe],
+      ["suspend", profile.suspend],
+      ["back up", profile.putBack],
+      ["put back", profile.putBack],
+      ["fall", profile.fall]
+    ])
+  }
+
   private suspend(node: SimNode): void {
-    node.suspend(1 + this.engine.random.below(this.weather.suspendEvents))
+    node.suspend(1 + this.engine.random.below(this.profile.suspendEvents))
   }
 
   /** A leader goes while it has entries that are not committed, and another one comes back. */
@@ -231,8 +250,8 @@ class Cores {
   }
 
   /**
-   * A leader is cut off with a tail of its own, and for a while the others do little but compact; or a follower is, with a
-   * window full of entries on their way to it, and the others write and compact.
+   * A leader is cut off with a tail of its own, and for a while the others do little but compact; or a follower is,
+   * with a window full of entries in flight to it, and the others write and compact.
    */
   private strand(): void {
     const { network, nodes } = this
@@ -283,55 +302,6 @@ class Cores {
     return gone.length > 0 && this.engine.random.chance(0.7)
       ? this.engine.random.pick(gone).id
       : NodeId(1 + this.engine.random.below(3))
-  }
-
-  /** Whether every node but this one has its disk: at most one is lost at a time. */
-  private othersAreWhole(node: SimNode): boolean {
-    return this.nodes.length > 1 && this.nodes.every((other) => other === node || other.disk.votes)
-  }
-
-  /**
-   * An older state of a directory comes back. Only a leader that remembers what the node acknowledged can tell, so that is
-   * when it is done: it leads the node's present term, has an acknowledgement of the node in this term, and the two can reach
-   * each other. Its next heartbeat is the first thing that the node hears, and what the node learns from it is durable before
-   * anything else happens. What the node had sent and nobody received is lost with its connections.
-   */
-  private putBack(node: SimNode): void {
-    const { network, nodes } = this
-    if (!node.canPutBack || !node.disk.votes || !this.othersAreWhole(node)) return
-    const leader = nodes.find(({ id, isAwake, raft }) =>
-      isAwake && raft?.role === "leader" && raft.term === node.disk.hardState.term && id !== node.id &&
-      !network.isCut(id, node.id) && !network.isCut(node.id, id)
-    )
-    const told = leader?.step({ _tag: "Tick" }) ?? []
-    const heartbeat = told.flatMap((output) => output._tag === "Send" ? output.messages : [])
-      .find(({ _tag, to }) => _tag === "Heartbeat" && to === node.id)
-    const { raft } = leader ?? {}
-    const match = raft?.leadership?.progress.get(node.id)?.match
-    if (raft?.leadership === undefined || heartbeat === undefined || match === undefined) return
-    if (match < raft.leadership.termStart) return
-    const term = raft.log.termAt(match)
-    node.putBack()
-    const { base } = node.disk
-    const lacks = term !== undefined && base.index < match && node.disk.termAt(match) !== term
-    node.step({ _tag: "Receive", message: heartbeat })
-    demand(
-      !lacks || node.raft?.membership === "learner",
-      "a directory that went back is noticed",
-      () => `n${node.id} has lost ${match}@${term}, which its leader n${leader?.id} knows that it acknowledged`
-    )
-    node.sync(1_000)
-    node.report()
-  }
-
-  /** With two of three disks gone nobody could tell what was promised. */
-  private wipe(node: SimNode): void {
-    if (!this.othersAreWhole(node)) return
-    if (this.nodes.some(({ isSuspended }) => isSuspended)) {
-      this.engine.probes.hit("a disk was lost while another node was suspended")
-    }
-    node.wipe()
-    node.disk.forgetTruncation = this.world.mutant === "forgets to truncate"
   }
 
   private deliver(): void {
@@ -392,43 +362,6 @@ class Cores {
       node.paused = false
       node.wake()
       if (node.raft === undefined) node.start()
-    }
-  }
-
-  /** Time passes, and whoever leads gets a command that all have to apply. */
-  private converge(): void {
-    for (const node of this.nodes) node.step({ _tag: "Tick" })
-    this.settle()
-    const leader = this.nodes.find(({ raft }) => raft?.role === "leader")
-    // A deposed leader may have taken the command; then the next one is asked.
-    if (leader?.raft === undefined || this.goal?.term === leader.raft.term) return
-    const before = leader.raft.log.lastIndex
-    this.propose(leader)
-    this.goal = leader.raft.log.lastIndex > before ? leader.raft.log.last : undefined
-    this.settle()
-  }
-
-  private get agree(): boolean {
-    const index = this.goal?.index
-    return index !== undefined && this.nodes.every(({ appliedIndex }) => appliedIndex >= index)
-  }
-
-  private get states(): string {
-    return this.nodes.map(({ raft }) => raft === undefined ? "down" : describeState(raft)).join("\n")
-  }
-
-  private settle(): void {
-    for (let at = 0; at < 40; at++) {
-      for (let left = this.network.size; left > 0; left--) this.deliver()
-      for (const node of this.nodes) {
-        node.sync(10)
-        node.report()
-        node.apply()
-        node.answerLogRead()
-        this.sendSnapshot(node)
-        node.reportSnapshot()
-      }
-      if (this.network.size === 0) return
     }
   }
 }

@@ -2,8 +2,8 @@
 import type { ProbeTable } from "../engine/Probes.ts"
 
 /**
- * Of a thousand seeds, in how many each happens at least. Measured in 2,000 seeds, from 1000 on, and halved; a quarter where fewer than
- * ten of them had it, and nothing can be expected where fewer than five had.
+ * Of a thousand seeds, in how many each happens at least. Measured in 2,000 seeds, from 1000 on, and halved; a
+ * quarter where fewer than ten of them had it, and nothing can be expected where fewer than five had.
  */
 export const probes = {
   "a conflict was removed": 216.2,
@@ -24,7 +24,7 @@ export const probes = {
   "a crash lost applied state": 214,
   "a crash came between a snapshot and its log": 3,
   "a leader lost its majority": 314.5,
-  "a slow disk cost an office": 97.7,
+  "a leader stepped down for a slow disk": 97.7,
   "a split vote": 90.2,
   "the leader committed before its own disk had the entry": 74.5,
   "a command was acknowledged": 500,

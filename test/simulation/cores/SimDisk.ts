@@ -93,7 +93,9 @@ export class SimDisk {
     return tearable(this.unsynced[0])
   }
 
-  /** Loses what was not synced, or all but its beginning. Answers what survived by luck: `torn` when a write was cut. */
+  /**
+   * Loses what was not synced, or all but its beginning. Answers what survived by luck: `torn` when a write was cut.
+   */
   crash(random: Random, appliedInMemory: LogIndex): { readonly lost: boolean; readonly torn: boolean } {
     const kept = random.below(this.unsynced.length + 1)
     for (const persist of this.unsynced.slice(0, kept)) this.write(persist)

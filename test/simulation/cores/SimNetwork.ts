@@ -39,7 +39,7 @@ export class SimNetwork extends Links {
     if (this.inFlight.length > capacity) this.inFlight.splice(0, this.inFlight.length - capacity)
   }
 
-  /** The next message to arrive, if one is on its way and its link holds. */
+  /** The next message to arrive, if one is in flight and its link holds. */
   take(): Message | undefined {
     if (this.inFlight.length === 0) return undefined
     const at = this.random.chance(this.faults.reorder) ? this.random.below(this.inFlight.length) : 0
@@ -47,7 +47,7 @@ export class SimNetwork extends Links {
     return message === undefined || this.isCut(message.from, message.to) ? undefined : message
   }
 
-  /** What a node has sent and nobody has received is lost with its connections. */
+  /** What a node has sent and was not received is lost with its connections. */
   loseFrom(node: number): void {
     this.inFlight = this.inFlight.filter(({ from }) => from !== node)
   }

@@ -217,7 +217,7 @@ export class SimNode implements ObservedNode {
     this.world.steps.stepped(this, event, outputs)
     demand(
       raft.role !== "leader" || raft.peers.length === 0 || this.stalledTicks <= raft.config.maxPersistTicks,
-      "a slow disk costs the office",
+      "a leader with a slow disk steps down",
       () => `n${this.id} leads, and its disk has finished nothing for ${this.stalledTicks} ticks`
     )
     if (this.wasLeader && raft.role === "leader" && raft.commit > raft.stable) {

@@ -1,4 +1,4 @@
-/** The history of a stale leader among cores. Everything else that the weather brings goes on meanwhile. */
+/** The history of a stale leader among cores. Other faults go on meanwhile. */
 import type { Probes } from "../engine/Probes.ts"
 import { StaleLeader } from "../engine/StaleLeader.ts"
 import type { Stage } from "../engine/StaleLeader.ts"

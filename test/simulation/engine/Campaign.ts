@@ -1,7 +1,7 @@
 /**
- * A campaign of seeds on all cores. Ends with how many seeds and events that were, how fast, and how often each interesting thing
- * happened and in how many seeds. It fails when a seed failed, or when something never happened that happens so often that chance
- * does not explain it; what is too rare for so few seeds is told and fails nothing.
+ * A campaign of seeds on all cores. Ends with how many seeds and events that were, how fast, and how often each
+ * interesting thing happened and in how many seeds. It fails when a seed failed, or when something never happened that
+ * happens so often that chance does not explain it; what is too rare for so few seeds is printed and fails nothing.
  */
 import { Console, Data, Effect, Queue, Runtime } from "effect"
 import { Worker } from "node:worker_threads"

@@ -1,9 +1,9 @@
 /**
- * Runs a world from one seed: the source of all choices, the timeline of what is due, the plan of faults, the loop over the phases of
- * the run with its limits, the first violation, the trace, and how to run the seed again.
+ * Runs a world from one seed: the source of all choices, the timeline of what is due, the plan of faults, the loop
+ * over the phases of the run with its limits, the first violation, the trace, and how to run the seed again.
  *
- * A world says what its members are, what happens to them and when, and what has to hold. It plans everything that happens on
- * the timeline, and draws from the one source of choices; so a seed gives the same run, line for line.
+ * A world says what its members are, what happens to them and when, and what has to hold. It plans everything that
+ * happens on the timeline, and draws from the one source of choices; so a seed gives the same run, line for line.
  */
 import { Random } from "../Random.ts"
 import type { ProbeTable } from "./Probes.ts"
@@ -74,7 +74,9 @@ export class Engine<Probe extends string> {
       : (line) => trace(`${this.timeline.nowMs.toFixed(2).padStart(9)} ${line}`)
   }
 
-  /** A violation that is seen within a process would be taken for a failure of that node: it is kept, and ends the run. */
+  /**
+   * A violation that is seen within a process would be taken for a failure of that node: it is kept, and ends the run.
+   */
   readonly heard = <A>(look: () => A): A => {
     try {
       return look()

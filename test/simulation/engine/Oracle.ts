@@ -57,7 +57,7 @@ export type Property =
   | "stale reads do not go back"
   | "identical states"
   | "no node stops without a cause"
-  | "a slow disk costs the office"
+  | "a leader with a slow disk steps down"
   | "a failed write stops the node"
   | "damage is never silent"
   | "a voter holds what it acknowledged"
@@ -140,7 +140,7 @@ export class Oracle {
     )
   }
 
-  /** Every node here follows Raft, so only what changed on its way is wrong. */
+  /** Every node here follows Raft, so only what changed in flight is wrong. */
   private accuses({ id }: ObservedNode, { claim, peer }: PeerViolation, event: Event | undefined): void {
     demand(
       event?._tag === "Receive" && this.flips.has(event.message),
@@ -202,7 +202,9 @@ export class Oracle {
     }
   }
 
-  /** A node that lost its disk is a voter again: committed entries that it acknowledged before are durable there again. */
+  /**
+   * A node that lost its disk is a voter again: committed entries that it acknowledged before are durable there again.
+   */
   private becomesVoter({ disk, id }: ObservedNode): void {
     if (!votes(disk)) {
       this.nonVoters.set(id, disk)
@@ -304,7 +306,8 @@ export class Oracle {
     )
     const key = term * 10 + node.id
     const earlier = this.votes.get(key)
-    // A campaign ends with the disk of its candidate. If it had not been won, the vote of the candidate elects nobody.
+    // A campaign ends with the disk of its candidate. If it had not been won, the vote of the candidate elects no
+    // leader.
     const forgotten = earlier !== undefined && earlier.candidate === node.id && earlier.disk !== node.disk &&
       this.leaders.get(term) !== node.id
     demand(
@@ -330,7 +333,7 @@ export class Oracle {
   }
 }
 
-/** A node counts its reads anew whenever it is started. */
+/** A node counts its reads from the beginning whenever it is started. */
 const readName = ({ id, runs }: ObservedNode, readId: number): string => `${readId} of n${id} in run ${runs}`
 
 /** The term a disk is in, or was in before it was damaged under a node that goes on. */

@@ -54,8 +54,8 @@ export class Probes<Probe extends string> implements Hits<Probe> {
   }
 
   /**
-   * What never happened in a campaign of so many seeds although it had to: by chance this comes about less than once in a
-   * million campaigns. What else was {@link missed} is too rare for so few seeds.
+   * What never happened in a campaign of so many seeds although it had to: by chance this comes about less than once
+   * in a million campaigns. What else was {@link missed} is too rare for so few seeds.
    */
   overdue(seeds: number): ReadonlyArray<Probe> {
     return this.missed.filter((probe) => (1 - this.table[probe] / 1_000) ** seeds < chanceMost)

@@ -1,6 +1,6 @@
 /**
- * The clocks of one node: both go with the time of the simulation, the wall clock jumps when the simulation says so, and
- * neither is quite as fast as another node's.
+ * The clocks of one node: both go with the time of the simulation, the wall clock jumps when the simulation says so,
+ * and neither is quite as fast as another node's.
  */
 import type { Clock } from "effect"
 import { Duration, Effect } from "effect"

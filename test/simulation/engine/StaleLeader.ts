@@ -1,6 +1,6 @@
 /**
- * A leader that sleeps through an election and wakes up beside a node that has forgotten it. It takes several things in a row, which
- * would hardly come about by chance:
+ * A leader that sleeps through an election and wakes up beside a node that has forgotten it. It takes several things
+ * in a row, which would hardly come about by chance:
  *
  * 1. A leader is cut off, mostly with commands that no other node has, and suspended.
  * 2. The others elect a leader of a later term, and it commits.
@@ -49,7 +49,7 @@ export abstract class StaleLeader<Node extends Member, Means extends Stage<Node>
 
   /** Whether a node can play a part. */
   protected abstract isWell(node: Node): boolean
-  /** A leader is cut off and writes what nobody else has; then {@link sleep}. */
+  /** A leader is cut off and writes what no other node has; then {@link sleep}. */
   protected abstract writeAlone(old: Node): void
   /** A node has lost its disk. */
   protected abstract lost(third: Node): void

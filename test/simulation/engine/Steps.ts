@@ -1,4 +1,7 @@
-/** What is seen of every core, whatever it is part of: its steps and its messages, for the trace, the oracle and the probes. */
+/**
+ * What is seen of every core, whatever it is part of: its steps and its messages, for the trace, the oracle and the
+ * probes.
+ */
 import { describeEvent, describeOutputLines } from "../../../src/raft/Describe.ts"
 import type { Event } from "../../../src/raft/Event.ts"
 import type { Message } from "../../../src/raft/Message.ts"
@@ -11,7 +14,7 @@ const roleProbe = (reason: string) =>
   reason.startsWith("no majority")
     ? "a leader lost its majority"
     : reason.startsWith("the disk has not")
-    ? "a slow disk cost an office"
+    ? "a leader stepped down for a slow disk"
     : reason.endsWith("hands leadership over")
     ? "leadership was handed over"
     : reason.startsWith("lost the election")

@@ -1,6 +1,6 @@
 /**
- * Bits that flip in the terms of messages on their way: only those whose flip makes a term that no elections explain,
- * because a term that is plausible cannot be told from a right one. Chance of its own, so that other lives stay as they
+ * Bits that flip in the terms of messages in flight: only those whose flip makes a term that no elections explain,
+ * because a term that is plausible cannot be told from a right one. Chance of its own, so that other runs stay as they
  * were.
  */
 import type { Message } from "../../../src/raft/Message.ts"

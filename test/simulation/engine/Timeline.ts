@@ -1,4 +1,7 @@
-/** The time of a simulation: what is to happen, in order. Nothing happens in between, so time jumps from one to the next. */
+/**
+ * The time of a simulation: what is to happen, in order. Nothing happens in between, so time jumps from one to the
+ * next.
+ */
 interface Due {
   readonly atMs: number
   /** Breaks ties in the order of planning. */

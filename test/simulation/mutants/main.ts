@@ -1,6 +1,6 @@
 /**
- * `npm run mutants [-- --only TEXT]`: puts each bug of `Mutants.ts` into the nodes and counts the seeds until the simulation finds it.
- * Fails when one is not found within the seeds it has.
+ * `npm run mutants [-- --only TEXT]`: puts each bug of `Mutants.ts` into the nodes and counts the seeds until the
+ * simulation finds it. Fails when one is not found within the seeds it has.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -11,9 +11,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { Worker } from "node:worker_threads"
-import type { Verdict } from "./mutant.ts"
-import type { Mutant } from "./Mutants.ts"
+import type { Mutant } from "./Mutant.ts"
 import { mutants, mutantVariable } from "./Mutants.ts"
+import type { Verdict } from "./worker.ts"
 
 class Survived extends Data.TaggedError("Survived")<{ readonly message: string }> {
   override readonly [Runtime.errorExitCode] = 1
@@ -27,7 +27,10 @@ export const hunt = (mutant: Mutant): Effect.Effect<Verdict, Error> =>
 /** Those whose tests a mutant may be in: they start no process. */
 const projects = ["unit", "storage", "simulation"].flatMap((name) => ["--project", name])
 
-/** Runs a test file with a mutant in the sources, which `vitest.config.ts` puts there. It has to fail, by its assertions. */
+/**
+ * Runs a test file with a mutant in the sources, which `vitest.config.ts` puts there. It has to fail, by its
+ * assertions.
+ */
 const underTest = (name: string, file: string): Effect.Effect<Verdict, Error> =>
   Effect.callback<Verdict, Error>((resume) => {
     const folder = mkdtempSync(join(tmpdir(), "flaredb-mutant-"))
@@ -62,7 +65,7 @@ const underTest = (name: string, file: string): Effect.Effect<Verdict, Error> =>
 /** Runs a mutant in a thread of its own. */
 const bySeeds = (mutant: Mutant): Effect.Effect<Verdict, Error> =>
   Effect.callback<Verdict, Error>((resume) => {
-    const worker = new Worker(new URL("./mutant.ts", import.meta.url), { workerData: mutant })
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: mutant })
     worker.once("message", (verdict: Verdict) => {
       resume(Effect.succeed(verdict))
       void worker.terminate()

@@ -1,6 +1,6 @@
 /**
  * Clients of a simulated cluster: each does one thing after the other, tries again where that is safe, and holds every
- * answer against the {@link Ledger}. What a client was told bounds what anybody may be told later: that is
+ * answer against the {@link Ledger}. What one client got bounds what all may get later: that is
  * linearizability, for the revisions give every answer its place in the one order.
  */
 import type { ReadError } from "../../../src/FlareDbError.ts"
@@ -180,7 +180,7 @@ export class Client {
         if (this.session !== undefined) this.session.answered = this.session.sequence
         if (outcome.reply._tag === "RefusedReply" && outcome.reply.reason === "session-expired") {
           this.session = undefined
-        } // An answer may be lost on its way, and then the client asks again.
+        } // An answer may be lost, and then the client asks again.
         else if (random.chance(0.1) && this.session !== undefined) {
           this.session.answered -= 1
           this.unanswered = write
@@ -219,8 +219,7 @@ export class Client {
         demand(
           index !== undefined,
           "the answer is the model's",
-          () =>
-            `${write.name} is answered ${outcome.reply._tag} at ${outcome.reply.revision}, not by entry ${write.indices}`
+          () => `${write.name} got ${outcome.reply._tag} at ${outcome.reply.revision}, not by entry ${write.indices}`
         )
         answers.index = Math.max(answers.index, index)
         answers.revision = Math.max(answers.revision, ledger.at(index)?.revision ?? 0)

@@ -1,4 +1,6 @@
-/** The node that a client of a simulated cluster calls: it keeps to one until that says who leads, or does not answer. */
+/**
+ * The node that a client of a simulated cluster calls: it keeps to one until that says who leads, or does not answer.
+ */
 import type { Exit } from "effect"
 import type { ReadError, WriteError } from "../../../src/FlareDbError.ts"
 import type { CommandReply } from "../../../src/kv/model/Reply.ts"
@@ -60,7 +62,7 @@ export class ClientLink {
     this.target = nodes.find(({ id }) => id === leader) ?? random.pick(nodes)
   }
 
-  /** Calls a node. `undefined` when there was no answer in time, or nobody to ask. */
+  /** Calls a node. `undefined` when there was no answer in time, or no node to ask. */
   call<A>(
     node: SimNode,
     name: string,

@@ -15,6 +15,6 @@ export interface ClientWorld {
   readonly probes: Probes
   readonly trace: ((line: string) => void) | undefined
   readonly pauseMs: number
-  /** Whether whoever has a lease renews it at the last moment. */
+  /** Whether owners of leases renew them at the last moment. */
   readonly brinkmanship: boolean
 }

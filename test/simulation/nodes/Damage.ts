@@ -42,8 +42,8 @@ export interface Damage {
 }
 
 /**
- * Damages something, when there is something, and says what. Nothing may be under way to the disk. `atRest` says that no process
- * runs on it.
+ * Damages something, when there is something, and says what. Nothing may be under way to the disk. `atRest` says that
+ * no process runs on it.
  */
 export const damageDisk = (disk: SimDisk, random: Random, atRest: boolean): Damage | undefined => {
   // A system that goes on without the process writes what it was given.
@@ -98,8 +98,8 @@ export const damageDisk = (disk: SimDisk, random: Random, atRest: boolean): Dama
       // Only a start reads the write-ahead log.
       if (disk.floor === undefined || !atRest) return undefined
       const floor = floorIndex(disk)
-      // Recovery drops all that follows a damaged record of the write-ahead log, in every family and without a word. What the
-      // floor does not speak of would go unnoticed: the floor is what there is against that.
+      // Recovery drops all that follows a damaged record of the write-ahead log, in every family and without a word.
+      // What the floor does not speak of would go unnoticed: the floor is what there is against that.
       const earlier = disk.earlier.filter((image) => compactedIn(image) < floor && lastIndexIn(image) < floor)
       if (earlier.length === 0) return undefined
       const left = random.pick(earlier)

@@ -1,5 +1,8 @@
-/** What a node's disk keeps through any crash, as the oracle asks for it: read from the durable rows, as a start would. */
+/**
+ * What a node's disk keeps through any crash, as the oracle asks for it: read from the durable rows, as a start would.
+ */
 import { readU64 } from "../../../src/bytes/U64.ts"
+import { membershipField } from "../../../src/protocol/Membership.ts"
 import { logKey, stateKeys } from "../../../src/storage/Codec.ts"
 import type { HardState, LogPoint } from "../../../src/raft/Types.ts"
 import { LogIndex, NodeId, origin, Term } from "../../../src/raft/Types.ts"
@@ -50,16 +53,16 @@ export class DurableView implements ObservedDisk {
   private readonly disk: Pick<SimDisk, "durable">
 
   private readonly hardStates = new Remembered<HardState>(noHardState, (row) => {
-    const { standing, term, votedFor } = json(row) as {
+    const { [membershipField]: membership, term, votedFor } = json(row) as {
       readonly term: number
       readonly votedFor: number | null
-      readonly standing?: "newcomer" | "learner"
+      readonly [membershipField]?: "newcomer" | "learner"
     }
     return {
       term: Term(term),
       votedFor: votedFor === null ? undefined : NodeId(votedFor),
       commit: LogIndex(0),
-      ...(standing === undefined ? {} : { membership: standing === "newcomer" ? "unknown" : standing })
+      ...(membership === undefined ? {} : { membership: membership === "newcomer" ? "unknown" : membership })
     }
   })
 

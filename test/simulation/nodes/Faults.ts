@@ -5,16 +5,16 @@
 import { demand } from "../engine/Oracle.ts"
 import type { Random } from "../Random.ts"
 import { floorFile } from "../../../src/storage/DurableFloor.ts"
-import type { NodeId } from "../../../src/raft/Types.ts"
+import { DiskConditions } from "./DiskConditions.ts"
 import type { Probe, Probes } from "./Probes.ts"
 import type { Rates } from "./Rates.ts"
-import type { DiskHealth } from "./SimEngine.ts"
 import { noFaults } from "./SimNetwork.ts"
 import type { SimNetwork } from "./SimNetwork.ts"
 import { PutBack } from "./PutBack.ts"
 import type { SimNode } from "./SimNode.ts"
 import type { NodeStage } from "./StaleLeader.ts"
 import { StaleNode } from "./StaleLeader.ts"
+import type { NodeId } from "../../../src/raft/Types.ts"
 import type { Timeline } from "../engine/Timeline.ts"
 
 export interface FaultWorld {
@@ -26,13 +26,6 @@ export interface FaultWorld {
   readonly trace: ((line: string) => void) | undefined
   readonly rates: Rates
   readonly inject: (fault: () => void) => void
-}
-
-/** The condition of one node's disk. */
-interface Condition {
-  slowMs: number
-  failNext: "write" | "sync" | undefined
-  full: boolean
 }
 
 /** What an operator needs to notice a node that is down. */
@@ -50,13 +43,18 @@ const refusals: ReadonlyArray<readonly [RegExp, Probe]> = [
 
 export class Faults {
   private readonly world: FaultWorld
-  private readonly conditions = new Map<NodeId, Condition>()
+  /** What the disks of the nodes are like. */
+  readonly disks: DiskConditions
   private over = false
   private readonly staleLeader: StaleNode
   private readonly putBacks: PutBack
 
   constructor(world: FaultWorld) {
     this.world = world
+    this.disks = new DiskConditions(world, (node) => {
+      this.crash(node, true)
+      this.startSoon(node)
+    })
     const stage: NodeStage = {
       ...world,
       stop: (node) => this.stop(node),
@@ -94,86 +92,18 @@ export class Faults {
   end(): void {
     const { network, nodes } = this.world
     this.over = true
+    this.disks.end()
     this.staleLeader.end()
     this.putBacks.end()
     network.heal()
     network.faults = noFaults
     for (const node of nodes) {
-      this.repair(node)
+      this.disks.repair(node.id)
       this.wake(node)
-      // Damage that nobody has met yet may be met at any time.
+      // Damage that no node has met yet may be met at any time.
       if (node.storage.damaged.size > 0) this.wipe(node, "replaced")
       if (node.process === undefined) this.startSoon(node)
     }
-  }
-
-  private condition(id: NodeId): Condition {
-    const known = this.conditions.get(id)
-    if (known !== undefined) return known
-    const condition: Condition = { slowMs: 0, failNext: undefined, full: false }
-    this.conditions.set(id, condition)
-    return condition
-  }
-
-  private repair(node: SimNode): void {
-    const condition = this.condition(node.id)
-    condition.full = false
-    condition.slowMs = 0
-    condition.failNext = undefined
-  }
-
-  healthOf(id: NodeId): DiskHealth {
-    const { nodes, probes, random, rates, timeline } = this.world
-    const condition = this.condition(id)
-    const excuse = (operation: Parameters<DiskHealth["failure"]>[0], reason: string) => {
-      const node = nodes.find((one) => one.id === id)
-      if (node === undefined) return reason
-      node.excuse = reason
-      // What memory took before is found out about by the next write, and a floor that stays low does no harm.
-      if (operation === "write" || operation === "sync") this.mustStop(node, reason)
-      return reason
-    }
-    return {
-      writeMs: () => 0.05 + random.next() * 0.3,
-      syncMs: () => (0.3 + random.next()) * rates.syncMs + condition.slowMs * random.next(),
-      tearable: () => {
-        if (this.over || !random.chance(0.02)) return
-        const node = nodes.find((one) => one.id === id)
-        const process = node?.process
-        timeline.after(0.1, () => {
-          if (node === undefined || process === undefined || node.process !== process) return
-          this.crash(node, true)
-          this.startSoon(node)
-        })
-      },
-      readMs: () => rates.readMs === 0 || random.chance(0.5) ? 0 : random.next() * rates.readMs,
-      failure: (operation) => {
-        if (condition.full && operation !== "sync") {
-          probes.hit("a disk was full")
-          return excuse(operation, "No space left on device")
-        }
-        if (condition.failNext !== (operation === "commit" ? "write" : operation)) return undefined
-        condition.failNext = undefined
-        probes.hit(operation === "sync" ? "a sync failed" : "a write failed")
-        return excuse(operation, `the simulated ${operation} failed`)
-      }
-    }
-  }
-
-  /** Whatever reached the disk is unknown now: the node must not go on as if nothing had happened. */
-  private mustStop(node: SimNode, reason: string): void {
-    const { process } = node
-    this.world.timeline.after(500, () => {
-      if (node.process !== process || process?.isStopped === true) return
-      // A node that was asked to end is no longer served by anything that could stop it earlier. It ends when its disk lets it,
-      // and until then nothing may be heard of it.
-      if (node.isClosing) node.silenced = reason
-      demand(
-        node.isClosing,
-        "a failed write stops the node",
-        () => `n${node.id} goes on after: ${reason}`
-      )
-    })
   }
 
   private leaderOr(drawn: SimNode): SimNode {
@@ -182,7 +112,7 @@ export class Faults {
   }
 
   private happen(): void {
-    const { network, nodes, probes, random, rates, timeline, trace } = this.world
+    const { nodes, probes, random, rates, timeline, trace } = this.world
     const node = this.leaderOr(random.pick(nodes))
     const ids = nodes.map(({ id }) => id)
     const leads = node.raft?.role === "leader"
@@ -217,53 +147,14 @@ export class Faults {
       case "put back":
         return this.putBacks.begin(node)
       case "isolate":
-        trace?.(`n${node.id} is cut off`)
-        network.isolate(node.id, ids)
-        return this.healSoon()
-      case "one-way": {
-        const other = random.pick(ids)
-        if (other === node.id) return
-        const [from, to] = random.chance(0.5) ? [node.id, other] as const : [other, node.id] as const
-        trace?.(`nothing gets from n${from} to n${to}`)
-        network.cut(from, to)
-        return this.healSoon()
-      }
+      case "one-way":
       case "swizzle":
-        trace?.("links are cut and mended one by one")
-        for (const from of ids) {
-          for (const to of ids) {
-            if (from === to || random.chance(0.5)) continue
-            timeline.after(random.below(300), () => {
-              // The end of all faults may come in between, and nobody would mend what is cut after it.
-              if (!this.over && !this.storyGoesOn) network.cut(from, to)
-            })
-            timeline.after(random.below(600) + 100, () => {
-              if (!this.storyGoesOn) network.mend(from, to)
-            })
-          }
-        }
-        return this.healSoon()
-      case "slow disk": {
-        const condition = this.condition(node.id)
-        condition.slowMs = random.pick([50, 400, 4_000])
-        trace?.(`the disk of n${node.id} is slow: ${condition.slowMs} ms`)
-        return timeline.after(random.below(condition.slowMs > 1_000 ? 3_000 : 1_500), () => {
-          condition.slowMs = 0
-        })
-      }
+        return this.breakLinks(kind, node)
+      case "slow disk":
       case "write error":
       case "sync error":
-        this.condition(node.id).failNext = kind === "write error" ? "write" : "sync"
-        trace?.(`the next ${kind === "write error" ? "write" : "sync"} of n${node.id} fails`)
-        return
-      case "disk full": {
-        const condition = this.condition(node.id)
-        condition.full = true
-        trace?.(`the disk of n${node.id} is full`)
-        return timeline.after(random.below(1_000), () => {
-          condition.full = false
-        })
-      }
+      case "disk full":
+        return this.breakDisk(kind, node.id)
       case "damage":
         return this.damage(node)
       case "wipe":
@@ -281,6 +172,66 @@ export class Faults {
         const target = random.pick([undefined, ...ids])
         trace?.(`n${node.id} is asked to hand over to n${target ?? "-"}`)
         return process.enter(() => node.run(running.node.transferLeader(target), () => {}))
+      }
+    }
+  }
+
+  private breakLinks(kind: "isolate" | "one-way" | "swizzle", node: SimNode): void {
+    const { network, nodes, random, timeline, trace } = this.world
+    const ids = nodes.map(({ id }) => id)
+    switch (kind) {
+      case "isolate":
+        trace?.(`n${node.id} is cut off`)
+        network.isolate(node.id, ids)
+        return this.healSoon()
+      case "one-way": {
+        const other = random.pick(ids)
+        if (other === node.id) return
+        const [from, to] = random.chance(0.5) ? [node.id, other] as const : [other, node.id] as const
+        trace?.(`nothing gets from n${from} to n${to}`)
+        network.cut(from, to)
+        return this.healSoon()
+      }
+      case "swizzle":
+        trace?.("links are cut and mended one by one")
+        for (const from of ids) {
+          for (const to of ids) {
+            if (from === to || random.chance(0.5)) continue
+            timeline.after(random.below(300), () => {
+              // The end of all faults may come in between, and nothing would mend what is cut after it.
+              if (!this.over && !this.storyGoesOn) network.cut(from, to)
+            })
+            timeline.after(random.below(600) + 100, () => {
+              if (!this.storyGoesOn) network.mend(from, to)
+            })
+          }
+        }
+        return this.healSoon()
+    }
+  }
+
+  private breakDisk(kind: "slow disk" | "write error" | "sync error" | "disk full", id: NodeId): void {
+    const { random, timeline, trace } = this.world
+    const condition = this.disks.of(id)
+    switch (kind) {
+      case "slow disk": {
+        condition.slowMs = random.pick([50, 400, 4_000])
+        trace?.(`the disk of n${id} is slow: ${condition.slowMs} ms`)
+        return timeline.after(random.below(condition.slowMs > 1_000 ? 3_000 : 1_500), () => {
+          condition.slowMs = 0
+        })
+      }
+      case "write error":
+      case "sync error":
+        condition.failNext = kind === "write error" ? "write" : "sync"
+        trace?.(`the next ${kind === "write error" ? "write" : "sync"} of n${id} fails`)
+        return
+      case "disk full": {
+        condition.full = true
+        trace?.(`the disk of n${id} is full`)
+        return timeline.after(random.below(1_000), () => {
+          condition.full = false
+        })
       }
     }
   }
@@ -376,7 +327,7 @@ export class Faults {
     const damaged = node.storage.damaged.size > 0
     trace?.(`n${node.id} ${ran ? "stops" : "does not start"}: ${reason}`)
     demand(
-      node.excuse !== undefined || damaged,
+      node.expectedFailure !== undefined || damaged,
       "no node stops without a cause",
       () => `n${node.id} ${ran ? "stopped" : "refused to start"}: ${reason}`
     )

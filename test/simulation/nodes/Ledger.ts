@@ -1,6 +1,6 @@
 /**
- * What the cluster should be: the plain model of the key-value store, fed with the committed entries in their order, and
- * everything that was ever true of it. Answers of nodes, reads, watches and states are held against it.
+ * What the cluster should be: the plain model of the key-value store, fed with the committed entries in their order,
+ * and everything that was ever true of it. Answers of nodes, reads, watches and states are held against it.
  */
 import { decodeIdentityEntry } from "../../../src/protocol/ClusterIdentity.ts"
 import { decodeCommand } from "../../../src/kv/model/Command.ts"
@@ -32,7 +32,7 @@ interface Settled {
   readonly revision: number
 }
 
-/** What happened by an entry, for whoever keeps books besides. */
+/** What happened by an entry, for those who keep books besides. */
 export interface Consequence {
   readonly index: number
   readonly entry: Entry
@@ -103,7 +103,7 @@ export class Ledger {
   /** A node has applied an entry and answers it. */
   answered(node: number, { index }: Entry, bytes: Uint8Array): void {
     const settled = this.settled[index]
-    if (settled === undefined) throw new Error(`entry ${index} is answered, but nobody applied it`)
+    if (settled === undefined) throw new Error(`entry ${index} is answered, but no node applied it`)
     const text = latin(bytes)
     if (settled.reply !== undefined) {
       demand(settled.reply === text, "state machine safety", () => `n${node} answers entry ${index} differently`)

@@ -1,6 +1,6 @@
 /**
  * A cluster of whole nodes: the driver, the state machine and the stores are those of production, on a
- * simulated network, disk and clock. Faults and clients for a while, then quiet, in which everybody must agree and serve.
+ * simulated network, disk and clock. Faults and clients for a while, then quiet, in which all must agree and serve.
  */
 import { Effect } from "effect"
 import type { FlareDbConfig } from "../../../src/config/FlareDbConfig.ts"
@@ -22,11 +22,13 @@ import type { Probe } from "./Probes.ts"
 import { probes } from "./Probes.ts"
 import { drawRates } from "./Rates.ts"
 import { SimNetwork } from "./SimNetwork.ts"
-import type { NodeWatcher } from "./SimNode.ts"
+import type { NodeWatcher } from "./NodeWorld.ts"
 import { SimNode } from "./SimNode.ts"
 import { Watcher } from "./Watcher.ts"
 
-/** The faults last until this much has happened and this much time has passed, but no longer than that, in milliseconds. */
+/**
+ * The faults last until this much has happened and this much time has passed, but no longer than that, in milliseconds.
+ */
 const roughEvents = 2_000
 const roughMsMin = 2_400
 const roughMsMax = 8_000
@@ -82,11 +84,11 @@ class Nodes {
       timeline,
       network,
       watcher: this.watcher(),
-      health: (id: NodeId) => this.faults.healthOf(id)
+      health: (id: NodeId) => this.faults.disks.healthOf(id)
     }
     const ids = seed % 10 === 0 ? [1] : [1, 2, 3]
     for (const id of ids) {
-      // Nobody has set the clocks of these machines.
+      // No operator has set the clocks of these machines.
       const wallOffsetMs = 1_700_000_000_000 + random.pick([0, 0, 3_600_000, -3_600_000, random.below(1_000)])
       const rate = 1 + (random.next() * 2 - 1) * maxDrift
       this.nodes.push(new SimNode(configOf(id, ids, rates.limits), world, { wallOffsetMs, rate }))
@@ -160,7 +162,7 @@ class Nodes {
       )
   }
 
-  /** Everybody has applied everything, and whoever watches has seen it. */
+  /** Every node has applied everything, and every watcher has seen it. */
   private isSettled(): boolean {
     const last = this.ledger.lastIndex
     return this.isWell() &&
@@ -169,9 +171,9 @@ class Nodes {
   }
 
   private states(): string {
-    return this.nodes.map(({ disk, excuse, id, raft, running }) =>
+    return this.nodes.map(({ disk, expectedFailure, id, raft, running }) =>
       raft === undefined
-        ? `n${id} is down (${excuse ?? "without a cause"}), its log ends at ${disk.lastIndex}`
+        ? `n${id} is down (${expectedFailure ?? "without a cause"}), its log ends at ${disk.lastIndex}`
         : `n${id} ${running === undefined ? "starting" : raft.role} in ${raft.term} of n${raft.leader ?? "-"}, ` +
           `${raft.membership}, applied ${raft.applied} of ${raft.commit} of ${raft.log.lastIndex}`
     ).join("\n") + `\nledger at ${this.ledger.lastIndex}, watches at ${this.watchers.map(({ from }) => from).join()}` +
@@ -215,7 +217,7 @@ class Nodes {
         }),
       snapshotFlipped: (request, taken) =>
         heard(() => {
-          trace?.(`a bit of a snapshot flipped on its way to n${request.to}`)
+          trace?.(`a bit of a snapshot flipped in flight to n${request.to}`)
           demand(
             !taken,
             "damage is never silent",

@@ -2,8 +2,9 @@
 import type { Probes as Counts, ProbeTable } from "../engine/Probes.ts"
 
 /**
- * Of a thousand seeds, in how many each happens at least. Measured in 400 seeds, from 1000 on, and halved; a quarter where fewer than
- * ten of them had it, and nothing can be expected where fewer than five had. `npm run simulate` prints what a campaign measures.
+ * Of a thousand seeds, in how many each happens at least. Measured in 400 seeds, from 1000 on, and halved; a quarter
+ * where fewer than ten of them had it, and nothing can be expected where fewer than five had. `npm run simulate` prints
+ * what a campaign measures.
  */
 export const probes = {
   "a write was acknowledged": 500,
@@ -33,7 +34,7 @@ export const probes = {
   "the log was read for a follower": 252.5,
   "committed entries were read back": 411.2,
   "the leader committed before its own disk had the entry": 177.5,
-  "a slow disk cost an office": 0,
+  "a leader stepped down for a slow disk": 0,
   "a leader crashed": 341.2,
   "a leader was stopped for long": 103.7,
   "a node ended in an orderly way": 186.2,

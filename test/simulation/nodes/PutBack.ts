@@ -1,9 +1,10 @@
 /**
- * A directory that is put back to an older state: a copy that was taken from a running node, or a restored disk image. Nobody but
- * the leader that holds the node's acknowledgements can tell. So it is done only where there is one: it leads the node's present
- * term, and has an acknowledgement of this term that the copy does not hold. Until the node knows, it reaches nobody but that
- * leader; a node that was put back and then met others first would vote against its word, and no rule of Raft could prevent it.
- * Where the leader is lost before it has spoken, the directory is given up, as the runbook says.
+ * A directory that is put back to an older state: a copy that was taken from a running node, or a restored disk
+ * image. Only the leader that holds the node's acknowledgements can tell. So it is done only where there is one: it
+ * leads the node's present term, and has an acknowledgement of this term that the copy does not hold. Until the node
+ * knows, it reaches only that leader; a node that was put back and then met others first would vote against its word,
+ * and no rule of Raft could prevent it. Where the leader is lost before it has spoken, the directory is given up, as
+ * the runbook says.
  */
 import type { SimNode } from "./SimNode.ts"
 import type { NodeStage } from "./StaleLeader.ts"
@@ -23,7 +24,9 @@ export class PutBack {
     return this.node !== undefined
   }
 
-  /** The first time it copies the directory; from then on it puts the copy back, once something was acknowledged since. */
+  /**
+   * The first time it copies the directory; from then on it puts the copy back, once something was acknowledged since.
+   */
   begin(node: SimNode): void {
     const { kill, network, nodes, trace } = this.stage
     if (this.node !== undefined || nodes.length === 1 || !nodes.every(({ isWhole }) => isWhole)) return

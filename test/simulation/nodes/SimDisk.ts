@@ -1,11 +1,12 @@
 /**
- * What one node's data directory holds: the families of its database with the write-ahead log before them, and the floor
- * beside them. It outlives the processes that use it.
+ * What one node's data directory holds: the families of its database with the write-ahead log before them, and the
+ * floor beside them. It outlives the processes that use it.
  *
  * A batch is seen by reads once it was applied, and survives a crash once a sync covered it. A crash keeps some of the
- * unsynced batches, from the first on: a record of the write-ahead log that is torn counts as lost, with everything behind it,
- * because its checksum is wrong (`test/storage/durability.test.ts`). Only a *lazy* batch may be missing in between, because
- * RocksDB can have put it into another file than those after it. What a process left unsynced is still so for the next one.
+ * unsynced batches, from the first on: a record of the write-ahead log that is torn counts as lost, with everything
+ * behind it, because its checksum is wrong (`test/storage/durability.test.ts`). Only a *lazy* batch may be missing in
+ * between, because RocksDB can have put it into another file than those after it. What a process left unsynced is still
+ * so for the next one.
  */
 import type { Family, Operation } from "../../../src/storage/rocksdb/Operation.ts"
 import type { RangeOptions } from "../../../src/storage/rocksdb/Reader.ts"
@@ -176,18 +177,18 @@ export class SimDisk {
     return { index, digest: this.image.digests[batch.family] }
   }
 
-  /** A sync that began when `covered` batches were unsynced has ended. */
-  synced(image: Image, covered: number): void {
+  /** A sync that began when `batches` batches were unsynced has ended. */
+  synced(image: Image, batches: number): void {
     this.earlier.push(this.durable)
     // The first one is what a start recovered, which damage to its write-ahead log leaves in any case.
     if (this.earlier.length > maxEarlier) this.earlier.splice(1, 1)
     this.durable = image
-    this.unsynced.splice(0, covered)
+    this.unsynced.splice(0, batches)
   }
 
   /** The write-ahead log was made into tables: nothing of it is needed any more. */
-  flushed(image: Image, covered: number): void {
-    this.synced(image, covered)
+  flushed(image: Image, batches: number): void {
+    this.synced(image, batches)
     this.earlier = []
   }
 

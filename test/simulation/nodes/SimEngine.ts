@@ -1,6 +1,6 @@
 /**
- * The database of one process on a {@link SimDisk}: what `storage/rocksdb/RocksDb.ts` makes of RocksDB, with its single write gate,
- * at the pace and with the failures that the simulation draws.
+ * The database of one process on a {@link SimDisk}: what `storage/rocksdb/RocksDb.ts` makes of RocksDB, with its
+ * single write gate, at the pace and with the failures that the simulation draws.
  */
 import { Effect } from "effect"
 import type { Operation } from "../../../src/storage/rocksdb/Operation.ts"
@@ -59,13 +59,13 @@ export class SimEngine {
   private openReads = 0
   /** Commits that only memory has, by family. The process's end takes them along. */
   private gathered = new Map<Family, Array<Operation>>()
-  /** What reads see while some commits are only in memory, or on their way to the disk. */
+  /** What reads see while some commits are only in memory, or being written to the disk. */
   private seen: Image | undefined
-  /** Batches of commits on their way to the disk. */
+  /** Batches of commits that are being written to the disk. */
   private leaving = 0
   private readonly readsWaited: Array<() => void> = []
 
-  /** `completes` is told of every state that a batch completes. */
+  /** `completes` is called with every state that a batch completes. */
   constructor(
     disk: SimDisk,
     process: SimProcess,
@@ -87,8 +87,9 @@ export class SimEngine {
   }
 
   /**
-   * RocksDB writes what it recovers into tables, and syncs those, before it opens (`test/storage/durability.test.ts`). Until
-   * that has ended, a process before this one may have left what a loss of power still takes away.
+   * RocksDB writes what it recovers into tables, and syncs those, before it opens
+   * (`test/storage/durability.test.ts`). Until that has ended, a process before this one may have left what a loss of
+   * power still takes away.
    */
   get open(): Effect.Effect<RocksDb["Service"], StorageError> {
     return Effect.map(this.enqueue([flush]), () => this.service)
@@ -136,11 +137,11 @@ export class SimEngine {
         continue
       }
       const { image } = disk
-      const covered = disk.unsynced.length
+      const syncedBatches = disk.unsynced.length
       if (disk.unsynced.some(({ goesOn }) => goesOn === true)) health.tearable()
       process.later(health.syncMs(), () => {
-        if (step.flush) disk.flushed(image, covered)
-        else disk.synced(image, covered)
+        if (step.flush) disk.flushed(image, syncedBatches)
+        else disk.synced(image, syncedBatches)
         this.lazyUnsynced = false
         this.step(job, syncsFirst ? next : next + 1)
       })
@@ -187,7 +188,7 @@ export class SimEngine {
     })
   }
 
-  /** Sends what gathered on its way to the disk. */
+  /** Begins to write what gathered to the disk. */
   private leave(): void {
     const { gathered } = this
     this.gathered = new Map()

@@ -1,4 +1,6 @@
-/** The network between the nodes of a simulation: it delays, loses, repeats, reorders, and can be cut in each direction. */
+/**
+ * The network between the nodes of a simulation: it delays, loses, repeats, reorders, and can be cut in each direction.
+ */
 import type { Effect, Exit } from "effect"
 import { Queue } from "effect"
 import type { Heartbeat, Message } from "../../../src/raft/Message.ts"
@@ -82,7 +84,7 @@ export class SimNetwork extends Links {
     for (const other of this.endpoints.keys()) if (other !== node) this.tellLost(node, other)
   }
 
-  /** What a node finds at another one now; `undefined` when the way there is cut, or nobody is there. */
+  /** What a node finds at another one now; `undefined` when the way there is cut, or no process is there. */
   endpoint(from: NodeId, to: NodeId): Endpoint | undefined {
     return this.suspended.has(to) || this.isCut(from, to) || this.isCut(to, from) ? undefined : this.endpoints.get(to)
   }
@@ -150,7 +152,7 @@ export class SimNetwork extends Links {
     return this.heartbeats.get(from * 10 + to)
   }
 
-  /** What a node has sent and nobody has received yet is lost. */
+  /** What a node has sent and was not received yet is lost. */
   lose(node: NodeId): void {
     this.lostBefore.set(node, this.timeline.nowMs)
   }

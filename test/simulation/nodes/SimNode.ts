@@ -1,18 +1,6 @@
 /** One node of a simulation: its machine (disk, clocks), and the process that runs on it while one does. */
 import type { Scope } from "effect"
-import {
-  Cause,
-  Clock,
-  Context,
-  Effect,
-  Exit,
-  Layer,
-  Logger,
-  Queue,
-  References,
-  Scheduler,
-  Scope as Scopes
-} from "effect"
+import { Cause, Clock, Context, Effect, Exit, Layer, Logger, References, Scheduler, Scope as Scopes } from "effect"
 import { Random as EffectRandom } from "effect"
 import type { FlareDbConfig } from "../../../src/config/FlareDbConfig.ts"
 import { tickMs } from "../../../src/config/FlareDbConfig.ts"
@@ -24,9 +12,7 @@ import { IdentitySource } from "../../../src/machine/OwnIdentity.ts"
 import { StateMachine } from "../../../src/machine/StateMachine.ts"
 import { RaftNode } from "../../../src/node/RaftNode.ts"
 import { StepObserver } from "../../../src/node/StepObserver.ts"
-import type { Message } from "../../../src/raft/Message.ts"
 import type { Raft } from "../../../src/raft/Raft.ts"
-import type { Entry } from "../../../src/raft/Types.ts"
 import { NodeId } from "../../../src/raft/Types.ts"
 import { DataDir } from "../../../src/storage/DataDir.ts"
 import { FloorFile } from "../../../src/storage/DurableFloor.ts"
@@ -34,11 +20,7 @@ import { RocksDb } from "../../../src/storage/rocksdb/RocksDb.ts"
 import { EntriesReadAtStart } from "../../../src/storage/RecoveredLog.ts"
 import * as RocksLogStore from "../../../src/storage/rocksdb/RocksLogStore.ts"
 import * as RocksStateStore from "../../../src/storage/rocksdb/RocksStateStore.ts"
-import { StorageIoError } from "../../../src/storage/StorageError.ts"
 import { RaftTimer } from "../../../src/timer/RaftTimer.ts"
-import { registration } from "../../../src/transport/memory/Receivers.ts"
-import type { SnapshotRequest } from "../../../src/transport/PeerTransport.ts"
-import { PeerTransport } from "../../../src/transport/PeerTransport.ts"
 import type { ObservedDisk, ObservedNode } from "../engine/Oracle.ts"
 import { demand } from "../engine/Oracle.ts"
 import type { Random } from "../Random.ts"
@@ -48,48 +30,17 @@ import { makeClock } from "../engine/SimClock.ts"
 import { damageDisk, entriesReadAtStart } from "./Damage.ts"
 import type { CrashLoss } from "./SimDisk.ts"
 import { nameOf, SimDisk } from "./SimDisk.ts"
-import type { DiskHealth } from "./SimEngine.ts"
+import type { NodeWorld } from "./NodeWorld.ts"
 import { SimEngine } from "./SimEngine.ts"
-import type { Endpoint, SimNetwork } from "./SimNetwork.ts"
+import { simFloorFile } from "./SimFloorFile.ts"
+import { simTransport } from "./SimTransport.ts"
 import { SimProcess } from "../engine/SimProcess.ts"
-import { SnapshotConnection } from "./SnapshotConnection.ts"
 import { TickShadow } from "./TickShadow.ts"
-import type { Timeline } from "../engine/Timeline.ts"
 
 /** The services of a node that runs. */
 export interface Running {
   readonly node: RaftNode["Service"]
   readonly feed: ChangeFeed["Service"]
-}
-
-/** What the simulation wants to know of its nodes. */
-export interface NodeWatcher {
-  readonly stepped: (node: SimNode, ...step: Parameters<StepObserver["stepped"]>) => void
-  readonly sends: (node: SimNode, messages: ReadonlyArray<Message>) => void
-  readonly started: (node: SimNode) => void
-  /** The node stopped serving, or, when it never `ran`, refuses to start. */
-  readonly ended: (node: SimNode, reason: string, ran: boolean) => void
-  /** Entries are about to be applied. */
-  readonly applies: (node: SimNode, entries: ReadonlyArray<Entry>) => void
-  /** Commands were applied and answered, before anybody hears of it. */
-  readonly applied: (node: SimNode, entries: ReadonlyArray<Entry>, replies: ReadonlyArray<Uint8Array>) => void
-  /** A state is complete up to an entry. */
-  readonly completes: (node: SimNode, index: number, digest: number) => void
-  /** A chunk of a snapshot reaches its receiver. */
-  readonly snapshotArrives: (request: SnapshotRequest) => void
-  /** A bit of a chunk had flipped in flight. */
-  readonly snapshotFlipped: (request: SnapshotRequest, taken: boolean) => void
-  /** A node closes the connection of a peer. */
-  readonly closes: (node: SimNode, peer: NodeId, claim: string) => void
-  readonly log: ((node: SimNode, line: string) => void) | undefined
-}
-
-export interface World {
-  readonly random: Random
-  readonly timeline: Timeline
-  readonly network: SimNetwork
-  readonly watcher: NodeWatcher
-  readonly health: (node: NodeId) => DiskHealth
 }
 
 /** What the stored key of a record begins with. */
@@ -116,7 +67,7 @@ export class SimNode implements ObservedNode {
   /** Damage to the disk since its last process ended, which the next one has to notice when it starts. */
   unnoticed: string | undefined
   /** Why this process may stop, once there is a reason. */
-  excuse: string | undefined
+  expectedFailure: string | undefined
   /** The last revision of the state that the process found when it started. */
   startRevision = 0
   private copied: SimDisk | undefined
@@ -128,9 +79,9 @@ export class SimNode implements ObservedNode {
   private context: Context.Context<never> = Context.empty()
   private scope: Scope.Closeable | undefined
   private engine: SimEngine | undefined
-  private readonly world: World
+  private readonly world: NodeWorld
 
-  constructor(config: FlareDbConfig, world: World, clock: MachineClock) {
+  constructor(config: FlareDbConfig, world: NodeWorld, clock: MachineClock) {
     this.id = NodeId(config.nodeId)
     this.config = config
     this.world = world
@@ -186,7 +137,7 @@ export class SimNode implements ObservedNode {
     const damage = damageDisk(this.storage, random, this.process === undefined)
     if (damage === undefined) return undefined
     this.disk = new DurableView(this.storage, before)
-    this.excuse ??= damage.what
+    this.expectedFailure ??= damage.what
     if (this.process === undefined && damage.showsAtStart) this.unnoticed = damage.what
     return damage.what
   }
@@ -224,7 +175,7 @@ export class SimNode implements ObservedNode {
     this.seenCommit = 0
     this.runs += 1
     this.staleRevision = 0
-    this.excuse = undefined
+    this.expectedFailure = undefined
     this.silenced = undefined
     this.closing = false
     const seeded = random.below(2 ** 31)
@@ -252,7 +203,7 @@ export class SimNode implements ObservedNode {
         IdentitySource,
         Effect.sync(() => Buffer.from([this.id, this.runs, ...new Uint8Array(14)]))
       ),
-      Context.add(FloorFile, this.floorFile(process)),
+      Context.add(FloorFile, simFloorFile(this, this.world, process)),
       Context.add(EntriesReadAtStart, entriesReadAtStart)
     ) as Context.Context<never>
     const scope = Scopes.makeUnsafe()
@@ -300,7 +251,7 @@ export class SimNode implements ObservedNode {
     return RaftNode.layer(config).pipe(
       Layer.provideMerge(Layer.effect(StateMachine, Effect.map(StateMachine, (machine) => this.watched(machine)))),
       Layer.provideMerge(Layer.provideMerge(OwnIdentity.layer, KvStateMachine.layerWith(config.limits))),
-      Layer.provide([stores, this.transport(process), RaftTimer.layer({ tickMs: tickMs(config) })])
+      Layer.provide([stores, simTransport(this, this.world, process), RaftTimer.layer({ tickMs: tickMs(config) })])
     )
   }
 
@@ -317,76 +268,6 @@ export class SimNode implements ObservedNode {
             return replies
           })
         })
-    }
-  }
-
-  private transport(process: SimProcess) {
-    const { network, random, timeline, watcher } = this.world
-    return Layer.effect(
-      PeerTransport,
-      Effect.gen({ self: this }, function*() {
-        const lost = yield* Queue.sliding<NodeId>(64)
-        const endpoint: Endpoint = {
-          process,
-          receiver: undefined,
-          lost,
-          acceptor: undefined,
-          run: (effect, done) => this.run(effect, done)
-        }
-        network.attach(this.id, endpoint)
-        return PeerTransport.of({
-          sendUnsafe: (messages) => {
-            watcher.sends(this, messages)
-            network.send(messages)
-          },
-          // Every node of a simulation is of one cluster.
-          identifyUnsafe: () => undefined,
-          requireLevelUnsafe: () => undefined,
-          // And of one release.
-          peersUnsafe: () => new Map(),
-          wallClocksUnsafe: () => new Map(),
-          closeForUnsafe: (_connection, peer, claim) => watcher.closes(this, peer, claim),
-          health: Effect.succeed([]),
-          lost,
-          sendSnapshot: (request) =>
-            SnapshotConnection.open({
-              network,
-              random,
-              timeline,
-              process,
-              request,
-              arrived: watcher.snapshotArrives,
-              flipped: watcher.snapshotFlipped
-            }),
-          ...registration(endpoint)
-        })
-      })
-    )
-  }
-
-  private floorFile(process: SimProcess): FloorFile {
-    const { storage } = this
-    const health = this.world.health(this.id)
-    return {
-      read: () => storage.floor,
-      replace: (directory, bytes) =>
-        Effect.uninterruptible(Effect.callback<void, StorageIoError>((resume) => {
-          process.later(health.syncMs() / 2, () => {
-            const failure = health.failure("floor")
-            if (failure !== undefined) {
-              const cause = new Error(failure)
-              return resume(
-                Effect.fail(new StorageIoError({ operation: "write the durable floor", path: directory, cause }))
-              )
-            }
-            storage.renameFloor(bytes)
-            this.world.watcher.log?.(this, `the floor is ${Buffer.from(bytes).toString("utf8", 4)}`)
-            process.later(health.syncMs() / 2, () => {
-              storage.syncFloor()
-              resume(Effect.void)
-            })
-          })
-        }))
     }
   }
 
@@ -411,7 +292,7 @@ export class SimNode implements ObservedNode {
     const { process, scope } = this
     if (process === undefined || scope === undefined) return
     this.closing = true
-    this.excuse ??= "it was asked to end"
+    this.expectedFailure ??= "it was asked to end"
     process.enter(() =>
       this.run(Scopes.close(scope, Exit.void), () => {
         if (this.process !== process) return

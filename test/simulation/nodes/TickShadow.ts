@@ -1,5 +1,5 @@
 /**
- * A second core that lives the life of a node tick by tick. A node lets ticks pass and hands them to its core together
+ * A second core that takes the steps of a node tick by tick. A node lets ticks pass and hands them to its core together
  * (`raft/Deadline.ts`): that has to be the same, in every life.
  */
 import type { StepObserver } from "../../../src/node/StepObserver.ts"

@@ -89,7 +89,7 @@ export class Watcher {
     demand(
       oldest > this.from && oldest <= ledger.model.compacted + 1,
       "watch without gaps",
-      () => `${this.name} is told that ${oldest} is the oldest, but only ${ledger.model.compacted} is compacted`
+      () => `${this.name} hears that ${oldest} is the oldest, but only ${ledger.model.compacted} is compacted`
     )
     this.from = oldest
   }
@@ -102,7 +102,7 @@ export class Watcher {
     demand(
       through <= ledger.revision,
       "watch without gaps",
-      () => `${this.name} at n${node.id} is told of ${through}, asked from ${from}, ${ledger.revision} is committed`
+      () => `${this.name} at n${node.id} has all up to ${through}, asked from ${from}, ${ledger.revision} is committed`
     )
     // A node has no revision in memory that it did not apply itself.
     if (revisions.length > 0 && from <= node.startRevision) probes.hit("a watch read old revisions from the store")

@@ -1,4 +1,4 @@
-/** When things were, as ids of messages say it. */
+/** When a message was saved, as its id says it. */
 
 /** Milliseconds from 1970 to where Snowflakes begin to count, 2025. */
 const epochMs = Date.UTC(2025, 0, 1)

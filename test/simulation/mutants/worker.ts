@@ -4,8 +4,8 @@ import { registerHooks } from "node:module"
 import { fileURLToPath } from "node:url"
 import { parentPort, workerData } from "node:worker_threads"
 import { worlds } from "../worlds.ts"
-import type { Mutant } from "./Mutants.ts"
-import { mutate } from "./Mutants.ts"
+import type { Mutant } from "./Mutant.ts"
+import { mutate } from "./Mutant.ts"
 
 /** What became of a mutant. */
 export interface Verdict {

@@ -1,0 +1,174 @@
+/** Bugs of what is around the core: the driver, storage, transport, and the store. */
+import type { Mutant } from "./Mutant.ts"
+import { one } from "./Mutant.ts"
+
+export const nodeMutants: ReadonlyArray<Mutant> = [
+  one(
+    "forgets its vote in a crash",
+    { nodes: 20 },
+    "storage/Codec.ts",
+    "votedFor: votedFor ?? null",
+    "votedFor: null"
+  ),
+  one(
+    "takes a log whose tail was lost for one that ends there",
+    { nodes: 1_000 },
+    "storage/RecoveredLog.ts",
+    "if (check.last.index < floor.index) {",
+    "if (check.last.index < 0) {"
+  ),
+  one(
+    "calls a write failed whose fate is unknown",
+    { nodes: 50 },
+    "node/EventLoop.ts",
+    "new Indeterminate({ reason: `node ${this.options.nodeId} lost leadership before the write was committed` })",
+    "this.options.refusals.notLeader(undefined)"
+  ),
+  one(
+    "ends leases by what a deposed leader remembers",
+    { test: "test/kv/apply.property.test.ts" },
+    "kv/model/Expiry.ts",
+    "if (lease !== undefined && lease.deadlineMs <= logTimeMs) yield* revoke(batch, id)",
+    "if (lease !== undefined) yield* revoke(batch, id)"
+  ),
+  one(
+    "decides leases by the local clock",
+    { nodes: 50 },
+    "node/LogClock.ts",
+    "this.estimateMs += Math.min(Math.max(0, monotonicMs - this.lastMs), this.maxStepMs)",
+    "this.estimateMs += 3 * Math.max(0, monotonicMs - this.lastMs)"
+  ),
+  one(
+    "carries out a repeated command again",
+    { nodes: 20 },
+    "kv/model/Apply.ts",
+    "if (kept !== undefined) return kept\n  if (commandId.sequence <= session.answered) {",
+    "if (kept === undefined && commandId.sequence <= session.answered) {"
+  ),
+  one(
+    "goes on after a write that failed",
+    { nodes: 50 },
+    "storage/rocksdb/RocksLogStore.ts",
+    "const written = Effect.map(this.database.writeAll(batches(writes)),",
+    "const written = Effect.map(Effect.ignore(this.database.writeAll(batches(writes))),"
+  ),
+  one(
+    "steps the core in the middle of a step",
+    { nodes: 50 },
+    "node/EventLoop.ts",
+    "        return this.roleChanged(output)\n",
+    "        this.step({ _tag: \"Tick\" })\n        return this.roleChanged(output)\n"
+  ),
+  one(
+    "decides how low its floor goes while it rises",
+    { test: "test/storage/durable-floor.test.ts" },
+    "storage/rocksdb/RocksLogStore.ts",
+    "Effect.andThen(Effect.suspend(() => this.lowerFloor(writes)), removed)",
+    "Effect.andThen(this.lowerFloor(writes), removed)"
+  ),
+  one(
+    "takes a tail for durable whose removal could not be synced",
+    { test: "test/storage/durable-floor.test.ts" },
+    "storage/rocksdb/RocksLogStore.ts",
+    "Effect.andThen(forgotten, written)",
+    "Effect.tap(written, () => forgotten)"
+  ),
+  one(
+    "stops in the middle of removing a tail",
+    { test: "test/storage/durable-floor.test.ts" },
+    "storage/rocksdb/RocksLogStore.ts",
+    "    return Effect.uninterruptible(\n      Semaphore",
+    "    return Effect.suspend(() =>\n      Semaphore"
+  ),
+  one(
+    "gives the durable floor its name before its bytes are synced",
+    { test: "test/storage/floor-file.test.ts" },
+    "storage/DurableFloor.ts",
+    "        await next.sync()\n",
+    ""
+  ),
+  one(
+    "does not sync the name of a new durable floor",
+    { test: "test/storage/floor-file.test.ts" },
+    "storage/DurableFloor.ts",
+    "      await syncFolderAsync(directory)\n",
+    ""
+  ),
+  one(
+    "syncs only the folder right above a data directory",
+    { test: "test/storage/folder.test.ts" },
+    "storage/Folder.ts",
+    "parent !== child; child = parent, parent = dirname(child)",
+    "parent !== child; parent = child"
+  ),
+  one(
+    "does not notice that its directory was removed before it acknowledges",
+    { test: "test/storage/failures.test.ts" },
+    "storage/rocksdb/WalSync.ts",
+    "if (this.rotated || !isAt(this.currentPath, this.currentId))",
+    "if (this.rotated)"
+  ),
+  one(
+    "goes on when the durable floor could not be written",
+    { test: "test/storage/failures.test.ts" },
+    "storage/FirstFailure.ts",
+    "if (Cause.hasInterruptsOnly(cause)) return\n",
+    "if (Cause.isCause(cause)) return\n"
+  ),
+  one(
+    "keeps to itself that a batch of the state was refused",
+    { test: "test/storage/failures.test.ts" },
+    "storage/rocksdb/WriteGate.ts",
+    "        this.failure.record(error)\n        throw error\n      }\n    })",
+    "        throw error\n      }\n    })"
+  ),
+  one(
+    "takes entries that it cannot apply",
+    { test: "test/node/peer-claims.test.ts" },
+    "node/IncomingEntries.ts",
+    "if (invalid !== undefined) {",
+    "if (invalid !== undefined && entry.index < 0) {"
+  ),
+  one(
+    "raises the feature level while a voter is down",
+    { test: "test/upgrade/feature-level.test.ts" },
+    "node/OwnProposals.ts",
+    "peers.get(voter)?.level ?? 0",
+    "peers.get(voter)?.level ?? target"
+  ),
+  one(
+    "proposes commands of a level that the cluster does not have",
+    { test: "test/upgrade/feature-level.test.ts" },
+    "machine/OwnLevel.ts",
+    "return needed <= this.current.level ?",
+    "return needed > 0 ?"
+  ),
+  one(
+    "raises the feature level without marking its directory",
+    { test: "test/upgrade/feature-level.test.ts" },
+    "machine/OwnLevel.ts",
+    "return this.store.requireLevel(level).pipe(\n      Effect.andThen(commit),",
+    "return commit.pipe("
+  ),
+  one(
+    "forgets the feature level with its memory",
+    { test: "test/upgrade/feature-level.test.ts" },
+    "machine/OwnLevel.ts",
+    "const row = { _tag: \"Put\", key: levelRowKey, value: encodeLevelRow(level) } as const\n",
+    "const row = { _tag: \"Delete\", key: levelRowKey } as const\n"
+  ),
+  one(
+    "lets a peer in that does not know the level of the cluster",
+    { test: "test/upgrade/handshakes.test.ts" },
+    "transport/rpc/PeerHandshakes.ts",
+    "if (required !== undefined && level < required.level) {",
+    "if (required !== undefined && level < 1) {"
+  ),
+  one(
+    "opens a directory of a level that it does not know",
+    { test: "test/upgrade/formats.test.ts" },
+    "storage/DirectoryMarker.ts",
+    "if (required === undefined || required.level <= known.level) return undefined",
+    "if (required === undefined || required.level > 0) return undefined"
+  )
+]
