@@ -4,7 +4,7 @@ import { Config, Effect, Option, Redacted } from "effect"
 import { existsSync } from "node:fs"
 import { readFile, stat } from "node:fs/promises"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
-import { errorText } from "../ErrorText.ts"
+import { errorText, unreadAdvice, unreadText } from "../ErrorText.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { FileCredentials } from "../net/tls/FileCredentials.ts"
 import { fromFiles } from "../net/tls/FileCredentials.ts"
@@ -44,7 +44,7 @@ export const certificatesFromFolder = (folder: string): Effect.Effect<FileTls, C
 
 const readToken = async (file: string): Promise<string> => {
   const { mode, size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`it cannot be read (${error.code}); name a file that this process may read`)
+    throw new Error(`it cannot be read: ${unreadText(error)}; ${unreadAdvice(error)}`)
   })
   if ((mode & 0o077) !== 0 && process.platform !== "win32") {
     throw new Error(`others than its owner may read it; run chmod 600 ${file}`)

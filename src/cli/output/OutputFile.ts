@@ -70,6 +70,8 @@ export const writeOutputFile = (
     try: () => {
       if (kindOf(path) === "other") return write(path, bytes, false)
       const temporary = `${path}.partial-${process.pid}`
+      // A process of this id that was killed may have left its own: in a container ids are the same each time.
+      rmSync(temporary, { force: true })
       try {
         write(temporary, bytes, true)
         if (force) {
