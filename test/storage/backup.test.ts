@@ -131,18 +131,6 @@ describe("restore into a directory", () => {
       assert.deepStrictEqual(readdirSync(folder).sort(), ["a", "node-1"])
     }))
 
-  it.effect("begins anew where a restore of the same process id was killed, as ids in a container are", () =>
-    Effect.gen(function*() {
-      const folder = yield* temporaryFolder
-      const file = join(folder, "a")
-      yield* writeBackup(file, Stream.fromIterable(pieces()), { force: false })
-      const left = join(folder, `node-1.restoring-${process.pid}`)
-      mkdirSync(left)
-      writeFileSync(join(left, "CURRENT"), "MANIFEST-000005\n")
-      assert.strictEqual((yield* restore(options(folder, file))).rows, 600)
-      assert.deepStrictEqual(readdirSync(folder).sort(), ["a", "node-1"])
-    }))
-
   it.effect("keeps every row of another state machine", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder

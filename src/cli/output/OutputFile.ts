@@ -47,6 +47,8 @@ const writeAll = (file: number, bytes: Uint8Array): void => {
 }
 
 const write = (path: string, bytes: Uint8Array, sync: boolean): void => {
+  // A process of this id that was killed may have left its temporary file: in a container ids are the same each time.
+  if (sync) rmSync(path, { force: true })
   const file = openSync(path, sync ? "wx" : "w", 0o600)
   try {
     writeAll(file, bytes)
@@ -70,8 +72,6 @@ export const writeOutputFile = (
     try: () => {
       if (kindOf(path) === "other") return write(path, bytes, false)
       const temporary = `${path}.partial-${process.pid}`
-      // A process of this id that was killed may have left its own: in a container ids are the same each time.
-      rmSync(temporary, { force: true })
       try {
         write(temporary, bytes, true)
         if (force) {

@@ -127,11 +127,7 @@ export const restore = Effect.fnUntraced(function*(options: RestoreOptions): Eff
       (services) => Effect.provideContext(restoreInto(options), services)
     )
   )
-  return yield* attempt("create", parent, () => {
-    createDirectory(parent)
-    // A restore of this process id that was killed may have left its own: in a container ids are the same each time.
-    rmSync(temporary, { recursive: true, force: true })
-  }).pipe(
+  return yield* attempt("create", parent, () => createDirectory(parent)).pipe(
     Effect.andThen(filled),
     Effect.tap(() => requireEmpty(path)),
     Effect.tap(() =>
