@@ -72,7 +72,7 @@ if (problem !== undefined) {
   const node = process.env.FLAREDB_RESTARTED === undefined ? pinnedNode() : undefined
   if (node === undefined) {
     process.stderr.write(
-      `flaredb needs Node.js 22.19 or later, this is ${process.versions.node}; run npm ci, or install it\n`
+      `flaredb needs Node.js 22.19 or later, this is ${process.versions.node}; install it (in a clone npm ci does)\n`
     )
     process.exitCode = 1
   } else {

@@ -1,2 +1,28 @@
-/** What an error says, for messages and log lines. Anything may be thrown, so anything has a text. */
+/** What errors say, for messages and log lines. */
+import { errorCode } from "./ErrorCode.ts"
+
+/** What an error says. Anything may be thrown, so anything has a text. */
 export const errorText = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+/** What the system's codes mean where a file or a folder is to be read. */
+const meanings: Readonly<Record<string, string>> = {
+  ENOENT: "there is nothing of that name",
+  EACCES: "this process may not read it",
+  EPERM: "this process may not read it",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of its path is no folder",
+  ELOOP: "its links lead in a circle",
+  ENAMETOOLONG: "a name in it is too long for the file system",
+  EIO: "its disk has an error"
+}
+
+/** Why a file or a folder cannot be read, with the system's code. The system's own text repeats the path. */
+export const unreadText = (error: unknown): string => {
+  const code = errorCode(error)
+  const meaning = code === undefined ? undefined : meanings[code]
+  return meaning === undefined ? errorText(error) : `${meaning} (${code})`
+}
+
+/** What helps then. */
+export const unreadAdvice = (error: unknown): string =>
+  ["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "") ? "name one that is there" : "name one that this process may read"

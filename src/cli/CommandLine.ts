@@ -8,7 +8,13 @@ import { root } from "./Root.ts"
 
 /** A flag's value may come from a variable, and then the variable is what has to be changed. */
 const usageProblem = ({ message }: { readonly message: string }): string => {
-  const line = message.replace(/\s+/g, " ")
+  const [problem = "", suggested = ""] = message.split("Did you mean this?").map((part) =>
+    part.replace(/\s+/g, " ").trim()
+  )
+  // The nearest of all flags may be a letter, which is near to nothing.
+  const words = suggested.split(" ").filter((word) => word.replace(/^-*/, "").length > 1)
+  const line = problem.replace("Expected a string representing a finite number", "Expected: an integer") +
+    (words.length === 0 ? "" : ` (did you mean ${words.join(" or ")}?)`)
   const variable = /SchemaError\(Expected (?:a string representing )?(.*) at \["(\w+)"\]\)/.exec(line)
   return variable === null ? line : `the variable ${variable[2]} is wrong: expected ${variable[1]}`
 }

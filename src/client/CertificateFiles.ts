@@ -5,7 +5,7 @@ import { existsSync } from "node:fs"
 import { readTokenFile } from "../SecretFile.ts"
 import { errorCode } from "../ErrorCode.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
-import { errorText } from "../ErrorText.ts"
+import { errorText, unreadAdvice, unreadText } from "../ErrorText.ts"
 import { Unauthenticated } from "../FlareDbError.ts"
 import type { FileCredentials } from "../net/tls/FileCredentials.ts"
 import { fromFiles } from "../net/tls/FileCredentials.ts"
@@ -42,8 +42,9 @@ export const certificatesFromFolder = (folder: string): Effect.Effect<FileTls, C
 
 const readToken = async (file: string): Promise<string> => {
   const text = await readTokenFile(file).catch((error: unknown) => {
-    const code = errorCode(error)
-    throw code === undefined ? error : new Error(`it cannot be read (${code}); name a file that this process may read`)
+    throw errorCode(error) === undefined
+      ? error
+      : new Error(`it cannot be read: ${unreadText(error)}; ${unreadAdvice(error)}`)
   })
   if (text === "") throw new Error("it is empty")
   return text

@@ -3,7 +3,7 @@ import { Effect, Redacted } from "effect"
 import { readSecret } from "../SecretFile.ts"
 import { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { OtlpConfig } from "../config/Otlp.ts"
-import { errorText } from "../ErrorText.ts"
+import { unreadText } from "../ErrorText.ts"
 import { isLoopbackHost } from "../net/Loopback.ts"
 
 export interface Collector {
@@ -53,7 +53,7 @@ export const openCollector = Effect.fnUntraced(function*(
   }
   const headers = yield* Effect.tryPromise({
     try: () => readHeaders(otlpHeadersFile),
-    catch: (error) => refuse(`${otlpHeadersFile}: ${errorText(error)}`)
+    catch: (error) => refuse(`${otlpHeadersFile}: ${unreadText(error)}`)
   })
   return { endpoint, headers: Redacted.make(headers, { label: "headers" }), intervalMs: otlpIntervalMs }
 })

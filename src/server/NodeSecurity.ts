@@ -11,7 +11,7 @@ import { InvalidConfig } from "../config/ConfigProblem.ts"
 import type { FlareDbConfig } from "../config/FlareDbConfig.ts"
 import type { CertificatePaths } from "../config/Security.ts"
 import { clientCertificatePaths, peerCertificatePaths } from "../config/Security.ts"
-import { errorText } from "../ErrorText.ts"
+import { unreadText } from "../ErrorText.ts"
 import type { CertificateDemand, DialTls, PortTls } from "../net/tls/Credentials.ts"
 import type { FileCredentials } from "../net/tls/FileCredentials.ts"
 import { fromFiles } from "../net/tls/FileCredentials.ts"
@@ -91,7 +91,7 @@ const bootstrapToken = (file: string | undefined): Effect.Effect<Redacted.Redact
   file === undefined ? Effect.succeed(undefined) : Effect.tryPromise({
     try: async () => Redacted.make(await readToken(file), { label: "bootstrap token" }),
     catch: (error) =>
-      new InvalidConfig({ problems: [{ field: "bootstrapTokenFile", problem: `${file}: ${errorText(error)}` }] })
+      new InvalidConfig({ problems: [{ field: "bootstrapTokenFile", problem: `${file}: ${unreadText(error)}` }] })
   })
 
 const auditLog = (config: FlareDbConfig): Effect.Effect<AuditLog | undefined, InvalidConfig, Scope.Scope> =>

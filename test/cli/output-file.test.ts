@@ -1,7 +1,7 @@
 /** What a file that cannot be written says: never the name of the temporary one, of which the user knows nothing. */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { writeOutputFile } from "../../src/cli/output/OutputFile.ts"
@@ -25,6 +25,17 @@ it.effect("a folder that is missing, or in the place of the file, is named", () 
       )
       assert.include(yield* refused(folder), `${folder} cannot be written: it is a folder; name a file in it`)
       assert.deepStrictEqual(readdirSync(folder), [])
+    })
+  ))
+
+it.effect("a file is written where one of the same process id was killed, as ids in a container are", () =>
+  inFolder((folder) =>
+    Effect.gen(function*() {
+      const file = join(folder, "ca.crt")
+      writeFileSync(`${file}.partial-${process.pid}`, "a half")
+      yield* writeOutputFile(file, Buffer.from("whole"), false)
+      assert.strictEqual(readFileSync(file, "utf8"), "whole")
+      assert.deepStrictEqual(readdirSync(folder), ["ca.crt"])
     })
   ))
 

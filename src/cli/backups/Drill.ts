@@ -7,6 +7,7 @@ import { Clock, Effect, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { KeyValue } from "../../client/KeyValue.ts"
+import { unreadText } from "../../ErrorText.ts"
 import type { BackupHeader } from "../../protocol/BackupFile.ts"
 import { isIdentityRow } from "../../protocol/ClusterIdentity.ts"
 import { maxChunkBytes, SnapshotEncoder } from "../../protocol/SnapshotChunk.ts"
@@ -59,7 +60,7 @@ const folderIn = (work: string): Effect.Effect<string, BackupIoError, Scope.Scop
           removeLeftovers(work, folderPrefix, nowMs)
           return mkdtempSync(join(work, `${folderPrefix}${process.pid}-`))
         },
-        catch: (cause) => new BackupIoError({ operation: "make a folder in", path: work, cause })
+        catch: (cause) => new BackupIoError({ operation: "make a folder in", path: work, cause: unreadText(cause) })
       })),
     (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
   )

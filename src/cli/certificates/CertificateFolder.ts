@@ -18,7 +18,7 @@ import { othersMayUse } from "../../SecretFile.ts"
 import type { Authority, CertificateProblem, Issued } from "../../certificates/Authority.ts"
 import { openAuthority, pairedWith } from "../../certificates/Authority.ts"
 import { parsePem } from "../../certificates/Certificates.ts"
-import { errorText } from "../../ErrorText.ts"
+import { errorText, unreadText } from "../../ErrorText.ts"
 import type { CertificateName } from "../../net/tls/CertificateName.ts"
 import { createDirectory, syncFolder } from "../../storage/Folder.ts"
 import type { Failure } from "../output/Failure.ts"
@@ -77,7 +77,7 @@ export const readText = (path: string): Effect.Effect<string, Failure> =>
       if (stats.size > maxFileBytes) return refuse(`it has ${stats.size} bytes, over ${maxFileBytes}`)
       return Effect.succeed(readFileSync(path, "utf8"))
     } catch (error) {
-      return refuse(`it cannot be read: ${errorText(error)}`)
+      return refuse(`it cannot be read: ${unreadText(error)}`)
     }
   })
 

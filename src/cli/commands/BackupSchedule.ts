@@ -4,7 +4,7 @@ import { Command, Flag } from "effect/cli"
 import { chmodSync, existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { Backups, layer as backupsLayer } from "../../client/Backups.ts"
-import { errorText } from "../../ErrorText.ts"
+import { unreadText } from "../../ErrorText.ts"
 import type { ScheduledBackup } from "../../storage/backup/BackupNames.ts"
 import { backupsIn } from "../../storage/backup/BackupNames.ts"
 import type { Keep } from "../../storage/backup/Retention.ts"
@@ -58,7 +58,7 @@ const checkFolder = (dir: string): Effect.Effect<void, Failure> => {
 }
 
 const listed = (dir: string): Effect.Effect<ReadonlyArray<ScheduledBackup>, Failure> =>
-  Effect.try({ try: () => backupsIn(dir), catch: (error) => failed(`${dir} cannot be read: ${errorText(error)}`) })
+  Effect.try({ try: () => backupsIn(dir), catch: (error) => failed(`${dir} cannot be read: ${unreadText(error)}`) })
 
 /** Takes one backup, and says what came of it. */
 const takeOne = Effect.fnUntraced(

@@ -2,6 +2,7 @@
 import type { PlatformError } from "effect"
 import { Effect, FileSystem, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { unreadText } from "../../ErrorText.ts"
 import type { Difference } from "../../node/trace/Replay.ts"
 import { Replay } from "../../node/trace/Replay.ts"
 import { failed, failureOf } from "../output/Failure.ts"
@@ -17,7 +18,7 @@ const text = ({ event, line, replayed, traced }: Difference): string =>
 
 /** What the system says, where the error keeps it. */
 const reasonOf = (error: PlatformError.PlatformError): string =>
-  error.reason.cause instanceof Error ? error.reason.cause.message : error.message
+  error.reason.cause instanceof Error ? unreadText(error.reason.cause) : error.message
 
 /** Bytes of a line beyond which a file is no trace: half of what a string can hold. */
 const maxLineBytes = 256 * 1024 * 1024

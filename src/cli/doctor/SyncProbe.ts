@@ -56,6 +56,8 @@ export const probeSyncs = (folder: string): Effect.Effect<SyncTimes, string> =>
     Effect.tryPromise({
       try: async () => {
         const path = join(folder, `flaredb-doctor-${process.pid}`)
+        // A doctor of this process id that was killed may have left it: in a container ids are the same each time.
+        await rm(path, { force: true })
         const file = await open(path, "wx", 0o600)
         await rm(path).catch(() => undefined)
         return { file, path }

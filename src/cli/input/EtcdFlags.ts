@@ -3,7 +3,7 @@ import { Effect, Option, Redacted } from "effect"
 import { Flag } from "effect/cli"
 import { readFileSync, statSync } from "node:fs"
 import { othersMayUse, readableByOthers } from "../../SecretFile.ts"
-import { errorText } from "../../ErrorText.ts"
+import { unreadText } from "../../ErrorText.ts"
 import type { EtcdOptions, EtcdTls } from "../import/EtcdCalls.ts"
 import { withoutUserInfo } from "../../WithoutUserInfo.ts"
 import type { Failure } from "../output/Failure.ts"
@@ -49,7 +49,7 @@ const fileOf = (
           if (secret && othersMayUse(mode)) throw new Error(readableByOthers(name))
           return readFileSync(name, "utf8")
         },
-        catch: (error) => wrongUsage(`--${flag} ${name}: ${errorText(error)}`)
+        catch: (error) => wrongUsage(`--${flag} ${name}: ${unreadText(error)}`)
       })
   })
 

@@ -47,6 +47,8 @@ const writeAll = (file: number, bytes: Uint8Array): void => {
 }
 
 const write = (path: string, bytes: Uint8Array, sync: boolean): void => {
+  // A process of this id that was killed may have left its temporary file: in a container ids are the same each time.
+  if (sync) rmSync(path, { force: true })
   const file = openSync(path, sync ? "wx" : "w", 0o600)
   try {
     writeAll(file, bytes)

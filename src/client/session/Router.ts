@@ -36,6 +36,8 @@ export class Router {
   private readonly states = new Map<string, EndpointState>()
   /** Why each node failed last. */
   private readonly lastErrors = new Map<string, string>()
+  /** Whether any node ever answered as it should. */
+  private hasAnswer = false
 
   constructor(endpoints: ReadonlyArray<Endpoint>) {
     const [first] = endpoints
@@ -53,6 +55,7 @@ export class Router {
   succeeded(): void {
     this.failures = 0
     this.refusedSinceMs = undefined
+    this.hasAnswer = true
     this.states.clear()
   }
 
@@ -119,6 +122,9 @@ export class Router {
       const reason = this.lastErrors.get(endpoint)
       return reason === undefined ? [] : [{ endpoint, reason }]
     }))
-    return errors === "" ? `no answer from ${names.join(", ")}` : errors
+    // Before the first answer, a node without an error is one that said nothing, or that there was no time to ask.
+    const silent = errors !== "" && this.hasAnswer ? [] : names.filter((endpoint) => !this.lastErrors.has(endpoint))
+    return [errors, silent.length === 0 ? "" : `no answer from ${silent.join(", ")}`]
+      .filter((part) => part !== "").join("; ")
   }
 }

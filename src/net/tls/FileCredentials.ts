@@ -6,8 +6,7 @@
 import { Clock, Effect, Metric } from "effect"
 import type { Context, Scope } from "effect"
 import { readFile, stat } from "node:fs/promises"
-import { errorCode } from "../../ErrorCode.ts"
-import { errorText } from "../../ErrorText.ts"
+import { unreadAdvice, unreadText } from "../../ErrorText.ts"
 import type { CertificateName } from "./CertificateName.ts"
 import { describeName } from "./CertificateCheck.ts"
 import type { Credentials, KeyMaterial } from "./Credentials.ts"
@@ -54,8 +53,8 @@ const expiryGauge = Metric.gauge("flaredb_certificate_expiry_seconds", {
 const systemError = (file: string, error: unknown): CredentialsError =>
   new CredentialsError({
     file,
-    problem: `it cannot be read (${errorCode(error) ?? errorText(error)})`,
-    advice: "name a file that this process may read"
+    problem: `it cannot be read: ${unreadText(error)}`,
+    advice: unreadAdvice(error)
   })
 
 const onDisk = <A>(file: string, work: () => Promise<A>): Effect.Effect<A, CredentialsError> =>

@@ -173,7 +173,7 @@ describe("a start", () => {
     Effect.gen(function*() {
       const { options } = yield* files({})
       const missing = yield* refusal({ ...options, authorities: `${options.authorities}.missing` })
-      assert.include(missing.message, "it cannot be read (ENOENT)")
+      assert.include(missing.message, "it cannot be read: there is nothing of that name (ENOENT)")
       const other = yield* refusal({ ...options, authorities: options.key })
       assert.include(other.message, "it holds no certificate in PEM form")
       yield* replace(options.authorities, "x".repeat(2 * 1024 * 1024))

@@ -77,7 +77,7 @@ describe("replay", () => {
       yield* files.writeFileString(`${folder}/long`, "")
       yield* files.truncate(`${folder}/long`, 600 * 1024 * 1024)
       const cases: ReadonlyArray<readonly [string, RegExp]> = [
-        ["missing", /the trace \S+ cannot be read: ENOENT/],
+        ["missing", /the trace \S+ cannot be read: there is nothing of that name \(ENOENT\)\n/],
         ["empty", /holds no trace/],
         ["long", /long holds no trace: it has a line of more than 268435456 bytes/],
         ["text", /line 1 is not JSON; 0 steps before it/]

@@ -39,7 +39,10 @@ describe("security of the command line", () => {
         const { code, err, out } = yield* run(["config", "check", "--node-id", "1", ...wrong])
         assert.strictEqual(code, 2)
         assert.strictEqual(out, "")
-        assert.include(err, "certFile: /nowhere/at/all/ca.crt: it cannot be read (ENOENT)")
+        assert.include(
+          err,
+          "certFile: /nowhere/at/all/ca.crt: it cannot be read: there is nothing of that name (ENOENT)"
+        )
         assert.include(err, "bootstrapTokenFile: /nowhere/token")
       }))
 
@@ -53,8 +56,14 @@ describe("security of the command line", () => {
 
     const clients: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
       [["--certs-dir", ""], /the path of --certs-dir is empty/],
-      [["--certs-dir", "/nowhere/at/all"], /\/nowhere\/at\/all\/ca\.crt: it cannot be read \(ENOENT\)/],
-      [["--token-file", "/nowhere/at/all"], /the token file \/nowhere\/at\/all: it cannot be read \(ENOENT\)/],
+      [
+        ["--certs-dir", "/nowhere/at/all"],
+        /\/nowhere\/at\/all\/ca\.crt: it cannot be read: there is nothing of that name \(ENOENT\); name one that is there/
+      ],
+      [
+        ["--token-file", "/nowhere/at/all"],
+        /the token file \/nowhere\/at\/all: it cannot be read: there is nothing of that name \(ENOENT\)/
+      ],
       [["--cert-file", "a"], /--cert-file and --key-file belong together/],
       [["--cert-file", "a", "--key-file", "b"], /--cert-file needs --trusted-ca-file/]
     ]

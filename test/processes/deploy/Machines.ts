@@ -6,7 +6,7 @@
 import { Effect, FileSystem } from "effect"
 import type { ChildProcess } from "node:child_process"
 import { execFile, spawn, spawnSync } from "node:child_process"
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
 const root = join(import.meta.dirname, "../../..")
@@ -68,10 +68,11 @@ const ready = (child: ChildProcess): Effect.Effect<void> =>
     child.once("exit", () => resume(Effect.die(new Error(`a machine did not start: ${errors}`))))
   })
 
-/** Namespaces that end with their `cat`, which ends with the pipe to this process. */
-const namespaces = Effect.fnUntraced(function*(flags: ReadonlyArray<string>, script: string) {
+/** Namespaces that end with their `cat`, which ends with the pipe to this process. `from` sees what they begin with. */
+const namespaces = Effect.fnUntraced(function*(flags: ReadonlyArray<string>, script: string, from = process.pid) {
+  const args = ["-t", String(from), "--mount", "unshare", ...flags, "bash", "-c", script]
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawn("unshare", [...flags, "bash", "-c", script], { stdio: ["pipe", "pipe", "pipe"] })),
+    Effect.sync(() => spawn("nsenter", args, { stdio: ["pipe", "pipe", "pipe"] })),
     (child) =>
       Effect.callback<void>((resume) => {
         if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
@@ -110,25 +111,28 @@ export const make = Effect.fnUntraced(function*(addresses: ReadonlyArray<string>
   const folder = yield* files.makeTempDirectoryScoped({ prefix: "flaredb-machines-" })
   const shared = `${folder}/homes`
   const bin = `${folder}/bin`
-  mkdirSync(bin)
-  // The user of the service runs none of these, but it has to pass through to the repository's programs.
-  chmodSync(folder, 0o755)
-  for (const [name, script] of Object.entries(programs(shared))) {
-    writeFileSync(`${bin}/${name}`, `#!/bin/sh\n${script}\n`, { mode: 0o755 })
-  }
+  // What the machines have lies in a file system that they alone see. In a folder of /tmp, who tidies that up takes
+  // homes away with what they hold: certificates that were made minutes ago are "not there" then.
   const network = yield* namespaces(
-    ["--net"],
-    "ip link add lan type bridge && ip link set lan up && echo READY && exec cat"
+    ["--net", "--mount"],
+    `mount --make-rprivate / && mount -t tmpfs -o mode=755 tmpfs "${folder}"
+ip link add lan type bridge && ip link set lan up && echo READY && exec cat`
   )
+  const inside = (path: string) => `/proc/${network}/root${path}`
+  mkdirSync(inside(bin))
+  for (const [name, script] of Object.entries(programs(shared))) {
+    writeFileSync(inside(`${bin}/${name}`), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  }
   const inNetwork = (pid: number, ...args: ReadonlyArray<string>) =>
     must("nsenter", "-t", String(pid), "-n", "ip", ...args)
   return yield* Effect.forEach(addresses, (address, i) =>
     Effect.gen(function*() {
       const own = `${folder}/machine-${i}`
-      for (const path of [own, `${shared}/${address}`]) mkdirSync(path, { recursive: true })
+      for (const path of [own, `${shared}/${address}`]) mkdirSync(inside(path), { recursive: true })
       const pid = yield* namespaces(
         ["--mount", "--net", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"],
-        setup(own, shared, address)
+        setup(own, shared, address),
+        network
       )
       const port = ["link", "add", `port${i}`, "type", "veth", "peer", "name", "eth0", "netns", String(pid)]
       yield* inNetwork(network, ...port)

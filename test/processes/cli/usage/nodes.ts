@@ -25,13 +25,14 @@ export const nodes: WrongUsage = {
   ],
   status: [
     [["status", "all"], /"all"/],
+    [["status", "--endpoint", "a:1"], /flaredb status \(did you mean --endpoints\?\); see/],
     [["status", "--endpoints", ""], /it is empty/],
     [["status", "--endpoints", "http://127.0.0.1:7001"], /it has a scheme/],
     [["status", "--endpoints", "127.0.0.1:70000"], /"70000" is not a port/]
   ],
   "transfer-leader": [
     [["transfer-leader", "2"], /"2"/],
-    [["transfer-leader", "--to", "two"], /--to: "two"/],
+    [["transfer-leader", "--to", "two"], /--to: "two"\. Expected: an integer; see/],
     [["transfer-leader", "--frobnicate"], /--frobnicate/]
   ],
   "upgrade check": [
