@@ -25,4 +25,6 @@ export const unreadText = (error: unknown): string => {
 
 /** What helps then. */
 export const unreadAdvice = (error: unknown): string =>
-  ["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "") ? "name one that is there" : "name one that this process may read"
+  ["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")
+    ? "name one that is there"
+    : "name one that this process may read"

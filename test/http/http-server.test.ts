@@ -92,7 +92,7 @@ describe("HttpServer", () => {
         assert.strictEqual(
           Object.keys(said as object).join(" "),
           "clusterId version nodeId voters role membership fresh term leader commit applied firstIndex lastIndex " +
-            "matches snapshots identity levels peers processes waiting process"
+            "matches snapshots identity levels peers processes wallMs waiting process"
         )
       }))
 

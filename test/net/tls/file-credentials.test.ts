@@ -175,7 +175,7 @@ describe("a start", () => {
       const missing = yield* refusal({ ...options, authorities: `${options.authorities}.missing` })
       assert.include(missing.message, "it cannot be read: there is nothing of that name (ENOENT)")
       const other = yield* refusal({ ...options, authorities: options.key })
-      assert.include(other.message, "it holds no certificate in PEM form")
+      assert.include(other.message, "it holds a private key and no certificate")
       yield* replace(options.authorities, "x".repeat(2 * 1024 * 1024))
       assert.include((yield* refusal(options)).message, "over 1048576")
     }))
