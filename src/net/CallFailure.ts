@@ -1,6 +1,7 @@
 /** Why a call failed, in one line for people. */
 import { Cause, Option } from "effect"
 import { errorCode } from "../ErrorCode.ts"
+import { oneLine } from "./OneLine.ts"
 import type { TlsRefusal } from "./tls/TlsRefusal.ts"
 import { refusalIn } from "./tls/TlsRefusal.ts"
 
@@ -76,7 +77,7 @@ export const describeFailure = (cause: Cause.Cause<unknown>): string => {
   const meaning = meaningOf(code)
   if (meaning !== undefined) return meaning
   const inner = "reason" in error && error.reason instanceof Error ? error.reason : error
-  const text = inner.message.replace(/\s+/g, " ").slice(0, 300)
+  const text = oneLine(inner.message)
   if (undecodable.test(text)) return "what answers there is no FlareDB node, or this is another port of one"
   return reasons[tagOf(inner) ?? ""] ?? (text === "" ? inner.name : text)
 }

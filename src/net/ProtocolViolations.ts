@@ -5,6 +5,7 @@
 import { Clock, Effect } from "effect"
 import { LogLimiter, windowMs } from "../LogLimiter.ts"
 import { monotonicMsOf } from "../Monotonic.ts"
+import { oneLine } from "./OneLine.ts"
 
 export type ViolationKind =
   /** The port's limit on connections. */
@@ -72,7 +73,7 @@ export class ProtocolViolations {
     this.rotate()
     if (!this.lines.allows(violation)) return
     const { port } = this
-    const text = problem.replace(/\s+/g, " ").slice(0, 300)
+    const text = oneLine(problem)
     this.log(
       Effect.annotateLogs(Effect.logWarning(`${port} port: ${text} (from ${remote})`), { port, remote, violation })
     )

@@ -13,6 +13,7 @@ import { encodeMessages } from "../../protocol/MessageBatch.ts"
 import type { Message } from "../../raft/Message.ts"
 import type { NodeId } from "../../raft/Types.ts"
 import { describeFailure, tlsRefusalOf } from "../../net/CallFailure.ts"
+import { oneLine } from "../../net/OneLine.ts"
 import { connectDirect } from "../../net/TcpClient.ts"
 import type { DialTls } from "../../net/tls/Credentials.ts"
 import { peerProtocol } from "../../net/tls/TlsProtocol.ts"
@@ -271,7 +272,7 @@ export class PeerLink {
   /** One line per change: the same failure again and again says nothing new. */
   private failed(reason: string): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const error = reason.replace(/\s+/g, " ").slice(0, 300)
+      const error = oneLine(reason)
       if (error === this.lastError) return Effect.void
       this.lastError = error
       const { id, host, port } = this.options.peer
